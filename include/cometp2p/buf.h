@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT_BUF_H
+#define CMT_BUF_H
+
+/* A message: reference-counted bytes, immutable once shared.  One buffer may
+   wait in the queues of any number of peers.  Every function may be called
+   from any thread. */
+
+#include <cometp2p/env.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Borrowed bytes; |base| may be NULL when |len| is 0. */
+typedef struct cmt_bytes {
+  const uint8_t *base;
+  size_t len;
+} cmt_bytes;
+
+typedef struct cmt_buf cmt_buf;
+
+/**
+ * A buffer of |len| uninitialised bytes with one reference.
+ *
+ * Fill cmt_buf_data() before the first cmt_buf_ref() or send.
+ *
+ * Returns    NULL when the allocation fails; 0 is a fine length.
+ * Ownership  the caller holds the one reference.
+ */
+CMT_API cmt_buf *cmt_buf_new(const cmt_env *env, size_t len);
+
+/** cmt_buf_new() with a copy of the |len| bytes at |data|. */
+CMT_API cmt_buf *cmt_buf_copy(const cmt_env *env, const void *data, size_t len);
+
+/**
+ * A buffer around memory of the application, which is not copied.
+ *
+ * Returns    NULL when the allocation fails; |release| is not called then.
+ * Ownership  |bytes| must stay as they are until |release|(|arg|), which runs
+ *            once, on the thread that drops the last reference.
+ */
+CMT_API cmt_buf *cmt_buf_adopt(const cmt_env *env, cmt_bytes bytes,
+                               void (*release)(void *arg), void *arg);
+
+/** The bytes for writing; only while the caller holds the only reference, and
+    not of an adopted buffer (NULL). */
+CMT_API uint8_t *cmt_buf_data(cmt_buf *b);
+
+/** The bytes for reading; valid as long as the reference is held. */
+CMT_API cmt_bytes cmt_buf_bytes(const cmt_buf *b);
+
+/** One more reference; returns |b|. */
+CMT_API cmt_buf *cmt_buf_ref(cmt_buf *b);
+
+/** Drops a reference; the last one frees.  NULL is fine. */
+CMT_API void cmt_buf_unref(cmt_buf *b);
+
+/**
+ * Writes |in| as printable ASCII to |out|: bytes 32 to 126 as they are but
+ * for the backslash, which is doubled; all others as \xhh.
+ *
+ * For whatever a peer sent and a terminal or a log will show.
+ *
+ * Returns    the length of the whole text without the final NUL, as
+ *            snprintf; a result >= |cap| was cut, never inside an escape.
+ */
+CMT_API size_t cmt_text_escape(cmt_bytes in, char *out, size_t cap);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT_ENV_H
+#define CMT_ENV_H
+
+/* The environment of an object: allocator, entropy, log sink, panic hook and
+   frame kernel.  Each object copies the environment it is made with; there is
+   no global one.  A NULL environment means the defaults of cmt_env_init(). */
+
+#include <cometp2p/err.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Severity of a log line. */
+typedef enum cmt_log_level {
+  CMT_LOG_ERROR,
+  CMT_LOG_WARN,
+  CMT_LOG_INFO,
+  CMT_LOG_DEBUG,
+} cmt_log_level;
+
+struct cmt_aead;
+
+/** Fill with cmt_env_init(), then change what should differ.  All hooks must
+    be callable from any thread.  Each |_arg| is passed back as |arg|. */
+typedef struct cmt_env {
+  size_t size; /**< sizeof (cmt_env), set by cmt_env_init(). */
+  /** |len| bytes (never 0) aligned as by malloc, or NULL. */
+  void *(*alloc)(void *arg, size_t len);
+  void (*free)(void *arg, void *p); /**< |p| is never NULL. */
+  void *alloc_arg;
+  /** Fills |out| with |len| unpredictable bytes; cannot fail. */
+  void (*entropy)(void *arg, void *out, size_t len);
+  void *entropy_arg;
+  /** One line without a line break; NULL: silent. */
+  void (*log)(void *arg, cmt_log_level level, const char *module,
+              const char *line);
+  void *log_arg;
+  /** A broken invariant of this library: must not return.  The library
+      aborts if it does. */
+  void (*panic)(void *arg, const char *file, int line, const char *what);
+  void *panic_arg;
+  const struct cmt_aead *aead; /**< The frame kernel; leave as it is. */
+} cmt_env;
+
+/** Fills |e| with the defaults; see cmt_env_init_sized(). */
+#define cmt_env_init(e) cmt_env_init_sized((e), sizeof *(e))
+
+/**
+ * Fills |env|, of |size| bytes, with malloc, the entropy of the system, no
+ * log, abort, and the best frame kernel whose known-answer test passes here.
+ *
+ * Returns    CMT_OK; CMT_EINVAL: |size| is not one that this library knows;
+ *            CMT_EIO: libsodium cannot start.
+ * Context    any thread.  Initialises libsodium, which is idempotent.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_env_init_sized(cmt_env *env, size_t size);
+
+/** The name of the frame kernel in |env| (NULL: the default one), such as
+    "libsodium". */
+CMT_API const char *cmt_env_aead(const cmt_env *env);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

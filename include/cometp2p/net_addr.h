@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT_NET_ADDR_H
+#define CMT_NET_ADDR_H
+
+/* Net addresses, ID@host:port.  Parsing never resolves: a host name stays a
+   name.  docs/PROTOCOL.md 1.1 and 1.3.  Every function may be called from any
+   thread. */
+
+#include <cometp2p/err.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A node id: 40 hex digits, lower case for every id that a key makes, and a
+    NUL.  An empty text is no id. */
+typedef struct cmt_node_id {
+  char text[41];
+} cmt_node_id;
+
+typedef struct cmt_net_addr {
+  cmt_node_id id;
+  char host[256]; /**< A canonical IP literal without brackets, or a name. */
+  uint16_t port;  /**< 0 to 65,535. */
+} cmt_net_addr;
+
+enum {
+  CMT_ADDR_ID_OPTIONAL = 1, /**< "host:port" is fine too. */
+  CMT_ADDR_NO_ID = 2,       /**< Only "host:port"; an id is an error. */
+};
+
+/**
+ * Parses |text|, "ID@host:port", after dropping a scheme such as "tcp://".
+ *
+ * IPv6 stands in brackets.  IP literals are brought to canonical form
+ * (::ffff:1.2.3.4 becomes 1.2.3.4); anything else of printable ASCII without
+ * '@', '/' and spaces, at most 255 bytes, is a host name.  The id keeps its
+ * case.
+ *
+ * Returns    CMT_OK; CMT_EINVAL: |text| is not such an address, and |why|
+ *            (may be NULL) names the text and its fault.  |out| is unchanged
+ *            then.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_net_addr_parse(const char *text,
+                                                 unsigned flags,
+                                                 cmt_net_addr *out,
+                                                 cmt_why *why);
+
+/** Longest text of an address with its final NUL: id, '@', brackets, host,
+    ':' and port. */
+#define CMT_NET_ADDR_TEXT_SIZE 306
+
+/**
+ * Writes "ID@host:port" to |out|, or "host:port" when the id is empty; IPv6
+ * gets its brackets.
+ *
+ * Returns    CMT_OK; CMT_EINVAL: |cap| is too small, |out| is then empty.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_net_addr_format(const cmt_net_addr *a,
+                                                  char *out, size_t cap);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

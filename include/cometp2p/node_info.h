@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT_NODE_INFO_H
+#define CMT_NODE_INFO_H
+
+/* What a node says of itself once a connection is authenticated.
+   docs/PROTOCOL.md section 3.  A node info is plain data; every function may
+   be called from any thread. */
+
+#include <cometp2p/buf.h>
+#include <cometp2p/net_addr.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+  CMT_NODE_INFO_MAX = 10240,      /**< Encoded bytes, without the prefix. */
+  CMT_NODE_INFO_CHANNELS_MAX = 16 /**< Channels that a node may have. */
+};
+
+/** The fields of docs/PROTOCOL.md 3.1.  Text may hold any byte until
+    cmt_node_info_validate() has passed.  The bytes belong to whoever made the
+    struct; one that comes from a connection lives as long as its object. */
+typedef struct cmt_node_info {
+  uint64_t protocol_p2p, protocol_block, protocol_app;
+  cmt_bytes id; /**< 40 lower-case hex digits in a valid one. */
+  cmt_bytes listen_addr;
+  cmt_bytes network;
+  cmt_bytes version;
+  cmt_bytes channels; /**< One byte a channel. */
+  cmt_bytes moniker;
+  cmt_bytes tx_index; /**< "", "on" or "off". */
+  cmt_bytes rpc_address;
+} cmt_node_info;
+
+/** The bytes of a C string without its NUL; NULL gives none. */
+CMT_API cmt_bytes cmt_bytes_of(const char *text);
+
+/**
+ * The checks of docs/PROTOCOL.md 3.3 item 3 in their order.  |listen_addr| is
+ * checked for syntax and never resolved.
+ *
+ * Returns    CMT_OK; CMT_ENODEINFO: |why| (may be NULL) names the field, what
+ *            was found and what is allowed.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_node_info_validate(const cmt_node_info *i,
+                                                     cmt_why *why);
+
+/**
+ * The checks of docs/PROTOCOL.md 3.3 item 6: block version, network, and a
+ * common channel unless ours has none.
+ *
+ * Returns    CMT_OK; CMT_EINCOMPATIBLE: |why| (may be NULL) names the field
+ *            and both values.
+ */
+CMT_API CMT_NODISCARD cmt_err
+cmt_node_info_compatible(const cmt_node_info *theirs, const cmt_node_info *ours,
+                         cmt_why *why);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

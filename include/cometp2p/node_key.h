@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT_NODE_KEY_H
+#define CMT_NODE_KEY_H
+
+/* The key that is a node's identity, and its file node_key.json.
+   docs/PROTOCOL.md 1.1 and 1.2.  A key is immutable: any number of threads may
+   use one at a time.  Its memory is locked where the system allows, stays out
+   of core dumps and is wiped by cmt_node_key_delete(). */
+
+#include <cometp2p/env.h>
+#include <cometp2p/net_addr.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct cmt_node_key cmt_node_key;
+
+/**
+ * A fresh Ed25519 key from the entropy of |env|.
+ *
+ * Returns    CMT_OK; CMT_ENOMEM; CMT_EIO: |env| is NULL and the defaults
+ *            cannot be had.
+ * Ownership  the caller deletes |*out|.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_node_key_generate(const cmt_env *env,
+                                                    cmt_node_key **out);
+
+/**
+ * Reads the key from the file |path| as CometBFT writes it.
+ *
+ * The three spellings of older releases load too.  A file of more than 16 KiB
+ * is refused.  A file that others than its owner can read loads, with a
+ * warning to the log of |env|.
+ *
+ * Returns    CMT_OK; CMT_EIO: the file cannot be read; CMT_EINVAL: it holds
+ *            no Ed25519 node key, or one whose public half is not that of its
+ *            seed; CMT_ENOMEM.  |why| (may be NULL) names file and fault.
+ * Ownership  the caller deletes |*out|.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_node_key_load(const cmt_env *env,
+                                                const char *path,
+                                                cmt_node_key **out,
+                                                cmt_why *why);
+
+/**
+ * Writes |key| to the new file |path|, mode 0600, in the bytes that CometBFT
+ * writes.  The file appears whole or not at all.
+ *
+ * Returns    CMT_OK; CMT_EEXIST: something has this name, it is untouched;
+ *            CMT_EIO: the file cannot be written; CMT_ENOMEM.  |why| (may be
+ *            NULL) names file and fault.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_node_key_save_new(const cmt_node_key *key,
+                                                    const char *path,
+                                                    cmt_why *why);
+
+/** The id of |key|: the first 20 bytes of the SHA-256 of its public half. */
+CMT_API void cmt_node_key_id(const cmt_node_key *key, cmt_node_id *out);
+
+/** Wipes and frees |key|; NULL is fine. */
+CMT_API void cmt_node_key_delete(cmt_node_key *key);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT_SECRET_CONN_H
+#define CMT_SECRET_CONN_H
+
+/* The encrypted, authenticated byte stream alone, without I/O, clock or
+   threads.  docs/PROTOCOL.md section 2.  An object belongs to one thread at a
+   time.
+
+   Bytes of the other side go in with cmt_secret_conn_recv(), and what they
+   hold comes out of cmt_secret_conn_next().  Until the state is
+   CMT_SECRET_CONN_UP, cmt_secret_conn_output() has bytes to send.  From then
+   on the caller fills frames and seals them with cmt_secret_conn_seal().  The
+   first failure is final: every later call returns it again.  The caller
+   closes the socket then; the protocol has no error message.
+
+   Deadlines are the caller's: 3 s for the whole handshake is what CometBFT
+   grants. */
+
+#include <cometp2p/buf.h>
+#include <cometp2p/node_key.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+  CMT_FRAME_DATA = 1024,          /**< Data bytes of a full frame. */
+  CMT_FRAME_HEADER = 4,           /**< Length, little endian, before them. */
+  CMT_FRAME_PLAIN = 1028,         /**< Header and data. */
+  CMT_FRAME_SLOT = 1044,          /**< A sealed frame on the wire. */
+  CMT_SECRET_CONN_ANNOUNCED = 4000 /**< Longest handshake message accepted;
+                                        longer ones would hold memory of a
+                                        stranger (CometBFT waits for 1 MiB). */
+};
+
+typedef struct cmt_secret_conn cmt_secret_conn;
+
+typedef enum cmt_secret_conn_state {
+  CMT_SECRET_CONN_KEYS, /**< Waiting for the other side's ephemeral key. */
+  CMT_SECRET_CONN_AUTH, /**< Waiting for its key and signature. */
+  CMT_SECRET_CONN_UP,   /**< Authenticated: frames may be sealed. */
+  CMT_SECRET_CONN_FAILED,
+} cmt_secret_conn_state;
+
+/**
+ * Starts a connection: draws an ephemeral key and has its 35 bytes ready for
+ * cmt_secret_conn_output().
+ *
+ * Returns    CMT_OK; CMT_ENOMEM; CMT_EIO: |env| is NULL and the defaults
+ *            cannot be had.
+ * Ownership  |key| is borrowed until the state is UP or FAILED, or
+ *            cmt_secret_conn_delete().
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_secret_conn_new(const cmt_env *env,
+                                                  const cmt_node_key *key,
+                                                  cmt_secret_conn **out);
+
+/**
+ * Hands over |len| bytes of the other side, cut anywhere.
+ *
+ * Nothing is decrypted yet: call cmt_secret_conn_next() until it says
+ * CMT_EAGAIN before the next call.
+ *
+ * Returns    CMT_OK; CMT_EINVAL: the bytes before are not used up; or the
+ *            first failure.
+ * Ownership  |data| is lent until cmt_secret_conn_next() said CMT_EAGAIN or
+ *            failed; frames are opened in place.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_secret_conn_recv(cmt_secret_conn *s,
+                                                   uint8_t *data, size_t len);
+
+/**
+ * The next run of decrypted bytes, never empty, in |*out|.
+ *
+ * Before the state is UP the bytes given are those of the handshake, which
+ * moves on and gives none; the state may change in any call.
+ *
+ * Returns    CMT_OK; CMT_EAGAIN: all bytes are used up; CMT_EPROTO: a
+ *            malformed or too long handshake message or frame; CMT_EAUTH: a
+ *            frame, key or signature that does not verify; CMT_ENONCE.
+ * Ownership  |*out| is lent until the next call on |s|.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_secret_conn_next(cmt_secret_conn *s,
+                                                   cmt_bytes *out);
+
+/**
+ * The handshake bytes that wait to be sent; empty when there are none.
+ *
+ * The frame with our signature is complete by itself and shares its frame with
+ * nothing.
+ *
+ * Ownership  lent until the next call on |s|.
+ */
+CMT_API cmt_bytes cmt_secret_conn_output(cmt_secret_conn *s);
+
+/** Tells that the first |len| bytes of cmt_secret_conn_output() were sent. */
+CMT_API void cmt_secret_conn_consume(cmt_secret_conn *s, size_t len);
+
+CMT_API cmt_secret_conn_state cmt_secret_conn_get_state(
+  const cmt_secret_conn *s);
+
+/** The id of the authenticated other side; NULL before the state was UP. */
+CMT_API const cmt_node_id *cmt_secret_conn_id(const cmt_secret_conn *s);
+
+/**
+ * Seals |len| bytes, which lie spread over frames, in place.
+ *
+ * Byte i of the data stands at
+ * |slots|[i / 1024 * CMT_FRAME_SLOT + CMT_FRAME_HEADER + i % 1024]; |slots|
+ * has ceil(len / 1024) slots of CMT_FRAME_SLOT bytes.  Lengths, zero padding
+ * and tags are written here.  Every slot is sent once, in order.
+ *
+ * Returns    CMT_OK; CMT_EINVAL: the state is not UP, or |len| is 0;
+ *            CMT_ENONCE: the frame counter is used up, which is final; or the
+ *            first failure.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_secret_conn_seal(cmt_secret_conn *s,
+                                                   uint8_t *slots, size_t len);
+
+/** How many empty frames arrived since the last call; they carry nothing and
+    CometBFT never sends one. */
+CMT_API uint64_t cmt_secret_conn_empty_frames(cmt_secret_conn *s);
+
+/** Wipes the keys and frees; NULL is fine. */
+CMT_API void cmt_secret_conn_delete(cmt_secret_conn *s);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT__BYTES_H
+#define CMT__BYTES_H
+
+/* One bounded cursor for reading and one for writing varints and protobuf.
+   docs/PROTOCOL.md section 0.  Both remember their first failure, so that a
+   run of calls needs one check at its end. */
+
+#include "base.h"
+
+typedef struct cmt__reader {
+  const uint8_t *at, *end;
+  bool failed;
+} cmt__reader;
+
+typedef enum cmt__wire_type {
+  CMT__WIRE_VARINT = 0,
+  CMT__WIRE_FIXED64 = 1,
+  CMT__WIRE_BYTES = 2,
+  CMT__WIRE_GROUP = 3, /* A whole unknown group, already skipped. */
+  CMT__WIRE_FIXED32 = 5,
+} cmt__wire_type;
+
+typedef struct cmt__field {
+  uint64_t number; /* 1 and up. */
+  cmt__wire_type type;
+  uint64_t value;  /* Of a varint. */
+  cmt_bytes bytes; /* Of a length-delimited field. */
+} cmt__field;
+
+static inline cmt__reader cmt__reader_of(cmt_bytes b) {
+  return (cmt__reader){.at = b.base, .end = b.len ? b.base + b.len : b.base};
+}
+
+/* A varint inside a message: at most 10 bytes, surplus bits of the tenth are
+   dropped.  False, and |r| failed, when there is none. */
+bool cmt__read_varint(cmt__reader *r, uint64_t *out);
+
+/* The next field of a message.  False at the end and on a malformed field;
+   |r|->failed tells which. */
+bool cmt__read_field(cmt__reader *r, cmt__field *out);
+
+/* The length before a delimited message, from the |len| bytes at |data|: a
+   varint of at most 10 bytes whose tenth is at most 1.  Returns the bytes it
+   takes, 0 when |len| bytes are too few to tell, -1 when malformed. */
+int cmt__read_prefix(const uint8_t *data, size_t len, uint64_t *out);
+
+typedef struct cmt__writer {
+  uint8_t *at, *end;
+  bool failed; /* It did not fit; nothing after that was written. */
+} cmt__writer;
+
+size_t cmt__varint_size(uint64_t v);
+void cmt__write_varint(cmt__writer *w, uint64_t v);
+void cmt__write_raw(cmt__writer *w, cmt_bytes b);
+void cmt__write_tag(cmt__writer *w, uint32_t number, cmt__wire_type type);
+void cmt__write_uint(cmt__writer *w, uint32_t number, uint64_t v);
+void cmt__write_bytes(cmt__writer *w, uint32_t number, cmt_bytes b);
+
+/* Sizes of what the two above write, which leave out 0 and empty bytes. */
+size_t cmt__uint_size(uint32_t number, uint64_t v);
+size_t cmt__bytes_size(uint32_t number, cmt_bytes b);
+
+#endif

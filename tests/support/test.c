@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+uint8_t *test_unhex(const char *hex, size_t *len) {
+  size_t n = strlen(hex) / 2;
+  uint8_t *out = malloc(n + 1);
+
+  assert_non_null(out);
+  assert_int_equal(strlen(hex) % 2, 0);
+  for (size_t i = 0; i < n; i++) {
+    unsigned byte = 0;
+    assert_int_equal(sscanf(hex + 2 * i, "%2x", &byte), 1);
+    out[i] = (uint8_t)byte;
+  }
+  *len = n;
+  return out;
+}
+
+void test_assert_hex(const char *expected_hex, const void *data, size_t len) {
+  const uint8_t *bytes = data;
+  char *text = calloc(1, 2 * len + 1);
+
+  assert_non_null(text);
+  for (size_t i = 0; i < len; i++) {
+    snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+  }
+  assert_string_equal(expected_hex, text);
+  free(text);
+}
+
+json_t *test_vectors(const char *name) {
+  char path[1024];
+  json_error_t error;
+  json_t *root;
+
+  snprintf(path, sizeof path, "%s/vectors/%s", CMT_TESTS_DIR, name);
+  root = json_load_file(path, 0, &error);
+  if (root == NULL) {
+    fail_msg("%s:%d: %s", path, error.line, error.text);
+  }
+  return root;
+}
+
+const char *test_str(const json_t *object, const char *key) {
+  const char *text = json_string_value(json_object_get(object, key));
+
+  if (text == NULL) {
+    fail_msg("vector without the text '%s'", key);
+  }
+  return text;
+}
+
+void test_used(const char *name, size_t used, size_t intended, size_t total) {
+  printf("# %s: %zu/%zu", name, used, total);
+  if (intended > 0) {
+    printf(" and %zu intended differences", intended);
+  }
+  printf("\n");
+  assert_int_equal(used + intended, total);
+}
+
+/* Each block carries its size in front, so that frees can be counted. */
+enum { BLOCK_HEADER = 16 };
+
+static void *env_alloc(void *arg, size_t len) {
+  test_env *t = arg;
+  uint8_t *block;
+
+  if (t->allocs++ == t->fail_at) {
+    return NULL;
+  }
+  block = malloc(len + BLOCK_HEADER);
+  if (block == NULL) {
+    return NULL;
+  }
+  memcpy(block, &len, sizeof len);
+  t->live++;
+  t->live_bytes += len;
+  t->peak_bytes = cmt__max(t->peak_bytes, t->live_bytes);
+  return block + BLOCK_HEADER;
+}
+
+static void env_free(void *arg, void *p) {
+  test_env *t = arg;
+  uint8_t *block = (uint8_t *)p - BLOCK_HEADER;
+  size_t len;
+
+  memcpy(&len, block, sizeof len);
+  t->live--;
+  t->live_bytes -= len;
+  free(block);
+}
+
+static void env_entropy(void *arg, void *out, size_t len) {
+  test_env *t = arg;
+  uint8_t *bytes = out;
+
+  for (size_t i = 0; i < len; i++) {
+    t->seed = t->seed * UINT64_C(6364136223846793005) + 1442695040888963407u;
+    bytes[i] = (uint8_t)(t->seed >> 56);
+  }
+}
+
+void test_env_init(test_env *t) {
+  *t = (test_env){.fail_at = SIZE_MAX, .seed = 1};
+  assert_cmt(CMT_OK, cmt_env_init(&t->env));
+  t->env.alloc = env_alloc;
+  t->env.free = env_free;
+  t->env.alloc_arg = t;
+  t->env.entropy = env_entropy;
+  t->env.entropy_arg = t;
+}
+
+void test_env_fini(test_env *t) { assert_int_equal(0, t->live); }

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT_TEST_H
+#define CMT_TEST_H
+
+/* What the unit tests share: cmocka, hex, vector files, an environment that
+   counts its allocations and can fail one of them. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "core/base.h"
+
+#define assert_cmt(expected, call)                                             \
+  assert_string_equal(cmt_err_name(expected), cmt_err_name(call))
+
+/* Bytes of |hex| in memory that free() frees; fails the test when malformed. */
+uint8_t *test_unhex(const char *hex, size_t *len);
+void test_assert_hex(const char *expected_hex, const void *data, size_t len);
+
+/* The root of tests/vectors/|name|; json_decref() it. */
+json_t *test_vectors(const char *name);
+const char *test_str(const json_t *object, const char *key);
+
+/* Prints "|name|: |used|/|total|", fails when |used| and the |intended|
+   differences do not add up to |total|. */
+void test_used(const char *name, size_t used, size_t intended, size_t total);
+
+/* An environment over malloc that counts. */
+typedef struct test_env {
+  cmt_env env;
+  size_t allocs;  /* So far. */
+  size_t live;    /* Not yet freed. */
+  size_t live_bytes, peak_bytes;
+  size_t fail_at; /* The allocation that fails, from 0; SIZE_MAX: none. */
+  uint64_t seed;  /* Of its entropy, which is a counter: repeatable. */
+} test_env;
+
+void test_env_init(test_env *t);
+/* Fails the test when memory is still allocated. */
+void test_env_fini(test_env *t);
+
+#endif
