@@ -6,6 +6,7 @@
    reasons, and little-endian loads and stores. */
 
 #include <cometp2p/buf.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Asserts guard our own invariants, in release builds too.  Bytes of a peer

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT_COMETP2P_H
+#define CMT_COMETP2P_H
+
+/* All public headers of cometp2p, the peer-to-peer stack of CometBFT in C. */
+
+#include <cometp2p/buf.h>
+#include <cometp2p/conn.h>
+#include <cometp2p/env.h>
+#include <cometp2p/err.h>
+#include <cometp2p/mconn.h>
+#include <cometp2p/net_addr.h>
+#include <cometp2p/node_info.h>
+#include <cometp2p/node_key.h>
+#include <cometp2p/peer.h>
+#include <cometp2p/reactor.h>
+#include <cometp2p/secret_conn.h>
+#include <cometp2p/switch.h>
+#include <cometp2p/version.h>
+
+#endif

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT_CONN_H
+#define CMT_CONN_H
+
+/* The whole of one connection to a CometBFT node, without I/O, clock or
+   threads: secret connection, node infos, multiplexer.  TCP bytes go in,
+   events and TCP bytes come out.  docs/PROTOCOL.md sections 2 to 4.  An object
+   belongs to one thread at a time.
+
+     bytes read   -> cmt_conn_recv(), then cmt_conn_next_event() until false
+     then         -> cmt_conn_output(), write it, cmt_conn_consume()
+     at deadline  -> cmt_conn_tick(), then events and output as above
+     end of file  -> cmt_conn_stop(c, CMT_EEOF, 0, now), then events
+
+   The last event is CMT_CONN_END; close the socket then. */
+
+#include <cometp2p/mconn.h>
+#include <cometp2p/node_info.h>
+#include <cometp2p/node_key.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct cmt_conn cmt_conn;
+
+/** Fill with cmt_conn_options_init(); |key|, |node_info| must be set. */
+typedef struct cmt_conn_options {
+  size_t size;
+  const cmt_env *env;       /**< NULL: the defaults.  Copied. */
+  const cmt_node_key *key;  /**< Borrowed until the connection is deleted. */
+  /** What we say of ourselves, encoded at once.  |id| and |channels| are filled
+      in from |key| and the channels below when they are empty. */
+  const cmt_node_info *node_info;
+  const cmt_node_id *expect_id; /**< Copied.  NULL: any. */
+  /** Accept another network, block version or set of channels; the caller
+      looks at the node info itself. */
+  bool any_network;
+  const cmt_channel *channels; /**< Copied. */
+  size_t channel_count;        /**< 0 to CMT_CHANNELS_MAX. */
+  /** For the secret connection, and anew for the node infos; default 3 s. */
+  uint64_t handshake_timeout_ns;
+  uint64_t ping_interval_ns, pong_timeout_ns; /**< As cmt_mconn_options. */
+  uint32_t send_packet_payload_max, recv_packet_payload_max;
+  size_t recv_bytes_max; /**< 0: the default of cmt_mconn_options. */
+} cmt_conn_options;
+
+#define cmt_conn_options_init(o) cmt_conn_options_init_sized((o), sizeof *(o))
+CMT_API void cmt_conn_options_init_sized(cmt_conn_options *o, size_t size);
+
+typedef enum cmt_conn_event_kind {
+  /** The other side is authenticated and has told its node info, which is
+      decoded and not yet checked: CMT_CONN_UP or CMT_CONN_END follows. */
+  CMT_CONN_NODE_INFO,
+  CMT_CONN_UP,      /**< All checks passed; messages may flow. */
+  CMT_CONN_MESSAGE, /**< |channel| and |msg|. */
+  CMT_CONN_PONG,    /**< |rtt_ns|. */
+  CMT_CONN_END,     /**< |why|; the last event. */
+} cmt_conn_event_kind;
+
+/** Pointers are lent until the next call on the connection, but for |id| and
+    |node_info|, which live as long as it. */
+typedef struct cmt_conn_event {
+  cmt_conn_event_kind kind;
+  const cmt_node_id *id; /**< NULL before the other side is authenticated. */
+  const cmt_node_info *node_info; /**< NULL before it was received. */
+  uint8_t channel;
+  cmt_buf *msg; /**< cmt_buf_ref() keeps it. */
+  uint64_t rtt_ns;
+  const cmt_why *why;
+} cmt_conn_event;
+
+/**
+ * A connection over a stream that has just been made, at |now_ns|.
+ *
+ * Both sides do the same; nothing depends on who dialed.
+ *
+ * Returns    CMT_OK; CMT_EINVAL: |why| (may be NULL) names the option;
+ *            CMT_ENOMEM; CMT_EIO: no default environment.
+ * Ownership  the caller deletes |*out|; |o| is not kept.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_conn_new(const cmt_conn_options *o,
+                                           uint64_t now_ns, cmt_conn **out,
+                                           cmt_why *why);
+
+/**
+ * Hands over |len| bytes read from the stream at |now_ns|, cut anywhere.
+ *
+ * Call cmt_conn_next_event() until it is false before the next call.
+ *
+ * Returns    CMT_OK; CMT_EINVAL: events of the bytes before are left;
+ *            CMT_ECLOSED: the connection has ended.
+ * Ownership  |data| is lent until cmt_conn_next_event() was false; frames are
+ *            opened in place.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_conn_recv(cmt_conn *c, uint8_t *data,
+                                            size_t len, uint64_t now_ns);
+
+/** Takes the next event; false: there is none now.  What fails shows as
+    CMT_CONN_END after the events that came before it. */
+CMT_API bool cmt_conn_next_event(cmt_conn *c, cmt_conn_event *out);
+
+/**
+ * Queues |msg|, as cmt_mconn_try_send().
+ *
+ * Returns    also CMT_ECLOSED: not up, stopping, or ended; CMT_EPEERCHANNEL:
+ *            the other side's node info lacks the channel.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_conn_try_send(cmt_conn *c, uint8_t channel,
+                                                cmt_buf *msg);
+
+/** As cmt_mconn_ping(); CMT_ECLOSED: not up, or ended. */
+CMT_API CMT_NODISCARD cmt_err cmt_conn_ping(cmt_conn *c);
+
+/**
+ * Sealed bytes to write at |now_ns|, at most |max|.
+ *
+ * New frames are sealed only when all before are consumed, and at most about
+ * |max| bytes of them, so that what is sent next is chosen as late as
+ * possible.
+ *
+ * Ownership  lent until the next call; what is not consumed comes again.
+ *            Empty: nothing to write now.
+ */
+CMT_API cmt_bytes cmt_conn_output(cmt_conn *c, size_t max, uint64_t now_ns);
+
+/** Tells that the first |len| bytes of the output were written at |now_ns|. */
+CMT_API void cmt_conn_consume(cmt_conn *c, size_t len, uint64_t now_ns);
+
+/** When cmt_conn_tick() should be called; CMT_NEVER: no need. */
+CMT_API uint64_t cmt_conn_deadline(const cmt_conn *c);
+
+/** Does what is due at |now_ns|; early calls are harmless.  Events and output
+    may follow. */
+CMT_API void cmt_conn_tick(cmt_conn *c, uint64_t now_ns);
+
+/**
+ * Ends the connection with |reason|, which is not CMT_OK.
+ *
+ * With |flush_ns| of 0, or before the connection is up, CMT_CONN_END is the
+ * next event.  Otherwise nothing more can be queued, and CMT_CONN_END comes
+ * when all that was queued is consumed, or |flush_ns| after |now_ns|.  The
+ * first reason stays.
+ */
+CMT_API void cmt_conn_stop(cmt_conn *c, cmt_err reason, uint64_t flush_ns,
+                           uint64_t now_ns);
+
+/** As cmt_mconn_get_status(); 0 before the connection was up. */
+CMT_API size_t cmt_conn_get_status(const cmt_conn *c, cmt_channel_status *out,
+                                   size_t cap);
+
+/** Wipes keys and frees; NULL is fine. */
+CMT_API void cmt_conn_delete(cmt_conn *c);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

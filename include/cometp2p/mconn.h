@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT_MCONN_H
+#define CMT_MCONN_H
+
+/* The multiplexer alone, without I/O, clock or threads: channels with a byte
+   id and a priority over any reliable stream.  docs/PROTOCOL.md section 4.  An
+   object belongs to one thread at a time.
+
+   Bytes of the other side go in with cmt_mconn_recv() and come out as events.
+   Messages go in with cmt_mconn_try_send() and come out as bytes of
+   cmt_mconn_output().  The first failure is final. */
+
+#include <cometp2p/buf.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+  CMT_CHANNELS_MAX = 16,           /**< Channels of one connection. */
+  CMT_PRIORITY_MAX = 65535,        /**< So that ratios compare in 64 bits. */
+  CMT_SEND_QUEUE_MAX = 1000000,    /**< Waiting messages of a channel. */
+  CMT_MESSAGE_MAX = 1 << 30,       /**< Bytes of any message. */
+  CMT_MESSAGE_DEFAULT = 22020096,  /**< As CometBFT: 21 MiB. */
+  CMT_PACKET_PAYLOAD_MAX = 65536,  /**< Data bytes of any packet. */
+  CMT_PACKET_PAYLOAD_SEND = 1024,  /**< Default of what is sent. */
+  CMT_PACKET_PAYLOAD_RECV = 1400,  /**< Default of what is accepted. */
+};
+
+/** What a channel is.  Fields left 0 have the default that is named. */
+typedef struct cmt_channel {
+  uint8_t id;
+  /** 1 to CMT_PRIORITY_MAX: the channel's share of a full link, relative to
+      those of the other channels with something to send. */
+  uint32_t priority;
+  /** Messages that may wait besides the one that is being cut into packets, at
+      most CMT_SEND_QUEUE_MAX; default 1. */
+  uint32_t send_queue;
+  /** Longest message accepted for sending; default |recv_message_max|. */
+  size_t send_message_max;
+  /** Longest message accepted from the other side, at most CMT_MESSAGE_MAX;
+      default CMT_MESSAGE_DEFAULT.  A longer one ends the connection. */
+  size_t recv_message_max;
+  const char *name; /**< For people; may be NULL. */
+} cmt_channel;
+
+/** Counters of one channel of one connection. */
+typedef struct cmt_channel_status {
+  uint8_t id;
+  uint32_t queued_messages;     /**< Waiting or being cut. */
+  uint64_t queued_bytes;        /**< Of those, not yet cut. */
+  uint64_t sent_messages;       /**< Cut to the end. */
+  uint64_t sent_bytes;          /**< Encoded packets with their prefixes. */
+  uint64_t recently_sent_bytes; /**< Of those, with decay: the scheduler's. */
+  uint64_t recv_messages, recv_bytes; /**< Complete messages. */
+} cmt_channel_status;
+
+typedef struct cmt_mconn cmt_mconn;
+
+/** Fill with cmt_mconn_options_init(), then set at least the channels. */
+typedef struct cmt_mconn_options {
+  size_t size;
+  const cmt_env *env;          /**< NULL: the defaults.  Copied. */
+  const cmt_channel *channels; /**< Copied. */
+  size_t channel_count;        /**< 0 to CMT_CHANNELS_MAX. */
+  /** A ping is sent this long after the start and so on, whatever the traffic;
+      default 60 s; CMT_NEVER: only cmt_mconn_ping() sends them. */
+  uint64_t ping_interval_ns;
+  /** Longest wait for a pong after the last byte of a ping was consumed;
+      shorter than the interval; default 45 s. */
+  uint64_t pong_timeout_ns;
+  /** Data bytes of one packet, 1 to CMT_PACKET_PAYLOAD_MAX. */
+  uint32_t send_packet_payload_max, recv_packet_payload_max;
+  /** Bytes under reassembly over all channels; default the largest
+      |recv_message_max| + 1 MiB.  A packet over it ends the connection. */
+  size_t recv_bytes_max;
+} cmt_mconn_options;
+
+#define cmt_mconn_options_init(o) cmt_mconn_options_init_sized((o), sizeof *(o))
+CMT_API void cmt_mconn_options_init_sized(cmt_mconn_options *o, size_t size);
+
+typedef enum cmt_mconn_event_kind {
+  CMT_MCONN_MESSAGE, /**< A complete message, which may be empty. */
+  CMT_MCONN_PONG,    /**< The answer to a ping of ours. */
+} cmt_mconn_event_kind;
+
+typedef struct cmt_mconn_event {
+  cmt_mconn_event_kind kind;
+  uint8_t channel;
+  cmt_buf *msg; /**< Lent until the next call; cmt_buf_ref() keeps it. */
+  uint64_t rtt_ns;
+} cmt_mconn_event;
+
+/**
+ * A multiplexer that starts at |now_ns|.
+ *
+ * Returns    CMT_OK; CMT_EINVAL: |why| (may be NULL) names the option, what
+ *            was found and what is allowed; CMT_ENOMEM; CMT_EIO: no defaults.
+ * Ownership  the caller deletes |*out|; |o| is not kept.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_mconn_new(const cmt_mconn_options *o,
+                                            uint64_t now_ns, cmt_mconn **out,
+                                            cmt_why *why);
+
+/**
+ * Queues |msg| on |channel|, or refuses at once.
+ *
+ * A channel takes |send_queue| messages besides the one being cut.
+ *
+ * Returns    CMT_OK; CMT_EAGAIN: no room; CMT_ENOCHANNEL; CMT_ETOOBIG;
+ *            CMT_ENOMEM; or the first failure.
+ * Ownership  CMT_OK takes one reference to |msg|, an error leaves it.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_mconn_try_send(cmt_mconn *m, uint8_t channel,
+                                                 cmt_buf *msg);
+
+/**
+ * Sends a ping besides those of the interval.
+ *
+ * Returns    CMT_OK; CMT_EAGAIN: a ping is under way already; or the first
+ *            failure.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_mconn_ping(cmt_mconn *m);
+
+/**
+ * Hands over |len| bytes of the other side, cut anywhere, as seen at |now_ns|.
+ *
+ * Call cmt_mconn_next_event() until it says CMT_EAGAIN before the next call.
+ *
+ * Returns    CMT_OK; CMT_EINVAL: the bytes before are not used up; or the
+ *            first failure.
+ * Ownership  |data| is lent until cmt_mconn_next_event() said CMT_EAGAIN or
+ *            failed.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_mconn_recv(cmt_mconn *m, const uint8_t *data,
+                                             size_t len, uint64_t now_ns);
+
+/**
+ * The next event of the bytes given.
+ *
+ * Returns    CMT_OK; CMT_EAGAIN: all bytes are used up; CMT_EPROTO: a
+ *            malformed or too long packet; CMT_EUNKNOWNCHANNEL; CMT_EMSGSIZE:
+ *            a message over the channel's limit; CMT_ENOBUFS: over
+ *            |recv_bytes_max|; CMT_ENOMEM; or the first failure.  Events
+ *            before a bad packet come first.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_mconn_next_event(cmt_mconn *m,
+                                                   cmt_mconn_event *out);
+
+/**
+ * Bytes to send, at most |max| of them: a pong that is owed, a ping that is
+ * due, then packets, each from the channel with the lowest ratio of recently
+ * sent bytes to priority.
+ *
+ * Ownership  lent until the next call; what is not consumed comes again.
+ *            Empty: nothing to send, or failed (CMT_ENOMEM).
+ */
+CMT_API cmt_bytes cmt_mconn_output(cmt_mconn *m, size_t max, uint64_t now_ns);
+
+/** Tells that the first |len| bytes of the output were taken at |now_ns|. */
+CMT_API void cmt_mconn_consume(cmt_mconn *m, size_t len, uint64_t now_ns);
+
+/** When cmt_mconn_tick() should be called; CMT_NEVER: no need. */
+CMT_API uint64_t cmt_mconn_deadline(const cmt_mconn *m);
+
+/**
+ * Does what is due at |now_ns|; early calls are harmless.
+ *
+ * Returns    CMT_OK; CMT_EPONG: no pong came in time; or the first failure.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_mconn_tick(cmt_mconn *m, uint64_t now_ns);
+
+/** Writes the status of up to |cap| channels, in the order they were given;
+    returns how many there are. */
+CMT_API size_t cmt_mconn_get_status(const cmt_mconn *m, cmt_channel_status *out,
+                                    size_t cap);
+
+/** Drops whatever is queued and frees; NULL is fine. */
+CMT_API void cmt_mconn_delete(cmt_mconn *m);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

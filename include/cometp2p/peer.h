@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT_PEER_H
+#define CMT_PEER_H
+
+/* A peer: one node that this one is connected to.  Peers are reference
+   counted.  Everything here may be called from any thread and from any
+   callback.  Callbacks lend a peer; cmt_peer_ref() keeps it.  Once it is gone
+   its sends say CMT_ECLOSED.
+
+   Messages of one peer on one channel arrive in the order of the successful
+   sends, whole, once; or remove_peer tells that the connection ended. */
+
+#include <cometp2p/conn.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct cmt_peer cmt_peer;
+
+/** One more reference; returns |p|. */
+CMT_API cmt_peer *cmt_peer_ref(cmt_peer *p);
+/** Drops a reference; NULL is fine. */
+CMT_API void cmt_peer_unref(cmt_peer *p);
+
+/** The authenticated id; lives as long as the reference. */
+CMT_API const cmt_node_id *cmt_peer_id(const cmt_peer *p);
+/** What the peer said of itself, checked; lives as long as the reference. */
+CMT_API const cmt_node_info *cmt_peer_node_info(const cmt_peer *p);
+/** We dialed it. */
+CMT_API bool cmt_peer_is_outbound(const cmt_peer *p);
+/** We dialed it and dial again when the connection ends. */
+CMT_API bool cmt_peer_is_persistent(const cmt_peer *p);
+/** Its node info lists |channel|. */
+CMT_API bool cmt_peer_has_channel(const cmt_peer *p, uint8_t channel);
+/** The id and the address of its socket. */
+CMT_API void cmt_peer_get_remote(const cmt_peer *p, cmt_net_addr *out);
+/** Why it ended, in and after remove_peer; CMT_OK before. */
+CMT_API void cmt_peer_get_why(const cmt_peer *p, cmt_why *out);
+
+/**
+ * Queues |msg| on |channel|, or refuses at once.
+ *
+ * A channel takes |send_queue| messages besides the one that is being cut into
+ * packets.  CMT_OK means queued: the answer is final and exact on any thread.
+ *
+ * Returns    CMT_OK; CMT_EAGAIN: no room, or an earlier send still waits:
+ *            nobody overtakes; CMT_ENOCHANNEL: we have no such channel;
+ *            CMT_EPEERCHANNEL: the peer has none; CMT_ETOOBIG;
+ *            CMT_ECLOSED: the peer is stopping or gone; CMT_ENOMEM.
+ * Ownership  CMT_OK takes one reference to |msg|, an error leaves it.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_peer_try_send(cmt_peer *p, uint8_t channel,
+                                                cmt_buf *msg);
+
+/** A send that waits; belongs to the caller and outlives it. */
+typedef struct cmt_send_req {
+  /** How long the message may wait for room from the call on; 0 is not at
+      all, CMT_NEVER without limit. */
+  uint64_t timeout_ns;
+  /** Exactly once, on the peer's loop, never from inside the call: CMT_OK:
+      queued; CMT_ETIMEDOUT, CMT_ECLOSED: |msg| is handed back.  The request
+      may be used again. */
+  void (*cb)(void *arg, cmt_err status, cmt_buf *msg);
+  void *arg;
+  void *internal[8]; /**< The library's while the request waits. */
+} cmt_send_req;
+
+/**
+ * Queues |msg| as soon as there is room, in the order of the calls.
+ *
+ * Returns    CMT_OK: |req|->cb will come; otherwise it will not: the errors of
+ *            cmt_peer_try_send() but CMT_EAGAIN.
+ * Ownership  CMT_OK takes one reference to |msg| until |cb| hands it back.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_peer_send(cmt_peer *p, uint8_t channel,
+                                            cmt_buf *msg, cmt_send_req *req);
+
+/**
+ * Blocks until |msg| is queued, the peer is gone, or |timeout_ns| passed
+ * (CMT_NEVER: no limit).
+ *
+ * Returns    the errors of cmt_peer_try_send() but CMT_EAGAIN;
+ *            CMT_ETIMEDOUT; CMT_EDEADLK: the calling thread is the loop of
+ *            a switch.
+ * Ownership  CMT_OK takes one reference to |msg|, an error leaves it.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_peer_send_wait(cmt_peer *p, uint8_t channel,
+                                                 cmt_buf *msg,
+                                                 uint64_t timeout_ns);
+
+/** cmt_peer_try_send() of a copy of |len| bytes. */
+CMT_API CMT_NODISCARD cmt_err cmt_peer_try_send_bytes(cmt_peer *p,
+                                                      uint8_t channel,
+                                                      const void *data,
+                                                      size_t len);
+/** cmt_peer_send_wait() of a copy of |len| bytes, for at most 10 s as
+    CometBFT. */
+CMT_API CMT_NODISCARD cmt_err cmt_peer_send_wait_bytes(cmt_peer *p,
+                                                       uint8_t channel,
+                                                       const void *data,
+                                                       size_t len);
+
+/** Stops reading from the peer; calls are counted, each needs its
+    cmt_peer_resume().  Messages of what was already read, at most 64 KiB of
+    stream, may still be delivered. */
+CMT_API void cmt_peer_pause(cmt_peer *p);
+CMT_API void cmt_peer_resume(cmt_peer *p);
+
+/**
+ * Ends the peer with |reason|, which is not CMT_OK.
+ *
+ * |flush_ns| 0 closes at once.  Otherwise new sends are refused, what is
+ * queued is sent within |flush_ns|, and the socket is closed so that the other
+ * side can read the last message.  remove_peer follows in both cases.
+ */
+CMT_API void cmt_peer_stop(cmt_peer *p, cmt_err reason, uint64_t flush_ns);
+
+typedef struct cmt_peer_status {
+  size_t size;
+  uint64_t up_ns;                    /**< Since it was added. */
+  uint64_t rtt_last_ns, rtt_min_ns;  /**< Of pings; 0 before the first pong. */
+  uint64_t pings_sent, pongs_recv;
+  uint64_t sent_bytes, recv_bytes;   /**< On the socket. */
+  uint64_t write_calls, read_calls;
+  size_t channel_count;
+  cmt_channel_status channels[CMT_CHANNELS_MAX];
+} cmt_peer_status;
+
+/** A snapshot as of the end of the peer's last turn of its loop; the last one
+    stays when the peer is gone. */
+#define cmt_peer_get_status(p, out)                                            \
+  cmt_peer_get_status_sized((p), (out), sizeof *(out))
+CMT_API void cmt_peer_get_status_sized(const cmt_peer *p, cmt_peer_status *out,
+                                       size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

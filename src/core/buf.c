@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Reference-counted bytes.  They follow the header in one allocation unless
+   the buffer was adopted; then they are the application's until the last
+   reference goes. */
+
+#include <cometp2p/buf.h>
+
+#include <stdatomic.h>
+
+#include "buf.h"
+
+/* Far from an overflow, even with every thread about to add one. */
+#define REFS_MAX (UINT32_MAX / 2)
+
+struct cmt_buf {
+  atomic_uint refs;
+  const uint8_t *base; /* Behind this header, or the application's. */
+  size_t len, cap;
+  bool adopted;
+  void (*release)(void *arg);
+  void *release_arg;
+  void (*free)(void *arg, void *p); /* By value, as a message may outlive its
+                                       environment; NULL: the default. */
+  void *free_arg;
+};
+
+static cmt_buf *buf_alloc(const cmt_env *env, size_t cap) {
+  cmt_buf *b;
+
+  if (cap > SIZE_MAX - sizeof *b) {
+    return NULL;
+  }
+  b = cmt__alloc(env, sizeof *b + cap);
+  if (b == NULL) {
+    return NULL;
+  }
+  atomic_init(&b->refs, 1);
+  b->base = (uint8_t *)(b + 1);
+  b->len = 0;
+  b->cap = cap;
+  b->adopted = false;
+  b->release = NULL;
+  b->release_arg = NULL;
+  b->free = env != NULL ? env->free : NULL;
+  b->free_arg = env != NULL ? env->alloc_arg : NULL;
+  return b;
+}
+
+cmt_buf *cmt_buf_new(const cmt_env *env, size_t len) {
+  cmt_buf *b = buf_alloc(env, len);
+
+  if (b != NULL) {
+    b->len = len;
+  }
+  return b;
+}
+
+cmt_buf *cmt_buf_copy(const cmt_env *env, const void *data, size_t len) {
+  cmt_buf *b = cmt_buf_new(env, len);
+
+  if (b != NULL && len > 0) {
+    memcpy(cmt__buf_base(b), data, len);
+  }
+  return b;
+}
+
+cmt_buf *cmt_buf_adopt(const cmt_env *env, cmt_bytes bytes,
+                       void (*release)(void *arg), void *arg) {
+  cmt_buf *b = buf_alloc(env, 0);
+
+  if (b != NULL) {
+    b->base = bytes.base;
+    b->len = bytes.len;
+    b->cap = bytes.len;
+    b->adopted = true;
+    b->release = release;
+    b->release_arg = arg;
+  }
+  return b;
+}
+
+uint8_t *cmt_buf_data(cmt_buf *b) {
+  if (b->adopted || atomic_load_explicit(&b->refs, memory_order_acquire) != 1) {
+    return NULL;
+  }
+  return cmt__buf_base(b);
+}
+
+cmt_bytes cmt_buf_bytes(const cmt_buf *b) {
+  return (cmt_bytes){.base = b->base, .len = b->len};
+}
+
+cmt_buf *cmt_buf_ref(cmt_buf *b) {
+  unsigned refs = atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
+
+  CMT_ASSERT(NULL, refs > 0 && refs < REFS_MAX);
+  return b;
+}
+
+void cmt_buf_unref(cmt_buf *b) {
+  unsigned refs;
+
+  if (b == NULL) {
+    return;
+  }
+  refs = atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel);
+  CMT_ASSERT(NULL, refs > 0);
+  if (refs > 1) {
+    return;
+  }
+  if (b->release != NULL) {
+    b->release(b->release_arg);
+  }
+  if (b->free != NULL) {
+    b->free(b->free_arg, b);
+  } else {
+    cmt__free(NULL, b);
+  }
+}
+
+cmt_buf *cmt__buf_new_cap(const cmt_env *env, size_t cap) {
+  return buf_alloc(env, cap);
+}
+
+size_t cmt__buf_cap(const cmt_buf *b) { return b->cap; }
+
+void cmt__buf_set_len(cmt_buf *b, size_t len) {
+  CMT_ASSERT(NULL, len <= b->cap);
+  b->len = len;
+}
+
+uint8_t *cmt__buf_base(cmt_buf *b) {
+  CMT_ASSERT(NULL, !b->adopted);
+  return (uint8_t *)(b + 1);
+}
+
+/* Writes the escape of |byte| to |out| and returns its length, 1 to 4. */
+static size_t escape_byte(uint8_t byte, char out[4]) {
+  static const char digits[] = "0123456789abcdef";
+
+  if (byte == '\\') {
+    memcpy(out, "\\\\", 2);
+    return 2;
+  }
+  if (byte >= 32 && byte <= 126) {
+    out[0] = (char)byte;
+    return 1;
+  }
+  memcpy(out, "\\x", 2);
+  out[2] = digits[byte >> 4];
+  out[3] = digits[byte & 15];
+  return 4;
+}
+
+size_t cmt_text_escape(cmt_bytes in, char *out, size_t cap) {
+  size_t total = 0, written = 0, size;
+  char piece[4];
+
+  for (size_t i = 0; i < in.len; i++) {
+    size = escape_byte(in.base[i], piece);
+    if (written == total && size < cap - written && cap > 0) {
+      memcpy(out + written, piece, size);
+      written += size;
+    }
+    total += size;
+  }
+  if (cap > 0) {
+    out[written] = '\0';
+  }
+  return total;
+}

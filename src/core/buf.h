@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT__BUF_H
+#define CMT__BUF_H
+
+/* Buffers that grow into their capacity while a message is reassembled. */
+
+#include "base.h"
+
+/* A buffer without bytes that can hold |cap|; NULL when the allocation
+   fails. */
+cmt_buf *cmt__buf_new_cap(const cmt_env *env, size_t cap);
+
+/* How many bytes |b| can hold. */
+size_t cmt__buf_cap(const cmt_buf *b);
+
+/* |len| is at most the capacity. */
+void cmt__buf_set_len(cmt_buf *b, size_t len);
+
+/* Where the bytes of |b|, which is not an adopted one, begin. */
+uint8_t *cmt__buf_base(cmt_buf *b);
+
+#endif

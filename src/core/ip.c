@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* IP literals, read and written by hand, as the functions of the system
+   depend on its version.  IPv4 has four decimal bytes without leading zeros;
+   IPv6 is written as RFC 5952 says, in hex throughout.  docs/PROTOCOL.md
+   1.3. */
+
+#include "net_addr.h"
+
+#include <stdio.h>
+
+enum {
+  IP4_SIZE = 4,
+  IP6_SIZE = 16,
+  IP6_GROUPS = 8,
+  NO_GAP = IP6_GROUPS + 1,
+  IP_TEXT_SIZE = 40, /* Eight groups of four digits, seven colons, NUL. */
+};
+
+static bool is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
+
+/* The value of a hex digit, -1 for any other byte. */
+static int hex_value(uint8_t c) {
+  if (is_digit(c)) {
+    return c - '0';
+  }
+  if (c >= 'a' && c <= 'f') {
+    return c - 'a' + 10;
+  }
+  if (c >= 'A' && c <= 'F') {
+    return c - 'A' + 10;
+  }
+  return -1;
+}
+
+/* Reads one decimal byte at |*at| and moves behind it. */
+static bool ip4_read_byte(cmt_bytes text, size_t *at, uint8_t *out) {
+  size_t start = *at;
+  unsigned value = 0;
+
+  while (*at < text.len && is_digit(text.base[*at])) {
+    value = 10 * value + (unsigned)(text.base[*at] - '0');
+    (*at)++;
+    if (value > 255) {
+      return false;
+    }
+  }
+  if (*at == start || (*at > start + 1 && text.base[start] == '0')) {
+    return false;
+  }
+  *out = (uint8_t)value;
+  return true;
+}
+
+static bool ip4_read(cmt_bytes text, uint8_t out[IP4_SIZE]) {
+  size_t at = 0;
+
+  for (int i = 0; i < IP4_SIZE; i++) {
+    if (i > 0 && (at >= text.len || text.base[at++] != '.')) {
+      return false;
+    }
+    if (!ip4_read_byte(text, &at, &out[i])) {
+      return false;
+    }
+  }
+  return at == text.len;
+}
+
+/* Reads one group of one to four hex digits at |*at| and moves behind it. */
+static bool ip6_read_group(cmt_bytes text, size_t *at, uint16_t *out) {
+  size_t start = *at;
+  unsigned value = 0;
+
+  while (*at < text.len && hex_value(text.base[*at]) >= 0) {
+    value = value << 4 | (unsigned)hex_value(text.base[*at]);
+    (*at)++;
+    if (*at - start > 4) {
+      return false;
+    }
+  }
+  *out = (uint16_t)value;
+  return *at > start;
+}
+
+static cmt_bytes bytes_from(cmt_bytes text, size_t at) {
+  return (cmt_bytes){.base = text.base + at, .len = text.len - at};
+}
+
+/* What has been read of an IPv6 literal. */
+typedef struct ip6_parts {
+  uint16_t groups[IP6_GROUPS];
+  size_t count;
+  size_t gap; /* Groups before "::"; NO_GAP when there is none. */
+} ip6_parts;
+
+/* Reads "::" or ":" between two groups.  False when neither stands there. */
+static bool ip6_read_colon(cmt_bytes text, size_t *at, ip6_parts *parts) {
+  if (text.base[*at] != ':' || *at + 1 == text.len) {
+    return false;
+  }
+  (*at)++;
+  if (text.base[*at] == ':') {
+    if (parts->gap != NO_GAP) {
+      return false;
+    }
+    parts->gap = parts->count;
+    (*at)++;
+  }
+  return true;
+}
+
+/* Reads groups and their colons to the end of |text|; the last two groups may
+   be an IPv4 literal. */
+static bool ip6_read_parts(cmt_bytes text, size_t at, ip6_parts *parts) {
+  uint8_t v4[IP4_SIZE];
+
+  while (at < text.len) {
+    if (parts->count + 2 <= IP6_GROUPS && ip4_read(bytes_from(text, at), v4)) {
+      parts->groups[parts->count++] = (uint16_t)(v4[0] << 8 | v4[1]);
+      parts->groups[parts->count++] = (uint16_t)(v4[2] << 8 | v4[3]);
+      return true;
+    }
+    if (parts->count == IP6_GROUPS ||
+        !ip6_read_group(text, &at, &parts->groups[parts->count])) {
+      return false;
+    }
+    parts->count++;
+    if (at < text.len && !ip6_read_colon(text, &at, parts)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+static bool ip6_read(cmt_bytes text, uint16_t out[IP6_GROUPS]) {
+  ip6_parts parts = {.gap = NO_GAP};
+  size_t at = 0, tail;
+
+  if (text.len >= 2 && memcmp(text.base, "::", 2) == 0) {
+    parts.gap = 0;
+    at = 2;
+  }
+  if (!ip6_read_parts(text, at, &parts)) {
+    return false;
+  }
+  if (parts.gap == NO_GAP) {
+    memcpy(out, parts.groups, sizeof parts.groups);
+    return parts.count == IP6_GROUPS;
+  }
+  if (parts.count == IP6_GROUPS) {
+    return false; /* "::" stands for one group at least. */
+  }
+  tail = parts.count - parts.gap;
+  memset(out, 0, IP6_GROUPS * sizeof out[0]);
+  memcpy(out, parts.groups, parts.gap * sizeof out[0]);
+  memcpy(out + IP6_GROUPS - tail, parts.groups + parts.gap,
+         tail * sizeof out[0]);
+  return true;
+}
+
+/* Finds the first of the longest runs of two or more zero groups. */
+static void ip6_find_gap(const uint16_t groups[IP6_GROUPS], size_t *start,
+                         size_t *len) {
+  size_t run = 0;
+
+  *start = IP6_GROUPS;
+  *len = 1;
+  for (size_t i = 0; i < IP6_GROUPS; i++) {
+    run = groups[i] == 0 ? run + 1 : 0;
+    if (run > *len) {
+      *len = run;
+      *start = i + 1 - run;
+    }
+  }
+}
+
+static void ip6_write(const uint16_t groups[IP6_GROUPS],
+                      char out[IP_TEXT_SIZE]) {
+  size_t gap, gap_len, at = 0;
+
+  ip6_find_gap(groups, &gap, &gap_len);
+  out[0] = '\0';
+  for (size_t i = 0; i < IP6_GROUPS; i++) {
+    if (i == gap) {
+      at += (size_t)snprintf(out + at, IP_TEXT_SIZE - at, "::");
+      i += gap_len - 1;
+      continue;
+    }
+    at += (size_t)snprintf(out + at, IP_TEXT_SIZE - at, "%s%x",
+                           i == 0 || i == gap + gap_len ? "" : ":", groups[i]);
+  }
+}
+
+static bool ip6_is_mapped(const uint16_t groups[IP6_GROUPS]) {
+  static const uint16_t prefix[] = {0, 0, 0, 0, 0, 0xffff};
+
+  return memcmp(groups, prefix, sizeof prefix) == 0;
+}
+
+/* The text of the literal |text|, which has no zone. */
+static bool ip_write(cmt_bytes text, bool zone, char out[IP_TEXT_SIZE]) {
+  uint8_t v4[IP4_SIZE];
+  uint16_t groups[IP6_GROUPS];
+
+  if (!ip4_read(text, v4)) {
+    if (!ip6_read(text, groups)) {
+      return false;
+    }
+    if (!ip6_is_mapped(groups)) {
+      ip6_write(groups, out);
+      return true;
+    }
+    v4[0] = (uint8_t)(groups[6] >> 8);
+    v4[1] = (uint8_t)groups[6];
+    v4[2] = (uint8_t)(groups[7] >> 8);
+    v4[3] = (uint8_t)groups[7];
+  }
+  snprintf(out, IP_TEXT_SIZE, "%u.%u.%u.%u", v4[0], v4[1], v4[2], v4[3]);
+  return !zone; /* IPv4 has none. */
+}
+
+/* A zone is printable and has none of the marks of an address. */
+static bool zone_is_fine(cmt_bytes zone) {
+  for (size_t i = 0; i < zone.len; i++) {
+    if (zone.base[i] <= 32 || zone.base[i] > 126 ||
+        strchr("@/[]%", zone.base[i]) != NULL) {
+      return false;
+    }
+  }
+  return zone.len > 0;
+}
+
+bool cmt__ip_canonical(cmt_bytes text, char *out, size_t cap) {
+  const uint8_t *mark = text.len > 0 ? memchr(text.base, '%', text.len) : NULL;
+  cmt_bytes ip = text, zone = {0};
+  char plain[IP_TEXT_SIZE];
+
+  if (mark != NULL) {
+    ip.len = (size_t)(mark - text.base);
+    zone = bytes_from(text, ip.len + 1);
+    if (!zone_is_fine(zone)) {
+      return false;
+    }
+  }
+  if (!ip_write(ip, mark != NULL, plain)) {
+    return false;
+  }
+  if (strlen(plain) + (mark != NULL) + zone.len >= cap) {
+    return false;
+  }
+  snprintf(out, cap, "%s%s%.*s", plain, mark != NULL ? "%" : "", (int)zone.len,
+           zone.len > 0 ? (const char *)zone.base : "");
+  return true;
+}

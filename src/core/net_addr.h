@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT__NET_ADDR_H
+#define CMT__NET_ADDR_H
+
+/* Net addresses in bytes that need no final NUL. */
+
+#include "base.h"
+
+#include <cometp2p/net_addr.h>
+
+/* cmt_net_addr_parse() on bytes.  Returns NULL, or a static text that says
+   what is wrong with them; |out| is unchanged then. */
+const char *cmt__net_addr_read(cmt_bytes text, unsigned flags,
+                               cmt_net_addr *out);
+
+/* Whether |id| is 40 hex digits of either case. */
+bool cmt__node_id_is_hex(cmt_bytes id);
+
+/* Brings an IP literal to its canonical text.  False when |text| is none;
+   |out| is unchanged then. */
+bool cmt__ip_canonical(cmt_bytes text, char *out, size_t cap);
+
+#endif

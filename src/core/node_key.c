@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Node keys in memory.  A key lives in a guarded allocation of its own that is
+   read-only once made; the halves of its secret always belong together. */
+
+#include "node_key.h"
+
+#include <sodium.h>
+
+_Static_assert(CMT__NODE_KEY_SECRET == crypto_sign_SECRETKEYBYTES, "secret");
+_Static_assert(CMT__NODE_KEY_PUBLIC == crypto_sign_PUBLICKEYBYTES, "public");
+
+enum { SEED_SIZE = crypto_sign_SEEDBYTES, ID_SIZE = 20 };
+
+/* The memory of a key with its environment in place. */
+static cmt_err key_alloc(const cmt_env *env, cmt_node_key **out) {
+  cmt_env copy;
+  cmt_err err = cmt__env_copy(env, &copy);
+
+  if (err != CMT_OK) {
+    return err;
+  }
+  /* Its size is a multiple of its alignment, which sodium_malloc() needs. */
+  *out = sodium_malloc(sizeof **out);
+  if (*out == NULL) {
+    return CMT_ENOMEM;
+  }
+  memset(*out, 0, sizeof **out);
+  (*out)->env = copy;
+  return CMT_OK;
+}
+
+/* Fills the secret of |key| from the seed in its first half. */
+static void key_expand(cmt_node_key *key) {
+  uint8_t public_key[CMT__NODE_KEY_PUBLIC];
+  uint8_t seed[SEED_SIZE];
+
+  memcpy(seed, key->secret, sizeof seed);
+  crypto_sign_seed_keypair(public_key, key->secret, seed);
+  sodium_memzero(seed, sizeof seed);
+  cmt__node_id_of(public_key, &key->id);
+}
+
+cmt_err cmt_node_key_generate(const cmt_env *env, cmt_node_key **out) {
+  cmt_node_key *key;
+  cmt_err err = key_alloc(env, &key);
+
+  if (err != CMT_OK) {
+    return err;
+  }
+  key->env.entropy(key->env.entropy_arg, key->secret, SEED_SIZE);
+  key_expand(key);
+  sodium_mprotect_readonly(key);
+  *out = key;
+  return CMT_OK;
+}
+
+cmt_err cmt__node_key_from_secret(const cmt_env *env, const uint8_t secret[64],
+                                  cmt_node_key **out) {
+  cmt_node_key *key;
+  cmt_err err = key_alloc(env, &key);
+
+  if (err != CMT_OK) {
+    return err;
+  }
+  memcpy(key->secret, secret, SEED_SIZE);
+  key_expand(key);
+  if (sodium_memcmp(key->secret, secret, CMT__NODE_KEY_SECRET) != 0) {
+    cmt_node_key_delete(key);
+    return CMT_EINVAL;
+  }
+  sodium_mprotect_readonly(key);
+  *out = key;
+  return CMT_OK;
+}
+
+void cmt_node_key_id(const cmt_node_key *key, cmt_node_id *out) {
+  *out = key->id;
+}
+
+void cmt_node_key_delete(cmt_node_key *key) {
+  sodium_free(key); /* Wipes; NULL is fine. */
+}
+
+const uint8_t *cmt__node_key_public(const cmt_node_key *key) {
+  return key->secret + SEED_SIZE;
+}
+
+void cmt__node_key_sign(const cmt_node_key *key, const uint8_t msg[32],
+                        uint8_t sig[64]) {
+  crypto_sign_detached(sig, NULL, msg, 32, key->secret);
+}
+
+void cmt__node_id_of(const uint8_t public_key[32], cmt_node_id *out) {
+  uint8_t hash[crypto_hash_sha256_BYTES];
+
+  crypto_hash_sha256(hash, public_key, CMT__NODE_KEY_PUBLIC);
+  sodium_bin2hex(out->text, sizeof out->text, hash, ID_SIZE);
+}

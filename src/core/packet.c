@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Packets on the stream.  The parser never looks at a byte twice unless a
+   header was cut by the end of the input: then at most 24 bytes are kept.
+   Data goes from the input to the caller without a stop.  Only packets in an
+   unusual, legal form are gathered whole before they are decoded. */
+
+#include "packet.h"
+
+#include <cometp2p/secret_conn.h>
+
+/* Tags of Packet and PacketMsg. */
+enum {
+  TAG_PING = 0x0a,
+  TAG_PONG = 0x12,
+  TAG_MSG = 0x1a,
+  TAG_CHANNEL = 0x08,
+  TAG_EOF = 0x10,
+  TAG_DATA = 0x1a,
+};
+
+/* ---- writing ---- */
+
+cmt__run cmt__run_frames(uint8_t *base, size_t slots) {
+  return (cmt__run){.at = base + CMT_FRAME_HEADER,
+                    .left = CMT_FRAME_DATA,
+                    .segment = CMT_FRAME_DATA,
+                    .gap = CMT_FRAME_SLOT - CMT_FRAME_DATA,
+                    .cap = slots * CMT_FRAME_DATA};
+}
+
+cmt__run cmt__run_plain(uint8_t *base, size_t cap) {
+  return (cmt__run){.at = base, .left = cap, .segment = cap, .cap = cap};
+}
+
+void cmt__run_write(cmt__run *r, const uint8_t *data, size_t len) {
+  CMT_ASSERT(NULL, len <= cmt__run_room(r));
+  r->len += len;
+  while (len > 0) {
+    size_t n;
+
+    if (r->left == 0) {
+      r->at += r->gap;
+      r->left = r->segment;
+    }
+    n = cmt__min(len, r->left);
+    memcpy(r->at, data, n);
+    r->at += n;
+    r->left -= n;
+    data += n;
+    len -= n;
+  }
+}
+
+/* The bytes of PacketMsg. */
+static size_t msg_inner_size(uint8_t channel, bool eof, size_t len) {
+  return cmt__uint_size(1, channel) + (eof ? 2 : 0) +
+         (len > 0 ? 1 + cmt__varint_size(len) + len : 0);
+}
+
+size_t cmt__packet_msg_size(uint8_t channel, bool eof, size_t len) {
+  size_t inner = msg_inner_size(channel, eof, len);
+  size_t body = 1 + cmt__varint_size(inner) + inner;
+
+  return cmt__varint_size(body) + body;
+}
+
+void cmt__packet_write_msg(cmt__run *r, uint8_t channel, bool eof,
+                           cmt_bytes data) {
+  uint8_t header[CMT__PACKET_HEADER_MAX];
+  cmt__writer w = {.at = header, .end = header + sizeof header};
+  size_t inner = msg_inner_size(channel, eof, data.len);
+
+  cmt__write_varint(&w, 1 + cmt__varint_size(inner) + inner);
+  cmt__write_tag(&w, 3, CMT__WIRE_BYTES);
+  cmt__write_varint(&w, inner);
+  cmt__write_uint(&w, 1, channel);
+  cmt__write_uint(&w, 2, eof);
+  if (data.len > 0) {
+    cmt__write_tag(&w, 3, CMT__WIRE_BYTES);
+    cmt__write_varint(&w, data.len);
+  }
+  CMT_ASSERT(NULL, !w.failed);
+  cmt__run_write(r, header, (size_t)(w.at - header));
+  cmt__run_write(r, data.base, data.len);
+}
+
+void cmt__packet_write_ping(cmt__run *r) {
+  static const uint8_t ping[CMT__PACKET_PING_SIZE] = {2, TAG_PING, 0};
+
+  cmt__run_write(r, ping, sizeof ping);
+}
+
+void cmt__packet_write_pong(cmt__run *r) {
+  static const uint8_t pong[CMT__PACKET_PING_SIZE] = {2, TAG_PONG, 0};
+
+  cmt__run_write(r, pong, sizeof pong);
+}
+
+size_t cmt__packet_limit(size_t payload_max) {
+  size_t inner = msg_inner_size(1, true, payload_max);
+
+  return 1 + cmt__varint_size(inner) + inner;
+}
+
+/* ---- the general form ---- */
+
+/* True when |in| is a well-formed message of unknown fields only. */
+static bool fields_skip(cmt_bytes in) {
+  cmt__reader r = cmt__reader_of(in);
+  cmt__field f;
+
+  while (cmt__read_field(&r, &f)) {
+  }
+  return !r.failed;
+}
+
+static cmt_err msg_decode(cmt_bytes in, cmt__packet *out) {
+  cmt__reader r = cmt__reader_of(in);
+  uint64_t channel = 0;
+  cmt__field f;
+
+  *out = (cmt__packet){.kind = CMT__PACKET_MSG, .first = true, .last = true};
+  while (cmt__read_field(&r, &f)) {
+    if (f.number < 1 || f.number > 3) {
+      continue;
+    }
+    if (f.type != (f.number == 3 ? CMT__WIRE_BYTES : CMT__WIRE_VARINT)) {
+      return CMT_EPROTO;
+    }
+    if (f.number == 1) {
+      channel = f.value & UINT32_MAX; /* An int32 takes the low 32 bits. */
+    } else if (f.number == 2) {
+      out->eof = f.value != 0;
+    } else {
+      out->data = f.bytes;
+    }
+  }
+  if (r.failed) {
+    return CMT_EPROTO;
+  }
+  if (channel > UINT8_MAX) {
+    return CMT_EUNKNOWNCHANNEL;
+  }
+  out->channel = (uint8_t)channel;
+  out->total = out->data.len;
+  return CMT_OK;
+}
+
+/* The last member of the oneof wins, and a malformed one before it counts; an
+   id over 255 counts only in the one that wins. */
+cmt_err cmt__packet_decode(cmt_bytes body, cmt__packet *out) {
+  cmt__reader r = cmt__reader_of(body);
+  cmt_err err = CMT_EPROTO; /* Without a member. */
+  cmt__field f;
+
+  while (cmt__read_field(&r, &f)) {
+    if (f.number < 1 || f.number > 3) {
+      continue;
+    }
+    if (f.type != CMT__WIRE_BYTES) {
+      return CMT_EPROTO;
+    }
+    if (f.number == 3) {
+      err = msg_decode(f.bytes, out);
+    } else {
+      *out = (cmt__packet){.kind = f.number == 1 ? CMT__PACKET_PING
+                                                 : CMT__PACKET_PONG};
+      err = fields_skip(f.bytes) ? CMT_OK : CMT_EPROTO;
+    }
+    if (err == CMT_EPROTO) {
+      return err;
+    }
+  }
+  return r.failed ? CMT_EPROTO : err;
+}
+
+/* ---- the resumable parser ---- */
+
+void cmt__packet_parser_init(cmt__packet_parser *p, size_t payload_max) {
+  *p = (cmt__packet_parser){.limit = cmt__packet_limit(payload_max)};
+}
+
+void cmt__packet_parser_fini(cmt__packet_parser *p, const cmt_env *env) {
+  cmt__free(env, p->scratch);
+  p->scratch = NULL;
+}
+
+/* What the bytes at the start of a packet turn out to be. */
+typedef enum header_kind {
+  HEADER_MORE,    /* Too few bytes to tell. */
+  HEADER_BAD,     /* No packet, or one over the limit. */
+  HEADER_GENERAL, /* Not the usual form; |body| bytes after |size|. */
+  HEADER_PACKET,  /* |packet|, whose header takes |size| bytes. */
+} header_kind;
+
+typedef struct header {
+  size_t size; /* Of the length prefix for HEADER_GENERAL. */
+  size_t body; /* Announced bytes after the prefix. */
+  cmt__packet packet;
+} header;
+
+/* A cursor over header bytes, which tells "no more here" from "not usual". */
+typedef struct peek {
+  const uint8_t *at, *end;
+} peek;
+
+static bool peek_is(const peek *k, uint8_t byte) {
+  return k->at < k->end && *k->at == byte;
+}
+
+/* Reads the fields of a PacketMsg of |inner| bytes in their usual order.  The
+   data, when there is any, ends the packet. */
+static header_kind header_fields(peek *k, size_t inner, cmt__packet *out) {
+  const uint8_t *start = k->at;
+  uint64_t v = 0;
+  int n;
+
+  *out = (cmt__packet){.kind = CMT__PACKET_MSG, .first = true};
+  if (peek_is(k, TAG_CHANNEL) && inner > 1) {
+    n = cmt__read_prefix(k->at + 1, (size_t)(k->end - k->at - 1), &v);
+    if (n == 0) {
+      return HEADER_MORE;
+    }
+    if (n < 0 || v > UINT8_MAX) {
+      return HEADER_GENERAL;
+    }
+    out->channel = (uint8_t)v;
+    k->at += 1 + n;
+  }
+  if (peek_is(k, TAG_EOF) && inner > (size_t)(k->at - start) + 1) {
+    if (k->end - k->at < 2) {
+      return HEADER_MORE;
+    }
+    if (k->at[1] > 1) {
+      return HEADER_GENERAL;
+    }
+    out->eof = k->at[1] == 1;
+    k->at += 2;
+  }
+  if ((size_t)(k->at - start) == inner) {
+    return HEADER_PACKET; /* No data. */
+  }
+  if ((size_t)(k->at - start) > inner) {
+    return HEADER_GENERAL;
+  }
+  if (k->at == k->end) {
+    return HEADER_MORE;
+  }
+  if (*k->at != TAG_DATA) {
+    return HEADER_GENERAL;
+  }
+  n = cmt__read_prefix(k->at + 1, (size_t)(k->end - k->at - 1), &v);
+  if (n == 0) {
+    return HEADER_MORE;
+  }
+  k->at += 1 + (n > 0 ? n : 0);
+  if (n < 0 || (size_t)(k->at - start) > inner ||
+      v != inner - (size_t)(k->at - start)) {
+    return HEADER_GENERAL;
+  }
+  out->total = (size_t)v;
+  return HEADER_PACKET;
+}
+
+static header_kind header_member(peek *k, size_t body, cmt__packet *out) {
+  uint64_t inner;
+  int n;
+
+  if (k->end - k->at < 2) {
+    return HEADER_MORE;
+  }
+  if (body == 2 && k->at[1] == 0 &&
+      (k->at[0] == TAG_PING || k->at[0] == TAG_PONG)) {
+    *out = (cmt__packet){.kind = k->at[0] == TAG_PING ? CMT__PACKET_PING
+                                                      : CMT__PACKET_PONG};
+    k->at += 2;
+    return HEADER_PACKET;
+  }
+  if (k->at[0] != TAG_MSG) {
+    return HEADER_GENERAL;
+  }
+  n = cmt__read_prefix(k->at + 1, (size_t)(k->end - k->at - 1), &inner);
+  if (n == 0) {
+    return HEADER_MORE;
+  }
+  if (n < 0 || body < (size_t)n + 1 || inner != body - (size_t)n - 1) {
+    return HEADER_GENERAL;
+  }
+  k->at += 1 + n;
+  return header_fields(k, (size_t)inner, out);
+}
+
+static header_kind header_parse(cmt_bytes in, size_t limit, header *out) {
+  peek k = {.at = in.base};
+  header_kind kind;
+  uint64_t body;
+  int n = cmt__read_prefix(in.base, in.len, &body);
+
+  if (n == 0) {
+    return HEADER_MORE;
+  }
+  if (n < 0 || body == 0 || body > limit + 1) {
+    return HEADER_BAD;
+  }
+  out->size = (size_t)n;
+  out->body = (size_t)body;
+  k.at += n;
+  k.end = k.at + cmt__min(in.len - out->size, out->body);
+  kind = header_member(&k, out->body, &out->packet);
+  if (kind == HEADER_PACKET) {
+    out->size = (size_t)(k.at - in.base);
+  }
+  /* A header that the whole packet or 24 bytes do not settle is none of the
+     usual form. */
+  if (kind == HEADER_MORE &&
+      (in.len - out->size >= out->body || in.len >= CMT__PACKET_HEADER_MAX)) {
+    return HEADER_GENERAL;
+  }
+  return kind;
+}
+
+/* One byte over the limit is right only for the ids that cost one more. */
+static bool packet_fits(const cmt__packet *k, size_t body, size_t limit) {
+  return body <= limit || (k->kind == CMT__PACKET_MSG && k->channel >= 0x80);
+}
+
+static void bytes_skip(cmt_bytes *in, size_t n) {
+  in->base += n;
+  in->len -= n;
+}
+
+/* Gives out the part of the msg packet's data that is here. */
+static cmt_err data_next(cmt__packet_parser *p, cmt_bytes *in,
+                         cmt__packet *out) {
+  size_t n = cmt__min(p->data_left, in->len);
+
+  if (n == 0 && p->data_left > 0) {
+    return CMT_EAGAIN;
+  }
+  p->data_left -= n;
+  *out = p->msg;
+  out->data = (cmt_bytes){.base = in->base, .len = n};
+  out->last = p->data_left == 0;
+  p->msg.first = false;
+  p->in_data = !out->last;
+  bytes_skip(in, n);
+  return CMT_OK;
+}
+
+/* Begins to gather a packet of |h->body| bytes.  |head| is what was read of it
+   so far, with the prefix. */
+static cmt_err gather_start(cmt__packet_parser *p, const cmt_env *env,
+                            const header *h, cmt_bytes head) {
+  if (p->scratch == NULL) {
+    p->scratch = cmt__alloc(env, p->limit + 1);
+    if (p->scratch == NULL) {
+      return CMT_ENOMEM;
+    }
+  }
+  p->scratch_need = h->body;
+  p->scratch_len = cmt__min(head.len - h->size, h->body);
+  memcpy(p->scratch, head.base + h->size, p->scratch_len);
+  return CMT_OK;
+}
+
+static cmt_err gather_next(cmt__packet_parser *p, cmt_bytes *in,
+                           cmt__packet *out) {
+  size_t n = cmt__min(p->scratch_need - p->scratch_len, in->len);
+  cmt_err err;
+
+  if (n > 0) {
+    memcpy(p->scratch + p->scratch_len, in->base, n);
+    p->copied += n;
+    p->scratch_len += n;
+    bytes_skip(in, n);
+  }
+  if (p->scratch_len < p->scratch_need) {
+    return CMT_EAGAIN;
+  }
+  err = cmt__packet_decode(
+    (cmt_bytes){.base = p->scratch, .len = p->scratch_len}, out);
+  if (err == CMT_OK && !packet_fits(out, p->scratch_need, p->limit)) {
+    err = CMT_EPROTO;
+  }
+  p->scratch_need = 0;
+  return err;
+}
+
+/* Acts on a header of |head|, whose first |kept| bytes were taken from the
+   input before. */
+static cmt_err header_done(cmt__packet_parser *p, header_kind kind,
+                           const header *h, size_t kept, cmt_bytes *in) {
+  p->header_len = 0;
+  if (kind == HEADER_BAD ||
+      (kind == HEADER_PACKET && !packet_fits(&h->packet, h->body, p->limit))) {
+    return CMT_EPROTO;
+  }
+  bytes_skip(in, h->size - kept);
+  p->msg = h->packet;
+  p->data_left = h->packet.total;
+  p->in_data = h->packet.kind == CMT__PACKET_MSG;
+  return CMT_OK;
+}
+
+/* Reads a header, from the input alone or with the bytes kept before it. */
+static cmt_err header_next(cmt__packet_parser *p, const cmt_env *env,
+                           cmt_bytes *in) {
+  size_t kept = p->header_len;
+  size_t n = cmt__min(sizeof p->header - kept, in->len);
+  cmt_bytes head = *in;
+  header_kind kind;
+  header h;
+
+  if (kept > 0) {
+    memcpy(p->header + kept, in->base, n);
+    head = (cmt_bytes){.base = p->header, .len = kept + n};
+  }
+  kind = header_parse(head, p->limit, &h);
+  if (kind == HEADER_MORE) {
+    /* Fewer than 24 bytes are here, or 24 would have settled it. */
+    if (kept == 0) {
+      memcpy(p->header, in->base, n);
+    }
+    p->copied += n;
+    p->header_len = kept + n;
+    bytes_skip(in, in->len);
+    return CMT_EAGAIN;
+  }
+  if (kind != HEADER_GENERAL) {
+    p->copied += kept > 0 && kind == HEADER_PACKET ? h.size - kept : 0;
+    return header_done(p, kind, &h, kept, in);
+  }
+  /* Only what is kept counts as read: the input still has the rest. */
+  if (kept < h.size) {
+    bytes_skip(in, h.size - kept);
+    head.len = h.size;
+  } else {
+    head.len = kept;
+  }
+  p->copied += head.len;
+  p->header_len = 0;
+  return gather_start(p, env, &h, head);
+}
+
+cmt_err cmt__packet_next(cmt__packet_parser *p, const cmt_env *env,
+                         cmt_bytes *in, cmt__packet *out) {
+  while (true) {
+    cmt_err err;
+
+    if (p->in_data) {
+      return data_next(p, in, out);
+    }
+    if (p->scratch_need > 0) {
+      return gather_next(p, in, out);
+    }
+    if (in->len == 0) {
+      return CMT_EAGAIN;
+    }
+    err = header_next(p, env, in);
+    if (err != CMT_OK) {
+      return err;
+    }
+    if (p->scratch_need == 0 && !p->in_data) {
+      *out = p->msg; /* A ping or a pong. */
+      return CMT_OK;
+    }
+  }
+}

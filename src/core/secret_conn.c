@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The encrypted stream as a state machine over bytes.  docs/PROTOCOL.md
+   section 2.  The bytes of the other side are, in this order: the frames
+   opened and not yet given (|batch|), the frame cut by the end of the input
+   before (|scratch|), and the rest of the input (|input|).  While an opened
+   frame stands in |scratch|, |scratch_len| is 0.  Every frame counter is used
+   by one frame, and none is used after a failure. */
+
+#include "secret_conn.h"
+
+#include <sodium.h>
+
+#include "bytes.h"
+
+enum {
+  BATCH = 16, /* Frames per call of the kernel. */
+  /* Doubled five times it is CMT_SECRET_CONN_ANNOUNCED. */
+  MESSAGE_FIRST = 125,
+};
+
+static void handshake_delete(cmt_secret_conn *s) {
+  cmt__secret_handshake *h = s->handshake;
+
+  if (h == NULL) {
+    return;
+  }
+  s->handshake = NULL;
+  cmt__free(&s->env, h->message);
+  sodium_memzero(h, sizeof *h);
+  cmt__free(&s->env, h);
+}
+
+/* Records the first failure and wipes what no later call needs. */
+static cmt_err fail(cmt_secret_conn *s, cmt_err err) {
+  CMT_ASSERT(&s->env, err != CMT_OK && err != CMT_EAGAIN);
+  CMT_ASSERT(&s->env, s->failed == CMT_OK);
+  s->failed = err;
+  s->state = CMT_SECRET_CONN_FAILED;
+  s->key = NULL;
+  sodium_memzero(&s->send, sizeof s->send);
+  sodium_memzero(&s->recv, sizeof s->recv);
+  handshake_delete(s);
+  s->input_len = 0;
+  s->batch_len = 0;
+  s->scratch_len = 0;
+  return err;
+}
+
+/* Writes the header and the zero padding of |slot|, which holds |n| bytes. */
+static void slot_finish(uint8_t *slot, size_t n) {
+  cmt__store_le32(slot, (uint32_t)n);
+  memset(slot + CMT_FRAME_HEADER + n, 0, CMT_FRAME_DATA - n);
+}
+
+/* Seals |count| finished slots; the counter is known to suffice. */
+static void slots_seal(cmt_secret_conn *s, uint8_t *slots, size_t count) {
+  cmt__aead_job jobs[BATCH];
+
+  while (count > 0) {
+    size_t n = cmt__min(count, BATCH);
+
+    for (size_t i = 0; i < n; i++) {
+      jobs[i] = (cmt__aead_job){
+        .key = s->send.key,
+        .counter = s->send.counter++,
+        .slot = slots + i * CMT_FRAME_SLOT,
+      };
+    }
+    s->env.aead->seal(jobs, n);
+    slots += n * CMT_FRAME_SLOT;
+    count -= n;
+  }
+}
+
+/* Takes the next byte of the length before a handshake message. */
+static cmt_err prefix_push(cmt__secret_handshake *h, uint8_t byte) {
+  uint64_t length = 0;
+  int taken;
+
+  h->prefix[h->prefix_len++] = byte;
+  taken = cmt__read_prefix(h->prefix, h->prefix_len, &length);
+  if (taken == 0 && h->prefix_len < sizeof h->prefix) {
+    return CMT_OK;
+  }
+  if (taken <= 0 || length > CMT_SECRET_CONN_ANNOUNCED) {
+    return CMT_EPROTO;
+  }
+  h->has_length = true;
+  h->length = (size_t)length;
+  return CMT_OK;
+}
+
+static bool message_reserve(cmt_secret_conn *s, size_t len) {
+  cmt__secret_handshake *h = s->handshake;
+
+  while (h->message_cap < len) {
+    void *items = h->message;
+
+    if (!cmt__grow(&s->env, &items, &h->message_cap, 1, MESSAGE_FIRST)) {
+      return false;
+    }
+    h->message = items;
+  }
+  return true;
+}
+
+/* Takes what the current message lacks from |in|.  CMT_EAGAIN: all of |in| is
+   taken and the message is not complete. */
+static cmt_err message_take(cmt_secret_conn *s, cmt_bytes *in) {
+  cmt__secret_handshake *h = s->handshake;
+  size_t n;
+
+  while (!h->has_length) {
+    cmt_err err;
+
+    if (in->len == 0) {
+      return CMT_EAGAIN;
+    }
+    err = prefix_push(h, in->base[0]);
+    if (err != CMT_OK) {
+      return err;
+    }
+    in->base++;
+    in->len--;
+  }
+  n = cmt__min(in->len, h->length - h->message_len);
+  if (n > 0) {
+    if (!message_reserve(s, h->message_len + n)) {
+      return CMT_ENOMEM;
+    }
+    memcpy(h->message + h->message_len, in->base, n);
+    h->message_len += n;
+    in->base += n;
+    in->len -= n;
+  }
+  return h->message_len == h->length ? CMT_OK : CMT_EAGAIN;
+}
+
+static cmt_bytes message_bytes(const cmt__secret_handshake *h) {
+  return (cmt_bytes){.base = h->message, .len = h->message_len};
+}
+
+static void message_reset(cmt__secret_handshake *h) {
+  h->prefix_len = 0;
+  h->has_length = false;
+  h->length = 0;
+  h->message_len = 0;
+}
+
+/* Seals our key and signature into a frame of their own. */
+static void auth_send(cmt_secret_conn *s) {
+  cmt__secret_handshake *h = s->handshake;
+  uint8_t *slot = h->output + h->output_end;
+
+  CMT_ASSERT(&s->env, h->output_end + CMT_FRAME_SLOT == sizeof h->output);
+  cmt__secret_write_auth(s->key, h->challenge, slot + CMT_FRAME_HEADER);
+  slot_finish(slot, CMT__SECRET_AUTH_MSG);
+  slots_seal(s, slot, 1);
+  h->output_end += CMT_FRAME_SLOT;
+}
+
+/* The other side's key is there: derives everything from it and answers. */
+static cmt_err keys_finish(cmt_secret_conn *s) {
+  cmt__secret_handshake *h = s->handshake;
+  uint8_t theirs[CMT__SECRET_KEY], dh[CMT__SECRET_KEY];
+  cmt_err err = cmt__secret_read_key(message_bytes(h), theirs);
+  bool least;
+
+  if (err != CMT_OK) {
+    return err;
+  }
+  if (crypto_scalarmult_curve25519(dh, h->secret, theirs) != 0) {
+    sodium_memzero(dh, sizeof dh);
+    return CMT_EAUTH; /* A point of low order: the result is all zero. */
+  }
+  sodium_memzero(h->secret, sizeof h->secret);
+  /* Equal keys make both sides the lower one, and then no frame opens. */
+  least = memcmp(h->public, theirs, CMT__SECRET_KEY) <= 0;
+  cmt__secret_challenge(least ? h->public : theirs, least ? theirs : h->public,
+                        dh, h->challenge);
+  cmt__secret_derive(dh, least, s->recv.key, s->send.key);
+  sodium_memzero(dh, sizeof dh);
+  auth_send(s);
+  message_reset(h);
+  s->state = CMT_SECRET_CONN_AUTH;
+  return CMT_OK;
+}
+
+static cmt_err keys_next(cmt_secret_conn *s) {
+  cmt_bytes in = {.base = s->input, .len = s->input_len};
+  cmt_err err = message_take(s, &in);
+
+  s->input += s->input_len - in.len;
+  s->input_len = in.len;
+  return err == CMT_OK ? keys_finish(s) : err;
+}
+
+static void auth_finish(cmt_secret_conn *s, const uint8_t public_key[32]) {
+  cmt__secret_handshake *h = s->handshake;
+
+  cmt__node_id_of(public_key, &s->id);
+  s->authenticated = true;
+  s->state = CMT_SECRET_CONN_UP;
+  s->key = NULL;
+  sodium_memzero(h->challenge, sizeof h->challenge);
+  cmt__free(&s->env, h->message);
+  h->message = NULL;
+  h->message_cap = 0;
+  h->message_len = 0;
+  if (h->output_at == h->output_end) {
+    handshake_delete(s);
+  }
+}
+
+/* Takes the second message out of a frame's data; what comes after it stays in
+   |*data|. */
+static cmt_err auth_next(cmt_secret_conn *s, cmt_bytes *data) {
+  uint8_t public_key[CMT__NODE_KEY_PUBLIC];
+  cmt_err err = message_take(s, data);
+
+  if (err == CMT_EAGAIN) {
+    return CMT_OK;
+  }
+  if (err != CMT_OK) {
+    return err;
+  }
+  err = cmt__secret_read_auth(message_bytes(s->handshake),
+                              s->handshake->challenge, public_key);
+  if (err == CMT_OK) {
+    auth_finish(s, public_key);
+  }
+  return err;
+}
+
+/* Keeps the frame that the input's end cuts. */
+static cmt_err tail_keep(cmt_secret_conn *s) {
+  if (s->input_len == 0) {
+    return CMT_EAGAIN;
+  }
+  if (s->scratch == NULL) {
+    s->scratch = cmt__alloc(&s->env, CMT_FRAME_SLOT);
+    if (s->scratch == NULL) {
+      return CMT_ENOMEM;
+    }
+  }
+  memcpy(s->scratch + s->scratch_len, s->input, s->input_len);
+  s->scratch_len += s->input_len;
+  s->input_len = 0;
+  return CMT_EAGAIN;
+}
+
+/* Points |batch| at whole frames.  CMT_EAGAIN: there is none. */
+static cmt_err batch_find(cmt_secret_conn *s) {
+  size_t lacks = CMT_FRAME_SLOT - s->scratch_len;
+
+  if (s->input_len < lacks) {
+    return tail_keep(s);
+  }
+  if (s->recv.counter == UINT64_MAX) {
+    return CMT_ENONCE;
+  }
+  if (s->scratch_len > 0) {
+    memcpy(s->scratch + s->scratch_len, s->input, lacks);
+    s->scratch_len = 0;
+    s->input += lacks;
+    s->input_len -= lacks;
+    s->batch = s->scratch;
+    s->batch_len = 1;
+    return CMT_OK;
+  }
+  s->batch = s->input;
+  s->batch_len = cmt__min(s->input_len / CMT_FRAME_SLOT, BATCH);
+  s->batch_len = (size_t)cmt__min64(s->batch_len, UINT64_MAX - s->recv.counter);
+  s->input += s->batch_len * CMT_FRAME_SLOT;
+  s->input_len -= s->batch_len * CMT_FRAME_SLOT;
+  return CMT_OK;
+}
+
+static cmt_err batch_open(cmt_secret_conn *s) {
+  cmt__aead_job jobs[BATCH];
+  cmt_err err = batch_find(s);
+
+  if (err != CMT_OK) {
+    return err;
+  }
+  for (size_t i = 0; i < s->batch_len; i++) {
+    jobs[i] = (cmt__aead_job){
+      .key = s->recv.key,
+      .counter = s->recv.counter++,
+      .slot = s->batch + i * CMT_FRAME_SLOT,
+    };
+  }
+  s->env.aead->open(jobs, s->batch_len);
+  s->batch_ok = 0;
+  for (size_t i = 0; i < s->batch_len; i++) {
+    s->batch_ok |= (uint32_t)jobs[i].ok << i;
+  }
+  return CMT_OK;
+}
+
+/* The data of the next frame, which may be empty. */
+static cmt_err frame_next(cmt_secret_conn *s, cmt_bytes *data) {
+  cmt_err err = s->batch_len == 0 ? batch_open(s) : CMT_OK;
+  const uint8_t *slot = s->batch;
+  uint32_t n;
+
+  if (err != CMT_OK) {
+    return err;
+  }
+  if ((s->batch_ok & 1) == 0) {
+    return CMT_EAUTH;
+  }
+  s->batch += CMT_FRAME_SLOT;
+  s->batch_len--;
+  s->batch_ok >>= 1;
+  /* The other side chose this length and has proved only that it holds the
+     key. */
+  n = cmt__load_le32(slot);
+  if (n > CMT_FRAME_DATA) {
+    return CMT_EPROTO;
+  }
+  s->empty_frames += n == 0;
+  *data = (cmt_bytes){.base = slot + CMT_FRAME_HEADER, .len = n};
+  return CMT_OK;
+}
+
+static cmt_err step(cmt_secret_conn *s, cmt_bytes *out) {
+  cmt_err err;
+
+  if (s->state == CMT_SECRET_CONN_KEYS) {
+    return keys_next(s);
+  }
+  err = frame_next(s, out);
+  if (err == CMT_OK && s->state == CMT_SECRET_CONN_AUTH) {
+    err = auth_next(s, out);
+  }
+  return err;
+}
+
+cmt_err cmt_secret_conn_new(const cmt_env *env, const cmt_node_key *key,
+                            cmt_secret_conn **out) {
+  cmt__secret_handshake *h;
+  cmt_secret_conn *s;
+  cmt_env copy;
+  cmt_err err = cmt__env_copy(env, &copy);
+
+  if (err != CMT_OK) {
+    return err;
+  }
+  s = cmt__alloc_zero(&copy, sizeof *s);
+  if (s == NULL) {
+    return CMT_ENOMEM;
+  }
+  h = cmt__alloc_zero(&copy, sizeof *h);
+  if (h == NULL) {
+    cmt__free(&copy, s);
+    return CMT_ENOMEM;
+  }
+  copy.entropy(copy.entropy_arg, h->secret, sizeof h->secret);
+  (void)crypto_scalarmult_curve25519_base(h->public, h->secret);
+  cmt__secret_write_key(h->public, h->output);
+  h->output_end = CMT__SECRET_KEY_MSG;
+  s->env = copy;
+  s->key = key;
+  s->handshake = h;
+  *out = s;
+  return CMT_OK;
+}
+
+cmt_err cmt_secret_conn_recv(cmt_secret_conn *s, uint8_t *data, size_t len) {
+  if (s->failed != CMT_OK) {
+    return s->failed;
+  }
+  if (s->input_len > 0 || s->batch_len > 0) {
+    return CMT_EINVAL;
+  }
+  s->input = data;
+  s->input_len = len;
+  return CMT_OK;
+}
+
+cmt_err cmt_secret_conn_next(cmt_secret_conn *s, cmt_bytes *out) {
+  cmt_err err = s->failed;
+
+  *out = (cmt_bytes){0};
+  if (err != CMT_OK) {
+    return err;
+  }
+  do {
+    err = step(s, out);
+  } while (err == CMT_OK && out->len == 0);
+  if (err == CMT_OK) {
+    return CMT_OK;
+  }
+  *out = (cmt_bytes){0};
+  return err == CMT_EAGAIN ? err : fail(s, err);
+}
+
+cmt_bytes cmt_secret_conn_output(cmt_secret_conn *s) {
+  const cmt__secret_handshake *h = s->handshake;
+
+  if (h == NULL) {
+    return (cmt_bytes){0};
+  }
+  return (cmt_bytes){
+    .base = h->output + h->output_at,
+    .len = h->output_end - h->output_at,
+  };
+}
+
+void cmt_secret_conn_consume(cmt_secret_conn *s, size_t len) {
+  cmt__secret_handshake *h = s->handshake;
+
+  if (h == NULL) {
+    return; /* A failure has dropped what waited. */
+  }
+  CMT_ASSERT(&s->env, len <= h->output_end - h->output_at);
+  h->output_at += len;
+  if (s->state == CMT_SECRET_CONN_UP && h->output_at == h->output_end) {
+    handshake_delete(s);
+  }
+}
+
+cmt_secret_conn_state cmt_secret_conn_get_state(const cmt_secret_conn *s) {
+  return s->state;
+}
+
+const cmt_node_id *cmt_secret_conn_id(const cmt_secret_conn *s) {
+  return s->authenticated ? &s->id : NULL;
+}
+
+cmt_err cmt_secret_conn_seal(cmt_secret_conn *s, uint8_t *slots, size_t len) {
+  size_t count = len / CMT_FRAME_DATA, rest = len % CMT_FRAME_DATA;
+
+  if (s->failed != CMT_OK) {
+    return s->failed;
+  }
+  if (s->state != CMT_SECRET_CONN_UP || len == 0) {
+    return CMT_EINVAL;
+  }
+  if (count + (rest > 0) > UINT64_MAX - s->send.counter) {
+    return fail(s, CMT_ENONCE);
+  }
+  for (size_t i = 0; i < count; i++) {
+    slot_finish(slots + i * CMT_FRAME_SLOT, CMT_FRAME_DATA);
+  }
+  if (rest > 0) {
+    slot_finish(slots + count * CMT_FRAME_SLOT, rest);
+    count++;
+  }
+  slots_seal(s, slots, count);
+  return CMT_OK;
+}
+
+uint64_t cmt_secret_conn_empty_frames(cmt_secret_conn *s) {
+  uint64_t count = s->empty_frames;
+
+  s->empty_frames = 0;
+  return count;
+}
+
+void cmt_secret_conn_delete(cmt_secret_conn *s) {
+  cmt_env env;
+
+  if (s == NULL) {
+    return;
+  }
+  env = s->env;
+  handshake_delete(s);
+  if (s->scratch != NULL) {
+    sodium_memzero(s->scratch, CMT_FRAME_SLOT);
+    cmt__free(&env, s->scratch);
+  }
+  sodium_memzero(s, sizeof *s);
+  cmt__free(&env, s);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT__SECRET_CONN_H
+#define CMT__SECRET_CONN_H
+
+/* The inside of a secret connection, and the handshake's messages and secrets
+   as plain functions.  docs/PROTOCOL.md section 2. */
+
+#include "aead.h"
+#include "node_key.h"
+
+#include <cometp2p/secret_conn.h>
+
+enum {
+  CMT__SECRET_KEY = 32,      /* A key, a shared secret, the challenge. */
+  CMT__SECRET_KEY_MSG = 35,  /* The first message as it is sent. */
+  CMT__SECRET_AUTH_MSG = 103 /* The second one. */
+};
+
+/* One direction of the data path. */
+typedef struct cmt__secret_half {
+  uint8_t key[CMT__SECRET_KEY];
+  uint64_t counter; /* Of the next frame; UINT64_MAX is never used. */
+} cmt__secret_half;
+
+/* What only the handshake needs.  It goes when the state is UP and everything
+   was sent, so that an idle connection is small. */
+typedef struct cmt__secret_handshake {
+  uint8_t secret[CMT__SECRET_KEY]; /* Ephemeral; wiped once used. */
+  uint8_t public[CMT__SECRET_KEY];
+  uint8_t challenge[CMT__SECRET_KEY]; /* Since the state is AUTH. */
+
+  /* The message being received: its length, then its bytes. */
+  uint8_t prefix[10];
+  size_t prefix_len;
+  bool has_length;
+  size_t length;    /* At most CMT_SECRET_CONN_ANNOUNCED. */
+  uint8_t *message; /* Grows with the bytes received. */
+  size_t message_cap, message_len;
+
+  uint8_t output[CMT__SECRET_KEY_MSG + CMT_FRAME_SLOT];
+  size_t output_at, output_end;
+} cmt__secret_handshake;
+
+struct cmt_secret_conn {
+  cmt_env env;
+  cmt_secret_conn_state state;
+  cmt_err failed; /* The first failure. */
+  cmt__secret_half send, recv;
+  const cmt_node_key *key;          /* NULL since UP or FAILED. */
+  cmt__secret_handshake *handshake; /* NULL when nothing needs it. */
+
+  uint8_t *input; /* The caller's bytes that are not used up. */
+  size_t input_len;
+  uint8_t *scratch; /* The frame that the input's end cuts; NULL before. */
+  size_t scratch_len;
+  uint8_t *batch; /* Frames opened and not yet given. */
+  size_t batch_len;
+  uint32_t batch_ok; /* Bit 0: the tag of the first of them is right. */
+
+  uint64_t empty_frames;
+  bool authenticated; /* |id| is that of the other side. */
+  cmt_node_id id;
+};
+
+/* The keys of a side out of the shared secret; |least|: the side's ephemeral
+   key is the lower one. */
+void cmt__secret_derive(const uint8_t dh[32], bool least, uint8_t recv_key[32],
+                        uint8_t send_key[32]);
+
+void cmt__secret_challenge(const uint8_t lower[32], const uint8_t upper[32],
+                           const uint8_t dh[32], uint8_t challenge[32]);
+
+void cmt__secret_write_key(const uint8_t public_key[32],
+                           uint8_t out[CMT__SECRET_KEY_MSG]);
+
+/* The key of a first message without its length: a shorter value is padded
+   with zeros, a longer one is cut, as CometBFT does. */
+CMT_NODISCARD cmt_err cmt__secret_read_key(cmt_bytes message,
+                                           uint8_t public_key[32]);
+
+void cmt__secret_write_auth(const cmt_node_key *key,
+                            const uint8_t challenge[32],
+                            uint8_t out[CMT__SECRET_AUTH_MSG]);
+
+/* The public key of a second message without its length, whose signature of
+   |challenge| is right.  CMT_EPROTO: malformed; CMT_EAUTH: no usable key or
+   signature. */
+CMT_NODISCARD cmt_err cmt__secret_read_auth(cmt_bytes message,
+                                            const uint8_t challenge[32],
+                                            uint8_t public_key[32]);
+
+#endif

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What all loops share: the heap of timers, the ring of due turns, and the
+   scratch memory.  The invariant of the heap: no timer is due before its
+   parent, and each timer knows its own place, counted from 1. */
+
+#include "loop.h"
+
+static void heap_put(cmt__loop *l, size_t slot, cmt__timer *t) {
+  l->heap[slot - 1] = t;
+  t->slot = slot;
+}
+
+/* Moves |t| up from the free place |slot| to where it belongs. */
+static void heap_up(cmt__loop *l, size_t slot, cmt__timer *t) {
+  while (slot > 1 && l->heap[slot / 2 - 1]->at_ns > t->at_ns) {
+    heap_put(l, slot, l->heap[slot / 2 - 1]);
+    slot /= 2;
+  }
+  heap_put(l, slot, t);
+}
+
+/* Moves |t| down from the free place |slot| to where it belongs. */
+static void heap_down(cmt__loop *l, size_t slot, cmt__timer *t) {
+  for (;;) {
+    size_t child = 2 * slot;
+
+    if (child > l->heap_count) {
+      break;
+    }
+    if (child < l->heap_count &&
+        l->heap[child]->at_ns < l->heap[child - 1]->at_ns) {
+      child++;
+    }
+    if (l->heap[child - 1]->at_ns >= t->at_ns) {
+      break;
+    }
+    heap_put(l, slot, l->heap[child - 1]);
+    slot = child;
+  }
+  heap_put(l, slot, t);
+}
+
+/* The last timer fills the gap; it may belong above or below it. */
+static void heap_remove(cmt__loop *l, cmt__timer *t) {
+  size_t slot = t->slot;
+  cmt__timer *last = l->heap[--l->heap_count];
+
+  t->slot = 0;
+  if (last == t) {
+    return;
+  }
+  if (slot > 1 && l->heap[slot / 2 - 1]->at_ns > last->at_ns) {
+    heap_up(l, slot, last);
+  } else {
+    heap_down(l, slot, last);
+  }
+}
+
+static void ring_append(cmt__turn *head, cmt__turn *t) {
+  t->prev = head->prev;
+  t->next = head;
+  head->prev->next = t;
+  head->prev = t;
+}
+
+static void ring_remove(cmt__turn *t) {
+  t->prev->next = t->next;
+  t->next->prev = t->prev;
+  t->next = NULL;
+  t->prev = NULL;
+}
+
+/* Moves all of |from| to the empty |to|. */
+static void ring_move(cmt__turn *from, cmt__turn *to) {
+  *to = (cmt__turn){.next = to, .prev = to};
+  if (from->next == from) {
+    return;
+  }
+  to->next = from->next;
+  to->prev = from->prev;
+  to->next->prev = to;
+  to->prev->next = to;
+  from->next = from;
+  from->prev = from;
+}
+
+cmt_err cmt__loop_init(cmt__loop *l, const cmt__loop_ops *ops,
+                       const cmt_env *env) {
+  cmt_err err;
+
+  *l = (cmt__loop){.ops = ops};
+  l->turns.next = &l->turns;
+  l->turns.prev = &l->turns;
+  err = cmt__env_copy(env, &l->env);
+  if (err != CMT_OK) {
+    return err;
+  }
+  l->scratch = cmt__alloc(&l->env, CMT__SCRATCH);
+  return l->scratch == NULL ? CMT_ENOMEM : CMT_OK;
+}
+
+void cmt__loop_fini(cmt__loop *l) {
+  cmt__free(&l->env, l->heap);
+  cmt__free(&l->env, l->scratch);
+  l->heap = NULL;
+  l->scratch = NULL;
+}
+
+uint64_t cmt__loop_next_timer(const cmt__loop *l) {
+  return l->heap_count == 0 ? CMT_NEVER : l->heap[0]->at_ns;
+}
+
+/* A callback may set its timer to the present instant again; counting keeps
+   such a timer from holding the loop in here for ever. */
+void cmt__loop_run_timers(cmt__loop *l) {
+  for (size_t left = l->heap_count; left > 0; left--) {
+    cmt__timer *t;
+
+    if (cmt__loop_next_timer(l) > l->now_ns) {
+      return;
+    }
+    t = l->heap[0];
+    heap_remove(l, t);
+    t->cb(t);
+  }
+}
+
+bool cmt__loop_run_turns(cmt__loop *l) {
+  cmt__turn due;
+
+  ring_move(&l->turns, &due);
+  while (due.next != &due) {
+    cmt__turn *t = due.next;
+
+    ring_remove(t);
+    t->cb(t);
+  }
+  return l->turns.next != &l->turns;
+}
+
+void cmt__loop_timer(cmt__loop *l, cmt__timer *t, uint64_t at_ns) {
+  uint64_t before = cmt__loop_next_timer(l);
+
+  if (t->slot != 0) {
+    heap_remove(l, t);
+  }
+  t->at_ns = at_ns;
+  if (at_ns != CMT_NEVER) {
+    CMT_ASSERT(&l->env, l->heap_count < l->heap_cap);
+    heap_up(l, ++l->heap_count, t);
+  }
+  if (cmt__loop_next_timer(l) != before) {
+    l->ops->rearm(l);
+  }
+}
+
+cmt_err cmt__loop_reserve_timers(cmt__loop *l, size_t count) {
+  void *heap = l->heap;
+
+  if (count <= l->heap_cap) {
+    return CMT_OK;
+  }
+  if (!cmt__grow(&l->env, &heap, &l->heap_cap, sizeof *l->heap, count)) {
+    return CMT_ENOMEM;
+  }
+  l->heap = heap;
+  return CMT_OK;
+}
+
+void cmt__loop_turn(cmt__loop *l, cmt__turn *t) {
+  if (t->next != NULL) {
+    return;
+  }
+  ring_append(&l->turns, t);
+  if (l->turns.next == t) {
+    l->ops->rearm(l);
+  }
+}
+
+void cmt__loop_turn_cancel(cmt__loop *l, cmt__turn *t) {
+  (void)l;
+  if (t->next != NULL) {
+    ring_remove(t);
+  }
+}

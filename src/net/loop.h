@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT__LOOP_H
+#define CMT__LOOP_H
+
+/* The event loop as everything above it sees it.  One small interface with
+   several implementations: loop_uv for production, doubles for tests, a
+   simulator with virtual time.
+
+   Everything here but cmt__loop_post() and cmt__loop_stop() belongs to the
+   thread that runs the loop (or to any one thread while nobody runs it).
+   Callbacks come from inside the run, never from inside a call of this
+   interface; after an object was closed or a timer was stopped none comes. */
+
+#include "core/base.h"
+
+#include <cometp2p/net_addr.h>
+
+typedef struct cmt__loop cmt__loop;
+typedef struct cmt__tcp cmt__tcp;
+typedef struct cmt__listener cmt__listener;
+typedef struct cmt__resolve cmt__resolve;
+
+/* A timer, embedded in its owner, zeroed but for |cb| at first. */
+typedef struct cmt__timer {
+  uint64_t at_ns;
+  size_t slot; /* Its place in the heap, from 1; 0 when not set. */
+  void (*cb)(struct cmt__timer *t);
+} cmt__timer;
+
+/* A call from any thread, embedded in its owner, zeroed but for |cb|.  Posting
+   it again before it ran does nothing; it may be posted again once |cb| was
+   entered. */
+typedef struct cmt__post {
+  struct cmt__post *next;
+  bool queued; /* Guarded by the implementation. */
+  void (*cb)(struct cmt__post *p);
+} cmt__post;
+
+/* A call at the end of the current turn, after all other callbacks of the turn
+   and before the loop may block.  Embedded, zeroed but for |cb|. */
+typedef struct cmt__turn {
+  struct cmt__turn *next, *prev; /* Both NULL when not due. */
+  void (*cb)(struct cmt__turn *t);
+} cmt__turn;
+
+typedef struct cmt__tcp_callbacks {
+  /* Once, for a tcp of cmt__tcp_connect(): CMT_OK, CMT_EREFUSED,
+     CMT_EUNREACH, CMT_ERESET, CMT_EIO.  Close it after a failure. */
+  void (*on_connect)(void *arg, cmt_err err);
+  /* |len| > 0 bytes, lent for the call and free to be changed. */
+  void (*on_read)(void *arg, uint8_t *data, size_t len);
+  /* Once: CMT_EEOF, CMT_ERESET, or another reason why nothing more can be
+     read.  Everything that arrived before was given to on_read. */
+  void (*on_end)(void *arg, cmt_err err);
+  /* Once after a cmt__tcp_write() that took less than all: there is room. */
+  void (*on_writable)(void *arg);
+} cmt__tcp_callbacks;
+
+typedef void (*cmt__accept_cb)(void *arg, cmt__tcp *tcp);
+
+/* |addrs| is empty when |err| is not CMT_OK (CMT_ERESOLVE, CMT_ENOMEM). */
+typedef void (*cmt__resolve_cb)(void *arg, cmt_err err,
+                                const cmt_net_addr *addrs, size_t count);
+
+enum {
+  CMT__READ_MAX = 65536,        /* Bytes of one on_read. */
+  CMT__READ_TURN_MAX = 262144,  /* Bytes that one tcp reads in a turn. */
+  CMT__RESOLVE_MAX = 8          /* Addresses that a resolve reports. */
+};
+
+typedef struct cmt__loop_ops {
+  void (*run)(cmt__loop *l);
+  void (*stop)(cmt__loop *l);
+  void (*post)(cmt__loop *l, cmt__post *p);
+  /* The earliest timer or the due turns have changed. */
+  void (*rearm)(cmt__loop *l);
+  cmt_err (*listen)(cmt__loop *l, const cmt_net_addr *at, cmt__accept_cb cb,
+                    void *arg, cmt__listener **out, cmt_why *why);
+  void (*listener_addr)(const cmt__listener *ls, cmt_net_addr *out);
+  uint64_t (*listener_dropped)(const cmt__listener *ls);
+  void (*listener_close)(cmt__listener *ls);
+  cmt_err (*connect)(cmt__loop *l, const cmt_net_addr *to,
+                     const cmt__tcp_callbacks *cbs, void *arg, cmt__tcp **out);
+  void (*tcp_start)(cmt__tcp *t, const cmt__tcp_callbacks *cbs, void *arg);
+  void (*tcp_read)(cmt__tcp *t, bool on);
+  cmt_err (*tcp_write)(cmt__tcp *t, const uint8_t *data, size_t len,
+                       size_t *taken);
+  void (*tcp_shutdown)(cmt__tcp *t);
+  void (*tcp_remote)(const cmt__tcp *t, cmt_net_addr *out);
+  void (*tcp_close)(cmt__tcp *t);
+  cmt_err (*resolve)(cmt__loop *l, const char *host, uint16_t port,
+                     cmt__resolve_cb cb, void *arg, cmt__resolve **out);
+  void (*resolve_cancel)(cmt__resolve *r);
+  void (*delete)(cmt__loop *l);
+} cmt__loop_ops;
+
+/* The part that all implementations share: the first member of each. */
+struct cmt__loop {
+  const cmt__loop_ops *ops;
+  cmt_env env;
+  uint64_t now_ns; /* Latched by the implementation; never runs backwards. */
+  cmt__timer **heap;
+  size_t heap_count, heap_cap;
+  cmt__turn turns;  /* Head of a ring: due at the end of this turn. */
+  uint8_t *scratch; /* CMT__SCRATCH bytes, for one use at a time. */
+  void *user;       /* Of whoever owns the loop. */
+};
+
+/* A run of 256 frames: what a link seals before it writes. */
+enum { CMT__SCRATCH = 256 * 1044 };
+
+/* For implementations. */
+CMT_NODISCARD cmt_err cmt__loop_init(cmt__loop *l, const cmt__loop_ops *ops,
+                                     const cmt_env *env);
+void cmt__loop_fini(cmt__loop *l);
+/* When the earliest timer is due; CMT_NEVER without one. */
+uint64_t cmt__loop_next_timer(const cmt__loop *l);
+/* Runs the timers that are due at now_ns, the earliest first. */
+void cmt__loop_run_timers(cmt__loop *l);
+/* Runs the turns that were due when it was called; true when more are due
+   now, so the loop must not block. */
+bool cmt__loop_run_turns(cmt__loop *l);
+
+/* For users. */
+
+static inline uint64_t cmt__loop_now(const cmt__loop *l) { return l->now_ns; }
+
+/* Sets or moves |t|; CMT_NEVER stops it.  Cannot fail once room was made for
+   it with cmt__loop_reserve_timers(). */
+void cmt__loop_timer(cmt__loop *l, cmt__timer *t, uint64_t at_ns);
+/* Makes room for |count| timers in all that are set at one time. */
+CMT_NODISCARD cmt_err cmt__loop_reserve_timers(cmt__loop *l, size_t count);
+
+void cmt__loop_turn(cmt__loop *l, cmt__turn *t);        /* Twice is once. */
+void cmt__loop_turn_cancel(cmt__loop *l, cmt__turn *t); /* Not due: fine. */
+
+/* Runs until cmt__loop_stop(), on the calling thread. */
+static inline void cmt__loop_run(cmt__loop *l) { l->ops->run(l); }
+/* Makes the run return after the current turn.  Any thread. */
+static inline void cmt__loop_stop(cmt__loop *l) { l->ops->stop(l); }
+/* Any thread. */
+static inline void cmt__loop_post(cmt__loop *l, cmt__post *p) {
+  l->ops->post(l, p);
+}
+/* Closes nothing: every tcp, listener and resolve was closed before. */
+static inline void cmt__loop_delete(cmt__loop *l) { l->ops->delete (l); }
+
+/* Listens on an IP literal of this machine; port 0 picks a free one.  Each
+   connection goes to |cb|, which starts or closes it before it returns.
+   Running out of descriptors never ends accepting: waiting connections are
+   closed and counted.  CMT_EIO: |why| says "cannot listen on A: reason". */
+CMT_NODISCARD static inline cmt_err
+cmt__loop_listen(cmt__loop *l, const cmt_net_addr *at, cmt__accept_cb cb,
+                 void *arg, cmt__listener **out, cmt_why *why) {
+  return l->ops->listen(l, at, cb, arg, out, why);
+}
+
+/* Connects to an IP literal.  |cbs| and |arg| outlive the tcp.  CMT_OK: the
+   outcome comes as on_connect; reading is off until cmt__tcp_read().
+   CMT_EINVAL: not a literal; CMT_EIO: no socket; CMT_ENOMEM: none comes. */
+CMT_NODISCARD static inline cmt_err
+cmt__loop_connect(cmt__loop *l, const cmt_net_addr *to,
+                  const cmt__tcp_callbacks *cbs, void *arg, cmt__tcp **out) {
+  return l->ops->connect(l, to, cbs, arg, out);
+}
+
+/* Resolves |host|, at most CMT__RESOLVE_MAX addresses; an IP literal gives
+   itself.  The outcome comes as |cb|, once, unless cancelled before. */
+CMT_NODISCARD static inline cmt_err
+cmt__loop_resolve(cmt__loop *l, const char *host, uint16_t port,
+                  cmt__resolve_cb cb, void *arg, cmt__resolve **out) {
+  return l->ops->resolve(l, host, port, cb, arg, out);
+}
+
+/* Each object that the loop hands out begins with this. */
+struct cmt__tcp {
+  cmt__loop *loop;
+};
+struct cmt__listener {
+  cmt__loop *loop;
+};
+struct cmt__resolve {
+  cmt__loop *loop;
+};
+
+/* Gives an accepted tcp its callbacks; reading is off. */
+static inline void cmt__tcp_start(cmt__tcp *t, const cmt__tcp_callbacks *cbs,
+                                  void *arg) {
+  t->loop->ops->tcp_start(t, cbs, arg);
+}
+/* Turns on_read and on_end on or off. */
+static inline void cmt__tcp_read(cmt__tcp *t, bool on) {
+  t->loop->ops->tcp_read(t, on);
+}
+/* One write call.  |*taken| of |len| bytes were taken; when that is less,
+   on_writable comes once.  CMT_ERESET, CMT_EUNREACH or CMT_EIO: nothing more
+   can be written. */
+CMT_NODISCARD static inline cmt_err cmt__tcp_write(cmt__tcp *t,
+                                                   const uint8_t *data,
+                                                   size_t len, size_t *taken) {
+  return t->loop->ops->tcp_write(t, data, len, taken);
+}
+/* Sends EOF after what was written. */
+static inline void cmt__tcp_shutdown(cmt__tcp *t) {
+  t->loop->ops->tcp_shutdown(t);
+}
+static inline void cmt__tcp_remote(const cmt__tcp *t, cmt_net_addr *out) {
+  t->loop->ops->tcp_remote(t, out);
+}
+/* Closes at once; |t| is gone for its user. */
+static inline void cmt__tcp_close(cmt__tcp *t) {
+  t->loop->ops->tcp_close(t);
+}
+static inline void cmt__listener_addr(const cmt__listener *ls,
+                                      cmt_net_addr *out) {
+  ls->loop->ops->listener_addr(ls, out);
+}
+/* Connections closed for want of descriptors or memory. */
+static inline uint64_t cmt__listener_dropped(const cmt__listener *ls) {
+  return ls->loop->ops->listener_dropped(ls);
+}
+static inline void cmt__listener_close(cmt__listener *ls) {
+  ls->loop->ops->listener_close(ls);
+}
+static inline void cmt__resolve_cancel(cmt__resolve *r) {
+  r->loop->ops->resolve_cancel(r);
+}
+
+#endif

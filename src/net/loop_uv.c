@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The production loop on libuv: its turns, timers, posts and life.
+
+   One turn is one round of uv_run(): libuv polls and calls back (sockets,
+   posts, resolved names), then the check handle runs the timers that are due
+   and, last of all, the turns.  No callback comes from anywhere else, so the
+   end of the check is the one place that decides whether and how long the next
+   poll may block, and a stop takes effect there with nothing left half done. */
+
+#include "loop_uv.h"
+
+#include "loop_uv_impl.h"
+
+static cmt__loop_uv *loop_uv_of(cmt__loop *l) { return (cmt__loop_uv *)l; }
+
+void cmt__uv_latch(cmt__loop *l) {
+  uint64_t now_ns = uv_hrtime();
+
+  if (now_ns > l->now_ns) {
+    l->now_ns = now_ns;
+  }
+}
+
+static void on_idle(uv_idle_t *idle) { (void)idle; }
+
+/* libuv may find its timer due before it polls.  The timers of ours run in the
+   check, so the poll before that must not block. */
+static void on_wake(uv_timer_t *timer) {
+  cmt__loop_uv *l = timer->data;
+
+  uv_idle_start(&l->idle, on_idle);
+}
+
+/* libuv counts in milliseconds of the same clock; rounding up makes the poll
+   end when the timer is due, not before. */
+static void arm_timer(cmt__loop_uv *l) {
+  uint64_t at_ns = cmt__loop_next_timer(&l->base);
+  uint64_t at_ms = at_ns / 1000000 + (at_ns % 1000000 != 0);
+  uint64_t now_ms = uv_now(&l->uv);
+
+  if (at_ns == CMT_NEVER) {
+    uv_timer_stop(&l->timer);
+  } else if (at_ns != l->timer_ns ||
+             !uv_is_active((const uv_handle_t *)&l->timer)) {
+    uv_timer_start(&l->timer, on_wake, at_ms > now_ms ? at_ms - now_ms : 0, 0);
+    l->timer_ns = at_ns;
+  }
+}
+
+static void arm(cmt__loop_uv *l) {
+  arm_timer(l);
+  if (l->base.turns.next != &l->base.turns) {
+    uv_idle_start(&l->idle, on_idle);
+  } else {
+    uv_idle_stop(&l->idle);
+  }
+}
+
+static void on_check(uv_check_t *check) {
+  cmt__loop_uv *l = check->data;
+
+  cmt__uv_latch(&l->base);
+  cmt__loop_run_timers(&l->base);
+  (void)cmt__loop_run_turns(&l->base);
+  arm(l);
+  if (atomic_exchange(&l->stop, false)) {
+    uv_stop(&l->uv);
+  }
+}
+
+/* A record belongs to its poster again from the moment its callback is
+   entered, so nothing of it is read after that. */
+static cmt__post *pop_post(cmt__loop_uv *l, cmt__post **list) {
+  cmt__post *p;
+
+  uv_mutex_lock(&l->mutex);
+  p = *list;
+  if (p != NULL) {
+    *list = p->next;
+    p->queued = false;
+  }
+  uv_mutex_unlock(&l->mutex);
+  return p;
+}
+
+static void on_async(uv_async_t *async) {
+  cmt__loop_uv *l = async->data;
+  cmt__post *list, *p;
+
+  cmt__uv_latch(&l->base);
+  uv_mutex_lock(&l->mutex);
+  list = l->posts;
+  l->posts = NULL;
+  uv_mutex_unlock(&l->mutex);
+  while ((p = pop_post(l, &list)) != NULL) {
+    p->cb(p);
+  }
+}
+
+static void loop_post(cmt__loop *base, cmt__post *p) {
+  cmt__loop_uv *l = loop_uv_of(base);
+  bool ring = false;
+
+  uv_mutex_lock(&l->mutex);
+  if (!p->queued) {
+    p->queued = true;
+    p->next = NULL;
+    ring = l->posts == NULL;
+    if (ring) {
+      l->posts = p;
+    } else {
+      l->posts_last->next = p;
+    }
+    l->posts_last = p;
+  }
+  uv_mutex_unlock(&l->mutex);
+  if (ring) {
+    uv_async_send(&l->async);
+  }
+}
+
+static void loop_run(cmt__loop *base) {
+  cmt__loop_uv *l = loop_uv_of(base);
+
+  CMT_ASSERT(&base->env, !l->running);
+  l->running = true;
+  cmt__uv_latch(base);
+  uv_update_time(&l->uv);
+  arm(l);
+  uv_run(&l->uv, UV_RUN_DEFAULT);
+  cmt__uv_latch(base);
+  l->running = false;
+}
+
+static void loop_stop(cmt__loop *base) {
+  cmt__loop_uv *l = loop_uv_of(base);
+
+  atomic_store(&l->stop, true);
+  uv_async_send(&l->async);
+}
+
+/* Every call comes either from a callback, and the check that follows looks at
+   timers and turns, or from outside, and the start of the run does. */
+static void loop_rearm(cmt__loop *base) { (void)base; }
+
+static void free_loop(cmt__loop_uv *l) {
+  cmt_env env = l->base.env;
+
+  cmt__free(&env, l->read_buffer);
+  cmt__loop_fini(&l->base);
+  cmt__free(&env, l);
+}
+
+/* Closed tcps and cancelled resolves may still wait for libuv to let them go;
+   the run ends when it has. */
+static void loop_delete(cmt__loop *base) {
+  cmt__loop_uv *l = loop_uv_of(base);
+  int error;
+
+  CMT_ASSERT(&base->env, !l->running);
+  uv_close((uv_handle_t *)&l->check, NULL);
+  uv_close((uv_handle_t *)&l->idle, NULL);
+  uv_close((uv_handle_t *)&l->timer, NULL);
+  uv_close((uv_handle_t *)&l->async, NULL);
+  uv_run(&l->uv, UV_RUN_DEFAULT);
+  error = uv_loop_close(&l->uv);
+  CMT_ASSERT(&base->env, error == 0);
+  uv_mutex_destroy(&l->mutex);
+  free_loop(l);
+}
+
+static const cmt__loop_ops loop_ops = {
+  .run = loop_run,
+  .stop = loop_stop,
+  .post = loop_post,
+  .rearm = loop_rearm,
+  .listen = cmt__uv_listen,
+  .listener_addr = cmt__uv_listener_addr,
+  .listener_dropped = cmt__uv_listener_dropped,
+  .listener_close = cmt__uv_listener_close,
+  .connect = cmt__uv_connect,
+  .tcp_start = cmt__uv_tcp_start,
+  .tcp_read = cmt__uv_tcp_read,
+  .tcp_write = cmt__uv_tcp_write,
+  .tcp_shutdown = cmt__uv_tcp_shutdown,
+  .tcp_remote = cmt__uv_tcp_remote,
+  .tcp_close = cmt__uv_tcp_close,
+  .resolve = cmt__uv_resolve,
+  .resolve_cancel = cmt__uv_resolve_cancel,
+  .delete = loop_delete,
+};
+
+/* Only the loop and the async handle need descriptors and so can fail. */
+static cmt_err start_uv(cmt__loop_uv *l) {
+  if (uv_mutex_init(&l->mutex) != 0) {
+    return CMT_ENOMEM;
+  }
+  if (uv_loop_init(&l->uv) != 0) {
+    uv_mutex_destroy(&l->mutex);
+    return CMT_EIO;
+  }
+  if (uv_async_init(&l->uv, &l->async, on_async) != 0) {
+    (void)uv_loop_close(&l->uv);
+    uv_mutex_destroy(&l->mutex);
+    return CMT_EIO;
+  }
+  uv_check_init(&l->uv, &l->check);
+  uv_idle_init(&l->uv, &l->idle);
+  uv_timer_init(&l->uv, &l->timer);
+  uv_check_start(&l->check, on_check);
+  l->async.data = l;
+  l->check.data = l;
+  l->timer.data = l;
+  return CMT_OK;
+}
+
+cmt_err cmt__loop_uv_new(const cmt_env *env, cmt__loop **out) {
+  cmt_env own;
+  cmt__loop_uv *l;
+  cmt_err err = cmt__env_copy(env, &own);
+
+  if (err != CMT_OK) {
+    return err;
+  }
+  l = cmt__alloc_zero(&own, sizeof *l);
+  if (l == NULL) {
+    return CMT_ENOMEM;
+  }
+  err = cmt__loop_init(&l->base, &loop_ops, &own);
+  if (err == CMT_OK) {
+    l->read_buffer = cmt__alloc(&own, CMT__READ_MAX);
+    err = l->read_buffer == NULL ? CMT_ENOMEM : start_uv(l);
+  }
+  if (err != CMT_OK) {
+    l->base.env = own;
+    free_loop(l);
+    return err;
+  }
+  cmt__uv_latch(&l->base);
+  *out = &l->base;
+  return CMT_OK;
+}

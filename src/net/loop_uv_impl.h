@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT__LOOP_UV_IMPL_H
+#define CMT__LOOP_UV_IMPL_H
+
+/* What the files of the production loop share.  Each object begins with its
+   base of loop.h, so that the two convert into each other by a cast. */
+
+#include "loop.h"
+
+#include <stdatomic.h>
+#include <sys/socket.h>
+#include <uv.h>
+
+typedef struct cmt__loop_uv {
+  cmt__loop base;
+  uv_loop_t uv;
+  uv_check_t check;  /* Ends each turn. */
+  uv_idle_t idle;    /* Active while the loop must not block. */
+  uv_timer_t timer;  /* Wakes the loop for the earliest timer, no more. */
+  uint64_t timer_ns; /* The instant that |timer| is set to. */
+  uv_async_t async;  /* Wakes the loop for posts and for the stop. */
+  uv_mutex_t mutex;  /* Over the FIFO of posts and their |queued|. */
+  cmt__post *posts, *posts_last;
+  atomic_bool stop;
+  bool running;
+  uint8_t *read_buffer; /* CMT__READ_MAX bytes, shared by all tcps. */
+} cmt__loop_uv;
+
+typedef union cmt__sockaddr {
+  struct sockaddr any;
+  struct sockaddr_storage storage;
+} cmt__sockaddr;
+
+/* Latches the present instant; every callback from libuv begins with it. */
+void cmt__uv_latch(cmt__loop *l);
+
+/* The error of a connection for an errno. */
+cmt_err cmt__uv_err(int error);
+
+/* False unless the host of |a| is an IP literal. */
+bool cmt__uv_sockaddr(const cmt_net_addr *a, cmt__sockaddr *out,
+                      socklen_t *len);
+/* The canonical address; IPv4 inside IPv6 becomes IPv4. */
+void cmt__uv_net_addr(const struct sockaddr *sa, cmt_net_addr *out);
+
+/* Takes the connected or connecting socket |fd|; NULL: it was closed. */
+cmt__tcp *cmt__uv_tcp_new(cmt__loop *l, int fd, const cmt__sockaddr *remote);
+
+cmt_err cmt__uv_listen(cmt__loop *l, const cmt_net_addr *at, cmt__accept_cb cb,
+                       void *arg, cmt__listener **out, cmt_why *why);
+void cmt__uv_listener_addr(const cmt__listener *ls, cmt_net_addr *out);
+uint64_t cmt__uv_listener_dropped(const cmt__listener *ls);
+void cmt__uv_listener_close(cmt__listener *ls);
+
+cmt_err cmt__uv_connect(cmt__loop *l, const cmt_net_addr *to,
+                        const cmt__tcp_callbacks *cbs, void *arg,
+                        cmt__tcp **out);
+void cmt__uv_tcp_start(cmt__tcp *t, const cmt__tcp_callbacks *cbs, void *arg);
+void cmt__uv_tcp_read(cmt__tcp *t, bool on);
+cmt_err cmt__uv_tcp_write(cmt__tcp *t, const uint8_t *data, size_t len,
+                          size_t *taken);
+void cmt__uv_tcp_shutdown(cmt__tcp *t);
+void cmt__uv_tcp_remote(const cmt__tcp *t, cmt_net_addr *out);
+void cmt__uv_tcp_close(cmt__tcp *t);
+
+cmt_err cmt__uv_resolve(cmt__loop *l, const char *host, uint16_t port,
+                        cmt__resolve_cb cb, void *arg, cmt__resolve **out);
+void cmt__uv_resolve_cancel(cmt__resolve *r);
+
+#endif

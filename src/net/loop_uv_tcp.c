@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Connections of the production loop: our own non-blocking sockets under poll
+   handles, so that every system call is one that we chose.
+
+   |armed| is what the poll handle waits for, wanted() what we need.  They may
+   differ in one direction only: what is armed without need stays so until it
+   fires once, because arming costs system calls and a flood needs the same
+   again at once.  A callback may close its own tcp: the memory stays until
+   libuv has let go of the handle, and |closed| is looked at after each call. */
+
+#include "loop_uv_impl.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+enum {
+  KEEPALIVE_S = 15,
+  NOTSENT_LOWAT = 32768, /* More would only wait in the kernel. */
+};
+
+typedef struct tcp_uv {
+  cmt__tcp base;
+  uv_poll_t poll;
+  int fd;
+  int armed; /* Events that |poll| waits for. */
+  const cmt__tcp_callbacks *cbs;
+  void *arg;
+  cmt__sockaddr remote;
+  cmt__turn outcome; /* Of a connect() that did not need to wait. */
+  int connect_error; /* Its errno. */
+  cmt_err write_err; /* Of the first write that failed. */
+  bool connecting, reading, ended, closed;
+  bool want_write; /* A write was short: on_writable is owed. */
+  bool room;       /* This turn's poll saw room, and no write used it up. */
+} tcp_uv;
+
+static tcp_uv *tcp_of(cmt__tcp *t) { return (tcp_uv *)t; }
+
+cmt_err cmt__uv_err(int error) {
+  switch (error) {
+  case 0:
+    return CMT_OK;
+  case ECONNREFUSED:
+    return CMT_EREFUSED;
+  case EHOSTUNREACH:
+  case ENETUNREACH:
+  case EADDRNOTAVAIL:
+  case ETIMEDOUT:
+    return CMT_EUNREACH;
+  case ECONNRESET:
+  case EPIPE:
+    return CMT_ERESET;
+  default:
+    return CMT_EIO;
+  }
+}
+
+static int wanted(const tcp_uv *t) {
+  bool write = t->connecting || t->want_write;
+
+  return (t->reading ? UV_READABLE : 0) | (write ? UV_WRITABLE : 0);
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events);
+
+/* Makes |armed| exactly what is wanted. */
+static void arm_exactly(tcp_uv *t) {
+  int events = wanted(t);
+  int error = events == 0 ? uv_poll_stop(&t->poll)
+                          : uv_poll_start(&t->poll, events, on_poll);
+
+  CMT_ASSERT(&t->base.loop->env, error == 0);
+  t->armed = events;
+}
+
+static void arm(tcp_uv *t) {
+  if ((wanted(t) & ~t->armed) != 0) {
+    arm_exactly(t);
+  }
+}
+
+static void set_options(int fd) {
+  static const struct {
+    int level, name, value;
+  } options[] = {
+    {IPPROTO_TCP, TCP_NODELAY, 1},
+    {SOL_SOCKET, SO_KEEPALIVE, 1},
+    {IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_S},
+    {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_S},
+    {IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_LOWAT},
+  };
+
+  for (size_t i = 0; i < CMT__COUNT(options); i++) {
+    (void)setsockopt(fd, options[i].level, options[i].name, &options[i].value,
+                     sizeof options[i].value);
+  }
+}
+
+static int socket_error(int fd) {
+  int error = 0;
+  socklen_t len = sizeof error;
+
+  return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 ? error
+                                                                 : errno;
+}
+
+/* Connecting to a free port of this machine, the kernel may pick that very
+   port as ours, and the socket is then connected to itself. */
+static bool is_self_connected(int fd) {
+  cmt__sockaddr ends[2];
+  cmt_net_addr local, remote;
+  socklen_t len[2] = {sizeof ends[0], sizeof ends[1]};
+
+  if (getsockname(fd, &ends[0].any, &len[0]) != 0 ||
+      getpeername(fd, &ends[1].any, &len[1]) != 0) {
+    return false;
+  }
+  cmt__uv_net_addr(&ends[0].any, &local);
+  cmt__uv_net_addr(&ends[1].any, &remote);
+  return local.port == remote.port && strcmp(local.host, remote.host) == 0;
+}
+
+static void finish_connect(tcp_uv *t, int error) {
+  t->connecting = false;
+  if (error == 0 && is_self_connected(t->fd)) {
+    error = ECONNREFUSED;
+  }
+  if (error != 0) {
+    t->ended = true;
+    t->reading = false;
+  }
+  t->cbs->on_connect(t->arg, cmt__uv_err(error));
+}
+
+static void end_reading(tcp_uv *t, cmt_err err) {
+  t->reading = false;
+  t->ended = true;
+  t->cbs->on_end(t->arg, err);
+}
+
+/* The kernel tells a reset once.  When a write was told, reading sees only an
+   end, and reports what the write saw. */
+static void read_zero(tcp_uv *t) {
+  end_reading(t, t->write_err != CMT_OK ? t->write_err : CMT_EEOF);
+}
+
+static void read_failed(tcp_uv *t, int error, bool failing) {
+  if (error == EAGAIN || error == EWOULDBLOCK) {
+    error = failing ? socket_error(t->fd) : 0;
+  }
+  if (error != 0) {
+    end_reading(t, cmt__uv_err(error));
+  }
+}
+
+/* A read of less than the buffer emptied the socket; asking again would only
+   be told so.  A |failing| socket is read to its error. */
+static void read_turn(tcp_uv *t, bool failing) {
+  uint8_t *buffer = ((cmt__loop_uv *)t->base.loop)->read_buffer;
+  size_t left = CMT__READ_TURN_MAX;
+
+  while (!t->closed && t->reading && left > 0) {
+    size_t room = cmt__min(left, CMT__READ_MAX);
+    ssize_t n = recv(t->fd, buffer, room, 0);
+
+    if (n < 0 && errno == EINTR) {
+      continue;
+    }
+    if (n < 0) {
+      read_failed(t, errno, failing);
+      return;
+    }
+    if (n == 0) {
+      read_zero(t);
+      return;
+    }
+    left -= (size_t)n;
+    t->cbs->on_read(t->arg, buffer, (size_t)n);
+    if ((size_t)n < room && !failing) {
+      return;
+    }
+  }
+}
+
+/* libuv reports POLLERR as a failed status, and has stopped the handle. */
+static void on_poll(uv_poll_t *poll, int status, int events) {
+  tcp_uv *t = poll->data;
+  bool failing = status < 0;
+
+  cmt__uv_latch(t->base.loop);
+  if (failing) {
+    t->armed = 0;
+    events = UV_READABLE | UV_WRITABLE;
+  }
+  if (t->connecting) {
+    finish_connect(t, socket_error(t->fd));
+  } else {
+    t->room = t->want_write && (events & UV_WRITABLE) != 0;
+    if ((events & UV_READABLE) != 0) {
+      read_turn(t, failing);
+    }
+    if (!t->closed && t->room) {
+      t->want_write = false;
+      t->room = false;
+      t->cbs->on_writable(t->arg);
+    }
+  }
+  if (t->closed) {
+    return;
+  }
+  if ((events & t->armed & ~wanted(t)) != 0) {
+    arm_exactly(t);
+  } else {
+    arm(t);
+  }
+}
+
+static void on_outcome(cmt__turn *turn) {
+  tcp_uv *t = (tcp_uv *)((char *)turn - offsetof(tcp_uv, outcome));
+
+  finish_connect(t, t->connect_error);
+  if (!t->closed) {
+    arm(t);
+  }
+}
+
+cmt__tcp *cmt__uv_tcp_new(cmt__loop *l, int fd, const cmt__sockaddr *remote) {
+  tcp_uv *t = cmt__alloc_zero(&l->env, sizeof *t);
+
+  if (t == NULL) {
+    close(fd);
+    return NULL;
+  }
+  if (uv_poll_init(&((cmt__loop_uv *)l)->uv, &t->poll, fd) != 0) {
+    cmt__free(&l->env, t);
+    close(fd);
+    return NULL;
+  }
+  set_options(fd);
+  t->base.loop = l;
+  t->poll.data = t;
+  t->fd = fd;
+  t->remote = *remote;
+  t->outcome.cb = on_outcome;
+  return &t->base;
+}
+
+cmt_err cmt__uv_connect(cmt__loop *l, const cmt_net_addr *to,
+                        const cmt__tcp_callbacks *cbs, void *arg,
+                        cmt__tcp **out) {
+  cmt__sockaddr remote;
+  socklen_t len;
+  tcp_uv *t;
+  int fd, error;
+
+  if (!cmt__uv_sockaddr(to, &remote, &len)) {
+    return CMT_EINVAL;
+  }
+  fd =
+    socket(remote.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) {
+    return CMT_EIO;
+  }
+  t = (tcp_uv *)cmt__uv_tcp_new(l, fd, &remote);
+  if (t == NULL) {
+    return CMT_ENOMEM;
+  }
+  t->cbs = cbs;
+  t->arg = arg;
+  error = connect(fd, &remote.any, len) == 0 ? 0 : errno;
+  /* After EINTR, too, the connection is made in the background. */
+  if (error == EINPROGRESS || error == EINTR) {
+    t->connecting = true;
+    arm(t);
+  } else {
+    t->connect_error = error;
+    cmt__loop_turn(l, &t->outcome);
+  }
+  *out = &t->base;
+  return CMT_OK;
+}
+
+void cmt__uv_tcp_start(cmt__tcp *base, const cmt__tcp_callbacks *cbs,
+                       void *arg) {
+  tcp_uv *t = tcp_of(base);
+
+  t->cbs = cbs;
+  t->arg = arg;
+}
+
+void cmt__uv_tcp_read(cmt__tcp *base, bool on) {
+  tcp_uv *t = tcp_of(base);
+
+  t->reading = on && !t->ended;
+  if (t->reading) {
+    arm(t);
+  }
+}
+
+static cmt_err write_failed(tcp_uv *t, int error) {
+  cmt_err err = cmt__uv_err(error);
+
+  /* EPIPE after the peer's EOF does not make that EOF a reset. */
+  if (t->write_err == CMT_OK && error != EPIPE) {
+    t->write_err = err;
+  }
+  return err;
+}
+
+cmt_err cmt__uv_tcp_write(cmt__tcp *base, const uint8_t *data, size_t len,
+                          size_t *taken) {
+  tcp_uv *t = tcp_of(base);
+  ssize_t n;
+
+  CMT_ASSERT(&base->loop->env, !t->connecting && !t->closed);
+  *taken = 0;
+  if (len == 0) {
+    return CMT_OK;
+  }
+  do {
+    n = send(t->fd, data, len, MSG_NOSIGNAL);
+  } while (n < 0 && errno == EINTR);
+  if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
+    return write_failed(t, errno);
+  }
+  *taken = n < 0 ? 0 : (size_t)n;
+  if (*taken < len) {
+    t->want_write = true;
+    t->room = false;
+    arm(t);
+  }
+  return CMT_OK;
+}
+
+void cmt__uv_tcp_shutdown(cmt__tcp *base) {
+  (void)shutdown(tcp_of(base)->fd, SHUT_WR);
+}
+
+void cmt__uv_tcp_remote(const cmt__tcp *base, cmt_net_addr *out) {
+  cmt__uv_net_addr(&((const tcp_uv *)base)->remote.any, out);
+}
+
+static void on_closed(uv_handle_t *handle) {
+  tcp_uv *t = handle->data;
+
+  cmt__free(&t->base.loop->env, t);
+}
+
+void cmt__uv_tcp_close(cmt__tcp *base) {
+  tcp_uv *t = tcp_of(base);
+
+  CMT_ASSERT(&base->loop->env, !t->closed);
+  t->closed = true;
+  cmt__loop_turn_cancel(base->loop, &t->outcome);
+  uv_close((uv_handle_t *)&t->poll, on_closed);
+  close(t->fd);
+}

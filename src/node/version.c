@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The version of this library and of those below it. */
+
+#include <cometp2p/version.h>
+
+#include <jansson.h>
+#include <sodium.h>
+#include <uv.h>
+
+const char *cmt_version(void) { return CMT_VERSION; }
+
+size_t cmt_libraries(cmt_library *out, size_t cap) {
+  const cmt_library all[] = {
+    {.name = "libsodium", .version = sodium_version_string()},
+    {.name = "libuv", .version = uv_version_string()},
+    {.name = "jansson", .version = jansson_version_str()},
+  };
+  const size_t count = sizeof all / sizeof all[0];
+
+  for (size_t i = 0; i < count && i < cap; i++) {
+    out[i] = all[i];
+  }
+  return count;
+}

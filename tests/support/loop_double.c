@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The loop double: posts, names and virtual time. */
+
+#include "loop_double_impl.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/net_addr.h"
+
+enum { STILL_MAX = 1000000 }; /* Turns in one instant: it will never end. */
+
+typedef struct resolve {
+  cmt__resolve base;
+  cmt__turn outcome;
+  cmt__resolve_cb cb;
+  void *arg;
+  size_t count;
+  cmt_net_addr addrs[CMT__RESOLVE_MAX];
+} resolve;
+
+void *test_more(void *items, size_t count, size_t item) {
+  void *p = realloc(items, count * item);
+
+  assert_non_null(p);
+  memset((uint8_t *)p + (count - 1) * item, 0, item);
+  return p;
+}
+
+bool test_is_literal(const char *text) {
+  char canonical[256];
+
+  return cmt__ip_canonical(
+    (cmt_bytes){.base = (const uint8_t *)text, .len = strlen(text)}, canonical,
+    sizeof canonical);
+}
+
+static void add_ip(resolve *r, const char *ip, size_t len, uint16_t port) {
+  cmt_net_addr a = {.port = port};
+
+  if (cmt__ip_canonical((cmt_bytes){.base = (const uint8_t *)ip, .len = len},
+                        a.host, sizeof a.host) &&
+      r->count < CMT__RESOLVE_MAX) {
+    r->addrs[r->count++] = a;
+  }
+}
+
+static void add_ips(resolve *r, const char *ips, uint16_t port) {
+  while (*ips != '\0') {
+    size_t len = strcspn(ips, ",");
+
+    add_ip(r, ips, len, port);
+    ips += len + (ips[len] == ',');
+  }
+}
+
+static void look_up(test_loop *l, resolve *r, const char *name, uint16_t port) {
+  l->resolves++;
+  for (size_t i = 0; i < l->host_count; i++) {
+    if (strcmp(l->hosts[i].name, name) == 0) {
+      add_ips(r, l->hosts[i].ips, port);
+    }
+  }
+}
+
+static void on_resolved(cmt__turn *turn) {
+  resolve *r = (resolve *)((char *)turn - offsetof(resolve, outcome));
+
+  r->cb(r->arg, r->count > 0 ? CMT_OK : CMT_ERESOLVE, r->addrs, r->count);
+  cmt__free(&r->base.loop->env, r);
+}
+
+static cmt_err loop_resolve(cmt__loop *base, const char *name, uint16_t port,
+                            cmt__resolve_cb cb, void *arg, cmt__resolve **out) {
+  resolve *r = cmt__alloc_zero(&base->env, sizeof *r);
+
+  if (r == NULL) {
+    return CMT_ENOMEM;
+  }
+  r->base.loop = base;
+  r->outcome.cb = on_resolved;
+  r->cb = cb;
+  r->arg = arg;
+  if (test_is_literal(name)) {
+    add_ip(r, name, strlen(name), port);
+  } else {
+    look_up(test_loop_of(base), r, name, port);
+  }
+  cmt__loop_turn(base, &r->outcome);
+  *out = &r->base;
+  return CMT_OK;
+}
+
+static void resolve_cancel(cmt__resolve *base) {
+  cmt__loop_turn_cancel(base->loop, &((resolve *)base)->outcome);
+  cmt__free(&base->loop->env, base);
+}
+
+static void loop_post(cmt__loop *base, cmt__post *p) {
+  test_loop *l = test_loop_of(base);
+
+  pthread_mutex_lock(&l->mutex);
+  if (!p->queued) {
+    p->queued = true;
+    p->next = NULL;
+    *l->posts_last = p;
+    l->posts_last = &p->next;
+  }
+  pthread_mutex_unlock(&l->mutex);
+}
+
+static cmt__post *pop_post(test_loop *l, cmt__post **list) {
+  cmt__post *p;
+
+  pthread_mutex_lock(&l->mutex);
+  p = *list;
+  if (p != NULL) {
+    *list = p->next;
+    p->queued = false;
+  }
+  pthread_mutex_unlock(&l->mutex);
+  return p;
+}
+
+static void run_posts(test_loop *l) {
+  cmt__post *list, *p;
+
+  pthread_mutex_lock(&l->mutex);
+  list = l->posts;
+  l->posts = NULL;
+  l->posts_last = &l->posts;
+  pthread_mutex_unlock(&l->mutex);
+  while ((p = pop_post(l, &list)) != NULL) {
+    p->cb(p);
+  }
+}
+
+static bool is_busy(test_loop *l) {
+  bool posted;
+
+  pthread_mutex_lock(&l->mutex);
+  posted = l->posts != NULL;
+  pthread_mutex_unlock(&l->mutex);
+  return posted || l->base.turns.next != &l->base.turns ||
+         cmt__loop_next_timer(&l->base) <= l->base.now_ns ||
+         test_net_is_ready(l);
+}
+
+void test_loop_step(test_loop *l) {
+  run_posts(l);
+  test_net_run(l);
+  cmt__loop_run_timers(&l->base);
+  (void)cmt__loop_run_turns(&l->base);
+  test_net_free_closed(l);
+}
+
+static void jump(test_loop *l, uint64_t now_ns) {
+  l->base.now_ns = now_ns > l->base.now_ns ? now_ns : l->base.now_ns;
+}
+
+void test_loop_settle(test_loop *l) {
+  for (size_t turns = 0; is_busy(l); turns++) {
+    if (turns == STILL_MAX) {
+      fail_msg("the loop does not come to rest");
+    }
+    test_loop_step(l);
+  }
+}
+
+void test_loop_advance(test_loop *l, uint64_t ns) {
+  uint64_t end_ns = cmt__after(l->base.now_ns, ns);
+
+  test_loop_settle(l);
+  while (cmt__loop_next_timer(&l->base) <= end_ns) {
+    jump(l, cmt__loop_next_timer(&l->base));
+    test_loop_settle(l);
+  }
+  jump(l, end_ns);
+}
+
+void test_loop_run_until(test_loop *l, bool (*done)(void *arg), void *arg,
+                         uint64_t limit_ns) {
+  uint64_t end_ns = cmt__after(l->base.now_ns, limit_ns);
+  size_t turns = 0;
+
+  while (!done(arg)) {
+    uint64_t next_ns = cmt__loop_next_timer(&l->base);
+
+    if (turns++ == STILL_MAX) {
+      fail_msg("the loop does not come to rest");
+    } else if (is_busy(l)) {
+      test_loop_step(l);
+    } else if (next_ns == CMT_NEVER) {
+      fail_msg("nothing is left to do");
+    } else if (next_ns > end_ns) {
+      fail_msg("the limit passed");
+    } else {
+      turns = 0;
+      jump(l, next_ns);
+    }
+  }
+}
+
+static bool take_stop(test_loop *l) {
+  bool stop;
+
+  pthread_mutex_lock(&l->mutex);
+  stop = l->stop;
+  l->stop = false;
+  pthread_mutex_unlock(&l->mutex);
+  return stop;
+}
+
+/* Ends also when nothing is left that could ever happen. */
+static void loop_run(cmt__loop *base) {
+  test_loop *l = test_loop_of(base);
+
+  for (;;) {
+    test_loop_step(l);
+    if (take_stop(l)) {
+      return;
+    }
+    if (!is_busy(l)) {
+      if (cmt__loop_next_timer(base) == CMT_NEVER) {
+        return;
+      }
+      jump(l, cmt__loop_next_timer(base));
+    }
+  }
+}
+
+static void loop_stop(cmt__loop *base) {
+  test_loop *l = test_loop_of(base);
+
+  pthread_mutex_lock(&l->mutex);
+  l->stop = true;
+  pthread_mutex_unlock(&l->mutex);
+}
+
+static void loop_rearm(cmt__loop *base) { (void)base; }
+
+static void loop_delete(cmt__loop *base) {
+  test_loop *l = test_loop_of(base);
+
+  test_net_fini(l);
+  free(l->hosts);
+  pthread_mutex_destroy(&l->mutex);
+  cmt__loop_fini(base);
+  free(l);
+}
+
+test_loop *test_loop_new(const cmt_env *env) {
+  test_loop *l = calloc(1, sizeof *l);
+
+  assert_non_null(l);
+  l->ops = (cmt__loop_ops){.run = loop_run,
+                           .stop = loop_stop,
+                           .post = loop_post,
+                           .rearm = loop_rearm,
+                           .resolve = loop_resolve,
+                           .resolve_cancel = resolve_cancel,
+                           .delete = loop_delete};
+  test_net_ops(&l->ops);
+  assert_cmt(CMT_OK, cmt__loop_init(&l->base, &l->ops, env));
+  assert_int_equal(0, pthread_mutex_init(&l->mutex, NULL));
+  l->posts_last = &l->posts;
+  l->base.now_ns = CMT_SECONDS(1000);
+  l->defaults = (test_dir){.cap = SIZE_MAX, .read_max = CMT__READ_MAX};
+  l->next_port = 40000;
+  l->next_listen_port = 20000;
+  test_loop_set_source(l, "127.0.0.1");
+  return l;
+}
+
+cmt__loop *test_loop_base(test_loop *l) { return &l->base; }
+
+void test_loop_set_host(test_loop *l, const char *name, const char *ips) {
+  size_t i = 0;
+
+  while (i < l->host_count && strcmp(l->hosts[i].name, name) != 0) {
+    i++;
+  }
+  if (i == l->host_count) {
+    l->hosts = test_more(l->hosts, ++l->host_count, sizeof *l->hosts);
+    snprintf(l->hosts[i].name, sizeof l->hosts[i].name, "%s", name);
+  }
+  snprintf(l->hosts[i].ips, sizeof l->hosts[i].ips, "%s", ips ? ips : "");
+}
+
+size_t test_loop_resolves(const test_loop *l) { return l->resolves; }

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT_TEST_LOOP_DOUBLE_H
+#define CMT_TEST_LOOP_DOUBLE_H
+
+/* A loop in memory with virtual time and a network of its own, for tests of
+   what stands on the loop interface.  Any number of nodes may share one.
+   Nothing in it is random, and time moves only when nothing else is to do.
+
+   Its objects come from the environment, so that running out of memory can be
+   tried; bytes in flight do not, so that allocations can be counted. */
+
+#include "net/loop.h"
+
+typedef struct test_loop test_loop;
+
+enum { TEST_DIALER, TEST_ACCEPTOR };
+
+/* One direction of a connection: what a test may change, and what it did. */
+typedef struct test_dir {
+  size_t cap;      /* Bytes in flight; over it writes are short.  SIZE_MAX. */
+  size_t read_max; /* Bytes of one on_read.  CMT__READ_MAX. */
+  bool stalled;    /* Nothing arrives, nor its end. */
+  size_t in_flight;
+  size_t writes, reads; /* Calls. */
+  uint64_t written, read;
+} test_dir;
+
+typedef struct test_conn {
+  cmt_net_addr to, from; /* What was dialed, and by whom. */
+  test_dir dir[2];       /* From TEST_DIALER, from TEST_ACCEPTOR. */
+  bool open[2];          /* Its ends that are not closed. */
+} test_conn;
+
+/* Sees the bytes of each write, from side |from|, and may change them. */
+typedef void (*test_tap)(void *arg, test_conn *conn, int from, uint8_t *data,
+                         size_t len);
+
+/* |env| NULL: the defaults.  Fails the test rather than return NULL. */
+test_loop *test_loop_new(const cmt_env *env);
+/* For the interface of loop.h; cmt__loop_delete() frees all. */
+cmt__loop *test_loop_base(test_loop *l);
+
+/* One turn: posts, connections, due timers, turns. */
+void test_loop_step(test_loop *l);
+/* Turns until nothing is left to do at the present instant. */
+void test_loop_settle(test_loop *l);
+/* Lets |ns| pass, with whatever falls due. */
+void test_loop_advance(test_loop *l, uint64_t ns);
+/* Runs until |done| says so.  Time jumps to the next timer whenever nothing
+   else is to do; the test fails when |limit_ns| passed or nothing is left. */
+void test_loop_run_until(test_loop *l, bool (*done)(void *arg), void *arg,
+                         uint64_t limit_ns);
+
+/* The connections in the order of the calls that made them, kept until the
+   loop goes; NULL past the last. */
+size_t test_loop_conn_count(const test_loop *l);
+test_conn *test_loop_conn(test_loop *l, size_t index);
+/* What new connections start with. */
+test_dir *test_loop_defaults(test_loop *l);
+/* Resets both ends; bytes in flight are lost. */
+void test_conn_cut(test_conn *conn);
+void test_loop_tap(test_loop *l, test_tap tap, void *arg);
+
+/* The outcome of later connects to |at|, "host:port"; CMT_OK takes it back,
+   CMT_EAGAIN makes them wait as long as it stands. */
+void test_loop_set_connect(test_loop *l, const char *at, cmt_err outcome);
+/* The IP from which later connects come; 127.0.0.1 at first. */
+void test_loop_set_source(test_loop *l, const char *ip);
+/* The next |count| accepts fail for want of descriptors. */
+void test_loop_exhaust(test_loop *l, size_t count);
+
+/* What |host| resolves to from now on: IPs with commas between them; NULL or
+   no such call: CMT_ERESOLVE. */
+void test_loop_set_host(test_loop *l, const char *host, const char *ips);
+/* How often a name, not a literal, was resolved. */
+size_t test_loop_resolves(const test_loop *l);
+
+#endif

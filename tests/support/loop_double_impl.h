@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT_TEST_LOOP_DOUBLE_IMPL_H
+#define CMT_TEST_LOOP_DOUBLE_IMPL_H
+
+/* What the two files of the loop double share: the loop itself is in
+   loop_double.c, its network in loop_double_net.c. */
+
+#include "loop_double.h"
+
+#include "test.h"
+
+#include <pthread.h>
+
+typedef struct net_conn conn;
+
+typedef struct net_end {
+  cmt__tcp base;
+  net_conn *conn;
+  int side;
+  const cmt__tcp_callbacks *cbs;
+  void *arg;
+  bool connecting, reading, ended, want_write, shut, reset, closed;
+  struct net_end *next_closed;
+} net_end;
+
+typedef struct net_pipe {
+  uint8_t *base;
+  size_t head, size; /* The bytes are |dir|.in_flight from |head|. */
+  bool eof;
+} net_pipe;
+
+typedef struct net_listener {
+  cmt__listener base;
+  cmt_net_addr at;
+  cmt__accept_cb cb;
+  void *arg;
+  uint64_t dropped;
+  bool closed;
+  struct net_listener *next;
+} net_listener;
+
+struct net_conn {
+  test_conn shown;
+  net_pipe pipes[2];   /* By the side that writes. */
+  net_end *ends[2];    /* NULL: closed, or not there yet. */
+  net_listener *waits; /* For the accept of this one. */
+};
+
+typedef struct net_rule {
+  char at[CMT_NET_ADDR_TEXT_SIZE];
+  cmt_err outcome;
+} net_rule;
+
+typedef struct net_host {
+  char name[256];
+  char ips[512];
+} net_host;
+
+struct test_loop {
+  cmt__loop base;
+  cmt__loop_ops ops;
+  pthread_mutex_t mutex; /* Over |posts| and |stop|. */
+  cmt__post *posts, **posts_last;
+  bool stop;
+  net_conn **conns;
+  size_t conn_count;
+  net_end *closed;
+  net_listener *listeners; /* The newest first. */
+  net_rule *rules;
+  size_t rule_count;
+  net_host *hosts;
+  size_t host_count, resolves, exhausted;
+  test_dir defaults;
+  test_tap tap;
+  void *tap_arg;
+  char source[64];
+  uint16_t next_port, next_listen_port;
+  uint8_t buffer[CMT__READ_MAX];
+};
+
+static inline test_loop *test_loop_of(cmt__loop *l) { return (test_loop *)l; }
+
+/* An array with one more element, which is zeroed. */
+void *test_more(void *items, size_t count, size_t item);
+bool test_is_literal(const char *text);
+
+/* Puts the functions of the network into |ops|. */
+void test_net_ops(cmt__loop_ops *ops);
+/* One turn of all connections. */
+void test_net_run(test_loop *l);
+bool test_net_is_ready(const test_loop *l);
+void test_net_free_closed(test_loop *l);
+void test_net_fini(test_loop *l);
+
+#endif

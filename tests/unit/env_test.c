@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Environments: defaults, copies, and what happens when an invariant breaks. */
+
+#include "test.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void defaults_are_complete(void **state) {
+  cmt_env env;
+  uint8_t a[32] = {0}, b[32] = {0};
+  void *p;
+
+  (void)state;
+  assert_cmt(CMT_OK, cmt_env_init(&env));
+  assert_int_equal(sizeof env, env.size);
+  assert_null(env.log);
+  assert_string_equal("libsodium", cmt_env_aead(&env));
+  p = env.alloc(env.alloc_arg, 100);
+  assert_non_null(p);
+  memset(p, 1, 100);
+  env.free(env.alloc_arg, p);
+  env.entropy(env.entropy_arg, a, sizeof a);
+  env.entropy(env.entropy_arg, b, sizeof b);
+  assert_memory_not_equal(a, b, sizeof a);
+}
+
+static void no_environment_means_the_default_kernel(void **state) {
+  (void)state;
+  assert_string_equal("libsodium", cmt_env_aead(NULL));
+}
+
+static void an_unknown_size_is_refused_and_nothing_written(void **state) {
+  cmt_env env, before;
+
+  (void)state;
+  memset(&env, 0x5a, sizeof env);
+  before = env;
+  assert_cmt(CMT_EINVAL, cmt_env_init_sized(&env, sizeof env - 1));
+  assert_cmt(CMT_EINVAL, cmt_env_init_sized(&env, sizeof env + 8));
+  assert_cmt(CMT_EINVAL, cmt_env_init_sized(&env, 0));
+  assert_memory_equal(&before, &env, sizeof env);
+  assert_cmt(CMT_EINVAL, cmt_env_init_sized(NULL, sizeof env));
+}
+
+static void a_copy_of_none_has_the_defaults(void **state) {
+  cmt_env env, defaults;
+
+  (void)state;
+  assert_cmt(CMT_OK, cmt_env_init(&defaults));
+  assert_cmt(CMT_OK, cmt__env_copy(NULL, &env));
+  assert_memory_equal(&defaults, &env, sizeof env);
+}
+
+static void a_copy_keeps_every_hook(void **state) {
+  test_env t;
+  cmt_env copy;
+
+  (void)state;
+  test_env_init(&t);
+  assert_cmt(CMT_OK, cmt__env_copy(&t.env, &copy));
+  assert_memory_equal(&t.env, &copy, sizeof copy);
+}
+
+static void a_copy_of_an_unknown_size_is_refused(void **state) {
+  cmt_env env, copy;
+
+  (void)state;
+  assert_cmt(CMT_OK, cmt_env_init(&env));
+  env.size++;
+  assert_cmt(CMT_EINVAL, cmt__env_copy(&env, &copy));
+}
+
+static void a_copy_without_a_needed_hook_is_refused(void **state) {
+  cmt_env env, broken, copy;
+
+  (void)state;
+  assert_cmt(CMT_OK, cmt_env_init(&env));
+  broken = env;
+  broken.alloc = NULL;
+  assert_cmt(CMT_EINVAL, cmt__env_copy(&broken, &copy));
+  broken = env;
+  broken.free = NULL;
+  assert_cmt(CMT_EINVAL, cmt__env_copy(&broken, &copy));
+  broken = env;
+  broken.entropy = NULL;
+  assert_cmt(CMT_EINVAL, cmt__env_copy(&broken, &copy));
+  broken = env;
+  broken.aead = NULL;
+  assert_cmt(CMT_EINVAL, cmt__env_copy(&broken, &copy));
+}
+
+static void memory_goes_through_the_hooks(void **state) {
+  test_env t;
+  uint8_t *p, *zeroed;
+
+  (void)state;
+  test_env_init(&t);
+  p = cmt__alloc(&t.env, 3);
+  zeroed = cmt__alloc_zero(&t.env, 3);
+  assert_non_null(p);
+  assert_non_null(zeroed);
+  assert_int_equal(2, t.live);
+  assert_memory_equal("\0\0\0", zeroed, 3);
+  cmt__free(&t.env, p);
+  cmt__free(&t.env, zeroed);
+  cmt__free(&t.env, NULL);
+  test_env_fini(&t);
+}
+
+static void no_bytes_ask_the_hook_for_one(void **state) {
+  test_env t;
+  void *p;
+
+  (void)state;
+  test_env_init(&t);
+  p = cmt__alloc(&t.env, 0);
+  assert_non_null(p);
+  assert_int_equal(1, t.live_bytes);
+  cmt__free(&t.env, p);
+  p = cmt__alloc_zero(NULL, 0);
+  assert_non_null(p);
+  cmt__free(NULL, p);
+}
+
+static void a_failed_allocation_is_passed_on(void **state) {
+  test_env t;
+
+  (void)state;
+  test_env_init(&t);
+  t.fail_at = 0;
+  assert_null(cmt__alloc(&t.env, 1));
+  t.fail_at = 1;
+  assert_null(cmt__alloc_zero(&t.env, 1));
+}
+
+typedef struct panic_seen {
+  jmp_buf back;
+  int line;
+  char file[64], what[64];
+} panic_seen;
+
+static void panic_to_test(void *arg, const char *file, int line,
+                          const char *what) {
+  panic_seen *seen = arg;
+
+  seen->line = line;
+  snprintf(seen->file, sizeof seen->file, "%s", file);
+  snprintf(seen->what, sizeof seen->what, "%s", what);
+  longjmp(seen->back, 1);
+}
+
+static void a_broken_invariant_calls_the_hook(void **state) {
+  static panic_seen seen;
+  static test_env t;
+
+  (void)state;
+  test_env_init(&t);
+  t.env.panic = panic_to_test;
+  t.env.panic_arg = &seen;
+  CMT_ASSERT(&t.env, t.live == 0);
+  assert_int_equal(0, seen.line);
+  if (setjmp(seen.back) == 0) {
+    cmt__panic(&t.env, "file.c", 7, "1 + 1 == 3");
+  }
+  assert_string_equal("file.c", seen.file);
+  assert_int_equal(7, seen.line);
+  assert_string_equal("1 + 1 == 3", seen.what);
+}
+
+static void panic_that_returns(void *arg, const char *file, int line,
+                               const char *what) {
+  (void)arg;
+  (void)file;
+  (void)line;
+  (void)what;
+}
+
+/* The signal that ends a child which panics with |env|. */
+static int signal_of_panic(const cmt_env *env) {
+  int status;
+  pid_t child = fork();
+
+  if (child == 0) {
+    signal(SIGABRT, SIG_DFL);
+    cmt__panic(env, "file.c", 1, "never");
+  }
+  assert_true(child > 0);
+  assert_int_equal(child, waitpid(child, &status, 0));
+  return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+static void a_panic_never_returns(void **state) {
+  cmt_env env;
+
+  (void)state;
+  assert_int_equal(SIGABRT, signal_of_panic(NULL));
+  assert_cmt(CMT_OK, cmt_env_init(&env));
+  assert_int_equal(SIGABRT, signal_of_panic(&env));
+  env.panic = panic_that_returns;
+  assert_int_equal(SIGABRT, signal_of_panic(&env));
+  env.panic = NULL;
+  assert_int_equal(SIGABRT, signal_of_panic(&env));
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(defaults_are_complete),
+    cmocka_unit_test(no_environment_means_the_default_kernel),
+    cmocka_unit_test(an_unknown_size_is_refused_and_nothing_written),
+    cmocka_unit_test(a_copy_of_none_has_the_defaults),
+    cmocka_unit_test(a_copy_keeps_every_hook),
+    cmocka_unit_test(a_copy_of_an_unknown_size_is_refused),
+    cmocka_unit_test(a_copy_without_a_needed_hook_is_refused),
+    cmocka_unit_test(memory_goes_through_the_hooks),
+    cmocka_unit_test(no_bytes_ask_the_hook_for_one),
+    cmocka_unit_test(a_failed_allocation_is_passed_on),
+    cmocka_unit_test(a_broken_invariant_calls_the_hook),
+    cmocka_unit_test(a_panic_never_returns),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

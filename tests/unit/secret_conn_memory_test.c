@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the secret connection allocates, bounds and wipes. */
+#include "core/secret_conn.h"
+#include "secret_peer.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+
+static const uint8_t seed_11[32] = {0x11};
+
+static void idle_connection_is_small(void **state) {
+  secret_fixture f;
+  size_t before;
+
+  (void)state;
+  secret_fixture_init(&f, true);
+  before = f.t.live_bytes - sizeof *f.s - sizeof *f.s->handshake;
+  secret_fixture_up(&f);
+  print_message("# an idle connection takes %zu bytes\n",
+                f.t.live_bytes - before);
+  assert_in_range(f.t.live_bytes - before, 1, 512);
+  secret_fixture_fini(&f);
+}
+
+/* A first message of |length| bytes: an unknown field, then the key. */
+static size_t long_key(const secret_peer *p, size_t length, uint8_t *out) {
+  cmt__store_le32(out, 0);
+  out[0] = (uint8_t)(length | 0x80);
+  out[1] = (uint8_t)(length >> 7);
+  out[2] = 0x12;
+  out[3] = (uint8_t)((length - 37) | 0x80);
+  out[4] = (uint8_t)((length - 37) >> 7);
+  memset(out + 5, 0x77, length - 37);
+  memcpy(out + 2 + length - 34, "\x0a\x20", 2);
+  memcpy(out + 2 + length - 32, p->eph_public, 32);
+  return 2 + length;
+}
+
+static void announced_length_is_bounded(void **state) {
+  uint8_t bytes[4100];
+  secret_fixture f;
+  secret_sink sink = {0};
+  size_t len, before;
+
+  (void)state;
+  secret_fixture_init(&f, true);
+  before = f.t.live_bytes;
+  len = long_key(&f.peer, 4000, bytes);
+  assert_cmt(CMT_EAGAIN, secret_feed(f.s, (cmt_bytes){bytes, 2}, &sink));
+  assert_int_equal(before, f.t.live_bytes); /* Announcing costs nothing. */
+  assert_cmt(CMT_EAGAIN, secret_feed(f.s, (cmt_bytes){bytes + 2, 1}, &sink));
+  assert_in_range(f.t.live_bytes, before, before + 125);
+  assert_cmt(CMT_EAGAIN,
+             secret_feed(f.s, (cmt_bytes){bytes + 3, len - 3}, &sink));
+  assert_int_equal(CMT_SECRET_CONN_AUTH, cmt_secret_conn_get_state(f.s));
+  assert_int_equal(before + 4000, f.t.live_bytes);
+  secret_fixture_fini(&f);
+
+  secret_fixture_init(&f, true);
+  len = long_key(&f.peer, 4001, bytes);
+  assert_cmt(CMT_EPROTO, secret_feed(f.s, (cmt_bytes){bytes, 2}, &sink));
+  secret_fixture_fini(&f);
+}
+
+/* A whole handshake, byte by byte, and a cut frame; CMT_OK or the failure. */
+static cmt_err oom_scenario(test_env *t, const cmt_node_key *key) {
+  uint8_t bytes[SECRET_HANDSHAKE], slot[CMT_FRAME_SLOT];
+  secret_peer p;
+  secret_sink sink = {0};
+  cmt_secret_conn *s = secret_conn_with(t, secret_eph_low, key);
+  cmt_err err;
+
+  if (s == NULL) {
+    return CMT_ENOMEM;
+  }
+  secret_peer_init(&p, secret_eph_high, seed_11);
+  secret_peer_meet(&p, s);
+  secret_peer_handshake(&p, bytes);
+  err = secret_feed_pieces(s, (cmt_bytes){bytes, sizeof bytes}, 1, 1, &sink);
+  if (err == CMT_EAGAIN) {
+    secret_peer_seal(&p, (cmt_bytes){(const uint8_t *)"a", 1}, slot);
+    err = secret_feed_pieces(s, (cmt_bytes){slot, sizeof slot}, 9, 2000, &sink);
+  }
+  if (err != CMT_EAGAIN) {
+    assert_cmt(err, cmt_secret_conn_recv(s, NULL, 0));
+  }
+  secret_sink_fini(&sink);
+  cmt_secret_conn_delete(s);
+  return err == CMT_EAGAIN ? CMT_OK : err;
+}
+
+static void every_failed_allocation_is_reported(void **state) {
+  test_env t;
+  cmt_node_key *key;
+  size_t before, total, live;
+
+  (void)state;
+  test_env_init(&t);
+  key = secret_node_key(&t, seed_11);
+  before = t.allocs;
+  live = t.live;
+  assert_cmt(CMT_OK, oom_scenario(&t, key));
+  total = t.allocs - before;
+  assert_in_range(total, 4, 20);
+  for (size_t i = 0; i < total; i++) {
+    t.allocs = 0;
+    t.fail_at = i;
+    assert_cmt(CMT_ENOMEM, oom_scenario(&t, key));
+    assert_int_equal(live, t.live);
+  }
+  t.fail_at = SIZE_MAX;
+  cmt_node_key_delete(key);
+  test_env_fini(&t);
+}
+
+/* Frees that look for secrets in what is freed. */
+typedef struct spy {
+  test_env *t;
+  void *(*alloc)(void *arg, size_t len);
+  void (*free)(void *arg, void *p);
+  struct {
+    const void *p;
+    size_t len;
+  } blocks[32];
+  size_t count, scanned;
+  uint8_t secrets[5][32];
+} spy;
+
+static void *spy_alloc(void *arg, size_t len) {
+  spy *y = arg;
+  void *p = y->alloc(y->t, len);
+
+  assert_true(y->count < CMT__COUNT(y->blocks));
+  y->blocks[y->count].p = p;
+  y->blocks[y->count++].len = len;
+  return p;
+}
+
+static void spy_free(void *arg, void *p) {
+  spy *y = arg;
+
+  for (size_t i = 0; i < y->count; i++) {
+    if (y->blocks[i].p != p) {
+      continue;
+    }
+    for (size_t k = 0; k < CMT__COUNT(y->secrets); k++) {
+      assert_null(memmem(p, y->blocks[i].len, y->secrets[k], 16));
+      assert_null(memmem(p, y->blocks[i].len, y->secrets[k] + 16, 16));
+    }
+    y->blocks[i].p = NULL;
+    y->scanned++;
+  }
+  y->free(y->t, p);
+}
+
+/* Ends a connection after |stop| bytes of the other side, of which byte |flip|
+   is wrong, and looks at all that it frees. */
+static void run_spied(size_t stop, size_t flip) {
+  uint8_t bytes[SECRET_HANDSHAKE + CMT_FRAME_SLOT];
+  secret_fixture f;
+  spy y = {.t = &f.t};
+  secret_sink sink = {0};
+  cmt_secret_conn *s;
+
+  secret_fixture_init(&f, true);
+  secret_peer_meet(&f.peer, f.s);
+  secret_peer_handshake(&f.peer, bytes);
+  secret_peer_seal(&f.peer, (cmt_bytes){f.peer.challenge, 32},
+                   bytes + SECRET_HANDSHAKE);
+  bytes[flip] ^= flip < sizeof bytes - 1;
+  y.alloc = f.t.env.alloc;
+  y.free = f.t.env.free;
+  f.t.env.alloc = spy_alloc;
+  f.t.env.free = spy_free;
+  f.t.env.alloc_arg = &y;
+  memcpy(y.secrets[0], secret_eph_low, 32);
+  memcpy(y.secrets[1], f.peer.dh, 32);
+  memcpy(y.secrets[2], f.peer.challenge, 32);
+  memcpy(y.secrets[3], f.peer.send.key, 32);
+  memcpy(y.secrets[4], f.peer.recv.key, 32);
+  s = secret_conn_with(&f.t, secret_eph_low, f.key);
+  (void)secret_feed_pieces(s, (cmt_bytes){bytes, stop}, 100, 100, &sink);
+  cmt_secret_conn_delete(s);
+  assert_true(y.scanned >= 2);
+  assert_int_equal(y.count, y.scanned);
+  secret_sink_fini(&sink);
+  f.t.env.alloc = y.alloc;
+  f.t.env.free = y.free;
+  f.t.env.alloc_arg = &f.t;
+  secret_fixture_fini(&f);
+}
+
+static void freed_memory_holds_no_secret(void **state) {
+  const size_t whole = SECRET_HANDSHAKE + CMT_FRAME_SLOT;
+
+  (void)state;
+  run_spied(0, whole - 1);
+  run_spied(20, whole - 1);
+  run_spied(35, whole - 1);
+  run_spied(700, whole - 1);
+  run_spied(SECRET_HANDSHAKE, whole - 1);
+  run_spied(SECRET_HANDSHAKE + 500, whole - 1);
+  run_spied(whole, whole - 1);
+  run_spied(whole, 1);                    /* Malformed first message. */
+  run_spied(whole, 60);                   /* The frame of the second one. */
+  run_spied(whole, SECRET_HANDSHAKE + 9); /* A frame of data. */
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(idle_connection_is_small),
+    cmocka_unit_test(announced_length_is_bounded),
+    cmocka_unit_test(every_failed_allocation_is_reported),
+    cmocka_unit_test(freed_memory_holds_no_secret),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
