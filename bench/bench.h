@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT_BENCH_H
+#define CMT_BENCH_H
+
+/* What the benches share: arguments, clocks, results as lines of JSON. */
+
+#include <cometp2p/cometp2p.h>
+
+enum {
+  BENCH_CHANNEL = 0x40,
+  BENCH_END_SIZE = 8, /* The message that ends a run; others are larger. */
+};
+
+typedef struct bench_args {
+  const char *verb, *addr;
+  size_t size;
+  double seconds;
+  size_t count;
+  uint32_t queue;
+} bench_args;
+
+typedef struct bench_verb {
+  const char *name;
+  int (*run)(const bench_args *a);
+} bench_verb;
+
+/* Parses the arguments and runs the verb; the exit code. */
+int bench_main(int argc, char **argv, const bench_verb *verbs, size_t count);
+
+uint64_t bench_now_ns(void);
+double bench_cpu_seconds(void); /* User and system time of this process. */
+
+/* What one side of a bulk run moved. */
+typedef struct bench_counter {
+  uint64_t messages, bytes, first_ns, last_ns;
+  double cpu;
+} bench_counter;
+
+void bench_count(bench_counter *c, size_t len);
+void bench_emit_bulk(const char *role, const bench_counter *c);
+/* Sorts |times_ns|. */
+void bench_emit_ping(const bench_args *a, uint64_t *times_ns, double cpu);
+void bench_emit_ready(const char *id, const char *laddr);
+
+/* A connected socket; exits when there is none.  Both block. */
+int bench_accept(void);
+int bench_dial(const char *addr);
+
+#endif

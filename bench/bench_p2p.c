@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One connection between two switches, on the public headers:
+
+     bench_p2p recv                             counts what a sender sends
+     bench_p2p send --addr ID@A --size N --seconds S
+     bench_p2p echo                             returns each message
+     bench_p2p ping --addr ID@A --size N --count C   round trips */
+
+#include "bench.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Shared by the loop and the main thread, which waits for |done|. */
+typedef struct side {
+  const bench_args *args;
+  bool echoes;
+  pthread_mutex_t lock;
+  pthread_cond_t changed;
+  cmt_peer *peer;
+  bool done, gone;
+  bench_counter counter;
+  cmt_buf *msg;
+  uint64_t *times_ns, sent_ns;
+  size_t trips;
+  cmt_switch *sw;
+} side;
+
+static void side_set(side *s, bool *flag) {
+  pthread_mutex_lock(&s->lock);
+  *flag = true;
+  pthread_cond_broadcast(&s->changed);
+  pthread_mutex_unlock(&s->lock);
+}
+
+static void side_wait(side *s, const bool *flag) {
+  pthread_mutex_lock(&s->lock);
+  while (!*flag && !s->gone) {
+    pthread_cond_wait(&s->changed, &s->lock);
+  }
+  pthread_mutex_unlock(&s->lock);
+}
+
+static void add_peer(void *self, cmt_peer *p) {
+  side *s = self;
+
+  pthread_mutex_lock(&s->lock);
+  s->peer = cmt_peer_ref(p);
+  pthread_cond_broadcast(&s->changed);
+  pthread_mutex_unlock(&s->lock);
+}
+
+static void remove_peer(void *self, cmt_peer *p, cmt_err reason) {
+  (void)p;
+  (void)reason;
+  side_set(self, &((side *)self)->gone);
+}
+
+static cmt_err trip(side *s, cmt_peer *p) {
+  s->sent_ns = bench_now_ns();
+  return cmt_peer_try_send(p, BENCH_CHANNEL, cmt_buf_ref(s->msg));
+}
+
+static cmt_err receive_ping(side *s, cmt_peer *p) {
+  s->times_ns[s->trips++] = bench_now_ns() - s->sent_ns;
+  if (s->trips == s->args->count) {
+    side_set(s, &s->done);
+    return CMT_OK;
+  }
+  return trip(s, p);
+}
+
+static cmt_err receive(void *self, cmt_peer *p, uint8_t channel, cmt_buf *msg) {
+  side *s = self;
+  size_t len = cmt_buf_bytes(msg).len;
+
+  if (s->times_ns != NULL) {
+    return receive_ping(s, p);
+  }
+  if (s->echoes) {
+    return cmt_peer_try_send(p, channel, cmt_buf_ref(msg));
+  }
+  if (len == BENCH_END_SIZE) {
+    cmt_err err = cmt_peer_try_send(p, channel, cmt_buf_ref(msg));
+    side_set(s, &s->done);
+    return err;
+  }
+  bench_count(&s->counter, len);
+  return CMT_OK;
+}
+
+static int fail(const char *what, const char *text) {
+  fprintf(stderr, "bench_p2p: %s: %s\n", what, text);
+  return 1;
+}
+
+static int side_start(side *s, const bench_args *a, bool listens) {
+  const cmt_channel channels[] = {
+    {.id = BENCH_CHANNEL, .priority = 1, .send_queue = a->queue}};
+  const cmt_reactor reactor = {
+    .name = "bench",
+    .channels = channels,
+    .channel_count = 1,
+    .self = s,
+    .add_peer = add_peer,
+    .receive = receive,
+    .remove_peer = remove_peer,
+  };
+  char text[CMT_NET_ADDR_TEXT_SIZE];
+  cmt_switch_options o;
+  cmt_net_addr at;
+  cmt_why why;
+
+  s->args = a;
+  pthread_mutex_init(&s->lock, NULL);
+  pthread_cond_init(&s->changed, NULL);
+  s->msg = cmt_buf_new(NULL, a->size);
+  cmt_switch_options_init(&o);
+  o.network = "bench";
+  o.laddr = listens ? "127.0.0.1:0" : NULL;
+  o.reactors = &reactor;
+  o.reactor_count = 1;
+  if (cmt_switch_new(&o, &s->sw, &why) != CMT_OK ||
+      cmt_switch_start(s->sw, &why) != CMT_OK) {
+    return fail("start", why.text);
+  }
+  if (listens) {
+    if (cmt_switch_laddr(s->sw, &at) != CMT_OK ||
+        cmt_net_addr_format(&at, text, sizeof text) != CMT_OK) {
+      return fail("start", "no address");
+    }
+    bench_emit_ready(at.id.text, text);
+  } else if (cmt_switch_dial(s->sw, a->addr, 0) != CMT_OK) {
+    return fail("dial", a->addr);
+  }
+  pthread_mutex_lock(&s->lock);
+  while (s->peer == NULL && !s->gone) {
+    pthread_cond_wait(&s->changed, &s->lock);
+  }
+  pthread_mutex_unlock(&s->lock);
+  s->counter.cpu = bench_cpu_seconds();
+  return 0;
+}
+
+static int side_stop(side *s) {
+  cmt_peer_unref(s->peer);
+  cmt_switch_stop(s->sw, CMT_SECONDS(1));
+  cmt_buf_unref(s->msg);
+  return cmt_switch_delete(s->sw) == CMT_OK ? 0 : 1;
+}
+
+static int run_recv(const bench_args *a) {
+  static side s;
+
+  if (side_start(&s, a, true) != 0) {
+    return 1;
+  }
+  side_wait(&s, &s.gone); /* The sender closes once it has the answer. */
+  bench_emit_bulk("recv", &s.counter);
+  return side_stop(&s);
+}
+
+static int run_send(const bench_args *a) {
+  static const uint8_t end[BENCH_END_SIZE];
+  uint64_t until_ns;
+  static side s;
+
+  if (side_start(&s, a, false) != 0) {
+    return 1;
+  }
+  until_ns = bench_now_ns() + (uint64_t)(a->seconds * 1e9);
+  while (bench_now_ns() < until_ns) {
+    if (cmt_peer_send_wait(s.peer, BENCH_CHANNEL, cmt_buf_ref(s.msg),
+                           CMT_SECONDS(10)) != CMT_OK) {
+      return fail("send", "a message was refused");
+    }
+    s.counter.messages++;
+    s.counter.bytes += a->size;
+  }
+  if (cmt_peer_send_wait_bytes(s.peer, BENCH_CHANNEL, end, sizeof end) !=
+      CMT_OK) {
+    return fail("send", "the end was refused");
+  }
+  side_wait(&s, &s.done);
+  s.counter.first_ns = until_ns - (uint64_t)(a->seconds * 1e9);
+  s.counter.last_ns = bench_now_ns();
+  bench_emit_bulk("send", &s.counter);
+  return side_stop(&s);
+}
+
+static int run_echo(const bench_args *a) {
+  static side s = {.echoes = true};
+
+  if (side_start(&s, a, true) != 0) {
+    return 1;
+  }
+  side_wait(&s, &s.gone);
+  return side_stop(&s);
+}
+
+static int run_ping(const bench_args *a) {
+  static side s;
+
+  s.times_ns = calloc(a->count, sizeof *s.times_ns);
+  if (s.times_ns == NULL || side_start(&s, a, false) != 0) {
+    return 1;
+  }
+  if (trip(&s, s.peer) != CMT_OK) {
+    return fail("ping", "the first message was refused");
+  }
+  side_wait(&s, &s.done);
+  if (s.trips < a->count) {
+    return fail("ping", "the connection was lost");
+  }
+  bench_emit_ping(a, s.times_ns, s.counter.cpu);
+  free(s.times_ns);
+  return side_stop(&s);
+}
+
+int main(int argc, char **argv) {
+  static const bench_verb verbs[] = {
+    {"recv", run_recv},
+    {"send", run_send},
+    {"echo", run_echo},
+    {"ping", run_ping},
+  };
+
+  return bench_main(argc, argv, verbs, sizeof verbs / sizeof *verbs);
+}

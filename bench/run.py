@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""One table: ours, CometBFT v0.40.0 doing the same work, and the ratio.
+
+usage: run.py OUR_BUILD_DIR [GOBENCH] [--runs N] [--seconds S]
+
+Both sides of a run are separate processes on loopback; the contenders
+alternate, and each figure is the median of its runs.  Without GOBENCH the
+half of CometBFT is left out.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+class Contender:
+    """A program with the verbs recv, send, echo and ping."""
+
+    def __init__(self, name, program):
+        self.name, self.program = name, program
+
+    def pair(self, server, client, *flags):
+        """Runs both verbs; the last result of each side."""
+        with subprocess.Popen(
+            [self.program, server], stdout=subprocess.PIPE, text=True
+        ) as other:
+            try:
+                ready = json.loads(other.stdout.readline())
+                addr = ready["laddr"]
+                if ready.get("id") and "@" not in addr:
+                    addr = ready["id"] + "@" + addr
+                done = subprocess.run(
+                    [self.program, client, "-addr", addr, *flags],
+                    stdout=subprocess.PIPE, text=True, check=True, timeout=120,
+                )
+                ours = json.loads(done.stdout.splitlines()[-1])
+                lines = other.communicate(timeout=30)[0].splitlines()
+                return ours, json.loads(lines[-1]) if lines else None
+            finally:
+                if other.poll() is None:
+                    other.kill()
+
+    def bulk(self, size, seconds):
+        sent, got = self.pair(
+            "recv", "send", "-size", str(size), "-seconds", str(seconds))
+        return {
+            "MB/s": got["bytes"] / got["seconds"] / 1e6,
+            "messages/s": got["messages"] / got["seconds"],
+            "CPU s/GB sent": sent["cpu_seconds"] / sent["bytes"] * 1e9,
+            "CPU s/GB received": got["cpu_seconds"] / got["bytes"] * 1e9,
+        }
+
+    def ping(self, size, count):
+        result, _ = self.pair(
+            "echo", "ping", "-size", str(size), "-count", str(count))
+        return {"p50 us": result["p50_ms"] * 1e3,
+                "p99 us": result["p99_ms"] * 1e3}
+
+
+def alternate(contenders, runs, what):
+    """Medians of |runs| alternated runs of what(contender), by name."""
+    results = {c.name: [] for c in contenders}
+    for run in range(runs):
+        for c in contenders:
+            say(f"  run {run + 1} of {runs}: {c.name}")
+            results[c.name].append(what(c))
+    return {
+        name: {k: statistics.median(r[k] for r in rows) for k in rows[0]}
+        for name, rows in results.items()
+    }
+
+
+def number(x):
+    return f"{x:,.0f}" if x >= 100 else f"{x:.3g}"
+
+
+def table(title, results, base):
+    """Prints one row a figure; ratios are ours to each other one."""
+    names = list(results)
+    others = [n for n in names if n != base]
+    print(f"\n{title}")
+    head = f"  {'':22}" + "".join(f"{n:>18}" for n in names)
+    print(head + "".join(f"{'ours / ' + n:>26}" for n in others))
+    for key in results[base]:
+        row = f"  {key:22}"
+        row += "".join(f"{number(results[n][key]):>18}" for n in names)
+        for n in others:
+            row += f"{results[base][key] / results[n][key]:>26.3f}"
+        print(row, flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("build")
+    parser.add_argument("gobench", nargs="?")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=3)
+    a = parser.parse_args()
+    ours = Contender("ours", a.build + "/bench_p2p")
+    bound = Contender("crypto and calls", a.build + "/bench_pipe")
+    plain = Contender("plain TCP echo", a.build + "/bench_pipe")
+    both = [ours]
+    if a.gobench:
+        both.append(Contender("CometBFT v0.40.0", a.gobench))
+    else:
+        print("CometBFT is left out: no Go program was given")
+    for size in (65536, 1024):
+        title = f"one connection, messages of {size} bytes"
+        say(title)
+        table(title, alternate(both, a.runs, lambda c: c.bulk(size, a.seconds)),
+              "ours")
+    title = "bulk against seal + write / read + open alone, 65536 bytes"
+    say(title)
+    results = alternate(
+        [ours, bound], a.runs,
+        lambda c: {"MB/s": c.bulk(65536, a.seconds)["MB/s"]})
+    table(title, results, "ours")
+    title = "round trip of 256 bytes on an idle connection"
+    say(title)
+    table(title, alternate(both + [plain], a.runs,
+                           lambda c: c.ping(256, 200 if c in both[1:] else 2000)),
+          "ours")
+
+
+if __name__ == "__main__":
+    main()
