@@ -21,6 +21,8 @@ RESULT = re.compile(r"(not )?ok\b\s*(\d+)?\s*(.*)$")
 PLAN = re.compile(r"1\.\.(\d+)\s*(?:#\s*(?:skip\S*)?\s*(.*))?$", re.IGNORECASE)
 SKIP = re.compile(r"(.*?)#\s*skip\S*\s*(.*)$", re.IGNORECASE)
 
+GROUP = re.compile(r"# (not )?ok - ")  # cmocka's word on a whole group.
+
 
 class Writer:
     """Reports the tests of a script.  finish() prints the plan and exits."""
@@ -73,7 +75,7 @@ class Program:
             self._plan(int(plan[1]), plan[2])
         elif result:
             self._result(result[1] is None, result[2], result[3])
-        elif line:
+        elif line and not GROUP.match(line):
             self.last_note = line
             self.shown.append(f"       {line}")
 
@@ -123,13 +125,17 @@ class Program:
         elif self.planned is None:
             self._fail("printed no plan")
         elif self.planned != self.seen:
-            self._fail(f"planned {self.planned} tests and ran {self.seen}")
+            self._fail(f"planned {self.planned} tests and ran {self.seen} "
+                       f"({fault or 'success'})")
         elif fault and not self.failed:
             self._fail(f"ended badly ({fault})")
 
 
 class Summary:
-    def __init__(self):
+    """The sum over all programs.  |print_line| shows a line."""
+
+    def __init__(self, print_line=lambda line: print(line, flush=True)):
+        self.print_line = print_line
         self.passed = 0
         self.skipped = 0
         self.failed = []
@@ -138,15 +144,16 @@ class Summary:
         self.passed += program.passed
         self.skipped += program.skipped
         self.failed += program.failed
-        print("\n".join(program.shown), flush=True)
+        for line in program.shown:
+            self.print_line(line)
 
     def close(self):
         if self.failed:
-            print("\nfailed:")
+            self.print_line("\nfailed:")
             for name in self.failed:
-                print(f"  {name}")
-        print(f"{self.passed} passed, {len(self.failed)} failed, "
-              f"{self.skipped} skipped")
+                self.print_line(f"  {name}")
+        self.print_line(f"{self.passed} passed, {len(self.failed)} failed, "
+                        f"{self.skipped} skipped")
         ran = self.passed + self.skipped
         return 1 if self.failed or ran == 0 else 0
 
@@ -159,9 +166,6 @@ class Ctest:
     LINE = re.compile(r"(\d+): ?(.*)$")
     END = re.compile(r"\s*\d+/\d+ Test\s+#(\d+): .*?(Passed|\*\*\*.*?)\s+"
                      r"[\d.]+ sec")
-    CHATTER = re.compile(r"(Test command|Working Directory|"
-                         r"Environment variables|Test timeout computed"
-                         r"|Test timeout)\b.*: ?.*$")
 
     def __init__(self, summary):
         self.summary = summary

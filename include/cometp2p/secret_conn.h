@@ -86,8 +86,8 @@ CMT_API CMT_NODISCARD cmt_err cmt_secret_conn_next(cmt_secret_conn *s,
 /**
  * The handshake bytes that wait to be sent; empty when there are none.
  *
- * The frame with our signature is complete by itself and shares its frame with
- * nothing.
+ * Our signature stands in a frame of its own.  After a failure what waits may
+ * still be sent, so that the other side sees more than an end of file.
  *
  * Ownership  lent until the next call on |s|.
  */
@@ -96,6 +96,7 @@ CMT_API cmt_bytes cmt_secret_conn_output(cmt_secret_conn *s);
 /** Tells that the first |len| bytes of cmt_secret_conn_output() were sent. */
 CMT_API void cmt_secret_conn_consume(cmt_secret_conn *s, size_t len);
 
+/** How far the handshake has come. */
 CMT_API cmt_secret_conn_state cmt_secret_conn_get_state(
   const cmt_secret_conn *s);
 

@@ -288,7 +288,8 @@ static void partial_drop(cmt__channels *cs, cmt__channel *c) {
 }
 
 /* Makes room for |need| bytes in all.  The first buffer is as large as the
-   channel's last message was, within limits, and doubles from there. */
+   channel's last message was, within limits, and doubles from there; only what
+   is needed counts against the memory that is left. */
 static cmt_err partial_reserve(cmt__channels *cs, cmt__channel *c, size_t need,
                                bool whole) {
   size_t have = c->partial != NULL ? cmt__buf_cap(c->partial) : 0;
@@ -304,7 +305,8 @@ static cmt_err partial_reserve(cmt__channels *cs, cmt__channel *c, size_t need,
   if (whole && c->partial == NULL) {
     cap = need;
   }
-  if (cap - have > cs->recv_held_max - cs->recv_held) {
+  cap = cmt__min(cap, have + (cs->recv_held_max - cs->recv_held));
+  if (cap < need) {
     return CMT_ENOBUFS;
   }
   grown = cmt__buf_new_cap(&cs->env, cap);

@@ -239,8 +239,13 @@ static cmt_stage conn_stage(const cmt_conn *c) {
   return CMT_STAGE_UP;
 }
 
-/* The first end is the reason. */
+/* The first end is the reason, and a graceful stop comes before whatever ends
+   it early. */
 static void conn_end(cmt_conn *c, cmt_err err, const char *text) {
+  if (c->stopping) {
+    err = c->stop_reason;
+    text = cmt_err_text(err);
+  }
   if (!c->ended) {
     c->ended = true;
     cmt__why(&c->why, err, conn_stage(c), "%s", text);
@@ -268,9 +273,6 @@ void cmt_conn_stop(cmt_conn *c, cmt_err reason, uint64_t flush_ns,
   conn_enter(c, now_ns);
   if (c->ended || (c->stopping && flush_ns > 0)) {
     return;
-  }
-  if (c->stopping && reason == CMT_EEOF) {
-    reason = c->stop_reason; /* What we asked for came first. */
   }
   if (flush_ns == 0 || c->state != CONN_UP) {
     conn_fail(c, reason);
@@ -322,7 +324,7 @@ cmt_err cmt_conn_recv(cmt_conn *c, uint8_t *data, size_t len, uint64_t now_ns) {
   if (c->ended) {
     return CMT_ECLOSED;
   }
-  if (c->chunk.len > 0) {
+  if (c->chunk.len > 0 || cmt__mconn_has_input(c->mconn)) {
     return CMT_EINVAL;
   }
   err = cmt_secret_conn_recv(c->secret, data, len);
@@ -370,10 +372,13 @@ static bool info_take(cmt_conn *c, size_t n) {
   handshake *h = c->shake;
 
   while (h->in_cap - h->in_len < n) {
-    if (!cmt__grow(&c->env, (void **)&h->in, &h->in_cap, 1, 512)) {
+    void *items = h->in;
+
+    if (!cmt__grow(&c->env, &items, &h->in_cap, 1, 512)) {
       conn_fail(c, CMT_ENOMEM);
       return false;
     }
+    h->in = items;
   }
   memcpy(h->in + h->in_len, c->chunk.base, n);
   h->in_len += n;
@@ -590,16 +595,25 @@ cmt_err cmt_conn_ping(cmt_conn *c) {
                                          : cmt_mconn_ping(c->mconn);
 }
 
+/* What the secret connection wants written.  After a failed authentication our
+   own signature still goes out, so that the other side fails for the same
+   reason and not for an end of file. */
+static cmt_bytes handshake_output(const cmt_conn *c) {
+  bool open = !c->ended || (c->state == CONN_SECRET && c->why.err == CMT_EAUTH);
+
+  return open ? cmt_secret_conn_output(c->secret) : (cmt_bytes){.base = NULL};
+}
+
 bool cmt__conn_wants_write(const cmt_conn *c, bool *urgent) {
   bool info =
     c->shake != NULL && !c->shake->info_sent && c->state != CONN_SECRET;
 
   *urgent = true;
-  if (c->ended) {
-    return false;
-  }
-  if (info || cmt_secret_conn_output(c->secret).len > 0) {
+  if (handshake_output(c).len > 0) {
     return true;
+  }
+  if (c->ended || info) {
+    return info && !c->ended;
   }
   return c->state == CONN_UP && cmt__mconn_wants_write(c->mconn, urgent);
 }
@@ -664,15 +678,15 @@ size_t cmt__conn_seal(cmt_conn *c, uint8_t *slots, size_t cap,
   conn_enter(c, now_ns);
   CMT_ASSERT(&c->env, run_done(c) && cap >= cmt__conn_seal_min(c));
   c->run_is_mconn = false;
-  if (c->ended) {
-    return 0;
-  }
-  shake = cmt_secret_conn_output(c->secret);
+  shake = handshake_output(c);
   if (shake.len > 0) {
     CMT_ASSERT(&c->env, shake.len <= cap);
     memcpy(slots, shake.base, shake.len);
     cmt_secret_conn_consume(c->secret, shake.len);
     return run_begin(c, shake.len);
+  }
+  if (c->ended) {
+    return 0;
   }
   r = cmt__run_frames(slots, cap / CMT_FRAME_SLOT);
   if (c->shake != NULL && !c->shake->info_sent && c->state != CONN_SECRET) {
@@ -721,7 +735,7 @@ cmt_bytes cmt_conn_output(cmt_conn *c, size_t max, uint64_t now_ns) {
     c->out.begin = 0;
     c->out.end = cmt__conn_seal(c, c->out.base, cap, now_ns);
   }
-  return c->ended ? (cmt_bytes){.base = NULL} : cmt__outbuf_lend(&c->out, max);
+  return cmt__outbuf_lend(&c->out, max);
 }
 
 /* ---- status ---- */

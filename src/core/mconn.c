@@ -17,6 +17,8 @@
 
 #include "outbuf.h"
 
+enum { RUN_MAX = 1 << 18 }; /* Bytes of one output, but for longer packets. */
+
 typedef enum ping_state {
   PING_IDLE,
   PING_DUE,
@@ -259,7 +261,7 @@ cmt_bytes cmt_mconn_output(cmt_mconn *m, size_t max, uint64_t now_ns) {
   if (m->out.begin == m->out.end && cmt__mconn_wants_write(m, &urgent)) {
     /* A packet is never cut in two runs, so there is room for one and for a
        pong and a ping before it. */
-    size_t cap = cmt__max(cmt__min(max, CMT_MESSAGE_DEFAULT),
+    size_t cap = cmt__max(cmt__min(max, RUN_MAX),
                           cmt__mconn_packet_max(m) + 2 * CMT__PACKET_PING_SIZE);
     cmt__run r;
 
@@ -296,6 +298,8 @@ cmt_err cmt_mconn_recv(cmt_mconn *m, const uint8_t *data, size_t len,
   m->in = (cmt_bytes){.base = data, .len = len};
   return CMT_OK;
 }
+
+bool cmt__mconn_has_input(const cmt_mconn *m) { return m->in.len > 0; }
 
 /* Acts on one packet; true: |*out| is an event. */
 static bool packet_event(cmt_mconn *m, const cmt__packet *k,

@@ -9,6 +9,9 @@
 
 bool cmt__mconn_has_channel(const cmt_mconn *m, uint8_t channel);
 
+/* True while bytes given to it are not used up. */
+bool cmt__mconn_has_input(const cmt_mconn *m);
+
 /* Starts the clocks: the first ping is one interval away. */
 void cmt__mconn_start(cmt_mconn *m, uint64_t now_ns);
 

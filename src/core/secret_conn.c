@@ -30,6 +30,21 @@ static void handshake_delete(cmt_secret_conn *s) {
   cmt__free(&s->env, h);
 }
 
+/* After a failure our own bytes that wait may still be sent: with our signature
+   the other side can tell that it was the authentication that failed. */
+static void handshake_wipe(cmt_secret_conn *s) {
+  cmt__secret_handshake *h = s->handshake;
+
+  if (h == NULL || h->output_at == h->output_end) {
+    handshake_delete(s);
+    return;
+  }
+  sodium_memzero(h->secret, sizeof h->secret);
+  sodium_memzero(h->challenge, sizeof h->challenge);
+  cmt__free(&s->env, h->message);
+  h->message = NULL;
+}
+
 /* Records the first failure and wipes what no later call needs. */
 static cmt_err fail(cmt_secret_conn *s, cmt_err err) {
   CMT_ASSERT(&s->env, err != CMT_OK && err != CMT_EAGAIN);
@@ -39,7 +54,7 @@ static cmt_err fail(cmt_secret_conn *s, cmt_err err) {
   s->key = NULL;
   sodium_memzero(&s->send, sizeof s->send);
   sodium_memzero(&s->recv, sizeof s->recv);
-  handshake_delete(s);
+  handshake_wipe(s);
   s->input_len = 0;
   s->batch_len = 0;
   s->scratch_len = 0;
@@ -412,11 +427,12 @@ void cmt_secret_conn_consume(cmt_secret_conn *s, size_t len) {
   cmt__secret_handshake *h = s->handshake;
 
   if (h == NULL) {
-    return; /* A failure has dropped what waited. */
+    CMT_ASSERT(&s->env, len == 0);
+    return;
   }
   CMT_ASSERT(&s->env, len <= h->output_end - h->output_at);
   h->output_at += len;
-  if (s->state == CMT_SECRET_CONN_UP && h->output_at == h->output_end) {
+  if (s->state >= CMT_SECRET_CONN_UP && h->output_at == h->output_end) {
     handshake_delete(s);
   }
 }

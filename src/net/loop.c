@@ -156,16 +156,22 @@ void cmt__loop_timer(cmt__loop *l, cmt__timer *t, uint64_t at_ns) {
 }
 
 cmt_err cmt__loop_reserve_timers(cmt__loop *l, size_t count) {
+  size_t wanted = l->reserved + count;
   void *heap = l->heap;
 
-  if (count <= l->heap_cap) {
-    return CMT_OK;
+  if (wanted > l->heap_cap) {
+    if (!cmt__grow(&l->env, &heap, &l->heap_cap, sizeof *l->heap, wanted)) {
+      return CMT_ENOMEM;
+    }
+    l->heap = heap;
   }
-  if (!cmt__grow(&l->env, &heap, &l->heap_cap, sizeof *l->heap, count)) {
-    return CMT_ENOMEM;
-  }
-  l->heap = heap;
+  l->reserved = wanted;
   return CMT_OK;
+}
+
+void cmt__loop_release_timers(cmt__loop *l, size_t count) {
+  CMT_ASSERT(&l->env, count <= l->reserved);
+  l->reserved -= count;
 }
 
 void cmt__loop_turn(cmt__loop *l, cmt__turn *t) {

@@ -100,7 +100,7 @@ struct cmt__loop {
   cmt_env env;
   uint64_t now_ns; /* Latched by the implementation; never runs backwards. */
   cmt__timer **heap;
-  size_t heap_count, heap_cap;
+  size_t heap_count, heap_cap, reserved;
   cmt__turn turns;  /* Head of a ring: due at the end of this turn. */
   uint8_t *scratch; /* CMT__SCRATCH bytes, for one use at a time. */
   void *user;       /* Of whoever owns the loop. */
@@ -128,8 +128,11 @@ static inline uint64_t cmt__loop_now(const cmt__loop *l) { return l->now_ns; }
 /* Sets or moves |t|; CMT_NEVER stops it.  Cannot fail once room was made for
    it with cmt__loop_reserve_timers(). */
 void cmt__loop_timer(cmt__loop *l, cmt__timer *t, uint64_t at_ns);
-/* Makes room for |count| timers in all that are set at one time. */
+/* Makes room for |count| more timers that may be set at one time, besides those
+   of earlier calls: several owners may share a loop. */
 CMT_NODISCARD cmt_err cmt__loop_reserve_timers(cmt__loop *l, size_t count);
+/* Gives back the room of timers that are not set and will not be. */
+void cmt__loop_release_timers(cmt__loop *l, size_t count);
 
 void cmt__loop_turn(cmt__loop *l, cmt__turn *t);        /* Twice is once. */
 void cmt__loop_turn_cancel(cmt__loop *l, cmt__turn *t); /* Not due: fine. */

@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <uv.h>
 
 #include <cometp2p/node_info.h>
 
@@ -60,8 +59,10 @@ static cmt_err file_fail(const key_file *f, cmt_err err, const char *fault) {
 
 /* As file_fail() for the |error| of a system call. */
 static cmt_err file_fail_errno(const key_file *f, int error) {
+  char text[100];
+
   return file_fail(f, error == ENOMEM ? CMT_ENOMEM : CMT_EIO,
-                   uv_strerror(uv_translate_sys_error(error)));
+                   strerror_r(error, text, sizeof text));
 }
 
 static void wiped_free(const cmt_env *env, void *p, size_t len) {

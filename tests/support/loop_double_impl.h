@@ -11,7 +11,7 @@
 
 #include <pthread.h>
 
-typedef struct net_conn conn;
+typedef struct net_conn net_conn;
 
 typedef struct net_end {
   cmt__tcp base;

@@ -114,6 +114,9 @@ static cmt_err tcp_write(cmt__tcp *t, const uint8_t *data, size_t len,
 
   assert_false(e->connecting || e->closed);
   *taken = 0;
+  if (len == 0) {
+    return CMT_OK;
+  }
   d->writes++;
   if (e->reset || e->shut) {
     return CMT_ERESET;

@@ -1,32 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "test.h"
 
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 uint8_t *test_unhex(const char *hex, size_t *len) {
-  size_t n = strlen(hex) / 2;
-  uint8_t *out = malloc(n + 1);
+  size_t max = strlen(hex) / 2;
+  uint8_t *out = malloc(max + 1);
+  const char *end;
 
   assert_non_null(out);
-  assert_int_equal(strlen(hex) % 2, 0);
-  for (size_t i = 0; i < n; i++) {
-    unsigned byte = 0;
-    assert_int_equal(sscanf(hex + 2 * i, "%2x", &byte), 1);
-    out[i] = (uint8_t)byte;
-  }
-  *len = n;
+  assert_int_equal(
+    0, sodium_hex2bin(out, max, hex, strlen(hex), NULL, len, &end));
+  assert_string_equal("", end);
   return out;
 }
 
 void test_assert_hex(const char *expected_hex, const void *data, size_t len) {
-  const uint8_t *bytes = data;
-  char *text = calloc(1, 2 * len + 1);
+  char *text = malloc(2 * len + 1);
 
   assert_non_null(text);
-  for (size_t i = 0; i < len; i++) {
-    snprintf(text + 2 * i, 3, "%02x", bytes[i]);
-  }
+  sodium_bin2hex(text, 2 * len + 1, data, len);
   assert_string_equal(expected_hex, text);
   free(text);
 }

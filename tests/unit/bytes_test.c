@@ -5,6 +5,7 @@
 
 #include "test.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "core/bytes.h"
@@ -201,12 +202,8 @@ static void groups_nest_64_deep_and_no_deeper(void **state) {
 
   (void)state;
   for (int depth = 64; depth <= 65; depth++) {
-    hex[0] = '\0';
-    for (int i = 0; i < depth; i++) {
-      strcat(hex, "0b");
-    }
-    for (int i = 0; i < depth; i++) {
-      strcat(hex, "0c");
+    for (int i = 0; i < 2 * depth; i++) {
+      snprintf(hex + 2 * i, 3, "%s", i < depth ? "0b" : "0c");
     }
     assert_int_equal(depth == 64 ? 1 : -1, count_fields(hex));
   }

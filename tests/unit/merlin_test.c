@@ -111,6 +111,23 @@ static void strobe_prf_and_clone(void **state) {
   json_decref(root);
 }
 
+/* The header of prf ends a block of 166 bytes here, so that no second
+   permutation follows.  The answer is that of tests/vectors/cmtref.py. */
+static void strobe_prf_at_the_end_of_a_block(void **state) {
+  uint8_t data[149], out[16];
+  cmt__strobe s;
+
+  (void)state;
+  memset(data, 0x55, sizeof data);
+  cmt__strobe_init(&s, text("Merlin v1.0"));
+  cmt__strobe_ad(&s, (cmt_bytes){.base = data, .len = sizeof data}, false);
+  assert_int_equal(164, s.pos);
+  cmt__strobe_prf(&s, out, sizeof out);
+  test_assert_hex("9a350636e43bff9787a8e7f843fa7d1d", out, sizeof out);
+  assert_int_equal(16, s.pos);
+  assert_int_equal(0, s.pos_begin);
+}
+
 static void run_op(cmt__merlin *m, const json_t *op) {
   const char *verb = json_string_value(json_array_get(op, 0));
   const char *label = json_string_value(json_array_get(op, 1));
@@ -199,6 +216,7 @@ int main(void) {
     cmocka_unit_test(keccak_gives_sha3),
     cmocka_unit_test(strobe_state_after_init),
     cmocka_unit_test(strobe_prf_and_clone),
+    cmocka_unit_test(strobe_prf_at_the_end_of_a_block),
     cmocka_unit_test(merlin_transcripts),
     cmocka_unit_test(merlin_positions_of_handshake),
   };

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Helpers of every verb.  Errors before the streams exist are written
+   directly, later ones by the thread of standard error. */
+
+#include "cli.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { LINE_SIZE = 2048 };
+
+bool cli_io_open(cli_io *io, bool json) {
+  io->json = json;
+  if (!cli_waiter_init(&io->wait)) {
+    cli_fail("cannot wait for signals: %s", strerror(errno));
+    return false;
+  }
+  io->out = cli_output_new(STDOUT_FILENO, &io->wait);
+  io->err = cli_output_new(STDERR_FILENO, &io->wait);
+  if (io->out == NULL || io->err == NULL) {
+    cli_fail("cannot start a thread");
+    return false;
+  }
+  return true;
+}
+
+/* Waits for the reader; after a signal for half a second at most.  A writer
+   that hangs is left to the end of the process. */
+static bool io_drain(cli_io *io, cli_output *o) {
+  uint64_t until_ns = cli_now_ns() + CMT_MILLISECONDS(500);
+
+  while (!cli_output_is_drained(o)) {
+    if (cli_waiter_wait(&io->wait, CMT_MILLISECONDS(50)) ||
+        (io->wait.interrupted && cli_now_ns() >= until_ns)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+int cli_io_close(cli_io *io, int code) {
+  bool drained;
+
+  cli_output_status(io->out, "");
+  if (cli_output_is_broken(io->out)) {
+    code = CLI_FAILED;
+  }
+  drained = io_drain(io, io->out);
+  if (cli_output_is_broken(io->out)) {
+    code = CLI_FAILED;
+  }
+  drained = io_drain(io, io->err) && drained;
+  if (!drained) {
+    _exit(code);
+  }
+  cli_output_delete(io->out);
+  cli_output_delete(io->err);
+  cli_waiter_fini(&io->wait);
+  return code;
+}
+
+void cli_io_error(cli_io *io, const char *format, ...) {
+  char line[LINE_SIZE];
+  va_list args;
+  int prefix = snprintf(line, sizeof line, "cometp2p: ");
+
+  va_start(args, format);
+  vsnprintf(line + prefix, sizeof line - (size_t)prefix, format, args);
+  va_end(args);
+  cli_output_extra(io->err, line, strlen(line));
+}
+
+int cli_fail(const char *format, ...) {
+  va_list args;
+
+  fputs("cometp2p: ", stderr);
+  va_start(args, format);
+  vfprintf(stderr, format, args);
+  va_end(args);
+  fputc('\n', stderr);
+  return CLI_FAILED;
+}
+
+void *cli_realloc(void *p, size_t size) {
+  void *out = realloc(p, size);
+
+  if (out == NULL) {
+    cli_fail("out of memory");
+    _exit(CLI_FAILED);
+  }
+  return out;
+}
+
+void *cli_alloc(size_t count, size_t size) {
+  void *out = calloc(count == 0 ? 1 : count, size);
+
+  if (out == NULL) {
+    cli_fail("out of memory");
+    _exit(CLI_FAILED);
+  }
+  return out;
+}
+
+uint64_t cli_now_ns(void) {
+  struct timespec t;
+
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return CMT_SECONDS(t.tv_sec) + (uint64_t)t.tv_nsec;
+}
+
+void cli_reason(cmt_err e, char *out, size_t cap) {
+  const char *name = cmt_err_name(e);
+  size_t skip = strncmp(name, "CMT_E", 5) == 0 ? 5 : 0;
+  size_t len = 0;
+
+  for (name += skip; *name != '\0' && len + 1 < cap; name++) {
+    out[len++] = (char)tolower((unsigned char)*name);
+  }
+  out[len] = '\0';
+}
+
+void cli_hash_text(const uint8_t *hash, char *out) {
+  for (size_t i = 0; i < CLI_HASH_SIZE; i++) {
+    snprintf(out + 2 * i, 3, "%02x", hash[i]);
+  }
+}
+
+void cli_size_text(double bytes, char *out, size_t cap) {
+  static const char *const units[] = {"KiB", "MiB", "GiB", "TiB"};
+  size_t unit = 0;
+
+  if (bytes < 1024) {
+    snprintf(out, cap, "%.0f bytes", bytes);
+    return;
+  }
+  for (bytes /= 1024; bytes >= 1024 && unit < 3; unit++) {
+    bytes /= 1024;
+  }
+  snprintf(out, cap, "%.1f %s", bytes, units[unit]);
+}

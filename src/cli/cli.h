@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLI_H
+#define CLI_H
+
+/* What every part of the command shares: exit codes, the form of a verb, the
+   streams, and the few helpers that have no better place.  The command stands
+   on the public headers of the library alone. */
+
+#include "output.h"
+#include "wait.h"
+
+#include <cometp2p/cometp2p.h>
+
+enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+
+/* Bits that say which verbs take an option. */
+enum {
+  CLI_KEY = 1,
+  CLI_LISTEN = 2,
+  CLI_SEND = 4,
+  CLI_PROBE = 8,
+  CLI_VERSION = 16,
+  CLI_NODES = CLI_LISTEN | CLI_SEND | CLI_PROBE,
+  CLI_ALL = CLI_NODES | CLI_KEY | CLI_VERSION,
+};
+
+typedef struct cli_verb {
+  const char *name;
+  unsigned bit;
+  int (*run)(const struct cli_verb *verb, int argc, char **argv);
+  const char *usage; /* What follows the name. */
+  const char *help;  /* The first line stands in the list of verbs. */
+} cli_verb;
+
+int cli_key(const cli_verb *verb, int argc, char **argv);
+int cli_listen(const cli_verb *verb, int argc, char **argv);
+int cli_send(const cli_verb *verb, int argc, char **argv);
+int cli_probe(const cli_verb *verb, int argc, char **argv);
+int cli_version(const cli_verb *verb, int argc, char **argv);
+
+/* The streams and signals of a running verb. */
+typedef struct cli_io {
+  cli_waiter wait;
+  cli_output *out, *err;
+  bool json;
+} cli_io;
+
+/* Takes the ending signals over and starts the writers.  Call it before any
+   other thread exists.  False: an error was printed. */
+bool cli_io_open(cli_io *io, bool json);
+
+/* Waits until all is written, or a signal ends the wait; returns |code|, or
+   CLI_FAILED when standard output was closed on us. */
+int cli_io_close(cli_io *io, int code);
+
+/* One line on standard error after "cometp2p: ". */
+void cli_io_error(cli_io *io, const char *format, ...)
+  __attribute__((format(printf, 2, 3)));
+
+/* The same without a running verb; returns CLI_FAILED. */
+int cli_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Zeroed memory; ends the process when there is none. */
+void *cli_alloc(size_t count, size_t size);
+void *cli_realloc(void *p, size_t size);
+
+uint64_t cli_now_ns(void);
+
+/* "CMT_EPROTO" as "proto". */
+void cli_reason(cmt_err e, char *out, size_t cap);
+
+/* The 64 hex digits of a hash and a NUL. */
+enum { CLI_HASH_SIZE = 32, CLI_HASH_TEXT = 65 };
+void cli_hash_text(const uint8_t *hash, char *out);
+
+/* "12.3 MiB", "812 bytes". */
+void cli_size_text(double bytes, char *out, size_t cap);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* version: what was built, and with what. */
+
+#include "options.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+enum { LIBRARIES_MAX = 16 };
+
+static size_t libraries(cmt_library *out) {
+  size_t count = cmt_libraries(out, LIBRARIES_MAX);
+
+  return count < LIBRARIES_MAX ? count : LIBRARIES_MAX;
+}
+
+static int print_json(void) {
+  cmt_library libs[LIBRARIES_MAX];
+  size_t count = libraries(libs);
+  json_t *table = json_object();
+  json_t *line;
+
+  for (size_t i = 0; i < count; i++) {
+    json_object_set_new(table, libs[i].name, json_string(libs[i].version));
+  }
+  line = json_pack("{s:s, s:s, s:[s], s:s, s:o}", "event", "version",
+                   "version", cmt_version(), "profiles", "cometbft", "aead",
+                   cmt_env_aead(NULL), "libraries", table);
+  json_dumpf(line, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+  json_decref(line);
+  putchar('\n');
+  return fflush(stdout) == 0 ? CLI_OK : CLI_FAILED;
+}
+
+static int print_text(void) {
+  cmt_library libs[LIBRARIES_MAX];
+  size_t count = libraries(libs);
+
+  printf("cometp2p %s\nprofiles: cometbft\naead: %s\nlibraries:",
+         cmt_version(), cmt_env_aead(NULL));
+  for (size_t i = 0; i < count; i++) {
+    printf("%s %s %s", i == 0 ? "" : ",", libs[i].name, libs[i].version);
+  }
+  putchar('\n');
+  return fflush(stdout) == 0 ? CLI_OK : CLI_FAILED;
+}
+
+int cli_version(const cli_verb *verb, int argc, char **argv) {
+  cli_options o;
+  int code = cli_options_parse(&o, verb, argc, argv);
+
+  if (code != -1) {
+    return code;
+  }
+  if (o.arg_count > 0) {
+    code = cli_options_usage(&o, "it takes no arguments");
+  } else {
+    code = o.json ? print_json() : print_text();
+  }
+  cli_options_fini(&o);
+  return code;
+}

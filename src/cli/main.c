@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command: finds the verb in a table and runs it. */
+
+#include "cli.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static const cli_verb verbs[] = {
+  {"key", CLI_KEY, cli_key, "gen|show [FILE] [OPTION]...",
+   "make or show a node key\n"
+   "\n"
+   "gen writes a fresh key to FILE (node_key.json), never over an existing\n"
+   "file, and prints its id.  show prints the id of the key in FILE."},
+  {"listen", CLI_LISTEN, cli_listen, "--laddr HOST:PORT [OPTION]...",
+   "accept peers; take files, print lines, echo\n"
+   "\n"
+   "Runs until SIGINT or SIGTERM.  Lines are printed and answered with a\n"
+   "receipt; files are stored under --out once their hash matched, never\n"
+   "over an existing name; other channels echo or discard."},
+  {"send", CLI_SEND, cli_send,
+   "ID@HOST:PORT [FILE]... [--lines FILE] [OPTION]...",
+   "send files and lines to a node that listens\n"
+   "\n"
+   "Files go one after the other on the first channel with the role files,\n"
+   "lines at the same time on the first with the role lines.  Succeeds when\n"
+   "the other side has confirmed each hash and answered each line."},
+  {"probe", CLI_PROBE, cli_probe, "[ID@]HOST:PORT [OPTION]...",
+   "shake hands with any CometBFT node and ping it\n"
+   "\n"
+   "Prints what the node says of itself and the round-trip times.  Without\n"
+   "--network it learns network, block version and channels from a first\n"
+   "connection."},
+  {"version", CLI_VERSION, cli_version, "[OPTION]...",
+   "print versions of the program and its libraries"},
+};
+
+enum { VERB_COUNT = sizeof verbs / sizeof *verbs };
+
+static const cli_verb *find_verb(const char *name) {
+  for (size_t i = 0; i < VERB_COUNT; i++) {
+    if (strcmp(verbs[i].name, name) == 0) {
+      return &verbs[i];
+    }
+  }
+  return NULL;
+}
+
+static void print_verbs(FILE *to) {
+  fputs("usage: cometp2p VERB [ARGUMENT]...\n\n"
+        "The peer-to-peer stack of CometBFT: encrypted, authenticated "
+        "connections\nwith channels and priorities.\n\nverbs:\n",
+        to);
+  for (size_t i = 0; i < VERB_COUNT; i++) {
+    fprintf(to, "  %-8s  %.*s\n", verbs[i].name,
+            (int)strcspn(verbs[i].help, "\n"), verbs[i].help);
+  }
+  fputs("\ncometp2p VERB --help tells more of each.\n", to);
+}
+
+static bool is_help(const char *word) {
+  return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 ||
+         strcmp(word, "help") == 0;
+}
+
+int main(int argc, char **argv) {
+  const cli_verb *verb;
+  const char *name = argc > 1 ? argv[1] : "--help";
+
+  /* A reader that closed our output shows as an error of write(). */
+  signal(SIGPIPE, SIG_IGN);
+  if (argc > 1 && strcmp(name, "--version") == 0) {
+    name = "version";
+  }
+  if (is_help(name)) {
+    print_verbs(argc > 1 ? stdout : stderr);
+    return argc > 1 ? CLI_OK : CLI_USAGE;
+  }
+  verb = find_verb(name);
+  if (verb == NULL) {
+    char shown[80];
+
+    cmt_text_escape(cmt_bytes_of(name), shown, sizeof shown);
+    fprintf(stderr,
+            "cometp2p: unknown verb '%s': key, listen, send, probe or version "
+            "(see cometp2p --help)\n",
+            shown);
+    return CLI_USAGE;
+  }
+  return verb->run(verb, argc - 1, argv + 1);
+}

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All callbacks run on the switch's loop and only look at the head of a
+   message: files and hashes go to the writer, answers to the peer's own queue,
+   lines to the output's thread.  Each of these pauses the peer when it is
+   full, so nothing is dropped and nothing blocks. */
+
+#include "node.h"
+
+#include "events.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+cli_session *cli_session_ref(cli_session *s) {
+  pthread_mutex_lock(&s->lock);
+  s->refs++;
+  pthread_mutex_unlock(&s->lock);
+  return s;
+}
+
+void cli_session_unref(cli_session *s) {
+  unsigned refs;
+
+  pthread_mutex_lock(&s->lock);
+  refs = --s->refs;
+  pthread_mutex_unlock(&s->lock);
+  if (refs == 0) {
+    cmt_peer_unref(s->peer);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+  }
+}
+
+/* An answer that waits for room. */
+typedef struct answer {
+  cmt_send_req req;
+  cli_session *session;
+} answer;
+
+/* Counts the answers that wait; the first one pauses, the last one resumes. */
+static void session_wait(cli_session *s, bool begin) {
+  size_t waiting;
+
+  pthread_mutex_lock(&s->lock);
+  waiting = begin ? ++s->waiting : --s->waiting;
+  pthread_mutex_unlock(&s->lock);
+  if (begin && waiting == 1) {
+    cmt_peer_pause(s->peer);
+  } else if (!begin && waiting == 0) {
+    cmt_peer_resume(s->peer);
+  }
+}
+
+static void answer_sent(void *arg, cmt_err status, cmt_buf *msg) {
+  answer *a = arg;
+
+  if (status != CMT_OK) {
+    cmt_buf_unref(msg);
+  }
+  session_wait(a->session, false);
+  cli_session_unref(a->session);
+  free(a);
+}
+
+void cli_session_answer(cli_session *s, uint8_t channel, cmt_buf *msg) {
+  cmt_err err = cmt_peer_try_send(s->peer, channel, msg);
+  answer *a;
+
+  if (err == CMT_OK) {
+    return;
+  }
+  if (err != CMT_EAGAIN) {
+    cmt_buf_unref(msg); /* The peer is gone, or lacks the channel. */
+    return;
+  }
+  a = cli_alloc(1, sizeof *a);
+  a->req.timeout_ns = CMT_NEVER;
+  a->req.cb = answer_sent;
+  a->req.arg = a;
+  a->session = cli_session_ref(s);
+  session_wait(s, true);
+  if (cmt_peer_send(s->peer, channel, msg, &a->req) != CMT_OK) {
+    answer_sent(a, CMT_ECLOSED, msg);
+  }
+}
+
+static cli_session *node_session(cli_node *n, const cmt_peer *p) {
+  cli_session *s = n->sessions;
+
+  while (s != NULL && s->peer != p) {
+    s = s->next;
+  }
+  return s;
+}
+
+/* Without room for a line about it, a peer would come and go unseen, as often
+   as it likes. */
+static cmt_err node_init_peer(void *self, cmt_peer *p) {
+  cli_node *n = self;
+  cli_session *s;
+
+  if (cli_output_is_full(n->io->out)) {
+    return CMT_ELIMIT;
+  }
+  s = cli_alloc(1, sizeof *s);
+  s->node = n;
+  s->peer = cmt_peer_ref(p);
+  s->refs = 1;
+  memcpy(s->id, cmt_peer_id(p)->text, sizeof s->id);
+  pthread_mutex_init(&s->lock, NULL);
+  s->next = n->sessions;
+  n->sessions = s;
+  return CMT_OK;
+}
+
+static void node_add_peer(void *self, cmt_peer *p) {
+  cli_node *n = self;
+  cli_session *s = node_session(n, p);
+
+  s->added = true;
+  cli_event_peer_added(n->io, p);
+  if (n->hooks.added != NULL) {
+    n->hooks.added(n->hooks.arg, s);
+  }
+}
+
+static void node_remove_peer(void *self, cmt_peer *p, cmt_err reason) {
+  cli_node *n = self;
+  cli_session **place = &n->sessions;
+  cli_session *s;
+  cmt_why why;
+
+  (void)reason;
+  while (*place != NULL && (*place)->peer != p) {
+    place = &(*place)->next;
+  }
+  s = *place;
+  if (s == NULL) {
+    return;
+  }
+  *place = s->next;
+  cmt_peer_get_why(p, &why);
+  if (s->added) {
+    cli_event_peer_removed(n->io, p, &why);
+    if (n->hooks.removed != NULL) {
+      n->hooks.removed(n->hooks.arg, s, &why);
+    }
+  }
+  cli_writer_put(n->writer, CLI_JOB_GONE, s, 0, NULL);
+  cli_session_unref(s);
+}
+
+/* Answers of a receiver belong to the sender; all else goes to the writer. */
+static cmt_err take_file(cli_node *n, cli_session *s, uint8_t channel,
+                         cmt_buf *msg) {
+  cli_file_message m;
+
+  if (!cli_file_decode(cmt_buf_bytes(msg), &m)) {
+    return CMT_EPROTO;
+  }
+  if (m.type == CLI_FILE_OFFER || m.type == CLI_FILE_DATA ||
+      m.type == CLI_FILE_END) {
+    cli_writer_put(n->writer, CLI_JOB_FILE, s, channel, msg);
+    return CMT_OK;
+  }
+  if (n->hooks.file_answer != NULL) {
+    n->hooks.file_answer(n->hooks.arg, &m);
+  }
+  return CMT_OK;
+}
+
+static cmt_err take_line(cli_node *n, cli_session *s, uint8_t channel,
+                         cmt_buf *msg) {
+  cli_line_message m;
+  cmt_buf *receipt;
+
+  if (!cli_line_decode(cmt_buf_bytes(msg), &m)) {
+    return CMT_EPROTO;
+  }
+  if (m.type == CLI_LINE_RECEIPT) {
+    if (n->hooks.receipt != NULL) {
+      n->hooks.receipt(n->hooks.arg, m.seq, s->peer);
+    }
+    return CMT_OK;
+  }
+  receipt = cli_line_encode(
+    &n->env, &(cli_line_message){.type = CLI_LINE_RECEIPT, .seq = m.seq});
+  if (receipt == NULL) {
+    return CMT_ENOMEM;
+  }
+  cli_event_line(n->io, m.text, s->peer);
+  cli_session_answer(s, channel, receipt);
+  return CMT_OK;
+}
+
+static cmt_err node_receive(void *self, cmt_peer *p, uint8_t channel,
+                            cmt_buf *msg) {
+  cli_node *n = self;
+  cli_session *s = node_session(n, p);
+
+  switch (n->options->roles[n->index[channel]]) {
+  case CLI_ROLE_FILES:
+    return take_file(n, s, channel, msg);
+  case CLI_ROLE_LINES:
+    return take_line(n, s, channel, msg);
+  case CLI_ROLE_ECHO:
+    cli_session_answer(s, channel, cmt_buf_ref(msg));
+    cli_writer_put(n->writer, CLI_JOB_ECHO, s, channel, msg);
+    return CMT_OK;
+  case CLI_ROLE_DISCARD:
+  case CLI_ROLE_NONE:
+    break;
+  }
+  return CMT_OK;
+}
+
+static void node_rejected(void *arg, const cmt_rejection *r) {
+  cli_node *n = arg;
+
+  cli_event_rejected(n->io, r, false);
+  if (n->hooks.rejected != NULL) {
+    n->hooks.rejected(n->hooks.arg, r);
+  }
+}
+
+/* What the library logs, behind |options| and |io| of the environment. */
+static void log_line(void *arg, cmt_log_level level, const char *module,
+                     const char *line) {
+  static const char *const levels[] = {"error", "warn", "info", "debug"};
+
+  cli_io_error(arg, "%s: %s: %s", levels[level], module, line);
+}
+
+static void log_error_only(void *arg, cmt_log_level level, const char *module,
+                           const char *line) {
+  if (level <= CMT_LOG_ERROR) {
+    log_line(arg, level, module, line);
+  }
+}
+
+static void log_warn(void *arg, cmt_log_level level, const char *module,
+                     const char *line) {
+  if (level <= CMT_LOG_WARN) {
+    log_line(arg, level, module, line);
+  }
+}
+
+static void log_info(void *arg, cmt_log_level level, const char *module,
+                     const char *line) {
+  if (level <= CMT_LOG_INFO) {
+    log_line(arg, level, module, line);
+  }
+}
+
+bool cli_env_init(cmt_env *env, const cli_options *o, cli_io *io) {
+  static void (*const logs[])(void *, cmt_log_level, const char *,
+                              const char *) = {log_error_only, log_warn,
+                                               log_info, log_line};
+
+  if (cmt_env_init(env) != CMT_OK) {
+    cli_io_error(io, "libsodium cannot start");
+    return false;
+  }
+  env->log = logs[o->log_level];
+  env->log_arg = io;
+  return true;
+}
+
+bool cli_load_key(const cli_options *o, cli_io *io, const cmt_env *env,
+                  cmt_node_key **out) {
+  cmt_why why;
+
+  *out = NULL;
+  if (o->key_file != NULL &&
+      cmt_node_key_load(env, o->key_file, out, &why) != CMT_OK) {
+    cli_io_error(io, "%s", why.text);
+    return false;
+  }
+  return true;
+}
+
+/* Makes the directory if it is missing, but not those above it. */
+static bool open_dir(cli_node *n) {
+  const char *dir = n->options->out_dir;
+
+  if (dir == NULL) {
+    return true;
+  }
+  if (mkdir(dir, 0777) == 0 || errno == EEXIST) {
+    n->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  }
+  if (n->dir_fd < 0 || faccessat(n->dir_fd, ".", W_OK | X_OK, 0) != 0) {
+    cli_io_error(n->io, "--out %s: %s", dir, strerror(errno));
+    return false;
+  }
+  return true;
+}
+
+static void switch_options(cli_node *n, const cmt_reactor *reactor,
+                           cmt_switch_options *to) {
+  const cli_options *o = n->options;
+
+  cmt_switch_options_init(to);
+  to->env = &n->env;
+  to->key = n->key;
+  to->network = o->network;
+  to->moniker = o->moniker;
+  to->laddr = o->laddr;
+  to->reactors = reactor;
+  to->reactor_count = 1;
+  to->on_rejected = node_rejected;
+  to->arg = n;
+  to->flush_throttle_ns = o->flush_throttle_ns;
+  to->inbound_peers_max = o->inbound_max;
+  to->inbound_peers_per_ip_max = o->inbound_per_ip_max;
+  if (o->ping_interval_ns != 0) {
+    to->ping_interval_ns = o->ping_interval_ns;
+  }
+  if (o->pong_timeout_ns != 0) {
+    to->pong_timeout_ns = o->pong_timeout_ns;
+  }
+  if (o->packet_payload != 0) {
+    to->send_packet_payload_max = o->packet_payload;
+  }
+  if (o->packet_payload > to->recv_packet_payload_max) {
+    to->recv_packet_payload_max = o->packet_payload;
+  }
+}
+
+static bool node_start(cli_node *n) {
+  cmt_reactor reactor = {
+    .name = "cometp2p",
+    .channels = n->options->channels,
+    .channel_count = n->options->channel_count,
+    .self = n,
+    .init_peer = node_init_peer,
+    .add_peer = node_add_peer,
+    .receive = node_receive,
+    .remove_peer = node_remove_peer,
+  };
+  cmt_switch_options o;
+  cmt_why why;
+
+  switch_options(n, &reactor, &o);
+  if (cmt_switch_new(&o, &n->sw, &why) != CMT_OK ||
+      cmt_switch_start(n->sw, &why) != CMT_OK) {
+    cli_io_error(n->io, "%s", why.text);
+    return false;
+  }
+  return true;
+}
+
+bool cli_node_open(cli_node *n, const cli_options *o, cli_io *io,
+                   const cli_node_hooks *hooks) {
+  *n = (cli_node){.options = o, .io = io, .dir_fd = -1};
+  if (hooks != NULL) {
+    n->hooks = *hooks;
+  }
+  for (size_t i = 0; i < o->channel_count; i++) {
+    n->index[o->channels[i].id] = (uint8_t)i;
+  }
+  if (!cli_env_init(&n->env, o, io) || !open_dir(n) ||
+      !cli_load_key(o, io, &n->env, &n->key)) {
+    return false;
+  }
+  n->writer = cli_writer_new();
+  if (n->writer == NULL) {
+    cli_io_error(io, "cannot start a thread");
+    return false;
+  }
+  return node_start(n);
+}
+
+void cli_node_close(cli_node *n, uint64_t flush_ns) {
+  if (n->sw != NULL) {
+    cmt_switch_stop(n->sw, flush_ns);
+    if (cmt_switch_delete(n->sw) != CMT_OK) {
+      cli_io_error(n->io, "the switch cannot stop");
+    }
+  }
+  cli_writer_delete(n->writer, n->io->wait.interrupted);
+  cmt_node_key_delete(n->key);
+  if (n->dir_fd >= 0) {
+    close(n->dir_fd);
+  }
+}

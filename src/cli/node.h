@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLI_NODE_H
+#define CLI_NODE_H
+
+/* The node under listen and send: a switch whose one reactor gives each
+   message to the role of its channel. */
+
+#include "files.h"
+#include "options.h"
+#include "writer.h"
+
+#include <pthread.h>
+
+typedef struct cli_node cli_node;
+
+/* What the command keeps of a peer.  Jobs and waiting answers hold
+   references. */
+typedef struct cli_session {
+  cli_node *node;
+  cmt_peer *peer;
+  char id[41];
+  bool added; /* The loop's; peer_added was told. */
+  struct cli_session *next;
+  struct cli_receiver *receivers[CMT_CHANNELS_MAX]; /* The writer's. */
+  uint64_t progress_ns[CMT_CHANNELS_MAX];           /* The writer's. */
+  pthread_mutex_t lock; /* Over what follows. */
+  unsigned refs;
+  size_t waiting; /* Answers without room; the peer is paused meanwhile. */
+} cli_session;
+
+/* What send wants to know; all run on the loop, each may be NULL. */
+typedef struct cli_node_hooks {
+  void *arg;
+  void (*added)(void *arg, cli_session *s);
+  void (*removed)(void *arg, cli_session *s, const cmt_why *why);
+  void (*rejected)(void *arg, const cmt_rejection *r);
+  void (*file_answer)(void *arg, const cli_file_message *m);
+  void (*receipt)(void *arg, uint64_t seq, cmt_peer *p);
+} cli_node_hooks;
+
+struct cli_node {
+  const cli_options *options;
+  cli_io *io;
+  cli_node_hooks hooks;
+  cmt_env env;
+  cmt_node_key *key; /* NULL: the switch's own. */
+  cmt_switch *sw;
+  cli_writer *writer;
+  int dir_fd;            /* Of --out; -1: none. */
+  uint8_t index[256];    /* Of each channel id in the options. */
+  cli_session *sessions; /* The loop's. */
+};
+
+/* Makes and starts the node.  False: an error was printed; call
+   cli_node_close() in both cases.  |hooks| (may be NULL) is copied. */
+bool cli_node_open(cli_node *n, const cli_options *o, cli_io *io,
+                   const cli_node_hooks *hooks);
+
+/* Ends every peer, flushing for |flush_ns| at most, and frees. */
+void cli_node_close(cli_node *n, uint64_t flush_ns);
+
+/* The environment of the command: a log that goes to standard error. */
+bool cli_env_init(cmt_env *env, const cli_options *o, cli_io *io);
+
+/* Loads --key; |*out| is NULL without one.  False: an error was printed. */
+bool cli_load_key(const cli_options *o, cli_io *io, const cmt_env *env,
+                  cmt_node_key **out);
+
+cli_session *cli_session_ref(cli_session *s);
+void cli_session_unref(cli_session *s);
+
+/* Sends |msg|, which moves, in order, whenever there is room; reading from the
+   peer pauses while an answer waits.  From any thread. */
+void cli_session_answer(cli_session *s, uint8_t channel, cmt_buf *msg);
+
+#endif

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One table holds every option: its name, the verbs that take it, how its
+   value is read, and its help.  A bad value yields one line that names the
+   option, what was found and what is allowed. */
+
+#include "options.h"
+
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct option_row {
+  const char *name;
+  const char *value; /* NULL: takes none. */
+  unsigned verbs;
+  bool (*set)(cli_options *o, const char *value);
+  const char *help;
+} option_row;
+
+static bool allowed(cli_options *o, const char *what) {
+  snprintf(o->fault, sizeof o->fault, "%s", what);
+  return false;
+}
+
+static bool set_text(cli_options *o, const char **to, const char *value) {
+  if (value[0] == '\0') {
+    return allowed(o, "it must not be empty");
+  }
+  *to = value;
+  return true;
+}
+
+static bool set_duration(cli_options *o, uint64_t *to, const char *value) {
+  return cli_parse_duration(value, to) ||
+         allowed(o, "expected a duration such as 500ms, 60s or 2m");
+}
+
+static bool set_number(cli_options *o, uint32_t *to, const char *value,
+                       uint32_t min, uint32_t max) {
+  uint64_t number;
+
+  if (!cli_parse_number(value, min, max, &number)) {
+    snprintf(o->fault, sizeof o->fault, "expected a number from %u to %u", min,
+             max);
+    return false;
+  }
+  *to = (uint32_t)number;
+  return true;
+}
+
+static bool set_key(cli_options *o, const char *value) {
+  return set_text(o, &o->key_file, value);
+}
+
+static bool set_network(cli_options *o, const char *value) {
+  o->network_given = true;
+  return set_text(o, &o->network, value);
+}
+
+static bool set_moniker(cli_options *o, const char *value) {
+  return set_text(o, &o->moniker, value);
+}
+
+static bool set_ping(cli_options *o, const char *value) {
+  if (!set_duration(o, &o->ping_interval_ns, value)) {
+    return false;
+  }
+  return o->ping_interval_ns > 0 || allowed(o, "it must be longer than 0");
+}
+
+static bool set_pong(cli_options *o, const char *value) {
+  if (!set_duration(o, &o->pong_timeout_ns, value)) {
+    return false;
+  }
+  return o->pong_timeout_ns > 0 || allowed(o, "it must be longer than 0");
+}
+
+static bool set_flush(cli_options *o, const char *value) {
+  return set_duration(o, &o->flush_throttle_ns, value);
+}
+
+static bool set_rate(cli_options *o, const char *value) {
+  uint64_t rate;
+
+  if (!cli_parse_size(value, 0, UINT64_MAX, &rate)) {
+    return allowed(o, "expected bytes per second");
+  }
+  return rate == 0 || allowed(o, "not supported yet, only 0 (unlimited)");
+}
+
+static bool set_payload(cli_options *o, const char *value) {
+  return set_number(o, &o->packet_payload, value, 1, CMT_PACKET_PAYLOAD_MAX);
+}
+
+static bool set_log_level(cli_options *o, const char *value) {
+  static const char *const names[] = {"error", "warn", "info", "debug"};
+
+  for (int i = 0; i < 4; i++) {
+    if (strcmp(value, names[i]) == 0) {
+      o->log_level = (cmt_log_level)i;
+      return true;
+    }
+  }
+  return allowed(o, "expected error, warn, info or debug");
+}
+
+static bool set_json(cli_options *o, const char *value) {
+  (void)value;
+  o->json = true;
+  return true;
+}
+
+static bool set_address(cli_options *o, const char *value, unsigned flags) {
+  cmt_net_addr addr;
+  cmt_why why;
+
+  return cmt_net_addr_parse(value, flags, &addr, &why) == CMT_OK ||
+         allowed(o, why.text);
+}
+
+static bool set_laddr(cli_options *o, const char *value) {
+  return set_address(o, value, CMT_ADDR_NO_ID) &&
+         set_text(o, &o->laddr, value);
+}
+
+static bool set_dial(cli_options *o, const char *value) {
+  if (!set_address(o, value, 0)) {
+    return false;
+  }
+  o->dials[o->dial_count++] = value;
+  return true;
+}
+
+static bool set_out(cli_options *o, const char *value) {
+  return set_text(o, &o->out_dir, value);
+}
+
+static bool set_bare_role(cli_options *o, cli_role role) {
+  if (o->bare_role != CLI_ROLE_NONE && o->bare_role != role) {
+    return allowed(o, "--echo and --discard exclude each other");
+  }
+  o->bare_role = role;
+  return true;
+}
+
+static bool set_echo(cli_options *o, const char *value) {
+  (void)value;
+  return set_bare_role(o, CLI_ROLE_ECHO);
+}
+
+static bool set_discard(cli_options *o, const char *value) {
+  (void)value;
+  return set_bare_role(o, CLI_ROLE_DISCARD);
+}
+
+static bool set_inbound(cli_options *o, const char *value) {
+  return set_number(o, &o->inbound_max, value, 0, CLI_PEERS_MAX);
+}
+
+static bool set_per_ip(cli_options *o, const char *value) {
+  return set_number(o, &o->inbound_per_ip_max, value, 0, CLI_PEERS_MAX);
+}
+
+static bool set_lines(cli_options *o, const char *value) {
+  return set_text(o, &o->lines, value);
+}
+
+static bool set_count(cli_options *o, const char *value) {
+  return set_number(o, &o->pings, value, 0, CLI_PINGS_MAX);
+}
+
+static const option_row rows[] = {
+  {"laddr", "HOST:PORT", CLI_LISTEN, set_laddr,
+   "where to listen; port 0 picks a free one"},
+  {"dial", "ADDRESS", CLI_LISTEN, set_dial,
+   "ID@HOST:PORT to stay connected to; may be repeated"},
+  {"out", "DIR", CLI_LISTEN, set_out,
+   "store files here; without it they are refused"},
+  {"echo", NULL, CLI_LISTEN, set_echo, "the role of channels that name none"},
+  {"discard", NULL, CLI_LISTEN, set_discard, "the same"},
+  {"max-inbound", "N", CLI_LISTEN, set_inbound, "inbound peers (40)"},
+  {"max-peers-per-ip", "N", CLI_LISTEN, set_per_ip,
+   "inbound peers of one address (0, no limit)"},
+  {"lines", "FILE", CLI_SEND, set_lines,
+   "send its lines too; - is standard input"},
+  {"count", "N", CLI_PROBE, set_count, "how many pings (3)"},
+  {"key", "FILE", CLI_NODES, set_key, "node_key.json; without it a fresh key"},
+  {"network", "NAME", CLI_NODES, set_network, "chain id (cometp2p)"},
+  {"moniker", "NAME", CLI_NODES, set_moniker, "what we call ourselves"},
+  {"channel", "SPEC", CLI_NODES, cli_parse_channel,
+   "ID[:PRIORITY[:QUEUE[:MAX_MESSAGE]]][=ROLE]; may be repeated; roles are\n"
+   "files, lines, echo, discard (0x40:1=files and 0x50:10=lines)"},
+  {"ping-interval", "TIME", CLI_NODES, set_ping, "between pings (60s)"},
+  {"pong-timeout", "TIME", CLI_NODES, set_pong,
+   "shorter than the interval (three quarters of it)"},
+  {"flush-throttle", "TIME", CLI_NODES, set_flush,
+   "let messages wait for others (0s)"},
+  {"send-rate", "N", CLI_NODES, set_rate, "bytes per second (0, unlimited)"},
+  {"recv-rate", "N", CLI_NODES, set_rate, "bytes per second (0, unlimited)"},
+  {"max-packet-payload", "N", CLI_NODES, set_payload,
+   "bytes of a message in one packet (1024); accepts max(1400, N)"},
+  {"log-level", "LEVEL", CLI_NODES | CLI_KEY, set_log_level,
+   "error, warn, info or debug (warn)"},
+  {"json", NULL, CLI_ALL, set_json, "one JSON object a line"},
+};
+
+enum { ROW_COUNT = sizeof rows / sizeof *rows, OPTION_HELP = ROW_COUNT };
+
+int cli_options_usage(const cli_options *o, const char *format, ...) {
+  va_list args;
+
+  fprintf(stderr, "cometp2p %s: ", o->verb);
+  va_start(args, format);
+  vfprintf(stderr, format, args);
+  va_end(args);
+  fprintf(stderr, " (see cometp2p %s --help)\n", o->verb);
+  return CLI_USAGE;
+}
+
+static void print_row(const option_row *row) {
+  char left[40];
+  const char *help = row->help;
+
+  snprintf(left, sizeof left, "--%s %s", row->name,
+           row->value == NULL ? "" : row->value);
+  printf("  %-26s ", left);
+  for (; *help != '\0'; help++) {
+    putchar(*help);
+    if (*help == '\n') {
+      printf("%29s", "");
+    }
+  }
+  putchar('\n');
+}
+
+void cli_options_help(const cli_verb *verb) {
+  printf("usage: cometp2p %s %s\n\n%s\n\noptions:\n", verb->name, verb->usage,
+         verb->help);
+  for (size_t i = 0; i < ROW_COUNT; i++) {
+    if ((rows[i].verbs & verb->bit) != 0) {
+      print_row(&rows[i]);
+    }
+  }
+  printf("  %-26s %s\n", "--help", "this text");
+}
+
+static void long_options(const cli_verb *verb, struct option *out) {
+  size_t count = 0;
+
+  for (size_t i = 0; i < ROW_COUNT; i++) {
+    if ((rows[i].verbs & verb->bit) != 0) {
+      out[count++] = (struct option){
+        .name = rows[i].name,
+        .has_arg = rows[i].value == NULL ? no_argument : required_argument,
+        .val = (int)i,
+      };
+    }
+  }
+  out[count++] = (struct option){.name = "help", .val = OPTION_HELP};
+  out[count] = (struct option){0};
+}
+
+static int bad_value(const cli_options *o, const option_row *row,
+                     const char *value) {
+  char shown[160];
+
+  if (row->value == NULL) {
+    return cli_options_usage(o, "--%s: %s", row->name, o->fault);
+  }
+  cmt_text_escape(cmt_bytes_of(value), shown, sizeof shown);
+  return cli_options_usage(o, "--%s '%s': %s", row->name, shown, o->fault);
+}
+
+static int bad_option(const cli_options *o, int what, const char *word) {
+  char shown[160];
+
+  cmt_text_escape(cmt_bytes_of(word), shown, sizeof shown);
+  return cli_options_usage(o, what == ':' ? "%s needs a value"
+                                          : "unknown option '%s'",
+                           shown);
+}
+
+static int parse_all(cli_options *o, const cli_verb *verb, int argc,
+                     char **argv) {
+  struct option longs[ROW_COUNT + 2];
+  int what;
+
+  long_options(verb, longs);
+  opterr = 0;
+  optind = 1;
+  while ((what = getopt_long(argc, argv, ":h", longs, NULL)) != -1) {
+    if (what == OPTION_HELP || what == 'h') {
+      cli_options_help(verb);
+      return CLI_OK;
+    }
+    if (what == ':' || what == '?') {
+      return bad_option(o, what, argv[optind - 1]);
+    }
+    if (!rows[what].set(o, optarg)) {
+      return bad_value(o, &rows[what], optarg);
+    }
+  }
+  o->args = argv + optind;
+  o->arg_count = (size_t)(argc - optind);
+  return -1;
+}
+
+static int check_times(cli_options *o) {
+  uint64_t interval_ns =
+    o->ping_interval_ns == 0 ? CMT_SECONDS(60) : o->ping_interval_ns;
+
+  if (o->pong_timeout_ns >= interval_ns) {
+    return cli_options_usage(
+      o, "--pong-timeout: %llu ms is not shorter than the ping interval of "
+         "%llu ms",
+      (unsigned long long)(o->pong_timeout_ns / CMT_MILLISECONDS(1)),
+      (unsigned long long)(interval_ns / CMT_MILLISECONDS(1)));
+  }
+  if (o->ping_interval_ns != 0 && o->pong_timeout_ns == 0) {
+    o->pong_timeout_ns =
+      o->ping_interval_ns / 4 * 3 + o->ping_interval_ns % 4 * 3 / 4;
+    /* An interval of one nanosecond has no shorter timeout but 0. */
+    if (o->pong_timeout_ns == 0) {
+      return cli_options_usage(o, "--ping-interval: it is too short");
+    }
+  }
+  return -1;
+}
+
+static void default_channels(cli_options *o) {
+  if (o->channel_count == 0) {
+    cli_parse_channel(o, "0x40:1=files");
+    cli_parse_channel(o, "0x50:10=lines");
+  }
+  for (size_t i = 0; i < o->channel_count; i++) {
+    if (o->roles[i] == CLI_ROLE_NONE) {
+      o->roles[i] =
+        o->bare_role == CLI_ROLE_NONE ? CLI_ROLE_DISCARD : o->bare_role;
+    }
+  }
+}
+
+int cli_options_parse(cli_options *o, const cli_verb *verb, int argc,
+                      char **argv) {
+  int code;
+
+  *o = (cli_options){
+    .verb = verb->name,
+    .network = "cometp2p",
+    .moniker = "cometp2p",
+    .log_level = CMT_LOG_WARN,
+    .inbound_max = 40,
+    .pings = 3,
+  };
+  o->dials = cli_alloc((size_t)argc, sizeof *o->dials);
+  code = parse_all(o, verb, argc, argv);
+  if (code == -1) {
+    code = check_times(o);
+  }
+  if (code != -1) {
+    cli_options_fini(o);
+    return code;
+  }
+  default_channels(o);
+  return -1;
+}
+
+void cli_options_fini(cli_options *o) {
+  free(o->dials);
+  o->dials = NULL;
+}
+
+size_t cli_options_find(const cli_options *o, cli_role role) {
+  size_t i = 0;
+
+  while (i < o->channel_count && o->roles[i] != role) {
+    i++;
+  }
+  return i;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLI_OPTIONS_H
+#define CLI_OPTIONS_H
+
+/* The arguments of a verb, parsed by one table. */
+
+#include "cli.h"
+
+/* What the messages of a channel are. */
+typedef enum cli_role {
+  CLI_ROLE_NONE,
+  CLI_ROLE_FILES,
+  CLI_ROLE_LINES,
+  CLI_ROLE_ECHO,
+  CLI_ROLE_DISCARD,
+} cli_role;
+
+enum {
+  CLI_QUEUE_DEFAULT = 64,       /* Messages that wait on a channel. */
+  CLI_FAULT_SIZE = 256,
+  CLI_PEERS_MAX = 65535,
+  CLI_PINGS_MAX = 10000,
+  CLI_FILES_MESSAGE_MIN = 512,  /* An offer must fit. */
+  CLI_LINES_MESSAGE_MIN = 16,   /* A line of a few bytes must fit. */
+};
+
+typedef struct cli_options {
+  const char *verb;
+  const char *key_file;  /* NULL: a fresh key. */
+  const char *network;
+  bool network_given;
+  const char *moniker;
+  cmt_channel channels[CMT_CHANNELS_MAX];
+  cli_role roles[CMT_CHANNELS_MAX]; /* One for each channel. */
+  size_t channel_count;
+  uint64_t ping_interval_ns, pong_timeout_ns; /* 0: the library's. */
+  uint64_t flush_throttle_ns;
+  uint32_t packet_payload; /* 0: the library's. */
+  cmt_log_level log_level;
+  bool json;
+  const char *laddr;
+  const char **dials;
+  size_t dial_count;
+  const char *out_dir; /* NULL: files are refused. */
+  cli_role bare_role;  /* Of channels that name none. */
+  uint32_t inbound_max;
+  uint32_t inbound_per_ip_max; /* 0: no limit. */
+  const char *lines;           /* NULL: none; "-": standard input. */
+  uint32_t pings;
+  char **args; /* What is no option. */
+  size_t arg_count;
+  char fault[CLI_FAULT_SIZE]; /* What is allowed, for the message. */
+} cli_options;
+
+/* Reads argv[1] and on.  Returns -1: go on with the verb; else the exit code,
+   everything was printed. */
+int cli_options_parse(cli_options *o, const cli_verb *verb, int argc,
+                      char **argv);
+void cli_options_fini(cli_options *o);
+
+/* Prints usage, help and options of |verb|. */
+void cli_options_help(const cli_verb *verb);
+
+/* One line on standard error; returns CLI_USAGE. */
+int cli_options_usage(const cli_options *o, const char *format, ...)
+  __attribute__((format(printf, 2, 3)));
+
+/* The index of the first channel with |role|, or |channel_count|. */
+size_t cli_options_find(const cli_options *o, cli_role role);
+
+/* The parsers of values; false: |text| is no such value. */
+bool cli_parse_number(const char *text, uint64_t min, uint64_t max,
+                      uint64_t *out);
+bool cli_parse_size(const char *text, uint64_t min, uint64_t max,
+                    uint64_t *out);
+bool cli_parse_duration(const char *text, uint64_t *out_ns);
+
+/* Adds the channel that |spec| describes; false: |o->fault| says why not. */
+bool cli_parse_channel(cli_options *o, const char *spec);
+
+#endif

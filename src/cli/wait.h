@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLI_WAIT_H
+#define CLI_WAIT_H
+
+/* The one place where the main thread waits: for SIGINT, SIGTERM and SIGHUP,
+   and for the other threads, which wake it. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct cli_waiter {
+  int signal_fd, event_fd;
+  bool interrupted; /* A signal came; it stays set. */
+} cli_waiter;
+
+/* Blocks the signals in this thread and all it starts.  False: errno. */
+bool cli_waiter_init(cli_waiter *w);
+void cli_waiter_fini(cli_waiter *w);
+
+/* Ends the present or next wait; from any thread. */
+void cli_waiter_wake(const cli_waiter *w);
+
+/* Waits at most |timeout_ns|; true when a signal came in this wait. */
+bool cli_waiter_wait(cli_waiter *w, uint64_t timeout_ns);
+
+/* The same, and for |events| of poll() on |fd|; |*ready| gets what came. */
+bool cli_waiter_wait_fd(cli_waiter *w, uint64_t timeout_ns, int fd,
+                        short events, short *ready);
+
+#endif

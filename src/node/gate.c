@@ -1,0 +1,600 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The gate of a peer.
+
+   Design notes.  A send is decided under the lock, on the caller's thread, and
+   the decision is final: it takes one of the channel's credits and its message
+   lies in the intake, or it is refused, or it waits.  A credit comes back when
+   the message was cut to its end, so the counts here are those of the
+   connection plus the intake, and the connection, which has the same limits,
+   can never refuse for want of room.
+
+   The loop learns of the intake by a ring: one post for any number of sends.
+   |attended| says that the loop is sure to look again, because a ring is under
+   way or because it is at work on this peer and ends with a look.  It is
+   cleared in the same locked section that takes the intake, so no message can
+   slip in between unseen.  The ring is called under the lock on purpose: once
+   cmt__gate_close() has returned nobody can post any more, and the loop may be
+   deleted.  Posting takes only the mutex of the post queue, inside this one.
+
+   Sends that wait stand in one FIFO per channel, and a free credit goes to the
+   head that waited longest among those that fit.  Nobody overtakes on a
+   channel, since a try_send finds a waiting send in its way.  A request is the
+   caller's memory, so waiting sends cost the gate nothing.  A thread that
+   blocks is a request on its stack with a condition; it is answered under the
+   lock and watches its own deadline, so a loop that is held up by a callback
+   does not hold it.  All others are answered by the loop outside the lock,
+   and never from inside a send.
+
+   Deadlines need a clock, and the loop has it: a request notes how long it may
+   wait, and becomes an instant at the loop's next look.  |deadline_ns| is a
+   lower bound, looked up anew only when it is reached.
+
+   Under the lock nothing is sealed, no message is let go (its release is the
+   application's), and no callback runs. */
+
+#include "gate.h"
+
+#include <errno.h>
+#include <time.h>
+
+enum { INTAKE_FIRST = 4 };
+
+enum { WAIT_FRESH = 1, WAIT_BLOCKS = 2 };
+
+/* What a waiting request keeps in its |internal|. */
+typedef struct __attribute__((may_alias)) gate_wait {
+  uint64_t deadline_ns; /* While fresh: how long it may wait. */
+  uint64_t sequence;
+  cmt_send_req *next, *prev;
+  cmt_buf *msg;
+  int16_t status; /* Once done. */
+  uint8_t channel, flags;
+} gate_wait;
+
+_Static_assert(sizeof(gate_wait) <= sizeof((cmt_send_req *)0)->internal,
+               "a waiting send fits its request");
+
+/* A request on the stack of the thread that waits for it. */
+typedef struct blocked {
+  cmt_send_req req;
+  pthread_cond_t cond;
+  bool done;
+  cmt_err status;
+} blocked;
+
+static gate_wait *wait_of(cmt_send_req *req) {
+  return (gate_wait *)req->internal;
+}
+
+static void gate_lock(cmt__gate *g) { pthread_mutex_lock(&g->lock); }
+
+static void gate_unlock(cmt__gate *g) { pthread_mutex_unlock(&g->lock); }
+
+/* Makes sure that the loop looks again. */
+static void gate_ring(cmt__gate *g) {
+  if (g->attended || g->state == CMT__GATE_GONE) {
+    return;
+  }
+  g->attended = true;
+  if (!g->posted) {
+    g->posted = true;
+    g->ring(g->ring_arg);
+  }
+}
+
+/* ---- sends ---- */
+
+static cmt__gate_channel *gate_find(cmt__gate *g, uint8_t id) {
+  for (size_t i = 0; i < g->channel_count; i++) {
+    if (g->channels[i].id == id) {
+      return &g->channels[i];
+    }
+  }
+  return NULL;
+}
+
+/* Whether |msg| may be sent on |id| at all. */
+static cmt_err gate_check(cmt__gate *g, uint8_t id, cmt_buf *msg,
+                          cmt__gate_channel **out) {
+  *out = gate_find(g, id);
+  if (g->state != CMT__GATE_OPEN) {
+    return CMT_ECLOSED;
+  }
+  if (*out == NULL) {
+    return CMT_ENOCHANNEL;
+  }
+  if (!(*out)->theirs) {
+    return CMT_EPEERCHANNEL;
+  }
+  return cmt_buf_bytes(msg).len > (*out)->message_max ? CMT_ETOOBIG : CMT_OK;
+}
+
+/* A message over |bytes_max| goes alone. */
+static bool gate_fits(const cmt__gate *g, const cmt__gate_channel *c,
+                      size_t len) {
+  bool bytes = g->messages == 0 ||
+               (g->bytes <= g->bytes_max && len <= g->bytes_max - g->bytes);
+
+  return c->queued < c->room && bytes;
+}
+
+/* Takes a credit and puts |msg| into the intake. */
+static cmt_err gate_put(cmt__gate *g, cmt__gate_channel *c, cmt_buf *msg) {
+  cmt__gate_items *in = &g->intake;
+  void *list = in->list;
+
+  if (in->count == in->cap) {
+    if (!cmt__grow(g->env, &list, &in->cap, sizeof *in->list, INTAKE_FIRST)) {
+      return CMT_ENOMEM;
+    }
+    in->list = list;
+  }
+  in->list[in->count++] = (cmt__gate_item){.msg = msg, .channel = c->id};
+  c->queued++;
+  g->messages++;
+  g->bytes += cmt_buf_bytes(msg).len;
+  return CMT_OK;
+}
+
+/* cmt__gate_try_send() under the lock. */
+static cmt_err gate_try(cmt__gate *g, uint8_t id, cmt_buf *msg,
+                        cmt__gate_channel **c) {
+  cmt_err err = gate_check(g, id, msg, c);
+
+  if (err != CMT_OK) {
+    return err;
+  }
+  if ((*c)->first != NULL || !gate_fits(g, *c, cmt_buf_bytes(msg).len)) {
+    return CMT_EAGAIN;
+  }
+  err = gate_put(g, *c, msg);
+  if (err == CMT_OK) {
+    gate_ring(g);
+  }
+  return err;
+}
+
+cmt_err cmt__gate_try_send(cmt__gate *g, uint8_t channel, cmt_buf *msg) {
+  cmt__gate_channel *c;
+  cmt_err err;
+
+  gate_lock(g);
+  err = gate_try(g, channel, msg, &c);
+  gate_unlock(g);
+  return err;
+}
+
+static void done_append(cmt__gate *g, cmt_send_req *req, cmt_err status) {
+  gate_wait *w = wait_of(req);
+
+  w->status = (int16_t)status;
+  w->next = NULL;
+  if (g->done_first == NULL) {
+    g->done_first = req;
+  } else {
+    wait_of(g->done_last)->next = req;
+  }
+  g->done_last = req;
+}
+
+static void wait_append(cmt__gate *g, cmt__gate_channel *c, cmt_send_req *req) {
+  gate_wait *w = wait_of(req);
+
+  w->sequence = g->sequence++;
+  w->next = NULL;
+  w->prev = c->last;
+  if (c->last == NULL) {
+    c->first = req;
+  } else {
+    wait_of(c->last)->next = req;
+  }
+  c->last = req;
+}
+
+static void wait_remove(cmt__gate *g, cmt_send_req *req) {
+  gate_wait *w = wait_of(req);
+  cmt__gate_channel *c = &g->channels[w->channel];
+
+  if (w->prev != NULL) {
+    wait_of(w->prev)->next = w->next;
+  } else {
+    c->first = w->next;
+  }
+  if (w->next != NULL) {
+    wait_of(w->next)->prev = w->prev;
+  } else {
+    c->last = w->prev;
+  }
+}
+
+/* Ends the wait of |req|, which is in no FIFO any more.  A blocked thread may
+   leave, and take |req| with it, once the lock is free. */
+static void wait_finish(cmt__gate *g, cmt_send_req *req, cmt_err status) {
+  if ((wait_of(req)->flags & WAIT_BLOCKS) != 0) {
+    blocked *b = (blocked *)req;
+
+    b->done = true;
+    b->status = status;
+    pthread_cond_signal(&b->cond);
+  } else {
+    done_append(g, req, status);
+  }
+}
+
+/* The head that waited longest among those that fit; NULL: none does. */
+static cmt_send_req *waits_pick(cmt__gate *g) {
+  cmt_send_req *best = NULL;
+
+  for (size_t i = 0; i < g->channel_count; i++) {
+    cmt_send_req *r = g->channels[i].first;
+
+    if (r != NULL &&
+        gate_fits(g, &g->channels[i], cmt_buf_bytes(wait_of(r)->msg).len) &&
+        (best == NULL || wait_of(r)->sequence < wait_of(best)->sequence)) {
+      best = r;
+    }
+  }
+  return best;
+}
+
+static bool waits_admit(cmt__gate *g) {
+  bool any = false;
+  cmt_send_req *r;
+
+  while ((r = waits_pick(g)) != NULL) {
+    gate_wait *w = wait_of(r);
+
+    wait_remove(g, r);
+    wait_finish(g, r, gate_put(g, &g->channels[w->channel], w->msg));
+    any = true;
+  }
+  return any;
+}
+
+cmt_err cmt__gate_send(cmt__gate *g, uint8_t channel, cmt_buf *msg,
+                       cmt_send_req *req) {
+  gate_wait *w = wait_of(req);
+  cmt__gate_channel *c;
+  cmt_err err;
+
+  gate_lock(g);
+  err = gate_try(g, channel, msg, &c);
+  if (err == CMT_OK || err == CMT_EAGAIN) {
+    *w = (gate_wait){.msg = msg,
+                     .deadline_ns = req->timeout_ns,
+                     .channel = (uint8_t)(c - g->channels)};
+    if (err == CMT_OK) {
+      done_append(g, req, CMT_OK);
+    } else if (req->timeout_ns == 0) {
+      done_append(g, req, CMT_ETIMEDOUT);
+    } else {
+      w->flags = req->timeout_ns == CMT_NEVER ? 0 : WAIT_FRESH;
+      g->fresh = g->fresh || w->flags != 0;
+      wait_append(g, c, req);
+    }
+    gate_ring(g);
+    err = CMT_OK;
+  }
+  gate_unlock(g);
+  return err;
+}
+
+/* ---- blocking ---- */
+
+static struct timespec clock_after(uint64_t delay_ns) {
+  struct timespec ts;
+  uint64_t ns;
+
+  clock_gettime(CLOCK_MONOTONIC, &ts);
+  ns = (uint64_t)ts.tv_nsec + delay_ns % CMT_SECONDS(1);
+  ts.tv_sec += (time_t)(delay_ns / CMT_SECONDS(1) + ns / CMT_SECONDS(1));
+  ts.tv_nsec = (long)(ns % CMT_SECONDS(1));
+  return ts;
+}
+
+/* Waits under the lock until |b| is done or its time has passed. */
+static void blocked_wait(cmt__gate *g, blocked *b, uint64_t timeout_ns) {
+  struct timespec at = clock_after(timeout_ns == CMT_NEVER ? 0 : timeout_ns);
+  int error = 0;
+
+  while (!b->done && error != ETIMEDOUT) {
+    error = timeout_ns == CMT_NEVER
+              ? pthread_cond_wait(&b->cond, &g->lock)
+              : pthread_cond_timedwait(&b->cond, &g->lock, &at);
+  }
+  if (!b->done) {
+    wait_remove(g, &b->req);
+    b->status = CMT_ETIMEDOUT;
+    /* It may have stood before one that fits. */
+    if (waits_admit(g)) {
+      gate_ring(g);
+    }
+  }
+}
+
+static bool cond_init(pthread_cond_t *cond) {
+  pthread_condattr_t attr;
+  bool ok;
+
+  if (pthread_condattr_init(&attr) != 0) {
+    return false;
+  }
+  ok = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0 &&
+       pthread_cond_init(cond, &attr) == 0;
+  pthread_condattr_destroy(&attr);
+  return ok;
+}
+
+cmt_err cmt__gate_send_wait(cmt__gate *g, uint8_t channel, cmt_buf *msg,
+                            uint64_t timeout_ns) {
+  cmt__gate_channel *c;
+  blocked b = {.done = false};
+  cmt_err err;
+
+  gate_lock(g);
+  err = gate_try(g, channel, msg, &c);
+  if (err == CMT_EAGAIN && timeout_ns == 0) {
+    err = CMT_ETIMEDOUT;
+  } else if (err == CMT_EAGAIN && !cond_init(&b.cond)) {
+    err = CMT_ENOMEM;
+  } else if (err == CMT_EAGAIN) {
+    *wait_of(&b.req) = (gate_wait){.msg = msg,
+                                   .deadline_ns = CMT_NEVER,
+                                   .channel = (uint8_t)(c - g->channels),
+                                   .flags = WAIT_BLOCKS};
+    wait_append(g, c, &b.req);
+    blocked_wait(g, &b, timeout_ns);
+    pthread_cond_destroy(&b.cond);
+    err = b.status;
+  }
+  gate_unlock(g);
+  return err;
+}
+
+/* ---- control ---- */
+
+static void gate_fail_waits(cmt__gate *g) {
+  for (size_t i = 0; i < g->channel_count; i++) {
+    while (g->channels[i].first != NULL) {
+      cmt_send_req *req = g->channels[i].first;
+
+      wait_remove(g, req);
+      wait_finish(g, req, CMT_ECLOSED);
+    }
+  }
+}
+
+/* The first stop says the reason; a later one can only hurry it. */
+void cmt__gate_stop_with(cmt__gate *g, cmt_err reason, uint64_t flush_ns) {
+  gate_lock(g);
+  if (g->state == CMT__GATE_OPEN) {
+    g->state = CMT__GATE_STOPPING;
+    g->stop = (cmt__gate_stop){
+      .wanted = true, .reason = reason, .flush_ns = flush_ns};
+    gate_fail_waits(g);
+  } else if (g->state == CMT__GATE_STOPPING && flush_ns == 0) {
+    g->stop.wanted = true;
+    g->stop.flush_ns = 0;
+  }
+  atomic_store(&g->control, true);
+  gate_ring(g);
+  gate_unlock(g);
+}
+
+void cmt__gate_pause(cmt__gate *g) {
+  gate_lock(g);
+  if (g->pauses++ == 0) {
+    atomic_store(&g->control, true);
+    gate_ring(g);
+  }
+  gate_unlock(g);
+}
+
+void cmt__gate_resume(cmt__gate *g) {
+  gate_lock(g);
+  CMT_ASSERT(g->env, g->pauses > 0);
+  if (--g->pauses == 0) {
+    atomic_store(&g->control, true);
+    gate_ring(g);
+  }
+  gate_unlock(g);
+}
+
+cmt__gate_stop cmt__gate_take_stop(cmt__gate *g) {
+  cmt__gate_stop stop;
+
+  gate_lock(g);
+  stop = g->stop;
+  g->stop.wanted = false;
+  gate_unlock(g);
+  return stop;
+}
+
+bool cmt__gate_is_paused(cmt__gate *g) {
+  bool paused;
+
+  gate_lock(g);
+  paused = g->pauses > 0;
+  gate_unlock(g);
+  return paused;
+}
+
+/* ---- the loop ---- */
+
+bool cmt__gate_woken(cmt__gate *g) {
+  bool here;
+
+  gate_lock(g);
+  g->posted = false;
+  g->attended = true;
+  here = g->state != CMT__GATE_GONE;
+  gate_unlock(g);
+  return here;
+}
+
+void cmt__gate_attend(cmt__gate *g) {
+  gate_lock(g);
+  g->attended = true;
+  gate_unlock(g);
+}
+
+/* Fresh sends are the last of their FIFO, but for those that never expire. */
+static void waits_set_deadlines(cmt__gate *g, uint64_t now_ns) {
+  for (size_t i = 0; g->fresh && i < g->channel_count; i++) {
+    for (cmt_send_req *r = g->channels[i].last; r != NULL;
+         r = wait_of(r)->prev) {
+      gate_wait *w = wait_of(r);
+
+      if ((w->flags & WAIT_FRESH) != 0) {
+        w->flags &= (uint8_t)~WAIT_FRESH;
+        w->deadline_ns = cmt__after(now_ns, w->deadline_ns);
+        g->deadline_ns = cmt__min64(g->deadline_ns, w->deadline_ns);
+      } else if ((w->flags & WAIT_BLOCKS) == 0 && w->deadline_ns != CMT_NEVER) {
+        break;
+      }
+    }
+  }
+  g->fresh = false;
+}
+
+static void waits_expire(cmt__gate *g, uint64_t now_ns) {
+  if (now_ns < g->deadline_ns) {
+    return;
+  }
+  g->deadline_ns = CMT_NEVER;
+  for (size_t i = 0; i < g->channel_count; i++) {
+    cmt_send_req *next;
+
+    for (cmt_send_req *r = g->channels[i].first; r != NULL; r = next) {
+      gate_wait *w = wait_of(r);
+
+      next = w->next;
+      if (now_ns >= w->deadline_ns) {
+        wait_remove(g, r);
+        wait_finish(g, r, CMT_ETIMEDOUT);
+      } else {
+        g->deadline_ns = cmt__min64(g->deadline_ns, w->deadline_ns);
+      }
+    }
+  }
+}
+
+void cmt__gate_take(cmt__gate *g, uint64_t now_ns, cmt__gate_view *out) {
+  cmt__gate_items items;
+
+  gate_lock(g);
+  g->attended = false;
+  items = g->intake;
+  g->intake = g->taken;
+  g->intake.count = 0;
+  g->taken = items;
+  waits_set_deadlines(g, now_ns);
+  waits_expire(g, now_ns);
+  /* The send that expired may have stood before one that fits. */
+  if (waits_admit(g)) {
+    gate_ring(g);
+  }
+  out->queued_bytes = g->bytes;
+  out->deadline_ns = g->deadline_ns;
+  gate_unlock(g);
+}
+
+bool cmt__gate_credit(cmt__gate *g, const cmt__credits *c) {
+  bool any;
+
+  gate_lock(g);
+  for (size_t i = 0; i < g->channel_count; i++) {
+    CMT_ASSERT(g->env, c->messages[i] <= g->channels[i].queued);
+    g->channels[i].queued -= c->messages[i];
+    g->messages -= c->messages[i];
+  }
+  CMT_ASSERT(g->env, c->bytes <= g->bytes);
+  g->bytes -= c->bytes;
+  any = waits_admit(g);
+  g->attended = g->attended || any;
+  gate_unlock(g);
+  return any;
+}
+
+/* A callback may use its request again, so nothing of it is read after. */
+bool cmt__gate_answer(cmt__gate *g) {
+  cmt_send_req *r;
+  bool any;
+
+  gate_lock(g);
+  r = g->done_first;
+  g->done_first = NULL;
+  any = r != NULL;
+  g->attended = g->attended || any;
+  gate_unlock(g);
+  while (r != NULL) {
+    gate_wait *w = wait_of(r);
+    cmt_send_req *next = w->next;
+
+    if (r->cb != NULL) {
+      r->cb(r->arg, (cmt_err)w->status, w->status == CMT_OK ? NULL : w->msg);
+    } else if (w->status != CMT_OK) {
+      cmt_buf_unref(w->msg);
+    }
+    r = next;
+  }
+  return any;
+}
+
+bool cmt__gate_close(cmt__gate *g) {
+  cmt__gate_items items;
+  bool posted;
+
+  gate_lock(g);
+  g->state = CMT__GATE_GONE;
+  gate_fail_waits(g);
+  items = g->intake;
+  g->intake = (cmt__gate_items){.list = NULL};
+  posted = g->posted;
+  gate_unlock(g);
+  for (size_t i = 0; i < items.count; i++) {
+    cmt_buf_unref(items.list[i].msg);
+  }
+  cmt__free(g->env, items.list);
+  cmt__free(g->env, g->taken.list);
+  g->taken = (cmt__gate_items){.list = NULL};
+  return posted;
+}
+
+cmt_err cmt__gate_init(cmt__gate *g, const cmt_env *env,
+                       const cmt_channel *channels, size_t count,
+                       cmt_bytes theirs) {
+  *g = (cmt__gate){.env = env, .attended = true, .deadline_ns = CMT_NEVER};
+  g->channels = cmt__alloc_zero(env, count * sizeof *g->channels);
+  if (g->channels == NULL) {
+    return CMT_ENOMEM;
+  }
+  for (size_t i = 0; i < count; i++) {
+    const cmt_channel *c = &channels[i];
+
+    g->channels[i] = (cmt__gate_channel){
+      .id = c->id,
+      .theirs =
+        theirs.len > 0 && memchr(theirs.base, c->id, theirs.len) != NULL,
+      .room = c->send_queue + 1,
+      .message_max = c->send_message_max,
+    };
+  }
+  g->channel_count = count;
+  if (pthread_mutex_init(&g->lock, NULL) != 0) {
+    cmt__free(env, g->channels);
+    return CMT_ENOMEM;
+  }
+  atomic_init(&g->control, false);
+  return CMT_OK;
+}
+
+/* Nobody may be inside any more. */
+void cmt__gate_fini(cmt__gate *g) {
+  CMT_ASSERT(g->env, g->done_first == NULL && g->intake.count == 0);
+  cmt__free(g->env, g->intake.list);
+  cmt__free(g->env, g->taken.list);
+  cmt__free(g->env, g->channels);
+  pthread_mutex_destroy(&g->lock);
+}

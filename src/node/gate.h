@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT__GATE_H
+#define CMT__GATE_H
+
+/* The gate of a peer: where sends of any thread meet the loop.  One short mutex
+   over the state, each channel's count of queued messages, the sends that wait
+   and the intake, which the loop takes out whole. */
+
+#include "core/conn.h"
+
+#include <cometp2p/peer.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+typedef enum cmt__gate_state {
+  CMT__GATE_OPEN,
+  CMT__GATE_STOPPING, /* New sends are refused; what is queued may go out. */
+  CMT__GATE_GONE,     /* Nothing reaches the loop any more. */
+} cmt__gate_state;
+
+typedef struct cmt__gate_channel {
+  uint8_t id;
+  bool theirs;   /* The peer has it. */
+  uint32_t room; /* Messages that may be queued at one time. */
+  size_t message_max;
+  uint32_t queued;            /* In the intake, behind it, or being cut. */
+  cmt_send_req *first, *last; /* Sends that wait, the earliest first. */
+} cmt__gate_channel;
+
+typedef struct cmt__gate_item {
+  cmt_buf *msg;
+  uint8_t channel;
+} cmt__gate_item;
+
+typedef struct cmt__gate_items {
+  cmt__gate_item *list;
+  size_t count, cap;
+} cmt__gate_items;
+
+typedef struct cmt__gate_stop {
+  bool wanted;
+  cmt_err reason;
+  uint64_t flush_ns;
+} cmt__gate_stop;
+
+/* |ring|, |ring_arg| and |bytes_max| are set after cmt__gate_init().  |ring| is
+   called under the lock when the loop should come: it posts, and the loop
+   answers with cmt__gate_woken(). */
+typedef struct cmt__gate {
+  const cmt_env *env;
+  void (*ring)(void *arg);
+  void *ring_arg;
+  cmt__gate_channel *channels; /* In the order of the connection's. */
+  size_t channel_count;
+  atomic_bool control; /* |stop| or |pauses| changed since it was looked at. */
+  pthread_mutex_t lock;
+  /* Under the lock: */
+  cmt__gate_state state;
+  bool attended; /* The loop is sure to look at the gate once more. */
+  bool posted;   /* A ring was not answered yet. */
+  size_t bytes, bytes_max, messages; /* Queued on all channels. */
+  uint64_t sequence;                 /* Of the next send that waits. */
+  uint64_t deadline_ns;              /* No waiting send is due before. */
+  bool fresh;                        /* Some have no deadline yet. */
+  cmt_send_req *done_first, *done_last; /* Callbacks that are due. */
+  cmt__gate_items intake;
+  cmt__gate_stop stop;
+  unsigned pauses;
+  /* Of the loop alone: */
+  cmt__gate_items taken;
+} cmt__gate;
+
+/* What the loop finds when it looks. */
+typedef struct cmt__gate_view {
+  size_t queued_bytes;
+  uint64_t deadline_ns; /* When it must look again. */
+} cmt__gate_view;
+
+/* For |channels| with their defaults filled in; |theirs| are the ids that the
+   peer has.  The gate begins attended. */
+CMT_NODISCARD cmt_err cmt__gate_init(cmt__gate *g, const cmt_env *env,
+                                     const cmt_channel *channels, size_t count,
+                                     cmt_bytes theirs);
+void cmt__gate_fini(cmt__gate *g);
+
+/* Any thread; see peer.h. */
+cmt_err cmt__gate_try_send(cmt__gate *g, uint8_t channel, cmt_buf *msg);
+cmt_err cmt__gate_send(cmt__gate *g, uint8_t channel, cmt_buf *msg,
+                       cmt_send_req *req);
+cmt_err cmt__gate_send_wait(cmt__gate *g, uint8_t channel, cmt_buf *msg,
+                            uint64_t timeout_ns);
+void cmt__gate_stop_with(cmt__gate *g, cmt_err reason, uint64_t flush_ns);
+void cmt__gate_pause(cmt__gate *g);
+void cmt__gate_resume(cmt__gate *g);
+
+/* The loop alone. */
+
+/* Answers a ring.  False: the gate is gone. */
+bool cmt__gate_woken(cmt__gate *g);
+/* Promises cmt__gate_take() in this turn, so nobody needs to ring. */
+void cmt__gate_attend(cmt__gate *g);
+/* Keeps the promise: moves the intake to |taken|, whose messages are the
+   caller's then, gives waiting sends their deadlines, and ends those that are
+   due. */
+void cmt__gate_take(cmt__gate *g, uint64_t now_ns, cmt__gate_view *out);
+/* Returns credits and lets waiting sends in.  True: some came in, and the
+   caller attends. */
+bool cmt__gate_credit(cmt__gate *g, const cmt__credits *c);
+/* Runs the callbacks that are due.  True: there were any, and the caller
+   attends. */
+bool cmt__gate_answer(cmt__gate *g);
+/* The stop that is wanted now; taken. */
+cmt__gate_stop cmt__gate_take_stop(cmt__gate *g);
+bool cmt__gate_is_paused(cmt__gate *g);
+/* The end: every send that waits becomes due with CMT_ECLOSED, the intake is
+   dropped.  True: a ring is still to be answered. */
+bool cmt__gate_close(cmt__gate *g);
+
+#endif

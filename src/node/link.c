@@ -1,0 +1,512 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The way between a socket and a connection.  Whatever happens marks the link's
+   turn; the turn, once per round of the loop, takes the gate's intake, seals
+   one run of frames and writes it with one call.  A new run is sealed only when
+   the last one was taken whole.  Every callback may end the link, so the state
+   is looked at after each; the memory lives until the outermost entry leaves. */
+
+#include "link.h"
+
+#include <cometp2p/secret_conn.h>
+
+enum {
+  RUN_MIN = 8,             /* Frames. */
+  RUN_MAX = 256,
+  THROTTLE_BYTES = 65536,  /* Queued messages that are not held back. */
+};
+
+#define DISCARD_MAX_NS CMT_SECONDS(1)
+#define GIVE_UP_NS CMT_SECONDS(1)
+
+static const cmt__tcp_callbacks tcp_callbacks;
+
+static void link_enter(cmt__link *l) { l->busy++; }
+
+static void link_leave(cmt__link *l) {
+  if (--l->busy == 0 && l->state == CMT__LINK_CLOSED) {
+    l->cbs->on_closed(l->arg);
+  }
+}
+
+static void link_free_rest(cmt__link *l) {
+  cmt__free(&l->loop->env, l->rest);
+  l->rest = NULL;
+  l->rest_at = 0;
+  l->rest_len = 0;
+}
+
+static void link_shut(cmt__link *l) {
+  if (l->state == CMT__LINK_CLOSED) {
+    return;
+  }
+  l->state = CMT__LINK_CLOSED;
+  l->gate = NULL;
+  cmt__loop_turn_cancel(l->loop, &l->turn);
+  cmt__loop_timer(l->loop, &l->timer, CMT_NEVER);
+  if (l->tcp != NULL) {
+    cmt__tcp_close(l->tcp);
+    l->tcp = NULL;
+  }
+  cmt_conn_delete(l->conn);
+  l->conn = NULL;
+  link_free_rest(l);
+}
+
+static void link_read(cmt__link *l, bool on) {
+  if (on != l->reading && !l->eof) {
+    l->reading = on;
+    cmt__tcp_read(l->tcp, on);
+  }
+}
+
+/* ---- the end ---- */
+
+/* Closing with unread input sends a reset, which can overtake our last message
+   in the other side's queue.  So after a stop that has sent all it goes on
+   reading for a while. */
+static void link_discard(cmt__link *l) {
+  uint64_t now_ns = cmt__loop_now(l->loop);
+
+  l->state = CMT__LINK_DISCARDING;
+  cmt__tcp_shutdown(l->tcp);
+  link_read(l, true);
+  cmt__loop_turn_cancel(l->loop, &l->turn);
+  cmt__loop_timer(l->loop, &l->timer,
+                  cmt__min64(l->stop_end_ns, now_ns + DISCARD_MAX_NS));
+}
+
+static void link_end(cmt__link *l, const cmt_conn_event *ev) {
+  cmt_why why = *ev->why;
+  bool gentle = l->stopping && !l->eof && l->write_err == CMT_OK &&
+                l->rest_len == 0 && cmt__loop_now(l->loop) < l->stop_end_ns;
+
+  if (l->said.err == why.err && l->said.err != CMT_OK) {
+    memcpy(why.text, l->said.text, sizeof why.text);
+  }
+  l->cbs->on_end(l->arg, &why, ev->id);
+  if (l->state == CMT__LINK_CLOSED) {
+    return;
+  }
+  l->gate = NULL;
+  cmt_conn_delete(l->conn);
+  l->conn = NULL;
+  if (gentle) {
+    link_discard(l);
+  } else {
+    link_shut(l);
+  }
+}
+
+static void link_stop_conn(cmt__link *l, cmt_err err) {
+  cmt_conn_stop(l->conn, err, 0, cmt__loop_now(l->loop));
+}
+
+/* ---- the gate ---- */
+
+static void link_take_intake(cmt__link *l) {
+  cmt__gate_items *taken = &l->gate->taken;
+
+  cmt__gate_take(l->gate, cmt__loop_now(l->loop), &l->view);
+  for (size_t i = 0; i < taken->count; i++) {
+    cmt__gate_item *item = &taken->list[i];
+    cmt_err err = cmt_conn_try_send(l->conn, item->channel, item->msg);
+
+    if (err == CMT_OK) {
+      continue;
+    }
+    /* The gate has the same limits as the connection. */
+    CMT_ASSERT(&l->loop->env, err == CMT_ENOMEM || err == CMT_ECLOSED);
+    cmt_buf_unref(item->msg);
+    if (err == CMT_ENOMEM) {
+      link_stop_conn(l, err);
+    }
+  }
+  taken->count = 0;
+}
+
+/* Does what other threads, and callbacks, asked for. */
+static void link_control(cmt__link *l) {
+  cmt__gate_stop stop;
+  uint64_t now_ns = cmt__loop_now(l->loop);
+
+  if (l->gate == NULL || !atomic_exchange(&l->gate->control, false)) {
+    return;
+  }
+  link_read(l, !cmt__gate_is_paused(l->gate));
+  stop = cmt__gate_take_stop(l->gate);
+  if (stop.wanted) {
+    link_take_intake(l);
+    cmt__loop_turn(l->loop, &l->turn);
+    l->stopping = true;
+    l->stop_end_ns = cmt__after(now_ns, stop.flush_ns);
+    cmt_conn_stop(l->conn, stop.reason, stop.flush_ns, now_ns);
+  }
+}
+
+static void link_credit(cmt__link *l) {
+  cmt__credits credits;
+
+  if (cmt__conn_take_credits(l->conn, &credits) &&
+      cmt__gate_credit(l->gate, &credits)) {
+    cmt__loop_turn(l->loop, &l->turn);
+  }
+  if (cmt__gate_answer(l->gate)) {
+    cmt__loop_turn(l->loop, &l->turn);
+  }
+}
+
+/* ---- events ---- */
+
+static void link_pong(cmt__link *l, uint64_t rtt_ns) {
+  l->pongs_recv++;
+  l->rtt_last_ns = rtt_ns;
+  if (l->pongs_recv == 1 || rtt_ns < l->rtt_min_ns) {
+    l->rtt_min_ns = rtt_ns;
+  }
+}
+
+static void link_event(cmt__link *l, const cmt_conn_event *ev) {
+  switch (ev->kind) {
+  case CMT_CONN_NODE_INFO:
+    break;
+  case CMT_CONN_UP:
+    l->cbs->on_up(l->arg, ev);
+    break;
+  case CMT_CONN_MESSAGE:
+    l->cbs->on_message(l->arg, ev->channel, ev->msg);
+    break;
+  case CMT_CONN_PONG:
+    link_pong(l, ev->rtt_ns);
+    break;
+  case CMT_CONN_END:
+    link_end(l, ev);
+    break;
+  }
+}
+
+static void link_drain(cmt__link *l) {
+  cmt_conn_event ev;
+
+  while (l->state == CMT__LINK_OPEN && cmt_conn_next_event(l->conn, &ev)) {
+    link_event(l, &ev);
+    if (l->state == CMT__LINK_OPEN) {
+      link_control(l);
+    }
+  }
+}
+
+/* ---- writing ---- */
+
+/* The socket takes no more.  What the other side sent before it went is still
+   to be read, and the end of that says why. */
+static void link_broken(cmt__link *l, cmt_err err) {
+  l->write_err = err;
+  link_free_rest(l);
+  if (l->reading) {
+    l->give_up_ns = cmt__loop_now(l->loop) + GIVE_UP_NS;
+  } else {
+    link_stop_conn(l, err);
+  }
+}
+
+static bool link_write_some(cmt__link *l, const uint8_t *data, size_t len,
+                            size_t *taken) {
+  cmt_err err = cmt__tcp_write(l->tcp, data, len, taken);
+
+  l->write_calls++;
+  if (err != CMT_OK) {
+    link_broken(l, err);
+    return false;
+  }
+  l->sent_bytes += *taken;
+  if (*taken > 0) {
+    cmt_conn_consume(l->conn, *taken, cmt__loop_now(l->loop));
+  }
+  return true;
+}
+
+/* After a short write the next run is as long as what was taken: more would
+   only be committed too early. */
+static void link_keep_rest(cmt__link *l, const uint8_t *data, size_t len,
+                           size_t taken) {
+  l->run_frames =
+    cmt__min(cmt__max(taken / CMT_FRAME_SLOT, RUN_MIN), RUN_MAX);
+  l->rest = cmt__alloc(&l->loop->env, len - taken);
+  if (l->rest == NULL) {
+    link_stop_conn(l, CMT_ENOMEM);
+    return;
+  }
+  memcpy(l->rest, data + taken, len - taken);
+  l->rest_len = len - taken;
+}
+
+/* Messages alone wait for others to share their frames; never the rest of what
+   is being sent, nor for long when there is much. */
+static bool link_throttle(cmt__link *l, bool urgent) {
+  uint64_t now_ns = cmt__loop_now(l->loop);
+
+  l->throttled = false;
+  if (l->throttle_ns == 0 || urgent || l->stopping) {
+    return false;
+  }
+  if (l->flush_at_ns == 0) {
+    l->flush_at_ns = cmt__after(now_ns, l->throttle_ns);
+  }
+  l->throttled =
+    now_ns < l->flush_at_ns && l->view.queued_bytes < THROTTLE_BYTES;
+  return l->throttled;
+}
+
+static void link_write(cmt__link *l) {
+  size_t cap =
+    cmt__max(l->run_frames * CMT_FRAME_SLOT, cmt__conn_seal_min(l->conn));
+  size_t len, taken;
+  bool urgent;
+
+  if (l->rest_len > 0 || l->write_err != CMT_OK ||
+      !cmt__conn_wants_write(l->conn, &urgent) || link_throttle(l, urgent)) {
+    return;
+  }
+  len =
+    cmt__conn_seal(l->conn, l->loop->scratch, cap, cmt__loop_now(l->loop));
+  if (len == 0 || !link_write_some(l, l->loop->scratch, len, &taken)) {
+    return;
+  }
+  if (taken < len) {
+    link_keep_rest(l, l->loop->scratch, len, taken);
+    return;
+  }
+  l->run_frames = cmt__min(2 * l->run_frames, RUN_MAX);
+  l->flush_at_ns = 0;
+  if (cmt__conn_wants_write(l->conn, &urgent)) {
+    l->flush_at_ns = cmt__loop_now(l->loop);
+    cmt__loop_turn(l->loop, &l->turn);
+  }
+}
+
+/* ---- the turn ---- */
+
+static void link_arm(cmt__link *l) {
+  uint64_t at_ns = cmt_conn_deadline(l->conn);
+
+  if (l->gate != NULL) {
+    at_ns = cmt__min64(at_ns, l->view.deadline_ns);
+  }
+  if (l->throttled) {
+    at_ns = cmt__min64(at_ns, l->flush_at_ns);
+  }
+  at_ns = cmt__min64(at_ns, l->give_up_ns);
+  if (at_ns != (l->timer.slot != 0 ? l->timer.at_ns : CMT_NEVER)) {
+    cmt__loop_timer(l->loop, &l->timer, at_ns);
+  }
+}
+
+static void link_tick(cmt__link *l) {
+  uint64_t now_ns = cmt__loop_now(l->loop);
+
+  if (now_ns >= cmt_conn_deadline(l->conn)) {
+    cmt_conn_tick(l->conn, now_ns);
+  }
+  if (now_ns >= l->give_up_ns) {
+    link_stop_conn(l, l->write_err);
+  }
+}
+
+static void link_work(cmt__link *l) {
+  if (l->gate != NULL) {
+    link_take_intake(l);
+    link_control(l);
+  }
+  link_tick(l);
+  link_write(l);
+  link_drain(l);
+  if (l->state != CMT__LINK_OPEN) {
+    return;
+  }
+  if (l->gate != NULL) {
+    link_credit(l);
+    l->cbs->on_turn(l->arg);
+  }
+  link_arm(l);
+}
+
+static void on_turn(cmt__turn *t) {
+  cmt__link *l = (cmt__link *)((char *)t - offsetof(cmt__link, turn));
+
+  link_enter(l);
+  if (l->state == CMT__LINK_OPEN) {
+    link_work(l);
+  }
+  link_leave(l);
+}
+
+static void on_timer(cmt__timer *t) {
+  cmt__link *l = (cmt__link *)((char *)t - offsetof(cmt__link, timer));
+
+  link_enter(l);
+  if (l->state == CMT__LINK_DISCARDING) {
+    link_shut(l);
+  } else {
+    cmt__loop_turn(l->loop, &l->turn);
+  }
+  link_leave(l);
+}
+
+/* ---- the socket ---- */
+
+static void on_connect(void *arg, cmt_err err) {
+  cmt__link *l = arg;
+
+  link_enter(l);
+  l->cbs->on_connect(l->arg, err);
+  link_leave(l);
+}
+
+static void on_read(void *arg, uint8_t *data, size_t len) {
+  cmt__link *l = arg;
+  cmt_err err;
+
+  if (l->state != CMT__LINK_OPEN) {
+    return;
+  }
+  link_enter(l);
+  l->read_calls++;
+  l->recv_bytes += len;
+  if (l->gate != NULL) {
+    cmt__gate_attend(l->gate);
+  }
+  cmt__loop_turn(l->loop, &l->turn);
+  err = cmt_conn_recv(l->conn, data, len, cmt__loop_now(l->loop));
+  CMT_ASSERT(&l->loop->env, err == CMT_OK || err == CMT_ECLOSED);
+  link_drain(l);
+  link_leave(l);
+}
+
+static void on_end(void *arg, cmt_err err) {
+  cmt__link *l = arg;
+
+  link_enter(l);
+  l->eof = true;
+  l->reading = false;
+  if (l->state == CMT__LINK_OPEN) {
+    link_stop_conn(l, err);
+    link_drain(l);
+  } else {
+    link_shut(l);
+  }
+  link_leave(l);
+}
+
+static void on_writable(void *arg) {
+  cmt__link *l = arg;
+  size_t taken;
+
+  if (l->state != CMT__LINK_OPEN || l->rest_len == 0) {
+    return;
+  }
+  link_enter(l);
+  if (link_write_some(l, l->rest + l->rest_at, l->rest_len, &taken)) {
+    l->rest_at += taken;
+    l->rest_len -= taken;
+    if (l->rest_len == 0) {
+      link_free_rest(l);
+    }
+  }
+  if (l->gate != NULL) {
+    cmt__gate_attend(l->gate);
+  }
+  cmt__loop_turn(l->loop, &l->turn);
+  link_leave(l);
+}
+
+static const cmt__tcp_callbacks tcp_callbacks = {
+  .on_connect = on_connect,
+  .on_read = on_read,
+  .on_end = on_end,
+  .on_writable = on_writable,
+};
+
+/* ---- for the owner ---- */
+
+void cmt__link_init(cmt__link *l, cmt__loop *loop,
+                    const cmt__link_callbacks *cbs, void *arg) {
+  *l = (cmt__link){
+    .loop = loop,
+    .cbs = cbs,
+    .arg = arg,
+    .timer = {.cb = on_timer},
+    .turn = {.cb = on_turn},
+    .run_frames = RUN_MAX,
+    .give_up_ns = CMT_NEVER,
+  };
+}
+
+cmt_err cmt__link_connect(cmt__link *l, const cmt_net_addr *to) {
+  cmt_err err =
+    cmt__loop_connect(l->loop, to, &tcp_callbacks, l, &l->tcp);
+
+  if (err != CMT_OK) {
+    l->tcp = NULL;
+    return err;
+  }
+  l->state = CMT__LINK_CONNECTING;
+  return CMT_OK;
+}
+
+void cmt__link_accept(cmt__link *l, cmt__tcp *tcp) {
+  cmt__tcp_start(tcp, &tcp_callbacks, l);
+  l->tcp = tcp;
+  l->state = CMT__LINK_CONNECTING;
+}
+
+void cmt__link_disconnect(cmt__link *l) {
+  if (l->tcp != NULL) {
+    cmt__tcp_close(l->tcp);
+    l->tcp = NULL;
+  }
+  l->state = CMT__LINK_IDLE;
+}
+
+cmt_err cmt__link_start(cmt__link *l, const cmt_conn_options *o,
+                        cmt_why *why) {
+  cmt_err err = cmt_conn_new(o, cmt__loop_now(l->loop), &l->conn, why);
+
+  if (err != CMT_OK) {
+    l->conn = NULL;
+    return err;
+  }
+  l->state = CMT__LINK_OPEN;
+  link_read(l, true);
+  cmt__loop_turn(l->loop, &l->turn);
+  return CMT_OK;
+}
+
+void cmt__link_wake(cmt__link *l) {
+  if (l->state == CMT__LINK_OPEN) {
+    cmt__loop_turn(l->loop, &l->turn);
+  }
+}
+
+void cmt__link_stop(cmt__link *l, const cmt_why *why) {
+  if (l->state != CMT__LINK_OPEN) {
+    return;
+  }
+  if (l->said.err == CMT_OK) {
+    l->said = *why;
+  }
+  link_stop_conn(l, why->err);
+  if (l->busy == 0) {
+    link_enter(l);
+    link_drain(l);
+    link_leave(l);
+  } else {
+    cmt__loop_turn(l->loop, &l->turn);
+  }
+}
+
+void cmt__link_close(cmt__link *l) {
+  link_enter(l);
+  link_shut(l);
+  link_leave(l);
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT__LINK_H
+#define CMT__LINK_H
+
+/* A link: a socket under a connection.  It moves bytes between the two, once
+   per turn of the loop, and events to its owner.  All of it belongs to the
+   thread of the loop. */
+
+#include "gate.h"
+
+#include "net/loop.h"
+
+typedef struct cmt__link_callbacks {
+  /* The outcome of cmt__link_connect(). */
+  void (*on_connect)(void *arg, cmt_err err);
+  /* All checks passed.  The owner gives the link a gate, or closes it. */
+  void (*on_up)(void *arg, const cmt_conn_event *ev);
+  void (*on_message)(void *arg, uint8_t channel, cmt_buf *msg);
+  /* Once, unless the owner closed the link.  |id| is NULL when the other side
+     was not authenticated.  The gate is not used after that. */
+  void (*on_end)(void *arg, const cmt_why *why, const cmt_node_id *id);
+  /* The end of a turn of a link with a gate. */
+  void (*on_turn)(void *arg);
+  /* Last of all: the memory is the owner's again. */
+  void (*on_closed)(void *arg);
+} cmt__link_callbacks;
+
+typedef enum cmt__link_state {
+  CMT__LINK_IDLE,       /* No connection. */
+  CMT__LINK_CONNECTING, /* Or connected and not started. */
+  CMT__LINK_OPEN,
+  CMT__LINK_DISCARDING, /* Ended; waits for the other side to read. */
+  CMT__LINK_CLOSED,
+} cmt__link_state;
+
+typedef struct cmt__link {
+  cmt__loop *loop;
+  const cmt__link_callbacks *cbs;
+  void *arg;
+  cmt__tcp *tcp;
+  cmt_conn *conn;
+  cmt__gate *gate; /* From on_up to the end. */
+  cmt__timer timer;
+  cmt__turn turn;
+  cmt__link_state state;
+  unsigned busy; /* Entries from the loop or the owner under way. */
+  bool reading;
+  bool eof;            /* Nothing more can be read. */
+  cmt_err write_err;   /* Nothing more can be written. */
+  uint64_t give_up_ns; /* When that is an end although reading goes on. */
+  /* What a short write left. */
+  uint8_t *rest;
+  size_t rest_at, rest_len;
+  size_t run_frames; /* The longest run that is sealed. */
+  uint64_t throttle_ns;
+  uint64_t flush_at_ns; /* Messages wait until then; 0: none do. */
+  bool throttled;
+  bool stopping;
+  uint64_t stop_end_ns; /* When flushing and discarding are over. */
+  cmt_why said;         /* Why the owner stopped it. */
+  cmt__gate_view view;
+  uint64_t rtt_last_ns, rtt_min_ns, pongs_recv;
+  uint64_t sent_bytes, recv_bytes, write_calls, read_calls;
+} cmt__link;
+
+/* Room for one timer must be reserved in |loop|. */
+void cmt__link_init(cmt__link *l, cmt__loop *loop,
+                    const cmt__link_callbacks *cbs, void *arg);
+CMT_NODISCARD cmt_err cmt__link_connect(cmt__link *l, const cmt_net_addr *to);
+void cmt__link_accept(cmt__link *l, cmt__tcp *tcp);
+/* Back to IDLE after a connect that failed or takes too long. */
+void cmt__link_disconnect(cmt__link *l);
+/* Begins the handshake on the connection made. */
+CMT_NODISCARD cmt_err cmt__link_start(cmt__link *l, const cmt_conn_options *o,
+                                      cmt_why *why);
+/* Looks at the gate at the end of this turn. */
+void cmt__link_wake(cmt__link *l);
+/* Ends the connection at once with |why|->err and |why|->text, on_end follows
+   from inside the call or, when the link is at work, soon after. */
+void cmt__link_stop(cmt__link *l, const cmt_why *why);
+/* Closes without on_end; on_closed follows as above. */
+void cmt__link_close(cmt__link *l);
+
+#endif

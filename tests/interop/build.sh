@@ -1,0 +1,21 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# Builds the programs of one CometBFT version:
+#   build.sh VERSION OUTDIR         OUTDIR/gopeer-VERSION
+#   build.sh VERSION OUTDIR node    OUTDIR/cometbft-VERSION, the complete node
+set -eu
+
+if [ $# -lt 2 ] || [ ! -d "$(dirname "$0")/$1" ]; then
+  echo "usage: build.sh VERSION OUTDIR [node]" >&2
+  exit 2
+fi
+version=$1
+mkdir -p "$2"
+out=$(cd "$2" && pwd)
+cd "$(dirname "$0")/$version"
+if [ "${3:-}" = node ]; then
+  exec go build -mod=readonly -buildvcs=false -o "$out/cometbft-$version" \
+    github.com/cometbft/cometbft/cmd/cometbft
+fi
+exec go build -mod=readonly -buildvcs=false -o "$out/gopeer-$version" ./peer

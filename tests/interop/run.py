@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Holds this implementation against the unmodified Go module of CometBFT.
+
+  run.py OUR_BINARY OUTDIR [--peer PROGRAM] [--version V]... [--long]
+         [--only TEXT]
+
+OUR_BINARY is the command cometp2p, PROGRAM our test node (default:
+interop_peer beside the command), OUTDIR gets the Go programs.  One line for
+each scenario, then the counts.  Without Go, or without the module, it says what
+is missing and exits with 77, or with 1 where the variable CI is "true".
+"""
+
+import argparse
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+import harness
+import node
+import scenarios
+
+HERE = pathlib.Path(__file__).resolve().parent
+# The oldest Go release that the module of each version asks for.
+VERSIONS = {"v0.38.25": (1, 22), "v0.40.0": (1, 25)}
+NETWORK_TROUBLE = re.compile(
+    r"dial tcp|no such host|i/o timeout|connection refused|proxyconnect"
+    r"|module lookup disabled|TLS handshake|requires go >=", re.I)
+
+
+class Missing(Exception):
+    """Something that a run needs is not on this machine."""
+
+
+def go_release(env):
+    go = shutil.which("go", path=env["PATH"])
+    if go is None:
+        raise Missing("Go is not installed: need at least Go 1.25 "
+                      "(1.22 for v0.38.25 alone); see https://go.dev/dl")
+    text = subprocess.run([go, "version"], env=env, text=True, check=True,
+                          stdout=subprocess.PIPE).stdout
+    found = re.search(r"go(\d+)\.(\d+)", text)
+    if found is None:
+        raise Missing(f"cannot read the release of Go from {text!r}")
+    return int(found[1]), int(found[2])
+
+
+def build(version, outdir, env, what=()):
+    """Builds the programs of a version; Missing when it cannot be tried."""
+    release, needed = go_release(env), VERSIONS[version]
+    if release < needed:
+        raise Missing("CometBFT {} needs Go {}.{}, this is {}.{}".format(
+            version, *needed, *release))
+    done = subprocess.run([HERE / "build.sh", version, outdir, *what], env=env,
+                          text=True, stderr=subprocess.PIPE)
+    if done.returncode == 0:
+        return
+    if NETWORK_TROUBLE.search(done.stderr):
+        raise Missing(f"the Go module of {version} cannot be had: "
+                      + done.stderr.strip().splitlines()[-1])
+    raise harness.Failure(done.stderr.strip())
+
+
+def run_scenario(report, name, function, context):
+    programs = harness.Programs()
+    start = time.monotonic()
+    try:
+        function(context, programs)
+        report.ok(name, time.monotonic() - start)
+    except (harness.Failure, OSError, KeyError, ValueError,
+            subprocess.SubprocessError) as error:
+        report.fail(name, f"{type(error).__name__}: {error}", programs.log())
+    finally:
+        programs.close()
+
+
+def run_version(report, version, arguments, env):
+    """False: something is missing."""
+    strict = os.environ.get("CI") == "true"
+    try:
+        build(version, arguments.outdir, env)
+        if arguments.long:
+            build(version, arguments.outdir, env, ["node"])
+    except Missing as missing:
+        tell = report.fail if strict else report.skip
+        tell(f"{version}: the Go programs", missing)
+        return False
+    except harness.Failure as failure:
+        report.fail(f"{version}: the Go programs", failure)
+        return True
+    context = scenarios.Context(
+        version=version, command=arguments.command.resolve(),
+        peer=arguments.peer.resolve(), env=env,
+        gopeer=arguments.outdir / f"gopeer-{version}",
+        cometbft=arguments.outdir / f"cometbft-{version}")
+    todo = list(scenarios.every())
+    if arguments.long:
+        todo += scenarios.long_ones() + node.every()
+    for name, function in todo:
+        name = f"{version}: {name}"
+        if arguments.only is None or arguments.only in name:
+            run_scenario(report, name, function, context)
+    return True
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("command", type=pathlib.Path, metavar="OUR_BINARY")
+    parser.add_argument("outdir", type=pathlib.Path, metavar="OUTDIR")
+    parser.add_argument("--peer", type=pathlib.Path, metavar="PROGRAM")
+    parser.add_argument("--version", action="append", choices=VERSIONS)
+    parser.add_argument("--long", action="store_true",
+                        help="also a minute of flood and a complete node")
+    parser.add_argument("--only", metavar="TEXT",
+                        help="only scenarios whose name contains TEXT")
+    arguments = parser.parse_args()
+    if arguments.peer is None:
+        arguments.peer = arguments.command.parent / "interop_peer"
+    for program in (arguments.command, arguments.peer):
+        if not os.access(program, os.X_OK):
+            parser.error(f"no program {program}")
+    arguments.outdir = arguments.outdir.resolve()
+    return arguments
+
+
+def main():
+    arguments = parse_arguments()
+    report = harness.Report()
+    env = harness.environment()
+    complete = True
+    for version in arguments.version or VERSIONS:
+        complete &= run_version(report, version, arguments, env)
+    report.end()
+    if report.failed > 0:
+        return 1
+    return 0 if complete else 77
+
+
+if __name__ == "__main__":
+    sys.exit(main())

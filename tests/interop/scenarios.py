@@ -1,0 +1,430 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is tried against one version of CometBFT.
+
+"We" is this implementation: the command cometp2p, or the test node interop_peer
+where a test needs more than the command offers.  "They" is gopeer.  Most
+scenarios run twice: the listener is theirs once and ours once.
+"""
+
+import dataclasses
+import functools
+import json
+import pathlib
+import subprocess
+
+from harness import (SIGTERM, address, check, expected_messages,
+                     received_messages)
+
+NETWORK = "interop"
+SIZES = [0, 1, 1023, 1024, 1025, 65536, 4000000]
+CHANNELS = [0x40, 0x50, 0x81]
+# ID:PRIORITY:QUEUE of the matrix, in hex as the test nodes take it.
+MATRIX = "40:1:10,50:10:10,81:5:10"
+CLOSED = ("EOF", "reset by peer", "broken pipe", "closed network connection")
+QUICK_PINGS = ["-ping-interval", "300ms", "-pong-timeout", "200ms"]
+
+
+@dataclasses.dataclass
+class Context:
+    version: str
+    command: pathlib.Path
+    peer: pathlib.Path
+    gopeer: pathlib.Path
+    cometbft: pathlib.Path
+    env: dict
+
+
+# ---- starting both sides ---------------------------------------------------
+
+def start_they(context, programs, *flags, network=NETWORK):
+    they = programs.start("they", [
+        context.gopeer, "-network", network, "-moniker", "they", *flags])
+    they.ready = they.wait("ready")
+    return they
+
+
+def start_node(context, programs, *flags, network=NETWORK):
+    we = programs.start("we", [
+        context.peer, "-network", network, "-moniker", "we", *flags])
+    we.ready = we.wait("ready")
+    return we
+
+
+def start_command(context, programs, *flags, network=NETWORK):
+    """cometp2p listen, with the flags in the style of the test nodes."""
+    names = {"-dial": "--dial", "-ping-interval": "--ping-interval",
+             "-pong-timeout": "--pong-timeout"}
+    we = programs.start("we", [
+        context.command, "listen", "--laddr", "127.0.0.1:0", "--json",
+        "--network", network, "--moniker", "we",
+        *[names.get(flag, flag) for flag in flags]])
+    we.ready = we.wait("ready")
+    return we
+
+
+def pair(start_we, context, programs, direction, we=(), they=()):
+    """Both sides, of which one dials the other."""
+    if direction == "they dial":
+        ours = start_we(context, programs, *we)
+        theirs = start_they(context, programs, *they, "-dial",
+                            address(ours.ready))
+    else:
+        theirs = start_they(context, programs, *they)
+        ours = start_we(context, programs, *we, "-dial", address(theirs.ready))
+    return ours, theirs
+
+
+def connected(ours, theirs):
+    """Waits until both know each other; their events."""
+    return (ours.wait("peer_added", id=theirs.ready["id"]),
+            theirs.wait("peer_added", id=ours.ready["id"]))
+
+
+def still_connected(*programs):
+    for program in programs:
+        gone = program.find("peer_removed")
+        check(not gone, f"{program.name}: lost the peer: {gone}")
+
+
+def stop_command(ours):
+    status = ours.stop(with_signal=SIGTERM, timeout=2.0)
+    check(status == 0, f"cometp2p listen ended with {status} after SIGTERM")
+
+
+def stop_nodes(*programs):
+    for program in programs:
+        status = program.stop()
+        check(status == 0, f"{program.name} ended with {status}")
+
+
+def command_channels(role, queue=10, capacity=22020096, ids=CHANNELS):
+    priorities = {0x40: 1, 0x50: 10, 0x81: 5}
+    return [word for i in ids for word in (
+        "--channel", f"{i:#x}:{priorities.get(i, 1)}:{queue}:{capacity}={role}")]
+
+
+# ---- scenarios -------------------------------------------------------------
+
+def handshake(direction, context, programs):
+    ours, theirs = pair(start_command, context, programs, direction)
+    our_event, their_event = connected(ours, theirs)
+    we_dial = direction == "we dial"
+    check(our_event["outbound"] == we_dial, f"we say {our_event}")
+    check(their_event["outbound"] != we_dial, f"they say {their_event}")
+    stop_command(ours)
+    theirs.wait("peer_removed", id=ours.ready["id"])
+
+
+def node_info(direction, context, programs):
+    ours, theirs = pair(start_command, context, programs, direction,
+                        they=["-channels", "40,50,61"])
+    seen, said = connected(ours, theirs)
+    want = {"moniker": "they", "network": NETWORK, "channels": "405061",
+            "version": theirs.ready["version"]}
+    for key, value in want.items():
+        check(seen[key] == value, f"their {key} is {value}, we say {seen[key]}")
+    info = said["node_info"]
+    want = {"id": ours.ready["id"], "moniker": "we", "network": NETWORK,
+            "channels": "4050",
+            "listen_addr": "tcp://" + ours.ready["laddr"]}
+    for key, value in want.items():
+        got = info[key]
+        if key == "listen_addr":
+            got, value = got.rpartition("/")[2], value.rpartition("/")[2]
+        check(got == value, f"our {key} is {value}, they say {got}")
+    check(info["protocol_version"] == {"p2p": "8", "block": "11", "app": "0"},
+          f'they say {info["protocol_version"]}')
+
+
+def their_messages(direction, context, programs):
+    ours, theirs = pair(start_command, context, programs, direction,
+                        we=["--echo", *command_channels("echo")],
+                        they=["-role", "send", "-await-echo", "-channels",
+                              MATRIX])
+    finish_echo(theirs, receiver=ours)
+    stop_command(ours)
+
+
+def our_messages(direction, context, programs):
+    ours, theirs = pair(start_node, context, programs, direction,
+                        we=["-role", "send", "-await-echo", "-channels",
+                            MATRIX],
+                        they=["-role", "echo", "-channels", MATRIX])
+    finish_echo(ours, receiver=theirs)
+    stop_nodes(ours, theirs)
+
+
+def their_larger_packets(direction, context, programs):
+    ours, theirs = pair(start_node, context, programs, direction,
+                        we=["-role", "echo", "-channels", "40,50"],
+                        they=["-role", "send", "-await-echo", "-channels",
+                              "40,50", "-max-packet", "1400"])
+    finish_echo(theirs, receiver=ours, channels=[0x40, 0x50])
+    stop_nodes(ours, theirs)
+
+
+def finish_echo(sender, receiver, channels=CHANNELS):
+    """All messages came, in order, and went back unchanged."""
+    done = sender.wait("done", timeout=60, unless="peer_removed")
+    count = len(SIZES) * len(channels)
+    check(done["wrong"] == 0 and done["echoed"] == count,
+          f"{sender.name}: sent {count}: {done}")
+    compare_messages(receiver, channels)
+    still_connected(sender, receiver)
+
+
+def compare_messages(receiver, channels=CHANNELS):
+    for channel in channels:
+        receiver.wait("message", count=len(SIZES), channel=channel)
+        want = expected_messages(channel, SIZES)
+        got = received_messages(receiver, channel)
+        check(got == want, f"{receiver.name}: on channel {channel:#x}: want"
+                           f" {want}, got {got}")
+
+
+def messages_at_once(direction, context, programs):
+    send = ["-role", "send", "-channels", MATRIX]
+    ours, theirs = pair(start_node, context, programs, direction, we=send,
+                        they=send)
+    for program in (ours, theirs):
+        program.wait("done", timeout=60, unless="peer_removed")
+        compare_messages(program)
+    still_connected(ours, theirs)
+    stop_nodes(ours, theirs)
+
+
+def pings(direction, context, programs):
+    ours, theirs = pair(start_node, context, programs, direction,
+                        we=QUICK_PINGS, they=QUICK_PINGS)
+    connected(ours, theirs)
+    for event in ("ping_received", "pong_sent", "ping_sent", "pong_received"):
+        theirs.wait(event, count=5)
+    # Our answers were enough for them; theirs must have come to us as well.
+    # Our own last ping may still be on its way.
+    ours.command("status")
+    status = ours.wait("status")
+    check(status["pongs_received"] >= 4 and
+          status["pings_sent"] - status["pongs_received"] <= 1,
+          f"we counted {status}")
+    check(0 < status["rtt_ms"] < 200, f"we measured {status}")
+    still_connected(ours, theirs)
+    stop_nodes(ours, theirs)
+
+
+def probe(context, target, *flags):
+    done = subprocess.run(
+        [context.command, "probe", target, "--json", *flags], text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    found = [e for e in events if e["event"] == "probe"]
+    return done, found[0] if found else None
+
+
+def check_probe(context, target, node_id, verified, *flags):
+    done, event = probe(context, target, *flags)
+    check(done.returncode == 0 and event is not None,
+          f"probe ended with {done.returncode}: {done.stdout}{done.stderr}")
+    check(event["id"] == node_id, f"probe says {event}")
+    check(event["verified"] is verified, f"probe says {event}")
+    check(event["handshake_ms"] > 0, f"probe says {event}")
+    return event
+
+
+def probe_known(context, programs):
+    theirs = start_they(context, programs)
+    event = check_probe(context, address(theirs.ready), theirs.ready["id"],
+                        True, "--network", NETWORK, "--count", "5")
+    check(len(event["rtt_ms"]) == 5 and all(t > 0 for t in event["rtt_ms"]),
+          f"probe says {event}")
+    check_probe_info(theirs, event["node_info"])
+
+
+def probe_learns(context, programs):
+    theirs = start_they(context, programs)
+    event = check_probe(context, theirs.ready["laddr"], theirs.ready["id"],
+                        False)
+    check(len(event["rtt_ms"]) == 3, f"probe says {event}")
+    check_probe_info(theirs, event["node_info"])
+    theirs.wait("ping_received", count=3)
+
+
+def check_probe_info(theirs, info):
+    want = {"protocol_version": {"p2p": "8", "block": "11", "app": "0"},
+            "id": theirs.ready["id"], "network": NETWORK, "moniker": "they",
+            "listen_addr": "tcp://" + theirs.ready["laddr"],
+            "version": theirs.ready["version"], "channels": "405081",
+            "other": {"tx_index": "off", "rpc_address": ""}}
+    for key, value in want.items():
+        check(info[key] == value, f"{key} is {value}, probe says {info[key]}")
+
+
+def probe_refused(context, programs):
+    theirs = start_they(context, programs)
+    done, _ = probe(context, address(theirs.ready), "--network", "another")
+    check(done.returncode == 1,
+          f"probe ended with {done.returncode}: {done.stdout}{done.stderr}")
+    check("network" in done.stdout + done.stderr and
+          "inferred" in done.stdout + done.stderr,
+          f"no reason given: {done.stdout}{done.stderr}")
+
+
+def lacking_channel(direction, context, programs):
+    """Each side has a channel of its own, beside one in common."""
+    ours, theirs = pair(start_node, context, programs, direction,
+                        we=["-channels", "40,50"], they=["-channels", "40,60"])
+    connected(ours, theirs)
+    ours.command("try 50 100 1")
+    sent = ours.wait("sent", channel=0x50)
+    check(not sent["accepted"] and sent["reason"] == "peerchannel",
+          f"we say {sent}")
+    theirs.command("send 60 100 1")
+    check(not theirs.wait("sent", channel=0x60)["accepted"],
+          "they sent on a channel that we lack")
+    for sender, receiver in ((ours, theirs), (theirs, ours)):
+        sender.command("send 40 100 2")
+        receiver.wait("message", channel=0x40, size=100)
+    still_connected(ours, theirs)
+    stop_nodes(ours, theirs)
+
+
+def unknown_channel(direction, context, programs):
+    """Their node info tells of a channel that their connection lacks."""
+    ours, theirs = pair(start_node, context, programs, direction,
+                        we=["-channels", "40,61"],
+                        they=["-channels", "40", "-advertise", "4061"])
+    connected(ours, theirs)
+    ours.command("send 61 100 1")
+    gone = theirs.wait("peer_removed")
+    check("unknown channel 61" in gone["reason"], f"they say {gone}")
+    gone = ours.wait("peer_removed")
+    check(gone["class"] == "link" and gone["reason"] in ("eof", "reset"),
+          f"we say {gone}")
+
+
+def they_exceed(direction, context, programs):
+    """10,000 bytes pass our limit of as many; one more and we close."""
+    ours, theirs = pair(start_command, context, programs, direction,
+                        we=["--echo",
+                            *command_channels("echo", capacity=10000)])
+    connected(ours, theirs)
+    theirs.command("send 40 10000 1")
+    ours.wait("message", channel=0x40, size=10000)
+    theirs.wait("message", channel=0x40, size=10000)
+    theirs.command("send 40 10001 2")
+    gone = ours.wait("peer_removed")
+    check(gone["class"] == "peer" and gone["reason"] == "msgsize",
+          f"we say {gone}")
+    gone = theirs.wait("peer_removed")
+    check(any(text in gone["reason"] for text in CLOSED), f"they say {gone}")
+    check(not ours.find("message", size=10001), "we delivered it")
+
+
+def we_exceed(direction, context, programs):
+    """10,000 bytes pass their limit of as many; one more and they close."""
+    ours, theirs = pair(start_node, context, programs, direction,
+                        we=["-channels", "40"],
+                        they=["-channels", "40:1:10:10000"])
+    connected(ours, theirs)
+    ours.command("send 40 10000 1")
+    theirs.wait("message", channel=0x40, size=10000)
+    ours.command("send 40 10001 2")
+    gone = theirs.wait("peer_removed")
+    check("received message exceeds available capacity" in gone["reason"],
+          f"they say {gone}")
+    gone = ours.wait("peer_removed")
+    check(gone["class"] == "link" and gone["reason"] in ("eof", "reset"),
+          f"we say {gone}")
+
+
+def incompatible(direction, context, programs, they, field):
+    ours, theirs = pair(start_command, context, programs, direction, they=they)
+    refused = ours.wait("rejected")
+    check(refused["stage"] == "node_info" and
+          refused["reason"] == "incompatible" and
+          refused["class"] == "peer" and field in refused["text"] and
+          refused["outbound"] == (direction == "we dial"), f"we say {refused}")
+    # Whoever hangs up first takes the other's word away.
+    text = theirs.wait("rejected")["text"]
+    check(any(part in text for part in ("incompatible", "handshake failed")),
+          f"they say {text}")
+    check(not ours.find("peer_added") and not theirs.find("peer_added"),
+          "the peer was added")
+    stop_command(ours)
+
+
+def wrong_id(context, programs):
+    """We dial their address with an id that is not theirs."""
+    theirs = start_they(context, programs)
+    ours = start_command(context, programs, "-dial",
+                         "0" * 40 + "@" + theirs.ready["laddr"])
+    refused = ours.wait("rejected")
+    check(refused["reason"] == "wrongid" and
+          refused["stage"] == "secret_connection", f"we say {refused}")
+    theirs.wait("rejected")
+    stop_command(ours)
+
+
+def flood(direction, seconds, context, programs):
+    """Three channels full in both directions; nothing lost or out of order,
+    every ping answered, and no send waited for ten seconds."""
+    flags = ["-role", "flood", "-flood-seconds", seconds, "-channels", MATRIX,
+             "-ping-interval", "2s", "-pong-timeout", "1500ms"]
+    ours, theirs = pair(start_node, context, programs, direction, we=flags,
+                        they=flags)
+    connected(ours, theirs)
+    done = {p.name: p.wait("done", timeout=seconds + 60, unless="peer_removed")
+            for p in (ours, theirs)}
+    for name, result in done.items():
+        bad = {k: result[k] for k in ("lost", "wrong", "refused") if result[k]}
+        check(not bad, f"{name}: {result}")
+        check(all(n > 0 for n in result["received"].values()) and
+              len(result["received"]) == 3, f"{name}: {result}")
+    check(done["we"]["sent"] == done["they"]["received"] and
+          done["they"]["sent"] == done["we"]["received"],
+          f"the counts differ: {done}")
+    check(len(theirs.find("pong_received")) >= seconds // 2 - 1,
+          "they missed our pongs")
+    still_connected(ours, theirs)
+    stop_nodes(ours, theirs)
+
+
+# ---- the list --------------------------------------------------------------
+
+DIRECTIONS = ("they dial", "we dial")
+
+
+def every():
+    both = [
+        ("handshake", handshake),
+        ("node info", node_info),
+        ("their messages of 0 to 4,000,000 bytes, echoed by us",
+         their_messages),
+        ("our messages of 0 to 4,000,000 bytes, echoed by them", our_messages),
+        ("messages of 0 to 4,000,000 bytes both ways at once",
+         messages_at_once),
+        ("their packets of 1,400 bytes", their_larger_packets),
+        ("pings answered both ways", pings),
+        ("a channel the other side lacks", lacking_channel),
+        ("a channel they only claim to have: they close", unknown_channel),
+        ("their message over our capacity: we close", they_exceed),
+        ("our message over their capacity: they close", we_exceed),
+        ("another network", functools.partial(
+            incompatible, they=["-network", "another"], field="network")),
+        ("no common channel", functools.partial(
+            incompatible, they=["-channels", "61"], field="channel")),
+        ("ten seconds saturated both ways",
+         lambda d, c, p: flood(d, 10, c, p)),
+    ]
+    for name, function in both:
+        for direction in DIRECTIONS:
+            yield f"{name}, {direction}", functools.partial(function, direction)
+    yield "probe with id and network", probe_known
+    yield "probe that learns the network", probe_learns
+    yield "probe with the wrong network", probe_refused
+    yield "we dial a wrong id", wrong_id
+
+
+def long_ones():
+    return [(f"sixty seconds saturated both ways, {direction}",
+             functools.partial(flood, direction, 60))
+            for direction in DIRECTIONS]

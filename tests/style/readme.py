@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What the README shows is true: its C program is examples/chat.c, its commands
+are verbs of ./dev, its files exist.
+"""
+import os
+import re
+import subprocess
+import sys
+
+ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "../.."))
+sys.path.insert(0, os.path.join(ROOT, "tools"))
+import tap  # noqa: E402
+
+
+def read(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8") as file:
+        return file.read()
+
+
+def program_of(text):
+    """The first C block, or nothing."""
+    block = re.search(r"^```c\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return block[1].strip() if block else None
+
+
+def code_of(source):
+    """A program without its licence line, which the README leaves out."""
+    return re.sub(r"\A/\* SPDX[^\n]*\*/\s*", "", source).strip()
+
+
+def first_difference(left, right):
+    pairs = zip(left.splitlines() + ["(end)"], right.splitlines() + ["(end)"])
+    for number, (one, other) in enumerate(pairs, 1):
+        if one != other:
+            return f"line {number}: {one!r} here, {other!r} there"
+    return "same"
+
+
+def check_program(report, text):
+    shown = program_of(text)
+    if not report.check(shown is not None, "the README has a C program"):
+        return
+    example = code_of(read("examples/chat.c"))
+    report.check(code_of(shown) == example,
+                 "the README's program is examples/chat.c",
+                 first_difference(code_of(shown), example))
+
+
+def check_commands(report, text):
+    used = set(re.findall(r"\./dev (\w+)", text))
+    table = subprocess.run([os.path.join(ROOT, "dev"), "help"], check=True,
+                           capture_output=True, text=True).stdout
+    verbs = set(re.findall(r"^  (\w+)", table, re.MULTILINE))
+    report.check(used and used <= verbs, "the README's ./dev verbs exist",
+                 *sorted(used - verbs))
+
+
+def check_links(report, text):
+    links = re.findall(r"\]\(([^):#]+)(?:#[^)]*)?\)", text)
+    missing = [link for link in links
+               if not os.path.exists(os.path.join(ROOT, link))]
+    report.check(not missing, "the README's links lead to files", *missing)
+
+
+def main():
+    report = tap.Writer()
+    if report.check(os.path.exists(os.path.join(ROOT, "README.md")),
+                    "there is a README"):
+        text = read("README.md")
+        check_program(report, text)
+        check_commands(report, text)
+        check_links(report, text)
+    report.finish()
+
+
+if __name__ == "__main__":
+    main()

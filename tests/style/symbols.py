@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What the release build's libraries may call and what they export.
+
+usage: symbols.py --release BUILD_DIR
+
+The core performs no I/O, reads no clock and draws no randomness: all that it
+can call is listed here.
+"""
+import argparse
+import glob
+import os
+import re
+import subprocess
+import sys
+
+ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "../.."))
+sys.path.insert(0, os.path.join(ROOT, "tools"))
+import tap  # noqa: E402
+
+# Symbols outside the core that any of its objects may call.
+ALLOWED = (
+    # Bytes and text in memory, with the checked variants of distributions.
+    r"mem(chr|cmp|cpy|move|set|mem|rchr)", r"__mem(cpy|move|set)_chk",
+    r"str(chr|cmp|cspn|len|ncmp|nlen|rchr|spn|str)",
+    r"v?snprintf", r"__v?snprintf_chk", r"__ctype_b_loc",
+    r"__(isoc23_)?strtou?ll?", r"strtou?ll?",
+    # What compilers put in.
+    r"__stack_chk_fail", r"_GLOBAL_OFFSET_TABLE_",
+    # Computation of libsodium, without its random source.
+    r"crypto_(aead_chacha20poly1305_ietf|auth_hmacsha256|hash_sha256"
+    r"|scalarmult|scalarmult_curve25519|sign|sign_ed25519"
+    r"|core_ed25519)(_\w+)?",
+    r"sodium_(memzero|memcmp|is_zero|malloc|free|mprotect_\w+|bin2hex"
+    r"|bin2base64|base642bin)",
+    r"crypto_verify_\d+",
+)
+# libsodium's ways to randomness stay out, whatever they are called.
+REFUSED = (r"crypto_\w*(keypair|keygen|random)",)
+ALLOWED_EVEN_SO = (r"crypto_sign(_ed25519)?_seed_keypair",)
+
+# Symbols that one object alone may call: the default environment.
+ALLOWED_IN = {"env.c.o": r"malloc|free|abort|randombytes_buf|sodium_init"}
+
+
+def nm(*arguments):
+    command = ["nm", "-f", "sysv", *arguments]
+    return subprocess.run(command, check=True, capture_output=True,
+                          text=True).stdout
+
+
+def objects(archive):
+    """Gives (object, symbol, class, section)."""
+    name = None
+    for line in nm(archive).splitlines():
+        head = re.match(r"Symbols from .*\[(.*)\]:$", line)
+        fields = [field.strip() for field in line.split("|")]
+        if head:
+            name = head[1]
+        elif len(fields) == 7:
+            yield name, fields[0], fields[2], fields[6]
+
+
+def matches(patterns, symbol):
+    return any(re.fullmatch(pattern, symbol) for pattern in patterns)
+
+
+def may_call(name, symbol):
+    if name in ALLOWED_IN and re.fullmatch(ALLOWED_IN[name], symbol):
+        return True
+    if matches(REFUSED, symbol) and not matches(ALLOWED_EVEN_SO, symbol):
+        return False
+    return matches(ALLOWED, symbol)
+
+
+def foreign_calls(symbols):
+    defined = {symbol for _, symbol, kind, _ in symbols if kind not in "Uw"}
+    for name, symbol, kind, _ in symbols:
+        if kind in "Uw" and symbol not in defined and \
+                not may_call(name, symbol):
+            yield f"{name} calls {symbol}"
+
+
+def writable_globals(symbols):
+    """Data that is constant but for relocation is not writable later on."""
+    writable = re.compile(r"\.(data|bss|tdata|tbss|sdata|sbss)\b(?!\.rel\.ro)"
+                          r"|\*COM\*")
+    for name, symbol, kind, section in symbols:
+        if kind not in "Uw" and writable.match(section):
+            yield f"{name} has {symbol} in {section}"
+
+
+def declared():
+    """The functions declared CMT_API in the public headers."""
+    names = set()
+    for path in glob.glob(os.path.join(ROOT, "include/cometp2p/*.h")):
+        with open(path, encoding="utf-8") as file:
+            text = re.sub(r"/\*.*?\*/", "", file.read(), flags=re.DOTALL)
+        for found in re.findall(r"\bCMT_API\b([^;]*);", text):
+            names.update(re.findall(r"\b(cmt_\w+)\s*\(", found)[:1])
+    return names
+
+
+def exported(library):
+    names = set()
+    for line in nm("-D", "--defined-only", library).splitlines():
+        fields = [field.strip() for field in line.split("|")]
+        if len(fields) == 7:
+            names.add(fields[0].split("@")[0])
+    return names
+
+
+def check_core(report, archive):
+    symbols = list(objects(archive))
+    report.check({"env.c.o", "aead.c.o"} <= {row[0] for row in symbols},
+                 "the objects of the core are found", archive)
+    calls = sorted(set(foreign_calls(symbols)))
+    report.check(not calls, "the core calls only what is on the list", *calls)
+    data = sorted(set(writable_globals(symbols)))
+    report.check(not data, "the core has no writable globals", *data)
+
+
+def check_exports(report, library):
+    names, symbols = declared(), exported(library)
+    missing = sorted(names - symbols)
+    report.check(names and not missing,
+                 "the shared library exports every declared function",
+                 *missing)
+    extra = sorted(symbols - names)
+    report.check(not extra, "the shared library exports nothing else", *extra)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--release", required=True)
+    parser.add_argument("--build")
+    release = parser.parse_args().release
+    report = tap.Writer()
+    archive = os.path.join(release, "libcometp2p-core.a")
+    if os.path.exists(archive):
+        check_core(report, archive)
+        check_exports(report, os.path.join(release, "libcometp2p.so"))
+    else:
+        report.skip("symbols of the libraries", "there is no release build")
+    report.finish()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What all loops share, under an implementation that does nothing. */
+
+#include "net/loop.h"
+
+#include "test.h"
+
+static size_t rearms;
+
+static void count_rearm(cmt__loop *l) {
+  (void)l;
+  rearms++;
+}
+
+static const cmt__loop_ops ops = {.rearm = count_rearm};
+
+static int init(void **state) {
+  static cmt__loop loop;
+
+  assert_cmt(CMT_OK, cmt__loop_init(&loop, &ops, NULL));
+  rearms = 0;
+  *state = &loop;
+  return 0;
+}
+
+static int fini(void **state) {
+  cmt__loop_fini(*state);
+  return 0;
+}
+
+/* Timers and turns write their letter, and may do one thing more. */
+static char trace[256];
+
+static void note(char letter) {
+  size_t len = strlen(trace);
+
+  assert_true(len + 1 < sizeof trace);
+  trace[len] = letter;
+  trace[len + 1] = '\0';
+}
+
+static void assert_trace(const char *expected) {
+  assert_string_equal(expected, trace);
+  trace[0] = '\0';
+}
+
+typedef struct alert {
+  cmt__timer timer;
+  cmt__loop *loop;
+  char letter;
+  struct alert *sets; /* At |sets_ns|. */
+  uint64_t sets_ns;
+} alert;
+
+static void on_alert(cmt__timer *t) {
+  alert *a = (alert *)t;
+
+  note(a->letter);
+  assert_int_equal(0, t->slot);
+  if (a->sets != NULL) {
+    cmt__loop_timer(a->loop, &a->sets->timer, a->sets_ns);
+  }
+}
+
+static alert alert_of(cmt__loop *l, char letter) {
+  return (alert){.timer = {.cb = on_alert}, .loop = l, .letter = letter};
+}
+
+static void run_at(cmt__loop *l, uint64_t now_ns) {
+  l->now_ns = now_ns;
+  cmt__loop_run_timers(l);
+}
+
+static void timers_run_when_due_the_earliest_first(void **state) {
+  cmt__loop *l = *state;
+  alert a = alert_of(l, 'a'), b = alert_of(l, 'b'), c = alert_of(l, 'c');
+
+  assert_cmt(CMT_OK, cmt__loop_reserve_timers(l, 3));
+  assert_true(cmt__loop_next_timer(l) == CMT_NEVER);
+  cmt__loop_timer(l, &c.timer, 30);
+  cmt__loop_timer(l, &a.timer, 10);
+  cmt__loop_timer(l, &b.timer, 20);
+  assert_int_equal(10, cmt__loop_next_timer(l));
+  run_at(l, 9);
+  assert_trace("");
+  run_at(l, 10);
+  assert_trace("a");
+  run_at(l, 30);
+  assert_trace("bc");
+  assert_true(cmt__loop_next_timer(l) == CMT_NEVER);
+}
+
+static void a_timer_can_be_moved_and_stopped(void **state) {
+  cmt__loop *l = *state;
+  alert a = alert_of(l, 'a'), b = alert_of(l, 'b');
+
+  assert_cmt(CMT_OK, cmt__loop_reserve_timers(l, 2));
+  cmt__loop_timer(l, &a.timer, 10);
+  cmt__loop_timer(l, &b.timer, 20);
+  cmt__loop_timer(l, &a.timer, 30);
+  run_at(l, 30);
+  assert_trace("ba");
+  cmt__loop_timer(l, &a.timer, 40);
+  cmt__loop_timer(l, &a.timer, CMT_NEVER);
+  cmt__loop_timer(l, &a.timer, CMT_NEVER);
+  assert_int_equal(0, a.timer.slot);
+  run_at(l, 100);
+  assert_trace("");
+}
+
+static void a_callback_can_stop_and_set_timers(void **state) {
+  cmt__loop *l = *state;
+  alert a = alert_of(l, 'a'), b = alert_of(l, 'b'), c = alert_of(l, 'c');
+
+  assert_cmt(CMT_OK, cmt__loop_reserve_timers(l, 3));
+  a.sets = &b;
+  a.sets_ns = CMT_NEVER;
+  c.sets = &c;
+  c.sets_ns = 30;
+  cmt__loop_timer(l, &a.timer, 10);
+  cmt__loop_timer(l, &b.timer, 11);
+  cmt__loop_timer(l, &c.timer, 12);
+  run_at(l, 20);
+  assert_trace("ac");
+  assert_int_equal(30, cmt__loop_next_timer(l));
+}
+
+static void a_timer_that_is_always_due_does_not_hold_the_loop(void **state) {
+  cmt__loop *l = *state;
+  alert a = alert_of(l, 'a'), b = alert_of(l, 'b');
+
+  assert_cmt(CMT_OK, cmt__loop_reserve_timers(l, 2));
+  a.sets = &a;
+  a.sets_ns = 10;
+  cmt__loop_timer(l, &a.timer, 9);
+  cmt__loop_timer(l, &b.timer, 9);
+  run_at(l, 10);
+  assert_trace("ab");
+  run_at(l, 10);
+  assert_trace("a");
+  assert_int_equal(10, cmt__loop_next_timer(l));
+}
+
+static void the_loop_is_told_when_the_earliest_timer_changes(void **state) {
+  cmt__loop *l = *state;
+  alert a = alert_of(l, 'a'), b = alert_of(l, 'b');
+
+  assert_cmt(CMT_OK, cmt__loop_reserve_timers(l, 2));
+  cmt__loop_timer(l, &a.timer, 20);
+  assert_int_equal(1, rearms);
+  cmt__loop_timer(l, &b.timer, 30);
+  assert_int_equal(1, rearms);
+  cmt__loop_timer(l, &b.timer, 10);
+  assert_int_equal(2, rearms);
+  cmt__loop_timer(l, &a.timer, CMT_NEVER);
+  assert_int_equal(2, rearms);
+  cmt__loop_timer(l, &b.timer, CMT_NEVER);
+  assert_int_equal(3, rearms);
+}
+
+enum { MODEL = 61 };
+
+static uint64_t model_earliest(const alert *alerts) {
+  uint64_t at_ns = CMT_NEVER;
+
+  for (size_t i = 0; i < MODEL; i++) {
+    if (alerts[i].timer.slot != 0) {
+      at_ns = cmt__min64(at_ns, alerts[i].timer.at_ns);
+    }
+  }
+  return at_ns;
+}
+
+static void the_heap_agrees_with_a_plain_search(void **state) {
+  cmt__loop *l = *state;
+  alert alerts[MODEL];
+  uint64_t seed = 7;
+
+  assert_cmt(CMT_OK, cmt__loop_reserve_timers(l, MODEL));
+  for (size_t i = 0; i < MODEL; i++) {
+    alerts[i] = alert_of(l, 'x');
+  }
+  for (int step = 0; step < 20000; step++) {
+    uint64_t at_ns;
+    size_t which;
+
+    seed = seed * UINT64_C(6364136223846793005) + 1;
+    which = (size_t)(seed >> 33) % MODEL;
+    at_ns = (seed >> 20) % 8 == 0 ? CMT_NEVER : (seed >> 40) % 100;
+    cmt__loop_timer(l, &alerts[which].timer, at_ns);
+    assert_int_equal(model_earliest(alerts), cmt__loop_next_timer(l));
+  }
+}
+
+static void a_failed_reserve_changes_nothing(void **state) {
+  cmt__loop loop;
+  test_env env;
+  alert a = alert_of(&loop, 'a');
+
+  (void)state;
+  test_env_init(&env);
+  assert_cmt(CMT_OK, cmt__loop_init(&loop, &ops, &env.env));
+  memset(loop.scratch, 1, CMT__SCRATCH);
+  assert_cmt(CMT_OK, cmt__loop_reserve_timers(&loop, 1));
+  cmt__loop_timer(&loop, &a.timer, 10);
+  env.fail_at = env.allocs;
+  assert_cmt(CMT_ENOMEM, cmt__loop_reserve_timers(&loop, 1000));
+  run_at(&loop, 10);
+  assert_trace("a");
+  assert_cmt(CMT_OK, cmt__loop_reserve_timers(&loop, 1000));
+  cmt__loop_fini(&loop);
+  env.fail_at = env.allocs;
+  assert_cmt(CMT_ENOMEM, cmt__loop_init(&loop, &ops, &env.env));
+  cmt__loop_fini(&loop);
+  test_env_fini(&env);
+}
+
+typedef struct chore {
+  cmt__turn turn;
+  cmt__loop *loop;
+  char letter;
+  struct chore *marks, *cancels;
+} chore;
+
+static void on_chore(cmt__turn *t) {
+  chore *c = (chore *)t;
+
+  note(c->letter);
+  assert_null(t->next);
+  if (c->marks != NULL) {
+    cmt__loop_turn(c->loop, &c->marks->turn);
+  }
+  if (c->cancels != NULL) {
+    cmt__loop_turn_cancel(c->loop, &c->cancels->turn);
+  }
+}
+
+static chore chore_of(cmt__loop *l, char letter) {
+  return (chore){.turn = {.cb = on_chore}, .loop = l, .letter = letter};
+}
+
+static void turns_run_once_in_the_order_of_their_marks(void **state) {
+  cmt__loop *l = *state;
+  chore a = chore_of(l, 'a'), b = chore_of(l, 'b');
+
+  assert_false(cmt__loop_run_turns(l));
+  cmt__loop_turn(l, &b.turn);
+  assert_int_equal(1, rearms);
+  cmt__loop_turn(l, &a.turn);
+  cmt__loop_turn(l, &b.turn);
+  assert_int_equal(1, rearms);
+  assert_false(cmt__loop_run_turns(l));
+  assert_trace("ba");
+  assert_false(cmt__loop_run_turns(l));
+  assert_trace("");
+}
+
+static void a_turn_marked_by_a_turn_comes_in_the_next(void **state) {
+  cmt__loop *l = *state;
+  chore a = chore_of(l, 'a'), b = chore_of(l, 'b');
+
+  a.marks = &a;
+  cmt__loop_turn(l, &a.turn);
+  cmt__loop_turn(l, &b.turn);
+  assert_true(cmt__loop_run_turns(l));
+  assert_trace("ab");
+  a.marks = NULL;
+  assert_false(cmt__loop_run_turns(l));
+  assert_trace("a");
+}
+
+static void a_cancelled_turn_does_not_run(void **state) {
+  cmt__loop *l = *state;
+  chore a = chore_of(l, 'a'), b = chore_of(l, 'b'), c = chore_of(l, 'c');
+
+  cmt__loop_turn_cancel(l, &a.turn);
+  cmt__loop_turn(l, &c.turn);
+  cmt__loop_turn_cancel(l, &c.turn);
+  a.cancels = &b;
+  cmt__loop_turn(l, &a.turn);
+  cmt__loop_turn(l, &b.turn);
+  assert_false(cmt__loop_run_turns(l));
+  assert_trace("a");
+}
+
+#define LOOP_TEST(f) cmocka_unit_test_setup_teardown(f, init, fini)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+    LOOP_TEST(timers_run_when_due_the_earliest_first),
+    LOOP_TEST(a_timer_can_be_moved_and_stopped),
+    LOOP_TEST(a_callback_can_stop_and_set_timers),
+    LOOP_TEST(a_timer_that_is_always_due_does_not_hold_the_loop),
+    LOOP_TEST(the_loop_is_told_when_the_earliest_timer_changes),
+    LOOP_TEST(the_heap_agrees_with_a_plain_search),
+    LOOP_TEST(a_failed_reserve_changes_nothing),
+    LOOP_TEST(turns_run_once_in_the_order_of_their_marks),
+    LOOP_TEST(a_turn_marked_by_a_turn_comes_in_the_next),
+    LOOP_TEST(a_cancelled_turn_does_not_run),
+  };
+
+  return cmocka_run_group_tests_name("loop", tests, NULL, NULL);
+}
