@@ -15,8 +15,9 @@
 
 enum { LINE_SIZE = 2048 };
 
-bool cli_io_open(cli_io *io, bool json) {
+bool cli_io_open(cli_io *io, bool json, cmt_log_level level) {
   io->json = json;
+  io->log_level = level;
   if (!cli_waiter_init(&io->wait)) {
     cli_fail("cannot wait for signals: %s", strerror(errno));
     return false;

@@ -43,11 +43,12 @@ typedef struct cli_io {
   cli_waiter wait;
   cli_output *out, *err;
   bool json;
+  cmt_log_level log_level;
 } cli_io;
 
 /* Takes the ending signals over and starts the writers.  Call it before any
    other thread exists.  False: an error was printed. */
-bool cli_io_open(cli_io *io, bool json);
+bool cli_io_open(cli_io *io, bool json, cmt_log_level level);
 
 /* Waits until all is written, or a signal ends the wait; returns |code|, or
    CLI_FAILED when standard output was closed on us. */

@@ -294,12 +294,18 @@ void cli_event_done(cli_io *io, const cli_file_event *e) {
   cli_print_json(io, line, NULL);
 }
 
+static void error_text(cli_io *io, const cli_failure *f) {
+  if (!cli_output_is_broken(io->out)) {
+    cli_io_error(io, "%s%s%s", f->file == NULL ? "" : f->file,
+                 f->file == NULL ? "" : ": ", f->text);
+  }
+}
+
 void cli_event_error(cli_io *io, const cli_failure *f) {
   char reason[32];
 
   if (!io->json) {
-    cli_io_error(io, "%s%s%s", f->file == NULL ? "" : f->file,
-                 f->file == NULL ? "" : ": ", f->text);
+    error_text(io, f);
     return;
   }
   cli_reason(f->err, reason, sizeof reason);
@@ -310,6 +316,13 @@ void cli_event_error(cli_io *io, const cli_failure *f) {
                            cmt_err_class_name(cmt_err_class_of(f->err)),
                            "reason", reason, "text", f->text),
                  NULL);
+}
+
+void cli_tell_error(cli_io *io, const cli_failure *f) {
+  cli_event_error(io, f);
+  if (io->json) {
+    error_text(io, f);
+  }
 }
 
 static void summary_text(cli_io *io, const cli_summary_event *e) {

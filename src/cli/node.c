@@ -228,45 +228,22 @@ static void node_rejected(void *arg, const cmt_rejection *r) {
   }
 }
 
-/* What the library logs, behind |options| and |io| of the environment. */
 static void log_line(void *arg, cmt_log_level level, const char *module,
                      const char *line) {
   static const char *const levels[] = {"error", "warn", "info", "debug"};
+  cli_io *io = arg;
 
-  cli_io_error(arg, "%s: %s: %s", levels[level], module, line);
-}
-
-static void log_error_only(void *arg, cmt_log_level level, const char *module,
-                           const char *line) {
-  if (level <= CMT_LOG_ERROR) {
-    log_line(arg, level, module, line);
+  if (level <= io->log_level) {
+    cli_io_error(io, "%s: %s: %s", levels[level], module, line);
   }
 }
 
-static void log_warn(void *arg, cmt_log_level level, const char *module,
-                     const char *line) {
-  if (level <= CMT_LOG_WARN) {
-    log_line(arg, level, module, line);
-  }
-}
-
-static void log_info(void *arg, cmt_log_level level, const char *module,
-                     const char *line) {
-  if (level <= CMT_LOG_INFO) {
-    log_line(arg, level, module, line);
-  }
-}
-
-bool cli_env_init(cmt_env *env, const cli_options *o, cli_io *io) {
-  static void (*const logs[])(void *, cmt_log_level, const char *,
-                              const char *) = {log_error_only, log_warn,
-                                               log_info, log_line};
-
+bool cli_env_init(cmt_env *env, cli_io *io) {
   if (cmt_env_init(env) != CMT_OK) {
     cli_io_error(io, "libsodium cannot start");
     return false;
   }
-  env->log = logs[o->log_level];
+  env->log = log_line;
   env->log_arg = io;
   return true;
 }
@@ -364,7 +341,7 @@ bool cli_node_open(cli_node *n, const cli_options *o, cli_io *io,
   for (size_t i = 0; i < o->channel_count; i++) {
     n->index[o->channels[i].id] = (uint8_t)i;
   }
-  if (!cli_env_init(&n->env, o, io) || !open_dir(n) ||
+  if (!cli_env_init(&n->env, io) || !open_dir(n) ||
       !cli_load_key(o, io, &n->env, &n->key)) {
     return false;
   }

@@ -60,7 +60,7 @@ bool cli_node_open(cli_node *n, const cli_options *o, cli_io *io,
 void cli_node_close(cli_node *n, uint64_t flush_ns);
 
 /* The environment of the command: a log that goes to standard error. */
-bool cli_env_init(cmt_env *env, const cli_options *o, cli_io *io);
+bool cli_env_init(cmt_env *env, cli_io *io);
 
 /* Loads --key; |*out| is NULL without one.  False: an error was printed. */
 bool cli_load_key(const cli_options *o, cli_io *io, const cmt_env *env,

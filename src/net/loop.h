@@ -63,9 +63,9 @@ typedef void (*cmt__resolve_cb)(void *arg, cmt_err err,
                                 const cmt_net_addr *addrs, size_t count);
 
 enum {
-  CMT__READ_MAX = 65536,        /* Bytes of one on_read. */
-  CMT__READ_TURN_MAX = 262144,  /* Bytes that one tcp reads in a turn. */
-  CMT__RESOLVE_MAX = 8          /* Addresses that a resolve reports. */
+  CMT__READ_MAX = 65536,       /* Bytes of one on_read. */
+  CMT__READ_TURN_MAX = 262144, /* Bytes that one tcp reads in a turn. */
+  CMT__RESOLVE_MAX = 8         /* Addresses that a resolve reports. */
 };
 
 typedef struct cmt__loop_ops {
@@ -198,9 +198,8 @@ static inline void cmt__tcp_read(cmt__tcp *t, bool on) {
 /* One write call.  |*taken| of |len| bytes were taken; when that is less,
    on_writable comes once.  CMT_ERESET, CMT_EUNREACH or CMT_EIO: nothing more
    can be written. */
-CMT_NODISCARD static inline cmt_err cmt__tcp_write(cmt__tcp *t,
-                                                   const uint8_t *data,
-                                                   size_t len, size_t *taken) {
+CMT_NODISCARD static inline cmt_err
+cmt__tcp_write(cmt__tcp *t, const uint8_t *data, size_t len, size_t *taken) {
   return t->loop->ops->tcp_write(t, data, len, taken);
 }
 /* Sends EOF after what was written. */
@@ -211,9 +210,7 @@ static inline void cmt__tcp_remote(const cmt__tcp *t, cmt_net_addr *out) {
   t->loop->ops->tcp_remote(t, out);
 }
 /* Closes at once; |t| is gone for its user. */
-static inline void cmt__tcp_close(cmt__tcp *t) {
-  t->loop->ops->tcp_close(t);
-}
+static inline void cmt__tcp_close(cmt__tcp *t) { t->loop->ops->tcp_close(t); }
 static inline void cmt__listener_addr(const cmt__listener *ls,
                                       cmt_net_addr *out) {
   ls->loop->ops->listener_addr(ls, out);

@@ -147,18 +147,10 @@ static void read_zero(tcp_uv *t) {
   end_reading(t, t->write_err != CMT_OK ? t->write_err : CMT_EEOF);
 }
 
-static void read_failed(tcp_uv *t, int error, bool failing) {
-  if (error == EAGAIN || error == EWOULDBLOCK) {
-    error = failing ? socket_error(t->fd) : 0;
-  }
-  if (error != 0) {
-    end_reading(t, cmt__uv_err(error));
-  }
-}
-
 /* A read of less than the buffer emptied the socket; asking again would only
-   be told so.  A |failing| socket is read to its error. */
-static void read_turn(tcp_uv *t, bool failing) {
+   be told so.  An end or an error that comes after it makes the next poll
+   return at once. */
+static void read_turn(tcp_uv *t) {
   uint8_t *buffer = ((cmt__loop_uv *)t->base.loop)->read_buffer;
   size_t left = CMT__READ_TURN_MAX;
 
@@ -169,8 +161,11 @@ static void read_turn(tcp_uv *t, bool failing) {
     if (n < 0 && errno == EINTR) {
       continue;
     }
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+      return;
+    }
     if (n < 0) {
-      read_failed(t, errno, failing);
+      end_reading(t, cmt__uv_err(errno));
       return;
     }
     if (n == 0) {
@@ -179,7 +174,7 @@ static void read_turn(tcp_uv *t, bool failing) {
     }
     left -= (size_t)n;
     t->cbs->on_read(t->arg, buffer, (size_t)n);
-    if ((size_t)n < room && !failing) {
+    if ((size_t)n < room) {
       return;
     }
   }
@@ -188,10 +183,9 @@ static void read_turn(tcp_uv *t, bool failing) {
 /* libuv reports POLLERR as a failed status, and has stopped the handle. */
 static void on_poll(uv_poll_t *poll, int status, int events) {
   tcp_uv *t = poll->data;
-  bool failing = status < 0;
 
   cmt__uv_latch(t->base.loop);
-  if (failing) {
+  if (status < 0) {
     t->armed = 0;
     events = UV_READABLE | UV_WRITABLE;
   }
@@ -200,7 +194,7 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
   } else {
     t->room = t->want_write && (events & UV_WRITABLE) != 0;
     if ((events & UV_READABLE) != 0) {
-      read_turn(t, failing);
+      read_turn(t);
     }
     if (!t->closed && t->room) {
       t->want_write = false;

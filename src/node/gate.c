@@ -370,8 +370,8 @@ void cmt__gate_stop_with(cmt__gate *g, cmt_err reason, uint64_t flush_ns) {
   gate_lock(g);
   if (g->state == CMT__GATE_OPEN) {
     g->state = CMT__GATE_STOPPING;
-    g->stop = (cmt__gate_stop){
-      .wanted = true, .reason = reason, .flush_ns = flush_ns};
+    g->stop =
+      (cmt__gate_stop){.wanted = true, .reason = reason, .flush_ns = flush_ns};
     gate_fail_waits(g);
   } else if (g->state == CMT__GATE_STOPPING && flush_ns == 0) {
     g->stop.wanted = true;

@@ -58,10 +58,10 @@ typedef struct cmt__gate {
   cmt__gate_state state;
   bool attended; /* The loop is sure to look at the gate once more. */
   bool posted;   /* A ring was not answered yet. */
-  size_t bytes, bytes_max, messages; /* Queued on all channels. */
-  uint64_t sequence;                 /* Of the next send that waits. */
-  uint64_t deadline_ns;              /* No waiting send is due before. */
-  bool fresh;                        /* Some have no deadline yet. */
+  size_t bytes, bytes_max, messages;    /* Queued on all channels. */
+  uint64_t sequence;                    /* Of the next send that waits. */
+  uint64_t deadline_ns;                 /* No waiting send is due before. */
+  bool fresh;                           /* Some have no deadline yet. */
   cmt_send_req *done_first, *done_last; /* Callbacks that are due. */
   cmt__gate_items intake;
   cmt__gate_stop stop;

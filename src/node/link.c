@@ -4,16 +4,17 @@
    turn; the turn, once per round of the loop, takes the gate's intake, seals
    one run of frames and writes it with one call.  A new run is sealed only when
    the last one was taken whole.  Every callback may end the link, so the state
-   is looked at after each; the memory lives until the outermost entry leaves. */
+   is looked at after each; the memory lives until the outermost entry leaves.
+ */
 
 #include "link.h"
 
 #include <cometp2p/secret_conn.h>
 
 enum {
-  RUN_MIN = 8,             /* Frames. */
+  RUN_MIN = 8, /* Frames. */
   RUN_MAX = 256,
-  THROTTLE_BYTES = 65536,  /* Queued messages that are not held back. */
+  THROTTLE_BYTES = 65536, /* Queued messages that are not held back. */
 };
 
 #define DISCARD_MAX_NS CMT_SECONDS(1)
@@ -230,8 +231,7 @@ static bool link_write_some(cmt__link *l, const uint8_t *data, size_t len,
    only be committed too early. */
 static void link_keep_rest(cmt__link *l, const uint8_t *data, size_t len,
                            size_t taken) {
-  l->run_frames =
-    cmt__min(cmt__max(taken / CMT_FRAME_SLOT, RUN_MIN), RUN_MAX);
+  l->run_frames = cmt__min(cmt__max(taken / CMT_FRAME_SLOT, RUN_MIN), RUN_MAX);
   l->rest = cmt__alloc(&l->loop->env, len - taken);
   if (l->rest == NULL) {
     link_stop_conn(l, CMT_ENOMEM);
@@ -246,7 +246,6 @@ static void link_keep_rest(cmt__link *l, const uint8_t *data, size_t len,
 static bool link_throttle(cmt__link *l, bool urgent) {
   uint64_t now_ns = cmt__loop_now(l->loop);
 
-  l->throttled = false;
   if (l->throttle_ns == 0 || urgent || l->stopping) {
     return false;
   }
@@ -264,12 +263,12 @@ static void link_write(cmt__link *l) {
   size_t len, taken;
   bool urgent;
 
+  l->throttled = false;
   if (l->rest_len > 0 || l->write_err != CMT_OK ||
       !cmt__conn_wants_write(l->conn, &urgent) || link_throttle(l, urgent)) {
     return;
   }
-  len =
-    cmt__conn_seal(l->conn, l->loop->scratch, cap, cmt__loop_now(l->loop));
+  len = cmt__conn_seal(l->conn, l->loop->scratch, cap, cmt__loop_now(l->loop));
   if (len == 0 || !link_write_some(l, l->loop->scratch, len, &taken)) {
     return;
   }
@@ -443,8 +442,7 @@ void cmt__link_init(cmt__link *l, cmt__loop *loop,
 }
 
 cmt_err cmt__link_connect(cmt__link *l, const cmt_net_addr *to) {
-  cmt_err err =
-    cmt__loop_connect(l->loop, to, &tcp_callbacks, l, &l->tcp);
+  cmt_err err = cmt__loop_connect(l->loop, to, &tcp_callbacks, l, &l->tcp);
 
   if (err != CMT_OK) {
     l->tcp = NULL;
@@ -468,8 +466,7 @@ void cmt__link_disconnect(cmt__link *l) {
   l->state = CMT__LINK_IDLE;
 }
 
-cmt_err cmt__link_start(cmt__link *l, const cmt_conn_options *o,
-                        cmt_why *why) {
+cmt_err cmt__link_start(cmt__link *l, const cmt_conn_options *o, cmt_why *why) {
   cmt_err err = cmt_conn_new(o, cmt__loop_now(l->loop), &l->conn, why);
 
   if (err != CMT_OK) {

@@ -10,6 +10,7 @@
 
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -134,7 +135,7 @@ static void message(recorder *r, uint8_t channel, size_t size) {
 
 static int dial(const char *addr) {
   struct sockaddr_in to = {.sin_family = AF_INET};
-  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
   cmt_net_addr a;
 
   if (cmt_net_addr_parse(addr, CMT_ADDR_NO_ID, &a, NULL) != CMT_OK) {
@@ -145,11 +146,13 @@ static int dial(const char *addr) {
   if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof to) != 0) {
     die("cannot connect");
   }
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   return fd;
 }
 
 int main(int argc, char **argv) {
   static const size_t sizes[] = {0, 1, 1024, 1500};
+  json_t *root;
   recorder r = {.steps = json_array()};
   session_keys keys;
   cmt_why why;
@@ -171,12 +174,13 @@ int main(int argc, char **argv) {
   step(&r, now(&r), json_pack("{s:b}", "stop", 1));
   cmt_conn_stop(r.conn, CMT_ECANCELED, 0, now(&r));
   events(&r, now(&r));
-  json_dumpf(json_pack("{s:s, s:s, s:s, s:s, s:o}", "source",
-                       "recorded by ./dev interop --record", "version", argv[4],
-                       "node_key_seed", argv[2], "ephemeral", argv[3], "steps",
-                       r.steps),
-             stdout, JSON_INDENT(1));
+  root =
+    json_pack("{s:s, s:s, s:s, s:s, s:o}", "source",
+              "recorded by ./dev interop --record", "version", argv[4],
+              "node_key_seed", argv[2], "ephemeral", argv[3], "steps", r.steps);
+  json_dumpf(root, stdout, JSON_INDENT(1));
   printf("\n");
+  json_decref(root);
   cmt_conn_delete(r.conn);
   session_keys_fini(&keys);
   close(r.fd);

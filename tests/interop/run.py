@@ -4,11 +4,15 @@
 
   run.py OUR_BINARY OUTDIR [--peer PROGRAM] [--version V]... [--long]
          [--only TEXT]
+  run.py OUR_BINARY OUTDIR --record
 
 OUR_BINARY is the command cometp2p, PROGRAM our test node (default:
 interop_peer beside the command), OUTDIR gets the Go programs.  One line for
 each scenario, then the counts.  Without Go, or without the module, it says what
 is missing and exits with 77, or with 1 where the variable CI is "true".
+
+--record runs interop_record, which is beside the command, against a node of
+v0.38.25 that echoes, and writes the session to tests/vectors/ for the replay.
 """
 
 import argparse
@@ -107,6 +111,34 @@ def run_version(report, version, arguments, env):
     return True
 
 
+def record(arguments, env):
+    """Writes a session with a node of the first version; see interop_record."""
+    version = next(iter(VERSIONS))
+    recorder = arguments.command.resolve().parent / "interop_record"
+    target = HERE.parent / "vectors" / f"session_{version}.json"
+    programs = harness.Programs()
+    try:
+        build(version, arguments.outdir, env)
+        they = programs.start("they", [
+            arguments.outdir / f"gopeer-{version}", "-role", "echo",
+            "-key-seed", "11" * 32])
+        session = subprocess.run(
+            [recorder, they.wait("ready")["laddr"], "33" * 32,
+             bytes(range(1, 33)).hex(), version],
+            check=True, stdout=subprocess.PIPE, timeout=60).stdout
+        target.write_bytes(session)
+        print(f"wrote {target}")
+        return 0
+    except Missing as missing:
+        print(missing)
+        return 1 if os.environ.get("CI") == "true" else 77
+    except (harness.Failure, OSError, subprocess.SubprocessError) as error:
+        print("\n".join([f"no session: {error}", *programs.log()]))
+        return 1
+    finally:
+        programs.close()
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("command", type=pathlib.Path, metavar="OUR_BINARY")
@@ -115,13 +147,15 @@ def parse_arguments():
     parser.add_argument("--version", action="append", choices=VERSIONS)
     parser.add_argument("--long", action="store_true",
                         help="also a minute of flood and a complete node")
+    parser.add_argument("--record", action="store_true",
+                        help="only write the session for the replay")
     parser.add_argument("--only", metavar="TEXT",
                         help="only scenarios whose name contains TEXT")
     arguments = parser.parse_args()
     if arguments.peer is None:
         arguments.peer = arguments.command.parent / "interop_peer"
     for program in (arguments.command, arguments.peer):
-        if not os.access(program, os.X_OK):
+        if not arguments.record and not os.access(program, os.X_OK):
             parser.error(f"no program {program}")
     arguments.outdir = arguments.outdir.resolve()
     return arguments
@@ -129,8 +163,10 @@ def parse_arguments():
 
 def main():
     arguments = parse_arguments()
-    report = harness.Report()
     env = harness.environment()
+    if arguments.record:
+        return record(arguments, env)
+    report = harness.Report()
     complete = True
     for version in arguments.version or VERSIONS:
         complete &= run_version(report, version, arguments, env)

@@ -216,6 +216,30 @@ static void a_failed_reserve_changes_nothing(void **state) {
   test_env_fini(&env);
 }
 
+static void room_for_timers_adds_up_and_can_be_given_back(void **state) {
+  cmt__loop loop;
+  test_env env;
+  alert alerts[9];
+  size_t allocs;
+
+  (void)state;
+  test_env_init(&env);
+  assert_cmt(CMT_OK, cmt__loop_init(&loop, &ops, &env.env));
+  for (uint64_t i = 0; i < 9; i++) {
+    assert_cmt(CMT_OK, cmt__loop_reserve_timers(&loop, 1));
+    alerts[i] = alert_of(&loop, 'x');
+    cmt__loop_timer(&loop, &alerts[i].timer, 10 + i);
+  }
+  run_at(&loop, 20);
+  assert_trace("xxxxxxxxx");
+  cmt__loop_release_timers(&loop, 9);
+  allocs = env.allocs;
+  assert_cmt(CMT_OK, cmt__loop_reserve_timers(&loop, 9));
+  assert_int_equal(allocs, env.allocs);
+  cmt__loop_fini(&loop);
+  test_env_fini(&env);
+}
+
 typedef struct chore {
   cmt__turn turn;
   cmt__loop *loop;
@@ -295,6 +319,7 @@ int main(void) {
     LOOP_TEST(the_loop_is_told_when_the_earliest_timer_changes),
     LOOP_TEST(the_heap_agrees_with_a_plain_search),
     LOOP_TEST(a_failed_reserve_changes_nothing),
+    LOOP_TEST(room_for_timers_adds_up_and_can_be_given_back),
     LOOP_TEST(turns_run_once_in_the_order_of_their_marks),
     LOOP_TEST(a_turn_marked_by_a_turn_comes_in_the_next),
     LOOP_TEST(a_cancelled_turn_does_not_run),

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The dialer.  A dial makes attempts, each with a session of its own; one that
+   is not persistent goes with the outcome of its first.  A persistent one makes
+   no attempt while a peer with its id exists, whoever dialed that, and none
+   while another dial is at work on the same id. */
+
+#include "dialer.h"
+
+#define REDIAL_NS CMT_SECONDS(5)
+#define REDIAL_SPREAD_NS CMT_SECONDS(3)
+
+static void dial_on_timer(cmt__timer *t);
+
+cmt__dial *cmt__dial_new(cmt_switch *sw, const cmt_net_addr *addr,
+                         bool persistent) {
+  cmt__dial *d = cmt__alloc_zero(&sw->env, sizeof *d);
+
+  if (d == NULL) {
+    return NULL;
+  }
+  d->sw = sw;
+  d->addr = *addr;
+  d->persistent = persistent;
+  d->timer.cb = dial_on_timer;
+  if (cmt_net_addr_format(addr, d->text, sizeof d->text) != CMT_OK) {
+    cmt__free(&sw->env, d);
+    return NULL;
+  }
+  return d;
+}
+
+static void dial_set_timer(cmt__dial *d, uint64_t at_ns) {
+  cmt__loop_timer(d->sw->loop, &d->timer, at_ns);
+}
+
+static void dial_link(cmt__dial *d) {
+  cmt_switch *sw = d->sw;
+
+  d->prev = NULL;
+  d->next = sw->dials;
+  if (d->next != NULL) {
+    d->next->prev = d;
+  }
+  sw->dials = d;
+  sw->dial_count++;
+}
+
+static void dial_delete(cmt__dial *d) {
+  cmt_switch *sw = d->sw;
+
+  CMT_ASSERT(&sw->env, d->session == NULL && d->resolve == NULL);
+  dial_set_timer(d, CMT_NEVER);
+  cmt__loop_release_timers(sw->loop, 1);
+  if (d->prev != NULL) {
+    d->prev->next = d->next;
+  } else {
+    sw->dials = d->next;
+  }
+  if (d->next != NULL) {
+    d->next->prev = d->prev;
+  }
+  sw->dial_count--;
+  cmt__free(&sw->env, d);
+  cmt__switch_look(sw);
+}
+
+/* ---- between attempts ---- */
+
+static void dial_wait(cmt__dial *d) {
+  cmt_switch *sw = d->sw;
+  uint64_t drawn;
+
+  sw->env.entropy(sw->env.entropy_arg, &drawn, sizeof drawn);
+  d->state = CMT__DIAL_WAITING;
+  dial_set_timer(d, cmt__after(cmt__loop_now(sw->loop),
+                               REDIAL_NS + drawn % REDIAL_SPREAD_NS));
+}
+
+static bool dial_has_peer(const cmt__dial *d) {
+  return cmt__peer_set_has(&d->sw->peers, &d->addr.id);
+}
+
+bool cmt__dial_redials(const cmt__dial *d, cmt_err err) {
+  return d->persistent && err != CMT_ESELF && !d->sw->closing;
+}
+
+void cmt__dial_done(cmt__dial *d, cmt_err err) {
+  d->session = NULL;
+  if (d->resolve != NULL) {
+    cmt__resolve_cancel(d->resolve);
+    d->resolve = NULL;
+  }
+  dial_set_timer(d, CMT_NEVER);
+  if (!cmt__dial_redials(d, err)) {
+    dial_delete(d);
+  } else if (err == CMT_OK || dial_has_peer(d)) {
+    d->state = CMT__DIAL_PEER;
+  } else {
+    dial_wait(d);
+  }
+}
+
+void cmt__dialer_peer_gone(cmt_switch *sw, const cmt_node_id *id) {
+  for (cmt__dial *d = sw->dials; d != NULL; d = d->next) {
+    if (d->state == CMT__DIAL_PEER && strcmp(d->addr.id.text, id->text) == 0) {
+      dial_wait(d);
+    }
+  }
+}
+
+/* ---- an attempt ---- */
+
+/* An attempt that made no connection at all. */
+static void dial_refuse(cmt__dial *d, const cmt_why *why) {
+  cmt_rejection r = {
+    .remote = d->text,
+    .dialed = d->text,
+    .outbound = true,
+    .redials = cmt__dial_redials(d, why->err),
+    .why = *why,
+  };
+
+  cmt__switch_reject(d->sw, &r);
+  cmt__dial_done(d, why->err);
+}
+
+/* The text ends the sentence that the state begins. */
+static const char *fault_text(const cmt__dial *d, cmt_err err) {
+  if (err == CMT_EDIAL && d->state == CMT__DIAL_RESOLVING) {
+    return "no answer within the dial timeout";
+  }
+  return err == CMT_EREFUSED ? "connection refused" : cmt_err_text(err);
+}
+
+static void dial_fail(cmt__dial *d, cmt_err err) {
+  char remote[CMT_NET_ADDR_TEXT_SIZE];
+  cmt_why why;
+
+  if (d->state == CMT__DIAL_RESOLVING) {
+    cmt__why(&why, err, CMT_STAGE_TRANSPORT, "cannot resolve %.128s: %s",
+             d->addr.host, fault_text(d, err));
+  } else {
+    cmt__why(&why, err, CMT_STAGE_TRANSPORT, "cannot connect to %s: %s",
+             cmt__session_remote(d->session, remote, sizeof remote),
+             fault_text(d, err));
+  }
+  cmt__session_reject(d->session, &why, NULL);
+}
+
+/* Connects to the next address; each gets its share of the time that is left.
+   |last| is the fault of the one before. */
+static void dial_next(cmt__dial *d, cmt_err last) {
+  uint64_t now_ns = cmt__loop_now(d->sw->loop);
+
+  d->state = CMT__DIAL_CONNECTING;
+  while (d->found_next < d->found_count && now_ns < d->end_ns) {
+    uint64_t share_ns = (d->end_ns - now_ns) / (d->found_count - d->found_next);
+
+    d->session->remote = d->found[d->found_next++];
+    last = cmt__link_connect(&d->session->link, &d->session->remote);
+    if (last == CMT_OK) {
+      dial_set_timer(d, now_ns + share_ns);
+      return;
+    }
+  }
+  dial_fail(d, last);
+}
+
+static void dial_on_resolved(void *arg, cmt_err err, const cmt_net_addr *addrs,
+                             size_t count) {
+  cmt__dial *d = arg;
+
+  d->resolve = NULL;
+  d->found_count = cmt__min(count, CMT__COUNT(d->found));
+  d->found_next = 0;
+  if (err != CMT_OK || count == 0) {
+    dial_fail(d, err != CMT_OK ? err : CMT_ERESOLVE);
+    return;
+  }
+  memcpy(d->found, addrs, d->found_count * sizeof *addrs);
+  dial_next(d, CMT_EDIAL);
+}
+
+void cmt__dial_on_connect(cmt__dial *d, cmt_err err) {
+  if (err != CMT_OK) {
+    cmt__link_disconnect(&d->session->link);
+    dial_next(d, err);
+    return;
+  }
+  dial_set_timer(d, CMT_NEVER);
+  d->state = CMT__DIAL_SHAKING;
+  cmt__session_start(d->session, &d->addr.id);
+}
+
+static void dial_resolve(cmt__dial *d) {
+  cmt_switch *sw = d->sw;
+  cmt_err err;
+
+  cmt__switch_count(sw, &sw->status.dialed);
+  d->state = CMT__DIAL_RESOLVING;
+  d->end_ns =
+    cmt__after(cmt__loop_now(sw->loop), sw->setup.options.dial_timeout_ns);
+  dial_set_timer(d, d->end_ns);
+  err = cmt__loop_resolve(sw->loop, d->addr.host, d->addr.port,
+                          dial_on_resolved, d, &d->resolve);
+  if (err != CMT_OK) {
+    d->resolve = NULL;
+    dial_fail(d, err);
+  }
+}
+
+static bool dial_is_under_way(const cmt__dial *d) { return d->session != NULL; }
+
+/* Another dial at work on the same id, or NULL. */
+static const cmt__dial *dial_rival(const cmt__dial *d) {
+  for (const cmt__dial *o = d->sw->dials; o != NULL; o = o->next) {
+    if (o != d && dial_is_under_way(o) &&
+        strcmp(o->addr.id.text, d->addr.id.text) == 0) {
+      return o;
+    }
+  }
+  return NULL;
+}
+
+static void dial_try(cmt__dial *d) {
+  cmt_switch *sw = d->sw;
+  cmt_why why;
+
+  if (sw->handshakes >= sw->setup.options.handshakes_max) {
+    cmt__why(&why, CMT_ELIMIT, CMT_STAGE_FILTER,
+             "handshakes in flight are at their limit of %u",
+             sw->setup.options.handshakes_max);
+    dial_refuse(d, &why);
+    return;
+  }
+  d->session = cmt__session_new(sw, d);
+  if (d->session == NULL) {
+    cmt__why(&why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
+             cmt_err_text(CMT_ENOMEM));
+    dial_refuse(d, &why);
+    return;
+  }
+  dial_resolve(d);
+}
+
+static void dial_on_timer(cmt__timer *t) {
+  cmt__dial *d = (cmt__dial *)((char *)t - offsetof(cmt__dial, timer));
+
+  switch (d->state) {
+  case CMT__DIAL_WAITING:
+    if (dial_has_peer(d)) {
+      d->state = CMT__DIAL_PEER;
+    } else if (dial_rival(d) != NULL) {
+      dial_wait(d);
+    } else {
+      dial_try(d);
+    }
+    break;
+  case CMT__DIAL_RESOLVING:
+    dial_fail(d, CMT_EDIAL);
+    break;
+  case CMT__DIAL_CONNECTING:
+    cmt__link_disconnect(&d->session->link);
+    dial_next(d, CMT_EDIAL);
+    break;
+  case CMT__DIAL_SHAKING:
+  case CMT__DIAL_PEER:
+    break;
+  }
+}
+
+/* ---- for the switch ---- */
+
+/* An address that is dialed for ever already is not kept twice. */
+static bool dial_is_known(const cmt__dial *d) {
+  for (const cmt__dial *o = d->sw->dials; o != NULL; o = o->next) {
+    if (o != d && o->persistent && strcmp(o->text, d->text) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void cmt__dial_begin(cmt__dial *d) {
+  cmt_why why = {.err = CMT_OK};
+
+  if (cmt__loop_reserve_timers(d->sw->loop, 1) != CMT_OK) {
+    cmt_rejection r = {.remote = d->text, .dialed = d->text, .outbound = true};
+
+    cmt__why(&r.why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
+             cmt_err_text(CMT_ENOMEM));
+    cmt__switch_reject(d->sw, &r);
+    cmt__free(&d->sw->env, d);
+    return;
+  }
+  dial_link(d);
+  if (dial_has_peer(d)) {
+    cmt__why(&why, CMT_EDUPLICATE, CMT_STAGE_FILTER,
+             "a connection with node %s exists", d->addr.id.text);
+  } else if (dial_rival(d) != NULL) {
+    cmt__why(&why, CMT_EDUPLICATE, CMT_STAGE_FILTER,
+             "node %s is being dialed already", d->addr.id.text);
+  }
+  d->persistent = d->persistent && !dial_is_known(d);
+  if (why.err != CMT_OK) {
+    dial_refuse(d, &why);
+  } else {
+    dial_try(d);
+  }
+}
+
+void cmt__dialer_stop(cmt_switch *sw) {
+  cmt__dial *next;
+
+  for (cmt__dial *d = sw->dials; d != NULL; d = next) {
+    next = d->next;
+    if (d->session != NULL) {
+      cmt__session_cancel(d->session);
+    } else {
+      dial_delete(d);
+    }
+  }
+}

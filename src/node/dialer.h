@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT__DIALER_H
+#define CMT__DIALER_H
+
+/* Dials: an address that is being dialed, or will be again.  Of the loop alone
+   but for cmt__dial_new(). */
+
+#include "session.h"
+
+typedef enum cmt__dial_state {
+  CMT__DIAL_WAITING, /* For its timer. */
+  CMT__DIAL_RESOLVING,
+  CMT__DIAL_CONNECTING,
+  CMT__DIAL_SHAKING,
+  CMT__DIAL_PEER, /* A peer with its id exists; waits for the end of that. */
+} cmt__dial_state;
+
+struct cmt__dial {
+  cmt_switch *sw;
+  cmt__dial *next, *prev;
+  bool persistent;
+  cmt__dial_state state;
+  cmt_net_addr addr;
+  char text[CMT_NET_ADDR_TEXT_SIZE];
+  cmt__timer timer;
+  cmt__resolve *resolve;
+  cmt__session *session; /* While it is under way. */
+  uint64_t end_ns;       /* When the attempt has taken too long. */
+  cmt_net_addr found[CMT__RESOLVE_MAX];
+  size_t found_count, found_next;
+};
+
+/* NULL: no memory. */
+cmt__dial *cmt__dial_new(cmt_switch *s, const cmt_net_addr *addr,
+                         bool persistent);
+/* Makes the first attempt; takes |d|. */
+void cmt__dial_begin(cmt__dial *d);
+/* The session of |d| connected, or failed to. */
+void cmt__dial_on_connect(cmt__dial *d, cmt_err err);
+/* Whether |d| would dial again after |err|. */
+bool cmt__dial_redials(const cmt__dial *d, cmt_err err);
+/* The outcome of the session of |d|, which forgets it.  CMT_OK: a peer. */
+void cmt__dial_done(cmt__dial *d, cmt_err err);
+/* The peer with |id| is gone. */
+void cmt__dialer_peer_gone(cmt_switch *s, const cmt_node_id *id);
+/* The switch stops: no dial is left. */
+void cmt__dialer_stop(cmt_switch *s);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT__PEER_SET_H
+#define CMT__PEER_SET_H
+
+/* The peers that a switch lists.  Any thread may look; only the loop changes
+   it. */
+
+#include "peer.h"
+
+#include <cometp2p/switch.h>
+
+typedef struct cmt__peer_set {
+  const cmt_env *env;
+  pthread_mutex_t lock;
+  cmt_peer **list; /* Each with a reference. */
+  size_t count, cap, inbound;
+} cmt__peer_set;
+
+CMT_NODISCARD cmt_err cmt__peer_set_init(cmt__peer_set *s, const cmt_env *env);
+void cmt__peer_set_fini(cmt__peer_set *s); /* It is empty. */
+
+/* Makes room for one more. */
+CMT_NODISCARD cmt_err cmt__peer_set_reserve(cmt__peer_set *s);
+/* Takes a reference. */
+void cmt__peer_set_add(cmt__peer_set *s, cmt_peer *p);
+/* Hands the reference back. */
+void cmt__peer_set_remove(cmt__peer_set *s, cmt_peer *p);
+
+bool cmt__peer_set_has(cmt__peer_set *s, const cmt_node_id *id);
+/* With a reference for the caller, or NULL. */
+cmt_peer *cmt__peer_set_find(cmt__peer_set *s, const cmt_node_id *id);
+/* As cmt_switch_peers(). */
+size_t cmt__peer_set_snapshot(cmt__peer_set *s, cmt_peer **out, size_t cap);
+/* Inbound peers, and those among them with the IP |host|. */
+void cmt__peer_set_inbound(cmt__peer_set *s, const char *host, size_t *all,
+                           size_t *same_host);
+/* cmt_peer_try_send() to each, each with a reference of its own to |msg|. */
+void cmt__peer_set_broadcast(cmt__peer_set *s, uint8_t channel, cmt_buf *msg,
+                             cmt_broadcast *counts);
+/* cmt_peer_stop() for each. */
+void cmt__peer_set_stop(cmt__peer_set *s, cmt_err reason, uint64_t flush_ns);
+
+#endif

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Sessions.  |pending| holds until the one outcome, add_peer or a rejection, is
+   told; the handshakes in flight are the pending sessions.  The order for
+   reactors is kept here: init_peer of each, listed, add_peer of each, messages,
+   then the gate closes, remove_peer of each, unlisted. */
+
+#include "session.h"
+
+#include "dialer.h"
+
+static const cmt__link_callbacks link_callbacks;
+
+static void session_settle(cmt__session *s) {
+  CMT_ASSERT(&s->sw->env, s->pending);
+  s->pending = false;
+  cmt__switch_handshakes(s->sw, -1);
+}
+
+cmt__session *cmt__session_new(cmt_switch *sw, cmt__dial *dial) {
+  cmt__session *s = cmt__alloc_zero(&sw->env, sizeof *s);
+
+  if (s == NULL) {
+    return NULL;
+  }
+  if (cmt__loop_reserve_timers(sw->loop, 1) != CMT_OK) {
+    cmt__free(&sw->env, s);
+    return NULL;
+  }
+  cmt__link_init(&s->link, sw->loop, &link_callbacks, s);
+  s->link.throttle_ns = sw->setup.options.flush_throttle_ns;
+  s->sw = sw;
+  s->dial = dial;
+  s->outbound = dial != NULL;
+  s->pending = true;
+  s->next = sw->sessions;
+  if (s->next != NULL) {
+    s->next->prev = s;
+  }
+  sw->sessions = s;
+  sw->session_count++;
+  cmt__switch_handshakes(sw, 1);
+  return s;
+}
+
+static void session_on_closed(void *arg) {
+  cmt__session *s = arg;
+  cmt_switch *sw = s->sw;
+
+  CMT_ASSERT(&sw->env, !s->pending && s->peer == NULL);
+  if (s->prev != NULL) {
+    s->prev->next = s->next;
+  } else {
+    sw->sessions = s->next;
+  }
+  if (s->next != NULL) {
+    s->next->prev = s->prev;
+  }
+  sw->session_count--;
+  cmt__loop_release_timers(sw->loop, 1);
+  cmt__free(&sw->env, s);
+  cmt__switch_look(sw);
+}
+
+/* ---- rejections ---- */
+
+static const char *remote_text(const cmt_net_addr *a, char *out, size_t cap) {
+  cmt_net_addr bare = *a;
+
+  bare.id.text[0] = '\0';
+  if (cmt_net_addr_format(&bare, out, cap) != CMT_OK) {
+    return "?";
+  }
+  return out;
+}
+
+const char *cmt__session_remote(const cmt__session *s, char *out, size_t cap) {
+  return remote_text(&s->remote, out, cap);
+}
+
+void cmt__session_reject(cmt__session *s, const cmt_why *why,
+                         const cmt_node_id *id) {
+  char remote[CMT_NET_ADDR_TEXT_SIZE];
+  cmt__dial *d = s->dial;
+  cmt_rejection r = {
+    .remote = s->remote.host[0] != '\0' || d == NULL
+                ? remote_text(&s->remote, remote, sizeof remote)
+                : d->text,
+    .dialed = d != NULL ? d->text : NULL,
+    .id = id,
+    .outbound = s->outbound,
+    .redials = d != NULL && cmt__dial_redials(d, why->err),
+    .why = *why,
+  };
+
+  session_settle(s);
+  s->dial = NULL;
+  cmt__switch_reject(s->sw, &r);
+  if (d != NULL) {
+    cmt__dial_done(d, why->err);
+  }
+  cmt__link_close(&s->link);
+}
+
+void cmt__session_cancel(cmt__session *s) {
+  cmt_why why;
+
+  cmt__why(&why, CMT_ECANCELED, CMT_STAGE_TRANSPORT, "the switch is stopping");
+  if (s->link.state == CMT__LINK_OPEN) {
+    cmt__link_stop(&s->link, &why);
+  } else {
+    cmt__session_reject(s, &why, NULL);
+  }
+}
+
+/* The caps on inbound peers, for one more from |host|. */
+static cmt_err inbound_check(cmt_switch *sw, const char *host, cmt_why *why) {
+  const cmt_switch_options *o = &sw->setup.options;
+  size_t all, same_host;
+
+  cmt__peer_set_inbound(&sw->peers, host, &all, &same_host);
+  if (all >= o->inbound_peers_max) {
+    return cmt__why(why, CMT_ELIMIT, CMT_STAGE_FILTER,
+                    "inbound peers are at their limit of %u",
+                    o->inbound_peers_max);
+  }
+  if (o->inbound_peers_per_ip_max != 0 &&
+      same_host >= o->inbound_peers_per_ip_max) {
+    return cmt__why(why, CMT_ELIMIT, CMT_STAGE_FILTER,
+                    "inbound peers from %s are at their limit of %u", host,
+                    o->inbound_peers_per_ip_max);
+  }
+  return CMT_OK;
+}
+
+static cmt_err accept_check(cmt_switch *sw, const char *host, cmt_why *why) {
+  cmt_err err = inbound_check(sw, host, why);
+
+  if (err == CMT_OK && sw->handshakes >= sw->setup.options.handshakes_max) {
+    err = cmt__why(why, CMT_ELIMIT, CMT_STAGE_FILTER,
+                   "handshakes in flight are at their limit of %u",
+                   sw->setup.options.handshakes_max);
+  }
+  return err;
+}
+
+static void accept_reject(cmt_switch *sw, const cmt_net_addr *from,
+                          const cmt_why *why) {
+  char remote[CMT_NET_ADDR_TEXT_SIZE];
+  cmt_rejection r = {
+    .remote = remote_text(from, remote, sizeof remote),
+    .why = *why,
+  };
+
+  cmt__switch_reject(sw, &r);
+}
+
+void cmt__session_accept(void *arg, cmt__tcp *tcp) {
+  cmt_switch *sw = arg;
+  cmt_net_addr remote = {.port = 0};
+  cmt__session *s = NULL;
+  cmt_why why;
+
+  cmt__switch_count(sw, &sw->status.accepted);
+  cmt__tcp_remote(tcp, &remote);
+  if (accept_check(sw, remote.host, &why) == CMT_OK) {
+    s = cmt__session_new(sw, NULL);
+    cmt__why(&why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
+             cmt_err_text(CMT_ENOMEM));
+  }
+  if (s == NULL) {
+    cmt__tcp_close(tcp);
+    accept_reject(sw, &remote, &why);
+    return;
+  }
+  s->remote = remote;
+  cmt__link_accept(&s->link, tcp);
+  cmt__session_start(s, NULL);
+}
+
+void cmt__session_start(cmt__session *s, const cmt_node_id *expect) {
+  cmt_conn_options o;
+  cmt_node_info info;
+  cmt_why why;
+
+  cmt__setup_conn_options(&s->sw->setup, &s->sw->env, &info, &o);
+  o.expect_id = expect;
+  if (cmt__link_start(&s->link, &o, &why) != CMT_OK) {
+    cmt__session_reject(s, &why, NULL);
+  }
+}
+
+/* ---- a peer comes ---- */
+
+static void peer_on_settled(void *arg) {
+  cmt_switch *sw = arg;
+
+  sw->unsettled--;
+  cmt__switch_look(sw);
+}
+
+/* The checks that need the other peers, and the memory for one more. */
+static cmt_err session_admit(cmt__session *s, const cmt_conn_event *ev,
+                             cmt_why *why) {
+  cmt_switch *sw = s->sw;
+  cmt_err err = CMT_OK;
+
+  if (cmt__peer_set_has(&sw->peers, ev->id)) {
+    return cmt__why(why, CMT_EDUPLICATE, CMT_STAGE_FILTER,
+                    "a connection with node %s exists", ev->id->text);
+  }
+  if (!s->outbound) {
+    err = inbound_check(sw, s->remote.host, why);
+  }
+  if (err != CMT_OK) {
+    return err;
+  }
+  if (cmt__peer_set_reserve(&sw->peers) == CMT_OK) {
+    s->peer = cmt__peer_new(&(cmt__peer_options){
+      .env = &sw->env,
+      .link = &s->link,
+      .id = ev->id,
+      .node_info = ev->node_info,
+      .channels = sw->setup.channels,
+      .channel_count = sw->setup.channel_count,
+      .send_bytes_max = sw->setup.options.send_bytes_max,
+      .on_settled = peer_on_settled,
+      .arg = sw,
+    });
+  }
+  return s->peer != NULL ? CMT_OK
+                         : cmt__why(why, CMT_ENOMEM, CMT_STAGE_FILTER, "%s",
+                                    cmt_err_text(CMT_ENOMEM));
+}
+
+/* Returns how many reactors know the peer; |why| has an error when one refused
+   it. */
+static size_t reactors_init(cmt__session *s, cmt_why *why) {
+  const cmt__switch_setup *setup = &s->sw->setup;
+
+  why->err = CMT_OK;
+  for (size_t i = 0; i < setup->reactor_count; i++) {
+    const cmt_reactor *r = &setup->reactors[i];
+    cmt_err err = r->init_peer ? r->init_peer(r->self, s->peer) : CMT_OK;
+    cmt__gate_stop stop = cmt__gate_take_stop(&s->peer->gate);
+
+    if (err != CMT_OK || stop.wanted) {
+      size_t known = err == CMT_OK ? i + 1 : i;
+
+      err = err != CMT_OK ? err : stop.reason;
+      cmt__why(why, err, CMT_STAGE_FILTER, "reactor %s refused the peer: %s",
+               r->name, cmt_err_text(err));
+      return known;
+    }
+  }
+  return setup->reactor_count;
+}
+
+/* Closes the gate and tells the first |known| reactors. */
+static void peer_end(cmt__session *s, const cmt_why *why, size_t known) {
+  const cmt__switch_setup *setup = &s->sw->setup;
+
+  if (cmt__peer_end(s->peer, why)) {
+    s->sw->unsettled++;
+  }
+  for (size_t i = 0; i < known; i++) {
+    const cmt_reactor *r = &setup->reactors[i];
+
+    if (r->remove_peer != NULL) {
+      r->remove_peer(r->self, s->peer, why->err);
+    }
+  }
+}
+
+static void peer_drop(cmt__session *s) {
+  cmt_peer *p = s->peer;
+
+  s->peer = NULL;
+  cmt_peer_unref(p);
+}
+
+static void peer_add(cmt__session *s) {
+  const cmt__switch_setup *setup = &s->sw->setup;
+  cmt__dial *d = s->dial;
+
+  cmt__peer_set_add(&s->sw->peers, s->peer);
+  cmt__switch_count(s->sw, &s->sw->status.added);
+  s->link.gate = &s->peer->gate;
+  session_settle(s);
+  s->dial = NULL;
+  if (d != NULL) {
+    cmt__dial_done(d, CMT_OK);
+  }
+  for (size_t i = 0; i < setup->reactor_count; i++) {
+    const cmt_reactor *r = &setup->reactors[i];
+
+    if (r->add_peer != NULL) {
+      r->add_peer(r->self, s->peer);
+    }
+  }
+}
+
+static void session_on_up(void *arg, const cmt_conn_event *ev) {
+  cmt__session *s = arg;
+  cmt_why why;
+  size_t known;
+
+  if (session_admit(s, ev, &why) != CMT_OK) {
+    cmt__session_reject(s, &why, ev->id);
+    return;
+  }
+  s->peer->remote = s->remote;
+  s->peer->outbound = s->outbound;
+  s->peer->persistent = s->dial != NULL && s->dial->persistent;
+  known = reactors_init(s, &why);
+  if (why.err == CMT_OK) {
+    peer_add(s);
+    return;
+  }
+  peer_end(s, &why, known);
+  peer_drop(s);
+  cmt__session_reject(s, &why, ev->id);
+}
+
+/* ---- a peer works, and ends ---- */
+
+static void session_on_message(void *arg, uint8_t channel, cmt_buf *msg) {
+  cmt__session *s = arg;
+  const cmt_reactor *r = s->sw->setup.owners[channel];
+  cmt_err err;
+  cmt_why why;
+
+  if (r->receive == NULL) {
+    return;
+  }
+  err = r->receive(r->self, s->peer, channel, msg);
+  if (err != CMT_OK) {
+    cmt__why(&why, err, CMT_STAGE_UP,
+             "reactor %s ended the peer on channel 0x%02x: %s", r->name,
+             channel, cmt_err_text(err));
+    cmt__link_stop(&s->link, &why);
+  }
+}
+
+static void session_on_end(void *arg, const cmt_why *why,
+                           const cmt_node_id *id) {
+  cmt__session *s = arg;
+  cmt_switch *sw = s->sw;
+
+  if (s->peer == NULL) {
+    cmt__session_reject(s, why, id);
+    return;
+  }
+  peer_end(s, why, sw->setup.reactor_count);
+  cmt__peer_set_remove(&sw->peers, s->peer);
+  cmt__switch_count(sw, &sw->status.removed);
+  cmt__dialer_peer_gone(sw, &s->peer->id);
+  peer_drop(s);
+}
+
+static void session_on_connect(void *arg, cmt_err err) {
+  cmt__session *s = arg;
+
+  cmt__dial_on_connect(s->dial, err);
+}
+
+static void session_on_turn(void *arg) {
+  cmt__peer_snapshot(((cmt__session *)arg)->peer);
+}
+
+static const cmt__link_callbacks link_callbacks = {
+  .on_connect = session_on_connect,
+  .on_up = session_on_up,
+  .on_message = session_on_message,
+  .on_end = session_on_end,
+  .on_turn = session_on_turn,
+  .on_closed = session_on_closed,
+};

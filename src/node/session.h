@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT__SESSION_H
+#define CMT__SESSION_H
+
+/* A session: one connection of a switch, from the accept or the dial to its
+   last byte.  Each ends in exactly one add_peer or rejection.  Of the loop
+   alone. */
+
+#include "switch.h"
+
+struct cmt__session {
+  cmt__link link;
+  cmt_switch *sw;
+  cmt__session *next, *prev;
+  cmt_peer *peer;  /* From the checks to remove_peer. */
+  cmt__dial *dial; /* Of an outbound one until its outcome is known. */
+  bool outbound;
+  bool pending; /* The outcome is not known yet. */
+  cmt_net_addr remote;
+};
+
+/* A session whose outcome is not known; NULL: no memory. */
+cmt__session *cmt__session_new(cmt_switch *s, cmt__dial *dial);
+/* Takes an accepted connection; cmt__accept_cb. */
+void cmt__session_accept(void *arg, cmt__tcp *tcp);
+/* Begins the handshake on the connection that the dial made. */
+void cmt__session_start(cmt__session *s, const cmt_node_id *expect);
+/* "IP:PORT" of the other side in |out|, which is returned. */
+const char *cmt__session_remote(const cmt__session *s, char *out, size_t cap);
+/* Tells that it yields no peer, and closes it. */
+void cmt__session_reject(cmt__session *s, const cmt_why *why,
+                         const cmt_node_id *id);
+/* The switch stops: what has no peer yet is rejected. */
+void cmt__session_cancel(cmt__session *s);
+
+#endif

@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The switch.
+
+   Design notes.  A switch has one loop and one thread that runs it.  Sessions,
+   dials, the listener and all calls of reactors belong to that thread; other
+   threads reach it in two ways, each a post under a mutex: through the gate of
+   a peer, and through |lock| here, for dials and the stop.  Nothing of the loop
+   is ever read or changed by another thread, so what a reactor does in a
+   callback and what an application does from outside take the same way, and a
+   callback never finds the lists that it was called from changed.
+
+   Locks are taken in the order set, gate, queue of posts; |lock| stands alone
+   over the queue of posts.  None is held during a callback.
+
+   The end has four steps.  cmt_switch_stop() sets a flag and rings.  The loop
+   then closes the listener, ends every dial, rejects every handshake and stops
+   every peer.  Whatever ends asks for a look; the look finds nothing left: no
+   session, not even one that only waits for the other side to read; no dial; no
+   wake-up of a peer that is gone, whose post would otherwise come to a deleted
+   loop.  Then the reactors are stopped, and the loop, and cmt_switch_delete()
+   has only to join.
+
+   The loop can be the caller's instead (cmt__switch_new_on()).  Everything is
+   the same then but the thread, which is whichever runs that loop. */
+
+#include "switch.h"
+
+#include "dialer.h"
+
+#include "net/loop_uv.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+static void switch_on_post(cmt__post *post);
+static void switch_on_turn(cmt__turn *turn);
+
+static void switch_lock(cmt_switch *s) { pthread_mutex_lock(&s->lock); }
+
+static void switch_unlock(cmt_switch *s) { pthread_mutex_unlock(&s->lock); }
+
+/* Under the lock.  Before the start there is no loop to ring. */
+static void switch_ring(cmt_switch *s) {
+  if (s->started && !s->posted) {
+    s->posted = true;
+    cmt__loop_post(s->loop, &s->post);
+  }
+}
+
+/* ---- for sessions and dials ---- */
+
+void cmt__switch_count(cmt_switch *s, uint64_t *counter) {
+  switch_lock(s);
+  *counter += 1;
+  switch_unlock(s);
+}
+
+void cmt__switch_handshakes(cmt_switch *s, int change) {
+  s->handshakes += (size_t)change;
+  switch_lock(s);
+  s->status.handshakes = s->handshakes;
+  switch_unlock(s);
+}
+
+void cmt__switch_reject(cmt_switch *s, cmt_rejection *r) {
+  const cmt_switch_options *o = &s->setup.options;
+
+  r->size = sizeof *r;
+  cmt__switch_count(s, &s->status.rejected);
+  if (o->on_rejected != NULL) {
+    o->on_rejected(o->arg, r);
+  }
+}
+
+/* The listener counts on the loop's thread, others ask from theirs. */
+static void count_dropped(cmt_switch *s) {
+  uint64_t dropped;
+
+  if (s->listener != NULL) {
+    dropped = cmt__listener_dropped(s->listener);
+    switch_lock(s);
+    s->status.no_descriptors = dropped;
+    switch_unlock(s);
+  }
+}
+
+void cmt__switch_look(cmt_switch *s) {
+  count_dropped(s);
+  if (s->closing) {
+    cmt__loop_turn(s->loop, &s->turn);
+  }
+}
+
+/* ---- making ---- */
+
+static void switch_free(cmt_switch *s) {
+  cmt_env env = s->env;
+
+  while (s->requests != NULL) {
+    cmt__dial *d = s->requests;
+
+    s->requests = d->next;
+    cmt__free(&env, d);
+  }
+  if (s->loop != NULL && !s->borrowed) {
+    cmt__loop_delete(s->loop);
+  }
+  pthread_mutex_destroy(&s->lock);
+  cmt__peer_set_fini(&s->peers);
+  cmt__setup_fini(&s->setup, &env);
+  cmt__free(&env, s);
+}
+
+/* The setup is done, and freed again when this fails. */
+static cmt_err switch_init(cmt_switch *s, cmt__loop *loop) {
+  s->loop = loop;
+  s->borrowed = loop != NULL;
+  s->post.cb = switch_on_post;
+  s->turn.cb = switch_on_turn;
+  if (cmt__peer_set_init(&s->peers, &s->env) != CMT_OK) {
+    cmt__setup_fini(&s->setup, &s->env);
+    return CMT_ENOMEM;
+  }
+  if (pthread_mutex_init(&s->lock, NULL) != 0) {
+    cmt__peer_set_fini(&s->peers);
+    cmt__setup_fini(&s->setup, &s->env);
+    return CMT_ENOMEM;
+  }
+  return CMT_OK;
+}
+
+cmt_err cmt__switch_new_on(const cmt_switch_options *o, cmt__loop *loop,
+                           cmt_switch **out, cmt_why *why) {
+  cmt_env env;
+  cmt_switch *s = NULL;
+  cmt_err err = cmt__env_copy(o->env, &env);
+
+  cmt__why(why, CMT_OK, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(CMT_OK));
+  if (err == CMT_OK) {
+    s = cmt__alloc_zero(&env, sizeof *s);
+    err = s != NULL ? CMT_OK : CMT_ENOMEM;
+  }
+  if (err == CMT_OK) {
+    s->env = env;
+    err = cmt__setup_init(&s->setup, &s->env, o, why);
+  }
+  if (err == CMT_OK) {
+    err = switch_init(s, loop);
+  }
+  if (err != CMT_OK) {
+    cmt__free(&env, s);
+    if (why != NULL && why->err == CMT_OK) {
+      cmt__why(why, err, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(err));
+    }
+    return err;
+  }
+  *out = s;
+  return CMT_OK;
+}
+
+cmt_err cmt_switch_new(const cmt_switch_options *o, cmt_switch **out,
+                       cmt_why *why) {
+  return cmt__switch_new_on(o, NULL, out, why);
+}
+
+/* ---- starting ---- */
+
+static void *switch_run(void *arg) {
+  cmt_switch *s = arg;
+
+  cmt__thread_set_loop(true);
+  cmt__loop_run(s->loop);
+  cmt__thread_set_loop(false);
+  return NULL;
+}
+
+/* A thread inherits the signals that its maker blocks. */
+static cmt_err thread_start(cmt_switch *s, cmt_why *why) {
+  sigset_t all, before;
+  int error;
+
+  if (s->borrowed) {
+    return CMT_OK;
+  }
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  error = pthread_create(&s->thread, NULL, switch_run, s);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (error != 0) {
+    return cmt__why(why, CMT_EIO, CMT_STAGE_TRANSPORT,
+                    "cannot start the thread of the loop: error %d", error);
+  }
+  s->has_thread = true;
+  return CMT_OK;
+}
+
+static cmt_err listener_start(cmt_switch *s, cmt_why *why) {
+  cmt_net_addr at;
+  cmt_err err;
+
+  if (!s->setup.listens) {
+    return CMT_OK;
+  }
+  at = s->setup.laddr;
+  at.id.text[0] = '\0';
+  err =
+    cmt__loop_listen(s->loop, &at, cmt__session_accept, s, &s->listener, why);
+  if (err != CMT_OK) {
+    s->listener = NULL;
+    return err;
+  }
+  cmt__listener_addr(s->listener, &at);
+  cmt__setup_set_laddr(&s->setup, &at);
+  s->setup.bound = true;
+  return CMT_OK;
+}
+
+static cmt_err reactors_start(cmt_switch *s, cmt_why *why) {
+  for (size_t i = 0; i < s->setup.reactor_count; i++) {
+    const cmt_reactor *r = &s->setup.reactors[i];
+    cmt_err err = r->start != NULL ? r->start(r->self, s) : CMT_OK;
+
+    if (err != CMT_OK) {
+      return cmt__why(why, err, CMT_STAGE_TRANSPORT,
+                      "reactor %s cannot start: %s", r->name,
+                      cmt_err_text(err));
+    }
+    s->reactors_started = i + 1;
+  }
+  return CMT_OK;
+}
+
+static void reactors_stop(cmt_switch *s) {
+  while (s->reactors_started > 0) {
+    const cmt_reactor *r = &s->setup.reactors[--s->reactors_started];
+
+    if (r->stop != NULL) {
+      r->stop(r->self);
+    }
+  }
+}
+
+static cmt_err loop_start(cmt_switch *s, cmt_why *why) {
+  cmt_err err = CMT_OK;
+
+  if (s->loop == NULL) {
+    err = cmt__loop_uv_new(&s->env, &s->loop);
+  }
+  if (err != CMT_OK) {
+    s->loop = NULL;
+    return cmt__why(why, err, CMT_STAGE_TRANSPORT, "cannot make a loop: %s",
+                    cmt_err_text(err));
+  }
+  return CMT_OK;
+}
+
+cmt_err cmt_switch_start(cmt_switch *s, cmt_why *why) {
+  cmt_err err;
+
+  if (s->start_called) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "the switch was started before");
+  }
+  s->start_called = true;
+  err = loop_start(s, why);
+  if (err == CMT_OK) {
+    err = listener_start(s, why);
+  }
+  if (err == CMT_OK) {
+    err = reactors_start(s, why);
+  }
+  if (err == CMT_OK) {
+    err = thread_start(s, why);
+  }
+  if (err != CMT_OK) {
+    return err;
+  }
+  switch_lock(s);
+  s->started = true;
+  switch_ring(s);
+  switch_unlock(s);
+  return CMT_OK;
+}
+
+/* ---- dialing ---- */
+
+cmt_err cmt_switch_dial(cmt_switch *s, const char *addr, unsigned flags) {
+  cmt_net_addr at;
+  cmt__dial *d;
+  cmt_err err = cmt_net_addr_parse(addr, 0, &at, NULL);
+
+  if (err != CMT_OK) {
+    return err;
+  }
+  d = cmt__dial_new(s, &at, (flags & CMT_DIAL_PERSISTENT) != 0);
+  if (d == NULL) {
+    return CMT_ENOMEM;
+  }
+  switch_lock(s);
+  if (s->stopping) {
+    switch_unlock(s);
+    cmt__free(&s->env, d);
+    return CMT_ECLOSED;
+  }
+  if (s->requests == NULL) {
+    s->requests = d;
+  } else {
+    s->requests_last->next = d;
+  }
+  s->requests_last = d;
+  switch_ring(s);
+  switch_unlock(s);
+  return CMT_OK;
+}
+
+static void begin_dials(cmt__dial *d) {
+  while (d != NULL) {
+    cmt__dial *next = d->next;
+
+    cmt__dial_begin(d);
+    d = next;
+  }
+}
+
+/* ---- stopping ---- */
+
+static void listener_stop(cmt_switch *s) {
+  count_dropped(s);
+  if (s->listener != NULL) {
+    cmt__listener_close(s->listener);
+    s->listener = NULL;
+  }
+}
+
+static void sessions_cancel(cmt_switch *s) {
+  cmt__session *next;
+
+  for (cmt__session *x = s->sessions; x != NULL; x = next) {
+    next = x->next;
+    if (x->pending) {
+      cmt__session_cancel(x);
+    }
+  }
+}
+
+static void switch_close(cmt_switch *s, uint64_t flush_ns) {
+  s->closing = true;
+  listener_stop(s);
+  cmt__dialer_stop(s);
+  sessions_cancel(s);
+  cmt__peer_set_stop(&s->peers, CMT_ECANCELED, flush_ns);
+  cmt__switch_look(s);
+}
+
+static void switch_on_post(cmt__post *post) {
+  cmt_switch *s = (cmt_switch *)((char *)post - offsetof(cmt_switch, post));
+  cmt__dial *requests;
+  uint64_t flush_ns;
+  bool stopping;
+
+  switch_lock(s);
+  s->posted = false;
+  requests = s->requests;
+  s->requests = NULL;
+  stopping = s->stopping;
+  flush_ns = s->flush_ns;
+  switch_unlock(s);
+  begin_dials(requests);
+  if (stopping && !s->closing) {
+    switch_close(s, flush_ns);
+  }
+}
+
+static void switch_on_turn(cmt__turn *turn) {
+  cmt_switch *s = (cmt_switch *)((char *)turn - offsetof(cmt_switch, turn));
+
+  if (s->finished || s->session_count > 0 || s->dial_count > 0 ||
+      s->unsettled > 0) {
+    return;
+  }
+  reactors_stop(s);
+  s->finished = true;
+  if (s->has_thread) {
+    cmt__loop_stop(s->loop);
+  }
+}
+
+bool cmt__switch_is_finished(const cmt_switch *s) { return s->finished; }
+
+void cmt_switch_stop(cmt_switch *s, uint64_t flush_ns) {
+  switch_lock(s);
+  if (!s->stopping) {
+    s->stopping = true;
+    s->flush_ns = flush_ns;
+    switch_ring(s);
+  }
+  switch_unlock(s);
+}
+
+cmt_err cmt_switch_delete(cmt_switch *s) {
+  if (cmt__thread_is_loop()) {
+    return CMT_EDEADLK;
+  }
+  if (s == NULL) {
+    return CMT_OK;
+  }
+  if (s->has_thread) {
+    cmt_switch_stop(s, 0);
+    pthread_join(s->thread, NULL);
+  }
+  CMT_ASSERT(&s->env, s->finished || !s->started);
+  listener_stop(s);
+  reactors_stop(s);
+  switch_free(s);
+  return CMT_OK;
+}
+
+/* ---- peers ---- */
+
+static const cmt_channel *find_channel(const cmt_switch *s, uint8_t id) {
+  for (size_t i = 0; i < s->setup.channel_count; i++) {
+    if (s->setup.channels[i].id == id) {
+      return &s->setup.channels[i];
+    }
+  }
+  return NULL;
+}
+
+cmt_err cmt_switch_broadcast(cmt_switch *s, uint8_t channel, cmt_buf *msg,
+                             cmt_broadcast *counts) {
+  const cmt_channel *c = find_channel(s, channel);
+  cmt_broadcast own;
+
+  if (c == NULL) {
+    return CMT_ENOCHANNEL;
+  }
+  if (cmt_buf_bytes(msg).len > c->send_message_max) {
+    return CMT_ETOOBIG;
+  }
+  cmt__peer_set_broadcast(&s->peers, channel, msg,
+                          counts != NULL ? counts : &own);
+  cmt_buf_unref(msg);
+  return CMT_OK;
+}
+
+cmt_err cmt_switch_broadcast_bytes(cmt_switch *s, uint8_t channel,
+                                   const void *data, size_t len) {
+  cmt_buf *msg = cmt_buf_copy(&s->env, data, len);
+  cmt_err err =
+    msg == NULL ? CMT_ENOMEM : cmt_switch_broadcast(s, channel, msg, NULL);
+
+  if (err != CMT_OK) {
+    cmt_buf_unref(msg);
+  }
+  return err;
+}
+
+size_t cmt_switch_peers(cmt_switch *s, cmt_peer **out, size_t cap) {
+  return cmt__peer_set_snapshot(&s->peers, out, cap);
+}
+
+cmt_peer *cmt_switch_peer(cmt_switch *s, const cmt_node_id *id) {
+  return cmt__peer_set_find(&s->peers, id);
+}
+
+/* ---- what it is ---- */
+
+void cmt_switch_id(const cmt_switch *s, cmt_node_id *out) {
+  *out = s->setup.id;
+}
+
+cmt_err cmt_switch_laddr(const cmt_switch *s, cmt_net_addr *out) {
+  if (!s->setup.bound) {
+    return CMT_EINVAL;
+  }
+  *out = s->setup.laddr;
+  return CMT_OK;
+}
+
+void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
+                                 size_t size) {
+  cmt_switch_status full;
+  size_t all, inbound, same_host;
+
+  all = cmt__peer_set_snapshot(&s->peers, NULL, 0);
+  cmt__peer_set_inbound(&s->peers, "", &inbound, &same_host);
+  switch_lock(s);
+  full = s->status;
+  switch_unlock(s);
+  full.size = size;
+  full.inbound_peers = inbound;
+  full.outbound_peers = all > inbound ? all - inbound : 0;
+  memset(out, 0, size);
+  memcpy(out, &full, cmt__min(size, sizeof full));
+}

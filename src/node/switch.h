@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT__SWITCH_H
+#define CMT__SWITCH_H
+
+/* A switch from the inside, for the files that make it up: sessions, the dialer
+   and the listener. */
+
+#include "peer_set.h"
+
+#include <cometp2p/switch.h>
+
+typedef struct cmt__session cmt__session;
+typedef struct cmt__dial cmt__dial;
+
+/* Copies of what the options point to, and what follows from them. */
+typedef struct cmt__switch_setup {
+  cmt_switch_options options; /* For its numbers and callbacks. */
+  cmt_reactor *reactors;
+  size_t reactor_count;
+  cmt_channel channels[CMT_CHANNELS_MAX]; /* With their defaults. */
+  size_t channel_count;
+  uint8_t channel_ids[CMT_CHANNELS_MAX];
+  const cmt_reactor *owners[256]; /* By channel. */
+  char *network, *moniker, *version, *external_address;
+  cmt_node_key *own_key; /* NULL: it was given. */
+  const cmt_node_key *key;
+  cmt_node_id id;
+  bool listens;       /* An address was given, */
+  bool bound;         /* and is in use: |laddr| is final. */
+  cmt_net_addr laddr; /* As asked for, then as bound. */
+  char listen_addr[8 + CMT_NET_ADDR_TEXT_SIZE]; /* For the node info. */
+} cmt__switch_setup;
+
+/* Checks |o|; everything that a connection will be made with is known to be
+   good then. */
+CMT_NODISCARD cmt_err cmt__setup_init(cmt__switch_setup *s, const cmt_env *env,
+                                      const cmt_switch_options *o,
+                                      cmt_why *why);
+void cmt__setup_fini(cmt__switch_setup *s, const cmt_env *env);
+/* Where it listens, after port 0 was replaced. */
+void cmt__setup_set_laddr(cmt__switch_setup *s, const cmt_net_addr *at);
+/* What connections are made with; |info| is theirs for the call. */
+void cmt__setup_conn_options(const cmt__switch_setup *s, const cmt_env *env,
+                             cmt_node_info *info, cmt_conn_options *out);
+
+struct cmt_switch {
+  cmt_env env;
+  cmt__switch_setup setup;
+  cmt__loop *loop;
+  bool borrowed; /* The loop is the caller's, and so is its thread. */
+  bool start_called, has_thread;
+  pthread_t thread;
+  size_t reactors_started;
+  cmt__peer_set peers;
+  cmt__post post; /* Rings the loop for what is under the lock. */
+  pthread_mutex_t lock;
+  /* Under the lock: */
+  bool started, stopping, posted;
+  uint64_t flush_ns;
+  cmt__dial *requests, *requests_last; /* Dials not yet seen by the loop. */
+  cmt_switch_status status;
+  /* Of the loop alone: */
+  bool closing;  /* The stop was seen. */
+  bool finished; /* Nothing is left, the reactors are stopped. */
+  cmt__listener *listener;
+  cmt__session *sessions; /* Doubly linked, as the dials. */
+  cmt__dial *dials;
+  size_t session_count, dial_count, handshakes;
+  size_t unsettled; /* Peers that are gone, but for a wake-up under way. */
+  cmt__turn turn;   /* Looks whether it is finished. */
+};
+
+/* A switch on |loop|, which the caller runs and which outlives it.  No thread
+   is made, and cmt_switch_delete() needs cmt__switch_is_finished() once it was
+   started. */
+CMT_NODISCARD cmt_err cmt__switch_new_on(const cmt_switch_options *o,
+                                         cmt__loop *loop, cmt_switch **out,
+                                         cmt_why *why);
+/* On the thread of the loop. */
+bool cmt__switch_is_finished(const cmt_switch *s);
+
+/* Tells the application of a dial or an accept that yields no peer. */
+void cmt__switch_reject(cmt_switch *s, cmt_rejection *r);
+/* Adds to a counter of the status. */
+void cmt__switch_count(cmt_switch *s, uint64_t *counter);
+/* The handshakes in flight, one more or one less. */
+void cmt__switch_handshakes(cmt_switch *s, int change);
+/* Something ended: looks at the end of this turn whether it was the last. */
+void cmt__switch_look(cmt_switch *s);
+
+#endif

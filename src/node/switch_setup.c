@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The options of a switch: their defaults, their checks, and copies that live
+   as long as it.  What passes here cannot be refused later, when a connection
+   is made. */
+
+#include "switch.h"
+
+#include "core/channel.h"
+#include "core/net_addr.h"
+
+#include <cometp2p/version.h>
+
+#include <stdio.h>
+
+#define NOT_LISTENING "tcp://0.0.0.0:0"
+
+void cmt_switch_options_init_sized(cmt_switch_options *o, size_t size) {
+  cmt_conn_options c;
+  cmt_switch_options full;
+
+  cmt_conn_options_init(&c);
+  full = (cmt_switch_options){
+    .size = size,
+    .moniker = "cometp2p",
+    .version = cmt_version(),
+    .protocol_p2p = 8,
+    .protocol_block = 11,
+    .ping_interval_ns = c.ping_interval_ns,
+    .pong_timeout_ns = c.pong_timeout_ns,
+    .dial_timeout_ns = CMT_SECONDS(3),
+    .handshake_timeout_ns = c.handshake_timeout_ns,
+    .send_packet_payload_max = c.send_packet_payload_max,
+    .recv_packet_payload_max = c.recv_packet_payload_max,
+    .inbound_peers_max = 40,
+    .handshakes_max = 64,
+    .send_bytes_max = (size_t)32 << 20,
+  };
+  CMT_ASSERT(NULL, size == sizeof full);
+  *o = full;
+}
+
+static cmt_err refuse(cmt_why *why, const char *text) {
+  return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT, "%s", text);
+}
+
+static cmt_err no_memory(cmt_why *why) {
+  return cmt__why(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
+                  cmt_err_text(CMT_ENOMEM));
+}
+
+/* ---- reactors ---- */
+
+static cmt_err name_check(const cmt_switch_options *o, size_t index,
+                          cmt_why *why) {
+  const char *name = o->reactors[index].name;
+
+  if (name == NULL) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "reactor %zu has no name", index);
+  }
+  for (size_t i = 0; i < index; i++) {
+    if (strcmp(o->reactors[i].name, name) == 0) {
+      return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                      "two reactors are named %s", name);
+    }
+  }
+  return CMT_OK;
+}
+
+/* Takes the channels of the reactor |r|, which lies in the setup. */
+static cmt_err channels_take(cmt__switch_setup *s, const cmt_reactor *r,
+                             cmt_why *why) {
+  for (size_t i = 0; i < r->channel_count; i++) {
+    const cmt_channel *c = &r->channels[i];
+    const cmt_reactor *owner = s->owners[c->id];
+
+    if (owner == r) {
+      return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                      "reactor %s claims channel 0x%02x twice", r->name, c->id);
+    }
+    if (owner != NULL) {
+      return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                      "reactors %s and %s both claim channel 0x%02x",
+                      owner->name, r->name, c->id);
+    }
+    if (s->channel_count == CMT_CHANNELS_MAX) {
+      return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                      "the reactors claim more than %d channels",
+                      CMT_CHANNELS_MAX);
+    }
+    s->owners[c->id] = r;
+    s->channel_ids[s->channel_count] = c->id;
+    s->channels[s->channel_count++] = cmt__channel_defaults(c);
+  }
+  return cmt__channels_check(s->channels, s->channel_count, why);
+}
+
+static cmt_err reactors_take(cmt__switch_setup *s, const cmt_env *env,
+                             const cmt_switch_options *o, cmt_why *why) {
+  if (o->reactor_count > 0 && o->reactors == NULL) {
+    return refuse(why, "reactor_count is set and reactors is not");
+  }
+  s->reactors = cmt__alloc(env, o->reactor_count * sizeof *s->reactors);
+  if (s->reactors == NULL) {
+    return no_memory(why);
+  }
+  for (size_t i = 0; i < o->reactor_count; i++) {
+    cmt_err err = name_check(o, i, why);
+
+    s->reactors[i] = o->reactors[i];
+    s->reactor_count = i + 1;
+    if (err == CMT_OK) {
+      err = channels_take(s, &s->reactors[i], why);
+    }
+    if (err != CMT_OK) {
+      return err;
+    }
+  }
+  return CMT_OK;
+}
+
+/* ---- texts, key and addresses ---- */
+
+static bool copy_text(const cmt_env *env, const char *text, char **out) {
+  size_t size = text != NULL ? strlen(text) + 1 : 1;
+
+  *out = cmt__alloc(env, size);
+  if (*out != NULL) {
+    memcpy(*out, text != NULL ? text : "", size);
+  }
+  return *out != NULL;
+}
+
+static cmt_err texts_take(cmt__switch_setup *s, const cmt_env *env,
+                          const cmt_switch_options *o, cmt_why *why) {
+  if (o->network == NULL || o->network[0] == '\0') {
+    return refuse(why, "network is not set: it is the chain id of the nodes "
+                       "to meet");
+  }
+  if (!copy_text(env, o->network, &s->network) ||
+      !copy_text(env, o->moniker, &s->moniker) ||
+      !copy_text(env, o->version, &s->version) ||
+      (o->external_address != NULL &&
+       !copy_text(env, o->external_address, &s->external_address))) {
+    return no_memory(why);
+  }
+  return CMT_OK;
+}
+
+static cmt_err key_take(cmt__switch_setup *s, const cmt_env *env,
+                        const cmt_switch_options *o, cmt_why *why) {
+  if (o->key == NULL) {
+    cmt_err err = cmt_node_key_generate(env, &s->own_key);
+
+    if (err != CMT_OK) {
+      s->own_key = NULL;
+      return cmt__why(why, err, CMT_STAGE_TRANSPORT, "cannot make a key: %s",
+                      cmt_err_text(err));
+    }
+  }
+  s->key = o->key != NULL ? o->key : s->own_key;
+  cmt_node_key_id(s->key, &s->id);
+  return CMT_OK;
+}
+
+void cmt__setup_set_laddr(cmt__switch_setup *s, const cmt_net_addr *at) {
+  static const char scheme[] = "tcp://";
+  size_t len = strlen(scheme);
+  cmt_net_addr bare = *at;
+
+  bare.id.text[0] = '\0';
+  memcpy(s->listen_addr, scheme, len);
+  if (cmt_net_addr_format(&bare, s->listen_addr + len,
+                          sizeof s->listen_addr - len) != CMT_OK) {
+    memcpy(s->listen_addr, NOT_LISTENING, sizeof NOT_LISTENING);
+  }
+  s->laddr = bare;
+  s->laddr.id = s->id;
+}
+
+static cmt_err laddr_take(cmt__switch_setup *s, const cmt_switch_options *o,
+                          cmt_why *why) {
+  char canonical[sizeof s->laddr.host];
+  cmt_net_addr at;
+  cmt_err err;
+
+  memcpy(s->listen_addr, NOT_LISTENING, sizeof NOT_LISTENING);
+  if (o->laddr == NULL) {
+    return CMT_OK;
+  }
+  err = cmt_net_addr_parse(o->laddr, CMT_ADDR_NO_ID, &at, why);
+  if (err != CMT_OK) {
+    return err;
+  }
+  if (!cmt__ip_canonical(cmt_bytes_of(at.host), canonical, sizeof canonical)) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "laddr: %.128s is not an IP address", at.host);
+  }
+  s->listens = true;
+  cmt__setup_set_laddr(s, &at);
+  return CMT_OK;
+}
+
+/* ---- what connections are made with ---- */
+
+void cmt__setup_conn_options(const cmt__switch_setup *s, const cmt_env *env,
+                             cmt_node_info *info, cmt_conn_options *out) {
+  const cmt_switch_options *o = &s->options;
+
+  *info = (cmt_node_info){
+    .protocol_p2p = o->protocol_p2p,
+    .protocol_block = o->protocol_block,
+    .protocol_app = o->protocol_app,
+    .id = cmt_bytes_of(s->id.text),
+    .listen_addr = cmt_bytes_of(
+      s->external_address != NULL ? s->external_address : s->listen_addr),
+    .network = cmt_bytes_of(s->network),
+    .version = cmt_bytes_of(s->version),
+    .channels = {.base = s->channel_ids, .len = s->channel_count},
+    .moniker = cmt_bytes_of(s->moniker),
+    .tx_index = cmt_bytes_of("off"),
+  };
+  cmt_conn_options_init(out);
+  out->env = env;
+  out->key = s->key;
+  out->node_info = info;
+  out->channels = s->channels;
+  out->channel_count = s->channel_count;
+  out->handshake_timeout_ns = o->handshake_timeout_ns;
+  out->ping_interval_ns = o->ping_interval_ns;
+  out->pong_timeout_ns = o->pong_timeout_ns;
+  out->send_packet_payload_max = o->send_packet_payload_max;
+  out->recv_packet_payload_max = o->recv_packet_payload_max;
+  out->recv_bytes_max = o->recv_bytes_max;
+}
+
+/* A connection made for trial tells what is wrong with the rest. */
+static cmt_err conn_check(cmt__switch_setup *s, const cmt_env *env,
+                          cmt_why *why) {
+  cmt_conn_options o;
+  cmt_node_info info;
+  cmt_conn *trial;
+  cmt_err err;
+
+  cmt__setup_conn_options(s, env, &info, &o);
+  err = cmt_node_info_validate(&info, why);
+  if (err != CMT_OK) {
+    if (why != NULL) {
+      why->err = CMT_EINVAL;
+    }
+    return CMT_EINVAL;
+  }
+  err = cmt_conn_new(&o, 0, &trial, why);
+  if (err == CMT_OK) {
+    cmt_conn_delete(trial);
+  }
+  return err;
+}
+
+static cmt_err numbers_check(const cmt_switch_options *o, cmt_why *why) {
+  if (o->size != sizeof *o) {
+    return refuse(why, "options of an unknown size: use the init macro");
+  }
+  if (o->dial_timeout_ns == 0 || o->handshake_timeout_ns == 0) {
+    return refuse(why,
+                  "dial_timeout_ns and handshake_timeout_ns must not be 0");
+  }
+  if (o->handshakes_max == 0) {
+    return refuse(why, "handshakes_max is 0: there would never be a peer");
+  }
+  return CMT_OK;
+}
+
+cmt_err cmt__setup_init(cmt__switch_setup *s, const cmt_env *env,
+                        const cmt_switch_options *o, cmt_why *why) {
+  cmt_err err = numbers_check(o, why);
+
+  memset(s, 0, sizeof *s);
+  s->options = *o;
+  if (err == CMT_OK) {
+    err = texts_take(s, env, o, why);
+  }
+  if (err == CMT_OK) {
+    err = reactors_take(s, env, o, why);
+  }
+  if (err == CMT_OK) {
+    err = key_take(s, env, o, why);
+  }
+  if (err == CMT_OK) {
+    err = laddr_take(s, o, why);
+  }
+  if (err == CMT_OK) {
+    err = conn_check(s, env, why);
+  }
+  if (err != CMT_OK) {
+    cmt__setup_fini(s, env);
+  }
+  return err;
+}
+
+void cmt__setup_fini(cmt__switch_setup *s, const cmt_env *env) {
+  cmt__free(env, s->network);
+  cmt__free(env, s->moniker);
+  cmt__free(env, s->version);
+  cmt__free(env, s->external_address);
+  cmt__free(env, s->reactors);
+  cmt_node_key_delete(s->own_key);
+}
