@@ -39,8 +39,7 @@ static int print_id(const cli_options *o, const cmt_node_key *key,
   return fflush(stdout) == 0 ? CLI_OK : CLI_FAILED;
 }
 
-static int key_gen(const cli_options *o, const cmt_env *env,
-                   const char *file) {
+static int key_gen(const cli_options *o, const cmt_env *env, const char *file) {
   cmt_node_key *key;
   cmt_why why;
   int code;

@@ -4,10 +4,11 @@
 
 #include "events.h"
 #include "node.h"
+#include "resolve.h"
 
 #include <stdio.h>
 
-enum { FLUSH_MS = 300 };
+enum { FLUSH_MS = 300, RESOLVE_S = 10 };
 
 static bool dial_all(cli_node *n) {
   const cli_options *o = n->options;
@@ -40,10 +41,31 @@ static int listen_serve(cli_node *n) {
   return CLI_OK;
 }
 
-static int listen_run(const cli_options *o, cli_io *io) {
+/* The switch listens on an IP literal; a name such as localhost is fine here,
+   and its first address counts. */
+static bool resolve_laddr(cli_options *o, cli_io *io, cli_address *out) {
+  cli_address list[CLI_ADDRESSES_MAX];
+  cmt_net_addr addr;
+  cmt_why why;
+
+  if (cmt_net_addr_parse(o->laddr, CMT_ADDR_NO_ID, &addr, &why) != CMT_OK ||
+      cli_resolve(&addr, &io->wait, CMT_SECONDS(RESOLVE_S), list, &why) == 0) {
+    cli_io_error(io, "--laddr: %s", why.text);
+    return false;
+  }
+  *out = list[0];
+  o->laddr = out->text;
+  return true;
+}
+
+static int listen_run(cli_options *o, cli_io *io) {
+  cli_address laddr;
   cli_node n;
   int code = CLI_FAILED;
 
+  if (!resolve_laddr(o, io, &laddr)) {
+    return CLI_FAILED;
+  }
   if (cli_node_open(&n, o, io, NULL)) {
     code = listen_serve(&n);
   }

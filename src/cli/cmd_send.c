@@ -104,8 +104,7 @@ static cmt_peer *run_connect(send_run *r) {
   if (peer != NULL) {
     return peer;
   }
-  cli_io_error(r->io, "%s: %s", r->o->args[0],
-               gone ? why.text : "interrupted");
+  cli_io_error(r->io, "%s: %s", r->o->args[0], gone ? why.text : "interrupted");
   return NULL;
 }
 
@@ -166,8 +165,9 @@ static bool run_transfer(send_run *r, cmt_peer *peer) {
   cmt_why why;
   bool done;
 
-  while (!(done = run_look(r, &files, &lines)) && !run_is_gone(r, &peer, &why) &&
-         !r->io->wait.interrupted && !cli_output_is_broken(r->io->out)) {
+  while (!(done = run_look(r, &files, &lines)) &&
+         !run_is_gone(r, &peer, &why) && !r->io->wait.interrupted &&
+         !cli_output_is_broken(r->io->out)) {
     if (!is_typing(r)) {
       cli_progress_show(&progress, r->sender == NULL ? NULL : &files,
                         r->liner == NULL ? NULL : &lines);
@@ -227,9 +227,8 @@ static void tell_summary(send_run *r) {
 
 /* Ends the threads, once the switch has let go of their sends. */
 static void run_stop(send_run *r) {
-  static const cmt_why interrupted = {.err = CMT_ECANCELED,
-                                      .stage = CMT_STAGE_UP,
-                                      .text = "interrupted"};
+  static const cmt_why interrupted = {
+    .err = CMT_ECANCELED, .stage = CMT_STAGE_UP, .text = "interrupted"};
 
   if (r->sender != NULL) {
     cli_sender_stop(r->sender, &interrupted);
@@ -260,6 +259,7 @@ static bool run_send(send_run *r) {
 static bool run_all(send_run *r) {
   cli_node_hooks hooks = {
     .arg = r,
+    .quiet = true,
     .added = on_added,
     .removed = on_removed,
     .rejected = on_rejected,

@@ -10,12 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SHORT_ID = 8, LINE_SIZE = 2048, JSON_FORM = JSON_COMPACT |
-       JSON_ENSURE_ASCII | JSON_REAL_PRECISION(12) };
+enum {
+  SHORT_ID = 8,
+  LINE_SIZE = 2048,
+  JSON_FORM = JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(12)
+};
 
 json_t *cli_json_text(cmt_bytes text) {
-  json_t *out = json_stringn(text.len == 0 ? "" : (const char *)text.base,
-                             text.len);
+  json_t *out =
+    json_stringn(text.len == 0 ? "" : (const char *)text.base, text.len);
   size_t cap;
   char *shown;
 
@@ -126,27 +129,24 @@ void cli_event_peer_added(cli_io *io, cmt_peer *p) {
 
   remote_text(p, remote, sizeof remote);
   if (!io->json) {
-    print_text(io, NULL, "peer %s %s %s: %s, version %s",
-               cmt_peer_id(p)->text,
+    print_text(io, NULL, "peer %s %s %s: %s, version %s", cmt_peer_id(p)->text,
                cmt_peer_is_outbound(p) ? "dialed at" : "came from", remote,
                shown(info->moniker, moniker, sizeof moniker),
                shown(info->version, version, sizeof version));
     return;
   }
-  cli_print_json(
-    io,
-    json_pack("{s:s, s:s, s:b, s:s, s:o, s:o, s:o, s:o}", "event",
-              "peer_added", "id", cmt_peer_id(p)->text, "outbound",
-              cmt_peer_is_outbound(p), "remote", remote, "moniker",
-              cli_json_text(info->moniker), "network",
-              cli_json_text(info->network), "version",
-              cli_json_text(info->version), "channels",
-              json_hex(info->channels)),
-    NULL);
+  cli_print_json(io,
+                 json_pack("{s:s, s:s, s:b, s:s, s:o, s:o, s:o, s:o}", "event",
+                           "peer_added", "id", cmt_peer_id(p)->text, "outbound",
+                           cmt_peer_is_outbound(p), "remote", remote, "moniker",
+                           cli_json_text(info->moniker), "network",
+                           cli_json_text(info->network), "version",
+                           cli_json_text(info->version), "channels",
+                           json_hex(info->channels)),
+                 NULL);
 }
 
-void cli_event_peer_removed(cli_io *io, const cmt_peer *p,
-                            const cmt_why *why) {
+void cli_event_peer_removed(cli_io *io, const cmt_peer *p, const cmt_why *why) {
   char reason[32];
 
   if (!io->json) {
@@ -156,8 +156,8 @@ void cli_event_peer_removed(cli_io *io, const cmt_peer *p,
   }
   cli_reason(why->err, reason, sizeof reason);
   cli_print_json(io,
-                 json_pack("{s:s, s:s, s:s, s:s, s:s}", "event",
-                           "peer_removed", "id", cmt_peer_id(p)->text, "class",
+                 json_pack("{s:s, s:s, s:s, s:s, s:s}", "event", "peer_removed",
+                           "id", cmt_peer_id(p)->text, "class",
                            cmt_err_class_name(cmt_err_class_of(why->err)),
                            "reason", reason, "text", why->text),
                  NULL);
@@ -218,8 +218,8 @@ void cli_event_rejected(cli_io *io, const cmt_rejection *r, bool inferred) {
 
 void cli_event_message(cli_io *io, const cli_message_event *e, cmt_peer *p) {
   if (!io->json) {
-    print_text(io, p, "%.*s: message of %zu bytes on channel 0x%02x",
-               SHORT_ID, e->id, e->size, e->channel);
+    print_text(io, p, "%.*s: message of %zu bytes on channel 0x%02x", SHORT_ID,
+               e->id, e->size, e->channel);
     return;
   }
   cli_print_json(io,
@@ -263,10 +263,10 @@ void cli_event_progress(cli_io *io, const cli_file_event *e) {
   if (!io->json) {
     return;
   }
-  line = json_pack("{s:s, s:s, s:I, s:I, s:o, s:o}", "event", "progress",
-                   "file", e->file, "sent", (json_int_t)e->done, "size",
-                   (json_int_t)e->size, "rate", json_rounded(e->rate), "eta_s",
-                   json_known(e->eta_s));
+  line =
+    json_pack("{s:s, s:s, s:I, s:I, s:o, s:o}", "event", "progress", "file",
+              e->file, "sent", (json_int_t)e->done, "size", (json_int_t)e->size,
+              "rate", json_rounded(e->rate), "eta_s", json_known(e->eta_s));
   if (e->id != NULL) {
     json_object_set_new(line, "id", json_string(e->id));
   }
@@ -326,7 +326,7 @@ void cli_tell_error(cli_io *io, const cli_failure *f) {
 }
 
 static void summary_text(cli_io *io, const cli_summary_event *e) {
-  char size[32];
+  char size[32], times[96] = "";
 
   if (e->files > 0) {
     cli_size_text((double)e->bytes, size, sizeof size);
@@ -334,14 +334,14 @@ static void summary_text(cli_io *io, const cli_summary_event *e) {
                (unsigned long long)e->files, e->files == 1 ? "" : "s", size,
                e->seconds);
   }
-  if (e->lines > 0) {
-    print_text(io, NULL, "%llu lines sent, %llu answered%s",
-               (unsigned long long)e->lines, (unsigned long long)e->answered,
-               e->answered == 0 ? "" : ":");
-  }
   if (e->answered > 0) {
-    print_text(io, NULL, "round trip p50 %.3f ms, p99 %.3f ms", e->p50_ms,
-               e->p99_ms);
+    snprintf(times, sizeof times, ", round trip p50 %.3f ms, p99 %.3f ms",
+             e->p50_ms, e->p99_ms);
+  }
+  if (e->lines > 0) {
+    print_text(io, NULL, "%llu line%s sent, %llu answered%s",
+               (unsigned long long)e->lines, e->lines == 1 ? "" : "s",
+               (unsigned long long)e->answered, times);
   }
 }
 
@@ -356,7 +356,6 @@ void cli_event_summary(cli_io *io, const cli_summary_event *e) {
               "files", (json_int_t)e->files, "bytes", (json_int_t)e->bytes,
               "seconds", json_rounded(e->seconds), "lines",
               (json_int_t)e->lines, "answered", (json_int_t)e->answered,
-              "p50_ms", json_known(e->p50_ms), "p99_ms",
-              json_known(e->p99_ms)),
+              "p50_ms", json_known(e->p50_ms), "p99_ms", json_known(e->p99_ms)),
     NULL);
 }

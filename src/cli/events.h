@@ -36,8 +36,7 @@ typedef struct cli_summary_event {
 
 void cli_event_ready(cli_io *io, const cmt_net_addr *laddr);
 void cli_event_peer_added(cli_io *io, cmt_peer *p);
-void cli_event_peer_removed(cli_io *io, const cmt_peer *p,
-                            const cmt_why *why);
+void cli_event_peer_removed(cli_io *io, const cmt_peer *p, const cmt_why *why);
 void cli_event_rejected(cli_io *io, const cmt_rejection *r, bool inferred);
 void cli_event_message(cli_io *io, const cli_message_event *e, cmt_peer *p);
 void cli_event_line(cli_io *io, cmt_bytes text, cmt_peer *p);

@@ -151,8 +151,7 @@ bool cli_file_name_is_fine(cmt_bytes name) {
       memchr(name.base, '\0', name.len) != NULL) {
     return false;
   }
-  if (name.len >= prefix &&
-      memcmp(name.base, temporary_prefix, prefix) == 0) {
+  if (name.len >= prefix && memcmp(name.base, temporary_prefix, prefix) == 0) {
     return false;
   }
   return !name_is(name, ".") && !name_is(name, "..");

@@ -7,18 +7,18 @@
 #include <cometp2p/buf.h>
 
 typedef enum cli_file_type {
-  CLI_FILE_OFFER = 1, /* id, number: size, bytes: name. */
-  CLI_FILE_DATA = 2,  /* id, number: offset, bytes. */
-  CLI_FILE_END = 3,   /* id, bytes: SHA-256. */
-  CLI_FILE_ACK = 4,   /* id, number: bytes taken; the first one is 0. */
-  CLI_FILE_DONE = 5,  /* id. */
+  CLI_FILE_OFFER = 1,   /* id, number: size, bytes: name. */
+  CLI_FILE_DATA = 2,    /* id, number: offset, bytes. */
+  CLI_FILE_END = 3,     /* id, bytes: SHA-256. */
+  CLI_FILE_ACK = 4,     /* id, number: bytes taken; the first one is 0. */
+  CLI_FILE_DONE = 5,    /* id. */
   CLI_FILE_REFUSED = 6, /* id, code, bytes: text. */
 } cli_file_type;
 
 enum {
-  CLI_FILE_CHUNK = 65536,       /* Most data of one message. */
-  CLI_FILE_DATA_HEADER = 13,    /* Before them. */
-  CLI_FILE_WINDOW = 4 << 20,    /* Most data without an acknowledgement. */
+  CLI_FILE_CHUNK = 65536,    /* Most data of one message. */
+  CLI_FILE_DATA_HEADER = 13, /* Before them. */
+  CLI_FILE_WINDOW = 4 << 20, /* Most data without an acknowledgement. */
   CLI_FILE_ACK_EVERY = 256 << 10,
   CLI_FILE_NAME_MAX = 255,
   CLI_FILE_TEXT_MAX = 200,

@@ -83,8 +83,8 @@ static bool send_line(cli_liner *l, cmt_bytes text) {
                                     .seq = seq,
                                     .text = text,
                                   });
-  if (msg == NULL || cmt_peer_send_wait(l->peer, l->o.channel->id, msg,
-                                        CMT_NEVER) != CMT_OK) {
+  if (msg == NULL ||
+      cmt_peer_send_wait(l->peer, l->o.channel->id, msg, CMT_NEVER) != CMT_OK) {
     cmt_buf_unref(msg);
     return false;
   }
@@ -120,8 +120,8 @@ static void partial_add(cli_liner *l, partial *p, const char *data,
 
 /* The end of a line. */
 static bool partial_send(cli_liner *l, partial *p) {
-  bool going = p->skip || send_line(l, (cmt_bytes){(const uint8_t *)p->text,
-                                                   p->len});
+  bool going =
+    p->skip || send_line(l, (cmt_bytes){(const uint8_t *)p->text, p->len});
 
   p->len = 0;
   p->skip = false;
@@ -160,8 +160,8 @@ static size_t liner_read(cli_liner *l, char *out, size_t cap) {
       return 0;
     }
     n = polled[1].revents == 0 ? -1 : read(l->o.fd, out, cap);
-  } while (n < 0 && (polled[1].revents == 0 || errno == EINTR ||
-                     errno == EAGAIN));
+  } while (n < 0 &&
+           (polled[1].revents == 0 || errno == EINTR || errno == EAGAIN));
   if (n < 0) {
     char text[128];
 

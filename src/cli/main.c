@@ -68,8 +68,10 @@ int main(int argc, char **argv) {
   const cli_verb *verb;
   const char *name = argc > 1 ? argv[1] : "--help";
 
-  /* A reader that closed our output shows as an error of write(). */
+  /* A reader that closed our output, and a file over the limit, show as
+     errors of write(). */
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);
   if (argc > 1 && strcmp(name, "--version") == 0) {
     name = "version";
   }

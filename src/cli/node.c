@@ -98,6 +98,10 @@ static cli_session *node_session(cli_node *n, const cmt_peer *p) {
   return s;
 }
 
+static bool node_tells(const cli_node *n) {
+  return n->io->json || !n->hooks.quiet;
+}
+
 /* Without room for a line about it, a peer would come and go unseen, as often
    as it likes. */
 static cmt_err node_init_peer(void *self, cmt_peer *p) {
@@ -123,7 +127,9 @@ static void node_add_peer(void *self, cmt_peer *p) {
   cli_session *s = node_session(n, p);
 
   s->added = true;
-  cli_event_peer_added(n->io, p);
+  if (node_tells(n)) {
+    cli_event_peer_added(n->io, p);
+  }
   if (n->hooks.added != NULL) {
     n->hooks.added(n->hooks.arg, s);
   }
@@ -145,11 +151,11 @@ static void node_remove_peer(void *self, cmt_peer *p, cmt_err reason) {
   }
   *place = s->next;
   cmt_peer_get_why(p, &why);
-  if (s->added) {
+  if (s->added && node_tells(n)) {
     cli_event_peer_removed(n->io, p, &why);
-    if (n->hooks.removed != NULL) {
-      n->hooks.removed(n->hooks.arg, s, &why);
-    }
+  }
+  if (s->added && n->hooks.removed != NULL) {
+    n->hooks.removed(n->hooks.arg, s, &why);
   }
   cli_writer_put(n->writer, CLI_JOB_GONE, s, 0, NULL);
   cli_session_unref(s);
@@ -222,7 +228,9 @@ static cmt_err node_receive(void *self, cmt_peer *p, uint8_t channel,
 static void node_rejected(void *arg, const cmt_rejection *r) {
   cli_node *n = arg;
 
-  cli_event_rejected(n->io, r, false);
+  if (node_tells(n)) {
+    cli_event_rejected(n->io, r, false);
+  }
   if (n->hooks.rejected != NULL) {
     n->hooks.rejected(n->hooks.arg, r);
   }

@@ -23,7 +23,7 @@ typedef struct cli_session {
   struct cli_session *next;
   struct cli_receiver *receivers[CMT_CHANNELS_MAX]; /* The writer's. */
   uint64_t progress_ns[CMT_CHANNELS_MAX];           /* The writer's. */
-  pthread_mutex_t lock; /* Over what follows. */
+  pthread_mutex_t lock;                             /* Over what follows. */
   unsigned refs;
   size_t waiting; /* Answers without room; the peer is paused meanwhile. */
 } cli_session;
@@ -31,6 +31,7 @@ typedef struct cli_session {
 /* What send wants to know; all run on the loop, each may be NULL. */
 typedef struct cli_node_hooks {
   void *arg;
+  bool quiet; /* Tell of peers only in JSON: there is one, and it is known. */
   void (*added)(void *arg, cli_session *s);
   void (*removed)(void *arg, cli_session *s, const cmt_why *why);
   void (*rejected)(void *arg, const cmt_rejection *r);

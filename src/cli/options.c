@@ -121,8 +121,7 @@ static bool set_address(cli_options *o, const char *value, unsigned flags) {
 }
 
 static bool set_laddr(cli_options *o, const char *value) {
-  return set_address(o, value, CMT_ADDR_NO_ID) &&
-         set_text(o, &o->laddr, value);
+  return set_address(o, value, CMT_ADDR_NO_ID) && set_text(o, &o->laddr, value);
 }
 
 static bool set_dial(cli_options *o, const char *value) {
@@ -277,9 +276,8 @@ static int bad_option(const cli_options *o, int what, const char *word) {
   char shown[160];
 
   cmt_text_escape(cmt_bytes_of(word), shown, sizeof shown);
-  return cli_options_usage(o, what == ':' ? "%s needs a value"
-                                          : "unknown option '%s'",
-                           shown);
+  return cli_options_usage(
+    o, what == ':' ? "%s needs a value" : "unknown option '%s'", shown);
 }
 
 static int parse_all(cli_options *o, const cli_verb *verb, int argc,
@@ -313,8 +311,9 @@ static int check_times(cli_options *o) {
 
   if (o->pong_timeout_ns >= interval_ns) {
     return cli_options_usage(
-      o, "--pong-timeout: %llu ms is not shorter than the ping interval of "
-         "%llu ms",
+      o,
+      "--pong-timeout: %llu ms is not shorter than the ping interval of "
+      "%llu ms",
       (unsigned long long)(o->pong_timeout_ns / CMT_MILLISECONDS(1)),
       (unsigned long long)(interval_ns / CMT_MILLISECONDS(1)));
   }

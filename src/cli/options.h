@@ -16,17 +16,17 @@ typedef enum cli_role {
 } cli_role;
 
 enum {
-  CLI_QUEUE_DEFAULT = 64,       /* Messages that wait on a channel. */
+  CLI_QUEUE_DEFAULT = 64, /* Messages that wait on a channel. */
   CLI_FAULT_SIZE = 256,
   CLI_PEERS_MAX = 65535,
   CLI_PINGS_MAX = 10000,
-  CLI_FILES_MESSAGE_MIN = 512,  /* An offer must fit. */
-  CLI_LINES_MESSAGE_MIN = 16,   /* A line of a few bytes must fit. */
+  CLI_FILES_MESSAGE_MIN = 512, /* An offer must fit. */
+  CLI_LINES_MESSAGE_MIN = 16,  /* A line of a few bytes must fit. */
 };
 
 typedef struct cli_options {
   const char *verb;
-  const char *key_file;  /* NULL: a fresh key. */
+  const char *key_file; /* NULL: a fresh key. */
   const char *network;
   bool network_given;
   const char *moniker;

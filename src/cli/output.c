@@ -15,10 +15,10 @@
 #include <unistd.h>
 
 enum {
-  OUTPUT_MARK = 1 << 20,     /* Peers are paused over it. */
-  OUTPUT_FULL = 16 << 20,    /* Lines without a peer are counted over it. */
+  OUTPUT_MARK = 1 << 20,  /* Peers are paused over it. */
+  OUTPUT_FULL = 16 << 20, /* Lines without a peer are counted over it. */
   OUTPUT_STATUS_SIZE = 256,
-  OUTPUT_KEEP = 256 << 10,   /* A larger empty buffer is given back. */
+  OUTPUT_KEEP = 256 << 10, /* A larger empty buffer is given back. */
 };
 
 typedef struct text {
@@ -42,6 +42,9 @@ struct cli_output {
 };
 
 static void text_add(text *t, const char *data, size_t len) {
+  if (len == 0) {
+    return;
+  }
   if (len > t->cap - t->len) {
     while (len > t->cap - t->len) {
       t->cap = t->cap == 0 ? 4096 : t->cap * 2;
@@ -78,8 +81,7 @@ static bool write_all(int fd, const char *data, size_t len) {
 
 /* Takes what there is to write into |out|; |*lines| is how much of it counts
    in the backlog.  False: the end. */
-static bool output_take(cli_output *o, text *out, text *status,
-                        size_t *lines) {
+static bool output_take(cli_output *o, text *out, text *status, size_t *lines) {
   pthread_mutex_lock(&o->lock);
   o->busy = false;
   if (o->pending.len == 0 && !o->status_changed) {
@@ -169,8 +171,7 @@ static void output_append(cli_output *o, const char *data, size_t len,
   pthread_cond_signal(&o->more);
 }
 
-void cli_output_line(cli_output *o, const char *data, size_t len,
-                     cmt_peer *p) {
+void cli_output_line(cli_output *o, const char *data, size_t len, cmt_peer *p) {
   pthread_mutex_lock(&o->lock);
   output_append(o, data, len, p);
   pthread_mutex_unlock(&o->lock);

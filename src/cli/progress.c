@@ -70,8 +70,7 @@ static void show_bar(cli_progress *p, const cli_file_event *e,
 
   if (lines != NULL && lines->answered > 0) {
     snprintf(text, sizeof text, "%s%llu lines, %.3f ms", len == 0 ? "" : " | ",
-             (unsigned long long)lines->answered,
-             (double)lines->last_ns / 1e6);
+             (unsigned long long)lines->answered, (double)lines->last_ns / 1e6);
     len = add(line, len, text);
   }
   if (len > width) {
@@ -102,9 +101,8 @@ void cli_progress_show(cli_progress *p, const cli_sender_status *files,
       .size = files->size,
       .rate = sample_rate(p, now_ns, files->acked),
     };
-    event.eta_s = event.rate > 0
-                    ? (double)(files->size - files->acked) / event.rate
-                    : -1;
+    event.eta_s =
+      event.rate > 0 ? (double)(files->size - files->acked) / event.rate : -1;
     cli_event_progress(p->io, &event);
   }
   if (!p->io->json && cli_output_is_terminal(p->io->out)) {
@@ -112,6 +110,4 @@ void cli_progress_show(cli_progress *p, const cli_sender_status *files,
   }
 }
 
-void cli_progress_clear(cli_progress *p) {
-  cli_output_status(p->io->out, "");
-}
+void cli_progress_clear(cli_progress *p) { cli_output_status(p->io->out, ""); }

@@ -40,8 +40,7 @@ cli_receiver *cli_receiver_new(int dir_fd, const cli_receiver_hooks *hooks) {
   return r;
 }
 
-void cli_receiver_set_hooks(cli_receiver *r,
-                            const cli_receiver_hooks *hooks) {
+void cli_receiver_set_hooks(cli_receiver *r, const cli_receiver_hooks *hooks) {
   r->hooks = *hooks;
 }
 

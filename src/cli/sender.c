@@ -38,10 +38,10 @@ struct cli_sender {
   pthread_mutex_t lock;
   pthread_cond_t changed;
   cli_sender_status status;
-  uint32_t id;    /* Of the file under way. */
-  uint64_t sent;  /* Data handed to the peer. */
+  uint32_t id;   /* Of the file under way. */
+  uint64_t sent; /* Data handed to the peer. */
   answer answer;
-  uint8_t code;   /* Of a refusal, with its text. */
+  uint8_t code; /* Of a refusal, with its text. */
   char text[4 * CLI_FILE_TEXT_MAX + 1];
   bool stopped;
   cmt_why why;
@@ -78,9 +78,9 @@ static void sender_error(cli_sender *s, cmt_err err, const char *text) {
 
 /* Sends |msg|, which moves. */
 static bool sender_put(cli_sender *s, upload *u, cmt_buf *msg) {
-  u->put_err = msg == NULL ? CMT_ENOMEM
-                           : cmt_peer_send_wait(s->peer, s->o.channel->id, msg,
-                                                CMT_NEVER);
+  u->put_err =
+    msg == NULL ? CMT_ENOMEM
+                : cmt_peer_send_wait(s->peer, s->o.channel->id, msg, CMT_NEVER);
   if (u->put_err != CMT_OK) {
     cmt_buf_unref(msg);
   }
@@ -150,8 +150,8 @@ static int make_batch(const cli_sender *s, const upload *u, cmt_buf **out,
 
 /* A message that the read filled only in part, cut to |len| bytes of data. */
 static cmt_buf *cut_message(const cli_sender *s, cmt_buf *msg, size_t len) {
-  cmt_buf *out = cmt_buf_copy(s->o.env, cmt_buf_bytes(msg).base,
-                              CLI_FILE_DATA_HEADER + len);
+  cmt_buf *out =
+    cmt_buf_copy(s->o.env, cmt_buf_bytes(msg).base, CLI_FILE_DATA_HEADER + len);
 
   cmt_buf_unref(msg);
   return out;
@@ -239,9 +239,9 @@ static answer send_data(cli_sender *s, upload *u) {
   if (now != ANSWER_ACCEPTED || u->put_err != CMT_OK) {
     return now == ANSWER_REFUSED ? now : ANSWER_NONE;
   }
-  if (!sender_put(s, u,
-                  cli_file_encode(s->o.env,
-                                  &(cli_file_message){
+  if (!sender_put(
+        s, u,
+        cli_file_encode(s->o.env, &(cli_file_message){
                                     .type = CLI_FILE_END,
                                     .id = s->id,
                                     .bytes = {u->digest, CLI_HASH_SIZE},
@@ -273,8 +273,7 @@ static void file_done(cli_sender *s, const upload *u) {
   event = status_event(s);
   pthread_mutex_unlock(&s->lock);
   event.hash = hash;
-  event.rate =
-    event.seconds > 0 ? (double)event.size / event.seconds : 0;
+  event.rate = event.seconds > 0 ? (double)event.size / event.seconds : 0;
   cli_event_progress(s->o.io, &event);
   cli_event_done(s->o.io, &event);
 }

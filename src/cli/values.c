@@ -81,9 +81,9 @@ static bool parse_unit(const char *text, const unit *units, size_t count,
 bool cli_parse_size(const char *text, uint64_t min, uint64_t max,
                     uint64_t *out) {
   static const unit units[] = {
-    {"", 1},         {"k", 1 << 10},   {"K", 1 << 10},   {"KiB", 1 << 10},
-    {"m", 1 << 20},  {"M", 1 << 20},   {"MiB", 1 << 20}, {"g", 1 << 30},
-    {"G", 1 << 30},  {"GiB", 1 << 30},
+    {"", 1},        {"k", 1 << 10},   {"K", 1 << 10},   {"KiB", 1 << 10},
+    {"m", 1 << 20}, {"M", 1 << 20},   {"MiB", 1 << 20}, {"g", 1 << 30},
+    {"G", 1 << 30}, {"GiB", 1 << 30},
   };
   uint64_t value;
 

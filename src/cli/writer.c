@@ -156,8 +156,7 @@ static void do_gone(const job *j) {
     seat at = {.session = j->session, .channel = o->channels[i].id};
 
     if (j->session->receivers[i] != NULL) {
-      cli_receiver_delete(session_receiver(j->session, &at), why.err,
-                          why.text);
+      cli_receiver_delete(session_receiver(j->session, &at), why.err, why.text);
       j->session->receivers[i] = NULL;
     }
   }

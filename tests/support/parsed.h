@@ -7,7 +7,7 @@
 #include "core/packet.h"
 #include "test.h"
 
-enum { PARSED_PACKETS_MAX = 64, PARSED_BYTES_MAX = 1 << 16 };
+enum { PARSED_PACKETS_MAX = 256, PARSED_BYTES_MAX = 1 << 16 };
 
 typedef struct parsed {
   cmt__packet list[PARSED_PACKETS_MAX]; /* |data| points into |bytes|. */

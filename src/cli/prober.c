@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Each turn hands what was read to the connection, takes its events, writes its
+   output and waits for the socket, a deadline or a signal.  A ping follows the
+   pong before it by PING_GAP. */
+
+#include "prober.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+enum { READ_SIZE = 65536, PING_GAP_MS = 200, CONNECT_MS = 3000, PONG_S = 10 };
+
+typedef struct drive {
+  const cli_prober *p;
+  cli_probe_result *r;
+  int fd;
+  uint64_t begin_ns;
+  uint64_t ping_at_ns; /* CMT_NEVER: not now. */
+  bool ended, writing;
+  uint8_t data[READ_SIZE];
+} drive;
+
+static void set_why(cli_probe_result *r, cmt_err err, cmt_stage stage,
+                    const char *text) {
+  r->why = (cmt_why){.err = err, .stage = stage};
+  snprintf(r->why.text, sizeof r->why.text, "%s", text);
+}
+
+static cmt_err err_of_errno(int e) {
+  switch (e) {
+  case ECONNREFUSED:
+    return CMT_EREFUSED;
+  case ETIMEDOUT:
+    return CMT_EDIAL;
+  case ENETUNREACH:
+  case EHOSTUNREACH:
+    return CMT_EUNREACH;
+  case ECONNRESET:
+  case EPIPE:
+    return CMT_ERESET;
+  default:
+    return CMT_EIO;
+  }
+}
+
+/* Waits until the socket is connected; 0, or an errno. */
+static int connect_wait(const cli_prober *p, int fd) {
+  uint64_t until_ns = cli_now_ns() + CMT_MILLISECONDS(CONNECT_MS);
+  socklen_t len = sizeof(int);
+  short ready = 0;
+  int err = 0;
+
+  while (ready == 0) {
+    uint64_t now_ns = cli_now_ns();
+
+    if (p->io->wait.interrupted) {
+      return EINTR;
+    }
+    if (now_ns >= until_ns) {
+      return ETIMEDOUT;
+    }
+    cli_waiter_wait_fd(&p->io->wait, until_ns - now_ns, fd, POLLOUT, &ready);
+  }
+  return getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) == 0 ? err : errno;
+}
+
+/* A connected socket, or -1 and errno. */
+static int connect_one(const cli_prober *p, const cli_address *a) {
+  int fd =
+    socket(a->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  int one = 1, err = 0;
+
+  if (fd < 0) {
+    return -1;
+  }
+  if (connect(fd, (const struct sockaddr *)&a->storage, a->len) != 0) {
+    err = errno == EINPROGRESS ? connect_wait(p, fd) : errno;
+  }
+  if (err != 0) {
+    close(fd);
+    errno = err;
+    return -1;
+  }
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  return fd;
+}
+
+static int connect_any(const cli_prober *p, const cli_address *addresses,
+                       size_t count, cli_probe_result *r) {
+  char text[256];
+  int fd = -1;
+
+  for (size_t i = 0; i < count && fd < 0; i++) {
+    snprintf(r->remote, sizeof r->remote, "%s", addresses[i].text);
+    fd = connect_one(p, &addresses[i]);
+    if (fd < 0) {
+      cmt_err err = err_of_errno(errno);
+
+      snprintf(text, sizeof text, "%.200s: %s", r->remote, cmt_err_text(err));
+      set_why(r, err, CMT_STAGE_TRANSPORT, text);
+    }
+  }
+  return fd;
+}
+
+cmt_node_info cli_prober_node_info(const cli_prober *p, uint8_t *channels) {
+  for (size_t i = 0; i < p->claim->channel_count; i++) {
+    channels[i] = p->claim->channels[i].id;
+  }
+  return (cmt_node_info){
+    .protocol_p2p = 8,
+    .protocol_block = p->claim->block,
+    .listen_addr = cmt_bytes_of("tcp://0.0.0.0:0"),
+    .network = cmt_bytes_of(p->claim->network),
+    .version = cmt_bytes_of(cmt_version()),
+    .channels = {channels, p->claim->channel_count},
+    .moniker = cmt_bytes_of(p->o->moniker),
+  };
+}
+
+static bool drive_conn(drive *d) {
+  const cli_options *o = d->p->o;
+  uint8_t channels[CMT_CHANNELS_MAX];
+  cmt_node_info info = cli_prober_node_info(d->p, channels);
+  cmt_conn_options c;
+
+  cmt_conn_options_init(&c);
+  c.env = d->p->env;
+  c.key = d->p->key;
+  c.node_info = &info;
+  c.expect_id = d->p->expect_id;
+  c.any_network = true;
+  c.channels = d->p->claim->channels;
+  c.channel_count = d->p->claim->channel_count;
+  c.ping_interval_ns =
+    o->ping_interval_ns == 0 ? CMT_NEVER : o->ping_interval_ns;
+  c.pong_timeout_ns =
+    o->pong_timeout_ns == 0 ? CMT_SECONDS(PONG_S) : o->pong_timeout_ns;
+  if (o->packet_payload != 0) {
+    c.send_packet_payload_max = o->packet_payload;
+  }
+  if (o->packet_payload > c.recv_packet_payload_max) {
+    c.recv_packet_payload_max = o->packet_payload;
+  }
+  return cmt_conn_new(&c, d->begin_ns, &d->r->conn, &d->r->why) == CMT_OK;
+}
+
+/* The next ping, or the end when there were enough. */
+static void drive_next_ping(drive *d, uint64_t at_ns) {
+  if (d->r->rtt_count == d->p->o->pings) {
+    d->r->ok = true;
+    d->ended = true;
+  }
+  d->ping_at_ns = at_ns;
+}
+
+static void drive_up(drive *d) {
+  uint64_t now_ns = cli_now_ns();
+
+  d->r->up = true;
+  d->r->handshake_ns = now_ns - d->begin_ns;
+  drive_next_ping(d, now_ns);
+}
+
+static void drive_pong(drive *d, uint64_t rtt_ns) {
+  d->r->rtt_ns[d->r->rtt_count++] = rtt_ns;
+  drive_next_ping(d, cli_now_ns() + CMT_MILLISECONDS(PING_GAP_MS));
+}
+
+static void drive_event(drive *d, const cmt_conn_event *e) {
+  switch (e->kind) {
+  case CMT_CONN_NODE_INFO:
+    d->r->id = e->id;
+    d->r->node_info = e->node_info;
+    if (d->p->learn) {
+      d->r->handshake_ns = cli_now_ns() - d->begin_ns;
+      d->r->ok = d->ended = true;
+    }
+    break;
+  case CMT_CONN_UP:
+    drive_up(d);
+    break;
+  case CMT_CONN_PONG:
+    if (d->ping_at_ns == CMT_NEVER) {
+      drive_pong(d, e->rtt_ns);
+    }
+    break;
+  case CMT_CONN_END:
+    d->r->id = e->id;
+    d->r->why = *e->why;
+    d->ended = true;
+    break;
+  case CMT_CONN_MESSAGE:
+    break;
+  }
+}
+
+static void drive_events(drive *d) {
+  cmt_conn_event e;
+
+  while (!d->ended && cmt_conn_next_event(d->r->conn, &e)) {
+    drive_event(d, &e);
+  }
+}
+
+static void drive_read(drive *d) {
+  ssize_t n = read(d->fd, d->data, sizeof d->data);
+  uint64_t now_ns = cli_now_ns();
+
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+    return;
+  }
+  if (n > 0) {
+    if (cmt_conn_recv(d->r->conn, d->data, (size_t)n, now_ns) != CMT_OK) {
+      d->ended = true;
+    }
+  } else {
+    cmt_conn_stop(d->r->conn, n == 0 ? CMT_EEOF : err_of_errno(errno), 0,
+                  now_ns);
+  }
+  drive_events(d);
+}
+
+/* A write that fails is told by the next read, after what was received. */
+static void drive_write(drive *d) {
+  cmt_bytes out;
+
+  d->writing = false;
+  while ((out = cmt_conn_output(d->r->conn, READ_SIZE, cli_now_ns())).len > 0) {
+    ssize_t n = write(d->fd, out.base, out.len);
+
+    if (n <= 0) {
+      d->writing = n < 0 && errno == EAGAIN;
+      return;
+    }
+    cmt_conn_consume(d->r->conn, (size_t)n, cli_now_ns());
+  }
+}
+
+static void drive_tick(drive *d) {
+  uint64_t now_ns = cli_now_ns();
+
+  cmt_conn_tick(d->r->conn, now_ns);
+  if (d->r->up && now_ns >= d->ping_at_ns &&
+      cmt_conn_ping(d->r->conn) == CMT_OK) {
+    d->ping_at_ns = CMT_NEVER;
+  }
+  drive_events(d);
+}
+
+static void drive_turn(drive *d) {
+  uint64_t until_ns = cmt_conn_deadline(d->r->conn);
+  uint64_t now_ns = cli_now_ns();
+  short ready;
+
+  if (d->r->up && d->ping_at_ns < until_ns) {
+    until_ns = d->ping_at_ns;
+  }
+  if (until_ns != CMT_NEVER) {
+    until_ns = until_ns > now_ns ? until_ns - now_ns : 0;
+  }
+  cli_waiter_wait_fd(&d->p->io->wait, until_ns, d->fd,
+                     (short)(d->writing ? POLLIN | POLLOUT : POLLIN), &ready);
+  if (d->p->io->wait.interrupted) {
+    set_why(d->r, CMT_ECANCELED, CMT_STAGE_UP, "interrupted");
+    d->ended = true;
+  } else if ((ready & ~POLLOUT) != 0) {
+    drive_read(d);
+  }
+}
+
+void cli_prober_run(const cli_prober *p, const cli_address *addresses,
+                    size_t count, cli_probe_result *r) {
+  drive *d = cli_alloc(1, sizeof *d);
+
+  *r = (cli_probe_result){0};
+  r->rtt_ns = cli_alloc(p->o->pings, sizeof *r->rtt_ns);
+  d->p = p;
+  d->r = r;
+  d->ping_at_ns = CMT_NEVER;
+  d->fd = connect_any(p, addresses, count, r);
+  if (d->fd >= 0) {
+    d->begin_ns = cli_now_ns();
+    if (drive_conn(d)) {
+      while (!d->ended) {
+        drive_tick(d);
+        if (!d->ended) {
+          drive_write(d);
+          drive_turn(d);
+        }
+      }
+    }
+    close(d->fd);
+  }
+  free(d);
+}
+
+void cli_probe_result_fini(cli_probe_result *r) {
+  cmt_conn_delete(r->conn);
+  free(r->rtt_ns);
+  *r = (cli_probe_result){0};
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* getaddrinfo() cannot be interrupted, so it runs in a detached thread; when
+   nobody waits any more, the thread itself frees what both shared. */
+
+#include "resolve.h"
+
+#include "cli.h"
+
+#include <netdb.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+typedef struct lookup {
+  pthread_mutex_t lock;
+  int done_fd;
+  char host[256], port[8];
+  bool done, left; /* The thread ended; the caller did. */
+  int err;
+  struct addrinfo *list;
+} lookup;
+
+static void lookup_free(lookup *l) {
+  if (l->list != NULL) {
+    freeaddrinfo(l->list);
+  }
+  close(l->done_fd);
+  pthread_mutex_destroy(&l->lock);
+  free(l);
+}
+
+static void *lookup_run(void *arg) {
+  struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+  lookup *l = arg;
+  struct addrinfo *list = NULL;
+  int err = getaddrinfo(l->host, l->port, &hints, &list);
+  uint64_t one = 1;
+  bool left;
+
+  pthread_mutex_lock(&l->lock);
+  l->err = err;
+  l->list = list;
+  l->done = true;
+  left = l->left;
+  if (write(l->done_fd, &one, sizeof one) != sizeof one) {
+    l->err = EAI_SYSTEM;
+  }
+  pthread_mutex_unlock(&l->lock);
+  if (left) {
+    lookup_free(l);
+  }
+  return NULL;
+}
+
+static lookup *lookup_start(const cmt_net_addr *addr) {
+  lookup *l = cli_alloc(1, sizeof *l);
+  pthread_attr_t attr;
+  pthread_t thread;
+  int err;
+
+  pthread_mutex_init(&l->lock, NULL);
+  l->done_fd = eventfd(0, EFD_CLOEXEC);
+  snprintf(l->host, sizeof l->host, "%s", addr->host);
+  snprintf(l->port, sizeof l->port, "%u", addr->port);
+  pthread_attr_init(&attr);
+  pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+  err = pthread_create(&thread, &attr, lookup_run, l);
+  pthread_attr_destroy(&attr);
+  if (err != 0) {
+    lookup_free(l);
+    return NULL;
+  }
+  return l;
+}
+
+/* The numeric text of |a|. */
+static void address_text(cli_address *a) {
+  cmt_net_addr addr = {0};
+  char port[8];
+
+  if (getnameinfo((const struct sockaddr *)&a->storage, a->len, addr.host,
+                  sizeof addr.host, port, sizeof port,
+                  NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
+    return;
+  }
+  addr.port = (uint16_t)strtoul(port, NULL, 10);
+  if (cmt_net_addr_format(&addr, a->text, sizeof a->text) != CMT_OK) {
+    a->text[0] = '\0';
+  }
+}
+
+static size_t copy_list(const struct addrinfo *list, cli_address *out) {
+  size_t count = 0;
+
+  for (; list != NULL && count < CLI_ADDRESSES_MAX; list = list->ai_next) {
+    if (list->ai_addrlen > sizeof out->storage) {
+      continue;
+    }
+    memset(&out[count], 0, sizeof out[count]);
+    memcpy(&out[count].storage, list->ai_addr, list->ai_addrlen);
+    out[count].len = list->ai_addrlen;
+    address_text(&out[count]);
+    count++;
+  }
+  return count;
+}
+
+static void resolve_why(cmt_why *why, const char *host, const char *text) {
+  *why = (cmt_why){.err = CMT_ERESOLVE, .stage = CMT_STAGE_TRANSPORT};
+  snprintf(why->text, sizeof why->text, "cannot resolve %.180s: %s", host,
+           text);
+}
+
+size_t cli_resolve(const cmt_net_addr *addr, cli_waiter *wait,
+                   uint64_t timeout_ns, cli_address *out, cmt_why *why) {
+  uint64_t until_ns = cli_now_ns() + timeout_ns;
+  lookup *l = lookup_start(addr);
+  size_t count = 0;
+  short ready = 0;
+  bool done;
+
+  if (l == NULL) {
+    resolve_why(why, addr->host, "no thread");
+    return 0;
+  }
+  while (ready == 0 && !wait->interrupted && cli_now_ns() < until_ns) {
+    cli_waiter_wait_fd(wait, until_ns - cli_now_ns(), l->done_fd, POLLIN,
+                       &ready);
+  }
+  pthread_mutex_lock(&l->lock);
+  done = l->done;
+  l->left = true;
+  pthread_mutex_unlock(&l->lock);
+  if (!done) {
+    resolve_why(why, addr->host, "no answer in time");
+    return 0;
+  }
+  count = l->err == 0 ? copy_list(l->list, out) : 0;
+  if (count == 0) {
+    resolve_why(why, addr->host,
+                l->err == 0 ? "no address" : gai_strerror(l->err));
+  }
+  lookup_free(l);
+  return count;
+}

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arguments: help, bad values, keys, version."""
+
+import os
+import stat
+
+from e2e import *
+
+ID = "1" * 40
+SEND = ["send", ID + "@127.0.0.1:1", "--lines", "-"]
+LISTEN = ["listen", "--laddr", "127.0.0.1:0"]
+
+# Arguments, and what the one line on standard error must hold.
+BAD = [
+    (["frobnicate"], ["frobnicate", "key, listen, send, probe"]),
+    (["listen"], ["--laddr", "missing"]),
+    (["listen", "--laddr", "x"], ["--laddr 'x'"]),
+    (["listen", "--laddr", "127.0.0.1"], ["--laddr '127.0.0.1'"]),
+    (["listen", "--laddr", "127.0.0.1:70000"], ["70000"]),
+    (["listen", "--laddr", ID + "@127.0.0.1:1"], ["--laddr"]),
+    (LISTEN + ["file"], ["no arguments"]),
+    (LISTEN + ["--dial", "127.0.0.1:1"], ["--dial '127.0.0.1:1'", "id"]),
+    (LISTEN + ["--dial", "12@127.0.0.1:1"], ["--dial", "id"]),
+    (LISTEN + ["--out", ""], ["--out ''", "empty"]),
+    (LISTEN + ["--echo", "--discard"], ["--discard", "exclude"]),
+    (LISTEN + ["--max-inbound", "x"], ["--max-inbound 'x'", "0 to 65535"]),
+    (LISTEN + ["--max-inbound", "-1"], ["--max-inbound '-1'"]),
+    (LISTEN + ["--max-peers-per-ip", "65536"], ["65536", "0 to 65535"]),
+    (LISTEN + ["--lines", "-"], ["unknown option '--lines'"]),
+    (LISTEN + ["--ping-interval", "10"], ["'10'", "500ms, 60s or 2m"]),
+    (LISTEN + ["--ping-interval", "s"], ["'s'", "duration"]),
+    (LISTEN + ["--ping-interval", "0s"], ["longer than 0"]),
+    (LISTEN + ["--ping-interval", "1 s"], ["'1 s'", "duration"]),
+    (LISTEN + ["--ping-interval", "99999999999999999999s"], ["duration"]),
+    (LISTEN + ["--pong-timeout", "60s"], ["60000 ms", "shorter"]),
+    (LISTEN + ["--ping-interval", "1s", "--pong-timeout", "1s"],
+     ["--pong-timeout", "1000 ms", "shorter"]),
+    (LISTEN + ["--flush-throttle", "fast"], ["--flush-throttle 'fast'"]),
+    (LISTEN + ["--send-rate", "1000"], ["not supported yet, only 0"]),
+    (LISTEN + ["--recv-rate", "5k"], ["not supported yet, only 0"]),
+    (LISTEN + ["--recv-rate", "x"], ["--recv-rate 'x'"]),
+    (LISTEN + ["--max-packet-payload", "0"], ["1 to 65536"]),
+    (LISTEN + ["--max-packet-payload", "65537"], ["'65537'", "1 to 65536"]),
+    (LISTEN + ["--log-level", "loud"], ["error, warn, info or debug"]),
+    (LISTEN + ["--network", ""], ["--network ''", "empty"]),
+    (LISTEN + ["--network"], ["--network needs a value"]),
+    (LISTEN + ["--frob"], ["unknown option '--frob'"]),
+    (LISTEN + ["--channel", "256"], ["--channel '256'", "0 to 255"]),
+    (LISTEN + ["--channel", "x"], ["0 to 255"]),
+    (LISTEN + ["--channel", ""], ["0 to 255"]),
+    (LISTEN + ["--channel", "0x"], ["0 to 255"]),
+    (LISTEN + ["--channel", "1:0"], ["priority is 1 to 65535"]),
+    (LISTEN + ["--channel", "1:65536"], ["priority is 1 to 65535"]),
+    (LISTEN + ["--channel", "1:1:0"], ["queue is 1 to 1000000"]),
+    (LISTEN + ["--channel", "1:1:1:0"], ["largest message"]),
+    (LISTEN + ["--channel", "1:1:1:2GiB"], ["largest message"]),
+    (LISTEN + ["--channel", "1:1:1:1:1"], ["a channel is ID"]),
+    (LISTEN + ["--channel", "1=file"], ["files, lines, echo or discard"]),
+    (LISTEN + ["--channel", "1=files", "--channel", "0x01=echo"],
+     ["'0x01=echo'", "given before"]),
+    (LISTEN + ["--channel", "1:1:1:500=files"], ["512 bytes"]),
+    (LISTEN + ["--channel", "1:1:1:10=lines"], ["16 bytes"]),
+    (LISTEN + [x for i in range(17) for x in ("--channel", str(i))],
+     ["'16'", "at most 16"]),
+    (["send"], ["ID@HOST:PORT is missing"]),
+    (["send", ID + "@127.0.0.1:1"], ["nothing to send"]),
+    (["send", "127.0.0.1:1", "file"], ["id"]),
+    (["send", "file", ID + "@127.0.0.1:1"], ["file"]),
+    (SEND + ["--channel", "1=files"], ["--lines needs one with =lines"]),
+    (["send", ID + "@127.0.0.1:1", "file", "--channel", "1=lines"],
+     ["files need one with =files"]),
+    (SEND + ["--laddr", "127.0.0.1:0"], ["unknown option '--laddr'"]),
+    (["probe"], ["[ID@]HOST:PORT"]),
+    (["probe", "127.0.0.1"], ["127.0.0.1"]),
+    (["probe", "127.0.0.1:1", "127.0.0.1:2"], ["one [ID@]HOST:PORT"]),
+    (["probe", "127.0.0.1:1", "--count", "10001"], ["0 to 10000"]),
+    (["key"], ["gen or show"]),
+    (["key", "steal"], ["gen or show"]),
+    (["key", "gen", "a", "b"], ["one FILE"]),
+    (["version", "now"], ["no arguments"]),
+    (["version", "--network", "x"], ["unknown option '--network'"]),
+    (LISTEN + ["--network\x1b[31m"], ["\\x1b[31m"]),
+]
+
+
+def bad(folder):
+    faults = []
+    for args, wanted in BAD:
+        code, out, err = run(*args)
+        if (code, out, err.count("\n")) != (2, "", 1) or \
+                not all(w in err for w in wanted) or "\x1b" in err:
+            faults.append((args, code, out, err))
+    equal(faults, [], "arguments that were not refused well")
+
+
+def helps(folder):
+    code, out, err = run("--help")
+    equal((code, err), (0, ""))
+    for verb in ("key", "listen", "send", "probe", "version"):
+        check(verb in out, verb)
+        code, text, err = run(verb, "--help")
+        equal((code, err), (0, ""))
+        check(text.startswith(f"usage: cometp2p {verb} "), text)
+        check("--json" in text, text)
+        check(all(len(line) <= 80 for line in text.splitlines()), text)
+    equal(run()[0], 2, "without a verb")
+
+
+def good_values(folder):
+    """Each of these starts."""
+    for args in (["--ping-interval", "1s"], ["--pong-timeout", "59s"],
+                 ["--flush-throttle", "10ms"], ["--send-rate", "0"],
+                 ["--recv-rate", "0"], ["--max-packet-payload", "65536"],
+                 ["--channel", "0xff:7:3:4k=echo", "--channel", "1"],
+                 ["--network", "n", "--moniker", "m"],
+                 ["--max-inbound", "1", "--max-peers-per-ip", "1"],
+                 ["--log-level", "debug"]):
+        with Listen(*args) as node:
+            node.signal(signal.SIGTERM)
+            equal(node.exit(2.0), 0, args)
+
+
+def names_resolve(folder):
+    with Process([COMMAND, "listen", "--laddr", "localhost:0"]) as node:
+        line = node.line()
+        check(line.startswith("listening on "), line)
+
+
+def cannot_listen(folder):
+    with Listen() as node:
+        code, out, err = run("listen", "--laddr", f"127.0.0.1:{node.port}")
+        equal((code, out, err.count("\n")), (1, "", 1))
+        check(f"127.0.0.1:{node.port}" in err, err)
+    blocked = os.path.join(folder, "file")
+    open(blocked, "w").close()
+    code, _, err = run(*LISTEN, "--out", blocked)
+    equal((code, err.count("\n")), (1, 1))
+    code, _, err = run(*LISTEN, "--key", os.path.join(folder, "none"))
+    equal((code, err.count("\n")), (1, 1))
+
+
+def keys(folder):
+    path = os.path.join(folder, "node_key.json")
+    code, out, err = run("key", "gen", cwd=folder)
+    equal((code, err), (0, ""))
+    check(len(out) == 41 and set(out.strip()) <= set("0123456789abcdef"), out)
+    equal(stat.S_IMODE(os.stat(path).st_mode), 0o600)
+    equal(run("key", "show", path), (0, out, ""))
+    with open(path) as f:
+        before = f.read()
+    code, again, err = run("key", "gen", path)
+    equal((code, again, err.count("\n")), (1, "", 1))
+    with open(path) as f:
+        equal(f.read(), before, "the key")
+    shown = json.loads(run("key", "show", path, "--json")[1])
+    equal((shown["event"], shown["id"]), ("key", out.strip()))
+    code, _, err = run("key", "show", os.path.join(folder, "none"))
+    equal((code, err.count("\n")), (1, 1))
+    with Listen("--key", path) as node:
+        equal(node.id, out.strip())
+
+
+def open_key(folder):
+    path = os.path.join(folder, "k")
+    run("key", "gen", path)
+    os.chmod(path, 0o644)
+    code, _, err = run("key", "show", path)
+    equal((code, err.count("\n")), (0, 1), "a warning")
+    equal(run("key", "show", path, "--log-level", "error")[2], "")
+
+
+def version(folder):
+    code, out, err = run("version")
+    equal((code, err), (0, ""))
+    check(all(w in out for w in ("cometp2p", "profiles", "aead",
+                                 "libsodium", "libuv", "jansson")), out)
+    told = json.loads(run("version", "--json")[1])
+    equal(told["profiles"], ["cometbft"])
+    equal(run("--version")[1], out)
+
+
+Tap().main([
+    (f"{len(BAD)} bad arguments: one line that names them, exit 2", bad),
+    ("--help of the command and each verb", helps),
+    ("good values of each option", good_values),
+    ("a name to listen on is resolved", names_resolve),
+    ("what cannot be opened is told, exit 1", cannot_listen),
+    ("key gen and key show", keys),
+    ("a key that others can read is told", open_key),
+    ("version", version),
+])

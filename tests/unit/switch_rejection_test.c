@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Every way for a dial or an accept to yield no peer: one rejection each, with
+   the stage and the code that belong to it. */
+
+#include "node.h"
+
+#include <stdio.h>
+
+#define SOME_ID "00112233445566778899aabbccddeeff00112233"
+
+typedef struct fixture {
+  test_world w;
+  test_node a, b, c;
+} fixture;
+
+static int setup(void **state) {
+  fixture *f = calloc(1, sizeof *f);
+
+  assert_non_null(f);
+  test_world_init(&f->w);
+  test_node_init(&f->a, &f->w);
+  test_node_init(&f->b, &f->w);
+  test_node_init(&f->c, &f->w);
+  *state = f;
+  return 0;
+}
+
+static int teardown(void **state) {
+  fixture *f = *state;
+  test_node *nodes[] = {&f->a, &f->b, &f->c};
+
+  for (size_t i = 0; i < CMT__COUNT(nodes); i++) {
+    if (nodes[i]->sw != NULL) {
+      test_node_fini(nodes[i]);
+    }
+  }
+  test_world_fini(&f->w);
+  free(f);
+  return 0;
+}
+
+static void settle(fixture *f) { test_loop_settle(f->w.loop); }
+
+static void start_both(fixture *f) {
+  test_node_start(&f->a);
+  test_node_start(&f->b);
+}
+
+/* |id| at the place of |n|. */
+static const char *at_place_of(const test_node *n, const char *id, char *out) {
+  snprintf(out, CMT_NET_ADDR_TEXT_SIZE, "%s@%s", id, strchr(n->addr, '@') + 1);
+  return out;
+}
+
+/* ---- a connection that the test holds itself ---- */
+
+typedef struct raw {
+  cmt__tcp *tcp;
+  bool ended;
+} raw;
+
+static void raw_connect(void *arg, cmt_err err) {
+  assert_cmt(CMT_OK, err);
+  cmt__tcp_read(((raw *)arg)->tcp, true);
+}
+
+static void raw_read(void *arg, uint8_t *data, size_t len) {
+  (void)arg;
+  (void)data;
+  (void)len;
+}
+
+static void raw_end(void *arg, cmt_err err) {
+  (void)err;
+  ((raw *)arg)->ended = true;
+}
+
+static const cmt__tcp_callbacks raw_callbacks = {
+  .on_connect = raw_connect, .on_read = raw_read, .on_end = raw_end};
+
+static void raw_dial(fixture *f, const test_node *n, raw *r) {
+  cmt_net_addr to;
+
+  *r = (raw){.tcp = NULL};
+  assert_cmt(CMT_OK, cmt_net_addr_parse(n->addr, 0, &to, NULL));
+  assert_cmt(CMT_OK, cmt__loop_connect(test_loop_base(f->w.loop), &to,
+                                       &raw_callbacks, r, &r->tcp));
+  settle(f);
+}
+
+static void raw_accept(void *arg, cmt__tcp *tcp) {
+  raw *r = arg;
+
+  r->tcp = tcp;
+  cmt__tcp_start(tcp, &raw_callbacks, r);
+  cmt__tcp_read(tcp, true);
+}
+
+static cmt__listener *raw_listen(fixture *f, raw *r, char *addr) {
+  cmt_net_addr at = {.host = "127.0.0.1"};
+  cmt__listener *ls;
+
+  *r = (raw){.tcp = NULL};
+  assert_cmt(CMT_OK, cmt__loop_listen(test_loop_base(f->w.loop), &at,
+                                      raw_accept, r, &ls, NULL));
+  cmt__listener_addr(ls, &at);
+  snprintf(addr, CMT_NET_ADDR_TEXT_SIZE, SOME_ID "@127.0.0.1:%u", at.port);
+  return ls;
+}
+
+/* ---- transport ---- */
+
+static void a_refused_connect(void **state) {
+  fixture *f = *state;
+
+  test_node_start(&f->a);
+  test_node_dial(&f->a, SOME_ID "@1.2.3.4:26656", 0);
+  assert_string_equal("rejected outbound transport CMT_EREFUSED\n",
+                      test_node_log(&f->a));
+  assert_string_equal("cannot connect to 1.2.3.4:26656: connection refused",
+                      f->a.why.text);
+  assert_string_equal("1.2.3.4:26656", f->a.remote);
+  assert_string_equal(SOME_ID "@1.2.3.4:26656", f->a.dialed);
+}
+
+static void a_name_without_an_address(void **state) {
+  fixture *f = *state;
+
+  test_node_start(&f->a);
+  test_node_dial(&f->a, SOME_ID "@nowhere.test:26656", 0);
+  assert_string_equal("rejected outbound transport CMT_ERESOLVE\n",
+                      test_node_log(&f->a));
+  assert_string_equal("cannot resolve nowhere.test: the host name has no "
+                      "address",
+                      f->a.why.text);
+  assert_string_equal(SOME_ID "@nowhere.test:26656", f->a.remote);
+}
+
+static void a_connect_that_takes_too_long(void **state) {
+  fixture *f = *state;
+
+  test_node_start(&f->a);
+  test_loop_set_connect(f->w.loop, "1.2.3.4:26656", CMT_EAGAIN);
+  test_node_dial(&f->a, SOME_ID "@1.2.3.4:26656", 0);
+  test_loop_advance(f->w.loop, CMT_MILLISECONDS(2999));
+  assert_string_equal("", test_node_log(&f->a));
+  test_loop_advance(f->w.loop, CMT_MILLISECONDS(1));
+  assert_string_equal("rejected outbound transport CMT_EDIAL\n",
+                      test_node_log(&f->a));
+}
+
+/* ---- secret connection ---- */
+
+static void a_silent_connection_that_was_accepted(void **state) {
+  fixture *f = *state;
+  raw r;
+
+  test_node_start(&f->a);
+  raw_dial(f, &f->a, &r);
+  test_loop_advance(f->w.loop, CMT_MILLISECONDS(2999));
+  assert_string_equal("", test_node_log(&f->a));
+  test_loop_advance(f->w.loop, CMT_MILLISECONDS(1));
+  assert_string_equal("rejected inbound secret_connection CMT_EHANDSHAKE\n",
+                      test_node_log(&f->a));
+  assert_string_equal("", f->a.dialed);
+  settle(f);
+  assert_true(r.ended);
+  cmt__tcp_close(r.tcp);
+}
+
+static void a_silent_connection_that_was_dialed(void **state) {
+  fixture *f = *state;
+  char addr[CMT_NET_ADDR_TEXT_SIZE];
+  raw r;
+  cmt__listener *ls = raw_listen(f, &r, addr);
+
+  test_node_start(&f->a);
+  test_node_dial(&f->a, addr, 0);
+  test_loop_advance(f->w.loop, CMT_SECONDS(3));
+  assert_string_equal("rejected outbound secret_connection CMT_EHANDSHAKE\n",
+                      test_node_log(&f->a));
+  cmt__tcp_close(r.tcp);
+  cmt__listener_close(ls);
+}
+
+static void an_end_of_file_in_the_handshake_keeps_its_stage(void **state) {
+  fixture *f = *state;
+  raw r;
+
+  test_node_start(&f->a);
+  raw_dial(f, &f->a, &r);
+  cmt__tcp_close(r.tcp);
+  settle(f);
+  assert_string_equal("rejected inbound secret_connection CMT_EEOF\n",
+                      test_node_log(&f->a));
+}
+
+static void a_wrong_id(void **state) {
+  fixture *f = *state;
+  char addr[CMT_NET_ADDR_TEXT_SIZE], text[256];
+  cmt_node_id id;
+
+  start_both(f);
+  test_node_dial(&f->a, at_place_of(&f->b, SOME_ID, addr), 0);
+  assert_string_equal("rejected outbound secret_connection CMT_EWRONGID\n",
+                      test_node_log(&f->a));
+  cmt_switch_id(f->b.sw, &id);
+  snprintf(text, sizeof text, "dialed node %s, found node %s", SOME_ID,
+           id.text);
+  assert_string_equal(text, f->a.why.text);
+  /* The other side had proved us, and saw us go. */
+  assert_string_equal("rejected inbound node_info CMT_EEOF\n",
+                      test_node_log(&f->b));
+}
+
+/* ---- node info ---- */
+
+static void another_network(void **state) {
+  fixture *f = *state;
+
+  f->b.options.network = "other-net";
+  start_both(f);
+  test_node_dial(&f->a, f->b.addr, 0);
+  assert_string_equal("rejected outbound node_info CMT_EINCOMPATIBLE\n",
+                      test_node_log(&f->a));
+  assert_string_equal("rejected inbound node_info CMT_EINCOMPATIBLE\n",
+                      test_node_log(&f->b));
+  assert_non_null(strstr(f->a.why.text, "other-net"));
+}
+
+static void no_common_channel(void **state) {
+  fixture *f = *state;
+
+  f->b.parts[0].channels[0].id = 0x52;
+  start_both(f);
+  test_node_dial(&f->a, f->b.addr, 0);
+  assert_string_equal("rejected outbound node_info CMT_EINCOMPATIBLE\n",
+                      test_node_log(&f->a));
+}
+
+static void the_node_itself(void **state) {
+  fixture *f = *state;
+
+  test_node_start(&f->a);
+  test_node_dial(&f->a, f->a.addr, CMT_DIAL_PERSISTENT);
+  assert_non_null(strstr(f->a.log, "rejected outbound node_info CMT_ESELF\n"));
+  test_loop_advance(f->w.loop, CMT_SECONDS(60));
+  assert_int_equal(1, test_loop_conn_count(f->w.loop)); /* Not dialed again. */
+}
+
+/* ---- filter ---- */
+
+static void an_id_that_is_a_peer_is_not_dialed(void **state) {
+  fixture *f = *state;
+
+  test_pair(&f->w, &f->a, &f->b);
+  test_node_dial(&f->a, f->b.addr, 0);
+  assert_string_equal("rejected outbound filter CMT_EDUPLICATE\n",
+                      test_node_log(&f->a));
+  test_node_dial(&f->b, f->a.addr, 0); /* The inbound one counts as well. */
+  assert_string_equal("rejected outbound filter CMT_EDUPLICATE\n",
+                      test_node_log(&f->b));
+  assert_int_equal(1, test_loop_conn_count(f->w.loop));
+}
+
+static void an_id_that_is_being_dialed_is_not_dialed_twice(void **state) {
+  fixture *f = *state;
+
+  start_both(f);
+  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0));
+  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0));
+  settle(f);
+  assert_string_equal("rejected outbound filter CMT_EDUPLICATE\n"
+                      "init chat\nadd chat outbound\n",
+                      test_node_log(&f->a));
+  assert_int_equal(1, test_loop_conn_count(f->w.loop));
+}
+
+static void the_second_connection_of_an_id_is_refused(void **state) {
+  fixture *f = *state;
+  cmt_node_key *key;
+
+  assert_cmt(CMT_OK, cmt_node_key_generate(&f->w.env.env, &key));
+  f->a.options.key = key;
+  f->c.options.key = key;
+  test_pair(&f->w, &f->a, &f->b);
+  test_node_start(&f->c);
+  test_node_dial(&f->c, f->b.addr, 0);
+  assert_string_equal("rejected inbound filter CMT_EDUPLICATE\n",
+                      test_node_log(&f->b));
+  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "still here"));
+  settle(f);
+  assert_string_equal("receive chat 51 still here\n", test_node_log(&f->b));
+  test_node_fini(&f->a);
+  test_node_fini(&f->c);
+  cmt_node_key_delete(key);
+}
+
+static void two_that_dial_each_other_at_once(void **state) {
+  fixture *f = *state;
+  size_t peers;
+
+  start_both(f);
+  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0));
+  assert_cmt(CMT_OK, cmt_switch_dial(f->b.sw, f->a.addr, 0));
+  settle(f);
+  peers = cmt_switch_peers(f->a.sw, NULL, 0);
+  assert_true(peers <= 1); /* Never two; none when both were refused. */
+  assert_int_equal(peers, cmt_switch_peers(f->b.sw, NULL, 0));
+}
+
+static void inbound_peers_over_the_cap(void **state) {
+  fixture *f = *state;
+  cmt_switch_status status;
+  raw r;
+
+  f->b.options.inbound_peers_max = 1;
+  test_pair(&f->w, &f->a, &f->b);
+  raw_dial(f, &f->b, &r);
+  assert_true(r.ended); /* At once: nobody has spoken. */
+  cmt__tcp_close(r.tcp);
+  assert_string_equal("rejected inbound filter CMT_ELIMIT\n",
+                      test_node_log(&f->b));
+  assert_string_equal("inbound peers are at their limit of 1", f->b.why.text);
+  assert_string_equal("127.0.0.1:40001", f->b.remote);
+  cmt_switch_get_status(f->b.sw, &status);
+  assert_int_equal(2, status.accepted);
+  assert_int_equal(1, status.rejected);
+  assert_int_equal(1, status.added);
+  assert_int_equal(1, status.inbound_peers);
+  assert_int_equal(0, status.outbound_peers);
+  test_node_fini(&f->a);
+  settle(f);
+  (void)test_node_log(&f->b);
+  test_node_start(&f->c); /* There is room again. */
+  test_node_dial(&f->c, f->b.addr, 0);
+  assert_string_equal("init chat\nadd chat inbound\n", test_node_log(&f->b));
+}
+
+static void the_cap_holds_for_handshakes_that_end_together(void **state) {
+  fixture *f = *state;
+
+  f->b.options.inbound_peers_max = 1;
+  start_both(f);
+  test_node_start(&f->c);
+  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0));
+  assert_cmt(CMT_OK, cmt_switch_dial(f->c.sw, f->b.addr, 0));
+  settle(f);
+  assert_string_equal("init chat\nadd chat inbound\n"
+                      "rejected inbound filter CMT_ELIMIT\n",
+                      test_node_log(&f->b));
+}
+
+static void inbound_peers_over_the_cap_of_their_ip(void **state) {
+  fixture *f = *state;
+
+  f->b.options.inbound_peers_per_ip_max = 1;
+  test_loop_set_source(f->w.loop, "10.0.0.1");
+  test_pair(&f->w, &f->a, &f->b);
+  test_node_start(&f->c);
+  test_node_dial(&f->c, f->b.addr, 0);
+  assert_string_equal("rejected inbound filter CMT_ELIMIT\n",
+                      test_node_log(&f->b));
+  assert_string_equal("inbound peers from 10.0.0.1 are at their limit of 1",
+                      f->b.why.text);
+  test_loop_set_source(f->w.loop, "10.0.0.2");
+  test_node_dial(&f->c, f->b.addr, 0);
+  assert_string_equal("init chat\nadd chat inbound\n", test_node_log(&f->b));
+}
+
+static void handshakes_over_the_cap(void **state) {
+  fixture *f = *state;
+  raw first, second;
+
+  f->b.options.handshakes_max = 1;
+  start_both(f);
+  raw_dial(f, &f->b, &first);
+  raw_dial(f, &f->b, &second);
+  assert_false(first.ended);
+  assert_true(second.ended);
+  assert_string_equal("rejected inbound filter CMT_ELIMIT\n",
+                      test_node_log(&f->b));
+  test_node_dial(&f->b, f->a.addr, 0);
+  assert_string_equal("rejected outbound filter CMT_ELIMIT\n",
+                      test_node_log(&f->b));
+  assert_string_equal("handshakes in flight are at their limit of 1",
+                      f->b.why.text);
+  cmt__tcp_close(first.tcp);
+  cmt__tcp_close(second.tcp);
+  settle(f);
+  (void)test_node_log(&f->b);
+  test_node_dial(&f->b, f->a.addr, 0);
+  assert_string_equal("init chat\nadd chat outbound\n", test_node_log(&f->b));
+}
+
+static void want_of_descriptors_is_counted(void **state) {
+  fixture *f = *state;
+  cmt_switch_status status;
+
+  start_both(f);
+  test_loop_exhaust(f->w.loop, 1);
+  test_node_dial(&f->a, f->b.addr, 0);
+  assert_string_equal("rejected outbound secret_connection CMT_EEOF\n",
+                      test_node_log(&f->a));
+  test_node_dial(&f->a, f->b.addr, 0);
+  assert_int_equal(1, cmt_switch_peers(f->b.sw, NULL, 0));
+  test_node_fini(&f->a);
+  settle(f);
+  cmt_switch_get_status(f->b.sw, &status);
+  assert_int_equal(1, status.no_descriptors);
+}
+
+/* ---- the switch stops ---- */
+
+static void a_stop_rejects_what_is_under_way(void **state) {
+  fixture *f = *state;
+  raw inbound, outbound;
+  char addr[CMT_NET_ADDR_TEXT_SIZE];
+  cmt__listener *ls = raw_listen(f, &outbound, addr);
+  cmt_switch_status status;
+
+  test_node_start(&f->a);
+  test_loop_set_connect(f->w.loop, "1.2.3.4:1", CMT_EAGAIN);
+  raw_dial(f, &f->a, &inbound);
+  test_node_dial(&f->a, addr, CMT_DIAL_PERSISTENT);
+  test_node_dial(&f->a, "ff112233445566778899aabbccddeeff00112233@1.2.3.4:1",
+                 0);
+  cmt_switch_get_status(f->a.sw, &status);
+  assert_int_equal(3, status.handshakes);
+  cmt_switch_stop(f->a.sw, CMT_SECONDS(9));
+  settle(f);
+  assert_string_equal("rejected outbound transport CMT_ECANCELED\n"
+                      "rejected outbound secret_connection CMT_ECANCELED\n"
+                      "rejected inbound secret_connection CMT_ECANCELED\n"
+                      "stop chat\n",
+                      test_node_log(&f->a));
+  assert_string_equal("the switch is stopping", f->a.why.text);
+  cmt_switch_get_status(f->a.sw, &status);
+  assert_int_equal(0, status.handshakes);
+  assert_int_equal(3, status.rejected);
+  cmt__listener_close(ls);
+  cmt__tcp_close(inbound.tcp);
+  cmt__tcp_close(outbound.tcp);
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+  const struct CMUnitTest tests[] = {
+    TEST(a_refused_connect),
+    TEST(a_name_without_an_address),
+    TEST(a_connect_that_takes_too_long),
+    TEST(a_silent_connection_that_was_accepted),
+    TEST(a_silent_connection_that_was_dialed),
+    TEST(an_end_of_file_in_the_handshake_keeps_its_stage),
+    TEST(a_wrong_id),
+    TEST(another_network),
+    TEST(no_common_channel),
+    TEST(the_node_itself),
+    TEST(an_id_that_is_a_peer_is_not_dialed),
+    TEST(an_id_that_is_being_dialed_is_not_dialed_twice),
+    TEST(the_second_connection_of_an_id_is_refused),
+    TEST(two_that_dial_each_other_at_once),
+    TEST(inbound_peers_over_the_cap),
+    TEST(the_cap_holds_for_handshakes_that_end_together),
+    TEST(inbound_peers_over_the_cap_of_their_ip),
+    TEST(handshakes_over_the_cap),
+    TEST(want_of_descriptors_is_counted),
+    TEST(a_stop_rejects_what_is_under_way),
+  };
+#undef TEST
+
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
