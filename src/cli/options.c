@@ -189,8 +189,9 @@ static const option_row rows[] = {
   {"network", "NAME", CLI_NODES, set_network, "chain id (cometp2p)"},
   {"moniker", "NAME", CLI_NODES, set_moniker, "what we call ourselves"},
   {"channel", "SPEC", CLI_NODES, cli_parse_channel,
-   "ID[:PRIORITY[:QUEUE[:MAX_MESSAGE]]][=ROLE]; may be repeated; roles are\n"
-   "files, lines, echo, discard (0x40:1=files and 0x50:10=lines)"},
+   "ID[:PRIORITY[:QUEUE[:MAX_MESSAGE]]][=ROLE]; may be\n"
+   "repeated; roles are files, lines, echo, discard\n"
+   "(0x40:1=files and 0x50:10=lines)"},
   {"ping-interval", "TIME", CLI_NODES, set_ping, "between pings (60s)"},
   {"pong-timeout", "TIME", CLI_NODES, set_pong,
    "shorter than the interval (three quarters of it)"},
@@ -199,7 +200,8 @@ static const option_row rows[] = {
   {"send-rate", "N", CLI_NODES, set_rate, "bytes per second (0, unlimited)"},
   {"recv-rate", "N", CLI_NODES, set_rate, "bytes per second (0, unlimited)"},
   {"max-packet-payload", "N", CLI_NODES, set_payload,
-   "bytes of a message in one packet (1024); accepts max(1400, N)"},
+   "bytes of a message in one packet (1024); N over\n"
+   "1400 is accepted from others too"},
   {"log-level", "LEVEL", CLI_NODES | CLI_KEY, set_log_level,
    "error, warn, info or debug (warn)"},
   {"json", NULL, CLI_ALL, set_json, "one JSON object a line"},

@@ -291,11 +291,12 @@ void cli_prober_run(const cli_prober *p, const cli_address *addresses,
     if (drive_conn(d)) {
       while (!d->ended) {
         drive_tick(d);
+        drive_write(d);
         if (!d->ended) {
-          drive_write(d);
           drive_turn(d);
         }
       }
+      drive_write(d); /* What is still owed after a failure. */
     }
     close(d->fd);
   }

@@ -735,7 +735,9 @@ cmt_bytes cmt_conn_output(cmt_conn *c, size_t max, uint64_t now_ns) {
     c->out.begin = 0;
     c->out.end = cmt__conn_seal(c, c->out.base, cap, now_ns);
   }
-  return cmt__outbuf_lend(&c->out, max);
+  /* After the end only the handshake still counts. */
+  return c->ended && c->run_is_mconn ? (cmt_bytes){.base = NULL}
+                                     : cmt__outbuf_lend(&c->out, max);
 }
 
 /* ---- status ---- */

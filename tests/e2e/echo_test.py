@@ -23,7 +23,8 @@ def order(folder):
     """The peer sends 64 messages of 200 KB and reads none, so that the
     answers wait and the node stops reading; then all come back in order."""
     messages = [bytes([i]) * 200000 for i in range(64)]
-    with Listen(*ROLES) as node, RawPeer(node.address, read=False) as peer:
+    with Listen(*ROLES) as node, RawPeer(node.address, up=False,
+                                         read=False) as peer:
         equal(peer.child.stdout.readline(), b"up\n")
         feeder = threading.Thread(
             target=lambda: [peer.send(ECHO, m) for m in messages])

@@ -40,8 +40,7 @@ static void add_peer(void *self, cmt_peer *p) {
   pthread_mutex_unlock(&lock);
 }
 
-static cmt_err receive(void *self, cmt_peer *p, uint8_t channel,
-                       cmt_buf *msg) {
+static cmt_err receive(void *self, cmt_peer *p, uint8_t channel, cmt_buf *msg) {
   cmt_bytes bytes = cmt_buf_bytes(msg);
 
   (void)self, (void)p;

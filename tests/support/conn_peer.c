@@ -110,7 +110,9 @@ void conn_peer_take(conn_peer *f) {
     sink_add(&f->wire, out);
     cmt_conn_consume(f->c, out.len, f->now_ns);
   }
-  frames_open(f);
+  if (!f->blind) {
+    frames_open(f);
+  }
 }
 
 bool conn_peer_next_packet(conn_peer *f, cmt_bytes *body) {

@@ -27,6 +27,7 @@ typedef struct conn_peer {
   secret_peer peer; /* Seed 32 x 22. */
   uint64_t now_ns;
   bool echo;    /* Each message is sent back on its channel. */
+  bool blind;   /* The peer cannot open frames: its keys are others. */
   bool stalled; /* The connection's output is not taken by itself. */
   char events[CONN_PEER_TEXT_MAX]; /* Of the connection, as words. */
   cmt_why why;                     /* Of its end. */

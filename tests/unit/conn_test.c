@@ -479,9 +479,8 @@ static void memory_of_the_handshake_goes_when_it_is_over(void **state) {
   conn_peer_start(&f);
   before = f.t.live_bytes;
   conn_peer_up(&f);
-  print_message("# a connection takes %zu bytes at first, %zu once up\n",
-                before, f.t.live_bytes);
-  cmt_conn_stop(f.c, CMT_ECANCELED, 0, 0);
+  /* Our signature's frame and two encoded node infos at least. */
+  assert_in_range(f.t.live_bytes, 1, before - CMT_FRAME_SLOT);
   conn_peer_fini(&f);
 }
 

@@ -401,7 +401,7 @@ static void want_of_descriptors_is_counted(void **state) {
   start_both(f);
   test_loop_exhaust(f->w.loop, 1);
   test_node_dial(&f->a, f->b.addr, 0);
-  assert_string_equal("rejected outbound secret_connection CMT_EEOF\n",
+  assert_string_equal("rejected outbound secret_connection CMT_ERESET\n",
                       test_node_log(&f->a));
   test_node_dial(&f->a, f->b.addr, 0);
   assert_int_equal(1, cmt_switch_peers(f->b.sw, NULL, 0));

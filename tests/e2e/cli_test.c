@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The parts of the command that are functions of their arguments: values,
+   messages, names, times, and the receiver's answers. */
+
+#include "test.h"
+
+#include "cli.h"
+#include "files.h"
+#include "options.h"
+#include "receiver.h"
+#include "rtt.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void durations_need_a_unit(void **state) {
+  static const struct {
+    const char *text;
+    uint64_t ns;
+  } good[] = {{"0s", 0},
+              {"1ns", 1},
+              {"7us", 7000},
+              {"500ms", 500000000},
+              {"60s", 60000000000},
+              {"2m", 120000000000},
+              {"720h", 2592000000000000}};
+  static const char *const bad[] = {
+    "",
+    "5",
+    "s",
+    "-1s",
+    "+1s",
+    " 1s",
+    "1s ",
+    "1 s",
+    "1.5s",
+    "1S",
+    "0x1s",
+    "721h",
+    "18446744073709551616s",
+    "1ss",
+    "1e3ms",
+  };
+  uint64_t ns;
+
+  (void)state;
+  for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+    assert_true(cli_parse_duration(good[i].text, &ns));
+    assert_int_equal(ns, good[i].ns);
+  }
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    assert_false(cli_parse_duration(bad[i], &ns));
+  }
+}
+
+static void numbers_are_whole_and_in_range(void **state) {
+  uint64_t n;
+
+  (void)state;
+  assert_true(cli_parse_number("0", 0, 10, &n) && n == 0);
+  assert_true(cli_parse_number("10", 0, 10, &n) && n == 10);
+  assert_true(cli_parse_number("0xA", 0, 10, &n) && n == 10);
+  assert_true(cli_parse_number("18446744073709551615", 0, UINT64_MAX, &n) &&
+              n == UINT64_MAX);
+  assert_false(cli_parse_number("11", 0, 10, &n));
+  assert_false(cli_parse_number("4", 5, 10, &n));
+  assert_false(cli_parse_number("18446744073709551616", 0, UINT64_MAX, &n));
+  assert_false(cli_parse_number("", 0, 10, &n));
+  assert_false(cli_parse_number("0x", 0, 10, &n));
+  assert_false(cli_parse_number("a", 0, 10, &n));
+  assert_false(cli_parse_number("1a", 0, 10, &n));
+  assert_false(cli_parse_number(" 1", 0, 10, &n));
+}
+
+static void sizes_take_binary_units(void **state) {
+  uint64_t n;
+
+  (void)state;
+  assert_true(cli_parse_size("512", 0, UINT64_MAX, &n) && n == 512);
+  assert_true(cli_parse_size("4k", 0, UINT64_MAX, &n) && n == 4096);
+  assert_true(cli_parse_size("21MiB", 0, UINT64_MAX, &n) && n == 22020096);
+  assert_true(cli_parse_size("1G", 0, UINT64_MAX, &n) && n == 1073741824);
+  assert_false(cli_parse_size("4kk", 0, UINT64_MAX, &n));
+  assert_false(cli_parse_size("k", 0, UINT64_MAX, &n));
+  assert_false(cli_parse_size("17179869184G", 0, UINT64_MAX, &n));
+}
+
+static void channels_have_defaults_and_limits(void **state) {
+  cli_options o = {0};
+
+  (void)state;
+  assert_true(cli_parse_channel(&o, "0x60"));
+  assert_int_equal(o.channels[0].id, 0x60);
+  assert_int_equal(o.channels[0].priority, 1);
+  assert_int_equal(o.channels[0].send_queue, 64);
+  assert_int_equal(o.channels[0].recv_message_max, 22020096);
+  assert_int_equal(o.roles[0], CLI_ROLE_NONE);
+  assert_true(cli_parse_channel(&o, "97:7:3:4k=echo"));
+  assert_int_equal(o.channels[1].id, 97);
+  assert_int_equal(o.channels[1].priority, 7);
+  assert_int_equal(o.channels[1].send_queue, 3);
+  assert_int_equal(o.channels[1].recv_message_max, 4096);
+  assert_int_equal(o.roles[1], CLI_ROLE_ECHO);
+  assert_false(cli_parse_channel(&o, "0x61"));
+  assert_string_equal(o.fault, "this id was given before");
+  assert_int_equal(o.channel_count, 2);
+}
+
+static void file_messages_have_these_bytes(void **state) {
+  static const struct {
+    cli_file_message m;
+    const char *hex;
+  } rows[] = {
+    {{.type = CLI_FILE_OFFER,
+      .id = 1,
+      .number = 258,
+      .bytes = {(const uint8_t *)"ab", 2}},
+     "010100000002010000000000006162"},
+    {{.type = CLI_FILE_DATA,
+      .id = 0x01020304,
+      .number = UINT64_MAX,
+      .bytes = {(const uint8_t *)"x", 1}},
+     "0204030201ffffffffffffffff78"},
+    {{.type = CLI_FILE_END,
+      .id = 1,
+      .bytes = {(const uint8_t *)"0123456789abcdef0123456789abcdef", 32}},
+     "030100000030313233343536373839616263646566"
+     "30313233343536373839616263646566"},
+    {{.type = CLI_FILE_ACK, .id = 2, .number = 65536},
+     "04020000000000010000000000"},
+    {{.type = CLI_FILE_DONE, .id = 3}, "0503000000"},
+    {{.type = CLI_FILE_REFUSED,
+      .id = 4,
+      .code = 5,
+      .bytes = {(const uint8_t *)"no", 2}},
+     "0604000000056e6f"},
+  };
+
+  (void)state;
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    cmt_buf *buf = cli_file_encode(NULL, &rows[i].m);
+    cmt_bytes bytes = cmt_buf_bytes(buf);
+    cli_file_message m;
+
+    test_assert_hex(rows[i].hex, bytes.base, bytes.len);
+    assert_true(cli_file_decode(bytes, &m));
+    assert_int_equal(m.type, rows[i].m.type);
+    assert_int_equal(m.id, rows[i].m.id);
+    assert_int_equal(m.number, rows[i].m.number);
+    assert_int_equal(m.code, rows[i].m.code);
+    assert_int_equal(m.bytes.len, rows[i].m.bytes.len);
+    cmt_buf_unref(buf);
+  }
+}
+
+static void malformed_file_messages_are_refused(void **state) {
+  static const char *const rows[] = {
+    "",
+    "01",
+    "0001000000",                   /* No such type. */
+    "0701000000",                   /* No such type. */
+    "010100000002010000000000",     /* A size of seven bytes. */
+    "02010000000000000000000000",   /* No data. */
+    "030100000000",                 /* A short hash. */
+    "0401000000000000000000000000", /* Nine bytes. */
+    "050100000000",                 /* Something after it. */
+    "0601000000",                   /* No code. */
+  };
+  cli_file_message m;
+
+  (void)state;
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    size_t len;
+    uint8_t *data = test_unhex(rows[i], &len);
+
+    assert_false(cli_file_decode((cmt_bytes){data, len}, &m));
+    free(data);
+  }
+}
+
+static void line_messages_have_these_bytes(void **state) {
+  cli_line_message line = {
+    .type = CLI_LINE_TEXT, .seq = 258, .text = {(const uint8_t *)"hi", 2}};
+  cmt_buf *buf = cli_line_encode(NULL, &line);
+  cli_line_message m;
+
+  (void)state;
+  test_assert_hex("0102010000000000006869", cmt_buf_bytes(buf).base,
+                  cmt_buf_bytes(buf).len);
+  assert_true(cli_line_decode(cmt_buf_bytes(buf), &m));
+  assert_int_equal(m.seq, 258);
+  assert_memory_equal(m.text.base, "hi", 2);
+  cmt_buf_unref(buf);
+}
+
+static bool is_fine(const char *text, size_t len) {
+  return cli_file_name_is_fine((cmt_bytes){(const uint8_t *)text, len});
+}
+
+static void names_are_one_component(void **state) {
+  char longest[256];
+
+  (void)state;
+  memset(longest, 'n', sizeof longest);
+  assert_true(is_fine("a", 1));
+  assert_true(is_fine("...", 3));
+  assert_true(is_fine(".hidden", 7));
+  assert_true(is_fine("-x \n\xff", 5));
+  assert_true(is_fine(".cometp2p", 9));
+  assert_true(is_fine(longest, 255));
+  assert_false(is_fine(longest, 256));
+  assert_false(is_fine("", 0));
+  assert_false(is_fine(".", 1));
+  assert_false(is_fine("..", 2));
+  assert_false(is_fine("../x", 4));
+  assert_false(is_fine("/x", 2));
+  assert_false(is_fine("x/", 2));
+  assert_false(is_fine("a\0b", 3));
+  assert_false(is_fine(".cometp2p-x", 11));
+}
+
+static void percentiles_are_within_a_percent(void **state) {
+  cli_rtt *r = calloc(1, sizeof *r);
+
+  (void)state;
+  assert_non_null(r);
+  assert_int_equal(cli_rtt_percentile(r, 50), 0);
+  for (uint64_t i = 1; i <= 100; i++) {
+    cli_rtt_add(r, i);
+  }
+  assert_int_equal(cli_rtt_percentile(r, 50), 50);
+  assert_int_equal(cli_rtt_percentile(r, 99), 99);
+  assert_int_equal(cli_rtt_percentile(r, 100), 100);
+  memset(r, 0, sizeof *r);
+  for (uint64_t i = 1; i <= 1000; i++) {
+    cli_rtt_add(r, i * 1000000);
+  }
+  assert_in_range(cli_rtt_percentile(r, 50), 495000000, 500000000);
+  assert_in_range(cli_rtt_percentile(r, 99), 980000000, 990000000);
+  cli_rtt_add(r, UINT64_MAX);
+  assert_int_equal(r->count, 1001);
+  free(r);
+}
+
+static void errors_are_told_by_their_last_name(void **state) {
+  char text[32];
+
+  (void)state;
+  cli_reason(CMT_EMSGSIZE, text, sizeof text);
+  assert_string_equal(text, "msgsize");
+  cli_reason(CMT_EEOF, text, sizeof text);
+  assert_string_equal(text, "eof");
+}
+
+/* What a receiver answered and told last. */
+typedef struct told {
+  char dir[64];
+  int dir_fd;
+  cli_file_message reply;
+  int replies, done, failed;
+  cmt_err err;
+  cli_receiver *r;
+} told;
+
+static void on_reply(void *arg, const cli_file_message *m) {
+  told *t = arg;
+
+  t->reply = *m;
+  t->replies++;
+}
+
+static void on_progress(void *arg, const cli_incoming *f) {
+  (void)arg;
+  assert_true(f->received <= f->size);
+}
+
+static void on_done(void *arg, const cli_incoming *f) {
+  told *t = arg;
+
+  assert_non_null(f->hash);
+  t->done++;
+}
+
+static void on_failed(void *arg, const cli_incoming *f, cmt_err err,
+                      const char *text) {
+  told *t = arg;
+
+  assert_non_null(f->name);
+  assert_non_null(text);
+  t->err = err;
+  t->failed++;
+}
+
+static int receiver_setup(void **state) {
+  told *t = calloc(1, sizeof *t);
+  cli_receiver_hooks hooks = {t, on_reply, on_progress, on_done, on_failed};
+
+  strcpy(t->dir, "receiver-test-XXXXXX");
+  if (mkdtemp(t->dir) == NULL) {
+    return -1;
+  }
+  t->dir_fd = open(t->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  t->r = cli_receiver_new(t->dir_fd, &hooks);
+  *state = t;
+  return 0;
+}
+
+/* Fails when anything but a file "x" was left. */
+static int receiver_teardown(void **state) {
+  told *t = *state;
+  int left;
+
+  cli_receiver_delete(t->r, CMT_EEOF, "gone");
+  unlinkat(t->dir_fd, "x", 0);
+  close(t->dir_fd);
+  left = rmdir(t->dir);
+  free(t);
+  return left;
+}
+
+static cmt_err feed(told *t, cli_file_type type, uint64_t number,
+                    const char *bytes, size_t len) {
+  cli_file_message m = {.type = type,
+                        .id = 1,
+                        .number = number,
+                        .bytes = {(const uint8_t *)bytes, len}};
+
+  return cli_receiver_feed(t->r, &m, 1);
+}
+
+static void a_file_is_there_after_its_hash(void **state) {
+  told *t = *state;
+  uint8_t hash[32];
+
+  crypto_hash_sha256(hash, (const uint8_t *)"hello", 5);
+  assert_cmt(CMT_OK, feed(t, CLI_FILE_OFFER, 5, "x", 1));
+  assert_int_equal(t->reply.type, CLI_FILE_ACK);
+  assert_int_equal(t->reply.number, 0);
+  assert_cmt(CMT_OK, feed(t, CLI_FILE_DATA, 0, "hel", 3));
+  assert_int_equal(t->replies, 1); /* Not yet worth an acknowledgement. */
+  assert_cmt(CMT_OK, feed(t, CLI_FILE_DATA, 3, "lo", 2));
+  assert_int_equal(t->reply.number, 5);
+  assert_int_not_equal(faccessat(t->dir_fd, "x", F_OK, 0), 0);
+  assert_cmt(CMT_OK, feed(t, CLI_FILE_END, 0, (const char *)hash, 32));
+  assert_int_equal(t->reply.type, CLI_FILE_DONE);
+  assert_int_equal(t->done, 1);
+  assert_int_equal(faccessat(t->dir_fd, "x", R_OK, 0), 0);
+}
+
+static void late_data_of_a_refused_file_are_dropped(void **state) {
+  told *t = *state;
+
+  assert_cmt(CMT_OK, feed(t, CLI_FILE_OFFER, 5, "..", 2));
+  assert_int_equal(t->reply.type, CLI_FILE_REFUSED);
+  assert_int_equal(t->reply.code, CLI_REFUSED_NAME);
+  assert_cmt(CMT_EINVAL, t->err);
+  assert_cmt(CMT_OK, feed(t, CLI_FILE_DATA, 0, "hello", 5));
+  assert_int_equal(t->replies, 1);
+  assert_cmt(CMT_EPROTO, feed(t, CLI_FILE_OFFER, 5, "x", 1));
+}
+
+static void a_file_under_way_goes_with_the_peer(void **state) {
+  told *t = *state;
+  cli_receiver_hooks hooks = {t, on_reply, on_progress, on_done, on_failed};
+
+  assert_cmt(CMT_OK, feed(t, CLI_FILE_OFFER, 5, "x", 1));
+  assert_cmt(CMT_OK, feed(t, CLI_FILE_DATA, 0, "he", 2));
+  cli_receiver_delete(t->r, CMT_EEOF, "gone");
+  assert_int_equal(t->failed, 1);
+  assert_cmt(CMT_EEOF, t->err);
+  t->r = cli_receiver_new(-1, &hooks);
+  assert_cmt(CMT_OK, feed(t, CLI_FILE_OFFER, 5, "x", 1));
+  assert_int_equal(t->reply.code, CLI_REFUSED_NO_FILES);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(durations_need_a_unit),
+    cmocka_unit_test(numbers_are_whole_and_in_range),
+    cmocka_unit_test(sizes_take_binary_units),
+    cmocka_unit_test(channels_have_defaults_and_limits),
+    cmocka_unit_test(file_messages_have_these_bytes),
+    cmocka_unit_test(malformed_file_messages_are_refused),
+    cmocka_unit_test(line_messages_have_these_bytes),
+    cmocka_unit_test(names_are_one_component),
+    cmocka_unit_test(percentiles_are_within_a_percent),
+    cmocka_unit_test(errors_are_told_by_their_last_name),
+    cmocka_unit_test_setup_teardown(a_file_is_there_after_its_hash,
+                                    receiver_setup, receiver_teardown),
+    cmocka_unit_test_setup_teardown(late_data_of_a_refused_file_are_dropped,
+                                    receiver_setup, receiver_teardown),
+    cmocka_unit_test_setup_teardown(a_file_under_way_goes_with_the_peer,
+                                    receiver_setup, receiver_teardown),
+  };
+
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

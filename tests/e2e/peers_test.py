@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Peers that come, go and are refused; signals; the form of every event."""
+
+import os
+import socket
+
+from e2e import *
+
+NUMBER = (int, float)
+# The fields that scripts may rely on, and their types.
+EVENTS = {
+    "ready": {"id": str, "laddr": str},
+    "peer_added": {"id": str, "outbound": bool, "remote": str,
+                   "moniker": str, "network": str, "version": str,
+                   "channels": str},
+    "message": {"id": str, "channel": int, "size": int, "sha256": str},
+    "line": {"id": str, "text": str},
+    "receipt": {"seq": int, "rtt_ms": NUMBER},
+    "peer_removed": {"id": str, "class": str, "reason": str, "text": str},
+    "rejected": {"remote": str, "outbound": bool, "stage": str,
+                 "class": str, "reason": str, "text": str},
+    "progress": {"file": str, "sent": int, "size": int, "rate": NUMBER,
+                 "eta_s": NUMBER + (type(None),)},
+    "done": {"file": str, "size": int, "sha256": str, "seconds": NUMBER},
+    "error": {"id": str, "file": (str, type(None)), "class": str,
+              "reason": str, "text": str},
+    "summary": {"files": int, "bytes": int, "lines": int, "answered": int},
+}
+CLASSES = {"retry", "caller", "local", "link", "peer"}
+
+
+def check_form(events, wanted):
+    for event in events:
+        fields = EVENTS[event["event"]]
+        for name, kind in fields.items():
+            check(isinstance(event.get(name), kind), (name, event))
+        if "class" in event:
+            check(event["class"] in CLASSES, event)
+            check(event["reason"].islower(), event)
+    equal({e["event"] for e in events} & set(wanted), set(wanted))
+
+
+def forms(folder):
+    out = os.path.join(folder, "out")
+    path, _ = make_file(folder, "x", 5000000)
+    roles = ["--channel", "0x40=files", "--channel", "0x50=lines",
+             "--channel", "0x60=echo"]
+    with Listen("--out", out, *roles) as node:
+        with Send(node.address, path, path, "--lines", "-") as sender:
+            sender.write(b"hello\n")
+            sender.close_input()
+            equal(sender.exit(), 1, "the second offer is refused")
+        with RawPeer(node.address) as peer:
+            peer.send(ECHO, b"x")
+            peer.recv(ECHO)
+        run("probe", node.address)
+        node.signal(signal.SIGINT)
+        equal(node.exit(), 0)
+        check_form(sender.events(),
+                   ["peer_added", "progress", "done", "receipt", "error",
+                    "peer_removed", "summary"])
+        check_form(node.events(),
+                   ["ready", "peer_added", "line", "message", "done",
+                    "error", "peer_removed", "rejected"])
+        last = [e for e in sender.events() if e["event"] == "progress"][-1]
+        equal((last["sent"], last["size"]), (5000000, 5000000))
+
+
+def refused_dial(folder):
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        port = s.getsockname()[1]
+    address = "1" * 40 + f"@127.0.0.1:{port}"
+    code, out, err = run("send", address, "--lines", "-", "--json")
+    told = json.loads(out)
+    equal((code, told["event"], told["reason"], told["stage"],
+           told["outbound"]),
+          (1, "rejected", "refused", "transport", True))
+    equal(err.count("\n"), 1)
+    code, out, err = run("send", address, "--lines", "-")
+    equal((code, out, err.count("\n")), (1, "", 1))
+
+
+def rejected(folder, at_node, options, reason, stage):
+    """send is refused for |reason|, as the side sees it that refuses."""
+    with Listen() as node:
+        address = node.address if "wrongid" != reason else \
+            "2" * 40 + "@" + node.ready["laddr"]
+        with Send(address, "--lines", "-", *options) as sender:
+            sender.close_input()
+            equal(sender.exit(), 1, "exit code")
+            told = node.event("rejected") if at_node else sender.events()[-1]
+            equal((told["event"], told["reason"], told["stage"]),
+                  ("rejected", reason, stage))
+            equal(sender.errors().count("\n"), 1)
+
+
+def duplicate(folder):
+    key = os.path.join(folder, "k")
+    run("key", "gen", key)
+    with Listen() as node, Send(node.address, "--lines", "-", "--key",
+                                key) as first:
+        first.write(b"x\n")
+        first.event("receipt")
+        code, out, err = run("send", node.address, "--lines", "-", "--key",
+                             key, stdin=b"z\n")
+        equal((code, err.count("\n")), (1, 1))
+        told = node.event("rejected")
+        equal((told["reason"], told["stage"]), ("duplicate", "filter"))
+        first.write(b"y\n")
+        first.event("receipt")
+        first.close_input()
+        equal(first.exit(), 0)
+
+
+def to_itself(folder):
+    key = os.path.join(folder, "k")
+    run("key", "gen", key)
+    with Listen("--key", key) as node, Send(
+            node.address, "--lines", "-", "--key", key) as sender:
+        equal(sender.exit(), 1)
+        reasons = {sender.events()[-1]["reason"],
+                   node.event("rejected")["reason"]}
+        check("self" in reasons, reasons)
+
+
+def limit(folder, option):
+    with Listen(option, "1") as node, \
+            Send(node.address, "--lines", "-") as first:
+        first.write(b"x\n")
+        first.event("receipt")
+        code, _, err = run("send", node.address, "--lines", "-")
+        equal((code, err.count("\n")), (1, 1))
+        told = node.event("rejected")
+        equal((told["reason"], told["stage"], told["class"]),
+              ("limit", "filter", "local"))
+        first.close_input()
+        equal(first.exit(), 0)
+        node.event("peer_removed")
+        equal(run("send", node.address, "--lines", "-", stdin=b"z\n")[0], 0)
+
+
+def dialed(folder):
+    with Listen() as one, Listen("--dial", one.address) as two:
+        equal(two.event("peer_added")["outbound"], True)
+        told = one.event("peer_added")
+        equal((told["id"], told["outbound"]), (two.id, False))
+        two.signal(signal.SIGTERM)
+        equal(two.exit(2.0), 0)
+        equal(one.event("peer_removed")["class"], "link")
+
+
+def listen_ends(folder, number):
+    """With an idle peer, and with a file half way."""
+    out = os.path.join(folder, "out")
+    path = sparse_file(folder, "long", 1 << 40)
+    with Listen("--out", out) as node, RawPeer(node.address), \
+            Send(node.address, path) as sender:
+        node.event("progress")
+        begin = time.monotonic()
+        node.signal(number)
+        equal(node.exit(2.0), 0, "exit code")
+        check(time.monotonic() - begin < 2, "time")
+        equal(names(out), [], "left behind")
+        error = [e for e in node.events() if e["event"] == "error"][0]
+        equal((error["file"], error["reason"]), ("long", "canceled"))
+        equal(sender.exit(), 1, "the sender's exit code")
+        equal(sender.events()[-1]["event"], "summary")
+
+
+def send_ends(folder, number):
+    out = os.path.join(folder, "out")
+    path = sparse_file(folder, "long", 1 << 40)
+    with Listen("--out", out) as node, Send(node.address, path, "--lines",
+                                            "-") as sender:
+        sender.event("progress")
+        sender.signal(number)
+        equal(sender.exit(2.0), 1, "exit code")
+        check("interrupted" in sender.errors(), sender.errors())
+        equal(node.event("error")["file"], "long")
+        equal(names(out), [], "left behind")
+
+
+def send_ends_while_dialing(folder, number):
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        address = "1" * 40 + "@127.0.0.1:%d" % s.getsockname()[1]
+        with Send(address, "--lines", "-") as sender:
+            peer, _ = s.accept()
+            with peer:
+                sender.signal(number)
+                equal(sender.exit(2.0), 1)
+
+
+def send_ends_while_reading(folder, number):
+    with Listen() as node, Send(node.address, "--lines", "-") as sender:
+        sender.write(b"x\n")
+        sender.event("receipt")
+        sender.signal(number)
+        equal(sender.exit(2.0), 1)
+
+
+def small_packets(folder):
+    out = os.path.join(folder, "out")
+    path, digest = make_file(folder, "x", 1000000)
+    for payload, expected in (("64", 0), ("1400", 0), ("65536", 1)):
+        with Listen("--out", out) as node:
+            code, _, err = run("send", node.address, path,
+                               "--max-packet-payload", payload)
+            equal(code, expected, payload)
+            if code == 0:
+                equal(file_hash(os.path.join(out, "x")), digest)
+                os.remove(os.path.join(out, "x"))
+    with Listen("--out", out, "--max-packet-payload", "65536") as node:
+        equal(run("send", node.address, path, "--max-packet-payload",
+                  "65536")[0], 0)
+
+
+def pings(folder):
+    """Both ping ten times a second and go on."""
+    with Listen("--ping-interval", "100ms") as node, \
+            Send(node.address, "--lines", "-", "--ping-interval",
+                 "100ms") as sender:
+        end = time.monotonic() + 1
+        seq = 0
+        while time.monotonic() < end:
+            seq += 1
+            sender.write(b"x\n")
+            equal(sender.event("receipt")["seq"], seq)
+        sender.close_input()
+        equal(sender.exit(), 0)
+
+
+def log(folder):
+    with Listen("--log-level", "debug") as node:
+        run("send", node.address, "--lines", "-", stdin=b"x\n")
+        node.signal(signal.SIGINT)
+        equal(node.exit(), 0)
+        check(all(line.startswith("cometp2p: ")
+                  for line in node.errors().splitlines()), node.errors())
+
+
+def for_people(folder):
+    out = os.path.join(folder, "out")
+    path, digest = make_file(folder, "x", 1000)
+    with Process([COMMAND, "listen", "--laddr", "127.0.0.1:0", "--out",
+                  out]) as node:
+        address = node.line().removeprefix("listening on ")
+        code, text, err = run("send", address, path, "--lines", "-",
+                              stdin=b"hello\n")
+        equal((code, err), (0, ""))
+        check(digest in text and "1 file" in text and
+              "1 line sent, 1 answered" in text, text)
+        check("\r" not in text and "\x1b" not in text, text)
+        node.until(lambda l: "is gone" in l)
+        check(any(l.endswith(": hello") for l in node.seen), node.seen)
+        check(any(digest in l for l in node.seen), node.seen)
+
+
+TESTS = [
+    ("every event has its fields", forms),
+    ("output for people", for_people),
+    ("nobody listens", refused_dial),
+    ("another network is refused", rejected, True, ["--network", "x"],
+     "incompatible", "node_info"),
+    ("no common channel is refused", rejected, True,
+     ["--channel", "0x51=lines"], "incompatible", "node_info"),
+    ("another id than dialed is refused", rejected, False, [], "wrongid",
+     "secret_connection"),
+    ("a second connection of one id is refused", duplicate),
+    ("a node does not talk to itself", to_itself),
+    ("--max-inbound refuses the next, and recovers", limit, "--max-inbound"),
+    ("--max-peers-per-ip refuses the next, and recovers", limit,
+     "--max-peers-per-ip"),
+    ("listen dials, too", dialed),
+    ("packets of other sizes", small_packets),
+    ("short pings do no harm", pings),
+    ("the log goes to standard error", log),
+]
+for number in SIGNALS:
+    for name, test in (("listen", listen_ends), ("send", send_ends),
+                       ("send that dials", send_ends_while_dialing),
+                       ("send that waits for lines",
+                        send_ends_while_reading)):
+        TESTS.append((f"{number.name} ends {name}", test, number))
+
+Tap().main(TESTS)

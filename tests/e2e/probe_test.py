@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""probe, against `listen` and against what is no node."""
+
+import socket
+
+from e2e import *
+
+
+def probe(*args, limit=LIMIT):
+    """(code, last event, stderr)."""
+    code, out, err = run("probe", *args, "--json", limit=limit)
+    events = [json.loads(line) for line in out.splitlines()]
+    equal(len(events), 1, "lines")
+    return code, events[0], err
+
+
+def verified(folder):
+    with Listen("--moniker", "the \"node\"", "--network", "some-net",
+                "--channel", "0x20=echo", "--channel", "0xff=echo") as node:
+        code, told, err = probe(node.address, "--count", "2")
+        equal((code, err), (0, ""))
+        equal((told["event"], told["id"], told["verified"]),
+              ("probe", node.id, True))
+        check(0 < told["handshake_ms"] < 3000, told)
+        equal(len(told["rtt_ms"]), 2)
+        check(all(0 < t < 10000 for t in told["rtt_ms"]), told)
+        info = told["node_info"]
+        equal(sorted(info), ["channels", "id", "listen_addr", "moniker",
+                             "network", "other", "protocol_version",
+                             "version"])
+        equal((info["channels"], info["id"], info["moniker"],
+               info["network"]),
+              ("20FF", node.id, "the \"node\"", "some-net"))
+        equal(info["protocol_version"], {"p2p": "8", "block": "11",
+                                         "app": "0"})
+        equal(sorted(info["other"]), ["rpc_address", "tx_index"])
+        check(info["listen_addr"].endswith(node.ready["laddr"]), info)
+        # Two connections: one that only learned, one that was a peer.
+        check(node.event("rejected")["reason"] in
+              ("incompatible", "eof", "reset"), "the first")
+        equal(node.event("peer_added")["channels"], "20FF")
+        node.event("peer_removed")
+
+
+def unverified(folder):
+    with Listen() as node:
+        code, told, err = probe(node.ready["laddr"])
+        equal((code, told["verified"], told["id"], len(told["rtt_ms"])),
+              (0, False, node.id, 3))
+
+
+def for_people(folder):
+    with Listen("--moniker", "m" * 9) as node:
+        code, out, err = run("probe", node.address, "--count", "1")
+        equal((code, err), (0, ""))
+        check(f"node         {node.id} (verified)\n" in out, out)
+        check("m" * 9 in out and "0x40 0x50\n" in out, out)
+        equal(out.count("ping "), 1)
+        code, out, _ = run("probe", node.ready["laddr"], "--count", "0")
+        check("unverified" in out and "ping " not in out, out)
+
+
+def wrong_id(folder):
+    with Listen() as node:
+        code, told, err = probe("1" * 40 + "@" + node.ready["laddr"])
+        equal((code, told["event"], told["reason"], told["stage"],
+               told["class"], told["outbound"]),
+              (1, "rejected", "wrongid", "secret_connection", "peer", True))
+        equal(err.count("\n"), 1)
+        check(node.id in err, err)
+
+
+def inferred(folder, option, value, text):
+    """The node hangs up in silence; the reason is our own evaluation."""
+    with Listen() as node:
+        code, told, err = probe(node.address, "--network", "cometp2p",
+                                option, value)
+        equal((code, told["event"], told["reason"], told["stage"],
+               told["inferred"]),
+              (1, "rejected", "incompatible", "node_info", True))
+        check(text in told["text"], told)
+        check("inferred" in err and err.count("\n") == 1, err)
+
+
+def own_network(folder):
+    """With --network there is one connection."""
+    with Listen("--network", "n") as node:
+        code, told, err = probe(node.address, "--network", "n")
+        equal((code, told["event"]), (0, "probe"))
+        equal(node.event("peer_added")["channels"], "4050")
+        check(all(e["event"] != "rejected" for e in node.events()), "one")
+
+
+def held(folder):
+    """A node that still holds the first connection refuses the second one by
+    its address; probe comes again."""
+    with Listen() as node, Relay(node.port, refuse=(1, 2)) as relay:
+        code, told, err = probe(node.at(relay.port), "--count", "1")
+        equal((code, told["event"], err), (0, "probe", ""))
+        equal(relay.accepted, 4)
+
+
+def nobody(folder):
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        port = s.getsockname()[1]
+    code, told, err = probe(f"127.0.0.1:{port}")
+    equal((code, told["event"], told["reason"], told["stage"],
+           told["class"]), (1, "rejected", "refused", "transport", "link"))
+    equal(err.count("\n"), 1)
+
+
+def no_name(folder):
+    code, told, err = probe("name.invalid:1")
+    equal((code, told["reason"], told["stage"]), (1, "resolve", "transport"))
+
+
+def stranger(folder, answer, reason):
+    """What accepts and is no node."""
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        child = Process([COMMAND, "probe", "--json",
+                         "127.0.0.1:%d" % s.getsockname()[1]])
+        peer, _ = s.accept()
+        with peer, child:
+            peer.sendall(answer)
+            if reason == "eof":
+                peer.shutdown(socket.SHUT_WR)
+            told = child.event("rejected")
+            equal((told["reason"], told["stage"]),
+                  (reason, "secret_connection"))
+            equal(child.exit(), 1)
+
+
+def full(folder):
+    """A node at its limit hangs up before any word."""
+    with Listen("--max-inbound", "0") as node:
+        code, told, _ = probe(node.address, "--network", "cometp2p")
+        equal((code, told["event"], told["class"]), (1, "rejected", "link"))
+        equal(node.event("rejected")["stage"], "filter")
+
+
+def interrupted(folder, number):
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        child = Process([COMMAND, "probe",
+                         "127.0.0.1:%d" % s.getsockname()[1]])
+        peer, _ = s.accept()
+        with peer, child:
+            peer.recv(35)
+            child.signal(number)
+            equal(child.exit(2.0), 1)
+
+
+Tap().main([
+    ("node info, handshake and pings of a node", verified),
+    ("without an id the node's own is unverified", unverified),
+    ("the form for people", for_people),
+    ("another id than dialed", wrong_id),
+    ("another network: inferred", inferred, "--network", "other",
+     "network differs"),
+    ("no common channel: inferred", inferred, "--channel", "0x77",
+     "no common channel"),
+    ("the network that is given is claimed", own_network),
+    ("a node that holds the first connection", held),
+    ("nobody listens", nobody),
+    ("a name without an address", no_name),
+    ("something that talks first", stranger, b"HTTP/1.1 400 Bad Request\r\n" * 4,
+     "proto"),
+    ("something that hangs up", stranger, b"", "eof"),
+    ("something that says nothing", stranger, b"\x22", "handshake"),
+    ("a node that is full", full),
+    ("SIGINT ends it", interrupted, signal.SIGINT),
+    ("SIGTERM ends it", interrupted, signal.SIGTERM),
+])

@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the examples as a reader of them would: several processes on this
+machine that talk to each other."""
+import argparse
+import os
+import queue
+import subprocess
+import sys
+import threading
+
+ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "../.."))
+sys.path.insert(0, os.path.join(ROOT, "tools"))
+import tap  # noqa: E402
+
+WAIT_S = 30
+
+
+class Example:
+    """A running example, whose lines are waited for."""
+
+    def __init__(self, path, *arguments):
+        self.process = subprocess.Popen(
+            [path, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True)
+        self.lines = queue.Queue()
+        self.seen = []
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.lines.put(line.rstrip("\n"))
+        self.lines.put(None)
+
+    def wait_for(self, part):
+        """The next line that holds |part|; None when there is none."""
+        while True:
+            try:
+                line = self.lines.get(timeout=WAIT_S)
+            except queue.Empty:
+                return None
+            if line is None:
+                return None
+            self.seen.append(line)
+            if part in line:
+                return line
+
+    def say(self, text):
+        self.process.stdin.write(text + "\n")
+        self.process.stdin.flush()
+
+    def end(self):
+        """Closes its input; all its lines and the exit status."""
+        self.process.stdin.close()
+        try:
+            status = self.process.wait(timeout=WAIT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            status = "killed, as it did not end"
+        while (line := self.lines.get(timeout=WAIT_S)) is not None:
+            self.seen.append(line)
+        return status
+
+
+def last_word(line):
+    return (line or "").split(" ")[-1]
+
+
+def test_my_reactor(report, path):
+    message = "received: Here's a random message"
+    c = Example(path)
+    c_addr = last_word(c.wait_for("address: "))
+    b = Example(path, c_addr)
+    b_addr = last_word(b.wait_for("address: "))
+    report.check(b.wait_for("peer: outbound ") is not None,
+                 "my_reactor dials the address that it was given", *b.seen)
+    a = Example(path, b_addr)
+    report.check(b.wait_for("peer: inbound ") is not None,
+                 "my_reactor accepts a peer", *b.seen)
+    a.wait_for("peer: outbound ")
+    b.say("send")
+    report.check(b.wait_for("sent: success") is not None,
+                 "my_reactor sends with the blocking send", *b.seen)
+    report.check(c.wait_for(message) is not None,
+                 "the outbound peer prints the string", *c.seen)
+    # What A sends arrives at B behind whatever B could have sent to A.
+    a.say("send")
+    b.wait_for(message)
+    statuses = [x.end() for x in (a, b, c)]
+    report.check(not any("received" in line for line in a.seen),
+                 "the inbound peer gets nothing", *a.seen)
+    report.check(statuses == [0, 0, 0], "my_reactor ends with its input",
+                 statuses, *a.seen, *b.seen, *c.seen)
+
+
+def test_chat(report, path):
+    a = Example(path)
+    addr = last_word(a.wait_for("others join"))
+    b = Example(path, addr, "nonsense")
+    report.check(b.wait_for("not an address: nonsense") is not None,
+                 "chat names what is not an address", *b.seen)
+    # B says it again until A has B as a peer.
+    heard = None
+    for _ in range(WAIT_S * 10):
+        b.say("hello \x1b[31m")
+        try:
+            heard = a.lines.get(timeout=0.1)
+            break
+        except queue.Empty:
+            continue
+    report.check(heard is not None and heard.endswith(": hello \\x1b[31m"),
+                 "chat shows a line of a peer, escaped", heard)
+    a.say("good day")
+    line = b.wait_for("good day")
+    report.check(line is not None and line[:8] == addr[:8],
+                 "chat says who wrote the answer", line, addr)
+    statuses = [x.end() for x in (a, b)]
+    report.check(statuses == [0, 0], "chat ends with its input", statuses,
+                 *a.seen, *b.seen)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", required=True)
+    parser.add_argument("--release")
+    build = parser.parse_args().build
+    report = tap.Writer()
+    for name, test in (("my_reactor", test_my_reactor), ("chat", test_chat)):
+        path = os.path.join(build, name)
+        if os.path.exists(path):
+            test(report, path)
+        else:
+            report.skip(name, "the examples are not built")
+    report.finish()
+
+
+if __name__ == "__main__":
+    main()

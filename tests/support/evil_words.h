@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT_TEST_EVIL_WORDS_H
+#define CMT_TEST_EVIL_WORDS_H
+
+/* Messages as texts of words: hex digits stand for themselves, a name for the
+   bytes that a peer knows, "name:n" for the first n of these. */
+
+#include "secret_peer.h"
+
+typedef struct evil_words {
+  const secret_peer *p; /* key, pub, sig */
+  uint8_t zero[96];
+  uint8_t bad_sig[64];  /* badsig: one bit is wrong. */
+  uint8_t sig_plus[64]; /* sigplus: S + L, which names the same scalar. */
+  uint8_t other[32];    /* other: an identity that signed nothing. */
+  uint8_t ours[32];     /* ours: the identity of the connection. */
+  uint8_t our_sig[64];  /* oursig: by it. */
+} evil_words;
+
+/* |p| has derived its keys; |our_key| is that of the connection. */
+void evil_words_init(evil_words *w, const secret_peer *p,
+                     const cmt_node_key *our_key);
+
+/* Writes |message| to |out|; the bytes it takes. */
+size_t evil_words_expand(const evil_words *w, const char *message, uint8_t *out,
+                         size_t cap);
+
+#endif

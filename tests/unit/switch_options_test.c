@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What cmt_switch_new() refuses, with the line that it gives. */
+
+#include "node.h"
+
+typedef struct fixture {
+  test_world w;
+  test_node a;
+} fixture;
+
+static int setup(void **state) {
+  fixture *f = calloc(1, sizeof *f);
+
+  assert_non_null(f);
+  test_world_init(&f->w);
+  test_node_init(&f->a, &f->w);
+  *state = f;
+  return 0;
+}
+
+static int teardown(void **state) {
+  fixture *f = *state;
+
+  test_world_fini(&f->w);
+  free(f);
+  return 0;
+}
+
+static void refused(fixture *f, const char *text) {
+  cmt_why why;
+
+  assert_cmt(CMT_EINVAL, test_node_new(&f->a, &why));
+  assert_cmt(CMT_EINVAL, why.err);
+  assert_string_equal(text, why.text);
+  assert_cmt(CMT_EINVAL, test_node_new(&f->a, NULL));
+  assert_null(f->a.sw);
+}
+
+static void two_reactors_with_one_channel(void **state) {
+  fixture *f = *state;
+
+  test_part_channel(test_node_part(&f->a, "files"),
+                    (cmt_channel){.id = TEST_CHAT, .priority = 1});
+  refused(f, "reactors chat and files both claim channel 0x51");
+}
+
+static void a_reactor_with_one_channel_twice(void **state) {
+  fixture *f = *state;
+
+  test_part_channel(&f->a.parts[0],
+                    (cmt_channel){.id = TEST_CHAT, .priority = 2});
+  refused(f, "reactor chat claims channel 0x51 twice");
+}
+
+static void two_reactors_with_one_name(void **state) {
+  fixture *f = *state;
+
+  (void)test_node_part(&f->a, "chat");
+  refused(f, "two reactors are named chat");
+}
+
+static void a_reactor_without_a_name(void **state) {
+  fixture *f = *state;
+
+  (void)test_node_part(&f->a, NULL);
+  refused(f, "reactor 1 has no name");
+}
+
+static void numbers_of_a_channel_out_of_range(void **state) {
+  fixture *f = *state;
+  cmt_channel *c = &f->a.parts[0].channels[0];
+
+  c->priority = 0;
+  refused(f, "channel 0x51: priority is 0, allowed is 1 to 65535");
+  c->priority = 1;
+  c->send_queue = 1000001;
+  refused(f, "channel 0x51: send_queue is 1000001, allowed is 1 to 1000000");
+  c->send_queue = 1;
+  c->recv_message_max = (size_t)CMT_MESSAGE_MAX + 1;
+  c->send_message_max = 1;
+  refused(f, "channel 0x51: recv_message_max is 1073741825, allowed is 1 to "
+             "1073741824");
+}
+
+static void more_than_16_channels(void **state) {
+  fixture *f = *state;
+  test_part *files = test_node_part(&f->a, "files");
+
+  for (uint8_t i = 0; i < 16; i++) {
+    test_part_channel(files, (cmt_channel){.id = i, .priority = 1});
+  }
+  refused(f, "the reactors claim more than 16 channels");
+}
+
+static void no_network(void **state) {
+  fixture *f = *state;
+
+  f->a.options.network = NULL;
+  refused(f, "network is not set: it is the chain id of the nodes to meet");
+  f->a.options.network = "";
+  refused(f, "network is not set: it is the chain id of the nodes to meet");
+}
+
+static void a_bad_laddr(void **state) {
+  fixture *f = *state;
+
+  f->a.options.laddr = "127.0.0.1";
+  refused(f, "address '127.0.0.1': the port is missing");
+  f->a.options.laddr = "localhost:26656";
+  refused(f, "laddr: localhost is not an IP address");
+}
+
+static void what_connections_could_not_be_made_with(void **state) {
+  fixture *f = *state;
+
+  f->a.options.pong_timeout_ns = f->a.options.ping_interval_ns;
+  refused(f, "the pong timeout must be shorter than the ping interval, and "
+             "neither may be 0");
+  f->a.options.pong_timeout_ns = 1;
+  f->a.options.send_packet_payload_max = 0;
+  refused(f, "send_packet_payload_max is 0, allowed is 1 to 65536");
+  f->a.options.send_packet_payload_max = 1;
+  f->a.options.handshakes_max = 0;
+  refused(f, "handshakes_max is 0: there would never be a peer");
+  f->a.options.handshakes_max = 1;
+  f->a.options.dial_timeout_ns = 0;
+  refused(f, "dial_timeout_ns and handshake_timeout_ns must not be 0");
+  f->a.options.size = 8;
+  refused(f, "options of an unknown size: use the init macro");
+}
+
+static void a_node_info_that_others_would_refuse(void **state) {
+  fixture *f = *state;
+  cmt_why why;
+
+  f->a.options.moniker = "two\nlines";
+  assert_cmt(CMT_EINVAL, test_node_new(&f->a, &why));
+  assert_non_null(strstr(why.text, "moniker"));
+  f->a.options.moniker = "fine";
+  f->a.options.version = "\x01";
+  assert_cmt(CMT_EINVAL, test_node_new(&f->a, &why));
+  assert_non_null(strstr(why.text, "version"));
+}
+
+static void assert_bytes(const char *text, cmt_bytes b) {
+  assert_int_equal(strlen(text), b.len);
+  assert_memory_equal(text, b.base, b.len);
+}
+
+static void the_node_info_says_where_it_listens(void **state) {
+  fixture *f = *state;
+  test_node b, c;
+  cmt_peer *p;
+  const cmt_node_info *i;
+
+  test_part_channel(&f->a.parts[0], (cmt_channel){.id = 0x02, .priority = 1});
+  test_node_init(&b, &f->w);
+  b.options.laddr = NULL;
+  test_node_init(&c, &f->w);
+  c.options.external_address = "node.test:1234";
+  test_node_start(&f->a);
+  test_node_start(&b);
+  test_node_start(&c);
+  test_node_dial(&b, f->a.addr, 0);
+  i = cmt_peer_node_info(test_node_peer(&b));
+  assert_bytes("tcp://127.0.0.1:20000", i->listen_addr);
+  assert_bytes("\x51\x02", i->channels);
+  assert_bytes("off", i->tx_index);
+  assert_int_equal(8, i->protocol_p2p);
+  assert_int_equal(11, i->protocol_block);
+  i = cmt_peer_node_info(test_node_peer(&f->a));
+  assert_bytes("tcp://0.0.0.0:0", i->listen_addr);
+  assert_bytes("cometp2p", i->moniker);
+  test_node_fini(&b);
+  test_node_dial(&f->a, c.addr, 0);
+  p = test_node_peer(&f->a);
+  assert_bytes("node.test:1234", cmt_peer_node_info(p)->listen_addr);
+  test_node_fini(&c);
+  test_node_fini(&f->a);
+}
+
+static void without_laddr_there_is_no_listening(void **state) {
+  fixture *f = *state;
+  cmt_net_addr at;
+
+  f->a.options.laddr = NULL;
+  test_node_start(&f->a);
+  assert_cmt(CMT_EINVAL, cmt_switch_laddr(f->a.sw, &at));
+  test_node_fini(&f->a);
+}
+
+static void without_memory_there_is_no_switch(void **state) {
+  fixture *f = *state;
+  size_t from = f->w.env.allocs;
+  cmt_err err = CMT_ENOMEM;
+  size_t fails = 0;
+
+  while (err != CMT_OK) {
+    cmt_why why;
+
+    f->w.env.fail_at = f->w.env.allocs + fails;
+    err = test_node_new(&f->a, &why);
+    f->w.env.fail_at = SIZE_MAX;
+    if (err != CMT_OK) {
+      assert_cmt(CMT_ENOMEM, err);
+      assert_cmt(CMT_ENOMEM, why.err);
+      fails++;
+    }
+  }
+  assert_true(fails >= 8 && f->w.env.allocs > from);
+  assert_cmt(CMT_OK, cmt_switch_delete(f->a.sw));
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+  const struct CMUnitTest tests[] = {
+    TEST(two_reactors_with_one_channel),
+    TEST(a_reactor_with_one_channel_twice),
+    TEST(two_reactors_with_one_name),
+    TEST(a_reactor_without_a_name),
+    TEST(numbers_of_a_channel_out_of_range),
+    TEST(more_than_16_channels),
+    TEST(no_network),
+    TEST(a_bad_laddr),
+    TEST(what_connections_could_not_be_made_with),
+    TEST(a_node_info_that_others_would_refuse),
+    TEST(the_node_info_says_where_it_listens),
+    TEST(without_laddr_there_is_no_listening),
+    TEST(without_memory_there_is_no_switch),
+  };
+#undef TEST
+
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Switches on their own threads, over real sockets: what the loop double cannot
+   show.  Everything is waited for under a mutex, nothing is slept for. */
+
+#include "test.h"
+
+#include <cometp2p/switch.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <time.h>
+
+enum { CHANNELS = 4, WAIT_S = 60 };
+
+typedef struct side {
+  cmt_switch *sw;
+  char addr[CMT_NET_ADDR_TEXT_SIZE];
+  pthread_mutex_t lock;
+  pthread_cond_t cond;
+  unsigned added, removed, received, stopped, rejected;
+  unsigned disorder;          /* Messages that came out of turn. */
+  uint32_t next[CHANNELS][4]; /* By channel and sender. */
+  bool check_order;
+  bool pause; /* Pause at the first message. */
+  /* What blocking calls said inside a callback. */
+  cmt_err wait_err, wait_bytes_err, delete_err;
+  bool signals_blocked;
+} side;
+
+typedef struct pair {
+  side a, b;
+} pair;
+
+static void bump(side *s, unsigned *counter) {
+  pthread_mutex_lock(&s->lock);
+  ++*counter;
+  pthread_cond_broadcast(&s->cond);
+  pthread_mutex_unlock(&s->lock);
+}
+
+static void wait_for(side *s, const unsigned *counter, unsigned count) {
+  struct timespec at;
+  int error = 0;
+
+  clock_gettime(CLOCK_REALTIME, &at);
+  at.tv_sec += WAIT_S;
+  pthread_mutex_lock(&s->lock);
+  while (*counter < count && error == 0) {
+    error = pthread_cond_timedwait(&s->cond, &s->lock, &at);
+  }
+  pthread_mutex_unlock(&s->lock);
+  assert_int_equal(0, error);
+}
+
+static unsigned read_counter(side *s, const unsigned *counter) {
+  unsigned value;
+
+  pthread_mutex_lock(&s->lock);
+  value = *counter;
+  pthread_mutex_unlock(&s->lock);
+  return value;
+}
+
+static void try_blocking(side *s, cmt_peer *p) {
+  cmt_buf *msg = cmt_buf_copy(NULL, "x", 1);
+  sigset_t mask;
+
+  assert_non_null(msg);
+  s->wait_err = cmt_peer_send_wait(p, 0, msg, CMT_NEVER);
+  cmt_buf_unref(msg);
+  s->wait_bytes_err = cmt_peer_send_wait_bytes(p, 0, "x", 1);
+  s->delete_err = cmt_switch_delete(s->sw);
+  pthread_sigmask(SIG_BLOCK, NULL, &mask);
+  s->signals_blocked =
+    sigismember(&mask, SIGINT) && sigismember(&mask, SIGPIPE);
+}
+
+static void on_add(void *self, cmt_peer *p) {
+  side *s = self;
+
+  try_blocking(s, p);
+  bump(s, &s->added);
+}
+
+/* A message is {sender, number} when the order is checked. */
+static cmt_err on_receive(void *self, cmt_peer *p, uint8_t channel,
+                          cmt_buf *msg) {
+  side *s = self;
+  cmt_bytes b = cmt_buf_bytes(msg);
+
+  if (s->pause && s->received == 0) {
+    cmt_peer_pause(p);
+  }
+  if (s->check_order) {
+    uint32_t sender = cmt__load_le32(b.base);
+    uint32_t number = cmt__load_le32(b.base + 4);
+
+    s->disorder += s->next[channel][sender]++ != number;
+  }
+  bump(s, &s->received);
+  return CMT_OK;
+}
+
+static void on_remove(void *self, cmt_peer *p, cmt_err reason) {
+  side *s = self;
+
+  (void)p;
+  (void)reason;
+  bump(s, &s->removed);
+}
+
+static void on_stop(void *self) {
+  side *s = self;
+
+  bump(s, &s->stopped);
+}
+
+static void on_rejected(void *arg, const cmt_rejection *r) {
+  side *s = arg;
+
+  (void)r;
+  bump(s, &s->rejected);
+}
+
+static void side_start(side *s) {
+  static const cmt_channel channels[CHANNELS] = {
+    {.id = 0, .priority = 1},
+    {.id = 1, .priority = 5, .send_queue = 10},
+    {.id = 2, .priority = 10, .send_queue = 3},
+    {.id = 3, .priority = 1},
+  };
+  cmt_reactor reactor = {.name = "test",
+                         .channels = channels,
+                         .channel_count = CHANNELS,
+                         .self = s,
+                         .add_peer = on_add,
+                         .receive = on_receive,
+                         .remove_peer = on_remove,
+                         .stop = on_stop};
+  cmt_switch_options o;
+  cmt_net_addr at;
+
+  pthread_mutex_init(&s->lock, NULL);
+  pthread_cond_init(&s->cond, NULL);
+  cmt_switch_options_init(&o);
+  o.network = "test-net";
+  o.laddr = "127.0.0.1:0";
+  o.reactors = &reactor;
+  o.reactor_count = 1;
+  o.on_rejected = on_rejected;
+  o.arg = s;
+  assert_cmt(CMT_OK, cmt_switch_new(&o, &s->sw, NULL));
+  assert_cmt(CMT_OK, cmt_switch_start(s->sw, NULL));
+  assert_cmt(CMT_OK, cmt_switch_laddr(s->sw, &at));
+  assert_cmt(CMT_OK, cmt_net_addr_format(&at, s->addr, sizeof s->addr));
+}
+
+static void side_end(side *s) {
+  assert_cmt(CMT_OK, cmt_switch_delete(s->sw));
+  assert_int_equal(s->added, s->removed);
+  assert_int_equal(1, s->stopped);
+  pthread_cond_destroy(&s->cond);
+  pthread_mutex_destroy(&s->lock);
+}
+
+static pair *pair_new(void) {
+  pair *x = calloc(1, sizeof *x);
+
+  assert_non_null(x);
+  side_start(&x->a);
+  side_start(&x->b);
+  return x;
+}
+
+static void pair_meet(pair *x) {
+  assert_cmt(CMT_OK, cmt_switch_dial(x->a.sw, x->b.addr, 0));
+  wait_for(&x->a, &x->a.added, 1);
+  wait_for(&x->b, &x->b.added, 1);
+}
+
+static void pair_end(pair *x) {
+  side_end(&x->a);
+  side_end(&x->b);
+  free(x);
+}
+
+static cmt_peer *peer_of(side *s) {
+  cmt_peer *p = NULL;
+
+  assert_int_equal(1, cmt_switch_peers(s->sw, &p, 1));
+  return p;
+}
+
+/* ---- */
+
+static void a_blocking_send_waits_its_turn(void **state) {
+  enum { COUNT = 2000 };
+  static const uint8_t bytes[10000];
+  pair *x = pair_new();
+  cmt_peer *p;
+
+  (void)state;
+  pair_meet(x);
+  p = peer_of(&x->a);
+  for (int i = 0; i < COUNT; i++) {
+    assert_cmt(CMT_OK, cmt_peer_send_wait_bytes(p, 0, bytes, sizeof bytes));
+  }
+  wait_for(&x->b, &x->b.received, COUNT);
+  cmt_peer_unref(p);
+  pair_end(x);
+}
+
+static void the_loop_cannot_wait_for_itself(void **state) {
+  pair *x = pair_new();
+
+  (void)state;
+  pair_meet(x);
+  assert_cmt(CMT_EDEADLK, x->a.wait_err);
+  assert_cmt(CMT_EDEADLK, x->a.wait_bytes_err);
+  assert_cmt(CMT_EDEADLK, x->a.delete_err);
+  assert_true(x->a.signals_blocked);
+  pair_end(x);
+}
+
+typedef struct sender {
+  cmt_peer *peer;
+  uint8_t channel;
+  uint32_t number, count;
+  bool blocks;
+  cmt_err err;
+} sender;
+
+static void *send_all(void *arg) {
+  sender *s = arg;
+  uint8_t bytes[100] = {0};
+
+  cmt__store_le32(bytes, s->number);
+  for (uint32_t i = 0; i < s->count; i++) {
+    cmt_buf *msg;
+
+    cmt__store_le32(bytes + 4, i);
+    msg = cmt_buf_copy(NULL, bytes, sizeof bytes);
+    do {
+      s->err = s->blocks ? cmt_peer_send_wait(s->peer, s->channel, msg,
+                                              CMT_SECONDS(WAIT_S))
+                         : cmt_peer_try_send(s->peer, s->channel, msg);
+    } while (s->err == CMT_EAGAIN && sched_yield() == 0);
+    if (s->err != CMT_OK) {
+      cmt_buf_unref(msg);
+      break;
+    }
+  }
+  return NULL;
+}
+
+/* |spread|: each sender has its channel; otherwise all share one. */
+static void four_senders(bool spread, bool blocks) {
+  enum { COUNT = 2000 };
+  pair *x = pair_new();
+  pthread_t threads[4];
+  sender s[4];
+
+  x->b.check_order = true;
+  pair_meet(x);
+  for (uint32_t i = 0; i < 4; i++) {
+    s[i] = (sender){.peer = peer_of(&x->a),
+                    .channel = spread ? (uint8_t)i : 1,
+                    .number = i,
+                    .count = COUNT,
+                    .blocks = blocks};
+    assert_int_equal(0, pthread_create(&threads[i], NULL, send_all, &s[i]));
+  }
+  for (size_t i = 0; i < 4; i++) {
+    pthread_join(threads[i], NULL);
+    assert_cmt(CMT_OK, s[i].err);
+    cmt_peer_unref(s[i].peer);
+  }
+  wait_for(&x->b, &x->b.received, 4 * COUNT);
+  assert_int_equal(0, x->b.disorder);
+  pair_end(x);
+}
+
+static void four_threads_on_four_channels_keep_their_order(void **state) {
+  (void)state;
+  four_senders(true, false);
+}
+
+static void four_threads_on_one_channel_keep_their_order(void **state) {
+  (void)state;
+  four_senders(false, false);
+}
+
+static void four_blocking_threads_keep_their_order(void **state) {
+  (void)state;
+  four_senders(false, true);
+}
+
+static void a_stop_wakes_blocked_threads(void **state) {
+  pair *x = pair_new();
+  pthread_t threads[4];
+  sender s[4];
+
+  (void)state;
+  x->b.pause = true; /* So that the queues fill. */
+  pair_meet(x);
+  for (uint32_t i = 0; i < 4; i++) {
+    s[i] = (sender){.peer = peer_of(&x->a),
+                    .channel = (uint8_t)i,
+                    .number = i,
+                    .count = UINT32_MAX,
+                    .blocks = true};
+    assert_int_equal(0, pthread_create(&threads[i], NULL, send_all, &s[i]));
+  }
+  wait_for(&x->b, &x->b.received, 1);
+  cmt_switch_stop(x->a.sw, CMT_MILLISECONDS(10));
+  for (size_t i = 0; i < 4; i++) {
+    pthread_join(threads[i], NULL);
+    assert_cmt(CMT_ECLOSED, s[i].err);
+  }
+  assert_cmt(CMT_OK, cmt_switch_delete(x->a.sw));
+  for (size_t i = 0; i < 4; i++) { /* Peers outlive their switch. */
+    assert_cmt(CMT_ECLOSED, cmt_peer_try_send_bytes(s[i].peer, 0, "x", 1));
+    cmt_peer_unref(s[i].peer);
+  }
+  side_end(&x->b);
+  free(x);
+}
+
+static void another_thread_can_resume(void **state) {
+  enum { COUNT = 300 };
+  static const uint8_t bytes[10000];
+  pair *x = pair_new();
+  cmt_peer *p, *q;
+  unsigned sent = 0;
+
+  (void)state;
+  x->b.pause = true;
+  pair_meet(x);
+  p = peer_of(&x->a);
+  q = peer_of(&x->b);
+  assert_cmt(CMT_OK, cmt_peer_send_wait_bytes(p, 1, bytes, sizeof bytes));
+  wait_for(&x->b, &x->b.received, 1);
+  for (; sent < COUNT; sent++) {
+    if (sent == 4) {
+      cmt_peer_resume(q);
+    }
+    assert_cmt(CMT_OK, cmt_peer_send_wait_bytes(p, 1, bytes, sizeof bytes));
+  }
+  wait_for(&x->b, &x->b.received, COUNT + 1);
+  cmt_peer_unref(p);
+  cmt_peer_unref(q);
+  pair_end(x);
+}
+
+/* ---- requests with callbacks, ended by a stop in the middle ---- */
+
+enum { REQUESTS = 1000 };
+
+typedef struct request {
+  cmt_send_req req;
+  atomic_uint calls;
+} request;
+
+static void on_answer(void *arg, cmt_err status, cmt_buf *msg) {
+  atomic_fetch_add(&((request *)arg)->calls, 1);
+  assert_true(status == CMT_OK || status == CMT_ECLOSED);
+  cmt_buf_unref(msg);
+}
+
+static void every_request_is_answered_once_whatever_happens(void **state) {
+  pair *x = pair_new();
+  request *r = calloc(REQUESTS, sizeof *r);
+  bool taken[REQUESTS] = {false};
+  cmt_peer *p;
+
+  (void)state;
+  assert_non_null(r);
+  pair_meet(x);
+  p = peer_of(&x->a);
+  for (size_t i = 0; i < REQUESTS; i++) {
+    cmt_buf *msg = cmt_buf_new(NULL, 1000);
+
+    assert_non_null(msg);
+    memset(cmt_buf_data(msg), 0, 1000);
+    r[i].req =
+      (cmt_send_req){.timeout_ns = CMT_NEVER, .cb = on_answer, .arg = &r[i]};
+    taken[i] = cmt_peer_send(p, 0, msg, &r[i].req) == CMT_OK;
+    if (!taken[i]) {
+      cmt_buf_unref(msg);
+    }
+    if (i == REQUESTS / 2) {
+      cmt_peer *q = peer_of(&x->b);
+
+      cmt_peer_stop(q, CMT_ECANCELED, 0);
+      cmt_peer_unref(q);
+    }
+  }
+  cmt_peer_unref(p);
+  side_end(&x->a);
+  for (size_t i = 0; i < REQUESTS; i++) {
+    assert_int_equal(taken[i] ? 1 : 0, atomic_load(&r[i].calls));
+  }
+  side_end(&x->b);
+  free(r);
+  free(x);
+}
+
+static void a_delete_at_any_moment_joins(void **state) {
+  (void)state;
+  for (int i = 0; i < 30; i++) {
+    pair *x = pair_new();
+
+    assert_cmt(CMT_OK,
+               cmt_switch_dial(x->a.sw, x->b.addr, CMT_DIAL_PERSISTENT));
+    assert_cmt(CMT_OK,
+               cmt_switch_dial(x->b.sw, x->a.addr, CMT_DIAL_PERSISTENT));
+    for (int k = 0; k < i * 20; k++) {
+      sched_yield();
+    }
+    cmt_switch_broadcast_bytes(x->a.sw, 0, "hello", 5);
+    pair_end(x);
+  }
+}
+
+static void the_last_message_is_delivered(void **state) {
+  (void)state;
+  for (int i = 0; i < 10; i++) {
+    pair *x = pair_new();
+
+    pair_meet(x);
+    cmt_switch_broadcast_bytes(x->b.sw, 0, "crossing", 8);
+    cmt_switch_broadcast_bytes(x->a.sw, 1, "last words", 10);
+    cmt_switch_stop(x->a.sw, CMT_SECONDS(5));
+    wait_for(&x->b, &x->b.removed, 1);
+    assert_int_equal(1, read_counter(&x->b, &x->b.received));
+    pair_end(x);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_blocking_send_waits_its_turn),
+    cmocka_unit_test(the_loop_cannot_wait_for_itself),
+    cmocka_unit_test(four_threads_on_four_channels_keep_their_order),
+    cmocka_unit_test(four_threads_on_one_channel_keep_their_order),
+    cmocka_unit_test(four_blocking_threads_keep_their_order),
+    cmocka_unit_test(a_stop_wakes_blocked_threads),
+    cmocka_unit_test(another_thread_can_resume),
+    cmocka_unit_test(every_request_is_answered_once_whatever_happens),
+    cmocka_unit_test(a_delete_at_any_moment_joins),
+    cmocka_unit_test(the_last_message_is_delivered),
+  };
+
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
