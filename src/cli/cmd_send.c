@@ -178,23 +178,22 @@ static bool run_transfer(send_run *r, cmt_peer *peer) {
   return done && files.failures == 0 && lines.failures == 0;
 }
 
-/* Lines that nobody answered are an error of their own; that of a file is
-   told by its thread. */
-static void tell_unanswered(send_run *r, const cli_liner_status *lines) {
+/* Why all ended early, unless a thread has told an error of its own. */
+static void tell_early_end(send_run *r, const cli_liner_status *lines) {
   cmt_peer *peer;
   cmt_why why;
   char text[sizeof why.text + 64];
 
-  if (lines->finished || lines->failures > 0) {
-    return;
-  }
   if (!run_is_gone(r, &peer, &why) || r->io->wait.interrupted) {
     why.err = CMT_ECANCELED;
     snprintf(why.text, sizeof why.text, "interrupted");
   }
-  snprintf(text, sizeof text, "%s (%llu of %llu lines answered)", why.text,
-           (unsigned long long)lines->answered,
-           (unsigned long long)lines->sent);
+  snprintf(text, sizeof text, "%s", why.text);
+  if (r->liner != NULL) {
+    snprintf(text, sizeof text, "%s (%llu of %llu lines answered)", why.text,
+             (unsigned long long)lines->answered,
+             (unsigned long long)lines->sent);
+  }
   cli_tell_error(r->io, &(cli_failure){
                           .id = cmt_peer_id(peer)->text,
                           .err = why.err,
@@ -203,15 +202,15 @@ static void tell_unanswered(send_run *r, const cli_liner_status *lines) {
 }
 
 /* Both threads have ended. */
-static void tell_summary(send_run *r) {
+static void tell_summary(send_run *r, bool done) {
   cli_sender_status files;
   cli_liner_status lines;
   bool answered;
 
   (void)run_look(r, &files, &lines);
   answered = lines.answered > 0;
-  if (r->liner != NULL) {
-    tell_unanswered(r, &lines);
+  if (!done && files.failures == 0 && lines.failures == 0) {
+    tell_early_end(r, &lines);
   }
   cli_event_summary(r->io,
                     &(cli_summary_event){
@@ -275,7 +274,7 @@ static bool run_all(send_run *r) {
   if (r->started) {
     cli_sender_join(r->sender);
     cli_liner_join(r->liner);
-    tell_summary(r);
+    tell_summary(r, done);
   }
   cmt_peer_unref(r->peer);
   pthread_mutex_destroy(&r->lock);

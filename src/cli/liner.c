@@ -254,7 +254,7 @@ void cli_liner_get_status(cli_liner *l, cli_liner_status *out) {
     .p50_ns = cli_rtt_percentile(&l->rtt, 50),
     .p99_ns = cli_rtt_percentile(&l->rtt, 99),
     .failures = l->failures,
-    .finished = l->ended && l->answered == l->sent,
+    .finished = l->ended && !l->stopped && l->answered == l->sent,
   };
   pthread_mutex_unlock(&l->lock);
 }

@@ -392,40 +392,28 @@ static bool info_gather(cmt_conn *c, cmt_bytes *body) {
   handshake *h = c->shake;
   char text[96];
   uint64_t len;
+  int prefix;
 
-  while (c->chunk.len > 0) {
-    int prefix = cmt__read_prefix(h->in, h->in_len, &len);
-
-    if (prefix == 0) {
-      if (!info_take(c, 1)) {
-        return false;
-      }
-      continue;
-    }
-    if (prefix < 0 || len > CMT_NODE_INFO_MAX) {
-      snprintf(text, sizeof text,
-               "node info announced with more than the allowed %d bytes",
-               CMT_NODE_INFO_MAX);
-      conn_end(c, CMT_EPROTO, text);
+  while ((prefix = cmt__read_prefix(h->in, h->in_len, &len)) == 0) {
+    if (c->chunk.len == 0 || !info_take(c, 1)) {
       return false;
     }
-    len += (uint64_t)prefix;
-    if (h->in_len < len &&
-        !info_take(c, cmt__min(c->chunk.len, (size_t)len - h->in_len))) {
-      return false;
-    }
-    if (h->in_len == len) {
-      *body =
-        (cmt_bytes){.base = h->in + prefix, .len = h->in_len - (size_t)prefix};
-      return true;
-    }
   }
-  /* A node info of length 0 is complete with its prefix. */
-  if (cmt__read_prefix(h->in, h->in_len, &len) > 0 && len == 0) {
-    *body = (cmt_bytes){.base = NULL};
-    return true;
+  if (prefix < 0 || len > CMT_NODE_INFO_MAX) {
+    snprintf(text, sizeof text,
+             "node info announced with more than the allowed %d bytes",
+             CMT_NODE_INFO_MAX);
+    conn_end(c, CMT_EPROTO, text);
+    return false;
   }
-  return false;
+  len += (uint64_t)prefix;
+  if (c->chunk.len > 0 && h->in_len < len &&
+      !info_take(c, cmt__min(c->chunk.len, (size_t)len - h->in_len))) {
+    return false;
+  }
+  *body =
+    (cmt_bytes){.base = h->in + prefix, .len = h->in_len - (size_t)prefix};
+  return h->in_len == len;
 }
 
 static bool info_event(cmt_conn *c, cmt_conn_event *out) {

@@ -219,6 +219,12 @@ def run(*args, stdin=b"", limit=LIMIT, **options):
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
+def flowing(process):
+    """Waits until some of a file has arrived, as |process| tells."""
+    while process.event("progress")["sent"] == 0:
+        pass
+
+
 class RawPeer(Process):
     """raw_peer, dialing |address| or listening."""
 

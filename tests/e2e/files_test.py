@@ -241,7 +241,7 @@ def receiver_dies(folder):
     out = os.path.join(folder, "out")
     path = sparse_file(folder, "long", 1 << 40)
     with Listen("--out", out) as node, Send(node.address, path) as sender:
-        sender.event("progress")
+        flowing(sender)
         node.signal(signal.SIGKILL)
         error = sender.event("error")
         equal((error["file"], error["class"], error["id"]),
@@ -255,7 +255,7 @@ def sender_dies(folder):
     out = os.path.join(folder, "out")
     path = sparse_file(folder, "long", 1 << 40)
     with Listen("--out", out) as node, Send(node.address, path) as sender:
-        node.event("progress")
+        flowing(node)
         sender.signal(signal.SIGKILL)
         error = node.event("error")
         equal((error["file"], error["class"]), ("long", "link"))
@@ -345,7 +345,7 @@ def shrinks(folder):
     out = os.path.join(folder, "out")
     path = sparse_file(folder, "x", 1 << 40)
     with Listen("--out", out) as node, Send(node.address, path) as sender:
-        sender.event("progress")
+        flowing(sender)
         os.truncate(path, 0)
         error = sender.event("error")
         equal(error["text"], "it became shorter while it was read")

@@ -155,7 +155,7 @@ def listen_ends(folder, number):
     path = sparse_file(folder, "long", 1 << 40)
     with Listen("--out", out) as node, RawPeer(node.address), \
             Send(node.address, path) as sender:
-        node.event("progress")
+        flowing(node)
         begin = time.monotonic()
         node.signal(number)
         equal(node.exit(2.0), 0, "exit code")
@@ -172,7 +172,7 @@ def send_ends(folder, number):
     path = sparse_file(folder, "long", 1 << 40)
     with Listen("--out", out) as node, Send(node.address, path, "--lines",
                                             "-") as sender:
-        sender.event("progress")
+        flowing(sender)
         sender.signal(number)
         equal(sender.exit(2.0), 1, "exit code")
         check("interrupted" in sender.errors(), sender.errors())

@@ -1,11 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef CMT_TEST_EVIL_WORDS_H
-#define CMT_TEST_EVIL_WORDS_H
+#ifndef CMT_TEST_EVIL_H
+#define CMT_TEST_EVIL_H
+
+/* A peer that is wrong at one chosen step of a whole connection. */
+
+#include "conn_peer.h"
+
+/* conn_peer_init() with a peer whose ephemeral key ends in a zero byte, so that
+   31 bytes of it say the same.  The connection's own does not change. */
+void evil_init(conn_peer *f, bool least);
+
+/* Prints the line of a row, "# |part|, least: |name|: |got|", where CMT_OK
+   stands for "info up"; fails when |got| is not what is |expected|. */
+void evil_row_done(const char *part, bool least, const char *name,
+                   const char *got, const char *expected);
+
+/* Advances the time to the end of the first 3 s, within which nothing may have
+   ended. */
+void evil_wait(conn_peer *f);
 
 /* Messages as texts of words: hex digits stand for themselves, a name for the
    bytes that a peer knows, "name:n" for the first n of these. */
-
-#include "secret_peer.h"
 
 typedef struct evil_words {
   const secret_peer *p; /* key, pub, sig */
