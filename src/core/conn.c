@@ -583,27 +583,29 @@ cmt_err cmt_conn_ping(cmt_conn *c) {
                                          : cmt_mconn_ping(c->mconn);
 }
 
-/* What the secret connection wants written.  After a failed authentication our
-   own signature still goes out, so that the other side fails for the same
-   reason and not for an end of file. */
-static cmt_bytes handshake_output(const cmt_conn *c) {
-  bool open = !c->ended || (c->state == CONN_SECRET && c->why.err == CMT_EAUTH);
-
-  return open ? cmt_secret_conn_output(c->secret) : (cmt_bytes){.base = NULL};
+/* A handshake that we end for what the other side said: our own part still goes
+   out, so that it fails for the same reason and not for an end of file. */
+static bool farewell(const cmt_conn *c) {
+  return c->state != CONN_UP &&
+         (cmt_err_class_of(c->why.err) == CMT_CLASS_PEER ||
+          c->why.err == CMT_ESELF);
 }
 
-bool cmt__conn_wants_write(const cmt_conn *c, bool *urgent) {
+static bool handshake_wants_write(const cmt_conn *c) {
   bool info =
     c->shake != NULL && !c->shake->info_sent && c->state != CONN_SECRET;
 
+  return (!c->ended || farewell(c)) &&
+         (info || cmt_secret_conn_output(c->secret).len > 0);
+}
+
+bool cmt__conn_wants_write(const cmt_conn *c, bool *urgent) {
   *urgent = true;
-  if (handshake_output(c).len > 0) {
+  if (handshake_wants_write(c)) {
     return true;
   }
-  if (c->ended || info) {
-    return info && !c->ended;
-  }
-  return c->state == CONN_UP && cmt__mconn_wants_write(c->mconn, urgent);
+  return c->state == CONN_UP && !c->ended &&
+         cmt__mconn_wants_write(c->mconn, urgent);
 }
 
 size_t cmt__conn_seal_min(const cmt_conn *c) {
@@ -666,15 +668,15 @@ size_t cmt__conn_seal(cmt_conn *c, uint8_t *slots, size_t cap,
   conn_enter(c, now_ns);
   CMT_ASSERT(&c->env, run_done(c) && cap >= cmt__conn_seal_min(c));
   c->run_is_mconn = false;
-  shake = handshake_output(c);
+  if (c->ended && !handshake_wants_write(c)) {
+    return 0;
+  }
+  shake = cmt_secret_conn_output(c->secret);
   if (shake.len > 0) {
     CMT_ASSERT(&c->env, shake.len <= cap);
     memcpy(slots, shake.base, shake.len);
     cmt_secret_conn_consume(c->secret, shake.len);
     return run_begin(c, shake.len);
-  }
-  if (c->ended) {
-    return 0;
   }
   r = cmt__run_frames(slots, cap / CMT_FRAME_SLOT);
   if (c->shake != NULL && !c->shake->info_sent && c->state != CONN_SECRET) {

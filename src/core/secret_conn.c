@@ -203,8 +203,12 @@ static cmt_err keys_finish(cmt_secret_conn *s) {
 
 static cmt_err keys_next(cmt_secret_conn *s) {
   cmt_bytes in = {.base = s->input, .len = s->input_len};
-  cmt_err err = message_take(s, &in);
+  cmt_err err;
 
+  if (in.len == 0) {
+    return CMT_EAGAIN; /* Before the first bytes there is no memory either. */
+  }
+  err = message_take(s, &in);
   s->input += s->input_len - in.len;
   s->input_len = in.len;
   return err == CMT_OK ? keys_finish(s) : err;

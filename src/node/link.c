@@ -77,6 +77,24 @@ static void link_discard(cmt__link *l) {
                   cmt__min64(l->stop_end_ns, now_ns + DISCARD_MAX_NS));
 }
 
+/* Our part of a handshake that we refuse goes out if the socket takes it. */
+static void link_farewell(cmt__link *l) {
+  size_t len, taken = 0;
+  bool urgent;
+
+  while (l->rest_len == 0 && l->write_err == CMT_OK &&
+         cmt__conn_wants_write(l->conn, &urgent)) {
+    len = cmt__conn_seal(l->conn, l->loop->scratch, CMT__SCRATCH,
+                         cmt__loop_now(l->loop));
+    if (len == 0 ||
+        cmt__tcp_write(l->tcp, l->loop->scratch, len, &taken) != CMT_OK ||
+        taken < len) {
+      return;
+    }
+    cmt_conn_consume(l->conn, len, cmt__loop_now(l->loop));
+  }
+}
+
 static void link_end(cmt__link *l, const cmt_conn_event *ev) {
   cmt_why why = *ev->why;
   bool gentle = l->stopping && !l->eof && l->write_err == CMT_OK &&
@@ -85,6 +103,7 @@ static void link_end(cmt__link *l, const cmt_conn_event *ev) {
   if (l->said.err == why.err && l->said.err != CMT_OK) {
     memcpy(why.text, l->said.text, sizeof why.text);
   }
+  link_farewell(l);
   l->cbs->on_end(l->arg, &why, ev->id);
   if (l->state == CMT__LINK_CLOSED) {
     return;

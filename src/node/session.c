@@ -162,6 +162,7 @@ void cmt__session_accept(void *arg, cmt__tcp *tcp) {
   cmt_why why;
 
   cmt__switch_count(sw, &sw->status.accepted);
+  cmt__switch_count_dropped(sw);
   cmt__tcp_remote(tcp, &remote);
   if (accept_check(sw, remote.host, &why) == CMT_OK) {
     s = cmt__session_new(sw, NULL);

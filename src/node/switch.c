@@ -74,7 +74,7 @@ void cmt__switch_reject(cmt_switch *s, cmt_rejection *r) {
 }
 
 /* The listener counts on the loop's thread, others ask from theirs. */
-static void count_dropped(cmt_switch *s) {
+void cmt__switch_count_dropped(cmt_switch *s) {
   uint64_t dropped;
 
   if (s->listener != NULL) {
@@ -86,7 +86,7 @@ static void count_dropped(cmt_switch *s) {
 }
 
 void cmt__switch_look(cmt_switch *s) {
-  count_dropped(s);
+  cmt__switch_count_dropped(s);
   if (s->closing) {
     cmt__loop_turn(s->loop, &s->turn);
   }
@@ -326,7 +326,7 @@ static void begin_dials(cmt__dial *d) {
 /* ---- stopping ---- */
 
 static void listener_stop(cmt_switch *s) {
-  count_dropped(s);
+  cmt__switch_count_dropped(s);
   if (s->listener != NULL) {
     cmt__listener_close(s->listener);
     s->listener = NULL;

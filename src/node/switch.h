@@ -83,6 +83,8 @@ bool cmt__switch_is_finished(const cmt_switch *s);
 void cmt__switch_reject(cmt_switch *s, cmt_rejection *r);
 /* Adds to a counter of the status. */
 void cmt__switch_count(cmt_switch *s, uint64_t *counter);
+/* Looks how many connections the listener had to drop. */
+void cmt__switch_count_dropped(cmt_switch *s);
 /* The handshakes in flight, one more or one less. */
 void cmt__switch_handshakes(cmt_switch *s, int change);
 /* Something ended: looks at the end of this turn whether it was the last. */

@@ -122,7 +122,7 @@ static void run_sealed(const evil_row *row, bool least, size_t cut, char *got) {
     evil_wait(&f);
   }
   /* No node info was given away to a peer that did not prove its key. */
-  assert_int_equal(row->expected == CMT_OK && row->rest == 0, f.plain.len > 0);
+  assert_int_equal(row->expected == CMT_OK, f.plain.len > 0);
   memcpy(got, f.events, sizeof f.events);
   conn_peer_fini(&f);
 }

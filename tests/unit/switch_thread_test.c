@@ -425,6 +425,28 @@ static void a_delete_at_any_moment_joins(void **state) {
   }
 }
 
+static void a_start_that_failed_can_be_deleted(void **state) {
+  pair *x = calloc(1, sizeof *x);
+  cmt_switch_options o;
+  cmt_switch *second;
+  cmt_why why;
+
+  (void)state;
+  assert_non_null(x);
+  side_start(&x->a);
+  cmt_switch_options_init(&o);
+  o.network = "test-net";
+  o.laddr = strchr(x->a.addr, '@') + 1;
+  assert_cmt(CMT_OK, cmt_switch_new(&o, &second, NULL));
+  assert_cmt(CMT_EIO, cmt_switch_start(second, &why));
+  assert_non_null(strstr(why.text, "ddress already in use"));
+  assert_cmt(CMT_OK, cmt_switch_delete(second));
+  assert_cmt(CMT_OK, cmt_switch_new(&o, &second, NULL));
+  assert_cmt(CMT_OK, cmt_switch_delete(second)); /* Never started. */
+  side_end(&x->a);
+  free(x);
+}
+
 static void the_last_message_is_delivered(void **state) {
   (void)state;
   for (int i = 0; i < 10; i++) {
@@ -451,6 +473,7 @@ int main(void) {
     cmocka_unit_test(another_thread_can_resume),
     cmocka_unit_test(every_request_is_answered_once_whatever_happens),
     cmocka_unit_test(a_delete_at_any_moment_joins),
+    cmocka_unit_test(a_start_that_failed_can_be_deleted),
     cmocka_unit_test(the_last_message_is_delivered),
   };
 
