@@ -51,6 +51,10 @@ static inline uint64_t cmt__min64(uint64_t a, uint64_t b) {
   return a < b ? a : b;
 }
 
+static inline bool cmt__bytes_have(cmt_bytes b, uint8_t byte) {
+  return b.len > 0 && memchr(b.base, byte, b.len) != NULL;
+}
+
 /* A later instant, which stays CMT_NEVER when it would not fit. */
 static inline uint64_t cmt__after(uint64_t now_ns, uint64_t delay_ns) {
   return delay_ns > CMT_NEVER - now_ns ? CMT_NEVER : now_ns + delay_ns;

@@ -130,7 +130,8 @@ void cmt__channels_fini(cmt__channels *cs) {
   cs->count = 0;
 }
 
-cmt__channel *cmt__channel_find(cmt__channels *cs, uint8_t id) {
+/* NULL: no channel has this id. */
+static cmt__channel *channel_find(cmt__channels *cs, uint8_t id) {
   return cs->index[id] < cs->count ? &cs->list[cs->index[id]] : NULL;
 }
 
@@ -211,7 +212,7 @@ static bool queue_grow(cmt__channels *cs, cmt__channel *c) {
 }
 
 cmt_err cmt__channel_queue(cmt__channels *cs, uint8_t id, cmt_buf *msg) {
-  cmt__channel *c = cmt__channel_find(cs, id);
+  cmt__channel *c = channel_find(cs, id);
   size_t len = cmt_buf_bytes(msg).len;
 
   if (c == NULL) {
@@ -343,7 +344,7 @@ static cmt_err packet_begin(cmt__channels *cs, cmt__channel *c,
 
 cmt_err cmt__channel_take(cmt__channels *cs, const cmt__packet *k,
                           cmt_buf **done) {
-  cmt__channel *c = cmt__channel_find(cs, k->channel);
+  cmt__channel *c = channel_find(cs, k->channel);
   size_t len;
 
   *done = NULL;

@@ -48,9 +48,6 @@ CMT_NODISCARD cmt_err cmt__channels_check(const cmt_channel *list, size_t count,
 /* |c| with its defaults filled in. */
 cmt_channel cmt__channel_defaults(const cmt_channel *c);
 
-/* NULL: no channel has this id. */
-cmt__channel *cmt__channel_find(cmt__channels *cs, uint8_t id);
-
 CMT_NODISCARD cmt_err cmt__channel_queue(cmt__channels *cs, uint8_t id,
                                          cmt_buf *msg);
 

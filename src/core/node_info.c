@@ -300,7 +300,7 @@ cmt_err cmt_node_info_validate(const cmt_node_info *i, cmt_why *why) {
 
 static bool have_common_channel(cmt_bytes a, cmt_bytes b) {
   for (size_t i = 0; i < a.len; i++) {
-    if (b.len > 0 && memchr(b.base, a.base[i], b.len) != NULL) {
+    if (cmt__bytes_have(b, a.base[i])) {
       return true;
     }
   }

@@ -224,6 +224,20 @@ static void a_persistent_dial_of_a_peer_waits_for_its_end(void **state) {
   assert_gap(until_news(f));
 }
 
+static void the_gap_begins_with_the_end_of_the_peer(void **state) {
+  fixture *f = *state;
+
+  test_node_start(&f->a);
+  test_node_start(&f->b);
+  test_node_dial(&f->b, f->a.addr, 0);
+  test_node_dial(&f->a, b_at(f, "10.0.0.2:26656"), CMT_DIAL_PERSISTENT);
+  test_loop_advance(f->w.loop, CMT_MILLISECONDS(4900));
+  cmt_peer_stop(test_node_peer(&f->b), CMT_ECANCELED, 0);
+  test_loop_settle(f->w.loop);
+  (void)test_node_log(&f->a);
+  assert_gap(until_news(f));
+}
+
 static void one_address_is_kept_once(void **state) {
   fixture *f = *state;
 
@@ -299,6 +313,7 @@ int main(void) {
     TEST(a_peer_that_was_stopped_is_redialed),
     TEST(an_inbound_peer_holds_a_persistent_dial_back),
     TEST(a_persistent_dial_of_a_peer_waits_for_its_end),
+    TEST(the_gap_begins_with_the_end_of_the_peer),
     TEST(one_address_is_kept_once),
     TEST(a_wrong_id_is_redialed_too),
     TEST(dials_before_the_start_wait_for_it),

@@ -281,6 +281,7 @@ static void answer_it(test_part *part, cmt_peer *p, uint8_t channel,
                       cmt_buf *msg) {
   (void)part;
   assert_cmt(CMT_OK, cmt_peer_try_send(p, channel, cmt_buf_ref(msg)));
+  assert_false(p->gate.posted); /* The loop is here: nobody need wake it. */
 }
 
 static void an_answer_leaves_in_the_turn_of_its_question(void **state) {
@@ -313,6 +314,49 @@ static void a_short_write_keeps_only_the_rest(void **state) {
   cmt_peer_get_status(test_node_peer(&f->a), &status);
   assert_int_equal(sends(f)->written, status.sent_bytes);
   assert_int_equal(sends(f)->writes, status.write_calls);
+}
+
+/* B has gone; A learns it from its writes while the message is still being
+   read in small pieces. */
+static void what_arrived_is_read_although_writing_failed(void **state) {
+  fixture *f = *state;
+  test_dir *back;
+
+  f->a.quiet = true;
+  test_pair(&f->w, &f->a, &f->b);
+  back = &test_loop_conn(f->w.loop, 0)->dir[TEST_ACCEPTOR];
+  back->stalled = true;
+  back->read_max = 500;
+  assert_cmt(CMT_OK, cmt_peer_try_send(test_node_peer(&f->b), TEST_CHAT,
+                                       pattern(f, 0, 30000)));
+  cmt_peer_stop(test_node_peer(&f->b), CMT_ECANCELED, CMT_SECONDS(1));
+  advance_ms(f, 1000);
+  assert_false(test_loop_conn(f->w.loop, 0)->open[TEST_ACCEPTOR]);
+  back->stalled = false;
+  for (int i = 0; i < 2; i++) {
+    assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "anyone?"));
+    test_loop_step(f->w.loop);
+  }
+  assert_cmt(CMT_ERESET, test_node_peer(&f->a)->link->write_err);
+  f->a.quiet = false;
+  settle(f);
+  assert_memory_equal("receive chat 51 ", f->a.log, 16);
+  assert_non_null(strstr(f->a.log, "remove chat CMT_EEOF\n"));
+}
+
+static void a_paused_peer_that_cannot_be_written_to_ends(void **state) {
+  fixture *f = *state;
+
+  test_pair(&f->w, &f->a, &f->b);
+  cmt_peer_pause(test_node_peer(&f->a));
+  settle(f);
+  cmt_peer_stop(test_node_peer(&f->b), CMT_ECANCELED, 0);
+  settle(f);
+  for (int i = 0; i < 2; i++) {
+    assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "anyone?"));
+    settle(f);
+  }
+  assert_string_equal("remove chat CMT_ERESET\n", test_node_log(&f->a));
 }
 
 static void a_run_shrinks_to_what_was_taken_and_grows_again(void **state) {
@@ -447,6 +491,19 @@ static void a_flush_throttle_does_not_hold_much(void **state) {
   assert_int_equal(1, got.count);
 }
 
+static void the_rest_of_what_is_being_sent_is_not_throttled(void **state) {
+  fixture *f = *state;
+  collected got;
+
+  f->a.options.flush_throttle_ns = CMT_SECONDS(100);
+  collect(f, &got);
+  test_pair(&f->w, &f->a, &f->b);
+  assert_cmt(CMT_OK, try_pattern(f, 0, 250000));
+  assert_cmt(CMT_OK, try_pattern(f, 1, 30000)); /* Ends in a second run. */
+  settle(f);
+  assert_int_equal(2, got.count);
+}
+
 static void a_ping_takes_throttled_messages_along(void **state) {
   fixture *f = *state;
 
@@ -534,12 +591,15 @@ int main(void) {
     TEST(a_lone_message_leaves_at_once_in_one_call),
     TEST(an_answer_leaves_in_the_turn_of_its_question),
     TEST(a_short_write_keeps_only_the_rest),
+    TEST(what_arrived_is_read_although_writing_failed),
+    TEST(a_paused_peer_that_cannot_be_written_to_ends),
     TEST(a_run_shrinks_to_what_was_taken_and_grows_again),
     TEST(bytes_may_arrive_one_by_one),
     TEST(eight_busy_channels_share_one_connection),
     TEST(no_peer_starves_another),
     TEST(a_flush_throttle_gathers_messages),
     TEST(a_flush_throttle_does_not_hold_much),
+    TEST(the_rest_of_what_is_being_sent_is_not_throttled),
     TEST(a_ping_takes_throttled_messages_along),
     TEST(a_paused_peer_is_not_read),
     TEST(a_paused_peer_can_still_send),

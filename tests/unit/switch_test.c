@@ -441,6 +441,35 @@ static void a_callback_can_stop_the_switch(void **state) {
   assert_cmt(CMT_ECLOSED, cmt_switch_dial(f->b.sw, f->a.addr, 0));
 }
 
+typedef struct late_ring {
+  cmt__post post;
+  cmt_peer *peer;
+} late_ring;
+
+static void ring_late(cmt__post *post) {
+  cmt_peer_pause(((late_ring *)post)->peer);
+}
+
+/* The post of a wake-up must not come to a loop that is deleted. */
+static void a_switch_is_not_finished_before_its_last_wake_up(void **state) {
+  fixture *f = *state;
+  late_ring late = {.post = {.cb = ring_late}};
+
+  test_pair(&f->w, &f->a, &f->b);
+  late.peer = test_node_peer(&f->a);
+  test_loop_conn(f->w.loop, 0)->dir[TEST_DIALER].cap = 0;
+  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "stuck"));
+  cmt_switch_stop(f->a.sw, CMT_SECONDS(60));
+  settle(f);
+  cmt__loop_post(test_loop_base(f->w.loop), &late.post);
+  test_conn_cut(test_loop_conn(f->w.loop, 0));
+  test_loop_step(f->w.loop); /* The ring, then the end of the peer. */
+  assert_string_equal("remove chat CMT_ECANCELED\n", test_node_log(&f->a));
+  assert_false(cmt__switch_is_finished(f->a.sw));
+  test_loop_step(f->w.loop);
+  assert_true(cmt__switch_is_finished(f->a.sw));
+}
+
 static void a_reactor_that_cannot_start_ends_the_start(void **state) {
   fixture *f = *state;
   cmt_why why;
@@ -513,6 +542,7 @@ int main(void) {
     TEST(a_stop_in_add_peer_still_adds_it_everywhere),
     TEST(a_message_of_init_peer_is_sent_once_the_peer_is_up),
     TEST(a_callback_can_stop_the_switch),
+    TEST(a_switch_is_not_finished_before_its_last_wake_up),
     TEST(a_reactor_that_cannot_start_ends_the_start),
     TEST(a_taken_address_is_told),
     TEST(a_switch_that_was_never_started_can_be_deleted),

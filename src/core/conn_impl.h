@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT__CONN_IMPL_H
+#define CMT__CONN_IMPL_H
+
+/* A connection from the inside, for the three files that make it up: conn.c
+   makes and ends it, conn_recv.c has the way in, conn_send.c the way out. */
+
+#include "conn.h"
+
+#include "mconn.h"
+#include "node_info.h"
+#include "outbuf.h"
+
+#include <cometp2p/secret_conn.h>
+
+typedef enum cmt__conn_state {
+  CMT__CONN_SECRET, /* Keys and signatures. */
+  CMT__CONN_INFO,   /* Waiting for the node info. */
+  CMT__CONN_CHECK,  /* It was reported, and is to be checked. */
+  CMT__CONN_UP,
+} cmt__conn_state;
+
+/* What is needed until the connection is up. */
+typedef struct cmt__conn_handshake {
+  bool any_network, expects;
+  cmt_node_id expect;
+  cmt_node_info *ours;
+  uint64_t timeout_ns;
+  uint8_t *in; /* Their node info with its prefix. */
+  size_t in_len, in_cap;
+  bool info_sent;
+} cmt__conn_handshake;
+
+struct cmt_conn {
+  cmt_env env;
+  const cmt_node_key *key;
+  cmt_secret_conn *secret;
+  cmt_mconn *mconn;
+  cmt__conn_handshake *shake; /* NULL once up. */
+  cmt_node_info *theirs;
+  cmt__conn_state state;
+  bool ended, end_told, stopping;
+  cmt_err stop_reason;
+  cmt_bytes chunk; /* Decrypted bytes not yet used. */
+  uint64_t now_ns;
+  uint64_t handshake_at_ns, flush_at_ns; /* Deadlines. */
+  /* The run under way, and where it stands in the multiplexer's stream. */
+  size_t run_len, run_taken;
+  uint64_t run_from;
+  bool run_is_mconn;
+  cmt__outbuf out;
+  cmt_why why;
+};
+
+/* Latches the caller's instant. */
+static inline void cmt__conn_enter(cmt_conn *c, uint64_t now_ns) {
+  CMT_ASSERT(&c->env, now_ns >= c->now_ns);
+  c->now_ns = now_ns;
+}
+
+static inline bool cmt__conn_run_done(const cmt_conn *c) {
+  return c->run_taken == c->run_len;
+}
+
+/* The first end is the reason, and a graceful stop comes before whatever ends
+   it early. */
+void cmt__conn_end(cmt_conn *c, cmt_err err, const char *text);
+/* Ends it with the text of the error itself. */
+void cmt__conn_fail(cmt_conn *c, cmt_err err);
+/* Ends a graceful stop when nothing is left to be written. */
+void cmt__conn_settle(cmt_conn *c);
+void cmt__conn_handshake_free(cmt_conn *c);
+
+#endif

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The way out: handshake bytes as they are, then our node info in frames of its
+   own, then runs of packets.  A new run is sealed only when the last one was
+   consumed whole. */
+
+#include "conn_impl.h"
+
+enum { INFO_PREFIX_MAX = 10, RUN_FRAMES_MAX = 256 };
+
+/* A handshake that we end for what the other side said: our own part still goes
+   out, so that it fails for the same reason and not for an end of file. */
+static bool farewell(const cmt_conn *c) {
+  return c->state != CMT__CONN_UP &&
+         (cmt_err_class_of(c->why.err) == CMT_CLASS_PEER ||
+          c->why.err == CMT_ESELF);
+}
+
+static bool handshake_wants_write(const cmt_conn *c) {
+  bool info =
+    c->shake != NULL && !c->shake->info_sent && c->state != CMT__CONN_SECRET;
+
+  return (!c->ended || farewell(c)) &&
+         (info || cmt_secret_conn_output(c->secret).len > 0);
+}
+
+bool cmt__conn_wants_write(const cmt_conn *c, bool *urgent) {
+  *urgent = true;
+  if (handshake_wants_write(c)) {
+    return true;
+  }
+  return c->state == CMT__CONN_UP && !c->ended &&
+         cmt__mconn_wants_write(c->mconn, urgent);
+}
+
+size_t cmt__conn_seal_min(const cmt_conn *c) {
+  size_t packets = cmt__mconn_packet_max(c->mconn) + 2 * CMT__PACKET_PING_SIZE;
+  size_t most = cmt__max(packets, CMT_NODE_INFO_MAX + INFO_PREFIX_MAX);
+
+  return (most + CMT_FRAME_DATA - 1) / CMT_FRAME_DATA * CMT_FRAME_SLOT;
+}
+
+/* Notes the run that was just made, of |len| bytes to write. */
+static size_t run_begin(cmt_conn *c, size_t len) {
+  c->run_len = len;
+  c->run_taken = 0;
+  return len;
+}
+
+static size_t run_seal(cmt_conn *c, uint8_t *slots, const cmt__run *r) {
+  cmt_err err;
+
+  if (r->len == 0) {
+    return 0;
+  }
+  err = cmt_secret_conn_seal(c->secret, slots, r->len);
+  if (err != CMT_OK) {
+    cmt__conn_fail(c, err);
+    return 0;
+  }
+  return run_begin(c, (r->len + CMT_FRAME_DATA - 1) / CMT_FRAME_DATA *
+                        CMT_FRAME_SLOT);
+}
+
+/* Our node info in frames of its own. */
+static size_t info_seal(cmt_conn *c, uint8_t *slots, cmt__run r) {
+  size_t size = cmt__node_info_size(c->shake->ours);
+  cmt__writer w;
+  uint8_t *text = cmt__alloc(&c->env, size + INFO_PREFIX_MAX);
+
+  if (text == NULL) {
+    cmt__conn_fail(c, CMT_ENOMEM);
+    return 0;
+  }
+  w = (cmt__writer){.at = text, .end = text + size + INFO_PREFIX_MAX};
+  cmt__write_varint(&w, size);
+  cmt__node_info_encode(c->shake->ours, &w);
+  CMT_ASSERT(&c->env, !w.failed);
+  cmt__run_write(&r, text, (size_t)(w.at - text));
+  cmt__free(&c->env, text);
+  c->shake->info_sent = true;
+  if (c->state == CMT__CONN_UP) {
+    cmt__conn_handshake_free(c);
+  }
+  return run_seal(c, slots, &r);
+}
+
+size_t cmt__conn_seal(cmt_conn *c, uint8_t *slots, size_t cap,
+                      uint64_t now_ns) {
+  cmt_bytes shake;
+  cmt__run r;
+
+  cmt__conn_enter(c, now_ns);
+  CMT_ASSERT(&c->env, cmt__conn_run_done(c) && cap >= cmt__conn_seal_min(c));
+  c->run_is_mconn = false;
+  if (c->ended && !handshake_wants_write(c)) {
+    return 0;
+  }
+  shake = cmt_secret_conn_output(c->secret);
+  if (shake.len > 0) {
+    CMT_ASSERT(&c->env, shake.len <= cap);
+    memcpy(slots, shake.base, shake.len);
+    cmt_secret_conn_consume(c->secret, shake.len);
+    return run_begin(c, shake.len);
+  }
+  r = cmt__run_frames(slots, cap / CMT_FRAME_SLOT);
+  if (c->shake != NULL && !c->shake->info_sent &&
+      c->state != CMT__CONN_SECRET) {
+    return info_seal(c, slots, r);
+  }
+  if (c->state != CMT__CONN_UP) {
+    return 0;
+  }
+  c->run_is_mconn = true;
+  c->run_from = cmt__mconn_filled(c->mconn);
+  cmt__mconn_fill(c->mconn, &r, now_ns);
+  return run_seal(c, slots, &r);
+}
+
+void cmt_conn_consume(cmt_conn *c, size_t len, uint64_t now_ns) {
+  cmt__conn_enter(c, now_ns);
+  CMT_ASSERT(&c->env, len <= c->run_len - c->run_taken);
+  c->run_taken += len;
+  if (c->out.begin != c->out.end) {
+    c->out.begin += len;
+  }
+  if (c->run_is_mconn) {
+    /* Of a frame that is not whole the other side can read nothing. */
+    uint64_t bytes = c->run_taken / CMT_FRAME_SLOT * CMT_FRAME_DATA;
+
+    cmt__mconn_taken(
+      c->mconn, cmt__min64(c->run_from + bytes, cmt__mconn_filled(c->mconn)),
+      now_ns);
+  }
+  cmt__conn_settle(c);
+}
+
+cmt_bytes cmt_conn_output(cmt_conn *c, size_t max, uint64_t now_ns) {
+  bool urgent;
+
+  cmt__conn_enter(c, now_ns);
+  if (c->out.begin == c->out.end && cmt__conn_wants_write(c, &urgent)) {
+    size_t cap =
+      cmt__min(max / CMT_FRAME_SLOT, RUN_FRAMES_MAX) * CMT_FRAME_SLOT;
+
+    cap = cmt__max(cap, cmt__conn_seal_min(c));
+    if (!cmt__outbuf_reserve(&c->out, &c->env, cap)) {
+      cmt__conn_fail(c, CMT_ENOMEM);
+      return (cmt_bytes){.base = NULL};
+    }
+    c->out.begin = 0;
+    c->out.end = cmt__conn_seal(c, c->out.base, cap, now_ns);
+  }
+  /* After the end only the handshake still counts. */
+  return c->ended && c->run_is_mconn ? (cmt_bytes){.base = NULL}
+                                     : cmt__outbuf_lend(&c->out, max);
+}
