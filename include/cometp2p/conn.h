@@ -12,9 +12,9 @@
      at deadline  -> cmt_conn_tick(), then events and output as above
      end of file  -> cmt_conn_stop(c, CMT_EEOF, 0, now), then events
 
-   The last event is CMT_CONN_END.  Write what cmt_conn_output() still has, which
-   is our part of a handshake that we refuse, so that the other side can tell
-   why; then close the socket. */
+   The last event is CMT_CONN_END.  Write what cmt_conn_output() still has: our
+   part of a handshake that we refuse, so that the other side can tell why.
+   Then close the socket. */
 
 #include <cometp2p/mconn.h>
 #include <cometp2p/node_info.h>

@@ -21,7 +21,7 @@ typedef struct cmt_rejection {
   size_t size;
   const char *remote;    /**< "IP:PORT", or what was dialed before that. */
   const char *dialed;    /**< The text of cmt_switch_dial(); NULL: accepted. */
-  const cmt_node_id *id; /**< Authenticated; NULL when it did not come so far. */
+  const cmt_node_id *id; /**< Authenticated; NULL before it was. */
   bool outbound;
   bool redials; /**< A persistent address that is tried again. */
   cmt_why why;
@@ -63,7 +63,8 @@ typedef struct cmt_switch_options {
                                 message + 1 MiB. */
 } cmt_switch_options;
 
-#define cmt_switch_options_init(o) cmt_switch_options_init_sized((o), sizeof *(o))
+#define cmt_switch_options_init(o)                                             \
+  cmt_switch_options_init_sized((o), sizeof *(o))
 CMT_API void cmt_switch_options_init_sized(cmt_switch_options *o, size_t size);
 
 /**
@@ -148,8 +149,10 @@ typedef struct cmt_switch_status {
   uint64_t no_descriptors; /**< Accepted and closed for want of them. */
 } cmt_switch_status;
 
+/** Fills in the cmt_switch_status |out| as of now. */
 #define cmt_switch_get_status(s, out)                                          \
   cmt_switch_get_status_sized((s), (out), sizeof *(out))
+/** See cmt_switch_get_status(). */
 CMT_API void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
                                          size_t size);
 

@@ -132,10 +132,12 @@ static void do_file(const job *j) {
 
 static void do_echo(const job *j) {
   cmt_bytes bytes = cmt_buf_bytes(j->msg);
-  uint8_t hash[CLI_HASH_SIZE];
+  uint8_t hash[CLI_HASH_SIZE] = {0};
   char text[CLI_HASH_TEXT];
 
-  crypto_hash_sha256(hash, bytes.len == 0 ? hash : bytes.base, bytes.len);
+  if (j->session->node->io->json) {
+    crypto_hash_sha256(hash, bytes.len == 0 ? hash : bytes.base, bytes.len);
+  }
   cli_hash_text(hash, text);
   cli_event_message(j->session->node->io,
                     &(cli_message_event){

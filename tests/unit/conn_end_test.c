@@ -291,6 +291,26 @@ static void graceful_stop_of_an_idle_connection_ends_now(void **state) {
   conn_peer_fini(&f);
 }
 
+/* The other side is up only when it has our node info. */
+static void graceful_stop_right_after_up_sends_our_node_info(void **state) {
+  conn_peer f;
+
+  (void)state;
+  reach(&f, KEYS);
+  f.stalled = true;
+  conn_peer_auth(&f);
+  conn_peer_send_info(&f);
+  assert_conn_events(&f, "info up");
+  conn_peer_stop(&f, CMT_ECANCELED, S(5));
+  assert_conn_events(&f, "");
+  assert_int_equal(1, f.frames); /* The signature. */
+  f.stalled = false;
+  conn_peer_take(&f);
+  assert_int_equal(2, f.frames);
+  assert_conn_events(&f, "CMT_ECANCELED(up)");
+  conn_peer_fini(&f);
+}
+
 /* The end comes with the last byte, not before. */
 static void graceful_stop_waits_for_the_last_byte(void **state) {
   cmt_bytes out;
@@ -441,6 +461,7 @@ int main(void) {
     cmocka_unit_test(first_end_is_the_reason),
     cmocka_unit_test(graceful_stop_sends_all_that_was_queued),
     cmocka_unit_test(graceful_stop_of_an_idle_connection_ends_now),
+    cmocka_unit_test(graceful_stop_right_after_up_sends_our_node_info),
     cmocka_unit_test(graceful_stop_waits_for_the_last_byte),
     cmocka_unit_test(graceful_stop_ends_at_its_deadline),
     cmocka_unit_test(graceful_stop_keeps_its_reason),
