@@ -29,8 +29,8 @@ typedef struct cmt_conn cmt_conn;
 /** Fill with cmt_conn_options_init(); |key|, |node_info| must be set. */
 typedef struct cmt_conn_options {
   size_t size;
-  const cmt_env *env;       /**< NULL: the defaults.  Copied. */
-  const cmt_node_key *key;  /**< Borrowed until the connection is deleted. */
+  const cmt_env *env;      /**< NULL: the defaults.  Copied. */
+  const cmt_node_key *key; /**< Borrowed until the connection is deleted. */
   /** What we say of ourselves, encoded at once.  |id| and |channels| are filled
       in from |key| and the channels below when they are empty. */
   const cmt_node_info *node_info;

@@ -17,14 +17,14 @@ extern "C" {
 #endif
 
 enum {
-  CMT_CHANNELS_MAX = 16,           /**< Channels of one connection. */
-  CMT_PRIORITY_MAX = 65535,        /**< So that ratios compare in 64 bits. */
-  CMT_SEND_QUEUE_MAX = 1000000,    /**< Waiting messages of a channel. */
-  CMT_MESSAGE_MAX = 1 << 30,       /**< Bytes of any message. */
-  CMT_MESSAGE_DEFAULT = 22020096,  /**< As CometBFT: 21 MiB. */
-  CMT_PACKET_PAYLOAD_MAX = 65536,  /**< Data bytes of any packet. */
-  CMT_PACKET_PAYLOAD_SEND = 1024,  /**< Default of what is sent. */
-  CMT_PACKET_PAYLOAD_RECV = 1400,  /**< Default of what is accepted. */
+  CMT_CHANNELS_MAX = 16,          /**< Channels of one connection. */
+  CMT_PRIORITY_MAX = 65535,       /**< So that ratios compare in 64 bits. */
+  CMT_SEND_QUEUE_MAX = 1000000,   /**< Waiting messages of a channel. */
+  CMT_MESSAGE_MAX = 1 << 30,      /**< Bytes of any message. */
+  CMT_MESSAGE_DEFAULT = 22020096, /**< As CometBFT: 21 MiB. */
+  CMT_PACKET_PAYLOAD_MAX = 65536, /**< Data bytes of any packet. */
+  CMT_PACKET_PAYLOAD_SEND = 1024, /**< Default of what is sent. */
+  CMT_PACKET_PAYLOAD_RECV = 1400, /**< Default of what is accepted. */
 };
 
 /** What a channel is.  Fields left 0 have the default that is named. */

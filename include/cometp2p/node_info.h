@@ -53,9 +53,8 @@ CMT_API CMT_NODISCARD cmt_err cmt_node_info_validate(const cmt_node_info *i,
  * Returns    CMT_OK; CMT_EINCOMPATIBLE: |why| (may be NULL) names the field
  *            and both values.
  */
-CMT_API CMT_NODISCARD cmt_err
-cmt_node_info_compatible(const cmt_node_info *theirs, const cmt_node_info *ours,
-                         cmt_why *why);
+CMT_API CMT_NODISCARD cmt_err cmt_node_info_compatible(
+  const cmt_node_info *theirs, const cmt_node_info *ours, cmt_why *why);
 
 #ifdef __cplusplus
 }

@@ -118,10 +118,10 @@ CMT_API void cmt_peer_stop(cmt_peer *p, cmt_err reason, uint64_t flush_ns);
 
 typedef struct cmt_peer_status {
   size_t size;
-  uint64_t up_ns;                    /**< Since it was added. */
-  uint64_t rtt_last_ns, rtt_min_ns;  /**< Of pings; 0 before the first pong. */
+  uint64_t up_ns;                   /**< Since it was added. */
+  uint64_t rtt_last_ns, rtt_min_ns; /**< Of pings; 0 before the first pong. */
   uint64_t pings_sent, pongs_recv;
-  uint64_t sent_bytes, recv_bytes;   /**< On the socket. */
+  uint64_t sent_bytes, recv_bytes; /**< On the socket. */
   uint64_t write_calls, read_calls;
   size_t channel_count;
   cmt_channel_status channels[CMT_CHANNELS_MAX];

@@ -24,10 +24,10 @@ extern "C" {
 #endif
 
 enum {
-  CMT_FRAME_DATA = 1024,          /**< Data bytes of a full frame. */
-  CMT_FRAME_HEADER = 4,           /**< Length, little endian, before them. */
-  CMT_FRAME_PLAIN = 1028,         /**< Header and data. */
-  CMT_FRAME_SLOT = 1044,          /**< A sealed frame on the wire. */
+  CMT_FRAME_DATA = 1024,           /**< Data bytes of a full frame. */
+  CMT_FRAME_HEADER = 4,            /**< Length, little endian, before them. */
+  CMT_FRAME_PLAIN = 1028,          /**< Header and data. */
+  CMT_FRAME_SLOT = 1044,           /**< A sealed frame on the wire. */
   CMT_SECRET_CONN_ANNOUNCED = 4000 /**< Longest handshake message accepted;
                                         longer ones would hold memory of a
                                         stranger (CometBFT waits for 1 MiB). */
@@ -97,8 +97,8 @@ CMT_API cmt_bytes cmt_secret_conn_output(cmt_secret_conn *s);
 CMT_API void cmt_secret_conn_consume(cmt_secret_conn *s, size_t len);
 
 /** How far the handshake has come. */
-CMT_API cmt_secret_conn_state cmt_secret_conn_get_state(
-  const cmt_secret_conn *s);
+CMT_API cmt_secret_conn_state
+cmt_secret_conn_get_state(const cmt_secret_conn *s);
 
 /** The id of the authenticated other side; NULL before the state was UP. */
 CMT_API const cmt_node_id *cmt_secret_conn_id(const cmt_secret_conn *s);

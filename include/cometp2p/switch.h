@@ -51,9 +51,9 @@ typedef struct cmt_switch_options {
                                       to share their frames. */
   uint64_t dial_timeout_ns;      /**< 3 s. */
   uint64_t handshake_timeout_ns; /**< 3 s for each half. */
-  uint32_t send_packet_payload_max; /**< 1024. */
-  uint32_t recv_packet_payload_max; /**< 1400. */
-  uint32_t inbound_peers_max;       /**< 40. */
+  uint32_t send_packet_payload_max;  /**< 1024. */
+  uint32_t recv_packet_payload_max;  /**< 1400. */
+  uint32_t inbound_peers_max;        /**< 40. */
   uint32_t inbound_peers_per_ip_max; /**< 0: no limit. */
   uint32_t handshakes_max; /**< 64 at one time, both directions; over it an
                                 accepted connection is closed and a dial is
@@ -144,7 +144,7 @@ CMT_API CMT_NODISCARD cmt_err cmt_switch_laddr(const cmt_switch *s,
 typedef struct cmt_switch_status {
   size_t size;
   uint64_t inbound_peers, outbound_peers;
-  uint64_t handshakes; /**< In flight. */
+  uint64_t handshakes;                                 /**< In flight. */
   uint64_t accepted, dialed, added, removed, rejected; /**< Since the start. */
   uint64_t no_descriptors; /**< Accepted and closed for want of them. */
 } cmt_switch_status;

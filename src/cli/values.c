@@ -200,7 +200,7 @@ bool cli_parse_channel(cli_options *o, const char *spec) {
   if (strlen(spec) >= sizeof text) {
     return channel_fault(o, form);
   }
-  strcpy(text, spec);
+  memcpy(text, spec, strlen(spec) + 1);
   role_name = strchr(text, '=');
   if (role_name != NULL) {
     *role_name++ = '\0';

@@ -34,9 +34,6 @@ typedef union cmt__sockaddr {
 /* Latches the present instant; every callback from libuv begins with it. */
 void cmt__uv_latch(cmt__loop *l);
 
-/* The error of a connection for an errno. */
-cmt_err cmt__uv_err(int error);
-
 /* False unless the host of |a| is an IP literal. */
 bool cmt__uv_sockaddr(const cmt_net_addr *a, cmt__sockaddr *out,
                       socklen_t *len);

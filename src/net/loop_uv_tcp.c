@@ -39,7 +39,8 @@ typedef struct tcp_uv {
 
 static tcp_uv *tcp_of(cmt__tcp *t) { return (tcp_uv *)t; }
 
-cmt_err cmt__uv_err(int error) {
+/* The error of a connection for an errno. */
+static cmt_err err_of_errno(int error) {
   switch (error) {
   case 0:
     return CMT_OK;
@@ -132,7 +133,7 @@ static void finish_connect(tcp_uv *t, int error) {
     t->ended = true;
     t->reading = false;
   }
-  t->cbs->on_connect(t->arg, cmt__uv_err(error));
+  t->cbs->on_connect(t->arg, err_of_errno(error));
 }
 
 static void end_reading(tcp_uv *t, cmt_err err) {
@@ -165,7 +166,7 @@ static void read_turn(tcp_uv *t) {
       return;
     }
     if (n < 0) {
-      end_reading(t, cmt__uv_err(errno));
+      end_reading(t, err_of_errno(errno));
       return;
     }
     if (n == 0) {
@@ -295,7 +296,7 @@ void cmt__uv_tcp_read(cmt__tcp *base, bool on) {
 }
 
 static cmt_err write_failed(tcp_uv *t, int error) {
-  cmt_err err = cmt__uv_err(error);
+  cmt_err err = err_of_errno(error);
 
   /* EPIPE after the peer's EOF does not make that EOF a reset. */
   if (t->write_err == CMT_OK && error != EPIPE) {

@@ -575,8 +575,7 @@ cmt_err cmt__gate_init(cmt__gate *g, const cmt_env *env,
 
     g->channels[i] = (cmt__gate_channel){
       .id = c->id,
-      .theirs =
-        theirs.len > 0 && memchr(theirs.base, c->id, theirs.len) != NULL,
+      .theirs = cmt__bytes_have(theirs, c->id),
       .room = c->send_queue + 1,
       .message_max = c->send_message_max,
     };

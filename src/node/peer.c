@@ -144,7 +144,7 @@ bool cmt_peer_is_persistent(const cmt_peer *p) { return p->persistent; }
 bool cmt_peer_has_channel(const cmt_peer *p, uint8_t channel) {
   cmt_bytes theirs = p->node_info->channels;
 
-  return theirs.len > 0 && memchr(theirs.base, channel, theirs.len) != NULL;
+  return cmt__bytes_have(theirs, channel);
 }
 
 void cmt_peer_get_remote(const cmt_peer *p, cmt_net_addr *out) {

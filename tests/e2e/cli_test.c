@@ -297,7 +297,7 @@ static int receiver_setup(void **state) {
   told *t = calloc(1, sizeof *t);
   cli_receiver_hooks hooks = {t, on_reply, on_progress, on_done, on_failed};
 
-  strcpy(t->dir, "receiver-test-XXXXXX");
+  snprintf(t->dir, sizeof t->dir, "receiver-test-XXXXXX");
   if (mkdtemp(t->dir) == NULL) {
     return -1;
   }

@@ -2,6 +2,7 @@
 #include "node.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 static void note(test_node *n, const char *fmt, ...)
   __attribute__((format(printf, 2, 3)));
@@ -202,4 +203,30 @@ void test_pair(test_world *w, test_node *dialer, test_node *acceptor) {
   test_node_dial(dialer, acceptor->addr, 0);
   assert_string_equal("init chat\nadd chat outbound\n", test_node_log(dialer));
   assert_string_equal("init chat\nadd chat inbound\n", test_node_log(acceptor));
+}
+
+int test_trio_setup(void **state) {
+  test_trio *t = calloc(1, sizeof *t);
+
+  assert_non_null(t);
+  test_world_init(&t->w);
+  test_node_init(&t->a, &t->w);
+  test_node_init(&t->b, &t->w);
+  test_node_init(&t->c, &t->w);
+  *state = t;
+  return 0;
+}
+
+int test_trio_teardown(void **state) {
+  test_trio *t = *state;
+  test_node *nodes[] = {&t->a, &t->b, &t->c};
+
+  for (size_t i = 0; i < CMT__COUNT(nodes); i++) {
+    if (nodes[i]->sw != NULL) {
+      test_node_fini(nodes[i]);
+    }
+  }
+  test_world_fini(&t->w);
+  free(t);
+  return 0;
 }

@@ -75,4 +75,13 @@ void test_node_fini(test_node *n);
 /* Two nodes, the first of which dialed the second; logs are empty. */
 void test_pair(test_world *w, test_node *dialer, test_node *acceptor);
 
+/* A fixture of up to three nodes; those that were made are stopped. */
+typedef struct test_trio {
+  test_world w;
+  test_node a, b, c;
+} test_trio;
+
+int test_trio_setup(void **state);
+int test_trio_teardown(void **state);
+
 #endif

@@ -11,8 +11,8 @@ uint8_t *test_unhex(const char *hex, size_t *len) {
   const char *end;
 
   assert_non_null(out);
-  assert_int_equal(
-    0, sodium_hex2bin(out, max, hex, strlen(hex), NULL, len, &end));
+  assert_int_equal(0,
+                   sodium_hex2bin(out, max, hex, strlen(hex), NULL, len, &end));
   assert_string_equal("", end);
   return out;
 }

@@ -33,8 +33,8 @@ void test_used(const char *name, size_t used, size_t intended, size_t total);
 /* An environment over malloc that counts. */
 typedef struct test_env {
   cmt_env env;
-  size_t allocs;  /* So far. */
-  size_t live;    /* Not yet freed. */
+  size_t allocs; /* So far. */
+  size_t live;   /* Not yet freed. */
   size_t live_bytes, peak_bytes;
   size_t fail_at; /* The allocation that fails, from 0; SIZE_MAX: none. */
   uint64_t seed;  /* Of its entropy, which is a counter: repeatable. */

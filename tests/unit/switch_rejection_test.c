@@ -9,36 +9,7 @@
 
 #define SOME_ID "00112233445566778899aabbccddeeff00112233"
 
-typedef struct fixture {
-  test_world w;
-  test_node a, b, c;
-} fixture;
-
-static int setup(void **state) {
-  fixture *f = calloc(1, sizeof *f);
-
-  assert_non_null(f);
-  test_world_init(&f->w);
-  test_node_init(&f->a, &f->w);
-  test_node_init(&f->b, &f->w);
-  test_node_init(&f->c, &f->w);
-  *state = f;
-  return 0;
-}
-
-static int teardown(void **state) {
-  fixture *f = *state;
-  test_node *nodes[] = {&f->a, &f->b, &f->c};
-
-  for (size_t i = 0; i < CMT__COUNT(nodes); i++) {
-    if (nodes[i]->sw != NULL) {
-      test_node_fini(nodes[i]);
-    }
-  }
-  test_world_fini(&f->w);
-  free(f);
-  return 0;
-}
+typedef test_trio fixture;
 
 static void settle(fixture *f) { test_loop_settle(f->w.loop); }
 
@@ -443,7 +414,8 @@ static void a_stop_rejects_what_is_under_way(void **state) {
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name)                                                             \
+  cmocka_unit_test_setup_teardown(name, test_trio_setup, test_trio_teardown)
   const struct CMUnitTest tests[] = {
     TEST(a_refused_connect),
     TEST(a_name_without_an_address),
