@@ -47,8 +47,8 @@ static bool chunk_next(cmt_conn *c) {
   if (err != CMT_OK) {
     c->chunk.len = 0;
   }
-  if (c->state == CMT__CONN_SECRET &&
-      cmt_secret_conn_get_state(c->secret) == CMT_SECRET_CONN_UP) {
+  /* A bad frame right behind the signature may have failed it already. */
+  if (c->state == CMT__CONN_SECRET && cmt_secret_conn_id(c->secret) != NULL) {
     authenticated(c);
   }
   if (err != CMT_OK && err != CMT_EAGAIN) {

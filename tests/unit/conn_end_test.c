@@ -156,6 +156,32 @@ static void own_signature_leaves_after_theirs_failed(void **state) {
   conn_peer_fini(&f);
 }
 
+/* The reason does not depend on how the link cuts the bytes. */
+static void bad_frame_behind_the_signature_is_told_as_such(void **state) {
+  static const cmt_node_id other = {
+    .text = "10ba682c8ad13513971e8b56881aab8bd702bb80"};
+  static const size_t cuts[] = {CMT_FRAME_SLOT, 2 * CMT_FRAME_SLOT};
+  uint8_t auth[103], slots[2 * CMT_FRAME_SLOT];
+
+  (void)state;
+  for (size_t i = 0; i < 4; i++) {
+    conn_peer f;
+
+    conn_peer_init(&f, true);
+    f.o.expect_id = i < 2 ? NULL : &other;
+    conn_peer_start(&f);
+    conn_peer_hello(&f);
+    memset(slots, 0, sizeof slots);
+    secret_peer_write_auth(&f.peer, auth);
+    secret_peer_seal(&f.peer, (cmt_bytes){auth, sizeof auth}, slots);
+    conn_peer_raw_cut(&f, (cmt_bytes){slots, sizeof slots}, cuts[i % 2],
+                      CMT_FRAME_SLOT);
+    assert_conn_events(&f, i < 2 ? "CMT_EAUTH(node_info)"
+                                 : "CMT_EWRONGID(secret_connection)");
+    conn_peer_fini(&f);
+  }
+}
+
 static void one_flipped_bit_of_any_byte_ends_it(void **state) {
   (void)state;
   for (size_t at = 0; at < CMT_FRAME_SLOT; at += 29) {
@@ -453,6 +479,7 @@ int main(void) {
     cmocka_unit_test(messages_before_a_bad_packet_come_first),
     cmocka_unit_test(messages_before_a_bad_frame_come_first),
     cmocka_unit_test(own_signature_leaves_after_theirs_failed),
+    cmocka_unit_test(bad_frame_behind_the_signature_is_told_as_such),
     cmocka_unit_test(one_flipped_bit_of_any_byte_ends_it),
     cmocka_unit_test(replayed_frame_ends_it),
     cmocka_unit_test(hard_stop_drops_what_waits),
