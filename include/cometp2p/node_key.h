@@ -19,8 +19,9 @@ typedef struct cmt_node_key cmt_node_key;
 /**
  * A fresh Ed25519 key from the entropy of |env|.
  *
- * Returns    CMT_OK; CMT_ENOMEM; CMT_EIO: |env| is NULL and the defaults
- *            cannot be had.
+ * Returns    CMT_OK; CMT_EINVAL: |env| is none that cmt_env_init() filled;
+ *            CMT_ENOMEM; CMT_EIO: |env| is NULL and the defaults cannot be
+ *            had.
  * Ownership  the caller deletes |*out|.
  */
 CMT_API CMT_NODISCARD cmt_err cmt_node_key_generate(const cmt_env *env,

@@ -46,8 +46,9 @@ typedef enum cmt_secret_conn_state {
  * Starts a connection: draws an ephemeral key and has its 35 bytes ready for
  * cmt_secret_conn_output().
  *
- * Returns    CMT_OK; CMT_ENOMEM; CMT_EIO: |env| is NULL and the defaults
- *            cannot be had.
+ * Returns    CMT_OK; CMT_EINVAL: |env| is none that cmt_env_init() filled;
+ *            CMT_ENOMEM; CMT_EIO: |env| is NULL and the defaults cannot be
+ *            had.
  * Ownership  |key| is borrowed until the state is UP or FAILED, or
  *            cmt_secret_conn_delete().
  */
@@ -77,7 +78,8 @@ CMT_API CMT_NODISCARD cmt_err cmt_secret_conn_recv(cmt_secret_conn *s,
  *
  * Returns    CMT_OK; CMT_EAGAIN: all bytes are used up; CMT_EPROTO: a
  *            malformed or too long handshake message or frame; CMT_EAUTH: a
- *            frame, key or signature that does not verify; CMT_ENONCE.
+ *            frame, key or signature that does not verify; CMT_ENONCE;
+ *            CMT_ENOMEM; or the first failure.
  * Ownership  |*out| is lent until the next call on |s|.
  */
 CMT_API CMT_NODISCARD cmt_err cmt_secret_conn_next(cmt_secret_conn *s,

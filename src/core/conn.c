@@ -142,18 +142,20 @@ static cmt_err options_check(const cmt_conn_options *o, cmt_why *why) {
 cmt_err cmt_conn_new(const cmt_conn_options *o, uint64_t now_ns, cmt_conn **out,
                      cmt_why *why) {
   cmt_err err = options_check(o, why);
-  cmt_conn *c = NULL;
+  cmt_conn *c;
   cmt_env env;
 
   if (err != CMT_OK) {
     return err;
   }
-  cmt__why(why, CMT_OK, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(CMT_OK));
   err = cmt__env_copy(o->env, &env);
-  if (err == CMT_OK) {
-    c = cmt__alloc_zero(&env, sizeof *c);
-    err = c != NULL ? CMT_OK : CMT_ENOMEM;
+  if (err != CMT_OK) {
+    return cmt__why(why, err, CMT_STAGE_TRANSPORT, "env: %s",
+                    cmt_err_text(err));
   }
+  cmt__why(why, CMT_OK, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(CMT_OK));
+  c = cmt__alloc_zero(&env, sizeof *c);
+  err = c != NULL ? CMT_OK : CMT_ENOMEM;
   if (err == CMT_OK) {
     c->env = env;
     c->key = o->key;
@@ -257,6 +259,11 @@ void cmt_conn_tick(cmt_conn *c, uint64_t now_ns) {
   } else if (now_ns >= c->flush_at_ns) {
     cmt__conn_fail(c, c->stop_reason);
   }
+}
+
+void cmt__conn_pause(cmt_conn *c, bool on, uint64_t now_ns) {
+  cmt__conn_enter(c, now_ns);
+  cmt__mconn_pause(c->mconn, on, now_ns);
 }
 
 /* ---- sending ---- */

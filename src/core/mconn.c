@@ -11,7 +11,8 @@
    A ping has three states.  It is due, then filled into the output, then its
    last byte is taken by whoever writes the output.  Only then the wait for the
    pong begins, so that time in our own queues is not held against the peer.
-   While one ping is under way no other is sent. */
+   Nor is time in which the caller does not read: the wait begins anew when it
+   goes on.  While one ping is under way no other is sent. */
 
 #include "mconn.h"
 
@@ -33,10 +34,12 @@ struct cmt_mconn {
   cmt_buf *lent; /* Of the last event. */
   cmt_err failed;
   bool pong_owed;
+  bool paused; /* The caller does not read. */
   ping_state ping;
   uint64_t now_ns, ping_interval_ns, pong_timeout_ns;
   uint64_t ping_at_ns;       /* When the interval is over. */
   uint64_t taken_ns;         /* When the ping under way was taken. */
+  uint64_t wait_ns;          /* When the wait for its pong began. */
   uint64_t ping_end, filled; /* Places in the output since the start. */
   uint64_t pings_sent, consumed;
   cmt__outbuf out;
@@ -106,7 +109,8 @@ cmt_err cmt_mconn_new(const cmt_mconn_options *o, uint64_t now_ns,
   }
   err = cmt__env_copy(o->env, &env);
   if (err != CMT_OK) {
-    return cmt__why(why, err, CMT_STAGE_TRANSPORT, "no environment");
+    return cmt__why(why, err, CMT_STAGE_TRANSPORT, "env: %s",
+                    cmt_err_text(err));
   }
   m = cmt__alloc_zero(&env, sizeof *m);
   if (m == NULL) {
@@ -165,8 +169,9 @@ void cmt__mconn_start(cmt_mconn *m, uint64_t now_ns) {
 }
 
 static uint64_t pong_deadline(const cmt_mconn *m) {
-  return m->ping == PING_TAKEN ? cmt__after(m->taken_ns, m->pong_timeout_ns)
-                               : CMT_NEVER;
+  return m->ping == PING_TAKEN && !m->paused
+           ? cmt__after(m->wait_ns, m->pong_timeout_ns)
+           : CMT_NEVER;
 }
 
 uint64_t cmt_mconn_deadline(const cmt_mconn *m) {
@@ -189,6 +194,14 @@ cmt_err cmt_mconn_tick(cmt_mconn *m, uint64_t now_ns) {
     }
   }
   return CMT_OK;
+}
+
+void cmt__mconn_pause(cmt_mconn *m, bool on, uint64_t now_ns) {
+  mconn_enter(m, now_ns);
+  if (m->paused && !on) {
+    m->wait_ns = now_ns;
+  }
+  m->paused = on;
 }
 
 cmt_err cmt_mconn_ping(cmt_mconn *m) {
@@ -249,6 +262,7 @@ void cmt__mconn_taken(cmt_mconn *m, uint64_t total, uint64_t now_ns) {
   if (m->ping == PING_FILLED && total >= m->ping_end) {
     m->ping = PING_TAKEN;
     m->taken_ns = now_ns;
+    m->wait_ns = now_ns;
   }
 }
 

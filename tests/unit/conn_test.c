@@ -443,6 +443,7 @@ static void assert_refused(conn_peer *f, cmt_conn_options *o,
 
 static void bad_options_are_refused_by_name(void **state) {
   static uint8_t moniker[10240];
+  const cmt_env unusable = {.size = 8};
   cmt_node_info info = conn_peer_info;
   cmt_conn_options o;
   conn_peer f;
@@ -452,6 +453,8 @@ static void bad_options_are_refused_by_name(void **state) {
   o = f.o;
   o.size = 8;
   assert_refused(&f, &o, "options of an unknown size: use the init macro");
+  o.env = &unusable;
+  assert_refused(&f, &o, "env: argument out of its documented range");
   o.key = NULL;
   assert_refused(&f, &o, "key is not set");
   o.node_info = NULL;

@@ -22,6 +22,7 @@ static void assert_refused(mconn_user *f, const cmt_mconn_options *o,
 static void bad_options_are_refused_by_name(void **state) {
   static const char pings[] = "the pong timeout must be shorter than the ping "
                               "interval, and neither may be 0";
+  const cmt_env unusable = {.size = 8};
   mconn_user *f = mconn_user_new();
   cmt_mconn_options o;
 
@@ -42,6 +43,9 @@ static void bad_options_are_refused_by_name(void **state) {
   mconn_user_options(f, &o);
   o.pong_timeout_ns = 0;
   assert_refused(f, &o, pings);
+  mconn_user_options(f, &o);
+  o.env = &unusable;
+  assert_refused(f, &o, "env: argument out of its documented range");
   mconn_user_options(f, &o);
   o.channel_count = 17;
   assert_refused(f, &o, "17 channels, allowed are 16");

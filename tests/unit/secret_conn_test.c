@@ -314,11 +314,13 @@ static void output_outlives_the_handshake(void **state) {
 static void null_environment_means_the_defaults(void **state) {
   cmt_node_key *key = NULL;
   cmt_secret_conn *a = NULL, *b = NULL;
-  test_env t;
+  test_env t, unusable = {.env.size = 8};
 
   (void)state;
   test_env_init(&t);
   key = secret_node_key(&t, seed_11);
+  assert_cmt(CMT_EINVAL, cmt_secret_conn_new(&unusable.env, key, &a));
+  assert_null(a);
   assert_cmt(CMT_OK, cmt_secret_conn_new(NULL, key, &a));
   assert_cmt(CMT_OK, cmt_secret_conn_new(NULL, key, &b));
   assert_memory_not_equal(cmt_secret_conn_output(a).base,
