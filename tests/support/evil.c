@@ -29,13 +29,17 @@ static void peers_find(void) {
   }
 }
 
-void evil_init(conn_peer *f, bool least) {
+void evil_peer_init(secret_peer *p, bool least) {
   if (peers[0].eph_secret[0] == 0) {
     peers_find();
   }
+  *p = peers[least];
+}
+
+void evil_init(conn_peer *f, bool least) {
   conn_peer_init(f, least);
   memcpy(f->eph_secret, secret_eph_high, 32);
-  f->peer = peers[least];
+  evil_peer_init(&f->peer, least);
 }
 
 void evil_row_done(const char *part, bool least, const char *name,

@@ -6,8 +6,12 @@
 
 #include "conn_peer.h"
 
-/* conn_peer_init() with a peer whose ephemeral key ends in a zero byte, so that
-   31 bytes of it say the same.  The connection's own does not change. */
+/* A peer whose ephemeral key ends in a zero byte, so that 31 bytes of it say
+   the same, for a connection whose own is secret_eph_high; |least|: the
+   connection's is the lower one. */
+void evil_peer_init(secret_peer *p, bool least);
+
+/* conn_peer_init() with such a peer and such a connection. */
 void evil_init(conn_peer *f, bool least);
 
 /* Prints the line of a row, "# |part|, least: |name|: |got|", where CMT_OK

@@ -2,8 +2,7 @@
 /* A peer that is wrong, or merely strange, at one chosen step: every row of
    docs/PROTOCOL.md 2.7 and of handshake_behaviour.json, with the connection as
    the side of the lower ephemeral key and as the other. */
-#include "core/secret_conn.h"
-#include "secret_peer.h"
+#include "evil.h"
 
 #include <sodium.h>
 #include <stdio.h>
@@ -13,131 +12,27 @@
 
 enum { MESSAGE_MAX = 4200, FRAMES_MAX = 256 };
 
-/* The names of a template. */
-typedef struct words {
-  uint8_t zero[96], bad[64], plus[64], other[32], ours[32], our_sig[64];
-  uint8_t our_key[32];
-  const secret_peer *p;
-} words;
-
-/* S + L with the group order L, which names the same scalar. */
-static void add_order(uint8_t s[32]) {
-  static const uint8_t order[32] = {
-    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7,
-    0xa2, 0xde, 0xf9, 0xde, 0x14, 0,    0,    0,    0,    0,    0,
-    0,    0,    0,    0,    0,    0,    0,    0,    0,    0x10,
-  };
-  sodium_add(s, order, sizeof order);
-}
-
-static void words_init(words *w, const secret_peer *p,
-                       const cmt_node_key *our_key, const uint8_t our_eph[32]) {
-  static const uint8_t seed[32] = {0x33};
-  uint8_t secret[64];
-
-  memset(w, 0, sizeof *w);
-  w->p = p;
-  memcpy(w->bad, p->signature, 64);
-  w->bad[17] ^= 4;
-  memcpy(w->plus, p->signature, 64);
-  add_order(w->plus + 32);
-  crypto_sign_seed_keypair(w->other, secret, seed);
-  memcpy(w->ours, cmt__node_key_public(our_key), 32);
-  cmt__node_key_sign(our_key, p->challenge, w->our_sig);
-  memcpy(w->our_key, our_eph, 32);
-}
-
-/* The bytes that |word| names; NULL when it is hex. */
-static cmt_bytes word_bytes(const words *w, const char *word) {
-  const struct {
-    const char *name;
-    cmt_bytes bytes;
-  } table[] = {
-    {"key", {w->p->eph_public, 32}}, {"pub", {w->p->identity_public, 32}},
-    {"sig", {w->p->signature, 64}},  {"badsig", {w->bad, 64}},
-    {"sigplus", {w->plus, 64}},      {"other", {w->other, 32}},
-    {"ours", {w->ours, 32}},         {"oursig", {w->our_sig, 64}},
-    {"ourkey", {w->our_key, 32}},    {"zero", {w->zero, 32}},
-  };
-  size_t len = strcspn(word, ":");
-
-  for (size_t i = 0; i < CMT__COUNT(table); i++) {
-    if (strlen(table[i].name) == len &&
-        strncmp(table[i].name, word, len) == 0) {
-      cmt_bytes bytes = table[i].bytes;
-      return word[len] == ':'
-               ? (cmt_bytes){bytes.base, strtoul(word + len + 1, NULL, 10)}
-               : bytes;
-    }
-  }
-  return (cmt_bytes){0};
-}
-
-static size_t expand(const words *w, const char *message, uint8_t *out) {
-  char *copy = strdup(message), *save = NULL;
-  size_t len = 0;
-
-  for (char *word = strtok_r(copy, " ", &save); word != NULL;
-       word = strtok_r(NULL, " ", &save)) {
-    cmt_bytes bytes = word_bytes(w, word);
-    size_t n = bytes.len;
-
-    if (bytes.base != NULL) {
-      memcpy(out + len, bytes.base, n);
-    } else {
-      uint8_t *hex = test_unhex(word, &n);
-      memcpy(out + len, hex, n);
-      free(hex);
-    }
-    len += n;
-    assert_true(len < MESSAGE_MAX);
-  }
-  free(copy);
-  return len;
-}
-
-/* A peer whose ephemeral key ends in a zero byte, so that 31 bytes of it say
-   the same, and stands on the wanted side of the connection's, which is the
-   same in each test: one search for each side is enough. */
-static void init_peer(secret_peer *p, const uint8_t ours[32], bool least) {
-  static const uint8_t identity[32] = {0x22};
-  static uint32_t found[2];
-  uint8_t secret[32] = {0x77};
-
-  for (uint32_t i = found[least];; i++) {
-    cmt__store_le32(secret + 4, i);
-    secret_peer_init(p, secret, identity);
-    if (p->eph_public[31] == 0 &&
-        least == (memcmp(ours, p->eph_public, 32) < 0)) {
-      found[least] = i;
-      return;
-    }
-  }
-}
-
 typedef struct evil {
   test_env t;
   cmt_node_key *key;
   cmt_secret_conn *s;
   secret_peer peer;
-  words w;
+  evil_words w;
   uint8_t own_frame[CMT_FRAME_SLOT];
 } evil;
 
-static void evil_init(evil *e, bool least) {
+static void fixture_init(evil *e, bool least) {
   static const uint8_t seed[32] = {0x11};
-  const uint8_t *ours;
 
   test_env_init(&e->t);
   e->key = secret_node_key(&e->t, seed);
   e->s = secret_conn_with(&e->t, secret_eph_high, e->key);
-  ours = cmt_secret_conn_output(e->s).base + 3;
-  init_peer(&e->peer, ours, least);
+  evil_peer_init(&e->peer, least);
   secret_peer_meet(&e->peer, e->s);
-  words_init(&e->w, &e->peer, e->key, ours);
+  evil_words_init(&e->w, &e->peer, e->key);
 }
 
-static void evil_fini(evil *e) {
+static void fixture_fini(evil *e) {
   cmt_secret_conn_delete(e->s);
   cmt_node_key_delete(e->key);
   test_env_fini(&e->t);
@@ -245,8 +140,8 @@ static cmt_err run_clear(const evil_row *row, bool least, size_t cut) {
   secret_sink sink = {0};
   cmt_err err;
 
-  evil_init(&e, least);
-  len = expand(&e.w, row->message, message);
+  fixture_init(&e, least);
+  len = evil_words_expand(&e.w, row->message, message, sizeof message);
   err = outcome_of(
     e.s, secret_feed_pieces(e.s, (cmt_bytes){message, len}, cut, cut, &sink));
   if (cmt_secret_conn_get_state(e.s) == CMT_SECRET_CONN_AUTH) {
@@ -254,7 +149,7 @@ static cmt_err run_clear(const evil_row *row, bool least, size_t cut) {
     secret_peer_write_auth(&e.peer, auth);
     err = finish_handshake(&e, &plain, (cmt_bytes){auth, sizeof auth}, cut);
   }
-  evil_fini(&e);
+  fixture_fini(&e);
   return err;
 }
 
@@ -265,13 +160,13 @@ static cmt_err run_sealed(const evil_row *row, bool least, size_t cut) {
   secret_sink sink = {0};
   cmt_err err;
 
-  evil_init(&e, least);
-  len = expand(&e.w, row->message, message);
+  fixture_init(&e, least);
+  len = evil_words_expand(&e.w, row->message, message, sizeof message);
   secret_peer_write_key(&e.peer, key);
   assert_cmt(CMT_EAGAIN, secret_feed(e.s, (cmt_bytes){key, 35}, &sink));
   take_own_frame(&e);
   err = finish_handshake(&e, row, (cmt_bytes){message, len}, cut);
-  evil_fini(&e);
+  fixture_fini(&e);
   return err;
 }
 
@@ -311,14 +206,14 @@ static cmt_err run_accepted(const evil_row *row, bool least, size_t cut) {
   size_t len;
   cmt_err err;
 
-  evil_init(&e, least);
-  len = expand(&e.w, row->message, message);
+  fixture_init(&e, least);
+  len = evil_words_expand(&e.w, row->message, message, sizeof message);
   err = secret_feed_pieces(e.s, (cmt_bytes){message, len}, cut, cut, &sink);
   if (cmt_secret_conn_get_state(e.s) == CMT_SECRET_CONN_AUTH) {
     take_own_frame(&e);
     err = err == CMT_EAGAIN ? CMT_OK : err;
   }
-  evil_fini(&e);
+  fixture_fini(&e);
   return err;
 }
 
@@ -337,23 +232,73 @@ static void reflected_handshake_does_not_open(void **state) {
   evil e;
 
   (void)state;
-  evil_init(&e, true);
+  fixture_init(&e, true);
   memcpy(bytes, cmt_secret_conn_output(e.s).base, 35);
   assert_cmt(CMT_EAGAIN, secret_feed(e.s, (cmt_bytes){bytes, 35}, &sink));
   take_own_frame(&e);
   assert_cmt(CMT_EAUTH,
              secret_feed(e.s, (cmt_bytes){e.own_frame, CMT_FRAME_SLOT}, &sink));
   printf("# 2.3: own key and frame reflected: CMT_EAUTH\n");
-  evil_fini(&e);
+  fixture_fini(&e);
 }
 
+/* Rows of handshake_behaviour.json that need a whole connection. */
+
+static void whole_packed(conn_peer *f, bool least) {
+  uint8_t data[1024];
+  size_t len = 103;
+  cmt_bytes info;
+
+  (void)least;
+  conn_peer_start(f);
+  conn_peer_hello(f);
+  secret_peer_write_auth(&f->peer, data);
+  len +=
+    conn_peer_write_info(f, &conn_peer_info, data + len, sizeof data - len);
+  memcpy(data + len, "\x02\x0a\x00", 3);
+  conn_peer_frame(f, (cmt_bytes){data, len + 3});
+  assert_true(conn_peer_next_packet(f, &info));
+  assert_conn_sent(f, "1200"); /* The pong. */
+}
+
+static void whole_own_key(conn_peer *f, bool least) {
+  uint8_t ours[32];
+
+  memset(ours, 0x11, sizeof ours);
+  secret_peer_init(&f->peer, least ? secret_eph_high : secret_eph_low, ours);
+  conn_peer_start(f);
+  conn_peer_hello(f);
+  conn_peer_auth(f);
+  conn_peer_send_info(f);
+}
+
+static void whole_paused(conn_peer *f, bool least) {
+  (void)least;
+  conn_peer_start(f);
+  conn_peer_tick(f, CMT_MILLISECONDS(2500));
+  conn_peer_hello(f);
+  conn_peer_auth(f);
+  conn_peer_tick(f, CMT_MILLISECONDS(5000));
+  conn_peer_send_info(f);
+}
+
+static const struct {
+  const char *input;
+  void (*run)(conn_peer *f, bool least);
+  const char *events; /* What the connection tells. */
+} wholes[] = {
+  {"AuthSig + NodeInfo + ping in one frame", whole_packed, "info up"},
+  {"the node's own key", whole_own_key, "info CMT_ESELF(node_info)"},
+  {"2.5 s pause before each phase", whole_paused, "info up"},
+};
+
 /* What proves a row of handshake_behaviour.json. */
-typedef enum proof { CLEAR, ACCEPTED, SEALED, REFLECTION, ELSEWHERE } proof;
+typedef enum proof { CLEAR, ACCEPTED, SEALED, REFLECTION, WHOLE } proof;
 
 typedef struct behaviour {
   const char *input;
   proof proof;
-  const char *name; /* Of the row, or of the test elsewhere. */
+  const char *name; /* Of the row. */
 } behaviour;
 
 static const behaviour behaviours[] = {
@@ -381,12 +326,9 @@ static const behaviour behaviours[] = {
   {"chunk length ffffffff", SEALED, "frame length ffffffff"},
   {"empty frame inside the message body", SEALED,
    "empty frame inside the message"},
-  {"AuthSig + NodeInfo + ping in one frame", ELSEWHERE,
-   "conn_test: packed_behind_auth_is_answered"},
-  {"the node's own key", ELSEWHERE,
-   "conn_test: own_key_is_refused_after_node_info"},
-  {"2.5 s pause before each phase", ELSEWHERE,
-   "conn_test: pauses_within_the_deadline_are_fine"},
+  {"AuthSig + NodeInfo + ping in one frame", WHOLE, NULL},
+  {"the node's own key", WHOLE, NULL},
+  {"2.5 s pause before each phase", WHOLE, NULL},
   {"non-canonical identity y = p+1", SEALED, "non-canonical identity y = p+1"},
   {"valid signature with S + L", SEALED, "signature with S + L"},
 };
@@ -402,6 +344,24 @@ static const evil_row *find_row(const evil_row *rows, size_t count,
   return NULL;
 }
 
+static void prove_whole(const char *input, bool closes) {
+  size_t i = 0;
+
+  while (i < CMT__COUNT(wholes) && strcmp(wholes[i].input, input) != 0) {
+    i++;
+  }
+  assert_in_range(i, 0, CMT__COUNT(wholes) - 1);
+  for (int least = 1; least >= 0; least--) {
+    conn_peer f;
+
+    conn_peer_init(&f, least);
+    wholes[i].run(&f, least);
+    evil_row_done("whole connection", least, input, f.events, wholes[i].events);
+    assert_int_equal(closes, f.why.err != CMT_OK);
+    conn_peer_fini(&f);
+  }
+}
+
 /* Runs what proves |b|; true when the answer differs from CometBFT's on
    purpose. */
 static bool prove(const behaviour *b, const char *outcome) {
@@ -411,6 +371,10 @@ static bool prove(const behaviour *b, const char *outcome) {
   if (b->proof == REFLECTION) {
     reflected_handshake_does_not_open(NULL);
     assert_true(closes);
+    return false;
+  }
+  if (b->proof == WHOLE) {
+    prove_whole(b->input, closes);
     return false;
   }
   if (b->proof == CLEAR) {
@@ -442,7 +406,7 @@ static const behaviour *find_behaviour(const char *input) {
 static void handshake_behaviour_rows(void **state) {
   static const char *const phases[] = {"phase1_clear", "phase2_encrypted"};
   json_t *root = test_vectors("handshake_behaviour.json");
-  size_t used = 0, intended = 0, elsewhere = 0, total = 0, i;
+  size_t used = 0, intended = 0, total = 0, i;
   const json_t *row;
 
   (void)state;
@@ -451,22 +415,16 @@ static void handshake_behaviour_rows(void **state) {
       const behaviour *b = find_behaviour(test_str(row, "input"));
 
       total++;
-      printf("# handshake_behaviour.json: %s: there: %s; here: %s\n", b->input,
-             test_str(row, "outcome"),
-             b->proof == ELSEWHERE ? b->name : "the next line");
-      if (b->proof == ELSEWHERE) {
-        elsewhere++;
-      } else if (prove(b, test_str(row, "outcome"))) {
+      printf("# handshake_behaviour.json: %s: there: %s; here:\n", b->input,
+             test_str(row, "outcome"));
+      if (prove(b, test_str(row, "outcome"))) {
         intended++;
       } else {
         used++;
       }
     }
   }
-  printf("# handshake_behaviour.json: %zu of %zu rows are in conn_test\n",
-         elsewhere, total);
-  test_used("handshake_behaviour.json, the other rows", used, intended,
-            total - elsewhere);
+  test_used("handshake_behaviour.json", used, intended, total);
   assert_int_equal(total, CMT__COUNT(behaviours));
   json_decref(root);
 }
