@@ -59,8 +59,8 @@ typedef struct cmt_send_req {
       all, CMT_NEVER without limit. */
   uint64_t timeout_ns;
   /** Exactly once, on the peer's loop, never from inside the call: CMT_OK:
-      queued; CMT_ETIMEDOUT, CMT_ECLOSED: |msg| is handed back.  The request
-      may be used again. */
+      queued; CMT_ETIMEDOUT, CMT_ECLOSED, CMT_ENOMEM: |msg| is handed back.
+      The request may be used again. */
   void (*cb)(void *arg, cmt_err status, cmt_buf *msg);
   void *arg;
   void *internal[8]; /**< The library's while the request waits. */
@@ -112,7 +112,8 @@ CMT_API void cmt_peer_resume(cmt_peer *p);
  *
  * |flush_ns| 0 closes at once.  Otherwise new sends are refused, what is
  * queued is sent within |flush_ns|, and the socket is closed so that the other
- * side can read the last message.  remove_peer follows in both cases.
+ * side can read the last message.  remove_peer follows in both cases.  The
+ * first reason stays; a later stop can only bring the end nearer.
  */
 CMT_API void cmt_peer_stop(cmt_peer *p, cmt_err reason, uint64_t flush_ns);
 

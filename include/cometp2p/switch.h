@@ -84,7 +84,8 @@ CMT_API CMT_NODISCARD cmt_err cmt_switch_new(const cmt_switch_options *o,
  *
  * Returns    CMT_OK; CMT_EIO: |why| (may be NULL) has for example "cannot
  *            listen on 127.0.0.1:26656: address already in use";
- *            CMT_EINVAL: started before; or the error of a reactor's start.
+ *            CMT_EINVAL: started before; CMT_ENOMEM; or the error of a
+ *            reactor's start.
  *            After an error only cmt_switch_delete() makes sense.
  */
 CMT_API CMT_NODISCARD cmt_err cmt_switch_start(cmt_switch *s, cmt_why *why);
@@ -166,6 +167,10 @@ CMT_API void cmt_switch_stop(cmt_switch *s, uint64_t flush_ns);
 /**
  * Stops with no flush unless cmt_switch_stop() was called, waits until the
  * last peer is removed and the reactors are stopped, and frees.  NULL is fine.
+ *
+ * Every 5 s it logs what it waits for, such as the reactor whose function does
+ * not return.  A host name that is being resolved cannot be interrupted: the
+ * call also waits until the system's resolver gives up.
  *
  * Returns    CMT_OK; CMT_EDEADLK: on the loop of a switch; nothing is freed.
  */

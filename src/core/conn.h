@@ -30,6 +30,10 @@ size_t cmt__conn_seal_min(const cmt_conn *c);
    than messages: handshake, ping, pong. */
 bool cmt__conn_wants_write(const cmt_conn *c, bool *urgent);
 
+/* Tells that the stream is not read by choice, or is read again.  That time
+   does not count towards the pong timeout. */
+void cmt__conn_pause(cmt_conn *c, bool on, uint64_t now_ns);
+
 /* False: none. */
 bool cmt__conn_take_credits(cmt_conn *c, cmt__credits *out);
 

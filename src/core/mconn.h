@@ -15,6 +15,10 @@ bool cmt__mconn_has_input(const cmt_mconn *m);
 /* Starts the clocks: the first ping is one interval away. */
 void cmt__mconn_start(cmt_mconn *m, uint64_t now_ns);
 
+/* Tells that the caller does not read, or reads again.  That time does not
+   count towards the pong timeout. */
+void cmt__mconn_pause(cmt_mconn *m, bool on, uint64_t now_ns);
+
 /* Writes what is due into |r|. */
 void cmt__mconn_fill(cmt_mconn *m, cmt__run *r, uint64_t now_ns);
 

@@ -6,8 +6,9 @@
    several implementations: loop_uv for production, doubles for tests, a
    simulator with virtual time.
 
-   Everything here but cmt__loop_post() and cmt__loop_stop() belongs to the
-   thread that runs the loop (or to any one thread while nobody runs it).
+   Everything here but cmt__loop_post(), cmt__loop_stop() and
+   cmt__listener_dropped() belongs to the thread that runs the loop (or to any
+   one thread while nobody runs it).
    Callbacks come from inside the run, never from inside a call of this
    interface; after an object was closed or a timer was stopped none comes. */
 
@@ -215,7 +216,8 @@ static inline void cmt__listener_addr(const cmt__listener *ls,
                                       cmt_net_addr *out) {
   ls->loop->ops->listener_addr(ls, out);
 }
-/* Connections closed for want of descriptors or memory. */
+/* Connections closed for want of descriptors or memory.  Any thread, as long
+   as the listener is not closed. */
 static inline uint64_t cmt__listener_dropped(const cmt__listener *ls) {
   return ls->loop->ops->listener_dropped(ls);
 }

@@ -26,7 +26,7 @@ typedef struct listener_uv {
   int handles;     /* That libuv has not let go of. */
   cmt__accept_cb cb;
   void *arg;
-  uint64_t dropped;
+  _Atomic uint64_t dropped;
   bool closed;
 } listener_uv;
 

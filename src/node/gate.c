@@ -36,7 +36,6 @@
 #include "gate.h"
 
 #include <errno.h>
-#include <time.h>
 
 enum { INTAKE_FIRST = 4 };
 
@@ -282,7 +281,20 @@ cmt_err cmt__gate_send(cmt__gate *g, uint8_t channel, cmt_buf *msg,
 
 /* ---- blocking ---- */
 
-static struct timespec clock_after(uint64_t delay_ns) {
+bool cmt__cond_init(pthread_cond_t *cond) {
+  pthread_condattr_t attr;
+  bool ok;
+
+  if (pthread_condattr_init(&attr) != 0) {
+    return false;
+  }
+  ok = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0 &&
+       pthread_cond_init(cond, &attr) == 0;
+  pthread_condattr_destroy(&attr);
+  return ok;
+}
+
+struct timespec cmt__cond_deadline(uint64_t delay_ns) {
   struct timespec ts;
   uint64_t ns;
 
@@ -295,7 +307,7 @@ static struct timespec clock_after(uint64_t delay_ns) {
 
 /* Waits under the lock until |b| is done or its time has passed. */
 static void blocked_wait(cmt__gate *g, blocked *b, uint64_t timeout_ns) {
-  struct timespec at = clock_after(timeout_ns == CMT_NEVER ? 0 : timeout_ns);
+  struct timespec at = cmt__cond_deadline(timeout_ns);
   int error = 0;
 
   while (!b->done && error != ETIMEDOUT) {
@@ -313,19 +325,6 @@ static void blocked_wait(cmt__gate *g, blocked *b, uint64_t timeout_ns) {
   }
 }
 
-static bool cond_init(pthread_cond_t *cond) {
-  pthread_condattr_t attr;
-  bool ok;
-
-  if (pthread_condattr_init(&attr) != 0) {
-    return false;
-  }
-  ok = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0 &&
-       pthread_cond_init(cond, &attr) == 0;
-  pthread_condattr_destroy(&attr);
-  return ok;
-}
-
 cmt_err cmt__gate_send_wait(cmt__gate *g, uint8_t channel, cmt_buf *msg,
                             uint64_t timeout_ns) {
   cmt__gate_channel *c;
@@ -336,7 +335,7 @@ cmt_err cmt__gate_send_wait(cmt__gate *g, uint8_t channel, cmt_buf *msg,
   err = gate_try(g, channel, msg, &c);
   if (err == CMT_EAGAIN && timeout_ns == 0) {
     err = CMT_ETIMEDOUT;
-  } else if (err == CMT_EAGAIN && !cond_init(&b.cond)) {
+  } else if (err == CMT_EAGAIN && !cmt__cond_init(&b.cond)) {
     err = CMT_ENOMEM;
   } else if (err == CMT_EAGAIN) {
     *wait_of(&b.req) = (gate_wait){.msg = msg,
@@ -373,9 +372,10 @@ void cmt__gate_stop_with(cmt__gate *g, cmt_err reason, uint64_t flush_ns) {
     g->stop =
       (cmt__gate_stop){.wanted = true, .reason = reason, .flush_ns = flush_ns};
     gate_fail_waits(g);
-  } else if (g->state == CMT__GATE_STOPPING && flush_ns == 0) {
+  } else if (g->state == CMT__GATE_STOPPING) {
+    g->stop.flush_ns =
+      g->stop.wanted ? cmt__min64(g->stop.flush_ns, flush_ns) : flush_ns;
     g->stop.wanted = true;
-    g->stop.flush_ns = 0;
   }
   atomic_store(&g->control, true);
   gate_ring(g);

@@ -11,6 +11,7 @@
 #include <cometp2p/peer.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 
 typedef enum cmt__gate_state {
   CMT__GATE_OPEN,
@@ -115,5 +116,9 @@ bool cmt__gate_is_paused(cmt__gate *g);
 /* The end: every send that waits becomes due with CMT_ECLOSED, the intake is
    dropped.  True: a ring is still to be answered. */
 bool cmt__gate_close(cmt__gate *g);
+
+/* A condition with deadlines on the monotonic clock; false: no memory. */
+bool cmt__cond_init(pthread_cond_t *cond);
+struct timespec cmt__cond_deadline(uint64_t delay_ns);
 
 #endif

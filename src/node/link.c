@@ -145,22 +145,32 @@ static void link_take_intake(cmt__link *l) {
   taken->count = 0;
 }
 
+/* A later stop only brings the end nearer; link_tick() watches it. */
+static void link_stop_by(cmt__link *l, const cmt__gate_stop *stop) {
+  uint64_t now_ns = cmt__loop_now(l->loop);
+  uint64_t end_ns = cmt__after(now_ns, stop->flush_ns);
+
+  link_take_intake(l);
+  cmt__loop_turn(l->loop, &l->turn);
+  l->stop_end_ns = l->stopping ? cmt__min64(l->stop_end_ns, end_ns) : end_ns;
+  l->stopping = true;
+  cmt_conn_stop(l->conn, stop->reason, stop->flush_ns, now_ns);
+}
+
 /* Does what other threads, and callbacks, asked for. */
 static void link_control(cmt__link *l) {
   cmt__gate_stop stop;
-  uint64_t now_ns = cmt__loop_now(l->loop);
+  bool paused;
 
   if (l->gate == NULL || !atomic_exchange(&l->gate->control, false)) {
     return;
   }
-  link_read(l, !cmt__gate_is_paused(l->gate));
+  paused = cmt__gate_is_paused(l->gate);
+  link_read(l, !paused);
+  cmt__conn_pause(l->conn, paused, cmt__loop_now(l->loop));
   stop = cmt__gate_take_stop(l->gate);
   if (stop.wanted) {
-    link_take_intake(l);
-    cmt__loop_turn(l->loop, &l->turn);
-    l->stopping = true;
-    l->stop_end_ns = cmt__after(now_ns, stop.flush_ns);
-    cmt_conn_stop(l->conn, stop.reason, stop.flush_ns, now_ns);
+    link_stop_by(l, &stop);
   }
 }
 
@@ -314,6 +324,9 @@ static void link_arm(cmt__link *l) {
   if (l->throttled) {
     at_ns = cmt__min64(at_ns, l->flush_at_ns);
   }
+  if (l->stopping) {
+    at_ns = cmt__min64(at_ns, l->stop_end_ns);
+  }
   at_ns = cmt__min64(at_ns, l->give_up_ns);
   if (at_ns != (l->timer.slot != 0 ? l->timer.at_ns : CMT_NEVER)) {
     cmt__loop_timer(l->loop, &l->timer, at_ns);
@@ -328,6 +341,9 @@ static void link_tick(cmt__link *l) {
   }
   if (now_ns >= l->give_up_ns) {
     link_stop_conn(l, l->write_err);
+  }
+  if (l->stopping && now_ns >= l->stop_end_ns) {
+    link_stop_conn(l, CMT_ECANCELED); /* The reason of the stop stays. */
   }
 }
 
@@ -518,6 +534,14 @@ void cmt__link_stop(cmt__link *l, const cmt_why *why) {
     link_leave(l);
   } else {
     cmt__loop_turn(l->loop, &l->turn);
+  }
+}
+
+void cmt__link_hurry(cmt__link *l, uint64_t flush_ns) {
+  uint64_t end_ns = cmt__after(cmt__loop_now(l->loop), flush_ns);
+
+  if (l->state == CMT__LINK_DISCARDING && end_ns < l->timer.at_ns) {
+    cmt__loop_timer(l->loop, &l->timer, end_ns);
   }
 }
 

@@ -78,6 +78,8 @@ void cmt__link_wake(cmt__link *l);
 /* Ends the connection at once with |why|->err and |why|->text, on_end follows
    from inside the call or, when the link is at work, soon after. */
 void cmt__link_stop(cmt__link *l, const cmt_why *why);
+/* Bounds the wait of a link that has ended for the other side to read. */
+void cmt__link_hurry(cmt__link *l, uint64_t flush_ns);
 /* Closes without on_end; on_closed follows as above. */
 void cmt__link_close(cmt__link *l);
 

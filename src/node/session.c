@@ -162,7 +162,6 @@ void cmt__session_accept(void *arg, cmt__tcp *tcp) {
   cmt_why why;
 
   cmt__switch_count(sw, &sw->status.accepted);
-  cmt__switch_count_dropped(sw);
   cmt__tcp_remote(tcp, &remote);
   if (accept_check(sw, remote.host, &why) == CMT_OK) {
     s = cmt__session_new(sw, NULL);
@@ -242,9 +241,15 @@ static size_t reactors_init(cmt__session *s, cmt_why *why) {
   why->err = CMT_OK;
   for (size_t i = 0; i < setup->reactor_count; i++) {
     const cmt_reactor *r = &setup->reactors[i];
-    cmt_err err = r->init_peer ? r->init_peer(r->self, s->peer) : CMT_OK;
-    cmt__gate_stop stop = cmt__gate_take_stop(&s->peer->gate);
+    cmt_err err = CMT_OK;
+    cmt__gate_stop stop;
 
+    if (r->init_peer != NULL) {
+      cmt__switch_calling(s->sw, r->name);
+      err = r->init_peer(r->self, s->peer);
+      cmt__switch_calling(s->sw, NULL);
+    }
+    stop = cmt__gate_take_stop(&s->peer->gate);
     if (err != CMT_OK || stop.wanted) {
       size_t known = err == CMT_OK ? i + 1 : i;
 
@@ -268,7 +273,9 @@ static void peer_end(cmt__session *s, const cmt_why *why, size_t known) {
     const cmt_reactor *r = &setup->reactors[i];
 
     if (r->remove_peer != NULL) {
+      cmt__switch_calling(s->sw, r->name);
       r->remove_peer(r->self, s->peer, why->err);
+      cmt__switch_calling(s->sw, NULL);
     }
   }
 }
@@ -296,7 +303,9 @@ static void peer_add(cmt__session *s) {
     const cmt_reactor *r = &setup->reactors[i];
 
     if (r->add_peer != NULL) {
+      cmt__switch_calling(s->sw, r->name);
       r->add_peer(r->self, s->peer);
+      cmt__switch_calling(s->sw, NULL);
     }
   }
 }
@@ -334,7 +343,9 @@ static void session_on_message(void *arg, uint8_t channel, cmt_buf *msg) {
   if (r->receive == NULL) {
     return;
   }
+  cmt__switch_calling(s->sw, r->name);
   err = r->receive(r->self, s->peer, channel, msg);
+  cmt__switch_calling(s->sw, NULL);
   if (err != CMT_OK) {
     cmt__why(&why, err, CMT_STAGE_UP,
              "reactor %s ended the peer on channel 0x%02x: %s", r->name,

@@ -30,6 +30,7 @@
 
 #include "net/loop_uv.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -69,24 +70,17 @@ void cmt__switch_reject(cmt_switch *s, cmt_rejection *r) {
   r->size = sizeof *r;
   cmt__switch_count(s, &s->status.rejected);
   if (o->on_rejected != NULL) {
+    cmt__switch_calling(s, "on_rejected");
     o->on_rejected(o->arg, r);
+    cmt__switch_calling(s, NULL);
   }
 }
 
-/* The listener counts on the loop's thread, others ask from theirs. */
-void cmt__switch_count_dropped(cmt_switch *s) {
-  uint64_t dropped;
-
-  if (s->listener != NULL) {
-    dropped = cmt__listener_dropped(s->listener);
-    switch_lock(s);
-    s->status.no_descriptors = dropped;
-    switch_unlock(s);
-  }
+void cmt__switch_calling(cmt_switch *s, const char *who) {
+  atomic_store_explicit(&s->calling, who, memory_order_relaxed);
 }
 
 void cmt__switch_look(cmt_switch *s) {
-  cmt__switch_count_dropped(s);
   if (s->closing) {
     cmt__loop_turn(s->loop, &s->turn);
   }
@@ -107,6 +101,7 @@ static void switch_free(cmt_switch *s) {
     cmt__loop_delete(s->loop);
   }
   pthread_mutex_destroy(&s->lock);
+  pthread_cond_destroy(&s->ended_cond);
   cmt__peer_set_fini(&s->peers);
   cmt__setup_fini(&s->setup, &env);
   cmt__free(&env, s);
@@ -118,11 +113,18 @@ static cmt_err switch_init(cmt_switch *s, cmt__loop *loop) {
   s->borrowed = loop != NULL;
   s->post.cb = switch_on_post;
   s->turn.cb = switch_on_turn;
+  s->report_ns = CMT__REPORT_NS;
+  if (!cmt__cond_init(&s->ended_cond)) {
+    cmt__setup_fini(&s->setup, &s->env);
+    return CMT_ENOMEM;
+  }
   if (cmt__peer_set_init(&s->peers, &s->env) != CMT_OK) {
+    pthread_cond_destroy(&s->ended_cond);
     cmt__setup_fini(&s->setup, &s->env);
     return CMT_ENOMEM;
   }
   if (pthread_mutex_init(&s->lock, NULL) != 0) {
+    pthread_cond_destroy(&s->ended_cond);
     cmt__peer_set_fini(&s->peers);
     cmt__setup_fini(&s->setup, &s->env);
     return CMT_ENOMEM;
@@ -172,6 +174,10 @@ static void *switch_run(void *arg) {
   cmt__thread_set_loop(true);
   cmt__loop_run(s->loop);
   cmt__thread_set_loop(false);
+  switch_lock(s);
+  s->ended = true;
+  pthread_cond_signal(&s->ended_cond);
+  switch_unlock(s);
   return NULL;
 }
 
@@ -236,7 +242,9 @@ static void reactors_stop(cmt_switch *s) {
     const cmt_reactor *r = &s->setup.reactors[--s->reactors_started];
 
     if (r->stop != NULL) {
+      cmt__switch_calling(s, r->name);
       r->stop(r->self);
+      cmt__switch_calling(s, NULL);
     }
   }
 }
@@ -325,21 +333,28 @@ static void begin_dials(cmt__dial *d) {
 
 /* ---- stopping ---- */
 
+/* Others may be asking it from their threads. */
 static void listener_stop(cmt_switch *s) {
-  cmt__switch_count_dropped(s);
-  if (s->listener != NULL) {
-    cmt__listener_close(s->listener);
+  cmt__listener *ls = s->listener;
+
+  if (ls != NULL) {
+    switch_lock(s);
+    s->status.no_descriptors = cmt__listener_dropped(ls);
     s->listener = NULL;
+    switch_unlock(s);
+    cmt__listener_close(ls);
   }
 }
 
-static void sessions_cancel(cmt_switch *s) {
+static void sessions_cancel(cmt_switch *s, uint64_t flush_ns) {
   cmt__session *next;
 
   for (cmt__session *x = s->sessions; x != NULL; x = next) {
     next = x->next;
     if (x->pending) {
       cmt__session_cancel(x);
+    } else {
+      cmt__link_hurry(&x->link, flush_ns);
     }
   }
 }
@@ -348,7 +363,7 @@ static void switch_close(cmt_switch *s, uint64_t flush_ns) {
   s->closing = true;
   listener_stop(s);
   cmt__dialer_stop(s);
-  sessions_cancel(s);
+  sessions_cancel(s, flush_ns);
   cmt__peer_set_stop(&s->peers, CMT_ECANCELED, flush_ns);
   cmt__switch_look(s);
 }
@@ -398,6 +413,39 @@ void cmt_switch_stop(cmt_switch *s, uint64_t flush_ns) {
   switch_unlock(s);
 }
 
+static void switch_report(cmt_switch *s) {
+  const char *who = atomic_load_explicit(&s->calling, memory_order_relaxed);
+
+  if (who != NULL) {
+    cmt__log(&s->env, CMT_LOG_WARN, "switch",
+             "the deletion waits for %s to return", who);
+  } else {
+    cmt__log(&s->env, CMT_LOG_WARN, "switch",
+             "the deletion waits for %zu peers to end",
+             cmt__peer_set_snapshot(&s->peers, NULL, 0));
+  }
+}
+
+/* Waits for the thread, however long, and tells now and then for what. */
+static void switch_wait(cmt_switch *s) {
+  switch_lock(s);
+  while (!s->ended) {
+    struct timespec at = cmt__cond_deadline(s->report_ns);
+    int error = 0;
+
+    while (!s->ended && error != ETIMEDOUT) {
+      error = pthread_cond_timedwait(&s->ended_cond, &s->lock, &at);
+    }
+    if (!s->ended) {
+      switch_unlock(s);
+      switch_report(s);
+      switch_lock(s);
+    }
+  }
+  switch_unlock(s);
+  pthread_join(s->thread, NULL);
+}
+
 cmt_err cmt_switch_delete(cmt_switch *s) {
   if (cmt__thread_is_loop()) {
     return CMT_EDEADLK;
@@ -407,7 +455,7 @@ cmt_err cmt_switch_delete(cmt_switch *s) {
   }
   if (s->has_thread) {
     cmt_switch_stop(s, 0);
-    pthread_join(s->thread, NULL);
+    switch_wait(s);
   }
   CMT_ASSERT(&s->env, s->finished || !s->started);
   listener_stop(s);
@@ -487,6 +535,9 @@ void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
   cmt__peer_set_inbound(&s->peers, "", &inbound, &same_host);
   switch_lock(s);
   full = s->status;
+  if (s->listener != NULL) {
+    full.no_descriptors = cmt__listener_dropped(s->listener);
+  }
   switch_unlock(s);
   full.size = size;
   full.inbound_peers = inbound;

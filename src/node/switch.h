@@ -12,6 +12,9 @@
 typedef struct cmt__session cmt__session;
 typedef struct cmt__dial cmt__dial;
 
+/* How often cmt_switch_delete() tells what it waits for. */
+#define CMT__REPORT_NS CMT_SECONDS(5)
+
 /* Copies of what the options point to, and what follows from them. */
 typedef struct cmt__switch_setup {
   cmt_switch_options options; /* For its numbers and callbacks. */
@@ -54,15 +57,19 @@ struct cmt_switch {
   cmt__peer_set peers;
   cmt__post post; /* Rings the loop for what is under the lock. */
   pthread_mutex_t lock;
+  pthread_cond_t ended_cond; /* With |ended|. */
+  uint64_t report_ns;
+  const char *_Atomic calling; /* Whose function runs on the loop; or NULL. */
   /* Under the lock: */
   bool started, stopping, posted;
+  bool ended; /* The thread is about to go. */
   uint64_t flush_ns;
   cmt__dial *requests, *requests_last; /* Dials not yet seen by the loop. */
   cmt_switch_status status;
+  cmt__listener *listener; /* Changed by the loop alone. */
   /* Of the loop alone: */
-  bool closing;  /* The stop was seen. */
-  bool finished; /* Nothing is left, the reactors are stopped. */
-  cmt__listener *listener;
+  bool closing;           /* The stop was seen. */
+  bool finished;          /* Nothing is left, the reactors are stopped. */
   cmt__session *sessions; /* Doubly linked, as the dials. */
   cmt__dial *dials;
   size_t session_count, dial_count, handshakes;
@@ -83,8 +90,9 @@ bool cmt__switch_is_finished(const cmt_switch *s);
 void cmt__switch_reject(cmt_switch *s, cmt_rejection *r);
 /* Adds to a counter of the status. */
 void cmt__switch_count(cmt_switch *s, uint64_t *counter);
-/* Looks how many connections the listener had to drop. */
-void cmt__switch_count_dropped(cmt_switch *s);
+/* Notes around each function of the application whose it is; NULL: it has
+   returned. */
+void cmt__switch_calling(cmt_switch *s, const char *who);
 /* The handshakes in flight, one more or one less. */
 void cmt__switch_handshakes(cmt_switch *s, int change);
 /* Something ended: looks at the end of this turn whether it was the last. */

@@ -146,6 +146,40 @@ static void second_ping_waits_for_the_first(void **state) {
   mconn_user_delete(f);
 }
 
+/* Time in which we do not read is not held against the other side. */
+static void pause_suspends_the_wait_for_the_pong(void **state) {
+  mconn_user *f = mconn_user_new();
+
+  (void)state;
+  assert_cmt(CMT_OK, cmt_mconn_tick(f->m, S(60)));
+  assert_int_equal(3, mconn_user_sent(f, 100, S(60)));
+  cmt__mconn_pause(f->m, true, S(104));
+  assert_int_equal(S(120), cmt_mconn_deadline(f->m)); /* The interval's. */
+  assert_cmt(CMT_OK, cmt_mconn_tick(f->m, S(400)));
+  cmt__mconn_pause(f->m, true, S(401)); /* Twice is once. */
+  cmt__mconn_pause(f->m, false, S(402));
+  assert_int_equal(S(402) + S(45), cmt_mconn_deadline(f->m));
+  cmt__mconn_pause(f->m, false, S(410)); /* Moves nothing. */
+  assert_int_equal(S(402) + S(45), cmt_mconn_deadline(f->m));
+  assert_cmt(CMT_OK, cmt_mconn_tick(f->m, S(447) - 1));
+  assert_cmt(CMT_EPONG, cmt_mconn_tick(f->m, S(447)));
+  mconn_user_delete(f);
+}
+
+static void ping_of_a_pause_is_waited_for_after_it(void **state) {
+  mconn_user *f = mconn_user_new();
+
+  (void)state;
+  cmt__mconn_pause(f->m, true, S(59));
+  assert_cmt(CMT_OK, cmt_mconn_tick(f->m, S(60)));
+  assert_int_equal(3, mconn_user_sent(f, 100, S(60)));
+  assert_cmt(CMT_OK, cmt_mconn_tick(f->m, S(119)));
+  cmt__mconn_pause(f->m, false, S(119));
+  assert_given(f, "021200", S(119), CMT_EAGAIN, "pong:59000000000");
+  assert_cmt(CMT_OK, cmt_mconn_tick(f->m, S(170)));
+  mconn_user_delete(f);
+}
+
 static void interval_of_never_sends_none(void **state) {
   mconn_user *f = mconn_user_new();
   cmt_mconn_options o;
@@ -174,6 +208,8 @@ int main(void) {
     cmocka_unit_test(ping_that_waits_for_the_link_does_not_time_out),
     cmocka_unit_test(unasked_pongs_are_ignored_and_count_for_nothing),
     cmocka_unit_test(second_ping_waits_for_the_first),
+    cmocka_unit_test(pause_suspends_the_wait_for_the_pong),
+    cmocka_unit_test(ping_of_a_pause_is_waited_for_after_it),
     cmocka_unit_test(interval_of_never_sends_none),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

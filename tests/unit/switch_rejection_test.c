@@ -374,8 +374,12 @@ static void want_of_descriptors_is_counted(void **state) {
   test_node_dial(&f->a, f->b.addr, 0);
   assert_string_equal("rejected outbound secret_connection CMT_ERESET\n",
                       test_node_log(&f->a));
+  cmt_switch_get_status(f->b.sw, &status);
+  assert_int_equal(1, status.no_descriptors);
   test_node_dial(&f->a, f->b.addr, 0);
   assert_int_equal(1, cmt_switch_peers(f->b.sw, NULL, 0));
+  cmt_switch_stop(f->b.sw, 0);
+  settle(f);
   cmt_switch_get_status(f->b.sw, &status);
   assert_int_equal(1, status.no_descriptors);
 }

@@ -231,6 +231,46 @@ static void a_second_stop_can_hurry_a_flush(void **state) {
   assert_string_equal("remove chat CMT_ECANCELED\n", test_node_log(&f->a));
 }
 
+/* One peer is being flushed, the other has ended and waits to be read. */
+static void the_stop_of_the_switch_bounds_earlier_stops(void **state) {
+  fixture *f = *state;
+
+  test_pair(&f->w, &f->a, &f->b);
+  test_loop_conn(f->w.loop, 0)->dir[TEST_DIALER].stalled = true;
+  cmt_peer_stop(test_node_peer(&f->a), CMT_EREACTOR, CMT_SECONDS(60));
+  settle(f);
+  test_node_start(&f->c);
+  test_node_dial(&f->a, f->c.addr, 0);
+  test_loop_conn(f->w.loop, 1)->dir[TEST_DIALER].cap = 0;
+  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "stuck"));
+  cmt_peer_stop(test_node_peer(&f->a), CMT_EREACTOR, CMT_SECONDS(60));
+  settle(f);
+  (void)test_node_log(&f->a);
+  cmt_switch_stop(f->a.sw, CMT_MILLISECONDS(200));
+  test_loop_advance(f->w.loop, CMT_MILLISECONDS(199));
+  assert_true(test_loop_conn(f->w.loop, 0)->open[TEST_DIALER]);
+  assert_string_equal("", test_node_log(&f->a));
+  test_loop_advance(f->w.loop, CMT_MILLISECONDS(1));
+  assert_false(test_loop_conn(f->w.loop, 0)->open[TEST_DIALER]);
+  assert_string_equal("remove chat CMT_EREACTOR\nstop chat\n",
+                      test_node_log(&f->a));
+}
+
+static void a_later_stop_does_not_make_a_flush_longer(void **state) {
+  fixture *f = *state;
+  cmt_peer *p;
+
+  test_pair(&f->w, &f->a, &f->b);
+  p = test_node_peer(&f->a);
+  test_loop_conn(f->w.loop, 0)->dir[TEST_DIALER].cap = 0;
+  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "stuck"));
+  cmt_peer_stop(p, CMT_ECANCELED, CMT_SECONDS(2));
+  settle(f);
+  cmt_peer_stop(p, CMT_EREACTOR, CMT_SECONDS(60));
+  test_loop_advance(f->w.loop, CMT_SECONDS(2));
+  assert_string_equal("remove chat CMT_ECANCELED\n", test_node_log(&f->a));
+}
+
 static void a_stop_without_flush_sends_nothing_more(void **state) {
   fixture *f = *state;
 
@@ -260,6 +300,25 @@ static void a_missed_pong_ends_the_peer(void **state) {
   test_loop_advance(f->w.loop, CMT_SECONDS(104));
   assert_string_equal("", test_node_log(&f->a));
   test_loop_advance(f->w.loop, CMT_SECONDS(1));
+  assert_string_equal("remove chat CMT_EPONG\n", test_node_log(&f->a));
+}
+
+/* The answer waits unread in the socket, and that is our own choice. */
+static void a_pause_does_not_count_towards_the_pong_timeout(void **state) {
+  fixture *f = *state;
+  cmt_peer_status status;
+
+  f->b.options.ping_interval_ns = CMT_NEVER;
+  test_pair(&f->w, &f->a, &f->b);
+  cmt_peer_pause(test_node_peer(&f->a));
+  test_loop_advance(f->w.loop, CMT_SECONDS(500));
+  assert_string_equal("", test_node_log(&f->a));
+  cmt_peer_resume(test_node_peer(&f->a));
+  settle(f);
+  cmt_peer_get_status(test_node_peer(&f->a), &status);
+  assert_int_equal(1, status.pongs_recv);
+  test_loop_conn(f->w.loop, 0)->dir[TEST_ACCEPTOR].stalled = true;
+  test_loop_advance(f->w.loop, CMT_SECONDS(105));
   assert_string_equal("remove chat CMT_EPONG\n", test_node_log(&f->a));
 }
 
@@ -502,9 +561,12 @@ int main(void) {
     TEST(waiting_for_the_other_side_is_bounded),
     TEST(a_flush_is_bounded),
     TEST(a_second_stop_can_hurry_a_flush),
+    TEST(the_stop_of_the_switch_bounds_earlier_stops),
+    TEST(a_later_stop_does_not_make_a_flush_longer),
     TEST(a_stop_without_flush_sends_nothing_more),
     TEST(a_reset_is_told_apart_from_an_end),
     TEST(a_missed_pong_ends_the_peer),
+    TEST(a_pause_does_not_count_towards_the_pong_timeout),
     TEST(an_idle_peer_stays_and_pings_are_counted),
     TEST(a_flipped_byte_ends_the_peer),
     TEST(an_error_of_receive_is_the_reason),

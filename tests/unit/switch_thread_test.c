@@ -5,7 +5,8 @@
 
 #include "test.h"
 
-#include <cometp2p/switch.h>
+#include "node/switch.h"
+
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -425,6 +426,64 @@ static void a_delete_at_any_moment_joins(void **state) {
   }
 }
 
+/* ---- what the deletion waits for ---- */
+
+typedef struct stuck {
+  pthread_mutex_t lock;
+  pthread_cond_t cond;
+  bool told, entered;
+  char line[200];
+} stuck;
+
+static void on_log(void *arg, cmt_log_level level, const char *module,
+                   const char *line) {
+  stuck *x = arg;
+
+  (void)level;
+  (void)module;
+  pthread_mutex_lock(&x->lock);
+  snprintf(x->line, sizeof x->line, "%s", line);
+  x->told = x->entered;
+  pthread_cond_broadcast(&x->cond);
+  pthread_mutex_unlock(&x->lock);
+}
+
+/* Does not return before the log has told of it. */
+static void stop_late(void *self) {
+  stuck *x = self;
+
+  pthread_mutex_lock(&x->lock);
+  x->entered = true;
+  while (!x->told) {
+    pthread_cond_wait(&x->cond, &x->lock);
+  }
+  pthread_mutex_unlock(&x->lock);
+}
+
+static void a_delete_tells_which_reactor_it_waits_for(void **state) {
+  stuck x = {.lock = PTHREAD_MUTEX_INITIALIZER,
+             .cond = PTHREAD_COND_INITIALIZER};
+  cmt_reactor reactor = {.name = "sleeper", .self = &x, .stop = stop_late};
+  cmt_switch_options o;
+  cmt_switch *sw;
+  cmt_env env;
+
+  (void)state;
+  assert_cmt(CMT_OK, cmt_env_init(&env));
+  env.log = on_log;
+  env.log_arg = &x;
+  cmt_switch_options_init(&o);
+  o.env = &env;
+  o.network = "test-net";
+  o.reactors = &reactor;
+  o.reactor_count = 1;
+  assert_cmt(CMT_OK, cmt_switch_new(&o, &sw, NULL));
+  sw->report_ns = CMT_MILLISECONDS(1);
+  assert_cmt(CMT_OK, cmt_switch_start(sw, NULL));
+  assert_cmt(CMT_OK, cmt_switch_delete(sw));
+  assert_string_equal("the deletion waits for sleeper to return", x.line);
+}
+
 static void a_start_that_failed_can_be_deleted(void **state) {
   pair *x = calloc(1, sizeof *x);
   cmt_switch_options o;
@@ -473,6 +532,7 @@ int main(void) {
     cmocka_unit_test(another_thread_can_resume),
     cmocka_unit_test(every_request_is_answered_once_whatever_happens),
     cmocka_unit_test(a_delete_at_any_moment_joins),
+    cmocka_unit_test(a_delete_tells_which_reactor_it_waits_for),
     cmocka_unit_test(a_start_that_failed_can_be_deleted),
     cmocka_unit_test(the_last_message_is_delivered),
   };
