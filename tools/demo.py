@@ -267,16 +267,24 @@ def main():
     command = os.path.abspath(os.path.join(arguments.build, "cometp2p"))
     if not os.access(command, os.X_OK):
         parser.error(f"{command} is not there: ./dev build makes it")
+    if sys.stdout is None:
+        parser.error("standard output is closed")
     if arguments.file and not os.path.isfile(arguments.file):
         parser.error(f"{arguments.file}: not a file")
-    signal.signal(signal.SIGTERM, interrupt)
-    signal.signal(signal.SIGHUP, interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, interrupt)
 
     folder = tempfile.mkdtemp(prefix="cometp2p-demo-")
     demo = Demo(command, folder)
     try:
         demo.run(arguments.file or make_tar(folder))
+        sys.stdout.flush()
         return 0
+    except OSError as error:
+        # The buffer would be written once more at the end, and fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
     except Failure as failure:
         print(f"demo: {failure}", file=sys.stderr)
         return 1

@@ -31,11 +31,8 @@ bool cli_io_open(cli_io *io, bool json, cmt_log_level level) {
   return true;
 }
 
-/* Waits for the reader; after a signal for half a second at most.  A writer
-   that hangs is left to the end of the process. */
-static bool io_drain(cli_io *io, cli_output *o) {
-  uint64_t until_ns = cli_now_ns() + CMT_MILLISECONDS(500);
-
+/* Waits for the reader; after a signal until |until_ns| at most. */
+static bool io_drain(cli_io *io, cli_output *o, uint64_t until_ns) {
   while (!cli_output_is_drained(o)) {
     if (cli_waiter_wait(&io->wait, CMT_MILLISECONDS(50)) ||
         (io->wait.interrupted && cli_now_ns() >= until_ns)) {
@@ -45,25 +42,38 @@ static bool io_drain(cli_io *io, cli_output *o) {
   return true;
 }
 
-int cli_io_close(cli_io *io, int code) {
+/* Both streams, in half a second after a signal; what io_drain() returned. */
+static bool io_finish(cli_io *io, int *code) {
+  uint64_t until_ns = cli_now_ns() + CMT_MILLISECONDS(500);
   bool drained;
+  int fault;
 
   cli_output_status(io->out, "");
-  if (cli_output_is_broken(io->out)) {
-    code = CLI_FAILED;
+  drained = io_drain(io, io->out, until_ns);
+  fault = cli_output_fault(io->out);
+  if (fault != 0) {
+    *code = CLI_FAILED;
   }
-  drained = io_drain(io, io->out);
-  if (cli_output_is_broken(io->out)) {
-    code = CLI_FAILED;
+  if (fault != 0 && fault != EPIPE) {
+    cli_io_error(io, "standard output: %s", strerror(fault));
   }
-  drained = io_drain(io, io->err) && drained;
-  if (!drained) {
+  return io_drain(io, io->err, until_ns) && drained;
+}
+
+/* A writer that hangs is left to the end of the process. */
+int cli_io_close(cli_io *io, int code) {
+  if (!io_finish(io, &code)) {
     _exit(code);
   }
   cli_output_delete(io->out);
   cli_output_delete(io->err);
   cli_waiter_fini(&io->wait);
   return code;
+}
+
+void cli_io_leave(cli_io *io, int code) {
+  (void)io_finish(io, &code);
+  _exit(code);
 }
 
 void cli_io_error(cli_io *io, const char *format, ...) {
@@ -86,6 +96,14 @@ int cli_fail(const char *format, ...) {
   va_end(args);
   fputc('\n', stderr);
   return CLI_FAILED;
+}
+
+int cli_flush(void) {
+  if (fflush(stdout) == 0) {
+    return CLI_OK;
+  }
+  return errno == EPIPE ? CLI_FAILED
+                        : cli_fail("standard output: %s", strerror(errno));
 }
 
 void *cli_realloc(void *p, size_t size) {

@@ -51,8 +51,12 @@ typedef struct cli_io {
 bool cli_io_open(cli_io *io, bool json, cmt_log_level level);
 
 /* Waits until all is written, or a signal ends the wait; returns |code|, or
-   CLI_FAILED when standard output was closed on us. */
+   CLI_FAILED when standard output could not be written, which is told unless
+   its reader closed it. */
 int cli_io_close(cli_io *io, int code);
+
+/* The same, and ends the process, whatever its other threads do. */
+_Noreturn void cli_io_leave(cli_io *io, int code);
 
 /* One line on standard error after "cometp2p: ". */
 void cli_io_error(cli_io *io, const char *format, ...)
@@ -60,6 +64,9 @@ void cli_io_error(cli_io *io, const char *format, ...)
 
 /* The same without a running verb; returns CLI_FAILED. */
 int cli_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Writes out what a verb without streams printed; the exit code. */
+int cli_flush(void);
 
 /* Zeroed memory; ends the process when there is none. */
 void *cli_alloc(size_t count, size_t size);

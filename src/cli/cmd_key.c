@@ -36,7 +36,7 @@ static int print_id(const cli_options *o, const cmt_node_key *key,
     json_decref(line);
     putchar('\n');
   }
-  return fflush(stdout) == 0 ? CLI_OK : CLI_FAILED;
+  return cli_flush();
 }
 
 static int key_gen(const cli_options *o, const cmt_env *env, const char *file) {

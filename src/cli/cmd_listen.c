@@ -50,7 +50,9 @@ static bool resolve_laddr(cli_options *o, cli_io *io, cli_address *out) {
 
   if (cmt_net_addr_parse(o->laddr, CMT_ADDR_NO_ID, &addr, &why) != CMT_OK ||
       cli_resolve(&addr, &io->wait, CMT_SECONDS(RESOLVE_S), list, &why) == 0) {
-    cli_io_error(io, "--laddr: %s", why.text);
+    if (!io->wait.interrupted) {
+      cli_io_error(io, "--laddr: %s", why.text);
+    }
     return false;
   }
   *out = list[0];
@@ -64,12 +66,12 @@ static int listen_run(cli_options *o, cli_io *io) {
   int code = CLI_FAILED;
 
   if (!resolve_laddr(o, io, &laddr)) {
-    return CLI_FAILED;
+    return io->wait.interrupted ? CLI_OK : CLI_FAILED;
   }
   if (cli_node_open(&n, o, io, NULL)) {
     code = listen_serve(&n);
   }
-  cli_node_close(&n, CMT_MILLISECONDS(FLUSH_MS));
+  cli_node_close(&n, CMT_MILLISECONDS(FLUSH_MS), code);
   return code;
 }
 

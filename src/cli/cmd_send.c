@@ -270,7 +270,8 @@ static bool run_all(send_run *r) {
   pthread_mutex_init(&r->lock, NULL);
   done = cli_node_open(&r->node, r->o, r->io, &hooks) && run_send(r);
   run_stop(r);
-  cli_node_close(&r->node, done ? CMT_MILLISECONDS(FLUSH_MS) : 0);
+  cli_node_close(&r->node, done ? CMT_MILLISECONDS(FLUSH_MS) : 0,
+                 done ? CLI_OK : CLI_FAILED);
   if (r->started) {
     cli_sender_join(r->sender);
     cli_liner_join(r->liner);

@@ -29,7 +29,7 @@ static int print_json(void) {
   json_dumpf(line, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
   json_decref(line);
   putchar('\n');
-  return fflush(stdout) == 0 ? CLI_OK : CLI_FAILED;
+  return cli_flush();
 }
 
 static int print_text(void) {
@@ -42,7 +42,7 @@ static int print_text(void) {
     printf("%s %s %s", i == 0 ? "" : ",", libs[i].name, libs[i].version);
   }
   putchar('\n');
-  return fflush(stdout) == 0 ? CLI_OK : CLI_FAILED;
+  return cli_flush();
 }
 
 int cli_version(const cli_verb *verb, int argc, char **argv) {

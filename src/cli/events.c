@@ -163,13 +163,21 @@ void cli_event_peer_removed(cli_io *io, const cmt_peer *p, const cmt_why *why) {
                  NULL);
 }
 
+/* Before a connection there is only what was dialed; its id is no part of the
+   field. */
+static const char *remote_of(const cmt_rejection *r) {
+  const char *at = strchr(r->remote, '@');
+
+  return at == NULL ? r->remote : at + 1;
+}
+
 static json_t *rejected_json(const cmt_rejection *r, bool inferred) {
   char reason[32];
   json_t *line;
 
   cli_reason(r->why.err, reason, sizeof reason);
   line = json_pack("{s:s, s:s, s:b, s:s, s:s, s:s, s:s}", "event", "rejected",
-                   "remote", r->remote, "outbound", r->outbound, "stage",
+                   "remote", remote_of(r), "outbound", r->outbound, "stage",
                    cmt_stage_name(r->why.stage), "class",
                    cmt_err_class_name(cmt_err_class_of(r->why.err)), "reason",
                    reason, "text", r->why.text);

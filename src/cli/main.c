@@ -3,9 +3,11 @@
 
 #include "cli.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const cli_verb verbs[] = {
   {"key", CLI_KEY, cli_key, "gen|show [FILE] [OPTION]...",
@@ -59,6 +61,20 @@ static void print_verbs(FILE *to) {
   fputs("\ncometp2p VERB --help tells more of each.\n", to);
 }
 
+/* A descriptor that is opened later must not take the number of a stream that
+   was closed: what is written to the stream would go there.  Its place is held
+   by one that fails as the closed stream does. */
+static bool hold_streams(void) {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+    int mode = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+
+    if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", mode) != fd) {
+      return false;
+    }
+  }
+  return true;
+}
+
 static bool is_help(const char *word) {
   return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 ||
          strcmp(word, "help") == 0;
@@ -72,12 +88,15 @@ int main(int argc, char **argv) {
      errors of write(). */
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);
+  if (!hold_streams()) {
+    return CLI_FAILED;
+  }
   if (argc > 1 && strcmp(name, "--version") == 0) {
     name = "version";
   }
   if (is_help(name)) {
     print_verbs(argc > 1 ? stdout : stderr);
-    return argc > 1 ? CLI_OK : CLI_USAGE;
+    return argc > 1 ? cli_flush() : CLI_USAGE;
   }
   verb = find_verb(name);
   if (verb == NULL) {

@@ -16,6 +16,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* How long the switch may take for its end after the flush. */
+enum { END_MS = 1000 };
+
 cli_session *cli_session_ref(cli_session *s) {
   pthread_mutex_lock(&s->lock);
   s->refs++;
@@ -361,12 +364,37 @@ bool cli_node_open(cli_node *n, const cli_options *o, cli_io *io,
   return node_start(n);
 }
 
-void cli_node_close(cli_node *n, uint64_t flush_ns) {
-  if (n->sw != NULL) {
-    cmt_switch_stop(n->sw, flush_ns);
-    if (cmt_switch_delete(n->sw) != CMT_OK) {
-      cli_io_error(n->io, "the switch cannot stop");
-    }
+static void *delete_switch(void *arg) {
+  cli_node *n = arg;
+
+  if (cmt_switch_delete(n->sw) != CMT_OK) {
+    cli_io_error(n->io, "the switch cannot stop");
+  }
+  atomic_store(&n->sw_ended, true);
+  cli_waiter_wake(&n->io->wait);
+  return NULL;
+}
+
+/* False: it does not end in time. */
+static bool end_switch(cli_node *n, uint64_t flush_ns) {
+  uint64_t now_ns = cli_now_ns();
+  uint64_t until_ns = now_ns + flush_ns + CMT_MILLISECONDS(END_MS);
+  pthread_t thread;
+
+  cmt_switch_stop(n->sw, flush_ns);
+  if (pthread_create(&thread, NULL, delete_switch, n) != 0) {
+    return false;
+  }
+  while (!atomic_load(&n->sw_ended) && now_ns < until_ns) {
+    cli_waiter_wait(&n->io->wait, until_ns - now_ns);
+    now_ns = cli_now_ns();
+  }
+  return atomic_load(&n->sw_ended) && pthread_join(thread, NULL) == 0;
+}
+
+void cli_node_close(cli_node *n, uint64_t flush_ns, int code) {
+  if (n->sw != NULL && !end_switch(n, flush_ns)) {
+    cli_io_leave(n->io, code);
   }
   cli_writer_delete(n->writer, n->io->wait.interrupted);
   cmt_node_key_delete(n->key);

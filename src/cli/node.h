@@ -10,6 +10,7 @@
 #include "writer.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 typedef struct cli_node cli_node;
 
@@ -46,6 +47,7 @@ struct cli_node {
   cmt_env env;
   cmt_node_key *key; /* NULL: the switch's own. */
   cmt_switch *sw;
+  atomic_bool sw_ended;
   cli_writer *writer;
   int dir_fd;            /* Of --out; -1: none. */
   uint8_t index[256];    /* Of each channel id in the options. */
@@ -57,8 +59,10 @@ struct cli_node {
 bool cli_node_open(cli_node *n, const cli_options *o, cli_io *io,
                    const cli_node_hooks *hooks);
 
-/* Ends every peer, flushing for |flush_ns| at most, and frees. */
-void cli_node_close(cli_node *n, uint64_t flush_ns);
+/* Ends every peer, flushing for |flush_ns| at most, and frees.  When the switch
+   still waits for a name to be resolved after that, which nothing interrupts,
+   the process ends here with |code|. */
+void cli_node_close(cli_node *n, uint64_t flush_ns, int code);
 
 /* The environment of the command: a log that goes to standard error. */
 bool cli_env_init(cmt_env *env, cli_io *io);

@@ -275,8 +275,12 @@ static int bad_value(const cli_options *o, const option_row *row,
 }
 
 static int bad_option(const cli_options *o, int what, const char *word) {
-  char shown[160];
+  char shown[160], letter[] = {'-', (char)optopt, '\0'};
 
+  /* The word of a letter is not known: more may follow in the same. */
+  if (what == '?' && (optopt < 0 || optopt > OPTION_HELP)) {
+    word = letter;
+  }
   cmt_text_escape(cmt_bytes_of(word), shown, sizeof shown);
   return cli_options_usage(
     o, what == ':' ? "%s needs a value" : "unknown option '%s'", shown);
@@ -293,7 +297,7 @@ static int parse_all(cli_options *o, const cli_verb *verb, int argc,
   while ((what = getopt_long(argc, argv, ":h", longs, NULL)) != -1) {
     if (what == OPTION_HELP || what == 'h') {
       cli_options_help(verb);
-      return CLI_OK;
+      return cli_flush();
     }
     if (what == ':' || what == '?') {
       return bad_option(o, what, argv[optind - 1]);

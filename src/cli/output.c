@@ -38,7 +38,8 @@ struct cli_output {
   size_t lost;
   char status[OUTPUT_STATUS_SIZE];
   bool status_changed, status_shown; /* The second is the thread's. */
-  bool closing, broken, busy;
+  bool closing, busy;
+  int fault; /* The errno that broke the stream, or 0. */
 };
 
 static void text_add(text *t, const char *data, size_t len) {
@@ -71,6 +72,7 @@ static bool write_all(int fd, const char *data, size_t len) {
       continue;
     }
     if (n <= 0) {
+      errno = n < 0 ? errno : EIO;
       return false;
     }
     data += n;
@@ -110,7 +112,7 @@ static bool output_take(cli_output *o, text *out, text *status, size_t *lines) {
 static void output_write(cli_output *o, const text *out, const text *status) {
   bool ok = true;
 
-  if (o->broken) {
+  if (o->fault != 0) {
     return;
   }
   if (o->status_shown) {
@@ -120,8 +122,10 @@ static void output_write(cli_output *o, const text *out, const text *status) {
   ok = ok && write_all(o->fd, status->base, status->len);
   o->status_shown = status->len > 0;
   if (!ok) {
+    int fault = errno;
+
     pthread_mutex_lock(&o->lock);
-    o->broken = true;
+    o->fault = fault;
     pthread_mutex_unlock(&o->lock);
     cli_waiter_wake(o->wait);
   }
@@ -162,7 +166,7 @@ cli_output *cli_output_new(int fd, const cli_waiter *wait) {
 
 static void output_append(cli_output *o, const char *data, size_t len,
                           cmt_peer *p) {
-  if (o->broken) {
+  if (o->fault != 0) {
     return;
   }
   text_add(&o->pending, data, len);
@@ -224,13 +228,15 @@ void cli_output_status(cli_output *o, const char *line) {
   pthread_mutex_unlock(&o->lock);
 }
 
-bool cli_output_is_broken(cli_output *o) {
-  bool broken;
+bool cli_output_is_broken(cli_output *o) { return cli_output_fault(o) != 0; }
+
+int cli_output_fault(cli_output *o) {
+  int fault;
 
   pthread_mutex_lock(&o->lock);
-  broken = o->broken;
+  fault = o->fault;
   pthread_mutex_unlock(&o->lock);
-  return broken;
+  return fault;
 }
 
 bool cli_output_is_terminal(const cli_output *o) { return o->terminal; }

@@ -34,8 +34,11 @@ size_t cli_output_take_lost(cli_output *o);
 /* Shows |text| below the lines until the next call; "" removes it. */
 void cli_output_status(cli_output *o, const char *text);
 
-/* The reader closed the stream; what is added is discarded from then on. */
+/* The stream cannot be written; what is added is discarded from then on. */
 bool cli_output_is_broken(cli_output *o);
+
+/* The errno of that; 0: it can.  EPIPE: its reader closed it. */
+int cli_output_fault(cli_output *o);
 bool cli_output_is_terminal(const cli_output *o);
 
 /* Everything added has been written or discarded. */

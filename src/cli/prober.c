@@ -35,6 +35,8 @@ static void set_why(cli_probe_result *r, cmt_err err, cmt_stage stage,
 
 static cmt_err err_of_errno(int e) {
   switch (e) {
+  case EINTR:
+    return CMT_ECANCELED;
   case ECONNREFUSED:
     return CMT_EREFUSED;
   case ETIMEDOUT:
@@ -103,8 +105,10 @@ static int connect_any(const cli_prober *p, const cli_address *addresses,
     if (fd < 0) {
       cmt_err err = err_of_errno(errno);
 
-      snprintf(text, sizeof text, "%.200s: %s", r->remote, cmt_err_text(err));
-      set_why(r, err, CMT_STAGE_TRANSPORT, text);
+      snprintf(text, sizeof text, "cannot connect to %.150s: %s", r->remote,
+               cmt_err_text(err));
+      set_why(r, err, CMT_STAGE_TRANSPORT,
+              err == CMT_ECANCELED ? "interrupted" : text);
     }
   }
   return fd;

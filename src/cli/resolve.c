@@ -117,7 +117,8 @@ static void resolve_why(cmt_why *why, const char *host, const char *text) {
 
 size_t cli_resolve(const cmt_net_addr *addr, cli_waiter *wait,
                    uint64_t timeout_ns, cli_address *out, cmt_why *why) {
-  uint64_t until_ns = cli_now_ns() + timeout_ns;
+  uint64_t now_ns = cli_now_ns();
+  uint64_t until_ns = now_ns + timeout_ns;
   lookup *l = lookup_start(addr);
   size_t count = 0;
   short ready = 0;
@@ -127,14 +128,19 @@ size_t cli_resolve(const cmt_net_addr *addr, cli_waiter *wait,
     resolve_why(why, addr->host, "no thread");
     return 0;
   }
-  while (ready == 0 && !wait->interrupted && cli_now_ns() < until_ns) {
-    cli_waiter_wait_fd(wait, until_ns - cli_now_ns(), l->done_fd, POLLIN,
-                       &ready);
+  while (ready == 0 && !wait->interrupted && now_ns < until_ns) {
+    cli_waiter_wait_fd(wait, until_ns - now_ns, l->done_fd, POLLIN, &ready);
+    now_ns = cli_now_ns();
   }
   pthread_mutex_lock(&l->lock);
   done = l->done;
   l->left = true;
   pthread_mutex_unlock(&l->lock);
+  if (!done && wait->interrupted) {
+    *why = (cmt_why){.err = CMT_ECANCELED, .stage = CMT_STAGE_TRANSPORT};
+    snprintf(why->text, sizeof why->text, "interrupted");
+    return 0;
+  }
   if (!done) {
     resolve_why(why, addr->host, "no answer in time");
     return 0;

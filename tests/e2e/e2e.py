@@ -24,7 +24,8 @@ import traceback
 arguments = argparse.ArgumentParser()
 arguments.add_argument("--build", required=True,
                        help="where cometp2p and raw_peer are")
-arguments.add_argument("--release", help="not used here")
+arguments.add_argument("--release", help="where cometp2p is that was built "
+                       "without sanitizers")
 arguments.add_argument("--only", default="", help="a part of a test's name")
 ARGUMENTS = arguments.parse_args()
 COMMAND = os.path.join(ARGUMENTS.build, "cometp2p")
@@ -217,6 +218,14 @@ def run(*args, stdin=b"", limit=LIMIT, **options):
     done = subprocess.run([COMMAND, *map(str, args)], input=stdin,
                           capture_output=True, timeout=limit, **options)
     return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def soon(holds, what, limit=LIMIT):
+    """Looks again and again until |holds|, which nothing announces."""
+    end = time.monotonic() + limit
+    while not holds():
+        check(time.monotonic() < end, what)
+        select.select([], [], [], 0.01)
 
 
 def flowing(process):

@@ -80,6 +80,15 @@ def refused_dial(folder):
     equal((code, out, err.count("\n")), (1, "", 1))
 
 
+def no_address(folder):
+    """What never was an address is told as it was dialed, without the id."""
+    dialed = "1" * 40 + "@name.invalid:1"
+    with Listen("--dial", dialed) as node:
+        told = node.event("rejected")
+        equal((told["remote"], told["dialed"], told["reason"], told["stage"]),
+              ("name.invalid:1", dialed, "resolve", "transport"))
+
+
 def rejected(folder, at_node, options, reason, stage):
     """send is refused for |reason|, as the side sees it that refuses."""
     with Listen() as node:
@@ -198,6 +207,27 @@ def send_ends_while_reading(folder, number):
         equal(sender.exit(2.0), 1)
 
 
+def ends_while_resolving(folder, verb, code, number):
+    """A name server that does not answer delays the end of nothing."""
+    fifo = os.path.join(folder, "resolving")
+    os.mkfifo(fifo)
+    begun = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    address = "1" * 40 + "@a.slow:1"
+    args = {"listen": ["--laddr", "127.0.0.1:0", "--dial", address],
+            "listen on a name": ["--laddr", "a.slow:1"],
+            "send": [address, "--lines", "-"],
+            "probe": [address]}[verb]
+    preload = os.path.join(ARGUMENTS.build, "slow_names.so")
+    with Process([os.path.join(ARGUMENTS.release, "cometp2p"),
+                  verb.split()[0], *args],
+                 env={**os.environ, "LD_PRELOAD": preload,
+                      "SLOW_NAMES": fifo}) as child:
+        check(select.select([begun], [], [], LIMIT)[0], "no look-up")
+        os.close(begun)
+        child.signal(number)
+        equal(child.exit(2.0), code, child.errors())
+
+
 def small_packets(folder):
     out = os.path.join(folder, "out")
     path, digest = make_file(folder, "x", 1000000)
@@ -259,6 +289,7 @@ TESTS = [
     ("every event has its fields", forms),
     ("output for people", for_people),
     ("nobody listens", refused_dial),
+    ("a name without an address", no_address),
     ("another network is refused", rejected, True, ["--network", "x"],
      "incompatible", "node_info"),
     ("no common channel is refused", rejected, True,
@@ -281,5 +312,9 @@ for number in SIGNALS:
                        ("send that waits for lines",
                         send_ends_while_reading)):
         TESTS.append((f"{number.name} ends {name}", test, number))
+    for verb, code in (("listen", 0), ("listen on a name", 0), ("send", 1),
+                       ("probe", 1)):
+        TESTS.append((f"{number.name} ends {verb} that resolves",
+                      ends_while_resolving, verb, code, number))
 
 Tap().main(TESTS)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """probe, against `listen` and against what is no node."""
 
+import contextlib
 import socket
 
 from e2e import *
@@ -138,6 +139,32 @@ def full(folder):
         equal(node.event("rejected")["stage"], "filter")
 
 
+def connecting(port):
+    """How many sockets wait for |port| of 127.0.0.1 to answer their SYN."""
+    with open("/proc/net/tcp", encoding="ascii") as f:
+        return sum(f" 0100007F:{port:04X} 02 " in line for line in f)
+
+
+def interrupted_early(folder, number):
+    """A backlog that is full answers nothing."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as s, \
+            contextlib.ExitStack() as clients:
+        port = s.getsockname()[1]
+        while not connecting(port):
+            client = clients.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.1", port))
+        before = connecting(port)
+        with Process([COMMAND, "probe", "--json",
+                      f"127.0.0.1:{port}"]) as child:
+            soon(lambda: connecting(port) > before, "no SYN")
+            child.signal(number)
+            told = child.event("rejected")
+            equal((told["reason"], told["stage"], told["text"]),
+                  ("canceled", "transport", "interrupted"))
+            equal(child.exit(2.0), 1)
+
+
 def interrupted(folder, number):
     with socket.create_server(("127.0.0.1", 0)) as s:
         child = Process([COMMAND, "probe",
@@ -167,6 +194,7 @@ Tap().main([
     ("something that hangs up", stranger, b"", "eof"),
     ("something that says nothing", stranger, b"\x22", "handshake"),
     ("a node that is full", full),
+    ("SIGINT ends it while it connects", interrupted_early, signal.SIGINT),
     ("SIGINT ends it", interrupted, signal.SIGINT),
     ("SIGTERM ends it", interrupted, signal.SIGTERM),
 ])

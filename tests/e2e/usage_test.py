@@ -70,6 +70,7 @@ BAD = [
     (["send", ID + "@127.0.0.1:1", "file", "--channel", "1=lines"],
      ["files need one with =files"]),
     (SEND + ["--laddr", "127.0.0.1:0"], ["unknown option '--laddr'"]),
+    (["send", ID + "@127.0.0.1:1", "-dash"], ["unknown option '-d'"]),
     (["probe"], ["[ID@]HOST:PORT"]),
     (["probe", "127.0.0.1"], ["127.0.0.1"]),
     (["probe", "127.0.0.1:1", "127.0.0.1:2"], ["one [ID@]HOST:PORT"]),
@@ -169,6 +170,43 @@ def open_key(folder):
     equal(run("key", "show", path, "--log-level", "error")[2], "")
 
 
+def full_output(folder):
+    """What cannot be written is told, for every verb."""
+    key = os.path.join(folder, "k")
+    run("key", "gen", key)
+    with Listen() as node, open("/dev/full", "wb") as full:
+        for args in (["--help"], ["listen", "--help"], ["version"],
+                     ["version", "--json"], ["key", "show", key], LISTEN,
+                     ["probe", node.address],
+                     ["send", node.address, "--lines", "-", "--json"]):
+            done = subprocess.run([COMMAND, *args], input=b"x\n", stdout=full,
+                                  stderr=subprocess.PIPE, timeout=LIMIT)
+            equal((done.returncode, done.stderr),
+                  (1, b"cometp2p: standard output: "
+                      b"No space left on device\n"), args)
+
+
+def closed(streams, *args):
+    """The command begun with these streams closed."""
+    return ["sh", "-c", f'exec "$0" "$@" {streams}', COMMAND, *args]
+
+
+def closed_streams(folder):
+    """No socket or file takes the place of a closed stream."""
+    done = subprocess.run(closed("<&- >&- 2>&-", *LISTEN), timeout=LIMIT)
+    equal(done.returncode, 1)
+    done = subprocess.run(closed("<&- >&-", *LISTEN), stderr=subprocess.PIPE,
+                          timeout=LIMIT)
+    equal((done.returncode, done.stderr),
+          (1, b"cometp2p: standard output: Bad file descriptor\n"))
+    with Process(closed("<&- 2>&-", *LISTEN, "--log-level", "debug")) as node:
+        address = node.line().split()[-1]
+        equal(run("send", address, "--lines", "-", stdin=b"x\n")[0], 0)
+        node.until(lambda line: line.endswith(": x"))
+        node.signal(signal.SIGTERM)
+        equal(node.exit(2.0), 0)
+
+
 def version(folder):
     code, out, err = run("version")
     equal((code, err), (0, ""))
@@ -187,5 +225,7 @@ Tap().main([
     ("what cannot be opened is told, exit 1", cannot_listen),
     ("key gen and key show", keys),
     ("a key that others can read is told", open_key),
+    ("an output that is full is told, exit 1", full_output),
+    ("a closed stream stays closed", closed_streams),
     ("version", version),
 ])
