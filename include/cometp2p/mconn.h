@@ -27,6 +27,9 @@ enum {
   CMT_PACKET_PAYLOAD_RECV = 1400, /**< Default of what is accepted. */
 };
 
+/** Most bytes per second of a rate limit. */
+#define CMT_RATE_MAX UINT64_C(10000000000)
+
 /** What a channel is.  Fields left 0 have the default that is named. */
 typedef struct cmt_channel {
   uint8_t id;
