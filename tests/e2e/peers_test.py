@@ -2,7 +2,9 @@
 """Peers that come, go and are refused; signals; the form of every event."""
 
 import os
+import select
 import socket
+import subprocess
 
 from e2e import *
 
@@ -207,21 +209,53 @@ def send_ends_while_reading(folder, number):
         equal(sender.exit(2.0), 1)
 
 
+# Preloaded into the command, which must have no sanitizers: one name takes half
+# a minute to resolve, and the FIFO in SLOW_NAME tells that the wait began.
+SLOW_NAME_C = rb"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int getaddrinfo(const char *host, const char *port,
+                const struct addrinfo *hints, struct addrinfo **out) {
+  int (*next)(const char *, const char *, const struct addrinfo *,
+              struct addrinfo **) = dlsym(RTLD_NEXT, "getaddrinfo");
+
+  if (strcmp(host, "a.slow") != 0) {
+    return next(host, port, hints, out);
+  }
+  close(open(getenv("SLOW_NAME"), O_WRONLY));
+  sleep(30);
+  return EAI_AGAIN;
+}
+"""
+
+
+def slow_name(folder):
+    """The environment for a command that meets it; and the FIFO's end."""
+    library = os.path.join(folder, "slow_name.so")
+    fifo = os.path.join(folder, "resolving")
+    subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", library,
+                    "-ldl"], input=SLOW_NAME_C, check=True)
+    os.mkfifo(fifo)
+    return ({**os.environ, "LD_PRELOAD": library, "SLOW_NAME": fifo},
+            os.open(fifo, os.O_RDONLY | os.O_NONBLOCK))
+
+
 def ends_while_resolving(folder, verb, code, number):
     """A name server that does not answer delays the end of nothing."""
-    fifo = os.path.join(folder, "resolving")
-    os.mkfifo(fifo)
-    begun = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     address = "1" * 40 + "@a.slow:1"
     args = {"listen": ["--laddr", "127.0.0.1:0", "--dial", address],
             "listen on a name": ["--laddr", "a.slow:1"],
             "send": [address, "--lines", "-"],
             "probe": [address]}[verb]
-    preload = os.path.join(ARGUMENTS.build, "slow_names.so")
+    environment, begun = slow_name(folder)
     with Process([os.path.join(ARGUMENTS.release, "cometp2p"),
-                  verb.split()[0], *args],
-                 env={**os.environ, "LD_PRELOAD": preload,
-                      "SLOW_NAMES": fifo}) as child:
+                  verb.split()[0], *args], env=environment) as child:
         check(select.select([begun], [], [], LIMIT)[0], "no look-up")
         os.close(begun)
         child.signal(number)
