@@ -156,6 +156,28 @@ static void own_signature_leaves_after_theirs_failed(void **state) {
   conn_peer_fini(&f);
 }
 
+/* The other side learns from our node info that it dialed itself. */
+static void own_node_info_leaves_after_own_key_was_refused(void **state) {
+  uint8_t ours[32];
+  conn_peer f;
+
+  (void)state;
+  memset(ours, 0x11, sizeof ours);
+  conn_peer_init(&f, true);
+  secret_peer_init(&f.peer, secret_eph_high, ours);
+  conn_peer_start(&f);
+  conn_peer_hello(&f);
+  f.stalled = true;
+  conn_peer_auth(&f);
+  conn_peer_send_info(&f);
+  assert_conn_events(&f, "info CMT_ESELF(node_info)");
+  assert_int_equal(1, f.frames); /* The signature. */
+  conn_peer_take(&f);
+  assert_int_equal(2, f.frames);
+  assert_int_equal(0, cmt_conn_output(f.c, 65536, 0).len);
+  conn_peer_fini(&f);
+}
+
 /* The reason does not depend on how the link cuts the bytes. */
 static void bad_frame_behind_the_signature_is_told_as_such(void **state) {
   static const cmt_node_id other = {
@@ -479,6 +501,7 @@ int main(void) {
     cmocka_unit_test(messages_before_a_bad_packet_come_first),
     cmocka_unit_test(messages_before_a_bad_frame_come_first),
     cmocka_unit_test(own_signature_leaves_after_theirs_failed),
+    cmocka_unit_test(own_node_info_leaves_after_own_key_was_refused),
     cmocka_unit_test(bad_frame_behind_the_signature_is_told_as_such),
     cmocka_unit_test(one_flipped_bit_of_any_byte_ends_it),
     cmocka_unit_test(replayed_frame_ends_it),

@@ -271,6 +271,13 @@ static void handshake_timeout_is_an_option(void **state) {
   conn_peer_tick(&f, MS(19));
   assert_conn_events(&f, "CMT_EHANDSHAKE(node_info)");
   conn_peer_fini(&f);
+
+  conn_peer_init(&f, false);
+  f.o.handshake_timeout_ns = CMT_NEVER;
+  f.now_ns = S(1);
+  conn_peer_start(&f);
+  assert_int_equal(CMT_NEVER, cmt_conn_deadline(f.c));
+  conn_peer_fini(&f);
 }
 
 /* ---- identities ---- */
@@ -487,6 +494,26 @@ static void memory_of_the_handshake_goes_when_it_is_over(void **state) {
   conn_peer_fini(&f);
 }
 
+/* The same when our node info leaves after theirs was checked. */
+static void memory_of_the_handshake_goes_with_our_node_info(void **state) {
+  size_t before;
+  conn_peer f;
+
+  (void)state;
+  conn_peer_init(&f, true);
+  conn_peer_start(&f);
+  conn_peer_hello(&f);
+  f.stalled = true;
+  conn_peer_auth(&f);
+  conn_peer_send_info(&f);
+  assert_conn_events(&f, "info up");
+  before = f.t.live_bytes;
+  conn_peer_take(&f);
+  assert_int_equal(2, f.frames);
+  assert_in_range(f.t.live_bytes, 1, before - sizeof(cmt_node_info));
+  conn_peer_fini(&f);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(handshake_works_at_every_split_point),
@@ -508,6 +535,7 @@ int main(void) {
     cmocka_unit_test(id_and_channels_are_filled_in),
     cmocka_unit_test(bad_options_are_refused_by_name),
     cmocka_unit_test(memory_of_the_handshake_goes_when_it_is_over),
+    cmocka_unit_test(memory_of_the_handshake_goes_with_our_node_info),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
