@@ -23,9 +23,9 @@ static int print_json(void) {
   for (size_t i = 0; i < count; i++) {
     json_object_set_new(table, libs[i].name, json_string(libs[i].version));
   }
-  line = json_pack("{s:s, s:s, s:[s], s:s, s:o}", "event", "version", "version",
-                   cmt_version(), "profiles", "cometbft", "aead",
-                   cmt_env_aead(NULL), "libraries", table);
+  line = json_pack("{s:s, s:s, s:[ss], s:s, s:o}", "event", "version",
+                   "version", cmt_version(), "profiles", "cometbft", "legacy",
+                   "aead", cmt_env_aead(NULL), "libraries", table);
   json_dumpf(line, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
   json_decref(line);
   putchar('\n');
@@ -36,8 +36,8 @@ static int print_text(void) {
   cmt_library libs[LIBRARIES_MAX];
   size_t count = libraries(libs);
 
-  printf("cometp2p %s\nprofiles: cometbft\naead: %s\nlibraries:", cmt_version(),
-         cmt_env_aead(NULL));
+  printf("cometp2p %s\nprofiles: cometbft, legacy\naead: %s\nlibraries:",
+         cmt_version(), cmt_env_aead(NULL));
   for (size_t i = 0; i < count; i++) {
     printf("%s %s %s", i == 0 ? "" : ",", libs[i].name, libs[i].version);
   }

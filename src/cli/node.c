@@ -312,6 +312,7 @@ static void switch_options(cli_node *n, const cmt_reactor *reactor,
   if (o->pong_timeout_ns != 0) {
     to->pong_timeout_ns = o->pong_timeout_ns;
   }
+  to->wire = o->wire;
   if (o->packet_payload != 0) {
     to->send_packet_payload_max = o->packet_payload;
   }

@@ -94,6 +94,14 @@ static bool set_payload(cli_options *o, const char *value) {
   return set_number(o, &o->packet_payload, value, 1, CMT_PACKET_PAYLOAD_MAX);
 }
 
+static bool set_wire(cli_options *o, const char *value) {
+  if (strcmp(value, "cometbft") != 0 && strcmp(value, "legacy") != 0) {
+    return allowed(o, "expected cometbft or legacy");
+  }
+  o->wire = value[0] == 'l' ? CMT_WIRE_LEGACY : CMT_WIRE_COMETBFT;
+  return true;
+}
+
 static bool set_log_level(cli_options *o, const char *value) {
   static const char *const names[] = {"error", "warn", "info", "debug"};
 
@@ -167,6 +175,7 @@ static bool set_lines(cli_options *o, const char *value) {
 }
 
 static bool set_count(cli_options *o, const char *value) {
+  o->pings_given = true;
   return set_number(o, &o->pings, value, 0, CLI_PINGS_MAX);
 }
 
@@ -184,7 +193,8 @@ static const option_row rows[] = {
    "inbound peers of one address (0, no limit)"},
   {"lines", "FILE", CLI_SEND, set_lines,
    "send its lines too; - is standard input"},
-  {"count", "N", CLI_PROBE, set_count, "how many pings (3)"},
+  {"count", "N", CLI_PROBE, set_count,
+   "how many pings (3; 1 with --wire legacy)"},
   {"key", "FILE", CLI_NODES, set_key, "node_key.json; without it a fresh key"},
   {"network", "NAME", CLI_NODES, set_network, "chain id (cometp2p)"},
   {"moniker", "NAME", CLI_NODES, set_moniker, "what we call ourselves"},
@@ -202,6 +212,9 @@ static const option_row rows[] = {
   {"max-packet-payload", "N", CLI_NODES, set_payload,
    "bytes of a message in one packet (1024); N over\n"
    "1400 is accepted from others too"},
+  {"wire", "PROFILE", CLI_NODES, set_wire,
+   "cometbft, or legacy: the framing and pings of\n"
+   "docs/LEGACY.md; both sides must agree (cometbft)"},
   {"log-level", "LEVEL", CLI_NODES | CLI_KEY, set_log_level,
    "error, warn, info or debug (warn)"},
   {"json", NULL, CLI_ALL, set_json, "one JSON object a line"},
@@ -367,6 +380,9 @@ int cli_options_parse(cli_options *o, const cli_verb *verb, int argc,
   if (code != -1) {
     cli_options_fini(o);
     return code;
+  }
+  if (o->wire == CMT_WIRE_LEGACY && !o->pings_given) {
+    o->pings = 1;
   }
   default_channels(o);
   return -1;

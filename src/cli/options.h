@@ -36,6 +36,7 @@ typedef struct cli_options {
   uint64_t ping_interval_ns, pong_timeout_ns; /* 0: the library's. */
   uint64_t flush_throttle_ns;
   uint32_t packet_payload; /* 0: the library's. */
+  cmt_wire wire;
   cmt_log_level log_level;
   bool json;
   const char *laddr;
@@ -47,6 +48,7 @@ typedef struct cli_options {
   uint32_t inbound_per_ip_max; /* 0: no limit. */
   const char *lines;           /* NULL: none; "-": standard input. */
   uint32_t pings;
+  bool pings_given;
   char **args; /* What is no option. */
   size_t arg_count;
   char fault[CLI_FAULT_SIZE]; /* What is allowed, for the message. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Each turn hands what was read to the connection, takes its events, writes its
    output and waits for the socket, a deadline or a signal.  A ping follows the
-   pong before it by PING_GAP. */
+   pong before it by PING_GAP, or in the legacy profile by half the interval. */
 
 #include "prober.h"
 
@@ -23,6 +23,9 @@ typedef struct drive {
   int fd;
   uint64_t begin_ns;
   uint64_t ping_at_ns; /* CMT_NEVER: not now. */
+  /* In the legacy profile a message answers a ping too, and nobody waits for
+     the pong but we: until then. */
+  uint64_t give_up_ns;
   bool ended, writing;
   uint8_t data[READ_SIZE];
 } drive;
@@ -129,6 +132,18 @@ cmt_node_info cli_prober_node_info(const cli_prober *p, uint8_t *channels) {
   };
 }
 
+static uint64_t pong_timeout(const cli_options *o) {
+  return o->pong_timeout_ns == 0 ? CMT_SECONDS(PONG_S) : o->pong_timeout_ns;
+}
+
+/* A legacy node leaves pings that are too close without an answer. */
+static uint64_t ping_gap(const cli_options *o) {
+  if (o->wire == CMT_WIRE_COMETBFT) {
+    return CMT_MILLISECONDS(PING_GAP_MS);
+  }
+  return o->ping_interval_ns == 0 ? CMT_SECONDS(30) : o->ping_interval_ns / 2;
+}
+
 static bool drive_conn(drive *d) {
   const cli_options *o = d->p->o;
   uint8_t channels[CMT_CHANNELS_MAX];
@@ -145,8 +160,8 @@ static bool drive_conn(drive *d) {
   c.channel_count = d->p->claim->channel_count;
   c.ping_interval_ns =
     o->ping_interval_ns == 0 ? CMT_NEVER : o->ping_interval_ns;
-  c.pong_timeout_ns =
-    o->pong_timeout_ns == 0 ? CMT_SECONDS(PONG_S) : o->pong_timeout_ns;
+  c.wire = o->wire;
+  c.pong_timeout_ns = pong_timeout(o);
   if (o->packet_payload != 0) {
     c.send_packet_payload_max = o->packet_payload;
   }
@@ -175,7 +190,8 @@ static void drive_up(drive *d) {
 
 static void drive_pong(drive *d, uint64_t rtt_ns) {
   d->r->rtt_ns[d->r->rtt_count++] = rtt_ns;
-  drive_next_ping(d, cli_now_ns() + CMT_MILLISECONDS(PING_GAP_MS));
+  d->give_up_ns = CMT_NEVER;
+  drive_next_ping(d, cli_now_ns() + ping_gap(d->p->o));
 }
 
 static void drive_event(drive *d, const cmt_conn_event *e) {
@@ -259,6 +275,12 @@ static void drive_tick(drive *d) {
   if (d->r->up && now_ns >= d->ping_at_ns &&
       cmt_conn_ping(d->r->conn) == CMT_OK) {
     d->ping_at_ns = CMT_NEVER;
+    if (d->p->o->wire == CMT_WIRE_LEGACY) {
+      d->give_up_ns = now_ns + pong_timeout(d->p->o);
+    }
+  }
+  if (now_ns >= d->give_up_ns) {
+    cmt_conn_stop(d->r->conn, CMT_EPONG, 0, now_ns);
   }
   drive_events(d);
 }
@@ -270,6 +292,9 @@ static void drive_turn(drive *d) {
 
   if (d->r->up && d->ping_at_ns < until_ns) {
     until_ns = d->ping_at_ns;
+  }
+  if (d->give_up_ns < until_ns) {
+    until_ns = d->give_up_ns;
   }
   if (until_ns != CMT_NEVER) {
     until_ns = until_ns > now_ns ? until_ns - now_ns : 0;
@@ -293,6 +318,7 @@ void cli_prober_run(const cli_prober *p, const cli_address *addresses,
   d->p = p;
   d->r = r;
   d->ping_at_ns = CMT_NEVER;
+  d->give_up_ns = CMT_NEVER;
   d->fd = connect_any(p, addresses, count, r);
   if (d->fd >= 0) {
     d->begin_ns = cli_now_ns();

@@ -4,14 +4,12 @@
 
 #include "progress.h"
 
-#include "events.h"
-
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { BAR_WIDTH = 24, LINE_SIZE = 256 };
+enum { BAR_WIDTH = 24, BAR_MIN = 8 };
 
 static double sample_rate(cli_progress *p, uint64_t now_ns, uint64_t bytes) {
   size_t oldest =
@@ -28,7 +26,14 @@ static double sample_rate(cli_progress *p, uint64_t now_ns, uint64_t bytes) {
   return rate;
 }
 
-static int terminal_width(void) {
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
+/* How much of it is done, from 0 to 1. */
+static double file_part(const cli_file_event *e) {
+  return e->size == 0 ? 1 : (double)e->done / (double)e->size;
+}
+
+static size_t terminal_width(void) {
   struct winsize size;
 
   if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) {
@@ -37,46 +42,55 @@ static int terminal_width(void) {
   return size.ws_col;
 }
 
-static size_t add(char *line, size_t len, const char *text) {
-  size_t left = LINE_SIZE - len;
-  int n = snprintf(line + len, left, "%s", text);
+/* What stands right of the bar; its length. */
+static size_t state_text(const cli_file_event *e, const cli_liner_status *lines,
+                         char *out) {
+  bool answered = lines != NULL && lines->answered > 0;
+  char done[32], rate[32], eta[32] = "", trip[32] = "";
 
-  return (size_t)n < left ? len + (size_t)n : LINE_SIZE - 1;
-}
-
-static size_t add_bar(char *line, size_t len, const cli_file_event *e) {
-  double part = e->size == 0 ? 1 : (double)e->done / (double)e->size;
-  int full = (int)(part * BAR_WIDTH);
-  char text[LINE_SIZE], done[32], rate[32];
-
+  out[0] = '\0';
+  if (answered) {
+    snprintf(trip, sizeof trip, "%.3f ms", (double)lines->last_ns / 1e6);
+  }
+  if (e == NULL && answered) {
+    snprintf(out, CLI_PROGRESS_SIZE, "%llu lines, %s",
+             (unsigned long long)lines->answered, trip);
+  }
+  if (e == NULL) {
+    return strlen(out);
+  }
   cli_size_text((double)e->done, done, sizeof done);
   cli_size_text(e->rate, rate, sizeof rate);
-  snprintf(text, sizeof text, "%.24s [%.*s%.*s] %3d%% %s %s/s", e->file, full,
-           "########################", BAR_WIDTH - full,
-           "                        ", (int)(part * 100), done, rate);
-  len = add(line, len, text);
   if (e->eta_s >= 0) {
-    snprintf(text, sizeof text, " eta %.0f s", e->eta_s);
-    len = add(line, len, text);
+    snprintf(eta, sizeof eta, " eta %.0f s", e->eta_s);
   }
-  return len;
+  snprintf(out, CLI_PROGRESS_SIZE, "%3d%% %s %s/s%s%s%s",
+           (int)(100 * file_part(e)), done, rate, eta,
+           answered ? " | line " : "", trip);
+  return strlen(out);
 }
 
-static void show_bar(cli_progress *p, const cli_file_event *e,
-                     const cli_liner_status *lines) {
-  char line[LINE_SIZE] = "", text[64];
-  size_t len = e == NULL ? 0 : add_bar(line, 0, e);
-  size_t width = (size_t)terminal_width() - 1;
+int cli_progress_line(const cli_file_event *e, const cli_liner_status *lines,
+                      size_t width, char *out) {
+  char state[CLI_PROGRESS_SIZE];
+  size_t len = state_text(e, lines, state);
+  size_t left = width > len ? width - len : 0;
+  size_t name, bar, full;
 
-  if (lines != NULL && lines->answered > 0) {
-    snprintf(text, sizeof text, "%s%llu lines, %.3f ms", len == 0 ? "" : " | ",
-             (unsigned long long)lines->answered, (double)lines->last_ns / 1e6);
-    len = add(line, len, text);
+  if (e == NULL || left < 4) {
+    return snprintf(out, CLI_PROGRESS_SIZE, "%.*s", (int)width, state);
   }
-  if (len > width) {
-    line[width] = '\0';
+  name = least(strlen(e->file), least(BAR_WIDTH, left / 2));
+  left -= name + 1;
+  if (left < BAR_MIN + 3) {
+    return snprintf(out, CLI_PROGRESS_SIZE, "%.*s %s", (int)name, e->file,
+                    state);
   }
-  cli_output_status(p->io->out, line);
+  bar = least(BAR_WIDTH, left - 3);
+  full = (size_t)(file_part(e) * (double)bar);
+  return snprintf(out, CLI_PROGRESS_SIZE, "%.*s [%.*s%*s] %s", (int)name,
+                  e->file, (int)full, "########################",
+                  (int)(bar - full), "", state);
 }
 
 void cli_progress_show(cli_progress *p, const cli_sender_status *files,
@@ -106,7 +120,11 @@ void cli_progress_show(cli_progress *p, const cli_sender_status *files,
     cli_event_progress(p->io, &event);
   }
   if (!p->io->json && cli_output_is_terminal(p->io->out)) {
-    show_bar(p, has_file ? &event : NULL, lines);
+    char line[CLI_PROGRESS_SIZE];
+
+    cli_progress_line(has_file ? &event : NULL, lines, terminal_width() - 1,
+                      line);
+    cli_output_status(p->io->out, line);
   }
 }
 

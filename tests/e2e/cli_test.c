@@ -7,6 +7,7 @@
 #include "cli.h"
 #include "files.h"
 #include "options.h"
+#include "progress.h"
 #include "receiver.h"
 #include "rtt.h"
 
@@ -375,6 +376,44 @@ static void a_file_under_way_goes_with_the_peer(void **state) {
   assert_int_equal(t->reply.code, CLI_REFUSED_NO_FILES);
 }
 
+static void a_narrow_terminal_keeps_the_numbers(void **state) {
+  static const cli_file_event file = {.file = "holiday-pictures-of-2024.tar",
+                                      .done = 3 << 20,
+                                      .size = 4 << 20,
+                                      .rate = 2 << 20,
+                                      .eta_s = 7};
+  static const cli_liner_status lines = {.answered = 3, .last_ns = 257000};
+  static const cli_liner_status no_lines = {0};
+  static const struct {
+    const cli_file_event *file;
+    const cli_liner_status *lines;
+    size_t width;
+    const char *text;
+  } cases[] = {
+    {&file, &lines, 120,
+     "holiday-pictures-of-2024 [##################      ]  75% 3.0 MiB 2.0 "
+     "MiB/s eta 7 s | line 0.257 ms"},
+    {&file, &lines, 79,
+     "holiday-pictures [#########    ]  75% 3.0 MiB 2.0 MiB/s eta 7 s | "
+     "line 0.257 ms"},
+    {&file, &no_lines, 40, "holid  75% 3.0 MiB 2.0 MiB/s eta 7 s"},
+    {&file, NULL, 12, " 75% 3.0 MiB"},
+    {NULL, &lines, 79, "3 lines, 0.257 ms"},
+    {NULL, &no_lines, 79, ""},
+  };
+  char line[CLI_PROGRESS_SIZE];
+
+  (void)state;
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    int len =
+      cli_progress_line(cases[i].file, cases[i].lines, cases[i].width, line);
+
+    assert_string_equal(line, cases[i].text);
+    assert_int_equal(len, strlen(line));
+    assert_true(strlen(line) <= cases[i].width);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(durations_need_a_unit),
@@ -387,6 +426,7 @@ int main(void) {
     cmocka_unit_test(names_are_one_component),
     cmocka_unit_test(percentiles_are_within_a_percent),
     cmocka_unit_test(errors_are_told_by_their_last_name),
+    cmocka_unit_test(a_narrow_terminal_keeps_the_numbers),
     cmocka_unit_test_setup_teardown(a_file_is_there_after_its_hash,
                                     receiver_setup, receiver_teardown),
     cmocka_unit_test_setup_teardown(late_data_of_a_refused_file_are_dropped,
