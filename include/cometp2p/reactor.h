@@ -5,14 +5,18 @@
 /* A reactor: the part of an application that owns some channels.  One struct
    of functions; each may be NULL.
 
-   For one peer the order is init_peer of each reactor, then add_peer of each,
-   then receive any number of times, then remove_peer of each.  Each reactor
-   whose init_peer returned CMT_OK (or is NULL) sees exactly one remove_peer,
-   with or without an add_peer before.  The switch lists a peer from the last
-   init_peer until the last remove_peer returned.
+   For one peer the order is init_peer of each reactor, then add_peer, then
+   receive any number of times, then remove_peer; two of these never run at one
+   time for one peer and one reactor.  Each reactor whose init_peer returned
+   CMT_OK (or is NULL) sees exactly one remove_peer, with or without an add_peer
+   before.  The switch lists a peer from the last init_peer until the last
+   remove_peer returned, and only then its id is free for a new connection.
 
-   All of these but start run on the switch's loop and must not block; use
-   cmt_peer_pause() to slow a sender down. */
+   Who calls add_peer, receive and remove_peer is the reactor's |delivery|.
+   What it does not call inline waits in queues: of each peer in its order,
+   bounded for each channel (cmt_channel) and in all, and served in turns, an
+   event of each peer.  init_peer and stop always run on the loop and must not
+   block. */
 
 #include <cometp2p/peer.h>
 
@@ -22,12 +26,38 @@ extern "C" {
 
 typedef struct cmt_switch cmt_switch;
 
+/** Events of peers for one reactor, waiting to be taken. */
+typedef struct cmt_mailbox cmt_mailbox;
+
+typedef enum cmt_delivery {
+  /** Called on the switch's loop, with no queue between: for what takes
+      microseconds.  It must not block; a callback over 100 ms is counted and
+      logged.  cmt_peer_pause() slows a sender down. */
+  CMT_INLINE,
+  /** Called on threads of the reactor's own, with all signals blocked.  They
+      may block, in cmt_peer_send_wait() or in a database.  A callback that
+      waits for room to a peer whose own callback waits for room here gets none
+      until its timeout: answer by cmt_peer_send() in such a protocol. */
+  CMT_THREADED,
+  /** Taken by the application from its own thread or event loop, with
+      cmt_mailbox_next(); add_peer, receive and remove_peer are not called. */
+  CMT_MAILBOX,
+} cmt_delivery;
+
+enum { CMT_THREADS_MAX = 256 /**< Of one reactor. */ };
+
 typedef struct cmt_reactor {
   const char *name; /**< Not NULL; of no other reactor of the switch. */
   /** Each id belongs to one reactor of a switch; at most CMT_CHANNELS_MAX over
       all.  Copied by cmt_switch_new(). */
   const cmt_channel *channels;
   size_t channel_count;
+  cmt_delivery delivery; /**< Default CMT_INLINE. */
+  unsigned threads;      /**< Of CMT_THREADED: 0, the default, is 1. */
+  /** Memory of the messages of all peers that wait, as |recv_queue_bytes| of a
+      channel counts it; 0, the default, is 256 MiB.  Over it every channel is
+      full. */
+  size_t recv_queue_bytes_total;
   void *self; /**< Passed to each function. */
   /** In cmt_switch_start(), on its thread; an error ends the start. */
   cmt_err (*start)(void *self, cmt_switch *sw);
@@ -35,14 +65,55 @@ typedef struct cmt_reactor {
   cmt_err (*init_peer)(void *self, cmt_peer *p);
   void (*add_peer)(void *self, cmt_peer *p);
   /** A complete message on a channel of this reactor, maybe empty.  |msg| is
-      lent; cmt_buf_ref() keeps it.  An error ends the peer with that
-      reason. */
+      lent; cmt_buf_ref() keeps it.  An error ends the peer with that reason,
+      and no further message of it is delivered here. */
   cmt_err (*receive)(void *self, cmt_peer *p, uint8_t channel, cmt_buf *msg);
   /** cmt_peer_get_why() has the reason in full. */
   void (*remove_peer)(void *self, cmt_peer *p, cmt_err reason);
   /** After the last remove_peer, once for each start that returned CMT_OK. */
   void (*stop)(void *self);
 } cmt_reactor;
+
+typedef enum cmt_event_kind {
+  CMT_EVENT_PEER_UP,   /**< In place of add_peer. */
+  CMT_EVENT_MESSAGE,   /**< In place of receive. */
+  CMT_EVENT_PEER_GONE, /**< In place of remove_peer; the peer's last. */
+} cmt_event_kind;
+
+/** What cmt_mailbox_next() gives.  |peer| and |msg| are lent until
+    cmt_mailbox_done(); cmt_peer_ref() and cmt_buf_ref() keep them. */
+typedef struct cmt_event {
+  cmt_event_kind kind;
+  cmt_peer *peer;
+  uint8_t channel; /**< Of a message. */
+  cmt_buf *msg;
+  cmt_err reason; /**< Of peer gone. */
+  void *internal;
+} cmt_event;
+
+/**
+ * Takes the next event, of the peer that has waited longest, and waits for one
+ * up to |timeout_ns| (0: not at all, CMT_NEVER: without limit).
+ *
+ * Until its cmt_mailbox_done() no other event of that peer is given out, so any
+ * number of threads may take events at one time.  To end a peer for what it
+ * sent, call cmt_peer_stop(); messages that wait still come before the end.
+ * Whoever stops the switch goes on taking events until CMT_ECLOSED: the switch
+ * waits for each peer gone.  Any thread.
+ *
+ * Returns    CMT_OK; CMT_ETIMEDOUT; CMT_ECLOSED: the switch has ended its last
+ *            peer, and nothing will come; CMT_EDEADLK: a timeout on the loop
+ *            of a switch.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_mailbox_next(cmt_mailbox *m, cmt_event *out,
+                                               uint64_t timeout_ns);
+
+/** Ends an event: exactly once for each, from any thread.  |ev| is wiped. */
+CMT_API void cmt_mailbox_done(cmt_mailbox *m, cmt_event *ev);
+
+/** Readable while there is an event to take, and when nothing will come any
+    more: for poll() and the like.  Never read or close it. */
+CMT_API int cmt_mailbox_fd(const cmt_mailbox *m);
 
 #ifdef __cplusplus
 }

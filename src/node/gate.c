@@ -18,8 +18,11 @@
    deleted.  Posting takes only the mutex of the post queue, inside this one.
 
    Sends that wait stand in one FIFO per channel, and a free credit goes to the
-   head that waited longest among those that fit.  Nobody overtakes on a
-   channel, since a try_send finds a waiting send in its way.  A request is the
+   head that waited longest among those whose channel has one.  Nobody overtakes
+   on a channel, since a try_send finds a waiting send in its way.  Bytes are
+   shared by all channels: when that head lacks only them, nobody else gets any
+   until it has them, or the small messages of other channels would keep a large
+   one waiting for ever.  A request is the
    caller's memory, so waiting sends cost the gate nothing.  A thread that
    blocks is a request on its stack with a condition; it is answered under the
    lock and watches its own deadline, so a loop that is held up by a callback
@@ -110,12 +113,9 @@ static cmt_err gate_check(cmt__gate *g, uint8_t id, cmt_buf *msg,
 }
 
 /* A message over |bytes_max| goes alone. */
-static bool gate_fits(const cmt__gate *g, const cmt__gate_channel *c,
-                      size_t len) {
-  bool bytes = g->messages == 0 ||
-               (g->bytes <= g->bytes_max && len <= g->bytes_max - g->bytes);
-
-  return c->queued < c->room && bytes;
+static bool bytes_fit(const cmt__gate *g, size_t len) {
+  return g->messages == 0 ||
+         (g->bytes <= g->bytes_max && len <= g->bytes_max - g->bytes);
 }
 
 /* Takes a credit and puts |msg| into the intake. */
@@ -144,7 +144,8 @@ static cmt_err gate_try(cmt__gate *g, uint8_t id, cmt_buf *msg,
   if (err != CMT_OK) {
     return err;
   }
-  if ((*c)->first != NULL || !gate_fits(g, *c, cmt_buf_bytes(msg).len)) {
+  if ((*c)->first != NULL || (*c)->queued >= (*c)->room || g->starved ||
+      !bytes_fit(g, cmt_buf_bytes(msg).len)) {
     return CMT_EAGAIN;
   }
   err = gate_put(g, *c, msg);
@@ -180,6 +181,7 @@ static void done_append(cmt__gate *g, cmt_send_req *req, cmt_err status) {
 static void wait_append(cmt__gate *g, cmt__gate_channel *c, cmt_send_req *req) {
   gate_wait *w = wait_of(req);
 
+  g->starved = g->starved || (c->first == NULL && c->queued < c->room);
   w->sequence = g->sequence++;
   w->next = NULL;
   w->prev = c->last;
@@ -221,20 +223,22 @@ static void wait_finish(cmt__gate *g, cmt_send_req *req, cmt_err status) {
   }
 }
 
-/* The head that waited longest among those that fit; NULL: none does. */
+/* The head that waited longest among those with a credit; NULL: there is none,
+   or it lacks bytes. */
 static cmt_send_req *waits_pick(cmt__gate *g) {
   cmt_send_req *best = NULL;
 
   for (size_t i = 0; i < g->channel_count; i++) {
     cmt_send_req *r = g->channels[i].first;
 
-    if (r != NULL &&
-        gate_fits(g, &g->channels[i], cmt_buf_bytes(wait_of(r)->msg).len) &&
+    if (r != NULL && g->channels[i].queued < g->channels[i].room &&
         (best == NULL || wait_of(r)->sequence < wait_of(best)->sequence)) {
       best = r;
     }
   }
-  return best;
+  g->starved =
+    best != NULL && !bytes_fit(g, cmt_buf_bytes(wait_of(best)->msg).len);
+  return g->starved ? NULL : best;
 }
 
 static bool waits_admit(cmt__gate *g) {
@@ -280,30 +284,6 @@ cmt_err cmt__gate_send(cmt__gate *g, uint8_t channel, cmt_buf *msg,
 }
 
 /* ---- blocking ---- */
-
-bool cmt__cond_init(pthread_cond_t *cond) {
-  pthread_condattr_t attr;
-  bool ok;
-
-  if (pthread_condattr_init(&attr) != 0) {
-    return false;
-  }
-  ok = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0 &&
-       pthread_cond_init(cond, &attr) == 0;
-  pthread_condattr_destroy(&attr);
-  return ok;
-}
-
-struct timespec cmt__cond_deadline(uint64_t delay_ns) {
-  struct timespec ts;
-  uint64_t ns;
-
-  clock_gettime(CLOCK_MONOTONIC, &ts);
-  ns = (uint64_t)ts.tv_nsec + delay_ns % CMT_SECONDS(1);
-  ts.tv_sec += (time_t)(delay_ns / CMT_SECONDS(1) + ns / CMT_SECONDS(1));
-  ts.tv_nsec = (long)(ns % CMT_SECONDS(1));
-  return ts;
-}
 
 /* Waits under the lock until |b| is done or its time has passed. */
 static void blocked_wait(cmt__gate *g, blocked *b, uint64_t timeout_ns) {
@@ -382,24 +362,32 @@ void cmt__gate_stop_with(cmt__gate *g, cmt_err reason, uint64_t flush_ns) {
   gate_unlock(g);
 }
 
-void cmt__gate_pause(cmt__gate *g) {
+static void gate_hold(cmt__gate *g, unsigned *count) {
   gate_lock(g);
-  if (g->pauses++ == 0) {
+  if ((*count)++ == 0) {
     atomic_store(&g->control, true);
     gate_ring(g);
   }
   gate_unlock(g);
 }
 
-void cmt__gate_resume(cmt__gate *g) {
+static void gate_unhold(cmt__gate *g, unsigned *count) {
   gate_lock(g);
-  CMT_ASSERT(g->env, g->pauses > 0);
-  if (--g->pauses == 0) {
+  CMT_ASSERT(g->env, *count > 0);
+  if (--*count == 0) {
     atomic_store(&g->control, true);
     gate_ring(g);
   }
   gate_unlock(g);
 }
+
+void cmt__gate_pause(cmt__gate *g) { gate_hold(g, &g->pauses); }
+
+void cmt__gate_resume(cmt__gate *g) { gate_unhold(g, &g->pauses); }
+
+void cmt__gate_block(cmt__gate *g) { gate_hold(g, &g->blocks); }
+
+void cmt__gate_unblock(cmt__gate *g) { gate_unhold(g, &g->blocks); }
 
 cmt__gate_stop cmt__gate_take_stop(cmt__gate *g) {
   cmt__gate_stop stop;
@@ -411,11 +399,21 @@ cmt__gate_stop cmt__gate_take_stop(cmt__gate *g) {
   return stop;
 }
 
-bool cmt__gate_is_paused(cmt__gate *g) {
+size_t cmt__gate_queued(cmt__gate *g) {
+  size_t bytes;
+
+  gate_lock(g);
+  bytes = g->bytes;
+  gate_unlock(g);
+  return bytes;
+}
+
+bool cmt__gate_is_paused(cmt__gate *g, bool *full) {
   bool paused;
 
   gate_lock(g);
-  paused = g->pauses > 0;
+  *full = g->blocks > 0;
+  paused = *full || g->pauses > 0;
   gate_unlock(g);
   return paused;
 }

@@ -6,12 +6,12 @@
    over the state, each channel's count of queued messages, the sends that wait
    and the intake, which the loop takes out whole. */
 
+#include "cond.h"
+
 #include "core/conn.h"
 
 #include <cometp2p/peer.h>
-#include <pthread.h>
 #include <stdatomic.h>
-#include <time.h>
 
 typedef enum cmt__gate_state {
   CMT__GATE_OPEN,
@@ -53,20 +53,23 @@ typedef struct cmt__gate {
   void *ring_arg;
   cmt__gate_channel *channels; /* In the order of the connection's. */
   size_t channel_count;
-  atomic_bool control; /* |stop| or |pauses| changed since it was looked at. */
+  atomic_bool control; /* |stop|, |pauses| or |blocks| changed since it was
+                          looked at. */
   pthread_mutex_t lock;
   /* Under the lock: */
   cmt__gate_state state;
   bool attended; /* The loop is sure to look at the gate once more. */
   bool posted;   /* A ring was not answered yet. */
   size_t bytes, bytes_max, messages;    /* Queued on all channels. */
+  bool starved; /* A waiting send has its credit, and lacks only bytes. */
   uint64_t sequence;                    /* Of the next send that waits. */
   uint64_t deadline_ns;                 /* No waiting send is due before. */
   bool fresh;                           /* Some have no deadline yet. */
   cmt_send_req *done_first, *done_last; /* Callbacks that are due. */
   cmt__gate_items intake;
   cmt__gate_stop stop;
-  unsigned pauses;
+  unsigned pauses; /* By the application. */
+  unsigned blocks; /* By mailboxes that are full. */
   /* Of the loop alone: */
   cmt__gate_items taken;
 } cmt__gate;
@@ -93,6 +96,9 @@ cmt_err cmt__gate_send_wait(cmt__gate *g, uint8_t channel, cmt_buf *msg,
 void cmt__gate_stop_with(cmt__gate *g, cmt_err reason, uint64_t flush_ns);
 void cmt__gate_pause(cmt__gate *g);
 void cmt__gate_resume(cmt__gate *g);
+/* The same for a mailbox that is full, and has room again. */
+void cmt__gate_block(cmt__gate *g);
+void cmt__gate_unblock(cmt__gate *g);
 
 /* The loop alone. */
 
@@ -112,13 +118,12 @@ bool cmt__gate_credit(cmt__gate *g, const cmt__credits *c);
 bool cmt__gate_answer(cmt__gate *g);
 /* The stop that is wanted now; taken. */
 cmt__gate_stop cmt__gate_take_stop(cmt__gate *g);
-bool cmt__gate_is_paused(cmt__gate *g);
+/* True: do not read.  |*full|: a mailbox wants it so. */
+bool cmt__gate_is_paused(cmt__gate *g, bool *full);
+/* Bytes queued on all channels.  Any thread. */
+size_t cmt__gate_queued(cmt__gate *g);
 /* The end: every send that waits becomes due with CMT_ECLOSED, the intake is
    dropped.  True: a ring is still to be answered. */
 bool cmt__gate_close(cmt__gate *g);
-
-/* A condition with deadlines on the monotonic clock; false: no memory. */
-bool cmt__cond_init(pthread_cond_t *cond);
-struct timespec cmt__cond_deadline(uint64_t delay_ns);
 
 #endif

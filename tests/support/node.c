@@ -136,6 +136,9 @@ cmt_err test_node_new(test_node *n, cmt_why *why) {
     n->reactors[i] = (cmt_reactor){.name = part->name,
                                    .channels = part->channels,
                                    .channel_count = part->channel_count,
+                                   .delivery = part->delivery,
+                                   .recv_queue_bytes_total =
+                                     part->recv_queue_bytes_total,
                                    .self = part,
                                    .start = on_start,
                                    .init_peer = on_init,

@@ -24,6 +24,8 @@ typedef struct test_part {
   test_node *node;
   const char *name;
   cmt_err start_err, init_err, receive_err;
+  cmt_delivery delivery;
+  size_t recv_queue_bytes_total;
   /* Called besides the line in the log; may be NULL. */
   void (*on_init)(struct test_part *part, cmt_peer *p);
   void (*on_add)(struct test_part *part, cmt_peer *p);

@@ -440,15 +440,24 @@ static void the_first_stop_says_why(void **state) {
 static void pauses_are_counted(void **state) {
   fixture *f = *state;
 
+  bool blocked;
+
   cmt__gate_pause(&f->gate);
   cmt__gate_pause(&f->gate);
-  assert_true(cmt__gate_is_paused(&f->gate));
+  assert_true(cmt__gate_is_paused(&f->gate, &blocked));
   assert_true(atomic_exchange(&f->gate.control, false));
   cmt__gate_resume(&f->gate);
-  assert_true(cmt__gate_is_paused(&f->gate));
+  assert_true(cmt__gate_is_paused(&f->gate, &blocked));
   assert_false(atomic_load(&f->gate.control));
+  assert_false(blocked);
+  cmt__gate_block(&f->gate);
+  assert_true(atomic_exchange(&f->gate.control, false));
   cmt__gate_resume(&f->gate);
-  assert_false(cmt__gate_is_paused(&f->gate));
+  assert_true(cmt__gate_is_paused(&f->gate, &blocked));
+  assert_true(atomic_exchange(&f->gate.control, false));
+  assert_true(blocked);
+  cmt__gate_unblock(&f->gate);
+  assert_false(cmt__gate_is_paused(&f->gate, &blocked));
   assert_true(atomic_load(&f->gate.control));
 }
 

@@ -1,0 +1,547 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Delivery.
+
+   Design notes.  An inline reactor is called here, on the loop, and costs
+   nothing else.  Of all others a peer has a box in the reactor's mailbox, and
+   the loop only puts events in.  A worker is a thread that takes events and
+   makes the same calls.
+
+   The end of a peer has two halves then.  The loop calls the inline reactors
+   and puts peer gone into each box.  Whoever does the last of these posts to
+   the loop, which takes the peer off the list; until then its id is not free,
+   and the switch does not finish.
+
+   The time of inline calls is measured by the coarse clock, which is read from
+   memory; a tick of it is a few milliseconds. */
+
+#include "delivery.h"
+
+#include "session.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+#define SLOW_NS CMT_MILLISECONDS(100)
+
+enum {
+  EMPTY_PACKET = 5, /* Bytes of the shortest packet that ends a message. */
+};
+
+static _Thread_local bool thread_is_worker;
+
+bool cmt__thread_is_worker(void) { return thread_is_worker; }
+
+/* ---- calls on the loop ---- */
+
+static uint64_t coarse_ns(void) {
+  struct timespec ts;
+
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+  return CMT_SECONDS(ts.tv_sec) + (uint64_t)ts.tv_nsec;
+}
+
+static void call_was_slow(cmt_switch *s, const char *who, uint64_t took_ns) {
+  unsigned long long ms = took_ns / CMT_MILLISECONDS(1);
+
+  cmt__switch_count(s, &s->status.slow_callbacks);
+  if (s->call_channel >= 0) {
+    cmt__log(&s->env, CMT_LOG_WARN, "switch",
+             "%s held the loop for %llu ms with a message on channel 0x%02x",
+             who, ms, (unsigned)s->call_channel);
+  } else {
+    cmt__log(&s->env, CMT_LOG_WARN, "switch", "%s held the loop for %llu ms",
+             who, ms);
+  }
+}
+
+void cmt__switch_call_begin(cmt_switch *s, const char *who, int channel) {
+  atomic_store_explicit(&s->calling, who, memory_order_relaxed);
+  s->call_channel = channel;
+  s->call_ns = coarse_ns();
+}
+
+void cmt__switch_call_end(cmt_switch *s) {
+  const char *who = atomic_load_explicit(&s->calling, memory_order_relaxed);
+  uint64_t took_ns = coarse_ns() - s->call_ns;
+
+  if (took_ns > SLOW_NS) {
+    call_was_slow(s, who, took_ns);
+  }
+  atomic_store_explicit(&s->calling, NULL, memory_order_relaxed);
+}
+
+/* ---- workers ---- */
+
+/* An error of receive ends the peer, and this reactor gets no more of it. */
+static void worker_failed(const cmt__worker *w, const cmt_event *ev,
+                          cmt_err err) {
+  char text[192];
+
+  snprintf(text, sizeof text,
+           "reactor %.96s ended the peer on channel 0x%02x: %s",
+           w->reactor->name, ev->channel, cmt_err_text(err));
+  cmt__mailbox_refuse(w->mailbox, ev);
+  (void)cmt_peer_explain(ev->peer, err, text);
+  cmt_peer_stop(ev->peer, err, 0);
+}
+
+static void worker_call(const cmt__worker *w, const cmt_event *ev) {
+  const cmt_reactor *r = w->reactor;
+  cmt_err err = CMT_OK;
+
+  switch (ev->kind) {
+  case CMT_EVENT_PEER_UP:
+    if (r->add_peer != NULL) {
+      r->add_peer(r->self, ev->peer);
+    }
+    break;
+  case CMT_EVENT_MESSAGE:
+    err = r->receive(r->self, ev->peer, ev->channel, ev->msg);
+    break;
+  case CMT_EVENT_PEER_GONE:
+    if (r->remove_peer != NULL) {
+      r->remove_peer(r->self, ev->peer, ev->reason);
+    }
+    break;
+  }
+  if (err != CMT_OK) {
+    worker_failed(w, ev, err);
+  }
+}
+
+static void *worker_run(void *arg) {
+  const cmt__worker *w = arg;
+  cmt_event ev = {.internal = NULL};
+
+  thread_is_worker = true;
+  while (cmt__mailbox_turn(w->mailbox, &ev) == CMT_OK) {
+    worker_call(w, &ev);
+  }
+  return NULL;
+}
+
+/* The threads inherit the signals that their maker blocks. */
+static int workers_run(cmt_switch *s, cmt__worker *list, size_t count) {
+  cmt__delivery *d = &s->delivery;
+  sigset_t all, before;
+  int error = 0;
+
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  while (error == 0 && d->worker_count < count) {
+    cmt__worker *w = &list[d->worker_count];
+
+    error = pthread_create(&w->thread, NULL, worker_run, w);
+    d->worker_count += error == 0;
+  }
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  return error;
+}
+
+static size_t reactor_threads(const cmt_reactor *r) {
+  if (r->delivery != CMT_THREADED) {
+    return 0;
+  }
+  return r->threads != 0 ? r->threads : 1;
+}
+
+static cmt_err workers_start(cmt_switch *s, cmt_why *why) {
+  cmt__delivery *d = &s->delivery;
+  size_t count = 0, at = 0;
+  int error;
+
+  for (size_t i = 0; i < s->setup.reactor_count; i++) {
+    count += reactor_threads(&s->setup.reactors[i]);
+  }
+  d->workers = cmt__alloc_zero(&s->env, count * sizeof *d->workers);
+  if (d->workers == NULL) {
+    return cmt__why(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
+                    cmt_err_text(CMT_ENOMEM));
+  }
+  for (size_t i = 0; i < s->setup.reactor_count; i++) {
+    const cmt_reactor *r = &s->setup.reactors[i];
+
+    for (size_t n = reactor_threads(r); n > 0; n--) {
+      d->workers[at++] =
+        (cmt__worker){.sw = s, .reactor = r, .mailbox = d->mailboxes[i]};
+    }
+  }
+  error = workers_run(s, d->workers, count);
+  return error == 0
+           ? CMT_OK
+           : cmt__why(why, CMT_EIO, CMT_STAGE_TRANSPORT,
+                      "cannot start a thread for a reactor: error %d", error);
+}
+
+/* ---- of a switch ---- */
+
+static cmt_err reactor_check(const cmt_reactor *r, cmt_why *why) {
+  if ((unsigned)r->delivery > CMT_MAILBOX) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "reactor %s: delivery is %d, allowed is 0 to %d", r->name,
+                    (int)r->delivery, CMT_MAILBOX);
+  }
+  if (r->threads > CMT_THREADS_MAX) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "reactor %s: threads is %u, allowed is 0 to %d", r->name,
+                    r->threads, CMT_THREADS_MAX);
+  }
+  return CMT_OK;
+}
+
+static cmt_err mailboxes_new(cmt_switch *s, cmt_why *why) {
+  const cmt__switch_setup *setup = &s->setup;
+  cmt__delivery *d = &s->delivery;
+  const cmt_channel *channels = setup->channels;
+  cmt_err err = CMT_OK;
+
+  d->mailboxes =
+    cmt__alloc_zero(&s->env, setup->reactor_count * sizeof(cmt_mailbox *));
+  if (d->mailboxes == NULL) {
+    err = CMT_ENOMEM;
+  }
+  for (size_t i = 0; i < setup->reactor_count && err == CMT_OK; i++) {
+    const cmt_reactor *r = &setup->reactors[i];
+
+    if (r->delivery != CMT_INLINE) {
+      err = cmt__mailbox_new(&s->env, r, channels, &d->mailboxes[i]);
+    }
+    channels += r->channel_count; /* In the order of the reactors. */
+  }
+  return err == CMT_OK
+           ? err
+           : cmt__why(why, err, CMT_STAGE_TRANSPORT,
+                      "cannot make a mailbox: %s", cmt_err_text(err));
+}
+
+static void boxes_on_gone(cmt__box *b);
+
+cmt_err cmt__delivery_init(cmt_switch *s, cmt_why *why) {
+  bool any = false;
+  cmt_err err = CMT_OK;
+
+  for (size_t i = 0; i < s->setup.reactor_count && err == CMT_OK; i++) {
+    err = reactor_check(&s->setup.reactors[i], why);
+    any = any || s->setup.reactors[i].delivery != CMT_INLINE;
+  }
+  if (err == CMT_OK && any) {
+    err = mailboxes_new(s, why);
+  }
+  if (err != CMT_OK) {
+    cmt__delivery_fini(s);
+    return err;
+  }
+  for (size_t i = 0; any && i < s->setup.reactor_count; i++) {
+    if (s->delivery.mailboxes[i] != NULL) {
+      s->delivery.mailboxes[i]->on_gone = boxes_on_gone;
+    }
+  }
+  return CMT_OK;
+}
+
+static void mailboxes_hurry(cmt_switch *s) {
+  for (size_t i = 0; i < s->setup.reactor_count; i++) {
+    if (s->delivery.mailboxes[i] != NULL) {
+      cmt__mailbox_hurry(s->delivery.mailboxes[i]);
+    }
+  }
+}
+
+static void delivery_on_timer(cmt__timer *t) {
+  cmt_switch *s =
+    (cmt_switch *)((char *)t - offsetof(cmt_switch, delivery.hurry));
+
+  mailboxes_hurry(s);
+}
+
+cmt_err cmt__delivery_start(cmt_switch *s, cmt_why *why) {
+  if (s->delivery.mailboxes == NULL) {
+    return CMT_OK;
+  }
+  s->delivery.hurry.cb = delivery_on_timer;
+  if (cmt__loop_reserve_timers(s->loop, 1) != CMT_OK) {
+    return cmt__why(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
+                    cmt_err_text(CMT_ENOMEM));
+  }
+  s->delivery.timed = true;
+  return workers_start(s, why);
+}
+
+void cmt__delivery_stop(cmt_switch *s, uint64_t flush_ns) {
+  if (s->delivery.mailboxes == NULL) {
+    return;
+  }
+  if (flush_ns == 0) {
+    mailboxes_hurry(s);
+  } else {
+    cmt__loop_timer(s->loop, &s->delivery.hurry,
+                    cmt__after(cmt__loop_now(s->loop), flush_ns));
+  }
+}
+
+void cmt__delivery_close(cmt_switch *s) {
+  cmt__delivery *d = &s->delivery;
+
+  if (d->timed) {
+    cmt__loop_timer(s->loop, &d->hurry, CMT_NEVER);
+    cmt__loop_release_timers(s->loop, 1);
+    d->timed = false;
+  }
+  for (size_t i = 0; d->mailboxes != NULL && i < s->setup.reactor_count; i++) {
+    if (d->mailboxes[i] != NULL) {
+      cmt__mailbox_close(d->mailboxes[i]);
+    }
+  }
+}
+
+void cmt__delivery_fini(cmt_switch *s) {
+  cmt__delivery *d = &s->delivery;
+
+  if (d->mailboxes == NULL) {
+    return;
+  }
+  cmt__delivery_close(s);
+  for (size_t i = 0; i < d->worker_count; i++) {
+    pthread_join(d->workers[i].thread, NULL);
+  }
+  for (size_t i = 0; i < s->setup.reactor_count; i++) {
+    cmt__mailbox_delete(d->mailboxes[i]);
+  }
+  cmt__free(&s->env, d->workers);
+  cmt__free(&s->env, d->mailboxes);
+  *d = (cmt__delivery){.mailboxes = NULL};
+}
+
+const char *cmt__delivery_waits_for(cmt_switch *s) {
+  const cmt__delivery *d = &s->delivery;
+
+  for (size_t i = 0; d->mailboxes != NULL && i < s->setup.reactor_count; i++) {
+    if (d->mailboxes[i] != NULL && cmt__mailbox_is_used(d->mailboxes[i])) {
+      return d->mailboxes[i]->name;
+    }
+  }
+  return NULL;
+}
+
+uint64_t cmt__delivery_held(cmt_switch *s) {
+  const cmt__delivery *d = &s->delivery;
+  uint64_t bytes = 0;
+
+  for (size_t i = 0; d->mailboxes != NULL && i < s->setup.reactor_count; i++) {
+    if (d->mailboxes[i] != NULL) {
+      bytes += cmt__mailbox_bytes(d->mailboxes[i]);
+    }
+  }
+  return bytes;
+}
+
+/* Over the total come the message that reaches it, and whatever each link had
+   read when it was stopped. */
+uint64_t cmt__delivery_held_max(const cmt_switch *s, size_t peers) {
+  const cmt__delivery *d = &s->delivery;
+  uint64_t bytes = 0, largest = 0;
+
+  for (size_t i = 0; i < s->setup.channel_count; i++) {
+    largest = cmt__max64(largest, s->setup.channels[i].recv_message_max);
+  }
+  for (size_t i = 0; d->mailboxes != NULL && i < s->setup.reactor_count; i++) {
+    if (d->mailboxes[i] != NULL) {
+      bytes += d->mailboxes[i]->bytes_max;
+    }
+  }
+  if (d->mailboxes != NULL) {
+    bytes += peers * (largest + CMT__READ_MAX +
+                      CMT__READ_MAX / EMPTY_PACKET * CMT__MAIL_COST);
+  }
+  return bytes;
+}
+
+cmt_mailbox *cmt_switch_mailbox(cmt_switch *s, const char *reactor) {
+  for (size_t i = 0; i < s->setup.reactor_count; i++) {
+    const cmt_reactor *r = &s->setup.reactors[i];
+
+    if (r->delivery == CMT_MAILBOX && strcmp(r->name, reactor) == 0) {
+      return s->delivery.mailboxes[i];
+    }
+  }
+  return NULL;
+}
+
+/* ---- of a peer ---- */
+
+/* All boxes of the peer have ended. */
+static void boxes_on_post(cmt__post *post) {
+  struct cmt__boxes *b =
+    (struct cmt__boxes *)((char *)post - offsetof(struct cmt__boxes, post));
+
+  b->sw->delivery.departing--;
+  cmt__session_departed(b->sw, b->peer, b->listed);
+}
+
+/* The loop stays as long as a peer is departing, and the peer as long as its
+   post was not handled. */
+static void boxes_on_gone(cmt__box *b) {
+  struct cmt__boxes *boxes = b->peer->boxes;
+
+  if (atomic_fetch_sub(&boxes->left, 1) == 1) {
+    cmt__loop_post(boxes->sw->loop, &boxes->post);
+  }
+}
+
+cmt_err cmt__delivery_admit(cmt_switch *s, cmt_peer *p) {
+  const cmt__delivery *d = &s->delivery;
+  size_t count = s->setup.reactor_count;
+  size_t at = sizeof *p->boxes + count * sizeof(cmt__box *);
+  size_t size = at;
+  struct cmt__boxes *b;
+
+  if (d->mailboxes == NULL) {
+    return CMT_OK;
+  }
+  for (size_t i = 0; i < count; i++) {
+    size += d->mailboxes[i] != NULL ? cmt__box_size(d->mailboxes[i]) : 0;
+  }
+  b = cmt__alloc_zero(&s->env, size);
+  if (b == NULL) {
+    return CMT_ENOMEM;
+  }
+  b->sw = s;
+  b->peer = p;
+  b->post.cb = boxes_on_post;
+  b->count = count;
+  for (size_t i = 0; i < count; i++) {
+    if (d->mailboxes[i] != NULL) {
+      b->list[i] = (cmt__box *)(void *)((char *)b + at);
+      at += cmt__box_size(d->mailboxes[i]);
+    }
+  }
+  p->boxes = b;
+  p->dropped = b->dropped;
+  return CMT_OK;
+}
+
+void cmt__boxes_free(struct cmt__boxes *b) {
+  cmt_env env;
+
+  if (b == NULL) {
+    return;
+  }
+  env = b->peer->env;
+  for (size_t i = 0; i < b->count; i++) {
+    if (b->list[i] != NULL) {
+      cmt__box_fini(b->list[i], &env);
+    }
+  }
+  cmt__free(&env, b);
+}
+
+/* NULL: the reactor is inline. */
+static cmt__box *box_of(const cmt_switch *s, cmt_peer *p,
+                        const cmt_reactor *r) {
+  return r->delivery == CMT_INLINE ? NULL
+                                   : p->boxes->list[r - s->setup.reactors];
+}
+
+void cmt__delivery_add(cmt_switch *s, cmt_peer *p) {
+  for (size_t i = 0; i < s->setup.reactor_count; i++) {
+    const cmt_reactor *r = &s->setup.reactors[i];
+    cmt__box *b = box_of(s, p, r);
+
+    if (b != NULL) {
+      cmt__box_open(b, s->delivery.mailboxes[i], p);
+      cmt__box_up(b);
+    } else if (r->add_peer != NULL) {
+      cmt__switch_call_begin(s, r->name, -1);
+      r->add_peer(r->self, p);
+      cmt__switch_call_end(s);
+    }
+  }
+  if (p->boxes != NULL) {
+    p->boxes->listed = true;
+  }
+}
+
+static void count_drop(cmt_peer *p, uint8_t channel) {
+  for (size_t i = 0; i < p->gate.channel_count; i++) {
+    p->boxes->dropped[i] += p->gate.channels[i].id == channel;
+  }
+}
+
+static cmt_err box_receive(cmt__box *b, cmt_peer *p, uint8_t channel,
+                           cmt_buf *msg) {
+  cmt_err err = cmt__box_put(b, channel, msg);
+
+  if (err != CMT_EAGAIN) {
+    return err;
+  }
+  count_drop(p, channel);
+  return CMT_OK;
+}
+
+cmt_err cmt__delivery_receive(cmt_switch *s, cmt_peer *p, uint8_t channel,
+                              cmt_buf *msg, cmt_why *why) {
+  const cmt_reactor *r = s->setup.owners[channel];
+  cmt__box *b = box_of(s, p, r);
+  cmt_err err;
+
+  if (r->receive == NULL && r->delivery != CMT_MAILBOX) {
+    return CMT_OK;
+  }
+  if (b != NULL) {
+    err = box_receive(b, p, channel, msg);
+    return err == CMT_OK
+             ? err
+             : cmt__why(why, err, CMT_STAGE_UP, "%s", cmt_err_text(err));
+  }
+  cmt__switch_call_begin(s, r->name, channel);
+  err = r->receive(r->self, p, channel, msg);
+  cmt__switch_call_end(s);
+  return err == CMT_OK
+           ? err
+           : cmt__why(why, err, CMT_STAGE_UP,
+                      "reactor %s ended the peer on channel 0x%02x: %s",
+                      r->name, channel, cmt_err_text(err));
+}
+
+/* Peer gone for the first |known| reactors that are not inline. */
+static size_t boxes_remove(cmt_switch *s, cmt_peer *p, cmt_err reason,
+                           size_t known) {
+  size_t count = 0;
+
+  for (size_t i = 0; p->boxes != NULL && i < known; i++) {
+    count += p->boxes->list[i] != NULL;
+  }
+  if (count == 0) {
+    return 0;
+  }
+  s->delivery.departing++;
+  atomic_store(&p->boxes->left, count);
+  for (size_t i = 0; i < known; i++) {
+    cmt__box *b = p->boxes->list[i];
+
+    if (b != NULL && !p->boxes->listed) {
+      cmt__box_open(b, s->delivery.mailboxes[i], p);
+    }
+    if (b != NULL) {
+      cmt__box_gone(b, reason);
+    }
+  }
+  return count;
+}
+
+bool cmt__delivery_remove(cmt_switch *s, cmt_peer *p, cmt_err reason,
+                          size_t known) {
+  size_t count = boxes_remove(s, p, reason, known);
+
+  for (size_t i = 0; i < known; i++) {
+    const cmt_reactor *r = &s->setup.reactors[i];
+
+    if (r->delivery == CMT_INLINE && r->remove_peer != NULL) {
+      cmt__switch_call_begin(s, r->name, -1);
+      r->remove_peer(r->self, p, reason);
+      cmt__switch_call_end(s);
+    }
+  }
+  return count == 0;
+}

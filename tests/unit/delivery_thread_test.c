@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Threaded delivery between two switches over real sockets.  Everything is
+   waited for under a mutex; where a worker must be slow it waits for the test,
+   and where a callback must hold the loop it sleeps. */
+
+#include "test.h"
+
+#include "node/switch.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <time.h>
+
+enum { WAIT_S = 60, CHANNEL = 7, OTHER = 8 };
+
+typedef struct side {
+  cmt_reactor reactor;
+  cmt_channel channels[2];
+  cmt_switch_options options;
+  cmt_switch *sw;
+  char addr[CMT_NET_ADDR_TEXT_SIZE];
+  char log[512];
+  pthread_mutex_t lock;
+  pthread_cond_t cond;
+  unsigned added, received, removed, stopped, inside, inside_max, disorder;
+  unsigned next[2]; /* The next number on each channel. */
+  bool held;        /* Callbacks wait. */
+  bool answers;     /* receive sends the message back and waits for room. */
+  unsigned sleeps;  /* Milliseconds of a callback of receive. */
+  cmt_err answer_err, receive_err, delete_err;
+  unsigned fail_at; /* The message that receive_err is for. */
+  cmt_err reason;
+  cmt_why why;
+  bool signals_blocked;
+} side;
+
+static void side_lock(side *s) { pthread_mutex_lock(&s->lock); }
+
+static void side_unlock(side *s) {
+  pthread_cond_broadcast(&s->cond);
+  pthread_mutex_unlock(&s->lock);
+}
+
+static void wait_for(side *s, const unsigned *counter, unsigned count) {
+  struct timespec at;
+  int error = 0;
+
+  clock_gettime(CLOCK_REALTIME, &at);
+  at.tv_sec += WAIT_S;
+  side_lock(s);
+  while (*counter < count && error == 0) {
+    error = pthread_cond_timedwait(&s->cond, &s->lock, &at);
+  }
+  side_unlock(s);
+  assert_int_equal(0, error);
+}
+
+static void release(side *s) {
+  side_lock(s);
+  s->held = false;
+  side_unlock(s);
+}
+
+static void on_add(void *self, cmt_peer *p) {
+  side *s = self;
+  sigset_t mask;
+
+  (void)p;
+  s->delete_err = cmt_switch_delete(s->sw);
+  pthread_sigmask(SIG_BLOCK, NULL, &mask);
+  side_lock(s);
+  s->signals_blocked =
+    sigismember(&mask, SIGINT) && sigismember(&mask, SIGPIPE);
+  s->added++;
+  side_unlock(s);
+}
+
+static void sleep_ms(unsigned ms) {
+  struct timespec t = {.tv_sec = ms / 1000,
+                       .tv_nsec = (long)(ms % 1000) * 1000000};
+
+  nanosleep(&t, NULL);
+}
+
+/* Returns which message it is. */
+static unsigned count(side *s, uint8_t channel, cmt_buf *msg) {
+  cmt_bytes b = cmt_buf_bytes(msg);
+  unsigned *number = &s->next[channel == OTHER];
+  unsigned received;
+
+  side_lock(s);
+  s->inside++;
+  s->inside_max = s->inside > s->inside_max ? s->inside : s->inside_max;
+  pthread_cond_broadcast(&s->cond);
+  while (s->held) {
+    pthread_cond_wait(&s->cond, &s->lock);
+  }
+  s->disorder += b.len >= 4 && cmt__load_le32(b.base) != (*number)++;
+  received = ++s->received;
+  s->inside--;
+  side_unlock(s);
+  return received;
+}
+
+static cmt_err on_receive(void *self, cmt_peer *p, uint8_t channel,
+                          cmt_buf *msg) {
+  side *s = self;
+
+  if (s->sleeps > 0) {
+    sleep_ms(s->sleeps);
+  }
+  if (s->answers) {
+    cmt_err err =
+      cmt_peer_send_wait(p, channel, cmt_buf_ref(msg), CMT_SECONDS(WAIT_S));
+
+    if (err != CMT_OK) {
+      cmt_buf_unref(msg);
+      s->answer_err = err;
+    }
+  }
+  return count(s, channel, msg) == s->fail_at ? s->receive_err : CMT_OK;
+}
+
+static void on_remove(void *self, cmt_peer *p, cmt_err reason) {
+  side *s = self;
+
+  side_lock(s);
+  cmt_peer_get_why(p, &s->why);
+  s->reason = reason;
+  s->removed++;
+  side_unlock(s);
+}
+
+static void on_stop(void *self) {
+  side *s = self;
+
+  side_lock(s);
+  s->stopped++;
+  side_unlock(s);
+}
+
+static void on_log(void *arg, cmt_log_level level, const char *module,
+                   const char *line) {
+  side *s = arg;
+
+  (void)level;
+  (void)module;
+  side_lock(s);
+  snprintf(s->log, sizeof s->log, "%s", line);
+  side_unlock(s);
+}
+
+static void side_init(side *s, cmt_delivery delivery) {
+  pthread_mutex_init(&s->lock, NULL);
+  pthread_cond_init(&s->cond, NULL);
+  s->fail_at = UINT32_MAX;
+  s->channels[0] = (cmt_channel){.id = CHANNEL, .send_queue = 10};
+  s->channels[1] = (cmt_channel){.id = OTHER, .send_queue = 10};
+  s->channels[0].priority = 1;
+  s->channels[1].priority = 1;
+  s->reactor = (cmt_reactor){.name = "test",
+                             .channels = s->channels,
+                             .channel_count = 2,
+                             .delivery = delivery,
+                             .self = s,
+                             .add_peer = on_add,
+                             .receive = on_receive,
+                             .remove_peer = on_remove,
+                             .stop = on_stop};
+  cmt_switch_options_init(&s->options);
+  s->options.network = "test-net";
+  s->options.laddr = "127.0.0.1:0";
+  s->options.reactors = &s->reactor;
+  s->options.reactor_count = 1;
+}
+
+static void side_start(side *s) {
+  cmt_net_addr at;
+  cmt_env env;
+
+  assert_cmt(CMT_OK, cmt_env_init(&env));
+  env.log = on_log;
+  env.log_arg = s;
+  s->options.env = &env;
+  assert_cmt(CMT_OK, cmt_switch_new(&s->options, &s->sw, NULL));
+  assert_cmt(CMT_OK, cmt_switch_start(s->sw, NULL));
+  assert_cmt(CMT_OK, cmt_switch_laddr(s->sw, &at));
+  assert_cmt(CMT_OK, cmt_net_addr_format(&at, s->addr, sizeof s->addr));
+}
+
+typedef struct pair {
+  side a, b; /* B delivers as the test wants it, a inline. */
+} pair;
+
+static int setup(void **state) {
+  pair *x = calloc(1, sizeof *x);
+
+  assert_non_null(x);
+  side_init(&x->a, CMT_INLINE);
+  side_init(&x->b, CMT_THREADED);
+  *state = x;
+  return 0;
+}
+
+static void side_end(side *s) {
+  assert_cmt(CMT_OK, cmt_switch_delete(s->sw));
+  assert_int_equal(s->added, s->removed);
+  assert_int_equal(1, s->stopped);
+  assert_int_equal(0, s->disorder);
+  s->sw = NULL;
+}
+
+static int teardown(void **state) {
+  pair *x = *state;
+
+  release(&x->b);
+  for (int i = 0; i < 2; i++) {
+    side *s = i == 0 ? &x->a : &x->b;
+
+    if (s->sw != NULL) {
+      side_end(s);
+    }
+    pthread_cond_destroy(&s->cond);
+    pthread_mutex_destroy(&s->lock);
+  }
+  free(x);
+  return 0;
+}
+
+static void meet(pair *x) {
+  side_start(&x->a);
+  side_start(&x->b);
+  assert_cmt(CMT_OK, cmt_switch_dial(x->a.sw, x->b.addr, 0));
+  wait_for(&x->a, &x->a.added, 1);
+  wait_for(&x->b, &x->b.added, 1);
+}
+
+static cmt_peer *peer_of(side *s) {
+  cmt_peer *p = NULL;
+
+  assert_int_equal(1, cmt_switch_peers(s->sw, &p, 1));
+  return p;
+}
+
+/* |messages| numbered ones of |len| bytes on |channel|, from a to b. */
+static void send_numbers(pair *x, uint8_t channel, unsigned messages,
+                         size_t len) {
+  cmt_peer *p = peer_of(&x->a);
+
+  for (unsigned i = 0; i < messages; i++) {
+    cmt_buf *msg = cmt_buf_new(NULL, len);
+
+    assert_non_null(msg);
+    memset(cmt_buf_data(msg), 0, len);
+    cmt__store_le32(cmt_buf_data(msg), i);
+    assert_cmt(CMT_OK,
+               cmt_peer_send_wait(p, channel, msg, CMT_SECONDS(WAIT_S)));
+  }
+  cmt_peer_unref(p);
+}
+
+/* ---- */
+
+static void workers_make_the_same_calls(void **state) {
+  pair *x = *state;
+
+  meet(x);
+  send_numbers(x, CHANNEL, 5000, 100);
+  wait_for(&x->b, &x->b.received, 5000);
+  assert_int_equal(0, x->b.disorder);
+  assert_cmt(CMT_EDEADLK, x->b.delete_err); /* A worker cannot wait for it. */
+  assert_true(x->b.signals_blocked);
+  cmt_switch_stop(x->a.sw, 0);
+  wait_for(&x->b, &x->b.removed, 1);
+  assert_cmt(CMT_EEOF, x->b.reason);
+}
+
+static void a_worker_may_wait_for_room(void **state) {
+  pair *x = *state;
+
+  x->b.answers = true;
+  x->b.channels[0].send_queue = 1;
+  meet(x);
+  send_numbers(x, CHANNEL, 500, 5000);
+  wait_for(&x->a, &x->a.received, 500);
+  assert_cmt(CMT_OK, x->b.answer_err);
+}
+
+/* The queue holds 10; what the link had read when it stopped comes on top. */
+static void a_slow_worker_loses_nothing_and_holds_little(void **state) {
+  pair *x = *state;
+  cmt_switch_status status;
+
+  x->b.held = true;
+  x->b.channels[0].recv_queue = 10;
+  meet(x);
+  send_numbers(x, CHANNEL, 20, 10000);
+  wait_for(&x->b, &x->b.inside, 1);
+  cmt_switch_get_status(x->b.sw, &status);
+  assert_true(status.recv_queued_bytes < 30 * (16384 + CMT__MAIL_COST));
+  release(&x->b);
+  send_numbers(x, OTHER, 2000, 10000);
+  wait_for(&x->b, &x->b.received, 2020);
+}
+
+static void an_error_on_a_worker_ends_the_peer(void **state) {
+  pair *x = *state;
+
+  x->b.held = true;
+  x->b.receive_err = CMT_EREACTOR;
+  x->b.fail_at = 3;
+  meet(x);
+  send_numbers(x, CHANNEL, 8, 100);
+  wait_for(&x->b, &x->b.inside, 1);
+  release(&x->b);
+  wait_for(&x->b, &x->b.removed, 1);
+  assert_int_equal(3, x->b.received); /* No further message comes. */
+  assert_cmt(CMT_EREACTOR, x->b.reason);
+  assert_string_equal("reactor test ended the peer on channel 0x07: a reactor "
+                      "refused the peer or the message",
+                      x->b.why.text);
+  wait_for(&x->a, &x->a.removed, 1);
+}
+
+static void several_workers_are_at_several_peers_at_once(void **state) {
+  pair *x = *state;
+  side more[2];
+
+  x->b.reactor.threads = 3;
+  x->b.held = true;
+  meet(x);
+  send_numbers(x, CHANNEL, 4, 100);
+  for (size_t i = 0; i < 2; i++) {
+    pair other;
+
+    memset(&more[i], 0, sizeof more[i]);
+    side_init(&more[i], CMT_INLINE);
+    side_start(&more[i]);
+    assert_cmt(CMT_OK, cmt_switch_dial(more[i].sw, x->b.addr, 0));
+    wait_for(&more[i], &more[i].added, 1);
+    other.a.sw = more[i].sw;
+    wait_for(&x->b, &x->b.inside, (unsigned)i + 1);
+    send_numbers(&other, OTHER, 1, 100);
+  }
+  wait_for(&x->b, &x->b.inside, 3);
+  x->b.next[1] = 0;
+  side_lock(&x->b);
+  x->b.disorder = 0;
+  side_unlock(&x->b);
+  release(&x->b);
+  wait_for(&x->b, &x->b.received, 6);
+  assert_int_equal(3, x->b.inside_max); /* Never two of one peer. */
+  x->b.disorder = 0;                    /* Each of the two sent number 0. */
+  for (size_t i = 0; i < 2; i++) {
+    side_end(&more[i]);
+  }
+}
+
+static void a_stop_does_not_wait_for_what_workers_have_not_begun(void **state) {
+  pair *x = *state;
+
+  x->b.held = true;
+  meet(x);
+  send_numbers(x, CHANNEL, 100, 100);
+  wait_for(&x->b, &x->b.inside, 1);
+  cmt_switch_stop(x->b.sw, 0);
+  wait_for(&x->a, &x->a.removed, 1); /* The loop has stopped its peer. */
+  release(&x->b);
+  side_end(&x->b);
+  assert_int_equal(1, x->b.received);
+}
+
+static void *delete_b(void *arg) {
+  side_end(&((pair *)arg)->b);
+  return NULL;
+}
+
+static void a_deletion_tells_for_which_worker_it_waits(void **state) {
+  pair *x = *state;
+  pthread_t thread;
+  bool told = false;
+
+  x->b.held = true;
+  meet(x);
+  x->b.sw->report_ns = CMT_MILLISECONDS(10);
+  send_numbers(x, CHANNEL, 1, 100);
+  wait_for(&x->b, &x->b.inside, 1);
+  assert_int_equal(0, pthread_create(&thread, NULL, delete_b, x));
+  while (!told) {
+    side_lock(&x->b);
+    told = strcmp(x->b.log, "the deletion waits for reactor test to take its "
+                            "events") == 0;
+    side_unlock(&x->b);
+  }
+  release(&x->b);
+  pthread_join(thread, NULL);
+}
+
+/* ---- the alarm ---- */
+
+static void an_inline_callback_over_100_ms_is_counted_and_logged(void **state) {
+  pair *x = *state;
+  cmt_switch_status status;
+  unsigned ms = 0;
+  int len = 0;
+
+  x->b.reactor.delivery = CMT_INLINE;
+  x->b.sleeps = 130;
+  meet(x);
+  send_numbers(x, OTHER, 1, 100);
+  wait_for(&x->b, &x->b.received, 1);
+  x->b.sleeps = 0;
+  send_numbers(x, CHANNEL, 1, 100);
+  wait_for(&x->b, &x->b.received, 2);
+  cmt_switch_get_status(x->b.sw, &status);
+  assert_int_equal(1, status.slow_callbacks);
+  side_lock(&x->b);
+  assert_int_equal(1, sscanf(x->b.log,
+                             "test held the loop for %u ms with a message on "
+                             "channel 0x08%n",
+                             &ms, &len));
+  side_unlock(&x->b);
+  assert_true(len > 0);
+  assert_true(ms >= 100 && ms < 100000);
+}
+
+static void a_slow_worker_is_no_alarm(void **state) {
+  pair *x = *state;
+  cmt_switch_status status;
+
+  x->b.sleeps = 130;
+  meet(x);
+  send_numbers(x, CHANNEL, 1, 100);
+  wait_for(&x->b, &x->b.received, 1);
+  cmt_switch_get_status(x->b.sw, &status);
+  assert_int_equal(0, status.slow_callbacks);
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+  const struct CMUnitTest tests[] = {
+    TEST(workers_make_the_same_calls),
+    TEST(a_worker_may_wait_for_room),
+    TEST(a_slow_worker_loses_nothing_and_holds_little),
+    TEST(an_error_on_a_worker_ends_the_peer),
+    TEST(several_workers_are_at_several_peers_at_once),
+    TEST(a_stop_does_not_wait_for_what_workers_have_not_begun),
+    TEST(a_deletion_tells_for_which_worker_it_waits),
+    TEST(an_inline_callback_over_100_ms_is_counted_and_logged),
+    TEST(a_slow_worker_is_no_alarm),
+  };
+#undef TEST
+
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,599 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The mailbox alone: the test plays the loop, and whoever takes the events. */
+
+#include "node/mailbox.h"
+
+#include "test.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+enum { PEERS = 3, A = 0x10, B = 0x20, DROPS = 0x30, COST = CMT__MAIL_COST };
+
+typedef struct fixture {
+  test_env env;
+  cmt_channel channels[3];
+  cmt_mailbox *mailbox;
+  cmt_peer peers[PEERS];
+  cmt__box *boxes[PEERS];
+} fixture;
+
+static atomic_uint gone_count;
+
+static void on_gone(cmt__box *b) {
+  (void)b;
+  atomic_fetch_add(&gone_count, 1);
+}
+
+static void on_ring(void *arg) { (void)arg; }
+
+/* Limits of five messages, or 10,000 bytes; in all |total|. */
+static void start(fixture *f, size_t total) {
+  cmt_reactor r = {.name = "test",
+                   .channels = f->channels,
+                   .channel_count = 3,
+                   .delivery = CMT_MAILBOX,
+                   .recv_queue_bytes_total = total};
+
+  for (size_t i = 0; i < 3; i++) {
+    f->channels[i].recv_queue = 5;
+    f->channels[i].recv_queue_bytes = 10000;
+  }
+  assert_cmt(CMT_OK,
+             cmt__mailbox_new(&f->env.env, &r, f->channels, &f->mailbox));
+  f->mailbox->on_gone = on_gone;
+  for (size_t i = 0; i < PEERS; i++) {
+    cmt_peer *p = &f->peers[i];
+
+    p->env = f->env.env;
+    assert_cmt(CMT_OK, cmt__gate_init(&p->gate, &p->env, f->channels, 3,
+                                      cmt_bytes_of("\x10\x20\x30")));
+    p->gate.ring = on_ring;
+    f->boxes[i] = cmt__alloc_zero(&f->env.env, cmt__box_size(f->mailbox));
+    assert_non_null(f->boxes[i]);
+    cmt__box_open(f->boxes[i], f->mailbox, p);
+  }
+}
+
+static int setup(void **state) {
+  fixture *f = calloc(1, sizeof *f);
+
+  assert_non_null(f);
+  test_env_init(&f->env);
+  f->channels[0] = (cmt_channel){.id = A};
+  f->channels[1] = (cmt_channel){.id = B};
+  f->channels[2] = (cmt_channel){.id = DROPS, .on_full = CMT_ON_FULL_DROP};
+  atomic_store(&gone_count, 0);
+  *state = f;
+  return 0;
+}
+
+static int teardown(void **state) {
+  fixture *f = *state;
+  cmt_event ev;
+
+  for (size_t i = 0; i < PEERS; i++) {
+    if (f->boxes[i]->open && !f->boxes[i]->gone_due) {
+      cmt__box_gone(f->boxes[i], CMT_EEOF);
+    }
+  }
+  while (cmt_mailbox_next(f->mailbox, &ev, 0) == CMT_OK) {
+    cmt_mailbox_done(f->mailbox, &ev);
+  }
+  cmt__mailbox_close(f->mailbox);
+  for (size_t i = 0; i < PEERS; i++) {
+    (void)cmt__gate_close(&f->peers[i].gate);
+    cmt__gate_fini(&f->peers[i].gate);
+    cmt__box_fini(f->boxes[i], &f->env.env);
+    cmt__free(&f->env.env, f->boxes[i]);
+  }
+  cmt__mailbox_delete(f->mailbox);
+  test_env_fini(&f->env);
+  free(f);
+  return 0;
+}
+
+/* A message whose first byte is |k|. */
+static cmt_err put_len(fixture *f, size_t peer, uint8_t channel, uint8_t k,
+                       size_t len) {
+  cmt_buf *msg = cmt_buf_new(&f->env.env, len);
+  cmt_err err;
+
+  assert_non_null(msg);
+  memset(cmt_buf_data(msg), k, len);
+  err = cmt__box_put(f->boxes[peer], channel, msg);
+  cmt_buf_unref(msg);
+  return err;
+}
+
+static cmt_err put(fixture *f, size_t peer, uint8_t channel, uint8_t k) {
+  return put_len(f, peer, channel, k, 1);
+}
+
+/* What is next, as "PEER up", "PEER CHANNEL K" or "PEER gone REASON"; the event
+   is out in |ev|. */
+static const char *next(fixture *f, cmt_event *ev) {
+  static char text[64];
+  cmt_err err = cmt_mailbox_next(f->mailbox, ev, 0);
+  int peer;
+
+  if (err != CMT_OK) {
+    return cmt_err_name(err);
+  }
+  peer = (int)(ev->peer - f->peers);
+  switch (ev->kind) {
+  case CMT_EVENT_PEER_UP:
+    snprintf(text, sizeof text, "%d up", peer);
+    break;
+  case CMT_EVENT_MESSAGE:
+    snprintf(text, sizeof text, "%d %02x %d", peer, ev->channel,
+             cmt_buf_bytes(ev->msg).base[0]);
+    break;
+  case CMT_EVENT_PEER_GONE:
+    snprintf(text, sizeof text, "%d gone %s", peer, cmt_err_name(ev->reason));
+    break;
+  }
+  return text;
+}
+
+/* The same, done at once. */
+static const char *take(fixture *f) {
+  cmt_event ev;
+  const char *text = next(f, &ev);
+
+  if (text[0] != 'C') {
+    cmt_mailbox_done(f->mailbox, &ev);
+    assert_null(ev.internal);
+  }
+  return text;
+}
+
+static bool is_stopped(fixture *f, size_t peer) {
+  bool full;
+
+  return cmt__gate_is_paused(&f->peers[peer].gate, &full) && full;
+}
+
+static bool is_readable(fixture *f) {
+  struct pollfd p = {.fd = cmt_mailbox_fd(f->mailbox), .events = POLLIN};
+
+  return poll(&p, 1, 0) == 1;
+}
+
+/* ---- order ---- */
+
+static void a_peer_comes_up_sends_and_goes(void **state) {
+  fixture *f = *state;
+
+  start(f, 0);
+  cmt__box_up(f->boxes[0]);
+  assert_cmt(CMT_OK, put(f, 0, A, 1));
+  assert_cmt(CMT_OK, put(f, 0, B, 2));
+  assert_cmt(CMT_OK, put(f, 0, A, 3));
+  cmt__box_gone(f->boxes[0], CMT_EEOF);
+  assert_string_equal("0 up", take(f));
+  assert_string_equal("0 10 1", take(f));
+  assert_string_equal("0 20 2", take(f));
+  assert_string_equal("0 10 3", take(f));
+  assert_int_equal(0, gone_count);
+  assert_string_equal("0 gone CMT_EEOF", take(f));
+  assert_int_equal(1, gone_count);
+  assert_string_equal("CMT_ETIMEDOUT", take(f));
+}
+
+static void two_events_of_a_peer_are_never_out(void **state) {
+  fixture *f = *state;
+  cmt_event first, second;
+
+  start(f, 0);
+  cmt__box_up(f->boxes[0]);
+  assert_cmt(CMT_OK, put(f, 0, A, 1));
+  assert_cmt(CMT_OK, put(f, 1, A, 2));
+  assert_string_equal("0 up", next(f, &first));
+  assert_string_equal("1 10 2", next(f, &second));
+  assert_string_equal("CMT_ETIMEDOUT", take(f));
+  cmt__box_gone(f->boxes[1], CMT_EEOF);
+  assert_string_equal("CMT_ETIMEDOUT", take(f));
+  cmt_mailbox_done(f->mailbox, &first);
+  assert_string_equal("0 10 1", take(f));
+  assert_string_equal("CMT_ETIMEDOUT", take(f));
+  cmt_mailbox_done(f->mailbox, &second);
+  assert_string_equal("1 gone CMT_EEOF", take(f));
+}
+
+static void peers_are_served_in_turns(void **state) {
+  fixture *f = *state;
+
+  start(f, 0);
+  for (uint8_t k = 0; k < 3; k++) {
+    assert_cmt(CMT_OK, put(f, 0, A, k));
+  }
+  assert_cmt(CMT_OK, put(f, 1, A, 10));
+  assert_cmt(CMT_OK, put(f, 2, A, 20));
+  assert_cmt(CMT_OK, put(f, 2, A, 21));
+  assert_string_equal("0 10 0", take(f));
+  assert_string_equal("1 10 10", take(f));
+  assert_string_equal("2 10 20", take(f));
+  assert_string_equal("0 10 1", take(f));
+  assert_string_equal("2 10 21", take(f));
+  assert_string_equal("0 10 2", take(f));
+}
+
+static void a_queue_keeps_its_order_when_it_grows(void **state) {
+  fixture *f = *state;
+  char text[16];
+  uint8_t in = 0, out = 0;
+
+  start(f, 0);
+  f->mailbox->limits[0].messages_max = 1000;
+  f->mailbox->limits[0].bytes_max = 1000000;
+  f->mailbox->bytes_max = 1000000;
+  while (in < 250) {
+    for (int i = 0; i < 3; i++) {
+      assert_cmt(CMT_OK, put(f, 0, A, in++));
+    }
+    snprintf(text, sizeof text, "0 10 %d", out++);
+    assert_string_equal(text, take(f));
+  }
+  while (out < in) {
+    snprintf(text, sizeof text, "0 10 %d", out++);
+    assert_string_equal(text, take(f));
+  }
+  assert_int_equal(0, f->boxes[0]->cap); /* A large one is let go. */
+}
+
+/* ---- room ---- */
+
+static void a_full_queue_stops_the_link_until_half_is_done(void **state) {
+  fixture *f = *state;
+  cmt_event ev;
+
+  start(f, 0);
+  for (uint8_t k = 0; k < 4; k++) {
+    assert_cmt(CMT_OK, put(f, 0, A, k));
+    assert_false(is_stopped(f, 0));
+  }
+  assert_cmt(CMT_OK, put(f, 0, A, 4));
+  assert_true(is_stopped(f, 0));
+  assert_false(is_stopped(f, 1));
+  assert_cmt(CMT_OK, put(f, 0, A, 5)); /* It was read already. */
+  for (uint8_t k = 0; k < 3; k++) {
+    assert_true(is_stopped(f, 0));
+    take(f);
+  }
+  assert_true(is_stopped(f, 0)); /* Three are left, half is two. */
+  next(f, &ev);
+  assert_true(is_stopped(f, 0)); /* What is out is not done. */
+  cmt_mailbox_done(f->mailbox, &ev);
+  assert_false(is_stopped(f, 0));
+}
+
+static void bytes_fill_a_queue_too(void **state) {
+  fixture *f = *state;
+
+  start(f, 0);
+  assert_cmt(CMT_OK, put_len(f, 0, A, 1, 5000 - COST));
+  assert_int_equal(5000, cmt__mailbox_bytes(f->mailbox));
+  assert_cmt(CMT_OK, put_len(f, 0, A, 2, 4999 - COST));
+  assert_false(is_stopped(f, 0));
+  assert_cmt(CMT_OK, put_len(f, 0, A, 3, 0));
+  assert_true(is_stopped(f, 0));
+  assert_int_equal(9999 + COST, cmt__mailbox_bytes(f->mailbox));
+  take(f);
+  assert_true(is_stopped(f, 0));
+  take(f);
+  assert_false(is_stopped(f, 0));
+}
+
+static void a_message_longer_than_the_queue_has_room_alone(void **state) {
+  fixture *f = *state;
+
+  start(f, 0);
+  assert_cmt(CMT_OK, put_len(f, 0, A, 1, 20000));
+  assert_true(is_stopped(f, 0));
+  assert_cmt(CMT_OK, put_len(f, 0, DROPS, 2, 20000));
+  assert_cmt(CMT_EAGAIN, put_len(f, 0, DROPS, 3, 0));
+  assert_string_equal("0 10 1", take(f));
+  assert_true(is_stopped(f, 0)); /* The other channel is over its half. */
+  assert_string_equal("0 30 2", take(f));
+  assert_false(is_stopped(f, 0));
+}
+
+static void a_channel_that_drops_drops_the_newest(void **state) {
+  fixture *f = *state;
+  char text[16];
+
+  start(f, 0);
+  for (uint8_t k = 0; k < 5; k++) {
+    assert_cmt(CMT_OK, put(f, 0, DROPS, k));
+  }
+  assert_cmt(CMT_EAGAIN, put(f, 0, DROPS, 5));
+  assert_cmt(CMT_OK, put(f, 1, DROPS, 9)); /* Of another peer. */
+  assert_cmt(CMT_OK, put(f, 0, A, 6));     /* On another channel. */
+  assert_false(is_stopped(f, 0));
+  for (uint8_t k = 0; k < 5; k++) {
+    snprintf(text, sizeof text, "0 30 %d", k);
+    assert_string_equal(text, take(f));
+    if (k == 0) {
+      assert_string_equal("1 30 9", take(f));
+    }
+  }
+  assert_string_equal("0 10 6", take(f));
+  assert_cmt(CMT_OK, put_len(f, 0, DROPS, 1, 9999 - COST));
+  assert_cmt(CMT_EAGAIN, put_len(f, 0, DROPS, 1, 0)); /* Exact in bytes. */
+}
+
+static void
+the_total_stops_all_who_send_until_half_of_it_is_done(void **state) {
+  fixture *f = *state;
+
+  start(f, 12000);
+  assert_cmt(CMT_OK, put_len(f, 0, A, 1, 4000 - COST));
+  assert_cmt(CMT_OK, put_len(f, 1, A, 2, 4000 - COST));
+  assert_cmt(CMT_OK, put_len(f, 2, A, 3, 4000 - COST));
+  assert_true(is_stopped(f, 2));
+  assert_false(is_stopped(f, 1)); /* Has sent nothing since. */
+  assert_cmt(CMT_OK, put_len(f, 1, B, 4, 0));
+  assert_true(is_stopped(f, 1));
+  assert_cmt(CMT_EAGAIN, put_len(f, 0, DROPS, 5, 0));
+  assert_string_equal("0 10 1", take(f));
+  assert_true(is_stopped(f, 1) && is_stopped(f, 2));
+  assert_string_equal("1 10 2", take(f)); /* 4,192 bytes are left. */
+  assert_false(is_stopped(f, 1));
+  assert_false(is_stopped(f, 2));
+}
+
+static void without_memory_a_message_fails_and_the_end_does_not(void **state) {
+  fixture *f = *state;
+  cmt_buf *msg;
+
+  start(f, 0);
+  msg = cmt_buf_new(&f->env.env, 1);
+  f->env.fail_at = f->env.allocs;
+  assert_cmt(CMT_ENOMEM, cmt__box_put(f->boxes[0], A, msg));
+  f->env.fail_at = f->env.allocs;
+  cmt__box_up(f->boxes[0]);
+  cmt__box_gone(f->boxes[0], CMT_ENOMEM);
+  assert_string_equal("0 up", take(f));
+  assert_string_equal("0 gone CMT_ENOMEM", take(f));
+  f->env.fail_at = SIZE_MAX;
+  cmt_buf_unref(msg);
+}
+
+/* ---- the end ---- */
+
+static void a_reactor_that_refuses_gets_only_the_end(void **state) {
+  fixture *f = *state;
+  cmt_event ev;
+
+  start(f, 0);
+  for (uint8_t k = 0; k < 5; k++) {
+    assert_cmt(CMT_OK, put(f, 0, A, k));
+  }
+  assert_cmt(CMT_OK, put(f, 1, A, 7));
+  assert_string_equal("0 10 0", next(f, &ev));
+  assert_true(is_stopped(f, 0));
+  cmt__mailbox_refuse(f->mailbox, &ev);
+  assert_false(is_stopped(f, 0));
+  assert_cmt(CMT_OK, put(f, 0, A, 5));
+  assert_string_equal("1 10 7", take(f));
+  assert_string_equal("CMT_ETIMEDOUT", take(f));
+  cmt_mailbox_done(f->mailbox, &ev);
+  assert_int_equal(0, cmt__mailbox_bytes(f->mailbox));
+  assert_string_equal("CMT_ETIMEDOUT", take(f));
+  cmt__box_gone(f->boxes[0], CMT_EREACTOR);
+  assert_string_equal("0 gone CMT_EREACTOR", take(f));
+}
+
+static void in_a_hurry_all_messages_are_dropped(void **state) {
+  fixture *f = *state;
+  cmt_event ev;
+
+  start(f, 0);
+  cmt__box_up(f->boxes[0]);
+  for (uint8_t k = 0; k < 5; k++) {
+    assert_cmt(CMT_OK, put(f, 0, A, k));
+    assert_cmt(CMT_OK, put(f, 1, A, k));
+  }
+  assert_string_equal("0 up", next(f, &ev));
+  cmt__mailbox_hurry(f->mailbox);
+  assert_false(is_stopped(f, 0));
+  assert_int_equal(0, cmt__mailbox_bytes(f->mailbox));
+  assert_false(is_readable(f));
+  assert_cmt(CMT_OK, put(f, 0, A, 9));
+  cmt_mailbox_done(f->mailbox, &ev);
+  assert_string_equal("CMT_ETIMEDOUT", take(f));
+  cmt__box_gone(f->boxes[0], CMT_ECANCELED);
+  assert_string_equal("0 gone CMT_ECANCELED", take(f));
+}
+
+static void a_peer_that_goes_while_it_is_stopped_is_nobodys(void **state) {
+  fixture *f = *state;
+
+  start(f, 1000);
+  assert_cmt(CMT_OK, put_len(f, 1, A, 1, 1000));
+  assert_cmt(CMT_OK, put(f, 0, A, 1));
+  assert_true(is_stopped(f, 0));
+  cmt__box_gone(f->boxes[0], CMT_EEOF);
+  assert_int_equal(2, f->mailbox->waiting);
+  assert_string_equal("1 10 1", take(f));
+  assert_int_equal(0, f->mailbox->waiting);
+  assert_string_equal("0 10 1", take(f));
+  assert_string_equal("0 gone CMT_EEOF", take(f));
+}
+
+static void whoever_waits_is_told_of_the_end(void **state) {
+  fixture *f = *state;
+  cmt_event ev;
+
+  start(f, 0);
+  for (size_t i = 0; i < PEERS; i++) {
+    cmt__box_gone(f->boxes[i], CMT_EEOF);
+    take(f);
+  }
+  assert_cmt(CMT_ETIMEDOUT, cmt_mailbox_next(f->mailbox, &ev, 0));
+  assert_false(is_readable(f));
+  cmt__mailbox_close(f->mailbox);
+  assert_cmt(CMT_ECLOSED, cmt_mailbox_next(f->mailbox, &ev, 0));
+  assert_cmt(CMT_ECLOSED, cmt_mailbox_next(f->mailbox, &ev, CMT_NEVER));
+  assert_true(is_readable(f));
+}
+
+/* ---- waiting ---- */
+
+static void
+the_descriptor_is_readable_while_something_can_be_taken(void **state) {
+  fixture *f = *state;
+  cmt_event ev;
+
+  start(f, 0);
+  assert_false(is_readable(f));
+  assert_cmt(CMT_OK, put(f, 0, A, 1));
+  assert_cmt(CMT_OK, put(f, 0, A, 2));
+  assert_true(is_readable(f));
+  next(f, &ev);
+  assert_false(is_readable(f)); /* The next one waits for this. */
+  cmt_mailbox_done(f->mailbox, &ev);
+  assert_true(is_readable(f));
+  assert_cmt(CMT_OK, put(f, 1, A, 3));
+  next(f, &ev);
+  assert_true(is_readable(f));
+  cmt_mailbox_done(f->mailbox, &ev);
+  take(f);
+  assert_false(is_readable(f));
+}
+
+static void a_timeout_passes(void **state) {
+  fixture *f = *state;
+  cmt_event ev;
+
+  start(f, 0);
+  assert_cmt(CMT_ETIMEDOUT,
+             cmt_mailbox_next(f->mailbox, &ev, CMT_MILLISECONDS(1)));
+  cmt__thread_set_loop(true);
+  assert_cmt(CMT_EDEADLK,
+             cmt_mailbox_next(f->mailbox, &ev, CMT_MILLISECONDS(1)));
+  assert_cmt(CMT_ETIMEDOUT, cmt_mailbox_next(f->mailbox, &ev, 0));
+  cmt__thread_set_loop(false);
+}
+
+/* ---- many threads ---- */
+
+enum { TAKERS = 4, MESSAGES = 20000 };
+
+typedef struct crowd {
+  fixture *f;
+  atomic_bool out[PEERS];      /* An event of the peer is out. */
+  unsigned expected[PEERS][2]; /* The next number on A, and on B. */
+  atomic_uint wrong, taken;
+} crowd;
+
+static void crowd_look(crowd *c, const cmt_event *ev) {
+  size_t peer = (size_t)(ev->peer - c->f->peers);
+  uint32_t number;
+  unsigned *expected;
+
+  if (atomic_exchange(&c->out[peer], true)) {
+    atomic_fetch_add(&c->wrong, 1);
+  }
+  if (ev->kind == CMT_EVENT_MESSAGE) {
+    expected = &c->expected[peer][ev->channel == B];
+    number = cmt__load_le32(cmt_buf_bytes(ev->msg).base);
+    if (number != (*expected)++) {
+      atomic_fetch_add(&c->wrong, 1);
+    }
+    atomic_fetch_add(&c->taken, 1);
+  }
+  atomic_store(&c->out[peer], false);
+}
+
+static void *crowd_take(void *arg) {
+  crowd *c = arg;
+  cmt_event ev;
+
+  while (cmt_mailbox_next(c->f->mailbox, &ev, CMT_NEVER) == CMT_OK) {
+    crowd_look(c, &ev);
+    cmt_mailbox_done(c->f->mailbox, &ev);
+  }
+  return NULL;
+}
+
+static void *crowd_turn(void *arg) {
+  crowd *c = arg;
+  cmt_event ev = {.internal = NULL};
+
+  while (cmt__mailbox_turn(c->f->mailbox, &ev) == CMT_OK) {
+    crowd_look(c, &ev);
+  }
+  return NULL;
+}
+
+/* The loop: puts numbered messages in while the box has room. */
+static void crowd_put(fixture *f) {
+  unsigned numbers[PEERS][2] = {{0}};
+
+  for (unsigned i = 0; i < MESSAGES; i++) {
+    size_t peer = i % PEERS, channel = i / 7 % 2;
+    cmt_buf *msg = cmt_buf_new(NULL, 4);
+
+    while (is_stopped(f, peer)) {
+    }
+    cmt__store_le32(cmt_buf_data(msg), numbers[peer][channel]++);
+    assert_cmt(CMT_OK, cmt__box_put(f->boxes[peer], channel == 0 ? A : B, msg));
+    cmt_buf_unref(msg);
+  }
+}
+
+static void threads_take_each_peer_in_its_order(void **state) {
+  fixture *f = *state;
+  crowd c = {.f = f};
+  pthread_t threads[TAKERS];
+
+  start(f, 0);
+  for (size_t i = 0; i < TAKERS; i++) {
+    assert_int_equal(0,
+                     pthread_create(&threads[i], NULL,
+                                    i % 2 == 0 ? crowd_take : crowd_turn, &c));
+  }
+  crowd_put(f);
+  for (size_t i = 0; i < PEERS; i++) {
+    cmt__box_gone(f->boxes[i], CMT_EEOF);
+  }
+  while (atomic_load(&gone_count) < PEERS) {
+  }
+  cmt__mailbox_close(f->mailbox);
+  for (size_t i = 0; i < TAKERS; i++) {
+    pthread_join(threads[i], NULL);
+  }
+  assert_int_equal(0, c.wrong);
+  assert_int_equal(MESSAGES, c.taken);
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+  const struct CMUnitTest tests[] = {
+    TEST(a_peer_comes_up_sends_and_goes),
+    TEST(two_events_of_a_peer_are_never_out),
+    TEST(peers_are_served_in_turns),
+    TEST(a_queue_keeps_its_order_when_it_grows),
+    TEST(a_full_queue_stops_the_link_until_half_is_done),
+    TEST(bytes_fill_a_queue_too),
+    TEST(a_message_longer_than_the_queue_has_room_alone),
+    TEST(a_channel_that_drops_drops_the_newest),
+    TEST(the_total_stops_all_who_send_until_half_of_it_is_done),
+    TEST(without_memory_a_message_fails_and_the_end_does_not),
+    TEST(a_reactor_that_refuses_gets_only_the_end),
+    TEST(in_a_hurry_all_messages_are_dropped),
+    TEST(a_peer_that_goes_while_it_is_stopped_is_nobodys),
+    TEST(whoever_waits_is_told_of_the_end),
+    TEST(the_descriptor_is_readable_while_something_can_be_taken),
+    TEST(a_timeout_passes),
+    TEST(threads_take_each_peer_in_its_order),
+  };
+#undef TEST
+
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
