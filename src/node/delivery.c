@@ -24,10 +24,6 @@
 
 #define SLOW_NS CMT_MILLISECONDS(100)
 
-enum {
-  EMPTY_PACKET = 5, /* Bytes of the shortest packet that ends a message. */
-};
-
 static _Thread_local bool thread_is_worker;
 
 bool cmt__thread_is_worker(void) { return thread_is_worker; }
@@ -332,27 +328,6 @@ uint64_t cmt__delivery_held(cmt_switch *s) {
     if (d->mailboxes[i] != NULL) {
       bytes += cmt__mailbox_bytes(d->mailboxes[i]);
     }
-  }
-  return bytes;
-}
-
-/* Over the total come the message that reaches it, and whatever each link had
-   read when it was stopped. */
-uint64_t cmt__delivery_held_max(const cmt_switch *s, size_t peers) {
-  const cmt__delivery *d = &s->delivery;
-  uint64_t bytes = 0, largest = 0;
-
-  for (size_t i = 0; i < s->setup.channel_count; i++) {
-    largest = cmt__max64(largest, s->setup.channels[i].recv_message_max);
-  }
-  for (size_t i = 0; d->mailboxes != NULL && i < s->setup.reactor_count; i++) {
-    if (d->mailboxes[i] != NULL) {
-      bytes += d->mailboxes[i]->bytes_max;
-    }
-  }
-  if (d->mailboxes != NULL) {
-    bytes += peers * (largest + CMT__READ_MAX +
-                      CMT__READ_MAX / EMPTY_PACKET * CMT__MAIL_COST);
   }
   return bytes;
 }

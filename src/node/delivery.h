@@ -48,8 +48,6 @@ void cmt__delivery_fini(cmt_switch *s);
 const char *cmt__delivery_waits_for(cmt_switch *s);
 /* Waiting for reactors, in bytes. */
 uint64_t cmt__delivery_held(cmt_switch *s);
-/* The most that cmt__delivery_held() can be with |peers| of them. */
-uint64_t cmt__delivery_held_max(const cmt_switch *s, size_t peers);
 /* Whether the calling thread is a worker. */
 bool cmt__thread_is_worker(void);
 

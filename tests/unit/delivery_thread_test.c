@@ -261,6 +261,17 @@ static void send_numbers(pair *x, uint8_t channel, unsigned messages,
   cmt_peer_unref(p);
 }
 
+/* Until |messages| of 100 bytes are with b, and none is on its way. */
+static void wait_for_queue(side *s, unsigned messages) {
+  cmt_switch_status status = {.recv_queued_bytes = 0};
+  time_t end = time(NULL) + WAIT_S;
+
+  while (status.recv_queued_bytes < messages * (100 + CMT__MAIL_COST)) {
+    cmt_switch_get_status(s->sw, &status);
+    assert_true(time(NULL) < end);
+  }
+}
+
 /* ---- */
 
 static void workers_make_the_same_calls(void **state) {
@@ -313,7 +324,7 @@ static void an_error_on_a_worker_ends_the_peer(void **state) {
   x->b.fail_at = 3;
   meet(x);
   send_numbers(x, CHANNEL, 8, 100);
-  wait_for(&x->b, &x->b.inside, 1);
+  wait_for_queue(&x->b, 8);
   release(&x->b);
   wait_for(&x->b, &x->b.removed, 1);
   assert_int_equal(3, x->b.received); /* No further message comes. */
@@ -365,6 +376,7 @@ static void a_stop_does_not_wait_for_what_workers_have_not_begun(void **state) {
   meet(x);
   send_numbers(x, CHANNEL, 100, 100);
   wait_for(&x->b, &x->b.inside, 1);
+  wait_for_queue(&x->b, 100);
   cmt_switch_stop(x->b.sw, 0);
   wait_for(&x->a, &x->a.removed, 1); /* The loop has stopped its peer. */
   release(&x->b);
