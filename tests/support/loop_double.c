@@ -21,19 +21,10 @@ typedef struct resolve {
 } resolve;
 
 void *test_more(void *items, size_t count, size_t item) {
-  void *p = realloc(items, count * item);
+  void *p = test_resize(items, count * item);
 
-  assert_non_null(p);
   memset((uint8_t *)p + (count - 1) * item, 0, item);
   return p;
-}
-
-bool test_is_literal(const char *text) {
-  char canonical[256];
-
-  return cmt__ip_canonical(
-    (cmt_bytes){.base = (const uint8_t *)text, .len = strlen(text)}, canonical,
-    sizeof canonical);
 }
 
 static void add_ip(resolve *r, const char *ip, size_t len, uint16_t port) {
@@ -98,57 +89,17 @@ static void resolve_cancel(cmt__resolve *base) {
 }
 
 static void loop_post(cmt__loop *base, cmt__post *p) {
-  test_loop *l = test_loop_of(base);
-
-  pthread_mutex_lock(&l->mutex);
-  if (!p->queued) {
-    p->queued = true;
-    p->next = NULL;
-    *l->posts_last = p;
-    l->posts_last = &p->next;
-  }
-  pthread_mutex_unlock(&l->mutex);
-}
-
-static cmt__post *pop_post(test_loop *l, cmt__post **list) {
-  cmt__post *p;
-
-  pthread_mutex_lock(&l->mutex);
-  p = *list;
-  if (p != NULL) {
-    *list = p->next;
-    p->queued = false;
-  }
-  pthread_mutex_unlock(&l->mutex);
-  return p;
-}
-
-static void run_posts(test_loop *l) {
-  cmt__post *list, *p;
-
-  pthread_mutex_lock(&l->mutex);
-  list = l->posts;
-  l->posts = NULL;
-  l->posts_last = &l->posts;
-  pthread_mutex_unlock(&l->mutex);
-  while ((p = pop_post(l, &list)) != NULL) {
-    p->cb(p);
-  }
+  test_posts_add(&test_loop_of(base)->posts, p);
 }
 
 static bool is_busy(test_loop *l) {
-  bool posted;
-
-  pthread_mutex_lock(&l->mutex);
-  posted = l->posts != NULL;
-  pthread_mutex_unlock(&l->mutex);
-  return posted || l->base.turns.next != &l->base.turns ||
+  return test_posts_any(&l->posts) || l->base.turns.next != &l->base.turns ||
          cmt__loop_next_timer(&l->base) <= l->base.now_ns ||
          test_net_is_ready(l);
 }
 
 void test_loop_step(test_loop *l) {
-  run_posts(l);
+  test_posts_run(&l->posts);
   test_net_run(l);
   cmt__loop_run_timers(&l->base);
   (void)cmt__loop_run_turns(&l->base);
@@ -205,10 +156,10 @@ void test_loop_run_until(test_loop *l, bool (*done)(void *arg), void *arg,
 static bool take_stop(test_loop *l) {
   bool stop;
 
-  pthread_mutex_lock(&l->mutex);
+  pthread_mutex_lock(&l->posts.mutex);
   stop = l->stop;
   l->stop = false;
-  pthread_mutex_unlock(&l->mutex);
+  pthread_mutex_unlock(&l->posts.mutex);
   return stop;
 }
 
@@ -233,9 +184,9 @@ static void loop_run(cmt__loop *base) {
 static void loop_stop(cmt__loop *base) {
   test_loop *l = test_loop_of(base);
 
-  pthread_mutex_lock(&l->mutex);
+  pthread_mutex_lock(&l->posts.mutex);
   l->stop = true;
-  pthread_mutex_unlock(&l->mutex);
+  pthread_mutex_unlock(&l->posts.mutex);
 }
 
 static void loop_rearm(cmt__loop *base) { (void)base; }
@@ -245,7 +196,7 @@ static void loop_delete(cmt__loop *base) {
 
   test_net_fini(l);
   free(l->hosts);
-  pthread_mutex_destroy(&l->mutex);
+  test_posts_fini(&l->posts);
   cmt__loop_fini(base);
   free(l);
 }
@@ -263,8 +214,7 @@ test_loop *test_loop_new(const cmt_env *env) {
                            .delete = loop_delete};
   test_net_ops(&l->ops);
   assert_cmt(CMT_OK, cmt__loop_init(&l->base, &l->ops, env));
-  assert_int_equal(0, pthread_mutex_init(&l->mutex, NULL));
-  l->posts_last = &l->posts;
+  test_posts_init(&l->posts);
   l->base.now_ns = CMT_SECONDS(1000);
   l->defaults = (test_dir){.cap = SIZE_MAX, .read_max = CMT__READ_MAX};
   l->next_port = 40000;

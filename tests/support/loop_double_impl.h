@@ -6,10 +6,9 @@
    loop_double.c, its network in loop_double_net.c. */
 
 #include "loop_double.h"
+#include "loop_parts.h"
 
 #include "test.h"
-
-#include <pthread.h>
 
 typedef struct net_conn net_conn;
 
@@ -24,8 +23,7 @@ typedef struct net_end {
 } net_end;
 
 typedef struct net_pipe {
-  uint8_t *base;
-  size_t head, size; /* The bytes are |dir|.in_flight from |head|. */
+  test_bytes bytes; /* As many as |dir|.in_flight says. */
   bool eof;
 } net_pipe;
 
@@ -59,9 +57,8 @@ typedef struct net_host {
 struct test_loop {
   cmt__loop base;
   cmt__loop_ops ops;
-  pthread_mutex_t mutex; /* Over |posts| and |stop|. */
-  cmt__post *posts, **posts_last;
-  bool stop;
+  test_posts posts;
+  bool stop; /* Under the mutex of |posts|. */
   net_conn **conns;
   size_t conn_count;
   net_end *closed;
@@ -82,7 +79,6 @@ static inline test_loop *test_loop_of(cmt__loop *l) { return (test_loop *)l; }
 
 /* An array with one more element, which is zeroed. */
 void *test_more(void *items, size_t count, size_t item);
-bool test_is_literal(const char *text);
 
 /* Puts the functions of the network into |ops|. */
 void test_net_ops(cmt__loop_ops *ops);

@@ -11,32 +11,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void pipe_put(net_pipe *p, test_dir *d, const uint8_t *data,
-                     size_t len) {
-  if (p->head + d->in_flight + len > p->size) {
-    size_t size = cmt__max(2 * (d->in_flight + len), 4096);
-    uint8_t *base = malloc(size);
-
-    assert_non_null(base);
-    if (d->in_flight > 0) {
-      memcpy(base, p->base + p->head, d->in_flight);
-    }
-    free(p->base);
-    *p = (net_pipe){.base = base, .size = size, .eof = p->eof};
-  }
-  memcpy(p->base + p->head + d->in_flight, data, len);
+static uint8_t *pipe_put(net_pipe *p, test_dir *d, const uint8_t *data,
+                         size_t len) {
   d->in_flight += len;
+  return test_bytes_put(&p->bytes, data, len);
 }
 
 static void pipe_take(net_pipe *p, test_dir *d, uint8_t *out, size_t len) {
-  memcpy(out, p->base + p->head, len);
+  test_bytes_take(&p->bytes, out, len);
   d->in_flight -= len;
-  p->head = d->in_flight == 0 ? 0 : p->head + len;
 }
 
 static void pipe_clear(net_conn *c, int side) {
-  free(c->pipes[side].base);
-  c->pipes[side] = (net_pipe){.base = NULL};
+  test_bytes_clear(&c->pipes[side].bytes);
+  c->pipes[side].eof = false;
   c->shown.dir[side].in_flight = 0;
 }
 
@@ -83,7 +71,7 @@ static void tcp_close(cmt__tcp *t) {
   if (c->shown.dir[other].in_flight > 0) {
     pipe_clear(c, e->side);
     end_reset(c->ends[other]);
-  } else {
+  } else if (c->ends[other] == NULL || !c->ends[other]->reset) {
     c->pipes[e->side].eof = true;
   }
   pipe_clear(c, other);
@@ -128,9 +116,8 @@ static cmt_err tcp_write(cmt__tcp *t, const uint8_t *data, size_t len,
   }
   *taken = d->cap > d->in_flight ? cmt__min(len, d->cap - d->in_flight) : 0;
   if (*taken > 0) {
-    pipe_put(p, d, data, *taken);
+    tapped = pipe_put(p, d, data, *taken);
     d->written += *taken;
-    tapped = p->base + p->head + d->in_flight - *taken;
     if (l->tap != NULL) {
       l->tap(l->tap_arg, &e->conn->shown, e->side, tapped, *taken);
     }

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT_SIM_CHECK_H
+#define CMT_SIM_CHECK_H
+
+/* The checkers of the simulation.  Each holds one promise against what the
+   nodes were seen to do; none calls or reads the code that it checks.  A
+   failure ends the program with one line. */
+
+#include "sim.h"
+
+const char *check_name(check_kind k);
+const char *check_promise(check_kind k);
+/* One more that held. */
+void check_held(sim *s, check_kind k);
+_Noreturn void check_fail(sim *s, check_kind k, const char *fmt, ...)
+  __attribute__((format(printf, 3, 4)));
+/* Both in one. */
+#define CHECK(s, kind, holds, ...)                                             \
+  ((holds) ? check_held((s), (kind)) : check_fail((s), (kind), __VA_ARGS__))
+
+/* check_flow.c: what was sent, in its order, against what arrives. */
+
+/* The message |key| of |len| bytes was offered to |p| on the channel with this
+   index; returns its number. */
+void check_flow_add(sim_peer *p, size_t channel, const sim_entry *e);
+/* The outcome of a send that waited. */
+void check_flow_answer(sim_peer *p, size_t channel, uint64_t key, bool queued);
+void check_flow_receive(sim_peer *p, size_t channel, cmt_bytes msg);
+/* All that was accepted for |p| has arrived. */
+void check_flow_arrived(sim_peer *p, check_kind k);
+void check_flow_free(sim_peer *p);
+/* Fills in the bytes of the message |key|. */
+void check_flow_fill(uint64_t key, uint8_t *out, size_t len);
+
+/* check_send.c: answers of sends. */
+void check_answer(sim_peer *p, int channel, size_t len, cmt_err err);
+void check_request(sim_request *r, cmt_err status, const cmt_buf *msg);
+void check_broadcasts(sim *s);
+
+/* check_life.c: calls of reactors, one peer per id, the list of peers. */
+void check_init(sim_peer *p, size_t reactor, bool accepted);
+void check_add(sim_peer *p, size_t reactor);
+void check_receive(sim_peer *p, size_t reactor, size_t channel);
+void check_remove(sim_peer *p, size_t reactor);
+void check_peers(sim_node *n);
+/* The switch of |n| has finished. */
+void check_finished(sim_node *n);
+
+/* check_outcome.c: one outcome for each dial and accept, with a reason that
+   the facts allow. */
+void check_rejected(sim_node *n, const cmt_rejection *r);
+void check_outcomes(sim_node *n);
+
+/* check_reason.c: why a peer ended. */
+void check_reason(sim_peer *p, cmt_err reason);
+/* |p| is stopped with a flush: what it has accepted must arrive, if nothing
+   comes between. */
+void check_grace_begin(sim_peer *p, uint64_t flush_ns);
+/* |p| ends with |reason|; looks at what the other side had accepted. */
+void check_grace(sim_peer *p, cmt_err reason);
+
+/* check_bound.c: bytes held. */
+void check_memory(sim_node *n);
+
+#endif

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The life of a peer as reactors see it: init_peer of each, add_peer of each,
+   messages, remove_peer of each whose init_peer succeeded; each once, in the
+   order of the reactors.  From the first to the last of them no other peer has
+   the same id, and from the last init_peer on the switch lists it. */
+
+#include "check.h"
+
+static unsigned bit(size_t reactor) { return 1u << reactor; }
+
+/* The reactors before this one, and all. */
+static unsigned before(size_t reactor) { return bit(reactor) - 1; }
+
+static unsigned all(const sim_peer *p) {
+  return bit(p->node->sim->reactor_count) - 1;
+}
+
+#define LIFE(p, kind, holds, text)                                             \
+  CHECK((p)->node->sim, kind, holds, "n%u, peer n%u on c%u, reactor %zu: %s",  \
+        (p)->node->index, (p)->remote, (p)->conn->id, reactor, text)
+
+void check_init(sim_peer *p, size_t reactor, bool accepted) {
+  LIFE(p, CHECK_LIFE,
+       p->inited == before(reactor) && p->added == 0 && p->removed == 0 &&
+         !p->refused,
+       "init_peer out of order");
+  for (const sim_peer *o = p->node->peers; o != NULL; o = o->next) {
+    LIFE(p, CHECK_ONE, o == p || o->gone || o->remote != p->remote,
+         "init_peer while another peer has the id");
+  }
+  if (accepted) {
+    p->inited |= bit(reactor);
+  } else {
+    p->refused = true;
+    p->gone = p->inited == 0;
+  }
+}
+
+void check_add(sim_peer *p, size_t reactor) {
+  cmt_peer *listed = cmt_switch_peer(p->node->sw, cmt_peer_id(p->peer));
+
+  LIFE(p, CHECK_LIFE,
+       p->inited == all(p) && p->added == before(reactor) && p->removed == 0,
+       "add_peer out of order");
+  LIFE(p, CHECK_LISTED, listed == p->peer,
+       "add_peer of one that is not listed");
+  cmt_peer_unref(listed);
+  p->added |= bit(reactor);
+}
+
+void check_receive(sim_peer *p, size_t reactor, size_t channel) {
+  LIFE(p, CHECK_LIFE, p->added == all(p) && p->removed == 0,
+       "receive outside of the life of the peer");
+  LIFE(p, CHECK_LIFE,
+       p->node->has[channel] &&
+         channel % p->node->sim->reactor_count == reactor,
+       "receive of a channel that is not its own");
+}
+
+void check_remove(sim_peer *p, size_t reactor) {
+  LIFE(p, CHECK_LIFE,
+       (p->inited & bit(reactor)) != 0 && p->removed == before(reactor) &&
+         (p->added == 0 || p->added == all(p)),
+       "remove_peer out of order");
+  if (p->added != 0) {
+    cmt_peer *listed = cmt_switch_peer(p->node->sw, cmt_peer_id(p->peer));
+
+    LIFE(p, CHECK_LISTED, listed == p->peer,
+         "remove_peer of one that is not listed");
+    cmt_peer_unref(listed);
+  }
+  p->removed |= bit(reactor);
+  p->gone = p->removed == p->inited;
+}
+
+/* Between turns: the list is exactly that of the peers that live. */
+void check_peers(sim_node *n) {
+  cmt_peer *list[64];
+  size_t count = cmt_switch_peers(n->sw, list, 64), live = 0;
+
+  for (const sim_peer *p = n->peers; p != NULL; p = p->next) {
+    live += sim_peer_is_live(p);
+  }
+  for (size_t i = 0; i < count; i++) {
+    const sim_peer *p = n->peers;
+
+    while (p != NULL && (p->peer != list[i] || !sim_peer_is_live(p))) {
+      p = p->next;
+    }
+    CHECK(n->sim, CHECK_LISTED, p != NULL,
+          "n%u lists a peer that no reactor has", n->index);
+    cmt_peer_unref(list[i]);
+  }
+  CHECK(n->sim, CHECK_LISTED, count == live,
+        "n%u lists %zu peers, its reactors have %zu", n->index, count, live);
+}
+
+void check_finished(sim_node *n) {
+  for (const sim_peer *p = n->peers; p != NULL; p = p->next) {
+    size_t reactor = 0;
+
+    LIFE(p, CHECK_LIFE, p->gone || p->inited == 0,
+         "its switch has finished and it is not removed");
+  }
+}

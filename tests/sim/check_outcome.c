@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Dials and accepts.  The loop knows how many connections it handed over and
+   how many attempts began; each must end as a peer or as a rejection, and a
+   rejection must have a cause that happened. */
+
+#include "check.h"
+
+#include "node/switch.h"
+
+static size_t target_of(const sim_node *n, const char *dialed) {
+  size_t i = 0;
+
+  while (i < n->sim->node_count &&
+         strncmp(n->sim->nodes[i].id.text, dialed, 40) != 0) {
+    i++;
+  }
+  return i < n->sim->node_count ? i : SIM_NODES_MAX;
+}
+
+/* A fault that spoils what is sent may be taken for a fault of the sender. */
+static bool may_spoil(const sim *s) {
+  return sim_net_fired(s->net)[SIM_FLIP] > 0;
+}
+
+static bool has_small_limits(const sim_node *n) {
+  const cmt_switch_options *o = &n->options;
+
+  return o->inbound_peers_max < 40 || o->inbound_peers_per_ip_max != 0 ||
+         o->handshakes_max < 64;
+}
+
+static bool is_possible(const sim_node *n, const cmt_rejection *r) {
+  const sim *s = n->sim;
+  const uint64_t *fired = sim_net_fired(s->net);
+
+  switch ((int)r->why.err) {
+  case CMT_EAUTH:
+  case CMT_EPROTO:
+    return may_spoil(s);
+  case CMT_ESELF:
+    return may_spoil(s) || r->id == NULL ||
+           strcmp(r->id->text, n->id.text) == 0;
+  case CMT_EWRONGID:
+    return r->outbound && r->id != NULL &&
+           strncmp(r->id->text, r->dialed, 40) != 0;
+  case CMT_EREACTOR:
+    return s->odds_reactor > 0;
+  case CMT_ERESOLVE:
+    return r->outbound && (fired[SIM_RESOLVE_FAILS] > 0 ||
+                           strstr(r->dialed, "nowhere") != NULL);
+  case CMT_EIO:
+    return r->outbound && fired[SIM_NO_SOCKET] > 0;
+  case CMT_EUNREACH:
+    return r->outbound && fired[SIM_UNREACHABLE] > 0;
+  case CMT_ELIMIT:
+    return has_small_limits(n);
+  case CMT_ECANCELED:
+    return n->state == SIM_STOPPING;
+  case CMT_EREFUSED:
+  case CMT_EDIAL:
+    return r->outbound;
+  case CMT_EDUPLICATE:
+  case CMT_EHANDSHAKE:
+  case CMT_EEOF:
+  case CMT_ERESET:
+    return true;
+  default:
+    return false;
+  }
+}
+
+void check_rejected(sim_node *n, const cmt_rejection *r) {
+  sim_trace(n->sim->net, "n%u rejects %s %s: %s", n->index,
+            r->outbound ? r->dialed : "inbound", r->remote, r->why.text);
+  CHECK(n->sim, CHECK_REJECTION, is_possible(n, r), "n%u rejected %s %s: %s",
+        n->index, r->outbound ? "outbound" : "inbound", r->remote, r->why.text);
+  if (!r->outbound) {
+    n->in_rejects++;
+    return;
+  }
+  n->out_rejects++;
+  n->out_refusals +=
+    strcmp(r->remote, r->dialed) == 0 && r->why.stage == CMT_STAGE_FILTER;
+  if (r->redials) {
+    n->targets[target_of(n, r->dialed)].again++;
+  } else {
+    n->targets[target_of(n, r->dialed)].final++;
+  }
+}
+
+static void check_target(sim_node *n, size_t i) {
+  const sim_target *t = &n->targets[i];
+  size_t dials = t->once + t->for_ever, ends = t->adds + t->final;
+
+  CHECK(n->sim, CHECK_OUTCOME,
+        ends >= t->once && (t->for_ever > 0 || ends == dials),
+        "n%u dialed n%zu %zu times and %zu for ever: %zu peers, %zu rejections",
+        n->index, i, t->once, t->for_ever, t->adds, t->final);
+}
+
+void check_outcomes(sim_node *n) {
+  sim *s = n->sim;
+  uint64_t accepts = sim_loop_accepts(n->loop) - n->accepts_before;
+  uint64_t attempts = sim_loop_resolves(n->loop) - n->resolves_before;
+  size_t out_adds = 0;
+  cmt_switch_status status;
+
+  for (size_t i = 0; i <= SIM_NODES_MAX; i++) {
+    check_target(n, i);
+    out_adds += n->targets[i].adds;
+  }
+  CHECK(s, CHECK_OUTCOME, accepts == n->in_adds + n->in_rejects,
+        "n%u accepted %llu: %zu peers, %zu rejections", n->index,
+        (unsigned long long)accepts, n->in_adds, n->in_rejects);
+  CHECK(
+    s, CHECK_OUTCOME, attempts + n->out_refusals == out_adds + n->out_rejects,
+    "n%u tried %llu dials and refused %zu: %zu peers, %zu rejections", n->index,
+    (unsigned long long)attempts, n->out_refusals, out_adds, n->out_rejects);
+  cmt_switch_get_status(n->sw, &status);
+  CHECK(s, CHECK_OUTCOME,
+        status.handshakes == 0 && status.added == out_adds + n->in_adds &&
+          status.added == status.removed && status.accepted == accepts &&
+          status.rejected == n->in_rejects + n->out_rejects,
+        "n%u: its status counts otherwise: %llu handshakes, %llu added, %llu "
+        "removed, %llu accepted, %llu rejected",
+        n->index, (unsigned long long)status.handshakes,
+        (unsigned long long)status.added, (unsigned long long)status.removed,
+        (unsigned long long)status.accepted,
+        (unsigned long long)status.rejected);
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Why peers end.  Each reason needs a cause: what an application asked for,
+   what the network did, or what the other side did.  A graceful stop that
+   nothing comes between must have delivered all. */
+
+#include "check.h"
+
+/* Time that a pong may take although nobody is at fault. */
+static uint64_t delay_max_ns(const sim_peer *p) {
+  const sim_peer *other = sim_peer_other(p);
+  uint64_t now_ns = sim_net_now(p->node->sim->net);
+  uint64_t sum = p->conn->queue_max_ns + p->conn->stalled_ns + p->paused_ns;
+
+  sum += sim_peer_busy_ns(p) - p->busy_ns;
+  sum += p->pauses > 0 ? now_ns - p->paused_at_ns : 0;
+  if (other != NULL) {
+    sum += other->paused_ns;
+    sum += other->pauses > 0 ? now_ns - other->paused_at_ns : 0;
+  }
+  return sum;
+}
+
+static size_t receive_sum(const sim_node *n) {
+  size_t sum = 0;
+
+  for (size_t c = 0; c < n->sim->channel_count; c++) {
+    sum += n->has[c] ? n->by_index[c].recv_message_max : 0;
+  }
+  return sum;
+}
+
+static size_t receive_max(const sim_node *n) {
+  size_t max = 0;
+
+  for (size_t c = 0; c < n->sim->channel_count; c++) {
+    max = cmt__max(max, n->has[c] ? n->by_index[c].recv_message_max : 0);
+  }
+  return n->options.recv_bytes_max > 0 ? n->options.recv_bytes_max
+                                       : max + (1 << 20);
+}
+
+static bool is_possible(const sim_peer *p, cmt_err reason) {
+  const sim_conn *c = p->conn;
+  const sim_peer *other = sim_peer_other(p);
+  int theirs = 1 - p->side;
+
+  if (reason == p->stop_reason || reason == p->fail_reason) {
+    return true;
+  }
+  switch ((int)reason) {
+  case CMT_ECANCELED:
+    return p->node->state == SIM_STOPPING;
+  case CMT_EEOF:
+    return c->shut[theirs] || c->half_closed[theirs];
+  case CMT_ERESET:
+    return c->cut || !c->open[theirs];
+  case CMT_EPONG:
+    return c->half_closed[0] || c->half_closed[1] || !c->open[theirs] ||
+           c->shut[theirs] ||
+           delay_max_ns(p) >= p->node->options.pong_timeout_ns;
+  case CMT_EAUTH:
+    return c->flipped[theirs];
+  case CMT_EMSGSIZE:
+    return other != NULL && other->oversize > 0;
+  case CMT_ENOBUFS:
+    return receive_sum(p->node) > receive_max(p->node);
+  default:
+    return false;
+  }
+}
+
+void check_reason(sim_peer *p, cmt_err reason) {
+  CHECK(p->node->sim, CHECK_REASON, is_possible(p, reason),
+        "n%u, peer n%u on c%u ended with %s, and nothing accounts for it",
+        p->node->index, p->remote, p->conn->id, cmt_err_name(reason));
+}
+
+/* ---- graceful stops ---- */
+
+static uint64_t waiting_bytes(const sim_peer *p) {
+  uint64_t bytes = 0;
+
+  for (size_t c = 0; c < SIM_CHANNELS_MAX; c++) {
+    const sim_flow *f = &p->flow[c];
+
+    for (size_t i = f->first; i < f->count; i++) {
+      bytes += f->list[i].len + 64;
+    }
+  }
+  return bytes;
+}
+
+/* After its own end of the stream a side reads on for 1 s at most; what is
+   still on the way then may be lost. */
+void check_grace_begin(sim_peer *p, uint64_t flush_ns) {
+  const sim_peer *other = sim_peer_other(p);
+  const sim_conn *c = p->conn;
+  uint64_t bytes_ns = waiting_bytes(p) * CMT_SECONDS(4) / (c->rate + 1);
+  bool hurt = c->cut || c->half_closed[0] || c->half_closed[1] ||
+              c->flipped[0] || c->flipped[1];
+
+  if (p->grace.on || !sim_peer_is_live(p)) {
+    return;
+  }
+  p->grace = (sim_grace){
+    .on = !hurt && other != NULL && sim_peer_is_live(other) &&
+          !other->stopped && other->fail_reason == CMT_OK &&
+          other->pauses == 0 && p->pauses == 0 && p->oversize == 0 &&
+          other->node->state == SIM_UP &&
+          c->stalled_until_ns <= sim_net_now(p->node->sim->net) &&
+          c->queue_max_ns < CMT_MILLISECONDS(700) &&
+          flush_ns >= CMT_SECONDS(1) + 4 * c->queue_max_ns + bytes_ns,
+    .stalled_ns = c->stalled_ns,
+    .busy_ns = sim_peer_busy_ns(p),
+  };
+}
+
+/* A cause of its own ends |p| before it has read all. */
+void check_grace(sim_peer *p, cmt_err reason) {
+  sim_peer *from = sim_peer_other(p);
+  const sim_conn *c = p->conn;
+
+  if (from == NULL || !from->grace.on) {
+    return;
+  }
+  from->grace.on = false;
+  if ((reason != CMT_EEOF && reason != CMT_ERESET) || p->stopped ||
+      p->fail_reason != CMT_OK || from->fail_reason != CMT_OK ||
+      p->pauses > 0 || p->node->state == SIM_STOPPING || c->cut ||
+      c->flipped[0] || c->flipped[1] || c->half_closed[0] ||
+      c->half_closed[1] || c->stalled_ns != from->grace.stalled_ns ||
+      sim_peer_busy_ns(p) - from->grace.busy_ns > CMT_MILLISECONDS(200)) {
+    return;
+  }
+  check_flow_arrived(from, CHECK_GRACE);
+}

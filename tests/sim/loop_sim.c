@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The simulated loops: whose turn it is, and what time it is.  When a loop has
+   something to do is kept until something of it changes, so that a step does
+   not look at every socket. */
+
+#include "loop_sim_impl.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+
+#define START_NS CMT_SECONDS(1000)
+#define BUSY_MAX_NS CMT_MILLISECONDS(300)
+#define SLOW_RESOLVE_NS CMT_SECONDS(4)
+
+const char *sim_fault_name(sim_fault f) {
+  static const char *const names[] = {
+#define X(name, text) text,
+    SIM_FAULT_MAP(X)
+#undef X
+  };
+
+  return names[f];
+}
+
+bool sim_fault_now(sim_net *net, sim_fault f) {
+  bool now = sim_chance(&net->rng, net->weather.odds[f]);
+
+  net->fired[f] += now;
+  return now;
+}
+
+void sim_loop_stale(sim_loop *l) { l->stale = true; }
+
+void sim_host_ip(unsigned host, char out[16]) {
+  snprintf(out, 16, "10.0.0.%u", (host + 1) % 256);
+}
+
+/* ---- names ---- */
+
+static void add_host(sim_resolve *r, unsigned host, uint16_t port) {
+  cmt_net_addr *a = &r->addrs[r->count++];
+
+  *a = (cmt_net_addr){.port = port};
+  sim_host_ip(host, a->host);
+}
+
+/* "nK.sim" is host K; "twoK.sim" is an address that nobody has, then host K;
+   no other name exists. */
+static void look_up(sim_resolve *r, const char *name, uint16_t port) {
+  char *end;
+  bool two = strncmp(name, "two", 3) == 0;
+  unsigned long host = strtoul(name + (two ? 3 : 1), &end, 10);
+
+  if (test_is_literal(name)) {
+    r->count = 1;
+    r->addrs[0] = (cmt_net_addr){.port = port};
+    snprintf(r->addrs[0].host, sizeof r->addrs[0].host, "%s", name);
+  } else if (strcmp(end, ".sim") == 0 && host < SIM_HOSTS_MAX) {
+    if (two) {
+      add_host(r, 200, port);
+    }
+    add_host(r, (unsigned)host, port);
+  }
+}
+
+static cmt_err loop_resolve(cmt__loop *base, const char *name, uint16_t port,
+                            cmt__resolve_cb cb, void *arg, cmt__resolve **out) {
+  sim_loop *l = sim_loop_of(base);
+  sim_net *net = l->net;
+  sim_resolve *r = cmt__alloc_zero(&base->env, sizeof *r);
+
+  if (r == NULL) {
+    return CMT_ENOMEM;
+  }
+  r->base.loop = base;
+  r->cb = cb;
+  r->arg = arg;
+  r->due_ns = net->now_ns + sim_below(&net->rng, CMT_MILLISECONDS(1));
+  if (!test_is_literal(name) && sim_fault_now(net, SIM_SLOW_RESOLVE)) {
+    r->due_ns += sim_below(&net->rng, SLOW_RESOLVE_NS);
+  }
+  if (test_is_literal(name) || !sim_fault_now(net, SIM_RESOLVE_FAILS)) {
+    look_up(r, name, port);
+  }
+  r->next = l->resolves;
+  l->resolves = r;
+  l->started++;
+  sim_loop_stale(l);
+  *out = &r->base;
+  return CMT_OK;
+}
+
+static void resolve_cancel(cmt__resolve *base) {
+  sim_loop *l = sim_loop_of(base->loop);
+  sim_resolve **at = &l->resolves;
+
+  while (&(*at)->base != base) {
+    at = &(*at)->next;
+  }
+  *at = (*at)->next;
+  cmt__free(&l->base.env, base);
+}
+
+static void resolves_run(sim_loop *l) {
+  sim_resolve **at = &l->resolves;
+
+  while (*at != NULL) {
+    sim_resolve *r = *at;
+
+    if (r->due_ns > l->net->now_ns) {
+      at = &r->next;
+      continue;
+    }
+    *at = r->next;
+    r->cb(r->arg, r->count > 0 ? CMT_OK : CMT_ERESOLVE, r->addrs, r->count);
+    cmt__free(&l->base.env, r);
+    at = &l->resolves; /* The call may have changed the list. */
+  }
+}
+
+/* ---- posts ---- */
+
+static void loop_post(cmt__loop *base, cmt__post *p) {
+  sim_loop *l = sim_loop_of(base);
+
+  test_posts_add(&l->posts, p);
+  sim_loop_stale(l);
+}
+
+/* ---- turns ---- */
+
+/* When |l| has something to do, on the clock of the network. */
+static uint64_t find_ready(sim_loop *l) {
+  uint64_t timer_ns = cmt__loop_next_timer(&l->base);
+  uint64_t ready_ns = CMT_NEVER;
+
+  if (test_posts_any(&l->posts) || l->base.turns.next != &l->base.turns) {
+    return 0;
+  }
+  if (timer_ns != CMT_NEVER) {
+    ready_ns = timer_ns > l->offset_ns ? timer_ns - l->offset_ns : 0;
+  }
+  for (const sim_resolve *r = l->resolves; r != NULL; r = r->next) {
+    ready_ns = cmt__min64(ready_ns, r->due_ns);
+  }
+  return cmt__min64(ready_ns, sim_ends_ready_ns(l));
+}
+
+static uint64_t ready_ns(sim_loop *l) {
+  if (l->stale) {
+    l->stale = false;
+    l->ready_ns = find_ready(l);
+  }
+  return l->ready_ns > l->busy_ns ? l->ready_ns : l->busy_ns;
+}
+
+/* The three kinds of callbacks come in any order; turns come last. */
+static void turn(sim_loop *l) {
+  unsigned first = (unsigned)sim_below(&l->net->rng, 3);
+
+  l->base.now_ns = l->net->now_ns + l->offset_ns;
+  for (unsigned i = 0; i < 3; i++) {
+    switch ((first + i) % 3) {
+    case 0:
+      test_posts_run(&l->posts);
+      break;
+    case 1:
+      sim_ends_run(l);
+      resolves_run(l);
+      break;
+    default:
+      cmt__loop_run_timers(&l->base);
+      break;
+    }
+  }
+  (void)cmt__loop_run_turns(&l->base);
+  sim_ends_free_closed(l);
+  sim_loop_stale(l);
+  if (sim_fault_now(l->net, SIM_BUSY)) {
+    uint64_t busy_ns = sim_spread(&l->net->rng, 1000, BUSY_MAX_NS);
+
+    l->busy_ns = l->net->now_ns + busy_ns;
+    l->busy_total_ns += busy_ns;
+    sim_trace(l->net, "n%u is busy for %llu us", l->host,
+              (unsigned long long)busy_ns / 1000);
+  }
+}
+
+bool sim_net_step(sim_net *net, uint64_t until_ns) {
+  sim_loop *ready[SIM_HOSTS_MAX];
+  size_t count = 0;
+  uint64_t next_ns;
+
+  sim_net_arrive(net);
+  next_ns = sim_net_next_arrival(net);
+  for (size_t i = 0; i < SIM_HOSTS_MAX; i++) {
+    sim_loop *l = net->loops[i];
+
+    if (l == NULL) {
+      continue;
+    }
+    if (ready_ns(l) <= net->now_ns) {
+      ready[count++] = l;
+    } else {
+      next_ns = cmt__min64(next_ns, ready_ns(l));
+    }
+  }
+  if (count > 0) {
+    turn(ready[sim_below(&net->rng, count)]);
+    return true;
+  }
+  if (next_ns <= until_ns) {
+    net->now_ns = next_ns;
+    return true;
+  }
+  net->now_ns = until_ns > net->now_ns ? until_ns : net->now_ns;
+  return false;
+}
+
+/* ---- loops ---- */
+
+static void loop_rearm(cmt__loop *base) { sim_loop_stale(sim_loop_of(base)); }
+
+/* Whoever has the network runs all loops. */
+static void loop_run(cmt__loop *base) {
+  CMT_ASSERT(&base->env, !"run by sim_net_step()");
+}
+
+static void loop_stop(cmt__loop *base) { (void)base; }
+
+const char *sim_loop_left(cmt__loop *base) {
+  sim_loop *l = sim_loop_of(base);
+
+  return l->ends != NULL                    ? "a socket is open"
+         : l->listeners != NULL             ? "a listener is open"
+         : l->resolves != NULL              ? "a resolve is under way"
+         : base->heap_count > 0             ? "a timer is set"
+         : base->reserved > 0               ? "room for timers is reserved"
+         : test_posts_any(&l->posts)        ? "a post is queued"
+         : base->turns.next != &base->turns ? "a turn is due"
+                                            : NULL;
+}
+
+static void loop_delete(cmt__loop *base) {
+  sim_loop *l = sim_loop_of(base);
+
+  sim_ends_free_closed(l);
+  CMT_ASSERT(&base->env, sim_loop_left(base) == NULL);
+  l->net->loops[l->host] = NULL;
+  test_posts_fini(&l->posts);
+  cmt__loop_fini(base);
+  free(l);
+}
+
+cmt__loop *sim_loop_new(sim_net *net, unsigned host, const cmt_env *env) {
+  static cmt__loop_ops ops = {.run = loop_run,
+                              .stop = loop_stop,
+                              .post = loop_post,
+                              .rearm = loop_rearm,
+                              .resolve = loop_resolve,
+                              .resolve_cancel = resolve_cancel,
+                              .delete = loop_delete};
+  sim_loop *l = test_resize(NULL, sizeof *l);
+
+  CMT_ASSERT(env, host < SIM_HOSTS_MAX && net->loops[host] == NULL);
+  sim_net_ops(&ops);
+  memset(l, 0, sizeof *l);
+  CMT_ASSERT(env, cmt__loop_init(&l->base, &ops, env) == CMT_OK);
+  l->net = net;
+  l->host = host;
+  l->offset_ns = sim_below(&net->rng, CMT_SECONDS(100000));
+  l->base.now_ns = net->now_ns + l->offset_ns;
+  l->stale = true;
+  test_posts_init(&l->posts);
+  net->loops[host] = l;
+  return &l->base;
+}
+
+uint64_t sim_loop_accepts(const cmt__loop *l) {
+  return sim_loop_of(l)->accepts;
+}
+
+uint64_t sim_loop_resolves(const cmt__loop *l) {
+  return sim_loop_of(l)->started;
+}
+
+uint64_t sim_loop_busy_ns(const cmt__loop *l) {
+  return sim_loop_of(l)->busy_total_ns;
+}
+
+/* ---- the network as a whole ---- */
+
+sim_net *sim_net_new(uint64_t seed) {
+  sim_net *net = test_resize(NULL, sizeof *net);
+
+  memset(net, 0, sizeof *net);
+  net->rng = sim_rng_of(seed, 1);
+  net->now_ns = START_NS;
+  net->next_port = 40000;
+  return net;
+}
+
+void sim_net_delete(sim_net *net) {
+  for (size_t i = 0; i < SIM_HOSTS_MAX; i++) {
+    CMT_ASSERT(NULL, net->loops[i] == NULL);
+  }
+  sim_wires_free(net);
+  free(net);
+}
+
+void sim_net_weather(sim_net *net, const sim_weather *w) { net->weather = *w; }
+
+uint64_t sim_net_now(const sim_net *net) { return net->now_ns; }
+
+const uint64_t *sim_net_fired(const sim_net *net) { return net->fired; }
+
+void sim_net_other_thread(sim_net *net, void (*run)(void *arg), void *arg) {
+  net->other_thread = run;
+  net->other_arg = arg;
+}
+
+void sim_net_trace(sim_net *net, bool on) { net->traced = on; }
+
+void sim_trace(sim_net *net, const char *fmt, ...) {
+  uint64_t us = (net->now_ns - START_NS) / 1000;
+  va_list args;
+
+  if (!net->traced) {
+    return;
+  }
+  printf("%4llu.%06llu  ", (unsigned long long)us / 1000000,
+         (unsigned long long)us % 1000000);
+  va_start(args, fmt);
+  vprintf(fmt, args);
+  va_end(args);
+  printf("\n");
+}
+
+void sim_note(sim_net *net, uint64_t value) {
+  net->digest = sim_mix(net->digest ^ sim_mix(value ^ net->now_ns));
+}
+
+uint64_t sim_net_digest(const sim_net *net) { return net->digest; }

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT_LOOP_SIM_H
+#define CMT_LOOP_SIM_H
+
+/* Loops with virtual time over one drawn network.  Each node has a loop of its
+   own, all share the clock and the network; one thread runs them all, a turn at
+   a time, in an order that is drawn.  Every byte, delay and fault follows from
+   the seed.
+
+   The network behaves as TCP does between kernels: bytes arrive in order or
+   not at all, a close with unread input or input after it is answered with a
+   reset, and a reset destroys what has not arrived. */
+
+#include "rng.h"
+
+#include "net/loop.h"
+
+typedef struct sim_net sim_net;
+
+/* Odds are of 65,536, each time that the fault could happen. */
+#define SIM_FAULT_MAP(X)                                                       \
+  X(LATENCY, "latency")             /* Of a connection: over 1 ms. */          \
+  X(BANDWIDTH, "bandwidth")         /* Of a connection: below 4 MB/s. */       \
+  X(SMALL_BUFFER, "small buffer")   /* Of a connection: below 16 KiB. */       \
+  X(SPLIT, "split")                 /* A read gives less than there is. */     \
+  X(COALESCE, "coalesce")           /* What was written waits for more. */     \
+  X(SHORT_WRITE, "short write")     /* A write takes less than it could. */    \
+  X(STALL, "stall")                 /* One direction stops for a while. */     \
+  X(HALF_CLOSE, "half-close")       /* One direction ends for its reader. */   \
+  X(RESET, "reset")                 /* Both sides are told of a reset. */      \
+  X(FLIP, "flipped bit")            /* In what was written. */                 \
+  X(PARTITION, "partition")         /* Nothing passes between two nodes. */    \
+  X(REFUSED, "refused")             /* A connect, by a listening node. */      \
+  X(UNREACHABLE, "unreachable")     /* A connect, told soon. */                \
+  X(NO_ANSWER, "no answer")         /* A connect, never told. */               \
+  X(NO_SOCKET, "no socket")         /* A connect has no descriptor. */         \
+  X(NO_DESCRIPTOR, "no descriptor") /* An accept has none. */                  \
+  X(SLOW_RESOLVE, "slow resolve")   /* Up to 4 s. */                           \
+  X(RESOLVE_FAILS, "resolve fails")                                            \
+  X(BUSY, "busy loop")            /* A turn takes up to 300 ms. */             \
+  X(OTHER_THREAD, "other thread") /* Calls come in the middle of a turn. */
+
+typedef enum sim_fault {
+#define X(name, text) SIM_##name,
+  SIM_FAULT_MAP(X)
+#undef X
+    SIM_FAULTS
+} sim_fault;
+
+const char *sim_fault_name(sim_fault f);
+
+/* What connections are drawn from, and the odds of the faults. */
+typedef struct sim_weather {
+  uint32_t odds[SIM_FAULTS];
+  uint64_t latency_ns, bytes_per_s; /* At most, at least. */
+  size_t buffer;                    /* Bytes in flight, at least. */
+} sim_weather;
+
+/* One connection as its facts are: what a reason for its end is held
+   against.  Kept until the network goes. */
+typedef struct sim_conn {
+  unsigned id;
+  unsigned host[2];    /* Of the dialing side, then of the other. */
+  void *user[2];       /* Of whoever uses the sides. */
+  bool open[2];        /* Not closed. */
+  bool shut[2];        /* Its writer sent an end, or closed. */
+  bool cut;            /* Reset by the network. */
+  bool half_closed[2]; /* By the network, what this side writes. */
+  bool flipped[2];     /* In what this side writes. */
+  uint64_t stalled_ns; /* Sum over both directions, partitions too. */
+  uint64_t stalled_until_ns;
+  uint64_t queue_max_ns; /* Longest way of a byte that a link has sealed. */
+  uint64_t rate;         /* Lowest throughput, bytes per second. */
+  uint64_t read[2];      /* Bytes that this side has read. */
+} sim_conn;
+
+sim_net *sim_net_new(uint64_t seed);
+/* All loops were deleted before. */
+void sim_net_delete(sim_net *net);
+/* For connections and faults from now on. */
+void sim_net_weather(sim_net *net, const sim_weather *w);
+/* The weather of existing connections too, and their stalls end. */
+void sim_net_calm(sim_net *net, const sim_weather *w);
+uint64_t sim_net_now(const sim_net *net);
+/* How often each fault happened. */
+const uint64_t *sim_net_fired(const sim_net *net);
+/* Nothing passes between the two hosts for |ns|. */
+void sim_net_partition(sim_net *net, unsigned a, unsigned b, uint64_t ns);
+/* One turn of one loop; or time goes on to the next event, at most to
+   |until_ns|.  False: |until_ns| is reached and nothing is left to do. */
+bool sim_net_step(sim_net *net, uint64_t until_ns);
+/* |run| stands for another thread, whose calls come in the middle of turns. */
+void sim_net_other_thread(sim_net *net, void (*run)(void *arg), void *arg);
+/* Sets what a connection goes through from now on. */
+void sim_conn_set(sim_net *net, sim_conn *c, const sim_weather *w);
+
+/* A loop on host |host|, from 0: 10.0.0.(host + 1), "nHOST.sim". */
+cmt__loop *sim_loop_new(sim_net *net, unsigned host, const cmt_env *env);
+/* NULL, or what was not given back: a socket, a listener, a resolve, a timer, a
+   post, a turn. */
+const char *sim_loop_left(cmt__loop *l);
+uint64_t sim_loop_accepts(const cmt__loop *l);
+uint64_t sim_loop_resolves(const cmt__loop *l);
+uint64_t sim_loop_busy_ns(const cmt__loop *l);
+void sim_host_ip(unsigned host, char out[16]);
+
+/* The connection of |t|; |*side| is 0 for the one that dialed. */
+sim_conn *sim_tcp_conn(cmt__tcp *t, int *side);
+
+/* Tells what happens, a line each, with the time; off: does nothing. */
+void sim_net_trace(sim_net *net, bool on);
+void sim_trace(sim_net *net, const char *fmt, ...)
+  __attribute__((format(printf, 2, 3)));
+/* Mixes |value| into the digest of all that happened. */
+void sim_note(sim_net *net, uint64_t value);
+uint64_t sim_net_digest(const sim_net *net);
+
+#endif

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT_LOOP_SIM_IMPL_H
+#define CMT_LOOP_SIM_IMPL_H
+
+/* What the files of the simulated loops share: loop_sim.c has the loops and
+   their time, the others the network between them. */
+
+#include "loop_sim.h"
+
+#include "loop_parts.h"
+
+enum { SIM_HOSTS_MAX = 8 };
+
+typedef struct sim_loop sim_loop;
+typedef struct sim_wire sim_wire;
+
+/* Bytes that arrive together. */
+typedef struct sim_mark {
+  size_t len;
+  uint64_t at_ns;
+} sim_mark;
+
+/* One direction, named by the side that writes. */
+typedef struct sim_pipe {
+  test_bytes bytes;
+  sim_mark *marks; /* A ring that covers |bytes|. */
+  size_t mark_head, mark_count, mark_cap;
+  size_t cap;
+  uint64_t latency_ns, bytes_per_s;
+  uint64_t free_ns;  /* When the line has sent all. */
+  uint64_t last_ns;  /* No later byte arrives before. */
+  uint64_t stall_ns; /* Nothing arrives before. */
+  bool swallows;     /* Half-closed by the network. */
+  bool fin;
+  uint64_t fin_ns;
+} sim_pipe;
+
+typedef struct sim_end {
+  cmt__tcp base;
+  sim_wire *wire;
+  int side;
+  const cmt__tcp_callbacks *cbs;
+  void *arg;
+  bool connecting, reading, ended, want_write, shut, closed;
+  uint64_t reset_ns;    /* When a reset arrives; CMT_NEVER. */
+  uint64_t writable_ns; /* Not before, after a short write. */
+  struct sim_end *next, *prev;
+} sim_end;
+
+typedef struct sim_listener {
+  cmt__listener base;
+  cmt_net_addr at;
+  cmt__accept_cb cb;
+  void *arg;
+  uint64_t dropped;
+  bool closed;
+  struct sim_listener *next;
+} sim_listener;
+
+struct sim_wire {
+  sim_conn facts;
+  cmt_net_addr to, from;
+  sim_pipe pipe[2];
+  sim_end *end[2];     /* NULL: closed, or not there yet. */
+  sim_listener *waits; /* For its accept. */
+  uint64_t arrive_ns;  /* When the connect arrives; CMT_NEVER: it did. */
+  uint64_t answer_ns;  /* When the dialing side knows; CMT_NEVER: never. */
+  cmt_err outcome;
+};
+
+typedef struct sim_resolve {
+  cmt__resolve base;
+  cmt__resolve_cb cb;
+  void *arg;
+  uint64_t due_ns;
+  size_t count;
+  cmt_net_addr addrs[CMT__RESOLVE_MAX];
+  struct sim_resolve *next;
+} sim_resolve;
+
+struct sim_loop {
+  cmt__loop base;
+  sim_net *net;
+  unsigned host;
+  uint64_t offset_ns; /* Its clock against that of the network. */
+  test_posts posts;
+  sim_end *ends, *closed;
+  sim_listener *listeners;
+  sim_resolve *resolves;
+  bool stale;        /* |ready_ns| is to be found anew. */
+  uint64_t ready_ns; /* When it has something to do. */
+  uint64_t busy_ns;  /* Its last turn takes until then. */
+  uint64_t busy_total_ns;
+  uint64_t accepts, started; /* Connections, resolves. */
+};
+
+struct sim_net {
+  sim_rng rng;
+  sim_weather weather;
+  uint64_t now_ns;
+  sim_loop *loops[SIM_HOSTS_MAX];
+  sim_wire **wires;
+  size_t wire_count, wire_cap;
+  size_t arriving; /* Connects under way to their listener. */
+  uint64_t cut_ns[SIM_HOSTS_MAX][SIM_HOSTS_MAX]; /* End of a partition. */
+  uint64_t fired[SIM_FAULTS];
+  uint16_t next_port;
+  uint64_t digest;
+  bool traced;
+  bool inside; /* Another thread is at work. */
+  void (*other_thread)(void *arg);
+  void *other_arg;
+  uint8_t buffer[CMT__READ_MAX];
+};
+
+static inline sim_loop *sim_loop_of(const cmt__loop *l) {
+  return (sim_loop *)(uintptr_t)l;
+}
+
+/* Whether the fault happens now; counted then. */
+bool sim_fault_now(sim_net *net, sim_fault f);
+void sim_loop_stale(sim_loop *l);
+
+static inline uint64_t sim_later(uint64_t a, uint64_t b) {
+  return a > b ? a : b;
+}
+
+static inline sim_pipe *sim_pipe_in(const sim_end *e) {
+  return &e->wire->pipe[1 - e->side];
+}
+
+static inline sim_pipe *sim_pipe_out(const sim_end *e) {
+  return &e->wire->pipe[e->side];
+}
+
+/* loop_sim_pipe.c */
+void sim_pipe_put(sim_net *net, sim_pipe *p, const uint8_t *data, size_t len);
+void sim_pipe_take(sim_pipe *p, uint8_t *out, size_t len);
+void sim_pipe_clear(sim_pipe *p);
+/* No more bytes will be put. */
+void sim_pipe_end(sim_net *net, sim_pipe *p);
+/* The |i|th of what arrives. */
+sim_mark *sim_mark_at(const sim_pipe *p, size_t i);
+/* Bytes that had arrived by |at_ns|, which is not in the future. */
+size_t sim_pipe_arrived(const sim_pipe *p, uint64_t now_ns, uint64_t at_ns);
+
+/* loop_sim_connect.c */
+void sim_connect_ops(cmt__loop_ops *ops);
+void sim_finish_connect(sim_net *net, sim_end *e);
+void sim_accept(sim_net *net, sim_end *e);
+/* Connects that arrive now. */
+void sim_net_arrive(sim_net *net);
+/* When the next of them does. */
+uint64_t sim_net_next_arrival(const sim_net *net);
+
+/* loop_sim_net.c */
+
+/* Puts the functions of the network into |ops|. */
+void sim_net_ops(cmt__loop_ops *ops);
+/* NULL: no memory. */
+sim_end *sim_end_new(sim_loop *l, sim_wire *w, int side);
+/* What is ready of it has changed; NULL is fine. */
+void sim_end_stale(sim_end *e);
+void sim_wire_stale(sim_wire *w);
+/* A reset is on its way to |e|, through the pipe that it reads; NULL is
+   fine. */
+void sim_end_reset_at(sim_end *e, uint64_t at_ns);
+/* Draws what a connection goes through. */
+void sim_wire_draw(sim_net *net, sim_wire *w);
+/* When an end or a waiting accept of |l| has something to do. */
+uint64_t sim_ends_ready_ns(const sim_loop *l);
+/* Does it. */
+void sim_ends_run(sim_loop *l);
+void sim_ends_free_closed(sim_loop *l);
+void sim_wires_free(sim_net *net);
+
+#endif

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The simulation as a program: runs seeds, and reports in TAP how many held,
+   how often each checker looked and each fault happened. */
+
+#include "check.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+  BLOCK = 25,          /* Seeds of one line. */
+  SEEDS_FOR_ALL = 200, /* So many draw every fault and use every checker. */
+  SECONDS_MAX = 60,    /* Of one seed: it will never end. */
+};
+
+void __sanitizer_set_death_callback(void (*callback)(void))
+  __attribute__((weak));
+
+static uint64_t running;
+static size_t lines;
+static bool tap = true;
+
+static void line(bool passed, const char *text) {
+  printf("%s %zu - %s\n", passed ? "ok" : "not ok", ++lines, text);
+}
+
+static void tell_failure(uint64_t seed, const char *check, const char *text) {
+  char all[640];
+
+  snprintf(all, sizeof all, "seed %" PRIu64 ": %s: %s", seed, check, text);
+  if (tap) {
+    line(false, all);
+    printf("1..%zu\n", lines);
+  } else {
+    printf("FAILED %s\n", all);
+  }
+  printf("# again: ./dev sim --seed %" PRIu64 "\n", seed);
+  fflush(stdout);
+}
+
+void sim_failed(uint64_t seed, const char *check, const char *text) {
+  tell_failure(seed, check, text);
+  _exit(1);
+}
+
+static void on_death(void) {
+  tell_failure(running, "sanitizer", "see the report of the sanitizer");
+}
+
+static void on_alarm(int number) {
+  static const char text[] = "# the seed that runs does not end\n";
+
+  (void)number;
+  (void)!write(STDOUT_FILENO, text, sizeof text - 1);
+  tell_failure(running, "liveness", "the seed does not end");
+  _exit(1);
+}
+
+static void run(uint64_t seed, bool trace, sim_tally *t) {
+  running = seed;
+  alarm(SECONDS_MAX);
+  sim_run(seed, trace, t);
+  alarm(0);
+}
+
+static void run_block(uint64_t from, uint64_t count, sim_tally *t) {
+  char text[128];
+
+  for (uint64_t i = 0; i < count; i++) {
+    run(from + i, false, t);
+  }
+  snprintf(text, sizeof text, "seeds %" PRIu64 " to %" PRIu64 " hold", from,
+           from + count - 1);
+  line(true, text);
+  fflush(stdout);
+}
+
+/* Twice the same seed is the same run. */
+static void run_again(uint64_t seed, sim_tally *t) {
+  sim_tally first = {.seeds = 0};
+
+  run(seed, false, &first);
+  run(seed, false, t);
+  if (first.digest != t->digest || first.steps_max > t->steps_max) {
+    sim_failed(seed, check_name(CHECK_REPEAT), check_promise(CHECK_REPEAT));
+  }
+  t->checks[CHECK_REPEAT]++;
+}
+
+static void run_listed(const char *path, sim_tally *t) {
+  FILE *file = fopen(path, "r");
+  char text[256];
+  size_t count = 0;
+
+  if (file == NULL) {
+    fprintf(stderr, "sim: cannot read %s\n", path);
+    exit(2);
+  }
+  while (fgets(text, sizeof text, file) != NULL) {
+    if (text[0] != '#' && text[0] != '\n') {
+      run(strtoull(text, NULL, 10), false, t);
+      count++;
+    }
+  }
+  fclose(file);
+  snprintf(text, sizeof text, "the %zu seeds that failed once hold", count);
+  line(true, text);
+}
+
+/* ---- the report ---- */
+
+static bool report_checks(const sim_tally *t, bool all) {
+  bool passed = true;
+  char text[256];
+
+  for (size_t k = 0; k < CHECKS; k++) {
+    bool used = t->checks[k] > 0 || !all;
+
+    snprintf(text, sizeof text, "%s: %s (%" PRIu64 " checks)",
+             check_name((check_kind)k), check_promise((check_kind)k),
+             t->checks[k]);
+    line(used, text);
+    passed = passed && used;
+  }
+  return passed;
+}
+
+static bool report_faults(const sim_tally *t, bool all) {
+  bool passed = true;
+  char text[128];
+
+  for (size_t f = 0; f < SIM_FAULTS; f++) {
+    bool used = t->faults[f] > 0 || !all;
+
+    snprintf(text, sizeof text, "fault %s: drawn %" PRIu64 " times",
+             sim_fault_name((sim_fault)f), t->faults[f]);
+    line(used, text);
+    passed = passed && used;
+  }
+  return passed;
+}
+
+static int report(const sim_tally *t) {
+  bool all = t->seeds >= SEEDS_FOR_ALL;
+  bool checks = report_checks(t, all), faults = report_faults(t, all);
+  char text[128];
+
+  snprintf(text, sizeof text,
+           "every seed moves at least 1 MiB (%" PRIu64 " bytes)", t->bytes_min);
+  line(t->bytes_min >= 1 << 20, text);
+  printf("1..%zu\n", lines);
+  printf("# %" PRIu64 " seeds: %" PRIu64 " MiB, %" PRIu64 " peers, %" PRIu64
+         " steps, at most %" PRIu64 " in one seed\n",
+         t->seeds, t->bytes >> 20, t->peers, t->steps, t->steps_max);
+  return checks && faults && t->bytes_min >= 1 << 20 ? 0 : 1;
+}
+
+static int usage(void) {
+  fprintf(stderr, "usage: sim [--listed FILE] [--seeds N] [--from SEED]\n"
+                  "       sim --seed SEED [--quiet]\n");
+  return 2;
+}
+
+static int run_one(uint64_t seed, bool quiet) {
+  sim_tally t = {.seeds = 0};
+
+  tap = false;
+  run(seed, !quiet, &t);
+  printf("seed %" PRIu64 " holds: %" PRIu64 " KiB, %" PRIu64 " peers, %" PRIu64
+         " steps, digest %016" PRIx64 "\n",
+         seed, t.bytes >> 10, t.peers, t.steps, t.digest);
+  return 0;
+}
+
+int main(int argc, char **argv) {
+  static const struct option options[] = {
+    {"seeds", required_argument, NULL, 'n'},
+    {"from", required_argument, NULL, 'f'},
+    {"seed", required_argument, NULL, 's'},
+    {"listed", required_argument, NULL, 'l'},
+    {"quiet", no_argument, NULL, 'q'},
+    {NULL, 0, NULL, 0},
+  };
+  uint64_t seeds = 100, from = 1, seed = 0;
+  bool one = false, quiet = false;
+  const char *listed = NULL;
+  sim_tally t = {.seeds = 0};
+  int c;
+
+  while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    switch (c) {
+    case 'n':
+      seeds = strtoull(optarg, NULL, 10);
+      break;
+    case 'f':
+      from = strtoull(optarg, NULL, 10);
+      break;
+    case 's':
+      seed = strtoull(optarg, NULL, 10);
+      one = true;
+      break;
+    case 'l':
+      listed = optarg;
+      break;
+    case 'q':
+      quiet = true;
+      break;
+    default:
+      return usage();
+    }
+  }
+  signal(SIGALRM, on_alarm);
+  if (__sanitizer_set_death_callback != NULL) {
+    __sanitizer_set_death_callback(on_death);
+  }
+  if (one) {
+    return run_one(seed, quiet);
+  }
+  if (listed != NULL) {
+    run_listed(listed, &t);
+  }
+  for (uint64_t done = 0; done < seeds; done += BLOCK) {
+    run_block(from + done, cmt__min64(BLOCK, seeds - done), &t);
+  }
+  run_again(from, &t);
+  return report(&t);
+}

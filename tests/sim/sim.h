@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT_SIM_H
+#define CMT_SIM_H
+
+/* One simulated world: two to eight whole nodes over one drawn network, what
+   they do, and what is known of it. */
+
+#include "loop_sim.h"
+
+#include "test.h"
+
+#include "node/switch.h"
+
+enum {
+  SIM_NODES_MAX = 8,
+  SIM_CHANNELS_MAX = 5,
+  SIM_REACTORS_MAX = 3,
+  SIM_PORT = 26656,
+};
+
+#define CHECK_MAP(X)                                                           \
+  X(ORDER, "order", "messages arrive in the order of the sends, whole, once")  \
+  X(LOSS, "loss", "nothing accepted is lost while the connection lives")       \
+  X(GRACE, "graceful stop",                                                    \
+    "what was accepted before a graceful stop arrives")                        \
+  X(BROADCAST, "broadcast", "a broadcast reaches as many peers as it says")    \
+  X(ANSWER, "answer", "each send is answered as its limits say")               \
+  X(ROOM, "room", "a channel takes send_queue messages and one more")          \
+  X(CALLBACK, "callback", "a send calls back once, and in time")               \
+  X(LIFE, "reactor calls", "reactors are called in order, each once")          \
+  X(ONE, "one peer", "at most one peer has an id")                             \
+  X(LISTED, "listed", "a peer is listed from its first to its last call")      \
+  X(OUTCOME, "outcome", "each dial and accept has exactly one outcome")        \
+  X(REJECTION, "rejection", "a rejection has a cause that happened")           \
+  X(REASON, "reason", "a peer ends for a reason that happened")                \
+  X(PONG, "pong", "pings are answered")                                        \
+  X(SHARE, "share", "channels share a full link by their priorities")          \
+  X(FLOOR, "floor", "a channel that wakes does not hold the link")             \
+  X(MEMORY, "memory", "the bytes held stay within the bound")                  \
+  X(LIVE, "liveness", "what can go on goes on")                                \
+  X(LEFT, "nothing left", "no memory, socket, timer or post is left")          \
+  X(INVARIANT, "invariant", "no assertion of the library fails")               \
+  X(REPEAT, "repeatable", "a seed always gives the same run")
+
+typedef enum check_kind {
+#define X(name, text, promise) CHECK_##name,
+  CHECK_MAP(X)
+#undef X
+    CHECKS
+} check_kind;
+
+typedef struct sim sim;
+typedef struct sim_node sim_node;
+typedef struct sim_peer sim_peer;
+typedef struct sim_request sim_request;
+
+typedef enum sim_entry_state {
+  SIM_ACCEPTED, /* Must arrive. */
+  SIM_WAITING,  /* A send that was not answered yet. */
+  SIM_ARRIVED,  /* It arrived before it was answered. */
+  SIM_PASSED,   /* A later one arrived, so it may not be queued any more. */
+  SIM_MAYBE,    /* Of a broadcast, which tells only how many took it. */
+} sim_entry_state;
+
+/* A message that a peer was given. */
+typedef struct sim_entry {
+  uint64_t key;
+  size_t len;
+  sim_entry_state state;
+  size_t broadcast; /* Its index, when it may be of one. */
+} sim_entry;
+
+/* What was sent to a peer on one channel and has not arrived. */
+typedef struct sim_flow {
+  sim_entry *list; /* From |first| to |count|. */
+  size_t first, count, cap;
+  size_t waiting;
+  uint64_t received, received_bytes; /* By the other side. */
+} sim_flow;
+
+typedef struct sim_broadcast {
+  size_t queued, matched;
+  bool unsure; /* A peer that it may have gone to has ended. */
+} sim_broadcast;
+
+/* A graceful stop that nothing came between yet. */
+typedef struct sim_grace {
+  bool on;
+  uint64_t stalled_ns, busy_ns;
+} sim_grace;
+
+/* A peer as its node saw it; kept until the switch is deleted. */
+struct sim_peer {
+  sim_peer *next;
+  sim_node *node;
+  cmt_peer *peer; /* A reference. */
+  sim_conn *conn;
+  int side;                        /* 0: we dialed. */
+  unsigned number, remote;         /* Its own; the index of the other node. */
+  unsigned inited, added, removed; /* A bit for each reactor. */
+  bool refused, gone;
+  bool stopped; /* By a stop of ours, */
+  bool closed;  /* or a send was called back that it is gone. */
+  cmt_err stop_reason, fail_reason; /* Of the stop; of a reactor. */
+  unsigned pauses;
+  uint64_t paused_at_ns, paused_ns;
+  uint64_t up_ns;
+  size_t oversize;  /* Messages accepted that the other side refuses. */
+  uint64_t busy_ns; /* Of both loops, when it came. */
+  sim_grace grace;
+  sim_flow flow[SIM_CHANNELS_MAX];
+};
+
+struct sim_request {
+  cmt_send_req req;
+  sim_request *next;
+  sim_peer *to;
+  size_t channel, len;
+  uint64_t key;
+  cmt_buf *msg;
+  uint64_t called_ns, busy_ns;
+  bool waits, again; /* Sent from its own callback. */
+};
+
+typedef struct sim_reactor {
+  sim_node *node;
+  size_t index;
+} sim_reactor;
+
+/* Dials of one id, and what became of them. */
+typedef struct sim_target {
+  size_t once, for_ever;
+  size_t adds, final, again; /* Rejections: for good, to be tried again. */
+  bool wanted;               /* Dialed for ever where it is. */
+} sim_target;
+
+typedef enum sim_node_state { SIM_DOWN, SIM_UP, SIM_STOPPING } sim_node_state;
+
+struct sim_node {
+  sim *sim;
+  unsigned index;
+  sim_node_state state;
+  test_env env;
+  sim_rng entropy;
+  cmt_node_key *key;
+  cmt_node_id id;
+  cmt__loop *loop;
+  cmt_switch *sw;
+  cmt_switch_options options;
+  cmt_reactor reactors[SIM_REACTORS_MAX];
+  sim_reactor selves[SIM_REACTORS_MAX];
+  char names[SIM_REACTORS_MAX][32];
+  char laddr[32];
+  /* By reactor, then in the order of the world's channels. */
+  cmt_channel channels[SIM_REACTORS_MAX][SIM_CHANNELS_MAX];
+  cmt_channel by_index[SIM_CHANNELS_MAX];
+  bool has[SIM_CHANNELS_MAX];
+  uint64_t start_ns; /* When it goes up again. */
+  uint64_t stop_ns, stop_by_ns, stop_busy_ns;
+  /* Since the switch was made: */
+  sim_peer *peers, *past; /* Of this switch, and of earlier ones. */
+  sim_target targets[SIM_NODES_MAX + 1]; /* The last: an unknown id. */
+  size_t in_adds, in_rejects, out_rejects, out_refusals;
+  uint64_t accepts_before, resolves_before;
+};
+
+struct sim {
+  uint64_t seed;
+  sim_rng rng;
+  sim_net *net;
+  size_t node_count, channel_count, reactor_count;
+  sim_node nodes[SIM_NODES_MAX];
+  uint8_t ids[SIM_CHANNELS_MAX];
+  size_t message_max[SIM_CHANNELS_MAX];
+  bool mismatch; /* Some receive less than others send. */
+  bool partitions;
+  bool calm;   /* No faults any more. */
+  bool ending; /* No node starts any more. */
+  sim_request *requests;
+  sim_broadcast *broadcasts;
+  size_t broadcast_count, broadcast_cap;
+  uint64_t serial; /* Of the messages. */
+  unsigned peer_serial;
+  uint64_t sent_bytes;   /* Accepted. */
+  uint64_t moved_bytes;  /* Arrived. */
+  uint64_t steps, still; /* In all; in this instant. */
+  uint32_t odds_reactor; /* That a call of a reactor does something. */
+  uint64_t checks[CHECKS];
+};
+
+/* Runs one seed; |trace| tells each step.  |out| adds up what happened. */
+typedef struct sim_tally {
+  uint64_t seeds, checks[CHECKS], faults[SIM_FAULTS];
+  uint64_t bytes_min, bytes, peers, steps, steps_max;
+  uint64_t digest; /* Of the last seed. */
+} sim_tally;
+
+void sim_run(uint64_t seed, bool trace, sim_tally *out);
+/* What a failure calls last; does not return. */
+_Noreturn void sim_failed(uint64_t seed, const char *check, const char *text);
+
+/* sim_node.c: a node, and what its reactors do. */
+void sim_node_init(sim_node *n, sim *s, unsigned index);
+void sim_node_start(sim_node *n);
+void sim_node_stop(sim_node *n, uint64_t flush_ns);
+/* Deletes the switch of a node that stopped, when it has finished. */
+bool sim_node_settle(sim_node *n);
+void sim_node_fini(sim_node *n);
+sim_peer *sim_peer_other(const sim_peer *p);
+static inline bool sim_peer_is_live(const sim_peer *p) {
+  return p->added != 0 && p->removed == 0;
+}
+uint64_t sim_peer_busy_ns(const sim_peer *p);
+
+/* sim_send.c: sending. */
+bool sim_try_send(sim_peer *p, size_t channel, size_t len);
+void sim_send(sim_peer *p, size_t channel, size_t len, uint64_t timeout_ns);
+void sim_broadcast_to(sim_node *n, size_t channel, size_t len);
+/* Sends until the channel is full. */
+void sim_fill(sim_peer *p, size_t channel, size_t len);
+/* A length that is likely to hit a limit. */
+size_t sim_draw_len(sim *s, const sim_node *n, size_t channel);
+void sim_requests_free(sim *s);
+
+/* sim_script.c: what applications do. */
+void sim_act(sim *s);
+void sim_act_in_reactor(sim_peer *p);
+void sim_act_other_thread(void *sim_arg);
+sim_peer *sim_any_peer(sim *s);
+void sim_stop_peer(sim_peer *p, uint64_t flush_ns);
+void sim_pause(sim_peer *p);
+void sim_resume(sim_peer *p);
+void sim_dial(sim_node *from, sim_node *to, bool for_ever);
+
+/* sim_calm.c: the end of a world, without faults. */
+void sim_calm_down(sim *s);
+/* Steps until |until_ns|. */
+void sim_pass(sim *s, uint64_t until_ns);
+
+#endif

@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* A node: what it is made with is drawn, and each call of its reactors goes to
+   the checkers first. */
+
+#include "check.h"
+
+#include "node/peer.h"
+
+#include <stdlib.h>
+
+#include "loop_parts.h"
+
+/* ---- memory and chance of a node ---- */
+
+static void node_entropy(void *arg, void *out, size_t len) {
+  sim_node *n = arg;
+  uint8_t *bytes = out;
+
+  for (size_t i = 0; i < len; i++) {
+    bytes[i] = (uint8_t)sim_draw(&n->entropy);
+  }
+}
+
+static void node_panic(void *arg, const char *file, int line,
+                       const char *what) {
+  sim_node *n = arg;
+  const char *name = strrchr(file, '/');
+
+  check_fail(n->sim, CHECK_INVARIANT, "n%u: %s:%d: %s", n->index,
+             name != NULL ? name + 1 : file, line, what);
+}
+
+/* ---- peers ---- */
+
+sim_peer *sim_peer_other(const sim_peer *p) {
+  return p->conn->user[1 - p->side];
+}
+
+uint64_t sim_peer_busy_ns(const sim_peer *p) {
+  return sim_loop_busy_ns(p->node->loop) +
+         sim_loop_busy_ns(p->node->sim->nodes[p->remote].loop);
+}
+
+static unsigned node_of(const sim *s, const cmt_node_id *id) {
+  for (unsigned i = 0; i < s->node_count; i++) {
+    if (strcmp(s->nodes[i].id.text, id->text) == 0) {
+      return i;
+    }
+  }
+  return SIM_NODES_MAX;
+}
+
+static sim_peer *find_peer(sim_node *n, const cmt_peer *peer) {
+  sim_peer *p = n->peers;
+
+  while (p != NULL && p->peer != peer) {
+    p = p->next;
+  }
+  return p;
+}
+
+static sim_peer *new_peer(sim_node *n, cmt_peer *peer) {
+  sim *s = n->sim;
+  sim_peer *p = test_resize(NULL, sizeof *p);
+
+  *p = (sim_peer){
+    .next = n->peers,
+    .node = n,
+    .peer = cmt_peer_ref(peer),
+    .number = s->peer_serial++,
+    .remote = node_of(s, cmt_peer_id(peer)),
+    .up_ns = sim_net_now(s->net),
+  };
+  if (p->remote == SIM_NODES_MAX) {
+    check_fail(s, CHECK_ONE, "n%u has a peer with an id of nobody", n->index);
+  }
+  p->conn = sim_tcp_conn(peer->link->tcp, &p->side);
+  p->conn->user[p->side] = p;
+  p->busy_ns = sim_peer_busy_ns(p);
+  n->peers = p;
+  CHECK(s, CHECK_ONE,
+        p->conn->host[1 - p->side] == p->remote &&
+          cmt_peer_is_outbound(peer) == (p->side == 0),
+        "n%u, c%u: the peer is n%u, the other end n%u", n->index, p->conn->id,
+        p->remote, p->conn->host[1 - p->side]);
+  return p;
+}
+
+/* ---- reactors ---- */
+
+static bool reactor_acts(sim_node *n) {
+  return sim_chance(&n->sim->rng, n->sim->odds_reactor);
+}
+
+static cmt_err on_init(void *self, cmt_peer *peer) {
+  const sim_reactor *r = self;
+  sim_node *n = r->node;
+  bool refuse = sim_one_in(&n->sim->rng, 4) && reactor_acts(n);
+  sim_peer *p = find_peer(n, peer);
+
+  if (p == NULL) {
+    p = new_peer(n, peer);
+  }
+  check_init(p, r->index, !refuse);
+  return refuse ? CMT_EREACTOR : CMT_OK;
+}
+
+/* Right after the first add_peer nothing is queued. */
+static void check_room(sim_peer *p, size_t channel) {
+  sim *s = p->node->sim;
+  size_t room = p->node->by_index[channel].send_queue + 1, len = 40, took = 0;
+
+  if (len > p->node->by_index[channel].send_message_max ||
+      len > s->nodes[p->remote].by_index[channel].recv_message_max ||
+      room * len > p->node->options.send_bytes_max || p->stopped ||
+      !s->nodes[p->remote].has[channel] || !p->node->has[channel]) {
+    return;
+  }
+  while (sim_try_send(p, channel, len)) {
+    took++;
+  }
+  CHECK(s, CHECK_ROOM,
+        took == room || (p->node->state == SIM_STOPPING && took == 0),
+        "n%u to n%u, channel %zu: %zu messages were queued at once, %zu have "
+        "room",
+        p->node->index, p->remote, channel, took, room);
+}
+
+static void on_add(void *self, cmt_peer *peer) {
+  const sim_reactor *r = self;
+  sim_peer *p = find_peer(r->node, peer);
+  sim *s = r->node->sim;
+
+  check_add(p, r->index);
+  if (r->index == 0) {
+    sim_trace(s->net, "n%u adds n%u on c%u", p->node->index, p->remote,
+              p->conn->id);
+    sim_note(s->net, p->number);
+    if (p->side == 0) {
+      p->node->targets[p->remote].adds++;
+    } else {
+      p->node->in_adds++;
+    }
+    if (sim_one_in(&s->rng, 3)) {
+      check_room(p, sim_below(&s->rng, s->channel_count));
+    }
+  }
+  if (reactor_acts(p->node)) {
+    sim_act_in_reactor(p);
+  }
+}
+
+static size_t channel_of(const sim *s, uint8_t id) {
+  size_t c = 0;
+
+  while (s->ids[c] != id) {
+    c++;
+  }
+  return c;
+}
+
+static cmt_err on_receive(void *self, cmt_peer *peer, uint8_t id,
+                          cmt_buf *msg) {
+  const sim_reactor *r = self;
+  sim_peer *p = find_peer(r->node, peer);
+  sim *s = r->node->sim;
+  size_t channel = channel_of(s, id);
+
+  check_receive(p, r->index, channel);
+  sim_note(s->net, cmt_buf_bytes(msg).len);
+  sim_trace(s->net, "n%u receives %zu bytes of n%u, channel %zu",
+            p->node->index, cmt_buf_bytes(msg).len, p->remote, channel);
+  check_flow_receive(p, channel, cmt_buf_bytes(msg));
+  if (!s->calm && sim_one_in(&s->rng, 64) && reactor_acts(p->node)) {
+    p->fail_reason = CMT_EREACTOR;
+    return CMT_EREACTOR;
+  }
+  if (sim_one_in(&s->rng, 8) && reactor_acts(p->node)) {
+    sim_act_in_reactor(p);
+  }
+  return CMT_OK;
+}
+
+/* What may have gone to it and not arrived is lost with it. */
+static void end_broadcasts(sim_peer *p) {
+  sim *s = p->node->sim;
+
+  for (size_t c = 0; c < s->channel_count; c++) {
+    const sim_flow *f = &p->flow[c];
+
+    for (size_t i = f->first; i < f->count; i++) {
+      if (f->list[i].state == SIM_MAYBE) {
+        s->broadcasts[f->list[i].broadcast].unsure = true;
+      }
+    }
+  }
+}
+
+static void on_remove(void *self, cmt_peer *peer, cmt_err reason) {
+  const sim_reactor *r = self;
+  sim_peer *p = find_peer(r->node, peer);
+  sim *s = r->node->sim;
+
+  if (p == NULL) {
+    check_fail(s, CHECK_LIFE, "n%u: remove_peer of an unknown one",
+               r->node->index);
+  }
+  if (p->removed == 0 && p->added != 0) {
+    sim_trace(s->net, "n%u removes n%u on c%u: %s", p->node->index, p->remote,
+              p->conn->id, cmt_err_name(reason));
+    sim_note(s->net, (uint64_t)reason);
+    check_reason(p, reason);
+    check_grace(p, reason);
+    end_broadcasts(p);
+    if (sim_peer_other(p) != NULL) {
+      end_broadcasts(sim_peer_other(p));
+    }
+  }
+  check_remove(p, r->index);
+}
+
+static void on_rejected(void *arg, const cmt_rejection *r) {
+  sim_node *n = arg;
+
+  sim_note(n->sim->net, (uint64_t)r->why.err);
+  check_rejected(n, r);
+}
+
+/* ---- what it is made with ---- */
+
+static void draw_channel(sim_node *n, size_t c) {
+  sim *s = n->sim;
+  sim_rng *rng = &s->rng;
+  size_t reactor = c % s->reactor_count;
+  cmt_reactor *r = &n->reactors[reactor];
+  size_t max = s->message_max[c];
+  cmt_channel *out = &n->channels[reactor][r->channel_count];
+
+  n->has[c] = c < 2 || !sim_one_in(rng, 4);
+  if (!n->has[c]) {
+    return;
+  }
+  *out = (cmt_channel){
+    .id = s->ids[c],
+    .priority =
+      (uint32_t)(c > 1 && sim_one_in(rng, 8) ? CMT_PRIORITY_MAX
+                                             : sim_between(rng, 1, 10)),
+    .send_queue = (uint32_t)(n->index == 0 && c < 2 ? sim_between(rng, 12, 32)
+                                                    : sim_spread(rng, 1, 32)),
+    .send_message_max = max,
+    .recv_message_max = s->mismatch && c > 1 && sim_one_in(rng, 3)
+                          ? sim_between(rng, 1, max)
+                          : max,
+  };
+  n->by_index[c] = *out;
+  r->channel_count++;
+}
+
+static void draw_reactors(sim_node *n) {
+  for (size_t i = 0; i < n->sim->reactor_count; i++) {
+    n->selves[i] = (sim_reactor){.node = n, .index = i};
+    snprintf(n->names[i], sizeof n->names[i], "reactor %zu", i);
+    n->reactors[i] = (cmt_reactor){
+      .name = n->names[i],
+      .channels = n->channels[i],
+      .self = &n->selves[i],
+      .init_peer = on_init,
+      .add_peer = on_add,
+      .receive = on_receive,
+      .remove_peer = on_remove,
+    };
+  }
+  for (size_t c = 0; c < n->sim->channel_count; c++) {
+    draw_channel(n, c);
+  }
+}
+
+static void draw_limits(sim_node *n) {
+  sim_rng *rng = &n->sim->rng;
+  cmt_switch_options *o = &n->options;
+  size_t largest = 0;
+
+  if (n->index > 1 && sim_one_in(rng, 6)) {
+    o->inbound_peers_max = (uint32_t)sim_between(rng, 1, 3);
+  }
+  if (n->index > 1 && sim_one_in(rng, 6)) {
+    o->inbound_peers_per_ip_max = (uint32_t)sim_between(rng, 1, 2);
+  }
+  if (sim_one_in(rng, 8)) {
+    o->handshakes_max = (uint32_t)sim_between(rng, 1, 4);
+  }
+  o->send_bytes_max = sim_spread(rng, n->index == 0 ? 300000 : 1024, 4 << 20);
+  for (size_t c = 0; c < n->sim->channel_count; c++) {
+    largest = cmt__max(largest, n->by_index[c].recv_message_max);
+  }
+  if (sim_one_in(rng, 8)) {
+    o->recv_bytes_max = largest + sim_below(rng, 100000);
+  }
+}
+
+static void draw_options(sim_node *n) {
+  sim_rng *rng = &n->sim->rng;
+  cmt_switch_options *o = &n->options;
+  uint64_t pong_ns = sim_between(rng, CMT_MILLISECONDS(600), CMT_SECONDS(3));
+
+  cmt_switch_options_init(o);
+  o->env = &n->env.env;
+  o->key = n->key;
+  o->network = "sim-net";
+  o->laddr = n->laddr;
+  o->reactors = n->reactors;
+  o->reactor_count = n->sim->reactor_count;
+  o->on_rejected = on_rejected;
+  o->arg = n;
+  o->pong_timeout_ns = pong_ns;
+  o->ping_interval_ns = pong_ns + sim_spread(rng, 1000, CMT_SECONDS(3));
+  o->flush_throttle_ns =
+    sim_one_in(rng, 2) ? 0 : sim_spread(rng, 1000, CMT_MILLISECONDS(50));
+  o->dial_timeout_ns = sim_spread(rng, CMT_MILLISECONDS(200), CMT_SECONDS(3));
+  o->handshake_timeout_ns =
+    sim_spread(rng, CMT_MILLISECONDS(300), CMT_SECONDS(3));
+  o->send_packet_payload_max = (uint32_t)sim_between(rng, 64, 1400);
+  draw_limits(n);
+}
+
+void sim_node_init(sim_node *n, sim *s, unsigned index) {
+  char ip[16];
+
+  n->sim = s;
+  n->index = index;
+  n->entropy = sim_rng_of(s->seed, 1000 + index);
+  test_env_init(&n->env);
+  n->env.env.entropy = node_entropy;
+  n->env.env.entropy_arg = n;
+  n->env.env.panic = node_panic;
+  n->env.env.panic_arg = n;
+  sim_host_ip(index, ip);
+  snprintf(n->laddr, sizeof n->laddr, "%s:%d", ip, SIM_PORT);
+  assert_cmt(CMT_OK, cmt_node_key_generate(&n->env.env, &n->key));
+  cmt_node_key_id(n->key, &n->id);
+  n->loop = sim_loop_new(s->net, index, &n->env.env);
+  draw_reactors(n);
+  draw_options(n);
+}
+
+/* ---- up and down ---- */
+
+void sim_node_start(sim_node *n) {
+  sim_trace(n->sim->net, "n%u starts", n->index);
+  memset(n->targets, 0, sizeof n->targets);
+  n->in_adds = 0;
+  n->in_rejects = 0;
+  n->out_rejects = 0;
+  n->out_refusals = 0;
+  n->accepts_before = sim_loop_accepts(n->loop);
+  n->resolves_before = sim_loop_resolves(n->loop);
+  assert_cmt(CMT_OK, cmt__switch_new_on(&n->options, n->loop, &n->sw, NULL));
+  assert_cmt(CMT_OK, cmt_switch_start(n->sw, NULL));
+  n->state = SIM_UP;
+}
+
+void sim_node_stop(sim_node *n, uint64_t flush_ns) {
+  uint64_t now_ns = sim_net_now(n->sim->net);
+
+  sim_trace(n->sim->net, "n%u stops, flush %llu ms", n->index,
+            (unsigned long long)flush_ns / 1000000);
+  for (sim_peer *p = n->peers; p != NULL; p = p->next) {
+    if (p->stopped) {
+      p->grace.on = false; /* The stop of the node bounds it anew. */
+    } else {
+      check_grace_begin(p, flush_ns);
+    }
+  }
+  n->state = SIM_STOPPING;
+  n->stop_ns = now_ns;
+  n->stop_busy_ns = sim_loop_busy_ns(n->loop);
+  n->stop_by_ns = now_ns + flush_ns + CMT_SECONDS(2);
+  cmt_switch_stop(n->sw, flush_ns);
+}
+
+/* No send to one of its peers waits any more. */
+static void check_requests(sim_node *n) {
+  for (const sim_request *r = n->sim->requests; r != NULL; r = r->next) {
+    CHECK(n->sim, CHECK_CALLBACK, !r->waits || r->to->node != n,
+          "n%u to n%u: a send was never called back", r->to->node->index,
+          r->to->remote);
+  }
+  sim_requests_free(n->sim);
+}
+
+/* What they have sent may still be on its way. */
+static void end_peers(sim_node *n) {
+  while (n->peers != NULL) {
+    sim_peer *p = n->peers;
+
+    n->peers = p->next;
+    cmt_peer_unref(p->peer);
+    p->peer = NULL;
+    p->next = n->past;
+    n->past = p;
+  }
+}
+
+bool sim_node_settle(sim_node *n) {
+  sim *s = n->sim;
+
+  if (n->state != SIM_STOPPING || !cmt__switch_is_finished(n->sw)) {
+    return false;
+  }
+  check_finished(n);
+  check_outcomes(n);
+  sim_trace(s->net, "n%u has stopped", n->index);
+  assert_cmt(CMT_OK, cmt_switch_delete(n->sw));
+  n->sw = NULL;
+  n->state = SIM_DOWN;
+  check_requests(n);
+  end_peers(n);
+  CHECK(s, CHECK_LEFT, sim_loop_left(n->loop) == NULL, "n%u: %s after its stop",
+        n->index, sim_loop_left(n->loop));
+  return true;
+}
+
+void sim_node_fini(sim_node *n) {
+  while (n->past != NULL) {
+    sim_peer *p = n->past;
+
+    n->past = p->next;
+    check_flow_free(p);
+    free(p);
+  }
+  cmt__loop_delete(n->loop);
+  cmt_node_key_delete(n->key);
+  CHECK(n->sim, CHECK_LEFT, n->env.live == 0,
+        "n%u: %zu allocations of %zu bytes are left", n->index, n->env.live,
+        n->env.live_bytes);
+}

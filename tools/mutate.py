@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Shows that the simulation finds bugs: applies each patch of tests/mutations
+to a copy of the sources, builds the simulation, and runs seeds until one fails.
+
+usage: mutate.py [--seeds N] [NAME...]
+
+Prints each mutation, the checker that caught it and how many seeds that took.
+Exits 1 when one survives, cannot be applied or does not compile.
+"""
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), ".."))
+FOLDER = os.path.join(ROOT, "tests/mutations")
+FAILED = re.compile(r"not ok \d+ - seed (\d+): ([^:]+): (.*)")
+SECONDS_MAX = 1800
+
+
+def source_names():
+    """The paths of the work tree that are not ignored; of all but the build
+    for a copy that is no git work tree."""
+    listed = run("git", "-C", ROOT, "ls-files", "-co", "--exclude-standard",
+                 "-z")
+    if listed.returncode == 0:
+        return listed.stdout.split("\0")
+    return [os.path.relpath(os.path.join(folder, name), ROOT)
+            for folder, _, names in os.walk(ROOT)
+            for name in names if not folder.startswith(ROOT + "/build")]
+
+
+def copy_sources(target):
+    for name in source_names():
+        path = os.path.join(ROOT, name)
+        if name and os.path.isfile(path):
+            place = os.path.join(target, name)
+            os.makedirs(os.path.dirname(place), exist_ok=True)
+            shutil.copy2(path, place)
+
+
+def run(*command, **options):
+    return subprocess.run(command, capture_output=True, text=True,
+                          errors="backslashreplace", check=False, **options)
+
+
+class Copy:
+    """A copy of the sources with a build of the simulation."""
+
+    def __init__(self, folder):
+        self.source = os.path.join(folder, "source")
+        self.build = os.path.join(folder, "build")
+        copy_sources(self.source)
+        made = run("cmake", "--preset", "dev", "-S", self.source, "-B",
+                   self.build, "-DCMT_EXAMPLES=OFF", "-DCMT_BENCH=OFF",
+                   cwd=self.source)
+        if made.returncode != 0:
+            sys.exit(made.stdout + made.stderr)
+
+    def compile(self):
+        made = run("cmake", "--build", self.build, "--target", "sim")
+        return None if made.returncode == 0 else made.stdout + made.stderr
+
+    def patch(self, path, *flags):
+        return run("patch", "-p1", "--batch", "--no-backup-if-mismatch",
+                   "-r", "-", "-i", path, *flags, cwd=self.source)
+
+    def simulate(self, seeds):
+        """The checker that failed, the number of seeds, and what it said; or
+        None."""
+        try:
+            ran = run(os.path.join(self.build, "sim"), "--seeds", str(seeds),
+                      timeout=SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            return "time", seeds, f"the run took more than {SECONDS_MAX} s"
+        if ran.returncode == 0:
+            return None
+        found = FAILED.search(ran.stdout)
+        if found:
+            return found[2], int(found[1]), found[3]
+        last = (ran.stdout + ran.stderr).strip().splitlines()[-1:]
+        return "crash", seeds, " ".join(last)
+
+
+def title(path):
+    with open(path, encoding="utf-8") as file:
+        return file.readline().strip()
+
+
+def try_one(copy, path, seeds):
+    """True when it was caught.  The copy is as before afterwards."""
+    name = os.path.basename(path).removesuffix(".patch")
+    applied = copy.patch(path)
+    if applied.returncode != 0:
+        print(f"{name}: does not apply\n{applied.stdout}", flush=True)
+        return False
+    fault = copy.compile()
+    caught = None if fault else copy.simulate(seeds)
+    copy.patch(path, "-R")
+    if fault:
+        print(f"{name}: does not compile\n{fault}", flush=True)
+    elif caught is None:
+        print(f"{name}: SURVIVED {seeds} seeds ({title(path)})", flush=True)
+    else:
+        print(f"{name:24} {caught[0]:16} {caught[1]:4} seeds   {title(path)}\n"
+              f"{'':24} {caught[2][:150]}", flush=True)
+    return caught is not None
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Mutates and simulates.")
+    parser.add_argument("--seeds", type=int, default=1000)
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    arguments = parser.parse_args()
+    names = arguments.names or sorted(
+        name.removesuffix(".patch") for name in os.listdir(FOLDER)
+        if name.endswith(".patch"))
+    with tempfile.TemporaryDirectory(prefix="cometp2p-mutate-") as folder:
+        copy = Copy(folder)
+        fault = copy.compile()
+        if fault:
+            sys.exit(fault)
+        caught = [try_one(copy, os.path.join(FOLDER, name + ".patch"),
+                          arguments.seeds) for name in names]
+    print(f"{sum(caught)} of {len(caught)} mutations were caught")
+    sys.exit(0 if all(caught) and caught else 1)
+
+
+if __name__ == "__main__":
+    main()
