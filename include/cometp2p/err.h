@@ -44,6 +44,7 @@ extern "C" {
   X(CMT_ELIMIT, -43, LOCAL, "a limit of this node is reached")                 \
   X(CMT_ENONCE, -44, LOCAL, "the connection's frame counter is used up")       \
   X(CMT_EREACTOR, -45, LOCAL, "a reactor refused the peer or the message")     \
+  X(CMT_ESTALLED, -46, LOCAL, "reading was stopped for too long")              \
   X(CMT_EEOF, -60, LINK, "the peer closed the connection")                     \
   X(CMT_EPONG, -61, LINK, "no pong within the timeout")                        \
   X(CMT_ERESET, -62, LINK, "the connection was reset")                         \
@@ -53,13 +54,15 @@ extern "C" {
   X(CMT_EDIAL, -66, LINK, "no connection within the dial timeout")             \
   X(CMT_EHANDSHAKE, -67, LINK, "the handshake did not finish in time")         \
   X(CMT_EDUPLICATE, -68, LINK, "a connection with this node id exists")        \
+  X(CMT_EPARTIAL, -69, LINK, "a message was not completed in time")            \
   X(CMT_EPROTO, -80, PEER, "malformed or unexpected bytes")                    \
   X(CMT_EMSGSIZE, -81, PEER, "received message exceeds the channel's limit")   \
   X(CMT_EAUTH, -82, PEER, "authentication failed")                             \
   X(CMT_EUNKNOWNCHANNEL, -83, PEER, "packet on a channel that we lack")        \
   X(CMT_EINCOMPATIBLE, -84, PEER, "the peer's node info does not fit ours")    \
   X(CMT_EWRONGID, -85, PEER, "the node has another id than was dialed")        \
-  X(CMT_ENODEINFO, -86, PEER, "the peer's node info is invalid")
+  X(CMT_ENODEINFO, -86, PEER, "the peer's node info is invalid")               \
+  X(CMT_EFLOOD, -87, PEER, "too many packets that are of no use")
 
 /** The result of every call that can fail: CMT_OK or a negative value. */
 typedef enum cmt_err {
@@ -67,6 +70,13 @@ typedef enum cmt_err {
   CMT_ERR_MAP(X)
 #undef X
 } cmt_err;
+
+enum {
+/** How many values cmt_err has: the size of a table by cmt_err_index(). */
+#define X(name, value, cls, text) +1
+  CMT_ERR_COUNT = 0 CMT_ERR_MAP(X)
+#undef X
+};
 
 /** Whom to blame, and so what to do. */
 typedef enum cmt_err_class {
@@ -104,6 +114,13 @@ CMT_API const char *cmt_err_name(cmt_err e);
 
 /** One short static line for |e|, without a full stop. */
 CMT_API const char *cmt_err_text(cmt_err e);
+
+/** The place of |e| in CMT_ERR_MAP, from 0; CMT_ERR_COUNT for a value that is
+    not of cmt_err. */
+CMT_API size_t cmt_err_index(cmt_err e);
+
+/** The error at |index|, which is less than CMT_ERR_COUNT. */
+CMT_API cmt_err cmt_err_at(size_t index);
 
 /** The class of |e|; CMT_CLASS_CALLER for a value that is not of cmt_err. */
 CMT_API cmt_err_class cmt_err_class_of(cmt_err e);

@@ -29,6 +29,25 @@ const char *cmt_err_text(cmt_err e) {
   }
 }
 
+static const cmt_err all[] = {
+#define X(name, value, cls, text) name,
+  CMT_ERR_MAP(X)
+#undef X
+};
+
+size_t cmt_err_index(cmt_err e) {
+  size_t i = 0;
+
+  while (i < CMT_ERR_COUNT && all[i] != e) {
+    i++;
+  }
+  return i;
+}
+
+cmt_err cmt_err_at(size_t index) {
+  return index < CMT_ERR_COUNT ? all[index] : CMT_EINVAL;
+}
+
 cmt_err_class cmt_err_class_of(cmt_err e) {
   switch (e) {
 #define X(name, value, cls, text)                                              \

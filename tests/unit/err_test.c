@@ -16,7 +16,9 @@ static void values_of_errors_are_fixed(void **state) {
   assert_int_equal(0, CMT_OK);
   assert_int_equal(-20, CMT_EINVAL);
   assert_int_equal(-40, CMT_ENOMEM);
+  assert_int_equal(-69, CMT_EPARTIAL);
   assert_int_equal(-86, CMT_ENODEINFO);
+  assert_int_equal(-87, CMT_EFLOOD);
 }
 
 static void every_error_has_a_class_and_a_line(void **state) {
@@ -42,7 +44,7 @@ static void every_error_has_a_class_and_a_line(void **state) {
   };
 
   (void)state;
-  assert_int_equal(34, CMT__COUNT(rows));
+  assert_int_equal(CMT_ERR_COUNT, CMT__COUNT(rows));
   for (size_t i = 0; i < CMT__COUNT(rows); i++) {
     const char *text = cmt_err_text(rows[i].err);
     cmt_err_class c = cmt_err_class_of(rows[i].err);
@@ -72,6 +74,17 @@ static void a_value_that_is_no_error_has_answers_too(void **state) {
   assert_int_equal(CMT_CLASS_CALLER, cmt_err_class_of(strange));
 }
 
+static void errors_have_places_in_the_order_of_the_map(void **state) {
+  (void)state;
+  assert_int_equal(0, cmt_err_index(CMT_OK));
+  assert_int_equal(1, cmt_err_index(CMT_EAGAIN));
+  for (size_t i = 0; i < CMT_ERR_COUNT; i++) {
+    assert_int_equal(i, cmt_err_index(cmt_err_at(i)));
+  }
+  assert_int_equal(CMT_ERR_COUNT, cmt_err_index((cmt_err)-7));
+  assert_cmt(CMT_EINVAL, cmt_err_at(CMT_ERR_COUNT));
+}
+
 static void stages_have_the_names_that_scripts_read(void **state) {
   (void)state;
   assert_string_equal("transport", cmt_stage_name(CMT_STAGE_TRANSPORT));
@@ -95,6 +108,7 @@ int main(void) {
     cmocka_unit_test(every_error_has_a_class_and_a_line),
     cmocka_unit_test(classes_follow_the_ranges_of_values),
     cmocka_unit_test(a_value_that_is_no_error_has_answers_too),
+    cmocka_unit_test(errors_have_places_in_the_order_of_the_map),
     cmocka_unit_test(stages_have_the_names_that_scripts_read),
     cmocka_unit_test(durations_are_nanoseconds),
   };
