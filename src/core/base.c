@@ -46,6 +46,15 @@ bool cmt__grow(const cmt_env *env, void **items, size_t *cap, size_t item,
   return true;
 }
 
+size_t cmt__grow_max(size_t count, size_t first) {
+  size_t cap = first;
+
+  while (cap < count) {
+    cap *= 2;
+  }
+  return cap > first ? cap + cap / 2 : cap;
+}
+
 cmt_err cmt__why(cmt_why *why, cmt_err err, cmt_stage stage, const char *fmt,
                  ...) {
   va_list args;

@@ -32,6 +32,10 @@ void cmt__free(const cmt_env *env, void *p); /* NULL is fine. */
 bool cmt__grow(const cmt_env *env, void **items, size_t *cap, size_t item,
                size_t first);
 
+/* The most elements for which an array has memory while it grows like that to
+   |count|, the old memory and the new together. */
+size_t cmt__grow_max(size_t count, size_t first);
+
 /* Formats a reason, cut to fit; returns |err|.  |why| may be NULL. */
 cmt_err cmt__why(cmt_why *why, cmt_err err, cmt_stage stage, const char *fmt,
                  ...) __attribute__((format(printf, 4, 5)));
@@ -49,6 +53,10 @@ static inline size_t cmt__max(size_t a, size_t b) { return a > b ? a : b; }
 
 static inline uint64_t cmt__min64(uint64_t a, uint64_t b) {
   return a < b ? a : b;
+}
+
+static inline uint64_t cmt__max64(uint64_t a, uint64_t b) {
+  return a > b ? a : b;
 }
 
 static inline bool cmt__bytes_have(cmt_bytes b, uint8_t byte) {

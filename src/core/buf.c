@@ -123,6 +123,8 @@ cmt_buf *cmt__buf_new_cap(const cmt_env *env, size_t cap) {
   return buf_alloc(env, cap);
 }
 
+size_t cmt__buf_header(void) { return sizeof(struct cmt_buf); }
+
 size_t cmt__buf_cap(const cmt_buf *b) { return b->cap; }
 
 void cmt__buf_set_len(cmt_buf *b, size_t len) {

@@ -10,6 +10,9 @@
    fails. */
 cmt_buf *cmt__buf_new_cap(const cmt_env *env, size_t cap);
 
+/* Bytes that a buffer takes besides those that it can hold. */
+size_t cmt__buf_header(void);
+
 /* How many bytes |b| can hold. */
 size_t cmt__buf_cap(const cmt_buf *b);
 

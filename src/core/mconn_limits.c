@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The limits of a multiplexer: how fast it sends and receives, alone and with
+   others, and how much useless work the other side may cause.
+
+   What was sent or received is charged, and may leave a debt; until that is
+   repaid, messages are held back, or the caller is asked not to read.  Only
+   what the limits are for waits: pings and pongs do not.  One stop of reading
+   is short, so that the end of the connection is seen in time; then the caller
+   reads as much as the limits allow, at least a byte. */
+
+#include "mconn_impl.h"
+
+enum { FLOOD_PER_S = 50, FLOOD_BURST = 500 };
+
+#define HOLD_MAX_NS CMT_MILLISECONDS(250)
+
+void cmt__mconn_limits_start(cmt_mconn *m) {
+  cmt__rate_init_bytes(&m->send, m->send.per_s, m->now_ns);
+  cmt__rate_init_bytes(&m->recv, m->recv.per_s, m->now_ns);
+  cmt__rate_init(&m->flood, FLOOD_PER_S, FLOOD_BURST, m->now_ns);
+  cmt__channels_start(&m->channels, m->now_ns);
+}
+
+void cmt__mconn_share(cmt_mconn *m, cmt__budget *b) {
+  m->channels.budget = b;
+  m->recv_limited = m->recv_limited || b->recv.per_s > 0;
+}
+
+uint64_t cmt__mconn_send_ns(const cmt_mconn *m) {
+  return cmt__max64(cmt__max64(m->send.open_ns, m->shared_send_ns),
+                    cmt__channels_open_ns(&m->channels));
+}
+
+uint64_t cmt__mconn_send_left(cmt_mconn *m) {
+  cmt__budget *b = m->channels.budget;
+  uint64_t left = cmt__rate_left(&m->send, m->now_ns);
+
+  if (b == NULL) {
+    return left;
+  }
+  return m->now_ns < m->shared_send_ns
+           ? 0
+           : cmt__min64(left, cmt__rate_share(&b->send, m->now_ns));
+}
+
+/* Charges |len| bytes to a limit that is shared, and returns when the turn of
+   this connection comes again.  What goes while others have theirs costs no
+   place in the queue, only its own time. */
+static uint64_t shared_charge(const cmt_mconn *m, cmt__rate *r, size_t len,
+                              uint64_t turn_ns) {
+  cmt__rate_charge(r, len, m->now_ns);
+  return m->now_ns < turn_ns ? cmt__after(turn_ns, cmt__rate_span_ns(r, len))
+                             : cmt__rate_repaid_ns(r);
+}
+
+void cmt__mconn_send_charge(cmt_mconn *m, size_t len) {
+  cmt__budget *b = m->channels.budget;
+
+  if (len == 0) {
+    return;
+  }
+  cmt__rate_charge(&m->send, len, m->now_ns);
+  if (b != NULL) {
+    m->shared_send_ns = shared_charge(m, &b->send, len, m->shared_send_ns);
+    if (m->channels.ready > 0 && cmt__mconn_send_ns(m) > m->now_ns) {
+      cmt__budget_count(&b->send_waits);
+    }
+  }
+}
+
+void cmt__mconn_reading(cmt_mconn *m, bool paused, bool held) {
+  bool before = m->paused || m->held, after = paused || held;
+
+  if (!before && after) {
+    m->stopped_ns = m->now_ns;
+    /* Between two stops for a limit hardly anything is read. */
+    if (m->now_ns - m->resumed_ns > HOLD_MAX_NS) {
+      m->pong_ns = cmt__after(m->now_ns, m->ping.timeout_ns / CMT__UNASKED);
+    }
+  }
+  if (before && !after) {
+    m->resumed_ns = m->now_ns;
+    m->ping.wait_ns += m->now_ns - cmt__max64(m->ping.wait_ns, m->stopped_ns);
+    cmt__channels_resume(&m->channels, m->stopped_ns, m->now_ns);
+  }
+  m->paused = paused;
+  m->held = held;
+}
+
+void cmt__mconn_recv_charge(cmt_mconn *m, size_t len) {
+  cmt__budget *b = m->channels.budget;
+
+  cmt__rate_charge(&m->recv, len, m->now_ns);
+  if (b != NULL) {
+    m->shared_recv_ns = shared_charge(m, &b->recv, len, m->shared_recv_ns);
+  }
+}
+
+void cmt__mconn_recv_hold(cmt_mconn *m) {
+  uint64_t at_ns;
+
+  if (m->held) {
+    return;
+  }
+  at_ns = cmt__max64(cmt__max64(m->recv.open_ns, m->shared_recv_ns),
+                     cmt__channels_read_ns(&m->channels));
+  if (at_ns <= m->now_ns) {
+    return;
+  }
+  cmt__mconn_reading(m, m->paused, true);
+  m->read_at_ns = cmt__min64(at_ns, cmt__after(m->now_ns, HOLD_MAX_NS));
+  if (m->channels.budget != NULL) {
+    cmt__budget_count(&m->channels.budget->recv_pauses);
+  }
+}
+
+bool cmt_mconn_wants_read(const cmt_mconn *m) {
+  return m->failed == CMT_OK && !m->held;
+}
+
+size_t cmt__mconn_read_max(cmt_mconn *m) {
+  cmt__budget *b = m->channels.budget;
+  uint64_t left;
+
+  if (!m->recv_limited) {
+    return SIZE_MAX;
+  }
+  left = cmt__min64(cmt__rate_left(&m->recv, m->now_ns),
+                    cmt__channels_read_left(&m->channels));
+  if (b != NULL && b->recv.per_s > 0) {
+    left = cmt__min64(left, m->now_ns < m->shared_recv_ns
+                              ? 0
+                              : cmt__rate_share(&b->recv, m->now_ns));
+  }
+  return (size_t)cmt__min64(cmt__max64(left, 1), SIZE_MAX);
+}
+
+cmt_err cmt__mconn_useless(cmt_mconn *m, uint64_t count) {
+  cmt__rate_charge(&m->flood, count, m->now_ns);
+  return m->failed == CMT_OK && m->flood.level >= 0
+           ? CMT_OK
+           : cmt__mconn_fail(m, CMT_EFLOOD);
+}
