@@ -7,10 +7,19 @@
 
 #include "dialer.h"
 
+#include "limits.h"
+
 #define REDIAL_NS CMT_SECONDS(5)
 #define REDIAL_SPREAD_NS CMT_SECONDS(3)
 
 static void dial_on_timer(cmt__timer *t);
+
+void cmt__dial_free(cmt__dial *d) {
+  cmt_switch *sw = d->sw;
+
+  atomic_fetch_sub(&sw->dials_held, 1);
+  cmt__free(&sw->env, d);
+}
 
 cmt__dial *cmt__dial_new(cmt_switch *sw, const cmt_net_addr *addr,
                          bool persistent) {
@@ -20,11 +29,12 @@ cmt__dial *cmt__dial_new(cmt_switch *sw, const cmt_net_addr *addr,
     return NULL;
   }
   d->sw = sw;
+  atomic_fetch_add(&sw->dials_held, 1);
   d->addr = *addr;
   d->persistent = persistent;
   d->timer.cb = dial_on_timer;
   if (cmt_net_addr_format(addr, d->text, sizeof d->text) != CMT_OK) {
-    cmt__free(&sw->env, d);
+    cmt__dial_free(d);
     return NULL;
   }
   return d;
@@ -61,7 +71,7 @@ static void dial_delete(cmt__dial *d) {
     d->next->prev = d->prev;
   }
   sw->dial_count--;
-  cmt__free(&sw->env, d);
+  cmt__dial_free(d);
   cmt__switch_look(sw);
 }
 
@@ -227,10 +237,7 @@ static void dial_try(cmt__dial *d) {
   cmt_switch *sw = d->sw;
   cmt_why why;
 
-  if (sw->handshakes >= sw->setup.options.handshakes_max) {
-    cmt__why(&why, CMT_ELIMIT, CMT_STAGE_FILTER,
-             "handshakes in flight are at their limit of %u",
-             sw->setup.options.handshakes_max);
+  if (cmt__limits_dial(sw, &why) != CMT_OK) {
     dial_refuse(d, &why);
     return;
   }
@@ -291,7 +298,7 @@ void cmt__dial_begin(cmt__dial *d) {
     cmt__why(&r.why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
              cmt_err_text(CMT_ENOMEM));
     cmt__switch_reject(d->sw, &r);
-    cmt__free(&d->sw->env, d);
+    cmt__dial_free(d);
     return;
   }
   dial_link(d);

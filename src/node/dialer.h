@@ -33,6 +33,8 @@ struct cmt__dial {
 /* NULL: no memory. */
 cmt__dial *cmt__dial_new(cmt_switch *s, const cmt_net_addr *addr,
                          bool persistent);
+/* One that is in no list. */
+void cmt__dial_free(cmt__dial *d);
 /* Makes the first attempt; takes |d|. */
 void cmt__dial_begin(cmt__dial *d);
 /* The session of |d| connected, or failed to. */

@@ -108,6 +108,17 @@ void cmt__peer_set_inbound(cmt__peer_set *s, const char *host, size_t *all,
   pthread_mutex_unlock(&s->lock);
 }
 
+uint64_t cmt__peer_set_queued(cmt__peer_set *s) {
+  uint64_t bytes = 0;
+
+  pthread_mutex_lock(&s->lock);
+  for (size_t i = 0; i < s->count; i++) {
+    bytes += cmt__gate_queued(&s->list[i]->gate);
+  }
+  pthread_mutex_unlock(&s->lock);
+  return bytes;
+}
+
 static void count_one(cmt_broadcast *counts, cmt_err err) {
   if (err == CMT_OK) {
     counts->queued++;

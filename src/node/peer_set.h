@@ -34,6 +34,8 @@ size_t cmt__peer_set_snapshot(cmt__peer_set *s, cmt_peer **out, size_t cap);
 /* Inbound peers, and those among them with the IP |host|. */
 void cmt__peer_set_inbound(cmt__peer_set *s, const char *host, size_t *all,
                            size_t *same_host);
+/* Bytes queued for all of them. */
+uint64_t cmt__peer_set_queued(cmt__peer_set *s);
 /* cmt_peer_try_send() to each, each with a reference of its own to |msg|. */
 void cmt__peer_set_broadcast(cmt__peer_set *s, uint8_t channel, cmt_buf *msg,
                              cmt_broadcast *counts);

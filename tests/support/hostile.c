@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hostile.h"
+
+#include "core/node_info.h"
+
+enum { FRAMES_MAX = 64 };
+
+static void write_all(hostile *h, const uint8_t *data, size_t len) {
+  size_t taken = 0;
+
+  if (h->ended || h->tcp == NULL) {
+    return;
+  }
+  if (cmt__tcp_write(h->tcp, data, len, &taken) != CMT_OK) {
+    h->ended = true;
+    return;
+  }
+  assert_int_equal(len, taken); /* Its direction has no bound. */
+}
+
+static void flush(hostile *h) {
+  cmt_bytes out = cmt_secret_conn_output(h->secret);
+
+  if (out.len > 0) {
+    write_all(h, out.base, out.len);
+    cmt_secret_conn_consume(h->secret, out.len);
+  }
+}
+
+static void seal_and_send(hostile *h, uint8_t *slots, size_t len) {
+  assert_cmt(CMT_OK, cmt_secret_conn_seal(h->secret, slots, len));
+  write_all(h, slots,
+            (len + CMT_FRAME_DATA - 1) / CMT_FRAME_DATA * CMT_FRAME_SLOT);
+}
+
+void hostile_send(hostile *h, cmt_bytes data) {
+  static uint8_t slots[FRAMES_MAX * CMT_FRAME_SLOT];
+  cmt__run r = cmt__run_frames(slots, FRAMES_MAX);
+
+  assert_true(data.len <= r.cap);
+  if (!h->ended) {
+    cmt__run_write(&r, data.base, data.len);
+    seal_and_send(h, slots, data.len);
+  }
+}
+
+static void send_info(hostile *h) {
+  static char moniker[CMT_NODE_INFO_MAX];
+  static uint8_t text[CMT_NODE_INFO_MAX + 16];
+  static const uint8_t channels[] = {TEST_CHAT, 0x52, 0x53};
+  cmt__writer w = {.at = text, .end = text + sizeof text};
+  cmt_node_id id;
+  cmt_node_info info = {
+    .protocol_p2p = 8,
+    .protocol_block = 11,
+    .listen_addr = cmt_bytes_of("tcp://0.0.0.0:0"),
+    .network = cmt_bytes_of("test-net"),
+    .version = cmt_bytes_of("hostile"),
+    .channels = {.base = channels, .len = sizeof channels},
+    .tx_index = cmt_bytes_of("off"),
+  };
+
+  memset(moniker, 'm', sizeof moniker);
+  cmt_node_key_id(h->key, &id);
+  info.id = cmt_bytes_of(id.text);
+  info.moniker = (cmt_bytes){.base = (const uint8_t *)moniker,
+                             .len = h->moniker > 0 ? h->moniker : 1};
+  cmt__write_varint(&w, cmt__node_info_size(&info));
+  cmt__node_info_encode(&info, &w);
+  assert_false(w.failed);
+  hostile_send(h, (cmt_bytes){text, (size_t)(w.at - text) - h->hold});
+}
+
+static void on_connect(void *arg, cmt_err err) {
+  hostile *h = arg;
+
+  assert_cmt(CMT_OK, err);
+  if (h->mute) {
+    return;
+  }
+  assert_cmt(CMT_OK, cmt_secret_conn_new(h->env, h->key, &h->secret));
+  flush(h);
+}
+
+static void on_read(void *arg, uint8_t *data, size_t len) {
+  hostile *h = arg;
+  cmt_bytes out;
+
+  h->received += len;
+  if (h->secret == NULL ||
+      cmt_secret_conn_recv(h->secret, data, len) != CMT_OK) {
+    return;
+  }
+  while (cmt_secret_conn_next(h->secret, &out) == CMT_OK) {
+  }
+  flush(h);
+  if (!h->up && cmt_secret_conn_get_state(h->secret) == CMT_SECRET_CONN_UP) {
+    h->up = true;
+    send_info(h);
+    if (h->deaf) {
+      cmt__tcp_read(h->tcp, false);
+    }
+  }
+}
+
+static void on_end(void *arg, cmt_err err) {
+  (void)err;
+  ((hostile *)arg)->ended = true;
+}
+
+static void on_writable(void *arg) { (void)arg; }
+
+static const cmt__tcp_callbacks callbacks = {.on_connect = on_connect,
+                                             .on_read = on_read,
+                                             .on_end = on_end,
+                                             .on_writable = on_writable};
+
+void hostile_dial(hostile *h, test_loop *loop, const char *addr) {
+  cmt_net_addr to;
+
+  h->loop = test_loop_base(loop);
+  h->env = &h->loop->env;
+  assert_null(h->tcp);
+  if (h->key == NULL) {
+    assert_cmt(CMT_OK, cmt_node_key_generate(h->env, &h->key));
+  }
+  assert_cmt(CMT_OK, cmt_net_addr_parse(addr, 0, &to, NULL));
+  assert_cmt(CMT_OK, cmt__loop_connect(h->loop, &to, &callbacks, h, &h->tcp));
+  cmt__tcp_read(h->tcp, true);
+}
+
+void hostile_fini(hostile *h) {
+  if (h->tcp != NULL) {
+    cmt__tcp_close(h->tcp);
+  }
+  cmt_secret_conn_delete(h->secret);
+  cmt_node_key_delete(h->key);
+  *h = (hostile){.tcp = NULL};
+}
+
+void hostile_packet(hostile *h, uint8_t channel, size_t len, bool eof) {
+  static const uint8_t data[1024];
+  uint8_t packet[1100];
+  cmt__run r = cmt__run_plain(packet, sizeof packet);
+
+  cmt__packet_write_msg(&r, channel, eof,
+                        (cmt_bytes){.base = data, .len = len});
+  hostile_send(h, (cmt_bytes){packet, r.len});
+}
+
+void hostile_ping(hostile *h) {
+  static const uint8_t ping[] = {2, 0x0a, 0};
+
+  hostile_send(h, (cmt_bytes){ping, sizeof ping});
+}

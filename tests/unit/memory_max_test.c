@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The most bytes that a switch says it can hold, against a crowd that makes it
+   hold all it can: handshakes and node infos that never end, messages that
+   never end on every channel, peers that read nothing while the application
+   queues for them, floods; and all of them again and again. */
+
+#include "hostile.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define S(n) CMT_SECONDS(n)
+
+enum {
+  PEERS = 6,
+  COMERS = 5,  /* One less, so that handshakes are accepted besides. */
+  SHAKERS = 8, /* As many handshakes as the victim takes. */
+  CHANNELS = 3,
+  ROUNDS = 5,
+  MESSAGE = 60000,
+};
+
+static const uint8_t ids[CHANNELS] = {TEST_CHAT, 0x52, 0x53};
+
+typedef struct crowd {
+  test_world w;    /* Of the crowd, and of the loop. */
+  test_env victim; /* What the victim allocates. */
+  test_node n;
+  hostile peers[PEERS];
+  hostile shakers[2 * SHAKERS];
+  uint64_t max;
+} crowd;
+
+static void on_add(test_part *part, cmt_peer *p);
+
+static void crowd_init(crowd *c) {
+  test_world_init(&c->w);
+  test_env_init(&c->victim);
+  c->victim.seed = 2; /* Its keys are not those of the crowd. */
+  test_node_init(&c->n, &c->w);
+  c->n.quiet = true;
+  c->n.options.env = &c->victim.env;
+  c->n.options.inbound_peers_max = PEERS;
+  c->n.options.outbound_peers_max = 0;
+  c->n.options.handshakes_max = SHAKERS;
+  c->n.options.send_bytes_max = 1000000;
+  c->n.options.recv_bytes_max = 150000;
+  c->n.options.recv_bytes_total_max = 400000;
+  c->n.parts[0].channel_count = 0;
+  c->n.parts[0].on_add = on_add;
+  for (int i = 0; i < CHANNELS; i++) {
+    test_part_channel(&c->n.parts[0],
+                      (cmt_channel){.id = ids[i],
+                                    .priority = 1,
+                                    .send_queue = 30,
+                                    .recv_message_max = MESSAGE});
+  }
+  test_node_start(&c->n);
+  c->max = cmt_switch_memory_max(c->n.sw);
+}
+
+static void crowd_fini(crowd *c) {
+  test_node_fini(&c->n);
+  for (int i = 0; i < PEERS; i++) {
+    hostile_fini(&c->peers[i]);
+  }
+  for (int i = 0; i < 2 * SHAKERS; i++) {
+    hostile_fini(&c->shakers[i]);
+  }
+  test_env_fini(&c->victim);
+  test_world_fini(&c->w);
+}
+
+static void settle(crowd *c) {
+  test_loop_settle(c->w.loop);
+  (void)test_node_log(&c->n);
+  if (c->victim.peak_bytes > c->max) {
+    fail_msg("%zu bytes are more than %llu", c->victim.peak_bytes,
+             (unsigned long long)c->max);
+  }
+}
+
+/* The application queues all that the switch takes, and keeps values. */
+static void fill(crowd *c, cmt_peer *p) {
+  for (int i = 0; i < CHANNELS; i++) {
+    cmt_err err = CMT_OK;
+
+    while (err == CMT_OK) {
+      cmt_buf *msg = cmt_buf_new(&c->victim.env, 20000);
+
+      memset(cmt_buf_data(msg), 1, 20000);
+      err = cmt_peer_try_send(p, ids[i], msg);
+      if (err != CMT_OK) {
+        cmt_buf_unref(msg);
+      }
+    }
+  }
+}
+
+static void fill_all(crowd *c) {
+  cmt_peer *peers[PEERS];
+  size_t count = cmt_switch_peers(c->n.sw, peers, PEERS);
+
+  for (size_t i = 0; i < count && i < PEERS; i++) {
+    fill(c, peers[i]);
+    cmt_peer_unref(peers[i]);
+  }
+}
+
+static void on_add(test_part *part, cmt_peer *p) {
+  char key[8];
+
+  (void)part;
+  for (int i = 0; i < CMT_PEER_KEYS_MAX; i++) {
+    snprintf(key, sizeof key, "key %d", i);
+    assert_cmt(CMT_OK, cmt_peer_set(p, key, key, NULL));
+  }
+}
+
+/* Peers with the longest node info that read nothing. */
+static void peers_come(crowd *c) {
+  for (int i = 0; i < COMERS; i++) {
+    hostile *h = &c->peers[i];
+
+    hostile_fini(h);
+    *h = (hostile){.deaf = true, .moniker = 10000};
+    test_loop_defaults(c->w.loop)->cap = SIZE_MAX;
+    hostile_dial(h, c->w.loop, c->n.addr);
+    settle(c);
+    assert_true(h->up && !h->ended);
+    /* The victim's direction takes nothing more. */
+    test_loop_conn(c->w.loop, test_loop_conn_count(c->w.loop) - 1)
+      ->dir[TEST_ACCEPTOR]
+      .cap = 0;
+  }
+}
+
+/* A run of frames waits for the socket, and behind it the queue is full. */
+static void queues_fill(crowd *c) {
+  for (int i = 0; i < 3; i++) {
+    fill_all(c);
+    settle(c);
+  }
+}
+
+static void messages_never_end(crowd *c, int packets) {
+  for (int k = 0; k < packets; k++) {
+    for (int i = 0; i < COMERS; i++) {
+      for (int ch = 0; ch < CHANNELS; ch++) {
+        hostile_packet(&c->peers[i], ids[ch], 1000, false);
+      }
+    }
+    settle(c);
+  }
+}
+
+/* Half of them say half of their node info, which is as long as it may be, and
+   as many connections again are over the limit. */
+static void handshakes_never_end(crowd *c) {
+  for (int i = 0; i < 2 * SHAKERS; i++) {
+    hostile *h = &c->shakers[i];
+
+    hostile_fini(h);
+    *h = (hostile){.mute = i % 4 == 3, .moniker = 10000, .hold = 1};
+    hostile_dial(h, c->w.loop, c->n.addr);
+    settle(c);
+  }
+}
+
+static void floods_end_peers(crowd *c) {
+  for (int i = 0; i < COMERS; i++) {
+    for (int k = 0; k < 600; k++) {
+      hostile_ping(&c->peers[i]);
+    }
+    settle(c);
+  }
+  assert_int_equal(0, cmt_switch_peers(c->n.sw, NULL, 0));
+}
+
+static void a_hostile_crowd_stays_within_the_bound(void **state) {
+  crowd *c = calloc(1, sizeof *c);
+  cmt_switch_status status;
+
+  (void)state;
+  assert_non_null(c);
+  crowd_init(c);
+  for (int round = 0; round < ROUNDS; round++) {
+    peers_come(c);
+    queues_fill(c);
+    /* In every other round the memory for that runs out. */
+    messages_never_end(c, round % 2 == 0 ? 20 : MESSAGE / 1000 - 1);
+    queues_fill(c);
+    handshakes_never_end(c);
+    cmt_switch_get_status(c->n.sw, &status);
+    assert_int_equal(SHAKERS, status.handshakes);
+    floods_end_peers(c);
+    test_loop_advance(c->w.loop, S(7));
+    settle(c);
+  }
+  cmt_switch_get_status(c->n.sw, &status);
+  printf("# %zu bytes of at most %llu; removed %llu, flood %llu, nobufs %llu\n",
+         c->victim.peak_bytes, (unsigned long long)c->max,
+         (unsigned long long)status.removed,
+         (unsigned long long)status.removed_by[cmt_err_index(CMT_EFLOOD)],
+         (unsigned long long)status.removed_by[cmt_err_index(CMT_ENOBUFS)]);
+  assert_int_equal(ROUNDS * COMERS, status.removed);
+  assert_true(status.removed_by[cmt_err_index(CMT_ENOBUFS)] > 0);
+  assert_true(status.removed_by[cmt_err_index(CMT_EFLOOD)] > 0);
+  assert_true(status.over_handshakes_max > 0);
+  /* The bound is not absurd. */
+  assert_true(c->max <= 3 * (uint64_t)c->victim.peak_bytes);
+  crowd_fini(c);
+  free(c);
+}
+
+/* Each option moves it as its term says. */
+static uint64_t max_of(const cmt_switch_options *o) {
+  cmt_switch *s;
+  uint64_t max;
+
+  assert_cmt(CMT_OK, cmt_switch_new(o, &s, NULL));
+  max = cmt_switch_memory_max(s);
+  assert_cmt(CMT_OK, cmt_switch_delete(s));
+  return max;
+}
+
+static void the_terms_follow_the_options(void **state) {
+  static const cmt_channel channel = {.id = 1, .priority = 1, .send_queue = 9};
+  cmt_reactor r = {.name = "r", .channels = &channel, .channel_count = 1};
+  cmt_switch_options o;
+  uint64_t before, after;
+
+  (void)state;
+  cmt_switch_options_init(&o);
+  o.network = "test-net";
+  o.reactors = &r;
+  o.reactor_count = 1;
+  before = max_of(&o);
+  /* 80 peers of 32 MiB, 512 MiB to receive, and less than 120 MiB besides. */
+  assert_in_range(before, UINT64_C(3072) << 20, UINT64_C(3192) << 20);
+
+  o.send_bytes_max += 1000;
+  after = max_of(&o);
+  assert_int_equal(80 * 1000, after - before);
+  before = after;
+  o.recv_bytes_total_max -= 1000;
+  after = max_of(&o);
+  assert_int_equal(1000, before - after);
+  before = after;
+  o.inbound_peers_max += 1;
+  after = max_of(&o);
+  assert_in_range(after - before, 32 << 20, 33 << 20);
+  before = after;
+  o.outbound_peers_max += 1;
+  assert_in_range(max_of(&o) - after, 32 << 20, 33 << 20);
+  before = max_of(&o);
+  o.handshakes_max += 1;
+  assert_in_range(max_of(&o) - before, 40000, 120000);
+  before = max_of(&o);
+  r.delivery = CMT_THREADED;
+  r.recv_queue_bytes_total = 1 << 20;
+  assert_true(max_of(&o) > before + (1 << 20));
+}
+
+static void an_address_to_dial_counts(void **state) {
+  cmt_switch_options o;
+  cmt_switch *s;
+  uint64_t before;
+
+  (void)state;
+  cmt_switch_options_init(&o);
+  o.network = "test-net";
+  assert_cmt(CMT_OK, cmt_switch_new(&o, &s, NULL));
+  before = cmt_switch_memory_max(s);
+  assert_cmt(CMT_OK,
+             cmt_switch_dial(
+               s, "00112233445566778899aabbccddeeff00112233@10.0.0.1:1", 0));
+  assert_in_range(cmt_switch_memory_max(s) - before, 1000, 5 << 10);
+  assert_cmt(CMT_OK, cmt_switch_delete(s));
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_hostile_crowd_stays_within_the_bound),
+    cmocka_unit_test(the_terms_follow_the_options),
+    cmocka_unit_test(an_address_to_dial_counts),
+  };
+
+  return cmocka_run_group_tests_name("memory_max", tests, NULL, NULL);
+}
