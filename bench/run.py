@@ -66,6 +66,21 @@ class Contender:
             "CPU s/GB received": got["cpu_seconds"] / got["bytes"] * 1e9,
         }
 
+    def pairs(self, count):
+        """Messages of mixed sizes from try_send to a worker; none is lost, or
+        the receiver fails."""
+        fed, taken = self.pair("take", "feed", "-count", str(count),
+                               "-queue", "1000")
+        if taken is None or taken["messages"] != count:
+            raise SystemExit(f"of {count} messages came: {taken}")
+        return {
+            "lost": count - taken["messages"],
+            "messages/s": count / fed["seconds"],
+            "MB/s": fed["bytes"] / fed["seconds"] / 1e6,
+            "CPU us/message sent": fed["cpu_seconds"] / count * 1e6,
+            "CPU us/message received": taken["cpu_seconds"] / count * 1e6,
+        }
+
     def ping(self, size, count, cores):
         result, _ = self.pair(
             "echo", "ping", "-size", str(size), "-count", str(count),
@@ -112,6 +127,7 @@ def main():
     parser.add_argument("gobench", nargs="?")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--pairs", type=int, default=10_000_000)
     a = parser.parse_args()
     ours = Contender("ours", a.build + "/bench_p2p")
     bound = Contender("crypto and calls", a.build + "/bench_pipe")
@@ -132,6 +148,9 @@ def main():
         [ours, bound], a.runs,
         lambda c: {"MB/s": c.bulk(65536, a.seconds)["MB/s"]})
     table(title, results, "ours")
+    title = f"{a.pairs:,} messages of 9 to 4,095 bytes, try_send to a worker"
+    say(title)
+    table(title, {"ours": ours.pairs(a.pairs)}, "ours")
     # Where the scheduler puts the two processes decides more than all else:
     # waking an idle core takes longer than the work.  So both are pinned.
     for where, cores in (("one core", (0, 0)), ("two cores", (0, 1))):

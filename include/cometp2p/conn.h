@@ -7,7 +7,8 @@
    events and TCP bytes come out.  docs/PROTOCOL.md sections 2 to 4.  An object
    belongs to one thread at a time.
 
-     bytes read   -> cmt_conn_recv(), then cmt_conn_next_event() until false
+     bytes read   -> cmt_conn_recv(), then cmt_conn_next_event() until false;
+                     then read on if cmt_conn_wants_read()
      then         -> cmt_conn_output(), write it, cmt_conn_consume()
      at deadline  -> cmt_conn_tick(), then events and output as above
      end of file  -> cmt_conn_stop(c, CMT_EEOF, 0, now), then events
@@ -38,6 +39,7 @@ typedef struct cmt_conn_options {
   /** Accept another network, block version or set of channels; the caller
       looks at the node info itself. */
   bool any_network;
+  cmt_wire wire;               /**< As cmt_mconn_options. */
   const cmt_channel *channels; /**< Copied. */
   size_t channel_count;        /**< 0 to CMT_CHANNELS_MAX. */
   /** For the secret connection, and anew for the node infos; default 3 s. */
@@ -45,6 +47,7 @@ typedef struct cmt_conn_options {
   uint64_t ping_interval_ns, pong_timeout_ns; /**< As cmt_mconn_options. */
   uint32_t send_packet_payload_max, recv_packet_payload_max;
   size_t recv_bytes_max; /**< 0: the default of cmt_mconn_options. */
+  uint64_t partial_message_max_ns, send_rate, recv_rate; /**< As there. */
 } cmt_conn_options;
 
 #define cmt_conn_options_init(o) cmt_conn_options_init_sized((o), sizeof *(o))
@@ -97,6 +100,10 @@ CMT_API CMT_NODISCARD cmt_err cmt_conn_new(const cmt_conn_options *o,
  */
 CMT_API CMT_NODISCARD cmt_err cmt_conn_recv(cmt_conn *c, uint8_t *data,
                                             size_t len, uint64_t now_ns);
+
+/** False: a receive limit is used up.  Do not read until the deadline, and call
+    cmt_conn_tick() then. */
+CMT_API bool cmt_conn_wants_read(const cmt_conn *c);
 
 /** Takes the next event; false: there is none now.  What fails shows as
     CMT_CONN_END after the events that came before it. */

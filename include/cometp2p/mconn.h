@@ -20,6 +20,9 @@ enum {
   CMT_CHANNELS_MAX = 16,          /**< Channels of one connection. */
   CMT_PRIORITY_MAX = 65535,       /**< So that ratios compare in 64 bits. */
   CMT_SEND_QUEUE_MAX = 1000000,   /**< Waiting messages of a channel. */
+  CMT_RECV_QUEUE_MAX = 1000000,   /**< The same, received. */
+  CMT_RECV_QUEUE_DEFAULT = 1000,
+  CMT_RECV_QUEUE_BYTES_DEFAULT = 4 << 20,
   CMT_MESSAGE_MAX = 1 << 30,      /**< Bytes of any message. */
   CMT_MESSAGE_DEFAULT = 22020096, /**< As CometBFT: 21 MiB. */
   CMT_PACKET_PAYLOAD_MAX = 65536, /**< Data bytes of any packet. */
@@ -29,6 +32,27 @@ enum {
 
 /** Most bytes per second of a rate limit. */
 #define CMT_RATE_MAX UINT64_C(10000000000)
+
+/** What packets look like and which rules pings follow; both sides must agree.
+    Secret connection and node infos are the same for all. */
+typedef enum cmt_wire {
+  CMT_WIRE_COMETBFT, /**< As CometBFT v0.34 to v0.40 and v1. */
+  /** docs/LEGACY.md to the letter: a ping goes out when nothing came for the
+      ping interval, a message answers it as well as a pong, and a pong goes
+      out only when no message does.  Pings closer than half the interval (60 s
+      when that is CMT_NEVER) stay unanswered; ten of them within one interval
+      end the connection with CMT_EFLOOD. */
+  CMT_WIRE_LEGACY,
+} cmt_wire;
+
+/** What becomes of a message that a reactor's queue has no room for. */
+typedef enum cmt_on_full {
+  /** None comes: the peer is not read until half of the queue is done, on none
+      of its channels.  It costs throughput, never the peer. */
+  CMT_ON_FULL_WAIT,
+  /** It is dropped and counted; for what can be missed, such as gossip. */
+  CMT_ON_FULL_DROP,
+} cmt_on_full;
 
 /** What a channel is.  Fields left 0 have the default that is named. */
 typedef struct cmt_channel {
@@ -44,7 +68,20 @@ typedef struct cmt_channel {
   /** Longest message accepted from the other side, at most CMT_MESSAGE_MAX;
       default CMT_MESSAGE_DEFAULT.  A longer one ends the connection. */
   size_t recv_message_max;
-  const char *name; /**< For people; may be NULL. */
+  /** Bytes per second of its packets with their prefixes, at most CMT_RATE_MAX;
+      0: no limit.  See cmt_mconn_options. */
+  uint64_t send_rate, recv_rate;
+  /** Of a switch, when the reactor is not called inline: what may wait of one
+      peer, the message that the reactor is at included.  Messages, at most
+      CMT_RECV_QUEUE_MAX; default CMT_RECV_QUEUE_DEFAULT.  Their memory, for
+      which each counts 192 bytes besides its own, at most CMT_MESSAGE_MAX;
+      default CMT_RECV_QUEUE_BYTES_DEFAULT; one message always has room.  With
+      CMT_ON_FULL_WAIT the message that reaches a limit is the last one, but for
+      those in at most 64 KiB of the stream that were read with it. */
+  uint32_t recv_queue;
+  size_t recv_queue_bytes;
+  cmt_on_full on_full; /**< Default CMT_ON_FULL_WAIT. */
+  const char *name;    /**< For people; may be NULL. */
 } cmt_channel;
 
 /** Counters of one channel of one connection. */
@@ -56,6 +93,7 @@ typedef struct cmt_channel_status {
   uint64_t sent_bytes;          /**< Encoded packets with their prefixes. */
   uint64_t recently_sent_bytes; /**< Of those, with decay: the scheduler's. */
   uint64_t recv_messages, recv_bytes; /**< Complete messages. */
+  uint64_t dropped_messages; /**< Of those, by CMT_ON_FULL_DROP. */
 } cmt_channel_status;
 
 typedef struct cmt_mconn cmt_mconn;
@@ -64,10 +102,12 @@ typedef struct cmt_mconn cmt_mconn;
 typedef struct cmt_mconn_options {
   size_t size;
   const cmt_env *env;          /**< NULL: the defaults.  Copied. */
+  cmt_wire wire;               /**< Default CMT_WIRE_COMETBFT. */
   const cmt_channel *channels; /**< Copied. */
   size_t channel_count;        /**< 0 to CMT_CHANNELS_MAX. */
-  /** A ping is sent this long after the start and so on, whatever the traffic;
-      default 60 s; CMT_NEVER: only cmt_mconn_ping() sends them. */
+  /** A ping is sent this long after the start and so on, whatever the traffic
+      (but see CMT_WIRE_LEGACY); default 60 s; CMT_NEVER: only cmt_mconn_ping()
+     sends them. */
   uint64_t ping_interval_ns;
   /** Longest wait for a pong after the last byte of a ping was consumed;
       shorter than the interval; default 45 s. */
@@ -77,6 +117,18 @@ typedef struct cmt_mconn_options {
   /** Bytes under reassembly over all channels; default the largest
       |recv_message_max| + 1 MiB.  A packet over it ends the connection. */
   size_t recv_bytes_max;
+  /** How long a message may go without a packet before it is complete; longer
+      ends the connection.  Default 60 s; CMT_NEVER: for ever. */
+  uint64_t partial_message_max_ns;
+  /** Bytes per second, at most CMT_RATE_MAX; 0, the default: no limit.
+
+      A limit holds a tenth of a second's worth for a burst.  What is sent or
+      received in any time t is at most t x rate + that + one packet, or one
+      read; the excess is repaid.  |send_rate| holds back messages only: pings
+      and pongs go at once, and are charged.  |recv_rate| stops reading for at
+      most 250 ms at a time, see cmt_mconn_wants_read(); time in which a limit
+      stops reading counts towards no timeout. */
+  uint64_t send_rate, recv_rate;
 } cmt_mconn_options;
 
 #define cmt_mconn_options_init(o) cmt_mconn_options_init_sized((o), sizeof *(o))
@@ -144,11 +196,18 @@ CMT_API CMT_NODISCARD cmt_err cmt_mconn_recv(cmt_mconn *m, const uint8_t *data,
  * Returns    CMT_OK; CMT_EAGAIN: all bytes are used up; CMT_EPROTO: a
  *            malformed or too long packet; CMT_EUNKNOWNCHANNEL; CMT_EMSGSIZE:
  *            a message over the channel's limit; CMT_ENOBUFS: over
- *            |recv_bytes_max|; CMT_ENOMEM; or the first failure.  Events
- *            before a bad packet come first.
+ *            |recv_bytes_max|; CMT_EFLOOD: more than 500 useless packets and
+ *            50 a second: pings, pongs that nobody asked for, packets without
+ *            data or with less than 16 bytes of it that do not end a message;
+ *            CMT_ENOMEM; or the first failure.  Events before a bad packet
+ *            come first.
  */
 CMT_API CMT_NODISCARD cmt_err cmt_mconn_next_event(cmt_mconn *m,
                                                    cmt_mconn_event *out);
+
+/** False: a receive limit is used up.  Do not read until the deadline, and call
+    cmt_mconn_tick() then. */
+CMT_API bool cmt_mconn_wants_read(const cmt_mconn *m);
 
 /**
  * Bytes to send, at most |max| of them: a pong that is owed, a ping that is
@@ -169,7 +228,8 @@ CMT_API uint64_t cmt_mconn_deadline(const cmt_mconn *m);
 /**
  * Does what is due at |now_ns|; early calls are harmless.
  *
- * Returns    CMT_OK; CMT_EPONG: no pong came in time; or the first failure.
+ * Returns    CMT_OK; CMT_EPONG: no pong came in time; CMT_EPARTIAL: the rest
+ *            of a message did not; or the first failure.
  */
 CMT_API CMT_NODISCARD cmt_err cmt_mconn_tick(cmt_mconn *m, uint64_t now_ns);
 

@@ -37,6 +37,21 @@ CMT_API bool cmt_peer_has_channel(const cmt_peer *p, uint8_t channel);
 CMT_API void cmt_peer_get_remote(const cmt_peer *p, cmt_net_addr *out);
 /** Why it ended, in and after remove_peer; CMT_OK before. */
 CMT_API void cmt_peer_get_why(const cmt_peer *p, cmt_why *out);
+/** The environment of its switch, for cmt_buf_new(); lives as long as the
+    reference. */
+CMT_API const cmt_env *cmt_peer_env(const cmt_peer *p);
+
+/**
+ * Says what is wrong with the peer, in one line for a person, before it is
+ * ended with |reason|: by what a callback returns, or by cmt_peer_stop().
+ *
+ * When the peer ends with |reason|, cmt_peer_get_why() and a rejection have
+ * |text| in place of the general text.  The first call counts.  |text| is
+ * escaped and cut to fit.
+ *
+ * Returns    |reason|, so that a callback can return this call.
+ */
+CMT_API cmt_err cmt_peer_explain(cmt_peer *p, cmt_err reason, const char *text);
 
 /**
  * Queues |msg| on |channel|, or refuses at once.
@@ -117,6 +132,36 @@ CMT_API void cmt_peer_resume(cmt_peer *p);
  */
 CMT_API void cmt_peer_stop(cmt_peer *p, cmt_err reason, uint64_t flush_ns);
 
+enum {
+  CMT_PEER_KEYS_MAX = 16, /**< Values of one peer. */
+  CMT_PEER_KEY_MAX = 63,  /**< Bytes of a key, without the NUL. */
+};
+
+/**
+ * Keeps |value| with the peer under |key|, a text of 1 to CMT_PEER_KEY_MAX
+ * bytes, in place of the value that was there; NULL only removes that.
+ *
+ * For what a reactor knows of each peer: set in init_peer, it is there in every
+ * later callback of any reactor, in remove_peer, and as long as anybody holds a
+ * reference.  Choose keys that no other part of the program uses.
+ *
+ * Returns    CMT_OK; CMT_EINVAL: not such a key; CMT_ELIMIT: the peer has
+ *            CMT_PEER_KEYS_MAX other keys; CMT_ENOMEM.
+ * Ownership  CMT_OK takes |value|: |destroy|(|value|), unless |destroy| is
+ *            NULL, runs once, either in the call that replaces it or with the
+ *            peer's last reference, on the thread that drops it; no lock is
+ *            held.  With the last reference the values go one by one and the
+ *            peer cannot be used any more.  An error leaves |value| with the
+ *            caller.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_peer_set(cmt_peer *p, const char *key,
+                                           void *value,
+                                           void (*destroy)(void *));
+
+/** The value of |key|, or NULL.  It lives as long as the reference unless
+    somebody replaces it: who does must know that nobody uses the old one. */
+CMT_API void *cmt_peer_get(const cmt_peer *p, const char *key);
+
 typedef struct cmt_peer_status {
   size_t size;
   uint64_t up_ns;                   /**< Since it was added. */
@@ -124,6 +169,7 @@ typedef struct cmt_peer_status {
   uint64_t pings_sent, pongs_recv;
   uint64_t sent_bytes, recv_bytes; /**< On the socket. */
   uint64_t write_calls, read_calls;
+  uint64_t read_paused_ns; /**< Not read, for a pause or a full queue. */
   size_t channel_count;
   cmt_channel_status channels[CMT_CHANNELS_MAX];
 } cmt_peer_status;

@@ -42,25 +42,49 @@ typedef struct cmt_switch_options {
   uint64_t protocol_p2p, protocol_block, protocol_app; /**< 8, 11, 0. */
   const cmt_reactor *reactors; /**< Copied; what they point to is borrowed. */
   size_t reactor_count;
+  cmt_wire wire; /**< CMT_WIRE_COMETBFT; every peer must speak the same. */
   /** On the loop, once per dial or accept that yields no peer; may be NULL. */
   void (*on_rejected)(void *arg, const cmt_rejection *r);
+  /** Of cmt_switch_run_on() alone: the last of all, once; the switch may be
+      deleted inside.  May be NULL. */
+  void (*on_finished)(void *arg);
   void *arg;
-  uint64_t ping_interval_ns;     /**< 60 s. */
-  uint64_t pong_timeout_ns;      /**< 45 s; shorter than the interval. */
-  uint64_t flush_throttle_ns;    /**< 0; else messages wait so long for others
-                                      to share their frames. */
-  uint64_t dial_timeout_ns;      /**< 3 s. */
-  uint64_t handshake_timeout_ns; /**< 3 s for each half. */
-  uint32_t send_packet_payload_max;  /**< 1024. */
-  uint32_t recv_packet_payload_max;  /**< 1400. */
-  uint32_t inbound_peers_max;        /**< 40. */
+  uint64_t ping_interval_ns;       /**< 60 s. */
+  uint64_t pong_timeout_ns;        /**< 45 s; shorter than the interval. */
+  uint64_t flush_throttle_ns;      /**< 0; else messages wait so long for others
+                                        to share their frames. */
+  uint64_t partial_message_max_ns; /**< 60 s; a message that goes so long
+                                        without a packet ends its peer,
+                                        CMT_EPARTIAL. */
+  uint64_t stall_max_ns;           /**< 10 min; a peer that is not read for so
+                                        long, because it is paused or a
+                                        reactor's queue is full, ends,
+                                        CMT_ESTALLED. */
+  uint64_t dial_timeout_ns;        /**< 3 s. */
+  uint64_t handshake_timeout_ns;   /**< 3 s for each half. */
+  uint32_t send_packet_payload_max; /**< 1024. */
+  uint32_t recv_packet_payload_max; /**< 1400. */
+  /** Bytes per second, as cmt_mconn_options; 0, the default: no limit.  Of each
+      peer, and of all together.  Of a total each peer may overdraw a piece of
+      at most 16 KiB; then it waits until all is repaid, so they take turns. */
+  uint64_t send_rate, recv_rate, send_rate_total, recv_rate_total;
+  uint32_t inbound_peers_max;        /**< 40; over it an accepted connection is
+                                          closed, CMT_ELIMIT. */
   uint32_t inbound_peers_per_ip_max; /**< 0: no limit. */
+  uint32_t outbound_peers_max;       /**< 40; over it a dial is rejected,
+                                          CMT_ELIMIT. */
   uint32_t handshakes_max; /**< 64 at one time, both directions; over it an
                                 accepted connection is closed and a dial is
-                                rejected. */
-  size_t send_bytes_max;   /**< Queued per peer: 32 MiB, or one message. */
-  size_t recv_bytes_max;   /**< Under reassembly per peer; 0: the largest
-                                message + 1 MiB. */
+                                rejected, CMT_ELIMIT. */
+  uint32_t handshakes_per_ip_max; /**< Of them, inbound ones of one address;
+                                       0: no limit. */
+  size_t send_bytes_max;       /**< Queued per peer: 32 MiB, or one message. */
+  size_t recv_bytes_max;       /**< Under reassembly per peer; 0: the largest
+                                    message + 1 MiB.  Over it the peer ends with
+                                    CMT_ENOBUFS. */
+  size_t recv_bytes_total_max; /**< The same for all peers together: 512 MiB;
+                                    the peer whose packet would exceed it ends,
+                                    none waits. */
 } cmt_switch_options;
 
 #define cmt_switch_options_init(o)                                             \
@@ -100,13 +124,22 @@ enum {
  * Dials |addr|, "ID@HOST:PORT".
  *
  * The outcome comes as add_peer or on_rejected, exactly one of them for each
- * attempt.  Dials before cmt_switch_start() wait for it.
+ * attempt.  Dials before cmt_switch_start() wait for it, and have no outcome
+ * when the switch is deleted without a start that succeeded.
+ *
+ * A node has at most one peer with an id.  When a second connection with it
+ * completes, for example since both dialed at once, it is held for a second or
+ * three; then one of the two ends with CMT_EDUPLICATE.
  *
  * Returns    CMT_OK; CMT_EINVAL: not such an address; CMT_ECLOSED: the switch
  *            is stopping; CMT_ENOMEM.
  */
 CMT_API CMT_NODISCARD cmt_err cmt_switch_dial(cmt_switch *s, const char *addr,
                                               unsigned flags);
+
+/** The mailbox of the reactor of that name, for as long as the switch lives;
+    NULL: there is none, or its delivery is not CMT_MAILBOX. */
+CMT_API cmt_mailbox *cmt_switch_mailbox(cmt_switch *s, const char *reactor);
 
 /** What became of a broadcast: peers that queued the message, had no room, or
     do not have the channel. */
@@ -134,6 +167,9 @@ CMT_API size_t cmt_switch_peers(cmt_switch *s, cmt_peer **out, size_t cap);
 /** The peer with |id| with a reference for the caller, or NULL. */
 CMT_API cmt_peer *cmt_switch_peer(cmt_switch *s, const cmt_node_id *id);
 
+/** The environment that it was made with, for cmt_buf_new(). */
+CMT_API const cmt_env *cmt_switch_env(const cmt_switch *s);
+
 /** The id of this node. */
 CMT_API void cmt_switch_id(const cmt_switch *s, cmt_node_id *out);
 
@@ -148,6 +184,22 @@ typedef struct cmt_switch_status {
   uint64_t handshakes;                                 /**< In flight. */
   uint64_t accepted, dialed, added, removed, rejected; /**< Since the start. */
   uint64_t no_descriptors; /**< Accepted and closed for want of them. */
+  /** Of |rejected|, those for a limit, which is the option of that name. */
+  uint64_t over_handshakes_max, over_handshakes_per_ip_max;
+  uint64_t over_inbound_peers_max, over_inbound_peers_per_ip_max;
+  uint64_t over_outbound_peers_max;
+  /** The same for connections of all kinds: |inbound_peers_max| +
+      |outbound_peers_max| + twice |handshakes_max|, as many again having ended
+      while they wait for the other side to read. */
+  uint64_t over_connections_max;
+  uint64_t slow_callbacks;    /**< Over 100 ms on the loop; each is logged. */
+  uint64_t send_waits;        /**< Messages that a rate limit held back. */
+  uint64_t recv_pauses;       /**< How often a rate limit stopped reading. */
+  uint64_t recv_held_bytes;   /**< Under reassembly, now. */
+  uint64_t recv_queued_bytes; /**< Waiting for reactors, now. */
+  uint64_t send_queued_bytes; /**< Queued for all peers, now. */
+  /** |rejected| and |removed| by the reason, which is at cmt_err_index(). */
+  uint64_t rejected_by[CMT_ERR_COUNT], removed_by[CMT_ERR_COUNT];
 } cmt_switch_status;
 
 /** Fills in the cmt_switch_status |out| as of now. */
@@ -158,9 +210,42 @@ CMT_API void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
                                          size_t size);
 
 /**
+ * The most bytes that |s| can have allocated at one time, by its options.
+ *
+ * It is the sum of
+ * - its own: the switch, the loop with its two buffers (326 KiB), copies of the
+ *   options' texts, the list of peers;
+ * - for each connection, of which there are at most |inbound_peers_max| +
+ *   |outbound_peers_max| + twice |handshakes_max|: the session and the socket;
+ * - for each of |handshakes_max|: a connection in its handshake with both node
+ *   infos, ours also sealed;
+ * - for each peer, |inbound_peers_max| + |outbound_peers_max| of them: the
+ *   connection, its node info twice, a run of 256 frames (261 KiB) that the
+ *   socket did not take, room for CMT_PEER_KEYS_MAX values, and its queued
+ *   messages: |send_bytes_max| or one message of the largest
+ * |send_message_max|, but no more than all channels can queue, with a header
+ * each;
+ * - messages under reassembly: |recv_bytes_max| for each peer, but no more than
+ *   |recv_bytes_total_max|, a header for each channel of each peer, and twice
+ *   the largest |recv_message_max|, for one that grows and one that is being
+ *   delivered;
+ * - for each reactor that is not called inline: |recv_queue_bytes_total|, and
+ *   for each peer one largest message and what 64 KiB of the stream may hold
+ *   besides;
+ * - for each address that is being dialed, or will be again, as of now: 5 KiB.
+ *
+ * Bytes are as asked of the environment.  Not in it: what the application
+ * allocates or keeps a reference to, sends that wait in cmt_peer_send(), keys
+ * in locked memory, stacks of threads, memory of libuv itself and of the
+ * kernel.
+ */
+CMT_API uint64_t cmt_switch_memory_max(cmt_switch *s);
+
+/**
  * Ends listening and dialing at once, and every peer as cmt_peer_stop() with
  * CMT_ECANCELED: |flush_ns| bounds flushing and the wait for the other side
- * together.  Returns at once; a second call changes nothing.
+ * together; messages that no reactor has taken by then are dropped.  Returns at
+ * once; a second call changes nothing.
  */
 CMT_API void cmt_switch_stop(cmt_switch *s, uint64_t flush_ns);
 
@@ -169,10 +254,14 @@ CMT_API void cmt_switch_stop(cmt_switch *s, uint64_t flush_ns);
  * last peer is removed and the reactors are stopped, and frees.  NULL is fine.
  *
  * Every 5 s it logs what it waits for, such as the reactor whose function does
- * not return.  A host name that is being resolved cannot be interrupted: the
+ * not return, or that does not empty its mailbox.  No thread may be inside a
+ * call for such a mailbox any more when this frees it: wait for CMT_ECLOSED
+ * first.  A host name that is being resolved cannot be interrupted: the
  * call also waits until the system's resolver gives up.
  *
- * Returns    CMT_OK; CMT_EDEADLK: on the loop of a switch; nothing is freed.
+ * Returns    CMT_OK; CMT_EDEADLK: on a loop or a worker of a switch, in a
+ *            function of one of its reactors, or the switch is on the caller's
+ *            loop and has not finished; nothing is freed.
  */
 CMT_API CMT_NODISCARD cmt_err cmt_switch_delete(cmt_switch *s);
 

@@ -304,7 +304,12 @@ static void switch_options(cli_node *n, const cmt_reactor *reactor,
   to->on_rejected = node_rejected;
   to->arg = n;
   to->flush_throttle_ns = o->flush_throttle_ns;
+  to->send_rate = o->send_rate;
+  to->recv_rate = o->recv_rate;
   to->inbound_peers_max = o->inbound_max;
+  if (o->dial_count > to->outbound_peers_max) {
+    to->outbound_peers_max = (uint32_t)o->dial_count;
+  }
   to->inbound_peers_per_ip_max = o->inbound_per_ip_max;
   if (o->ping_interval_ns != 0) {
     to->ping_interval_ns = o->ping_interval_ns;

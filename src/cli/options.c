@@ -81,13 +81,18 @@ static bool set_flush(cli_options *o, const char *value) {
   return set_duration(o, &o->flush_throttle_ns, value);
 }
 
-static bool set_rate(cli_options *o, const char *value) {
-  uint64_t rate;
+static bool set_rate(cli_options *o, uint64_t *to, const char *value) {
+  return cli_parse_size(value, 0, CMT_RATE_MAX, to) ||
+         allowed(o, "expected 0 to 10000000000 bytes per second, such as "
+                    "500k; 0 is no limit");
+}
 
-  if (!cli_parse_size(value, 0, UINT64_MAX, &rate)) {
-    return allowed(o, "expected bytes per second");
-  }
-  return rate == 0 || allowed(o, "not supported yet, only 0 (unlimited)");
+static bool set_send_rate(cli_options *o, const char *value) {
+  return set_rate(o, &o->send_rate, value);
+}
+
+static bool set_recv_rate(cli_options *o, const char *value) {
+  return set_rate(o, &o->recv_rate, value);
 }
 
 static bool set_payload(cli_options *o, const char *value) {
@@ -207,8 +212,10 @@ static const option_row rows[] = {
    "shorter than the interval (three quarters of it)"},
   {"flush-throttle", "TIME", CLI_NODES, set_flush,
    "let messages wait for others (0s)"},
-  {"send-rate", "N", CLI_NODES, set_rate, "bytes per second (0, unlimited)"},
-  {"recv-rate", "N", CLI_NODES, set_rate, "bytes per second (0, unlimited)"},
+  {"send-rate", "N", CLI_NODES, set_send_rate,
+   "bytes per second to each peer (0, no limit)"},
+  {"recv-rate", "N", CLI_NODES, set_recv_rate,
+   "bytes per second from each peer (0, no limit)"},
   {"max-packet-payload", "N", CLI_NODES, set_payload,
    "bytes of a message in one packet (1024); N over\n"
    "1400 is accepted from others too"},

@@ -161,6 +161,8 @@ static bool drive_conn(drive *d) {
   c.ping_interval_ns =
     o->ping_interval_ns == 0 ? CMT_NEVER : o->ping_interval_ns;
   c.wire = o->wire;
+  c.send_rate = o->send_rate;
+  c.recv_rate = o->recv_rate;
   c.pong_timeout_ns = pong_timeout(o);
   if (o->packet_payload != 0) {
     c.send_packet_payload_max = o->packet_payload;
@@ -288,7 +290,7 @@ static void drive_tick(drive *d) {
 static void drive_turn(drive *d) {
   uint64_t until_ns = cmt_conn_deadline(d->r->conn);
   uint64_t now_ns = cli_now_ns();
-  short ready;
+  short wanted = cmt_conn_wants_read(d->r->conn) ? POLLIN : 0, ready;
 
   if (d->r->up && d->ping_at_ns < until_ns) {
     until_ns = d->ping_at_ns;
@@ -300,7 +302,7 @@ static void drive_turn(drive *d) {
     until_ns = until_ns > now_ns ? until_ns - now_ns : 0;
   }
   cli_waiter_wait_fd(&d->p->io->wait, until_ns, d->fd,
-                     (short)(d->writing ? POLLIN | POLLOUT : POLLIN), &ready);
+                     (short)(d->writing ? wanted | POLLOUT : wanted), &ready);
   if (d->p->io->wait.interrupted) {
     set_why(d->r, CMT_ECANCELED, CMT_STAGE_UP, "interrupted");
     d->ended = true;

@@ -28,35 +28,44 @@ cmt_channel cmt__channel_defaults(const cmt_channel *c) {
     c->recv_message_max ? c->recv_message_max : CMT_MESSAGE_DEFAULT;
   out.send_message_max =
     c->send_message_max ? c->send_message_max : out.recv_message_max;
+  out.recv_queue = c->recv_queue ? c->recv_queue : CMT_RECV_QUEUE_DEFAULT;
+  out.recv_queue_bytes =
+    c->recv_queue_bytes ? c->recv_queue_bytes : CMT_RECV_QUEUE_BYTES_DEFAULT;
   return out;
 }
 
-/* One number of a channel against its range. */
-static cmt_err number_check(uint8_t id, const char *name, uint64_t found,
-                            uint64_t max, cmt_why *why) {
-  if (found >= 1 && found <= max) {
+/* A number of a channel and its range. */
+typedef struct number {
+  const char *name;
+  uint64_t found, min, max;
+} number;
+
+static cmt_err number_check(uint8_t id, const number *n, cmt_why *why) {
+  if (n->found >= n->min && n->found <= n->max) {
     return CMT_OK;
   }
   return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
-                  "channel 0x%02x: %s is %llu, allowed is 1 to %llu", id, name,
-                  (unsigned long long)found, (unsigned long long)max);
+                  "channel 0x%02x: %s is %llu, allowed is %llu to %llu", id,
+                  n->name, (unsigned long long)n->found,
+                  (unsigned long long)n->min, (unsigned long long)n->max);
 }
 
 static cmt_err channel_check(const cmt_channel *c, cmt_why *why) {
   cmt_channel full = cmt__channel_defaults(c);
-  const struct {
-    const char *name;
-    uint64_t found, max;
-  } checks[] = {
-    {"priority", full.priority, CMT_PRIORITY_MAX},
-    {"send_queue", full.send_queue, CMT_SEND_QUEUE_MAX},
-    {"send_message_max", full.send_message_max, CMT_MESSAGE_MAX},
-    {"recv_message_max", full.recv_message_max, CMT_MESSAGE_MAX},
+  const number checks[] = {
+    {"priority", full.priority, 1, CMT_PRIORITY_MAX},
+    {"send_queue", full.send_queue, 1, CMT_SEND_QUEUE_MAX},
+    {"send_message_max", full.send_message_max, 1, CMT_MESSAGE_MAX},
+    {"recv_message_max", full.recv_message_max, 1, CMT_MESSAGE_MAX},
+    {"send_rate", full.send_rate, 0, CMT_RATE_MAX},
+    {"recv_rate", full.recv_rate, 0, CMT_RATE_MAX},
+    {"recv_queue", full.recv_queue, 1, CMT_RECV_QUEUE_MAX},
+    {"recv_queue_bytes", full.recv_queue_bytes, 1, CMT_MESSAGE_MAX},
+    {"on_full", full.on_full, CMT_ON_FULL_WAIT, CMT_ON_FULL_DROP},
   };
 
   for (size_t i = 0; i < CMT__COUNT(checks); i++) {
-    cmt_err err =
-      number_check(c->id, checks[i].name, checks[i].found, checks[i].max, why);
+    cmt_err err = number_check(c->id, &checks[i], why);
     if (err != CMT_OK) {
       return err;
     }
@@ -87,12 +96,82 @@ cmt_err cmt__channels_check(const cmt_channel *list, size_t count,
   return CMT_OK;
 }
 
+/* ---- limits of channels ---- */
+
+void cmt__channels_start(cmt__channels *cs, uint64_t now_ns) {
+  for (size_t i = 0; cs->rates != NULL && i < cs->count; i++) {
+    const cmt_channel *c = &cs->list[i].desc;
+
+    cmt__rate_init_bytes(&cs->rates[2 * i], c->send_rate, now_ns);
+    cmt__rate_init_bytes(&cs->rates[2 * i + 1], c->recv_rate, now_ns);
+  }
+}
+
+static cmt_err rates_new(cmt__channels *cs) {
+  bool any = false;
+
+  for (size_t i = 0; i < cs->count; i++) {
+    const cmt_channel *c = &cs->list[i].desc;
+
+    any = any || c->send_rate > 0 || c->recv_rate > 0;
+  }
+  if (!any) {
+    return CMT_OK;
+  }
+  cs->rates = cmt__alloc_zero(&cs->env, 2 * cs->count * sizeof *cs->rates);
+  return cs->rates != NULL ? CMT_OK : CMT_ENOMEM;
+}
+
+static bool may_send(const cmt__channels *cs, size_t i) {
+  return cs->rates == NULL || cmt__rate_is_open(&cs->rates[2 * i], cs->now_ns);
+}
+
+uint64_t cmt__channels_open_ns(const cmt__channels *cs) {
+  uint64_t at_ns = CMT_NEVER;
+
+  if (cs->ready > 0 && cs->rates == NULL) {
+    return 0;
+  }
+  for (size_t i = 0; cs->ready > 0 && i < cs->count; i++) {
+    if (cs->list[i].queue_count > 0) {
+      at_ns = cmt__min64(at_ns, cs->rates[2 * i].open_ns);
+    }
+  }
+  return at_ns;
+}
+
+uint64_t cmt__channels_read_ns(const cmt__channels *cs) {
+  uint64_t at_ns = 0;
+
+  for (size_t i = 0; cs->rates != NULL && i < cs->count; i++) {
+    at_ns = cmt__max64(at_ns, cs->rates[2 * i + 1].open_ns);
+  }
+  return at_ns;
+}
+
+uint64_t cmt__channels_read_left(cmt__channels *cs) {
+  uint64_t left = UINT64_MAX;
+
+  for (size_t i = 0; cs->rates != NULL && i < cs->count; i++) {
+    left = cmt__min64(left, cmt__rate_left(&cs->rates[2 * i + 1], cs->now_ns));
+  }
+  return left;
+}
+
+/* ---- making ---- */
+
 cmt_err cmt__channels_init(cmt__channels *cs, const cmt_env *env,
                            const cmt_channel *list, size_t count,
                            cmt_why *why) {
   cmt_err err = cmt__channels_check(list, count, why);
 
-  *cs = (cmt__channels){.env = *env};
+  *cs = (cmt__channels){
+    .env = *env,
+    .wire = &cmt__wire_cometbft,
+    .cut_max = UINT64_MAX,
+    .partial_max_ns = CMT_NEVER,
+    .partial_check_ns = CMT_NEVER,
+  };
   memset(cs->index, CMT_CHANNELS_MAX, sizeof cs->index);
   if (err != CMT_OK || count == 0) {
     return err;
@@ -107,6 +186,11 @@ cmt_err cmt__channels_init(cmt__channels *cs, const cmt_env *env,
     cs->list[i].desc = cmt__channel_defaults(&list[i]);
     cs->list[i].desc.name = NULL; /* Of the caller, for the caller. */
     cs->index[list[i].id] = (uint8_t)i;
+  }
+  if (rates_new(cs) != CMT_OK) {
+    cmt__channels_fini(cs);
+    return cmt__why(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
+                    cmt_err_text(CMT_ENOMEM));
   }
   return CMT_OK;
 }
@@ -125,7 +209,12 @@ void cmt__channels_fini(cmt__channels *cs) {
     cmt__free(&cs->env, c->queue);
     cmt_buf_unref(c->partial);
   }
+  if (cs->budget != NULL) {
+    cmt__budget_hold(cs->budget, 0, cs->recv_held);
+  }
+  cmt__free(&cs->env, cs->rates);
   cmt__free(&cs->env, cs->list);
+  cs->rates = NULL;
   cs->list = NULL;
   cs->count = 0;
 }
@@ -142,7 +231,8 @@ static bool ratio_less(const cmt__channel *a, const cmt__channel *b) {
          b->recently_sent * a->desc.priority;
 }
 
-/* The channel that is due; the first listed of equals; NULL: none is ready. */
+/* The channel that is due; the first listed of equals; NULL: none is ready, or
+   none that is may send. */
 static cmt__channel *channel_pick(const cmt__channels *cs) {
   cmt__channel *best = NULL;
 
@@ -152,7 +242,8 @@ static cmt__channel *channel_pick(const cmt__channels *cs) {
   for (size_t i = 0; i < cs->count; i++) {
     cmt__channel *c = &cs->list[i];
 
-    if (c->queue_count > 0 && (best == NULL || ratio_less(c, best))) {
+    if (c->queue_count > 0 && (best == NULL || ratio_less(c, best)) &&
+        may_send(cs, i)) {
       best = c;
     }
   }
@@ -256,18 +347,21 @@ static bool packet_cut(cmt__channels *cs, cmt__channel *c, cmt__run *r) {
   /* Ids from 0x80 up cost one byte more, which the eof takes from the data:
      an equal peer's limit would refuse a full last packet. */
   bool eof = left <= cs->payload_max - (c->desc.id >= 0x80);
-  size_t size = cmt__packet_msg_size(c->desc.id, eof, n);
+  size_t size = cs->wire->msg_size(c->desc.id, eof, n);
 
   if (size > cmt__run_room(r)) {
     return false;
   }
-  cmt__packet_write_msg(
+  cs->wire->write_msg(
     r, c->desc.id, eof,
     (cmt_bytes){.base = n > 0 ? msg.base + c->offset : NULL, .len = n});
   c->offset += n;
   c->queued_bytes -= n;
   c->sent_bytes += size;
   c->recently_sent = cmt__min64(c->recently_sent + size, RECENTLY_SENT_MAX);
+  if (cs->rates != NULL) {
+    cmt__rate_charge(&cs->rates[2 * (c - cs->list)], size, cs->now_ns);
+  }
   if (eof) {
     message_cut(cs, c);
   }
@@ -275,17 +369,61 @@ static bool packet_cut(cmt__channels *cs, cmt__channel *c, cmt__run *r) {
 }
 
 void cmt__channels_fill(cmt__channels *cs, cmt__run *r) {
+  size_t before = r->len;
   cmt__channel *c;
 
-  while ((c = channel_pick(cs)) != NULL && packet_cut(cs, c, r)) {
+  while (r->len - before < cs->cut_max && (c = channel_pick(cs)) != NULL &&
+         packet_cut(cs, c, r)) {
   }
 }
 
 /* ---- receiving ---- */
 
+static void partial_hold(cmt__channels *cs, size_t more, size_t less) {
+  cs->recv_held += more - less;
+  if (cs->budget != NULL) {
+    cmt__budget_hold(cs->budget, more, less);
+  }
+}
+
 static void partial_drop(cmt__channels *cs, cmt__channel *c) {
-  cs->recv_held -= cmt__buf_cap(c->partial);
+  partial_hold(cs, 0, cmt__buf_cap(c->partial));
   c->partial = NULL;
+}
+
+/* What may still be held, by this connection and by all that share. */
+static size_t partial_room(const cmt__channels *cs) {
+  size_t room = cs->recv_held_max - cs->recv_held;
+
+  return cs->budget != NULL ? cmt__min(room, cmt__budget_room(cs->budget))
+                            : room;
+}
+
+bool cmt__channels_tick(cmt__channels *cs, uint64_t now_ns) {
+  uint64_t earliest_ns = CMT_NEVER;
+
+  if (now_ns < cs->partial_check_ns) {
+    return true;
+  }
+  for (size_t i = 0; i < cs->count; i++) {
+    const cmt__channel *c = &cs->list[i];
+
+    if (c->partial != NULL) {
+      earliest_ns = cmt__min64(
+        earliest_ns, cmt__after(c->partial_at_ns, cs->partial_max_ns));
+    }
+  }
+  cs->partial_check_ns = earliest_ns;
+  return now_ns < earliest_ns;
+}
+
+void cmt__channels_resume(cmt__channels *cs, uint64_t stopped_ns,
+                          uint64_t now_ns) {
+  for (size_t i = 0; i < cs->count; i++) {
+    uint64_t *at_ns = &cs->list[i].partial_at_ns;
+
+    *at_ns += now_ns - cmt__max64(*at_ns, stopped_ns);
+  }
 }
 
 /* Makes room for |need| bytes in all.  The first buffer is as large as the
@@ -306,7 +444,7 @@ static cmt_err partial_reserve(cmt__channels *cs, cmt__channel *c, size_t need,
   if (whole && c->partial == NULL) {
     cap = need;
   }
-  cap = cmt__min(cap, have + (cs->recv_held_max - cs->recv_held));
+  cap = cmt__min(cap, have + partial_room(cs));
   if (cap < need) {
     return CMT_ENOBUFS;
   }
@@ -323,7 +461,7 @@ static cmt_err partial_reserve(cmt__channels *cs, cmt__channel *c, size_t need,
     cmt__buf_set_len(grown, old.len);
     cmt_buf_unref(c->partial);
   }
-  cs->recv_held += cap - have;
+  partial_hold(cs, cap, have);
   c->partial = grown;
   return CMT_OK;
 }
@@ -333,12 +471,18 @@ static cmt_err packet_begin(cmt__channels *cs, cmt__channel *c,
                             const cmt__packet *k) {
   size_t len = c->partial != NULL ? cmt_buf_bytes(c->partial).len : 0;
 
+  if (cs->rates != NULL) {
+    cmt__rate_charge(&cs->rates[2 * (c - cs->list) + 1],
+                     cs->wire->msg_size(k->channel, k->eof, k->total),
+                     cs->now_ns);
+  }
   if (k->total > c->desc.recv_message_max - len) {
     return CMT_EMSGSIZE;
   }
   if (k->total == 0 && !k->eof) {
     return CMT_OK; /* Neither data nor an end: nothing to keep. */
   }
+  c->partial_at_ns = cs->now_ns;
   return partial_reserve(cs, c, len + k->total, k->eof);
 }
 
@@ -371,6 +515,17 @@ cmt_err cmt__channel_take(cmt__channels *cs, const cmt__packet *k,
     c->recv_bytes += len;
   }
   return CMT_OK;
+}
+
+size_t cmt__channels_memory(const cmt_channel *list, size_t count) {
+  size_t bytes = count * (sizeof(cmt__channel) + 2 * sizeof(cmt__rate));
+
+  for (size_t i = 0; i < count; i++) {
+    size_t messages = cmt__channel_defaults(&list[i]).send_queue + (size_t)1;
+
+    bytes += cmt__grow_max(messages, QUEUE_FIRST) * sizeof(cmt_buf *);
+  }
+  return bytes;
 }
 
 void cmt__channel_get_status(const cmt__channel *c, cmt_channel_status *out) {

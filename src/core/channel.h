@@ -6,9 +6,8 @@
    that chooses whose packet is next, and messages under reassembly.
    docs/PROTOCOL.md 4.3 and 4.4. */
 
-#include "packet.h"
-
-#include <cometp2p/mconn.h>
+#include "budget.h"
+#include "wire.h"
 
 typedef struct cmt__channel {
   cmt_channel desc; /* Defaults filled in. */
@@ -19,8 +18,9 @@ typedef struct cmt__channel {
   uint64_t queued_bytes, sent_messages, sent_bytes, recently_sent;
   uint32_t cut_messages; /* Cut to their end since the credits were taken. */
   /* To receive. */
-  cmt_buf *partial; /* NULL between messages. */
-  size_t recv_hint; /* Length of the last message. */
+  cmt_buf *partial;       /* NULL between messages. */
+  size_t recv_hint;       /* Length of the last message. */
+  uint64_t partial_at_ns; /* When |partial| got its last packet. */
   uint64_t recv_messages, recv_bytes;
 } cmt__channel;
 
@@ -29,11 +29,19 @@ typedef struct cmt__channels {
   cmt__channel *list;
   size_t count;
   uint8_t index[256]; /* By id; CMT_CHANNELS_MAX: none. */
+  const cmt__wire *wire;
   size_t payload_max; /* Data bytes of one packet. */
   uint64_t decay_at_ns;
   size_t cut_bytes;                /* As cut_messages, over all channels. */
   size_t ready;                    /* Channels with something to send. */
   size_t recv_held, recv_held_max; /* Capacity under reassembly. */
+  cmt__budget *budget;             /* NULL: shares with nobody. */
+  cmt__rate *rates; /* Of each channel to send, then to receive; NULL: no
+                       channel has one. */
+  uint64_t now_ns;  /* Set by the owner before packets are cut or taken. */
+  uint64_t cut_max; /* Bytes, after which no further packet is cut. */
+  /* No partial message is overdue before; CMT_NEVER: there is none. */
+  uint64_t partial_max_ns, partial_check_ns;
 } cmt__channels;
 
 /* Checks |list| and copies it.  CMT_EINVAL names the fault in |why|. */
@@ -51,9 +59,31 @@ cmt_channel cmt__channel_defaults(const cmt_channel *c);
 CMT_NODISCARD cmt_err cmt__channel_queue(cmt__channels *cs, uint8_t id,
                                          cmt_buf *msg);
 
-/* Writes packets into |r| as long as a whole one fits, each from the channel
-   that is due. */
+/* Writes packets into |r| as long as a whole one fits and less than |cut_max|
+   was written, each from the channel that is due. */
 void cmt__channels_fill(cmt__channels *cs, cmt__run *r);
+
+/* The first instant at which a channel with something to send may, as far as
+   its own limit goes; CMT_NEVER: none has something. */
+uint64_t cmt__channels_open_ns(const cmt__channels *cs);
+/* The first at which all may receive. */
+uint64_t cmt__channels_read_ns(const cmt__channels *cs);
+/* Bytes that each of them may receive until then. */
+uint64_t cmt__channels_read_left(cmt__channels *cs);
+/* Fills the limits of all channels. */
+void cmt__channels_start(cmt__channels *cs, uint64_t now_ns);
+
+/* The input is used up: what is partial now waits. */
+static inline void cmt__channels_note(cmt__channels *cs) {
+  if (cs->recv_held > 0 && cs->partial_check_ns == CMT_NEVER) {
+    cs->partial_check_ns = cmt__after(cs->now_ns, cs->partial_max_ns);
+  }
+}
+/* False: a message has waited too long for its next packet.  Time from
+   |stopped_ns| on was none in which it could come. */
+bool cmt__channels_tick(cmt__channels *cs, uint64_t now_ns);
+void cmt__channels_resume(cmt__channels *cs, uint64_t stopped_ns,
+                          uint64_t now_ns);
 
 /* Lets recently sent bytes fade: by a fifth each 2 s. */
 void cmt__channels_decay(cmt__channels *cs, uint64_t now_ns);
@@ -62,6 +92,9 @@ void cmt__channels_decay(cmt__channels *cs, uint64_t now_ns);
    its reference, or NULL. */
 CMT_NODISCARD cmt_err cmt__channel_take(cmt__channels *cs, const cmt__packet *k,
                                         cmt_buf **done);
+
+/* Most bytes that |count| of them take, without messages. */
+size_t cmt__channels_memory(const cmt_channel *list, size_t count);
 
 void cmt__channel_get_status(const cmt__channel *c, cmt_channel_status *out);
 

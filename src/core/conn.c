@@ -15,6 +15,7 @@
 #include "conn_impl.h"
 
 #include "node_key.h"
+#include "secret_conn.h"
 
 void cmt_conn_options_init_sized(cmt_conn_options *o, size_t size) {
   cmt_mconn_options m;
@@ -28,6 +29,7 @@ void cmt_conn_options_init_sized(cmt_conn_options *o, size_t size) {
     .pong_timeout_ns = m.pong_timeout_ns,
     .send_packet_payload_max = m.send_packet_payload_max,
     .recv_packet_payload_max = m.recv_packet_payload_max,
+    .partial_message_max_ns = m.partial_message_max_ns,
   };
 }
 
@@ -99,10 +101,12 @@ static cmt_err conn_handshake_new(cmt_conn *c, const cmt_conn_options *o,
   return ours_new(&c->env, o, &c->shake->ours, why);
 }
 
-static cmt_err parts_new(cmt_conn *c, const cmt_conn_options *o, cmt_why *why) {
-  cmt_mconn_options m = {
-    .size = sizeof m,
-    .env = &c->env,
+static cmt_mconn_options mconn_options(const cmt_env *env,
+                                       const cmt_conn_options *o) {
+  return (cmt_mconn_options){
+    .size = sizeof(cmt_mconn_options),
+    .env = env,
+    .wire = o->wire,
     .channels = o->channels,
     .channel_count = o->channel_count,
     .ping_interval_ns = o->ping_interval_ns,
@@ -110,7 +114,14 @@ static cmt_err parts_new(cmt_conn *c, const cmt_conn_options *o, cmt_why *why) {
     .send_packet_payload_max = o->send_packet_payload_max,
     .recv_packet_payload_max = o->recv_packet_payload_max,
     .recv_bytes_max = o->recv_bytes_max,
+    .partial_message_max_ns = o->partial_message_max_ns,
+    .send_rate = o->send_rate,
+    .recv_rate = o->recv_rate,
   };
+}
+
+static cmt_err parts_new(cmt_conn *c, const cmt_conn_options *o, cmt_why *why) {
+  cmt_mconn_options m = mconn_options(&c->env, o);
   cmt_err err = cmt_mconn_new(&m, c->now_ns, &c->mconn, why);
 
   if (err == CMT_OK) {
@@ -206,10 +217,8 @@ void cmt__conn_fail(cmt_conn *c, cmt_err err) {
 }
 
 void cmt__conn_settle(cmt_conn *c) {
-  bool urgent;
-
   if (c->stopping && !c->ended && cmt__conn_run_done(c) &&
-      !cmt__conn_wants_write(c, &urgent)) {
+      cmt__conn_is_drained(c)) {
     cmt__conn_fail(c, c->stop_reason);
   }
 }
@@ -237,6 +246,9 @@ uint64_t cmt_conn_deadline(const cmt_conn *c) {
   if (c->ended) {
     return c->end_told ? CMT_NEVER : c->now_ns;
   }
+  if (cmt__conn_info_waits(c)) {
+    at = cmt__min64(at, c->shake->info_at_ns);
+  }
   return cmt__min64(at, c->flush_at_ns);
 }
 
@@ -261,9 +273,28 @@ void cmt_conn_tick(cmt_conn *c, uint64_t now_ns) {
   }
 }
 
+void cmt__conn_hold_info(cmt_conn *c, uint64_t at_ns) {
+  if (c->shake != NULL) {
+    c->shake->info_at_ns = at_ns;
+  }
+}
+
 void cmt__conn_pause(cmt_conn *c, bool on, uint64_t now_ns) {
   cmt__conn_enter(c, now_ns);
   cmt__mconn_pause(c->mconn, on, now_ns);
+}
+
+void cmt__conn_share(cmt_conn *c, cmt__budget *b) {
+  cmt__mconn_share(c->mconn, b);
+}
+
+bool cmt_conn_wants_read(const cmt_conn *c) {
+  return !c->ended && cmt_mconn_wants_read(c->mconn);
+}
+
+size_t cmt__conn_read_max(cmt_conn *c) {
+  return c->state == CMT__CONN_UP ? cmt__mconn_read_max(c->mconn)
+                                  : CMT__HANDSHAKE_READ_MAX;
 }
 
 /* ---- sending ---- */
@@ -290,6 +321,24 @@ size_t cmt_conn_get_status(const cmt_conn *c, cmt_channel_status *out,
                            size_t cap) {
   return c->state == CMT__CONN_UP ? cmt_mconn_get_status(c->mconn, out, cap)
                                   : 0;
+}
+
+size_t cmt__conn_memory(const cmt_conn_options *o) {
+  cmt_mconn_options m = mconn_options(o->env, o);
+
+  return sizeof(cmt_conn) + cmt__mconn_memory(&m) + sizeof(cmt_secret_conn) +
+         CMT_FRAME_SLOT + sizeof(cmt_node_info) + CMT_NODE_INFO_MAX;
+}
+
+/* Our node info, theirs as it comes, ours as it is sealed; and of the secret
+   connection what it gathers. */
+size_t cmt__conn_handshake_memory(const cmt_conn_options *o) {
+  const size_t info = CMT_NODE_INFO_MAX + 10;
+
+  return cmt__conn_memory(o) + sizeof(cmt__conn_handshake) +
+         sizeof(cmt_node_info) + info + cmt__grow_max(info, CMT__INFO_FIRST) +
+         info + sizeof(cmt__secret_handshake) +
+         cmt__grow_max(CMT_SECRET_CONN_ANNOUNCED, 1);
 }
 
 bool cmt__conn_take_credits(cmt_conn *c, cmt__credits *out) {

@@ -5,7 +5,7 @@
 /* What a link uses of a connection besides the public calls: sealing into
    memory of the loop, and the credits of what was cut. */
 
-#include "base.h"
+#include "budget.h"
 
 #include <cometp2p/conn.h>
 
@@ -30,9 +30,43 @@ size_t cmt__conn_seal_min(const cmt_conn *c);
    than messages: handshake, ping, pong. */
 bool cmt__conn_wants_write(const cmt_conn *c, bool *urgent);
 
+/* Shares |b|, which outlives it, with others of its thread. */
+void cmt__conn_share(cmt_conn *c, cmt__budget *b);
+
+/* Bytes that the caller should read at most, at least 1, when it reads.  Before
+   the connection is up they are few, since cmt__conn_keep() may have to copy
+   them. */
+enum { CMT__HANDSHAKE_READ_MAX = 8192 };
+size_t cmt__conn_read_max(cmt_conn *c);
+
 /* Tells that the stream is not read by choice, or is read again.  That time
    does not count towards the pong timeout. */
 void cmt__conn_pause(cmt_conn *c, bool on, uint64_t now_ns);
+
+/* Most bytes that one made with |o| takes, without messages and without what
+   cmt_conn_output() needs: once it is up, and in its handshake. */
+size_t cmt__conn_memory(const cmt_conn_options *o);
+size_t cmt__conn_handshake_memory(const cmt_conn_options *o);
+
+/* Copies what is left of the bytes of the last cmt_conn_recv(), so that they
+   may go before the events of them are taken, and puts |len| bytes more behind
+   them.  Only right after CMT_CONN_UP, and again while no event was taken.
+   CMT_ENOMEM: nothing changed. */
+CMT_NODISCARD cmt_err cmt__conn_keep(cmt_conn *c, const uint8_t *data,
+                                     size_t len);
+
+/* Our node info, if it did not go out yet, waits until |at_ns|, and all that
+   comes after it waits too. */
+void cmt__conn_hold_info(cmt_conn *c, uint64_t at_ns);
+
+/* Fills in |id| and |node_info| of an event. */
+void cmt__conn_whose(const cmt_conn *c, cmt_conn_event *out);
+
+/* True when bytes are left whose events were not taken. */
+bool cmt__conn_has_input(const cmt_conn *c);
+
+/* True when it has ended: CMT_CONN_END is the next event, or was the last. */
+bool cmt__conn_has_ended(const cmt_conn *c);
 
 /* False: none. */
 bool cmt__conn_take_credits(cmt_conn *c, cmt__credits *out);

@@ -20,6 +20,8 @@ typedef enum cmt__conn_state {
   CMT__CONN_UP,
 } cmt__conn_state;
 
+enum { CMT__INFO_FIRST = 512 }; /* Bytes of their node info at first. */
+
 /* What is needed until the connection is up. */
 typedef struct cmt__conn_handshake {
   bool any_network, expects;
@@ -29,6 +31,7 @@ typedef struct cmt__conn_handshake {
   uint8_t *in; /* Their node info with its prefix. */
   size_t in_len, in_cap;
   bool info_sent;
+  uint64_t info_at_ns; /* Ours waits until then. */
 } cmt__conn_handshake;
 
 struct cmt_conn {
@@ -40,6 +43,7 @@ struct cmt_conn {
   cmt_node_info *theirs;
   cmt__conn_state state;
   bool ended, end_told, stopping;
+  bool parted; /* The parting ping was written; see conn_send.c. */
   cmt_err stop_reason;
   cmt_bytes chunk; /* Decrypted bytes not yet used. */
   uint64_t now_ns;
@@ -67,8 +71,15 @@ static inline bool cmt__conn_run_done(const cmt_conn *c) {
 void cmt__conn_end(cmt_conn *c, cmt_err err, const char *text);
 /* Ends it with the text of the error itself. */
 void cmt__conn_fail(cmt_conn *c, cmt_err err);
+/* Nothing is left to be sent, now or later, but for a run under way. */
+bool cmt__conn_is_drained(const cmt_conn *c);
 /* Ends a graceful stop when nothing is left to be written. */
 void cmt__conn_settle(cmt_conn *c);
 void cmt__conn_handshake_free(cmt_conn *c);
+/* Our node info is not sent, and is not to be sent yet. */
+static inline bool cmt__conn_info_waits(const cmt_conn *c) {
+  return c->shake != NULL && !c->shake->info_sent &&
+         c->now_ns < c->shake->info_at_ns;
+}
 
 #endif

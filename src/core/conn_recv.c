@@ -6,6 +6,7 @@
 #include "conn_impl.h"
 
 #include "node_key.h"
+#include "secret_conn.h"
 
 cmt_err cmt_conn_recv(cmt_conn *c, uint8_t *data, size_t len, uint64_t now_ns) {
   cmt_err err;
@@ -25,6 +26,20 @@ cmt_err cmt_conn_recv(cmt_conn *c, uint8_t *data, size_t len, uint64_t now_ns) {
   return err;
 }
 
+cmt_err cmt__conn_keep(cmt_conn *c, const uint8_t *data, size_t len) {
+  CMT_ASSERT(&c->env,
+             c->state == CMT__CONN_UP && !cmt__mconn_has_input(c->mconn));
+  return cmt__secret_conn_keep(c->secret, &c->chunk,
+                               (cmt_bytes){.base = data, .len = len});
+}
+
+bool cmt__conn_has_input(const cmt_conn *c) {
+  return c->chunk.len > 0 || cmt__mconn_has_input(c->mconn) ||
+         cmt__secret_conn_has_input(c->secret);
+}
+
+bool cmt__conn_has_ended(const cmt_conn *c) { return c->ended; }
+
 /* The other side has proved its key. */
 static void authenticated(cmt_conn *c) {
   const cmt_node_id *id = cmt_secret_conn_id(c->secret);
@@ -40,6 +55,21 @@ static void authenticated(cmt_conn *c) {
   c->handshake_at_ns = cmt__after(c->now_ns, c->shake->timeout_ns);
 }
 
+/* The bytes given are used up: counts the frames without data among them. */
+static void frames_check(cmt_conn *c) {
+  uint64_t empty = cmt_secret_conn_empty_frames(c->secret);
+
+  if (empty > 0) {
+    cmt_err err;
+
+    cmt__mconn_enter(c->mconn, c->now_ns);
+    err = cmt__mconn_useless(c->mconn, empty);
+    if (err != CMT_OK) {
+      cmt__conn_fail(c, err);
+    }
+  }
+}
+
 /* Asks the secret connection for more; false: there is none. */
 static bool chunk_next(cmt_conn *c) {
   cmt_err err = cmt_secret_conn_next(c->secret, &c->chunk);
@@ -51,7 +81,9 @@ static bool chunk_next(cmt_conn *c) {
   if (c->state == CMT__CONN_SECRET && cmt_secret_conn_id(c->secret) != NULL) {
     authenticated(c);
   }
-  if (err != CMT_OK && err != CMT_EAGAIN) {
+  if (err == CMT_EAGAIN) {
+    frames_check(c);
+  } else if (err != CMT_OK) {
     cmt__conn_fail(c, err);
   }
   return err == CMT_OK && !c->ended;
@@ -64,7 +96,7 @@ static bool info_take(cmt_conn *c, size_t n) {
   while (h->in_cap - h->in_len < n) {
     void *items = h->in;
 
-    if (!cmt__grow(&c->env, &items, &h->in_cap, 1, 512)) {
+    if (!cmt__grow(&c->env, &items, &h->in_cap, 1, CMT__INFO_FIRST)) {
       cmt__conn_fail(c, CMT_ENOMEM);
       return false;
     }
@@ -174,6 +206,13 @@ static bool check_event(cmt_conn *c, cmt_conn_event *out) {
   return true;
 }
 
+static void mconn_failed(cmt_conn *c, cmt_err err) {
+  cmt__conn_end(c, err,
+                cmt__mconn_is_foreign(c->mconn)
+                  ? "peer seems to speak the other wire profile"
+                  : cmt_err_text(err));
+}
+
 static bool mconn_event(cmt_conn *c, cmt_conn_event *out) {
   cmt_mconn_event e;
   cmt_err err = cmt_mconn_next_event(c->mconn, &e);
@@ -182,7 +221,7 @@ static bool mconn_event(cmt_conn *c, cmt_conn_event *out) {
     return false;
   }
   if (err != CMT_OK) {
-    cmt__conn_fail(c, err);
+    mconn_failed(c, err);
     return false;
   }
   out->kind = e.kind == CMT_MCONN_PONG ? CMT_CONN_PONG : CMT_CONN_MESSAGE;
@@ -199,7 +238,7 @@ static void chunk_feed(cmt_conn *c) {
 
   c->chunk.len = 0;
   if (err != CMT_OK) {
-    cmt__conn_fail(c, err);
+    mconn_failed(c, err);
   }
 }
 
@@ -241,6 +280,11 @@ static bool end_event(cmt_conn *c, cmt_conn_event *out) {
   return true;
 }
 
+void cmt__conn_whose(const cmt_conn *c, cmt_conn_event *out) {
+  out->id = cmt_secret_conn_id(c->secret);
+  out->node_info = c->theirs;
+}
+
 bool cmt_conn_next_event(cmt_conn *c, cmt_conn_event *out) {
   bool have = false, more = true;
 
@@ -250,7 +294,6 @@ bool cmt_conn_next_event(cmt_conn *c, cmt_conn_event *out) {
   }
   cmt__conn_settle(c);
   have = have || end_event(c, out);
-  out->id = cmt_secret_conn_id(c->secret);
-  out->node_info = c->theirs;
+  cmt__conn_whose(c, out);
   return have;
 }

@@ -10,26 +10,47 @@ enum { INFO_PREFIX_MAX = 10, RUN_FRAMES_MAX = 256 };
 /* A handshake that we end for what the other side said: our own part still goes
    out, so that it fails for the same reason and not for an end of file. */
 static bool farewell(const cmt_conn *c) {
-  return c->state != CMT__CONN_UP &&
+  return (c->state != CMT__CONN_UP || cmt__mconn_is_foreign(c->mconn)) &&
          (cmt_err_class_of(c->why.err) == CMT_CLASS_PEER ||
           c->why.err == CMT_ESELF);
 }
 
-static bool handshake_wants_write(const cmt_conn *c) {
+/* Bytes of the handshake that nothing may come before. */
+static bool handshake_is_left(const cmt_conn *c) {
   bool info =
     c->shake != NULL && !c->shake->info_sent && c->state != CMT__CONN_SECRET;
 
-  return (!c->ended || farewell(c)) &&
-         (info || cmt_secret_conn_output(c->secret).len > 0);
+  return info || cmt_secret_conn_output(c->secret).len > 0;
+}
+
+static bool handshake_is_owed(const cmt_conn *c) {
+  return (!c->ended || farewell(c)) && handshake_is_left(c);
+}
+
+static bool handshake_wants_write(const cmt_conn *c) {
+  return handshake_is_owed(c) && (cmt_secret_conn_output(c->secret).len > 0 ||
+                                  !cmt__conn_info_waits(c));
+}
+
+/* A peer of the other wire profile gets a ping before the end, so that it sees
+   what we speak even when we have said nothing yet. */
+static bool parting_wants_write(const cmt_conn *c) {
+  return c->ended && !c->parted && cmt__conn_run_done(c) &&
+         !handshake_is_left(c) && cmt__mconn_is_foreign(c->mconn);
 }
 
 bool cmt__conn_wants_write(const cmt_conn *c, bool *urgent) {
   *urgent = true;
-  if (handshake_wants_write(c)) {
+  if (handshake_wants_write(c) || parting_wants_write(c)) {
     return true;
   }
-  return c->state == CMT__CONN_UP && !c->ended &&
+  return c->state == CMT__CONN_UP && !c->ended && !handshake_is_left(c) &&
          cmt__mconn_wants_write(c->mconn, urgent);
+}
+
+bool cmt__conn_is_drained(const cmt_conn *c) {
+  return !handshake_is_owed(c) && (c->state != CMT__CONN_UP || c->ended ||
+                                   cmt__mconn_is_drained(c->mconn));
 }
 
 size_t cmt__conn_seal_min(const cmt_conn *c) {
@@ -92,6 +113,12 @@ size_t cmt__conn_seal(cmt_conn *c, uint8_t *slots, size_t cap,
   cmt__conn_enter(c, now_ns);
   CMT_ASSERT(&c->env, cmt__conn_run_done(c) && cap >= cmt__conn_seal_min(c));
   c->run_is_mconn = false;
+  if (parting_wants_write(c)) {
+    c->parted = true;
+    r = cmt__run_frames(slots, cap / CMT_FRAME_SLOT);
+    cmt__mconn_write_parting(c->mconn, &r);
+    return run_seal(c, slots, &r);
+  }
   if (c->ended && !handshake_wants_write(c)) {
     return 0;
   }
@@ -105,7 +132,7 @@ size_t cmt__conn_seal(cmt_conn *c, uint8_t *slots, size_t cap,
   r = cmt__run_frames(slots, cap / CMT_FRAME_SLOT);
   if (c->shake != NULL && !c->shake->info_sent &&
       c->state != CMT__CONN_SECRET) {
-    return info_seal(c, slots, r);
+    return cmt__conn_info_waits(c) ? 0 : info_seal(c, slots, r);
   }
   if (c->state != CMT__CONN_UP) {
     return 0;
@@ -138,6 +165,7 @@ cmt_bytes cmt_conn_output(cmt_conn *c, size_t max, uint64_t now_ns) {
   bool urgent;
 
   cmt__conn_enter(c, now_ns);
+  cmt__mconn_enter(c->mconn, now_ns);
   if (c->out.begin == c->out.end && cmt__conn_wants_write(c, &urgent)) {
     size_t cap =
       cmt__min(max / CMT_FRAME_SLOT, RUN_FRAMES_MAX) * CMT_FRAME_SLOT;

@@ -8,41 +8,19 @@
    instant that runs backwards is a bug of the caller, and no peer can cause
    it.  The first failure is final.
 
-   A ping has three states.  It is due, then filled into the output, then its
-   last byte is taken by whoever writes the output.  Only then the wait for the
-   pong begins, so that time in our own queues is not held against the peer.
-   Nor is time in which the caller does not read: the wait begins anew when it
-   goes on.  While one ping is under way no other is sent. */
+   What packets look like and when pings are sent is the wire profile's; see
+   wire.h and ping.h.  Time in which the caller does not read is not held
+   against the peer: the wait for the answer to a ping begins anew when it goes
+   on.  Pings are not seen then; so that the peer does not give up either, it
+   gets a pong now and then that it may not have asked for.
 
-#include "mconn.h"
+   The limits are in mconn_limits.c. */
 
-#include "outbuf.h"
+#include "mconn_impl.h"
 
-enum { RUN_MAX = 1 << 18 }; /* Bytes of one output, but for longer packets. */
-
-typedef enum ping_state {
-  PING_IDLE,
-  PING_DUE,
-  PING_FILLED,
-  PING_TAKEN
-} ping_state;
-
-struct cmt_mconn {
-  cmt__channels channels;
-  cmt__packet_parser parser;
-  cmt_bytes in;
-  cmt_buf *lent; /* Of the last event. */
-  cmt_err failed;
-  bool pong_owed;
-  bool paused; /* The caller does not read. */
-  ping_state ping;
-  uint64_t now_ns, ping_interval_ns, pong_timeout_ns;
-  uint64_t ping_at_ns;       /* When the interval is over. */
-  uint64_t taken_ns;         /* When the ping under way was taken. */
-  uint64_t wait_ns;          /* When the wait for its pong began. */
-  uint64_t ping_end, filled; /* Places in the output since the start. */
-  uint64_t pings_sent, consumed;
-  cmt__outbuf out;
+enum {
+  RUN_MAX = 1 << 18, /* Bytes of one output, but for longer packets. */
+  USEFUL_MIN = 16,   /* Data bytes of a packet that does not end a message. */
 };
 
 void cmt_mconn_options_init_sized(cmt_mconn_options *o, size_t size) {
@@ -52,6 +30,7 @@ void cmt_mconn_options_init_sized(cmt_mconn_options *o, size_t size) {
     .pong_timeout_ns = CMT_SECONDS(45),
     .send_packet_payload_max = CMT_PACKET_PAYLOAD_SEND,
     .recv_packet_payload_max = CMT_PACKET_PAYLOAD_RECV,
+    .partial_message_max_ns = CMT_SECONDS(60),
   };
 
   CMT_ASSERT(NULL, size == sizeof *o);
@@ -65,6 +44,21 @@ static cmt_err payload_check(const char *name, uint32_t found, cmt_why *why) {
   return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
                   "%s is %u, allowed is 1 to %d", name, found,
                   CMT_PACKET_PAYLOAD_MAX);
+}
+
+static cmt_err limits_check(const cmt_mconn_options *o, cmt_why *why) {
+  if (o->send_rate > CMT_RATE_MAX || o->recv_rate > CMT_RATE_MAX) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "%s is %llu, allowed is 0 to %llu bytes per second",
+                    o->send_rate > CMT_RATE_MAX ? "send_rate" : "recv_rate",
+                    (unsigned long long)cmt__max64(o->send_rate, o->recv_rate),
+                    (unsigned long long)CMT_RATE_MAX);
+  }
+  if (o->partial_message_max_ns == 0) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "partial_message_max_ns is 0, allowed is 1 and up");
+  }
+  return CMT_OK;
 }
 
 static cmt_err options_check(const cmt_mconn_options *o, cmt_why *why) {
@@ -86,7 +80,11 @@ static cmt_err options_check(const cmt_mconn_options *o, cmt_why *why) {
                    "the pong timeout must be shorter than the ping interval, "
                    "and neither may be 0");
   }
-  return err;
+  if (err == CMT_OK && cmt__wire_of(o->wire) == NULL) {
+    err = cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                   "wire is %d, which is none of enum cmt_wire", (int)o->wire);
+  }
+  return err == CMT_OK ? limits_check(o, why) : err;
 }
 
 static size_t recv_bytes_default(const cmt__channels *cs) {
@@ -123,12 +121,20 @@ cmt_err cmt_mconn_new(const cmt_mconn_options *o, uint64_t now_ns,
     cmt__free(&env, m);
     return err;
   }
+  m->channels.wire = cmt__wire_of(o->wire);
   m->channels.payload_max = o->send_packet_payload_max;
   m->channels.recv_held_max =
     o->recv_bytes_max ? o->recv_bytes_max : recv_bytes_default(&m->channels);
-  cmt__packet_parser_init(&m->parser, o->recv_packet_payload_max);
-  m->ping_interval_ns = o->ping_interval_ns;
-  m->pong_timeout_ns = o->pong_timeout_ns;
+  cmt__wire_parser_init(&m->parser, m->channels.wire,
+                        o->recv_packet_payload_max);
+  m->ping.wire = m->channels.wire;
+  m->ping.interval_ns = o->ping_interval_ns;
+  m->ping.timeout_ns = o->pong_timeout_ns;
+  m->ping.legacy.packet_max = cmt__mconn_packet_max(m);
+  m->channels.partial_max_ns = o->partial_message_max_ns;
+  m->send.per_s = o->send_rate;
+  m->recv.per_s = o->recv_rate;
+  m->recv_limited = o->recv_rate > 0 || m->channels.rates != NULL;
   cmt__mconn_start(m, now_ns);
   *out = m;
   return CMT_OK;
@@ -150,69 +156,86 @@ void cmt_mconn_delete(cmt_mconn *m) {
 
 /* ---- time ---- */
 
-static void mconn_enter(cmt_mconn *m, uint64_t now_ns) {
-  CMT_ASSERT(&m->channels.env, now_ns >= m->now_ns);
-  m->now_ns = now_ns;
-}
-
-static cmt_err mconn_fail(cmt_mconn *m, cmt_err err) {
-  if (m->failed == CMT_OK) {
-    m->failed = err;
-  }
-  return m->failed;
+void cmt__mconn_enter(cmt_mconn *m, uint64_t now_ns) {
+  cmt__mconn_latch(m, now_ns);
 }
 
 void cmt__mconn_start(cmt_mconn *m, uint64_t now_ns) {
-  mconn_enter(m, now_ns);
-  m->ping_at_ns = cmt__after(now_ns, m->ping_interval_ns);
+  cmt__mconn_latch(m, now_ns);
+  cmt__ping_start(&m->ping, now_ns);
   m->channels.decay_at_ns = now_ns + CMT_SECONDS(2);
+  cmt__mconn_limits_start(m);
+  m->resumed_ns = now_ns;
+  m->pong_ns = cmt__after(now_ns, m->ping.timeout_ns / CMT__UNASKED);
 }
 
-static uint64_t pong_deadline(const cmt_mconn *m) {
-  return m->ping == PING_TAKEN && !m->paused
-           ? cmt__after(m->wait_ns, m->pong_timeout_ns)
-           : CMT_NEVER;
+/* When the other side is late, with a pong or the rest of a message. */
+static uint64_t late_ns(const cmt_mconn *m) {
+  return m->paused || m->held ? CMT_NEVER
+                              : cmt__min64(cmt__ping_late_ns(&m->ping),
+                                           m->channels.partial_check_ns);
 }
 
 uint64_t cmt_mconn_deadline(const cmt_mconn *m) {
-  return m->failed != CMT_OK ? CMT_NEVER
-                             : cmt__min64(m->ping_at_ns, pong_deadline(m));
+  uint64_t at_ns =
+    cmt__min64(m->channels.wire->pings->deadline(&m->ping), late_ns(m));
+
+  if (m->failed != CMT_OK) {
+    return CMT_NEVER;
+  }
+  if (m->channels.ready > 0 && cmt__mconn_send_ns(m) > m->now_ns) {
+    at_ns = cmt__min64(at_ns, cmt__mconn_send_ns(m));
+  }
+  if (m->paused || m->held) {
+    at_ns = cmt__min64(at_ns, m->pong_ns);
+  }
+  return m->held ? cmt__min64(at_ns, m->read_at_ns) : at_ns;
+}
+
+static cmt_err late_check(cmt_mconn *m) {
+  if (m->now_ns < late_ns(m)) {
+    return CMT_OK;
+  }
+  if (!cmt__channels_tick(&m->channels, m->now_ns)) {
+    return CMT_EPARTIAL;
+  }
+  return m->now_ns < late_ns(m) ? CMT_OK : CMT_EPONG;
 }
 
 cmt_err cmt_mconn_tick(cmt_mconn *m, uint64_t now_ns) {
-  mconn_enter(m, now_ns);
+  cmt_err err;
+
+  cmt__mconn_latch(m, now_ns);
   if (m->failed != CMT_OK) {
     return m->failed;
   }
-  if (now_ns >= pong_deadline(m)) {
-    return mconn_fail(m, CMT_EPONG);
+  if (m->held && now_ns >= m->read_at_ns) {
+    cmt__mconn_reading(m, m->paused, false);
   }
-  if (now_ns >= m->ping_at_ns) {
-    m->ping_at_ns = cmt__after(now_ns, m->ping_interval_ns);
-    if (m->ping == PING_IDLE) {
-      m->ping = PING_DUE;
-    }
+  err = late_check(m);
+  if (err != CMT_OK) {
+    return cmt__mconn_fail(m, err);
+  }
+  m->channels.wire->pings->tick(&m->ping, now_ns);
+  if ((m->paused || m->held) && now_ns >= m->pong_ns) {
+    m->ping.pong = CMT__PONG_DUE;
+    m->pong_ns = cmt__after(now_ns, m->ping.timeout_ns / CMT__UNASKED);
   }
   return CMT_OK;
 }
 
 void cmt__mconn_pause(cmt_mconn *m, bool on, uint64_t now_ns) {
-  mconn_enter(m, now_ns);
-  if (m->paused && !on) {
-    m->wait_ns = now_ns;
+  bool resumed = m->paused && !on;
+
+  cmt__mconn_latch(m, now_ns);
+  cmt__mconn_reading(m, on, m->held);
+  if (resumed) {
+    m->ping.wait_ns = now_ns;
   }
-  m->paused = on;
 }
 
 cmt_err cmt_mconn_ping(cmt_mconn *m) {
-  if (m->failed != CMT_OK) {
-    return m->failed;
-  }
-  if (m->ping != PING_IDLE) {
-    return CMT_EAGAIN;
-  }
-  m->ping = PING_DUE;
-  return CMT_OK;
+  return m->failed != CMT_OK ? m->failed : cmt__ping_ask(&m->ping);
 }
 
 /* ---- sending ---- */
@@ -227,43 +250,42 @@ bool cmt__mconn_has_channel(const cmt_mconn *m, uint8_t channel) {
 }
 
 bool cmt__mconn_wants_write(const cmt_mconn *m, bool *urgent) {
-  *urgent = m->pong_owed || m->ping == PING_DUE;
-  return m->failed == CMT_OK && (*urgent || m->channels.ready > 0);
+  *urgent = cmt__ping_wants_write(&m->ping, m->channels.ready > 0);
+  return m->failed == CMT_OK &&
+         (*urgent ||
+          (m->channels.ready > 0 && m->now_ns >= cmt__mconn_send_ns(m)));
+}
+
+bool cmt__mconn_is_drained(const cmt_mconn *m) {
+  return m->failed != CMT_OK ||
+         (m->channels.ready == 0 && !cmt__ping_wants_write(&m->ping, false));
 }
 
 size_t cmt__mconn_packet_max(const cmt_mconn *m) {
-  return cmt__packet_msg_size(0xff, true, m->channels.payload_max);
+  return m->channels.wire->msg_size(0xff, true, m->channels.payload_max);
 }
 
 void cmt__mconn_fill(cmt_mconn *m, cmt__run *r, uint64_t now_ns) {
-  size_t before = r->len;
+  uint64_t base = m->filled - r->len; /* The place of |r|. */
+  size_t before = r->len, messages;
 
-  mconn_enter(m, now_ns);
+  cmt__mconn_latch(m, now_ns);
   if (m->failed != CMT_OK) {
     return;
   }
   cmt__channels_decay(&m->channels, now_ns);
-  if (m->pong_owed) {
-    cmt__packet_write_pong(r);
-    m->pong_owed = false;
-  }
-  if (m->ping == PING_DUE) {
-    cmt__packet_write_ping(r);
-    m->ping = PING_FILLED;
-    m->ping_end = m->filled + (r->len - before);
-    m->pings_sent++;
-  }
+  cmt__ping_fill(&m->ping, r, m->filled, m->channels.ready > 0);
+  messages = r->len;
+  m->channels.cut_max = cmt__mconn_send_left(m);
   cmt__channels_fill(&m->channels, r);
-  m->filled += r->len - before;
+  cmt__mconn_send_charge(m, r->len - before);
+  m->filled = base + r->len;
+  cmt__ping_messages(&m->ping, base + messages, m->filled);
 }
 
 void cmt__mconn_taken(cmt_mconn *m, uint64_t total, uint64_t now_ns) {
-  mconn_enter(m, now_ns);
-  if (m->ping == PING_FILLED && total >= m->ping_end) {
-    m->ping = PING_TAKEN;
-    m->taken_ns = now_ns;
-    m->wait_ns = now_ns;
-  }
+  cmt__mconn_latch(m, now_ns);
+  cmt__ping_taken(&m->ping, total, now_ns);
 }
 
 uint64_t cmt__mconn_filled(const cmt_mconn *m) { return m->filled; }
@@ -271,7 +293,7 @@ uint64_t cmt__mconn_filled(const cmt_mconn *m) { return m->filled; }
 cmt_bytes cmt_mconn_output(cmt_mconn *m, size_t max, uint64_t now_ns) {
   bool urgent;
 
-  mconn_enter(m, now_ns);
+  cmt__mconn_latch(m, now_ns);
   if (m->out.begin == m->out.end && cmt__mconn_wants_write(m, &urgent)) {
     /* A packet is never cut in two runs, so there is room for one and for a
        pong and a ping before it. */
@@ -280,7 +302,7 @@ cmt_bytes cmt_mconn_output(cmt_mconn *m, size_t max, uint64_t now_ns) {
     cmt__run r;
 
     if (!cmt__outbuf_reserve(&m->out, &m->channels.env, cap)) {
-      (void)mconn_fail(m, CMT_ENOMEM);
+      (void)cmt__mconn_fail(m, CMT_ENOMEM);
       return (cmt_bytes){.base = NULL};
     }
     r = cmt__run_plain(m->out.base, cap);
@@ -300,9 +322,29 @@ void cmt_mconn_consume(cmt_mconn *m, size_t len, uint64_t now_ns) {
 
 /* ---- receiving ---- */
 
+/* What the parser refuses may be of the other profile. */
+static cmt_err packet_fail(cmt_mconn *m, cmt_err err) {
+  const cmt__wire *wire = m->channels.wire;
+
+  m->foreign = err == CMT_EPROTO &&
+               (m->parser.foreign ||
+                (wire->is_foreign != NULL && wire->is_foreign(m->first, true)));
+  return cmt__mconn_fail(m, err);
+}
+
+/* The first byte of all may give the other profile away by itself. */
+static cmt_err stream_begin(cmt_mconn *m, uint8_t first) {
+  const cmt__wire *wire = m->channels.wire;
+
+  m->begun = true;
+  m->first = first;
+  m->foreign = wire->is_foreign != NULL && wire->is_foreign(first, false);
+  return m->foreign ? cmt__mconn_fail(m, CMT_EPROTO) : CMT_OK;
+}
+
 cmt_err cmt_mconn_recv(cmt_mconn *m, const uint8_t *data, size_t len,
                        uint64_t now_ns) {
-  mconn_enter(m, now_ns);
+  cmt__mconn_latch(m, now_ns);
   if (m->failed != CMT_OK) {
     return m->failed;
   }
@@ -310,7 +352,10 @@ cmt_err cmt_mconn_recv(cmt_mconn *m, const uint8_t *data, size_t len,
     return CMT_EINVAL;
   }
   m->in = (cmt_bytes){.base = data, .len = len};
-  return CMT_OK;
+  if (m->recv_limited) {
+    cmt__mconn_recv_charge(m, len);
+  }
+  return m->begun || len == 0 ? CMT_OK : stream_begin(m, data[0]);
 }
 
 bool cmt__mconn_has_input(const cmt_mconn *m) { return m->in.len > 0; }
@@ -318,25 +363,34 @@ bool cmt__mconn_has_input(const cmt_mconn *m) { return m->in.len > 0; }
 /* Acts on one packet; true: |*out| is an event. */
 static bool packet_event(cmt_mconn *m, const cmt__packet *k,
                          cmt_mconn_event *out) {
+  const cmt__ping_rules *pings = m->channels.wire->pings;
   cmt_err err;
 
   if (k->kind == CMT__PACKET_PING) {
-    m->pong_owed = true;
+    err = pings->ping_came(&m->ping, m->now_ns);
+    err = err != CMT_OK ? cmt__mconn_fail(m, err) : cmt__mconn_useless(m, 1);
+    (void)err;
     return false;
   }
   if (k->kind == CMT__PACKET_PONG) {
-    if (m->ping != PING_TAKEN) {
-      return false; /* Unasked: fine, and no news. */
+    *out = (cmt_mconn_event){.kind = CMT_MCONN_PONG};
+    if (cmt__ping_pong_came(&m->ping, m->now_ns, &out->rtt_ns)) {
+      return true;
     }
-    m->ping = PING_IDLE;
-    *out = (cmt_mconn_event){.kind = CMT_MCONN_PONG,
-                             .rtt_ns = m->now_ns - m->taken_ns};
-    return true;
+    (void)cmt__mconn_useless(m, 1); /* Unasked: fine, and no news. */
+    return false;
+  }
+  if (k->total < USEFUL_MIN && k->first && !k->eof &&
+      cmt__mconn_useless(m, 1) != CMT_OK) {
+    return false;
   }
   err = cmt__channel_take(&m->channels, k, &m->lent);
   if (err != CMT_OK) {
-    (void)mconn_fail(m, err);
+    (void)cmt__mconn_fail(m, err);
     return false;
+  }
+  if (k->last && pings->came != NULL) {
+    pings->came(&m->ping, m->now_ns);
   }
   *out = (cmt_mconn_event){
     .kind = CMT_MCONN_MESSAGE, .channel = k->channel, .msg = m->lent};
@@ -352,11 +406,16 @@ cmt_err cmt_mconn_next_event(cmt_mconn *m, cmt_mconn_event *out) {
     cmt_err err = cmt__packet_next(&m->parser, &m->channels.env, &m->in, &k);
 
     if (err == CMT_EAGAIN) {
+      cmt__channels_note(&m->channels);
+      if (m->recv_limited) {
+        cmt__mconn_recv_hold(m);
+      }
       return err;
     }
     if (err != CMT_OK) {
-      return mconn_fail(m, err);
+      return packet_fail(m, err);
     }
+    m->first = 0;
     if (packet_event(m, &k, out)) {
       return CMT_OK;
     }
@@ -374,6 +433,12 @@ size_t cmt_mconn_get_status(const cmt_mconn *m, cmt_channel_status *out,
   return m->channels.count;
 }
 
+size_t cmt__mconn_memory(const cmt_mconn_options *o) {
+  return sizeof(cmt_mconn) + o->recv_packet_payload_max +
+         2 * CMT__PACKET_HEADER_MAX +
+         cmt__channels_memory(o->channels, o->channel_count);
+}
+
 bool cmt__mconn_take_credits(cmt_mconn *m, cmt__credits *out) {
   bool any = false;
 
@@ -389,4 +454,12 @@ bool cmt__mconn_take_credits(cmt_mconn *m, cmt__credits *out) {
 
 uint64_t cmt__mconn_copied(const cmt_mconn *m) { return m->parser.copied; }
 
-uint64_t cmt__mconn_pings_sent(const cmt_mconn *m) { return m->pings_sent; }
+uint64_t cmt__mconn_pings_sent(const cmt_mconn *m) { return m->ping.sent; }
+
+bool cmt__mconn_is_foreign(const cmt_mconn *m) { return m->foreign; }
+
+void cmt__mconn_write_parting(const cmt_mconn *m, cmt__run *r) {
+  cmt_bytes parting = m->channels.wire->parting;
+
+  cmt__run_write(r, parting.base, parting.len);
+}

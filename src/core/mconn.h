@@ -15,8 +15,25 @@ bool cmt__mconn_has_input(const cmt_mconn *m);
 /* Starts the clocks: the first ping is one interval away. */
 void cmt__mconn_start(cmt_mconn *m, uint64_t now_ns);
 
-/* Tells that the caller does not read, or reads again.  That time does not
-   count towards the pong timeout. */
+/* Shares |b|, which outlives it, with others of its thread. */
+void cmt__mconn_share(cmt_mconn *m, cmt__budget *b);
+
+/* Latches the caller's instant. */
+void cmt__mconn_enter(cmt_mconn *m, uint64_t now_ns);
+
+/* Bytes that the caller should read at most, at least 1, when it reads. */
+size_t cmt__mconn_read_max(cmt_mconn *m);
+
+/* Charges |count| pieces of useless work, of which a peer may cause 500 and 50
+   a second.  CMT_EFLOOD: too many; or the first failure. */
+cmt_err cmt__mconn_useless(cmt_mconn *m, uint64_t count);
+
+/* True when nothing is left to be sent, now or later. */
+bool cmt__mconn_is_drained(const cmt_mconn *m);
+
+/* Tells that the caller does not read, or reads again.  That time counts
+   towards no timeout, and every third of a pong timeout of it a pong goes out,
+   unasked, for the pings that are not seen. */
 void cmt__mconn_pause(cmt_mconn *m, bool on, uint64_t now_ns);
 
 /* Writes what is due into |r|. */
@@ -29,14 +46,24 @@ void cmt__mconn_taken(cmt_mconn *m, uint64_t total, uint64_t now_ns);
 /* Bytes filled since the start. */
 uint64_t cmt__mconn_filled(const cmt_mconn *m);
 
-/* True when there is something to fill; |*urgent|: a ping or a pong. */
+/* True when there is something to fill now; |*urgent|: a ping or a pong. */
 bool cmt__mconn_wants_write(const cmt_mconn *m, bool *urgent);
 
 /* The longest packet that it sends, with its prefix. */
 size_t cmt__mconn_packet_max(const cmt_mconn *m);
 
+/* Most bytes that one made with |o| takes, without messages and output. */
+size_t cmt__mconn_memory(const cmt_mconn_options *o);
+
 bool cmt__mconn_take_credits(cmt_mconn *m, cmt__credits *out);
 uint64_t cmt__mconn_copied(const cmt_mconn *m);
 uint64_t cmt__mconn_pings_sent(const cmt_mconn *m);
+
+/* True when it failed, with CMT_EPROTO, since the peer seems to speak the other
+   wire profile. */
+bool cmt__mconn_is_foreign(const cmt_mconn *m);
+
+/* Writes what tells such a peer of our profile, after the failure. */
+void cmt__mconn_write_parting(const cmt_mconn *m, cmt__run *r);
 
 #endif

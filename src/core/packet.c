@@ -6,6 +6,8 @@
 
 #include "packet.h"
 
+#include "wire.h"
+
 #include <cometp2p/secret_conn.h>
 
 /* Tags of Packet and PacketMsg. */
@@ -51,14 +53,23 @@ void cmt__run_write(cmt__run *r, const uint8_t *data, size_t len) {
   }
 }
 
-/* The bytes of PacketMsg. */
-static size_t msg_inner_size(uint8_t channel, bool eof, size_t len) {
+size_t cmt__msg_fields_size(uint8_t channel, bool eof, size_t len) {
   return cmt__uint_size(1, channel) + (eof ? 2 : 0) +
          (len > 0 ? 1 + cmt__varint_size(len) + len : 0);
 }
 
+void cmt__msg_fields_write(cmt__writer *w, uint8_t channel, bool eof,
+                           size_t len) {
+  cmt__write_uint(w, 1, channel);
+  cmt__write_uint(w, 2, eof);
+  if (len > 0) {
+    cmt__write_tag(w, 3, CMT__WIRE_BYTES);
+    cmt__write_varint(w, len);
+  }
+}
+
 size_t cmt__packet_msg_size(uint8_t channel, bool eof, size_t len) {
-  size_t inner = msg_inner_size(channel, eof, len);
+  size_t inner = cmt__msg_fields_size(channel, eof, len);
   size_t body = 1 + cmt__varint_size(inner) + inner;
 
   return cmt__varint_size(body) + body;
@@ -68,36 +79,30 @@ void cmt__packet_write_msg(cmt__run *r, uint8_t channel, bool eof,
                            cmt_bytes data) {
   uint8_t header[CMT__PACKET_HEADER_MAX];
   cmt__writer w = {.at = header, .end = header + sizeof header};
-  size_t inner = msg_inner_size(channel, eof, data.len);
+  size_t inner = cmt__msg_fields_size(channel, eof, data.len);
 
   cmt__write_varint(&w, 1 + cmt__varint_size(inner) + inner);
   cmt__write_tag(&w, 3, CMT__WIRE_BYTES);
   cmt__write_varint(&w, inner);
-  cmt__write_uint(&w, 1, channel);
-  cmt__write_uint(&w, 2, eof);
-  if (data.len > 0) {
-    cmt__write_tag(&w, 3, CMT__WIRE_BYTES);
-    cmt__write_varint(&w, data.len);
-  }
+  cmt__msg_fields_write(&w, channel, eof, data.len);
   CMT_ASSERT(NULL, !w.failed);
   cmt__run_write(r, header, (size_t)(w.at - header));
   cmt__run_write(r, data.base, data.len);
 }
 
-void cmt__packet_write_ping(cmt__run *r) {
-  static const uint8_t ping[CMT__PACKET_PING_SIZE] = {2, TAG_PING, 0};
+static const uint8_t ping[CMT__PACKET_PING_SIZE] = {2, TAG_PING, 0};
+static const uint8_t pong[CMT__PACKET_PING_SIZE] = {2, TAG_PONG, 0};
 
+void cmt__packet_write_ping(cmt__run *r) {
   cmt__run_write(r, ping, sizeof ping);
 }
 
 void cmt__packet_write_pong(cmt__run *r) {
-  static const uint8_t pong[CMT__PACKET_PING_SIZE] = {2, TAG_PONG, 0};
-
   cmt__run_write(r, pong, sizeof pong);
 }
 
 size_t cmt__packet_limit(size_t payload_max) {
-  size_t inner = msg_inner_size(1, true, payload_max);
+  size_t inner = cmt__msg_fields_size(1, true, payload_max);
 
   return 1 + cmt__varint_size(inner) + inner;
 }
@@ -114,36 +119,41 @@ static bool fields_skip(cmt_bytes in) {
   return !r.failed;
 }
 
-static cmt_err msg_decode(cmt_bytes in, cmt__packet *out) {
+bool cmt__msg_fields_decode(cmt_bytes in, cmt__packet *out, uint32_t *channel,
+                            uint32_t *eof) {
   cmt__reader r = cmt__reader_of(in);
-  uint64_t channel = 0;
   cmt__field f;
 
+  *channel = *eof = 0;
   *out = (cmt__packet){.kind = CMT__PACKET_MSG, .first = true, .last = true};
   while (cmt__read_field(&r, &f)) {
     if (f.number < 1 || f.number > 3) {
       continue;
     }
     if (f.type != (f.number == 3 ? CMT__WIRE_BYTES : CMT__WIRE_VARINT)) {
-      return CMT_EPROTO;
+      return false;
     }
     if (f.number == 1) {
-      channel = f.value & UINT32_MAX; /* An int32 takes the low 32 bits. */
+      *channel = (uint32_t)f.value; /* 32 bits take the low ones. */
     } else if (f.number == 2) {
       out->eof = f.value != 0;
+      *eof = (uint32_t)f.value;
     } else {
       out->data = f.bytes;
     }
   }
-  if (r.failed) {
+  out->channel = (uint8_t)*channel;
+  out->total = out->data.len;
+  return !r.failed;
+}
+
+static cmt_err msg_decode(cmt_bytes in, cmt__packet *out) {
+  uint32_t channel, eof;
+
+  if (!cmt__msg_fields_decode(in, out, &channel, &eof)) {
     return CMT_EPROTO;
   }
-  if (channel > UINT8_MAX) {
-    return CMT_EUNKNOWNCHANNEL;
-  }
-  out->channel = (uint8_t)channel;
-  out->total = out->data.len;
-  return CMT_OK;
+  return channel > UINT8_MAX ? CMT_EUNKNOWNCHANNEL : CMT_OK;
 }
 
 /* The last member of the oneof wins, and a malformed one before it counts; an
@@ -176,8 +186,13 @@ cmt_err cmt__packet_decode(cmt_bytes body, cmt__packet *out) {
 
 /* ---- the resumable parser ---- */
 
+void cmt__wire_parser_init(cmt__packet_parser *p, const cmt__wire *wire,
+                           size_t payload_max) {
+  *p = (cmt__packet_parser){.wire = wire, .limit = wire->limit(payload_max)};
+}
+
 void cmt__packet_parser_init(cmt__packet_parser *p, size_t payload_max) {
-  *p = (cmt__packet_parser){.limit = cmt__packet_limit(payload_max)};
+  cmt__wire_parser_init(p, &cmt__wire_cometbft, payload_max);
 }
 
 void cmt__packet_parser_fini(cmt__packet_parser *p, const cmt_env *env) {
@@ -185,32 +200,12 @@ void cmt__packet_parser_fini(cmt__packet_parser *p, const cmt_env *env) {
   p->scratch = NULL;
 }
 
-/* What the bytes at the start of a packet turn out to be. */
-typedef enum header_kind {
-  HEADER_MORE,    /* Too few bytes to tell. */
-  HEADER_BAD,     /* No packet, or one over the limit. */
-  HEADER_GENERAL, /* Not the usual form; |body| bytes after |size|. */
-  HEADER_PACKET,  /* |packet|, whose header takes |size| bytes. */
-} header_kind;
-
-typedef struct header {
-  size_t size; /* Of the length prefix for HEADER_GENERAL. */
-  size_t body; /* Announced bytes after the prefix. */
-  cmt__packet packet;
-} header;
-
-/* A cursor over header bytes, which tells "no more here" from "not usual". */
-typedef struct peek {
-  const uint8_t *at, *end;
-} peek;
-
-static bool peek_is(const peek *k, uint8_t byte) {
+static bool peek_is(const cmt__peek *k, uint8_t byte) {
   return k->at < k->end && *k->at == byte;
 }
 
-/* Reads the fields of a PacketMsg of |inner| bytes in their usual order.  The
-   data, when there is any, ends the packet. */
-static header_kind header_fields(peek *k, size_t inner, cmt__packet *out) {
+cmt__header_kind cmt__peek_fields(cmt__peek *k, size_t inner,
+                                  cmt__packet *out) {
   const uint8_t *start = k->at;
   uint64_t v = 0;
   int n;
@@ -219,104 +214,115 @@ static header_kind header_fields(peek *k, size_t inner, cmt__packet *out) {
   if (peek_is(k, TAG_CHANNEL) && inner > 1) {
     n = cmt__read_prefix(k->at + 1, (size_t)(k->end - k->at - 1), &v);
     if (n == 0) {
-      return HEADER_MORE;
+      return CMT__HEADER_MORE;
     }
     if (n < 0 || v > UINT8_MAX) {
-      return HEADER_GENERAL;
+      return CMT__HEADER_GENERAL;
     }
     out->channel = (uint8_t)v;
     k->at += 1 + n;
   }
   if (peek_is(k, TAG_EOF) && inner > (size_t)(k->at - start) + 1) {
     if (k->end - k->at < 2) {
-      return HEADER_MORE;
+      return CMT__HEADER_MORE;
     }
     if (k->at[1] > 1) {
-      return HEADER_GENERAL;
+      return CMT__HEADER_GENERAL;
     }
     out->eof = k->at[1] == 1;
     k->at += 2;
   }
   if ((size_t)(k->at - start) == inner) {
-    return HEADER_PACKET; /* No data. */
+    return CMT__HEADER_PACKET; /* No data. */
   }
   if ((size_t)(k->at - start) > inner) {
-    return HEADER_GENERAL;
+    return CMT__HEADER_GENERAL;
   }
   if (k->at == k->end) {
-    return HEADER_MORE;
+    return CMT__HEADER_MORE;
   }
   if (*k->at != TAG_DATA) {
-    return HEADER_GENERAL;
+    return CMT__HEADER_GENERAL;
   }
   n = cmt__read_prefix(k->at + 1, (size_t)(k->end - k->at - 1), &v);
   if (n == 0) {
-    return HEADER_MORE;
+    return CMT__HEADER_MORE;
   }
   k->at += 1 + (n > 0 ? n : 0);
   if (n < 0 || (size_t)(k->at - start) > inner ||
       v != inner - (size_t)(k->at - start)) {
-    return HEADER_GENERAL;
+    return CMT__HEADER_GENERAL;
   }
   out->total = (size_t)v;
-  return HEADER_PACKET;
+  return CMT__HEADER_PACKET;
 }
 
-static header_kind header_member(peek *k, size_t body, cmt__packet *out) {
+static cmt__header_kind header_member(cmt__peek *k, size_t body,
+                                      cmt__packet *out) {
   uint64_t inner;
   int n;
 
   if (k->end - k->at < 2) {
-    return HEADER_MORE;
+    return CMT__HEADER_MORE;
   }
   if (body == 2 && k->at[1] == 0 &&
       (k->at[0] == TAG_PING || k->at[0] == TAG_PONG)) {
     *out = (cmt__packet){.kind = k->at[0] == TAG_PING ? CMT__PACKET_PING
                                                       : CMT__PACKET_PONG};
     k->at += 2;
-    return HEADER_PACKET;
+    return CMT__HEADER_PACKET;
   }
   if (k->at[0] != TAG_MSG) {
-    return HEADER_GENERAL;
+    return CMT__HEADER_GENERAL;
   }
   n = cmt__read_prefix(k->at + 1, (size_t)(k->end - k->at - 1), &inner);
   if (n == 0) {
-    return HEADER_MORE;
+    return CMT__HEADER_MORE;
   }
   if (n < 0 || body < (size_t)n + 1 || inner != body - (size_t)n - 1) {
-    return HEADER_GENERAL;
+    return CMT__HEADER_GENERAL;
   }
   k->at += 1 + n;
-  return header_fields(k, (size_t)inner, out);
+  return cmt__peek_fields(k, (size_t)inner, out);
 }
 
-static header_kind header_parse(cmt_bytes in, size_t limit, header *out) {
-  peek k = {.at = in.base};
-  header_kind kind;
+cmt__peek cmt__peek_body(cmt_bytes in, const cmt__header *h) {
+  const uint8_t *at = in.base + h->size;
+
+  return (cmt__peek){.at = at, .end = at + cmt__min(in.len - h->size, h->body)};
+}
+
+/* A header that the whole packet or 24 bytes do not settle is none of the usual
+   form. */
+cmt__header_kind cmt__peek_done(cmt_bytes in, const cmt__peek *k,
+                                cmt__header_kind kind, cmt__header *h) {
+  if (kind == CMT__HEADER_PACKET) {
+    h->size = (size_t)(k->at - in.base);
+  }
+  if (kind == CMT__HEADER_MORE &&
+      (in.len - h->size >= h->body || in.len >= CMT__PACKET_HEADER_MAX)) {
+    return CMT__HEADER_GENERAL;
+  }
+  return kind;
+}
+
+static cmt__header_kind header_parse(cmt_bytes in, size_t limit,
+                                     cmt__header *out) {
+  cmt__peek k;
   uint64_t body;
   int n = cmt__read_prefix(in.base, in.len, &body);
 
   if (n == 0) {
-    return HEADER_MORE;
+    return CMT__HEADER_MORE;
   }
   if (n < 0 || body == 0 || body > limit + 1) {
-    return HEADER_BAD;
+    return CMT__HEADER_BAD;
   }
   out->size = (size_t)n;
   out->body = (size_t)body;
-  k.at += n;
-  k.end = k.at + cmt__min(in.len - out->size, out->body);
-  kind = header_member(&k, out->body, &out->packet);
-  if (kind == HEADER_PACKET) {
-    out->size = (size_t)(k.at - in.base);
-  }
-  /* A header that the whole packet or 24 bytes do not settle is none of the
-     usual form. */
-  if (kind == HEADER_MORE &&
-      (in.len - out->size >= out->body || in.len >= CMT__PACKET_HEADER_MAX)) {
-    return HEADER_GENERAL;
-  }
-  return kind;
+  k = cmt__peek_body(in, out);
+  return cmt__peek_done(in, &k, header_member(&k, out->body, &out->packet),
+                        out);
 }
 
 /* One byte over the limit is right only for the ids that cost one more. */
@@ -350,7 +356,7 @@ static cmt_err data_next(cmt__packet_parser *p, cmt_bytes *in,
 /* Begins to gather a packet of |h->body| bytes.  |head| is what was read of it
    so far, with the prefix. */
 static cmt_err gather_start(cmt__packet_parser *p, const cmt_env *env,
-                            const header *h, cmt_bytes head) {
+                            const cmt__header *h, cmt_bytes head) {
   if (p->scratch == NULL) {
     p->scratch = cmt__alloc(env, p->limit + 1);
     if (p->scratch == NULL) {
@@ -377,8 +383,8 @@ static cmt_err gather_next(cmt__packet_parser *p, cmt_bytes *in,
   if (p->scratch_len < p->scratch_need) {
     return CMT_EAGAIN;
   }
-  err = cmt__packet_decode(
-    (cmt_bytes){.base = p->scratch, .len = p->scratch_len}, out);
+  err = p->wire->decode((cmt_bytes){.base = p->scratch, .len = p->scratch_len},
+                        out);
   if (err == CMT_OK && !packet_fits(out, p->scratch_need, p->limit)) {
     err = CMT_EPROTO;
   }
@@ -388,11 +394,13 @@ static cmt_err gather_next(cmt__packet_parser *p, cmt_bytes *in,
 
 /* Acts on a header of |head|, whose first |kept| bytes were taken from the
    input before. */
-static cmt_err header_done(cmt__packet_parser *p, header_kind kind,
-                           const header *h, size_t kept, cmt_bytes *in) {
+static cmt_err header_done(cmt__packet_parser *p, cmt__header_kind kind,
+                           const cmt__header *h, size_t kept, cmt_bytes *in) {
   p->header_len = 0;
-  if (kind == HEADER_BAD ||
-      (kind == HEADER_PACKET && !packet_fits(&h->packet, h->body, p->limit))) {
+  p->foreign = kind == CMT__HEADER_FOREIGN;
+  if (kind == CMT__HEADER_BAD || kind == CMT__HEADER_FOREIGN ||
+      (kind == CMT__HEADER_PACKET &&
+       !packet_fits(&h->packet, h->body, p->limit))) {
     return CMT_EPROTO;
   }
   bytes_skip(in, h->size - kept);
@@ -408,15 +416,15 @@ static cmt_err header_next(cmt__packet_parser *p, const cmt_env *env,
   size_t kept = p->header_len;
   size_t n = cmt__min(sizeof p->header - kept, in->len);
   cmt_bytes head = *in;
-  header_kind kind;
-  header h;
+  cmt__header_kind kind;
+  cmt__header h;
 
   if (kept > 0) {
     memcpy(p->header + kept, in->base, n);
     head = (cmt_bytes){.base = p->header, .len = kept + n};
   }
-  kind = header_parse(head, p->limit, &h);
-  if (kind == HEADER_MORE) {
+  kind = p->wire->header(head, p->limit, &h);
+  if (kind == CMT__HEADER_MORE) {
     /* Fewer than 24 bytes are here, or 24 would have settled it. */
     if (kept == 0) {
       memcpy(p->header, in->base, n);
@@ -426,8 +434,8 @@ static cmt_err header_next(cmt__packet_parser *p, const cmt_env *env,
     bytes_skip(in, in->len);
     return CMT_EAGAIN;
   }
-  if (kind != HEADER_GENERAL) {
-    p->copied += kept > 0 && kind == HEADER_PACKET ? h.size - kept : 0;
+  if (kind != CMT__HEADER_GENERAL) {
+    p->copied += kept > 0 && kind == CMT__HEADER_PACKET ? h.size - kept : 0;
     return header_done(p, kind, &h, kept, in);
   }
   /* Only what is kept counts as read: the input still has the rest. */
@@ -466,3 +474,28 @@ cmt_err cmt__packet_next(cmt__packet_parser *p, const cmt_env *env,
     }
   }
 }
+
+/* ---- CometBFT's profile ---- */
+
+/* A legacy ping is a packet of one byte, of which there are none; a legacy
+   message would be one of three bytes, of which there are strange ones. */
+static bool cometbft_is_foreign(uint8_t first, bool bad) {
+  return first == 1 || (first == 3 && bad);
+}
+
+/* The usual ping would begin with a legacy pong; in this one the ping has an
+   unknown field. */
+static const uint8_t parting[] = {4, TAG_PING, 2, 0x08, 0};
+
+const cmt__wire cmt__wire_cometbft = {
+  .ping = {.base = ping, .len = sizeof ping},
+  .pong = {.base = pong, .len = sizeof pong},
+  .parting = {.base = parting, .len = sizeof parting},
+  .msg_size = cmt__packet_msg_size,
+  .write_msg = cmt__packet_write_msg,
+  .limit = cmt__packet_limit,
+  .decode = cmt__packet_decode,
+  .header = header_parse,
+  .is_foreign = cometbft_is_foreign,
+  .pings = &cmt__ping_cometbft,
+};

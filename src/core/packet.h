@@ -7,6 +7,8 @@
 
 #include "bytes.h"
 
+typedef struct cmt__wire cmt__wire; /* wire.h */
+
 /* Where packets are written: |cap| bytes of data, |segment| of them in each
    slot of |stride| bytes, from |offset| on. */
 typedef struct cmt__run {
@@ -26,12 +28,13 @@ static inline size_t cmt__run_room(const cmt__run *r) {
 }
 void cmt__run_write(cmt__run *r, const uint8_t *data, size_t len);
 
-/* Bytes of a msg packet with |len| data bytes, with its length prefix. */
+/* Bytes of CometBFT's msg packet with |len| data bytes, with its length prefix.
+ */
 size_t cmt__packet_msg_size(uint8_t channel, bool eof, size_t len);
 void cmt__packet_write_msg(cmt__run *r, uint8_t channel, bool eof,
                            cmt_bytes data);
 
-enum { CMT__PACKET_PING_SIZE = 3 };
+enum { CMT__PACKET_PING_SIZE = 3 }; /* Of the profile's that is longest. */
 void cmt__packet_write_ping(cmt__run *r);
 void cmt__packet_write_pong(cmt__run *r);
 
@@ -59,18 +62,21 @@ enum { CMT__PACKET_HEADER_MAX = 24 };
 
 /* The parser's place in the stream. */
 typedef struct cmt__packet_parser {
+  const cmt__wire *wire;
   size_t limit;
   uint8_t header[CMT__PACKET_HEADER_MAX]; /* Of a header cut by the input. */
   size_t header_len;
   cmt__packet msg;  /* The msg packet whose data is being given out. */
   size_t data_left; /* Of it; |in_data| tells 0 from none. */
   bool in_data;
+  bool foreign;     /* It failed at what may be of another profile. */
   uint8_t *scratch; /* Of a packet in any other legal form; NULL before one
                        came. */
   size_t scratch_len, scratch_need;
   uint64_t copied; /* Bytes that went into |header| or |scratch|. */
 } cmt__packet_parser;
 
+/* One of CometBFT's packets; wire.h has those of any profile. */
 void cmt__packet_parser_init(cmt__packet_parser *p, size_t payload_max);
 void cmt__packet_parser_fini(cmt__packet_parser *p, const cmt_env *env);
 
@@ -81,7 +87,7 @@ CMT_NODISCARD cmt_err cmt__packet_next(cmt__packet_parser *p,
                                        const cmt_env *env, cmt_bytes *in,
                                        cmt__packet *out);
 
-/* Decodes a whole packet without its prefix, in any legal form. */
+/* Decodes a whole packet of CometBFT without its prefix, in any legal form. */
 CMT_NODISCARD cmt_err cmt__packet_decode(cmt_bytes body, cmt__packet *out);
 
 #endif

@@ -3,8 +3,9 @@
    section 2.  The bytes of the other side are, in this order: the frames
    opened and not yet given (|batch|), the frame cut by the end of the input
    before (|scratch|), and the rest of the input (|input|).  While an opened
-   frame stands in |scratch|, |scratch_len| is 0.  Every frame counter is used
-   by one frame, and none is used after a failure. */
+   frame stands in |scratch|, |scratch_len| is 0.  The input is the caller's, or
+   a copy in |kept| when he could not wait for it to be used up.  Every frame
+   counter is used by one frame, and none is used after a failure. */
 
 #include "secret_conn.h"
 
@@ -386,6 +387,15 @@ cmt_err cmt_secret_conn_new(const cmt_env *env, const cmt_node_key *key,
   return CMT_OK;
 }
 
+/* All of it is used up, or never will be.  It holds opened frames. */
+static void kept_free(cmt_secret_conn *s) {
+  if (s->kept != NULL) {
+    sodium_memzero(s->kept, s->kept_len);
+    cmt__free(&s->env, s->kept);
+    s->kept = NULL;
+  }
+}
+
 cmt_err cmt_secret_conn_recv(cmt_secret_conn *s, uint8_t *data, size_t len) {
   if (s->failed != CMT_OK) {
     return s->failed;
@@ -412,7 +422,43 @@ cmt_err cmt_secret_conn_next(cmt_secret_conn *s, cmt_bytes *out) {
     return CMT_OK;
   }
   *out = (cmt_bytes){0};
+  kept_free(s);
   return err == CMT_EAGAIN ? err : fail(s, err);
+}
+
+static uint8_t *put(uint8_t *at, const uint8_t *data, size_t len) {
+  if (len > 0) {
+    memcpy(at, data, len);
+  }
+  return at + len;
+}
+
+/* An opened frame in |scratch| was given, so |batch| is a part of the input. */
+cmt_err cmt__secret_conn_keep(cmt_secret_conn *s, cmt_bytes *data,
+                              cmt_bytes more) {
+  size_t batch_len = s->batch_len * CMT_FRAME_SLOT;
+  size_t len = data->len + batch_len + s->input_len + more.len;
+  uint8_t *kept, *batch, *input, *end;
+
+  if (len == 0) {
+    return CMT_OK;
+  }
+  kept = cmt__alloc(&s->env, len);
+  if (kept == NULL) {
+    return CMT_ENOMEM;
+  }
+  batch = put(kept, data->base, data->len);
+  input = put(batch, s->batch, batch_len);
+  end = put(put(input, s->input, s->input_len), more.base, more.len);
+  CMT_ASSERT(&s->env, end == kept + len);
+  kept_free(s);
+  s->kept = kept;
+  s->kept_len = len;
+  data->base = kept;
+  s->batch = batch;
+  s->input = input;
+  s->input_len += more.len;
+  return CMT_OK;
 }
 
 cmt_bytes cmt_secret_conn_output(cmt_secret_conn *s) {
@@ -487,6 +533,7 @@ void cmt_secret_conn_delete(cmt_secret_conn *s) {
   }
   env = s->env;
   handshake_delete(s);
+  kept_free(s);
   if (s->scratch != NULL) {
     sodium_memzero(s->scratch, CMT_FRAME_SLOT);
     cmt__free(&env, s->scratch);

@@ -56,11 +56,25 @@ struct cmt_secret_conn {
   uint8_t *batch; /* Frames opened and not yet given. */
   size_t batch_len;
   uint32_t batch_ok; /* Bit 0: the tag of the first of them is right. */
+  uint8_t *kept;     /* What cmt__secret_conn_keep() copied; else NULL. */
+  size_t kept_len;
 
   uint64_t empty_frames;
   bool authenticated; /* |id| is that of the other side. */
   cmt_node_id id;
 };
+
+/* Copies what is left of the caller's bytes, so that they may go, and puts
+   |more|, which came after them, behind them.  |*data|, the rest of what the
+   last cmt_secret_conn_next() gave, moves along.  CMT_ENOMEM: nothing
+   changed. */
+CMT_NODISCARD cmt_err cmt__secret_conn_keep(cmt_secret_conn *s, cmt_bytes *data,
+                                            cmt_bytes more);
+
+/* True while bytes given to it are not used up. */
+static inline bool cmt__secret_conn_has_input(const cmt_secret_conn *s) {
+  return s->input_len > 0 || s->batch_len > 0;
+}
 
 /* The keys of a side out of the shared secret; |least|: the side's ephemeral
    key is the lower one. */

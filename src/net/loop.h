@@ -179,6 +179,7 @@ cmt__loop_resolve(cmt__loop *l, const char *host, uint16_t port,
 /* Each object that the loop hands out begins with this. */
 struct cmt__tcp {
   cmt__loop *loop;
+  size_t read_max; /* Bytes of one on_read; 0: CMT__READ_MAX. */
 };
 struct cmt__listener {
   cmt__loop *loop;
@@ -195,6 +196,16 @@ static inline void cmt__tcp_start(cmt__tcp *t, const cmt__tcp_callbacks *cbs,
 /* Turns on_read and on_end on or off. */
 static inline void cmt__tcp_read(cmt__tcp *t, bool on) {
   t->loop->ops->tcp_read(t, on);
+}
+/* Bounds later on_reads to |max| bytes; 0: to CMT__READ_MAX. */
+static inline void cmt__tcp_read_max(cmt__tcp *t, size_t max) {
+  t->read_max = max;
+}
+/* For implementations: what the next read may take of |left|. */
+static inline size_t cmt__tcp_read_room(const cmt__tcp *t, size_t left) {
+  size_t room = cmt__min(left, CMT__READ_MAX);
+
+  return t->read_max > 0 ? cmt__min(room, t->read_max) : room;
 }
 /* One write call.  |*taken| of |len| bytes were taken; when that is less,
    on_writable comes once.  CMT_ERESET, CMT_EUNREACH or CMT_EIO: nothing more

@@ -6,7 +6,11 @@
    posts, resolved names), then the check handle runs the timers that are due
    and, last of all, the turns.  No callback comes from anywhere else, so the
    end of the check is the one place that decides whether and how long the next
-   poll may block, and a stop takes effect there with nothing left half done. */
+   poll may block, and a stop takes effect there with nothing left half done.
+
+   All that holds on an application's loop, too.  Only the end differs: that
+   loop is not ours to run until libuv has let go of everything, so what it
+   holds is counted, and whoever is last frees. */
 
 #include "loop_uv.h"
 
@@ -14,11 +18,28 @@
 
 static cmt__loop_uv *loop_uv_of(cmt__loop *l) { return (cmt__loop_uv *)l; }
 
-void cmt__uv_latch(cmt__loop *l) {
+static void latch(cmt__loop *l) {
   uint64_t now_ns = uv_hrtime();
 
   if (now_ns > l->now_ns) {
     l->now_ns = now_ns;
+  }
+}
+
+void cmt__uv_enter(cmt__loop *base) {
+  cmt__loop_uv *l = loop_uv_of(base);
+
+  latch(base);
+  if (l->inside != NULL) {
+    l->inside(true);
+  }
+}
+
+void cmt__uv_leave(cmt__loop *base) {
+  cmt__loop_uv *l = loop_uv_of(base);
+
+  if (l->inside != NULL) {
+    l->inside(false);
   }
 }
 
@@ -37,7 +58,7 @@ static void on_wake(uv_timer_t *timer) {
 static void arm_timer(cmt__loop_uv *l) {
   uint64_t at_ns = cmt__loop_next_timer(&l->base);
   uint64_t at_ms = at_ns / 1000000 + (at_ns % 1000000 != 0);
-  uint64_t now_ms = uv_now(&l->uv);
+  uint64_t now_ms = uv_now(l->uv);
 
   if (at_ns == CMT_NEVER) {
     uv_timer_stop(&l->timer);
@@ -60,13 +81,16 @@ static void arm(cmt__loop_uv *l) {
 static void on_check(uv_check_t *check) {
   cmt__loop_uv *l = check->data;
 
-  cmt__uv_latch(&l->base);
+  cmt__uv_enter(&l->base);
   cmt__loop_run_timers(&l->base);
   (void)cmt__loop_run_turns(&l->base);
-  arm(l);
-  if (atomic_exchange(&l->stop, false)) {
-    uv_stop(&l->uv);
+  if (!l->closing) {
+    arm(l);
   }
+  if (atomic_exchange(&l->stop, false)) {
+    uv_stop(l->uv);
+  }
+  cmt__uv_leave(&l->base);
 }
 
 /* A record belongs to its poster again from the moment its callback is
@@ -88,7 +112,7 @@ static void on_async(uv_async_t *async) {
   cmt__loop_uv *l = async->data;
   cmt__post *list, *p;
 
-  cmt__uv_latch(&l->base);
+  cmt__uv_enter(&l->base);
   uv_mutex_lock(&l->mutex);
   list = l->posts;
   l->posts = NULL;
@@ -96,6 +120,7 @@ static void on_async(uv_async_t *async) {
   while ((p = pop_post(l, &list)) != NULL) {
     p->cb(p);
   }
+  cmt__uv_leave(&l->base);
 }
 
 static void loop_post(cmt__loop *base, cmt__post *p) {
@@ -123,13 +148,13 @@ static void loop_post(cmt__loop *base, cmt__post *p) {
 static void loop_run(cmt__loop *base) {
   cmt__loop_uv *l = loop_uv_of(base);
 
-  CMT_ASSERT(&base->env, !l->running);
+  CMT_ASSERT(&base->env, !l->running && l->uv == &l->own);
   l->running = true;
-  cmt__uv_latch(base);
-  uv_update_time(&l->uv);
+  latch(base);
+  uv_update_time(l->uv);
   arm(l);
-  uv_run(&l->uv, UV_RUN_DEFAULT);
-  cmt__uv_latch(base);
+  uv_run(l->uv, UV_RUN_DEFAULT);
+  latch(base);
   l->running = false;
 }
 
@@ -152,22 +177,76 @@ static void free_loop(cmt__loop_uv *l) {
   cmt__free(&env, l);
 }
 
-/* Closed tcps and cancelled resolves may still wait for libuv to let them go;
-   the run ends when it has. */
-static void loop_delete(cmt__loop *base) {
-  cmt__loop_uv *l = loop_uv_of(base);
-  int error;
-
-  CMT_ASSERT(&base->env, !l->running);
-  uv_close((uv_handle_t *)&l->check, NULL);
-  uv_close((uv_handle_t *)&l->idle, NULL);
-  uv_close((uv_handle_t *)&l->timer, NULL);
-  uv_close((uv_handle_t *)&l->async, NULL);
-  uv_run(&l->uv, UV_RUN_DEFAULT);
-  error = uv_loop_close(&l->uv);
-  CMT_ASSERT(&base->env, error == 0);
+static void end_loop(cmt__loop_uv *l) {
   uv_mutex_destroy(&l->mutex);
   free_loop(l);
+}
+
+void cmt__uv_hold(cmt__loop *base, size_t count) {
+  loop_uv_of(base)->held += count;
+}
+
+void cmt__uv_let_go(cmt__loop *base) {
+  cmt__loop_uv *l = loop_uv_of(base);
+
+  CMT_ASSERT(&base->env, l->held > 0);
+  if (--l->held > 0 || !l->closing) {
+    return;
+  }
+  if (l->deleted) {
+    end_loop(l);
+  } else if (l->on_closed != NULL) {
+    l->on_closed(l->on_closed_arg);
+  }
+}
+
+static void on_handle_closed(uv_handle_t *handle) {
+  cmt__loop_uv *l = handle->data;
+
+  cmt__uv_let_go(&l->base);
+}
+
+static void close_handles(cmt__loop_uv *l) {
+  l->closing = true;
+  uv_close((uv_handle_t *)&l->check, on_handle_closed);
+  uv_close((uv_handle_t *)&l->idle, on_handle_closed);
+  uv_close((uv_handle_t *)&l->timer, on_handle_closed);
+  uv_close((uv_handle_t *)&l->async, on_handle_closed);
+}
+
+void cmt__loop_uv_close(cmt__loop *base, void (*cb)(void *arg), void *arg) {
+  cmt__loop_uv *l = loop_uv_of(base);
+
+  CMT_ASSERT(&base->env, l->uv != &l->own && !l->closing);
+  l->on_closed = cb;
+  l->on_closed_arg = arg;
+  close_handles(l);
+}
+
+/* Closed tcps and cancelled resolves may still wait for libuv to let them go;
+   the run ends when it has. */
+static void drain(cmt__loop_uv *l) {
+  int error;
+
+  uv_run(l->uv, UV_RUN_DEFAULT);
+  error = uv_loop_close(l->uv);
+  CMT_ASSERT(&l->base.env, error == 0 && l->held == 0);
+}
+
+static void loop_delete(cmt__loop *base) {
+  cmt__loop_uv *l = loop_uv_of(base);
+
+  CMT_ASSERT(&base->env, !l->running && !l->deleted);
+  if (!l->closing) {
+    close_handles(l);
+  }
+  if (l->uv == &l->own) {
+    drain(l);
+  }
+  l->deleted = true;
+  if (l->held == 0) {
+    end_loop(l);
+  }
 }
 
 static const cmt__loop_ops loop_ops = {
@@ -192,30 +271,36 @@ static const cmt__loop_ops loop_ops = {
 };
 
 /* Only the loop and the async handle need descriptors and so can fail. */
-static cmt_err start_uv(cmt__loop_uv *l) {
+static cmt_err start_uv(cmt__loop_uv *l, uv_loop_t *given) {
   if (uv_mutex_init(&l->mutex) != 0) {
     return CMT_ENOMEM;
   }
-  if (uv_loop_init(&l->uv) != 0) {
+  if (given == NULL && uv_loop_init(&l->own) != 0) {
     uv_mutex_destroy(&l->mutex);
     return CMT_EIO;
   }
-  if (uv_async_init(&l->uv, &l->async, on_async) != 0) {
-    (void)uv_loop_close(&l->uv);
+  l->uv = given != NULL ? given : &l->own;
+  if (uv_async_init(l->uv, &l->async, on_async) != 0) {
+    if (given == NULL) {
+      (void)uv_loop_close(l->uv);
+    }
     uv_mutex_destroy(&l->mutex);
     return CMT_EIO;
   }
-  uv_check_init(&l->uv, &l->check);
-  uv_idle_init(&l->uv, &l->idle);
-  uv_timer_init(&l->uv, &l->timer);
+  uv_check_init(l->uv, &l->check);
+  uv_idle_init(l->uv, &l->idle);
+  uv_timer_init(l->uv, &l->timer);
   uv_check_start(&l->check, on_check);
   l->async.data = l;
   l->check.data = l;
+  l->idle.data = l;
   l->timer.data = l;
+  l->held = 4;
   return CMT_OK;
 }
 
-cmt_err cmt__loop_uv_new(const cmt_env *env, cmt__loop **out) {
+static cmt_err make_loop(const cmt_env *env, uv_loop_t *given,
+                         cmt__loop_uv **out) {
   cmt_env own;
   cmt__loop_uv *l;
   cmt_err err = cmt__env_copy(env, &own);
@@ -230,14 +315,36 @@ cmt_err cmt__loop_uv_new(const cmt_env *env, cmt__loop **out) {
   err = cmt__loop_init(&l->base, &loop_ops, &own);
   if (err == CMT_OK) {
     l->read_buffer = cmt__alloc(&own, CMT__READ_MAX);
-    err = l->read_buffer == NULL ? CMT_ENOMEM : start_uv(l);
+    err = l->read_buffer == NULL ? CMT_ENOMEM : start_uv(l, given);
   }
   if (err != CMT_OK) {
     l->base.env = own;
     free_loop(l);
     return err;
   }
-  cmt__uv_latch(&l->base);
-  *out = &l->base;
+  latch(&l->base);
+  *out = l;
   return CMT_OK;
+}
+
+cmt_err cmt__loop_uv_new(const cmt_env *env, cmt__loop **out) {
+  cmt__loop_uv *l;
+  cmt_err err = make_loop(env, NULL, &l);
+
+  if (err == CMT_OK) {
+    *out = &l->base;
+  }
+  return err;
+}
+
+cmt_err cmt__loop_uv_new_on(const cmt_env *env, struct uv_loop_s *uv,
+                            void (*inside)(bool is_inside), cmt__loop **out) {
+  cmt__loop_uv *l;
+  cmt_err err = make_loop(env, uv, &l);
+
+  if (err == CMT_OK) {
+    l->inside = inside;
+    *out = &l->base;
+  }
+  return err;
 }

@@ -13,7 +13,8 @@
 
 typedef struct cmt__loop_uv {
   cmt__loop base;
-  uv_loop_t uv;
+  uv_loop_t *uv; /* |own|, or the caller's. */
+  uv_loop_t own;
   uv_check_t check;  /* Ends each turn. */
   uv_idle_t idle;    /* Active while the loop must not block. */
   uv_timer_t timer;  /* Wakes the loop for the earliest timer, no more. */
@@ -24,6 +25,12 @@ typedef struct cmt__loop_uv {
   atomic_bool stop;
   bool running;
   uint8_t *read_buffer; /* CMT__READ_MAX bytes, shared by all tcps. */
+  /* On the caller's loop, which cannot be run until nothing is left: */
+  void (*inside)(bool is_inside);
+  size_t held;           /* Handles and requests that libuv has not let go. */
+  bool closing, deleted; /* The former is told by |on_closed|, once. */
+  void (*on_closed)(void *arg);
+  void *on_closed_arg;
 } cmt__loop_uv;
 
 typedef union cmt__sockaddr {
@@ -31,8 +38,15 @@ typedef union cmt__sockaddr {
   struct sockaddr_storage storage;
 } cmt__sockaddr;
 
-/* Latches the present instant; every callback from libuv begins with it. */
-void cmt__uv_latch(cmt__loop *l);
+/* Around every callback of libuv that may call what is above; the former
+   latches the present instant. */
+void cmt__uv_enter(cmt__loop *l);
+void cmt__uv_leave(cmt__loop *l);
+
+/* libuv holds |count| more handles or requests of ours, or let go of one.  The
+   loop may be gone after the latter. */
+void cmt__uv_hold(cmt__loop *l, size_t count);
+void cmt__uv_let_go(cmt__loop *l);
 
 /* False unless the host of |a| is an IP literal. */
 bool cmt__uv_sockaddr(const cmt_net_addr *a, cmt__sockaddr *out,

@@ -72,8 +72,8 @@ static bool drop_one(listener_uv *ls) {
   close(ls->reserve);
   fd = accept_one(ls, &remote);
   if (fd >= 0) {
+    ls->dropped++; /* Before the other side can see it. */
     close(fd);
-    ls->dropped++;
   }
   ls->reserve = open_reserve();
   return fd >= 0;
@@ -110,7 +110,7 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
   listener_uv *ls = poll->data;
 
   (void)events;
-  cmt__uv_latch(ls->base.loop);
+  cmt__uv_enter(ls->base.loop);
   for (int i = 0; i < ACCEPTS_MAX && !ls->closed; i++) {
     cmt__sockaddr remote;
     int fd = accept_one(ls, &remote);
@@ -125,6 +125,7 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
   if (status < 0 && !ls->closed) {
     rest(ls);
   }
+  cmt__uv_leave(ls->base.loop);
 }
 
 static cmt_err refuse(const cmt_net_addr *at, cmt_err err, const char *reason,
@@ -164,7 +165,7 @@ static int open_socket(const cmt__sockaddr *at, socklen_t len) {
 
 static listener_uv *listener_new(cmt__loop *l, int fd) {
   listener_uv *ls = cmt__alloc_zero(&l->env, sizeof *ls);
-  uv_loop_t *uv = &((cmt__loop_uv *)l)->uv;
+  uv_loop_t *uv = ((cmt__loop_uv *)l)->uv;
 
   if (ls == NULL) {
     return NULL;
@@ -178,6 +179,7 @@ static listener_uv *listener_new(cmt__loop *l, int fd) {
   ls->poll.data = ls;
   ls->rest.data = ls;
   ls->handles = 2;
+  cmt__uv_hold(l, 2);
   ls->fd = fd;
   ls->reserve = open_reserve();
   return ls;
@@ -224,10 +226,12 @@ uint64_t cmt__uv_listener_dropped(const cmt__listener *base) {
 
 static void on_closed(uv_handle_t *handle) {
   listener_uv *ls = handle->data;
+  cmt__loop *l = ls->base.loop;
 
   if (--ls->handles == 0) {
-    cmt__free(&ls->base.loop->env, ls);
+    cmt__free(&l->env, ls);
   }
+  cmt__uv_let_go(l);
 }
 
 void cmt__uv_listener_close(cmt__listener *base) {

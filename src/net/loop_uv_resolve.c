@@ -93,8 +93,8 @@ static void on_outcome(cmt__turn *turn) {
 static void on_getaddrinfo(uv_getaddrinfo_t *req, int status,
                            struct addrinfo *list) {
   resolve_uv *r = req->data;
+  cmt__loop *l = r->base.loop;
 
-  cmt__uv_latch(r->base.loop);
   for (struct addrinfo *a = list; a != NULL; a = a->ai_next) {
     add_address(r, a->ai_addr);
   }
@@ -102,7 +102,10 @@ static void on_getaddrinfo(uv_getaddrinfo_t *req, int status,
   r->err = status == UV_EAI_MEMORY || status == UV_ENOMEM ? CMT_ENOMEM
            : r->count == 0                                ? CMT_ERESOLVE
                                                           : CMT_OK;
+  cmt__uv_enter(l);
   finish(r);
+  cmt__uv_leave(l);
+  cmt__uv_let_go(l);
 }
 
 static void start(resolve_uv *r, const char *host) {
@@ -120,10 +123,12 @@ static void start(resolve_uv *r, const char *host) {
       cmt__loop_turn(l, &r->outcome);
       return;
     }
-    error = uv_getaddrinfo(&((cmt__loop_uv *)l)->uv, &r->req, on_getaddrinfo,
+    error = uv_getaddrinfo(((cmt__loop_uv *)l)->uv, &r->req, on_getaddrinfo,
                            host, NULL, &hints);
   }
-  if (error != 0) {
+  if (error == 0) {
+    cmt__uv_hold(l, 1);
+  } else {
     r->err = error == UV_ENOMEM ? CMT_ENOMEM : CMT_ERESOLVE;
     cmt__loop_turn(l, &r->outcome);
   }

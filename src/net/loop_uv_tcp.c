@@ -156,7 +156,7 @@ static void read_turn(tcp_uv *t) {
   size_t left = CMT__READ_TURN_MAX;
 
   while (!t->closed && t->reading && left > 0) {
-    size_t room = cmt__min(left, CMT__READ_MAX);
+    size_t room = cmt__tcp_read_room(&t->base, left);
     ssize_t n = recv(t->fd, buffer, room, 0);
 
     if (n < 0 && errno == EINTR) {
@@ -181,15 +181,7 @@ static void read_turn(tcp_uv *t) {
   }
 }
 
-/* libuv reports POLLERR as a failed status, and has stopped the handle. */
-static void on_poll(uv_poll_t *poll, int status, int events) {
-  tcp_uv *t = poll->data;
-
-  cmt__uv_latch(t->base.loop);
-  if (status < 0) {
-    t->armed = 0;
-    events = UV_READABLE | UV_WRITABLE;
-  }
+static void serve(tcp_uv *t, int events) {
   if (t->connecting) {
     finish_connect(t, socket_error(t->fd));
   } else {
@@ -213,6 +205,19 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
   }
 }
 
+/* libuv reports POLLERR as a failed status, and has stopped the handle. */
+static void on_poll(uv_poll_t *poll, int status, int events) {
+  tcp_uv *t = poll->data;
+
+  if (status < 0) {
+    t->armed = 0;
+    events = UV_READABLE | UV_WRITABLE;
+  }
+  cmt__uv_enter(t->base.loop);
+  serve(t, events);
+  cmt__uv_leave(t->base.loop);
+}
+
 static void on_outcome(cmt__turn *turn) {
   tcp_uv *t = (tcp_uv *)((char *)turn - offsetof(tcp_uv, outcome));
 
@@ -229,11 +234,12 @@ cmt__tcp *cmt__uv_tcp_new(cmt__loop *l, int fd, const cmt__sockaddr *remote) {
     close(fd);
     return NULL;
   }
-  if (uv_poll_init(&((cmt__loop_uv *)l)->uv, &t->poll, fd) != 0) {
+  if (uv_poll_init(((cmt__loop_uv *)l)->uv, &t->poll, fd) != 0) {
     cmt__free(&l->env, t);
     close(fd);
     return NULL;
   }
+  cmt__uv_hold(l, 1);
   set_options(fd);
   t->base.loop = l;
   t->poll.data = t;
@@ -340,8 +346,10 @@ void cmt__uv_tcp_remote(const cmt__tcp *base, cmt_net_addr *out) {
 
 static void on_closed(uv_handle_t *handle) {
   tcp_uv *t = handle->data;
+  cmt__loop *l = t->base.loop;
 
-  cmt__free(&t->base.loop->env, t);
+  cmt__free(&l->env, t);
+  cmt__uv_let_go(l);
 }
 
 void cmt__uv_tcp_close(cmt__tcp *base) {

@@ -61,6 +61,20 @@ static void link_read(cmt__link *l, bool on) {
   }
 }
 
+/* Reads unless the owner or a limit is against it, and no more at once than the
+   limits allow. */
+static void link_reading(cmt__link *l) {
+  if (l->held) {
+    cmt__tcp_read_max(l->tcp, l->held_room);
+    link_read(l, l->held_room > 0);
+    return;
+  }
+  if (l->tcp != NULL) {
+    cmt__tcp_read_max(l->tcp, cmt__conn_read_max(l->conn));
+  }
+  link_read(l, !l->paused && cmt_conn_wants_read(l->conn));
+}
+
 /* ---- the end ---- */
 
 /* Closing with unread input sends a reset, which can overtake our last message
@@ -71,14 +85,16 @@ static void link_discard(cmt__link *l) {
 
   l->state = CMT__LINK_DISCARDING;
   cmt__tcp_shutdown(l->tcp);
+  cmt__tcp_read_max(l->tcp, 0);
   link_read(l, true);
   cmt__loop_turn_cancel(l->loop, &l->turn);
   cmt__loop_timer(l->loop, &l->timer,
                   cmt__min64(l->stop_end_ns, now_ns + DISCARD_MAX_NS));
 }
 
-/* Our part of a handshake that we refuse goes out if the socket takes it. */
-static void link_farewell(cmt__link *l) {
+/* Our part of a handshake that we refuse goes out if the socket takes it.
+   False: it does not. */
+static bool link_farewell(cmt__link *l) {
   size_t len, taken = 0;
   bool urgent;
 
@@ -89,10 +105,11 @@ static void link_farewell(cmt__link *l) {
     if (len == 0 ||
         cmt__tcp_write(l->tcp, l->loop->scratch, len, &taken) != CMT_OK ||
         taken < len) {
-      return;
+      return false;
     }
     cmt_conn_consume(l->conn, len, cmt__loop_now(l->loop));
   }
+  return l->rest_len == 0 && l->write_err == CMT_OK;
 }
 
 static void link_end(cmt__link *l, const cmt_conn_event *ev) {
@@ -103,7 +120,7 @@ static void link_end(cmt__link *l, const cmt_conn_event *ev) {
   if (l->said.err == why.err && l->said.err != CMT_OK) {
     memcpy(why.text, l->said.text, sizeof why.text);
   }
-  link_farewell(l);
+  (void)link_farewell(l);
   l->cbs->on_end(l->arg, &why, ev->id);
   if (l->state == CMT__LINK_CLOSED) {
     return;
@@ -157,17 +174,35 @@ static void link_stop_by(cmt__link *l, const cmt__gate_stop *stop) {
   cmt_conn_stop(l->conn, stop->reason, stop->flush_ns, now_ns);
 }
 
+/* Looks whether the owner, or a reactor's queue that is full, is against
+   reading.  What came before a write failed is still to be read then. */
+static void link_pause(cmt__link *l) {
+  uint64_t now_ns = cmt__loop_now(l->loop);
+  bool before = l->paused;
+
+  l->paused = cmt__gate_is_paused(l->gate, &l->blocked);
+  if (!before && l->paused) {
+    l->paused_at_ns = now_ns;
+  } else if (before && !l->paused) {
+    l->paused_ns += now_ns - l->paused_at_ns;
+  }
+  if (l->write_err != CMT_OK && l->blocked) {
+    l->give_up_ns = CMT_NEVER;
+  } else if (l->write_err != CMT_OK && l->give_up_ns == CMT_NEVER) {
+    l->give_up_ns = now_ns + GIVE_UP_NS;
+  }
+  cmt__conn_pause(l->conn, l->paused, now_ns);
+  link_reading(l);
+}
+
 /* Does what other threads, and callbacks, asked for. */
 static void link_control(cmt__link *l) {
   cmt__gate_stop stop;
-  bool paused;
 
   if (l->gate == NULL || !atomic_exchange(&l->gate->control, false)) {
     return;
   }
-  paused = cmt__gate_is_paused(l->gate);
-  link_read(l, !paused);
-  cmt__conn_pause(l->conn, paused, cmt__loop_now(l->loop));
+  link_pause(l);
   stop = cmt__gate_take_stop(l->gate);
   if (stop.wanted) {
     link_stop_by(l, &stop);
@@ -215,14 +250,51 @@ static void link_event(cmt__link *l, const cmt_conn_event *ev) {
   }
 }
 
+/* What lives as long as the connection is all that on_up needs. */
+static void link_up_again(cmt__link *l) {
+  cmt_conn_event ev = {.kind = CMT_CONN_UP};
+
+  l->on_up_due = false;
+  cmt__conn_whose(l->conn, &ev);
+  l->cbs->on_up(l->arg, &ev);
+}
+
+/* Tells the owner who is at the other end, once that is known. */
+static void link_meet(cmt__link *l) {
+  const cmt_node_id *id;
+
+  if (l->known || l->cbs->on_id == NULL) {
+    return;
+  }
+  id = cmt__link_id(l);
+  if (id != NULL) {
+    l->known = true;
+    l->cbs->on_id(l->arg, id);
+  }
+}
+
+/* The end of a held link is told all the same. */
+static bool link_waits(const cmt__link *l) {
+  return l->held && !cmt__conn_has_ended(l->conn);
+}
+
 static void link_drain(cmt__link *l) {
   cmt_conn_event ev;
 
-  while (l->state == CMT__LINK_OPEN && cmt_conn_next_event(l->conn, &ev)) {
+  if (l->on_up_due && !cmt__conn_has_ended(l->conn)) {
+    link_up_again(l);
+  }
+  while (l->state == CMT__LINK_OPEN && !link_waits(l) &&
+         cmt_conn_next_event(l->conn, &ev)) {
+    link_meet(l);
     link_event(l, &ev);
     if (l->state == CMT__LINK_OPEN) {
       link_control(l);
     }
+  }
+  link_meet(l);
+  if (l->state == CMT__LINK_OPEN && l->late_end != CMT_OK && !l->held) {
+    cmt__loop_turn(l->loop, &l->turn);
   }
 }
 
@@ -233,10 +305,10 @@ static void link_drain(cmt__link *l) {
 static void link_broken(cmt__link *l, cmt_err err) {
   l->write_err = err;
   link_free_rest(l);
-  if (l->reading) {
-    l->give_up_ns = cmt__loop_now(l->loop) + GIVE_UP_NS;
-  } else {
+  if (l->eof || (l->paused && !l->blocked)) {
     link_stop_conn(l, err);
+  } else if (!l->blocked) {
+    l->give_up_ns = cmt__loop_now(l->loop) + GIVE_UP_NS;
   }
 }
 
@@ -315,6 +387,22 @@ static void link_write(cmt__link *l) {
 
 /* ---- the turn ---- */
 
+/* When it was not read for too long. */
+static uint64_t link_stall_ns(const cmt__link *l) {
+  return l->paused ? cmt__after(l->paused_at_ns, l->stall_max_ns) : CMT_NEVER;
+}
+
+static void link_stalled(cmt__link *l) {
+  if (l->said.err == CMT_OK) {
+    cmt__why(&l->said, CMT_ESTALLED, CMT_STAGE_UP,
+             "nothing was read for %llu s: %s",
+             (unsigned long long)(l->stall_max_ns / CMT_SECONDS(1)),
+             l->blocked ? "a reactor's queue is full"
+                        : "the application paused the peer");
+  }
+  link_stop_conn(l, CMT_ESTALLED);
+}
+
 static void link_arm(cmt__link *l) {
   uint64_t at_ns = cmt_conn_deadline(l->conn);
 
@@ -327,7 +415,7 @@ static void link_arm(cmt__link *l) {
   if (l->stopping) {
     at_ns = cmt__min64(at_ns, l->stop_end_ns);
   }
-  at_ns = cmt__min64(at_ns, l->give_up_ns);
+  at_ns = cmt__min64(at_ns, cmt__min64(l->give_up_ns, link_stall_ns(l)));
   if (at_ns != (l->timer.slot != 0 ? l->timer.at_ns : CMT_NEVER)) {
     cmt__loop_timer(l->loop, &l->timer, at_ns);
   }
@@ -342,8 +430,14 @@ static void link_tick(cmt__link *l) {
   if (now_ns >= l->give_up_ns) {
     link_stop_conn(l, l->write_err);
   }
+  if (now_ns >= link_stall_ns(l)) {
+    link_stalled(l);
+  }
   if (l->stopping && now_ns >= l->stop_end_ns) {
     link_stop_conn(l, CMT_ECANCELED); /* The reason of the stop stays. */
+  }
+  if (l->late_end != CMT_OK && !cmt__conn_has_input(l->conn)) {
+    link_stop_conn(l, l->late_end);
   }
 }
 
@@ -362,6 +456,7 @@ static void link_work(cmt__link *l) {
     link_credit(l);
     l->cbs->on_turn(l->arg);
   }
+  link_reading(l);
   link_arm(l);
 }
 
@@ -397,6 +492,20 @@ static void on_connect(void *arg, cmt_err err) {
   link_leave(l);
 }
 
+/* Before on_up has come again nothing is taken out of the connection. */
+static bool link_keeps(const cmt__link *l) {
+  return l->state == CMT__LINK_OPEN && (l->held || l->on_up_due);
+}
+
+static void link_keep(cmt__link *l, const uint8_t *data, size_t len) {
+  cmt_err err = cmt__conn_keep(l->conn, data, len);
+
+  l->held_room -= cmt__min(len, l->held_room);
+  if (err != CMT_OK) {
+    link_stop_conn(l, err);
+  }
+}
+
 static void on_read(void *arg, uint8_t *data, size_t len) {
   cmt__link *l = arg;
   cmt_err err;
@@ -411,9 +520,16 @@ static void on_read(void *arg, uint8_t *data, size_t len) {
     cmt__gate_attend(l->gate);
   }
   cmt__loop_turn(l->loop, &l->turn);
-  err = cmt_conn_recv(l->conn, data, len, cmt__loop_now(l->loop));
-  CMT_ASSERT(&l->loop->env, err == CMT_OK || err == CMT_ECLOSED);
+  if (link_keeps(l)) {
+    link_keep(l, data, len);
+  } else {
+    err = cmt_conn_recv(l->conn, data, len, cmt__loop_now(l->loop));
+    CMT_ASSERT(&l->loop->env, err == CMT_OK || err == CMT_ECLOSED);
+  }
   link_drain(l);
+  if (l->state == CMT__LINK_OPEN) {
+    link_reading(l);
+  }
   link_leave(l);
 }
 
@@ -423,7 +539,9 @@ static void on_end(void *arg, cmt_err err) {
   link_enter(l);
   l->eof = true;
   l->reading = false;
-  if (l->state == CMT__LINK_OPEN) {
+  if (link_keeps(l) && err == CMT_EEOF && cmt__conn_has_input(l->conn)) {
+    l->late_end = err;
+  } else if (l->state == CMT__LINK_OPEN) {
     link_stop_conn(l, err);
     link_drain(l);
   } else {
@@ -463,6 +581,15 @@ static const cmt__tcp_callbacks tcp_callbacks = {
 
 /* ---- for the owner ---- */
 
+const cmt_node_id *cmt__link_id(const cmt__link *l) {
+  cmt_conn_event ev = {.id = NULL};
+
+  if (l->conn != NULL) {
+    cmt__conn_whose(l->conn, &ev);
+  }
+  return ev.id;
+}
+
 void cmt__link_init(cmt__link *l, cmt__loop *loop,
                     const cmt__link_callbacks *cbs, void *arg) {
   *l = (cmt__link){
@@ -473,6 +600,7 @@ void cmt__link_init(cmt__link *l, cmt__loop *loop,
     .turn = {.cb = on_turn},
     .run_frames = RUN_MAX,
     .give_up_ns = CMT_NEVER,
+    .stall_max_ns = CMT_NEVER,
   };
 }
 
@@ -508,8 +636,11 @@ cmt_err cmt__link_start(cmt__link *l, const cmt_conn_options *o, cmt_why *why) {
     l->conn = NULL;
     return err;
   }
+  if (l->budget != NULL) {
+    cmt__conn_share(l->conn, l->budget);
+  }
   l->state = CMT__LINK_OPEN;
-  link_read(l, true);
+  link_reading(l);
   cmt__loop_turn(l->loop, &l->turn);
   return CMT_OK;
 }
@@ -549,4 +680,43 @@ void cmt__link_close(cmt__link *l) {
   link_enter(l);
   link_shut(l);
   link_leave(l);
+}
+
+void cmt__link_part(cmt__link *l) {
+  link_enter(l);
+  if (l->state == CMT__LINK_OPEN && !l->eof && link_farewell(l)) {
+    cmt_conn_delete(l->conn);
+    l->conn = NULL;
+    l->stop_end_ns = CMT_NEVER;
+    link_discard(l);
+  } else {
+    link_shut(l);
+  }
+  link_leave(l);
+}
+
+cmt_err cmt__link_hold(cmt__link *l) {
+  cmt_err err = cmt__conn_keep(l->conn, NULL, 0);
+
+  if (err == CMT_OK) {
+    l->held = true;
+    l->held_room = CMT__HELD_MAX;
+    cmt__conn_pause(l->conn, true, cmt__loop_now(l->loop));
+  }
+  return err;
+}
+
+void cmt__link_release(cmt__link *l) {
+  CMT_ASSERT(&l->loop->env, l->held && l->state == CMT__LINK_OPEN);
+  l->held = false;
+  l->on_up_due = true;
+  cmt__conn_pause(l->conn, false, cmt__loop_now(l->loop));
+  cmt__loop_turn(l->loop, &l->turn);
+}
+
+void cmt__link_ping(cmt__link *l) {
+  if (l->state == CMT__LINK_OPEN &&
+      cmt_conn_ping(l->conn) == CMT_OK) { /* Or one is under way. */
+    cmt__loop_turn(l->loop, &l->turn);
+  }
 }

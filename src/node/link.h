@@ -13,7 +13,11 @@
 typedef struct cmt__link_callbacks {
   /* The outcome of cmt__link_connect(). */
   void (*on_connect)(void *arg, cmt_err err);
-  /* All checks passed.  The owner gives the link a gate, or closes it. */
+  /* The other side is authenticated; nothing was said to it after that.  May be
+     NULL. */
+  void (*on_id)(void *arg, const cmt_node_id *id);
+  /* All checks passed.  The owner gives the link a gate, holds it, or closes
+     it. */
   void (*on_up)(void *arg, const cmt_conn_event *ev);
   void (*on_message)(void *arg, uint8_t channel, cmt_buf *msg);
   /* Once, unless the owner closed the link.  |id| is NULL when the other side
@@ -24,6 +28,8 @@ typedef struct cmt__link_callbacks {
   /* Last of all: the memory is the owner's again. */
   void (*on_closed)(void *arg);
 } cmt__link_callbacks;
+
+enum { CMT__HELD_MAX = 4096 }; /* Bytes that are read while it is held. */
 
 typedef enum cmt__link_state {
   CMT__LINK_IDLE,       /* No connection. */
@@ -44,8 +50,17 @@ typedef struct cmt__link {
   cmt__turn turn;
   cmt__link_state state;
   unsigned busy; /* Entries from the loop or the owner under way. */
+  bool known;    /* on_id was called. */
   bool reading;
-  bool eof;            /* Nothing more can be read. */
+  bool paused;                      /* The owner does not want to read. */
+  bool blocked;                     /* Because a reactor's queue is full. */
+  uint64_t paused_at_ns, paused_ns; /* Since when, and before that in all. */
+  uint64_t stall_max_ns;            /* The longest that may be. */
+  bool held;                        /* Up, and the owner waits with it. */
+  bool on_up_due;                   /* It waits no more. */
+  size_t held_room;    /* Bytes that may be read while it is held. */
+  bool eof;            /* Nothing more can be read, */
+  cmt_err late_end;    /* and why, when what was kept comes first. */
   cmt_err write_err;   /* Nothing more can be written. */
   uint64_t give_up_ns; /* When that is an end although reading goes on. */
   /* What a short write left. */
@@ -53,6 +68,7 @@ typedef struct cmt__link {
   size_t rest_at, rest_len;
   size_t run_frames; /* The longest run that is sealed. */
   uint64_t throttle_ns;
+  cmt__budget *budget;  /* Of the connection; NULL: none. */
   uint64_t flush_at_ns; /* Messages wait until then; 0: none do. */
   bool throttled;
   bool stopping;
@@ -73,8 +89,17 @@ void cmt__link_disconnect(cmt__link *l);
 /* Begins the handshake on the connection made. */
 CMT_NODISCARD cmt_err cmt__link_start(cmt__link *l, const cmt_conn_options *o,
                                       cmt_why *why);
+/* Who is at the other end; NULL: not known, or it has ended. */
+const cmt_node_id *cmt__link_id(const cmt__link *l);
 /* Looks at the gate at the end of this turn. */
 void cmt__link_wake(cmt__link *l);
+/* Inside of on_up: on_up comes again after cmt__link_release(), and until then
+   no event but the end.  Little is read meanwhile, to see the end, and kept; an
+   end behind bytes that were kept waits for them.  CMT_ENOMEM: not held. */
+CMT_NODISCARD cmt_err cmt__link_hold(cmt__link *l);
+void cmt__link_release(cmt__link *l);
+/* Asks the other side for a pong; |pongs_recv| counts them. */
+void cmt__link_ping(cmt__link *l);
 /* Ends the connection at once with |why|->err and |why|->text, on_end follows
    from inside the call or, when the link is at work, soon after. */
 void cmt__link_stop(cmt__link *l, const cmt_why *why);
@@ -82,5 +107,8 @@ void cmt__link_stop(cmt__link *l, const cmt_why *why);
 void cmt__link_hurry(cmt__link *l, uint64_t flush_ns);
 /* Closes without on_end; on_closed follows as above. */
 void cmt__link_close(cmt__link *l);
+/* The same, but our part of the handshake goes out first if the socket takes
+   it, and the other side has a second to read it. */
+void cmt__link_part(cmt__link *l);
 
 #endif

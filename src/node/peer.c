@@ -39,6 +39,8 @@ static void peer_on_wake(cmt__post *post) {
 static void peer_free(cmt_peer *p) {
   cmt_env env = p->env;
 
+  cmt__peer_data_fini(&p->data);
+  cmt__boxes_free(p->boxes);
   cmt__free(&env, p->node_info);
   cmt__free(&env, p->channels);
   cmt__free(&env, p);
@@ -52,6 +54,10 @@ cmt_peer *cmt__peer_new(const cmt__peer_options *o) {
   }
   atomic_init(&p->refs, 1);
   p->env = *o->env;
+  if (cmt__peer_data_init(&p->data, &p->env) != CMT_OK) {
+    cmt__free(o->env, p);
+    return NULL;
+  }
   p->id = *o->id;
   p->loop = o->link->loop;
   p->link = o->link;
@@ -101,7 +107,11 @@ bool cmt__peer_end(cmt_peer *p, const cmt_why *why) {
   bool posted;
 
   pthread_mutex_lock(&p->gate.lock);
-  p->why = *why;
+  if (p->explained != why->err) {
+    p->why = *why;
+  }
+  p->why.err = why->err;
+  p->why.stage = why->stage;
   pthread_mutex_unlock(&p->gate.lock);
   posted = cmt__gate_close(&p->gate);
   p->link = NULL;
@@ -121,11 +131,17 @@ void cmt__peer_snapshot(cmt_peer *p) {
     .recv_bytes = l->recv_bytes,
     .write_calls = l->write_calls,
     .read_calls = l->read_calls,
+    .read_paused_ns =
+      l->paused_ns +
+      (l->paused ? cmt__loop_now(p->loop) - l->paused_at_ns : 0),
   };
 
   pthread_mutex_lock(&p->gate.lock);
   p->counters = counters;
   cmt_conn_get_status(l->conn, p->channels, p->gate.channel_count);
+  for (size_t i = 0; p->dropped != NULL && i < p->gate.channel_count; i++) {
+    p->channels[i].dropped_messages = p->dropped[i];
+  }
   pthread_mutex_unlock(&p->gate.lock);
 }
 
@@ -165,7 +181,12 @@ void cmt_peer_get_why(const cmt_peer *p, cmt_why *out) {
 
   *out = p->why;
   pthread_mutex_unlock(lock);
+  if (out->err == CMT_OK) {
+    out->text[0] = '\0';
+  }
 }
+
+const cmt_env *cmt_peer_env(const cmt_peer *p) { return &p->env; }
 
 void cmt_peer_get_status_sized(const cmt_peer *p, cmt_peer_status *out,
                                size_t size) {
@@ -184,6 +205,7 @@ void cmt_peer_get_status_sized(const cmt_peer *p, cmt_peer_status *out,
   full.recv_bytes = c.recv_bytes;
   full.write_calls = c.write_calls;
   full.read_calls = c.read_calls;
+  full.read_paused_ns = c.read_paused_ns;
   memset(out, 0, size);
   memcpy(out, &full, cmt__min(size, sizeof full));
 }
@@ -237,4 +259,30 @@ void cmt_peer_resume(cmt_peer *p) { cmt__gate_resume(&p->gate); }
 void cmt_peer_stop(cmt_peer *p, cmt_err reason, uint64_t flush_ns) {
   CMT_ASSERT(&p->env, reason != CMT_OK);
   cmt__gate_stop_with(&p->gate, reason, flush_ns);
+}
+
+cmt_err cmt_peer_explain(cmt_peer *p, cmt_err reason, const char *text) {
+  char escaped[sizeof p->why.text];
+
+  CMT_ASSERT(&p->env, reason != CMT_OK);
+  cmt__quote(cmt_bytes_of(text), escaped, sizeof escaped);
+  pthread_mutex_lock(&p->gate.lock);
+  if (p->explained == CMT_OK && p->why.err == CMT_OK) {
+    p->explained = reason;
+    memcpy(p->why.text, escaped, strlen(escaped) + 1);
+  }
+  pthread_mutex_unlock(&p->gate.lock);
+  return reason;
+}
+
+/* ---- what others keep with it ---- */
+
+cmt_err cmt_peer_set(cmt_peer *p, const char *key, void *value,
+                     void (*destroy)(void *)) {
+  return cmt__peer_data_set(&p->data, key, value, destroy);
+}
+
+/* The lock and the list are no part of what the peer is. */
+void *cmt_peer_get(const cmt_peer *p, const char *key) {
+  return cmt__peer_data_get((cmt__peer_data *)(uintptr_t)&p->data, key);
 }

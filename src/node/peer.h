@@ -6,12 +6,17 @@
    all checks. */
 
 #include "link.h"
+#include "peer_data.h"
 
 /* The fields of cmt_peer_status, without its room for channels. */
 typedef struct cmt__peer_counters {
   uint64_t up_ns, rtt_last_ns, rtt_min_ns, pings_sent, pongs_recv;
-  uint64_t sent_bytes, recv_bytes, write_calls, read_calls;
+  uint64_t sent_bytes, recv_bytes, write_calls, read_calls, read_paused_ns;
 } cmt__peer_counters;
+
+/* Of delivery.h, which frees them. */
+struct cmt__boxes;
+void cmt__boxes_free(struct cmt__boxes *b);
 
 struct cmt_peer {
   atomic_uint refs;
@@ -21,8 +26,10 @@ struct cmt_peer {
   cmt_net_addr remote;
   bool outbound, persistent;
   cmt__gate gate;
+  cmt__peer_data data;
   /* Under the lock of the gate: */
-  cmt_why why;
+  cmt_why why;       /* Before the end its text is the explanation, */
+  cmt_err explained; /* of this reason, or of none yet. */
   cmt__peer_counters counters;
   cmt_channel_status *channels; /* As many as the gate has. */
   /* Of the loop alone: */
@@ -30,6 +37,8 @@ struct cmt_peer {
   cmt__link *link; /* NULL when gone. */
   uint64_t up_at_ns;
   cmt__post wake; /* Holds a reference while it is posted. */
+  struct cmt__boxes *boxes; /* NULL: every reactor is called inline. */
+  const uint64_t *dropped;  /* Messages, by channel; NULL: none ever. */
   /* A wake-up arrived after the end: nothing of this peer is under way. */
   void (*on_settled)(void *arg);
   void *arg;

@@ -8,12 +8,16 @@
 #include "session.h"
 
 #include "dialer.h"
+#include "limits.h"
+
+enum { SESSION_TIMERS = 2 }; /* Of the link, and while it is held. */
 
 static const cmt__link_callbacks link_callbacks;
 
 static void session_settle(cmt__session *s) {
   CMT_ASSERT(&s->sw->env, s->pending);
   s->pending = false;
+  cmt__held_end(s);
   cmt__switch_handshakes(s->sw, -1);
 }
 
@@ -23,12 +27,14 @@ cmt__session *cmt__session_new(cmt_switch *sw, cmt__dial *dial) {
   if (s == NULL) {
     return NULL;
   }
-  if (cmt__loop_reserve_timers(sw->loop, 1) != CMT_OK) {
+  if (cmt__loop_reserve_timers(sw->loop, SESSION_TIMERS) != CMT_OK) {
     cmt__free(&sw->env, s);
     return NULL;
   }
   cmt__link_init(&s->link, sw->loop, &link_callbacks, s);
   s->link.throttle_ns = sw->setup.options.flush_throttle_ns;
+  s->link.stall_max_ns = sw->setup.options.stall_max_ns;
+  s->link.budget = &sw->budget;
   s->sw = sw;
   s->dial = dial;
   s->outbound = dial != NULL;
@@ -57,7 +63,7 @@ static void session_on_closed(void *arg) {
     s->next->prev = s->prev;
   }
   sw->session_count--;
-  cmt__loop_release_timers(sw->loop, 1);
+  cmt__loop_release_timers(sw->loop, SESSION_TIMERS);
   cmt__free(&sw->env, s);
   cmt__switch_look(sw);
 }
@@ -78,7 +84,7 @@ const char *cmt__session_remote(const cmt__session *s, char *out, size_t cap) {
   return remote_text(&s->remote, out, cap);
 }
 
-void cmt__session_reject(cmt__session *s, const cmt_why *why,
+static void session_tell(cmt__session *s, const cmt_why *why,
                          const cmt_node_id *id) {
   char remote[CMT_NET_ADDR_TEXT_SIZE];
   cmt__dial *d = s->dial;
@@ -99,7 +105,18 @@ void cmt__session_reject(cmt__session *s, const cmt_why *why,
   if (d != NULL) {
     cmt__dial_done(d, why->err);
   }
+}
+
+void cmt__session_reject(cmt__session *s, const cmt_why *why,
+                         const cmt_node_id *id) {
+  session_tell(s, why, id);
   cmt__link_close(&s->link);
+}
+
+void cmt__session_refuse(cmt__session *s, const cmt_why *why,
+                         const cmt_node_id *id) {
+  session_tell(s, why, id);
+  cmt__link_part(&s->link);
 }
 
 void cmt__session_cancel(cmt__session *s) {
@@ -111,37 +128,6 @@ void cmt__session_cancel(cmt__session *s) {
   } else {
     cmt__session_reject(s, &why, NULL);
   }
-}
-
-/* The caps on inbound peers, for one more from |host|. */
-static cmt_err inbound_check(cmt_switch *sw, const char *host, cmt_why *why) {
-  const cmt_switch_options *o = &sw->setup.options;
-  size_t all, same_host;
-
-  cmt__peer_set_inbound(&sw->peers, host, &all, &same_host);
-  if (all >= o->inbound_peers_max) {
-    return cmt__why(why, CMT_ELIMIT, CMT_STAGE_FILTER,
-                    "inbound peers are at their limit of %u",
-                    o->inbound_peers_max);
-  }
-  if (o->inbound_peers_per_ip_max != 0 &&
-      same_host >= o->inbound_peers_per_ip_max) {
-    return cmt__why(why, CMT_ELIMIT, CMT_STAGE_FILTER,
-                    "inbound peers from %s are at their limit of %u", host,
-                    o->inbound_peers_per_ip_max);
-  }
-  return CMT_OK;
-}
-
-static cmt_err accept_check(cmt_switch *sw, const char *host, cmt_why *why) {
-  cmt_err err = inbound_check(sw, host, why);
-
-  if (err == CMT_OK && sw->handshakes >= sw->setup.options.handshakes_max) {
-    err = cmt__why(why, CMT_ELIMIT, CMT_STAGE_FILTER,
-                   "handshakes in flight are at their limit of %u",
-                   sw->setup.options.handshakes_max);
-  }
-  return err;
 }
 
 static void accept_reject(cmt_switch *sw, const cmt_net_addr *from,
@@ -163,7 +149,7 @@ void cmt__session_accept(void *arg, cmt__tcp *tcp) {
 
   cmt__switch_count(sw, &sw->status.accepted);
   cmt__tcp_remote(tcp, &remote);
-  if (accept_check(sw, remote.host, &why) == CMT_OK) {
+  if (cmt__limits_accept(sw, remote.host, &why) == CMT_OK) {
     s = cmt__session_new(sw, NULL);
     cmt__why(&why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
              cmt_err_text(CMT_ENOMEM));
@@ -203,15 +189,13 @@ static void peer_on_settled(void *arg) {
 static cmt_err session_admit(cmt__session *s, const cmt_conn_event *ev,
                              cmt_why *why) {
   cmt_switch *sw = s->sw;
-  cmt_err err = CMT_OK;
+  cmt_err err;
 
-  if (cmt__peer_set_has(&sw->peers, ev->id)) {
+  if (cmt__held_exists(s, ev->id)) {
     return cmt__why(why, CMT_EDUPLICATE, CMT_STAGE_FILTER,
                     "a connection with node %s exists", ev->id->text);
   }
-  if (!s->outbound) {
-    err = inbound_check(sw, s->remote.host, why);
-  }
+  err = cmt__limits_admit(sw, s->outbound, s->remote.host, why);
   if (err != CMT_OK) {
     return err;
   }
@@ -227,6 +211,11 @@ static cmt_err session_admit(cmt__session *s, const cmt_conn_event *ev,
       .on_settled = peer_on_settled,
       .arg = sw,
     });
+  }
+  if (s->peer != NULL && cmt__delivery_admit(sw, s->peer) != CMT_OK) {
+    s->peer->link = NULL;
+    cmt_peer_unref(s->peer);
+    s->peer = NULL;
   }
   return s->peer != NULL ? CMT_OK
                          : cmt__why(why, CMT_ENOMEM, CMT_STAGE_FILTER, "%s",
@@ -245,9 +234,9 @@ static size_t reactors_init(cmt__session *s, cmt_why *why) {
     cmt__gate_stop stop;
 
     if (r->init_peer != NULL) {
-      cmt__switch_calling(s->sw, r->name);
+      cmt__switch_call_begin(s->sw, r->name, -1);
       err = r->init_peer(r->self, s->peer);
-      cmt__switch_calling(s->sw, NULL);
+      cmt__switch_call_end(s->sw);
     }
     stop = cmt__gate_take_stop(&s->peer->gate);
     if (err != CMT_OK || stop.wanted) {
@@ -262,33 +251,33 @@ static size_t reactors_init(cmt__session *s, cmt_why *why) {
   return setup->reactor_count;
 }
 
-/* Closes the gate and tells the first |known| reactors. */
-static void peer_end(cmt__session *s, const cmt_why *why, size_t known) {
-  const cmt__switch_setup *setup = &s->sw->setup;
+/* Closes the gate and tells the first |known| reactors; the session has no peer
+   any more. */
+static void peer_end(cmt__session *s, const cmt_why *why, size_t known,
+                     bool listed) {
+  cmt_peer *p = s->peer;
 
-  if (cmt__peer_end(s->peer, why)) {
+  if (cmt__peer_end(p, why)) {
     s->sw->unsettled++;
   }
-  for (size_t i = 0; i < known; i++) {
-    const cmt_reactor *r = &setup->reactors[i];
-
-    if (r->remove_peer != NULL) {
-      cmt__switch_calling(s->sw, r->name);
-      r->remove_peer(r->self, s->peer, why->err);
-      cmt__switch_calling(s->sw, NULL);
-    }
+  s->peer = NULL;
+  if (cmt__delivery_remove(s->sw, p, why->err, known)) {
+    cmt__session_departed(s->sw, p, listed);
   }
 }
 
-static void peer_drop(cmt__session *s) {
-  cmt_peer *p = s->peer;
-
-  s->peer = NULL;
+void cmt__session_departed(cmt_switch *sw, cmt_peer *p, bool listed) {
+  if (listed) {
+    cmt__peer_set_remove(&sw->peers, p);
+    cmt__switch_removed(sw, p->why.err);
+    cmt__dialer_peer_gone(sw, &p->id);
+    cmt__held_promote(sw, &p->id);
+  }
   cmt_peer_unref(p);
+  cmt__switch_look(sw);
 }
 
 static void peer_add(cmt__session *s) {
-  const cmt__switch_setup *setup = &s->sw->setup;
   cmt__dial *d = s->dial;
 
   cmt__peer_set_add(&s->sw->peers, s->peer);
@@ -299,24 +288,23 @@ static void peer_add(cmt__session *s) {
   if (d != NULL) {
     cmt__dial_done(d, CMT_OK);
   }
-  for (size_t i = 0; i < setup->reactor_count; i++) {
-    const cmt_reactor *r = &setup->reactors[i];
-
-    if (r->add_peer != NULL) {
-      cmt__switch_calling(s->sw, r->name);
-      r->add_peer(r->self, s->peer);
-      cmt__switch_calling(s->sw, NULL);
-    }
-  }
+  cmt__delivery_add(s->sw, s->peer);
 }
 
 static void session_on_up(void *arg, const cmt_conn_event *ev) {
   cmt__session *s = arg;
+  cmt_peer *p;
   cmt_why why;
   size_t known;
 
+  if (cmt__peer_set_has(&s->sw->peers, ev->id)) {
+    if (cmt__held_begin(s, ev->id, &why) != CMT_OK) {
+      cmt__session_refuse(s, &why, ev->id);
+    }
+    return;
+  }
   if (session_admit(s, ev, &why) != CMT_OK) {
-    cmt__session_reject(s, &why, ev->id);
+    cmt__session_refuse(s, &why, ev->id);
     return;
   }
   s->peer->remote = s->remote;
@@ -327,29 +315,20 @@ static void session_on_up(void *arg, const cmt_conn_event *ev) {
     peer_add(s);
     return;
   }
-  peer_end(s, &why, known);
-  peer_drop(s);
-  cmt__session_reject(s, &why, ev->id);
+  p = cmt_peer_ref(s->peer);
+  peer_end(s, &why, known, false);
+  cmt_peer_get_why(p, &why); /* With what a reactor explained. */
+  cmt_peer_unref(p);
+  cmt__session_refuse(s, &why, ev->id);
 }
 
 /* ---- a peer works, and ends ---- */
 
 static void session_on_message(void *arg, uint8_t channel, cmt_buf *msg) {
   cmt__session *s = arg;
-  const cmt_reactor *r = s->sw->setup.owners[channel];
-  cmt_err err;
   cmt_why why;
 
-  if (r->receive == NULL) {
-    return;
-  }
-  cmt__switch_calling(s->sw, r->name);
-  err = r->receive(r->self, s->peer, channel, msg);
-  cmt__switch_calling(s->sw, NULL);
-  if (err != CMT_OK) {
-    cmt__why(&why, err, CMT_STAGE_UP,
-             "reactor %s ended the peer on channel 0x%02x: %s", r->name,
-             channel, cmt_err_text(err));
+  if (cmt__delivery_receive(s->sw, s->peer, channel, msg, &why) != CMT_OK) {
     cmt__link_stop(&s->link, &why);
   }
 }
@@ -357,17 +336,20 @@ static void session_on_message(void *arg, uint8_t channel, cmt_buf *msg) {
 static void session_on_end(void *arg, const cmt_why *why,
                            const cmt_node_id *id) {
   cmt__session *s = arg;
-  cmt_switch *sw = s->sw;
+  cmt_why own = *why;
 
   if (s->peer == NULL) {
-    cmt__session_reject(s, why, id);
+    if (s->held.id != NULL) {
+      own.stage = CMT_STAGE_FILTER; /* It was up, and never a peer. */
+    }
+    cmt__session_reject(s, &own, id);
     return;
   }
-  peer_end(s, why, sw->setup.reactor_count);
-  cmt__peer_set_remove(&sw->peers, s->peer);
-  cmt__switch_count(sw, &sw->status.removed);
-  cmt__dialer_peer_gone(sw, &s->peer->id);
-  peer_drop(s);
+  peer_end(s, why, s->sw->setup.reactor_count, true);
+}
+
+static void session_on_id(void *arg, const cmt_node_id *id) {
+  cmt__held_stagger(arg, id);
 }
 
 static void session_on_connect(void *arg, cmt_err err) {
@@ -382,6 +364,7 @@ static void session_on_turn(void *arg) {
 
 static const cmt__link_callbacks link_callbacks = {
   .on_connect = session_on_connect,
+  .on_id = session_on_id,
   .on_up = session_on_up,
   .on_message = session_on_message,
   .on_end = session_on_end,

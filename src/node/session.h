@@ -6,14 +6,16 @@
    last byte.  Each ends in exactly one add_peer or rejection.  Of the loop
    alone. */
 
-#include "switch.h"
+#include "held.h"
 
 struct cmt__session {
   cmt__link link;
   cmt_switch *sw;
   cmt__session *next, *prev;
-  cmt_peer *peer;  /* From the checks to remove_peer. */
-  cmt__dial *dial; /* Of an outbound one until its outcome is known. */
+  cmt__held held;
+  uint64_t info_ns; /* When our node info goes out; 0: it does not yet. */
+  cmt_peer *peer;   /* From the checks to remove_peer. */
+  cmt__dial *dial;  /* Of an outbound one until its outcome is known. */
   bool outbound;
   bool pending; /* The outcome is not known yet. */
   cmt_net_addr remote;
@@ -30,6 +32,12 @@ const char *cmt__session_remote(const cmt__session *s, char *out, size_t cap);
 /* Tells that it yields no peer, and closes it. */
 void cmt__session_reject(cmt__session *s, const cmt_why *why,
                          const cmt_node_id *id);
+/* The same for one that is up: the other side is to have our node info. */
+void cmt__session_refuse(cmt__session *s, const cmt_why *why,
+                         const cmt_node_id *id);
+/* The last remove_peer of |p| has returned: takes it off the list if it is on
+   it, and drops the reference. */
+void cmt__session_departed(cmt_switch *sw, cmt_peer *p, bool listed);
 /* The switch stops: what has no peer yet is rejected. */
 void cmt__session_cancel(cmt__session *s);
 

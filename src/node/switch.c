@@ -21,12 +21,14 @@
    loop.  Then the reactors are stopped, and the loop, and cmt_switch_delete()
    has only to join.
 
-   The loop can be the caller's instead (cmt__switch_new_on()).  Everything is
-   the same then but the thread, which is whichever runs that loop. */
+   The loop can be the caller's instead (cmt__switch_new_on(), switch_uv.c).
+   Everything is the same then but the thread, which is whichever runs that
+   loop. */
 
 #include "switch.h"
 
 #include "dialer.h"
+#include "limits.h"
 
 #include "net/loop_uv.h"
 
@@ -57,6 +59,22 @@ void cmt__switch_count(cmt_switch *s, uint64_t *counter) {
   switch_unlock(s);
 }
 
+/* A reason of the application's own is in no table. */
+static void count_reason(uint64_t table[CMT_ERR_COUNT], cmt_err err) {
+  size_t i = cmt_err_index(err);
+
+  if (i < CMT_ERR_COUNT) {
+    table[i]++;
+  }
+}
+
+void cmt__switch_removed(cmt_switch *s, cmt_err err) {
+  switch_lock(s);
+  s->status.removed++;
+  count_reason(s->status.removed_by, err);
+  switch_unlock(s);
+}
+
 void cmt__switch_handshakes(cmt_switch *s, int change) {
   s->handshakes += (size_t)change;
   switch_lock(s);
@@ -68,16 +86,15 @@ void cmt__switch_reject(cmt_switch *s, cmt_rejection *r) {
   const cmt_switch_options *o = &s->setup.options;
 
   r->size = sizeof *r;
-  cmt__switch_count(s, &s->status.rejected);
+  switch_lock(s);
+  s->status.rejected++;
+  count_reason(s->status.rejected_by, r->why.err);
+  switch_unlock(s);
   if (o->on_rejected != NULL) {
-    cmt__switch_calling(s, "on_rejected");
+    cmt__switch_call_begin(s, "on_rejected", -1);
     o->on_rejected(o->arg, r);
-    cmt__switch_calling(s, NULL);
+    cmt__switch_call_end(s);
   }
-}
-
-void cmt__switch_calling(cmt_switch *s, const char *who) {
-  atomic_store_explicit(&s->calling, who, memory_order_relaxed);
 }
 
 void cmt__switch_look(cmt_switch *s) {
@@ -95,7 +112,7 @@ static void switch_free(cmt_switch *s) {
     cmt__dial *d = s->requests;
 
     s->requests = d->next;
-    cmt__free(&env, d);
+    cmt__dial_free(d);
   }
   if (s->loop != NULL && !s->borrowed) {
     cmt__loop_delete(s->loop);
@@ -150,6 +167,13 @@ cmt_err cmt__switch_new_on(const cmt_switch_options *o, cmt__loop *loop,
   if (err == CMT_OK) {
     err = switch_init(s, loop);
   }
+  if (err == CMT_OK) {
+    err = cmt__delivery_init(s, why);
+    if (err != CMT_OK) {
+      switch_free(s);
+      return err;
+    }
+  }
   if (err != CMT_OK) {
     cmt__free(&env, s);
     if (why != NULL && why->err == CMT_OK) {
@@ -186,7 +210,7 @@ static cmt_err thread_start(cmt_switch *s, cmt_why *why) {
   sigset_t all, before;
   int error;
 
-  if (s->borrowed) {
+  if (s->borrowed || s->on_caller) {
     return CMT_OK;
   }
   sigfillset(&all);
@@ -202,6 +226,7 @@ static cmt_err thread_start(cmt_switch *s, cmt_why *why) {
 }
 
 static cmt_err listener_start(cmt_switch *s, cmt_why *why) {
+  cmt__listener *ls;
   cmt_net_addr at;
   cmt_err err;
 
@@ -210,23 +235,29 @@ static cmt_err listener_start(cmt_switch *s, cmt_why *why) {
   }
   at = s->setup.laddr;
   at.id.text[0] = '\0';
-  err =
-    cmt__loop_listen(s->loop, &at, cmt__session_accept, s, &s->listener, why);
+  err = cmt__loop_listen(s->loop, &at, cmt__session_accept, s, &ls, why);
   if (err != CMT_OK) {
-    s->listener = NULL;
     return err;
   }
-  cmt__listener_addr(s->listener, &at);
+  cmt__listener_addr(ls, &at);
+  switch_lock(s);
+  s->listener = ls;
   cmt__setup_set_laddr(&s->setup, &at);
   s->setup.bound = true;
+  switch_unlock(s);
   return CMT_OK;
 }
 
 static cmt_err reactors_start(cmt_switch *s, cmt_why *why) {
   for (size_t i = 0; i < s->setup.reactor_count; i++) {
     const cmt_reactor *r = &s->setup.reactors[i];
-    cmt_err err = r->start != NULL ? r->start(r->self, s) : CMT_OK;
+    cmt_err err = CMT_OK;
 
+    if (r->start != NULL) {
+      s->inside = true;
+      err = r->start(r->self, s);
+      s->inside = false;
+    }
     if (err != CMT_OK) {
       return cmt__why(why, err, CMT_STAGE_TRANSPORT,
                       "reactor %s cannot start: %s", r->name,
@@ -242,9 +273,9 @@ static void reactors_stop(cmt_switch *s) {
     const cmt_reactor *r = &s->setup.reactors[--s->reactors_started];
 
     if (r->stop != NULL) {
-      cmt__switch_calling(s, r->name);
+      cmt__switch_call_begin(s, r->name, -1);
       r->stop(r->self);
-      cmt__switch_calling(s, NULL);
+      cmt__switch_call_end(s);
     }
   }
 }
@@ -273,10 +304,14 @@ cmt_err cmt_switch_start(cmt_switch *s, cmt_why *why) {
   s->start_called = true;
   err = loop_start(s, why);
   if (err == CMT_OK) {
+    cmt__limits_start(s);
     err = listener_start(s, why);
   }
   if (err == CMT_OK) {
     err = reactors_start(s, why);
+  }
+  if (err == CMT_OK) {
+    err = cmt__delivery_start(s, why);
   }
   if (err == CMT_OK) {
     err = thread_start(s, why);
@@ -308,7 +343,7 @@ cmt_err cmt_switch_dial(cmt_switch *s, const char *addr, unsigned flags) {
   switch_lock(s);
   if (s->stopping) {
     switch_unlock(s);
-    cmt__free(&s->env, d);
+    cmt__dial_free(d);
     return CMT_ECLOSED;
   }
   if (s->requests == NULL) {
@@ -365,6 +400,7 @@ static void switch_close(cmt_switch *s, uint64_t flush_ns) {
   cmt__dialer_stop(s);
   sessions_cancel(s, flush_ns);
   cmt__peer_set_stop(&s->peers, CMT_ECANCELED, flush_ns);
+  cmt__delivery_stop(s, flush_ns);
   cmt__switch_look(s);
 }
 
@@ -391,13 +427,16 @@ static void switch_on_turn(cmt__turn *turn) {
   cmt_switch *s = (cmt_switch *)((char *)turn - offsetof(cmt_switch, turn));
 
   if (s->finished || s->session_count > 0 || s->dial_count > 0 ||
-      s->unsettled > 0) {
+      s->unsettled > 0 || s->delivery.departing > 0) {
     return;
   }
+  cmt__delivery_close(s);
   reactors_stop(s);
   s->finished = true;
   if (s->has_thread) {
     cmt__loop_stop(s->loop);
+  } else if (s->on_caller) {
+    cmt__switch_let_go(s);
   }
 }
 
@@ -415,8 +454,12 @@ void cmt_switch_stop(cmt_switch *s, uint64_t flush_ns) {
 
 static void switch_report(cmt_switch *s) {
   const char *who = atomic_load_explicit(&s->calling, memory_order_relaxed);
+  const char *queued = cmt__delivery_waits_for(s);
 
-  if (who != NULL) {
+  if (who == NULL && queued != NULL) {
+    cmt__log(&s->env, CMT_LOG_WARN, "switch",
+             "the deletion waits for reactor %s to take its events", queued);
+  } else if (who != NULL) {
     cmt__log(&s->env, CMT_LOG_WARN, "switch",
              "the deletion waits for %s to return", who);
   } else {
@@ -447,11 +490,14 @@ static void switch_wait(cmt_switch *s) {
 }
 
 cmt_err cmt_switch_delete(cmt_switch *s) {
-  if (cmt__thread_is_loop()) {
+  if (cmt__thread_is_loop() || cmt__thread_is_worker()) {
     return CMT_EDEADLK;
   }
   if (s == NULL) {
     return CMT_OK;
+  }
+  if (s->inside || cmt__switch_is_held(s)) {
+    return CMT_EDEADLK;
   }
   if (s->has_thread) {
     cmt_switch_stop(s, 0);
@@ -459,6 +505,8 @@ cmt_err cmt_switch_delete(cmt_switch *s) {
   }
   CMT_ASSERT(&s->env, s->finished || !s->started);
   listener_stop(s);
+  cmt__delivery_fini(s); /* First of all, for workers use the loop. */
+  s->inside = true;
   reactors_stop(s);
   switch_free(s);
   return CMT_OK;
@@ -514,16 +562,24 @@ cmt_peer *cmt_switch_peer(cmt_switch *s, const cmt_node_id *id) {
 
 /* ---- what it is ---- */
 
+const cmt_env *cmt_switch_env(const cmt_switch *s) { return &s->env; }
+
 void cmt_switch_id(const cmt_switch *s, cmt_node_id *out) {
   *out = s->setup.id;
 }
 
+/* The lock is no part of what the switch is. */
 cmt_err cmt_switch_laddr(const cmt_switch *s, cmt_net_addr *out) {
-  if (!s->setup.bound) {
-    return CMT_EINVAL;
+  pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&s->lock;
+  bool bound;
+
+  pthread_mutex_lock(lock);
+  bound = s->setup.bound;
+  if (bound) {
+    *out = s->setup.laddr;
   }
-  *out = s->setup.laddr;
-  return CMT_OK;
+  pthread_mutex_unlock(lock);
+  return bound ? CMT_OK : CMT_EINVAL;
 }
 
 void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
@@ -539,6 +595,8 @@ void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
     full.no_descriptors = cmt__listener_dropped(s->listener);
   }
   switch_unlock(s);
+  cmt__limits_status(s, &full);
+  full.recv_queued_bytes = cmt__delivery_held(s);
   full.size = size;
   full.inbound_peers = inbound;
   full.outbound_peers = all > inbound ? all - inbound : 0;

@@ -5,6 +5,7 @@
 /* A switch from the inside, for the files that make it up: sessions, the dialer
    and the listener. */
 
+#include "delivery.h"
 #include "peer_set.h"
 
 #include <cometp2p/switch.h>
@@ -29,7 +30,7 @@ typedef struct cmt__switch_setup {
   const cmt_node_key *key;
   cmt_node_id id;
   bool listens;       /* An address was given, */
-  bool bound;         /* and is in use: |laddr| is final. */
+  bool bound;         /* and is in use: |laddr| is final.  Under the lock. */
   cmt_net_addr laddr; /* As asked for, then as bound. */
   char listen_addr[8 + CMT_NET_ADDR_TEXT_SIZE]; /* For the node info. */
 } cmt__switch_setup;
@@ -50,19 +51,27 @@ struct cmt_switch {
   cmt_env env;
   cmt__switch_setup setup;
   cmt__loop *loop;
-  bool borrowed; /* The loop is the caller's, and so is its thread. */
+  bool borrowed;  /* The loop is the caller's, and so is its thread. */
+  bool on_caller; /* Its libuv loop is the caller's: cmt_switch_run_on(). */
   bool start_called, has_thread;
+  bool inside; /* A reactor is called on the thread of the application. */
   pthread_t thread;
   size_t reactors_started;
   cmt__peer_set peers;
-  cmt__post post; /* Rings the loop for what is under the lock. */
+  cmt__post post;     /* Rings the loop for what is under the lock. */
+  cmt__budget budget; /* What the connections share. */
   pthread_mutex_t lock;
   pthread_cond_t ended_cond; /* With |ended|. */
   uint64_t report_ns;
+  _Atomic size_t dials_held;   /* Dials that have memory. */
   const char *_Atomic calling; /* Whose function runs on the loop; or NULL. */
+  int call_channel;            /* On which channel; -1: on none. */
+  uint64_t call_ns;            /* Since when, by the coarse clock. */
+  cmt__delivery delivery;
   /* Under the lock: */
   bool started, stopping, posted;
-  bool ended; /* The thread is about to go. */
+  bool let_go; /* By the caller's loop. */
+  bool ended;  /* The thread is about to go. */
   uint64_t flush_ns;
   cmt__dial *requests, *requests_last; /* Dials not yet seen by the loop. */
   cmt_switch_status status;
@@ -85,14 +94,21 @@ CMT_NODISCARD cmt_err cmt__switch_new_on(const cmt_switch_options *o,
                                          cmt_why *why);
 /* On the thread of the loop. */
 bool cmt__switch_is_finished(const cmt_switch *s);
+/* Closes what lies on the caller's libuv loop; on_finished follows. */
+void cmt__switch_let_go(cmt_switch *s);
+/* Whether that loop still has something of it. */
+bool cmt__switch_is_held(cmt_switch *s);
 
+/* Counts a peer that is gone for |err|. */
+void cmt__switch_removed(cmt_switch *s, cmt_err err);
 /* Tells the application of a dial or an accept that yields no peer. */
 void cmt__switch_reject(cmt_switch *s, cmt_rejection *r);
 /* Adds to a counter of the status. */
 void cmt__switch_count(cmt_switch *s, uint64_t *counter);
-/* Notes around each function of the application whose it is; NULL: it has
-   returned. */
-void cmt__switch_calling(cmt_switch *s, const char *who);
+/* Around each function of the application on the loop: whose it is, and the
+   channel of its message, -1 without one. */
+void cmt__switch_call_begin(cmt_switch *s, const char *who, int channel);
+void cmt__switch_call_end(cmt_switch *s);
 /* The handshakes in flight, one more or one less. */
 void cmt__switch_handshakes(cmt_switch *s, int change);
 /* Something ended: looks at the end of this turn whether it was the last. */

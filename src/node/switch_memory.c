@@ -67,9 +67,12 @@ static uint64_t connection_bytes(void) {
   return sizeof(cmt__session) + LOOP_TCP_BYTES + TIMER_BYTES;
 }
 
-/* Its node info may wait for room in the socket. */
+/* Its node info may wait for room in the socket.  One that is held keeps what
+   was read with the other side's, and a little more; when that comes, its old
+   memory is there as well. */
 static uint64_t handshake_bytes(const cmt_conn_options *o) {
-  return cmt__conn_handshake_memory(o) +
+  return cmt__conn_handshake_memory(o) + 2 * CMT__HANDSHAKE_READ_MAX +
+         CMT__HELD_MAX +
          (CMT_NODE_INFO_MAX / CMT_FRAME_DATA + 2) * CMT_FRAME_SLOT;
 }
 

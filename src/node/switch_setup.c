@@ -4,7 +4,7 @@
    as long as it.  What passes here cannot be refused later, when a connection
    is made. */
 
-#include "switch.h"
+#include "limits.h"
 
 #include "core/channel.h"
 #include "core/net_addr.h"
@@ -32,9 +32,13 @@ void cmt_switch_options_init_sized(cmt_switch_options *o, size_t size) {
     .handshake_timeout_ns = c.handshake_timeout_ns,
     .send_packet_payload_max = c.send_packet_payload_max,
     .recv_packet_payload_max = c.recv_packet_payload_max,
+    .partial_message_max_ns = c.partial_message_max_ns,
+    .stall_max_ns = CMT_SECONDS(600),
     .inbound_peers_max = 40,
+    .outbound_peers_max = 40,
     .handshakes_max = 64,
     .send_bytes_max = (size_t)32 << 20,
+    .recv_bytes_total_max = (size_t)512 << 20,
   };
   CMT_ASSERT(NULL, size == sizeof full);
   *o = full;
@@ -225,6 +229,7 @@ void cmt__setup_conn_options(const cmt__switch_setup *s, const cmt_env *env,
   out->env = env;
   out->key = s->key;
   out->node_info = info;
+  out->wire = o->wire;
   out->channels = s->channels;
   out->channel_count = s->channel_count;
   out->handshake_timeout_ns = o->handshake_timeout_ns;
@@ -233,6 +238,9 @@ void cmt__setup_conn_options(const cmt__switch_setup *s, const cmt_env *env,
   out->send_packet_payload_max = o->send_packet_payload_max;
   out->recv_packet_payload_max = o->recv_packet_payload_max;
   out->recv_bytes_max = o->recv_bytes_max;
+  out->partial_message_max_ns = o->partial_message_max_ns;
+  out->send_rate = o->send_rate;
+  out->recv_rate = o->recv_rate;
 }
 
 /* A connection made for trial tells what is wrong with the rest. */
@@ -266,10 +274,10 @@ static cmt_err numbers_check(const cmt_switch_options *o, cmt_why *why) {
     return refuse(why,
                   "dial_timeout_ns and handshake_timeout_ns must not be 0");
   }
-  if (o->handshakes_max == 0) {
-    return refuse(why, "handshakes_max is 0: there would never be a peer");
+  if (o->stall_max_ns == 0) {
+    return refuse(why, "stall_max_ns is 0: no peer could be paused");
   }
-  return CMT_OK;
+  return cmt__limits_check(o, why);
 }
 
 cmt_err cmt__setup_init(cmt__switch_setup *s, const cmt_env *env,

@@ -36,8 +36,9 @@ BAD = [
     (LISTEN + ["--ping-interval", "1s", "--pong-timeout", "1s"],
      ["--pong-timeout", "1000 ms", "shorter"]),
     (LISTEN + ["--flush-throttle", "fast"], ["--flush-throttle 'fast'"]),
-    (LISTEN + ["--send-rate", "1000"], ["not supported yet, only 0"]),
-    (LISTEN + ["--recv-rate", "5k"], ["not supported yet, only 0"]),
+    (LISTEN + ["--send-rate", "fast"], ["--send-rate 'fast'", "such as 500k"]),
+    (LISTEN + ["--send-rate", "-1"], ["--send-rate '-1'"]),
+    (LISTEN + ["--recv-rate", "10000000001"], ["0 to 10000000000 bytes"]),
     (LISTEN + ["--recv-rate", "x"], ["--recv-rate 'x'"]),
     (LISTEN + ["--max-packet-payload", "0"], ["1 to 65536"]),
     (LISTEN + ["--max-packet-payload", "65537"], ["'65537'", "1 to 65536"]),
@@ -111,7 +112,9 @@ def good_values(folder):
     """Each of these starts."""
     for args in (["--ping-interval", "1s"], ["--pong-timeout", "59s"],
                  ["--flush-throttle", "10ms"], ["--send-rate", "0"],
-                 ["--recv-rate", "0"], ["--max-packet-payload", "65536"],
+                 ["--recv-rate", "0"], ["--send-rate", "1"],
+                 ["--send-rate", "500k", "--recv-rate", "10000000000"],
+                 ["--max-packet-payload", "65536"],
                  ["--channel", "0xff:7:3:4k=echo", "--channel", "1"],
                  ["--network", "n", "--moniker", "m"],
                  ["--max-inbound", "1", "--max-peers-per-ip", "1"],
@@ -213,7 +216,7 @@ def version(folder):
     check(all(w in out for w in ("cometp2p", "profiles", "aead",
                                  "libsodium", "libuv", "jansson")), out)
     told = json.loads(run("version", "--json")[1])
-    equal(told["profiles"], ["cometbft"])
+    equal(told["profiles"], ["cometbft", "legacy"])
     equal(run("--version")[1], out)
 
 

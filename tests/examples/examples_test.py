@@ -5,6 +5,7 @@ machine that talk to each other."""
 import argparse
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -49,8 +50,10 @@ class Example:
         self.process.stdin.write(text + "\n")
         self.process.stdin.flush()
 
-    def end(self):
-        """Closes its input; all its lines and the exit status."""
+    def end(self, interrupt=False):
+        """Closes its input, or interrupts it; the exit status."""
+        if interrupt:
+            self.process.send_signal(signal.SIGINT)
         self.process.stdin.close()
         try:
             status = self.process.wait(timeout=WAIT_S)
@@ -119,13 +122,58 @@ def test_chat(report, path):
                  *a.seen, *b.seen)
 
 
+def test_run_on(report, path):
+    a = Example(path)
+    addr = last_word(a.wait_for("address: "))
+    b = Example(path, addr)
+    report.check(a.wait_for(": beat ") is not None and
+                 b.wait_for(": beat ") is not None,
+                 "run_on sends by its own timer, both ways", *a.seen, *b.seen)
+    # Beats of ours between those of the peer: the timer goes on.
+    first, later = a.wait_for("we are at"), a.wait_for("we are at")
+    report.check(int(last_word(first) or 0) < int(last_word(later) or 0) + 1 and
+                 int(last_word(later) or 0) > 0,
+                 "run_on's timer runs beside the switch", *a.seen)
+    statuses = [b.end(interrupt=True), a.end(interrupt=True)]
+    report.check(statuses == [0, 0] and a.seen[-1].startswith("ended after ") and
+                 b.seen[-1].startswith("ended after "),
+                 "run_on ends with everything closed", statuses, *a.seen,
+                 *b.seen)
+
+
+def test_protobuf_chat(report, path):
+    a = Example(path, "ann")
+    addr = last_word(a.wait_for("others join"))
+    b = Example(path, "b\x1bb", addr)
+    heard = None
+    for _ in range(WAIT_S * 10):
+        b.say("hello")
+        try:
+            heard = a.lines.get(timeout=0.1)
+            break
+        except queue.Empty:
+            continue
+    report.check(heard is not None and heard.startswith("b\\x1bb ") and
+                 heard.endswith(": hello"),
+                 "protobuf_chat shows author and text of a line, escaped",
+                 heard)
+    a.say("good day")
+    report.check(b.wait_for("ann 1: good day") is not None,
+                 "protobuf_chat shows the answer", *b.seen)
+    statuses = [x.end() for x in (a, b)]
+    report.check(statuses == [0, 0], "protobuf_chat ends with its input",
+                 statuses, *a.seen, *b.seen)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", required=True)
     parser.add_argument("--release")
     build = parser.parse_args().build
     report = tap.Writer()
-    for name, test in (("my_reactor", test_my_reactor), ("chat", test_chat)):
+    for name, test in (("my_reactor", test_my_reactor), ("chat", test_chat),
+                       ("run_on", test_run_on),
+                       ("protobuf_chat", test_protobuf_chat)):
         path = os.path.join(build, name)
         if os.path.exists(path):
             test(report, path)

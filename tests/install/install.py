@@ -9,6 +9,7 @@ usage: install.py --release BUILD_DIR
 import argparse
 import glob
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,8 @@ sys.path.insert(0, os.path.join(ROOT, "tools"))
 import tap  # noqa: E402
 
 CONSUMER = os.path.join(ROOT, "tests/install/consumer")
-CHAT = os.path.join(ROOT, "examples/chat.c")
+EXAMPLES = os.path.join(ROOT, "examples")
+CHAT = os.path.join(EXAMPLES, "chat.c")
 HANDSHAKE = os.path.join(CONSUMER, "handshake.c")
 
 
@@ -52,6 +54,12 @@ class Prefix:
         return self.run("pkg-config", *arguments).split()
 
 
+def has_protobuf(prefix):
+    """The optional library was built, and code for it can be generated."""
+    return shutil.which("protoc-c") is not None and os.path.exists(
+        os.path.join(prefix.lib, "libcometp2p-protobuf.so"))
+
+
 def loads(prefix, program):
     """The dynamic linker finds all that the program needs."""
     output = prefix.run("ldd", program)
@@ -78,6 +86,28 @@ def static_by_pkg_config(prefix, folder):
         raise Failed("the program uses the shared library")
 
 
+def loop_by_pkg_config(prefix, folder):
+    program = os.path.join(folder, "run_on")
+    prefix.run("cc", "-std=gnu11", "-Wall", "-Werror",
+               os.path.join(EXAMPLES, "run_on.c"), "-o", program,
+               *prefix.flags("--cflags", "--libs", "cometp2p", "libuv"))
+    loads(prefix, program)
+
+
+def protobuf_by_pkg_config(prefix, folder):
+    if not has_protobuf(prefix):
+        return
+    program = os.path.join(folder, "protobuf_chat")
+    prefix.run("protoc-c", f"--c_out={folder}", f"-I{EXAMPLES}",
+               os.path.join(EXAMPLES, "chat.proto"))
+    prefix.run("cc", "-std=c11", "-Wall", "-Werror", f"-I{folder}",
+               os.path.join(EXAMPLES, "protobuf_chat.c"),
+               os.path.join(folder, "chat.pb-c.c"), "-o", program,
+               *prefix.flags("--cflags", "--libs", "cometp2p-protobuf"))
+    if "libprotobuf-c" not in loads(prefix, program):
+        raise Failed("the program does without protobuf-c")
+
+
 def core_by_pkg_config(prefix, folder):
     program = os.path.join(folder, "handshake")
     prefix.run("cc", "-std=c11", "-Wall", "-Werror", HANDSHAKE, "-o", program,
@@ -91,9 +121,11 @@ def by_cmake(prefix, folder):
     build = os.path.join(folder, "consumer")
     prefix.run("cmake", "-S", CONSUMER, "-B", build, "-G", "Ninja",
                f"-DCMAKE_PREFIX_PATH={prefix.folder}",
-               f"-DEXAMPLES={os.path.dirname(CHAT)}")
+               f"-DEXAMPLES={EXAMPLES}")
     prefix.run("cmake", "--build", build)
     loads(prefix, os.path.join(build, "chat"))
+    if has_protobuf(prefix):
+        loads(prefix, os.path.join(build, "protobuf_chat"))
     expect(prefix.run(os.path.join(build, "handshake")), "CMT_OK\n")
 
 
@@ -118,7 +150,11 @@ TESTS = (
      by_pkg_config),
     ("the static library serves the chat program, found by pkg-config",
      static_by_pkg_config),
-    ("both libraries serve a project, found as CMake package", by_cmake),
+    ("the shared library serves a program with a loop of its own",
+     loop_by_pkg_config),
+    ("the library of protobuf messages serves a program, found by pkg-config",
+     protobuf_by_pkg_config),
+    ("all libraries serve a project, found as CMake package", by_cmake),
 )
 
 

@@ -4,10 +4,11 @@
 # Builds the programs of one CometBFT version:
 #   build.sh VERSION OUTDIR         OUTDIR/gopeer-VERSION
 #   build.sh VERSION OUTDIR node    OUTDIR/cometbft-VERSION, the complete node
+#   build.sh VERSION OUTDIR oracle  OUTDIR/gooracle-VERSION, for oracle.py
 set -eu
 
 if [ $# -lt 2 ] || [ ! -d "$(dirname "$0")/$1" ]; then
-  echo "usage: build.sh VERSION OUTDIR [node]" >&2
+  echo "usage: build.sh VERSION OUTDIR [node|oracle]" >&2
   exit 2
 fi
 version=$1
@@ -17,5 +18,9 @@ cd "$(dirname "$0")/$version"
 if [ "${3:-}" = node ]; then
   exec go build -mod=readonly -buildvcs=false -o "$out/cometbft-$version" \
     github.com/cometbft/cometbft/cmd/cometbft
+fi
+if [ "${3:-}" = oracle ]; then
+  exec go build -mod=readonly -buildvcs=false -o "$out/gooracle-$version" \
+    ./oracle
 fi
 exec go build -mod=readonly -buildvcs=false -o "$out/gopeer-$version" ./peer

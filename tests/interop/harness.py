@@ -80,6 +80,21 @@ class Program:
                                   f" ({len(found)} of {count}): {why}")
                 self.changed.wait(left)
 
+    def wait_until(self, holds, what, timeout=WAIT_S):
+        """Waits until |holds| says so of the events; |what| names it."""
+        end = time.monotonic() + timeout
+        with self.changed:
+            while not holds(self.events):
+                left = end - time.monotonic()
+                if self.ended or left <= 0:
+                    raise Failure(f"{self.name}: never {what}")
+                self.changed.wait(left)
+
+    def forget(self):
+        """Drops the events so far."""
+        with self.changed:
+            self.events.clear()
+
     def command(self, text):
         self.process.stdin.write(text.encode() + b"\n")
         self.process.stdin.flush()

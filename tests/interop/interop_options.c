@@ -162,6 +162,7 @@ enum {
   FLAG_PONG,
   FLAG_FLUSH,
   FLAG_PACKET,
+  FLAG_SLEEP,
   FLAG_IGNORED,
 };
 
@@ -184,6 +185,7 @@ static const struct option flags[] = {
   {"pong-timeout", required_argument, NULL, FLAG_PONG},
   {"flush-throttle", required_argument, NULL, FLAG_FLUSH},
   {"max-packet", required_argument, NULL, FLAG_PACKET},
+  {"sleep", required_argument, NULL, FLAG_SLEEP},
   {"send-rate", required_argument, NULL, FLAG_IGNORED},
   {"recv-rate", required_argument, NULL, FLAG_IGNORED},
   {"json", no_argument, NULL, FLAG_IGNORED},
@@ -258,6 +260,8 @@ static bool flag_set(int flag, char *text) {
     return duration_parse(text, &opts.pong_timeout_ns);
   case FLAG_FLUSH:
     return duration_parse(text, &opts.flush_throttle_ns);
+  case FLAG_SLEEP:
+    return duration_parse(text, &opts.sleep_ns);
   case FLAG_IGNORED:
     return true;
   default:

@@ -86,10 +86,11 @@ static void status_command(cmt_switch *sw) {
 
     cmt_peer_get_status(peers[i], &status);
     emit("status",
-         json_pack("{s:s,s:I,s:I,s:f}", "id", cmt_peer_id(peers[i])->text,
+         json_pack("{s:s,s:I,s:I,s:f,s:f}", "id", cmt_peer_id(peers[i])->text,
                    "pings_sent", (json_int_t)status.pings_sent,
                    "pongs_received", (json_int_t)status.pongs_recv, "rtt_ms",
-                   (double)status.rtt_last_ns / 1e6));
+                   (double)status.rtt_last_ns / 1e6, "read_paused_s",
+                   (double)status.read_paused_ns / 1e9));
     cmt_peer_unref(peers[i]);
   }
 }
@@ -145,6 +146,7 @@ static cmt_switch *switch_make(const cmt_env *env, const cmt_node_key *key) {
 
   cmt_switch_options_init(&o);
   reactor.channel_count = opts.channel_count;
+  reactor.delivery = opts.sleep_ns > 0 ? CMT_THREADED : CMT_INLINE;
   o.env = env;
   o.key = key;
   o.network = opts.network;

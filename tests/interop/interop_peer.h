@@ -30,6 +30,8 @@ typedef struct options {
   uint64_t flood_ns;
   size_t flood_size;
   uint64_t ping_interval_ns, pong_timeout_ns, flush_throttle_ns;
+  uint64_t sleep_ns; /* How long the first message is in the reactor, which is
+                        on a thread of its own then. */
   uint32_t packet_payload_max;
 } options;
 

@@ -7,9 +7,11 @@
 #include "interop_peer.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 typedef struct session {
   struct session *next;
@@ -288,6 +290,16 @@ static void compare_locked(session *s, size_t index, cmt_bytes data) {
   report_send_locked(s);
 }
 
+static void sleep_once(void) {
+  static atomic_bool slept;
+  struct timespec t = {.tv_sec = (time_t)(opts.sleep_ns / CMT_SECONDS(1)),
+                       .tv_nsec = (long)(opts.sleep_ns % CMT_SECONDS(1))};
+
+  if (opts.sleep_ns > 0 && !atomic_exchange(&slept, true)) {
+    nanosleep(&t, NULL);
+  }
+}
+
 static cmt_err role_receive(void *self, cmt_peer *p, uint8_t channel,
                             cmt_buf *msg) {
   cmt_bytes data = cmt_buf_bytes(msg);
@@ -295,6 +307,7 @@ static cmt_err role_receive(void *self, cmt_peer *p, uint8_t channel,
   session *s;
 
   (void)self;
+  sleep_once();
   if (!opts.quiet && opts.role != ROLE_FLOOD) {
     emit_message("message", p, channel, data, NULL);
   }

@@ -26,6 +26,7 @@ import time
 
 import harness
 import node
+import oracle
 import scenarios
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -85,10 +86,13 @@ def run_scenario(report, name, function, context):
 def run_version(report, version, arguments, env):
     """False: something is missing."""
     strict = os.environ.get("CI") == "true"
+    with_oracle = (HERE / version / "oracle").exists()
     try:
         build(version, arguments.outdir, env)
         if arguments.long:
             build(version, arguments.outdir, env, ["node"])
+        if with_oracle:
+            build(version, arguments.outdir, env, ["oracle"])
     except Missing as missing:
         tell = report.fail if strict else report.skip
         tell(f"{version}: the Go programs", missing)
@@ -104,6 +108,8 @@ def run_version(report, version, arguments, env):
     todo = list(scenarios.every())
     if arguments.long:
         todo += scenarios.long_ones() + node.every()
+    if with_oracle:
+        todo += oracle.every()
     for name, function in todo:
         name = f"{version}: {name}"
         if arguments.only is None or arguments.only in name:

@@ -11,6 +11,7 @@ import functools
 import json
 import pathlib
 import subprocess
+import time
 
 from harness import (SIGTERM, address, check, expected_messages,
                      received_messages)
@@ -388,6 +389,132 @@ def flood(direction, seconds, context, programs):
     stop_nodes(ours, theirs)
 
 
+# ---- a reactor that sleeps -------------------------------------------------
+
+# Three pong timeouts, and longer than the pings are apart.
+SLEEPY = ["-ping-interval", "1s", "-pong-timeout", "600ms"]
+SLEEP_S = 1.8
+
+
+def sleepers(direction, context, programs, *, we=(), they=()):
+    flags = ["-role", "flood", "-flood-seconds", 3, "-channels", MATRIX,
+             *SLEEPY]
+    ours, theirs = pair(start_node, context, programs, direction,
+                        we=[*flags, *we], they=[*flags, *they])
+    connected(ours, theirs)
+    return ours, theirs
+
+
+def our_sleep(direction, context, programs):
+    """A reactor of ours sleeps under traffic: the link stops reading, the Go
+    peer stays, and nothing is lost.  What becomes of a Go reactor that does
+    the same is told beside it."""
+    ours, theirs = sleepers(direction, context, programs,
+                            we=["-sleep", f"{SLEEP_S}s"])
+    done = {p.name: p.wait("done", timeout=60, unless="peer_removed")
+            for p in (ours, theirs)}
+    for name, result in done.items():
+        bad = {k: result[k] for k in ("lost", "wrong", "refused") if result[k]}
+        check(not bad, f"{name}: {result}")
+    check(done["we"]["sent"] == done["they"]["received"] and
+          done["they"]["sent"] == done["we"]["received"],
+          f"the counts differ: {done}")
+    ours.command("status")
+    paused = ours.wait("status")["read_paused_s"]
+    check(paused > 0.6, f"the link was not read for only {paused} s")
+    still_connected(ours, theirs)
+    stop_nodes(ours, theirs)
+    start = time.monotonic()
+    ours, theirs = sleepers(direction, context, programs,
+                            they=["-sleep", f"{SLEEP_S}s"])
+    gone = ours.wait("peer_removed")
+    print(f"# a reactor sleeps {SLEEP_S} s with a pong timeout of 0.6 s: ours"
+          f" kept its peer, unread for {paused:.1f} s; that of CometBFT lost"
+          f" us after {time.monotonic() - start:.1f} s: {gone['text']}",
+          flush=True)
+
+
+# ---- both dial at once -----------------------------------------------------
+
+def lives(events):
+    """The last peer that was added and not removed, or None."""
+    changes = [e for e in events if e["event"] in ("peer_added",
+                                                   "peer_removed")]
+    if not changes or changes[-1]["event"] == "peer_removed":
+        return None
+    return changes[-1]
+
+
+def dial_is_settled(events):
+    return any(e.get("outbound") and e["event"] in ("peer_added", "rejected")
+               for e in events)
+
+
+def same_connection(ours, theirs):
+    """Whether each has one peer, over the same connection."""
+    with ours.changed, theirs.changed:
+        mine, other = lives(ours.events), lives(theirs.events)
+        return (mine is not None and other is not None and
+                mine["outbound"] != other["outbound"] and
+                dial_is_settled(ours.events) and
+                dial_is_settled(theirs.events))
+
+
+def wait_same_connection(ours, theirs):
+    end = time.monotonic() + 30
+    while not same_connection(ours, theirs):
+        left = end - time.monotonic()
+        check(left > 0, "they never agreed on a connection")
+        with ours.changed:
+            ours.changed.wait(min(left, 0.01))
+
+
+def wait_no_peer(theirs):
+    """Their reactors are told before the switch lets the id go."""
+    for asked in range(1, 10000):
+        theirs.command("peers")
+        if theirs.wait("peers", count=asked)["count"] == 0:
+            return
+    check(False, "they never let the peer go")
+
+
+def one_race(ours, theirs, size):
+    """Both dial; True when there were two connections."""
+    ours.command("dial " + address(theirs.ready))
+    theirs.command("dial " + address(ours.ready))
+    wait_same_connection(ours, theirs)
+    for sender, receiver in ((ours, theirs), (theirs, ours)):
+        sender.command(f"send 40 {size} 1")
+        receiver.wait("message", size=size)
+    check(same_connection(ours, theirs), "a peer went after all was settled")
+    raced = bool(ours.find("peer_added") and ours.find("rejected") or
+                 len(ours.find("peer_added")) > 1)
+    ours.command("drop")
+    for program in (ours, theirs):
+        program.wait_until(lambda events: lives(events) is None,
+                           "lost its peer after the drop")
+        added, removed = (len(program.find(name))
+                          for name in ("peer_added", "peer_removed"))
+        check(added == removed,
+              f"{program.name}: {added} added, {removed} removed")
+    wait_no_peer(theirs)
+    return raced
+
+
+def dial_races(allow, count, context, programs):
+    """Both sides dial at the same moment: one peer each, every time."""
+    theirs = start_they(context, programs, "-channels", "40",
+                        "-allow-duplicate-ip=" + ("true" if allow else "false"))
+    ours = start_node(context, programs, "-channels", "40")
+    raced = 0
+    for i in range(count):
+        raced += one_race(ours, theirs, 100 + i)
+        ours.forget()
+        theirs.forget()
+    check(raced > 0, f"of {count} races none had two connections")
+    stop_nodes(ours, theirs)
+
+
 # ---- the list --------------------------------------------------------------
 
 DIRECTIONS = ("they dial", "we dial")
@@ -414,6 +541,8 @@ def every():
             incompatible, they=["-channels", "61"], field="channel")),
         ("ten seconds saturated both ways",
          lambda d, c, p: flood(d, 10, c, p)),
+        ("a reactor that sleeps three pong timeouts under traffic",
+         our_sleep),
     ]
     for name, function in both:
         for direction in DIRECTIONS:
@@ -422,9 +551,17 @@ def every():
     yield "probe that learns the network", probe_learns
     yield "probe with the wrong network", probe_refused
     yield "we dial a wrong id", wrong_id
+    yield from races(25)
+
+
+def races(count):
+    for allow in (True, False):
+        yield (f"{count} times both dial at once, two connections from an IP"
+               f" {'allowed' if allow else 'refused'}",
+               functools.partial(dial_races, allow, count))
 
 
 def long_ones():
     return [(f"sixty seconds saturated both ways, {direction}",
              functools.partial(flood, direction, 60))
-            for direction in DIRECTIONS]
+            for direction in DIRECTIONS] + list(races(1000))

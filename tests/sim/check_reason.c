@@ -6,17 +6,15 @@
 
 #include "check.h"
 
-/* Time that a pong may take although nobody is at fault. */
+/* Time that a pong may take although nobody is at fault.  A side that does not
+   read by its own choice sends pongs unasked, and waits for none. */
 static uint64_t delay_max_ns(const sim_peer *p) {
   const sim_peer *other = sim_peer_other(p);
-  uint64_t now_ns = sim_net_now(p->node->sim->net);
-  uint64_t sum = p->conn->queue_max_ns + p->conn->stalled_ns + p->paused_ns;
+  uint64_t sum = p->conn->queue_max_ns + p->conn->stalled_ns;
 
   sum += sim_peer_busy_ns(p) - p->busy_ns;
-  sum += p->pauses > 0 ? now_ns - p->paused_at_ns : 0;
-  if (other != NULL) {
-    sum += other->paused_ns;
-    sum += other->pauses > 0 ? now_ns - other->paused_at_ns : 0;
+  if (other != NULL && (other->pauses > 0 || other->paused_ns > 0)) {
+    sum += other->node->options.pong_timeout_ns / 3;
   }
   return sum;
 }
@@ -61,6 +59,8 @@ static bool is_possible(const sim_peer *p, cmt_err reason) {
            delay_max_ns(p) >= p->node->options.pong_timeout_ns;
   case CMT_EAUTH:
     return c->flipped[theirs];
+  case CMT_EDUPLICATE:
+    return sim_conn_rivals(p->node->sim->net, c, p->side) > 0;
   case CMT_EMSGSIZE:
     return other != NULL && other->oversize > 0;
   case CMT_ENOBUFS:

@@ -250,6 +250,21 @@ sim_conn *sim_tcp_conn(cmt__tcp *t, int *side) {
   return &((sim_end *)t)->wire->facts;
 }
 
+size_t sim_conn_rivals(const sim_net *net, const sim_conn *c, int side) {
+  unsigned own = c->host[side], other = c->host[1 - side];
+  size_t count = 0;
+
+  for (size_t i = 0; i < net->wire_count; i++) {
+    const sim_conn *o = &net->wires[i]->facts;
+
+    for (int k = 0; k < 2; k++) {
+      count +=
+        o != c && o->open[k] && o->host[k] == own && o->host[1 - k] == other;
+    }
+  }
+  return count;
+}
+
 /* ---- writing ---- */
 
 static void other_thread(sim_net *net) {
@@ -420,7 +435,7 @@ static void read_turn(sim_net *net, sim_end *e) {
   size_t left = CMT__READ_TURN_MAX;
 
   while (!e->closed && e->reading && left > 0) {
-    size_t room = cmt__min(left, CMT__READ_MAX);
+    size_t room = cmt__tcp_read_room(&e->base, left);
     size_t n = sim_pipe_arrived(sim_pipe_in(e), net->now_ns,
                                 cmt__min64(net->now_ns, e->reset_ns));
 

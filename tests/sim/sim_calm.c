@@ -97,6 +97,25 @@ static bool all_wanted(sim *s) {
   return true;
 }
 
+/* Both sides have it. */
+static bool is_whole(const sim_peer *p) {
+  const sim_peer *other = sim_peer_other(p);
+
+  return sim_peer_is_live(p) && other != NULL && sim_peer_is_live(other);
+}
+
+/* Both sides have the same connection of each other. */
+static bool all_agree(sim *s) {
+  for (size_t i = 0; i < s->node_count; i++) {
+    for (const sim_peer *p = s->nodes[i].peers; p != NULL; p = p->next) {
+      if (sim_peer_is_live(p) && !is_whole(p)) {
+        return false;
+      }
+    }
+  }
+  return true;
+}
+
 /* ---- all arrives ---- */
 
 static bool flow_is_empty(const sim_flow *f) {
@@ -106,13 +125,6 @@ static bool flow_is_empty(const sim_flow *f) {
     }
   }
   return true;
-}
-
-/* Both sides have it. */
-static bool is_whole(const sim_peer *p) {
-  const sim_peer *other = sim_peer_other(p);
-
-  return sim_peer_is_live(p) && other != NULL && sim_peer_is_live(other);
 }
 
 static bool all_arrived(sim *s) {
@@ -129,7 +141,7 @@ static bool all_arrived(sim *s) {
 }
 
 static bool all_arrived_and_wanted(sim *s) {
-  return all_arrived(s) && all_wanted(s);
+  return all_arrived(s) && all_wanted(s) && all_agree(s);
 }
 
 static void check_losses(sim *s) {

@@ -79,10 +79,19 @@ def writable_globals(symbols):
             yield f"{name} has {symbol} in {section}"
 
 
-def declared():
-    """The functions declared CMT_API in the public headers."""
+# Shared libraries beside the main one, and their headers.
+OPTIONAL = {"libcometp2p-protobuf.so": "protobuf.h"}
+
+
+def main_headers():
+    paths = glob.glob(os.path.join(ROOT, "include/cometp2p/*.h"))
+    return [p for p in paths if os.path.basename(p) not in OPTIONAL.values()]
+
+
+def declared(paths):
+    """The functions declared CMT_API in public headers."""
     names = set()
-    for path in glob.glob(os.path.join(ROOT, "include/cometp2p/*.h")):
+    for path in paths:
         with open(path, encoding="utf-8") as file:
             text = re.sub(r"/\*.*?\*/", "", file.read(), flags=re.DOTALL)
         for found in re.findall(r"\bCMT_API\b([^;]*);", text):
@@ -109,14 +118,14 @@ def check_core(report, archive):
     report.check(not data, "the core has no writable globals", *data)
 
 
-def check_exports(report, library):
-    names, symbols = declared(), exported(library)
+def check_exports(report, library, headers):
+    what = os.path.basename(library)
+    names, symbols = declared(headers), exported(library)
     missing = sorted(names - symbols)
     report.check(names and not missing,
-                 "the shared library exports every declared function",
-                 *missing)
+                 f"{what} exports every declared function", *missing)
     extra = sorted(symbols - names)
-    report.check(not extra, "the shared library exports nothing else", *extra)
+    report.check(not extra, f"{what} exports nothing else", *extra)
 
 
 def main():
@@ -128,7 +137,12 @@ def main():
     archive = os.path.join(release, "libcometp2p-core.a")
     if os.path.exists(archive):
         check_core(report, archive)
-        check_exports(report, os.path.join(release, "libcometp2p.so"))
+        check_exports(report, os.path.join(release, "libcometp2p.so"),
+                      main_headers())
+        for name, header in OPTIONAL.items():
+            if os.path.exists(os.path.join(release, name)):
+                check_exports(report, os.path.join(release, name),
+                              [os.path.join(ROOT, "include/cometp2p", header)])
     else:
         report.skip("symbols of the libraries", "there is no release build")
     report.finish()

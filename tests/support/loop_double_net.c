@@ -278,7 +278,7 @@ static void read_turn(test_loop *l, net_end *e) {
   size_t left = CMT__READ_TURN_MAX;
 
   while (!e->closed && e->reading && left > 0) {
-    size_t room = cmt__min(left, CMT__READ_MAX);
+    size_t room = cmt__tcp_read_room(&e->base, left);
     size_t n =
       d->stalled ? 0 : cmt__min(room, cmt__min(d->read_max, d->in_flight));
 

@@ -57,11 +57,8 @@ void parsed_part(parsed *p, const cmt__packet *k, uint64_t copied) {
   p->copied = copied;
 }
 
-void parsed_cut(parsed *out, size_t payload_max, cmt_bytes in, parsed_next next,
-                void *arg) {
-  cmt__packet_parser p;
-
-  cmt__packet_parser_init(&p, payload_max);
+void parsed_run(parsed *out, cmt__packet_parser *p, cmt_bytes in,
+                parsed_next next, void *arg) {
   parsed_init(out);
   while (in.len > 0 && out->err == CMT_EAGAIN) {
     size_t n = cmt__min(next(arg), in.len);
@@ -70,8 +67,8 @@ void parsed_cut(parsed *out, size_t payload_max, cmt_bytes in, parsed_next next,
     cmt__packet k;
 
     memcpy(piece, in.base, n);
-    while ((out->err = cmt__packet_next(&p, NULL, &left, &k)) == CMT_OK) {
-      parsed_part(out, &k, p.copied);
+    while ((out->err = cmt__packet_next(p, NULL, &left, &k)) == CMT_OK) {
+      parsed_part(out, &k, p->copied);
     }
     if (out->err == CMT_EAGAIN) {
       assert_int_equal(0, left.len);
@@ -80,7 +77,15 @@ void parsed_cut(parsed *out, size_t payload_max, cmt_bytes in, parsed_next next,
     in.base += n;
     in.len -= n;
   }
-  cmt__packet_parser_fini(&p, NULL);
+  cmt__packet_parser_fini(p, NULL);
+}
+
+void parsed_cut(parsed *out, size_t payload_max, cmt_bytes in, parsed_next next,
+                void *arg) {
+  cmt__packet_parser p;
+
+  cmt__packet_parser_init(&p, payload_max);
+  parsed_run(out, &p, in, next, arg);
 }
 
 size_t parsed_next_whole(void *arg) {

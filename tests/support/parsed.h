@@ -33,7 +33,11 @@ size_t parsed_next_byte(void *arg);
 /* |*arg| bytes, a size_t, and then the rest. */
 size_t parsed_next_split(void *arg);
 
-/* Parses |in| in pieces, from memory of exactly their length. */
+/* Parses |in| in pieces, from memory of exactly their length, with |p|, which
+   has its end here. */
+void parsed_run(parsed *out, cmt__packet_parser *p, cmt_bytes in,
+                parsed_next next, void *arg);
+/* The same with a parser of CometBFT's packets. */
 void parsed_cut(parsed *out, size_t payload_max, cmt_bytes in, parsed_next next,
                 void *arg);
 

@@ -94,6 +94,10 @@ static void assert_replies(conn_peer *f, const json_t *replies,
     }
     free(bytes);
   }
+  /* Its first byte is 3, as that of a legacy message. */
+  if (strcmp(name, "only unknown field") == 0) {
+    assert_true(conn_peer_next_packet(f, &body)); /* A parting ping. */
+  }
   if (conn_peer_next_packet(f, &body)) {
     fail_msg("%s: more replies than %zu", name, i);
   }

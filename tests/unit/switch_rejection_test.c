@@ -258,6 +258,7 @@ static void the_second_connection_of_an_id_is_refused(void **state) {
   test_pair(&f->w, &f->a, &f->b);
   test_node_start(&f->c);
   test_node_dial(&f->c, f->b.addr, 0);
+  test_loop_advance(f->w.loop, CMT_SECONDS(1)); /* See held_test.c. */
   assert_string_equal("rejected inbound filter CMT_EDUPLICATE\n",
                       test_node_log(&f->b));
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "still here"));
@@ -268,17 +269,51 @@ static void the_second_connection_of_an_id_is_refused(void **state) {
   cmt_node_key_delete(key);
 }
 
-static void two_that_dial_each_other_at_once(void **state) {
+/* B reads the whole handshake of A at once, and so refuses the peer before it
+   has told its node info. */
+static void whoever_is_refused_sees_our_node_info(void **state) {
   fixture *f = *state;
-  size_t peers;
+  test_dir *dir;
 
+  f->b.parts[0].init_err = CMT_EREACTOR;
   start_both(f);
   assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0));
-  assert_cmt(CMT_OK, cmt_switch_dial(f->b.sw, f->a.addr, 0));
+  test_loop_step(f->w.loop);
+  dir = &test_loop_conn(f->w.loop, 0)->dir[TEST_DIALER];
+  for (int i = 0; i < 20; i++) {
+    dir->stalled = dir->read > 0;
+    test_loop_step(f->w.loop);
+  }
+  assert_int_equal(2 * 1044, dir->in_flight); /* Signature and node info. */
+  dir->stalled = false;
   settle(f);
-  peers = cmt_switch_peers(f->a.sw, NULL, 0);
-  assert_true(peers <= 1); /* Never two; none when both were refused. */
-  assert_int_equal(peers, cmt_switch_peers(f->b.sw, NULL, 0));
+  assert_string_equal("init chat\nrejected inbound filter CMT_EREACTOR\n",
+                      test_node_log(&f->b));
+  assert_string_equal("init chat\nadd chat outbound\nremove chat CMT_EEOF\n",
+                      test_node_log(&f->a));
+  assert_int_equal(0, f->b.sw->session_count);
+}
+
+/* But not for longer than a second. */
+static void whoever_is_refused_has_a_second_to_go(void **state) {
+  fixture *f = *state;
+  test_conn *conn;
+
+  f->b.parts[0].init_err = CMT_EREACTOR;
+  start_both(f);
+  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0));
+  test_loop_step(f->w.loop);
+  conn = test_loop_conn(f->w.loop, 0);
+  for (int i = 0; i < 50 && f->b.log_len == 0; i++) {
+    test_loop_step(f->w.loop);
+  }
+  conn->dir[TEST_ACCEPTOR].stalled = true;
+  settle(f);
+  assert_int_equal(1, f->b.sw->session_count);
+  test_loop_advance(f->w.loop, CMT_MILLISECONDS(999));
+  assert_int_equal(1, f->b.sw->session_count);
+  test_loop_advance(f->w.loop, CMT_MILLISECONDS(1));
+  assert_int_equal(0, f->b.sw->session_count);
 }
 
 static void inbound_peers_over_the_cap(void **state) {
@@ -434,7 +469,8 @@ int main(void) {
     TEST(an_id_that_is_a_peer_is_not_dialed),
     TEST(an_id_that_is_being_dialed_is_not_dialed_twice),
     TEST(the_second_connection_of_an_id_is_refused),
-    TEST(two_that_dial_each_other_at_once),
+    TEST(whoever_is_refused_sees_our_node_info),
+    TEST(whoever_is_refused_has_a_second_to_go),
     TEST(inbound_peers_over_the_cap),
     TEST(the_cap_holds_for_handshakes_that_end_together),
     TEST(inbound_peers_over_the_cap_of_their_ip),

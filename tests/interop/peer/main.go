@@ -5,7 +5,8 @@
 // object a line on its standard output, and ends at the end of its input.
 //
 // Commands: "send CHANNEL SIZE SEED" and "try CHANNEL SIZE SEED" (CHANNEL in
-// hex) to every peer, "dial ID@HOST:PORT", "drop" all peers, "stop".
+// hex) to every peer, "dial ID@HOST:PORT", "drop" all peers, "peers" tells how
+// many the switch has, "stop".
 package main
 
 import (
@@ -114,7 +115,11 @@ func freeAddress(addr string) (string, error) {
 }
 
 func newTransport(o *options, key *p2p.NodeKey, addr string) *p2p.MultiplexTransport {
-	return p2p.NewMultiplexTransport(nodeInfo(o, key, addr), *key, o.mconn)
+	t := p2p.NewMultiplexTransport(nodeInfo(o, key, addr), *key, o.mconn)
+	if !o.allowDuplicateIP { // As a node of CometBFT does.
+		p2p.MultiplexTransportConnFilters(p2p.ConnDuplicateIPFilter())(t)
+	}
+	return t
 }
 
 func nodeInfo(o *options, key *p2p.NodeKey, addr string) p2p.DefaultNodeInfo {
@@ -132,7 +137,7 @@ func nodeInfo(o *options, key *p2p.NodeKey, addr string) p2p.DefaultNodeInfo {
 
 func startSwitch(t *p2p.MultiplexTransport, key *p2p.NodeKey, info p2p.NodeInfo, r *reactor) (*p2p.Switch, error) {
 	cfg := config.DefaultP2PConfig()
-	cfg.AllowDuplicateIP = true
+	cfg.AllowDuplicateIP = r.options.allowDuplicateIP
 	sw := p2p.NewSwitch(cfg, t)
 	sw.SetLogger(logger{verbose: r.options.verbose})
 	sw.AddReactor("interop", r)
@@ -166,6 +171,8 @@ func commands(sw *p2p.Switch, r *reactor) {
 			return
 		case words[0] == "dial" && len(words) == 2:
 			dial(sw, words[1])
+		case words[0] == "peers":
+			emit("peers", event{"count": sw.Peers().Size()})
 		case words[0] == "drop":
 			for _, s := range r.all() {
 				sw.StopPeerGracefully(s.peer)
@@ -189,6 +196,9 @@ func sendCommand(r *reactor, words []string) {
 	}
 	data := pattern(seed, byte(ch), size)
 	for _, s := range r.all() {
+		if !s.peer.IsRunning() { // See reactor.sessions.
+			continue
+		}
 		go func() {
 			if words[0] == "try" {
 				e := p2p.Envelope{ChannelID: byte(ch), Message: &Raw{data: data}}

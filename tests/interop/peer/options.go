@@ -25,6 +25,8 @@ type options struct {
 	sizes                                  []int
 	count                                  int
 	awaitEcho, quiet, verbose              bool
+	allowDuplicateIP                       bool
+	sleep                                  time.Duration
 	floodSeconds                           float64
 	floodSize                              int
 	mconn                                  conn.MConnConfig
@@ -45,6 +47,8 @@ func parseOptions(args []string) (*options, error) {
 	f.StringVar(&sizes, "sizes", "0,1,1023,1024,1025,65536,4000000", "with -role send: one message of each size on each channel")
 	f.IntVar(&o.count, "count", 1, "with -role send: how often to go through the sizes")
 	f.BoolVar(&o.awaitEcho, "await-echo", false, "with -role send: compare what comes back")
+	f.BoolVar(&o.allowDuplicateIP, "allow-duplicate-ip", true, "accept a second connection from an IP address")
+	f.DurationVar(&o.sleep, "sleep", 0, "how long the first message is in the reactor")
 	f.BoolVar(&o.quiet, "quiet", false, "no event for each message")
 	f.BoolVar(&o.verbose, "verbose", false, "log to stderr")
 	f.Float64Var(&o.floodSeconds, "flood-seconds", 10, "with -role flood: how long")

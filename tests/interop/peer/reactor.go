@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"sync"
+	"time"
 
 	cmtjson "github.com/cometbft/cometbft/libs/json"
 	"github.com/cometbft/cometbft/p2p"
@@ -15,13 +16,17 @@ import (
 type reactor struct {
 	p2p.BaseReactor
 	options *options
+	slept   sync.Once
 
+	// sessions may have one more with an id than there are peers: the switch
+	// can call InitPeer for a connection that it then refuses, and tells
+	// nobody.
 	lock     sync.Mutex
-	sessions map[p2p.ID]*session
+	sessions map[p2p.Peer]*session
 }
 
 func newReactor(o *options) *reactor {
-	r := &reactor{options: o, sessions: map[p2p.ID]*session{}}
+	r := &reactor{options: o, sessions: map[p2p.Peer]*session{}}
 	r.BaseReactor = *p2p.NewBaseReactor("interop", r)
 	return r
 }
@@ -32,7 +37,7 @@ func (r *reactor) GetChannels() []*p2p.ChannelDescriptor { return r.options.chan
 func (r *reactor) InitPeer(p p2p.Peer) p2p.Peer {
 	r.lock.Lock()
 	defer r.lock.Unlock()
-	r.sessions[p.ID()] = newSession(r.options, p)
+	r.sessions[p] = newSession(r.options, p)
 	return p
 }
 
@@ -46,15 +51,15 @@ func (r *reactor) AddPeer(p p2p.Peer) {
 		"id": p.ID(), "outbound": p.IsOutbound(), "remote": p.RemoteAddr().String(),
 		"node_info": json.RawMessage(info),
 	})
-	if s := r.session(p.ID()); s != nil {
+	if s := r.session(p); s != nil {
 		s.start()
 	}
 }
 
 func (r *reactor) RemovePeer(p p2p.Peer, reason any) {
 	r.lock.Lock()
-	s := r.sessions[p.ID()]
-	delete(r.sessions, p.ID())
+	s := r.sessions[p]
+	delete(r.sessions, p)
 	r.lock.Unlock()
 	if s != nil {
 		s.close()
@@ -67,15 +72,16 @@ func (r *reactor) RemovePeer(p p2p.Peer, reason any) {
 }
 
 func (r *reactor) Receive(e p2p.Envelope) {
-	if s := r.session(e.Src.ID()); s != nil {
+	r.slept.Do(func() { time.Sleep(r.options.sleep) })
+	if s := r.session(e.Src); s != nil {
 		s.receive(e.ChannelID, e.Message.(*Raw).data)
 	}
 }
 
-func (r *reactor) session(id p2p.ID) *session {
+func (r *reactor) session(p p2p.Peer) *session {
 	r.lock.Lock()
 	defer r.lock.Unlock()
-	return r.sessions[id]
+	return r.sessions[p]
 }
 
 // all returns the sessions of now.

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT_PROTOBUF_H
+#define CMT_PROTOBUF_H
+
+/* protobuf-c messages on channels that name their type: the optional library
+   libcometp2p-protobuf.  Include <protobuf-c/protobuf-c.h>, or a header that
+   protoc-c made, beside this one, which needs neither.
+
+   A reactor of typed messages is a plain reactor inside another that unpacks.
+   What a peer sends is unpacked under two limits, since protobuf grows: a byte
+   of hostile input becomes up to about fifty of memory, and nested messages
+   become a depth of the stack. */
+
+#include <cometp2p/switch.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct ProtobufCMessage;
+struct ProtobufCMessageDescriptor;
+
+/** The type of a channel's messages. */
+typedef struct cmt_protobuf_type {
+  uint8_t channel;
+  const struct ProtobufCMessageDescriptor *type;
+} cmt_protobuf_type;
+
+enum {
+  CMT_PROTOBUF_GROWTH = 24,     /**< Default of |growth|. */
+  CMT_PROTOBUF_EXTRA = 65536,   /**< Default of |extra|. */
+  CMT_PROTOBUF_DEPTH_MAX = 100, /**< Messages inside each other. */
+};
+
+/** Fill with cmt_protobuf_reactor_init(), then set what there is. */
+typedef struct cmt_protobuf_reactor {
+  size_t size;
+  /** As it would be without this library: name, channels, |self|, and all
+      functions.  Its receive gets the messages of channels without a type. */
+  cmt_reactor base;
+  const cmt_protobuf_type *types; /**< At most one of each channel. */
+  size_t type_count;
+  /** A message on a channel with a type.  |msg| is lent for the call, with all
+      that it points to; |packed| is what it came as, lent too, for passing it
+      on: cmt_buf_ref() keeps it.  An error ends the peer with that reason. */
+  cmt_err (*receive)(void *self, cmt_peer *p, uint8_t channel,
+                     const struct ProtobufCMessage *msg, cmt_buf *packed);
+  /** A message of n bytes may take |growth| * n + |extra| bytes of memory while
+      it is unpacked and read, counting all that was ever allocated for it.
+      What honest messages need: lists of 32 bytes each 3 times their length,
+      of 10 bytes 9 times, of messages of 6 bytes 22 times, and of numbers that
+      are not packed 52 times, so that these need a larger |growth|. */
+  size_t growth, extra;
+} cmt_protobuf_reactor;
+
+#define cmt_protobuf_reactor_init(r)                                           \
+  cmt_protobuf_reactor_init_sized((r), sizeof *(r))
+/** See cmt_protobuf_reactor_init(). */
+CMT_API void cmt_protobuf_reactor_init_sized(cmt_protobuf_reactor *r,
+                                             size_t size);
+
+/**
+ * Fills in |out|, the reactor to give to a switch in place of |r|->base.
+ *
+ * A message that is not of its channel's type, takes more memory than it may,
+ * or is nested too deep ends its peer with CMT_EPROTO and a text that names
+ * channel and type.  Text fields are not checked to be UTF-8.
+ *
+ * |out|->receive may also be called by the application itself, with
+ * |out|->self, on any thread and for any number of peers at one time: to unpack
+ * what it took out of a mailbox, for example.
+ *
+ * Returns    CMT_OK; CMT_EINVAL: |why| (may be NULL) names what is wrong: no
+ *            receive, a type of a channel that |r|->base has not, two of one.
+ * Ownership  |r| and what it points to are borrowed until the switch is
+ *            deleted, and do not change.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_protobuf_reactor_wrap(
+  const cmt_protobuf_reactor *r, cmt_reactor *out, cmt_why *why);
+
+/**
+ * Packs |msg| into a buffer of |env|, for what takes a buffer.
+ *
+ * Returns    CMT_OK; CMT_ETOOBIG: over CMT_MESSAGE_MAX bytes; CMT_ENOMEM.
+ * Ownership  the caller holds the one reference to |*out|.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_protobuf_pack(
+  const cmt_env *env, const struct ProtobufCMessage *msg, cmt_buf **out);
+
+/** cmt_peer_send_wait_bytes() of |msg|, packed. */
+CMT_API CMT_NODISCARD cmt_err cmt_peer_send_wait_message(
+  cmt_peer *p, uint8_t channel, const struct ProtobufCMessage *msg);
+/** cmt_peer_try_send_bytes() of |msg|, packed. */
+CMT_API CMT_NODISCARD cmt_err cmt_peer_try_send_message(
+  cmt_peer *p, uint8_t channel, const struct ProtobufCMessage *msg);
+/** cmt_switch_broadcast() of |msg|, packed once for all peers. */
+CMT_API cmt_err cmt_switch_broadcast_message(cmt_switch *s, uint8_t channel,
+                                             const struct ProtobufCMessage *msg,
+                                             cmt_broadcast *counts);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

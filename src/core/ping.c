@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Pings and pongs, and the rules of CometBFT: a ping each interval whatever the
+   traffic, and a pong for every ping; pings that wait for one run share it.
+   While one ping is under way no other is sent. */
+
+#include "ping.h"
+
+#include "wire.h"
+
+/* ---- what both profiles do ---- */
+
+void cmt__ping_start(cmt__ping *p, uint64_t now_ns) {
+  p->at_ns = cmt__after(now_ns, p->interval_ns);
+  p->legacy.came_ns = CMT_NEVER;
+}
+
+uint64_t cmt__ping_late_ns(const cmt__ping *p) {
+  return p->state == CMT__PING_TAKEN ? cmt__after(p->wait_ns, p->timeout_ns)
+                                     : CMT_NEVER;
+}
+
+cmt_err cmt__ping_ask(cmt__ping *p) {
+  if (p->state != CMT__PING_IDLE && p->state != CMT__PING_ANSWERED) {
+    return CMT_EAGAIN;
+  }
+  p->state = CMT__PING_DUE;
+  return CMT_OK;
+}
+
+void cmt__ping_fill(cmt__ping *p, cmt__run *r, uint64_t place, bool messages) {
+  size_t before = r->len;
+
+  if (p->pong == CMT__PONG_DUE || (p->pong == CMT__PONG_OWED && !messages)) {
+    cmt__run_write(r, p->wire->pong.base, p->wire->pong.len);
+    p->pong = CMT__PONG_NONE;
+  }
+  if (p->state == CMT__PING_DUE) {
+    cmt__run_write(r, p->wire->ping.base, p->wire->ping.len);
+    p->state = CMT__PING_FILLED;
+    p->end = place + (r->len - before);
+    p->sent++;
+  }
+}
+
+void cmt__ping_taken(cmt__ping *p, uint64_t total, uint64_t now_ns) {
+  if (p->state == CMT__PING_FILLED && total >= p->end) {
+    p->state = CMT__PING_TAKEN;
+    p->taken_ns = now_ns;
+    p->wait_ns = now_ns;
+  }
+  p->taken = total;
+  if (p->wire->pings->taken != NULL) {
+    p->wire->pings->taken(p, now_ns);
+  }
+}
+
+bool cmt__ping_pong_came(cmt__ping *p, uint64_t now_ns, uint64_t *rtt_ns) {
+  bool asked = p->state == CMT__PING_TAKEN || p->state == CMT__PING_ANSWERED;
+
+  if (asked) {
+    p->state = CMT__PING_IDLE;
+    *rtt_ns = now_ns - p->taken_ns;
+  }
+  if (p->wire->pings->came != NULL) {
+    p->wire->pings->came(p, now_ns);
+  }
+  return asked; /* Unasked: fine, and no news. */
+}
+
+/* ---- CometBFT ---- */
+
+static uint64_t cometbft_deadline(const cmt__ping *p) { return p->at_ns; }
+
+static void cometbft_tick(cmt__ping *p, uint64_t now_ns) {
+  if (now_ns >= p->at_ns) {
+    p->at_ns = cmt__after(now_ns, p->interval_ns);
+    if (p->state == CMT__PING_IDLE) {
+      p->state = CMT__PING_DUE;
+    }
+  }
+}
+
+static cmt_err cometbft_ping_came(cmt__ping *p, uint64_t now_ns) {
+  (void)now_ns;
+  p->pong = CMT__PONG_DUE;
+  return CMT_OK;
+}
+
+const cmt__ping_rules cmt__ping_cometbft = {
+  .deadline = cometbft_deadline,
+  .tick = cometbft_tick,
+  .ping_came = cometbft_ping_came,
+};

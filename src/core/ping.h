@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT__PING_H
+#define CMT__PING_H
+
+/* Pings and pongs of one connection: when they are sent, and when their absence
+   ends it.  What both wire profiles have in common is here; what they do not
+   is in a table of functions for each.  docs/PROTOCOL.md 4.5 and
+   docs/LEGACY.md, "Ping and Pong". */
+
+#include "packet.h"
+
+/* Where our ping stands.  Only when whoever writes the output has taken its
+   last byte does the wait for the answer begin, so that time in our own queues
+   is not held against the other side. */
+typedef enum cmt__ping_state {
+  CMT__PING_IDLE,
+  CMT__PING_DUE,
+  CMT__PING_FILLED,   /* Into the output. */
+  CMT__PING_TAKEN,    /* By whoever writes it. */
+  CMT__PING_ANSWERED, /* Legacy: by a message; its pong may still come. */
+} cmt__ping_state;
+
+typedef enum cmt__pong_state {
+  CMT__PONG_NONE,
+  CMT__PONG_OWED, /* Legacy: unless a message goes out soon. */
+  CMT__PONG_DUE,  /* It goes out before all messages. */
+} cmt__pong_state;
+
+/* What only the legacy profile keeps. */
+typedef struct cmt__ping_legacy {
+  size_t packet_max; /* The longest packet that we send. */
+  /* Places in the output: of the messages of the last run, and how far it was
+     taken when the pong began to be owed. */
+  uint64_t messages_begin, messages_end, owed_from;
+  uint64_t owed_ns;
+  uint64_t came_ns;     /* When the last ping came; CMT_NEVER: none did. */
+  uint64_t often_ns[9]; /* When the last pings came that were too often. */
+  uint8_t often_count, often_at;
+} cmt__ping_legacy;
+
+typedef struct cmt__ping {
+  const cmt__wire *wire;
+  cmt__ping_state state;
+  cmt__pong_state pong;
+  uint64_t interval_ns, timeout_ns;
+  uint64_t at_ns;      /* When the next ping is due. */
+  uint64_t taken_ns;   /* When the ping under way was taken. */
+  uint64_t wait_ns;    /* When the wait for its answer began. */
+  uint64_t end, taken; /* Places in the output: of the ping, and of us all. */
+  uint64_t sent;
+  cmt__ping_legacy legacy;
+} cmt__ping;
+
+/* What differs between the profiles.  An instant is that of the call. */
+typedef struct cmt__ping_rules {
+  /* When tick() has something to do. */
+  uint64_t (*deadline)(const cmt__ping *p);
+  void (*tick)(cmt__ping *p, uint64_t now_ns);
+  /* A ping came.  CMT_EFLOOD: one too many. */
+  cmt_err (*ping_came)(cmt__ping *p, uint64_t now_ns);
+  /* A pong or the end of a msg packet came; NULL: it makes no difference. */
+  void (*came)(cmt__ping *p, uint64_t now_ns);
+  /* The output was taken up to |p|->taken; NULL: as above. */
+  void (*taken)(cmt__ping *p, uint64_t now_ns);
+} cmt__ping_rules;
+
+extern const cmt__ping_rules cmt__ping_cometbft, cmt__ping_legacy_rules;
+
+/* Starts the clocks: the first ping is one interval away. */
+void cmt__ping_start(cmt__ping *p, uint64_t now_ns);
+
+/* When the answer to our ping is late; CMT_NEVER: none is waited for.  The
+   owner moves |wait_ns| by the time in which nothing is read. */
+uint64_t cmt__ping_late_ns(const cmt__ping *p);
+
+/* Makes a ping due now.  CMT_EAGAIN: one is under way. */
+CMT_NODISCARD cmt_err cmt__ping_ask(cmt__ping *p);
+
+/* True when cmt__ping_fill() would write; |messages|: some can be sent. */
+static inline bool cmt__ping_wants_write(const cmt__ping *p, bool messages) {
+  return p->state == CMT__PING_DUE || p->pong == CMT__PONG_DUE ||
+         (p->pong == CMT__PONG_OWED && !messages);
+}
+
+/* Writes what is due, at |place| of the output. */
+void cmt__ping_fill(cmt__ping *p, cmt__run *r, uint64_t place, bool messages);
+
+/* Tells that the messages of this run lie from |begin| to |end|. */
+static inline void cmt__ping_messages(cmt__ping *p, uint64_t begin,
+                                      uint64_t end) {
+  p->legacy.messages_begin = begin;
+  p->legacy.messages_end = end;
+}
+
+/* Tells that |total| bytes of the output were taken. */
+void cmt__ping_taken(cmt__ping *p, uint64_t total, uint64_t now_ns);
+
+/* A pong came; true: for the ping under way, after |*rtt_ns|. */
+bool cmt__ping_pong_came(cmt__ping *p, uint64_t now_ns, uint64_t *rtt_ns);
+
+#endif

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Held sessions.  A node id has at most one peer and at most one session that
+   is held: up, with nothing read but its node info, and unknown to reactors.
+   When both sides dial at once each may take the other's connection for the
+   first, so which one stays follows from what both know: the ids and who
+   dialed.  Nothing is decided in the first second, since the other side may
+   close one of the two by itself; the end of either is seen then.
+
+   The first is not kept when it leaves a ping unanswered: the other side has
+   restarted, and has only the second. */
+
+#include "held.h"
+
+#include "limits.h"
+#include "session.h"
+
+/* After the first second, how often it is looked whether the first lives. */
+#define LOOK_NS CMT_MILLISECONDS(250)
+
+static cmt__session *held_find(cmt_switch *sw, const cmt_node_id *id) {
+  cmt__session *s = sw->sessions;
+
+  while (s != NULL &&
+         (s->held.id == NULL || strcmp(s->held.id->text, id->text) != 0)) {
+    s = s->next;
+  }
+  return s;
+}
+
+/* The session of the peer |id|; NULL when its connection has ended.
+   |*outbound|: that of the peer. */
+static cmt__session *first_find(cmt_switch *sw, const cmt_node_id *id,
+                                bool *outbound) {
+  cmt_peer *p = cmt__peer_set_find(&sw->peers, id);
+  cmt__link *l = p->link;
+
+  *outbound = p->outbound;
+  cmt_peer_unref(p); /* The set has it. */
+  return l != NULL ? l->arg : NULL;
+}
+
+/* In the legacy profile whatever came is as good as a pong. */
+static uint64_t signs_of(const cmt__session *first) {
+  return first->sw->setup.options.wire == CMT_WIRE_LEGACY
+           ? first->link.recv_bytes
+           : first->link.pongs_recv;
+}
+
+/* What we do not read by our own choice cannot show that it lives. */
+static bool first_lives(const cmt__session *s, const cmt__session *first) {
+  return first->link.paused || signs_of(first) != s->held.signs;
+}
+
+/* Both sides say the same: the one that the smaller id dialed.  Of two in the
+   same direction it is the first. */
+static bool first_is_better(const cmt__session *s, const cmt__session *first) {
+  bool we_are_smaller = strcmp(s->sw->setup.id.text, s->held.id->text) < 0;
+
+  return first->outbound == s->outbound || first->outbound == we_are_smaller;
+}
+
+static void held_lose(cmt__session *s) {
+  cmt_node_id id = *s->held.id;
+  cmt_why why;
+
+  if (s->link.late_end != CMT_OK) {
+    cmt__why(&why, s->link.late_end, CMT_STAGE_FILTER, "%s",
+             cmt_err_text(s->link.late_end));
+  } else {
+    cmt__why(&why, CMT_EDUPLICATE, CMT_STAGE_FILTER,
+             "another connection with node %s stays", id.text);
+  }
+  cmt__session_refuse(s, &why, &id);
+}
+
+static void first_lose(cmt__session *first) {
+  cmt_why why;
+
+  cmt__why(&why, CMT_EDUPLICATE, CMT_STAGE_UP,
+           "another connection with the node takes its place");
+  cmt__link_stop(&first->link, &why);
+}
+
+static void held_on_timer(cmt__timer *t) {
+  cmt__session *s =
+    (cmt__session *)((char *)t - offsetof(cmt__session, held.timer));
+  uint64_t now_ns = cmt__loop_now(s->sw->loop);
+  uint64_t end_ns = s->held.since_ns + CMT__HELD_PING_NS;
+  bool outbound, better;
+  cmt__session *first = first_find(s->sw, s->held.id, &outbound);
+
+  if (first == NULL || first->link.stopping) {
+    return; /* Its end is near, and |s| the next peer. */
+  }
+  better = first_is_better(s, first);
+  if (s->link.late_end != CMT_OK || (better && first_lives(s, first))) {
+    held_lose(s);
+  } else if (better && now_ns < end_ns) {
+    cmt__loop_timer(s->sw->loop, t, cmt__min64(now_ns + LOOK_NS, end_ns));
+  } else {
+    first_lose(first);
+  }
+}
+
+void cmt__held_stagger(cmt__session *s, const cmt_node_id *id) {
+  uint64_t at_ns = cmt__loop_now(s->sw->loop);
+
+  if (strcmp(id->text, s->sw->setup.id.text) == 0) {
+    return; /* We ourselves, which both connections are about to tell. */
+  }
+  for (const cmt__session *o = s->sw->sessions; o != NULL; o = o->next) {
+    const cmt_node_id *other = cmt__link_id(&o->link);
+
+    if (o != s && o->info_ns != 0 && other != NULL &&
+        strcmp(other->text, id->text) == 0) {
+      at_ns = cmt__max64(at_ns, cmt__after(o->info_ns, CMT__STAGGER_NS));
+    }
+  }
+  s->info_ns = at_ns;
+  cmt__conn_hold_info(s->link.conn, at_ns);
+}
+
+bool cmt__held_exists(const cmt__session *s, const cmt_node_id *id) {
+  const cmt__session *other = held_find(s->sw, id);
+
+  return other != NULL && other != s;
+}
+
+cmt_err cmt__held_begin(cmt__session *s, const cmt_node_id *id, cmt_why *why) {
+  cmt_switch *sw = s->sw;
+  bool outbound;
+  cmt__session *first = first_find(sw, id, &outbound);
+  cmt_err err = CMT_OK;
+
+  if (cmt__held_exists(s, id)) {
+    return cmt__why(why, CMT_EDUPLICATE, CMT_STAGE_FILTER,
+                    "two connections with node %s exist", id->text);
+  }
+  /* In the same direction it would take the place of the first. */
+  if (outbound != s->outbound) {
+    err = cmt__limits_admit(sw, s->outbound, s->remote.host, why);
+  }
+  if (err != CMT_OK) {
+    return err;
+  }
+  err = cmt__link_hold(&s->link);
+  if (err != CMT_OK) {
+    return cmt__why(why, err, CMT_STAGE_FILTER, "%s", cmt_err_text(err));
+  }
+  s->held.id = id;
+  s->held.timer.cb = held_on_timer;
+  s->held.since_ns = cmt__loop_now(sw->loop);
+  cmt__loop_timer(sw->loop, &s->held.timer, s->held.since_ns + CMT__HELD_NS);
+  if (first != NULL) {
+    s->held.signs = signs_of(first);
+    cmt__link_ping(&first->link);
+  }
+  return CMT_OK;
+}
+
+void cmt__held_end(cmt__session *s) {
+  if (s->held.id != NULL) {
+    s->held.id = NULL;
+    cmt__loop_timer(s->sw->loop, &s->held.timer, CMT_NEVER);
+  }
+}
+
+void cmt__held_promote(cmt_switch *sw, const cmt_node_id *id) {
+  cmt__session *s = held_find(sw, id);
+
+  if (s != NULL) {
+    cmt__loop_timer(sw->loop, &s->held.timer, CMT_NEVER);
+    cmt__link_release(&s->link);
+  }
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Typed messages.  A reactor of them is a plain reactor whose |self| is the
+   cmt_protobuf_reactor: each function is passed on with the |self| of the inner
+   one, but receive, which unpacks first.  The message lives in an arena for the
+   length of the call, so nothing of it is freed piece by piece. */
+
+#include <cometp2p/protobuf.h>
+
+#include <stdio.h>
+
+#include "arena.h"
+#include "nesting.h"
+
+/* ---- sending ---- */
+
+cmt_err cmt_protobuf_pack(const cmt_env *env, const ProtobufCMessage *msg,
+                          cmt_buf **out) {
+  size_t len = protobuf_c_message_get_packed_size(msg);
+
+  if (len > CMT_MESSAGE_MAX) {
+    return CMT_ETOOBIG;
+  }
+  *out = cmt_buf_new(env, len);
+  if (*out == NULL) {
+    return CMT_ENOMEM;
+  }
+  (void)protobuf_c_message_pack(msg, cmt_buf_data(*out));
+  return CMT_OK;
+}
+
+cmt_err cmt_peer_send_wait_message(cmt_peer *p, uint8_t channel,
+                                   const ProtobufCMessage *msg) {
+  cmt_buf *packed = NULL;
+  cmt_err err = cmt_protobuf_pack(cmt_peer_env(p), msg, &packed);
+
+  if (err == CMT_OK) {
+    err = cmt_peer_send_wait(p, channel, packed, CMT_SECONDS(10));
+  }
+  if (err != CMT_OK) {
+    cmt_buf_unref(packed);
+  }
+  return err;
+}
+
+cmt_err cmt_peer_try_send_message(cmt_peer *p, uint8_t channel,
+                                  const ProtobufCMessage *msg) {
+  cmt_buf *packed = NULL;
+  cmt_err err = cmt_protobuf_pack(cmt_peer_env(p), msg, &packed);
+
+  if (err == CMT_OK) {
+    err = cmt_peer_try_send(p, channel, packed);
+  }
+  if (err != CMT_OK) {
+    cmt_buf_unref(packed);
+  }
+  return err;
+}
+
+cmt_err cmt_switch_broadcast_message(cmt_switch *s, uint8_t channel,
+                                     const ProtobufCMessage *msg,
+                                     cmt_broadcast *counts) {
+  cmt_buf *packed = NULL;
+  cmt_err err = cmt_protobuf_pack(cmt_switch_env(s), msg, &packed);
+
+  if (err == CMT_OK) {
+    err = cmt_switch_broadcast(s, channel, packed, counts);
+  }
+  if (err != CMT_OK) {
+    cmt_buf_unref(packed);
+  }
+  return err;
+}
+
+/* ---- receiving ---- */
+
+static const cmt_protobuf_type *find_entry(const cmt_protobuf_reactor *r,
+                                           uint8_t channel) {
+  for (size_t i = 0; i < r->type_count; i++) {
+    if (r->types[i].channel == channel) {
+      return &r->types[i];
+    }
+  }
+  return NULL;
+}
+
+/* |growth| * |len| + |extra|, or the most that there is. */
+static size_t budget_of(const cmt_protobuf_reactor *r, size_t len) {
+  size_t room = SIZE_MAX - r->extra;
+
+  if (len > 0 && r->growth > room / len) {
+    return SIZE_MAX;
+  }
+  return r->growth * len + r->extra;
+}
+
+static cmt_err refuse(cmt_peer *p, uint8_t channel,
+                      const ProtobufCMessageDescriptor *type,
+                      const char *what) {
+  char text[256];
+
+  snprintf(text, sizeof text, "channel 0x%02x: a %s was expected: %s", channel,
+           type->name, what);
+  return cmt_peer_explain(p, CMT_EPROTO, text);
+}
+
+/* Unpacks |packed| into |a| and gives it to the reactor. */
+static cmt_err receive_typed(const cmt_protobuf_reactor *r, cmt_peer *p,
+                             uint8_t channel, cmt_buf *packed, cmt__arena *a) {
+  const ProtobufCMessageDescriptor *type = find_entry(r, channel)->type;
+  cmt_bytes b = cmt_buf_bytes(packed);
+  ProtobufCMessage *msg;
+
+  switch (cmt__nesting_check(b, type, CMT_PROTOBUF_DEPTH_MAX)) {
+  case CMT__NESTING_TOO_DEEP:
+    return refuse(p, channel, type, "the message is nested too deep");
+  case CMT__NESTING_MALFORMED:
+    return refuse(p, channel, type, "the message is malformed");
+  case CMT__NESTING_FINE:
+    break;
+  }
+  msg = protobuf_c_message_unpack(type, &a->allocator, b.len, b.base);
+  if (msg != NULL) {
+    return r->receive(r->base.self, p, channel, msg, packed);
+  }
+  if (a->no_memory) {
+    return CMT_ENOMEM;
+  }
+  return refuse(p, channel, type,
+                a->over_budget ? "the message needs too much memory"
+                               : "the message is malformed");
+}
+
+static cmt_err on_receive(void *self, cmt_peer *p, uint8_t channel,
+                          cmt_buf *packed) {
+  const cmt_protobuf_reactor *r = self;
+  size_t len = cmt_buf_bytes(packed).len;
+  cmt__arena a;
+  cmt_err err;
+
+  if (find_entry(r, channel) == NULL) {
+    return r->base.receive == NULL
+             ? CMT_OK
+             : r->base.receive(r->base.self, p, channel, packed);
+  }
+  cmt__arena_init(&a, cmt_peer_env(p), len, budget_of(r, len));
+  err = receive_typed(r, p, channel, packed, &a);
+  cmt__arena_fini(&a);
+  return err;
+}
+
+/* ---- what is passed on ---- */
+
+static cmt_err on_start(void *self, cmt_switch *sw) {
+  const cmt_reactor *r = &((const cmt_protobuf_reactor *)self)->base;
+
+  return r->start(r->self, sw);
+}
+
+static cmt_err on_init_peer(void *self, cmt_peer *p) {
+  const cmt_reactor *r = &((const cmt_protobuf_reactor *)self)->base;
+
+  return r->init_peer(r->self, p);
+}
+
+static void on_add_peer(void *self, cmt_peer *p) {
+  const cmt_reactor *r = &((const cmt_protobuf_reactor *)self)->base;
+
+  r->add_peer(r->self, p);
+}
+
+static void on_remove_peer(void *self, cmt_peer *p, cmt_err reason) {
+  const cmt_reactor *r = &((const cmt_protobuf_reactor *)self)->base;
+
+  r->remove_peer(r->self, p, reason);
+}
+
+static void on_stop(void *self) {
+  const cmt_reactor *r = &((const cmt_protobuf_reactor *)self)->base;
+
+  r->stop(r->self);
+}
+
+/* ---- making ---- */
+
+void cmt_protobuf_reactor_init_sized(cmt_protobuf_reactor *r, size_t size) {
+  *r = (cmt_protobuf_reactor){
+    .size = size,
+    .growth = CMT_PROTOBUF_GROWTH,
+    .extra = CMT_PROTOBUF_EXTRA,
+  };
+}
+
+static cmt_err invalid(cmt_why *why, const char *text) {
+  if (why != NULL) {
+    *why = (cmt_why){.err = CMT_EINVAL, .stage = CMT_STAGE_TRANSPORT};
+    snprintf(why->text, sizeof why->text, "%s", text);
+  }
+  return CMT_EINVAL;
+}
+
+static bool has_channel(const cmt_reactor *r, uint8_t channel) {
+  for (size_t i = 0; i < r->channel_count; i++) {
+    if (r->channels[i].id == channel) {
+      return true;
+    }
+  }
+  return false;
+}
+
+static cmt_err type_check(const cmt_protobuf_reactor *r, size_t index,
+                          cmt_why *why) {
+  const cmt_protobuf_type *t = &r->types[index];
+  char text[128];
+
+  if (t->type == NULL) {
+    snprintf(text, sizeof text, "channel 0x%02x has no type", t->channel);
+    return invalid(why, text);
+  }
+  if (!has_channel(&r->base, t->channel)) {
+    snprintf(text, sizeof text, "channel 0x%02x has a type and is not claimed",
+             t->channel);
+    return invalid(why, text);
+  }
+  if (find_entry(r, t->channel) != t) {
+    snprintf(text, sizeof text, "channel 0x%02x has two types", t->channel);
+    return invalid(why, text);
+  }
+  return CMT_OK;
+}
+
+cmt_err cmt_protobuf_reactor_wrap(const cmt_protobuf_reactor *r,
+                                  cmt_reactor *out, cmt_why *why) {
+  const cmt_reactor *base = &r->base;
+
+  if (r->size != sizeof *r) {
+    return invalid(why, "a reactor of an unknown size: use the init macro");
+  }
+  if (r->receive == NULL) {
+    return invalid(why, "receive is not set");
+  }
+  for (size_t i = 0; i < r->type_count; i++) {
+    cmt_err err = type_check(r, i, why);
+
+    if (err != CMT_OK) {
+      return err;
+    }
+  }
+  *out = *base;
+  out->self = (void *)(uintptr_t)r;
+  out->start = base->start != NULL ? on_start : NULL;
+  out->init_peer = base->init_peer != NULL ? on_init_peer : NULL;
+  out->add_peer = base->add_peer != NULL ? on_add_peer : NULL;
+  out->receive = on_receive;
+  out->remove_peer = base->remove_peer != NULL ? on_remove_peer : NULL;
+  out->stop = base->stop != NULL ? on_stop : NULL;
+  return CMT_OK;
+}
