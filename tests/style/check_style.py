@@ -49,8 +49,8 @@ ALLOWED_CALLS = {
     ("src/core/env.c", "abort"): "the default panic",
 }
 
-# A page of another project, kept word by word.
-QUOTED = ("docs/LEGACY.md",)
+# A page of another project, kept word by word, and what fuzzers made.
+QUOTED = ("docs/LEGACY.md", "tests/fuzz/corpus/")
 
 # The only files that may name libuv: (prefix, names): why.
 ALLOWED_UV = {
@@ -367,7 +367,7 @@ def check_spdx(paths):
 def check_unfinished(paths):
     words = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
     for path in paths:
-        if path in QUOTED:
+        if path.startswith(QUOTED):
             continue
         for number, line in enumerate(read(path).splitlines(), 1):
             if words.search(line):
