@@ -6,9 +6,26 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* Of a sanitizer; not there without one. */
+extern void __sanitizer_set_death_callback(void (*callback)(void))
+  __attribute__((weak));
+
+static const char *running;
+
+static void death(void) {
+  fprintf(stderr, "the input is %s\n", running != NULL ? running : "none");
+}
+
+static void death_by_signal(int number) {
+  death();
+  signal(number, SIG_DFL);
+  raise(number);
+}
 
 static int is_input(const struct dirent *entry) {
   return entry->d_name[0] != '.';
@@ -28,18 +45,22 @@ static uint8_t *file_read(int folder, const char *name, size_t *len) {
   return bytes;
 }
 
-/* Names the input first: a broken one ends the process. */
 static void file_run(int folder, const char *name) {
   size_t len;
   uint8_t *bytes = file_read(folder, name, &len);
 
-  fprintf(stderr, "# %s\n", name);
+  running = name;
   (void)LLVMFuzzerTestOneInput(bytes, len);
+  running = NULL;
   free(bytes);
 }
 
 /* replay FOLDER... */
 int main(int argc, char **argv) {
+  if (__sanitizer_set_death_callback != NULL) {
+    __sanitizer_set_death_callback(death);
+  }
+  signal(SIGABRT, death_by_signal);
   printf("1..%d\n", argc - 1);
   for (int i = 1; i < argc; i++) {
     struct dirent **list;

@@ -28,7 +28,7 @@ typedef struct buffer {
   size_t len;
 } buffer;
 
-typedef json_t *(*judge)(cmt_bytes input);
+typedef json_t *(*judge_fn)(cmt_bytes input);
 
 static json_t *hex(cmt_bytes b) {
   char *text = malloc(2 * b.len + 1);
@@ -240,7 +240,8 @@ static buffer file_read(int folder, const char *name) {
   return out;
 }
 
-static void folder_judge(const char *corpus, const char *target, judge judge) {
+static void folder_judge(const char *corpus, const char *target,
+                         judge verdict) {
   struct dirent **list;
   char path[1024];
   int count, folder;
@@ -251,7 +252,7 @@ static void folder_judge(const char *corpus, const char *target, judge judge) {
   FUZZ_CHECK(count > 0 && folder >= 0);
   for (int i = 0; i < count; i++) {
     buffer b = file_read(folder, list[i]->d_name);
-    json_t *out = judge((cmt_bytes){.base = b.base, .len = b.len});
+    json_t *out = verdict((cmt_bytes){.base = b.base, .len = b.len});
 
     json_object_set_new(out, "name", json_string(list[i]->d_name));
     json_dumpf(out, stdout, JSON_COMPACT);
