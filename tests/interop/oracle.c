@@ -241,7 +241,7 @@ static buffer file_read(int folder, const char *name) {
 }
 
 static void folder_judge(const char *corpus, const char *target,
-                         judge verdict) {
+                         judge_fn verdict) {
   struct dirent **list;
   char path[1024];
   int count, folder;
