@@ -17,10 +17,10 @@ extern "C" {
 #endif
 
 enum {
-  CMT_CHANNELS_MAX = 16,          /**< Channels of one connection. */
-  CMT_PRIORITY_MAX = 65535,       /**< So that ratios compare in 64 bits. */
-  CMT_SEND_QUEUE_MAX = 1000000,   /**< Waiting messages of a channel. */
-  CMT_RECV_QUEUE_MAX = 1000000,   /**< The same, received. */
+  CMT_CHANNELS_MAX = 16,        /**< Channels of one connection. */
+  CMT_PRIORITY_MAX = 65535,     /**< So that ratios compare in 64 bits. */
+  CMT_SEND_QUEUE_MAX = 1000000, /**< Waiting messages of a channel. */
+  CMT_RECV_QUEUE_MAX = 1000000, /**< The same, received. */
   CMT_RECV_QUEUE_DEFAULT = 1000,
   CMT_RECV_QUEUE_BYTES_DEFAULT = 4 << 20,
   CMT_MESSAGE_MAX = 1 << 30,      /**< Bytes of any message. */
@@ -93,7 +93,7 @@ typedef struct cmt_channel_status {
   uint64_t sent_bytes;          /**< Encoded packets with their prefixes. */
   uint64_t recently_sent_bytes; /**< Of those, with decay: the scheduler's. */
   uint64_t recv_messages, recv_bytes; /**< Complete messages. */
-  uint64_t dropped_messages; /**< Of those, by CMT_ON_FULL_DROP. */
+  uint64_t dropped_messages;          /**< Of those, by CMT_ON_FULL_DROP. */
 } cmt_channel_status;
 
 typedef struct cmt_mconn cmt_mconn;

@@ -36,7 +36,7 @@ typedef struct cli_options {
   uint64_t ping_interval_ns, pong_timeout_ns; /* 0: the library's. */
   uint64_t flush_throttle_ns;
   uint64_t send_rate, recv_rate; /* Bytes per second; 0: no limit. */
-  uint32_t packet_payload; /* 0: the library's. */
+  uint32_t packet_payload;       /* 0: the library's. */
   cmt_wire wire;
   cmt_log_level log_level;
   bool json;

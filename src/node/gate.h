@@ -60,9 +60,9 @@ typedef struct cmt__gate {
   cmt__gate_state state;
   bool attended; /* The loop is sure to look at the gate once more. */
   bool posted;   /* A ring was not answered yet. */
-  size_t bytes, bytes_max, messages;    /* Queued on all channels. */
-  bool starved; /* A waiting send has its credit, and lacks only bytes. */
-  uint64_t sequence;                    /* Of the next send that waits. */
+  size_t bytes, bytes_max, messages; /* Queued on all channels. */
+  bool starved;      /* A waiting send has its credit, and lacks only bytes. */
+  uint64_t sequence; /* Of the next send that waits. */
   uint64_t deadline_ns;                 /* No waiting send is due before. */
   bool fresh;                           /* Some have no deadline yet. */
   cmt_send_req *done_first, *done_last; /* Callbacks that are due. */

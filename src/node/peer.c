@@ -132,8 +132,7 @@ void cmt__peer_snapshot(cmt_peer *p) {
     .write_calls = l->write_calls,
     .read_calls = l->read_calls,
     .read_paused_ns =
-      l->paused_ns +
-      (l->paused ? cmt__loop_now(p->loop) - l->paused_at_ns : 0),
+      l->paused_ns + (l->paused ? cmt__loop_now(p->loop) - l->paused_at_ns : 0),
   };
 
   pthread_mutex_lock(&p->gate.lock);

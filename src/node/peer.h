@@ -36,7 +36,7 @@ struct cmt_peer {
   cmt__loop *loop;
   cmt__link *link; /* NULL when gone. */
   uint64_t up_at_ns;
-  cmt__post wake; /* Holds a reference while it is posted. */
+  cmt__post wake;           /* Holds a reference while it is posted. */
   struct cmt__boxes *boxes; /* NULL: every reactor is called inline. */
   const uint64_t *dropped;  /* Messages, by channel; NULL: none ever. */
   /* A wake-up arrived after the end: nothing of this peer is under way. */

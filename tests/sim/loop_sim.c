@@ -224,7 +224,7 @@ static void loop_rearm(cmt__loop *base) { sim_loop_stale(sim_loop_of(base)); }
 
 /* Whoever has the network runs all loops. */
 static void loop_run(cmt__loop *base) {
-  CMT_ASSERT(&base->env, !"run by sim_net_step()");
+  cmt__panic(&base->env, __FILE__, __LINE__, "sim_net_step() runs it");
 }
 
 static void loop_stop(cmt__loop *base) { (void)base; }

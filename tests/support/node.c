@@ -133,19 +133,19 @@ cmt_err test_node_new(test_node *n, cmt_why *why) {
   for (size_t i = 0; i < n->part_count; i++) {
     test_part *part = &n->parts[i];
 
-    n->reactors[i] = (cmt_reactor){.name = part->name,
-                                   .channels = part->channels,
-                                   .channel_count = part->channel_count,
-                                   .delivery = part->delivery,
-                                   .recv_queue_bytes_total =
-                                     part->recv_queue_bytes_total,
-                                   .self = part,
-                                   .start = on_start,
-                                   .init_peer = on_init,
-                                   .add_peer = on_add,
-                                   .receive = on_receive,
-                                   .remove_peer = on_remove,
-                                   .stop = on_stop};
+    n->reactors[i] =
+      (cmt_reactor){.name = part->name,
+                    .channels = part->channels,
+                    .channel_count = part->channel_count,
+                    .delivery = part->delivery,
+                    .recv_queue_bytes_total = part->recv_queue_bytes_total,
+                    .self = part,
+                    .start = on_start,
+                    .init_peer = on_init,
+                    .add_peer = on_add,
+                    .receive = on_receive,
+                    .remove_peer = on_remove,
+                    .stop = on_stop};
   }
   n->options.reactors = n->reactors;
   n->options.reactor_count = n->part_count;
