@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* All callbacks run on the switch's loop and only look at the head of a
-   message: files and hashes go to the writer, answers to the peer's own queue,
-   lines to the output's thread.  Each of these pauses the peer when it is
+/* Callbacks on the loop only look at short messages; files and hashes are on
+   the writer's thread, answers in the peer's own queue, lines of output with
+   the output's thread.  Each of these stops the reading of the peer when it is
    full, so nothing is dropped and nothing blocks. */
 
 #include "node.h"
@@ -19,14 +19,16 @@
 /* How long the switch may take for its end after the flush. */
 enum { END_MS = 1000 };
 
-cli_session *cli_session_ref(cli_session *s) {
+#define SESSION_KEY "cometp2p.session"
+
+static cli_session *session_ref(cli_session *s) {
   pthread_mutex_lock(&s->lock);
   s->refs++;
   pthread_mutex_unlock(&s->lock);
   return s;
 }
 
-void cli_session_unref(cli_session *s) {
+static void session_unref(cli_session *s) {
   unsigned refs;
 
   pthread_mutex_lock(&s->lock);
@@ -66,7 +68,7 @@ static void answer_sent(void *arg, cmt_err status, cmt_buf *msg) {
     cmt_buf_unref(msg);
   }
   session_wait(a->session, false);
-  cli_session_unref(a->session);
+  session_unref(a->session);
   free(a);
 }
 
@@ -85,49 +87,60 @@ void cli_session_answer(cli_session *s, uint8_t channel, cmt_buf *msg) {
   a->req.timeout_ns = CMT_NEVER;
   a->req.cb = answer_sent;
   a->req.arg = a;
-  a->session = cli_session_ref(s);
+  a->session = session_ref(s);
   session_wait(s, true);
   if (cmt_peer_send(s->peer, channel, msg, &a->req) != CMT_OK) {
     answer_sent(a, CMT_ECLOSED, msg);
   }
 }
 
-static cli_session *node_session(cli_node *n, const cmt_peer *p) {
-  cli_session *s = n->sessions;
-
-  while (s != NULL && s->peer != p) {
-    s = s->next;
-  }
-  return s;
+cli_session *cli_session_of(const cmt_peer *p) {
+  return cmt_peer_get(p, SESSION_KEY);
 }
 
 static bool node_tells(const cli_node *n) {
   return n->io->json || !n->hooks.quiet;
 }
 
-/* Without room for a line about it, a peer would come and go unseen, as often
-   as it likes. */
-static cmt_err node_init_peer(void *self, cmt_peer *p) {
-  cli_node *n = self;
-  cli_session *s;
+static cmt_err session_new(cli_node *n, cmt_peer *p, cli_session **out) {
+  cli_session *s = cli_alloc(1, sizeof *s);
+  cmt_err err = cmt_peer_set(p, SESSION_KEY, s, NULL);
 
-  if (cli_output_is_full(n->io->out)) {
-    return CMT_ELIMIT;
+  if (err != CMT_OK) {
+    free(s);
+    return err;
   }
-  s = cli_alloc(1, sizeof *s);
   s->node = n;
   s->peer = cmt_peer_ref(p);
   s->refs = 1;
   memcpy(s->id, cmt_peer_id(p)->text, sizeof s->id);
   pthread_mutex_init(&s->lock, NULL);
-  s->next = n->sessions;
-  n->sessions = s;
+  *out = s;
   return CMT_OK;
+}
+
+/* Of each reactor.  Without room for a line about it, a peer would come and go
+   unseen, as often as it likes. */
+static cmt_err node_init_peer(void *self, cmt_peer *p) {
+  cli_node *n = self;
+  cli_session *s = cli_session_of(p);
+  cmt_err err = CMT_OK;
+
+  if (s == NULL && cli_output_is_full(n->io->out)) {
+    return CMT_ELIMIT;
+  }
+  if (s == NULL) {
+    err = session_new(n, p, &s);
+  }
+  if (err == CMT_OK) {
+    s->reactors++;
+  }
+  return err;
 }
 
 static void node_add_peer(void *self, cmt_peer *p) {
   cli_node *n = self;
-  cli_session *s = node_session(n, p);
+  cli_session *s = cli_session_of(p);
 
   s->added = true;
   if (node_tells(n)) {
@@ -138,49 +151,35 @@ static void node_add_peer(void *self, cmt_peer *p) {
   }
 }
 
-static void node_remove_peer(void *self, cmt_peer *p, cmt_err reason) {
-  cli_node *n = self;
-  cli_session **place = &n->sessions;
-  cli_session *s;
+static void session_end(cli_session *s) {
+  cli_node *n = s->node;
   cmt_why why;
 
-  (void)reason;
-  while (*place != NULL && (*place)->peer != p) {
-    place = &(*place)->next;
-  }
-  s = *place;
-  if (s == NULL) {
-    return;
-  }
-  *place = s->next;
-  cmt_peer_get_why(p, &why);
+  cmt_peer_get_why(s->peer, &why);
   if (s->added && node_tells(n)) {
-    cli_event_peer_removed(n->io, p, &why);
+    cli_event_peer_removed(n->io, s->peer, &why);
   }
   if (s->added && n->hooks.removed != NULL) {
     n->hooks.removed(n->hooks.arg, s, &why);
   }
-  cli_writer_put(n->writer, CLI_JOB_GONE, s, 0, NULL);
-  cli_session_unref(s);
+  session_unref(s);
 }
 
-/* Answers of a receiver belong to the sender; all else goes to the writer. */
-static cmt_err take_file(cli_node *n, cli_session *s, uint8_t channel,
-                         cmt_buf *msg) {
-  cli_file_message m;
+void cli_session_leave(cli_session *s) {
+  unsigned left;
 
-  if (!cli_file_decode(cmt_buf_bytes(msg), &m)) {
-    return CMT_EPROTO;
+  pthread_mutex_lock(&s->lock);
+  left = --s->reactors;
+  pthread_mutex_unlock(&s->lock);
+  if (left == 0) {
+    session_end(s);
   }
-  if (m.type == CLI_FILE_OFFER || m.type == CLI_FILE_DATA ||
-      m.type == CLI_FILE_END) {
-    cli_writer_put(n->writer, CLI_JOB_FILE, s, channel, msg);
-    return CMT_OK;
-  }
-  if (n->hooks.file_answer != NULL) {
-    n->hooks.file_answer(n->hooks.arg, &m);
-  }
-  return CMT_OK;
+}
+
+static void node_remove_peer(void *self, cmt_peer *p, cmt_err reason) {
+  (void)self;
+  (void)reason;
+  cli_session_leave(cli_session_of(p));
 }
 
 static cmt_err take_line(cli_node *n, cli_session *s, uint8_t channel,
@@ -210,22 +209,10 @@ static cmt_err take_line(cli_node *n, cli_session *s, uint8_t channel,
 static cmt_err node_receive(void *self, cmt_peer *p, uint8_t channel,
                             cmt_buf *msg) {
   cli_node *n = self;
-  cli_session *s = node_session(n, p);
 
-  switch (n->options->roles[n->index[channel]]) {
-  case CLI_ROLE_FILES:
-    return take_file(n, s, channel, msg);
-  case CLI_ROLE_LINES:
-    return take_line(n, s, channel, msg);
-  case CLI_ROLE_ECHO:
-    cli_session_answer(s, channel, cmt_buf_ref(msg));
-    cli_writer_put(n->writer, CLI_JOB_ECHO, s, channel, msg);
-    return CMT_OK;
-  case CLI_ROLE_DISCARD:
-  case CLI_ROLE_NONE:
-    break;
-  }
-  return CMT_OK;
+  return n->options->roles[n->index[channel]] == CLI_ROLE_LINES
+           ? take_line(n, cli_session_of(p), channel, msg)
+           : CMT_OK; /* To be discarded. */
 }
 
 static void node_rejected(void *arg, const cmt_rejection *r) {
@@ -289,8 +276,7 @@ static bool open_dir(cli_node *n) {
   return true;
 }
 
-static void switch_options(cli_node *n, const cmt_reactor *reactor,
-                           cmt_switch_options *to) {
+static void switch_options(cli_node *n, cmt_switch_options *to) {
   const cli_options *o = n->options;
 
   cmt_switch_options_init(to);
@@ -299,8 +285,6 @@ static void switch_options(cli_node *n, const cmt_reactor *reactor,
   to->network = o->network;
   to->moniker = o->moniker;
   to->laddr = o->laddr;
-  to->reactors = reactor;
-  to->reactor_count = 1;
   to->on_rejected = node_rejected;
   to->arg = n;
   to->flush_throttle_ns = o->flush_throttle_ns;
@@ -326,21 +310,51 @@ static void switch_options(cli_node *n, const cmt_reactor *reactor,
   }
 }
 
+/* Gives each channel to the reactor of its role. */
+static void split_channels(const cli_options *o, cmt_reactor reactors[2],
+                           cmt_channel lists[2][CMT_CHANNELS_MAX]) {
+  for (size_t i = 0; i < o->channel_count; i++) {
+    bool writes = o->roles[i] == CLI_ROLE_FILES || o->roles[i] == CLI_ROLE_ECHO;
+    cmt_reactor *r = &reactors[writes ? 0 : 1];
+    cmt_channel *c = &lists[writes ? 0 : 1][r->channel_count++];
+
+    *c = o->channels[i];
+    c->recv_queue_bytes = CLI_WRITER_BYTES;
+  }
+  reactors[0].channels = lists[0];
+  reactors[1].channels = lists[1];
+}
+
 static bool node_start(cli_node *n) {
-  cmt_reactor reactor = {
-    .name = "cometp2p",
-    .channels = n->options->channels,
-    .channel_count = n->options->channel_count,
-    .self = n,
-    .init_peer = node_init_peer,
-    .add_peer = node_add_peer,
-    .receive = node_receive,
-    .remove_peer = node_remove_peer,
+  cmt_channel lists[2][CMT_CHANNELS_MAX];
+  cmt_reactor reactors[2] = {
+    {
+      .name = "writer",
+      .delivery = CMT_THREADED,
+      .recv_queue_bytes_total = CLI_WRITER_BYTES,
+      .self = n,
+      .init_peer = node_init_peer,
+      .receive = cli_writer_receive,
+      .remove_peer = cli_writer_remove_peer,
+    },
+    {
+      .name = "cometp2p",
+      .self = n,
+      .init_peer = node_init_peer,
+      .add_peer = node_add_peer,
+      .receive = node_receive,
+      .remove_peer = node_remove_peer,
+    },
   };
   cmt_switch_options o;
   cmt_why why;
+  bool writes;
 
-  switch_options(n, &reactor, &o);
+  split_channels(n->options, reactors, lists);
+  writes = reactors[0].channel_count > 0;
+  switch_options(n, &o);
+  o.reactors = &reactors[writes ? 0 : 1];
+  o.reactor_count = writes ? 2 : 1;
   if (cmt_switch_new(&o, &n->sw, &why) != CMT_OK ||
       cmt_switch_start(n->sw, &why) != CMT_OK) {
     cli_io_error(n->io, "%s", why.text);
@@ -360,11 +374,6 @@ bool cli_node_open(cli_node *n, const cli_options *o, cli_io *io,
   }
   if (!cli_env_init(&n->env, io) || !open_dir(n) ||
       !cli_load_key(o, io, &n->env, &n->key)) {
-    return false;
-  }
-  n->writer = cli_writer_new();
-  if (n->writer == NULL) {
-    cli_io_error(io, "cannot start a thread");
     return false;
   }
   return node_start(n);
@@ -402,7 +411,6 @@ void cli_node_close(cli_node *n, uint64_t flush_ns, int code) {
   if (n->sw != NULL && !end_switch(n, flush_ns)) {
     cli_io_leave(n->io, code);
   }
-  cli_writer_delete(n->writer, n->io->wait.interrupted);
   cmt_node_key_delete(n->key);
   if (n->dir_fd >= 0) {
     close(n->dir_fd);

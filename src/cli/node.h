@@ -2,8 +2,9 @@
 #ifndef CLI_NODE_H
 #define CLI_NODE_H
 
-/* The node under listen and send: a switch whose one reactor gives each
-   message to the role of its channel. */
+/* The node under listen and send: a switch with a reactor for each kind of
+   role.  Files and echoes take time and have a thread of their own (writer.h);
+   lines are handled on the loop, so that no file delays them. */
 
 #include "files.h"
 #include "options.h"
@@ -14,22 +15,23 @@
 
 typedef struct cli_node cli_node;
 
-/* What the command keeps of a peer.  Jobs and waiting answers hold
+/* What the command keeps of a peer, and with it.  Waiting answers hold
    references. */
 typedef struct cli_session {
   cli_node *node;
   cmt_peer *peer;
   char id[41];
-  bool added; /* The loop's; peer_added was told. */
-  struct cli_session *next;
+  bool added;                                       /* peer_added was told. */
   struct cli_receiver *receivers[CMT_CHANNELS_MAX]; /* The writer's. */
   uint64_t progress_ns[CMT_CHANNELS_MAX];           /* The writer's. */
   pthread_mutex_t lock;                             /* Over what follows. */
   unsigned refs;
-  size_t waiting; /* Answers without room; the peer is paused meanwhile. */
+  unsigned reactors; /* That know the peer. */
+  size_t waiting;    /* Answers without room; the peer is paused meanwhile. */
 } cli_session;
 
-/* What send wants to know; all run on the loop, each may be NULL. */
+/* What send wants to know; each may be NULL.  |removed| comes last for a peer,
+   on the loop or on the writer's thread. */
 typedef struct cli_node_hooks {
   void *arg;
   bool quiet; /* Tell of peers only in JSON: there is one, and it is known. */
@@ -48,10 +50,8 @@ struct cli_node {
   cmt_node_key *key; /* NULL: the switch's own. */
   cmt_switch *sw;
   atomic_bool sw_ended;
-  cli_writer *writer;
-  int dir_fd;            /* Of --out; -1: none. */
-  uint8_t index[256];    /* Of each channel id in the options. */
-  cli_session *sessions; /* The loop's. */
+  int dir_fd;         /* Of --out; -1: none. */
+  uint8_t index[256]; /* Of each channel id in the options. */
 };
 
 /* Makes and starts the node.  False: an error was printed; call
@@ -71,8 +71,10 @@ bool cli_env_init(cmt_env *env, cli_io *io);
 bool cli_load_key(const cli_options *o, cli_io *io, const cmt_env *env,
                   cmt_node_key **out);
 
-cli_session *cli_session_ref(cli_session *s);
-void cli_session_unref(cli_session *s);
+/* That of a peer, from its init_peer to its last remove_peer. */
+cli_session *cli_session_of(const cmt_peer *p);
+/* In remove_peer of each reactor: the last one tells that the peer is gone. */
+void cli_session_leave(cli_session *s);
 
 /* Sends |msg|, which moves, in order, whenever there is room; reading from the
    peer pauses while an answer waits.  From any thread. */

@@ -1,41 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One queue for all peers.  A session's receivers are touched by this thread
-   alone, and its job CLI_JOB_GONE is the last of that session. */
+/* One worker serves all peers in turns, so a session's receivers are touched by
+   one thread alone. */
 
 #include "writer.h"
 
-#include "backlog.h"
 #include "events.h"
 #include "node.h"
 #include "receiver.h"
-
-#include <pthread.h>
-#include <stdlib.h>
-
-enum { WRITER_MARK = 8 << 20, JOB_COST = 64 };
-
-typedef struct job {
-  struct job *next;
-  cli_job what;
-  cli_session *session;
-  uint8_t channel;
-  cmt_buf *msg;
-} job;
 
 /* The place of a receiver's hooks. */
 typedef struct seat {
   cli_session *session;
   uint8_t channel;
 } seat;
-
-struct cli_writer {
-  pthread_t thread;
-  pthread_mutex_t lock;
-  pthread_cond_t more;
-  job *first, **end;
-  cli_backlog backlog;
-  bool closing, hurry;
-};
 
 static void hook_reply(void *arg, const cli_file_message *m) {
   const seat *at = arg;
@@ -119,151 +96,71 @@ static cli_receiver *session_receiver(cli_session *s, seat *at) {
   return *place;
 }
 
-static void do_file(const job *j) {
-  seat at = {.session = j->session, .channel = j->channel};
-  cli_receiver *r = session_receiver(j->session, &at);
+static cmt_err take_file(const seat *at, cmt_buf *msg) {
+  cli_node *n = at->session->node;
   cli_file_message m;
+  seat place = *at;
 
-  if (!cli_file_decode(cmt_buf_bytes(j->msg), &m) ||
-      cli_receiver_feed(r, &m, cli_now_ns()) != CMT_OK) {
-    cmt_peer_stop(j->session->peer, CMT_EPROTO, 0);
+  if (!cli_file_decode(cmt_buf_bytes(msg), &m)) {
+    return CMT_EPROTO;
   }
+  if (m.type == CLI_FILE_OFFER || m.type == CLI_FILE_DATA ||
+      m.type == CLI_FILE_END) {
+    return cli_receiver_feed(session_receiver(at->session, &place), &m,
+                             cli_now_ns());
+  }
+  if (n->hooks.file_answer != NULL) { /* Of a receiver, for the sender. */
+    n->hooks.file_answer(n->hooks.arg, &m);
+  }
+  return CMT_OK;
 }
 
-static void do_echo(const job *j) {
-  cmt_bytes bytes = cmt_buf_bytes(j->msg);
+static void take_echo(const seat *at, cmt_buf *msg) {
+  cmt_bytes bytes = cmt_buf_bytes(msg);
   uint8_t hash[CLI_HASH_SIZE] = {0};
   char text[CLI_HASH_TEXT];
 
-  if (j->session->node->io->json) {
+  cli_session_answer(at->session, at->channel, cmt_buf_ref(msg));
+  if (at->session->node->io->json) {
     crypto_hash_sha256(hash, bytes.len == 0 ? hash : bytes.base, bytes.len);
   }
   cli_hash_text(hash, text);
-  cli_event_message(j->session->node->io,
+  cli_event_message(at->session->node->io,
                     &(cli_message_event){
-                      .id = j->session->id,
-                      .channel = j->channel,
+                      .id = at->session->id,
+                      .channel = at->channel,
                       .size = bytes.len,
                       .hash = text,
                     },
-                    j->session->peer);
+                    at->session->peer);
 }
 
-static void do_gone(const job *j) {
-  const cli_options *o = j->session->node->options;
+cmt_err cli_writer_receive(void *self, cmt_peer *p, uint8_t channel,
+                           cmt_buf *msg) {
+  const cli_node *n = self;
+  seat at = {.session = cli_session_of(p), .channel = channel};
+
+  if (n->options->roles[n->index[channel]] == CLI_ROLE_FILES) {
+    return take_file(&at, msg);
+  }
+  take_echo(&at, msg);
+  return CMT_OK;
+}
+
+void cli_writer_remove_peer(void *self, cmt_peer *p, cmt_err reason) {
+  const cli_node *n = self;
+  cli_session *s = cli_session_of(p);
   cmt_why why;
 
-  cmt_peer_get_why(j->session->peer, &why);
-  for (size_t i = 0; i < o->channel_count; i++) {
-    seat at = {.session = j->session, .channel = o->channels[i].id};
+  (void)reason;
+  cmt_peer_get_why(p, &why);
+  for (size_t i = 0; i < n->options->channel_count; i++) {
+    seat at = {.session = s, .channel = n->options->channels[i].id};
 
-    if (j->session->receivers[i] != NULL) {
-      cli_receiver_delete(session_receiver(j->session, &at), why.err, why.text);
-      j->session->receivers[i] = NULL;
+    if (s->receivers[i] != NULL) {
+      cli_receiver_delete(session_receiver(s, &at), why.err, why.text);
+      s->receivers[i] = NULL;
     }
   }
-}
-
-static void job_run(const job *j, bool hurry) {
-  switch (j->what) {
-  case CLI_JOB_FILE:
-    if (!hurry) {
-      do_file(j);
-    }
-    break;
-  case CLI_JOB_ECHO:
-    do_echo(j);
-    break;
-  case CLI_JOB_GONE:
-    do_gone(j);
-    break;
-  }
-}
-
-static size_t job_cost(const job *j) {
-  return JOB_COST + (j->msg == NULL ? 0 : cmt_buf_bytes(j->msg).len);
-}
-
-/* Waits for the next job; NULL: the end. */
-static job *writer_take(cli_writer *w, bool *hurry) {
-  job *j;
-
-  pthread_mutex_lock(&w->lock);
-  while (w->first == NULL && !w->closing) {
-    pthread_cond_wait(&w->more, &w->lock);
-  }
-  j = w->first;
-  if (j != NULL) {
-    w->first = j->next;
-    if (w->first == NULL) {
-      w->end = &w->first;
-    }
-  }
-  *hurry = w->hurry;
-  pthread_mutex_unlock(&w->lock);
-  return j;
-}
-
-static void *writer_run(void *arg) {
-  cli_writer *w = arg;
-  bool hurry;
-
-  for (job *j; (j = writer_take(w, &hurry)) != NULL;) {
-    size_t cost = job_cost(j);
-
-    job_run(j, hurry);
-    pthread_mutex_lock(&w->lock);
-    cli_backlog_sub(&w->backlog, cost);
-    pthread_mutex_unlock(&w->lock);
-    cmt_buf_unref(j->msg);
-    cli_session_unref(j->session);
-    free(j);
-  }
-  return NULL;
-}
-
-cli_writer *cli_writer_new(void) {
-  cli_writer *w = cli_alloc(1, sizeof *w);
-
-  w->end = &w->first;
-  w->backlog.mark = WRITER_MARK;
-  pthread_mutex_init(&w->lock, NULL);
-  pthread_cond_init(&w->more, NULL);
-  if (pthread_create(&w->thread, NULL, writer_run, w) != 0) {
-    free(w);
-    return NULL;
-  }
-  return w;
-}
-
-void cli_writer_put(cli_writer *w, cli_job what, cli_session *s,
-                    uint8_t channel, cmt_buf *msg) {
-  job *j = cli_alloc(1, sizeof *j);
-
-  j->what = what;
-  j->session = cli_session_ref(s);
-  j->channel = channel;
-  j->msg = msg == NULL ? NULL : cmt_buf_ref(msg);
-  pthread_mutex_lock(&w->lock);
-  *w->end = j;
-  w->end = &j->next;
-  cli_backlog_add(&w->backlog, job_cost(j), s->peer);
-  pthread_cond_signal(&w->more);
-  pthread_mutex_unlock(&w->lock);
-}
-
-void cli_writer_delete(cli_writer *w, bool hurry) {
-  if (w == NULL) {
-    return;
-  }
-  pthread_mutex_lock(&w->lock);
-  w->closing = true;
-  w->hurry = hurry;
-  pthread_cond_signal(&w->more);
-  pthread_mutex_unlock(&w->lock);
-  pthread_join(w->thread, NULL);
-  cli_backlog_fini(&w->backlog);
-  pthread_cond_destroy(&w->more);
-  pthread_mutex_destroy(&w->lock);
-  free(w);
+  cli_session_leave(s);
 }
