@@ -43,6 +43,8 @@ void check_add(sim_peer *p, size_t reactor);
 void check_receive(sim_peer *p, size_t reactor, size_t channel);
 void check_remove(sim_peer *p, size_t reactor);
 void check_peers(sim_node *n);
+/* Peers, handshakes and dials against their limits in number and time. */
+void check_limits(sim_node *n);
 /* The switch of |n| has finished. */
 void check_finished(sim_node *n);
 
@@ -59,7 +61,10 @@ void check_grace_begin(sim_peer *p, uint64_t flush_ns);
 /* |p| ends with |reason|; looks at what the other side had accepted. */
 void check_grace(sim_peer *p, cmt_err reason);
 
-/* check_bound.c: bytes held. */
+/* check_bound.c: bytes held, and bytes in a time. */
+
+/* |p| received a message of |len| bytes. */
+void check_rates(sim_peer *p, size_t len);
 void check_memory(sim_node *n);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Bytes that a node holds, against the sum of its limits. */
+/* Bytes that a node holds, against the sum of its limits, and bytes that it
+   sends and receives in a time. */
 
 #include "check.h"
 
@@ -9,7 +10,8 @@ enum {
   PEER = 700000,  /* Runs under way, frames, tables. */
   HANDSHAKE = 64 << 10,
   DIAL = 4 << 10,
-  MESSAGE = 128, /* Of each that is queued, besides its bytes. */
+  PAST = 16 << 10, /* A peer that is gone. */
+  MESSAGE = 128,   /* Of each that is queued, besides its bytes. */
 };
 
 static size_t queue_slots(const sim_node *n) {
@@ -39,6 +41,32 @@ static size_t waiting(const sim_node *n) {
   return bytes;
 }
 
+/* What may wait of one peer for those who take it from mailboxes. */
+static size_t mailbox_bytes(const sim_node *n) {
+  size_t bytes = 0;
+
+  for (size_t c = 0; c < n->sim->channel_count; c++) {
+    const cmt_channel *d = &n->by_index[c];
+
+    if (n->has[c] && n->has_mailbox) {
+      bytes += d->recv_queue_bytes > 0 ? d->recv_queue_bytes
+                                       : CMT_RECV_QUEUE_BYTES_DEFAULT;
+      bytes += d->recv_message_max + (64 << 10) * 192;
+    }
+  }
+  return bytes;
+}
+
+/* Peers that are gone and of which we keep a reference. */
+static size_t past(const sim_node *n) {
+  size_t count = 0;
+
+  for (const sim_peer *p = n->peers; p != NULL; p = p->next) {
+    count += p->gone;
+  }
+  return count;
+}
+
 void check_memory(sim_node *n) {
   const cmt_switch_options *o = &n->options;
   size_t peers = 0, bound, receive;
@@ -51,7 +79,65 @@ void check_memory(sim_node *n) {
           peers * (PEER + cmt__max(o->send_bytes_max, largest(n)) + receive +
                    queue_slots(n) * MESSAGE) +
           cmt__min(o->handshakes_max, 64) * HANDSHAKE + 64 * DIAL;
+  bound += peers * mailbox_bytes(n);
+  bound = cmt__min(bound, (size_t)cmt_switch_memory_max(n->sw) + waiting(n) +
+                            past(n) * PAST);
   CHECK(n->sim, CHECK_MEMORY, n->env.live_bytes <= bound,
         "n%u holds %zu bytes with %zu peers, the bound is %zu", n->index,
         n->env.live_bytes, peers, bound);
+}
+
+/* ---- rates ---- */
+
+enum { ONE_READ = 65536, ONE_PACKET = 2048, OVERDRAFT = 16384 };
+
+static uint64_t allowed(uint64_t rate, uint64_t ns, uint64_t more) {
+  return rate / 10 + more + (uint64_t)((double)rate * (double)ns / 1e9) + 1;
+}
+
+static void check_rate(sim_peer *p, const char *what, uint64_t rate,
+                       uint64_t bytes, uint64_t most) {
+  CHECK(p->node->sim, CHECK_RATE, rate == 0 || bytes <= most,
+        "n%u from n%u on c%u: %s: %llu bytes, allowed are %llu", p->node->index,
+        p->remote, p->conn->id, what, (unsigned long long)bytes,
+        (unsigned long long)most);
+}
+
+static uint64_t received_of(const sim_peer *from) {
+  uint64_t bytes = 0;
+
+  for (size_t c = 0; c < SIM_CHANNELS_MAX; c++) {
+    bytes += from->flow[c].received_bytes;
+  }
+  return bytes;
+}
+
+static size_t peer_count(const sim_node *n) {
+  size_t count = 0;
+
+  for (const sim_peer *p = n->peers; p != NULL; p = p->next) {
+    count++;
+  }
+  return count;
+}
+
+void check_rates(sim_peer *p, size_t len) {
+  sim_peer *from = sim_peer_other(p);
+  const cmt_switch_options *o = &p->node->options;
+  uint64_t now_ns = sim_net_now(p->node->sim->net), bytes, sent_ns;
+
+  p->node->recv_bytes += len;
+  if (from == NULL || !(p->node->has_rates || from->node->has_rates)) {
+    return;
+  }
+  bytes = received_of(from) + len;
+  sent_ns = now_ns - from->up_ns;
+  check_rate(p, "its sender's rate", from->node->options.send_rate, bytes,
+             allowed(from->node->options.send_rate, sent_ns, ONE_PACKET));
+  check_rate(p, "the rate to receive", o->recv_rate, bytes,
+             allowed(o->recv_rate, now_ns - p->up_ns, ONE_READ));
+  check_rate(p, "the rate to receive from all", o->recv_rate_total,
+             p->node->recv_bytes,
+             allowed(o->recv_rate_total, now_ns - p->node->up_ns,
+                     ONE_READ + peer_count(p->node) * OVERDRAFT));
 }

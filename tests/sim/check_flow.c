@@ -73,14 +73,16 @@ void check_flow_answer(sim_peer *p, size_t channel, uint64_t key, bool queued) {
     return;
   }
   if (queued) {
-    if (f->list[i].state == SIM_PASSED) {
+    if (f->list[i].state == SIM_PASSED && !f->list[i].may_drop) {
       check_fail(s, CHECK_ORDER,
                  "n%u to n%u, channel %zu: a later message overtook one that "
                  "waited",
                  p->node->index, p->remote, channel);
     }
-    f->list[i].state = SIM_ACCEPTED;
-    return;
+    if (f->list[i].state == SIM_WAITING) {
+      f->list[i].state = SIM_ACCEPTED;
+      return;
+    }
   }
   memmove(f->list + i, f->list + i + 1, (f->count - i - 1) * sizeof *f->list);
   f->count--;
@@ -91,7 +93,7 @@ static bool may_be_missing(sim_entry *e) {
   if (e->state == SIM_WAITING) {
     e->state = SIM_PASSED;
   }
-  return e->state == SIM_PASSED || e->state == SIM_MAYBE;
+  return e->state == SIM_PASSED || e->state == SIM_MAYBE || e->may_drop;
 }
 
 static _Noreturn void tell_wrong(sim_peer *from, size_t channel, size_t at,
@@ -159,7 +161,7 @@ void check_flow_arrived(sim_peer *p, check_kind k) {
     const sim_flow *f = &p->flow[c];
 
     for (size_t i = f->first; i < f->count; i++) {
-      if (f->list[i].state == SIM_ACCEPTED) {
+      if (f->list[i].state == SIM_ACCEPTED && !f->list[i].may_drop) {
         check_fail(s, k,
                    "n%u to n%u on c%u, channel %zu: %zu messages did not "
                    "arrive, the first one of %zu bytes",

@@ -12,6 +12,20 @@ static unsigned bit(size_t reactor) { return 1u << reactor; }
 /* The reactors before this one, and all. */
 static unsigned before(size_t reactor) { return bit(reactor) - 1; }
 
+/* Those of them that are called inline, in their order. */
+static unsigned inline_of(const sim_peer *p, unsigned reactors) {
+  for (size_t r = 0; r < p->node->sim->reactor_count; r++) {
+    if (p->node->reactors[r].delivery != CMT_INLINE) {
+      reactors &= ~bit(r);
+    }
+  }
+  return reactors;
+}
+
+static bool is_inline(const sim_peer *p, size_t reactor) {
+  return p->node->reactors[reactor].delivery == CMT_INLINE;
+}
+
 static unsigned all(const sim_peer *p) {
   return bit(p->node->sim->reactor_count) - 1;
 }
@@ -26,7 +40,8 @@ void check_init(sim_peer *p, size_t reactor, bool accepted) {
          !p->refused,
        "init_peer out of order");
   for (const sim_peer *o = p->node->peers; o != NULL; o = o->next) {
-    LIFE(p, CHECK_ONE, o == p || o->gone || o->remote != p->remote,
+    LIFE(p, CHECK_ONE,
+         o == p || o->gone || o->refused || o->remote != p->remote,
          "init_peer while another peer has the id");
   }
   if (accepted) {
@@ -41,7 +56,10 @@ void check_add(sim_peer *p, size_t reactor) {
   cmt_peer *listed = cmt_switch_peer(p->node->sw, cmt_peer_id(p->peer));
 
   LIFE(p, CHECK_LIFE,
-       p->inited == all(p) && p->added == before(reactor) && p->removed == 0,
+       p->inited == all(p) && (p->added & bit(reactor)) == 0 &&
+         (p->removed & bit(reactor)) == 0 &&
+         (!is_inline(p, reactor) ||
+          inline_of(p, p->added) == inline_of(p, before(reactor))),
        "add_peer out of order");
   LIFE(p, CHECK_LISTED, listed == p->peer,
        "add_peer of one that is not listed");
@@ -50,7 +68,9 @@ void check_add(sim_peer *p, size_t reactor) {
 }
 
 void check_receive(sim_peer *p, size_t reactor, size_t channel) {
-  LIFE(p, CHECK_LIFE, p->added == all(p) && p->removed == 0,
+  LIFE(p, CHECK_LIFE,
+       (p->added & bit(reactor)) != 0 && (p->removed & bit(reactor)) == 0 &&
+         inline_of(p, p->added) == inline_of(p, all(p)),
        "receive outside of the life of the peer");
   LIFE(p, CHECK_LIFE,
        p->node->has[channel] &&
@@ -60,8 +80,10 @@ void check_receive(sim_peer *p, size_t reactor, size_t channel) {
 
 void check_remove(sim_peer *p, size_t reactor) {
   LIFE(p, CHECK_LIFE,
-       (p->inited & bit(reactor)) != 0 && p->removed == before(reactor) &&
-         (p->added == 0 || p->added == all(p)),
+       (p->inited & bit(reactor)) != 0 && (p->removed & bit(reactor)) == 0 &&
+         (p->refused || (p->added & bit(reactor)) != 0) &&
+         (!is_inline(p, reactor) ||
+          inline_of(p, p->removed) == inline_of(p, before(reactor))),
        "remove_peer out of order");
   if (p->added != 0) {
     cmt_peer *listed = cmt_switch_peer(p->node->sw, cmt_peer_id(p->peer));
@@ -74,25 +96,31 @@ void check_remove(sim_peer *p, size_t reactor) {
   p->gone = p->removed == p->inited;
 }
 
-/* Between turns: the list is exactly that of the peers that live. */
+/* Between turns: the list is that of the peers that were added and not yet
+   removed by all; the loop unlists one a turn after its last mailbox. */
+static bool is_listed(const sim_peer *p) {
+  return (p->added & 1) != 0 && !p->gone;
+}
+
 void check_peers(sim_node *n) {
   cmt_peer *list[64];
-  size_t count = cmt_switch_peers(n->sw, list, 64), live = 0;
+  size_t count = cmt_switch_peers(n->sw, list, 64), live = 0, departing = 0;
 
   for (const sim_peer *p = n->peers; p != NULL; p = p->next) {
-    live += sim_peer_is_live(p);
+    live += is_listed(p);
   }
   for (size_t i = 0; i < count; i++) {
     const sim_peer *p = n->peers;
 
-    while (p != NULL && (p->peer != list[i] || !sim_peer_is_live(p))) {
+    while (p != NULL && p->peer != list[i]) {
       p = p->next;
     }
+    departing += p != NULL && p->gone && n->has_mailbox;
     CHECK(n->sim, CHECK_LISTED, p != NULL,
           "n%u lists a peer that no reactor has", n->index);
     cmt_peer_unref(list[i]);
   }
-  CHECK(n->sim, CHECK_LISTED, count == live,
+  CHECK(n->sim, CHECK_LISTED, count == live + departing,
         "n%u lists %zu peers, its reactors have %zu", n->index, count, live);
 }
 

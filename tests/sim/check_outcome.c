@@ -26,7 +26,8 @@ static bool may_spoil(const sim *s) {
 static bool has_small_limits(const sim_node *n) {
   const cmt_switch_options *o = &n->options;
 
-  return o->inbound_peers_max < 40 || o->inbound_peers_per_ip_max != 0 ||
+  return o->inbound_peers_max < 40 || o->outbound_peers_max < 40 ||
+         o->handshakes_per_ip_max != 0 || o->inbound_peers_per_ip_max != 0 ||
          o->handshakes_max < 64;
 }
 
@@ -97,6 +98,78 @@ static void check_target(sim_node *n, size_t i) {
         ends >= t->once && (t->for_ever > 0 || ends == dials),
         "n%u dialed n%zu %zu times and %zu for ever: %zu peers, %zu rejections",
         n->index, i, t->once, t->for_ever, t->adds, t->final);
+}
+
+/* ---- in number and time ---- */
+
+#define HELD_NS                                                                \
+  CMT_SECONDS(4) /* The longest that one waits beside another.                 \
+                  */
+
+static size_t count_peers(const sim_node *n, int side, unsigned remote) {
+  size_t count = 0;
+
+  for (const sim_peer *p = n->peers; p != NULL; p = p->next) {
+    count += sim_peer_is_live(p) && p->side == side &&
+             (remote == SIM_NODES_MAX || p->remote == remote);
+  }
+  return count;
+}
+
+/* A dial that is not for ever has its outcome before all timeouts passed. */
+static void check_dials(sim_node *n) {
+  const cmt_switch_options *o = &n->options;
+  uint64_t now_ns = sim_net_now(n->sim->net);
+  uint64_t most_ns = o->dial_timeout_ns + 2 * o->handshake_timeout_ns + HELD_NS;
+
+  for (size_t i = 0; i <= SIM_NODES_MAX; i++) {
+    const sim_target *t = &n->targets[i];
+    uint64_t busy_ns = sim_loop_busy_ns(n->loop) - t->busy_ns;
+
+    CHECK(n->sim, CHECK_LIVE,
+          t->for_ever > 0 || t->adds + t->final == t->once ||
+            now_ns <= t->last_ns + most_ns + busy_ns,
+          "n%u dialed n%zu %llu ms ago and knows nothing yet", n->index, i,
+          (unsigned long long)(now_ns - t->last_ns) / 1000000);
+  }
+}
+
+static void check_stalls(sim_node *n) {
+  uint64_t now_ns = sim_net_now(n->sim->net);
+
+  for (const sim_peer *p = n->peers; p != NULL; p = p->next) {
+    CHECK(
+      n->sim, CHECK_LIVE,
+      !sim_peer_is_live(p) || p->pauses == 0 ||
+        now_ns - p->paused_at_ns <=
+          n->options.stall_max_ns + CMT_SECONDS(1) + sim_loop_busy_ns(n->loop),
+      "n%u: n%u was not read for longer than it may be", n->index, p->remote);
+  }
+}
+
+void check_limits(sim_node *n) {
+  const cmt_switch_options *o = &n->options;
+  size_t in = count_peers(n, 1, SIM_NODES_MAX);
+  size_t out = count_peers(n, 0, SIM_NODES_MAX);
+  cmt_switch_status status;
+
+  cmt_switch_get_status(n->sw, &status);
+  CHECK(n->sim, CHECK_LIMIT,
+        in <= o->inbound_peers_max && out <= o->outbound_peers_max &&
+          status.handshakes <= o->handshakes_max,
+        "n%u: %zu inbound peers of %u, %zu outbound of %u, %llu handshakes of "
+        "%u",
+        n->index, in, o->inbound_peers_max, out, o->outbound_peers_max,
+        (unsigned long long)status.handshakes, o->handshakes_max);
+  for (unsigned i = 0; i < n->sim->node_count; i++) {
+    CHECK(n->sim, CHECK_LIMIT,
+          o->inbound_peers_per_ip_max == 0 ||
+            count_peers(n, 1, i) <= o->inbound_peers_per_ip_max,
+          "n%u: %zu inbound peers of one address", n->index,
+          count_peers(n, 1, i));
+  }
+  check_dials(n);
+  check_stalls(n);
 }
 
 void check_outcomes(sim_node *n) {

@@ -6,15 +6,23 @@
 
 #include "check.h"
 
+/* Time that a ping may lie in the network because its reader has a limit. */
+static uint64_t limited_ns(const sim_node *n) {
+  return n->has_rates ? CMT_SECONDS(10) : 0;
+}
+
 /* Time that a pong may take although nobody is at fault.  A side that does not
    read by its own choice sends pongs unasked, and waits for none. */
 static uint64_t delay_max_ns(const sim_peer *p) {
   const sim_peer *other = sim_peer_other(p);
+  const sim_node *to = &p->node->sim->nodes[p->remote];
   uint64_t sum = p->conn->queue_max_ns + p->conn->stalled_ns;
 
   sum += sim_peer_busy_ns(p) - p->busy_ns;
-  if (other != NULL && (other->pauses > 0 || other->paused_ns > 0)) {
-    sum += other->node->options.pong_timeout_ns / 3;
+  sum += limited_ns(p->node) + limited_ns(to);
+  if ((other != NULL && (other->pauses > 0 || other->paused_ns > 0)) ||
+      to->has_mailbox) {
+    sum += to->options.pong_timeout_ns / 3;
   }
   return sum;
 }
@@ -36,6 +44,11 @@ static size_t receive_max(const sim_node *n) {
   }
   return n->options.recv_bytes_max > 0 ? n->options.recv_bytes_max
                                        : max + (1 << 20);
+}
+
+static bool may_lack_memory(const sim_node *n) {
+  return receive_sum(n) > receive_max(n) ||
+         n->options.recv_bytes_total_max < (size_t)512 << 20;
 }
 
 static bool is_possible(const sim_peer *p, cmt_err reason) {
@@ -66,7 +79,11 @@ static bool is_possible(const sim_peer *p, cmt_err reason) {
   case CMT_EMSGSIZE:
     return other != NULL && other->oversize > 0;
   case CMT_ENOBUFS:
-    return receive_sum(p->node) > receive_max(p->node);
+    return may_lack_memory(p->node);
+  case CMT_ESTALLED:
+    return p->node->has_mailbox ||
+           (p->pauses > 0 && sim_net_now(p->node->sim->net) - p->paused_at_ns >=
+                               p->node->options.stall_max_ns);
   default:
     return false;
   }
@@ -97,6 +114,7 @@ static uint64_t waiting_bytes(const sim_peer *p) {
    still on the way then may be lost. */
 void check_grace_begin(sim_peer *p, uint64_t flush_ns) {
   const sim_peer *other = sim_peer_other(p);
+  const sim_node *to = &p->node->sim->nodes[p->remote];
   const sim_conn *c = p->conn;
   uint64_t bytes_ns = waiting_bytes(p) * CMT_SECONDS(4) / (c->rate + 1);
   bool hurt = c->cut || c->half_closed[0] || c->half_closed[1] ||
@@ -106,19 +124,20 @@ void check_grace_begin(sim_peer *p, uint64_t flush_ns) {
     return;
   }
   p->grace = (sim_grace){
-    .on = !hurt && other != NULL && sim_peer_is_live(other) &&
-          !other->stopped && other->fail_reason == CMT_OK &&
-          other->pauses == 0 && p->pauses == 0 && p->oversize == 0 &&
-          other->node->state == SIM_UP &&
+    .on = !hurt && !p->node->has_rates && !to->has_rates && other != NULL &&
+          sim_peer_is_live(other) && !other->stopped &&
+          other->fail_reason == CMT_OK && other->pauses == 0 &&
+          p->pauses == 0 && p->oversize == 0 && other->node->state == SIM_UP &&
           c->stalled_until_ns <= sim_net_now(p->node->sim->net) &&
           c->queue_max_ns < CMT_MILLISECONDS(700) &&
           flush_ns >= CMT_SECONDS(1) + 4 * c->queue_max_ns + bytes_ns,
     .stalled_ns = c->stalled_ns,
-    .busy_ns = sim_peer_busy_ns(p),
+    .busy_ns = sim_peer_busy_ns(p) + to->slow_ns,
   };
 }
 
-/* A cause of its own ends |p| before it has read all. */
+/* A cause of its own may end |p| before it has read all, and what |p| has sent
+   may end the other side before it has sent all. */
 void check_grace(sim_peer *p, cmt_err reason) {
   sim_peer *from = sim_peer_other(p);
   const sim_conn *c = p->conn;
@@ -129,10 +148,12 @@ void check_grace(sim_peer *p, cmt_err reason) {
   from->grace.on = false;
   if ((reason != CMT_EEOF && reason != CMT_ERESET) || p->stopped ||
       p->fail_reason != CMT_OK || from->fail_reason != CMT_OK ||
-      p->pauses > 0 || p->node->state == SIM_STOPPING || c->cut ||
-      c->flipped[0] || c->flipped[1] || c->half_closed[0] ||
-      c->half_closed[1] || c->stalled_ns != from->grace.stalled_ns ||
-      sim_peer_busy_ns(p) - from->grace.busy_ns > CMT_MILLISECONDS(200)) {
+      p->oversize > 0 || may_lack_memory(from->node) || p->pauses > 0 ||
+      p->node->state == SIM_STOPPING || c->cut || c->flipped[0] ||
+      c->flipped[1] || c->half_closed[0] || c->half_closed[1] ||
+      c->stalled_ns != from->grace.stalled_ns ||
+      sim_peer_busy_ns(p) + p->node->slow_ns - from->grace.busy_ns >
+        CMT_MILLISECONDS(200)) {
     return;
   }
   check_flow_arrived(from, CHECK_GRACE);

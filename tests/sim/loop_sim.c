@@ -285,6 +285,10 @@ uint64_t sim_loop_resolves(const cmt__loop *l) {
   return sim_loop_of(l)->started;
 }
 
+uint64_t sim_loop_busy_until(const cmt__loop *l) {
+  return sim_loop_of(l)->busy_ns;
+}
+
 uint64_t sim_loop_busy_ns(const cmt__loop *l) {
   return sim_loop_of(l)->busy_total_ns;
 }

@@ -38,7 +38,8 @@ typedef struct sim_net sim_net;
   X(SLOW_RESOLVE, "slow resolve")   /* Up to 4 s. */                           \
   X(RESOLVE_FAILS, "resolve fails")                                            \
   X(BUSY, "busy loop")            /* A turn takes up to 300 ms. */             \
-  X(OTHER_THREAD, "other thread") /* Calls come in the middle of a turn. */
+  X(OTHER_THREAD, "other thread") /* Calls come in the middle of a turn. */    \
+  X(SLOW_APPLICATION, "slow application") /* Takes no events for a while. */
 
 typedef enum sim_fault {
 #define X(name, text) SIM_##name,
@@ -84,6 +85,8 @@ void sim_net_calm(sim_net *net, const sim_weather *w);
 uint64_t sim_net_now(const sim_net *net);
 /* How often each fault happened. */
 const uint64_t *sim_net_fired(const sim_net *net);
+/* Whether the fault happens now; counted then. */
+bool sim_fault_now(sim_net *net, sim_fault f);
 /* Nothing passes between the two hosts for |ns|. */
 void sim_net_partition(sim_net *net, unsigned a, unsigned b, uint64_t ns);
 /* One turn of one loop; or time goes on to the next event, at most to
@@ -102,6 +105,8 @@ const char *sim_loop_left(cmt__loop *l);
 uint64_t sim_loop_accepts(const cmt__loop *l);
 uint64_t sim_loop_resolves(const cmt__loop *l);
 uint64_t sim_loop_busy_ns(const cmt__loop *l);
+/* When its last turn is over. */
+uint64_t sim_loop_busy_until(const cmt__loop *l);
 void sim_host_ip(unsigned host, char out[16]);
 
 /* The connection of |t|; |*side| is 0 for the one that dialed. */

@@ -117,8 +117,6 @@ static inline sim_loop *sim_loop_of(const cmt__loop *l) {
   return (sim_loop *)(uintptr_t)l;
 }
 
-/* Whether the fault happens now; counted then. */
-bool sim_fault_now(sim_net *net, sim_fault f);
 void sim_loop_stale(sim_loop *l);
 
 static inline uint64_t sim_later(uint64_t a, uint64_t b) {

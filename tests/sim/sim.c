@@ -36,6 +36,7 @@ static void draw_odds(sim_rng *rng, sim_weather *w) {
     [SIM_RESOLVE_FAILS] = {5000, 30000},
     [SIM_BUSY] = {40, 3000},
     [SIM_OTHER_THREAD] = {1000, 30000},
+    [SIM_SLOW_APPLICATION] = {200, 20000},
   };
 
   for (size_t f = 0; f < SIM_FAULTS; f++) {
@@ -60,6 +61,7 @@ static void draw_channels(sim *s) {
                               : sim_spread(&s->rng, 1, 65536);
   }
   s->mismatch = sim_one_in(&s->rng, 4);
+  s->wire = sim_one_in(&s->rng, 6) ? CMT_WIRE_LEGACY : CMT_WIRE_COMETBFT;
 }
 
 static void draw_dials(sim *s) {
@@ -115,7 +117,7 @@ static void check_node(sim_node *n) {
   uint64_t now_ns = sim_net_now(s->net);
 
   if (n->state == SIM_STOPPING) {
-    uint64_t late_ns = sim_loop_busy_ns(n->loop) - n->stop_busy_ns;
+    uint64_t late_ns = sim_node_slow_ns(n) - n->stop_busy_ns;
 
     CHECK(s, CHECK_LIVE, now_ns <= n->stop_by_ns + late_ns,
           "n%u has not stopped %llu ms after its stop", n->index,
@@ -129,6 +131,7 @@ static void check_node(sim_node *n) {
     check_memory(n);
     if (s->steps % 16 == 0) {
       check_peers(n);
+      check_limits(n);
     }
   }
 }
@@ -144,13 +147,30 @@ static void check_steps(sim *s, uint64_t before_ns) {
   }
 }
 
+/* A turn, an event, or time goes on; false: |until_ns| is reached. */
+static bool step(sim *s, uint64_t until_ns) {
+  bool ran = sim_net_step(s->net, sim_net_now(s->net));
+
+  if (!ran || sim_one_in(&s->rng, 4)) {
+    ran = sim_mailboxes_take(s) || ran;
+  }
+  if (ran) {
+    return true;
+  }
+  if (sim_net_now(s->net) >= until_ns) {
+    return false;
+  }
+  (void)sim_net_step(s->net, cmt__min64(until_ns, sim_mailboxes_next(s)));
+  return true;
+}
+
 void sim_pass(sim *s, uint64_t until_ns) {
   bool more = true;
 
   while (more) {
     uint64_t before_ns = sim_net_now(s->net);
 
-    more = sim_net_step(s->net, until_ns);
+    more = step(s, until_ns);
     check_steps(s, before_ns);
     for (size_t i = 0; i < s->node_count; i++) {
       check_node(&s->nodes[i]);

@@ -36,6 +36,8 @@ enum {
   X(PONG, "pong", "pings are answered")                                        \
   X(SHARE, "share", "channels share a full link by their priorities")          \
   X(FLOOR, "floor", "a channel that wakes does not hold the link")             \
+  X(LIMIT, "limit", "peers and handshakes stay within their limits")           \
+  X(RATE, "rate", "no more is sent or received than the limits allow")         \
   X(MEMORY, "memory", "the bytes held stay within the bound")                  \
   X(LIVE, "liveness", "what can go on goes on")                                \
   X(LEFT, "nothing left", "no memory, socket, timer or post is left")          \
@@ -67,6 +69,7 @@ typedef struct sim_entry {
   uint64_t key;
   size_t len;
   sim_entry_state state;
+  bool may_drop;    /* The other side may have no room for it. */
   size_t broadcast; /* Its index, when it may be of one. */
 } sim_entry;
 
@@ -99,6 +102,7 @@ struct sim_peer {
   unsigned number, remote;         /* Its own; the index of the other node. */
   unsigned inited, added, removed; /* A bit for each reactor. */
   bool refused, gone;
+  cmt_err end_reason;
   bool stopped; /* By a stop of ours, */
   bool closed;  /* or a send was called back that it is gone. */
   cmt_err stop_reason, fail_reason; /* Of the stop; of a reactor. */
@@ -131,6 +135,7 @@ typedef struct sim_reactor {
 typedef struct sim_target {
   size_t once, for_ever;
   size_t adds, final, again; /* Rejections: for good, to be tried again. */
+  uint64_t last_ns, busy_ns; /* When it was last dialed; busy by then. */
   bool wanted;               /* Dialed for ever where it is. */
 } sim_target;
 
@@ -148,6 +153,9 @@ struct sim_node {
   cmt_switch *sw;
   cmt_switch_options options;
   cmt_reactor reactors[SIM_REACTORS_MAX];
+  bool has_mailbox, has_rates;
+  cmt_event taken[SIM_REACTORS_MAX]; /* Of a mailbox, and not done. */
+  uint64_t slow_until_ns, slow_ns;   /* The application; in all. */
   sim_reactor selves[SIM_REACTORS_MAX];
   char names[SIM_REACTORS_MAX][32];
   char laddr[32];
@@ -155,11 +163,13 @@ struct sim_node {
   cmt_channel channels[SIM_REACTORS_MAX][SIM_CHANNELS_MAX];
   cmt_channel by_index[SIM_CHANNELS_MAX];
   bool has[SIM_CHANNELS_MAX];
-  uint64_t start_ns; /* When it goes up again. */
-  uint64_t stop_ns, stop_by_ns, stop_busy_ns;
+  uint64_t start_ns;                          /* When it goes up again. */
+  uint64_t stop_ns, stop_by_ns, stop_busy_ns; /* Busy or slow before. */
+  size_t values;                              /* Kept with its peers. */
   /* Since the switch was made: */
   sim_peer *peers, *past; /* Of this switch, and of earlier ones. */
   sim_target targets[SIM_NODES_MAX + 1]; /* The last: an unknown id. */
+  uint64_t up_ns, recv_bytes;
   size_t in_adds, in_rejects, out_rejects, out_refusals;
   uint64_t accepts_before, resolves_before;
 };
@@ -174,6 +184,7 @@ struct sim {
   size_t message_max[SIM_CHANNELS_MAX];
   bool mismatch; /* Some receive less than others send. */
   bool partitions;
+  cmt_wire wire;
   bool calm;   /* No faults any more. */
   bool ending; /* No node starts any more. */
   sim_request *requests;
@@ -206,9 +217,16 @@ void sim_node_stop(sim_node *n, uint64_t flush_ns);
 /* Deletes the switch of a node that stopped, when it has finished. */
 bool sim_node_settle(sim_node *n);
 void sim_node_fini(sim_node *n);
+/* Time that its loop was busy or its application slow. */
+uint64_t sim_node_slow_ns(const sim_node *n);
+/* Lets the applications take events; true: there were any. */
+bool sim_mailboxes_take(sim *s);
+/* When the next application goes on that is slow now. */
+uint64_t sim_mailboxes_next(const sim *s);
 sim_peer *sim_peer_other(const sim_peer *p);
+/* The first reactor is always called inline, so it sees the end at once. */
 static inline bool sim_peer_is_live(const sim_peer *p) {
-  return p->added != 0 && p->removed == 0;
+  return (p->added & 1) != 0 && (p->removed & 1) == 0;
 }
 uint64_t sim_peer_busy_ns(const sim_peer *p);
 

@@ -79,16 +79,17 @@ static bool has_peer(const sim_node *n, unsigned remote) {
   return false;
 }
 
-static bool is_restricted(const sim_node *n) {
-  const cmt_switch_options *o = &n->options;
-
-  return o->inbound_peers_max < 40 || o->inbound_peers_per_ip_max != 0;
+static bool may_refuse(const sim_node *from, const sim_node *to) {
+  return from->options.outbound_peers_max < 40 ||
+         to->options.inbound_peers_max < 40 ||
+         to->options.inbound_peers_per_ip_max != 0;
 }
 
 static bool all_wanted(sim *s) {
   for (unsigned i = 0; i < s->node_count; i++) {
     for (unsigned k = 0; k < s->node_count; k++) {
-      if (s->nodes[i].targets[k].wanted && !is_restricted(&s->nodes[k]) &&
+      if (s->nodes[i].targets[k].wanted &&
+          !may_refuse(&s->nodes[i], &s->nodes[k]) &&
           !(has_peer(&s->nodes[i], k) && has_peer(&s->nodes[k], i))) {
         return false;
       }
@@ -120,7 +121,7 @@ static bool all_agree(sim *s) {
 
 static bool flow_is_empty(const sim_flow *f) {
   for (size_t i = f->first; i < f->count; i++) {
-    if (f->list[i].state != SIM_MAYBE) {
+    if (f->list[i].state != SIM_MAYBE && !f->list[i].may_drop) {
       return false;
     }
   }
@@ -163,13 +164,58 @@ static void check_pongs(sim *s) {
         continue;
       }
       cmt_peer_get_status(p->peer, &st);
+      /* In the legacy profile a message answers as well. */
       CHECK(s, CHECK_PONG,
-            st.pongs_recv > 0 && st.pings_sent - st.pongs_recv <= 1,
+            (st.pongs_recv > 0 && st.pings_sent - st.pongs_recv <= 1) ||
+              s->wire == CMT_WIRE_LEGACY,
             "n%u to n%u on c%u: %llu pings, %llu pongs", p->node->index,
             p->remote, p->conn->id, (unsigned long long)st.pings_sent,
             (unsigned long long)st.pongs_recv);
     }
   }
+}
+
+/* ---- both dial at once ---- */
+
+static void stop_between(sim_node *a, const sim_node *b) {
+  for (sim_peer *p = a->peers; p != NULL; p = p->next) {
+    if (sim_peer_is_live(p) && p->remote == b->index) {
+      sim_stop_peer(p, 0);
+    }
+  }
+}
+
+/* Long ways, so that each may decide before it hears of the other. */
+static const sim_weather far = {
+  .odds = {[SIM_LATENCY] = 65535},
+  .latency_ns = CMT_MILLISECONDS(30),
+  .bytes_per_s = 4000000,
+  .buffer = 16384,
+};
+
+/* Two nodes that have no connection dial each other at the same time.  Whatever
+   each of them saw first, one connection is left, and the same one. */
+static void race(sim *s) {
+  sim_node *a = &s->nodes[sim_below(&s->rng, s->node_count)];
+  sim_node *b = &s->nodes[sim_below(&s->rng, s->node_count)];
+
+  if (a == b || may_refuse(a, b) || may_refuse(b, a) ||
+      a->options.handshakes_max < 64 || b->options.handshakes_max < 64) {
+    return;
+  }
+  stop_between(a, b);
+  stop_between(b, a);
+  sim_pass(s, now(s) + CMT_MILLISECONDS(100));
+  sim_net_weather(s->net, &far);
+  sim_dial(a, b, false);
+  sim_pass(s, now(s) + sim_below(&s->rng, far.latency_ns));
+  sim_dial(b, a, false);
+  sim_pass(s, now(s) + CMT_MILLISECONDS(3500));
+  sim_net_calm(s->net, &fair);
+  CHECK(s, CHECK_ONE,
+        has_peer(a, b->index) && has_peer(b, a->index) && all_agree(s),
+        "n%u and n%u dialed each other, and are not left with one connection",
+        a->index, b->index);
 }
 
 /* ---- shares ---- */
@@ -298,6 +344,9 @@ static void stop_peers(sim *s) {
 
     if (p != NULL) {
       last_words(s, p);
+      if (is_whole(p) && sim_one_in(&s->rng, 2)) {
+        last_words(s, sim_peer_other(p));
+      }
       sim_stop_peer(p, CMT_SECONDS(20));
       sim_pass(s, now(s) + sim_spread(&s->rng, 1000, CMT_SECONDS(1)));
     }
@@ -344,6 +393,8 @@ void sim_calm_down(sim *s) {
   sim_pass(s, now(s) + QUIET_NS + CMT_SECONDS(1));
   check_pongs(s);
   check_broadcasts(s);
+  race(s);
+  wait_for(s, all_wanted, "nodes that are dialed for ever are no peers");
   share_link(s, first_peer(s));
   move_enough(s);
   wait_for(s, all_arrived, "what was accepted has not arrived");

@@ -93,6 +93,16 @@ static bool reactor_acts(sim_node *n) {
   return sim_chance(&n->sim->rng, n->sim->odds_reactor);
 }
 
+static void on_value_gone(void *value) { ((sim_peer *)value)->node->values--; }
+
+/* Keeps what is known of the peer with the peer, too. */
+static void keep_value(sim_peer *p) {
+  if (cmt_peer_get(p->peer, "sim") == NULL &&
+      cmt_peer_set(p->peer, "sim", p, on_value_gone) == CMT_OK) {
+    p->node->values++;
+  }
+}
+
 static cmt_err on_init(void *self, cmt_peer *peer) {
   const sim_reactor *r = self;
   sim_node *n = r->node;
@@ -101,6 +111,7 @@ static cmt_err on_init(void *self, cmt_peer *peer) {
 
   if (p == NULL) {
     p = new_peer(n, peer);
+    keep_value(p);
   }
   check_init(p, r->index, !refuse);
   return refuse ? CMT_EREACTOR : CMT_OK;
@@ -168,11 +179,16 @@ static cmt_err on_receive(void *self, cmt_peer *peer, uint8_t id,
   size_t channel = channel_of(s, id);
 
   check_receive(p, r->index, channel);
+  check_rates(p, cmt_buf_bytes(msg).len);
   sim_note(s->net, cmt_buf_bytes(msg).len);
   sim_trace(s->net, "n%u receives %zu bytes of n%u, channel %zu",
             p->node->index, cmt_buf_bytes(msg).len, p->remote, channel);
   check_flow_receive(p, channel, cmt_buf_bytes(msg));
   if (!s->calm && sim_one_in(&s->rng, 64) && reactor_acts(p->node)) {
+    if (r->node->reactors[r->index].delivery == CMT_MAILBOX) {
+      sim_stop_peer(p, 0);
+      return CMT_OK;
+    }
     p->fail_reason = CMT_EREACTOR;
     return CMT_EREACTOR;
   }
@@ -206,18 +222,21 @@ static void on_remove(void *self, cmt_peer *peer, cmt_err reason) {
     check_fail(s, CHECK_LIFE, "n%u: remove_peer of an unknown one",
                r->node->index);
   }
-  if (p->removed == 0 && p->added != 0) {
+  if (r->index == 0 && p->added != 0) {
     sim_trace(s->net, "n%u removes n%u on c%u: %s", p->node->index, p->remote,
               p->conn->id, cmt_err_name(reason));
     sim_note(s->net, (uint64_t)reason);
+    p->end_reason = reason;
     check_reason(p, reason);
-    check_grace(p, reason);
     end_broadcasts(p);
     if (sim_peer_other(p) != NULL) {
       end_broadcasts(sim_peer_other(p));
     }
   }
   check_remove(p, r->index);
+  if (p->gone && p->added != 0) {
+    check_grace(p, p->end_reason);
+  }
 }
 
 static void on_rejected(void *arg, const cmt_rejection *r) {
@@ -228,6 +247,11 @@ static void on_rejected(void *arg, const cmt_rejection *r) {
 }
 
 /* ---- what it is made with ---- */
+
+static uint64_t draw_rate(sim_node *n) {
+  n->has_rates = true;
+  return sim_spread(&n->sim->rng, 60000, 4000000);
+}
 
 static void draw_channel(sim_node *n, size_t c) {
   sim *s = n->sim;
@@ -252,7 +276,15 @@ static void draw_channel(sim_node *n, size_t c) {
     .recv_message_max = s->mismatch && c > 1 && sim_one_in(rng, 3)
                           ? sim_between(rng, 1, max)
                           : max,
+    .send_rate = n->index > 1 && sim_one_in(rng, 10) ? draw_rate(n) : 0,
+    .recv_rate = n->index > 1 && sim_one_in(rng, 10) ? draw_rate(n) : 0,
   };
+  if (r->delivery == CMT_MAILBOX && sim_one_in(rng, 2)) {
+    out->recv_queue = (uint32_t)sim_spread(rng, 1, 100);
+    out->recv_queue_bytes = sim_spread(rng, 500, 1 << 20);
+    out->on_full =
+      c > 1 && sim_one_in(rng, 2) ? CMT_ON_FULL_DROP : CMT_ON_FULL_WAIT;
+  }
   n->by_index[c] = *out;
   r->channel_count++;
 }
@@ -269,7 +301,10 @@ static void draw_reactors(sim_node *n) {
       .add_peer = on_add,
       .receive = on_receive,
       .remove_peer = on_remove,
+      .delivery =
+        i > 0 && sim_one_in(&n->sim->rng, 3) ? CMT_MAILBOX : CMT_INLINE,
     };
+    n->has_mailbox = n->has_mailbox || n->reactors[i].delivery == CMT_MAILBOX;
   }
   for (size_t c = 0; c < n->sim->channel_count; c++) {
     draw_channel(n, c);
@@ -287,6 +322,12 @@ static void draw_limits(sim_node *n) {
   if (n->index > 1 && sim_one_in(rng, 6)) {
     o->inbound_peers_per_ip_max = (uint32_t)sim_between(rng, 1, 2);
   }
+  if (n->index > 1 && sim_one_in(rng, 6)) {
+    o->outbound_peers_max = (uint32_t)sim_between(rng, 1, 2);
+  }
+  if (sim_one_in(rng, 8)) {
+    o->handshakes_per_ip_max = (uint32_t)sim_between(rng, 1, 2);
+  }
   if (sim_one_in(rng, 8)) {
     o->handshakes_max = (uint32_t)sim_between(rng, 1, 4);
   }
@@ -296,6 +337,22 @@ static void draw_limits(sim_node *n) {
   }
   if (sim_one_in(rng, 8)) {
     o->recv_bytes_max = largest + sim_below(rng, 100000);
+  }
+  if (n->index > 1 && sim_one_in(rng, 8)) {
+    o->recv_bytes_total_max = largest + sim_below(rng, 300000);
+  }
+}
+
+/* The link between the first two is filled, and must not be limited. */
+static void draw_rates(sim_node *n) {
+  uint64_t *rates[] = {&n->options.send_rate, &n->options.recv_rate,
+                       &n->options.send_rate_total,
+                       &n->options.recv_rate_total};
+
+  for (size_t i = 0; i < CMT__COUNT(rates); i++) {
+    if (n->index > 1 && sim_one_in(&n->sim->rng, 8)) {
+      *rates[i] = draw_rate(n);
+    }
   }
 }
 
@@ -321,7 +378,16 @@ static void draw_options(sim_node *n) {
   o->handshake_timeout_ns =
     sim_spread(rng, CMT_MILLISECONDS(300), CMT_SECONDS(3));
   o->send_packet_payload_max = (uint32_t)sim_between(rng, 64, 1400);
+  o->wire = n->sim->wire;
+  if (o->wire == CMT_WIRE_LEGACY) { /* Which pings are too often is its own. */
+    o->pong_timeout_ns = CMT_SECONDS(1);
+    o->ping_interval_ns = CMT_SECONDS(2);
+  }
+  if (sim_one_in(rng, 6)) {
+    o->stall_max_ns = sim_spread(rng, CMT_SECONDS(1), CMT_SECONDS(20));
+  }
   draw_limits(n);
+  draw_rates(n);
 }
 
 void sim_node_init(sim_node *n, sim *s, unsigned index) {
@@ -349,6 +415,8 @@ void sim_node_init(sim_node *n, sim *s, unsigned index) {
 void sim_node_start(sim_node *n) {
   sim_trace(n->sim->net, "n%u starts", n->index);
   memset(n->targets, 0, sizeof n->targets);
+  n->up_ns = sim_net_now(n->sim->net);
+  n->recv_bytes = 0;
   n->in_adds = 0;
   n->in_rejects = 0;
   n->out_rejects = 0;
@@ -358,6 +426,10 @@ void sim_node_start(sim_node *n) {
   assert_cmt(CMT_OK, cmt__switch_new_on(&n->options, n->loop, &n->sw, NULL));
   assert_cmt(CMT_OK, cmt_switch_start(n->sw, NULL));
   n->state = SIM_UP;
+}
+
+static uint64_t time_until(uint64_t at_ns, uint64_t now_ns) {
+  return at_ns > now_ns ? at_ns - now_ns : 0;
 }
 
 void sim_node_stop(sim_node *n, uint64_t flush_ns) {
@@ -374,8 +446,10 @@ void sim_node_stop(sim_node *n, uint64_t flush_ns) {
   }
   n->state = SIM_STOPPING;
   n->stop_ns = now_ns;
-  n->stop_busy_ns = sim_loop_busy_ns(n->loop);
-  n->stop_by_ns = now_ns + flush_ns + CMT_SECONDS(2);
+  n->stop_busy_ns = sim_node_slow_ns(n);
+  n->stop_by_ns = now_ns + flush_ns + CMT_MILLISECONDS(10) +
+                  time_until(sim_loop_busy_until(n->loop), now_ns) +
+                  time_until(n->slow_until_ns, now_ns);
   cmt_switch_stop(n->sw, flush_ns);
 }
 
@@ -400,6 +474,10 @@ static void end_peers(sim_node *n) {
     p->next = n->past;
     n->past = p;
   }
+}
+
+uint64_t sim_node_slow_ns(const sim_node *n) {
+  return sim_loop_busy_ns(n->loop) + n->slow_ns;
 }
 
 bool sim_node_settle(sim_node *n) {
@@ -431,6 +509,9 @@ void sim_node_fini(sim_node *n) {
   }
   cmt__loop_delete(n->loop);
   cmt_node_key_delete(n->key);
+  CHECK(n->sim, CHECK_LEFT, n->values == 0,
+        "n%u: %zu values that were kept with peers are left", n->index,
+        n->values);
   CHECK(n->sim, CHECK_LEFT, n->env.live == 0,
         "n%u: %zu allocations of %zu bytes are left", n->index, n->env.live,
         n->env.live_bytes);

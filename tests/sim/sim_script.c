@@ -50,7 +50,7 @@ void sim_stop_peer(sim_peer *p, uint64_t flush_ns) {
   } else if (flush_ns == 0) {
     p->grace.on = false;
   }
-  if (!p->stopped) {
+  if (!p->stopped && p->removed == 0) {
     p->stopped = true;
     p->stop_reason = reason;
   }
@@ -163,6 +163,8 @@ static void dial(sim_node *from, const sim_node *to, const char *host,
   if (err == CMT_OK) {
     t->once += !for_ever;
     t->for_ever += for_ever;
+    t->last_ns = sim_net_now(from->sim->net);
+    t->busy_ns = sim_loop_busy_ns(from->loop);
   }
 }
 

@@ -45,11 +45,27 @@ static void tell_send(const sim_peer *p, size_t channel, size_t len,
             p->node->index, len, p->remote, channel, cmt_err_name(err));
 }
 
+/* The other side may have no room for it. */
+static bool may_drop(const sim_peer *p, size_t channel) {
+  const sim_node *to = &p->node->sim->nodes[p->remote];
+
+  return to->by_index[channel].on_full == CMT_ON_FULL_DROP;
+}
+
+/* What can be missed must be told from the next. */
+static size_t distinct(const sim_peer *p, size_t channel, size_t len) {
+  return may_drop(p, channel) ? cmt__max(len, 16) : len;
+}
+
 bool sim_try_send(sim_peer *p, size_t channel, size_t len) {
-  sim_entry e = {.len = len, .state = SIM_ACCEPTED};
-  cmt_buf *msg = new_message(p->node, &e.key, len);
+  sim_entry e = {.len = distinct(p, channel, len),
+                 .state = SIM_ACCEPTED,
+                 .may_drop = may_drop(p, channel)};
+  cmt_buf *msg = new_message(p->node, &e.key, e.len);
   cmt_err err =
     cmt_peer_try_send(p->peer, id_of(p->node->sim, (int)channel), msg);
+
+  len = e.len;
 
   check_answer(p, (int)channel, len, err);
   tell_send(p, channel, len, err);
@@ -73,7 +89,8 @@ static void on_answer(void *arg, cmt_err status, cmt_buf *msg);
 
 static void request(sim_request *r) {
   sim_peer *p = r->to;
-  sim_entry e = {.len = r->len, .state = SIM_WAITING};
+  sim_entry e = {
+    .len = r->len, .state = SIM_WAITING, .may_drop = may_drop(p, r->channel)};
   cmt_err err;
 
   r->msg = new_message(p->node, &r->key, r->len);
@@ -123,7 +140,7 @@ void sim_send(sim_peer *p, size_t channel, size_t len, uint64_t timeout_ns) {
     .next = s->requests,
     .to = p,
     .channel = channel,
-    .len = len,
+    .len = distinct(p, channel, len),
   };
   s->requests = r;
   request(r);
@@ -161,7 +178,13 @@ static void note_maybe(sim_node *n, size_t channel, const sim_entry *e) {
   for (sim_peer *p = n->peers; p != NULL; p = p->next) {
     if (sim_peer_is_live(p) && !p->stopped && !p->closed &&
         n->sim->nodes[p->remote].has[channel]) {
-      check_flow_add(p, channel, e);
+      sim_entry own = *e;
+
+      own.may_drop = may_drop(p, channel);
+      if (own.may_drop) {
+        n->sim->broadcasts[e->broadcast].unsure = true;
+      }
+      check_flow_add(p, channel, &own);
       note_accepted(p, channel, e->len);
     }
   }
