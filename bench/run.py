@@ -3,10 +3,12 @@
 """One table: ours, CometBFT v0.40.0 doing the same work, and the ratio.
 
 usage: run.py OUR_BUILD_DIR [GOBENCH] [--runs N] [--seconds S]
+       run.py OUR_BUILD_DIR --against BUILD_DIR [--runs N] [--seconds S]
 
 Both sides of a run are separate processes on loopback; the contenders
 alternate, and each figure is the median of its runs.  Without GOBENCH the
-half of CometBFT is left out.
+half of CometBFT is left out.  With --against two builds of ours are compared,
+and each figure has the least and the most of its runs beside it.
 """
 
 import argparse
@@ -89,13 +91,19 @@ class Contender:
                 "p99 us": result["p99_ms"] * 1e3}
 
 
-def alternate(contenders, runs, what):
-    """Medians of |runs| alternated runs of what(contender), by name."""
+def alternate_runs(contenders, runs, what):
+    """All results of |runs| alternated runs of what(contender), by name."""
     results = {c.name: [] for c in contenders}
     for run in range(runs):
         for c in contenders:
             say(f"  run {run + 1} of {runs}: {c.name}")
             results[c.name].append(what(c))
+    return results
+
+
+def alternate(contenders, runs, what):
+    """The medians of them."""
+    results = alternate_runs(contenders, runs, what)
     return {
         name: {k: statistics.median(r[k] for r in rows) for k in rows[0]}
         for name, rows in results.items()
@@ -121,14 +129,52 @@ def table(title, results, base):
         print(row, flush=True)
 
 
+# Where the scheduler puts the two processes decides more than all else: waking
+# an idle core takes longer than the work.  So both are pinned.
+PLACES = (("one core", (0, 0)), ("two cores", (0, 1)))
+
+
+def compare(now, before, runs, seconds):
+    """Two builds: medians, spreads, and whether the medians lie within them."""
+    jobs = [
+        (f"one connection, messages of {size} bytes",
+         lambda c, size=size: c.bulk(size, seconds)) for size in (65536, 1024)
+    ] + [
+        (f"round trip of 256 bytes, both sides on {where}",
+         lambda c, cores=cores: c.ping(256, 5000, cores))
+        for where, cores in PLACES
+    ]
+    for title, what in jobs:
+        say(title)
+        results = alternate_runs([now, before], runs, what)
+        print(f"\n{title}, {runs} alternated runs")
+        print(f"  {'':22}{'now (least to most)':>34}"
+              f"{'before (least to most)':>34}{'now / before':>14}")
+        for key in results["now"][0]:
+            row, middle = f"  {key:22}", {}
+            for name in ("now", "before"):
+                values = [r[key] for r in results[name]]
+                middle[name] = statistics.median(values)
+                row += (f"{number(middle[name])} ({number(min(values))} to "
+                        f"{number(max(values))})").rjust(34)
+            print(f"{row}{middle['now'] / middle['before']:>14.3f}", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("build")
     parser.add_argument("gobench", nargs="?")
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--against")
+    parser.add_argument("--runs", type=int)
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--pairs", type=int, default=10_000_000)
     a = parser.parse_args()
+    if a.against:
+        compare(Contender("now", a.build + "/bench_p2p"),
+                Contender("before", a.against + "/bench_p2p"),
+                a.runs or 15, a.seconds)
+        return
+    a.runs = a.runs or 5
     ours = Contender("ours", a.build + "/bench_p2p")
     bound = Contender("crypto and calls", a.build + "/bench_pipe")
     plain = Contender("plain TCP echo", a.build + "/bench_pipe")
@@ -151,9 +197,7 @@ def main():
     title = f"{a.pairs:,} messages of 9 to 4,095 bytes, try_send to a worker"
     say(title)
     table(title, {"ours": ours.pairs(a.pairs)}, "ours")
-    # Where the scheduler puts the two processes decides more than all else:
-    # waking an idle core takes longer than the work.  So both are pinned.
-    for where, cores in (("one core", (0, 0)), ("two cores", (0, 1))):
+    for where, cores in PLACES:
         title = ("round trip of 256 bytes on an idle connection, "
                  f"both sides on {where}")
         say(title)
