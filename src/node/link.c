@@ -1,24 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* The way between a socket and a connection.  Whatever happens marks the link's
-   turn; the turn, once per round of the loop, takes the gate's intake, seals
-   one run of frames and writes it with one call.  A new run is sealed only when
-   the last one was taken whole.  Every callback may end the link, so the state
-   is looked at after each; the memory lives until the outermost entry leaves.
- */
+   turn; the turn, once per round of the loop, takes the gate's intake
+   (link_gate.c), seals one run of frames and writes it with one call
+   (link_write.c).  Every callback may end the link, so the state is looked at
+   after each; the memory lives until the outermost entry leaves. */
 
-#include "link.h"
-
-#include <cometp2p/secret_conn.h>
-
-enum {
-  RUN_MIN = 8, /* Frames. */
-  RUN_MAX = 256,
-  THROTTLE_BYTES = 65536, /* Queued messages that are not held back. */
-};
+#include "link_impl.h"
 
 #define DISCARD_MAX_NS CMT_SECONDS(1)
-#define GIVE_UP_NS CMT_SECONDS(1)
 
 static const cmt__tcp_callbacks tcp_callbacks;
 
@@ -28,13 +18,6 @@ static void link_leave(cmt__link *l) {
   if (--l->busy == 0 && l->state == CMT__LINK_CLOSED) {
     l->cbs->on_closed(l->arg);
   }
-}
-
-static void link_free_rest(cmt__link *l) {
-  cmt__free(&l->loop->env, l->rest);
-  l->rest = NULL;
-  l->rest_at = 0;
-  l->rest_len = 0;
 }
 
 static void link_shut(cmt__link *l) {
@@ -51,7 +34,7 @@ static void link_shut(cmt__link *l) {
   }
   cmt_conn_delete(l->conn);
   l->conn = NULL;
-  link_free_rest(l);
+  cmt__link_free_rest(l);
 }
 
 static void link_read(cmt__link *l, bool on) {
@@ -61,9 +44,7 @@ static void link_read(cmt__link *l, bool on) {
   }
 }
 
-/* Reads unless the owner or a limit is against it, and no more at once than the
-   limits allow. */
-static void link_reading(cmt__link *l) {
+void cmt__link_reading(cmt__link *l) {
   if (l->held) {
     cmt__tcp_read_max(l->tcp, l->held_room);
     link_read(l, l->held_room > 0);
@@ -92,26 +73,6 @@ static void link_discard(cmt__link *l) {
                   cmt__min64(l->stop_end_ns, now_ns + DISCARD_MAX_NS));
 }
 
-/* Our part of a handshake that we refuse goes out if the socket takes it.
-   False: it does not. */
-static bool link_farewell(cmt__link *l) {
-  size_t len, taken = 0;
-  bool urgent;
-
-  while (l->rest_len == 0 && l->write_err == CMT_OK &&
-         cmt__conn_wants_write(l->conn, &urgent)) {
-    len = cmt__conn_seal(l->conn, l->loop->scratch, CMT__SCRATCH,
-                         cmt__loop_now(l->loop));
-    if (len == 0 ||
-        cmt__tcp_write(l->tcp, l->loop->scratch, len, &taken) != CMT_OK ||
-        taken < len) {
-      return false;
-    }
-    cmt_conn_consume(l->conn, len, cmt__loop_now(l->loop));
-  }
-  return l->rest_len == 0 && l->write_err == CMT_OK;
-}
-
 static void link_end(cmt__link *l, const cmt_conn_event *ev) {
   cmt_why why = *ev->why;
   bool gentle = l->stopping && !l->eof && l->write_err == CMT_OK &&
@@ -120,7 +81,7 @@ static void link_end(cmt__link *l, const cmt_conn_event *ev) {
   if (l->said.err == why.err && l->said.err != CMT_OK) {
     memcpy(why.text, l->said.text, sizeof why.text);
   }
-  (void)link_farewell(l);
+  (void)cmt__link_farewell(l);
   l->cbs->on_end(l->arg, &why, ev->id);
   if (l->state == CMT__LINK_CLOSED) {
     return;
@@ -135,90 +96,8 @@ static void link_end(cmt__link *l, const cmt_conn_event *ev) {
   }
 }
 
-static void link_stop_conn(cmt__link *l, cmt_err err) {
+void cmt__link_stop_conn(cmt__link *l, cmt_err err) {
   cmt_conn_stop(l->conn, err, 0, cmt__loop_now(l->loop));
-}
-
-/* ---- the gate ---- */
-
-static void link_take_intake(cmt__link *l) {
-  cmt__gate_items *taken = &l->gate->taken;
-
-  cmt__gate_take(l->gate, cmt__loop_now(l->loop), &l->view);
-  for (size_t i = 0; i < taken->count; i++) {
-    cmt__gate_item *item = &taken->list[i];
-    cmt_err err = cmt_conn_try_send(l->conn, item->channel, item->msg);
-
-    if (err == CMT_OK) {
-      continue;
-    }
-    /* The gate has the same limits as the connection. */
-    CMT_ASSERT(&l->loop->env, err == CMT_ENOMEM || err == CMT_ECLOSED);
-    cmt_buf_unref(item->msg);
-    if (err == CMT_ENOMEM) {
-      link_stop_conn(l, err);
-    }
-  }
-  taken->count = 0;
-}
-
-/* A later stop only brings the end nearer; link_tick() watches it. */
-static void link_stop_by(cmt__link *l, const cmt__gate_stop *stop) {
-  uint64_t now_ns = cmt__loop_now(l->loop);
-  uint64_t end_ns = cmt__after(now_ns, stop->flush_ns);
-
-  link_take_intake(l);
-  cmt__loop_turn(l->loop, &l->turn);
-  l->stop_end_ns = l->stopping ? cmt__min64(l->stop_end_ns, end_ns) : end_ns;
-  l->stopping = true;
-  cmt_conn_stop(l->conn, stop->reason, stop->flush_ns, now_ns);
-}
-
-/* Looks whether the owner, or a reactor's queue that is full, is against
-   reading.  What came before a write failed is still to be read then. */
-static void link_pause(cmt__link *l) {
-  uint64_t now_ns = cmt__loop_now(l->loop);
-  bool before = l->paused;
-
-  l->paused = cmt__gate_is_paused(l->gate, &l->blocked);
-  if (!before && l->paused) {
-    l->paused_at_ns = now_ns;
-  } else if (before && !l->paused) {
-    l->paused_ns += now_ns - l->paused_at_ns;
-  }
-  if (l->write_err != CMT_OK && l->blocked) {
-    l->give_up_ns = CMT_NEVER;
-  } else if (l->write_err != CMT_OK && l->give_up_ns == CMT_NEVER) {
-    l->give_up_ns = now_ns + GIVE_UP_NS;
-  }
-  cmt__conn_pause(l->conn, l->paused, now_ns);
-  link_reading(l);
-}
-
-/* Does what other threads, and callbacks, asked for. */
-static void link_control(cmt__link *l) {
-  cmt__gate_stop stop;
-
-  if (l->gate == NULL || !atomic_exchange(&l->gate->control, false)) {
-    return;
-  }
-  link_pause(l);
-  stop = cmt__gate_take_stop(l->gate);
-  if (stop.wanted) {
-    link_stop_by(l, &stop);
-  }
-}
-
-static void link_credit(cmt__link *l) {
-  cmt__credits credits;
-
-  if (cmt__conn_take_credits(l->conn, &credits) &&
-      cmt__gate_credit(l->gate, &credits)) {
-    cmt__loop_turn(l->loop, &l->turn);
-  }
-  if (cmt__gate_answer(l->gate)) {
-    cmt__loop_turn(l->loop, &l->turn);
-  }
 }
 
 /* ---- events ---- */
@@ -289,98 +168,11 @@ static void link_drain(cmt__link *l) {
     link_meet(l);
     link_event(l, &ev);
     if (l->state == CMT__LINK_OPEN) {
-      link_control(l);
+      cmt__link_control(l);
     }
   }
   link_meet(l);
   if (l->state == CMT__LINK_OPEN && l->late_end != CMT_OK && !l->held) {
-    cmt__loop_turn(l->loop, &l->turn);
-  }
-}
-
-/* ---- writing ---- */
-
-/* The socket takes no more.  What the other side sent before it went is still
-   to be read, and the end of that says why. */
-static void link_broken(cmt__link *l, cmt_err err) {
-  l->write_err = err;
-  link_free_rest(l);
-  if (l->eof || (l->paused && !l->blocked)) {
-    link_stop_conn(l, err);
-  } else if (!l->blocked) {
-    l->give_up_ns = cmt__loop_now(l->loop) + GIVE_UP_NS;
-  }
-}
-
-static bool link_write_some(cmt__link *l, const uint8_t *data, size_t len,
-                            size_t *taken) {
-  cmt_err err = cmt__tcp_write(l->tcp, data, len, taken);
-
-  l->write_calls++;
-  if (err != CMT_OK) {
-    link_broken(l, err);
-    return false;
-  }
-  l->sent_bytes += *taken;
-  if (*taken > 0) {
-    cmt_conn_consume(l->conn, *taken, cmt__loop_now(l->loop));
-  }
-  return true;
-}
-
-/* After a short write the next run is as long as what was taken: more would
-   only be committed too early. */
-static void link_keep_rest(cmt__link *l, const uint8_t *data, size_t len,
-                           size_t taken) {
-  l->run_frames = cmt__min(cmt__max(taken / CMT_FRAME_SLOT, RUN_MIN), RUN_MAX);
-  l->rest = cmt__alloc(&l->loop->env, len - taken);
-  if (l->rest == NULL) {
-    link_stop_conn(l, CMT_ENOMEM);
-    return;
-  }
-  memcpy(l->rest, data + taken, len - taken);
-  l->rest_len = len - taken;
-}
-
-/* Messages alone wait for others to share their frames; never the rest of what
-   is being sent, nor for long when there is much. */
-static bool link_throttle(cmt__link *l, bool urgent) {
-  uint64_t now_ns = cmt__loop_now(l->loop);
-
-  if (l->throttle_ns == 0 || urgent || l->stopping) {
-    return false;
-  }
-  if (l->flush_at_ns == 0) {
-    l->flush_at_ns = cmt__after(now_ns, l->throttle_ns);
-  }
-  l->throttled =
-    now_ns < l->flush_at_ns && l->view.queued_bytes < THROTTLE_BYTES;
-  return l->throttled;
-}
-
-static void link_write(cmt__link *l) {
-  size_t cap =
-    cmt__max(l->run_frames * CMT_FRAME_SLOT, cmt__conn_seal_min(l->conn));
-  size_t len, taken;
-  bool urgent;
-
-  l->throttled = false;
-  if (l->rest_len > 0 || l->write_err != CMT_OK ||
-      !cmt__conn_wants_write(l->conn, &urgent) || link_throttle(l, urgent)) {
-    return;
-  }
-  len = cmt__conn_seal(l->conn, l->loop->scratch, cap, cmt__loop_now(l->loop));
-  if (len == 0 || !link_write_some(l, l->loop->scratch, len, &taken)) {
-    return;
-  }
-  if (taken < len) {
-    link_keep_rest(l, l->loop->scratch, len, taken);
-    return;
-  }
-  l->run_frames = cmt__min(2 * l->run_frames, RUN_MAX);
-  l->flush_at_ns = 0;
-  if (cmt__conn_wants_write(l->conn, &urgent)) {
-    l->flush_at_ns = cmt__loop_now(l->loop);
     cmt__loop_turn(l->loop, &l->turn);
   }
 }
@@ -400,7 +192,7 @@ static void link_stalled(cmt__link *l) {
              l->blocked ? "a reactor's queue is full"
                         : "the application paused the peer");
   }
-  link_stop_conn(l, CMT_ESTALLED);
+  cmt__link_stop_conn(l, CMT_ESTALLED);
 }
 
 static void link_arm(cmt__link *l) {
@@ -428,35 +220,35 @@ static void link_tick(cmt__link *l) {
     cmt_conn_tick(l->conn, now_ns);
   }
   if (now_ns >= l->give_up_ns) {
-    link_stop_conn(l, l->write_err);
+    cmt__link_stop_conn(l, l->write_err);
   }
   if (now_ns >= link_stall_ns(l)) {
     link_stalled(l);
   }
   if (l->stopping && now_ns >= l->stop_end_ns) {
-    link_stop_conn(l, CMT_ECANCELED); /* The reason of the stop stays. */
+    cmt__link_stop_conn(l, CMT_ECANCELED); /* The reason of the stop stays. */
   }
   if (l->late_end != CMT_OK && !cmt__conn_has_input(l->conn)) {
-    link_stop_conn(l, l->late_end);
+    cmt__link_stop_conn(l, l->late_end);
   }
 }
 
 static void link_work(cmt__link *l) {
   if (l->gate != NULL) {
-    link_take_intake(l);
-    link_control(l);
+    cmt__link_take_intake(l);
+    cmt__link_control(l);
   }
   link_tick(l);
-  link_write(l);
+  cmt__link_write(l);
   link_drain(l);
   if (l->state != CMT__LINK_OPEN) {
     return;
   }
   if (l->gate != NULL) {
-    link_credit(l);
+    cmt__link_credit(l);
     l->cbs->on_turn(l->arg);
   }
-  link_reading(l);
+  cmt__link_reading(l);
   link_arm(l);
 }
 
@@ -502,7 +294,7 @@ static void link_keep(cmt__link *l, const uint8_t *data, size_t len) {
 
   l->held_room -= cmt__min(len, l->held_room);
   if (err != CMT_OK) {
-    link_stop_conn(l, err);
+    cmt__link_stop_conn(l, err);
   }
 }
 
@@ -528,7 +320,7 @@ static void on_read(void *arg, uint8_t *data, size_t len) {
   }
   link_drain(l);
   if (l->state == CMT__LINK_OPEN) {
-    link_reading(l);
+    cmt__link_reading(l);
   }
   link_leave(l);
 }
@@ -542,7 +334,7 @@ static void on_end(void *arg, cmt_err err) {
   if (link_keeps(l) && err == CMT_EEOF && cmt__conn_has_input(l->conn)) {
     l->late_end = err;
   } else if (l->state == CMT__LINK_OPEN) {
-    link_stop_conn(l, err);
+    cmt__link_stop_conn(l, err);
     link_drain(l);
   } else {
     link_shut(l);
@@ -552,19 +344,12 @@ static void on_end(void *arg, cmt_err err) {
 
 static void on_writable(void *arg) {
   cmt__link *l = arg;
-  size_t taken;
 
   if (l->state != CMT__LINK_OPEN || l->rest_len == 0) {
     return;
   }
   link_enter(l);
-  if (link_write_some(l, l->rest + l->rest_at, l->rest_len, &taken)) {
-    l->rest_at += taken;
-    l->rest_len -= taken;
-    if (l->rest_len == 0) {
-      link_free_rest(l);
-    }
-  }
+  cmt__link_write_rest(l);
   if (l->gate != NULL) {
     cmt__gate_attend(l->gate);
   }
@@ -598,7 +383,7 @@ void cmt__link_init(cmt__link *l, cmt__loop *loop,
     .arg = arg,
     .timer = {.cb = on_timer},
     .turn = {.cb = on_turn},
-    .run_frames = RUN_MAX,
+    .run_frames = CMT__RUN_MAX,
     .give_up_ns = CMT_NEVER,
     .stall_max_ns = CMT_NEVER,
   };
@@ -640,7 +425,7 @@ cmt_err cmt__link_start(cmt__link *l, const cmt_conn_options *o, cmt_why *why) {
     cmt__conn_share(l->conn, l->budget);
   }
   l->state = CMT__LINK_OPEN;
-  link_reading(l);
+  cmt__link_reading(l);
   cmt__loop_turn(l->loop, &l->turn);
   return CMT_OK;
 }
@@ -658,7 +443,7 @@ void cmt__link_stop(cmt__link *l, const cmt_why *why) {
   if (l->said.err == CMT_OK) {
     l->said = *why;
   }
-  link_stop_conn(l, why->err);
+  cmt__link_stop_conn(l, why->err);
   if (l->busy == 0) {
     link_enter(l);
     link_drain(l);
@@ -684,7 +469,7 @@ void cmt__link_close(cmt__link *l) {
 
 void cmt__link_part(cmt__link *l) {
   link_enter(l);
-  if (l->state == CMT__LINK_OPEN && !l->eof && link_farewell(l)) {
+  if (l->state == CMT__LINK_OPEN && !l->eof && cmt__link_farewell(l)) {
     cmt_conn_delete(l->conn);
     l->conn = NULL;
     l->stop_end_ns = CMT_NEVER;

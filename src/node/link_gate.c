@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What a link does for its gate: it takes the messages that were accepted, acts
+   on what other threads and callbacks asked for, and gives the credits back. */
+
+#include "link_impl.h"
+
+void cmt__link_take_intake(cmt__link *l) {
+  cmt__gate_items *taken = &l->gate->taken;
+
+  cmt__gate_take(l->gate, cmt__loop_now(l->loop), &l->view);
+  for (size_t i = 0; i < taken->count; i++) {
+    cmt__gate_item *item = &taken->list[i];
+    cmt_err err = cmt_conn_try_send(l->conn, item->channel, item->msg);
+
+    if (err == CMT_OK) {
+      continue;
+    }
+    /* The gate has the same limits as the connection. */
+    CMT_ASSERT(&l->loop->env, err == CMT_ENOMEM || err == CMT_ECLOSED);
+    cmt_buf_unref(item->msg);
+    if (err == CMT_ENOMEM) {
+      cmt__link_stop_conn(l, err);
+    }
+  }
+  taken->count = 0;
+}
+
+/* A later stop only brings the end nearer; link_tick() watches it. */
+static void link_stop_by(cmt__link *l, const cmt__gate_stop *stop) {
+  uint64_t now_ns = cmt__loop_now(l->loop);
+  uint64_t end_ns = cmt__after(now_ns, stop->flush_ns);
+
+  cmt__link_take_intake(l);
+  cmt__loop_turn(l->loop, &l->turn);
+  l->stop_end_ns = l->stopping ? cmt__min64(l->stop_end_ns, end_ns) : end_ns;
+  l->stopping = true;
+  cmt_conn_stop(l->conn, stop->reason, stop->flush_ns, now_ns);
+}
+
+/* Looks whether the owner, or a reactor's queue that is full, is against
+   reading.  What came before a write failed is still to be read then. */
+static void link_pause(cmt__link *l) {
+  uint64_t now_ns = cmt__loop_now(l->loop);
+  bool before = l->paused;
+
+  l->paused = cmt__gate_is_paused(l->gate, &l->blocked);
+  if (!before && l->paused) {
+    l->paused_at_ns = now_ns;
+  } else if (before && !l->paused) {
+    l->paused_ns += now_ns - l->paused_at_ns;
+  }
+  if (l->write_err != CMT_OK && l->blocked) {
+    l->give_up_ns = CMT_NEVER;
+  } else if (l->write_err != CMT_OK && l->give_up_ns == CMT_NEVER) {
+    l->give_up_ns = now_ns + CMT__GIVE_UP_NS;
+  }
+  cmt__conn_pause(l->conn, l->paused, now_ns);
+  cmt__link_reading(l);
+}
+
+void cmt__link_control(cmt__link *l) {
+  cmt__gate_stop stop;
+
+  if (l->gate == NULL || !atomic_exchange(&l->gate->control, false)) {
+    return;
+  }
+  link_pause(l);
+  stop = cmt__gate_take_stop(l->gate);
+  if (stop.wanted) {
+    link_stop_by(l, &stop);
+  }
+}
+
+void cmt__link_credit(cmt__link *l) {
+  cmt__credits credits;
+
+  if (cmt__conn_take_credits(l->conn, &credits) &&
+      cmt__gate_credit(l->gate, &credits)) {
+    cmt__loop_turn(l->loop, &l->turn);
+  }
+  if (cmt__gate_answer(l->gate)) {
+    cmt__loop_turn(l->loop, &l->turn);
+  }
+}
