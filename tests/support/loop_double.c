@@ -16,6 +16,7 @@ typedef struct resolve {
   cmt__turn outcome;
   cmt__resolve_cb cb;
   void *arg;
+  cmt_err err;
   size_t count;
   cmt_net_addr addrs[CMT__RESOLVE_MAX];
 } resolve;
@@ -58,14 +59,26 @@ static void look_up(test_loop *l, resolve *r, const char *name, uint16_t port) {
 static void on_resolved(cmt__turn *turn) {
   resolve *r = (resolve *)((char *)turn - offsetof(resolve, outcome));
 
-  r->cb(r->arg, r->count > 0 ? CMT_OK : CMT_ERESOLVE, r->addrs, r->count);
+  r->err =
+    test_loop_fault(test_loop_of(r->base.loop), TEST_CALL_ON_RESOLVED, 0);
+  if (r->err != CMT_OK) {
+    r->count = 0;
+  } else if (r->count == 0) {
+    r->err = CMT_ERESOLVE;
+  }
+  r->cb(r->arg, r->err, r->addrs, r->count);
   cmt__free(&r->base.loop->env, r);
 }
 
 static cmt_err loop_resolve(cmt__loop *base, const char *name, uint16_t port,
                             cmt__resolve_cb cb, void *arg, cmt__resolve **out) {
-  resolve *r = cmt__alloc_zero(&base->env, sizeof *r);
+  cmt_err err = test_loop_fault(test_loop_of(base), TEST_CALL_RESOLVE, 0);
+  resolve *r;
 
+  if (err != CMT_OK) {
+    return err;
+  }
+  r = cmt__alloc_zero(&base->env, sizeof *r);
   if (r == NULL) {
     return CMT_ENOMEM;
   }
@@ -236,6 +249,34 @@ void test_loop_set_host(test_loop *l, const char *name, const char *ips) {
     snprintf(l->hosts[i].name, sizeof l->hosts[i].name, "%s", name);
   }
   snprintf(l->hosts[i].ips, sizeof l->hosts[i].ips, "%s", ips ? ips : "");
+}
+
+size_t test_loop_calls(const test_loop *l, test_call call) {
+  return l->calls[call];
+}
+
+void test_loop_fail(test_loop *l, test_call call, size_t at, cmt_err err) {
+  l->fault.call = call;
+  l->fault.at = at;
+  l->fault.err = err;
+}
+
+void test_loop_on_fault(test_loop *l, void (*on_fault)(void *arg, int side),
+                        void *arg) {
+  l->fault.on_fault = on_fault;
+  l->fault.arg = arg;
+}
+
+cmt_err test_loop_fault(test_loop *l, test_call call, int side) {
+  const net_fault *f = &l->fault;
+
+  if (l->calls[call]++ != f->at || call != f->call || f->err == CMT_OK) {
+    return CMT_OK;
+  }
+  if (f->on_fault != NULL) {
+    f->on_fault(f->arg, side);
+  }
+  return f->err;
 }
 
 size_t test_loop_resolves(const test_loop *l) { return l->resolves; }

@@ -69,6 +69,27 @@ void test_loop_set_source(test_loop *l, const char *ip);
 /* The next |count| accepts fail for want of descriptors. */
 void test_loop_exhaust(test_loop *l, size_t count);
 
+/* What can fail: calls of the interface, and what it tells of them. */
+typedef enum test_call {
+  TEST_CALL_LISTEN,
+  TEST_CALL_RESOLVE,
+  TEST_CALL_ON_RESOLVED,
+  TEST_CALL_CONNECT,
+  TEST_CALL_ON_CONNECT,
+  TEST_CALL_WRITE, /* And so do all later ones of the same end. */
+  TEST_CALL_READ,  /* An on_end comes in place of the bytes. */
+  TEST_CALL_ON_END,
+  TEST_CALL_COUNT
+} test_call;
+
+/* How often |call| was made so far. */
+size_t test_loop_calls(const test_loop *l, test_call call);
+/* The call number |at| of its kind, from 0, fails with |err|; just before that
+   |on_fault| is told at which end of a connection.  One at a time. */
+void test_loop_fail(test_loop *l, test_call call, size_t at, cmt_err err);
+void test_loop_on_fault(test_loop *l, void (*on_fault)(void *arg, int side),
+                        void *arg);
+
 /* What |host| resolves to from now on: IPs with commas between them; NULL or
    no such call: CMT_ERESOLVE. */
 void test_loop_set_host(test_loop *l, const char *host, const char *ips);

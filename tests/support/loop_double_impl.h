@@ -19,6 +19,7 @@ typedef struct net_end {
   const cmt__tcp_callbacks *cbs;
   void *arg;
   bool connecting, reading, ended, want_write, shut, reset, closed;
+  cmt_err write_err; /* Of the write that was made to fail. */
   struct net_end *next_closed;
 } net_end;
 
@@ -54,6 +55,14 @@ typedef struct net_host {
   char ips[512];
 } net_host;
 
+typedef struct net_fault {
+  test_call call;
+  size_t at;
+  cmt_err err; /* CMT_OK: none. */
+  void (*on_fault)(void *arg, int side);
+  void *arg;
+} net_fault;
+
 struct test_loop {
   cmt__loop base;
   cmt__loop_ops ops;
@@ -68,6 +77,8 @@ struct test_loop {
   net_host *hosts;
   size_t host_count, resolves, exhausted;
   test_dir defaults;
+  size_t calls[TEST_CALL_COUNT];
+  net_fault fault;
   test_tap tap;
   void *tap_arg;
   char source[64];
@@ -79,6 +90,9 @@ static inline test_loop *test_loop_of(cmt__loop *l) { return (test_loop *)l; }
 
 /* An array with one more element, which is zeroed. */
 void *test_more(void *items, size_t count, size_t item);
+
+/* Counts a call; the error that it has to fail with, or CMT_OK. */
+cmt_err test_loop_fault(test_loop *l, test_call call, int side);
 
 /* Puts the functions of the network into |ops|. */
 void test_net_ops(cmt__loop_ops *ops);

@@ -106,6 +106,12 @@ static cmt_err tcp_write(cmt__tcp *t, const uint8_t *data, size_t len,
     return CMT_OK;
   }
   d->writes++;
+  if (e->write_err == CMT_OK) {
+    e->write_err = test_loop_fault(l, TEST_CALL_WRITE, e->side);
+  }
+  if (e->write_err != CMT_OK) {
+    return e->write_err;
+  }
   if (e->reset || e->shut) {
     return CMT_ERESET;
   }
@@ -143,11 +149,16 @@ static cmt_err loop_connect(cmt__loop *base, const cmt_net_addr *to,
                             const cmt__tcp_callbacks *cbs, void *arg,
                             cmt__tcp **out) {
   test_loop *l = test_loop_of(base);
+  cmt_err err;
   net_conn *c;
   net_end *e;
 
   if (!test_is_literal(to->host)) {
     return CMT_EINVAL;
+  }
+  err = test_loop_fault(l, TEST_CALL_CONNECT, TEST_DIALER);
+  if (err != CMT_OK) {
+    return err;
   }
   c = calloc(1, sizeof *c);
   assert_non_null(c);
@@ -205,8 +216,11 @@ static void finish_connect(test_loop *l, net_end *e) {
   net_conn *c = e->conn;
   cmt_err err = rule_of(l, c);
   net_listener *ls = find_listener(l, &c->shown.to);
+  cmt_err fault = test_loop_fault(l, TEST_CALL_ON_CONNECT, TEST_DIALER);
 
-  if (err == CMT_OK && ls == NULL) {
+  if (fault != CMT_OK) {
+    err = fault;
+  } else if (err == CMT_OK && ls == NULL) {
     err = CMT_EREFUSED;
   }
   if (err == CMT_OK && end_new(l, c, TEST_ACCEPTOR) == NULL) {
@@ -265,9 +279,12 @@ static bool end_is_ready(const test_loop *l, const net_end *e) {
 }
 
 static void end_reading(net_end *e, cmt_err err) {
+  cmt_err fault =
+    test_loop_fault(test_loop_of(e->base.loop), TEST_CALL_ON_END, e->side);
+
   e->reading = false;
   e->ended = true;
-  e->cbs->on_end(e->arg, err);
+  e->cbs->on_end(e->arg, fault != CMT_OK ? fault : err);
 }
 
 /* The same calls as a loop makes on a socket, and counted like them.  The
@@ -276,6 +293,7 @@ static void read_turn(test_loop *l, net_end *e) {
   test_dir *d = &e->conn->shown.dir[1 - e->side];
   net_pipe *p = &e->conn->pipes[1 - e->side];
   size_t left = CMT__READ_TURN_MAX;
+  cmt_err fault;
 
   while (!e->closed && e->reading && left > 0) {
     size_t room = cmt__tcp_read_room(&e->base, left);
@@ -289,6 +307,11 @@ static void read_turn(test_loop *l, net_end *e) {
       } else if (e->reset) {
         end_reading(e, CMT_ERESET);
       }
+      return;
+    }
+    fault = test_loop_fault(l, TEST_CALL_READ, e->side);
+    if (fault != CMT_OK) {
+      end_reading(e, fault);
       return;
     }
     pipe_take(p, d, l->buffer, n);
@@ -353,8 +376,13 @@ static cmt_err loop_listen(cmt__loop *base, const cmt_net_addr *at,
   test_loop *l = test_loop_of(base);
   char text[CMT_NET_ADDR_TEXT_SIZE];
   net_listener *ls;
+  cmt_err fault = test_loop_fault(l, TEST_CALL_LISTEN, TEST_ACCEPTOR);
 
   text_of(at, text);
+  if (fault != CMT_OK) {
+    return cmt__why(why, fault, CMT_STAGE_TRANSPORT, "cannot listen on %s: %s",
+                    text, cmt_err_text(fault));
+  }
   if (!test_is_literal(at->host)) {
     return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
                     "cannot listen on %s: the host is not an IP address", text);
