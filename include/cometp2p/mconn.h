@@ -45,6 +45,23 @@ typedef enum cmt_wire {
   CMT_WIRE_LEGACY,
 } cmt_wire;
 
+/** How the messages of a channel that we send stand to those of others. */
+typedef enum cmt_traffic {
+  CMT_TRAFFIC_NORMAL, /**< They share the link by priority. */
+  /** For a few small messages that must not wait, such as votes: their packets
+      go into the next output, before all others and past every send limit but
+      the channel's own, from a bucket that the urgent channels of a connection
+      share.  It holds 64 KiB and gets 256 KiB a second; under a |send_rate| of
+      less than 512 KiB/s half of that, and a quarter of a second's worth. Under
+      the |send_rate_total| of a switch all its peers together have half of it
+      the same way.  What goes this way is charged to the limits and repaid by
+      the messages that follow.  When the bucket is empty the channel competes
+      by its priority like any other.  No |flush_throttle_ns| of a switch holds
+      them back.  Only our own order changes: the other side sees nothing of
+      it. */
+  CMT_TRAFFIC_URGENT,
+} cmt_traffic;
+
 /** What becomes of a message that a reactor's queue has no room for. */
 typedef enum cmt_on_full {
   /** None comes: the peer is not read until half of the queue is done, on none
@@ -60,6 +77,7 @@ typedef struct cmt_channel {
   /** 1 to CMT_PRIORITY_MAX: the channel's share of a full link, relative to
       those of the other channels with something to send. */
   uint32_t priority;
+  cmt_traffic traffic; /**< Default CMT_TRAFFIC_NORMAL. */
   /** Messages that may wait besides the one that is being cut into packets, at
       most CMT_SEND_QUEUE_MAX; default 1. */
   uint32_t send_queue;
@@ -94,6 +112,11 @@ typedef struct cmt_channel_status {
   uint64_t recently_sent_bytes; /**< Of those, with decay: the scheduler's. */
   uint64_t recv_messages, recv_bytes; /**< Complete messages. */
   uint64_t dropped_messages;          /**< Of those, by CMT_ON_FULL_DROP. */
+  /** How long a sent message waited with us, from the turn of the loop that
+      took it over (of a multiplexer or connection alone: from the last instant
+      that it was given before the send) to the output that has its last byte:
+      the last message, and the longest of all. */
+  uint64_t wait_last_ns, wait_max_ns;
 } cmt_channel_status;
 
 typedef struct cmt_mconn cmt_mconn;
@@ -125,7 +148,8 @@ typedef struct cmt_mconn_options {
       A limit holds a tenth of a second's worth for a burst.  What is sent or
       received in any time t is at most t x rate + that + one packet, or one
       read; the excess is repaid.  |send_rate| holds back messages only: pings
-      and pongs go at once, and are charged.  |recv_rate| stops reading for at
+      and pongs go at once, and are charged, and so do urgent messages, see
+      CMT_TRAFFIC_URGENT.  |recv_rate| stops reading for at
       most 250 ms at a time, see cmt_mconn_wants_read(); time in which a limit
       stops reading counts towards no timeout. */
   uint64_t send_rate, recv_rate;

@@ -12,6 +12,7 @@
 
 typedef struct cmt__budget {
   cmt__rate send, recv;
+  cmt__rate urgent; /* What goes past |send|; without a limit if that is. */
   size_t held_max;
   _Atomic size_t held; /* Capacity under reassembly. */
   /* How often a limit held messages back, and how often it stopped reading;
@@ -22,6 +23,23 @@ typedef struct cmt__budget {
 static inline void cmt__budget_init(cmt__budget *b, size_t held_max) {
   memset(b, 0, sizeof *b);
   b->held_max = held_max;
+}
+
+/* What urgent messages may take past a send limit: the others keep half. */
+static inline uint64_t cmt__urgent_rate(uint64_t send_rate) {
+  return cmt__max64(send_rate / 2, 1);
+}
+
+/* Fills the limits; 0: none. */
+static inline void cmt__budget_limit(cmt__budget *b, uint64_t send_rate,
+                                     uint64_t recv_rate, uint64_t now_ns) {
+  cmt__rate_init_bytes(&b->send, send_rate, now_ns);
+  cmt__rate_init_bytes(&b->recv, recv_rate, now_ns);
+  if (send_rate > 0) {
+    uint64_t urgent_rate = cmt__urgent_rate(send_rate);
+
+    cmt__rate_init(&b->urgent, urgent_rate, urgent_rate / 4, now_ns);
+  }
 }
 
 /* What may still be held. */

@@ -1,24 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Channels.  The scheduler gives the next packet to the channel with the
-   lowest ratio of recently sent bytes to priority, compared by
-   cross-multiplication: recently_sent stays below 2^47 and a priority below
-   2^16, so a product fits in 64 bits. */
+/* Channels: what they are, and messages under reassembly.  The sending side is
+   in channel_send.c. */
 
-#include "channel.h"
-
-#include "buf.h"
+#include "channel_impl.h"
 
 enum {
-  DECAY_NS = 2000000000, /* As CometBFT: times 0.8 each 2 s. */
-  /* How far a channel that wakes may lag behind the others.  Without a floor
-     it would hold the link until it has caught up with all that they sent. */
-  FLOOR_LAG = 65536,
-  QUEUE_FIRST = 4,
   RECV_FIRST_MIN = 1024,
   RECV_FIRST_MAX = 65536,
+  URGENT_RATE = 262144, /* Bytes per second, a quarter of them at once. */
 };
-
-#define RECENTLY_SENT_MAX (UINT64_C(1) << 47)
 
 cmt_channel cmt__channel_defaults(const cmt_channel *c) {
   cmt_channel out = *c;
@@ -54,6 +44,7 @@ static cmt_err channel_check(const cmt_channel *c, cmt_why *why) {
   cmt_channel full = cmt__channel_defaults(c);
   const number checks[] = {
     {"priority", full.priority, 1, CMT_PRIORITY_MAX},
+    {"traffic", full.traffic, CMT_TRAFFIC_NORMAL, CMT_TRAFFIC_URGENT},
     {"send_queue", full.send_queue, 1, CMT_SEND_QUEUE_MAX},
     {"send_message_max", full.send_message_max, 1, CMT_MESSAGE_MAX},
     {"recv_message_max", full.recv_message_max, 1, CMT_MESSAGE_MAX},
@@ -98,7 +89,13 @@ cmt_err cmt__channels_check(const cmt_channel *list, size_t count,
 
 /* ---- limits of channels ---- */
 
-void cmt__channels_start(cmt__channels *cs, uint64_t now_ns) {
+void cmt__channels_start(cmt__channels *cs, uint64_t send_rate,
+                         uint64_t now_ns) {
+  uint64_t urgent_rate =
+    send_rate == 0 ? URGENT_RATE
+                   : cmt__min64(URGENT_RATE, cmt__urgent_rate(send_rate));
+
+  cmt__rate_init(&cs->urgent, urgent_rate, urgent_rate / 4, now_ns);
   for (size_t i = 0; cs->rates != NULL && i < cs->count; i++) {
     const cmt_channel *c = &cs->list[i].desc;
 
@@ -120,24 +117,6 @@ static cmt_err rates_new(cmt__channels *cs) {
   }
   cs->rates = cmt__alloc_zero(&cs->env, 2 * cs->count * sizeof *cs->rates);
   return cs->rates != NULL ? CMT_OK : CMT_ENOMEM;
-}
-
-static bool may_send(const cmt__channels *cs, size_t i) {
-  return cs->rates == NULL || cmt__rate_is_open(&cs->rates[2 * i], cs->now_ns);
-}
-
-uint64_t cmt__channels_open_ns(const cmt__channels *cs) {
-  uint64_t at_ns = CMT_NEVER;
-
-  if (cs->ready > 0 && cs->rates == NULL) {
-    return 0;
-  }
-  for (size_t i = 0; cs->ready > 0 && i < cs->count; i++) {
-    if (cs->list[i].queue_count > 0) {
-      at_ns = cmt__min64(at_ns, cs->rates[2 * i].open_ns);
-    }
-  }
-  return at_ns;
 }
 
 uint64_t cmt__channels_read_ns(const cmt__channels *cs) {
@@ -195,16 +174,12 @@ cmt_err cmt__channels_init(cmt__channels *cs, const cmt_env *env,
   return CMT_OK;
 }
 
-static size_t ring_at(const cmt__channel *c, size_t i) {
-  return (c->queue_head + i) & (c->queue_cap - 1);
-}
-
 void cmt__channels_fini(cmt__channels *cs) {
   for (size_t i = 0; i < cs->count; i++) {
     cmt__channel *c = &cs->list[i];
 
     for (size_t k = 0; k < c->queue_count; k++) {
-      cmt_buf_unref(c->queue[ring_at(c, k)]);
+      cmt_buf_unref(cmt__channel_queued(c, k)->msg);
     }
     cmt__free(&cs->env, c->queue);
     cmt_buf_unref(c->partial);
@@ -217,164 +192,6 @@ void cmt__channels_fini(cmt__channels *cs) {
   cs->rates = NULL;
   cs->list = NULL;
   cs->count = 0;
-}
-
-/* NULL: no channel has this id. */
-static cmt__channel *channel_find(cmt__channels *cs, uint8_t id) {
-  return cs->index[id] < cs->count ? &cs->list[cs->index[id]] : NULL;
-}
-
-/* ---- scheduler ---- */
-
-static bool ratio_less(const cmt__channel *a, const cmt__channel *b) {
-  return a->recently_sent * b->desc.priority <
-         b->recently_sent * a->desc.priority;
-}
-
-/* The channel that is due; the first listed of equals; NULL: none is ready, or
-   none that is may send. */
-static cmt__channel *channel_pick(const cmt__channels *cs) {
-  cmt__channel *best = NULL;
-
-  if (cs->ready == 0) {
-    return NULL;
-  }
-  for (size_t i = 0; i < cs->count; i++) {
-    cmt__channel *c = &cs->list[i];
-
-    if (c->queue_count > 0 && (best == NULL || ratio_less(c, best)) &&
-        may_send(cs, i)) {
-      best = c;
-    }
-  }
-  return best;
-}
-
-/* A channel that becomes ready starts at most FLOOR_LAG bytes, weighed by its
-   priority, behind the lowest of those that are. */
-static void channel_wake(cmt__channels *cs, cmt__channel *c) {
-  const cmt__channel *lowest = channel_pick(cs);
-  uint64_t level;
-
-  if (lowest != NULL) {
-    level = lowest->recently_sent * c->desc.priority / lowest->desc.priority;
-    level = cmt__min64(level, RECENTLY_SENT_MAX);
-    if (level > FLOOR_LAG && level - FLOOR_LAG > c->recently_sent) {
-      c->recently_sent = level - FLOOR_LAG;
-    }
-  }
-  cs->ready++;
-}
-
-void cmt__channels_decay(cmt__channels *cs, uint64_t now_ns) {
-  while (now_ns >= cs->decay_at_ns) {
-    bool any = false;
-
-    cs->decay_at_ns += DECAY_NS;
-    for (size_t i = 0; i < cs->count; i++) {
-      cs->list[i].recently_sent = cs->list[i].recently_sent / 5 * 4 +
-                                  cs->list[i].recently_sent % 5 * 4 / 5;
-      any = any || cs->list[i].recently_sent > 0;
-    }
-    if (!any && now_ns >= cs->decay_at_ns) {
-      /* Nothing is left to fade, however long it was. */
-      cs->decay_at_ns += (now_ns - cs->decay_at_ns) / DECAY_NS * DECAY_NS;
-    }
-  }
-}
-
-/* ---- sending ---- */
-
-static bool queue_grow(cmt__channels *cs, cmt__channel *c) {
-  size_t cap = c->queue_cap ? 2 * c->queue_cap : QUEUE_FIRST;
-  cmt_buf **queue = cmt__alloc(&cs->env, cap * sizeof *queue);
-
-  if (queue == NULL) {
-    return false;
-  }
-  for (size_t i = 0; i < c->queue_count; i++) {
-    queue[i] = c->queue[ring_at(c, i)];
-  }
-  cmt__free(&cs->env, c->queue);
-  c->queue = queue;
-  c->queue_cap = cap;
-  c->queue_head = 0;
-  return true;
-}
-
-cmt_err cmt__channel_queue(cmt__channels *cs, uint8_t id, cmt_buf *msg) {
-  cmt__channel *c = channel_find(cs, id);
-  size_t len = cmt_buf_bytes(msg).len;
-
-  if (c == NULL) {
-    return CMT_ENOCHANNEL;
-  }
-  if (len > c->desc.send_message_max) {
-    return CMT_ETOOBIG;
-  }
-  if (c->queue_count > c->desc.send_queue) {
-    return CMT_EAGAIN;
-  }
-  if (c->queue_count == c->queue_cap && !queue_grow(cs, c)) {
-    return CMT_ENOMEM;
-  }
-  if (c->queue_count == 0) {
-    channel_wake(cs, c);
-  }
-  c->queue[ring_at(c, c->queue_count++)] = msg;
-  c->queued_bytes += len;
-  return CMT_OK;
-}
-
-static void message_cut(cmt__channels *cs, cmt__channel *c) {
-  cmt_buf *msg = c->queue[c->queue_head];
-
-  cs->cut_bytes += cmt_buf_bytes(msg).len;
-  c->cut_messages++;
-  c->sent_messages++;
-  c->queue_head = ring_at(c, 1);
-  c->queue_count--;
-  c->offset = 0;
-  cs->ready -= c->queue_count == 0;
-  cmt_buf_unref(msg);
-}
-
-/* Cuts one packet of |c|; false: it does not fit any more. */
-static bool packet_cut(cmt__channels *cs, cmt__channel *c, cmt__run *r) {
-  cmt_bytes msg = cmt_buf_bytes(c->queue[c->queue_head]);
-  size_t left = msg.len - c->offset;
-  size_t n = cmt__min(left, cs->payload_max);
-  /* Ids from 0x80 up cost one byte more, which the eof takes from the data:
-     an equal peer's limit would refuse a full last packet. */
-  bool eof = left <= cs->payload_max - (c->desc.id >= 0x80);
-  size_t size = cs->wire->msg_size(c->desc.id, eof, n);
-
-  if (size > cmt__run_room(r)) {
-    return false;
-  }
-  cs->wire->write_msg(
-    r, c->desc.id, eof,
-    (cmt_bytes){.base = n > 0 ? msg.base + c->offset : NULL, .len = n});
-  c->offset += n;
-  c->queued_bytes -= n;
-  c->sent_bytes += size;
-  c->recently_sent = cmt__min64(c->recently_sent + size, RECENTLY_SENT_MAX);
-  if (cs->rates != NULL) {
-    cmt__rate_charge(&cs->rates[2 * (c - cs->list)], size, cs->now_ns);
-  }
-  if (eof) {
-    message_cut(cs, c);
-  }
-  return true;
-}
-
-void cmt__channels_fill(cmt__channels *cs, cmt__run *r) {
-  size_t before = r->len;
-  cmt__channel *c;
-
-  while (r->len - before < cs->cut_max && (c = channel_pick(cs)) != NULL &&
-         packet_cut(cs, c, r)) {
-  }
 }
 
 /* ---- receiving ---- */
@@ -488,7 +305,7 @@ static cmt_err packet_begin(cmt__channels *cs, cmt__channel *c,
 
 cmt_err cmt__channel_take(cmt__channels *cs, const cmt__packet *k,
                           cmt_buf **done) {
-  cmt__channel *c = channel_find(cs, k->channel);
+  cmt__channel *c = cmt__channel_find(cs, k->channel);
   size_t len;
 
   *done = NULL;
@@ -523,7 +340,7 @@ size_t cmt__channels_memory(const cmt_channel *list, size_t count) {
   for (size_t i = 0; i < count; i++) {
     size_t messages = cmt__channel_defaults(&list[i]).send_queue + (size_t)1;
 
-    bytes += cmt__grow_max(messages, QUEUE_FIRST) * sizeof(cmt_buf *);
+    bytes += cmt__grow_max(messages, CMT__QUEUE_FIRST) * sizeof(cmt__queued);
   }
   return bytes;
 }
@@ -538,5 +355,7 @@ void cmt__channel_get_status(const cmt__channel *c, cmt_channel_status *out) {
     .recently_sent_bytes = c->recently_sent,
     .recv_messages = c->recv_messages,
     .recv_bytes = c->recv_bytes,
+    .wait_last_ns = c->wait_last_ns,
+    .wait_max_ns = c->wait_max_ns,
   };
 }

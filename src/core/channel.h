@@ -9,14 +9,23 @@
 #include "budget.h"
 #include "wire.h"
 
+/* A message to send, and since when. */
+typedef struct cmt__queued {
+  cmt_buf *msg;
+  uint64_t at_ns;
+} cmt__queued;
+
 typedef struct cmt__channel {
   cmt_channel desc; /* Defaults filled in. */
   /* To send: a ring whose first message is the one being cut. */
-  cmt_buf **queue;
+  cmt__queued *queue;
   size_t queue_cap, queue_head, queue_count;
   size_t offset; /* Bytes of the first message that were cut. */
   uint64_t queued_bytes, sent_messages, sent_bytes, recently_sent;
   uint32_t cut_messages; /* Cut to their end since the credits were taken. */
+  /* From queueing to the cut of the last byte: of the last message that was
+     cut, and the most of all. */
+  uint64_t wait_last_ns, wait_max_ns;
   /* To receive. */
   cmt_buf *partial;       /* NULL between messages. */
   size_t recv_hint;       /* Length of the last message. */
@@ -33,12 +42,15 @@ typedef struct cmt__channels {
   size_t payload_max; /* Data bytes of one packet. */
   uint64_t decay_at_ns;
   size_t cut_bytes;                /* As cut_messages, over all channels. */
-  size_t ready;                    /* Channels with something to send. */
+  size_t ready;                    /* Channels with something to send, */
+  size_t urgent_ready;             /* and the urgent ones of them. */
+  cmt__rate urgent;                /* What these may send before all others. */
   size_t recv_held, recv_held_max; /* Capacity under reassembly. */
   cmt__budget *budget;             /* NULL: shares with nobody. */
   cmt__rate *rates; /* Of each channel to send, then to receive; NULL: no
                        channel has one. */
-  uint64_t now_ns;  /* Set by the owner before packets are cut or taken. */
+  uint64_t now_ns;  /* Set by the owner before messages are queued, and packets
+                       cut or taken. */
   uint64_t cut_max; /* Bytes, after which no further packet is cut. */
   /* No partial message is overdue before; CMT_NEVER: there is none. */
   uint64_t partial_max_ns, partial_check_ns;
@@ -59,19 +71,24 @@ cmt_channel cmt__channel_defaults(const cmt_channel *c);
 CMT_NODISCARD cmt_err cmt__channel_queue(cmt__channels *cs, uint8_t id,
                                          cmt_buf *msg);
 
-/* Writes packets into |r| as long as a whole one fits and less than |cut_max|
-   was written, each from the channel that is due. */
+/* Writes packets into |r| as long as a whole one fits: of urgent channels first
+   as long as their bucket lasts, whatever |cut_max| is; then, while less than
+   |cut_max| was written, each from the channel that is due. */
 void cmt__channels_fill(cmt__channels *cs, cmt__run *r);
 
 /* The first instant at which a channel with something to send may, as far as
    its own limit goes; CMT_NEVER: none has something. */
 uint64_t cmt__channels_open_ns(const cmt__channels *cs);
+/* The same for an urgent one before all others. */
+uint64_t cmt__channels_urgent_ns(const cmt__channels *cs);
 /* The first at which all may receive. */
 uint64_t cmt__channels_read_ns(const cmt__channels *cs);
 /* Bytes that each of them may receive until then. */
 uint64_t cmt__channels_read_left(cmt__channels *cs);
-/* Fills the limits of all channels. */
-void cmt__channels_start(cmt__channels *cs, uint64_t now_ns);
+/* Fills the limits of all channels, and the bucket of the urgent ones beside
+   the |send_rate| of the connection. */
+void cmt__channels_start(cmt__channels *cs, uint64_t send_rate,
+                         uint64_t now_ns);
 
 /* The input is used up: what is partial now waits. */
 static inline void cmt__channels_note(cmt__channels *cs) {

@@ -299,6 +299,11 @@ size_t cmt__conn_read_max(cmt_conn *c) {
 
 /* ---- sending ---- */
 
+void cmt__conn_latch(cmt_conn *c, uint64_t now_ns) {
+  cmt__conn_enter(c, now_ns);
+  cmt__mconn_enter(c->mconn, now_ns);
+}
+
 cmt_err cmt_conn_try_send(cmt_conn *c, uint8_t channel, cmt_buf *msg) {
   if (c->state != CMT__CONN_UP || c->stopping || c->ended) {
     return CMT_ECLOSED;

@@ -26,8 +26,8 @@ size_t cmt__conn_seal(cmt_conn *c, uint8_t *slots, size_t cap, uint64_t now_ns);
    of the largest size, or of the handshake. */
 size_t cmt__conn_seal_min(const cmt_conn *c);
 
-/* True when cmt__conn_seal() would have something; |*urgent| when it is more
-   than messages: handshake, ping, pong. */
+/* True when cmt__conn_seal() would have something; |*urgent| when it should not
+   wait for more: handshake, ping, pong, a message of an urgent channel. */
 bool cmt__conn_wants_write(const cmt_conn *c, bool *urgent);
 
 /* Shares |b|, which outlives it, with others of its thread. */
@@ -58,6 +58,9 @@ CMT_NODISCARD cmt_err cmt__conn_keep(cmt_conn *c, const uint8_t *data,
 /* Our node info, if it did not go out yet, waits until |at_ns|, and all that
    comes after it waits too. */
 void cmt__conn_hold_info(cmt_conn *c, uint64_t at_ns);
+
+/* Latches the caller's instant, for messages that are about to be queued. */
+void cmt__conn_latch(cmt_conn *c, uint64_t now_ns);
 
 /* Fills in |id| and |node_info| of an event. */
 void cmt__conn_whose(const cmt_conn *c, cmt_conn_event *out);

@@ -164,8 +164,7 @@ void cmt_conn_consume(cmt_conn *c, size_t len, uint64_t now_ns) {
 cmt_bytes cmt_conn_output(cmt_conn *c, size_t max, uint64_t now_ns) {
   bool urgent;
 
-  cmt__conn_enter(c, now_ns);
-  cmt__mconn_enter(c->mconn, now_ns);
+  cmt__conn_latch(c, now_ns);
   if (c->out.begin == c->out.end && cmt__conn_wants_write(c, &urgent)) {
     size_t cap =
       cmt__min(max / CMT_FRAME_SLOT, RUN_FRAMES_MAX) * CMT_FRAME_SLOT;

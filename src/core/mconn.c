@@ -250,10 +250,11 @@ bool cmt__mconn_has_channel(const cmt_mconn *m, uint8_t channel) {
 }
 
 bool cmt__mconn_wants_write(const cmt_mconn *m, bool *urgent) {
-  *urgent = cmt__ping_wants_write(&m->ping, m->channels.ready > 0);
-  return m->failed == CMT_OK &&
-         (*urgent ||
-          (m->channels.ready > 0 && m->now_ns >= cmt__mconn_send_ns(m)));
+  bool ping = cmt__ping_wants_write(&m->ping, m->channels.ready > 0);
+
+  *urgent = ping || m->channels.urgent_ready > 0;
+  return m->failed == CMT_OK && (ping || (m->channels.ready > 0 &&
+                                          m->now_ns >= cmt__mconn_send_ns(m)));
 }
 
 bool cmt__mconn_is_drained(const cmt_mconn *m) {

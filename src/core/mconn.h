@@ -46,7 +46,9 @@ void cmt__mconn_taken(cmt_mconn *m, uint64_t total, uint64_t now_ns);
 /* Bytes filled since the start. */
 uint64_t cmt__mconn_filled(const cmt_mconn *m);
 
-/* True when there is something to fill now; |*urgent|: a ping or a pong. */
+/* True when there is something to fill now; |*urgent|: a ping, a pong, or a
+   message of an urgent channel is among it, so that it should not wait for
+   more. */
 bool cmt__mconn_wants_write(const cmt_mconn *m, bool *urgent);
 
 /* The longest packet that it sends, with its prefix. */

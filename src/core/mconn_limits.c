@@ -18,7 +18,7 @@ void cmt__mconn_limits_start(cmt_mconn *m) {
   cmt__rate_init_bytes(&m->send, m->send.per_s, m->now_ns);
   cmt__rate_init_bytes(&m->recv, m->recv.per_s, m->now_ns);
   cmt__rate_init(&m->flood, FLOOD_PER_S, FLOOD_BURST, m->now_ns);
-  cmt__channels_start(&m->channels, m->now_ns);
+  cmt__channels_start(&m->channels, m->send.per_s, m->now_ns);
 }
 
 void cmt__mconn_share(cmt_mconn *m, cmt__budget *b) {
@@ -26,9 +26,14 @@ void cmt__mconn_share(cmt_mconn *m, cmt__budget *b) {
   m->recv_limited = m->recv_limited || b->recv.per_s > 0;
 }
 
+/* Urgent messages go past the limits, within those of their own. */
 uint64_t cmt__mconn_send_ns(const cmt_mconn *m) {
-  return cmt__max64(cmt__max64(m->send.open_ns, m->shared_send_ns),
-                    cmt__channels_open_ns(&m->channels));
+  uint64_t at_ns = cmt__max64(cmt__max64(m->send.open_ns, m->shared_send_ns),
+                              cmt__channels_open_ns(&m->channels));
+
+  return m->channels.urgent_ready == 0
+           ? at_ns
+           : cmt__min64(at_ns, cmt__channels_urgent_ns(&m->channels));
 }
 
 uint64_t cmt__mconn_send_left(cmt_mconn *m) {

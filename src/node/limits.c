@@ -40,8 +40,7 @@ void cmt__limits_start(cmt_switch *s) {
   uint64_t now_ns = cmt__loop_now(s->loop);
 
   cmt__budget_init(&s->budget, o->recv_bytes_total_max);
-  cmt__rate_init_bytes(&s->budget.send, o->send_rate_total, now_ns);
-  cmt__rate_init_bytes(&s->budget.recv, o->recv_rate_total, now_ns);
+  cmt__budget_limit(&s->budget, o->send_rate_total, o->recv_rate_total, now_ns);
 }
 
 /* A limit that may be reached. */

@@ -9,6 +9,9 @@ void cmt__link_take_intake(cmt__link *l) {
   cmt__gate_items *taken = &l->gate->taken;
 
   cmt__gate_take(l->gate, cmt__loop_now(l->loop), &l->view);
+  if (taken->count > 0) {
+    cmt__conn_latch(l->conn, cmt__loop_now(l->loop));
+  }
   for (size_t i = 0; i < taken->count; i++) {
     cmt__gate_item *item = &taken->list[i];
     cmt_err err = cmt_conn_try_send(l->conn, item->channel, item->msg);

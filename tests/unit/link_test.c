@@ -462,6 +462,17 @@ static void a_flush_throttle_does_not_hold_much(void **state) {
   assert_int_equal(1, got.count);
 }
 
+static void a_flush_throttle_holds_back_no_urgent_message(void **state) {
+  fixture *f = *state;
+
+  f->a.options.flush_throttle_ns = CMT_SECONDS(100);
+  f->a.parts[0].channels[0].traffic = CMT_TRAFFIC_URGENT;
+  test_pair(&f->w, &f->a, &f->b);
+  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "now"));
+  settle(f);
+  assert_string_equal("receive chat 51 now\n", test_node_log(&f->b));
+}
+
 static void the_rest_of_what_is_being_sent_is_not_throttled(void **state) {
   fixture *f = *state;
   collected got;
@@ -571,6 +582,7 @@ int main(void) {
     TEST(no_peer_starves_another),
     TEST(a_flush_throttle_gathers_messages),
     TEST(a_flush_throttle_does_not_hold_much),
+    TEST(a_flush_throttle_holds_back_no_urgent_message),
     TEST(the_rest_of_what_is_being_sent_is_not_throttled),
     TEST(a_ping_takes_throttled_messages_along),
     TEST(a_paused_peer_is_not_read),

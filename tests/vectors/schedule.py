@@ -2,16 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """A model of the scheduler: which packets go out, in which order.
 
-docs/PROTOCOL.md 4.1, 4.2 and 4.4, and the floor of docs/ARCHITECTURE.md.  The
-model counts with exact fractions and shares nothing with the library.  It
-draws 200 tables of channels and steps and writes schedule.json beside itself;
---check writes nothing and reports in TAP whether that file is what it would
-write.
+docs/PROTOCOL.md 4.1, 4.2 and 4.4, and the floor and the urgent channels of
+docs/ARCHITECTURE.md.  The model counts with exact fractions and shares nothing
+with the library.  It draws 300 tables of channels and steps and writes
+schedule.json beside itself; --check writes nothing and reports in TAP whether
+that file is what it would write.
 
-A step is one of
+A channel is [id, priority, how many may wait, 1 if it is urgent].  A step is
+one of
     ["q", id, length]      a message that is queued
     ["full", id, length]   one that is refused
-    ["t", count]           that many times two seconds pass
+    ["n", count]           that many nanoseconds pass
     ["r", room, packets]   what fits in that many bytes
 where packets is a text of words "id.length", with "!" for the last packet of a
 message and "*n" for n in a row.  "recent" tells what each channel's count of
@@ -25,8 +26,13 @@ import sys
 
 PATH = os.path.join(os.path.dirname(os.path.realpath(__file__)),
                     "schedule.json")
-TABLES = 200
+TABLES = 300
+URGENT_FROM = 200  # The first table that has urgent channels.
 LAG = 65536
+SECOND = 10**9
+DECAY = 2 * SECOND
+URGENT_RATE = 256 * 1024  # Bytes a second for urgent channels,
+URGENT_BURST = 64 * 1024  # and at once.
 
 
 def varint_size(value):
@@ -52,10 +58,11 @@ def packet_size(channel, last, length):
 
 
 class Channel:
-    def __init__(self, ident, priority, waiting_max):
+    def __init__(self, ident, priority, waiting_max, urgent):
         self.ident = ident
         self.priority = priority
         self.waiting_max = waiting_max
+        self.urgent = urgent
         self.rests = collections.deque()  # What is left of each message.
         self.recent = 0
 
@@ -76,6 +83,8 @@ class Model:
     def __init__(self, channels, payload):
         self.channels = [Channel(*c) for c in channels]
         self.payload = payload
+        self.bucket = fractions.Fraction(URGENT_BURST)
+        self.now = 0
         self.seen = collections.Counter()
 
     def ready(self):
@@ -96,15 +105,30 @@ class Model:
         return True
 
     def tick(self, count):
-        for _ in range(count):
+        """That many nanoseconds pass."""
+        for _ in range((self.now + count) // DECAY - self.now // DECAY):
             for channel in self.channels:
                 channel.recent = channel.recent * 4 // 5
+        self.now += count
+        before = self.bucket
+        self.bucket = min(fractions.Fraction(URGENT_BURST), before +
+                          fractions.Fraction(count * URGENT_RATE, SECOND))
+        self.seen["refill"] += before < 1 <= self.bucket < URGENT_BURST
+
+    def candidates(self):
+        """Who may be next: the urgent ones while their bucket has a byte."""
+        urgent = [c for c in self.ready() if c.urgent]
+        if urgent and self.bucket < 1:
+            self.seen["bucket empty"] += 1
+        return (urgent, True) if urgent and self.bucket >= 1 else (
+            self.ready(), False)
 
     def run(self, room):
         packets = []
         while self.ready():
-            lowest = min(c.ratio() for c in self.ready())
-            first = [c for c in self.ready() if c.ratio() == lowest]
+            candidates, urgent = self.candidates()
+            lowest = min(c.ratio() for c in candidates)
+            first = [c for c in candidates if c.ratio() == lowest]
             self.seen["tie"] += len(first) > 1
             channel = first[0]
             length, last = channel.next_packet(self.payload)
@@ -114,6 +138,11 @@ class Model:
                 break
             room -= size
             channel.recent += size
+            if urgent:
+                self.bucket -= size
+                self.seen["urgent"] += 1
+                self.seen["overtaken"] += any(
+                    c.ratio() < lowest for c in self.ready())
             if last:
                 channel.rests.popleft()
             else:
@@ -145,7 +174,7 @@ class Random:
         return values[self.below(len(values))]
 
 
-def draw_channels(random):
+def draw_channels(random, with_urgent):
     count = random.choice([1, 2, 2, 3, 3, 4, 6, 16])
     idents = []
     while len(idents) < count:
@@ -155,8 +184,8 @@ def draw_channels(random):
             idents.append(ident)
     priorities = random.choice([[1], [1, 10], [1, 5, 7, 10], range(1, 256),
                                 [1, 2, 65534, 65535]])
-    return [(ident, random.choice(priorities), random.choice([1, 2, 10, 100]))
-            for ident in idents]
+    return [(ident, random.choice(priorities), random.choice([1, 2, 10, 100]),
+             random.below(2) if with_urgent else 0) for ident in idents]
 
 
 def draw_length(random, payload):
@@ -178,28 +207,32 @@ def packed(packets):
 
 def draw_table(seed, seen):
     random = Random(seed)
-    channels = draw_channels(random)
+    with_urgent = seed >= URGENT_FROM
+    channels = draw_channels(random, with_urgent)
     payload = random.choice([1, 2, 100, 128, 1024, 1024, 1024, 1400, 16384,
                              65536])
     model = Model(channels, payload)
     steps = []
     packets = 0
-    while packets < 70 and len(steps) < 80:
+    while packets < (140 if with_urgent else 70) and len(steps) < 80:
         kind = random.below(10)
         if kind < 5:
             ident = random.choice(channels)[0]
             length = max(draw_length(random, payload), 0)
             taken = model.queue(ident, length)
             steps.append(["q" if taken else "full", ident, length])
-        elif kind < 9:
+        elif kind < (8 if with_urgent else 9):
             room = random.below(20 + payload * random.choice([1, 4, 12]))
             run = model.run(room)
             packets += len(run)
             steps.append(["r", room, packed(run)])
         else:
-            count = random.choice([1, 1, 1, 2, 7])
+            count = random.choice([1, 1, 1, 2, 7]) * DECAY
+            if with_urgent:
+                count = random.choice([1, random.below(SECOND // 100),
+                                       random.below(SECOND // 30), count])
             model.tick(count)
-            steps.append(["t", count])
+            steps.append(["n", count])
     room = 16 * (payload + 16)
     steps.append(["r", room, packed(model.run(room))])
     seen.update(model.seen)
@@ -224,9 +257,12 @@ def check():
         same = file.read() == text
     print(f"{'ok' if same else 'not ok'} 1 - schedule.json is what the model "
           "writes")
-    for rule in ("floor", "tie", "refused", "split last", "empty", "no room"):
+    for rule in ("floor", "tie", "refused", "split last", "empty", "no room",
+                 "urgent", "overtaken", "bucket empty", "refill"):
         print(f"# {rule}: {seen[rule]} times")
-    rare = all(seen[rule] >= 50 for rule in ("floor", "tie", "split last"))
+    rare = all(seen[rule] >= 20
+               for rule in ("floor", "tie", "split last", "overtaken",
+                            "bucket empty", "refill"))
     print(f"{'ok' if rare else 'not ok'} 2 - the tables try every rule")
     print("1..2")
     return 0 if same and rare else 1

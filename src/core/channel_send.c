@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The sending side of channels.  The scheduler gives the next packet to the
+   channel with the lowest ratio of recently sent bytes to priority, compared by
+   cross-multiplication: recently_sent stays below 2^47 and a priority below
+   2^16, so a product fits in 64 bits.
+
+   Urgent channels come before it, as long as the bucket that they share lasts.
+   One bucket and not one for each, so that what they can take from the others
+   does not grow with their number; among themselves the lowest ratio is first,
+   so that one that floods does not cost the others their place.  What they send
+   counts as recently sent like any other packet. */
+
+#include "channel_impl.h"
+
+enum {
+  DECAY_NS = 2000000000, /* As CometBFT: times 0.8 each 2 s. */
+  /* How far a channel that wakes may lag behind the others.  Without a floor
+     it would hold the link until it has caught up with all that they sent. */
+  FLOOR_LAG = 65536,
+};
+
+#define RECENTLY_SENT_MAX (UINT64_C(1) << 47)
+
+/* ---- limits ---- */
+
+static bool may_send(const cmt__channels *cs, size_t i) {
+  return cs->rates == NULL || cmt__rate_is_open(&cs->rates[2 * i], cs->now_ns);
+}
+
+uint64_t cmt__channels_open_ns(const cmt__channels *cs) {
+  uint64_t at_ns = CMT_NEVER;
+
+  if (cs->ready > 0 && cs->rates == NULL) {
+    return 0;
+  }
+  for (size_t i = 0; cs->ready > 0 && i < cs->count; i++) {
+    if (cs->list[i].queue_count > 0) {
+      at_ns = cmt__min64(at_ns, cs->rates[2 * i].open_ns);
+    }
+  }
+  return at_ns;
+}
+
+static bool is_urgent(const cmt__channel *c) {
+  return c->desc.traffic == CMT_TRAFFIC_URGENT;
+}
+
+/* When the buckets of urgent channels open. */
+static uint64_t urgent_open_ns(const cmt__channels *cs) {
+  return cs->budget == NULL
+           ? cs->urgent.open_ns
+           : cmt__max64(cs->urgent.open_ns, cs->budget->urgent.open_ns);
+}
+
+uint64_t cmt__channels_urgent_ns(const cmt__channels *cs) {
+  uint64_t at_ns = CMT_NEVER;
+
+  for (size_t i = 0; cs->urgent_ready > 0 && i < cs->count; i++) {
+    if (cs->list[i].queue_count > 0 && is_urgent(&cs->list[i])) {
+      at_ns =
+        cmt__min64(at_ns, cs->rates == NULL ? 0 : cs->rates[2 * i].open_ns);
+    }
+  }
+  return cmt__max64(at_ns, urgent_open_ns(cs));
+}
+
+/* ---- scheduler ---- */
+
+static bool ratio_less(const cmt__channel *a, const cmt__channel *b) {
+  return a->recently_sent * b->desc.priority <
+         b->recently_sent * a->desc.priority;
+}
+
+/* Of the ready channels that may send, or of the urgent ones of them alone, the
+   one with the lowest ratio; the first listed of equals; NULL: there is none.
+ */
+static inline cmt__channel *channel_lowest(const cmt__channels *cs,
+                                           bool urgent) {
+  cmt__channel *best = NULL;
+
+  for (size_t i = 0; i < cs->count; i++) {
+    cmt__channel *c = &cs->list[i];
+
+    if (c->queue_count > 0 && (!urgent || is_urgent(c)) &&
+        (best == NULL || ratio_less(c, best)) && may_send(cs, i)) {
+      best = c;
+    }
+  }
+  return best;
+}
+
+/* The channel that is due. */
+static cmt__channel *channel_pick(const cmt__channels *cs) {
+  return cs->ready > 0 ? channel_lowest(cs, false) : NULL;
+}
+
+/* The urgent one that comes before all others now. */
+static cmt__channel *urgent_pick(const cmt__channels *cs) {
+  return cs->urgent_ready > 0 && cs->now_ns >= urgent_open_ns(cs)
+           ? channel_lowest(cs, true)
+           : NULL;
+}
+
+/* A channel that becomes ready starts at most FLOOR_LAG bytes, weighed by its
+   priority, behind the lowest of those that are. */
+static void channel_wake(cmt__channels *cs, cmt__channel *c) {
+  const cmt__channel *lowest = channel_pick(cs);
+  uint64_t level;
+
+  if (lowest != NULL) {
+    level = lowest->recently_sent * c->desc.priority / lowest->desc.priority;
+    level = cmt__min64(level, RECENTLY_SENT_MAX);
+    if (level > FLOOR_LAG && level - FLOOR_LAG > c->recently_sent) {
+      c->recently_sent = level - FLOOR_LAG;
+    }
+  }
+  cs->ready++;
+  cs->urgent_ready += is_urgent(c);
+}
+
+void cmt__channels_decay(cmt__channels *cs, uint64_t now_ns) {
+  while (now_ns >= cs->decay_at_ns) {
+    bool any = false;
+
+    cs->decay_at_ns += DECAY_NS;
+    for (size_t i = 0; i < cs->count; i++) {
+      cs->list[i].recently_sent = cs->list[i].recently_sent / 5 * 4 +
+                                  cs->list[i].recently_sent % 5 * 4 / 5;
+      any = any || cs->list[i].recently_sent > 0;
+    }
+    if (!any && now_ns >= cs->decay_at_ns) {
+      /* Nothing is left to fade, however long it was. */
+      cs->decay_at_ns += (now_ns - cs->decay_at_ns) / DECAY_NS * DECAY_NS;
+    }
+  }
+}
+
+/* ---- sending ---- */
+
+static bool queue_grow(cmt__channels *cs, cmt__channel *c) {
+  size_t cap = c->queue_cap ? 2 * c->queue_cap : CMT__QUEUE_FIRST;
+  cmt__queued *queue = cmt__alloc(&cs->env, cap * sizeof *queue);
+
+  if (queue == NULL) {
+    return false;
+  }
+  for (size_t i = 0; i < c->queue_count; i++) {
+    queue[i] = *cmt__channel_queued(c, i);
+  }
+  cmt__free(&cs->env, c->queue);
+  c->queue = queue;
+  c->queue_cap = cap;
+  c->queue_head = 0;
+  return true;
+}
+
+cmt_err cmt__channel_queue(cmt__channels *cs, uint8_t id, cmt_buf *msg) {
+  cmt__channel *c = cmt__channel_find(cs, id);
+  size_t len = cmt_buf_bytes(msg).len;
+
+  if (c == NULL) {
+    return CMT_ENOCHANNEL;
+  }
+  if (len > c->desc.send_message_max) {
+    return CMT_ETOOBIG;
+  }
+  if (c->queue_count > c->desc.send_queue) {
+    return CMT_EAGAIN;
+  }
+  if (c->queue_count == c->queue_cap && !queue_grow(cs, c)) {
+    return CMT_ENOMEM;
+  }
+  if (c->queue_count == 0) {
+    channel_wake(cs, c);
+  }
+  *cmt__channel_queued(c, c->queue_count++) =
+    (cmt__queued){.msg = msg, .at_ns = cs->now_ns};
+  c->queued_bytes += len;
+  return CMT_OK;
+}
+
+static void message_cut(cmt__channels *cs, cmt__channel *c) {
+  cmt__queued cut = c->queue[c->queue_head];
+
+  c->wait_last_ns = cs->now_ns - cut.at_ns;
+  c->wait_max_ns = cmt__max64(c->wait_max_ns, c->wait_last_ns);
+  cs->cut_bytes += cmt_buf_bytes(cut.msg).len;
+  c->cut_messages++;
+  c->sent_messages++;
+  c->queue_head = (c->queue_head + 1) & (c->queue_cap - 1);
+  c->queue_count--;
+  c->offset = 0;
+  if (c->queue_count == 0) {
+    cs->ready--;
+    cs->urgent_ready -= is_urgent(c);
+  }
+  cmt_buf_unref(cut.msg);
+}
+
+/* Cuts one packet of |c|; false: it does not fit any more. */
+static bool packet_cut(cmt__channels *cs, cmt__channel *c, cmt__run *r) {
+  cmt_bytes msg = cmt_buf_bytes(c->queue[c->queue_head].msg);
+  size_t left = msg.len - c->offset;
+  size_t n = cmt__min(left, cs->payload_max);
+  /* Ids from 0x80 up cost one byte more, which the eof takes from the data:
+     an equal peer's limit would refuse a full last packet. */
+  bool eof = left <= cs->payload_max - (c->desc.id >= 0x80);
+  size_t size = cs->wire->msg_size(c->desc.id, eof, n);
+
+  if (size > cmt__run_room(r)) {
+    return false;
+  }
+  cs->wire->write_msg(
+    r, c->desc.id, eof,
+    (cmt_bytes){.base = n > 0 ? msg.base + c->offset : NULL, .len = n});
+  c->offset += n;
+  c->queued_bytes -= n;
+  c->sent_bytes += size;
+  c->recently_sent = cmt__min64(c->recently_sent + size, RECENTLY_SENT_MAX);
+  if (cs->rates != NULL) {
+    cmt__rate_charge(&cs->rates[2 * (c - cs->list)], size, cs->now_ns);
+  }
+  if (eof) {
+    message_cut(cs, c);
+  }
+  return true;
+}
+
+/* False: a packet does not fit any more. */
+static bool urgent_fill(cmt__channels *cs, cmt__run *r) {
+  cmt__channel *c;
+
+  while ((c = urgent_pick(cs)) != NULL) {
+    size_t before = r->len;
+
+    if (!packet_cut(cs, c, r)) {
+      return false;
+    }
+    cmt__rate_charge(&cs->urgent, r->len - before, cs->now_ns);
+    if (cs->budget != NULL) {
+      cmt__rate_charge(&cs->budget->urgent, r->len - before, cs->now_ns);
+    }
+  }
+  return true;
+}
+
+void cmt__channels_fill(cmt__channels *cs, cmt__run *r) {
+  size_t before = r->len;
+  cmt__channel *c;
+
+  if (!urgent_fill(cs, r)) {
+    return;
+  }
+  while (r->len - before < cs->cut_max && (c = channel_pick(cs)) != NULL &&
+         packet_cut(cs, c, r)) {
+  }
+}
