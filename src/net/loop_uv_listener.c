@@ -4,7 +4,8 @@
    when descriptors run out; this one accepts under a poll handle and keeps a
    descriptor in reserve, with which it takes, closes and counts what waits.
    Whatever accept4() says, the listener goes on; only where nothing can be
-   accepted now and the poll would return at once does it rest. */
+   accepted now and the poll would return at once does it rest: memory lacks, or
+   every accept4() of a turn failed. */
 
 #include "loop_uv_impl.h"
 
@@ -108,6 +109,7 @@ static bool survive(listener_uv *ls, int error) {
 
 static void on_poll(uv_poll_t *poll, int status, int events) {
   listener_uv *ls = poll->data;
+  int failed = 0;
 
   (void)events;
   cmt__uv_enter(ls->base.loop);
@@ -119,10 +121,12 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
       deliver(ls, fd, &remote);
     } else if (!survive(ls, errno)) {
       break;
+    } else {
+      failed++;
     }
   }
   /* After a failed status libuv has stopped the handle. */
-  if (status < 0 && !ls->closed) {
+  if ((status < 0 || failed == ACCEPTS_MAX) && !ls->closed) {
     rest(ls);
   }
   cmt__uv_leave(ls->base.loop);
