@@ -270,22 +270,30 @@ static const cmt__loop_ops loop_ops = {
   .delete = loop_delete,
 };
 
+static cmt_err err_of_uv(int error) {
+  return error == UV_ENOMEM ? CMT_ENOMEM : CMT_EIO;
+}
+
 /* Only the loop and the async handle need descriptors and so can fail. */
 static cmt_err start_uv(cmt__loop_uv *l, uv_loop_t *given) {
+  int error;
+
   if (uv_mutex_init(&l->mutex) != 0) {
     return CMT_ENOMEM;
   }
-  if (given == NULL && uv_loop_init(&l->own) != 0) {
+  error = given == NULL ? uv_loop_init(&l->own) : 0;
+  if (error != 0) {
     uv_mutex_destroy(&l->mutex);
-    return CMT_EIO;
+    return err_of_uv(error);
   }
   l->uv = given != NULL ? given : &l->own;
-  if (uv_async_init(l->uv, &l->async, on_async) != 0) {
+  error = uv_async_init(l->uv, &l->async, on_async);
+  if (error != 0) {
     if (given == NULL) {
       (void)uv_loop_close(l->uv);
     }
     uv_mutex_destroy(&l->mutex);
-    return CMT_EIO;
+    return err_of_uv(error);
   }
   uv_check_init(l->uv, &l->check);
   uv_idle_init(l->uv, &l->idle);
