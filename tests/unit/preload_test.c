@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Two switches on the production loop, once for each system call that they make
+   and each failure that it may have.  What is no failure of a connection
+   changes nothing: the same peers stay.  What is one ends that connection with
+   a reason that fits, on a side that saw it, and the persistent dial brings the
+   peers back.  Either way all messages arrive, and no memory and no descriptor
+   is left.
+
+   Both switches on one loop and one thread make the same calls each time, and
+   each of them fails.  With a loop and a thread for each they do not, and a
+   call is drawn; CMT_PRELOAD says how many for each failure, CMT_PRELOAD_SEED
+   which. */
+
+#include "calls.h"
+#include "pair.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+  DRAWN = 3,
+  WATCH_S = 60, /* Of true time; a run takes a hundredth of a second. */
+  MORE = 1000000,
+};
+
+/* What a failure does to the connection that it meets. */
+typedef enum harm {
+  HARMLESS,
+  LOST,    /* It ends, and its reason is told. */
+  REFUSED, /* It is accepted and closed at once, and counted. */
+} harm;
+
+typedef struct failure {
+  pre_call call;
+  pre_effect effect;
+  int error;
+  size_t times;
+  size_t from, to; /* Which calls; |to| 0: all. */
+  harm harm;
+  cmt_err reason; /* When it is lost. */
+} failure;
+
+/* The first socket and the first descriptor to be polled are the listener's. */
+static const failure failures[] = {
+  {PRE_RECV, PRE_INSTEAD, EINTR, 3, 0, 0, HARMLESS, CMT_OK},
+  {PRE_RECV, PRE_INSTEAD, EAGAIN, 1, 0, 0, HARMLESS, CMT_OK},
+  {PRE_RECV, PRE_SHORT, 0, 20, 0, 0, HARMLESS, CMT_OK},
+  {PRE_RECV, PRE_END, 0, 1, 0, 0, LOST, CMT_EEOF},
+  {PRE_RECV, PRE_INSTEAD, ECONNRESET, 1, 0, 0, LOST, CMT_ERESET},
+  {PRE_RECV, PRE_INSTEAD, ETIMEDOUT, 1, 0, 0, LOST, CMT_EUNREACH},
+  {PRE_RECV, PRE_INSTEAD, ENOMEM, 1, 0, 0, LOST, CMT_EIO},
+  {PRE_SEND, PRE_INSTEAD, EINTR, 3, 0, 0, HARMLESS, CMT_OK},
+  {PRE_SEND, PRE_INSTEAD, EAGAIN, 3, 0, 0, HARMLESS, CMT_OK},
+  {PRE_SEND, PRE_SHORT, 0, 20, 0, 0, HARMLESS, CMT_OK},
+  {PRE_SEND, PRE_INSTEAD, ECONNRESET, 1, 0, 0, LOST, CMT_ERESET},
+  {PRE_SEND, PRE_INSTEAD, EPIPE, 1, 0, 0, LOST, CMT_ERESET},
+  {PRE_SEND, PRE_INSTEAD, EHOSTUNREACH, 1, 0, 0, LOST, CMT_EUNREACH},
+  {PRE_SEND, PRE_INSTEAD, ENOBUFS, 1, 0, 0, LOST, CMT_EIO},
+  {PRE_ACCEPT, PRE_INSTEAD, EINTR, 3, 0, 0, HARMLESS, CMT_OK},
+  {PRE_ACCEPT, PRE_INSTEAD, EAGAIN, 1, 0, 0, HARMLESS, CMT_OK},
+  {PRE_ACCEPT, PRE_INSTEAD, ECONNABORTED, 1, 0, 0, HARMLESS, CMT_OK},
+  {PRE_ACCEPT, PRE_INSTEAD, ENOMEM, 3, 0, 0, HARMLESS, CMT_OK},
+  {PRE_ACCEPT, PRE_INSTEAD, ENOBUFS, 3, 0, 0, HARMLESS, CMT_OK},
+  {PRE_ACCEPT, PRE_INSTEAD, EPERM, 1000, 0, 0, HARMLESS, CMT_OK},
+  {PRE_ACCEPT, PRE_AFTER, ECONNABORTED, 1, 0, 1, LOST, CMT_EEOF},
+  {PRE_ACCEPT, PRE_AFTER, EPROTO, 1, 0, 1, LOST, CMT_EEOF},
+  {PRE_ACCEPT, PRE_INSTEAD, EMFILE, 1, 0, 1, REFUSED, CMT_EEOF},
+  {PRE_ACCEPT, PRE_INSTEAD, ENFILE, 1, 0, 1, REFUSED, CMT_EEOF},
+  {PRE_CONNECT, PRE_AFTER, EINTR, 1, 0, 0, HARMLESS, CMT_OK},
+  {PRE_CONNECT, PRE_INSTEAD, ECONNREFUSED, 2, 0, 0, LOST, CMT_EREFUSED},
+  {PRE_CONNECT, PRE_INSTEAD, ENETUNREACH, 2, 0, 0, LOST, CMT_EUNREACH},
+  {PRE_CONNECT, PRE_INSTEAD, EHOSTUNREACH, 2, 0, 0, LOST, CMT_EUNREACH},
+  {PRE_CONNECT, PRE_INSTEAD, EADDRNOTAVAIL, 2, 0, 0, LOST, CMT_EUNREACH},
+  {PRE_CONNECT, PRE_INSTEAD, ETIMEDOUT, 2, 0, 0, LOST, CMT_EUNREACH},
+  {PRE_CONNECT, PRE_INSTEAD, EPERM, 2, 0, 0, LOST, CMT_EIO},
+  {PRE_CONNECT, PRE_INSTEAD, EAGAIN, 2, 0, 0, LOST, CMT_EIO},
+  {PRE_SO_ERROR, PRE_AFTER, ECONNREFUSED, 1, 0, 0, LOST, CMT_EREFUSED},
+  {PRE_SO_ERROR, PRE_AFTER, ETIMEDOUT, 1, 0, 0, LOST, CMT_EUNREACH},
+  {PRE_SO_ERROR, PRE_AFTER, ECONNRESET, 1, 0, 0, LOST, CMT_ERESET},
+  {PRE_SOCKET, PRE_INSTEAD, EMFILE, 2, 1, 0, LOST, CMT_EIO},
+  {PRE_SOCKET, PRE_INSTEAD, ENFILE, 2, 1, 0, LOST, CMT_EIO},
+  {PRE_SOCKET, PRE_INSTEAD, ENOBUFS, 2, 1, 0, LOST, CMT_EIO},
+  {PRE_OPTION, PRE_INSTEAD, ENOBUFS, MORE, 0, 0, HARMLESS, CMT_OK},
+  {PRE_SHUTDOWN, PRE_INSTEAD, ENOTCONN, 1, 0, 0, HARMLESS, CMT_OK},
+  {PRE_EPOLL_WAIT, PRE_INSTEAD, EINTR, 3, 0, 0, HARMLESS, CMT_OK},
+  {PRE_EPOLL_WAIT, PRE_SPURIOUS, 0, 3, 0, 0, HARMLESS, CMT_OK},
+  {PRE_EPOLL_ADD, PRE_INSTEAD, ENOSPC, 1, 1, 2, LOST, CMT_ENOMEM},
+  {PRE_EPOLL_ADD, PRE_INSTEAD, ENOSPC, 1, 2, 3, REFUSED, CMT_EEOF},
+  {PRE_EVENT_READ, PRE_INSTEAD, EINTR, 3, 0, 0, HARMLESS, CMT_OK},
+  {PRE_EVENT_READ, PRE_INSTEAD, EAGAIN, 1, 0, 0, HARMLESS, CMT_OK},
+  {PRE_EVENT_WRITE, PRE_INSTEAD, EINTR, 3, 0, 0, HARMLESS, CMT_OK},
+  {PRE_EVENT_WRITE, PRE_AFTER, EAGAIN, 1, 0, 0, HARMLESS, CMT_OK},
+};
+
+static size_t usual[PRE_CALL_COUNT]; /* Calls without a failure. */
+static bool met;                     /* A call failed before the stop. */
+static size_t missed;                /* Runs in which none did. */
+
+static void on_fault(void *arg) {
+  (void)arg;
+  met |= !pair_is_stopping();
+}
+
+static void run(const pair_options *o, const pre_plan *plan, pair_report *r) {
+  met = false;
+  pre_on_fault(on_fault, NULL);
+  pre_watch(WATCH_S);
+  pre_begin(plan);
+  pre_warp(o->threads ? 2 : 1);
+  pair_run(o, r);
+  pre_end();
+  pre_watch(0);
+}
+
+/* ---- what has to come of it ---- */
+
+static void describe(const pair_report *r, const pre_plan *plan) {
+  char text[200];
+
+  print_error("the plan was: %s\n", pre_plan_text(plan, text, sizeof text));
+  for (int i = 0; i < 2; i++) {
+    const pair_side *s = &r->sides[i];
+
+    for (size_t k = 0; k < s->end_count; k++) {
+      print_error("side %d: %s %s %s: %s\n", i,
+                  s->ends[k].rejected ? "rejected" : "removed",
+                  cmt_stage_name(s->ends[k].why.stage),
+                  cmt_err_name(s->ends[k].why.err), s->ends[k].why.text);
+    }
+  }
+}
+
+static size_t ends_by(const pair_report *r, cmt_err err) {
+  size_t count = 0;
+
+  for (int i = 0; i < 2; i++) {
+    for (size_t k = 0; k < r->sides[i].end_count; k++) {
+      count += r->sides[i].ends[k].why.err == err;
+    }
+  }
+  return count;
+}
+
+/* What the other side sees of it, or this one later. */
+static bool is_consequence(cmt_err err) {
+  return err == CMT_EEOF || err == CMT_ERESET;
+}
+
+static size_t ends_of_others(const pair_report *r, const failure *f) {
+  size_t count = 0;
+
+  for (int i = 0; i < 2; i++) {
+    for (size_t k = 0; k < r->sides[i].end_count; k++) {
+      cmt_err err = r->sides[i].ends[k].why.err;
+
+      count += err != f->reason && !is_consequence(err);
+    }
+  }
+  return count;
+}
+
+/* Unread bytes make the end of a connection a reset. */
+static size_t ends_that_fit(const pair_report *r, const failure *f) {
+  size_t count = ends_by(r, f->reason);
+
+  return count + (f->reason == CMT_EEOF ? ends_by(r, CMT_ERESET) : 0);
+}
+
+static bool is_as_wanted(const pair_report *r, const failure *f) {
+  size_t all = r->sides[0].end_count + r->sides[1].end_count;
+  size_t lost = f->harm == HARMLESS || !met ? 0 : f->times;
+  uint64_t dropped = f->harm == REFUSED && met ? 1 : 0;
+
+  for (int i = 0; i < 2; i++) {
+    const cmt_switch_status *st = &r->sides[i].status;
+
+    if (r->sides[i].end_count > lost || st->added != r->sides[i].added ||
+        st->accepted + st->dialed != st->added + st->rejected) {
+      return false;
+    }
+  }
+  return r->done && r->fds_left == 0 &&
+         (lost == 0 ? all == 0 : ends_that_fit(r, f) > 0) &&
+         ends_of_others(r, f) == 0 &&
+         r->sides[1].status.no_descriptors == dropped;
+}
+
+static void check(const pair_report *r, const failure *f,
+                  const pre_plan *plan) {
+  if (r->start.err != CMT_OK) {
+    describe(r, plan);
+    fail_msg("no start: %s", r->start.text);
+  }
+  if (!is_as_wanted(r, f)) {
+    describe(r, plan);
+    fail_msg("done %d, added %u and %u", r->done, r->sides[0].added,
+             r->sides[1].added);
+  }
+}
+
+/* The last call that fails, plus 1. */
+static size_t end_of(const failure *f) {
+  return f->to > 0 ? f->to : usual[f->call];
+}
+
+static void run_failure(const pair_options *o, const failure *f, size_t at) {
+  pre_plan plan = {.call = f->call,
+                   .at = at,
+                   .times = f->times,
+                   .effect = f->effect,
+                   .error = f->error};
+  pair_report r;
+
+  run(o, &plan, &r);
+  missed += pre_faults() == 0;
+  check(&r, f, &plan);
+}
+
+/* ---- the runs ---- */
+
+static const pair_options on_one_loop = {.threads = false};
+static const pair_options on_two_loops = {.threads = true};
+
+static void count_calls(const pair_options *o) {
+  pair_report r;
+
+  run(o, NULL, &r);
+  assert_true(r.done);
+  for (int i = 0; i < PRE_CALL_COUNT; i++) {
+    usual[i] = pre_calls((pre_call)i);
+    printf("# %s: %zu\n", pre_call_names[i], usual[i]);
+    assert_true(usual[i] > 0); /* Those of libuv, too, come past us. */
+  }
+}
+
+static void any_call_may_fail_on_one_loop(void **state) {
+  size_t runs = 0;
+
+  (void)state;
+  count_calls(&on_one_loop);
+  missed = 0;
+  for (size_t i = 0; i < CMT__COUNT(failures); i++) {
+    const failure *f = &failures[i];
+
+    for (size_t at = f->from; at < end_of(f); at++) {
+      run_failure(&on_one_loop, f, at);
+      runs++;
+    }
+  }
+  printf("# %zu runs\n", runs);
+  assert_int_equal(0, missed);
+}
+
+static uint64_t number_of(const char *variable, uint64_t otherwise) {
+  const char *text = getenv(variable);
+
+  return text != NULL ? strtoull(text, NULL, 10) : otherwise;
+}
+
+static size_t draw(uint64_t *seed, size_t below) {
+  *seed = *seed * UINT64_C(6364136223846793005) + 1442695040888963407u;
+  return (size_t)(*seed >> 33) % below;
+}
+
+static void any_call_may_fail_on_two_loops(void **state) {
+  uint64_t seed = number_of("CMT_PRELOAD_SEED", 1);
+  size_t draws = (size_t)number_of("CMT_PRELOAD", DRAWN), runs = 0;
+
+  (void)state;
+  count_calls(&on_two_loops);
+  printf("# seed %llu\n", (unsigned long long)seed);
+  missed = 0;
+  for (size_t i = 0; i < CMT__COUNT(failures); i++) {
+    const failure *f = &failures[i];
+    for (size_t k = 0; k < draws; k++) {
+      run_failure(&on_two_loops, f, f->from + draw(&seed, end_of(f) - f->from));
+      runs++;
+    }
+  }
+  printf("# %zu runs, %zu without the call\n", runs, missed);
+  assert_true(missed < runs / 4);
+}
+
+/* What has to be there before anything else. */
+static const struct {
+  bool threads;
+  pre_plan plan;
+  cmt_err err;
+  const char *text;
+  size_t fds_left; /* uv_loop_init() that fails leaves its epoll open. */
+} starts[] = {
+  {false,
+   {PRE_SOCKET, 0, 1, PRE_INSTEAD, EMFILE},
+   CMT_EIO,
+   "cannot listen on 127.0.0.1:0: Too many open files",
+   0},
+  {false,
+   {PRE_BIND, 0, 1, PRE_INSTEAD, EACCES},
+   CMT_EIO,
+   "cannot listen on 127.0.0.1:0: Permission denied",
+   0},
+  {false,
+   {PRE_LISTEN, 0, 1, PRE_INSTEAD, EADDRINUSE},
+   CMT_EIO,
+   "cannot listen on 127.0.0.1:0: Address already in use",
+   0},
+  {false,
+   {PRE_EPOLL_ADD, 0, 1, PRE_INSTEAD, ENOSPC},
+   CMT_ENOMEM,
+   "cannot listen on 127.0.0.1:0: allocation failed",
+   0},
+  {true,
+   {PRE_EPOLL_NEW, 0, 1, PRE_INSTEAD, EMFILE},
+   CMT_EIO,
+   "cannot make a loop: the system refused an operation",
+   0},
+  {true,
+   {PRE_EPOLL_NEW, 1, 1, PRE_INSTEAD, ENOMEM},
+   CMT_ENOMEM,
+   "cannot make a loop: allocation failed",
+   0},
+  {true,
+   {PRE_EVENT_NEW, 0, 1, PRE_INSTEAD, ENFILE},
+   CMT_EIO,
+   "cannot make a loop: the system refused an operation",
+   1},
+  {true,
+   {PRE_EVENT_NEW, 1, 1, PRE_INSTEAD, ENOMEM},
+   CMT_ENOMEM,
+   "cannot make a loop: allocation failed",
+   1},
+};
+
+static void a_start_that_fails_says_why(void **state) {
+  (void)state;
+  for (size_t i = 0; i < CMT__COUNT(starts); i++) {
+    pair_report r;
+
+    run(starts[i].threads ? &on_two_loops : &on_one_loop, &starts[i].plan, &r);
+    assert_cmt(starts[i].err, r.start.err);
+    assert_string_equal(starts[i].text, r.start.text);
+    assert_int_equal(starts[i].fds_left, r.fds_left);
+  }
+}
+
+/* The connection stays where it is, so the listener is told of it for ever. */
+static void
+an_accept_that_never_works_does_not_keep_the_loop_busy(void **state) {
+  const pre_plan plan = {PRE_ACCEPT, 0, 1000, PRE_INSTEAD, EPERM};
+  pair_report r;
+
+  (void)state;
+  run(&on_one_loop, &plan, &r);
+  assert_true(r.done);
+  assert_true(r.took_ns > CMT_SECONDS(1));
+}
+
+static int init(void **state) {
+  (void)state;
+  pair_init();
+  return 0;
+}
+
+static int fini(void **state) {
+  (void)state;
+  pair_fini();
+  return 0;
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(any_call_may_fail_on_one_loop),
+    cmocka_unit_test(any_call_may_fail_on_two_loops),
+    cmocka_unit_test(a_start_that_fails_says_why),
+    cmocka_unit_test(an_accept_that_never_works_does_not_keep_the_loop_busy),
+  };
+
+  return cmocka_run_group_tests_name("preload", tests, init, fini);
+}
