@@ -116,7 +116,8 @@ CMT_API CMT_NODISCARD cmt_err cmt_switch_start(cmt_switch *s, cmt_why *why);
 
 enum {
   /** Dial again for ever when the attempt or the connection ends, 5 s + up to
-      3 s apart, the host name resolved anew each time. */
+      3 s apart, the host name resolved anew each time.  Without memory for its
+      timer it ends at once: CMT_ENOMEM, and |redials| is false. */
   CMT_DIAL_PERSISTENT = 1
 };
 

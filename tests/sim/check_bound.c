@@ -80,8 +80,7 @@ void check_memory(sim_node *n) {
                    queue_slots(n) * MESSAGE) +
           cmt__min(o->handshakes_max, 64) * HANDSHAKE + 64 * DIAL;
   bound += peers * mailbox_bytes(n);
-  bound = cmt__min(bound, (size_t)cmt_switch_memory_max(n->sw) + waiting(n) +
-                            past(n) * PAST);
+  bound = cmt__min(bound, n->memory_max + waiting(n) + past(n) * PAST);
   CHECK(n->sim, CHECK_MEMORY, n->env.live_bytes <= bound,
         "n%u holds %zu bytes with %zu peers, the bound is %zu", n->index,
         n->env.live_bytes, peers, bound);

@@ -15,28 +15,32 @@
 
 void check_flow_fill(uint64_t key, uint8_t *out, size_t len) {
   sim_rng r = {.state = key};
+  uint64_t x;
 
-  for (size_t at = 0; at < len; at += 8) {
-    uint64_t x = sim_draw(&r);
-
-    memcpy(out + at, &x, cmt__min(8, len - at));
+  for (; len >= sizeof x; len -= sizeof x, out += sizeof x) {
+    x = sim_draw(&r);
+    memcpy(out, &x, sizeof x);
   }
+  x = sim_draw(&r);
+  memcpy(out, &x, len);
 }
 
 static bool is_message(const sim_entry *e, cmt_bytes msg) {
   sim_rng r = {.state = e->key};
+  uint64_t x, found;
 
   if (e->len != msg.len) {
     return false;
   }
-  for (size_t at = 0; at < msg.len; at += 8) {
-    uint64_t x = sim_draw(&r);
-
-    if (memcmp(msg.base + at, &x, cmt__min(8, msg.len - at)) != 0) {
+  for (; msg.len >= sizeof x; msg.len -= sizeof x, msg.base += sizeof x) {
+    x = sim_draw(&r);
+    memcpy(&found, msg.base, sizeof found);
+    if (found != x) {
       return false;
     }
   }
-  return true;
+  x = sim_draw(&r);
+  return msg.len == 0 || memcmp(msg.base, &x, msg.len) == 0;
 }
 
 void check_flow_add(sim_peer *p, size_t channel, const sim_entry *e) {

@@ -54,6 +54,8 @@ static bool is_possible(const sim_node *n, const cmt_rejection *r) {
     return r->outbound && fired[SIM_NO_SOCKET] > 0;
   case CMT_EUNREACH:
     return r->outbound && fired[SIM_UNREACHABLE] > 0;
+  case CMT_ENOMEM:
+    return n->lacks > 0;
   case CMT_ELIMIT:
     return has_small_limits(n);
   case CMT_ECANCELED:
@@ -82,11 +84,15 @@ void check_rejected(sim_node *n, const cmt_rejection *r) {
   }
   n->out_rejects++;
   n->out_refusals +=
-    strcmp(r->remote, r->dialed) == 0 && r->why.stage == CMT_STAGE_FILTER;
+    strcmp(r->remote, r->dialed) == 0 &&
+    (r->why.stage == CMT_STAGE_FILTER || r->why.err == CMT_ENOMEM);
   if (r->redials) {
     n->targets[target_of(n, r->dialed)].again++;
   } else {
     n->targets[target_of(n, r->dialed)].final++;
+    if (r->why.err == CMT_ENOMEM) { /* Maybe one that was for ever. */
+      n->targets[target_of(n, r->dialed)].wanted = false;
+    }
   }
 }
 

@@ -60,6 +60,8 @@ static bool is_possible(const sim_peer *p, cmt_err reason) {
     return true;
   }
   switch ((int)reason) {
+  case CMT_ENOMEM:
+    return p->node->lacks > 0;
   case CMT_ECANCELED:
     return p->node->state == SIM_STOPPING;
   case CMT_EEOF:
@@ -132,6 +134,7 @@ void check_grace_begin(sim_peer *p, uint64_t flush_ns) {
           c->queue_max_ns < CMT_MILLISECONDS(700) &&
           flush_ns >= CMT_SECONDS(1) + 4 * c->queue_max_ns + bytes_ns,
     .stalled_ns = c->stalled_ns,
+    .lacks = p->node->lacks + to->lacks,
     .busy_ns = sim_peer_busy_ns(p) + to->slow_ns,
   };
 }
@@ -148,10 +151,11 @@ void check_grace(sim_peer *p, cmt_err reason) {
   from->grace.on = false;
   if ((reason != CMT_EEOF && reason != CMT_ERESET) || p->stopped ||
       p->fail_reason != CMT_OK || from->fail_reason != CMT_OK ||
-      p->oversize > 0 || may_lack_memory(from->node) || p->pauses > 0 ||
-      p->node->state == SIM_STOPPING || c->cut || c->flipped[0] ||
-      c->flipped[1] || c->half_closed[0] || c->half_closed[1] ||
-      c->stalled_ns != from->grace.stalled_ns ||
+      p->oversize > 0 || may_lack_memory(from->node) ||
+      p->node->lacks + from->node->lacks != from->grace.lacks ||
+      p->pauses > 0 || p->node->state == SIM_STOPPING || c->cut ||
+      c->flipped[0] || c->flipped[1] || c->half_closed[0] ||
+      c->half_closed[1] || c->stalled_ns != from->grace.stalled_ns ||
       sim_peer_busy_ns(p) + p->node->slow_ns - from->grace.busy_ns >
         CMT_MILLISECONDS(200)) {
     return;

@@ -56,7 +56,8 @@ void check_answer(sim_peer *p, int channel, size_t len, cmt_err err) {
   cmt_err expected = refusal(p, channel, len);
   bool stopping = p->node->state == SIM_STOPPING && err == CMT_ECLOSED;
 
-  if (stopping || (expected == CMT_OK && err == CMT_OK)) {
+  if (stopping || (expected == CMT_OK && err == CMT_OK) ||
+      (err == CMT_ENOMEM && p->node->lacks > 0)) {
     check_held(p->node->sim, CHECK_ANSWER);
   } else if (expected == CMT_OK && err == CMT_EAGAIN) {
     check_full(p, channel, len);
@@ -82,7 +83,8 @@ void check_request(sim_request *r, cmt_err status, const cmt_buf *msg) {
         "n%u to n%u: a send called back with the wrong message", p->node->index,
         p->remote);
   CHECK(s, CHECK_CALLBACK,
-        status == CMT_OK || status == CMT_ECLOSED || status == CMT_ETIMEDOUT,
+        status == CMT_OK || status == CMT_ECLOSED || status == CMT_ETIMEDOUT ||
+          (status == CMT_ENOMEM && p->node->lacks > 0),
         "n%u to n%u: a send called back with %s", p->node->index, p->remote,
         cmt_err_name(status));
   CHECK(s, CHECK_CALLBACK,

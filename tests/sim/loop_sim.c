@@ -30,6 +30,8 @@ bool sim_fault_now(sim_net *net, sim_fault f) {
   return now;
 }
 
+void sim_fault_fired(sim_net *net, sim_fault f) { net->fired[f]++; }
+
 void sim_loop_stale(sim_loop *l) { l->stale = true; }
 
 void sim_host_ip(unsigned host, char out[16]) {
@@ -232,6 +234,7 @@ static void loop_stop(cmt__loop *base) { (void)base; }
 const char *sim_loop_left(cmt__loop *base) {
   sim_loop *l = sim_loop_of(base);
 
+  sim_ends_free_closed(l);
   return l->ends != NULL                    ? "a socket is open"
          : l->listeners != NULL             ? "a listener is open"
          : l->resolves != NULL              ? "a resolve is under way"

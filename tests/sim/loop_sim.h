@@ -28,7 +28,7 @@ typedef struct sim_net sim_net;
   X(STALL, "stall")                 /* One direction stops for a while. */     \
   X(HALF_CLOSE, "half-close")       /* One direction ends for its reader. */   \
   X(RESET, "reset")                 /* Both sides are told of a reset. */      \
-  X(FLIP, "flipped bit")            /* In what was written. */                 \
+  X(FLIP, "flipped byte")           /* In what was written. */                 \
   X(PARTITION, "partition")         /* Nothing passes between two nodes. */    \
   X(REFUSED, "refused")             /* A connect, by a listening node. */      \
   X(UNREACHABLE, "unreachable")     /* A connect, told soon. */                \
@@ -39,7 +39,8 @@ typedef struct sim_net sim_net;
   X(RESOLVE_FAILS, "resolve fails")                                            \
   X(BUSY, "busy loop")            /* A turn takes up to 300 ms. */             \
   X(OTHER_THREAD, "other thread") /* Calls come in the middle of a turn. */    \
-  X(SLOW_APPLICATION, "slow application") /* Takes no events for a while. */
+  X(SLOW_APPLICATION, "slow application") /* Takes no events for a while. */   \
+  X(NO_MEMORY, "no memory")               /* For one allocation. */
 
 typedef enum sim_fault {
 #define X(name, text) SIM_##name,
@@ -87,6 +88,8 @@ uint64_t sim_net_now(const sim_net *net);
 const uint64_t *sim_net_fired(const sim_net *net);
 /* Whether the fault happens now; counted then. */
 bool sim_fault_now(sim_net *net, sim_fault f);
+/* Counts one that the caller has drawn. */
+void sim_fault_fired(sim_net *net, sim_fault f);
 /* Nothing passes between the two hosts for |ns|. */
 void sim_net_partition(sim_net *net, unsigned a, unsigned b, uint64_t ns);
 /* One turn of one loop; or time goes on to the next event, at most to
@@ -99,8 +102,8 @@ void sim_conn_set(sim_net *net, sim_conn *c, const sim_weather *w);
 
 /* A loop on host |host|, from 0: 10.0.0.(host + 1), "nHOST.sim". */
 cmt__loop *sim_loop_new(sim_net *net, unsigned host, const cmt_env *env);
-/* NULL, or what was not given back: a socket, a listener, a resolve, a timer, a
-   post, a turn. */
+/* Between turns: NULL, or what was not given back: a socket, a listener, a
+   resolve, a timer, a post, a turn. */
 const char *sim_loop_left(cmt__loop *l);
 uint64_t sim_loop_accepts(const cmt__loop *l);
 uint64_t sim_loop_resolves(const cmt__loop *l);

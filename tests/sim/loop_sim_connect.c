@@ -28,6 +28,8 @@ static sim_wire *wire_new(sim_net *net, unsigned from) {
   w->facts.host[0] = from;
   sim_host_ip(from, w->from.host);
   w->from.port = net->next_port++;
+  w->arrive_ns = CMT_NEVER;
+  w->answer_ns = CMT_NEVER;
   if (net->wire_count == net->wire_cap) {
     net->wire_cap = net->wire_cap > 0 ? 2 * net->wire_cap : 64;
     net->wires = test_resize(net->wires, net->wire_cap * sizeof *net->wires);
@@ -110,8 +112,11 @@ static void wire_arrive(sim_net *net, sim_wire *w) {
   if (ls == NULL || sim_fault_now(net, SIM_REFUSED)) {
     w->outcome = CMT_EREFUSED;
   } else if (w->end[0] != NULL) {
-    CMT_ASSERT(NULL, sim_end_new(sim_loop_of(ls->base.loop), w, 1) != NULL);
-    w->waits = ls;
+    if (sim_end_new(sim_loop_of(ls->base.loop), w, 1) != NULL) {
+      w->waits = ls;
+    } else {
+      ls->dropped++;
+    }
   }
   sim_wire_stale(w);
 }

@@ -284,9 +284,9 @@ static void write_faults(sim_net *net, sim_end *e, size_t len) {
   if (sim_fault_now(net, SIM_FLIP)) {
     size_t at = p->bytes.head + p->bytes.len - 1 - sim_below(&net->rng, len);
 
-    p->bytes.base[at] ^= (uint8_t)(1u << sim_below(&net->rng, 8));
+    p->bytes.base[at] ^= (uint8_t)sim_between(&net->rng, 1, 255);
     w->facts.flipped[e->side] = true;
-    sim_trace(net, "c%u: a bit is flipped", w->facts.id);
+    sim_trace(net, "c%u: a byte is flipped", w->facts.id);
   }
   if (sim_fault_now(net, SIM_STALL)) {
     uint64_t ns = sim_spread(&net->rng, CMT_MILLISECONDS(1), STALL_NS);

@@ -153,9 +153,10 @@ static int report(const sim_tally *t) {
            "every seed moves at least 1 MiB (%" PRIu64 " bytes)", t->bytes_min);
   line(t->bytes_min >= 1 << 20, text);
   printf("1..%zu\n", lines);
-  printf("# %" PRIu64 " seeds: %" PRIu64 " MiB, %" PRIu64 " peers, %" PRIu64
-         " steps, at most %" PRIu64 " in one seed\n",
-         t->seeds, t->bytes >> 20, t->peers, t->steps, t->steps_max);
+  printf("# %" PRIu64 " seeds (%" PRIu64 " with real cryptography): %" PRIu64
+         " MiB, %" PRIu64 " peers, %" PRIu64 " steps, at most %" PRIu64
+         " in one seed\n",
+         t->seeds, t->real, t->bytes >> 20, t->peers, t->steps, t->steps_max);
   return checks && faults && t->bytes_min >= 1 << 20 ? 0 : 1;
 }
 

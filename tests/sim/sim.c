@@ -8,9 +8,10 @@
 #include <stdlib.h>
 
 enum {
-  STEPS_MAX = 4000000,
-  STILL_MAX = 200000, /* Steps in one instant. */
+  STEPS_MAX = 50000,
+  STILL_MAX = 5000, /* Steps in one instant. */
   ACTIONS = 160,
+  REAL_ONE_IN = 10, /* With the real cryptography. */
 };
 
 /* ---- drawing ---- */
@@ -82,12 +83,15 @@ static void sim_init(sim *s, uint64_t seed, bool trace) {
   memset(s, 0, sizeof *s);
   s->seed = seed;
   s->rng = sim_rng_of(seed, 0);
+  s->aead = sim_crypto_use(sim_one_in(&s->rng, REAL_ONE_IN));
   s->net = sim_net_new(seed);
   sim_net_trace(s->net, trace);
   draw_odds(&s->rng, &weather);
   s->partitions = sim_one_in(&s->rng, 2);
   s->odds_reactor =
     sim_one_in(&s->rng, 4) ? 0 : (uint32_t)sim_spread(&s->rng, 500, 30000);
+  s->odds_memory =
+    sim_one_in(&s->rng, 2) ? 0 : (uint32_t)sim_spread(&s->rng, 500, 20000);
   s->node_count = sim_spread(&s->rng, 2, SIM_NODES_MAX);
   draw_channels(s);
   for (unsigned i = 0; i < s->node_count; i++) {
@@ -204,6 +208,7 @@ static void sim_live(sim *s) {
 
 static void add_up(const sim *s, sim_tally *t) {
   t->seeds++;
+  t->real += s->aead != &sim_aead;
   for (size_t k = 0; k < CHECKS; k++) {
     t->checks[k] += s->checks[k];
   }

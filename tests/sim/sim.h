@@ -89,6 +89,7 @@ typedef struct sim_broadcast {
 /* A graceful stop that nothing came between yet. */
 typedef struct sim_grace {
   bool on;
+  size_t lacks;
   uint64_t stalled_ns, busy_ns;
 } sim_grace;
 
@@ -146,6 +147,7 @@ struct sim_node {
   unsigned index;
   sim_node_state state;
   test_env env;
+  void *(*alloc)(void *arg, size_t len); /* Of |env| itself. */
   sim_rng entropy;
   cmt_node_key *key;
   cmt_node_id id;
@@ -165,7 +167,9 @@ struct sim_node {
   bool has[SIM_CHANNELS_MAX];
   uint64_t start_ns;                          /* When it goes up again. */
   uint64_t stop_ns, stop_by_ns, stop_busy_ns; /* Busy or slow before. */
+  size_t lacks;                               /* Allocations that failed. */
   size_t values;                              /* Kept with its peers. */
+  size_t memory_max;                          /* What the switch states. */
   /* Since the switch was made: */
   sim_peer *peers, *past; /* Of this switch, and of earlier ones. */
   sim_target targets[SIM_NODES_MAX + 1]; /* The last: an unknown id. */
@@ -182,6 +186,7 @@ struct sim {
   sim_node nodes[SIM_NODES_MAX];
   uint8_t ids[SIM_CHANNELS_MAX];
   size_t message_max[SIM_CHANNELS_MAX];
+  const struct cmt_aead *aead;
   bool mismatch; /* Some receive less than others send. */
   bool partitions;
   cmt_wire wire;
@@ -196,12 +201,13 @@ struct sim {
   uint64_t moved_bytes;  /* Arrived. */
   uint64_t steps, still; /* In all; in this instant. */
   uint32_t odds_reactor; /* That a call of a reactor does something. */
+  uint32_t odds_memory;  /* That a step of the script takes some away. */
   uint64_t checks[CHECKS];
 };
 
 /* Runs one seed; |trace| tells each step.  |out| adds up what happened. */
 typedef struct sim_tally {
-  uint64_t seeds, checks[CHECKS], faults[SIM_FAULTS];
+  uint64_t seeds, real, checks[CHECKS], faults[SIM_FAULTS];
   uint64_t bytes_min, bytes, peers, steps, steps_max;
   uint64_t digest; /* Of the last seed. */
 } sim_tally;
@@ -217,6 +223,10 @@ void sim_node_stop(sim_node *n, uint64_t flush_ns);
 /* Deletes the switch of a node that stopped, when it has finished. */
 bool sim_node_settle(sim_node *n);
 void sim_node_fini(sim_node *n);
+/* The next allocation that fails is still to come. */
+static inline bool sim_node_may_lack(const sim_node *n) {
+  return n->env.fail_at != SIZE_MAX && n->env.allocs <= n->env.fail_at;
+}
 /* Time that its loop was busy or its application slow. */
 uint64_t sim_node_slow_ns(const sim_node *n);
 /* Lets the applications take events; true: there were any. */
@@ -229,6 +239,11 @@ static inline bool sim_peer_is_live(const sim_peer *p) {
   return (p->added & 1) != 0 && (p->removed & 1) == 0;
 }
 uint64_t sim_peer_busy_ns(const sim_peer *p);
+
+/* sim_crypto.c: what stands for the cryptography. */
+extern const struct cmt_aead sim_aead;
+/* Sets the handshake from now on; returns the frames of it. */
+const struct cmt_aead *sim_crypto_use(bool real);
 
 /* sim_send.c: sending. */
 bool sim_try_send(sim_peer *p, size_t channel, size_t len);

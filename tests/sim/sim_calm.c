@@ -61,6 +61,12 @@ static void resume_all(sim *s) {
   }
 }
 
+static void feed_all(sim *s) {
+  for (size_t i = 0; i < s->node_count; i++) {
+    s->nodes[i].env.fail_at = SIZE_MAX;
+  }
+}
+
 static bool all_up(sim *s) {
   for (size_t i = 0; i < s->node_count; i++) {
     if (s->nodes[i].state != SIM_UP) {
@@ -383,6 +389,7 @@ void sim_calm_down(sim *s) {
   sim_trace(s->net, "the faults are over");
   s->calm = true;
   s->odds_reactor = 0;
+  feed_all(s);
   sim_net_calm(s->net, &fair);
   resume_all(s);
   wait_for(s, all_up, "a node has not stopped");

@@ -13,6 +13,18 @@
 
 /* ---- memory and chance of a node ---- */
 
+static void *node_alloc(void *arg, size_t len) {
+  sim_node *n = (sim_node *)((char *)arg - offsetof(sim_node, env));
+  void *p = n->alloc(arg, len);
+
+  if (p == NULL) {
+    n->lacks++;
+    sim_fault_fired(n->sim->net, SIM_NO_MEMORY);
+    sim_trace(n->sim->net, "n%u: no memory for %zu bytes", n->index, len);
+  }
+  return p;
+}
+
 static void node_entropy(void *arg, void *out, size_t len) {
   sim_node *n = arg;
   uint8_t *bytes = out;
@@ -125,7 +137,8 @@ static void check_room(sim_peer *p, size_t channel) {
   if (len > p->node->by_index[channel].send_message_max ||
       len > s->nodes[p->remote].by_index[channel].recv_message_max ||
       room * len > p->node->options.send_bytes_max || p->stopped ||
-      !s->nodes[p->remote].has[channel] || !p->node->has[channel]) {
+      !s->nodes[p->remote].has[channel] || !p->node->has[channel] ||
+      sim_node_may_lack(p->node)) {
     return;
   }
   while (sim_try_send(p, channel, len)) {
@@ -397,6 +410,9 @@ void sim_node_init(sim_node *n, sim *s, unsigned index) {
   n->index = index;
   n->entropy = sim_rng_of(s->seed, 1000 + index);
   test_env_init(&n->env);
+  n->alloc = n->env.env.alloc;
+  n->env.env.alloc = node_alloc;
+  n->env.env.aead = s->aead;
   n->env.env.entropy = node_entropy;
   n->env.env.entropy_arg = n;
   n->env.env.panic = node_panic;
@@ -412,6 +428,28 @@ void sim_node_init(sim_node *n, sim *s, unsigned index) {
 
 /* ---- up and down ---- */
 
+/* Only memory can lack, and then nothing is left of it. */
+static cmt_err switch_make(sim_node *n) {
+  size_t lacks = n->lacks;
+  cmt_err err = cmt__switch_new_on(&n->options, n->loop, &n->sw, NULL);
+
+  if (err != CMT_OK) {
+    n->sw = NULL;
+  } else {
+    err = cmt_switch_start(n->sw, NULL);
+  }
+  CHECK(n->sim, CHECK_ANSWER,
+        err == CMT_OK || (err == CMT_ENOMEM && n->lacks > lacks),
+        "n%u does not start: %s", n->index, cmt_err_name(err));
+  if (err != CMT_OK) {
+    assert_cmt(CMT_OK, cmt_switch_delete(n->sw));
+    n->sw = NULL;
+    CHECK(n->sim, CHECK_LEFT, sim_loop_left(n->loop) == NULL,
+          "n%u: %s after it did not start", n->index, sim_loop_left(n->loop));
+  }
+  return err;
+}
+
 void sim_node_start(sim_node *n) {
   sim_trace(n->sim->net, "n%u starts", n->index);
   memset(n->targets, 0, sizeof n->targets);
@@ -423,9 +461,12 @@ void sim_node_start(sim_node *n) {
   n->out_refusals = 0;
   n->accepts_before = sim_loop_accepts(n->loop);
   n->resolves_before = sim_loop_resolves(n->loop);
-  assert_cmt(CMT_OK, cmt__switch_new_on(&n->options, n->loop, &n->sw, NULL));
-  assert_cmt(CMT_OK, cmt_switch_start(n->sw, NULL));
-  n->state = SIM_UP;
+  if (switch_make(n) == CMT_OK) {
+    n->state = SIM_UP;
+    n->memory_max = (size_t)cmt_switch_memory_max(n->sw);
+  } else {
+    n->start_ns = n->up_ns + CMT_MILLISECONDS(1);
+  }
 }
 
 static uint64_t time_until(uint64_t at_ns, uint64_t now_ns) {
