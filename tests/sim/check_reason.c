@@ -72,8 +72,7 @@ static bool is_possible(const sim_peer *p, cmt_err reason) {
     return c->half_closed[0] || c->half_closed[1] || !c->open[theirs] ||
            c->shut[theirs] ||
            delay_max_ns(p) >= p->node->options.pong_timeout_ns ||
-           /* The other side holds it, unread, beside another one. */
-           sim_conn_rivals(p->node->sim->net, c, theirs) > 0;
+           c->rival; /* The other side holds it, unread, beside that. */
   case CMT_EAUTH:
     return c->flipped[theirs];
   case CMT_EDUPLICATE:

@@ -69,6 +69,7 @@ typedef struct sim_conn {
   bool cut;            /* Reset by the network. */
   bool half_closed[2]; /* By the network, what this side writes. */
   bool flipped[2];     /* In what this side writes. */
+  bool rival;          /* There was another one between the two. */
   uint64_t stalled_ns; /* Sum over both directions, partitions too. */
   uint64_t stalled_until_ns;
   uint64_t queue_max_ns; /* Longest way of a byte that a link has sealed. */

@@ -125,6 +125,11 @@ void sim_net_calm(sim_net *net, const sim_weather *r) {
   }
 }
 
+static bool is_between(const sim_conn *c, unsigned a, unsigned b) {
+  return (c->host[0] == a && c->host[1] == b) ||
+         (c->host[0] == b && c->host[1] == a);
+}
+
 void sim_net_partition(sim_net *net, unsigned a, unsigned b, uint64_t ns) {
   uint64_t until_ns = net->now_ns + ns;
 
@@ -133,9 +138,8 @@ void sim_net_partition(sim_net *net, unsigned a, unsigned b, uint64_t ns) {
   net->cut_ns[b][a] = net->cut_ns[a][b];
   for (size_t i = 0; i < net->wire_count; i++) {
     sim_wire *w = net->wires[i];
-    const unsigned *h = w->facts.host;
 
-    if ((h[0] == a && h[1] == b) || (h[0] == b && h[1] == a)) {
+    if (is_between(&w->facts, a, b)) {
       wire_stall(w, 0, net->now_ns, until_ns);
       wire_stall(w, 1, net->now_ns, until_ns);
     }
@@ -143,6 +147,18 @@ void sim_net_partition(sim_net *net, unsigned a, unsigned b, uint64_t ns) {
 }
 
 /* ---- ends ---- */
+
+static void note_rivals(sim_net *net, sim_conn *c) {
+  for (size_t i = 0; i < net->wire_count; i++) {
+    sim_conn *o = &net->wires[i]->facts;
+
+    if (o != c && (o->open[0] || o->open[1]) &&
+        is_between(o, c->host[0], c->host[1])) {
+      o->rival = true;
+      c->rival = true;
+    }
+  }
+}
 
 sim_end *sim_end_new(sim_loop *l, sim_wire *w, int side) {
   sim_end *e = cmt__alloc_zero(&l->base.env, sizeof *e);
@@ -161,6 +177,9 @@ sim_end *sim_end_new(sim_loop *l, sim_wire *w, int side) {
   l->ends = e;
   w->end[side] = e;
   w->facts.open[side] = true;
+  if (side == 1) {
+    note_rivals(l->net, &w->facts);
+  }
   return e;
 }
 

@@ -199,14 +199,21 @@ static const sim_weather far = {
   .buffer = 16384,
 };
 
+/* While |b| holds a connection the pongs that it sends are soon enough. */
+static bool waits_long(const sim_node *a, const sim_node *b) {
+  return a->options.pong_timeout_ns >
+         b->options.pong_timeout_ns / 3 + CMT_MILLISECONDS(300);
+}
+
 /* Two nodes that have no connection dial each other at the same time.  Whatever
    each of them saw first, one connection is left, and the same one. */
 static void race(sim *s) {
   sim_node *a = &s->nodes[sim_below(&s->rng, s->node_count)];
   sim_node *b = &s->nodes[sim_below(&s->rng, s->node_count)];
 
-  if (a == b || may_refuse(a, b) || may_refuse(b, a) ||
-      a->options.handshakes_max < 64 || b->options.handshakes_max < 64) {
+  if (a == b || may_refuse(a, b) || may_refuse(b, a) || !waits_long(a, b) ||
+      !waits_long(b, a) || a->options.handshakes_max < 64 ||
+      b->options.handshakes_max < 64) {
     return;
   }
   stop_between(a, b);

@@ -348,7 +348,7 @@ static void draw_limits(sim_node *n) {
   for (size_t c = 0; c < n->sim->channel_count; c++) {
     largest = cmt__max(largest, n->by_index[c].recv_message_max);
   }
-  if (sim_one_in(rng, 8)) {
+  if (n->index > 1 && sim_one_in(rng, 8)) {
     o->recv_bytes_max = largest + sim_below(rng, 100000);
   }
   if (n->index > 1 && sim_one_in(rng, 8)) {
