@@ -64,7 +64,7 @@ void check_grace(sim_peer *p, cmt_err reason);
 /* check_bound.c: bytes held, and bytes in a time. */
 
 /* |p| received a message of |len| bytes. */
-void check_rates(sim_peer *p, size_t len);
+void check_rates(sim_peer *p, size_t channel, size_t len);
 void check_memory(sim_node *n);
 
 #endif

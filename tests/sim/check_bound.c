@@ -88,7 +88,12 @@ void check_memory(sim_node *n) {
 
 /* ---- rates ---- */
 
-enum { ONE_READ = 65536, ONE_PACKET = 2048, OVERDRAFT = 16384 };
+enum {
+  ONE_READ = 65536,
+  ONE_PACKET = 2048,
+  OVERDRAFT = 16384,
+  URGENT_MAX = 65536,
+};
 
 static uint64_t allowed(uint64_t rate, uint64_t ns, uint64_t more) {
   return rate / 10 + more + (uint64_t)((double)rate * (double)ns / 1e9) + 1;
@@ -120,23 +125,65 @@ static size_t peer_count(const sim_node *n) {
   return count;
 }
 
-void check_rates(sim_peer *p, size_t len) {
-  sim_peer *from = sim_peer_other(p);
-  const cmt_switch_options *o = &p->node->options;
-  uint64_t now_ns = sim_net_now(p->node->sim->net), bytes, sent_ns;
-
-  p->node->recv_bytes += len;
-  if (from == NULL || !(p->node->has_rates || from->node->has_rates)) {
-    return;
+/* What urgent messages may take past a limit of |rate| and not have repaid. */
+static uint64_t urgent(const sim_node *n, uint64_t rate) {
+  for (size_t c = 0; c < n->sim->channel_count; c++) {
+    if (n->has[c] && n->by_index[c].traffic == CMT_TRAFFIC_URGENT) {
+      return rate / 8;
+    }
   }
-  bytes = received_of(from) + len;
-  sent_ns = now_ns - from->up_ns;
-  check_rate(p, "its sender's rate", from->node->options.send_rate, bytes,
-             allowed(from->node->options.send_rate, sent_ns, ONE_PACKET));
-  check_rate(p, "the rate to receive", o->recv_rate, bytes,
-             allowed(o->recv_rate, now_ns - p->up_ns, ONE_READ));
+  return 0;
+}
+
+static void check_sender(sim_peer *p, sim_peer *from, size_t channel,
+                         size_t len) {
+  sim_node *n = from->node;
+  const cmt_switch_options *o = &n->options;
+  uint64_t now_ns = sim_net_now(n->sim->net);
+  uint64_t ns = now_ns - from->up_ns;
+  uint64_t rate = n->by_index[channel].send_rate;
+
+  check_rate(
+    p, "its sender's rate", o->send_rate, received_of(from) + len,
+    allowed(o->send_rate, ns,
+            ONE_PACKET + cmt__min64(urgent(n, o->send_rate), URGENT_MAX)));
+  check_rate(p, "its channel's rate", rate,
+             from->flow[channel].received_bytes + len,
+             allowed(rate, ns, ONE_PACKET));
+  if (from->peer == NULL) {
+    return; /* Of a switch that is gone. */
+  }
+  n->sent_bytes += len;
+  check_rate(p, "its sender's rate to all", o->send_rate_total, n->sent_bytes,
+             allowed(o->send_rate_total, now_ns - n->up_ns,
+                     ONE_PACKET + peer_count(n) * OVERDRAFT +
+                       urgent(n, o->send_rate_total)));
+}
+
+static void check_receiver(sim_peer *p, sim_peer *from, size_t channel,
+                           size_t len) {
+  const cmt_switch_options *o = &p->node->options;
+  uint64_t now_ns = sim_net_now(p->node->sim->net);
+  uint64_t ns = now_ns - p->up_ns;
+  uint64_t rate = p->node->by_index[channel].recv_rate;
+
+  check_rate(p, "the rate to receive", o->recv_rate, received_of(from) + len,
+             allowed(o->recv_rate, ns, ONE_READ));
+  check_rate(p, "the channel's rate to receive", rate,
+             from->flow[channel].received_bytes + len,
+             allowed(rate, ns, ONE_READ));
   check_rate(p, "the rate to receive from all", o->recv_rate_total,
              p->node->recv_bytes,
              allowed(o->recv_rate_total, now_ns - p->node->up_ns,
                      ONE_READ + peer_count(p->node) * OVERDRAFT));
+}
+
+void check_rates(sim_peer *p, size_t channel, size_t len) {
+  sim_peer *from = sim_peer_other(p);
+
+  p->node->recv_bytes += len;
+  if (from != NULL && (p->node->has_rates || from->node->has_rates)) {
+    check_sender(p, from, channel, len);
+    check_receiver(p, from, channel, len);
+  }
 }

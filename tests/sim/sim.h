@@ -173,7 +173,7 @@ struct sim_node {
   /* Since the switch was made: */
   sim_peer *peers, *past; /* Of this switch, and of earlier ones. */
   sim_target targets[SIM_NODES_MAX + 1]; /* The last: an unknown id. */
-  uint64_t up_ns, recv_bytes;
+  uint64_t up_ns, recv_bytes, sent_bytes;
   size_t in_adds, in_rejects, out_rejects, out_refusals;
   uint64_t accepts_before, resolves_before;
 };

@@ -192,7 +192,7 @@ static cmt_err on_receive(void *self, cmt_peer *peer, uint8_t id,
   size_t channel = channel_of(s, id);
 
   check_receive(p, r->index, channel);
-  check_rates(p, cmt_buf_bytes(msg).len);
+  check_rates(p, channel, cmt_buf_bytes(msg).len);
   sim_note(s->net, cmt_buf_bytes(msg).len);
   sim_trace(s->net, "n%u receives %zu bytes of n%u, channel %zu",
             p->node->index, cmt_buf_bytes(msg).len, p->remote, channel);
@@ -283,6 +283,8 @@ static void draw_channel(sim_node *n, size_t c) {
     .priority =
       (uint32_t)(c > 1 && sim_one_in(rng, 8) ? CMT_PRIORITY_MAX
                                              : sim_between(rng, 1, 10)),
+    .traffic =
+      c > 1 && sim_one_in(rng, 3) ? CMT_TRAFFIC_URGENT : CMT_TRAFFIC_NORMAL,
     .send_queue = (uint32_t)(n->index == 0 && c < 2 ? sim_between(rng, 12, 32)
                                                     : sim_spread(rng, 1, 32)),
     .send_message_max = max,
@@ -455,6 +457,7 @@ void sim_node_start(sim_node *n) {
   memset(n->targets, 0, sizeof n->targets);
   n->up_ns = sim_net_now(n->sim->net);
   n->recv_bytes = 0;
+  n->sent_bytes = 0;
   n->in_adds = 0;
   n->in_rejects = 0;
   n->out_rejects = 0;
