@@ -5,7 +5,8 @@
 usage: symbols.py --release BUILD_DIR
 
 The core performs no I/O, reads no clock and draws no randomness: all that it
-can call is listed here.
+can call is listed here.  No library names what belongs to the process: its
+environment variables, streams, signals and end.
 """
 import argparse
 import glob
@@ -36,6 +37,23 @@ ALLOWED = (
 
 # Symbols that one object alone may call: the default environment.
 ALLOWED_IN = {"env.c.o": r"malloc|free|abort|randombytes_buf|sodium_init"}
+
+# What no object of any library may name: the process belongs to its host.
+OF_THE_HOST = re.compile(
+    # Variables of the environment.
+    r"(secure_)?getenv|(un|put)?setenv|putenv|clearenv|_*environ"
+    # Streams.
+    r"|std(in|out|err)|v?[fd]?w?printf|__v?[fd]?printf_chk|f?put[cs]|putchar"
+    r"|fwrite|perror|v?syslog|openlog"
+    # Signals.
+    r"|signal|__sysv_signal|sigaction|sigset|sigprocmask|raise|kill|tgkill"
+    r"|pthread_kill"
+    # Its end, and what comes before and after it.
+    r"|_?exit|_Exit|quick_exit|abort|__assert_fail|atexit|__cxa_atexit"
+    r"|v?fork|exec[lv]\w*|system|popen|posix_spawnp?"
+    # Settings that all of it shares.
+    r"|setlocale|umask|chdir|set[re]?[ug]id|setrlimit|srandom|srand")
+ALLOWED_OF_THE_HOST = {("env.c.o", "abort")}  # The default panic.
 
 
 def nm(*arguments):
@@ -77,6 +95,20 @@ def writable_globals(symbols):
     for name, symbol, kind, section in symbols:
         if kind not in "Uw" and writable.match(section):
             yield f"{name} has {symbol} in {section}"
+
+
+def calls_on_the_host(symbols):
+    for name, symbol, kind, _ in symbols:
+        if kind in "Uw" and OF_THE_HOST.fullmatch(symbol.split("@")[0]) and \
+                (name, symbol) not in ALLOWED_OF_THE_HOST:
+            yield f"{name} names {symbol}"
+
+
+def without_invariants(symbols):
+    """Objects that should have assertions and lost them."""
+    having = {name for name, symbol, _, _ in symbols if symbol == "cmt__panic"}
+    return {"buf.c.o", "mconn.c.o", "secret_conn.c.o", "gate.c.o",
+            "session.c.o"} - having
 
 
 # Shared libraries beside the main one, and their headers.
@@ -128,6 +160,18 @@ def check_exports(report, library, headers):
     report.check(not extra, f"{what} exports nothing else", *extra)
 
 
+def check_host(report, release):
+    for path in sorted(glob.glob(os.path.join(release, "libcometp2p*.a"))):
+        calls = sorted(set(calls_on_the_host(list(objects(path)))))
+        report.check(not calls, f"{os.path.basename(path)} leaves alone what "
+                     "belongs to the process", *calls)
+
+
+def check_invariants(report, archive):
+    lost = sorted(without_invariants(list(objects(archive))))
+    report.check(not lost, "a release keeps its assertions", *lost)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--release", required=True)
@@ -137,6 +181,8 @@ def main():
     archive = os.path.join(release, "libcometp2p-core.a")
     if os.path.exists(archive):
         check_core(report, archive)
+        check_host(report, release)
+        check_invariants(report, os.path.join(release, "libcometp2p.a"))
         check_exports(report, os.path.join(release, "libcometp2p.so"),
                       main_headers())
         for name, header in OPTIONAL.items():

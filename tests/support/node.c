@@ -90,6 +90,7 @@ static void on_rejected(void *arg, const cmt_rejection *r) {
   n->why = r->why;
   snprintf(n->remote, sizeof n->remote, "%s", r->remote);
   snprintf(n->dialed, sizeof n->dialed, "%s", r->dialed ? r->dialed : "");
+  n->blamed = r->id != NULL ? *r->id : (cmt_node_id){.text = ""};
 }
 
 void test_world_init(test_world *w) {

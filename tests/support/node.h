@@ -49,8 +49,10 @@ struct test_node {
   size_t log_len;
   char taken[8192];
   char addr[CMT_NET_ADDR_TEXT_SIZE]; /* "ID@127.0.0.1:PORT", once started. */
-  cmt_why why;                       /* Of the last rejection. */
+  /* Of the last rejection. */
+  cmt_why why;
   char remote[CMT_NET_ADDR_TEXT_SIZE], dialed[CMT_NET_ADDR_TEXT_SIZE];
+  cmt_node_id blamed; /* Empty: nobody had authenticated. */
 };
 
 void test_world_init(test_world *w);

@@ -121,6 +121,35 @@ static void a_connect_that_takes_too_long(void **state) {
                       test_node_log(&f->a));
 }
 
+/* ---- whom it is told of ---- */
+
+/* Before the other side has proved an id no id gets the blame, least of all the
+   one that was dialed: anybody can sit at an address. */
+static void nobody_is_blamed_before_it_authenticated(void **state) {
+  fixture *f = *state;
+  char addr[CMT_NET_ADDR_TEXT_SIZE];
+  cmt__listener *ls;
+  cmt_node_id id;
+  raw r;
+
+  test_node_start(&f->a);
+  test_node_dial(&f->a, SOME_ID "@1.2.3.4:26656", 0);
+  assert_cmt(CMT_EREFUSED, f->a.why.err);
+  assert_string_equal("", f->a.blamed.text);
+  ls = raw_listen(f, &r, addr);
+  test_node_dial(&f->a, addr, 0);
+  cmt__tcp_close(r.tcp);
+  settle(f);
+  assert_cmt(CMT_EEOF, f->a.why.err);
+  assert_string_equal("", f->a.blamed.text);
+  cmt__listener_close(ls);
+  test_node_start(&f->b);
+  test_node_dial(&f->a, at_place_of(&f->b, SOME_ID, addr), 0);
+  assert_cmt(CMT_EWRONGID, f->a.why.err);
+  cmt_switch_id(f->b.sw, &id);
+  assert_string_equal(id.text, f->a.blamed.text);
+}
+
 /* ---- secret connection ---- */
 
 static void a_silent_connection_that_was_accepted(void **state) {
@@ -459,6 +488,7 @@ int main(void) {
     TEST(a_refused_connect),
     TEST(a_name_without_an_address),
     TEST(a_connect_that_takes_too_long),
+    TEST(nobody_is_blamed_before_it_authenticated),
     TEST(a_silent_connection_that_was_accepted),
     TEST(a_silent_connection_that_was_dialed),
     TEST(an_end_of_file_in_the_handshake_keeps_its_stage),
