@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Every test that docs/TESTING.md names exists in the file that it names."""
+"""Every promise in docs/TESTING.md has a test, and every test that it names
+exists in the file that it names."""
 import os
 import re
 import sys
@@ -9,22 +10,36 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "../.."))
 sys.path.insert(0, os.path.join(ROOT, "tools"))
 import tap  # noqa: E402
 
+# `FILE: NAME` or `FOLDER/FILE`; without a folder it is that of the unit tests.
+NAMED = re.compile(r"`((?:\w+/)?\w+\.(?:c|py))(?:: (\w+))?`")
 
-def missing(folder, name, test):
-    path = os.path.join(ROOT, "tests", folder, name)
-    if not os.path.exists(path):
-        return f"there is no tests/{folder}/{name}"
-    with open(path, encoding="utf-8") as file:
+
+def missing(name, test):
+    path = "tests/" + (name if "/" in name else f"unit/{name}")
+    if not os.path.exists(os.path.join(ROOT, path)):
+        return f"there is no {path}"
+    with open(os.path.join(ROOT, path), encoding="utf-8") as file:
         found = re.search(rf"\b{re.escape(test)}\b", file.read())
-    return None if found else f"tests/{folder}/{name} has no {test}"
+    return None if found else f"{path} has no {test}"
+
+
+def promises(text):
+    """The rows of the tables: promise, tests."""
+    for line in text[text.index("\n## Promises\n"):].splitlines():
+        cells = line.strip("|").split("|")
+        if line.startswith("| ") and cells[0].strip() != "promise":
+            yield line, NAMED.findall(cells[-1])
 
 
 def main():
     report = tap.Writer()
     with open(os.path.join(ROOT, "docs/TESTING.md"), encoding="utf-8") as file:
-        named = re.findall(r"`(\w+_test\.c): (\w+)`", file.read())
-    faults = [missing("unit", *pair) for pair in named]
-    report.check(len(named) > 50, "docs/TESTING.md names tests", len(named))
+        rows = list(promises(file.read()))
+    named = {pair for _, tests in rows for pair in tests}
+    faults = [missing(*pair) for pair in sorted(named)]
+    report.check(len(named) > 200, "docs/TESTING.md names tests", len(named))
+    report.check(all(tests for _, tests in rows), "every promise has a test",
+                 *[line for line, tests in rows if not tests])
     report.check(not any(faults), "each of them exists",
                  *[fault for fault in faults if fault])
     report.finish()
