@@ -39,8 +39,8 @@ typedef struct sim_net sim_net;
   X(RESOLVE_FAILS, "resolve fails")                                            \
   X(BUSY, "busy loop")            /* A turn takes up to 300 ms. */             \
   X(OTHER_THREAD, "other thread") /* Calls come in the middle of a turn. */    \
-  X(SLOW_APPLICATION, "slow application") /* Takes no events for a while. */   \
-  X(NO_MEMORY, "no memory")               /* For one allocation. */
+  X(LONG_WORK, "long work")       /* A task off the loop takes up to 3 s. */   \
+  X(NO_MEMORY, "no memory")       /* For one allocation. */
 
 typedef enum sim_fault {
 #define X(name, text) SIM_##name,

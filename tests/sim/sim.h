@@ -15,6 +15,7 @@ enum {
   SIM_NODES_MAX = 8,
   SIM_CHANNELS_MAX = 5,
   SIM_REACTORS_MAX = 3,
+  SIM_WORKERS_MAX = 3,
   SIM_PORT = 26656,
 };
 
@@ -127,6 +128,12 @@ struct sim_request {
   bool waits, again; /* Sent from its own callback. */
 };
 
+/* Takes the events of a mailbox.  Without a peer in |ev| it is idle. */
+typedef struct sim_worker {
+  cmt_event ev;
+  uint64_t until_ns; /* When its task ends. */
+} sim_worker;
+
 typedef struct sim_reactor {
   sim_node *node;
   size_t index;
@@ -156,8 +163,9 @@ struct sim_node {
   cmt_switch_options options;
   cmt_reactor reactors[SIM_REACTORS_MAX];
   bool has_mailbox, has_rates;
-  cmt_event taken[SIM_REACTORS_MAX]; /* Of a mailbox, and not done. */
-  uint64_t slow_until_ns, slow_ns;   /* The application; in all. */
+  sim_worker workers[SIM_REACTORS_MAX][SIM_WORKERS_MAX];
+  size_t worker_count[SIM_REACTORS_MAX]; /* 0: it is called inline. */
+  uint64_t slow_ns;                      /* Of all tasks. */
   sim_reactor selves[SIM_REACTORS_MAX];
   char names[SIM_REACTORS_MAX][32];
   char laddr[32];
@@ -227,12 +235,14 @@ void sim_node_fini(sim_node *n);
 static inline bool sim_node_may_lack(const sim_node *n) {
   return n->env.fail_at != SIZE_MAX && n->env.allocs <= n->env.fail_at;
 }
-/* Time that its loop was busy or its application slow. */
+/* Time that its loop was busy or a task of it took. */
 uint64_t sim_node_slow_ns(const sim_node *n);
 /* Lets the applications take events; true: there were any. */
 bool sim_mailboxes_take(sim *s);
-/* When the next application goes on that is slow now. */
+/* When the next task ends. */
 uint64_t sim_mailboxes_next(const sim *s);
+/* When all tasks of |n| have ended; 0: it has none. */
+uint64_t sim_node_work_end(const sim_node *n);
 sim_peer *sim_peer_other(const sim_peer *p);
 /* The first reactor is always called inline, so it sees the end at once. */
 static inline bool sim_peer_is_live(const sim_peer *p) {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Applications that take the events of a reactor from its mailbox, on a thread
-   of their own: whenever nothing else is to do at an instant, and sometimes
-   before; one that is slow stands in the middle of an event. */
+/* What works off the loop: the events of a reactor's mailbox are tasks for one
+   to three workers, whenever nothing else is to do at an instant, and sometimes
+   before.  Some tasks take long; the other workers go on then. */
 
 #include "check.h"
 
-#define SLOW_MAX_NS CMT_SECONDS(3)
+#define LONG_MAX_NS CMT_SECONDS(3)
 
 static void call_reactor(sim_node *n, size_t reactor, const cmt_event *ev) {
   const cmt_reactor *r = &n->reactors[reactor];
@@ -24,30 +24,44 @@ static void call_reactor(sim_node *n, size_t reactor, const cmt_event *ev) {
   }
 }
 
-/* True: there was an event. */
-static bool take_one(sim_node *n, size_t reactor) {
+/* Of one peer never two events are out. */
+static void check_alone(sim_node *n, size_t reactor, const sim_worker *w) {
+  for (size_t i = 0; i < n->worker_count[reactor]; i++) {
+    const sim_worker *o = &n->workers[reactor][i];
+
+    CHECK(n->sim, CHECK_LIFE, o == w || o->ev.peer != w->ev.peer,
+          "n%u, reactor %zu: two events of a peer are out at once", n->index,
+          reactor);
+  }
+}
+
+/* True: there was something to do. */
+static bool work(sim_node *n, size_t reactor, sim_worker *w) {
   sim_net *net = n->sim->net;
   cmt_mailbox *m = cmt_switch_mailbox(n->sw, n->names[reactor]);
-  cmt_event *ev = &n->taken[reactor];
 
-  if (ev->peer != NULL) {
-    cmt_mailbox_done(m, ev);
-    return true;
-  }
-  if (cmt_mailbox_next(m, ev, 0) != CMT_OK) {
-    *ev = (cmt_event){.peer = NULL};
+  if (w->ev.peer != NULL && sim_net_now(net) < w->until_ns) {
     return false;
   }
-  call_reactor(n, reactor, ev);
-  if (sim_fault_now(net, SIM_SLOW_APPLICATION)) {
-    uint64_t slow_ns = sim_spread(&n->sim->rng, 1000, SLOW_MAX_NS);
+  if (w->ev.peer != NULL) {
+    cmt_mailbox_done(m, &w->ev);
+    return true;
+  }
+  if (cmt_mailbox_next(m, &w->ev, 0) != CMT_OK) {
+    w->ev = (cmt_event){.peer = NULL};
+    return false;
+  }
+  check_alone(n, reactor, w);
+  call_reactor(n, reactor, &w->ev);
+  if (sim_fault_now(net, SIM_LONG_WORK)) {
+    uint64_t long_ns = sim_spread(&n->sim->rng, 1000, LONG_MAX_NS);
 
-    n->slow_until_ns = sim_net_now(net) + slow_ns;
-    n->slow_ns += slow_ns;
-    sim_trace(net, "n%u: its application is slow for %llu us", n->index,
-              (unsigned long long)slow_ns / 1000);
+    w->until_ns = sim_net_now(net) + long_ns;
+    n->slow_ns += long_ns;
+    sim_trace(net, "n%u: reactor %zu works for %llu us", n->index, reactor,
+              (unsigned long long)long_ns / 1000);
   } else {
-    cmt_mailbox_done(m, ev);
+    cmt_mailbox_done(m, &w->ev);
   }
   return true;
 }
@@ -58,25 +72,42 @@ bool sim_mailboxes_take(sim *s) {
   for (size_t i = 0; i < s->node_count; i++) {
     sim_node *n = &s->nodes[i];
 
-    for (size_t r = 0; r < s->reactor_count; r++) {
-      if (n->sw != NULL && n->reactors[r].delivery == CMT_MAILBOX &&
-          sim_net_now(s->net) >= n->slow_until_ns) {
-        any = take_one(n, r) || any;
+    for (size_t r = 0; n->sw != NULL && r < s->reactor_count; r++) {
+      for (size_t w = 0; w < n->worker_count[r]; w++) {
+        any = work(n, r, &n->workers[r][w]) || any;
       }
     }
   }
   return any;
 }
 
-uint64_t sim_mailboxes_next(const sim *s) {
-  uint64_t next_ns = CMT_NEVER;
+/* The first and the last instant at which a task of |n| ends. */
+static void look_at_work(const sim_node *n, uint64_t *first_ns,
+                         uint64_t *last_ns) {
+  for (size_t r = 0; r < n->sim->reactor_count; r++) {
+    for (size_t i = 0; i < n->worker_count[r]; i++) {
+      const sim_worker *w = &n->workers[r][i];
 
-  for (size_t i = 0; i < s->node_count; i++) {
-    const sim_node *n = &s->nodes[i];
-
-    if (n->slow_until_ns > sim_net_now(s->net)) {
-      next_ns = cmt__min64(next_ns, n->slow_until_ns);
+      if (w->ev.peer != NULL) {
+        *first_ns = cmt__min64(*first_ns, w->until_ns);
+        *last_ns = cmt__max64(*last_ns, w->until_ns);
+      }
     }
   }
-  return next_ns;
+}
+
+uint64_t sim_mailboxes_next(const sim *s) {
+  uint64_t first_ns = CMT_NEVER, last_ns = 0;
+
+  for (size_t i = 0; i < s->node_count; i++) {
+    look_at_work(&s->nodes[i], &first_ns, &last_ns);
+  }
+  return first_ns;
+}
+
+uint64_t sim_node_work_end(const sim_node *n) {
+  uint64_t first_ns = CMT_NEVER, last_ns = 0;
+
+  look_at_work(n, &first_ns, &last_ns);
+  return last_ns;
 }

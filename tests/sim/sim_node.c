@@ -319,7 +319,10 @@ static void draw_reactors(sim_node *n) {
       .delivery =
         i > 0 && sim_one_in(&n->sim->rng, 3) ? CMT_MAILBOX : CMT_INLINE,
     };
-    n->has_mailbox = n->has_mailbox || n->reactors[i].delivery == CMT_MAILBOX;
+    if (n->reactors[i].delivery == CMT_MAILBOX) {
+      n->has_mailbox = true;
+      n->worker_count[i] = sim_between(&n->sim->rng, 1, SIM_WORKERS_MAX);
+    }
   }
   for (size_t c = 0; c < n->sim->channel_count; c++) {
     draw_channel(n, c);
@@ -493,7 +496,7 @@ void sim_node_stop(sim_node *n, uint64_t flush_ns) {
   n->stop_busy_ns = sim_node_slow_ns(n);
   n->stop_by_ns = now_ns + flush_ns + CMT_MILLISECONDS(10) +
                   time_until(sim_loop_busy_until(n->loop), now_ns) +
-                  time_until(n->slow_until_ns, now_ns);
+                  time_until(sim_node_work_end(n), now_ns);
   cmt_switch_stop(n->sw, flush_ns);
 }
 
