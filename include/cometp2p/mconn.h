@@ -115,7 +115,8 @@ typedef struct cmt_channel_status {
   /** How long a sent message waited with us, from the turn of the loop that
       took it over (of a multiplexer or connection alone: from the last instant
       that it was given before the send) to the output that has its last byte:
-      the last message, and the longest of all. */
+      the last message, and the longest of all; in whole microseconds, at most
+      2^32 - 1 of them. */
   uint64_t wait_last_ns, wait_max_ns;
 } cmt_channel_status;
 

@@ -174,8 +174,9 @@ typedef struct cmt_peer_status {
   cmt_channel_status channels[CMT_CHANNELS_MAX];
 } cmt_peer_status;
 
-/** A snapshot as of the end of the peer's last turn of its loop; the last one
-    stays when the peer is gone. */
+/** The numbers as of the peer's last turn of its loop; of a turn that is under
+    way those of the channels may be there already.  The last ones stay when the
+    peer is gone. */
 #define cmt_peer_get_status(p, out)                                            \
   cmt_peer_get_status_sized((p), (out), sizeof *(out))
 CMT_API void cmt_peer_get_status_sized(const cmt_peer *p, cmt_peer_status *out,

@@ -221,7 +221,7 @@ CMT_API void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
  * - for each of |handshakes_max|: a connection in its handshake with both node
  *   infos, ours also sealed;
  * - for each peer, |inbound_peers_max| + |outbound_peers_max| of them: the
- *   connection, its node info twice, a run of 256 frames (261 KiB) that the
+ *   connection, its node info, a run of 256 frames (261 KiB) that the
  *   socket did not take, room for CMT_PEER_KEYS_MAX values, and its queued
  *   messages: |send_bytes_max| or one message of the largest
  * |send_message_max|, but no more than all channels can queue, with a header

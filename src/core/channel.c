@@ -95,28 +95,37 @@ void cmt__channels_start(cmt__channels *cs, uint64_t send_rate,
     send_rate == 0 ? URGENT_RATE
                    : cmt__min64(URGENT_RATE, cmt__urgent_rate(send_rate));
 
-  cmt__rate_init(&cs->urgent, urgent_rate, urgent_rate / 4, now_ns);
+  if (cs->urgent != NULL) {
+    cmt__rate_init(cs->urgent, urgent_rate, urgent_rate / 4, now_ns);
+  }
   for (size_t i = 0; cs->rates != NULL && i < cs->count; i++) {
-    const cmt_channel *c = &cs->list[i].desc;
+    const cmt_channel *c = &cs->shared->list[i];
 
     cmt__rate_init_bytes(&cs->rates[2 * i], c->send_rate, now_ns);
     cmt__rate_init_bytes(&cs->rates[2 * i + 1], c->recv_rate, now_ns);
   }
 }
 
+/* Memory for the limits, if any channel has one. */
 static cmt_err rates_new(cmt__channels *cs) {
-  bool any = false;
+  bool any = false, urgent = false;
 
   for (size_t i = 0; i < cs->count; i++) {
-    const cmt_channel *c = &cs->list[i].desc;
+    const cmt_channel *c = &cs->shared->list[i];
 
     any = any || c->send_rate > 0 || c->recv_rate > 0;
+    urgent = urgent || c->traffic == CMT_TRAFFIC_URGENT;
   }
-  if (!any) {
-    return CMT_OK;
+  if (any) {
+    cs->rates =
+      cmt__alloc_zero(&cs->shared->env, 2 * cs->count * sizeof *cs->rates);
   }
-  cs->rates = cmt__alloc_zero(&cs->env, 2 * cs->count * sizeof *cs->rates);
-  return cs->rates != NULL ? CMT_OK : CMT_ENOMEM;
+  if (urgent) {
+    cs->urgent = cmt__alloc_zero(&cs->shared->env, sizeof *cs->urgent);
+  }
+  return (any && cs->rates == NULL) || (urgent && cs->urgent == NULL)
+           ? CMT_ENOMEM
+           : CMT_OK;
 }
 
 uint64_t cmt__channels_read_ns(const cmt__channels *cs) {
@@ -139,59 +148,93 @@ uint64_t cmt__channels_read_left(cmt__channels *cs) {
 
 /* ---- making ---- */
 
-cmt_err cmt__channels_init(cmt__channels *cs, const cmt_env *env,
-                           const cmt_channel *list, size_t count,
-                           cmt_why *why) {
-  cmt_err err = cmt__channels_check(list, count, why);
-
+cmt_err cmt__channels_init(cmt__channels *cs, cmt__shared *shared) {
   *cs = (cmt__channels){
-    .env = *env,
+    .shared = shared,
     .wire = &cmt__wire_cometbft,
     .cut_max = UINT64_MAX,
     .partial_max_ns = CMT_NEVER,
     .partial_check_ns = CMT_NEVER,
   };
-  memset(cs->index, CMT_CHANNELS_MAX, sizeof cs->index);
-  if (err != CMT_OK || count == 0) {
-    return err;
+  if (shared->count == 0) {
+    return CMT_OK;
   }
-  cs->list = cmt__alloc_zero(env, count * sizeof *cs->list);
+  cs->list = cmt__alloc_zero(&shared->env, shared->count * sizeof *cs->list);
   if (cs->list == NULL) {
-    return cmt__why(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
-                    cmt_err_text(CMT_ENOMEM));
+    return CMT_ENOMEM;
   }
-  cs->count = count;
-  for (size_t i = 0; i < count; i++) {
-    cs->list[i].desc = cmt__channel_defaults(&list[i]);
-    cs->list[i].desc.name = NULL; /* Of the caller, for the caller. */
-    cs->index[list[i].id] = (uint8_t)i;
+  cs->count = shared->count;
+  for (size_t i = 0; i < cs->count; i++) {
+    cs->list[i].desc = &shared->list[i];
   }
   if (rates_new(cs) != CMT_OK) {
     cmt__channels_fini(cs);
-    return cmt__why(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
-                    cmt_err_text(CMT_ENOMEM));
+    return CMT_ENOMEM;
   }
   return CMT_OK;
 }
 
-void cmt__channels_fini(cmt__channels *cs) {
+/* Drops what is queued and what is under reassembly. */
+static void channels_drop(cmt__channels *cs) {
   for (size_t i = 0; i < cs->count; i++) {
     cmt__channel *c = &cs->list[i];
 
-    for (size_t k = 0; k < c->queue_count; k++) {
+    for (uint32_t k = 0; k < cmt__counter32_get(&c->queue_count); k++) {
       cmt_buf_unref(cmt__channel_queued(c, k)->msg);
     }
-    cmt__free(&cs->env, c->queue);
+    cmt__free(&cs->shared->env, c->queue);
     cmt_buf_unref(c->partial);
   }
   if (cs->budget != NULL) {
     cmt__budget_hold(cs->budget, 0, cs->recv_held);
   }
-  cmt__free(&cs->env, cs->rates);
-  cmt__free(&cs->env, cs->list);
+  cmt__free(&cs->shared->env, cs->rates);
+  cmt__free(&cs->shared->env, cs->urgent);
   cs->rates = NULL;
-  cs->list = NULL;
+  cs->urgent = NULL;
   cs->count = 0;
+  cs->ready = 0;
+  cs->urgent_ready = 0;
+  cs->recv_held = 0;
+  cs->partial_check_ns = CMT_NEVER;
+}
+
+void cmt__channels_fini(cmt__channels *cs) {
+  channels_drop(cs);
+  cmt__free(&cs->shared->env, cs->list);
+  cs->list = NULL;
+}
+
+_Static_assert(sizeof(cmt_channel_status) <= sizeof(cmt__channel),
+               "the status of channels fits their memory");
+
+cmt_channel_status *cmt__channels_retire(cmt__channels *cs) {
+  cmt_channel_status last[CMT_CHANNELS_MAX];
+  size_t count = cs->count;
+  void *memory = cs->list;
+
+  for (size_t i = 0; i < count; i++) {
+    cmt__channel_get_status(&cs->list[i], &last[i]);
+  }
+  channels_drop(cs);
+  cs->list = NULL;
+  if (count > 0) {
+    memcpy(memory, last, count * sizeof *last);
+  }
+  return memory;
+}
+
+void cmt__channels_trim(cmt__channels *cs) {
+  for (size_t i = 0; i < cs->count; i++) {
+    cmt__channel *c = &cs->list[i];
+
+    if (cmt__counter32_get(&c->queue_count) == 0) {
+      cmt__free(&cs->shared->env, c->queue);
+      c->queue = NULL;
+      c->queue_cap = 0;
+      c->queue_head = 0;
+    }
+  }
 }
 
 /* ---- receiving ---- */
@@ -257,7 +300,7 @@ static cmt_err partial_reserve(cmt__channels *cs, cmt__channel *c, size_t need,
   if (c->partial != NULL && need <= have) {
     return CMT_OK;
   }
-  cap = cmt__min(cmt__max(cap, need), c->desc.recv_message_max);
+  cap = cmt__min(cmt__max(cap, need), c->desc->recv_message_max);
   if (whole && c->partial == NULL) {
     cap = need;
   }
@@ -265,7 +308,7 @@ static cmt_err partial_reserve(cmt__channels *cs, cmt__channel *c, size_t need,
   if (cap < need) {
     return CMT_ENOBUFS;
   }
-  grown = cmt__buf_new_cap(&cs->env, cap);
+  grown = cmt__buf_new_cap(&cs->shared->env, cap);
   if (grown == NULL) {
     return CMT_ENOMEM;
   }
@@ -293,7 +336,7 @@ static cmt_err packet_begin(cmt__channels *cs, cmt__channel *c,
                      cs->wire->msg_size(k->channel, k->eof, k->total),
                      cs->now_ns);
   }
-  if (k->total > c->desc.recv_message_max - len) {
+  if (k->total > c->desc->recv_message_max - len) {
     return CMT_EMSGSIZE;
   }
   if (k->total == 0 && !k->eof) {
@@ -327,15 +370,16 @@ cmt_err cmt__channel_take(cmt__channels *cs, const cmt__packet *k,
     *done = c->partial;
     partial_drop(cs, c);
     len = cmt_buf_bytes(*done).len;
-    c->recv_hint = len;
-    c->recv_messages++;
-    c->recv_bytes += len;
+    c->recv_hint = (uint32_t)len;
+    cmt__counter_add(&c->recv_messages, 1);
+    cmt__counter_add(&c->recv_bytes, len);
   }
   return CMT_OK;
 }
 
 size_t cmt__channels_memory(const cmt_channel *list, size_t count) {
-  size_t bytes = count * (sizeof(cmt__channel) + 2 * sizeof(cmt__rate));
+  size_t bytes =
+    count * (sizeof(cmt__channel) + 2 * sizeof(cmt__rate)) + sizeof(cmt__rate);
 
   for (size_t i = 0; i < count; i++) {
     size_t messages = cmt__channel_defaults(&list[i]).send_queue + (size_t)1;
@@ -347,15 +391,15 @@ size_t cmt__channels_memory(const cmt_channel *list, size_t count) {
 
 void cmt__channel_get_status(const cmt__channel *c, cmt_channel_status *out) {
   *out = (cmt_channel_status){
-    .id = c->desc.id,
-    .queued_messages = (uint32_t)c->queue_count,
-    .queued_bytes = c->queued_bytes,
-    .sent_messages = c->sent_messages,
-    .sent_bytes = c->sent_bytes,
-    .recently_sent_bytes = c->recently_sent,
-    .recv_messages = c->recv_messages,
-    .recv_bytes = c->recv_bytes,
-    .wait_last_ns = c->wait_last_ns,
-    .wait_max_ns = c->wait_max_ns,
+    .id = c->desc->id,
+    .queued_messages = cmt__counter32_get(&c->queue_count),
+    .queued_bytes = cmt__counter_get(&c->queued_bytes),
+    .sent_messages = cmt__counter_get(&c->sent_messages),
+    .sent_bytes = cmt__counter_get(&c->sent_bytes),
+    .recently_sent_bytes = cmt__counter_get(&c->recently_sent),
+    .recv_messages = cmt__counter_get(&c->recv_messages),
+    .recv_bytes = cmt__counter_get(&c->recv_bytes),
+    .wait_last_ns = cmt__counter32_get(&c->wait_last_us) * UINT64_C(1000),
+    .wait_max_ns = cmt__counter32_get(&c->wait_max_us) * UINT64_C(1000),
   };
 }

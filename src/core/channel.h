@@ -7,6 +7,8 @@
    docs/PROTOCOL.md 4.3 and 4.4. */
 
 #include "budget.h"
+#include "counter.h"
+#include "shared.h"
 #include "wire.h"
 
 /* A message to send, and since when. */
@@ -16,35 +18,37 @@ typedef struct cmt__queued {
 } cmt__queued;
 
 typedef struct cmt__channel {
-  cmt_channel desc; /* Defaults filled in. */
+  const cmt_channel *desc; /* Of what is shared. */
   /* To send: a ring whose first message is the one being cut. */
   cmt__queued *queue;
-  size_t queue_cap, queue_head, queue_count;
-  size_t offset; /* Bytes of the first message that were cut. */
-  uint64_t queued_bytes, sent_messages, sent_bytes, recently_sent;
+  uint32_t queue_cap, queue_head;
+  uint32_t offset;       /* Bytes of the first message that were cut. */
   uint32_t cut_messages; /* Cut to their end since the credits were taken. */
-  /* From queueing to the cut of the last byte: of the last message that was
-     cut, and the most of all. */
-  uint64_t wait_last_ns, wait_max_ns;
   /* To receive. */
   cmt_buf *partial;       /* NULL between messages. */
-  size_t recv_hint;       /* Length of the last message. */
   uint64_t partial_at_ns; /* When |partial| got its last packet. */
-  uint64_t recv_messages, recv_bytes;
+  uint32_t recv_hint;     /* Length of the last message. */
+  /* What the status tells; its owner changes it, any thread may read. */
+  cmt__counter32 queue_count;
+  /* From queueing to the cut of the last byte: of the last message that was
+     cut, and the most of all. */
+  cmt__counter32 wait_last_us, wait_max_us;
+  cmt__counter queued_bytes, sent_messages, sent_bytes, recently_sent;
+  cmt__counter recv_messages, recv_bytes;
 } cmt__channel;
 
 typedef struct cmt__channels {
-  cmt_env env;
+  cmt__shared *shared;
   cmt__channel *list;
-  size_t count;
-  uint8_t index[256]; /* By id; CMT_CHANNELS_MAX: none. */
+  size_t count; /* As of what is shared, until they are retired. */
   const cmt__wire *wire;
   size_t payload_max; /* Data bytes of one packet. */
   uint64_t decay_at_ns;
-  size_t cut_bytes;                /* As cut_messages, over all channels. */
-  size_t ready;                    /* Channels with something to send, */
-  size_t urgent_ready;             /* and the urgent ones of them. */
-  cmt__rate urgent;                /* What these may send before all others. */
+  size_t cut_bytes;    /* As cut_messages, over all channels. */
+  size_t ready;        /* Channels with something to send, */
+  size_t urgent_ready; /* and the urgent ones of them. */
+  cmt__rate *urgent;   /* What these may send before all others; NULL: none is
+                          urgent. */
   size_t recv_held, recv_held_max; /* Capacity under reassembly. */
   cmt__budget *budget;             /* NULL: shares with nobody. */
   cmt__rate *rates; /* Of each channel to send, then to receive; NULL: no
@@ -56,13 +60,19 @@ typedef struct cmt__channels {
   uint64_t partial_max_ns, partial_check_ns;
 } cmt__channels;
 
-/* Checks |list| and copies it.  CMT_EINVAL names the fault in |why|. */
-CMT_NODISCARD cmt_err cmt__channels_init(cmt__channels *cs, const cmt_env *env,
-                                         const cmt_channel *list, size_t count,
-                                         cmt_why *why);
+/* Those of |shared|, which outlives them.  CMT_ENOMEM. */
+CMT_NODISCARD cmt_err cmt__channels_init(cmt__channels *cs,
+                                         cmt__shared *shared);
 void cmt__channels_fini(cmt__channels *cs);
 
-/* The checks of cmt__channels_init() alone. */
+/* As cmt__channels_fini(), but returns their last status, in the order of the
+   list, in memory that is the caller's; NULL: there are none.  Cannot fail. */
+cmt_channel_status *cmt__channels_retire(cmt__channels *cs);
+
+/* Gives back the memory of queues that are empty. */
+void cmt__channels_trim(cmt__channels *cs);
+
+/* What cmt__shared_new() checks of them. */
 CMT_NODISCARD cmt_err cmt__channels_check(const cmt_channel *list, size_t count,
                                           cmt_why *why);
 /* |c| with its defaults filled in. */
@@ -113,6 +123,7 @@ CMT_NODISCARD cmt_err cmt__channel_take(cmt__channels *cs, const cmt__packet *k,
 /* Most bytes that |count| of them take, without messages. */
 size_t cmt__channels_memory(const cmt_channel *list, size_t count);
 
+/* Any thread, as long as they are not retired. */
 void cmt__channel_get_status(const cmt__channel *c, cmt_channel_status *out);
 
 #endif

@@ -9,18 +9,19 @@
 
 #include "buf.h"
 
-enum {
-  CMT__QUEUE_FIRST = 4
-}; /* Messages that a queue has room for at first. */
+/* Messages that a queue has room for at first. */
+enum { CMT__QUEUE_FIRST = 4 };
 
 /* NULL: no channel has this id. */
 static inline cmt__channel *cmt__channel_find(cmt__channels *cs, uint8_t id) {
-  return cs->index[id] < cs->count ? &cs->list[cs->index[id]] : NULL;
+  uint8_t at = cs->shared->index[id];
+
+  return at < cs->count ? &cs->list[at] : NULL;
 }
 
 /* The message |i| places behind the one being cut. */
 static inline cmt__queued *cmt__channel_queued(const cmt__channel *c,
-                                               size_t i) {
+                                               uint32_t i) {
   return &c->queue[(c->queue_head + i) & (c->queue_cap - 1)];
 }
 

@@ -34,7 +34,7 @@ uint64_t cmt__channels_open_ns(const cmt__channels *cs) {
     return 0;
   }
   for (size_t i = 0; cs->ready > 0 && i < cs->count; i++) {
-    if (cs->list[i].queue_count > 0) {
+    if (cmt__counter32_get(&cs->list[i].queue_count) > 0) {
       at_ns = cmt__min64(at_ns, cs->rates[2 * i].open_ns);
     }
   }
@@ -42,21 +42,23 @@ uint64_t cmt__channels_open_ns(const cmt__channels *cs) {
 }
 
 static bool is_urgent(const cmt__channel *c) {
-  return c->desc.traffic == CMT_TRAFFIC_URGENT;
+  return c->desc->traffic == CMT_TRAFFIC_URGENT;
 }
 
 /* When the buckets of urgent channels open. */
 static uint64_t urgent_open_ns(const cmt__channels *cs) {
-  return cs->budget == NULL
-           ? cs->urgent.open_ns
-           : cmt__max64(cs->urgent.open_ns, cs->budget->urgent.open_ns);
+  uint64_t at_ns = cmt__rate_open_ns(cs->urgent);
+
+  return cs->budget == NULL ? at_ns
+                            : cmt__max64(at_ns, cs->budget->urgent.open_ns);
 }
 
 uint64_t cmt__channels_urgent_ns(const cmt__channels *cs) {
   uint64_t at_ns = CMT_NEVER;
 
   for (size_t i = 0; cs->urgent_ready > 0 && i < cs->count; i++) {
-    if (cs->list[i].queue_count > 0 && is_urgent(&cs->list[i])) {
+    if (cmt__counter32_get(&cs->list[i].queue_count) > 0 &&
+        is_urgent(&cs->list[i])) {
       at_ns =
         cmt__min64(at_ns, cs->rates == NULL ? 0 : cs->rates[2 * i].open_ns);
     }
@@ -67,8 +69,8 @@ uint64_t cmt__channels_urgent_ns(const cmt__channels *cs) {
 /* ---- scheduler ---- */
 
 static bool ratio_less(const cmt__channel *a, const cmt__channel *b) {
-  return a->recently_sent * b->desc.priority <
-         b->recently_sent * a->desc.priority;
+  return cmt__counter_get(&a->recently_sent) * b->desc->priority <
+         cmt__counter_get(&b->recently_sent) * a->desc->priority;
 }
 
 /* Of the ready channels that may send, or of the urgent ones of them alone, the
@@ -81,7 +83,7 @@ static inline cmt__channel *channel_lowest(const cmt__channels *cs,
   for (size_t i = 0; i < cs->count; i++) {
     cmt__channel *c = &cs->list[i];
 
-    if (c->queue_count > 0 && (!urgent || is_urgent(c)) &&
+    if (cmt__counter32_get(&c->queue_count) > 0 && (!urgent || is_urgent(c)) &&
         (best == NULL || ratio_less(c, best)) && may_send(cs, i)) {
       best = c;
     }
@@ -108,10 +110,12 @@ static void channel_wake(cmt__channels *cs, cmt__channel *c) {
   uint64_t level;
 
   if (lowest != NULL) {
-    level = lowest->recently_sent * c->desc.priority / lowest->desc.priority;
+    level = cmt__counter_get(&lowest->recently_sent) * c->desc->priority /
+            lowest->desc->priority;
     level = cmt__min64(level, RECENTLY_SENT_MAX);
-    if (level > FLOOR_LAG && level - FLOOR_LAG > c->recently_sent) {
-      c->recently_sent = level - FLOOR_LAG;
+    if (level > FLOOR_LAG &&
+        level - FLOOR_LAG > cmt__counter_get(&c->recently_sent)) {
+      cmt__counter_set(&c->recently_sent, level - FLOOR_LAG);
     }
   }
   cs->ready++;
@@ -124,9 +128,12 @@ void cmt__channels_decay(cmt__channels *cs, uint64_t now_ns) {
 
     cs->decay_at_ns += DECAY_NS;
     for (size_t i = 0; i < cs->count; i++) {
-      cs->list[i].recently_sent = cs->list[i].recently_sent / 5 * 4 +
-                                  cs->list[i].recently_sent % 5 * 4 / 5;
-      any = any || cs->list[i].recently_sent > 0;
+      cmt__counter *sent = &cs->list[i].recently_sent;
+      uint64_t before = cmt__counter_get(sent);
+      uint64_t after = before / 5 * 4 + before % 5 * 4 / 5;
+
+      cmt__counter_set(sent, after);
+      any = any || after > 0;
     }
     if (!any && now_ns >= cs->decay_at_ns) {
       /* Nothing is left to fade, however long it was. */
@@ -138,16 +145,16 @@ void cmt__channels_decay(cmt__channels *cs, uint64_t now_ns) {
 /* ---- sending ---- */
 
 static bool queue_grow(cmt__channels *cs, cmt__channel *c) {
-  size_t cap = c->queue_cap ? 2 * c->queue_cap : CMT__QUEUE_FIRST;
-  cmt__queued *queue = cmt__alloc(&cs->env, cap * sizeof *queue);
+  uint32_t cap = c->queue_cap ? 2 * c->queue_cap : CMT__QUEUE_FIRST;
+  cmt__queued *queue = cmt__alloc(&cs->shared->env, cap * sizeof *queue);
 
   if (queue == NULL) {
     return false;
   }
-  for (size_t i = 0; i < c->queue_count; i++) {
+  for (uint32_t i = 0; i < c->queue_cap; i++) {
     queue[i] = *cmt__channel_queued(c, i);
   }
-  cmt__free(&cs->env, c->queue);
+  cmt__free(&cs->shared->env, c->queue);
   c->queue = queue;
   c->queue_cap = cap;
   c->queue_head = 0;
@@ -157,40 +164,53 @@ static bool queue_grow(cmt__channels *cs, cmt__channel *c) {
 cmt_err cmt__channel_queue(cmt__channels *cs, uint8_t id, cmt_buf *msg) {
   cmt__channel *c = cmt__channel_find(cs, id);
   size_t len = cmt_buf_bytes(msg).len;
+  uint32_t count;
 
   if (c == NULL) {
     return CMT_ENOCHANNEL;
   }
-  if (len > c->desc.send_message_max) {
+  if (len > c->desc->send_message_max) {
     return CMT_ETOOBIG;
   }
-  if (c->queue_count > c->desc.send_queue) {
+  count = cmt__counter32_get(&c->queue_count);
+  if (count > c->desc->send_queue) {
     return CMT_EAGAIN;
   }
-  if (c->queue_count == c->queue_cap && !queue_grow(cs, c)) {
+  if (count == c->queue_cap && !queue_grow(cs, c)) {
     return CMT_ENOMEM;
   }
-  if (c->queue_count == 0) {
+  if (count == 0) {
     channel_wake(cs, c);
   }
-  *cmt__channel_queued(c, c->queue_count++) =
+  *cmt__channel_queued(c, count) =
     (cmt__queued){.msg = msg, .at_ns = cs->now_ns};
-  c->queued_bytes += len;
+  cmt__counter32_set(&c->queue_count, count + 1);
+  cmt__counter_add(&c->queued_bytes, len);
   return CMT_OK;
+}
+
+/* Notes how long the first message waited; 71 minutes count as the most. */
+static void wait_note(cmt__channel *c, uint64_t wait_ns) {
+  uint32_t wait_us = (uint32_t)cmt__min64(wait_ns / 1000, UINT32_MAX);
+
+  cmt__counter32_set(&c->wait_last_us, wait_us);
+  if (wait_us > cmt__counter32_get(&c->wait_max_us)) {
+    cmt__counter32_set(&c->wait_max_us, wait_us);
+  }
 }
 
 static void message_cut(cmt__channels *cs, cmt__channel *c) {
   cmt__queued cut = c->queue[c->queue_head];
+  uint32_t left = cmt__counter32_get(&c->queue_count) - 1;
 
-  c->wait_last_ns = cs->now_ns - cut.at_ns;
-  c->wait_max_ns = cmt__max64(c->wait_max_ns, c->wait_last_ns);
+  wait_note(c, cs->now_ns - cut.at_ns);
   cs->cut_bytes += cmt_buf_bytes(cut.msg).len;
   c->cut_messages++;
-  c->sent_messages++;
+  cmt__counter_add(&c->sent_messages, 1);
   c->queue_head = (c->queue_head + 1) & (c->queue_cap - 1);
-  c->queue_count--;
+  cmt__counter32_set(&c->queue_count, left);
   c->offset = 0;
-  if (c->queue_count == 0) {
+  if (left == 0) {
     cs->ready--;
     cs->urgent_ready -= is_urgent(c);
   }
@@ -204,19 +224,21 @@ static bool packet_cut(cmt__channels *cs, cmt__channel *c, cmt__run *r) {
   size_t n = cmt__min(left, cs->payload_max);
   /* Ids from 0x80 up cost one byte more, which the eof takes from the data:
      an equal peer's limit would refuse a full last packet. */
-  bool eof = left <= cs->payload_max - (c->desc.id >= 0x80);
-  size_t size = cs->wire->msg_size(c->desc.id, eof, n);
+  bool eof = left <= cs->payload_max - (c->desc->id >= 0x80);
+  size_t size = cs->wire->msg_size(c->desc->id, eof, n);
 
   if (size > cmt__run_room(r)) {
     return false;
   }
   cs->wire->write_msg(
-    r, c->desc.id, eof,
+    r, c->desc->id, eof,
     (cmt_bytes){.base = n > 0 ? msg.base + c->offset : NULL, .len = n});
-  c->offset += n;
-  c->queued_bytes -= n;
-  c->sent_bytes += size;
-  c->recently_sent = cmt__min64(c->recently_sent + size, RECENTLY_SENT_MAX);
+  c->offset += (uint32_t)n;
+  cmt__counter_set(&c->queued_bytes, cmt__counter_get(&c->queued_bytes) - n);
+  cmt__counter_add(&c->sent_bytes, size);
+  cmt__counter_set(
+    &c->recently_sent,
+    cmt__min64(cmt__counter_get(&c->recently_sent) + size, RECENTLY_SENT_MAX));
   if (cs->rates != NULL) {
     cmt__rate_charge(&cs->rates[2 * (c - cs->list)], size, cs->now_ns);
   }
@@ -236,7 +258,7 @@ static bool urgent_fill(cmt__channels *cs, cmt__run *r) {
     if (!packet_cut(cs, c, r)) {
       return false;
     }
-    cmt__rate_charge(&cs->urgent, r->len - before, cs->now_ns);
+    cmt__rate_charge(cs->urgent, r->len - before, cs->now_ns);
     if (cs->budget != NULL) {
       cmt__rate_charge(&cs->budget->urgent, r->len - before, cs->now_ns);
     }

@@ -39,25 +39,27 @@ void cmt__conn_handshake_free(cmt_conn *c) {
   if (c->shake == NULL) {
     return;
   }
-  cmt__free(&c->env, c->shake->ours);
-  cmt__free(&c->env, c->shake->in);
-  cmt__free(&c->env, c->shake);
+  cmt__free(&c->shared->env, c->shake->ours);
+  cmt__free(&c->shared->env, c->shake->in);
+  cmt__free(&c->shared->env, c->shake);
   c->shake = NULL;
 }
 
 void cmt_conn_delete(cmt_conn *c) {
-  cmt_env env;
+  cmt__shared *shared;
 
   if (c == NULL) {
     return;
   }
-  env = c->env;
+  shared = c->shared;
   cmt__conn_handshake_free(c);
   cmt_secret_conn_delete(c->secret);
   cmt_mconn_delete(c->mconn);
-  cmt__free(&env, c->theirs);
-  cmt__free(&env, c->out.base);
-  cmt__free(&env, c);
+  cmt__free(&shared->env, c->theirs);
+  cmt__free(&shared->env, c->out.base);
+  cmt__free(&shared->env, c->why);
+  cmt__free(&shared->env, c);
+  cmt__shared_unref(shared);
 }
 
 /* Our node info, with what follows from key and channels filled in. */
@@ -88,7 +90,7 @@ static cmt_err ours_new(const cmt_env *env, const cmt_conn_options *o,
 
 static cmt_err conn_handshake_new(cmt_conn *c, const cmt_conn_options *o,
                                   cmt_why *why) {
-  c->shake = cmt__alloc_zero(&c->env, sizeof *c->shake);
+  c->shake = cmt__alloc_zero(&c->shared->env, sizeof *c->shake);
   if (c->shake == NULL) {
     return CMT_ENOMEM;
   }
@@ -98,14 +100,12 @@ static cmt_err conn_handshake_new(cmt_conn *c, const cmt_conn_options *o,
     c->shake->expects = true;
     c->shake->expect = *o->expect_id;
   }
-  return ours_new(&c->env, o, &c->shake->ours, why);
+  return ours_new(&c->shared->env, o, &c->shake->ours, why);
 }
 
-static cmt_mconn_options mconn_options(const cmt_env *env,
-                                       const cmt_conn_options *o) {
+static cmt_mconn_options mconn_options(const cmt_conn_options *o) {
   return (cmt_mconn_options){
     .size = sizeof(cmt_mconn_options),
-    .env = env,
     .wire = o->wire,
     .channels = o->channels,
     .channel_count = o->channel_count,
@@ -121,14 +121,14 @@ static cmt_mconn_options mconn_options(const cmt_env *env,
 }
 
 static cmt_err parts_new(cmt_conn *c, const cmt_conn_options *o, cmt_why *why) {
-  cmt_mconn_options m = mconn_options(&c->env, o);
-  cmt_err err = cmt_mconn_new(&m, c->now_ns, &c->mconn, why);
+  cmt_mconn_options m = mconn_options(o);
+  cmt_err err = cmt__mconn_new(&m, c->shared, c->now_ns, &c->mconn, why);
 
   if (err == CMT_OK) {
     err = conn_handshake_new(c, o, why);
   }
   if (err == CMT_OK) {
-    err = cmt_secret_conn_new(&c->env, o->key, &c->secret);
+    err = cmt__secret_conn_new(c->shared, o->key, &c->secret);
   }
   return err;
 }
@@ -150,25 +150,19 @@ static cmt_err options_check(const cmt_conn_options *o, cmt_why *why) {
            : cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT, "%s", fault);
 }
 
-cmt_err cmt_conn_new(const cmt_conn_options *o, uint64_t now_ns, cmt_conn **out,
-                     cmt_why *why) {
+cmt_err cmt__conn_new(const cmt_conn_options *o, cmt__shared *shared,
+                      uint64_t now_ns, cmt_conn **out, cmt_why *why) {
   cmt_err err = options_check(o, why);
   cmt_conn *c;
-  cmt_env env;
 
   if (err != CMT_OK) {
     return err;
   }
-  err = cmt__env_copy(o->env, &env);
-  if (err != CMT_OK) {
-    return cmt__why(why, err, CMT_STAGE_TRANSPORT, "env: %s",
-                    cmt_err_text(err));
-  }
-  cmt__why(why, CMT_OK, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(CMT_OK));
-  c = cmt__alloc_zero(&env, sizeof *c);
+  c = cmt__alloc_zero(&shared->env, sizeof *c);
   err = c != NULL ? CMT_OK : CMT_ENOMEM;
+  cmt__why(why, CMT_OK, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(CMT_OK));
   if (err == CMT_OK) {
-    c->env = env;
+    c->shared = cmt__shared_ref(shared);
     c->key = o->key;
     c->now_ns = now_ns;
     c->flush_at_ns = CMT_NEVER;
@@ -181,6 +175,33 @@ cmt_err cmt_conn_new(const cmt_conn_options *o, uint64_t now_ns, cmt_conn **out,
       cmt__why(why, err, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(err));
     }
     return err;
+  }
+  *out = c;
+  return CMT_OK;
+}
+
+cmt_err cmt_conn_new(const cmt_conn_options *o, uint64_t now_ns, cmt_conn **out,
+                     cmt_why *why) {
+  cmt_err err = options_check(o, why);
+  cmt__shared *shared;
+  cmt_conn *c;
+
+  if (err == CMT_OK) {
+    err = cmt__shared_new(o->env, o->channels, o->channel_count, &shared, why);
+  }
+  if (err != CMT_OK) {
+    return err;
+  }
+  err = cmt__conn_new(o, shared, now_ns, &c, why);
+  cmt__shared_unref(shared); /* The connection has its own. */
+  if (err != CMT_OK) {
+    return err;
+  }
+  c->why = cmt__alloc(&c->shared->env, sizeof *c->why);
+  if (c->why == NULL) {
+    cmt_conn_delete(c);
+    return cmt__why(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
+                    cmt_err_text(CMT_ENOMEM));
   }
   *out = c;
   return CMT_OK;
@@ -206,10 +227,21 @@ void cmt__conn_end(cmt_conn *c, cmt_err err, const char *text) {
     err = c->stop_reason;
     text = cmt_err_text(err);
   }
-  if (!c->ended) {
-    c->ended = true;
-    cmt__why(&c->why, err, conn_stage(c), "%s", text);
+  if (c->ended) {
+    return;
   }
+  c->ended = true;
+  c->end_err = err;
+  c->end_stage = conn_stage(c);
+  c->end_text = text;
+  if (c->state != CMT__CONN_UP) {
+    snprintf(c->shake->end_text, sizeof c->shake->end_text, "%s", text);
+    c->end_text = c->shake->end_text;
+  }
+}
+
+void cmt__conn_why(const cmt_conn *c, cmt_why *out) {
+  cmt__why(out, c->end_err, c->end_stage, "%s", c->end_text);
 }
 
 void cmt__conn_fail(cmt_conn *c, cmt_err err) {
@@ -253,6 +285,7 @@ uint64_t cmt_conn_deadline(const cmt_conn *c) {
 }
 
 void cmt_conn_tick(cmt_conn *c, uint64_t now_ns) {
+  bool trims;
   cmt_err err;
 
   cmt__conn_enter(c, now_ns);
@@ -265,7 +298,10 @@ void cmt_conn_tick(cmt_conn *c, uint64_t now_ns) {
     }
     return;
   }
-  err = cmt_mconn_tick(c->mconn, now_ns);
+  err = cmt__mconn_tick(c->mconn, now_ns, &trims);
+  if (trims && !cmt__conn_has_input(c)) {
+    cmt__secret_conn_trim(c->secret);
+  }
   if (err != CMT_OK) {
     cmt__conn_fail(c, err);
   } else if (now_ns >= c->flush_at_ns) {
@@ -309,7 +345,7 @@ cmt_err cmt_conn_try_send(cmt_conn *c, uint8_t channel, cmt_buf *msg) {
     return CMT_ECLOSED;
   }
   if (cmt__mconn_has_channel(c->mconn, channel) &&
-      !cmt__bytes_have(c->theirs->channels, channel)) {
+      (c->theirs_have >> c->shared->index[channel] & 1) == 0) {
     return CMT_EPEERCHANNEL;
   }
   return cmt_mconn_try_send(c->mconn, channel, msg);
@@ -329,7 +365,7 @@ size_t cmt_conn_get_status(const cmt_conn *c, cmt_channel_status *out,
 }
 
 size_t cmt__conn_memory(const cmt_conn_options *o) {
-  cmt_mconn_options m = mconn_options(o->env, o);
+  cmt_mconn_options m = mconn_options(o);
 
   return sizeof(cmt_conn) + cmt__mconn_memory(&m) + sizeof(cmt_secret_conn) +
          CMT_FRAME_SLOT + sizeof(cmt_node_info) + CMT_NODE_INFO_MAX;
@@ -344,6 +380,18 @@ size_t cmt__conn_handshake_memory(const cmt_conn_options *o) {
          sizeof(cmt_node_info) + info + cmt__grow_max(info, CMT__INFO_FIRST) +
          info + sizeof(cmt__secret_handshake) +
          cmt__grow_max(CMT_SECRET_CONN_ANNOUNCED, 1);
+}
+
+cmt_node_info *cmt__conn_take_info(cmt_conn *c) {
+  cmt_node_info *theirs = c->theirs;
+
+  CMT_ASSERT(&c->shared->env, c->state == CMT__CONN_UP);
+  c->theirs = NULL;
+  return theirs;
+}
+
+cmt_channel_status *cmt__conn_retire(cmt_conn *c) {
+  return cmt__mconn_retire(c->mconn);
 }
 
 bool cmt__conn_take_credits(cmt_conn *c, cmt__credits *out) {

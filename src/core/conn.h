@@ -6,6 +6,7 @@
    memory of the loop, and the credits of what was cut. */
 
 #include "budget.h"
+#include "shared.h"
 
 #include <cometp2p/conn.h>
 
@@ -15,6 +16,22 @@ typedef struct cmt__credits {
   uint32_t messages[CMT_CHANNELS_MAX];
   size_t bytes;
 } cmt__credits;
+
+/* As cmt_conn_new(), with the environment and the channels of |shared|, of
+   which it takes a reference, in place of those of |o|.  Its last event has no
+   |why|, and cmt__conn_why() tells it. */
+CMT_NODISCARD cmt_err cmt__conn_new(const cmt_conn_options *o,
+                                    cmt__shared *shared, uint64_t now_ns,
+                                    cmt_conn **out, cmt_why *why);
+void cmt__conn_why(const cmt_conn *c, cmt_why *out);
+
+/* Their node info, which is the caller's to free from then on: later events
+   have none.  The connection is up. */
+cmt_node_info *cmt__conn_take_info(cmt_conn *c);
+
+/* The last status of its channels, as cmt__channels_retire().  It has ended, or
+   is refused: no message goes either way any more. */
+cmt_channel_status *cmt__conn_retire(cmt_conn *c);
 
 /* Seals what is to be sent into |slots|, of |cap| bytes, at least
    cmt__conn_seal_min() of them.  Returns the bytes to write, 0 for none.

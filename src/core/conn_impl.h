@@ -31,34 +31,42 @@ typedef struct cmt__conn_handshake {
   uint8_t *in; /* Their node info with its prefix. */
   size_t in_len, in_cap;
   bool info_sent;
-  uint64_t info_at_ns; /* Ours waits until then. */
+  uint64_t info_at_ns;                       /* Ours waits until then. */
+  char end_text[sizeof((cmt_why *)0)->text]; /* Of an end before it is up. */
 } cmt__conn_handshake;
 
 struct cmt_conn {
-  cmt_env env;
+  cmt__shared *shared;
   const cmt_node_key *key;
   cmt_secret_conn *secret;
   cmt_mconn *mconn;
   cmt__conn_handshake *shake; /* NULL once up. */
-  cmt_node_info *theirs;
+  cmt_node_info *theirs;      /* NULL again when it was taken. */
   cmt__conn_state state;
+  cmt_err stop_reason;
+  uint16_t theirs_have; /* Bit i: they have channel i of |shared|. */
   bool ended, end_told, stopping;
   bool parted; /* The parting ping was written; see conn_send.c. */
-  cmt_err stop_reason;
+  bool run_is_mconn;
   cmt_bytes chunk; /* Decrypted bytes not yet used. */
   uint64_t now_ns;
   uint64_t handshake_at_ns, flush_at_ns; /* Deadlines. */
   /* The run under way, and where it stands in the multiplexer's stream. */
   size_t run_len, run_taken;
   uint64_t run_from;
-  bool run_is_mconn;
   cmt__outbuf out;
-  cmt_why why;
+  /* Why it ended. */
+  cmt_err end_err;
+  cmt_stage end_stage;
+  const char *end_text; /* Static, or that of |shake|. */
+  cmt_why *why;         /* For the event; NULL: cmt__conn_why() tells. */
 };
+
+_Static_assert(CMT_CHANNELS_MAX <= 16, "channels fit the bits");
 
 /* Latches the caller's instant. */
 static inline void cmt__conn_enter(cmt_conn *c, uint64_t now_ns) {
-  CMT_ASSERT(&c->env, now_ns >= c->now_ns);
+  CMT_ASSERT(&c->shared->env, now_ns >= c->now_ns);
   c->now_ns = now_ns;
 }
 
@@ -67,7 +75,7 @@ static inline bool cmt__conn_run_done(const cmt_conn *c) {
 }
 
 /* The first end is the reason, and a graceful stop comes before whatever ends
-   it early. */
+   it early.  Once it is up |text| is static. */
 void cmt__conn_end(cmt_conn *c, cmt_err err, const char *text);
 /* Ends it with the text of the error itself. */
 void cmt__conn_fail(cmt_conn *c, cmt_err err);

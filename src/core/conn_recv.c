@@ -27,7 +27,7 @@ cmt_err cmt_conn_recv(cmt_conn *c, uint8_t *data, size_t len, uint64_t now_ns) {
 }
 
 cmt_err cmt__conn_keep(cmt_conn *c, const uint8_t *data, size_t len) {
-  CMT_ASSERT(&c->env,
+  CMT_ASSERT(&c->shared->env,
              c->state == CMT__CONN_UP && !cmt__mconn_has_input(c->mconn));
   return cmt__secret_conn_keep(c->secret, &c->chunk,
                                (cmt_bytes){.base = data, .len = len});
@@ -96,7 +96,7 @@ static bool info_take(cmt_conn *c, size_t n) {
   while (h->in_cap - h->in_len < n) {
     void *items = h->in;
 
-    if (!cmt__grow(&c->env, &items, &h->in_cap, 1, CMT__INFO_FIRST)) {
+    if (!cmt__grow(&c->shared->env, &items, &h->in_cap, 1, CMT__INFO_FIRST)) {
       cmt__conn_fail(c, CMT_ENOMEM);
       return false;
     }
@@ -149,7 +149,7 @@ static bool info_event(cmt_conn *c, cmt_conn_event *out) {
     cmt__conn_end(c, CMT_EPROTO, "malformed node info");
     return false;
   }
-  c->theirs = cmt__node_info_clone(&c->env, &info);
+  c->theirs = cmt__node_info_clone(&c->shared->env, &info);
   if (c->theirs == NULL) {
     cmt__conn_fail(c, CMT_ENOMEM);
     return false;
@@ -198,6 +198,11 @@ static bool check_event(cmt_conn *c, cmt_conn_event *out) {
     return false;
   }
   c->state = CMT__CONN_UP;
+  for (size_t i = 0; i < c->shared->count; i++) {
+    bool has = cmt__bytes_have(c->theirs->channels, c->shared->list[i].id);
+
+    c->theirs_have |= (uint16_t)(has << i);
+  }
   cmt__mconn_start(c->mconn, c->now_ns);
   if (c->shake->info_sent) {
     cmt__conn_handshake_free(c);
@@ -276,7 +281,10 @@ static bool end_event(cmt_conn *c, cmt_conn_event *out) {
   }
   c->end_told = true;
   out->kind = CMT_CONN_END;
-  out->why = &c->why;
+  out->why = c->why;
+  if (c->why != NULL) {
+    cmt__conn_why(c, c->why);
+  }
   return true;
 }
 

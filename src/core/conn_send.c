@@ -11,8 +11,8 @@ enum { INFO_PREFIX_MAX = 10, RUN_FRAMES_MAX = 256 };
    out, so that it fails for the same reason and not for an end of file. */
 static bool farewell(const cmt_conn *c) {
   return (c->state != CMT__CONN_UP || cmt__mconn_is_foreign(c->mconn)) &&
-         (cmt_err_class_of(c->why.err) == CMT_CLASS_PEER ||
-          c->why.err == CMT_ESELF);
+         (cmt_err_class_of(c->end_err) == CMT_CLASS_PEER ||
+          c->end_err == CMT_ESELF);
 }
 
 /* Bytes of the handshake that nothing may come before. */
@@ -86,7 +86,7 @@ static size_t run_seal(cmt_conn *c, uint8_t *slots, const cmt__run *r) {
 static size_t info_seal(cmt_conn *c, uint8_t *slots, cmt__run r) {
   size_t size = cmt__node_info_size(c->shake->ours);
   cmt__writer w;
-  uint8_t *text = cmt__alloc(&c->env, size + INFO_PREFIX_MAX);
+  uint8_t *text = cmt__alloc(&c->shared->env, size + INFO_PREFIX_MAX);
 
   if (text == NULL) {
     cmt__conn_fail(c, CMT_ENOMEM);
@@ -95,9 +95,9 @@ static size_t info_seal(cmt_conn *c, uint8_t *slots, cmt__run r) {
   w = (cmt__writer){.at = text, .end = text + size + INFO_PREFIX_MAX};
   cmt__write_varint(&w, size);
   cmt__node_info_encode(c->shake->ours, &w);
-  CMT_ASSERT(&c->env, !w.failed);
+  CMT_ASSERT(&c->shared->env, !w.failed);
   cmt__run_write(&r, text, (size_t)(w.at - text));
-  cmt__free(&c->env, text);
+  cmt__free(&c->shared->env, text);
   c->shake->info_sent = true;
   if (c->state == CMT__CONN_UP) {
     cmt__conn_handshake_free(c);
@@ -111,7 +111,8 @@ size_t cmt__conn_seal(cmt_conn *c, uint8_t *slots, size_t cap,
   cmt__run r;
 
   cmt__conn_enter(c, now_ns);
-  CMT_ASSERT(&c->env, cmt__conn_run_done(c) && cap >= cmt__conn_seal_min(c));
+  CMT_ASSERT(&c->shared->env,
+             cmt__conn_run_done(c) && cap >= cmt__conn_seal_min(c));
   c->run_is_mconn = false;
   if (parting_wants_write(c)) {
     c->parted = true;
@@ -124,7 +125,7 @@ size_t cmt__conn_seal(cmt_conn *c, uint8_t *slots, size_t cap,
   }
   shake = cmt_secret_conn_output(c->secret);
   if (shake.len > 0) {
-    CMT_ASSERT(&c->env, shake.len <= cap);
+    CMT_ASSERT(&c->shared->env, shake.len <= cap);
     memcpy(slots, shake.base, shake.len);
     cmt_secret_conn_consume(c->secret, shake.len);
     return run_begin(c, shake.len);
@@ -145,7 +146,7 @@ size_t cmt__conn_seal(cmt_conn *c, uint8_t *slots, size_t cap,
 
 void cmt_conn_consume(cmt_conn *c, size_t len, uint64_t now_ns) {
   cmt__conn_enter(c, now_ns);
-  CMT_ASSERT(&c->env, len <= c->run_len - c->run_taken);
+  CMT_ASSERT(&c->shared->env, len <= c->run_len - c->run_taken);
   c->run_taken += len;
   if (c->out.begin != c->out.end) {
     c->out.begin += len;
@@ -170,7 +171,7 @@ cmt_bytes cmt_conn_output(cmt_conn *c, size_t max, uint64_t now_ns) {
       cmt__min(max / CMT_FRAME_SLOT, RUN_FRAMES_MAX) * CMT_FRAME_SLOT;
 
     cap = cmt__max(cap, cmt__conn_seal_min(c));
-    if (!cmt__outbuf_reserve(&c->out, &c->env, cap)) {
+    if (!cmt__outbuf_reserve(&c->out, &c->shared->env, cap)) {
       cmt__conn_fail(c, CMT_ENOMEM);
       return (cmt_bytes){.base = NULL};
     }

@@ -91,36 +91,41 @@ static size_t recv_bytes_default(const cmt__channels *cs) {
   size_t largest = 0;
 
   for (size_t i = 0; i < cs->count; i++) {
-    largest = cmt__max(largest, cs->list[i].desc.recv_message_max);
+    largest = cmt__max(largest, cs->shared->list[i].recv_message_max);
   }
   return largest + (1 << 20);
 }
 
-cmt_err cmt_mconn_new(const cmt_mconn_options *o, uint64_t now_ns,
-                      cmt_mconn **out, cmt_why *why) {
-  cmt_env env;
-  cmt_mconn *m;
-  cmt_err err = options_check(o, why);
+static bool is_legacy(const cmt_mconn_options *o) {
+  return o->wire == CMT_WIRE_LEGACY;
+}
 
-  if (err != CMT_OK) {
-    return err;
+/* Behind the multiplexer lie those of its parts that not every one needs. */
+static size_t mconn_size(const cmt_mconn_options *o) {
+  size_t rates = (size_t)(o->send_rate > 0) + (o->recv_rate > 0);
+
+  return sizeof(cmt_mconn) + rates * sizeof(cmt__rate) +
+         (is_legacy(o) ? sizeof(cmt__ping_legacy) : 0);
+}
+
+static void parts_init(cmt_mconn *m, const cmt_mconn_options *o) {
+  cmt__rate *next = (cmt__rate *)(m + 1);
+
+  if (o->send_rate > 0) {
+    m->send = next++;
+    m->send->per_s = o->send_rate;
   }
-  err = cmt__env_copy(o->env, &env);
-  if (err != CMT_OK) {
-    return cmt__why(why, err, CMT_STAGE_TRANSPORT, "env: %s",
-                    cmt_err_text(err));
+  if (o->recv_rate > 0) {
+    m->recv = next++;
+    m->recv->per_s = o->recv_rate;
   }
-  m = cmt__alloc_zero(&env, sizeof *m);
-  if (m == NULL) {
-    return cmt__why(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
-                    cmt_err_text(CMT_ENOMEM));
+  if (is_legacy(o)) {
+    m->ping.legacy = (cmt__ping_legacy *)next;
+    m->ping.legacy->packet_max = cmt__mconn_packet_max(m);
   }
-  err =
-    cmt__channels_init(&m->channels, &env, o->channels, o->channel_count, why);
-  if (err != CMT_OK) {
-    cmt__free(&env, m);
-    return err;
-  }
+}
+
+static void mconn_init(cmt_mconn *m, const cmt_mconn_options *o) {
   m->channels.wire = cmt__wire_of(o->wire);
   m->channels.payload_max = o->send_packet_payload_max;
   m->channels.recv_held_max =
@@ -130,28 +135,61 @@ cmt_err cmt_mconn_new(const cmt_mconn_options *o, uint64_t now_ns,
   m->ping.wire = m->channels.wire;
   m->ping.interval_ns = o->ping_interval_ns;
   m->ping.timeout_ns = o->pong_timeout_ns;
-  m->ping.legacy.packet_max = cmt__mconn_packet_max(m);
   m->channels.partial_max_ns = o->partial_message_max_ns;
-  m->send.per_s = o->send_rate;
-  m->recv.per_s = o->recv_rate;
   m->recv_limited = o->recv_rate > 0 || m->channels.rates != NULL;
+}
+
+cmt_err cmt__mconn_new(const cmt_mconn_options *o, cmt__shared *shared,
+                       uint64_t now_ns, cmt_mconn **out, cmt_why *why) {
+  cmt_err err = options_check(o, why);
+  cmt_mconn *m;
+
+  if (err != CMT_OK) {
+    return err;
+  }
+  m = cmt__alloc_zero(&shared->env, mconn_size(o));
+  err = m != NULL ? cmt__channels_init(&m->channels, shared) : CMT_ENOMEM;
+  if (err != CMT_OK) {
+    cmt__free(&shared->env, m);
+    return cmt__why(why, err, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(err));
+  }
+  (void)cmt__shared_ref(shared);
+  mconn_init(m, o);
+  parts_init(m, o);
   cmt__mconn_start(m, now_ns);
   *out = m;
   return CMT_OK;
 }
 
+cmt_err cmt_mconn_new(const cmt_mconn_options *o, uint64_t now_ns,
+                      cmt_mconn **out, cmt_why *why) {
+  cmt__shared *shared;
+  cmt_err err = options_check(o, why);
+
+  if (err == CMT_OK) {
+    err = cmt__shared_new(o->env, o->channels, o->channel_count, &shared, why);
+  }
+  if (err != CMT_OK) {
+    return err;
+  }
+  err = cmt__mconn_new(o, shared, now_ns, out, why);
+  cmt__shared_unref(shared); /* The multiplexer has its own. */
+  return err;
+}
+
 void cmt_mconn_delete(cmt_mconn *m) {
-  cmt_env env;
+  cmt__shared *shared;
 
   if (m == NULL) {
     return;
   }
-  env = m->channels.env;
+  shared = m->channels.shared;
   cmt_buf_unref(m->lent);
-  cmt__packet_parser_fini(&m->parser, &env);
+  cmt__packet_parser_fini(&m->parser, &shared->env);
   cmt__channels_fini(&m->channels);
-  cmt__free(&env, m->out.base);
-  cmt__free(&env, m);
+  cmt__free(&shared->env, m->out.base);
+  cmt__free(&shared->env, m);
+  cmt__shared_unref(shared);
 }
 
 /* ---- time ---- */
@@ -202,9 +240,10 @@ static cmt_err late_check(cmt_mconn *m) {
   return m->now_ns < late_ns(m) ? CMT_OK : CMT_EPONG;
 }
 
-cmt_err cmt_mconn_tick(cmt_mconn *m, uint64_t now_ns) {
+cmt_err cmt__mconn_tick(cmt_mconn *m, uint64_t now_ns, bool *trims) {
   cmt_err err;
 
+  *trims = false;
   cmt__mconn_latch(m, now_ns);
   if (m->failed != CMT_OK) {
     return m->failed;
@@ -216,12 +255,21 @@ cmt_err cmt_mconn_tick(cmt_mconn *m, uint64_t now_ns) {
   if (err != CMT_OK) {
     return cmt__mconn_fail(m, err);
   }
-  m->channels.wire->pings->tick(&m->ping, now_ns);
+  *trims = m->channels.wire->pings->tick(&m->ping, now_ns);
+  if (*trims) {
+    cmt__channels_trim(&m->channels);
+  }
   if ((m->paused || m->held) && now_ns >= m->pong_ns) {
     m->ping.pong = CMT__PONG_DUE;
     m->pong_ns = cmt__after(now_ns, m->ping.timeout_ns / CMT__UNASKED);
   }
   return CMT_OK;
+}
+
+cmt_err cmt_mconn_tick(cmt_mconn *m, uint64_t now_ns) {
+  bool trims;
+
+  return cmt__mconn_tick(m, now_ns, &trims);
 }
 
 void cmt__mconn_pause(cmt_mconn *m, bool on, uint64_t now_ns) {
@@ -246,7 +294,7 @@ cmt_err cmt_mconn_try_send(cmt_mconn *m, uint8_t channel, cmt_buf *msg) {
 }
 
 bool cmt__mconn_has_channel(const cmt_mconn *m, uint8_t channel) {
-  return m->channels.index[channel] < m->channels.count;
+  return m->channels.shared->index[channel] < m->channels.count;
 }
 
 bool cmt__mconn_wants_write(const cmt_mconn *m, bool *urgent) {
@@ -302,7 +350,7 @@ cmt_bytes cmt_mconn_output(cmt_mconn *m, size_t max, uint64_t now_ns) {
                           cmt__mconn_packet_max(m) + 2 * CMT__PACKET_PING_SIZE);
     cmt__run r;
 
-    if (!cmt__outbuf_reserve(&m->out, &m->channels.env, cap)) {
+    if (!cmt__outbuf_reserve(&m->out, &m->channels.shared->env, cap)) {
       (void)cmt__mconn_fail(m, CMT_ENOMEM);
       return (cmt_bytes){.base = NULL};
     }
@@ -315,7 +363,7 @@ cmt_bytes cmt_mconn_output(cmt_mconn *m, size_t max, uint64_t now_ns) {
 }
 
 void cmt_mconn_consume(cmt_mconn *m, size_t len, uint64_t now_ns) {
-  CMT_ASSERT(&m->channels.env, len <= m->out.end - m->out.begin);
+  CMT_ASSERT(&m->channels.shared->env, len <= m->out.end - m->out.begin);
   m->out.begin += len;
   m->consumed += len;
   cmt__mconn_taken(m, m->consumed, now_ns);
@@ -404,7 +452,8 @@ cmt_err cmt_mconn_next_event(cmt_mconn *m, cmt_mconn_event *out) {
   cmt_buf_unref(m->lent);
   m->lent = NULL;
   while (m->failed == CMT_OK) {
-    cmt_err err = cmt__packet_next(&m->parser, &m->channels.env, &m->in, &k);
+    cmt_err err =
+      cmt__packet_next(&m->parser, &m->channels.shared->env, &m->in, &k);
 
     if (err == CMT_EAGAIN) {
       cmt__channels_note(&m->channels);
@@ -435,7 +484,7 @@ size_t cmt_mconn_get_status(const cmt_mconn *m, cmt_channel_status *out,
 }
 
 size_t cmt__mconn_memory(const cmt_mconn_options *o) {
-  return sizeof(cmt_mconn) + o->recv_packet_payload_max +
+  return mconn_size(o) + o->recv_packet_payload_max +
          2 * CMT__PACKET_HEADER_MAX +
          cmt__channels_memory(o->channels, o->channel_count);
 }
@@ -451,6 +500,10 @@ bool cmt__mconn_take_credits(cmt_mconn *m, cmt__credits *out) {
   out->bytes = m->channels.cut_bytes;
   m->channels.cut_bytes = 0;
   return any;
+}
+
+cmt_channel_status *cmt__mconn_retire(cmt_mconn *m) {
+  return cmt__channels_retire(&m->channels);
 }
 
 uint64_t cmt__mconn_copied(const cmt_mconn *m) { return m->parser.copied; }

@@ -7,6 +7,21 @@
 #include "channel.h"
 #include "conn.h"
 
+/* As cmt_mconn_new(), with the environment and the channels of |shared|, of
+   which it takes a reference, in place of those of |o|. */
+CMT_NODISCARD cmt_err cmt__mconn_new(const cmt_mconn_options *o,
+                                     cmt__shared *shared, uint64_t now_ns,
+                                     cmt_mconn **out, cmt_why *why);
+
+/* As cmt__channels_retire(). */
+cmt_channel_status *cmt__mconn_retire(cmt_mconn *m);
+
+/* As cmt_mconn_tick().  |*trims|: this is the instant of a ping, in which
+   memory that nothing needs now is given back, since the connection may have
+   fallen idle. */
+CMT_NODISCARD cmt_err cmt__mconn_tick(cmt_mconn *m, uint64_t now_ns,
+                                      bool *trims);
+
 bool cmt__mconn_has_channel(const cmt_mconn *m, uint8_t channel);
 
 /* True while bytes given to it are not used up. */

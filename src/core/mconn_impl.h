@@ -28,7 +28,8 @@ struct cmt_mconn {
   uint64_t resumed_ns; /* When it was last over. */
   uint64_t pong_ns;    /* When the next pong goes out for that, unasked. */
   uint64_t read_at_ns; /* When |held| is over. */
-  cmt__rate send, recv, flood;
+  cmt__rate *send, *recv; /* NULL: no limit. */
+  cmt__rate flood;
   /* When this connection's turn comes at the limits that it shares. */
   uint64_t shared_send_ns, shared_recv_ns;
   cmt__ping ping;
@@ -39,7 +40,7 @@ struct cmt_mconn {
 
 /* Latches the caller's instant. */
 static inline void cmt__mconn_latch(cmt_mconn *m, uint64_t now_ns) {
-  CMT_ASSERT(&m->channels.env, now_ns >= m->now_ns);
+  CMT_ASSERT(&m->channels.shared->env, now_ns >= m->now_ns);
   m->now_ns = now_ns;
   m->channels.now_ns = now_ns;
 }

@@ -15,10 +15,16 @@ enum { FLOOD_PER_S = 50, FLOOD_BURST = 500 };
 #define HOLD_MAX_NS CMT_MILLISECONDS(250)
 
 void cmt__mconn_limits_start(cmt_mconn *m) {
-  cmt__rate_init_bytes(&m->send, m->send.per_s, m->now_ns);
-  cmt__rate_init_bytes(&m->recv, m->recv.per_s, m->now_ns);
+  uint64_t send_rate = m->send != NULL ? m->send->per_s : 0;
+
+  if (m->send != NULL) {
+    cmt__rate_init_bytes(m->send, send_rate, m->now_ns);
+  }
+  if (m->recv != NULL) {
+    cmt__rate_init_bytes(m->recv, m->recv->per_s, m->now_ns);
+  }
   cmt__rate_init(&m->flood, FLOOD_PER_S, FLOOD_BURST, m->now_ns);
-  cmt__channels_start(&m->channels, m->send.per_s, m->now_ns);
+  cmt__channels_start(&m->channels, send_rate, m->now_ns);
 }
 
 void cmt__mconn_share(cmt_mconn *m, cmt__budget *b) {
@@ -28,8 +34,9 @@ void cmt__mconn_share(cmt_mconn *m, cmt__budget *b) {
 
 /* Urgent messages go past the limits, within those of their own. */
 uint64_t cmt__mconn_send_ns(const cmt_mconn *m) {
-  uint64_t at_ns = cmt__max64(cmt__max64(m->send.open_ns, m->shared_send_ns),
-                              cmt__channels_open_ns(&m->channels));
+  uint64_t at_ns =
+    cmt__max64(cmt__max64(cmt__rate_open_ns(m->send), m->shared_send_ns),
+               cmt__channels_open_ns(&m->channels));
 
   return m->channels.urgent_ready == 0
            ? at_ns
@@ -38,7 +45,7 @@ uint64_t cmt__mconn_send_ns(const cmt_mconn *m) {
 
 uint64_t cmt__mconn_send_left(cmt_mconn *m) {
   cmt__budget *b = m->channels.budget;
-  uint64_t left = cmt__rate_left(&m->send, m->now_ns);
+  uint64_t left = cmt__rate_left(m->send, m->now_ns);
 
   if (b == NULL) {
     return left;
@@ -64,7 +71,7 @@ void cmt__mconn_send_charge(cmt_mconn *m, size_t len) {
   if (len == 0) {
     return;
   }
-  cmt__rate_charge(&m->send, len, m->now_ns);
+  cmt__rate_charge(m->send, len, m->now_ns);
   if (b != NULL) {
     m->shared_send_ns = shared_charge(m, &b->send, len, m->shared_send_ns);
     if (m->channels.ready > 0 && cmt__mconn_send_ns(m) > m->now_ns) {
@@ -95,7 +102,7 @@ void cmt__mconn_reading(cmt_mconn *m, bool paused, bool held) {
 void cmt__mconn_recv_charge(cmt_mconn *m, size_t len) {
   cmt__budget *b = m->channels.budget;
 
-  cmt__rate_charge(&m->recv, len, m->now_ns);
+  cmt__rate_charge(m->recv, len, m->now_ns);
   if (b != NULL) {
     m->shared_recv_ns = shared_charge(m, &b->recv, len, m->shared_recv_ns);
   }
@@ -107,7 +114,7 @@ void cmt__mconn_recv_hold(cmt_mconn *m) {
   if (m->held) {
     return;
   }
-  at_ns = cmt__max64(cmt__max64(m->recv.open_ns, m->shared_recv_ns),
+  at_ns = cmt__max64(cmt__max64(cmt__rate_open_ns(m->recv), m->shared_recv_ns),
                      cmt__channels_read_ns(&m->channels));
   if (at_ns <= m->now_ns) {
     return;
@@ -130,7 +137,7 @@ size_t cmt__mconn_read_max(cmt_mconn *m) {
   if (!m->recv_limited) {
     return SIZE_MAX;
   }
-  left = cmt__min64(cmt__rate_left(&m->recv, m->now_ns),
+  left = cmt__min64(cmt__rate_left(m->recv, m->now_ns),
                     cmt__channels_read_left(&m->channels));
   if (b != NULL && b->recv.per_s > 0) {
     left = cmt__min64(left, m->now_ns < m->shared_recv_ns

@@ -11,7 +11,9 @@
 
 void cmt__ping_start(cmt__ping *p, uint64_t now_ns) {
   p->at_ns = cmt__after(now_ns, p->interval_ns);
-  p->legacy.came_ns = CMT_NEVER;
+  if (p->legacy != NULL) {
+    p->legacy->came_ns = CMT_NEVER;
+  }
 }
 
 uint64_t cmt__ping_late_ns(const cmt__ping *p) {
@@ -71,13 +73,15 @@ bool cmt__ping_pong_came(cmt__ping *p, uint64_t now_ns, uint64_t *rtt_ns) {
 
 static uint64_t cometbft_deadline(const cmt__ping *p) { return p->at_ns; }
 
-static void cometbft_tick(cmt__ping *p, uint64_t now_ns) {
-  if (now_ns >= p->at_ns) {
-    p->at_ns = cmt__after(now_ns, p->interval_ns);
-    if (p->state == CMT__PING_IDLE) {
-      p->state = CMT__PING_DUE;
-    }
+static bool cometbft_tick(cmt__ping *p, uint64_t now_ns) {
+  if (now_ns < p->at_ns) {
+    return false;
   }
+  p->at_ns = cmt__after(now_ns, p->interval_ns);
+  if (p->state == CMT__PING_IDLE) {
+    p->state = CMT__PING_DUE;
+  }
+  return true;
 }
 
 static cmt_err cometbft_ping_came(cmt__ping *p, uint64_t now_ns) {

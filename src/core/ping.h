@@ -48,14 +48,15 @@ typedef struct cmt__ping {
   uint64_t wait_ns;    /* When the wait for its answer began. */
   uint64_t end, taken; /* Places in the output: of the ping, and of us all. */
   uint64_t sent;
-  cmt__ping_legacy legacy;
+  cmt__ping_legacy *legacy; /* NULL unless the profile is that. */
 } cmt__ping;
 
 /* What differs between the profiles.  An instant is that of the call. */
 typedef struct cmt__ping_rules {
   /* When tick() has something to do. */
   uint64_t (*deadline)(const cmt__ping *p);
-  void (*tick)(cmt__ping *p, uint64_t now_ns);
+  /* True: a ping is due now, or would be if none were under way. */
+  bool (*tick)(cmt__ping *p, uint64_t now_ns);
   /* A ping came.  CMT_EFLOOD: one too many. */
   cmt_err (*ping_came)(cmt__ping *p, uint64_t now_ns);
   /* A pong or the end of a msg packet came; NULL: it makes no difference. */
@@ -88,8 +89,10 @@ void cmt__ping_fill(cmt__ping *p, cmt__run *r, uint64_t place, bool messages);
 /* Tells that the messages of this run lie from |begin| to |end|. */
 static inline void cmt__ping_messages(cmt__ping *p, uint64_t begin,
                                       uint64_t end) {
-  p->legacy.messages_begin = begin;
-  p->legacy.messages_end = end;
+  if (p->legacy != NULL) {
+    p->legacy->messages_begin = begin;
+    p->legacy->messages_end = end;
+  }
 }
 
 /* Tells that |total| bytes of the output were taken. */

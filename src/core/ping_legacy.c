@@ -20,7 +20,7 @@ static uint64_t interval(const cmt__ping *p) {
 /* When a pong that is owed goes out whatever is queued. */
 static uint64_t owed_until(const cmt__ping *p) {
   return p->pong == CMT__PONG_OWED
-           ? cmt__after(p->legacy.owed_ns, p->timeout_ns / 4)
+           ? cmt__after(p->legacy->owed_ns, p->timeout_ns / 4)
            : CMT_NEVER;
 }
 
@@ -32,13 +32,15 @@ static uint64_t legacy_deadline(const cmt__ping *p) {
   return cmt__min64(owed_until(p), ping_may_begin(p) ? p->at_ns : CMT_NEVER);
 }
 
-static void legacy_tick(cmt__ping *p, uint64_t now_ns) {
+static bool legacy_tick(cmt__ping *p, uint64_t now_ns) {
   if (now_ns >= owed_until(p)) {
     p->pong = CMT__PONG_DUE;
   }
-  if (now_ns >= p->at_ns && ping_may_begin(p)) {
-    p->state = CMT__PING_DUE;
+  if (now_ns < p->at_ns || !ping_may_begin(p)) {
+    return false;
   }
+  p->state = CMT__PING_DUE;
+  return true;
 }
 
 static void receipt(cmt__ping *p, uint64_t now_ns) {
@@ -47,7 +49,7 @@ static void receipt(cmt__ping *p, uint64_t now_ns) {
 
 /* Notes a ping that is too often; true: so were nine within one interval. */
 static bool often(cmt__ping *p, uint64_t now_ns) {
-  cmt__ping_legacy *l = &p->legacy;
+  cmt__ping_legacy *l = p->legacy;
   uint64_t oldest_ns = l->often_ns[l->often_at];
 
   if (l->often_count == OFTEN_MAX - 1 && now_ns - oldest_ns <= interval(p)) {
@@ -60,7 +62,7 @@ static bool often(cmt__ping *p, uint64_t now_ns) {
 }
 
 static cmt_err legacy_ping_came(cmt__ping *p, uint64_t now_ns) {
-  cmt__ping_legacy *l = &p->legacy;
+  cmt__ping_legacy *l = p->legacy;
   bool close = l->came_ns != CMT_NEVER && now_ns - l->came_ns < interval(p) / 2;
 
   receipt(p, now_ns);
@@ -86,7 +88,7 @@ static void legacy_came(cmt__ping *p, uint64_t now_ns) {
 /* Messages lie in packets end to end, so one of them ends within any
    |packet_max| bytes; the last one ends where they all do. */
 static bool message_was_taken(const cmt__ping *p) {
-  const cmt__ping_legacy *l = &p->legacy;
+  const cmt__ping_legacy *l = p->legacy;
   uint64_t from =
     l->messages_begin > l->owed_from ? l->messages_begin : l->owed_from;
 

@@ -84,7 +84,7 @@ static uint64_t rate_ready_ns(const cmt__rate *r, int64_t units) {
 }
 
 void cmt__rate_charge(cmt__rate *r, uint64_t units, uint64_t now_ns) {
-  if (r->per_s == 0) {
+  if (r == NULL || r->per_s == 0) {
     return;
   }
   rate_advance(r, now_ns);
@@ -95,7 +95,7 @@ void cmt__rate_charge(cmt__rate *r, uint64_t units, uint64_t now_ns) {
 }
 
 uint64_t cmt__rate_left(cmt__rate *r, uint64_t now_ns) {
-  if (r->per_s == 0) {
+  if (r == NULL || r->per_s == 0) {
     return UINT64_MAX;
   }
   if (!cmt__rate_is_open(r, now_ns)) {

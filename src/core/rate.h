@@ -26,6 +26,8 @@ typedef struct cmt__rate {
   uint64_t open_ns; /* Open from then on, until it holds nothing. */
 } cmt__rate;
 
+/* Where a bucket is charged or asked, NULL is one without a limit. */
+
 /* A full bucket at |now_ns|. */
 void cmt__rate_init(cmt__rate *r, uint64_t per_s, uint64_t burst,
                     uint64_t now_ns);
@@ -34,6 +36,10 @@ void cmt__rate_init_bytes(cmt__rate *r, uint64_t per_s, uint64_t now_ns);
 
 /* An instant before that of an earlier call counts as that one. */
 void cmt__rate_charge(cmt__rate *r, uint64_t units, uint64_t now_ns);
+
+static inline uint64_t cmt__rate_open_ns(const cmt__rate *r) {
+  return r != NULL ? r->open_ns : 0;
+}
 
 static inline bool cmt__rate_is_open(const cmt__rate *r, uint64_t now_ns) {
   return now_ns >= r->open_ns;

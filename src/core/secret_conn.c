@@ -26,9 +26,9 @@ static void handshake_delete(cmt_secret_conn *s) {
     return;
   }
   s->handshake = NULL;
-  cmt__free(&s->env, h->message);
+  cmt__free(&s->shared->env, h->message);
   sodium_memzero(h, sizeof *h);
-  cmt__free(&s->env, h);
+  cmt__free(&s->shared->env, h);
 }
 
 /* After a failure our own bytes that wait may still be sent: with our signature
@@ -42,14 +42,14 @@ static void handshake_wipe(cmt_secret_conn *s) {
   }
   sodium_memzero(h->secret, sizeof h->secret);
   sodium_memzero(h->challenge, sizeof h->challenge);
-  cmt__free(&s->env, h->message);
+  cmt__free(&s->shared->env, h->message);
   h->message = NULL;
 }
 
 /* Records the first failure and wipes what no later call needs. */
 static cmt_err fail(cmt_secret_conn *s, cmt_err err) {
-  CMT_ASSERT(&s->env, err != CMT_OK && err != CMT_EAGAIN);
-  CMT_ASSERT(&s->env, s->failed == CMT_OK);
+  CMT_ASSERT(&s->shared->env, err != CMT_OK && err != CMT_EAGAIN);
+  CMT_ASSERT(&s->shared->env, s->failed == CMT_OK);
   s->failed = err;
   s->state = CMT_SECRET_CONN_FAILED;
   s->key = NULL;
@@ -82,7 +82,7 @@ static void slots_seal(cmt_secret_conn *s, uint8_t *slots, size_t count) {
         .slot = slots + i * CMT_FRAME_SLOT,
       };
     }
-    s->env.aead->seal(jobs, n);
+    s->shared->env.aead->seal(jobs, n);
     slots += n * CMT_FRAME_SLOT;
     count -= n;
   }
@@ -112,7 +112,8 @@ static bool message_reserve(cmt_secret_conn *s, size_t len) {
   while (h->message_cap < len) {
     void *items = h->message;
 
-    if (!cmt__grow(&s->env, &items, &h->message_cap, 1, MESSAGE_FIRST)) {
+    if (!cmt__grow(&s->shared->env, &items, &h->message_cap, 1,
+                   MESSAGE_FIRST)) {
       return false;
     }
     h->message = items;
@@ -168,7 +169,8 @@ static void auth_send(cmt_secret_conn *s) {
   cmt__secret_handshake *h = s->handshake;
   uint8_t *slot = h->output + h->output_end;
 
-  CMT_ASSERT(&s->env, h->output_end + CMT_FRAME_SLOT == sizeof h->output);
+  CMT_ASSERT(&s->shared->env,
+             h->output_end + CMT_FRAME_SLOT == sizeof h->output);
   cmt__secret_write_auth(s->key, h->challenge, slot + CMT_FRAME_HEADER);
   slot_finish(slot, CMT__SECRET_AUTH_MSG);
   slots_seal(s, slot, 1);
@@ -223,7 +225,7 @@ static void auth_finish(cmt_secret_conn *s, const uint8_t public_key[32]) {
   s->state = CMT_SECRET_CONN_UP;
   s->key = NULL;
   sodium_memzero(h->challenge, sizeof h->challenge);
-  cmt__free(&s->env, h->message);
+  cmt__free(&s->shared->env, h->message);
   h->message = NULL;
   h->message_cap = 0;
   h->message_len = 0;
@@ -258,7 +260,7 @@ static cmt_err tail_keep(cmt_secret_conn *s) {
     return CMT_EAGAIN;
   }
   if (s->scratch == NULL) {
-    s->scratch = cmt__alloc(&s->env, CMT_FRAME_SLOT);
+    s->scratch = cmt__alloc(&s->shared->env, CMT_FRAME_SLOT);
     if (s->scratch == NULL) {
       return CMT_ENOMEM;
     }
@@ -310,7 +312,7 @@ static cmt_err batch_open(cmt_secret_conn *s) {
       .slot = s->batch + i * CMT_FRAME_SLOT,
     };
   }
-  s->env.aead->open(jobs, s->batch_len);
+  s->shared->env.aead->open(jobs, s->batch_len);
   s->batch_ok = 0;
   for (size_t i = 0; i < s->batch_len; i++) {
     s->batch_ok |= (uint32_t)jobs[i].ok << i;
@@ -357,41 +359,49 @@ static cmt_err step(cmt_secret_conn *s, cmt_bytes *out) {
   return err;
 }
 
-cmt_err cmt_secret_conn_new(const cmt_env *env, const cmt_node_key *key,
-                            cmt_secret_conn **out) {
+cmt_err cmt__secret_conn_new(cmt__shared *shared, const cmt_node_key *key,
+                             cmt_secret_conn **out) {
+  const cmt_env *env = &shared->env;
+  cmt_secret_conn *s = cmt__alloc_zero(env, sizeof *s);
   cmt__secret_handshake *h;
-  cmt_secret_conn *s;
-  cmt_env copy;
-  cmt_err err = cmt__env_copy(env, &copy);
 
-  if (err != CMT_OK) {
-    return err;
-  }
-  s = cmt__alloc_zero(&copy, sizeof *s);
   if (s == NULL) {
     return CMT_ENOMEM;
   }
-  h = cmt__alloc_zero(&copy, sizeof *h);
+  h = cmt__alloc_zero(env, sizeof *h);
   if (h == NULL) {
-    cmt__free(&copy, s);
+    cmt__free(env, s);
     return CMT_ENOMEM;
   }
-  copy.entropy(copy.entropy_arg, h->secret, sizeof h->secret);
+  env->entropy(env->entropy_arg, h->secret, sizeof h->secret);
   (void)crypto_scalarmult_curve25519_base(h->public, h->secret);
   cmt__secret_write_key(h->public, h->output);
   h->output_end = CMT__SECRET_KEY_MSG;
-  s->env = copy;
+  s->shared = cmt__shared_ref(shared);
   s->key = key;
   s->handshake = h;
   *out = s;
   return CMT_OK;
 }
 
+cmt_err cmt_secret_conn_new(const cmt_env *env, const cmt_node_key *key,
+                            cmt_secret_conn **out) {
+  cmt__shared *shared;
+  cmt_err err = cmt__shared_new(env, NULL, 0, &shared, NULL);
+
+  if (err != CMT_OK) {
+    return err;
+  }
+  err = cmt__secret_conn_new(shared, key, out);
+  cmt__shared_unref(shared); /* The connection has its own. */
+  return err;
+}
+
 /* All of it is used up, or never will be.  It holds opened frames. */
 static void kept_free(cmt_secret_conn *s) {
   if (s->kept != NULL) {
     sodium_memzero(s->kept, s->kept_len);
-    cmt__free(&s->env, s->kept);
+    cmt__free(&s->shared->env, s->kept);
     s->kept = NULL;
   }
 }
@@ -443,14 +453,14 @@ cmt_err cmt__secret_conn_keep(cmt_secret_conn *s, cmt_bytes *data,
   if (len == 0) {
     return CMT_OK;
   }
-  kept = cmt__alloc(&s->env, len);
+  kept = cmt__alloc(&s->shared->env, len);
   if (kept == NULL) {
     return CMT_ENOMEM;
   }
   batch = put(kept, data->base, data->len);
   input = put(batch, s->batch, batch_len);
   end = put(put(input, s->input, s->input_len), more.base, more.len);
-  CMT_ASSERT(&s->env, end == kept + len);
+  CMT_ASSERT(&s->shared->env, end == kept + len);
   kept_free(s);
   s->kept = kept;
   s->kept_len = len;
@@ -477,10 +487,10 @@ void cmt_secret_conn_consume(cmt_secret_conn *s, size_t len) {
   cmt__secret_handshake *h = s->handshake;
 
   if (h == NULL) {
-    CMT_ASSERT(&s->env, len == 0);
+    CMT_ASSERT(&s->shared->env, len == 0);
     return;
   }
-  CMT_ASSERT(&s->env, len <= h->output_end - h->output_at);
+  CMT_ASSERT(&s->shared->env, len <= h->output_end - h->output_at);
   h->output_at += len;
   if (s->state >= CMT_SECRET_CONN_UP && h->output_at == h->output_end) {
     handshake_delete(s);
@@ -525,19 +535,31 @@ uint64_t cmt_secret_conn_empty_frames(cmt_secret_conn *s) {
   return count;
 }
 
+static void scratch_free(cmt_secret_conn *s) {
+  if (s->scratch != NULL) {
+    sodium_memzero(s->scratch, CMT_FRAME_SLOT);
+    cmt__free(&s->shared->env, s->scratch);
+    s->scratch = NULL;
+  }
+}
+
+void cmt__secret_conn_trim(cmt_secret_conn *s) {
+  if (s->scratch_len == 0 && s->batch_len == 0) {
+    scratch_free(s);
+  }
+}
+
 void cmt_secret_conn_delete(cmt_secret_conn *s) {
-  cmt_env env;
+  cmt__shared *shared;
 
   if (s == NULL) {
     return;
   }
-  env = s->env;
+  shared = s->shared;
   handshake_delete(s);
   kept_free(s);
-  if (s->scratch != NULL) {
-    sodium_memzero(s->scratch, CMT_FRAME_SLOT);
-    cmt__free(&env, s->scratch);
-  }
+  scratch_free(s);
   sodium_memzero(s, sizeof *s);
-  cmt__free(&env, s);
+  cmt__free(&shared->env, s);
+  cmt__shared_unref(shared);
 }

@@ -7,6 +7,7 @@
 
 #include "aead.h"
 #include "node_key.h"
+#include "shared.h"
 
 #include <cometp2p/secret_conn.h>
 
@@ -42,7 +43,7 @@ typedef struct cmt__secret_handshake {
 } cmt__secret_handshake;
 
 struct cmt_secret_conn {
-  cmt_env env;
+  cmt__shared *shared;
   cmt_secret_conn_state state;
   cmt_err failed; /* The first failure. */
   cmt__secret_half send, recv;
@@ -63,6 +64,16 @@ struct cmt_secret_conn {
   bool authenticated; /* |id| is that of the other side. */
   cmt_node_id id;
 };
+
+/* As cmt_secret_conn_new(), with the environment of |shared|, of which it takes
+   a reference. */
+CMT_NODISCARD cmt_err cmt__secret_conn_new(cmt__shared *shared,
+                                           const cmt_node_key *key,
+                                           cmt_secret_conn **out);
+
+/* Gives back memory that only a cut frame needs.  All data of frames was used
+   up. */
+void cmt__secret_conn_trim(cmt_secret_conn *s);
 
 /* Copies what is left of the caller's bytes, so that they may go, and puts
    |more|, which came after them, behind them.  |*data|, the rest of what the

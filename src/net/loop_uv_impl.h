@@ -7,6 +7,7 @@
 
 #include "loop.h"
 
+#include <netinet/in.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
 #include <uv.h>
@@ -35,7 +36,8 @@ typedef struct cmt__loop_uv {
 
 typedef union cmt__sockaddr {
   struct sockaddr any;
-  struct sockaddr_storage storage;
+  struct sockaddr_in in;
+  struct sockaddr_in6 in6;
 } cmt__sockaddr;
 
 /* Around every callback of libuv that may call what is above; the former

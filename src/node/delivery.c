@@ -402,7 +402,7 @@ void cmt__boxes_free(struct cmt__boxes *b) {
   if (b == NULL) {
     return;
   }
-  env = b->peer->env;
+  env = b->peer->shared->env;
   for (size_t i = 0; i < b->count; i++) {
     if (b->list[i] != NULL) {
       cmt__box_fini(b->list[i], &env);
@@ -438,8 +438,12 @@ void cmt__delivery_add(cmt_switch *s, cmt_peer *p) {
 }
 
 static void count_drop(cmt_peer *p, uint8_t channel) {
-  for (size_t i = 0; i < p->gate.channel_count; i++) {
-    p->boxes->dropped[i] += p->gate.channels[i].id == channel;
+  const cmt__switch_setup *setup = &p->boxes->sw->setup;
+
+  for (size_t i = 0; i < setup->channel_count; i++) {
+    if (setup->channel_ids[i] == channel) {
+      cmt__counter_add(&p->boxes->dropped[i], 1);
+    }
   }
 }
 

@@ -33,7 +33,7 @@ struct cmt__boxes {
   bool listed;
   atomic_size_t left; /* Boxes whose peer gone is still to be done. */
   cmt__post post;     /* None is. */
-  uint64_t dropped[CMT_CHANNELS_MAX];
+  cmt__counter dropped[CMT_CHANNELS_MAX]; /* Messages, by channel. */
   size_t count;
   cmt__box *list[]; /* By reactor; NULL: inline. */
 };

@@ -167,8 +167,10 @@ static void dial_next(cmt__dial *d, cmt_err last) {
   while (d->found_next < d->found_count && now_ns < d->end_ns) {
     uint64_t share_ns = (d->end_ns - now_ns) / (d->found_count - d->found_next);
 
-    d->session->remote = d->found[d->found_next++];
-    last = cmt__link_connect(&d->session->link, &d->session->remote);
+    const cmt_net_addr *at = &d->found[d->found_next++];
+
+    d->session->remote = cmt__remote_of(at);
+    last = cmt__link_connect(&d->session->link, at);
     if (last == CMT_OK) {
       dial_set_timer(d, now_ns + share_ns);
       return;

@@ -87,29 +87,39 @@ static void gate_ring(cmt__gate *g) {
 
 /* ---- sends ---- */
 
-static cmt__gate_channel *gate_find(cmt__gate *g, uint8_t id) {
-  for (size_t i = 0; i < g->channel_count; i++) {
-    if (g->channels[i].id == id) {
-      return &g->channels[i];
-    }
+/* The place of channel |id|; |channel_count|: there is none. */
+static size_t gate_find(const cmt__gate *g, uint8_t id) {
+  size_t i = 0;
+
+  while (i < g->channel_count && g->descs[i].id != id) {
+    i++;
   }
-  return NULL;
+  return i;
 }
 
-/* Whether |msg| may be sent on |id| at all. */
-static cmt_err gate_check(cmt__gate *g, uint8_t id, cmt_buf *msg,
-                          cmt__gate_channel **out) {
-  *out = gate_find(g, id);
+/* Whether |msg| may be sent on |id| at all; |*at| is its place then. */
+static cmt_err gate_check(cmt__gate *g, uint8_t id, cmt_buf *msg, size_t *at) {
   if (g->state != CMT__GATE_OPEN) {
     return CMT_ECLOSED;
   }
-  if (*out == NULL) {
+  *at = gate_find(g, id);
+  if (*at == g->channel_count) {
     return CMT_ENOCHANNEL;
   }
-  if (!(*out)->theirs) {
+  if ((g->theirs >> *at & 1) == 0) {
     return CMT_EPEERCHANNEL;
   }
-  return cmt_buf_bytes(msg).len > (*out)->message_max ? CMT_ETOOBIG : CMT_OK;
+  return cmt_buf_bytes(msg).len > g->descs[*at].send_message_max ? CMT_ETOOBIG
+                                                                 : CMT_OK;
+}
+
+/* One more message may be queued on the channel. */
+static bool has_room(const cmt__gate *g, size_t at) {
+  return g->queued[at] <= g->descs[at].send_queue;
+}
+
+static cmt_send_req *waits_first(const cmt__gate *g, size_t at) {
+  return g->waits != NULL ? g->waits[at].first : NULL;
 }
 
 /* A message over |bytes_max| goes alone. */
@@ -119,7 +129,7 @@ static bool bytes_fit(const cmt__gate *g, size_t len) {
 }
 
 /* Takes a credit and puts |msg| into the intake. */
-static cmt_err gate_put(cmt__gate *g, cmt__gate_channel *c, cmt_buf *msg) {
+static cmt_err gate_put(cmt__gate *g, size_t at, cmt_buf *msg) {
   cmt__gate_items *in = &g->intake;
   void *list = in->list;
 
@@ -129,26 +139,26 @@ static cmt_err gate_put(cmt__gate *g, cmt__gate_channel *c, cmt_buf *msg) {
     }
     in->list = list;
   }
-  in->list[in->count++] = (cmt__gate_item){.msg = msg, .channel = c->id};
-  c->queued++;
+  in->list[in->count++] =
+    (cmt__gate_item){.msg = msg, .channel = g->descs[at].id};
+  g->queued[at]++;
   g->messages++;
   g->bytes += cmt_buf_bytes(msg).len;
   return CMT_OK;
 }
 
 /* cmt__gate_try_send() under the lock. */
-static cmt_err gate_try(cmt__gate *g, uint8_t id, cmt_buf *msg,
-                        cmt__gate_channel **c) {
-  cmt_err err = gate_check(g, id, msg, c);
+static cmt_err gate_try(cmt__gate *g, uint8_t id, cmt_buf *msg, size_t *at) {
+  cmt_err err = gate_check(g, id, msg, at);
 
   if (err != CMT_OK) {
     return err;
   }
-  if ((*c)->first != NULL || (*c)->queued >= (*c)->room || g->starved ||
+  if (waits_first(g, *at) != NULL || !has_room(g, *at) || g->starved ||
       !bytes_fit(g, cmt_buf_bytes(msg).len)) {
     return CMT_EAGAIN;
   }
-  err = gate_put(g, *c, msg);
+  err = gate_put(g, *at, msg);
   if (err == CMT_OK) {
     gate_ring(g);
   }
@@ -156,11 +166,11 @@ static cmt_err gate_try(cmt__gate *g, uint8_t id, cmt_buf *msg,
 }
 
 cmt_err cmt__gate_try_send(cmt__gate *g, uint8_t channel, cmt_buf *msg) {
-  cmt__gate_channel *c;
   cmt_err err;
+  size_t at;
 
   gate_lock(g);
-  err = gate_try(g, channel, msg, &c);
+  err = gate_try(g, channel, msg, &at);
   gate_unlock(g);
   return err;
 }
@@ -178,10 +188,19 @@ static void done_append(cmt__gate *g, cmt_send_req *req, cmt_err status) {
   g->done_last = req;
 }
 
-static void wait_append(cmt__gate *g, cmt__gate_channel *c, cmt_send_req *req) {
-  gate_wait *w = wait_of(req);
+/* Memory for the sends that wait; few peers ever have one. */
+static bool waits_reserve(cmt__gate *g) {
+  if (g->waits == NULL) {
+    g->waits = cmt__alloc_zero(g->env, g->channel_count * sizeof *g->waits);
+  }
+  return g->waits != NULL;
+}
 
-  g->starved = g->starved || (c->first == NULL && c->queued < c->room);
+static void wait_append(cmt__gate *g, cmt_send_req *req) {
+  gate_wait *w = wait_of(req);
+  cmt__gate_fifo *c = &g->waits[w->channel];
+
+  g->starved = g->starved || (c->first == NULL && has_room(g, w->channel));
   w->sequence = g->sequence++;
   w->next = NULL;
   w->prev = c->last;
@@ -195,7 +214,7 @@ static void wait_append(cmt__gate *g, cmt__gate_channel *c, cmt_send_req *req) {
 
 static void wait_remove(cmt__gate *g, cmt_send_req *req) {
   gate_wait *w = wait_of(req);
-  cmt__gate_channel *c = &g->channels[w->channel];
+  cmt__gate_fifo *c = &g->waits[w->channel];
 
   if (w->prev != NULL) {
     wait_of(w->prev)->next = w->next;
@@ -229,9 +248,9 @@ static cmt_send_req *waits_pick(cmt__gate *g) {
   cmt_send_req *best = NULL;
 
   for (size_t i = 0; i < g->channel_count; i++) {
-    cmt_send_req *r = g->channels[i].first;
+    cmt_send_req *r = waits_first(g, i);
 
-    if (r != NULL && g->channels[i].queued < g->channels[i].room &&
+    if (r != NULL && has_room(g, i) &&
         (best == NULL || wait_of(r)->sequence < wait_of(best)->sequence)) {
       best = r;
     }
@@ -249,7 +268,7 @@ static bool waits_admit(cmt__gate *g) {
     gate_wait *w = wait_of(r);
 
     wait_remove(g, r);
-    wait_finish(g, r, gate_put(g, &g->channels[w->channel], w->msg));
+    wait_finish(g, r, gate_put(g, w->channel, w->msg));
     any = true;
   }
   return any;
@@ -258,15 +277,17 @@ static bool waits_admit(cmt__gate *g) {
 cmt_err cmt__gate_send(cmt__gate *g, uint8_t channel, cmt_buf *msg,
                        cmt_send_req *req) {
   gate_wait *w = wait_of(req);
-  cmt__gate_channel *c;
   cmt_err err;
+  size_t at;
 
   gate_lock(g);
-  err = gate_try(g, channel, msg, &c);
+  err = gate_try(g, channel, msg, &at);
+  if (err == CMT_EAGAIN && !waits_reserve(g)) {
+    err = CMT_ENOMEM;
+  }
   if (err == CMT_OK || err == CMT_EAGAIN) {
-    *w = (gate_wait){.msg = msg,
-                     .deadline_ns = req->timeout_ns,
-                     .channel = (uint8_t)(c - g->channels)};
+    *w = (gate_wait){
+      .msg = msg, .deadline_ns = req->timeout_ns, .channel = (uint8_t)at};
     if (err == CMT_OK) {
       done_append(g, req, CMT_OK);
     } else if (req->timeout_ns == 0) {
@@ -274,7 +295,7 @@ cmt_err cmt__gate_send(cmt__gate *g, uint8_t channel, cmt_buf *msg,
     } else {
       w->flags = req->timeout_ns == CMT_NEVER ? 0 : WAIT_FRESH;
       g->fresh = g->fresh || w->flags != 0;
-      wait_append(g, c, req);
+      wait_append(g, req);
     }
     gate_ring(g);
     err = CMT_OK;
@@ -307,22 +328,23 @@ static void blocked_wait(cmt__gate *g, blocked *b, uint64_t timeout_ns) {
 
 cmt_err cmt__gate_send_wait(cmt__gate *g, uint8_t channel, cmt_buf *msg,
                             uint64_t timeout_ns) {
-  cmt__gate_channel *c;
   blocked b = {.done = false};
   cmt_err err;
+  size_t at;
 
   gate_lock(g);
-  err = gate_try(g, channel, msg, &c);
+  err = gate_try(g, channel, msg, &at);
   if (err == CMT_EAGAIN && timeout_ns == 0) {
     err = CMT_ETIMEDOUT;
-  } else if (err == CMT_EAGAIN && !cmt__cond_init(&b.cond)) {
+  } else if (err == CMT_EAGAIN &&
+             (!waits_reserve(g) || !cmt__cond_init(&b.cond))) {
     err = CMT_ENOMEM;
   } else if (err == CMT_EAGAIN) {
     *wait_of(&b.req) = (gate_wait){.msg = msg,
                                    .deadline_ns = CMT_NEVER,
-                                   .channel = (uint8_t)(c - g->channels),
+                                   .channel = (uint8_t)at,
                                    .flags = WAIT_BLOCKS};
-    wait_append(g, c, &b.req);
+    wait_append(g, &b.req);
     blocked_wait(g, &b, timeout_ns);
     pthread_cond_destroy(&b.cond);
     err = b.status;
@@ -335,9 +357,9 @@ cmt_err cmt__gate_send_wait(cmt__gate *g, uint8_t channel, cmt_buf *msg,
 
 static void gate_fail_waits(cmt__gate *g) {
   for (size_t i = 0; i < g->channel_count; i++) {
-    while (g->channels[i].first != NULL) {
-      cmt_send_req *req = g->channels[i].first;
+    cmt_send_req *req;
 
+    while ((req = waits_first(g, i)) != NULL) {
       wait_remove(g, req);
       wait_finish(g, req, CMT_ECLOSED);
     }
@@ -440,8 +462,7 @@ void cmt__gate_attend(cmt__gate *g) {
 /* Fresh sends are the last of their FIFO, but for those that never expire. */
 static void waits_set_deadlines(cmt__gate *g, uint64_t now_ns) {
   for (size_t i = 0; g->fresh && i < g->channel_count; i++) {
-    for (cmt_send_req *r = g->channels[i].last; r != NULL;
-         r = wait_of(r)->prev) {
+    for (cmt_send_req *r = g->waits[i].last; r != NULL; r = wait_of(r)->prev) {
       gate_wait *w = wait_of(r);
 
       if ((w->flags & WAIT_FRESH) != 0) {
@@ -464,7 +485,7 @@ static void waits_expire(cmt__gate *g, uint64_t now_ns) {
   for (size_t i = 0; i < g->channel_count; i++) {
     cmt_send_req *next;
 
-    for (cmt_send_req *r = g->channels[i].first; r != NULL; r = next) {
+    for (cmt_send_req *r = waits_first(g, i); r != NULL; r = next) {
       gate_wait *w = wait_of(r);
 
       next = w->next;
@@ -498,13 +519,27 @@ void cmt__gate_take(cmt__gate *g, uint64_t now_ns, cmt__gate_view *out) {
   gate_unlock(g);
 }
 
+void cmt__gate_trim(cmt__gate *g) {
+  CMT_ASSERT(g->env, g->taken.count == 0);
+  cmt__free(g->env, g->taken.list);
+  g->taken = (cmt__gate_items){.list = NULL};
+  gate_lock(g);
+  if (g->intake.count == 0) {
+    g->taken = g->intake;
+    g->intake = (cmt__gate_items){.list = NULL};
+  }
+  gate_unlock(g);
+  cmt__free(g->env, g->taken.list);
+  g->taken = (cmt__gate_items){.list = NULL};
+}
+
 bool cmt__gate_credit(cmt__gate *g, const cmt__credits *c) {
   bool any;
 
   gate_lock(g);
   for (size_t i = 0; i < g->channel_count; i++) {
-    CMT_ASSERT(g->env, c->messages[i] <= g->channels[i].queued);
-    g->channels[i].queued -= c->messages[i];
+    CMT_ASSERT(g->env, c->messages[i] <= g->queued[i]);
+    g->queued[i] -= c->messages[i];
     g->messages -= c->messages[i];
   }
   CMT_ASSERT(g->env, c->bytes <= g->bytes);
@@ -563,24 +598,20 @@ bool cmt__gate_close(cmt__gate *g) {
 cmt_err cmt__gate_init(cmt__gate *g, const cmt_env *env,
                        const cmt_channel *channels, size_t count,
                        cmt_bytes theirs) {
-  *g = (cmt__gate){.env = env, .attended = true, .deadline_ns = CMT_NEVER};
-  g->channels = cmt__alloc_zero(env, count * sizeof *g->channels);
-  if (g->channels == NULL) {
+  *g = (cmt__gate){
+    .env = env, .descs = channels, .attended = true, .deadline_ns = CMT_NEVER};
+  g->queued = cmt__alloc_zero(env, count * sizeof *g->queued);
+  if (g->queued == NULL) {
     return CMT_ENOMEM;
   }
   for (size_t i = 0; i < count; i++) {
-    const cmt_channel *c = &channels[i];
+    bool has = cmt__bytes_have(theirs, channels[i].id);
 
-    g->channels[i] = (cmt__gate_channel){
-      .id = c->id,
-      .theirs = cmt__bytes_have(theirs, c->id),
-      .room = c->send_queue + 1,
-      .message_max = c->send_message_max,
-    };
+    g->theirs |= (uint16_t)(has << i);
   }
-  g->channel_count = count;
+  g->channel_count = (uint16_t)count;
   if (pthread_mutex_init(&g->lock, NULL) != 0) {
-    cmt__free(env, g->channels);
+    cmt__free(env, g->queued);
     return CMT_ENOMEM;
   }
   atomic_init(&g->control, false);
@@ -592,6 +623,7 @@ void cmt__gate_fini(cmt__gate *g) {
   CMT_ASSERT(g->env, g->done_first == NULL && g->intake.count == 0);
   cmt__free(g->env, g->intake.list);
   cmt__free(g->env, g->taken.list);
-  cmt__free(g->env, g->channels);
+  cmt__free(g->env, g->queued);
+  cmt__free(g->env, g->waits);
   pthread_mutex_destroy(&g->lock);
 }

@@ -19,14 +19,10 @@ typedef enum cmt__gate_state {
   CMT__GATE_GONE,     /* Nothing reaches the loop any more. */
 } cmt__gate_state;
 
-typedef struct cmt__gate_channel {
-  uint8_t id;
-  bool theirs;   /* The peer has it. */
-  uint32_t room; /* Messages that may be queued at one time. */
-  size_t message_max;
-  uint32_t queued;            /* In the intake, behind it, or being cut. */
-  cmt_send_req *first, *last; /* Sends that wait, the earliest first. */
-} cmt__gate_channel;
+/* Sends that wait for a channel, the earliest first. */
+typedef struct cmt__gate_fifo {
+  cmt_send_req *first, *last;
+} cmt__gate_fifo;
 
 typedef struct cmt__gate_item {
   cmt_buf *msg;
@@ -51,16 +47,19 @@ typedef struct cmt__gate {
   const cmt_env *env;
   void (*ring)(void *arg);
   void *ring_arg;
-  cmt__gate_channel *channels; /* In the order of the connection's. */
-  size_t channel_count;
+  const cmt_channel *descs; /* The connection's. */
+  uint16_t theirs;          /* Bit i: the peer has channel i. */
+  uint16_t channel_count;
   atomic_bool control; /* |stop|, |pauses| or |blocks| changed since it was
                           looked at. */
   pthread_mutex_t lock;
   /* Under the lock: */
   cmt__gate_state state;
-  bool attended; /* The loop is sure to look at the gate once more. */
-  bool posted;   /* A ring was not answered yet. */
+  bool attended;    /* The loop is sure to look at the gate once more. */
+  bool posted;      /* A ring was not answered yet. */
+  uint32_t *queued; /* By channel: in the intake, behind it, or being cut. */
   size_t bytes, bytes_max, messages; /* Queued on all channels. */
+  cmt__gate_fifo *waits; /* By channel; NULL: no send has ever waited. */
   bool starved;      /* A waiting send has its credit, and lacks only bytes. */
   uint64_t sequence; /* Of the next send that waits. */
   uint64_t deadline_ns;                 /* No waiting send is due before. */
@@ -80,8 +79,8 @@ typedef struct cmt__gate_view {
   uint64_t deadline_ns; /* When it must look again. */
 } cmt__gate_view;
 
-/* For |channels| with their defaults filled in; |theirs| are the ids that the
-   peer has.  The gate begins attended. */
+/* For |channels| with their defaults filled in, which outlive it; |theirs| are
+   the ids that the peer has.  The gate begins attended. */
 CMT_NODISCARD cmt_err cmt__gate_init(cmt__gate *g, const cmt_env *env,
                                      const cmt_channel *channels, size_t count,
                                      cmt_bytes theirs);
@@ -116,6 +115,8 @@ bool cmt__gate_credit(cmt__gate *g, const cmt__credits *c);
 /* Runs the callbacks that are due.  True: there were any, and the caller
    attends. */
 bool cmt__gate_answer(cmt__gate *g);
+/* Gives back the memory of intakes that are empty. */
+void cmt__gate_trim(cmt__gate *g);
 /* The stop that is wanted now; taken. */
 cmt__gate_stop cmt__gate_take_stop(cmt__gate *g);
 /* True: do not read.  |*full|: a mailbox wants it so. */

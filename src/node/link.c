@@ -35,6 +35,8 @@ static void link_shut(cmt__link *l) {
   cmt_conn_delete(l->conn);
   l->conn = NULL;
   cmt__link_free_rest(l);
+  cmt__free(&l->loop->env, l->said);
+  l->said = NULL;
 }
 
 static void link_read(cmt__link *l, bool on) {
@@ -74,12 +76,13 @@ static void link_discard(cmt__link *l) {
 }
 
 static void link_end(cmt__link *l, const cmt_conn_event *ev) {
-  cmt_why why = *ev->why;
+  cmt_why why;
   bool gentle = l->stopping && !l->eof && l->write_err == CMT_OK &&
                 l->rest_len == 0 && cmt__loop_now(l->loop) < l->stop_end_ns;
 
-  if (l->said.err == why.err && l->said.err != CMT_OK) {
-    memcpy(why.text, l->said.text, sizeof why.text);
+  cmt__conn_why(l->conn, &why);
+  if (l->said != NULL && l->said->err == why.err) {
+    memcpy(why.text, l->said->text, sizeof why.text);
   }
   (void)cmt__link_farewell(l);
   l->cbs->on_end(l->arg, &why, ev->id);
@@ -103,6 +106,9 @@ void cmt__link_stop_conn(cmt__link *l, cmt_err err) {
 /* ---- events ---- */
 
 static void link_pong(cmt__link *l, uint64_t rtt_ns) {
+  if (l->gate != NULL) {
+    cmt__gate_trim(l->gate);
+  }
   l->pongs_recv++;
   l->rtt_last_ns = rtt_ns;
   if (l->pongs_recv == 1 || rtt_ns < l->rtt_min_ns) {
@@ -184,14 +190,25 @@ static uint64_t link_stall_ns(const cmt__link *l) {
   return l->paused ? cmt__after(l->paused_at_ns, l->stall_max_ns) : CMT_NEVER;
 }
 
-static void link_stalled(cmt__link *l) {
-  if (l->said.err == CMT_OK) {
-    cmt__why(&l->said, CMT_ESTALLED, CMT_STAGE_UP,
-             "nothing was read for %llu s: %s",
-             (unsigned long long)(l->stall_max_ns / CMT_SECONDS(1)),
-             l->blocked ? "a reactor's queue is full"
-                        : "the application paused the peer");
+/* Keeps the first reason for the end; without memory for it the text of the
+   error itself has to do. */
+static void link_say(cmt__link *l, const cmt_why *why) {
+  if (l->said == NULL) {
+    l->said = cmt__alloc(&l->loop->env, sizeof *l->said);
+    if (l->said != NULL) {
+      *l->said = *why;
+    }
   }
+}
+
+static void link_stalled(cmt__link *l) {
+  cmt_why why;
+
+  cmt__why(&why, CMT_ESTALLED, CMT_STAGE_UP, "nothing was read for %llu s: %s",
+           (unsigned long long)(l->stall_max_ns / CMT_SECONDS(1)),
+           l->blocked ? "a reactor's queue is full"
+                      : "the application paused the peer");
+  link_say(l, &why);
   cmt__link_stop_conn(l, CMT_ESTALLED);
 }
 
@@ -414,8 +431,9 @@ void cmt__link_disconnect(cmt__link *l) {
   l->state = CMT__LINK_IDLE;
 }
 
-cmt_err cmt__link_start(cmt__link *l, const cmt_conn_options *o, cmt_why *why) {
-  cmt_err err = cmt_conn_new(o, cmt__loop_now(l->loop), &l->conn, why);
+cmt_err cmt__link_start(cmt__link *l, const cmt_conn_options *o,
+                        cmt__shared *shared, cmt_why *why) {
+  cmt_err err = cmt__conn_new(o, shared, cmt__loop_now(l->loop), &l->conn, why);
 
   if (err != CMT_OK) {
     l->conn = NULL;
@@ -440,9 +458,7 @@ void cmt__link_stop(cmt__link *l, const cmt_why *why) {
   if (l->state != CMT__LINK_OPEN) {
     return;
   }
-  if (l->said.err == CMT_OK) {
-    l->said = *why;
-  }
+  link_say(l, why);
   cmt__link_stop_conn(l, why->err);
   if (l->busy == 0) {
     link_enter(l);

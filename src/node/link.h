@@ -73,7 +73,7 @@ typedef struct cmt__link {
   bool throttled;
   bool stopping;
   uint64_t stop_end_ns; /* When flushing and discarding are over. */
-  cmt_why said;         /* Why the owner stopped it. */
+  cmt_why *said;        /* Why the owner stopped it; or NULL. */
   cmt__gate_view view;
   uint64_t rtt_last_ns, rtt_min_ns, pongs_recv;
   uint64_t sent_bytes, recv_bytes, write_calls, read_calls;
@@ -86,9 +86,9 @@ CMT_NODISCARD cmt_err cmt__link_connect(cmt__link *l, const cmt_net_addr *to);
 void cmt__link_accept(cmt__link *l, cmt__tcp *tcp);
 /* Back to IDLE after a connect that failed or takes too long. */
 void cmt__link_disconnect(cmt__link *l);
-/* Begins the handshake on the connection made. */
+/* Begins the handshake on the connection made, as cmt__conn_new(). */
 CMT_NODISCARD cmt_err cmt__link_start(cmt__link *l, const cmt_conn_options *o,
-                                      cmt_why *why);
+                                      cmt__shared *shared, cmt_why *why);
 /* Who is at the other end; NULL: not known, or it has ended. */
 const cmt_node_id *cmt__link_id(const cmt__link *l);
 /* Looks at the gate at the end of this turn. */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* Peers.  Everything that other threads may touch is fixed when the peer is
-   made, or lies behind the lock of its gate; the rest belongs to the loop.  A
-   posted wake-up holds a reference, so the post never outlives its memory. */
+   made, lies behind the lock of its gate, or is a number that only the loop
+   changes; the rest belongs to the loop.  The numbers of the channels are those
+   of the connection itself, which lives while |link| is set.  A posted wake-up
+   holds a reference, so the post never outlives its memory. */
 
 #include "peer.h"
 
@@ -34,30 +36,62 @@ static void peer_on_wake(cmt__post *post) {
   cmt_peer_unref(p);
 }
 
+/* ---- addresses ---- */
+
+cmt__remote cmt__remote_of(const cmt_net_addr *a) {
+  cmt__remote r = {.port = a->port};
+  size_t len = strlen(a->host);
+
+  CMT_ASSERT(NULL, len < sizeof r.host);
+  memcpy(r.host, a->host, len);
+  return r;
+}
+
+cmt_net_addr cmt__remote_addr(const cmt__remote *r) {
+  cmt_net_addr a = {.port = r->port};
+
+  memcpy(a.host, r->host, sizeof r->host);
+  return a;
+}
+
 /* ---- life ---- */
 
 static void peer_free(cmt_peer *p) {
-  cmt_env env = p->env;
+  const cmt_env *env = &p->shared->env;
+  cmt__shared *shared = p->shared;
 
   cmt__peer_data_fini(&p->data);
   cmt__boxes_free(p->boxes);
-  cmt__free(&env, p->node_info);
-  cmt__free(&env, p->channels);
-  cmt__free(&env, p);
+  cmt__free(env, p->node_info);
+  cmt__free(env, p->last);
+  cmt__free(env, p->why_text);
+  cmt__free(env, p);
+  cmt__shared_unref(shared);
+}
+
+static char *text_new(const cmt_peer *p, const char *text) {
+  size_t size = strlen(text) + 1;
+  char *copy = cmt__alloc(&p->shared->env, size);
+
+  if (copy != NULL) {
+    memcpy(copy, text, size);
+  }
+  return copy;
 }
 
 cmt_peer *cmt__peer_new(const cmt__peer_options *o) {
-  cmt_peer *p = cmt__alloc_zero(o->env, sizeof *p);
+  const cmt_env *env = &o->shared->env;
+  cmt_peer *p = cmt__alloc_zero(env, sizeof *p);
 
   if (p == NULL) {
     return NULL;
   }
   atomic_init(&p->refs, 1);
-  p->env = *o->env;
-  if (cmt__peer_data_init(&p->data, &p->env) != CMT_OK) {
-    cmt__free(o->env, p);
+  if (cmt__peer_data_init(&p->data, env) != CMT_OK) {
+    cmt__free(env, p);
     return NULL;
   }
+  p->shared = cmt__shared_ref(o->shared);
   p->id = *o->id;
   p->loop = o->link->loop;
   p->link = o->link;
@@ -65,16 +99,13 @@ cmt_peer *cmt__peer_new(const cmt__peer_options *o) {
   p->up_at_ns = cmt__loop_now(p->loop);
   p->on_settled = o->on_settled;
   p->arg = o->arg;
-  p->why.stage = CMT_STAGE_UP;
-  p->node_info = cmt__node_info_clone(&p->env, o->node_info);
-  p->channels =
-    cmt__alloc_zero(&p->env, o->channel_count * sizeof *p->channels);
-  if (p->node_info == NULL || p->channels == NULL ||
-      cmt__gate_init(&p->gate, &p->env, o->channels, o->channel_count,
-                     p->node_info->channels) != CMT_OK) {
+  p->stage = CMT_STAGE_UP;
+  if (cmt__gate_init(&p->gate, env, o->shared->list, o->shared->count,
+                     o->node_info->channels) != CMT_OK) {
     peer_free(p);
     return NULL;
   }
+  p->node_info = cmt__conn_take_info(o->link->conn);
   p->gate.bytes_max = o->send_bytes_max;
   p->gate.ring = peer_ring;
   p->gate.ring_arg = p;
@@ -84,7 +115,7 @@ cmt_peer *cmt__peer_new(const cmt__peer_options *o) {
 cmt_peer *cmt_peer_ref(cmt_peer *p) {
   unsigned refs = atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
 
-  CMT_ASSERT(&p->env, refs > 0 && refs < UINT32_MAX / 2);
+  CMT_ASSERT(&p->shared->env, refs > 0 && refs < UINT32_MAX / 2);
   return p;
 }
 
@@ -95,53 +126,59 @@ void cmt_peer_unref(cmt_peer *p) {
     return;
   }
   refs = atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel);
-  CMT_ASSERT(&p->env, refs > 0);
+  CMT_ASSERT(&p->shared->env, refs > 0);
   if (refs == 1) {
-    CMT_ASSERT(&p->env, p->link == NULL);
+    CMT_ASSERT(&p->shared->env, p->link == NULL);
     cmt__gate_fini(&p->gate);
     peer_free(p);
   }
 }
 
+/* Notes why it ended.  A text that is not the general one needs memory; without
+   it the general one has to do. */
+static void peer_ended(cmt_peer *p, const cmt_why *why) {
+  bool kept = p->why_text != NULL && p->explained == why->err;
+
+  if (!kept) {
+    cmt__free(&p->shared->env, p->why_text);
+    p->why_text = strcmp(why->text, cmt_err_text(why->err)) == 0
+                    ? NULL
+                    : text_new(p, why->text);
+  }
+  p->reason = why->err;
+  p->stage = why->stage;
+}
+
 bool cmt__peer_end(cmt_peer *p, const cmt_why *why) {
   bool posted;
 
+  cmt__peer_count(p);
   pthread_mutex_lock(&p->gate.lock);
-  if (p->explained != why->err) {
-    p->why = *why;
-  }
-  p->why.err = why->err;
-  p->why.stage = why->stage;
+  peer_ended(p, why);
+  p->last = cmt__conn_retire(p->link->conn);
+  p->link = NULL;
   pthread_mutex_unlock(&p->gate.lock);
   posted = cmt__gate_close(&p->gate);
-  p->link = NULL;
   (void)cmt__gate_answer(&p->gate);
   return posted;
 }
 
-void cmt__peer_snapshot(cmt_peer *p) {
+void cmt__peer_count(cmt_peer *p) {
   const cmt__link *l = p->link;
-  cmt__peer_counters counters = {
-    .up_ns = cmt__loop_now(p->loop) - p->up_at_ns,
-    .rtt_last_ns = l->rtt_last_ns,
-    .rtt_min_ns = l->rtt_min_ns,
-    .pings_sent = cmt__conn_pings_sent(l->conn),
-    .pongs_recv = l->pongs_recv,
-    .sent_bytes = l->sent_bytes,
-    .recv_bytes = l->recv_bytes,
-    .write_calls = l->write_calls,
-    .read_calls = l->read_calls,
-    .read_paused_ns =
-      l->paused_ns + (l->paused ? cmt__loop_now(p->loop) - l->paused_at_ns : 0),
-  };
+  cmt__peer_counters *c = &p->counters;
+  uint64_t now_ns = cmt__loop_now(p->loop);
 
-  pthread_mutex_lock(&p->gate.lock);
-  p->counters = counters;
-  cmt_conn_get_status(l->conn, p->channels, p->gate.channel_count);
-  for (size_t i = 0; p->dropped != NULL && i < p->gate.channel_count; i++) {
-    p->channels[i].dropped_messages = p->dropped[i];
-  }
-  pthread_mutex_unlock(&p->gate.lock);
+  cmt__counter_set(&c->up_ns, now_ns - p->up_at_ns);
+  cmt__counter_set(&c->rtt_last_ns, l->rtt_last_ns);
+  cmt__counter_set(&c->rtt_min_ns, l->rtt_min_ns);
+  cmt__counter_set(&c->pings_sent, cmt__conn_pings_sent(l->conn));
+  cmt__counter_set(&c->pongs_recv, l->pongs_recv);
+  cmt__counter_set(&c->sent_bytes, l->sent_bytes);
+  cmt__counter_set(&c->recv_bytes, l->recv_bytes);
+  cmt__counter_set(&c->write_calls, l->write_calls);
+  cmt__counter_set(&c->read_calls, l->read_calls);
+  cmt__counter_set(&c->read_paused_ns,
+                   l->paused_ns + (l->paused ? now_ns - l->paused_at_ns : 0));
 }
 
 /* ---- what it is ---- */
@@ -163,7 +200,7 @@ bool cmt_peer_has_channel(const cmt_peer *p, uint8_t channel) {
 }
 
 void cmt_peer_get_remote(const cmt_peer *p, cmt_net_addr *out) {
-  *out = p->remote;
+  *out = cmt__remote_addr(&p->remote);
   out->id = p->id;
 }
 
@@ -178,33 +215,50 @@ static pthread_mutex_t *peer_lock(const cmt_peer *p) {
 void cmt_peer_get_why(const cmt_peer *p, cmt_why *out) {
   pthread_mutex_t *lock = peer_lock(p);
 
-  *out = p->why;
+  *out = (cmt_why){.stage = p->stage};
+  if (p->reason != CMT_OK) {
+    cmt__why(out, p->reason, p->stage, "%s",
+             p->why_text != NULL ? p->why_text : cmt_err_text(p->reason));
+  }
   pthread_mutex_unlock(lock);
-  if (out->err == CMT_OK) {
-    out->text[0] = '\0';
+}
+
+const cmt_env *cmt_peer_env(const cmt_peer *p) { return &p->shared->env; }
+
+static void channels_status(const cmt_peer *p, cmt_channel_status *out) {
+  size_t count = p->gate.channel_count;
+  pthread_mutex_t *lock = peer_lock(p);
+
+  if (p->link != NULL) {
+    cmt_conn_get_status(p->link->conn, out, count);
+  } else if (p->last != NULL) {
+    memcpy(out, p->last, count * sizeof *out);
+  }
+  pthread_mutex_unlock(lock);
+  for (size_t i = 0; p->dropped != NULL && i < count; i++) {
+    out[i].dropped_messages = cmt__counter_get(&p->dropped[i]);
   }
 }
 
-const cmt_env *cmt_peer_env(const cmt_peer *p) { return &p->env; }
-
 void cmt_peer_get_status_sized(const cmt_peer *p, cmt_peer_status *out,
                                size_t size) {
-  cmt_peer_status full = {.size = size, .channel_count = p->gate.channel_count};
-  pthread_mutex_t *lock = peer_lock(p);
-  cmt__peer_counters c = p->counters;
+  const cmt__peer_counters *c = &p->counters;
+  cmt_peer_status full = {
+    .size = size,
+    .up_ns = cmt__counter_get(&c->up_ns),
+    .rtt_last_ns = cmt__counter_get(&c->rtt_last_ns),
+    .rtt_min_ns = cmt__counter_get(&c->rtt_min_ns),
+    .pings_sent = cmt__counter_get(&c->pings_sent),
+    .pongs_recv = cmt__counter_get(&c->pongs_recv),
+    .sent_bytes = cmt__counter_get(&c->sent_bytes),
+    .recv_bytes = cmt__counter_get(&c->recv_bytes),
+    .write_calls = cmt__counter_get(&c->write_calls),
+    .read_calls = cmt__counter_get(&c->read_calls),
+    .read_paused_ns = cmt__counter_get(&c->read_paused_ns),
+    .channel_count = p->gate.channel_count,
+  };
 
-  memcpy(full.channels, p->channels, full.channel_count * sizeof *p->channels);
-  pthread_mutex_unlock(lock);
-  full.up_ns = c.up_ns;
-  full.rtt_last_ns = c.rtt_last_ns;
-  full.rtt_min_ns = c.rtt_min_ns;
-  full.pings_sent = c.pings_sent;
-  full.pongs_recv = c.pongs_recv;
-  full.sent_bytes = c.sent_bytes;
-  full.recv_bytes = c.recv_bytes;
-  full.write_calls = c.write_calls;
-  full.read_calls = c.read_calls;
-  full.read_paused_ns = c.read_paused_ns;
+  channels_status(p, full.channels);
   memset(out, 0, size);
   memcpy(out, &full, cmt__min(size, sizeof full));
 }
@@ -230,7 +284,7 @@ cmt_err cmt_peer_send_wait(cmt_peer *p, uint8_t channel, cmt_buf *msg,
 
 cmt_err cmt_peer_try_send_bytes(cmt_peer *p, uint8_t channel, const void *data,
                                 size_t len) {
-  cmt_buf *msg = cmt_buf_copy(&p->env, data, len);
+  cmt_buf *msg = cmt_buf_copy(&p->shared->env, data, len);
   cmt_err err = msg == NULL ? CMT_ENOMEM : cmt_peer_try_send(p, channel, msg);
 
   if (err != CMT_OK) {
@@ -241,7 +295,7 @@ cmt_err cmt_peer_try_send_bytes(cmt_peer *p, uint8_t channel, const void *data,
 
 cmt_err cmt_peer_send_wait_bytes(cmt_peer *p, uint8_t channel, const void *data,
                                  size_t len) {
-  cmt_buf *msg = cmt_buf_copy(&p->env, data, len);
+  cmt_buf *msg = cmt_buf_copy(&p->shared->env, data, len);
   cmt_err err = msg == NULL ? CMT_ENOMEM
                             : cmt_peer_send_wait(p, channel, msg, SEND_WAIT_NS);
 
@@ -256,19 +310,19 @@ void cmt_peer_pause(cmt_peer *p) { cmt__gate_pause(&p->gate); }
 void cmt_peer_resume(cmt_peer *p) { cmt__gate_resume(&p->gate); }
 
 void cmt_peer_stop(cmt_peer *p, cmt_err reason, uint64_t flush_ns) {
-  CMT_ASSERT(&p->env, reason != CMT_OK);
+  CMT_ASSERT(&p->shared->env, reason != CMT_OK);
   cmt__gate_stop_with(&p->gate, reason, flush_ns);
 }
 
 cmt_err cmt_peer_explain(cmt_peer *p, cmt_err reason, const char *text) {
-  char escaped[sizeof p->why.text];
+  char escaped[sizeof((cmt_why *)0)->text];
 
-  CMT_ASSERT(&p->env, reason != CMT_OK);
+  CMT_ASSERT(&p->shared->env, reason != CMT_OK);
   cmt__quote(cmt_bytes_of(text), escaped, sizeof escaped);
   pthread_mutex_lock(&p->gate.lock);
-  if (p->explained == CMT_OK && p->why.err == CMT_OK) {
+  if (p->explained == CMT_OK && p->reason == CMT_OK) {
     p->explained = reason;
-    memcpy(p->why.text, escaped, strlen(escaped) + 1);
+    p->why_text = text_new(p, escaped);
   }
   pthread_mutex_unlock(&p->gate.lock);
   return reason;

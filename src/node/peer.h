@@ -8,10 +8,22 @@
 #include "link.h"
 #include "peer_data.h"
 
-/* The fields of cmt_peer_status, without its room for channels. */
+#include "core/counter.h"
+
+/* The address of a socket: a canonical IP literal. */
+typedef struct cmt__remote {
+  char host[46];
+  uint16_t port;
+} cmt__remote;
+
+/* The host of |a| is such a literal; the id is left out. */
+cmt__remote cmt__remote_of(const cmt_net_addr *a);
+cmt_net_addr cmt__remote_addr(const cmt__remote *r);
+
+/* The fields of cmt_peer_status, but for its channels, as of the last turn. */
 typedef struct cmt__peer_counters {
-  uint64_t up_ns, rtt_last_ns, rtt_min_ns, pings_sent, pongs_recv;
-  uint64_t sent_bytes, recv_bytes, write_calls, read_calls, read_paused_ns;
+  cmt__counter up_ns, rtt_last_ns, rtt_min_ns, pings_sent, pongs_recv;
+  cmt__counter sent_bytes, recv_bytes, write_calls, read_calls, read_paused_ns;
 } cmt__peer_counters;
 
 /* Of delivery.h, which frees them. */
@@ -20,25 +32,27 @@ void cmt__boxes_free(struct cmt__boxes *b);
 
 struct cmt_peer {
   atomic_uint refs;
-  cmt_env env;
+  cmt__shared *shared;
   cmt_node_id id;
-  cmt_node_info *node_info;
-  cmt_net_addr remote;
   bool outbound, persistent;
+  cmt__remote remote;
+  cmt_node_info *node_info;
   cmt__gate gate;
   cmt__peer_data data;
-  /* Under the lock of the gate: */
-  cmt_why why;       /* Before the end its text is the explanation, */
-  cmt_err explained; /* of this reason, or of none yet. */
   cmt__peer_counters counters;
-  cmt_channel_status *channels; /* As many as the gate has. */
+  const cmt__counter *dropped; /* Messages, by channel; NULL: none ever. */
+  /* Under the lock of the gate: */
+  cmt__link *link; /* NULL when gone; its channels tell of themselves then. */
+  cmt_channel_status *last; /* Of the channels that are gone; or NULL. */
+  cmt_err reason;           /* Why it ended; CMT_OK before, */
+  cmt_stage stage;          /* and how far it had come. */
+  cmt_err explained;        /* What |why_text| is for, or CMT_OK. */
+  char *why_text;           /* NULL: that of the error itself. */
   /* Of the loop alone: */
   cmt__loop *loop;
-  cmt__link *link; /* NULL when gone. */
   uint64_t up_at_ns;
   cmt__post wake;           /* Holds a reference while it is posted. */
   struct cmt__boxes *boxes; /* NULL: every reactor is called inline. */
-  const uint64_t *dropped;  /* Messages, by channel; NULL: none ever. */
   /* A wake-up arrived after the end: nothing of this peer is under way. */
   void (*on_settled)(void *arg);
   void *arg;
@@ -46,26 +60,25 @@ struct cmt_peer {
 
 /* What cmt__peer_new() needs to know. */
 typedef struct cmt__peer_options {
-  const cmt_env *env;
   cmt__link *link;
   const cmt_node_id *id;
-  const cmt_node_info *node_info;
-  const cmt_channel *channels; /* With their defaults. */
-  size_t channel_count, send_bytes_max;
+  const cmt_node_info *node_info; /* Of the connection. */
+  cmt__shared *shared;
+  size_t send_bytes_max;
   void (*on_settled)(void *arg);
   void *arg;
 } cmt__peer_options;
 
-/* NULL: no memory.  The caller has the reference, and fills in |remote| and
-   the flags. */
+/* NULL: no memory.  The node info of the connection is the peer's then.  The
+   caller has the reference, and fills in |remote| and the flags. */
 cmt_peer *cmt__peer_new(const cmt__peer_options *o);
 
-/* Closes the gate and runs the callbacks of what waits.  True: on_settled will
-   come. */
+/* Closes the gate and runs the callbacks of what waits; the connection has no
+   channels any more.  True: on_settled will come. */
 bool cmt__peer_end(cmt_peer *p, const cmt_why *why);
 
-/* Copies the counters of the link and its connection. */
-void cmt__peer_snapshot(cmt_peer *p);
+/* Tells the counters of the link as they are now. */
+void cmt__peer_count(cmt_peer *p);
 
 /* Whether the thread runs the loop of a switch. */
 bool cmt__thread_is_loop(void);

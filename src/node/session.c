@@ -70,10 +70,9 @@ static void session_on_closed(void *arg) {
 
 /* ---- rejections ---- */
 
-static const char *remote_text(const cmt_net_addr *a, char *out, size_t cap) {
-  cmt_net_addr bare = *a;
+static const char *remote_text(const cmt__remote *r, char *out, size_t cap) {
+  cmt_net_addr bare = cmt__remote_addr(r);
 
-  bare.id.text[0] = '\0';
   if (cmt_net_addr_format(&bare, out, cap) != CMT_OK) {
     return "?";
   }
@@ -130,7 +129,7 @@ void cmt__session_cancel(cmt__session *s) {
   }
 }
 
-static void accept_reject(cmt_switch *sw, const cmt_net_addr *from,
+static void accept_reject(cmt_switch *sw, const cmt__remote *from,
                           const cmt_why *why) {
   char remote[CMT_NET_ADDR_TEXT_SIZE];
   cmt_rejection r = {
@@ -143,12 +142,14 @@ static void accept_reject(cmt_switch *sw, const cmt_net_addr *from,
 
 void cmt__session_accept(void *arg, cmt__tcp *tcp) {
   cmt_switch *sw = arg;
-  cmt_net_addr remote = {.port = 0};
+  cmt_net_addr at = {.port = 0};
   cmt__session *s = NULL;
+  cmt__remote remote;
   cmt_why why;
 
   cmt__switch_count(sw, &sw->status.accepted);
-  cmt__tcp_remote(tcp, &remote);
+  cmt__tcp_remote(tcp, &at);
+  remote = cmt__remote_of(&at);
   if (cmt__limits_accept(sw, remote.host, &why) == CMT_OK) {
     s = cmt__session_new(sw, NULL);
     cmt__why(&why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
@@ -171,7 +172,7 @@ void cmt__session_start(cmt__session *s, const cmt_node_id *expect) {
 
   cmt__setup_conn_options(&s->sw->setup, &s->sw->env, &info, &o);
   o.expect_id = expect;
-  if (cmt__link_start(&s->link, &o, &why) != CMT_OK) {
+  if (cmt__link_start(&s->link, &o, s->sw->setup.shared, &why) != CMT_OK) {
     cmt__session_reject(s, &why, NULL);
   }
 }
@@ -201,12 +202,10 @@ static cmt_err session_admit(cmt__session *s, const cmt_conn_event *ev,
   }
   if (cmt__peer_set_reserve(&sw->peers) == CMT_OK) {
     s->peer = cmt__peer_new(&(cmt__peer_options){
-      .env = &sw->env,
       .link = &s->link,
       .id = ev->id,
       .node_info = ev->node_info,
-      .channels = sw->setup.channels,
-      .channel_count = sw->setup.channel_count,
+      .shared = sw->setup.shared,
       .send_bytes_max = sw->setup.options.send_bytes_max,
       .on_settled = peer_on_settled,
       .arg = sw,
@@ -269,7 +268,7 @@ static void peer_end(cmt__session *s, const cmt_why *why, size_t known,
 void cmt__session_departed(cmt_switch *sw, cmt_peer *p, bool listed) {
   if (listed) {
     cmt__peer_set_remove(&sw->peers, p);
-    cmt__switch_removed(sw, p->why.err);
+    cmt__switch_removed(sw, p->reason);
     cmt__dialer_peer_gone(sw, &p->id);
     cmt__held_promote(sw, &p->id);
   }
@@ -359,7 +358,7 @@ static void session_on_connect(void *arg, cmt_err err) {
 }
 
 static void session_on_turn(void *arg) {
-  cmt__peer_snapshot(((cmt__session *)arg)->peer);
+  cmt__peer_count(((cmt__session *)arg)->peer);
 }
 
 static const cmt__link_callbacks link_callbacks = {

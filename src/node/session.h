@@ -17,8 +17,8 @@ struct cmt__session {
   cmt_peer *peer;   /* From the checks to remove_peer. */
   cmt__dial *dial;  /* Of an outbound one until its outcome is known. */
   bool outbound;
-  bool pending; /* The outcome is not known yet. */
-  cmt_net_addr remote;
+  bool pending;       /* The outcome is not known yet. */
+  cmt__remote remote; /* Without a host before it is known. */
 };
 
 /* A session whose outcome is not known; NULL: no memory. */

@@ -24,6 +24,7 @@ typedef struct cmt__switch_setup {
   cmt_channel channels[CMT_CHANNELS_MAX]; /* With their defaults. */
   size_t channel_count;
   uint8_t channel_ids[CMT_CHANNELS_MAX];
+  cmt__shared *shared;            /* Of all connections. */
   const cmt_reactor *owners[256]; /* By channel. */
   char *network, *moniker, *version, *external_address;
   cmt_node_key *own_key; /* NULL: it was given. */

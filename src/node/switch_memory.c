@@ -56,7 +56,8 @@ static size_t text_bytes(const char *text) {
 static uint64_t own_bytes(const cmt_switch *s, const sums *n) {
   const cmt__switch_setup *setup = &s->setup;
 
-  return sizeof *s + LOOP_BYTES + CMT__SCRATCH + CMT__READ_MAX +
+  return sizeof *s + cmt__shared_memory(setup->channel_count) + LOOP_BYTES +
+         CMT__SCRATCH + CMT__READ_MAX +
          setup->reactor_count * sizeof *setup->reactors +
          text_bytes(setup->network) + text_bytes(setup->moniker) +
          text_bytes(setup->version) + text_bytes(setup->external_address) +
@@ -84,10 +85,8 @@ static uint64_t peer_bytes(const cmt_switch *s, const sums *n,
     cmt__min64(n->send_bytes, cmt__max64(n->send_one, so->send_bytes_max));
   size_t items = 2 * cmt__grow_max(n->messages, ITEM_FIRST);
 
-  return cmt__conn_memory(o) + sizeof(cmt_peer) + sizeof(cmt_node_info) +
-         CMT_NODE_INFO_MAX +
-         s->setup.channel_count *
-           (sizeof(cmt_channel_status) + sizeof(cmt__gate_channel)) +
+  return cmt__conn_memory(o) + sizeof(cmt_peer) + 2 * sizeof(cmt_why) +
+         s->setup.channel_count * (sizeof(uint32_t) + sizeof(cmt__gate_fifo)) +
          items * sizeof(cmt__gate_item) + CMT_PEER_KEYS_MAX * KEY_BYTES +
          CMT__SCRATCH + queued + n->messages * cmt__buf_header();
 }

@@ -259,7 +259,7 @@ static cmt_err conn_check(cmt__switch_setup *s, const cmt_env *env,
     }
     return CMT_EINVAL;
   }
-  err = cmt_conn_new(&o, 0, &trial, why);
+  err = cmt__conn_new(&o, s->shared, 0, &trial, why);
   if (err == CMT_OK) {
     cmt_conn_delete(trial);
   }
@@ -293,6 +293,9 @@ cmt_err cmt__setup_init(cmt__switch_setup *s, const cmt_env *env,
     err = reactors_take(s, env, o, why);
   }
   if (err == CMT_OK) {
+    err = cmt__shared_new(env, s->channels, s->channel_count, &s->shared, why);
+  }
+  if (err == CMT_OK) {
     err = key_take(s, env, o, why);
   }
   if (err == CMT_OK) {
@@ -313,5 +316,6 @@ void cmt__setup_fini(cmt__switch_setup *s, const cmt_env *env) {
   cmt__free(env, s->version);
   cmt__free(env, s->external_address);
   cmt__free(env, s->reactors);
+  cmt__shared_unref(s->shared);
   cmt_node_key_delete(s->own_key);
 }

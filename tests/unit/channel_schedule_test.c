@@ -10,6 +10,7 @@ enum { OUT_MAX = 1 << 21, LINK_BYTES_PER_MS = 5120 };
 
 typedef struct fixture {
   test_env t;
+  cmt__shared *shared;
   cmt__channels cs;
   uint64_t now_ns;
   uint8_t *out;
@@ -18,7 +19,8 @@ typedef struct fixture {
 
 static void fixture_init(fixture *f, const cmt_channel *list, size_t count) {
   test_env_init(&f->t);
-  assert_cmt(CMT_OK, cmt__channels_init(&f->cs, &f->t.env, list, count, NULL));
+  assert_cmt(CMT_OK, cmt__shared_new(&f->t.env, list, count, &f->shared, NULL));
+  assert_cmt(CMT_OK, cmt__channels_init(&f->cs, f->shared));
   f->cs.payload_max = 1024;
   f->cs.decay_at_ns = CMT_SECONDS(2);
   cmt__channels_start(&f->cs, 0, 0);
@@ -29,6 +31,7 @@ static void fixture_init(fixture *f, const cmt_channel *list, size_t count) {
 
 static void fixture_fini(fixture *f) {
   cmt__channels_fini(&f->cs);
+  cmt__shared_unref(f->shared);
   test_env_fini(&f->t);
   free(f->out);
 }

@@ -9,12 +9,14 @@
 
 typedef struct fixture {
   test_env t;
+  cmt__shared *shared;
   cmt__channels cs;
 } fixture;
 
 static void fixture_init(fixture *f, const cmt_channel *list, size_t count) {
   test_env_init(&f->t);
-  assert_cmt(CMT_OK, cmt__channels_init(&f->cs, &f->t.env, list, count, NULL));
+  assert_cmt(CMT_OK, cmt__shared_new(&f->t.env, list, count, &f->shared, NULL));
+  assert_cmt(CMT_OK, cmt__channels_init(&f->cs, f->shared));
   f->cs.payload_max = 1024;
   f->cs.recv_held_max = 1 << 20;
   f->cs.decay_at_ns = CMT_SECONDS(2);
@@ -22,6 +24,7 @@ static void fixture_init(fixture *f, const cmt_channel *list, size_t count) {
 
 static void fixture_fini(fixture *f) {
   cmt__channels_fini(&f->cs);
+  cmt__shared_unref(f->shared);
   test_env_fini(&f->t);
 }
 
@@ -98,16 +101,17 @@ static void defaults_are_filled_in(void **state) {
 
 static void allocation_failure_of_init_is_reported(void **state) {
   const cmt_channel list[] = {{.id = 1, .priority = 1}};
+  cmt__shared *shared;
   cmt__channels cs;
-  cmt_why why;
   test_env t;
 
   (void)state;
   test_env_init(&t);
-  t.fail_at = 0;
-  assert_cmt(CMT_ENOMEM, cmt__channels_init(&cs, &t.env, list, 1, &why));
-  assert_int_equal(CMT_ENOMEM, why.err);
+  assert_cmt(CMT_OK, cmt__shared_new(&t.env, list, 1, &shared, NULL));
+  t.fail_at = t.allocs;
+  assert_cmt(CMT_ENOMEM, cmt__channels_init(&cs, shared));
   cmt__channels_fini(&cs);
+  cmt__shared_unref(shared);
   test_env_fini(&t);
 }
 
@@ -494,6 +498,57 @@ static void allocation_failures_of_reassembly_are_reported(void **state) {
   fixture_fini(&f);
 }
 
+/* ---- memory ---- */
+
+static void empty_queues_give_their_memory_back(void **state) {
+  const cmt_channel list[] = {{.id = 1, .priority = 1},
+                              {.id = 2, .priority = 1, .send_queue = 9}};
+  uint8_t out[64];
+  cmt__run r = cmt__run_plain(out, sizeof out);
+  fixture f;
+  size_t idle;
+
+  (void)state;
+  fixture_init(&f, list, 2);
+  idle = f.t.live;
+  assert_cmt(CMT_OK, queue(&f, 1, 1));
+  cmt__channels_fill(&f.cs, &r);
+  assert_cmt(CMT_OK, queue(&f, 2, 1));
+  assert_int_equal(idle + 3, f.t.live);
+  cmt__channels_trim(&f.cs); /* The message that waits, and its queue. */
+  assert_int_equal(idle + 2, f.t.live);
+  cmt__channels_fill(&f.cs, &r);
+  cmt__channels_trim(&f.cs);
+  assert_int_equal(idle, f.t.live);
+  assert_cmt(CMT_OK, queue(&f, 2, 1)); /* It grows again. */
+  fixture_fini(&f);
+}
+
+static void retired_channels_leave_their_last_status(void **state) {
+  const cmt_channel list[] = {{.id = 1, .priority = 1},
+                              {.id = 2, .priority = 1, .send_queue = 9}};
+  cmt_channel_status *last;
+  cmt_buf *done;
+  fixture f;
+
+  (void)state;
+  fixture_init(&f, list, 2);
+  assert_cmt(CMT_OK, queue(&f, 2, 5));
+  assert_cmt(CMT_OK, take(&f, 1, true, 10, &done));
+  cmt_buf_unref(done);
+  assert_cmt(CMT_OK, take(&f, 1, false, 10, &done));
+  last = cmt__channels_retire(&f.cs);
+  assert_int_equal(1, last[0].id);
+  assert_int_equal(10, last[0].recv_bytes);
+  assert_int_equal(2, last[1].id);
+  assert_int_equal(5, last[1].queued_bytes);
+  /* Nothing but that is left. */
+  assert_cmt(CMT_ENOCHANNEL, queue(&f, 2, 5));
+  assert_null(cmt__channels_retire(&f.cs));
+  cmt__free(&f.t.env, last);
+  fixture_fini(&f);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(bad_channels_are_refused_by_name),
@@ -514,6 +569,8 @@ int main(void) {
     cmocka_unit_test(message_as_long_as_the_memory_limit_passes),
     cmocka_unit_test(warm_channel_allocates_once_a_message),
     cmocka_unit_test(allocation_failures_of_reassembly_are_reported),
+    cmocka_unit_test(empty_queues_give_their_memory_back),
+    cmocka_unit_test(retired_channels_leave_their_last_status),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

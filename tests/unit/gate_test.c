@@ -474,6 +474,40 @@ static void without_memory_the_message_stays_with_the_caller(void **state) {
   assert_cmt(CMT_OK, cmt__gate_try_send(&f->gate, A, msg));
 }
 
+static void without_memory_no_send_waits(void **state) {
+  fixture *f = *state;
+  cmt_buf *msg = message(f, 1);
+  answer a = {0};
+
+  while (try_len(f, A, 1) == CMT_OK) {
+  }
+  a.req.timeout_ns = CMT_NEVER;
+  f->env.fail_at = f->env.allocs;
+  assert_cmt(CMT_ENOMEM, cmt__gate_send(&f->gate, A, msg, &a.req));
+  f->env.fail_at = f->env.allocs;
+  assert_cmt(CMT_ENOMEM, cmt__gate_send_wait(&f->gate, A, msg, CMT_NEVER));
+  cmt_buf_unref(msg);
+}
+
+static void an_empty_intake_gives_its_memory_back(void **state) {
+  fixture *f = *state;
+  size_t idle;
+
+  cmt__gate_trim(&f->gate);
+  idle = f->env.live;
+  for (int i = 0; i < 2; i++) {
+    assert_cmt(CMT_OK, try_len(f, B, 1));
+    assert_int_equal(1, take(f, 0, NULL));
+  }
+  assert_int_equal(idle + 2, f->env.live);
+  assert_cmt(CMT_OK, try_len(f, B, 1));
+  cmt__gate_trim(&f->gate); /* What is in it stays. */
+  assert_int_equal(1, take(f, 0, NULL));
+  cmt__gate_trim(&f->gate);
+  assert_int_equal(idle, f->env.live);
+  credit(f, 0, 3, 3);
+}
+
 static void a_steady_flow_allocates_nothing(void **state) {
   fixture *f = *state;
   cmt_buf *msg = message(f, 10);
@@ -521,7 +555,7 @@ static pthread_t block_on_full(fixture *f, blocker *b) {
   assert_int_equal(0, pthread_create(&t, NULL, block, b));
   while (!stands) {
     pthread_mutex_lock(&f->gate.lock);
-    stands = f->gate.channels[0].first != NULL;
+    stands = f->gate.waits != NULL && f->gate.waits[0].first != NULL;
     pthread_mutex_unlock(&f->gate.lock);
   }
   return t;
@@ -568,7 +602,7 @@ static void a_blocked_send_watches_its_own_deadline(void **state) {
   assert_cmt(CMT_ETIMEDOUT, cmt__gate_send_wait(&f->gate, A, msg, 0));
   assert_cmt(CMT_ETIMEDOUT,
              cmt__gate_send_wait(&f->gate, A, msg, CMT_MILLISECONDS(20)));
-  assert_null(f->gate.channels[0].first);
+  assert_null(f->gate.waits[0].first);
   cmt_buf_unref(msg);
 }
 
@@ -596,6 +630,8 @@ int main(void) {
     TEST(the_first_stop_says_why),
     TEST(pauses_are_counted),
     TEST(without_memory_the_message_stays_with_the_caller),
+    TEST(without_memory_no_send_waits),
+    TEST(an_empty_intake_gives_its_memory_back),
     TEST(a_steady_flow_allocates_nothing),
     TEST(a_blocked_send_goes_on_with_a_credit),
     TEST(the_end_wakes_a_blocked_send),

@@ -48,8 +48,7 @@ static void start(fixture *f, size_t total) {
   for (size_t i = 0; i < PEERS; i++) {
     cmt_peer *p = &f->peers[i];
 
-    p->env = f->env.env;
-    assert_cmt(CMT_OK, cmt__gate_init(&p->gate, &p->env, f->channels, 3,
+    assert_cmt(CMT_OK, cmt__gate_init(&p->gate, &f->env.env, f->channels, 3,
                                       cmt_bytes_of("\x10\x20\x30")));
     p->gate.ring = on_ring;
     f->boxes[i] = cmt__alloc_zero(&f->env.env, cmt__box_size(f->mailbox));

@@ -135,6 +135,8 @@ static void memory_is_within_what_was_allowed(void **state) {
 
   assert_non_null(bytes);
   connect_nodes(f);
+  /* The first explanation is kept, and no later one takes memory. */
+  (void)cmt_peer_explain(test_node_peer(f->b), CMT_EPROTO, "the first");
   for (size_t i = 0; i < CMT__COUNT(growth_rows); i++) {
     const growth_row *row = &growth_rows[i];
     size_t len = LEN / row->piece_len * row->piece_len, before, taken;

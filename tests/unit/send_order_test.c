@@ -476,15 +476,15 @@ static void lone_sent(void *arg, cmt_err status, cmt_buf *msg) {
 }
 
 static void lone_init(lone *l) {
+  static const cmt_channel three[] = {
+    {.id = 1, .send_queue = 99, .send_message_max = 1000},
+    {.id = 2, .send_queue = 1, .send_message_max = 1000},
+    {.id = 3, .send_queue = 1}};
+
   memset(l, 0, sizeof *l);
   test_env_init(&l->env);
-  assert_cmt(CMT_OK, cmt__gate_init(
-                       &l->gate, &l->env.env,
-                       (const cmt_channel[]){
-                         {.id = 1, .send_queue = 99, .send_message_max = 1000},
-                         {.id = 2, .send_queue = 1, .send_message_max = 1000},
-                         {.id = 3, .send_queue = 1}},
-                       3, cmt_bytes_of("\x01\x02")));
+  assert_cmt(CMT_OK, cmt__gate_init(&l->gate, &l->env.env, three, 3,
+                                    cmt_bytes_of("\x01\x02")));
   l->gate.bytes_max = 1000;
   l->gate.ring = lone_ring;
 }
