@@ -45,7 +45,7 @@ typedef struct cmt_conn_options {
   /** For the secret connection, and anew for the node infos; default 3 s. */
   uint64_t handshake_timeout_ns;
   uint64_t ping_interval_ns, pong_timeout_ns; /**< As cmt_mconn_options. */
-  uint32_t send_packet_payload_max, recv_packet_payload_max;
+  uint32_t send_packet_payload_max, recv_packet_payload_max; /**< As there. */
   size_t recv_bytes_max; /**< 0: the default of cmt_mconn_options. */
   uint64_t partial_message_max_ns, send_rate, recv_rate; /**< As there. */
 } cmt_conn_options;

@@ -26,6 +26,9 @@ enum {
   CMT_MESSAGE_MAX = 1 << 30,      /**< Bytes of any message. */
   CMT_MESSAGE_DEFAULT = 22020096, /**< As CometBFT: 21 MiB. */
   CMT_PACKET_PAYLOAD_MAX = 65536, /**< Data bytes of any packet. */
+  /** Least bound on what is sent: packets with fewer data bytes that do not end
+      their message count as a flood. */
+  CMT_PACKET_PAYLOAD_MIN = 16,
   CMT_PACKET_PAYLOAD_SEND = 1024, /**< Default of what is sent. */
   CMT_PACKET_PAYLOAD_RECV = 1400, /**< Default of what is accepted. */
 };
@@ -136,7 +139,8 @@ typedef struct cmt_mconn_options {
   /** Longest wait for a pong after the last byte of a ping was consumed;
       shorter than the interval; default 45 s. */
   uint64_t pong_timeout_ns;
-  /** Data bytes of one packet, 1 to CMT_PACKET_PAYLOAD_MAX. */
+  /** Data bytes of one packet, up to CMT_PACKET_PAYLOAD_MAX; of one that is
+      sent at least CMT_PACKET_PAYLOAD_MIN, of one that is received 1. */
   uint32_t send_packet_payload_max, recv_packet_payload_max;
   /** Bytes under reassembly over all channels; default the largest
       |recv_message_max| + 1 MiB.  A packet over it ends the connection. */

@@ -62,8 +62,8 @@ typedef struct cmt_switch_options {
                                         CMT_ESTALLED. */
   uint64_t dial_timeout_ns;        /**< 3 s. */
   uint64_t handshake_timeout_ns;   /**< 3 s for each half. */
-  uint32_t send_packet_payload_max; /**< 1024. */
-  uint32_t recv_packet_payload_max; /**< 1400. */
+  uint32_t send_packet_payload_max; /**< 1024; 16 to 65536. */
+  uint32_t recv_packet_payload_max; /**< 1400; 1 to 65536. */
   /** Bytes per second, as cmt_mconn_options; 0, the default: no limit.  Of each
       peer, and of all together.  Of a total each peer may overdraw a piece of
       at most 16 KiB; then it waits until all is repaid, so they take turns. */

@@ -96,7 +96,8 @@ static bool set_recv_rate(cli_options *o, const char *value) {
 }
 
 static bool set_payload(cli_options *o, const char *value) {
-  return set_number(o, &o->packet_payload, value, 1, CMT_PACKET_PAYLOAD_MAX);
+  return set_number(o, &o->packet_payload, value, CMT_PACKET_PAYLOAD_MIN,
+                    CMT_PACKET_PAYLOAD_MAX);
 }
 
 static bool set_wire(cli_options *o, const char *value) {
@@ -217,8 +218,8 @@ static const option_row rows[] = {
   {"recv-rate", "N", CLI_NODES, set_recv_rate,
    "bytes per second from each peer (0, no limit)"},
   {"max-packet-payload", "N", CLI_NODES, set_payload,
-   "bytes of a message in one packet (1024); N over\n"
-   "1400 is accepted from others too"},
+   "bytes of a message in one packet, at least 16\n"
+   "(1024); N over 1400 is accepted from others too"},
   {"wire", "PROFILE", CLI_NODES, set_wire,
    "cometbft, or legacy: the framing and pings of\n"
    "docs/LEGACY.md; both sides must agree (cometbft)"},

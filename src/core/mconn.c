@@ -20,7 +20,6 @@
 
 enum {
   RUN_MAX = 1 << 18, /* Bytes of one output, but for longer packets. */
-  USEFUL_MIN = 16,   /* Data bytes of a packet that does not end a message. */
 };
 
 void cmt_mconn_options_init_sized(cmt_mconn_options *o, size_t size) {
@@ -37,13 +36,25 @@ void cmt_mconn_options_init_sized(cmt_mconn_options *o, size_t size) {
   *o = defaults;
 }
 
-static cmt_err payload_check(const char *name, uint32_t found, cmt_why *why) {
-  if (found >= 1 && found <= CMT_PACKET_PAYLOAD_MAX) {
+static cmt_err payload_check(const char *name, uint32_t found, uint32_t least,
+                             cmt_why *why) {
+  if (found >= least && found <= CMT_PACKET_PAYLOAD_MAX) {
     return CMT_OK;
   }
   return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
-                  "%s is %u, allowed is 1 to %d", name, found,
+                  "%s is %u, allowed is %u to %d", name, found, least,
                   CMT_PACKET_PAYLOAD_MAX);
+}
+
+static cmt_err pings_check(const cmt_mconn_options *o, cmt_why *why) {
+  if (o->pong_timeout_ns > 0 && o->pong_timeout_ns < o->ping_interval_ns) {
+    return CMT_OK;
+  }
+  return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                  "ping_interval_ns is %llu, pong_timeout_ns is %llu: the "
+                  "timeout must be shorter than the interval, and not 0",
+                  (unsigned long long)o->ping_interval_ns,
+                  (unsigned long long)o->pong_timeout_ns);
 }
 
 static cmt_err limits_check(const cmt_mconn_options *o, cmt_why *why) {
@@ -68,17 +79,14 @@ static cmt_err options_check(const cmt_mconn_options *o, cmt_why *why) {
     return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
                     "options of an unknown size: use the init macro");
   }
-  err =
-    payload_check("send_packet_payload_max", o->send_packet_payload_max, why);
+  err = payload_check("send_packet_payload_max", o->send_packet_payload_max,
+                      CMT_PACKET_PAYLOAD_MIN, why);
   if (err == CMT_OK) {
-    err =
-      payload_check("recv_packet_payload_max", o->recv_packet_payload_max, why);
+    err = payload_check("recv_packet_payload_max", o->recv_packet_payload_max,
+                        1, why);
   }
-  if (err == CMT_OK && (o->ping_interval_ns == 0 || o->pong_timeout_ns == 0 ||
-                        o->pong_timeout_ns >= o->ping_interval_ns)) {
-    err = cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
-                   "the pong timeout must be shorter than the ping interval, "
-                   "and neither may be 0");
+  if (err == CMT_OK) {
+    err = pings_check(o, why);
   }
   if (err == CMT_OK && cmt__wire_of(o->wire) == NULL) {
     err = cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
@@ -429,7 +437,7 @@ static bool packet_event(cmt_mconn *m, const cmt__packet *k,
     (void)cmt__mconn_useless(m, 1); /* Unasked: fine, and no news. */
     return false;
   }
-  if (k->total < USEFUL_MIN && k->first && !k->eof &&
+  if (k->total < CMT_PACKET_PAYLOAD_MIN && k->first && !k->eof &&
       cmt__mconn_useless(m, 1) != CMT_OK) {
     return false;
   }

@@ -246,7 +246,8 @@ static void drive_start(drive *d) {
     .aead = &fuzz_null_aead,
     .any_network = (a & 8) != 0,
     .sealing = (a & 4) != 0,
-    .send_payload_max = payloads[b & 7],
+    .send_payload_max =
+      (uint32_t)cmt__max(payloads[b & 7], CMT_PACKET_PAYLOAD_MIN),
     .recv_payload_max = payloads[b >> 3 & 7],
     .ping_interval_ns = b & 64 ? CMT_NEVER : CMT_MILLISECONDS(1 + c % 16 * 50),
     .fail_at = a & 128 ? c : SIZE_MAX,

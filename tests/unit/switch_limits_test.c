@@ -249,6 +249,24 @@ static void a_message_that_is_never_completed(void **state) {
   hostile_fini(&h);
 }
 
+static void the_shortest_packets_of_ours_are_no_flood(void **state) {
+  static const uint8_t bytes[LARGE];
+  fixture *f = *state;
+  cmt_peer_status status;
+
+  f->a.options.send_packet_payload_max = CMT_PACKET_PAYLOAD_MIN;
+  f->b.quiet = true;
+  test_pair(&f->w, &f->a, &f->b);
+  for (int i = 0; i < 5; i++) {
+    assert_cmt(CMT_OK, cmt_peer_try_send_bytes(test_node_peer(&f->a), TEST_CHAT,
+                                               bytes, sizeof bytes));
+    settle(f);
+  }
+  cmt_peer_get_status(test_node_peer(&f->b), &status);
+  assert_int_equal(5, status.channels[0].recv_messages);
+  assert_int_equal(0, status_of(&f->b).removed);
+}
+
 static void a_flood_of_pings(void **state) {
   fixture *f = *state;
   hostile h = {.tcp = NULL};
@@ -505,6 +523,7 @@ int main(void) {
     TEST(a_receive_limit_stops_no_sending),
     TEST(a_graceful_stop_waits_for_a_send_limit),
     TEST(a_message_that_is_never_completed),
+    TEST(the_shortest_packets_of_ours_are_no_flood),
     TEST(a_flood_of_pings),
     TEST(reassembly_of_all_peers),
     TEST(handshakes_of_one_address),
