@@ -11,7 +11,12 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { RETRY_FOR_S = 5, RETRY_GAP_MS = 250, RESOLVE_S = 10 };
+enum {
+  RETRY_FOR_S = 5,
+  RETRY_GAP_MS = 250,
+  AGAIN_MS = 1000, /* Three pings of another probe are over by then. */
+  RESOLVE_S = 10,
+};
 
 typedef struct probe {
   const cli_options *o;
@@ -26,20 +31,29 @@ typedef struct probe {
   cli_probe_result result;
 } probe;
 
-static void claim_own(cli_claim *c, const cli_options *o) {
-  snprintf(c->network, sizeof c->network, "%s", o->network);
-  c->block = 11;
+static void claim_channels(cli_claim *c, const cli_options *o) {
   memcpy(c->channels, o->channels, sizeof c->channels);
   c->channel_count = o->channel_count;
 }
 
-/* Claims what the node said of itself; a text that is not one C string can be
-   claimed only up to its NUL. */
-static void claim_theirs(cli_claim *c, const cmt_node_info *info) {
+static void claim_own(cli_claim *c, const cli_options *o) {
+  snprintf(c->network, sizeof c->network, "%s", o->network);
+  c->block = 11;
+  claim_channels(c, o);
+}
+
+/* Claims what the node said of itself, but channels that were given; a text
+   that is not one C string can be claimed only up to its NUL. */
+static void claim_theirs(cli_claim *c, const cli_options *o,
+                         const cmt_node_info *info) {
   memset(c, 0, sizeof *c);
   c->block = info->protocol_block;
   if (info->network.len > 0 && info->network.len < sizeof c->network) {
     memcpy(c->network, info->network.base, info->network.len);
+  }
+  if (o->channels_given) {
+    claim_channels(c, o);
+    return;
   }
   c->channel_count = info->channels.len < CMT_CHANNELS_MAX ? info->channels.len
                                                            : CMT_CHANNELS_MAX;
@@ -58,21 +72,66 @@ static bool probe_connect(probe *p) {
   return p->result.ok;
 }
 
+/* When the node hung up in silence after it had our node info, compares the
+   two as it did.  True: that gave a reason, in |*why|. */
+static bool infer(const probe *p, cmt_why *why) {
+  uint8_t channels[CMT_CHANNELS_MAX];
+  cmt_node_info ours = cli_prober_node_info(&p->prober, channels);
+  cmt_why seen_by_them;
+
+  if (p->result.node_info == NULL || p->result.rtt_count > 0 ||
+      (why->err != CMT_EEOF && why->err != CMT_ERESET)) {
+    return false;
+  }
+  if (cmt_node_info_compatible(&ours, p->result.node_info, &seen_by_them) ==
+      CMT_OK) {
+    return false;
+  }
+  if (cmt_node_info_compatible(p->result.node_info, &ours, why) == CMT_OK) {
+    *why = seen_by_them;
+  }
+  return true;
+}
+
 /* The node may hold the first connection for a moment, and then refuses the
    second one for its address: it hangs up at once. */
 static bool is_held(const probe *p) {
-  return (p->result.why.err == CMT_EEOF || p->result.why.err == CMT_ERESET) &&
-         p->result.rtt_count == 0 && !p->io->wait.interrupted;
+  cmt_why why = p->result.why;
+
+  return (why.err == CMT_EEOF || why.err == CMT_ERESET) &&
+         p->result.rtt_count == 0 && !infer(p, &why) &&
+         !p->io->wait.interrupted;
+}
+
+/* A node that takes one connection of an address refuses us the same way while
+   somebody else here is connected, so the first connection is tried twice. */
+static bool probe_first(probe *p) {
+  if (probe_connect(p)) {
+    return true;
+  }
+  if (!is_held(p) || p->result.node_info != NULL) {
+    return false;
+  }
+  if (p->io->log_level >= CMT_LOG_INFO) {
+    cli_io_error(p->io,
+                 "info: probe: %s hangs up before its node info; "
+                 "once more in %d ms",
+                 p->result.remote, AGAIN_MS);
+  }
+  cli_waiter_wait(&p->io->wait, CMT_MILLISECONDS(AGAIN_MS));
+  return !p->io->wait.interrupted && probe_connect(p);
 }
 
 static bool probe_learned(probe *p) {
-  uint64_t until_ns = cli_now_ns() + CMT_SECONDS(RETRY_FOR_S);
+  uint64_t until_ns;
 
   p->prober.learn = true;
-  if (!probe_connect(p)) {
+  p->claim.channel_count = 0;
+  if (!probe_first(p)) {
     return false;
   }
-  claim_theirs(&p->claim, p->result.node_info);
+  claim_theirs(&p->claim, p->o, p->result.node_info);
+  until_ns = cli_now_ns() + CMT_SECONDS(RETRY_FOR_S);
   p->prober.learn = false;
   while (!probe_connect(p)) {
     if (!is_held(p) || cli_now_ns() >= until_ns) {
@@ -187,27 +246,6 @@ static void print_text(const probe *p) {
   }
 }
 
-/* When the node hung up in silence after it had our node info, compares the
-   two as it did.  True: that gave a reason, in |*why|. */
-static bool infer(const probe *p, cmt_why *why) {
-  uint8_t channels[CMT_CHANNELS_MAX];
-  cmt_node_info ours = cli_prober_node_info(&p->prober, channels);
-  cmt_why seen_by_them;
-
-  if (p->result.node_info == NULL || p->result.rtt_count > 0 ||
-      (why->err != CMT_EEOF && why->err != CMT_ERESET)) {
-    return false;
-  }
-  if (cmt_node_info_compatible(&ours, p->result.node_info, &seen_by_them) ==
-      CMT_OK) {
-    return false;
-  }
-  if (cmt_node_info_compatible(p->result.node_info, &ours, why) == CMT_OK) {
-    *why = seen_by_them;
-  }
-  return true;
-}
-
 static void tell_failure(const probe *p) {
   cmt_why why = p->result.why;
   bool inferred = infer(p, &why);
@@ -256,11 +294,7 @@ static bool probe_run(probe *p) {
   if (p->address_count == 0) {
     return false;
   }
-  if (p->o->network_given) {
-    return probe_connect(p);
-  }
-  p->claim.channel_count = 0;
-  return probe_learned(p);
+  return p->o->network_given ? probe_first(p) : probe_learned(p);
 }
 
 static int probe_verb(probe *p) {

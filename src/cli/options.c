@@ -356,7 +356,8 @@ static int check_times(cli_options *o) {
 }
 
 static void default_channels(cli_options *o) {
-  if (o->channel_count == 0) {
+  o->channels_given = o->channel_count > 0;
+  if (!o->channels_given) {
     cli_parse_channel(o, "0x40:1=files");
     cli_parse_channel(o, "0x50:10=lines");
   }

@@ -33,6 +33,7 @@ typedef struct cli_options {
   cmt_channel channels[CMT_CHANNELS_MAX];
   cli_role roles[CMT_CHANNELS_MAX]; /* One for each channel. */
   size_t channel_count;
+  bool channels_given;
   uint64_t ping_interval_ns, pong_timeout_ns; /* 0: the library's. */
   uint64_t flush_throttle_ns;
   uint64_t send_rate, recv_rate; /* Bytes per second; 0: no limit. */

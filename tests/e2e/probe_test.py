@@ -101,6 +101,27 @@ def held(folder):
         equal(relay.accepted, 4)
 
 
+def busy(folder, refuse, expected, accepted):
+    """Another connection of this address is there for a while."""
+    with Listen() as node, Relay(node.port, refuse=refuse) as relay:
+        code, told, err = probe(node.at(relay.port), "--count", "1",
+                                "--log-level", "info")
+        equal((code, told["event"]), expected)
+        equal(err.count("hangs up before its node info"), 1)
+        equal(relay.accepted, accepted)
+
+
+def own_channels(folder):
+    """Channels that are given are claimed, with the network that was learned."""
+    with Listen("--network", "n") as node:
+        code, told, err = probe(node.address, "--channel", "0x50")
+        equal((code, told["event"], err), (0, "probe", ""))
+        equal(node.event("peer_added")["channels"], "50")
+        code, told, _ = probe(node.address, "--channel", "0x77")
+        equal((code, told["reason"], told["inferred"]),
+              (1, "incompatible", True))
+
+
 def nobody(folder):
     with socket.create_server(("127.0.0.1", 0)) as s:
         port = s.getsockname()[1]
@@ -120,6 +141,8 @@ def stranger(folder, answer, reason):
     with socket.create_server(("127.0.0.1", 0)) as s:
         child = Process([COMMAND, "probe", "--json",
                          "127.0.0.1:%d" % s.getsockname()[1]])
+        if reason == "eof":
+            s.accept()[0].close()  # It comes again after that.
         peer, _ = s.accept()
         with peer, child:
             peer.sendall(answer)
@@ -187,6 +210,10 @@ Tap().main([
      "no common channel"),
     ("the network that is given is claimed", own_network),
     ("a node that holds the first connection", held),
+    ("a node that has another connection of the address", busy, (0,),
+     (0, "probe"), 3),
+    ("a node that goes on having one", busy, (0, 1), (1, "rejected"), 2),
+    ("channels that are given are claimed", own_channels),
     ("nobody listens", nobody),
     ("a name without an address", no_name),
     ("something that talks first", stranger, b"HTTP/1.1 400 Bad Request\r\n" * 4,

@@ -108,7 +108,7 @@ static void fill_all(crowd *c) {
 }
 
 static void on_add(test_part *part, cmt_peer *p) {
-  char key[8];
+  char key[16];
 
   (void)part;
   for (int i = 0; i < CMT_PEER_KEYS_MAX; i++) {

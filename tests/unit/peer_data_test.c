@@ -86,7 +86,7 @@ static void a_peer_has_16_keys(void **state) {
   fixture *f = *state;
   cmt__peer_data *d = &f->data;
   int *values = f->values;
-  char key[8];
+  char key[16];
 
   for (int i = 0; i < 16; i++) {
     snprintf(key, sizeof key, "%d", i);
