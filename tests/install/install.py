@@ -9,6 +9,7 @@ usage: install.py --release BUILD_DIR
 import argparse
 import glob
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -137,6 +138,17 @@ def command(prefix, folder):
         raise Failed(f"the command is not of version {version}")
 
 
+def man_pages(prefix, folder):
+    """One for the command and one for each verb that its help names."""
+    del folder
+    usage = prefix.run(os.path.join(prefix.folder, "bin/cometp2p"), "--help")
+    verbs = re.findall(r"^  ([a-z]+) ", usage, re.MULTILINE)
+    expected = {"cometp2p.1"} | {f"cometp2p-{verb}.1" for verb in verbs}
+    found = set(os.listdir(os.path.join(prefix.folder, "share/man/man1")))
+    if len(verbs) < 5 or found != expected:
+        raise Failed(f"{sorted(found)}, expected {sorted(expected)}")
+
+
 def expect(found, expected):
     if found != expected:
         raise Failed(f"{found!r}, expected {expected!r}")
@@ -144,6 +156,7 @@ def expect(found, expected):
 
 TESTS = (
     ("the installed command runs", command),
+    ("the command and its verbs have man pages", man_pages),
     ("the core alone serves a program, found by pkg-config",
      core_by_pkg_config),
     ("the shared library serves the chat program, found by pkg-config",
