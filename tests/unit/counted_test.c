@@ -138,6 +138,8 @@ static void small_packets_take_no_more(void **state) {
   f->a.options.send_packet_payload_max = 64;
   test_pair(&f->w, &f->a, &f->b);
   c = measure(f, NULL, 4);
+  assert_true(c.writes <= 20);
+  assert_true(c.reads <= 20);
   assert_true(c.send_allocs <= 1);
   assert_true(c.recv_allocs <= 2);
 }
