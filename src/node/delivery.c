@@ -345,12 +345,33 @@ cmt_mailbox *cmt_switch_mailbox(cmt_switch *s, const char *reactor) {
 
 /* ---- of a peer ---- */
 
+static void refused_remove(cmt__delivery *d, const struct cmt__boxes *b) {
+  struct cmt__boxes **at = &d->refused;
+
+  while (*at != b) {
+    at = &(*at)->next;
+  }
+  *at = b->next;
+}
+
+bool cmt__delivery_knows(const cmt_switch *s, const cmt_node_id *id) {
+  const struct cmt__boxes *b = s->delivery.refused;
+
+  while (b != NULL && strcmp(b->peer->id.text, id->text) != 0) {
+    b = b->next;
+  }
+  return b != NULL;
+}
+
 /* All boxes of the peer have ended. */
 static void boxes_on_post(cmt__post *post) {
   struct cmt__boxes *b =
     (struct cmt__boxes *)((char *)post - offsetof(struct cmt__boxes, post));
 
   b->sw->delivery.departing--;
+  if (!b->listed) {
+    refused_remove(&b->sw->delivery, b);
+  }
   cmt__session_departed(b->sw, b->peer, b->listed);
 }
 
@@ -495,6 +516,10 @@ static size_t boxes_remove(cmt_switch *s, cmt_peer *p, cmt_err reason,
     return 0;
   }
   s->delivery.departing++;
+  if (!p->boxes->listed) {
+    p->boxes->next = s->delivery.refused;
+    s->delivery.refused = p->boxes;
+  }
   atomic_store(&p->boxes->left, count);
   for (size_t i = 0; i < known; i++) {
     cmt__box *b = p->boxes->list[i];

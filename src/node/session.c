@@ -192,7 +192,7 @@ static cmt_err session_admit(cmt__session *s, const cmt_conn_event *ev,
   cmt_switch *sw = s->sw;
   cmt_err err;
 
-  if (cmt__held_exists(s, ev->id)) {
+  if (cmt__held_exists(s, ev->id) || cmt__delivery_knows(sw, ev->id)) {
     return cmt__why(why, CMT_EDUPLICATE, CMT_STAGE_FILTER,
                     "a connection with node %s exists", ev->id->text);
   }
