@@ -57,6 +57,33 @@ void test_used(const char *name, size_t used, size_t intended, size_t total) {
   assert_int_equal(used + intended, total);
 }
 
+static char trace[256];
+
+void test_note(char letter) {
+  size_t len = strlen(trace);
+
+  assert_true(len + 1 < sizeof trace);
+  trace[len] = letter;
+  trace[len + 1] = '\0';
+}
+
+void test_assert_trace(const char *expected) {
+  assert_string_equal(expected, trace);
+  trace[0] = '\0';
+}
+
+uint64_t test_draw(uint64_t *seed) {
+  uint64_t z = (*seed += UINT64_C(0x9e3779b97f4a7c15));
+
+  z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+  z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+  return z ^ (z >> 31);
+}
+
+size_t test_below(uint64_t *seed, size_t bound) {
+  return (size_t)(test_draw(seed) % bound);
+}
+
 /* Each block carries its size in front, so that frees can be counted. */
 enum { BLOCK_HEADER = 16 };
 

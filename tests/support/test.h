@@ -30,6 +30,14 @@ const char *test_str(const json_t *object, const char *key);
    differences do not add up to |total|. */
 void test_used(const char *name, size_t used, size_t intended, size_t total);
 
+/* Adds a letter of what ran to a trace; compares it and begins a new one. */
+void test_note(char letter);
+void test_assert_trace(const char *expected);
+
+/* The next number drawn from |*seed|; the same one less than |bound|. */
+uint64_t test_draw(uint64_t *seed);
+size_t test_below(uint64_t *seed, size_t bound);
+
 /* An environment over malloc that counts. */
 typedef struct test_env {
   cmt_env env;

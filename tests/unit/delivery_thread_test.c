@@ -4,11 +4,10 @@
    waited for under a mutex; where a worker must be slow it waits for the test,
    and where a callback must hold the loop it sleeps. */
 
-#include "test.h"
+#include "sockets.h"
 
 #include "node/switch.h"
 
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <time.h>
@@ -22,8 +21,7 @@ typedef struct side {
   cmt_switch *sw;
   char addr[CMT_NET_ADDR_TEXT_SIZE];
   char log[512];
-  pthread_mutex_t lock;
-  pthread_cond_t cond;
+  test_watch watch;
   unsigned added, received, removed, stopped, inside, inside_max, disorder;
   unsigned next[2]; /* The next number on each channel. */
   bool held;        /* Callbacks wait. */
@@ -36,31 +34,10 @@ typedef struct side {
   bool signals_blocked;
 } side;
 
-static void side_lock(side *s) { pthread_mutex_lock(&s->lock); }
-
-static void side_unlock(side *s) {
-  pthread_cond_broadcast(&s->cond);
-  pthread_mutex_unlock(&s->lock);
-}
-
-static void wait_for(side *s, const unsigned *counter, unsigned count) {
-  struct timespec at;
-  int error = 0;
-
-  clock_gettime(CLOCK_REALTIME, &at);
-  at.tv_sec += WAIT_S;
-  side_lock(s);
-  while (*counter < count && error == 0) {
-    error = pthread_cond_timedwait(&s->cond, &s->lock, &at);
-  }
-  side_unlock(s);
-  assert_int_equal(0, error);
-}
-
 static void release(side *s) {
-  side_lock(s);
+  test_watch_lock(&s->watch);
   s->held = false;
-  side_unlock(s);
+  test_watch_unlock(&s->watch);
 }
 
 static void on_add(void *self, cmt_peer *p) {
@@ -70,11 +47,11 @@ static void on_add(void *self, cmt_peer *p) {
   (void)p;
   s->delete_err = cmt_switch_delete(s->sw);
   pthread_sigmask(SIG_BLOCK, NULL, &mask);
-  side_lock(s);
+  test_watch_lock(&s->watch);
   s->signals_blocked =
     sigismember(&mask, SIGINT) && sigismember(&mask, SIGPIPE);
   s->added++;
-  side_unlock(s);
+  test_watch_unlock(&s->watch);
 }
 
 static void sleep_ms(unsigned ms) {
@@ -90,17 +67,17 @@ static unsigned count(side *s, uint8_t channel, cmt_buf *msg) {
   unsigned *number = &s->next[channel == OTHER];
   unsigned received;
 
-  side_lock(s);
+  test_watch_lock(&s->watch);
   s->inside++;
   s->inside_max = s->inside > s->inside_max ? s->inside : s->inside_max;
-  pthread_cond_broadcast(&s->cond);
+  pthread_cond_broadcast(&s->watch.cond);
   while (s->held) {
-    pthread_cond_wait(&s->cond, &s->lock);
+    pthread_cond_wait(&s->watch.cond, &s->watch.lock);
   }
   s->disorder += b.len >= 4 && cmt__load_le32(b.base) != (*number)++;
   received = ++s->received;
   s->inside--;
-  side_unlock(s);
+  test_watch_unlock(&s->watch);
   return received;
 }
 
@@ -126,19 +103,17 @@ static cmt_err on_receive(void *self, cmt_peer *p, uint8_t channel,
 static void on_remove(void *self, cmt_peer *p, cmt_err reason) {
   side *s = self;
 
-  side_lock(s);
+  test_watch_lock(&s->watch);
   cmt_peer_get_why(p, &s->why);
   s->reason = reason;
   s->removed++;
-  side_unlock(s);
+  test_watch_unlock(&s->watch);
 }
 
 static void on_stop(void *self) {
   side *s = self;
 
-  side_lock(s);
-  s->stopped++;
-  side_unlock(s);
+  test_bump(&s->watch, &s->stopped);
 }
 
 static void on_log(void *arg, cmt_log_level level, const char *module,
@@ -147,14 +122,13 @@ static void on_log(void *arg, cmt_log_level level, const char *module,
 
   (void)level;
   (void)module;
-  side_lock(s);
+  test_watch_lock(&s->watch);
   snprintf(s->log, sizeof s->log, "%s", line);
-  side_unlock(s);
+  test_watch_unlock(&s->watch);
 }
 
 static void side_init(side *s, cmt_delivery delivery) {
-  pthread_mutex_init(&s->lock, NULL);
-  pthread_cond_init(&s->cond, NULL);
+  test_watch_init(&s->watch);
   s->fail_at = UINT32_MAX;
   s->channels[0] = (cmt_channel){.id = CHANNEL, .send_queue = 10};
   s->channels[1] = (cmt_channel){.id = OTHER, .send_queue = 10};
@@ -169,25 +143,17 @@ static void side_init(side *s, cmt_delivery delivery) {
                              .receive = on_receive,
                              .remove_peer = on_remove,
                              .stop = on_stop};
-  cmt_switch_options_init(&s->options);
-  s->options.network = "test-net";
-  s->options.laddr = "127.0.0.1:0";
-  s->options.reactors = &s->reactor;
-  s->options.reactor_count = 1;
+  test_switch_options(&s->options, &s->reactor);
 }
 
 static void side_start(side *s) {
-  cmt_net_addr at;
   cmt_env env;
 
   assert_cmt(CMT_OK, cmt_env_init(&env));
   env.log = on_log;
   env.log_arg = s;
   s->options.env = &env;
-  assert_cmt(CMT_OK, cmt_switch_new(&s->options, &s->sw, NULL));
-  assert_cmt(CMT_OK, cmt_switch_start(s->sw, NULL));
-  assert_cmt(CMT_OK, cmt_switch_laddr(s->sw, &at));
-  assert_cmt(CMT_OK, cmt_net_addr_format(&at, s->addr, sizeof s->addr));
+  test_switch_start(&s->options, &s->sw, s->addr);
 }
 
 typedef struct pair {
@@ -222,8 +188,7 @@ static int teardown(void **state) {
     if (s->sw != NULL) {
       side_end(s);
     }
-    pthread_cond_destroy(&s->cond);
-    pthread_mutex_destroy(&s->lock);
+    test_watch_fini(&s->watch);
   }
   free(x);
   return 0;
@@ -233,8 +198,8 @@ static void meet(pair *x) {
   side_start(&x->a);
   side_start(&x->b);
   assert_cmt(CMT_OK, cmt_switch_dial(x->a.sw, x->b.addr, 0));
-  wait_for(&x->a, &x->a.added, 1);
-  wait_for(&x->b, &x->b.added, 1);
+  test_await(&x->a.watch, &x->a.added, 1);
+  test_await(&x->b.watch, &x->b.added, 1);
 }
 
 static cmt_peer *peer_of(side *s) {
@@ -279,12 +244,12 @@ static void workers_make_the_same_calls(void **state) {
 
   meet(x);
   send_numbers(x, CHANNEL, 5000, 100);
-  wait_for(&x->b, &x->b.received, 5000);
+  test_await(&x->b.watch, &x->b.received, 5000);
   assert_int_equal(0, x->b.disorder);
   assert_cmt(CMT_EDEADLK, x->b.delete_err); /* A worker cannot wait for it. */
   assert_true(x->b.signals_blocked);
   cmt_switch_stop(x->a.sw, 0);
-  wait_for(&x->b, &x->b.removed, 1);
+  test_await(&x->b.watch, &x->b.removed, 1);
   assert_cmt(CMT_EEOF, x->b.reason);
 }
 
@@ -295,7 +260,7 @@ static void a_worker_may_wait_for_room(void **state) {
   x->b.channels[0].send_queue = 1;
   meet(x);
   send_numbers(x, CHANNEL, 500, 5000);
-  wait_for(&x->a, &x->a.received, 500);
+  test_await(&x->a.watch, &x->a.received, 500);
   assert_cmt(CMT_OK, x->b.answer_err);
 }
 
@@ -308,12 +273,12 @@ static void a_slow_worker_loses_nothing_and_holds_little(void **state) {
   x->b.channels[0].recv_queue = 10;
   meet(x);
   send_numbers(x, CHANNEL, 20, 10000);
-  wait_for(&x->b, &x->b.inside, 1);
+  test_await(&x->b.watch, &x->b.inside, 1);
   cmt_switch_get_status(x->b.sw, &status);
   assert_true(status.recv_queued_bytes < 30 * (16384 + CMT__MAIL_COST));
   release(&x->b);
   send_numbers(x, OTHER, 2000, 10000);
-  wait_for(&x->b, &x->b.received, 2020);
+  test_await(&x->b.watch, &x->b.received, 2020);
 }
 
 static void an_error_on_a_worker_ends_the_peer(void **state) {
@@ -326,13 +291,13 @@ static void an_error_on_a_worker_ends_the_peer(void **state) {
   send_numbers(x, CHANNEL, 8, 100);
   wait_for_queue(&x->b, 8);
   release(&x->b);
-  wait_for(&x->b, &x->b.removed, 1);
+  test_await(&x->b.watch, &x->b.removed, 1);
   assert_int_equal(3, x->b.received); /* No further message comes. */
   assert_cmt(CMT_EREACTOR, x->b.reason);
   assert_string_equal("reactor test ended the peer on channel 0x07: a reactor "
                       "refused the peer or the message",
                       x->b.why.text);
-  wait_for(&x->a, &x->a.removed, 1);
+  test_await(&x->a.watch, &x->a.removed, 1);
 }
 
 static void several_workers_are_at_several_peers_at_once(void **state) {
@@ -350,18 +315,18 @@ static void several_workers_are_at_several_peers_at_once(void **state) {
     side_init(&more[i], CMT_INLINE);
     side_start(&more[i]);
     assert_cmt(CMT_OK, cmt_switch_dial(more[i].sw, x->b.addr, 0));
-    wait_for(&more[i], &more[i].added, 1);
+    test_await(&more[i].watch, &more[i].added, 1);
     other.a.sw = more[i].sw;
-    wait_for(&x->b, &x->b.inside, (unsigned)i + 1);
+    test_await(&x->b.watch, &x->b.inside, (unsigned)i + 1);
     send_numbers(&other, OTHER, 1, 100);
   }
-  wait_for(&x->b, &x->b.inside, 3);
+  test_await(&x->b.watch, &x->b.inside, 3);
   x->b.next[1] = 0;
-  side_lock(&x->b);
+  test_watch_lock(&x->b.watch);
   x->b.disorder = 0;
-  side_unlock(&x->b);
+  test_watch_unlock(&x->b.watch);
   release(&x->b);
-  wait_for(&x->b, &x->b.received, 6);
+  test_await(&x->b.watch, &x->b.received, 6);
   assert_int_equal(3, x->b.inside_max); /* Never two of one peer. */
   x->b.disorder = 0;                    /* Each of the two sent number 0. */
   for (size_t i = 0; i < 2; i++) {
@@ -375,10 +340,11 @@ static void a_stop_does_not_wait_for_what_workers_have_not_begun(void **state) {
   x->b.held = true;
   meet(x);
   send_numbers(x, CHANNEL, 100, 100);
-  wait_for(&x->b, &x->b.inside, 1);
+  test_await(&x->b.watch, &x->b.inside, 1);
   wait_for_queue(&x->b, 100);
   cmt_switch_stop(x->b.sw, 0);
-  wait_for(&x->a, &x->a.removed, 1); /* The loop has stopped its peer. */
+  test_await(&x->a.watch, &x->a.removed,
+             1); /* The loop has stopped its peer. */
   release(&x->b);
   side_end(&x->b);
   assert_int_equal(1, x->b.received);
@@ -398,13 +364,13 @@ static void a_deletion_tells_for_which_worker_it_waits(void **state) {
   meet(x);
   x->b.sw->report_ns = CMT_MILLISECONDS(10);
   send_numbers(x, CHANNEL, 1, 100);
-  wait_for(&x->b, &x->b.inside, 1);
+  test_await(&x->b.watch, &x->b.inside, 1);
   assert_int_equal(0, pthread_create(&thread, NULL, delete_b, x));
   while (!told) {
-    side_lock(&x->b);
+    test_watch_lock(&x->b.watch);
     told = strcmp(x->b.log, "the deletion waits for reactor test to take its "
                             "events") == 0;
-    side_unlock(&x->b);
+    test_watch_unlock(&x->b.watch);
   }
   release(&x->b);
   pthread_join(thread, NULL);
@@ -422,18 +388,18 @@ static void an_inline_callback_over_100_ms_is_counted_and_logged(void **state) {
   x->b.sleeps = 130;
   meet(x);
   send_numbers(x, OTHER, 1, 100);
-  wait_for(&x->b, &x->b.received, 1);
+  test_await(&x->b.watch, &x->b.received, 1);
   x->b.sleeps = 0;
   send_numbers(x, CHANNEL, 1, 100);
-  wait_for(&x->b, &x->b.received, 2);
+  test_await(&x->b.watch, &x->b.received, 2);
   cmt_switch_get_status(x->b.sw, &status);
   assert_int_equal(1, status.slow_callbacks);
-  side_lock(&x->b);
+  test_watch_lock(&x->b.watch);
   assert_int_equal(1, sscanf(x->b.log,
                              "test held the loop for %u ms with a message on "
                              "channel 0x08%n",
                              &ms, &len));
-  side_unlock(&x->b);
+  test_watch_unlock(&x->b.watch);
   assert_true(len > 0);
   assert_true(ms >= 100 && ms < 100000);
 }
@@ -445,7 +411,7 @@ static void a_slow_worker_is_no_alarm(void **state) {
   x->b.sleeps = 130;
   meet(x);
   send_numbers(x, CHANNEL, 1, 100);
-  wait_for(&x->b, &x->b.received, 1);
+  test_await(&x->b.watch, &x->b.received, 1);
   cmt_switch_get_status(x->b.sw, &status);
   assert_int_equal(0, status.slow_callbacks);
 }

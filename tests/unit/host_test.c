@@ -2,9 +2,7 @@
 
 /* What a switch leaves alone of the process that it lives in. */
 
-#include "test.h"
-
-#include <cometp2p/cometp2p.h>
+#include "sockets.h"
 
 #include <dirent.h>
 #include <pthread.h>
@@ -20,8 +18,7 @@ enum { TASKS_MAX = 64, WORKERS = 3 };
 
 typedef struct node {
   cmt_switch *sw;
-  pthread_mutex_t lock;
-  pthread_cond_t cond;
+  test_watch watch;
   unsigned rejected;
 } node;
 
@@ -29,10 +26,7 @@ static void on_rejected(void *arg, const cmt_rejection *r) {
   node *n = arg;
 
   (void)r;
-  pthread_mutex_lock(&n->lock);
-  n->rejected++;
-  pthread_cond_signal(&n->cond);
-  pthread_mutex_unlock(&n->lock);
+  test_bump(&n->watch, &n->rejected);
 }
 
 /* Starts a switch with workers and lets it dial a name. */
@@ -43,32 +37,22 @@ static void node_start(node *n) {
                          .channel_count = 1,
                          .delivery = CMT_THREADED,
                          .threads = WORKERS};
+  char addr[CMT_NET_ADDR_TEXT_SIZE];
   cmt_switch_options o;
 
-  pthread_mutex_init(&n->lock, NULL);
-  pthread_cond_init(&n->cond, NULL);
+  test_watch_init(&n->watch);
   n->rejected = 0;
-  cmt_switch_options_init(&o);
-  o.network = "test-net";
-  o.laddr = "127.0.0.1:0";
-  o.reactors = &reactor;
-  o.reactor_count = 1;
+  test_switch_options(&o, &reactor);
   o.on_rejected = on_rejected;
   o.arg = n;
-  assert_cmt(CMT_OK, cmt_switch_new(&o, &n->sw, NULL));
-  assert_cmt(CMT_OK, cmt_switch_start(n->sw, NULL));
+  test_switch_start(&o, &n->sw, addr);
   assert_cmt(CMT_OK, cmt_switch_dial(n->sw, SOMEWHERE, 0));
-  pthread_mutex_lock(&n->lock);
-  while (n->rejected == 0) {
-    pthread_cond_wait(&n->cond, &n->lock);
-  }
-  pthread_mutex_unlock(&n->lock);
+  test_await(&n->watch, &n->rejected, 1);
 }
 
 static void node_end(node *n) {
   assert_cmt(CMT_OK, cmt_switch_delete(n->sw));
-  pthread_cond_destroy(&n->cond);
-  pthread_mutex_destroy(&n->lock);
+  test_watch_fini(&n->watch);
 }
 
 /* ---- signals of threads ---- */

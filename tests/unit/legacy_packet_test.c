@@ -258,18 +258,6 @@ static void three_cuts_are_parsed_as_none(void **state) {
 
 /* ---- generated ---- */
 
-static uint64_t draw(uint64_t *seed) {
-  uint64_t z = (*seed += UINT64_C(0x9e3779b97f4a7c15));
-
-  z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-  z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-  return z ^ (z >> 31);
-}
-
-static size_t below(uint64_t *seed, size_t bound) {
-  return (size_t)(draw(seed) % bound);
-}
-
 typedef struct stream {
   uint8_t bytes[TEXT_MAX];
   size_t len;
@@ -278,7 +266,7 @@ typedef struct stream {
 
 /* Now and then in more bytes than needed. */
 static void put_varint(stream *s, uint64_t v) {
-  size_t extra = below(&s->seed, 10) == 0 ? below(&s->seed, 3) : 0;
+  size_t extra = test_below(&s->seed, 10) == 0 ? test_below(&s->seed, 3) : 0;
 
   while (v >= 0x80) {
     s->bytes[s->len++] = (uint8_t)(v | 0x80);
@@ -296,16 +284,17 @@ static void put_field(stream *s, size_t which) {
 
   if (which == 0) {
     s->bytes[s->len++] = 0x08;
-    put_varint(s, ids[below(&s->seed, below(&s->seed, 9) ? 6 : 7)]);
+    put_varint(s, ids[test_below(&s->seed, test_below(&s->seed, 9) ? 6 : 7)]);
   } else if (which == 1) {
     s->bytes[s->len++] = 0x10;
-    put_varint(s, below(&s->seed, 12) ? 1 : below(&s->seed, 3));
+    put_varint(s, test_below(&s->seed, 12) ? 1 : test_below(&s->seed, 3));
   } else {
-    len = below(&s->seed, 3) ? below(&s->seed, 20) : below(&s->seed, 110);
+    len = test_below(&s->seed, 3) ? test_below(&s->seed, 20)
+                                  : test_below(&s->seed, 110);
     s->bytes[s->len++] = which == 2 ? 0x1a : 0x2a;
     put_varint(s, len);
     for (; len > 0; len--) {
-      s->bytes[s->len++] = (uint8_t)draw(&s->seed);
+      s->bytes[s->len++] = (uint8_t)test_draw(&s->seed);
     }
   }
 }
@@ -314,15 +303,15 @@ static void put_packet(stream *s) {
   stream *body = calloc(1, sizeof *body);
 
   assert_non_null(body);
-  body->seed = draw(&s->seed);
-  if (below(&s->seed, 5) == 0) {
-    s->bytes[s->len++] = (uint8_t)(1 + below(&s->seed, 2));
+  body->seed = test_draw(&s->seed);
+  if (test_below(&s->seed, 5) == 0) {
+    s->bytes[s->len++] = (uint8_t)(1 + test_below(&s->seed, 2));
   } else {
-    bool usual = below(&s->seed, 3) > 0;
+    bool usual = test_below(&s->seed, 3) > 0;
 
     for (size_t i = 0; i < 3; i++) {
-      if (below(&s->seed, 4) > 0) {
-        put_field(body, usual ? i : below(&s->seed, 4));
+      if (test_below(&s->seed, 4) > 0) {
+        put_field(body, usual ? i : test_below(&s->seed, 4));
       }
     }
     s->bytes[s->len++] = 3;
@@ -336,7 +325,7 @@ static void put_packet(stream *s) {
 static size_t next_drawn(void *arg) {
   uint64_t *seed = arg;
 
-  return 1 + below(seed, below(seed, 2) ? 4 : 200);
+  return 1 + test_below(seed, test_below(seed, 2) ? 4 : 200);
 }
 
 static void generated_streams_are_parsed_as_the_whole(void **state) {
@@ -349,14 +338,15 @@ static void generated_streams_are_parsed_as_the_whole(void **state) {
 
     s.len = 0;
     s.seed = seed;
-    packets = 1 + below(&s.seed, 8);
+    packets = 1 + test_below(&s.seed, 8);
     for (size_t i = 0; i < packets; i++) {
       put_packet(&s);
     }
-    if (below(&s.seed, 2) == 0) {
-      s.bytes[below(&s.seed, s.len)] ^= (uint8_t)(1 << below(&s.seed, 8));
+    if (test_below(&s.seed, 2) == 0) {
+      s.bytes[test_below(&s.seed, s.len)] ^=
+        (uint8_t)(1 << test_below(&s.seed, 8));
     }
-    s.len -= below(&s.seed, 4) == 0 ? below(&s.seed, s.len) : 0;
+    s.len -= test_below(&s.seed, 4) == 0 ? test_below(&s.seed, s.len) : 0;
     compare(100, (cmt_bytes){.base = s.bytes, .len = s.len}, parsed_next_whole,
             NULL);
     for (int i = 0; i < 5; i++) {

@@ -30,21 +30,6 @@ static int fini(void **state) {
 }
 
 /* Timers and turns write their letter, and may do one thing more. */
-static char trace[256];
-
-static void note(char letter) {
-  size_t len = strlen(trace);
-
-  assert_true(len + 1 < sizeof trace);
-  trace[len] = letter;
-  trace[len + 1] = '\0';
-}
-
-static void assert_trace(const char *expected) {
-  assert_string_equal(expected, trace);
-  trace[0] = '\0';
-}
-
 typedef struct alert {
   cmt__timer timer;
   cmt__loop *loop;
@@ -56,7 +41,7 @@ typedef struct alert {
 static void on_alert(cmt__timer *t) {
   alert *a = (alert *)t;
 
-  note(a->letter);
+  test_note(a->letter);
   assert_int_equal(0, t->slot);
   if (a->sets != NULL) {
     cmt__loop_timer(a->loop, &a->sets->timer, a->sets_ns);
@@ -83,11 +68,11 @@ static void timers_run_when_due_the_earliest_first(void **state) {
   cmt__loop_timer(l, &b.timer, 20);
   assert_int_equal(10, cmt__loop_next_timer(l));
   run_at(l, 9);
-  assert_trace("");
+  test_assert_trace("");
   run_at(l, 10);
-  assert_trace("a");
+  test_assert_trace("a");
   run_at(l, 30);
-  assert_trace("bc");
+  test_assert_trace("bc");
   assert_true(cmt__loop_next_timer(l) == CMT_NEVER);
 }
 
@@ -100,13 +85,13 @@ static void a_timer_can_be_moved_and_stopped(void **state) {
   cmt__loop_timer(l, &b.timer, 20);
   cmt__loop_timer(l, &a.timer, 30);
   run_at(l, 30);
-  assert_trace("ba");
+  test_assert_trace("ba");
   cmt__loop_timer(l, &a.timer, 40);
   cmt__loop_timer(l, &a.timer, CMT_NEVER);
   cmt__loop_timer(l, &a.timer, CMT_NEVER);
   assert_int_equal(0, a.timer.slot);
   run_at(l, 100);
-  assert_trace("");
+  test_assert_trace("");
 }
 
 static void a_callback_can_stop_and_set_timers(void **state) {
@@ -122,7 +107,7 @@ static void a_callback_can_stop_and_set_timers(void **state) {
   cmt__loop_timer(l, &b.timer, 11);
   cmt__loop_timer(l, &c.timer, 12);
   run_at(l, 20);
-  assert_trace("ac");
+  test_assert_trace("ac");
   assert_int_equal(30, cmt__loop_next_timer(l));
 }
 
@@ -136,9 +121,9 @@ static void a_timer_that_is_always_due_does_not_hold_the_loop(void **state) {
   cmt__loop_timer(l, &a.timer, 9);
   cmt__loop_timer(l, &b.timer, 9);
   run_at(l, 10);
-  assert_trace("ab");
+  test_assert_trace("ab");
   run_at(l, 10);
-  assert_trace("a");
+  test_assert_trace("a");
   assert_int_equal(10, cmt__loop_next_timer(l));
 }
 
@@ -207,7 +192,7 @@ static void a_failed_reserve_changes_nothing(void **state) {
   env.fail_at = env.allocs;
   assert_cmt(CMT_ENOMEM, cmt__loop_reserve_timers(&loop, 1000));
   run_at(&loop, 10);
-  assert_trace("a");
+  test_assert_trace("a");
   assert_cmt(CMT_OK, cmt__loop_reserve_timers(&loop, 1000));
   cmt__loop_fini(&loop);
   env.fail_at = env.allocs;
@@ -231,7 +216,7 @@ static void room_for_timers_adds_up_and_can_be_given_back(void **state) {
     cmt__loop_timer(&loop, &alerts[i].timer, 10 + i);
   }
   run_at(&loop, 20);
-  assert_trace("xxxxxxxxx");
+  test_assert_trace("xxxxxxxxx");
   cmt__loop_release_timers(&loop, 9);
   allocs = env.allocs;
   assert_cmt(CMT_OK, cmt__loop_reserve_timers(&loop, 9));
@@ -250,7 +235,7 @@ typedef struct chore {
 static void on_chore(cmt__turn *t) {
   chore *c = (chore *)t;
 
-  note(c->letter);
+  test_note(c->letter);
   assert_null(t->next);
   if (c->marks != NULL) {
     cmt__loop_turn(c->loop, &c->marks->turn);
@@ -275,9 +260,9 @@ static void turns_run_once_in_the_order_of_their_marks(void **state) {
   cmt__loop_turn(l, &b.turn);
   assert_int_equal(1, rearms);
   assert_false(cmt__loop_run_turns(l));
-  assert_trace("ba");
+  test_assert_trace("ba");
   assert_false(cmt__loop_run_turns(l));
-  assert_trace("");
+  test_assert_trace("");
 }
 
 static void a_turn_marked_by_a_turn_comes_in_the_next(void **state) {
@@ -288,10 +273,10 @@ static void a_turn_marked_by_a_turn_comes_in_the_next(void **state) {
   cmt__loop_turn(l, &a.turn);
   cmt__loop_turn(l, &b.turn);
   assert_true(cmt__loop_run_turns(l));
-  assert_trace("ab");
+  test_assert_trace("ab");
   a.marks = NULL;
   assert_false(cmt__loop_run_turns(l));
-  assert_trace("a");
+  test_assert_trace("a");
 }
 
 static void a_cancelled_turn_does_not_run(void **state) {
@@ -305,7 +290,7 @@ static void a_cancelled_turn_does_not_run(void **state) {
   cmt__loop_turn(l, &a.turn);
   cmt__loop_turn(l, &b.turn);
   assert_false(cmt__loop_run_turns(l));
-  assert_trace("a");
+  test_assert_trace("a");
 }
 
 #define LOOP_TEST(f) cmocka_unit_test_setup_teardown(f, init, fini)

@@ -29,22 +29,6 @@ static uint64_t clock_ns(void) {
   return (uint64_t)now.tv_sec * CMT_SECONDS(1) + (uint64_t)now.tv_nsec;
 }
 
-/* Letters of what ran, in order. */
-static char trace[256];
-
-static void note(char letter) {
-  size_t len = strlen(trace);
-
-  assert_true(len + 1 < sizeof trace);
-  trace[len] = letter;
-  trace[len + 1] = '\0';
-}
-
-static void assert_trace(const char *expected) {
-  assert_string_equal(expected, trace);
-  trace[0] = '\0';
-}
-
 /* Timers. */
 
 typedef struct ticker {
@@ -58,7 +42,7 @@ typedef struct ticker {
 static void on_tick(cmt__timer *t) {
   ticker *k = (ticker *)t;
 
-  note(k->letter);
+  test_note(k->letter);
   assert_true(cmt__loop_now(k->loop) >= t->at_ns);
   assert_true(clock_ns() >= t->at_ns);
   if (--k->left > 0) {
@@ -87,7 +71,7 @@ static void timers_run_in_order_and_never_early(void **state) {
   cmt__loop_timer(l, &d.timer, CMT_NEVER);
   a.left = b.left = 2;
   cmt__loop_run(l);
-  assert_trace("abc");
+  test_assert_trace("abc");
   cmt__loop_timer(l, &a.timer, CMT_NEVER);
   cmt__loop_timer(l, &b.timer, CMT_NEVER);
 }
@@ -98,7 +82,7 @@ static void a_timer_set_by_its_callback_runs_again(void **state) {
 
   start_ticker(&a, l, 0);
   cmt__loop_run(l);
-  assert_trace("aaaaaaaaaaaaaaaaaaaa");
+  test_assert_trace("aaaaaaaaaaaaaaaaaaaa");
 }
 
 static void the_instant_is_latched_in_a_callback(cmt__timer *t) {
@@ -119,7 +103,7 @@ static void a_timer_that_fell_due_meanwhile_runs_at_once(void **state) {
   start_ticker(&a, l, 0);
   a.timer.cb = the_instant_is_latched_in_a_callback;
   cmt__loop_run(l);
-  assert_trace("aaa");
+  test_assert_trace("aaa");
 }
 
 static void a_far_timer_does_not_overflow(void **state) {
@@ -131,7 +115,7 @@ static void a_far_timer_does_not_overflow(void **state) {
   cmt__loop_timer(l, &far.timer, CMT_NEVER - 1);
   start_ticker(&a, l, CMT_MILLISECONDS(1));
   cmt__loop_run(l);
-  assert_trace("a");
+  test_assert_trace("a");
   cmt__loop_timer(l, &far.timer, CMT_NEVER);
 }
 
@@ -147,7 +131,7 @@ typedef struct chore {
 static void on_chore(cmt__turn *t) {
   chore *c = (chore *)t;
 
-  note(c->letter);
+  test_note(c->letter);
   if (c->again-- > 0) {
     cmt__loop_turn(c->loop, t);
   } else {
@@ -167,7 +151,7 @@ static void the_loop_does_not_block_while_turns_are_due(void **state) {
 
   cmt__loop_turn(l, &c.turn);
   cmt__loop_run(l);
-  assert_trace("ccccc");
+  test_assert_trace("ccccc");
 }
 
 typedef struct call {
@@ -183,7 +167,7 @@ typedef struct call {
 static void on_call(cmt__post *p) {
   call *c = (call *)p;
 
-  note(c->letter);
+  test_note(c->letter);
   if (c->marks != NULL) {
     cmt__loop_turn(c->loop, &c->marks->turn);
   }
@@ -213,7 +197,7 @@ static void turns_come_after_all_else_of_the_turn(void **state) {
   cmt__loop_post(l, &a.post);
   cmt__loop_post(l, &b.post);
   cmt__loop_run(l);
-  assert_trace("abkt");
+  test_assert_trace("abkt");
   cmt__loop_timer(l, &timer.timer, CMT_NEVER);
 }
 
@@ -229,7 +213,7 @@ static void a_post_of_a_post_runs_in_a_later_turn(void **state) {
   b.stops = true;
   cmt__loop_post(l, &a.post);
   cmt__loop_run(l);
-  assert_trace("atbt");
+  test_assert_trace("atbt");
 }
 
 static void a_post_that_waits_is_posted_once(void **state) {
@@ -241,10 +225,10 @@ static void a_post_that_waits_is_posted_once(void **state) {
   cmt__loop_post(l, &b.post);
   cmt__loop_post(l, &a.post);
   cmt__loop_run(l);
-  assert_trace("ab");
+  test_assert_trace("ab");
   cmt__loop_post(l, &b.post);
   cmt__loop_run(l);
-  assert_trace("b");
+  test_assert_trace("b");
 }
 
 enum { POSTERS = 4, POSTS = 20000 };
@@ -325,7 +309,7 @@ static void a_stop_before_the_run_ends_it_after_one_turn(void **state) {
   cmt__loop_stop(l);
   cmt__loop_post(l, &a.post);
   cmt__loop_run(l);
-  assert_trace("a");
+  test_assert_trace("a");
 }
 
 static void a_stop_lets_the_turn_finish(void **state) {
@@ -338,7 +322,7 @@ static void a_stop_lets_the_turn_finish(void **state) {
   cmt__loop_post(l, &a.post);
   cmt__loop_post(l, &b.post);
   cmt__loop_run(l);
-  assert_trace("abt");
+  test_assert_trace("abt");
 }
 
 /* Resolving. */

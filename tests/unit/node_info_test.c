@@ -3,11 +3,9 @@
 /* Node infos: bytes, checks in their order with their reasons, and what fits
    what.  docs/PROTOCOL.md section 3. */
 
-#include "test.h"
+#include "node_infos.h"
 
 #include <stdlib.h>
-
-#include "core/node_info.h"
 
 #define ID "1325b850c2871916eae203f0efc3c8987f64e5e3"
 
@@ -27,40 +25,6 @@ static cmt_node_info sample(void) {
   };
 }
 
-static void assert_bytes(cmt_bytes expected, cmt_bytes found) {
-  assert_int_equal(expected.len, found.len);
-  if (expected.len > 0) {
-    assert_memory_equal(expected.base, found.base, expected.len);
-  }
-}
-
-static void assert_same(const cmt_node_info *a, const cmt_node_info *b) {
-  assert_true(a->protocol_p2p == b->protocol_p2p);
-  assert_true(a->protocol_block == b->protocol_block);
-  assert_true(a->protocol_app == b->protocol_app);
-  assert_bytes(a->id, b->id);
-  assert_bytes(a->listen_addr, b->listen_addr);
-  assert_bytes(a->network, b->network);
-  assert_bytes(a->version, b->version);
-  assert_bytes(a->channels, b->channels);
-  assert_bytes(a->moniker, b->moniker);
-  assert_bytes(a->tx_index, b->tx_index);
-  assert_bytes(a->rpc_address, b->rpc_address);
-}
-
-static void assert_encodes(const char *hex, const cmt_node_info *i) {
-  size_t size = cmt__node_info_size(i);
-  uint8_t *out = malloc(size);
-  cmt__writer w = {.at = out, .end = out + size};
-
-  assert_non_null(out);
-  cmt__node_info_encode(i, &w);
-  assert_false(w.failed);
-  assert_ptr_equal(w.end, w.at);
-  test_assert_hex(hex, out, size);
-  free(out);
-}
-
 /* Decodes |hex|; the bytes behind |out| are |*memory|, for free(). */
 static bool decode_hex(const char *hex, cmt_node_info *out, uint8_t **memory) {
   size_t len;
@@ -73,7 +37,7 @@ static void embedded_messages_are_written_when_empty(void **state) {
   cmt_node_info i = {0};
 
   (void)state;
-  assert_encodes("0a004200", &i);
+  assert_node_info_bytes("0a004200", &i);
 }
 
 static void no_bytes_are_an_empty_node_info(void **state) {
@@ -81,7 +45,7 @@ static void no_bytes_are_an_empty_node_info(void **state) {
 
   (void)state;
   assert_true(cmt__node_info_decode((cmt_bytes){0}, &found));
-  assert_same(&zero, &found);
+  assert_same_node_info(&zero, &found);
 }
 
 static void the_last_of_a_repeated_field_wins(void **state) {
@@ -193,7 +157,7 @@ static void a_clone_is_one_block_of_its_own(void **state) {
   copy = cmt__node_info_clone(&t.env, &i);
   assert_non_null(copy);
   assert_int_equal(1, t.allocs);
-  assert_same(&i, copy);
+  assert_same_node_info(&i, copy);
   moniker[0] = 'x';
   assert_bytes(cmt_bytes_of("mine"), copy->moniker);
   cmt__free(&t.env, copy);

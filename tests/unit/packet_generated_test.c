@@ -45,18 +45,6 @@ static void parse_reference(size_t payload_max, cmt_bytes in, parsed *out,
   }
 }
 
-static uint64_t draw(uint64_t *seed) {
-  uint64_t z = (*seed += UINT64_C(0x9e3779b97f4a7c15));
-
-  z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-  z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-  return z ^ (z >> 31);
-}
-
-static size_t below(uint64_t *seed, size_t bound) {
-  return (size_t)(draw(seed) % bound);
-}
-
 typedef struct text {
   uint8_t bytes[4096];
   size_t len;
@@ -64,7 +52,7 @@ typedef struct text {
 
 /* Now and then in more bytes than needed. */
 static void put_varint(text *t, uint64_t *seed, uint64_t v) {
-  size_t extra = below(seed, 12) == 0 ? below(seed, 9) : 0;
+  size_t extra = test_below(seed, 12) == 0 ? test_below(seed, 9) : 0;
   size_t size = cmt__varint_size(v);
 
   extra = cmt__min(extra, 10 - size);
@@ -77,19 +65,19 @@ static void put_varint(text *t, uint64_t *seed, uint64_t v) {
 
 static void put_run(text *t, uint64_t *seed, size_t len) {
   for (size_t i = 0; i < len; i++) {
-    t->bytes[t->len++] = (uint8_t)draw(seed);
+    t->bytes[t->len++] = (uint8_t)test_draw(seed);
   }
 }
 
 static void put_unknown(text *t, uint64_t *seed) {
-  size_t len = below(seed, 5);
+  size_t len = test_below(seed, 5);
 
-  if (below(seed, 2) == 0) {
-    put_varint(t, seed, (4 + below(seed, 20)) << 3);
-    put_varint(t, seed, draw(seed) >> below(seed, 64));
+  if (test_below(seed, 2) == 0) {
+    put_varint(t, seed, (4 + test_below(seed, 20)) << 3);
+    put_varint(t, seed, test_draw(seed) >> test_below(seed, 64));
     return;
   }
-  put_varint(t, seed, (4 + below(seed, 20)) << 3 | 2);
+  put_varint(t, seed, (4 + test_below(seed, 20)) << 3 | 2);
   put_varint(t, seed, len);
   put_run(t, seed, len);
 }
@@ -102,14 +90,14 @@ static void put_field(text *t, uint64_t *seed, size_t field) {
   switch (field) {
   case 0:
     t->bytes[t->len++] = 0x08;
-    put_varint(t, seed, ids[below(seed, below(seed, 8) ? 6 : 8)]);
+    put_varint(t, seed, ids[test_below(seed, test_below(seed, 8) ? 6 : 8)]);
     break;
   case 1:
     t->bytes[t->len++] = 0x10;
-    put_varint(t, seed, below(seed, 9) ? 1 : below(seed, 300));
+    put_varint(t, seed, test_below(seed, 9) ? 1 : test_below(seed, 300));
     break;
   case 2:
-    len = below(seed, 3) ? below(seed, 20) : below(seed, 140);
+    len = test_below(seed, 3) ? test_below(seed, 20) : test_below(seed, 140);
     t->bytes[t->len++] = 0x1a;
     put_varint(t, seed, len);
     put_run(t, seed, len);
@@ -122,7 +110,7 @@ static void put_field(text *t, uint64_t *seed, size_t field) {
 static void put_member(text *t, uint64_t *seed) {
   text inner = {.len = 0};
 
-  switch (below(seed, 8)) {
+  switch (test_below(seed, 8)) {
   case 0:
     put_varint(t, seed, 0x0a);
     put_varint(t, seed, 0);
@@ -138,8 +126,8 @@ static void put_member(text *t, uint64_t *seed) {
     break;
   }
   for (size_t f = 0; f < 3; f++) {
-    if (below(seed, 6) > 0) {
-      put_field(&inner, seed, below(seed, 8) ? f : below(seed, 4));
+    if (test_below(seed, 6) > 0) {
+      put_field(&inner, seed, test_below(seed, 8) ? f : test_below(seed, 4));
     }
   }
   t->bytes[t->len++] = 0x1a;
@@ -153,21 +141,21 @@ static void put_packet(text *t, uint64_t *seed) {
 
   do {
     put_member(&body, seed);
-  } while (below(seed, 12) == 0);
+  } while (test_below(seed, 12) == 0);
   put_varint(t, seed, body.len);
   memcpy(t->bytes + t->len, body.bytes, body.len);
   t->len += body.len;
 }
 
 static void mutate(text *t, uint64_t *seed) {
-  size_t at = below(seed, t->len);
+  size_t at = test_below(seed, t->len);
 
-  switch (below(seed, 4)) {
+  switch (test_below(seed, 4)) {
   case 0:
-    t->bytes[at] = (uint8_t)draw(seed);
+    t->bytes[at] = (uint8_t)test_draw(seed);
     break;
   case 1:
-    t->bytes[at] ^= (uint8_t)(1u << below(seed, 8));
+    t->bytes[at] ^= (uint8_t)(1u << test_below(seed, 8));
     break;
   case 2:
     memmove(t->bytes + at, t->bytes + at + 1, t->len - at - 1);
@@ -179,7 +167,7 @@ static void mutate(text *t, uint64_t *seed) {
 }
 
 static size_t next_drawn(void *arg) {
-  return 1 + below(arg, below(arg, 4) ? 12 : 200);
+  return 1 + test_below(arg, test_below(arg, 4) ? 12 : 200);
 }
 
 static void to_hex(cmt_bytes in, char *out, size_t cap) {
@@ -206,14 +194,14 @@ static void assert_agree(const parsed *reference, const parsed *other,
 static bool run_generated(uint64_t seed) {
   static parsed reference, other;
   uint64_t rng = seed;
-  size_t payload = (size_t[]){1, 16, 64, 120, 1024}[below(&rng, 5)];
+  size_t payload = (size_t[]){1, 16, 64, 120, 1024}[test_below(&rng, 5)];
   text t = {.len = 0};
   bool unsure;
 
-  for (size_t n = 1 + below(&rng, 4); n > 0; n--) {
+  for (size_t n = 1 + test_below(&rng, 4); n > 0; n--) {
     put_packet(&t, &rng);
   }
-  for (size_t n = below(&rng, 3); n > 0 && t.len > 1; n--) {
+  for (size_t n = test_below(&rng, 3); n > 0 && t.len > 1; n--) {
     mutate(&t, &rng);
   }
   cmt_bytes in = {.base = t.bytes, .len = t.len};

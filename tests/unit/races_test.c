@@ -5,9 +5,8 @@
    left with half of one.  The variable CMT_RACES says how often. */
 
 #include "node.h"
+#include "sockets.h"
 
-#include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -180,19 +179,11 @@ typedef struct pair {
 } pair;
 
 /* Of all that follows, and of the counters of all sides. */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
-
-static void bump(unsigned *counter) {
-  pthread_mutex_lock(&lock);
-  ++*counter;
-  pthread_cond_signal(&cond);
-  pthread_mutex_unlock(&lock);
-}
+static test_watch watch = TEST_WATCH_INITIALIZER;
 
 static void on_add(void *self, cmt_peer *p) {
   (void)p;
-  bump(&((side *)self)->added);
+  test_bump(&watch, &((side *)self)->added);
 }
 
 static cmt_err on_receive(void *self, cmt_peer *p, uint8_t channel,
@@ -200,21 +191,21 @@ static cmt_err on_receive(void *self, cmt_peer *p, uint8_t channel,
   (void)p;
   (void)channel;
   (void)msg;
-  bump(&((side *)self)->received);
+  test_bump(&watch, &((side *)self)->received);
   return CMT_OK;
 }
 
 static void on_remove(void *self, cmt_peer *p, cmt_err reason) {
   (void)p;
   (void)reason;
-  bump(&((side *)self)->removed);
+  test_bump(&watch, &((side *)self)->removed);
 }
 
-static void on_stop(void *self) { bump(&((side *)self)->stopped); }
+static void on_stop(void *self) { test_bump(&watch, &((side *)self)->stopped); }
 
 static void on_rejected(void *arg, const cmt_rejection *r) {
   (void)r;
-  bump(&((side *)arg)->rejected);
+  test_bump(&watch, &((side *)arg)->rejected);
 }
 
 static void side_start(side *s) {
@@ -228,73 +219,36 @@ static void side_start(side *s) {
                          .remove_peer = on_remove,
                          .stop = on_stop};
   cmt_switch_options o;
-  cmt_net_addr at;
 
   memset(s, 0, sizeof *s);
-  cmt_switch_options_init(&o);
-  o.network = "test-net";
-  o.laddr = "127.0.0.1:0";
+  test_switch_options(&o, &reactor);
   o.handshake_timeout_ns = CMT_SECONDS(WAIT_S); /* The machine may be busy. */
   o.dial_timeout_ns = CMT_SECONDS(WAIT_S);
-  o.reactors = &reactor;
-  o.reactor_count = 1;
   o.on_rejected = on_rejected;
   o.arg = s;
-  assert_cmt(CMT_OK, cmt_switch_new(&o, &s->sw, NULL));
-  assert_cmt(CMT_OK, cmt_switch_start(s->sw, NULL));
-  assert_cmt(CMT_OK, cmt_switch_laddr(s->sw, &at));
-  assert_cmt(CMT_OK, cmt_net_addr_format(&at, s->addr, sizeof s->addr));
+  test_switch_start(&o, &s->sw, s->addr);
 }
 
 /* Whether |s| told of every outcome, once, and what it has is one peer. */
-static bool side_is_settled(side *s, const unsigned *unused) {
-  (void)unused;
+static bool side_is_settled(void *arg) {
+  side *s = arg;
+
   return is_settled(s->sw, 1) && s->added - s->removed == 1;
 }
 
-static bool side_has_heard(side *s, const unsigned *before) {
-  return s->received > *before;
-}
+static bool pair_is_settled(void *arg) {
+  pair *x = arg;
 
-/* Waits under no lock but ours; asks again whenever something happened. */
-static void wait_for(bool (*holds)(side *s, const unsigned *arg), side *s,
-                     const unsigned *arg) {
-  struct timespec at;
-  int error = 0;
-  bool done = false;
-
-  clock_gettime(CLOCK_REALTIME, &at);
-  at.tv_sec += WAIT_S;
-  pthread_mutex_lock(&lock);
-  while (!(done = holds(s, arg)) && error == 0) {
-    error = pthread_cond_timedwait(&cond, &lock, &at);
-  }
-  pthread_mutex_unlock(&lock);
-  if (!done) {
-    fail_msg("added %u, removed %u, rejected %u, received %u", s->added,
-             s->removed, s->rejected, s->received);
-  }
-}
-
-static unsigned read_counter(const unsigned *counter) {
-  unsigned value;
-
-  pthread_mutex_lock(&lock);
-  value = *counter;
-  pthread_mutex_unlock(&lock);
-  return value;
+  return side_is_settled(&x->a) && side_is_settled(&x->b);
 }
 
 /* One side may have settled before the other's choice reached it. */
 static void pair_settle(pair *x) {
-  bool settled = false;
+  if (!test_await_that(&watch, pair_is_settled, x)) {
+    const side *s = side_is_settled(&x->a) ? &x->b : &x->a;
 
-  while (!settled) {
-    wait_for(side_is_settled, &x->a, NULL);
-    wait_for(side_is_settled, &x->b, NULL);
-    pthread_mutex_lock(&lock);
-    settled = side_is_settled(&x->a, NULL) && side_is_settled(&x->b, NULL);
-    pthread_mutex_unlock(&lock);
+    fail_msg("added %u, removed %u, rejected %u, received %u", s->added,
+             s->removed, s->rejected, s->received);
   }
 }
 
@@ -309,11 +263,11 @@ static bool is_outbound(side *s) {
 }
 
 static void hears(side *from, side *to) {
-  unsigned before = read_counter(&to->received);
+  unsigned before = test_counter(&watch, &to->received);
 
   assert_cmt(CMT_OK,
              cmt_switch_broadcast_bytes(from->sw, TEST_CHAT, "hello", 5));
-  wait_for(side_has_heard, to, &before);
+  test_await(&watch, &to->received, before + 1);
 }
 
 static void side_end(side *s) {

@@ -11,18 +11,9 @@ enum { RUNS = 200, STEPS = 2000 };
 
 __extension__ typedef __int128 wide;
 
-/* Repeatable numbers (SplitMix64). */
-static uint64_t draw(uint64_t *seed) {
-  uint64_t z = *seed += UINT64_C(0x9e3779b97f4a7c15);
-
-  z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-  z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-  return z ^ z >> 31;
-}
-
 /* A number of up to |bits| bits, small ones as often as large ones. */
 static uint64_t draw_bits(uint64_t *seed, unsigned bits) {
-  return draw(seed) >> (64 - 1 - draw(seed) % bits);
+  return test_draw(seed) >> (64 - 1 - test_draw(seed) % bits);
 }
 
 static uint64_t draw_rate(uint64_t *seed) {
@@ -159,7 +150,7 @@ static void content_is_exact_for_centuries(void **state) {
 
     cmt__rate_init(&r, per_s, burst, 0);
     for (int i = 0; i < STEPS; i++) {
-      uint64_t step = i % 8 == 0 ? draw(&seed) >> 9 : draw_bits(&seed, 34);
+      uint64_t step = i % 8 == 0 ? test_draw(&seed) >> 9 : draw_bits(&seed, 34);
       uint64_t units = draw_bits(&seed, 36);
       wide expected;
 
@@ -188,7 +179,7 @@ static void window_bound(uint64_t seed) {
   cmt__rate_init_bytes(&r, per_s, 0);
   while (n < STEPS) {
     if (cmt__rate_is_open(&r, now_ns)) {
-      uint64_t units = 1 + draw(&seed) % thing;
+      uint64_t units = 1 + test_draw(&seed) % thing;
 
       at[n] = now_ns;
       sum[n + 1] = sum[n] + units;
@@ -196,7 +187,8 @@ static void window_bound(uint64_t seed) {
       cmt__rate_charge(&r, units, now_ns);
       continue;
     }
-    now_ns = draw(&seed) % 4 == 0 ? r.open_ns : now_ns + draw_bits(&seed, 32);
+    now_ns =
+      test_draw(&seed) % 4 == 0 ? r.open_ns : now_ns + draw_bits(&seed, 32);
   }
   for (size_t a = 0; a < n; a += 7) {
     for (size_t b = a; b < n; b++) {

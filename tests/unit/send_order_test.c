@@ -5,11 +5,10 @@
    an order in which those calls can have happened, each message once, and none
    that was refused. */
 
-#include "test.h"
+#include "sockets.h"
 
 #include "node/switch.h"
 
-#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -143,20 +142,12 @@ static void side_start(side *s) {
                          .receive = on_receive,
                          .remove_peer = on_remove};
   cmt_switch_options o;
-  cmt_net_addr at;
 
   pthread_mutex_init(&s->lock, NULL);
   pthread_cond_init(&s->cond, NULL);
-  cmt_switch_options_init(&o);
-  o.network = "test-net";
-  o.laddr = "127.0.0.1:0";
-  o.reactors = &reactor;
-  o.reactor_count = 1;
+  test_switch_options(&o, &reactor);
   o.send_bytes_max = BYTES_MAX;
-  assert_cmt(CMT_OK, cmt_switch_new(&o, &s->sw, NULL));
-  assert_cmt(CMT_OK, cmt_switch_start(s->sw, NULL));
-  assert_cmt(CMT_OK, cmt_switch_laddr(s->sw, &at));
-  assert_cmt(CMT_OK, cmt_net_addr_format(&at, s->addr, sizeof s->addr));
+  test_switch_start(&o, &s->sw, s->addr);
 }
 
 static void side_await_peer(side *s) {

@@ -5,12 +5,11 @@
    deletion takes no longer than it may. */
 
 #include "node.h"
+#include "sockets.h"
 
-#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum { ROUNDS = 300, CHANNELS = 3, WAIT_S = 60 };
 
@@ -238,18 +237,14 @@ typedef struct stopper {
   cmt_err delete_err; /* What the deletion said there. */
 } stopper;
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
+static test_watch watch = TEST_WATCH_INITIALIZER;
 
 static void at_place(stopper *s, place at) {
   if (s->at == at) {
     cmt_switch_stop(s->sw, s->flush_ns);
     s->delete_err = s->deletes ? cmt_switch_delete(s->sw) : CMT_OK;
   }
-  pthread_mutex_lock(&lock);
-  s->calls[at]++;
-  pthread_cond_broadcast(&cond);
-  pthread_mutex_unlock(&lock);
+  test_bump(&watch, &s->calls[at]);
 }
 
 static cmt_err stopper_start(void *self, cmt_switch *sw) {
@@ -322,11 +317,7 @@ static void stopper_new(stopper *s, cmt__loop *loop, char *addr) {
   cmt_switch_options o;
   cmt_net_addr at;
 
-  cmt_switch_options_init(&o);
-  o.network = "test-net";
-  o.laddr = "127.0.0.1:0";
-  o.reactors = &reactor;
-  o.reactor_count = 1;
+  test_switch_options(&o, &reactor);
   o.on_rejected = stopper_rejected;
   o.arg = s;
   assert_cmt(CMT_OK, loop != NULL ? cmt__switch_new_on(&o, loop, &s->sw, NULL)
@@ -382,20 +373,6 @@ static void a_stop_from_inside_in_virtual_time(void **state) {
   }
 }
 
-static void wait_until(const unsigned *counter, unsigned count) {
-  struct timespec at;
-  int error = 0;
-
-  clock_gettime(CLOCK_REALTIME, &at);
-  at.tv_sec += WAIT_S;
-  pthread_mutex_lock(&lock);
-  while (*counter < count && error == 0) {
-    error = pthread_cond_timedwait(&cond, &lock, &at);
-  }
-  pthread_mutex_unlock(&lock);
-  assert_int_equal(0, error);
-}
-
 static void a_stop_and_a_deletion_from_inside(void **state) {
   (void)state;
   for (int i = 0; i < 2 * PLACES; i++) {
@@ -408,12 +385,12 @@ static void a_stop_and_a_deletion_from_inside(void **state) {
     stopper_new(&s, NULL, addr);
     stopper_dials(&s, other_addr);
     if (s.at == IN_REMOVE) {
-      wait_until(&s.calls[IN_ADD], 1);
+      test_await(&watch, &s.calls[IN_ADD], 1);
       cmt_switch_stop(other.sw, 0);
     } else if (s.at == IN_STOP) {
       cmt_switch_stop(s.sw, 0);
     }
-    wait_until(&s.calls[s.at], 1);
+    test_await(&watch, &s.calls[s.at], 1);
     assert_cmt(CMT_OK, cmt_switch_delete(s.sw));
     assert_cmt(CMT_EDEADLK, s.delete_err);
     assert_cmt(CMT_OK, cmt_switch_delete(other.sw));
@@ -434,20 +411,13 @@ typedef struct speaker {
   unsigned added, removed, received;
 } speaker;
 
-static void bump(unsigned *counter) {
-  pthread_mutex_lock(&lock);
-  ++*counter;
-  pthread_cond_broadcast(&cond);
-  pthread_mutex_unlock(&lock);
-}
-
 static void speaker_add(void *self, cmt_peer *p) {
   speaker *s = self;
 
   if (s->pauses) {
     cmt_peer_pause(p);
   }
-  bump(&s->added);
+  test_bump(&watch, &s->added);
 }
 
 static cmt_err speaker_receive(void *self, cmt_peer *p, uint8_t channel,
@@ -455,14 +425,14 @@ static cmt_err speaker_receive(void *self, cmt_peer *p, uint8_t channel,
   (void)p;
   (void)channel;
   (void)msg;
-  bump(&((speaker *)self)->received);
+  test_bump(&watch, &((speaker *)self)->received);
   return CMT_OK;
 }
 
 static void speaker_remove(void *self, cmt_peer *p, cmt_err reason) {
   (void)p;
   (void)reason;
-  bump(&((speaker *)self)->removed);
+  test_bump(&watch, &((speaker *)self)->removed);
 }
 
 static void speaker_start(speaker *s) {
@@ -476,17 +446,9 @@ static void speaker_start(speaker *s) {
                          .receive = speaker_receive,
                          .remove_peer = speaker_remove};
   cmt_switch_options o;
-  cmt_net_addr at;
 
-  cmt_switch_options_init(&o);
-  o.network = "test-net";
-  o.laddr = "127.0.0.1:0";
-  o.reactors = &reactor;
-  o.reactor_count = 1;
-  assert_cmt(CMT_OK, cmt_switch_new(&o, &s->sw, NULL));
-  assert_cmt(CMT_OK, cmt_switch_start(s->sw, NULL));
-  assert_cmt(CMT_OK, cmt_switch_laddr(s->sw, &at));
-  assert_cmt(CMT_OK, cmt_net_addr_format(&at, s->addr, sizeof s->addr));
+  test_switch_options(&o, &reactor);
+  test_switch_start(&o, &s->sw, s->addr);
 }
 
 static cmt_peer *peer_of(speaker *s) {
@@ -521,18 +483,16 @@ static void unread_input_destroys_no_last_words(void **state) {
     cmt_peer *p;
 
     assert_cmt(CMT_OK, cmt_switch_dial(a.sw, b.addr, 0));
-    wait_until(&a.added, i);
-    wait_until(&b.added, i);
+    test_await(&watch, &a.added, i);
+    test_await(&watch, &b.added, i);
     speak(&b, 50, LARGE);
     sent += speak(&a, i, i % 2 == 0 ? LARGE : 10);
     p = peer_of(&a);
     cmt_peer_stop(p, CMT_ECANCELED, CMT_SECONDS(WAIT_S));
     cmt_peer_unref(p);
-    wait_until(&b.removed, i);
-    pthread_mutex_lock(&lock);
-    assert_int_equal(sent, b.received);
-    pthread_mutex_unlock(&lock);
-    wait_until(&a.removed, i);
+    test_await(&watch, &b.removed, i);
+    assert_int_equal(sent, test_counter(&watch, &b.received));
+    test_await(&watch, &a.removed, i);
     while (cmt_switch_peers(a.sw, NULL, 0) > 0) {
       sched_yield();
     }

@@ -3,24 +3,21 @@
 /* Switches on their own threads, over real sockets: what the loop double cannot
    show.  Everything is waited for under a mutex, nothing is slept for. */
 
-#include "test.h"
+#include "sockets.h"
 
 #include "node/switch.h"
 
-#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <time.h>
 
 enum { CHANNELS = 4, WAIT_S = 60 };
 
 typedef struct side {
   cmt_switch *sw;
   char addr[CMT_NET_ADDR_TEXT_SIZE];
-  pthread_mutex_t lock;
-  pthread_cond_t cond;
+  test_watch watch;
   unsigned added, removed, received, stopped, rejected;
   unsigned disorder;          /* Messages that came out of turn. */
   uint32_t next[CHANNELS][4]; /* By channel and sender. */
@@ -34,36 +31,6 @@ typedef struct side {
 typedef struct pair {
   side a, b;
 } pair;
-
-static void bump(side *s, unsigned *counter) {
-  pthread_mutex_lock(&s->lock);
-  ++*counter;
-  pthread_cond_broadcast(&s->cond);
-  pthread_mutex_unlock(&s->lock);
-}
-
-static void wait_for(side *s, const unsigned *counter, unsigned count) {
-  struct timespec at;
-  int error = 0;
-
-  clock_gettime(CLOCK_REALTIME, &at);
-  at.tv_sec += WAIT_S;
-  pthread_mutex_lock(&s->lock);
-  while (*counter < count && error == 0) {
-    error = pthread_cond_timedwait(&s->cond, &s->lock, &at);
-  }
-  pthread_mutex_unlock(&s->lock);
-  assert_int_equal(0, error);
-}
-
-static unsigned read_counter(side *s, const unsigned *counter) {
-  unsigned value;
-
-  pthread_mutex_lock(&s->lock);
-  value = *counter;
-  pthread_mutex_unlock(&s->lock);
-  return value;
-}
 
 static void try_blocking(side *s, cmt_peer *p) {
   cmt_buf *msg = cmt_buf_copy(NULL, "x", 1);
@@ -83,7 +50,7 @@ static void on_add(void *self, cmt_peer *p) {
   side *s = self;
 
   try_blocking(s, p);
-  bump(s, &s->added);
+  test_bump(&s->watch, &s->added);
 }
 
 /* A message is {sender, number} when the order is checked. */
@@ -101,7 +68,7 @@ static cmt_err on_receive(void *self, cmt_peer *p, uint8_t channel,
 
     s->disorder += s->next[channel][sender]++ != number;
   }
-  bump(s, &s->received);
+  test_bump(&s->watch, &s->received);
   return CMT_OK;
 }
 
@@ -110,20 +77,20 @@ static void on_remove(void *self, cmt_peer *p, cmt_err reason) {
 
   (void)p;
   (void)reason;
-  bump(s, &s->removed);
+  test_bump(&s->watch, &s->removed);
 }
 
 static void on_stop(void *self) {
   side *s = self;
 
-  bump(s, &s->stopped);
+  test_bump(&s->watch, &s->stopped);
 }
 
 static void on_rejected(void *arg, const cmt_rejection *r) {
   side *s = arg;
 
   (void)r;
-  bump(s, &s->rejected);
+  test_bump(&s->watch, &s->rejected);
 }
 
 static void side_start(side *s) {
@@ -142,29 +109,19 @@ static void side_start(side *s) {
                          .remove_peer = on_remove,
                          .stop = on_stop};
   cmt_switch_options o;
-  cmt_net_addr at;
 
-  pthread_mutex_init(&s->lock, NULL);
-  pthread_cond_init(&s->cond, NULL);
-  cmt_switch_options_init(&o);
-  o.network = "test-net";
-  o.laddr = "127.0.0.1:0";
-  o.reactors = &reactor;
-  o.reactor_count = 1;
+  test_watch_init(&s->watch);
+  test_switch_options(&o, &reactor);
   o.on_rejected = on_rejected;
   o.arg = s;
-  assert_cmt(CMT_OK, cmt_switch_new(&o, &s->sw, NULL));
-  assert_cmt(CMT_OK, cmt_switch_start(s->sw, NULL));
-  assert_cmt(CMT_OK, cmt_switch_laddr(s->sw, &at));
-  assert_cmt(CMT_OK, cmt_net_addr_format(&at, s->addr, sizeof s->addr));
+  test_switch_start(&o, &s->sw, s->addr);
 }
 
 static void side_end(side *s) {
   assert_cmt(CMT_OK, cmt_switch_delete(s->sw));
   assert_int_equal(s->added, s->removed);
   assert_int_equal(1, s->stopped);
-  pthread_cond_destroy(&s->cond);
-  pthread_mutex_destroy(&s->lock);
+  test_watch_fini(&s->watch);
 }
 
 static pair *pair_new(void) {
@@ -178,8 +135,8 @@ static pair *pair_new(void) {
 
 static void pair_meet(pair *x) {
   assert_cmt(CMT_OK, cmt_switch_dial(x->a.sw, x->b.addr, 0));
-  wait_for(&x->a, &x->a.added, 1);
-  wait_for(&x->b, &x->b.added, 1);
+  test_await(&x->a.watch, &x->a.added, 1);
+  test_await(&x->b.watch, &x->b.added, 1);
 }
 
 static void pair_end(pair *x) {
@@ -209,7 +166,7 @@ static void a_blocking_send_waits_its_turn(void **state) {
   for (int i = 0; i < COUNT; i++) {
     assert_cmt(CMT_OK, cmt_peer_send_wait_bytes(p, 0, bytes, sizeof bytes));
   }
-  wait_for(&x->b, &x->b.received, COUNT);
+  test_await(&x->b.watch, &x->b.received, COUNT);
   cmt_peer_unref(p);
   pair_end(x);
 }
@@ -279,7 +236,7 @@ static void four_senders(bool spread, bool blocks) {
     assert_cmt(CMT_OK, s[i].err);
     cmt_peer_unref(s[i].peer);
   }
-  wait_for(&x->b, &x->b.received, 4 * COUNT);
+  test_await(&x->b.watch, &x->b.received, 4 * COUNT);
   assert_int_equal(0, x->b.disorder);
   pair_end(x);
 }
@@ -315,7 +272,7 @@ static void a_stop_wakes_blocked_threads(void **state) {
                     .blocks = true};
     assert_int_equal(0, pthread_create(&threads[i], NULL, send_all, &s[i]));
   }
-  wait_for(&x->b, &x->b.received, 1);
+  test_await(&x->b.watch, &x->b.received, 1);
   cmt_switch_stop(x->a.sw, CMT_MILLISECONDS(10));
   for (size_t i = 0; i < 4; i++) {
     pthread_join(threads[i], NULL);
@@ -343,14 +300,14 @@ static void another_thread_can_resume(void **state) {
   p = peer_of(&x->a);
   q = peer_of(&x->b);
   assert_cmt(CMT_OK, cmt_peer_send_wait_bytes(p, 1, bytes, sizeof bytes));
-  wait_for(&x->b, &x->b.received, 1);
+  test_await(&x->b.watch, &x->b.received, 1);
   for (; sent < COUNT; sent++) {
     if (sent == 4) {
       cmt_peer_resume(q);
     }
     assert_cmt(CMT_OK, cmt_peer_send_wait_bytes(p, 1, bytes, sizeof bytes));
   }
-  wait_for(&x->b, &x->b.received, COUNT + 1);
+  test_await(&x->b.watch, &x->b.received, COUNT + 1);
   cmt_peer_unref(p);
   cmt_peer_unref(q);
   pair_end(x);
@@ -515,8 +472,8 @@ static void the_last_message_is_delivered(void **state) {
     cmt_switch_broadcast_bytes(x->b.sw, 0, "crossing", 8);
     cmt_switch_broadcast_bytes(x->a.sw, 1, "last words", 10);
     cmt_switch_stop(x->a.sw, CMT_SECONDS(5));
-    wait_for(&x->b, &x->b.removed, 1);
-    assert_int_equal(1, read_counter(&x->b, &x->b.received));
+    test_await(&x->b.watch, &x->b.removed, 1);
+    assert_int_equal(1, test_counter(&x->b.watch, &x->b.received));
     pair_end(x);
   }
 }
