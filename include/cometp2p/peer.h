@@ -170,6 +170,16 @@ typedef struct cmt_peer_status {
   uint64_t sent_bytes, recv_bytes; /**< On the socket. */
   uint64_t write_calls, read_calls;
   uint64_t read_paused_ns; /**< Not read, for a pause or a full queue. */
+  /** Bytes per second on the socket over the last second, or the longer time
+      from one turn to another; at most 2^32 - 1. */
+  uint64_t send_rate, recv_rate;
+  /** What the kernel told of the socket; it is asked at most each 20 ms, and
+      only while more than 32 KiB were written or some were unsent.  0: never,
+     or the peer is gone.  Bytes that were not sent yet, how long they take at
+     the delivery rate, and bytes sent that were not acknowledged. */
+  uint64_t kernel_unsent_bytes, kernel_unsent_ns, in_flight_bytes;
+  uint64_t delivery_rate; /**< Bytes per second that the path last took. */
+  uint64_t tcp_rtt_ns;    /**< Smoothed; without the time in our queues. */
   size_t channel_count;
   cmt_channel_status channels[CMT_CHANNELS_MAX];
 } cmt_peer_status;

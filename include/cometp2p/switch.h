@@ -60,8 +60,20 @@ typedef struct cmt_switch_options {
                                         long, because it is paused or a
                                         reactor's queue is full, ends,
                                         CMT_ESTALLED. */
-  uint64_t dial_timeout_ns;        /**< 3 s. */
-  uint64_t handshake_timeout_ns;   /**< 3 s for each half. */
+  /** 5 ms: what is written may wait so long in the kernel before it is sent,
+      and what is sealed for one write so long to be written, at the rate at
+      which the network takes it; until that is known, and with 0 always, 32 KiB
+      and 261 KiB.  Shorter is better for messages of high priority, but a loop
+      that takes longer for one turn leaves the network idle.  The former is at
+      least 16 KiB and at most 4 MiB, the latter at least 8 KiB.  Queues in the
+      network are not in it; see |congestion|. */
+  uint64_t queue_delay_target_ns;
+  /** TCP congestion control of all connections, such as "bbr"; NULL: the
+      system's.  Under "cubic" a router's queue fills up whatever a sender does,
+      and every message waits in it; "bbr" keeps it short. */
+  const char *congestion;
+  uint64_t dial_timeout_ns;         /**< 3 s. */
+  uint64_t handshake_timeout_ns;    /**< 3 s for each half. */
   uint32_t send_packet_payload_max; /**< 1024; 16 to 65536. */
   uint32_t recv_packet_payload_max; /**< 1400; 1 to 65536. */
   /** Bytes per second, as cmt_mconn_options; 0, the default: no limit.  Of each

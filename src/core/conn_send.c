@@ -55,7 +55,8 @@ bool cmt__conn_is_drained(const cmt_conn *c) {
 
 size_t cmt__conn_seal_min(const cmt_conn *c) {
   size_t packets = cmt__mconn_packet_max(c->mconn) + 2 * CMT__PACKET_PING_SIZE;
-  size_t most = cmt__max(packets, CMT_NODE_INFO_MAX + INFO_PREFIX_MAX);
+  size_t info = CMT_NODE_INFO_MAX + INFO_PREFIX_MAX;
+  size_t most = c->shake != NULL ? cmt__max(packets, info) : packets;
 
   return (most + CMT_FRAME_DATA - 1) / CMT_FRAME_DATA * CMT_FRAME_SLOT;
 }

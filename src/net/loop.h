@@ -57,6 +57,15 @@ typedef struct cmt__tcp_callbacks {
   void (*on_writable)(void *arg);
 } cmt__tcp_callbacks;
 
+/* What the system knows of a tcp. */
+typedef struct cmt__tcp_info {
+  uint64_t unsent_bytes;    /* Taken by a write, and still here. */
+  uint64_t in_flight_bytes; /* Sent, and not acknowledged. */
+  uint64_t delivery_rate;   /* Bytes per second lately; 0: not known. */
+  bool app_limited;         /* It was no more since no more was written. */
+  uint64_t rtt_ns;          /* Smoothed. */
+} cmt__tcp_info;
+
 typedef void (*cmt__accept_cb)(void *arg, cmt__tcp *tcp);
 
 /* |addrs| is empty when |err| is not CMT_OK (CMT_ERESOLVE, CMT_ENOMEM). */
@@ -66,6 +75,7 @@ typedef void (*cmt__resolve_cb)(void *arg, cmt_err err,
 enum {
   CMT__READ_MAX = 65536,       /* Bytes of one on_read. */
   CMT__READ_TURN_MAX = 262144, /* Bytes that one tcp reads in a turn. */
+  CMT__UNSENT_FIRST = 32768,   /* cmt__tcp_unsent_max() at first. */
   CMT__RESOLVE_MAX = 8         /* Addresses that a resolve reports. */
 };
 
@@ -89,6 +99,10 @@ typedef struct cmt__loop_ops {
   void (*tcp_shutdown)(cmt__tcp *t);
   void (*tcp_remote)(const cmt__tcp *t, cmt_net_addr *out);
   void (*tcp_close)(cmt__tcp *t);
+  /* NULL: nothing is known, or nothing can be changed. */
+  bool (*tcp_info)(const cmt__tcp *t, cmt__tcp_info *out);
+  void (*tcp_unsent_max)(cmt__tcp *t, size_t max);
+  void (*tcp_congestion)(cmt__tcp *t, const char *name);
   cmt_err (*resolve)(cmt__loop *l, const char *host, uint16_t port,
                      cmt__resolve_cb cb, void *arg, cmt__resolve **out);
   void (*resolve_cancel)(cmt__resolve *r);
@@ -220,6 +234,24 @@ static inline void cmt__tcp_shutdown(cmt__tcp *t) {
 }
 static inline void cmt__tcp_remote(const cmt__tcp *t, cmt_net_addr *out) {
   t->loop->ops->tcp_remote(t, out);
+}
+/* False: nothing is known. */
+CMT_NODISCARD static inline bool cmt__tcp_info_get(const cmt__tcp *t,
+                                                   cmt__tcp_info *out) {
+  return t->loop->ops->tcp_info != NULL && t->loop->ops->tcp_info(t, out);
+}
+/* Writes are short while more than |max| bytes are taken and not sent, and
+   on_writable comes when it is half. */
+static inline void cmt__tcp_unsent_max(cmt__tcp *t, size_t max) {
+  if (t->loop->ops->tcp_unsent_max != NULL) {
+    t->loop->ops->tcp_unsent_max(t, max);
+  }
+}
+/* Changes the congestion control to |name|, which the system has. */
+static inline void cmt__tcp_congestion(cmt__tcp *t, const char *name) {
+  if (t->loop->ops->tcp_congestion != NULL) {
+    t->loop->ops->tcp_congestion(t, name);
+  }
 }
 /* Closes at once; |t| is gone for its user. */
 static inline void cmt__tcp_close(cmt__tcp *t) { t->loop->ops->tcp_close(t); }

@@ -75,6 +75,9 @@ cmt_err cmt__uv_tcp_write(cmt__tcp *t, const uint8_t *data, size_t len,
 void cmt__uv_tcp_shutdown(cmt__tcp *t);
 void cmt__uv_tcp_remote(const cmt__tcp *t, cmt_net_addr *out);
 void cmt__uv_tcp_close(cmt__tcp *t);
+bool cmt__uv_tcp_info(const cmt__tcp *t, cmt__tcp_info *out);
+void cmt__uv_tcp_unsent_max(cmt__tcp *t, size_t max);
+void cmt__uv_tcp_congestion(cmt__tcp *t, const char *name);
 
 cmt_err cmt__uv_resolve(cmt__loop *l, const char *host, uint16_t port,
                         cmt__resolve_cb cb, void *arg, cmt__resolve **out);

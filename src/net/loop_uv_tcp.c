@@ -11,15 +11,14 @@
 
 #include "loop_uv_impl.h"
 
+#include "tcp_kernel.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <unistd.h>
 
-enum {
-  KEEPALIVE_S = 15,
-  NOTSENT_LOWAT = 32768, /* More would only wait in the kernel. */
-};
+enum { KEEPALIVE_S = 15 };
 
 typedef struct tcp_uv {
   cmt__tcp base;
@@ -91,7 +90,7 @@ static void set_options(int fd) {
     {SOL_SOCKET, SO_KEEPALIVE, 1},
     {IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_S},
     {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_S},
-    {IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_LOWAT},
+    {IPPROTO_TCP, TCP_NOTSENT_LOWAT, CMT__UNSENT_FIRST},
   };
 
   for (size_t i = 0; i < CMT__COUNT(options); i++) {
@@ -342,6 +341,18 @@ void cmt__uv_tcp_shutdown(cmt__tcp *base) {
 
 void cmt__uv_tcp_remote(const cmt__tcp *base, cmt_net_addr *out) {
   cmt__uv_net_addr(&((const tcp_uv *)base)->remote.any, out);
+}
+
+bool cmt__uv_tcp_info(const cmt__tcp *base, cmt__tcp_info *out) {
+  return cmt__tcp_kernel_info(((const tcp_uv *)base)->fd, out);
+}
+
+void cmt__uv_tcp_unsent_max(cmt__tcp *base, size_t max) {
+  cmt__tcp_kernel_unsent_max(tcp_of(base)->fd, max);
+}
+
+void cmt__uv_tcp_congestion(cmt__tcp *base, const char *name) {
+  (void)cmt__tcp_kernel_congestion(tcp_of(base)->fd, name);
 }
 
 static void on_closed(uv_handle_t *handle) {

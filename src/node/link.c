@@ -35,6 +35,8 @@ static void link_shut(cmt__link *l) {
   cmt_conn_delete(l->conn);
   l->conn = NULL;
   cmt__link_free_rest(l);
+  cmt__free(&l->loop->env, l->path);
+  l->path = NULL;
   cmt__free(&l->loop->env, l->said);
   l->said = NULL;
 }
@@ -187,7 +189,8 @@ static void link_drain(cmt__link *l) {
 
 /* When it was not read for too long. */
 static uint64_t link_stall_ns(const cmt__link *l) {
-  return l->paused ? cmt__after(l->paused_at_ns, l->stall_max_ns) : CMT_NEVER;
+  return l->paused ? cmt__after(l->paused_at_ns, l->options->stall_max_ns)
+                   : CMT_NEVER;
 }
 
 /* Keeps the first reason for the end; without memory for it the text of the
@@ -205,7 +208,7 @@ static void link_stalled(cmt__link *l) {
   cmt_why why;
 
   cmt__why(&why, CMT_ESTALLED, CMT_STAGE_UP, "nothing was read for %llu s: %s",
-           (unsigned long long)(l->stall_max_ns / CMT_SECONDS(1)),
+           (unsigned long long)(l->options->stall_max_ns / CMT_SECONDS(1)),
            l->blocked ? "a reactor's queue is full"
                       : "the application paused the peer");
   link_say(l, &why);
@@ -257,6 +260,7 @@ static void link_work(cmt__link *l) {
   }
   link_tick(l);
   cmt__link_write(l);
+  cmt__link_sample(l);
   link_drain(l);
   if (l->state != CMT__LINK_OPEN) {
     return;
@@ -309,7 +313,7 @@ static bool link_keeps(const cmt__link *l) {
 static void link_keep(cmt__link *l, const uint8_t *data, size_t len) {
   cmt_err err = cmt__conn_keep(l->conn, data, len);
 
-  l->held_room -= cmt__min(len, l->held_room);
+  l->held_room -= (uint32_t)cmt__min(len, l->held_room);
   if (err != CMT_OK) {
     cmt__link_stop_conn(l, err);
   }
@@ -402,8 +406,14 @@ void cmt__link_init(cmt__link *l, cmt__loop *loop,
     .turn = {.cb = on_turn},
     .run_frames = CMT__RUN_MAX,
     .give_up_ns = CMT_NEVER,
-    .stall_max_ns = CMT_NEVER,
   };
+}
+
+static void link_connecting(cmt__link *l) {
+  l->state = CMT__LINK_CONNECTING;
+  if (l->options->congestion != NULL) {
+    cmt__tcp_congestion(l->tcp, l->options->congestion);
+  }
 }
 
 cmt_err cmt__link_connect(cmt__link *l, const cmt_net_addr *to) {
@@ -413,14 +423,14 @@ cmt_err cmt__link_connect(cmt__link *l, const cmt_net_addr *to) {
     l->tcp = NULL;
     return err;
   }
-  l->state = CMT__LINK_CONNECTING;
+  link_connecting(l);
   return CMT_OK;
 }
 
 void cmt__link_accept(cmt__link *l, cmt__tcp *tcp) {
   cmt__tcp_start(tcp, &tcp_callbacks, l);
   l->tcp = tcp;
-  l->state = CMT__LINK_CONNECTING;
+  link_connecting(l);
 }
 
 void cmt__link_disconnect(cmt__link *l) {

@@ -8,7 +8,10 @@
 
 #include "gate.h"
 
+#include "core/counter.h"
 #include "net/loop.h"
+
+#include <cometp2p/switch.h>
 
 typedef struct cmt__link_callbacks {
   /* The outcome of cmt__link_connect(). */
@@ -39,8 +42,20 @@ typedef enum cmt__link_state {
   CMT__LINK_CLOSED,
 } cmt__link_state;
 
+/* What a link that writes much knows of its way to the other side. */
+typedef struct cmt__link_path {
+  uint64_t sample_at_ns;  /* When the socket may be asked again. */
+  uint64_t sampled_bytes; /* |sent_bytes| when it was. */
+  uint32_t run_max;       /* Frames that are worth the target of delay. */
+  uint32_t unsent_max;    /* Of the tcp. */
+  /* What it told; any thread may read. */
+  cmt__counter unsent_bytes, in_flight_bytes, rtt_ns;
+  cmt__counter rate; /* The last that tells of the path; 0: none yet. */
+} cmt__link_path;
+
 typedef struct cmt__link {
   cmt__loop *loop;
+  const cmt_switch_options *options; /* Of its switch. */
   const cmt__link_callbacks *cbs;
   void *arg;
   cmt__tcp *tcp;
@@ -52,28 +67,27 @@ typedef struct cmt__link {
   unsigned busy; /* Entries from the loop or the owner under way. */
   bool known;    /* on_id was called. */
   bool reading;
-  bool paused;                      /* The owner does not want to read. */
-  bool blocked;                     /* Because a reactor's queue is full. */
+  bool paused;    /* The owner does not want to read. */
+  bool blocked;   /* Because a reactor's queue is full. */
+  bool held;      /* Up, and the owner waits with it. */
+  bool on_up_due; /* It waits no more. */
+  bool throttled;
+  bool stopping;
+  bool eof;           /* Nothing more can be read, */
+  cmt_err late_end;   /* and why, when what was kept comes first. */
+  cmt_err write_err;  /* Nothing more can be written. */
+  uint32_t held_room; /* Bytes that may be read while it is held. */
   uint64_t paused_at_ns, paused_ns; /* Since when, and before that in all. */
-  uint64_t stall_max_ns;            /* The longest that may be. */
-  bool held;                        /* Up, and the owner waits with it. */
-  bool on_up_due;                   /* It waits no more. */
-  size_t held_room;    /* Bytes that may be read while it is held. */
-  bool eof;            /* Nothing more can be read, */
-  cmt_err late_end;    /* and why, when what was kept comes first. */
-  cmt_err write_err;   /* Nothing more can be written. */
   uint64_t give_up_ns; /* When that is an end although reading goes on. */
   /* What a short write left. */
   uint8_t *rest;
   size_t rest_at, rest_len;
-  size_t run_frames; /* The longest run that is sealed. */
-  uint64_t throttle_ns;
-  cmt__budget *budget;  /* Of the connection; NULL: none. */
-  uint64_t flush_at_ns; /* Messages wait until then; 0: none do. */
-  bool throttled;
-  bool stopping;
-  uint64_t stop_end_ns; /* When flushing and discarding are over. */
-  cmt_why *said;        /* Why the owner stopped it; or NULL. */
+  size_t run_frames;              /* The longest run that is sealed. */
+  _Atomic(cmt__link_path *) path; /* NULL: it did not write much yet. */
+  cmt__budget *budget;            /* Of the connection; NULL: none. */
+  uint64_t flush_at_ns;           /* Messages wait until then; 0: none do. */
+  uint64_t stop_end_ns;           /* When flushing and discarding are over. */
+  cmt_why *said;                  /* Why the owner stopped it; or NULL. */
   cmt__gate_view view;
   uint64_t rtt_last_ns, rtt_min_ns, pongs_recv;
   uint64_t sent_bytes, recv_bytes, write_calls, read_calls;

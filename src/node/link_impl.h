@@ -24,6 +24,8 @@ void cmt__link_take_intake(cmt__link *l);
 void cmt__link_control(cmt__link *l);
 void cmt__link_credit(cmt__link *l);
 
+/* Asks the socket now and then how it does, and follows its rate. */
+void cmt__link_sample(cmt__link *l);
 /* Seals a run and writes it, if it is time. */
 void cmt__link_write(cmt__link *l);
 /* Goes on with what a short write left. */

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What a link writes.  A new run of frames is sealed only when the last one was
-   taken whole; of what a socket does not take, the rest is kept. */
+/* What a link writes.  What is sealed cannot be reordered any more, so it is
+   sealed as late as possible: a new run of frames only when the last one was
+   taken whole, and one after a short write as long as what was taken; of what
+   a socket does not take, the rest is kept.  What the kernel takes ahead of
+   what it sends, and a run, are each worth the target of delay at the delivery
+   rate, which the socket is asked for now and then. */
 
 #include "link_impl.h"
 
@@ -10,7 +14,14 @@
 enum {
   RUN_MIN = 8,            /* Frames. */
   THROTTLE_BYTES = 65536, /* Queued messages that are not held back. */
+  /* Written since the socket was asked; less is never more than it may hold. */
+  SAMPLE_BYTES = CMT__UNSENT_FIRST,
+  UNSENT_MIN = 16384,   /* Less would need too many turns, */
+  UNSENT_MAX = 4 << 20, /* more is no good at any rate. */
 };
+
+#define SAMPLE_NS CMT_MILLISECONDS(20)
+#define TARGET_MAX_NS CMT_SECONDS(1) /* It makes UNSENT_MAX at any rate. */
 
 void cmt__link_free_rest(cmt__link *l) {
   cmt__free(&l->loop->env, l->rest);
@@ -62,16 +73,109 @@ static void link_keep_rest(cmt__link *l, const uint8_t *data, size_t len,
   l->rest_len = len - taken;
 }
 
+/* ---- the delivery rate ---- */
+
+static cmt__link_path *link_path(const cmt__link *l) {
+  return atomic_load_explicit(&l->path, memory_order_relaxed);
+}
+
+/* NULL: no memory, and nothing follows before there is. */
+static cmt__link_path *link_path_new(cmt__link *l) {
+  cmt__link_path *p = cmt__alloc_zero(&l->loop->env, sizeof *p);
+
+  if (p != NULL) {
+    p->run_max = CMT__RUN_MAX;
+    p->unsent_max = CMT__UNSENT_FIRST;
+    atomic_store_explicit(&l->path, p, memory_order_release);
+  }
+  return p;
+}
+
+/* Small changes are not worth a system call. */
+static void link_unsent_max(cmt__link *l, cmt__link_path *p, uint32_t max) {
+  if (max > p->unsent_max + p->unsent_max / 4 ||
+      max < p->unsent_max - p->unsent_max / 4) {
+    p->unsent_max = max;
+    cmt__tcp_unsent_max(l->tcp, max);
+  }
+}
+
+static void link_follow(cmt__link *l, cmt__link_path *p, uint64_t rate) {
+  uint64_t target_ns =
+    cmt__min64(l->options->queue_delay_target_ns, TARGET_MAX_NS);
+  uint64_t bytes =
+    cmt__min64(rate / 1000 * (target_ns / 1000) / 1000, UNSENT_MAX);
+
+  link_unsent_max(l, p, (uint32_t)cmt__max64(bytes, UNSENT_MIN));
+  p->run_max = (uint32_t)cmt__min64(cmt__max64(bytes / CMT_FRAME_SLOT, RUN_MIN),
+                                    CMT__RUN_MAX);
+}
+
+/* A rate that was no higher for want of bytes is only a bound from below. */
+static uint64_t path_rate(const cmt__link_path *p, const cmt__tcp_info *info) {
+  uint64_t before = cmt__counter_get(&p->rate);
+
+  return info->app_limited && (before == 0 || info->delivery_rate < before)
+           ? before
+           : info->delivery_rate;
+}
+
+/* True when so much was written that the socket should be asked, or its last
+   answer may be no longer true. */
+static bool link_wonders(const cmt__link *l, const cmt__link_path *p) {
+  if (p == NULL) {
+    return l->sent_bytes >= SAMPLE_BYTES;
+  }
+  return cmt__loop_now(l->loop) >= p->sample_at_ns &&
+         (l->sent_bytes - p->sampled_bytes >= SAMPLE_BYTES ||
+          cmt__counter_get(&p->unsent_bytes) > 0);
+}
+
+void cmt__link_sample(cmt__link *l) {
+  cmt__link_path *p = link_path(l);
+  cmt__tcp_info info;
+  uint64_t rate;
+
+  if (!link_wonders(l, p) || l->write_err != CMT_OK ||
+      (p == NULL && (p = link_path_new(l)) == NULL)) {
+    return;
+  }
+  p->sample_at_ns = cmt__after(cmt__loop_now(l->loop), SAMPLE_NS);
+  p->sampled_bytes = l->sent_bytes;
+  if (!cmt__tcp_info_get(l->tcp, &info)) {
+    return;
+  }
+  rate = path_rate(p, &info);
+  cmt__counter_set(&p->unsent_bytes, info.unsent_bytes);
+  cmt__counter_set(&p->in_flight_bytes, info.in_flight_bytes);
+  cmt__counter_set(&p->rtt_ns, info.rtt_ns);
+  cmt__counter_set(&p->rate, rate);
+  if (l->options->queue_delay_target_ns > 0 && rate > 0) {
+    link_follow(l, p, rate);
+  }
+}
+
+/* Bytes of the longest run that may be sealed now. */
+static size_t link_run_max(const cmt__link *l) {
+  const cmt__link_path *p = link_path(l);
+  size_t frames =
+    p != NULL ? cmt__min(l->run_frames, p->run_max) : l->run_frames;
+
+  return cmt__max(frames * CMT_FRAME_SLOT, cmt__conn_seal_min(l->conn));
+}
+
+/* ---- runs ---- */
+
 /* Messages alone wait for others to share their frames; never the rest of what
    is being sent, nor for long when there is much. */
 static bool link_throttle(cmt__link *l, bool urgent) {
   uint64_t now_ns = cmt__loop_now(l->loop);
 
-  if (l->throttle_ns == 0 || urgent || l->stopping) {
+  if (l->options->flush_throttle_ns == 0 || urgent || l->stopping) {
     return false;
   }
   if (l->flush_at_ns == 0) {
-    l->flush_at_ns = cmt__after(now_ns, l->throttle_ns);
+    l->flush_at_ns = cmt__after(now_ns, l->options->flush_throttle_ns);
   }
   l->throttled =
     now_ns < l->flush_at_ns && l->view.queued_bytes < THROTTLE_BYTES;
@@ -91,8 +195,6 @@ void cmt__link_write_rest(cmt__link *l) {
 }
 
 void cmt__link_write(cmt__link *l) {
-  size_t cap =
-    cmt__max(l->run_frames * CMT_FRAME_SLOT, cmt__conn_seal_min(l->conn));
   size_t len, taken;
   bool urgent;
 
@@ -101,7 +203,8 @@ void cmt__link_write(cmt__link *l) {
       !cmt__conn_wants_write(l->conn, &urgent) || link_throttle(l, urgent)) {
     return;
   }
-  len = cmt__conn_seal(l->conn, l->loop->scratch, cap, cmt__loop_now(l->loop));
+  len = cmt__conn_seal(l->conn, l->loop->scratch, link_run_max(l),
+                       cmt__loop_now(l->loop));
   if (len == 0 || !link_write_some(l, l->loop->scratch, len, &taken)) {
     return;
   }

@@ -97,6 +97,7 @@ cmt_peer *cmt__peer_new(const cmt__peer_options *o) {
   p->link = o->link;
   p->wake.cb = peer_on_wake;
   p->up_at_ns = cmt__loop_now(p->loop);
+  p->rate_at_ns = p->up_at_ns;
   p->on_settled = o->on_settled;
   p->arg = o->arg;
   p->stage = CMT_STAGE_UP;
@@ -163,6 +164,28 @@ bool cmt__peer_end(cmt_peer *p, const cmt_why *why) {
   return posted;
 }
 
+static uint32_t rate_of(uint32_t bytes, uint64_t passed_ms) {
+  return (uint32_t)cmt__min64(bytes * UINT64_C(1000) / passed_ms, UINT32_MAX);
+}
+
+/* Bytes per second, once a second or more has passed. */
+static void peer_count_rates(cmt_peer *p, uint64_t now_ns) {
+  uint32_t sent = (uint32_t)p->link->sent_bytes;
+  uint32_t recv = (uint32_t)p->link->recv_bytes;
+  uint64_t passed_ms = (now_ns - p->rate_at_ns) / 1000000;
+
+  if (passed_ms < 1000) {
+    return;
+  }
+  cmt__counter32_set(&p->counters.send_rate,
+                     rate_of(sent - p->rate_sent, passed_ms));
+  cmt__counter32_set(&p->counters.recv_rate,
+                     rate_of(recv - p->rate_recv, passed_ms));
+  p->rate_at_ns = now_ns;
+  p->rate_sent = sent;
+  p->rate_recv = recv;
+}
+
 void cmt__peer_count(cmt_peer *p) {
   const cmt__link *l = p->link;
   cmt__peer_counters *c = &p->counters;
@@ -179,6 +202,7 @@ void cmt__peer_count(cmt_peer *p) {
   cmt__counter_set(&c->read_calls, l->read_calls);
   cmt__counter_set(&c->read_paused_ns,
                    l->paused_ns + (l->paused ? now_ns - l->paused_at_ns : 0));
+  peer_count_rates(p, now_ns);
 }
 
 /* ---- what it is ---- */
@@ -225,18 +249,37 @@ void cmt_peer_get_why(const cmt_peer *p, cmt_why *out) {
 
 const cmt_env *cmt_peer_env(const cmt_peer *p) { return &p->shared->env; }
 
-static void channels_status(const cmt_peer *p, cmt_channel_status *out) {
+static void path_status(const cmt__link *l, cmt_peer_status *out) {
+  const cmt__link_path *path =
+    atomic_load_explicit(&l->path, memory_order_acquire);
+
+  if (path == NULL) {
+    return;
+  }
+  out->kernel_unsent_bytes = cmt__counter_get(&path->unsent_bytes);
+  out->in_flight_bytes = cmt__counter_get(&path->in_flight_bytes);
+  out->delivery_rate = cmt__counter_get(&path->rate);
+  out->tcp_rtt_ns = cmt__counter_get(&path->rtt_ns);
+  if (out->delivery_rate > 0) {
+    out->kernel_unsent_ns =
+      out->kernel_unsent_bytes * 1000000 / out->delivery_rate * 1000;
+  }
+}
+
+/* What lives as long as the link, but for the last numbers of its channels. */
+static void link_status(const cmt_peer *p, cmt_peer_status *out) {
   size_t count = p->gate.channel_count;
   pthread_mutex_t *lock = peer_lock(p);
 
   if (p->link != NULL) {
-    cmt_conn_get_status(p->link->conn, out, count);
+    cmt_conn_get_status(p->link->conn, out->channels, count);
+    path_status(p->link, out);
   } else if (p->last != NULL) {
-    memcpy(out, p->last, count * sizeof *out);
+    memcpy(out->channels, p->last, count * sizeof *p->last);
   }
   pthread_mutex_unlock(lock);
   for (size_t i = 0; p->dropped != NULL && i < count; i++) {
-    out[i].dropped_messages = cmt__counter_get(&p->dropped[i]);
+    out->channels[i].dropped_messages = cmt__counter_get(&p->dropped[i]);
   }
 }
 
@@ -255,10 +298,12 @@ void cmt_peer_get_status_sized(const cmt_peer *p, cmt_peer_status *out,
     .write_calls = cmt__counter_get(&c->write_calls),
     .read_calls = cmt__counter_get(&c->read_calls),
     .read_paused_ns = cmt__counter_get(&c->read_paused_ns),
+    .send_rate = cmt__counter32_get(&c->send_rate),
+    .recv_rate = cmt__counter32_get(&c->recv_rate),
     .channel_count = p->gate.channel_count,
   };
 
-  channels_status(p, full.channels);
+  link_status(p, &full);
   memset(out, 0, size);
   memcpy(out, &full, cmt__min(size, sizeof full));
 }

@@ -24,6 +24,7 @@ cmt_net_addr cmt__remote_addr(const cmt__remote *r);
 typedef struct cmt__peer_counters {
   cmt__counter up_ns, rtt_last_ns, rtt_min_ns, pings_sent, pongs_recv;
   cmt__counter sent_bytes, recv_bytes, write_calls, read_calls, read_paused_ns;
+  cmt__counter32 send_rate, recv_rate;
 } cmt__peer_counters;
 
 /* Of delivery.h, which frees them. */
@@ -51,8 +52,11 @@ struct cmt_peer {
   /* Of the loop alone: */
   cmt__loop *loop;
   uint64_t up_at_ns;
-  cmt__post wake;           /* Holds a reference while it is posted. */
-  struct cmt__boxes *boxes; /* NULL: every reactor is called inline. */
+  /* Since when the bytes of the rates are counted, and what came before. */
+  uint64_t rate_at_ns;
+  uint32_t rate_sent, rate_recv; /* Their low bits. */
+  cmt__post wake;                /* Holds a reference while it is posted. */
+  struct cmt__boxes *boxes;      /* NULL: every reactor is called inline. */
   /* A wake-up arrived after the end: nothing of this peer is under way. */
   void (*on_settled)(void *arg);
   void *arg;

@@ -32,8 +32,7 @@ cmt__session *cmt__session_new(cmt_switch *sw, cmt__dial *dial) {
     return NULL;
   }
   cmt__link_init(&s->link, sw->loop, &link_callbacks, s);
-  s->link.throttle_ns = sw->setup.options.flush_throttle_ns;
-  s->link.stall_max_ns = sw->setup.options.stall_max_ns;
+  s->link.options = &sw->setup.options;
   s->link.budget = &sw->budget;
   s->sw = sw;
   s->dial = dial;

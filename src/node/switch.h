@@ -26,7 +26,7 @@ typedef struct cmt__switch_setup {
   uint8_t channel_ids[CMT_CHANNELS_MAX];
   cmt__shared *shared;            /* Of all connections. */
   const cmt_reactor *owners[256]; /* By channel. */
-  char *network, *moniker, *version, *external_address;
+  char *network, *moniker, *version, *external_address, *congestion;
   cmt_node_key *own_key; /* NULL: it was given. */
   const cmt_node_key *key;
   cmt_node_id id;

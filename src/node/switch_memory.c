@@ -61,6 +61,7 @@ static uint64_t own_bytes(const cmt_switch *s, const sums *n) {
          setup->reactor_count * sizeof *setup->reactors +
          text_bytes(setup->network) + text_bytes(setup->moniker) +
          text_bytes(setup->version) + text_bytes(setup->external_address) +
+         text_bytes(setup->congestion) +
          cmt__grow_max(n->peers, 8) * sizeof(cmt_peer *);
 }
 
@@ -85,7 +86,8 @@ static uint64_t peer_bytes(const cmt_switch *s, const sums *n,
     cmt__min64(n->send_bytes, cmt__max64(n->send_one, so->send_bytes_max));
   size_t items = 2 * cmt__grow_max(n->messages, ITEM_FIRST);
 
-  return cmt__conn_memory(o) + sizeof(cmt_peer) + 2 * sizeof(cmt_why) +
+  return cmt__conn_memory(o) + sizeof(cmt_peer) + sizeof(cmt__link_path) +
+         2 * sizeof(cmt_why) +
          s->setup.channel_count * (sizeof(uint32_t) + sizeof(cmt__gate_fifo)) +
          items * sizeof(cmt__gate_item) + CMT_PEER_KEYS_MAX * KEY_BYTES +
          CMT__SCRATCH + queued + n->messages * cmt__buf_header();

@@ -8,9 +8,11 @@
 
 #include "core/channel.h"
 #include "core/net_addr.h"
+#include "net/tcp_kernel.h"
 
 #include <cometp2p/version.h>
 
+#include <errno.h>
 #include <stdio.h>
 
 #define NOT_LISTENING "tcp://0.0.0.0:0"
@@ -34,6 +36,7 @@ void cmt_switch_options_init_sized(cmt_switch_options *o, size_t size) {
     .recv_packet_payload_max = c.recv_packet_payload_max,
     .partial_message_max_ns = c.partial_message_max_ns,
     .stall_max_ns = CMT_SECONDS(600),
+    .queue_delay_target_ns = CMT_MILLISECONDS(5),
     .inbound_peers_max = 40,
     .outbound_peers_max = 40,
     .handshakes_max = 64,
@@ -51,6 +54,23 @@ static cmt_err refuse(cmt_why *why, const char *text) {
 static cmt_err no_memory(cmt_why *why) {
   return cmt__why(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
                   cmt_err_text(CMT_ENOMEM));
+}
+
+/* Only some may be used by a process without privileges. */
+static cmt_err congestion_check(const cmt_switch_options *o, cmt_why *why) {
+  int error =
+    o->congestion == NULL ? 0 : cmt__tcp_kernel_congestion_check(o->congestion);
+  const char *reason = error == ENOENT  ? "the system has none of that name"
+                       : error == EPERM ? "only a privileged process may"
+                                        : strerror(error);
+  char name[64];
+
+  if (error == 0) {
+    return CMT_OK;
+  }
+  cmt__quote(cmt_bytes_of(o->congestion), name, sizeof name);
+  return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                  "congestion: cannot use \"%s\": %s", name, reason);
 }
 
 /* ---- reactors ---- */
@@ -146,9 +166,12 @@ static cmt_err texts_take(cmt__switch_setup *s, const cmt_env *env,
       !copy_text(env, o->moniker, &s->moniker) ||
       !copy_text(env, o->version, &s->version) ||
       (o->external_address != NULL &&
-       !copy_text(env, o->external_address, &s->external_address))) {
+       !copy_text(env, o->external_address, &s->external_address)) ||
+      (o->congestion != NULL &&
+       !copy_text(env, o->congestion, &s->congestion))) {
     return no_memory(why);
   }
+  s->options.congestion = s->congestion;
   return CMT_OK;
 }
 
@@ -277,6 +300,9 @@ static cmt_err numbers_check(const cmt_switch_options *o, cmt_why *why) {
   if (o->stall_max_ns == 0) {
     return refuse(why, "stall_max_ns is 0: no peer could be paused");
   }
+  if (congestion_check(o, why) != CMT_OK) {
+    return CMT_EINVAL;
+  }
   return cmt__limits_check(o, why);
 }
 
@@ -315,6 +341,7 @@ void cmt__setup_fini(cmt__switch_setup *s, const cmt_env *env) {
   cmt__free(env, s->moniker);
   cmt__free(env, s->version);
   cmt__free(env, s->external_address);
+  cmt__free(env, s->congestion);
   cmt__free(env, s->reactors);
   cmt__shared_unref(s->shared);
   cmt_node_key_delete(s->own_key);

@@ -23,6 +23,13 @@ typedef struct test_dir {
   size_t in_flight;
   size_t writes, reads; /* Calls. */
   uint64_t written, read;
+  /* What the writing end is told of itself. */
+  bool knows;
+  cmt__tcp_info info;
+  size_t asked; /* How often. */
+  /* What it asked for. */
+  size_t unsent_max, unsent_changes;
+  char congestion[16];
 } test_dir;
 
 typedef struct test_conn {

@@ -145,6 +145,34 @@ static void tcp_remote(const cmt__tcp *t, cmt_net_addr *out) {
   *out = e->side == TEST_DIALER ? e->conn->shown.to : e->conn->shown.from;
 }
 
+static test_dir *own_dir(const cmt__tcp *t) {
+  const net_end *e = (const net_end *)t;
+
+  assert_false(e->closed);
+  return &e->conn->shown.dir[e->side];
+}
+
+static bool tcp_info(const cmt__tcp *t, cmt__tcp_info *out) {
+  test_dir *d = own_dir(t);
+
+  d->asked++;
+  *out = d->info;
+  return d->knows;
+}
+
+static void tcp_unsent_max(cmt__tcp *t, size_t max) {
+  test_dir *d = own_dir(t);
+
+  d->unsent_max = max;
+  d->unsent_changes++;
+}
+
+static void tcp_congestion(cmt__tcp *t, const char *name) {
+  test_dir *d = own_dir(t);
+
+  snprintf(d->congestion, sizeof d->congestion, "%s", name);
+}
+
 static cmt_err loop_connect(cmt__loop *base, const cmt_net_addr *to,
                             const cmt__tcp_callbacks *cbs, void *arg,
                             cmt__tcp **out) {
@@ -479,6 +507,9 @@ void test_net_ops(cmt__loop_ops *ops) {
   ops->tcp_write = tcp_write;
   ops->tcp_shutdown = tcp_shutdown;
   ops->tcp_remote = tcp_remote;
+  ops->tcp_info = tcp_info;
+  ops->tcp_unsent_max = tcp_unsent_max;
+  ops->tcp_congestion = tcp_congestion;
   ops->tcp_close = tcp_close;
 }
 

@@ -47,7 +47,6 @@ static void full_queue_and_long_message_are_refused(void **state) {
   /* The first is being cut, and the link takes nothing more. */
   assert_int_equal(100, cmt_conn_output(f.c, 100, 0).len);
   assert_cmt(CMT_OK, conn_peer_queue(&f, 0x00, 1));
-  assert_cmt(CMT_OK, conn_peer_queue(&f, 0x00, 1));
   assert_cmt(CMT_EAGAIN, conn_peer_queue(&f, 0x00, 1));
   assert_cmt(CMT_ETOOBIG, conn_peer_queue(&f, 0x31, 5001));
   assert_cmt(CMT_OK, conn_peer_queue(&f, 0x31, 5000));
@@ -168,9 +167,9 @@ static void run_is_as_long_as_asked_for(void **state) {
   static const struct {
     size_t max, frames;
   } rows[] = {
-    /* Never less than the longest node info or packet takes. */
-    {1, 11},
-    {11 * CMT_FRAME_SLOT, 11},
+    /* Never less than the longest packet takes. */
+    {1, 2},
+    {8 * CMT_FRAME_SLOT, 8},
     {20 * CMT_FRAME_SLOT, 20},
     {21 * CMT_FRAME_SLOT - 1, 20},
     {SIZE_MAX, 256},
@@ -205,7 +204,7 @@ static void link_seals_into_its_own_memory(void **state) {
   (void)state;
   up_init(&f);
   f.stalled = true;
-  assert_int_equal(11 * CMT_FRAME_SLOT, cmt__conn_seal_min(f.c));
+  assert_int_equal(2 * CMT_FRAME_SLOT, cmt__conn_seal_min(f.c));
   assert_false(cmt__conn_wants_write(f.c, &urgent));
   assert_int_equal(0, cmt__conn_seal(f.c, slots, sizeof slots, 0));
   assert_cmt(CMT_OK, conn_peer_queue(&f, 0x30, 1500));

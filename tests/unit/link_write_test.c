@@ -22,12 +22,12 @@ static void pair_with_bulk(fixture *f, uint32_t priority) {
   f->b.quiet = true;
 }
 
-static void send_bulk(fixture *f, size_t count) {
+static void send_bulk(fixture *f, size_t count, size_t len) {
   static uint8_t data[MIB];
 
   for (size_t i = 0; i < count; i++) {
-    assert_cmt(CMT_OK, cmt_peer_try_send_bytes(test_node_peer(&f->a), BULK,
-                                               data, sizeof data));
+    assert_cmt(CMT_OK,
+               cmt_peer_try_send_bytes(test_node_peer(&f->a), BULK, data, len));
   }
 }
 
@@ -45,7 +45,7 @@ static void an_urgent_message_goes_into_the_next_run(void **state) {
   pair_with_bulk(f, CMT_PRIORITY_MAX);
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "more than its share"));
   settle(f);
-  send_bulk(f, 4);
+  send_bulk(f, 4, MIB);
   test_loop_step(f->w.loop); /* The first run of 256 KiB. */
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "1"));
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "2"));
@@ -58,11 +58,261 @@ static void an_urgent_message_goes_into_the_next_run(void **state) {
   assert_int_equal(4, received(f, 1).recv_messages);
 }
 
+/* ---- late commitment ---- */
+
+enum { RATE = 12500000 }; /* 100 Mbit/s. */
+
+/* The way from the dialer to the acceptor. */
+static test_dir *way(fixture *f) {
+  return &test_loop_conn(f->w.loop, 0)->dir[TEST_DIALER];
+}
+
+/* A pair on a network that tells |rate|, and takes little at once. */
+static void pair_at_rate(fixture *f, uint64_t rate) {
+  pair_with_bulk(f, 1);
+  way(f)->knows = true;
+  way(f)->info = (cmt__tcp_info){.delivery_rate = rate};
+}
+
+/* 40 KB each millisecond. */
+static void flood(fixture *f, int ms) {
+  for (int i = 0; i < ms; i++) {
+    send_bulk(f, 1, 40000);
+    test_loop_advance(f->w.loop, CMT_MILLISECONDS(1));
+  }
+}
+
+static void the_socket_is_asked_at_most_each_20_ms(void **state) {
+  fixture *f = *state;
+
+  pair_at_rate(f, RATE);
+  flood(f, 1000);
+  assert_in_range(way(f)->asked, 40, 51);
+}
+
+static void the_socket_is_not_asked_for_single_messages(void **state) {
+  fixture *f = *state;
+
+  pair_at_rate(f, RATE);
+  for (int i = 0; i < 25; i++) { /* Of 1044 bytes on the way. */
+    assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "x"));
+    test_loop_advance(f->w.loop, CMT_SECONDS(1));
+  }
+  assert_int_equal(0, way(f)->asked);
+}
+
+static void what_the_kernel_may_hold_follows_the_delivery_rate(void **state) {
+  static const struct {
+    uint64_t rate;
+    bool app_limited;
+    size_t unsent_max;
+  } rows[] = {
+    {0, false, 0},                 /* Not known yet. */
+    {RATE, true, 0},               /* Not known to be all. */
+    {RATE, false, 62500},          /* 5 ms of it. */
+    {RATE * 5 / 4, false, 62500},  /* Not worth a call. */
+    {RATE * 4 / 3, false, 83330},  /* In whole kilobytes per second. */
+    {RATE / 2, true, 83330},       /* A bound from below. */
+    {2 * RATE, true, 125000},      /* But one that is higher. */
+    {1000, false, 16384},          /* The least. */
+    {10000000000, false, 4 << 20}, /* The most. */
+  };
+  fixture *f = *state;
+
+  pair_at_rate(f, 0);
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    way(f)->info.delivery_rate = rows[i].rate;
+    way(f)->info.app_limited = rows[i].app_limited;
+    flood(f, 25);
+    assert_int_equal(rows[i].unsent_max, way(f)->unsent_max);
+  }
+  assert_int_equal(5, way(f)->unsent_changes);
+}
+
+/* The longest run when the socket takes all. */
+static uint64_t longest_run(fixture *f) {
+  uint64_t longest = 0;
+
+  send_bulk(f, 2, MIB);
+  for (int i = 0; i < 300; i++) {
+    uint64_t before = way(f)->written, writes = way(f)->writes;
+
+    test_loop_step(f->w.loop);
+    assert_true(way(f)->writes - writes <= 1);
+    longest = cmt__max64(longest, way(f)->written - before);
+  }
+  return longest / 1044;
+}
+
+static void a_run_is_no_longer_than_the_target(void **state) {
+  fixture *f = *state;
+
+  pair_at_rate(f, 0);
+  flood(f, 100);
+  assert_int_equal(256, longest_run(f));
+  way(f)->info.delivery_rate = RATE;
+  flood(f, 100);
+  assert_int_equal(59, longest_run(f)); /* 62500 bytes. */
+  way(f)->info.delivery_rate = 1000;
+  flood(f, 100);
+  assert_int_equal(8, longest_run(f));
+}
+
+static void without_a_target_nothing_follows(void **state) {
+  fixture *f = *state;
+
+  f->a.options.queue_delay_target_ns = 0;
+  pair_at_rate(f, RATE);
+  flood(f, 100);
+  assert_int_equal(0, way(f)->unsent_changes);
+  assert_int_equal(256, longest_run(f));
+}
+
+/* Of a second at most, or this product would be 0 in 64 bits. */
+static void a_target_beyond_all_bounds_is_no_overflow(void **state) {
+  fixture *f = *state;
+
+  f->a.options.queue_delay_target_ns = (UINT64_C(1) << 54) * 1000;
+  pair_at_rate(f, 1024000);
+  flood(f, 100);
+  assert_int_equal(1024000, way(f)->unsent_max);
+}
+
+/* ---- what the status tells ---- */
+
+static void the_status_tells_where_bytes_wait(void **state) {
+  fixture *f = *state;
+  cmt_peer_status status;
+
+  pair_at_rate(f, RATE);
+  way(f)->info = (cmt__tcp_info){.delivery_rate = RATE,
+                                 .unsent_bytes = 25000,
+                                 .in_flight_bytes = 90000,
+                                 .rtt_ns = CMT_MILLISECONDS(7)};
+  flood(f, 100);
+  cmt_peer_get_status(test_node_peer(&f->a), &status);
+  assert_int_equal(25000, status.kernel_unsent_bytes);
+  assert_int_equal(CMT_MILLISECONDS(2), status.kernel_unsent_ns);
+  assert_int_equal(90000, status.in_flight_bytes);
+  assert_int_equal(RATE, status.delivery_rate);
+  assert_int_equal(CMT_MILLISECONDS(7), status.tcp_rtt_ns);
+  /* What was unsent then is asked for again, without more to write. */
+  way(f)->info.unsent_bytes = 0;
+  settle(f);
+  test_loop_advance(f->w.loop, CMT_MILLISECONDS(20));
+  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "x"));
+  settle(f);
+  cmt_peer_get_status(test_node_peer(&f->a), &status);
+  assert_int_equal(0, status.kernel_unsent_bytes);
+}
+
+static void a_network_that_tells_nothing_leaves_zeros(void **state) {
+  fixture *f = *state;
+  cmt_peer_status status;
+
+  pair_with_bulk(f, 1);
+  flood(f, 100);
+  cmt_peer_get_status(test_node_peer(&f->a), &status);
+  assert_int_equal(0, status.kernel_unsent_bytes + status.kernel_unsent_ns +
+                        status.in_flight_bytes + status.delivery_rate +
+                        status.tcp_rtt_ns);
+  assert_int_equal(0, way(f)->unsent_changes);
+}
+
+static void the_status_tells_how_long_messages_waited(void **state) {
+  fixture *f = *state;
+  cmt_peer_status status;
+
+  pair_with_bulk(f, 1);
+  way(f)->cap = 0;
+  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "sealed at once"));
+  settle(f);
+  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "waits for room"));
+  settle(f);
+  test_loop_advance(f->w.loop, CMT_MILLISECONDS(30));
+  way(f)->cap = SIZE_MAX;
+  settle(f);
+  test_loop_advance(f->w.loop, CMT_SECONDS(1)); /* Without a turn. */
+  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "does not wait"));
+  settle(f);
+  cmt_peer_get_status(test_node_peer(&f->a), &status);
+  assert_int_equal(3, status.channels[0].sent_messages);
+  assert_int_equal(0, status.channels[0].wait_last_ns);
+  assert_int_equal(CMT_MILLISECONDS(30), status.channels[0].wait_max_ns);
+}
+
+static void rates_are_those_of_the_last_second(void **state) {
+  fixture *f = *state;
+  cmt_peer_status a, b;
+
+  pair_with_bulk(f, 1);
+  for (int i = 0; i < 50; i++) { /* A frame of 1044 bytes each 100 ms. */
+    assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "x"));
+    test_loop_advance(f->w.loop, CMT_MILLISECONDS(100));
+  }
+  cmt_peer_get_status(test_node_peer(&f->a), &a);
+  cmt_peer_get_status(test_node_peer(&f->b), &b);
+  assert_int_equal(10440, a.send_rate);
+  assert_int_equal(0, a.recv_rate);
+  assert_int_equal(10440, b.recv_rate);
+  test_loop_advance(f->w.loop, CMT_SECONDS(10)); /* No turn in between. */
+  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "x"));
+  settle(f);
+  cmt_peer_get_status(test_node_peer(&f->a), &a);
+  assert_in_range(a.send_rate, 104, 1044);
+}
+
+/* ---- congestion ---- */
+
+static void the_congestion_control_is_that_of_the_options(void **state) {
+  fixture *f = *state;
+
+  f->a.options.congestion = "reno";
+  test_pair(&f->w, &f->a, &f->b);
+  assert_string_equal("reno", way(f)->congestion);
+  assert_string_equal(
+    "", test_loop_conn(f->w.loop, 0)->dir[TEST_ACCEPTOR].congestion);
+}
+
+static void who_accepts_sets_its_congestion_control_too(void **state) {
+  fixture *f = *state;
+
+  f->b.options.congestion = "reno";
+  test_pair(&f->w, &f->a, &f->b);
+  assert_string_equal(
+    "reno", test_loop_conn(f->w.loop, 0)->dir[TEST_ACCEPTOR].congestion);
+}
+
+static void
+a_congestion_control_that_the_system_lacks_is_refused(void **state) {
+  fixture *f = *state;
+  cmt_why why;
+
+  f->a.options.congestion = "warp\n9";
+  assert_cmt(CMT_EINVAL, test_node_new(&f->a, &why));
+  assert_string_equal("congestion: cannot use \"warp\\x0a9\": the system has "
+                      "none of that name",
+                      why.text);
+}
+
 int main(void) {
 #define TEST(f)                                                                \
   cmocka_unit_test_setup_teardown(f, test_trio_setup, test_trio_teardown)
   const struct CMUnitTest tests[] = {
     TEST(an_urgent_message_goes_into_the_next_run),
+    TEST(the_socket_is_asked_at_most_each_20_ms),
+    TEST(the_socket_is_not_asked_for_single_messages),
+    TEST(what_the_kernel_may_hold_follows_the_delivery_rate),
+    TEST(a_run_is_no_longer_than_the_target),
+    TEST(without_a_target_nothing_follows),
+    TEST(a_target_beyond_all_bounds_is_no_overflow),
+    TEST(the_status_tells_where_bytes_wait),
+    TEST(a_network_that_tells_nothing_leaves_zeros),
+    TEST(the_status_tells_how_long_messages_waited),
+    TEST(rates_are_those_of_the_last_second),
+    TEST(the_congestion_control_is_that_of_the_options),
+    TEST(who_accepts_sets_its_congestion_control_too),
+    TEST(a_congestion_control_that_the_system_lacks_is_refused),
   };
 
   return cmocka_run_group_tests_name("link_write", tests, NULL, NULL);
