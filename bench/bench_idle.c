@@ -97,23 +97,19 @@ static void count_free(void *arg, void *p) {
 
 typedef struct memory {
   size_t bytes, blocks; /* Of the switch. */
+  size_t keys;          /* Of it, in locked memory of their own. */
   size_t resident;      /* Of the process. */
-  size_t kernel;        /* Of all TCP sockets of the machine. */
-  size_t locked;        /* Of the process. */
 } memory;
 
-/* The number behind |key| in a file of /proc, times |unit|. */
-static size_t proc_number(const char *path, const char *key, size_t unit) {
+/* Of what /proc tells in KiB. */
+static size_t status_bytes(const char *key) {
+  FILE *file = fopen("/proc/self/status", "r");
+  size_t len = strlen(key), found = 0;
   char line[256];
-  size_t found = 0;
-  FILE *file = fopen(path, "r");
 
   while (file != NULL && fgets(line, sizeof line, file) != NULL) {
-    const char *at = strstr(line, key);
-
-    if (at != NULL) {
-      found = strtoul(at + strlen(key), NULL, 10) * unit;
-      break;
+    if (strncmp(line, key, len) == 0) {
+      found = strtoul(line + len, NULL, 10) * 1024;
     }
   }
   if (file != NULL) {
@@ -122,28 +118,31 @@ static size_t proc_number(const char *path, const char *key, size_t unit) {
   return found;
 }
 
-static memory memory_now(void) {
+static memory memory_now(cmt_switch *sw) {
+  cmt_switch_status status;
+
+  cmt_switch_get_status(sw, &status);
   return (memory){
     .bytes = atomic_load(&live_bytes),
     .blocks = atomic_load(&live_blocks),
-    .resident = proc_number("/proc/self/status", "VmRSS:", 1024),
-    .locked = proc_number("/proc/self/status", "VmLck:", 1024),
-    .kernel =
-      proc_number("/proc/net/sockstat", "mem ", (size_t)sysconf(_SC_PAGESIZE)),
+    .keys = status.locked_key_bytes + status.unlocked_key_bytes,
+    .resident = status_bytes("VmRSS:"),
   };
+}
+
+static double each(size_t none, size_t all, size_t peers) {
+  return ((double)all - (double)none) / (double)peers;
 }
 
 static void memory_emit(const memory *none, const memory *all, size_t peers) {
   printf("{\"event\":\"result\",\"role\":\"hub\",\"peers\":%zu,"
-         "\"bytes_without\":%zu,\"bytes_with\":%zu,\"bytes_per_peer\":%.1f,"
-         "\"blocks_per_peer\":%.2f,\"resident_per_peer\":%.1f,"
-         "\"locked_per_peer\":%.1f,\"kernel_per_socket\":%.1f}\n",
-         peers, none->bytes, all->bytes,
-         (double)(all->bytes - none->bytes) / (double)peers,
-         (double)(all->blocks - none->blocks) / (double)peers,
-         ((double)all->resident - (double)none->resident) / (double)peers,
-         ((double)all->locked - (double)none->locked) / (double)peers,
-         ((double)all->kernel - (double)none->kernel) / (double)(2 * peers));
+         "\"bytes_without\":%zu,\"bytes_with\":%zu,"
+         "\"bytes_per_peer\":%.1f,\"blocks_per_peer\":%.2f,"
+         "\"keys_per_peer\":%.1f,\"resident_per_peer\":%.1f}\n",
+         peers, none->bytes, all->bytes, each(none->bytes, all->bytes, peers),
+         each(none->blocks, all->blocks, peers),
+         each(none->keys, all->keys, peers),
+         each(none->resident, all->resident, peers));
   fflush(stdout);
 }
 
@@ -225,12 +224,12 @@ static int run_hub(const bench_args *a) {
   env.alloc = count_alloc;
   env.free = count_free;
   hub_start(&h, &env, a);
-  none = memory_now();
+  none = memory_now(h.sw);
   while (atomic_load(&h.messages) < a->count * CHANNELS ||
          hub_idle(&h, peers, a->count) < a->count) {
     usleep(200000);
   }
-  all = memory_now();
+  all = memory_now(h.sw);
   memory_emit(&none, &all, a->count);
   free(peers);
   cmt_switch_stop(h.sw, 0);

@@ -35,10 +35,12 @@ class Contender:
     def __init__(self, name, program):
         self.name, self.program = name, program
 
-    def pair(self, server, client, *flags, cores=(None, None)):
-        """Runs both verbs; the last result of each side."""
+    def pair(self, server, client, *flags, cores=(None, None), shared=()):
+        """Runs both verbs, with |shared| for both; the last result of each
+        side."""
+        flags = (*flags, *shared)
         with subprocess.Popen(
-            [self.program, server], stdout=subprocess.PIPE, text=True,
+            [self.program, server, *shared], stdout=subprocess.PIPE, text=True,
             preexec_fn=lambda: pinned(cores[0]),
         ) as other:
             try:
@@ -81,6 +83,16 @@ class Contender:
             "MB/s": fed["bytes"] / fed["seconds"] / 1e6,
             "CPU us/message sent": fed["cpu_seconds"] / count * 1e6,
             "CPU us/message received": taken["cpu_seconds"] / count * 1e6,
+        }
+
+    def idle(self, count):
+        """What |count| idle peers take, each."""
+        _, hub = self.pair("hub", "crowd", shared=("-count", str(count)))
+        return {
+            "bytes a peer": hub["bytes_per_peer"],
+            "allocations a peer": hub["blocks_per_peer"],
+            "bytes for its keys": hub["keys_per_peer"],
+            "resident a peer": hub["resident_per_peer"],
         }
 
     def ping(self, size, count, cores):
@@ -168,6 +180,7 @@ def main():
     parser.add_argument("--runs", type=int)
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--pairs", type=int, default=10_000_000)
+    parser.add_argument("--peers", type=int, default=2000)
     a = parser.parse_args()
     if a.against:
         compare(Contender("now", a.build + "/bench_p2p"),
@@ -197,6 +210,10 @@ def main():
     title = f"{a.pairs:,} messages of 9 to 4,095 bytes, try_send to a worker"
     say(title)
     table(title, {"ours": ours.pairs(a.pairs)}, "ours")
+    title = f"{a.peers:,} idle peers, 11 channels, memory of the one they share"
+    say(title)
+    idle = Contender("ours", a.build + "/bench_idle")
+    table(title, {"ours": idle.idle(a.peers)}, "ours")
     for where, cores in PLACES:
         title = ("round trip of 256 bytes on an idle connection, "
                  f"both sides on {where}")

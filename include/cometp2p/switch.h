@@ -213,6 +213,10 @@ typedef struct cmt_switch_status {
   uint64_t send_queued_bytes; /**< Queued for all peers, now. */
   /** |rejected| and |removed| by the reason, which is at cmt_err_index(). */
   uint64_t rejected_by[CMT_ERR_COUNT], removed_by[CMT_ERR_COUNT];
+  /** Memory for the keys of connections, now: locked, and what the system did
+      not lock (see RLIMIT_MEMLOCK), which works all the same.  The log has one
+      line when that begins. */
+  uint64_t locked_key_bytes, unlocked_key_bytes;
 } cmt_switch_status;
 
 /** Fills in the cmt_switch_status |out| as of now. */
@@ -248,9 +252,11 @@ CMT_API void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
  * - for each address that is being dialed, or will be again, as of now: 5 KiB.
  *
  * Bytes are as asked of the environment.  Not in it: what the application
- * allocates or keeps a reference to, sends that wait in cmt_peer_send(), keys
- * in locked memory, stacks of threads, memory of libuv itself and of the
- * kernel.
+ * allocates or keeps a reference to, sends that wait in cmt_peer_send(), stacks
+ * of threads, memory of libuv itself and of the kernel, and the keys in locked
+ * memory: 64 bytes for each connection and 688 for each handshake, in pieces
+ * of 4 to 64 KiB with guard pages around them, and one page for the node
+ * key.
  */
 CMT_API uint64_t cmt_switch_memory_max(cmt_switch *s);
 

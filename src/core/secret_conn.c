@@ -19,15 +19,26 @@ enum {
   MESSAGE_FIRST = 125,
 };
 
+/* The secrets of the handshake are not needed any more. */
+static void work_give(cmt_secret_conn *s) {
+  cmt__key_slab_give(&s->shared->works, &s->shared->env, s->handshake->work);
+  s->handshake->work = NULL;
+}
+
+static void keys_give(cmt_secret_conn *s) {
+  cmt__key_slab_give(&s->shared->keys, &s->shared->env, s->keys);
+  s->keys = NULL;
+}
+
 static void handshake_delete(cmt_secret_conn *s) {
   cmt__secret_handshake *h = s->handshake;
 
   if (h == NULL) {
     return;
   }
+  work_give(s);
   s->handshake = NULL;
   cmt__free(&s->shared->env, h->message);
-  sodium_memzero(h, sizeof *h);
   cmt__free(&s->shared->env, h);
 }
 
@@ -40,8 +51,7 @@ static void handshake_wipe(cmt_secret_conn *s) {
     handshake_delete(s);
     return;
   }
-  sodium_memzero(h->secret, sizeof h->secret);
-  sodium_memzero(h->challenge, sizeof h->challenge);
+  work_give(s);
   cmt__free(&s->shared->env, h->message);
   h->message = NULL;
 }
@@ -53,8 +63,7 @@ static cmt_err fail(cmt_secret_conn *s, cmt_err err) {
   s->failed = err;
   s->state = CMT_SECRET_CONN_FAILED;
   s->key = NULL;
-  sodium_memzero(&s->send, sizeof s->send);
-  sodium_memzero(&s->recv, sizeof s->recv);
+  keys_give(s);
   handshake_wipe(s);
   s->input_len = 0;
   s->batch_len = 0;
@@ -77,8 +86,8 @@ static void slots_seal(cmt_secret_conn *s, uint8_t *slots, size_t count) {
 
     for (size_t i = 0; i < n; i++) {
       jobs[i] = (cmt__aead_job){
-        .key = s->send.key,
-        .counter = s->send.counter++,
+        .key = s->keys->send,
+        .counter = s->send_counter++,
         .slot = slots + i * CMT_FRAME_SLOT,
       };
     }
@@ -171,7 +180,7 @@ static void auth_send(cmt_secret_conn *s) {
 
   CMT_ASSERT(&s->shared->env,
              h->output_end + CMT_FRAME_SLOT == sizeof h->output);
-  cmt__secret_write_auth(s->key, h->challenge, slot + CMT_FRAME_HEADER);
+  cmt__secret_write_auth(s->key, h->work->challenge, slot + CMT_FRAME_HEADER);
   slot_finish(slot, CMT__SECRET_AUTH_MSG);
   slots_seal(s, slot, 1);
   h->output_end += CMT_FRAME_SLOT;
@@ -180,24 +189,24 @@ static void auth_send(cmt_secret_conn *s) {
 /* The other side's key is there: derives everything from it and answers. */
 static cmt_err keys_finish(cmt_secret_conn *s) {
   cmt__secret_handshake *h = s->handshake;
-  uint8_t theirs[CMT__SECRET_KEY], dh[CMT__SECRET_KEY];
+  cmt__secret_work *w = h->work;
+  uint8_t theirs[CMT__SECRET_KEY];
   cmt_err err = cmt__secret_read_key(message_bytes(h), theirs);
   bool least;
 
   if (err != CMT_OK) {
     return err;
   }
-  if (crypto_scalarmult_curve25519(dh, h->secret, theirs) != 0) {
-    sodium_memzero(dh, sizeof dh);
+  if (crypto_scalarmult_curve25519(w->dh, w->secret, theirs) != 0) {
     return CMT_EAUTH; /* A point of low order: the result is all zero. */
   }
-  sodium_memzero(h->secret, sizeof h->secret);
+  sodium_memzero(w->secret, sizeof w->secret);
   /* Equal keys make both sides the lower one, and then no frame opens. */
   least = memcmp(h->public, theirs, CMT__SECRET_KEY) <= 0;
-  cmt__secret_challenge(least ? h->public : theirs, least ? theirs : h->public,
-                        dh, h->challenge);
-  cmt__secret_derive(dh, least, s->recv.key, s->send.key);
-  sodium_memzero(dh, sizeof dh);
+  cmt__secret_challenge(w, least ? h->public : theirs,
+                        least ? theirs : h->public);
+  cmt__secret_derive(w, least, s->keys->recv, s->keys->send);
+  sodium_memzero(w->dh, sizeof w->dh);
   auth_send(s);
   message_reset(h);
   s->state = CMT_SECRET_CONN_AUTH;
@@ -224,7 +233,7 @@ static void auth_finish(cmt_secret_conn *s, const uint8_t public_key[32]) {
   s->authenticated = true;
   s->state = CMT_SECRET_CONN_UP;
   s->key = NULL;
-  sodium_memzero(h->challenge, sizeof h->challenge);
+  work_give(s);
   cmt__free(&s->shared->env, h->message);
   h->message = NULL;
   h->message_cap = 0;
@@ -247,7 +256,7 @@ static cmt_err auth_next(cmt_secret_conn *s, cmt_bytes *data) {
     return err;
   }
   err = cmt__secret_read_auth(message_bytes(s->handshake),
-                              s->handshake->challenge, public_key);
+                              s->handshake->work->challenge, public_key);
   if (err == CMT_OK) {
     auth_finish(s, public_key);
   }
@@ -278,7 +287,7 @@ static cmt_err batch_find(cmt_secret_conn *s) {
   if (s->input_len < lacks) {
     return tail_keep(s);
   }
-  if (s->recv.counter == UINT64_MAX) {
+  if (s->recv_counter == UINT64_MAX) {
     return CMT_ENONCE;
   }
   if (s->scratch_len > 0) {
@@ -292,7 +301,7 @@ static cmt_err batch_find(cmt_secret_conn *s) {
   }
   s->batch = s->input;
   s->batch_len = cmt__min(s->input_len / CMT_FRAME_SLOT, BATCH);
-  s->batch_len = (size_t)cmt__min64(s->batch_len, UINT64_MAX - s->recv.counter);
+  s->batch_len = (size_t)cmt__min64(s->batch_len, UINT64_MAX - s->recv_counter);
   s->input += s->batch_len * CMT_FRAME_SLOT;
   s->input_len -= s->batch_len * CMT_FRAME_SLOT;
   return CMT_OK;
@@ -307,8 +316,8 @@ static cmt_err batch_open(cmt_secret_conn *s) {
   }
   for (size_t i = 0; i < s->batch_len; i++) {
     jobs[i] = (cmt__aead_job){
-      .key = s->recv.key,
-      .counter = s->recv.counter++,
+      .key = s->keys->recv,
+      .counter = s->recv_counter++,
       .slot = s->batch + i * CMT_FRAME_SLOT,
     };
   }
@@ -359,6 +368,18 @@ static cmt_err step(cmt_secret_conn *s, cmt_bytes *out) {
   return err;
 }
 
+/* Memory for the keys and for the handshake; what is missing shows. */
+static bool parts_new(cmt_secret_conn *s) {
+  const cmt_env *env = &s->shared->env;
+
+  s->keys = cmt__key_slab_take(&s->shared->keys, env);
+  s->handshake = cmt__alloc_zero(env, sizeof *s->handshake);
+  if (s->handshake != NULL) {
+    s->handshake->work = cmt__key_slab_take(&s->shared->works, env);
+  }
+  return s->keys != NULL && s->handshake != NULL && s->handshake->work != NULL;
+}
+
 cmt_err cmt__secret_conn_new(cmt__shared *shared, const cmt_node_key *key,
                              cmt_secret_conn **out) {
   const cmt_env *env = &shared->env;
@@ -368,18 +389,17 @@ cmt_err cmt__secret_conn_new(cmt__shared *shared, const cmt_node_key *key,
   if (s == NULL) {
     return CMT_ENOMEM;
   }
-  h = cmt__alloc_zero(env, sizeof *h);
-  if (h == NULL) {
-    cmt__free(env, s);
+  s->shared = cmt__shared_ref(shared);
+  if (!parts_new(s)) {
+    cmt_secret_conn_delete(s);
     return CMT_ENOMEM;
   }
-  env->entropy(env->entropy_arg, h->secret, sizeof h->secret);
-  (void)crypto_scalarmult_curve25519_base(h->public, h->secret);
+  h = s->handshake;
+  env->entropy(env->entropy_arg, h->work->secret, sizeof h->work->secret);
+  (void)crypto_scalarmult_curve25519_base(h->public, h->work->secret);
   cmt__secret_write_key(h->public, h->output);
   h->output_end = CMT__SECRET_KEY_MSG;
-  s->shared = cmt__shared_ref(shared);
   s->key = key;
-  s->handshake = h;
   *out = s;
   return CMT_OK;
 }
@@ -514,7 +534,7 @@ cmt_err cmt_secret_conn_seal(cmt_secret_conn *s, uint8_t *slots, size_t len) {
   if (s->state != CMT_SECRET_CONN_UP || len == 0) {
     return CMT_EINVAL;
   }
-  if (count + (rest > 0) > UINT64_MAX - s->send.counter) {
+  if (count + (rest > 0) > UINT64_MAX - s->send_counter) {
     return fail(s, CMT_ENONCE);
   }
   for (size_t i = 0; i < count; i++) {
@@ -557,9 +577,9 @@ void cmt_secret_conn_delete(cmt_secret_conn *s) {
   }
   shared = s->shared;
   handshake_delete(s);
+  keys_give(s);
   kept_free(s);
   scratch_free(s);
-  sodium_memzero(s, sizeof *s);
   cmt__free(&shared->env, s);
   cmt__shared_unref(shared);
 }

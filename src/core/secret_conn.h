@@ -6,6 +6,8 @@
    as plain functions.  docs/PROTOCOL.md section 2. */
 
 #include "aead.h"
+#include "hkdf.h"
+#include "merlin.h"
 #include "node_key.h"
 #include "shared.h"
 
@@ -17,18 +19,27 @@ enum {
   CMT__SECRET_AUTH_MSG = 103 /* The second one. */
 };
 
-/* One direction of the data path. */
-typedef struct cmt__secret_half {
-  uint8_t key[CMT__SECRET_KEY];
-  uint64_t counter; /* Of the next frame; UINT64_MAX is never used. */
-} cmt__secret_half;
+/* The secrets of a connection that is up, in a slot of locked memory. */
+typedef struct cmt__secret_keys {
+  uint8_t recv[CMT__SECRET_KEY], send[CMT__SECRET_KEY];
+} cmt__secret_keys;
+
+/* Those of the handshake, in another slot, with the memory that their
+   computation needs. */
+typedef struct cmt__secret_work {
+  uint8_t secret[CMT__SECRET_KEY];    /* Ephemeral; wiped once used. */
+  uint8_t dh[CMT__SECRET_KEY];        /* The shared one; wiped once used. */
+  uint8_t challenge[CMT__SECRET_KEY]; /* Since the state is AUTH. */
+  uint8_t okm[2 * CMT__SECRET_KEY];
+  cmt__hkdf hkdf;
+  cmt__merlin transcript;
+} cmt__secret_work;
 
 /* What only the handshake needs.  It goes when the state is UP and everything
    was sent, so that an idle connection is small. */
 typedef struct cmt__secret_handshake {
-  uint8_t secret[CMT__SECRET_KEY]; /* Ephemeral; wiped once used. */
+  cmt__secret_work *work; /* NULL: nothing of it is needed any more. */
   uint8_t public[CMT__SECRET_KEY];
-  uint8_t challenge[CMT__SECRET_KEY]; /* Since the state is AUTH. */
 
   /* The message being received: its length, then its bytes. */
   uint8_t prefix[10];
@@ -45,10 +56,12 @@ typedef struct cmt__secret_handshake {
 struct cmt_secret_conn {
   cmt__shared *shared;
   cmt_secret_conn_state state;
-  cmt_err failed; /* The first failure. */
-  cmt__secret_half send, recv;
-  const cmt_node_key *key;          /* NULL since UP or FAILED. */
-  cmt__secret_handshake *handshake; /* NULL when nothing needs it. */
+  cmt_err failed;                      /* The first failure. */
+  cmt__secret_keys *keys;              /* NULL since FAILED. */
+  uint64_t send_counter, recv_counter; /* Of the next frame of each direction;
+                                          UINT64_MAX is never used. */
+  const cmt_node_key *key;             /* NULL since UP or FAILED. */
+  cmt__secret_handshake *handshake;    /* NULL when nothing needs it. */
 
   uint8_t *input; /* The caller's bytes that are not used up. */
   size_t input_len;
@@ -87,13 +100,14 @@ static inline bool cmt__secret_conn_has_input(const cmt_secret_conn *s) {
   return s->input_len > 0 || s->batch_len > 0;
 }
 
-/* The keys of a side out of the shared secret; |least|: the side's ephemeral
-   key is the lower one. */
-void cmt__secret_derive(const uint8_t dh[32], bool least, uint8_t recv_key[32],
+/* The keys of a side out of the shared secret |w|->dh; |least|: the side's
+   ephemeral key is the lower one. */
+void cmt__secret_derive(cmt__secret_work *w, bool least, uint8_t recv_key[32],
                         uint8_t send_key[32]);
 
-void cmt__secret_challenge(const uint8_t lower[32], const uint8_t upper[32],
-                           const uint8_t dh[32], uint8_t challenge[32]);
+/* Fills in |w|->challenge from |w|->dh and the public keys. */
+void cmt__secret_challenge(cmt__secret_work *w, const uint8_t lower[32],
+                           const uint8_t upper[32]);
 
 void cmt__secret_write_key(const uint8_t public_key[32],
                            uint8_t out[CMT__SECRET_KEY_MSG]);

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The handshake's two messages and its secrets.  docs/PROTOCOL.md 2.1 to 2.5.
-   Nothing here keeps state, and every copy of a secret is wiped. */
+   Nothing here keeps state, and every secret stays in the caller's memory. */
 
 #include "secret_conn.h"
 
 #include <sodium.h>
 
 #include "bytes.h"
-#include "hkdf.h"
-#include "merlin.h"
 
 enum {
   KEY_VALUE = 1,
@@ -23,33 +21,35 @@ static cmt_bytes key_bytes(const uint8_t key[CMT__SECRET_KEY]) {
   return (cmt_bytes){.base = key, .len = CMT__SECRET_KEY};
 }
 
-void cmt__secret_derive(const uint8_t dh[32], bool least, uint8_t recv_key[32],
+void cmt__secret_derive(cmt__secret_work *w, bool least, uint8_t recv_key[32],
                         uint8_t send_key[32]) {
   static const char info[] =
     "TENDERMINT_SECRET_CONNECTION_KEY_AND_CHALLENGE_GEN";
-  uint8_t okm[2 * CMT__SECRET_KEY];
-  bool made = cmt__hkdf_sha256(
-    key_bytes(dh), (cmt_bytes){0},
-    (cmt_bytes){.base = (const uint8_t *)info, .len = sizeof info - 1}, okm,
-    sizeof okm);
+  bool made;
 
+  w->hkdf = (cmt__hkdf){
+    .ikm = key_bytes(w->dh),
+    .info = {.base = (const uint8_t *)info, .len = sizeof info - 1},
+  };
+  made = cmt__hkdf_sha256(&w->hkdf, w->okm, sizeof w->okm);
   CMT_ASSERT(NULL, made);
-  memcpy(least ? recv_key : send_key, okm, CMT__SECRET_KEY);
-  memcpy(least ? send_key : recv_key, okm + CMT__SECRET_KEY, CMT__SECRET_KEY);
-  sodium_memzero(okm, sizeof okm);
+  memcpy(least ? recv_key : send_key, w->okm, CMT__SECRET_KEY);
+  memcpy(least ? send_key : recv_key, w->okm + CMT__SECRET_KEY,
+         CMT__SECRET_KEY);
+  sodium_memzero(w->okm, sizeof w->okm);
 }
 
-void cmt__secret_challenge(const uint8_t lower[32], const uint8_t upper[32],
-                           const uint8_t dh[32], uint8_t challenge[32]) {
-  cmt__merlin m;
+void cmt__secret_challenge(cmt__secret_work *w, const uint8_t lower[32],
+                           const uint8_t upper[32]) {
+  cmt__merlin *m = &w->transcript;
 
-  cmt__merlin_init(&m, "TENDERMINT_SECRET_CONNECTION_TRANSCRIPT_HASH");
-  cmt__merlin_append(&m, "EPHEMERAL_LOWER_PUBLIC_KEY", key_bytes(lower));
-  cmt__merlin_append(&m, "EPHEMERAL_UPPER_PUBLIC_KEY", key_bytes(upper));
-  cmt__merlin_append(&m, "DH_SECRET", key_bytes(dh));
-  cmt__merlin_challenge(&m, "SECRET_CONNECTION_MAC", challenge,
+  cmt__merlin_init(m, "TENDERMINT_SECRET_CONNECTION_TRANSCRIPT_HASH");
+  cmt__merlin_append(m, "EPHEMERAL_LOWER_PUBLIC_KEY", key_bytes(lower));
+  cmt__merlin_append(m, "EPHEMERAL_UPPER_PUBLIC_KEY", key_bytes(upper));
+  cmt__merlin_append(m, "DH_SECRET", key_bytes(w->dh));
+  cmt__merlin_challenge(m, "SECRET_CONNECTION_MAC", w->challenge,
                         CMT__SECRET_KEY);
-  sodium_memzero(&m, sizeof m);
+  sodium_memzero(m, sizeof *m);
 }
 
 void cmt__secret_write_key(const uint8_t public_key[32],

@@ -5,9 +5,35 @@
 #include "shared.h"
 
 #include "channel.h"
+#include "secret_conn.h"
 
-size_t cmt__shared_memory(size_t count) {
+static size_t shared_size(size_t count) {
   return sizeof(cmt__shared) + count * sizeof(cmt_channel);
+}
+
+size_t cmt__shared_memory(size_t count, size_t connections, size_t handshakes) {
+  return shared_size(count) +
+         cmt__key_slab_memory(sizeof(cmt__secret_keys), connections) +
+         cmt__key_slab_memory(sizeof(cmt__secret_work), handshakes);
+}
+
+void cmt__shared_key_bytes(cmt__shared *s, uint64_t *locked,
+                           uint64_t *unlocked) {
+  *locked = 0;
+  *unlocked = 0;
+  cmt__key_slab_count(&s->keys, locked, unlocked);
+  cmt__key_slab_count(&s->works, locked, unlocked);
+}
+
+static bool slabs_init(cmt__shared *s) {
+  if (!cmt__key_slab_init(&s->keys, sizeof(cmt__secret_keys))) {
+    return false;
+  }
+  if (!cmt__key_slab_init(&s->works, sizeof(cmt__secret_work))) {
+    cmt__key_slab_fini(&s->keys, &s->env);
+    return false;
+  }
+  return true;
 }
 
 cmt_err cmt__shared_new(const cmt_env *env, const cmt_channel *list,
@@ -24,7 +50,11 @@ cmt_err cmt__shared_new(const cmt_env *env, const cmt_channel *list,
   if (err != CMT_OK) {
     return err;
   }
-  s = cmt__alloc_zero(&copy, cmt__shared_memory(count));
+  s = cmt__alloc_zero(&copy, shared_size(count));
+  if (s != NULL && !slabs_init(s)) {
+    cmt__free(&copy, s);
+    s = NULL;
+  }
   if (s == NULL) {
     return cmt__why(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
                     cmt_err_text(CMT_ENOMEM));
@@ -60,6 +90,8 @@ void cmt__shared_unref(cmt__shared *s) {
   if (refs == 1) {
     cmt_env env = s->env;
 
+    cmt__key_slab_fini(&s->keys, &env);
+    cmt__key_slab_fini(&s->works, &env);
     cmt__free(&env, s);
   }
 }

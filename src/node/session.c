@@ -164,16 +164,30 @@ void cmt__session_accept(void *arg, cmt__tcp *tcp) {
   cmt__session_start(s, NULL);
 }
 
+/* Tells once that the system does not lock the memory of keys. */
+static void keys_check(cmt_switch *sw) {
+  uint64_t locked, unlocked;
+
+  cmt__shared_key_bytes(sw->setup.shared, &locked, &unlocked);
+  if (unlocked > 0 && !atomic_exchange(&sw->keys_told, true)) {
+    cmt__log(&sw->env, CMT_LOG_WARN, "switch",
+             "memory of keys cannot be locked, so the system may write it to "
+             "the disk when memory is short; a higher limit (ulimit -l) helps");
+  }
+}
+
 void cmt__session_start(cmt__session *s, const cmt_node_id *expect) {
+  cmt_switch *sw = s->sw;
   cmt_conn_options o;
   cmt_node_info info;
   cmt_why why;
 
-  cmt__setup_conn_options(&s->sw->setup, &s->sw->env, &info, &o);
+  cmt__setup_conn_options(&sw->setup, &sw->env, &info, &o);
   o.expect_id = expect;
-  if (cmt__link_start(&s->link, &o, s->sw->setup.shared, &why) != CMT_OK) {
+  if (cmt__link_start(&s->link, &o, sw->setup.shared, &why) != CMT_OK) {
     cmt__session_reject(s, &why, NULL);
   }
+  keys_check(sw);
 }
 
 /* ---- a peer comes ---- */

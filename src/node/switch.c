@@ -597,6 +597,8 @@ void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
   switch_unlock(s);
   cmt__limits_status(s, &full);
   full.recv_queued_bytes = cmt__delivery_held(s);
+  cmt__shared_key_bytes(s->setup.shared, &full.locked_key_bytes,
+                        &full.unlocked_key_bytes);
   full.size = size;
   full.inbound_peers = inbound;
   full.outbound_peers = all > inbound ? all - inbound : 0;

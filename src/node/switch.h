@@ -68,6 +68,7 @@ struct cmt_switch {
   const char *_Atomic calling; /* Whose function runs on the loop; or NULL. */
   int call_channel;            /* On which channel; -1: on none. */
   uint64_t call_ns;            /* Since when, by the coarse clock. */
+  atomic_bool keys_told;       /* That memory of keys cannot be locked. */
   cmt__delivery delivery;
   /* Under the lock: */
   bool started, stopping, posted;

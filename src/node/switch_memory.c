@@ -56,8 +56,10 @@ static size_t text_bytes(const char *text) {
 static uint64_t own_bytes(const cmt_switch *s, const sums *n) {
   const cmt__switch_setup *setup = &s->setup;
 
-  return sizeof *s + cmt__shared_memory(setup->channel_count) + LOOP_BYTES +
-         CMT__SCRATCH + CMT__READ_MAX +
+  return sizeof *s +
+         cmt__shared_memory(setup->channel_count, cmt__limits_connections(s),
+                            setup->options.handshakes_max) +
+         LOOP_BYTES + CMT__SCRATCH + CMT__READ_MAX +
          setup->reactor_count * sizeof *setup->reactors +
          text_bytes(setup->network) + text_bytes(setup->moniker) +
          text_bytes(setup->version) + text_bytes(setup->external_address) +

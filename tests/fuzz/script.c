@@ -31,17 +31,19 @@ static void ephemeral(bool low, uint8_t out[32]) {
 }
 
 static void script_make(fuzz_script *s, bool least) {
-  uint8_t theirs[32], our_public[32], their_public[32], dh[32];
+  uint8_t theirs[32], our_public[32], their_public[32];
+  cmt__secret_work w;
 
   ephemeral(least, s->our_ephemeral);
   ephemeral(!least, theirs);
   crypto_scalarmult_curve25519_base(our_public, s->our_ephemeral);
   crypto_scalarmult_curve25519_base(their_public, theirs);
   FUZZ_CHECK((memcmp(our_public, their_public, 32) < 0) == least);
-  FUZZ_CHECK(crypto_scalarmult_curve25519(dh, theirs, our_public) == 0);
-  cmt__secret_challenge(least ? our_public : their_public,
-                        least ? their_public : our_public, dh, s->challenge);
-  cmt__secret_derive(dh, !least, s->recv_key, s->send_key);
+  FUZZ_CHECK(crypto_scalarmult_curve25519(w.dh, theirs, our_public) == 0);
+  cmt__secret_challenge(&w, least ? our_public : their_public,
+                        least ? their_public : our_public);
+  memcpy(s->challenge, w.challenge, sizeof s->challenge);
+  cmt__secret_derive(&w, !least, s->recv_key, s->send_key);
   cmt__secret_write_key(their_public, s->hello);
   cmt__secret_write_auth(fuzz_node_key(1), s->challenge, s->auth);
   cmt_node_key_id(fuzz_node_key(1), &s->id);

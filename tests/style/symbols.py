@@ -35,8 +35,12 @@ ALLOWED = (
     r"sodium_(bin2hex|free|malloc|memcmp|memzero|mprotect_readonly)",
 )
 
-# Symbols that one object alone may call: the default environment.
-ALLOWED_IN = {"env.c.o": r"malloc|free|abort|randombytes_buf|sodium_init"}
+# Symbols that one object alone may call: the default environment, and the
+# locked memory that connections of several threads share.
+ALLOWED_IN = {
+    "env.c.o": r"malloc|free|abort|randombytes_buf|sodium_init",
+    "key_slab.c.o": r"pthread_mutex_(init|destroy|lock|unlock)|sodium_mlock",
+}
 
 # What no object of any library may name: the process belongs to its host.
 OF_THE_HOST = re.compile(

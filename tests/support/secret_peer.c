@@ -16,12 +16,16 @@ void secret_peer_init(secret_peer *p, const uint8_t eph_secret[32],
 
 void secret_peer_derive(secret_peer *p, const uint8_t theirs[32]) {
   bool least = memcmp(p->eph_public, theirs, 32) <= 0;
+  cmt__secret_work w;
 
   assert_int_equal(0,
                    crypto_scalarmult_curve25519(p->dh, p->eph_secret, theirs));
-  cmt__secret_challenge(least ? p->eph_public : theirs,
-                        least ? theirs : p->eph_public, p->dh, p->challenge);
-  cmt__secret_derive(p->dh, least, p->recv.key, p->send.key);
+  memcpy(w.dh, p->dh, sizeof w.dh);
+  cmt__secret_challenge(&w, least ? p->eph_public : theirs,
+                        least ? theirs : p->eph_public);
+  memcpy(p->challenge, w.challenge, sizeof p->challenge);
+  cmt__secret_derive(&w, least, p->recv.key, p->send.key);
+  sodium_memzero(&w, sizeof w);
   assert_int_equal(0, crypto_sign_detached(p->signature, NULL, p->challenge,
                                            sizeof p->challenge,
                                            p->identity_secret));

@@ -8,11 +8,17 @@
 #include "core/secret_conn.h"
 #include "test.h"
 
+/* One direction. */
+typedef struct secret_half {
+  uint8_t key[CMT__SECRET_KEY];
+  uint64_t counter; /* Of the next frame. */
+} secret_half;
+
 typedef struct secret_peer {
   uint8_t eph_secret[32], eph_public[32];
   uint8_t identity_secret[64], identity_public[32];
   uint8_t dh[32], challenge[32], signature[64]; /* Since _derive(). */
-  cmt__secret_half send, recv;
+  secret_half send, recv;
 } secret_peer;
 
 void secret_peer_init(secret_peer *p, const uint8_t eph_secret[32],

@@ -113,7 +113,7 @@ static void every_failed_allocation_is_reported(void **state) {
   test_env_fini(&t);
 }
 
-/* Frees that look for secrets in what is freed. */
+/* Looks for secrets in what is allocated and in what is freed. */
 typedef struct spy {
   test_env *t;
   void *(*alloc)(void *arg, size_t len);
@@ -136,6 +136,28 @@ static void *spy_alloc(void *arg, size_t len) {
   return p;
 }
 
+/* Half of a secret is one too. */
+static bool has_secret(const spy *y, const void *p, size_t len) {
+  bool any = false;
+
+  for (size_t k = 0; k < CMT__COUNT(y->secrets); k++) {
+    any = any || memmem(p, len, y->secrets[k], 16) != NULL ||
+          memmem(p, len, y->secrets[k] + 16, 16) != NULL;
+  }
+  return any;
+}
+
+/* Whether anything that is allocated now has one. */
+static bool live_has_secret(const spy *y) {
+  bool any = false;
+
+  for (size_t i = 0; i < y->count; i++) {
+    any = any || (y->blocks[i].p != NULL &&
+                  has_secret(y, y->blocks[i].p, y->blocks[i].len));
+  }
+  return any;
+}
+
 static void spy_free(void *arg, void *p) {
   spy *y = arg;
 
@@ -143,14 +165,29 @@ static void spy_free(void *arg, void *p) {
     if (y->blocks[i].p != p) {
       continue;
     }
-    for (size_t k = 0; k < CMT__COUNT(y->secrets); k++) {
-      assert_null(memmem(p, y->blocks[i].len, y->secrets[k], 16));
-      assert_null(memmem(p, y->blocks[i].len, y->secrets[k] + 16, 16));
-    }
+    assert_false(has_secret(y, p, y->blocks[i].len));
     y->blocks[i].p = NULL;
     y->scanned++;
   }
   y->free(y->t, p);
+}
+
+static void spy_init(spy *y, secret_fixture *f) {
+  *y = (spy){.t = &f->t, .alloc = f->t.env.alloc, .free = f->t.env.free};
+  f->t.env.alloc = spy_alloc;
+  f->t.env.free = spy_free;
+  f->t.env.alloc_arg = y;
+  memcpy(y->secrets[0], secret_eph_low, 32);
+  memcpy(y->secrets[1], f->peer.dh, 32);
+  memcpy(y->secrets[2], f->peer.challenge, 32);
+  memcpy(y->secrets[3], f->peer.send.key, 32);
+  memcpy(y->secrets[4], f->peer.recv.key, 32);
+}
+
+static void spy_fini(const spy *y, secret_fixture *f) {
+  f->t.env.alloc = y->alloc;
+  f->t.env.free = y->free;
+  f->t.env.alloc_arg = &f->t;
 }
 
 /* Ends a connection after |stop| bytes of the other side, of which byte |flip|
@@ -158,7 +195,7 @@ static void spy_free(void *arg, void *p) {
 static void run_spied(size_t stop, size_t flip) {
   uint8_t bytes[SECRET_HANDSHAKE + CMT_FRAME_SLOT];
   secret_fixture f;
-  spy y = {.t = &f.t};
+  spy y;
   secret_sink sink = {0};
   cmt_secret_conn *s;
 
@@ -168,25 +205,14 @@ static void run_spied(size_t stop, size_t flip) {
   secret_peer_seal(&f.peer, (cmt_bytes){f.peer.challenge, 32},
                    bytes + SECRET_HANDSHAKE);
   bytes[flip] ^= flip < sizeof bytes - 1;
-  y.alloc = f.t.env.alloc;
-  y.free = f.t.env.free;
-  f.t.env.alloc = spy_alloc;
-  f.t.env.free = spy_free;
-  f.t.env.alloc_arg = &y;
-  memcpy(y.secrets[0], secret_eph_low, 32);
-  memcpy(y.secrets[1], f.peer.dh, 32);
-  memcpy(y.secrets[2], f.peer.challenge, 32);
-  memcpy(y.secrets[3], f.peer.send.key, 32);
-  memcpy(y.secrets[4], f.peer.recv.key, 32);
+  spy_init(&y, &f);
   s = secret_conn_with(&f.t, secret_eph_low, f.key);
   (void)secret_feed_pieces(s, (cmt_bytes){bytes, stop}, 100, 100, &sink);
   cmt_secret_conn_delete(s);
   assert_true(y.scanned >= 2);
   assert_int_equal(y.count, y.scanned);
   secret_sink_fini(&sink);
-  f.t.env.alloc = y.alloc;
-  f.t.env.free = y.free;
-  f.t.env.alloc_arg = &f.t;
+  spy_fini(&y, &f);
   secret_fixture_fini(&f);
 }
 
@@ -206,12 +232,78 @@ static void freed_memory_holds_no_secret(void **state) {
   run_spied(whole, SECRET_HANDSHAKE + 9); /* A frame of data. */
 }
 
+static bool is_wiped(const void *p, size_t len) {
+  const uint8_t *bytes = p;
+  uint8_t any = 0;
+
+  for (size_t i = 0; i < len; i++) {
+    any |= bytes[i];
+  }
+  return any == 0;
+}
+
+/* Byte by byte, so that every instant of a handshake is looked at. */
+static void secrets_lie_in_locked_memory_and_nowhere_else(void **state) {
+  uint8_t bytes[SECRET_HANDSHAKE];
+  secret_sink sink = {0};
+  const cmt__secret_work *work;
+  cmt_secret_conn *s;
+  secret_fixture f;
+  spy y;
+
+  (void)state;
+  secret_fixture_init(&f, true);
+  secret_peer_meet(&f.peer, f.s);
+  secret_peer_handshake(&f.peer, bytes);
+  spy_init(&y, &f);
+  s = secret_conn_with(&f.t, secret_eph_low, f.key);
+  work = s->handshake->work;
+  assert_memory_equal(secret_eph_low, work->secret, 32);
+  for (size_t i = 0; i < sizeof bytes; i++) {
+    assert_cmt(CMT_EAGAIN, secret_feed(s, (cmt_bytes){bytes + i, 1}, &sink));
+    assert_false(live_has_secret(&y));
+    if (i == CMT__SECRET_KEY_MSG - 1) {
+      assert_memory_equal(f.peer.challenge, work->challenge, 32);
+      assert_true(is_wiped(work->secret, 64)); /* And the shared one. */
+      assert_true(is_wiped(work->okm, sizeof *work - 96));
+    }
+  }
+  assert_memory_equal(f.peer.recv.key, s->keys->send, 32);
+  assert_memory_equal(f.peer.send.key, s->keys->recv, 32);
+  assert_null(s->handshake->work);
+  assert_true(is_wiped(work, sizeof *work)); /* Its page stays for a while. */
+  cmt_secret_conn_delete(s);
+  secret_sink_fini(&sink);
+  spy_fini(&y, &f);
+  secret_fixture_fini(&f);
+}
+
+static void a_failure_gives_the_secrets_back(void **state) {
+  uint8_t slot[CMT_FRAME_SLOT] = {1};
+  secret_sink sink = {0};
+  const uint8_t *keys;
+  secret_fixture f;
+
+  (void)state;
+  secret_fixture_init(&f, true);
+  secret_fixture_up(&f);
+  keys = f.s->keys->recv;
+  assert_memory_equal(f.peer.send.key, keys, 32);
+  assert_cmt(CMT_EAUTH,
+             secret_feed(f.s, (cmt_bytes){slot, sizeof slot}, &sink));
+  assert_null(f.s->keys);
+  assert_true(is_wiped(keys, sizeof(cmt__secret_keys)));
+  secret_fixture_fini(&f);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(idle_connection_is_small),
     cmocka_unit_test(announced_length_is_bounded),
     cmocka_unit_test(every_failed_allocation_is_reported),
     cmocka_unit_test(freed_memory_holds_no_secret),
+    cmocka_unit_test(secrets_lie_in_locked_memory_and_nowhere_else),
+    cmocka_unit_test(a_failure_gives_the_secrets_back),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -219,7 +219,7 @@ static void last_nonce_is_never_sent(void **state) {
   (void)state;
   secret_fixture_init(&f, true);
   secret_fixture_up(&f);
-  f.s->send.counter = UINT64_MAX - 1;
+  f.s->send_counter = UINT64_MAX - 1;
   memcpy(before, slots, sizeof slots);
   assert_cmt(CMT_ENONCE, cmt_secret_conn_seal(f.s, slots, 1025));
   assert_memory_equal(before, slots, sizeof slots);
@@ -228,10 +228,10 @@ static void last_nonce_is_never_sent(void **state) {
 
   secret_fixture_init(&f, true);
   secret_fixture_up(&f);
-  f.s->send.counter = UINT64_MAX - 2;
+  f.s->send_counter = UINT64_MAX - 2;
   f.peer.recv.counter = UINT64_MAX - 2;
   check_seal(&f, 1025);
-  assert_int_equal(UINT64_MAX, f.s->send.counter);
+  assert_int_equal(UINT64_MAX, f.s->send_counter);
   assert_cmt(CMT_ENONCE, cmt_secret_conn_seal(f.s, slots, 1));
   assert_int_equal(CMT_SECRET_CONN_FAILED, cmt_secret_conn_get_state(f.s));
   secret_fixture_fini(&f);
@@ -245,7 +245,7 @@ static void last_nonce_is_never_opened(void **state) {
   (void)state;
   secret_fixture_init(&f, true);
   secret_fixture_up(&f);
-  f.s->recv.counter = UINT64_MAX - 3;
+  f.s->recv_counter = UINT64_MAX - 3;
   f.peer.send.counter = UINT64_MAX - 3;
   for (size_t i = 0; i < 4; i++) {
     secret_peer_seal(&f.peer, (cmt_bytes){(const uint8_t *)"abcd" + i, 1},

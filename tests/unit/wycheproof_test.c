@@ -127,12 +127,13 @@ static outcome check_ed25519(const wycheproof_case *c) {
 static outcome check_hkdf(const wycheproof_case *c) {
   size_t size = strtoul(c->text[3], NULL, 10);
   uint8_t *okm = malloc(size + 1);
+  cmt__hkdf h = {.ikm = {c->bytes[0], c->len[0]},
+                 .salt = {c->bytes[1], c->len[1]},
+                 .info = {c->bytes[2], c->len[2]}};
   bool fits;
 
   assert_non_null(okm);
-  fits = cmt__hkdf_sha256((cmt_bytes){c->bytes[0], c->len[0]},
-                          (cmt_bytes){c->bytes[1], c->len[1]},
-                          (cmt_bytes){c->bytes[2], c->len[2]}, okm, size);
+  fits = cmt__hkdf_sha256(&h, okm, size);
   if (is_valid(c)) {
     fits = fits && c->len[4] == size && memcmp(okm, c->bytes[4], size) == 0;
   } else {

@@ -197,7 +197,7 @@ static void fixture_init(fixture *f) {
     assert_marked(f->keys[i]->secret, 32);
     assert_cmt(CMT_OK,
                cmt_secret_conn_new(&f->t.env, f->keys[i], &f->sides[i]));
-    assert_marked(f->sides[i]->handshake->secret, 32);
+    assert_marked(f->sides[i]->handshake->work->secret, 32);
   }
 }
 
@@ -227,8 +227,8 @@ static void fixture_up(fixture *f) {
   for (size_t i = 0; i < 2; i++) {
     assert_int_equal(CMT_SECRET_CONN_UP,
                      cmt_secret_conn_get_state(f->sides[i]));
-    assert_marked(f->sides[i]->send.key, 32);
-    assert_marked(f->sides[i]->recv.key, 32);
+    assert_marked(f->sides[i]->keys->send, 32);
+    assert_marked(f->sides[i]->keys->recv, 32);
   }
 }
 
@@ -325,17 +325,17 @@ static void a_node_key_depends_on_no_seed(void **state) {
 
 /* Keys and challenge out of a shared secret. */
 static void derivation_depends_on_no_secret(void **state) {
-  uint8_t dh[32] = {1}, recv[32], send[32], challenge[32], lower[32] = {2},
-          upper[32] = {3};
+  uint8_t recv[32], send[32], lower[32] = {2}, upper[32] = {3};
+  cmt__secret_work w = {.dh = {1}};
   unsigned before = found();
 
   (void)state;
-  mark(dh, sizeof dh);
-  cmt__secret_derive(dh, true, recv, send);
-  cmt__secret_challenge(lower, upper, dh, challenge);
+  mark(w.dh, sizeof w.dh);
+  cmt__secret_derive(&w, true, recv, send);
+  cmt__secret_challenge(&w, lower, upper);
   assert_marked(recv, 32);
   assert_marked(send, 32);
-  assert_marked(challenge, 32);
+  assert_marked(w.challenge, 32);
   assert_int_equal(before, found());
 }
 

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Memory for keys: slots, and what the system does with their pages. */
+
+#include "core/key_slab.h"
+#include "node.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { SLOT = 64, PAGE_SLOTS = (4096 - 16) / SLOT, MANY = 3000 };
+
+typedef struct fixture {
+  test_env t;
+  cmt__key_slab k;
+  uint8_t *slots[MANY];
+} fixture;
+
+/* What libsodium calls: the sanitizers' own does nothing and succeeds. */
+__attribute__((visibility("default"))) int mlock(const void *p, size_t len);
+int mlock(const void *p, size_t len) { return (int)syscall(SYS_mlock, p, len); }
+
+static int setup(void **state) {
+  fixture *f = calloc(1, sizeof *f);
+
+  assert_non_null(f);
+  test_env_init(&f->t);
+  assert_true(cmt__key_slab_init(&f->k, SLOT));
+  *state = f;
+  return 0;
+}
+
+static int teardown(void **state) {
+  fixture *f = *state;
+
+  cmt__key_slab_fini(&f->k, &f->t.env);
+  test_env_fini(&f->t);
+  free(f);
+  return 0;
+}
+
+static uint8_t *take(fixture *f) {
+  uint8_t *slot = cmt__key_slab_take(&f->k, &f->t.env);
+
+  assert_non_null(slot);
+  return slot;
+}
+
+static void give(fixture *f, void *slot) {
+  cmt__key_slab_give(&f->k, &f->t.env, slot);
+}
+
+static uint64_t bytes_of(fixture *f) {
+  uint64_t locked = 0, unlocked = 0;
+
+  cmt__key_slab_count(&f->k, &locked, &unlocked);
+  return locked + unlocked;
+}
+
+static void assert_all(uint8_t byte, const uint8_t *slot) {
+  for (size_t i = 0; i < SLOT; i++) {
+    assert_int_equal(byte, slot[i]);
+  }
+}
+
+/* ---- slots ---- */
+
+static void every_slot_is_of_zeros_and_of_its_own(void **state) {
+  fixture *f = *state;
+
+  for (size_t i = 0; i < MANY; i++) {
+    f->slots[i] = take(f);
+    assert_int_equal(0, (uintptr_t)f->slots[i] % 16);
+    assert_all(0, f->slots[i]);
+    memset(f->slots[i], (int)(i % 255) + 1, SLOT);
+  }
+  for (size_t i = 0; i < MANY; i++) {
+    assert_all((uint8_t)(i % 255 + 1), f->slots[i]);
+    give(f, f->slots[i]);
+  }
+}
+
+static void a_slot_is_wiped_and_used_again(void **state) {
+  fixture *f = *state;
+  uint8_t *first = take(f), *second = take(f);
+
+  memset(first, 7, SLOT);
+  memset(second, 8, SLOT);
+  give(f, first);
+  assert_all(0, first); /* Its page stays for the second. */
+  assert_all(8, second);
+  assert_ptr_equal(first, take(f));
+  give(f, first);
+  give(f, second);
+  give(f, NULL);
+}
+
+static void slots_share_pages(void **state) {
+  fixture *f = *state;
+
+  for (size_t i = 0; i < PAGE_SLOTS; i++) {
+    f->slots[i] = take(f);
+  }
+  assert_int_equal(PAGE_SLOTS * SLOT, bytes_of(f));
+  f->slots[PAGE_SLOTS] = take(f);
+  assert_in_range(bytes_of(f), 2 * 4096, 3 * 4096);
+  for (size_t i = 0; i <= PAGE_SLOTS; i++) {
+    give(f, f->slots[i]);
+  }
+}
+
+/* One that is empty stays, so that the next connection need not ask the
+   system. */
+static void empty_chunks_are_freed_but_one(void **state) {
+  fixture *f = *state;
+
+  for (size_t i = 0; i < MANY; i++) {
+    f->slots[i] = take(f);
+  }
+  assert_in_range(bytes_of(f), MANY * SLOT, MANY * SLOT + 65536);
+  assert_in_range(f->t.live, 3, 8);
+  for (size_t i = 0; i < MANY; i++) {
+    give(f, f->slots[i]);
+  }
+  assert_int_equal(1, f->t.live);
+  assert_in_range(bytes_of(f), 1, 65536);
+  for (size_t i = 0; i < 100; i++) {
+    size_t allocs = f->t.allocs;
+
+    give(f, take(f));
+    assert_int_equal(allocs, f->t.allocs);
+  }
+}
+
+static void slots_of_the_environment_stay_within_what_is_told(void **state) {
+  fixture *f = *state;
+
+  for (size_t i = 0; i < MANY; i++) {
+    f->slots[i] = take(f);
+    assert_in_range(f->t.live_bytes, 1, cmt__key_slab_memory(SLOT, i + 1));
+  }
+  for (size_t i = 0; i < MANY; i++) {
+    give(f, f->slots[i]);
+  }
+}
+
+static void without_memory_there_is_no_slot(void **state) {
+  fixture *f = *state;
+
+  f->t.fail_at = f->t.allocs;
+  assert_null(cmt__key_slab_take(&f->k, &f->t.env));
+  assert_int_equal(0, bytes_of(f));
+  give(f, take(f));
+}
+
+/* ---- threads ---- */
+
+static void *take_and_give(void *arg) {
+  fixture *f = arg;
+  uint8_t *mine[100];
+
+  for (size_t round = 0; round < 20; round++) {
+    for (size_t i = 0; i < CMT__COUNT(mine); i++) {
+      mine[i] = cmt__key_slab_take(&f->k, NULL);
+      if (mine[i] == NULL || mine[i][0] != 0) {
+        return f;
+      }
+      memset(mine[i], (int)round + 1, SLOT);
+    }
+    for (size_t i = 0; i < CMT__COUNT(mine); i++) {
+      if (mine[i][SLOT - 1] != round + 1) {
+        return f;
+      }
+      cmt__key_slab_give(&f->k, NULL, mine[i]);
+    }
+  }
+  return NULL;
+}
+
+static void threads_share_a_slab(void **state) {
+  fixture f = {.slots = {NULL}};
+  pthread_t threads[4];
+  void *failed;
+
+  (void)state;
+  assert_true(cmt__key_slab_init(&f.k, SLOT));
+  for (size_t i = 0; i < CMT__COUNT(threads); i++) {
+    assert_int_equal(0, pthread_create(&threads[i], NULL, take_and_give, &f));
+  }
+  for (size_t i = 0; i < CMT__COUNT(threads); i++) {
+    assert_int_equal(0, pthread_join(threads[i], &failed));
+    assert_null(failed);
+  }
+  cmt__key_slab_fini(&f.k, NULL);
+}
+
+/* ---- pages ---- */
+
+enum { LINE = 512 };
+
+/* The flags of the mapping of |p| in /proc/self/smaps, such as "VmFlags: rd wr
+   lo dd"; false: there is no such file. */
+static bool flags_of(const void *p, char line[LINE]) {
+  FILE *file = fopen("/proc/self/smaps", "r");
+  bool inside = false, found = false;
+
+  while (file != NULL && !found && fgets(line, LINE, file) != NULL) {
+    unsigned long begin, end;
+
+    if (sscanf(line, "%lx-%lx ", &begin, &end) == 2) {
+      inside = (uintptr_t)p >= begin && (uintptr_t)p < end;
+    } else {
+      found = inside && strncmp(line, "VmFlags:", 8) == 0;
+    }
+  }
+  if (file != NULL) {
+    fclose(file);
+  }
+  return found;
+}
+
+static void pages_are_locked_and_stay_out_of_core_dumps(void **state) {
+  fixture *f = *state;
+  uint8_t *slot = take(f);
+  char flags[LINE];
+
+  if (!flags_of(slot, flags)) {
+    print_message("# skipped: /proc/self/smaps does not tell\n");
+    give(f, slot);
+    skip();
+  }
+  assert_non_null(strstr(flags, " dd"));
+  if (f->k.locked_bytes > 0) {
+    assert_non_null(strstr(flags, " lo"));
+  } else {
+    print_message("# nothing may be locked here\n");
+    assert_null(strstr(flags, " lo"));
+  }
+  give(f, slot);
+}
+
+/* A process that may lock nothing runs |what|; 0: it was content. */
+static int without_locks(int (*what)(void)) {
+  const struct rlimit none = {0};
+  pid_t child = fork();
+  int status = 0;
+
+  assert_true(child >= 0);
+  if (child == 0) {
+    /* What root may lock has no limit. */
+    if (setrlimit(RLIMIT_MEMLOCK, &none) != 0 ||
+        (geteuid() == 0 && setresuid(65534, 65534, 65534) != 0)) {
+      _exit(99);
+    }
+    _exit(what());
+  }
+  assert_int_equal(child, waitpid(child, &status, 0));
+  assert_true(WIFEXITED(status));
+  return WEXITSTATUS(status);
+}
+
+static int use_a_slot(void) {
+  uint64_t locked = 0, unlocked = 0;
+  cmt__key_slab k;
+  uint8_t *slot;
+
+  if (!cmt__key_slab_init(&k, SLOT)) {
+    return 1;
+  }
+  slot = cmt__key_slab_take(&k, NULL);
+  if (slot == NULL) {
+    return 2;
+  }
+  memset(slot, 1, SLOT);
+  cmt__key_slab_count(&k, &locked, &unlocked);
+  cmt__key_slab_give(&k, NULL, slot);
+  cmt__key_slab_fini(&k, NULL);
+  return locked == 0 && unlocked > 0 ? 0 : 3;
+}
+
+static void a_refused_lock_is_no_error(void **state) {
+  (void)state;
+  assert_int_equal(0, without_locks(use_a_slot));
+}
+
+static void count_lines(void *arg, cmt_log_level level, const char *module,
+                        const char *line) {
+  (void)module;
+  *(int *)arg += level == CMT_LOG_WARN && strstr(line, "locked") != NULL;
+}
+
+/* Connections of three nodes; the one in the middle counts its lines. */
+static int connect_without_locks(void) {
+  cmt_switch_status status;
+  test_trio *trio;
+  void *state;
+  int lines = 0;
+  cmt_env env;
+
+  (void)test_trio_setup(&state);
+  trio = state;
+  env = trio->w.env.env;
+  env.log = count_lines;
+  env.log_arg = &lines;
+  trio->b.options.env = &env;
+  test_node_start(&trio->b);
+  test_node_start(&trio->a);
+  test_node_start(&trio->c);
+  test_node_dial(&trio->a, trio->b.addr, 0);
+  test_node_dial(&trio->c, trio->b.addr, 0);
+  cmt_switch_get_status(trio->b.sw, &status);
+  (void)test_trio_teardown(&state);
+  return status.inbound_peers == 2 && status.locked_key_bytes == 0 &&
+             status.unlocked_key_bytes > 0 && lines == 1
+           ? 0
+           : 1;
+}
+
+static void a_switch_says_once_that_keys_are_not_locked(void **state) {
+  (void)state;
+  assert_int_equal(0, without_locks(connect_without_locks));
+}
+
+static void a_switch_tells_what_is_locked(void **state) {
+  cmt_switch_status status;
+  test_trio *trio;
+
+  (void)test_trio_setup(state);
+  trio = *state;
+  test_pair(&trio->w, &trio->a, &trio->b);
+  cmt_switch_get_status(trio->b.sw, &status);
+  assert_in_range(status.locked_key_bytes + status.unlocked_key_bytes, 2 * SLOT,
+                  2 * 4096);
+  (void)test_trio_teardown(state);
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+  const struct CMUnitTest tests[] = {
+    TEST(every_slot_is_of_zeros_and_of_its_own),
+    TEST(a_slot_is_wiped_and_used_again),
+    TEST(slots_share_pages),
+    TEST(empty_chunks_are_freed_but_one),
+    TEST(slots_of_the_environment_stay_within_what_is_told),
+    TEST(without_memory_there_is_no_slot),
+    cmocka_unit_test(threads_share_a_slab),
+    TEST(pages_are_locked_and_stay_out_of_core_dumps),
+    cmocka_unit_test(a_refused_lock_is_no_error),
+    cmocka_unit_test(a_switch_says_once_that_keys_are_not_locked),
+    cmocka_unit_test(a_switch_tells_what_is_locked),
+  };
+#undef TEST
+
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
