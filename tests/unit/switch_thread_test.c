@@ -463,6 +463,62 @@ static void a_start_that_failed_can_be_deleted(void **state) {
   free(x);
 }
 
+/* Reads a status all the time, and notes whether a number ever fell. */
+typedef struct status_reader {
+  cmt_peer *p;
+  atomic_bool done;
+  uint64_t reads;
+  bool fell;
+} status_reader;
+
+static void *read_statuses(void *arg) {
+  status_reader *r = arg;
+  cmt_peer_status before = {.size = 0}, now;
+
+  while (!atomic_load(&r->done)) {
+    cmt_peer_get_status(r->p, &now);
+    r->fell =
+      r->fell || now.sent_bytes < before.sent_bytes || now.up_ns < before.up_ns;
+    for (size_t i = 0; i < CHANNELS; i++) {
+      r->fell = r->fell || now.channels[i].sent_messages <
+                             before.channels[i].sent_messages;
+    }
+    before = now;
+    r->reads++;
+  }
+  return NULL;
+}
+
+static void a_status_is_read_while_the_peer_works_and_ends(void **state) {
+  enum { COUNT = 1000 };
+  static const uint8_t bytes[3000];
+  pair *x = pair_new();
+  status_reader r = {.fell = false};
+  cmt_peer_status last;
+  pthread_t thread;
+
+  (void)state;
+  pair_meet(x);
+  r.p = peer_of(&x->a);
+  assert_int_equal(0, pthread_create(&thread, NULL, read_statuses, &r));
+  for (int i = 0; i < COUNT; i++) {
+    assert_cmt(CMT_OK, cmt_peer_send_wait_bytes(r.p, 1, bytes, sizeof bytes));
+  }
+  test_await(&x->b.watch, &x->b.received, COUNT);
+  cmt_peer_stop(r.p, CMT_ECANCELED, 0);
+  test_await(&x->a.watch, &x->a.removed, 1);
+  pair_end(x);
+  atomic_store(&r.done, true);
+  assert_int_equal(0, pthread_join(thread, NULL));
+  assert_false(r.fell);
+  assert_true(r.reads > 0);
+  cmt_peer_get_status(r.p, &last); /* Without a switch. */
+  assert_int_equal(CHANNELS, last.channel_count);
+  assert_int_equal(1, last.channels[1].id);
+  assert_int_equal(COUNT, last.channels[1].sent_messages);
+  cmt_peer_unref(r.p);
+}
+
 static void the_last_message_is_delivered(void **state) {
   (void)state;
   for (int i = 0; i < 10; i++) {
@@ -491,6 +547,7 @@ int main(void) {
     cmocka_unit_test(a_delete_at_any_moment_joins),
     cmocka_unit_test(a_delete_tells_which_reactor_it_waits_for),
     cmocka_unit_test(a_start_that_failed_can_be_deleted),
+    cmocka_unit_test(a_status_is_read_while_the_peer_works_and_ends),
     cmocka_unit_test(the_last_message_is_delivered),
   };
 
