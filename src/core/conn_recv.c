@@ -70,6 +70,15 @@ static void frames_check(cmt_conn *c) {
   }
 }
 
+/* What is malformed below the node infos. */
+static void secret_failed(cmt_conn *c, cmt_err err) {
+  const char *malformed = c->state == CMT__CONN_SECRET
+                            ? "malformed message of the handshake"
+                            : "malformed frame";
+
+  cmt__conn_end(c, err, err == CMT_EPROTO ? malformed : cmt_err_text(err));
+}
+
 /* Asks the secret connection for more; false: there is none. */
 static bool chunk_next(cmt_conn *c) {
   cmt_err err = cmt_secret_conn_next(c->secret, &c->chunk);
@@ -84,7 +93,7 @@ static bool chunk_next(cmt_conn *c) {
   if (err == CMT_EAGAIN) {
     frames_check(c);
   } else if (err != CMT_OK) {
-    cmt__conn_fail(c, err);
+    secret_failed(c, err);
   }
   return err == CMT_OK && !c->ended;
 }
@@ -212,10 +221,12 @@ static bool check_event(cmt_conn *c, cmt_conn_event *out) {
 }
 
 static void mconn_failed(cmt_conn *c, cmt_err err) {
+  const char *text = err == CMT_EPROTO ? "malformed packet" : cmt_err_text(err);
+
   cmt__conn_end(c, err,
                 cmt__mconn_is_foreign(c->mconn)
                   ? "peer seems to speak the other wire profile"
-                  : cmt_err_text(err));
+                  : text);
 }
 
 static bool mconn_event(cmt_conn *c, cmt_conn_event *out) {

@@ -135,6 +135,36 @@ static void messages_before_a_bad_frame_come_first(void **state) {
   conn_peer_fini(&f);
 }
 
+static void assert_malformed(conn_peer *f, const char *where,
+                             const char *text) {
+  assert_cmt(CMT_EPROTO, f->why.err);
+  assert_string_equal(where, cmt_stage_name(f->why.stage));
+  assert_string_equal(text, f->why.text);
+  conn_peer_fini(f);
+}
+
+static void what_is_malformed_is_told_by_its_layer(void **state) {
+  static const uint8_t no_key[35] = {0x22, 0x12};
+  uint8_t slot[CMT_FRAME_SLOT];
+  conn_peer f;
+
+  (void)state;
+  reach(&f, FRESH);
+  conn_peer_raw(&f, (cmt_bytes){no_key, sizeof no_key});
+  assert_malformed(&f, "secret_connection",
+                   "malformed message of the handshake");
+  reach(&f, AUTH);
+  conn_peer_send_hex(&f, "02000000");
+  assert_malformed(&f, "node_info", "malformed node info");
+  reach(&f, UP);
+  secret_peer_seal_as(&f.peer, (cmt_bytes){0}, 1025, slot);
+  conn_peer_raw(&f, (cmt_bytes){slot, sizeof slot});
+  assert_malformed(&f, "up", "malformed frame");
+  reach(&f, UP);
+  conn_peer_send_hex(&f, "00");
+  assert_malformed(&f, "up", "malformed packet");
+}
+
 /* Our signature still goes out, so that the other side fails for the same
    reason and not for an end of file. */
 static void own_signature_leaves_after_theirs_failed(void **state) {
@@ -500,6 +530,7 @@ int main(void) {
     cmocka_unit_test(end_tells_who_it_was_as_far_as_known),
     cmocka_unit_test(messages_before_a_bad_packet_come_first),
     cmocka_unit_test(messages_before_a_bad_frame_come_first),
+    cmocka_unit_test(what_is_malformed_is_told_by_its_layer),
     cmocka_unit_test(own_signature_leaves_after_theirs_failed),
     cmocka_unit_test(own_node_info_leaves_after_own_key_was_refused),
     cmocka_unit_test(bad_frame_behind_the_signature_is_told_as_such),

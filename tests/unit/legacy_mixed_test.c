@@ -248,8 +248,7 @@ static void check_row(const row *r, bool by_byte) {
   }
   assert_conn_events(&f, r->events);
   if (f.why.err != CMT_OK) {
-    assert_string_equal(r->foreign ? foreign : "malformed or unexpected bytes",
-                        f.why.text);
+    assert_string_equal(r->foreign ? foreign : "malformed packet", f.why.text);
   }
   /* A parting ping, by which the other side knows at once. */
   if (r->foreign) {
