@@ -45,6 +45,16 @@ CMT_API CMT_NODISCARD cmt_err cmt_node_key_load(const cmt_env *env,
                                                 cmt_why *why);
 
 /**
+ * The same, but a file that others than its owner can read is refused.
+ *
+ * Returns    as cmt_node_key_load(); CMT_EIO: others can read it.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_node_key_load_private(const cmt_env *env,
+                                                        const char *path,
+                                                        cmt_node_key **out,
+                                                        cmt_why *why);
+
+/**
  * Writes |key| to the new file |path|, mode 0600, in the bytes that CometBFT
  * writes.  The file appears whole or not at all.
  *

@@ -62,7 +62,7 @@ static int key_show(const cli_options *o, const cmt_env *env,
   cmt_why why;
   int code;
 
-  if (cmt_node_key_load(env, file, &key, &why) != CMT_OK) {
+  if (cli_options_key(o, env, file, &key, &why) != CMT_OK) {
     return cli_fail("%s", why.text);
   }
   code = print_id(o, key, file);

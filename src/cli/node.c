@@ -252,7 +252,7 @@ bool cli_load_key(const cli_options *o, cli_io *io, const cmt_env *env,
 
   *out = NULL;
   if (o->key_file != NULL &&
-      cmt_node_key_load(env, o->key_file, out, &why) != CMT_OK) {
+      cli_options_key(o, env, o->key_file, out, &why) != CMT_OK) {
     cli_io_error(io, "%s", why.text);
     return false;
   }

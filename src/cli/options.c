@@ -120,6 +120,12 @@ static bool set_log_level(cli_options *o, const char *value) {
   return allowed(o, "expected error, warn, info or debug");
 }
 
+static bool set_strict_key(cli_options *o, const char *value) {
+  (void)value;
+  o->strict_key = true;
+  return true;
+}
+
 static bool set_json(cli_options *o, const char *value) {
   (void)value;
   o->json = true;
@@ -202,6 +208,8 @@ static const option_row rows[] = {
   {"count", "N", CLI_PROBE, set_count,
    "how many pings (3; 1 with --wire legacy)"},
   {"key", "FILE", CLI_NODES, set_key, "node_key.json; without it a fresh key"},
+  {"strict-key", NULL, CLI_NODES | CLI_KEY, set_strict_key,
+   "refuse a key file that others can read"},
   {"network", "NAME", CLI_NODES, set_network, "chain id (cometp2p)"},
   {"moniker", "NAME", CLI_NODES, set_moniker, "what we call ourselves"},
   {"channel", "SPEC", CLI_NODES, cli_parse_channel,
@@ -400,6 +408,12 @@ int cli_options_parse(cli_options *o, const cli_verb *verb, int argc,
 void cli_options_fini(cli_options *o) {
   free(o->dials);
   o->dials = NULL;
+}
+
+cmt_err cli_options_key(const cli_options *o, const cmt_env *env,
+                        const char *file, cmt_node_key **out, cmt_why *why) {
+  return o->strict_key ? cmt_node_key_load_private(env, file, out, why)
+                       : cmt_node_key_load(env, file, out, why);
 }
 
 size_t cli_options_find(const cli_options *o, cli_role role) {

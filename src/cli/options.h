@@ -27,6 +27,7 @@ enum {
 typedef struct cli_options {
   const char *verb;
   const char *key_file; /* NULL: a fresh key. */
+  bool strict_key;      /* Others must not be able to read it. */
   const char *network;
   bool network_given;
   const char *moniker;
@@ -61,6 +62,10 @@ typedef struct cli_options {
 int cli_options_parse(cli_options *o, const cli_verb *verb, int argc,
                       char **argv);
 void cli_options_fini(cli_options *o);
+/* Loads a key file as --strict-key says. */
+CMT_NODISCARD cmt_err cli_options_key(const cli_options *o, const cmt_env *env,
+                                      const char *file, cmt_node_key **out,
+                                      cmt_why *why);
 
 /* Prints usage, help and options of |verb|. */
 void cli_options_help(const cli_verb *verb);

@@ -47,6 +47,7 @@ typedef struct key_file {
   const cmt_env *env;
   const char *path;
   cmt_why *why;
+  bool private; /* Others must not be able to read it. */
 } key_file;
 
 static cmt_err file_fail(const key_file *f, cmt_err err, const char *fault) {
@@ -91,10 +92,26 @@ static ssize_t read_all(int fd, uint8_t *out, size_t cap) {
   return (ssize_t)len;
 }
 
-/* A key file has to be a regular one; says so when others can read it. */
+static cmt_err check_mode(const key_file *f, mode_t mode) {
+  char quoted[150], text[80];
+
+  if ((mode & (S_IRGRP | S_IROTH)) == 0) {
+    return CMT_OK;
+  }
+  snprintf(text, sizeof text,
+           "can be read by others than its owner (mode %04o)",
+           (unsigned)(mode & 07777));
+  if (f->private) {
+    return file_fail(f, CMT_EIO, text);
+  }
+  cmt__log(f->env, CMT_LOG_WARN, "node_key", "key file '%s' %s",
+           cmt__quote(cmt_bytes_of(f->path), quoted, sizeof quoted), text);
+  return CMT_OK;
+}
+
+/* A key file has to be a regular one. */
 static cmt_err check_file(const key_file *f, int fd) {
   struct stat st;
-  char quoted[150];
 
   if (fstat(fd, &st) != 0) {
     return file_fail_errno(f, errno);
@@ -105,13 +122,7 @@ static cmt_err check_file(const key_file *f, int fd) {
   if (!S_ISREG(st.st_mode)) {
     return file_fail(f, CMT_EIO, "is no regular file");
   }
-  if ((st.st_mode & (S_IRGRP | S_IROTH)) != 0) {
-    cmt__log(f->env, CMT_LOG_WARN, "node_key",
-             "key file '%s' can be read by others than its owner (mode %04o)",
-             cmt__quote(cmt_bytes_of(f->path), quoted, sizeof quoted),
-             (unsigned)(st.st_mode & 07777));
-  }
-  return CMT_OK;
+  return check_mode(f, st.st_mode);
 }
 
 /* Reads the file into |text|, FILE_MAX + 1 bytes. */
@@ -234,28 +245,40 @@ static cmt_err parse_key(const key_file *f, const uint8_t *text, size_t len,
   return err;
 }
 
-cmt_err cmt_node_key_load(const cmt_env *env, const char *path,
-                          cmt_node_key **out, cmt_why *why) {
-  key_file f = {.env = env, .path = path, .why = why};
+static cmt_err load_key(key_file *f, cmt_node_key **out) {
   cmt_env copy;
   uint8_t *text;
   size_t len = 0;
-  cmt_err err = cmt__env_copy(env, &copy);
+  cmt_err err = cmt__env_copy(f->env, &copy);
 
   if (err != CMT_OK) {
-    return file_fail(&f, err, "the environment is not usable");
+    return file_fail(f, err, "the environment is not usable");
   }
-  f.env = &copy;
+  f->env = &copy;
   text = cmt__alloc(&copy, FILE_MAX + 1);
   if (text == NULL) {
-    return file_fail(&f, CMT_ENOMEM, "not enough memory");
+    return file_fail(f, CMT_ENOMEM, "not enough memory");
   }
-  err = read_file(&f, text, &len);
+  err = read_file(f, text, &len);
   if (err == CMT_OK) {
-    err = parse_key(&f, text, len, out);
+    err = parse_key(f, text, len, out);
   }
   wiped_free(&copy, text, FILE_MAX + 1);
   return err;
+}
+
+cmt_err cmt_node_key_load(const cmt_env *env, const char *path,
+                          cmt_node_key **out, cmt_why *why) {
+  key_file f = {.env = env, .path = path, .why = why};
+
+  return load_key(&f, out);
+}
+
+cmt_err cmt_node_key_load_private(const cmt_env *env, const char *path,
+                                  cmt_node_key **out, cmt_why *why) {
+  key_file f = {.env = env, .path = path, .why = why, .private = true};
+
+  return load_key(&f, out);
 }
 
 static bool write_all(int fd, const char *text, size_t len) {

@@ -171,6 +171,11 @@ def open_key(folder):
     code, _, err = run("key", "show", path)
     equal((code, err.count("\n")), (0, 1), "a warning")
     equal(run("key", "show", path, "--log-level", "error")[2], "")
+    code, out, err = run("key", "show", path, "--strict-key")
+    equal((code, out, err.count("\n")), (1, "", 1), "a refusal")
+    code, _, err = run("listen", "--laddr", "127.0.0.1:0", "--key", path,
+                       "--strict-key")
+    check(code == 1 and "mode 0644" in err, err)
 
 
 def full_output(folder):

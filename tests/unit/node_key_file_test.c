@@ -344,6 +344,25 @@ static void a_file_that_others_can_read_is_warned_of(void **state) {
   assert_string_equal(expected, seen.line);
 }
 
+static void a_file_that_others_can_read_is_refused_by_option(void **state) {
+  test_folder *f = *state;
+  cmt_node_key *key = NULL;
+  char expected[400];
+  cmt_why why;
+
+  test_write_file(f->path, SEED11_FILE, strlen(SEED11_FILE));
+  assert_int_equal(0, chmod(f->path, 0640));
+  assert_cmt(CMT_EIO, cmt_node_key_load_private(NULL, f->path, &key, &why));
+  assert_null(key);
+  snprintf(expected, sizeof expected,
+           "key file '%s': can be read by others than its owner (mode 0640)",
+           f->path);
+  assert_string_equal(expected, why.text);
+  assert_int_equal(0, chmod(f->path, 0600));
+  assert_cmt(CMT_OK, cmt_node_key_load_private(NULL, f->path, &key, &why));
+  cmt_node_key_delete(key);
+}
+
 static void a_saved_file_is_for_its_owner_only(void **state) {
   test_folder *f = *state;
   cmt_node_key *key = key_of_seed11();
@@ -561,6 +580,7 @@ int main(void) {
     IN_FOLDER(what_is_no_file_is_named_in_the_reason),
     cmocka_unit_test(a_path_is_escaped_in_the_reason),
     IN_FOLDER(a_file_that_others_can_read_is_warned_of),
+    IN_FOLDER(a_file_that_others_can_read_is_refused_by_option),
     IN_FOLDER(a_saved_file_is_for_its_owner_only),
     IN_FOLDER(a_file_without_folder_goes_to_the_current_one),
     IN_FOLDER(an_existing_name_is_never_overwritten),
