@@ -352,10 +352,13 @@ static void last_words(sim *s, sim_peer *p) {
 }
 
 static void stop_peers(sim *s) {
-  for (uint64_t i = sim_below(&s->rng, 3); i > 0; i--) {
+  for (uint64_t i = sim_below(&s->rng, 4); i > 0; i--) {
     sim_peer *p = sim_any_peer(s);
 
     if (p != NULL) {
+      if (sim_one_in(&s->rng, 2)) {
+        sim_conn_set(s->net, p->conn, &narrow);
+      }
       last_words(s, p);
       if (is_whole(p) && sim_one_in(&s->rng, 2)) {
         last_words(s, sim_peer_other(p));
