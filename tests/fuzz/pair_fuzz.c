@@ -191,8 +191,7 @@ static void pair_limits(pair *p, size_t side, side_options *o, uint8_t d) {
   o->recv_rate = rates[d >> 4 & 3];
   cmt__budget_init(&p->budgets[side], 2 << 20);
   if ((d & 64) != 0) {
-    cmt__rate_init_bytes(&p->budgets[side].send, o->recv_rate, 1000);
-    cmt__rate_init_bytes(&p->budgets[side].recv, o->send_rate, 1000);
+    cmt__budget_limit(&p->budgets[side], o->recv_rate, o->send_rate, 1000);
     o->budget = &p->budgets[side];
   }
 }

@@ -15,7 +15,11 @@ enum {
 
 const cmt_channel side_channels[SIDE_CHANNELS] = {
   {.id = 0x00, .priority = 1, .recv_message_max = 100},
-  {.id = 0x31, .priority = 5, .send_queue = 3, .recv_message_max = 5000},
+  {.id = 0x31,
+   .priority = 5,
+   .traffic = CMT_TRAFFIC_URGENT,
+   .send_queue = 3,
+   .recv_message_max = 5000},
   {.id = 0x80, .priority = 65535, .recv_message_max = 20000},
   {.id = 0xff, .priority = 10, .send_queue = 8, .recv_message_max = 70000},
 };
