@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How long small messages take while a channel floods the same connection:
 
-     bench_queue recv --laddr IP:PORT
+     bench_queue recv --laddr IP:PORT [--recv-rate BYTES]
      bench_queue send --addr ID@IP:PORT --seconds S --target-ms M
                       --congestion NAME
 
@@ -35,6 +35,7 @@ enum {
 typedef struct args {
   const char *laddr, *addr, *congestion;
   double seconds, target_ms;
+  uint64_t recv_rate;
 } args;
 
 typedef struct times {
@@ -114,6 +115,7 @@ static int side_start(side *s, const args *a) {
   o.reactors = &reactor;
   o.reactor_count = 1;
   o.congestion = a->congestion;
+  o.recv_rate = a->recv_rate;
   o.queue_delay_target_ns = (uint64_t)(a->target_ms * 1e6);
   if (cmt_switch_new(&o, &s->sw, &why) != CMT_OK ||
       cmt_switch_start(s->sw, &why) != CMT_OK ||
@@ -250,6 +252,7 @@ int main(int argc, char **argv) {
     {"seconds", required_argument, NULL, 's'},
     {"target-ms", required_argument, NULL, 't'},
     {"congestion", required_argument, NULL, 'c'},
+    {"recv-rate", required_argument, NULL, 'r'},
     {0},
   };
   args a = {.seconds = 10, .target_ms = 5};
@@ -268,6 +271,9 @@ int main(int argc, char **argv) {
       break;
     case 't':
       a.target_ms = strtod(optarg, NULL);
+      break;
+    case 'r':
+      a.recv_rate = strtoull(optarg, NULL, 10);
       break;
     case 'c':
       a.congestion = optarg;

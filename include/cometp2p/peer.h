@@ -178,8 +178,10 @@ typedef struct cmt_peer_status {
      or the peer is gone.  Bytes that were not sent yet, how long they take at
      the delivery rate, and bytes sent that were not acknowledged. */
   uint64_t kernel_unsent_bytes, kernel_unsent_ns, in_flight_bytes;
-  uint64_t delivery_rate; /**< Bytes per second that the path last took. */
-  uint64_t tcp_rtt_ns;    /**< Smoothed; without the time in our queues. */
+  /** Bytes per second that the network last took, or a reader that is slower.
+   */
+  uint64_t delivery_rate;
+  uint64_t tcp_rtt_ns; /**< Smoothed; without the time in our queues. */
   size_t channel_count;
   cmt_channel_status channels[CMT_CHANNELS_MAX];
 } cmt_peer_status;

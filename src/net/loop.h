@@ -64,6 +64,10 @@ typedef struct cmt__tcp_info {
   uint64_t delivery_rate;   /* Bytes per second lately; 0: not known. */
   bool app_limited;         /* It was no more since no more was written. */
   uint64_t rtt_ns;          /* Smoothed. */
+  /* Since the start: what was acknowledged, how long there was something to
+     send or to be acknowledged, and how much of that the other side had no
+     room. */
+  uint64_t acked_bytes, busy_ns, no_room_ns;
 } cmt__tcp_info;
 
 typedef void (*cmt__accept_cb)(void *arg, cmt__tcp *tcp);

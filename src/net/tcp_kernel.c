@@ -27,6 +27,9 @@ bool cmt__tcp_kernel_info(int fd, cmt__tcp_info *out) {
     .delivery_rate = info.tcpi_delivery_rate,
     .app_limited = info.tcpi_delivery_rate_app_limited,
     .rtt_ns = info.tcpi_rtt * UINT64_C(1000),
+    .acked_bytes = info.tcpi_bytes_acked,
+    .busy_ns = info.tcpi_busy_time * 1000,
+    .no_room_ns = info.tcpi_rwnd_limited * 1000,
   };
   return true;
 }

@@ -48,9 +48,13 @@ typedef struct cmt__link_path {
   uint64_t sampled_bytes; /* |sent_bytes| when it was. */
   uint32_t run_max;       /* Frames that are worth the target of delay. */
   uint32_t unsent_max;    /* Of the tcp. */
+  uint64_t burst_rate;    /* The last that tells of the path; 0: none yet. */
+  uint64_t reader_rate;   /* Of a reader that is slower; UINT64_MAX: is not. */
+  /* What it is counted from. */
+  uint64_t acked_bytes, busy_ns, no_room_ns;
   /* What it told; any thread may read. */
   cmt__counter unsent_bytes, in_flight_bytes, rtt_ns;
-  cmt__counter rate; /* The last that tells of the path; 0: none yet. */
+  cmt__counter rate; /* The lower of both. */
 } cmt__link_path;
 
 typedef struct cmt__link {

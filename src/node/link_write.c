@@ -18,6 +18,7 @@ enum {
   SAMPLE_BYTES = CMT__UNSENT_FIRST,
   UNSENT_MIN = 16384,   /* Less would need too many turns, */
   UNSENT_MAX = 4 << 20, /* more is no good at any rate. */
+  BUSY_MIN_US = 10000,
 };
 
 #define SAMPLE_NS CMT_MILLISECONDS(20)
@@ -86,6 +87,7 @@ static cmt__link_path *link_path_new(cmt__link *l) {
   if (p != NULL) {
     p->run_max = CMT__RUN_MAX;
     p->unsent_max = CMT__UNSENT_FIRST;
+    p->reader_rate = UINT64_MAX;
     atomic_store_explicit(&l->path, p, memory_order_release);
   }
   return p;
@@ -111,13 +113,47 @@ static void link_follow(cmt__link *l, cmt__link_path *p, uint64_t rate) {
                                     CMT__RUN_MAX);
 }
 
-/* A rate that was no higher for want of bytes is only a bound from below. */
-static uint64_t path_rate(const cmt__link_path *p, const cmt__tcp_info *info) {
-  uint64_t before = cmt__counter_get(&p->rate);
+/* How fast the other side takes bytes, when it is want of room there that holds
+   them back.  The kernel measures its delivery rate in bursts, which says
+   nothing of a slow reader.  Once that seems to be over, the bound doubles with
+   each sample. */
+static void path_note_reader(cmt__link_path *p, const cmt__tcp_info *info) {
+  uint64_t busy_us = (info->busy_ns - p->busy_ns) / 1000;
+  uint64_t no_room_us = (info->no_room_ns - p->no_room_ns) / 1000;
+  uint64_t acked = info->acked_bytes - p->acked_bytes, rate;
 
-  return info->app_limited && (before == 0 || info->delivery_rate < before)
-           ? before
-           : info->delivery_rate;
+  if (busy_us < BUSY_MIN_US || acked == 0) {
+    return; /* Too little to tell. */
+  }
+  rate = cmt__max64(acked * 1000000 / busy_us, 1);
+  if (no_room_us <= busy_us / 4) {
+    p->reader_rate =
+      p->reader_rate > UINT64_MAX / 2 ? UINT64_MAX : 2 * p->reader_rate;
+  } else if (p->reader_rate == UINT64_MAX) {
+    p->reader_rate = rate;
+  } else {
+    p->reader_rate = cmt__max64(p->reader_rate / 4 * 3 + rate / 4, 1);
+  }
+  p->acked_bytes = info->acked_bytes;
+  p->busy_ns = info->busy_ns;
+  p->no_room_ns = info->no_room_ns;
+}
+
+/* A rate that was no higher for want of bytes is only a bound from below. */
+static void path_note_rate(cmt__link_path *p, const cmt__tcp_info *info) {
+  if (!info->app_limited ||
+      (p->burst_rate > 0 && info->delivery_rate > p->burst_rate)) {
+    p->burst_rate = info->delivery_rate;
+  }
+}
+
+/* 0: not known yet. */
+static uint64_t path_rate(const cmt__link_path *p) {
+  if (p->reader_rate == UINT64_MAX) {
+    return p->burst_rate;
+  }
+  return p->burst_rate == 0 ? p->reader_rate
+                            : cmt__min64(p->burst_rate, p->reader_rate);
 }
 
 /* True when so much was written that the socket should be asked, or its last
@@ -145,7 +181,9 @@ void cmt__link_sample(cmt__link *l) {
   if (!cmt__tcp_info_get(l->tcp, &info)) {
     return;
   }
-  rate = path_rate(p, &info);
+  path_note_reader(p, &info);
+  path_note_rate(p, &info);
+  rate = path_rate(p);
   cmt__counter_set(&p->unsent_bytes, info.unsent_bytes);
   cmt__counter_set(&p->in_flight_bytes, info.in_flight_bytes);
   cmt__counter_set(&p->rtt_ns, info.rtt_ns);

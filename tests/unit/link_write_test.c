@@ -129,6 +129,45 @@ static void what_the_kernel_may_hold_follows_the_delivery_rate(void **state) {
   assert_int_equal(5, way(f)->unsent_changes);
 }
 
+/* A flood of which the other side takes |bytes| each millisecond, without room
+   for more during |no_room_us| of it. */
+static void flood_reader(fixture *f, int ms, uint64_t bytes,
+                         uint64_t no_room_us) {
+  for (int i = 0; i < ms; i++) {
+    way(f)->info.acked_bytes += bytes;
+    way(f)->info.busy_ns += CMT_MILLISECONDS(1);
+    way(f)->info.no_room_ns += no_room_us * 1000;
+    flood(f, 1);
+  }
+}
+
+/* The rate in bursts is 1 GB/s. */
+static void a_slow_reader_counts_and_not_its_bursts(void **state) {
+  fixture *f = *state;
+  cmt_peer_status status;
+
+  pair_at_rate(f, 1000000000);
+  flood_reader(f, 100, 5000, 300);
+  assert_int_equal(25000, way(f)->unsent_max);
+  flood_reader(f, 100, 0, 1000); /* It takes nothing for a while. */
+  cmt_peer_get_status(test_node_peer(&f->a), &status);
+  assert_in_range(status.delivery_rate, 4500000, 5000000);
+  flood_reader(f, 40, 5000, 250); /* Not want of room. */
+  assert_in_range(way(f)->unsent_max, 32000, 100000);
+  flood_reader(f, 200, 5000, 0);
+  assert_int_equal(4 << 20, way(f)->unsent_max);
+}
+
+/* One whose rate was never measured without want of bytes. */
+static void a_slow_reader_counts_alone_too(void **state) {
+  fixture *f = *state;
+
+  pair_at_rate(f, 1000000000);
+  way(f)->info.app_limited = true;
+  flood_reader(f, 100, 20000, 900);
+  assert_int_equal(100000, way(f)->unsent_max);
+}
+
 /* The longest run when the socket takes all. */
 static uint64_t longest_run(fixture *f) {
   uint64_t longest = 0;
@@ -303,6 +342,8 @@ int main(void) {
     TEST(the_socket_is_asked_at_most_each_20_ms),
     TEST(the_socket_is_not_asked_for_single_messages),
     TEST(what_the_kernel_may_hold_follows_the_delivery_rate),
+    TEST(a_slow_reader_counts_and_not_its_bursts),
+    TEST(a_slow_reader_counts_alone_too),
     TEST(a_run_is_no_longer_than_the_target),
     TEST(without_a_target_nothing_follows),
     TEST(a_target_beyond_all_bounds_is_no_overflow),

@@ -67,6 +67,7 @@ static void unsent_bytes_are_told_and_bounded(void **state) {
   assert_in_range(info.unsent_bytes, 1, 20000 + 65536);
   assert_true(info.delivery_rate > 0);
   assert_in_range(info.rtt_ns, 1, CMT_SECONDS(10));
+  assert_true(info.acked_bytes > 0);
 }
 
 static void a_higher_bound_takes_more(void **state) {
