@@ -215,20 +215,21 @@ static void wipe_json(json_t *key) {
   }
 }
 
-/* Makes the key from the text of its file. */
-static cmt_err parse_key(const key_file *f, const uint8_t *text, size_t len,
-                         cmt_node_key **out) {
+static cmt_err parse_once(const key_file *f, const uint8_t *text, size_t len,
+                          cmt_node_key **out) {
   uint8_t secret[CMT__NODE_KEY_SECRET];
   json_error_t error;
-  json_t *root = json_loadb((const char *)text, len, 0, &error);
-  json_t *key = json_object_get(root, "priv_key");
+  json_t *root, *key;
   cmt_err err;
 
+  memset(&error, 0, sizeof error);
+  root = json_loadb((const char *)text, len, 0, &error);
+  key = json_object_get(root, "priv_key");
   if (root == NULL) {
-    /* The parser's own message could quote the secret. */
-    return json_error_code(&error) == json_error_out_of_memory
-             ? file_fail(f, CMT_ENOMEM, "not enough memory")
-             : file_fail(f, CMT_EINVAL, "is not JSON");
+    /* The parser's own message could quote the secret; without memory it often
+       has none. */
+    return error.text[0] == '\0' ? file_fail(f, CMT_ENOMEM, "not enough memory")
+                                 : file_fail(f, CMT_EINVAL, "is not JSON");
   }
   err = read_secret(f, key, secret);
   if (err == CMT_OK) {
@@ -242,6 +243,31 @@ static cmt_err parse_key(const key_file *f, const uint8_t *text, size_t len,
   sodium_memzero(secret, sizeof secret);
   wipe_json(key);
   json_decref(root);
+  return err;
+}
+
+/* Memory for any token: the parser doubles what it has until it fits. */
+static bool has_memory(size_t len) {
+  json_t *trial = json_sprintf("%*s", 2 * (int)len, "");
+
+  json_decref(trial);
+  return trial != NULL;
+}
+
+/* Makes the key from the text of its file.  Where the parser has no memory for
+   a token it calls that malformed, and where it cannot make room for a byte it
+   leaves that out.  So no text is called wrong before a second look, and none
+   without memory. */
+static cmt_err parse_key(const key_file *f, const uint8_t *text, size_t len,
+                         cmt_node_key **out) {
+  cmt_err err = parse_once(f, text, len, out);
+
+  if (err == CMT_EINVAL) {
+    err = parse_once(f, text, len, out);
+  }
+  if (err == CMT_EINVAL && !has_memory(len)) {
+    err = file_fail(f, CMT_ENOMEM, "not enough memory");
+  }
   return err;
 }
 
