@@ -208,6 +208,7 @@ static void *switch_run(void *arg) {
 /* A thread inherits the signals that its maker blocks. */
 static cmt_err thread_start(cmt_switch *s, cmt_why *why) {
   sigset_t all, before;
+  char text[100];
   int error;
 
   if (s->borrowed || s->on_caller) {
@@ -219,7 +220,8 @@ static cmt_err thread_start(cmt_switch *s, cmt_why *why) {
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   if (error != 0) {
     return cmt__why(why, CMT_EIO, CMT_STAGE_TRANSPORT,
-                    "cannot start the thread of the loop: error %d", error);
+                    "cannot start the thread of the loop: %s",
+                    strerror_r(error, text, sizeof text));
   }
   s->has_thread = true;
   return CMT_OK;
