@@ -4,8 +4,10 @@
 #include "cli.h"
 
 #include <fcntl.h>
+#include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -75,6 +77,10 @@ static bool hold_streams(void) {
   return true;
 }
 
+/* Without memory for a part of a line of JSON the command ends as without any
+   other memory, in place of a line that lacks the part. */
+static void *json_alloc(size_t size) { return cli_realloc(NULL, size); }
+
 static bool is_help(const char *word) {
   return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 ||
          strcmp(word, "help") == 0;
@@ -88,6 +94,7 @@ int main(int argc, char **argv) {
      errors of write(). */
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);
+  json_set_alloc_funcs(json_alloc, free);
   if (!hold_streams()) {
     return CLI_FAILED;
   }
