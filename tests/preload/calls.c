@@ -9,6 +9,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -25,7 +26,6 @@
 enum {
   FDS_MAX = 1024,
   LOOPS_MAX = 8,
-  IDLE_MS = 2, /* For so long nothing arrives before the clocks jump. */
 };
 
 const char *const pre_call_names[PRE_CALL_COUNT] = {
@@ -45,6 +45,8 @@ const char *const pre_call_names[PRE_CALL_COUNT] = {
   [PRE_EVENT_NEW] = "eventfd",
   [PRE_EVENT_READ] = "read of an eventfd",
   [PRE_EVENT_WRITE] = "write to an eventfd",
+  [PRE_THREAD] = "pthread_create",
+  [PRE_RESOLVE] = "getaddrinfo",
 };
 
 /* What a descriptor is to us. */
@@ -65,6 +67,7 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static fd_note notes[FDS_MAX];
 static waiter waiters[LOOPS_MAX];
 static size_t waiter_count, warped_loops;
+static int warp_idle_ms;
 static pre_plan plan;
 static void (*on_fault)(void *arg);
 static void *on_fault_arg;
@@ -84,6 +87,9 @@ static const char *effect_text(const pre_plan *p) {
 
   if (texts[p->effect] != NULL) {
     return texts[p->effect];
+  }
+  if (p->call == PRE_RESOLVE) {
+    return gai_strerror(p->error);
   }
   return name != NULL ? name : "no error";
 }
@@ -146,7 +152,7 @@ void pre_begin(const pre_plan *p) {
 void pre_end(void) {
   counting = false;
   failing = false;
-  pre_warp(0);
+  pre_warp(0, 0);
 }
 
 size_t pre_calls(pre_call call) { return calls[call]; }
@@ -270,6 +276,20 @@ EXPORT int setsockopt(int fd, int level, int name, const void *value,
 EXPORT int shutdown(int fd, int how) {
   NEXT(shutdown)
   return fails(PRE_SHUTDOWN) ? fail() : next(fd, how);
+}
+
+/* ---- threads and names ---- */
+
+EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr,
+                          void *(*run)(void *), void *arg) {
+  NEXT(pthread_create)
+  return fails(PRE_THREAD) ? plan.error : next(thread, attr, run, arg);
+}
+
+EXPORT int getaddrinfo(const char *host, const char *service,
+                       const struct addrinfo *hints, struct addrinfo **out) {
+  NEXT(getaddrinfo)
+  return fails(PRE_RESOLVE) ? plan.error : next(host, service, hints, out);
 }
 
 /* ---- eventfd ---- */
@@ -431,9 +451,10 @@ uint64_t pre_now(void) {
   return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-void pre_warp(size_t loops) {
+void pre_warp(size_t loops, int idle_ms) {
   pthread_mutex_lock(&mutex);
   warped_loops = loops;
+  warp_idle_ms = idle_ms;
   pthread_mutex_unlock(&mutex);
 }
 
@@ -495,16 +516,17 @@ static void jump(const wait_call *w) {
   pthread_mutex_unlock(&mutex);
 }
 
-static bool is_warped(void) {
-  bool warped;
+/* 0: the clocks do not jump. */
+static int idle_ms_now(void) {
+  int ms;
 
   pthread_mutex_lock(&mutex);
-  warped = warped_loops > 0;
+  ms = warped_loops > 0 ? warp_idle_ms : 0;
   pthread_mutex_unlock(&mutex);
-  return warped;
+  return ms;
 }
 
-static int wait_warped(const wait_call *w) {
+static int wait_warped(const wait_call *w, int idle_ms) {
   uint64_t until_ns =
     w->timeout < 0 ? UINT64_MAX : pre_now() + (uint64_t)w->timeout * 1000000;
   int count = wait_for(w, 0);
@@ -514,7 +536,7 @@ static int wait_warped(const wait_call *w) {
   }
   set_waiting(w->epoll, true, until_ns);
   do {
-    count = wait_for(w, IDLE_MS);
+    count = wait_for(w, idle_ms);
     if (count == 0) {
       jump(w);
     }
@@ -524,10 +546,12 @@ static int wait_warped(const wait_call *w) {
 }
 
 static int wait_any(const wait_call *w) {
+  int idle_ms = idle_ms_now();
+
   if (fails(PRE_EPOLL_WAIT)) {
     return plan.effect == PRE_SPURIOUS ? wait_spurious(w) : fail();
   }
-  return is_warped() ? wait_warped(w) : wait_for(w, w->timeout);
+  return idle_ms > 0 ? wait_warped(w, idle_ms) : wait_for(w, w->timeout);
 }
 
 EXPORT int epoll_pwait(int epoll, struct epoll_event *events, int max,

@@ -32,6 +32,8 @@ typedef enum pre_call {
   PRE_EVENT_NEW,   /* eventfd(). */
   PRE_EVENT_READ,  /* read() of what that gave, */
   PRE_EVENT_WRITE, /* and write(). */
+  PRE_THREAD,      /* pthread_create(). */
+  PRE_RESOLVE,     /* getaddrinfo(): the error is one of its own. */
   PRE_CALL_COUNT
 } pre_call;
 
@@ -73,8 +75,10 @@ size_t pre_faults(void);         /* and how many failed. */
 /* |hook| is told just before a call fails, on the thread that makes it. */
 void pre_on_fault(void (*hook)(void *arg), void *arg);
 
-/* Lets the clocks jump when this many loops wait; 0: they do not. */
-void pre_warp(size_t loops);
+/* Lets the clocks jump when this many loops wait and nothing has arrived for
+   |idle_ms|, of true time: what threads do that have no loop must not take so
+   long.  |loops| 0: they do not jump. */
+void pre_warp(size_t loops, int idle_ms);
 /* CLOCK_MONOTONIC as everybody sees it, in nanoseconds. */
 uint64_t pre_now(void);
 

@@ -16,12 +16,16 @@
 #include "pair.h"
 
 #include <errno.h>
+#include <netdb.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum {
   DRAWN = 3,
   WATCH_S = 60, /* Of true time; a run takes a hundredth of a second. */
+  IDLE_MS = 2,
+  IDLE_RESOLVE_MS = 50, /* A thread of libuv's resolves meanwhile. */
   MORE = 1000000,
 };
 
@@ -95,12 +99,14 @@ static const failure failures[] = {
 };
 
 static size_t usual[PRE_CALL_COUNT]; /* Calls without a failure. */
-static bool met;                     /* A call failed before the stop. */
+static atomic_bool met;              /* A call failed before the stop. */
 static size_t missed;                /* Runs in which none did. */
 
 static void on_fault(void *arg) {
   (void)arg;
-  met |= !pair_is_stopping();
+  if (!pair_is_stopping()) {
+    met = true;
+  }
 }
 
 static void run(const pair_options *o, const pre_plan *plan, pair_report *r) {
@@ -108,7 +114,7 @@ static void run(const pair_options *o, const pre_plan *plan, pair_report *r) {
   pre_on_fault(on_fault, NULL);
   pre_watch(WATCH_S);
   pre_begin(plan);
-  pre_warp(o->threads ? 2 : 1);
+  pre_warp(o->threads ? 2 : 1, o->host == NULL ? IDLE_MS : IDLE_RESOLVE_MS);
   pair_run(o, r);
   pre_end();
   pre_watch(0);
@@ -231,7 +237,9 @@ static void count_calls(const pair_options *o) {
   for (int i = 0; i < PRE_CALL_COUNT; i++) {
     usual[i] = pre_calls((pre_call)i);
     printf("# %s: %zu\n", pre_call_names[i], usual[i]);
-    assert_true(usual[i] > 0); /* Those of libuv, too, come past us. */
+  }
+  for (size_t i = 0; i < CMT__COUNT(failures); i++) {
+    assert_true(usual[failures[i].call] > 0); /* Those of libuv, too. */
   }
 }
 
@@ -283,6 +291,22 @@ static void any_call_may_fail_on_two_loops(void **state) {
   assert_true(missed < runs / 4);
 }
 
+static void a_name_without_an_answer_is_resolved_again(void **state) {
+  static const failure names[] = {
+    {PRE_RESOLVE, PRE_INSTEAD, EAI_AGAIN, 1, 0, 0, LOST, CMT_ERESOLVE},
+    {PRE_RESOLVE, PRE_INSTEAD, EAI_NONAME, 1, 0, 0, LOST, CMT_ERESOLVE},
+    {PRE_RESOLVE, PRE_INSTEAD, EAI_FAIL, 1, 0, 0, LOST, CMT_ERESOLVE},
+    {PRE_RESOLVE, PRE_INSTEAD, EAI_SYSTEM, 1, 0, 0, LOST, CMT_ERESOLVE},
+    {PRE_RESOLVE, PRE_INSTEAD, EAI_MEMORY, 1, 0, 0, LOST, CMT_ENOMEM},
+  };
+  const pair_options by_name = {.threads = true, .host = "localhost"};
+
+  (void)state;
+  for (size_t i = 0; i < CMT__COUNT(names); i++) {
+    run_failure(&by_name, &names[i], 0);
+  }
+}
+
 /* What has to be there before anything else. */
 static const struct {
   bool threads;
@@ -331,6 +355,11 @@ static const struct {
    CMT_ENOMEM,
    "cannot make a loop: allocation failed",
    1},
+  {true,
+   {PRE_THREAD, 0, 1, PRE_INSTEAD, EAGAIN},
+   CMT_EIO,
+   "cannot start the thread of the loop: Resource temporarily unavailable",
+   0},
 };
 
 static void a_start_that_fails_says_why(void **state) {
@@ -373,6 +402,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(any_call_may_fail_on_one_loop),
     cmocka_unit_test(any_call_may_fail_on_two_loops),
+    cmocka_unit_test(a_name_without_an_answer_is_resolved_again),
     cmocka_unit_test(a_start_that_fails_says_why),
     cmocka_unit_test(an_accept_that_never_works_does_not_keep_the_loop_busy),
   };
