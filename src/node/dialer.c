@@ -190,6 +190,10 @@ static void dial_on_resolved(void *arg, cmt_err err, const cmt_net_addr *addrs,
     dial_fail(d, err != CMT_OK ? err : CMT_ERESOLVE);
     return;
   }
+  if (cmt__loop_now(d->sw->loop) >= d->end_ns) { /* The timer is due, too. */
+    dial_fail(d, CMT_EDIAL);
+    return;
+  }
   memcpy(d->found, addrs, d->found_count * sizeof *addrs);
   dial_next(d, CMT_EDIAL);
 }

@@ -301,6 +301,31 @@ static void a_stop_leaves_no_dial(void **state) {
   assert_true(cmt__loop_next_timer(test_loop_base(f->w.loop)) == CMT_NEVER);
 }
 
+/* A turn before that of the answer, for which the loop was too busy. */
+typedef struct busy {
+  cmt__turn turn;
+  cmt__loop *loop;
+} busy;
+
+static void on_busy(cmt__turn *t) {
+  ((busy *)t)->loop->now_ns += CMT_SECONDS(3);
+}
+
+static void an_answer_at_the_end_of_the_time_is_too_late(void **state) {
+  fixture *f = *state;
+  busy b = {.turn = {.cb = on_busy}, .loop = test_loop_base(f->w.loop)};
+
+  test_loop_set_host(f->w.loop, "b.example", "10.0.0.2");
+  test_node_start(&f->a);
+  cmt__loop_turn(b.loop, &b.turn);
+  test_node_dial(&f->a, b_at(f, "b.example:26656"), 0);
+  assert_string_equal("rejected outbound transport CMT_EDIAL\n",
+                      test_node_log(&f->a));
+  assert_string_equal(
+    "cannot resolve b.example: no answer within the dial timeout",
+    f->a.why.text);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
   const struct CMUnitTest tests[] = {
@@ -319,6 +344,7 @@ int main(void) {
     TEST(dials_before_the_start_wait_for_it),
     TEST(what_is_no_address_is_refused_at_once),
     TEST(a_stop_leaves_no_dial),
+    TEST(an_answer_at_the_end_of_the_time_is_too_late),
   };
 #undef TEST
 
