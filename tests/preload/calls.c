@@ -20,12 +20,14 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+#include <uv.h>
 
 #define EXPORT __attribute__((visibility("default")))
 
 enum {
   FDS_MAX = 1024,
   LOOPS_MAX = 8,
+  IDLE_MS = 2, /* For so long nothing arrives before the clocks jump. */
 };
 
 const char *const pre_call_names[PRE_CALL_COUNT] = {
@@ -67,7 +69,7 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static fd_note notes[FDS_MAX];
 static waiter waiters[LOOPS_MAX];
 static size_t waiter_count, warped_loops;
-static int warp_idle_ms;
+static size_t resolving; /* Names, on threads of libuv. */
 static pre_plan plan;
 static void (*on_fault)(void *arg);
 static void *on_fault_arg;
@@ -152,7 +154,7 @@ void pre_begin(const pre_plan *p) {
 void pre_end(void) {
   counting = false;
   failing = false;
-  pre_warp(0, 0);
+  pre_warp(0);
 }
 
 size_t pre_calls(pre_call call) { return calls[call]; }
@@ -290,6 +292,34 @@ EXPORT int getaddrinfo(const char *host, const char *service,
                        const struct addrinfo *hints, struct addrinfo **out) {
   NEXT(getaddrinfo)
   return fails(PRE_RESOLVE) ? plan.error : next(host, service, hints, out);
+}
+
+static void note_resolving(size_t change) {
+  pthread_mutex_lock(&mutex);
+  resolving += change;
+  pthread_mutex_unlock(&mutex);
+}
+
+/* What libuv does on a thread that has no loop. */
+EXPORT int uv_getaddrinfo(uv_loop_t *loop, uv_getaddrinfo_t *req,
+                          uv_getaddrinfo_cb cb, const char *host,
+                          const char *service, const struct addrinfo *hints) {
+  int error;
+
+  NEXT(uv_getaddrinfo)
+  note_resolving(1);
+  error = next(loop, req, cb, host, service, hints);
+  if (error != 0) {
+    note_resolving((size_t)-1);
+  }
+  return error;
+}
+
+/* The loop calls it once for each outcome, with NULL too. */
+EXPORT void uv_freeaddrinfo(struct addrinfo *list) {
+  NEXT(uv_freeaddrinfo)
+  note_resolving((size_t)-1);
+  next(list);
 }
 
 /* ---- eventfd ---- */
@@ -451,10 +481,9 @@ uint64_t pre_now(void) {
   return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-void pre_warp(size_t loops, int idle_ms) {
+void pre_warp(size_t loops) {
   pthread_mutex_lock(&mutex);
   warped_loops = loops;
-  warp_idle_ms = idle_ms;
   pthread_mutex_unlock(&mutex);
 }
 
@@ -489,7 +518,7 @@ static bool all_are_idle(const wait_call *w, uint64_t *until_ns) {
   struct epoll_event event;
 
   *until_ns = UINT64_MAX;
-  if (warped_loops == 0 || waiter_count < warped_loops) {
+  if (warped_loops == 0 || waiter_count < warped_loops || resolving > 0) {
     return false;
   }
   for (size_t i = 0; i < waiter_count; i++) {
@@ -516,17 +545,16 @@ static void jump(const wait_call *w) {
   pthread_mutex_unlock(&mutex);
 }
 
-/* 0: the clocks do not jump. */
-static int idle_ms_now(void) {
-  int ms;
+static bool is_warped(void) {
+  bool warped;
 
   pthread_mutex_lock(&mutex);
-  ms = warped_loops > 0 ? warp_idle_ms : 0;
+  warped = warped_loops > 0;
   pthread_mutex_unlock(&mutex);
-  return ms;
+  return warped;
 }
 
-static int wait_warped(const wait_call *w, int idle_ms) {
+static int wait_warped(const wait_call *w) {
   uint64_t until_ns =
     w->timeout < 0 ? UINT64_MAX : pre_now() + (uint64_t)w->timeout * 1000000;
   int count = wait_for(w, 0);
@@ -536,7 +564,7 @@ static int wait_warped(const wait_call *w, int idle_ms) {
   }
   set_waiting(w->epoll, true, until_ns);
   do {
-    count = wait_for(w, idle_ms);
+    count = wait_for(w, IDLE_MS);
     if (count == 0) {
       jump(w);
     }
@@ -546,12 +574,10 @@ static int wait_warped(const wait_call *w, int idle_ms) {
 }
 
 static int wait_any(const wait_call *w) {
-  int idle_ms = idle_ms_now();
-
   if (fails(PRE_EPOLL_WAIT)) {
     return plan.effect == PRE_SPURIOUS ? wait_spurious(w) : fail();
   }
-  return idle_ms > 0 ? wait_warped(w, idle_ms) : wait_for(w, w->timeout);
+  return is_warped() ? wait_warped(w) : wait_for(w, w->timeout);
 }
 
 EXPORT int epoll_pwait(int epoll, struct epoll_event *events, int max,

@@ -75,10 +75,9 @@ size_t pre_faults(void);         /* and how many failed. */
 /* |hook| is told just before a call fails, on the thread that makes it. */
 void pre_on_fault(void (*hook)(void *arg), void *arg);
 
-/* Lets the clocks jump when this many loops wait and nothing has arrived for
-   |idle_ms|, of true time: what threads do that have no loop must not take so
-   long.  |loops| 0: they do not jump. */
-void pre_warp(size_t loops, int idle_ms);
+/* Lets the clocks jump when this many loops wait and no name is being resolved;
+   0: they do not. */
+void pre_warp(size_t loops);
 /* CLOCK_MONOTONIC as everybody sees it, in nanoseconds. */
 uint64_t pre_now(void);
 

@@ -26,7 +26,6 @@
 enum {
   RUNS_MAX = 200,
   WATCH_S = 60,
-  IDLE_MS = 50, /* A thread of libuv's resolves meanwhile. */
   MESSAGES = 10,
 };
 
@@ -137,7 +136,7 @@ static _Noreturn void run_child(void) {
   long live = starving->live;
 
   pre_begin(NULL);
-  pre_warp(2, IDLE_MS);
+  pre_warp(2);
   pair_run(
     &(pair_options){.threads = true, .host = "localhost", .messages = MESSAGES},
     &r);

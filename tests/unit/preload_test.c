@@ -24,8 +24,6 @@
 enum {
   DRAWN = 3,
   WATCH_S = 60, /* Of true time; a run takes a hundredth of a second. */
-  IDLE_MS = 2,
-  IDLE_RESOLVE_MS = 50, /* A thread of libuv's resolves meanwhile. */
   MORE = 1000000,
 };
 
@@ -114,7 +112,7 @@ static void run(const pair_options *o, const pre_plan *plan, pair_report *r) {
   pre_on_fault(on_fault, NULL);
   pre_watch(WATCH_S);
   pre_begin(plan);
-  pre_warp(o->threads ? 2 : 1, o->host == NULL ? IDLE_MS : IDLE_RESOLVE_MS);
+  pre_warp(o->threads ? 2 : 1);
   pair_run(o, r);
   pre_end();
   pre_watch(0);
