@@ -56,8 +56,10 @@ void cmt_conn_delete(cmt_conn *c) {
   cmt_secret_conn_delete(c->secret);
   cmt_mconn_delete(c->mconn);
   cmt__free(&shared->env, c->theirs);
-  cmt__free(&shared->env, c->out.base);
-  cmt__free(&shared->env, c->why);
+  if (c->alone != NULL) {
+    cmt__free(&shared->env, c->alone->out.base);
+    cmt__free(&shared->env, c->alone);
+  }
   cmt__free(&shared->env, c);
   cmt__shared_unref(shared);
 }
@@ -197,8 +199,8 @@ cmt_err cmt_conn_new(const cmt_conn_options *o, uint64_t now_ns, cmt_conn **out,
   if (err != CMT_OK) {
     return err;
   }
-  c->why = cmt__alloc(&c->shared->env, sizeof *c->why);
-  if (c->why == NULL) {
+  c->alone = cmt__alloc_zero(&c->shared->env, sizeof *c->alone);
+  if (c->alone == NULL) {
     cmt_conn_delete(c);
     return cmt__why(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
                     cmt_err_text(CMT_ENOMEM));

@@ -35,6 +35,12 @@ typedef struct cmt__conn_handshake {
   char end_text[sizeof((cmt_why *)0)->text]; /* Of an end before it is up. */
 } cmt__conn_handshake;
 
+/* What only one that a caller made with cmt_conn_new() has. */
+typedef struct cmt__conn_alone {
+  cmt__outbuf out; /* Of cmt_conn_output(). */
+  cmt_why why;     /* Of the last event. */
+} cmt__conn_alone;
+
 struct cmt_conn {
   cmt__shared *shared;
   const cmt_node_key *key;
@@ -54,12 +60,11 @@ struct cmt_conn {
   /* The run under way, and where it stands in the multiplexer's stream. */
   size_t run_len, run_taken;
   uint64_t run_from;
-  cmt__outbuf out;
+  cmt__conn_alone *alone; /* NULL: of cmt__conn_new(). */
   /* Why it ended. */
   cmt_err end_err;
   cmt_stage end_stage;
   const char *end_text; /* Static, or that of |shake|. */
-  cmt_why *why;         /* For the event; NULL: cmt__conn_why() tells. */
 };
 
 _Static_assert(CMT_CHANNELS_MAX <= 16, "channels fit the bits");

@@ -292,9 +292,9 @@ static bool end_event(cmt_conn *c, cmt_conn_event *out) {
   }
   c->end_told = true;
   out->kind = CMT_CONN_END;
-  out->why = c->why;
-  if (c->why != NULL) {
-    cmt__conn_why(c, c->why);
+  if (c->alone != NULL) {
+    cmt__conn_why(c, &c->alone->why);
+    out->why = &c->alone->why;
   }
   return true;
 }

@@ -149,8 +149,8 @@ void cmt_conn_consume(cmt_conn *c, size_t len, uint64_t now_ns) {
   cmt__conn_enter(c, now_ns);
   CMT_ASSERT(&c->shared->env, len <= c->run_len - c->run_taken);
   c->run_taken += len;
-  if (c->out.begin != c->out.end) {
-    c->out.begin += len;
+  if (c->alone != NULL && c->alone->out.begin != c->alone->out.end) {
+    c->alone->out.begin += len;
   }
   if (c->run_is_mconn) {
     /* Of a frame that is not whole the other side can read nothing. */
@@ -164,22 +164,23 @@ void cmt_conn_consume(cmt_conn *c, size_t len, uint64_t now_ns) {
 }
 
 cmt_bytes cmt_conn_output(cmt_conn *c, size_t max, uint64_t now_ns) {
+  cmt__outbuf *out = &c->alone->out;
   bool urgent;
 
   cmt__conn_latch(c, now_ns);
-  if (c->out.begin == c->out.end && cmt__conn_wants_write(c, &urgent)) {
+  if (out->begin == out->end && cmt__conn_wants_write(c, &urgent)) {
     size_t cap =
       cmt__min(max / CMT_FRAME_SLOT, RUN_FRAMES_MAX) * CMT_FRAME_SLOT;
 
     cap = cmt__max(cap, cmt__conn_seal_min(c));
-    if (!cmt__outbuf_reserve(&c->out, &c->shared->env, cap)) {
+    if (!cmt__outbuf_reserve(out, &c->shared->env, cap)) {
       cmt__conn_fail(c, CMT_ENOMEM);
       return (cmt_bytes){.base = NULL};
     }
-    c->out.begin = 0;
-    c->out.end = cmt__conn_seal(c, c->out.base, cap, now_ns);
+    out->begin = 0;
+    out->end = cmt__conn_seal(c, out->base, cap, now_ns);
   }
   /* After the end only the handshake still counts. */
   return c->ended && c->run_is_mconn ? (cmt_bytes){.base = NULL}
-                                     : cmt__outbuf_lend(&c->out, max);
+                                     : cmt__outbuf_lend(out, max);
 }

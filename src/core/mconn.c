@@ -172,6 +172,7 @@ cmt_err cmt__mconn_new(const cmt_mconn_options *o, cmt__shared *shared,
 cmt_err cmt_mconn_new(const cmt_mconn_options *o, uint64_t now_ns,
                       cmt_mconn **out, cmt_why *why) {
   cmt__shared *shared;
+  cmt_mconn *m;
   cmt_err err = options_check(o, why);
 
   if (err == CMT_OK) {
@@ -180,9 +181,19 @@ cmt_err cmt_mconn_new(const cmt_mconn_options *o, uint64_t now_ns,
   if (err != CMT_OK) {
     return err;
   }
-  err = cmt__mconn_new(o, shared, now_ns, out, why);
+  err = cmt__mconn_new(o, shared, now_ns, &m, why);
   cmt__shared_unref(shared); /* The multiplexer has its own. */
-  return err;
+  if (err != CMT_OK) {
+    return err;
+  }
+  m->alone = cmt__alloc_zero(&m->channels.shared->env, sizeof *m->alone);
+  if (m->alone == NULL) {
+    cmt_mconn_delete(m);
+    return cmt__why(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
+                    cmt_err_text(CMT_ENOMEM));
+  }
+  *out = m;
+  return CMT_OK;
 }
 
 void cmt_mconn_delete(cmt_mconn *m) {
@@ -195,7 +206,10 @@ void cmt_mconn_delete(cmt_mconn *m) {
   cmt_buf_unref(m->lent);
   cmt__packet_parser_fini(&m->parser, &shared->env);
   cmt__channels_fini(&m->channels);
-  cmt__free(&shared->env, m->out.base);
+  if (m->alone != NULL) {
+    cmt__free(&shared->env, m->alone->out.base);
+    cmt__free(&shared->env, m->alone);
+  }
   cmt__free(&shared->env, m);
   cmt__shared_unref(shared);
 }
@@ -348,33 +362,36 @@ void cmt__mconn_taken(cmt_mconn *m, uint64_t total, uint64_t now_ns) {
 uint64_t cmt__mconn_filled(const cmt_mconn *m) { return m->filled; }
 
 cmt_bytes cmt_mconn_output(cmt_mconn *m, size_t max, uint64_t now_ns) {
+  cmt__outbuf *out = &m->alone->out;
   bool urgent;
 
   cmt__mconn_latch(m, now_ns);
-  if (m->out.begin == m->out.end && cmt__mconn_wants_write(m, &urgent)) {
+  if (out->begin == out->end && cmt__mconn_wants_write(m, &urgent)) {
     /* A packet is never cut in two runs, so there is room for one and for a
        pong and a ping before it. */
     size_t cap = cmt__max(cmt__min(max, RUN_MAX),
                           cmt__mconn_packet_max(m) + 2 * CMT__PACKET_PING_SIZE);
     cmt__run r;
 
-    if (!cmt__outbuf_reserve(&m->out, &m->channels.shared->env, cap)) {
+    if (!cmt__outbuf_reserve(out, &m->channels.shared->env, cap)) {
       (void)cmt__mconn_fail(m, CMT_ENOMEM);
       return (cmt_bytes){.base = NULL};
     }
-    r = cmt__run_plain(m->out.base, cap);
+    r = cmt__run_plain(out->base, cap);
     cmt__mconn_fill(m, &r, now_ns);
-    m->out.begin = 0;
-    m->out.end = r.len;
+    out->begin = 0;
+    out->end = r.len;
   }
-  return cmt__outbuf_lend(&m->out, max);
+  return cmt__outbuf_lend(out, max);
 }
 
 void cmt_mconn_consume(cmt_mconn *m, size_t len, uint64_t now_ns) {
-  CMT_ASSERT(&m->channels.shared->env, len <= m->out.end - m->out.begin);
-  m->out.begin += len;
-  m->consumed += len;
-  cmt__mconn_taken(m, m->consumed, now_ns);
+  cmt__mconn_alone *a = m->alone;
+
+  CMT_ASSERT(&m->channels.shared->env, len <= a->out.end - a->out.begin);
+  a->out.begin += len;
+  a->consumed += len;
+  cmt__mconn_taken(m, a->consumed, now_ns);
 }
 
 /* ---- receiving ---- */

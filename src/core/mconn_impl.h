@@ -12,6 +12,12 @@
 /* Pongs within a pong timeout in which nothing is read. */
 enum { CMT__UNASKED = 3 };
 
+/* What only one that a caller made with cmt_mconn_new() has. */
+typedef struct cmt__mconn_alone {
+  cmt__outbuf out;   /* Of cmt_mconn_output(). */
+  uint64_t consumed; /* Bytes of it since the start. */
+} cmt__mconn_alone;
+
 struct cmt_mconn {
   cmt__channels channels;
   cmt__packet_parser parser;
@@ -34,8 +40,8 @@ struct cmt_mconn {
   uint64_t shared_send_ns, shared_recv_ns;
   cmt__ping ping;
   uint64_t now_ns;
-  uint64_t filled, consumed; /* Places in the output since the start. */
-  cmt__outbuf out;
+  uint64_t filled;         /* Bytes of the output since the start. */
+  cmt__mconn_alone *alone; /* NULL: of cmt__mconn_new(). */
 };
 
 /* Latches the caller's instant. */
