@@ -14,6 +14,7 @@ and each figure has the least and the most of its runs beside it.
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -210,6 +211,7 @@ def main():
     title = f"{a.pairs:,} messages of 9 to 4,095 bytes, try_send to a worker"
     say(title)
     table(title, {"ours": ours.pairs(a.pairs)}, "ours")
+    a.peers = min(a.peers, resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 64)
     title = f"{a.peers:,} idle peers, 11 channels, memory of the one they share"
     say(title)
     idle = Contender("ours", a.build + "/bench_idle")
