@@ -72,6 +72,17 @@ void test_assert_trace(const char *expected) {
   trace[0] = '\0';
 }
 
+uint64_t test_seed;
+
+int test_tell_seed(void **state) {
+  (void)state;
+  if (test_seed != 0) {
+    printf("# failed with seed %llu\n", (unsigned long long)test_seed);
+    test_seed = 0;
+  }
+  return 0;
+}
+
 uint64_t test_draw(uint64_t *seed) {
   uint64_t z = (*seed += UINT64_C(0x9e3779b97f4a7c15));
 

@@ -34,6 +34,10 @@ void test_used(const char *name, size_t used, size_t intended, size_t total);
 void test_note(char letter);
 void test_assert_trace(const char *expected);
 
+/* The seed under way, 0 for none; the teardown tells which one failed. */
+extern uint64_t test_seed;
+int test_tell_seed(void **state);
+
 /* The next number drawn from |*seed|; the same one less than |bound|. */
 uint64_t test_draw(uint64_t *seed);
 size_t test_below(uint64_t *seed, size_t bound);

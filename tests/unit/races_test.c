@@ -30,8 +30,7 @@ typedef struct race {
 } race;
 
 static unsigned draw(race *r, unsigned below) {
-  r->drawn = r->drawn * 6364136223846793005u + 1442695040888963407u;
-  return (unsigned)(r->drawn >> 33) % below;
+  return (unsigned)test_below(&r->drawn, below);
 }
 
 /* Whatever is on its way waits for a moment, or goes on. */
@@ -140,24 +139,14 @@ static void run_drawn(uint64_t seed) {
   free(r);
 }
 
-static uint64_t running; /* The seed under way. */
-
-static int tell_seed(void **state) {
-  (void)state;
-  if (running != 0) {
-    printf("# failed with seed %llu\n", (unsigned long long)running);
-  }
-  return 0;
-}
-
 static void drawn_delays(void **state) {
   unsigned count = races();
 
   (void)state;
-  for (running = 1; running <= count; running++) {
-    run_drawn(running);
+  for (test_seed = 1; test_seed <= count; test_seed++) {
+    run_drawn(test_seed);
   }
-  running = 0;
+  test_seed = 0;
   printf("# of %u drawn races %u had two connections, in %u a peer changed its "
          "own\n",
          count, raced, changed);
@@ -327,7 +316,7 @@ static void real_loops(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     {"nodes that dial each other, with drawn delays, keep one connection",
-     drawn_delays, NULL, tell_seed, NULL},
+     drawn_delays, NULL, test_tell_seed, NULL},
     {"nodes that dial each other over sockets keep one connection", real_loops,
      NULL, NULL, NULL},
   };

@@ -24,8 +24,7 @@ typedef struct round {
 } round_;
 
 static unsigned draw(round_ *r, unsigned below) {
-  r->drawn = r->drawn * 6364136223846793005u + 1442695040888963407u;
-  return (unsigned)(r->drawn >> 33) % below;
+  return (unsigned)test_below(&r->drawn, below);
 }
 
 static void on_message(test_part *part, cmt_peer *p, uint8_t channel,
@@ -152,22 +151,12 @@ static void run_round(uint64_t seed) {
   free(r);
 }
 
-static uint64_t running; /* The seed under way. */
-
-static int tell_seed(void **state) {
-  (void)state;
-  if (running != 0) {
-    printf("# failed with seed %llu\n", (unsigned long long)running);
-  }
-  return 0;
-}
-
 static void what_was_queued_before_a_graceful_stop_arrives(void **state) {
   (void)state;
-  for (running = 1; running <= ROUNDS; running++) {
-    run_round(running);
+  for (test_seed = 1; test_seed <= ROUNDS; test_seed++) {
+    run_round(test_seed);
   }
-  running = 0;
+  test_seed = 0;
 }
 
 /* ---- the time that a switch may take ---- */
@@ -543,7 +532,7 @@ static void a_switch_can_be_asked_while_it_starts(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_teardown(what_was_queued_before_a_graceful_stop_arrives,
-                              tell_seed),
+                              test_tell_seed),
     cmocka_unit_test(a_switch_finishes_within_its_flush),
     cmocka_unit_test(a_stop_from_inside_in_virtual_time),
     cmocka_unit_test(a_stop_and_a_deletion_from_inside),
