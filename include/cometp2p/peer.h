@@ -73,9 +73,10 @@ typedef struct cmt_send_req {
   /** How long the message may wait for room from the call on; 0 is not at
       all, CMT_NEVER without limit. */
   uint64_t timeout_ns;
-  /** Exactly once, on the peer's loop, never from inside the call: CMT_OK:
-      queued; CMT_ETIMEDOUT, CMT_ECLOSED, CMT_ENOMEM: |msg| is handed back.
-      The request may be used again. */
+  /** Exactly once, on the peer's loop (reactor.h), never from inside the call
+      and never two at once for a peer: CMT_OK: queued; CMT_ETIMEDOUT,
+     CMT_ECLOSED, CMT_ENOMEM: |msg| is handed back. The request may be used
+     again. */
   void (*cb)(void *arg, cmt_err status, cmt_buf *msg);
   void *arg;
   void *internal[8]; /**< The library's while the request waits. */

@@ -15,8 +15,19 @@
    Who calls add_peer, receive and remove_peer is the reactor's |delivery|.
    What it does not call inline waits in queues: of each peer in its order,
    bounded for each channel (cmt_channel) and in all, and served in turns, an
-   event of each peer.  init_peer and stop always run on the loop and must not
-   block. */
+   event of each peer.
+
+   A switch has |loops| loops, each with a thread.  On the first run init_peer
+   and stop, whatever the delivery is, and add_peer and remove_peer of an inline
+   reactor: none of these of one switch ever run at the same time, and they must
+   not block.  receive of an inline reactor, and the callbacks of
+   cmt_peer_send(), run on the peer's loop.  That is the first until the last
+   add_peer returned; soon after that the peer moves, and may have another; and
+   it is the first again when the connection has ended.  So with several loops
+   receive runs for different peers at the same time, and while other peers come
+   and go: what a reactor keeps for several peers needs a lock then.  Of what
+   runs on loops nothing overlaps for one peer, and each call sees all that the
+   ones before did. */
 
 #include <cometp2p/peer.h>
 
@@ -30,7 +41,7 @@ typedef struct cmt_switch cmt_switch;
 typedef struct cmt_mailbox cmt_mailbox;
 
 typedef enum cmt_delivery {
-  /** Called on the switch's loop, with no queue between: for what takes
+  /** Called on a loop of the switch, with no queue between: for what takes
       microseconds.  It must not block; a callback over 100 ms is counted and
       logged.  cmt_peer_pause() slows a sender down. */
   CMT_INLINE,

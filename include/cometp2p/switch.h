@@ -27,6 +27,8 @@ typedef struct cmt_rejection {
   cmt_why why;
 } cmt_rejection;
 
+enum { CMT_LOOPS_MAX = 64 /**< Of one switch. */ };
+
 /** Fill with cmt_switch_options_init(), then change what should differ. */
 typedef struct cmt_switch_options {
   size_t size;
@@ -42,8 +44,15 @@ typedef struct cmt_switch_options {
   uint64_t protocol_p2p, protocol_block, protocol_app; /**< 8, 11, 0. */
   const cmt_reactor *reactors; /**< Copied; what they point to is borrowed. */
   size_t reactor_count;
+  /** 1 to CMT_LOOPS_MAX, each with a thread and 326 KiB; default 1.  With more,
+      a peer goes to the one with the fewest peers, and inline reactors hear
+      different peers at the same time: reactor.h says which functions.  The
+      first loop has its share of the peers, and besides listens, dials and does
+      the handshakes. */
+  unsigned loops;
   cmt_wire wire; /**< CMT_WIRE_COMETBFT; every peer must speak the same. */
-  /** On the loop, once per dial or accept that yields no peer; may be NULL. */
+  /** On the first loop, once per dial or accept that yields no peer; may be
+   * NULL. */
   void (*on_rejected)(void *arg, const cmt_rejection *r);
   /** Of cmt_switch_run_on() alone: the last of all, once; the switch may be
       deleted inside.  May be NULL. */
@@ -115,8 +124,8 @@ CMT_API CMT_NODISCARD cmt_err cmt_switch_new(const cmt_switch_options *o,
                                              cmt_switch **out, cmt_why *why);
 
 /**
- * Listens, starts the reactors and then the thread of the loop, which has all
- * signals blocked.
+ * Listens, starts the reactors and then the threads of the loops, which have
+ * all signals blocked.
  *
  * Returns    CMT_OK; CMT_EIO: |why| (may be NULL) has for example "cannot
  *            listen on 127.0.0.1:26656: address already in use";
@@ -205,7 +214,7 @@ typedef struct cmt_switch_status {
       |outbound_peers_max| + twice |handshakes_max|, as many again having ended
       while they wait for the other side to read. */
   uint64_t over_connections_max;
-  uint64_t slow_callbacks;    /**< Over 100 ms on the loop; each is logged. */
+  uint64_t slow_callbacks;    /**< Over 100 ms on a loop; each is logged. */
   uint64_t send_waits;        /**< Messages that a rate limit held back. */
   uint64_t recv_pauses;       /**< How often a rate limit stopped reading. */
   uint64_t recv_held_bytes;   /**< Under reassembly, now. */
@@ -230,8 +239,8 @@ CMT_API void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
  * The most bytes that |s| can have allocated at one time, by its options.
  *
  * It is the sum of
- * - its own: the switch, the loop with its two buffers (326 KiB), copies of the
- *   options' texts, the list of peers;
+ * - its own: the switch, each of its |loops| with two buffers (326 KiB), copies
+ *   of the options' texts, the list of peers;
  * - for each connection, of which there are at most |inbound_peers_max| +
  *   |outbound_peers_max| + twice |handshakes_max|: the session and the socket;
  * - for each of |handshakes_max|: a connection in its handshake with both node
@@ -243,9 +252,9 @@ CMT_API void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
  * |send_message_max|, but no more than all channels can queue, with a header
  * each;
  * - messages under reassembly: |recv_bytes_max| for each peer, but no more than
- *   |recv_bytes_total_max|, a header for each channel of each peer, and twice
- *   the largest |recv_message_max|, for one that grows and one that is being
- *   delivered;
+ *   |recv_bytes_total_max|, a header for each channel of each peer, and for
+ *   each loop twice the largest |recv_message_max|, for one that grows and one
+ *   that is being delivered;
  * - for each reactor that is not called inline: |recv_queue_bytes_total|, and
  *   for each peer one largest message and what 64 KiB of the stream may hold
  *   besides;

@@ -186,7 +186,7 @@ static void channels_drop(cmt__channels *cs) {
     cmt_buf_unref(c->partial);
   }
   if (cs->budget != NULL) {
-    cmt__budget_hold(cs->budget, 0, cs->recv_held);
+    cmt__budget_give(cs->budget, cs->recv_held);
   }
   cmt__free(&cs->shared->env, cs->rates);
   cmt__free(&cs->shared->env, cs->urgent);
@@ -239,24 +239,29 @@ void cmt__channels_trim(cmt__channels *cs) {
 
 /* ---- receiving ---- */
 
-static void partial_hold(cmt__channels *cs, size_t more, size_t less) {
-  cs->recv_held += more - less;
+/* Takes up to |most| more bytes of what may still be held, by this connection
+   and by all that share; false: that is less than |least|. */
+static bool partial_hold(cmt__channels *cs, size_t least, size_t most,
+                         size_t *more) {
+  *more = cmt__min(most, cs->recv_held_max - cs->recv_held);
+  if (*more < least || (cs->budget != NULL &&
+                        !cmt__budget_take(cs->budget, least, *more, more))) {
+    return false;
+  }
+  cs->recv_held += *more;
+  return true;
+}
+
+static void partial_give(cmt__channels *cs, size_t less) {
+  cs->recv_held -= less;
   if (cs->budget != NULL) {
-    cmt__budget_hold(cs->budget, more, less);
+    cmt__budget_give(cs->budget, less);
   }
 }
 
 static void partial_drop(cmt__channels *cs, cmt__channel *c) {
-  partial_hold(cs, 0, cmt__buf_cap(c->partial));
+  partial_give(cs, cmt__buf_cap(c->partial));
   c->partial = NULL;
-}
-
-/* What may still be held, by this connection and by all that share. */
-static size_t partial_room(const cmt__channels *cs) {
-  size_t room = cs->recv_held_max - cs->recv_held;
-
-  return cs->budget != NULL ? cmt__min(room, cmt__budget_room(cs->budget))
-                            : room;
 }
 
 bool cmt__channels_tick(cmt__channels *cs, uint64_t now_ns) {
@@ -295,6 +300,7 @@ static cmt_err partial_reserve(cmt__channels *cs, cmt__channel *c, size_t need,
   size_t cap =
     have > 0 ? 2 * have
              : cmt__min(cmt__max(c->recv_hint, RECV_FIRST_MIN), RECV_FIRST_MAX);
+  size_t more;
   cmt_buf *grown;
 
   if (c->partial != NULL && need <= have) {
@@ -304,12 +310,12 @@ static cmt_err partial_reserve(cmt__channels *cs, cmt__channel *c, size_t need,
   if (whole && c->partial == NULL) {
     cap = need;
   }
-  cap = cmt__min(cap, have + partial_room(cs));
-  if (cap < need) {
+  if (!partial_hold(cs, need - have, cap - have, &more)) {
     return CMT_ENOBUFS;
   }
-  grown = cmt__buf_new_cap(&cs->shared->env, cap);
+  grown = cmt__buf_new_cap(&cs->shared->env, have + more);
   if (grown == NULL) {
+    partial_give(cs, more);
     return CMT_ENOMEM;
   }
   if (c->partial != NULL) {
@@ -321,7 +327,6 @@ static cmt_err partial_reserve(cmt__channels *cs, cmt__channel *c, size_t need,
     cmt__buf_set_len(grown, old.len);
     cmt_buf_unref(c->partial);
   }
-  partial_hold(cs, cap, have);
   c->partial = grown;
   return CMT_OK;
 }

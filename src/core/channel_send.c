@@ -49,8 +49,9 @@ static bool is_urgent(const cmt__channel *c) {
 static uint64_t urgent_open_ns(const cmt__channels *cs) {
   uint64_t at_ns = cmt__rate_open_ns(cs->urgent);
 
-  return cs->budget == NULL ? at_ns
-                            : cmt__max64(at_ns, cs->budget->urgent.open_ns);
+  return cs->budget == NULL
+           ? at_ns
+           : cmt__max64(at_ns, cmt__budget_urgent_ns(cs->budget));
 }
 
 uint64_t cmt__channels_urgent_ns(const cmt__channels *cs) {
@@ -260,7 +261,7 @@ static bool urgent_fill(cmt__channels *cs, cmt__run *r) {
     }
     cmt__rate_charge(cs->urgent, r->len - before, cs->now_ns);
     if (cs->budget != NULL) {
-      cmt__rate_charge(&cs->budget->urgent, r->len - before, cs->now_ns);
+      cmt__budget_urgent_charge(cs->budget, r->len - before, cs->now_ns);
     }
   }
   return true;

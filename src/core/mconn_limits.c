@@ -52,17 +52,7 @@ uint64_t cmt__mconn_send_left(cmt_mconn *m) {
   }
   return m->now_ns < m->shared_send_ns
            ? 0
-           : cmt__min64(left, cmt__rate_share(&b->send, m->now_ns));
-}
-
-/* Charges |len| bytes to a limit that is shared, and returns when the turn of
-   this connection comes again.  What goes while others have theirs costs no
-   place in the queue, only its own time. */
-static uint64_t shared_charge(const cmt_mconn *m, cmt__rate *r, size_t len,
-                              uint64_t turn_ns) {
-  cmt__rate_charge(r, len, m->now_ns);
-  return m->now_ns < turn_ns ? cmt__after(turn_ns, cmt__rate_span_ns(r, len))
-                             : cmt__rate_repaid_ns(r);
+           : cmt__min64(left, cmt__budget_share(b, &b->send, m->now_ns));
 }
 
 void cmt__mconn_send_charge(cmt_mconn *m, size_t len) {
@@ -73,9 +63,10 @@ void cmt__mconn_send_charge(cmt_mconn *m, size_t len) {
   }
   cmt__rate_charge(m->send, len, m->now_ns);
   if (b != NULL) {
-    m->shared_send_ns = shared_charge(m, &b->send, len, m->shared_send_ns);
+    m->shared_send_ns =
+      cmt__budget_charge(b, &b->send, len, m->shared_send_ns, m->now_ns);
     if (m->channels.ready > 0 && cmt__mconn_send_ns(m) > m->now_ns) {
-      cmt__budget_count(&b->send_waits);
+      cmt__budget_count(b, &b->send_waits);
     }
   }
 }
@@ -104,7 +95,8 @@ void cmt__mconn_recv_charge(cmt_mconn *m, size_t len) {
 
   cmt__rate_charge(m->recv, len, m->now_ns);
   if (b != NULL) {
-    m->shared_recv_ns = shared_charge(m, &b->recv, len, m->shared_recv_ns);
+    m->shared_recv_ns =
+      cmt__budget_charge(b, &b->recv, len, m->shared_recv_ns, m->now_ns);
   }
 }
 
@@ -122,7 +114,7 @@ void cmt__mconn_recv_hold(cmt_mconn *m) {
   cmt__mconn_reading(m, m->paused, true);
   m->read_at_ns = cmt__min64(at_ns, cmt__after(m->now_ns, HOLD_MAX_NS));
   if (m->channels.budget != NULL) {
-    cmt__budget_count(&m->channels.budget->recv_pauses);
+    cmt__budget_count(m->channels.budget, &m->channels.budget->recv_pauses);
   }
 }
 
@@ -142,7 +134,7 @@ size_t cmt__mconn_read_max(cmt_mconn *m) {
   if (b != NULL && b->recv.per_s > 0) {
     left = cmt__min64(left, m->now_ns < m->shared_recv_ns
                               ? 0
-                              : cmt__rate_share(&b->recv, m->now_ns));
+                              : cmt__budget_share(b, &b->recv, m->now_ns));
   }
   return (size_t)cmt__min64(cmt__max64(left, 1), SIZE_MAX);
 }

@@ -8,7 +8,7 @@
 
    Everything here but cmt__loop_post(), cmt__loop_stop() and
    cmt__listener_dropped() belongs to the thread that runs the loop (or to any
-   one thread while nobody runs it).
+   one thread while nobody runs it); a tcp can go from one loop to another.
    Callbacks come from inside the run, never from inside a call of this
    interface; after an object was closed or a timer was stopped none comes. */
 
@@ -55,6 +55,8 @@ typedef struct cmt__tcp_callbacks {
   void (*on_end)(void *arg, cmt_err err);
   /* Once after a cmt__tcp_write() that took less than all: there is room. */
   void (*on_writable)(void *arg);
+  /* Once after cmt__tcp_detach(): the loop has let go of it. */
+  void (*on_detached)(void *arg);
 } cmt__tcp_callbacks;
 
 /* What the system knows of a tcp. */
@@ -107,6 +109,8 @@ typedef struct cmt__loop_ops {
   bool (*tcp_info)(const cmt__tcp *t, cmt__tcp_info *out);
   void (*tcp_unsent_max)(cmt__tcp *t, size_t max);
   void (*tcp_congestion)(cmt__tcp *t, const char *name);
+  void (*tcp_detach)(cmt__tcp *t);
+  cmt_err (*tcp_attach)(cmt__tcp *t, cmt__loop *l);
   cmt_err (*resolve)(cmt__loop *l, const char *host, uint16_t port,
                      cmt__resolve_cb cb, void *arg, cmt__resolve **out);
   void (*resolve_cancel)(cmt__resolve *r);
@@ -143,6 +147,11 @@ bool cmt__loop_run_turns(cmt__loop *l);
 /* For users. */
 
 static inline uint64_t cmt__loop_now(const cmt__loop *l) { return l->now_ns; }
+
+/* Another loop has seen |now_ns|, and what it saw then comes here. */
+static inline void cmt__loop_catch_up(cmt__loop *l, uint64_t now_ns) {
+  l->now_ns = cmt__max64(l->now_ns, now_ns);
+}
 
 /* Sets or moves |t|; CMT_NEVER stops it.  Cannot fail once room was made for
    it with cmt__loop_reserve_timers(). */
@@ -259,6 +268,15 @@ static inline void cmt__tcp_congestion(cmt__tcp *t, const char *name) {
 }
 /* Closes at once; |t| is gone for its user. */
 static inline void cmt__tcp_close(cmt__tcp *t) { t->loop->ops->tcp_close(t); }
+/* Takes the connected |t| off its loop, not in one of its own callbacks.  Of
+   those only on_detached still comes, the last that happens to it there. */
+static inline void cmt__tcp_detach(cmt__tcp *t) { t->loop->ops->tcp_detach(t); }
+/* Puts a |t| that was detached on |l|, where all goes on as it was: it is read
+   if it was, and on_writable is owed if it was.  CMT_EIO, CMT_ENOMEM: |l|
+   cannot take it, and it was closed. */
+CMT_NODISCARD static inline cmt_err cmt__tcp_attach(cmt__tcp *t, cmt__loop *l) {
+  return l->ops->tcp_attach(t, l);
+}
 static inline void cmt__listener_addr(const cmt__listener *ls,
                                       cmt_net_addr *out) {
   ls->loop->ops->listener_addr(ls, out);

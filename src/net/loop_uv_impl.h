@@ -78,6 +78,8 @@ void cmt__uv_tcp_close(cmt__tcp *t);
 bool cmt__uv_tcp_info(const cmt__tcp *t, cmt__tcp_info *out);
 void cmt__uv_tcp_unsent_max(cmt__tcp *t, size_t max);
 void cmt__uv_tcp_congestion(cmt__tcp *t, const char *name);
+void cmt__uv_tcp_detach(cmt__tcp *t);
+cmt_err cmt__uv_tcp_attach(cmt__tcp *t, cmt__loop *l);
 
 cmt_err cmt__uv_resolve(cmt__loop *l, const char *host, uint16_t port,
                         cmt__resolve_cb cb, void *arg, cmt__resolve **out);

@@ -226,6 +226,21 @@ static void on_outcome(cmt__turn *turn) {
   }
 }
 
+/* Puts |t| under a poll handle of |l|.  False: it cannot be polled there, and
+   is gone. */
+static bool take(cmt__loop *l, tcp_uv *t) {
+  if (uv_poll_init(((cmt__loop_uv *)l)->uv, &t->poll, t->fd) != 0) {
+    close(t->fd);
+    cmt__free(&l->env, t);
+    return false;
+  }
+  cmt__uv_hold(l, 1);
+  t->base.loop = l;
+  t->poll.data = t;
+  t->armed = 0;
+  return true;
+}
+
 cmt__tcp *cmt__uv_tcp_new(cmt__loop *l, int fd, const cmt__sockaddr *remote) {
   tcp_uv *t = cmt__alloc_zero(&l->env, sizeof *t);
 
@@ -233,18 +248,13 @@ cmt__tcp *cmt__uv_tcp_new(cmt__loop *l, int fd, const cmt__sockaddr *remote) {
     close(fd);
     return NULL;
   }
-  if (uv_poll_init(((cmt__loop_uv *)l)->uv, &t->poll, fd) != 0) {
-    cmt__free(&l->env, t);
-    close(fd);
-    return NULL;
-  }
-  cmt__uv_hold(l, 1);
-  set_options(fd);
-  t->base.loop = l;
-  t->poll.data = t;
   t->fd = fd;
   t->remote = *remote;
   t->outcome.cb = on_outcome;
+  if (!take(l, t)) {
+    return NULL;
+  }
+  set_options(fd);
   return &t->base;
 }
 
@@ -371,4 +381,33 @@ void cmt__uv_tcp_close(cmt__tcp *base) {
   cmt__loop_turn_cancel(base->loop, &t->outcome);
   uv_close((uv_handle_t *)&t->poll, on_closed);
   close(t->fd);
+}
+
+/* The handle is free to be used on another loop, which may do so at once. */
+static void on_detached(uv_handle_t *handle) {
+  tcp_uv *t = handle->data;
+  cmt__loop *l = t->base.loop;
+
+  cmt__uv_enter(l);
+  t->cbs->on_detached(t->arg);
+  cmt__uv_leave(l);
+  cmt__uv_let_go(l);
+}
+
+void cmt__uv_tcp_detach(cmt__tcp *base) {
+  tcp_uv *t = tcp_of(base);
+
+  CMT_ASSERT(&base->loop->env, !t->connecting && !t->closed);
+  t->room = false;
+  uv_close((uv_handle_t *)&t->poll, on_detached);
+}
+
+cmt_err cmt__uv_tcp_attach(cmt__tcp *base, cmt__loop *l) {
+  tcp_uv *t = tcp_of(base);
+
+  if (!take(l, t)) {
+    return CMT_EIO;
+  }
+  arm(t);
+  return CMT_OK;
 }

@@ -10,10 +10,7 @@
    The end of a peer has two halves then.  The loop calls the inline reactors
    and puts peer gone into each box.  Whoever does the last of these posts to
    the loop, which takes the peer off the list; until then its id is not free,
-   and the switch does not finish.
-
-   The time of inline calls is measured by the coarse clock, which is read from
-   memory; a tick of it is a few milliseconds. */
+   and the switch does not finish. */
 
 #include "delivery.h"
 
@@ -22,50 +19,9 @@
 #include <signal.h>
 #include <stdio.h>
 
-#define SLOW_NS CMT_MILLISECONDS(100)
-
 static _Thread_local bool thread_is_worker;
 
 bool cmt__thread_is_worker(void) { return thread_is_worker; }
-
-/* ---- calls on the loop ---- */
-
-static uint64_t coarse_ns(void) {
-  struct timespec ts;
-
-  clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
-  return CMT_SECONDS(ts.tv_sec) + (uint64_t)ts.tv_nsec;
-}
-
-static void call_was_slow(cmt_switch *s, const char *who, uint64_t took_ns) {
-  unsigned long long ms = took_ns / CMT_MILLISECONDS(1);
-
-  cmt__switch_count(s, &s->status.slow_callbacks);
-  if (s->call_channel >= 0) {
-    cmt__log(&s->env, CMT_LOG_WARN, "switch",
-             "%s held the loop for %llu ms with a message on channel 0x%02x",
-             who, ms, (unsigned)s->call_channel);
-  } else {
-    cmt__log(&s->env, CMT_LOG_WARN, "switch", "%s held the loop for %llu ms",
-             who, ms);
-  }
-}
-
-void cmt__switch_call_begin(cmt_switch *s, const char *who, int channel) {
-  atomic_store_explicit(&s->calling, who, memory_order_relaxed);
-  s->call_channel = channel;
-  s->call_ns = coarse_ns();
-}
-
-void cmt__switch_call_end(cmt_switch *s) {
-  const char *who = atomic_load_explicit(&s->calling, memory_order_relaxed);
-  uint64_t took_ns = coarse_ns() - s->call_ns;
-
-  if (took_ns > SLOW_NS) {
-    call_was_slow(s, who, took_ns);
-  }
-  atomic_store_explicit(&s->calling, NULL, memory_order_relaxed);
-}
 
 /* ---- workers ---- */
 
@@ -448,9 +404,9 @@ void cmt__delivery_add(cmt_switch *s, cmt_peer *p) {
       cmt__box_open(b, s->delivery.mailboxes[i], p);
       cmt__box_up(b);
     } else if (r->add_peer != NULL) {
-      cmt__switch_call_begin(s, r->name, -1);
+      cmt__lane_call_begin(&s->lanes[0], r->name, -1);
       r->add_peer(r->self, p);
-      cmt__switch_call_end(s);
+      cmt__lane_call_end(&s->lanes[0]);
     }
   }
   if (p->boxes != NULL) {
@@ -479,8 +435,9 @@ static cmt_err box_receive(cmt__box *b, cmt_peer *p, uint8_t channel,
   return CMT_OK;
 }
 
-cmt_err cmt__delivery_receive(cmt_switch *s, cmt_peer *p, uint8_t channel,
+cmt_err cmt__delivery_receive(cmt__lane *lane, cmt_peer *p, uint8_t channel,
                               cmt_buf *msg, cmt_why *why) {
+  const cmt_switch *s = lane->sw;
   const cmt_reactor *r = s->setup.owners[channel];
   cmt__box *b = box_of(s, p, r);
   cmt_err err;
@@ -494,9 +451,9 @@ cmt_err cmt__delivery_receive(cmt_switch *s, cmt_peer *p, uint8_t channel,
              ? err
              : cmt__why(why, err, CMT_STAGE_UP, "%s", cmt_err_text(err));
   }
-  cmt__switch_call_begin(s, r->name, channel);
+  cmt__lane_call_begin(lane, r->name, channel);
   err = r->receive(r->self, p, channel, msg);
-  cmt__switch_call_end(s);
+  cmt__lane_call_end(lane);
   return err == CMT_OK
            ? err
            : cmt__why(why, err, CMT_STAGE_UP,
@@ -542,9 +499,9 @@ bool cmt__delivery_remove(cmt_switch *s, cmt_peer *p, cmt_err reason,
     const cmt_reactor *r = &s->setup.reactors[i];
 
     if (r->delivery == CMT_INLINE && r->remove_peer != NULL) {
-      cmt__switch_call_begin(s, r->name, -1);
+      cmt__lane_call_begin(&s->lanes[0], r->name, -1);
       r->remove_peer(r->self, p, reason);
-      cmt__switch_call_end(s);
+      cmt__lane_call_end(&s->lanes[0]);
     }
   }
   return count == 0;

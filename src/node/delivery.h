@@ -16,6 +16,8 @@ typedef struct cmt__worker {
   pthread_t thread;
 } cmt__worker;
 
+struct cmt__lane; /* Of switch.h: one of its loops. */
+
 /* That of a switch. */
 typedef struct cmt__delivery {
   cmt_mailbox **mailboxes; /* By reactor, NULL: inline.  NULL: all are. */
@@ -55,7 +57,7 @@ bool cmt__thread_is_worker(void);
 
 void cmt__boxes_free(struct cmt__boxes *b);
 
-/* The loop alone. */
+/* The first loop alone. */
 
 /* The switch stops: what reactors have not taken after |flush_ns| is dropped,
    but for peers that are gone. */
@@ -67,9 +69,9 @@ void cmt__delivery_close(cmt_switch *s);
 CMT_NODISCARD cmt_err cmt__delivery_admit(cmt_switch *s, cmt_peer *p);
 /* add_peer of each reactor. */
 void cmt__delivery_add(cmt_switch *s, cmt_peer *p);
-/* receive of the reactor of |channel|.  An error is to end the peer, with what
-   |why| says. */
-CMT_NODISCARD cmt_err cmt__delivery_receive(cmt_switch *s, cmt_peer *p,
+/* receive of the reactor of |channel|, on the loop of |lane|, which is that of
+   the peer.  An error is to end the peer, with what |why| says. */
+CMT_NODISCARD cmt_err cmt__delivery_receive(struct cmt__lane *lane, cmt_peer *p,
                                             uint8_t channel, cmt_buf *msg,
                                             cmt_why *why);
 /* Whether a reactor still has to let go of a peer with |id| that was refused,

@@ -411,6 +411,24 @@ void cmt__gate_block(cmt__gate *g) { gate_hold(g, &g->blocks); }
 
 void cmt__gate_unblock(cmt__gate *g) { gate_unhold(g, &g->blocks); }
 
+void cmt__gate_ping(cmt__gate *g) {
+  gate_lock(g);
+  g->ping = true;
+  atomic_store(&g->control, true);
+  gate_ring(g);
+  gate_unlock(g);
+}
+
+bool cmt__gate_take_ping(cmt__gate *g) {
+  bool ping;
+
+  gate_lock(g);
+  ping = g->ping;
+  g->ping = false;
+  gate_unlock(g);
+  return ping;
+}
+
 cmt__gate_stop cmt__gate_take_stop(cmt__gate *g) {
   cmt__gate_stop stop;
 
@@ -457,6 +475,16 @@ void cmt__gate_attend(cmt__gate *g) {
   gate_lock(g);
   g->attended = true;
   gate_unlock(g);
+}
+
+bool cmt__gate_leave(cmt__gate *g) {
+  bool answered;
+
+  gate_lock(g);
+  g->attended = true;
+  answered = !g->posted;
+  gate_unlock(g);
+  return answered;
 }
 
 /* Fresh sends are the last of their FIFO, but for those that never expire. */

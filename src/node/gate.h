@@ -2,7 +2,7 @@
 #ifndef CMT__GATE_H
 #define CMT__GATE_H
 
-/* The gate of a peer: where sends of any thread meet the loop.  One short mutex
+/* The gate of a peer: where sends of any thread meet its loop.  One short mutex
    over the state, each channel's count of queued messages, the sends that wait
    and the intake, which the loop takes out whole. */
 
@@ -50,13 +50,14 @@ typedef struct cmt__gate {
   const cmt_channel *descs; /* The connection's. */
   uint16_t theirs;          /* Bit i: the peer has channel i. */
   uint16_t channel_count;
-  atomic_bool control; /* |stop|, |pauses| or |blocks| changed since it was
-                          looked at. */
+  atomic_bool control; /* |stop|, |pauses|, |blocks| or |ping| changed since it
+                          was looked at. */
   pthread_mutex_t lock;
   /* Under the lock: */
   cmt__gate_state state;
   bool attended;    /* The loop is sure to look at the gate once more. */
   bool posted;      /* A ring was not answered yet. */
+  bool ping;        /* Somebody wants to know whether the peer lives. */
   uint32_t *queued; /* By channel: in the intake, behind it, or being cut. */
   size_t bytes, bytes_max, messages; /* Queued on all channels. */
   cmt__gate_fifo *waits; /* By channel; NULL: no send has ever waited. */
@@ -98,6 +99,8 @@ void cmt__gate_resume(cmt__gate *g);
 /* The same for a mailbox that is full, and has room again. */
 void cmt__gate_block(cmt__gate *g);
 void cmt__gate_unblock(cmt__gate *g);
+/* Asks for a ping. */
+void cmt__gate_ping(cmt__gate *g);
 
 /* The loop alone. */
 
@@ -105,6 +108,9 @@ void cmt__gate_unblock(cmt__gate *g);
 bool cmt__gate_woken(cmt__gate *g);
 /* Promises cmt__gate_take() in this turn, so nobody needs to ring. */
 void cmt__gate_attend(cmt__gate *g);
+/* Promises it for the turn of another loop, which goes on with the gate.
+   False: a ring is still to be answered on this one. */
+bool cmt__gate_leave(cmt__gate *g);
 /* Keeps the promise: moves the intake to |taken|, whose messages are the
    caller's then, gives waiting sends their deadlines, and ends those that are
    due. */
@@ -119,6 +125,8 @@ bool cmt__gate_answer(cmt__gate *g);
 void cmt__gate_trim(cmt__gate *g);
 /* The stop that is wanted now; taken. */
 cmt__gate_stop cmt__gate_take_stop(cmt__gate *g);
+/* Whether a ping was asked for; taken. */
+bool cmt__gate_take_ping(cmt__gate *g);
 /* True: do not read.  |*full|: a mailbox wants it so. */
 bool cmt__gate_is_paused(cmt__gate *g, bool *full);
 /* Bytes queued on all channels.  Any thread. */

@@ -28,36 +28,34 @@ static cmt__session *held_find(cmt_switch *sw, const cmt_node_id *id) {
   return s;
 }
 
-/* The session of the peer |id|; NULL when its connection has ended.
+/* The peer |id|, which the set has; NULL when its connection has ended.
    |*outbound|: that of the peer. */
-static cmt__session *first_find(cmt_switch *sw, const cmt_node_id *id,
-                                bool *outbound) {
+static cmt_peer *first_find(cmt_switch *sw, const cmt_node_id *id,
+                            bool *outbound) {
   cmt_peer *p = cmt__peer_set_find(&sw->peers, id);
-  cmt__link *l = p->link;
 
   *outbound = p->outbound;
-  cmt_peer_unref(p); /* The set has it. */
-  return l != NULL ? l->arg : NULL;
+  cmt_peer_unref(p);
+  return p->link != NULL ? p : NULL;
 }
 
 /* In the legacy profile whatever came is as good as a pong. */
-static uint64_t signs_of(const cmt__session *first) {
-  return first->sw->setup.options.wire == CMT_WIRE_LEGACY
-           ? first->link.recv_bytes
-           : first->link.pongs_recv;
+static uint64_t signs_of(const cmt_switch *sw, const cmt__peer_view *v) {
+  return sw->setup.options.wire == CMT_WIRE_LEGACY ? v->recv_bytes
+                                                   : v->pongs_recv;
 }
 
 /* What we do not read by our own choice cannot show that it lives. */
-static bool first_lives(const cmt__session *s, const cmt__session *first) {
-  return first->link.paused || signs_of(first) != s->held.signs;
+static bool first_lives(const cmt__session *s, const cmt__peer_view *first) {
+  return first->paused || signs_of(s->sw, first) != s->held.signs;
 }
 
 /* Both sides say the same: the one that the smaller id dialed.  Of two in the
    same direction it is the first. */
-static bool first_is_better(const cmt__session *s, const cmt__session *first) {
+static bool first_is_better(const cmt__session *s, bool outbound) {
   bool we_are_smaller = strcmp(s->sw->setup.id.text, s->held.id->text) < 0;
 
-  return first->outbound == s->outbound || first->outbound == we_are_smaller;
+  return outbound == s->outbound || outbound == we_are_smaller;
 }
 
 static void held_lose(cmt__session *s) {
@@ -74,12 +72,10 @@ static void held_lose(cmt__session *s) {
   cmt__session_refuse(s, &why, &id);
 }
 
-static void first_lose(cmt__session *first) {
-  cmt_why why;
-
-  cmt__why(&why, CMT_EDUPLICATE, CMT_STAGE_UP,
-           "another connection with the node takes its place");
-  cmt__link_stop(&first->link, &why);
+static void first_lose(cmt_peer *first) {
+  (void)cmt_peer_explain(first, CMT_EDUPLICATE,
+                         "another connection with the node takes its place");
+  cmt_peer_stop(first, CMT_EDUPLICATE, 0);
 }
 
 static void held_on_timer(cmt__timer *t) {
@@ -88,19 +84,29 @@ static void held_on_timer(cmt__timer *t) {
   uint64_t now_ns = cmt__loop_now(s->sw->loop);
   uint64_t end_ns = s->held.since_ns + CMT__HELD_PING_NS;
   bool outbound, better;
-  cmt__session *first = first_find(s->sw, s->held.id, &outbound);
+  cmt_peer *first = first_find(s->sw, s->held.id, &outbound);
+  cmt__peer_view view = {.stopping = true};
 
-  if (first == NULL || first->link.stopping) {
+  if (first != NULL) {
+    cmt__peer_look(first, &view);
+  }
+  if (view.stopping) {
     return; /* Its end is near, and |s| the next peer. */
   }
-  better = first_is_better(s, first);
-  if (s->link.late_end != CMT_OK || (better && first_lives(s, first))) {
+  better = first_is_better(s, outbound);
+  if (s->link.late_end != CMT_OK || (better && first_lives(s, &view))) {
     held_lose(s);
   } else if (better && now_ns < end_ns) {
     cmt__loop_timer(s->sw->loop, t, cmt__min64(now_ns + LOOK_NS, end_ns));
   } else {
     first_lose(first);
   }
+}
+
+/* Who is at the other end, if it is known.  The link of a peer may be on
+   another loop. */
+static const cmt_node_id *session_id(const cmt__session *s) {
+  return s->peer != NULL ? cmt_peer_id(s->peer) : cmt__link_id(&s->link);
 }
 
 void cmt__held_stagger(cmt__session *s, const cmt_node_id *id) {
@@ -110,7 +116,7 @@ void cmt__held_stagger(cmt__session *s, const cmt_node_id *id) {
     return; /* We ourselves, which both connections are about to tell. */
   }
   for (const cmt__session *o = s->sw->sessions; o != NULL; o = o->next) {
-    const cmt_node_id *other = cmt__link_id(&o->link);
+    const cmt_node_id *other = session_id(o);
 
     if (o != s && o->info_ns != 0 && other != NULL &&
         strcmp(other->text, id->text) == 0) {
@@ -130,7 +136,8 @@ bool cmt__held_exists(const cmt__session *s, const cmt_node_id *id) {
 cmt_err cmt__held_begin(cmt__session *s, const cmt_node_id *id, cmt_why *why) {
   cmt_switch *sw = s->sw;
   bool outbound;
-  cmt__session *first = first_find(sw, id, &outbound);
+  cmt_peer *first = first_find(sw, id, &outbound);
+  cmt__peer_view view;
   cmt_err err = CMT_OK;
 
   if (cmt__held_exists(s, id)) {
@@ -153,8 +160,9 @@ cmt_err cmt__held_begin(cmt__session *s, const cmt_node_id *id, cmt_why *why) {
   s->held.since_ns = cmt__loop_now(sw->loop);
   cmt__loop_timer(sw->loop, &s->held.timer, s->held.since_ns + CMT__HELD_NS);
   if (first != NULL) {
-    s->held.signs = signs_of(first);
-    cmt__link_ping(&first->link);
+    cmt__peer_look(first, &view);
+    s->held.signs = signs_of(sw, &view);
+    cmt__gate_ping(&first->gate);
   }
   return CMT_OK;
 }

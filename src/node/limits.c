@@ -35,11 +35,19 @@ cmt_err cmt__limits_check(const cmt_switch_options *o, cmt_why *why) {
   return err;
 }
 
+static void budget_lock(void *arg) { pthread_mutex_lock(arg); }
+
+static void budget_unlock(void *arg) { pthread_mutex_unlock(arg); }
+
 void cmt__limits_start(cmt_switch *s) {
   const cmt_switch_options *o = &s->setup.options;
   uint64_t now_ns = cmt__loop_now(s->loop);
 
   cmt__budget_init(&s->budget, o->recv_bytes_total_max);
+  s->budget.threads = o->loops;
+  s->budget.lock = budget_lock;
+  s->budget.unlock = budget_unlock;
+  s->budget.lock_arg = &s->lock;
   cmt__budget_limit(&s->budget, o->send_rate_total, o->recv_rate_total, now_ns);
 }
 

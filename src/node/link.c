@@ -12,9 +12,9 @@
 
 static const cmt__tcp_callbacks tcp_callbacks;
 
-static void link_enter(cmt__link *l) { l->busy++; }
+void cmt__link_enter(cmt__link *l) { l->busy++; }
 
-static void link_leave(cmt__link *l) {
+void cmt__link_leave(cmt__link *l) {
   if (--l->busy == 0 && l->state == CMT__LINK_CLOSED) {
     l->cbs->on_closed(l->arg);
   }
@@ -39,6 +39,8 @@ static void link_shut(cmt__link *l) {
   l->path = NULL;
   cmt__free(&l->loop->env, l->said);
   l->said = NULL;
+  cmt__free(&l->loop->env, l->trip);
+  l->trip = NULL;
 }
 
 static void link_read(cmt__link *l, bool on) {
@@ -77,11 +79,14 @@ static void link_discard(cmt__link *l) {
                   cmt__min64(l->stop_end_ns, now_ns + DISCARD_MAX_NS));
 }
 
-static void link_end(cmt__link *l, const cmt_conn_event *ev) {
+void cmt__link_end(cmt__link *l, const cmt_conn_event *ev) {
   cmt_why why;
   bool gentle = l->stopping && !l->eof && l->write_err == CMT_OK &&
                 l->rest_len == 0 && cmt__loop_now(l->loop) < l->stop_end_ns;
 
+  if (l->trip != NULL) {
+    l->trip->away = false;
+  }
   cmt__conn_why(l->conn, &why);
   if (l->said != NULL && l->said->err == why.err) {
     memcpy(why.text, l->said->text, sizeof why.text);
@@ -132,7 +137,11 @@ static void link_event(cmt__link *l, const cmt_conn_event *ev) {
     link_pong(l, ev->rtt_ns);
     break;
   case CMT_CONN_END:
-    link_end(l, ev);
+    if (cmt__link_is_home(l)) {
+      cmt__link_end(l, ev);
+    } else {
+      cmt__link_go_home(l);
+    }
     break;
   }
 }
@@ -165,7 +174,7 @@ static bool link_waits(const cmt__link *l) {
   return l->held && !cmt__conn_has_ended(l->conn);
 }
 
-static void link_drain(cmt__link *l) {
+void cmt__link_drain(cmt__link *l) {
   cmt_conn_event ev;
 
   if (l->on_up_due && !cmt__conn_has_ended(l->conn)) {
@@ -261,8 +270,8 @@ static void link_work(cmt__link *l) {
   link_tick(l);
   cmt__link_write(l);
   cmt__link_sample(l);
-  link_drain(l);
-  if (l->state != CMT__LINK_OPEN) {
+  cmt__link_drain(l);
+  if (l->state != CMT__LINK_OPEN || cmt__link_end_is_due(l)) {
     return;
   }
   if (l->gate != NULL) {
@@ -276,23 +285,26 @@ static void link_work(cmt__link *l) {
 static void on_turn(cmt__turn *t) {
   cmt__link *l = (cmt__link *)((char *)t - offsetof(cmt__link, turn));
 
-  link_enter(l);
+  if (l->trip != NULL && cmt__link_departs(l)) {
+    return;
+  }
+  cmt__link_enter(l);
   if (l->state == CMT__LINK_OPEN) {
     link_work(l);
   }
-  link_leave(l);
+  cmt__link_leave(l);
 }
 
 static void on_timer(cmt__timer *t) {
   cmt__link *l = (cmt__link *)((char *)t - offsetof(cmt__link, timer));
 
-  link_enter(l);
+  cmt__link_enter(l);
   if (l->state == CMT__LINK_DISCARDING) {
     link_shut(l);
   } else {
     cmt__loop_turn(l->loop, &l->turn);
   }
-  link_leave(l);
+  cmt__link_leave(l);
 }
 
 /* ---- the socket ---- */
@@ -300,9 +312,9 @@ static void on_timer(cmt__timer *t) {
 static void on_connect(void *arg, cmt_err err) {
   cmt__link *l = arg;
 
-  link_enter(l);
+  cmt__link_enter(l);
   l->cbs->on_connect(l->arg, err);
-  link_leave(l);
+  cmt__link_leave(l);
 }
 
 /* Before on_up has come again nothing is taken out of the connection. */
@@ -326,7 +338,7 @@ static void on_read(void *arg, uint8_t *data, size_t len) {
   if (l->state != CMT__LINK_OPEN) {
     return;
   }
-  link_enter(l);
+  cmt__link_enter(l);
   l->read_calls++;
   l->recv_bytes += len;
   if (l->gate != NULL) {
@@ -339,28 +351,28 @@ static void on_read(void *arg, uint8_t *data, size_t len) {
     err = cmt_conn_recv(l->conn, data, len, cmt__loop_now(l->loop));
     CMT_ASSERT(&l->loop->env, err == CMT_OK || err == CMT_ECLOSED);
   }
-  link_drain(l);
+  cmt__link_drain(l);
   if (l->state == CMT__LINK_OPEN) {
     cmt__link_reading(l);
   }
-  link_leave(l);
+  cmt__link_leave(l);
 }
 
 static void on_end(void *arg, cmt_err err) {
   cmt__link *l = arg;
 
-  link_enter(l);
+  cmt__link_enter(l);
   l->eof = true;
   l->reading = false;
   if (link_keeps(l) && err == CMT_EEOF && cmt__conn_has_input(l->conn)) {
     l->late_end = err;
   } else if (l->state == CMT__LINK_OPEN) {
     cmt__link_stop_conn(l, err);
-    link_drain(l);
+    cmt__link_drain(l);
   } else {
     link_shut(l);
   }
-  link_leave(l);
+  cmt__link_leave(l);
 }
 
 static void on_writable(void *arg) {
@@ -369,13 +381,13 @@ static void on_writable(void *arg) {
   if (l->state != CMT__LINK_OPEN || l->rest_len == 0) {
     return;
   }
-  link_enter(l);
+  cmt__link_enter(l);
   cmt__link_write_rest(l);
   if (l->gate != NULL) {
     cmt__gate_attend(l->gate);
   }
   cmt__loop_turn(l->loop, &l->turn);
-  link_leave(l);
+  cmt__link_leave(l);
 }
 
 static const cmt__tcp_callbacks tcp_callbacks = {
@@ -383,6 +395,7 @@ static const cmt__tcp_callbacks tcp_callbacks = {
   .on_read = on_read,
   .on_end = on_end,
   .on_writable = on_writable,
+  .on_detached = cmt__link_on_detached,
 };
 
 /* ---- for the owner ---- */
@@ -471,30 +484,34 @@ void cmt__link_stop(cmt__link *l, const cmt_why *why) {
   link_say(l, why);
   cmt__link_stop_conn(l, why->err);
   if (l->busy == 0) {
-    link_enter(l);
-    link_drain(l);
-    link_leave(l);
+    cmt__link_enter(l);
+    cmt__link_drain(l);
+    cmt__link_leave(l);
   } else {
     cmt__loop_turn(l->loop, &l->turn);
   }
 }
 
 void cmt__link_hurry(cmt__link *l, uint64_t flush_ns) {
-  uint64_t end_ns = cmt__after(cmt__loop_now(l->loop), flush_ns);
+  uint64_t end_ns;
 
-  if (l->state == CMT__LINK_DISCARDING && end_ns < l->timer.at_ns) {
+  if ((l->trip != NULL && l->trip->away) || l->state != CMT__LINK_DISCARDING) {
+    return;
+  }
+  end_ns = cmt__after(cmt__loop_now(l->loop), flush_ns);
+  if (end_ns < l->timer.at_ns) {
     cmt__loop_timer(l->loop, &l->timer, end_ns);
   }
 }
 
 void cmt__link_close(cmt__link *l) {
-  link_enter(l);
+  cmt__link_enter(l);
   link_shut(l);
-  link_leave(l);
+  cmt__link_leave(l);
 }
 
 void cmt__link_part(cmt__link *l) {
-  link_enter(l);
+  cmt__link_enter(l);
   if (l->state == CMT__LINK_OPEN && !l->eof && cmt__link_farewell(l)) {
     cmt_conn_delete(l->conn);
     l->conn = NULL;
@@ -503,7 +520,7 @@ void cmt__link_part(cmt__link *l) {
   } else {
     link_shut(l);
   }
-  link_leave(l);
+  cmt__link_leave(l);
 }
 
 cmt_err cmt__link_hold(cmt__link *l) {

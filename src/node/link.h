@@ -4,7 +4,8 @@
 
 /* A link: a socket under a connection.  It moves bytes between the two, once
    per turn of the loop, and events to its owner.  All of it belongs to the
-   thread of the loop. */
+   thread of its loop: that of its owner, and another one only between
+   cmt__link_move() and its end. */
 
 #include "gate.h"
 
@@ -28,6 +29,8 @@ typedef struct cmt__link_callbacks {
   void (*on_end)(void *arg, const cmt_why *why, const cmt_node_id *id);
   /* The end of a turn of a link with a gate. */
   void (*on_turn)(void *arg);
+  /* It is on |loop| from here on; the last that happens on its old one. */
+  void (*on_move)(void *arg);
   /* Last of all: the memory is the owner's again. */
   void (*on_closed)(void *arg);
 } cmt__link_callbacks;
@@ -38,6 +41,7 @@ typedef enum cmt__link_state {
   CMT__LINK_IDLE,       /* No connection. */
   CMT__LINK_CONNECTING, /* Or connected and not started. */
   CMT__LINK_OPEN,
+  CMT__LINK_MOVING,     /* From one loop to another. */
   CMT__LINK_DISCARDING, /* Ended; waits for the other side to read. */
   CMT__LINK_CLOSED,
 } cmt__link_state;
@@ -57,8 +61,20 @@ typedef struct cmt__link_path {
   cmt__counter rate; /* The lower of both. */
 } cmt__link_path;
 
+/* What a link needs that goes to another loop. */
+typedef struct cmt__link_trip {
+  struct cmt__link *link;
+  cmt__loop *home; /* Where it begins and ends. */
+  cmt__loop *to;   /* Where it is about to move; NULL: nowhere. */
+  bool away;       /* Of home alone: it leaves, and is not back. */
+  bool end_due;    /* It has ended, and moves home to tell it. */
+  cmt__post arrival;
+  uint64_t left_ns; /* The last instant that it saw on its old loop. */
+} cmt__link_trip;
+
 typedef struct cmt__link {
-  cmt__loop *loop;
+  cmt__loop *loop;                   /* Changed while it is moving. */
+  cmt__link_trip *trip;              /* NULL: it never leaves its loop. */
   const cmt_switch_options *options; /* Of its switch. */
   const cmt__link_callbacks *cbs;
   void *arg;
@@ -111,6 +127,11 @@ CMT_NODISCARD cmt_err cmt__link_start(cmt__link *l, const cmt_conn_options *o,
 const cmt_node_id *cmt__link_id(const cmt__link *l);
 /* Looks at the gate at the end of this turn. */
 void cmt__link_wake(cmt__link *l);
+/* Moves a link with a gate to |to| soon: on_message and on_turn, and all that
+   it does, happen there from then on.  It comes back by itself when it ends, so
+   that on_end and what follows are told at home.  If |to| cannot take it, that
+   is the end.  CMT_ENOMEM: it stays. */
+CMT_NODISCARD cmt_err cmt__link_move(cmt__link *l, cmt__loop *to);
 /* Inside of on_up: on_up comes again after cmt__link_release(), and until then
    no event but the end.  Little is read meanwhile, to see the end, and kept; an
    end behind bytes that were kept waits for them.  CMT_ENOMEM: not held. */
@@ -121,7 +142,8 @@ void cmt__link_ping(cmt__link *l);
 /* Ends the connection at once with |why|->err and |why|->text, on_end follows
    from inside the call or, when the link is at work, soon after. */
 void cmt__link_stop(cmt__link *l, const cmt_why *why);
-/* Bounds the wait of a link that has ended for the other side to read. */
+/* Bounds the wait of a link that has ended for the other side to read; one that
+   is away learns of it by its gate. */
 void cmt__link_hurry(cmt__link *l, uint64_t flush_ns);
 /* Closes without on_end; on_closed follows as above. */
 void cmt__link_close(cmt__link *l);

@@ -65,10 +65,14 @@ static void link_pause(cmt__link *l) {
 void cmt__link_control(cmt__link *l) {
   cmt__gate_stop stop;
 
-  if (l->gate == NULL || !atomic_exchange(&l->gate->control, false)) {
+  if (l->gate == NULL || cmt__link_end_is_due(l) ||
+      !atomic_exchange(&l->gate->control, false)) {
     return;
   }
   link_pause(l);
+  if (cmt__gate_take_ping(l->gate)) {
+    cmt__link_ping(l);
+  }
   stop = cmt__gate_take_stop(l->gate);
   if (stop.wanted) {
     link_stop_by(l, &stop);

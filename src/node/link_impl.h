@@ -2,9 +2,9 @@
 #ifndef CMT__LINK_IMPL_H
 #define CMT__LINK_IMPL_H
 
-/* A link from the inside, for the three files that make it up: link.c has its
-   states, events and turns, link_gate.c what it does for its gate, link_write.c
-   what it writes. */
+/* A link from the inside, for the files that make it up: link.c has its states,
+   events and turns, link_gate.c what it does for its gate, link_write.c what it
+   writes, link_move.c its way from one loop to another. */
 
 #include "link.h"
 
@@ -18,6 +18,29 @@ void cmt__link_stop_conn(cmt__link *l, cmt_err err);
 /* Reads unless the owner or a limit is against it, and no more at once than the
    limits allow. */
 void cmt__link_reading(cmt__link *l);
+
+/* Around all that the loop calls. */
+void cmt__link_enter(cmt__link *l);
+void cmt__link_leave(cmt__link *l);
+/* Tells the end, at home. */
+void cmt__link_end(cmt__link *l, const cmt_conn_event *ev);
+/* Gives what is there to be told to the owner. */
+void cmt__link_drain(cmt__link *l);
+
+/* On the loop of its owner. */
+static inline bool cmt__link_is_home(const cmt__link *l) {
+  return l->trip == NULL || l->loop == l->trip->home;
+}
+/* It has ended, and that is still to be told at home. */
+static inline bool cmt__link_end_is_due(const cmt__link *l) {
+  return l->trip != NULL && l->trip->end_due;
+}
+/* The move that is due.  True: nothing else is to be done, and the link may
+   already be another loop's. */
+bool cmt__link_departs(cmt__link *l);
+void cmt__link_on_detached(void *arg);
+/* It has ended away from home. */
+void cmt__link_go_home(cmt__link *l);
 
 void cmt__link_take_intake(cmt__link *l);
 /* Does what other threads, and callbacks, asked for. */

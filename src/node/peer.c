@@ -4,7 +4,9 @@
    made, lies behind the lock of its gate, or is a number that only the loop
    changes; the rest belongs to the loop.  The numbers of the channels are those
    of the connection itself, which lives while |link| is set.  A posted wake-up
-   holds a reference, so the post never outlives its memory. */
+   holds a reference, so the post never outlives its memory.  It goes
+   to the loop that the link is on, which does not change while one is under
+   way. */
 
 #include "peer.h"
 
@@ -203,6 +205,19 @@ void cmt__peer_count(cmt_peer *p) {
   cmt__counter_set(&c->read_paused_ns,
                    l->paused_ns + (l->paused ? now_ns - l->paused_at_ns : 0));
   peer_count_rates(p, now_ns);
+}
+
+void cmt__peer_look(cmt_peer *p, cmt__peer_view *out) {
+  const cmt__gate *g = &p->gate;
+
+  pthread_mutex_lock(&p->gate.lock);
+  *out = (cmt__peer_view){
+    .pongs_recv = cmt__counter_get(&p->counters.pongs_recv),
+    .recv_bytes = cmt__counter_get(&p->counters.recv_bytes),
+    .paused = g->pauses > 0 || g->blocks > 0,
+    .stopping = g->state != CMT__GATE_OPEN,
+  };
+  pthread_mutex_unlock(&p->gate.lock);
 }
 
 /* ---- what it is ---- */

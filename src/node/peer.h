@@ -50,7 +50,7 @@ struct cmt_peer {
   cmt_err explained;        /* What |why_text| is for, or CMT_OK. */
   char *why_text;           /* NULL: that of the error itself. */
   /* Of the loop alone: */
-  cmt__loop *loop;
+  cmt__loop *loop; /* That of the link; looked at under the lock to ring. */
   uint64_t up_at_ns;
   /* Since when the bytes of the rates are counted, and what came before. */
   uint64_t rate_at_ns;
@@ -83,6 +83,14 @@ bool cmt__peer_end(cmt_peer *p, const cmt_why *why);
 
 /* Tells the counters of the link as they are now. */
 void cmt__peer_count(cmt_peer *p);
+
+/* What any thread can know of the connection: as of its last turn, and what was
+   asked of it. */
+typedef struct cmt__peer_view {
+  uint64_t pongs_recv, recv_bytes;
+  bool paused, stopping;
+} cmt__peer_view;
+void cmt__peer_look(cmt_peer *p, cmt__peer_view *out);
 
 /* Whether the thread runs the loop of a switch. */
 bool cmt__thread_is_loop(void);

@@ -246,9 +246,9 @@ static size_t reactors_init(cmt__session *s, cmt_why *why) {
     cmt__gate_stop stop;
 
     if (r->init_peer != NULL) {
-      cmt__switch_call_begin(s->sw, r->name, -1);
+      cmt__lane_call_begin(&s->sw->lanes[0], r->name, -1);
       err = r->init_peer(r->self, s->peer);
-      cmt__switch_call_end(s->sw);
+      cmt__lane_call_end(&s->sw->lanes[0]);
     }
     stop = cmt__gate_take_stop(&s->peer->gate);
     if (err != CMT_OK || stop.wanted) {
@@ -273,6 +273,7 @@ static void peer_end(cmt__session *s, const cmt_why *why, size_t known,
     s->sw->unsettled++;
   }
   s->peer = NULL;
+  s->sw->lanes[s->lane].peers -= listed;
   if (cmt__delivery_remove(s->sw, p, why->err, known)) {
     cmt__session_departed(s->sw, p, listed);
   }
@@ -289,6 +290,18 @@ void cmt__session_departed(cmt_switch *sw, cmt_peer *p, bool listed) {
   cmt__switch_look(sw);
 }
 
+/* Without memory to move it stays on the first loop. */
+static void peer_settle(cmt__session *s) {
+  cmt_switch *sw = s->sw;
+  unsigned lane = cmt__lane_pick(sw);
+
+  if (lane > 0 && cmt__link_move(&s->link, sw->lanes[lane].loop) != CMT_OK) {
+    lane = 0;
+  }
+  s->lane = (uint8_t)lane;
+  sw->lanes[lane].peers++;
+}
+
 static void peer_add(cmt__session *s) {
   cmt__dial *d = s->dial;
 
@@ -300,7 +313,9 @@ static void peer_add(cmt__session *s) {
   if (d != NULL) {
     cmt__dial_done(d, CMT_OK);
   }
+  cmt__peer_count(s->peer);
   cmt__delivery_add(s->sw, s->peer);
+  peer_settle(s);
 }
 
 static void session_on_up(void *arg, const cmt_conn_event *ev) {
@@ -336,11 +351,14 @@ static void session_on_up(void *arg, const cmt_conn_event *ev) {
 
 /* ---- a peer works, and ends ---- */
 
+/* On the loop of the peer; until it has moved that is the first one. */
 static void session_on_message(void *arg, uint8_t channel, cmt_buf *msg) {
   cmt__session *s = arg;
+  bool moved = s->link.loop != s->sw->loop;
+  cmt__lane *lane = &s->sw->lanes[moved ? s->lane : 0];
   cmt_why why;
 
-  if (cmt__delivery_receive(s->sw, s->peer, channel, msg, &why) != CMT_OK) {
+  if (cmt__delivery_receive(lane, s->peer, channel, msg, &why) != CMT_OK) {
     cmt__link_stop(&s->link, &why);
   }
 }
@@ -374,6 +392,12 @@ static void session_on_turn(void *arg) {
   cmt__peer_count(((cmt__session *)arg)->peer);
 }
 
+static void session_on_move(void *arg) {
+  cmt__session *s = arg;
+
+  s->peer->loop = s->link.loop;
+}
+
 static const cmt__link_callbacks link_callbacks = {
   .on_connect = session_on_connect,
   .on_id = session_on_id,
@@ -381,5 +405,6 @@ static const cmt__link_callbacks link_callbacks = {
   .on_message = session_on_message,
   .on_end = session_on_end,
   .on_turn = session_on_turn,
+  .on_move = session_on_move,
   .on_closed = session_on_closed,
 };

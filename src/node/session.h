@@ -3,8 +3,8 @@
 #define CMT__SESSION_H
 
 /* A session: one connection of a switch, from the accept or the dial to its
-   last byte.  Each ends in exactly one add_peer or rejection.  Of the loop
-   alone. */
+   last byte.  Each ends in exactly one add_peer or rejection.  Of the first
+   loop alone, but for the link of a peer, which may be on another. */
 
 #include "held.h"
 
@@ -17,6 +17,7 @@ struct cmt__session {
   cmt_peer *peer;   /* From the checks to remove_peer. */
   cmt__dial *dial;  /* Of an outbound one until its outcome is known. */
   bool outbound;
+  uint8_t lane;       /* Where the peer is, or will be soon. */
   bool pending;       /* The outcome is not known yet. */
   cmt__remote remote; /* Without a host before it is known. */
 };

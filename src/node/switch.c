@@ -2,13 +2,19 @@
 
 /* The switch.
 
-   Design notes.  A switch has one loop and one thread that runs it.  Sessions,
+   Design notes.  A switch has a loop and a thread that runs it.  Sessions,
    dials, the listener and all calls of reactors belong to that thread; other
    threads reach it in two ways, each a post under a mutex: through the gate of
    a peer, and through |lock| here, for dials and the stop.  Nothing of the loop
    is ever read or changed by another thread, so what a reactor does in a
    callback and what an application does from outside take the same way, and a
    callback never finds the lists that it was called from changed.
+
+   With several loops all that stays with the first.  Only the link of a peer
+   goes to another loop when the peer was added, and comes back when it has
+   ended (link_move.c), so that receive and the answers of sends are all that
+   the application hears there.  What the first loop wants of such a peer goes
+   through its gate, too.
 
    Locks are taken in the order set, gate, queue of posts; |lock| stands alone
    over the queue of posts.  None is held during a callback.
@@ -30,10 +36,6 @@
 #include "dialer.h"
 #include "limits.h"
 
-#include "net/loop_uv.h"
-
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 
 static void switch_on_post(cmt__post *post);
@@ -91,9 +93,9 @@ void cmt__switch_reject(cmt_switch *s, cmt_rejection *r) {
   count_reason(s->status.rejected_by, r->why.err);
   switch_unlock(s);
   if (o->on_rejected != NULL) {
-    cmt__switch_call_begin(s, "on_rejected", -1);
+    cmt__lane_call_begin(&s->lanes[0], "on_rejected", -1);
     o->on_rejected(o->arg, r);
-    cmt__switch_call_end(s);
+    cmt__lane_call_end(&s->lanes[0]);
   }
 }
 
@@ -114,9 +116,7 @@ static void switch_free(cmt_switch *s) {
     s->requests = d->next;
     cmt__dial_free(d);
   }
-  if (s->loop != NULL && !s->borrowed) {
-    cmt__loop_delete(s->loop);
-  }
+  cmt__lanes_fini(s);
   pthread_mutex_destroy(&s->lock);
   pthread_cond_destroy(&s->ended_cond);
   cmt__peer_set_fini(&s->peers);
@@ -124,38 +124,47 @@ static void switch_free(cmt_switch *s) {
   cmt__free(&env, s);
 }
 
-/* The setup is done, and freed again when this fails. */
-static cmt_err switch_init(cmt_switch *s, cmt__loop *loop) {
-  s->loop = loop;
-  s->borrowed = loop != NULL;
+/* The setup is done. */
+static cmt_err switch_init(cmt_switch *s, cmt__loop *const *loops) {
+  s->borrowed = loops != NULL;
   s->post.cb = switch_on_post;
   s->turn.cb = switch_on_turn;
   s->report_ns = CMT__REPORT_NS;
   if (!cmt__cond_init(&s->ended_cond)) {
-    cmt__setup_fini(&s->setup, &s->env);
     return CMT_ENOMEM;
   }
   if (cmt__peer_set_init(&s->peers, &s->env) != CMT_OK) {
     pthread_cond_destroy(&s->ended_cond);
-    cmt__setup_fini(&s->setup, &s->env);
     return CMT_ENOMEM;
   }
   if (pthread_mutex_init(&s->lock, NULL) != 0) {
     pthread_cond_destroy(&s->ended_cond);
     cmt__peer_set_fini(&s->peers);
-    cmt__setup_fini(&s->setup, &s->env);
     return CMT_ENOMEM;
   }
   return CMT_OK;
 }
 
-cmt_err cmt__switch_new_on(const cmt_switch_options *o, cmt__loop *loop,
-                           cmt_switch **out, cmt_why *why) {
+/* The rest, after which only switch_free() can free it. */
+static cmt_err switch_fill(cmt_switch *s, cmt__loop *const *loops,
+                           cmt_why *why) {
+  cmt_err err = cmt__lanes_init(s, loops);
+
+  if (err == CMT_OK) {
+    err = cmt__delivery_init(s, why);
+  }
+  if (err != CMT_OK) {
+    switch_free(s);
+  }
+  return err;
+}
+
+static cmt_err switch_new(const cmt_switch_options *o, cmt__loop *const *loops,
+                          cmt_switch **out, cmt_why *why) {
   cmt_env env;
   cmt_switch *s = NULL;
   cmt_err err = cmt__env_copy(o->env, &env);
 
-  cmt__why(why, CMT_OK, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(CMT_OK));
   if (err == CMT_OK) {
     s = cmt__alloc_zero(&env, sizeof *s);
     err = s != NULL ? CMT_OK : CMT_ENOMEM;
@@ -164,68 +173,49 @@ cmt_err cmt__switch_new_on(const cmt_switch_options *o, cmt__loop *loop,
     s->env = env;
     err = cmt__setup_init(&s->setup, &s->env, o, why);
   }
-  if (err == CMT_OK) {
-    err = switch_init(s, loop);
-  }
-  if (err == CMT_OK) {
-    err = cmt__delivery_init(s, why);
-    if (err != CMT_OK) {
-      switch_free(s);
-      return err;
-    }
-  }
   if (err != CMT_OK) {
     cmt__free(&env, s);
-    if (why != NULL && why->err == CMT_OK) {
-      cmt__why(why, err, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(err));
-    }
     return err;
   }
-  *out = s;
-  return CMT_OK;
+  err = switch_init(s, loops);
+  if (err != CMT_OK) {
+    cmt__setup_fini(&s->setup, &env);
+    cmt__free(&env, s);
+    return err;
+  }
+  err = switch_fill(s, loops, why);
+  if (err == CMT_OK) {
+    *out = s;
+  }
+  return err;
+}
+
+cmt_err cmt__switch_new_on_each(const cmt_switch_options *o,
+                                cmt__loop *const *loops, cmt_switch **out,
+                                cmt_why *why) {
+  cmt_err err;
+
+  cmt__why(why, CMT_OK, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(CMT_OK));
+  err = switch_new(o, loops, out, why);
+  if (err != CMT_OK && why != NULL && why->err == CMT_OK) {
+    cmt__why(why, err, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(err));
+  }
+  return err;
+}
+
+cmt_err cmt__switch_new_on(const cmt_switch_options *o, cmt__loop *loop,
+                           cmt_switch **out, cmt_why *why) {
+  cmt_err err = cmt__setup_one_loop(o, why);
+
+  return err == CMT_OK ? cmt__switch_new_on_each(o, &loop, out, why) : err;
 }
 
 cmt_err cmt_switch_new(const cmt_switch_options *o, cmt_switch **out,
                        cmt_why *why) {
-  return cmt__switch_new_on(o, NULL, out, why);
+  return cmt__switch_new_on_each(o, NULL, out, why);
 }
 
 /* ---- starting ---- */
-
-static void *switch_run(void *arg) {
-  cmt_switch *s = arg;
-
-  cmt__thread_set_loop(true);
-  cmt__loop_run(s->loop);
-  cmt__thread_set_loop(false);
-  switch_lock(s);
-  s->ended = true;
-  pthread_cond_signal(&s->ended_cond);
-  switch_unlock(s);
-  return NULL;
-}
-
-/* A thread inherits the signals that its maker blocks. */
-static cmt_err thread_start(cmt_switch *s, cmt_why *why) {
-  sigset_t all, before;
-  char text[100];
-  int error;
-
-  if (s->borrowed || s->on_caller) {
-    return CMT_OK;
-  }
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  error = pthread_create(&s->thread, NULL, switch_run, s);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  if (error != 0) {
-    return cmt__why(why, CMT_EIO, CMT_STAGE_TRANSPORT,
-                    "cannot start the thread of the loop: %s",
-                    strerror_r(error, text, sizeof text));
-  }
-  s->has_thread = true;
-  return CMT_OK;
-}
 
 static cmt_err listener_start(cmt_switch *s, cmt_why *why) {
   cmt__listener *ls;
@@ -275,25 +265,11 @@ static void reactors_stop(cmt_switch *s) {
     const cmt_reactor *r = &s->setup.reactors[--s->reactors_started];
 
     if (r->stop != NULL) {
-      cmt__switch_call_begin(s, r->name, -1);
+      cmt__lane_call_begin(&s->lanes[0], r->name, -1);
       r->stop(r->self);
-      cmt__switch_call_end(s);
+      cmt__lane_call_end(&s->lanes[0]);
     }
   }
-}
-
-static cmt_err loop_start(cmt_switch *s, cmt_why *why) {
-  cmt_err err = CMT_OK;
-
-  if (s->loop == NULL) {
-    err = cmt__loop_uv_new(&s->env, &s->loop);
-  }
-  if (err != CMT_OK) {
-    s->loop = NULL;
-    return cmt__why(why, err, CMT_STAGE_TRANSPORT, "cannot make a loop: %s",
-                    cmt_err_text(err));
-  }
-  return CMT_OK;
 }
 
 cmt_err cmt_switch_start(cmt_switch *s, cmt_why *why) {
@@ -304,7 +280,7 @@ cmt_err cmt_switch_start(cmt_switch *s, cmt_why *why) {
                     "the switch was started before");
   }
   s->start_called = true;
-  err = loop_start(s, why);
+  err = cmt__lanes_open(s, why);
   if (err == CMT_OK) {
     cmt__limits_start(s);
     err = listener_start(s, why);
@@ -316,7 +292,7 @@ cmt_err cmt_switch_start(cmt_switch *s, cmt_why *why) {
     err = cmt__delivery_start(s, why);
   }
   if (err == CMT_OK) {
-    err = thread_start(s, why);
+    err = cmt__lanes_start(s, why);
   }
   if (err != CMT_OK) {
     return err;
@@ -436,7 +412,7 @@ static void switch_on_turn(cmt__turn *turn) {
   reactors_stop(s);
   s->finished = true;
   if (s->has_thread) {
-    cmt__loop_stop(s->loop);
+    cmt__lanes_stop(s);
   } else if (s->on_caller) {
     cmt__switch_let_go(s);
   }
@@ -454,43 +430,6 @@ void cmt_switch_stop(cmt_switch *s, uint64_t flush_ns) {
   switch_unlock(s);
 }
 
-static void switch_report(cmt_switch *s) {
-  const char *who = atomic_load_explicit(&s->calling, memory_order_relaxed);
-  const char *queued = cmt__delivery_waits_for(s);
-
-  if (who == NULL && queued != NULL) {
-    cmt__log(&s->env, CMT_LOG_WARN, "switch",
-             "the deletion waits for reactor %s to take its events", queued);
-  } else if (who != NULL) {
-    cmt__log(&s->env, CMT_LOG_WARN, "switch",
-             "the deletion waits for %s to return", who);
-  } else {
-    cmt__log(&s->env, CMT_LOG_WARN, "switch",
-             "the deletion waits for %zu peers to end",
-             cmt__peer_set_snapshot(&s->peers, NULL, 0));
-  }
-}
-
-/* Waits for the thread, however long, and tells now and then for what. */
-static void switch_wait(cmt_switch *s) {
-  switch_lock(s);
-  while (!s->ended) {
-    struct timespec at = cmt__cond_deadline(s->report_ns);
-    int error = 0;
-
-    while (!s->ended && error != ETIMEDOUT) {
-      error = pthread_cond_timedwait(&s->ended_cond, &s->lock, &at);
-    }
-    if (!s->ended) {
-      switch_unlock(s);
-      switch_report(s);
-      switch_lock(s);
-    }
-  }
-  switch_unlock(s);
-  pthread_join(s->thread, NULL);
-}
-
 cmt_err cmt_switch_delete(cmt_switch *s) {
   if (cmt__thread_is_loop() || cmt__thread_is_worker()) {
     return CMT_EDEADLK;
@@ -503,7 +442,7 @@ cmt_err cmt_switch_delete(cmt_switch *s) {
   }
   if (s->has_thread) {
     cmt_switch_stop(s, 0);
-    switch_wait(s);
+    cmt__lanes_join(s);
   }
   CMT_ASSERT(&s->env, s->finished || !s->started);
   listener_stop(s);

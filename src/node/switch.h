@@ -42,21 +42,37 @@ CMT_NODISCARD cmt_err cmt__setup_init(cmt__switch_setup *s, const cmt_env *env,
                                       const cmt_switch_options *o,
                                       cmt_why *why);
 void cmt__setup_fini(cmt__switch_setup *s, const cmt_env *env);
+/* CMT_EINVAL unless |o| asks for one loop. */
+CMT_NODISCARD cmt_err cmt__setup_one_loop(const cmt_switch_options *o,
+                                          cmt_why *why);
 /* Where it listens, after port 0 was replaced. */
 void cmt__setup_set_laddr(cmt__switch_setup *s, const cmt_net_addr *at);
 /* What connections are made with; |info| is theirs for the call. */
 void cmt__setup_conn_options(const cmt__switch_setup *s, const cmt_env *env,
                              cmt_node_info *info, cmt_conn_options *out);
 
+/* One loop of a switch with its thread, and what the application is doing on
+   it.  The calls of two lanes write to different cache lines. */
+typedef struct cmt__lane {
+  cmt_switch *sw;
+  cmt__loop *loop;
+  pthread_t thread;
+  size_t peers;                /* Of the first loop alone: that live here. */
+  const char *_Atomic calling; /* Whose function runs here; or NULL. */
+  uint64_t call_ns;            /* Since when, by the coarse clock. */
+  int call_channel;            /* On which channel; -1: on none. */
+  char apart[64];
+} cmt__lane;
+
 struct cmt_switch {
   cmt_env env;
   cmt__switch_setup setup;
-  cmt__loop *loop;
-  bool borrowed;  /* The loop is the caller's, and so is its thread. */
-  bool on_caller; /* Its libuv loop is the caller's: cmt_switch_run_on(). */
+  cmt__lane *lanes; /* As many as |loops| of the options. */
+  cmt__loop *loop;  /* The first. */
+  bool borrowed;    /* The loops are the caller's, and so is their thread. */
+  bool on_caller;   /* Its libuv loop is the caller's: cmt_switch_run_on(). */
   bool start_called, has_thread;
   bool inside; /* A reactor is called on the thread of the application. */
-  pthread_t thread;
   size_t reactors_started;
   cmt__peer_set peers;
   cmt__post post;     /* Rings the loop for what is under the lock. */
@@ -64,21 +80,18 @@ struct cmt_switch {
   pthread_mutex_t lock;
   pthread_cond_t ended_cond; /* With |ended|. */
   uint64_t report_ns;
-  _Atomic size_t dials_held;   /* Dials that have memory. */
-  const char *_Atomic calling; /* Whose function runs on the loop; or NULL. */
-  int call_channel;            /* On which channel; -1: on none. */
-  uint64_t call_ns;            /* Since when, by the coarse clock. */
-  atomic_bool keys_told;       /* That memory of keys cannot be locked. */
+  _Atomic size_t dials_held; /* Dials that have memory. */
+  atomic_bool keys_told;     /* That memory of keys cannot be locked. */
   cmt__delivery delivery;
   /* Under the lock: */
   bool started, stopping, posted;
-  bool let_go; /* By the caller's loop. */
-  bool ended;  /* The thread is about to go. */
+  bool let_go;    /* By the caller's loop. */
+  unsigned ended; /* Threads that are about to go. */
   uint64_t flush_ns;
   cmt__dial *requests, *requests_last; /* Dials not yet seen by the loop. */
   cmt_switch_status status;
   cmt__listener *listener; /* Changed by the loop alone. */
-  /* Of the loop alone: */
+  /* Of the first loop alone: */
   bool closing;           /* The stop was seen. */
   bool finished;          /* Nothing is left, the reactors are stopped. */
   cmt__session *sessions; /* Doubly linked, as the dials. */
@@ -90,10 +103,15 @@ struct cmt_switch {
 
 /* A switch on |loop|, which the caller runs and which outlives it.  No thread
    is made, and cmt_switch_delete() needs cmt__switch_is_finished() once it was
-   started. */
+   started.  CMT_EINVAL: |loops| of the options is not 1. */
 CMT_NODISCARD cmt_err cmt__switch_new_on(const cmt_switch_options *o,
                                          cmt__loop *loop, cmt_switch **out,
                                          cmt_why *why);
+/* The same on as many loops as |loops| of the options, which may be run by one
+   thread or each by its own. */
+CMT_NODISCARD cmt_err cmt__switch_new_on_each(const cmt_switch_options *o,
+                                              cmt__loop *const *loops,
+                                              cmt_switch **out, cmt_why *why);
 /* On the thread of the loop. */
 bool cmt__switch_is_finished(const cmt_switch *s);
 /* Closes what lies on the caller's libuv loop; on_finished follows. */
@@ -107,10 +125,23 @@ void cmt__switch_removed(cmt_switch *s, cmt_err err);
 void cmt__switch_reject(cmt_switch *s, cmt_rejection *r);
 /* Adds to a counter of the status. */
 void cmt__switch_count(cmt_switch *s, uint64_t *counter);
-/* Around each function of the application on the loop: whose it is, and the
-   channel of its message, -1 without one. */
-void cmt__switch_call_begin(cmt_switch *s, const char *who, int channel);
-void cmt__switch_call_end(cmt_switch *s);
+/* Around each function of the application on the loop of |lane|: whose it is,
+   and the channel of its message, -1 without one. */
+void cmt__lane_call_begin(cmt__lane *lane, const char *who, int channel);
+void cmt__lane_call_end(cmt__lane *lane);
+/* Where the next peer should live: a place in |lanes|. */
+unsigned cmt__lane_pick(const cmt_switch *s);
+/* Makes the lanes, on |loops| unless that is NULL. */
+CMT_NODISCARD cmt_err cmt__lanes_init(cmt_switch *s, cmt__loop *const *loops);
+/* Makes the loops that are not there, then starts the threads. */
+CMT_NODISCARD cmt_err cmt__lanes_open(cmt_switch *s, cmt_why *why);
+CMT_NODISCARD cmt_err cmt__lanes_start(cmt_switch *s, cmt_why *why);
+/* Ends all threads, from one of them. */
+void cmt__lanes_stop(cmt_switch *s);
+/* Waits until they have ended, and tells now and then for what. */
+void cmt__lanes_join(cmt_switch *s);
+/* Deletes the loops that are the switch's own. */
+void cmt__lanes_fini(cmt_switch *s);
 /* The handshakes in flight, one more or one less. */
 void cmt__switch_handshakes(cmt_switch *s, int change);
 /* Something ended: looks at the end of this turn whether it was the last. */

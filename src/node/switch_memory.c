@@ -53,13 +53,19 @@ static size_t text_bytes(const char *text) {
   return text != NULL ? strlen(text) + 1 : 0;
 }
 
+/* Any loop may once have had all peers. */
+static uint64_t loop_bytes(const sums *n) {
+  return sizeof(cmt__lane) + LOOP_BYTES + CMT__SCRATCH + CMT__READ_MAX +
+         n->peers * TIMER_BYTES;
+}
+
 static uint64_t own_bytes(const cmt_switch *s, const sums *n) {
   const cmt__switch_setup *setup = &s->setup;
 
   return sizeof *s +
          cmt__shared_memory(setup->channel_count, cmt__limits_connections(s),
                             setup->options.handshakes_max) +
-         LOOP_BYTES + CMT__SCRATCH + CMT__READ_MAX +
+         setup->options.loops * loop_bytes(n) +
          setup->reactor_count * sizeof *setup->reactors +
          text_bytes(setup->network) + text_bytes(setup->moniker) +
          text_bytes(setup->version) + text_bytes(setup->external_address) +
@@ -88,15 +94,15 @@ static uint64_t peer_bytes(const cmt_switch *s, const sums *n,
     cmt__min64(n->send_bytes, cmt__max64(n->send_one, so->send_bytes_max));
   size_t items = 2 * cmt__grow_max(n->messages, ITEM_FIRST);
 
-  return cmt__conn_memory(o) + sizeof(cmt_peer) + sizeof(cmt__link_path) +
-         2 * sizeof(cmt_why) +
+  return cmt__conn_memory(o) + sizeof(cmt_peer) + sizeof(cmt__link_trip) +
+         sizeof(cmt__link_path) + 2 * sizeof(cmt_why) +
          s->setup.channel_count * (sizeof(uint32_t) + sizeof(cmt__gate_fifo)) +
          items * sizeof(cmt__gate_item) + CMT_PEER_KEYS_MAX * KEY_BYTES +
          CMT__SCRATCH + queued + n->messages * cmt__buf_header();
 }
 
-/* While one message grows, its old memory is there as well; one that is
-   complete counts no more, and is with its reactor. */
+/* While a message grows, its old memory is there as well; one that is complete
+   counts no more, and is with its reactor.  On each loop there may be one. */
 static uint64_t recv_bytes(const cmt_switch *s, const sums *n) {
   const cmt_switch_options *o = &s->setup.options;
   uint64_t each =
@@ -105,7 +111,7 @@ static uint64_t recv_bytes(const cmt_switch *s, const sums *n) {
   each = cmt__min64(each, n->recv_bytes);
   return cmt__min64(n->peers * each, o->recv_bytes_total_max) +
          n->peers * s->setup.channel_count * cmt__buf_header() +
-         2 * (n->recv_one + cmt__buf_header());
+         2 * o->loops * (n->recv_one + cmt__buf_header());
 }
 
 /* What waits for a reactor that is not called inline.  With the message that

@@ -25,6 +25,7 @@ void cmt_switch_options_init_sized(cmt_switch_options *o, size_t size) {
   full = (cmt_switch_options){
     .size = size,
     .moniker = "cometp2p",
+    .loops = 1,
     .version = cmt_version(),
     .protocol_p2p = 8,
     .protocol_block = 11,
@@ -289,9 +290,22 @@ static cmt_err conn_check(cmt__switch_setup *s, const cmt_env *env,
   return err;
 }
 
+cmt_err cmt__setup_one_loop(const cmt_switch_options *o, cmt_why *why) {
+  if (o->loops == 1) {
+    return CMT_OK;
+  }
+  return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                  "loops is %u, and a switch on the caller's loop has 1",
+                  o->loops);
+}
+
 static cmt_err numbers_check(const cmt_switch_options *o, cmt_why *why) {
   if (o->size != sizeof *o) {
     return refuse(why, "options of an unknown size: use the init macro");
+  }
+  if (o->loops < 1 || o->loops > CMT_LOOPS_MAX) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "loops is %u, allowed is 1 to %d", o->loops, CMT_LOOPS_MAX);
   }
   if (o->dial_timeout_ns == 0 || o->handshake_timeout_ns == 0) {
     return refuse(why,

@@ -18,10 +18,16 @@ cmt_err cmt_switch_run_on(cmt_switch *s, struct uv_loop_s *loop, cmt_why *why) {
                     loop == NULL ? "the loop is NULL"
                                  : "the switch was started before");
   }
+  err = cmt__setup_one_loop(&s->setup.options, why);
+  if (err != CMT_OK) {
+    return err;
+  }
   err = cmt__loop_uv_new_on(&s->env, loop, cmt__thread_set_loop, &s->loop);
+  s->lanes[0].loop = s->loop;
   if (err != CMT_OK) {
     s->start_called = true;
     s->loop = NULL;
+    s->lanes[0].loop = NULL;
     return cmt__why(why, err, CMT_STAGE_TRANSPORT,
                     "cannot use the given loop: %s", cmt_err_text(err));
   }

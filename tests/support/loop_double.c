@@ -102,16 +102,25 @@ static void resolve_cancel(cmt__resolve *base) {
 }
 
 static void loop_post(cmt__loop *base, cmt__post *p) {
-  test_posts_add(&test_loop_of(base)->posts, p);
+  test_posts_add(&test_loop_own(base)->posts, p);
 }
 
-static bool is_busy(test_loop *l) {
+static bool one_is_busy(test_loop *l) {
   return test_posts_any(&l->posts) || l->base.turns.next != &l->base.turns ||
          cmt__loop_next_timer(&l->base) <= l->base.now_ns ||
          test_net_is_ready(l);
 }
 
-void test_loop_step(test_loop *l) {
+static bool is_busy(test_loop *first) {
+  for (test_loop *l = first; l != NULL; l = l->beside) {
+    if (one_is_busy(l)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void test_loop_step_one(test_loop *l) {
   test_posts_run(&l->posts);
   test_net_run(l);
   cmt__loop_run_timers(&l->base);
@@ -119,8 +128,53 @@ void test_loop_step(test_loop *l) {
   test_net_free_closed(l);
 }
 
-static void jump(test_loop *l, uint64_t now_ns) {
-  l->base.now_ns = now_ns > l->base.now_ns ? now_ns : l->base.now_ns;
+void test_loop_draw(test_loop *first, uint64_t seed) {
+  first->drawn = seed | 1;
+}
+
+static unsigned draw(test_loop *first, unsigned below) {
+  first->drawn = first->drawn * 6364136223846793005u + 1442695040888963406u;
+  return (unsigned)(first->drawn >> 33) % below;
+}
+
+/* One turn of a loop that is drawn; the others follow in a later step. */
+static void step_drawn(test_loop *first) {
+  unsigned count = 0, chosen;
+  test_loop *l = first;
+
+  for (test_loop *x = first; x != NULL; x = x->beside) {
+    count++;
+  }
+  for (chosen = draw(first, count); chosen > 0; chosen--) {
+    l = l->beside;
+  }
+  test_loop_step_one(l);
+}
+
+void test_loop_step(test_loop *first) {
+  if (first->drawn != 0) {
+    step_drawn(first);
+    return;
+  }
+  for (test_loop *l = first; l != NULL; l = l->beside) {
+    test_loop_step_one(l);
+  }
+}
+
+static void jump(test_loop *first, uint64_t now_ns) {
+  for (test_loop *l = first; l != NULL; l = l->beside) {
+    cmt__loop_catch_up(&l->base, now_ns);
+  }
+}
+
+/* The earliest timer of all. */
+static uint64_t next_timer(const test_loop *first) {
+  uint64_t at_ns = CMT_NEVER;
+
+  for (const test_loop *l = first; l != NULL; l = l->beside) {
+    at_ns = cmt__min64(at_ns, cmt__loop_next_timer(&l->base));
+  }
+  return at_ns;
 }
 
 void test_loop_settle(test_loop *l) {
@@ -136,8 +190,8 @@ void test_loop_advance(test_loop *l, uint64_t ns) {
   uint64_t end_ns = cmt__after(l->base.now_ns, ns);
 
   test_loop_settle(l);
-  while (cmt__loop_next_timer(&l->base) <= end_ns) {
-    jump(l, cmt__loop_next_timer(&l->base));
+  while (next_timer(l) <= end_ns) {
+    jump(l, next_timer(l));
     test_loop_settle(l);
   }
   jump(l, end_ns);
@@ -149,7 +203,7 @@ void test_loop_run_until(test_loop *l, bool (*done)(void *arg), void *arg,
   size_t turns = 0;
 
   while (!done(arg)) {
-    uint64_t next_ns = cmt__loop_next_timer(&l->base);
+    uint64_t next_ns = next_timer(l);
 
     if (turns++ == STILL_MAX) {
       fail_msg("the loop does not come to rest");
@@ -178,7 +232,7 @@ static bool take_stop(test_loop *l) {
 
 /* Ends also when nothing is left that could ever happen. */
 static void loop_run(cmt__loop *base) {
-  test_loop *l = test_loop_of(base);
+  test_loop *l = test_loop_own(base);
 
   for (;;) {
     test_loop_step(l);
@@ -195,7 +249,7 @@ static void loop_run(cmt__loop *base) {
 }
 
 static void loop_stop(cmt__loop *base) {
-  test_loop *l = test_loop_of(base);
+  test_loop *l = test_loop_own(base);
 
   pthread_mutex_lock(&l->posts.mutex);
   l->stop = true;
@@ -205,9 +259,19 @@ static void loop_stop(cmt__loop *base) {
 static void loop_rearm(cmt__loop *base) { (void)base; }
 
 static void loop_delete(cmt__loop *base) {
-  test_loop *l = test_loop_of(base);
+  test_loop *l = test_loop_own(base);
+  test_loop **at = &l->first->beside;
 
-  test_net_fini(l);
+  test_net_free_closed(l);
+  if (l == l->first) {
+    assert_null(l->beside);
+    test_net_fini(l);
+  } else {
+    while (*at != l) {
+      at = &(*at)->beside;
+    }
+    *at = l->beside;
+  }
   free(l->hosts);
   test_posts_fini(&l->posts);
   cmt__loop_fini(base);
@@ -218,6 +282,7 @@ test_loop *test_loop_new(const cmt_env *env) {
   test_loop *l = calloc(1, sizeof *l);
 
   assert_non_null(l);
+  l->first = l;
   l->ops = (cmt__loop_ops){.run = loop_run,
                            .stop = loop_stop,
                            .post = loop_post,
@@ -233,6 +298,18 @@ test_loop *test_loop_new(const cmt_env *env) {
   l->next_port = 40000;
   l->next_listen_port = 20000;
   test_loop_set_source(l, "127.0.0.1");
+  return l;
+}
+
+test_loop *test_loop_new_beside(test_loop *first) {
+  test_loop *l = test_loop_new(&first->base.env), **at = &first->beside;
+
+  while (*at != NULL) {
+    at = &(*at)->beside;
+  }
+  *at = l;
+  l->first = first;
+  cmt__loop_catch_up(&l->base, first->base.now_ns);
   return l;
 }
 

@@ -6,6 +6,11 @@
    what stands on the loop interface.  Any number of nodes may share one.
    Nothing in it is random, and time moves only when nothing else is to do.
 
+   A node with several loops has several doubles, which share clock and network:
+   the first, which all calls here are for, and those made beside it.  One
+   thread runs them, a turn of each after the other, in an order that may be
+   drawn.
+
    Its objects come from the environment, so that running out of memory can be
    tried; bytes in flight do not, so that allocations can be counted. */
 
@@ -47,8 +52,15 @@ test_loop *test_loop_new(const cmt_env *env);
 /* For the interface of loop.h; cmt__loop_delete() frees all. */
 cmt__loop *test_loop_base(test_loop *l);
 
-/* One turn: posts, connections, due timers, turns. */
+/* One more, which goes before |first| does. */
+test_loop *test_loop_new_beside(test_loop *first);
+/* From now on each step draws which loops have a turn, and their order. */
+void test_loop_draw(test_loop *first, uint64_t seed);
+
+/* One turn of each: posts, connections, due timers, turns. */
 void test_loop_step(test_loop *l);
+/* A turn of |l| alone, which may be any of them. */
+void test_loop_step_one(test_loop *l);
 /* Turns until nothing is left to do at the present instant. */
 void test_loop_settle(test_loop *l);
 /* Lets |ns| pass, with whatever falls due. */

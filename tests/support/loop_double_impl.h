@@ -20,6 +20,8 @@ typedef struct net_end {
   void *arg;
   bool connecting, reading, ended, want_write, shut, reset, closed;
   cmt_err write_err; /* Of the write that was made to fail. */
+  bool detached;     /* It is on no loop, or about to be. */
+  cmt__turn let_go;
   struct net_end *next_closed;
 } net_end;
 
@@ -65,6 +67,9 @@ typedef struct net_fault {
 
 struct test_loop {
   cmt__loop base;
+  test_loop *first;  /* Whose network it is. */
+  test_loop *beside; /* The next of those that share it. */
+  uint64_t drawn;    /* Of the first; 0: the order is that of the list. */
   cmt__loop_ops ops;
   test_posts posts;
   bool stop; /* Under the mutex of |posts|. */
@@ -86,7 +91,13 @@ struct test_loop {
   uint8_t buffer[CMT__READ_MAX];
 };
 
-static inline test_loop *test_loop_of(cmt__loop *l) { return (test_loop *)l; }
+/* The one that has the network of |l|. */
+static inline test_loop *test_loop_of(cmt__loop *l) {
+  return ((test_loop *)l)->first;
+}
+
+/* |l| itself. */
+static inline test_loop *test_loop_own(cmt__loop *l) { return (test_loop *)l; }
 
 /* An array with one more element, which is zeroed. */
 void *test_more(void *items, size_t count, size_t item);
@@ -96,7 +107,7 @@ cmt_err test_loop_fault(test_loop *l, test_call call, int side);
 
 /* Puts the functions of the network into |ops|. */
 void test_net_ops(cmt__loop_ops *ops);
-/* One turn of all connections. */
+/* One turn of all connections of |l|. */
 void test_net_run(test_loop *l);
 bool test_net_is_ready(const test_loop *l);
 void test_net_free_closed(test_loop *l);

@@ -60,11 +60,11 @@ void test_conn_cut(test_conn *shown) {
    that may overtake what it sent last. */
 static void tcp_close(cmt__tcp *t) {
   net_end *e = (net_end *)t;
-  test_loop *l = test_loop_of(t->loop);
   net_conn *c = e->conn;
   int other = 1 - e->side;
+  test_loop *own;
 
-  assert_false(e->closed);
+  assert_true(!e->closed && !e->detached);
   e->closed = true;
   c->ends[e->side] = NULL;
   c->shown.open[e->side] = false;
@@ -75,8 +75,40 @@ static void tcp_close(cmt__tcp *t) {
     c->pipes[e->side].eof = true;
   }
   pipe_clear(c, other);
-  e->next_closed = l->closed;
-  l->closed = e;
+  own = test_loop_own(t->loop);
+  e->next_closed = own->closed;
+  own->closed = e;
+}
+
+static void on_let_go(cmt__turn *turn) {
+  net_end *e = (net_end *)((char *)turn - offsetof(net_end, let_go));
+
+  e->cbs->on_detached(e->arg);
+}
+
+static void tcp_detach(cmt__tcp *t) {
+  net_end *e = (net_end *)t;
+
+  assert_true(!e->connecting && !e->closed && !e->detached);
+  e->detached = true;
+  e->let_go.cb = on_let_go;
+  cmt__loop_turn(t->loop, &e->let_go);
+}
+
+/* As a kernel, it may have no memory for one more. */
+static cmt_err tcp_attach(cmt__tcp *t, cmt__loop *l) {
+  net_end *e = (net_end *)t;
+  void *entry = cmt__alloc(&l->env, 1);
+
+  assert_true(e->detached);
+  e->detached = false;
+  t->loop = l;
+  if (entry == NULL) {
+    tcp_close(t);
+    return CMT_EIO;
+  }
+  cmt__free(&l->env, entry);
+  return CMT_OK;
 }
 
 static void tcp_start(cmt__tcp *t, const cmt__tcp_callbacks *cbs, void *arg) {
@@ -296,12 +328,13 @@ static bool is_writable(const net_end *e) {
                            (d->in_flight <= d->cap / 2 && d->cap > 0));
 }
 
+/* |l| is the loop that asks. */
 static bool end_is_ready(const test_loop *l, const net_end *e) {
-  if (e == NULL) {
+  if (e == NULL || e->base.loop != &l->base || e->detached) {
     return false;
   }
   if (e->connecting) {
-    return rule_of(l, e->conn) != CMT_EAGAIN;
+    return rule_of(l->first, e->conn) != CMT_EAGAIN;
   }
   return e->cbs != NULL && (is_readable(e) || is_writable(e));
 }
@@ -337,7 +370,7 @@ static void read_turn(test_loop *l, net_end *e) {
       }
       return;
     }
-    fault = test_loop_fault(l, TEST_CALL_READ, e->side);
+    fault = test_loop_fault(l->first, TEST_CALL_READ, e->side);
     if (fault != CMT_OK) {
       end_reading(e, fault);
       return;
@@ -355,7 +388,7 @@ static void read_turn(test_loop *l, net_end *e) {
 
 static void run_end(test_loop *l, net_end *e) {
   if (e->connecting) {
-    finish_connect(l, e);
+    finish_connect(l->first, e);
     return;
   }
   if (is_readable(e)) {
@@ -369,13 +402,16 @@ static void run_end(test_loop *l, net_end *e) {
 
 /* What a callback makes now has its first turn later. */
 void test_net_run(test_loop *l) {
-  size_t count = l->conn_count;
+  test_loop *net = l->first;
+  size_t count = net->conn_count;
 
   for (size_t i = 0; i < count; i++) {
-    net_conn *c = l->conns[i];
+    net_conn *c = net->conns[i];
 
     if (c->waits != NULL) {
-      accept_one(l, c);
+      if (c->waits->base.loop == &l->base) {
+        accept_one(net, c);
+      }
       continue;
     }
     for (int side = 0; side < 2; side++) {
@@ -387,11 +423,11 @@ void test_net_run(test_loop *l) {
 }
 
 bool test_net_is_ready(const test_loop *l) {
-  for (size_t i = 0; i < l->conn_count; i++) {
-    const net_conn *c = l->conns[i];
+  for (size_t i = 0; i < l->first->conn_count; i++) {
+    const net_conn *c = l->first->conns[i];
 
-    if (c->waits != NULL || end_is_ready(l, c->ends[0]) ||
-        end_is_ready(l, c->ends[1])) {
+    if ((c->waits != NULL && c->waits->base.loop == &l->base) ||
+        end_is_ready(l, c->ends[0]) || end_is_ready(l, c->ends[1])) {
       return true;
     }
   }
@@ -511,6 +547,8 @@ void test_net_ops(cmt__loop_ops *ops) {
   ops->tcp_unsent_max = tcp_unsent_max;
   ops->tcp_congestion = tcp_congestion;
   ops->tcp_close = tcp_close;
+  ops->tcp_detach = tcp_detach;
+  ops->tcp_attach = tcp_attach;
 }
 
 size_t test_loop_conn_count(const test_loop *l) { return l->conn_count; }

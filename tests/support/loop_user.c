@@ -97,10 +97,18 @@ static void on_writable(void *arg) {
   tell(u, TEST_WRITABLE);
 }
 
+static void on_detached(void *arg) {
+  test_user *u = enter(arg);
+
+  u->detaches++;
+  tell(u, TEST_DETACHED);
+}
+
 const cmt__tcp_callbacks test_user_callbacks = {.on_connect = on_connect,
                                                 .on_read = on_read,
                                                 .on_end = on_end,
-                                                .on_writable = on_writable};
+                                                .on_writable = on_writable,
+                                                .on_detached = on_detached};
 
 void test_user_connect(test_user *u, cmt__loop *l, const cmt_net_addr *to) {
   u->inside = true; /* No callback comes from inside the call. */

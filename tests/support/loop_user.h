@@ -12,11 +12,12 @@ typedef enum test_event {
   TEST_READ,
   TEST_ENDED,
   TEST_WRITABLE,
+  TEST_DETACHED,
 } test_event;
 
 typedef struct test_user {
   cmt__tcp *tcp; /* NULL before and after it is open. */
-  size_t connects, reads, ends, writables;
+  size_t connects, reads, ends, writables, detaches;
   cmt_err connect_err, end_err;
   uint64_t bytes, sent; /* Of the pattern, received and taken. */
   size_t read_largest;

@@ -93,13 +93,33 @@ static void on_rejected(void *arg, const cmt_rejection *r) {
   n->blamed = r->id != NULL ? *r->id : (cmt_node_id){.text = ""};
 }
 
-void test_world_init(test_world *w) {
+void test_world_init_loops(test_world *w, unsigned loops) {
+  assert_in_range(loops, 1, TEST_LOOPS_MAX);
   test_env_init(&w->env);
   w->loop = test_loop_new(&w->env.env);
+  w->loops[0] = w->loop;
+  w->loop_count = loops;
+  for (unsigned i = 1; i < loops; i++) {
+    w->loops[i] = test_loop_new_beside(w->loop);
+  }
+}
+
+void test_world_init(test_world *w) { test_world_init_loops(w, test_loops()); }
+
+cmt_err test_world_switch(test_world *w, const cmt_switch_options *o,
+                          cmt_switch **out, cmt_why *why) {
+  cmt__loop *loops[TEST_LOOPS_MAX];
+
+  for (unsigned i = 0; i < w->loop_count; i++) {
+    loops[i] = test_loop_base(w->loops[i]);
+  }
+  return cmt__switch_new_on_each(o, loops, out, why);
 }
 
 void test_world_fini(test_world *w) {
-  cmt__loop_delete(test_loop_base(w->loop));
+  for (unsigned i = w->loop_count; i > 0; i--) {
+    cmt__loop_delete(test_loop_base(w->loops[i - 1]));
+  }
   test_env_fini(&w->env);
 }
 
@@ -108,6 +128,7 @@ void test_node_init(test_node *n, test_world *w) {
   n->world = w;
   cmt_switch_options_init(&n->options);
   n->options.env = &w->env.env;
+  n->options.loops = w->loop_count;
   n->options.network = "test-net";
   n->options.laddr = "127.0.0.1:0";
   n->options.on_rejected = on_rejected;
@@ -150,8 +171,7 @@ cmt_err test_node_new(test_node *n, cmt_why *why) {
   }
   n->options.reactors = n->reactors;
   n->options.reactor_count = n->part_count;
-  return cmt__switch_new_on(&n->options, test_loop_base(n->world->loop), &n->sw,
-                            why);
+  return test_world_switch(n->world, &n->options, &n->sw, why);
 }
 
 void test_node_start(test_node *n) {

@@ -10,11 +10,14 @@
 
 #include "node/switch.h"
 
-enum { TEST_PARTS_MAX = 3, TEST_CHAT = 0x51 };
+enum { TEST_PARTS_MAX = 3, TEST_CHAT = 0x51, TEST_LOOPS_MAX = 4 };
 
+/* Its switches have test_loops() loops each, and share them. */
 typedef struct test_world {
   test_env env;
   test_loop *loop;
+  test_loop *loops[TEST_LOOPS_MAX]; /* |loop| is the first. */
+  unsigned loop_count;
 } test_world;
 
 typedef struct test_node test_node;
@@ -56,7 +59,12 @@ struct test_node {
 };
 
 void test_world_init(test_world *w);
+/* The same with |loops| loops. */
+void test_world_init_loops(test_world *w, unsigned loops);
 void test_world_fini(test_world *w);
+/* A switch on its loops. */
+cmt_err test_world_switch(test_world *w, const cmt_switch_options *o,
+                          cmt_switch **out, cmt_why *why);
 
 /* One reactor, "chat", with the channel TEST_CHAT; listens on a free port. */
 void test_node_init(test_node *n, test_world *w);

@@ -11,6 +11,7 @@ void test_switch_options(cmt_switch_options *o, const cmt_reactor *r) {
   o->laddr = "127.0.0.1:0";
   o->reactors = r;
   o->reactor_count = 1;
+  o->loops = test_loops();
 }
 
 void test_switch_start(const cmt_switch_options *o, cmt_switch **sw,

@@ -11,7 +11,7 @@
 #include <pthread.h>
 
 /* A node of "test-net" with one reactor, to listen on a free port of 127.0.0.1;
-   |o| borrows |r|. */
+   |o| borrows |r|.  It has test_loops() loops. */
 void test_switch_options(cmt_switch_options *o, const cmt_reactor *r);
 /* |*sw| is there before it starts.  |addr|, of CMT_NET_ADDR_TEXT_SIZE, gets
    what can be dialed. */

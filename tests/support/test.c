@@ -148,3 +148,10 @@ void test_env_init(test_env *t) {
 }
 
 void test_env_fini(test_env *t) { assert_int_equal(0, t->live); }
+
+unsigned test_loops(void) {
+  const char *text = getenv("CMT_LOOPS");
+  unsigned count = text != NULL ? (unsigned)strtoul(text, NULL, 10) : 0;
+
+  return count > 0 ? count : 1;
+}

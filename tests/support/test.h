@@ -41,6 +41,8 @@ int test_tell_seed(void **state);
 /* The next number drawn from |*seed|; the same one less than |bound|. */
 uint64_t test_draw(uint64_t *seed);
 size_t test_below(uint64_t *seed, size_t bound);
+/* How many loops a switch of the tests has: the variable CMT_LOOPS, or 1. */
+unsigned test_loops(void);
 
 /* An environment over malloc that counts. */
 typedef struct test_env {

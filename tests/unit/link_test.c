@@ -408,6 +408,9 @@ static void no_peer_starves_another(void **state) {
   fixture *f = *state;
   test_dir *to_c;
 
+  if (f->w.loop_count > 1) {
+    return; /* It counts the turns of one loop. */
+  }
   send_queue(f, 50);
   f->b.quiet = true;
   test_pair(&f->w, &f->a, &f->b);

@@ -257,6 +257,12 @@ static void the_terms_follow_the_options(void **state) {
   o.handshakes_max += 1;
   assert_in_range(max_of(&o) - before, 40000, 120000);
   before = max_of(&o);
+  o.loops = 3; /* Each with its buffers, and two largest messages. */
+  after = max_of(&o);
+  assert_in_range(after - before, 2 * (326 << 10) + 4 * CMT_MESSAGE_DEFAULT,
+                  2 * (342 << 10) + 4 * CMT_MESSAGE_DEFAULT);
+  o.loops = 1;
+  before = max_of(&o);
   r.delivery = CMT_THREADED;
   r.recv_queue_bytes_total = 1 << 20;
   assert_true(max_of(&o) > before + (1 << 20));

@@ -138,8 +138,7 @@ static inline void node_b_start(fixture *f) {
   assert_cmt(CMT_OK, cmt_protobuf_reactor_wrap(&f->typed, &f->wrapped, NULL));
   b->options.reactors = &f->wrapped;
   b->options.reactor_count = 1;
-  assert_cmt(CMT_OK, cmt__switch_new_on(&b->options, test_loop_base(f->w->loop),
-                                        &b->sw, NULL));
+  assert_cmt(CMT_OK, test_world_switch(f->w, &b->options, &b->sw, NULL));
   assert_cmt(CMT_OK, cmt_switch_start(b->sw, NULL));
   assert_cmt(CMT_OK, cmt_switch_laddr(b->sw, &at));
   assert_cmt(CMT_OK, cmt_net_addr_format(&at, b->addr, sizeof b->addr));

@@ -334,6 +334,20 @@ static void a_failed_start_leaves_the_loop_usable(void **state) {
   assert_int_equal(0, x->b.finished);
 }
 
+static void it_has_one_loop(void **state) {
+  app *x = *state;
+  cmt_why why;
+
+  assert_cmt(CMT_OK, cmt_switch_delete(x->a.sw));
+  x->a.options.loops = 2;
+  assert_cmt(CMT_OK, cmt_switch_new(&x->a.options, &x->a.sw, NULL));
+  assert_cmt(CMT_EINVAL, cmt_switch_run_on(x->a.sw, &x->loop, &why));
+  assert_string_equal("loops is 2, and a switch on the caller's loop has 1",
+                      why.text);
+  assert_cmt(CMT_OK, cmt_switch_delete(x->a.sw));
+  x->a.sw = NULL;
+}
+
 static void a_switch_is_started_once(void **state) {
   app *x = *state;
   cmt_why why;
@@ -476,6 +490,7 @@ int main(void) {
     TEST(other_threads_send_wait_and_stop),
     TEST(a_failed_start_leaves_the_loop_usable),
     TEST(a_switch_is_started_once),
+    TEST(it_has_one_loop),
     TEST(a_start_without_memory_leaves_nothing),
     TEST(a_stop_drops_a_name_that_waits),
     TEST(a_write_to_a_gone_peer_raises_no_signal),

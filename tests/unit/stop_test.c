@@ -291,7 +291,7 @@ static void stopper_rejected(void *arg, const cmt_rejection *r) {
   at_place(arg, IN_REJECTED);
 }
 
-static void stopper_new(stopper *s, cmt__loop *loop, char *addr) {
+static void stopper_new(stopper *s, test_world *w, char *addr) {
   static const cmt_channel channel = {.id = TEST_CHAT, .priority = 1};
   cmt_reactor reactor = {.name = "stopper",
                          .channels = &channel,
@@ -309,8 +309,8 @@ static void stopper_new(stopper *s, cmt__loop *loop, char *addr) {
   test_switch_options(&o, &reactor);
   o.on_rejected = stopper_rejected;
   o.arg = s;
-  assert_cmt(CMT_OK, loop != NULL ? cmt__switch_new_on(&o, loop, &s->sw, NULL)
-                                  : cmt_switch_new(&o, &s->sw, NULL));
+  assert_cmt(CMT_OK, w != NULL ? test_world_switch(w, &o, &s->sw, NULL)
+                               : cmt_switch_new(&o, &s->sw, NULL));
   assert_cmt(CMT_OK, cmt_switch_start(s->sw, NULL));
   assert_cmt(CMT_OK, cmt_switch_laddr(s->sw, &at));
   assert_cmt(CMT_OK, cmt_net_addr_format(&at, addr, CMT_NET_ADDR_TEXT_SIZE));
@@ -339,26 +339,27 @@ static void a_stop_from_inside_in_virtual_time(void **state) {
     stopper s = {.at = (place)(i / 2), .flush_ns = CMT_SECONDS(i % 2)};
     stopper other = {.at = PLACES};
     char addr[CMT_NET_ADDR_TEXT_SIZE], other_addr[CMT_NET_ADDR_TEXT_SIZE];
-    test_loop *loop = test_loop_new(NULL);
+    test_world w;
 
-    stopper_new(&other, test_loop_base(loop), other_addr);
-    stopper_new(&s, test_loop_base(loop), addr);
+    test_world_init(&w);
+    stopper_new(&other, &w, other_addr);
+    stopper_new(&s, &w, addr);
     stopper_dials(&s, other_addr);
-    test_loop_settle(loop);
+    test_loop_settle(w.loop);
     if (s.at == IN_REMOVE || s.at == IN_STOP) {
       cmt_switch_stop(s.at == IN_REMOVE ? other.sw : s.sw, 0);
     }
-    test_loop_advance(loop, s.flush_ns);
+    test_loop_advance(w.loop, s.flush_ns);
     if (!cmt__switch_is_finished(s.sw) || s.calls[s.at] == 0) {
       fail_msg("it goes on after a stop in %s", place_names[s.at]);
     }
     cmt_switch_stop(other.sw, 0);
-    test_loop_settle(loop);
+    test_loop_settle(w.loop);
     assert_cmt(CMT_OK, cmt_switch_delete(s.sw));
     assert_cmt(CMT_OK, cmt_switch_delete(other.sw));
     assert_balanced(&s);
     assert_balanced(&other);
-    cmt__loop_delete(test_loop_base(loop));
+    test_world_fini(&w);
   }
 }
 
@@ -513,6 +514,7 @@ static void a_switch_can_be_asked_while_it_starts(void **state) {
   cmt_switch_options_init(&o);
   o.network = "test-net";
   o.laddr = "127.0.0.1:0";
+  o.loops = test_loops();
   for (int i = 0; i < 20; i++) {
     cmt_switch *sw;
     cmt_net_addr at;

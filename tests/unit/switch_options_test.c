@@ -212,6 +212,27 @@ static void without_memory_there_is_no_switch(void **state) {
   assert_cmt(CMT_OK, cmt_switch_delete(f->a.sw));
 }
 
+static void loops_out_of_range(void **state) {
+  fixture *f = *state;
+
+  f->a.options.loops = 0;
+  refused(f, "loops is 0, allowed is 1 to 64");
+  f->a.options.loops = 65;
+  refused(f, "loops is 65, allowed is 1 to 64");
+}
+
+static void one_loop_of_the_caller_is_one(void **state) {
+  fixture *f = *state;
+  cmt_why why;
+
+  f->a.options.loops = 2;
+  assert_cmt(CMT_EINVAL,
+             cmt__switch_new_on(&f->a.options, test_loop_base(f->w.loop),
+                                &f->a.sw, &why));
+  assert_string_equal("loops is 2, and a switch on the caller's loop has 1",
+                      why.text);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
   const struct CMUnitTest tests[] = {
@@ -224,6 +245,8 @@ int main(void) {
     TEST(no_network),
     TEST(a_bad_laddr),
     TEST(what_connections_could_not_be_made_with),
+    TEST(loops_out_of_range),
+    TEST(one_loop_of_the_caller_is_one),
     TEST(a_node_info_that_others_would_refuse),
     TEST(the_node_info_says_where_it_listens),
     TEST(without_laddr_there_is_no_listening),

@@ -485,6 +485,9 @@ static void a_switch_is_not_finished_before_its_last_wake_up(void **state) {
   fixture *f = *state;
   late_ring late = {.post = {.cb = ring_late}};
 
+  if (f->w.loop_count > 1) {
+    return; /* It counts the turns of one loop. */
+  }
   test_pair(&f->w, &f->a, &f->b);
   late.peer = test_node_peer(&f->a);
   test_loop_conn(f->w.loop, 0)->dir[TEST_DIALER].cap = 0;

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* A link on its way from one loop to another.
+
+   Design notes.  A link moves at the beginning of a turn.  There nothing of the
+   stream is borrowed from the memory of the loop: what was read before is used
+   up, and what was cut, sealed or half received lies in the connection.  The
+   gate is attended, so nobody rings until the new loop has looked at it, and no
+   ring is under way, or the turn after it is waited for.  Then the timer and
+   the turn are taken off, the loop lets go of the socket, and the last thing
+   that happens on the old loop is the post to the new one.  So the link is
+   always of one thread, and each post carries all that was done before.
+
+   What the other side sends meanwhile waits in the socket, what is sent to it
+   in the gate, and a stop or a pause there too.
+
+   An end that is seen away from home is not told there.  The link moves home
+   with it, in the same way, and everything that follows from an end happens on
+   the loop of the owner. */
+
+#include "link_impl.h"
+
+/* The last of the link on its old loop. */
+void cmt__link_on_detached(void *arg) {
+  cmt__link *l = arg;
+  cmt__link_trip *trip = l->trip;
+
+  if (l->loop != trip->home && l->tcp != NULL) {
+    cmt__loop_release_timers(l->loop, 1);
+  }
+  trip->left_ns = cmt__loop_now(l->loop);
+  l->loop = trip->to;
+  trip->to = NULL;
+  l->cbs->on_move(l->arg);
+  cmt__loop_post(l->loop, &trip->arrival);
+}
+
+bool cmt__link_departs(cmt__link *l) {
+  if (l->trip->to == NULL || l->state != CMT__LINK_OPEN) {
+    return false;
+  }
+  if (!cmt__gate_leave(l->gate)) {
+    return l->trip->end_due;
+  }
+  CMT_ASSERT(&l->loop->env,
+             cmt__conn_has_ended(l->conn) || !cmt__conn_has_input(l->conn));
+  l->state = CMT__LINK_MOVING;
+  cmt__loop_turn_cancel(l->loop, &l->turn);
+  cmt__loop_timer(l->loop, &l->timer, CMT_NEVER);
+  if (l->tcp != NULL) {
+    cmt__tcp_detach(l->tcp);
+  } else {
+    cmt__link_on_detached(l);
+  }
+  return true;
+}
+
+void cmt__link_go_home(cmt__link *l) {
+  l->trip->end_due = true;
+  l->trip->to = l->trip->home;
+  cmt__loop_turn(l->loop, &l->turn);
+}
+
+/* At home its timer has kept its room. */
+static cmt_err link_attach(cmt__link *l) {
+  cmt_err err = CMT_OK;
+
+  if (l->tcp != NULL) {
+    err = cmt__tcp_attach(l->tcp, l->loop);
+    if (err != CMT_OK) {
+      l->tcp = NULL;
+    }
+  }
+  if (err == CMT_OK && l->loop != l->trip->home) {
+    err = cmt__loop_reserve_timers(l->loop, 1);
+    if (err != CMT_OK) {
+      cmt__tcp_close(l->tcp);
+      l->tcp = NULL;
+    }
+  }
+  return err;
+}
+
+/* A stop that came when it had ended can still bring the end of flushing
+   nearer. */
+static void link_end_at_home(cmt__link *l) {
+  cmt__gate_stop stop = cmt__gate_take_stop(l->gate);
+  cmt_conn_event ev = {.kind = CMT_CONN_END};
+
+  if (l->stopping && stop.wanted) {
+    l->stop_end_ns = cmt__min64(
+      l->stop_end_ns, cmt__after(cmt__loop_now(l->loop), stop.flush_ns));
+  }
+  cmt__conn_whose(l->conn, &ev);
+  cmt__link_end(l, &ev);
+}
+
+static void on_arrival(cmt__post *p) {
+  cmt__link_trip *trip =
+    (cmt__link_trip *)((char *)p - offsetof(cmt__link_trip, arrival));
+  cmt__link *l = trip->link;
+  cmt_err err;
+
+  cmt__link_enter(l);
+  cmt__loop_catch_up(l->loop, trip->left_ns);
+  l->state = CMT__LINK_OPEN;
+  err = link_attach(l);
+  if (err != CMT_OK) {
+    l->eof = true;
+    l->reading = false;
+    l->write_err = err;
+    cmt__link_stop_conn(l, err);
+  }
+  if (trip->end_due) {
+    link_end_at_home(l);
+  } else {
+    cmt__loop_turn(l->loop, &l->turn);
+    cmt__link_drain(l);
+  }
+  cmt__link_leave(l);
+}
+
+cmt_err cmt__link_move(cmt__link *l, cmt__loop *to) {
+  cmt__link_trip *trip = cmt__alloc_zero(&l->loop->env, sizeof *trip);
+
+  CMT_ASSERT(&l->loop->env, l->gate != NULL && l->trip == NULL);
+  if (trip == NULL) {
+    return CMT_ENOMEM;
+  }
+  trip->link = l;
+  trip->home = l->loop;
+  trip->to = to;
+  trip->away = true;
+  trip->arrival.cb = on_arrival;
+  l->trip = trip;
+  cmt__loop_turn(l->loop, &l->turn);
+  return CMT_OK;
+}
