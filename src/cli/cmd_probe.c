@@ -12,9 +12,9 @@
 #include <string.h>
 
 enum {
+  FIRST_FOR_S = 3, /* Another probe is over by then. */
   RETRY_FOR_S = 5,
   RETRY_GAP_MS = 250,
-  AGAIN_MS = 1000, /* Three pings of another probe are over by then. */
   RESOLVE_S = 10,
 };
 
@@ -103,36 +103,12 @@ static bool is_held(const probe *p) {
          !p->io->wait.interrupted;
 }
 
-/* A node that takes one connection of an address refuses us the same way while
-   somebody else here is connected, so the first connection is tried twice. */
-static bool probe_first(probe *p) {
-  if (probe_connect(p)) {
-    return true;
-  }
-  if (!is_held(p) || p->result.node_info != NULL) {
-    return false;
-  }
-  if (p->io->log_level >= CMT_LOG_INFO) {
-    cli_io_error(p->io,
-                 "info: probe: %s hangs up before its node info; "
-                 "once more in %d ms",
-                 p->result.remote, AGAIN_MS);
-  }
-  cli_waiter_wait(&p->io->wait, CMT_MILLISECONDS(AGAIN_MS));
-  return !p->io->wait.interrupted && probe_connect(p);
-}
+/* Tries until the node no longer holds another connection of ours, or of
+   somebody else here: one that takes one connection of an address hangs up at
+   once on any other. */
+static bool probe_free(probe *p, unsigned for_s) {
+  uint64_t until_ns = cli_now_ns() + CMT_SECONDS(for_s);
 
-static bool probe_learned(probe *p) {
-  uint64_t until_ns;
-
-  p->prober.learn = true;
-  p->claim.channel_count = 0;
-  if (!probe_first(p)) {
-    return false;
-  }
-  claim_theirs(&p->claim, p->o, p->result.node_info);
-  until_ns = cli_now_ns() + CMT_SECONDS(RETRY_FOR_S);
-  p->prober.learn = false;
   while (!probe_connect(p)) {
     if (!is_held(p) || cli_now_ns() >= until_ns) {
       return false;
@@ -140,6 +116,17 @@ static bool probe_learned(probe *p) {
     cli_waiter_wait(&p->io->wait, CMT_MILLISECONDS(RETRY_GAP_MS));
   }
   return true;
+}
+
+static bool probe_learned(probe *p) {
+  p->prober.learn = true;
+  p->claim.channel_count = 0;
+  if (!probe_free(p, FIRST_FOR_S)) {
+    return false;
+  }
+  claim_theirs(&p->claim, p->o, p->result.node_info);
+  p->prober.learn = false;
+  return probe_free(p, RETRY_FOR_S);
 }
 
 static json_t *number_text(uint64_t number) {
@@ -294,7 +281,7 @@ static bool probe_run(probe *p) {
   if (p->address_count == 0) {
     return false;
   }
-  return p->o->network_given ? probe_first(p) : probe_learned(p);
+  return p->o->network_given ? probe_free(p, FIRST_FOR_S) : probe_learned(p);
 }
 
 static int probe_verb(probe *p) {
