@@ -36,7 +36,7 @@
    Under the lock nothing is sealed, no message is let go (its release is the
    application's), and no callback runs. */
 
-#include "gate.h"
+#include "gate_impl.h"
 
 #include <errno.h>
 
@@ -69,12 +69,7 @@ static gate_wait *wait_of(cmt_send_req *req) {
   return (gate_wait *)req->internal;
 }
 
-static void gate_lock(cmt__gate *g) { pthread_mutex_lock(&g->lock); }
-
-static void gate_unlock(cmt__gate *g) { pthread_mutex_unlock(&g->lock); }
-
-/* Makes sure that the loop looks again. */
-static void gate_ring(cmt__gate *g) {
+void cmt__gate_ring(cmt__gate *g) {
   if (g->attended || g->state == CMT__GATE_GONE) {
     return;
   }
@@ -160,7 +155,7 @@ static cmt_err gate_try(cmt__gate *g, uint8_t id, cmt_buf *msg, size_t *at) {
   }
   err = gate_put(g, *at, msg);
   if (err == CMT_OK) {
-    gate_ring(g);
+    cmt__gate_ring(g);
   }
   return err;
 }
@@ -169,9 +164,9 @@ cmt_err cmt__gate_try_send(cmt__gate *g, uint8_t channel, cmt_buf *msg) {
   cmt_err err;
   size_t at;
 
-  gate_lock(g);
+  cmt__gate_lock(g);
   err = gate_try(g, channel, msg, &at);
-  gate_unlock(g);
+  cmt__gate_unlock(g);
   return err;
 }
 
@@ -280,7 +275,7 @@ cmt_err cmt__gate_send(cmt__gate *g, uint8_t channel, cmt_buf *msg,
   cmt_err err;
   size_t at;
 
-  gate_lock(g);
+  cmt__gate_lock(g);
   err = gate_try(g, channel, msg, &at);
   if (err == CMT_EAGAIN && !waits_reserve(g)) {
     err = CMT_ENOMEM;
@@ -297,10 +292,10 @@ cmt_err cmt__gate_send(cmt__gate *g, uint8_t channel, cmt_buf *msg,
       g->fresh = g->fresh || w->flags != 0;
       wait_append(g, req);
     }
-    gate_ring(g);
+    cmt__gate_ring(g);
     err = CMT_OK;
   }
-  gate_unlock(g);
+  cmt__gate_unlock(g);
   return err;
 }
 
@@ -321,7 +316,7 @@ static void blocked_wait(cmt__gate *g, blocked *b, uint64_t timeout_ns) {
     b->status = CMT_ETIMEDOUT;
     /* It may have stood before one that fits. */
     if (waits_admit(g)) {
-      gate_ring(g);
+      cmt__gate_ring(g);
     }
   }
 }
@@ -332,7 +327,7 @@ cmt_err cmt__gate_send_wait(cmt__gate *g, uint8_t channel, cmt_buf *msg,
   cmt_err err;
   size_t at;
 
-  gate_lock(g);
+  cmt__gate_lock(g);
   err = gate_try(g, channel, msg, &at);
   if (err == CMT_EAGAIN && timeout_ns == 0) {
     err = CMT_ETIMEDOUT;
@@ -349,13 +344,11 @@ cmt_err cmt__gate_send_wait(cmt__gate *g, uint8_t channel, cmt_buf *msg,
     pthread_cond_destroy(&b.cond);
     err = b.status;
   }
-  gate_unlock(g);
+  cmt__gate_unlock(g);
   return err;
 }
 
-/* ---- control ---- */
-
-static void gate_fail_waits(cmt__gate *g) {
+void cmt__gate_fail_waits(cmt__gate *g) {
   for (size_t i = 0; i < g->channel_count; i++) {
     cmt_send_req *req;
 
@@ -366,124 +359,32 @@ static void gate_fail_waits(cmt__gate *g) {
   }
 }
 
-/* The first stop says the reason; a later one can only hurry it. */
-void cmt__gate_stop_with(cmt__gate *g, cmt_err reason, uint64_t flush_ns) {
-  gate_lock(g);
-  if (g->state == CMT__GATE_OPEN) {
-    g->state = CMT__GATE_STOPPING;
-    g->stop =
-      (cmt__gate_stop){.wanted = true, .reason = reason, .flush_ns = flush_ns};
-    gate_fail_waits(g);
-  } else if (g->state == CMT__GATE_STOPPING) {
-    g->stop.flush_ns =
-      g->stop.wanted ? cmt__min64(g->stop.flush_ns, flush_ns) : flush_ns;
-    g->stop.wanted = true;
-  }
-  atomic_store(&g->control, true);
-  gate_ring(g);
-  gate_unlock(g);
-}
-
-static void gate_hold(cmt__gate *g, unsigned *count) {
-  gate_lock(g);
-  if ((*count)++ == 0) {
-    atomic_store(&g->control, true);
-    gate_ring(g);
-  }
-  gate_unlock(g);
-}
-
-static void gate_unhold(cmt__gate *g, unsigned *count) {
-  gate_lock(g);
-  CMT_ASSERT(g->env, *count > 0);
-  if (--*count == 0) {
-    atomic_store(&g->control, true);
-    gate_ring(g);
-  }
-  gate_unlock(g);
-}
-
-void cmt__gate_pause(cmt__gate *g) { gate_hold(g, &g->pauses); }
-
-void cmt__gate_resume(cmt__gate *g) { gate_unhold(g, &g->pauses); }
-
-void cmt__gate_block(cmt__gate *g) { gate_hold(g, &g->blocks); }
-
-void cmt__gate_unblock(cmt__gate *g) { gate_unhold(g, &g->blocks); }
-
-void cmt__gate_ping(cmt__gate *g) {
-  gate_lock(g);
-  g->ping = true;
-  atomic_store(&g->control, true);
-  gate_ring(g);
-  gate_unlock(g);
-}
-
-bool cmt__gate_take_ping(cmt__gate *g) {
-  bool ping;
-
-  gate_lock(g);
-  ping = g->ping;
-  g->ping = false;
-  gate_unlock(g);
-  return ping;
-}
-
-cmt__gate_stop cmt__gate_take_stop(cmt__gate *g) {
-  cmt__gate_stop stop;
-
-  gate_lock(g);
-  stop = g->stop;
-  g->stop.wanted = false;
-  gate_unlock(g);
-  return stop;
-}
-
-size_t cmt__gate_queued(cmt__gate *g) {
-  size_t bytes;
-
-  gate_lock(g);
-  bytes = g->bytes;
-  gate_unlock(g);
-  return bytes;
-}
-
-bool cmt__gate_is_paused(cmt__gate *g, bool *full) {
-  bool paused;
-
-  gate_lock(g);
-  *full = g->blocks > 0;
-  paused = *full || g->pauses > 0;
-  gate_unlock(g);
-  return paused;
-}
-
 /* ---- the loop ---- */
 
 bool cmt__gate_woken(cmt__gate *g) {
   bool here;
 
-  gate_lock(g);
+  cmt__gate_lock(g);
   g->posted = false;
   g->attended = true;
   here = g->state != CMT__GATE_GONE;
-  gate_unlock(g);
+  cmt__gate_unlock(g);
   return here;
 }
 
 void cmt__gate_attend(cmt__gate *g) {
-  gate_lock(g);
+  cmt__gate_lock(g);
   g->attended = true;
-  gate_unlock(g);
+  cmt__gate_unlock(g);
 }
 
 bool cmt__gate_leave(cmt__gate *g) {
   bool answered;
 
-  gate_lock(g);
+  cmt__gate_lock(g);
   g->attended = true;
   answered = !g->posted;
-  gate_unlock(g);
+  cmt__gate_unlock(g);
   return answered;
 }
 
@@ -530,7 +431,7 @@ static void waits_expire(cmt__gate *g, uint64_t now_ns) {
 void cmt__gate_take(cmt__gate *g, uint64_t now_ns, cmt__gate_view *out) {
   cmt__gate_items items;
 
-  gate_lock(g);
+  cmt__gate_lock(g);
   g->attended = false;
   items = g->intake;
   g->intake = g->taken;
@@ -540,23 +441,23 @@ void cmt__gate_take(cmt__gate *g, uint64_t now_ns, cmt__gate_view *out) {
   waits_expire(g, now_ns);
   /* The send that expired may have stood before one that fits. */
   if (waits_admit(g)) {
-    gate_ring(g);
+    cmt__gate_ring(g);
   }
   out->queued_bytes = g->bytes;
   out->deadline_ns = g->deadline_ns;
-  gate_unlock(g);
+  cmt__gate_unlock(g);
 }
 
 void cmt__gate_trim(cmt__gate *g) {
   CMT_ASSERT(g->env, g->taken.count == 0);
   cmt__free(g->env, g->taken.list);
   g->taken = (cmt__gate_items){.list = NULL};
-  gate_lock(g);
+  cmt__gate_lock(g);
   if (g->intake.count == 0) {
     g->taken = g->intake;
     g->intake = (cmt__gate_items){.list = NULL};
   }
-  gate_unlock(g);
+  cmt__gate_unlock(g);
   cmt__free(g->env, g->taken.list);
   g->taken = (cmt__gate_items){.list = NULL};
 }
@@ -564,7 +465,7 @@ void cmt__gate_trim(cmt__gate *g) {
 bool cmt__gate_credit(cmt__gate *g, const cmt__credits *c) {
   bool any;
 
-  gate_lock(g);
+  cmt__gate_lock(g);
   for (size_t i = 0; i < g->channel_count; i++) {
     CMT_ASSERT(g->env, c->messages[i] <= g->queued[i]);
     g->queued[i] -= c->messages[i];
@@ -574,7 +475,7 @@ bool cmt__gate_credit(cmt__gate *g, const cmt__credits *c) {
   g->bytes -= c->bytes;
   any = waits_admit(g);
   g->attended = g->attended || any;
-  gate_unlock(g);
+  cmt__gate_unlock(g);
   return any;
 }
 
@@ -583,12 +484,12 @@ bool cmt__gate_answer(cmt__gate *g) {
   cmt_send_req *r;
   bool any;
 
-  gate_lock(g);
+  cmt__gate_lock(g);
   r = g->done_first;
   g->done_first = NULL;
   any = r != NULL;
   g->attended = g->attended || any;
-  gate_unlock(g);
+  cmt__gate_unlock(g);
   while (r != NULL) {
     gate_wait *w = wait_of(r);
     cmt_send_req *next = w->next;
@@ -607,13 +508,13 @@ bool cmt__gate_close(cmt__gate *g) {
   cmt__gate_items items;
   bool posted;
 
-  gate_lock(g);
+  cmt__gate_lock(g);
   g->state = CMT__GATE_GONE;
-  gate_fail_waits(g);
+  cmt__gate_fail_waits(g);
   items = g->intake;
   g->intake = (cmt__gate_items){.list = NULL};
   posted = g->posted;
-  gate_unlock(g);
+  cmt__gate_unlock(g);
   for (size_t i = 0; i < items.count; i++) {
     cmt_buf_unref(items.list[i].msg);
   }
