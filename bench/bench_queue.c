@@ -3,7 +3,7 @@
 
      bench_queue recv --laddr IP:PORT [--recv-rate BYTES]
      bench_queue send --addr ID@IP:PORT --seconds S --target-ms M
-                      --congestion NAME
+                      --congestion NAME --send-rate BYTES
 
    Each 10 ms a message of 256 bytes goes on a channel of priority 10, and one
    on an urgent channel of priority 1, beside messages of 64 KiB of priority 1.
@@ -35,7 +35,7 @@ enum {
 typedef struct args {
   const char *laddr, *addr, *congestion;
   double seconds, target_ms;
-  uint64_t recv_rate;
+  uint64_t send_rate, recv_rate;
 } args;
 
 typedef struct times {
@@ -115,6 +115,7 @@ static int side_start(side *s, const args *a) {
   o.reactors = &reactor;
   o.reactor_count = 1;
   o.congestion = a->congestion;
+  o.send_rate = a->send_rate;
   o.recv_rate = a->recv_rate;
   o.queue_delay_target_ns = (uint64_t)(a->target_ms * 1e6);
   if (cmt_switch_new(&o, &s->sw, &why) != CMT_OK ||
@@ -252,6 +253,7 @@ int main(int argc, char **argv) {
     {"seconds", required_argument, NULL, 's'},
     {"target-ms", required_argument, NULL, 't'},
     {"congestion", required_argument, NULL, 'c'},
+    {"send-rate", required_argument, NULL, 'w'},
     {"recv-rate", required_argument, NULL, 'r'},
     {0},
   };
@@ -271,6 +273,9 @@ int main(int argc, char **argv) {
       break;
     case 't':
       a.target_ms = strtod(optarg, NULL);
+      break;
+    case 'w':
+      a.send_rate = strtoull(optarg, NULL, 10);
       break;
     case 'r':
       a.recv_rate = strtoull(optarg, NULL, 10);
