@@ -60,8 +60,8 @@ typedef enum cmt_traffic {
       the same way.  What goes this way is charged to the limits and repaid by
       the messages that follow.  When the bucket is empty the channel competes
       by its priority like any other.  No |flush_throttle_ns| of a switch holds
-      them back.  Only our own order changes: the other side sees nothing of
-      it. */
+      them back; |send_queue| and |send_bytes_max| bound them as all others.
+      Only our own order changes: the other side sees nothing of it. */
   CMT_TRAFFIC_URGENT,
 } cmt_traffic;
 
