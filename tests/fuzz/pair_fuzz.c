@@ -255,18 +255,20 @@ static uint64_t next_ns(const pair *p) {
   return at_ns;
 }
 
+/* What an ended side has written still arrives, when the limits of the other
+   one let it. */
 static bool at_rest(const pair *p) {
+  const fuzz_side *s = p->sides;
   bool waits = false;
 
-  for (size_t i = 0; i < 2; i++) {
-    const fuzz_side *s = &p->sides[i];
-
-    if (s->c == NULL || s->end) {
-      return true;
-    }
-    waits = waits || side_has_queued(s) || pipe_len(&p->pipes[i]) > 0;
+  if (s[0].c == NULL || s[1].c == NULL || p->touched) {
+    return true;
   }
-  return !waits || p->touched;
+  for (size_t i = 0; i < 2; i++) {
+    waits = waits || (pipe_len(&p->pipes[i]) > 0 && !s[1 - i].end) ||
+            (side_has_queued(&s[i]) && !s[0].end && !s[1].end);
+  }
+  return !waits;
 }
 
 /* Moves all that there is, and lets the time pass that limits take. */
