@@ -226,7 +226,7 @@ static void pair_start(pair *p) {
   }
 }
 
-/* Moves all that there is at this instant. */
+/* Moves all that there is at this instant, and that a pipe has room for. */
 static void settle(pair *p) {
   size_t still = 0;
 
@@ -239,7 +239,9 @@ static void settle(pair *p) {
     push(p, i & 1, SIZE_MAX);
     out = side_output(&p->sides[i & 1], 1);
     after = pipe_len(&p->pipes[0]) + pipe_len(&p->pipes[1]);
-    still = before == after && out.len == 0 ? still + 1 : 0;
+    still = before == after && (out.len == 0 || p->pipes[i & 1].end == PIPE_MAX)
+              ? still + 1
+              : 0;
   }
 }
 
