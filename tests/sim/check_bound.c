@@ -7,6 +7,7 @@
 
 enum {
   BASE = 1 << 20, /* Switch, loop and its scratch memory. */
+  LOOP = 400000,  /* One more loop. */
   PEER = 700000,  /* Runs under way, frames, tables. */
   HANDSHAKE = 64 << 10,
   DIAL = 4 << 10,
@@ -75,7 +76,7 @@ void check_memory(sim_node *n) {
     peers++;
   }
   receive = o->recv_bytes_max > 0 ? o->recv_bytes_max : largest(n) + (1 << 20);
-  bound = BASE + waiting(n) +
+  bound = BASE + (o->loops - 1) * LOOP + waiting(n) +
           peers * (PEER + cmt__max(o->send_bytes_max, largest(n)) + receive +
                    queue_slots(n) * MESSAGE) +
           cmt__min(o->handshakes_max, 64) * HANDSHAKE + 64 * DIAL;

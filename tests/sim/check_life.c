@@ -3,7 +3,8 @@
 /* The life of a peer as reactors see it: init_peer of each, add_peer of each,
    messages, remove_peer of each whose init_peer succeeded; each once, in the
    order of the reactors.  From the first to the last of them no other peer has
-   the same id, and from the last init_peer on the switch lists it. */
+   the same id, and from the last init_peer on the switch lists it.  receive
+   runs on the loop of the peer, all else on the first of its node. */
 
 #include "check.h"
 
@@ -34,7 +35,22 @@ static unsigned all(const sim_peer *p) {
   CHECK((p)->node->sim, kind, holds, "n%u, peer n%u on c%u, reactor %zu: %s",  \
         (p)->node->index, (p)->remote, (p)->conn->id, reactor, text)
 
+static void check_first_loop(const sim_peer *p, size_t reactor) {
+  LIFE(p, CHECK_LIFE, sim_net_running(p->node->sim->net) == p->node->loops[0],
+       "a call that is not on the first loop");
+}
+
+/* An end that is closed, or on its way, is on none. */
+static void check_own_loop(const sim_peer *p, size_t reactor) {
+  const cmt__loop *own = p->conn->loop[p->side];
+  const cmt__loop *running = sim_net_running(p->node->sim->net);
+
+  LIFE(p, CHECK_LIFE, own != NULL && running == own,
+       "receive on a loop that is not the peer's");
+}
+
 void check_init(sim_peer *p, size_t reactor, bool accepted) {
+  check_first_loop(p, reactor);
   LIFE(p, CHECK_LIFE,
        p->inited == before(reactor) && p->added == 0 && p->removed == 0 &&
          !p->refused,
@@ -55,6 +71,9 @@ void check_init(sim_peer *p, size_t reactor, bool accepted) {
 void check_add(sim_peer *p, size_t reactor) {
   cmt_peer *listed = cmt_switch_peer(p->node->sw, cmt_peer_id(p->peer));
 
+  if (is_inline(p, reactor)) {
+    check_first_loop(p, reactor);
+  }
   LIFE(p, CHECK_LIFE,
        p->inited == all(p) && (p->added & bit(reactor)) == 0 &&
          (p->removed & bit(reactor)) == 0 &&
@@ -68,6 +87,9 @@ void check_add(sim_peer *p, size_t reactor) {
 }
 
 void check_receive(sim_peer *p, size_t reactor, size_t channel) {
+  if (is_inline(p, reactor)) {
+    check_own_loop(p, reactor);
+  }
   LIFE(p, CHECK_LIFE,
        (p->added & bit(reactor)) != 0 && (p->removed & bit(reactor)) == 0 &&
          inline_of(p, p->added) == inline_of(p, all(p)),
@@ -79,6 +101,9 @@ void check_receive(sim_peer *p, size_t reactor, size_t channel) {
 }
 
 void check_remove(sim_peer *p, size_t reactor) {
+  if (is_inline(p, reactor)) {
+    check_first_loop(p, reactor);
+  }
   LIFE(p, CHECK_LIFE,
        (p->inited & bit(reactor)) != 0 && (p->removed & bit(reactor)) == 0 &&
          (p->refused || (p->added & bit(reactor)) != 0) &&

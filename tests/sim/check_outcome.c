@@ -130,7 +130,7 @@ static void check_dials(sim_node *n) {
 
   for (size_t i = 0; i <= SIM_NODES_MAX; i++) {
     const sim_target *t = &n->targets[i];
-    uint64_t busy_ns = sim_loop_busy_ns(n->loop) - t->busy_ns;
+    uint64_t busy_ns = sim_node_busy_ns(n) - t->busy_ns;
 
     CHECK(n->sim, CHECK_LIVE,
           t->for_ever > 0 || t->adds + t->final == t->once ||
@@ -144,12 +144,12 @@ static void check_stalls(sim_node *n) {
   uint64_t now_ns = sim_net_now(n->sim->net);
 
   for (const sim_peer *p = n->peers; p != NULL; p = p->next) {
-    CHECK(
-      n->sim, CHECK_LIVE,
-      !sim_peer_is_live(p) || p->pauses == 0 ||
-        now_ns - p->paused_at_ns <=
-          n->options.stall_max_ns + CMT_SECONDS(1) + sim_loop_busy_ns(n->loop),
-      "n%u: n%u was not read for longer than it may be", n->index, p->remote);
+    CHECK(n->sim, CHECK_LIVE,
+          !sim_peer_is_live(p) || p->pauses == 0 ||
+            now_ns - p->paused_at_ns <=
+              n->options.stall_max_ns + CMT_SECONDS(1) + sim_node_busy_ns(n),
+          "n%u: n%u was not read for longer than it may be", n->index,
+          p->remote);
   }
 }
 
@@ -180,8 +180,8 @@ void check_limits(sim_node *n) {
 
 void check_outcomes(sim_node *n) {
   sim *s = n->sim;
-  uint64_t accepts = sim_loop_accepts(n->loop) - n->accepts_before;
-  uint64_t attempts = sim_loop_resolves(n->loop) - n->resolves_before;
+  uint64_t accepts = sim_loop_accepts(n->loops[0]) - n->accepts_before;
+  uint64_t attempts = sim_loop_resolves(n->loops[0]) - n->resolves_before;
   size_t out_adds = 0;
   cmt_switch_status status;
 

@@ -64,6 +64,8 @@ static bool is_possible(const sim_peer *p, cmt_err reason) {
     return p->node->lacks > 0;
   case CMT_ECANCELED:
     return p->node->state == SIM_STOPPING;
+  case CMT_EIO:
+    return c->unattached[p->side];
   case CMT_EEOF:
     return c->shut[theirs] || c->half_closed[theirs];
   case CMT_ERESET:

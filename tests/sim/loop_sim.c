@@ -161,6 +161,7 @@ static uint64_t ready_ns(sim_loop *l) {
 static void turn(sim_loop *l) {
   unsigned first = (unsigned)sim_below(&l->net->rng, 3);
 
+  l->net->running = l;
   l->base.now_ns = l->net->now_ns + l->offset_ns;
   for (unsigned i = 0; i < 3; i++) {
     switch ((first + i) % 3) {
@@ -179,6 +180,7 @@ static void turn(sim_loop *l) {
   (void)cmt__loop_run_turns(&l->base);
   sim_ends_free_closed(l);
   sim_loop_stale(l);
+  l->net->running = NULL;
   if (sim_fault_now(l->net, SIM_BUSY)) {
     uint64_t busy_ns = sim_spread(&l->net->rng, 1000, BUSY_MAX_NS);
 
@@ -190,13 +192,13 @@ static void turn(sim_loop *l) {
 }
 
 bool sim_net_step(sim_net *net, uint64_t until_ns) {
-  sim_loop *ready[SIM_HOSTS_MAX];
+  sim_loop *ready[SIM_LOOPS_ALL];
   size_t count = 0;
   uint64_t next_ns;
 
   sim_net_arrive(net);
   next_ns = sim_net_next_arrival(net);
-  for (size_t i = 0; i < SIM_HOSTS_MAX; i++) {
+  for (size_t i = 0; i < SIM_LOOPS_ALL; i++) {
     sim_loop *l = net->loops[i];
 
     if (l == NULL) {
@@ -250,7 +252,7 @@ static void loop_delete(cmt__loop *base) {
 
   sim_ends_free_closed(l);
   CMT_ASSERT(&base->env, sim_loop_left(base) == NULL);
-  l->net->loops[l->host] = NULL;
+  l->net->loops[l->place] = NULL;
   test_posts_fini(&l->posts);
   cmt__loop_fini(base);
   free(l);
@@ -265,18 +267,27 @@ cmt__loop *sim_loop_new(sim_net *net, unsigned host, const cmt_env *env) {
                               .resolve_cancel = resolve_cancel,
                               .delete = loop_delete};
   sim_loop *l = test_resize(NULL, sizeof *l);
+  sim_loop **of_host = sim_loops_of(net, host);
+  size_t index = 0;
 
-  CMT_ASSERT(env, host < SIM_HOSTS_MAX && net->loops[host] == NULL);
+  while (index < SIM_LOOPS_MAX && of_host[index] != NULL) {
+    index++;
+  }
+  CMT_ASSERT(env, host < SIM_HOSTS_MAX && index < SIM_LOOPS_MAX);
   sim_net_ops(&ops);
   memset(l, 0, sizeof *l);
   CMT_ASSERT(env, cmt__loop_init(&l->base, &ops, env) == CMT_OK);
   l->net = net;
   l->host = host;
-  l->offset_ns = sim_below(&net->rng, CMT_SECONDS(100000));
+  l->place = (size_t)(&of_host[index] - net->loops);
+  if (index == 0) {
+    net->offset_ns[host] = sim_below(&net->rng, CMT_SECONDS(100000));
+  }
+  l->offset_ns = net->offset_ns[host];
   l->base.now_ns = net->now_ns + l->offset_ns;
   l->stale = true;
   test_posts_init(&l->posts);
-  net->loops[host] = l;
+  of_host[index] = l;
   return &l->base;
 }
 
@@ -309,7 +320,7 @@ sim_net *sim_net_new(uint64_t seed) {
 }
 
 void sim_net_delete(sim_net *net) {
-  for (size_t i = 0; i < SIM_HOSTS_MAX; i++) {
+  for (size_t i = 0; i < SIM_LOOPS_ALL; i++) {
     CMT_ASSERT(NULL, net->loops[i] == NULL);
   }
   sim_wires_free(net);
@@ -321,6 +332,12 @@ void sim_net_weather(sim_net *net, const sim_weather *w) { net->weather = *w; }
 uint64_t sim_net_now(const sim_net *net) { return net->now_ns; }
 
 const uint64_t *sim_net_fired(const sim_net *net) { return net->fired; }
+
+sim_moves sim_net_moves(const sim_net *net) { return net->moves; }
+
+const cmt__loop *sim_net_running(const sim_net *net) {
+  return net->running != NULL ? &net->running->base : NULL;
+}
 
 void sim_net_other_thread(sim_net *net, void (*run)(void *arg), void *arg) {
   net->other_thread = run;

@@ -2,10 +2,10 @@
 #ifndef CMT_LOOP_SIM_H
 #define CMT_LOOP_SIM_H
 
-/* Loops with virtual time over one drawn network.  Each node has a loop of its
-   own, all share the clock and the network; one thread runs them all, a turn at
-   a time, in an order that is drawn.  Every byte, delay and fault follows from
-   the seed.
+/* Loops with virtual time over one drawn network.  Each node has one loop or a
+   few of its own, all share the clock and the network; one thread runs them
+   all, a turn at a time, in an order that is drawn.  Every byte, delay and
+   fault follows from the seed.
 
    The network behaves as TCP does between kernels: bytes arrive in order or
    not at all, a close with unread input or input after it is answered with a
@@ -37,6 +37,7 @@ typedef struct sim_net sim_net;
   X(NO_DESCRIPTOR, "no descriptor") /* An accept has none. */                  \
   X(SLOW_RESOLVE, "slow resolve")   /* Up to 4 s. */                           \
   X(RESOLVE_FAILS, "resolve fails")                                            \
+  X(NO_ATTACH, "no attach")       /* A loop cannot take an end. */             \
   X(BUSY, "busy loop")            /* A turn takes up to 300 ms. */             \
   X(OTHER_THREAD, "other thread") /* Calls come in the middle of a turn. */    \
   X(LONG_WORK, "long work")       /* A task off the loop takes up to 3 s. */   \
@@ -69,12 +70,14 @@ typedef struct sim_conn {
   bool cut;            /* Reset by the network. */
   bool half_closed[2]; /* By the network, what this side writes. */
   bool flipped[2];     /* In what this side writes. */
+  bool unattached[2];  /* No loop could take this side. */
   bool rival;          /* There was another one between the two. */
   uint64_t stalled_ns; /* Sum over both directions, partitions too. */
   uint64_t stalled_until_ns;
-  uint64_t queue_max_ns; /* Longest way of a byte that a link has sealed. */
-  uint64_t rate;         /* Lowest throughput, bytes per second. */
-  uint64_t read[2];      /* Bytes that this side has read. */
+  uint64_t queue_max_ns;    /* Longest way of a byte that a link has sealed. */
+  uint64_t rate;            /* Lowest throughput, bytes per second. */
+  uint64_t read[2];         /* Bytes that this side has read. */
+  const cmt__loop *loop[2]; /* That the side is on; NULL: on its way. */
 } sim_conn;
 
 sim_net *sim_net_new(uint64_t seed);
@@ -101,7 +104,20 @@ void sim_net_other_thread(sim_net *net, void (*run)(void *arg), void *arg);
 /* Sets what a connection goes through from now on. */
 void sim_conn_set(sim_net *net, sim_conn *c, const sim_weather *w);
 
-/* A loop on host |host|, from 0: 10.0.0.(host + 1), "nHOST.sim". */
+/* Where ends went that changed their loop. */
+typedef struct sim_moves {
+  uint64_t away; /* To another than the first of their host, */
+  uint64_t home; /* and back to that. */
+} sim_moves;
+
+sim_moves sim_net_moves(const sim_net *net);
+/* The loop whose turn it is; NULL: of none. */
+const cmt__loop *sim_net_running(const sim_net *net);
+
+enum { SIM_LOOPS_MAX = 3 };
+
+/* A loop on host |host|, from 0: 10.0.0.(host + 1), "nHOST.sim"; at most
+   SIM_LOOPS_MAX are there. */
 cmt__loop *sim_loop_new(sim_net *net, unsigned host, const cmt_env *env);
 /* Between turns: NULL, or what was not given back: a socket, a listener, a
    resolve, a timer, a post, a turn. */

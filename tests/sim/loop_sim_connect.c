@@ -91,12 +91,13 @@ static cmt_err loop_connect(cmt__loop *base, const cmt_net_addr *to,
 }
 
 static sim_listener *find_listener(sim_net *net, const sim_wire *w) {
-  sim_loop *l = net->loops[w->facts.host[1]];
+  sim_loop **of_host = sim_loops_of(net, w->facts.host[1]);
 
-  for (sim_listener *ls = l != NULL ? l->listeners : NULL; ls != NULL;
-       ls = ls->next) {
-    if (!ls->closed && ls->at.port == w->to.port) {
-      return ls;
+  for (size_t i = 0; i < SIM_LOOPS_MAX && of_host[i] != NULL; i++) {
+    for (sim_listener *ls = of_host[i]->listeners; ls != NULL; ls = ls->next) {
+      if (!ls->closed && ls->at.port == w->to.port) {
+        return ls;
+      }
     }
   }
   return NULL;

@@ -9,7 +9,7 @@
 
 #include "loop_parts.h"
 
-enum { SIM_HOSTS_MAX = 8 };
+enum { SIM_HOSTS_MAX = 8, SIM_LOOPS_ALL = SIM_HOSTS_MAX * SIM_LOOPS_MAX };
 
 typedef struct sim_loop sim_loop;
 typedef struct sim_wire sim_wire;
@@ -41,7 +41,8 @@ typedef struct sim_end {
   int side;
   const cmt__tcp_callbacks *cbs;
   void *arg;
-  bool connecting, reading, ended, want_write, shut, closed;
+  bool connecting, reading, ended, want_write, shut, closed, detached;
+  cmt__turn let_go;     /* When it was detached. */
   uint64_t reset_ns;    /* When a reset arrives; CMT_NEVER. */
   uint64_t writable_ns; /* Not before, after a short write. */
   struct sim_end *next, *prev;
@@ -82,6 +83,7 @@ struct sim_loop {
   cmt__loop base;
   sim_net *net;
   unsigned host;
+  size_t place;       /* In the list of the network. */
   uint64_t offset_ns; /* Its clock against that of the network. */
   test_posts posts;
   sim_end *ends, *closed;
@@ -98,7 +100,11 @@ struct sim_net {
   sim_rng rng;
   sim_weather weather;
   uint64_t now_ns;
-  sim_loop *loops[SIM_HOSTS_MAX];
+  /* SIM_LOOPS_MAX places for each host, the first of which it has first. */
+  sim_loop *loops[SIM_LOOPS_ALL];
+  uint64_t offset_ns[SIM_HOSTS_MAX]; /* Of the clock of a host. */
+  const sim_loop *running;
+  sim_moves moves;
   sim_wire **wires;
   size_t wire_count, wire_cap;
   size_t arriving; /* Connects under way to their listener. */
@@ -118,6 +124,10 @@ static inline sim_loop *sim_loop_of(const cmt__loop *l) {
 }
 
 void sim_loop_stale(sim_loop *l);
+
+static inline sim_loop **sim_loops_of(sim_net *net, unsigned host) {
+  return &net->loops[(size_t)host * SIM_LOOPS_MAX];
+}
 
 static inline uint64_t sim_later(uint64_t a, uint64_t b) {
   return a > b ? a : b;
@@ -151,18 +161,26 @@ void sim_net_arrive(sim_net *net);
 /* When the next of them does. */
 uint64_t sim_net_next_arrival(const sim_net *net);
 
+/* loop_sim_move.c: an end that changes its loop. */
+void sim_move_ops(cmt__loop_ops *ops);
+
 /* loop_sim_net.c */
 
 /* Puts the functions of the network into |ops|. */
 void sim_net_ops(cmt__loop_ops *ops);
 /* NULL: no memory. */
 sim_end *sim_end_new(sim_loop *l, sim_wire *w, int side);
+/* Of the ends of |l|. */
+void sim_end_link(sim_loop *l, sim_end *e);
+void sim_end_unlink(sim_loop *l, sim_end *e);
 /* What is ready of it has changed; NULL is fine. */
 void sim_end_stale(sim_end *e);
 void sim_wire_stale(sim_wire *w);
 /* A reset is on its way to |e|, through the pipe that it reads; NULL is
    fine. */
 void sim_end_reset_at(sim_end *e, uint64_t at_ns);
+/* Other threads may call now. */
+void sim_other_thread(sim_net *net);
 /* Draws what a connection goes through. */
 void sim_wire_draw(sim_net *net, sim_wire *w);
 /* When an end or a waiting accept of |l| has something to do. */

@@ -160,21 +160,27 @@ static void note_rivals(sim_net *net, sim_conn *c) {
   }
 }
 
+void sim_end_link(sim_loop *l, sim_end *e) {
+  e->base.loop = &l->base;
+  e->prev = NULL;
+  e->next = l->ends;
+  if (e->next != NULL) {
+    e->next->prev = e;
+  }
+  l->ends = e;
+  e->wire->facts.loop[e->side] = &l->base;
+}
+
 sim_end *sim_end_new(sim_loop *l, sim_wire *w, int side) {
   sim_end *e = cmt__alloc_zero(&l->base.env, sizeof *e);
 
   if (e == NULL) {
     return NULL;
   }
-  e->base.loop = &l->base;
   e->wire = w;
   e->side = side;
   e->reset_ns = CMT_NEVER;
-  e->next = l->ends;
-  if (e->next != NULL) {
-    e->next->prev = e;
-  }
-  l->ends = e;
+  sim_end_link(l, e);
   w->end[side] = e;
   w->facts.open[side] = true;
   if (side == 1) {
@@ -183,7 +189,7 @@ sim_end *sim_end_new(sim_loop *l, sim_wire *w, int side) {
   return e;
 }
 
-static void end_unlink(sim_loop *l, sim_end *e) {
+void sim_end_unlink(sim_loop *l, sim_end *e) {
   if (e->prev != NULL) {
     e->prev->next = e->next;
   } else {
@@ -192,8 +198,7 @@ static void end_unlink(sim_loop *l, sim_end *e) {
   if (e->next != NULL) {
     e->next->prev = e->prev;
   }
-  e->next = l->closed;
-  l->closed = e;
+  e->wire->facts.loop[e->side] = NULL;
 }
 
 /* What a close says to the other side: an end after all that was written; a
@@ -219,7 +224,7 @@ static void tcp_close(cmt__tcp *t) {
   sim_loop *l = sim_loop_of(t->loop);
   sim_wire *w = e->wire;
 
-  CMT_ASSERT(&l->base.env, !e->closed);
+  CMT_ASSERT(&l->base.env, !e->closed && !e->detached);
   sim_trace(l->net, "n%u closes c%u", l->host, w->facts.id);
   close_tell(l->net, e);
   sim_pipe_clear(sim_pipe_in(e));
@@ -231,7 +236,9 @@ static void tcp_close(cmt__tcp *t) {
     sim_pipe_clear(sim_pipe_out(e));
   }
   sim_wire_stale(w);
-  end_unlink(l, e);
+  sim_end_unlink(l, e);
+  e->next = l->closed;
+  l->closed = e;
 }
 
 static void tcp_start(cmt__tcp *t, const cmt__tcp_callbacks *cbs, void *arg) {
@@ -286,7 +293,7 @@ size_t sim_conn_rivals(const sim_net *net, const sim_conn *c, int side) {
 
 /* ---- writing ---- */
 
-static void other_thread(sim_net *net) {
+void sim_other_thread(sim_net *net) {
   if (!net->inside && net->other_thread != NULL &&
       sim_fault_now(net, SIM_OTHER_THREAD)) {
     net->inside = true;
@@ -348,8 +355,8 @@ static cmt_err tcp_write(cmt__tcp *t, const uint8_t *data, size_t len,
   sim_net *net = net_of(e);
   sim_pipe *p = sim_pipe_out(e);
 
-  CMT_ASSERT(&t->loop->env, !e->connecting && !e->closed);
-  other_thread(net);
+  CMT_ASSERT(&t->loop->env, !e->connecting && !e->closed && !e->detached);
+  sim_other_thread(net);
   *taken = 0;
   if (e->reset_ns <= net->now_ns || e->shut) {
     return CMT_ERESET;
@@ -405,6 +412,9 @@ static uint64_t writable_ns(const sim_end *e) {
 static uint64_t end_ready_ns(const sim_end *e) {
   uint64_t at_ns = CMT_NEVER;
 
+  if (e->detached) {
+    return CMT_NEVER;
+  }
   if (e->wire->waits != NULL && e->side == 1) {
     return 0;
   }
@@ -548,6 +558,7 @@ void sim_wires_free(sim_net *net) {
 
 void sim_net_ops(cmt__loop_ops *ops) {
   sim_connect_ops(ops);
+  sim_move_ops(ops);
   ops->tcp_start = tcp_start;
   ops->tcp_read = tcp_read;
   ops->tcp_write = tcp_write;

@@ -144,20 +144,37 @@ static bool report_faults(const sim_tally *t, bool all) {
   return passed;
 }
 
+static bool report_move(const char *where, uint64_t count, bool all) {
+  char text[128];
+
+  snprintf(text, sizeof text, "peers moved to %s: %" PRIu64, where, count);
+  line(count > 0 || !all, text);
+  return count > 0 || !all;
+}
+
+static bool report_moves(const sim_tally *t, bool all) {
+  bool away = report_move("another loop", t->moves.away, all);
+
+  return report_move("the first loop, at their end", t->moves.home, all) &&
+         away;
+}
+
 static int report(const sim_tally *t) {
   bool all = t->seeds >= SEEDS_FOR_ALL;
   bool checks = report_checks(t, all), faults = report_faults(t, all);
+  bool moves = report_moves(t, all);
   char text[128];
 
   snprintf(text, sizeof text,
            "every seed moves at least 1 MiB (%" PRIu64 " bytes)", t->bytes_min);
   line(t->bytes_min >= 1 << 20, text);
   printf("1..%zu\n", lines);
-  printf("# %" PRIu64 " seeds (%" PRIu64 " with real cryptography): %" PRIu64
-         " MiB, %" PRIu64 " peers, %" PRIu64 " steps, at most %" PRIu64
-         " in one seed\n",
-         t->seeds, t->real, t->bytes >> 20, t->peers, t->steps, t->steps_max);
-  return checks && faults && t->bytes_min >= 1 << 20 ? 0 : 1;
+  printf("# %" PRIu64 " seeds (%" PRIu64 " with real cryptography, %" PRIu64
+         " with several loops): %" PRIu64 " MiB, %" PRIu64 " peers, %" PRIu64
+         " steps, at most %" PRIu64 " in one seed\n",
+         t->seeds, t->real, t->several, t->bytes >> 20, t->peers, t->steps,
+         t->steps_max);
+  return checks && faults && moves && t->bytes_min >= 1 << 20 ? 0 : 1;
 }
 
 static int usage(void) {

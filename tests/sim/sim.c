@@ -11,7 +11,8 @@ enum {
   STEPS_MAX = 50000,
   STILL_MAX = 5000, /* Steps in one instant. */
   ACTIONS = 160,
-  REAL_ONE_IN = 10, /* With the real cryptography. */
+  REAL_ONE_IN = 10,   /* With the real cryptography. */
+  SEVERAL_ONE_IN = 3, /* With several loops. */
 };
 
 /* ---- drawing ---- */
@@ -35,6 +36,7 @@ static void draw_odds(sim_rng *rng, sim_weather *w) {
     [SIM_NO_DESCRIPTOR] = {2000, 30000},
     [SIM_SLOW_RESOLVE] = {10000, 60000},
     [SIM_RESOLVE_FAILS] = {5000, 30000},
+    [SIM_NO_ATTACH] = {300, 20000},
     [SIM_BUSY] = {40, 3000},
     [SIM_OTHER_THREAD] = {1000, 30000},
     [SIM_LONG_WORK] = {200, 20000},
@@ -63,6 +65,13 @@ static void draw_channels(sim *s) {
   }
   s->mismatch = sim_one_in(&s->rng, 4);
   s->wire = sim_one_in(&s->rng, 6) ? CMT_WIRE_LEGACY : CMT_WIRE_COMETBFT;
+}
+
+/* From numbers of its own, as draw_loops(). */
+static void draw_several(sim *s) {
+  sim_rng rng = sim_rng_of(s->seed, 2);
+
+  s->several = sim_one_in(&rng, SEVERAL_ONE_IN);
 }
 
 static void draw_dials(sim *s) {
@@ -94,6 +103,7 @@ static void sim_init(sim *s, uint64_t seed, bool trace) {
     sim_one_in(&s->rng, 2) ? 0 : (uint32_t)sim_spread(&s->rng, 500, 20000);
   s->node_count = sim_spread(&s->rng, 2, SIM_NODES_MAX);
   draw_channels(s);
+  draw_several(s);
   for (unsigned i = 0; i < s->node_count; i++) {
     sim_node_init(&s->nodes[i], s, i);
   }
@@ -209,6 +219,9 @@ static void sim_live(sim *s) {
 static void add_up(const sim *s, sim_tally *t) {
   t->seeds++;
   t->real += s->aead != &sim_aead;
+  t->several += s->several;
+  t->moves.away += sim_net_moves(s->net).away;
+  t->moves.home += sim_net_moves(s->net).home;
   for (size_t k = 0; k < CHECKS; k++) {
     t->checks[k] += s->checks[k];
   }

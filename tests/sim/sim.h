@@ -112,7 +112,7 @@ struct sim_peer {
   uint64_t paused_at_ns, paused_ns;
   uint64_t up_ns;
   size_t oversize;  /* Messages accepted that the other side refuses. */
-  uint64_t busy_ns; /* Of both loops, when it came. */
+  uint64_t busy_ns; /* Of the loops of both, when it came. */
   sim_grace grace;
   sim_flow flow[SIM_CHANNELS_MAX];
 };
@@ -158,7 +158,7 @@ struct sim_node {
   sim_rng entropy;
   cmt_node_key *key;
   cmt_node_id id;
-  cmt__loop *loop;
+  cmt__loop *loops[SIM_LOOPS_MAX]; /* As many as its options say. */
   cmt_switch *sw;
   cmt_switch_options options;
   cmt_reactor reactors[SIM_REACTORS_MAX];
@@ -198,8 +198,9 @@ struct sim {
   bool mismatch; /* Some receive less than others send. */
   bool partitions;
   cmt_wire wire;
-  bool calm;   /* No faults any more. */
-  bool ending; /* No node starts any more. */
+  bool several; /* Some nodes have more than one loop. */
+  bool calm;    /* No faults any more. */
+  bool ending;  /* No node starts any more. */
   sim_request *requests;
   sim_broadcast *broadcasts;
   size_t broadcast_count, broadcast_cap;
@@ -215,7 +216,8 @@ struct sim {
 
 /* Runs one seed; |trace| tells each step.  |out| adds up what happened. */
 typedef struct sim_tally {
-  uint64_t seeds, real, checks[CHECKS], faults[SIM_FAULTS];
+  uint64_t seeds, real, several, checks[CHECKS], faults[SIM_FAULTS];
+  sim_moves moves;
   uint64_t bytes_min, bytes, peers, steps, steps_max;
   uint64_t digest; /* Of the last seed. */
 } sim_tally;
@@ -226,29 +228,36 @@ _Noreturn void sim_failed(uint64_t seed, const char *check, const char *text);
 
 /* sim_node.c: a node, and what its reactors do. */
 void sim_node_init(sim_node *n, sim *s, unsigned index);
-void sim_node_start(sim_node *n);
-void sim_node_stop(sim_node *n, uint64_t flush_ns);
-/* Deletes the switch of a node that stopped, when it has finished. */
-bool sim_node_settle(sim_node *n);
-void sim_node_fini(sim_node *n);
 /* The next allocation that fails is still to come. */
 static inline bool sim_node_may_lack(const sim_node *n) {
   return n->env.fail_at != SIZE_MAX && n->env.allocs <= n->env.fail_at;
 }
-/* Time that its loop was busy or a task of it took. */
-uint64_t sim_node_slow_ns(const sim_node *n);
-/* Lets the applications take events; true: there were any. */
-bool sim_mailboxes_take(sim *s);
-/* When the next task ends. */
-uint64_t sim_mailboxes_next(const sim *s);
-/* When all tasks of |n| have ended; 0: it has none. */
-uint64_t sim_node_work_end(const sim_node *n);
 sim_peer *sim_peer_other(const sim_peer *p);
 /* The first reactor is always called inline, so it sees the end at once. */
 static inline bool sim_peer_is_live(const sim_peer *p) {
   return (p->added & 1) != 0 && (p->removed & 1) == 0;
 }
 uint64_t sim_peer_busy_ns(const sim_peer *p);
+
+/* sim_node_life.c: its switch comes and goes. */
+void sim_node_start(sim_node *n);
+void sim_node_stop(sim_node *n, uint64_t flush_ns);
+/* Deletes the switch of a node that stopped, when it has finished. */
+bool sim_node_settle(sim_node *n);
+void sim_node_fini(sim_node *n);
+/* Time that its loops were busy, one after the other, */
+uint64_t sim_node_busy_ns(const sim_node *n);
+/* or a task of it took. */
+uint64_t sim_node_slow_ns(const sim_node *n);
+
+/* sim_mailbox.c: the applications that take events. */
+
+/* Lets the applications take events; true: there were any. */
+bool sim_mailboxes_take(sim *s);
+/* When the next task ends. */
+uint64_t sim_mailboxes_next(const sim *s);
+/* When all tasks of |n| have ended; 0: it has none. */
+uint64_t sim_node_work_end(const sim_node *n);
 
 /* sim_crypto.c: what stands for the cryptography. */
 extern const struct cmt_aead sim_aead;

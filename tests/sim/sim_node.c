@@ -50,8 +50,8 @@ sim_peer *sim_peer_other(const sim_peer *p) {
 }
 
 uint64_t sim_peer_busy_ns(const sim_peer *p) {
-  return sim_loop_busy_ns(p->node->loop) +
-         sim_loop_busy_ns(p->node->sim->nodes[p->remote].loop);
+  return sim_node_busy_ns(p->node) +
+         sim_node_busy_ns(&p->node->sim->nodes[p->remote]);
 }
 
 static unsigned node_of(const sim *s, const cmt_node_id *id) {
@@ -374,6 +374,16 @@ static void draw_rates(sim_node *n) {
   }
 }
 
+/* From numbers of its own, so that a seed of nodes with one loop is what it was
+   before there were several. */
+static void draw_loops(sim_node *n) {
+  sim_rng rng = sim_rng_of(n->sim->seed, 2000 + n->index);
+
+  if (n->sim->several) {
+    n->options.loops = (uint32_t)sim_between(&rng, 1, SIM_LOOPS_MAX);
+  }
+}
+
 static void draw_options(sim_node *n) {
   sim_rng *rng = &n->sim->rng;
   cmt_switch_options *o = &n->options;
@@ -406,6 +416,7 @@ static void draw_options(sim_node *n) {
   }
   draw_limits(n);
   draw_rates(n);
+  draw_loops(n);
 }
 
 void sim_node_init(sim_node *n, sim *s, unsigned index) {
@@ -426,140 +437,9 @@ void sim_node_init(sim_node *n, sim *s, unsigned index) {
   snprintf(n->laddr, sizeof n->laddr, "%s:%d", ip, SIM_PORT);
   assert_cmt(CMT_OK, cmt_node_key_generate(&n->env.env, &n->key));
   cmt_node_key_id(n->key, &n->id);
-  n->loop = sim_loop_new(s->net, index, &n->env.env);
   draw_reactors(n);
   draw_options(n);
-}
-
-/* ---- up and down ---- */
-
-/* Only memory can lack, and then nothing is left of it. */
-static cmt_err switch_make(sim_node *n) {
-  size_t lacks = n->lacks;
-  cmt_err err = cmt__switch_new_on(&n->options, n->loop, &n->sw, NULL);
-
-  if (err != CMT_OK) {
-    n->sw = NULL;
-  } else {
-    err = cmt_switch_start(n->sw, NULL);
+  for (unsigned i = 0; i < n->options.loops; i++) {
+    n->loops[i] = sim_loop_new(s->net, index, &n->env.env);
   }
-  CHECK(n->sim, CHECK_ANSWER,
-        err == CMT_OK || (err == CMT_ENOMEM && n->lacks > lacks),
-        "n%u does not start: %s", n->index, cmt_err_name(err));
-  if (err != CMT_OK) {
-    assert_cmt(CMT_OK, cmt_switch_delete(n->sw));
-    n->sw = NULL;
-    CHECK(n->sim, CHECK_LEFT, sim_loop_left(n->loop) == NULL,
-          "n%u: %s after it did not start", n->index, sim_loop_left(n->loop));
-  }
-  return err;
-}
-
-void sim_node_start(sim_node *n) {
-  sim_trace(n->sim->net, "n%u starts", n->index);
-  memset(n->targets, 0, sizeof n->targets);
-  n->up_ns = sim_net_now(n->sim->net);
-  n->recv_bytes = 0;
-  n->sent_bytes = 0;
-  n->in_adds = 0;
-  n->in_rejects = 0;
-  n->out_rejects = 0;
-  n->out_refusals = 0;
-  n->accepts_before = sim_loop_accepts(n->loop);
-  n->resolves_before = sim_loop_resolves(n->loop);
-  if (switch_make(n) == CMT_OK) {
-    n->state = SIM_UP;
-    n->memory_max = (size_t)cmt_switch_memory_max(n->sw);
-  } else {
-    n->start_ns = n->up_ns + CMT_MILLISECONDS(1);
-  }
-}
-
-static uint64_t time_until(uint64_t at_ns, uint64_t now_ns) {
-  return at_ns > now_ns ? at_ns - now_ns : 0;
-}
-
-void sim_node_stop(sim_node *n, uint64_t flush_ns) {
-  uint64_t now_ns = sim_net_now(n->sim->net);
-
-  sim_trace(n->sim->net, "n%u stops, flush %llu ms", n->index,
-            (unsigned long long)flush_ns / 1000000);
-  for (sim_peer *p = n->peers; p != NULL; p = p->next) {
-    if (p->stopped) {
-      p->grace.on = false; /* The stop of the node bounds it anew. */
-    } else {
-      check_grace_begin(p, flush_ns);
-    }
-  }
-  n->state = SIM_STOPPING;
-  n->stop_ns = now_ns;
-  n->stop_busy_ns = sim_node_slow_ns(n);
-  n->stop_by_ns = now_ns + flush_ns + CMT_MILLISECONDS(10) +
-                  time_until(sim_loop_busy_until(n->loop), now_ns) +
-                  time_until(sim_node_work_end(n), now_ns);
-  cmt_switch_stop(n->sw, flush_ns);
-}
-
-/* No send to one of its peers waits any more. */
-static void check_requests(sim_node *n) {
-  for (const sim_request *r = n->sim->requests; r != NULL; r = r->next) {
-    CHECK(n->sim, CHECK_CALLBACK, !r->waits || r->to->node != n,
-          "n%u to n%u: a send was never called back", r->to->node->index,
-          r->to->remote);
-  }
-  sim_requests_free(n->sim);
-}
-
-/* What they have sent may still be on its way. */
-static void end_peers(sim_node *n) {
-  while (n->peers != NULL) {
-    sim_peer *p = n->peers;
-
-    n->peers = p->next;
-    cmt_peer_unref(p->peer);
-    p->peer = NULL;
-    p->next = n->past;
-    n->past = p;
-  }
-}
-
-uint64_t sim_node_slow_ns(const sim_node *n) {
-  return sim_loop_busy_ns(n->loop) + n->slow_ns;
-}
-
-bool sim_node_settle(sim_node *n) {
-  sim *s = n->sim;
-
-  if (n->state != SIM_STOPPING || !cmt__switch_is_finished(n->sw)) {
-    return false;
-  }
-  check_finished(n);
-  check_outcomes(n);
-  sim_trace(s->net, "n%u has stopped", n->index);
-  assert_cmt(CMT_OK, cmt_switch_delete(n->sw));
-  n->sw = NULL;
-  n->state = SIM_DOWN;
-  check_requests(n);
-  end_peers(n);
-  CHECK(s, CHECK_LEFT, sim_loop_left(n->loop) == NULL, "n%u: %s after its stop",
-        n->index, sim_loop_left(n->loop));
-  return true;
-}
-
-void sim_node_fini(sim_node *n) {
-  while (n->past != NULL) {
-    sim_peer *p = n->past;
-
-    n->past = p->next;
-    check_flow_free(p);
-    free(p);
-  }
-  cmt__loop_delete(n->loop);
-  cmt_node_key_delete(n->key);
-  CHECK(n->sim, CHECK_LEFT, n->values == 0,
-        "n%u: %zu values that were kept with peers are left", n->index,
-        n->values);
-  CHECK(n->sim, CHECK_LEFT, n->env.live == 0,
-        "n%u: %zu allocations of %zu bytes are left", n->index, n->env.live,
-        n->env.live_bytes);
 }

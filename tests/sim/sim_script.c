@@ -167,7 +167,7 @@ static bool dial(sim_node *from, const sim_node *to, const char *host,
     t->once += !for_ever;
     t->for_ever += for_ever;
     t->last_ns = sim_net_now(from->sim->net);
-    t->busy_ns = sim_loop_busy_ns(from->loop);
+    t->busy_ns = sim_node_busy_ns(from);
   }
   return err == CMT_OK;
 }
