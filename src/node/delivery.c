@@ -15,8 +15,8 @@
 #include "delivery.h"
 
 #include "session.h"
+#include "thread.h"
 
-#include <signal.h>
 #include <stdio.h>
 
 static _Thread_local bool thread_is_worker;
@@ -73,22 +73,17 @@ static void *worker_run(void *arg) {
   return NULL;
 }
 
-/* The threads inherit the signals that their maker blocks. */
-static int workers_run(cmt_switch *s, cmt__worker *list, size_t count) {
-  cmt__delivery *d = &s->delivery;
-  sigset_t all, before;
-  int error = 0;
+static cmt_err workers_run(cmt__delivery *d, size_t count, cmt_why *why) {
+  cmt_err err = CMT_OK;
 
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  while (error == 0 && d->worker_count < count) {
-    cmt__worker *w = &list[d->worker_count];
+  while (err == CMT_OK && d->worker_count < count) {
+    cmt__worker *w = &d->workers[d->worker_count];
 
-    error = pthread_create(&w->thread, NULL, worker_run, w);
-    d->worker_count += error == 0;
+    err = cmt__thread_start(&w->thread, worker_run, w, "a thread for a reactor",
+                            why);
+    d->worker_count += err == CMT_OK;
   }
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  return error;
+  return err;
 }
 
 static size_t reactor_threads(const cmt_reactor *r) {
@@ -101,7 +96,6 @@ static size_t reactor_threads(const cmt_reactor *r) {
 static cmt_err workers_start(cmt_switch *s, cmt_why *why) {
   cmt__delivery *d = &s->delivery;
   size_t count = 0, at = 0;
-  int error;
 
   for (size_t i = 0; i < s->setup.reactor_count; i++) {
     count += reactor_threads(&s->setup.reactors[i]);
@@ -119,11 +113,7 @@ static cmt_err workers_start(cmt_switch *s, cmt_why *why) {
         (cmt__worker){.sw = s, .reactor = r, .mailbox = d->mailboxes[i]};
     }
   }
-  error = workers_run(s, d->workers, count);
-  return error == 0
-           ? CMT_OK
-           : cmt__why(why, CMT_EIO, CMT_STAGE_TRANSPORT,
-                      "cannot start a thread for a reactor: error %d", error);
+  return workers_run(d, count, why);
 }
 
 /* ---- of a switch ---- */

@@ -8,10 +8,11 @@
 
 #include "switch.h"
 
+#include "thread.h"
+
 #include "net/loop_uv.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 
 #define SLOW_NS CMT_MILLISECONDS(100)
@@ -129,31 +130,25 @@ static void lanes_undo(cmt_switch *s, unsigned from) {
   }
 }
 
-/* The threads inherit the signals that their maker blocks.  That of the first
-   loop is the last to start, since it is what makes the others work. */
+/* The thread of the first loop is the last to start, since it is what makes the
+   others work. */
 cmt_err cmt__lanes_start(cmt_switch *s, cmt_why *why) {
   unsigned left = s->setup.options.loops;
-  sigset_t all, before;
-  char text[100];
-  int error = 0;
+  cmt_err err = CMT_OK;
 
   if (s->borrowed || s->on_caller) {
     return CMT_OK;
   }
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  while (error == 0 && left > 0) {
+  while (err == CMT_OK && left > 0) {
     cmt__lane *lane = &s->lanes[left - 1];
 
-    error = pthread_create(&lane->thread, NULL, lane_run, lane);
-    left -= error == 0;
+    err = cmt__thread_start(&lane->thread, lane_run, lane,
+                            "the thread of the loop", why);
+    left -= err == CMT_OK;
   }
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  if (error != 0) {
+  if (err != CMT_OK) {
     lanes_undo(s, left);
-    return cmt__why(why, CMT_EIO, CMT_STAGE_TRANSPORT,
-                    "cannot start the thread of the loop: %s",
-                    strerror_r(error, text, sizeof text));
+    return err;
   }
   s->has_thread = true;
   return CMT_OK;

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT__THREAD_H
+#define CMT__THREAD_H
+
+/* The threads of a switch. */
+
+#include <cometp2p/err.h>
+#include <pthread.h>
+
+/* Runs |run|(|arg|) on a thread of its own, which has all signals blocked.
+   CMT_EIO: |why| says that |what| cannot be started, and the reason. */
+CMT_NODISCARD cmt_err cmt__thread_start(pthread_t *out, void *(*run)(void *),
+                                        void *arg, const char *what,
+                                        cmt_why *why);
+
+#endif
