@@ -40,6 +40,18 @@ static cmt_err number_check(uint8_t id, const number *n, cmt_why *why) {
                   (unsigned long long)n->min, (unsigned long long)n->max);
 }
 
+_Static_assert(CMT_CHANNELS_MAX <= 16, "channels fit the bits");
+
+uint16_t cmt__channels_among(const cmt_channel *list, size_t count,
+                             cmt_bytes ids) {
+  uint16_t among = 0;
+
+  for (size_t i = 0; i < count; i++) {
+    among |= (uint16_t)(cmt__bytes_have(ids, list[i].id) << i);
+  }
+  return among;
+}
+
 static cmt_err channel_check(const cmt_channel *c, cmt_why *why) {
   cmt_channel full = cmt__channel_defaults(c);
   const number checks[] = {

@@ -77,6 +77,9 @@ CMT_NODISCARD cmt_err cmt__channels_check(const cmt_channel *list, size_t count,
                                           cmt_why *why);
 /* |c| with its defaults filled in. */
 cmt_channel cmt__channel_defaults(const cmt_channel *c);
+/* Bit i: |ids|, such as those of a node info, have that of |list|[i]. */
+uint16_t cmt__channels_among(const cmt_channel *list, size_t count,
+                             cmt_bytes ids);
 
 CMT_NODISCARD cmt_err cmt__channel_queue(cmt__channels *cs, uint8_t id,
                                          cmt_buf *msg);

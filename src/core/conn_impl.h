@@ -67,8 +67,6 @@ struct cmt_conn {
   const char *end_text; /* Static, or that of |shake|. */
 };
 
-_Static_assert(CMT_CHANNELS_MAX <= 16, "channels fit the bits");
-
 /* Latches the caller's instant. */
 static inline void cmt__conn_enter(cmt_conn *c, uint64_t now_ns) {
   CMT_ASSERT(&c->shared->env, now_ns >= c->now_ns);

@@ -5,6 +5,7 @@
 
 #include "conn_impl.h"
 
+#include "channel.h"
 #include "node_key.h"
 #include "secret_conn.h"
 
@@ -207,11 +208,8 @@ static bool check_event(cmt_conn *c, cmt_conn_event *out) {
     return false;
   }
   c->state = CMT__CONN_UP;
-  for (size_t i = 0; i < c->shared->count; i++) {
-    bool has = cmt__bytes_have(c->theirs->channels, c->shared->list[i].id);
-
-    c->theirs_have |= (uint16_t)(has << i);
-  }
+  c->theirs_have =
+    cmt__channels_among(c->shared->list, c->shared->count, c->theirs->channels);
   cmt__mconn_start(c->mconn, c->now_ns);
   if (c->shake->info_sent) {
     cmt__conn_handshake_free(c);

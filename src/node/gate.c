@@ -38,6 +38,8 @@
 
 #include "gate_impl.h"
 
+#include "core/channel.h"
+
 #include <errno.h>
 
 enum { INTAKE_FIRST = 4 };
@@ -528,17 +530,17 @@ cmt_err cmt__gate_init(cmt__gate *g, const cmt_env *env,
                        const cmt_channel *channels, size_t count,
                        cmt_bytes theirs) {
   *g = (cmt__gate){
-    .env = env, .descs = channels, .attended = true, .deadline_ns = CMT_NEVER};
+    .env = env,
+    .descs = channels,
+    .channel_count = (uint16_t)count,
+    .theirs = cmt__channels_among(channels, count, theirs),
+    .attended = true,
+    .deadline_ns = CMT_NEVER,
+  };
   g->queued = cmt__alloc_zero(env, count * sizeof *g->queued);
   if (g->queued == NULL) {
     return CMT_ENOMEM;
   }
-  for (size_t i = 0; i < count; i++) {
-    bool has = cmt__bytes_have(theirs, channels[i].id);
-
-    g->theirs |= (uint16_t)(has << i);
-  }
-  g->channel_count = (uint16_t)count;
   if (pthread_mutex_init(&g->lock, NULL) != 0) {
     cmt__free(env, g->queued);
     return CMT_ENOMEM;
