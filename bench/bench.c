@@ -69,6 +69,18 @@ void bench_emit_ready(const char *id, const char *laddr) {
   fflush(stdout);
 }
 
+bool bench_emit_listening(const cmt_switch *sw) {
+  char text[CMT_NET_ADDR_TEXT_SIZE];
+  cmt_net_addr at;
+
+  if (cmt_switch_laddr(sw, &at) != CMT_OK ||
+      cmt_net_addr_format(&at, text, sizeof text) != CMT_OK) {
+    return false;
+  }
+  bench_emit_ready(at.id.text, text);
+  return true;
+}
+
 static _Noreturn void die(const char *what) {
   perror(what);
   exit(1);

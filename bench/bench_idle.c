@@ -169,9 +169,7 @@ static void hub_start(hub *h, const cmt_env *env, const bench_args *a) {
     .self = h,
     .receive = hub_receive,
   };
-  char text[CMT_NET_ADDR_TEXT_SIZE];
   cmt_switch_options o;
-  cmt_net_addr at;
   cmt_why why;
 
   cmt_switch_options_init(&o);
@@ -189,11 +187,9 @@ static void hub_start(hub *h, const cmt_env *env, const bench_args *a) {
       cmt_switch_start(h->sw, &why) != CMT_OK) {
     die("start", why.text);
   }
-  if (cmt_switch_laddr(h->sw, &at) != CMT_OK ||
-      cmt_net_addr_format(&at, text, sizeof text) != CMT_OK) {
+  if (!bench_emit_listening(h->sw)) {
     die("start", "no address");
   }
-  bench_emit_ready(at.id.text, text);
 }
 
 /* Peers that have all that they will ever get. */

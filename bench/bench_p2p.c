@@ -146,9 +146,7 @@ static int side_start(side *s, const bench_args *a, bool listens) {
     .receive = receive,
     .remove_peer = remove_peer,
   };
-  char text[CMT_NET_ADDR_TEXT_SIZE];
   cmt_switch_options o;
-  cmt_net_addr at;
   cmt_why why;
 
   s->args = a;
@@ -165,11 +163,9 @@ static int side_start(side *s, const bench_args *a, bool listens) {
     return fail("start", why.text);
   }
   if (listens) {
-    if (cmt_switch_laddr(s->sw, &at) != CMT_OK ||
-        cmt_net_addr_format(&at, text, sizeof text) != CMT_OK) {
+    if (!bench_emit_listening(s->sw)) {
       return fail("start", "no address");
     }
-    bench_emit_ready(at.id.text, text);
   } else if (cmt_switch_dial(s->sw, a->addr, 0) != CMT_OK) {
     return fail("dial", a->addr);
   }

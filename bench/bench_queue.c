@@ -153,14 +153,10 @@ static void emit_times(const char *name, times *t) {
 
 static int run_recv(const args *a) {
   static side s;
-  cmt_net_addr at;
-  char text[CMT_NET_ADDR_TEXT_SIZE];
 
-  if (side_start(&s, a) != 0 || cmt_switch_laddr(s.sw, &at) != CMT_OK ||
-      cmt_net_addr_format(&at, text, sizeof text) != CMT_OK) {
+  if (side_start(&s, a) != 0 || !bench_emit_listening(s.sw)) {
     return 1;
   }
-  bench_emit_ready(at.id.text, text);
   while (!s.gone) {
     nap(GAP_NS);
   }
