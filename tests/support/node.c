@@ -254,3 +254,7 @@ int test_trio_teardown(void **state) {
   free(t);
   return 0;
 }
+
+void test_ring_late(cmt__post *post) {
+  cmt_peer_pause(((test_late_ring *)post)->peer);
+}

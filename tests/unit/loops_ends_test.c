@@ -209,20 +209,11 @@ static void one_that_never_left_is_hurried_too(void **state) {
 
 /* ---- rings under way ---- */
 
-typedef struct late_ring {
-  cmt__post post;
-  cmt_peer *peer;
-} late_ring;
-
-static void ring_late(cmt__post *post) {
-  cmt_peer_pause(((late_ring *)post)->peer);
-}
-
 /* The ring comes in the turn in which the connection ends, and its post only in
    the next. */
 static void a_ring_under_way_is_waited_for(void **state) {
   fixture *f = *state;
-  late_ring late = {.post = {.cb = ring_late}};
+  test_late_ring late = {.post = {.cb = test_ring_late}};
 
   test_pair(&f->w, &f->a, &f->b);
   late.peer = test_node_peer(&f->a);

@@ -471,19 +471,10 @@ static void a_callback_can_stop_the_switch(void **state) {
   assert_cmt(CMT_ECLOSED, cmt_switch_dial(f->b.sw, f->a.addr, 0));
 }
 
-typedef struct late_ring {
-  cmt__post post;
-  cmt_peer *peer;
-} late_ring;
-
-static void ring_late(cmt__post *post) {
-  cmt_peer_pause(((late_ring *)post)->peer);
-}
-
 /* The post of a wake-up must not come to a loop that is deleted. */
 static void a_switch_is_not_finished_before_its_last_wake_up(void **state) {
   fixture *f = *state;
-  late_ring late = {.post = {.cb = ring_late}};
+  test_late_ring late = {.post = {.cb = test_ring_late}};
 
   if (f->w.loop_count > 1) {
     return; /* It counts the turns of one loop. */
