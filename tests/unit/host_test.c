@@ -103,14 +103,13 @@ static uint64_t blocked(long id) {
   return mask;
 }
 
-/* All that can be blocked; the C library keeps two for itself, and valgrind the
-   last one. */
+/* All that can be blocked; the C library keeps two for itself. */
 static uint64_t all_signals(void) {
   uint64_t mask = 0;
   sigset_t set;
 
   sigfillset(&set);
-  for (int number = 1; number < 64; number++) {
+  for (int number = 1; number <= 64; number++) {
     if (number != SIGKILL && number != SIGSTOP &&
         sigismember(&set, number) == 1) {
       mask |= UINT64_C(1) << (number - 1);
