@@ -33,7 +33,10 @@ typedef struct cmt_env {
   /** Fills |out| with |len| unpredictable bytes; cannot fail. */
   void (*entropy)(void *arg, void *out, size_t len);
   void *entropy_arg;
-  /** One line without a line break; NULL: silent. */
+  /** One line without a line break, shorter than 1024 bytes; NULL: silent.
+      Warnings and errors are what an operator should look at.  Info has each
+      dial of ours that yields no peer, and why.  Debug has the same for
+      connections that others make, at most 50 a second. */
   void (*log)(void *arg, cmt_log_level level, const char *module,
               const char *line);
   void *log_arg;

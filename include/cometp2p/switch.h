@@ -16,7 +16,8 @@
 extern "C" {
 #endif
 
-/** A dial or an accept that yields no peer. */
+/** A dial or an accept that yields no peer.  The log says the same: at info for
+    dials, at debug for accepts. */
 typedef struct cmt_rejection {
   size_t size;
   const char *remote;    /**< "IP:PORT", or what was dialed before that. */

@@ -9,7 +9,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { LOG_LINE_SIZE = 512 };
+/* Room for two addresses, an id and a reason. */
+enum { LOG_LINE_SIZE = 1024 };
 
 /* Callers escape what a peer sent; this keeps the promise of one printable
    line even for one that forgot to. */

@@ -92,6 +92,7 @@ void cmt__switch_reject(cmt_switch *s, cmt_rejection *r) {
   s->status.rejected++;
   count_reason(s->status.rejected_by, r->why.err);
   switch_unlock(s);
+  cmt__switch_log_rejection(s, r);
   if (o->on_rejected != NULL) {
     cmt__lane_call_begin(&s->lanes[0], "on_rejected", -1);
     o->on_rejected(o->arg, r);

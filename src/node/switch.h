@@ -64,6 +64,13 @@ typedef struct cmt__lane {
   char apart[64];
 } cmt__lane;
 
+/* How many lines of one kind the log has had in this second. */
+typedef struct cmt__log_limit {
+  uint64_t end_ns; /* Of the second. */
+  unsigned lines;
+  uint64_t left_out;
+} cmt__log_limit;
+
 struct cmt_switch {
   cmt_env env;
   cmt__switch_setup setup;
@@ -98,7 +105,8 @@ struct cmt_switch {
   cmt__dial *dials;
   size_t session_count, dial_count, handshakes;
   size_t unsettled; /* Peers that are gone, but for a wake-up under way. */
-  cmt__turn turn;   /* Looks whether it is finished. */
+  cmt__log_limit strangers;
+  cmt__turn turn; /* Looks whether it is finished. */
 };
 
 /* A switch on |loop|, which the caller runs and which outlives it.  No thread
@@ -123,6 +131,8 @@ bool cmt__switch_is_held(cmt_switch *s);
 void cmt__switch_removed(cmt_switch *s, cmt_err err);
 /* Tells the application of a dial or an accept that yields no peer. */
 void cmt__switch_reject(cmt_switch *s, cmt_rejection *r);
+/* Writes it to the log: info for our own dials, debug for strangers. */
+void cmt__switch_log_rejection(cmt_switch *s, const cmt_rejection *r);
 /* Adds to a counter of the status. */
 void cmt__switch_count(cmt_switch *s, uint64_t *counter);
 /* Around each function of the application on the loop of |lane|: whose it is,
