@@ -12,11 +12,16 @@
 extern "C" {
 #endif
 
-/** A node id: 40 hex digits, lower case for every id that a key makes, and a
-    NUL.  An empty text is no id. */
+/** A node id: the 40 hex digits of 20 bytes, and a NUL.  An empty text is no
+   id. This library writes small letters, and takes capitals for the same;
+   compare with cmt_node_id_equal(). */
 typedef struct cmt_node_id {
   char text[41];
 } cmt_node_id;
+
+/** Whether |a| and |b| are the same 20 bytes, whatever the case of their
+    letters.  Two empty ids are equal. */
+CMT_API bool cmt_node_id_equal(const cmt_node_id *a, const cmt_node_id *b);
 
 typedef struct cmt_net_addr {
   cmt_node_id id;
@@ -34,8 +39,8 @@ enum {
  *
  * IPv6 stands in brackets.  IP literals are brought to canonical form
  * (::ffff:1.2.3.4 becomes 1.2.3.4); anything else of printable ASCII without
- * '@', '/' and spaces, at most 255 bytes, is a host name.  The id keeps its
- * case.
+ * '@', '/' and spaces, at most 255 bytes, is a host name.  The id becomes small
+ * letters.
  *
  * Returns    CMT_OK; CMT_EINVAL: |text| is not such an address, and |why|
  *            (may be NULL) names the text and its fault.  |out| is unchanged
@@ -52,7 +57,7 @@ CMT_API CMT_NODISCARD cmt_err cmt_net_addr_parse(const char *text,
 
 /**
  * Writes "ID@host:port" to |out|, or "host:port" when the id is empty; IPv6
- * gets its brackets.
+ * gets its brackets, the id small letters.
  *
  * Returns    CMT_OK; CMT_EINVAL: |cap| is too small, |out| is then empty.
  */

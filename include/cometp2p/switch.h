@@ -187,7 +187,8 @@ CMT_API cmt_err cmt_switch_broadcast_bytes(cmt_switch *s, uint8_t channel,
     returns how many there are. */
 CMT_API size_t cmt_switch_peers(cmt_switch *s, cmt_peer **out, size_t cap);
 
-/** The peer with |id| with a reference for the caller, or NULL. */
+/** The peer with |id|, in capitals or small letters, with a reference for the
+    caller, or NULL. */
 CMT_API cmt_peer *cmt_switch_peer(cmt_switch *s, const cmt_node_id *id);
 
 /** The environment that it was made with, for cmt_buf_new(). */

@@ -14,6 +14,7 @@
 
 #include "conn_impl.h"
 
+#include "net_addr.h"
 #include "node_key.h"
 #include "secret_conn.h"
 
@@ -69,11 +70,12 @@ static cmt_err ours_new(const cmt_env *env, const cmt_conn_options *o,
                         cmt_node_info **out, cmt_why *why) {
   uint8_t ids[CMT_CHANNELS_MAX];
   cmt_node_info info = *o->node_info;
-  cmt_node_id id;
+  cmt_node_id id, given;
 
   cmt_node_key_id(o->key, &id);
-  if (info.id.len == 0) {
-    info.id = cmt_bytes_of(id.text);
+  if (info.id.len == 0 ||
+      (cmt__node_id_read(info.id, &given) && cmt_node_id_equal(&given, &id))) {
+    info.id = cmt_bytes_of(id.text); /* Capitals are refused by CometBFT. */
   }
   for (size_t i = 0; i < o->channel_count; i++) {
     ids[i] = o->channels[i].id;
@@ -100,7 +102,7 @@ static cmt_err conn_handshake_new(cmt_conn *c, const cmt_conn_options *o,
   c->shake->timeout_ns = o->handshake_timeout_ns;
   if (o->expect_id != NULL) {
     c->shake->expects = true;
-    c->shake->expect = *o->expect_id;
+    cmt__node_id_write(o->expect_id, &c->shake->expect);
   }
   return ours_new(&c->shared->env, o, &c->shake->ours, why);
 }

@@ -46,7 +46,7 @@ static void authenticated(cmt_conn *c) {
   const cmt_node_id *id = cmt_secret_conn_id(c->secret);
   char text[160];
 
-  if (c->shake->expects && strcmp(id->text, c->shake->expect.text) != 0) {
+  if (c->shake->expects && !cmt_node_id_equal(id, &c->shake->expect)) {
     snprintf(text, sizeof text, "dialed node %s, found node %s",
              c->shake->expect.text, id->text);
     cmt__conn_end(c, CMT_EWRONGID, text);
@@ -186,7 +186,7 @@ static cmt_err info_check(cmt_conn *c, cmt_why *why) {
                     cmt__quote(c->theirs->id, quoted, sizeof quoted), id->text);
   }
   cmt_node_key_id(c->key, &own);
-  if (strcmp(own.text, id->text) == 0) {
+  if (cmt_node_id_equal(&own, id)) {
     return cmt__why(why, CMT_ESELF, CMT_STAGE_NODE_INFO, "%s",
                     cmt_err_text(CMT_ESELF));
   }

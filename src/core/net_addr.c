@@ -159,24 +159,48 @@ static const char *take_id(cmt_bytes *text, unsigned flags, cmt_node_id *out) {
   if (holds(*text, '@')) {
     return "there is more than one '@'";
   }
-  if (!cmt__node_id_is_hex(id)) {
-    return "the id is not 40 hex digits";
-  }
-  memcpy(out->text, id.base, ID_TEXT);
-  out->text[ID_TEXT] = '\0';
-  return NULL;
+  return cmt__node_id_read(id, out) ? NULL : "the id is not 40 hex digits";
 }
 
-bool cmt__node_id_is_hex(cmt_bytes id) {
-  for (size_t i = 0; i < id.len; i++) {
-    uint8_t c = id.base[i];
-    bool digit = c >= '0' && c <= '9';
+static char small_letter(char c) {
+  return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
 
-    if (!digit && !(c >= 'a' && c <= 'f') && !(c >= 'A' && c <= 'F')) {
+bool cmt__node_id_read(cmt_bytes text, cmt_node_id *out) {
+  cmt_node_id id = {.text = ""};
+
+  if (text.len != ID_TEXT) {
+    return false;
+  }
+  for (size_t i = 0; i < ID_TEXT; i++) {
+    char c = small_letter((char)text.base[i]);
+
+    if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f')) {
       return false;
     }
+    id.text[i] = c;
   }
-  return id.len == ID_TEXT;
+  *out = id;
+  return true;
+}
+
+bool cmt_node_id_equal(const cmt_node_id *a, const cmt_node_id *b) {
+  size_t i = 0;
+
+  while (i < ID_TEXT && a->text[i] != '\0' &&
+         small_letter(a->text[i]) == small_letter(b->text[i])) {
+    i++;
+  }
+  return i == ID_TEXT || a->text[i] == b->text[i];
+}
+
+void cmt__node_id_write(const cmt_node_id *id, cmt_node_id *out) {
+  size_t i = 0;
+
+  for (; i < ID_TEXT && id->text[i] != '\0'; i++) {
+    out->text[i] = small_letter(id->text[i]);
+  }
+  out->text[i] = '\0';
 }
 
 const char *cmt__net_addr_read(cmt_bytes text, unsigned flags,
@@ -211,10 +235,13 @@ cmt_err cmt_net_addr_parse(const char *text, unsigned flags, cmt_net_addr *out,
 
 cmt_err cmt_net_addr_format(const cmt_net_addr *a, char *out, size_t cap) {
   bool brackets = strchr(a->host, ':') != NULL;
-  int len = snprintf(out, cap, "%s%s%s%s%s:%u", a->id.text,
-                     a->id.text[0] != '\0' ? "@" : "", brackets ? "[" : "",
-                     a->host, brackets ? "]" : "", a->port);
+  cmt_node_id id;
+  int len;
 
+  cmt__node_id_write(&a->id, &id);
+  len =
+    snprintf(out, cap, "%s%s%s%s%s:%u", id.text, id.text[0] != '\0' ? "@" : "",
+             brackets ? "[" : "", a->host, brackets ? "]" : "", a->port);
   if (len >= 0 && (size_t)len < cap) {
     return CMT_OK;
   }

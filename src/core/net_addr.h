@@ -13,8 +13,11 @@
 const char *cmt__net_addr_read(cmt_bytes text, unsigned flags,
                                cmt_net_addr *out);
 
-/* Whether |id| is 40 hex digits of either case. */
-bool cmt__node_id_is_hex(cmt_bytes id);
+/* Reads 40 hex digits of either case, and writes them in small letters.  False
+   when |text| is something else; |out| is unchanged then. */
+bool cmt__node_id_read(cmt_bytes text, cmt_node_id *out);
+/* Copies an id that an application made, in small letters and with a NUL. */
+void cmt__node_id_write(const cmt_node_id *id, cmt_node_id *out);
 
 /* Brings an IP literal to its canonical text.  False when |text| is none;
    |out| is unchanged then. */

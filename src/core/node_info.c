@@ -236,9 +236,10 @@ static cmt_err check_optional_text(cmt_why *why, const char *field,
 
 static cmt_err check_address(const cmt_node_info *i, cmt_why *why) {
   cmt_net_addr ignored;
+  cmt_node_id id;
   const char *fault;
 
-  if (!cmt__node_id_is_hex(i->id)) {
+  if (!cmt__node_id_read(i->id, &id)) {
     return invalid(why, "id", i->id, "allowed is 40 hex digits");
   }
   fault = cmt__net_addr_read(i->listen_addr, CMT_ADDR_NO_ID, &ignored);

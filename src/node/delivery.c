@@ -303,7 +303,7 @@ static void refused_remove(cmt__delivery *d, const struct cmt__boxes *b) {
 bool cmt__delivery_knows(const cmt_switch *s, const cmt_node_id *id) {
   const struct cmt__boxes *b = s->delivery.refused;
 
-  while (b != NULL && strcmp(b->peer->id.text, id->text) != 0) {
+  while (b != NULL && !cmt_node_id_equal(&b->peer->id, id)) {
     b = b->next;
   }
   return b != NULL;

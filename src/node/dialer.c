@@ -113,7 +113,7 @@ void cmt__dial_done(cmt__dial *d, cmt_err err) {
 
 void cmt__dialer_peer_gone(cmt_switch *sw, const cmt_node_id *id) {
   for (cmt__dial *d = sw->dials; d != NULL; d = d->next) {
-    if (d->state == CMT__DIAL_PEER && strcmp(d->addr.id.text, id->text) == 0) {
+    if (d->state == CMT__DIAL_PEER && cmt_node_id_equal(&d->addr.id, id)) {
       dial_wait(d);
     }
   }
@@ -232,7 +232,7 @@ static bool dial_is_under_way(const cmt__dial *d) { return d->session != NULL; }
 static const cmt__dial *dial_rival(const cmt__dial *d) {
   for (const cmt__dial *o = d->sw->dials; o != NULL; o = o->next) {
     if (o != d && dial_is_under_way(o) &&
-        strcmp(o->addr.id.text, d->addr.id.text) == 0) {
+        cmt_node_id_equal(&o->addr.id, &d->addr.id)) {
       return o;
     }
   }

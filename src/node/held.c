@@ -22,7 +22,7 @@ static cmt__session *held_find(cmt_switch *sw, const cmt_node_id *id) {
   cmt__session *s = sw->sessions;
 
   while (s != NULL &&
-         (s->held.id == NULL || strcmp(s->held.id->text, id->text) != 0)) {
+         (s->held.id == NULL || !cmt_node_id_equal(s->held.id, id))) {
     s = s->next;
   }
   return s;
@@ -112,14 +112,14 @@ static const cmt_node_id *session_id(const cmt__session *s) {
 void cmt__held_stagger(cmt__session *s, const cmt_node_id *id) {
   uint64_t at_ns = cmt__loop_now(s->sw->loop);
 
-  if (strcmp(id->text, s->sw->setup.id.text) == 0) {
+  if (cmt_node_id_equal(id, &s->sw->setup.id)) {
     return; /* We ourselves, which both connections are about to tell. */
   }
   for (const cmt__session *o = s->sw->sessions; o != NULL; o = o->next) {
     const cmt_node_id *other = session_id(o);
 
     if (o != s && o->info_ns != 0 && other != NULL &&
-        strcmp(other->text, id->text) == 0) {
+        cmt_node_id_equal(other, id)) {
       at_ns = cmt__max64(at_ns, cmt__after(o->info_ns, CMT__STAGGER_NS));
     }
   }

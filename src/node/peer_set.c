@@ -44,7 +44,7 @@ void cmt__peer_set_add(cmt__peer_set *s, cmt_peer *p) {
 static size_t set_index(const cmt__peer_set *s, const cmt_node_id *id) {
   size_t i = 0;
 
-  while (i < s->count && strcmp(s->list[i]->id.text, id->text) != 0) {
+  while (i < s->count && !cmt_node_id_equal(&s->list[i]->id, id)) {
     i++;
   }
   return i;

@@ -43,6 +43,16 @@ def verified(folder):
         node.event("peer_removed")
 
 
+def capitals(folder):
+    with Listen() as node:
+        shouted = node.id.upper() + "@" + node.ready["laddr"]
+        code, told, err = probe(shouted, "--count", "1")
+        equal((code, err, told["id"], told["verified"]),
+              (0, "", node.id, True))
+        with Listen("--dial", shouted) as other:
+            equal(other.event("peer_added")["id"], node.id)
+
+
 def unverified(folder):
     with Listen() as node:
         code, told, err = probe(node.ready["laddr"])
@@ -202,6 +212,7 @@ def interrupted(folder, number):
 
 Tap().main([
     ("node info, handshake and pings of a node", verified),
+    ("an id in capitals", capitals),
     ("without an id the node's own is unverified", unverified),
     ("the form for people", for_people),
     ("another id than dialed", wrong_id),

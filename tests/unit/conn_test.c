@@ -295,6 +295,18 @@ static void dialed_id_that_matches_is_accepted(void **state) {
   conn_peer_fini(&f);
 }
 
+static void dialed_id_in_capitals_is_the_same(void **state) {
+  cmt_node_id id = {.text = "1325B850C2871916EAE203F0EFC3C8987F64E5E3"};
+  conn_peer f;
+
+  (void)state;
+  conn_peer_init(&f, true);
+  f.o.expect_id = &id;
+  conn_peer_start(&f);
+  conn_peer_up(&f);
+  conn_peer_fini(&f);
+}
+
 static void wrong_dialed_id_ends_before_any_node_info(void **state) {
   cmt_node_id id = {.text = "10ba682c8ad13513971e8b56881aab8bd702bb80"};
   conn_peer f;
@@ -431,6 +443,27 @@ static void id_and_channels_are_filled_in(void **state) {
   conn_peer_fini(&f);
 }
 
+/* CometBFT compares the text of an id, so that only small letters go out. */
+static void own_id_in_capitals_goes_out_in_small_letters(void **state) {
+  cmt_node_info info = conn_peer_info, read;
+  cmt_bytes body;
+  conn_peer f;
+
+  (void)state;
+  info.id = cmt_bytes_of("10BA682C8AD13513971E8B56881AAB8BD702BB80");
+  conn_peer_init(&f, true);
+  f.o.node_info = &info;
+  conn_peer_start(&f);
+  conn_peer_hello(&f);
+  conn_peer_auth(&f);
+  assert_true(conn_peer_next_packet(&f, &body));
+  assert_true(cmt__node_info_decode(body, &read));
+  assert_int_equal(40, read.id.len);
+  assert_memory_equal("10ba682c8ad13513971e8b56881aab8bd702bb80", read.id.base,
+                      40);
+  conn_peer_fini(&f);
+}
+
 /* ---- options ---- */
 
 static void assert_refused(conn_peer *f, cmt_conn_options *o,
@@ -528,11 +561,13 @@ int main(void) {
     cmocka_unit_test(pauses_within_the_deadline_are_fine),
     cmocka_unit_test(handshake_timeout_is_an_option),
     cmocka_unit_test(dialed_id_that_matches_is_accepted),
+    cmocka_unit_test(dialed_id_in_capitals_is_the_same),
     cmocka_unit_test(wrong_dialed_id_ends_before_any_node_info),
     cmocka_unit_test(own_key_is_refused_after_node_info),
     cmocka_unit_test(misfits_are_refused_unless_anything_goes),
     cmocka_unit_test(node_without_channels_accepts_any),
     cmocka_unit_test(id_and_channels_are_filled_in),
+    cmocka_unit_test(own_id_in_capitals_goes_out_in_small_letters),
     cmocka_unit_test(bad_options_are_refused_by_name),
     cmocka_unit_test(memory_of_the_handshake_goes_when_it_is_over),
     cmocka_unit_test(memory_of_the_handshake_goes_with_our_node_info),

@@ -266,6 +266,54 @@ static void a_wrong_id_is_redialed_too(void **state) {
   assert_gap(until_news(f));
 }
 
+static cmt_node_id in_capitals(const cmt_node_id *id) {
+  cmt_node_id out = *id;
+
+  for (char *c = out.text; *c != '\0'; c++) {
+    *c = *c >= 'a' && *c <= 'f' ? (char)(*c - 'a' + 'A') : *c;
+  }
+  return out;
+}
+
+static void an_id_in_capitals_is_the_same_node(void **state) {
+  fixture *f = *state;
+  cmt_node_id capitals = in_capitals(&f->id);
+  char addr[CMT_NET_ADDR_TEXT_SIZE];
+  cmt_peer *p;
+
+  test_node_start(&f->a);
+  test_node_start(&f->b);
+  snprintf(addr, sizeof addr, "%s@10.0.0.2:26656", capitals.text);
+  test_node_dial(&f->a, addr, CMT_DIAL_PERSISTENT);
+  assert_string_equal("init chat\nadd chat outbound\n", test_node_log(&f->a));
+  p = cmt_switch_peer(f->a.sw, &capitals);
+  assert_non_null(p);
+  assert_string_equal(f->id.text, cmt_peer_id(p)->text);
+  cmt_peer_unref(p);
+  test_node_dial(&f->a, b_at(f, "10.0.0.2:26656"), CMT_DIAL_PERSISTENT);
+  assert_string_equal("rejected outbound filter CMT_EDUPLICATE\n",
+                      test_node_log(&f->a)); /* It is dialed for ever. */
+  cmt_peer_stop(test_node_peer(&f->a), CMT_ECANCELED, 0);
+  test_loop_settle(f->w.loop);
+  (void)test_node_log(&f->a);
+  assert_gap(until_news(f));
+}
+
+static void two_spellings_of_an_id_are_dialed_one_at_a_time(void **state) {
+  fixture *f = *state;
+  cmt_node_id capitals = in_capitals(&f->id);
+  char addr[CMT_NET_ADDR_TEXT_SIZE];
+
+  test_loop_set_connect(f->w.loop, "10.0.0.2:26656", CMT_EAGAIN);
+  test_node_start(&f->a);
+  snprintf(addr, sizeof addr, "%s@10.0.0.2:26656", capitals.text);
+  test_node_dial(&f->a, addr, 0);
+  test_node_dial(&f->a, b_at(f, "10.0.0.3:26656"), 0);
+  assert_string_equal("rejected outbound filter CMT_EDUPLICATE\n",
+                      test_node_log(&f->a));
+  assert_string_equal(b_at(f, "10.0.0.3:26656"), f->a.dialed);
+}
+
 static void dials_before_the_start_wait_for_it(void **state) {
   fixture *f = *state;
 
@@ -341,6 +389,8 @@ int main(void) {
     TEST(the_gap_begins_with_the_end_of_the_peer),
     TEST(one_address_is_kept_once),
     TEST(a_wrong_id_is_redialed_too),
+    TEST(an_id_in_capitals_is_the_same_node),
+    TEST(two_spellings_of_an_id_are_dialed_one_at_a_time),
     TEST(dials_before_the_start_wait_for_it),
     TEST(what_is_no_address_is_refused_at_once),
     TEST(a_stop_leaves_no_dial),

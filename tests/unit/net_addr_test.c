@@ -48,10 +48,48 @@ static void an_address_has_an_id_a_host_and_a_port(void **state) {
   assert_int_equal(26656, addr.port);
 }
 
-static void the_id_keeps_its_case(void **state) {
+static void the_id_becomes_small_letters(void **state) {
+  cmt_net_addr made = {.id.text = "10BA682C8AD13513971E8B56881AAB8BD702BB80",
+                       .host = "h",
+                       .port = 1};
+  char out[CMT_NET_ADDR_TEXT_SIZE];
+
   (void)state;
   assert_parses("10BA682C8AD13513971E8B56881AAB8BD702BB80@h:1", 0,
-                "10BA682C8AD13513971E8B56881AAB8BD702BB80@h:1");
+                "10ba682c8ad13513971e8b56881aab8bd702bb80@h:1");
+  assert_parses("10bA682C8AD13513971E8B56881AAB8BD702Bb80@h:1", 0,
+                "10ba682c8ad13513971e8b56881aab8bd702bb80@h:1");
+  assert_cmt(CMT_OK, cmt_net_addr_format(&made, out, sizeof out));
+  assert_string_equal("10ba682c8ad13513971e8b56881aab8bd702bb80@h:1", out);
+}
+
+static bool equal(const char *a, const char *b) {
+  cmt_node_id x, y;
+
+  memset(&x, 'x', sizeof x); /* Behind its NUL is anything. */
+  memset(&y, 'y', sizeof y);
+  memcpy(x.text, a, strlen(a) + 1);
+  memcpy(y.text, b, strlen(b) + 1);
+  assert_int_equal(cmt_node_id_equal(&x, &y), cmt_node_id_equal(&y, &x));
+  return cmt_node_id_equal(&x, &y);
+}
+
+static void ids_are_equal_in_capitals_and_small_letters(void **state) {
+  cmt_node_id whole[2];
+
+  (void)state;
+  assert_true(equal(ID, ID));
+  assert_true(equal("10ba682c8ad13513971e8b56881aab8bd702bb80",
+                    "10BA682C8AD13513971E8B56881AAB8BD702BB80"));
+  assert_true(equal("10bA682c8aD13513971e8b56881aab8bd702bb80",
+                    "10Ba682c8ad13513971e8b56881aab8bd702bB80"));
+  assert_false(equal("10ba682c8ad13513971e8b56881aab8bd702bb80",
+                     "10BA682C8AD13513971E8B56881AAB8BD702BB81"));
+  assert_false(equal(ID, ""));
+  assert_false(equal("10ba", "10ba6"));
+  assert_true(equal("", ""));
+  memset(whole, 'a', sizeof whole); /* Without a NUL. */
+  assert_true(cmt_node_id_equal(&whole[0], &whole[1]));
 }
 
 static void the_id_may_be_optional_or_forbidden(void **state) {
@@ -369,7 +407,8 @@ static void addresses_parse_as_in_the_reference(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(an_address_has_an_id_a_host_and_a_port),
-    cmocka_unit_test(the_id_keeps_its_case),
+    cmocka_unit_test(the_id_becomes_small_letters),
+    cmocka_unit_test(ids_are_equal_in_capitals_and_small_letters),
     cmocka_unit_test(the_id_may_be_optional_or_forbidden),
     cmocka_unit_test(a_wrong_id_is_refused),
     cmocka_unit_test(a_scheme_is_dropped),
