@@ -34,8 +34,9 @@ void sim_fault_fired(sim_net *net, sim_fault f) { net->fired[f]++; }
 
 void sim_loop_stale(sim_loop *l) { l->stale = true; }
 
+/* Each host has a /24 of its own. */
 void sim_host_ip(unsigned host, char out[16]) {
-  snprintf(out, 16, "10.0.0.%u", (host + 1) % 256);
+  snprintf(out, 16, "10.0.%u.1", host % 256);
 }
 
 /* ---- names ---- */

@@ -101,6 +101,8 @@ void sim_net_partition(sim_net *net, unsigned a, unsigned b, uint64_t ns);
 bool sim_net_step(sim_net *net, uint64_t until_ns);
 /* |run| stands for another thread, whose calls come in the middle of turns. */
 void sim_net_other_thread(sim_net *net, void (*run)(void *arg), void *arg);
+/* Nothing of a connection arrives any more, and neither side is told. */
+void sim_conn_vanish(sim_net *net, sim_conn *c);
 /* Sets what a connection goes through from now on. */
 void sim_conn_set(sim_net *net, sim_conn *c, const sim_weather *w);
 
@@ -116,7 +118,7 @@ const cmt__loop *sim_net_running(const sim_net *net);
 
 enum { SIM_LOOPS_MAX = 3 };
 
-/* A loop on host |host|, from 0: 10.0.0.(host + 1), "nHOST.sim"; at most
+/* A loop on host |host|, from 0: 10.0.HOST.1, "nHOST.sim"; at most
    SIM_LOOPS_MAX are there. */
 cmt__loop *sim_loop_new(sim_net *net, unsigned host, const cmt_env *env);
 /* Between turns: NULL, or what was not given back: a socket, a listener, a

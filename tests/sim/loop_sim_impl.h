@@ -9,7 +9,7 @@
 
 #include "loop_parts.h"
 
-enum { SIM_HOSTS_MAX = 8, SIM_LOOPS_ALL = SIM_HOSTS_MAX * SIM_LOOPS_MAX };
+enum { SIM_HOSTS_MAX = 10, SIM_LOOPS_ALL = SIM_HOSTS_MAX * SIM_LOOPS_MAX };
 
 typedef struct sim_loop sim_loop;
 typedef struct sim_wire sim_wire;

@@ -19,6 +19,7 @@ enum {
 
 #define NEAR_NS CMT_MILLISECONDS(1)
 #define HOLD_NS CMT_MILLISECONDS(40)
+#define GONE_NS (CMT_NEVER / 2) /* For good. */
 #define STALL_NS CMT_SECONDS(8)
 
 static uint64_t now_of(const sim_end *e) {
@@ -123,6 +124,17 @@ void sim_net_calm(sim_net *net, const sim_weather *r) {
   for (size_t i = 0; i < net->wire_count; i++) {
     sim_conn_set(net, &net->wires[i]->facts, r);
   }
+}
+
+void sim_conn_vanish(sim_net *net, sim_conn *c) {
+  sim_wire *w = (sim_wire *)c;
+
+  for (int side = 0; side < 2; side++) {
+    w->pipe[side].stall_ns = GONE_NS;
+  }
+  c->stalled_ns += CMT_SECONDS(1000);
+  sim_trace(net, "c%u: vanishes", c->id);
+  sim_wire_stale(w);
 }
 
 static bool is_between(const sim_conn *c, unsigned a, unsigned b) {

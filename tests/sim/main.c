@@ -159,10 +159,25 @@ static bool report_moves(const sim_tally *t, bool all) {
          away;
 }
 
+static bool report_crowds(const sim_tally *t, bool all) {
+  bool passed = true;
+  char text[128];
+
+  for (size_t k = 0; k < SIM_CROWD_KINDS; k++) {
+    bool used = t->crowds[k] > 0 || !all;
+
+    snprintf(text, sizeof text, "crowd of strangers that %s: %" PRIu64 " seeds",
+             sim_crowd_text((sim_crowd_kind)k), t->crowds[k]);
+    line(used, text);
+    passed = passed && used;
+  }
+  return passed;
+}
+
 static int report(const sim_tally *t) {
   bool all = t->seeds >= SEEDS_FOR_ALL;
   bool checks = report_checks(t, all), faults = report_faults(t, all);
-  bool moves = report_moves(t, all);
+  bool moves = report_moves(t, all), crowds = report_crowds(t, all);
   char text[128];
 
   snprintf(text, sizeof text,
@@ -174,7 +189,7 @@ static int report(const sim_tally *t) {
          " steps, at most %" PRIu64 " in one seed\n",
          t->seeds, t->real, t->several, t->bytes >> 20, t->peers, t->steps,
          t->steps_max);
-  return checks && faults && moves && t->bytes_min >= 1 << 20 ? 0 : 1;
+  return checks && faults && moves && crowds && t->bytes_min >= 1 << 20 ? 0 : 1;
 }
 
 static int usage(void) {

@@ -107,6 +107,7 @@ static void sim_init(sim *s, uint64_t seed, bool trace) {
   for (unsigned i = 0; i < s->node_count; i++) {
     sim_node_init(&s->nodes[i], s, i);
   }
+  sim_crowd_init(s);
   sim_net_weather(s->net, &weather);
   sim_net_other_thread(s->net, sim_act_other_thread, s);
   for (unsigned i = 0; i < s->node_count; i++) {
@@ -117,6 +118,7 @@ static void sim_init(sim *s, uint64_t seed, bool trace) {
 
 static void sim_fini(sim *s) {
   sim_requests_free(s);
+  sim_crowd_fini(s);
   for (size_t i = 0; i < s->node_count; i++) {
     sim_node_fini(&s->nodes[i]);
   }
@@ -220,6 +222,7 @@ static void add_up(const sim *s, sim_tally *t) {
   t->seeds++;
   t->real += s->aead != &sim_aead;
   t->several += s->several;
+  t->crowds[s->crowd.kind] += s->crowd.count > 0;
   t->moves.away += sim_net_moves(s->net).away;
   t->moves.home += sim_net_moves(s->net).home;
   for (size_t k = 0; k < CHECKS; k++) {

@@ -5,9 +5,7 @@
 /* One simulated world: two to eight whole nodes over one drawn network, what
    they do, and what is known of it. */
 
-#include "loop_sim.h"
-
-#include "test.h"
+#include "sim_crowd.h"
 
 #include "node/switch.h"
 
@@ -40,6 +38,7 @@ enum {
   X(LIMIT, "limit", "peers and handshakes stay within their limits")           \
   X(RATE, "rate", "no more is sent or received than the limits allow")         \
   X(MEMORY, "memory", "the bytes held stay within the bound")                  \
+  X(CROWD, "crowd", "strangers cost friends nothing")                          \
   X(LIVE, "liveness", "what can go on goes on")                                \
   X(LEFT, "nothing left", "no memory, socket, timer or post is left")          \
   X(INVARIANT, "invariant", "no assertion of the library fails")               \
@@ -182,6 +181,7 @@ struct sim_node {
   sim_peer *peers, *past; /* Of this switch, and of earlier ones. */
   sim_target targets[SIM_NODES_MAX + 1]; /* The last: an unknown id. */
   uint64_t up_ns, recv_bytes, sent_bytes;
+  size_t strangers; /* Peers of the crowd. */
   size_t in_adds, in_rejects, out_rejects, out_refusals;
   uint64_t accepts_before, resolves_before;
 };
@@ -212,11 +212,13 @@ struct sim {
   uint32_t odds_reactor; /* That a call of a reactor does something. */
   uint32_t odds_memory;  /* That a step of the script takes some away. */
   uint64_t checks[CHECKS];
+  sim_crowd crowd;
 };
 
 /* Runs one seed; |trace| tells each step.  |out| adds up what happened. */
 typedef struct sim_tally {
-  uint64_t seeds, real, several, checks[CHECKS], faults[SIM_FAULTS];
+  uint64_t seeds, real, several, crowds[SIM_CROWD_KINDS], checks[CHECKS],
+    faults[SIM_FAULTS];
   sim_moves moves;
   uint64_t bytes_min, bytes, peers, steps, steps_max;
   uint64_t digest; /* Of the last seed. */

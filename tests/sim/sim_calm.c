@@ -410,6 +410,8 @@ void sim_calm_down(sim *s) {
   sim_pass(s, now(s) + QUIET_NS + CMT_SECONDS(1));
   check_pongs(s);
   check_broadcasts(s);
+  sim_crowd_try(s);
+  wait_for(s, all_wanted, "nodes that are dialed for ever are no peers");
   race(s);
   wait_for(s, all_wanted, "nodes that are dialed for ever are no peers");
   share_link(s, first_peer(s));

@@ -6,6 +6,7 @@
 
 #include "check.h"
 
+#define SLOW_NS CMT_MILLISECONDS(20) /* Each task of a crowd's trial. */
 #define LONG_MAX_NS CMT_SECONDS(3)
 
 static void call_reactor(sim_node *n, size_t reactor, const cmt_event *ev) {
@@ -53,7 +54,9 @@ static bool work(sim_node *n, size_t reactor, sim_worker *w) {
   }
   check_alone(n, reactor, w);
   call_reactor(n, reactor, &w->ev);
-  if (sim_fault_now(net, SIM_LONG_WORK)) {
+  if (n->sim->crowd.slow && n->sim->crowd.at == n) {
+    w->until_ns = sim_net_now(net) + SLOW_NS;
+  } else if (sim_fault_now(net, SIM_LONG_WORK)) {
     uint64_t long_ns = sim_spread(&n->sim->rng, 1000, LONG_MAX_NS);
 
     w->until_ns = sim_net_now(net) + long_ns;

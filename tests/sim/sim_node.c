@@ -101,6 +101,10 @@ static sim_peer *new_peer(sim_node *n, cmt_peer *peer) {
 
 /* ---- reactors ---- */
 
+static bool is_stranger(const sim_reactor *r, const cmt_peer *peer) {
+  return sim_crowd_has(r->node->sim, cmt_peer_id(peer));
+}
+
 static bool reactor_acts(sim_node *n) {
   return sim_chance(&n->sim->rng, n->sim->odds_reactor);
 }
@@ -121,6 +125,9 @@ static cmt_err on_init(void *self, cmt_peer *peer) {
   bool refuse = sim_one_in(&n->sim->rng, 4) && reactor_acts(n);
   sim_peer *p = find_peer(n, peer);
 
+  if (is_stranger(r, peer)) {
+    return CMT_OK;
+  }
   if (p == NULL) {
     p = new_peer(n, peer);
     keep_value(p);
@@ -156,6 +163,14 @@ static void on_add(void *self, cmt_peer *peer) {
   sim_peer *p = find_peer(r->node, peer);
   sim *s = r->node->sim;
 
+  if (is_stranger(r, peer)) {
+    r->node->strangers += r->index == 0;
+    r->node->in_adds += r->index == 0;
+    if (r->index == 0) {
+      sim_crowd_greet(&s->crowd, peer);
+    }
+    return;
+  }
   check_add(p, r->index);
   if (r->index == 0) {
     sim_trace(s->net, "n%u adds n%u on c%u", p->node->index, p->remote,
@@ -191,6 +206,9 @@ static cmt_err on_receive(void *self, cmt_peer *peer, uint8_t id,
   sim *s = r->node->sim;
   size_t channel = channel_of(s, id);
 
+  if (is_stranger(r, peer)) {
+    return CMT_OK;
+  }
   check_receive(p, r->index, channel);
   check_rates(p, channel, cmt_buf_bytes(msg).len);
   sim_note(s->net, cmt_buf_bytes(msg).len);
@@ -231,6 +249,10 @@ static void on_remove(void *self, cmt_peer *peer, cmt_err reason) {
   sim_peer *p = find_peer(r->node, peer);
   sim *s = r->node->sim;
 
+  if (is_stranger(r, peer)) {
+    r->node->strangers -= r->index == 0;
+    return;
+  }
   if (p == NULL) {
     check_fail(s, CHECK_LIFE, "n%u: remove_peer of an unknown one",
                r->node->index);

@@ -43,6 +43,7 @@ void sim_node_start(sim_node *n) {
   n->up_ns = sim_net_now(n->sim->net);
   n->recv_bytes = 0;
   n->sent_bytes = 0;
+  n->strangers = 0;
   n->in_adds = 0;
   n->in_rejects = 0;
   n->out_rejects = 0;

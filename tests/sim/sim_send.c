@@ -178,6 +178,7 @@ static size_t lacking(const sim_node *n, size_t channel) {
 }
 
 static void note_maybe(sim_node *n, size_t channel, const sim_entry *e) {
+  n->sim->broadcasts[e->broadcast].unsure = n->strangers > 0;
   for (sim_peer *p = n->peers; p != NULL; p = p->next) {
     if (sim_peer_is_live(p) && !p->stopped && !p->closed &&
         n->sim->nodes[p->remote].has[channel]) {

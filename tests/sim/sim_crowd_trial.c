@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The trial of a crowd.  It is at its work and nothing else is wrong; an honest
+   node comes in as a friend of the node that the crowd goes to, is dialed by
+   it, and sends to it.  Each of these has its time, whatever the crowd does. */
+
+#include "check.h"
+
+#define AT_WORK_NS CMT_MILLISECONDS(400)
+#define COME_IN_NS CMT_SECONDS(1)
+#define BACK_NS                                                                \
+  CMT_SECONDS(4) /* Three seconds for a ping that has no answer. */
+#define ARRIVE_NS CMT_SECONDS(2)
+
+enum { TRIES = 8, SHORT = 100 };
+
+static uint64_t now(const sim *s) { return sim_net_now(s->net); }
+
+static sim_peer *peer_of(const sim_node *n, const sim_node *remote) {
+  for (sim_peer *p = n->peers; p != NULL; p = p->next) {
+    if (sim_peer_is_live(p) && p->remote == remote->index) {
+      return p;
+    }
+  }
+  return NULL;
+}
+
+/* Both have the same connection. */
+static bool are_friends(const sim_node *a, const sim_node *b) {
+  const sim_peer *p = peer_of(a, b);
+
+  return p != NULL && sim_peer_other(p) != NULL &&
+         sim_peer_other(p) == peer_of(b, a);
+}
+
+static bool wait_for(sim *s,
+                     bool (*holds)(const sim_node *a, const sim_node *b),
+                     const sim_node *a, const sim_node *b, uint64_t ns) {
+  uint64_t end_ns = now(s) + ns;
+
+  while (!holds(a, b) && now(s) < end_ns) {
+    sim_pass(s, now(s) + CMT_MILLISECONDS(20));
+  }
+  return holds(a, b);
+}
+
+static bool has_left(const sim_node *a, const sim_node *b) {
+  for (const sim_peer *p = a->peers; p != NULL; p = p->next) {
+    if (!p->gone && p->remote == b->index) {
+      return false;
+    }
+  }
+  return true;
+}
+
+static bool are_apart(const sim_node *a, const sim_node *b) {
+  return has_left(a, b) && has_left(b, a);
+}
+
+static void part(sim_node *a, sim_node *b) {
+  sim_peer *p = peer_of(a, b), *q = peer_of(b, a);
+
+  if (p != NULL) {
+    sim_stop_peer(p, 0);
+  }
+  if (q != NULL) {
+    sim_stop_peer(q, 0);
+  }
+}
+
+static void try_dial(sim *s, sim_node *from, sim_node *to) {
+  part(from, to);
+  (void)wait_for(s, are_apart, from, to, COME_IN_NS);
+  sim_dial(from, to, false);
+  CHECK(s, CHECK_CROWD, wait_for(s, are_friends, from, to, COME_IN_NS),
+        "strangers %s at n%u: n%u dials n%u and is no friend after %llu ms",
+        sim_crowd_text(s->crowd.kind), s->crowd.at->index, from->index,
+        to->index, (unsigned long long)COME_IN_NS / 1000000);
+}
+
+static bool all_came(const sim_node *from, const sim_node *to) {
+  const sim_peer *p = peer_of(from, to);
+
+  for (size_t c = 0; p != NULL && c < from->sim->channel_count; c++) {
+    for (size_t i = p->flow[c].first; i < p->flow[c].count; i++) {
+      if (p->flow[c].list[i].state != SIM_MAYBE &&
+          !p->flow[c].list[i].may_drop) {
+        return false;
+      }
+    }
+  }
+  return p != NULL;
+}
+
+/* One short message and the longest of each channel. */
+static void try_messages(sim *s, sim_node *from, sim_node *to) {
+  sim_peer *p = peer_of(from, to);
+
+  for (size_t c = 0; c < s->channel_count; c++) {
+    size_t max = cmt__min(from->by_index[c].send_message_max,
+                          to->by_index[c].recv_message_max);
+
+    (void)sim_try_send(p, c, cmt__min(SHORT, max));
+    (void)sim_try_send(p, c, max);
+  }
+  CHECK(s, CHECK_CROWD, wait_for(s, all_came, from, to, ARRIVE_NS),
+        "strangers %s at n%u: messages of n%u to n%u have not arrived after "
+        "%llu ms",
+        sim_crowd_text(s->crowd.kind), s->crowd.at->index, from->index,
+        to->index, (unsigned long long)ARRIVE_NS / 1000000);
+}
+
+/* ---- a full node ---- */
+
+/* The connection is dead and the node that is left does not know. */
+static void try_again(sim *s, sim_node *from, sim_node *to) {
+  sim_peer *p = peer_of(from, to);
+
+  sim_conn_vanish(s->net, p->conn);
+  sim_stop_peer(p, 0);
+  sim_pass(s, now(s) + CMT_MILLISECONDS(100));
+  sim_dial(from, to, false);
+  CHECK(s, CHECK_CROWD, wait_for(s, are_friends, from, to, BACK_NS),
+        "strangers %s at n%u: n%u is not back after %llu ms",
+        sim_crowd_text(s->crowd.kind), to->index, from->index,
+        (unsigned long long)BACK_NS / 1000000);
+}
+
+/* The friend has its place before the others come. */
+static void try_full(sim *s, sim_node *at, sim_node *friend) {
+  sim_crowd_end(s);
+  sim_pass(s, now(s) + CMT_MILLISECONDS(100));
+  try_dial(s, friend, at);
+  sim_crowd_gather(s, TRIES);
+  sim_pass(s, now(s) + AT_WORK_NS);
+  try_again(s, friend, at);
+  try_messages(s, friend, at);
+}
+
+/* ---- peers that read nothing ---- */
+
+static bool no_strangers(const sim_node *a, const sim_node *b) {
+  (void)b;
+  return a->strangers == 0;
+}
+
+static void try_deaf(sim *s, sim_node *at) {
+  uint64_t most_ns =
+    2 * (at->options.ping_interval_ns + at->options.pong_timeout_ns) +
+    CMT_SECONDS(1);
+
+  CHECK(s, CHECK_CROWD, wait_for(s, no_strangers, at, at, most_ns),
+        "n%u: %zu peers that read nothing are there after %llu ms", at->index,
+        at->strangers, (unsigned long long)most_ns / 1000000);
+}
+
+/* ---- the trial ---- */
+
+static bool is_limited(const sim_node *n) {
+  return n->options.outbound_peers_max < 40 ||
+         n->options.inbound_peers_max < 8 || n->options.handshakes_max < 8 ||
+         n->options.inbound_peers_per_ip_max != 0 ||
+         n->options.handshakes_per_ip_max != 0 || n->has_rates;
+}
+
+static sim_node *find_friend(sim *s, const sim_node *at) {
+  unsigned first = (unsigned)sim_below(&s->crowd.rng, s->node_count);
+
+  for (unsigned i = 0; i < s->node_count; i++) {
+    sim_node *n = &s->nodes[(first + i) % s->node_count];
+
+    if (n != at && !is_limited(n) && !at->has_rates) {
+      return n;
+    }
+  }
+  return NULL;
+}
+
+static void try_all(sim *s, sim_node *at, sim_node *friend) {
+  sim_crowd_gather(s, s->crowd.kind == SIM_CROWD_DEAF ? 1 : TRIES);
+  sim_pass(s, now(s) + AT_WORK_NS);
+  try_dial(s, friend, at);
+  try_messages(s, friend, at);
+  try_dial(s, at, friend);
+  try_messages(s, friend, at);
+  if (s->crowd.kind == SIM_CROWD_DEAF) {
+    try_deaf(s, at);
+  }
+}
+
+void sim_crowd_try(sim *s) {
+  sim_node *at = s->crowd.at, *friend;
+
+  if (s->crowd.count == 0) {
+    return;
+  }
+  friend = find_friend(s, at);
+  if (sim_crowd_has_trial(s->crowd.kind) && friend != NULL) {
+    sim_trace(s->net, "the trial of strangers that %s, n%u and n%u",
+              sim_crowd_text(s->crowd.kind), at->index, friend->index);
+    s->crowd.slow = s->crowd.kind == SIM_CROWD_FILL;
+    if (s->crowd.kind == SIM_CROWD_AGAIN) {
+      try_full(s, at, friend);
+    } else {
+      try_all(s, at, friend);
+    }
+    s->crowd.slow = false;
+  }
+  sim_crowd_end(s);
+  sim_pass(s, now(s) + CMT_SECONDS(1));
+}
