@@ -15,7 +15,10 @@
 
    The last event is CMT_CONN_END.  Write what cmt_conn_output() still has: our
    part of a handshake that we refuse, so that the other side can tell why.
-   Then close the socket. */
+   Then close the socket.
+
+   Instants should rise from call to call, on one clock of any origin.  One
+   that steps back counts as the latest that the object was given before. */
 
 #include <cometp2p/mconn.h>
 #include <cometp2p/node_info.h>

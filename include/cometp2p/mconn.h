@@ -8,7 +8,10 @@
 
    Bytes of the other side go in with cmt_mconn_recv() and come out as events.
    Messages go in with cmt_mconn_try_send() and come out as bytes of
-   cmt_mconn_output().  The first failure is final. */
+   cmt_mconn_output().  The first failure is final.
+
+   Instants should rise from call to call, on one clock of any origin.  One
+   that steps back counts as the latest that the object was given before. */
 
 #include <cometp2p/buf.h>
 

@@ -7,6 +7,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,10 +128,16 @@ void *cli_alloc(size_t count, size_t size) {
 }
 
 uint64_t cli_now_ns(void) {
+  static _Atomic uint64_t latest_ns;
+  uint64_t latest = atomic_load(&latest_ns), now_ns;
   struct timespec t;
 
   clock_gettime(CLOCK_MONOTONIC, &t);
-  return CMT_SECONDS(t.tv_sec) + (uint64_t)t.tv_nsec;
+  now_ns = CMT_SECONDS(t.tv_sec) + (uint64_t)t.tv_nsec;
+  while (now_ns > latest &&
+         !atomic_compare_exchange_weak(&latest_ns, &latest, now_ns)) {
+  }
+  return now_ns > latest ? now_ns : latest;
 }
 
 void cli_reason(cmt_err e, char *out, size_t cap) {

@@ -72,6 +72,8 @@ int cli_flush(void);
 void *cli_alloc(size_t count, size_t size);
 void *cli_realloc(void *p, size_t size);
 
+/* The present instant, on any thread; it never steps back, whatever the clock
+   of the system does. */
 uint64_t cli_now_ns(void);
 
 /* "CMT_EPROTO" as "proto". */

@@ -63,6 +63,17 @@ static inline bool cmt__bytes_have(cmt_bytes b, uint8_t byte) {
   return b.len > 0 && memchr(b.base, byte, b.len) != NULL;
 }
 
+/* The present instant of an object that was given |now_ns| after |before_ns|:
+   it never steps back, and CMT_NEVER never comes. */
+static inline uint64_t cmt__latest(uint64_t before_ns, uint64_t now_ns) {
+  return cmt__max64(before_ns, cmt__min64(now_ns, CMT_NEVER - 1));
+}
+
+/* How long |then_ns| is ago; 0 when it is not in the past. */
+static inline uint64_t cmt__since(uint64_t now_ns, uint64_t then_ns) {
+  return now_ns > then_ns ? now_ns - then_ns : 0;
+}
+
 /* A later instant, which stays CMT_NEVER when it would not fit. */
 static inline uint64_t cmt__after(uint64_t now_ns, uint64_t delay_ns) {
   return delay_ns > CMT_NEVER - now_ns ? CMT_NEVER : now_ns + delay_ns;

@@ -299,7 +299,7 @@ void cmt__channels_resume(cmt__channels *cs, uint64_t stopped_ns,
   for (size_t i = 0; i < cs->count; i++) {
     uint64_t *at_ns = &cs->list[i].partial_at_ns;
 
-    *at_ns += now_ns - cmt__max64(*at_ns, stopped_ns);
+    *at_ns += cmt__since(now_ns, cmt__max64(*at_ns, stopped_ns));
   }
 }
 

@@ -127,7 +127,7 @@ void cmt__channels_decay(cmt__channels *cs, uint64_t now_ns) {
   while (now_ns >= cs->decay_at_ns) {
     bool any = false;
 
-    cs->decay_at_ns += DECAY_NS;
+    cs->decay_at_ns = cmt__after(cs->decay_at_ns, DECAY_NS);
     for (size_t i = 0; i < cs->count; i++) {
       cmt__counter *sent = &cs->list[i].recently_sent;
       uint64_t before = cmt__counter_get(sent);
@@ -204,7 +204,7 @@ static void message_cut(cmt__channels *cs, cmt__channel *c) {
   cmt__queued cut = c->queue[c->queue_head];
   uint32_t left = cmt__counter32_get(&c->queue_count) - 1;
 
-  wait_note(c, cs->now_ns - cut.at_ns);
+  wait_note(c, cmt__since(cs->now_ns, cut.at_ns));
   cs->cut_bytes += cmt_buf_bytes(cut.msg).len;
   c->cut_messages++;
   cmt__counter_add(&c->sent_messages, 1);

@@ -168,7 +168,7 @@ cmt_err cmt__conn_new(const cmt_conn_options *o, cmt__shared *shared,
   if (err == CMT_OK) {
     c->shared = cmt__shared_ref(shared);
     c->key = o->key;
-    c->now_ns = now_ns;
+    now_ns = cmt__conn_enter(c, now_ns);
     c->flush_at_ns = CMT_NEVER;
     c->handshake_at_ns = cmt__after(now_ns, o->handshake_timeout_ns);
     err = parts_new(c, o, why);
@@ -261,7 +261,7 @@ void cmt__conn_settle(cmt_conn *c) {
 
 void cmt_conn_stop(cmt_conn *c, cmt_err reason, uint64_t flush_ns,
                    uint64_t now_ns) {
-  cmt__conn_enter(c, now_ns);
+  now_ns = cmt__conn_enter(c, now_ns);
   if (c->ended || (c->stopping && flush_ns > 0)) {
     return;
   }
@@ -292,7 +292,7 @@ void cmt_conn_tick(cmt_conn *c, uint64_t now_ns) {
   bool trims;
   cmt_err err;
 
-  cmt__conn_enter(c, now_ns);
+  now_ns = cmt__conn_enter(c, now_ns);
   if (c->ended) {
     return;
   }
@@ -320,8 +320,7 @@ void cmt__conn_hold_info(cmt_conn *c, uint64_t at_ns) {
 }
 
 void cmt__conn_pause(cmt_conn *c, bool on, uint64_t now_ns) {
-  cmt__conn_enter(c, now_ns);
-  cmt__mconn_pause(c->mconn, on, now_ns);
+  cmt__mconn_pause(c->mconn, on, cmt__conn_enter(c, now_ns));
 }
 
 void cmt__conn_share(cmt_conn *c, cmt__budget *b) {
@@ -340,8 +339,7 @@ size_t cmt__conn_read_max(cmt_conn *c) {
 /* ---- sending ---- */
 
 void cmt__conn_latch(cmt_conn *c, uint64_t now_ns) {
-  cmt__conn_enter(c, now_ns);
-  cmt__mconn_enter(c->mconn, now_ns);
+  cmt__mconn_enter(c->mconn, cmt__conn_enter(c, now_ns));
 }
 
 cmt_err cmt_conn_try_send(cmt_conn *c, uint8_t channel, cmt_buf *msg) {

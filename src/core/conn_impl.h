@@ -67,10 +67,11 @@ struct cmt_conn {
   const char *end_text; /* Static, or that of |shake|. */
 };
 
-/* Latches the caller's instant. */
-static inline void cmt__conn_enter(cmt_conn *c, uint64_t now_ns) {
-  CMT_ASSERT(&c->shared->env, now_ns >= c->now_ns);
-  c->now_ns = now_ns;
+/* Latches the caller's instant and returns it; one before the last one counts
+   as that. */
+static inline uint64_t cmt__conn_enter(cmt_conn *c, uint64_t now_ns) {
+  c->now_ns = cmt__latest(c->now_ns, now_ns);
+  return c->now_ns;
 }
 
 static inline bool cmt__conn_run_done(const cmt_conn *c) {

@@ -12,7 +12,7 @@
 cmt_err cmt_conn_recv(cmt_conn *c, uint8_t *data, size_t len, uint64_t now_ns) {
   cmt_err err;
 
-  cmt__conn_enter(c, now_ns);
+  (void)cmt__conn_enter(c, now_ns);
   if (c->ended) {
     return CMT_ECLOSED;
   }

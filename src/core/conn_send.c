@@ -111,7 +111,7 @@ size_t cmt__conn_seal(cmt_conn *c, uint8_t *slots, size_t cap,
   cmt_bytes shake;
   cmt__run r;
 
-  cmt__conn_enter(c, now_ns);
+  (void)cmt__conn_enter(c, now_ns);
   CMT_ASSERT(&c->shared->env,
              cmt__conn_run_done(c) && cap >= cmt__conn_seal_min(c));
   c->run_is_mconn = false;
@@ -141,12 +141,12 @@ size_t cmt__conn_seal(cmt_conn *c, uint8_t *slots, size_t cap,
   }
   c->run_is_mconn = true;
   c->run_from = cmt__mconn_filled(c->mconn);
-  cmt__mconn_fill(c->mconn, &r, now_ns);
+  cmt__mconn_fill(c->mconn, &r, c->now_ns);
   return run_seal(c, slots, &r);
 }
 
 void cmt_conn_consume(cmt_conn *c, size_t len, uint64_t now_ns) {
-  cmt__conn_enter(c, now_ns);
+  (void)cmt__conn_enter(c, now_ns);
   CMT_ASSERT(&c->shared->env, len <= c->run_len - c->run_taken);
   c->run_taken += len;
   if (c->alone != NULL && c->alone->out.begin != c->alone->out.end) {
@@ -158,7 +158,7 @@ void cmt_conn_consume(cmt_conn *c, size_t len, uint64_t now_ns) {
 
     cmt__mconn_taken(
       c->mconn, cmt__min64(c->run_from + bytes, cmt__mconn_filled(c->mconn)),
-      now_ns);
+      c->now_ns);
   }
   cmt__conn_settle(c);
 }

@@ -5,8 +5,8 @@
    next_event parses as far as the next event, so nothing is queued and a
    caller that stops asking holds no more than its own input.  Nothing calls
    back, so nothing can re-enter.  Each entry latches the caller's instant; an
-   instant that runs backwards is a bug of the caller, and no peer can cause
-   it.  The first failure is final.
+   instant that steps back counts as the latest one before it.  The first
+   failure is final.
 
    What packets look like and when pings are sent is the wire profile's; see
    wire.h and ping.h.  Time in which the caller does not read is not held
@@ -217,13 +217,13 @@ void cmt_mconn_delete(cmt_mconn *m) {
 /* ---- time ---- */
 
 void cmt__mconn_enter(cmt_mconn *m, uint64_t now_ns) {
-  cmt__mconn_latch(m, now_ns);
+  (void)cmt__mconn_latch(m, now_ns);
 }
 
 void cmt__mconn_start(cmt_mconn *m, uint64_t now_ns) {
-  cmt__mconn_latch(m, now_ns);
+  now_ns = cmt__mconn_latch(m, now_ns);
   cmt__ping_start(&m->ping, now_ns);
-  m->channels.decay_at_ns = now_ns + CMT_SECONDS(2);
+  m->channels.decay_at_ns = cmt__after(now_ns, CMT_SECONDS(2));
   cmt__mconn_limits_start(m);
   m->resumed_ns = now_ns;
   m->pong_ns = cmt__after(now_ns, m->ping.timeout_ns / CMT__UNASKED);
@@ -266,7 +266,7 @@ cmt_err cmt__mconn_tick(cmt_mconn *m, uint64_t now_ns, bool *trims) {
   cmt_err err;
 
   *trims = false;
-  cmt__mconn_latch(m, now_ns);
+  now_ns = cmt__mconn_latch(m, now_ns);
   if (m->failed != CMT_OK) {
     return m->failed;
   }
@@ -297,10 +297,10 @@ cmt_err cmt_mconn_tick(cmt_mconn *m, uint64_t now_ns) {
 void cmt__mconn_pause(cmt_mconn *m, bool on, uint64_t now_ns) {
   bool resumed = m->paused && !on;
 
-  cmt__mconn_latch(m, now_ns);
+  (void)cmt__mconn_latch(m, now_ns);
   cmt__mconn_reading(m, on, m->held);
   if (resumed) {
-    m->ping.wait_ns = now_ns;
+    m->ping.wait_ns = m->now_ns;
   }
 }
 
@@ -340,11 +340,11 @@ void cmt__mconn_fill(cmt_mconn *m, cmt__run *r, uint64_t now_ns) {
   uint64_t base = m->filled - r->len; /* The place of |r|. */
   size_t before = r->len, messages;
 
-  cmt__mconn_latch(m, now_ns);
+  (void)cmt__mconn_latch(m, now_ns);
   if (m->failed != CMT_OK) {
     return;
   }
-  cmt__channels_decay(&m->channels, now_ns);
+  cmt__channels_decay(&m->channels, m->now_ns);
   cmt__ping_fill(&m->ping, r, m->filled, m->channels.ready > 0);
   messages = r->len;
   m->channels.cut_max = cmt__mconn_send_left(m);
@@ -355,8 +355,8 @@ void cmt__mconn_fill(cmt_mconn *m, cmt__run *r, uint64_t now_ns) {
 }
 
 void cmt__mconn_taken(cmt_mconn *m, uint64_t total, uint64_t now_ns) {
-  cmt__mconn_latch(m, now_ns);
-  cmt__ping_taken(&m->ping, total, now_ns);
+  (void)cmt__mconn_latch(m, now_ns);
+  cmt__ping_taken(&m->ping, total, m->now_ns);
 }
 
 uint64_t cmt__mconn_filled(const cmt_mconn *m) { return m->filled; }
@@ -365,7 +365,7 @@ cmt_bytes cmt_mconn_output(cmt_mconn *m, size_t max, uint64_t now_ns) {
   cmt__outbuf *out = &m->alone->out;
   bool urgent;
 
-  cmt__mconn_latch(m, now_ns);
+  (void)cmt__mconn_latch(m, now_ns);
   if (out->begin == out->end && cmt__mconn_wants_write(m, &urgent)) {
     /* A packet is never cut in two runs, so there is room for one and for a
        pong and a ping before it. */
@@ -418,7 +418,7 @@ static cmt_err stream_begin(cmt_mconn *m, uint8_t first) {
 
 cmt_err cmt_mconn_recv(cmt_mconn *m, const uint8_t *data, size_t len,
                        uint64_t now_ns) {
-  cmt__mconn_latch(m, now_ns);
+  (void)cmt__mconn_latch(m, now_ns);
   if (m->failed != CMT_OK) {
     return m->failed;
   }

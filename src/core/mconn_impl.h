@@ -44,11 +44,12 @@ struct cmt_mconn {
   cmt__mconn_alone *alone; /* NULL: of cmt__mconn_new(). */
 };
 
-/* Latches the caller's instant. */
-static inline void cmt__mconn_latch(cmt_mconn *m, uint64_t now_ns) {
-  CMT_ASSERT(&m->channels.shared->env, now_ns >= m->now_ns);
-  m->now_ns = now_ns;
-  m->channels.now_ns = now_ns;
+/* Latches the caller's instant and returns it; one before the last one counts
+   as that. */
+static inline uint64_t cmt__mconn_latch(cmt_mconn *m, uint64_t now_ns) {
+  m->now_ns = cmt__latest(m->now_ns, now_ns);
+  m->channels.now_ns = m->now_ns;
+  return m->now_ns;
 }
 
 /* The first failure stays; it is returned. */

@@ -77,13 +77,14 @@ void cmt__mconn_reading(cmt_mconn *m, bool paused, bool held) {
   if (!before && after) {
     m->stopped_ns = m->now_ns;
     /* Between two stops for a limit hardly anything is read. */
-    if (m->now_ns - m->resumed_ns > HOLD_MAX_NS) {
+    if (cmt__since(m->now_ns, m->resumed_ns) > HOLD_MAX_NS) {
       m->pong_ns = cmt__after(m->now_ns, m->ping.timeout_ns / CMT__UNASKED);
     }
   }
   if (before && !after) {
     m->resumed_ns = m->now_ns;
-    m->ping.wait_ns += m->now_ns - cmt__max64(m->ping.wait_ns, m->stopped_ns);
+    m->ping.wait_ns +=
+      cmt__since(m->now_ns, cmt__max64(m->ping.wait_ns, m->stopped_ns));
     cmt__channels_resume(&m->channels, m->stopped_ns, m->now_ns);
   }
   m->paused = paused;

@@ -61,7 +61,7 @@ bool cmt__ping_pong_came(cmt__ping *p, uint64_t now_ns, uint64_t *rtt_ns) {
 
   if (asked) {
     p->state = CMT__PING_IDLE;
-    *rtt_ns = now_ns - p->taken_ns;
+    *rtt_ns = cmt__since(now_ns, p->taken_ns);
   }
   if (p->wire->pings->came != NULL) {
     p->wire->pings->came(p, now_ns);

@@ -52,7 +52,8 @@ static bool often(cmt__ping *p, uint64_t now_ns) {
   cmt__ping_legacy *l = p->legacy;
   uint64_t oldest_ns = l->often_ns[l->often_at];
 
-  if (l->often_count == OFTEN_MAX - 1 && now_ns - oldest_ns <= interval(p)) {
+  if (l->often_count == OFTEN_MAX - 1 &&
+      cmt__since(now_ns, oldest_ns) <= interval(p)) {
     return true;
   }
   l->often_ns[l->often_at] = now_ns;
@@ -63,7 +64,8 @@ static bool often(cmt__ping *p, uint64_t now_ns) {
 
 static cmt_err legacy_ping_came(cmt__ping *p, uint64_t now_ns) {
   cmt__ping_legacy *l = p->legacy;
-  bool close = l->came_ns != CMT_NEVER && now_ns - l->came_ns < interval(p) / 2;
+  bool close =
+    l->came_ns != CMT_NEVER && cmt__since(now_ns, l->came_ns) < interval(p) / 2;
 
   receipt(p, now_ns);
   l->came_ns = now_ns;

@@ -89,7 +89,7 @@ void cmt__rate_charge(cmt__rate *r, uint64_t units, uint64_t now_ns) {
   }
   rate_advance(r, now_ns);
   r->level -= (int64_t)cmt__min64(units, (uint64_t)(r->level - LEVEL_MIN));
-  if (r->level <= 0 || !cmt__rate_is_open(r, now_ns)) {
+  if (r->level <= 0 || !cmt__rate_is_open(r, r->at_ns)) {
     r->open_ns = rate_ready_ns(r, (int64_t)r->quantum);
   }
 }
@@ -98,10 +98,10 @@ uint64_t cmt__rate_left(cmt__rate *r, uint64_t now_ns) {
   if (r == NULL || r->per_s == 0) {
     return UINT64_MAX;
   }
-  if (!cmt__rate_is_open(r, now_ns)) {
+  rate_advance(r, now_ns);
+  if (!cmt__rate_is_open(r, r->at_ns)) {
     return 0;
   }
-  rate_advance(r, now_ns);
   return (uint64_t)r->level;
 }
 

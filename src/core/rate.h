@@ -26,7 +26,8 @@ typedef struct cmt__rate {
   uint64_t open_ns; /* Open from then on, until it holds nothing. */
 } cmt__rate;
 
-/* Where a bucket is charged or asked, NULL is one without a limit. */
+/* Where a bucket is charged or asked, NULL is one without a limit, and an
+   instant before that of an earlier call counts as that one. */
 
 /* A full bucket at |now_ns|. */
 void cmt__rate_init(cmt__rate *r, uint64_t per_s, uint64_t burst,
@@ -34,7 +35,6 @@ void cmt__rate_init(cmt__rate *r, uint64_t per_s, uint64_t burst,
 /* One for bytes: a tenth of a second's worth, in pieces of 16 ms. */
 void cmt__rate_init_bytes(cmt__rate *r, uint64_t per_s, uint64_t now_ns);
 
-/* An instant before that of an earlier call counts as that one. */
 void cmt__rate_charge(cmt__rate *r, uint64_t units, uint64_t now_ns);
 
 static inline uint64_t cmt__rate_open_ns(const cmt__rate *r) {

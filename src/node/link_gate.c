@@ -51,7 +51,7 @@ static void link_pause(cmt__link *l) {
   if (!before && l->paused) {
     l->paused_at_ns = now_ns;
   } else if (before && !l->paused) {
-    l->paused_ns += now_ns - l->paused_at_ns;
+    l->paused_ns += cmt__since(now_ns, l->paused_at_ns);
   }
   if (l->write_err != CMT_OK && l->blocked) {
     l->give_up_ns = CMT_NEVER;

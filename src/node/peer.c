@@ -174,7 +174,7 @@ static uint32_t rate_of(uint32_t bytes, uint64_t passed_ms) {
 static void peer_count_rates(cmt_peer *p, uint64_t now_ns) {
   uint32_t sent = (uint32_t)p->link->sent_bytes;
   uint32_t recv = (uint32_t)p->link->recv_bytes;
-  uint64_t passed_ms = (now_ns - p->rate_at_ns) / 1000000;
+  uint64_t passed_ms = cmt__since(now_ns, p->rate_at_ns) / 1000000;
 
   if (passed_ms < 1000) {
     return;
@@ -193,7 +193,7 @@ void cmt__peer_count(cmt_peer *p) {
   cmt__peer_counters *c = &p->counters;
   uint64_t now_ns = cmt__loop_now(p->loop);
 
-  cmt__counter_set(&c->up_ns, now_ns - p->up_at_ns);
+  cmt__counter_set(&c->up_ns, cmt__since(now_ns, p->up_at_ns));
   cmt__counter_set(&c->rtt_last_ns, l->rtt_last_ns);
   cmt__counter_set(&c->rtt_min_ns, l->rtt_min_ns);
   cmt__counter_set(&c->pings_sent, cmt__conn_pings_sent(l->conn));
@@ -203,7 +203,8 @@ void cmt__peer_count(cmt_peer *p) {
   cmt__counter_set(&c->write_calls, l->write_calls);
   cmt__counter_set(&c->read_calls, l->read_calls);
   cmt__counter_set(&c->read_paused_ns,
-                   l->paused_ns + (l->paused ? now_ns - l->paused_at_ns : 0));
+                   l->paused_ns +
+                     (l->paused ? cmt__since(now_ns, l->paused_at_ns) : 0));
   peer_count_rates(p, now_ns);
 }
 

@@ -4,7 +4,8 @@
    the application is doing on them.
 
    The time of inline calls is measured by the coarse clock, which is read from
-   memory; a tick of it is a few milliseconds. */
+   memory; a tick of it is a few milliseconds.  A call during which that clock
+   steps back took no time. */
 
 #include "switch.h"
 
@@ -50,7 +51,7 @@ void cmt__lane_call_begin(cmt__lane *lane, const char *who, int channel) {
 
 void cmt__lane_call_end(cmt__lane *lane) {
   const char *who = atomic_load_explicit(&lane->calling, memory_order_relaxed);
-  uint64_t took_ns = coarse_ns() - lane->call_ns;
+  uint64_t took_ns = cmt__since(coarse_ns(), lane->call_ns);
 
   if (took_ns > SLOW_NS) {
     call_was_slow(lane, who, took_ns);

@@ -3,7 +3,6 @@
    mconn_ping_test.c. */
 #include "mconn_user.h"
 
-#include <setjmp.h>
 #include <stdlib.h>
 
 /* ---- options ---- */
@@ -393,40 +392,6 @@ static void every_failed_allocation_is_reported(void **state) {
 
 /* ---- time ---- */
 
-static void panic_to_test(void *arg, const char *file, int line,
-                          const char *what) {
-  (void)file;
-  (void)line;
-  (void)what;
-  longjmp(*(jmp_buf *)arg, 1);
-}
-
-/* The clock is the caller's, so this is a broken invariant. */
-static void time_never_runs_backwards(void **state) {
-  static jmp_buf back;
-  static mconn_user *f;
-  cmt_mconn_options o;
-  static cmt_mconn *m;
-  cmt_env env;
-
-  (void)state;
-  f = mconn_user_new();
-  env = f->t.env;
-  env.panic = panic_to_test;
-  env.panic_arg = &back;
-  mconn_user_options(f, &o);
-  o.env = &env;
-  assert_cmt(CMT_OK, cmt_mconn_new(&o, 5, &m, NULL));
-  assert_cmt(CMT_OK, cmt_mconn_tick(m, 7));
-  assert_cmt(CMT_OK, cmt_mconn_tick(m, 7));
-  if (setjmp(back) == 0) {
-    (void)!cmt_mconn_tick(m, 6);
-    fail_msg("an instant before the last one was taken");
-  }
-  cmt_mconn_delete(m);
-  mconn_user_delete(f);
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(bad_options_are_refused_by_name),
@@ -445,7 +410,6 @@ int main(void) {
     cmocka_unit_test(input_must_be_used_up_before_more_is_given),
     cmocka_unit_test(message_is_kept_by_a_reference),
     cmocka_unit_test(every_failed_allocation_is_reported),
-    cmocka_unit_test(time_never_runs_backwards),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
