@@ -38,7 +38,13 @@ CMT_API cmt_buf *cmt_buf_copy(const cmt_env *env, const void *data, size_t len);
  *
  * Returns    NULL when the allocation fails; |release| is not called then.
  * Ownership  |bytes| must stay as they are until |release|(|arg|), which runs
- *            once, on the thread that drops the last reference.
+ *            once, on the thread that drops the last reference.  No lock of the
+ *            library is held then: |release| may call everything of peer.h and
+ *            switch.h, also for the peer whose queue had the message, and may
+ *            take locks of the application.  It often runs on a loop of a
+ *            switch, so it must not block for long.  A cmt_mconn or cmt_conn
+ *            drops references inside its calls, and a release there must not
+ *            call that object.
  */
 CMT_API cmt_buf *cmt_buf_adopt(const cmt_env *env, cmt_bytes bytes,
                                void (*release)(void *arg), void *arg);

@@ -23,7 +23,12 @@ typedef enum cmt_log_level {
 struct cmt_aead;
 
 /** Fill with cmt_env_init(), then change what should differ.  All hooks must
-    be callable from any thread.  Each |_arg| is passed back as |arg|. */
+    be callable from any thread.  Each |_arg| is passed back as |arg|.
+
+    The allocator and the panic hook may run while the library holds locks of
+    its own: they must not call the library, and must not wait for a lock that
+    another thread may hold while it calls the library.  The log hook runs
+    without any lock of the library, like every callback and release. */
 typedef struct cmt_env {
   size_t size; /**< sizeof (cmt_env), set by cmt_env_init(). */
   /** |len| bytes (never 0) aligned as by malloc, or NULL. */

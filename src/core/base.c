@@ -1,16 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Growing arrays, and every text that the library makes for a person: escaped
-   bytes, reasons and log lines.  Such a text is printable ASCII on one line,
-   whatever went into it. */
+/* Growing arrays, the count of locks, and every text that the library makes for
+   a person: escaped bytes, reasons and log lines.  Such a text is printable
+   ASCII on one line, whatever went into it. */
 
 #include "base.h"
+
+#include "lock.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
 /* Room for two addresses, an id and a reason. */
 enum { LOG_LINE_SIZE = 1024 };
+
+_Thread_local unsigned cmt__locks_held;
+
+void cmt__assert_unlocked(const cmt_env *env) {
+  CMT_ASSERT(env, cmt__locks_held == 0);
+}
 
 /* Callers escape what a peer sent; this keeps the promise of one printable
    line even for one that forgot to. */
@@ -94,5 +102,6 @@ void cmt__log(const cmt_env *env, cmt_log_level level, const char *module,
   vsnprintf(line, sizeof line, fmt, args);
   va_end(args);
   line_clean(line);
+  cmt__assert_unlocked(env);
   env->log(env->log_arg, level, module, line);
 }

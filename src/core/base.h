@@ -14,6 +14,10 @@
 #define CMT_ASSERT(env, cond)                                                  \
   ((cond) ? (void)0 : cmt__panic((env), __FILE__, __LINE__, #cond))
 
+/* Code of the application is about to run, so the thread holds no lock of the
+   library (lock.h).  |env| may be NULL. */
+void cmt__assert_unlocked(const cmt_env *env);
+
 #define CMT__COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 _Noreturn void cmt__panic(const cmt_env *env, const char *file, int line,

@@ -110,6 +110,7 @@ void cmt_buf_unref(cmt_buf *b) {
     return;
   }
   if (b->release != NULL) {
+    cmt__assert_unlocked(NULL);
     b->release(b->release_arg);
   }
   if (b->free != NULL) {

@@ -186,16 +186,17 @@ cmt_err cmt__channels_init(cmt__channels *cs, cmt__shared *shared) {
   return CMT_OK;
 }
 
-/* Drops what is queued and what is under reassembly. */
-static void channels_drop(cmt__channels *cs) {
+/* Moves what is queued and what is under reassembly to |rest|. */
+static void channels_empty(cmt__channels *cs, cmt__channels_rest *rest) {
+  rest->count = cs->count;
   for (size_t i = 0; i < cs->count; i++) {
-    cmt__channel *c = &cs->list[i];
+    const cmt__channel *c = &cs->list[i];
 
-    for (uint32_t k = 0; k < cmt__counter32_get(&c->queue_count); k++) {
-      cmt_buf_unref(cmt__channel_queued(c, k)->msg);
-    }
-    cmt__free(&cs->shared->env, c->queue);
-    cmt_buf_unref(c->partial);
+    rest->list[i].queue = c->queue;
+    rest->list[i].cap = c->queue_cap;
+    rest->list[i].head = c->queue_head;
+    rest->list[i].count = cmt__counter32_get(&c->queue_count);
+    rest->list[i].partial = c->partial;
   }
   if (cs->budget != NULL) {
     cmt__budget_give(cs->budget, cs->recv_held);
@@ -211,16 +212,33 @@ static void channels_drop(cmt__channels *cs) {
   cs->partial_check_ns = CMT_NEVER;
 }
 
+void cmt__channels_let_go(const cmt_env *env, const cmt__channels_rest *rest) {
+  for (size_t i = 0; i < rest->count; i++) {
+    const cmt__queued *queue = rest->list[i].queue;
+    uint32_t head = rest->list[i].head, mask = rest->list[i].cap - 1;
+
+    for (uint32_t k = 0; k < rest->list[i].count; k++) {
+      cmt_buf_unref(queue[(head + k) & mask].msg);
+    }
+    cmt__free(env, rest->list[i].queue);
+    cmt_buf_unref(rest->list[i].partial);
+  }
+}
+
 void cmt__channels_fini(cmt__channels *cs) {
-  channels_drop(cs);
+  cmt__channels_rest rest;
+
+  channels_empty(cs, &rest);
   cmt__free(&cs->shared->env, cs->list);
   cs->list = NULL;
+  cmt__channels_let_go(&cs->shared->env, &rest);
 }
 
 _Static_assert(sizeof(cmt_channel_status) <= sizeof(cmt__channel),
                "the status of channels fits their memory");
 
-cmt_channel_status *cmt__channels_retire(cmt__channels *cs) {
+cmt_channel_status *cmt__channels_retire(cmt__channels *cs,
+                                         cmt__channels_rest *rest) {
   cmt_channel_status last[CMT_CHANNELS_MAX];
   size_t count = cs->count;
   void *memory = cs->list;
@@ -228,7 +246,7 @@ cmt_channel_status *cmt__channels_retire(cmt__channels *cs) {
   for (size_t i = 0; i < count; i++) {
     cmt__channel_get_status(&cs->list[i], &last[i]);
   }
-  channels_drop(cs);
+  channels_empty(cs, rest);
   cs->list = NULL;
   if (count > 0) {
     memcpy(memory, last, count * sizeof *last);

@@ -65,9 +65,26 @@ CMT_NODISCARD cmt_err cmt__channels_init(cmt__channels *cs,
                                          cmt__shared *shared);
 void cmt__channels_fini(cmt__channels *cs);
 
+/* Messages that channels no longer have: what was queued, and what was under
+   reassembly.  Letting them go runs releases of the application. */
+typedef struct cmt__channels_rest {
+  struct {
+    cmt__queued *queue;
+    uint32_t cap, head, count;
+    cmt_buf *partial;
+  } list[CMT_CHANNELS_MAX];
+  size_t count;
+} cmt__channels_rest;
+
 /* As cmt__channels_fini(), but returns their last status, in the order of the
-   list, in memory that is the caller's; NULL: there are none.  Cannot fail. */
-cmt_channel_status *cmt__channels_retire(cmt__channels *cs);
+   list, in memory that is the caller's; NULL: there are none.  Cannot fail.
+   Their messages go to |rest|, for cmt__channels_let_go(): the caller may hold
+   a lock. */
+cmt_channel_status *cmt__channels_retire(cmt__channels *cs,
+                                         cmt__channels_rest *rest);
+/* Lets go of messages, in the order of the channels and of the sends.  No lock
+   is held. */
+void cmt__channels_let_go(const cmt_env *env, const cmt__channels_rest *rest);
 
 /* Gives back the memory of queues that are empty. */
 void cmt__channels_trim(cmt__channels *cs);

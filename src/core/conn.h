@@ -5,8 +5,7 @@
 /* What a link uses of a connection besides the public calls: sealing into
    memory of the loop, and the credits of what was cut. */
 
-#include "budget.h"
-#include "shared.h"
+#include "channel.h"
 
 #include <cometp2p/conn.h>
 
@@ -29,9 +28,9 @@ void cmt__conn_why(const cmt_conn *c, cmt_why *out);
    have none.  The connection is up. */
 cmt_node_info *cmt__conn_take_info(cmt_conn *c);
 
-/* The last status of its channels, as cmt__channels_retire().  It has ended, or
-   is refused: no message goes either way any more. */
-cmt_channel_status *cmt__conn_retire(cmt_conn *c);
+/* The last status of its channels, and |rest|, as cmt__channels_retire().  It
+   has ended, or is refused: no message goes either way any more. */
+cmt_channel_status *cmt__conn_retire(cmt_conn *c, cmt__channels_rest *rest);
 
 /* Seals what is to be sent into |slots|, of |cap| bytes, at least
    cmt__conn_seal_min() of them.  Returns the bytes to write, 0 for none.

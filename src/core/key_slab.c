@@ -5,6 +5,8 @@
 
 #include "key_slab.h"
 
+#include "lock.h"
+
 #include <limits.h>
 #include <sodium.h>
 
@@ -126,13 +128,13 @@ void *cmt__key_slab_take(cmt__key_slab *k, const cmt_env *env) {
   cmt__key_chunk *c;
   void *slot;
 
-  pthread_mutex_lock(&k->lock);
+  cmt__lock(&k->lock);
   c = chunk_with_room(k);
   if (c == NULL) {
     c = chunk_new(k, env);
   }
   slot = c != NULL ? slot_take(k, c) : NULL;
-  pthread_mutex_unlock(&k->lock);
+  cmt__unlock(&k->lock);
   return slot;
 }
 
@@ -162,7 +164,7 @@ void cmt__key_slab_give(cmt__key_slab *k, const cmt_env *env, void *slot) {
     return;
   }
   sodium_memzero(slot, k->slot);
-  pthread_mutex_lock(&k->lock);
+  cmt__lock(&k->lock);
   c = chunk_of(k, slot);
   CMT_ASSERT(env, c != NULL);
   i = (size_t)((uint8_t *)slot - c->base) / k->slot;
@@ -172,15 +174,15 @@ void cmt__key_slab_give(cmt__key_slab *k, const cmt_env *env, void *slot) {
   if (c->used == 0 && chunks_with_room(k) > 1) {
     chunk_delete(k, env, c);
   }
-  pthread_mutex_unlock(&k->lock);
+  cmt__unlock(&k->lock);
 }
 
 void cmt__key_slab_count(cmt__key_slab *k, uint64_t *locked,
                          uint64_t *unlocked) {
-  pthread_mutex_lock(&k->lock);
+  cmt__lock(&k->lock);
   *locked += k->locked_bytes;
   *unlocked += k->bytes - k->locked_bytes;
-  pthread_mutex_unlock(&k->lock);
+  cmt__unlock(&k->lock);
 }
 
 /* When a chunk was made all others were full, with the slots of a page each at

@@ -527,8 +527,8 @@ bool cmt__mconn_take_credits(cmt_mconn *m, cmt__credits *out) {
   return any;
 }
 
-cmt_channel_status *cmt__mconn_retire(cmt_mconn *m) {
-  return cmt__channels_retire(&m->channels);
+cmt_channel_status *cmt__mconn_retire(cmt_mconn *m, cmt__channels_rest *rest) {
+  return cmt__channels_retire(&m->channels, rest);
 }
 
 uint64_t cmt__mconn_copied(const cmt_mconn *m) { return m->parser.copied; }

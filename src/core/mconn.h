@@ -14,7 +14,7 @@ CMT_NODISCARD cmt_err cmt__mconn_new(const cmt_mconn_options *o,
                                      cmt_mconn **out, cmt_why *why);
 
 /* As cmt__channels_retire(). */
-cmt_channel_status *cmt__mconn_retire(cmt_mconn *m);
+cmt_channel_status *cmt__mconn_retire(cmt_mconn *m, cmt__channels_rest *rest);
 
 /* As cmt_mconn_tick().  |*trims|: this is the instant of a ping, in which
    memory that nothing needs now is given back, since the connection may have

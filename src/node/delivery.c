@@ -42,6 +42,7 @@ static void worker_call(const cmt__worker *w, const cmt_event *ev) {
   const cmt_reactor *r = w->reactor;
   cmt_err err = CMT_OK;
 
+  cmt__assert_unlocked(&w->sw->env);
   switch (ev->kind) {
   case CMT_EVENT_PEER_UP:
     if (r->add_peer != NULL) {

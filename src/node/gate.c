@@ -497,6 +497,7 @@ bool cmt__gate_answer(cmt__gate *g) {
     cmt_send_req *next = w->next;
 
     if (r->cb != NULL) {
+      cmt__assert_unlocked(g->env);
       r->cb(r->arg, (cmt_err)w->status, w->status == CMT_OK ? NULL : w->msg);
     } else if (w->status != CMT_OK) {
       cmt_buf_unref(w->msg);

@@ -9,6 +9,7 @@
 #include "cond.h"
 
 #include "core/conn.h"
+#include "core/lock.h"
 
 #include <cometp2p/peer.h>
 #include <stdatomic.h>

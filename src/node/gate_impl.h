@@ -7,13 +7,9 @@
 
 #include "gate.h"
 
-static inline void cmt__gate_lock(cmt__gate *g) {
-  pthread_mutex_lock(&g->lock);
-}
+static inline void cmt__gate_lock(cmt__gate *g) { cmt__lock(&g->lock); }
 
-static inline void cmt__gate_unlock(cmt__gate *g) {
-  pthread_mutex_unlock(&g->lock);
-}
+static inline void cmt__gate_unlock(cmt__gate *g) { cmt__unlock(&g->lock); }
 
 /* Under the lock: makes sure that the loop looks again. */
 void cmt__gate_ring(cmt__gate *g);

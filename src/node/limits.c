@@ -35,9 +35,9 @@ cmt_err cmt__limits_check(const cmt_switch_options *o, cmt_why *why) {
   return err;
 }
 
-static void budget_lock(void *arg) { pthread_mutex_lock(arg); }
+static void budget_lock(void *arg) { cmt__lock(arg); }
 
-static void budget_unlock(void *arg) { pthread_mutex_unlock(arg); }
+static void budget_unlock(void *arg) { cmt__unlock(arg); }
 
 void cmt__limits_start(cmt_switch *s) {
   const cmt_switch_options *o = &s->setup.options;

@@ -38,9 +38,9 @@ typedef struct purged {
   size_t first, count, cap;
 } purged;
 
-static void mailbox_lock(cmt_mailbox *m) { pthread_mutex_lock(&m->lock); }
+static void mailbox_lock(cmt_mailbox *m) { cmt__lock(&m->lock); }
 
-static void mailbox_unlock(cmt_mailbox *m) { pthread_mutex_unlock(&m->lock); }
+static void mailbox_unlock(cmt_mailbox *m) { cmt__unlock(&m->lock); }
 
 /* Makes |fd| say whether there is something to take, or nothing ever again. */
 static void mailbox_show(cmt_mailbox *m) {

@@ -152,16 +152,20 @@ static void peer_ended(cmt_peer *p, const cmt_why *why) {
   p->stage = why->stage;
 }
 
+/* Sends that wait are answered before any message is let go: a thread that
+   holds a lock of the application may be one of them. */
 bool cmt__peer_end(cmt_peer *p, const cmt_why *why) {
+  cmt__channels_rest rest;
   bool posted;
 
   cmt__peer_count(p);
-  pthread_mutex_lock(&p->gate.lock);
+  cmt__lock(&p->gate.lock);
   peer_ended(p, why);
-  p->last = cmt__conn_retire(p->link->conn);
+  p->last = cmt__conn_retire(p->link->conn, &rest);
   p->link = NULL;
-  pthread_mutex_unlock(&p->gate.lock);
+  cmt__unlock(&p->gate.lock);
   posted = cmt__gate_close(&p->gate);
+  cmt__channels_let_go(&p->shared->env, &rest);
   (void)cmt__gate_answer(&p->gate);
   return posted;
 }
@@ -211,14 +215,14 @@ void cmt__peer_count(cmt_peer *p) {
 void cmt__peer_look(cmt_peer *p, cmt__peer_view *out) {
   const cmt__gate *g = &p->gate;
 
-  pthread_mutex_lock(&p->gate.lock);
+  cmt__lock(&p->gate.lock);
   *out = (cmt__peer_view){
     .pongs_recv = cmt__counter_get(&p->counters.pongs_recv),
     .recv_bytes = cmt__counter_get(&p->counters.recv_bytes),
     .paused = g->pauses > 0 || g->blocks > 0,
     .stopping = g->state != CMT__GATE_OPEN,
   };
-  pthread_mutex_unlock(&p->gate.lock);
+  cmt__unlock(&p->gate.lock);
 }
 
 /* ---- what it is ---- */
@@ -248,7 +252,7 @@ void cmt_peer_get_remote(const cmt_peer *p, cmt_net_addr *out) {
 static pthread_mutex_t *peer_lock(const cmt_peer *p) {
   pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&p->gate.lock;
 
-  pthread_mutex_lock(lock);
+  cmt__lock(lock);
   return lock;
 }
 
@@ -260,7 +264,7 @@ void cmt_peer_get_why(const cmt_peer *p, cmt_why *out) {
     cmt__why(out, p->reason, p->stage, "%s",
              p->why_text != NULL ? p->why_text : cmt_err_text(p->reason));
   }
-  pthread_mutex_unlock(lock);
+  cmt__unlock(lock);
 }
 
 const cmt_env *cmt_peer_env(const cmt_peer *p) { return &p->shared->env; }
@@ -293,7 +297,7 @@ static void link_status(const cmt_peer *p, cmt_peer_status *out) {
   } else if (p->last != NULL) {
     memcpy(out->channels, p->last, count * sizeof *p->last);
   }
-  pthread_mutex_unlock(lock);
+  cmt__unlock(lock);
   for (size_t i = 0; p->dropped != NULL && i < count; i++) {
     out->channels[i].dropped_messages = cmt__counter_get(&p->dropped[i]);
   }
@@ -380,12 +384,12 @@ cmt_err cmt_peer_explain(cmt_peer *p, cmt_err reason, const char *text) {
 
   CMT_ASSERT(&p->shared->env, reason != CMT_OK);
   cmt__quote(cmt_bytes_of(text), escaped, sizeof escaped);
-  pthread_mutex_lock(&p->gate.lock);
+  cmt__lock(&p->gate.lock);
   if (p->explained == CMT_OK && p->reason == CMT_OK) {
     p->explained = reason;
     p->why_text = text_new(p, escaped);
   }
-  pthread_mutex_unlock(&p->gate.lock);
+  cmt__unlock(&p->gate.lock);
   return reason;
 }
 

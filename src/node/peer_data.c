@@ -20,6 +20,7 @@ static void datum_free(const cmt_env *env, cmt__datum *x) {
     return;
   }
   if (x->destroy != NULL) {
+    cmt__assert_unlocked(env);
     x->destroy(x->value);
   }
   cmt__free(env, x);
@@ -90,10 +91,10 @@ cmt_err cmt__peer_data_set(cmt__peer_data *d, const char *key, void *value,
       return CMT_ENOMEM;
     }
   }
-  pthread_mutex_lock(&d->lock);
+  cmt__lock(&d->lock);
   old = take(d, key);
   if (fresh != NULL && d->count == CMT_PEER_KEYS_MAX) {
-    pthread_mutex_unlock(&d->lock);
+    cmt__unlock(&d->lock);
     cmt__free(d->env, fresh);
     return CMT_ELIMIT;
   }
@@ -102,7 +103,7 @@ cmt_err cmt__peer_data_set(cmt__peer_data *d, const char *key, void *value,
     d->first = fresh;
     d->count++;
   }
-  pthread_mutex_unlock(&d->lock);
+  cmt__unlock(&d->lock);
   datum_free(d->env, old);
   return CMT_OK;
 }
@@ -111,9 +112,9 @@ void *cmt__peer_data_get(cmt__peer_data *d, const char *key) {
   cmt__datum *x;
   void *value;
 
-  pthread_mutex_lock(&d->lock);
+  cmt__lock(&d->lock);
   x = *find(d, key);
   value = x != NULL ? x->value : NULL;
-  pthread_mutex_unlock(&d->lock);
+  cmt__unlock(&d->lock);
   return value;
 }

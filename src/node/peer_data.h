@@ -5,9 +5,7 @@
 /* The values that an application keeps with a peer, by a short key.  The lock
    is the last of all: nothing else is taken under it, and no callback runs. */
 
-#include "core/base.h"
-
-#include <pthread.h>
+#include "core/lock.h"
 
 typedef struct cmt__datum cmt__datum;
 

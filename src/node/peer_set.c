@@ -22,22 +22,22 @@ cmt_err cmt__peer_set_reserve(cmt__peer_set *s) {
   bool ok = true;
   void *list;
 
-  pthread_mutex_lock(&s->lock);
+  cmt__lock(&s->lock);
   list = s->list;
   if (s->count == s->cap) {
     ok = cmt__grow(s->env, &list, &s->cap, sizeof(cmt_peer *), SET_FIRST);
     s->list = list;
   }
-  pthread_mutex_unlock(&s->lock);
+  cmt__unlock(&s->lock);
   return ok ? CMT_OK : CMT_ENOMEM;
 }
 
 void cmt__peer_set_add(cmt__peer_set *s, cmt_peer *p) {
-  pthread_mutex_lock(&s->lock);
+  cmt__lock(&s->lock);
   CMT_ASSERT(s->env, s->count < s->cap);
   s->list[s->count++] = cmt_peer_ref(p);
   s->inbound += !p->outbound;
-  pthread_mutex_unlock(&s->lock);
+  cmt__unlock(&s->lock);
 }
 
 /* The index of the peer with |id|; the count when there is none. */
@@ -53,21 +53,21 @@ static size_t set_index(const cmt__peer_set *s, const cmt_node_id *id) {
 void cmt__peer_set_remove(cmt__peer_set *s, cmt_peer *p) {
   size_t i;
 
-  pthread_mutex_lock(&s->lock);
+  cmt__lock(&s->lock);
   i = set_index(s, &p->id);
   CMT_ASSERT(s->env, i < s->count && s->list[i] == p);
   s->list[i] = s->list[--s->count];
   s->inbound -= !p->outbound;
-  pthread_mutex_unlock(&s->lock);
+  cmt__unlock(&s->lock);
   cmt_peer_unref(p);
 }
 
 bool cmt__peer_set_has(cmt__peer_set *s, const cmt_node_id *id) {
   bool has;
 
-  pthread_mutex_lock(&s->lock);
+  cmt__lock(&s->lock);
   has = set_index(s, id) < s->count;
-  pthread_mutex_unlock(&s->lock);
+  cmt__unlock(&s->lock);
   return has;
 }
 
@@ -75,47 +75,47 @@ cmt_peer *cmt__peer_set_find(cmt__peer_set *s, const cmt_node_id *id) {
   cmt_peer *p = NULL;
   size_t i;
 
-  pthread_mutex_lock(&s->lock);
+  cmt__lock(&s->lock);
   i = set_index(s, id);
   if (i < s->count) {
     p = cmt_peer_ref(s->list[i]);
   }
-  pthread_mutex_unlock(&s->lock);
+  cmt__unlock(&s->lock);
   return p;
 }
 
 size_t cmt__peer_set_snapshot(cmt__peer_set *s, cmt_peer **out, size_t cap) {
   size_t count;
 
-  pthread_mutex_lock(&s->lock);
+  cmt__lock(&s->lock);
   count = s->count;
   for (size_t i = 0; i < count && i < cap; i++) {
     out[i] = cmt_peer_ref(s->list[i]);
   }
-  pthread_mutex_unlock(&s->lock);
+  cmt__unlock(&s->lock);
   return count;
 }
 
 void cmt__peer_set_inbound(cmt__peer_set *s, const char *host, size_t *all,
                            size_t *same_host) {
-  pthread_mutex_lock(&s->lock);
+  cmt__lock(&s->lock);
   *all = s->inbound;
   *same_host = 0;
   for (size_t i = 0; i < s->count; i++) {
     *same_host +=
       !s->list[i]->outbound && strcmp(s->list[i]->remote.host, host) == 0;
   }
-  pthread_mutex_unlock(&s->lock);
+  cmt__unlock(&s->lock);
 }
 
 uint64_t cmt__peer_set_queued(cmt__peer_set *s) {
   uint64_t bytes = 0;
 
-  pthread_mutex_lock(&s->lock);
+  cmt__lock(&s->lock);
   for (size_t i = 0; i < s->count; i++) {
     bytes += cmt__gate_queued(&s->list[i]->gate);
   }
-  pthread_mutex_unlock(&s->lock);
+  cmt__unlock(&s->lock);
   return bytes;
 }
 
@@ -132,7 +132,7 @@ static void count_one(cmt_broadcast *counts, cmt_err err) {
 void cmt__peer_set_broadcast(cmt__peer_set *s, uint8_t channel, cmt_buf *msg,
                              cmt_broadcast *counts) {
   *counts = (cmt_broadcast){.queued = 0};
-  pthread_mutex_lock(&s->lock);
+  cmt__lock(&s->lock);
   for (size_t i = 0; i < s->count; i++) {
     cmt_err err = cmt_peer_try_send(s->list[i], channel, cmt_buf_ref(msg));
 
@@ -141,13 +141,13 @@ void cmt__peer_set_broadcast(cmt__peer_set *s, uint8_t channel, cmt_buf *msg,
     }
     count_one(counts, err);
   }
-  pthread_mutex_unlock(&s->lock);
+  cmt__unlock(&s->lock);
 }
 
 void cmt__peer_set_stop(cmt__peer_set *s, cmt_err reason, uint64_t flush_ns) {
-  pthread_mutex_lock(&s->lock);
+  cmt__lock(&s->lock);
   for (size_t i = 0; i < s->count; i++) {
     cmt_peer_stop(s->list[i], reason, flush_ns);
   }
-  pthread_mutex_unlock(&s->lock);
+  cmt__unlock(&s->lock);
 }

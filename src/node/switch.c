@@ -41,9 +41,9 @@
 static void switch_on_post(cmt__post *post);
 static void switch_on_turn(cmt__turn *turn);
 
-static void switch_lock(cmt_switch *s) { pthread_mutex_lock(&s->lock); }
+static void switch_lock(cmt_switch *s) { cmt__lock(&s->lock); }
 
-static void switch_unlock(cmt_switch *s) { pthread_mutex_unlock(&s->lock); }
+static void switch_unlock(cmt_switch *s) { cmt__unlock(&s->lock); }
 
 /* Under the lock.  Before the start there is no loop to ring. */
 static void switch_ring(cmt_switch *s) {
@@ -515,12 +515,12 @@ cmt_err cmt_switch_laddr(const cmt_switch *s, cmt_net_addr *out) {
   pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&s->lock;
   bool bound;
 
-  pthread_mutex_lock(lock);
+  cmt__lock(lock);
   bound = s->setup.bound;
   if (bound) {
     *out = s->setup.laddr;
   }
-  pthread_mutex_unlock(lock);
+  cmt__unlock(lock);
   return bound ? CMT_OK : CMT_EINVAL;
 }
 

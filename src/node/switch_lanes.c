@@ -44,6 +44,7 @@ static void call_was_slow(const cmt__lane *lane, const char *who,
 }
 
 void cmt__lane_call_begin(cmt__lane *lane, const char *who, int channel) {
+  cmt__assert_unlocked(&lane->sw->env);
   atomic_store_explicit(&lane->calling, who, memory_order_relaxed);
   lane->call_channel = channel;
   lane->call_ns = coarse_ns();
@@ -116,10 +117,10 @@ static void *lane_run(void *arg) {
   cmt__thread_set_loop(true);
   cmt__loop_run(lane->loop);
   cmt__thread_set_loop(false);
-  pthread_mutex_lock(&s->lock);
+  cmt__lock(&s->lock);
   s->ended++;
   pthread_cond_signal(&s->ended_cond);
-  pthread_mutex_unlock(&s->lock);
+  cmt__unlock(&s->lock);
   return NULL;
 }
 
@@ -192,7 +193,7 @@ static void lanes_report(cmt_switch *s) {
 void cmt__lanes_join(cmt_switch *s) {
   unsigned count = s->setup.options.loops;
 
-  pthread_mutex_lock(&s->lock);
+  cmt__lock(&s->lock);
   while (s->ended < count) {
     struct timespec at = cmt__cond_deadline(s->report_ns);
     int error = 0;
@@ -201,12 +202,12 @@ void cmt__lanes_join(cmt_switch *s) {
       error = pthread_cond_timedwait(&s->ended_cond, &s->lock, &at);
     }
     if (s->ended < count) {
-      pthread_mutex_unlock(&s->lock);
+      cmt__unlock(&s->lock);
       lanes_report(s);
-      pthread_mutex_lock(&s->lock);
+      cmt__lock(&s->lock);
     }
   }
-  pthread_mutex_unlock(&s->lock);
+  cmt__unlock(&s->lock);
   for (unsigned i = 0; i < count; i++) {
     pthread_join(s->lanes[i].thread, NULL);
   }

@@ -40,9 +40,9 @@ static void switch_on_closed(void *arg) {
   cmt_switch *s = arg;
   cmt_switch_options o = s->setup.options;
 
-  pthread_mutex_lock(&s->lock);
+  cmt__lock(&s->lock);
   s->let_go = true;
-  pthread_mutex_unlock(&s->lock);
+  cmt__unlock(&s->lock);
   if (o.on_finished != NULL) {
     o.on_finished(o.arg);
   }
@@ -55,8 +55,8 @@ void cmt__switch_let_go(cmt_switch *s) {
 bool cmt__switch_is_held(cmt_switch *s) {
   bool held;
 
-  pthread_mutex_lock(&s->lock);
+  cmt__lock(&s->lock);
   held = s->on_caller && s->started && !s->let_go;
-  pthread_mutex_unlock(&s->lock);
+  cmt__unlock(&s->lock);
   return held;
 }

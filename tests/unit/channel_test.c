@@ -527,6 +527,7 @@ static void empty_queues_give_their_memory_back(void **state) {
 static void retired_channels_leave_their_last_status(void **state) {
   const cmt_channel list[] = {{.id = 1, .priority = 1},
                               {.id = 2, .priority = 1, .send_queue = 9}};
+  cmt__channels_rest rest;
   cmt_channel_status *last;
   cmt_buf *done;
   fixture f;
@@ -537,14 +538,16 @@ static void retired_channels_leave_their_last_status(void **state) {
   assert_cmt(CMT_OK, take(&f, 1, true, 10, &done));
   cmt_buf_unref(done);
   assert_cmt(CMT_OK, take(&f, 1, false, 10, &done));
-  last = cmt__channels_retire(&f.cs);
+  last = cmt__channels_retire(&f.cs, &rest);
   assert_int_equal(1, last[0].id);
   assert_int_equal(10, last[0].recv_bytes);
   assert_int_equal(2, last[1].id);
   assert_int_equal(5, last[1].queued_bytes);
   /* Nothing but that is left. */
+  cmt__channels_let_go(&f.t.env, &rest);
   assert_cmt(CMT_ENOCHANNEL, queue(&f, 2, 5));
-  assert_null(cmt__channels_retire(&f.cs));
+  assert_null(cmt__channels_retire(&f.cs, &rest));
+  cmt__channels_let_go(&f.t.env, &rest);
   cmt__free(&f.t.env, last);
   fixture_fini(&f);
 }
