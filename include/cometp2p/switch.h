@@ -249,10 +249,10 @@ CMT_API void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
  *   infos, ours also sealed;
  * - for each peer, |inbound_peers_max| + |outbound_peers_max| of them: the
  *   connection, its node info, a run of 256 frames (261 KiB) that the
- *   socket did not take, room for CMT_PEER_KEYS_MAX values, and its queued
- *   messages: |send_bytes_max| or one message of the largest
- * |send_message_max|, but no more than all channels can queue, with a header
- * each;
+ *   socket did not take, what it read and has no turn for (66 KiB), room for
+ * CMT_PEER_KEYS_MAX values, and its queued messages: |send_bytes_max| or one
+ * message of the largest |send_message_max|, but no more than all channels can
+ * queue, with a header each;
  * - messages under reassembly: |recv_bytes_max| for each peer, but no more than
  *   |recv_bytes_total_max|, a header for each channel of each peer, and for
  *   each loop twice the largest |recv_message_max|, for one that grows and one

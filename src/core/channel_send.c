@@ -17,6 +17,9 @@ enum {
   /* How far a channel that wakes may lag behind the others.  Without a floor
      it would hold the link until it has caught up with all that they sent. */
   FLOOR_LAG = 65536,
+  /* Packets of one run.  The longest has room for 50,000 empty ones, and other
+     links wait meanwhile; so many take less than a millisecond. */
+  RUN_PACKETS_MAX = 4096,
 };
 
 #define RECENTLY_SENT_MAX (UINT64_C(1) << 47)
@@ -249,16 +252,17 @@ static bool packet_cut(cmt__channels *cs, cmt__channel *c, cmt__run *r) {
   return true;
 }
 
-/* False: a packet does not fit any more. */
-static bool urgent_fill(cmt__channels *cs, cmt__run *r) {
+/* False: no other packet goes into the run. */
+static bool urgent_fill(cmt__channels *cs, cmt__run *r, size_t *left) {
   cmt__channel *c;
 
   while ((c = urgent_pick(cs)) != NULL) {
     size_t before = r->len;
 
-    if (!packet_cut(cs, c, r)) {
+    if (*left == 0 || !packet_cut(cs, c, r)) {
       return false;
     }
+    --*left;
     cmt__rate_charge(cs->urgent, r->len - before, cs->now_ns);
     if (cs->budget != NULL) {
       cmt__budget_urgent_charge(cs->budget, r->len - before, cs->now_ns);
@@ -268,13 +272,14 @@ static bool urgent_fill(cmt__channels *cs, cmt__run *r) {
 }
 
 void cmt__channels_fill(cmt__channels *cs, cmt__run *r) {
-  size_t before = r->len;
+  size_t before = r->len, left = RUN_PACKETS_MAX;
   cmt__channel *c;
 
-  if (!urgent_fill(cs, r)) {
+  if (!urgent_fill(cs, r, &left)) {
     return;
   }
-  while (r->len - before < cs->cut_max && (c = channel_pick(cs)) != NULL &&
-         packet_cut(cs, c, r)) {
+  while (left > 0 && r->len - before < cs->cut_max &&
+         (c = channel_pick(cs)) != NULL && packet_cut(cs, c, r)) {
+    left--;
   }
 }

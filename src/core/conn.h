@@ -66,10 +66,13 @@ size_t cmt__conn_handshake_memory(const cmt_conn_options *o);
 
 /* Copies what is left of the bytes of the last cmt_conn_recv(), so that they
    may go before the events of them are taken, and puts |len| bytes more behind
-   them.  Only right after CMT_CONN_UP, and again while no event was taken.
-   CMT_ENOMEM: nothing changed. */
+   them.  The connection is up.  CMT_ENOMEM: nothing changed. */
 CMT_NODISCARD cmt_err cmt__conn_keep(cmt_conn *c, const uint8_t *data,
                                      size_t len);
+
+/* True while bytes of the last cmt_conn_recv() are not used up and were not
+   kept: the caller's memory must stay. */
+bool cmt__conn_borrows(const cmt_conn *c);
 
 /* Our node info, if it did not go out yet, waits until |at_ns|, and all that
    comes after it waits too. */

@@ -54,6 +54,7 @@ struct cmt_conn {
   bool ended, end_told, stopping;
   bool parted; /* The parting ping was written; see conn_send.c. */
   bool run_is_mconn;
+  bool borrows;    /* The input, if there is any, is the caller's memory. */
   cmt_bytes chunk; /* Decrypted bytes not yet used. */
   uint64_t now_ns;
   uint64_t handshake_at_ns, flush_at_ns; /* Deadlines. */

@@ -19,6 +19,7 @@ cmt_err cmt_conn_recv(cmt_conn *c, uint8_t *data, size_t len, uint64_t now_ns) {
   if (c->chunk.len > 0 || cmt__mconn_has_input(c->mconn)) {
     return CMT_EINVAL;
   }
+  c->borrows = true;
   err = cmt_secret_conn_recv(c->secret, data, len);
   if (err != CMT_OK && err != CMT_EINVAL) {
     cmt__conn_fail(c, err);
@@ -27,11 +28,23 @@ cmt_err cmt_conn_recv(cmt_conn *c, uint8_t *data, size_t len, uint64_t now_ns) {
   return err;
 }
 
+/* A chunk goes to the multiplexer whole, so the rest of one is either here or
+   there. */
 cmt_err cmt__conn_keep(cmt_conn *c, const uint8_t *data, size_t len) {
-  CMT_ASSERT(&c->shared->env,
-             c->state == CMT__CONN_UP && !cmt__mconn_has_input(c->mconn));
-  return cmt__secret_conn_keep(c->secret, &c->chunk,
-                               (cmt_bytes){.base = data, .len = len});
+  cmt_bytes *rest =
+    cmt__mconn_has_input(c->mconn) ? cmt__mconn_input(c->mconn) : &c->chunk;
+
+  cmt_err err;
+
+  CMT_ASSERT(&c->shared->env, c->state == CMT__CONN_UP);
+  err = cmt__secret_conn_keep(c->secret, rest,
+                              (cmt_bytes){.base = data, .len = len});
+  c->borrows = c->borrows && err != CMT_OK;
+  return err;
+}
+
+bool cmt__conn_borrows(const cmt_conn *c) {
+  return c->borrows && cmt__conn_has_input(c);
 }
 
 bool cmt__conn_has_input(const cmt_conn *c) {

@@ -434,6 +434,8 @@ cmt_err cmt_mconn_recv(cmt_mconn *m, const uint8_t *data, size_t len,
 
 bool cmt__mconn_has_input(const cmt_mconn *m) { return m->in.len > 0; }
 
+cmt_bytes *cmt__mconn_input(cmt_mconn *m) { return &m->in; }
+
 /* Acts on one packet; true: |*out| is an event. */
 static bool packet_event(cmt_mconn *m, const cmt__packet *k,
                          cmt_mconn_event *out) {

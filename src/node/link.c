@@ -59,7 +59,8 @@ void cmt__link_reading(cmt__link *l) {
   if (l->tcp != NULL) {
     cmt__tcp_read_max(l->tcp, cmt__conn_read_max(l->conn));
   }
-  link_read(l, !l->paused && cmt_conn_wants_read(l->conn));
+  link_read(l, !l->paused && l->turn_left > 0 &&
+                 !cmt__conn_has_input(l->conn) && cmt_conn_wants_read(l->conn));
 }
 
 /* ---- the end ---- */
@@ -131,6 +132,7 @@ static void link_event(cmt__link *l, const cmt_conn_event *ev) {
     l->cbs->on_up(l->arg, ev);
     break;
   case CMT_CONN_MESSAGE:
+    l->turn_left--;
     l->cbs->on_message(l->arg, ev->channel, ev->msg);
     break;
   case CMT_CONN_PONG:
@@ -169,9 +171,10 @@ static void link_meet(cmt__link *l) {
   }
 }
 
-/* The end of a held link is told all the same. */
+/* It is held, or has handed over all that one turn may.  The end is told all
+   the same. */
 static bool link_waits(const cmt__link *l) {
-  return l->held && !cmt__conn_has_ended(l->conn);
+  return (l->held || l->turn_left == 0) && !cmt__conn_has_ended(l->conn);
 }
 
 void cmt__link_drain(cmt__link *l) {
@@ -191,6 +194,21 @@ void cmt__link_drain(cmt__link *l) {
   link_meet(l);
   if (l->state == CMT__LINK_OPEN && l->late_end != CMT_OK && !l->held) {
     cmt__loop_turn(l->loop, &l->turn);
+  }
+}
+
+/* Keeps what the turn has no room for: the loop's memory is the next link's. */
+static void link_put_by(cmt__link *l) {
+  cmt_err err;
+
+  if (l->state != CMT__LINK_OPEN || cmt__conn_has_ended(l->conn) ||
+      !cmt__conn_borrows(l->conn)) {
+    return;
+  }
+  err = cmt__conn_keep(l->conn, NULL, 0);
+  if (err != CMT_OK) {
+    cmt__link_stop_conn(l, err);
+    cmt__link_drain(l);
   }
 }
 
@@ -262,18 +280,42 @@ static void link_tick(cmt__link *l) {
   }
 }
 
+/* Messages that are left go on in the next turn, and the loop does not block
+   before it. */
+static void link_next_turn(cmt__link *l) {
+  l->turn_left = CMT__TURN_MESSAGES;
+  if (!l->held && cmt__conn_has_input(l->conn)) {
+    cmt__loop_turn(l->loop, &l->turn);
+  }
+}
+
+/* What has come and was put by comes before the judgement of what is late. */
+static void link_drain_and_tick(cmt__link *l, bool ticked) {
+  cmt__link_drain(l);
+  if (!ticked && l->state == CMT__LINK_OPEN && !cmt__conn_has_input(l->conn)) {
+    link_tick(l);
+    cmt__loop_turn(l->loop, &l->turn);
+    cmt__link_drain(l);
+  }
+}
+
 static void link_work(cmt__link *l) {
+  bool ticks = l->held || l->on_up_due || !cmt__conn_has_input(l->conn);
+
   if (l->gate != NULL) {
     cmt__link_take_intake(l);
     cmt__link_control(l);
   }
-  link_tick(l);
+  if (ticks) {
+    link_tick(l);
+  }
   cmt__link_write(l);
   cmt__link_sample(l);
-  cmt__link_drain(l);
+  link_drain_and_tick(l, ticks);
   if (l->state != CMT__LINK_OPEN || cmt__link_end_is_due(l)) {
     return;
   }
+  link_next_turn(l);
   if (l->gate != NULL) {
     cmt__link_credit(l);
     l->cbs->on_turn(l->arg);
@@ -352,6 +394,7 @@ static void on_read(void *arg, uint8_t *data, size_t len) {
     CMT_ASSERT(&l->loop->env, err == CMT_OK || err == CMT_ECLOSED);
   }
   cmt__link_drain(l);
+  link_put_by(l);
   if (l->state == CMT__LINK_OPEN) {
     cmt__link_reading(l);
   }
@@ -364,7 +407,8 @@ static void on_end(void *arg, cmt_err err) {
   cmt__link_enter(l);
   l->eof = true;
   l->reading = false;
-  if (link_keeps(l) && err == CMT_EEOF && cmt__conn_has_input(l->conn)) {
+  if (l->state == CMT__LINK_OPEN && err == CMT_EEOF &&
+      !cmt__conn_has_ended(l->conn) && cmt__conn_has_input(l->conn)) {
     l->late_end = err;
   } else if (l->state == CMT__LINK_OPEN) {
     cmt__link_stop_conn(l, err);
@@ -419,6 +463,7 @@ void cmt__link_init(cmt__link *l, cmt__loop *loop,
     .turn = {.cb = on_turn},
     .run_frames = CMT__RUN_MAX,
     .give_up_ns = CMT_NEVER,
+    .turn_left = CMT__TURN_MESSAGES,
   };
 }
 

@@ -35,7 +35,14 @@ typedef struct cmt__link_callbacks {
   void (*on_closed)(void *arg);
 } cmt__link_callbacks;
 
-enum { CMT__HELD_MAX = 4096 }; /* Bytes that are read while it is held. */
+enum {
+  CMT__HELD_MAX = 4096, /* Bytes that are read while it is held. */
+  /* Messages that a link hands to its owner in one turn of the loop.  A read of
+     64 KiB can have 13,000 empty ones, and each is a call of a reactor; at a
+     few microseconds a call this many take about a millisecond, and the other
+     links have their turn between. */
+  CMT__TURN_MESSAGES = 512,
+};
 
 typedef enum cmt__link_state {
   CMT__LINK_IDLE,       /* No connection. */
@@ -97,6 +104,7 @@ typedef struct cmt__link {
   cmt_err late_end;   /* and why, when what was kept comes first. */
   cmt_err write_err;  /* Nothing more can be written. */
   uint32_t held_room; /* Bytes that may be read while it is held. */
+  uint32_t turn_left; /* Messages that this turn may still hand over. */
   uint64_t paused_at_ns, paused_ns; /* Since when, and before that in all. */
   uint64_t give_up_ns; /* When that is an end although reading goes on. */
   /* What a short write left. */

@@ -43,7 +43,7 @@ bool cmt__link_departs(cmt__link *l) {
     return l->trip->end_due;
   }
   CMT_ASSERT(&l->loop->env,
-             cmt__conn_has_ended(l->conn) || !cmt__conn_has_input(l->conn));
+             cmt__conn_has_ended(l->conn) || !cmt__conn_borrows(l->conn));
   l->state = CMT__LINK_MOVING;
   cmt__loop_turn_cancel(l->loop, &l->turn);
   cmt__loop_timer(l->loop, &l->timer, CMT_NEVER);

@@ -86,7 +86,8 @@ static uint64_t handshake_bytes(const cmt_conn_options *o) {
          (CMT_NODE_INFO_MAX / CMT_FRAME_DATA + 2) * CMT_FRAME_SLOT;
 }
 
-/* A run of frames may wait for room in the socket. */
+/* A run of frames may wait for room in the socket, and a read with the frame
+   that it completes for the next turn. */
 static uint64_t peer_bytes(const cmt_switch *s, const sums *n,
                            const cmt_conn_options *o) {
   const cmt_switch_options *so = &s->setup.options;
@@ -98,7 +99,8 @@ static uint64_t peer_bytes(const cmt_switch *s, const sums *n,
          sizeof(cmt__link_path) + 2 * sizeof(cmt_why) +
          s->setup.channel_count * (sizeof(uint32_t) + sizeof(cmt__gate_fifo)) +
          items * sizeof(cmt__gate_item) + CMT_PEER_KEYS_MAX * KEY_BYTES +
-         CMT__SCRATCH + queued + n->messages * cmt__buf_header();
+         CMT__SCRATCH + CMT__READ_MAX + CMT_FRAME_SLOT + queued +
+         n->messages * cmt__buf_header();
 }
 
 /* While a message grows, its old memory is there as well; one that is complete

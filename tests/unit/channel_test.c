@@ -241,6 +241,40 @@ static void ids_from_0x80_leave_a_byte_for_the_eof(void **state) {
   fixture_fini(&f);
 }
 
+/* Empty messages would fill a run with tens of thousands of packets. */
+static void a_run_has_at_most_4096_packets(void **state) {
+  const cmt_channel list[] = {
+    {.id = 0x31, .priority = 1, .send_queue = 6000},
+    {.id = 0x32,
+     .priority = 1,
+     .send_queue = 6000,
+     .traffic = CMT_TRAFFIC_URGENT},
+  };
+  static uint8_t out[1 << 17];
+  fixture f;
+
+  (void)state;
+  fixture_init(&f, list, 2);
+  cmt__channels_start(&f.cs, 0, 0);
+  for (int i = 0; i < 5000; i++) {
+    assert_cmt(CMT_OK, queue(&f, 0x31, 0));
+  }
+  for (int i = 0; i < 100; i++) {
+    assert_cmt(CMT_OK, queue(&f, 0x32, 0));
+  }
+  for (size_t left = 5100; left > 0;) {
+    cmt__run r = cmt__run_plain(out, sizeof out);
+    size_t n = cmt__min(left, 4096);
+
+    cmt__channels_fill(&f.cs, &r);
+    assert_int_equal(n * 7, r.len);
+    left -= n;
+  }
+  assert_int_equal(100, f.cs.list[1].cut_messages);
+  assert_int_equal(5000, f.cs.list[0].cut_messages);
+  fixture_fini(&f);
+}
+
 /* No packet that is sent is over the limit of a node with the same payload,
    whatever the id. */
 static void no_packet_is_over_an_equal_nodes_limit(void **state) {
@@ -562,6 +596,7 @@ int main(void) {
     cmocka_unit_test(queue_that_cannot_grow_refuses_and_loses_nothing),
     cmocka_unit_test(messages_are_cut_at_the_payload),
     cmocka_unit_test(ids_from_0x80_leave_a_byte_for_the_eof),
+    cmocka_unit_test(a_run_has_at_most_4096_packets),
     cmocka_unit_test(no_packet_is_over_an_equal_nodes_limit),
     cmocka_unit_test(status_counts_what_is_queued_and_sent),
     cmocka_unit_test(messages_are_put_together),
