@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Helpers of every verb.  Errors before the streams exist are written
-   directly, later ones by the thread of standard error. */
+   directly, later ones by the thread of standard error.  Nothing is written
+   through stdio, which would drop what a non-blocking stream does not take. */
 
 #include "cli.h"
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdarg.h>
+#include <poll.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -88,23 +88,88 @@ void cli_io_error(cli_io *io, const char *format, ...) {
   cli_output_extra(io->err, line, strlen(line));
 }
 
+void cli_complain(const char *format, ...) {
+  char line[LINE_SIZE];
+  va_list args;
+  size_t len;
+
+  va_start(args, format);
+  vsnprintf(line, sizeof line - 1, format, args);
+  va_end(args);
+  len = strlen(line);
+  line[len++] = '\n';
+  /* There is nowhere to tell that standard error cannot be written. */
+  (void)cli_write_all(STDERR_FILENO, line, len);
+}
+
 int cli_fail(const char *format, ...) {
+  char text[LINE_SIZE];
   va_list args;
 
-  fputs("cometp2p: ", stderr);
   va_start(args, format);
-  vfprintf(stderr, format, args);
+  vsnprintf(text, sizeof text, format, args);
   va_end(args);
-  fputc('\n', stderr);
+  cli_complain("cometp2p: %s", text);
   return CLI_FAILED;
 }
 
-int cli_flush(void) {
-  if (fflush(stdout) == 0) {
-    return CLI_OK;
+/* Whether the write that failed is worth another try; waits until it is. */
+static bool write_again(int fd) {
+  struct pollfd polled = {.fd = fd, .events = POLLOUT};
+
+  if (errno == EINTR) {
+    return true;
   }
-  return errno == EPIPE ? CLI_FAILED
-                        : cli_fail("standard output: %s", strerror(errno));
+  if (errno != EAGAIN && errno != EWOULDBLOCK) {
+    return false;
+  }
+  while (poll(&polled, 1, -1) < 0) {
+    if (errno != EINTR) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool cli_write_all(int fd, const void *data, size_t len) {
+  const char *at = data;
+
+  while (len > 0) {
+    ssize_t n = write(fd, at, len);
+
+    if (n < 0 && write_again(fd)) {
+      continue;
+    }
+    if (n <= 0) {
+      errno = n < 0 ? errno : EIO;
+      return false;
+    }
+    at += n;
+    len -= (size_t)n;
+  }
+  return true;
+}
+
+void cli_page_open(cli_page *p) {
+  *p = (cli_page){0};
+  p->file = open_memstream(&p->text, &p->len);
+  if (p->file == NULL) {
+    cli_fail("out of memory");
+    _exit(CLI_FAILED);
+  }
+}
+
+int cli_page_write(cli_page *p, int fd) {
+  int code = CLI_OK;
+
+  if (fclose(p->file) != 0) {
+    code = cli_fail("out of memory");
+  } else if (!cli_write_all(fd, p->text, p->len)) {
+    code = errno == EPIPE ? CLI_FAILED
+                          : cli_fail("standard output: %s", strerror(errno));
+  }
+  free(p->text);
+  return code;
 }
 
 void *cli_realloc(void *p, size_t size) {

@@ -11,6 +11,9 @@
 
 #include <cometp2p/cometp2p.h>
 
+#include <stdarg.h>
+#include <stdio.h>
+
 enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 
 /* Bits that say which verbs take an option. */
@@ -65,8 +68,27 @@ void cli_io_error(cli_io *io, const char *format, ...)
 /* The same without a running verb; returns CLI_FAILED. */
 int cli_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Writes out what a verb without streams printed; the exit code. */
-int cli_flush(void);
+/* One line on standard error as it is, without a running verb. */
+void cli_complain(const char *format, ...)
+  __attribute__((format(printf, 1, 2)));
+
+/* Writes all |len| bytes, however often |fd| takes only a part.  Another
+   program that shares a stream may have made it non-blocking: then this waits
+   for room.  False: errno. */
+bool cli_write_all(int fd, const void *data, size_t len);
+
+/* What a verb without streams prints: it is gathered in |file| and written in
+   one go. */
+typedef struct cli_page {
+  FILE *file;
+  char *text;
+  size_t len;
+} cli_page;
+
+void cli_page_open(cli_page *p);
+/* Writes the page to |fd| and frees it.  Returns CLI_OK or CLI_FAILED; a
+   failure is told unless the reader closed the stream. */
+int cli_page_write(cli_page *p, int fd);
 
 /* Zeroed memory; ends the process when there is none. */
 void *cli_alloc(size_t count, size_t size);

@@ -5,8 +5,8 @@
 #include "options.h"
 
 #include <jansson.h>
-#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static void log_line(void *arg, cmt_log_level level, const char *module,
                      const char *line) {
@@ -14,29 +14,31 @@ static void log_line(void *arg, cmt_log_level level, const char *module,
 
   (void)module;
   if (level <= o->log_level) {
-    fprintf(stderr, "cometp2p: %s\n", line);
+    cli_fail("%s", line);
   }
 }
 
 static int print_id(const cli_options *o, const cmt_node_key *key,
                     const char *file) {
   cmt_node_id id;
+  cli_page page;
   json_t *line;
 
   cmt_node_key_id(key, &id);
+  cli_page_open(&page);
   if (!o->json) {
-    puts(id.text);
+    fprintf(page.file, "%s\n", id.text);
   } else {
     char shown[4096];
 
     cmt_text_escape(cmt_bytes_of(file), shown, sizeof shown);
     line = json_pack("{s:s, s:s, s:s}", "event", "key", "id", id.text, "file",
                      shown);
-    json_dumpf(line, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+    json_dumpf(line, page.file, JSON_COMPACT | JSON_ENSURE_ASCII);
     json_decref(line);
-    putchar('\n');
+    fputc('\n', page.file);
   }
-  return cli_flush();
+  return cli_page_write(&page, STDOUT_FILENO);
 }
 
 static int key_gen(const cli_options *o, const cmt_env *env, const char *file) {

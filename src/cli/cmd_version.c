@@ -4,7 +4,7 @@
 #include "options.h"
 
 #include <jansson.h>
-#include <stdio.h>
+#include <unistd.h>
 
 enum { LIBRARIES_MAX = 16 };
 
@@ -18,6 +18,7 @@ static int print_json(void) {
   cmt_library libs[LIBRARIES_MAX];
   size_t count = libraries(libs);
   json_t *table = json_object();
+  cli_page page;
   json_t *line;
 
   for (size_t i = 0; i < count; i++) {
@@ -26,23 +27,28 @@ static int print_json(void) {
   line = json_pack("{s:s, s:s, s:[ss], s:s, s:o}", "event", "version",
                    "version", cmt_version(), "profiles", "cometbft", "legacy",
                    "aead", cmt_env_aead(NULL), "libraries", table);
-  json_dumpf(line, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+  cli_page_open(&page);
+  json_dumpf(line, page.file, JSON_COMPACT | JSON_ENSURE_ASCII);
   json_decref(line);
-  putchar('\n');
-  return cli_flush();
+  fputc('\n', page.file);
+  return cli_page_write(&page, STDOUT_FILENO);
 }
 
 static int print_text(void) {
   cmt_library libs[LIBRARIES_MAX];
   size_t count = libraries(libs);
+  cli_page page;
 
-  printf("cometp2p %s\nprofiles: cometbft, legacy\naead: %s\nlibraries:",
-         cmt_version(), cmt_env_aead(NULL));
+  cli_page_open(&page);
+  fprintf(page.file,
+          "cometp2p %s\nprofiles: cometbft, legacy\naead: %s\nlibraries:",
+          cmt_version(), cmt_env_aead(NULL));
   for (size_t i = 0; i < count; i++) {
-    printf("%s %s %s", i == 0 ? "" : ",", libs[i].name, libs[i].version);
+    fprintf(page.file, "%s %s %s", i == 0 ? "" : ",", libs[i].name,
+            libs[i].version);
   }
-  putchar('\n');
-  return cli_flush();
+  fputc('\n', page.file);
+  return cli_page_write(&page, STDOUT_FILENO);
 }
 
 int cli_version(const cli_verb *verb, int argc, char **argv) {

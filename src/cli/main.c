@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -51,16 +50,20 @@ static const cli_verb *find_verb(const char *name) {
   return NULL;
 }
 
-static void print_verbs(FILE *to) {
+static int print_verbs(int fd) {
+  cli_page page;
+
+  cli_page_open(&page);
   fputs("usage: cometp2p VERB [ARGUMENT]...\n\n"
         "The peer-to-peer stack of CometBFT: encrypted, authenticated "
         "connections\nwith channels and priorities.\n\nverbs:\n",
-        to);
+        page.file);
   for (size_t i = 0; i < VERB_COUNT; i++) {
-    fprintf(to, "  %-8s  %.*s\n", verbs[i].name,
+    fprintf(page.file, "  %-8s  %.*s\n", verbs[i].name,
             (int)strcspn(verbs[i].help, "\n"), verbs[i].help);
   }
-  fputs("\ncometp2p VERB --help tells more of each.\n", to);
+  fputs("\ncometp2p VERB --help tells more of each.\n", page.file);
+  return cli_page_write(&page, fd);
 }
 
 /* A descriptor that is opened later must not take the number of a stream that
@@ -102,18 +105,18 @@ int main(int argc, char **argv) {
     name = "version";
   }
   if (is_help(name)) {
-    print_verbs(argc > 1 ? stdout : stderr);
-    return argc > 1 ? cli_flush() : CLI_USAGE;
+    int code = print_verbs(argc > 1 ? STDOUT_FILENO : STDERR_FILENO);
+
+    return argc > 1 ? code : CLI_USAGE;
   }
   verb = find_verb(name);
   if (verb == NULL) {
     char shown[80];
 
     cmt_text_escape(cmt_bytes_of(name), shown, sizeof shown);
-    fprintf(stderr,
-            "cometp2p: unknown verb '%s': key, listen, send, probe or version "
-            "(see cometp2p --help)\n",
-            shown);
+    cli_fail("unknown verb '%s': key, listen, send, probe or version "
+             "(see cometp2p --help)",
+             shown);
     return CLI_USAGE;
   }
   return verb->run(verb, argc - 1, argv + 1);

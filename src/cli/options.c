@@ -6,10 +6,9 @@
 #include "options.h"
 
 #include <getopt.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct option_row {
   const char *name;
@@ -236,44 +235,55 @@ static const option_row rows[] = {
   {"json", NULL, CLI_ALL, set_json, "one JSON object a line"},
 };
 
-enum { ROW_COUNT = sizeof rows / sizeof *rows, OPTION_HELP = ROW_COUNT };
+enum {
+  ROW_COUNT = sizeof rows / sizeof *rows,
+  OPTION_HELP = ROW_COUNT,
+  USAGE_SIZE = 1024,
+};
 
 int cli_options_usage(const cli_options *o, const char *format, ...) {
+  char line[USAGE_SIZE], end[64];
+  size_t len = (size_t)snprintf(line, sizeof line, "%s: ", o->verb);
   va_list args;
 
-  fprintf(stderr, "cometp2p %s: ", o->verb);
+  snprintf(end, sizeof end, " (see cometp2p %s --help)", o->verb);
   va_start(args, format);
-  vfprintf(stderr, format, args);
+  vsnprintf(line + len, sizeof line - len - strlen(end), format, args);
   va_end(args);
-  fprintf(stderr, " (see cometp2p %s --help)\n", o->verb);
+  memcpy(line + strlen(line), end, strlen(end) + 1);
+  cli_complain("cometp2p %s", line);
   return CLI_USAGE;
 }
 
-static void print_row(const option_row *row) {
+static void print_row(FILE *to, const option_row *row) {
   char left[40];
   const char *help = row->help;
 
   snprintf(left, sizeof left, "--%s %s", row->name,
            row->value == NULL ? "" : row->value);
-  printf("  %-26s ", left);
+  fprintf(to, "  %-26s ", left);
   for (; *help != '\0'; help++) {
-    putchar(*help);
+    fputc(*help, to);
     if (*help == '\n') {
-      printf("%29s", "");
+      fprintf(to, "%29s", "");
     }
   }
-  putchar('\n');
+  fputc('\n', to);
 }
 
-void cli_options_help(const cli_verb *verb) {
-  printf("usage: cometp2p %s %s\n\n%s\n\noptions:\n", verb->name, verb->usage,
-         verb->help);
+int cli_options_help(const cli_verb *verb) {
+  cli_page page;
+
+  cli_page_open(&page);
+  fprintf(page.file, "usage: cometp2p %s %s\n\n%s\n\noptions:\n", verb->name,
+          verb->usage, verb->help);
   for (size_t i = 0; i < ROW_COUNT; i++) {
     if ((rows[i].verbs & verb->bit) != 0) {
-      print_row(&rows[i]);
+      print_row(page.file, &rows[i]);
     }
   }
-  printf("  %-26s %s\n", "--help", "this text");
+  fprintf(page.file, "  %-26s %s\n", "--help", "this text");
+  return cli_page_write(&page, STDOUT_FILENO);
 }
 
 static void long_options(const cli_verb *verb, struct option *out) {
@@ -325,8 +335,7 @@ static int parse_all(cli_options *o, const cli_verb *verb, int argc,
   optind = 1;
   while ((what = getopt_long(argc, argv, ":h", longs, NULL)) != -1) {
     if (what == OPTION_HELP || what == 'h') {
-      cli_options_help(verb);
-      return cli_flush();
+      return cli_options_help(verb);
     }
     if (what == ':' || what == '?') {
       return bad_option(o, what, argv[optind - 1]);

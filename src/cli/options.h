@@ -67,8 +67,8 @@ CMT_NODISCARD cmt_err cli_options_key(const cli_options *o, const cmt_env *env,
                                       const char *file, cmt_node_key **out,
                                       cmt_why *why);
 
-/* Prints usage, help and options of |verb|. */
-void cli_options_help(const cli_verb *verb);
+/* Prints usage, help and options of |verb|; the exit code. */
+int cli_options_help(const cli_verb *verb);
 
 /* One line on standard error; returns CLI_USAGE. */
 int cli_options_usage(const cli_options *o, const char *format, ...)

@@ -64,23 +64,6 @@ static void text_clear(text *t) {
   }
 }
 
-static bool write_all(int fd, const char *data, size_t len) {
-  while (len > 0) {
-    ssize_t n = write(fd, data, len);
-
-    if (n < 0 && errno == EINTR) {
-      continue;
-    }
-    if (n <= 0) {
-      errno = n < 0 ? errno : EIO;
-      return false;
-    }
-    data += n;
-    len -= (size_t)n;
-  }
-  return true;
-}
-
 /* Takes what there is to write into |out|; |*lines| is how much of it counts
    in the backlog.  False: the end. */
 static bool output_take(cli_output *o, text *out, text *status, size_t *lines) {
@@ -116,10 +99,10 @@ static void output_write(cli_output *o, const text *out, const text *status) {
     return;
   }
   if (o->status_shown) {
-    ok = write_all(o->fd, "\r\033[K", 4);
+    ok = cli_write_all(o->fd, "\r\033[K", 4);
   }
-  ok = ok && write_all(o->fd, out->base, out->len);
-  ok = ok && write_all(o->fd, status->base, status->len);
+  ok = ok && cli_write_all(o->fd, out->base, out->len);
+  ok = ok && cli_write_all(o->fd, status->base, status->len);
   o->status_shown = status->len > 0;
   if (!ok) {
     int fault = errno;

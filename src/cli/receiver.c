@@ -163,22 +163,6 @@ static void take_offer(cli_receiver *r, const cli_file_message *m) {
   receiver_ack(r);
 }
 
-static bool write_all(int fd, cmt_bytes data) {
-  while (data.len > 0) {
-    ssize_t n = write(fd, data.base, data.len);
-
-    if (n < 0 && errno == EINTR) {
-      continue;
-    }
-    if (n <= 0) {
-      return false;
-    }
-    data.base += n;
-    data.len -= (size_t)n;
-  }
-  return true;
-}
-
 static cmt_err take_data(cli_receiver *r, const cli_file_message *m) {
   cli_incoming file;
 
@@ -189,7 +173,7 @@ static cmt_err take_data(cli_receiver *r, const cli_file_message *m) {
     receiver_refuse(r, CLI_REFUSED_SIZE, "more came");
     return CMT_OK;
   }
-  if (!write_all(r->fd, m->bytes)) {
+  if (!cli_write_all(r->fd, m->bytes.base, m->bytes.len)) {
     receiver_refuse(r, CLI_REFUSED_IO, strerror(errno));
     return CMT_OK;
   }

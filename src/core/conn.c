@@ -226,7 +226,22 @@ static cmt_stage conn_stage(const cmt_conn *c) {
   return CMT_STAGE_UP;
 }
 
+/* What the other side is when it ended the handshake, or let it end, by
+   speaking another protocol; NULL: it is not known. */
+static const char *foreign_text(const cmt_conn *c, cmt_err err) {
+  bool certain;
+
+  if (c->state != CMT__CONN_SECRET ||
+      (err != CMT_EPROTO && err != CMT_EEOF && err != CMT_ERESET &&
+       err != CMT_EHANDSHAKE)) {
+    return NULL;
+  }
+  return cmt__foreign(c->shake->first, c->shake->first_len, &certain);
+}
+
 void cmt__conn_end(cmt_conn *c, cmt_err err, const char *text) {
+  const char *foreign = foreign_text(c, err);
+
   if (c->stopping) {
     err = c->stop_reason;
     text = cmt_err_text(err);
@@ -235,11 +250,12 @@ void cmt__conn_end(cmt_conn *c, cmt_err err, const char *text) {
     return;
   }
   c->ended = true;
-  c->end_err = err;
+  c->end_err = foreign == NULL ? err : CMT_EPROTO;
   c->end_stage = conn_stage(c);
   c->end_text = text;
   if (c->state != CMT__CONN_UP) {
-    snprintf(c->shake->end_text, sizeof c->shake->end_text, "%s", text);
+    snprintf(c->shake->end_text, sizeof c->shake->end_text, "%s",
+             foreign == NULL ? text : foreign);
     c->end_text = c->shake->end_text;
   }
 }

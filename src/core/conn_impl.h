@@ -6,6 +6,7 @@
    makes and ends it, conn_recv.c has the way in, conn_send.c the way out. */
 
 #include "conn.h"
+#include "foreign.h"
 
 #include "mconn.h"
 #include "node_info.h"
@@ -30,6 +31,8 @@ typedef struct cmt__conn_handshake {
   uint64_t timeout_ns;
   uint8_t *in; /* Their node info with its prefix. */
   size_t in_len, in_cap;
+  uint8_t first[CMT__FOREIGN_BYTES]; /* What they sent first of all. */
+  size_t first_len;
   bool info_sent;
   uint64_t info_at_ns;                       /* Ours waits until then. */
   char end_text[sizeof((cmt_why *)0)->text]; /* Of an end before it is up. */

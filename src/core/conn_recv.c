@@ -6,8 +6,20 @@
 #include "conn_impl.h"
 
 #include "channel.h"
+#include "foreign.h"
 #include "node_key.h"
 #include "secret_conn.h"
+
+/* Keeps the first bytes of all, by which another protocol can be told. */
+static void first_bytes_keep(cmt__conn_handshake *h, const uint8_t *data,
+                             size_t len) {
+  size_t n = cmt__min(len, sizeof h->first - h->first_len);
+
+  if (n > 0) {
+    memcpy(h->first + h->first_len, data, n);
+    h->first_len += n;
+  }
+}
 
 cmt_err cmt_conn_recv(cmt_conn *c, uint8_t *data, size_t len, uint64_t now_ns) {
   cmt_err err;
@@ -20,6 +32,9 @@ cmt_err cmt_conn_recv(cmt_conn *c, uint8_t *data, size_t len, uint64_t now_ns) {
     return CMT_EINVAL;
   }
   c->borrows = true;
+  if (c->state == CMT__CONN_SECRET) {
+    first_bytes_keep(c->shake, data, len);
+  }
   err = cmt_secret_conn_recv(c->secret, data, len);
   if (err != CMT_OK && err != CMT_EINVAL) {
     cmt__conn_fail(c, err);
@@ -96,7 +111,12 @@ static void secret_failed(cmt_conn *c, cmt_err err) {
 /* Asks the secret connection for more; false: there is none. */
 static bool chunk_next(cmt_conn *c) {
   cmt_err err = cmt_secret_conn_next(c->secret, &c->chunk);
+  bool foreign = false;
 
+  if (err == CMT_EAGAIN && c->state == CMT__CONN_SECRET) {
+    (void)cmt__foreign(c->shake->first, c->shake->first_len, &foreign);
+    err = foreign ? CMT_EPROTO : err;
+  }
   if (err != CMT_OK) {
     c->chunk.len = 0;
   }

@@ -2,7 +2,9 @@
 """probe, against `listen` and against what is no node."""
 
 import contextlib
+import http.server
 import socket
+import threading
 
 from e2e import *
 
@@ -165,6 +167,68 @@ def stranger(folder, answer, reason):
             equal(child.exit(), 1)
 
 
+class HttpServer:
+    """A server of the RPC's kind: answers 400 to what is no request."""
+
+    def __enter__(self):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            default_request_version = "HTTP/1.1"
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0),
+                                                      Handler)
+        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread.start()
+        return "127.0.0.1:%d" % self.server.server_address[1]
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+
+SPEAKS_HTTP = "this port speaks HTTP; p2p is usually 26656"
+
+
+def rpc_port(folder):
+    """Whoever dials the wrong port of a node is told."""
+    with HttpServer() as address:
+        for args in ([address], ["1" * 40 + "@" + address],
+                     [address, "--network", "n"]):
+            code, told, err = probe(*args)
+            equal((code, told["reason"], told["stage"], told["text"]),
+                  (1, "proto", "secret_connection", SPEAKS_HTTP), args)
+            check(SPEAKS_HTTP in err and err.count("\n") == 1, err)
+        code, _, err = run("send", "1" * 40 + "@" + address, "--lines", "-")
+        equal(code, 1)
+        check(SPEAKS_HTTP in err and err.count("\n") == 1, err)
+        dialed = "1" * 40 + "@" + address
+        with Listen("--dial", dialed) as node:
+            equal(node.event("rejected", dialed=dialed)["text"], SPEAKS_HTTP)
+
+
+def other_protocol(folder, answer, what):
+    """It sends |answer| and hangs up, or waits for more."""
+    for waits in (False, True):
+        with socket.create_server(("127.0.0.1", 0)) as s:
+            child = Process([COMMAND, "probe", "--json", "--network", "n",
+                             "127.0.0.1:%d" % s.getsockname()[1]])
+            peer, _ = s.accept()
+            with peer, child:
+                peer.sendall(answer)
+                if not waits:
+                    peer.close()
+                    s.close()
+                told = child.event("rejected")
+                equal((told["text"], told["stage"]),
+                      (f"this port speaks {what}; p2p is usually 26656",
+                       "secret_connection"))
+                equal(child.exit(), 1)
+
+
 def full(folder):
     """A node at its limit hangs up before any word."""
     with Listen("--max-inbound", "0") as node:
@@ -231,6 +295,10 @@ Tap().main([
     ("something that talks first", stranger, b"HTTP/1.1 400 Bad Request\r\n" * 4,
      "proto"),
     ("something that says nothing", stranger, b"\x22", "handshake"),
+    ("the port of the RPC: it speaks HTTP", rpc_port),
+    ("a short answer of HTTP", other_protocol, b"HTTP/1.1 400\r\n", "HTTP"),
+    ("a TLS alert", other_protocol, b"\x15\3\1\0\2\2\x46", "TLS"),
+    ("a banner of SSH", other_protocol, b"SSH-2.0-x\r\n", "SSH"),
     ("a node that is full", full),
     ("SIGINT ends it while it connects", interrupted_early, signal.SIGINT),
     ("SIGINT ends it", interrupted, signal.SIGINT),
