@@ -8,12 +8,16 @@
 #include <stdlib.h>
 
 enum {
-  ONE_IN = 3,        /* Seeds with a crowd. */
-  HANDSHAKES = 8,    /* Of the node that a crowd goes to, */
-  PLACES = 8,        /* and its inbound peers. */
-  LIVE_TRIES = 12,   /* Connections of a place while there are faults. */
-  EMPTIES = 1500,    /* Messages of a flood. */
-  WRITE_MAX = 65536, /* Bytes of one output. */
+  ONE_IN = 3,     /* Seeds with a crowd. */
+  HANDSHAKES = 8, /* Of the node that a crowd goes to, */
+  PLACES = 8,     /* and its inbound peers. */
+  QUEUE_TOTAL = 64 << 10,
+  DEAF_QUEUE = 256 << 10, /* Bytes that may wait for one that reads nothing. */
+  LIVE_TRIES = 12,        /* Connections of a place while there are faults. */
+  EMPTIES = 1500,         /* Messages of a flood, */
+  FILLS = 800,            /* and of all that fill queues, */
+  FILL_LEN = 4096,        /* of so many bytes. */
+  WRITE_MAX = 65536,      /* Bytes of one output. */
   KEY_MESSAGE = 35,
 };
 
@@ -100,6 +104,15 @@ static void send_longest(sim_stranger *st) {
   }
 }
 
+/* Who fills queues sends only where there are some. */
+static bool takes(const sim_stranger *st, size_t channel) {
+  const sim_node *at = st->crowd->at;
+  const cmt_reactor *r = &at->reactors[channel % at->sim->reactor_count];
+
+  return at->has[channel] &&
+         (!has_kind(st->crowd, SIM_CROWD_FILL) || r->delivery == CMT_MAILBOX);
+}
+
 static void send_short(sim_stranger *st, size_t len) {
   const sim_node *at = st->crowd->at;
   bool any = true;
@@ -107,8 +120,9 @@ static void send_short(sim_stranger *st, size_t len) {
   while (any && st->sends > 0) {
     any = false;
     for (size_t c = 0; c < at->sim->channel_count && st->sends > 0; c++) {
-      if (at->has[c] && len <= at->by_index[c].recv_message_max &&
-          send_zeros(st, c, len)) {
+      size_t max = at->by_index[c].recv_message_max;
+
+      if (takes(st, c) && send_zeros(st, c, cmt__min(len, max))) {
         st->sends--;
         any = true;
       }
@@ -119,8 +133,10 @@ static void send_short(sim_stranger *st, size_t len) {
 static void send_more(sim_stranger *st) {
   switch (st->crowd->kind) {
   case SIM_CROWD_DRIP:
-  case SIM_CROWD_FILL:
     send_longest(st);
+    break;
+  case SIM_CROWD_FILL:
+    send_short(st, FILL_LEN);
     break;
   case SIM_CROWD_EMPTY:
     send_short(st, 0);
@@ -164,10 +180,19 @@ static bool write_out(sim_stranger *st) {
   return true;
 }
 
+/* Little is under way when its reader stops. */
+static const sim_weather short_way = {.latency_ns = CMT_MILLISECONDS(1),
+                                      .buffer = 4096};
+
 static void on_up(sim_stranger *st) {
   st->up = true;
   st->crowd->lasted++;
-  cmt__tcp_read(st->tcp, !has_kind(st->crowd, SIM_CROWD_DEAF));
+  if (has_kind(st->crowd, SIM_CROWD_DEAF)) {
+    int side;
+
+    sim_conn_set(st->crowd->sim->net, sim_tcp_conn(st->tcp, &side), &short_way);
+    cmt__tcp_read(st->tcp, false);
+  }
   send_more(st);
 }
 
@@ -351,10 +376,45 @@ static void crowd_panic(void *arg, const char *file, int line,
   check_fail(c->sim, CHECK_INVARIANT, "the crowd: %s:%d: %s", file, line, what);
 }
 
-/* A small place is full of few. */
-static void fit_options(const sim_crowd *c) {
+static size_t longest(const sim_node *n) {
+  size_t len = 0;
+
+  for (size_t c = 0; c < n->sim->channel_count; c++) {
+    len = cmt__max(len, n->by_index[c].recv_message_max);
+  }
+  return len;
+}
+
+/* One reactor at least has a mailbox. */
+static void fit_queues(const sim_crowd *c) {
+  sim_node *n = c->at;
+
+  if (!n->has_mailbox) {
+    n->reactors[1].delivery = CMT_MAILBOX;
+    n->has_mailbox = true;
+  }
+  for (size_t i = 0; i < c->sim->reactor_count; i++) {
+    if (n->reactors[i].delivery == CMT_MAILBOX) {
+      n->reactors[i].recv_queue_bytes_total = QUEUE_TOTAL;
+      n->worker_count[i] = 1;
+    }
+  }
+}
+
+/* What a few strangers can fill. */
+static void fit_options(sim_crowd *c) {
   cmt_switch_options *o = &c->at->options;
 
+  if (has_kind(c, SIM_CROWD_FILL)) {
+    fit_queues(c);
+  }
+  if (has_kind(c, SIM_CROWD_DRIP)) {
+    o->recv_bytes_total_max =
+      longest(c->at) + sim_below(&c->rng, 2 * longest(c->at));
+  }
+  if (has_kind(c, SIM_CROWD_DEAF)) {
+    o->send_bytes_max = cmt__max(o->send_bytes_max, DEAF_QUEUE);
+  }
   o->inbound_peers_max = has_kind(c, SIM_CROWD_AGAIN) ? PLACES : 40;
   o->outbound_peers_max = 40;
   o->inbound_peers_per_ip_max = 0;
@@ -394,6 +454,9 @@ void sim_crowd_init(sim *s) {
   }
   crowd_env_init(c);
   c->kind = (sim_crowd_kind)sim_below(&c->rng, SIM_CROWD_KINDS);
+  if (has_kind(c, SIM_CROWD_FILL) && s->reactor_count < 2) {
+    c->kind = SIM_CROWD_EMPTY; /* The only reactor has no queue. */
+  }
   c->at = &s->nodes[sim_below(&c->rng, s->node_count)];
   c->count = sends_raw(c) || has_kind(c, SIM_CROWD_AGAIN)
                ? SIM_CROWD_MAX
@@ -414,7 +477,9 @@ void sim_crowd_gather(sim *s, size_t tries) {
     sim_stranger *st = &s->crowd.list[i];
 
     st->tries = tries;
-    st->sends = s->crowd.kind == SIM_CROWD_EMPTY ? EMPTIES : SIM_CHANNELS_MAX;
+    st->sends = s->crowd.kind == SIM_CROWD_EMPTY  ? EMPTIES
+                : s->crowd.kind == SIM_CROWD_FILL ? FILLS / s->crowd.count
+                                                  : SIM_CHANNELS_MAX;
     if (st->tcp == NULL) {
       later(st, sim_below(&s->crowd.rng, CMT_MILLISECONDS(20)));
     }

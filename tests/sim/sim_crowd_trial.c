@@ -10,6 +10,7 @@
 #define COME_IN_NS CMT_SECONDS(1)
 #define BACK_NS                                                                \
   CMT_SECONDS(4) /* Three seconds for a ping that has no answer. */
+#define BESIDE_NS CMT_MILLISECONDS(100)
 #define ARRIVE_NS CMT_SECONDS(2)
 
 enum { TRIES = 8, SHORT = 100 };
@@ -78,15 +79,21 @@ static void try_dial(sim *s, sim_node *from, sim_node *to) {
         to->index, (unsigned long long)COME_IN_NS / 1000000);
 }
 
+static bool has_come(const sim_flow *f) {
+  for (size_t i = f->first; i < f->count; i++) {
+    if (f->list[i].state != SIM_MAYBE && !f->list[i].may_drop) {
+      return false;
+    }
+  }
+  return true;
+}
+
 static bool all_came(const sim_node *from, const sim_node *to) {
   const sim_peer *p = peer_of(from, to);
 
   for (size_t c = 0; p != NULL && c < from->sim->channel_count; c++) {
-    for (size_t i = p->flow[c].first; i < p->flow[c].count; i++) {
-      if (p->flow[c].list[i].state != SIM_MAYBE &&
-          !p->flow[c].list[i].may_drop) {
-        return false;
-      }
+    if (!has_come(&p->flow[c])) {
+      return false;
     }
   }
   return p != NULL;
@@ -108,6 +115,30 @@ static void try_messages(sim *s, sim_node *from, sim_node *to) {
         "%llu ms",
         sim_crowd_text(s->crowd.kind), s->crowd.at->index, from->index,
         to->index, (unsigned long long)ARRIVE_NS / 1000000);
+}
+
+/* ---- full queues ---- */
+
+static bool first_came(const sim_node *from, const sim_node *to) {
+  const sim_peer *p = peer_of(from, to);
+
+  return p != NULL && has_come(&p->flow[0]);
+}
+
+/* The first channel, whose reactor is called inline, does not wait for those of
+   the slow ones. */
+static void try_beside(sim *s, sim_node *from, sim_node *to) {
+  sim_peer *p = peer_of(from, to);
+
+  for (size_t c = s->channel_count; c > 0; c--) {
+    (void)sim_try_send(p, c - 1,
+                       cmt__min(SHORT, to->by_index[c - 1].recv_message_max));
+  }
+  CHECK(s, CHECK_CROWD, wait_for(s, first_came, from, to, BESIDE_NS),
+        "strangers %s at n%u: a message of n%u to a fast reactor of n%u has "
+        "not arrived after %llu ms",
+        sim_crowd_text(s->crowd.kind), s->crowd.at->index, from->index,
+        to->index, (unsigned long long)BESIDE_NS / 1000000);
 }
 
 /* ---- a full node ---- */
@@ -180,6 +211,10 @@ static void try_all(sim *s, sim_node *at, sim_node *friend) {
   sim_crowd_gather(s, s->crowd.kind == SIM_CROWD_DEAF ? 1 : TRIES);
   sim_pass(s, now(s) + AT_WORK_NS);
   try_dial(s, friend, at);
+  if (s->crowd.kind == SIM_CROWD_FILL) {
+    try_beside(s, friend, at);
+    try_beside(s, friend, at);
+  }
   try_messages(s, friend, at);
   try_dial(s, at, friend);
   try_messages(s, friend, at);
