@@ -313,7 +313,7 @@ static void star_end(star *s) {
 
 typedef struct sender {
   pthread_t thread;
-  star *s;
+  cmt_peer **peers; /* 2 * PEERS: those of the hub, and the hub of each. */
   uint32_t number;
   unsigned stop_at; /* The round in which it ends a peer; 0: none. */
 } sender;
@@ -331,24 +331,16 @@ static bool send_number(cmt_peer *p, uint32_t sender_number, uint32_t i) {
 /* To every peer of the hub, and from each other node to the hub. */
 static void *send_all(void *arg) {
   sender *x = arg;
-  cmt_peer *peers[2 * PEERS] = {NULL};
   unsigned lost = 0;
 
-  for (size_t i = 0; i < PEERS; i++) {
-    (void)cmt_switch_peers(x->s->others[i].sw, &peers[PEERS + i], 1);
-  }
-  (void)cmt_switch_peers(x->s->hub.sw, peers, PEERS);
   for (uint32_t i = 0; i < MESSAGES; i++) {
     for (size_t k = 0; k < 2 * PEERS; k++) {
-      lost += !send_number(peers[k], x->number, i);
+      lost += !send_number(x->peers[k], x->number, i);
     }
     if (i == x->stop_at && i > 0) {
-      cmt_peer_stop(peers[x->number], CMT_ECANCELED,
+      cmt_peer_stop(x->peers[x->number], CMT_ECANCELED,
                     x->number % 2 * CMT_SECONDS(1));
     }
-  }
-  for (size_t k = 0; k < 2 * PEERS; k++) {
-    cmt_peer_unref(peers[k]);
   }
   if (lost > 0 && x->stop_at == 0) {
     abort();
@@ -356,17 +348,29 @@ static void *send_all(void *arg) {
   return NULL;
 }
 
+/* A sender may start late, when another one has ended a peer, so none of them
+   looks for its peers itself. */
 static void run_senders(star *s, bool stops) {
   sender list[SENDERS];
+  cmt_peer *peers[2 * PEERS];
 
+  assert_int_equal(PEERS, cmt_switch_peers(s->hub.sw, peers, PEERS));
+  for (size_t i = 0; i < PEERS; i++) {
+    assert_int_equal(1,
+                     cmt_switch_peers(s->others[i].sw, &peers[PEERS + i], 1));
+  }
   for (uint32_t i = 0; i < SENDERS; i++) {
-    list[i] = (sender){
-      .s = s, .number = i, .stop_at = stops ? MESSAGES / 3 + 20 * i : 0};
+    list[i] = (sender){.peers = peers,
+                       .number = i,
+                       .stop_at = stops ? MESSAGES / 3 + 20 * i : 0};
     assert_int_equal(0,
                      pthread_create(&list[i].thread, NULL, send_all, &list[i]));
   }
   for (size_t i = 0; i < SENDERS; i++) {
     pthread_join(list[i].thread, NULL);
+  }
+  for (size_t i = 0; i < 2 * PEERS; i++) {
+    cmt_peer_unref(peers[i]);
   }
 }
 
