@@ -4,17 +4,27 @@
 to a copy of the sources, builds the simulation, and runs seeds until one fails.
 
 usage: mutate.py [--seeds N] [NAME...]
+       mutate.py --random N [--seed S]
 
 Prints each mutation, the checker that caught it and how many seeds that took.
 Exits 1 when one survives, cannot be applied or does not compile.
+
+--random draws N single faults in src/core, src/net and src/node instead, in a
+copy under build/mutate, and runs the unit tests against each, then seeds of the
+simulation, until one fails.  It prints the seed of the draw, the faults that
+nothing found with their lines, and the score.
 """
 import argparse
+import filecmp
 import os
+import random
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+
+import mutate_random
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), ".."))
 FOLDER = os.path.join(ROOT, "tests/mutations")
@@ -34,13 +44,26 @@ def source_names():
             for name in names if not folder.startswith(ROOT + "/build")]
 
 
+def remove_others(target, names):
+    """What an earlier copy had and the sources have no more."""
+    for folder, _, files in os.walk(target):
+        for name in files:
+            path = os.path.join(folder, name)
+            if os.path.relpath(path, target) not in names:
+                os.remove(path)
+
+
 def copy_sources(target):
-    for name in source_names():
-        path = os.path.join(ROOT, name)
-        if name and os.path.isfile(path):
-            place = os.path.join(target, name)
+    """What is there already and the same stays as it is, so that a build of it
+    goes on from there."""
+    names = {name for name in source_names()
+             if name and os.path.isfile(os.path.join(ROOT, name))}
+    remove_others(target, names)
+    for name in names:
+        path, place = os.path.join(ROOT, name), os.path.join(target, name)
+        if not os.path.exists(place) or not filecmp.cmp(path, place, False):
             os.makedirs(os.path.dirname(place), exist_ok=True)
-            shutil.copy2(path, place)
+            shutil.copy(path, place)
 
 
 def run(*command, **options):
@@ -111,11 +134,23 @@ def try_one(copy, path, seeds):
     return caught is not None
 
 
+def draw(count, seed):
+    """Does not return."""
+    seed = random.randrange(1 << 32) if seed is None else seed
+    copy = Copy(os.path.join(ROOT, "build/mutate"))
+    found = mutate_random.run_random(copy, count, seed)
+    sys.exit(0 if found else 1)
+
+
 def main():
     parser = argparse.ArgumentParser(description="Mutates and simulates.")
     parser.add_argument("--seeds", type=int, default=1000)
+    parser.add_argument("--random", type=int, metavar="N")
+    parser.add_argument("--seed", type=int)
     parser.add_argument("names", nargs="*", metavar="NAME")
     arguments = parser.parse_args()
+    if arguments.random is not None:
+        draw(arguments.random, arguments.seed)
     names = arguments.names or sorted(
         name.removesuffix(".patch") for name in os.listdir(FOLDER)
         if name.endswith(".patch"))
