@@ -23,6 +23,7 @@ enum {
   CMT_CHANNELS_MAX = 16,        /**< Channels of one connection. */
   CMT_PRIORITY_MAX = 65535,     /**< So that ratios compare in 64 bits. */
   CMT_SEND_QUEUE_MAX = 1000000, /**< Waiting messages of a channel. */
+  CMT_SEND_QUEUE_DEFAULT = 100,
   CMT_RECV_QUEUE_MAX = 1000000, /**< The same, received. */
   CMT_RECV_QUEUE_DEFAULT = 1000,
   CMT_RECV_QUEUE_BYTES_DEFAULT = 4 << 20,
@@ -85,7 +86,11 @@ typedef struct cmt_channel {
   uint32_t priority;
   cmt_traffic traffic; /**< Default CMT_TRAFFIC_NORMAL. */
   /** Messages that may wait besides the one that is being cut into packets, at
-      most CMT_SEND_QUEUE_MAX; default 1. */
+      most CMT_SEND_QUEUE_MAX; default CMT_SEND_QUEUE_DEFAULT.  That is what
+      CometBFT's consensus reactor asks for (its others 10 to 1000), so that a
+      burst of small messages is not refused.  The bytes have a bound of their
+      own, |send_bytes_max| of a switch.  Choose 1 where only the newest message
+      is of use. */
   uint32_t send_queue;
   /** Longest message accepted for sending; default |recv_message_max|. */
   size_t send_message_max;

@@ -13,7 +13,7 @@ enum {
 cmt_channel cmt__channel_defaults(const cmt_channel *c) {
   cmt_channel out = *c;
 
-  out.send_queue = c->send_queue ? c->send_queue : 1;
+  out.send_queue = c->send_queue ? c->send_queue : CMT_SEND_QUEUE_DEFAULT;
   out.recv_message_max =
     c->recv_message_max ? c->recv_message_max : CMT_MESSAGE_DEFAULT;
   out.send_message_max =

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 const cmt_channel conn_peer_channels[CONN_PEER_CHANNELS] = {
-  {.id = 0x00, .priority = 1},
+  {.id = 0x00, .priority = 1, .send_queue = 1},
   {.id = 0x30, .priority = 5, .send_queue = 3},
   {.id = 0x31, .priority = 1, .send_queue = 10, .recv_message_max = 5000},
   {.id = 0xff, .priority = 10, .send_queue = 10, .recv_message_max = 100000},

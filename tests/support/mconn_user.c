@@ -5,7 +5,7 @@
 
 const cmt_channel mconn_user_channels[MCONN_USER_CHANNELS] = {
   {.id = 0x30, .priority = 5, .send_queue = 3},
-  {.id = 0x31, .priority = 1, .recv_message_max = 5000},
+  {.id = 0x31, .priority = 1, .send_queue = 1, .recv_message_max = 5000},
   {.id = 0xff, .priority = 10, .send_queue = 100, .recv_message_max = 100000},
 };
 

@@ -7,7 +7,8 @@
 #include "core/mconn.h"
 #include "parsed.h"
 
-/* 0x30: priority 5, three may wait.  0x31: priority 1, at most 5000 bytes.
+/* 0x30: priority 5, three may wait.  0x31: priority 1, one may wait, at most
+   5000 bytes.
    0xff: priority 10, a hundred may wait, at most 100000 bytes. */
 enum { MCONN_USER_CHANNELS = 3 };
 extern const cmt_channel mconn_user_channels[MCONN_USER_CHANNELS];

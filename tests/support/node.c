@@ -133,8 +133,9 @@ void test_node_init(test_node *n, test_world *w) {
   n->options.laddr = "127.0.0.1:0";
   n->options.on_rejected = on_rejected;
   n->options.arg = n;
-  test_part_channel(test_node_part(n, "chat"),
-                    (cmt_channel){.id = TEST_CHAT, .priority = 1});
+  test_part_channel(
+    test_node_part(n, "chat"),
+    (cmt_channel){.id = TEST_CHAT, .priority = 1, .send_queue = 1});
 }
 
 test_part *test_node_part(test_node *n, const char *name) {

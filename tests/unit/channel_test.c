@@ -92,7 +92,7 @@ static void defaults_are_filled_in(void **state) {
 
   (void)state;
   assert_int_equal(9, c.id);
-  assert_int_equal(1, c.send_queue);
+  assert_int_equal(100, c.send_queue);
   assert_int_equal(22020096, c.recv_message_max);
   assert_int_equal(22020096, c.send_message_max);
   c = cmt__channel_defaults(&(cmt_channel){.recv_message_max = 5});
@@ -118,7 +118,7 @@ static void allocation_failure_of_init_is_reported(void **state) {
 /* ---- queues ---- */
 
 static void queue_takes_its_capacity_beside_the_one_being_cut(void **state) {
-  const cmt_channel list[] = {{.id = 1, .priority = 1},
+  const cmt_channel list[] = {{.id = 1, .priority = 1, .send_queue = 1},
                               {.id = 2, .priority = 1, .send_queue = 9}};
   fixture f;
 
@@ -535,7 +535,7 @@ static void allocation_failures_of_reassembly_are_reported(void **state) {
 /* ---- memory ---- */
 
 static void empty_queues_give_their_memory_back(void **state) {
-  const cmt_channel list[] = {{.id = 1, .priority = 1},
+  const cmt_channel list[] = {{.id = 1, .priority = 1, .send_queue = 1},
                               {.id = 2, .priority = 1, .send_queue = 9}};
   uint8_t out[64];
   cmt__run r = cmt__run_plain(out, sizeof out);
@@ -559,7 +559,7 @@ static void empty_queues_give_their_memory_back(void **state) {
 }
 
 static void retired_channels_leave_their_last_status(void **state) {
-  const cmt_channel list[] = {{.id = 1, .priority = 1},
+  const cmt_channel list[] = {{.id = 1, .priority = 1, .send_queue = 1},
                               {.id = 2, .priority = 1, .send_queue = 9}};
   cmt__channels_rest rest;
   cmt_channel_status *last;

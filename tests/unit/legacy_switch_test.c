@@ -252,7 +252,8 @@ messages_are_received_on_the_reactor_of_their_channel(void **state) {
   for (size_t i = 0; i < 2; i++) {
     test_part *files = test_node_part(nodes[i], "files");
 
-    test_part_channel(files, (cmt_channel){.id = 0x40, .priority = 1});
+    test_part_channel(
+      files, (cmt_channel){.id = 0x40, .priority = 1, .send_queue = 1});
     test_part_channel(files, (cmt_channel){.id = 0xff, .priority = 1});
     test_node_start(nodes[i]);
   }

@@ -473,8 +473,8 @@ static void batch_may_have_several_channels(void **state) {
 /* "Message bytes are queued for sending in their respective channel, with each
    channel holding one unsent message at a time."
 
-   By default one message waits, besides the one that is being cut; a channel
-   may be given a longer queue. */
+   With a |send_queue| of 1 one message waits, besides the one that is being
+   cut; by default a channel has a longer queue. */
 static void channel_holds_one_unsent_message(void **state) {
   mconn_user *f = legacy_user_new();
 
