@@ -45,7 +45,7 @@ static void on_timer(uv_timer_t *timer) {
   x->beats++;
   snprintf(text, sizeof text, "beat %u", x->beats);
   /* Never blocks: a peer without room does without this beat. */
-  cmt_switch_broadcast_bytes(x->sw, BEATS, text, strlen(text));
+  cmt_switch_broadcast_bytes(x->sw, BEATS, text, strlen(text), NULL);
 }
 
 /* When the program's handles are closed and those of the switch, uv_run()

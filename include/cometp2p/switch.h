@@ -173,15 +173,19 @@ typedef struct cmt_broadcast {
 /**
  * cmt_peer_try_send() of one buffer to every peer.
  *
- * Returns    CMT_OK, whatever each peer said: |counts| (may be NULL) tells;
- *            CMT_ENOCHANNEL; CMT_ETOOBIG; CMT_ENOMEM.
+ * A broadcast waits for nobody: a peer without room goes without the message.
+ * Call cmt_peer_send_wait() for each of cmt_switch_peers() to wait for room.
+ *
+ * Returns    CMT_OK, whatever each peer said: |counts| (may be NULL) tells, and
+ *            is all 0 after an error; CMT_ENOCHANNEL; CMT_ETOOBIG; CMT_ENOMEM.
  * Ownership  CMT_OK takes one reference to |msg|, an error leaves it.
  */
 CMT_API cmt_err cmt_switch_broadcast(cmt_switch *s, uint8_t channel,
                                      cmt_buf *msg, cmt_broadcast *counts);
-/** The same with a copy of |len| bytes. */
+/** cmt_switch_broadcast() of a copy of |len| bytes. */
 CMT_API cmt_err cmt_switch_broadcast_bytes(cmt_switch *s, uint8_t channel,
-                                           const void *data, size_t len);
+                                           const void *data, size_t len,
+                                           cmt_broadcast *counts);
 
 /** Writes up to |cap| peers to |out|, each with a reference for the caller;
     returns how many there are. */

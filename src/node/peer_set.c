@@ -131,7 +131,6 @@ static void count_one(cmt_broadcast *counts, cmt_err err) {
 
 void cmt__peer_set_broadcast(cmt__peer_set *s, uint8_t channel, cmt_buf *msg,
                              cmt_broadcast *counts) {
-  *counts = (cmt_broadcast){.queued = 0};
   cmt__lock(&s->lock);
   for (size_t i = 0; i < s->count; i++) {
     cmt_err err = cmt_peer_try_send(s->list[i], channel, cmt_buf_ref(msg));

@@ -470,23 +470,32 @@ cmt_err cmt_switch_broadcast(cmt_switch *s, uint8_t channel, cmt_buf *msg,
   const cmt_channel *c = find_channel(s, channel);
   cmt_broadcast own;
 
+  counts = counts != NULL ? counts : &own;
+  *counts = (cmt_broadcast){.queued = 0};
   if (c == NULL) {
     return CMT_ENOCHANNEL;
   }
   if (cmt_buf_bytes(msg).len > c->send_message_max) {
     return CMT_ETOOBIG;
   }
-  cmt__peer_set_broadcast(&s->peers, channel, msg,
-                          counts != NULL ? counts : &own);
+  cmt__peer_set_broadcast(&s->peers, channel, msg, counts);
   cmt_buf_unref(msg);
   return CMT_OK;
 }
 
 cmt_err cmt_switch_broadcast_bytes(cmt_switch *s, uint8_t channel,
-                                   const void *data, size_t len) {
+                                   const void *data, size_t len,
+                                   cmt_broadcast *counts) {
   cmt_buf *msg = cmt_buf_copy(&s->env, data, len);
-  cmt_err err =
-    msg == NULL ? CMT_ENOMEM : cmt_switch_broadcast(s, channel, msg, NULL);
+  cmt_err err;
+
+  if (msg == NULL) {
+    if (counts != NULL) {
+      *counts = (cmt_broadcast){.queued = 0};
+    }
+    return CMT_ENOMEM;
+  }
+  err = cmt_switch_broadcast(s, channel, msg, counts);
 
   if (err != CMT_OK) {
     cmt_buf_unref(msg);

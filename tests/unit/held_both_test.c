@@ -303,7 +303,7 @@ static size_t run_out_of_memory(size_t fail) {
   f->w.env.fail_at = fail == SIZE_MAX ? SIZE_MAX : allocs + fail;
   if (cmt_switch_dial(f->c.sw, f->b.addr, 0) == CMT_OK) {
     held_settle(f);
-    (void)cmt_switch_broadcast_bytes(f->c.sw, TEST_CHAT, "early", 5);
+    (void)cmt_switch_broadcast_bytes(f->c.sw, TEST_CHAT, "early", 5, NULL);
     held_settle(f);
     cmt_switch_stop(f->a.sw, 0);
     held_settle(f);

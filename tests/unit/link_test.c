@@ -226,9 +226,36 @@ static void a_broadcast_is_one_buffer(void **state) {
   assert_int_equal(allocs, f->w.env.allocs);
   assert_cmt(CMT_ENOCHANNEL, cmt_switch_broadcast(f->a.sw, 0x99, msg, &counts));
   cmt_buf_unref(msg);
-  assert_cmt(CMT_OK, cmt_switch_broadcast_bytes(f->a.sw, 0x52, "to c", 4));
+  assert_cmt(CMT_OK,
+             cmt_switch_broadcast_bytes(f->a.sw, 0x52, "to c", 4, NULL));
   settle(f);
   assert_non_null(strstr(f->c.log, "receive chat 52 to c\n"));
+}
+
+static void a_broadcast_of_bytes_tells_its_counts(void **state) {
+  static uint8_t large[CMT_MESSAGE_DEFAULT + 1];
+  fixture *f = *state;
+  cmt_broadcast counts;
+
+  test_pair(&f->w, &f->a, &f->b);
+  for (int i = 0; i < 2; i++) {
+    assert_cmt(CMT_OK, cmt_switch_broadcast_bytes(f->a.sw, TEST_CHAT, "hello",
+                                                  5, &counts));
+    assert_int_equal(1, counts.queued);
+  }
+  assert_cmt(CMT_OK, cmt_switch_broadcast_bytes(f->a.sw, TEST_CHAT, "hello", 5,
+                                                &counts));
+  assert_int_equal(0, counts.queued);
+  assert_int_equal(1, counts.full);
+  assert_cmt(CMT_ETOOBIG, cmt_switch_broadcast_bytes(f->a.sw, TEST_CHAT, large,
+                                                     sizeof large, &counts));
+  assert_int_equal(0, counts.full);
+  counts.full = 1;
+  f->w.env.fail_at = f->w.env.allocs + 1;
+  assert_cmt(CMT_ENOMEM, cmt_switch_broadcast_bytes(f->a.sw, TEST_CHAT, "hello",
+                                                    5, &counts));
+  f->w.env.fail_at = SIZE_MAX;
+  assert_int_equal(0, counts.full);
 }
 
 /* ---- how bytes go ---- */
@@ -426,7 +453,7 @@ static void no_peer_starves_another(void **state) {
   }
   test_loop_step(f->w.loop);
   assert_int_equal(256 * 1044, sends(f)->in_flight);
-  (void)cmt_switch_broadcast_bytes(f->a.sw, TEST_CHAT, "small", 5);
+  (void)cmt_switch_broadcast_bytes(f->a.sw, TEST_CHAT, "small", 5, NULL);
   test_loop_step(f->w.loop);
   assert_int_equal(1044, to_c->in_flight);
   settle(f);
@@ -574,6 +601,7 @@ int main(void) {
     TEST(a_send_waits_no_longer_than_its_time),
     TEST(waiting_sends_end_before_the_peer_is_removed),
     TEST(a_broadcast_is_one_buffer),
+    TEST(a_broadcast_of_bytes_tells_its_counts),
     TEST(a_lone_message_leaves_at_once_in_one_call),
     TEST(an_answer_leaves_in_the_turn_of_its_question),
     TEST(a_short_write_keeps_only_the_rest),

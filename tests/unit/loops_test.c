@@ -106,7 +106,7 @@ static void what_came_with_the_node_info_is_heard_first(void **state) {
     uint8_t number[4];
 
     cmt__store_le32(number, i);
-    while (cmt_switch_broadcast_bytes(f->a.sw, TEST_CHAT, number, 4) ==
+    while (cmt_switch_broadcast_bytes(f->a.sw, TEST_CHAT, number, 4, NULL) ==
              CMT_OK &&
            f->received[1] < i) {
       test_loop_step(f->w.loop);
@@ -165,8 +165,8 @@ static size_t run_out_of_memory(size_t fail, unsigned *ended_by_it) {
   f->w.env.fail_at = fail == SIZE_MAX ? SIZE_MAX : allocs + fail;
   if (cmt_switch_dial(f->a.sw, f->b.addr, 0) == CMT_OK) {
     settle(f);
-    (void)cmt_switch_broadcast_bytes(f->a.sw, TEST_CHAT, "hello", 5);
-    (void)cmt_switch_broadcast_bytes(f->b.sw, TEST_CHAT, "hello", 5);
+    (void)cmt_switch_broadcast_bytes(f->a.sw, TEST_CHAT, "hello", 5, NULL);
+    (void)cmt_switch_broadcast_bytes(f->b.sw, TEST_CHAT, "hello", 5, NULL);
     settle(f);
     *ended_by_it +=
       (unsigned)(f->a.sw->status.removed + f->b.sw->status.removed) > 0;

@@ -406,8 +406,8 @@ static void receive_runs_for_two_peers_at_once(void **state) {
   s->hub.meets = true;
   star_meet(s);
   for (size_t i = 0; i < PEERS; i++) {
-    assert_cmt(
-      CMT_OK, cmt_switch_broadcast_bytes(s->others[i].sw, CHANNEL, "hello", 5));
+    assert_cmt(CMT_OK, cmt_switch_broadcast_bytes(s->others[i].sw, CHANNEL,
+                                                  "hello", 5, NULL));
   }
   wait_for(&s->hub, &s->hub.received, PEERS);
   star_end(s);
@@ -422,7 +422,7 @@ static void it_may_be_deleted_at_any_moment(void **state) {
     for (int k = 0; k < i * 20; k++) {
       sched_yield();
     }
-    (void)cmt_switch_broadcast_bytes(s->hub.sw, CHANNEL, "hello", 5);
+    (void)cmt_switch_broadcast_bytes(s->hub.sw, CHANNEL, "hello", 5, NULL);
     star_end(s);
   }
 }
@@ -436,7 +436,8 @@ static void the_deletion_tells_of_a_reactor_on_any_loop(void **state) {
   hub.sw->report_ns = CMT_MILLISECONDS(1);
   assert_cmt(CMT_OK, cmt_switch_dial(other.sw, hub.addr, 0));
   wait_for(&other, &other.added, 1);
-  assert_cmt(CMT_OK, cmt_switch_broadcast_bytes(other.sw, CHANNEL, "hello", 5));
+  assert_cmt(CMT_OK,
+             cmt_switch_broadcast_bytes(other.sw, CHANNEL, "hello", 5, NULL));
   wait_for(&hub, &hub.meeting, 1);
   node_end(&hub);
   assert_string_equal("the deletion waits for test to return", hub.line);

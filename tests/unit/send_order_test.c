@@ -424,7 +424,7 @@ static void *send_small(void *arg) {
   field *f = arg;
 
   while (!atomic_load(&f->stops)) {
-    (void)cmt_switch_broadcast_bytes(f->a.sw, 3, "small", 5);
+    (void)cmt_switch_broadcast_bytes(f->a.sw, 3, "small", 5, NULL);
   }
   return NULL;
 }

@@ -178,7 +178,7 @@ static void a_switch_finishes_within_its_flush(void **state) {
     c = test_loop_conn(t->w.loop, 0);
     c->dir[TEST_DIALER].cap = 0;
     c->dir[TEST_ACCEPTOR].stalled = true;
-    (void)cmt_switch_broadcast_bytes(t->a.sw, TEST_CHAT, "stuck", 5);
+    (void)cmt_switch_broadcast_bytes(t->a.sw, TEST_CHAT, "stuck", 5, NULL);
     test_loop_conn(t->w.loop, 1)->dir[TEST_ACCEPTOR].stalled = true;
     cmt_peer_stop(test_node_peer(&t->c), CMT_ECANCELED, 0);
     test_loop_set_connect(t->w.loop, "1.2.3.4:1", CMT_EAGAIN);

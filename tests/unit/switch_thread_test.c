@@ -378,7 +378,7 @@ static void a_delete_at_any_moment_joins(void **state) {
     for (int k = 0; k < i * 20; k++) {
       sched_yield();
     }
-    cmt_switch_broadcast_bytes(x->a.sw, 0, "hello", 5);
+    cmt_switch_broadcast_bytes(x->a.sw, 0, "hello", 5, NULL);
     pair_end(x);
   }
 }
@@ -529,8 +529,8 @@ static void the_last_message_is_delivered(void **state) {
     pair *x = pair_new();
 
     pair_meet(x);
-    cmt_switch_broadcast_bytes(x->b.sw, 0, "crossing", 8);
-    cmt_switch_broadcast_bytes(x->a.sw, 1, "last words", 10);
+    cmt_switch_broadcast_bytes(x->b.sw, 0, "crossing", 8, NULL);
+    cmt_switch_broadcast_bytes(x->a.sw, 1, "last words", 10, NULL);
     cmt_switch_stop(x->a.sw, CMT_SECONDS(5));
     test_await(&x->b.watch, &x->b.removed, 1);
     assert_int_equal(1, test_counter(&x->b.watch, &x->b.received));
