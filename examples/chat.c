@@ -1,16 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* A chat between any number of nodes: each line of the standard input goes to
-   all peers, each line of a peer to the standard output.
+   all peers, each line of a peer to the standard output.  Input waits until
+   there is a peer, and while a peer has no room.
 
      chat [ID@HOST:PORT]... */
 
 #include <cometp2p/cometp2p.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
 
-#define CHAT 0x51
+enum { CHAT = 0x51, PEERS_MAX = 80 };
+
 static const cmt_channel channels[] = {{.id = CHAT, .priority = 1}};
+static sem_t peer_added;
+
+static void add_peer(void *self, cmt_peer *p) {
+  (void)self;
+  fprintf(stderr, "chat: %s is here\n", cmt_peer_id(p)->text);
+  sem_post(&peer_added);
+}
+
+static void remove_peer(void *self, cmt_peer *p, cmt_err reason) {
+  (void)self;
+  fprintf(stderr, "chat: %s is gone: %s\n", cmt_peer_id(p)->text,
+          cmt_err_text(reason));
+}
+
+static void on_rejected(void *arg, const cmt_rejection *r) {
+  (void)arg;
+  fprintf(stderr, "chat: no peer at %s: %s\n", r->remote, r->why.text);
+}
 
 static cmt_err receive(void *self, cmt_peer *p, uint8_t channel, cmt_buf *msg) {
   char text[4000];
@@ -23,11 +44,32 @@ static cmt_err receive(void *self, cmt_peer *p, uint8_t channel, cmt_buf *msg) {
   return CMT_OK;
 }
 
+/* Blocks until every peer has the line in its send queue or is gone. */
+static void say(cmt_switch *sw, const char *line, size_t len) {
+  cmt_peer *peers[PEERS_MAX];
+  size_t count;
+
+  while ((count = cmt_switch_peers(sw, peers, PEERS_MAX)) == 0) {
+    sem_wait(&peer_added);
+  }
+  for (size_t i = 0; i < count && i < PEERS_MAX; i++) {
+    while (cmt_peer_send_wait_bytes(peers[i], CHAT, line, len) ==
+           CMT_ETIMEDOUT) {
+      fprintf(stderr, "chat: waiting for %s\n", cmt_peer_id(peers[i])->text);
+    }
+    cmt_peer_unref(peers[i]);
+  }
+}
+
 int main(int argc, char **argv) {
+  /* On a thread of its own: printing may wait for whoever reads it. */
   static const cmt_reactor chat = {.name = "chat",
                                    .channels = channels,
                                    .channel_count = 1,
-                                   .receive = receive};
+                                   .delivery = CMT_THREADED,
+                                   .add_peer = add_peer,
+                                   .receive = receive,
+                                   .remove_peer = remove_peer};
   cmt_switch_options o;
   cmt_net_addr at;
   cmt_switch *sw;
@@ -39,6 +81,8 @@ int main(int argc, char **argv) {
   o.laddr = "127.0.0.1:0";
   o.reactors = &chat;
   o.reactor_count = 1;
+  o.on_rejected = on_rejected;
+  sem_init(&peer_added, 0, 0);
   if (cmt_switch_new(&o, &sw, &why) != CMT_OK ||
       cmt_switch_start(sw, &why) != CMT_OK) {
     fprintf(stderr, "chat: %s\n", why.text);
@@ -54,8 +98,8 @@ int main(int argc, char **argv) {
     }
   }
   while (fgets(line, sizeof line, stdin) != NULL) {
-    cmt_switch_broadcast_bytes(sw, CHAT, line, strcspn(line, "\n"));
+    say(sw, line, strcspn(line, "\n"));
   }
-  cmt_switch_stop(sw, CMT_SECONDS(2));
+  cmt_switch_stop(sw, CMT_SECONDS(10));
   return cmt_switch_delete(sw) == CMT_OK ? 0 : 1;
 }

@@ -7,13 +7,15 @@
 
 #include <cometp2p/cometp2p.h>
 #include <cometp2p/protobuf.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <chat.pb-c.h>
 
-#define CHAT 0x51
+enum { CHAT = 0x51, PEERS_MAX = 80 };
 
+static sem_t peer_added;
 static const cmt_channel channels[] = {
   {.id = CHAT, .priority = 1, .recv_message_max = 10000},
 };
@@ -45,6 +47,35 @@ static cmt_err receive(void *self, cmt_peer *p, uint8_t channel,
   return CMT_OK;
 }
 
+static void add_peer(void *self, cmt_peer *p) {
+  (void)self;
+  fprintf(stderr, "protobuf_chat: %s is here\n", cmt_peer_id(p)->text);
+  sem_post(&peer_added);
+}
+
+static void on_rejected(void *arg, const cmt_rejection *r) {
+  (void)arg;
+  fprintf(stderr, "protobuf_chat: no peer at %s: %s\n", r->remote, r->why.text);
+}
+
+/* Blocks until every peer has the line in its send queue or is gone. */
+static void say(cmt_switch *sw, const Example__Line *line) {
+  cmt_peer *peers[PEERS_MAX];
+  size_t count;
+
+  while ((count = cmt_switch_peers(sw, peers, PEERS_MAX)) == 0) {
+    sem_wait(&peer_added);
+  }
+  for (size_t i = 0; i < count && i < PEERS_MAX; i++) {
+    while (cmt_peer_send_wait_message(peers[i], CHAT, &line->base) ==
+           CMT_ETIMEDOUT) {
+      fprintf(stderr, "protobuf_chat: waiting for %s\n",
+              cmt_peer_id(peers[i])->text);
+    }
+    cmt_peer_unref(peers[i]);
+  }
+}
+
 static cmt_switch *start(const cmt_protobuf_reactor *typed) {
   cmt_switch_options o;
   cmt_reactor chat;
@@ -58,6 +89,7 @@ static cmt_switch *start(const cmt_protobuf_reactor *typed) {
   o.laddr = "127.0.0.1:0";
   o.reactors = &chat;
   o.reactor_count = 1;
+  o.on_rejected = on_rejected;
   if (cmt_protobuf_reactor_wrap(typed, &chat, &why) != CMT_OK ||
       cmt_switch_new(&o, &sw, &why) != CMT_OK ||
       cmt_switch_start(sw, &why) != CMT_OK) {
@@ -82,11 +114,15 @@ int main(int argc, char **argv) {
     return 2;
   }
   cmt_protobuf_reactor_init(&typed);
-  typed.base =
-    (cmt_reactor){.name = "chat", .channels = channels, .channel_count = 1};
+  typed.base = (cmt_reactor){.name = "chat",
+                             .channels = channels,
+                             .channel_count = 1,
+                             .delivery = CMT_THREADED,
+                             .add_peer = add_peer};
   typed.types = types;
   typed.type_count = 1;
   typed.receive = receive;
+  sem_init(&peer_added, 0, 0);
   sw = start(&typed);
   if (sw == NULL) {
     return 1;
@@ -101,8 +137,8 @@ int main(int argc, char **argv) {
   while (fgets(text, sizeof text, stdin) != NULL) {
     text[strcspn(text, "\n")] = '\0';
     line.number++;
-    cmt_switch_broadcast_message(sw, CHAT, &line.base, NULL);
+    say(sw, &line);
   }
-  cmt_switch_stop(sw, CMT_SECONDS(2));
+  cmt_switch_stop(sw, CMT_SECONDS(10));
   return cmt_switch_delete(sw) == CMT_OK ? 0 : 1;
 }

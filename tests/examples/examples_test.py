@@ -6,6 +6,7 @@ import argparse
 import os
 import queue
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -102,24 +103,57 @@ def test_chat(report, path):
     b = Example(path, addr, "nonsense")
     report.check(b.wait_for("not an address: nonsense") is not None,
                  "chat names what is not an address", *b.seen)
-    # B says it again until A has B as a peer.
-    heard = None
-    for _ in range(WAIT_S * 10):
-        b.say("hello \x1b[31m")
-        try:
-            heard = a.lines.get(timeout=0.1)
-            break
-        except queue.Empty:
-            continue
+    b.say("hello \x1b[31m")
+    heard = a.wait_for("hello")
     report.check(heard is not None and heard.endswith(": hello \\x1b[31m"),
-                 "chat shows a line of a peer, escaped", heard)
+                 "chat keeps what was typed before there was a peer, and shows "
+                 "it escaped", heard, *a.seen)
+    report.check(any("is here" in line for line in a.seen),
+                 "chat tells who comes", *a.seen)
     a.say("good day")
     line = b.wait_for("good day")
     report.check(line is not None and line[:8] == addr[:8],
                  "chat says who wrote the answer", line, addr)
-    statuses = [x.end() for x in (a, b)]
+    statuses = [b.end()]
+    report.check(a.wait_for("is gone: ") is not None, "chat tells who goes",
+                 *a.seen)
+    statuses.append(a.end())
     report.check(statuses == [0, 0], "chat ends with its input", statuses,
                  *a.seen, *b.seen)
+
+
+def test_chat_pipe(report, path):
+    """A pipe that is faster than the network, from the first instant on."""
+    count = 10000
+    a = Example(path)
+    addr = last_word(a.wait_for("others join"))
+    done = subprocess.run([path, addr], timeout=2 * WAIT_S, text=True,
+                          input="".join(f"line {i}\n" for i in range(count)),
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    gone = a.wait_for("is gone: ")
+    # Two streams in one pipe: what stands in it is what was printed.
+    heard = [line.split(": line ")[1] for line in a.seen if ": line " in line]
+    report.check(gone is not None and done.returncode == 0 and
+                 heard == [str(i) for i in range(count)],
+                 f"all of {count} piped lines arrive, in their order",
+                 len(heard), done.stdout, *a.seen[:5], *a.seen[-5:])
+    a.end()
+
+
+def test_chat_reasons(report, path):
+    a = Example(path)
+    addr = last_word(a.wait_for("others join"))
+    b = Example(path, "1" * 40 + addr[40:])
+    report.check((b.wait_for("no peer at") or "").find("1" * 40) > 0,
+                 "chat says that the id is another", *b.seen)
+    b.end()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    c = Example(path, "1" * 40 + f"@127.0.0.1:{port}")
+    report.check(c.wait_for("connection refused") is not None,
+                 "chat says that nobody listens", *c.seen)
+    c.end()
+    a.end()
 
 
 def test_run_on(report, path):
@@ -145,16 +179,9 @@ def test_protobuf_chat(report, path):
     a = Example(path, "ann")
     addr = last_word(a.wait_for("others join"))
     b = Example(path, "b\x1bb", addr)
-    heard = None
-    for _ in range(WAIT_S * 10):
-        b.say("hello")
-        try:
-            heard = a.lines.get(timeout=0.1)
-            break
-        except queue.Empty:
-            continue
-    report.check(heard is not None and heard.startswith("b\\x1bb ") and
-                 heard.endswith(": hello"),
+    b.say("hello")
+    heard = a.wait_for("hello")
+    report.check(heard == "b\\x1bb 1: hello",
                  "protobuf_chat shows author and text of a line, escaped",
                  heard)
     a.say("good day")
@@ -172,6 +199,7 @@ def main():
     build = parser.parse_args().build
     report = tap.Writer()
     for name, test in (("my_reactor", test_my_reactor), ("chat", test_chat),
+                       ("chat", test_chat_pipe), ("chat", test_chat_reasons),
                        ("run_on", test_run_on),
                        ("protobuf_chat", test_protobuf_chat)):
         path = os.path.join(build, name)
