@@ -78,6 +78,15 @@ def check(condition, what):
         raise AssertionError(what)
 
 
+def preloaded(library, **variables):
+    """What a process needs to be started with |library| preloaded.  The dynamic
+    linker splits LD_PRELOAD at spaces and colons, so the process is started in
+    the folder of the library and finds it by a path without a folder."""
+    folder, name = os.path.split(library)
+    return {"cwd": folder,
+            "env": {**os.environ, "LD_PRELOAD": f"./{name}", **variables}}
+
+
 class Process:
     """A child whose output is read by a thread, line by line."""
 

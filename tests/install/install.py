@@ -154,7 +154,31 @@ def expect(found, expected):
         raise Failed(f"{found!r}, expected {expected!r}")
 
 
+def by_dev(prefix, folder):
+    """A shell that does what "./dev install" closes with compiles the chat as
+    the README shows it, and starts it and the command."""
+    del prefix
+    place = os.path.join(folder, "by-dev")
+    shell = {name: value for name, value in os.environ.items()
+             if name not in ("LD_LIBRARY_PATH", "PKG_CONFIG_PATH")}
+    done = subprocess.run([os.path.join(ROOT, "dev"), "install", place],
+                          env=shell, text=True, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    exports = re.findall(r"^  (export .*)$", done.stdout, re.MULTILINE)
+    if done.returncode != 0 or not exports:
+        raise Failed(f"status {done.returncode}\n{done.stdout}{done.stderr}")
+    recipe = ["set -e", *exports, "cd \"$0\"",
+              f"cc '{CHAT}' $(pkg-config --cflags --libs cometp2p) -o chat",
+              "./chat </dev/null", "command -v cometp2p", "cometp2p version"]
+    done = subprocess.run(["bash", "-c", "\n".join(recipe), folder], env=shell,
+                          text=True, stdin=subprocess.DEVNULL, timeout=60,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode != 0 or f"{place}/bin/cometp2p" not in done.stdout:
+        raise Failed(f"status {done.returncode}\n{done.stdout}")
+
+
 TESTS = (
+    ("what ./dev install says is enough for the README's recipe", by_dev),
     ("the installed command runs", command),
     ("the command and its verbs have man pages", man_pages),
     ("the core alone serves a program, found by pkg-config",

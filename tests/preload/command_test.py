@@ -18,16 +18,16 @@ WITHOUT = "out of memory"
 
 
 def starved(folder, fail_at):
-    """The environment of a process whose allocation |fail_at| fails."""
-    return {**os.environ, "LD_PRELOAD": STARVE, "CMT_STARVE": str(fail_at),
-            "CMT_STARVE_COUNT": os.path.join(folder, "count")}
+    """How to start a process whose allocation |fail_at| fails."""
+    return preloaded(STARVE, CMT_STARVE=str(fail_at),
+                     CMT_STARVE_COUNT=os.path.join(folder, "count"))
 
 
 def run_starved(folder, fail_at, *args):
     with contextlib.suppress(FileNotFoundError):
         os.remove(os.path.join(folder, "count"))
     done = subprocess.run([RELEASED, *map(str, args)], capture_output=True,
-                          env=starved(folder, fail_at), timeout=LIMIT)
+                          timeout=LIMIT, **starved(folder, fail_at))
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
@@ -123,8 +123,8 @@ def listen(folder):
         out = os.path.join(folder, f"out{fail_at}")
         node = subprocess.Popen(
             [RELEASED, "listen", "--laddr", "127.0.0.1:0", "--json", "--out",
-             out], env=starved(folder, fail_at), stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE)
+             out], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            **starved(folder, fail_at))
         ready = node.stdout.readline().decode()
         if ready:
             told = json.loads(ready)

@@ -48,7 +48,7 @@ def check_program(report, text):
 
 
 def check_commands(report, text):
-    used = set(re.findall(r"\./dev (\w+)", text))
+    used = set(re.findall(r"\./dev ([a-z]\w*)", text))
     table = subprocess.run([os.path.join(ROOT, "dev"), "help"], check=True,
                            capture_output=True, text=True).stdout
     verbs = set(re.findall(r"^  (\w+)", table, re.MULTILINE))

@@ -92,7 +92,7 @@ static void use_switch(fixture *f, cmt_switch *s) {
   cmt_switch_get_status(s, &status);
   assert_true(cmt_switch_memory_max(s) > 0);
   assert_null(cmt_switch_mailbox(s, "chat"));
-  assert_cmt(CMT_OK, cmt_switch_broadcast_bytes(s, TEST_CHAT, "all", 3));
+  assert_cmt(CMT_OK, cmt_switch_broadcast_bytes(s, TEST_CHAT, "all", 3, NULL));
   if (!f->dialed) {
     f->dialed = true;
     ignore(cmt_switch_dial(s, f->t.c.addr, 0));

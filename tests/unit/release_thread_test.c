@@ -159,7 +159,7 @@ static void *call_until_it_is_gone(void *arg) {
     cmt_switch_get_status(c->sw, &switch_status);
     (void)cmt_peer_get(c->peer, "key");
     (void)cmt_switch_peers(c->sw, NULL, 0);
-    (void)cmt_switch_broadcast_bytes(c->sw, CHANNEL, "all", 3);
+    (void)cmt_switch_broadcast_bytes(c->sw, CHANNEL, "all", 3, NULL);
     pthread_mutex_unlock(&app);
     if (c->err != CMT_OK) {
       cmt_buf_unref(msg); /* Takes the lock itself. */
