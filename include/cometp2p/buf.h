@@ -56,10 +56,12 @@ CMT_API uint8_t *cmt_buf_data(cmt_buf *b);
 /** The bytes for reading; valid as long as the reference is held. */
 CMT_API cmt_bytes cmt_buf_bytes(const cmt_buf *b);
 
-/** One more reference; returns |b|. */
+/** One more reference; returns |b|.  Without any left it is a mistake that
+    panics (env.h), if the memory still shows it. */
 CMT_API cmt_buf *cmt_buf_ref(cmt_buf *b);
 
-/** Drops a reference; the last one frees.  NULL is fine. */
+/** Drops a reference; the last one frees.  NULL is fine.  One call too many is
+   a mistake that panics, if the memory still shows it. */
 CMT_API void cmt_buf_unref(cmt_buf *b);
 
 /**

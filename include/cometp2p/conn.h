@@ -136,7 +136,8 @@ CMT_API CMT_NODISCARD cmt_err cmt_conn_ping(cmt_conn *c);
  */
 CMT_API cmt_bytes cmt_conn_output(cmt_conn *c, size_t max, uint64_t now_ns);
 
-/** Tells that the first |len| bytes of the output were written at |now_ns|. */
+/** Tells that the first |len| bytes of the output were written at |now_ns|;
+   more than were lent is a mistake that panics (env.h). */
 CMT_API void cmt_conn_consume(cmt_conn *c, size_t len, uint64_t now_ns);
 
 /** When cmt_conn_tick() should be called; CMT_NEVER: no need. */
@@ -147,7 +148,7 @@ CMT_API uint64_t cmt_conn_deadline(const cmt_conn *c);
 CMT_API void cmt_conn_tick(cmt_conn *c, uint64_t now_ns);
 
 /**
- * Ends the connection with |reason|, which is not CMT_OK.
+ * Ends the connection with |reason|; CMT_OK is a mistake that panics.
  *
  * With |flush_ns| of 0, or before the connection is up, CMT_CONN_END is the
  * next event.  Otherwise nothing more can be queued, and CMT_CONN_END comes

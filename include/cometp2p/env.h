@@ -45,8 +45,16 @@ typedef struct cmt_env {
   void (*log)(void *arg, cmt_log_level level, const char *module,
               const char *line);
   void *log_arg;
-  /** A broken invariant of this library: must not return.  The library
-      aborts if it does. */
+  /** A broken invariant of this library, or a mistake of the program that left
+      one behind, such as a cmt_buf_unref() too many.  |what| is one line that
+      says which; the headers name these mistakes where they can be made.  It
+      must not return: the library writes the line itself and aborts if it
+      does.  A longjmp() out of it leaves the object in question, and locks of
+      the library, as they were: nothing of that object may be used any more.
+
+      The default gives the line to |log|, writes "cometp2p: panic: FILE:LINE:
+      WHAT" to descriptor 2 with one write(), and aborts.  Each object calls the
+      hook of the environment that it was made with, a message too. */
   void (*panic)(void *arg, const char *file, int line, const char *what);
   void *panic_arg;
   const struct cmt_aead *aead; /**< The frame kernel; leave as it is. */
@@ -64,6 +72,19 @@ typedef struct cmt_env {
  * Context    any thread.  Initialises libsodium, which is idempotent.
  */
 CMT_API CMT_NODISCARD cmt_err cmt_env_init_sized(cmt_env *env, size_t size);
+
+/**
+ * A log hook that is ready to use: |log| of an environment.  It writes one line
+ * to descriptor 2, such as
+ * "2026-01-31T12:34:56.789Z warn  switch: waits for the reactor chat".
+ *
+ * |arg|, which is |log_arg|, points to the least severe level that is written,
+ * and lives as long as the environment; NULL: CMT_LOG_INFO.
+ *
+ * Context    any thread; never blocks but in write(2), and keeps errno.
+ */
+CMT_API void cmt_log_stderr(void *arg, cmt_log_level level, const char *module,
+                            const char *line);
 
 /** The name of the frame kernel in |env| (NULL: the default one), such as
     "libsodium". */

@@ -24,7 +24,8 @@ extern "C" {
 
 /* CMT_ERR_MAP yields the enum, cmt_err_name(), cmt_err_text() and
    cmt_err_class_of(), so that none of them can fall behind the others.
-   Columns: name, value, class, text. */
+   Columns: name, value, class, text.  These headers define no macro that does
+   not begin with CMT_ or cmt_, and undefine none of the including program. */
 #define CMT_ERR_MAP(X)                                                         \
   X(CMT_OK, 0, OK, "success")                                                  \
   X(CMT_EAGAIN, -1, RETRY, "no room in the queue now")                         \
@@ -66,16 +67,16 @@ extern "C" {
 
 /** The result of every call that can fail: CMT_OK or a negative value. */
 typedef enum cmt_err {
-#define X(name, value, cls, text) name = value,
-  CMT_ERR_MAP(X)
-#undef X
+#define CMT_X_(name_, value_, class_, text_) name_ = value_,
+  CMT_ERR_MAP(CMT_X_)
+#undef CMT_X_
 } cmt_err;
 
 enum {
 /** How many values cmt_err has: the size of a table by cmt_err_index(). */
-#define X(name, value, cls, text) +1
-  CMT_ERR_COUNT = 0 CMT_ERR_MAP(X)
-#undef X
+#define CMT_X_(name_, value_, class_, text_) +1
+  CMT_ERR_COUNT = 0 CMT_ERR_MAP(CMT_X_)
+#undef CMT_X_
 };
 
 /** Whom to blame, and so what to do. */
@@ -111,6 +112,11 @@ typedef struct cmt_why {
  * Returns    a static string; "CMT_E?" for a value that is not of cmt_err.
  */
 CMT_API const char *cmt_err_name(cmt_err e);
+
+/** Says that the loss of a result is fine, where the compiler would warn of it,
+    such as for a message that may be dropped:
+    cmt_ignore(cmt_peer_try_send_bytes(p, 1, "hi", 2)); */
+static inline void cmt_ignore(cmt_err e) { (void)e; }
 
 /** One short static line for |e|, without a full stop. */
 CMT_API const char *cmt_err_text(cmt_err e);

@@ -256,7 +256,8 @@ CMT_API bool cmt_mconn_wants_read(const cmt_mconn *m);
  */
 CMT_API cmt_bytes cmt_mconn_output(cmt_mconn *m, size_t max, uint64_t now_ns);
 
-/** Tells that the first |len| bytes of the output were taken at |now_ns|. */
+/** Tells that the first |len| bytes of the output were taken at |now_ns|; more
+    than were lent is a mistake that panics (env.h). */
 CMT_API void cmt_mconn_consume(cmt_mconn *m, size_t len, uint64_t now_ns);
 
 /** When cmt_mconn_tick() should be called; CMT_NEVER: no need. */

@@ -18,9 +18,11 @@ extern "C" {
 
 typedef struct cmt_peer cmt_peer;
 
-/** One more reference; returns |p|. */
+/** One more reference; returns |p|.  Without any left it is a mistake that
+    panics (env.h), if the memory still shows it. */
 CMT_API cmt_peer *cmt_peer_ref(cmt_peer *p);
-/** Drops a reference; NULL is fine. */
+/** Drops a reference; NULL is fine.  One call too many is a mistake that
+   panics, if the memory still shows it. */
 CMT_API void cmt_peer_unref(cmt_peer *p);
 
 /** The authenticated id; lives as long as the reference. */
@@ -44,6 +46,7 @@ CMT_API const cmt_env *cmt_peer_env(const cmt_peer *p);
 /**
  * Says what is wrong with the peer, in one line for a person, before it is
  * ended with |reason|: by what a callback returns, or by cmt_peer_stop().
+ * CMT_OK is a mistake that panics.
  *
  * When the peer ends with |reason|, cmt_peer_get_why() and a rejection have
  * |text| in place of the general text.  The first call counts.  |text| is
@@ -118,13 +121,14 @@ CMT_API CMT_NODISCARD cmt_err cmt_peer_send_wait_bytes(cmt_peer *p,
                                                        size_t len);
 
 /** Stops reading from the peer; calls are counted, each needs its
-    cmt_peer_resume().  Messages of what was already read, at most 64 KiB of
+    cmt_peer_resume(), and one resume too many is a mistake that panics.
+    Messages of what was already read, at most 64 KiB of
     stream, may still be delivered. */
 CMT_API void cmt_peer_pause(cmt_peer *p);
 CMT_API void cmt_peer_resume(cmt_peer *p);
 
 /**
- * Ends the peer with |reason|, which is not CMT_OK.
+ * Ends the peer with |reason|; CMT_OK is a mistake that panics.
  *
  * |flush_ns| 0 closes at once.  Otherwise new sends are refused, what is
  * queued is sent within |flush_ns|, and the socket is closed so that the other

@@ -119,7 +119,9 @@ typedef struct cmt_event {
 CMT_API CMT_NODISCARD cmt_err cmt_mailbox_next(cmt_mailbox *m, cmt_event *out,
                                                uint64_t timeout_ns);
 
-/** Ends an event: exactly once for each, from any thread.  |ev| is wiped. */
+/** Ends an event: exactly once for each, from any thread.  |ev| is wiped.  An
+    event that is done already, or of another mailbox, is a mistake that panics
+    (env.h). */
 CMT_API void cmt_mailbox_done(cmt_mailbox *m, cmt_event *ev);
 
 /** Readable while there is an event to take, and when nothing will come any

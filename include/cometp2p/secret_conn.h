@@ -95,7 +95,8 @@ CMT_API CMT_NODISCARD cmt_err cmt_secret_conn_next(cmt_secret_conn *s,
  */
 CMT_API cmt_bytes cmt_secret_conn_output(cmt_secret_conn *s);
 
-/** Tells that the first |len| bytes of cmt_secret_conn_output() were sent. */
+/** Tells that the first |len| bytes of cmt_secret_conn_output() were sent; more
+    than were lent is a mistake that panics (env.h). */
 CMT_API void cmt_secret_conn_consume(cmt_secret_conn *s, size_t len);
 
 /** How far the handshake has come. */

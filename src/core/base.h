@@ -10,9 +10,14 @@
 #include <string.h>
 
 /* Asserts guard our own invariants, in release builds too.  Bytes of a peer
-   never reach one.  |env| may be NULL. */
+   never reach one.  |env| is that of the object, whose panic hook is called. */
 #define CMT_ASSERT(env, cond)                                                  \
   ((cond) ? (void)0 : cmt__panic((env), __FILE__, __LINE__, #cond))
+
+/* The same for a mistake of the application: |text| names the call and the
+   mistake, for the person who made it. */
+#define CMT_REQUIRE(env, cond, text)                                           \
+  ((cond) ? (void)0 : cmt__panic((env), __FILE__, __LINE__, (text)))
 
 /* Code of the application is about to run, so the thread holds no lock of the
    library (lock.h).  |env| may be NULL. */

@@ -20,10 +20,36 @@ struct cmt_buf {
   bool adopted;
   void (*release)(void *arg);
   void *release_arg;
-  void (*free)(void *arg, void *p); /* By value, as a message may outlive its
-                                       environment; NULL: the default. */
+  /* The hooks that it needs later by value, as a message may outlive its
+     environment.  NULL: the default. */
+  void (*free)(void *arg, void *p);
   void *free_arg;
+  void (*panic)(void *arg, const char *file, int line, const char *what);
+  void *panic_arg;
+  void (*log)(void *arg, cmt_log_level level, const char *module,
+              const char *line);
+  void *log_arg;
 };
+
+/* What a mistake with |b| is told to. */
+static cmt_env buf_env(const cmt_buf *b) {
+  return (cmt_env){
+    .panic = b->panic,
+    .panic_arg = b->panic_arg,
+    .log = b->log,
+    .log_arg = b->log_arg,
+  };
+}
+
+_Noreturn static void buf_panic(const cmt_buf *b, int line, const char *what) {
+  cmt_env env = buf_env(b);
+
+  cmt__panic(&env, __FILE__, line, what);
+}
+
+/* CMT_REQUIRE() with the hooks of a buffer. */
+#define BUF_REQUIRE(b, cond, text)                                             \
+  ((cond) ? (void)0 : buf_panic((b), __LINE__, (text)))
 
 static cmt_buf *buf_alloc(const cmt_env *env, size_t cap) {
   cmt_buf *b;
@@ -44,6 +70,10 @@ static cmt_buf *buf_alloc(const cmt_env *env, size_t cap) {
   b->release_arg = NULL;
   b->free = env != NULL ? env->free : NULL;
   b->free_arg = env != NULL ? env->alloc_arg : NULL;
+  b->panic = env != NULL ? env->panic : NULL;
+  b->panic_arg = env != NULL ? env->panic_arg : NULL;
+  b->log = env != NULL ? env->log : NULL;
+  b->log_arg = env != NULL ? env->log_arg : NULL;
   return b;
 }
 
@@ -94,7 +124,8 @@ cmt_bytes cmt_buf_bytes(const cmt_buf *b) {
 cmt_buf *cmt_buf_ref(cmt_buf *b) {
   unsigned refs = atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
 
-  CMT_ASSERT(NULL, refs > 0 && refs < REFS_MAX);
+  BUF_REQUIRE(b, refs > 0, "cmt_buf_ref: the buffer has no reference left");
+  BUF_REQUIRE(b, refs < REFS_MAX, "cmt_buf_ref: too many references");
   return b;
 }
 
@@ -105,12 +136,14 @@ void cmt_buf_unref(cmt_buf *b) {
     return;
   }
   refs = atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel);
-  CMT_ASSERT(NULL, refs > 0);
+  BUF_REQUIRE(b, refs > 0, "cmt_buf_unref: one call too many");
   if (refs > 1) {
     return;
   }
   if (b->release != NULL) {
-    cmt__assert_unlocked(NULL);
+    cmt_env env = buf_env(b);
+
+    cmt__assert_unlocked(&env);
     b->release(b->release_arg);
   }
   if (b->free != NULL) {
@@ -129,12 +162,12 @@ size_t cmt__buf_header(void) { return sizeof(struct cmt_buf); }
 size_t cmt__buf_cap(const cmt_buf *b) { return b->cap; }
 
 void cmt__buf_set_len(cmt_buf *b, size_t len) {
-  CMT_ASSERT(NULL, len <= b->cap);
+  BUF_REQUIRE(b, len <= b->cap, "len <= b->cap");
   b->len = len;
 }
 
 uint8_t *cmt__buf_base(cmt_buf *b) {
-  CMT_ASSERT(NULL, !b->adopted);
+  BUF_REQUIRE(b, !b->adopted, "!b->adopted");
   return (uint8_t *)(b + 1);
 }
 

@@ -278,6 +278,8 @@ void cmt__conn_settle(cmt_conn *c) {
 void cmt_conn_stop(cmt_conn *c, cmt_err reason, uint64_t flush_ns,
                    uint64_t now_ns) {
   now_ns = cmt__conn_enter(c, now_ns);
+  CMT_REQUIRE(&c->shared->env, reason != CMT_OK,
+              "cmt_conn_stop: the reason is CMT_OK");
   if (c->ended || (c->stopping && flush_ns > 0)) {
     return;
   }

@@ -117,7 +117,7 @@ size_t cmt__conn_seal(cmt_conn *c, uint8_t *slots, size_t cap,
   c->run_is_mconn = false;
   if (parting_wants_write(c)) {
     c->parted = true;
-    r = cmt__run_frames(slots, cap / CMT_FRAME_SLOT);
+    r = cmt__run_frames(&c->shared->env, slots, cap / CMT_FRAME_SLOT);
     cmt__mconn_write_parting(c->mconn, &r);
     return run_seal(c, slots, &r);
   }
@@ -131,7 +131,7 @@ size_t cmt__conn_seal(cmt_conn *c, uint8_t *slots, size_t cap,
     cmt_secret_conn_consume(c->secret, shake.len);
     return run_begin(c, shake.len);
   }
-  r = cmt__run_frames(slots, cap / CMT_FRAME_SLOT);
+  r = cmt__run_frames(&c->shared->env, slots, cap / CMT_FRAME_SLOT);
   if (c->shake != NULL && !c->shake->info_sent &&
       c->state != CMT__CONN_SECRET) {
     return cmt__conn_info_waits(c) ? 0 : info_seal(c, slots, r);
@@ -147,7 +147,8 @@ size_t cmt__conn_seal(cmt_conn *c, uint8_t *slots, size_t cap,
 
 void cmt_conn_consume(cmt_conn *c, size_t len, uint64_t now_ns) {
   (void)cmt__conn_enter(c, now_ns);
-  CMT_ASSERT(&c->shared->env, len <= c->run_len - c->run_taken);
+  CMT_REQUIRE(&c->shared->env, len <= c->run_len - c->run_taken,
+              "cmt_conn_consume: more than the output that was lent");
   c->run_taken += len;
   if (c->alone != NULL && c->alone->out.begin != c->alone->out.end) {
     c->alone->out.begin += len;

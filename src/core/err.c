@@ -7,11 +7,11 @@
 
 const char *cmt_err_name(cmt_err e) {
   switch (e) {
-#define X(name, value, cls, text)                                              \
+#define CMT_X_(name, value, cls, text)                                         \
   case name:                                                                   \
     return #name;
-    CMT_ERR_MAP(X)
-#undef X
+    CMT_ERR_MAP(CMT_X_)
+#undef CMT_X_
   default:
     return "CMT_E?";
   }
@@ -19,20 +19,20 @@ const char *cmt_err_name(cmt_err e) {
 
 const char *cmt_err_text(cmt_err e) {
   switch (e) {
-#define X(name, value, cls, text)                                              \
+#define CMT_X_(name, value, cls, text)                                         \
   case name:                                                                   \
     return text;
-    CMT_ERR_MAP(X)
-#undef X
+    CMT_ERR_MAP(CMT_X_)
+#undef CMT_X_
   default:
     return "unknown error";
   }
 }
 
 static const cmt_err all[] = {
-#define X(name, value, cls, text) name,
-  CMT_ERR_MAP(X)
-#undef X
+#define CMT_X_(name, value, cls, text) name,
+  CMT_ERR_MAP(CMT_X_)
+#undef CMT_X_
 };
 
 size_t cmt_err_index(cmt_err e) {
@@ -50,11 +50,11 @@ cmt_err cmt_err_at(size_t index) {
 
 cmt_err_class cmt_err_class_of(cmt_err e) {
   switch (e) {
-#define X(name, value, cls, text)                                              \
+#define CMT_X_(name, value, cls, text)                                         \
   case name:                                                                   \
     return CMT_CLASS_##cls;
-    CMT_ERR_MAP(X)
-#undef X
+    CMT_ERR_MAP(CMT_X_)
+#undef CMT_X_
   default:
     return CMT_CLASS_CALLER;
   }

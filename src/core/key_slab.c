@@ -84,9 +84,9 @@ static void chunk_delete(cmt__key_slab *k, const cmt_env *env,
   cmt__free(env, c);
 }
 
-bool cmt__key_slab_init(cmt__key_slab *k, size_t size) {
+bool cmt__key_slab_init(cmt__key_slab *k, const cmt_env *env, size_t size) {
   *k = (cmt__key_slab){.slot = slot_size(size)};
-  CMT_ASSERT(NULL, size > 0 && slots_of(1, k->slot) > 0);
+  CMT_ASSERT(env, size > 0 && slots_of(1, k->slot) > 0);
   return pthread_mutex_init(&k->lock, NULL) == 0;
 }
 
@@ -109,7 +109,8 @@ static cmt__key_chunk *chunk_with_room(const cmt__key_slab *k) {
 }
 
 /* The first free slot of |c|, which has one. */
-static void *slot_take(const cmt__key_slab *k, cmt__key_chunk *c) {
+static void *slot_take(const cmt__key_slab *k, const cmt_env *env,
+                       cmt__key_chunk *c) {
   size_t i = 0;
 
   while (c->taken[i / WORD] == UINT64_MAX) {
@@ -118,7 +119,7 @@ static void *slot_take(const cmt__key_slab *k, cmt__key_chunk *c) {
   while ((c->taken[i / WORD] >> i % WORD & 1) != 0) {
     i++;
   }
-  CMT_ASSERT(NULL, i < c->count);
+  CMT_ASSERT(env, i < c->count);
   c->taken[i / WORD] |= UINT64_C(1) << i % WORD;
   c->used++;
   return c->base + i * k->slot;
@@ -133,7 +134,7 @@ void *cmt__key_slab_take(cmt__key_slab *k, const cmt_env *env) {
   if (c == NULL) {
     c = chunk_new(k, env);
   }
-  slot = c != NULL ? slot_take(k, c) : NULL;
+  slot = c != NULL ? slot_take(k, env, c) : NULL;
   cmt__unlock(&k->lock);
   return slot;
 }

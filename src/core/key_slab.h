@@ -26,7 +26,7 @@ typedef struct cmt__key_slab {
 } cmt__key_slab;
 
 /* For slots of |size| bytes; no memory yet.  False: the system has no lock. */
-bool cmt__key_slab_init(cmt__key_slab *k, size_t size);
+bool cmt__key_slab_init(cmt__key_slab *k, const cmt_env *env, size_t size);
 /* Every slot was given back. */
 void cmt__key_slab_fini(cmt__key_slab *k, const cmt_env *env);
 

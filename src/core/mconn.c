@@ -377,7 +377,7 @@ cmt_bytes cmt_mconn_output(cmt_mconn *m, size_t max, uint64_t now_ns) {
       (void)cmt__mconn_fail(m, CMT_ENOMEM);
       return (cmt_bytes){.base = NULL};
     }
-    r = cmt__run_plain(out->base, cap);
+    r = cmt__run_plain(&m->channels.shared->env, out->base, cap);
     cmt__mconn_fill(m, &r, now_ns);
     out->begin = 0;
     out->end = r.len;
@@ -388,7 +388,8 @@ cmt_bytes cmt_mconn_output(cmt_mconn *m, size_t max, uint64_t now_ns) {
 void cmt_mconn_consume(cmt_mconn *m, size_t len, uint64_t now_ns) {
   cmt__mconn_alone *a = m->alone;
 
-  CMT_ASSERT(&m->channels.shared->env, len <= a->out.end - a->out.begin);
+  CMT_REQUIRE(&m->channels.shared->env, len <= a->out.end - a->out.begin,
+              "cmt_mconn_consume: more than the output that was lent");
   a->out.begin += len;
   a->consumed += len;
   cmt__mconn_taken(m, a->consumed, now_ns);

@@ -11,7 +11,6 @@ static cmt_bytes text_bytes(const char *text) {
 static void frame(cmt__merlin *m, const char *label, size_t len) {
   uint8_t le[4];
 
-  CMT_ASSERT(NULL, len <= UINT32_MAX);
   cmt__store_le32(le, (uint32_t)len);
   cmt__strobe_meta_ad(&m->strobe, text_bytes(label), false);
   cmt__strobe_meta_ad(&m->strobe, (cmt_bytes){.base = le, .len = sizeof le},

@@ -14,6 +14,7 @@ typedef struct cmt__strobe {
   uint8_t pos, pos_begin, cur_flags;
 } cmt__strobe;
 
+/* |more| goes on with the call before, which was of the same function. */
 void cmt__strobe_init(cmt__strobe *s, cmt_bytes label);
 void cmt__strobe_meta_ad(cmt__strobe *s, cmt_bytes data, bool more);
 void cmt__strobe_ad(cmt__strobe *s, cmt_bytes data, bool more);
@@ -24,6 +25,7 @@ typedef struct cmt__merlin {
   cmt__strobe strobe;
 } cmt__merlin;
 
+/* Labels, messages and challenges have at most UINT32_MAX bytes. */
 void cmt__merlin_init(cmt__merlin *m, const char *label);
 void cmt__merlin_append(cmt__merlin *m, const char *label, cmt_bytes msg);
 void cmt__merlin_challenge(cmt__merlin *m, const char *label, uint8_t *out,

@@ -22,20 +22,22 @@ enum {
 
 /* ---- writing ---- */
 
-cmt__run cmt__run_frames(uint8_t *base, size_t slots) {
+cmt__run cmt__run_frames(const cmt_env *env, uint8_t *base, size_t slots) {
   return (cmt__run){.at = base + CMT_FRAME_HEADER,
                     .left = CMT_FRAME_DATA,
                     .segment = CMT_FRAME_DATA,
                     .gap = CMT_FRAME_SLOT - CMT_FRAME_DATA,
-                    .cap = slots * CMT_FRAME_DATA};
+                    .cap = slots * CMT_FRAME_DATA,
+                    .env = env};
 }
 
-cmt__run cmt__run_plain(uint8_t *base, size_t cap) {
-  return (cmt__run){.at = base, .left = cap, .segment = cap, .cap = cap};
+cmt__run cmt__run_plain(const cmt_env *env, uint8_t *base, size_t cap) {
+  return (cmt__run){
+    .at = base, .left = cap, .segment = cap, .cap = cap, .env = env};
 }
 
 void cmt__run_write(cmt__run *r, const uint8_t *data, size_t len) {
-  CMT_ASSERT(NULL, len <= cmt__run_room(r));
+  CMT_ASSERT(r->env, len <= cmt__run_room(r));
   r->len += len;
   while (len > 0) {
     size_t n;
@@ -85,7 +87,7 @@ void cmt__packet_write_msg(cmt__run *r, uint8_t channel, bool eof,
   cmt__write_tag(&w, 3, CMT__WIRE_BYTES);
   cmt__write_varint(&w, inner);
   cmt__msg_fields_write(&w, channel, eof, data.len);
-  CMT_ASSERT(NULL, !w.failed);
+  CMT_ASSERT(r->env, !w.failed);
   cmt__run_write(r, header, (size_t)(w.at - header));
   cmt__run_write(r, data.base, data.len);
 }

@@ -16,12 +16,13 @@ typedef struct cmt__run {
   size_t left; /* Room from there to the end of the segment. */
   size_t segment, gap;
   size_t len, cap;
+  const cmt_env *env; /* Hears of more than it has room for. */
 } cmt__run;
 
-/* A run over |slots| frames at |base|. */
-cmt__run cmt__run_frames(uint8_t *base, size_t slots);
+/* A run over |slots| frames at |base|; |env| outlives it. */
+cmt__run cmt__run_frames(const cmt_env *env, uint8_t *base, size_t slots);
 /* A run over |cap| bytes in one piece. */
-cmt__run cmt__run_plain(uint8_t *base, size_t cap);
+cmt__run cmt__run_plain(const cmt_env *env, uint8_t *base, size_t cap);
 
 static inline size_t cmt__run_room(const cmt__run *r) {
   return r->cap - r->len;

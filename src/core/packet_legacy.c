@@ -22,7 +22,7 @@ static void legacy_write_msg(cmt__run *r, uint8_t channel, bool eof,
 
   cmt__write_varint(&w, cmt__msg_fields_size(channel, eof, data.len));
   cmt__msg_fields_write(&w, channel, eof, data.len);
-  CMT_ASSERT(NULL, !w.failed);
+  CMT_ASSERT(r->env, !w.failed);
   cmt__run_write(r, header, (size_t)(w.at - header));
   cmt__run_write(r, data.base, data.len);
 }

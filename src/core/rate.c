@@ -12,11 +12,11 @@ enum { QUANTUM_MAX = 16384 };
 
 void cmt__rate_init(cmt__rate *r, uint64_t per_s, uint64_t burst,
                     uint64_t now_ns) {
-  CMT_ASSERT(NULL, per_s <= CMT_RATE_MAX && burst <= CMT_RATE_MAX);
+  burst = cmt__max64(1, cmt__min64(burst, CMT_RATE_MAX));
   *r = (cmt__rate){
-    .per_s = per_s,
-    .burst = burst > 0 ? burst : 1,
-    .level = burst > 0 ? (int64_t)burst : 1,
+    .per_s = cmt__min64(per_s, CMT_RATE_MAX),
+    .burst = burst,
+    .level = (int64_t)burst,
     .quantum = 1,
     .at_ns = now_ns,
   };

@@ -29,7 +29,7 @@ typedef struct cmt__rate {
 /* Where a bucket is charged or asked, NULL is one without a limit, and an
    instant before that of an earlier call counts as that one. */
 
-/* A full bucket at |now_ns|. */
+/* A full bucket at |now_ns|; more than CMT_RATE_MAX counts as that. */
 void cmt__rate_init(cmt__rate *r, uint64_t per_s, uint64_t burst,
                     uint64_t now_ns);
 /* One for bytes: a tenth of a second's worth, in pieces of 16 ms. */

@@ -507,10 +507,12 @@ void cmt_secret_conn_consume(cmt_secret_conn *s, size_t len) {
   cmt__secret_handshake *h = s->handshake;
 
   if (h == NULL) {
-    CMT_ASSERT(&s->shared->env, len == 0);
+    CMT_REQUIRE(&s->shared->env, len == 0,
+                "cmt_secret_conn_consume: more than the output that was lent");
     return;
   }
-  CMT_ASSERT(&s->shared->env, len <= h->output_end - h->output_at);
+  CMT_REQUIRE(&s->shared->env, len <= h->output_end - h->output_at,
+              "cmt_secret_conn_consume: more than the output that was lent");
   h->output_at += len;
   if (s->state >= CMT_SECRET_CONN_UP && h->output_at == h->output_end) {
     handshake_delete(s);

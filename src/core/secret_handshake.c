@@ -32,7 +32,7 @@ void cmt__secret_derive(cmt__secret_work *w, bool least, uint8_t recv_key[32],
     .info = {.base = (const uint8_t *)info, .len = sizeof info - 1},
   };
   made = cmt__hkdf_sha256(&w->hkdf, w->okm, sizeof w->okm);
-  CMT_ASSERT(NULL, made);
+  (void)made; /* It refuses only lengths far above this one. */
   memcpy(least ? recv_key : send_key, w->okm, CMT__SECRET_KEY);
   memcpy(least ? send_key : recv_key, w->okm + CMT__SECRET_KEY,
          CMT__SECRET_KEY);

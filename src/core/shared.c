@@ -25,12 +25,12 @@ void cmt__shared_key_bytes(cmt__shared *s, uint64_t *locked,
   cmt__key_slab_count(&s->works, locked, unlocked);
 }
 
-static bool slabs_init(cmt__shared *s) {
-  if (!cmt__key_slab_init(&s->keys, sizeof(cmt__secret_keys))) {
+static bool slabs_init(cmt__shared *s, const cmt_env *env) {
+  if (!cmt__key_slab_init(&s->keys, env, sizeof(cmt__secret_keys))) {
     return false;
   }
-  if (!cmt__key_slab_init(&s->works, sizeof(cmt__secret_work))) {
-    cmt__key_slab_fini(&s->keys, &s->env);
+  if (!cmt__key_slab_init(&s->works, env, sizeof(cmt__secret_work))) {
+    cmt__key_slab_fini(&s->keys, env);
     return false;
   }
   return true;
@@ -51,7 +51,7 @@ cmt_err cmt__shared_new(const cmt_env *env, const cmt_channel *list,
     return err;
   }
   s = cmt__alloc_zero(&copy, shared_size(count));
-  if (s != NULL && !slabs_init(s)) {
+  if (s != NULL && !slabs_init(s, &copy)) {
     cmt__free(&copy, s);
     s = NULL;
   }

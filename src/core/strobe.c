@@ -35,12 +35,11 @@ static void absorb(cmt__strobe *s, cmt_bytes data) {
   }
 }
 
-/* |more| goes on with the operation before, which must be the same one. */
+/* |more| goes on with the operation before, which is of the same kind. */
 static void begin(cmt__strobe *s, uint8_t flags, bool more) {
   uint8_t header[2] = {s->pos_begin, flags};
 
   if (more) {
-    CMT_ASSERT(NULL, s->cur_flags == flags);
     return;
   }
   s->pos_begin = (uint8_t)(s->pos + 1);

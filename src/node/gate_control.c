@@ -33,23 +33,32 @@ static void gate_hold(cmt__gate *g, unsigned *count) {
   cmt__gate_unlock(g);
 }
 
-static void gate_unhold(cmt__gate *g, unsigned *count) {
+/* The hook for a mistake is called without the lock. */
+static void gate_unhold(cmt__gate *g, unsigned *count, const char *too_many) {
+  bool held;
+
   cmt__gate_lock(g);
-  CMT_ASSERT(g->env, *count > 0);
-  if (--*count == 0) {
+  held = *count > 0;
+  if (held && --*count == 0) {
     atomic_store(&g->control, true);
     cmt__gate_ring(g);
   }
   cmt__gate_unlock(g);
+  CMT_REQUIRE(g->env, held, too_many);
 }
 
 void cmt__gate_pause(cmt__gate *g) { gate_hold(g, &g->pauses); }
 
-void cmt__gate_resume(cmt__gate *g) { gate_unhold(g, &g->pauses); }
+void cmt__gate_resume(cmt__gate *g) {
+  gate_unhold(g, &g->pauses,
+              "cmt_peer_resume: one call more than of cmt_peer_pause");
+}
 
 void cmt__gate_block(cmt__gate *g) { gate_hold(g, &g->blocks); }
 
-void cmt__gate_unblock(cmt__gate *g) { gate_unhold(g, &g->blocks); }
+void cmt__gate_unblock(cmt__gate *g) {
+  gate_unhold(g, &g->blocks, "one unblock too many");
+}
 
 void cmt__gate_ping(cmt__gate *g) {
   cmt__gate_lock(g);

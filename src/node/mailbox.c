@@ -417,14 +417,20 @@ static bool box_done(cmt_mailbox *m, cmt__box *b) {
 
 void cmt_mailbox_done(cmt_mailbox *m, cmt_event *ev) {
   cmt__box *b = ev->internal;
+  cmt__box_out out;
   bool ended;
 
-  CMT_ASSERT(m->env, b != NULL && b->mailbox == m);
+  CMT_REQUIRE(m->env, b != NULL, "cmt_mailbox_done: the event is done already");
+  CMT_REQUIRE(m->env, b->mailbox == m,
+              "cmt_mailbox_done: the event is of another mailbox");
   cmt_buf_unref(ev->msg);
   *ev = (cmt_event){.kind = ev->kind};
   mailbox_lock(m);
-  ended = box_done(m, b);
+  out = b->out;
+  ended = out != CMT__OUT_NONE && box_done(m, b);
   mailbox_unlock(m);
+  CMT_REQUIRE(m->env, out != CMT__OUT_NONE,
+              "cmt_mailbox_done: the event is done already");
   if (ended) {
     m->on_gone(b);
   }

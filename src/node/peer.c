@@ -42,10 +42,8 @@ static void peer_on_wake(cmt__post *post) {
 
 cmt__remote cmt__remote_of(const cmt_net_addr *a) {
   cmt__remote r = {.port = a->port};
-  size_t len = strlen(a->host);
 
-  CMT_ASSERT(NULL, len < sizeof r.host);
-  memcpy(r.host, a->host, len);
+  memcpy(r.host, a->host, strnlen(a->host, sizeof r.host - 1));
   return r;
 }
 
@@ -118,7 +116,10 @@ cmt_peer *cmt__peer_new(const cmt__peer_options *o) {
 cmt_peer *cmt_peer_ref(cmt_peer *p) {
   unsigned refs = atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
 
-  CMT_ASSERT(&p->shared->env, refs > 0 && refs < UINT32_MAX / 2);
+  CMT_REQUIRE(&p->shared->env, refs > 0,
+              "cmt_peer_ref: the peer has no reference left");
+  CMT_REQUIRE(&p->shared->env, refs < UINT32_MAX / 2,
+              "cmt_peer_ref: too many references");
   return p;
 }
 
@@ -129,9 +130,11 @@ void cmt_peer_unref(cmt_peer *p) {
     return;
   }
   refs = atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel);
-  CMT_ASSERT(&p->shared->env, refs > 0);
+  CMT_REQUIRE(&p->shared->env, refs > 0, "cmt_peer_unref: one call too many");
   if (refs == 1) {
-    CMT_ASSERT(&p->shared->env, p->link == NULL);
+    /* The switch lets go of its own reference after the link. */
+    CMT_REQUIRE(&p->shared->env, p->link == NULL,
+                "cmt_peer_unref: one call too many");
     cmt__gate_fini(&p->gate);
     peer_free(p);
   }
@@ -375,14 +378,16 @@ void cmt_peer_pause(cmt_peer *p) { cmt__gate_pause(&p->gate); }
 void cmt_peer_resume(cmt_peer *p) { cmt__gate_resume(&p->gate); }
 
 void cmt_peer_stop(cmt_peer *p, cmt_err reason, uint64_t flush_ns) {
-  CMT_ASSERT(&p->shared->env, reason != CMT_OK);
+  CMT_REQUIRE(&p->shared->env, reason != CMT_OK,
+              "cmt_peer_stop: the reason is CMT_OK");
   cmt__gate_stop_with(&p->gate, reason, flush_ns);
 }
 
 cmt_err cmt_peer_explain(cmt_peer *p, cmt_err reason, const char *text) {
   char escaped[sizeof((cmt_why *)0)->text];
 
-  CMT_ASSERT(&p->shared->env, reason != CMT_OK);
+  CMT_REQUIRE(&p->shared->env, reason != CMT_OK,
+              "cmt_peer_explain: the reason is CMT_OK");
   cmt__quote(cmt_bytes_of(text), escaped, sizeof escaped);
   cmt__lock(&p->gate.lock);
   if (p->explained == CMT_OK && p->reason == CMT_OK) {

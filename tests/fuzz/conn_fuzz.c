@@ -112,7 +112,7 @@ static void give_packets(drive *d, bool last) {
   uint8_t id = fuzz_byte(&d->in);
   size_t len = fuzz_u16(&d->in), count = 1 + fuzz_byte(&d->in) % 16;
   const cmt__wire *wire = cmt__wire_of(d->s.o.wire);
-  cmt__run r = cmt__run_plain(plain, sizeof plain);
+  cmt__run r = cmt__run_plain(NULL, plain, sizeof plain);
 
   id = id < 4 ? side_channels[id].id : id;
   for (size_t i = 0; i < count; i++) {

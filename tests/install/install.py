@@ -130,6 +130,22 @@ def by_cmake(prefix, folder):
     expect(prefix.run(os.path.join(build, "handshake")), "CMT_OK\n")
 
 
+def tsan_suppressions(prefix, folder):
+    """A program without races runs silently, and a race is still found."""
+    program = os.path.join(folder, "threads")
+    prefix.run("cc", "-std=gnu11", "-g", "-fsanitize=thread", "-Wall",
+               "-Werror", os.path.join(CONSUMER, "threads.c"), "-o", program,
+               *prefix.flags("--cflags", "--libs", "cometp2p"), "-pthread")
+    rules = os.path.join(prefix.folder, "share/cometp2p/tsan.supp")
+    options = f"TSAN_OPTIONS=suppressions={rules}:exitcode=66"
+    expect(prefix.run("env", options, program), "ok\n")
+    done = subprocess.run(["env", options, program, "race"], text=True,
+                          env=prefix.environment(), capture_output=True,
+                          timeout=60)
+    if done.returncode != 66 or "data race" not in done.stderr:
+        raise Failed(f"the race was not found\n{done.stderr}")
+
+
 def command(prefix, folder):
     del folder
     program = os.path.join(prefix.folder, "bin/cometp2p")
@@ -191,6 +207,8 @@ TESTS = (
      loop_by_pkg_config),
     ("the library of protobuf messages serves a program, found by pkg-config",
      protobuf_by_pkg_config),
+    ("the suppressions for ThreadSanitizer hide no race of the program",
+     tsan_suppressions),
     ("all libraries serve a project, found as CMake package", by_cmake),
 )
 

@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Each public header compiles alone, as C11 and as C++17, and a program of
-either language that includes them all runs on the shared library.
+"""Each public header compiles alone, as C11 and as C++17, and behind any short
+macros of its program, which it leaves as they were.  A program of either
+language that includes them all runs on the shared library.
 
 usage: headers.py --release BUILD_DIR
 """
 import argparse
 import glob
 import os
+import re
 import shutil
+import string
 import subprocess
 import sys
 import tempfile
@@ -32,12 +35,38 @@ PROGRAM = """\
 
 int main(void) {
   cmt_switch_options options;
+  cmt_env env;
 
+  cmt_ignore(cmt_env_init(&env)); /* No warning for a result that is lost. */
   cmt_switch_options_init(&options);
   printf("%s %d\\n", cmt_version(), options.size == sizeof options);
   return 0;
 }
 """
+
+
+# Macros that a program may have defined before it includes a header: every
+# capital letter, alone and with a digit, short words, and functions that are
+# macros.  What they stand for is no C, and they must be there unchanged
+# afterwards.
+SHORT = tuple(string.ascii_uppercase) + tuple(
+    letter + digit for letter in string.ascii_uppercase for digit in "0123"
+) + tuple("""
+    ABS ACCEPT ANY ARRAY_SIZE ASSERT BUF CALLER CHECK CHUNK CLASS CLOSED CONN
+    CONNECT COUNT DEBUG DIAL DONE DOWN DROP EMPTY END ENTRY ENV ERR ERROR EVENT
+    FAIL FATAL FLUSH FRAME FULL GONE HANDSHAKE ID IGNORE IN INFO INLINE INPUT
+    KEY KEYS LEN LENGTH LIKELY LIMIT LINK LIST LOCAL LOG LOOP LOOPS MAILBOX MAP
+    MAX MESSAGE MIN MSG NAME NEVER NEXT NODE NONE NORMAL NOTICE OK OUT OUTPUT
+    PACKET PANIC PEER PING PONG PORT QUEUE RATE REACTOR READ RECV RETRY
+    SECONDS SELF SEND SIZE STAGE STATE STATUS STOP SWITCH TEXT THREADED TRACE
+    TRANSPORT TYPE UNUSED UP URGENT VALUE VERSION WAIT WARN WARNING WIRE WRITE
+    X_ XX X_MACRO Y_ FALSE TRUE YES NO LOG_INFO LOG_DEBUG EXPORT API NODISCARD
+    UNLIKELY near far interface small huge unix linux i386 forever unused
+    fallthrough nodiscard
+    min(a) max(a) abs(a) major(a) minor(a) likely(a) unlikely(a) ok(a) fail(a)
+    swap(a) foreach(a) container_of(a) offset_of(a) countof(a) lengthof(a)
+    free(a) log(a) read(a) write(a) send(a) recv(a) stop(a) start(a) data(a)
+""".split())
 
 
 def run(command, text=None):
@@ -57,6 +86,38 @@ def compile_alone(report, header):
                    "-fsyntax-only", "-"]
         status, output = run(command, f"#include <cometp2p/{header}>\n")
         report.check(status == 0, name, output)
+
+
+def names_of_macros(report):
+    """Whatever a header defines or undefines has a name of ours."""
+    foreign = []
+    for path in glob.glob(os.path.join(INCLUDE, "cometp2p/*.h")):
+        with open(path, encoding="utf-8") as file:
+            found = re.findall(r"^\s*#\s*(?:define|undef)\s+(\w+)", file.read(),
+                               re.MULTILINE)
+        foreign += [f"{os.path.basename(path)}: {name}" for name in found
+                    if not name.startswith(("CMT_", "cmt_"))]
+    report.check(not foreign, "every macro of the headers has a name of ours",
+                 *foreign)
+
+
+def compile_among_macros(report, header):
+    """The standard's headers come first: theirs is another matter."""
+    first = "".join(f"#include <{name}.h>\n"
+                    for name in ("stdbool", "stddef", "stdint"))
+    # Some compilers define a few of them on their own.
+    before = "".join(f"#undef {macro.split('(')[0]}\n#define {macro} ?!\n"
+                     for macro in SHORT)
+    after = "".join(f"#ifndef {macro.split('(')[0]}\n#error {macro} is gone\n"
+                    f"#endif\n#define {macro} ?!\n" for macro in SHORT)
+    text = f"{first}{before}#include <cometp2p/{header}>\n{after}"
+    for compiler, language, standard in COMPILERS:
+        if shutil.which(compiler) is None:
+            continue
+        status, output = run([compiler, "-x", language, f"-std={standard}",
+                              *FLAGS, "-fsyntax-only", "-"], text)
+        report.check(status == 0, f"{header} compiles among short macros as "
+                     f"{standard} by {compiler}", output)
 
 
 def run_program(report, release, folder):
@@ -91,8 +152,10 @@ def main():
     absent = [h for h in headers if h not in ("cometp2p.h", *OPTIONAL) and
               f"<cometp2p/{h}>" not in whole]
     report.check(not absent, "cometp2p.h includes every header", *absent)
+    names_of_macros(report)
     for header in headers:
         compile_alone(report, header)
+        compile_among_macros(report, header)
     with tempfile.TemporaryDirectory() as folder:
         run_program(report, release, folder)
     report.finish()

@@ -108,7 +108,7 @@ void limits_give(limits_user *u, const uint8_t *data, size_t len,
 
 void limits_stream(limits_user *u, uint8_t channel, size_t len) {
   static const uint8_t data[1024];
-  cmt__run r = cmt__run_plain(u->stream, sizeof u->stream);
+  cmt__run r = cmt__run_plain(NULL, u->stream, sizeof u->stream);
 
   while (cmt__run_room(&r) >= cmt__packet_msg_size(channel, true, len)) {
     cmt__packet_write_msg(&r, channel, true,
@@ -129,7 +129,7 @@ void limits_give_part(limits_user *u, uint8_t channel, size_t len, bool eof,
                       cmt_err expected) {
   static const uint8_t data[1024];
   uint8_t packet[LIMITS_PACKET_MAX];
-  cmt__run r = cmt__run_plain(packet, sizeof packet);
+  cmt__run r = cmt__run_plain(NULL, packet, sizeof packet);
 
   cmt__packet_write_msg(&r, channel, eof,
                         (cmt_bytes){.base = data, .len = len});

@@ -84,7 +84,7 @@ static void packet_read(cmt_bytes *in, cmt__packet *out) {
 /* Fills a run of |room| bytes and compares it with |text|; the packets. */
 static size_t run_compare(fixture *f, size_t room, const char *text,
                           const char *where) {
-  cmt__run r = cmt__run_plain(f->out, room);
+  cmt__run r = cmt__run_plain(NULL, f->out, room);
   size_t count = 0;
   cmt_bytes in;
 
@@ -245,7 +245,7 @@ static void refill(fixture *f, uint8_t id, size_t len) {
 
 /* One millisecond of a link of 5.12 MB/s. */
 static void link_millisecond(fixture *f) {
-  cmt__run r = cmt__run_plain(f->out, f->room + LINK_BYTES_PER_MS);
+  cmt__run r = cmt__run_plain(NULL, f->out, f->room + LINK_BYTES_PER_MS);
 
   f->now_ns += CMT_MILLISECONDS(1);
   cmt__channels_decay(&f->cs, f->now_ns);

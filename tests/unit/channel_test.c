@@ -150,7 +150,7 @@ static void message_over_the_send_limit_is_refused(void **state) {
 static void queue_that_cannot_grow_refuses_and_loses_nothing(void **state) {
   const cmt_channel list[] = {{.id = 1, .priority = 1, .send_queue = 100}};
   uint8_t out[100];
-  cmt__run r = cmt__run_plain(out, sizeof out);
+  cmt__run r = cmt__run_plain(NULL, out, sizeof out);
   cmt_buf *msg;
   fixture f;
 
@@ -174,7 +174,7 @@ static void queue_that_cannot_grow_refuses_and_loses_nothing(void **state) {
 static void assert_cut(fixture *f, const char *expected) {
   static uint8_t out[PARSED_BYTES_MAX];
   static parsed p;
-  cmt__run r = cmt__run_plain(out, sizeof out);
+  cmt__run r = cmt__run_plain(NULL, out, sizeof out);
   char text[512] = "";
   size_t at = 0;
 
@@ -263,7 +263,7 @@ static void a_run_has_at_most_4096_packets(void **state) {
     assert_cmt(CMT_OK, queue(&f, 0x32, 0));
   }
   for (size_t left = 5100; left > 0;) {
-    cmt__run r = cmt__run_plain(out, sizeof out);
+    cmt__run r = cmt__run_plain(NULL, out, sizeof out);
     size_t n = cmt__min(left, 4096);
 
     cmt__channels_fill(&f.cs, &r);
@@ -292,8 +292,8 @@ static void no_packet_is_over_an_equal_nodes_limit(void **state) {
       f.cs.payload_max = payload;
       assert_cmt(CMT_OK, queue(&f, (uint8_t)id, 3 * payload));
       while (f.cs.ready > 0) {
-        cmt__run r =
-          cmt__run_plain(out, cmt__packet_msg_size((uint8_t)id, true, payload));
+        cmt__run r = cmt__run_plain(
+          NULL, out, cmt__packet_msg_size((uint8_t)id, true, payload));
         uint64_t body = 0;
 
         cmt__channels_fill(&f.cs, &r);
@@ -308,7 +308,7 @@ static void no_packet_is_over_an_equal_nodes_limit(void **state) {
 static void status_counts_what_is_queued_and_sent(void **state) {
   const cmt_channel list[] = {{.id = 0x31, .priority = 1, .send_queue = 5}};
   uint8_t out[2000];
-  cmt__run r = cmt__run_plain(out, 1100);
+  cmt__run r = cmt__run_plain(NULL, out, 1100);
   cmt_channel_status s;
   fixture f;
 
@@ -328,7 +328,7 @@ static void status_counts_what_is_queued_and_sent(void **state) {
   assert_int_equal(0, s.sent_messages);
   assert_int_equal(1034, s.sent_bytes);
   assert_int_equal(1034, s.recently_sent_bytes);
-  r = cmt__run_plain(out, sizeof out);
+  r = cmt__run_plain(NULL, out, sizeof out);
   cmt__channels_fill(&f.cs, &r);
   cmt__channel_get_status(f.cs.list, &s);
   assert_int_equal(0, s.queued_messages);
@@ -538,7 +538,7 @@ static void empty_queues_give_their_memory_back(void **state) {
   const cmt_channel list[] = {{.id = 1, .priority = 1, .send_queue = 1},
                               {.id = 2, .priority = 1, .send_queue = 9}};
   uint8_t out[64];
-  cmt__run r = cmt__run_plain(out, sizeof out);
+  cmt__run r = cmt__run_plain(NULL, out, sizeof out);
   fixture f;
   size_t idle;
 

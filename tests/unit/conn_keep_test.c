@@ -25,7 +25,7 @@ static void write_message(cmt__run *r, uint8_t channel, size_t len) {
 static size_t write_frames(conn_peer *f, uint8_t *out) {
   uint8_t plain[STREAM_MAX];
   size_t len = conn_peer_write_info(f, &conn_peer_info, plain, sizeof plain);
-  cmt__run r = cmt__run_plain(plain + len, sizeof plain - len);
+  cmt__run r = cmt__run_plain(NULL, plain + len, sizeof plain - len);
   size_t at = 0, sealed = 0;
 
   write_message(&r, 0x31, 3);

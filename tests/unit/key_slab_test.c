@@ -29,7 +29,7 @@ static int setup(void **state) {
 
   assert_non_null(f);
   test_env_init(&f->t);
-  assert_true(cmt__key_slab_init(&f->k, SLOT));
+  assert_true(cmt__key_slab_init(&f->k, NULL, SLOT));
   *state = f;
   return 0;
 }
@@ -187,7 +187,7 @@ static void threads_share_a_slab(void **state) {
   void *failed;
 
   (void)state;
-  assert_true(cmt__key_slab_init(&f.k, SLOT));
+  assert_true(cmt__key_slab_init(&f.k, NULL, SLOT));
   for (size_t i = 0; i < CMT__COUNT(threads); i++) {
     assert_int_equal(0, pthread_create(&threads[i], NULL, take_and_give, &f));
   }
@@ -268,7 +268,7 @@ static int use_a_slot(void) {
   cmt__key_slab k;
   uint8_t *slot;
 
-  if (!cmt__key_slab_init(&k, SLOT)) {
+  if (!cmt__key_slab_init(&k, NULL, SLOT)) {
     return 1;
   }
   slot = cmt__key_slab_take(&k, NULL);

@@ -62,7 +62,7 @@ static void come(fixture *f, hostile *h) {
    with their number. */
 static void flood(hostile *h, uint32_t count, bool numbered) {
   static uint8_t bytes[65536];
-  cmt__run r = cmt__run_plain(bytes, sizeof bytes);
+  cmt__run r = cmt__run_plain(NULL, bytes, sizeof bytes);
 
   for (uint32_t i = 0; i < count; i++) {
     uint8_t number[4];
