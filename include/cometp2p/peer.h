@@ -71,15 +71,22 @@ CMT_API cmt_err cmt_peer_explain(cmt_peer *p, cmt_err reason, const char *text);
 CMT_API CMT_NODISCARD cmt_err cmt_peer_try_send(cmt_peer *p, uint8_t channel,
                                                 cmt_buf *msg);
 
-/** A send that waits; belongs to the caller and outlives it. */
+/** A send that waits; belongs to the caller and outlives it.
+
+    Zero it before its first use, as an initialiser of any field does.  From a
+    cmt_peer_send() that returned CMT_OK until |cb| it is under way: using it
+    again, for any peer, is CMT_EINVAL, and nothing of it may be written.  A
+    request that was overwritten while it was under way is a panic as soon as
+    that is noticed. */
 typedef struct cmt_send_req {
   /** How long the message may wait for room from the call on; 0 is not at
       all, CMT_NEVER without limit. */
   uint64_t timeout_ns;
   /** Exactly once, on the peer's loop (reactor.h), never from inside the call
       and never two at once for a peer: CMT_OK: queued; CMT_ETIMEDOUT,
-     CMT_ECLOSED, CMT_ENOMEM: |msg| is handed back. The request may be used
-     again. */
+     CMT_ECLOSED, CMT_ENOMEM: |msg| is handed back.  From its callback on the
+     request may be used again.  NULL: nobody is told, and a message that cannot
+     be queued is dropped. */
   void (*cb)(void *arg, cmt_err status, cmt_buf *msg);
   void *arg;
   void *internal[8]; /**< The library's while the request waits. */
@@ -89,7 +96,8 @@ typedef struct cmt_send_req {
  * Queues |msg| as soon as there is room, in the order of the calls.
  *
  * Returns    CMT_OK: |req|->cb will come; otherwise it will not: the errors of
- *            cmt_peer_try_send() but CMT_EAGAIN.
+ *            cmt_peer_try_send() but CMT_EAGAIN; CMT_EINVAL: |req| is under
+ *            way already, and nothing changes for it.
  * Ownership  CMT_OK takes one reference to |msg| until |cb| hands it back.
  */
 CMT_API CMT_NODISCARD cmt_err cmt_peer_send(cmt_peer *p, uint8_t channel,

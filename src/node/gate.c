@@ -37,6 +37,7 @@
    application's), and no callback runs. */
 
 #include "gate_impl.h"
+#include "gate_req.h"
 
 #include "core/channel.h"
 
@@ -46,18 +47,7 @@ enum { INTAKE_FIRST = 4 };
 
 enum { WAIT_FRESH = 1, WAIT_BLOCKS = 2 };
 
-/* What a waiting request keeps in its |internal|. */
-typedef struct __attribute__((may_alias)) gate_wait {
-  uint64_t deadline_ns; /* While fresh: how long it may wait. */
-  uint64_t sequence;
-  cmt_send_req *next, *prev;
-  cmt_buf *msg;
-  int16_t status; /* Once done. */
-  uint8_t channel, flags;
-} gate_wait;
-
-_Static_assert(sizeof(gate_wait) <= sizeof((cmt_send_req *)0)->internal,
-               "a waiting send fits its request");
+typedef cmt__gate_wait gate_wait;
 
 /* A request on the stack of the thread that waits for it. */
 typedef struct blocked {
@@ -67,9 +57,7 @@ typedef struct blocked {
   cmt_err status;
 } blocked;
 
-static gate_wait *wait_of(cmt_send_req *req) {
-  return (gate_wait *)req->internal;
-}
+static gate_wait *wait_of(cmt_send_req *req) { return cmt__gate_wait_of(req); }
 
 void cmt__gate_ring(cmt__gate *g) {
   if (g->attended || g->state == CMT__GATE_GONE) {
@@ -175,6 +163,12 @@ cmt_err cmt__gate_try_send(cmt__gate *g, uint8_t channel, cmt_buf *msg) {
 static void done_append(cmt__gate *g, cmt_send_req *req, cmt_err status) {
   gate_wait *w = wait_of(req);
 
+  if (g->done_count > 0) {
+    cmt__gate_check_done(g, g->done_last, 1);
+  }
+  if (g->done_count++ > 0 && g->done_last == req) {
+    cmt__gate_req_panic(g);
+  }
   w->status = (int16_t)status;
   w->next = NULL;
   if (g->done_first == NULL) {
@@ -197,6 +191,12 @@ static void wait_append(cmt__gate *g, cmt_send_req *req) {
   gate_wait *w = wait_of(req);
   cmt__gate_fifo *c = &g->waits[w->channel];
 
+  if (c->last == req) {
+    cmt__gate_req_panic(g);
+  }
+  if (c->last != NULL) {
+    cmt__gate_check_wait(g, c, c->last);
+  }
   g->starved = g->starved || (c->first == NULL && has_room(g, w->channel));
   w->sequence = g->sequence++;
   w->next = NULL;
@@ -213,6 +213,7 @@ static void wait_remove(cmt__gate *g, cmt_send_req *req) {
   gate_wait *w = wait_of(req);
   cmt__gate_fifo *c = &g->waits[w->channel];
 
+  cmt__gate_check_wait(g, c, req);
   if (w->prev != NULL) {
     wait_of(w->prev)->next = w->next;
   } else {
@@ -247,6 +248,9 @@ static cmt_send_req *waits_pick(cmt__gate *g) {
   for (size_t i = 0; i < g->channel_count; i++) {
     cmt_send_req *r = waits_first(g, i);
 
+    if (r != NULL) {
+      cmt__gate_check_wait(g, &g->waits[i], r);
+    }
     if (r != NULL && has_room(g, i) &&
         (best == NULL || wait_of(r)->sequence < wait_of(best)->sequence)) {
       best = r;
@@ -277,14 +281,19 @@ cmt_err cmt__gate_send(cmt__gate *g, uint8_t channel, cmt_buf *msg,
   cmt_err err;
   size_t at;
 
+  if (!cmt__gate_claim(req)) {
+    return CMT_EINVAL;
+  }
   cmt__gate_lock(g);
   err = gate_try(g, channel, msg, &at);
   if (err == CMT_EAGAIN && !waits_reserve(g)) {
     err = CMT_ENOMEM;
   }
   if (err == CMT_OK || err == CMT_EAGAIN) {
-    *w = (gate_wait){
-      .msg = msg, .deadline_ns = req->timeout_ns, .channel = (uint8_t)at};
+    *w = (gate_wait){.msg = msg,
+                     .gate = g,
+                     .deadline_ns = req->timeout_ns,
+                     .channel = (uint8_t)at};
     if (err == CMT_OK) {
       done_append(g, req, CMT_OK);
     } else if (req->timeout_ns == 0) {
@@ -296,6 +305,8 @@ cmt_err cmt__gate_send(cmt__gate *g, uint8_t channel, cmt_buf *msg,
     }
     cmt__gate_ring(g);
     err = CMT_OK;
+  } else {
+    cmt__gate_release(req);
   }
   cmt__gate_unlock(g);
   return err;
@@ -337,12 +348,15 @@ cmt_err cmt__gate_send_wait(cmt__gate *g, uint8_t channel, cmt_buf *msg,
              (!waits_reserve(g) || !cmt__cond_init(&b.cond))) {
     err = CMT_ENOMEM;
   } else if (err == CMT_EAGAIN) {
+    (void)cmt__gate_claim(&b.req);
     *wait_of(&b.req) = (gate_wait){.msg = msg,
+                                   .gate = g,
                                    .deadline_ns = CMT_NEVER,
                                    .channel = (uint8_t)at,
                                    .flags = WAIT_BLOCKS};
     wait_append(g, &b.req);
     blocked_wait(g, &b, timeout_ns);
+    cmt__gate_release(&b.req);
     pthread_cond_destroy(&b.cond);
     err = b.status;
   }
@@ -396,6 +410,7 @@ static void waits_set_deadlines(cmt__gate *g, uint64_t now_ns) {
     for (cmt_send_req *r = g->waits[i].last; r != NULL; r = wait_of(r)->prev) {
       gate_wait *w = wait_of(r);
 
+      cmt__gate_check_wait(g, &g->waits[i], r);
       if ((w->flags & WAIT_FRESH) != 0) {
         w->flags &= (uint8_t)~WAIT_FRESH;
         w->deadline_ns = cmt__after(now_ns, w->deadline_ns);
@@ -419,6 +434,7 @@ static void waits_expire(cmt__gate *g, uint64_t now_ns) {
     for (cmt_send_req *r = waits_first(g, i); r != NULL; r = next) {
       gate_wait *w = wait_of(r);
 
+      cmt__gate_check_wait(g, &g->waits[i], r);
       next = w->next;
       if (now_ns >= w->deadline_ns) {
         wait_remove(g, r);
@@ -481,30 +497,43 @@ bool cmt__gate_credit(cmt__gate *g, const cmt__credits *c) {
   return any;
 }
 
-/* A callback may use its request again, so nothing of it is read after. */
+/* Ends |r|, which may be used again from its callback on. */
+static void answer(cmt__gate *g, cmt_send_req *r) {
+  cmt_err status = (cmt_err)wait_of(r)->status;
+  cmt_buf *msg = wait_of(r)->msg;
+
+  cmt__gate_release(r);
+  if (r->cb != NULL) {
+    cmt__assert_unlocked(g->env);
+    r->cb(r->arg, status, status == CMT_OK ? NULL : msg);
+  } else if (status != CMT_OK) {
+    cmt_buf_unref(msg);
+  }
+}
+
 bool cmt__gate_answer(cmt__gate *g) {
   cmt_send_req *r;
-  bool any;
+  size_t left;
 
   cmt__gate_lock(g);
   r = g->done_first;
+  left = g->done_count;
   g->done_first = NULL;
-  any = r != NULL;
-  g->attended = g->attended || any;
+  g->done_count = 0;
+  g->attended = g->attended || left > 0;
   cmt__gate_unlock(g);
-  while (r != NULL) {
-    gate_wait *w = wait_of(r);
-    cmt_send_req *next = w->next;
+  if (left == 0) {
+    return false;
+  }
+  for (; left > 0; left--) {
+    cmt_send_req *next;
 
-    if (r->cb != NULL) {
-      cmt__assert_unlocked(g->env);
-      r->cb(r->arg, (cmt_err)w->status, w->status == CMT_OK ? NULL : w->msg);
-    } else if (w->status != CMT_OK) {
-      cmt_buf_unref(w->msg);
-    }
+    cmt__gate_check_done(g, r, left);
+    next = wait_of(r)->next;
+    answer(g, r);
     r = next;
   }
-  return any;
+  return true;
 }
 
 bool cmt__gate_close(cmt__gate *g) {

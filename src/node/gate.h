@@ -66,7 +66,8 @@ typedef struct cmt__gate {
   uint64_t sequence; /* Of the next send that waits. */
   uint64_t deadline_ns;                 /* No waiting send is due before. */
   bool fresh;                           /* Some have no deadline yet. */
-  cmt_send_req *done_first, *done_last; /* Callbacks that are due. */
+  cmt_send_req *done_first, *done_last; /* Callbacks that are due, */
+  size_t done_count;                    /* and how many. */
   cmt__gate_items intake;
   cmt__gate_stop stop;
   unsigned pauses; /* By the application. */

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* A request of cmt_peer_send() that is used again before its callback came, or
+   is overwritten while it is under way. */
+
+#include "gate_user.h"
+
+#include "node/gate_req.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+typedef struct fixture {
+  gate_user *u;
+  gate_user other; /* The gate of another peer. */
+  gate_answer a;
+} fixture;
+
+static int setup(void **state) {
+  fixture *f = calloc(1, sizeof *f);
+  void *user;
+
+  assert_non_null(f);
+  gate_user_setup(&user);
+  f->u = user;
+  gate_user_init(&f->other, f->u->gate.descs, f->u->gate.channel_count,
+                 "\x10\x20");
+  f->a = gate_answer_new(CMT_NEVER);
+  f->a.req.arg = &f->a;
+  *state = f;
+  return 0;
+}
+
+static int teardown(void **state) {
+  fixture *f = *state;
+  void *user = f->u;
+
+  gate_user_fini(&f->other);
+  gate_user_teardown(&user);
+  free(f);
+  return 0;
+}
+
+/* A channel takes two messages. */
+static void fill(gate_user *u) {
+  assert_cmt(CMT_OK, gate_try(u, GATE_A, 1));
+  assert_cmt(CMT_OK, gate_try(u, GATE_A, 1));
+  gate_take(u, 0, NULL);
+}
+
+static cmt_err use(gate_user *u, cmt_send_req *req) {
+  cmt_buf *msg = gate_message(u, 1);
+  cmt_err err = cmt__gate_send(&u->gate, GATE_A, msg, req);
+
+  if (err != CMT_OK) {
+    cmt_buf_unref(msg);
+  }
+  return err;
+}
+
+static void answer_all(gate_user *u) {
+  gate_take(u, 0, NULL);
+  (void)gate_credit(u, 2, 0, 2);
+  (void)cmt__gate_answer(&u->gate);
+  gate_take(u, 0, NULL);
+}
+
+static void one_that_waits_is_refused(void **state) {
+  fixture *f = *state;
+
+  fill(f->u);
+  assert_cmt(CMT_OK, use(f->u, &f->a.req));
+  for (int i = 0; i < 3; i++) {
+    assert_cmt(CMT_EINVAL, use(f->u, &f->a.req));
+    assert_cmt(CMT_EINVAL, use(&f->other, &f->a.req));
+  }
+  answer_all(f->u);
+  (void)cmt__gate_answer(&f->other.gate);
+  assert_int_equal(1, f->a.calls);
+  assert_cmt(CMT_OK, f->a.status);
+}
+
+static void one_that_was_queued_is_refused_until_its_callback(void **state) {
+  fixture *f = *state;
+
+  assert_cmt(CMT_OK, use(f->u, &f->a.req));
+  assert_cmt(CMT_EINVAL, use(f->u, &f->a.req));
+  gate_take(f->u, 0, NULL);
+  assert_cmt(CMT_EINVAL, use(f->u, &f->a.req));
+  assert_cmt(CMT_EINVAL, use(&f->other, &f->a.req));
+  (void)cmt__gate_answer(&f->u->gate);
+  assert_int_equal(1, f->a.calls);
+  assert_false(cmt__gate_answer(&f->u->gate));
+}
+
+static void one_whose_time_passed_is_refused_until_its_callback(void **state) {
+  fixture *f = *state;
+
+  fill(f->u);
+  f->a.req.timeout_ns = 0;
+  assert_cmt(CMT_OK, use(f->u, &f->a.req));
+  assert_cmt(CMT_EINVAL, use(f->u, &f->a.req));
+  (void)cmt__gate_answer(&f->u->gate);
+  assert_int_equal(1, f->a.calls);
+  assert_cmt(CMT_ETIMEDOUT, f->a.status);
+  cmt_buf_unref(f->a.msg);
+}
+
+static void from_its_callback_on_it_may_be_used_again(void **state) {
+  fixture *f = *state;
+
+  assert_cmt(CMT_OK, use(f->u, &f->a.req));
+  gate_take(f->u, 0, NULL);
+  (void)cmt__gate_answer(&f->u->gate);
+  assert_cmt(CMT_OK, use(&f->other, &f->a.req)); /* After it, */
+  (void)cmt__gate_answer(&f->other.gate);
+  assert_int_equal(2, f->a.calls);
+  (void)gate_credit(f->u, 1, 0, 1);
+  fill(f->u);
+  f->a.req.timeout_ns = 0;
+  f->a.again = f->u; /* and in it. */
+  assert_cmt(CMT_EAGAIN, gate_try(f->u, GATE_A, 1));
+  assert_cmt(CMT_OK, use(f->u, &f->a.req));
+  (void)cmt__gate_answer(&f->u->gate);
+  assert_int_equal(3, f->a.calls);
+  (void)cmt__gate_answer(&f->u->gate);
+  assert_int_equal(4, f->a.calls);
+  cmt_buf_unref(f->a.msg);
+}
+
+static void one_that_was_refused_may_be_used_again(void **state) {
+  fixture *f = *state;
+  cmt_buf *msg = gate_message(f->u, 1);
+
+  for (int i = 0; i < 2; i++) {
+    assert_cmt(CMT_ENOCHANNEL,
+               cmt__gate_send(&f->u->gate, 0x99, msg, &f->a.req));
+  }
+  cmt_buf_unref(msg);
+  assert_cmt(CMT_OK, use(f->u, &f->a.req));
+  (void)cmt__gate_answer(&f->u->gate);
+  cmt__gate_stop_with(&f->u->gate, CMT_ECANCELED, 0);
+  assert_cmt(CMT_ECLOSED, use(f->u, &f->a.req));
+  assert_cmt(CMT_ECLOSED, use(f->u, &f->a.req));
+  assert_int_equal(1, f->a.calls);
+}
+
+/* Whatever the memory was, even a copy of a request that is under way. */
+static void
+memory_that_was_never_written_is_no_request_under_way(void **state) {
+  static const uint8_t fills[] = {0x00, 0xa5, 0xff};
+  fixture *f = *state;
+  gate_answer copy;
+
+  for (size_t i = 0; i < sizeof fills; i++) {
+    memset(f->a.req.internal, fills[i], sizeof f->a.req.internal);
+    assert_cmt(CMT_OK, use(f->u, &f->a.req));
+    gate_take(f->u, 0, NULL);
+    copy = f->a;
+    copy.req.arg = &copy;
+    assert_cmt(CMT_OK, use(&f->other, &copy.req));
+    gate_take(&f->other, 0, NULL);
+    (void)cmt__gate_answer(&f->u->gate);
+    (void)cmt__gate_answer(&f->other.gate);
+    (void)gate_credit(f->u, 1, 0, 1);
+    (void)gate_credit(&f->other, 1, 0, 1);
+    assert_int_equal(i + 1, f->a.calls);
+    assert_int_equal(i + 1, copy.calls);
+  }
+}
+
+/* ---- overwritten ---- */
+
+enum { NOTICED = 7 /* How a process ends whose panic says so. */ };
+
+static void on_panic(void *arg, const char *file, int line, const char *what) {
+  (void)arg;
+  (void)file;
+  (void)line;
+  _exit(strstr(what, "cmt_send_req") != NULL ? NOTICED : 1);
+}
+
+/* Sends of |count| requests wait, or were queued; then the one at |at| is
+   overwritten and, if |again|, used once more. */
+typedef struct misuse {
+  bool waits, again;
+  size_t count, at;
+  uint64_t timeout_ns;
+} misuse;
+
+enum { REQUESTS = 4 };
+
+typedef struct victim {
+  gate_user u;
+  gate_answer a[REQUESTS];
+} victim;
+
+/* What follows, until somebody notices. */
+static void run_misuse(victim *v, const misuse *m) {
+  gate_answer *a = &v->a[m->at];
+
+  *a = gate_answer_new(m->timeout_ns);
+  a->req.arg = a;
+  if (m->again) {
+    (void)use(&v->u, &a->req);
+  }
+  for (int i = 0; i < 8; i++) {
+    gate_take(&v->u, 0, NULL);
+    (void)gate_credit(&v->u, m->waits, 0, m->waits);
+    (void)cmt__gate_answer(&v->u.gate);
+  }
+}
+
+static void begin_misuse(victim *v, const cmt_channel *channels,
+                         const misuse *m) {
+  gate_user_init(&v->u, channels, 3, "\x10\x20");
+  v->u.env.env.panic = on_panic;
+  v->u.gate.bytes_max = 1000;
+  if (m->waits) {
+    fill(&v->u);
+  }
+  for (size_t i = 0; i < m->count; i++) {
+    v->a[i] = gate_answer_new(m->timeout_ns);
+    v->a[i].req.arg = &v->a[i];
+    v->a[i].req.timeout_ns = m->timeout_ns;
+    (void)use(&v->u, &v->a[i].req);
+  }
+}
+
+/* In a process of its own, for its memory is in a state that no code of ours
+   would leave. */
+static bool is_noticed(const cmt_channel *channels, const misuse *m) {
+  static victim v;
+  pid_t child = fork();
+  int status = 0;
+
+  assert_true(child >= 0);
+  if (child == 0) {
+    begin_misuse(&v, channels, m);
+    run_misuse(&v, m);
+    _exit(0);
+  }
+  assert_int_equal(child, waitpid(child, &status, 0));
+  return WIFEXITED(status) && WEXITSTATUS(status) == NOTICED;
+}
+
+#define S(n) CMT_SECONDS(n)
+
+static void one_that_is_overwritten_is_noticed(void **state) {
+  static const uint64_t timeouts[] = {CMT_NEVER, S(1)};
+  const fixture *f = *state;
+
+  for (int waits = 0; waits < 2; waits++) {
+    for (int again = 0; again < 2; again++) {
+      for (size_t count = 1; count <= (waits ? REQUESTS : 2); count++) {
+        for (size_t at = 0; at < count; at++) {
+          for (size_t k = 0; k < CMT__COUNT(timeouts); k++) {
+            misuse m = {.waits = waits,
+                        .again = again,
+                        .count = count,
+                        .at = at,
+                        .timeout_ns = timeouts[k]};
+
+            if (!is_noticed(f->u->gate.descs, &m)) {
+              fail_msg("waits %d again %d count %zu at %zu", waits, again,
+                       count, at);
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+/* ---- threads ---- */
+
+typedef struct racer {
+  fixture *f;
+  gate_user *u;
+  pthread_barrier_t *start;
+  unsigned taken;
+} racer;
+
+static void *race(void *arg) {
+  racer *r = arg;
+
+  pthread_barrier_wait(r->start);
+  for (int i = 0; i < 100; i++) {
+    cmt_buf *msg = cmt_buf_new(NULL, 1);
+    cmt_err err = cmt__gate_send(&r->u->gate, GATE_A, msg, &r->f->a.req);
+
+    r->taken += err == CMT_OK;
+    if (err != CMT_OK) {
+      cmt_buf_unref(msg);
+    }
+  }
+  return NULL;
+}
+
+static void of_two_threads_one_has_it(void **state) {
+  fixture *f = *state;
+  pthread_barrier_t start;
+  pthread_t threads[2];
+  racer r[2] = {{.f = f, .u = f->u, .start = &start},
+                {.f = f, .u = &f->other, .start = &start}};
+
+  pthread_barrier_init(&start, NULL, 2);
+  for (int i = 0; i < 2; i++) {
+    assert_int_equal(0, pthread_create(&threads[i], NULL, race, &r[i]));
+  }
+  for (int i = 0; i < 2; i++) {
+    pthread_join(threads[i], NULL);
+  }
+  pthread_barrier_destroy(&start);
+  assert_int_equal(1, r[0].taken + r[1].taken);
+  for (int i = 0; i < 2; i++) {
+    gate_take(r[i].u, 0, NULL);
+    (void)cmt__gate_answer(&r[i].u->gate);
+  }
+  assert_int_equal(1, f->a.calls);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+    TEST(one_that_waits_is_refused),
+    TEST(one_that_was_queued_is_refused_until_its_callback),
+    TEST(one_whose_time_passed_is_refused_until_its_callback),
+    TEST(from_its_callback_on_it_may_be_used_again),
+    TEST(one_that_was_refused_may_be_used_again),
+    TEST(memory_that_was_never_written_is_no_request_under_way),
+    TEST(one_that_is_overwritten_is_noticed),
+    TEST(of_two_threads_one_has_it),
+  };
+
+  return cmocka_run_group_tests_name("send_again", tests, NULL, NULL);
+}
