@@ -18,6 +18,7 @@ enum { LINE_SIZE = 2048 };
 
 bool cli_io_open(cli_io *io, bool json, cmt_log_level level) {
   io->json = json;
+  io->serves = false;
   io->log_level = level;
   if (!cli_waiter_init(&io->wait)) {
     cli_fail("cannot wait for signals: %s", strerror(errno));
@@ -61,9 +62,20 @@ static bool io_finish(cli_io *io, int *code) {
   return io_drain(io, io->err, until_ns) && drained;
 }
 
+/* Whoever waits for the process, such as a shell in a loop, is to know that a
+   signal ended it before its work was done. */
+static void io_pass_signal(const cli_io *io, bool finished, int code) {
+  if (io->wait.interrupted && !io->serves && (!finished || code != CLI_OK)) {
+    cli_waiter_die(&io->wait);
+  }
+}
+
 /* A writer that hangs is left to the end of the process. */
 int cli_io_close(cli_io *io, int code) {
-  if (!io_finish(io, &code)) {
+  bool finished = io_finish(io, &code);
+
+  io_pass_signal(io, finished, code);
+  if (!finished) {
     _exit(code);
   }
   cli_output_delete(io->out);
@@ -73,7 +85,9 @@ int cli_io_close(cli_io *io, int code) {
 }
 
 void cli_io_leave(cli_io *io, int code) {
-  (void)io_finish(io, &code);
+  bool finished = io_finish(io, &code);
+
+  io_pass_signal(io, finished, code);
   _exit(code);
 }
 

@@ -46,6 +46,7 @@ typedef struct cli_io {
   cli_waiter wait;
   cli_output *out, *err;
   bool json;
+  bool serves; /* A signal is the way to end the verb, and no failure. */
   cmt_log_level log_level;
 } cli_io;
 
@@ -55,7 +56,8 @@ bool cli_io_open(cli_io *io, bool json, cmt_log_level level);
 
 /* Waits until all is written, or a signal ends the wait; returns |code|, or
    CLI_FAILED when standard output could not be written, which is told unless
-   its reader closed it. */
+   its reader closed it.  A verb that failed and was interrupted ends by the
+   signal here, unless it serves. */
 int cli_io_close(cli_io *io, int code);
 
 /* The same, and ends the process, whatever its other threads do. */

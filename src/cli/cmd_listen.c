@@ -65,6 +65,7 @@ static int listen_run(cli_options *o, cli_io *io) {
   cli_node n;
   int code = CLI_FAILED;
 
+  io->serves = true;
   if (!resolve_laddr(o, io, &laddr)) {
     return io->wait.interrupted ? CLI_OK : CLI_FAILED;
   }

@@ -292,8 +292,8 @@ static bool files_are_fine(const cli_options *o, cli_io *io) {
 
     if (stat(path, &st) != 0 || access(path, R_OK) != 0) {
       fault = strerror(errno);
-    } else if (!S_ISREG(st.st_mode)) {
-      fault = "not a regular file";
+    } else if (cli_file_fault(st.st_mode) != NULL) {
+      fault = cli_file_fault(st.st_mode);
     } else if (!cli_file_name_is_fine(cmt_bytes_of(cli_file_base(path)))) {
       fault = "no node would store a file of this name";
     }
@@ -322,6 +322,26 @@ static bool make_sender(send_run *r) {
   return true;
 }
 
+/* Opens a file of lines; -1: an error was printed.  The liner waits with
+   poll(), so a FIFO without a writer, which open() would wait for, holds up
+   neither the connection nor a signal. */
+static int open_lines(const char *path, cli_io *io) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  struct stat st;
+
+  if (fd < 0 || fstat(fd, &st) != 0) {
+    cli_io_error(io, "--lines %s: %s", path, strerror(errno));
+  } else if (S_ISDIR(st.st_mode)) {
+    cli_io_error(io, "--lines %s: it is a directory", path);
+  } else {
+    return fd;
+  }
+  if (fd >= 0) {
+    close(fd);
+  }
+  return -1;
+}
+
 static bool make_liner(send_run *r) {
   int fd = STDIN_FILENO;
 
@@ -329,9 +349,8 @@ static bool make_liner(send_run *r) {
     return true;
   }
   if (strcmp(r->o->lines, "-") != 0) {
-    fd = open(r->o->lines, O_RDONLY | O_CLOEXEC);
+    fd = open_lines(r->o->lines, r->io);
     if (fd < 0) {
-      cli_io_error(r->io, "%s: %s", r->o->lines, strerror(errno));
       return false;
     }
   }

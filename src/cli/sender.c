@@ -50,7 +50,7 @@ struct cli_sender {
 /* One file on its way; the thread's. */
 typedef struct upload {
   int fd;
-  uint64_t left;
+  uint64_t size, left;
   uint64_t offset;
   const char *fault; /* Why reading ended early; NULL: it did not. */
   cmt_err put_err;   /* Why the peer took no more; CMT_OK: it did. */
@@ -62,6 +62,26 @@ const char *cli_file_base(const char *path) {
   const char *slash = strrchr(path, '/');
 
   return slash == NULL ? path : slash + 1;
+}
+
+const char *cli_file_fault(mode_t mode) {
+  static const struct {
+    mode_t type;
+    const char *text;
+  } rows[] = {
+    {S_IFDIR, "not a regular file but a directory"},
+    {S_IFIFO, "not a regular file but a FIFO"},
+    {S_IFCHR, "not a regular file but a device"},
+    {S_IFBLK, "not a regular file but a device"},
+    {S_IFSOCK, "not a regular file but a socket"},
+  };
+
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    if ((mode & S_IFMT) == rows[i].type) {
+      return rows[i].text;
+    }
+  }
+  return S_ISREG(mode) ? NULL : "not a regular file";
 }
 
 static void sender_error(cli_sender *s, cmt_err err, const char *text) {
@@ -185,6 +205,22 @@ static void note_read(upload *u, int count, ssize_t got) {
   }
 }
 
+/* Behind the last byte there must be the end of the file: files of /proc have a
+   size of 0 and bytes all the same, and a file may grow.  False: |u->fault|. */
+static bool file_ends(upload *u) {
+  struct iovec part = {.iov_base = &(uint8_t){0}, .iov_len = 1};
+  ssize_t got = read_batch(u->fd, &part, 1);
+
+  if (got < 0) {
+    u->fault = strerror(errno);
+  } else if (got > 0) {
+    u->fault = u->size == 0
+                 ? "its size is 0 but it has bytes, as files of /proc have"
+                 : "it became longer while it was read";
+  }
+  return got == 0;
+}
+
 /* Reads and sends up to sixteen messages.  False: the file gives no more, or
    the receiver wants no more. */
 static bool send_batch(cli_sender *s, upload *u) {
@@ -195,6 +231,9 @@ static bool send_batch(cli_sender *s, upload *u) {
   bool going = got > 0;
 
   note_read(u, count, got);
+  if (going && (uint64_t)got == u->left) {
+    going = file_ends(u);
+  }
   for (int i = 0; i < count; i++) {
     size_t len = parts[i].iov_len;
 
@@ -225,8 +264,8 @@ static answer send_offer(cli_sender *s, upload *u, const char *name) {
   return sender_wait(s, ANSWER_NONE);
 }
 
-/* A file that gives too little is ended all the same: the receiver refuses it
-   then and drops what it has. */
+/* A file that gives too little or too much is ended early: the receiver refuses
+   it then and drops what it has. */
 static answer send_data(cli_sender *s, upload *u) {
   answer now;
 
@@ -331,9 +370,10 @@ static int open_file(const char *path, struct stat *st, const char **fault) {
 
   if (fd < 0 || fstat(fd, st) != 0) {
     *fault = strerror(errno);
-  } else if (!S_ISREG(st->st_mode)) {
-    *fault = "not a regular file";
   } else {
+    *fault = cli_file_fault(st->st_mode);
+  }
+  if (*fault == NULL) {
     return fd;
   }
   if (fd >= 0) {
@@ -349,12 +389,16 @@ static bool send_file(cli_sender *s, const char *path) {
   answer now;
 
   u.fd = open_file(path, &st, &u.fault);
-  begin_file(s, cli_file_base(path), (uint64_t)st.st_size);
-  if (u.fd < 0) {
+  u.size = u.left = (uint64_t)st.st_size;
+  begin_file(s, cli_file_base(path), u.size);
+  if (u.fd < 0 || (u.size == 0 && !file_ends(&u))) {
     sender_error(s, CMT_EIO, u.fault);
+    end_file(s);
+    if (u.fd >= 0) {
+      close(u.fd);
+    }
     return true;
   }
-  u.left = (uint64_t)st.st_size;
   crypto_hash_sha256_init(&u.hash);
   now = send_offer(s, &u, cli_file_base(path));
   if (now == ANSWER_ACCEPTED) {

@@ -8,6 +8,8 @@
 #include "files.h"
 #include "options.h"
 
+#include <sys/types.h>
+
 typedef struct cli_sender cli_sender;
 
 typedef struct cli_sender_options {
@@ -47,6 +49,9 @@ void cli_sender_join(cli_sender *s);
 
 /* After the thread was joined; NULL is fine. */
 void cli_sender_delete(cli_sender *s);
+
+/* Why a file of |mode| cannot be sent; NULL: it is a regular file. */
+const char *cli_file_fault(mode_t mode);
 
 /* The last component of |path|. */
 const char *cli_file_base(const char *path);

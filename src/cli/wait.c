@@ -9,23 +9,34 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+static bool is_ignored(int number) {
+  struct sigaction now;
+
+  return sigaction(number, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
 bool cli_waiter_init(cli_waiter *w) {
+  static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
   sigset_t set;
 
   sigemptyset(&set);
-  sigaddset(&set, SIGINT);
-  sigaddset(&set, SIGTERM);
-  sigaddset(&set, SIGHUP);
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+    if (!is_ignored(numbers[i])) {
+      sigaddset(&set, numbers[i]);
+    }
+  }
   if (sigprocmask(SIG_BLOCK, &set, NULL) != 0) {
     return false;
   }
   w->interrupted = false;
+  w->signal = 0;
   w->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
   w->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   return w->signal_fd >= 0 && w->event_fd >= 0;
@@ -50,6 +61,9 @@ static bool take_signal(cli_waiter *w) {
 
   if (read(w->signal_fd, &info, sizeof info) != sizeof info) {
     return false;
+  }
+  if (!w->interrupted) {
+    w->signal = (int)info.ssi_signo;
   }
   w->interrupted = true;
   return true;
@@ -91,4 +105,16 @@ bool cli_waiter_wait(cli_waiter *w, uint64_t timeout_ns) {
   short ready;
 
   return cli_waiter_wait_fd(w, timeout_ns, -1, 0, &ready);
+}
+
+void cli_waiter_die(const cli_waiter *w) {
+  sigset_t set;
+
+  signal(w->signal, SIG_DFL);
+  sigemptyset(&set);
+  sigaddset(&set, w->signal);
+  /* It may arrive as soon as it is not blocked. */
+  if (raise(w->signal) == 0) {
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+  }
 }

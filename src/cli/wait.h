@@ -11,9 +11,12 @@
 typedef struct cli_waiter {
   int signal_fd, event_fd;
   bool interrupted; /* A signal came; it stays set. */
+  int signal;       /* The first of them; 0: none. */
 } cli_waiter;
 
-/* Blocks the signals in this thread and all it starts.  False: errno. */
+/* Takes the signals over and blocks them in this thread and all it starts.  A
+   signal that is ignored already, as nohup and a shell's background jobs have
+   it, stays ignored.  False: errno. */
 bool cli_waiter_init(cli_waiter *w);
 void cli_waiter_fini(cli_waiter *w);
 
@@ -26,5 +29,9 @@ bool cli_waiter_wait(cli_waiter *w, uint64_t timeout_ns);
 /* The same, and for |events| of poll() on |fd|; |*ready| gets what came. */
 bool cli_waiter_wait_fd(cli_waiter *w, uint64_t timeout_ns, int fd,
                         short events, short *ready);
+
+/* Ends the process by |w->signal|, as if nobody had taken it over, so that a
+   shell sees by what it ended. */
+void cli_waiter_die(const cli_waiter *w);
 
 #endif

@@ -406,3 +406,9 @@ class Relay:
 
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+# The command leaves a signal ignored that was so at its start, for example
+# since the tests run in the background.  A handler is no inheritance.
+for number in (*SIGNALS, signal.SIGHUP):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, lambda *_: None)

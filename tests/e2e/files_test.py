@@ -3,6 +3,7 @@
 
 import os
 import resource
+import socket
 
 from e2e import *
 
@@ -354,6 +355,52 @@ def shrinks(folder):
         equal(names(out), [])
 
 
+def made_up(folder):
+    """Files whose size says nothing of their bytes are no success."""
+    out = os.path.join(folder, "out")
+    empty, digest = make_file(folder, "empty", 0)
+    with Listen("--out", out) as node:
+        for path in ("/proc/version", "/proc/self/maps", "/proc/cpuinfo"):
+            code, _, err = run("send", node.address, path, empty)
+            equal((code, err), (1, f"cometp2p: {os.path.basename(path)}: its "
+                                "size is 0 but it has bytes, as files of "
+                                "/proc have\n"))
+            equal(names(out), ["empty"], "the next file")
+            os.remove(os.path.join(out, "empty"))
+
+
+def grows(folder, size):
+    """|size| bytes were offered, and then there are more."""
+    path, _ = make_file(folder, "x", size)
+    with RawPeer() as peer, Send(peer.address, path) as sender:
+        equal(peer.recv(FILES), offer(1, size, b"x"))
+        with open(path, "ab") as f:
+            f.write(b"more")
+        peer.send(FILES, ack(1, 0))
+        got = 0
+        while (message := peer.recv(FILES))[:1] == b"\2":
+            got += len(message) - 13
+            peer.send(FILES, ack(1, got))
+        check(message[:1] == b"\3" and got < size, f"{got} of {size}")
+        peer.send(FILES, refused(1, 4))
+        error = sender.event("error")
+        equal((error["text"], error["reason"]),
+              ("it became longer while it was read", "io"))
+        equal(sender.exit(), 1)
+
+
+def special_files(folder):
+    """What is no file is told by its kind, before anything is dialed."""
+    fifo = os.path.join(folder, "fifo")
+    os.mkfifo(fifo)
+    path = os.path.join(folder, "socket")
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(path)
+        for name, kind in ((folder, "directory"), (fifo, "FIFO"),
+                           ("/dev/null", "device"), (path, "socket")):
+            cannot_send(folder, name, f"not a regular file but a {kind}")
+
+
 def cannot_send(folder, path, text):
     code, out, err = run("send", "1" * 40 + "@127.0.0.1:1",
                          os.path.join(folder, path))
@@ -425,6 +472,10 @@ Tap().main([
     ("no success without the confirmed hash", never_confirmed),
     ("answers that cannot be true", lies),
     ("a file that shrinks is not sent whole", shrinks),
+    ("files of /proc are not sent as empty ones", made_up),
+    ("a file that grows is not sent as a part", grows, 10),
+    ("a long file that grows is not either", grows, 3000000),
+    ("what is no file is told by its kind", special_files),
     ("a missing file is told before dialing", cannot_send, "none",
      "No such file"),
     ("a directory is told before dialing", cannot_send, ".",

@@ -187,7 +187,7 @@ def send_ends(folder, number):
                                             "-") as sender:
         flowing(sender)
         sender.signal(number)
-        equal(sender.exit(2.0), 1, "exit code")
+        equal(sender.exit(2.0), -number, "how it ended")
         check("interrupted" in sender.errors(), sender.errors())
         equal(node.event("error")["file"], "long")
         equal(names(out), [], "left behind")
@@ -200,7 +200,7 @@ def send_ends_while_dialing(folder, number):
             peer, _ = s.accept()
             with peer:
                 sender.signal(number)
-                equal(sender.exit(2.0), 1)
+                equal(sender.exit(2.0), -number)
 
 
 def send_ends_while_reading(folder, number):
@@ -208,7 +208,54 @@ def send_ends_while_reading(folder, number):
         sender.write(b"x\n")
         sender.event("receipt")
         sender.signal(number)
-        equal(sender.exit(2.0), 1)
+        equal(sender.exit(2.0), -number)
+
+
+def send_ends_without_a_writer(folder, number):
+    """A FIFO that nobody opened to write is no reason to hang; and one that
+    somebody opens later is read."""
+    fifo = os.path.join(folder, "fifo")
+    os.mkfifo(fifo)
+    with Listen() as node, Send(node.address, "--lines", fifo) as sender:
+        node.event("peer_added")
+        sender.signal(number)
+        equal(sender.exit(2.0), -number)
+    with Listen() as node, Send(node.address, "--lines", fifo) as sender:
+        node.event("peer_added")
+        with open(fifo, "w", encoding="ascii") as f:
+            f.write("late\n")
+        equal(node.event("line")["text"], "late")
+        equal(sender.exit(), 0)
+
+
+def send_ends_while_nobody_reads(folder, number):
+    """What it had to tell is lost, and so it does not end well."""
+    path = os.path.join(folder, "lines")
+    with open(path, "w", encoding="ascii") as f:
+        f.writelines(f"{i}\n" for i in range(50000))
+    with Listen() as node, Send(node.address, "--lines", path,
+                                read=False) as sender:
+        node.event("line", text="1000")
+        sender.signal(number)
+        equal(sender.exit(2.0), -number)
+
+
+def ignored(folder, number):
+    """As under nohup, in a shell's background, or after trap ''."""
+    def ignore():
+        signal.signal(number, signal.SIG_IGN)
+    with Listen(preexec_fn=ignore) as node, Send(
+            node.address, "--lines", "-", preexec_fn=ignore) as sender:
+        for seq in (1, 2, 3):
+            node.signal(number)
+            sender.signal(number)
+            sender.write(b"x\n")
+            equal(sender.event("receipt")["seq"], seq)
+        sender.close_input()
+        equal(sender.exit(), 0)
+        other = next(n for n in SIGNALS if n != number)
+        node.signal(other)
+        equal(node.exit(2.0), 0)
 
 
 # Preloaded into the command, which must have no sanitizers: one name takes half
@@ -342,14 +389,19 @@ TESTS = [
     ("short pings do no harm", pings),
     ("the log goes to standard error", log),
 ]
-for number in SIGNALS:
+for number in (*SIGNALS, signal.SIGHUP):
+    TESTS.append((f"{number.name} that is ignored stays so", ignored, number))
     for name, test in (("listen", listen_ends), ("send", send_ends),
                        ("send that dials", send_ends_while_dialing),
                        ("send that waits for lines",
-                        send_ends_while_reading)):
+                        send_ends_while_reading),
+                       ("send that waits for a FIFO",
+                        send_ends_without_a_writer),
+                       ("send whose output nobody reads",
+                        send_ends_while_nobody_reads)):
         TESTS.append((f"{number.name} ends {name}", test, number))
-    for verb, code in (("listen", 0), ("listen on a name", 0), ("send", 1),
-                       ("probe", 1)):
+    for verb, code in (("listen", 0), ("listen on a name", 0),
+                       ("send", -number), ("probe", -number)):
         TESTS.append((f"{number.name} ends {verb} that resolves",
                       ends_while_resolving, verb, code, number))
 

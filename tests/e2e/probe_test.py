@@ -260,7 +260,7 @@ def interrupted_early(folder, number):
             told = child.event("rejected")
             equal((told["reason"], told["stage"], told["text"]),
                   ("canceled", "transport", "interrupted"))
-            equal(child.exit(2.0), 1)
+            equal(child.exit(2.0), -number)
 
 
 def interrupted(folder, number):
@@ -271,7 +271,7 @@ def interrupted(folder, number):
         with peer, child:
             peer.recv(35)
             child.signal(number)
-            equal(child.exit(2.0), 1)
+            equal(child.exit(2.0), -number)
 
 
 Tap().main([
