@@ -41,7 +41,7 @@ extern "C" {
   X(CMT_ECANCELED, -28, CALLER, "stopped by the application")                  \
   X(CMT_ENOMEM, -40, LOCAL, "allocation failed")                               \
   X(CMT_ENOBUFS, -41, LOCAL, "receive memory limit reached")                   \
-  X(CMT_EIO, -42, LOCAL, "the system refused an operation")                    \
+  X(CMT_EIO, -42, LOCAL, "a call of the operating system failed")              \
   X(CMT_ELIMIT, -43, LOCAL, "a limit of this node is reached")                 \
   X(CMT_ENONCE, -44, LOCAL, "the connection's frame counter is used up")       \
   X(CMT_EREACTOR, -45, LOCAL, "a reactor refused the peer or the message")     \

@@ -25,22 +25,28 @@ CMT_API bool cmt_node_id_equal(const cmt_node_id *a, const cmt_node_id *b);
 
 typedef struct cmt_net_addr {
   cmt_node_id id;
-  char host[256]; /**< A canonical IP literal without brackets, or a name. */
-  uint16_t port;  /**< 0 to 65,535. */
+  /** A canonical IP literal without brackets, or a name.  An IPv6 literal may
+      have a zone, which is the name or the number of an interface of this
+      machine, as in "fe80::1%eth0". */
+  char host[256];
+  uint16_t port; /**< 0 to 65,535. */
 } cmt_net_addr;
 
 enum {
   CMT_ADDR_ID_OPTIONAL = 1, /**< "host:port" is fine too. */
   CMT_ADDR_NO_ID = 2,       /**< Only "host:port"; an id is an error. */
+  /** An address to listen on: "host:port" without an id, and "*:port" or
+      ":port" for all addresses of this machine, which gives the host "::". */
+  CMT_ADDR_LISTEN = 4,
 };
 
 /**
  * Parses |text|, "ID@host:port", after dropping a scheme such as "tcp://".
  *
  * IPv6 stands in brackets.  IP literals are brought to canonical form
- * (::ffff:1.2.3.4 becomes 1.2.3.4); anything else of printable ASCII without
- * '@', '/' and spaces, at most 255 bytes, is a host name.  The id becomes small
- * letters.
+ * (::ffff:1.2.3.4 becomes 1.2.3.4), with a zone of at most 15 characters as it
+ * is; anything else of printable ASCII without '@', '/', '*' and spaces, at
+ * most 255 bytes, is a host name.  The id becomes small letters.
  *
  * Returns    CMT_OK; CMT_EINVAL: |text| is not such an address, and |why|
  *            (may be NULL) names the text and its fault.  |out| is unchanged

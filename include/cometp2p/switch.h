@@ -38,7 +38,13 @@ typedef struct cmt_switch_options {
   const char *network;     /**< Must be set: the chain id. */
   const char *moniker;     /**< "cometp2p". */
   const char *version;     /**< Of the software: cmt_version(). */
-  const char *laddr;       /**< "HOST:PORT", an IP literal; NULL: none. */
+  /** "HOST:PORT", an IP literal and a port, of which 0 is a free one; a scheme
+      such as "tcp://" may stand before it.  "*:PORT", ":PORT" and "[::]:PORT"
+      are all addresses, of IPv6 and IPv4 together whatever the system's
+      default is (of IPv4 alone where the system has no IPv6); "0.0.0.0:PORT"
+      is all of IPv4.  A zone as in "[fe80::1%eth0]:PORT" is no part of what the
+      node info says.  NULL: none. */
+  const char *laddr;
   /** Said in the node info instead of |laddr|; NULL: |laddr| itself, and
       "tcp://0.0.0.0:0" without one. */
   const char *external_address;
@@ -129,7 +135,7 @@ CMT_API CMT_NODISCARD cmt_err cmt_switch_new(const cmt_switch_options *o,
  * all signals blocked.
  *
  * Returns    CMT_OK; CMT_EIO: |why| (may be NULL) has for example "cannot
- *            listen on 127.0.0.1:26656: address already in use";
+ *            listen on 127.0.0.1:26656: Address already in use";
  *            CMT_EINVAL: started before; CMT_ENOMEM; or the error of a
  *            reactor's start.
  *            After an error only cmt_switch_delete() makes sense.

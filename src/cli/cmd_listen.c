@@ -42,13 +42,14 @@ static int listen_serve(cli_node *n) {
 }
 
 /* The switch listens on an IP literal; a name such as localhost is fine here,
-   and its first address counts. */
+   and its first address counts.  "*" has become "::" by then, which the
+   system's resolver would take for loopback. */
 static bool resolve_laddr(cli_options *o, cli_io *io, cli_address *out) {
   cli_address list[CLI_ADDRESSES_MAX];
   cmt_net_addr addr;
   cmt_why why;
 
-  if (cmt_net_addr_parse(o->laddr, CMT_ADDR_NO_ID, &addr, &why) != CMT_OK ||
+  if (cmt_net_addr_parse(o->laddr, CMT_ADDR_LISTEN, &addr, &why) != CMT_OK ||
       cli_resolve(&addr, &io->wait, CMT_SECONDS(RESOLVE_S), list, &why) == 0) {
     if (!io->wait.interrupted) {
       cli_io_error(io, "--laddr: %s", why.text);

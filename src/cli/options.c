@@ -140,7 +140,8 @@ static bool set_address(cli_options *o, const char *value, unsigned flags) {
 }
 
 static bool set_laddr(cli_options *o, const char *value) {
-  return set_address(o, value, CMT_ADDR_NO_ID) && set_text(o, &o->laddr, value);
+  return set_address(o, value, CMT_ADDR_LISTEN) &&
+         set_text(o, &o->laddr, value);
 }
 
 static bool set_dial(cli_options *o, const char *value) {
@@ -192,7 +193,7 @@ static bool set_count(cli_options *o, const char *value) {
 
 static const option_row rows[] = {
   {"laddr", "HOST:PORT", CLI_LISTEN, set_laddr,
-   "where to listen; port 0 picks a free one"},
+   "where to listen; * is all addresses, port 0 picks a free one"},
   {"dial", "ADDRESS", CLI_LISTEN, set_dial,
    "ID@HOST:PORT to stay connected to; may be repeated"},
   {"out", "DIR", CLI_LISTEN, set_out,

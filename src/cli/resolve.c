@@ -6,6 +6,8 @@
 
 #include "cli.h"
 
+#include <arpa/inet.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
@@ -93,6 +95,52 @@ static void address_text(cli_address *a) {
   }
 }
 
+/* The scope of a zone, which is the name of an interface or a number. */
+static bool zone_scope(const char *zone, uint32_t *out) {
+  char *end;
+
+  *out = if_nametoindex(zone);
+  if (*out == 0 && *zone >= '0' && *zone <= '9') {
+    *out = (uint32_t)strtoul(zone, &end, 10);
+    return *end == '\0';
+  }
+  return *out != 0;
+}
+
+/* Writes an IP literal to |out|, which is for one.  The resolver of the system
+   does not take a zone for every address.  False: |addr| has a name. */
+static bool take_literal(const cmt_net_addr *addr, cli_address *out,
+                         const char **fault) {
+  struct sockaddr_in in = {.sin_family = AF_INET,
+                           .sin_port = htons(addr->port)};
+  struct sockaddr_in6 in6 = {.sin6_family = AF_INET6,
+                             .sin6_port = htons(addr->port)};
+  cmt_net_addr bare = *addr;
+  char *zone = strchr(bare.host, '%');
+
+  *out = (cli_address){.len = sizeof in};
+  bare.id.text[0] = '\0';
+  if (cmt_net_addr_format(&bare, out->text, sizeof out->text) != CMT_OK) {
+    return false;
+  }
+  if (zone != NULL) {
+    *zone++ = '\0';
+  }
+  if (inet_pton(AF_INET, bare.host, &in.sin_addr) == 1) {
+    memcpy(&out->storage, &in, sizeof in);
+    return true;
+  }
+  if (inet_pton(AF_INET6, bare.host, &in6.sin6_addr) != 1) {
+    return false;
+  }
+  if (zone != NULL && !zone_scope(zone, &in6.sin6_scope_id)) {
+    *fault = "no such network interface";
+  }
+  out->len = sizeof in6;
+  memcpy(&out->storage, &in6, sizeof in6);
+  return true;
+}
+
 static size_t copy_list(const struct addrinfo *list, cli_address *out) {
   size_t count = 0;
 
@@ -115,8 +163,10 @@ static void resolve_why(cmt_why *why, const char *host, const char *text) {
            text);
 }
 
-size_t cli_resolve(const cmt_net_addr *addr, cli_waiter *wait,
-                   uint64_t timeout_ns, cli_address *out, cmt_why *why) {
+/* The same for a name. */
+static size_t resolve_name(const cmt_net_addr *addr, cli_waiter *wait,
+                           uint64_t timeout_ns, cli_address *out,
+                           cmt_why *why) {
   uint64_t now_ns = cli_now_ns();
   uint64_t until_ns = now_ns + timeout_ns;
   lookup *l = lookup_start(addr);
@@ -152,4 +202,17 @@ size_t cli_resolve(const cmt_net_addr *addr, cli_waiter *wait,
   }
   lookup_free(l);
   return count;
+}
+
+size_t cli_resolve(const cmt_net_addr *addr, cli_waiter *wait,
+                   uint64_t timeout_ns, cli_address *out, cmt_why *why) {
+  const char *fault = NULL;
+
+  if (!take_literal(addr, out, &fault)) {
+    return resolve_name(addr, wait, timeout_ns, out, why);
+  }
+  if (fault != NULL) {
+    resolve_why(why, addr->host, fault);
+  }
+  return fault == NULL;
 }

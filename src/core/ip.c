@@ -15,6 +15,7 @@ enum {
   IP6_GROUPS = 8,
   NO_GAP = IP6_GROUPS + 1,
   IP_TEXT_SIZE = 40, /* Eight groups of four digits, seven colons, NUL. */
+  ZONE_MAX = 15,     /* No name of an interface is longer. */
 };
 
 static bool is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
@@ -219,7 +220,8 @@ static bool ip_write(cmt_bytes text, bool zone, char out[IP_TEXT_SIZE]) {
   return !zone; /* IPv4 has none. */
 }
 
-/* A zone is printable and has none of the marks of an address. */
+/* A zone is the name or the number of an interface: printable, and with none of
+   the marks of an address. */
 static bool zone_is_fine(cmt_bytes zone) {
   for (size_t i = 0; i < zone.len; i++) {
     if (zone.base[i] <= 32 || zone.base[i] > 126 ||
@@ -227,7 +229,7 @@ static bool zone_is_fine(cmt_bytes zone) {
       return false;
     }
   }
-  return zone.len > 0;
+  return zone.len > 0 && zone.len <= ZONE_MAX;
 }
 
 bool cmt__ip_canonical(cmt_bytes text, char *out, size_t cap) {

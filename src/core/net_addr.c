@@ -90,6 +90,9 @@ static const char *read_host(cmt_bytes text, char *out, size_t cap) {
     if (text.base[i] == ':') {
       return "the host is no IPv6 address";
     }
+    if (text.base[i] == '*') {
+      return "'*' stands for all addresses, on which one can only listen";
+    }
   }
   memcpy(out, text.base, text.len);
   out[text.len] = '\0';
@@ -127,7 +130,14 @@ static const char *split_plain(cmt_bytes text, cmt_bytes *host,
   return NULL;
 }
 
-static const char *read_host_port(cmt_bytes text, cmt_net_addr *out) {
+/* "" and "*" before the port to listen on. */
+static bool is_every_address(cmt_bytes host, unsigned flags) {
+  return (flags & CMT_ADDR_LISTEN) != 0 &&
+         (host.len == 0 || (host.len == 1 && host.base[0] == '*'));
+}
+
+static const char *read_host_port(cmt_bytes text, unsigned flags,
+                                  cmt_net_addr *out) {
   bool bracketed = text.len > 0 && text.base[0] == '[';
   cmt_bytes host, port;
   const char *fault = bracketed ? split_bracketed(text, &host, &port)
@@ -138,6 +148,9 @@ static const char *read_host_port(cmt_bytes text, cmt_net_addr *out) {
   }
   if (holds(host, '[') || holds(host, ']')) {
     return "a bracket stands in the wrong place";
+  }
+  if (!bracketed && is_every_address(host, flags)) {
+    host = cmt_bytes_of("::");
   }
   fault = read_host(host, out->host, sizeof out->host);
   return fault != NULL ? fault : read_port(port, &out->port);
@@ -151,7 +164,7 @@ static const char *take_id(cmt_bytes *text, unsigned flags, cmt_node_id *out) {
   if (mark == text->len) {
     return flags != 0 ? NULL : "the id is missing, as in ID@HOST:PORT";
   }
-  if ((flags & CMT_ADDR_NO_ID) != 0) {
+  if ((flags & (CMT_ADDR_NO_ID | CMT_ADDR_LISTEN)) != 0) {
     return "there is an id where none belongs";
   }
   id = part(*text, 0, mark);
@@ -212,12 +225,20 @@ const char *cmt__net_addr_read(cmt_bytes text, unsigned flags,
     fault = take_id(&text, flags, &found.id);
   }
   if (fault == NULL) {
-    fault = read_host_port(text, &found);
+    fault = read_host_port(text, flags, &found);
   }
   if (fault == NULL) {
     *out = found;
   }
   return fault;
+}
+
+void cmt__net_addr_drop_zone(cmt_net_addr *a) {
+  char *zone = strchr(a->host, '%');
+
+  if (zone != NULL) {
+    *zone = '\0';
+  }
 }
 
 cmt_err cmt_net_addr_parse(const char *text, unsigned flags, cmt_net_addr *out,

@@ -19,6 +19,10 @@ bool cmt__node_id_read(cmt_bytes text, cmt_node_id *out);
 /* Copies an id that an application made, in small letters and with a NUL. */
 void cmt__node_id_write(const cmt_node_id *id, cmt_node_id *out);
 
+/* Leaves out the zone of an IPv6 host: it means something on this machine
+   alone. */
+void cmt__net_addr_drop_zone(cmt_net_addr *a);
+
 /* Brings an IP literal to its canonical text.  False when |text| is none;
    |out| is unchanged then. */
 bool cmt__ip_canonical(cmt_bytes text, char *out, size_t cap);

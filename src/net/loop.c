@@ -6,6 +6,8 @@
 
 #include "loop.h"
 
+#include <errno.h>
+
 static void heap_put(cmt__loop *l, size_t slot, cmt__timer *t) {
   l->heap[slot - 1] = t;
   t->slot = slot;
@@ -137,6 +139,22 @@ bool cmt__loop_run_turns(cmt__loop *l) {
     t->cb(t);
   }
   return l->turns.next != &l->turns;
+}
+
+const char *cmt__loop_fault(cmt_err err, int error, char *out, size_t cap) {
+  char text[100];
+  const char *words = error == ENODEV ? "no such network interface"
+                                      : strerror_r(error, text, sizeof text);
+
+  if (error == 0 || (err != CMT_EIO && err != CMT_EUNREACH)) {
+    return cmt_err_text(err);
+  }
+  if (err == CMT_EIO) {
+    snprintf(out, cap, "%s", words);
+  } else {
+    snprintf(out, cap, "%s (%s)", cmt_err_text(err), words);
+  }
+  return out;
 }
 
 void cmt__loop_timer(cmt__loop *l, cmt__timer *t, uint64_t at_ns) {

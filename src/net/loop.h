@@ -126,7 +126,8 @@ struct cmt__loop {
   size_t heap_count, heap_cap, reserved;
   cmt__turn turns;  /* Head of a ring: due at the end of this turn. */
   uint8_t *scratch; /* CMT__SCRATCH bytes, for one use at a time. */
-  void *user;       /* Of whoever owns the loop. */
+  int error;  /* The errno behind the last failure it reported; 0: unknown. */
+  void *user; /* Of whoever owns the loop. */
 };
 
 /* A run of 256 frames: what a link seals before it writes. */
@@ -145,6 +146,11 @@ void cmt__loop_run_timers(cmt__loop *l);
 bool cmt__loop_run_turns(cmt__loop *l);
 
 /* For users. */
+
+/* What went wrong, in words: those of the system for CMT_EIO and CMT_EUNREACH
+   when |error| is an errno, else the text of |err|.  Lies in |out|, or is
+   static. */
+const char *cmt__loop_fault(cmt_err err, int error, char *out, size_t cap);
 
 static inline uint64_t cmt__loop_now(const cmt__loop *l) { return l->now_ns; }
 
@@ -176,10 +182,12 @@ static inline void cmt__loop_post(cmt__loop *l, cmt__post *p) {
 /* Closes nothing: every tcp, listener and resolve was closed before. */
 static inline void cmt__loop_delete(cmt__loop *l) { l->ops->delete (l); }
 
-/* Listens on an IP literal of this machine; port 0 picks a free one.  Each
-   connection goes to |cb|, which starts or closes it before it returns.
-   Running out of descriptors never ends accepting: waiting connections are
-   closed and counted.  CMT_EIO: |why| says "cannot listen on A: reason". */
+/* Listens on an IP literal of this machine; port 0 picks a free one.  "::"
+   takes IPv4 as well, whatever the default of the system is, and is "0.0.0.0"
+   where there is no IPv6.  Each connection goes to |cb|, which starts or closes
+   it before it returns. Running out of descriptors never ends accepting:
+   waiting connections are closed and counted.  CMT_EIO: |why| says "cannot
+   listen on A: reason". */
 CMT_NODISCARD static inline cmt_err
 cmt__loop_listen(cmt__loop *l, const cmt_net_addr *at, cmt__accept_cb cb,
                  void *arg, cmt__listener **out, cmt_why *why) {
@@ -188,7 +196,8 @@ cmt__loop_listen(cmt__loop *l, const cmt_net_addr *at, cmt__accept_cb cb,
 
 /* Connects to an IP literal.  |cbs| and |arg| outlive the tcp.  CMT_OK: the
    outcome comes as on_connect; reading is off until cmt__tcp_read().
-   CMT_EINVAL: not a literal; CMT_EIO: no socket; CMT_ENOMEM: none comes. */
+   CMT_EINVAL: not a literal; CMT_EIO: no socket;
+   CMT_EUNREACH: its zone is no interface; CMT_ENOMEM: none comes. */
 CMT_NODISCARD static inline cmt_err
 cmt__loop_connect(cmt__loop *l, const cmt_net_addr *to,
                   const cmt__tcp_callbacks *cbs, void *arg, cmt__tcp **out) {

@@ -16,6 +16,8 @@
 
 #include "loop_uv_impl.h"
 
+#include <errno.h>
+
 static cmt__loop_uv *loop_uv_of(cmt__loop *l) { return (cmt__loop_uv *)l; }
 
 static void latch(cmt__loop *l) {
@@ -275,7 +277,9 @@ static const cmt__loop_ops loop_ops = {
   .delete = loop_delete,
 };
 
+/* libuv's errors are those of the system, with a sign. */
 static cmt_err err_of_uv(int error) {
+  errno = -error;
   return error == UV_ENOMEM ? CMT_ENOMEM : CMT_EIO;
 }
 
@@ -331,8 +335,11 @@ static cmt_err make_loop(const cmt_env *env, uv_loop_t *given,
     err = l->read_buffer == NULL ? CMT_ENOMEM : start_uv(l, given);
   }
   if (err != CMT_OK) {
+    int error = errno;
+
     l->base.env = own;
     free_loop(l);
+    errno = error;
     return err;
   }
   latch(&l->base);

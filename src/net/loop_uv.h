@@ -8,6 +8,7 @@
 
 struct uv_loop_s;
 
+/* CMT_EIO of these two has an errno. */
 CMT_NODISCARD cmt_err cmt__loop_uv_new(const cmt_env *env, cmt__loop **out);
 
 /* A loop on |uv|, which is the caller's and which the caller runs:

@@ -50,10 +50,11 @@ void cmt__uv_leave(cmt__loop *l);
 void cmt__uv_hold(cmt__loop *l, size_t count);
 void cmt__uv_let_go(cmt__loop *l);
 
-/* False unless the host of |a| is an IP literal. */
-bool cmt__uv_sockaddr(const cmt_net_addr *a, cmt__sockaddr *out,
-                      socklen_t *len);
-/* The canonical address; IPv4 inside IPv6 becomes IPv4. */
+/* 0, or an errno: EINVAL when the host of |a| is no IP literal, ENODEV when its
+   zone is no interface of this machine. */
+int cmt__uv_sockaddr(const cmt_net_addr *a, cmt__sockaddr *out, socklen_t *len);
+/* The canonical address; IPv4 inside IPv6 becomes IPv4.  A scope becomes a
+   zone: the name of its interface, or else its number. */
 void cmt__uv_net_addr(const struct sockaddr *sa, cmt_net_addr *out);
 
 /* Takes the connected or connecting socket |fd|; NULL: it was closed. */

@@ -145,6 +145,13 @@ static cmt_err refuse(const cmt_net_addr *at, cmt_err err, const char *reason,
                   text, reason);
 }
 
+static cmt_err refuse_errno(const cmt_net_addr *at, int error, cmt_why *why) {
+  char text[100];
+
+  return refuse(at, CMT_EIO, cmt__loop_fault(CMT_EIO, error, text, sizeof text),
+                why);
+}
+
 /* A socket that listens, or -1 with errno. */
 static int open_socket(const cmt__sockaddr *at, socklen_t len) {
   int fd =
@@ -155,6 +162,7 @@ static int open_socket(const cmt__sockaddr *at, socklen_t len) {
     return -1;
   }
   (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  /* The default is net.ipv6.bindv6only of the system. */
   if (at->any.sa_family == AF_INET6) {
     (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
   }
@@ -163,6 +171,25 @@ static int open_socket(const cmt__sockaddr *at, socklen_t len) {
     close(fd);
     errno = error;
     return -1;
+  }
+  return fd;
+}
+
+static bool is_every_address(const cmt__sockaddr *at) {
+  return at->any.sa_family == AF_INET6 &&
+         IN6_IS_ADDR_UNSPECIFIED(&at->in6.sin6_addr);
+}
+
+/* The same.  Without IPv6 in the system all addresses are those of IPv4. */
+static int open_listening(const cmt__sockaddr *at, socklen_t len) {
+  int fd = open_socket(at, len);
+
+  if (fd < 0 && is_every_address(at) &&
+      (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL)) {
+    cmt__sockaddr v4 = {.in = {.sin_family = AF_INET}};
+
+    v4.in.sin_port = at->in6.sin6_port;
+    fd = open_socket(&v4, sizeof v4.in);
   }
   return fd;
 }
@@ -194,14 +221,14 @@ cmt_err cmt__uv_listen(cmt__loop *l, const cmt_net_addr *at, cmt__accept_cb cb,
   cmt__sockaddr local;
   socklen_t len;
   listener_uv *ls;
-  int fd;
+  int fd, error = cmt__uv_sockaddr(at, &local, &len);
 
-  if (!cmt__uv_sockaddr(at, &local, &len)) {
+  if (error == EINVAL) {
     return refuse(at, CMT_EINVAL, "the host is not an IP address", why);
   }
-  fd = open_socket(&local, len);
+  fd = error == 0 ? open_listening(&local, len) : -1;
   if (fd < 0) {
-    return refuse(at, CMT_EIO, strerror(errno), why);
+    return refuse_errno(at, error != 0 ? error : errno, why);
   }
   ls = listener_new(l, fd);
   if (ls == NULL) {

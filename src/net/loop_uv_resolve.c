@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Addresses and names of the production loop.  A name goes to getaddrinfo() on
+/* Names of the production loop.  A name goes to getaddrinfo() on
    a thread of libuv, which cannot be interrupted: a cancelled resolve loses
    its callback at once and its memory when libuv returns it. */
 
 #include "loop_uv_impl.h"
 
-#include <arpa/inet.h>
 #include <netdb.h>
 
 #include "core/net_addr.h"
+
+#include <cometp2p/node_info.h>
 
 typedef struct resolve_uv {
   cmt__resolve base;
@@ -22,46 +23,6 @@ typedef struct resolve_uv {
   size_t count;
   cmt_net_addr addrs[CMT__RESOLVE_MAX];
 } resolve_uv;
-
-bool cmt__uv_sockaddr(const cmt_net_addr *a, cmt__sockaddr *out,
-                      socklen_t *len) {
-  struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(a->port)};
-  struct sockaddr_in6 in6 = {.sin6_family = AF_INET6,
-                             .sin6_port = htons(a->port)};
-
-  memset(out, 0, sizeof *out);
-  if (inet_pton(AF_INET, a->host, &in.sin_addr) == 1) {
-    memcpy(out, &in, sizeof in);
-    *len = sizeof in;
-    return true;
-  }
-  if (inet_pton(AF_INET6, a->host, &in6.sin6_addr) == 1) {
-    memcpy(out, &in6, sizeof in6);
-    *len = sizeof in6;
-    return true;
-  }
-  return false;
-}
-
-void cmt__uv_net_addr(const struct sockaddr *sa, cmt_net_addr *out) {
-  char host[INET6_ADDRSTRLEN] = "";
-  struct sockaddr_in in;
-  struct sockaddr_in6 in6;
-
-  memset(out, 0, sizeof *out);
-  if (sa->sa_family == AF_INET) {
-    memcpy(&in, sa, sizeof in);
-    inet_ntop(AF_INET, &in.sin_addr, host, sizeof host);
-    out->port = ntohs(in.sin_port);
-  } else if (sa->sa_family == AF_INET6) {
-    memcpy(&in6, sa, sizeof in6);
-    inet_ntop(AF_INET6, &in6.sin6_addr, host, sizeof host);
-    out->port = ntohs(in6.sin6_port);
-  }
-  (void)cmt__ip_canonical(
-    (cmt_bytes){.base = (const uint8_t *)host, .len = strlen(host)}, out->host,
-    sizeof out->host);
-}
 
 static void add_address(resolve_uv *r, const struct sockaddr *sa) {
   cmt_net_addr a;
@@ -112,17 +73,15 @@ static void start(resolve_uv *r, const char *host) {
   cmt__loop *l = r->base.loop;
   struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
   cmt_net_addr literal = {.port = r->port};
-  cmt__sockaddr sa;
-  socklen_t len;
   int error = UV_EAI_NONAME;
 
+  if (cmt__ip_canonical(cmt_bytes_of(host), literal.host,
+                        sizeof literal.host)) {
+    r->addrs[r->count++] = literal; /* Its zone is looked at by a connect. */
+    cmt__loop_turn(l, &r->outcome);
+    return;
+  }
   if (strlen(host) < sizeof literal.host) {
-    memcpy(literal.host, host, strlen(host));
-    if (cmt__uv_sockaddr(&literal, &sa, &len)) {
-      add_address(r, &sa.any);
-      cmt__loop_turn(l, &r->outcome);
-      return;
-    }
     error = uv_getaddrinfo(((cmt__loop_uv *)l)->uv, &r->req, on_getaddrinfo,
                            host, NULL, &hints);
   }

@@ -30,7 +30,8 @@ typedef struct tcp_uv {
   cmt__sockaddr remote;
   cmt__turn outcome; /* Of a connect() that did not need to wait. */
   int connect_error; /* Its errno. */
-  cmt_err write_err; /* Of the first write that failed. */
+  cmt_err write_err; /* Of the first write that failed, */
+  int write_error;   /* and its errno. */
   bool connecting, reading, ended, closed;
   bool want_write; /* A write was short: on_writable is owed. */
   bool room;       /* This turn's poll saw room, and no write used it up. */
@@ -132,19 +133,23 @@ static void finish_connect(tcp_uv *t, int error) {
     t->ended = true;
     t->reading = false;
   }
+  t->base.loop->error = error;
   t->cbs->on_connect(t->arg, err_of_errno(error));
 }
 
-static void end_reading(tcp_uv *t, cmt_err err) {
+/* |error| is the errno behind |err|, or 0. */
+static void end_reading(tcp_uv *t, cmt_err err, int error) {
   t->reading = false;
   t->ended = true;
+  t->base.loop->error = error;
   t->cbs->on_end(t->arg, err);
 }
 
 /* The kernel tells a reset once.  When a write was told, reading sees only an
    end, and reports what the write saw. */
 static void read_zero(tcp_uv *t) {
-  end_reading(t, t->write_err != CMT_OK ? t->write_err : CMT_EEOF);
+  end_reading(t, t->write_err != CMT_OK ? t->write_err : CMT_EEOF,
+              t->write_error);
 }
 
 /* A read of less than the buffer emptied the socket; asking again would only
@@ -165,7 +170,7 @@ static void read_turn(tcp_uv *t) {
       return;
     }
     if (n < 0) {
-      end_reading(t, err_of_errno(errno));
+      end_reading(t, err_of_errno(errno), errno);
       return;
     }
     if (n == 0) {
@@ -264,14 +269,16 @@ cmt_err cmt__uv_connect(cmt__loop *l, const cmt_net_addr *to,
   cmt__sockaddr remote;
   socklen_t len;
   tcp_uv *t;
-  int fd, error;
+  int fd, error = cmt__uv_sockaddr(to, &remote, &len);
 
-  if (!cmt__uv_sockaddr(to, &remote, &len)) {
-    return CMT_EINVAL;
+  l->error = error;
+  if (error != 0) {
+    return error == ENODEV ? CMT_EUNREACH : CMT_EINVAL;
   }
   fd =
     socket(remote.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) {
+    l->error = errno;
     return CMT_EIO;
   }
   t = (tcp_uv *)cmt__uv_tcp_new(l, fd, &remote);
@@ -316,7 +323,9 @@ static cmt_err write_failed(tcp_uv *t, int error) {
   /* EPIPE after the peer's EOF does not make that EOF a reset. */
   if (t->write_err == CMT_OK && error != EPIPE) {
     t->write_err = err;
+    t->write_error = error;
   }
+  t->base.loop->error = error;
   return err;
 }
 

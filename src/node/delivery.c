@@ -17,6 +17,7 @@
 #include "session.h"
 #include "thread.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 static _Thread_local bool thread_is_worker;
@@ -137,6 +138,7 @@ static cmt_err mailboxes_new(cmt_switch *s, cmt_why *why) {
   const cmt__switch_setup *setup = &s->setup;
   cmt__delivery *d = &s->delivery;
   const cmt_channel *channels = setup->channels;
+  char text[160];
   cmt_err err = CMT_OK;
 
   d->mailboxes =
@@ -155,7 +157,8 @@ static cmt_err mailboxes_new(cmt_switch *s, cmt_why *why) {
   return err == CMT_OK
            ? err
            : cmt__why(why, err, CMT_STAGE_TRANSPORT,
-                      "cannot make a mailbox: %s", cmt_err_text(err));
+                      "cannot make a mailbox: %s",
+                      cmt__loop_fault(err, errno, text, sizeof text));
 }
 
 static void boxes_on_gone(cmt__box *b);

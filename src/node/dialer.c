@@ -136,24 +136,27 @@ static void dial_refuse(cmt__dial *d, const cmt_why *why) {
 }
 
 /* The text ends the sentence that the state begins. */
-static const char *fault_text(const cmt__dial *d, cmt_err err) {
+static const char *fault_text(const cmt__dial *d, cmt_err err, char *out,
+                              size_t cap) {
   if (err == CMT_EDIAL && d->state == CMT__DIAL_RESOLVING) {
     return "no answer within the dial timeout";
   }
-  return err == CMT_EREFUSED ? "connection refused" : cmt_err_text(err);
+  return err == CMT_EREFUSED
+           ? "connection refused"
+           : cmt__loop_fault(err, d->sw->loop->error, out, cap);
 }
 
 static void dial_fail(cmt__dial *d, cmt_err err) {
-  char remote[CMT_NET_ADDR_TEXT_SIZE];
+  char remote[CMT_NET_ADDR_TEXT_SIZE], text[160];
   cmt_why why;
 
   if (d->state == CMT__DIAL_RESOLVING) {
     cmt__why(&why, err, CMT_STAGE_TRANSPORT, "cannot resolve %.128s: %s",
-             d->addr.host, fault_text(d, err));
+             d->addr.host, fault_text(d, err, text, sizeof text));
   } else {
     cmt__why(&why, err, CMT_STAGE_TRANSPORT, "cannot connect to %s: %s",
              cmt__session_remote(d->session, remote, sizeof remote),
-             fault_text(d, err));
+             fault_text(d, err, text, sizeof text));
   }
   cmt__session_reject(d->session, &why, NULL);
 }

@@ -81,6 +81,7 @@ static void link_discard(cmt__link *l) {
 }
 
 void cmt__link_end(cmt__link *l, const cmt_conn_event *ev) {
+  char text[160];
   cmt_why why;
   bool gentle = l->stopping && !l->eof && l->write_err == CMT_OK &&
                 l->rest_len == 0 && cmt__loop_now(l->loop) < l->stop_end_ns;
@@ -91,6 +92,9 @@ void cmt__link_end(cmt__link *l, const cmt_conn_event *ev) {
   cmt__conn_why(l->conn, &why);
   if (l->said != NULL && l->said->err == why.err) {
     memcpy(why.text, l->said->text, sizeof why.text);
+  } else if (l->error != 0 && strcmp(why.text, cmt_err_text(why.err)) == 0) {
+    cmt__why(&why, why.err, why.stage, "%s",
+             cmt__loop_fault(why.err, l->error, text, sizeof text));
   }
   (void)cmt__link_farewell(l);
   l->cbs->on_end(l->arg, &why, ev->id);
@@ -407,6 +411,7 @@ static void on_end(void *arg, cmt_err err) {
   cmt__link_enter(l);
   l->eof = true;
   l->reading = false;
+  l->error = err == CMT_EEOF ? 0 : l->loop->error;
   if (l->state == CMT__LINK_OPEN && err == CMT_EEOF &&
       !cmt__conn_has_ended(l->conn) && cmt__conn_has_input(l->conn)) {
     l->late_end = err;

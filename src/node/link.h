@@ -115,7 +115,8 @@ typedef struct cmt__link {
   cmt__budget *budget;            /* Of the connection; NULL: none. */
   uint64_t flush_at_ns;           /* Messages wait until then; 0: none do. */
   uint64_t stop_end_ns;           /* When flushing and discarding are over. */
-  cmt_why *said;                  /* Why the owner stopped it; or NULL. */
+  int error;     /* The errno behind the end of reading or writing, or 0. */
+  cmt_why *said; /* Why the owner stopped it; or NULL. */
   cmt__gate_view view;
   uint64_t rtt_last_ns, rtt_min_ns, pongs_recv;
   uint64_t sent_bytes, recv_bytes, write_calls, read_calls;

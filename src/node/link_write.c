@@ -35,6 +35,7 @@ void cmt__link_free_rest(cmt__link *l) {
    to be read, and the end of that says why. */
 static void link_broken(cmt__link *l, cmt_err err) {
   l->write_err = err;
+  l->error = l->loop->error;
   cmt__link_free_rest(l);
   if (l->eof || (l->paused && !l->blocked)) {
     cmt__link_stop_conn(l, err);

@@ -564,7 +564,10 @@ cmt_err cmt__mailbox_new(const cmt_env *env, const cmt_reactor *r,
   if (r->delivery == CMT_MAILBOX) {
     m->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (m->fd < 0) {
+      int error = errno;
+
       cmt__free(env, m);
+      errno = error;
       return CMT_EIO;
     }
   }

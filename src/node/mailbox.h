@@ -88,8 +88,8 @@ struct cmt_mailbox {
   bool closed;    /* Nothing will come any more. */
 };
 
-/* |channels| are those of |r| with their defaults.  CMT_ENOMEM, CMT_EIO: no
-   descriptor. */
+/* |channels| are those of |r| with their defaults.  CMT_ENOMEM; CMT_EIO with an
+   errno: no descriptor. */
 CMT_NODISCARD cmt_err cmt__mailbox_new(const cmt_env *env, const cmt_reactor *r,
                                        const cmt_channel *channels,
                                        cmt_mailbox **out);

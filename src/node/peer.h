@@ -10,9 +10,10 @@
 
 #include "core/counter.h"
 
-/* The address of a socket: a canonical IP literal. */
+/* The address of a socket: a canonical IP literal, of at most 39 characters,
+   '%' and a zone of at most 15. */
 typedef struct cmt__remote {
-  char host[46];
+  char host[56];
   uint16_t port;
 } cmt__remote;
 

@@ -96,6 +96,7 @@ cmt_err cmt__lanes_open(cmt_switch *s, cmt_why *why) {
   for (unsigned i = 0; i < s->setup.options.loops; i++) {
     cmt__lane *lane = &s->lanes[i];
     cmt_err err = CMT_OK;
+    char text[160];
 
     if (lane->loop == NULL) {
       err = cmt__loop_uv_new(&s->env, &lane->loop);
@@ -103,7 +104,7 @@ cmt_err cmt__lanes_open(cmt_switch *s, cmt_why *why) {
     if (err != CMT_OK) {
       lane->loop = NULL;
       return cmt__why(why, err, CMT_STAGE_TRANSPORT, "cannot make a loop: %s",
-                      cmt_err_text(err));
+                      cmt__loop_fault(err, errno, text, sizeof text));
     }
   }
   s->loop = s->lanes[0].loop;

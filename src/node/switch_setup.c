@@ -195,11 +195,13 @@ static cmt_err key_take(cmt__switch_setup *s, const cmt_env *env,
 void cmt__setup_set_laddr(cmt__switch_setup *s, const cmt_net_addr *at) {
   static const char scheme[] = "tcp://";
   size_t len = strlen(scheme);
-  cmt_net_addr bare = *at;
+  cmt_net_addr bare = *at, said;
 
   bare.id.text[0] = '\0';
+  said = bare;
+  cmt__net_addr_drop_zone(&said);
   memcpy(s->listen_addr, scheme, len);
-  if (cmt_net_addr_format(&bare, s->listen_addr + len,
+  if (cmt_net_addr_format(&said, s->listen_addr + len,
                           sizeof s->listen_addr - len) != CMT_OK) {
     memcpy(s->listen_addr, NOT_LISTENING, sizeof NOT_LISTENING);
   }
@@ -217,7 +219,7 @@ static cmt_err laddr_take(cmt__switch_setup *s, const cmt_switch_options *o,
   if (o->laddr == NULL) {
     return CMT_OK;
   }
-  err = cmt_net_addr_parse(o->laddr, CMT_ADDR_NO_ID, &at, why);
+  err = cmt_net_addr_parse(o->laddr, CMT_ADDR_LISTEN, &at, why);
   if (err != CMT_OK) {
     return err;
   }

@@ -8,9 +8,12 @@
 
 #include "switch.h"
 
+#include <errno.h>
+
 #include "net/loop_uv.h"
 
 cmt_err cmt_switch_run_on(cmt_switch *s, struct uv_loop_s *loop, cmt_why *why) {
+  char text[160];
   cmt_err err;
 
   if (s->start_called || loop == NULL) {
@@ -29,7 +32,8 @@ cmt_err cmt_switch_run_on(cmt_switch *s, struct uv_loop_s *loop, cmt_why *why) {
     s->loop = NULL;
     s->lanes[0].loop = NULL;
     return cmt__why(why, err, CMT_STAGE_TRANSPORT,
-                    "cannot use the given loop: %s", cmt_err_text(err));
+                    "cannot use the given loop: %s",
+                    cmt__loop_fault(err, errno, text, sizeof text));
   }
   s->on_caller = true;
   return cmt_switch_start(s, why);

@@ -351,6 +351,65 @@ def log(folder):
                   for line in node.errors().splitlines()), node.errors())
 
 
+def log_of_failures(folder):
+    """Why a dial failed at info, why a stranger did at debug."""
+    with Listen("--log-level", "debug", "--network", "other") as node:
+        dialed = "1" * 40 + "@127.0.0.1:1"
+        with Listen("--log-level", "info", "--dial", dialed) as dialer:
+            dialer.event("rejected")
+            dialer.signal(signal.SIGINT)
+            equal(dialer.exit(), 0)
+            equal(dialer.errors().splitlines()[0],
+                  f"cometp2p: info: switch: dial of {dialed} at 127.0.0.1:1 "
+                  "failed in stage transport: cannot connect to 127.0.0.1:1: "
+                  "connection refused; it is dialed again later")
+        run("send", node.address, "--lines", "-")
+        node.event("rejected")
+        node.signal(signal.SIGINT)
+        equal(node.exit(), 0)
+        check("cometp2p: debug: switch: connection from 127.0.0.1:" in
+              node.errors() and "network" in node.errors(), node.errors())
+
+
+def every_address(folder):
+    """Never loopback alone, whatever the system's resolver makes of "*"."""
+    for laddr in ("*:0", ":0", "[::]:0", "tcp://*:0", "0.0.0.0:0",
+                  "tcp://0.0.0.0:0"):
+        with Process([COMMAND, "listen", "--json", "--laddr", laddr]) as node:
+            ready = node.event("ready")
+            host, port = ready["laddr"].rsplit(":", 1)
+            check(host in ("[::]", "0.0.0.0") and
+                  (host == "0.0.0.0" or "0.0.0.0" not in laddr), ready)
+            equal(run("probe", f"{ready['id']}@127.0.0.1:{port}", "--count",
+                      "0")[0], 0)
+    for laddr in ("::", "*", "[*]:0", "x*:0", "nothing"):
+        code, out, err = run("listen", "--laddr", laddr)
+        equal((code, out), (2, ""), laddr)
+        check(laddr in err, err)
+    for verb in ("probe", "send"):
+        code, out, err = run(verb, "1" * 40 + "@*:26656")
+        equal((code, out), (2, ""), verb)
+        check("one can only listen" in err, err)
+
+
+def zones(folder):
+    """The zone of an interface that is not there is named."""
+    wrong = "[fe80::1%nosuch0]:1"
+    code, out, err = run("listen", "--laddr", wrong)
+    equal((code, out, err),
+          (1, "", "cometp2p: --laddr: cannot resolve fe80::1%nosuch0: no such "
+           "network interface\n"))
+    code, out, err = run("probe", wrong)
+    equal((code, out), (1, ""))
+    check("fe80::1%nosuch0: no such network interface" in err, err)
+    dialed = "1" * 40 + "@" + wrong
+    with Listen("--dial", dialed) as node:
+        told = node.event("rejected")
+        equal((told["dialed"], told["remote"], told["reason"], told["text"]),
+              (dialed, wrong, "unreach", f"cannot connect to {wrong}: the "
+               "address cannot be reached (no such network interface)"))
+
+
 def for_people(folder):
     out = os.path.join(folder, "out")
     path, digest = make_file(folder, "x", 1000)
@@ -371,6 +430,9 @@ def for_people(folder):
 TESTS = [
     ("every event has its fields", forms),
     ("output for people", for_people),
+    ("the log says why dials and handshakes fail", log_of_failures),
+    ("all addresses", every_address),
+    ("a zone that is no interface", zones),
     ("nobody listens", refused_dial),
     ("a name without an address", no_address),
     ("another network is refused", rejected, True, ["--network", "x"],

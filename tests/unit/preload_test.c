@@ -336,7 +336,7 @@ static const struct {
   {true,
    {PRE_EPOLL_NEW, 0, 1, PRE_INSTEAD, EMFILE},
    CMT_EIO,
-   "cannot make a loop: the system refused an operation",
+   "cannot make a loop: Too many open files",
    0},
   {true,
    {PRE_EPOLL_NEW, 1, 1, PRE_INSTEAD, ENOMEM},
@@ -346,7 +346,7 @@ static const struct {
   {true,
    {PRE_EVENT_NEW, 0, 1, PRE_INSTEAD, ENFILE},
    CMT_EIO,
-   "cannot make a loop: the system refused an operation",
+   "cannot make a loop: Too many open files in system",
    1},
   {true,
    {PRE_EVENT_NEW, 1, 1, PRE_INSTEAD, ENOMEM},
@@ -369,6 +369,44 @@ static void a_start_that_fails_says_why(void **state) {
     assert_cmt(starts[i].err, r.start.err);
     assert_string_equal(starts[i].text, r.start.text);
     assert_int_equal(starts[i].fds_left, r.fds_left);
+  }
+}
+
+static bool is_told(const pair_report *r, const char *words) {
+  for (int i = 0; i < 2; i++) {
+    for (size_t k = 0; k < r->sides[i].end_count; k++) {
+      if (strstr(r->sides[i].ends[k].why.text, words) != NULL) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+static void a_failure_is_told_in_the_words_of_the_system(void **state) {
+  static const pre_plan plans[] = {
+    {PRE_SOCKET, 1, 1, PRE_INSTEAD, EMFILE},
+    {PRE_SOCKET, 1, 1, PRE_INSTEAD, ENOBUFS},
+    {PRE_CONNECT, 0, 1, PRE_INSTEAD, EINVAL},
+    {PRE_CONNECT, 0, 1, PRE_INSTEAD, EPERM},
+    {PRE_CONNECT, 0, 1, PRE_INSTEAD, ENETUNREACH},
+    {PRE_CONNECT, 0, 1, PRE_INSTEAD, EADDRNOTAVAIL},
+    {PRE_SO_ERROR, 0, 1, PRE_AFTER, ETIMEDOUT},
+    {PRE_RECV, 2, 1, PRE_INSTEAD, ETIMEDOUT},
+    {PRE_RECV, 2, 1, PRE_INSTEAD, ENOMEM},
+    {PRE_SEND, 2, 1, PRE_INSTEAD, EHOSTUNREACH},
+    {PRE_SEND, 2, 1, PRE_INSTEAD, ENOBUFS},
+  };
+  char text[200];
+  pair_report r;
+
+  (void)state;
+  for (size_t i = 0; i < CMT__COUNT(plans); i++) {
+    run(&on_one_loop, &plans[i], &r);
+    if (!is_told(&r, strerror(plans[i].error))) {
+      fail_msg("%s: not told: %s", pre_plan_text(&plans[i], text, sizeof text),
+               strerror(plans[i].error));
+    }
   }
 }
 
@@ -402,6 +440,7 @@ int main(void) {
     cmocka_unit_test(any_call_may_fail_on_two_loops),
     cmocka_unit_test(a_name_without_an_answer_is_resolved_again),
     cmocka_unit_test(a_start_that_fails_says_why),
+    cmocka_unit_test(a_failure_is_told_in_the_words_of_the_system),
     cmocka_unit_test(an_accept_that_never_works_does_not_keep_the_loop_busy),
   };
 

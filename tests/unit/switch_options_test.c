@@ -233,6 +233,19 @@ static void one_loop_of_the_caller_is_one(void **state) {
                       why.text);
 }
 
+/* It means something on this machine alone. */
+static void a_zone_is_not_told_to_others(void **state) {
+  fixture *f = *state;
+  cmt_net_addr at;
+
+  f->a.options.laddr = "[FE80::1%eth0]:26656";
+  test_node_start(&f->a);
+  assert_string_equal("tcp://[fe80::1]:26656", f->a.sw->setup.listen_addr);
+  assert_cmt(CMT_OK, cmt_switch_laddr(f->a.sw, &at));
+  assert_string_equal("fe80::1%eth0", at.host);
+  test_node_fini(&f->a);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
   const struct CMUnitTest tests[] = {
@@ -251,6 +264,7 @@ int main(void) {
     TEST(the_node_info_says_where_it_listens),
     TEST(without_laddr_there_is_no_listening),
     TEST(without_memory_there_is_no_switch),
+    TEST(a_zone_is_not_told_to_others),
   };
 #undef TEST
 
