@@ -92,6 +92,7 @@ static void sim_init(sim *s, uint64_t seed, bool trace) {
   memset(s, 0, sizeof *s);
   s->seed = seed;
   s->rng = sim_rng_of(seed, 0);
+  s->shortages = sim_rng_of(seed, 5);
   s->aead = sim_crypto_use(sim_one_in(&s->rng, REAL_ONE_IN));
   s->net = sim_net_new(seed);
   sim_net_trace(s->net, trace);

@@ -188,7 +188,7 @@ struct sim_node {
 
 struct sim {
   uint64_t seed;
-  sim_rng rng;
+  sim_rng rng, shortages;
   sim_net *net;
   size_t node_count, channel_count, reactor_count;
   sim_node nodes[SIM_NODES_MAX];
@@ -232,7 +232,8 @@ _Noreturn void sim_failed(uint64_t seed, const char *check, const char *text);
 void sim_node_init(sim_node *n, sim *s, unsigned index);
 /* The next allocation that fails is still to come. */
 static inline bool sim_node_may_lack(const sim_node *n) {
-  return n->env.fail_at != SIZE_MAX && n->env.allocs <= n->env.fail_at;
+  return n->env.fail_at != SIZE_MAX &&
+         n->env.allocs <= n->env.fail_at + n->env.shortage;
 }
 sim_peer *sim_peer_other(const sim_peer *p);
 /* The first reactor is always called inline, so it sees the end at once. */

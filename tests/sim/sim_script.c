@@ -251,12 +251,15 @@ static void partition(sim *s) {
   }
 }
 
-/* One of the next allocations of a node will fail. */
+/* One of the next allocations of a node will fail, and sometimes those after
+   it. */
 static void starve(sim *s) {
   sim_node *n = any_node(s);
 
   if (sim_chance(&s->rng, s->odds_memory)) {
     n->env.fail_at = n->env.allocs + sim_spread(&s->rng, 0, 100);
+    n->env.shortage =
+      sim_one_in(&s->shortages, 3) ? sim_spread(&s->shortages, 1, 60) : 0;
   }
 }
 

@@ -11,10 +11,12 @@
 
 /* Memory lacks for the library, never for the one allocation here. */
 static cmt_buf *new_message(sim_node *n, uint64_t *key, size_t len) {
+  size_t fail_at = n->env.fail_at;
   cmt_buf *msg;
 
-  n->env.fail_at += n->env.fail_at == n->env.allocs;
+  n->env.fail_at = SIZE_MAX;
   msg = cmt_buf_new(&n->env.env, len);
+  n->env.fail_at = fail_at + (fail_at + 1 == n->env.allocs);
   *key = sim_mix(n->sim->seed ^ sim_mix(++n->sim->serial));
   if (len > 0) {
     check_flow_fill(*key, cmt_buf_data(msg), len);

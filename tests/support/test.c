@@ -98,11 +98,17 @@ size_t test_below(uint64_t *seed, size_t bound) {
 /* Each block carries its size in front, so that frees can be counted. */
 enum { BLOCK_HEADER = 16 };
 
+bool test_env_lacks(const test_env *t) {
+  return t->allocs >= t->fail_at && t->allocs - t->fail_at <= t->shortage;
+}
+
 static void *env_alloc(void *arg, size_t len) {
   test_env *t = arg;
+  bool lacks = test_env_lacks(t);
   uint8_t *block;
 
-  if (t->allocs++ == t->fail_at) {
+  t->allocs++;
+  if (lacks) {
     return NULL;
   }
   block = malloc(len + BLOCK_HEADER);
@@ -137,8 +143,22 @@ static void env_entropy(void *arg, void *out, size_t len) {
   }
 }
 
+size_t test_shortage;
+
+int test_shortage_begin(void **state) {
+  (void)state;
+  test_shortage = SIZE_MAX;
+  return 0;
+}
+
+int test_shortage_end(void **state) {
+  (void)state;
+  test_shortage = 0;
+  return 0;
+}
+
 void test_env_init(test_env *t) {
-  *t = (test_env){.fail_at = SIZE_MAX, .seed = 1};
+  *t = (test_env){.fail_at = SIZE_MAX, .shortage = test_shortage, .seed = 1};
   assert_cmt(CMT_OK, cmt_env_init(&t->env));
   t->env.alloc = env_alloc;
   t->env.free = env_free;

@@ -44,17 +44,28 @@ size_t test_below(uint64_t *seed, size_t bound);
 /* How many loops a switch of the tests has: the variable CMT_LOOPS, or 1. */
 unsigned test_loops(void);
 
-/* An environment over malloc that counts. */
+/* An environment over malloc that counts, and fails some allocations. */
 typedef struct test_env {
   cmt_env env;
   size_t allocs; /* So far. */
   size_t live;   /* Not yet freed. */
   size_t live_bytes, peak_bytes;
-  size_t fail_at; /* The allocation that fails, from 0; SIZE_MAX: none. */
-  uint64_t seed;  /* Of its entropy, which is a counter: repeatable. */
+  size_t fail_at;  /* The allocation that fails, from 0; SIZE_MAX: none. */
+  size_t shortage; /* How many more fail after that one; SIZE_MAX: all. */
+  uint64_t seed;   /* Of its entropy, which is a counter: repeatable. */
 } test_env;
 
+/* Of the environments made from now on; 0 at first. */
+extern size_t test_shortage;
+int test_shortage_begin(void **state); /* All allocations after a failed one. */
+int test_shortage_end(void **state);
+/* The test |f| once more, with memory that stays short. */
+#define TEST_SHORTAGE(f)                                                       \
+  { #f ", and all after it", f, test_shortage_begin, test_shortage_end, NULL }
+
 void test_env_init(test_env *t);
+/* The next allocation fails. */
+bool test_env_lacks(const test_env *t);
 /* Fails the test when memory is still allocated. */
 void test_env_fini(test_env *t);
 

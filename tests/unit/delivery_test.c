@@ -454,6 +454,7 @@ int main(void) {
     TEST(only_a_reactor_that_wants_one_has_a_mailbox),
     TEST(options_out_of_range_are_refused),
     cmocka_unit_test(without_memory_the_story_still_ends),
+    TEST_SHORTAGE(without_memory_the_story_still_ends),
   };
 #undef TEST
 

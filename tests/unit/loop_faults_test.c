@@ -219,7 +219,8 @@ static void take_stock(story *x, int index) {
   if (index == TEST_ACCEPTOR || x->w.env.fail_at == SIZE_MAX) {
     assert_int_equal(st.accepted + st.dialed, st.added + st.rejected);
   } else { /* Without memory a dial is rejected before it is one. */
-    assert_in_range(st.added + st.rejected, st.dialed, st.dialed + 1);
+    assert_in_range(st.added + st.rejected, st.dialed,
+                    st.dialed + 1 + x->w.env.shortage);
   }
   for (size_t i = 0; i < CMT_ERR_COUNT; i++) {
     x->ends_by[index][i] =
@@ -421,20 +422,34 @@ static void a_listen_that_fails_is_the_error_of_the_start(void **state) {
   }
 }
 
-static void any_allocation_may_fail(void **state) {
+static void fail_allocations(size_t more) {
   size_t count = calm->w.env.allocs;
 
-  (void)state;
   for (size_t i = 0; i < count; i++) {
     story *x = story_new();
 
-    snprintf(plan, sizeof plan, "allocation %zu fails", i);
+    snprintf(plan, sizeof plan, "allocation %zu fails, and %zu after it", i,
+             more);
     x->w.env.fail_at = i;
+    x->w.env.shortage = more;
     story_tell(x);
     story_delete(x);
     plan[0] = '\0';
   }
   printf("# %zu allocations\n", count);
+}
+
+static void any_allocation_may_fail(void **state) {
+  (void)state;
+  fail_allocations(0);
+}
+
+/* The dial goes on until memory is there again. */
+static void allocations_may_fail_for_a_while(void **state) {
+  (void)state;
+  for (size_t more = 1; more < 10; more = 3 * more + 1) {
+    fail_allocations(more);
+  }
 }
 
 int main(void) {
@@ -449,6 +464,7 @@ int main(void) {
     TEST(any_read_may_fail),
     TEST(any_end_may_have_any_reason),
     TEST(any_allocation_may_fail),
+    TEST(allocations_may_fail_for_a_while),
   };
 #undef TEST
 

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* A small scenario, once for each allocation it makes, with that one failing:
-   every dial and accept still has its one outcome, every reactor sees as many
-   remove_peer as it should, and nothing is left allocated. */
+/* A small scenario, once for each allocation it makes, with that one failing,
+   or that one and all after it: every dial and accept still has its one
+   outcome, every reactor sees as many remove_peer as it should, and nothing is
+   left allocated. */
 
 #include "node.h"
 
 #include <stdio.h>
 
-enum { LARGE = 300000 };
+enum { LARGE = 300000, MAILBOXES = 2, FIRST_MAIL = 0x61 };
 
 typedef struct calls {
   unsigned inits, removes;
@@ -17,8 +18,9 @@ typedef struct calls {
 typedef struct scenario {
   test_world w;
   test_node a, b;
-  calls seen[2]; /* By node. */
-  bool whole;    /* Everything happened. */
+  calls seen[2];       /* By node. */
+  unsigned ups, gones; /* Events of the mailboxes of |b|. */
+  bool whole;          /* Everything happened. */
 } scenario;
 
 static void count_init(test_part *part, cmt_peer *p) {
@@ -39,6 +41,35 @@ static void node_prepare(scenario *s, test_node *n, int index) {
   n->parts[0].on_remove = count_remove;
   n->parts[0].arg = &s->seen[index];
   n->parts[0].channels[0].send_queue = 100;
+}
+
+/* Two reactors more. */
+static void mailboxes_prepare(test_node *n, cmt_delivery delivery) {
+  static const char *const names[MAILBOXES] = {"second", "third"};
+
+  for (uint8_t i = 0; i < MAILBOXES; i++) {
+    test_part *part = test_node_part(n, names[i]);
+
+    part->delivery = delivery;
+    test_part_channel(part, (cmt_channel){.id = (uint8_t)(FIRST_MAIL + i),
+                                          .priority = 1,
+                                          .send_queue = 20});
+  }
+}
+
+/* Takes all events of |b|. */
+static void mailboxes_take(scenario *s) {
+  for (size_t i = 1; i < s->b.part_count; i++) {
+    cmt_mailbox *m = cmt_switch_mailbox(s->b.sw, s->b.parts[i].name);
+    cmt_event ev;
+
+    while (cmt_mailbox_next(m, &ev, 0) == CMT_OK) {
+      s->ups += ev.kind == CMT_EVENT_PEER_UP;
+      s->gones += ev.kind == CMT_EVENT_PEER_GONE;
+      cmt_mailbox_done(m, &ev);
+      test_loop_settle(s->w.loop);
+    }
+  }
 }
 
 static bool node_start(test_node *n) {
@@ -72,7 +103,12 @@ static void talk(scenario *s, cmt_peer *p) {
       }
     }
   }
+  for (uint8_t i = 0; i < 10 && s->b.part_count > 1; i++) {
+    (void)!cmt_peer_try_send_bytes(p, (uint8_t)(FIRST_MAIL + i % MAILBOXES),
+                                   "mail", 4);
+  }
   test_loop_settle(s->w.loop);
+  mailboxes_take(s);
 }
 
 static void meet(scenario *s) {
@@ -100,7 +136,7 @@ static void meet(scenario *s) {
 }
 
 /* |fail| SIZE_MAX: nothing fails.  Returns how many allocations it took. */
-static size_t run(scenario *s, size_t fail) {
+static size_t run(scenario *s, bool mailboxes, size_t fail) {
   bool a, b;
   size_t allocs;
 
@@ -108,6 +144,10 @@ static size_t run(scenario *s, size_t fail) {
   test_world_init(&s->w);
   node_prepare(s, &s->a, 0);
   node_prepare(s, &s->b, 1);
+  if (mailboxes) {
+    mailboxes_prepare(&s->a, CMT_INLINE);
+    mailboxes_prepare(&s->b, CMT_MAILBOX);
+  }
   allocs = s->w.env.allocs;
   s->w.env.fail_at = fail == SIZE_MAX ? SIZE_MAX : allocs + fail;
   a = node_start(&s->a);
@@ -121,8 +161,12 @@ static size_t run(scenario *s, size_t fail) {
     test_node_fini(&s->a);
   }
   if (b) {
+    cmt_switch_stop(s->b.sw, 0);
+    test_loop_settle(s->w.loop);
+    mailboxes_take(s);
     test_node_fini(&s->b);
   }
+  assert_true(s->ups <= s->gones && s->gones <= MAILBOXES);
   for (int i = 0; i < 2; i++) {
     assert_int_equal(s->seen[i].inits, s->seen[i].removes);
   }
@@ -130,24 +174,36 @@ static size_t run(scenario *s, size_t fail) {
   return allocs;
 }
 
-static void any_allocation_may_fail(void **state) {
+static void fail_each(bool mailboxes) {
   scenario *s = calloc(1, sizeof *s);
   size_t count;
 
-  (void)state;
   assert_non_null(s);
-  count = run(s, SIZE_MAX);
-  assert_true(s->whole);
+  count = run(s, mailboxes, SIZE_MAX);
+  assert_true(s->whole && s->ups == (mailboxes ? MAILBOXES : 0));
   printf("# %zu allocations\n", count);
   for (size_t i = 0; i < count; i++) {
-    run(s, i);
+    run(s, mailboxes, i);
   }
   free(s);
+}
+
+static void any_allocation_may_fail(void **state) {
+  (void)state;
+  fail_each(false);
+}
+
+static void any_allocation_may_fail_with_mailboxes(void **state) {
+  (void)state;
+  fail_each(true);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(any_allocation_may_fail),
+    TEST_SHORTAGE(any_allocation_may_fail),
+    cmocka_unit_test(any_allocation_may_fail_with_mailboxes),
+    TEST_SHORTAGE(any_allocation_may_fail_with_mailboxes),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);
