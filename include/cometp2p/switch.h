@@ -30,6 +30,9 @@ typedef struct cmt_rejection {
 
 enum { CMT_LOOPS_MAX = 64 /**< Of one switch. */ };
 
+/** For limits that have another default. */
+#define CMT_NO_LIMIT UINT32_MAX
+
 /** Fill with cmt_switch_options_init(), then change what should differ. */
 typedef struct cmt_switch_options {
   size_t size;
@@ -96,16 +99,37 @@ typedef struct cmt_switch_options {
       peer, and of all together.  Of a total each peer may overdraw a piece of
       at most 16 KiB; then it waits until all is repaid, so they take turns. */
   uint64_t send_rate, recv_rate, send_rate_total, recv_rate_total;
-  uint32_t inbound_peers_max;        /**< 40; over it an accepted connection is
-                                          closed, CMT_ELIMIT. */
-  uint32_t inbound_peers_per_ip_max; /**< 0: no limit. */
-  uint32_t outbound_peers_max;       /**< 40; over it a dial is rejected,
-                                          CMT_ELIMIT. */
-  uint32_t handshakes_max; /**< 64 at one time, both directions; over it an
-                                accepted connection is closed and a dial is
-                                rejected, CMT_ELIMIT. */
-  uint32_t handshakes_per_ip_max; /**< Of them, inbound ones of one address;
-                                       0: no limit. */
+  /** 40; over it a connection is refused after its handshake, CMT_ELIMIT: the
+      other side gets our node info and then the end.  A second connection of a
+      node that is a peer needs no place: see cmt_switch_dial(). */
+  uint32_t inbound_peers_max;
+  /** The same for one address; 0, the default, or CMT_NO_LIMIT: no limit. */
+  uint32_t inbound_peers_per_ip_max;
+  uint32_t outbound_peers_max; /**< 40; over it a dial is rejected,
+                                    CMT_ELIMIT. */
+  /** Inbound handshakes at one time; 0: the default, 64.  A newcomer always
+      gets a place.  When all are taken another one ends with CMT_ELIMIT: of
+      those whose key has not arrived, if they have more than a quarter of the
+      places, or else of those that are not authenticated, if they have, it is
+      the oldest of the address with the most places in the network (/24 or /64)
+      with the most.  In no turn of the loop more than an eighth of the places
+      are given away, so that what has arrived is read before.
+
+      None of these places is taken by our own dials, nor by a connection from
+      an address at which a persistent one of them was last found: it keeps a
+      place for that. */
+  uint32_t handshakes_max;
+  /** Of them, those of one address; 0: the default, 8; or CMT_NO_LIMIT.  Over
+      it one of that address ends, by the same rule.  Loopback is exempt. */
+  uint32_t handshakes_per_ip_max;
+  /** Attempts of dials under way at one time, without those of persistent
+      addresses, which need no place; 0: the default, 64; or CMT_NO_LIMIT.  Over
+      it a dial is rejected, CMT_ELIMIT. */
+  uint32_t dials_max;
+  /** How many bits of an IPv6 address make one address for the limits above,
+      1 to 128; 0: the default, 64, which is what one customer has.  Link-local
+      addresses (fe80::/10) count as a whole. */
+  uint32_t ip6_prefix_len;
   size_t send_bytes_max;       /**< Queued per peer: 32 MiB, or one message. */
   size_t recv_bytes_max;       /**< Under reassembly per peer; 0: the largest
                                     message + 1 MiB.  Over it the peer ends with
@@ -215,16 +239,18 @@ CMT_API CMT_NODISCARD cmt_err cmt_switch_laddr(const cmt_switch *s,
 typedef struct cmt_switch_status {
   size_t size;
   uint64_t inbound_peers, outbound_peers;
-  uint64_t handshakes;                                 /**< In flight. */
+  /** In flight: inbound ones, those of dials, and connections that are held. */
+  uint64_t handshakes;
   uint64_t accepted, dialed, added, removed, rejected; /**< Since the start. */
   uint64_t no_descriptors; /**< Accepted and closed for want of them. */
   /** Of |rejected|, those for a limit, which is the option of that name. */
   uint64_t over_handshakes_max, over_handshakes_per_ip_max;
   uint64_t over_inbound_peers_max, over_inbound_peers_per_ip_max;
-  uint64_t over_outbound_peers_max;
-  /** The same for connections of all kinds: |inbound_peers_max| +
-      |outbound_peers_max| + twice |handshakes_max|, as many again having ended
-      while they wait for the other side to read. */
+  uint64_t over_outbound_peers_max, over_dials_max;
+  /** Connections that had ended, and were closed before the other side had read
+      what was sent last, since more than |handshakes_max| of them waited for
+      that.  The oldest goes first, and those that never were peers before those
+      that were. */
   uint64_t over_connections_max;
   uint64_t slow_callbacks;    /**< Over 100 ms on a loop; each is logged. */
   uint64_t send_waits;        /**< Messages that a rate limit held back. */
@@ -253,10 +279,12 @@ CMT_API void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
  * It is the sum of
  * - its own: the switch, each of its |loops| with two buffers (326 KiB), copies
  *   of the options' texts, the list of peers;
- * - for each connection, of which there are at most |inbound_peers_max| +
- *   |outbound_peers_max| + twice |handshakes_max|: the session and the socket;
- * - for each of |handshakes_max|: a connection in its handshake with both node
- *   infos, ours also sealed;
+ * - for each connection, of which there are at most twice |inbound_peers_max| +
+ *   |outbound_peers_max| + |handshakes_max|, and one more: the session and the
+ *   socket;
+ * - for each of |handshakes_max| + |inbound_peers_max| + |outbound_peers_max|,
+ *   and one more: a connection in its handshake, or held beside a peer, with
+ *   both node infos, ours also sealed;
  * - for each peer, |inbound_peers_max| + |outbound_peers_max| of them: the
  *   connection, its node info, a run of 256 frames (261 KiB) that the
  *   socket did not take, what it read and has no turn for (66 KiB), room for
@@ -270,7 +298,9 @@ CMT_API void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
  * - for each reactor that is not called inline: |recv_queue_bytes_total|, and
  *   for each peer one largest message and what 64 KiB of the stream may hold
  *   besides;
- * - for each address that is being dialed, or will be again, as of now: 5 KiB.
+ * - for each address that is being dialed, or will be again, as of now: 5 KiB,
+ *   and twice the same as for a handshake: for its attempt, and for an inbound
+ *   connection that its place is kept for.
  *
  * Bytes are as asked of the environment.  Not in it: what the application
  * allocates or keeps a reference to, sends that wait in cmt_peer_send(), stacks

@@ -425,3 +425,16 @@ uint64_t cmt__conn_copied(const cmt_conn *c) {
 uint64_t cmt__conn_pings_sent(const cmt_conn *c) {
   return cmt__mconn_pings_sent(c->mconn);
 }
+
+cmt__conn_progress cmt__conn_progress_of(const cmt_conn *c) {
+  switch (cmt_secret_conn_get_state(c->secret)) {
+  case CMT_SECRET_CONN_UP:
+    return CMT__CONN_AUTHENTICATED;
+  case CMT_SECRET_CONN_AUTH:
+    return CMT__CONN_KEYED;
+  case CMT_SECRET_CONN_KEYS:
+  case CMT_SECRET_CONN_FAILED:
+    break;
+  }
+  return CMT__CONN_SILENT;
+}

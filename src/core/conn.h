@@ -90,6 +90,15 @@ bool cmt__conn_has_input(const cmt_conn *c);
 /* True when it has ended: CMT_CONN_END is the next event, or was the last. */
 bool cmt__conn_has_ended(const cmt_conn *c);
 
+/* How far the other side has come in the handshake. */
+typedef enum cmt__conn_progress {
+  CMT__CONN_SILENT,        /* Its key has not arrived whole, or was wrong. */
+  CMT__CONN_KEYED,         /* Its key has arrived, */
+  CMT__CONN_AUTHENTICATED, /* and so has its signature. */
+  CMT__CONN_PROGRESS_COUNT
+} cmt__conn_progress;
+cmt__conn_progress cmt__conn_progress_of(const cmt_conn *c);
+
 /* False: none. */
 bool cmt__conn_take_credits(cmt_conn *c, cmt__credits *out);
 

@@ -254,3 +254,61 @@ bool cmt__ip_canonical(cmt_bytes text, char *out, size_t cap) {
            zone.len > 0 ? (const char *)zone.base : "");
   return true;
 }
+
+bool cmt__ip_read(cmt_bytes text, cmt__ip *out) {
+  static const uint8_t mapped[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  const uint8_t *mark = text.len > 0 ? memchr(text.base, '%', text.len) : NULL;
+  uint16_t groups[IP6_GROUPS];
+  uint8_t v4[IP4_SIZE];
+
+  if (ip4_read(text, v4)) {
+    memcpy(out->bytes, mapped, sizeof mapped);
+    memcpy(out->bytes + sizeof mapped, v4, sizeof v4);
+    return true;
+  }
+  if (mark != NULL) {
+    text.len = (size_t)(mark - text.base);
+  }
+  if (!ip6_read(text, groups)) {
+    return false;
+  }
+  for (size_t i = 0; i < IP6_GROUPS; i++) {
+    out->bytes[2 * i] = (uint8_t)(groups[i] >> 8);
+    out->bytes[2 * i + 1] = (uint8_t)groups[i];
+  }
+  return true;
+}
+
+bool cmt__ip_equal(const cmt__ip *a, const cmt__ip *b) {
+  return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
+}
+
+bool cmt__ip_is_v4(const cmt__ip *ip) {
+  static const uint8_t prefix[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+  return memcmp(ip->bytes, prefix, sizeof prefix) == 0;
+}
+
+bool cmt__ip_is_loopback(const cmt__ip *ip) {
+  static const uint8_t one[IP6_SIZE] = {[IP6_SIZE - 1] = 1};
+
+  return cmt__ip_is_v4(ip) ? ip->bytes[IP6_SIZE - IP4_SIZE] == 127
+                           : memcmp(ip->bytes, one, sizeof one) == 0;
+}
+
+bool cmt__ip_is_link_local(const cmt__ip *ip) {
+  return ip->bytes[0] == 0xfe && (ip->bytes[1] & 0xc0) == 0x80;
+}
+
+cmt__ip cmt__ip_prefix(const cmt__ip *ip, unsigned bits) {
+  cmt__ip out = {{0}};
+  unsigned whole = bits / 8;
+
+  CMT_ASSERT(NULL, bits <= 8 * IP6_SIZE);
+  memcpy(out.bytes, ip->bytes, whole);
+  if (bits % 8 != 0) {
+    out.bytes[whole] =
+      (uint8_t)(ip->bytes[whole] & (0xff00u >> bits % 8 & 0xff));
+  }
+  return out;
+}

@@ -81,6 +81,8 @@ typedef void (*cmt__resolve_cb)(void *arg, cmt_err err,
 enum {
   CMT__READ_MAX = 65536,       /* Bytes of one on_read. */
   CMT__READ_TURN_MAX = 262144, /* Bytes that one tcp reads in a turn. */
+  CMT__ACCEPTS_MAX = 64,       /* Connections that a listener takes in a turn,
+                                  so that those it took get theirs. */
   CMT__UNSENT_FIRST = 32768,   /* cmt__tcp_unsent_max() at first. */
   CMT__RESOLVE_MAX = 8         /* Addresses that a resolve reports. */
 };
@@ -219,6 +221,7 @@ struct cmt__tcp {
 };
 struct cmt__listener {
   cmt__loop *loop;
+  unsigned accepts_max; /* In a turn; 0: CMT__ACCEPTS_MAX. */
 };
 struct cmt__resolve {
   cmt__loop *loop;
@@ -285,6 +288,14 @@ static inline void cmt__tcp_detach(cmt__tcp *t) { t->loop->ops->tcp_detach(t); }
    cannot take it, and it was closed. */
 CMT_NODISCARD static inline cmt_err cmt__tcp_attach(cmt__tcp *t, cmt__loop *l) {
   return l->ops->tcp_attach(t, l);
+}
+/* Bounds the connections that it takes in a turn; 0: to CMT__ACCEPTS_MAX. */
+static inline void cmt__listener_accepts_max(cmt__listener *ls, unsigned max) {
+  ls->accepts_max = max;
+}
+/* For implementations: how many it may take in a turn. */
+static inline unsigned cmt__listener_room(const cmt__listener *ls) {
+  return ls->accepts_max > 0 ? ls->accepts_max : CMT__ACCEPTS_MAX;
 }
 static inline void cmt__listener_addr(const cmt__listener *ls,
                                       cmt_net_addr *out) {

@@ -14,10 +14,7 @@
 #include <netinet/in.h>
 #include <unistd.h>
 
-enum {
-  ACCEPTS_MAX = 64, /* In one turn, so that connections get theirs. */
-  REST_MS = 100,
-};
+enum { REST_MS = 100 };
 
 typedef struct listener_uv {
   cmt__listener base;
@@ -109,16 +106,17 @@ static bool survive(listener_uv *ls, int error) {
 
 static void on_poll(uv_poll_t *poll, int status, int events) {
   listener_uv *ls = poll->data;
-  int failed = 0;
+  unsigned failed = 0, room = cmt__listener_room(&ls->base);
 
   (void)events;
   cmt__uv_enter(ls->base.loop);
-  for (int i = 0; i < ACCEPTS_MAX && !ls->closed; i++) {
+  while (room > 0 && failed < CMT__ACCEPTS_MAX && !ls->closed) {
     cmt__sockaddr remote;
     int fd = accept_one(ls, &remote);
 
     if (fd >= 0) {
       deliver(ls, fd, &remote);
+      room--;
     } else if (!survive(ls, errno)) {
       break;
     } else {
@@ -126,7 +124,7 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     }
   }
   /* After a failed status libuv has stopped the handle. */
-  if ((status < 0 || failed == ACCEPTS_MAX) && !ls->closed) {
+  if ((status < 0 || failed == CMT__ACCEPTS_MAX) && !ls->closed) {
     rest(ls);
   }
   cmt__uv_leave(ls->base.loop);

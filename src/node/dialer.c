@@ -44,6 +44,44 @@ static void dial_set_timer(cmt__dial *d, uint64_t at_ns) {
   cmt__loop_timer(d->sw->loop, &d->timer, at_ns);
 }
 
+/* ---- where its node is ---- */
+
+/* The last of |known| is for where a peer came from. */
+static void dial_know(cmt__dial *d, const cmt_net_addr *addrs, size_t count) {
+  d->known_count = cmt__min(count, CMT__RESOLVE_MAX);
+  for (size_t i = 0; i < d->known_count; i++) {
+    d->known[i] = cmt__address_of(&d->sw->setup.options, addrs[i].host);
+  }
+}
+
+static bool dial_knows(const cmt__dial *d, const cmt__ip *address) {
+  for (size_t i = 0; i < d->known_count; i++) {
+    if (cmt__ip_equal(&d->known[i], address)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+cmt__dial *cmt__dialer_reserve(cmt_switch *sw, const cmt__ip *address) {
+  for (cmt__dial *d = sw->dials; d != NULL; d = d->next) {
+    if (d->persistent && d->guest == NULL && dial_knows(d, address)) {
+      return d;
+    }
+  }
+  return NULL;
+}
+
+void cmt__dialer_peer_here(cmt_switch *sw, const cmt_peer *p) {
+  for (cmt__dial *d = sw->dials; d != NULL; d = d->next) {
+    if (d->persistent && cmt_node_id_equal(&d->addr.id, &p->id) &&
+        !dial_knows(d, &p->address)) {
+      d->known_count = cmt__min(d->known_count + 1, CMT__COUNT(d->known));
+      d->known[d->known_count - 1] = p->address;
+    }
+  }
+}
+
 static void dial_link(cmt__dial *d) {
   cmt_switch *sw = d->sw;
 
@@ -60,6 +98,7 @@ static void dial_delete(cmt__dial *d) {
   cmt_switch *sw = d->sw;
 
   CMT_ASSERT(&sw->env, d->session == NULL && d->resolve == NULL);
+  cmt__place_orphan(d);
   dial_set_timer(d, CMT_NEVER);
   cmt__loop_release_timers(sw->loop, 1);
   if (d->prev != NULL) {
@@ -198,6 +237,7 @@ static void dial_on_resolved(void *arg, cmt_err err, const cmt_net_addr *addrs,
     return;
   }
   memcpy(d->found, addrs, d->found_count * sizeof *addrs);
+  dial_know(d, addrs, d->found_count);
   dial_next(d, CMT_EDIAL);
 }
 
@@ -246,7 +286,7 @@ static void dial_try(cmt__dial *d) {
   cmt_switch *sw = d->sw;
   cmt_why why;
 
-  if (cmt__limits_dial(sw, &why) != CMT_OK) {
+  if (cmt__limits_dial(sw, d->persistent, &why) != CMT_OK) {
     dial_refuse(d, &why);
     return;
   }
@@ -257,6 +297,7 @@ static void dial_try(cmt__dial *d) {
     dial_refuse(d, &why);
     return;
   }
+  cmt__place_dial(d->session, d);
   dial_resolve(d);
 }
 

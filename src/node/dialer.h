@@ -28,6 +28,10 @@ struct cmt__dial {
   uint64_t end_ns;       /* When the attempt has taken too long. */
   cmt_net_addr found[CMT__RESOLVE_MAX];
   size_t found_count, found_next;
+  /* Where its node was last known to be; each as limits count it. */
+  cmt__ip known[CMT__RESOLVE_MAX + 1];
+  size_t known_count;
+  cmt__session *guest; /* The inbound handshake in its reserve; or NULL. */
 };
 
 /* NULL: no memory. */
@@ -43,6 +47,11 @@ void cmt__dial_on_connect(cmt__dial *d, cmt_err err);
 bool cmt__dial_redials(const cmt__dial *d, cmt_err err);
 /* The outcome of the session of |d|, which forgets it.  CMT_OK: a peer. */
 void cmt__dial_done(cmt__dial *d, cmt_err err);
+/* The persistent dial that keeps a place for a connection from |address|, and
+   whose place is free; NULL: none. */
+cmt__dial *cmt__dialer_reserve(cmt_switch *s, const cmt__ip *address);
+/* The peer |p| was added. */
+void cmt__dialer_peer_here(cmt_switch *s, const cmt_peer *p);
 /* The peer with |id| is gone. */
 void cmt__dialer_peer_gone(cmt_switch *s, const cmt_node_id *id);
 /* The switch stops: no dial is left. */

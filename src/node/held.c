@@ -133,21 +133,29 @@ bool cmt__held_exists(const cmt__session *s, const cmt_node_id *id) {
   return other != NULL && other != s;
 }
 
+/* It takes the place of the first, whatever the direction of both.  But each
+   address has its own share of the inbound places. */
+static cmt_err place_check(cmt__session *s, const cmt_peer *first,
+                           cmt_why *why) {
+  cmt__ip address = cmt__address_of(&s->sw->setup.options, s->remote.host);
+
+  return first->outbound_place || cmt__ip_equal(&first->address, &address)
+           ? CMT_OK
+           : cmt__limits_address(s->sw, &s->remote, why);
+}
+
 cmt_err cmt__held_begin(cmt__session *s, const cmt_node_id *id, cmt_why *why) {
   cmt_switch *sw = s->sw;
-  bool outbound;
-  cmt_peer *first = first_find(sw, id, &outbound);
+  cmt_peer *first = cmt__peer_set_find(&sw->peers, id);
   cmt__peer_view view;
-  cmt_err err = CMT_OK;
+  cmt_err err;
 
+  cmt_peer_unref(first); /* The list has it. */
   if (cmt__held_exists(s, id)) {
     return cmt__why(why, CMT_EDUPLICATE, CMT_STAGE_FILTER,
                     "two connections with node %s exist", id->text);
   }
-  /* In the same direction it would take the place of the first. */
-  if (outbound != s->outbound) {
-    err = cmt__limits_admit(sw, s->outbound, s->remote.host, why);
-  }
+  err = place_check(s, first, why);
   if (err != CMT_OK) {
     return err;
   }
@@ -155,11 +163,12 @@ cmt_err cmt__held_begin(cmt__session *s, const cmt_node_id *id, cmt_why *why) {
   if (err != CMT_OK) {
     return cmt__why(why, err, CMT_STAGE_FILTER, "%s", cmt_err_text(err));
   }
+  cmt__place_leave(s);
   s->held.id = id;
   s->held.timer.cb = held_on_timer;
   s->held.since_ns = cmt__loop_now(sw->loop);
   cmt__loop_timer(sw->loop, &s->held.timer, s->held.since_ns + CMT__HELD_NS);
-  if (first != NULL) {
+  if (first->link != NULL) {
     cmt__peer_look(first, &view);
     s->held.signs = signs_of(sw, &view);
     cmt__gate_ping(&first->gate);
@@ -172,12 +181,22 @@ void cmt__held_end(cmt__session *s) {
     s->held.id = NULL;
     cmt__loop_timer(s->sw->loop, &s->held.timer, CMT_NEVER);
   }
+  if (s->held.has_place) {
+    s->held.has_place = false;
+    s->sw->kept[s->held.outbound_place]--;
+  }
 }
 
-void cmt__held_promote(cmt_switch *sw, const cmt_node_id *id) {
-  cmt__session *s = held_find(sw, id);
+void cmt__held_promote(cmt_switch *sw, const cmt_peer *gone) {
+  cmt__session *s = held_find(sw, &gone->id);
+  cmt__ip address;
 
   if (s != NULL) {
+    address = cmt__address_of(&sw->setup.options, s->remote.host);
+    s->held.has_place = true;
+    s->held.outbound_place = gone->outbound_place;
+    s->held.same_address = cmt__ip_equal(&gone->address, &address);
+    sw->kept[gone->outbound_place]++;
     cmt__loop_timer(sw->loop, &s->held.timer, CMT_NEVER);
     cmt__link_release(&s->link);
   }

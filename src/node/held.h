@@ -18,6 +18,10 @@ typedef struct cmt__held {
   cmt__timer timer;
   uint64_t since_ns;
   uint64_t signs; /* Signs of life of the first until then. */
+  /* When the first is gone: */
+  bool has_place;      /* Its place is kept for this one, */
+  bool outbound_place; /* among the outbound peers or not, */
+  bool same_address;   /* and both come from one address. */
 } cmt__held;
 
 /* The other side of |s| has proved that it is |id|, and was not told our node
@@ -35,7 +39,7 @@ CMT_NODISCARD cmt_err cmt__held_begin(cmt__session *s, const cmt_node_id *id,
                                       cmt_why *why);
 /* The outcome of |s|, held or not, is known. */
 void cmt__held_end(cmt__session *s);
-/* No peer |id| exists any more. */
-void cmt__held_promote(cmt_switch *sw, const cmt_node_id *id);
+/* The peer |gone| is off the list; what is held takes its place. */
+void cmt__held_promote(cmt_switch *sw, const cmt_peer *gone);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The limits of a switch.  Sessions are counted from the accept or the dial to
-   the last byte, so that one that only waits for the other side to read counts
-   too. */
+/* The limits of a switch.  Those on peers are looked at when the other side is
+   authenticated: until then it may be one that is a peer already, and whose
+   second connection needs no place. */
 
 #include "limits.h"
 
@@ -24,15 +24,28 @@ cmt_err cmt__limits_check(const cmt_switch_options *o, cmt_why *why) {
   if (err == CMT_OK) {
     err = rate_check("recv_rate_total", o->recv_rate_total, why);
   }
-  if (err == CMT_OK && o->handshakes_max == 0) {
+  if (err == CMT_OK && o->ip6_prefix_len > 128) {
     err = cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
-                   "handshakes_max is 0: there would never be a peer");
+                   "ip6_prefix_len is %lu, allowed is 0 to 128",
+                   (unsigned long)o->ip6_prefix_len);
   }
   if (err == CMT_OK && o->recv_bytes_total_max == 0) {
     err = cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
                    "recv_bytes_total_max is 0: no message could be received");
   }
   return err;
+}
+
+static void or_default(uint32_t *option, uint32_t value) {
+  *option = *option != 0 ? *option : value;
+}
+
+void cmt__limits_defaults(cmt_switch_options *o) {
+  or_default(&o->handshakes_max, CMT__HANDSHAKES_MAX);
+  or_default(&o->handshakes_per_ip_max, CMT__HANDSHAKES_PER_IP_MAX);
+  or_default(&o->dials_max, CMT__DIALS_MAX);
+  or_default(&o->inbound_peers_per_ip_max, CMT_NO_LIMIT);
+  or_default(&o->ip6_prefix_len, CMT__IP6_PREFIX_LEN);
 }
 
 static void budget_lock(void *arg) { cmt__lock(arg); }
@@ -81,87 +94,92 @@ static cmt_err limits_check(cmt_switch *s, const limit *list, size_t count,
   return err;
 }
 
-static uint64_t or_none(uint32_t max) { return max != 0 ? max : UINT64_MAX; }
+/* ---- handshakes and dials ---- */
 
-static cmt_err inbound_check(cmt_switch *s, const char *host, cmt_why *why) {
+void cmt__limits_displaced(cmt__session *s, bool of_address, cmt_why *why) {
+  cmt_switch *sw = s->sw;
+  const cmt_switch_options *o = &sw->setup.options;
+  char from[CMT__ADDRESS_TEXT_SIZE];
+  uint32_t max = of_address ? o->handshakes_per_ip_max : o->handshakes_max;
+
+  cmt__switch_count(sw, of_address ? &sw->status.over_handshakes_per_ip_max
+                                   : &sw->status.over_handshakes_max);
+  cmt__address_text(o, s->remote.host, from, sizeof from);
+  cmt__why(why, CMT_ELIMIT, CMT_STAGE_FILTER,
+           "handshakes in flight%s%s are at their limit of %lu, and this one "
+           "gave way to a newer one",
+           of_address ? " from " : "", of_address ? from : "",
+           (unsigned long)max);
+}
+
+cmt_err cmt__limits_dial(cmt_switch *s, bool persistent, cmt_why *why) {
   const cmt_switch_options *o = &s->setup.options;
-  size_t all, same_host;
+  cmt__peer_places taken;
 
-  cmt__peer_set_inbound(&s->peers, host, &all, &same_host);
+  cmt__peer_set_places(&s->peers, NULL, &taken);
   return limits_check(
     s,
     (const limit[]){
-      {"inbound peers", NULL, all, o->inbound_peers_max,
-       &s->status.over_inbound_peers_max},
-      {"inbound peers", host, same_host, or_none(o->inbound_peers_per_ip_max),
-       &s->status.over_inbound_peers_per_ip_max},
+      {"outbound peers", NULL, taken.outbound + s->kept[1],
+       o->outbound_peers_max, &s->status.over_outbound_peers_max},
+      {"dials under way", NULL, persistent ? 0 : s->places.dials, o->dials_max,
+       &s->status.over_dials_max},
     },
     2, why);
 }
 
-static cmt_err outbound_check(cmt_switch *s, cmt_why *why) {
-  const cmt_switch_options *o = &s->setup.options;
-  size_t all = cmt__peer_set_snapshot(&s->peers, NULL, 0);
-  size_t inbound, same_host;
-
-  cmt__peer_set_inbound(&s->peers, "", &inbound, &same_host);
-  return limit_check(s,
-                     &(limit){"outbound peers", NULL, all - inbound,
-                              o->outbound_peers_max,
-                              &s->status.over_outbound_peers_max},
-                     why);
-}
-
-/* Inbound handshakes in flight with |host|. */
-static size_t handshakes_from(const cmt_switch *s, const char *host) {
-  size_t count = 0;
-
-  for (const cmt__session *x = s->sessions; x != NULL; x = x->next) {
-    count += x->pending && !x->outbound && strcmp(x->remote.host, host) == 0;
-  }
-  return count;
+uint32_t cmt__limits_linger(const cmt_switch_options *o) {
+  return o->handshakes_max;
 }
 
 size_t cmt__limits_connections(const cmt_switch *s) {
   const cmt_switch_options *o = &s->setup.options;
 
-  return (size_t)o->inbound_peers_max + o->outbound_peers_max +
-         2 * (size_t)o->handshakes_max;
+  return 2 * ((size_t)o->inbound_peers_max + o->outbound_peers_max) +
+         (size_t)o->handshakes_max + cmt__limits_linger(o) + 1;
 }
 
-static cmt_err handshake_check(cmt_switch *s, const char *host, cmt_why *why) {
+/* ---- peers ---- */
+
+cmt_err cmt__limits_address(cmt_switch *s, const cmt__remote *from,
+                            cmt_why *why) {
   const cmt_switch_options *o = &s->setup.options;
-  uint64_t per_ip = or_none(host != NULL ? o->handshakes_per_ip_max : 0);
+  cmt__ip address = cmt__address_of(o, from->host);
+  char text[CMT__ADDRESS_TEXT_SIZE];
+  cmt__peer_places taken;
 
-  return limits_check(
-    s,
-    (const limit[]){
-      {"handshakes in flight", NULL, s->handshakes, o->handshakes_max,
-       &s->status.over_handshakes_max},
-      {"handshakes in flight", host,
-       per_ip != UINT64_MAX ? handshakes_from(s, host) : 0, per_ip,
-       &s->status.over_handshakes_per_ip_max},
-      {"connections, with those that are closing,", NULL, s->session_count,
-       cmt__limits_connections(s), &s->status.over_connections_max},
-    },
-    3, why);
+  if (o->inbound_peers_per_ip_max == CMT_NO_LIMIT) {
+    return CMT_OK;
+  }
+  cmt__peer_set_places(&s->peers, &address, &taken);
+  cmt__address_text(o, from->host, text, sizeof text);
+  return limit_check(s,
+                     &(limit){"inbound peers", text, taken.same_address,
+                              o->inbound_peers_per_ip_max,
+                              &s->status.over_inbound_peers_per_ip_max},
+                     why);
 }
 
-cmt_err cmt__limits_accept(cmt_switch *s, const char *host, cmt_why *why) {
-  cmt_err err = inbound_check(s, host, why);
-
-  return err == CMT_OK ? handshake_check(s, host, why) : err;
-}
-
-cmt_err cmt__limits_dial(cmt_switch *s, cmt_why *why) {
-  cmt_err err = outbound_check(s, why);
-
-  return err == CMT_OK ? handshake_check(s, NULL, why) : err;
-}
-
-cmt_err cmt__limits_admit(cmt_switch *s, bool outbound, const char *host,
+cmt_err cmt__limits_admit(cmt_switch *s, bool outbound, const cmt__remote *from,
                           cmt_why *why) {
-  return outbound ? outbound_check(s, why) : inbound_check(s, host, why);
+  const cmt_switch_options *o = &s->setup.options;
+  cmt__peer_places taken;
+  cmt_err err;
+
+  cmt__peer_set_places(&s->peers, NULL, &taken);
+  if (outbound) {
+    return limit_check(
+      s,
+      &(limit){"outbound peers", NULL, taken.outbound + s->kept[1],
+               o->outbound_peers_max, &s->status.over_outbound_peers_max},
+      why);
+  }
+  err = limit_check(s,
+                    &(limit){"inbound peers", NULL, taken.inbound + s->kept[0],
+                             o->inbound_peers_max,
+                             &s->status.over_inbound_peers_max},
+                    why);
+  return err == CMT_OK ? cmt__limits_address(s, from, why) : err;
 }
 
 /* ---- status ---- */

@@ -15,17 +15,36 @@ CMT_NODISCARD cmt_err cmt__limits_check(const cmt_switch_options *o,
 /* Starts what the connections share; the loop exists. */
 void cmt__limits_start(cmt_switch *s);
 
-/* For a connection from |host| that was just accepted. */
-CMT_NODISCARD cmt_err cmt__limits_accept(cmt_switch *s, const char *host,
-                                         cmt_why *why);
+/* The defaults of the options of these names. */
+enum {
+  CMT__HANDSHAKES_MAX = 64,
+  CMT__HANDSHAKES_PER_IP_MAX = 8,
+  CMT__DIALS_MAX = 64,
+  CMT__IP6_PREFIX_LEN = 64,
+};
+/* Puts the default in the place of each limit that is 0. */
+void cmt__limits_defaults(cmt_switch_options *o);
+
+/* Counts that the handshake |s| gives way to a newcomer, to one of its own
+   address or to any, and fills in the reason. */
+void cmt__limits_displaced(cmt__session *s, bool of_address, cmt_why *why);
 /* For one more attempt to dial. */
-CMT_NODISCARD cmt_err cmt__limits_dial(cmt_switch *s, cmt_why *why);
+CMT_NODISCARD cmt_err cmt__limits_dial(cmt_switch *s, bool persistent,
+                                       cmt_why *why);
 /* For one more peer, whose handshake is done. */
 CMT_NODISCARD cmt_err cmt__limits_admit(cmt_switch *s, bool outbound,
-                                        const char *host, cmt_why *why);
+                                        const cmt__remote *from, cmt_why *why);
+/* For one more inbound peer of its address, which has a place among all. */
+CMT_NODISCARD cmt_err cmt__limits_address(cmt_switch *s,
+                                          const cmt__remote *from,
+                                          cmt_why *why);
 
-/* Most connections at one time: the peers, the handshakes, and as many that
-   have ended and wait for the other side to read. */
+/* Most connections that have ended and wait for the other side to read. */
+uint32_t cmt__limits_linger(const cmt_switch_options *o);
+/* Most connections at one time: the peers, for each of them one that is held,
+   the inbound handshakes, one that was just accepted, and those that linger.
+   Not among them are those of dials: an attempt for each, and an inbound
+   handshake in its reserve. */
 size_t cmt__limits_connections(const cmt_switch *s);
 
 /* Fills in what the limits count now. */

@@ -78,6 +78,9 @@ static void link_discard(cmt__link *l) {
   cmt__loop_turn_cancel(l->loop, &l->turn);
   cmt__loop_timer(l->loop, &l->timer,
                   cmt__min64(l->stop_end_ns, now_ns + DISCARD_MAX_NS));
+  if (l->cbs->on_linger != NULL) {
+    l->cbs->on_linger(l->arg);
+  }
 }
 
 void cmt__link_end(cmt__link *l, const cmt_conn_event *ev) {
@@ -456,6 +459,10 @@ const cmt_node_id *cmt__link_id(const cmt__link *l) {
     cmt__conn_whose(l->conn, &ev);
   }
   return ev.id;
+}
+
+cmt__conn_progress cmt__link_progress(const cmt__link *l) {
+  return l->conn != NULL ? cmt__conn_progress_of(l->conn) : CMT__CONN_SILENT;
 }
 
 void cmt__link_init(cmt__link *l, cmt__loop *loop,

@@ -31,6 +31,9 @@ typedef struct cmt__link_callbacks {
   void (*on_turn)(void *arg);
   /* It is on |loop| from here on; the last that happens on its old one. */
   void (*on_move)(void *arg);
+  /* It has ended, and stays open for a while so that the other side can read
+     what was sent last.  May be NULL. */
+  void (*on_linger)(void *arg);
   /* Last of all: the memory is the owner's again. */
   void (*on_closed)(void *arg);
 } cmt__link_callbacks;
@@ -134,6 +137,8 @@ CMT_NODISCARD cmt_err cmt__link_start(cmt__link *l, const cmt_conn_options *o,
                                       cmt__shared *shared, cmt_why *why);
 /* Who is at the other end; NULL: not known, or it has ended. */
 const cmt_node_id *cmt__link_id(const cmt__link *l);
+/* How far the other side has come in the handshake. */
+cmt__conn_progress cmt__link_progress(const cmt__link *l);
 /* Looks at the gate at the end of this turn. */
 void cmt__link_wake(cmt__link *l);
 /* Moves a link with a gate to |to| soon: on_message and on_turn, and all that

@@ -37,6 +37,7 @@ void cmt__peer_set_add(cmt__peer_set *s, cmt_peer *p) {
   CMT_ASSERT(s->env, s->count < s->cap);
   s->list[s->count++] = cmt_peer_ref(p);
   s->inbound += !p->outbound;
+  s->places += !p->outbound_place;
   cmt__unlock(&s->lock);
 }
 
@@ -58,6 +59,7 @@ void cmt__peer_set_remove(cmt__peer_set *s, cmt_peer *p) {
   CMT_ASSERT(s->env, i < s->count && s->list[i] == p);
   s->list[i] = s->list[--s->count];
   s->inbound -= !p->outbound;
+  s->places -= !p->outbound_place;
   cmt__unlock(&s->lock);
   cmt_peer_unref(p);
 }
@@ -96,14 +98,23 @@ size_t cmt__peer_set_snapshot(cmt__peer_set *s, cmt_peer **out, size_t cap) {
   return count;
 }
 
-void cmt__peer_set_inbound(cmt__peer_set *s, const char *host, size_t *all,
-                           size_t *same_host) {
+void cmt__peer_set_count(cmt__peer_set *s, size_t *all, size_t *inbound) {
   cmt__lock(&s->lock);
-  *all = s->inbound;
-  *same_host = 0;
-  for (size_t i = 0; i < s->count; i++) {
-    *same_host +=
-      !s->list[i]->outbound && strcmp(s->list[i]->remote.host, host) == 0;
+  *all = s->count;
+  *inbound = s->inbound;
+  cmt__unlock(&s->lock);
+}
+
+void cmt__peer_set_places(cmt__peer_set *s, const cmt__ip *address,
+                          cmt__peer_places *out) {
+  cmt__lock(&s->lock);
+  *out = (cmt__peer_places){
+    .inbound = s->places,
+    .outbound = s->count - s->places,
+  };
+  for (size_t i = 0; i < s->count && address != NULL; i++) {
+    out->same_address += !s->list[i]->outbound_place &&
+                         cmt__ip_equal(&s->list[i]->address, address);
   }
   cmt__unlock(&s->lock);
 }

@@ -13,7 +13,9 @@ typedef struct cmt__peer_set {
   const cmt_env *env;
   pthread_mutex_t lock;
   cmt_peer **list; /* Each with a reference. */
-  size_t count, cap, inbound;
+  size_t count, cap;
+  size_t inbound; /* By who dialed, */
+  size_t places;  /* and those with a place among the inbound ones. */
 } cmt__peer_set;
 
 CMT_NODISCARD cmt_err cmt__peer_set_init(cmt__peer_set *s, const cmt_env *env);
@@ -31,9 +33,16 @@ bool cmt__peer_set_has(cmt__peer_set *s, const cmt_node_id *id);
 cmt_peer *cmt__peer_set_find(cmt__peer_set *s, const cmt_node_id *id);
 /* As cmt_switch_peers(). */
 size_t cmt__peer_set_snapshot(cmt__peer_set *s, cmt_peer **out, size_t cap);
-/* Inbound peers, and those among them with the IP |host|. */
-void cmt__peer_set_inbound(cmt__peer_set *s, const char *host, size_t *all,
-                           size_t *same_host);
+/* How many peers there are, and how many of them are inbound. */
+void cmt__peer_set_count(cmt__peer_set *s, size_t *all, size_t *inbound);
+
+/* Places that are taken: of inbound and outbound peers, and those of the
+   former that come from |address|; 0 when that is NULL. */
+typedef struct cmt__peer_places {
+  size_t inbound, outbound, same_address;
+} cmt__peer_places;
+void cmt__peer_set_places(cmt__peer_set *s, const cmt__ip *address,
+                          cmt__peer_places *out);
 /* Bytes queued for all of them. */
 uint64_t cmt__peer_set_queued(cmt__peer_set *s);
 /* cmt_peer_try_send() to each, each with a reference of its own to |msg|. */

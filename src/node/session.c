@@ -17,6 +17,7 @@ static const cmt__link_callbacks link_callbacks;
 static void session_settle(cmt__session *s) {
   CMT_ASSERT(&s->sw->env, s->pending);
   s->pending = false;
+  cmt__place_leave(s);
   cmt__held_end(s);
   cmt__switch_handshakes(s->sw, -1);
 }
@@ -62,6 +63,7 @@ static void session_on_closed(void *arg) {
     s->next->prev = s->prev;
   }
   sw->session_count--;
+  cmt__place_leave(s);
   cmt__loop_release_timers(sw->loop, SESSION_TIMERS);
   cmt__free(&sw->env, s);
   cmt__switch_look(sw);
@@ -142,24 +144,23 @@ static void accept_reject(cmt_switch *sw, const cmt__remote *from,
 void cmt__session_accept(void *arg, cmt__tcp *tcp) {
   cmt_switch *sw = arg;
   cmt_net_addr at = {.port = 0};
-  cmt__session *s = NULL;
+  cmt__session *s;
   cmt__remote remote;
   cmt_why why;
 
   cmt__switch_count(sw, &sw->status.accepted);
   cmt__tcp_remote(tcp, &at);
   remote = cmt__remote_of(&at);
-  if (cmt__limits_accept(sw, remote.host, &why) == CMT_OK) {
-    s = cmt__session_new(sw, NULL);
+  s = cmt__session_new(sw, NULL);
+  if (s == NULL) {
     cmt__why(&why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
              cmt_err_text(CMT_ENOMEM));
-  }
-  if (s == NULL) {
     cmt__tcp_close(tcp);
     accept_reject(sw, &remote, &why);
     return;
   }
   s->remote = remote;
+  cmt__place_accept(s);
   cmt__link_accept(&s->link, tcp);
   cmt__session_start(s, NULL);
 }
@@ -199,6 +200,16 @@ static void peer_on_settled(void *arg) {
   cmt__switch_look(sw);
 }
 
+/* One that was held takes the place of the peer that is gone. */
+static cmt_err place_take(cmt__session *s, cmt_why *why) {
+  if (!s->held.has_place) {
+    return cmt__limits_admit(s->sw, s->outbound, &s->remote, why);
+  }
+  return s->held.outbound_place || s->held.same_address
+           ? CMT_OK
+           : cmt__limits_address(s->sw, &s->remote, why);
+}
+
 /* The checks that need the other peers, and the memory for one more. */
 static cmt_err session_admit(cmt__session *s, const cmt_conn_event *ev,
                              cmt_why *why) {
@@ -209,7 +220,7 @@ static cmt_err session_admit(cmt__session *s, const cmt_conn_event *ev,
     return cmt__why(why, CMT_EDUPLICATE, CMT_STAGE_FILTER,
                     "a connection with node %s exists", ev->id->text);
   }
-  err = cmt__limits_admit(sw, s->outbound, s->remote.host, why);
+  err = place_take(s, why);
   if (err != CMT_OK) {
     return err;
   }
@@ -284,7 +295,7 @@ void cmt__session_departed(cmt_switch *sw, cmt_peer *p, bool listed) {
     cmt__peer_set_remove(&sw->peers, p);
     cmt__switch_removed(sw, p->reason);
     cmt__dialer_peer_gone(sw, &p->id);
-    cmt__held_promote(sw, &p->id);
+    cmt__held_promote(sw, p);
   }
   cmt_peer_unref(p);
   cmt__switch_look(sw);
@@ -308,7 +319,9 @@ static void peer_add(cmt__session *s) {
   cmt__peer_set_add(&s->sw->peers, s->peer);
   cmt__switch_count(s->sw, &s->sw->status.added);
   s->link.gate = &s->peer->gate;
+  s->was_peer = true;
   session_settle(s);
+  cmt__dialer_peer_here(s->sw, s->peer);
   s->dial = NULL;
   if (d != NULL) {
     cmt__dial_done(d, CMT_OK);
@@ -336,6 +349,9 @@ static void session_on_up(void *arg, const cmt_conn_event *ev) {
   }
   s->peer->remote = s->remote;
   s->peer->outbound = s->outbound;
+  s->peer->outbound_place =
+    s->held.has_place ? s->held.outbound_place : s->outbound;
+  s->peer->address = cmt__address_of(&s->sw->setup.options, s->remote.host);
   s->peer->persistent = s->dial != NULL && s->dial->persistent;
   known = reactors_init(s, &why);
   if (why.err == CMT_OK) {
@@ -392,6 +408,12 @@ static void session_on_turn(void *arg) {
   cmt__peer_count(((cmt__session *)arg)->peer);
 }
 
+static void session_on_linger(void *arg) {
+  cmt__session *s = arg;
+
+  cmt__place_linger(s, s->was_peer);
+}
+
 static void session_on_move(void *arg) {
   cmt__session *s = arg;
 
@@ -406,5 +428,6 @@ static const cmt__link_callbacks link_callbacks = {
   .on_end = session_on_end,
   .on_turn = session_on_turn,
   .on_move = session_on_move,
+  .on_linger = session_on_linger,
   .on_closed = session_on_closed,
 };

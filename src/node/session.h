@@ -7,18 +7,21 @@
    loop alone, but for the link of a peer, which may be on another. */
 
 #include "held.h"
+#include "places.h"
 
 struct cmt__session {
   cmt__link link;
   cmt_switch *sw;
   cmt__session *next, *prev;
   cmt__held held;
+  cmt__place place;
   uint64_t info_ns; /* When our node info goes out; 0: it does not yet. */
   cmt_peer *peer;   /* From the checks to remove_peer. */
   cmt__dial *dial;  /* Of an outbound one until its outcome is known. */
   bool outbound;
-  uint8_t lane;       /* Where the peer is, or will be soon. */
-  bool pending;       /* The outcome is not known yet. */
+  uint8_t lane; /* Where the peer is, or will be soon. */
+  bool pending; /* The outcome is not known yet. */
+  bool was_peer;
   cmt__remote remote; /* Without a host before it is known. */
 };
 

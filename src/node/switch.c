@@ -130,6 +130,7 @@ static cmt_err switch_init(cmt_switch *s, cmt__loop *const *loops) {
   s->borrowed = loops != NULL;
   s->post.cb = switch_on_post;
   s->turn.cb = switch_on_turn;
+  cmt__places_init(s);
   s->report_ns = CMT__REPORT_NS;
   if (!cmt__cond_init(&s->ended_cond)) {
     return CMT_ENOMEM;
@@ -233,6 +234,7 @@ static cmt_err listener_start(cmt_switch *s, cmt_why *why) {
     return err;
   }
   cmt__listener_addr(ls, &at);
+  cmt__listener_accepts_max(ls, cmt__places_accepts(&s->setup.options));
   switch_lock(s);
   s->listener = ls;
   cmt__setup_set_laddr(&s->setup, &at);
@@ -376,6 +378,7 @@ static void sessions_cancel(cmt_switch *s, uint64_t flush_ns) {
 static void switch_close(cmt_switch *s, uint64_t flush_ns) {
   s->closing = true;
   listener_stop(s);
+  cmt__places_stop(s);
   cmt__dialer_stop(s);
   sessions_cancel(s, flush_ns);
   cmt__peer_set_stop(&s->peers, CMT_ECANCELED, flush_ns);
@@ -536,10 +539,9 @@ cmt_err cmt_switch_laddr(const cmt_switch *s, cmt_net_addr *out) {
 void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
                                  size_t size) {
   cmt_switch_status full;
-  size_t all, inbound, same_host;
+  size_t all, inbound;
 
-  all = cmt__peer_set_snapshot(&s->peers, NULL, 0);
-  cmt__peer_set_inbound(&s->peers, "", &inbound, &same_host);
+  cmt__peer_set_count(&s->peers, &all, &inbound);
   switch_lock(s);
   full = s->status;
   if (s->listener != NULL) {
@@ -552,7 +554,7 @@ void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
                         &full.unlocked_key_bytes);
   full.size = size;
   full.inbound_peers = inbound;
-  full.outbound_peers = all > inbound ? all - inbound : 0;
+  full.outbound_peers = all - inbound;
   memset(out, 0, size);
   memcpy(out, &full, cmt__min(size, sizeof full));
 }

@@ -7,6 +7,7 @@
 
 #include "delivery.h"
 #include "peer_set.h"
+#include "places.h"
 
 #include <cometp2p/switch.h>
 
@@ -104,6 +105,10 @@ struct cmt_switch {
   cmt__session *sessions; /* Doubly linked, as the dials. */
   cmt__dial *dials;
   size_t session_count, dial_count, handshakes;
+  cmt__places places;
+  /* Places of peers that are gone, for those that were held beside them:
+     inbound and outbound. */
+  size_t kept[2];
   size_t unsettled; /* Peers that are gone, but for a wake-up under way. */
   cmt__log_limit strangers;
   cmt__turn turn; /* Looks whether it is finished. */

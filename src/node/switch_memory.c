@@ -59,12 +59,26 @@ static uint64_t loop_bytes(const sums *n) {
          n->peers * TIMER_BYTES;
 }
 
+/* Each dial may have an attempt under way, and keep a place for one more. */
+static size_t dial_connections(const cmt_switch *s) {
+  return 2 * atomic_load(&s->dials_held);
+}
+
+/* Connections that are not up, or were not when they were held or refused. */
+static size_t handshakes(const cmt_switch *s) {
+  const cmt_switch_options *o = &s->setup.options;
+
+  return (size_t)o->handshakes_max + 1 + o->inbound_peers_max +
+         o->outbound_peers_max + dial_connections(s);
+}
+
 static uint64_t own_bytes(const cmt_switch *s, const sums *n) {
   const cmt__switch_setup *setup = &s->setup;
 
   return sizeof *s +
-         cmt__shared_memory(setup->channel_count, cmt__limits_connections(s),
-                            setup->options.handshakes_max) +
+         cmt__shared_memory(setup->channel_count,
+                            cmt__limits_connections(s) + dial_connections(s),
+                            handshakes(s)) +
          setup->options.loops * loop_bytes(n) +
          setup->reactor_count * sizeof *setup->reactors +
          text_bytes(setup->network) + text_bytes(setup->moniker) +
@@ -147,8 +161,9 @@ uint64_t cmt_switch_memory_max(cmt_switch *s) {
   cmt_node_info info;
 
   cmt__setup_conn_options(&s->setup, &s->env, &info, &o);
-  return own_bytes(s, &n) + cmt__limits_connections(s) * connection_bytes() +
-         s->setup.options.handshakes_max * handshake_bytes(&o) +
-         n.peers * peer_bytes(s, &n, &o) + recv_bytes(s, &n) +
-         mailbox_bytes(s, &n) + dial_bytes(s);
+  return own_bytes(s, &n) +
+         (cmt__limits_connections(s) + dial_connections(s)) *
+           connection_bytes() +
+         handshakes(s) * handshake_bytes(&o) + n.peers * peer_bytes(s, &n, &o) +
+         recv_bytes(s, &n) + mailbox_bytes(s, &n) + dial_bytes(s);
 }

@@ -40,7 +40,10 @@ void cmt_switch_options_init_sized(cmt_switch_options *o, size_t size) {
     .queue_delay_target_ns = CMT_MILLISECONDS(5),
     .inbound_peers_max = 40,
     .outbound_peers_max = 40,
-    .handshakes_max = 64,
+    .handshakes_max = CMT__HANDSHAKES_MAX,
+    .handshakes_per_ip_max = CMT__HANDSHAKES_PER_IP_MAX,
+    .dials_max = CMT__DIALS_MAX,
+    .ip6_prefix_len = CMT__IP6_PREFIX_LEN,
     .send_bytes_max = (size_t)32 << 20,
     .recv_bytes_total_max = (size_t)512 << 20,
   };
@@ -328,6 +331,7 @@ cmt_err cmt__setup_init(cmt__switch_setup *s, const cmt_env *env,
 
   memset(s, 0, sizeof *s);
   s->options = *o;
+  cmt__limits_defaults(&s->options);
   if (err == CMT_OK) {
     err = texts_take(s, env, o, why);
   }

@@ -27,7 +27,7 @@ static bool has_small_limits(const sim_node *n) {
   const cmt_switch_options *o = &n->options;
 
   return o->inbound_peers_max < 40 || o->outbound_peers_max < 40 ||
-         o->handshakes_per_ip_max != 0 || o->inbound_peers_per_ip_max != 0 ||
+         o->handshakes_per_ip_max < 8 || o->inbound_peers_per_ip_max != 0 ||
          o->handshakes_max < 64;
 }
 
@@ -112,16 +112,6 @@ static void check_target(sim_node *n, size_t i) {
   CMT_SECONDS(4) /* The longest that one waits beside another.                 \
                   */
 
-static size_t count_peers(const sim_node *n, int side, unsigned remote) {
-  size_t count = 0;
-
-  for (const sim_peer *p = n->peers; p != NULL; p = p->next) {
-    count += sim_peer_is_live(p) && p->side == side &&
-             (remote == SIM_NODES_MAX || p->remote == remote);
-  }
-  return count;
-}
-
 /* A dial that is not for ever has its outcome before all timeouts passed. */
 static void check_dials(sim_node *n) {
   const cmt_switch_options *o = &n->options;
@@ -153,26 +143,37 @@ static void check_stalls(sim_node *n) {
   }
 }
 
+/* Peers that the limits of inbound or of outbound ones count; one that took the
+   place of another has a place in the other direction. */
+static size_t count_places(const sim_node *n, bool outbound, unsigned remote) {
+  size_t count = 0;
+
+  for (const sim_peer *p = n->peers; p != NULL; p = p->next) {
+    count += sim_peer_is_live(p) && p->peer->outbound_place == outbound &&
+             (remote == SIM_NODES_MAX || p->remote == remote);
+  }
+  return count;
+}
+
 void check_limits(sim_node *n) {
   const cmt_switch_options *o = &n->options;
-  size_t in = count_peers(n, 1, SIM_NODES_MAX);
-  size_t out = count_peers(n, 0, SIM_NODES_MAX);
-  cmt_switch_status status;
+  size_t in = count_places(n, false, SIM_NODES_MAX);
+  size_t out = count_places(n, true, SIM_NODES_MAX);
+  size_t pool = n->sw->places.pool.count;
 
-  cmt_switch_get_status(n->sw, &status);
   CHECK(n->sim, CHECK_LIMIT,
         in <= o->inbound_peers_max && out <= o->outbound_peers_max &&
-          status.handshakes <= o->handshakes_max,
-        "n%u: %zu inbound peers of %u, %zu outbound of %u, %llu handshakes of "
-        "%u",
-        n->index, in, o->inbound_peers_max, out, o->outbound_peers_max,
-        (unsigned long long)status.handshakes, o->handshakes_max);
+          pool <= o->handshakes_max,
+        "n%u: %zu inbound peers of %u, %zu outbound of %u, %zu inbound "
+        "handshakes of %u",
+        n->index, in, o->inbound_peers_max, out, o->outbound_peers_max, pool,
+        o->handshakes_max);
   for (unsigned i = 0; i < n->sim->node_count; i++) {
     CHECK(n->sim, CHECK_LIMIT,
           o->inbound_peers_per_ip_max == 0 ||
-            count_peers(n, 1, i) <= o->inbound_peers_per_ip_max,
+            count_places(n, false, i) <= o->inbound_peers_per_ip_max,
           "n%u: %zu inbound peers of one address", n->index,
-          count_peers(n, 1, i));
+          count_places(n, false, i));
   }
   check_dials(n);
   check_stalls(n);

@@ -418,7 +418,7 @@ static void fit_options(sim_crowd *c) {
   o->inbound_peers_max = has_kind(c, SIM_CROWD_AGAIN) ? PLACES : 40;
   o->outbound_peers_max = 40;
   o->inbound_peers_per_ip_max = 0;
-  o->handshakes_per_ip_max = 0;
+  o->handshakes_per_ip_max = CMT_NO_LIMIT;
   o->handshakes_max = sends_raw(c) ? HANDSHAKES : 64;
 }
 

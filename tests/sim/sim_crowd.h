@@ -21,13 +21,13 @@ struct sim_node;
 /* What the strangers of a crowd do.  A 1 says that the trial of the kind is
    held against the honest nodes at the end of its seeds. */
 #define SIM_CROWD_MAP(X)                                                       \
-  X(SILENT, 0, "connect and send nothing")                                     \
-  X(HALF_KEY, 0, "send a half of their key")                                   \
-  X(KEY, 0, "send their key and nothing more")                                 \
+  X(SILENT, 1, "connect and send nothing")                                     \
+  X(HALF_KEY, 1, "send a half of their key")                                   \
+  X(KEY, 1, "send their key and nothing more")                                 \
   X(DRIP, 0, "leave messages unfinished")                                      \
   X(FILL, 0, "fill the queues of slow reactors")                               \
   X(DEAF, 0, "read nothing")                                                   \
-  X(AGAIN, 0, "connect again and again to a full node")                        \
+  X(AGAIN, 1, "connect again and again to a full node")                        \
   X(EMPTY, 1, "send floods of empty messages")
 
 typedef enum sim_crowd_kind {

@@ -191,7 +191,16 @@ static bool is_limited(const sim_node *n) {
   return n->options.outbound_peers_max < 40 ||
          n->options.inbound_peers_max < 8 || n->options.handshakes_max < 8 ||
          n->options.inbound_peers_per_ip_max != 0 ||
-         n->options.handshakes_per_ip_max != 0 || n->has_rates;
+         n->options.handshakes_per_ip_max < 8 || n->has_rates;
+}
+
+/* The longest message on each channel at once may be more than it receives. */
+static bool takes_little(const sim_node *n) {
+  cmt_switch_options full;
+
+  cmt_switch_options_init(&full);
+  return n->options.recv_bytes_total_max < full.recv_bytes_total_max ||
+         n->options.recv_bytes_max != full.recv_bytes_max;
 }
 
 static sim_node *find_friend(sim *s, const sim_node *at) {
@@ -200,7 +209,7 @@ static sim_node *find_friend(sim *s, const sim_node *at) {
   for (unsigned i = 0; i < s->node_count; i++) {
     sim_node *n = &s->nodes[(first + i) % s->node_count];
 
-    if (n != at && !is_limited(n) && !at->has_rates) {
+    if (n != at && !is_limited(n) && !at->has_rates && !takes_little(at)) {
       return n;
     }
   }

@@ -36,6 +36,7 @@ typedef struct net_listener {
   cmt__accept_cb cb;
   void *arg;
   uint64_t dropped;
+  unsigned taken; /* In this turn. */
   bool closed;
   struct net_listener *next;
 } net_listener;

@@ -301,6 +301,10 @@ static void accept_one(test_loop *l, net_conn *c) {
   net_listener *ls = c->waits;
   net_end *e = c->ends[TEST_ACCEPTOR];
 
+  if (ls->taken == cmt__listener_room(&ls->base)) {
+    return;
+  }
+  ls->taken++;
   c->waits = NULL;
   if (l->exhausted > 0) {
     l->exhausted--;
@@ -405,6 +409,9 @@ void test_net_run(test_loop *l) {
   test_loop *net = l->first;
   size_t count = net->conn_count;
 
+  for (net_listener *ls = net->listeners; ls != NULL; ls = ls->next) {
+    ls->taken = ls->base.loop == &l->base ? 0 : ls->taken;
+  }
   for (size_t i = 0; i < count; i++) {
     net_conn *c = net->conns[i];
 

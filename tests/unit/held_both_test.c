@@ -166,32 +166,37 @@ static void a_persistent_dial_that_loses_waits_for_the_peer(void **state) {
   assert_true(cmt_peer_is_outbound(test_node_peer(&f->b)));
 }
 
-/* The first is outbound, so a second that came in is one more inbound peer; and
-   while it shook hands another node took the last place. */
-static void a_second_over_the_cap_is_refused_at_once(void **state) {
+/* A second takes the place of the first, whatever the directions: it needs none
+   of its own, and nobody gets that of the first in between. */
+static void a_second_needs_no_place(void **state) {
   held_user *f = *state;
-  test_node d;
+  test_node d, e;
 
   f->b.options.inbound_peers_max = 1;
   test_node_start(&f->b);
   test_node_start(&f->a);
   test_node_dial(&f->b, f->a.addr, 0);
   held_advance_ms(f, 100);
-  test_node_start(&f->c);
-  assert_cmt(CMT_OK, cmt_switch_dial(f->c.sw, f->b.addr, 0));
-  test_loop_step(f->w.loop);
-  held_go_silent(f, 1, true);
   test_node_init(&d, &f->w);
   test_node_start(&d);
   test_node_dial(&d, f->b.addr, 0);
+  test_node_init(&e, &f->w);
+  test_node_start(&e);
+  test_node_start(&f->c);
+  test_node_dial(&f->c, f->b.addr, 0);
   assert_string_equal("init chat\nadd chat outbound\n"
                       "init chat\nadd chat inbound\n",
                       test_node_log(&f->b));
-  held_go_silent(f, 1, false);
-  held_settle(f);
-  assert_string_equal("rejected inbound filter CMT_ELIMIT\n",
+  assert_int_equal(1, held_handshakes(&f->b));
+  test_node_fini(&f->a);
+  test_node_dial(&e, f->b.addr, 0);
+  assert_string_equal("remove chat CMT_EEOF\n"
+                      "init chat\nadd chat inbound\n"
+                      "rejected inbound filter CMT_ELIMIT\n",
                       test_node_log(&f->b));
+  assert_int_equal(2, cmt_switch_peers(f->b.sw, NULL, 0));
   test_node_fini(&d);
+  test_node_fini(&e);
 }
 
 static void of_a_second_little_is_read(void **state) {
@@ -366,7 +371,7 @@ int main(void) {
     TEST(a_first_that_the_rule_favours_must_live),
     TEST(a_stop_rejects_a_second),
     TEST(a_persistent_dial_that_loses_waits_for_the_peer),
-    TEST(a_second_over_the_cap_is_refused_at_once),
+    TEST(a_second_needs_no_place),
     TEST(of_a_second_little_is_read),
     TEST(bytes_that_came_with_the_node_info_are_kept),
     TEST(a_third_does_not_overtake_the_second),

@@ -342,9 +342,10 @@ static void handshakes_of_one_address(void **state) {
   assert_int_equal(2, status_of(&f->b).handshakes);
   hostile_dial(&h[2], f->w.loop, f->b.addr);
   settle(f);
-  assert_true(h[2].ended);
+  assert_true(h[0].ended && !h[1].ended && !h[2].ended);
   assert_refused(f, status_of(&f->b).over_handshakes_per_ip_max,
-                 "handshakes in flight from 10.0.0.1 are at their limit of 2");
+                 "handshakes in flight from 10.0.0.1 are at their limit of 2, "
+                 "and this one gave way to a newer one");
   /* Others are not in its way. */
   test_loop_set_source(f->w.loop, "10.0.0.2");
   hostile_dial(&h[3], f->w.loop, f->b.addr);
@@ -365,8 +366,10 @@ static void handshakes_in_all(void **state) {
   hostile_dial(&h[0], f->w.loop, f->b.addr);
   hostile_dial(&h[1], f->w.loop, f->b.addr);
   settle(f);
+  assert_true(h[0].ended && !h[1].ended);
   assert_refused(f, status_of(&f->b).over_handshakes_max,
-                 "handshakes in flight are at their limit of 1");
+                 "handshakes in flight are at their limit of 1, and this one "
+                 "gave way to a newer one");
   hostile_fini(&h[0]);
   hostile_fini(&h[1]);
 }
@@ -427,33 +430,63 @@ static void outbound_peers_that_come_up_together(void **state) {
                  "outbound peers are at their limit of 1");
 }
 
-/* A connection that has ended and waits for the other side to read is one. */
-static void connections_of_all_kinds(void **state) {
+/* A peer is stopped, and does not read that. */
+static void part(fixture *f, hostile *h) {
+  hostile_up(f, h);
+  cmt_peer_stop(test_node_peer(&f->b), CMT_ECANCELED, S(9));
+  settle(f);
+  assert_int_equal(0, status_of(&f->b).inbound_peers);
+}
+
+/* Connections that have ended and wait for the other side to read have a bound
+   too, and whoever waits longest gives way. */
+static void connections_that_linger(void **state) {
   fixture *f = *state;
-  hostile h[5] = {{.deaf = true},
-                  {.deaf = true},
-                  {.deaf = true},
-                  {.deaf = true},
-                  {.deaf = true}};
+  hostile h[3] = {{.deaf = true}, {.deaf = true}, {.deaf = true}};
 
   f->b.options.inbound_peers_max = 1;
-  f->b.options.outbound_peers_max = 0;
-  f->b.options.handshakes_max = 1;
+  f->b.options.handshakes_max = 2;
   test_node_start(&f->b);
-  for (int i = 0; i < 3; i++) {
-    hostile_up(f, &h[i]);
-    cmt_peer_stop(test_node_peer(&f->b), CMT_ECANCELED, S(9));
-    settle(f);
-    assert_int_equal(0, status_of(&f->b).inbound_peers);
-  }
-  hostile_dial(&h[3], f->w.loop, f->b.addr);
-  settle(f);
-  assert_refused(f, status_of(&f->b).over_connections_max,
-                 "connections, with those that are closing, are at their limit "
-                 "of 3");
+  part(f, &h[0]);
+  part(f, &h[1]);
+  assert_int_equal(2, f->b.sw->session_count);
+  assert_int_equal(0, status_of(&f->b).over_connections_max);
+  part(f, &h[2]);
+  assert_int_equal(2, f->b.sw->session_count);
+  assert_int_equal(1, status_of(&f->b).over_connections_max);
+  assert_int_equal(0, status_of(&f->b).rejected);
+  assert_false(test_loop_conn(f->w.loop, 0)->open[TEST_ACCEPTOR]);
+  assert_true(test_loop_conn(f->w.loop, 1)->open[TEST_ACCEPTOR]);
   test_loop_advance(f->w.loop, S(1));
-  hostile_up(f, &h[4]);
-  for (int i = 0; i < 5; i++) {
+  assert_int_equal(0, f->b.sw->session_count);
+  for (int i = 0; i < 3; i++) {
+    hostile_fini(&h[i]);
+  }
+}
+
+/* Strangers that are refused do not cut the last words to one that was a
+   peer. */
+static void strangers_that_linger_go_first(void **state) {
+  fixture *f = *state;
+  hostile h[4] = {
+    {.deaf = true}, {.deaf = true}, {.deaf = true}, {.deaf = true}};
+
+  f->b.options.inbound_peers_max = 1;
+  f->b.options.handshakes_max = 2;
+  test_node_start(&f->b);
+  part(f, &h[0]);
+  test_node_start(&f->a);
+  test_node_dial(&f->a, f->b.addr, 0);
+  for (int i = 1; i < 4; i++) {
+    hostile_dial(&h[i], f->w.loop, f->b.addr);
+    settle(f);
+    assert_cmt(CMT_ELIMIT, f->b.why.err);
+  }
+  assert_int_equal(2, status_of(&f->b).over_connections_max);
+  assert_int_equal(3, status_of(&f->b).over_inbound_peers_max);
+  assert_true(test_loop_conn(f->w.loop, 0)->open[TEST_ACCEPTOR]);
+  assert_int_equal(3, f->b.sw->session_count);
+  for (int i = 0; i < 4; i++) {
     hostile_fini(&h[i]);
   }
 }
@@ -532,7 +565,8 @@ int main(void) {
     TEST(inbound_peers_of_one_address),
     TEST(outbound_peers),
     TEST(outbound_peers_that_come_up_together),
-    TEST(connections_of_all_kinds),
+    TEST(connections_that_linger),
+    TEST(strangers_that_linger_go_first),
     TEST(status_tells_what_is_queued),
     TEST(reasons_of_the_application_are_counted_in_the_sums),
     TEST(totals_out_of_range_are_refused),

@@ -121,9 +121,9 @@ static void what_connections_could_not_be_made_with(void **state) {
   f->a.options.send_packet_payload_max = 15;
   refused(f, "send_packet_payload_max is 15, allowed is 16 to 65536");
   f->a.options.send_packet_payload_max = 16;
-  f->a.options.handshakes_max = 0;
-  refused(f, "handshakes_max is 0: there would never be a peer");
-  f->a.options.handshakes_max = 1;
+  f->a.options.ip6_prefix_len = 129;
+  refused(f, "ip6_prefix_len is 129, allowed is 0 to 128");
+  f->a.options.ip6_prefix_len = 128;
   f->a.options.dial_timeout_ns = 0;
   refused(f, "dial_timeout_ns and handshake_timeout_ns must not be 0");
   f->a.options.size = 8;
