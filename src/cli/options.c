@@ -193,7 +193,7 @@ static bool set_count(cli_options *o, const char *value) {
 
 static const option_row rows[] = {
   {"laddr", "HOST:PORT", CLI_LISTEN, set_laddr,
-   "where to listen; * is all addresses; port 0: a free one"},
+   "where to listen; * is everywhere, port 0 a free one"},
   {"dial", "ADDRESS", CLI_LISTEN, set_dial,
    "ID@HOST:PORT to stay connected to; may be repeated"},
   {"out", "DIR", CLI_LISTEN, set_out,

@@ -502,8 +502,8 @@ static void a_reactor_that_cannot_start_ends_the_start(void **state) {
   (void)test_node_part(&f->a, "votes");
   assert_cmt(CMT_OK, test_node_new(&f->a, NULL));
   assert_cmt(CMT_EIO, cmt_switch_start(f->a.sw, &why));
-  assert_string_equal("reactor files cannot start: the system refused an "
-                      "operation",
+  assert_string_equal("reactor files cannot start: a call of the operating "
+                      "system failed",
                       why.text);
   assert_cmt(CMT_OK, cmt_switch_delete(f->a.sw));
   f->a.sw = NULL;
