@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A queue that another thread empties never refuses: what a paused peer had
-   already sent, at most 64 KiB of stream, still comes.  So the most that waits
-   is the mark, one message, and those 64 KiB of each peer. */
+   already sent, at most 64 KiB of stream and what waits for a reactor, still
+   comes.  So the most that waits is the mark, and for each peer its floor and
+   what becomes of those. */
 
 #include "backlog.h"
 
@@ -9,44 +10,86 @@
 
 #include <stdlib.h>
 
-static bool backlog_has(const cli_backlog *b, const cmt_peer *p) {
+/* NULL: nothing of |p| waits. */
+static cli_backlog_part *backlog_find(const cli_backlog *b, const cmt_peer *p) {
   for (size_t i = 0; i < b->count; i++) {
-    if (b->paused[i] == p) {
-      return true;
+    if (b->parts[i].peer == p) {
+      return &b->parts[i];
     }
   }
-  return false;
+  return NULL;
 }
 
-void cli_backlog_add(cli_backlog *b, size_t len, cmt_peer *p) {
-  b->held += len;
-  if (b->held <= b->mark || p == NULL || backlog_has(b, p)) {
-    return;
+static cli_backlog_part *backlog_part(cli_backlog *b, cmt_peer *p) {
+  cli_backlog_part *part = backlog_find(b, p);
+
+  if (part != NULL) {
+    return part;
   }
   if (b->count == b->cap) {
     b->cap = b->cap == 0 ? 8 : b->cap * 2;
-    b->paused = cli_realloc(b->paused, b->cap * sizeof *b->paused);
+    b->parts = cli_realloc(b->parts, b->cap * sizeof *b->parts);
   }
-  b->paused[b->count++] = cmt_peer_ref(p);
-  cmt_peer_pause(p);
+  part = &b->parts[b->count++];
+  *part = (cli_backlog_part){.peer = cmt_peer_ref(p)};
+  return part;
 }
 
-static void backlog_resume(cli_backlog *b) {
-  for (size_t i = 0; i < b->count; i++) {
-    cmt_peer_resume(b->paused[i]);
-    cmt_peer_unref(b->paused[i]);
+void cli_backlog_add(cli_backlog *b, size_t len, cmt_peer *p) {
+  cli_backlog_part *part;
+
+  b->held += len;
+  if (p == NULL) {
+    b->nobody += len;
+    return;
   }
-  b->count = 0;
+  part = backlog_part(b, p);
+  part->held += len;
+  if (!part->paused && b->held > b->mark && part->held > b->floor) {
+    part->paused = true;
+    cmt_peer_pause(p);
+  }
 }
 
-void cli_backlog_sub(cli_backlog *b, size_t len) {
+static void part_resume(cli_backlog_part *part) {
+  if (part->paused) {
+    part->paused = false;
+    cmt_peer_resume(part->peer);
+  }
+}
+
+/* Forgets the peer at |i|, of which nothing waits. */
+static void backlog_drop(cli_backlog *b, size_t i) {
+  part_resume(&b->parts[i]);
+  cmt_peer_unref(b->parts[i].peer);
+  b->parts[i] = b->parts[--b->count];
+}
+
+void cli_backlog_sub(cli_backlog *b, size_t len, cmt_peer *p) {
+  cli_backlog_part *part = p == NULL ? NULL : backlog_find(b, p);
+
   b->held -= len;
+  if (part == NULL) {
+    b->nobody -= len;
+  } else {
+    part->held -= len;
+    if (part->held <= b->floor / 2) {
+      part_resume(part);
+    }
+    if (part->held == 0) {
+      backlog_drop(b, (size_t)(part - b->parts));
+    }
+  }
   if (b->held <= b->mark / 2) {
-    backlog_resume(b);
+    for (size_t i = 0; i < b->count; i++) {
+      part_resume(&b->parts[i]);
+    }
   }
 }
 
 void cli_backlog_fini(cli_backlog *b) {
-  backlog_resume(b);
-  free(b->paused);
+  while (b->count > 0) {
+    backlog_drop(b, b->count - 1);
+  }
+  free(b->parts);
 }

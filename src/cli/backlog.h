@@ -2,25 +2,37 @@
 #ifndef CLI_BACKLOG_H
 #define CLI_BACKLOG_H
 
-/* How much waits in a queue, and which peers were paused for it.  The owner's
-   lock covers every call. */
+/* How many bytes wait in a queue, for which peer, and who is paused for it.
+   The queue's lock covers every call.
+
+   Each peer has a floor: while less than that of it waits it is never paused,
+   whatever the others do.  Above the mark of the whole queue each peer that has
+   more than its floor is paused as soon as it adds something, until its own
+   part is down to half of the floor or the queue to half of the mark. */
 
 #include <cometp2p/peer.h>
 
+typedef struct cli_backlog_part {
+  cmt_peer *peer; /* Holds a reference. */
+  size_t held;
+  bool paused;
+} cli_backlog_part;
+
 typedef struct cli_backlog {
-  size_t held; /* Bytes that wait. */
-  size_t mark; /* Over it the peer that adds is paused. */
-  cmt_peer **paused;
+  size_t held;   /* Bytes that wait, in all. */
+  size_t nobody; /* Of them, those that no peer gave. */
+  size_t mark, floor;
+  cli_backlog_part *parts; /* Of each peer of which bytes wait. */
   size_t count, cap;
 } cli_backlog;
 
-/* |p| (may be NULL) gave the bytes; it is paused once, however often it comes
-   here over the mark. */
+/* |len| bytes more wait, which |p| gave; NULL: no peer did. */
 void cli_backlog_add(cli_backlog *b, size_t len, cmt_peer *p);
 
-/* Resumes all when half the mark is reached. */
-void cli_backlog_sub(cli_backlog *b, size_t len);
+/* |len| of them are gone. */
+void cli_backlog_sub(cli_backlog *b, size_t len, cmt_peer *p);
 
+/* Resumes everybody and frees. */
 void cli_backlog_fini(cli_backlog *b);
 
 #endif

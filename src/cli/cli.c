@@ -19,6 +19,7 @@ enum { LINE_SIZE = 2048 };
 bool cli_io_open(cli_io *io, bool json, cmt_log_level level) {
   io->json = json;
   io->serves = false;
+  atomic_init(&io->unlogged, 0);
   io->log_level = level;
   if (!cli_waiter_init(&io->wait)) {
     cli_fail("cannot wait for signals: %s", strerror(errno));
@@ -28,6 +29,23 @@ bool cli_io_open(cli_io *io, bool json, cmt_log_level level) {
   io->err = cli_output_new(STDERR_FILENO, &io->wait);
   if (io->out == NULL || io->err == NULL) {
     cli_fail("cannot start a thread");
+    return false;
+  }
+  return true;
+}
+
+/* Tells how many lines were not told, if there were any and there is room. */
+static bool io_tell_unlogged(cli_io *io) {
+  uint64_t count = atomic_exchange(&io->unlogged, 0);
+  char line[96], digits[32];
+
+  if (count == 0) {
+    return true;
+  }
+  cli_count_text(count, digits, sizeof digits);
+  snprintf(line, sizeof line, "cometp2p: and %s more lines", digits);
+  if (!cli_output_extra(io->err, line, strlen(line))) {
+    atomic_fetch_add(&io->unlogged, count);
     return false;
   }
   return true;
@@ -59,7 +77,12 @@ static bool io_finish(cli_io *io, int *code) {
   if (fault != 0 && fault != EPIPE) {
     cli_io_error(io, "standard output: %s", strerror(fault));
   }
-  return io_drain(io, io->err, until_ns) && drained;
+  drained = io_drain(io, io->err, until_ns) && drained;
+  if (atomic_load(&io->unlogged) > 0) {
+    (void)io_tell_unlogged(io);
+    drained = io_drain(io, io->err, until_ns) && drained;
+  }
+  return drained;
 }
 
 /* Whoever waits for the process, such as a shell in a loop, is to know that a
@@ -91,15 +114,36 @@ void cli_io_leave(cli_io *io, int code) {
   _exit(code);
 }
 
-void cli_io_error(cli_io *io, const char *format, ...) {
+static void io_line(cli_io *io, cmt_peer *p, const char *format, va_list args)
+  __attribute__((format(printf, 3, 0)));
+
+static void io_line(cli_io *io, cmt_peer *p, const char *format, va_list args) {
   char line[LINE_SIZE];
-  va_list args;
   int prefix = snprintf(line, sizeof line, "cometp2p: ");
 
-  va_start(args, format);
   vsnprintf(line + prefix, sizeof line - (size_t)prefix, format, args);
+  if (p != NULL) {
+    cli_output_line(io->err, line, strlen(line), p);
+  } else if (!io_tell_unlogged(io) ||
+             !cli_output_extra(io->err, line, strlen(line))) {
+    atomic_fetch_add(&io->unlogged, 1);
+  }
+}
+
+void cli_io_error(cli_io *io, const char *format, ...) {
+  va_list args;
+
+  va_start(args, format);
+  io_line(io, NULL, format, args);
   va_end(args);
-  cli_output_extra(io->err, line, strlen(line));
+}
+
+void cli_io_error_of(cli_io *io, cmt_peer *p, const char *format, ...) {
+  va_list args;
+
+  va_start(args, format);
+  io_line(io, p, format, args);
+  va_end(args);
 }
 
 void cli_complain(const char *format, ...) {
@@ -175,8 +219,9 @@ void cli_page_open(cli_page *p) {
 
 int cli_page_write(cli_page *p, int fd) {
   int code = CLI_OK;
+  bool whole = ferror(p->file) == 0;
 
-  if (fclose(p->file) != 0) {
+  if (fclose(p->file) != 0 || !whole) {
     code = cli_fail("out of memory");
   } else if (!cli_write_all(fd, p->text, p->len)) {
     code = errno == EPIPE ? CLI_FAILED
@@ -234,6 +279,21 @@ void cli_hash_text(const uint8_t *hash, char *out) {
   for (size_t i = 0; i < CLI_HASH_SIZE; i++) {
     snprintf(out + 2 * i, 3, "%02x", hash[i]);
   }
+}
+
+void cli_count_text(uint64_t count, char *out, size_t cap) {
+  char digits[24];
+  size_t len =
+    (size_t)snprintf(digits, sizeof digits, "%llu", (unsigned long long)count);
+  size_t n = 0;
+
+  for (size_t i = 0; i < len && n + 2 < cap; i++) {
+    if (i > 0 && (len - i) % 3 == 0) {
+      out[n++] = ',';
+    }
+    out[n++] = digits[i];
+  }
+  out[n] = '\0';
 }
 
 void cli_size_text(double bytes, char *out, size_t cap) {

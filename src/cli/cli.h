@@ -12,6 +12,7 @@
 #include <cometp2p/cometp2p.h>
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
@@ -48,6 +49,7 @@ typedef struct cli_io {
   bool json;
   bool serves; /* A signal is the way to end the verb, and no failure. */
   cmt_log_level log_level;
+  atomic_uint_fast64_t unlogged; /* Lines of standard error not told. */
 } cli_io;
 
 /* Takes the ending signals over and starts the writers.  Call it before any
@@ -63,9 +65,15 @@ int cli_io_close(cli_io *io, int code);
 /* The same, and ends the process, whatever its other threads do. */
 _Noreturn void cli_io_leave(cli_io *io, int code);
 
-/* One line on standard error after "cometp2p: ". */
+/* One line on standard error after "cometp2p: ".  Where far too many wait they
+   are counted, and the count is told as soon as there is room. */
 void cli_io_error(cli_io *io, const char *format, ...)
   __attribute__((format(printf, 2, 3)));
+
+/* The same for what the peer |p| causes, which is paused while nobody reads;
+   NULL: none does. */
+void cli_io_error_of(cli_io *io, cmt_peer *p, const char *format, ...)
+  __attribute__((format(printf, 3, 4)));
 
 /* The same without a running verb; returns CLI_FAILED. */
 int cli_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -106,6 +114,9 @@ void cli_reason(cmt_err e, char *out, size_t cap);
 /* The 64 hex digits of a hash and a NUL. */
 enum { CLI_HASH_SIZE = 32, CLI_HASH_TEXT = 65 };
 void cli_hash_text(const uint8_t *hash, char *out);
+
+/* "16,998". */
+void cli_count_text(uint64_t count, char *out, size_t cap);
 
 /* "12.3 MiB", "812 bytes". */
 void cli_size_text(double bytes, char *out, size_t cap);

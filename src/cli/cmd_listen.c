@@ -36,7 +36,13 @@ static int listen_serve(cli_node *n) {
     return CLI_FAILED;
   }
   while (!n->io->wait.interrupted && !cli_output_is_broken(n->io->out)) {
-    cli_waiter_wait(&n->io->wait, CMT_NEVER);
+    uint64_t due_ns = cli_node_tell_rejections(n, false);
+    uint64_t now_ns = cli_now_ns();
+
+    if (due_ns != CMT_NEVER) {
+      due_ns = due_ns > now_ns ? due_ns - now_ns : 0;
+    }
+    cli_waiter_wait(&n->io->wait, due_ns);
   }
   return CLI_OK;
 }

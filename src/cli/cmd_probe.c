@@ -240,15 +240,15 @@ static void tell_failure(const probe *p) {
     p->result.remote[0] == '\0' ? p->o->args[0] : p->result.remote;
 
   if (p->io->json) {
-    cli_event_rejected(p->io,
-                       &(cmt_rejection){
-                         .remote = remote,
-                         .dialed = p->o->args[0],
-                         .id = p->result.id,
-                         .outbound = true,
-                         .why = why,
-                       },
-                       inferred);
+    (void)cli_event_rejected(p->io,
+                             &(cmt_rejection){
+                               .remote = remote,
+                               .dialed = p->o->args[0],
+                               .id = p->result.id,
+                               .outbound = true,
+                               .why = why,
+                             },
+                             inferred);
   }
   cli_io_error(p->io, "%s: %s%s", p->o->args[0], why.text,
                inferred ? " (inferred: the node hung up in silence)" : "");

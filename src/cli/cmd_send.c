@@ -194,11 +194,13 @@ static void tell_early_end(send_run *r, const cli_liner_status *lines) {
              (unsigned long long)lines->answered,
              (unsigned long long)lines->sent);
   }
-  cli_tell_error(r->io, &(cli_failure){
-                          .id = cmt_peer_id(peer)->text,
-                          .err = why.err,
-                          .text = text,
-                        });
+  cli_tell_error(r->io,
+                 &(cli_failure){
+                   .id = cmt_peer_id(peer)->text,
+                   .err = why.err,
+                   .text = text,
+                 },
+                 NULL);
 }
 
 /* Both threads have ended. */
@@ -229,6 +231,8 @@ static void run_stop(send_run *r) {
   static const cmt_why interrupted = {
     .err = CMT_ECANCELED, .stage = CMT_STAGE_UP, .text = "interrupted"};
 
+  cli_output_hurry(r->io->out);
+  cli_output_hurry(r->io->err);
   if (r->sender != NULL) {
     cli_sender_stop(r->sender, &interrupted);
   }

@@ -4,6 +4,8 @@
 
 #include "events.h"
 
+#include "pieces.h"
+
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -193,35 +195,37 @@ static json_t *rejected_json(const cmt_rejection *r, bool inferred) {
   return line;
 }
 
-/* A rejection belongs to no peer that could be paused, so that its line is one
-   of those that are counted when nobody reads. */
-void cli_event_rejected(cli_io *io, const cmt_rejection *r, bool inferred) {
-  size_t lost = cli_output_take_lost(io->out);
-  char text[LINE_SIZE], *dumped;
-  json_t *line;
+/* Whether |line|, which is released, was printed. */
+static bool extra_json(cli_io *io, json_t *line) {
+  char *text = json_dumps(line, JSON_FORM);
+  bool told = text != NULL && cli_output_extra(io->out, text, strlen(text));
 
-  if (lost > 0 && io->json) {
-    cli_print_json(io,
-                   json_pack("{s:s, s:I}", "event", "rejected_unseen", "count",
-                             (json_int_t)lost),
-                   NULL);
-  } else if (lost > 0) {
-    print_text(io, NULL, "%zu more connections were rejected", lost);
-  }
-  if (!io->json) {
-    snprintf(text, sizeof text, "rejected %s %s: %s",
-             r->outbound ? "dial to" : "connection from", r->remote,
-             r->why.text);
-    cli_output_extra(io->out, text, strlen(text));
-    return;
-  }
-  line = rejected_json(r, inferred);
-  dumped = json_dumps(line, JSON_FORM);
-  if (dumped != NULL) {
-    cli_output_extra(io->out, dumped, strlen(dumped));
-  }
-  free(dumped);
+  free(text);
   json_decref(line);
+  return told;
+}
+
+bool cli_event_rejected(cli_io *io, const cmt_rejection *r, bool inferred) {
+  char text[LINE_SIZE];
+
+  if (io->json) {
+    return extra_json(io, rejected_json(r, inferred));
+  }
+  snprintf(text, sizeof text, "rejected %s %s: %s",
+           r->outbound ? "dial to" : "connection from", r->remote, r->why.text);
+  return cli_output_extra(io->out, text, strlen(text));
+}
+
+bool cli_event_more_rejected(cli_io *io, uint64_t count) {
+  char text[64], digits[32];
+
+  if (io->json) {
+    return extra_json(io, json_pack("{s:s, s:I}", "event", "rejected_unseen",
+                                    "count", (json_int_t)count));
+  }
+  cli_count_text(count, digits, sizeof digits);
+  snprintf(text, sizeof text, "and %s more rejected", digits);
+  return cli_output_extra(io->out, text, strlen(text));
 }
 
 void cli_event_message(cli_io *io, const cli_message_event *e, cmt_peer *p) {
@@ -239,21 +243,20 @@ void cli_event_message(cli_io *io, const cli_message_event *e, cmt_peer *p) {
 
 void cli_event_line(cli_io *io, cmt_bytes text, cmt_peer *p) {
   const char *id = cmt_peer_id(p)->text;
-  size_t cap = SHORT_ID + 2 + 4 * text.len + 1;
-  char *line;
+  char begin[128];
 
+  snprintf(
+    begin, sizeof begin,
+    io->json ? "{\"event\":\"line\",\"id\":\"%s\",\"text\":" : "%.8s: ", id);
+  cli_output_begin(io->out, p);
+  cli_output_piece(io->out, begin, strlen(begin));
   if (io->json) {
-    cli_print_json(io,
-                   json_pack("{s:s, s:s, s:o}", "event", "line", "id", id,
-                             "text", cli_json_text(text)),
-                   p);
-    return;
+    cli_put_json_text(io->out, text);
+    cli_output_piece(io->out, "}", 1);
+  } else {
+    cli_put_escaped(io->out, text);
   }
-  line = cli_alloc(cap, 1);
-  snprintf(line, cap, "%.*s: ", SHORT_ID, id);
-  cmt_text_escape(text, line + SHORT_ID + 2, cap - SHORT_ID - 2);
-  cli_output_line(io->out, line, strlen(line), p);
-  free(line);
+  cli_output_end(io->out);
 }
 
 void cli_event_receipt(cli_io *io, uint64_t seq, double rtt_ms, cmt_peer *p) {
@@ -265,7 +268,7 @@ void cli_event_receipt(cli_io *io, uint64_t seq, double rtt_ms, cmt_peer *p) {
   }
 }
 
-void cli_event_progress(cli_io *io, const cli_file_event *e) {
+void cli_event_progress(cli_io *io, const cli_file_event *e, cmt_peer *p) {
   json_t *line;
 
   if (!io->json) {
@@ -278,10 +281,10 @@ void cli_event_progress(cli_io *io, const cli_file_event *e) {
   if (e->id != NULL) {
     json_object_set_new(line, "id", json_string(e->id));
   }
-  cli_print_json(io, line, NULL);
+  cli_print_json(io, line, p);
 }
 
-void cli_event_done(cli_io *io, const cli_file_event *e) {
+void cli_event_done(cli_io *io, const cli_file_event *e, cmt_peer *p) {
   char size[32], rate[32];
   json_t *line;
 
@@ -289,7 +292,7 @@ void cli_event_done(cli_io *io, const cli_file_event *e) {
     cli_size_text((double)e->size, size, sizeof size);
     cli_size_text(e->seconds > 0 ? (double)e->size / e->seconds : 0, rate,
                   sizeof rate);
-    print_text(io, NULL, "%s: %s in %.2f s (%s/s), sha256 %s", e->file, size,
+    print_text(io, p, "%s: %s in %.2f s (%s/s), sha256 %s", e->file, size,
                e->seconds, rate, e->hash);
     return;
   }
@@ -299,21 +302,21 @@ void cli_event_done(cli_io *io, const cli_file_event *e) {
   if (e->id != NULL) {
     json_object_set_new(line, "id", json_string(e->id));
   }
-  cli_print_json(io, line, NULL);
+  cli_print_json(io, line, p);
 }
 
-static void error_text(cli_io *io, const cli_failure *f) {
+static void error_text(cli_io *io, const cli_failure *f, cmt_peer *p) {
   if (!cli_output_is_broken(io->out)) {
-    cli_io_error(io, "%s%s%s", f->file == NULL ? "" : f->file,
-                 f->file == NULL ? "" : ": ", f->text);
+    cli_io_error_of(io, p, "%s%s%s", f->file == NULL ? "" : f->file,
+                    f->file == NULL ? "" : ": ", f->text);
   }
 }
 
-void cli_event_error(cli_io *io, const cli_failure *f) {
+void cli_event_error(cli_io *io, const cli_failure *f, cmt_peer *p) {
   char reason[32];
 
   if (!io->json) {
-    error_text(io, f);
+    error_text(io, f, p);
     return;
   }
   cli_reason(f->err, reason, sizeof reason);
@@ -323,13 +326,13 @@ void cli_event_error(cli_io *io, const cli_failure *f) {
                            json_optional(f->file), "class",
                            cmt_err_class_name(cmt_err_class_of(f->err)),
                            "reason", reason, "text", f->text),
-                 NULL);
+                 p);
 }
 
-void cli_tell_error(cli_io *io, const cli_failure *f) {
-  cli_event_error(io, f);
+void cli_tell_error(cli_io *io, const cli_failure *f, cmt_peer *p) {
+  cli_event_error(io, f, p);
   if (io->json) {
-    error_text(io, f);
+    error_text(io, f, p);
   }
 }
 

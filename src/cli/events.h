@@ -2,7 +2,8 @@
 #ifndef CLI_EVENTS_H
 #define CLI_EVENTS_H
 
-/* What a verb tells on standard output, as JSON or for a person. */
+/* What a verb tells on standard output, as JSON or for a person.  |p| is the
+   peer that causes the line and is paused while nobody reads; NULL: none is. */
 
 #include "cli.h"
 
@@ -37,19 +38,23 @@ typedef struct cli_summary_event {
 void cli_event_ready(cli_io *io, const cmt_net_addr *laddr);
 void cli_event_peer_added(cli_io *io, cmt_peer *p);
 void cli_event_peer_removed(cli_io *io, const cmt_peer *p, const cmt_why *why);
-void cli_event_rejected(cli_io *io, const cmt_rejection *r, bool inferred);
+/* Strangers may cause it as often as they like.  False: nobody reads, and it
+   was not told; the same of cli_event_more_rejected(). */
+bool cli_event_rejected(cli_io *io, const cmt_rejection *r, bool inferred);
+/* As many more were rejected as |count| says. */
+bool cli_event_more_rejected(cli_io *io, uint64_t count);
 void cli_event_message(cli_io *io, const cli_message_event *e, cmt_peer *p);
 void cli_event_line(cli_io *io, cmt_bytes text, cmt_peer *p);
 void cli_event_receipt(cli_io *io, uint64_t seq, double rtt_ms, cmt_peer *p);
-void cli_event_progress(cli_io *io, const cli_file_event *e);
-void cli_event_done(cli_io *io, const cli_file_event *e);
-void cli_event_error(cli_io *io, const cli_failure *f);
+void cli_event_progress(cli_io *io, const cli_file_event *e, cmt_peer *p);
+void cli_event_done(cli_io *io, const cli_file_event *e, cmt_peer *p);
+void cli_event_error(cli_io *io, const cli_failure *f, cmt_peer *p);
 /* The same for a verb that fails by it: also a line on standard error. */
-void cli_tell_error(cli_io *io, const cli_failure *f);
+void cli_tell_error(cli_io *io, const cli_failure *f, cmt_peer *p);
 void cli_event_summary(cli_io *io, const cli_summary_event *e);
 
-/* A JSON string of |text| that any reader takes: as it is when it is UTF-8,
-   escaped when not. */
+/* A JSON string of |text|, which is short, that any reader takes: as it is when
+   it is UTF-8, escaped when not. */
 struct json_t *cli_json_text(cmt_bytes text);
 
 /* Prints |line| in one piece and releases it. */

@@ -69,7 +69,10 @@ typedef enum cli_line_type {
   CLI_LINE_RECEIPT = 2, /* Number. */
 } cli_line_type;
 
-enum { CLI_LINE_HEADER = 9 };
+enum {
+  CLI_LINE_HEADER = 9,
+  CLI_LINE_MAX = 65536, /* Bytes of its text. */
+};
 
 typedef struct cli_line_message {
   cli_line_type type;

@@ -43,12 +43,17 @@ typedef struct partial {
   bool skip;
 } partial;
 
+/* There can be as many errors as lines, so this waits for who reads them. */
 static void liner_error(cli_liner *l, cmt_err err, const char *text) {
-  cli_tell_error(l->o.io, &(cli_failure){
-                            .id = cmt_peer_id(l->peer)->text,
-                            .err = err,
-                            .text = text,
-                          });
+  cli_output_wait(l->o.io->out);
+  cli_output_wait(l->o.io->err);
+  cli_tell_error(l->o.io,
+                 &(cli_failure){
+                   .id = cmt_peer_id(l->peer)->text,
+                   .err = err,
+                   .text = text,
+                 },
+                 l->peer);
   pthread_mutex_lock(&l->lock);
   l->failures++;
   pthread_mutex_unlock(&l->lock);
@@ -199,6 +204,9 @@ cli_liner *cli_liner_new(const cli_liner_options *o) {
 
   l->o = *o;
   l->text_max = o->channel->recv_message_max - CLI_LINE_HEADER;
+  if (l->text_max > CLI_LINE_MAX) {
+    l->text_max = CLI_LINE_MAX;
+  }
   l->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   pthread_mutex_init(&l->lock, NULL);
   pthread_cond_init(&l->changed, NULL);

@@ -215,11 +215,41 @@ static cmt_err node_receive(void *self, cmt_peer *p, uint8_t channel,
            : CMT_OK; /* To be discarded. */
 }
 
+static void more_rejected(cli_node *n, uint64_t count, uint64_t now_ns) {
+  if (count > 0 && !cli_event_more_rejected(n->io, count)) {
+    cli_rejections_give_back(&n->rejections, count, now_ns);
+  }
+}
+
+uint64_t cli_node_tell_rejections(cli_node *n, bool all) {
+  uint64_t now_ns = cli_now_ns();
+
+  more_rejected(
+    n, cli_rejections_take(&n->rejections, all ? CMT_NEVER : now_ns), now_ns);
+  return cli_rejections_due(&n->rejections);
+}
+
+/* What a stranger causes is gathered; of our own dials there are few. */
+static void tell_rejected(cli_node *n, const cmt_rejection *r) {
+  uint64_t now_ns = cli_now_ns(), before = 0;
+  bool tell =
+    r->outbound || cli_rejections_add(&n->rejections, now_ns, &before);
+
+  more_rejected(n, before, now_ns);
+  if (tell && !cli_event_rejected(n->io, r, false)) {
+    cli_rejections_give_back(&n->rejections, 1, now_ns);
+    tell = false;
+  }
+  if (!tell) {
+    cli_waiter_wake(&n->io->wait); /* Which tells of them when it is time. */
+  }
+}
+
 static void node_rejected(void *arg, const cmt_rejection *r) {
   cli_node *n = arg;
 
   if (node_tells(n)) {
-    cli_event_rejected(n->io, r, false);
+    tell_rejected(n, r);
   }
   if (n->hooks.rejected != NULL) {
     n->hooks.rejected(n->hooks.arg, r);
@@ -319,6 +349,7 @@ static void split_channels(const cli_options *o, cmt_reactor reactors[2],
     cmt_channel *c = &lists[writes ? 0 : 1][r->channel_count++];
 
     *c = o->channels[i];
+    c->recv_queue = CLI_WRITER_MESSAGES;
     c->recv_queue_bytes = CLI_WRITER_BYTES;
   }
   reactors[0].channels = lists[0];
@@ -366,6 +397,7 @@ static bool node_start(cli_node *n) {
 bool cli_node_open(cli_node *n, const cli_options *o, cli_io *io,
                    const cli_node_hooks *hooks) {
   *n = (cli_node){.options = o, .io = io, .dir_fd = -1};
+  cli_rejections_init(&n->rejections);
   if (hooks != NULL) {
     n->hooks = *hooks;
   }
@@ -411,6 +443,8 @@ void cli_node_close(cli_node *n, uint64_t flush_ns, int code) {
   if (n->sw != NULL && !end_switch(n, flush_ns)) {
     cli_io_leave(n->io, code);
   }
+  (void)cli_node_tell_rejections(n, true);
+  cli_rejections_fini(&n->rejections);
   cmt_node_key_delete(n->key);
   if (n->dir_fd >= 0) {
     close(n->dir_fd);

@@ -8,6 +8,7 @@
 
 #include "files.h"
 #include "options.h"
+#include "rejections.h"
 #include "writer.h"
 
 #include <pthread.h>
@@ -50,8 +51,9 @@ struct cli_node {
   cmt_node_key *key; /* NULL: the switch's own. */
   cmt_switch *sw;
   atomic_bool sw_ended;
-  int dir_fd;         /* Of --out; -1: none. */
-  uint8_t index[256]; /* Of each channel id in the options. */
+  cli_rejections rejections; /* Of strangers. */
+  int dir_fd;                /* Of --out; -1: none. */
+  uint8_t index[256];        /* Of each channel id in the options. */
 };
 
 /* Makes and starts the node.  False: an error was printed; call
@@ -63,6 +65,10 @@ bool cli_node_open(cli_node *n, const cli_options *o, cli_io *io,
    still waits for a name to be resolved after that, which nothing interrupts,
    the process ends here with |code|. */
 void cli_node_close(cli_node *n, uint64_t flush_ns, int code);
+
+/* Tells of the rejections that were counted in a second that is over; |all|: of
+   every one.  Returns when to call it again; CMT_NEVER: at a wake-up. */
+uint64_t cli_node_tell_rejections(cli_node *n, bool all);
 
 /* The environment of the command: a log that goes to standard error. */
 bool cli_env_init(cmt_env *env, cli_io *io);

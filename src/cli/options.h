@@ -20,8 +20,9 @@ enum {
   CLI_FAULT_SIZE = 256,
   CLI_PEERS_MAX = 65535,
   CLI_PINGS_MAX = 10000,
-  CLI_FILES_MESSAGE_MIN = 512, /* An offer must fit. */
-  CLI_LINES_MESSAGE_MIN = 16,  /* A line of a few bytes must fit. */
+  CLI_FILES_MESSAGE_MIN = 512,   /* An offer must fit. */
+  CLI_LINES_MESSAGE_MIN = 16,    /* A line of a few bytes must fit. */
+  CLI_LINES_MESSAGE_MAX = 65545, /* And one of 64 KiB is the longest. */
 };
 
 typedef struct cli_options {

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two buffers: callers append to one while the thread writes the other, and
-   they are swapped whole.  |backlog| counts both.  Nothing here waits for the
-   reader but the thread. */
+/* What waits is a list of parts of at most PART_MAX bytes, each with the peer
+   that caused it, so that memory follows what waits and every written part is
+   taken off its peer's account.  The thread takes the list whole and gathers
+   parts for one write; nothing here waits for the reader but the thread, and
+   who asks for it. */
 
 #include "output.h"
 
@@ -15,16 +17,21 @@
 #include <unistd.h>
 
 enum {
-  OUTPUT_MARK = 1 << 20,  /* Peers are paused over it. */
-  OUTPUT_FULL = 16 << 20, /* Lines without a peer are counted over it. */
   OUTPUT_STATUS_SIZE = 256,
-  OUTPUT_KEEP = 256 << 10, /* A larger empty buffer is given back. */
+  PART_MAX = 16 << 10,
+  WRITE_MAX = 64 << 10, /* Gathered for one write. */
 };
 
-typedef struct text {
-  char *base;
+typedef struct part {
+  struct part *next;
+  cmt_peer *peer; /* NULL: no peer caused it.  The backlog has a reference. */
   size_t len, cap;
-} text;
+  char data[];
+} part;
+
+typedef struct part_list {
+  part *first, *last;
+} part_list;
 
 struct cli_output {
   int fd;
@@ -32,102 +39,111 @@ struct cli_output {
   const cli_waiter *wait;
   pthread_t thread;
   pthread_mutex_t lock;
-  pthread_cond_t more;
-  text pending;
+  pthread_cond_t more, room;
+  part_list pending;
+  cmt_peer *adding; /* Whose line is being added. */
   cli_backlog backlog;
-  size_t lost;
   char status[OUTPUT_STATUS_SIZE];
   bool status_changed, status_shown; /* The second is the thread's. */
-  bool closing, busy;
+  bool closing, busy, hurried;
   int fault; /* The errno that broke the stream, or 0. */
 };
 
-static void text_add(text *t, const char *data, size_t len) {
-  if (len == 0) {
-    return;
-  }
-  if (len > t->cap - t->len) {
-    while (len > t->cap - t->len) {
-      t->cap = t->cap == 0 ? 4096 : t->cap * 2;
-    }
-    t->base = cli_realloc(t->base, t->cap);
-  }
-  memcpy(t->base + t->len, data, len);
-  t->len += len;
-}
+/* What the thread has taken. */
+typedef struct output_work {
+  part *parts;
+  char status[OUTPUT_STATUS_SIZE];
+  bool begun; /* The status that was shown is gone. */
+  char text[WRITE_MAX];
+} output_work;
 
-static void text_clear(text *t) {
-  t->len = 0;
-  if (t->cap > OUTPUT_KEEP) {
-    free(t->base);
-    *t = (text){0};
-  }
-}
+/* Takes what there is to write.  False: the end. */
+static bool output_take(cli_output *o, output_work *w) {
+  bool more;
 
-/* Takes what there is to write into |out|; |*lines| is how much of it counts
-   in the backlog.  False: the end. */
-static bool output_take(cli_output *o, text *out, text *status, size_t *lines) {
   pthread_mutex_lock(&o->lock);
   o->busy = false;
-  if (o->pending.len == 0 && !o->status_changed) {
+  if (o->pending.first == NULL && !o->status_changed) {
     cli_waiter_wake(o->wait);
   }
-  while (o->pending.len == 0 && !o->status_changed && !o->closing) {
+  while (o->pending.first == NULL && !o->status_changed && !o->closing) {
     pthread_cond_wait(&o->more, &o->lock);
   }
-  if (o->pending.len == 0 && !o->status_changed) {
-    pthread_mutex_unlock(&o->lock);
-    return false;
-  }
-  text swap = *out;
-
-  *out = o->pending;
-  o->pending = swap;
-  *lines = out->len;
-  status->len = 0;
-  text_add(status, o->status, strlen(o->status));
+  more = o->pending.first != NULL || o->status_changed;
+  w->parts = o->pending.first;
+  w->begun = false;
+  o->pending = (part_list){0};
+  memcpy(w->status, o->status, sizeof w->status);
   o->status_changed = false;
-  o->busy = true;
+  o->busy = more;
   pthread_mutex_unlock(&o->lock);
-  return true;
+  return more;
 }
 
-static void output_write(cli_output *o, const text *out, const text *status) {
-  bool ok = true;
+static void output_put(cli_output *o, const char *text, size_t len) {
+  int fault;
 
-  if (o->fault != 0) {
+  if (o->fault != 0 || cli_write_all(o->fd, text, len)) {
     return;
   }
-  if (o->status_shown) {
-    ok = cli_write_all(o->fd, "\r\033[K", 4);
-  }
-  ok = ok && cli_write_all(o->fd, out->base, out->len);
-  ok = ok && cli_write_all(o->fd, status->base, status->len);
-  o->status_shown = status->len > 0;
-  if (!ok) {
-    int fault = errno;
+  fault = errno;
+  pthread_mutex_lock(&o->lock);
+  o->fault = fault;
+  pthread_cond_broadcast(&o->room);
+  pthread_mutex_unlock(&o->lock);
+  cli_waiter_wake(o->wait);
+}
 
-    pthread_mutex_lock(&o->lock);
-    o->fault = fault;
-    pthread_mutex_unlock(&o->lock);
-    cli_waiter_wake(o->wait);
+/* Takes the parts before |end| off the accounts, and frees them. */
+static void output_settle(cli_output *o, part *from, const part *end) {
+  pthread_mutex_lock(&o->lock);
+  while (from != end) {
+    part *next = from->next;
+
+    cli_backlog_sub(&o->backlog, from->len, from->peer);
+    free(from);
+    from = next;
   }
+  if (o->backlog.held <= CLI_OUTPUT_MARK) {
+    pthread_cond_broadcast(&o->room);
+  }
+  pthread_mutex_unlock(&o->lock);
+}
+
+/* Writes as many parts as one write may have. */
+static void output_write_some(cli_output *o, output_work *w) {
+  part *from = w->parts, *p = from;
+  size_t len = 0;
+
+  while (p != NULL && p->len <= sizeof w->text - len) {
+    memcpy(w->text + len, p->data, p->len);
+    len += p->len;
+    p = p->next;
+  }
+  output_put(o, w->text, len);
+  w->parts = p;
+  output_settle(o, from, p);
+}
+
+static void output_write(cli_output *o, output_work *w) {
+  if (o->status_shown) {
+    output_put(o, "\r\033[K", 4);
+  }
+  while (w->parts != NULL) {
+    output_write_some(o, w);
+  }
+  output_put(o, w->status, strlen(w->status));
+  o->status_shown = w->status[0] != '\0';
 }
 
 static void *output_run(void *arg) {
   cli_output *o = arg;
-  text out = {0}, status = {0};
-  size_t lines;
+  output_work *w = cli_alloc(1, sizeof *w);
 
-  while (output_take(o, &out, &status, &lines)) {
-    output_write(o, &out, &status);
-    text_clear(&out);
-    pthread_mutex_lock(&o->lock);
-    cli_backlog_sub(&o->backlog, lines);
-    pthread_mutex_unlock(&o->lock);
+  while (output_take(o, w)) {
+    output_write(o, w);
   }
-  free(out.base);
-  free(status.base);
+  free(w);
   return NULL;
 }
 
@@ -137,9 +153,11 @@ cli_output *cli_output_new(int fd, const cli_waiter *wait) {
   o->fd = fd;
   o->terminal = isatty(fd) == 1;
   o->wait = wait;
-  o->backlog.mark = OUTPUT_MARK;
+  o->backlog.mark = CLI_OUTPUT_MARK;
+  o->backlog.floor = CLI_OUTPUT_FLOOR;
   pthread_mutex_init(&o->lock, NULL);
   pthread_cond_init(&o->more, NULL);
+  pthread_cond_init(&o->room, NULL);
   if (pthread_create(&o->thread, NULL, output_run, o) != 0) {
     free(o);
     return NULL;
@@ -147,32 +165,76 @@ cli_output *cli_output_new(int fd, const cli_waiter *wait) {
   return o;
 }
 
-static void output_append(cli_output *o, const char *data, size_t len,
-                          cmt_peer *p) {
+/* The part that takes more of the line being added; |len| bytes are to come.
+   The first part of a peer has no room to spare, and each one behind it at most
+   as much as all before. */
+static part *output_part(cli_output *o, size_t len) {
+  part *last = o->pending.last;
+  size_t cap = len;
+  part *p;
+
+  if (last != NULL && last->peer == o->adding) {
+    if (last->len < last->cap) {
+      return last;
+    }
+    cap = len < 2 * last->cap ? 2 * last->cap : len;
+  }
+  cap = cap < PART_MAX ? cap : PART_MAX;
+  p = cli_alloc(1, sizeof *p + cap);
+  p->peer = o->adding;
+  p->cap = cap;
+  if (last == NULL) {
+    o->pending.first = p;
+  } else {
+    last->next = p;
+  }
+  o->pending.last = p;
+  return p;
+}
+
+void cli_output_begin(cli_output *o, cmt_peer *p) {
+  pthread_mutex_lock(&o->lock);
+  o->adding = p;
+}
+
+void cli_output_piece(cli_output *o, const char *text, size_t len) {
   if (o->fault != 0) {
     return;
   }
-  text_add(&o->pending, data, len);
-  text_add(&o->pending, "\n", 1);
-  cli_backlog_add(&o->backlog, len + 1, p);
-  pthread_cond_signal(&o->more);
+  while (len > 0) {
+    part *p = output_part(o, len);
+    size_t n = len < p->cap - p->len ? len : p->cap - p->len;
+
+    memcpy(p->data + p->len, text, n);
+    p->len += n;
+    cli_backlog_add(&o->backlog, n, o->adding);
+    text += n;
+    len -= n;
+  }
 }
 
-void cli_output_line(cli_output *o, const char *data, size_t len, cmt_peer *p) {
-  pthread_mutex_lock(&o->lock);
-  output_append(o, data, len, p);
+void cli_output_end(cli_output *o) {
+  cli_output_piece(o, "\n", 1);
+  o->adding = NULL;
+  pthread_cond_signal(&o->more);
   pthread_mutex_unlock(&o->lock);
 }
 
-bool cli_output_extra(cli_output *o, const char *data, size_t len) {
+void cli_output_line(cli_output *o, const char *text, size_t len, cmt_peer *p) {
+  cli_output_begin(o, p);
+  cli_output_piece(o, text, len);
+  cli_output_end(o);
+}
+
+bool cli_output_extra(cli_output *o, const char *text, size_t len) {
   bool room;
 
   pthread_mutex_lock(&o->lock);
-  room = o->backlog.held <= OUTPUT_FULL;
+  room = o->backlog.nobody <= CLI_OUTPUT_FULL;
   if (room) {
-    output_append(o, data, len, NULL);
-  } else {
-    o->lost++;
+    cli_output_piece(o, text, len);
+    cli_output_piece(o, "\n", 1);
+    pthread_cond_signal(&o->more);
   }
   pthread_mutex_unlock(&o->lock);
   return room;
@@ -182,21 +244,37 @@ bool cli_output_is_full(cli_output *o) {
   bool full;
 
   pthread_mutex_lock(&o->lock);
-  full = o->backlog.held > OUTPUT_FULL;
+  full = o->backlog.nobody > CLI_OUTPUT_FULL;
   pthread_mutex_unlock(&o->lock);
   return full;
 }
 
-size_t cli_output_take_lost(cli_output *o) {
-  size_t lost = 0;
+bool cli_output_is_slow(cli_output *o) {
+  return cli_output_held(o) > CLI_OUTPUT_MARK;
+}
 
+void cli_output_wait(cli_output *o) {
   pthread_mutex_lock(&o->lock);
-  if (o->backlog.held <= OUTPUT_MARK) {
-    lost = o->lost;
-    o->lost = 0;
+  while (o->backlog.held > CLI_OUTPUT_MARK && o->fault == 0 && !o->hurried) {
+    pthread_cond_wait(&o->room, &o->lock);
   }
   pthread_mutex_unlock(&o->lock);
-  return lost;
+}
+
+void cli_output_hurry(cli_output *o) {
+  pthread_mutex_lock(&o->lock);
+  o->hurried = true;
+  pthread_cond_broadcast(&o->room);
+  pthread_mutex_unlock(&o->lock);
+}
+
+size_t cli_output_held(cli_output *o) {
+  size_t held;
+
+  pthread_mutex_lock(&o->lock);
+  held = o->backlog.held;
+  pthread_mutex_unlock(&o->lock);
+  return held;
 }
 
 void cli_output_status(cli_output *o, const char *line) {
@@ -228,7 +306,7 @@ bool cli_output_is_drained(cli_output *o) {
   bool drained;
 
   pthread_mutex_lock(&o->lock);
-  drained = !o->busy && o->pending.len == 0 && !o->status_changed;
+  drained = !o->busy && o->pending.first == NULL && !o->status_changed;
   pthread_mutex_unlock(&o->lock);
   return drained;
 }
@@ -240,8 +318,8 @@ void cli_output_delete(cli_output *o) {
   pthread_mutex_unlock(&o->lock);
   pthread_join(o->thread, NULL);
   cli_backlog_fini(&o->backlog);
-  free(o->pending.base);
   pthread_cond_destroy(&o->more);
+  pthread_cond_destroy(&o->room);
   pthread_mutex_destroy(&o->lock);
   free(o);
 }

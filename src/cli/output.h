@@ -4,11 +4,22 @@
 
 /* A stream that a thread of its own writes, so that a reader who does not read
    holds up nobody else.  Lines leave whole, in order, at once.  On a terminal
-   one status line may stand below them. */
+   one status line may stand below them.
+
+   What waits is bounded by its causes: a line that a peer causes counts against
+   that peer, which is paused while it has too much waiting (backlog.h); lines
+   that no peer causes are refused over CLI_OUTPUT_FULL, and counted by whoever
+   wanted to tell them. */
 
 #include "wait.h"
 
 #include <cometp2p/peer.h>
+
+enum {
+  CLI_OUTPUT_MARK = 1 << 20,   /* Peers over their floor are paused over it. */
+  CLI_OUTPUT_FLOOR = 16 << 10, /* Bytes of one peer that pause nobody. */
+  CLI_OUTPUT_FULL = 4 << 20,   /* Of lines that belong to no peer. */
+};
 
 typedef struct cli_output cli_output;
 
@@ -16,20 +27,35 @@ typedef struct cli_output cli_output;
    NULL: no thread. */
 cli_output *cli_output_new(int fd, const cli_waiter *wait);
 
-/* Adds |len| bytes of |text| and a line break.  |p| (may be NULL) is the peer
-   whose message this tells of: it is paused while too much waits. */
+/* Adds |len| bytes of |text| and a line break.  |p| is the peer that causes the
+   line; NULL: it is the verb's own, of which there are few. */
 void cli_output_line(cli_output *o, const char *text, size_t len, cmt_peer *p);
 
-/* A line that no peer can be paused for.  When far too much waits it is
-   counted instead and false returned. */
+/* The same in pieces, between which nothing else is added: begin, any number of
+   pieces, end. */
+void cli_output_begin(cli_output *o, cmt_peer *p);
+void cli_output_piece(cli_output *o, const char *text, size_t len);
+void cli_output_end(cli_output *o);
+
+/* A line that strangers cause as often as they like.  False: it was not added,
+   since too much waits that belongs to no peer. */
 bool cli_output_extra(cli_output *o, const char *text, size_t len);
 
-/* So much waits that nothing new should be begun. */
+/* Lines that belong to no peer would be refused. */
 bool cli_output_is_full(cli_output *o);
 
-/* The lines that cli_output_extra() counted since the last call, once there is
-   room again; else 0. */
-size_t cli_output_take_lost(cli_output *o);
+/* More than CLI_OUTPUT_MARK waits. */
+bool cli_output_is_slow(cli_output *o);
+
+/* Waits while that is so, for a thread that could add without end; returns at
+   once when the stream is broken, or after cli_output_hurry(). */
+void cli_output_wait(cli_output *o);
+
+/* Ends every present and future cli_output_wait(). */
+void cli_output_hurry(cli_output *o);
+
+/* Bytes that wait or are being written. */
+size_t cli_output_held(cli_output *o);
 
 /* Shows |text| below the lines until the next call; "" removes it. */
 void cli_output_status(cli_output *o, const char *text);

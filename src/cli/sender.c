@@ -85,12 +85,14 @@ const char *cli_file_fault(mode_t mode) {
 }
 
 static void sender_error(cli_sender *s, cmt_err err, const char *text) {
-  cli_tell_error(s->o.io, &(cli_failure){
-                            .id = cmt_peer_id(s->peer)->text,
-                            .file = s->status.name,
-                            .err = err,
-                            .text = text,
-                          });
+  cli_tell_error(s->o.io,
+                 &(cli_failure){
+                   .id = cmt_peer_id(s->peer)->text,
+                   .file = s->status.name,
+                   .err = err,
+                   .text = text,
+                 },
+                 s->peer);
   pthread_mutex_lock(&s->lock);
   s->status.failures++;
   pthread_mutex_unlock(&s->lock);
@@ -313,8 +315,8 @@ static void file_done(cli_sender *s, const upload *u) {
   pthread_mutex_unlock(&s->lock);
   event.hash = hash;
   event.rate = event.seconds > 0 ? (double)event.size / event.seconds : 0;
-  cli_event_progress(s->o.io, &event);
-  cli_event_done(s->o.io, &event);
+  cli_event_progress(s->o.io, &event, s->peer);
+  cli_event_done(s->o.io, &event, s->peer);
 }
 
 static void file_refused(cli_sender *s, const upload *u) {

@@ -185,6 +185,10 @@ static bool channel_fits(cli_options *o, const cmt_channel *c, cli_role role) {
   if (role == CLI_ROLE_LINES && c->recv_message_max < CLI_LINES_MESSAGE_MIN) {
     return channel_fault(o, "the role lines needs messages of 16 bytes");
   }
+  if (role == CLI_ROLE_LINES && c->recv_message_max > CLI_LINES_MESSAGE_MAX) {
+    return channel_fault(o, "the role lines has messages of at most 65545 "
+                            "bytes, a line of 64 KiB");
+  }
   return true;
 }
 
@@ -214,7 +218,13 @@ bool cli_parse_channel(cli_options *o, const char *spec) {
     }
     parts[count] = strsep(&next, ":");
   }
-  if (!channel_numbers(o, parts, count, &c) || !channel_fits(o, &c, role)) {
+  if (!channel_numbers(o, parts, count, &c)) {
+    return false;
+  }
+  if (role == CLI_ROLE_LINES && count < SPEC_PARTS) {
+    c.recv_message_max = CLI_LINES_MESSAGE_MAX;
+  }
+  if (!channel_fits(o, &c, role)) {
     return false;
   }
   o->roles[o->channel_count] = role;

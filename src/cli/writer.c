@@ -53,7 +53,7 @@ static void hook_progress(void *arg, const cli_incoming *f) {
   }
   *last_ns = now_ns;
   event = file_event(at, f);
-  cli_event_progress(n->io, &event);
+  cli_event_progress(n->io, &event, at->session->peer);
 }
 
 static void hook_done(void *arg, const cli_incoming *f) {
@@ -63,19 +63,21 @@ static void hook_done(void *arg, const cli_incoming *f) {
 
   cli_hash_text(f->hash, hash);
   event.hash = hash;
-  cli_event_done(at->session->node->io, &event);
+  cli_event_done(at->session->node->io, &event, at->session->peer);
 }
 
 static void hook_failed(void *arg, const cli_incoming *f, cmt_err err,
                         const char *text) {
   const seat *at = arg;
 
-  cli_event_error(at->session->node->io, &(cli_failure){
-                                           .id = at->session->id,
-                                           .file = f->name,
-                                           .err = err,
-                                           .text = text,
-                                         });
+  cli_event_error(at->session->node->io,
+                  &(cli_failure){
+                    .id = at->session->id,
+                    .file = f->name,
+                    .err = err,
+                    .text = text,
+                  },
+                  at->session->peer);
 }
 
 static cli_receiver *session_receiver(cli_session *s, seat *at) {

@@ -11,6 +11,10 @@
 enum {
   /* Memory of what waits: that of a message can be twice its length. */
   CLI_WRITER_BYTES = 16 << 20,
+  /* Messages of one peer on one channel that wait: a window of data in the
+     usual pieces has 64.  Each of them can become a line of output after the
+     peer was paused. */
+  CLI_WRITER_MESSAGES = 256,
 };
 
 /* The functions of the reactor; |self| is the cli_node.  A peer's session is

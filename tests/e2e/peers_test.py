@@ -141,7 +141,7 @@ def limit(folder, option):
             Send(node.address, "--lines", "-") as first:
         first.write(b"x\n")
         first.event("receipt")
-        code, _, err = run("send", node.address, "--lines", "-")
+        code, _, err = run("send", node.address, "--lines", "-", stdin=b"y\n")
         equal((code, err.count("\n")), (1, 1))
         told = node.event("rejected")
         equal((told["reason"], told["stage"], told["class"]),
