@@ -273,8 +273,8 @@ void cmt__setup_conn_options(const cmt__switch_setup *s, const cmt_env *env,
 }
 
 /* A connection made for trial tells what is wrong with the rest. */
-static cmt_err conn_check(cmt__switch_setup *s, const cmt_env *env,
-                          cmt_why *why) {
+static cmt_err conn_try(cmt__switch_setup *s, const cmt_env *env,
+                        cmt_why *why) {
   cmt_conn_options o;
   cmt_node_info info;
   cmt_conn *trial;
@@ -292,6 +292,22 @@ static cmt_err conn_check(cmt__switch_setup *s, const cmt_env *env,
   if (err == CMT_OK) {
     cmt_conn_delete(trial);
   }
+  return err;
+}
+
+/* A port that is picked at the start has up to five digits. */
+static cmt_err conn_check(cmt__switch_setup *s, const cmt_env *env,
+                          cmt_why *why) {
+  cmt_net_addr at = s->laddr, longest = at;
+  cmt_err err;
+
+  if (!s->listens || at.port != 0) {
+    return conn_try(s, env, why);
+  }
+  longest.port = UINT16_MAX;
+  cmt__setup_set_laddr(s, &longest);
+  err = conn_try(s, env, why);
+  cmt__setup_set_laddr(s, &at);
   return err;
 }
 
