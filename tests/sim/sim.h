@@ -161,7 +161,7 @@ struct sim_node {
   cmt_switch *sw;
   cmt_switch_options options;
   cmt_reactor reactors[SIM_REACTORS_MAX];
-  bool has_mailbox, has_rates;
+  bool has_mailbox, has_rates, all_urgent;
   sim_worker workers[SIM_REACTORS_MAX][SIM_WORKERS_MAX];
   size_t worker_count[SIM_REACTORS_MAX]; /* 0: it is called inline. */
   uint64_t slow_ns;                      /* Of all tasks. */

@@ -305,8 +305,9 @@ static void draw_channel(sim_node *n, size_t c) {
     .priority =
       (uint32_t)(c > 1 && sim_one_in(rng, 8) ? CMT_PRIORITY_MAX
                                              : sim_between(rng, 1, 10)),
-    .traffic =
-      c > 1 && sim_one_in(rng, 3) ? CMT_TRAFFIC_URGENT : CMT_TRAFFIC_NORMAL,
+    .traffic = (c > 1 && sim_one_in(rng, 3)) || n->all_urgent
+                 ? CMT_TRAFFIC_URGENT
+                 : CMT_TRAFFIC_NORMAL,
     .send_queue = (uint32_t)(n->index == 0 && c < 2 ? sim_between(rng, 12, 32)
                                                     : sim_spread(rng, 1, 32)),
     .send_message_max = max,
@@ -327,6 +328,9 @@ static void draw_channel(sim_node *n, size_t c) {
 }
 
 static void draw_reactors(sim_node *n) {
+  sim_rng rng = sim_rng_of(n->sim->seed, 3000 + n->index);
+
+  n->all_urgent = n->index > 1 && sim_one_in(&rng, 6);
   for (size_t i = 0; i < n->sim->reactor_count; i++) {
     n->selves[i] = (sim_reactor){.node = n, .index = i};
     snprintf(n->names[i], sizeof n->names[i], "reactor %zu", i);
