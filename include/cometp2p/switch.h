@@ -177,8 +177,15 @@ enum {
  * Dials |addr|, "ID@HOST:PORT".
  *
  * The outcome comes as add_peer or on_rejected, exactly one of them for each
- * attempt.  Dials before cmt_switch_start() wait for it, and have no outcome
- * when the switch is deleted without a start that succeeded.
+ * attempt.  An attempt goes through the addresses of a name, at most eight of
+ * them: to the next where it cannot connect, or where the node has another id.
+ * After any other failure before the other side has proved an id, a persistent
+ * dial ends the attempt and begins the next one behind the address, and one
+ * that is not goes on.  The address at which the node was met last comes first.
+ * |dial_timeout_ns| is shared by the addresses of an attempt; each handshake
+ * has its own time.  Of several failures the rejection has the one that came
+ * furthest; the log has each.  Dials before cmt_switch_start() wait for it, and
+ * have no outcome when the switch is deleted without a start that succeeded.
  *
  * A node has at most one peer with an id.  When a second connection with it
  * completes, for example since both dialed at once, it is held for a second or

@@ -84,7 +84,7 @@ enum {
   CMT__ACCEPTS_MAX = 64,       /* Connections that a listener takes in a turn,
                                   so that those it took get theirs. */
   CMT__UNSENT_FIRST = 32768,   /* cmt__tcp_unsent_max() at first. */
-  CMT__RESOLVE_MAX = 8         /* Addresses that a resolve reports. */
+  CMT__RESOLVE_MAX = 32        /* Addresses that a resolve reports. */
 };
 
 typedef struct cmt__loop_ops {

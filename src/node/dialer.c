@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The dialer.  A dial makes attempts, each with a session of its own; one that
-   is not persistent goes with the outcome of its first.  A persistent one makes
+/* The dialer.  A dial makes attempts, each with one outcome; one that is not
+   persistent goes with the outcome of its first.  An attempt goes through the
+   addresses of a name, each with a session of its own but for those that cannot
+   be connected to.  A persistent one makes
    no attempt while a peer with its id exists, whoever dialed that, and none
    while another dial is at work on the same id. */
 
@@ -11,6 +13,8 @@
 
 #define REDIAL_NS CMT_SECONDS(5)
 #define REDIAL_SPREAD_NS CMT_SECONDS(3)
+
+enum { TRIES_MAX = 8 }; /* Addresses of a name in one attempt. */
 
 static void dial_on_timer(cmt__timer *t);
 
@@ -185,40 +189,119 @@ static const char *fault_text(const cmt__dial *d, cmt_err err, char *out,
            : cmt__loop_fault(err, d->sw->loop->error, out, cap);
 }
 
-static void dial_fail(cmt__dial *d, cmt_err err) {
-  char remote[CMT_NET_ADDR_TEXT_SIZE], text[160];
+static void dial_cannot_resolve(cmt__dial *d, cmt_err err) {
+  char text[160];
   cmt_why why;
 
-  if (d->state == CMT__DIAL_RESOLVING) {
-    cmt__why(&why, err, CMT_STAGE_TRANSPORT, "cannot resolve %.128s: %s",
-             d->addr.host, fault_text(d, err, text, sizeof text));
-  } else {
-    cmt__why(&why, err, CMT_STAGE_TRANSPORT, "cannot connect to %s: %s",
-             cmt__session_remote(d->session, remote, sizeof remote),
-             fault_text(d, err, text, sizeof text));
-  }
+  cmt__why(&why, err, CMT_STAGE_TRANSPORT, "cannot resolve %.128s: %s",
+           d->addr.host, fault_text(d, err, text, sizeof text));
   cmt__session_reject(d->session, &why, NULL);
 }
 
-/* Connects to the next address; each gets its share of the time that is left.
-   |last| is the fault of the one before. */
-static void dial_next(cmt__dial *d, cmt_err last) {
+/* ---- the addresses of a name ---- */
+
+static bool is_same_host(const cmt__remote *a, const cmt__remote *b) {
+  return strcmp(a->host, b->host) == 0;
+}
+
+/* Takes what a name has resolved to, from where this attempt is to begin.  A
+   name with more addresses than an attempt tries has all of them tried by the
+   attempts that follow each other. */
+static void found_take(cmt__dial *d, const cmt_net_addr *addrs, size_t count) {
+  size_t first = 0;
+
+  for (size_t i = 0; i < count; i++) {
+    cmt__remote at = cmt__remote_of(&addrs[i]);
+
+    if (is_same_host(&at, &d->begin)) {
+      first = d->behind ? i + 1 : i;
+    }
+  }
+  for (size_t i = 0; i < count; i++) {
+    d->found[i] = cmt__remote_of(&addrs[(first + i) % count]);
+  }
+  d->found_count = cmt__min(count, TRIES_MAX);
+  d->found_next = 0;
+}
+
+static bool found_more(const cmt__dial *d) {
+  return d->found_next < d->found_count;
+}
+
+static bool is_theirs(const cmt_why *why) {
+  return cmt_err_class_of(why->err) == CMT_CLASS_PEER;
+}
+
+/* What came further is more telling, then what the other side is to blame for,
+   then what happened where the node was met last; of equals the last. */
+static bool is_more_telling(const cmt__dial *d, const cmt_why *why) {
+  if (d->told.err == CMT_OK || why->stage != d->told.stage) {
+    return d->told.err == CMT_OK || why->stage > d->told.stage;
+  }
+  if (is_theirs(why) != is_theirs(&d->told)) {
+    return is_theirs(why);
+  }
+  return !d->told_was_good;
+}
+
+/* Notes that nothing came of the present address. */
+static void found_failed(cmt__dial *d, const cmt_why *why,
+                         const cmt_node_id *id) {
+  const cmt__remote *at = &d->session->remote;
+
+  if (is_more_telling(d, why)) {
+    d->told = *why;
+    d->told_at = *at;
+    d->told_id = id != NULL ? *id : (cmt_node_id){.text = ""};
+    d->told_was_good = !d->behind && is_same_host(at, &d->begin);
+  }
+  d->begin = *at;
+  d->behind = true;
+  if (found_more(d)) {
+    cmt__log(&d->sw->env, CMT_LOG_INFO, "switch",
+             "dial of %s: %s; its next address is tried", d->text, why->text);
+  }
+}
+
+/* No address is left. */
+static void dial_tell(cmt__dial *d) {
+  cmt_node_id id = d->told_id;
+  cmt_why why = d->told;
+
+  d->session->remote = d->told_at;
+  cmt__session_reject(d->session, &why, id.text[0] != '\0' ? &id : NULL);
+}
+
+static void dial_cannot_connect(cmt__dial *d, cmt_err err) {
+  char remote[CMT_NET_ADDR_TEXT_SIZE], text[160];
+  cmt_why why;
+
+  cmt__why(&why, err, CMT_STAGE_TRANSPORT, "cannot connect to %s: %s",
+           cmt__session_remote(d->session, remote, sizeof remote),
+           fault_text(d, err, text, sizeof text));
+  found_failed(d, &why, NULL);
+}
+
+/* Connects to the next address; each gets its share of the time that is left
+   for connecting. */
+static void dial_next(cmt__dial *d) {
   uint64_t now_ns = cmt__loop_now(d->sw->loop);
 
   d->state = CMT__DIAL_CONNECTING;
-  while (d->found_next < d->found_count && now_ns < d->end_ns) {
+  while (found_more(d) && now_ns < d->end_ns) {
     uint64_t share_ns = (d->end_ns - now_ns) / (d->found_count - d->found_next);
+    cmt_net_addr at = cmt__remote_addr(&d->found[d->found_next]);
+    cmt_err err;
 
-    const cmt_net_addr *at = &d->found[d->found_next++];
-
-    d->session->remote = cmt__remote_of(at);
-    last = cmt__link_connect(&d->session->link, at);
-    if (last == CMT_OK) {
+    d->session->remote = d->found[d->found_next++];
+    err = cmt__link_connect(&d->session->link, &at);
+    if (err == CMT_OK) {
       dial_set_timer(d, now_ns + share_ns);
       return;
     }
+    dial_cannot_connect(d, err);
   }
-  dial_fail(d, last);
+  dial_tell(d);
 }
 
 static void dial_on_resolved(void *arg, cmt_err err, const cmt_net_addr *addrs,
@@ -226,30 +309,82 @@ static void dial_on_resolved(void *arg, cmt_err err, const cmt_net_addr *addrs,
   cmt__dial *d = arg;
 
   d->resolve = NULL;
-  d->found_count = cmt__min(count, CMT__COUNT(d->found));
-  d->found_next = 0;
   if (err != CMT_OK || count == 0) {
-    dial_fail(d, err != CMT_OK ? err : CMT_ERESOLVE);
+    dial_cannot_resolve(d, err != CMT_OK ? err : CMT_ERESOLVE);
     return;
   }
   if (cmt__loop_now(d->sw->loop) >= d->end_ns) { /* The timer is due, too. */
-    dial_fail(d, CMT_EDIAL);
+    dial_cannot_resolve(d, CMT_EDIAL);
     return;
   }
-  memcpy(d->found, addrs, d->found_count * sizeof *addrs);
-  dial_know(d, addrs, d->found_count);
-  dial_next(d, CMT_EDIAL);
+  count = cmt__min(count, CMT__COUNT(d->found));
+  dial_know(d, addrs, count);
+  found_take(d, addrs, count);
+  dial_next(d);
 }
 
 void cmt__dial_on_connect(cmt__dial *d, cmt_err err) {
+  uint64_t now_ns = cmt__loop_now(d->sw->loop);
+
   if (err != CMT_OK) {
     cmt__link_disconnect(&d->session->link);
-    dial_next(d, err);
+    dial_cannot_connect(d, err);
+    dial_next(d);
     return;
   }
   dial_set_timer(d, CMT_NEVER);
+  d->left_ns = d->end_ns - cmt__min64(d->end_ns, now_ns);
   d->state = CMT__DIAL_SHAKING;
   cmt__session_start(d->session, &d->addr.id);
+}
+
+/* ---- the handshake at an address ---- */
+
+void cmt__dial_on_id(cmt__dial *d, const cmt_node_id *id) {
+  if (cmt_node_id_equal(id, &d->addr.id)) {
+    d->begin = d->session->remote;
+    d->behind = false;
+  }
+}
+
+/* Whether it was this address that failed, and not the node or we. */
+static bool is_of_address(const cmt__dial *d, const cmt_why *why,
+                          const cmt_node_id *id) {
+  cmt_err_class blame = cmt_err_class_of(why->err);
+
+  return d->state == CMT__DIAL_SHAKING && blame != CMT_CLASS_CALLER &&
+         blame != CMT_CLASS_LOCAL &&
+         (id == NULL || !cmt_node_id_equal(id, &d->addr.id));
+}
+
+/* A persistent dial goes on within its attempt when another node was found.
+   After anything else, such as silence, its next attempt begins behind the
+   address.  A dial that has one attempt alone goes on then as well. */
+static bool dial_may_go_on(const cmt__dial *d, const cmt_why *why) {
+  return found_more(d) && !d->sw->closing &&
+         (!d->persistent || why->err == CMT_EWRONGID);
+}
+
+void cmt__dial_on_end(cmt__dial *d, const cmt_why *why, const cmt_node_id *id) {
+  cmt__session *next = NULL;
+
+  if (!is_of_address(d, why, id)) {
+    cmt__session_reject(d->session, why, id);
+    return;
+  }
+  found_failed(d, why, id);
+  if (dial_may_go_on(d, why)) {
+    next = cmt__session_new(d->sw, d);
+  }
+  if (next == NULL) {
+    dial_tell(d);
+    return;
+  }
+  cmt__session_leave(d->session);
+  cmt__place_dial(next, d);
+  d->session = next;
+  d->end_ns = cmt__after(cmt__loop_now(d->sw->loop), d->left_ns);
+  dial_next(d);
 }
 
 static void dial_resolve(cmt__dial *d) {
@@ -258,6 +393,7 @@ static void dial_resolve(cmt__dial *d) {
 
   cmt__switch_count(sw, &sw->status.dialed);
   d->state = CMT__DIAL_RESOLVING;
+  d->told = (cmt_why){.err = CMT_OK};
   d->end_ns =
     cmt__after(cmt__loop_now(sw->loop), sw->setup.options.dial_timeout_ns);
   dial_set_timer(d, d->end_ns);
@@ -265,7 +401,7 @@ static void dial_resolve(cmt__dial *d) {
                           dial_on_resolved, d, &d->resolve);
   if (err != CMT_OK) {
     d->resolve = NULL;
-    dial_fail(d, err);
+    dial_cannot_resolve(d, err);
   }
 }
 
@@ -315,11 +451,12 @@ static void dial_on_timer(cmt__timer *t) {
     }
     break;
   case CMT__DIAL_RESOLVING:
-    dial_fail(d, CMT_EDIAL);
+    dial_cannot_resolve(d, CMT_EDIAL);
     break;
   case CMT__DIAL_CONNECTING:
     cmt__link_disconnect(&d->session->link);
-    dial_next(d, CMT_EDIAL);
+    dial_cannot_connect(d, CMT_EDIAL);
+    dial_next(d);
     break;
   case CMT__DIAL_SHAKING:
   case CMT__DIAL_PEER:

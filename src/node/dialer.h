@@ -25,13 +25,25 @@ struct cmt__dial {
   cmt__timer timer;
   cmt__resolve *resolve;
   cmt__session *session; /* While it is under way. */
-  uint64_t end_ns;       /* When the attempt has taken too long. */
-  cmt_net_addr found[CMT__RESOLVE_MAX];
+  uint64_t end_ns;       /* When connecting has taken too long, */
+  uint64_t left_ns;      /* and what was left of that when it was connected. */
+  /* The addresses of an attempt in their order, and how many it tries. */
+  cmt__remote found[CMT__RESOLVE_MAX];
   size_t found_count, found_next;
   /* Where its node was last known to be; each as limits count it. */
   cmt__ip known[CMT__RESOLVE_MAX + 1];
   size_t known_count;
   cmt__session *guest; /* The inbound handshake in its reserve; or NULL. */
+  /* Where the next attempt begins: with the address at which the node itself
+     was met last, or behind the one that failed last.  Empty: anywhere. */
+  cmt__remote begin;
+  bool behind;
+  /* What the attempt reports if nothing comes of it: the most telling of the
+     failures. */
+  cmt_why told;
+  cmt__remote told_at;
+  bool told_was_good;  /* It came from where the node was met last. */
+  cmt_node_id told_id; /* Empty: nobody was authenticated. */
 };
 
 /* NULL: no memory. */
@@ -43,6 +55,12 @@ void cmt__dial_free(cmt__dial *d);
 void cmt__dial_begin(cmt__dial *d);
 /* The session of |d| connected, or failed to. */
 void cmt__dial_on_connect(cmt__dial *d, cmt_err err);
+/* The other side of the session has proved that it is |id|. */
+void cmt__dial_on_id(cmt__dial *d, const cmt_node_id *id);
+/* The connection of the session ended for |why| without a peer, and |id| is who
+   was found, or NULL.  The session has its end: with the outcome of the attempt
+   or, when |d| goes on at another address with another session, without. */
+void cmt__dial_on_end(cmt__dial *d, const cmt_why *why, const cmt_node_id *id);
 /* Whether |d| would dial again after |err|. */
 bool cmt__dial_redials(const cmt__dial *d, cmt_err err);
 /* The outcome of the session of |d|, which forgets it.  CMT_OK: a peer. */

@@ -119,6 +119,12 @@ void cmt__session_refuse(cmt__session *s, const cmt_why *why,
   cmt__link_part(&s->link);
 }
 
+void cmt__session_leave(cmt__session *s) {
+  session_settle(s);
+  s->dial = NULL;
+  cmt__link_close(&s->link);
+}
+
 void cmt__session_cancel(cmt__session *s) {
   cmt_why why;
 
@@ -388,14 +394,23 @@ static void session_on_end(void *arg, const cmt_why *why,
     if (s->held.id != NULL) {
       own.stage = CMT_STAGE_FILTER; /* It was up, and never a peer. */
     }
-    cmt__session_reject(s, &own, id);
+    if (s->dial != NULL) {
+      cmt__dial_on_end(s->dial, &own, id);
+    } else {
+      cmt__session_reject(s, &own, id);
+    }
     return;
   }
   peer_end(s, why, s->sw->setup.reactor_count, true);
 }
 
 static void session_on_id(void *arg, const cmt_node_id *id) {
-  cmt__held_stagger(arg, id);
+  cmt__session *s = arg;
+
+  if (s->dial != NULL) {
+    cmt__dial_on_id(s->dial, id);
+  }
+  cmt__held_stagger(s, id);
 }
 
 static void session_on_connect(void *arg, cmt_err err) {

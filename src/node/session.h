@@ -29,6 +29,8 @@ struct cmt__session {
 cmt__session *cmt__session_new(cmt_switch *s, cmt__dial *dial);
 /* Takes an accepted connection; cmt__accept_cb. */
 void cmt__session_accept(void *arg, cmt__tcp *tcp);
+/* Closes it without an outcome: its dial goes on with another. */
+void cmt__session_leave(cmt__session *s);
 /* Begins the handshake on the connection that the dial made. */
 void cmt__session_start(cmt__session *s, const cmt_node_id *expect);
 /* "IP:PORT" of the other side in |out|, which is returned. */

@@ -150,9 +150,10 @@ static uint64_t mailbox_bytes(const cmt_switch *s, const sums *n) {
   return bytes;
 }
 
+/* A connection that ends may still be there while the next is made. */
 static uint64_t dial_bytes(cmt_switch *s) {
   return atomic_load(&s->dials_held) *
-         (sizeof(cmt__dial) + RESOLVE_BYTES + TIMER_BYTES);
+         (sizeof(cmt__dial) + RESOLVE_BYTES + TIMER_BYTES + connection_bytes());
 }
 
 uint64_t cmt_switch_memory_max(cmt_switch *s) {
