@@ -8,26 +8,33 @@
    For one peer the order is init_peer of each reactor, then add_peer, then
    receive any number of times, then remove_peer; two of these never run at one
    time for one peer and one reactor.  Each reactor whose init_peer returned
-   CMT_OK (or is NULL) sees exactly one remove_peer, with or without an add_peer
-   before.  The switch lists a peer from the last init_peer until the last
-   remove_peer returned, and only then its id is free for a new connection.
+   CMT_OK sees exactly one remove_peer, with or without an add_peer before.  The
+   switch lists a peer from the last init_peer until the last remove_peer
+   returned, and only then its id is free for a new connection.
 
    Who calls add_peer, receive and remove_peer is the reactor's |delivery|.
    What it does not call inline waits in queues: of each peer in its order,
    bounded for each channel (cmt_channel) and in all, and served in turns, an
    event of each peer.
 
+   A peer that a later init_peer refuses was never added, and nothing of it goes
+   into a queue: whatever the delivery is, also CMT_MAILBOX, remove_peer of each
+   reactor whose init_peer returned CMT_OK undoes that at once, on the thread
+   where init_peer ran.  Where both touch more than the peer itself they need
+   the same lock.  An inline reactor without an init_peer sees that remove_peer
+   too; any other without one never hears of such a peer.
+
    A switch has |loops| loops, each with a thread.  On the first run init_peer
-   and stop, whatever the delivery is, and add_peer and remove_peer of an inline
-   reactor: none of these of one switch ever run at the same time, and they must
-   not block.  receive of an inline reactor, and the callbacks of
-   cmt_peer_send(), run on the peer's loop.  That is the first until the last
-   add_peer returned; soon after that the peer moves, and may have another; and
-   it is the first again when the connection has ended.  So with several loops
-   receive runs for different peers at the same time, and while other peers come
-   and go: what a reactor keeps for several peers needs a lock then.  Of what
-   runs on loops nothing overlaps for one peer, and each call sees all that the
-   ones before did. */
+   and stop, whatever the delivery is, remove_peer of a refused peer, and
+   add_peer and remove_peer of an inline reactor: none of these of one switch
+   ever run at the same time, and they must not block.  receive of an inline
+   reactor, and the callbacks of cmt_peer_send(), run on the peer's loop.  That
+   is the first until the last add_peer returned; soon after that the peer
+   moves, and may have another; and it is the first again when the connection
+   has ended.  So with several loops receive runs for different peers at the
+   same time, and while other peers come and go: what a reactor keeps for
+   several peers needs a lock then.  Of what runs on loops nothing overlaps for
+   one peer, and each call sees all that the ones before did. */
 
 #include <cometp2p/peer.h>
 
@@ -51,7 +58,9 @@ typedef enum cmt_delivery {
       until its timeout: answer by cmt_peer_send() in such a protocol. */
   CMT_THREADED,
   /** Taken by the application from its own thread or event loop, with
-      cmt_mailbox_next(); add_peer, receive and remove_peer are not called. */
+      cmt_mailbox_next(); add_peer and receive are not called, and remove_peer
+      only for a peer that a later init_peer refused.  Each CMT_EVENT_PEER_UP
+      has one CMT_EVENT_PEER_GONE. */
   CMT_MAILBOX,
 } cmt_delivery;
 
@@ -66,8 +75,16 @@ typedef struct cmt_reactor {
   cmt_delivery delivery; /**< Default CMT_INLINE. */
   unsigned threads;      /**< Of CMT_THREADED: 0, the default, is 1. */
   /** Memory of the messages of all peers that wait, as |recv_queue_bytes| of a
-      channel counts it; 0, the default, is 256 MiB.  Over it every channel is
-      full. */
+      channel counts it; 0, the default, is 128 MiB.
+
+      Each peer has a share that no other can take: this divided by
+      |inbound_peers_max| + |outbound_peers_max| of the switch, 1.6 MiB by
+      default.  Above its share a peer may have as much as is left of the total,
+      so whoever holds most is stopped first, and one alone at half of it.  A
+      peer that the total stopped is read again when its own messages are done
+      to half of what it may have, whatever the others do.  So that shares hold
+      when the total is used up, all peers together may have up to twice as
+      much; cmt_switch_memory_max() counts that. */
   size_t recv_queue_bytes_total;
   void *self; /**< Passed to each function. */
   /** In cmt_switch_start(), on its thread; an error ends the start. */

@@ -302,8 +302,8 @@ CMT_API void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
  *   |recv_bytes_total_max|, a header for each channel of each peer, and for
  *   each loop twice the largest |recv_message_max|, for one that grows and one
  *   that is being delivered;
- * - for each reactor that is not called inline: |recv_queue_bytes_total|, and
- *   for each peer one largest message and what 64 KiB of the stream may hold
+ * - for each reactor that is not called inline: twice |recv_queue_bytes_total|,
+ * and for each peer one largest message and what 64 KiB of the stream may hold
  *   besides;
  * - for each address that is being dialed, or will be again, as of now: 5 KiB,
  *   and twice the same as for a handshake: for its attempt, and for an inbound

@@ -362,7 +362,7 @@ static bool node_start(cli_node *n) {
     {
       .name = "writer",
       .delivery = CMT_THREADED,
-      .recv_queue_bytes_total = CLI_WRITER_BYTES,
+      .recv_queue_bytes_total = 2 * CLI_WRITER_BYTES,
       .self = n,
       .init_peer = node_init_peer,
       .receive = cli_writer_receive,

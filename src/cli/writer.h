@@ -3,13 +3,14 @@
 #define CLI_WRITER_H
 
 /* The reactor of the roles files and echo, on a thread of its own: it hashes
-   and writes, so that the loop does neither.  Over 8 MiB of data that wait the
-   senders are not read. */
+   and writes, so that the loop does neither.  Over 8 MiB of data of one sender
+   that wait, and of all over twice that, the senders are not read. */
 
 #include <cometp2p/reactor.h>
 
 enum {
-  /* Memory of what waits: that of a message can be twice its length. */
+  /* Memory of what waits of a sender: that of a message can be twice its
+     length. */
   CLI_WRITER_BYTES = 16 << 20,
   /* Messages of one peer on one channel that wait: a window of data in the
      usual pieces has 64.  Each of them can become a line of output after the

@@ -7,13 +7,14 @@
    the loop only puts events in.  A worker is a thread that takes events and
    makes the same calls.
 
-   The end of a peer has two halves then.  The loop calls the inline reactors
-   and puts peer gone into each box.  Whoever does the last of these posts to
-   the loop, which takes the peer off the list; until then its id is not free,
-   and the switch does not finish. */
+   The end of a peer that was added has two halves then.  The loop calls the
+   inline reactors and puts peer gone into each box.  Whoever does the last of
+   these posts to the loop, which takes the peer off the list; until then its id
+   is not free, and the switch does not finish. */
 
 #include "delivery.h"
 
+#include "limits.h"
 #include "session.h"
 #include "thread.h"
 
@@ -150,7 +151,8 @@ static cmt_err mailboxes_new(cmt_switch *s, cmt_why *why) {
     const cmt_reactor *r = &setup->reactors[i];
 
     if (r->delivery != CMT_INLINE) {
-      err = cmt__mailbox_new(&s->env, r, channels, &d->mailboxes[i]);
+      err = cmt__mailbox_new(&s->env, r, channels, cmt__limits_peers(s),
+                             &d->mailboxes[i]);
     }
     channels += r->channel_count; /* In the order of the reactors. */
   }
@@ -295,34 +297,13 @@ cmt_mailbox *cmt_switch_mailbox(cmt_switch *s, const char *reactor) {
 
 /* ---- of a peer ---- */
 
-static void refused_remove(cmt__delivery *d, const struct cmt__boxes *b) {
-  struct cmt__boxes **at = &d->refused;
-
-  while (*at != b) {
-    at = &(*at)->next;
-  }
-  *at = b->next;
-}
-
-bool cmt__delivery_knows(const cmt_switch *s, const cmt_node_id *id) {
-  const struct cmt__boxes *b = s->delivery.refused;
-
-  while (b != NULL && !cmt_node_id_equal(&b->peer->id, id)) {
-    b = b->next;
-  }
-  return b != NULL;
-}
-
 /* All boxes of the peer have ended. */
 static void boxes_on_post(cmt__post *post) {
   struct cmt__boxes *b =
     (struct cmt__boxes *)((char *)post - offsetof(struct cmt__boxes, post));
 
   b->sw->delivery.departing--;
-  if (!b->listed) {
-    refused_remove(&b->sw->delivery, b);
-  }
-  cmt__session_departed(b->sw, b->peer, b->listed);
+  cmt__session_departed(b->sw, b->peer, true);
 }
 
 /* The loop stays as long as a peer is departing, and the peer as long as its
@@ -403,9 +384,6 @@ void cmt__delivery_add(cmt_switch *s, cmt_peer *p) {
       cmt__lane_call_end(&s->lanes[0]);
     }
   }
-  if (p->boxes != NULL) {
-    p->boxes->listed = true;
-  }
 }
 
 static void count_drop(cmt_peer *p, uint8_t channel) {
@@ -455,48 +433,57 @@ cmt_err cmt__delivery_receive(cmt__lane *lane, cmt_peer *p, uint8_t channel,
                       r->name, channel, cmt_err_text(err));
 }
 
-/* Peer gone for the first |known| reactors that are not inline. */
-static size_t boxes_remove(cmt_switch *s, cmt_peer *p, cmt_err reason,
-                           size_t known) {
+/* Peer gone for each reactor that is not inline. */
+static size_t boxes_remove(cmt_switch *s, cmt_peer *p, cmt_err reason) {
   size_t count = 0;
 
-  for (size_t i = 0; p->boxes != NULL && i < known; i++) {
+  for (size_t i = 0; p->boxes != NULL && i < s->setup.reactor_count; i++) {
     count += p->boxes->list[i] != NULL;
   }
   if (count == 0) {
     return 0;
   }
   s->delivery.departing++;
-  if (!p->boxes->listed) {
-    p->boxes->next = s->delivery.refused;
-    s->delivery.refused = p->boxes;
-  }
   atomic_store(&p->boxes->left, count);
-  for (size_t i = 0; i < known; i++) {
-    cmt__box *b = p->boxes->list[i];
-
-    if (b != NULL && !p->boxes->listed) {
-      cmt__box_open(b, s->delivery.mailboxes[i], p);
-    }
-    if (b != NULL) {
-      cmt__box_gone(b, reason);
+  for (size_t i = 0; i < s->setup.reactor_count; i++) {
+    if (p->boxes->list[i] != NULL) {
+      cmt__box_gone(p->boxes->list[i], reason);
     }
   }
   return count;
 }
 
-bool cmt__delivery_remove(cmt_switch *s, cmt_peer *p, cmt_err reason,
-                          size_t known) {
-  size_t count = boxes_remove(s, p, reason, known);
+static void remove_inline(cmt_switch *s, const cmt_reactor *r, cmt_peer *p,
+                          cmt_err reason) {
+  if (r->remove_peer != NULL) {
+    cmt__lane_call_begin(&s->lanes[0], r->name, -1);
+    r->remove_peer(r->self, p, reason);
+    cmt__lane_call_end(&s->lanes[0]);
+  }
+}
 
-  for (size_t i = 0; i < known; i++) {
+bool cmt__delivery_remove(cmt_switch *s, cmt_peer *p, cmt_err reason) {
+  size_t count = boxes_remove(s, p, reason);
+
+  for (size_t i = 0; i < s->setup.reactor_count; i++) {
     const cmt_reactor *r = &s->setup.reactors[i];
 
-    if (r->delivery == CMT_INLINE && r->remove_peer != NULL) {
-      cmt__lane_call_begin(&s->lanes[0], r->name, -1);
-      r->remove_peer(r->self, p, reason);
-      cmt__lane_call_end(&s->lanes[0]);
+    if (r->delivery == CMT_INLINE) {
+      remove_inline(s, r, p, reason);
     }
   }
   return count == 0;
+}
+
+/* Nothing of a refused peer is left behind in a queue, where strangers could
+   gather beside a slow reactor: remove_peer runs where init_peer did. */
+void cmt__delivery_refuse(cmt_switch *s, cmt_peer *p, cmt_err reason,
+                          size_t known) {
+  for (size_t i = 0; i < known; i++) {
+    const cmt_reactor *r = &s->setup.reactors[i];
+
+    if (r->delivery == CMT_INLINE || r->init_peer != NULL) {
+      remove_inline(s, r, p, reason);
+    }
+  }
 }

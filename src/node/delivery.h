@@ -25,16 +25,13 @@ typedef struct cmt__delivery {
   size_t worker_count;
   cmt__timer hurry; /* When what waits is dropped. */
   bool timed;       /* There is room for it in the loop. */
-  size_t departing; /* Peers whose last remove_peer is still to return; */
-  struct cmt__boxes *refused; /* those of them that were never listed. */
+  size_t departing; /* Peers whose last remove_peer is still to return. */
 } cmt__delivery;
 
 /* That of a peer: a box for each reactor that is not inline. */
 struct cmt__boxes {
   cmt_switch *sw;
   cmt_peer *peer;
-  struct cmt__boxes *next; /* Refused. */
-  bool listed;
   atomic_size_t left; /* Boxes whose peer gone is still to be done. */
   cmt__post post;     /* None is. */
   cmt__counter dropped[CMT_CHANNELS_MAX]; /* Messages, by channel. */
@@ -74,12 +71,14 @@ void cmt__delivery_add(cmt_switch *s, cmt_peer *p);
 CMT_NODISCARD cmt_err cmt__delivery_receive(struct cmt__lane *lane, cmt_peer *p,
                                             uint8_t channel, cmt_buf *msg,
                                             cmt_why *why);
-/* Whether a reactor still has to let go of a peer with |id| that was refused,
-   and so is on no list. */
-bool cmt__delivery_knows(const cmt_switch *s, const cmt_node_id *id);
-/* remove_peer of the first |known| reactors.  True: all have returned; false:
-   cmt__session_departed() follows, with the caller's reference. */
+/* remove_peer of each reactor, for a peer that was added.  True: all have
+   returned; false: cmt__session_departed() follows, with the caller's
+   reference. */
 CMT_NODISCARD bool cmt__delivery_remove(cmt_switch *s, cmt_peer *p,
-                                        cmt_err reason, size_t known);
+                                        cmt_err reason);
+/* The same for a peer that was refused after the init_peer of the first |known|
+   reactors; all have returned. */
+void cmt__delivery_refuse(cmt_switch *s, cmt_peer *p, cmt_err reason,
+                          size_t known);
 
 #endif

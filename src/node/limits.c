@@ -132,11 +132,17 @@ uint32_t cmt__limits_linger(const cmt_switch_options *o) {
   return o->handshakes_max;
 }
 
+size_t cmt__limits_peers(const cmt_switch *s) {
+  const cmt_switch_options *o = &s->setup.options;
+
+  return (size_t)o->inbound_peers_max + o->outbound_peers_max;
+}
+
 size_t cmt__limits_connections(const cmt_switch *s) {
   const cmt_switch_options *o = &s->setup.options;
 
-  return 2 * ((size_t)o->inbound_peers_max + o->outbound_peers_max) +
-         (size_t)o->handshakes_max + cmt__limits_linger(o) + 1;
+  return 2 * cmt__limits_peers(s) + (size_t)o->handshakes_max +
+         cmt__limits_linger(o) + 1;
 }
 
 /* ---- peers ---- */

@@ -39,6 +39,8 @@ CMT_NODISCARD cmt_err cmt__limits_address(cmt_switch *s,
                                           const cmt__remote *from,
                                           cmt_why *why);
 
+/* Most peers at one time. */
+size_t cmt__limits_peers(const cmt_switch *s);
 /* Most connections that have ended and wait for the other side to read. */
 uint32_t cmt__limits_linger(const cmt_switch_options *o);
 /* Most connections at one time: the peers, for each of them one that is held,

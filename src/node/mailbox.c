@@ -16,8 +16,18 @@
 
    Room.  A channel that drops refuses the message that does not fit.  One that
    waits takes it, for it was read already, and stops the link; the link reads
-   on when every channel of the box, and the mailbox, are down to half of their
-   limits.  What a link had read when it stopped is at most 64 KiB of stream.
+   on when every channel of the box is down to half of its limits, and the box
+   to half of what it may have of the mailbox.  What a link had read when it
+   stopped is at most 64 KiB of stream.
+
+   Of the mailbox's total a box may have its share, an equal part for each peer
+   that there can be, and above that as much as is left.  So the box that holds
+   most is the first to be stopped, while there is still room for the others,
+   and no number of full boxes stops one under its share.  A box that is stopped
+   has messages, and at the latest when they are done it reads on: nobody waits
+   for what others do with theirs.  What waits in all is less than twice the
+   total: the last box above its share that took a message left the total
+   unreached, and since then only boxes under their shares have grown.
 
    The lock comes before that of a gate.  Under it nothing of the application
    runs: messages are let go after it, and so is |on_gone| called. */
@@ -112,6 +122,13 @@ static void box_settle(cmt_mailbox *m, cmt__box *b) {
 
 /* ---- room ---- */
 
+/* How much a box may have in all. */
+static size_t box_bytes_max(const cmt_mailbox *m) {
+  size_t left = m->bytes < m->bytes_max ? m->bytes_max - m->bytes : 0;
+
+  return cmt__max(m->share, left);
+}
+
 static bool over_half(const cmt_mailbox *m, const cmt__box *b) {
   for (size_t i = 0; i < m->limit_count; i++) {
     if (b->counts[i].messages > m->limits[i].messages_max / 2 ||
@@ -119,27 +136,25 @@ static bool over_half(const cmt_mailbox *m, const cmt__box *b) {
       return true;
     }
   }
-  return m->bytes > m->bytes_max / 2;
+  return b->bytes > box_bytes_max(m) / 2;
 }
 
 static void box_resume(cmt_mailbox *m, cmt__box *b) {
   if (b->waits && !over_half(m, b)) {
     b->waits = false;
-    m->waiting--;
     cmt__gate_unblock(&b->peer->gate);
   }
 }
 
-static void box_wait(cmt_mailbox *m, cmt__box *b) {
+static void box_wait(cmt__box *b) {
   if (!b->waits) {
     b->waits = true;
-    m->waiting++;
     cmt__gate_block(&b->peer->gate);
   }
 }
 
-/* Whether a message of |cost| stays within the limits; the first one always
-   does. */
+/* Whether a message of |cost| stays within the limits; the first one of a peer
+   always does, and the first one of a channel within its own. */
 static bool box_fits(const cmt_mailbox *m, const cmt__box *b, uint8_t channel,
                      size_t cost) {
   const cmt__mail_limit *l = &m->limits[channel];
@@ -148,8 +163,9 @@ static bool box_fits(const cmt_mailbox *m, const cmt__box *b, uint8_t channel,
   return (c->messages == 0 ||
           (c->messages < l->messages_max && c->bytes < l->bytes_max &&
            cost <= l->bytes_max - c->bytes)) &&
-         (m->bytes == 0 ||
-          (m->bytes < m->bytes_max && cost <= m->bytes_max - m->bytes));
+         (b->bytes == 0 || b->bytes + cost <= m->share ||
+          (m->bytes < m->bytes_max &&
+           b->bytes + cost <= m->bytes_max - m->bytes));
 }
 
 static bool box_is_full(const cmt_mailbox *m, const cmt__box *b,
@@ -158,27 +174,16 @@ static bool box_is_full(const cmt_mailbox *m, const cmt__box *b,
   const cmt__mail_count *c = &b->counts[channel];
 
   return c->messages >= l->messages_max || c->bytes >= l->bytes_max ||
-         m->bytes >= m->bytes_max;
+         b->bytes >= box_bytes_max(m);
 }
 
-/* Gives back what one message took.  When the whole mailbox comes down to half,
-   those wait for that go on too. */
+/* Gives back what one message took. */
 static void box_release(cmt_mailbox *m, cmt__box *b, const cmt__mail *mail) {
-  bool high = m->bytes > m->bytes_max / 2;
-
   b->counts[mail->channel].messages--;
   b->counts[mail->channel].bytes -= mail->cost;
+  b->bytes -= mail->cost;
   m->bytes -= mail->cost;
-  if (m->waiting == 0) {
-    return;
-  }
-  if (!high || m->bytes > m->bytes_max / 2) {
-    box_resume(m, b);
-    return;
-  }
-  for (cmt__box *x = m->boxes; x != NULL; x = x->all_next) {
-    box_resume(m, x);
-  }
+  box_resume(m, b);
 }
 
 /* ---- the messages of a box ---- */
@@ -294,9 +299,10 @@ static cmt_err box_push(cmt_mailbox *m, cmt__box *b, const cmt__mail *mail) {
   cmt_buf_ref(mail->msg);
   b->counts[mail->channel].messages++;
   b->counts[mail->channel].bytes += mail->cost;
+  b->bytes += mail->cost;
   m->bytes += mail->cost;
   if (!drops && box_is_full(m, b, mail->channel)) {
-    box_wait(m, b);
+    box_wait(b);
   }
   box_settle(m, b);
   return CMT_OK;
@@ -383,10 +389,7 @@ cmt_err cmt_mailbox_next(cmt_mailbox *m, cmt_event *out, uint64_t timeout_ns) {
 
 /* Takes the box out of the mailbox. */
 static void box_close(cmt_mailbox *m, cmt__box *b) {
-  if (b->waits) {
-    b->waits = false;
-    m->waiting--;
-  }
+  b->waits = false;
   if (b->all_prev != NULL) {
     b->all_prev->all_next = b->all_next;
   } else {
@@ -548,8 +551,18 @@ static cmt_err locks_new(cmt_mailbox *m) {
   return CMT_OK;
 }
 
+static size_t total_of(const cmt_reactor *r) {
+  return r->recv_queue_bytes_total != 0 ? r->recv_queue_bytes_total
+                                        : CMT__RECV_TOTAL;
+}
+
+uint64_t cmt__mailbox_memory(const cmt_reactor *r, size_t peers) {
+  return total_of(r) + peers * (uint64_t)(total_of(r) / cmt__max(peers, 1));
+}
+
 cmt_err cmt__mailbox_new(const cmt_env *env, const cmt_reactor *r,
-                         const cmt_channel *channels, cmt_mailbox **out) {
+                         const cmt_channel *channels, size_t peers,
+                         cmt_mailbox **out) {
   cmt_mailbox *m = cmt__alloc_zero(env, sizeof *m);
 
   if (m == NULL) {
@@ -557,8 +570,8 @@ cmt_err cmt__mailbox_new(const cmt_env *env, const cmt_reactor *r,
   }
   m->env = env;
   m->name = r->name;
-  m->bytes_max = r->recv_queue_bytes_total != 0 ? r->recv_queue_bytes_total
-                                                : CMT__RECV_TOTAL;
+  m->bytes_max = total_of(r);
+  m->share = m->bytes_max / cmt__max(peers, 1);
   m->fd = -1;
   limits_set(m, channels, r->channel_count);
   if (r->delivery == CMT_MAILBOX) {

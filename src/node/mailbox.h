@@ -12,7 +12,7 @@
 
 enum {
   CMT__MAIL_COST = 192, /* What a message counts for besides its bytes. */
-  CMT__RECV_TOTAL = 256 << 20, /* Default of recv_queue_bytes_total. */
+  CMT__RECV_TOTAL = 128 << 20, /* Default of recv_queue_bytes_total. */
 };
 
 /* A message that waits. */
@@ -46,6 +46,7 @@ typedef struct cmt__box {
   cmt__mail *queue;                     /* A ring. */
   size_t first, count, cap;
   cmt__mail taken; /* The message that is out. */
+  size_t bytes;    /* Of all channels, what is out included. */
   cmt__box_out out;
   bool open;     /* From cmt__box_open() to the end. */
   bool up_due;   /* Peer up is still to be taken. */
@@ -74,25 +75,28 @@ struct cmt_mailbox {
   size_t limit_count;
   uint8_t places[256]; /* Of each channel in |limits|. */
   size_t bytes_max;
-  int fd; /* Readable while there is something to take; -1: none. */
+  size_t share; /* What each peer may have, whatever the others have. */
+  int fd;       /* Readable while there is something to take; -1: none. */
   pthread_mutex_t lock;
   pthread_cond_t more;
   /* Under the lock: */
   cmt__box *ready_first, *ready_last;
   cmt__box *boxes;
-  size_t bytes;   /* Of all boxes, what is out included. */
-  size_t waiting; /* Boxes whose link does not read. */
-  unsigned idle;  /* Threads that wait for |more|. */
-  bool lit;       /* |fd| is readable. */
-  bool hurries;   /* All messages that are not out are dropped. */
-  bool closed;    /* Nothing will come any more. */
+  size_t bytes;  /* Of all boxes, what is out included. */
+  unsigned idle; /* Threads that wait for |more|. */
+  bool lit;      /* |fd| is readable. */
+  bool hurries;  /* All messages that are not out are dropped. */
+  bool closed;   /* Nothing will come any more. */
 };
 
-/* |channels| are those of |r| with their defaults.  CMT_ENOMEM; CMT_EIO with an
-   errno: no descriptor. */
+/* |channels| are those of |r| with their defaults; up to |peers| share it.
+   CMT_ENOMEM; CMT_EIO with an errno: no descriptor. */
 CMT_NODISCARD cmt_err cmt__mailbox_new(const cmt_env *env, const cmt_reactor *r,
                                        const cmt_channel *channels,
-                                       cmt_mailbox **out);
+                                       size_t peers, cmt_mailbox **out);
+/* Most bytes that may wait in it for |peers| before any is stopped, besides
+   what is read with the message that stops it. */
+uint64_t cmt__mailbox_memory(const cmt_reactor *r, size_t peers);
 /* All boxes have ended; NULL is fine. */
 void cmt__mailbox_delete(cmt_mailbox *m);
 

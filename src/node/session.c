@@ -222,7 +222,7 @@ static cmt_err session_admit(cmt__session *s, const cmt_conn_event *ev,
   cmt_switch *sw = s->sw;
   cmt_err err;
 
-  if (cmt__held_exists(s, ev->id) || cmt__delivery_knows(sw, ev->id)) {
+  if (cmt__held_exists(s, ev->id)) {
     return cmt__why(why, CMT_EDUPLICATE, CMT_STAGE_FILTER,
                     "a connection with node %s exists", ev->id->text);
   }
@@ -280,20 +280,25 @@ static size_t reactors_init(cmt__session *s, cmt_why *why) {
   return setup->reactor_count;
 }
 
-/* Closes the gate and tells the first |known| reactors; the session has no peer
-   any more. */
-static void peer_end(cmt__session *s, const cmt_why *why, size_t known,
-                     bool listed) {
+/* Closes the gate; the session has no peer any more.  The caller has it. */
+static cmt_peer *peer_end(cmt__session *s, const cmt_why *why) {
   cmt_peer *p = s->peer;
 
   if (cmt__peer_end(p, why)) {
     s->sw->unsettled++;
   }
   s->peer = NULL;
-  s->sw->lanes[s->lane].peers -= listed;
-  if (cmt__delivery_remove(s->sw, p, why->err, known)) {
-    cmt__session_departed(s->sw, p, listed);
-  }
+  return p;
+}
+
+/* The first |known| reactors had accepted it.  |why| gets what a reactor
+   explained. */
+static void peer_refuse(cmt__session *s, cmt_why *why, size_t known) {
+  cmt_peer *p = peer_end(s, why);
+
+  cmt__delivery_refuse(s->sw, p, why->err, known);
+  cmt_peer_get_why(p, why);
+  cmt__session_departed(s->sw, p, false);
 }
 
 void cmt__session_departed(cmt_switch *sw, cmt_peer *p, bool listed) {
@@ -339,7 +344,6 @@ static void peer_add(cmt__session *s) {
 
 static void session_on_up(void *arg, const cmt_conn_event *ev) {
   cmt__session *s = arg;
-  cmt_peer *p;
   cmt_why why;
   size_t known;
 
@@ -364,10 +368,7 @@ static void session_on_up(void *arg, const cmt_conn_event *ev) {
     peer_add(s);
     return;
   }
-  p = cmt_peer_ref(s->peer);
-  peer_end(s, &why, known, false);
-  cmt_peer_get_why(p, &why); /* With what a reactor explained. */
-  cmt_peer_unref(p);
+  peer_refuse(s, &why, known);
   cmt__session_refuse(s, &why, ev->id);
 }
 
@@ -389,6 +390,7 @@ static void session_on_end(void *arg, const cmt_why *why,
                            const cmt_node_id *id) {
   cmt__session *s = arg;
   cmt_why own = *why;
+  cmt_peer *p;
 
   if (s->peer == NULL) {
     if (s->held.id != NULL) {
@@ -401,7 +403,11 @@ static void session_on_end(void *arg, const cmt_why *why,
     }
     return;
   }
-  peer_end(s, why, s->sw->setup.reactor_count, true);
+  p = peer_end(s, why);
+  s->sw->lanes[s->lane].peers--;
+  if (cmt__delivery_remove(s->sw, p, why->err)) {
+    cmt__session_departed(s->sw, p, true);
+  }
 }
 
 static void session_on_id(void *arg, const cmt_node_id *id) {

@@ -33,8 +33,7 @@ typedef struct sums {
 
 static sums sums_of(const cmt_switch *s) {
   const cmt__switch_setup *setup = &s->setup;
-  sums n = {.peers = (size_t)setup->options.inbound_peers_max +
-                     setup->options.outbound_peers_max};
+  sums n = {.peers = cmt__limits_peers(s)};
 
   for (size_t i = 0; i < setup->channel_count; i++) {
     const cmt_channel *c = &setup->channels[i];
@@ -143,8 +142,7 @@ static uint64_t mailbox_bytes(const cmt_switch *s, const sums *n) {
 
     if (r->delivery != CMT_INLINE) {
       bytes += sizeof(cmt_mailbox) + n->peers * (over + n->recv_one) +
-               (r->recv_queue_bytes_total != 0 ? r->recv_queue_bytes_total
-                                               : CMT__RECV_TOTAL);
+               cmt__mailbox_memory(r, n->peers);
     }
   }
   return bytes;

@@ -1,166 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The mailbox alone: the test plays the loop, and whoever takes the events. */
+/* The mailbox alone: the order of events, room, the end, and those who wait. */
 
-#include "node/mailbox.h"
+#include "mailbox_user.h"
 
-#include "test.h"
-
-#include <poll.h>
 #include <pthread.h>
-#include <stdatomic.h>
-#include <stdio.h>
-
-enum { PEERS = 3, A = 0x10, B = 0x20, DROPS = 0x30, COST = CMT__MAIL_COST };
-
-typedef struct fixture {
-  test_env env;
-  cmt_channel channels[3];
-  cmt_mailbox *mailbox;
-  cmt_peer peers[PEERS];
-  cmt__box *boxes[PEERS];
-} fixture;
-
-static atomic_uint gone_count;
-
-static void on_gone(cmt__box *b) {
-  (void)b;
-  atomic_fetch_add(&gone_count, 1);
-}
-
-static void on_ring(void *arg) { (void)arg; }
-
-/* Limits of five messages, or 10,000 bytes; in all |total|. */
-static void start(fixture *f, size_t total) {
-  cmt_reactor r = {.name = "test",
-                   .channels = f->channels,
-                   .channel_count = 3,
-                   .delivery = CMT_MAILBOX,
-                   .recv_queue_bytes_total = total};
-
-  for (size_t i = 0; i < 3; i++) {
-    f->channels[i].recv_queue = 5;
-    f->channels[i].recv_queue_bytes = 10000;
-  }
-  assert_cmt(CMT_OK,
-             cmt__mailbox_new(&f->env.env, &r, f->channels, &f->mailbox));
-  f->mailbox->on_gone = on_gone;
-  for (size_t i = 0; i < PEERS; i++) {
-    cmt_peer *p = &f->peers[i];
-
-    assert_cmt(CMT_OK, cmt__gate_init(&p->gate, &f->env.env, f->channels, 3,
-                                      cmt_bytes_of("\x10\x20\x30")));
-    p->gate.ring = on_ring;
-    f->boxes[i] = cmt__alloc_zero(&f->env.env, cmt__box_size(f->mailbox));
-    assert_non_null(f->boxes[i]);
-    cmt__box_open(f->boxes[i], f->mailbox, p);
-  }
-}
-
-static int setup(void **state) {
-  fixture *f = calloc(1, sizeof *f);
-
-  assert_non_null(f);
-  test_env_init(&f->env);
-  f->channels[0] = (cmt_channel){.id = A};
-  f->channels[1] = (cmt_channel){.id = B};
-  f->channels[2] = (cmt_channel){.id = DROPS, .on_full = CMT_ON_FULL_DROP};
-  atomic_store(&gone_count, 0);
-  *state = f;
-  return 0;
-}
-
-static int teardown(void **state) {
-  fixture *f = *state;
-  cmt_event ev;
-
-  for (size_t i = 0; i < PEERS; i++) {
-    if (f->boxes[i]->open && !f->boxes[i]->gone_due) {
-      cmt__box_gone(f->boxes[i], CMT_EEOF);
-    }
-  }
-  while (cmt_mailbox_next(f->mailbox, &ev, 0) == CMT_OK) {
-    cmt_mailbox_done(f->mailbox, &ev);
-  }
-  cmt__mailbox_close(f->mailbox);
-  for (size_t i = 0; i < PEERS; i++) {
-    (void)cmt__gate_close(&f->peers[i].gate);
-    cmt__gate_fini(&f->peers[i].gate);
-    cmt__box_fini(f->boxes[i], &f->env.env);
-    cmt__free(&f->env.env, f->boxes[i]);
-  }
-  cmt__mailbox_delete(f->mailbox);
-  test_env_fini(&f->env);
-  free(f);
-  return 0;
-}
-
-/* A message whose first byte is |k|. */
-static cmt_err put_len(fixture *f, size_t peer, uint8_t channel, uint8_t k,
-                       size_t len) {
-  cmt_buf *msg = cmt_buf_new(&f->env.env, len);
-  cmt_err err;
-
-  assert_non_null(msg);
-  memset(cmt_buf_data(msg), k, len);
-  err = cmt__box_put(f->boxes[peer], channel, msg);
-  cmt_buf_unref(msg);
-  return err;
-}
-
-static cmt_err put(fixture *f, size_t peer, uint8_t channel, uint8_t k) {
-  return put_len(f, peer, channel, k, 1);
-}
-
-/* What is next, as "PEER up", "PEER CHANNEL K" or "PEER gone REASON"; the event
-   is out in |ev|. */
-static const char *next(fixture *f, cmt_event *ev) {
-  static char text[64];
-  cmt_err err = cmt_mailbox_next(f->mailbox, ev, 0);
-  int peer;
-
-  if (err != CMT_OK) {
-    return cmt_err_name(err);
-  }
-  peer = (int)(ev->peer - f->peers);
-  switch (ev->kind) {
-  case CMT_EVENT_PEER_UP:
-    snprintf(text, sizeof text, "%d up", peer);
-    break;
-  case CMT_EVENT_MESSAGE:
-    snprintf(text, sizeof text, "%d %02x %d", peer, ev->channel,
-             cmt_buf_bytes(ev->msg).base[0]);
-    break;
-  case CMT_EVENT_PEER_GONE:
-    snprintf(text, sizeof text, "%d gone %s", peer, cmt_err_name(ev->reason));
-    break;
-  }
-  return text;
-}
-
-/* The same, done at once. */
-static const char *take(fixture *f) {
-  cmt_event ev;
-  const char *text = next(f, &ev);
-
-  if (text[0] != 'C') {
-    cmt_mailbox_done(f->mailbox, &ev);
-    assert_null(ev.internal);
-  }
-  return text;
-}
-
-static bool is_stopped(fixture *f, size_t peer) {
-  bool full;
-
-  return cmt__gate_is_paused(&f->peers[peer].gate, &full) && full;
-}
-
-static bool is_readable(fixture *f) {
-  struct pollfd p = {.fd = cmt_mailbox_fd(f->mailbox), .events = POLLIN};
-
-  return poll(&p, 1, 0) == 1;
-}
 
 /* ---- order ---- */
 
@@ -325,26 +169,6 @@ static void a_channel_that_drops_drops_the_newest(void **state) {
   assert_cmt(CMT_EAGAIN, put_len(f, 0, DROPS, 1, 0)); /* Exact in bytes. */
 }
 
-static void
-the_total_stops_all_who_send_until_half_of_it_is_done(void **state) {
-  fixture *f = *state;
-
-  start(f, 12000);
-  assert_cmt(CMT_OK, put_len(f, 0, A, 1, 4000 - COST));
-  assert_cmt(CMT_OK, put_len(f, 1, A, 2, 4000 - COST));
-  assert_cmt(CMT_OK, put_len(f, 2, A, 3, 4000 - COST));
-  assert_true(is_stopped(f, 2));
-  assert_false(is_stopped(f, 1)); /* Has sent nothing since. */
-  assert_cmt(CMT_OK, put_len(f, 1, B, 4, 0));
-  assert_true(is_stopped(f, 1));
-  assert_cmt(CMT_EAGAIN, put_len(f, 0, DROPS, 5, 0));
-  assert_string_equal("0 10 1", take(f));
-  assert_true(is_stopped(f, 1) && is_stopped(f, 2));
-  assert_string_equal("1 10 2", take(f)); /* 4,192 bytes are left. */
-  assert_false(is_stopped(f, 1));
-  assert_false(is_stopped(f, 2));
-}
-
 static void without_memory_a_message_fails_and_the_end_does_not(void **state) {
   fixture *f = *state;
   cmt_buf *msg;
@@ -411,17 +235,20 @@ static void in_a_hurry_all_messages_are_dropped(void **state) {
 
 static void a_peer_that_goes_while_it_is_stopped_is_nobodys(void **state) {
   fixture *f = *state;
+  char text[24];
 
-  start(f, 1000);
-  assert_cmt(CMT_OK, put_len(f, 1, A, 1, 1000));
-  assert_cmt(CMT_OK, put(f, 0, A, 1));
+  start(f, 0);
+  for (uint8_t k = 0; k < 5; k++) {
+    assert_cmt(CMT_OK, put(f, 0, A, k));
+  }
   assert_true(is_stopped(f, 0));
   cmt__box_gone(f->boxes[0], CMT_EEOF);
-  assert_int_equal(2, f->mailbox->waiting);
-  assert_string_equal("1 10 1", take(f));
-  assert_int_equal(0, f->mailbox->waiting);
-  assert_string_equal("0 10 1", take(f));
+  for (int k = 0; k < 5; k++) {
+    snprintf(text, sizeof text, "0 10 %d", k);
+    assert_string_equal(text, take(f));
+  }
   assert_string_equal("0 gone CMT_EEOF", take(f));
+  assert_false(f->boxes[0]->waits);
 }
 
 static void whoever_waits_is_told_of_the_end(void **state) {
@@ -582,7 +409,6 @@ int main(void) {
     TEST(bytes_fill_a_queue_too),
     TEST(a_message_longer_than_the_queue_has_room_alone),
     TEST(a_channel_that_drops_drops_the_newest),
-    TEST(the_total_stops_all_who_send_until_half_of_it_is_done),
     TEST(without_memory_a_message_fails_and_the_end_does_not),
     TEST(a_reactor_that_refuses_gets_only_the_end),
     TEST(in_a_hurry_all_messages_are_dropped),

@@ -267,6 +267,9 @@ static void the_terms_follow_the_options(void **state) {
   r.delivery = CMT_THREADED;
   r.recv_queue_bytes_total = 1 << 20;
   assert_true(max_of(&o) > before + (1 << 20));
+  before = max_of(&o);
+  r.recv_queue_bytes_total += 8200; /* And the shares of 82 peers. */
+  assert_int_equal(2 * 8200, max_of(&o) - before);
 }
 
 static void an_address_to_dial_counts(void **state) {
