@@ -146,6 +146,9 @@ CMT_API void cmt_switch_options_init_sized(cmt_switch_options *o, size_t size);
 /**
  * A switch that does nothing yet.
  *
+ * Of the descriptors 0 to 2, those that are closed are /dev/null afterwards and
+ * for the rest of the process, since libuv takes none of them for a socket.
+ *
  * Returns    CMT_OK; CMT_EINVAL: |why| (may be NULL) names the option, what
  *            was found and what is allowed, such as "reactors chat and files
  *            both claim channel 0x51"; CMT_ENOMEM; CMT_EIO.

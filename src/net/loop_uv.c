@@ -15,6 +15,7 @@
 #include "loop_uv.h"
 
 #include "loop_uv_impl.h"
+#include "standard_fds.h"
 
 #include <errno.h>
 
@@ -287,6 +288,7 @@ static cmt_err err_of_uv(int error) {
 static cmt_err start_uv(cmt__loop_uv *l, uv_loop_t *given) {
   int error;
 
+  cmt__standard_fds_hold();
   if (uv_mutex_init(&l->mutex) != 0) {
     return CMT_ENOMEM;
   }

@@ -36,6 +36,8 @@
 #include "dialer.h"
 #include "limits.h"
 
+#include "net/standard_fds.h"
+
 #include <stdio.h>
 
 static void switch_on_post(cmt__post *post);
@@ -214,6 +216,7 @@ cmt_err cmt__switch_new_on(const cmt_switch_options *o, cmt__loop *loop,
 
 cmt_err cmt_switch_new(const cmt_switch_options *o, cmt_switch **out,
                        cmt_why *why) {
+  cmt__standard_fds_hold(); /* Before a mailbox has one of them. */
   return cmt__switch_new_on_each(o, NULL, out, why);
 }
 
