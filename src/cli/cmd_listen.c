@@ -95,6 +95,8 @@ int cli_listen(const cli_verb *verb, int argc, char **argv) {
     code = cli_options_usage(&o, "--laddr is missing");
   } else if (o.arg_count > 0) {
     code = cli_options_usage(&o, "it takes no arguments but options");
+  } else if (o.out_dir == NULL && (o.quota != 0 || o.dotfiles)) {
+    code = cli_options_usage(&o, "--quota and --allow-dotfiles need --out");
   } else if (!cli_io_open(&io, o.json, o.log_level)) {
     code = CLI_FAILED;
   } else {

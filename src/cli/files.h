@@ -32,7 +32,8 @@ enum {
   X(CLI_REFUSED_SIZE, 4, CMT_EPROTO, "the data are not as long as offered")    \
   X(CLI_REFUSED_HASH, 5, CMT_EPROTO, "the hash does not match the data")       \
   X(CLI_REFUSED_IO, 6, CMT_EIO, "the file cannot be written")                  \
-  X(CLI_REFUSED_BUSY, 7, CMT_EAGAIN, "another file is still under way")
+  X(CLI_REFUSED_BUSY, 7, CMT_EAGAIN, "another file is still under way")        \
+  X(CLI_REFUSED_QUOTA, 8, CMT_ELIMIT, "it is over the quota for files")
 
 typedef enum cli_refusal {
 #define X(name, value, err, text) name = value,

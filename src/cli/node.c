@@ -9,12 +9,8 @@
 #include "events.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* How long the switch may take for its end after the flush. */
 enum { END_MS = 1000 };
@@ -126,8 +122,12 @@ static cmt_err node_init_peer(void *self, cmt_peer *p) {
   cli_session *s = cli_session_of(p);
   cmt_err err = CMT_OK;
 
+  if (s == NULL && !cli_options_allow(n->options, cmt_peer_id(p))) {
+    return cmt_peer_explain(p, CMT_EREACTOR,
+                            "the node's id is not one of those of --allow");
+  }
   if (s == NULL && cli_output_is_full(n->io->out)) {
-    return CMT_ELIMIT;
+    return cmt_peer_explain(p, CMT_ELIMIT, "nobody reads our output");
   }
   if (s == NULL) {
     err = session_new(n, p, &s);
@@ -289,17 +289,14 @@ bool cli_load_key(const cli_options *o, cli_io *io, const cmt_env *env,
   return true;
 }
 
-/* Makes the directory if it is missing, but not those above it. */
-static bool open_dir(cli_node *n) {
+static bool open_store(cli_node *n) {
   const char *dir = n->options->out_dir;
 
   if (dir == NULL) {
     return true;
   }
-  if (mkdir(dir, 0777) == 0 || errno == EEXIST) {
-    n->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  }
-  if (n->dir_fd < 0 || faccessat(n->dir_fd, ".", W_OK | X_OK, 0) != 0) {
+  n->store.dotfiles = n->options->dotfiles;
+  if (!cli_store_open(&n->store, dir, n->options->quota)) {
     cli_io_error(n->io, "--out %s: %s", dir, strerror(errno));
     return false;
   }
@@ -396,7 +393,8 @@ static bool node_start(cli_node *n) {
 
 bool cli_node_open(cli_node *n, const cli_options *o, cli_io *io,
                    const cli_node_hooks *hooks) {
-  *n = (cli_node){.options = o, .io = io, .dir_fd = -1};
+  *n = (cli_node){.options = o, .io = io};
+  cli_store_init(&n->store);
   cli_rejections_init(&n->rejections);
   if (hooks != NULL) {
     n->hooks = *hooks;
@@ -404,7 +402,7 @@ bool cli_node_open(cli_node *n, const cli_options *o, cli_io *io,
   for (size_t i = 0; i < o->channel_count; i++) {
     n->index[o->channels[i].id] = (uint8_t)i;
   }
-  if (!cli_env_init(&n->env, io) || !open_dir(n) ||
+  if (!cli_env_init(&n->env, io) || !open_store(n) ||
       !cli_load_key(o, io, &n->env, &n->key)) {
     return false;
   }
@@ -446,7 +444,5 @@ void cli_node_close(cli_node *n, uint64_t flush_ns, int code) {
   (void)cli_node_tell_rejections(n, true);
   cli_rejections_fini(&n->rejections);
   cmt_node_key_delete(n->key);
-  if (n->dir_fd >= 0) {
-    close(n->dir_fd);
-  }
+  cli_store_close(&n->store);
 }

@@ -9,6 +9,7 @@
 #include "files.h"
 #include "options.h"
 #include "rejections.h"
+#include "store.h"
 #include "writer.h"
 
 #include <pthread.h>
@@ -52,7 +53,7 @@ struct cli_node {
   cmt_switch *sw;
   atomic_bool sw_ended;
   cli_rejections rejections; /* Of strangers. */
-  int dir_fd;                /* Of --out; -1: none. */
+  cli_store store;           /* Of --out. */
   uint8_t index[256];        /* Of each channel id in the options. */
 };
 

@@ -131,24 +131,57 @@ static bool set_json(cli_options *o, const char *value) {
   return true;
 }
 
-static bool set_address(cli_options *o, const char *value, unsigned flags) {
-  cmt_net_addr addr;
+static bool set_address(cli_options *o, const char *value, unsigned flags,
+                        cmt_net_addr *addr) {
   cmt_why why;
 
-  return cmt_net_addr_parse(value, flags, &addr, &why) == CMT_OK ||
+  return cmt_net_addr_parse(value, flags, addr, &why) == CMT_OK ||
          allowed(o, why.text);
 }
 
 static bool set_laddr(cli_options *o, const char *value) {
-  return set_address(o, value, CMT_ADDR_LISTEN) &&
+  cmt_net_addr addr;
+
+  return set_address(o, value, CMT_ADDR_LISTEN, &addr) &&
          set_text(o, &o->laddr, value);
 }
 
 static bool set_dial(cli_options *o, const char *value) {
-  if (!set_address(o, value, 0)) {
+  cmt_net_addr addr;
+
+  if (!set_address(o, value, 0, &addr)) {
     return false;
   }
+  o->friends[o->friend_count++] = addr.id;
   o->dials[o->dial_count++] = value;
+  return true;
+}
+
+static bool set_allow(cli_options *o, const char *value) {
+  char text[64];
+  cmt_net_addr addr;
+
+  /* An id is what stands before an address. */
+  if (strlen(value) != sizeof addr.id.text - 1) {
+    return allowed(o, "expected an id of 40 hex digits");
+  }
+  snprintf(text, sizeof text, "%s@127.0.0.1:1", value);
+  if (cmt_net_addr_parse(text, 0, &addr, NULL) != CMT_OK) {
+    return allowed(o, "expected an id of 40 hex digits");
+  }
+  o->friends[o->friend_count++] = addr.id;
+  o->friends_only = true;
+  return true;
+}
+
+static bool set_quota(cli_options *o, const char *value) {
+  return cli_parse_size(value, 1, INT64_MAX, &o->quota) ||
+         allowed(o, "expected 1 byte or more, such as 500M or 20G");
+}
+
+static bool set_dotfiles(cli_options *o, const char *value) {
+  (void)value;
+  o->dotfiles = true;
   return true;
 }
 
@@ -198,6 +231,14 @@ static const option_row rows[] = {
    "ID@HOST:PORT to stay connected to; may be repeated"},
   {"out", "DIR", CLI_LISTEN, set_out,
    "store files here; without it they are refused"},
+  {"quota", "N", CLI_LISTEN, set_quota,
+   "bytes of files to store in all\n"
+   "(half of the free space at the start)"},
+  {"allow", "ID", CLI_LISTEN, set_allow,
+   "only this node may connect, and those of --dial;\n"
+   "may be repeated"},
+  {"allow-dotfiles", NULL, CLI_LISTEN, set_dotfiles,
+   "store files whose names begin with a dot, too"},
   {"echo", NULL, CLI_LISTEN, set_echo, "the role of channels that name none"},
   {"discard", NULL, CLI_LISTEN, set_discard, "the same"},
   {"max-inbound", "N", CLI_LISTEN, set_inbound, "inbound peers (40)"},
@@ -400,6 +441,7 @@ int cli_options_parse(cli_options *o, const cli_verb *verb, int argc,
     .pings = 3,
   };
   o->dials = cli_alloc((size_t)argc, sizeof *o->dials);
+  o->friends = cli_alloc((size_t)argc, sizeof *o->friends);
   code = parse_all(o, verb, argc, argv);
   if (code == -1) {
     code = check_times(o);
@@ -417,7 +459,18 @@ int cli_options_parse(cli_options *o, const cli_verb *verb, int argc,
 
 void cli_options_fini(cli_options *o) {
   free(o->dials);
+  free(o->friends);
   o->dials = NULL;
+  o->friends = NULL;
+}
+
+bool cli_options_allow(const cli_options *o, const cmt_node_id *id) {
+  for (size_t i = 0; i < o->friend_count; i++) {
+    if (cmt_node_id_equal(&o->friends[i], id)) {
+      return true;
+    }
+  }
+  return !o->friends_only;
 }
 
 cmt_err cli_options_key(const cli_options *o, const cmt_env *env,

@@ -46,7 +46,12 @@ typedef struct cli_options {
   const char *laddr;
   const char **dials;
   size_t dial_count;
+  cmt_node_id *friends; /* The ids of --dial and --allow. */
+  size_t friend_count;
+  bool friends_only;   /* --allow was given: nobody else may connect. */
   const char *out_dir; /* NULL: files are refused. */
+  uint64_t quota;      /* Bytes of files; 0: half of the free space. */
+  bool dotfiles;       /* Names that begin with a dot are taken. */
   cli_role bare_role;  /* Of channels that name none. */
   uint32_t inbound_max;
   uint32_t inbound_per_ip_max; /* 0: no limit. */
@@ -63,6 +68,8 @@ typedef struct cli_options {
 int cli_options_parse(cli_options *o, const cli_verb *verb, int argc,
                       char **argv);
 void cli_options_fini(cli_options *o);
+/* The node with |id| may connect. */
+bool cli_options_allow(const cli_options *o, const cmt_node_id *id);
 /* Loads a key file as --strict-key says. */
 CMT_NODISCARD cmt_err cli_options_key(const cli_options *o, const cmt_env *env,
                                       const char *file, cmt_node_key **out,

@@ -19,7 +19,7 @@
 enum { TEMPORARY_SIZE = 48, SHOWN_SIZE = 4 * CLI_FILE_NAME_MAX + 1 };
 
 struct cli_receiver {
-  int dir_fd;
+  cli_store *store;
   cli_receiver_hooks hooks;
   uint32_t last_id; /* Of the last offer; late data of it are dropped. */
   bool open;        /* The rest belongs to the file of |last_id|. */
@@ -31,10 +31,11 @@ struct cli_receiver {
   char temporary[TEMPORARY_SIZE];
 };
 
-cli_receiver *cli_receiver_new(int dir_fd, const cli_receiver_hooks *hooks) {
+cli_receiver *cli_receiver_new(cli_store *store,
+                               const cli_receiver_hooks *hooks) {
   cli_receiver *r = cli_alloc(1, sizeof *r);
 
-  r->dir_fd = dir_fd;
+  r->store = store;
   r->hooks = *hooks;
   r->fd = -1;
   return r;
@@ -59,10 +60,13 @@ static void receiver_drop(cli_receiver *r) {
     r->fd = -1;
   }
   if (r->temporary[0] != '\0') {
-    unlinkat(r->dir_fd, r->temporary, 0);
+    unlinkat(r->store->dir_fd, r->temporary, 0);
     r->temporary[0] = '\0';
   }
-  r->open = false;
+  if (r->open) {
+    cli_store_release(r->store, r->size);
+    r->open = false;
+  }
 }
 
 static void receiver_fail(cli_receiver *r, cmt_err err, const char *text) {
@@ -124,7 +128,7 @@ static bool receiver_open(cli_receiver *r) {
     randombytes_buf(&random, sizeof random);
     snprintf(r->temporary, sizeof r->temporary, ".cometp2p-%016llx.part",
              (unsigned long long)random);
-    r->fd = openat(r->dir_fd, r->temporary,
+    r->fd = openat(r->store->dir_fd, r->temporary,
                    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (r->fd < 0 && errno != EEXIST) {
       break;
@@ -136,30 +140,69 @@ static bool receiver_open(cli_receiver *r) {
   return r->fd >= 0;
 }
 
-static void take_offer(cli_receiver *r, const cli_file_message *m) {
+/* Puts |detail| together; false: the offer is within the quota, which it now
+   takes a part of. */
+static bool over_quota(cli_receiver *r, uint64_t size, char *detail,
+                       size_t cap) {
+  if (cli_store_reserve(r->store, size)) {
+    return false;
+  }
+  if (r->store->files_left == 0) {
+    snprintf(detail, cap, "no more files are taken");
+  } else {
+    snprintf(detail, cap, "%llu bytes were offered, %llu are left",
+             (unsigned long long)size,
+             (unsigned long long)r->store->bytes_left);
+  }
+  return true;
+}
+
+/* Whether the name of an offer is one that is taken; it becomes that of the
+   file. */
+static bool take_name(cli_receiver *r, cmt_bytes name) {
   struct stat st;
 
-  if (r->dir_fd < 0) {
+  if (!cli_file_name_is_fine(name)) {
+    receiver_refuse(r, CLI_REFUSED_NAME, NULL);
+    return false;
+  }
+  if (name.base[0] == '.' && !r->store->dotfiles) {
+    receiver_refuse(r, CLI_REFUSED_NAME, "it begins with a dot");
+    return false;
+  }
+  memcpy(r->name, name.base, name.len);
+  r->name[name.len] = '\0';
+  /* Known early, nothing is sent in vain; the end checks it again. */
+  if (fstatat(r->store->dir_fd, r->name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+    receiver_refuse(r, CLI_REFUSED_EXISTS, NULL);
+    return false;
+  }
+  return true;
+}
+
+static void take_offer(cli_receiver *r, const cli_file_message *m) {
+  char detail[96];
+
+  if (r->store->dir_fd < 0) {
     receiver_refuse(r, CLI_REFUSED_NO_FILES, NULL);
     return;
   }
-  if (!cli_file_name_is_fine(m->bytes)) {
-    receiver_refuse(r, CLI_REFUSED_NAME, NULL);
+  if (!take_name(r, m->bytes)) {
     return;
   }
-  memcpy(r->name, m->bytes.base, m->bytes.len);
-  r->name[m->bytes.len] = '\0';
-  /* Known early, nothing is sent in vain; the end checks it again. */
-  if (fstatat(r->dir_fd, r->name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-    receiver_refuse(r, CLI_REFUSED_EXISTS, NULL);
+  if (m->number > INT64_MAX) {
+    receiver_refuse(r, CLI_REFUSED_IO, "too large");
     return;
   }
-  if (m->number > INT64_MAX || !receiver_open(r)) {
-    receiver_refuse(r, CLI_REFUSED_IO,
-                    m->number > INT64_MAX ? "too large" : strerror(errno));
+  if (over_quota(r, m->number, detail, sizeof detail)) {
+    receiver_refuse(r, CLI_REFUSED_QUOTA, detail);
     return;
   }
   r->open = true;
+  if (!receiver_open(r)) {
+    receiver_refuse(r, CLI_REFUSED_IO, strerror(errno));
+    return;
+  }
   receiver_ack(r);
 }
 
@@ -196,7 +239,7 @@ static bool receiver_place(cli_receiver *r) {
   if (close(fd) != 0) {
     return false; /* Some file systems tell only here that it is not stored. */
   }
-  if (renameat2(r->dir_fd, r->temporary, r->dir_fd, r->name,
+  if (renameat2(r->store->dir_fd, r->temporary, r->store->dir_fd, r->name,
                 RENAME_NOREPLACE) == 0) {
     r->temporary[0] = '\0';
     return true;
@@ -204,10 +247,11 @@ static bool receiver_place(cli_receiver *r) {
   if (errno != EINVAL && errno != ENOSYS) {
     return false;
   }
-  if (linkat(r->dir_fd, r->temporary, r->dir_fd, r->name, 0) != 0) {
+  if (linkat(r->store->dir_fd, r->temporary, r->store->dir_fd, r->name, 0) !=
+      0) {
     return false;
   }
-  unlinkat(r->dir_fd, r->temporary, 0);
+  unlinkat(r->store->dir_fd, r->temporary, 0);
   r->temporary[0] = '\0';
   return true;
 }

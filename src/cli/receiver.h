@@ -6,6 +6,7 @@
    told, what it answers, and the file that it writes.  docs/FILES.md. */
 
 #include "files.h"
+#include "store.h"
 
 #include <sodium.h>
 
@@ -32,8 +33,9 @@ typedef struct cli_receiver_hooks {
                  const char *text);
 } cli_receiver_hooks;
 
-/* |dir_fd| is where files go, -1: nowhere; it must outlive the receiver. */
-cli_receiver *cli_receiver_new(int dir_fd, const cli_receiver_hooks *hooks);
+/* |store| is where files go; it must outlive the receiver. */
+cli_receiver *cli_receiver_new(cli_store *store,
+                               const cli_receiver_hooks *hooks);
 
 /* Replaces the hooks, whose |arg| may live for one call only. */
 void cli_receiver_set_hooks(cli_receiver *r, const cli_receiver_hooks *hooks);

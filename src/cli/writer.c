@@ -91,7 +91,7 @@ static cli_receiver *session_receiver(cli_session *s, seat *at) {
   };
 
   if (*place == NULL) {
-    *place = cli_receiver_new(s->node->dir_fd, &hooks);
+    *place = cli_receiver_new(&s->node->store, &hooks);
   } else {
     cli_receiver_set_hooks(*place, &hooks);
   }

@@ -12,6 +12,7 @@
 #include "rtt.h"
 
 #include <fcntl.h>
+#include <sys/statvfs.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -255,10 +256,12 @@ static void errors_are_told_by_their_last_name(void **state) {
   assert_string_equal(text, "eof");
 }
 
+enum { QUOTA = 10 };
+
 /* What a receiver answered and told last. */
 typedef struct told {
   char dir[64];
-  int dir_fd;
+  cli_store store;
   cli_file_message reply;
   int replies, done, failed;
   cmt_err err;
@@ -302,8 +305,11 @@ static int receiver_setup(void **state) {
   if (mkdtemp(t->dir) == NULL) {
     return -1;
   }
-  t->dir_fd = open(t->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  t->r = cli_receiver_new(t->dir_fd, &hooks);
+  cli_store_init(&t->store);
+  if (!cli_store_open(&t->store, t->dir, QUOTA)) {
+    return -1;
+  }
+  t->r = cli_receiver_new(&t->store, &hooks);
   *state = t;
   return 0;
 }
@@ -314,8 +320,8 @@ static int receiver_teardown(void **state) {
   int left;
 
   cli_receiver_delete(t->r, CMT_EEOF, "gone");
-  unlinkat(t->dir_fd, "x", 0);
-  close(t->dir_fd);
+  unlinkat(t->store.dir_fd, "x", 0);
+  cli_store_close(&t->store);
   left = rmdir(t->dir);
   free(t);
   return left;
@@ -343,11 +349,11 @@ static void a_file_is_there_after_its_hash(void **state) {
   assert_int_equal(t->replies, 1); /* Not yet worth an acknowledgement. */
   assert_cmt(CMT_OK, feed(t, CLI_FILE_DATA, 3, "lo", 2));
   assert_int_equal(t->reply.number, 5);
-  assert_int_not_equal(faccessat(t->dir_fd, "x", F_OK, 0), 0);
+  assert_int_not_equal(faccessat(t->store.dir_fd, "x", F_OK, 0), 0);
   assert_cmt(CMT_OK, feed(t, CLI_FILE_END, 0, (const char *)hash, 32));
   assert_int_equal(t->reply.type, CLI_FILE_DONE);
   assert_int_equal(t->done, 1);
-  assert_int_equal(faccessat(t->dir_fd, "x", R_OK, 0), 0);
+  assert_int_equal(faccessat(t->store.dir_fd, "x", R_OK, 0), 0);
 }
 
 static void late_data_of_a_refused_file_are_dropped(void **state) {
@@ -365,15 +371,90 @@ static void late_data_of_a_refused_file_are_dropped(void **state) {
 static void a_file_under_way_goes_with_the_peer(void **state) {
   told *t = *state;
   cli_receiver_hooks hooks = {t, on_reply, on_progress, on_done, on_failed};
+  cli_store nowhere;
 
+  cli_store_init(&nowhere);
   assert_cmt(CMT_OK, feed(t, CLI_FILE_OFFER, 5, "x", 1));
   assert_cmt(CMT_OK, feed(t, CLI_FILE_DATA, 0, "he", 2));
   cli_receiver_delete(t->r, CMT_EEOF, "gone");
   assert_int_equal(t->failed, 1);
   assert_cmt(CMT_EEOF, t->err);
-  t->r = cli_receiver_new(-1, &hooks);
+  t->r = cli_receiver_new(&nowhere, &hooks);
   assert_cmt(CMT_OK, feed(t, CLI_FILE_OFFER, 5, "x", 1));
   assert_int_equal(t->reply.code, CLI_REFUSED_NO_FILES);
+}
+
+/* Offers |size| bytes as the file |id|, named "x". */
+static void offer(told *t, cli_receiver *r, uint32_t id, uint64_t size) {
+  cli_file_message m = {.type = CLI_FILE_OFFER,
+                        .id = id,
+                        .number = size,
+                        .bytes = {(const uint8_t *)"x", 1}};
+
+  t->err = CMT_OK;
+  assert_cmt(CMT_OK, cli_receiver_feed(r, &m, 1));
+}
+
+static void the_quota_counts_what_is_under_way_and_stored(void **state) {
+  told *t = *state;
+  cli_receiver_hooks hooks = {t, on_reply, on_progress, on_done, on_failed};
+  cli_receiver *other = cli_receiver_new(&t->store, &hooks);
+  uint8_t hash[32];
+
+  crypto_hash_sha256(hash, (const uint8_t *)"hello!!", 7);
+  offer(t, t->r, 1, QUOTA + 1);
+  assert_int_equal(CLI_REFUSED_QUOTA, t->reply.code);
+  assert_cmt(CMT_ELIMIT, t->err);
+  offer(t, other, 1, 7);
+  assert_int_equal(CLI_FILE_ACK, t->reply.type);
+  offer(t, t->r, 2, 4);
+  assert_cmt(CMT_ELIMIT, t->err);
+  offer(t, t->r, 3, 3);
+  assert_cmt(CMT_OK, t->err);
+  /* What is given up is free again, and what is stored is not. */
+  cli_receiver_delete(other, CMT_EEOF, "gone");
+  assert_int_equal(7, t->store.bytes_left);
+  other = cli_receiver_new(&t->store, &hooks);
+  offer(t, other, 1, 8);
+  assert_cmt(CMT_ELIMIT, t->err);
+  cli_receiver_delete(t->r, CMT_EEOF, "gone");
+  t->r = cli_receiver_new(&t->store, &hooks);
+  assert_int_equal(QUOTA, t->store.bytes_left);
+  offer(t, t->r, 1, 7);
+  assert_cmt(CMT_OK, feed(t, CLI_FILE_DATA, 0, "hello!!", 7));
+  assert_cmt(CMT_OK, feed(t, CLI_FILE_END, 0, (const char *)hash, 32));
+  assert_int_equal(1, t->done);
+  cli_receiver_delete(other, CMT_EEOF, "gone");
+  assert_int_equal(QUOTA - 7, t->store.bytes_left);
+}
+
+static void the_number_of_files_is_bounded_too(void **state) {
+  told *t = *state;
+  uint64_t bytes_left = t->store.bytes_left;
+
+  assert_true(t->store.files_left > 0);
+  t->store.files_left = 0;
+  offer(t, t->r, 1, 0);
+  assert_int_equal(CLI_REFUSED_QUOTA, t->reply.code);
+  t->store.files_left = 1;
+  offer(t, t->r, 2, 0);
+  assert_cmt(CMT_OK, t->err);
+  assert_int_equal(0, t->store.files_left);
+  assert_int_equal(bytes_left, t->store.bytes_left);
+}
+
+static void half_of_the_free_space_is_the_quota(void **state) {
+  told *t = *state;
+  struct statvfs now;
+  cli_store s;
+
+  cli_store_init(&s);
+  assert_true(cli_store_open(&s, t->dir, 0));
+  assert_int_equal(0, fstatvfs(s.dir_fd, &now));
+  /* Others write to the file system meanwhile. */
+  assert_true(s.bytes_left > 0 &&
+              s.bytes_left < (uint64_t)now.f_blocks * now.f_frsize);
+  cli_store_close(&s);
 }
 
 static void a_narrow_terminal_keeps_the_numbers(void **state) {
@@ -432,6 +513,13 @@ int main(void) {
     cmocka_unit_test_setup_teardown(late_data_of_a_refused_file_are_dropped,
                                     receiver_setup, receiver_teardown),
     cmocka_unit_test_setup_teardown(a_file_under_way_goes_with_the_peer,
+                                    receiver_setup, receiver_teardown),
+    cmocka_unit_test_setup_teardown(
+      the_quota_counts_what_is_under_way_and_stored, receiver_setup,
+      receiver_teardown),
+    cmocka_unit_test_setup_teardown(the_number_of_files_is_bounded_too,
+                                    receiver_setup, receiver_teardown),
+    cmocka_unit_test_setup_teardown(half_of_the_free_space_is_the_quota,
                                     receiver_setup, receiver_teardown),
   };
 

@@ -175,11 +175,83 @@ def strange_names(folder):
         paths.append(os.path.join(folder.encode(), name))
         with open(paths[-1], "wb") as f:
             f.write(name)
-    with Listen("--out", out) as node:
+    with Listen("--out", out, "--allow-dotfiles") as node:
         code, _, err = run("send", node.address, *map(os.fsdecode, paths))
         equal((code, err), (0, ""))
     equal(sorted(os.listdir(out.encode())), sorted(wanted))
 
+
+def dotfiles(folder):
+    """A name like .bashrc is taken only where that was asked for."""
+    out = os.path.join(folder, "out")
+    path, digest = make_file(folder, ".profile", 100)
+    with Listen("--out", out) as node:
+        code, _, err = run("send", node.address, path)
+        equal(code, 1)
+        check("begins with a dot" in err and err.count("\n") == 1, err)
+        error = node.event("error")
+        equal((error["file"], error["reason"]), (".profile", "inval"))
+        equal(names(out), [])
+    with Listen("--out", out, "--allow-dotfiles") as node:
+        equal(run("send", node.address, path)[0], 0)
+        equal(file_hash(os.path.join(out, ".profile")), digest)
+        with RawPeer(node.address) as peer:
+            for i, name in enumerate((b".", b"..", b".cometp2p-x")):
+                peer.send(FILES, offer(i + 1, 1, name))
+                equal(peer.recv(FILES)[:6], refused(i + 1, 2))
+
+
+def quota(folder):
+    """Of all peers together, for as long as the node runs."""
+    out = os.path.join(folder, "out")
+    files = [make_file(folder, f"f{i}", 40000, seed=i)[0] for i in range(4)]
+    with Listen("--out", out, "--quota", "100k") as node:
+        code, _, err = run("send", node.address, *files)
+        equal((code, names(out)), (1, ["f0", "f1"]))
+        check(err.count("over the quota for files: 40000 bytes were offered, "
+                        "22400 are left") == 2, err)
+        error = node.event("error")
+        equal((error["file"], error["reason"], error["class"]),
+              ("f2", "limit", "local"))
+        # Who removes files does not get their place back.
+        os.remove(os.path.join(out, "f0"))
+        equal(run("send", node.address, files[0])[0], 1)
+        small, _ = make_file(folder, "small", 22400)
+        equal(run("send", node.address, small)[0], 0)
+        equal(run("send", node.address, files[2])[0], 1)
+        empty, _ = make_file(folder, "empty", 0)
+        equal(run("send", node.address, empty)[0], 0)
+
+
+def quota_under_way(folder):
+    """A file counts from its offer on; one that is given up counts no more."""
+    out = os.path.join(folder, "out")
+    with Listen("--out", out, "--quota", "100") as node, \
+            RawPeer(node.address) as one, RawPeer(node.address) as two:
+        one.send(FILES, offer(1, 60, b"x"))
+        equal(one.recv(FILES), ack(1, 0))
+        two.send(FILES, offer(1, 41, b"y"))
+        equal(two.recv(FILES)[:6], refused(1, 8))
+        two.send(FILES, offer(2, 40, b"y"))
+        equal(two.recv(FILES), ack(2, 0))
+        one.close_input()
+        node.event("error", file="x")
+        with RawPeer(node.address) as three:
+            three.send(FILES, offer(1, 60, b"z"))
+            equal(three.recv(FILES), ack(1, 0))
+
+
+def free_space(folder):
+    """Without --quota half of what is free is taken."""
+    out = os.path.join(folder, "out")
+    os.mkdir(out)
+    st = os.statvfs(out)
+    free = st.f_bavail * st.f_frsize
+    with Listen("--out", out) as node, RawPeer(node.address) as peer:
+        peer.send(FILES, offer(1, free * 3 // 4, b"x"))
+        equal(peer.recv(FILES)[:6], refused(1, 8))
+        peer.send(FILES, offer(2, free // 4, b"x"))
+        equal(peer.recv(FILES), ack(2, 0))
 
 def several_files(folder):
     out = os.path.join(folder, "out")
@@ -241,7 +313,7 @@ def two_want_one_name(folder):
 def receiver_dies(folder):
     out = os.path.join(folder, "out")
     path = sparse_file(folder, "long", 1 << 40)
-    with Listen("--out", out) as node, Send(node.address, path) as sender:
+    with Listen("--out", out, *ROOM) as node, Send(node.address, path) as sender:
         flowing(sender)
         node.signal(signal.SIGKILL)
         error = sender.event("error")
@@ -255,7 +327,7 @@ def receiver_dies(folder):
 def sender_dies(folder):
     out = os.path.join(folder, "out")
     path = sparse_file(folder, "long", 1 << 40)
-    with Listen("--out", out) as node, Send(node.address, path) as sender:
+    with Listen("--out", out, *ROOM) as node, Send(node.address, path) as sender:
         flowing(node)
         sender.signal(signal.SIGKILL)
         error = node.event("error")
@@ -345,7 +417,7 @@ def lies(folder):
 def shrinks(folder):
     out = os.path.join(folder, "out")
     path = sparse_file(folder, "x", 1 << 40)
-    with Listen("--out", out) as node, Send(node.address, path) as sender:
+    with Listen("--out", out, *ROOM) as node, Send(node.address, path) as sender:
         flowing(sender)
         os.truncate(path, 0)
         error = sender.event("error")
@@ -460,6 +532,10 @@ Tap().main([
     ("a file of 65536 bytes arrives", whole, 65536),
     ("a file of 30 MB arrives", whole, 30000001),
     ("strange names arrive as they are", strange_names),
+    ("a name that begins with a dot is refused unless asked", dotfiles),
+    ("--quota bounds what all peers store", quota),
+    ("--quota counts files under way", quota_under_way),
+    ("half of the free space is the quota", free_space),
     ("several files arrive in order", several_files),
     ("one refused file does not stop the next", one_of_two_refused),
     ("several senders at once", several_senders),

@@ -177,7 +177,7 @@ def closed_output(folder):
 
 def closed_output_of_send(folder):
     path = sparse_file(folder, "long", 1 << 40)
-    with Listen("--out", os.path.join(folder, "out")) as node, \
+    with Listen("--out", os.path.join(folder, "out"), *ROOM) as node, \
             Send(node.address, path, read=False) as sender:
         sender.child.stdout.close()
         equal(sender.exit(), 1)

@@ -189,6 +189,32 @@ def strangers(folder, json_lines):
         equal(node.exit(), 0)
 
 
+def peers_that_come_and_go(folder):
+    """Who comes is told, and when nobody reads that any more, nobody may
+    come."""
+    args = [RELEASED, "probe", "--network", "cometp2p", "--count", "1",
+            "--moniker", '"' * 9500]
+    with Unread() as node:
+        refused_ones = 0
+        for _ in range(100):
+            probes = [subprocess.Popen(
+                [*args, node.address], stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL) for _ in range(8)]
+            refused_ones = sum(p.wait(LIMIT) != 0 for p in probes)
+            if refused_ones > 0:
+                break
+        check(refused_ones > 0, "all may come")
+        check(node.peak() < 64, f"{node.peak()} MiB")
+        node.start_reading()
+        told = node.event("rejected")
+        equal((told["reason"], told["stage"], told["text"]),
+              ("limit", "filter", "nobody reads our output"))
+        soon(lambda: subprocess.run(
+            [*args, node.address], stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, timeout=LIMIT).returncode == 0,
+            "nobody may come though all was read")
+
+
 def too_long_lines_of_ours(folder):
     """Input that makes an error of each line waits for who reads them."""
     count = 20000
@@ -217,5 +243,6 @@ Tap().main([
     ("a line of 64 KiB is the longest", longest_line),
     ("rejections of strangers are gathered", strangers, False),
     ("rejections of strangers are gathered in JSON", strangers, True),
+    ("peers that come and go", peers_that_come_and_go),
     ("lines of ours that are too long", too_long_lines_of_ours),
 ])

@@ -152,6 +152,29 @@ def limit(folder, option):
         equal(run("send", node.address, "--lines", "-", stdin=b"z\n")[0], 0)
 
 
+def allowed(folder):
+    """Only ids of --allow and --dial may connect, in capitals too."""
+    keys = [os.path.join(folder, f"k{i}") for i in range(3)]
+    ids = [run("key", "gen", key)[1].strip() for key in keys]
+    with Listen() as other, Listen(
+            "--allow", ids[0].upper(), "--allow", ids[1],
+            "--dial", other.address) as node:
+        equal(node.event("peer_added")["id"], other.id)
+        for key in keys[:2]:
+            equal(run("send", node.address, "--lines", "-", "--key", key,
+                      stdin=b"x\n")[0], 0)
+            node.event("line")
+        code, _, err = run("send", node.address, "--lines", "-", "--key",
+                           keys[2], stdin=b"x\n")
+        equal((code, err.count("\n")), (1, 1))
+        told = node.event("rejected")
+        equal((told["id"], told["reason"], told["stage"], told["text"]),
+              (ids[2], "reactor", "filter",
+               "the node's id is not one of those of --allow"))
+        equal(run("send", node.address, "--lines", "-", stdin=b"x\n")[0], 1)
+        node.event("rejected")
+
+
 def dialed(folder):
     with Listen() as one, Listen("--dial", one.address) as two:
         equal(two.event("peer_added")["outbound"], True)
@@ -166,7 +189,7 @@ def listen_ends(folder, number):
     """With an idle peer, and with a file half way."""
     out = os.path.join(folder, "out")
     path = sparse_file(folder, "long", 1 << 40)
-    with Listen("--out", out) as node, RawPeer(node.address), \
+    with Listen("--out", out, *ROOM) as node, RawPeer(node.address), \
             Send(node.address, path) as sender:
         flowing(node)
         begin = time.monotonic()
@@ -183,7 +206,7 @@ def listen_ends(folder, number):
 def send_ends(folder, number):
     out = os.path.join(folder, "out")
     path = sparse_file(folder, "long", 1 << 40)
-    with Listen("--out", out) as node, Send(node.address, path, "--lines",
+    with Listen("--out", out, *ROOM) as node, Send(node.address, path, "--lines",
                                             "-") as sender:
         flowing(sender)
         sender.signal(number)
@@ -446,6 +469,7 @@ TESTS = [
     ("--max-inbound refuses the next, and recovers", limit, "--max-inbound"),
     ("--max-peers-per-ip refuses the next, and recovers", limit,
      "--max-peers-per-ip"),
+    ("--allow keeps others out", allowed),
     ("listen dials, too", dialed),
     ("packets of other sizes", small_packets),
     ("short pings do no harm", pings),

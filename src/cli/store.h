@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLI_STORE_H
+#define CLI_STORE_H
+
+/* The folder that files of all peers go to, and how much may still go there.
+   One thread uses it, the writer's. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct cli_store {
+  int dir_fd;          /* -1: there is none, and files are refused. */
+  bool dotfiles;       /* Names that begin with a dot are taken. */
+  uint64_t bytes_left; /* Of the quota. */
+  uint64_t files_left;
+} cli_store;
+
+/* No folder. */
+void cli_store_init(cli_store *s);
+
+/* Opens |dir|, which is made if it is missing, but not those above it.  |quota|
+   is in bytes; 0: half of what is free in the folder now.  Of files it takes
+   half of as many as the file system has room for, if that tells.  False:
+   errno. */
+bool cli_store_open(cli_store *s, const char *dir, uint64_t quota);
+void cli_store_close(cli_store *s);
+
+/* Takes a file of |size| bytes out of the quota; false: it is not in it. */
+bool cli_store_reserve(cli_store *s, uint64_t size);
+/* Gives one back that was not stored. */
+void cli_store_release(cli_store *s, uint64_t size);
+
+#endif
