@@ -150,8 +150,9 @@ typedef struct cmt_mconn_options {
   /** Data bytes of one packet, up to CMT_PACKET_PAYLOAD_MAX; of one that is
       sent at least CMT_PACKET_PAYLOAD_MIN, of one that is received 1. */
   uint32_t send_packet_payload_max, recv_packet_payload_max;
-  /** Bytes under reassembly over all channels; default the largest
-      |recv_message_max| + 1 MiB.  A packet over it ends the connection. */
+  /** Bytes under reassembly over all channels, without messages that are whole
+      in a packet; at least the largest |recv_message_max|, default that + 1
+     MiB. A packet over it ends the connection. */
   size_t recv_bytes_max;
   /** How long a message may go without a packet before it is complete; longer
       ends the connection.  Default 60 s; CMT_NEVER: for ever. */

@@ -130,13 +130,33 @@ typedef struct cmt_switch_options {
       1 to 128; 0: the default, 64, which is what one customer has.  Link-local
       addresses (fe80::/10) count as a whole. */
   uint32_t ip6_prefix_len;
-  size_t send_bytes_max;       /**< Queued per peer: 32 MiB, or one message. */
-  size_t recv_bytes_max;       /**< Under reassembly per peer; 0: the largest
-                                    message + 1 MiB.  Over it the peer ends with
-                                    CMT_ENOBUFS. */
-  size_t recv_bytes_total_max; /**< The same for all peers together: 512 MiB;
-                                    the peer whose packet would exceed it ends,
-                                    none waits. */
+  size_t send_bytes_max; /**< Queued per peer: 32 MiB, or one message. */
+  /** Queued for all peers together; 0, the default: 256 MiB, or four times what
+      one peer may have when that is more.
+
+      Each possible peer has a floor as for |recv_bytes_total_max|, 1.6 MiB by
+      default.  A send within it never waits for others.  Above the floors a
+     peer may have as much as is left for all others, so who has most is refused
+      first and a newcomer finds room; one with no more than its floor, as much
+      as there is. */
+  size_t send_bytes_total_max;
+  size_t recv_bytes_max; /**< Under reassembly per peer, at least the
+                              largest message; 0: that + 1 MiB.  Over it
+                              the peer ends with CMT_ENOBUFS. */
+  /** Under reassembly of all peers together; 0, the default: 512 MiB, or four
+      times |recv_bytes_max| when that is more.  Messages that are whole in a
+      packet do not count.
+
+      Each possible peer, |inbound_peers_max| + |outbound_peers_max| of them,
+     has a floor that is its own: an even part of half of the total (3.2 MiB by
+      default), or less if one largest message has no room in what is left then,
+      but at least 4096 bytes, and never more than it can use.  Up to there it
+      takes nothing of what others share.  Above the floors, when the total is
+      used up, the peer that holds most ends with CMT_ENOBUFS, and of several
+      first one of which for ten seconds less than 1/64 of what it holds came;
+      it is not who asks.  CMT_EINVAL: less than one largest message and 4096
+      bytes for each other peer. */
+  size_t recv_bytes_total_max;
 } cmt_switch_options;
 
 #define cmt_switch_options_init(o)                                             \

@@ -3,7 +3,8 @@
 #define CMT__BUDGET_H
 
 /* What the connections of a switch share: two rate limits, and the memory for
-   messages under reassembly.  The atomic numbers may be read by any thread.
+   messages under reassembly (budget.c).  The atomic numbers may be read by any
+   thread.
 
    Those of one thread share it without any lock.  With more |threads| the
    numbers are changed by locked operations, and the rates, if there are any,
@@ -13,11 +14,36 @@
 
 #include <stdatomic.h>
 
+/* What one connection holds of that memory.  Zeroed at first but for the
+   functions. */
+typedef struct cmt__holder {
+  struct cmt__holder *next, *prev; /* Those above their floor. */
+  size_t held;                     /* Bytes; changed by the owner alone. */
+  size_t above;                    /* Of them, what lies above the floor. */
+  atomic_bool gave_way;            /* For others: it is to end. */
+  uint64_t now_ns;                 /* The owner's instant. */
+  /* When it last went on by a good part of what it holds, and the bytes that
+     came since. */
+  uint64_t moved_ns;
+  size_t came;
+  bool unread; /* By our own choice, so that nothing can come. */
+  void *owner;
+  /* Frees all that |owner| holds.  Under the lock, from any thread. */
+  void (*drop)(void *owner);
+  /* Tells the owner that others made it give way.  Under the lock, from any
+     thread, once; may be NULL. */
+  void (*on_gave_way)(void *arg);
+  void *arg;
+} cmt__holder;
+
 typedef struct cmt__budget {
   cmt__rate send, recv;
   cmt__rate urgent; /* What goes past |send|; without a limit if that is. */
-  size_t held_max;
-  _Atomic size_t held; /* Capacity under reassembly. */
+  size_t floor;     /* Bytes under reassembly that each may hold; */
+  size_t pool_max;  /* and what lies above the floors, of all together. */
+  size_t pool_used; /* Under the lock. */
+  cmt__holder *first, *last; /* Those above their floor, under the lock. */
+  _Atomic size_t held;       /* Capacity under reassembly, floors and pool. */
   /* How often a limit held messages back, and how often it stopped reading;
      those of a peer and of a channel are counted here too. */
   _Atomic uint64_t send_waits, recv_pauses;
@@ -27,9 +53,10 @@ typedef struct cmt__budget {
   void *lock_arg;
 } cmt__budget;
 
-static inline void cmt__budget_init(cmt__budget *b, size_t held_max) {
+static inline void cmt__budget_init(cmt__budget *b, size_t floor, size_t pool) {
   memset(b, 0, sizeof *b);
-  b->held_max = held_max;
+  b->floor = floor;
+  b->pool_max = pool;
   b->threads = 1;
 }
 
@@ -50,37 +77,67 @@ static inline void cmt__budget_limit(cmt__budget *b, uint64_t send_rate,
   }
 }
 
-/* Takes |most| bytes of memory, or what is left of them; false: that is not
-   |least|. */
-static inline bool cmt__budget_take(cmt__budget *b, size_t least, size_t most,
-                                    size_t *taken) {
-  size_t held = atomic_load_explicit(&b->held, memory_order_relaxed);
-
-  do {
-    *taken = cmt__min(most, held < b->held_max ? b->held_max - held : 0);
-    if (*taken < least) {
-      return false;
-    }
-    if (b->threads == 1) {
-      atomic_store_explicit(&b->held, held + *taken, memory_order_relaxed);
-      return true;
-    }
-  } while (!atomic_compare_exchange_weak_explicit(
-    &b->held, &held, held + *taken, memory_order_relaxed,
-    memory_order_relaxed));
-  return true;
-}
-
-static inline void cmt__budget_give(cmt__budget *b, size_t len) {
-  size_t held;
-
+static inline void cmt__budget_lock(cmt__budget *b) {
   if (b->threads > 1) {
-    atomic_fetch_sub_explicit(&b->held, len, memory_order_relaxed);
-    return;
+    b->lock(b->lock_arg);
   }
-  held = atomic_load_explicit(&b->held, memory_order_relaxed);
-  atomic_store_explicit(&b->held, held - len, memory_order_relaxed);
 }
+
+static inline void cmt__budget_unlock(cmt__budget *b) {
+  if (b->threads > 1) {
+    b->unlock(b->lock_arg);
+  }
+}
+
+/* ---- memory ---- */
+
+/* Takes |most| bytes for |h|, or less when what is left of the pool is short:
+   at most a quarter of it, unless |least| needs more.  False: |h| gave way,
+   since nobody holds more than it. */
+CMT_NODISCARD bool cmt__budget_take(cmt__budget *b, cmt__holder *h,
+                                    size_t least, size_t most, size_t *taken);
+/* The owner, between cmt__budget_enter() and cmt__budget_leave(): |len| bytes
+   came. */
+void cmt__holder_came(cmt__holder *h, size_t len);
+/* The owner does not read by its own choice, or reads again. */
+void cmt__holder_unread(cmt__budget *b, cmt__holder *h, bool on);
+/* Gives |len| bytes back, or when |h| ends all that it holds. */
+void cmt__budget_give(cmt__budget *b, cmt__holder *h, size_t len);
+
+static inline bool cmt__holder_gave_way(const cmt__holder *h) {
+  return atomic_load_explicit(&h->gave_way, memory_order_acquire);
+}
+
+/* Around all that the owner of |h| does with what it holds.  |b| may be NULL.
+   Returns what cmt__budget_leave() is to be told. */
+static inline bool cmt__budget_enter(cmt__budget *b, const cmt__holder *h) {
+  bool locks = b != NULL && b->threads > 1 && h->held > b->floor;
+
+  if (locks) {
+    b->lock(b->lock_arg);
+  }
+  return locks;
+}
+
+static inline void cmt__budget_leave(cmt__budget *b, bool locks) {
+  if (locks) {
+    b->unlock(b->lock_arg);
+  }
+}
+
+/* |more| may be a negative number's complement. */
+static inline void cmt__budget_add(const cmt__budget *b, _Atomic size_t *number,
+                                   size_t more) {
+  if (b->threads > 1) {
+    atomic_fetch_add_explicit(number, more, memory_order_relaxed);
+  } else {
+    size_t before = atomic_load_explicit(number, memory_order_relaxed);
+
+    atomic_store_explicit(number, before + more, memory_order_relaxed);
+  }
+}
+
+/* ---- counters and rates ---- */
 
 static inline void cmt__budget_count(const cmt__budget *b,
                                      _Atomic uint64_t *counter) {
@@ -92,18 +149,6 @@ static inline void cmt__budget_count(const cmt__budget *b,
   }
   count = atomic_load_explicit(counter, memory_order_relaxed);
   atomic_store_explicit(counter, count + 1, memory_order_relaxed);
-}
-
-static inline void cmt__budget_lock(cmt__budget *b) {
-  if (b->threads > 1) {
-    b->lock(b->lock_arg);
-  }
-}
-
-static inline void cmt__budget_unlock(cmt__budget *b) {
-  if (b->threads > 1) {
-    b->unlock(b->lock_arg);
-  }
 }
 
 /* cmt__rate_share() of |r|, one of the two.  Until one who shares is charged,

@@ -176,9 +176,6 @@ cmt_err cmt__channels_init(cmt__channels *cs, cmt__shared *shared) {
     return CMT_ENOMEM;
   }
   cs->count = shared->count;
-  for (size_t i = 0; i < cs->count; i++) {
-    cs->list[i].desc = &shared->list[i];
-  }
   if (rates_new(cs) != CMT_OK) {
     cmt__channels_fini(cs);
     return CMT_ENOMEM;
@@ -188,6 +185,7 @@ cmt_err cmt__channels_init(cmt__channels *cs, cmt__shared *shared) {
 
 /* Moves what is queued and what is under reassembly to |rest|. */
 static void channels_empty(cmt__channels *cs, cmt__channels_rest *rest) {
+  cmt__channels_unshare(cs);
   rest->count = cs->count;
   for (size_t i = 0; i < cs->count; i++) {
     const cmt__channel *c = &cs->list[i];
@@ -198,9 +196,6 @@ static void channels_empty(cmt__channels *cs, cmt__channels_rest *rest) {
     rest->list[i].count = cmt__counter32_get(&c->queue_count);
     rest->list[i].partial = c->partial;
   }
-  if (cs->budget != NULL) {
-    cmt__budget_give(cs->budget, cs->recv_held);
-  }
   cmt__free(&cs->shared->env, cs->rates);
   cmt__free(&cs->shared->env, cs->urgent);
   cs->rates = NULL;
@@ -209,6 +204,7 @@ static void channels_empty(cmt__channels *cs, cmt__channels_rest *rest) {
   cs->ready = 0;
   cs->urgent_ready = 0;
   cs->recv_held = 0;
+  cs->whole = NULL;
   cs->partial_check_ns = CMT_NEVER;
 }
 
@@ -244,7 +240,7 @@ cmt_channel_status *cmt__channels_retire(cmt__channels *cs,
   void *memory = cs->list;
 
   for (size_t i = 0; i < count; i++) {
-    cmt__channel_get_status(&cs->list[i], &last[i]);
+    cmt__channel_get_status(cs, i, &last[i]);
   }
   channels_empty(cs, rest);
   cs->list = NULL;
@@ -269,37 +265,111 @@ void cmt__channels_trim(cmt__channels *cs) {
 
 /* ---- receiving ---- */
 
+/* Around all that is done with unfinished messages: of one that is above its
+   floor another thread may free them. */
+static bool partials_enter(const cmt__channels *cs) {
+  return cs->holder != NULL && cmt__budget_enter(cs->budget, cs->holder);
+}
+
+static void partials_leave(const cmt__channels *cs, bool locks) {
+  cmt__budget_leave(cs->budget, locks);
+}
+
+/* Of the thread that needs the memory, which may be another connection's. */
+static void partials_drop(void *owner) {
+  cmt__channels *cs = owner;
+
+  for (size_t i = 0; i < cs->count; i++) {
+    cmt_buf_unref(cs->list[i].partial);
+    cs->list[i].partial = NULL;
+  }
+}
+
+/* For one that comes above its floor.  False: no memory. */
+static bool holder_new(cmt__channels *cs) {
+  cs->holder = cmt__alloc_zero(&cs->shared->env, sizeof *cs->holder);
+  if (cs->holder != NULL) {
+    cs->holder->held = cs->recv_held;
+    cs->holder->unread = cs->unread;
+    cs->holder->owner = cs;
+    cs->holder->drop = partials_drop;
+    cs->holder->on_gave_way = cs->on_gave_way;
+    cs->holder->arg = cs->share_arg;
+  }
+  return cs->holder != NULL;
+}
+
+static void held_add(cmt__channels *cs, size_t more) {
+  cs->recv_held += more;
+  if (cs->budget != NULL) {
+    cmt__budget_add(cs->budget, &cs->budget->held, more);
+  }
+}
+
 /* Takes up to |most| more bytes of what may still be held, by this connection
-   and by all that share; false: that is less than |least|. */
-static bool partial_hold(cmt__channels *cs, size_t least, size_t most,
-                         size_t *more) {
+   and by all that share.  CMT_ENOBUFS: that is less than |least|; CMT_ENOMEM.
+ */
+static cmt_err partial_hold(cmt__channels *cs, size_t least, size_t most,
+                            size_t *more) {
   *more = cmt__min(most, cs->recv_held_max - cs->recv_held);
-  if (*more < least || (cs->budget != NULL &&
-                        !cmt__budget_take(cs->budget, least, *more, more))) {
-    return false;
+  if (*more < least) {
+    return CMT_ENOBUFS;
+  }
+  if (cs->budget == NULL ||
+      (cs->holder == NULL && cs->recv_held + *more <= cs->budget->floor)) {
+    held_add(cs, *more);
+    return CMT_OK;
+  }
+  if (cs->holder == NULL && !holder_new(cs)) {
+    return CMT_ENOMEM;
+  }
+  cs->holder->now_ns = cs->now_ns;
+  if (!cmt__budget_take(cs->budget, cs->holder, least, *more, more)) {
+    return CMT_ENOBUFS;
   }
   cs->recv_held += *more;
-  return true;
+  return CMT_OK;
 }
 
 static void partial_give(cmt__channels *cs, size_t less) {
-  cs->recv_held -= less;
-  if (cs->budget != NULL) {
-    cmt__budget_give(cs->budget, less);
+  if (cs->holder == NULL) {
+    held_add(cs, (size_t)0 - less);
+  } else {
+    cmt__budget_give(cs->budget, cs->holder, less);
+    cs->recv_held -= less;
   }
 }
 
-static void partial_drop(cmt__channels *cs, cmt__channel *c) {
-  partial_give(cs, cmt__buf_cap(c->partial));
-  c->partial = NULL;
+void cmt__channels_share(cmt__channels *cs, cmt__budget *b,
+                         void (*on_gave_way)(void *arg), void *arg) {
+  cs->budget = b;
+  cs->on_gave_way = on_gave_way;
+  cs->share_arg = arg;
+}
+
+void cmt__channels_unread(cmt__channels *cs, bool on) {
+  cs->unread = on;
+  if (cs->holder != NULL) {
+    cs->holder->now_ns = cs->now_ns;
+    cmt__holder_unread(cs->budget, cs->holder, on);
+  }
+}
+
+void cmt__channels_unshare(cmt__channels *cs) {
+  partial_give(cs, cs->recv_held);
+  cmt__free(&cs->shared->env, cs->holder);
+  cs->holder = NULL;
+  cs->budget = NULL;
 }
 
 bool cmt__channels_tick(cmt__channels *cs, uint64_t now_ns) {
   uint64_t earliest_ns = CMT_NEVER;
+  bool locks;
 
   if (now_ns < cs->partial_check_ns) {
     return true;
   }
+  locks = partials_enter(cs);
   for (size_t i = 0; i < cs->count; i++) {
     const cmt__channel *c = &cs->list[i];
 
@@ -308,6 +378,7 @@ bool cmt__channels_tick(cmt__channels *cs, uint64_t now_ns) {
         earliest_ns, cmt__after(c->partial_at_ns, cs->partial_max_ns));
     }
   }
+  partials_leave(cs, locks);
   cs->partial_check_ns = earliest_ns;
   return now_ns < earliest_ns;
 }
@@ -321,100 +392,167 @@ void cmt__channels_resume(cmt__channels *cs, uint64_t stopped_ns,
   }
 }
 
-/* Makes room for |need| bytes in all.  The first buffer is as large as the
-   channel's last message was, within limits, and doubles from there; only what
-   is needed counts against the memory that is left. */
-static cmt_err partial_reserve(cmt__channels *cs, cmt__channel *c, size_t need,
-                               bool whole) {
-  size_t have = c->partial != NULL ? cmt__buf_cap(c->partial) : 0;
+/* The message under reassembly; |*cap| is that of its buffer.  0: there is
+   none. */
+static size_t partial_look(cmt__channels *cs, const cmt__channel *c,
+                           size_t *cap) {
+  bool locks = partials_enter(cs);
+  size_t len = c->partial != NULL ? cmt_buf_bytes(c->partial).len : 0;
+
+  *cap = c->partial != NULL ? cmt__buf_cap(c->partial) : 0;
+  partials_leave(cs, locks);
+  return len;
+}
+
+/* Puts |grown| in place of the buffer that is too small. */
+static cmt_err partial_replace(cmt__channels *cs, cmt__channel *c,
+                               cmt_buf *grown) {
+  bool locks = partials_enter(cs);
+  cmt_buf *before = grown;
+
+  if (!cmt__channels_gave_way(cs)) {
+    before = c->partial;
+    c->partial = grown;
+    if (before != NULL) {
+      cmt_bytes old = cmt_buf_bytes(before);
+
+      if (old.len > 0) {
+        memcpy(cmt__buf_base(grown), old.base, old.len);
+      }
+      cmt__buf_set_len(grown, old.len);
+    }
+  }
+  partials_leave(cs, locks);
+  cmt_buf_unref(before);
+  return before != grown ? CMT_OK : CMT_ENOBUFS;
+}
+
+/* Makes room for |need| bytes in all, where there are |have|.  The first buffer
+   is as large as the channel's last message was, within limits, and doubles
+   from there, unless the message |ends|. */
+static cmt_err partial_reserve(cmt__channels *cs, cmt__channel *c, size_t have,
+                               size_t need, bool ends) {
   size_t cap =
     have > 0 ? 2 * have
              : cmt__min(cmt__max(c->recv_hint, RECV_FIRST_MIN), RECV_FIRST_MAX);
-  size_t more;
   cmt_buf *grown;
+  size_t more;
+  cmt_err err;
 
-  if (c->partial != NULL && need <= have) {
-    return CMT_OK;
-  }
-  cap = cmt__min(cmt__max(cap, need), c->desc->recv_message_max);
-  if (whole && c->partial == NULL) {
-    cap = need;
-  }
-  if (!partial_hold(cs, need - have, cap - have, &more)) {
-    return CMT_ENOBUFS;
+  cap = ends ? need
+             : cmt__min(cmt__max(cap, need),
+                        cmt__channel_desc(cs, c)->recv_message_max);
+  err = partial_hold(cs, need - have, cap - have, &more);
+  if (err != CMT_OK) {
+    return err;
   }
   grown = cmt__buf_new_cap(&cs->shared->env, have + more);
   if (grown == NULL) {
     partial_give(cs, more);
     return CMT_ENOMEM;
   }
-  if (c->partial != NULL) {
-    cmt_bytes old = cmt_buf_bytes(c->partial);
+  return partial_replace(cs, c, grown);
+}
 
-    if (old.len > 0) {
-      memcpy(cmt__buf_base(grown), old.base, old.len);
-    }
-    cmt__buf_set_len(grown, old.len);
-    cmt_buf_unref(c->partial);
-  }
-  c->partial = grown;
-  return CMT_OK;
+/* A message that is whole in its packet has a buffer of exactly its length,
+   which is delivered with the packet's last byte. */
+static cmt_err whole_begin(cmt__channels *cs, cmt__channel *c, size_t len) {
+  c->partial = cmt__buf_new_cap(&cs->shared->env, len);
+  cs->whole = c->partial != NULL ? c : NULL;
+  return c->partial != NULL ? CMT_OK : CMT_ENOMEM;
 }
 
 /* The capacity is checked on each packet, before a byte of it is kept. */
 static cmt_err packet_begin(cmt__channels *cs, cmt__channel *c,
                             const cmt__packet *k) {
-  size_t len = c->partial != NULL ? cmt_buf_bytes(c->partial).len : 0;
+  size_t cap, len = partial_look(cs, c, &cap);
 
   if (cs->rates != NULL) {
     cmt__rate_charge(&cs->rates[2 * (c - cs->list) + 1],
                      cs->wire->msg_size(k->channel, k->eof, k->total),
                      cs->now_ns);
   }
-  if (k->total > c->desc->recv_message_max - len) {
+  if (k->total > cmt__channel_desc(cs, c)->recv_message_max - len) {
     return CMT_EMSGSIZE;
   }
   if (k->total == 0 && !k->eof) {
     return CMT_OK; /* Neither data nor an end: nothing to keep. */
   }
   c->partial_at_ns = cs->now_ns;
-  return partial_reserve(cs, c, len + k->total, k->eof);
+  if (cap == 0 && k->eof) {
+    return whole_begin(cs, c, k->total);
+  }
+  return len + k->total <= cap
+           ? CMT_OK
+           : partial_reserve(cs, c, cap, len + k->total, k->eof);
+}
+
+/* Puts the data of |k| behind what is there; |*done|: the message is
+   complete. */
+static void partial_fill(cmt__channel *c, const cmt__packet *k,
+                         cmt_buf **done) {
+  if (k->data.len > 0) {
+    size_t len = cmt_buf_bytes(c->partial).len;
+
+    memcpy(cmt__buf_base(c->partial) + len, k->data.base, k->data.len);
+    cmt__buf_set_len(c->partial, len + k->data.len);
+  }
+  if (k->last && k->eof) {
+    *done = c->partial;
+    c->partial = NULL;
+  }
+}
+
+static void message_came(cmt__channels *cs, cmt__channel *c,
+                         const cmt_buf *msg) {
+  size_t len = cmt_buf_bytes(msg).len;
+
+  if (cs->whole == c) {
+    cs->whole = NULL;
+  } else {
+    partial_give(cs, cmt__buf_cap(msg));
+  }
+  c->recv_hint = (uint32_t)len;
+  cmt__counter_add(&c->recv_messages, 1);
+  cmt__counter_add(&c->recv_bytes, len);
 }
 
 cmt_err cmt__channel_take(cmt__channels *cs, const cmt__packet *k,
                           cmt_buf **done) {
   cmt__channel *c = cmt__channel_find(cs, k->channel);
-  size_t len;
+  cmt_err err = CMT_OK;
+  bool locks;
 
   *done = NULL;
   if (c == NULL) {
     return CMT_EUNKNOWNCHANNEL;
   }
   if (k->first) {
-    cmt_err err = packet_begin(cs, c, k);
+    err = packet_begin(cs, c, k);
     if (err != CMT_OK) {
       return err;
     }
   }
-  if (k->data.len > 0) {
-    len = cmt_buf_bytes(c->partial).len;
-    memcpy(cmt__buf_base(c->partial) + len, k->data.base, k->data.len);
-    cmt__buf_set_len(c->partial, len + k->data.len);
+  locks = partials_enter(cs);
+  if (cmt__channels_gave_way(cs)) {
+    err = CMT_ENOBUFS;
+  } else {
+    partial_fill(c, k, done);
+    if (cs->holder != NULL) {
+      cs->holder->now_ns = cs->now_ns;
+      cmt__holder_came(cs->holder, k->data.len);
+    }
   }
-  if (k->last && k->eof) {
-    *done = c->partial;
-    partial_drop(cs, c);
-    len = cmt_buf_bytes(*done).len;
-    c->recv_hint = (uint32_t)len;
-    cmt__counter_add(&c->recv_messages, 1);
-    cmt__counter_add(&c->recv_bytes, len);
+  partials_leave(cs, locks);
+  if (*done != NULL) {
+    message_came(cs, c, *done);
   }
-  return CMT_OK;
+  return err;
 }
 
 size_t cmt__channels_memory(const cmt_channel *list, size_t count) {
-  size_t bytes =
-    count * (sizeof(cmt__channel) + 2 * sizeof(cmt__rate)) + sizeof(cmt__rate);
+  size_t bytes = count * (sizeof(cmt__channel) + 2 * sizeof(cmt__rate)) +
+                 sizeof(cmt__rate) + sizeof(cmt__holder);
 
   for (size_t i = 0; i < count; i++) {
     size_t messages = cmt__channel_defaults(&list[i]).send_queue + (size_t)1;
@@ -424,9 +562,12 @@ size_t cmt__channels_memory(const cmt_channel *list, size_t count) {
   return bytes;
 }
 
-void cmt__channel_get_status(const cmt__channel *c, cmt_channel_status *out) {
+void cmt__channel_get_status(const cmt__channels *cs, size_t i,
+                             cmt_channel_status *out) {
+  const cmt__channel *c = &cs->list[i];
+
   *out = (cmt_channel_status){
-    .id = c->desc->id,
+    .id = cs->shared->list[i].id,
     .queued_messages = cmt__counter32_get(&c->queue_count),
     .queued_bytes = cmt__counter_get(&c->queued_bytes),
     .sent_messages = cmt__counter_get(&c->sent_messages),

@@ -18,7 +18,6 @@ typedef struct cmt__queued {
 } cmt__queued;
 
 typedef struct cmt__channel {
-  const cmt_channel *desc; /* Of what is shared. */
   /* To send: a ring whose first message is the one being cut. */
   cmt__queued *queue;
   uint32_t queue_cap, queue_head;
@@ -44,13 +43,23 @@ typedef struct cmt__channels {
   const cmt__wire *wire;
   size_t payload_max; /* Data bytes of one packet. */
   uint64_t decay_at_ns;
-  size_t cut_bytes;    /* As cut_messages, over all channels. */
-  size_t ready;        /* Channels with something to send, */
-  size_t urgent_ready; /* and the urgent ones of them. */
-  cmt__rate *urgent;   /* What these may send before all others; NULL: none is
-                          urgent. */
-  size_t recv_held, recv_held_max; /* Capacity under reassembly. */
-  cmt__budget *budget;             /* NULL: shares with nobody. */
+  size_t cut_bytes;     /* As cut_messages, over all channels. */
+  size_t ready;         /* Channels with something to send, */
+  size_t urgent_ready;  /* and the urgent ones of them. */
+  cmt__rate *urgent;    /* What these may send before all others; NULL: none is
+                           urgent. */
+  size_t recv_held;     /* Capacity under reassembly, */
+  size_t recv_held_max; /* which is at most so much. */
+  /* The same for those that share |budget|; NULL: it was never more than the
+     floor. */
+  cmt__holder *holder;
+  bool unread; /* The stream is not read by our own choice. */
+  /* Whose message is whole in the packet that is under way: it counts for
+     nothing, since it is complete with that; NULL: none. */
+  cmt__channel *whole;
+  cmt__budget *budget; /* NULL: shares with nobody. */
+  void (*on_gave_way)(void *arg);
+  void *share_arg;
   cmt__rate *rates; /* Of each channel to send, then to receive; NULL: no
                        channel has one. */
   uint64_t now_ns;  /* Set by the owner before messages are queued, and packets
@@ -123,9 +132,22 @@ void cmt__channels_start(cmt__channels *cs, uint64_t send_rate,
 
 /* The input is used up: what is partial now waits. */
 static inline void cmt__channels_note(cmt__channels *cs) {
-  if (cs->recv_held > 0 && cs->partial_check_ns == CMT_NEVER) {
+  if ((cs->recv_held > 0 || cs->whole != NULL) &&
+      cs->partial_check_ns == CMT_NEVER) {
     cs->partial_check_ns = cmt__after(cs->now_ns, cs->partial_max_ns);
   }
+}
+/* Shares |b| with others.  |on_gave_way|(|arg|) comes, from any thread, when
+   its unfinished messages had to go for them, see cmt__channels_gave_way(). */
+void cmt__channels_share(cmt__channels *cs, cmt__budget *b,
+                         void (*on_gave_way)(void *arg), void *arg);
+/* The stream is not read by our own choice, or is read again. */
+void cmt__channels_unread(cmt__channels *cs, bool on);
+/* The end of that; what is under reassembly is not to be taken further. */
+void cmt__channels_unshare(cmt__channels *cs);
+/* Its unfinished messages are gone, since it held most of what all share. */
+static inline bool cmt__channels_gave_way(const cmt__channels *cs) {
+  return cs->holder != NULL && cmt__holder_gave_way(cs->holder);
 }
 /* False: a message has waited too long for its next packet.  Time from
    |stopped_ns| on was none in which it could come. */
@@ -144,7 +166,14 @@ CMT_NODISCARD cmt_err cmt__channel_take(cmt__channels *cs, const cmt__packet *k,
 /* Most bytes that |count| of them take, without messages. */
 size_t cmt__channels_memory(const cmt_channel *list, size_t count);
 
-/* Any thread, as long as they are not retired. */
-void cmt__channel_get_status(const cmt__channel *c, cmt_channel_status *out);
+/* What the channel at |c| is. */
+static inline const cmt_channel *cmt__channel_desc(const cmt__channels *cs,
+                                                   const cmt__channel *c) {
+  return &cs->shared->list[c - cs->list];
+}
+
+/* Of the channel at |i|.  Any thread, as long as they are not retired. */
+void cmt__channel_get_status(const cmt__channels *cs, size_t i,
+                             cmt_channel_status *out);
 
 #endif

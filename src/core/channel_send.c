@@ -44,8 +44,8 @@ uint64_t cmt__channels_open_ns(const cmt__channels *cs) {
   return at_ns;
 }
 
-static bool is_urgent(const cmt__channel *c) {
-  return c->desc->traffic == CMT_TRAFFIC_URGENT;
+static bool is_urgent(const cmt__channels *cs, const cmt__channel *c) {
+  return cmt__channel_desc(cs, c)->traffic == CMT_TRAFFIC_URGENT;
 }
 
 /* When the buckets of urgent channels open. */
@@ -62,7 +62,7 @@ uint64_t cmt__channels_urgent_ns(const cmt__channels *cs) {
 
   for (size_t i = 0; cs->urgent_ready > 0 && i < cs->count; i++) {
     if (cmt__counter32_get(&cs->list[i].queue_count) > 0 &&
-        is_urgent(&cs->list[i])) {
+        is_urgent(cs, &cs->list[i])) {
       at_ns =
         cmt__min64(at_ns, cs->rates == NULL ? 0 : cs->rates[2 * i].open_ns);
     }
@@ -72,9 +72,14 @@ uint64_t cmt__channels_urgent_ns(const cmt__channels *cs) {
 
 /* ---- scheduler ---- */
 
-static bool ratio_less(const cmt__channel *a, const cmt__channel *b) {
-  return cmt__counter_get(&a->recently_sent) * b->desc->priority <
-         cmt__counter_get(&b->recently_sent) * a->desc->priority;
+static uint64_t priority_of(const cmt__channels *cs, const cmt__channel *c) {
+  return cmt__channel_desc(cs, c)->priority;
+}
+
+static bool ratio_less(const cmt__channels *cs, const cmt__channel *a,
+                       const cmt__channel *b) {
+  return cmt__counter_get(&a->recently_sent) * priority_of(cs, b) <
+         cmt__counter_get(&b->recently_sent) * priority_of(cs, a);
 }
 
 /* Of the ready channels that may send, or of the urgent ones of them alone, the
@@ -87,8 +92,9 @@ static inline cmt__channel *channel_lowest(const cmt__channels *cs,
   for (size_t i = 0; i < cs->count; i++) {
     cmt__channel *c = &cs->list[i];
 
-    if (cmt__counter32_get(&c->queue_count) > 0 && (!urgent || is_urgent(c)) &&
-        (best == NULL || ratio_less(c, best)) && may_send(cs, i)) {
+    if (cmt__counter32_get(&c->queue_count) > 0 &&
+        (!urgent || is_urgent(cs, c)) &&
+        (best == NULL || ratio_less(cs, c, best)) && may_send(cs, i)) {
       best = c;
     }
   }
@@ -114,8 +120,8 @@ static void channel_wake(cmt__channels *cs, cmt__channel *c) {
   uint64_t level;
 
   if (lowest != NULL) {
-    level = cmt__counter_get(&lowest->recently_sent) * c->desc->priority /
-            lowest->desc->priority;
+    level = cmt__counter_get(&lowest->recently_sent) * priority_of(cs, c) /
+            priority_of(cs, lowest);
     level = cmt__min64(level, RECENTLY_SENT_MAX);
     if (level > FLOOR_LAG &&
         level - FLOOR_LAG > cmt__counter_get(&c->recently_sent)) {
@@ -123,7 +129,7 @@ static void channel_wake(cmt__channels *cs, cmt__channel *c) {
     }
   }
   cs->ready++;
-  cs->urgent_ready += is_urgent(c);
+  cs->urgent_ready += is_urgent(cs, c);
 }
 
 void cmt__channels_decay(cmt__channels *cs, uint64_t now_ns) {
@@ -168,16 +174,18 @@ static bool queue_grow(cmt__channels *cs, cmt__channel *c) {
 cmt_err cmt__channel_queue(cmt__channels *cs, uint8_t id, cmt_buf *msg) {
   cmt__channel *c = cmt__channel_find(cs, id);
   size_t len = cmt_buf_bytes(msg).len;
+  const cmt_channel *desc;
   uint32_t count;
 
   if (c == NULL) {
     return CMT_ENOCHANNEL;
   }
-  if (len > c->desc->send_message_max) {
+  desc = cmt__channel_desc(cs, c);
+  if (len > desc->send_message_max) {
     return CMT_ETOOBIG;
   }
   count = cmt__counter32_get(&c->queue_count);
-  if (count > c->desc->send_queue) {
+  if (count > desc->send_queue) {
     return CMT_EAGAIN;
   }
   if (count == c->queue_cap && !queue_grow(cs, c)) {
@@ -216,26 +224,27 @@ static void message_cut(cmt__channels *cs, cmt__channel *c) {
   c->offset = 0;
   if (left == 0) {
     cs->ready--;
-    cs->urgent_ready -= is_urgent(c);
+    cs->urgent_ready -= is_urgent(cs, c);
   }
   cmt_buf_unref(cut.msg);
 }
 
 /* Cuts one packet of |c|; false: it does not fit any more. */
 static bool packet_cut(cmt__channels *cs, cmt__channel *c, cmt__run *r) {
+  uint8_t id = cmt__channel_desc(cs, c)->id;
   cmt_bytes msg = cmt_buf_bytes(c->queue[c->queue_head].msg);
   size_t left = msg.len - c->offset;
   size_t n = cmt__min(left, cs->payload_max);
   /* Ids from 0x80 up cost one byte more, which the eof takes from the data:
      an equal peer's limit would refuse a full last packet. */
-  bool eof = left <= cs->payload_max - (c->desc->id >= 0x80);
-  size_t size = cs->wire->msg_size(c->desc->id, eof, n);
+  bool eof = left <= cs->payload_max - (id >= 0x80);
+  size_t size = cs->wire->msg_size(id, eof, n);
 
   if (size > cmt__run_room(r)) {
     return false;
   }
   cs->wire->write_msg(
-    r, c->desc->id, eof,
+    r, id, eof,
     (cmt_bytes){.base = n > 0 ? msg.base + c->offset : NULL, .len = n});
   c->offset += (uint32_t)n;
   cmt__counter_set(&c->queued_bytes, cmt__counter_get(&c->queued_bytes) - n);

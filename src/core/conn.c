@@ -341,9 +341,12 @@ void cmt__conn_pause(cmt_conn *c, bool on, uint64_t now_ns) {
   cmt__mconn_pause(c->mconn, on, cmt__conn_enter(c, now_ns));
 }
 
-void cmt__conn_share(cmt_conn *c, cmt__budget *b) {
-  cmt__mconn_share(c->mconn, b);
+void cmt__conn_share(cmt_conn *c, cmt__budget *b,
+                     void (*on_gave_way)(void *arg), void *arg) {
+  cmt__mconn_share(c->mconn, b, on_gave_way, arg);
 }
+
+void cmt__conn_unshare(cmt_conn *c) { cmt__mconn_unshare(c->mconn); }
 
 bool cmt_conn_wants_read(const cmt_conn *c) {
   return !c->ended && cmt_mconn_wants_read(c->mconn);

@@ -46,8 +46,14 @@ size_t cmt__conn_seal_min(const cmt_conn *c);
    wait for more: handshake, ping, pong, a message of an urgent channel. */
 bool cmt__conn_wants_write(const cmt_conn *c, bool *urgent);
 
-/* Shares |b|, which outlives it, with others of its thread. */
-void cmt__conn_share(cmt_conn *c, cmt__budget *b);
+/* Shares |b|, which outlives it, with others.  |on_gave_way|(|arg|) comes,
+   under the lock of |b| and from any thread, when it held most of the memory
+   for unfinished messages and has lost it: CMT_CONN_END follows from the next
+   cmt_conn_next_event(). */
+void cmt__conn_share(cmt_conn *c, cmt__budget *b,
+                     void (*on_gave_way)(void *arg), void *arg);
+/* It has ended, and shares no more: on_gave_way does not come after that. */
+void cmt__conn_unshare(cmt_conn *c);
 
 /* Bytes that the caller should read at most, at least 1, when it reads.  Before
    the connection is up they are few, since cmt__conn_keep() may have to copy

@@ -254,10 +254,13 @@ static bool check_event(cmt_conn *c, cmt_conn_event *out) {
 static void mconn_failed(cmt_conn *c, cmt_err err) {
   const char *text = err == CMT_EPROTO ? "malformed packet" : cmt_err_text(err);
 
-  cmt__conn_end(c, err,
-                cmt__mconn_is_foreign(c->mconn)
-                  ? "peer seems to speak the other wire profile"
-                  : text);
+  if (cmt__mconn_is_foreign(c->mconn)) {
+    text = "peer seems to speak the other wire profile";
+  } else if (cmt__mconn_gave_way(c->mconn)) {
+    text = "it held most of the memory that all peers share for unfinished "
+           "messages";
+  }
+  cmt__conn_end(c, err, text);
 }
 
 static bool mconn_event(cmt_conn *c, cmt_conn_event *out) {

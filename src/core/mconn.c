@@ -104,6 +104,22 @@ static size_t recv_bytes_default(const cmt__channels *cs) {
   return largest + (1 << 20);
 }
 
+/* A message over it could never be received. */
+static cmt_err recv_bytes_check(const cmt_mconn_options *o,
+                                const cmt__shared *shared, cmt_why *why) {
+  for (size_t i = 0; o->recv_bytes_max > 0 && i < shared->count; i++) {
+    const cmt_channel *c = &shared->list[i];
+
+    if (c->recv_message_max > o->recv_bytes_max) {
+      return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                      "channel 0x%02x: recv_message_max is %zu, and "
+                      "recv_bytes_max is only %zu",
+                      c->id, c->recv_message_max, o->recv_bytes_max);
+    }
+  }
+  return CMT_OK;
+}
+
 static bool is_legacy(const cmt_mconn_options *o) {
   return o->wire == CMT_WIRE_LEGACY;
 }
@@ -152,6 +168,9 @@ cmt_err cmt__mconn_new(const cmt_mconn_options *o, cmt__shared *shared,
   cmt_err err = options_check(o, why);
   cmt_mconn *m;
 
+  if (err == CMT_OK) {
+    err = recv_bytes_check(o, shared, why);
+  }
   if (err != CMT_OK) {
     return err;
   }
@@ -474,11 +493,20 @@ static bool packet_event(cmt_mconn *m, const cmt__packet *k,
   return m->lent != NULL;
 }
 
+void cmt__mconn_unshare(cmt_mconn *m) { cmt__channels_unshare(&m->channels); }
+
+bool cmt__mconn_gave_way(const cmt_mconn *m) {
+  return m->failed == CMT_ENOBUFS && cmt__channels_gave_way(&m->channels);
+}
+
 cmt_err cmt_mconn_next_event(cmt_mconn *m, cmt_mconn_event *out) {
   cmt__packet k;
 
   cmt_buf_unref(m->lent);
   m->lent = NULL;
+  if (cmt__channels_gave_way(&m->channels)) {
+    return cmt__mconn_fail(m, CMT_ENOBUFS);
+  }
   while (m->failed == CMT_OK) {
     cmt_err err =
       cmt__packet_next(&m->parser, &m->channels.shared->env, &m->in, &k);
@@ -506,7 +534,7 @@ cmt_err cmt_mconn_next_event(cmt_mconn *m, cmt_mconn_event *out) {
 size_t cmt_mconn_get_status(const cmt_mconn *m, cmt_channel_status *out,
                             size_t cap) {
   for (size_t i = 0; i < m->channels.count && i < cap; i++) {
-    cmt__channel_get_status(&m->channels.list[i], &out[i]);
+    cmt__channel_get_status(&m->channels, i, &out[i]);
   }
   return m->channels.count;
 }

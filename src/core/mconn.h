@@ -32,8 +32,13 @@ cmt_bytes *cmt__mconn_input(cmt_mconn *m);
 /* Starts the clocks: the first ping is one interval away. */
 void cmt__mconn_start(cmt_mconn *m, uint64_t now_ns);
 
-/* Shares |b|, which outlives it, with others of its thread. */
-void cmt__mconn_share(cmt_mconn *m, cmt__budget *b);
+/* Shares |b|, which outlives it, with others; as cmt__channels_share() and
+   cmt__channels_unshare(). */
+void cmt__mconn_share(cmt_mconn *m, cmt__budget *b,
+                      void (*on_gave_way)(void *arg), void *arg);
+void cmt__mconn_unshare(cmt_mconn *m);
+/* Whether it failed, with CMT_ENOBUFS, since it held most of what all share. */
+bool cmt__mconn_gave_way(const cmt_mconn *m);
 
 /* Latches the caller's instant. */
 void cmt__mconn_enter(cmt_mconn *m, uint64_t now_ns);

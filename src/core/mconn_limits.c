@@ -27,8 +27,9 @@ void cmt__mconn_limits_start(cmt_mconn *m) {
   cmt__channels_start(&m->channels, send_rate, m->now_ns);
 }
 
-void cmt__mconn_share(cmt_mconn *m, cmt__budget *b) {
-  m->channels.budget = b;
+void cmt__mconn_share(cmt_mconn *m, cmt__budget *b,
+                      void (*on_gave_way)(void *arg), void *arg) {
+  cmt__channels_share(&m->channels, b, on_gave_way, arg);
   m->recv_limited = m->recv_limited || b->recv.per_s > 0;
 }
 
@@ -89,6 +90,9 @@ void cmt__mconn_reading(cmt_mconn *m, bool paused, bool held) {
   }
   m->paused = paused;
   m->held = held;
+  if (before != after) {
+    cmt__channels_unread(&m->channels, after);
+  }
 }
 
 void cmt__mconn_recv_charge(cmt_mconn *m, size_t len) {

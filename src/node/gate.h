@@ -103,6 +103,8 @@ void cmt__gate_block(cmt__gate *g);
 void cmt__gate_unblock(cmt__gate *g);
 /* Asks for a ping. */
 void cmt__gate_ping(cmt__gate *g);
+/* Makes the loop look at the peer. */
+void cmt__gate_look(cmt__gate *g);
 
 /* The loop alone. */
 

@@ -68,6 +68,12 @@ void cmt__gate_ping(cmt__gate *g) {
   cmt__gate_unlock(g);
 }
 
+void cmt__gate_look(cmt__gate *g) {
+  cmt__gate_lock(g);
+  cmt__gate_ring(g);
+  cmt__gate_unlock(g);
+}
+
 bool cmt__gate_take_ping(cmt__gate *g) {
   bool ping;
 

@@ -29,10 +29,6 @@ cmt_err cmt__limits_check(const cmt_switch_options *o, cmt_why *why) {
                    "ip6_prefix_len is %lu, allowed is 0 to 128",
                    (unsigned long)o->ip6_prefix_len);
   }
-  if (err == CMT_OK && o->recv_bytes_total_max == 0) {
-    err = cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
-                   "recv_bytes_total_max is 0: no message could be received");
-  }
   return err;
 }
 
@@ -56,11 +52,12 @@ void cmt__limits_start(cmt_switch *s) {
   const cmt_switch_options *o = &s->setup.options;
   uint64_t now_ns = cmt__loop_now(s->loop);
 
-  cmt__budget_init(&s->budget, o->recv_bytes_total_max);
+  cmt__budget_init(&s->budget, s->setup.shares.recv.floor,
+                   s->setup.shares.recv.pool);
   s->budget.threads = o->loops;
   s->budget.lock = budget_lock;
   s->budget.unlock = budget_unlock;
-  s->budget.lock_arg = &s->lock;
+  s->budget.lock_arg = &s->budget_lock;
   cmt__budget_limit(&s->budget, o->send_rate_total, o->recv_rate_total, now_ns);
 }
 

@@ -290,10 +290,10 @@ static void link_tick(cmt__link *l) {
 /* Messages that are left go on in the next turn, and the loop does not block
    before it. */
 static void link_next_turn(cmt__link *l) {
-  l->turn_left = CMT__TURN_MESSAGES;
-  if (!l->held && cmt__conn_has_input(l->conn)) {
+  if (l->turn_left == 0 || (!l->held && cmt__conn_has_input(l->conn))) {
     cmt__loop_turn(l->loop, &l->turn);
   }
+  l->turn_left = CMT__TURN_MESSAGES;
 }
 
 /* What has come and was put by comes before the judgement of what is late. */
@@ -511,6 +511,9 @@ void cmt__link_disconnect(cmt__link *l) {
   l->state = CMT__LINK_IDLE;
 }
 
+/* Any thread: the next look of the loop sees it. */
+static void on_gave_way(void *arg) { cmt__gate_look(((cmt__link *)arg)->gate); }
+
 cmt_err cmt__link_start(cmt__link *l, const cmt_conn_options *o,
                         cmt__shared *shared, cmt_why *why) {
   cmt_err err = cmt__conn_new(o, shared, cmt__loop_now(l->loop), &l->conn, why);
@@ -520,7 +523,7 @@ cmt_err cmt__link_start(cmt__link *l, const cmt_conn_options *o,
     return err;
   }
   if (l->budget != NULL) {
-    cmt__conn_share(l->conn, l->budget);
+    cmt__conn_share(l->conn, l->budget, on_gave_way, l);
   }
   l->state = CMT__LINK_OPEN;
   cmt__link_reading(l);

@@ -162,6 +162,7 @@ bool cmt__peer_end(cmt_peer *p, const cmt_why *why) {
   bool posted;
 
   cmt__peer_count(p);
+  cmt__conn_unshare(p->link->conn); /* Its lock comes before that of a gate. */
   cmt__lock(&p->gate.lock);
   peer_ended(p, why);
   p->last = cmt__conn_retire(p->link->conn, &rest);

@@ -110,6 +110,26 @@ void cmt__switch_look(cmt_switch *s) {
 
 /* ---- making ---- */
 
+enum { LOCK_COUNT = 2 };
+#define LOCKS(s)                                                               \
+  ((pthread_mutex_t *[LOCK_COUNT]){&(s)->lock, &(s)->budget_lock})
+
+static void locks_destroy(pthread_mutex_t *const *locks, size_t count) {
+  while (count > 0) {
+    pthread_mutex_destroy(locks[--count]);
+  }
+}
+
+static cmt_err locks_init(pthread_mutex_t *const *locks, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    if (pthread_mutex_init(locks[i], NULL) != 0) {
+      locks_destroy(locks, i);
+      return CMT_ENOMEM;
+    }
+  }
+  return CMT_OK;
+}
+
 static void switch_free(cmt_switch *s) {
   cmt_env env = s->env;
 
@@ -120,7 +140,7 @@ static void switch_free(cmt_switch *s) {
     cmt__dial_free(d);
   }
   cmt__lanes_fini(s);
-  pthread_mutex_destroy(&s->lock);
+  locks_destroy(LOCKS(s), LOCK_COUNT);
   pthread_cond_destroy(&s->ended_cond);
   cmt__peer_set_fini(&s->peers);
   cmt__setup_fini(&s->setup, &env);
@@ -141,7 +161,7 @@ static cmt_err switch_init(cmt_switch *s, cmt__loop *const *loops) {
     pthread_cond_destroy(&s->ended_cond);
     return CMT_ENOMEM;
   }
-  if (pthread_mutex_init(&s->lock, NULL) != 0) {
+  if (locks_init(LOCKS(s), LOCK_COUNT) != CMT_OK) {
     pthread_cond_destroy(&s->ended_cond);
     cmt__peer_set_fini(&s->peers);
     return CMT_ENOMEM;

@@ -8,6 +8,7 @@
 #include "delivery.h"
 #include "peer_set.h"
 #include "places.h"
+#include "shares.h"
 
 #include <cometp2p/switch.h>
 
@@ -25,6 +26,7 @@ typedef struct cmt__switch_setup {
   cmt_channel channels[CMT_CHANNELS_MAX]; /* With their defaults. */
   size_t channel_count;
   uint8_t channel_ids[CMT_CHANNELS_MAX];
+  cmt__shares shares;             /* What peers share of the memory. */
   cmt__shared *shared;            /* Of all connections. */
   const cmt_reactor *owners[256]; /* By channel. */
   char *network, *moniker, *version, *external_address, *congestion;
@@ -83,8 +85,9 @@ struct cmt_switch {
   bool inside; /* A reactor is called on the thread of the application. */
   size_t reactors_started;
   cmt__peer_set peers;
-  cmt__post post;     /* Rings the loop for what is under the lock. */
-  cmt__budget budget; /* What the connections share. */
+  cmt__post post;              /* Rings the loop for what is under the lock. */
+  cmt__budget budget;          /* What the connections share, */
+  pthread_mutex_t budget_lock; /* with several loops. */
   pthread_mutex_t lock;
   pthread_cond_t ended_cond; /* With |ended|. */
   uint64_t report_ns;

@@ -117,7 +117,8 @@ static uint64_t peer_bytes(const cmt_switch *s, const sums *n,
 }
 
 /* While a message grows, its old memory is there as well; one that is complete
-   counts no more, and is with its reactor.  On each loop there may be one. */
+   counts no more, and is with its reactor.  On each loop there may be one.  One
+   that is whole in its packet does not count, and each peer may have one. */
 static uint64_t recv_bytes(const cmt_switch *s, const sums *n) {
   const cmt_switch_options *o = &s->setup.options;
   uint64_t each =
@@ -125,7 +126,8 @@ static uint64_t recv_bytes(const cmt_switch *s, const sums *n) {
 
   each = cmt__min64(each, n->recv_bytes);
   return cmt__min64(n->peers * each, o->recv_bytes_total_max) +
-         n->peers * s->setup.channel_count * cmt__buf_header() +
+         n->peers * (s->setup.channel_count * cmt__buf_header() +
+                     cmt__min64(o->recv_packet_payload_max, n->recv_one)) +
          2 * o->loops * (n->recv_one + cmt__buf_header());
 }
 

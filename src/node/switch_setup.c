@@ -45,7 +45,6 @@ void cmt_switch_options_init_sized(cmt_switch_options *o, size_t size) {
     .dials_max = CMT__DIALS_MAX,
     .ip6_prefix_len = CMT__IP6_PREFIX_LEN,
     .send_bytes_max = (size_t)32 << 20,
-    .recv_bytes_total_max = (size_t)512 << 20,
   };
   CMT_ASSERT(NULL, size == sizeof full);
   *o = full;
@@ -353,6 +352,10 @@ cmt_err cmt__setup_init(cmt__switch_setup *s, const cmt_env *env,
   }
   if (err == CMT_OK) {
     err = reactors_take(s, env, o, why);
+  }
+  if (err == CMT_OK) {
+    err = cmt__shares_settle(&s->options, s->channels, s->channel_count,
+                             &s->shares, why);
   }
   if (err == CMT_OK) {
     err = cmt__shared_new(env, s->channels, s->channel_count, &s->shared, why);

@@ -231,7 +231,7 @@ static void drive_limits(drive *d, side_options *o, uint8_t b) {
   o->send_rate = rates[b >> 1 & 3];
   o->recv_rate = rates[b >> 3 & 3];
   if ((b & 32) != 0) {
-    cmt__budget_init(&d->budget, b & 64 ? 30000 : 1 << 20);
+    cmt__budget_init(&d->budget, b & 128 ? 5000 : 0, b & 64 ? 30000 : 1 << 20);
     cmt__budget_limit(&d->budget, rates[b >> 3 & 3], rates[b >> 1 & 3], 1000);
     o->budget = &d->budget;
   }

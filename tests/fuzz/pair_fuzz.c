@@ -189,7 +189,7 @@ static void pair_limits(pair *p, size_t side, side_options *o, uint8_t d) {
 
   o->send_rate = rates[d >> 2 & 3];
   o->recv_rate = rates[d >> 4 & 3];
-  cmt__budget_init(&p->budgets[side], 2 << 20);
+  cmt__budget_init(&p->budgets[side], 0, 2 << 20);
   if ((d & 64) != 0) {
     cmt__budget_limit(&p->budgets[side], o->recv_rate, o->send_rate, 1000);
     o->budget = &p->budgets[side];

@@ -108,7 +108,7 @@ void side_init(fuzz_side *s, const side_options *o, uint64_t now_ns) {
   FUZZ_CHECK((s->c != NULL) == (err == CMT_OK));
   fuzz_check_why(&why, err);
   if (o->budget != NULL && s->c != NULL) {
-    cmt__conn_share(s->c, o->budget);
+    cmt__conn_share(s->c, o->budget, NULL, NULL);
   }
   if (o->sealing && s->c != NULL) {
     s->slots = malloc(cmt__max(SIDE_RUN, cmt__conn_seal_min(s->c)));

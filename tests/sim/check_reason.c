@@ -48,7 +48,7 @@ static size_t receive_max(const sim_node *n) {
 
 static bool may_lack_memory(const sim_node *n) {
   return receive_sum(n) > receive_max(n) ||
-         n->options.recv_bytes_total_max < (size_t)512 << 20;
+         n->options.recv_bytes_total_max != 0;
 }
 
 static bool is_possible(const sim_peer *p, cmt_err reason) {

@@ -14,6 +14,8 @@ enum {
   SIM_CHANNELS_MAX = 5,
   SIM_REACTORS_MAX = 3,
   SIM_WORKERS_MAX = 3,
+  /* What the floors of eighty peers take of a total at least. */
+  SIM_FLOORS = 80 * 4096,
   SIM_PORT = 26656,
 };
 

@@ -410,7 +410,7 @@ static void fit_options(sim_crowd *c) {
   }
   if (has_kind(c, SIM_CROWD_DRIP)) {
     o->recv_bytes_total_max =
-      longest(c->at) + sim_below(&c->rng, 2 * longest(c->at));
+      SIM_FLOORS + longest(c->at) + sim_below(&c->rng, 2 * longest(c->at));
   }
   if (has_kind(c, SIM_CROWD_DEAF)) {
     o->send_bytes_max = cmt__max(o->send_bytes_max, DEAF_QUEUE);

@@ -383,7 +383,7 @@ static void draw_limits(sim_node *n) {
     o->recv_bytes_max = largest + sim_below(rng, 100000);
   }
   if (n->index > 1 && sim_one_in(rng, 8)) {
-    o->recv_bytes_total_max = largest + sim_below(rng, 300000);
+    o->recv_bytes_total_max = largest + SIM_FLOORS + sim_below(rng, 300000);
   }
 }
 

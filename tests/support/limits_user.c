@@ -138,12 +138,12 @@ void limits_give_part(limits_user *u, uint8_t channel, size_t len, bool eof,
 
 void limits_crowd_init(limits_crowd *c, uint64_t send_rate, uint64_t recv_rate,
                        size_t held_max) {
-  cmt__budget_init(&c->budget, held_max);
+  cmt__budget_init(&c->budget, 0, held_max);
   cmt__budget_limit(&c->budget, send_rate, recv_rate, 0);
   for (size_t i = 0; i < LIMITS_SHARERS; i++) {
     c->users[i] = limits_user_new();
     limits_user_start(c->users[i]);
-    cmt__mconn_share(c->users[i]->m, &c->budget);
+    cmt__mconn_share(c->users[i]->m, &c->budget, NULL, NULL);
   }
 }
 

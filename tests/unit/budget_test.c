@@ -8,25 +8,184 @@
 
 #include <pthread.h>
 
-enum { THREADS = 4, ROUNDS = 20000, HELD_MAX = 1000 };
+enum { THREADS = 4, ROUNDS = 20000, FLOOR = 100, POOL = 1000 };
 
-static void what_is_left_is_taken(void **state) {
+static void drop_nothing(void *owner) { (void)owner; }
+
+static void on_gave_way(void *arg) { ++*(unsigned *)arg; }
+
+static cmt__holder holder(unsigned *told) {
+  return (cmt__holder){
+    .drop = drop_nothing, .on_gave_way = on_gave_way, .arg = told};
+}
+
+static void assert_takes(cmt__budget *b, cmt__holder *h, size_t least,
+                         size_t most, size_t expected) {
+  size_t taken;
+
+  assert_true(cmt__budget_take(b, h, least, most, &taken));
+  assert_int_equal(expected, taken);
+}
+
+/* Up to the floor nobody is asked; beyond it, at most a quarter of what is
+   left, unless more is needed. */
+static void a_floor_is_ones_own_and_the_rest_is_shared(void **state) {
+  unsigned told = 0;
+  cmt__holder a = holder(&told), c = holder(&told);
+  cmt__budget b;
+
+  (void)state;
+  cmt__budget_init(&b, 100, 400);
+  assert_takes(&b, &a, 10, 70, 70);
+  assert_takes(&b, &a, 30, 30, 30);
+  assert_int_equal(0, b.pool_used);
+  assert_takes(&b, &a, 10, 300, 100);
+  assert_takes(&b, &a, 10, 300, 75);
+  assert_takes(&b, &a, 200, 300, 200);
+  assert_int_equal(375, b.pool_used);
+  assert_int_equal(475, a.held);
+  /* Of what is left a quarter is less than what is needed. */
+  assert_takes(&b, &c, 50, 50, 50);
+  assert_takes(&b, &c, 60, 200, 60);
+  assert_int_equal(385, b.pool_used);
+  assert_takes(&b, &c, 0, 100, 3);
+  assert_int_equal(475 + 113, atomic_load(&b.held));
+  cmt__budget_give(&b, &a, 400);
+  assert_int_equal(13, b.pool_used);
+  assert_int_equal(75, a.held);
+  cmt__budget_give(&b, &c, 113);
+  cmt__budget_give(&b, &a, 75);
+  assert_int_equal(0, b.pool_used);
+  assert_int_equal(0, atomic_load(&b.held));
+  assert_null(b.first);
+  assert_int_equal(0, told);
+}
+
+static void whoever_holds_most_gives_way(void **state) {
+  unsigned told[4] = {0};
+  cmt__holder h[4];
+  cmt__budget b;
+
+  (void)state;
+  cmt__budget_init(&b, 100, 400);
+  for (int i = 0; i < 4; i++) {
+    h[i] = holder(&told[i]);
+  }
+  assert_takes(&b, &h[0], 220, 220, 220);
+  assert_takes(&b, &h[1], 300, 300, 300);
+  assert_takes(&b, &h[2], 160, 160, 160);
+  assert_int_equal(380, b.pool_used);
+  /* One that is new, and one that holds little. */
+  assert_takes(&b, &h[3], 140, 140, 140);
+  assert_int_equal(1, told[1]);
+  assert_true(cmt__holder_gave_way(&h[1]));
+  assert_int_equal(220, b.pool_used);
+  assert_int_equal(520, atomic_load(&b.held));
+  assert_takes(&b, &h[2], 170, 170, 170);
+  assert_int_equal(0, told[0]);
+  assert_false(cmt__budget_take(&b, &h[1], 1, 1, &(size_t){0}));
+  cmt__budget_give(&b, &h[1], 300); /* It has nothing any more. */
+  assert_int_equal(220 + 330 + 140, atomic_load(&b.held));
+  for (int i = 0; i < 4; i++) {
+    cmt__budget_give(&b, &h[i], h[i].held);
+  }
+  assert_int_equal(0, atomic_load(&b.held));
+  assert_int_equal(0, b.pool_used);
+}
+
+static void the_asker_gives_way_when_it_holds_most(void **state) {
+  unsigned told[2] = {0};
+  cmt__holder h[2] = {holder(&told[0]), holder(&told[1])};
   cmt__budget b;
   size_t taken;
 
   (void)state;
-  cmt__budget_init(&b, 100);
-  assert_true(cmt__budget_take(&b, 10, 70, &taken));
-  assert_int_equal(70, taken);
-  assert_true(cmt__budget_take(&b, 10, 70, &taken));
-  assert_int_equal(30, taken);
-  assert_false(cmt__budget_take(&b, 1, 70, &taken));
-  assert_true(cmt__budget_take(&b, 0, 0, &taken));
-  cmt__budget_give(&b, 30);
-  assert_false(cmt__budget_take(&b, 31, 40, &taken));
-  assert_true(cmt__budget_take(&b, 30, 40, &taken));
-  assert_int_equal(30, taken);
-  assert_int_equal(100, atomic_load(&b.held));
+  cmt__budget_init(&b, 100, 400);
+  assert_takes(&b, &h[0], 200, 200, 200);
+  assert_takes(&b, &h[1], 201, 201, 201);
+  assert_false(cmt__budget_take(&b, &h[1], 200, 200, &taken));
+  assert_true(cmt__holder_gave_way(&h[1]));
+  assert_int_equal(0, told[1]); /* It knows. */
+  assert_int_equal(0, told[0]);
+  assert_int_equal(100, b.pool_used);
+  cmt__budget_give(&b, &h[0], 200);
+}
+
+/* Of equals the first that came above its floor goes, and the asker last. */
+static void equals_give_way_in_their_order(void **state) {
+  unsigned told[3] = {0};
+  cmt__holder h[3];
+  cmt__budget b;
+
+  (void)state;
+  cmt__budget_init(&b, 0, 300);
+  for (int i = 2; i >= 0; i--) {
+    h[i] = holder(&told[i]);
+    assert_takes(&b, &h[i], 100, 100, 100);
+  }
+  assert_takes(&b, &h[2], 1, 1, 1);
+  assert_int_equal(0, told[0] + told[2]);
+  assert_int_equal(1, told[1]);
+  assert_takes(&b, &h[0], 99, 99, 99);
+  assert_int_equal(300, b.pool_used);
+  assert_false(cmt__budget_take(&b, &h[0], 1, 1, &(size_t){0}));
+  assert_true(cmt__holder_gave_way(&h[0]));
+  assert_int_equal(0, told[0] + told[2]);
+  cmt__budget_give(&b, &h[2], 101);
+}
+
+/* Less than 1/64 in ten seconds; who sends more is not asked before those. */
+static void those_that_stand_still_give_way_first(void **state) {
+  unsigned told[4] = {0};
+  cmt__holder h[4];
+  cmt__budget b;
+
+  (void)state;
+  cmt__budget_init(&b, 0, 64000);
+  for (int i = 0; i < 4; i++) {
+    h[i] = holder(&told[i]);
+    assert_takes(&b, &h[i], (size_t)i * 6400, (size_t)i * 6400,
+                 (size_t)i * 6400);
+  }
+  /* Nobody does yet: the largest goes, though it asks. */
+  assert_takes(&b, &h[3], 25600, 25600, 25600);
+  h[3].now_ns = CMT_SECONDS(10);
+  h[1].now_ns = CMT_SECONDS(10);
+  cmt__holder_came(&h[3], 44800 / 64);
+  cmt__holder_came(&h[1], 6400 / 64 - 1);
+  assert_takes(&b, &h[3], 1, 1, 1);
+  assert_int_equal(1, told[2]); /* The larger of the two that do. */
+  assert_takes(&b, &h[3], 12800, 12800, 12800);
+  assert_int_equal(1, told[1]);
+  assert_int_equal(0, told[3]);
+  cmt__budget_give(&b, &h[3], h[3].held);
+}
+
+static void what_we_do_not_read_does_not_stand_still(void **state) {
+  unsigned told[2] = {0};
+  cmt__holder h[2] = {holder(&told[0]), holder(&told[1])};
+  cmt__budget b;
+
+  (void)state;
+  cmt__budget_init(&b, 0, 1000);
+  assert_takes(&b, &h[0], 300, 300, 300);
+  assert_takes(&b, &h[1], 700, 700, 700);
+  cmt__holder_unread(&b, &h[0], true);
+  h[1].now_ns = CMT_SECONDS(100);
+  cmt__holder_came(&h[1], 700);
+  assert_false(cmt__budget_take(&b, &h[1], 1, 1, &(size_t){0}));
+  h[0].now_ns = CMT_SECONDS(200);
+  cmt__holder_unread(&b, &h[0], false);
+  h[1] = holder(&told[1]);
+  h[1].now_ns = CMT_SECONDS(205);
+  assert_takes(&b, &h[1], 700, 700, 700);
+  assert_false(cmt__budget_take(&b, &h[1], 1, 1, &(size_t){0}));
+  h[1] = holder(&told[1]);
+  h[1].now_ns = CMT_SECONDS(210);
+  assert_takes(&b, &h[1], 700, 700, 700);
+  assert_takes(&b, &h[1], 1, 1, 1);
+  assert_int_equal(1, told[0]);
+  cmt__budget_give(&b, &h[1], 701);
 }
 
 /* ---- threads ---- */
@@ -34,7 +193,8 @@ static void what_is_left_is_taken(void **state) {
 typedef struct sharers {
   cmt__budget b;
   pthread_mutex_t lock;
-  atomic_uint over;       /* More was held than there is. */
+  atomic_uint over;       /* What must not be. */
+  atomic_uint gone;       /* How often one gave way. */
   _Atomic uint64_t taken; /* Of the send limit. */
 } sharers;
 
@@ -45,7 +205,7 @@ static void unlock(void *arg) { pthread_mutex_unlock(arg); }
 static void sharers_init(sharers *s) {
   memset(s, 0, sizeof *s);
   pthread_mutex_init(&s->lock, NULL);
-  cmt__budget_init(&s->b, HELD_MAX);
+  cmt__budget_init(&s->b, FLOOR, POOL);
   s->b.threads = THREADS;
   s->b.lock = lock;
   s->b.unlock = unlock;
@@ -64,16 +224,41 @@ static void in_threads(sharers *s, void *(*run)(void *arg)) {
   pthread_mutex_destroy(&s->lock);
 }
 
+/* A thread and what it holds.  Another may take it. */
+typedef struct keeper {
+  cmt__holder holder;
+  unsigned dropped; /* Under the lock. */
+  atomic_uint told;
+} keeper;
+
+static void keeper_drop(void *owner) { ((keeper *)owner)->dropped++; }
+
+static void keeper_told(void *arg) { atomic_fetch_add((atomic_uint *)arg, 1); }
+
 static void *hold_and_count(void *arg) {
   sharers *s = arg;
+  keeper k = {.dropped = 0};
 
   for (size_t i = 0; i < ROUNDS; i++) {
     size_t taken;
 
-    if (cmt__budget_take(&s->b, 1, 1 + i % 600, &taken)) {
-      atomic_fetch_add(&s->over, atomic_load(&s->b.held) > HELD_MAX);
-      cmt__budget_give(&s->b, taken);
+    k.holder = (cmt__holder){.owner = &k,
+                             .drop = keeper_drop,
+                             .on_gave_way = keeper_told,
+                             .arg = &k.told};
+    while (k.holder.held < 500 &&
+           cmt__budget_take(&s->b, &k.holder, 1, 1 + i % 90, &taken)) {
+      bool locks = cmt__budget_enter(&s->b, &k.holder);
+
+      atomic_fetch_add(&s->over,
+                       cmt__holder_gave_way(&k.holder) != (k.dropped > 0));
+      cmt__budget_leave(&s->b, locks);
+      atomic_fetch_add(&s->over,
+                       atomic_load(&s->b.held) > THREADS * FLOOR + POOL);
     }
+    atomic_fetch_add(&s->gone, cmt__holder_gave_way(&k.holder));
+    cmt__budget_give(&s->b, &k.holder, k.holder.held);
+    k.dropped = 0;
     cmt__budget_count(&s->b, &s->b.send_waits);
   }
   return NULL;
@@ -87,6 +272,8 @@ static void threads_hold_no_more_than_there_is(void **state) {
   in_threads(&s, hold_and_count);
   assert_int_equal(0, atomic_load(&s.over));
   assert_int_equal(0, atomic_load(&s.b.held));
+  assert_int_equal(0, s.b.pool_used);
+  assert_null(s.b.first);
   assert_int_equal(THREADS * ROUNDS, atomic_load(&s.b.send_waits));
 }
 
@@ -136,7 +323,12 @@ static void every_charge_of_a_thread_counts(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(what_is_left_is_taken),
+    cmocka_unit_test(a_floor_is_ones_own_and_the_rest_is_shared),
+    cmocka_unit_test(whoever_holds_most_gives_way),
+    cmocka_unit_test(the_asker_gives_way_when_it_holds_most),
+    cmocka_unit_test(equals_give_way_in_their_order),
+    cmocka_unit_test(those_that_stand_still_give_way_first),
+    cmocka_unit_test(what_we_do_not_read_does_not_stand_still),
     cmocka_unit_test(threads_hold_no_more_than_there_is),
     cmocka_unit_test(threads_that_take_at_once_share_what_there_is),
     cmocka_unit_test(every_charge_of_a_thread_counts),

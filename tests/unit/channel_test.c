@@ -316,13 +316,13 @@ static void status_counts_what_is_queued_and_sent(void **state) {
   fixture_init(&f, list, 1);
   assert_cmt(CMT_OK, queue(&f, 0x31, 1500));
   assert_cmt(CMT_OK, queue(&f, 0x31, 7));
-  cmt__channel_get_status(f.cs.list, &s);
+  cmt__channel_get_status(&f.cs, 0, &s);
   assert_int_equal(0x31, s.id);
   assert_int_equal(2, s.queued_messages);
   assert_int_equal(1507, s.queued_bytes);
   assert_int_equal(0, s.sent_bytes);
   cmt__channels_fill(&f.cs, &r);
-  cmt__channel_get_status(f.cs.list, &s);
+  cmt__channel_get_status(&f.cs, 0, &s);
   assert_int_equal(2, s.queued_messages);
   assert_int_equal(483, s.queued_bytes);
   assert_int_equal(0, s.sent_messages);
@@ -330,7 +330,7 @@ static void status_counts_what_is_queued_and_sent(void **state) {
   assert_int_equal(1034, s.recently_sent_bytes);
   r = cmt__run_plain(NULL, out, sizeof out);
   cmt__channels_fill(&f.cs, &r);
-  cmt__channel_get_status(f.cs.list, &s);
+  cmt__channel_get_status(&f.cs, 0, &s);
   assert_int_equal(0, s.queued_messages);
   assert_int_equal(0, s.queued_bytes);
   assert_int_equal(2, s.sent_messages);
@@ -463,13 +463,68 @@ static void bytes_under_reassembly_are_bounded(void **state) {
   take_many(&f, 1, 1000, 3000);
   assert_cmt(CMT_OK, take(&f, 2, true, 900, &done));
   cmt_buf_unref(done);
-  assert_cmt(CMT_ENOBUFS, take(&f, 2, true, 5000, &done));
-  /* A whole message gives its memory back. */
+  assert_int_equal(4096, f.cs.recv_held);
+  assert_cmt(CMT_ENOBUFS, take(&f, 2, false, 1001, &done));
+  /* A complete message gives its memory back. */
   assert_cmt(CMT_OK, take(&f, 1, true, 0, &done));
   cmt_buf_unref(done);
   assert_int_equal(0, f.cs.recv_held);
-  assert_cmt(CMT_OK, take(&f, 2, true, 5000, &done));
+  assert_cmt(CMT_OK, take(&f, 2, false, 5000, &done));
+  assert_int_equal(5000, f.cs.recv_held);
+  fixture_fini(&f);
+}
+
+static void
+a_message_that_is_whole_in_its_packet_counts_for_nothing(void **state) {
+  const cmt_channel list[] = {{.id = 1, .priority = 1},
+                              {.id = 2, .priority = 1}};
+  cmt_buf *done;
+  fixture f;
+
+  (void)state;
+  fixture_init(&f, list, 2);
+  f.cs.recv_held_max = 5000;
+  assert_cmt(CMT_OK, take(&f, 1, false, 5000, &done));
+  assert_int_equal(5000, f.cs.recv_held);
+  for (size_t len = 0; len < 20000; len += 999) {
+    assert_cmt(CMT_OK, take(&f, 2, true, len, &done));
+    assert_int_equal(len, cmt_buf_bytes(done).len);
+    assert_int_equal(len, cmt__buf_cap(done));
+    cmt_buf_unref(done);
+    assert_int_equal(5000, f.cs.recv_held);
+  }
+  fixture_fini(&f);
+}
+
+/* Its packet may come in parts, and never to an end. */
+static void a_part_of_a_whole_message_is_late_like_any_other(void **state) {
+  const cmt_channel list[] = {{.id = 1, .priority = 1}};
+  uint8_t data[10] = {7};
+  cmt__packet k = {.kind = CMT__PACKET_MSG,
+                   .channel = 1,
+                   .eof = true,
+                   .first = true,
+                   .total = 20,
+                   .data = {data, 10}};
+  cmt_buf *done;
+  fixture f;
+
+  (void)state;
+  fixture_init(&f, list, 1);
+  f.cs.partial_max_ns = 100;
+  f.cs.now_ns = 5;
+  assert_cmt(CMT_OK, cmt__channel_take(&f.cs, &k, &done));
+  assert_null(done);
+  cmt__channels_note(&f.cs);
+  assert_int_equal(105, f.cs.partial_check_ns);
+  assert_true(cmt__channels_tick(&f.cs, 104));
+  assert_false(cmt__channels_tick(&f.cs, 105));
+  k.first = false;
+  k.last = true;
+  assert_cmt(CMT_OK, cmt__channel_take(&f.cs, &k, &done));
+  assert_int_equal(20, cmt_buf_bytes(done).len);
   cmt_buf_unref(done);
+  assert_true(cmt__channels_tick(&f.cs, 1000));
   fixture_fini(&f);
 }
 
@@ -604,6 +659,8 @@ int main(void) {
     cmocka_unit_test(capacity_is_exact),
     cmocka_unit_test(unknown_channel_is_refused),
     cmocka_unit_test(bytes_under_reassembly_are_bounded),
+    cmocka_unit_test(a_message_that_is_whole_in_its_packet_counts_for_nothing),
+    cmocka_unit_test(a_part_of_a_whole_message_is_late_like_any_other),
     cmocka_unit_test(message_as_long_as_the_memory_limit_passes),
     cmocka_unit_test(warm_channel_allocates_once_a_message),
     cmocka_unit_test(allocation_failures_of_reassembly_are_reported),

@@ -65,14 +65,14 @@ static void all_urgent_channels_keep_within_a_total(void **state) {
   cmt__budget budget;
 
   (void)state;
-  cmt__budget_init(&budget, SIZE_MAX);
+  cmt__budget_init(&budget, 0, SIZE_MAX);
   cmt__budget_limit(&budget, RATE, 0, 0);
   for (size_t i = 0; i < 2; i++) {
     u->channels[i].traffic = CMT_TRAFFIC_URGENT;
     u->channels[i].send_queue = QUEUE;
   }
   limits_user_start(u);
-  cmt__mconn_share(u->m, &budget);
+  cmt__mconn_share(u->m, &budget, NULL, NULL);
   fill(u);
   assert_in_range(limits_take(u, 4096), 1, BUCKET + 2 * PACKET);
   for (u->now_ns = MS(10); u->now_ns < S(10); u->now_ns += MS(10)) {

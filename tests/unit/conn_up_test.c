@@ -90,10 +90,16 @@ static void status_counts_both_ways(void **state) {
 
 static void memory_under_reassembly_is_bounded(void **state) {
   uint8_t zeros[1024] = {0}, out[1100];
+  cmt_channel channels[CONN_PEER_CHANNELS];
   conn_peer f;
 
   (void)state;
   conn_peer_init(&f, true);
+  memcpy(channels, f.o.channels, sizeof channels);
+  for (size_t i = 0; i < CONN_PEER_CHANNELS; i++) {
+    channels[i].recv_message_max = 10000;
+  }
+  f.o.channels = channels;
   f.o.recv_bytes_max = 10000;
   conn_peer_start(&f);
   conn_peer_up(&f);

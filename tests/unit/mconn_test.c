@@ -280,13 +280,27 @@ static void memory_under_reassembly_is_bounded(void **state) {
   static uint8_t out[9000], zeros[1000];
   mconn_user *f = mconn_user_new();
   cmt__run r = cmt__run_plain(NULL, out, sizeof out);
+  cmt_channel channels[MCONN_USER_CHANNELS];
   cmt_mconn_options o;
   cmt_mconn_event e;
+  cmt_why why;
 
   (void)state;
   cmt_mconn_delete(f->m);
   mconn_user_options(f, &o);
   o.recv_bytes_max = 8000;
+  assert_cmt(CMT_EINVAL, cmt_mconn_new(&o, 0, &f->m, &why));
+  memcpy(channels, o.channels, sizeof channels);
+  for (size_t i = 0; i < MCONN_USER_CHANNELS; i++) {
+    channels[i].recv_message_max = 8000;
+  }
+  o.channels = channels;
+  channels[1].recv_message_max = 8001;
+  assert_cmt(CMT_EINVAL, cmt_mconn_new(&o, 0, &f->m, &why));
+  assert_string_equal("channel 0x31: recv_message_max is 8001, and "
+                      "recv_bytes_max is only 8000",
+                      why.text);
+  channels[1].recv_message_max = 8000;
   assert_cmt(CMT_OK, cmt_mconn_new(&o, 0, &f->m, NULL));
   /* The memory counts, of which doubling takes more than the 7000 bytes. */
   for (int i = 0; i < 7; i++) {

@@ -286,31 +286,53 @@ static void a_flood_of_pings(void **state) {
   hostile_fini(&h);
 }
 
+/* Four peers with a floor of 4096 bytes each, and a pool of 4096. */
 static void reassembly_of_all_peers(void **state) {
   fixture *f = *state;
-  hostile h[3] = {{.tcp = NULL}};
+  hostile h[4] = {{.tcp = NULL}};
 
-  f->b.options.recv_bytes_total_max = 2500;
+  f->b.options.inbound_peers_max = 4;
+  f->b.options.outbound_peers_max = 0;
+  f->b.options.recv_bytes_total_max = 5 * 4096;
+  f->b.parts[0].channels[0].recv_message_max = 8192;
   test_node_start(&f->b);
-  for (int i = 0; i < 3; i++) {
+  for (int i = 0; i < 4; i++) {
     hostile_dial(&h[i], f->w.loop, f->b.addr);
     settle(f);
     (void)test_node_log(&f->b);
   }
+  for (int i = 0; i < 4; i++) {
+    hostile_packet(&h[0], TEST_CHAT, 1000, false);
+    hostile_packet(&h[1], TEST_CHAT, 1000, false);
+    settle(f);
+  }
+  assert_string_equal("", test_node_log(&f->b));
+  assert_int_equal(2 * 4096, status_of(&f->b).recv_held_bytes);
+  hostile_packet(&h[0], TEST_CHAT, 1000, false);
+  hostile_packet(&h[0], TEST_CHAT, 1000, false);
   hostile_packet(&h[0], TEST_CHAT, 1000, false);
   hostile_packet(&h[1], TEST_CHAT, 1000, false);
   settle(f);
   assert_string_equal("", test_node_log(&f->b));
-  assert_int_equal(2048, status_of(&f->b).recv_held_bytes);
-  /* Whose packet would exceed it goes, nobody else, and nobody waits. */
-  hostile_packet(&h[2], TEST_CHAT, 1000, false);
+  /* The first has 7000 bytes, the second 5000: above the floors that is 3808 of
+     4096.  Whoever holds most goes, not who asks. */
+  assert_in_range(status_of(&f->b).recv_held_bytes, 12000, 12288);
+  hostile_packet(&h[1], TEST_CHAT, 1000, false);
   settle(f);
   assert_string_equal("remove chat CMT_ENOBUFS\n", test_node_log(&f->b));
-  assert_int_equal(2, status_of(&f->b).inbound_peers);
-  hostile_packet(&h[0], TEST_CHAT, 20, true);
+  assert_int_equal(3, status_of(&f->b).inbound_peers);
+  assert_true(h[0].ended && !h[1].ended);
+  /* Those within their floor did not notice. */
+  for (int i = 2; i < 4; i++) {
+    for (int k = 0; k < 4; k++) {
+      hostile_packet(&h[i], TEST_CHAT, 1000, k == 3);
+    }
+    hostile_packet(&h[i], TEST_CHAT, 1000, true);
+  }
   settle(f);
-  assert_int_equal(1024, status_of(&f->b).recv_held_bytes);
-  for (int i = 0; i < 3; i++) {
+  assert_int_equal(0, status_of(&f->b).removed_by[0]);
+  assert_int_equal(3, status_of(&f->b).inbound_peers);
+  for (int i = 0; i < 4; i++) {
     hostile_fini(&h[i]);
   }
 }
@@ -536,10 +558,6 @@ static void totals_out_of_range_are_refused(void **state) {
   assert_cmt(CMT_EINVAL, test_node_new(&f->a, &why));
   assert_non_null(strstr(why.text, "recv_rate is 18446744073709551615"));
   f->a.options.recv_rate = 0;
-  f->a.options.recv_bytes_total_max = 0;
-  assert_cmt(CMT_EINVAL, test_node_new(&f->a, &why));
-  assert_non_null(strstr(why.text, "recv_bytes_total_max is 0"));
-  f->a.options.recv_bytes_total_max = 1;
   f->a.options.partial_message_max_ns = 0;
   assert_cmt(CMT_EINVAL, test_node_new(&f->a, &why));
   assert_non_null(strstr(why.text, "partial_message_max_ns is 0"));
