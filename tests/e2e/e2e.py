@@ -119,10 +119,14 @@ class Process:
             line = self.lines.get(timeout=limit)
         except queue.Empty:
             raise AssertionError(f"no line within {limit} s: {self.args}; "
-                                 f"seen {self.seen[-5:]}; {self.errors()}")
+                                 f"seen {self.last()}; {self.errors()[-2000:]}")
         if line is not None:
             self.seen.append(line)
         return line
+
+    def last(self):
+        """What it printed last, for a message."""
+        return [line[:300] for line in self.seen[-5:]]
 
     def until(self, wanted, limit=LIMIT):
         """Lines up to the one for which |wanted| holds, which is returned."""
@@ -130,8 +134,8 @@ class Process:
         while True:
             line = self.line(max(0.01, end - time.monotonic()))
             if line is None:
-                raise AssertionError(f"output ended: {self.args}; "
-                                     f"seen {self.seen}; {self.errors()}")
+                raise AssertionError(f"output ended: {self.args}; seen "
+                                     f"{self.last()}; {self.errors()[-2000:]}")
             if wanted(line):
                 return line
 
