@@ -58,7 +58,19 @@ static bool set_network(cli_options *o, const char *value) {
   return set_text(o, &o->network, value);
 }
 
+/* A node with another moniker is refused by all others, which do not say
+   why. */
 static bool set_moniker(cli_options *o, const char *value) {
+  cmt_node_info info = {
+    .id = cmt_bytes_of("0000000000000000000000000000000000000000"),
+    .listen_addr = cmt_bytes_of("tcp://0.0.0.0:0"),
+    .moniker = cmt_bytes_of(value),
+  };
+
+  if (cmt_node_info_validate(&info, NULL) != CMT_OK) {
+    return allowed(o, "expected 1 or more printable ASCII characters, not only "
+                      "spaces");
+  }
   return set_text(o, &o->moniker, value);
 }
 
@@ -414,6 +426,18 @@ static int check_times(cli_options *o) {
   return -1;
 }
 
+/* The texts of our node info have to fit into one with the rest of it. */
+static int check_texts(cli_options *o) {
+  size_t len = strlen(o->moniker) + strlen(o->network);
+
+  if (len > CLI_TEXTS_MAX) {
+    return cli_options_usage(
+      o, "--moniker and --network have %zu bytes together: at most %d", len,
+      CLI_TEXTS_MAX);
+  }
+  return -1;
+}
+
 static void default_channels(cli_options *o) {
   o->channels_given = o->channel_count > 0;
   if (!o->channels_given) {
@@ -445,6 +469,9 @@ int cli_options_parse(cli_options *o, const cli_verb *verb, int argc,
   code = parse_all(o, verb, argc, argv);
   if (code == -1) {
     code = check_times(o);
+  }
+  if (code == -1) {
+    code = check_texts(o);
   }
   if (code != -1) {
     cli_options_fini(o);

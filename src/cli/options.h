@@ -18,6 +18,9 @@ typedef enum cli_role {
 enum {
   CLI_QUEUE_DEFAULT = 64, /* Messages that wait on a channel. */
   CLI_FAULT_SIZE = 256,
+  /* Bytes of moniker and network together; the other fields of a node info are
+     much shorter than the rest. */
+  CLI_TEXTS_MAX = CMT_NODE_INFO_MAX - 512,
   CLI_PEERS_MAX = 65535,
   CLI_PINGS_MAX = 10000,
   CLI_FILES_MESSAGE_MIN = 512,   /* An offer must fit. */

@@ -9,6 +9,7 @@ from e2e import *
 ID = "1" * 40
 SEND = ["send", ID + "@127.0.0.1:1", "--lines", "-"]
 LISTEN = ["listen", "--laddr", "127.0.0.1:0"]
+PROBE = ["probe", "127.0.0.1:1"]
 
 # Arguments, and what the one line on standard error must hold.
 BAD = [
@@ -61,6 +62,16 @@ BAD = [
     (LISTEN + ["--log-level", "loud"], ["error, warn, info or debug"]),
     (LISTEN + ["--network", ""], ["--network ''", "empty"]),
     (LISTEN + ["--network"], ["--network needs a value"]),
+    *[(verb + ["--moniker", moniker],
+       ["--moniker '", "expected 1 or more printable ASCII characters, not "
+        "only spaces"])
+      for verb in (LISTEN, SEND, PROBE)
+      for moniker in ("", " ", "   ", "\t", "a\nb", "\x01", "a\x7f",
+                      "\u00fc", "\U0001f600", os.fsdecode(b"\xff"))],
+    *[(verb + [option, "x" * 9800],
+       ["--moniker and --network have 9808 bytes together: at most 9728"])
+      for verb in (LISTEN, SEND, PROBE)
+      for option in ("--moniker", "--network")],
     (LISTEN + ["--frob"], ["unknown option '--frob'"]),
     (LISTEN + ["--channel", "256"], ["--channel '256'", "the id is 0 to 255, decimal or hex"]),
     (LISTEN + ["--channel", "x"], ["0 to 255"]),
@@ -136,11 +147,35 @@ def good_values(folder):
                  ["--max-packet-payload", "65536"],
                  ["--channel", "0xff:7:3:4k=echo", "--channel", "1"],
                  ["--network", "n", "--moniker", "m"],
+                 ["--moniker", "x" * 9720], ["--network", "x" * 9720],
+                 ["--moniker", " ~!"],
                  ["--max-inbound", "1", "--max-peers-per-ip", "1"],
                  ["--log-level", "debug"]):
         with Listen(*args) as node:
             node.signal(signal.SIGTERM)
             equal(node.exit(2.0), 0, args)
+
+
+def own_texts(folder):
+    """Nothing is dialed, and the longest that is taken works."""
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        address = "1" * 40 + "@127.0.0.1:%d" % s.getsockname()[1]
+        for verb in (["probe", address], ["send", address, "--lines", "-"]):
+            equal(run(*verb, "--moniker", "\u00fc")[0], 2)
+            equal(run(*verb, "--network", "n" * 9730)[0], 2)
+        s.setblocking(False)
+        try:
+            s.accept()
+            raise AssertionError("it was dialed")
+        except BlockingIOError:
+            pass
+    name = "n" * 9000
+    with Listen("--network", name) as node:
+        for args in (["probe", node.address],
+                     ["send", node.address, "--lines", "-"]):
+            code, _, err = run(*args, "--network", name, "--moniker",
+                               "m" * 728, stdin=b"x\n")
+            equal((code, err), (0, ""), args[0])
 
 
 def names_resolve(folder):
@@ -248,6 +283,7 @@ Tap().main([
     (f"{len(BAD)} bad arguments: one line that names them, exit 2", bad),
     ("--help of the command and each verb", helps),
     ("good values of each option", good_values),
+    ("texts of ours are looked at before a dial", own_texts),
     ("a name to listen on is resolved", names_resolve),
     ("what cannot be opened is told, exit 1", cannot_listen),
     ("key gen and key show", keys),
