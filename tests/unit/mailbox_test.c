@@ -268,6 +268,61 @@ static void whoever_waits_is_told_of_the_end(void **state) {
   assert_true(is_readable(f));
 }
 
+/* ---- releases ---- */
+
+static unsigned released;
+
+/* Takes the lock of the mailbox, and no lock of ours is held. */
+static void on_release(void *arg) {
+  fixture *f = arg;
+
+  assert_int_equal(0, cmt__locks_held);
+  (void)cmt__mailbox_bytes(f->mailbox);
+  (void)cmt__mailbox_is_used(f->mailbox);
+  released++;
+}
+
+static cmt_err put_adopted(fixture *f, size_t peer, uint8_t channel) {
+  cmt_buf *msg = cmt_buf_adopt(NULL, cmt_bytes_of("adopted"), on_release, f);
+  cmt_err err = cmt__box_put(f->boxes[peer], channel, msg);
+
+  cmt_buf_unref(msg);
+  return err;
+}
+
+static void
+a_release_may_take_the_lock_wherever_its_message_ends(void **state) {
+  fixture *f = *state;
+  cmt_event ev = {.internal = NULL};
+
+  start(f, 0);
+  released = 0;
+  for (int i = 0; i < 5; i++) {
+    assert_cmt(CMT_OK, put_adopted(f, 0, DROPS));
+  }
+  assert_cmt(CMT_EAGAIN, put_adopted(f, 0, DROPS)); /* The newest is dropped. */
+  assert_int_equal(1, released);
+  assert_string_equal("0 30 97", take(f)); /* It was taken. */
+  assert_int_equal(2, released);
+  assert_cmt(CMT_OK, cmt__mailbox_turn(f->mailbox, &ev)); /* By a worker. */
+  assert_cmt(CMT_OK, cmt__mailbox_turn(f->mailbox, &ev));
+  assert_int_equal(3, released);
+  cmt__mailbox_refuse(f->mailbox, &ev); /* The reactor refuses the rest. */
+  assert_int_equal(5, released);
+  assert_cmt(CMT_OK, put_adopted(f, 0, A));
+  assert_int_equal(6, released);
+  cmt_mailbox_done(f->mailbox, &ev);
+  assert_int_equal(7, released);
+  for (int i = 0; i < 3; i++) {
+    assert_cmt(CMT_OK, put_adopted(f, 1, A));
+    assert_cmt(CMT_OK, put_adopted(f, 2, B));
+  }
+  cmt__mailbox_hurry(f->mailbox); /* The time of a stop has passed. */
+  assert_int_equal(13, released);
+  assert_cmt(CMT_OK, put_adopted(f, 1, A));
+  assert_int_equal(14, released);
+}
+
 /* ---- waiting ---- */
 
 static void
@@ -415,6 +470,7 @@ int main(void) {
     TEST(a_peer_that_goes_while_it_is_stopped_is_nobodys),
     TEST(whoever_waits_is_told_of_the_end),
     TEST(the_descriptor_is_readable_while_something_can_be_taken),
+    TEST(a_release_may_take_the_lock_wherever_its_message_ends),
     TEST(a_timeout_passes),
     TEST(threads_take_each_peer_in_its_order),
   };
