@@ -25,8 +25,8 @@ enum {
   CMT_SEND_QUEUE_MAX = 1000000, /**< Waiting messages of a channel. */
   CMT_SEND_QUEUE_DEFAULT = 100,
   CMT_RECV_QUEUE_MAX = 1000000, /**< The same, received. */
-  CMT_RECV_QUEUE_DEFAULT = 1000,
-  CMT_RECV_QUEUE_BYTES_DEFAULT = 4 << 20,
+  CMT_RECV_QUEUE_DEFAULT = 10000,
+  CMT_RECV_QUEUE_BYTES_DEFAULT = 16 << 20,
   CMT_MESSAGE_MAX = 1 << 30,      /**< Bytes of any message. */
   CMT_MESSAGE_DEFAULT = 22020096, /**< As CometBFT: 21 MiB. */
   CMT_PACKET_PAYLOAD_MAX = 65536, /**< Data bytes of any packet. */
@@ -65,14 +65,17 @@ typedef enum cmt_traffic {
       the messages that follow.  When the bucket is empty the channel competes
       by its priority like any other.  No |flush_throttle_ns| of a switch holds
       them back; |send_queue| and |send_bytes_max| bound them as all others.
-      Only our own order changes: the other side sees nothing of it. */
+      Only our own order changes: the other side sees nothing of it.  What we
+      receive has no order of its own: an urgent message waits with all others
+      while a full |recv_queue| keeps us from reading. */
   CMT_TRAFFIC_URGENT,
 } cmt_traffic;
 
 /** What becomes of a message that a reactor's queue has no room for. */
 typedef enum cmt_on_full {
   /** None comes: the peer is not read until half of the queue is done, on none
-      of its channels.  It costs throughput, never the peer. */
+      of its channels.  It costs throughput, and time for what the peer sends on
+      its other channels, never the peer. */
   CMT_ON_FULL_WAIT,
   /** It is dropped and counted; for what can be missed, such as gossip. */
   CMT_ON_FULL_DROP,
@@ -106,7 +109,16 @@ typedef struct cmt_channel {
       which each counts 192 bytes besides its own, at most CMT_MESSAGE_MAX;
       default CMT_RECV_QUEUE_BYTES_DEFAULT; one message always has room.  With
       CMT_ON_FULL_WAIT the message that reaches a limit is the last one, but for
-      those in at most 64 KiB of the stream that were read with it. */
+      those in at most 64 KiB of the stream that were read with it.
+
+      A full queue delays every channel of that peer, urgent ones too, until
+      half of it is done: the protocol cannot hold back one channel alone.  A
+      protocol with a window avoids it when the window fits: a message that came
+      in several packets may take twice its length, so make |recv_queue_bytes|
+      twice the window and 192 bytes for each message in it.  The defaults hold
+      a window of 4 MiB in messages of 420 bytes or more.  Where the sender
+      keeps to no window only CMT_ON_FULL_DROP, a reactor that is fast enough,
+      or a connection of its own keeps other channels quick. */
   uint32_t recv_queue;
   size_t recv_queue_bytes;
   cmt_on_full on_full; /**< Default CMT_ON_FULL_WAIT. */

@@ -55,7 +55,11 @@ typedef enum cmt_delivery {
   /** Called on threads of the reactor's own, with all signals blocked.  They
       may block, in cmt_peer_send_wait() or in a database.  A callback that
       waits for room to a peer whose own callback waits for room here gets none
-      until its timeout: answer by cmt_peer_send() in such a protocol. */
+      until its timeout: answer by cmt_peer_send() in such a protocol.  When a
+      slow reactor's queue for a channel is full (|recv_queue|,
+      |recv_queue_bytes| of cmt_channel), nothing of that peer is read, for any
+      reactor; the log warns once of each peer where that holds back an urgent
+      channel. */
   CMT_THREADED,
   /** Taken by the application from its own thread or event loop, with
       cmt_mailbox_next(); add_peer and receive are not called, and remove_peer

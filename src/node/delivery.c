@@ -21,6 +21,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+enum { FULL_A_SECOND = 10 /* Lines about full queues, on each loop. */ };
+
 static _Thread_local bool thread_is_worker;
 
 bool cmt__thread_is_worker(void) { return thread_is_worker; }
@@ -396,10 +398,54 @@ static void count_drop(cmt_peer *p, uint8_t channel) {
   }
 }
 
-static cmt_err box_receive(cmt__box *b, cmt_peer *p, uint8_t channel,
-                           cmt_buf *msg) {
-  cmt_err err = cmt__box_put(b, channel, msg);
+/* Whether the peer has an urgent channel besides |channel|. */
+static bool has_urgent(const cmt_switch *s, const cmt_peer *p,
+                       uint8_t channel) {
+  bool any = false;
 
+  for (size_t i = 0; i < s->setup.channel_count; i++) {
+    const cmt_channel *c = &s->setup.channels[i];
+
+    any = any || (c->id != channel && c->traffic == CMT_TRAFFIC_URGENT &&
+                  cmt_peer_has_channel(p, c->id));
+  }
+  return any;
+}
+
+/* Strangers decide how often they fill a queue. */
+static bool lane_has_a_line(cmt__lane *lane) {
+  uint64_t now_ns = cmt__loop_now(lane->loop);
+
+  if (now_ns >= lane->full.end_ns) {
+    lane->full = (cmt__log_limit){.end_ns = cmt__after(now_ns, CMT_SECONDS(1))};
+  }
+  return lane->full.lines++ < FULL_A_SECOND;
+}
+
+/* Tells once of a peer that a full queue holds back its urgent channels. */
+static void tell_full(cmt__lane *lane, cmt_peer *p, const cmt_reactor *r,
+                      uint8_t channel) {
+  if (p->boxes->told || !has_urgent(lane->sw, p, channel) ||
+      !lane_has_a_line(lane)) {
+    return;
+  }
+  p->boxes->told = true;
+  cmt__log(&lane->sw->env, CMT_LOG_WARN, "switch",
+           "the queue of reactor %.96s for channel 0x%02x of node %s is full: "
+           "until half of it is done none of the peer's channels is read, also "
+           "those that are urgent (recv_queue, recv_queue_bytes)",
+           r->name, channel, p->id.text);
+}
+
+static cmt_err box_receive(cmt__lane *lane, cmt__box *b, const cmt_reactor *r,
+                           uint8_t channel, cmt_buf *msg) {
+  cmt_peer *p = b->peer;
+  bool stops;
+  cmt_err err = cmt__box_put(b, channel, msg, &stops);
+
+  if (stops) {
+    tell_full(lane, p, r, channel);
+  }
   if (err != CMT_EAGAIN) {
     return err;
   }
@@ -418,7 +464,7 @@ cmt_err cmt__delivery_receive(cmt__lane *lane, cmt_peer *p, uint8_t channel,
     return CMT_OK;
   }
   if (b != NULL) {
-    err = box_receive(b, p, channel, msg);
+    err = box_receive(lane, b, r, channel, msg);
     return err == CMT_OK
              ? err
              : cmt__why(why, err, CMT_STAGE_UP, "%s", cmt_err_text(err));

@@ -35,6 +35,7 @@ struct cmt__boxes {
   atomic_size_t left; /* Boxes whose peer gone is still to be done. */
   cmt__post post;     /* None is. */
   cmt__counter dropped[CMT_CHANNELS_MAX]; /* Messages, by channel. */
+  bool told; /* That a full queue holds back its urgent channels. */
   size_t count;
   cmt__box *list[]; /* By reactor; NULL: inline. */
 };

@@ -308,7 +308,7 @@ static cmt_err box_push(cmt_mailbox *m, cmt__box *b, const cmt__mail *mail) {
   return CMT_OK;
 }
 
-cmt_err cmt__box_put(cmt__box *b, uint8_t channel, cmt_buf *msg) {
+cmt_err cmt__box_put(cmt__box *b, uint8_t channel, cmt_buf *msg, bool *stops) {
   cmt_mailbox *m = b->mailbox;
   cmt__mail mail = {
     .msg = msg,
@@ -318,9 +318,11 @@ cmt_err cmt__box_put(cmt__box *b, uint8_t channel, cmt_buf *msg) {
   cmt_err err = CMT_OK;
 
   mailbox_lock(m);
+  *stops = !b->waits;
   if (!b->refuses && !m->hurries) {
     err = box_push(m, b, &mail);
   }
+  *stops = *stops && b->waits;
   mailbox_unlock(m);
   return err;
 }

@@ -111,8 +111,10 @@ void cmt__box_fini(cmt__box *b, const cmt_env *env);
 void cmt__box_open(cmt__box *b, cmt_mailbox *m, cmt_peer *p);
 void cmt__box_up(cmt__box *b);
 /* Puts a message in, with a reference of its own; the link is stopped when that
-   fills the box.  CMT_EAGAIN: dropped, the channel wants it; CMT_ENOMEM. */
-CMT_NODISCARD cmt_err cmt__box_put(cmt__box *b, uint8_t channel, cmt_buf *msg);
+   fills the box, and |*stops| tells whether it has just been.  CMT_EAGAIN:
+   dropped, the channel wants it; CMT_ENOMEM. */
+CMT_NODISCARD cmt_err cmt__box_put(cmt__box *b, uint8_t channel, cmt_buf *msg,
+                                   bool *stops);
 void cmt__box_gone(cmt__box *b, cmt_err reason);
 
 /* Any thread. */

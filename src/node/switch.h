@@ -54,6 +54,13 @@ void cmt__setup_set_laddr(cmt__switch_setup *s, const cmt_net_addr *at);
 void cmt__setup_conn_options(const cmt__switch_setup *s, const cmt_env *env,
                              cmt_node_info *info, cmt_conn_options *out);
 
+/* How many lines of one kind the log has had in this second. */
+typedef struct cmt__log_limit {
+  uint64_t end_ns; /* Of the second. */
+  unsigned lines;
+  uint64_t left_out;
+} cmt__log_limit;
+
 /* One loop of a switch with its thread, and what the application is doing on
    it.  The calls of two lanes write to different cache lines. */
 typedef struct cmt__lane {
@@ -64,15 +71,9 @@ typedef struct cmt__lane {
   const char *_Atomic calling; /* Whose function runs here; or NULL. */
   uint64_t call_ns;            /* Since when, by the coarse clock. */
   int call_channel;            /* On which channel; -1: on none. */
+  cmt__log_limit full;         /* Lines about queues that are full. */
   char apart[64];
 } cmt__lane;
-
-/* How many lines of one kind the log has had in this second. */
-typedef struct cmt__log_limit {
-  uint64_t end_ns; /* Of the second. */
-  unsigned lines;
-  uint64_t left_out;
-} cmt__log_limit;
 
 struct cmt_switch {
   cmt_env env;

@@ -176,7 +176,7 @@ static void without_memory_a_message_fails_and_the_end_does_not(void **state) {
   start(f, 0);
   msg = cmt_buf_new(&f->env.env, 1);
   f->env.fail_at = f->env.allocs;
-  assert_cmt(CMT_ENOMEM, cmt__box_put(f->boxes[0], A, msg));
+  assert_cmt(CMT_ENOMEM, cmt__box_put(f->boxes[0], A, msg, &(bool){false}));
   f->env.fail_at = f->env.allocs;
   cmt__box_up(f->boxes[0]);
   cmt__box_gone(f->boxes[0], CMT_ENOMEM);
@@ -284,7 +284,7 @@ static void on_release(void *arg) {
 
 static cmt_err put_adopted(fixture *f, size_t peer, uint8_t channel) {
   cmt_buf *msg = cmt_buf_adopt(NULL, cmt_bytes_of("adopted"), on_release, f);
-  cmt_err err = cmt__box_put(f->boxes[peer], channel, msg);
+  cmt_err err = cmt__box_put(f->boxes[peer], channel, msg, &(bool){false});
 
   cmt_buf_unref(msg);
   return err;
@@ -423,7 +423,8 @@ static void crowd_put(fixture *f) {
     while (is_stopped(f, peer)) {
     }
     cmt__store_le32(cmt_buf_data(msg), numbers[peer][channel]++);
-    assert_cmt(CMT_OK, cmt__box_put(f->boxes[peer], channel == 0 ? A : B, msg));
+    assert_cmt(CMT_OK, cmt__box_put(f->boxes[peer], channel == 0 ? A : B, msg,
+                                    &(bool){false}));
     cmt_buf_unref(msg);
   }
 }

@@ -118,7 +118,7 @@ static inline cmt_err put_len(fixture *f, size_t peer, uint8_t channel,
 
   assert_non_null(msg);
   memset(cmt_buf_data(msg), k, len);
-  err = cmt__box_put(f->boxes[peer], channel, msg);
+  err = cmt__box_put(f->boxes[peer], channel, msg, &(bool){false});
   cmt_buf_unref(msg);
   return err;
 }
