@@ -322,6 +322,9 @@ static void switch_options(cli_node *n, cmt_switch_options *to) {
     to->outbound_peers_max = (uint32_t)o->dial_count;
   }
   to->inbound_peers_per_ip_max = o->inbound_per_ip_max;
+  to->handshakes_per_ip_max =
+    o->handshakes_per_ip_max != 0 ? o->handshakes_per_ip_max : CMT_NO_LIMIT;
+  to->ip6_prefix_len = o->ip6_prefix_len;
   if (o->ping_interval_ns != 0) {
     to->ping_interval_ns = o->ping_interval_ns;
   }

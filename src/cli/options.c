@@ -227,6 +227,14 @@ static bool set_per_ip(cli_options *o, const char *value) {
   return set_number(o, &o->inbound_per_ip_max, value, 0, CLI_PEERS_MAX);
 }
 
+static bool set_handshakes_per_ip(cli_options *o, const char *value) {
+  return set_number(o, &o->handshakes_per_ip_max, value, 0, CLI_PEERS_MAX);
+}
+
+static bool set_ip6_prefix(cli_options *o, const char *value) {
+  return set_number(o, &o->ip6_prefix_len, value, 1, 128);
+}
+
 static bool set_lines(cli_options *o, const char *value) {
   return set_text(o, &o->lines, value);
 }
@@ -256,6 +264,12 @@ static const option_row rows[] = {
   {"max-inbound", "N", CLI_LISTEN, set_inbound, "inbound peers (40)"},
   {"max-peers-per-ip", "N", CLI_LISTEN, set_per_ip,
    "inbound peers of one address (0, no limit)"},
+  {"max-handshakes-per-ip", "N", CLI_LISTEN, set_handshakes_per_ip,
+   "inbound handshakes of one address at one time, but\n"
+   "for loopback (8); 0 is no limit"},
+  {"ip6-prefix", "N", CLI_LISTEN, set_ip6_prefix,
+   "bits of an IPv6 address that make one address for\n"
+   "these limits (64)"},
   {"lines", "FILE", CLI_SEND, set_lines,
    "send its lines too; - is standard input"},
   {"count", "N", CLI_PROBE, set_count,
@@ -462,6 +476,7 @@ int cli_options_parse(cli_options *o, const cli_verb *verb, int argc,
     .moniker = "cometp2p",
     .log_level = CMT_LOG_WARN,
     .inbound_max = 40,
+    .handshakes_per_ip_max = CLI_HANDSHAKES_PER_IP,
     .pings = 3,
   };
   o->dials = cli_alloc((size_t)argc, sizeof *o->dials);

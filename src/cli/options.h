@@ -22,6 +22,7 @@ enum {
      much shorter than the rest. */
   CLI_TEXTS_MAX = CMT_NODE_INFO_MAX - 512,
   CLI_PEERS_MAX = 65535,
+  CLI_HANDSHAKES_PER_IP = 8,
   CLI_PINGS_MAX = 10000,
   CLI_FILES_MESSAGE_MIN = 512,   /* An offer must fit. */
   CLI_LINES_MESSAGE_MIN = 16,    /* A line of a few bytes must fit. */
@@ -57,8 +58,10 @@ typedef struct cli_options {
   bool dotfiles;       /* Names that begin with a dot are taken. */
   cli_role bare_role;  /* Of channels that name none. */
   uint32_t inbound_max;
-  uint32_t inbound_per_ip_max; /* 0: no limit. */
-  const char *lines;           /* NULL: none; "-": standard input. */
+  uint32_t inbound_per_ip_max;    /* 0: no limit. */
+  uint32_t handshakes_per_ip_max; /* The same. */
+  uint32_t ip6_prefix_len;        /* 0: the library's. */
+  const char *lines;              /* NULL: none; "-": standard input. */
   uint32_t pings;
   bool pings_given;
   char **args; /* What is no option. */

@@ -77,11 +77,13 @@ cmt__dial *cmt__dialer_reserve(cmt_switch *sw, const cmt__ip *address) {
 }
 
 void cmt__dialer_peer_here(cmt_switch *sw, const cmt_peer *p) {
+  cmt__ip address = cmt__address_of(&sw->setup.options, p->remote.host);
+
   for (cmt__dial *d = sw->dials; d != NULL; d = d->next) {
     if (d->persistent && cmt_node_id_equal(&d->addr.id, &p->id) &&
-        !dial_knows(d, &p->address)) {
+        !dial_knows(d, &address)) {
       d->known_count = cmt__min(d->known_count + 1, CMT__COUNT(d->known));
-      d->known[d->known_count - 1] = p->address;
+      d->known[d->known_count - 1] = address;
     }
   }
 }
@@ -381,7 +383,6 @@ void cmt__dial_on_end(cmt__dial *d, const cmt_why *why, const cmt_node_id *id) {
     return;
   }
   cmt__session_leave(d->session);
-  cmt__place_dial(next, d);
   d->session = next;
   d->end_ns = cmt__after(cmt__loop_now(d->sw->loop), d->left_ns);
   dial_next(d);
@@ -433,7 +434,6 @@ static void dial_try(cmt__dial *d) {
     dial_refuse(d, &why);
     return;
   }
-  cmt__place_dial(d->session, d);
   dial_resolve(d);
 }
 

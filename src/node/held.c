@@ -137,9 +137,8 @@ bool cmt__held_exists(const cmt__session *s, const cmt_node_id *id) {
    address has its own share of the inbound places. */
 static cmt_err place_check(cmt__session *s, const cmt_peer *first,
                            cmt_why *why) {
-  cmt__ip address = cmt__address_of(&s->sw->setup.options, s->remote.host);
-
-  return first->outbound_place || cmt__ip_equal(&first->address, &address)
+  return first->outbound_place || cmt__same_address(&s->sw->setup.options,
+                                                    &first->remote, &s->remote)
            ? CMT_OK
            : cmt__limits_address(s->sw, &s->remote, why);
 }
@@ -189,13 +188,12 @@ void cmt__held_end(cmt__session *s) {
 
 void cmt__held_promote(cmt_switch *sw, const cmt_peer *gone) {
   cmt__session *s = held_find(sw, &gone->id);
-  cmt__ip address;
 
   if (s != NULL) {
-    address = cmt__address_of(&sw->setup.options, s->remote.host);
     s->held.has_place = true;
     s->held.outbound_place = gone->outbound_place;
-    s->held.same_address = cmt__ip_equal(&gone->address, &address);
+    s->held.same_address =
+      cmt__same_address(&sw->setup.options, &gone->remote, &s->remote);
     sw->kept[gone->outbound_place]++;
     cmt__loop_timer(sw->loop, &s->held.timer, CMT_NEVER);
     cmt__link_release(&s->link);

@@ -111,9 +111,8 @@ void cmt__limits_displaced(cmt__session *s, bool of_address, cmt_why *why) {
 
 cmt_err cmt__limits_dial(cmt_switch *s, bool persistent, cmt_why *why) {
   const cmt_switch_options *o = &s->setup.options;
-  cmt__peer_places taken;
+  cmt__peer_places taken = cmt__peer_set_places(&s->peers);
 
-  cmt__peer_set_places(&s->peers, NULL, &taken);
   return limits_check(
     s,
     (const limit[]){
@@ -144,20 +143,32 @@ size_t cmt__limits_connections(const cmt_switch *s) {
 
 /* ---- peers ---- */
 
+/* An address, with the options that tell how long it is. */
+typedef struct place_address {
+  const cmt_switch_options *options;
+  cmt__ip ip;
+} place_address;
+
+static bool is_at(void *arg, const cmt__remote *r) {
+  const place_address *a = arg;
+  cmt__ip ip = cmt__address_of(a->options, r->host);
+
+  return cmt__ip_equal(&ip, &a->ip);
+}
+
 cmt_err cmt__limits_address(cmt_switch *s, const cmt__remote *from,
                             cmt_why *why) {
   const cmt_switch_options *o = &s->setup.options;
-  cmt__ip address = cmt__address_of(o, from->host);
+  place_address at = {o, cmt__address_of(o, from->host)};
   char text[CMT__ADDRESS_TEXT_SIZE];
-  cmt__peer_places taken;
 
   if (o->inbound_peers_per_ip_max == CMT_NO_LIMIT) {
     return CMT_OK;
   }
-  cmt__peer_set_places(&s->peers, &address, &taken);
   cmt__address_text(o, from->host, text, sizeof text);
   return limit_check(s,
-                     &(limit){"inbound peers", text, taken.same_address,
+                     &(limit){"inbound peers", text,
+                              cmt__peer_set_places_of(&s->peers, is_at, &at),
                               o->inbound_peers_per_ip_max,
                               &s->status.over_inbound_peers_per_ip_max},
                      why);
@@ -166,10 +177,9 @@ cmt_err cmt__limits_address(cmt_switch *s, const cmt__remote *from,
 cmt_err cmt__limits_admit(cmt_switch *s, bool outbound, const cmt__remote *from,
                           cmt_why *why) {
   const cmt_switch_options *o = &s->setup.options;
-  cmt__peer_places taken;
+  cmt__peer_places taken = cmt__peer_set_places(&s->peers);
   cmt_err err;
 
-  cmt__peer_set_places(&s->peers, NULL, &taken);
   if (outbound) {
     return limit_check(
       s,

@@ -9,7 +9,6 @@
 #include "peer_data.h"
 
 #include "core/counter.h"
-#include "core/net_addr.h"
 
 /* The address of a socket: a canonical IP literal, of at most 39 characters,
    '%' and a zone of at most 15. */
@@ -39,7 +38,6 @@ struct cmt_peer {
   cmt_node_id id;
   bool outbound, persistent;
   bool outbound_place; /* Its place is among the outbound peers. */
-  cmt__ip address;     /* The remote one, as limits count it. */
   cmt__remote remote;
   cmt_node_info *node_info;
   cmt__gate gate;

@@ -105,18 +105,26 @@ void cmt__peer_set_count(cmt__peer_set *s, size_t *all, size_t *inbound) {
   cmt__unlock(&s->lock);
 }
 
-void cmt__peer_set_places(cmt__peer_set *s, const cmt__ip *address,
-                          cmt__peer_places *out) {
+cmt__peer_places cmt__peer_set_places(cmt__peer_set *s) {
+  cmt__peer_places taken;
+
   cmt__lock(&s->lock);
-  *out = (cmt__peer_places){
-    .inbound = s->places,
-    .outbound = s->count - s->places,
-  };
-  for (size_t i = 0; i < s->count && address != NULL; i++) {
-    out->same_address += !s->list[i]->outbound_place &&
-                         cmt__ip_equal(&s->list[i]->address, address);
+  taken = (cmt__peer_places){s->places, s->count - s->places};
+  cmt__unlock(&s->lock);
+  return taken;
+}
+
+size_t cmt__peer_set_places_of(cmt__peer_set *s,
+                               bool (*is_one)(void *arg, const cmt__remote *r),
+                               void *arg) {
+  size_t count = 0;
+
+  cmt__lock(&s->lock);
+  for (size_t i = 0; i < s->count; i++) {
+    count += !s->list[i]->outbound_place && is_one(arg, &s->list[i]->remote);
   }
   cmt__unlock(&s->lock);
+  return count;
 }
 
 uint64_t cmt__peer_set_queued(cmt__peer_set *s) {

@@ -36,13 +36,15 @@ size_t cmt__peer_set_snapshot(cmt__peer_set *s, cmt_peer **out, size_t cap);
 /* How many peers there are, and how many of them are inbound. */
 void cmt__peer_set_count(cmt__peer_set *s, size_t *all, size_t *inbound);
 
-/* Places that are taken: of inbound and outbound peers, and those of the
-   former that come from |address|; 0 when that is NULL. */
+/* Places of inbound and outbound peers that are taken. */
 typedef struct cmt__peer_places {
-  size_t inbound, outbound, same_address;
+  size_t inbound, outbound;
 } cmt__peer_places;
-void cmt__peer_set_places(cmt__peer_set *s, const cmt__ip *address,
-                          cmt__peer_places *out);
+cmt__peer_places cmt__peer_set_places(cmt__peer_set *s);
+/* Those of inbound peers for which |is_one| holds. */
+size_t cmt__peer_set_places_of(cmt__peer_set *s,
+                               bool (*is_one)(void *arg, const cmt__remote *r),
+                               void *arg);
 /* Bytes queued for all of them. */
 uint64_t cmt__peer_set_queued(cmt__peer_set *s);
 /* cmt_peer_try_send() to each, each with a reference of its own to |msg|. */

@@ -10,7 +10,9 @@
    friend whose key has arrived, and a crowd that sends keys cannot displace a
    friend whose key is on its way.  The second step chooses among them: the
    network with the most places, in it the address with the most, and of that
-   the oldest.
+   the oldest.  A network or an address with an eighth of the places or fewer
+   counts like one with a single place, so that a few friends behind one address
+   do not give way to a crowd that comes from everywhere.
 
    A silent connection that was accepted a moment ago may have a key in our
    socket.  It is fresh until the loop had a whole turn in which to read it, and
@@ -28,7 +30,8 @@
 
 enum {
   KIND_COUNT = CMT__CONN_PROGRESS_COUNT,
-  FLOOR_DIVISOR = 4,    /* A kind keeps this part of the places. */
+  FLOOR_DIVISOR = 4,    /* A kind keeps this part of the places, */
+  SOURCE_DIVISOR = 8,   /* and so does a network or an address. */
   ACCEPTS_DIVISOR = 8,  /* The part that is accepted in a turn, */
   ACCEPTS_MAX = 16,     /* and no more than these. */
   FRESH_ROUNDS = 2,     /* The turn of the accept, and a whole one. */
@@ -38,10 +41,12 @@ enum {
 
 /* ---- addresses ---- */
 
-/* Each host of a link counts alone. */
+/* Each host of a link counts alone, and so does this one. */
 static unsigned address_bits(const cmt_switch_options *o, const cmt__ip *ip) {
-  return cmt__ip_is_v4(ip) || cmt__ip_is_link_local(ip) ? 128
-                                                        : o->ip6_prefix_len;
+  bool whole =
+    cmt__ip_is_v4(ip) || cmt__ip_is_link_local(ip) || cmt__ip_is_loopback(ip);
+
+  return whole ? 128 : o->ip6_prefix_len;
 }
 
 cmt__ip cmt__address_of(const cmt_switch_options *o, const char *host) {
@@ -49,6 +54,13 @@ cmt__ip cmt__address_of(const cmt_switch_options *o, const char *host) {
 
   (void)cmt__ip_read(cmt_bytes_of(host), &ip);
   return cmt__ip_prefix(&ip, address_bits(o, &ip));
+}
+
+bool cmt__same_address(const cmt_switch_options *o, const cmt__remote *a,
+                       const cmt__remote *b) {
+  cmt__ip x = cmt__address_of(o, a->host), y = cmt__address_of(o, b->host);
+
+  return cmt__ip_equal(&x, &y);
 }
 
 const char *cmt__address_text(const cmt_switch_options *o, const char *host,
@@ -79,7 +91,7 @@ static bool same_network(const cmt__ip *a, const cmt__ip *b) {
 static cmt__place_list *list_of(cmt__session *s) {
   cmt__places *p = &s->sw->places;
 
-  switch (s->place.kind) {
+  switch ((cmt__place_kind)s->place.kind) {
   case CMT__PLACE_POOL:
     return &p->pool;
   case CMT__PLACE_REFUSED:
@@ -98,7 +110,7 @@ static void list_add(cmt__session *s, cmt__place_kind kind) {
   cmt__place_list *list;
 
   CMT_ASSERT(&s->sw->env, s->place.kind == CMT__PLACE_NONE);
-  s->place.kind = kind;
+  s->place.kind = (uint8_t)kind;
   list = list_of(s);
   s->place.older = list->newest;
   s->place.newer = NULL;
@@ -200,14 +212,18 @@ static cmt__conn_progress kind_choose(const census *c, bool *fresh) {
   return CMT__CONN_SILENT;
 }
 
-static bool holds_more(const cmt__place *a, const cmt__place *b) {
-  return a->same_network != b->same_network ? a->same_network > b->same_network
-                                            : a->same_address > b->same_address;
+/* What does not exceed the floor counts as the floor. */
+static bool holds_more(const cmt__place *a, const cmt__place *b,
+                       uint32_t floor) {
+  return (a->same_network > b->same_network && a->same_network > floor) ||
+         (a->same_network == b->same_network &&
+          a->same_address > b->same_address && a->same_address > floor);
 }
 
 /* Who gives way, of all or of |address|.  The pool has one of these. */
 static cmt__session *victim_find(const cmt_switch *sw, const cmt__ip *address) {
   census c = census_of(sw, address);
+  uint32_t floor = (uint32_t)(sw->places.pool.count / SOURCE_DIVISOR);
   cmt__session *victim = NULL;
   bool fresh;
   cmt__conn_progress kind = kind_choose(&c, &fresh);
@@ -215,7 +231,7 @@ static cmt__session *victim_find(const cmt_switch *sw, const cmt__ip *address) {
   for (cmt__session *s = sw->places.pool.oldest; s != NULL;
        s = s->place.newer) {
     if (is_of(s, address) && kind_of(s) == kind && (fresh || is_stale(s)) &&
-        (victim == NULL || holds_more(&s->place, &victim->place))) {
+        (victim == NULL || holds_more(&s->place, &victim->place, floor))) {
       victim = s;
     }
   }
@@ -298,14 +314,14 @@ void cmt__place_accept(cmt__session *s) {
 }
 
 void cmt__place_dial(cmt__session *s, const cmt__dial *dial) {
-  s->place.kind = CMT__PLACE_DIAL;
-  s->place.dial = NULL;
-  s->place.counts = !dial->persistent;
-  s->sw->places.dials += s->place.counts;
+  if (!dial->persistent) {
+    s->place.kind = CMT__PLACE_DIAL;
+    s->sw->places.dials++;
+  }
 }
 
 void cmt__place_leave(cmt__session *s) {
-  cmt__place_kind kind = s->place.kind;
+  uint8_t kind = s->place.kind;
 
   if (list_of(s) != NULL) {
     list_remove(s);
@@ -317,7 +333,7 @@ void cmt__place_leave(cmt__session *s) {
     s->place.dial->guest = NULL;
     s->place.dial = NULL;
   } else if (kind == CMT__PLACE_DIAL) {
-    s->sw->places.dials -= s->place.counts;
+    s->sw->places.dials--;
   }
 }
 

@@ -11,7 +11,7 @@
    have, another handshake gives way.  A dial and a held session take none of
    these.  A session that has ended and lingers has a place of its own, too. */
 
-#include "link.h"
+#include "peer.h"
 
 #include "core/net_addr.h"
 
@@ -21,6 +21,9 @@ struct cmt__dial;
 /* What limits take for the address of the IP literal |host|: all of IPv4, the
    first bits of IPv6. */
 cmt__ip cmt__address_of(const cmt_switch_options *o, const char *host);
+/* Whether limits take |a| and |b| for one address. */
+bool cmt__same_address(const cmt_switch_options *o, const cmt__remote *a,
+                       const cmt__remote *b);
 /* Writes it for people: |host|, with the prefix length when it stands for
    many. */
 const char *cmt__address_text(const cmt_switch_options *o, const char *host,
@@ -31,21 +34,23 @@ typedef enum cmt__place_kind {
   CMT__PLACE_NONE,
   CMT__PLACE_POOL,    /* An inbound handshake, */
   CMT__PLACE_RESERVE, /* or one in the place of a persistent dial. */
-  CMT__PLACE_DIAL,    /* An attempt of a dial. */
+  CMT__PLACE_DIAL,    /* An attempt of a dial that |dials_max| counts. */
   CMT__PLACE_REFUSED, /* It lingers and never was a peer, */
   CMT__PLACE_PARTING, /* or it was one. */
 } cmt__place_kind;
 
 /* The part of a session, zeroed at first. */
 typedef struct cmt__place {
-  cmt__place_kind kind;
-  struct cmt__session *older, *newer; /* In the list of its kind. */
-  cmt__ip address;                    /* As limits take it. */
+  uint8_t kind;    /* A cmt__place_kind. */
+  uint32_t round;  /* Of the switch, when it came. */
+  cmt__ip address; /* As limits take it. */
+  union {
+    struct cmt__session *older; /* In the list of its kind; */
+    struct cmt__dial *dial;     /* or whose reserve it has. */
+  };
+  struct cmt__session *newer;
   /* Handshakes of the pool from the same address and network, with it. */
   uint32_t same_address, same_network;
-  uint64_t round;         /* Of the switch, when it came. */
-  struct cmt__dial *dial; /* Whose reserve it has. */
-  bool counts;            /* An attempt that |dials_max| counts. */
 } cmt__place;
 
 typedef struct cmt__place_list {
@@ -57,8 +62,8 @@ typedef struct cmt__place_list {
 typedef struct cmt__places {
   cmt__place_list pool, refused, parting;
   size_t dials;          /* Attempts that |dials_max| counts. */
-  uint64_t round;        /* Goes on with the turns that follow an accept. */
-  uint64_t accept_round; /* When the last one was accepted. */
+  uint32_t round;        /* Goes on with the turns that follow an accept. */
+  uint32_t accept_round; /* When the last one was accepted. */
   cmt__turn turn;
 } cmt__places;
 

@@ -46,6 +46,9 @@ cmt__session *cmt__session_new(cmt_switch *sw, cmt__dial *dial) {
   sw->sessions = s;
   sw->session_count++;
   cmt__switch_handshakes(sw, 1);
+  if (dial != NULL) {
+    cmt__place_dial(s, dial);
+  }
   return s;
 }
 
@@ -361,7 +364,6 @@ static void session_on_up(void *arg, const cmt_conn_event *ev) {
   s->peer->outbound = s->outbound;
   s->peer->outbound_place =
     s->held.has_place ? s->held.outbound_place : s->outbound;
-  s->peer->address = cmt__address_of(&s->sw->setup.options, s->remote.host);
   s->peer->persistent = s->dial != NULL && s->dial->persistent;
   known = reactors_init(s, &why);
   if (why.err == CMT_OK) {

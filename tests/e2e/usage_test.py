@@ -40,6 +40,9 @@ BAD = [
     (LISTEN + ["--max-inbound", "x"], ["--max-inbound 'x'", "0 to 65535"]),
     (LISTEN + ["--max-inbound", "-1"], ["--max-inbound '-1'"]),
     (LISTEN + ["--max-peers-per-ip", "65536"], ["65536", "0 to 65535"]),
+    (LISTEN + ["--max-handshakes-per-ip", "-1"], ["0 to 65535"]),
+    (LISTEN + ["--ip6-prefix", "0"], ["--ip6-prefix '0'", "1 to 128"]),
+    (LISTEN + ["--ip6-prefix", "129"], ["--ip6-prefix '129'", "1 to 128"]),
     (LISTEN + ["--lines", "-"], ["unknown option '--lines'"]),
     (LISTEN + ["--ping-interval", "10"], ["'10'", "500ms, 60s or 2m"]),
     (LISTEN + ["--ping-interval", "s"], ["'s'", "duration"]),
@@ -150,6 +153,7 @@ def good_values(folder):
                  ["--moniker", "x" * 9720], ["--network", "x" * 9720],
                  ["--moniker", " ~!"],
                  ["--max-inbound", "1", "--max-peers-per-ip", "1"],
+                 ["--max-handshakes-per-ip", "0", "--ip6-prefix", "128"],
                  ["--log-level", "debug"]):
         with Listen(*args) as node:
             node.signal(signal.SIGTERM)

@@ -340,6 +340,25 @@ static void without_descriptors_connections_are_dropped(void **state) {
   open_pair(p);
 }
 
+static void a_turn_takes_as_many_as_it_may(void **state) {
+  place *p = *state;
+  test_user more[3] = {{.tcp = NULL}};
+  size_t last = 0;
+
+  cmt__listener_accepts_max(p->listener, 1);
+  for (size_t i = 0; i < CMT__COUNT(more); i++) {
+    test_user_connect(&more[i], p->base, &p->at);
+  }
+  while (p->servers.count < CMT__COUNT(more)) {
+    test_loop_step(p->loop);
+    assert_in_range(p->servers.count - last, 0, 1);
+    last = p->servers.count;
+  }
+  for (size_t i = 0; i < CMT__COUNT(more); i++) {
+    test_user_close(&more[i]);
+  }
+}
+
 static void a_closed_listener_resets_what_waits(void **state) {
   place *p = *state;
 
@@ -578,6 +597,7 @@ int main(void) {
     PLACE_TEST(wildcards_listen_on_every_address),
     PLACE_TEST(a_port_in_use_is_named),
     PLACE_TEST(without_descriptors_connections_are_dropped),
+    PLACE_TEST(a_turn_takes_as_many_as_it_may),
     PLACE_TEST(a_closed_listener_resets_what_waits),
     PLACE_TEST(objects_come_from_the_environment),
     PLACE_TEST(a_tcp_can_close_itself_in_each_callback),

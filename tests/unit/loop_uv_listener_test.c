@@ -119,6 +119,35 @@ static void every_waiting_connection_is_accepted(void **state) {
   assert_int_equal(0, cmt__listener_dropped(p->listener));
 }
 
+/* Looks at the end of each turn how many were accepted in it. */
+typedef struct turns {
+  cmt__turn turn;
+  place *p;
+  size_t before, most;
+} turns;
+
+static void on_turn(cmt__turn *turn) {
+  turns *t = (turns *)turn;
+
+  t->most = cmt__max(t->most, t->p->users.count - t->before);
+  t->before = t->p->users.count;
+  if (t->before < wanted_count) {
+    cmt__loop_turn(t->p->loop, turn);
+  }
+}
+
+static void a_turn_takes_as_many_as_it_may(void **state) {
+  place *p = *state;
+  turns t = {.turn = {.cb = on_turn}, .p = p};
+
+  cmt__listener_accepts_max(p->listener, 3);
+  connect_clients(p, 0, 8);
+  cmt__loop_turn(p->loop, &t.turn);
+  run_until_accepted(p, 8);
+  cmt__loop_turn_cancel(p->loop, &t.turn);
+  assert_in_range(t.most, 1, 3);
+}
+
 static void a_port_in_use_is_named(void **state) {
   place *p = *state;
   cmt__listener *second;
@@ -357,6 +386,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     PLACE_TEST(port_0_picks_a_free_port),
     PLACE_TEST(every_waiting_connection_is_accepted),
+    PLACE_TEST(a_turn_takes_as_many_as_it_may),
     PLACE_TEST(a_port_in_use_is_named),
     PLACE_TEST(a_host_name_cannot_be_listened_on),
     PLACE_TEST(a_port_can_be_listened_on_again),
