@@ -328,16 +328,17 @@ CMT_API void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
  * - for each reactor that is not called inline: twice |recv_queue_bytes_total|,
  * and for each peer one largest message and what 64 KiB of the stream may hold
  *   besides;
- * - for each address that is being dialed, or will be again, as of now: 5 KiB,
+ * - for each address that is being dialed, or will be again, as of now: 7 KiB,
  *   and twice the same as for a handshake: for its attempt, and for an inbound
  *   connection that its place is kept for.
  *
  * Bytes are as asked of the environment.  Not in it: what the application
  * allocates or keeps a reference to, sends that wait in cmt_peer_send(), stacks
- * of threads, memory of libuv itself and of the kernel, and the keys in locked
- * memory: 64 bytes for each connection and 688 for each handshake, in pieces
- * of 4 to 64 KiB with guard pages around them, and one page for the node
- * key.
+ * of threads, host names that are being resolved (at most 64 at one time, under
+ * 1 KiB each and what the system's resolver needs), memory of libuv itself and
+ * of the kernel, and the keys in locked memory: 64 bytes for each connection
+ * and 688 for each handshake, in pieces of 4 to 64 KiB with guard pages around
+ * them, and one page for the node key.
  */
 CMT_API uint64_t cmt_switch_memory_max(cmt_switch *s);
 
@@ -356,8 +357,10 @@ CMT_API void cmt_switch_stop(cmt_switch *s, uint64_t flush_ns);
  * Every 5 s it logs what it waits for, such as the reactor whose function does
  * not return, or that does not empty its mailbox.  No thread may be inside a
  * call for such a mailbox any more when this frees it: wait for CMT_ECLOSED
- * first.  A host name that is being resolved cannot be interrupted: the
- * call also waits until the system's resolver gives up.
+ * first.  A host name that is being resolved holds up
+ * nothing: its thread ends by itself when the system's resolver gives up, and
+ * touches nothing of the switch or its environment then.  Until then the
+ * library must not be unloaded from the process.
  *
  * Returns    CMT_OK; CMT_EDEADLK: on a loop or a worker of a switch, in a
  *            function of one of its reactors, or the switch is on the caller's

@@ -63,8 +63,7 @@ bool cli_node_open(cli_node *n, const cli_options *o, cli_io *io,
                    const cli_node_hooks *hooks);
 
 /* Ends every peer, flushing for |flush_ns| at most, and frees.  When the switch
-   still waits for a name to be resolved after that, which nothing interrupts,
-   the process ends here with |code|. */
+   has not ended a second after that, the process ends here with |code|. */
 void cli_node_close(cli_node *n, uint64_t flush_ns, int code);
 
 /* Tells of the rejections that were counted in a second that is over; |all|: of

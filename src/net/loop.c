@@ -7,6 +7,7 @@
 #include "loop.h"
 
 #include <errno.h>
+#include <netdb.h>
 
 static void heap_put(cmt__loop *l, size_t slot, cmt__timer *t) {
   l->heap[slot - 1] = t;
@@ -146,6 +147,10 @@ const char *cmt__loop_fault(cmt_err err, int error, char *out, size_t cap) {
   const char *words = error == ENODEV ? "no such network interface"
                                       : strerror_r(error, text, sizeof text);
 
+  if (err == CMT_ERESOLVE && error < 0 && error != EAI_NONAME &&
+      error != EAI_SYSTEM) {
+    return gai_strerror(error);
+  }
   if (error == 0 || (err != CMT_EIO && err != CMT_EUNREACH)) {
     return cmt_err_text(err);
   }

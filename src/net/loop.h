@@ -128,7 +128,9 @@ struct cmt__loop {
   size_t heap_count, heap_cap, reserved;
   cmt__turn turns;  /* Head of a ring: due at the end of this turn. */
   uint8_t *scratch; /* CMT__SCRATCH bytes, for one use at a time. */
-  int error;  /* The errno behind the last failure it reported; 0: unknown. */
+  /* The errno behind the last failure that it reported, or the error of
+     getaddrinfo(), which is negative; 0: unknown. */
+  int error;
   void *user; /* Of whoever owns the loop. */
 };
 
@@ -150,8 +152,8 @@ bool cmt__loop_run_turns(cmt__loop *l);
 /* For users. */
 
 /* What went wrong, in words: those of the system for CMT_EIO and CMT_EUNREACH
-   when |error| is an errno, else the text of |err|.  Lies in |out|, or is
-   static. */
+   when |error| is an errno, those of the resolver for CMT_ERESOLVE, else the
+   text of |err|.  Lies in |out|, or is static. */
 const char *cmt__loop_fault(cmt_err err, int error, char *out, size_t cap);
 
 static inline uint64_t cmt__loop_now(const cmt__loop *l) { return l->now_ns; }
@@ -207,7 +209,8 @@ cmt__loop_connect(cmt__loop *l, const cmt_net_addr *to,
 }
 
 /* Resolves |host|, at most CMT__RESOLVE_MAX addresses; an IP literal gives
-   itself.  The outcome comes as |cb|, once, unless cancelled before. */
+   itself.  The outcome comes as |cb|, once, unless cancelled before.
+   CMT_ENOMEM, or CMT_EIO without a thread for it: none comes. */
 CMT_NODISCARD static inline cmt_err
 cmt__loop_resolve(cmt__loop *l, const char *host, uint16_t port,
                   cmt__resolve_cb cb, void *arg, cmt__resolve **out) {

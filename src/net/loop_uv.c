@@ -15,6 +15,7 @@
 #include "loop_uv.h"
 
 #include "loop_uv_impl.h"
+#include "resolver.h"
 #include "standard_fds.h"
 
 #include <errno.h>
@@ -211,6 +212,8 @@ static void on_handle_closed(uv_handle_t *handle) {
 
 static void close_handles(cmt__loop_uv *l) {
   l->closing = true;
+  cmt__resolver_close(l->resolver);
+  l->resolver = NULL;
   uv_close((uv_handle_t *)&l->check, on_handle_closed);
   uv_close((uv_handle_t *)&l->idle, on_handle_closed);
   uv_close((uv_handle_t *)&l->timer, on_handle_closed);
@@ -226,8 +229,8 @@ void cmt__loop_uv_close(cmt__loop *base, void (*cb)(void *arg), void *arg) {
   close_handles(l);
 }
 
-/* Closed tcps and cancelled resolves may still wait for libuv to let them go;
-   the run ends when it has. */
+/* Closed tcps may still wait for libuv to let them go; the run ends when it
+   has. */
 static void drain(cmt__loop_uv *l) {
   int error;
 

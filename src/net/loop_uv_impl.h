@@ -23,6 +23,7 @@ typedef struct cmt__loop_uv {
   uv_async_t async;  /* Wakes the loop for posts and for the stop. */
   uv_mutex_t mutex;  /* Over the FIFO of posts and their |queued|. */
   cmt__post *posts, *posts_last;
+  struct cmt__resolver *resolver; /* NULL before the first name. */
   atomic_bool stop;
   bool running;
   uint8_t *read_buffer; /* CMT__READ_MAX bytes, shared by all tcps. */

@@ -1,112 +1,169 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Names of the production loop.  A name goes to getaddrinfo() on
-   a thread of libuv, which cannot be interrupted: a cancelled resolve loses
-   its callback at once and its memory when libuv returns it. */
+/* Names of the production loop.  What needs no lookup has its outcome at the
+   end of the turn; a name is asked of the resolver, which the loop gets with
+   its first one. */
 
 #include "loop_uv_impl.h"
 
+#include <errno.h>
 #include <netdb.h>
 
 #include "core/net_addr.h"
 
 #include <cometp2p/node_info.h>
 
+#include "resolver.h"
+
+enum { NAME_MAX_LEN = 255 };
+
 typedef struct resolve_uv {
   cmt__resolve base;
-  uv_getaddrinfo_t req;
-  cmt__turn outcome;  /* For what needs no getaddrinfo(). */
-  cmt__resolve_cb cb; /* NULL: cancelled. */
+  cmt__question question;
+  cmt__turn outcome; /* For what needs no lookup. */
+  cmt__resolve_cb cb;
   void *arg;
-  cmt_err err;
   uint16_t port;
-  size_t count;
-  cmt_net_addr addrs[CMT__RESOLVE_MAX];
+  char literal[64]; /* Empty: it is an impossible name. */
 } resolve_uv;
 
-static void add_address(resolve_uv *r, const struct sockaddr *sa) {
+/* The addresses of an answer. */
+typedef struct answer {
+  size_t count;
+  cmt_net_addr addrs[CMT__RESOLVE_MAX];
+} answer;
+
+static void add_address(answer *to, const struct sockaddr *sa, uint16_t port) {
   cmt_net_addr a;
 
   cmt__uv_net_addr(sa, &a);
-  a.port = r->port;
-  if (a.host[0] == '\0' || r->count == CMT__RESOLVE_MAX) {
+  a.port = port;
+  if (a.host[0] == '\0' || to->count == CMT__RESOLVE_MAX) {
     return;
   }
-  for (size_t i = 0; i < r->count; i++) {
-    if (strcmp(r->addrs[i].host, a.host) == 0) {
+  for (size_t i = 0; i < to->count; i++) {
+    if (strcmp(to->addrs[i].host, a.host) == 0) {
       return;
     }
   }
-  r->addrs[r->count++] = a;
+  to->addrs[to->count++] = a;
 }
 
-static void finish(resolve_uv *r) {
-  if (r->cb != NULL) {
-    r->cb(r->arg, r->err, r->addrs, r->count);
+/* Of more addresses than are reported each has the same chance. */
+static size_t draw_first(const cmt_env *env, const struct addrinfo *list) {
+  size_t count = 0;
+  uint64_t drawn;
+
+  for (; list != NULL; list = list->ai_next) {
+    count++;
   }
+  if (count <= CMT__RESOLVE_MAX) {
+    return 0;
+  }
+  env->entropy(env->entropy_arg, &drawn, sizeof drawn);
+  return (size_t)(drawn % count);
+}
+
+static void add_addresses(answer *to, const cmt_env *env,
+                          const struct addrinfo *list, uint16_t port) {
+  size_t first = draw_first(env, list), i = 0;
+
+  for (const struct addrinfo *a = list; a != NULL; a = a->ai_next) {
+    if (i++ >= first) {
+      add_address(to, a->ai_addr, port);
+    }
+  }
+  i = 0;
+  for (const struct addrinfo *a = list; a != NULL && i++ < first;
+       a = a->ai_next) {
+    add_address(to, a->ai_addr, port);
+  }
+}
+
+/* Tells the outcome; |r| is gone before that. */
+static void finish(resolve_uv *r, cmt_err err, const answer *found) {
+  cmt__resolve_cb cb = r->cb;
+  void *arg = r->arg;
+
   cmt__free(&r->base.loop->env, r);
+  cb(arg, err, found->addrs, found->count);
 }
 
 static void on_outcome(cmt__turn *turn) {
-  finish((resolve_uv *)((char *)turn - offsetof(resolve_uv, outcome)));
+  resolve_uv *r = (resolve_uv *)((char *)turn - offsetof(resolve_uv, outcome));
+  answer found = {.count = 0};
+
+  r->base.loop->error = 0;
+  if (r->literal[0] != '\0') {
+    found.count = 1;
+    found.addrs[0].port = r->port;
+    memcpy(found.addrs[0].host, r->literal, sizeof r->literal);
+  }
+  finish(r, found.count > 0 ? CMT_OK : CMT_ERESOLVE, &found);
 }
 
-static void on_getaddrinfo(uv_getaddrinfo_t *req, int status,
-                           struct addrinfo *list) {
-  resolve_uv *r = req->data;
-  cmt__loop *l = r->base.loop;
+static void on_answer(cmt__question *q, int error,
+                      const struct addrinfo *list) {
+  resolve_uv *r = (resolve_uv *)((char *)q - offsetof(resolve_uv, question));
+  answer found = {.count = 0};
 
-  for (struct addrinfo *a = list; a != NULL; a = a->ai_next) {
-    add_address(r, a->ai_addr);
-  }
-  uv_freeaddrinfo(list);
-  r->err = status == UV_EAI_MEMORY || status == UV_ENOMEM ? CMT_ENOMEM
-           : r->count == 0                                ? CMT_ERESOLVE
-                                                          : CMT_OK;
-  cmt__uv_enter(l);
-  finish(r);
-  cmt__uv_leave(l);
-  cmt__uv_let_go(l);
+  r->base.loop->error = error;
+  add_addresses(&found, &r->base.loop->env, list, r->port);
+  finish(r,
+         error == EAI_MEMORY ? CMT_ENOMEM
+         : found.count == 0  ? CMT_ERESOLVE
+                             : CMT_OK,
+         &found);
 }
 
-static void start(resolve_uv *r, const char *host) {
-  cmt__loop *l = r->base.loop;
-  struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-  cmt_net_addr literal = {.port = r->port};
-  int error = UV_EAI_NONAME;
+static cmt_err ask(resolve_uv *r, const char *host) {
+  cmt__loop_uv *l = (cmt__loop_uv *)r->base.loop;
+  cmt_err err;
 
-  if (cmt__ip_canonical(cmt_bytes_of(host), literal.host,
-                        sizeof literal.host)) {
-    r->addrs[r->count++] = literal; /* Its zone is looked at by a connect. */
-    cmt__loop_turn(l, &r->outcome);
-    return;
+  if (l->resolver == NULL) {
+    l->resolver = cmt__resolver_new(&l->base);
   }
-  if (strlen(host) < sizeof literal.host) {
-    error = uv_getaddrinfo(((cmt__loop_uv *)l)->uv, &r->req, on_getaddrinfo,
-                           host, NULL, &hints);
+  if (l->resolver == NULL) {
+    return CMT_ENOMEM;
   }
-  if (error == 0) {
-    cmt__uv_hold(l, 1);
-  } else {
-    r->err = error == UV_ENOMEM ? CMT_ENOMEM : CMT_ERESOLVE;
-    cmt__loop_turn(l, &r->outcome);
+  err = cmt__resolver_ask(l->resolver, host, &r->question);
+  if (err != CMT_OK) {
+    l->base.error = err == CMT_EIO ? errno : 0;
   }
+  return err;
+}
+
+/* A literal keeps its zone, which is looked at by a connect. */
+static cmt_err start(resolve_uv *r, const char *host) {
+  bool is_literal =
+    cmt__ip_canonical(cmt_bytes_of(host), r->literal, sizeof r->literal);
+
+  if (!is_literal && strlen(host) <= NAME_MAX_LEN) {
+    return ask(r, host);
+  }
+  cmt__loop_turn(r->base.loop, &r->outcome);
+  return CMT_OK;
 }
 
 cmt_err cmt__uv_resolve(cmt__loop *l, const char *host, uint16_t port,
                         cmt__resolve_cb cb, void *arg, cmt__resolve **out) {
   resolve_uv *r = cmt__alloc_zero(&l->env, sizeof *r);
+  cmt_err err;
 
   if (r == NULL) {
     return CMT_ENOMEM;
   }
   r->base.loop = l;
-  r->req.data = r;
+  r->question.cb = on_answer;
   r->outcome.cb = on_outcome;
   r->port = port;
   r->cb = cb;
   r->arg = arg;
-  start(r, host);
+  err = start(r, host);
+  if (err != CMT_OK) {
+    cmt__free(&l->env, r);
+    return err;
+  }
   *out = &r->base;
   return CMT_OK;
 }
@@ -114,11 +171,10 @@ cmt_err cmt__uv_resolve(cmt__loop *l, const char *host, uint16_t port,
 void cmt__uv_resolve_cancel(cmt__resolve *base) {
   resolve_uv *r = (resolve_uv *)base;
 
-  r->cb = NULL;
-  if (r->outcome.next != NULL) {
-    cmt__loop_turn_cancel(base->loop, &r->outcome);
-    cmt__free(&base->loop->env, r);
+  if (r->question.lookup != NULL) {
+    cmt__resolver_leave(((cmt__loop_uv *)base->loop)->resolver, &r->question);
   } else {
-    (void)uv_cancel((uv_req_t *)&r->req);
+    cmt__loop_turn_cancel(base->loop, &r->outcome);
   }
+  cmt__free(&base->loop->env, r);
 }

@@ -16,7 +16,7 @@
 
 #include "limits.h"
 #include "session.h"
-#include "thread.h"
+#include "net/thread.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -9,7 +9,7 @@
 
 #include "switch.h"
 
-#include "thread.h"
+#include "net/thread.h"
 
 #include "net/loop_uv.h"
 

@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -69,7 +70,8 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static fd_note notes[FDS_MAX];
 static waiter waiters[LOOPS_MAX];
 static size_t waiter_count, warped_loops;
-static size_t resolving; /* Names, on threads of libuv. */
+static size_t resolving;           /* Threads that a loop has started. */
+static _Thread_local bool is_loop; /* This thread waits in epoll_wait(). */
 static pre_plan plan;
 static void (*on_fault)(void *arg);
 static void *on_fault_arg;
@@ -142,6 +144,7 @@ static void find_next(void *out, const char *name) {
 /* ---- the plan ---- */
 
 void pre_begin(const pre_plan *p) {
+  is_loop = false; /* The loops of this run may have other threads. */
   for (size_t i = 0; i < PRE_CALL_COUNT; i++) {
     calls[i] = 0;
   }
@@ -282,44 +285,56 @@ EXPORT int shutdown(int fd, int how) {
 
 /* ---- threads and names ---- */
 
-EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr,
-                          void *(*run)(void *), void *arg) {
-  NEXT(pthread_create)
-  return fails(PRE_THREAD) ? plan.error : next(thread, attr, run, arg);
-}
-
-EXPORT int getaddrinfo(const char *host, const char *service,
-                       const struct addrinfo *hints, struct addrinfo **out) {
-  NEXT(getaddrinfo)
-  return fails(PRE_RESOLVE) ? plan.error : next(host, service, hints, out);
-}
-
 static void note_resolving(size_t change) {
   pthread_mutex_lock(&mutex);
   resolving += change;
   pthread_mutex_unlock(&mutex);
 }
 
-/* What libuv does on a thread that has no loop. */
-EXPORT int uv_getaddrinfo(uv_loop_t *loop, uv_getaddrinfo_t *req,
-                          uv_getaddrinfo_cb cb, const char *host,
-                          const char *service, const struct addrinfo *hints) {
+/* A thread that a loop has started: it resolves names, and the clocks do not
+   jump while it does. */
+typedef struct resolver {
+  void *(*run)(void *);
+  void *arg;
+} resolver;
+
+static void *resolver_run(void *arg) {
+  resolver r = *(resolver *)arg;
+  void *result;
+
+  free(arg);
+  result = r.run(r.arg);
+  note_resolving((size_t)-1);
+  return result;
+}
+
+EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr,
+                          void *(*run)(void *), void *arg) {
+  resolver *r;
   int error;
 
-  NEXT(uv_getaddrinfo)
+  NEXT(pthread_create)
+  if (fails(PRE_THREAD)) {
+    return plan.error;
+  }
+  r = is_loop ? malloc(sizeof *r) : NULL;
+  if (r == NULL) {
+    return next(thread, attr, run, arg);
+  }
+  *r = (resolver){.run = run, .arg = arg};
   note_resolving(1);
-  error = next(loop, req, cb, host, service, hints);
+  error = next(thread, attr, resolver_run, r);
   if (error != 0) {
     note_resolving((size_t)-1);
+    free(r);
   }
   return error;
 }
 
-/* The loop calls it once for each outcome, with NULL too. */
-EXPORT void uv_freeaddrinfo(struct addrinfo *list) {
-  NEXT(uv_freeaddrinfo)
-  note_resolving((size_t)-1);
-  next(list);
+EXPORT int getaddrinfo(const char *host, const char *service,
+                       const struct addrinfo *hints, struct addrinfo **out) {
+  NEXT(getaddrinfo)
+  return fails(PRE_RESOLVE) ? plan.error : next(host, service, hints, out);
 }
 
 /* ---- eventfd ---- */
@@ -583,6 +598,7 @@ static int wait_any(const wait_call *w) {
 EXPORT int epoll_pwait(int epoll, struct epoll_event *events, int max,
                        int timeout, const sigset_t *mask) {
   NEXT(epoll_pwait)
+  is_loop = true;
   return wait_any(&(wait_call){.next = next,
                                .epoll = epoll,
                                .events = events,

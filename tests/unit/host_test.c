@@ -13,7 +13,7 @@
 
 enum { TASKS_MAX = 64, WORKERS = 3 };
 
-/* A name, whose dial makes libuv start threads of its own. */
+/* A name, whose dial starts a thread that looks it up. */
 #define SOMEWHERE "00112233445566778899aabbccddeeff00112233@localhost:1"
 
 typedef struct node {
@@ -85,15 +85,18 @@ static bool is_among(long id, const long *ids, size_t count) {
   return false;
 }
 
-/* The signals that the thread |id| blocks: bit N - 1 for the signal N. */
+/* The signals that the thread |id| blocks: bit N - 1 for the signal N; all when
+   it has ended, as that of a lookup may have. */
 static uint64_t blocked(long id) {
   char path[64], line[256];
-  unsigned long long mask = 0;
+  unsigned long long mask = UINT64_MAX;
   FILE *file;
 
   snprintf(path, sizeof path, "/proc/self/task/%ld/status", id);
   file = fopen(path, "r");
-  assert_non_null(file);
+  if (file == NULL) {
+    return UINT64_MAX;
+  }
   while (fgets(line, sizeof line, file) != NULL) {
     if (strncmp(line, "SigBlk:", 7) == 0) {
       mask = strtoull(line + 7, NULL, 16);
@@ -134,7 +137,7 @@ static void threads_block_all_signals(void **state) {
     }
   }
   printf("# %zu threads\n", ours);
-  assert_true(ours > 1 + WORKERS); /* The loop, the workers, and libuv's. */
+  assert_true(ours >= 1 + WORKERS); /* The loop and the workers. */
   node_end(&n);
 }
 

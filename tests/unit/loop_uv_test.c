@@ -422,7 +422,7 @@ static void a_cancelled_resolve_does_not_answer(void **state) {
 
 /* Life. */
 
-static void deleting_waits_for_a_cancelled_resolve(void **state) {
+static void a_resolve_may_be_cancelled_before_a_delete(void **state) {
   answer name = {.calls = 0};
   test_env env;
   cmt__loop *l;
@@ -492,7 +492,7 @@ int main(void) {
     LOOP_TEST(localhost_resolves_to_distinct_loopback_addresses),
     LOOP_TEST(an_impossible_name_has_no_address),
     LOOP_TEST(a_cancelled_resolve_does_not_answer),
-    cmocka_unit_test(deleting_waits_for_a_cancelled_resolve),
+    cmocka_unit_test(a_resolve_may_be_cancelled_before_a_delete),
     cmocka_unit_test(running_out_of_memory_is_reported_and_leaves_nothing),
     cmocka_unit_test(a_resolve_without_memory_is_refused),
   };

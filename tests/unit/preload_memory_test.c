@@ -130,7 +130,7 @@ static void check(const pair_report *r) {
   }
 }
 
-/* In a process of its own.  The pool of threads that resolve stays. */
+/* In a process of its own. */
 static _Noreturn void run_child(void) {
   pair_report r;
   long live = starving->live;

@@ -406,7 +406,7 @@ static void unblocked(uv_work_t *work, int status) {
   (void)status;
 }
 
-/* The threads of libuv are all busy, so the name waits to be resolved. */
+/* The threads of libuv are all busy, with which resolving has nothing to do. */
 static void a_stop_drops_a_name_that_waits(void **state) {
   enum { WORKS = 128 }; /* More than libuv has threads. */
   app *x = *state;

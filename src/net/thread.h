@@ -2,7 +2,7 @@
 #ifndef CMT__THREAD_H
 #define CMT__THREAD_H
 
-/* The threads of a switch. */
+/* The threads of this library. */
 
 #include <cometp2p/err.h>
 #include <pthread.h>
@@ -12,5 +12,7 @@
 CMT_NODISCARD cmt_err cmt__thread_start(pthread_t *out, void *(*run)(void *),
                                         void *arg, const char *what,
                                         cmt_why *why);
+/* The same without a text: 0, or an errno. */
+int cmt__thread_try(pthread_t *out, void *(*run)(void *), void *arg);
 
 #endif
