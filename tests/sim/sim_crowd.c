@@ -8,15 +8,15 @@
 #include <stdlib.h>
 
 enum {
-  ONE_IN = 3,     /* Seeds with a crowd. */
-  HANDSHAKES = 8, /* Of the node that a crowd goes to, */
-  PLACES = 8,     /* and its inbound peers. */
-  QUEUE_TOTAL = 64 << 10,
+  ONE_IN = 3,                   /* Seeds with a crowd. */
+  HANDSHAKES = 8,               /* Of the node that a crowd goes to, */
+  PLACES = 8,                   /* and its inbound peers. */
+  QUEUE_TOTAL = 80 * (8 << 10), /* Each of 80 peers has a share. */
   DEAF_QUEUE = 256 << 10, /* Bytes that may wait for one that reads nothing. */
   LIVE_TRIES = 12,        /* Connections of a place while there are faults. */
   EMPTIES = 1500,         /* Messages of a flood, */
-  FILLS = 800,            /* and of all that fill queues, */
-  FILL_LEN = 4096,        /* of so many bytes. */
+  FILLS = 3000,           /* and of all that fill queues, */
+  FILL_LEN = 512,         /* of so many bytes. */
   WRITE_MAX = 65536,      /* Bytes of one output. */
   KEY_MESSAGE = 35,
 };
@@ -385,6 +385,24 @@ static size_t longest(const sim_node *n) {
   return len;
 }
 
+/* Queues of a channel are wide, for only the total is on trial: a friend that
+   fills its own queue holds itself up. */
+static void fit_channels(sim_node *n, size_t reactor) {
+  const cmt_reactor *r = &n->reactors[reactor];
+
+  for (size_t i = 0; i < r->channel_count; i++) {
+    cmt_channel *d = &n->channels[reactor][i];
+
+    d->recv_queue = 0;
+    d->recv_queue_bytes = 0;
+    for (size_t c = 0; c < n->sim->channel_count; c++) {
+      if (n->has[c] && n->by_index[c].id == d->id) {
+        n->by_index[c] = *d;
+      }
+    }
+  }
+}
+
 /* One reactor at least has a mailbox. */
 static void fit_queues(const sim_crowd *c) {
   sim_node *n = c->at;
@@ -397,6 +415,7 @@ static void fit_queues(const sim_crowd *c) {
     if (n->reactors[i].delivery == CMT_MAILBOX) {
       n->reactors[i].recv_queue_bytes_total = QUEUE_TOTAL;
       n->worker_count[i] = 1;
+      fit_channels(n, i);
     }
   }
 }
