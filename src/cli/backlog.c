@@ -45,6 +45,9 @@ void cli_backlog_add(cli_backlog *b, size_t len, cmt_peer *p) {
   }
   part = backlog_part(b, p);
   part->held += len;
+  if (part->gone) {
+    b->nobody += len;
+  }
   if (!part->paused && b->held > b->mark && part->held > b->floor) {
     part->paused = true;
     cmt_peer_pause(p);
@@ -69,9 +72,10 @@ void cli_backlog_sub(cli_backlog *b, size_t len, cmt_peer *p) {
   cli_backlog_part *part = p == NULL ? NULL : backlog_find(b, p);
 
   b->held -= len;
-  if (part == NULL) {
+  if (part == NULL || part->gone) {
     b->nobody -= len;
-  } else {
+  }
+  if (part != NULL) {
     part->held -= len;
     if (part->held <= b->floor / 2) {
       part_resume(part);
@@ -84,6 +88,15 @@ void cli_backlog_sub(cli_backlog *b, size_t len, cmt_peer *p) {
     for (size_t i = 0; i < b->count; i++) {
       part_resume(&b->parts[i]);
     }
+  }
+}
+
+void cli_backlog_leave(cli_backlog *b, const cmt_peer *p) {
+  cli_backlog_part *part = backlog_find(b, p);
+
+  if (part != NULL && !part->gone) {
+    part->gone = true;
+    b->nobody += part->held;
   }
 }
 

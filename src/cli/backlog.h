@@ -16,11 +16,12 @@ typedef struct cli_backlog_part {
   cmt_peer *peer; /* Holds a reference. */
   size_t held;
   bool paused;
+  bool gone; /* What waits of it belongs to nobody who could be paused. */
 } cli_backlog_part;
 
 typedef struct cli_backlog {
   size_t held;   /* Bytes that wait, in all. */
-  size_t nobody; /* Of them, those that no peer gave. */
+  size_t nobody; /* Of them, those of no peer, and of peers that are gone. */
   size_t mark, floor;
   cli_backlog_part *parts; /* Of each peer of which bytes wait. */
   size_t count, cap;
@@ -31,6 +32,9 @@ void cli_backlog_add(cli_backlog *b, size_t len, cmt_peer *p);
 
 /* |len| of them are gone. */
 void cli_backlog_sub(cli_backlog *b, size_t len, cmt_peer *p);
+
+/* |p| is gone: whoever comes in its place has a floor of its own. */
+void cli_backlog_leave(cli_backlog *b, const cmt_peer *p);
 
 /* Resumes everybody and frees. */
 void cli_backlog_fini(cli_backlog *b);

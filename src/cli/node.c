@@ -126,7 +126,8 @@ static cmt_err node_init_peer(void *self, cmt_peer *p) {
     return cmt_peer_explain(p, CMT_EREACTOR,
                             "the node's id is not one of those of --allow");
   }
-  if (s == NULL && cli_output_is_full(n->io->out)) {
+  if (s == NULL &&
+      (cli_output_is_full(n->io->out) || cli_output_is_full(n->io->err))) {
     return cmt_peer_explain(p, CMT_ELIMIT, "nobody reads our output");
   }
   if (s == NULL) {
@@ -159,6 +160,8 @@ static void session_end(cli_session *s) {
   if (s->added && node_tells(n)) {
     cli_event_peer_removed(n->io, s->peer, &why);
   }
+  cli_output_leave(n->io->out, s->peer);
+  cli_output_leave(n->io->err, s->peer);
   if (s->added && n->hooks.removed != NULL) {
     n->hooks.removed(n->hooks.arg, s, &why);
   }

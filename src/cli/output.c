@@ -226,6 +226,12 @@ void cli_output_line(cli_output *o, const char *text, size_t len, cmt_peer *p) {
   cli_output_end(o);
 }
 
+void cli_output_leave(cli_output *o, const cmt_peer *p) {
+  pthread_mutex_lock(&o->lock);
+  cli_backlog_leave(&o->backlog, p);
+  pthread_mutex_unlock(&o->lock);
+}
+
 bool cli_output_extra(cli_output *o, const char *text, size_t len) {
   bool room;
 

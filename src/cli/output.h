@@ -37,6 +37,9 @@ void cli_output_begin(cli_output *o, cmt_peer *p);
 void cli_output_piece(cli_output *o, const char *text, size_t len);
 void cli_output_end(cli_output *o);
 
+/* |p| is gone, and so what waits of it belongs to no peer. */
+void cli_output_leave(cli_output *o, const cmt_peer *p);
+
 /* A line that strangers cause as often as they like.  False: it was not added,
    since too much waits that belongs to no peer. */
 bool cli_output_extra(cli_output *o, const char *text, size_t len);

@@ -118,6 +118,30 @@ static void what_is_written_resumes(void **state) {
   cli_backlog_fini(&b);
 }
 
+/* Peers that come, leave lines and go cannot each have a floor. */
+static void what_a_gone_peer_left_belongs_to_nobody(void **state) {
+  cli_backlog b = {.mark = MARK, .floor = FLOOR};
+
+  (void)state;
+  cli_backlog_add(&b, 5 * MARK, peer(0));
+  cli_backlog_add(&b, 7, peer(1));
+  assert_int_equal(0, b.nobody);
+  cli_backlog_leave(&b, peer(0));
+  cli_backlog_leave(&b, peer(0));
+  cli_backlog_leave(&b, peer(2));
+  assert_int_equal(5 * MARK, b.nobody);
+  cli_backlog_add(&b, 3, peer(0));
+  assert_int_equal(5 * MARK + 3, b.nobody);
+  cli_backlog_sub(&b, 5 * MARK + 2, peer(0));
+  assert_int_equal(1, b.nobody);
+  cli_backlog_sub(&b, 1, peer(0));
+  assert_int_equal(0, b.nobody);
+  assert_int_equal(0, peers[0].refs);
+  cli_backlog_sub(&b, 7, peer(1));
+  assert_int_equal(0, b.held);
+  cli_backlog_fini(&b);
+}
+
 /* ---- the stream ---- */
 
 typedef struct stream {
@@ -452,6 +476,7 @@ int main(void) {
     TEST(who_holds_most_is_paused),
     TEST(a_peer_under_its_floor_is_never_paused),
     TEST(what_is_written_resumes),
+    TEST(what_a_gone_peer_left_belongs_to_nobody),
     TEST(a_flooding_peer_is_paused_and_nothing_is_lost),
     TEST(lines_of_nobody_are_refused_when_too_many_wait),
     TEST(lines_of_several_peers_keep_their_order),

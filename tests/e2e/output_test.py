@@ -48,13 +48,15 @@ class Flood:
                 self.peer.send(channel, message)
                 self.sent += 1
 
-    def stalls(self):
-        """Waits until nothing moves any more; how many were sent."""
-        last = -1
-        while last != self.sent:
-            last = self.sent
-            self.thread.join(1.0)
-        return last
+
+def stall(*floods):
+    """Waits until nothing moves any more; how many were sent in all."""
+    last = -1
+    while last != (now := sum(f.sent for f in floods)):
+        last = now
+        floods[0].thread.join(1.0)
+        select.select([], [], [], 0 if floods[0].thread.is_alive() else 1.0)
+    return last
 
 
 def text_line(seq, text):
@@ -69,7 +71,7 @@ def offers(folder):
     with Unread() as node, RawPeer(node.address) as peer:
         before = node.peak()
         flood = Flood(peer, FILES, messages)
-        sent = flood.stalls()
+        sent = stall(flood)
         check(sent < count, "the peer was not paused")
         # As JSON all of them would be 40 MiB, and those sent are some.
         grown = node.peak() - before
@@ -96,7 +98,7 @@ def offers_for_people(folder):
         with RawPeer(address) as peer:
             flood = Flood(peer, FILES, (offer(i, 1, name) for i in
                                         range(1, count + 1)))
-            check(flood.stalls() < count, "the peer was not paused")
+            check(stall(flood) < count, "the peer was not paused")
             with os.fdopen(near, "rb") as reader:
                 for _ in range(count):
                     check(b"takes no files" in reader.readline(), "a line")
@@ -119,7 +121,7 @@ def long_lines(folder):
             floods.append(Flood(peer, LINES, [
                 text_line(seq + 1, text) for seq, text in
                 enumerate(lines[i])]))
-        check(sum(f.stalls() for f in floods) < peers * count, "not paused")
+        check(stall(*floods) < peers * count, "not paused")
         grown = node.peak() - before
         check(grown < 64, f"{grown} MiB")
         node.start_reading()
@@ -136,7 +138,7 @@ def friend_beside_a_flood(folder):
     with Unread() as node, RawPeer(node.address) as loud:
         flood = Flood(loud, LINES, (text_line(i, b"x" * 3000)
                                     for i in range(1, 5000)))
-        check(flood.stalls() < 4999, "not paused")
+        check(stall(flood) < 4999, "not paused")
         # Under its floor the friend is not even paused: it has its receipt.
         code, _, err = run("send", node.address, "--lines", "-",
                            stdin=b"a friend\n")
@@ -215,6 +217,23 @@ def peers_that_come_and_go(folder):
             "nobody may come though all was read")
 
 
+def peers_that_leave_lines(folder):
+    """What a peer left when it went counts until it was read: those who come
+    after it cannot leave as much again."""
+    lines = [text_line(i, b"\1" * 65000) for i in range(1, 200)]
+    # A peer that is not read is found gone by the next ping.
+    with Unread("--log-level", "debug", "--ping-interval", "500ms") as node:
+        with contextlib.ExitStack() as stack:
+            peers = [stack.enter_context(RawPeer(node.address))
+                     for _ in range(16)]
+            stall(*[Flood(peer, LINES, lines) for peer in peers])
+            check("nobody reads" not in node.errors(), "one was refused")
+        soon(lambda: run("probe", node.address, "--network", "cometp2p",
+                         "--count", "1")[0] != 0, "all may come")
+        check("nobody reads our output" in node.errors(), "the reason")
+        check(node.peak() < 64, f"{node.peak()} MiB")
+
+
 def too_long_lines_of_ours(folder):
     """Input that makes an error of each line waits for who reads them."""
     count = 20000
@@ -244,5 +263,6 @@ Tap().main([
     ("rejections of strangers are gathered", strangers, False),
     ("rejections of strangers are gathered in JSON", strangers, True),
     ("peers that come and go", peers_that_come_and_go),
+    ("peers that leave lines and go", peers_that_leave_lines),
     ("lines of ours that are too long", too_long_lines_of_ours),
 ])
