@@ -25,18 +25,20 @@ typedef struct cmt_buf cmt_buf;
  *
  * Fill cmt_buf_data() before the first cmt_buf_ref() or send.
  *
- * Returns    NULL when the allocation fails; 0 is a fine length.
+ * Returns    NULL when the allocation fails, or |env| is none that
+ *            cmt_env_init() filled; 0 is a fine length.
  * Ownership  the caller holds the one reference.
  */
 CMT_API cmt_buf *cmt_buf_new(const cmt_env *env, size_t len);
 
-/** cmt_buf_new() with a copy of the |len| bytes at |data|. */
+/** cmt_buf_new() with a copy of the |len| bytes at |data|; NULL also when
+   |data| is NULL and |len| is not 0. */
 CMT_API cmt_buf *cmt_buf_copy(const cmt_env *env, const void *data, size_t len);
 
 /**
  * A buffer around memory of the application, which is not copied.
  *
- * Returns    NULL when the allocation fails; |release| is not called then.
+ * Returns    as cmt_buf_copy(); |release| is not called for NULL.
  * Ownership  |bytes| must stay as they are until |release|(|arg|), which runs
  *            once, on the thread that drops the last reference.  No lock of the
  *            library is held then: |release| may call everything of peer.h and

@@ -34,9 +34,11 @@ typedef struct cmt_conn cmt_conn;
 typedef struct cmt_conn_options {
   size_t size;
   const cmt_env *env;      /**< NULL: the defaults.  Copied. */
-  const cmt_node_key *key; /**< Borrowed until the connection is deleted. */
+  const cmt_node_key *key; /**< The connection has a reference of its own. */
   /** What we say of ourselves, encoded at once.  |id| and |channels| are filled
-      in from |key| and the channels below when they are empty. */
+      in from |key| and the channels below when they are empty, |listen_addr| is
+      "tcp://0.0.0.0:0" then.  The rest must pass cmt_node_info_validate(), or
+      no node would accept us: |moniker| above all is not empty. */
   const cmt_node_info *node_info;
   const cmt_node_id *expect_id; /**< Copied.  NULL: any. */
   /** Accept another network, block version or set of channels; the caller

@@ -4,7 +4,19 @@
 
 /* The environment of an object: allocator, entropy, log sink, panic hook and
    frame kernel.  Each object copies the environment it is made with; there is
-   no global one.  A NULL environment means the defaults of cmt_env_init(). */
+   no global one.  A NULL environment means the defaults of cmt_env_init().
+
+   This and every other struct that a program fills in begin with their size,
+   which an init macro sets and which is looked at before anything else.  A
+   struct of an older header has its fields, and the rest has its defaults; one
+   of a later header is fine as long as it sets no field that this library does
+   not have.  A struct that was never filled in is refused with CMT_EINVAL, and
+   so is every number, enum and flag out of its range, a count without its list
+   and a list without its count.  What a pointer points to cannot be checked:
+   texts, keys, functions, lists and |arg|s must be what they should be, or NULL
+   where that is allowed.  A constructor that refuses leaves nothing behind:
+   *|out| is NULL, and |why| names the option.  A NULL where the headers allow
+   none is CMT_EINVAL of the calls that can say so. */
 
 #include <cometp2p/err.h>
 
@@ -67,7 +79,8 @@ typedef struct cmt_env {
  * Fills |env|, of |size| bytes, with malloc, the entropy of the system, no
  * log, abort, and the best frame kernel whose known-answer test passes here.
  *
- * Returns    CMT_OK; CMT_EINVAL: |size| is not one that this library knows;
+ * Returns    CMT_OK; CMT_EINVAL: |env| is NULL, or |size| is not one that this
+ *            library knows: its own, or that of an older header;
  *            CMT_EIO: libsodium cannot start.
  * Context    any thread.  Initialises libsodium, which is idempotent.
  */

@@ -48,8 +48,9 @@ enum {
  * is; anything else of printable ASCII without '@', '/', '*' and spaces, at
  * most 255 bytes, is a host name.  The id becomes small letters.
  *
- * Returns    CMT_OK; CMT_EINVAL: |text| is not such an address, and |why|
- *            (may be NULL) names the text and its fault.  |out| is unchanged
+ * Returns    CMT_OK; CMT_EINVAL: |text| is not such an address, or |flags| has
+ *            one that nobody knows, and |why| (may be NULL) names the text and
+ *            its fault.  |out| is unchanged
  *            then.
  */
 CMT_API CMT_NODISCARD cmt_err cmt_net_addr_parse(const char *text,

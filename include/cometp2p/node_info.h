@@ -41,7 +41,8 @@ CMT_API cmt_bytes cmt_bytes_of(const char *text);
  * checked for syntax and never resolved.
  *
  * Returns    CMT_OK; CMT_ENODEINFO: |why| (may be NULL) names the field, what
- *            was found and what is allowed.
+ *            was found and what is allowed; CMT_EINVAL: |i| is NULL, or a field
+ *            has a length and no bytes.
  */
 CMT_API CMT_NODISCARD cmt_err cmt_node_info_validate(const cmt_node_info *i,
                                                      cmt_why *why);
@@ -51,7 +52,7 @@ CMT_API CMT_NODISCARD cmt_err cmt_node_info_validate(const cmt_node_info *i,
  * common channel unless ours has none.
  *
  * Returns    CMT_OK; CMT_EINCOMPATIBLE: |why| (may be NULL) names the field
- *            and both values.
+ *            and both values; CMT_EINVAL: as above, of either.
  */
 CMT_API CMT_NODISCARD cmt_err cmt_node_info_compatible(
   const cmt_node_info *theirs, const cmt_node_info *ours, cmt_why *why);

@@ -4,8 +4,8 @@
 
 /* The key that is a node's identity, and its file node_key.json.
    docs/PROTOCOL.md 1.1 and 1.2.  A key is immutable: any number of threads may
-   use one at a time.  Its memory is locked where the system allows, stays out
-   of core dumps and is wiped by cmt_node_key_delete(). */
+   use one at a time.  Its secret is locked where the system allows, stays out
+   of core dumps and is wiped when the last who uses it lets go. */
 
 #include <cometp2p/env.h>
 #include <cometp2p/net_addr.h>
@@ -69,7 +69,9 @@ CMT_API CMT_NODISCARD cmt_err cmt_node_key_save_new(const cmt_node_key *key,
 /** The id of |key|: the first 20 bytes of the SHA-256 of its public half. */
 CMT_API void cmt_node_key_id(const cmt_node_key *key, cmt_node_id *out);
 
-/** Wipes and frees |key|; NULL is fine. */
+/** Lets go of |key|; NULL is fine.  Switches and connections that were made
+   with it have references of their own: it is wiped and freed with the last
+   one. */
 CMT_API void cmt_node_key_delete(cmt_node_key *key);
 
 #ifdef __cplusplus

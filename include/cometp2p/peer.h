@@ -158,13 +158,12 @@ enum {
  * later callback of any reactor, in remove_peer, and as long as anybody holds a
  * reference.  Choose keys that no other part of the program uses.
  *
- * Returns    CMT_OK; CMT_EINVAL: not such a key; CMT_ELIMIT: the peer has
- *            CMT_PEER_KEYS_MAX other keys; CMT_ENOMEM.
- * Ownership  CMT_OK takes |value|: |destroy|(|value|), unless |destroy| is
- *            NULL, runs once, either in the call that replaces it or with the
- *            peer's last reference, on the thread that drops it; no lock is
- *            held.  With the last reference the values go one by one and the
- *            peer cannot be used any more.  An error leaves |value| with the
+ * Returns    CMT_OK; CMT_EINVAL: not such a key, or NULL; CMT_ELIMIT: the peer
+ * has CMT_PEER_KEYS_MAX other keys; CMT_ENOMEM. Ownership  CMT_OK takes
+ * |value|: |destroy|(|value|), unless |destroy| is NULL, runs once, either in
+ * the call that replaces it or with the peer's last reference, on the thread
+ * that drops it; no lock is held.  With the last reference the values go one by
+ * one and the peer cannot be used any more.  An error leaves |value| with the
  *            caller.
  */
 CMT_API CMT_NODISCARD cmt_err cmt_peer_set(cmt_peer *p, const char *key,

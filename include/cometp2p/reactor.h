@@ -68,7 +68,10 @@ typedef enum cmt_delivery {
   CMT_MAILBOX,
 } cmt_delivery;
 
-enum { CMT_THREADS_MAX = 256 /**< Of one reactor. */ };
+enum {
+  CMT_THREADS_MAX = 256,  /**< Of one reactor. */
+  CMT_REACTORS_MAX = 256, /**< Of one switch. */
+};
 
 typedef struct cmt_reactor {
   const char *name; /**< Not NULL; of no other reactor of the switch. */

@@ -46,11 +46,10 @@ typedef enum cmt_secret_conn_state {
  * Starts a connection: draws an ephemeral key and has its 35 bytes ready for
  * cmt_secret_conn_output().
  *
- * Returns    CMT_OK; CMT_EINVAL: |env| is none that cmt_env_init() filled;
- *            CMT_ENOMEM; CMT_EIO: |env| is NULL and the defaults cannot be
- *            had.
- * Ownership  |key| is borrowed until the state is UP or FAILED, or
- *            cmt_secret_conn_delete().
+ * Returns    CMT_OK; CMT_EINVAL: |key| or |out| is NULL, or |env| is none
+ *            that cmt_env_init() filled; CMT_ENOMEM; CMT_EIO: |env| is NULL and
+ * the defaults cannot be had. Ownership  |s| has a reference to |key| of its
+ * own until the state is UP or FAILED.
  */
 CMT_API CMT_NODISCARD cmt_err cmt_secret_conn_new(const cmt_env *env,
                                                   const cmt_node_key *key,

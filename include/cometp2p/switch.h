@@ -37,7 +37,8 @@ enum { CMT_LOOPS_MAX = 64 /**< Of one switch. */ };
 typedef struct cmt_switch_options {
   size_t size;
   const cmt_env *env;      /**< NULL: the defaults.  Copied. */
-  const cmt_node_key *key; /**< Borrowed until the end; NULL: a fresh one. */
+  const cmt_node_key *key; /**< The switch has a reference of its own; NULL: a
+                                fresh one. */
   const char *network;     /**< Must be set: the chain id. */
   const char *moniker;     /**< "cometp2p". */
   const char *version;     /**< Of the software: cmt_version(). */
@@ -183,7 +184,8 @@ CMT_API CMT_NODISCARD cmt_err cmt_switch_new(const cmt_switch_options *o,
  *
  * Returns    CMT_OK; CMT_EIO: |why| (may be NULL) has for example "cannot
  *            listen on 127.0.0.1:26656: Address already in use";
- *            CMT_EINVAL: started before; CMT_ENOMEM; or the error of a
+ *            CMT_EINVAL: started before; CMT_ECLOSED: stopped before;
+ *            CMT_ENOMEM; or the error of a
  *            reactor's start.
  *            After an error only cmt_switch_delete() makes sense.
  */
@@ -214,8 +216,8 @@ enum {
  * completes, for example since both dialed at once, it is held for a second or
  * three; then one of the two ends with CMT_EDUPLICATE.
  *
- * Returns    CMT_OK; CMT_EINVAL: not such an address; CMT_ECLOSED: the switch
- *            is stopping; CMT_ENOMEM.
+ * Returns    CMT_OK; CMT_EINVAL: not such an address, or an unknown flag;
+ * CMT_ECLOSED: the switch is stopping; CMT_ENOMEM.
  */
 CMT_API CMT_NODISCARD cmt_err cmt_switch_dial(cmt_switch *s, const char *addr,
                                               unsigned flags);

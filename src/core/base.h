@@ -28,8 +28,13 @@ void cmt__assert_unlocked(const cmt_env *env);
 _Noreturn void cmt__panic(const cmt_env *env, const char *file, int line,
                           const char *what);
 
-/* Copies |env|, or the defaults when it is NULL. */
+/* Copies |env|, or the defaults when it is NULL; CMT_EINVAL: its size is
+   unknown, or a hook that is needed is NULL. */
 CMT_NODISCARD cmt_err cmt__env_copy(const cmt_env *env, cmt_env *out);
+
+/* Memory can be had of |env| as it is: NULL, or whole.  One that the
+   application gave may be neither. */
+bool cmt__env_fits(const cmt_env *env);
 
 /* |len| may be 0; the memory of cmt__alloc_zero is zeroed. */
 void *cmt__alloc(const cmt_env *env, size_t len);

@@ -54,7 +54,7 @@ _Noreturn static void buf_panic(const cmt_buf *b, int line, const char *what) {
 static cmt_buf *buf_alloc(const cmt_env *env, size_t cap) {
   cmt_buf *b;
 
-  if (cap > SIZE_MAX - sizeof *b) {
+  if (cap > SIZE_MAX - sizeof *b || !cmt__env_fits(env)) {
     return NULL;
   }
   b = cmt__alloc(env, sizeof *b + cap);
@@ -87,7 +87,7 @@ cmt_buf *cmt_buf_new(const cmt_env *env, size_t len) {
 }
 
 cmt_buf *cmt_buf_copy(const cmt_env *env, const void *data, size_t len) {
-  cmt_buf *b = cmt_buf_new(env, len);
+  cmt_buf *b = data != NULL || len == 0 ? cmt_buf_new(env, len) : NULL;
 
   if (b != NULL && len > 0) {
     memcpy(cmt__buf_base(b), data, len);
@@ -97,7 +97,7 @@ cmt_buf *cmt_buf_copy(const cmt_env *env, const void *data, size_t len) {
 
 cmt_buf *cmt_buf_adopt(const cmt_env *env, cmt_bytes bytes,
                        void (*release)(void *arg), void *arg) {
-  cmt_buf *b = buf_alloc(env, 0);
+  cmt_buf *b = bytes.base != NULL || bytes.len == 0 ? buf_alloc(env, 0) : NULL;
 
   if (b != NULL) {
     b->base = bytes.base;
@@ -111,19 +111,25 @@ cmt_buf *cmt_buf_adopt(const cmt_env *env, cmt_bytes bytes,
 }
 
 uint8_t *cmt_buf_data(cmt_buf *b) {
-  if (b->adopted || atomic_load_explicit(&b->refs, memory_order_acquire) != 1) {
+  if (b == NULL || b->adopted ||
+      atomic_load_explicit(&b->refs, memory_order_acquire) != 1) {
     return NULL;
   }
   return cmt__buf_base(b);
 }
 
 cmt_bytes cmt_buf_bytes(const cmt_buf *b) {
-  return (cmt_bytes){.base = b->base, .len = b->len};
+  return b != NULL ? (cmt_bytes){.base = b->base, .len = b->len}
+                   : (cmt_bytes){0};
 }
 
 cmt_buf *cmt_buf_ref(cmt_buf *b) {
-  unsigned refs = atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
+  unsigned refs;
 
+  if (b == NULL) {
+    return NULL;
+  }
+  refs = atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
   BUF_REQUIRE(b, refs > 0, "cmt_buf_ref: the buffer has no reference left");
   BUF_REQUIRE(b, refs < REFS_MAX, "cmt_buf_ref: too many references");
   return b;
@@ -193,6 +199,8 @@ size_t cmt_text_escape(cmt_bytes in, char *out, size_t cap) {
   size_t total = 0, written = 0, size;
   char piece[4];
 
+  cap = out != NULL ? cap : 0;
+  in.len = in.base != NULL ? in.len : 0;
   for (size_t i = 0; i < in.len; i++) {
     size = escape_byte(in.base[i], piece);
     if (written == total && size < cap - written && cap > 0) {

@@ -80,6 +80,13 @@ cmt_err cmt__channels_check(const cmt_channel *list, size_t count,
                             cmt_why *why) {
   bool seen[256] = {false};
 
+  if ((list == NULL) != (count == 0)) {
+    return list == NULL
+             ? cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                        "channel_count is %zu and channels is NULL", count)
+             : cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                        "channels is set and channel_count is 0");
+  }
   if (count > CMT_CHANNELS_MAX) {
     return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
                     "%zu channels, allowed are %d", count, CMT_CHANNELS_MAX);

@@ -17,14 +17,14 @@
 #include "net_addr.h"
 #include "node_key.h"
 #include "secret_conn.h"
+#include "sized.h"
 
 void cmt_conn_options_init_sized(cmt_conn_options *o, size_t size) {
   cmt_mconn_options m;
+  cmt_conn_options defaults;
 
-  CMT_ASSERT(NULL, size == sizeof *o);
   cmt_mconn_options_init(&m);
-  *o = (cmt_conn_options){
-    .size = sizeof *o,
+  defaults = (cmt_conn_options){
     .handshake_timeout_ns = CMT_SECONDS(3),
     .ping_interval_ns = m.ping_interval_ns,
     .pong_timeout_ns = m.pong_timeout_ns,
@@ -32,6 +32,7 @@ void cmt_conn_options_init_sized(cmt_conn_options *o, size_t size) {
     .recv_packet_payload_max = m.recv_packet_payload_max,
     .partial_message_max_ns = m.partial_message_max_ns,
   };
+  cmt__sized_write(o, size, &defaults, sizeof defaults);
 }
 
 /* ---- making and deleting ---- */
@@ -56,6 +57,7 @@ void cmt_conn_delete(cmt_conn *c) {
   cmt__conn_handshake_free(c);
   cmt_secret_conn_delete(c->secret);
   cmt_mconn_delete(c->mconn);
+  cmt_node_key_delete(c->key);
   cmt__free(&shared->env, c->theirs);
   if (c->alone != NULL) {
     cmt__free(&shared->env, c->alone->out.base);
@@ -63,6 +65,26 @@ void cmt_conn_delete(cmt_conn *c) {
   }
   cmt__free(&shared->env, c);
   cmt__shared_unref(shared);
+}
+
+/* A fault of our own node info is one of the options. */
+static cmt_err ours_check(const cmt_node_info *info, const cmt_node_id *id,
+                          cmt_why *why) {
+  char quoted[64];
+
+  if (cmt_node_info_validate(info, why) != CMT_OK) {
+    if (why != NULL) {
+      why->err = CMT_EINVAL;
+    }
+    return CMT_EINVAL;
+  }
+  if (info->id.len != strlen(id->text) ||
+      memcmp(info->id.base, id->text, info->id.len) != 0) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_NODE_INFO,
+                    "id is '%s', that of the key is %s",
+                    cmt__quote(info->id, quoted, sizeof quoted), id->text);
+  }
+  return CMT_OK;
 }
 
 /* Our node info, with what follows from key and channels filled in. */
@@ -82,6 +104,12 @@ static cmt_err ours_new(const cmt_env *env, const cmt_conn_options *o,
   }
   if (info.channels.len == 0) {
     info.channels = (cmt_bytes){.base = ids, .len = o->channel_count};
+  }
+  if (info.listen_addr.len == 0) {
+    info.listen_addr = cmt_bytes_of(CMT__NOT_LISTENING);
+  }
+  if (ours_check(&info, &id, why) != CMT_OK) {
+    return CMT_EINVAL;
   }
   if (cmt__node_info_size(&info) > CMT_NODE_INFO_MAX) {
     return cmt__why(why, CMT_EINVAL, CMT_STAGE_NODE_INFO,
@@ -140,14 +168,14 @@ static cmt_err parts_new(cmt_conn *c, const cmt_conn_options *o, cmt_why *why) {
 static cmt_err options_check(const cmt_conn_options *o, cmt_why *why) {
   const char *fault = NULL;
 
-  if (o->size != sizeof *o) {
-    fault = "options of an unknown size: use the init macro";
-  } else if (o->key == NULL) {
+  if (o->key == NULL) {
     fault = "key is not set";
   } else if (o->node_info == NULL) {
     fault = "node_info is not set";
   } else if (o->handshake_timeout_ns == 0) {
     fault = "handshake_timeout_ns is 0, allowed is 1 and up";
+  } else if (!cmt__is_bool(&o->any_network)) {
+    fault = "any_network is neither true nor false";
   }
   return fault == NULL
            ? CMT_OK
@@ -167,7 +195,7 @@ cmt_err cmt__conn_new(const cmt_conn_options *o, cmt__shared *shared,
   cmt__why(why, CMT_OK, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(CMT_OK));
   if (err == CMT_OK) {
     c->shared = cmt__shared_ref(shared);
-    c->key = o->key;
+    c->key = cmt__node_key_ref(o->key);
     now_ns = cmt__conn_enter(c, now_ns);
     c->flush_at_ns = CMT_NEVER;
     c->handshake_at_ns = cmt__after(now_ns, o->handshake_timeout_ns);
@@ -186,17 +214,26 @@ cmt_err cmt__conn_new(const cmt_conn_options *o, cmt__shared *shared,
 
 cmt_err cmt_conn_new(const cmt_conn_options *o, uint64_t now_ns, cmt_conn **out,
                      cmt_why *why) {
-  cmt_err err = options_check(o, why);
+  cmt_conn_options full;
   cmt__shared *shared;
   cmt_conn *c;
+  cmt_err err = cmt__out_clear(out, why);
 
+  cmt_conn_options_init(&full);
   if (err == CMT_OK) {
-    err = cmt__shared_new(o->env, o->channels, o->channel_count, &shared, why);
+    err = cmt__sized_read(&full, sizeof full, o, "options", why);
+  }
+  if (err == CMT_OK) {
+    err = options_check(&full, why);
+  }
+  if (err == CMT_OK) {
+    err = cmt__shared_new(full.env, full.channels, full.channel_count, &shared,
+                          why);
   }
   if (err != CMT_OK) {
     return err;
   }
-  err = cmt__conn_new(o, shared, now_ns, &c, why);
+  err = cmt__conn_new(&full, shared, now_ns, &c, why);
   cmt__shared_unref(shared); /* The connection has its own. */
   if (err != CMT_OK) {
     return err;
@@ -364,6 +401,9 @@ void cmt__conn_latch(cmt_conn *c, uint64_t now_ns) {
 }
 
 cmt_err cmt_conn_try_send(cmt_conn *c, uint8_t channel, cmt_buf *msg) {
+  if (c == NULL) {
+    return CMT_EINVAL;
+  }
   if (c->state != CMT__CONN_UP || c->stopping || c->ended) {
     return CMT_ECLOSED;
   }

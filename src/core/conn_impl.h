@@ -46,7 +46,7 @@ typedef struct cmt__conn_alone {
 
 struct cmt_conn {
   cmt__shared *shared;
-  const cmt_node_key *key;
+  cmt_node_key *key; /* A reference of ours. */
   cmt_secret_conn *secret;
   cmt_mconn *mconn;
   cmt__conn_handshake *shake; /* NULL once up. */

@@ -28,7 +28,8 @@ cmt_err cmt_conn_recv(cmt_conn *c, uint8_t *data, size_t len, uint64_t now_ns) {
   if (c->ended) {
     return CMT_ECLOSED;
   }
-  if (c->chunk.len > 0 || cmt__mconn_has_input(c->mconn)) {
+  if (c->chunk.len > 0 || cmt__mconn_has_input(c->mconn) ||
+      (data == NULL && len > 0)) {
     return CMT_EINVAL;
   }
   c->borrows = true;
@@ -341,6 +342,9 @@ void cmt__conn_whose(const cmt_conn *c, cmt_conn_event *out) {
 bool cmt_conn_next_event(cmt_conn *c, cmt_conn_event *out) {
   bool have = false, more = true;
 
+  if (out == NULL) {
+    return false;
+  }
   *out = (cmt_conn_event){.kind = CMT_CONN_END};
   while (!have && more && !c->ended) {
     have = conn_step(c, out, &more);

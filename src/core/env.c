@@ -14,6 +14,7 @@
 #include "aead.h"
 #include "base.h"
 #include "lock.h"
+#include "sized.h"
 
 static void *default_alloc(void *arg, size_t len) {
   (void)arg;
@@ -75,36 +76,38 @@ _Noreturn static void panic_tell(const cmt_env *env, const char *file, int line,
   abort();
 }
 
+/* One that is smaller is of an older header, and has a whole allocator. */
+static bool env_size_is_known(size_t size) {
+  return size >= offsetof(cmt_env, log) && size % sizeof(size_t) == 0 &&
+         size <= sizeof(cmt_env);
+}
+
 cmt_err cmt_env_init_sized(cmt_env *env, size_t size) {
   const struct cmt_aead *aead = &cmt__aead_libsodium;
 
-  if (env == NULL || size != sizeof *env) {
+  cmt_env full;
+
+  if (env == NULL || !env_size_is_known(size)) {
     return CMT_EINVAL;
   }
   if (sodium_init() < 0 || !cmt__aead_self_test(aead)) {
     return CMT_EIO;
   }
-  *env = (cmt_env){
-    .size = size,
+  full = (cmt_env){
     .alloc = default_alloc,
     .free = default_free,
     .entropy = default_entropy,
     .panic = default_panic,
     .aead = aead,
   };
+  cmt__sized_write(env, size, &full, sizeof full);
   return CMT_OK;
 }
 
 const char *cmt_env_aead(const cmt_env *env) {
-  cmt_env defaults;
+  cmt_env full;
 
-  if (env == NULL) {
-    if (cmt_env_init(&defaults) != CMT_OK) {
-      return "none";
-    }
-    env = &defaults;
-  }
-  return env->aead->name;
+  return cmt__env_copy(env, &full) == CMT_OK ? full.aead->name : "none";
 }
 
 void cmt__panic(const cmt_env *env, const char *file, int line,
@@ -116,18 +119,33 @@ void cmt__panic(const cmt_env *env, const char *file, int line,
 }
 
 cmt_err cmt__env_copy(const cmt_env *env, cmt_env *out) {
-  if (env == NULL) {
-    return cmt_env_init(out);
+  cmt_env full;
+  cmt_err err = CMT_OK;
+
+  if (env != NULL && env->size == sizeof *env) {
+    full = *env;
+  } else {
+    err = cmt_env_init(&full);
   }
-  if (env->size != sizeof *env) {
+  if (err == CMT_OK && env != NULL && env->size != sizeof *env) {
+    err = env_size_is_known(env->size)
+            ? cmt__sized_read(&full, sizeof full, env, "env", NULL)
+            : CMT_EINVAL;
+  }
+  if (err != CMT_OK) {
+    return err;
+  }
+  if (full.alloc == NULL || full.free == NULL || full.entropy == NULL ||
+      full.aead == NULL) {
     return CMT_EINVAL;
   }
-  if (env->alloc == NULL || env->free == NULL || env->entropy == NULL ||
-      env->aead == NULL) {
-    return CMT_EINVAL;
-  }
-  *out = *env;
+  *out = full;
   return CMT_OK;
+}
+
+bool cmt__env_fits(const cmt_env *env) {
+  return env == NULL ||
+         (env->size == sizeof *env && env->alloc != NULL && env->free != NULL);
 }
 
 void *cmt__alloc(const cmt_env *env, size_t len) {

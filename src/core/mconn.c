@@ -18,6 +18,8 @@
 
 #include "mconn_impl.h"
 
+#include "sized.h"
+
 enum {
   RUN_MAX = 1 << 18, /* Bytes of one output, but for longer packets. */
 };
@@ -32,8 +34,7 @@ void cmt_mconn_options_init_sized(cmt_mconn_options *o, size_t size) {
     .partial_message_max_ns = CMT_SECONDS(60),
   };
 
-  CMT_ASSERT(NULL, size == sizeof *o);
-  *o = defaults;
+  cmt__sized_write(o, size, &defaults, sizeof defaults);
 }
 
 static cmt_err payload_check(const char *name, uint32_t found, uint32_t least,
@@ -73,14 +74,9 @@ static cmt_err limits_check(const cmt_mconn_options *o, cmt_why *why) {
 }
 
 static cmt_err options_check(const cmt_mconn_options *o, cmt_why *why) {
-  cmt_err err;
-
-  if (o->size != sizeof *o) {
-    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
-                    "options of an unknown size: use the init macro");
-  }
-  err = payload_check("send_packet_payload_max", o->send_packet_payload_max,
-                      CMT_PACKET_PAYLOAD_MIN, why);
+  cmt_err err =
+    payload_check("send_packet_payload_max", o->send_packet_payload_max,
+                  CMT_PACKET_PAYLOAD_MIN, why);
   if (err == CMT_OK) {
     err = payload_check("recv_packet_payload_max", o->recv_packet_payload_max,
                         1, why);
@@ -190,17 +186,26 @@ cmt_err cmt__mconn_new(const cmt_mconn_options *o, cmt__shared *shared,
 
 cmt_err cmt_mconn_new(const cmt_mconn_options *o, uint64_t now_ns,
                       cmt_mconn **out, cmt_why *why) {
+  cmt_mconn_options full;
   cmt__shared *shared;
   cmt_mconn *m;
-  cmt_err err = options_check(o, why);
+  cmt_err err = cmt__out_clear(out, why);
 
+  cmt_mconn_options_init(&full);
   if (err == CMT_OK) {
-    err = cmt__shared_new(o->env, o->channels, o->channel_count, &shared, why);
+    err = cmt__sized_read(&full, sizeof full, o, "options", why);
+  }
+  if (err == CMT_OK) {
+    err = options_check(&full, why);
+  }
+  if (err == CMT_OK) {
+    err = cmt__shared_new(full.env, full.channels, full.channel_count, &shared,
+                          why);
   }
   if (err != CMT_OK) {
     return err;
   }
-  err = cmt__mconn_new(o, shared, now_ns, &m, why);
+  err = cmt__mconn_new(&full, shared, now_ns, &m, why);
   cmt__shared_unref(shared); /* The multiplexer has its own. */
   if (err != CMT_OK) {
     return err;
@@ -330,6 +335,9 @@ cmt_err cmt_mconn_ping(cmt_mconn *m) {
 /* ---- sending ---- */
 
 cmt_err cmt_mconn_try_send(cmt_mconn *m, uint8_t channel, cmt_buf *msg) {
+  if (m == NULL || msg == NULL) {
+    return CMT_EINVAL;
+  }
   return m->failed != CMT_OK ? m->failed
                              : cmt__channel_queue(&m->channels, channel, msg);
 }
@@ -442,7 +450,7 @@ cmt_err cmt_mconn_recv(cmt_mconn *m, const uint8_t *data, size_t len,
   if (m->failed != CMT_OK) {
     return m->failed;
   }
-  if (m->in.len > 0) {
+  if (m->in.len > 0 || (data == NULL && len > 0)) {
     return CMT_EINVAL;
   }
   m->in = (cmt_bytes){.base = data, .len = len};
@@ -502,6 +510,9 @@ bool cmt__mconn_gave_way(const cmt_mconn *m) {
 cmt_err cmt_mconn_next_event(cmt_mconn *m, cmt_mconn_event *out) {
   cmt__packet k;
 
+  if (out == NULL) {
+    return CMT_EINVAL;
+  }
   cmt_buf_unref(m->lent);
   m->lent = NULL;
   if (cmt__channels_gave_way(&m->channels)) {
@@ -533,6 +544,7 @@ cmt_err cmt_mconn_next_event(cmt_mconn *m, cmt_mconn_event *out) {
 
 size_t cmt_mconn_get_status(const cmt_mconn *m, cmt_channel_status *out,
                             size_t cap) {
+  cap = out != NULL ? cap : 0;
   for (size_t i = 0; i < m->channels.count && i < cap; i++) {
     cmt__channel_get_status(&m->channels, i, &out[i]);
   }

@@ -244,9 +244,19 @@ void cmt__net_addr_drop_zone(cmt_net_addr *a) {
 cmt_err cmt_net_addr_parse(const char *text, unsigned flags, cmt_net_addr *out,
                            cmt_why *why) {
   cmt_bytes bytes = cmt_bytes_of(text);
-  const char *fault = cmt__net_addr_read(bytes, flags, out);
+  const char *fault;
   char quoted[160];
 
+  if (text == NULL || out == NULL) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT, "%s is NULL",
+                    text == NULL ? "the address" : "out");
+  }
+  if ((flags & ~(unsigned)(CMT_ADDR_ID_OPTIONAL | CMT_ADDR_NO_ID |
+                           CMT_ADDR_LISTEN)) != 0) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "address: flags are 0x%x, which nobody knows", flags);
+  }
+  fault = cmt__net_addr_read(bytes, flags, out);
   if (fault == NULL) {
     return CMT_OK;
   }
@@ -255,10 +265,14 @@ cmt_err cmt_net_addr_parse(const char *text, unsigned flags, cmt_net_addr *out,
 }
 
 cmt_err cmt_net_addr_format(const cmt_net_addr *a, char *out, size_t cap) {
-  bool brackets = strchr(a->host, ':') != NULL;
+  bool brackets;
   cmt_node_id id;
   int len;
 
+  if (a == NULL || (out == NULL && cap > 0)) {
+    return CMT_EINVAL;
+  }
+  brackets = strchr(a->host, ':') != NULL;
   cmt__node_id_write(&a->id, &id);
   len =
     snprintf(out, cap, "%s%s%s%s%s:%u", id.text, id.text[0] != '\0' ? "@" : "",

@@ -276,8 +276,43 @@ static cmt_err check_tx_index(cmt_bytes b, cmt_why *why) {
   return invalid(why, "tx_index", b, "allowed is nothing, 'on' or 'off'");
 }
 
+/* Fields that say they have bytes, have them. */
+static cmt_err check_bytes(const cmt_node_info *i, cmt_why *why) {
+  const struct {
+    const char *name;
+    cmt_bytes bytes;
+  } fields[] = {
+    {"id", i->id},
+    {"listen_addr", i->listen_addr},
+    {"network", i->network},
+    {"version", i->version},
+    {"channels", i->channels},
+    {"moniker", i->moniker},
+    {"tx_index", i->tx_index},
+    {"rpc_address", i->rpc_address},
+  };
+
+  for (size_t f = 0; f < CMT__COUNT(fields); f++) {
+    if (fields[f].bytes.base == NULL && fields[f].bytes.len > 0) {
+      return cmt__why(why, CMT_EINVAL, CMT_STAGE_NODE_INFO,
+                      "%s: its length is %zu and its base is NULL",
+                      fields[f].name, fields[f].bytes.len);
+    }
+  }
+  return CMT_OK;
+}
+
 cmt_err cmt_node_info_validate(const cmt_node_info *i, cmt_why *why) {
-  cmt_err err = check_address(i, why);
+  cmt_err err;
+
+  if (i == NULL) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_NODE_INFO,
+                    "the node info is NULL");
+  }
+  err = check_bytes(i, why);
+  if (err == CMT_OK) {
+    err = check_address(i, why);
+  }
 
   if (err == CMT_OK) {
     err = check_optional_text(why, "version", i->version);
@@ -323,6 +358,13 @@ cmt_err cmt_node_info_compatible(const cmt_node_info *theirs,
                                  const cmt_node_info *ours, cmt_why *why) {
   char their_text[QUOTE_SIZE], our_text[QUOTE_SIZE];
 
+  if (theirs == NULL || ours == NULL) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_NODE_INFO,
+                    "the node info is NULL");
+  }
+  if (check_bytes(theirs, why) != CMT_OK || check_bytes(ours, why) != CMT_OK) {
+    return CMT_EINVAL;
+  }
   if (theirs->protocol_block != ours->protocol_block) {
     return cmt__why(why, CMT_EINCOMPATIBLE, CMT_STAGE_NODE_INFO,
                     "block version differs: theirs %llu, ours %llu",

@@ -8,6 +8,9 @@
 
 #include <cometp2p/node_info.h>
 
+/* The listening address of a node that does not listen. */
+#define CMT__NOT_LISTENING "tcp://0.0.0.0:0"
+
 /* The bytes of |i| without a prefix. */
 size_t cmt__node_info_size(const cmt_node_info *i);
 void cmt__node_info_encode(const cmt_node_info *i, cmt__writer *w);

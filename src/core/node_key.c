@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Node keys in memory.  A key lives in a guarded allocation of its own that is
-   read-only once made; the halves of its secret always belong together. */
+/* Node keys in memory.  The secret lives in a guarded allocation of its own
+   that is read-only once made and wiped with the last reference; its halves
+   always belong together. */
 
 #include "node_key.h"
 
@@ -16,17 +17,25 @@ enum { SEED_SIZE = crypto_sign_SEEDBYTES, ID_SIZE = 20 };
 static cmt_err key_alloc(const cmt_env *env, cmt_node_key **out) {
   cmt_env copy;
   cmt_err err = cmt__env_copy(env, &copy);
+  cmt_node_key *key;
 
   if (err != CMT_OK) {
     return err;
   }
-  /* Its size is a multiple of its alignment, which sodium_malloc() needs. */
-  *out = sodium_malloc(sizeof **out);
-  if (*out == NULL) {
+  /* Both sizes are a multiple of the alignment, which sodium_malloc() needs. */
+  key = sodium_malloc(sizeof *key);
+  if (key == NULL) {
     return CMT_ENOMEM;
   }
-  memset(*out, 0, sizeof **out);
-  (*out)->env = copy;
+  memset(key, 0, sizeof *key);
+  atomic_init(&key->refs, 1);
+  key->env = copy;
+  key->secret = sodium_malloc(CMT__NODE_KEY_SECRET);
+  if (key->secret == NULL) {
+    sodium_free(key);
+    return CMT_ENOMEM;
+  }
+  *out = key;
   return CMT_OK;
 }
 
@@ -42,24 +51,34 @@ static void key_expand(cmt_node_key *key) {
 }
 
 cmt_err cmt_node_key_generate(const cmt_env *env, cmt_node_key **out) {
-  cmt_node_key *key;
-  cmt_err err = key_alloc(env, &key);
+  cmt_node_key *key = NULL;
+  cmt_err err;
 
+  if (out == NULL) {
+    return CMT_EINVAL;
+  }
+  *out = NULL;
+  err = key_alloc(env, &key);
   if (err != CMT_OK) {
     return err;
   }
   key->env.entropy(key->env.entropy_arg, key->secret, SEED_SIZE);
   key_expand(key);
-  sodium_mprotect_readonly(key);
+  sodium_mprotect_readonly(key->secret);
   *out = key;
   return CMT_OK;
 }
 
 cmt_err cmt__node_key_from_secret(const cmt_env *env, const uint8_t secret[64],
                                   cmt_node_key **out) {
-  cmt_node_key *key;
-  cmt_err err = key_alloc(env, &key);
+  cmt_node_key *key = NULL;
+  cmt_err err;
 
+  if (out == NULL) {
+    return CMT_EINVAL;
+  }
+  *out = NULL;
+  err = key_alloc(env, &key);
   if (err != CMT_OK) {
     return err;
   }
@@ -69,17 +88,43 @@ cmt_err cmt__node_key_from_secret(const cmt_env *env, const uint8_t secret[64],
     cmt_node_key_delete(key);
     return CMT_EINVAL;
   }
-  sodium_mprotect_readonly(key);
+  sodium_mprotect_readonly(key->secret);
   *out = key;
   return CMT_OK;
 }
 
 void cmt_node_key_id(const cmt_node_key *key, cmt_node_id *out) {
-  *out = key->id;
+  if (out != NULL) {
+    *out = key != NULL ? key->id : (cmt_node_id){.text = ""};
+  }
+}
+
+/* A key looks the same to all who have it; only the count changes. */
+static cmt_node_key *key_counted(const cmt_node_key *key) {
+  return (cmt_node_key *)(uintptr_t)key;
+}
+
+cmt_node_key *cmt__node_key_ref(const cmt_node_key *key) {
+  cmt_node_key *counted = key_counted(key);
+  unsigned refs =
+    atomic_fetch_add_explicit(&counted->refs, 1, memory_order_relaxed);
+
+  CMT_REQUIRE(&key->env, refs > 0, "the node key was deleted before its use");
+  return counted;
 }
 
 void cmt_node_key_delete(cmt_node_key *key) {
-  sodium_free(key); /* Wipes; NULL is fine. */
+  unsigned refs;
+
+  if (key == NULL) {
+    return;
+  }
+  refs = atomic_fetch_sub_explicit(&key->refs, 1, memory_order_acq_rel);
+  CMT_REQUIRE(&key->env, refs > 0, "cmt_node_key_delete: one call too many");
+  if (refs == 1) {
+    sodium_free(key->secret); /* Wipes. */
+    sodium_free(key);
+  }
 }
 
 const uint8_t *cmt__node_key_public(const cmt_node_key *key) {

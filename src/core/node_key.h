@@ -8,14 +8,23 @@
 #include "base.h"
 
 #include <cometp2p/node_key.h>
+#include <stdatomic.h>
 
 enum { CMT__NODE_KEY_SECRET = 64, CMT__NODE_KEY_PUBLIC = 32 };
 
+/* Whoever works with a key has a reference to it, so it outlives them all,
+   whenever the application lets go of its own. */
 struct cmt_node_key {
+  atomic_uint refs;
   cmt_env env;
-  uint8_t secret[CMT__NODE_KEY_SECRET]; /* seed || public key */
   cmt_node_id id;
+  /* CMT__NODE_KEY_SECRET bytes, seed || public key, in guarded memory that is
+     read-only once it is filled. */
+  uint8_t *secret;
 };
+
+/* One more reference; returns |key|.  cmt_node_key_delete() drops it. */
+cmt_node_key *cmt__node_key_ref(const cmt_node_key *key);
 
 /* A key from |secret|; CMT_EINVAL when its second half is not the public key
    of its first. */

@@ -30,6 +30,11 @@ static void keys_give(cmt_secret_conn *s) {
   s->keys = NULL;
 }
 
+static void key_let_go(cmt_secret_conn *s) {
+  cmt_node_key_delete(s->key);
+  s->key = NULL;
+}
+
 static void handshake_delete(cmt_secret_conn *s) {
   cmt__secret_handshake *h = s->handshake;
 
@@ -62,7 +67,7 @@ static cmt_err fail(cmt_secret_conn *s, cmt_err err) {
   CMT_ASSERT(&s->shared->env, s->failed == CMT_OK);
   s->failed = err;
   s->state = CMT_SECRET_CONN_FAILED;
-  s->key = NULL;
+  key_let_go(s);
   keys_give(s);
   handshake_wipe(s);
   s->input_len = 0;
@@ -232,7 +237,7 @@ static void auth_finish(cmt_secret_conn *s, const uint8_t public_key[32]) {
   cmt__node_id_of(public_key, &s->id);
   s->authenticated = true;
   s->state = CMT_SECRET_CONN_UP;
-  s->key = NULL;
+  key_let_go(s);
   work_give(s);
   cmt__free(&s->shared->env, h->message);
   h->message = NULL;
@@ -399,7 +404,7 @@ cmt_err cmt__secret_conn_new(cmt__shared *shared, const cmt_node_key *key,
   (void)crypto_scalarmult_curve25519_base(h->public, h->work->secret);
   cmt__secret_write_key(h->public, h->output);
   h->output_end = CMT__SECRET_KEY_MSG;
-  s->key = key;
+  s->key = cmt__node_key_ref(key);
   *out = s;
   return CMT_OK;
 }
@@ -407,8 +412,16 @@ cmt_err cmt__secret_conn_new(cmt__shared *shared, const cmt_node_key *key,
 cmt_err cmt_secret_conn_new(const cmt_env *env, const cmt_node_key *key,
                             cmt_secret_conn **out) {
   cmt__shared *shared;
-  cmt_err err = cmt__shared_new(env, NULL, 0, &shared, NULL);
+  cmt_err err;
 
+  if (out == NULL) {
+    return CMT_EINVAL;
+  }
+  *out = NULL;
+  if (key == NULL) {
+    return CMT_EINVAL;
+  }
+  err = cmt__shared_new(env, NULL, 0, &shared, NULL);
   if (err != CMT_OK) {
     return err;
   }
@@ -430,7 +443,7 @@ cmt_err cmt_secret_conn_recv(cmt_secret_conn *s, uint8_t *data, size_t len) {
   if (s->failed != CMT_OK) {
     return s->failed;
   }
-  if (s->input_len > 0 || s->batch_len > 0) {
+  if (s->input_len > 0 || s->batch_len > 0 || (data == NULL && len > 0)) {
     return CMT_EINVAL;
   }
   s->input = data;
@@ -441,6 +454,9 @@ cmt_err cmt_secret_conn_recv(cmt_secret_conn *s, uint8_t *data, size_t len) {
 cmt_err cmt_secret_conn_next(cmt_secret_conn *s, cmt_bytes *out) {
   cmt_err err = s->failed;
 
+  if (out == NULL) {
+    return CMT_EINVAL;
+  }
   *out = (cmt_bytes){0};
   if (err != CMT_OK) {
     return err;
@@ -533,7 +549,7 @@ cmt_err cmt_secret_conn_seal(cmt_secret_conn *s, uint8_t *slots, size_t len) {
   if (s->failed != CMT_OK) {
     return s->failed;
   }
-  if (s->state != CMT_SECRET_CONN_UP || len == 0) {
+  if (s->state != CMT_SECRET_CONN_UP || len == 0 || slots == NULL) {
     return CMT_EINVAL;
   }
   if (count + (rest > 0) > UINT64_MAX - s->send_counter) {
@@ -578,6 +594,7 @@ void cmt_secret_conn_delete(cmt_secret_conn *s) {
     return;
   }
   shared = s->shared;
+  key_let_go(s);
   handshake_delete(s);
   keys_give(s);
   kept_free(s);

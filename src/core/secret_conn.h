@@ -60,7 +60,7 @@ struct cmt_secret_conn {
   cmt__secret_keys *keys;              /* NULL since FAILED. */
   uint64_t send_counter, recv_counter; /* Of the next frame of each direction;
                                           UINT64_MAX is never used. */
-  const cmt_node_key *key;             /* NULL since UP or FAILED. */
+  cmt_node_key *key;                   /* Ours; NULL since UP or FAILED. */
   cmt__secret_handshake *handshake;    /* NULL when nothing needs it. */
 
   uint8_t *input; /* The caller's bytes that are not used up. */

@@ -287,7 +287,7 @@ uint64_t cmt__delivery_held(cmt_switch *s) {
 }
 
 cmt_mailbox *cmt_switch_mailbox(cmt_switch *s, const char *reactor) {
-  for (size_t i = 0; i < s->setup.reactor_count; i++) {
+  for (size_t i = 0; reactor != NULL && i < s->setup.reactor_count; i++) {
     const cmt_reactor *r = &s->setup.reactors[i];
 
     if (r->delivery == CMT_MAILBOX && strcmp(r->name, reactor) == 0) {

@@ -377,6 +377,9 @@ static cmt_err mailbox_wait(cmt_mailbox *m, uint64_t timeout_ns) {
 cmt_err cmt_mailbox_next(cmt_mailbox *m, cmt_event *out, uint64_t timeout_ns) {
   cmt_err err;
 
+  if (m == NULL || out == NULL) {
+    return CMT_EINVAL;
+  }
   if (timeout_ns > 0 && cmt__thread_is_loop()) {
     return CMT_EDEADLK;
   }

@@ -275,8 +275,16 @@ static cmt_err load_key(key_file *f, cmt_node_key **out) {
   cmt_env copy;
   uint8_t *text;
   size_t len = 0;
-  cmt_err err = cmt__env_copy(f->env, &copy);
+  cmt_err err;
 
+  if (out != NULL) {
+    *out = NULL;
+  }
+  if (out == NULL || f->path == NULL) {
+    return cmt__why(f->why, CMT_EINVAL, CMT_STAGE_TRANSPORT, "%s is NULL",
+                    out == NULL ? "out" : "the path of the key file");
+  }
+  err = cmt__env_copy(f->env, &copy);
   if (err != CMT_OK) {
     return file_fail(f, err, "the environment is not usable");
   }
@@ -354,7 +362,7 @@ static bool fill_file(int fd, const cmt_node_key *key) {
   int len, error;
   bool ok;
 
-  sodium_bin2base64(base64, sizeof base64, key->secret, sizeof key->secret,
+  sodium_bin2base64(base64, sizeof base64, key->secret, CMT__NODE_KEY_SECRET,
                     sodium_base64_VARIANT_ORIGINAL);
   len = snprintf(text, sizeof text, FILE_HEAD "%s" FILE_TAIL, base64);
   ok =
@@ -407,11 +415,18 @@ static cmt_err save_file(const key_file *f, const cmt_node_key *key, char *temp,
 
 cmt_err cmt_node_key_save_new(const cmt_node_key *key, const char *path,
                               cmt_why *why) {
-  key_file f = {.env = &key->env, .path = path, .why = why};
-  size_t cap = strlen(path) + 64;
+  key_file f = {.path = path, .why = why};
   struct stat st;
+  size_t cap;
   char *temp;
   cmt_err err;
+
+  if (key == NULL || path == NULL) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT, "%s is NULL",
+                    key == NULL ? "the key" : "the path of the key file");
+  }
+  f.env = &key->env;
+  cap = strlen(path) + 64;
 
   /* Only for a better reason than that of a folder without permission. */
   if (lstat(path, &st) == 0) {

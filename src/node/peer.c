@@ -11,6 +11,7 @@
 #include "peer.h"
 
 #include "core/node_info.h"
+#include "core/sized.h"
 
 #define SEND_WAIT_NS CMT_SECONDS(10) /* As CometBFT. */
 
@@ -248,6 +249,9 @@ bool cmt_peer_has_channel(const cmt_peer *p, uint8_t channel) {
 }
 
 void cmt_peer_get_remote(const cmt_peer *p, cmt_net_addr *out) {
+  if (out == NULL) {
+    return;
+  }
   *out = cmt__remote_addr(&p->remote);
   out->id = p->id;
 }
@@ -261,8 +265,12 @@ static pthread_mutex_t *peer_lock(const cmt_peer *p) {
 }
 
 void cmt_peer_get_why(const cmt_peer *p, cmt_why *out) {
-  pthread_mutex_t *lock = peer_lock(p);
+  pthread_mutex_t *lock;
 
+  if (out == NULL) {
+    return;
+  }
+  lock = peer_lock(p);
   *out = (cmt_why){.stage = p->stage};
   if (p->reason != CMT_OK) {
     cmt__why(out, p->reason, p->stage, "%s",
@@ -311,7 +319,6 @@ void cmt_peer_get_status_sized(const cmt_peer *p, cmt_peer_status *out,
                                size_t size) {
   const cmt__peer_counters *c = &p->counters;
   cmt_peer_status full = {
-    .size = size,
     .up_ns = cmt__counter_get(&c->up_ns),
     .rtt_last_ns = cmt__counter_get(&c->rtt_last_ns),
     .rtt_min_ns = cmt__counter_get(&c->rtt_min_ns),
@@ -328,23 +335,29 @@ void cmt_peer_get_status_sized(const cmt_peer *p, cmt_peer_status *out,
   };
 
   link_status(p, &full);
-  memset(out, 0, size);
-  memcpy(out, &full, cmt__min(size, sizeof full));
+  cmt__sized_write(out, size, &full, sizeof full);
 }
 
 /* ---- what it does ---- */
 
 cmt_err cmt_peer_try_send(cmt_peer *p, uint8_t channel, cmt_buf *msg) {
-  return cmt__gate_try_send(&p->gate, channel, msg);
+  return p == NULL || msg == NULL ? CMT_EINVAL
+                                  : cmt__gate_try_send(&p->gate, channel, msg);
 }
 
 cmt_err cmt_peer_send(cmt_peer *p, uint8_t channel, cmt_buf *msg,
                       cmt_send_req *req) {
+  if (p == NULL || msg == NULL || req == NULL) {
+    return CMT_EINVAL;
+  }
   return cmt__gate_send(&p->gate, channel, msg, req);
 }
 
 cmt_err cmt_peer_send_wait(cmt_peer *p, uint8_t channel, cmt_buf *msg,
                            uint64_t timeout_ns) {
+  if (p == NULL || msg == NULL) {
+    return CMT_EINVAL;
+  }
   if (thread_is_loop) {
     return CMT_EDEADLK;
   }
@@ -353,9 +366,14 @@ cmt_err cmt_peer_send_wait(cmt_peer *p, uint8_t channel, cmt_buf *msg,
 
 cmt_err cmt_peer_try_send_bytes(cmt_peer *p, uint8_t channel, const void *data,
                                 size_t len) {
-  cmt_buf *msg = cmt_buf_copy(&p->shared->env, data, len);
-  cmt_err err = msg == NULL ? CMT_ENOMEM : cmt_peer_try_send(p, channel, msg);
+  cmt_buf *msg;
+  cmt_err err;
 
+  if (p == NULL || (data == NULL && len > 0)) {
+    return CMT_EINVAL;
+  }
+  msg = cmt_buf_copy(&p->shared->env, data, len);
+  err = msg == NULL ? CMT_ENOMEM : cmt_peer_try_send(p, channel, msg);
   if (err != CMT_OK) {
     cmt_buf_unref(msg);
   }
@@ -364,10 +382,15 @@ cmt_err cmt_peer_try_send_bytes(cmt_peer *p, uint8_t channel, const void *data,
 
 cmt_err cmt_peer_send_wait_bytes(cmt_peer *p, uint8_t channel, const void *data,
                                  size_t len) {
-  cmt_buf *msg = cmt_buf_copy(&p->shared->env, data, len);
-  cmt_err err = msg == NULL ? CMT_ENOMEM
-                            : cmt_peer_send_wait(p, channel, msg, SEND_WAIT_NS);
+  cmt_buf *msg;
+  cmt_err err;
 
+  if (p == NULL || (data == NULL && len > 0)) {
+    return CMT_EINVAL;
+  }
+  msg = cmt_buf_copy(&p->shared->env, data, len);
+  err = msg == NULL ? CMT_ENOMEM
+                    : cmt_peer_send_wait(p, channel, msg, SEND_WAIT_NS);
   if (err != CMT_OK) {
     cmt_buf_unref(msg);
   }
@@ -403,7 +426,8 @@ cmt_err cmt_peer_explain(cmt_peer *p, cmt_err reason, const char *text) {
 
 cmt_err cmt_peer_set(cmt_peer *p, const char *key, void *value,
                      void (*destroy)(void *)) {
-  return cmt__peer_data_set(&p->data, key, value, destroy);
+  return p == NULL ? CMT_EINVAL
+                   : cmt__peer_data_set(&p->data, key, value, destroy);
 }
 
 /* The lock and the list are no part of what the peer is. */

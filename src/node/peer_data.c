@@ -80,7 +80,7 @@ void cmt__peer_data_fini(cmt__peer_data *d) {
 cmt_err cmt__peer_data_set(cmt__peer_data *d, const char *key, void *value,
                            void (*destroy)(void *)) {
   cmt__datum *fresh = NULL, *old;
-  size_t len = strnlen(key, CMT_PEER_KEY_MAX + 1);
+  size_t len = key != NULL ? strnlen(key, CMT_PEER_KEY_MAX + 1) : 0;
 
   if (len == 0 || len > CMT_PEER_KEY_MAX) {
     return CMT_EINVAL;
@@ -112,6 +112,9 @@ void *cmt__peer_data_get(cmt__peer_data *d, const char *key) {
   cmt__datum *x;
   void *value;
 
+  if (key == NULL) {
+    return NULL;
+  }
   cmt__lock(&d->lock);
   x = *find(d, key);
   value = x != NULL ? x->value : NULL;

@@ -36,12 +36,15 @@
 #include "dialer.h"
 #include "limits.h"
 
+#include "core/sized.h"
 #include "net/standard_fds.h"
 
 #include <stdio.h>
 
 static void switch_on_post(cmt__post *post);
 static void switch_on_turn(cmt__turn *turn);
+
+enum { DIAL_FLAGS = CMT_DIAL_PERSISTENT };
 
 static void switch_lock(cmt_switch *s) { cmt__lock(&s->lock); }
 
@@ -189,10 +192,12 @@ static cmt_err switch_new(const cmt_switch_options *o, cmt__loop *const *loops,
   cmt_switch *s = NULL;
   cmt_err err = cmt__env_copy(o->env, &env);
 
-  if (err == CMT_OK) {
-    s = cmt__alloc_zero(&env, sizeof *s);
-    err = s != NULL ? CMT_OK : CMT_ENOMEM;
+  if (err != CMT_OK) {
+    return cmt__why(why, err, CMT_STAGE_TRANSPORT, "env: %s",
+                    cmt_err_text(err));
   }
+  s = cmt__alloc_zero(&env, sizeof *s);
+  err = s != NULL ? CMT_OK : CMT_ENOMEM;
   if (err == CMT_OK) {
     s->env = env;
     err = cmt__setup_init(&s->setup, &s->env, o, why);
@@ -217,10 +222,18 @@ static cmt_err switch_new(const cmt_switch_options *o, cmt__loop *const *loops,
 cmt_err cmt__switch_new_on_each(const cmt_switch_options *o,
                                 cmt__loop *const *loops, cmt_switch **out,
                                 cmt_why *why) {
-  cmt_err err;
+  cmt_switch_options full;
+  cmt_err err = cmt__out_clear(out, why);
 
+  cmt_switch_options_init(&full);
+  if (err == CMT_OK) {
+    err = cmt__sized_read(&full, sizeof full, o, "options", why);
+  }
+  if (err != CMT_OK) {
+    return err;
+  }
   cmt__why(why, CMT_OK, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(CMT_OK));
-  err = switch_new(o, loops, out, why);
+  err = switch_new(&full, loops, out, why);
   if (err != CMT_OK && why != NULL && why->err == CMT_OK) {
     cmt__why(why, err, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(err));
   }
@@ -298,12 +311,27 @@ static void reactors_stop(cmt_switch *s) {
   }
 }
 
-cmt_err cmt_switch_start(cmt_switch *s, cmt_why *why) {
-  cmt_err err;
+cmt_err cmt__switch_may_start(cmt_switch *s, cmt_why *why) {
+  bool stopping;
 
-  if (s->start_called) {
-    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
-                    "the switch was started before");
+  if (s == NULL || s->start_called) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT, "%s",
+                    s == NULL ? "the switch is NULL"
+                              : "the switch was started before");
+  }
+  switch_lock(s);
+  stopping = s->stopping;
+  switch_unlock(s);
+  return stopping ? cmt__why(why, CMT_ECLOSED, CMT_STAGE_TRANSPORT,
+                             "the switch was stopped before its start")
+                  : CMT_OK;
+}
+
+cmt_err cmt_switch_start(cmt_switch *s, cmt_why *why) {
+  cmt_err err = cmt__switch_may_start(s, why);
+
+  if (err != CMT_OK) {
+    return err;
   }
   s->start_called = true;
   err = cmt__lanes_open(s, why);
@@ -337,8 +365,8 @@ cmt_err cmt_switch_dial(cmt_switch *s, const char *addr, unsigned flags) {
   cmt__dial *d;
   cmt_err err = cmt_net_addr_parse(addr, 0, &at, NULL);
 
-  if (err != CMT_OK) {
-    return err;
+  if (err != CMT_OK || s == NULL || (flags & ~(unsigned)DIAL_FLAGS) != 0) {
+    return CMT_EINVAL;
   }
   d = cmt__dial_new(s, &at, (flags & CMT_DIAL_PERSISTENT) != 0);
   if (d == NULL) {
@@ -498,6 +526,9 @@ cmt_err cmt_switch_broadcast(cmt_switch *s, uint8_t channel, cmt_buf *msg,
 
   counts = counts != NULL ? counts : &own;
   *counts = (cmt_broadcast){.queued = 0};
+  if (msg == NULL) {
+    return CMT_EINVAL;
+  }
   if (c == NULL) {
     return CMT_ENOCHANNEL;
   }
@@ -519,7 +550,7 @@ cmt_err cmt_switch_broadcast_bytes(cmt_switch *s, uint8_t channel,
     if (counts != NULL) {
       *counts = (cmt_broadcast){.queued = 0};
     }
-    return CMT_ENOMEM;
+    return data == NULL && len > 0 ? CMT_EINVAL : CMT_ENOMEM;
   }
   err = cmt_switch_broadcast(s, channel, msg, counts);
 
@@ -530,11 +561,11 @@ cmt_err cmt_switch_broadcast_bytes(cmt_switch *s, uint8_t channel,
 }
 
 size_t cmt_switch_peers(cmt_switch *s, cmt_peer **out, size_t cap) {
-  return cmt__peer_set_snapshot(&s->peers, out, cap);
+  return cmt__peer_set_snapshot(&s->peers, out, out != NULL ? cap : 0);
 }
 
 cmt_peer *cmt_switch_peer(cmt_switch *s, const cmt_node_id *id) {
-  return cmt__peer_set_find(&s->peers, id);
+  return id != NULL ? cmt__peer_set_find(&s->peers, id) : NULL;
 }
 
 /* ---- what it is ---- */
@@ -542,7 +573,9 @@ cmt_peer *cmt_switch_peer(cmt_switch *s, const cmt_node_id *id) {
 const cmt_env *cmt_switch_env(const cmt_switch *s) { return &s->env; }
 
 void cmt_switch_id(const cmt_switch *s, cmt_node_id *out) {
-  *out = s->setup.id;
+  if (out != NULL) {
+    *out = s->setup.id;
+  }
 }
 
 /* The lock is no part of what the switch is. */
@@ -552,11 +585,11 @@ cmt_err cmt_switch_laddr(const cmt_switch *s, cmt_net_addr *out) {
 
   cmt__lock(lock);
   bound = s->setup.bound;
-  if (bound) {
+  if (bound && out != NULL) {
     *out = s->setup.laddr;
   }
   cmt__unlock(lock);
-  return bound ? CMT_OK : CMT_EINVAL;
+  return bound && out != NULL ? CMT_OK : CMT_EINVAL;
 }
 
 void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
@@ -575,9 +608,7 @@ void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
   full.recv_queued_bytes = cmt__delivery_held(s);
   cmt__shared_key_bytes(s->setup.shared, &full.locked_key_bytes,
                         &full.unlocked_key_bytes);
-  full.size = size;
   full.inbound_peers = inbound;
   full.outbound_peers = all - inbound;
-  memset(out, 0, size);
-  memcpy(out, &full, cmt__min(size, sizeof full));
+  cmt__sized_write(out, size, &full, sizeof full);
 }

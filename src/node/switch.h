@@ -30,8 +30,7 @@ typedef struct cmt__switch_setup {
   cmt__shared *shared;            /* Of all connections. */
   const cmt_reactor *owners[256]; /* By channel. */
   char *network, *moniker, *version, *external_address, *congestion;
-  cmt_node_key *own_key; /* NULL: it was given. */
-  const cmt_node_key *key;
+  cmt_node_key *key; /* A reference of ours. */
   cmt_node_id id;
   bool listens;       /* An address was given, */
   bool bound;         /* and is in use: |laddr| is final.  Under the lock. */
@@ -129,6 +128,9 @@ CMT_NODISCARD cmt_err cmt__switch_new_on(const cmt_switch_options *o,
 CMT_NODISCARD cmt_err cmt__switch_new_on_each(const cmt_switch_options *o,
                                               cmt__loop *const *loops,
                                               cmt_switch **out, cmt_why *why);
+/* Whether a start makes sense: CMT_EINVAL: there was one; CMT_ECLOSED: it was
+   stopped. */
+CMT_NODISCARD cmt_err cmt__switch_may_start(cmt_switch *s, cmt_why *why);
 /* On the thread of the loop. */
 bool cmt__switch_is_finished(const cmt_switch *s);
 /* Closes what lies on the caller's libuv loop; on_finished follows. */

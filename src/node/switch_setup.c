@@ -8,6 +8,9 @@
 
 #include "core/channel.h"
 #include "core/net_addr.h"
+#include "core/node_info.h"
+#include "core/node_key.h"
+#include "core/sized.h"
 #include "net/tcp_kernel.h"
 
 #include <cometp2p/version.h>
@@ -15,15 +18,12 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define NOT_LISTENING "tcp://0.0.0.0:0"
-
 void cmt_switch_options_init_sized(cmt_switch_options *o, size_t size) {
   cmt_conn_options c;
   cmt_switch_options full;
 
   cmt_conn_options_init(&c);
   full = (cmt_switch_options){
-    .size = size,
     .moniker = "cometp2p",
     .loops = 1,
     .version = cmt_version(),
@@ -46,8 +46,7 @@ void cmt_switch_options_init_sized(cmt_switch_options *o, size_t size) {
     .ip6_prefix_len = CMT__IP6_PREFIX_LEN,
     .send_bytes_max = (size_t)32 << 20,
   };
-  CMT_ASSERT(NULL, size == sizeof full);
-  *o = full;
+  cmt__sized_write(o, size, &full, sizeof full);
 }
 
 static cmt_err refuse(cmt_why *why, const char *text) {
@@ -98,6 +97,16 @@ static cmt_err name_check(const cmt_switch_options *o, size_t index,
 /* Takes the channels of the reactor |r|, which lies in the setup. */
 static cmt_err channels_take(cmt__switch_setup *s, const cmt_reactor *r,
                              cmt_why *why) {
+  if (r->channel_count > 0 && r->channels == NULL) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "reactor %s: channel_count is %zu and channels is NULL",
+                    r->name, r->channel_count);
+  }
+  if (r->channel_count == 0 && r->channels != NULL) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "reactor %s: channels is set and channel_count is 0",
+                    r->name);
+  }
   for (size_t i = 0; i < r->channel_count; i++) {
     const cmt_channel *c = &r->channels[i];
     const cmt_reactor *owner = s->owners[c->id];
@@ -120,13 +129,23 @@ static cmt_err channels_take(cmt__switch_setup *s, const cmt_reactor *r,
     s->channel_ids[s->channel_count] = c->id;
     s->channels[s->channel_count++] = cmt__channel_defaults(c);
   }
-  return cmt__channels_check(s->channels, s->channel_count, why);
+  return r->channel_count == 0
+           ? CMT_OK
+           : cmt__channels_check(s->channels, s->channel_count, why);
 }
 
 static cmt_err reactors_take(cmt__switch_setup *s, const cmt_env *env,
                              const cmt_switch_options *o, cmt_why *why) {
   if (o->reactor_count > 0 && o->reactors == NULL) {
     return refuse(why, "reactor_count is set and reactors is not");
+  }
+  if (o->reactor_count == 0 && o->reactors != NULL) {
+    return refuse(why, "reactors is set and reactor_count is not");
+  }
+  if (o->reactor_count > CMT_REACTORS_MAX) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "reactor_count is %zu, allowed is 0 to %d",
+                    o->reactor_count, CMT_REACTORS_MAX);
   }
   s->reactors = cmt__alloc(env, o->reactor_count * sizeof *s->reactors);
   if (s->reactors == NULL) {
@@ -180,16 +199,16 @@ static cmt_err texts_take(cmt__switch_setup *s, const cmt_env *env,
 
 static cmt_err key_take(cmt__switch_setup *s, const cmt_env *env,
                         const cmt_switch_options *o, cmt_why *why) {
-  if (o->key == NULL) {
-    cmt_err err = cmt_node_key_generate(env, &s->own_key);
+  if (o->key != NULL) {
+    s->key = cmt__node_key_ref(o->key);
+  } else {
+    cmt_err err = cmt_node_key_generate(env, &s->key);
 
     if (err != CMT_OK) {
-      s->own_key = NULL;
       return cmt__why(why, err, CMT_STAGE_TRANSPORT, "cannot make a key: %s",
                       cmt_err_text(err));
     }
   }
-  s->key = o->key != NULL ? o->key : s->own_key;
   cmt_node_key_id(s->key, &s->id);
   return CMT_OK;
 }
@@ -205,7 +224,7 @@ void cmt__setup_set_laddr(cmt__switch_setup *s, const cmt_net_addr *at) {
   memcpy(s->listen_addr, scheme, len);
   if (cmt_net_addr_format(&said, s->listen_addr + len,
                           sizeof s->listen_addr - len) != CMT_OK) {
-    memcpy(s->listen_addr, NOT_LISTENING, sizeof NOT_LISTENING);
+    memcpy(s->listen_addr, CMT__NOT_LISTENING, sizeof CMT__NOT_LISTENING);
   }
   s->laddr = bare;
   s->laddr.id = s->id;
@@ -217,7 +236,7 @@ static cmt_err laddr_take(cmt__switch_setup *s, const cmt_switch_options *o,
   cmt_net_addr at;
   cmt_err err;
 
-  memcpy(s->listen_addr, NOT_LISTENING, sizeof NOT_LISTENING);
+  memcpy(s->listen_addr, CMT__NOT_LISTENING, sizeof CMT__NOT_LISTENING);
   if (o->laddr == NULL) {
     return CMT_OK;
   }
@@ -280,13 +299,6 @@ static cmt_err conn_try(cmt__switch_setup *s, const cmt_env *env,
   cmt_err err;
 
   cmt__setup_conn_options(s, env, &info, &o);
-  err = cmt_node_info_validate(&info, why);
-  if (err != CMT_OK) {
-    if (why != NULL) {
-      why->err = CMT_EINVAL;
-    }
-    return CMT_EINVAL;
-  }
   err = cmt__conn_new(&o, s->shared, 0, &trial, why);
   if (err == CMT_OK) {
     cmt_conn_delete(trial);
@@ -320,9 +332,6 @@ cmt_err cmt__setup_one_loop(const cmt_switch_options *o, cmt_why *why) {
 }
 
 static cmt_err numbers_check(const cmt_switch_options *o, cmt_why *why) {
-  if (o->size != sizeof *o) {
-    return refuse(why, "options of an unknown size: use the init macro");
-  }
   if (o->loops < 1 || o->loops > CMT_LOOPS_MAX) {
     return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
                     "loops is %u, allowed is 1 to %d", o->loops, CMT_LOOPS_MAX);
@@ -358,7 +367,8 @@ cmt_err cmt__setup_init(cmt__switch_setup *s, const cmt_env *env,
                              &s->shares, why);
   }
   if (err == CMT_OK) {
-    err = cmt__shared_new(env, s->channels, s->channel_count, &s->shared, why);
+    err = cmt__shared_new(env, s->channel_count > 0 ? s->channels : NULL,
+                          s->channel_count, &s->shared, why);
   }
   if (err == CMT_OK) {
     err = key_take(s, env, o, why);
@@ -383,5 +393,5 @@ void cmt__setup_fini(cmt__switch_setup *s, const cmt_env *env) {
   cmt__free(env, s->congestion);
   cmt__free(env, s->reactors);
   cmt__shared_unref(s->shared);
-  cmt_node_key_delete(s->own_key);
+  cmt_node_key_delete(s->key);
 }

@@ -14,14 +14,14 @@
 
 cmt_err cmt_switch_run_on(cmt_switch *s, struct uv_loop_s *loop, cmt_why *why) {
   char text[160];
-  cmt_err err;
+  cmt_err err = cmt__switch_may_start(s, why);
 
-  if (s->start_called || loop == NULL) {
-    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT, "%s",
-                    loop == NULL ? "the loop is NULL"
-                                 : "the switch was started before");
+  if (err == CMT_OK && loop == NULL) {
+    err = cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT, "the loop is NULL");
   }
-  err = cmt__setup_one_loop(&s->setup.options, why);
+  if (err == CMT_OK) {
+    err = cmt__setup_one_loop(&s->setup.options, why);
+  }
   if (err != CMT_OK) {
     return err;
   }

@@ -18,7 +18,7 @@ size_t cmt_libraries(cmt_library *out, size_t cap) {
   };
   const size_t count = sizeof all / sizeof all[0];
 
-  for (size_t i = 0; i < count && i < cap; i++) {
+  for (size_t i = 0; out != NULL && i < count && i < cap; i++) {
     out[i] = all[i];
   }
   return count;

@@ -8,6 +8,7 @@
 #include <cometp2p/protobuf.h>
 
 #include <stdio.h>
+#include <string.h>
 
 #include "arena.h"
 #include "nesting.h"
@@ -16,8 +17,16 @@
 
 cmt_err cmt_protobuf_pack(const cmt_env *env, const ProtobufCMessage *msg,
                           cmt_buf **out) {
-  size_t len = protobuf_c_message_get_packed_size(msg);
+  size_t len;
 
+  if (out == NULL) {
+    return CMT_EINVAL;
+  }
+  *out = NULL;
+  if (msg == NULL || msg->descriptor == NULL) {
+    return CMT_EINVAL;
+  }
+  len = protobuf_c_message_get_packed_size(msg);
   if (len > CMT_MESSAGE_MAX) {
     return CMT_ETOOBIG;
   }
@@ -32,7 +41,8 @@ cmt_err cmt_protobuf_pack(const cmt_env *env, const ProtobufCMessage *msg,
 cmt_err cmt_peer_send_wait_message(cmt_peer *p, uint8_t channel,
                                    const ProtobufCMessage *msg) {
   cmt_buf *packed = NULL;
-  cmt_err err = cmt_protobuf_pack(cmt_peer_env(p), msg, &packed);
+  cmt_err err =
+    p == NULL ? CMT_EINVAL : cmt_protobuf_pack(cmt_peer_env(p), msg, &packed);
 
   if (err == CMT_OK) {
     err = cmt_peer_send_wait(p, channel, packed, CMT_SECONDS(10));
@@ -46,7 +56,8 @@ cmt_err cmt_peer_send_wait_message(cmt_peer *p, uint8_t channel,
 cmt_err cmt_peer_try_send_message(cmt_peer *p, uint8_t channel,
                                   const ProtobufCMessage *msg) {
   cmt_buf *packed = NULL;
-  cmt_err err = cmt_protobuf_pack(cmt_peer_env(p), msg, &packed);
+  cmt_err err =
+    p == NULL ? CMT_EINVAL : cmt_protobuf_pack(cmt_peer_env(p), msg, &packed);
 
   if (err == CMT_OK) {
     err = cmt_peer_try_send(p, channel, packed);
@@ -61,7 +72,8 @@ cmt_err cmt_switch_broadcast_message(cmt_switch *s, uint8_t channel,
                                      const ProtobufCMessage *msg,
                                      cmt_broadcast *counts) {
   cmt_buf *packed = NULL;
-  cmt_err err = cmt_protobuf_pack(cmt_switch_env(s), msg, &packed);
+  cmt_err err =
+    s == NULL ? CMT_EINVAL : cmt_protobuf_pack(cmt_switch_env(s), msg, &packed);
 
   if (err == CMT_OK) {
     err = cmt_switch_broadcast(s, channel, packed, counts);
@@ -84,14 +96,25 @@ static const cmt_protobuf_type *find_entry(const cmt_protobuf_reactor *r,
   return NULL;
 }
 
+/* The struct is that of the header which the application was compiled with:
+   what it does not have yet has its default. */
+static bool has_field(const cmt_protobuf_reactor *r, size_t end) {
+  return r->size >= end;
+}
+
+#define HAS(r, field)                                                          \
+  has_field((r), offsetof(cmt_protobuf_reactor, field) + sizeof(r)->field)
+
 /* |growth| * |len| + |extra|, or the most that there is. */
 static size_t budget_of(const cmt_protobuf_reactor *r, size_t len) {
-  size_t room = SIZE_MAX - r->extra;
+  size_t growth = HAS(r, growth) ? r->growth : CMT_PROTOBUF_GROWTH;
+  size_t extra = HAS(r, extra) ? r->extra : CMT_PROTOBUF_EXTRA;
+  size_t room = SIZE_MAX - extra;
 
-  if (len > 0 && r->growth > room / len) {
+  if (len > 0 && growth > room / len) {
     return SIZE_MAX;
   }
-  return r->growth * len + r->extra;
+  return growth * len + extra;
 }
 
 static cmt_err refuse(cmt_peer *p, uint8_t channel,
@@ -183,12 +206,30 @@ static void on_stop(void *self) {
 
 /* ---- making ---- */
 
+/* No struct grows by more from one release to a later one; one without a place
+   for receive is none. */
+static bool size_is_known(size_t size) {
+  return size >= offsetof(cmt_protobuf_reactor, growth) &&
+         size % sizeof(size_t) == 0 &&
+         size <= sizeof(cmt_protobuf_reactor) + 4096;
+}
+
 void cmt_protobuf_reactor_init_sized(cmt_protobuf_reactor *r, size_t size) {
-  *r = (cmt_protobuf_reactor){
+  cmt_protobuf_reactor full = {
     .size = size,
     .growth = CMT_PROTOBUF_GROWTH,
     .extra = CMT_PROTOBUF_EXTRA,
   };
+
+  if (r == NULL || size < sizeof r->size) {
+    return;
+  }
+  if (!size_is_known(size)) {
+    r->size = 0; /* Refused when it is used. */
+    return;
+  }
+  memset(r, 0, size);
+  memcpy(r, &full, size < sizeof full ? size : sizeof full);
 }
 
 static cmt_err invalid(cmt_why *why, const char *text) {
@@ -229,16 +270,48 @@ static cmt_err type_check(const cmt_protobuf_reactor *r, size_t index,
   return CMT_OK;
 }
 
-cmt_err cmt_protobuf_reactor_wrap(const cmt_protobuf_reactor *r,
-                                  cmt_reactor *out, cmt_why *why) {
-  const cmt_reactor *base = &r->base;
+/* The fields of this version; none of a later one is set. */
+static cmt_err fields_check(const cmt_protobuf_reactor *r, cmt_why *why) {
+  const uint8_t *bytes = (const uint8_t *)r;
 
-  if (r->size != sizeof *r) {
+  if (!size_is_known(r->size)) {
     return invalid(why, "a reactor of an unknown size: use the init macro");
+  }
+  for (size_t i = sizeof *r; i < r->size; i++) {
+    if (bytes[i] != 0) {
+      return invalid(why, "a field is set that this version does not have");
+    }
   }
   if (r->receive == NULL) {
     return invalid(why, "receive is not set");
   }
+  if ((r->types == NULL) != (r->type_count == 0)) {
+    return invalid(why, r->types == NULL ? "type_count is set and types is NULL"
+                                         : "types is set and type_count is 0");
+  }
+  if (r->type_count > UINT8_MAX + 1) {
+    return invalid(why, "type_count is over 256");
+  }
+  if (r->base.channels == NULL && r->base.channel_count > 0) {
+    return invalid(why, "channel_count is set and channels is NULL");
+  }
+  if (r->base.channel_count > CMT_CHANNELS_MAX) {
+    return invalid(why, "channel_count is over CMT_CHANNELS_MAX");
+  }
+  return CMT_OK;
+}
+
+cmt_err cmt_protobuf_reactor_wrap(const cmt_protobuf_reactor *r,
+                                  cmt_reactor *out, cmt_why *why) {
+  const cmt_reactor *base;
+
+  if (r == NULL || out == NULL) {
+    return invalid(why, r == NULL ? "the reactor is NULL" : "out is NULL");
+  }
+  if (fields_check(r, why) != CMT_OK) {
+    return CMT_EINVAL;
+  }
+  base = &r->base;
   for (size_t i = 0; i < r->type_count; i++) {
     cmt_err err = type_check(r, i, why);
 

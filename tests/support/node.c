@@ -158,7 +158,7 @@ cmt_err test_node_new(test_node *n, cmt_why *why) {
 
     n->reactors[i] =
       (cmt_reactor){.name = part->name,
-                    .channels = part->channels,
+                    .channels = part->channel_count > 0 ? part->channels : NULL,
                     .channel_count = part->channel_count,
                     .delivery = part->delivery,
                     .recv_queue_bytes_total = part->recv_queue_bytes_total,

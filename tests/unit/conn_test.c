@@ -415,6 +415,7 @@ static void node_without_channels_accepts_any(void **state) {
   info.channels = (cmt_bytes){0};
   conn_peer_init(&f, true);
   f.o.node_info = &info;
+  f.o.channels = NULL;
   f.o.channel_count = 0;
   conn_peer_start(&f);
   conn_peer_up(&f);
@@ -429,6 +430,7 @@ static void id_and_channels_are_filled_in(void **state) {
 
   (void)state;
   info.channels = (cmt_bytes){0};
+  info.listen_addr = (cmt_bytes){0};
   conn_peer_init(&f, true);
   f.o.node_info = &info;
   conn_peer_start(&f);
@@ -436,6 +438,8 @@ static void id_and_channels_are_filled_in(void **state) {
   conn_peer_auth(&f);
   assert_true(conn_peer_next_packet(&f, &body));
   assert_true(cmt__node_info_decode(body, &read));
+  assert_int_equal(15, read.listen_addr.len);
+  assert_memory_equal("tcp://0.0.0.0:0", read.listen_addr.base, 15);
   assert_int_equal(40, read.id.len);
   assert_memory_equal("10ba682c8ad13513971e8b56881aab8bd702bb80", read.id.base,
                       40);

@@ -55,7 +55,7 @@ static void assert_loads(const test_folder *f, const char *json,
   if (cmt_node_key_load(NULL, f->path, &key, &why) != CMT_OK) {
     fail_msg("%s", why.text);
   }
-  test_assert_hex(secret_hex, key->secret, sizeof key->secret);
+  test_assert_hex(secret_hex, key->secret, CMT__NODE_KEY_SECRET);
   cmt_node_key_delete(key);
   unlink(f->path);
 }
@@ -503,6 +503,7 @@ static void every_failed_allocation_is_reported(void **state) {
       assert_cmt(CMT_OK, err);
       break;
     }
+    assert_null(key);
     assert_cmt(CMT_ENOMEM, err);
     assert_cmt(CMT_ENOMEM, why.err);
   }

@@ -228,6 +228,49 @@ static void a_wrong_table_is_refused(void **state) {
   assert_refused(f, "a reactor of an unknown size: use the init macro");
 }
 
+static void a_reactor_that_nobody_filled_in_is_refused(void **state) {
+  fixture *f = *state;
+  struct {
+    cmt_protobuf_reactor typed;
+    uint64_t later;
+  } big = {.typed = f->typed};
+  cmt_protobuf_reactor before = f->typed;
+  cmt_reactor out;
+  cmt_why why;
+
+  assert_cmt(CMT_EINVAL, cmt_protobuf_reactor_wrap(NULL, &out, &why));
+  assert_string_equal("the reactor is NULL", why.text);
+  assert_cmt(CMT_EINVAL, cmt_protobuf_reactor_wrap(&f->typed, NULL, &why));
+  assert_string_equal("out is NULL", why.text);
+  for (unsigned byte = 0; byte < 256; byte += 85) {
+    memset(&f->typed, (int)byte, sizeof f->typed);
+    assert_refused(f, "a reactor of an unknown size: use the init macro");
+  }
+  f->typed = before;
+  f->typed.types = NULL;
+  assert_refused(f, "type_count is set and types is NULL");
+  f->typed = before;
+  f->typed.type_count = 0;
+  assert_refused(f, "types is set and type_count is 0");
+  f->typed.type_count = 257;
+  assert_refused(f, "type_count is over 256");
+  f->typed = before;
+  f->typed.base.channels = NULL;
+  assert_refused(f, "channel_count is set and channels is NULL");
+  f->typed = before;
+  f->typed.base.channel_count = 17;
+  assert_refused(f, "channel_count is over CMT_CHANNELS_MAX");
+  f->typed = before;
+  big.typed.size = sizeof big;
+  assert_cmt(CMT_OK, cmt_protobuf_reactor_wrap(&big.typed, &out, &why));
+  big.later = 1;
+  assert_cmt(CMT_EINVAL, cmt_protobuf_reactor_wrap(&big.typed, &out, &why));
+  assert_string_equal("a field is set that this version does not have",
+                      why.text);
+  f->typed.size = offsetof(cmt_protobuf_reactor, growth);
+  assert_cmt(CMT_OK, cmt_protobuf_reactor_wrap(&f->typed, &out, &why));
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void) {
@@ -245,6 +288,7 @@ int main(void) {
     TEST(a_refused_message_is_let_go),
     TEST(a_message_over_the_limit_is_not_packed),
     TEST(a_wrong_table_is_refused),
+    TEST(a_reactor_that_nobody_filled_in_is_refused),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -129,8 +129,6 @@ static void each_number_of_a_switch_has_its_range(void **state) {
         "partial_message_max_ns is 0, allowed is 1 and up"),
     ROW(stall_max_ns, 0, "stall_max_ns is 0: no peer could be paused"),
     ROW(ip6_prefix_len, 129, "ip6_prefix_len is 129, allowed is 0 to 128"),
-    ROW(recv_bytes_total_max, 0,
-        "recv_bytes_total_max is 0: no message could be received"),
     ROW(send_rate, 10000000001,
         "send_rate is 10000000001, allowed is 0 to 10000000000 bytes per "
         "second"),

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Structs that begin with their size. */
+
+#include "sized.h"
+
+/* No struct grows by more from one release to a later one. */
+enum { GROWTH_MAX = 4096 };
+
+static bool size_is_known(size_t given, size_t size) {
+  return given > sizeof(size_t) && given % sizeof(size_t) == 0 &&
+         given <= size + GROWTH_MAX;
+}
+
+cmt_err cmt__sized_read(void *full, size_t size, const void *given,
+                        const char *name, cmt_why *why) {
+  const uint8_t *bytes = given;
+  size_t given_size;
+
+  if (given == NULL) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "%s: NULL instead of a struct", name);
+  }
+  memcpy(&given_size, given, sizeof given_size);
+  if (!size_is_known(given_size, size)) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "%s of an unknown size: use the init macro", name);
+  }
+  for (size_t i = size; i < given_size; i++) {
+    if (bytes[i] != 0) {
+      return cmt__why(
+        why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+        "%s: a field is set that this version of the library does "
+        "not have, at byte %zu of %zu",
+        name, i, given_size);
+    }
+  }
+  memcpy(full, given, cmt__min(given_size, size));
+  memcpy(full, &size, sizeof size);
+  return CMT_OK;
+}
+
+void cmt__sized_write(void *out, size_t out_size, const void *full,
+                      size_t size) {
+  if (out == NULL || out_size < sizeof out_size) {
+    return;
+  }
+  if (!size_is_known(out_size, size)) {
+    out_size = 0;
+    memcpy(out, &out_size, sizeof out_size);
+    return;
+  }
+  memset(out, 0, out_size);
+  memcpy(out, full, cmt__min(out_size, size));
+  memcpy(out, &out_size, sizeof out_size);
+}

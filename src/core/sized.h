@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT__SIZED_H
+#define CMT__SIZED_H
+
+/* Structs of the application that begin with their size, which is that of the
+   header that it was compiled with.  The size is looked at before anything
+   else.  Of a smaller struct the fields that are there count, and the rest has
+   its defaults.  A larger one may not set a field that this library does not
+   know.  A size that no struct of ours can have is refused. */
+
+#include "base.h"
+
+/* Fills |full|, of |size| bytes, which has the defaults, with what |given|
+   sets; the size in it is |size| then.  CMT_EINVAL: |given| is NULL or not such
+   a struct, and |why| calls it |name|. */
+CMT_NODISCARD cmt_err cmt__sized_read(void *full, size_t size,
+                                      const void *given, const char *name,
+                                      cmt_why *why);
+
+/* Writes as much of |full|, of |size| bytes, as the struct |out| of |out_size|
+   bytes has room for, zeroes the rest of it, and sets its size.  A size that no
+   struct of ours can have leaves only a size of 0, which is refused later. */
+void cmt__sized_write(void *out, size_t out_size, const void *full,
+                      size_t size);
+
+/* Sets |*out|, where a constructor puts a pointer, to NULL; CMT_EINVAL: |out|
+   is NULL itself. */
+#define cmt__out_clear(out, why)                                               \
+  ((out) != NULL                                                               \
+     ? (*(out) = NULL, CMT_OK)                                                 \
+     : cmt__why((why), CMT_EINVAL, CMT_STAGE_TRANSPORT, "out: NULL"))
+
+/* A flag that holds neither true nor false was never set. */
+static inline bool cmt__is_bool(const bool *flag) {
+  uint8_t byte;
+
+  memcpy(&byte, flag, sizeof byte);
+  return byte <= 1;
+}
+
+#endif
