@@ -27,6 +27,7 @@ typedef struct drive {
      the pong but we: until then. */
   uint64_t give_up_ns;
   bool ended, writing;
+  int error; /* Why reading failed, or 0. */
   uint8_t data[READ_SIZE];
 } drive;
 
@@ -97,24 +98,33 @@ static int connect_one(const cli_prober *p, const cli_address *a) {
   return fd;
 }
 
-static int connect_any(const cli_prober *p, const cli_address *addresses,
-                       size_t count, cli_probe_result *r) {
-  char text[256];
-  int fd = -1;
-
-  for (size_t i = 0; i < count && fd < 0; i++) {
-    snprintf(r->remote, sizeof r->remote, "%s", addresses[i].text);
-    fd = connect_one(p, &addresses[i]);
-    if (fd < 0) {
-      cmt_err err = err_of_errno(errno);
-
-      snprintf(text, sizeof text, "cannot connect to %.150s: %s", r->remote,
-               cmt_err_text(err));
-      set_why(r, err, CMT_STAGE_TRANSPORT,
-              err == CMT_ECANCELED ? "interrupted" : text);
-    }
+/* What went wrong, in the words of the system where ours say less. */
+static const char *fault_text(cmt_err err, int error, char *out, size_t cap) {
+  if (err == CMT_EIO) {
+    snprintf(out, cap, "%s", strerror(error));
+  } else if (err == CMT_EUNREACH) {
+    snprintf(out, cap, "%s (%s)", cmt_err_text(err), strerror(error));
+  } else {
+    snprintf(out, cap, "%s", cmt_err_text(err));
   }
-  return fd;
+  return out;
+}
+
+static bool drive_connect(drive *d, const cli_address *a) {
+  char fault[100], text[256];
+  cmt_err err;
+
+  snprintf(d->r->remote, sizeof d->r->remote, "%s", a->text);
+  d->fd = connect_one(d->p, a);
+  if (d->fd >= 0) {
+    return true;
+  }
+  err = err_of_errno(errno);
+  snprintf(text, sizeof text, "cannot connect to %.120s: %s", a->text,
+           fault_text(err, errno, fault, sizeof fault));
+  set_why(d->r, err, CMT_STAGE_TRANSPORT,
+          err == CMT_ECANCELED ? "interrupted" : text);
+  return false;
 }
 
 cmt_node_info cli_prober_node_info(const cli_prober *p, uint8_t *channels) {
@@ -197,6 +207,8 @@ static void drive_pong(drive *d, uint64_t rtt_ns) {
 }
 
 static void drive_event(drive *d, const cmt_conn_event *e) {
+  char text[100];
+
   switch (e->kind) {
   case CMT_CONN_NODE_INFO:
     d->r->id = e->id;
@@ -217,6 +229,10 @@ static void drive_event(drive *d, const cmt_conn_event *e) {
   case CMT_CONN_END:
     d->r->id = e->id;
     d->r->why = *e->why;
+    if (d->error != 0 && err_of_errno(d->error) == e->why->err) {
+      set_why(d->r, e->why->err, e->why->stage,
+              fault_text(e->why->err, d->error, text, sizeof text));
+    }
     d->ended = true;
     break;
   case CMT_CONN_MESSAGE:
@@ -244,7 +260,8 @@ static void drive_read(drive *d) {
       d->ended = true;
     }
   } else {
-    cmt_conn_stop(d->r->conn, n == 0 ? CMT_EEOF : err_of_errno(errno), 0,
+    d->error = n == 0 ? 0 : errno;
+    cmt_conn_stop(d->r->conn, n == 0 ? CMT_EEOF : err_of_errno(d->error), 0,
                   now_ns);
   }
   drive_events(d);
@@ -311,8 +328,9 @@ static void drive_turn(drive *d) {
   }
 }
 
-void cli_prober_run(const cli_prober *p, const cli_address *addresses,
-                    size_t count, cli_probe_result *r) {
+/* One connection with one address. */
+static void probe_address(const cli_prober *p, const cli_address *address,
+                          cli_probe_result *r) {
   drive *d = cli_alloc(1, sizeof *d);
 
   *r = (cli_probe_result){0};
@@ -321,8 +339,7 @@ void cli_prober_run(const cli_prober *p, const cli_address *addresses,
   d->r = r;
   d->ping_at_ns = CMT_NEVER;
   d->give_up_ns = CMT_NEVER;
-  d->fd = connect_any(p, addresses, count, r);
-  if (d->fd >= 0) {
+  if (drive_connect(d, address)) {
     d->begin_ns = cli_now_ns();
     if (drive_conn(d)) {
       while (!d->ended) {
@@ -337,6 +354,60 @@ void cli_prober_run(const cli_prober *p, const cli_address *addresses,
     close(d->fd);
   }
   free(d);
+}
+
+/* Whether the node that was meant is there, whatever became of it. */
+static bool is_found(const cli_prober *p, const cli_probe_result *r) {
+  return r->id != NULL &&
+         (p->expect_id == NULL || cmt_node_id_equal(p->expect_id, r->id));
+}
+
+/* An interruption, then what came further, then what the other side is to blame
+   for; of equals the last. */
+static bool is_more_telling(const cmt_why *why, const cmt_why *before) {
+  bool theirs = cmt_err_class_of(why->err) == CMT_CLASS_PEER;
+  bool theirs_before = cmt_err_class_of(before->err) == CMT_CLASS_PEER;
+
+  if (why->err == CMT_ECANCELED) {
+    return true;
+  }
+  return why->stage != before->stage ? why->stage > before->stage
+                                     : theirs || !theirs_before;
+}
+
+/* Keeps one of the failures |r| and |other|, in |r|. */
+static void keep_one(cli_probe_result *r, cli_probe_result *other) {
+  if (is_more_telling(&other->why, &r->why)) {
+    cli_probe_result_fini(r);
+    *r = *other;
+  } else {
+    cli_probe_result_fini(other);
+  }
+}
+
+void cli_prober_run(cli_prober *p, const cli_address *addresses, size_t count,
+                    cli_probe_result *r) {
+  size_t first = p->first;
+
+  probe_address(p, &addresses[first], r);
+  for (size_t i = 1; i <= count; i++) {
+    cli_probe_result next;
+
+    if (r->ok || is_found(p, r)) {
+      return;
+    }
+    if (i == count || p->io->wait.interrupted) {
+      break;
+    }
+    p->first = (first + i) % count;
+    probe_address(p, &addresses[p->first], &next);
+    if (next.ok || is_found(p, &next)) {
+      cli_probe_result_fini(r);
+      *r = next;
+    } else {
+      keep_one(r, &next);
+    }
+  }
 }
 
 void cli_probe_result_fini(cli_probe_result *r) {

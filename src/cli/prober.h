@@ -22,7 +22,8 @@ typedef struct cli_prober {
   const cmt_node_key *key;
   const cmt_node_id *expect_id; /* NULL: any. */
   const cli_claim *claim;
-  bool learn; /* End as soon as the node info is there. */
+  bool learn;   /* End as soon as the node info is there. */
+  size_t first; /* The address to begin with: where it was met last. */
 } cli_prober;
 
 /* What came of it.  The node info lives until cli_probe_result_fini(). */
@@ -39,9 +40,11 @@ typedef struct cli_probe_result {
   cmt_why why; /* Else why not. */
 } cli_probe_result;
 
-/* Connects to one of |addresses| and goes through it all. */
-void cli_prober_run(const cli_prober *p, const cli_address *addresses,
-                    size_t count, cli_probe_result *out);
+/* Connects to one of |addresses| and goes through it all; to the next where
+   nobody proves an id, or another than was expected.  Of several failures it
+   tells the one that came furthest. */
+void cli_prober_run(cli_prober *p, const cli_address *addresses, size_t count,
+                    cli_probe_result *out);
 void cli_probe_result_fini(cli_probe_result *r);
 
 /* The node info that |p| sends; borrows from |p|, and |channels|, of

@@ -17,9 +17,9 @@
 
    Nobody waits for a lookup at the end.  The resolver is counted: the loop has
    one reference and each thread has one.  Memory that a thread may have to free
-   after the loop is gone has no environment and so comes from malloc(), as the
-   system's own list of addresses, since an environment may be gone with its
-   application.
+   after the loop is gone belongs to no environment, since that may be gone with
+   its application; it comes from malloc(), as the system's own list of
+   addresses does.
 
    Only |queue|, |done|, the counts and |loop| are shared with the threads,
    under the lock.  Who asks, the list of lookups and the names are of the loop

@@ -274,6 +274,74 @@ def interrupted(folder, number):
             equal(child.exit(2.0), -number)
 
 
+TWO_ADDRESSES_C = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <netdb.h>
+#include <string.h>
+
+int getaddrinfo(const char *host, const char *port,
+                const struct addrinfo *hints, struct addrinfo **out) {
+  int (*next)(const char *, const char *, const struct addrinfo *,
+              struct addrinfo **) = dlsym(RTLD_NEXT, "getaddrinfo");
+  struct addrinfo *second;
+
+  if (strcmp(host, "two.test") != 0) {
+    return next(host, port, hints, out);
+  }
+  if (next("127.0.0.2", port, hints, out) != 0 ||
+      next("127.0.0.1", port, hints, &second) != 0) {
+    return EAI_FAIL;
+  }
+  (*out)->ai_next = second;
+  return 0;
+}
+"""
+
+
+def answer(server, what):
+    """Takes connections until the server is closed; the thread of a stranger."""
+    kept = []
+    with contextlib.suppress(OSError):
+        while True:
+            peer, _ = server.accept()
+            kept.append(peer)
+            if what == b"reset":
+                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                                struct.pack("ii", 1, 0))
+                kept.pop().close()
+            elif what:
+                peer.sendall(what)
+    for peer in kept:
+        peer.close()
+
+
+def two_addresses(folder, verb, stranger):
+    """The first address of a name is no node, or another one."""
+    library = os.path.join(folder, "two_addresses.so")
+    subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", library,
+                    "-ldl"], input=TWO_ADDRESSES_C.encode(), check=True)
+    command = os.path.join(ARGUMENTS.release, "cometp2p")
+    with Listen() as node, contextlib.ExitStack() as stack:
+        if stranger is None:
+            stack.enter_context(Process([COMMAND, "listen", "--laddr",
+                                         f"127.0.0.2:{node.port}"])).line()
+        else:
+            server = socket.create_server(("127.0.0.2", node.port))
+            thread = threading.Thread(target=answer, args=(server, stranger))
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(server.close)
+            stack.callback(server.shutdown, socket.SHUT_RDWR)
+        address = f"{node.id}@two.test:{node.port}"
+        arguments = {"probe": ["probe", address, "--count", "1"],
+                     "send": ["send", address, "--lines", "-"]}[verb]
+        done = subprocess.run([command, *arguments], input=b"x\n",
+                              capture_output=True, timeout=LIMIT,
+                              **preloaded(library))
+        equal(done.returncode, 0, done.stderr)
+
+
 Tap().main([
     ("node info, handshake and pings of a node", verified),
     ("an id in capitals", capitals),
@@ -294,6 +362,10 @@ Tap().main([
     ("a name without an address", no_name),
     ("something that talks first", stranger, b"HTTP/1.1 400 Bad Request\r\n" * 4,
      "proto"),
+    *[(f"{verb}: the first address of a name is {name}", two_addresses, verb,
+       what) for verb in ("probe", "send") for name, what in
+      (("another node", None), ("silent", b""), ("reset", b"reset"),
+       ("another protocol", b"HTTP/1.1 400 Bad Request\r\n\r\n"))],
     ("something that says nothing", stranger, b"\x22", "handshake"),
     ("the port of the RPC: it speaks HTTP", rpc_port),
     ("a short answer of HTTP", other_protocol, b"HTTP/1.1 400\r\n", "HTTP"),
