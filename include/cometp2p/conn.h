@@ -10,7 +10,8 @@
      bytes read   -> cmt_conn_recv(), then cmt_conn_next_event() until false;
                      then read on if cmt_conn_wants_read()
      then         -> cmt_conn_output(), write it, cmt_conn_consume()
-     at deadline  -> cmt_conn_tick(), then events and output as above
+     at deadline  -> what there is to read as above, since it may have come in
+                     time, then cmt_conn_tick(), then events and output
      end of file  -> cmt_conn_stop(c, CMT_EEOF, 0, now), then events
 
    The last event is CMT_CONN_END.  Write what cmt_conn_output() still has: our
@@ -146,7 +147,8 @@ CMT_API void cmt_conn_consume(cmt_conn *c, size_t len, uint64_t now_ns);
 CMT_API uint64_t cmt_conn_deadline(const cmt_conn *c);
 
 /** Does what is due at |now_ns|; early calls are harmless.  Events and output
-    may follow. */
+    may follow.  Whoever was held up reads what has come before: only then is
+    the other side late. */
 CMT_API void cmt_conn_tick(cmt_conn *c, uint64_t now_ns);
 
 /**

@@ -157,7 +157,12 @@ typedef struct cmt_mconn_options {
      sends them. */
   uint64_t ping_interval_ns;
   /** Longest wait for a pong after the last byte of a ping was consumed;
-      shorter than the interval; default 45 s. */
+      shorter than the interval; default 45 s.  For both together, from the
+      instant a ping is due until it was consumed, the other side may take less
+      than 1,024 bytes of the output; then it reads nothing, which is CMT_EPONG
+      too.  A pong that it was not asked for begins that time anew, up to six
+      times.  Without an interval the timeout counts twice.  Time in which the
+      caller does not read counts for neither. */
   uint64_t pong_timeout_ns;
   /** Data bytes of one packet, up to CMT_PACKET_PAYLOAD_MAX; of one that is
       sent at least CMT_PACKET_PAYLOAD_MIN, of one that is received 1. */
@@ -279,8 +284,12 @@ CMT_API uint64_t cmt_mconn_deadline(const cmt_mconn *m);
 /**
  * Does what is due at |now_ns|; early calls are harmless.
  *
- * Returns    CMT_OK; CMT_EPONG: no pong came in time; CMT_EPARTIAL: the rest
- *            of a message did not; or the first failure.
+ * Whoever was held up hands over what has come before, and tells what was
+ * taken: only then is the other side late.
+ *
+ * Returns    CMT_OK; CMT_EPONG: no pong came in time, or nothing was taken;
+ *            CMT_EPARTIAL: the rest of a message did not come; or the first
+ *            failure.
  */
 CMT_API CMT_NODISCARD cmt_err cmt_mconn_tick(cmt_mconn *m, uint64_t now_ns);
 

@@ -70,7 +70,10 @@ typedef struct cmt_switch_options {
   void (*on_finished)(void *arg);
   void *arg;
   uint64_t ping_interval_ns;       /**< 60 s. */
-  uint64_t pong_timeout_ns;        /**< 45 s; shorter than the interval. */
+  uint64_t pong_timeout_ns;        /**< 45 s; shorter than the interval.  A
+                                        peer that takes nothing of what we send
+                                        for both together, once a ping is due,
+                                        ends as if no pong had come. */
   uint64_t flush_throttle_ns;      /**< 0; else messages wait so long for others
                                         to share their frames. */
   uint64_t partial_message_max_ns; /**< 60 s; a message that goes so long

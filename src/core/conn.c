@@ -298,7 +298,17 @@ void cmt__conn_end(cmt_conn *c, cmt_err err, const char *text) {
 }
 
 void cmt__conn_why(const cmt_conn *c, cmt_why *out) {
+  uint64_t span_ns, bytes;
+
   cmt__why(out, c->end_err, c->end_stage, "%s", c->end_text);
+  if (c->end_err == CMT_EPONG &&
+      cmt__mconn_is_stuck(c->mconn, &span_ns, &bytes)) {
+    cmt__why(out, c->end_err, c->end_stage,
+             "the peer reads nothing: it took no data for %llu ms, and %llu "
+             "bytes wait",
+             (unsigned long long)(span_ns / CMT_MILLISECONDS(1)),
+             (unsigned long long)bytes);
+  }
 }
 
 void cmt__conn_fail(cmt_conn *c, cmt_err err) {
@@ -343,7 +353,28 @@ uint64_t cmt_conn_deadline(const cmt_conn *c) {
   return cmt__min64(at, c->flush_at_ns);
 }
 
-void cmt_conn_tick(cmt_conn *c, uint64_t now_ns) {
+uint64_t cmt__conn_late_ns(const cmt_conn *c) {
+  if (c->ended) {
+    return CMT_NEVER;
+  }
+  return c->state == CMT__CONN_UP ? cmt__mconn_late_ns(c->mconn)
+                                  : c->handshake_at_ns;
+}
+
+uint64_t cmt__conn_stuck_ns(const cmt_conn *c) {
+  return c->state == CMT__CONN_UP && !c->ended ? cmt__mconn_stuck_ns(c->mconn)
+                                               : CMT_NEVER;
+}
+
+bool cmt__conn_is_excused(const cmt_conn *c) {
+  return cmt__mconn_is_excused(c->mconn);
+}
+
+void cmt__conn_moved(cmt_conn *c, uint64_t now_ns) {
+  cmt__mconn_moved(c->mconn, cmt__conn_enter(c, now_ns));
+}
+
+void cmt__conn_tick(cmt_conn *c, uint64_t now_ns, bool excused) {
   bool trims;
   cmt_err err;
 
@@ -352,12 +383,12 @@ void cmt_conn_tick(cmt_conn *c, uint64_t now_ns) {
     return;
   }
   if (c->state != CMT__CONN_UP) {
-    if (now_ns >= c->handshake_at_ns) {
+    if (now_ns >= c->handshake_at_ns && !excused) {
       cmt__conn_fail(c, CMT_EHANDSHAKE);
     }
     return;
   }
-  err = cmt__mconn_tick(c->mconn, now_ns, &trims);
+  err = cmt__mconn_tick(c->mconn, now_ns, excused, &trims);
   if (trims && !cmt__conn_has_input(c)) {
     cmt__secret_conn_trim(c->secret);
   }
@@ -366,6 +397,10 @@ void cmt_conn_tick(cmt_conn *c, uint64_t now_ns) {
   } else if (now_ns >= c->flush_at_ns) {
     cmt__conn_fail(c, c->stop_reason);
   }
+}
+
+void cmt_conn_tick(cmt_conn *c, uint64_t now_ns) {
+  cmt__conn_tick(c, now_ns, false);
 }
 
 void cmt__conn_hold_info(cmt_conn *c, uint64_t at_ns) {

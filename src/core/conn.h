@@ -55,6 +55,20 @@ void cmt__conn_share(cmt_conn *c, cmt__budget *b,
 /* It has ended, and shares no more: on_gave_way does not come after that. */
 void cmt__conn_unshare(cmt_conn *c);
 
+/* As cmt_conn_tick(); |excused|: nobody is called late, since what came may not
+   have been read. */
+void cmt__conn_tick(cmt_conn *c, uint64_t now_ns, bool excused);
+/* When the other side is late with what it has to send: its part of the
+   handshake, a pong, the rest of a message. */
+uint64_t cmt__conn_late_ns(const cmt_conn *c);
+/* When it is late with taking what we send. */
+uint64_t cmt__conn_stuck_ns(const cmt_conn *c);
+/* True when it said, since it last took something, that it does not read by
+   choice. */
+bool cmt__conn_is_excused(const cmt_conn *c);
+/* Tells that it has taken some of it after all. */
+void cmt__conn_moved(cmt_conn *c, uint64_t now_ns);
+
 /* Bytes that the caller should read at most, at least 1, when it reads.  Before
    the connection is up they are few, since cmt__conn_keep() may have to copy
    them. */

@@ -245,6 +245,8 @@ static bool check_event(cmt_conn *c, cmt_conn_event *out) {
   c->theirs_have =
     cmt__channels_among(c->shared->list, c->shared->count, c->theirs->channels);
   cmt__mconn_start(c->mconn, c->now_ns);
+  cmt__mconn_behind(c->mconn, !c->shake->info_sent || !cmt__conn_run_done(c),
+                    c->now_ns);
   if (c->shake->info_sent) {
     cmt__conn_handshake_free(c);
   }

@@ -160,6 +160,9 @@ void cmt_conn_consume(cmt_conn *c, size_t len, uint64_t now_ns) {
     cmt__mconn_taken(
       c->mconn, cmt__min64(c->run_from + bytes, cmt__mconn_filled(c->mconn)),
       c->now_ns);
+  } else if (c->state == CMT__CONN_UP && cmt__conn_run_done(c) &&
+             !handshake_is_left(c)) {
+    cmt__mconn_behind(c->mconn, false, c->now_ns);
   }
   cmt__conn_settle(c);
 }

@@ -260,10 +260,18 @@ static uint64_t late_ns(const cmt_mconn *m) {
                                            m->channels.partial_check_ns);
 }
 
+/* When it is late with taking what we send.  It may wait for us to read before
+   it reads itself, so a pause is no fault of its own; under a limit we go on
+   reading. */
+static uint64_t stuck_ns(const cmt_mconn *m) {
+  return m->paused ? CMT_NEVER : cmt__ping_stuck_ns(&m->ping);
+}
+
 uint64_t cmt_mconn_deadline(const cmt_mconn *m) {
   uint64_t at_ns =
     cmt__min64(m->channels.wire->pings->deadline(&m->ping), late_ns(m));
 
+  at_ns = cmt__min64(at_ns, stuck_ns(m));
   if (m->failed != CMT_OK) {
     return CMT_NEVER;
   }
@@ -277,6 +285,10 @@ uint64_t cmt_mconn_deadline(const cmt_mconn *m) {
 }
 
 static cmt_err late_check(cmt_mconn *m) {
+  if (m->now_ns >= stuck_ns(m)) {
+    m->stuck = true;
+    return CMT_EPONG;
+  }
   if (m->now_ns < late_ns(m)) {
     return CMT_OK;
   }
@@ -286,7 +298,8 @@ static cmt_err late_check(cmt_mconn *m) {
   return m->now_ns < late_ns(m) ? CMT_OK : CMT_EPONG;
 }
 
-cmt_err cmt__mconn_tick(cmt_mconn *m, uint64_t now_ns, bool *trims) {
+cmt_err cmt__mconn_tick(cmt_mconn *m, uint64_t now_ns, bool excused,
+                        bool *trims) {
   cmt_err err;
 
   *trims = false;
@@ -297,7 +310,7 @@ cmt_err cmt__mconn_tick(cmt_mconn *m, uint64_t now_ns, bool *trims) {
   if (m->held && now_ns >= m->read_at_ns) {
     cmt__mconn_reading(m, m->paused, false);
   }
-  err = late_check(m);
+  err = excused ? CMT_OK : late_check(m);
   if (err != CMT_OK) {
     return cmt__mconn_fail(m, err);
   }
@@ -315,7 +328,7 @@ cmt_err cmt__mconn_tick(cmt_mconn *m, uint64_t now_ns, bool *trims) {
 cmt_err cmt_mconn_tick(cmt_mconn *m, uint64_t now_ns) {
   bool trims;
 
-  return cmt__mconn_tick(m, now_ns, &trims);
+  return cmt__mconn_tick(m, now_ns, false, &trims);
 }
 
 void cmt__mconn_pause(cmt_mconn *m, bool on, uint64_t now_ns) {
@@ -325,11 +338,29 @@ void cmt__mconn_pause(cmt_mconn *m, bool on, uint64_t now_ns) {
   cmt__mconn_reading(m, on, m->held);
   if (resumed) {
     m->ping.wait_ns = m->now_ns;
+    cmt__mconn_moved(m, m->now_ns);
   }
 }
 
+void cmt__mconn_moved(cmt_mconn *m, uint64_t now_ns) {
+  cmt__ping_moved(&m->ping, cmt__mconn_latch(m, now_ns));
+}
+
+void cmt__mconn_behind(cmt_mconn *m, bool on, uint64_t now_ns) {
+  m->ping.behind = on;
+  cmt__mconn_moved(m, now_ns);
+}
+
+bool cmt__mconn_is_excused(const cmt_mconn *m) {
+  return cmt__ping_is_excused(&m->ping);
+}
+
+uint64_t cmt__mconn_late_ns(const cmt_mconn *m) { return late_ns(m); }
+
+uint64_t cmt__mconn_stuck_ns(const cmt_mconn *m) { return stuck_ns(m); }
+
 cmt_err cmt_mconn_ping(cmt_mconn *m) {
-  return m->failed != CMT_OK ? m->failed : cmt__ping_ask(&m->ping);
+  return m->failed != CMT_OK ? m->failed : cmt__ping_ask(&m->ping, m->now_ns);
 }
 
 /* ---- sending ---- */
@@ -372,7 +403,7 @@ void cmt__mconn_fill(cmt_mconn *m, cmt__run *r, uint64_t now_ns) {
     return;
   }
   cmt__channels_decay(&m->channels, m->now_ns);
-  cmt__ping_fill(&m->ping, r, m->filled, m->channels.ready > 0);
+  cmt__ping_fill(&m->ping, r, m->channels.ready > 0, m->now_ns);
   messages = r->len;
   m->channels.cut_max = cmt__mconn_send_left(m);
   cmt__channels_fill(&m->channels, r);
@@ -577,6 +608,16 @@ cmt_channel_status *cmt__mconn_retire(cmt_mconn *m, cmt__channels_rest *rest) {
 uint64_t cmt__mconn_copied(const cmt_mconn *m) { return m->parser.copied; }
 
 uint64_t cmt__mconn_pings_sent(const cmt_mconn *m) { return m->ping.sent; }
+
+bool cmt__mconn_is_stuck(const cmt_mconn *m, uint64_t *span_ns,
+                         uint64_t *bytes) {
+  *span_ns = cmt__since(m->now_ns, cmt__ping_stuck_since_ns(&m->ping));
+  *bytes = m->filled - m->ping.taken;
+  for (size_t i = 0; i < m->channels.count; i++) {
+    *bytes += cmt__counter_get(&m->channels.list[i].queued_bytes);
+  }
+  return m->stuck;
+}
 
 bool cmt__mconn_is_foreign(const cmt_mconn *m) { return m->foreign; }
 

@@ -16,11 +16,14 @@ CMT_NODISCARD cmt_err cmt__mconn_new(const cmt_mconn_options *o,
 /* As cmt__channels_retire(). */
 cmt_channel_status *cmt__mconn_retire(cmt_mconn *m, cmt__channels_rest *rest);
 
-/* As cmt_mconn_tick().  |*trims|: this is the instant of a ping, in which
+/* As cmt_mconn_tick().  |excused|: nobody is called late, since what came may
+   not have been read.  |*trims|: this is the instant of a ping, in which
    memory that nothing needs now is given back, since the connection may have
    fallen idle. */
 CMT_NODISCARD cmt_err cmt__mconn_tick(cmt_mconn *m, uint64_t now_ns,
-                                      bool *trims);
+                                      bool excused, bool *trims);
+/* When the other side is late with a pong or the rest of a message. */
+uint64_t cmt__mconn_late_ns(const cmt_mconn *m);
 
 bool cmt__mconn_has_channel(const cmt_mconn *m, uint8_t channel);
 
@@ -64,6 +67,20 @@ void cmt__mconn_fill(cmt_mconn *m, cmt__run *r, uint64_t now_ns);
 /* Tells that |total| bytes of all that was filled since the start were taken
    at |now_ns|. */
 void cmt__mconn_taken(cmt_mconn *m, uint64_t total, uint64_t now_ns);
+
+/* Tells that the other side has taken bytes besides those of the output. */
+void cmt__mconn_moved(cmt_mconn *m, uint64_t now_ns);
+/* Tells that other bytes come before the output, and wait; or no more. */
+void cmt__mconn_behind(cmt_mconn *m, bool on, uint64_t now_ns);
+/* True when it said, since it last took something, that it does not read by
+   choice. */
+bool cmt__mconn_is_excused(const cmt_mconn *m);
+/* When the other side is late with taking what we send. */
+uint64_t cmt__mconn_stuck_ns(const cmt_mconn *m);
+/* True when it failed, with CMT_EPONG, since the other side had taken nothing
+   for |*span_ns| while |*bytes| waited. */
+bool cmt__mconn_is_stuck(const cmt_mconn *m, uint64_t *span_ns,
+                         uint64_t *bytes);
 
 /* Bytes filled since the start. */
 uint64_t cmt__mconn_filled(const cmt_mconn *m);

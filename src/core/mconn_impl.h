@@ -27,6 +27,7 @@ struct cmt_mconn {
   bool begun;          /* A byte came. */
   bool foreign;        /* It failed at what the other profile looks like. */
   uint8_t first;       /* The first byte, until its packet is there; 0 then. */
+  bool stuck;          /* It failed since nothing was taken. */
   bool paused;         /* The caller does not read. */
   bool held;           /* It should not, for a limit. */
   bool recv_limited;   /* There is one, of some kind. */

@@ -11,6 +11,8 @@
 
 void cmt__ping_start(cmt__ping *p, uint64_t now_ns) {
   p->at_ns = cmt__after(now_ns, p->interval_ns);
+  p->watch_ns = CMT_NEVER;
+  p->moved_ns = now_ns;
   if (p->legacy != NULL) {
     p->legacy->came_ns = CMT_NEVER;
   }
@@ -21,17 +23,66 @@ uint64_t cmt__ping_late_ns(const cmt__ping *p) {
                                      : CMT_NEVER;
 }
 
-cmt_err cmt__ping_ask(cmt__ping *p) {
+/* How long it may take too little.  Where no pings are sent but those that are
+   asked for, the timeout has to do for the interval. */
+static uint64_t stuck_max_ns(const cmt__ping *p) {
+  uint64_t interval_ns =
+    p->interval_ns == CMT_NEVER ? p->timeout_ns : p->interval_ns;
+
+  return cmt__after(interval_ns, p->timeout_ns);
+}
+
+/* In the legacy profile whatever comes puts off the next ping, so of somebody
+   who sends and never reads none would ever be due.  An interval without
+   progress counts as much. */
+uint64_t cmt__ping_stuck_since_ns(const cmt__ping *p) {
+  uint64_t due_ns = p->watch_ns;
+
+  if (p->legacy != NULL) {
+    due_ns = cmt__min64(due_ns, cmt__after(p->moved_ns, p->interval_ns));
+  }
+  return cmt__max64(due_ns, p->moved_ns);
+}
+
+bool cmt__ping_is_excused(const cmt__ping *p) {
+  return p->unasked_ns > 0 && p->unasked_ns >= p->moved_ns;
+}
+
+uint64_t cmt__ping_stuck_ns(const cmt__ping *p) {
+  uint64_t since_ns = cmt__ping_stuck_since_ns(p), max_ns = stuck_max_ns(p);
+  uint64_t excused_ns = 0;
+
+  if (since_ns == CMT_NEVER || (!p->behind && p->taken == p->filled)) {
+    return CMT_NEVER;
+  }
+  if (cmt__ping_is_excused(p)) {
+    uint64_t most_ns =
+      max_ns < CMT_NEVER / CMT__UNREAD_MAX ? CMT__UNREAD_MAX * max_ns : max_ns;
+
+    excused_ns = cmt__min64(cmt__after(p->unasked_ns, max_ns),
+                            cmt__after(since_ns, most_ns));
+  }
+  return cmt__max64(cmt__after(since_ns, max_ns), excused_ns);
+}
+
+void cmt__ping_moved(cmt__ping *p, uint64_t now_ns) {
+  p->moved_ns = now_ns;
+  p->moved_from = p->taken;
+}
+
+cmt_err cmt__ping_ask(cmt__ping *p, uint64_t now_ns) {
   if (p->state != CMT__PING_IDLE && p->state != CMT__PING_ANSWERED) {
     return CMT_EAGAIN;
   }
   p->state = CMT__PING_DUE;
+  p->watch_ns = now_ns;
   return CMT_OK;
 }
 
-void cmt__ping_fill(cmt__ping *p, cmt__run *r, uint64_t place, bool messages) {
+void cmt__ping_fill(cmt__ping *p, cmt__run *r, bool messages, uint64_t now_ns) {
   size_t before = r->len;
 
+  cmt__ping_moved(p, now_ns);
   if (p->pong == CMT__PONG_DUE || (p->pong == CMT__PONG_OWED && !messages)) {
     cmt__run_write(r, p->wire->pong.base, p->wire->pong.len);
     p->pong = CMT__PONG_NONE;
@@ -39,7 +90,7 @@ void cmt__ping_fill(cmt__ping *p, cmt__run *r, uint64_t place, bool messages) {
   if (p->state == CMT__PING_DUE) {
     cmt__run_write(r, p->wire->ping.base, p->wire->ping.len);
     p->state = CMT__PING_FILLED;
-    p->end = place + (r->len - before);
+    p->end = p->filled + (r->len - before);
     p->sent++;
   }
 }
@@ -49,8 +100,12 @@ void cmt__ping_taken(cmt__ping *p, uint64_t total, uint64_t now_ns) {
     p->state = CMT__PING_TAKEN;
     p->taken_ns = now_ns;
     p->wait_ns = now_ns;
+    p->watch_ns = CMT_NEVER;
   }
   p->taken = total;
+  if (total - p->moved_from >= CMT__PROGRESS_MIN) {
+    cmt__ping_moved(p, now_ns);
+  }
   if (p->wire->pings->taken != NULL) {
     p->wire->pings->taken(p, now_ns);
   }
@@ -62,6 +117,8 @@ bool cmt__ping_pong_came(cmt__ping *p, uint64_t now_ns, uint64_t *rtt_ns) {
   if (asked) {
     p->state = CMT__PING_IDLE;
     *rtt_ns = cmt__since(now_ns, p->taken_ns);
+  } else {
+    p->unasked_ns = now_ns;
   }
   if (p->wire->pings->came != NULL) {
     p->wire->pings->came(p, now_ns);
@@ -80,6 +137,7 @@ static bool cometbft_tick(cmt__ping *p, uint64_t now_ns) {
   p->at_ns = cmt__after(now_ns, p->interval_ns);
   if (p->state == CMT__PING_IDLE) {
     p->state = CMT__PING_DUE;
+    p->watch_ns = now_ns;
   }
   return true;
 }

@@ -5,9 +5,26 @@
 /* Pings and pongs of one connection: when they are sent, and when their absence
    ends it.  What both wire profiles have in common is here; what they do not
    is in a table of functions for each.  docs/PROTOCOL.md 4.5 and
-   docs/LEGACY.md, "Ping and Pong". */
+   docs/LEGACY.md, "Ping and Pong".
+
+   A ping can only be answered once it was taken, and an output that nobody
+   takes keeps it back.  So from the instant a ping is due the output is
+   watched until that ping was taken: a span of interval and timeout in which
+   less than CMT__PROGRESS_MIN bytes of it are taken ends the connection.
+   Somebody who does not read by choice may say so, by pongs that nobody asked
+   for: each begins the span anew, but all of them together make it no longer
+   than CMT__UNREAD_MAX spans. */
 
 #include "packet.h"
+
+enum {
+  /* Bytes of the output that count as progress of the other side, as many as
+     one frame has: it can read nothing of less. */
+  CMT__PROGRESS_MIN = 1024,
+  /* With the times of CometBFT 630 s, which is longer than one of us stops
+     reading before it ends the peer by itself. */
+  CMT__UNREAD_MAX = 6
+};
 
 /* Where our ping stands.  Only when whoever writes the output has taken its
    last byte does the wait for the answer begin, so that time in our own queues
@@ -43,10 +60,16 @@ typedef struct cmt__ping {
   cmt__ping_state state;
   cmt__pong_state pong;
   uint64_t interval_ns, timeout_ns;
-  uint64_t at_ns;      /* When the next ping is due. */
-  uint64_t taken_ns;   /* When the ping under way was taken. */
-  uint64_t wait_ns;    /* When the wait for its answer began. */
-  uint64_t end, taken; /* Places in the output: of the ping, and of us all. */
+  uint64_t at_ns;    /* When the next ping is due. */
+  uint64_t taken_ns; /* When the ping under way was taken. */
+  uint64_t wait_ns;  /* When the wait for its answer began. */
+  /* Places in the output: of the ping, of all that was taken, and of all. */
+  uint64_t end, taken, filled;
+  bool behind;       /* Other bytes come before the output, and wait. */
+  uint64_t watch_ns; /* When the ping under way was due; CMT_NEVER: none is. */
+  /* When progress was last made, or the output empty, and |taken| then. */
+  uint64_t moved_ns, moved_from;
+  uint64_t unasked_ns; /* When the last pong came that we did not ask for. */
   uint64_t sent;
   cmt__ping_legacy *legacy; /* NULL unless the profile is that. */
 } cmt__ping;
@@ -74,8 +97,21 @@ void cmt__ping_start(cmt__ping *p, uint64_t now_ns);
    owner moves |wait_ns| by the time in which nothing is read. */
 uint64_t cmt__ping_late_ns(const cmt__ping *p);
 
+/* When it is late with taking what we send; CMT_NEVER: nothing waits.  The
+   owner begins the watch anew after time in which nothing is read. */
+uint64_t cmt__ping_stuck_ns(const cmt__ping *p);
+/* Since when it took too little of that, at the earliest when a ping was due.
+ */
+uint64_t cmt__ping_stuck_since_ns(const cmt__ping *p);
+/* True when it has said, since it last took something, that it does not read by
+   choice. */
+bool cmt__ping_is_excused(const cmt__ping *p);
+
+/* Progress was made: what watches the output begins anew. */
+void cmt__ping_moved(cmt__ping *p, uint64_t now_ns);
+
 /* Makes a ping due now.  CMT_EAGAIN: one is under way. */
-CMT_NODISCARD cmt_err cmt__ping_ask(cmt__ping *p);
+CMT_NODISCARD cmt_err cmt__ping_ask(cmt__ping *p, uint64_t now_ns);
 
 /* True when cmt__ping_fill() would write; |messages|: some can be sent. */
 static inline bool cmt__ping_wants_write(const cmt__ping *p, bool messages) {
@@ -83,12 +119,14 @@ static inline bool cmt__ping_wants_write(const cmt__ping *p, bool messages) {
          (p->pong == CMT__PONG_OWED && !messages);
 }
 
-/* Writes what is due, at |place| of the output. */
-void cmt__ping_fill(cmt__ping *p, cmt__run *r, uint64_t place, bool messages);
+/* Writes what is due, at |p->filled|; all that is before was taken. */
+void cmt__ping_fill(cmt__ping *p, cmt__run *r, bool messages, uint64_t now_ns);
 
-/* Tells that the messages of this run lie from |begin| to |end|. */
+/* Tells that the messages of this run lie from |begin| to |end|, where it
+   ends. */
 static inline void cmt__ping_messages(cmt__ping *p, uint64_t begin,
                                       uint64_t end) {
+  p->filled = end;
   if (p->legacy != NULL) {
     p->legacy->messages_begin = begin;
     p->legacy->messages_end = end;

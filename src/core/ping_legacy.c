@@ -39,8 +39,7 @@ static bool legacy_tick(cmt__ping *p, uint64_t now_ns) {
   if (now_ns < p->at_ns || !ping_may_begin(p)) {
     return false;
   }
-  p->state = CMT__PING_DUE;
-  return true;
+  return cmt__ping_ask(p, now_ns) == CMT_OK;
 }
 
 static void receipt(cmt__ping *p, uint64_t now_ns) {

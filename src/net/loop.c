@@ -120,7 +120,7 @@ void cmt__loop_run_timers(cmt__loop *l) {
   for (size_t left = l->heap_count; left > 0; left--) {
     cmt__timer *t;
 
-    if (cmt__loop_next_timer(l) > l->now_ns) {
+    if (cmt__loop_next_timer(l) > cmt__loop_polled(l)) {
       return;
     }
     t = l->heap[0];
@@ -168,7 +168,9 @@ void cmt__loop_timer(cmt__loop *l, cmt__timer *t, uint64_t at_ns) {
   if (t->slot != 0) {
     heap_remove(l, t);
   }
-  t->at_ns = at_ns;
+  /* One that is due as it is set waits for nothing that could come. */
+  t->at_ns =
+    at_ns <= l->now_ns ? cmt__min64(at_ns, cmt__loop_polled(l)) : at_ns;
   if (at_ns != CMT_NEVER) {
     CMT_ASSERT(&l->env, l->heap_count < l->heap_cap);
     heap_up(l, ++l->heap_count, t);

@@ -110,6 +110,8 @@ typedef struct cmt__loop_ops {
   /* NULL: nothing is known, or nothing can be changed. */
   bool (*tcp_info)(const cmt__tcp *t, cmt__tcp_info *out);
   void (*tcp_unsent_max)(cmt__tcp *t, size_t max);
+  size_t (*tcp_unread)(const cmt__tcp *t);
+  void (*tcp_give_up)(cmt__tcp *t, uint64_t after_ns);
   void (*tcp_congestion)(cmt__tcp *t, const char *name);
   void (*tcp_detach)(cmt__tcp *t);
   cmt_err (*tcp_attach)(cmt__tcp *t, cmt__loop *l);
@@ -124,6 +126,9 @@ struct cmt__loop {
   const cmt__loop_ops *ops;
   cmt_env env;
   uint64_t now_ns; /* Latched by the implementation; never runs backwards. */
+  /* When it last began to look for what has come; 0: it looks at every
+     instant before anything is due. */
+  uint64_t polled_ns;
   cmt__timer **heap;
   size_t heap_count, heap_cap, reserved;
   cmt__turn turns;  /* Head of a ring: due at the end of this turn. */
@@ -143,7 +148,8 @@ CMT_NODISCARD cmt_err cmt__loop_init(cmt__loop *l, const cmt__loop_ops *ops,
 void cmt__loop_fini(cmt__loop *l);
 /* When the earliest timer is due; CMT_NEVER without one. */
 uint64_t cmt__loop_next_timer(const cmt__loop *l);
-/* Runs the timers that are due at now_ns, the earliest first. */
+/* Runs the timers that are due at cmt__loop_polled(), the earliest first: what
+   had come by a deadline goes before it, however late both are. */
 void cmt__loop_run_timers(cmt__loop *l);
 /* Runs the turns that were due when it was called; true when more are due
    now, so the loop must not block. */
@@ -157,6 +163,13 @@ bool cmt__loop_run_turns(cmt__loop *l);
 const char *cmt__loop_fault(cmt_err err, int error, char *out, size_t cap);
 
 static inline uint64_t cmt__loop_now(const cmt__loop *l) { return l->now_ns; }
+
+/* All that had come by then was given to its owner, but for what a bound on
+   reading has left.  A deadline after it is not over yet, whatever the time:
+   who is held up looks at the sockets first. */
+static inline uint64_t cmt__loop_polled(const cmt__loop *l) {
+  return l->polled_ns != 0 ? l->polled_ns : l->now_ns;
+}
 
 /* Another loop has seen |now_ns|, and what it saw then comes here. */
 static inline void cmt__loop_catch_up(cmt__loop *l, uint64_t now_ns) {
@@ -273,6 +286,17 @@ CMT_NODISCARD static inline bool cmt__tcp_info_get(const cmt__tcp *t,
 static inline void cmt__tcp_unsent_max(cmt__tcp *t, size_t max) {
   if (t->loop->ops->tcp_unsent_max != NULL) {
     t->loop->ops->tcp_unsent_max(t, max);
+  }
+}
+/* Bytes that have come and were not read. */
+static inline size_t cmt__tcp_unread(const cmt__tcp *t) {
+  return t->loop->ops->tcp_unread != NULL ? t->loop->ops->tcp_unread(t) : 0;
+}
+/* The system ends the connection with ETIMEDOUT when the other side takes
+   nothing of what was sent for |after_ns|; 0: after its own time. */
+static inline void cmt__tcp_give_up(cmt__tcp *t, uint64_t after_ns) {
+  if (t->loop->ops->tcp_give_up != NULL) {
+    t->loop->ops->tcp_give_up(t, after_ns);
   }
 }
 /* Changes the congestion control to |name|, which the system has. */

@@ -8,6 +8,11 @@
    end of the check is the one place that decides whether and how long the next
    poll may block, and a stop takes effect there with nothing left half done.
 
+   A timer is run only when the poll before it began after it was due.  So
+   whoever was held up, by a slow callback or by a process that was stopped,
+   sees what has come meanwhile before anybody is late; a timer costs one more
+   poll, which does not block.
+
    All that holds on an application's loop, too.  Only the end differs: that
    loop is not ours to run until libuv has let go of everything, so what it
    holds is counted, and whoever is last frees. */
@@ -80,6 +85,13 @@ static void arm(cmt__loop_uv *l) {
   } else {
     uv_idle_stop(&l->idle);
   }
+}
+
+static void on_prepare(uv_prepare_t *prepare) {
+  cmt__loop_uv *l = prepare->data;
+
+  latch(&l->base);
+  l->base.polled_ns = l->base.now_ns;
 }
 
 static void on_check(uv_check_t *check) {
@@ -214,6 +226,7 @@ static void close_handles(cmt__loop_uv *l) {
   l->closing = true;
   cmt__resolver_close(l->resolver);
   l->resolver = NULL;
+  uv_close((uv_handle_t *)&l->prepare, on_handle_closed);
   uv_close((uv_handle_t *)&l->check, on_handle_closed);
   uv_close((uv_handle_t *)&l->idle, on_handle_closed);
   uv_close((uv_handle_t *)&l->timer, on_handle_closed);
@@ -273,6 +286,8 @@ static const cmt__loop_ops loop_ops = {
   .tcp_close = cmt__uv_tcp_close,
   .tcp_info = cmt__uv_tcp_info,
   .tcp_unsent_max = cmt__uv_tcp_unsent_max,
+  .tcp_unread = cmt__uv_tcp_unread,
+  .tcp_give_up = cmt__uv_tcp_give_up,
   .tcp_congestion = cmt__uv_tcp_congestion,
   .tcp_detach = cmt__uv_tcp_detach,
   .tcp_attach = cmt__uv_tcp_attach,
@@ -309,15 +324,18 @@ static cmt_err start_uv(cmt__loop_uv *l, uv_loop_t *given) {
     uv_mutex_destroy(&l->mutex);
     return err_of_uv(error);
   }
+  uv_prepare_init(l->uv, &l->prepare);
   uv_check_init(l->uv, &l->check);
   uv_idle_init(l->uv, &l->idle);
   uv_timer_init(l->uv, &l->timer);
+  uv_prepare_start(&l->prepare, on_prepare);
   uv_check_start(&l->check, on_check);
   l->async.data = l;
+  l->prepare.data = l;
   l->check.data = l;
   l->idle.data = l;
   l->timer.data = l;
-  l->held = 4;
+  l->held = 5;
   return CMT_OK;
 }
 
@@ -348,6 +366,7 @@ static cmt_err make_loop(const cmt_env *env, uv_loop_t *given,
     return err;
   }
   latch(&l->base);
+  l->base.polled_ns = l->base.now_ns;
   *out = l;
   return CMT_OK;
 }

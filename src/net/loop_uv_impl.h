@@ -16,12 +16,13 @@ typedef struct cmt__loop_uv {
   cmt__loop base;
   uv_loop_t *uv; /* |own|, or the caller's. */
   uv_loop_t own;
-  uv_check_t check;  /* Ends each turn. */
-  uv_idle_t idle;    /* Active while the loop must not block. */
-  uv_timer_t timer;  /* Wakes the loop for the earliest timer, no more. */
-  uint64_t timer_ns; /* The instant that |timer| is set to. */
-  uv_async_t async;  /* Wakes the loop for posts and for the stop. */
-  uv_mutex_t mutex;  /* Over the FIFO of posts and their |queued|. */
+  uv_prepare_t prepare; /* Begins each turn. */
+  uv_check_t check;     /* Ends it. */
+  uv_idle_t idle;       /* Active while the loop must not block. */
+  uv_timer_t timer;     /* Wakes the loop for the earliest timer, no more. */
+  uint64_t timer_ns;    /* The instant that |timer| is set to. */
+  uv_async_t async;     /* Wakes the loop for posts and for the stop. */
+  uv_mutex_t mutex;     /* Over the FIFO of posts and their |queued|. */
   cmt__post *posts, *posts_last;
   struct cmt__resolver *resolver; /* NULL before the first name. */
   atomic_bool stop;
@@ -79,6 +80,8 @@ void cmt__uv_tcp_remote(const cmt__tcp *t, cmt_net_addr *out);
 void cmt__uv_tcp_close(cmt__tcp *t);
 bool cmt__uv_tcp_info(const cmt__tcp *t, cmt__tcp_info *out);
 void cmt__uv_tcp_unsent_max(cmt__tcp *t, size_t max);
+size_t cmt__uv_tcp_unread(const cmt__tcp *t);
+void cmt__uv_tcp_give_up(cmt__tcp *t, uint64_t after_ns);
 void cmt__uv_tcp_congestion(cmt__tcp *t, const char *name);
 void cmt__uv_tcp_detach(cmt__tcp *t);
 cmt_err cmt__uv_tcp_attach(cmt__tcp *t, cmt__loop *l);

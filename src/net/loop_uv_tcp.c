@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 enum { KEEPALIVE_S = 15 };
@@ -368,6 +369,22 @@ bool cmt__uv_tcp_info(const cmt__tcp *base, cmt__tcp_info *out) {
 
 void cmt__uv_tcp_unsent_max(cmt__tcp *base, size_t max) {
   cmt__tcp_kernel_unsent_max(tcp_of(base)->fd, max);
+}
+
+size_t cmt__uv_tcp_unread(const cmt__tcp *base) {
+  int unread = 0;
+
+  return ioctl(((const tcp_uv *)base)->fd, FIONREAD, &unread) == 0 && unread > 0
+           ? (size_t)unread
+           : 0;
+}
+
+void cmt__uv_tcp_give_up(cmt__tcp *base, uint64_t after_ns) {
+  uint64_t ms =
+    after_ns / CMT_MILLISECONDS(1) + (after_ns % CMT_MILLISECONDS(1) != 0);
+
+  cmt__tcp_kernel_user_timeout(tcp_of(base)->fd,
+                               ms > INT32_MAX ? 0 : (unsigned)ms);
 }
 
 void cmt__uv_tcp_congestion(cmt__tcp *base, const char *name) {

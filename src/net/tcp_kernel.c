@@ -40,6 +40,10 @@ void cmt__tcp_kernel_unsent_max(int fd, size_t max) {
   (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, sizeof value);
 }
 
+void cmt__tcp_kernel_user_timeout(int fd, unsigned ms) {
+  (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
+}
+
 int cmt__tcp_kernel_congestion(int fd, const char *name) {
   return setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name,
                     (socklen_t)strlen(name)) == 0

@@ -72,6 +72,7 @@ static void link_discard(cmt__link *l) {
   uint64_t now_ns = cmt__loop_now(l->loop);
 
   l->state = CMT__LINK_DISCARDING;
+  l->overdue = false;
   cmt__tcp_shutdown(l->tcp);
   cmt__tcp_read_max(l->tcp, 0);
   link_read(l, true);
@@ -227,9 +228,7 @@ static uint64_t link_stall_ns(const cmt__link *l) {
                    : CMT_NEVER;
 }
 
-/* Keeps the first reason for the end; without memory for it the text of the
-   error itself has to do. */
-static void link_say(cmt__link *l, const cmt_why *why) {
+void cmt__link_say(cmt__link *l, const cmt_why *why) {
   if (l->said == NULL) {
     l->said = cmt__alloc(&l->loop->env, sizeof *l->said);
     if (l->said != NULL) {
@@ -245,7 +244,7 @@ static void link_stalled(cmt__link *l) {
            (unsigned long long)(l->options->stall_max_ns / CMT_SECONDS(1)),
            l->blocked ? "a reactor's queue is full"
                       : "the application paused the peer");
-  link_say(l, &why);
+  cmt__link_say(l, &why);
   cmt__link_stop_conn(l, CMT_ESTALLED);
 }
 
@@ -262,6 +261,7 @@ static void link_arm(cmt__link *l) {
     at_ns = cmt__min64(at_ns, l->stop_end_ns);
   }
   at_ns = cmt__min64(at_ns, cmt__min64(l->give_up_ns, link_stall_ns(l)));
+  at_ns = cmt__min64(at_ns, cmt__link_look_ns(l));
   if (at_ns != (l->timer.slot != 0 ? l->timer.at_ns : CMT_NEVER)) {
     cmt__loop_timer(l->loop, &l->timer, at_ns);
   }
@@ -269,11 +269,15 @@ static void link_arm(cmt__link *l) {
 
 static void link_tick(cmt__link *l) {
   uint64_t now_ns = cmt__loop_now(l->loop);
+  bool excused = cmt__link_excuses(l);
 
-  if (now_ns >= cmt_conn_deadline(l->conn)) {
-    cmt_conn_tick(l->conn, now_ns);
+  if (l->stopping && now_ns >= l->stop_end_ns) {
+    cmt__link_flush(l);
   }
-  if (now_ns >= l->give_up_ns) {
+  if (now_ns >= cmt_conn_deadline(l->conn)) {
+    cmt__conn_tick(l->conn, now_ns, excused);
+  }
+  if (now_ns >= l->give_up_ns && !excused) {
     cmt__link_stop_conn(l, l->write_err);
   }
   if (now_ns >= link_stall_ns(l)) {
@@ -306,10 +310,22 @@ static void link_drain_and_tick(cmt__link *l, bool ticked) {
   }
 }
 
+/* Sends whose time is over get what room there is before they are told so.
+   Before the first look at the gate there are none. */
+static void link_serve_waits(cmt__link *l) {
+  uint64_t at_ns = l->view.deadline_ns;
+
+  if (at_ns != 0 && cmt__loop_now(l->loop) >= at_ns) {
+    cmt__link_write(l);
+    cmt__link_credit(l);
+  }
+}
+
 static void link_work(cmt__link *l) {
   bool ticks = l->held || l->on_up_due || !cmt__conn_has_input(l->conn);
 
   if (l->gate != NULL) {
+    link_serve_waits(l);
     cmt__link_take_intake(l);
     cmt__link_control(l);
   }
@@ -324,6 +340,7 @@ static void link_work(cmt__link *l) {
   }
   link_next_turn(l);
   if (l->gate != NULL) {
+    cmt__link_guard(l);
     cmt__link_credit(l);
     l->cbs->on_turn(l->arg);
   }
@@ -348,10 +365,12 @@ static void on_timer(cmt__timer *t) {
   cmt__link *l = (cmt__link *)((char *)t - offsetof(cmt__link, timer));
 
   cmt__link_enter(l);
-  if (l->state == CMT__LINK_DISCARDING) {
-    link_shut(l);
-  } else {
+  if (l->state != CMT__LINK_DISCARDING) {
     cmt__loop_turn(l->loop, &l->turn);
+  } else if (cmt__link_reads_first(l, t->at_ns)) {
+    cmt__loop_timer(l->loop, t, t->at_ns);
+  } else {
+    link_shut(l);
   }
   cmt__link_leave(l);
 }
@@ -384,12 +403,12 @@ static void on_read(void *arg, uint8_t *data, size_t len) {
   cmt__link *l = arg;
   cmt_err err;
 
+  l->recv_bytes += len;
   if (l->state != CMT__LINK_OPEN) {
     return;
   }
   cmt__link_enter(l);
   l->read_calls++;
-  l->recv_bytes += len;
   if (l->gate != NULL) {
     cmt__gate_attend(l->gate);
   }
@@ -415,6 +434,7 @@ static void on_end(void *arg, cmt_err err) {
   l->eof = true;
   l->reading = false;
   l->error = err == CMT_EEOF ? 0 : l->loop->error;
+  err = cmt__link_reason(l, err);
   if (l->state == CMT__LINK_OPEN && err == CMT_EEOF &&
       !cmt__conn_has_ended(l->conn) && cmt__conn_has_input(l->conn)) {
     l->late_end = err;
@@ -541,7 +561,7 @@ void cmt__link_stop(cmt__link *l, const cmt_why *why) {
   if (l->state != CMT__LINK_OPEN) {
     return;
   }
-  link_say(l, why);
+  cmt__link_say(l, why);
   cmt__link_stop_conn(l, why->err);
   if (l->busy == 0) {
     cmt__link_enter(l);

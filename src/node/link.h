@@ -108,6 +108,11 @@ typedef struct cmt__link {
   cmt_err write_err;  /* Nothing more can be written. */
   uint32_t held_room; /* Bytes that may be read while it is held. */
   uint32_t turn_left; /* Messages that this turn may still hand over. */
+  bool overdue;       /* A deadline is over, and what came before it is read, */
+  uint64_t overdue_end; /* up to where |recv_bytes| is this. */
+  uint64_t ask_at_ns;   /* When the socket may be asked what is acknowledged, */
+  uint64_t acked_bytes; /* and what it said. */
+  uint64_t guard_ns;    /* Since when the kernel gives up by itself; or 0. */
   uint64_t paused_at_ns, paused_ns; /* Since when, and before that in all. */
   uint64_t give_up_ns; /* When that is an end although reading goes on. */
   /* What a short write left. */

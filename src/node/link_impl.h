@@ -4,7 +4,8 @@
 
 /* A link from the inside, for the files that make it up: link.c has its states,
    events and turns, link_gate.c what it does for its gate, link_write.c what it
-   writes, link_move.c its way from one loop to another. */
+   writes, link_late.c when the other side is late, link_move.c its way from one
+   loop to another. */
 
 #include "link.h"
 
@@ -18,6 +19,22 @@ void cmt__link_stop_conn(cmt__link *l, cmt_err err);
 /* Reads unless the owner or a limit is against it, and no more at once than the
    limits allow. */
 void cmt__link_reading(cmt__link *l);
+
+/* Keeps the first reason for the end; without memory for it the text of the
+   error itself has to do. */
+void cmt__link_say(cmt__link *l, const cmt_why *why);
+
+/* True while what had come by |late_ns| is still to be read. */
+bool cmt__link_reads_first(cmt__link *l, uint64_t late_ns);
+/* True while nobody may be called late. */
+bool cmt__link_excuses(cmt__link *l);
+/* Has the kernel give up when the other side takes nothing. */
+void cmt__link_guard(cmt__link *l);
+/* When the calls above have something to do; CMT_NEVER: nothing of their own.
+ */
+uint64_t cmt__link_look_ns(const cmt__link *l);
+/* The reason for an end of the socket with |err|. */
+cmt_err cmt__link_reason(cmt__link *l, cmt_err err);
 
 /* Around all that the loop calls. */
 void cmt__link_enter(cmt__link *l);
@@ -51,6 +68,8 @@ void cmt__link_credit(cmt__link *l);
 void cmt__link_sample(cmt__link *l);
 /* Seals a run and writes it, if it is time. */
 void cmt__link_write(cmt__link *l);
+/* Writes what the socket still takes of all that may be sent. */
+void cmt__link_flush(cmt__link *l);
 /* Goes on with what a short write left. */
 void cmt__link_write_rest(cmt__link *l);
 void cmt__link_free_rest(cmt__link *l);

@@ -34,8 +34,9 @@ void cmt__link_free_rest(cmt__link *l) {
 /* The socket takes no more.  What the other side sent before it went is still
    to be read, and the end of that says why. */
 static void link_broken(cmt__link *l, cmt_err err) {
-  l->write_err = err;
   l->error = l->loop->error;
+  err = cmt__link_reason(l, err);
+  l->write_err = err;
   cmt__link_free_rest(l);
   if (l->eof || (l->paused && !l->blocked)) {
     cmt__link_stop_conn(l, err);
@@ -257,6 +258,18 @@ void cmt__link_write(cmt__link *l) {
     l->flush_at_ns = cmt__loop_now(l->loop);
     cmt__loop_turn(l->loop, &l->turn);
   }
+}
+
+void cmt__link_flush(cmt__link *l) {
+  uint64_t before;
+
+  if (l->rest_len > 0) {
+    cmt__link_write_rest(l);
+  }
+  do {
+    before = l->sent_bytes;
+    cmt__link_write(l);
+  } while (l->sent_bytes > before && l->rest_len == 0);
 }
 
 bool cmt__link_farewell(cmt__link *l) {

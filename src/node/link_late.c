@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* When the other side of a link is late.
+
+   Design notes.  A deadline may be noticed late: a callback took its time, or
+   the process was stopped.  What had come by the deadline is then in the
+   socket, and the other side is late only when it is not among that.  So a
+   deadline counts once the loop has looked at the sockets after it, and once
+   as many bytes were read as lay in the socket when it was noticed.  What
+   comes later puts nothing off.
+
+   The same holds for what the other side takes.  When it seems to take
+   nothing, the socket is written to once more, and asked how much the other
+   side has acknowledged: a kernel that holds megabytes makes room in large
+   steps only.  The kernel itself is told to give up after the same time, for
+   the case that a host vanishes. */
+
+#include "link_impl.h"
+
+#include "core/ping.h"
+
+#include <errno.h>
+
+/* Parts of the time to take something, in which the socket is asked once. */
+enum { LOOKS = 4 };
+
+/* How long the other side may take nothing; as in core/ping.c. */
+static uint64_t link_span_ns(const cmt__link *l) {
+  uint64_t interval_ns = l->options->ping_interval_ns;
+  uint64_t timeout_ns = l->options->pong_timeout_ns;
+
+  return interval_ns == CMT_NEVER ? CMT_NEVER
+                                  : cmt__after(interval_ns, timeout_ns);
+}
+
+bool cmt__link_reads_first(cmt__link *l, uint64_t late_ns) {
+  if (cmt__loop_now(l->loop) < late_ns || !l->reading) {
+    l->overdue = false;
+    return false;
+  }
+  if (cmt__loop_polled(l->loop) < late_ns) {
+    return true;
+  }
+  if (!l->overdue) {
+    l->overdue = true;
+    l->overdue_end = l->recv_bytes + cmt__tcp_unread(l->tcp);
+  }
+  return l->recv_bytes < l->overdue_end;
+}
+
+/* Asks the socket what was acknowledged. */
+static void link_ask(cmt__link *l) {
+  uint64_t now_ns = cmt__loop_now(l->loop);
+  cmt__tcp_info info;
+
+  if (l->write_err != CMT_OK || !cmt__tcp_info_get(l->tcp, &info)) {
+    l->ask_at_ns = CMT_NEVER;
+    return;
+  }
+  l->ask_at_ns = cmt__after(now_ns, link_span_ns(l) / LOOKS);
+  if (info.acked_bytes - l->acked_bytes >= CMT__PROGRESS_MIN) {
+    l->acked_bytes = info.acked_bytes;
+    cmt__conn_moved(l->conn, now_ns);
+  }
+}
+
+static bool link_is_stuck(const cmt__link *l) {
+  return cmt__loop_now(l->loop) >= cmt__conn_stuck_ns(l->conn);
+}
+
+/* Whether it may take something after all. */
+static bool link_writes_first(cmt__link *l) {
+  uint64_t stuck_ns = cmt__conn_stuck_ns(l->conn);
+
+  if (stuck_ns == CMT_NEVER) {
+    return false;
+  }
+  if (cmt__loop_now(l->loop) >= l->ask_at_ns) {
+    link_ask(l);
+  }
+  if (!link_is_stuck(l)) {
+    return false;
+  }
+  if (cmt__loop_polled(l->loop) < stuck_ns) {
+    return true;
+  }
+  if (l->rest_len > 0) {
+    cmt__link_write_rest(l);
+  }
+  if (link_is_stuck(l)) {
+    link_ask(l);
+  }
+  return false;
+}
+
+bool cmt__link_excuses(cmt__link *l) {
+  bool reads = cmt__link_reads_first(
+    l, cmt__min64(cmt__conn_late_ns(l->conn), l->give_up_ns));
+
+  return link_writes_first(l) || reads;
+}
+
+/* While we do not read, the other side may wait for that before it reads, and
+   it may not read by its own choice; then the kernel must not give up. */
+void cmt__link_guard(cmt__link *l) {
+  uint64_t now_ns = cmt__loop_now(l->loop), span_ns = link_span_ns(l);
+  bool on =
+    !cmt__conn_is_excused(l->conn) &&
+    (!l->paused || now_ns < cmt__after(l->paused_at_ns, span_ns / LOOKS));
+
+  if (span_ns == CMT_NEVER || on == (l->guard_ns != 0)) {
+    return;
+  }
+  cmt__tcp_give_up(l->tcp, on ? span_ns : 0);
+  l->guard_ns = on ? now_ns : 0;
+}
+
+uint64_t cmt__link_look_ns(const cmt__link *l) {
+  uint64_t at_ns =
+    cmt__conn_stuck_ns(l->conn) != CMT_NEVER ? l->ask_at_ns : CMT_NEVER;
+
+  return l->guard_ns != 0 && l->paused
+           ? cmt__min64(at_ns,
+                        cmt__after(l->paused_at_ns, link_span_ns(l) / LOOKS))
+           : at_ns;
+}
+
+cmt_err cmt__link_reason(cmt__link *l, cmt_err err) {
+  uint64_t span_ns = link_span_ns(l);
+  cmt_why why;
+
+  if (l->guard_ns == 0 || l->error != ETIMEDOUT ||
+      cmt__since(cmt__loop_now(l->loop), l->guard_ns) < span_ns) {
+    return err;
+  }
+  cmt__why(&why, CMT_EPONG, CMT_STAGE_UP,
+           "the peer reads nothing: it acknowledged no data for %llu ms",
+           (unsigned long long)(span_ns / CMT_MILLISECONDS(1)));
+  cmt__link_say(l, &why);
+  return CMT_EPONG;
+}
