@@ -275,7 +275,7 @@ uint64_t cmt_mconn_deadline(const cmt_mconn *m) {
   if (m->failed != CMT_OK) {
     return CMT_NEVER;
   }
-  if (m->channels.ready > 0 && cmt__mconn_send_ns(m) > m->now_ns) {
+  if (m->channels.ready > 0 && cmt__mconn_send_ns(m) > m->channels.now_ns) {
     at_ns = cmt__min64(at_ns, cmt__mconn_send_ns(m));
   }
   if (m->paused || m->held) {
@@ -285,17 +285,17 @@ uint64_t cmt_mconn_deadline(const cmt_mconn *m) {
 }
 
 static cmt_err late_check(cmt_mconn *m) {
-  if (m->now_ns >= stuck_ns(m)) {
+  if (m->channels.now_ns >= stuck_ns(m)) {
     m->stuck = true;
     return CMT_EPONG;
   }
-  if (m->now_ns < late_ns(m)) {
+  if (m->channels.now_ns < late_ns(m)) {
     return CMT_OK;
   }
-  if (!cmt__channels_tick(&m->channels, m->now_ns)) {
+  if (!cmt__channels_tick(&m->channels, m->channels.now_ns)) {
     return CMT_EPARTIAL;
   }
-  return m->now_ns < late_ns(m) ? CMT_OK : CMT_EPONG;
+  return m->channels.now_ns < late_ns(m) ? CMT_OK : CMT_EPONG;
 }
 
 cmt_err cmt__mconn_tick(cmt_mconn *m, uint64_t now_ns, bool excused,
@@ -337,8 +337,8 @@ void cmt__mconn_pause(cmt_mconn *m, bool on, uint64_t now_ns) {
   (void)cmt__mconn_latch(m, now_ns);
   cmt__mconn_reading(m, on, m->held);
   if (resumed) {
-    m->ping.wait_ns = m->now_ns;
-    cmt__mconn_moved(m, m->now_ns);
+    m->ping.wait_ns = m->channels.now_ns;
+    cmt__mconn_moved(m, m->channels.now_ns);
   }
 }
 
@@ -355,12 +355,15 @@ bool cmt__mconn_is_excused(const cmt_mconn *m) {
   return cmt__ping_is_excused(&m->ping);
 }
 
+uint64_t cmt__mconn_moved_ns(const cmt_mconn *m) { return m->ping.moved_ns; }
+
 uint64_t cmt__mconn_late_ns(const cmt_mconn *m) { return late_ns(m); }
 
 uint64_t cmt__mconn_stuck_ns(const cmt_mconn *m) { return stuck_ns(m); }
 
 cmt_err cmt_mconn_ping(cmt_mconn *m) {
-  return m->failed != CMT_OK ? m->failed : cmt__ping_ask(&m->ping, m->now_ns);
+  return m->failed != CMT_OK ? m->failed
+                             : cmt__ping_ask(&m->ping, m->channels.now_ns);
 }
 
 /* ---- sending ---- */
@@ -381,8 +384,9 @@ bool cmt__mconn_wants_write(const cmt_mconn *m, bool *urgent) {
   bool ping = cmt__ping_wants_write(&m->ping, m->channels.ready > 0);
 
   *urgent = ping || m->channels.urgent_ready > 0;
-  return m->failed == CMT_OK && (ping || (m->channels.ready > 0 &&
-                                          m->now_ns >= cmt__mconn_send_ns(m)));
+  return m->failed == CMT_OK &&
+         (ping || (m->channels.ready > 0 &&
+                   m->channels.now_ns >= cmt__mconn_send_ns(m)));
 }
 
 bool cmt__mconn_is_drained(const cmt_mconn *m) {
@@ -395,29 +399,29 @@ size_t cmt__mconn_packet_max(const cmt_mconn *m) {
 }
 
 void cmt__mconn_fill(cmt_mconn *m, cmt__run *r, uint64_t now_ns) {
-  uint64_t base = m->filled - r->len; /* The place of |r|. */
+  uint64_t base = m->ping.filled - r->len; /* The place of |r|. */
   size_t before = r->len, messages;
 
   (void)cmt__mconn_latch(m, now_ns);
   if (m->failed != CMT_OK) {
     return;
   }
-  cmt__channels_decay(&m->channels, m->now_ns);
-  cmt__ping_fill(&m->ping, r, m->channels.ready > 0, m->now_ns);
+  cmt__channels_decay(&m->channels, m->channels.now_ns);
+  cmt__ping_fill(&m->ping, r, m->channels.ready > 0, m->channels.now_ns);
   messages = r->len;
   m->channels.cut_max = cmt__mconn_send_left(m);
   cmt__channels_fill(&m->channels, r);
   cmt__mconn_send_charge(m, r->len - before);
-  m->filled = base + r->len;
-  cmt__ping_messages(&m->ping, base + messages, m->filled);
+  m->ping.filled = base + r->len;
+  cmt__ping_messages(&m->ping, base + messages, m->ping.filled);
 }
 
 void cmt__mconn_taken(cmt_mconn *m, uint64_t total, uint64_t now_ns) {
   (void)cmt__mconn_latch(m, now_ns);
-  cmt__ping_taken(&m->ping, total, m->now_ns);
+  cmt__ping_taken(&m->ping, total, m->channels.now_ns);
 }
 
-uint64_t cmt__mconn_filled(const cmt_mconn *m) { return m->filled; }
+uint64_t cmt__mconn_filled(const cmt_mconn *m) { return m->ping.filled; }
 
 cmt_bytes cmt_mconn_output(cmt_mconn *m, size_t max, uint64_t now_ns) {
   cmt__outbuf *out = &m->alone->out;
@@ -502,14 +506,14 @@ static bool packet_event(cmt_mconn *m, const cmt__packet *k,
   cmt_err err;
 
   if (k->kind == CMT__PACKET_PING) {
-    err = pings->ping_came(&m->ping, m->now_ns);
+    err = pings->ping_came(&m->ping, m->channels.now_ns);
     err = err != CMT_OK ? cmt__mconn_fail(m, err) : cmt__mconn_useless(m, 1);
     (void)err;
     return false;
   }
   if (k->kind == CMT__PACKET_PONG) {
     *out = (cmt_mconn_event){.kind = CMT_MCONN_PONG};
-    if (cmt__ping_pong_came(&m->ping, m->now_ns, &out->rtt_ns)) {
+    if (cmt__ping_pong_came(&m->ping, m->channels.now_ns, &out->rtt_ns)) {
       return true;
     }
     (void)cmt__mconn_useless(m, 1); /* Unasked: fine, and no news. */
@@ -525,7 +529,7 @@ static bool packet_event(cmt_mconn *m, const cmt__packet *k,
     return false;
   }
   if (k->last && pings->came != NULL) {
-    pings->came(&m->ping, m->now_ns);
+    pings->came(&m->ping, m->channels.now_ns);
   }
   *out = (cmt_mconn_event){
     .kind = CMT_MCONN_MESSAGE, .channel = k->channel, .msg = m->lent};
@@ -611,8 +615,8 @@ uint64_t cmt__mconn_pings_sent(const cmt_mconn *m) { return m->ping.sent; }
 
 bool cmt__mconn_is_stuck(const cmt_mconn *m, uint64_t *span_ns,
                          uint64_t *bytes) {
-  *span_ns = cmt__since(m->now_ns, cmt__ping_stuck_since_ns(&m->ping));
-  *bytes = m->filled - m->ping.taken;
+  *span_ns = cmt__since(m->channels.now_ns, cmt__ping_stuck_since_ns(&m->ping));
+  *bytes = m->ping.filled - m->ping.taken;
   for (size_t i = 0; i < m->channels.count; i++) {
     *bytes += cmt__counter_get(&m->channels.list[i].queued_bytes);
   }

@@ -40,17 +40,14 @@ struct cmt_mconn {
   /* When this connection's turn comes at the limits that it shares. */
   uint64_t shared_send_ns, shared_recv_ns;
   cmt__ping ping;
-  uint64_t now_ns;
-  uint64_t filled;         /* Bytes of the output since the start. */
   cmt__mconn_alone *alone; /* NULL: of cmt__mconn_new(). */
 };
 
 /* Latches the caller's instant and returns it; one before the last one counts
    as that. */
 static inline uint64_t cmt__mconn_latch(cmt_mconn *m, uint64_t now_ns) {
-  m->now_ns = cmt__latest(m->now_ns, now_ns);
-  m->channels.now_ns = m->now_ns;
-  return m->now_ns;
+  m->channels.now_ns = cmt__latest(m->channels.now_ns, now_ns);
+  return m->channels.now_ns;
 }
 
 /* The first failure stays; it is returned. */

@@ -18,13 +18,13 @@ void cmt__mconn_limits_start(cmt_mconn *m) {
   uint64_t send_rate = m->send != NULL ? m->send->per_s : 0;
 
   if (m->send != NULL) {
-    cmt__rate_init_bytes(m->send, send_rate, m->now_ns);
+    cmt__rate_init_bytes(m->send, send_rate, m->channels.now_ns);
   }
   if (m->recv != NULL) {
-    cmt__rate_init_bytes(m->recv, m->recv->per_s, m->now_ns);
+    cmt__rate_init_bytes(m->recv, m->recv->per_s, m->channels.now_ns);
   }
-  cmt__rate_init(&m->flood, FLOOD_PER_S, FLOOD_BURST, m->now_ns);
-  cmt__channels_start(&m->channels, send_rate, m->now_ns);
+  cmt__rate_init(&m->flood, FLOOD_PER_S, FLOOD_BURST, m->channels.now_ns);
+  cmt__channels_start(&m->channels, send_rate, m->channels.now_ns);
 }
 
 void cmt__mconn_share(cmt_mconn *m, cmt__budget *b,
@@ -46,14 +46,15 @@ uint64_t cmt__mconn_send_ns(const cmt_mconn *m) {
 
 uint64_t cmt__mconn_send_left(cmt_mconn *m) {
   cmt__budget *b = m->channels.budget;
-  uint64_t left = cmt__rate_left(m->send, m->now_ns);
+  uint64_t left = cmt__rate_left(m->send, m->channels.now_ns);
 
   if (b == NULL) {
     return left;
   }
-  return m->now_ns < m->shared_send_ns
+  return m->channels.now_ns < m->shared_send_ns
            ? 0
-           : cmt__min64(left, cmt__budget_share(b, &b->send, m->now_ns));
+           : cmt__min64(left,
+                        cmt__budget_share(b, &b->send, m->channels.now_ns));
 }
 
 void cmt__mconn_send_charge(cmt_mconn *m, size_t len) {
@@ -62,11 +63,11 @@ void cmt__mconn_send_charge(cmt_mconn *m, size_t len) {
   if (len == 0) {
     return;
   }
-  cmt__rate_charge(m->send, len, m->now_ns);
+  cmt__rate_charge(m->send, len, m->channels.now_ns);
   if (b != NULL) {
-    m->shared_send_ns =
-      cmt__budget_charge(b, &b->send, len, m->shared_send_ns, m->now_ns);
-    if (m->channels.ready > 0 && cmt__mconn_send_ns(m) > m->now_ns) {
+    m->shared_send_ns = cmt__budget_charge(b, &b->send, len, m->shared_send_ns,
+                                           m->channels.now_ns);
+    if (m->channels.ready > 0 && cmt__mconn_send_ns(m) > m->channels.now_ns) {
       cmt__budget_count(b, &b->send_waits);
     }
   }
@@ -76,17 +77,18 @@ void cmt__mconn_reading(cmt_mconn *m, bool paused, bool held) {
   bool before = m->paused || m->held, after = paused || held;
 
   if (!before && after) {
-    m->stopped_ns = m->now_ns;
+    m->stopped_ns = m->channels.now_ns;
     /* Between two stops for a limit hardly anything is read. */
-    if (cmt__since(m->now_ns, m->resumed_ns) > HOLD_MAX_NS) {
-      m->pong_ns = cmt__after(m->now_ns, m->ping.timeout_ns / CMT__UNASKED);
+    if (cmt__since(m->channels.now_ns, m->resumed_ns) > HOLD_MAX_NS) {
+      m->pong_ns =
+        cmt__after(m->channels.now_ns, m->ping.timeout_ns / CMT__UNASKED);
     }
   }
   if (before && !after) {
-    m->resumed_ns = m->now_ns;
-    m->ping.wait_ns +=
-      cmt__since(m->now_ns, cmt__max64(m->ping.wait_ns, m->stopped_ns));
-    cmt__channels_resume(&m->channels, m->stopped_ns, m->now_ns);
+    m->resumed_ns = m->channels.now_ns;
+    m->ping.wait_ns += cmt__since(m->channels.now_ns,
+                                  cmt__max64(m->ping.wait_ns, m->stopped_ns));
+    cmt__channels_resume(&m->channels, m->stopped_ns, m->channels.now_ns);
   }
   m->paused = paused;
   m->held = held;
@@ -98,10 +100,10 @@ void cmt__mconn_reading(cmt_mconn *m, bool paused, bool held) {
 void cmt__mconn_recv_charge(cmt_mconn *m, size_t len) {
   cmt__budget *b = m->channels.budget;
 
-  cmt__rate_charge(m->recv, len, m->now_ns);
+  cmt__rate_charge(m->recv, len, m->channels.now_ns);
   if (b != NULL) {
-    m->shared_recv_ns =
-      cmt__budget_charge(b, &b->recv, len, m->shared_recv_ns, m->now_ns);
+    m->shared_recv_ns = cmt__budget_charge(b, &b->recv, len, m->shared_recv_ns,
+                                           m->channels.now_ns);
   }
 }
 
@@ -113,11 +115,12 @@ void cmt__mconn_recv_hold(cmt_mconn *m) {
   }
   at_ns = cmt__max64(cmt__max64(cmt__rate_open_ns(m->recv), m->shared_recv_ns),
                      cmt__channels_read_ns(&m->channels));
-  if (at_ns <= m->now_ns) {
+  if (at_ns <= m->channels.now_ns) {
     return;
   }
   cmt__mconn_reading(m, m->paused, true);
-  m->read_at_ns = cmt__min64(at_ns, cmt__after(m->now_ns, HOLD_MAX_NS));
+  m->read_at_ns =
+    cmt__min64(at_ns, cmt__after(m->channels.now_ns, HOLD_MAX_NS));
   if (m->channels.budget != NULL) {
     cmt__budget_count(m->channels.budget, &m->channels.budget->recv_pauses);
   }
@@ -134,18 +137,19 @@ size_t cmt__mconn_read_max(cmt_mconn *m) {
   if (!m->recv_limited) {
     return SIZE_MAX;
   }
-  left = cmt__min64(cmt__rate_left(m->recv, m->now_ns),
+  left = cmt__min64(cmt__rate_left(m->recv, m->channels.now_ns),
                     cmt__channels_read_left(&m->channels));
   if (b != NULL && b->recv.per_s > 0) {
-    left = cmt__min64(left, m->now_ns < m->shared_recv_ns
-                              ? 0
-                              : cmt__budget_share(b, &b->recv, m->now_ns));
+    left =
+      cmt__min64(left, m->channels.now_ns < m->shared_recv_ns
+                         ? 0
+                         : cmt__budget_share(b, &b->recv, m->channels.now_ns));
   }
   return (size_t)cmt__min64(cmt__max64(left, 1), SIZE_MAX);
 }
 
 cmt_err cmt__mconn_useless(cmt_mconn *m, uint64_t count) {
-  cmt__rate_charge(&m->flood, count, m->now_ns);
+  cmt__rate_charge(&m->flood, count, m->channels.now_ns);
   return m->failed == CMT_OK && m->flood.level >= 0
            ? CMT_OK
            : cmt__mconn_fail(m, CMT_EFLOOD);

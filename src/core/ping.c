@@ -67,7 +67,7 @@ uint64_t cmt__ping_stuck_ns(const cmt__ping *p) {
 
 void cmt__ping_moved(cmt__ping *p, uint64_t now_ns) {
   p->moved_ns = now_ns;
-  p->moved_from = p->taken;
+  p->moved_from = (uint32_t)p->taken;
 }
 
 cmt_err cmt__ping_ask(cmt__ping *p, uint64_t now_ns) {
@@ -103,7 +103,7 @@ void cmt__ping_taken(cmt__ping *p, uint64_t total, uint64_t now_ns) {
     p->watch_ns = CMT_NEVER;
   }
   p->taken = total;
-  if (total - p->moved_from >= CMT__PROGRESS_MIN) {
+  if ((uint32_t)total - p->moved_from >= CMT__PROGRESS_MIN) {
     cmt__ping_moved(p, now_ns);
   }
   if (p->wire->pings->taken != NULL) {

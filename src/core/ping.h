@@ -57,18 +57,18 @@ typedef struct cmt__ping_legacy {
 
 typedef struct cmt__ping {
   const cmt__wire *wire;
-  cmt__ping_state state;
-  cmt__pong_state pong;
+  cmt__ping_state state : 8;
+  cmt__pong_state pong : 8;
+  bool behind;         /* Other bytes come before the output, and wait. */
+  uint32_t moved_from; /* The low bits of |taken| at |moved_ns|. */
   uint64_t interval_ns, timeout_ns;
   uint64_t at_ns;    /* When the next ping is due. */
   uint64_t taken_ns; /* When the ping under way was taken. */
   uint64_t wait_ns;  /* When the wait for its answer began. */
   /* Places in the output: of the ping, of all that was taken, and of all. */
   uint64_t end, taken, filled;
-  bool behind;       /* Other bytes come before the output, and wait. */
   uint64_t watch_ns; /* When the ping under way was due; CMT_NEVER: none is. */
-  /* When progress was last made, or the output empty, and |taken| then. */
-  uint64_t moved_ns, moved_from;
+  uint64_t moved_ns; /* When progress was made, or the output was empty. */
   uint64_t unasked_ns; /* When the last pong came that we did not ask for. */
   uint64_t sent;
   cmt__ping_legacy *legacy; /* NULL unless the profile is that. */

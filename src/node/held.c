@@ -8,7 +8,9 @@
    close one of the two by itself; the end of either is seen then.
 
    The first is not kept when it leaves a ping unanswered: the other side has
-   restarted, and has only the second. */
+   restarted, and has only the second.  A look that comes late, after a callback
+   that took long or a stop of the process, is taken once more: the pong may lie
+   in the socket, and the first on another loop, which was held up as well. */
 
 #include "held.h"
 
@@ -87,6 +89,10 @@ static void held_on_timer(cmt__timer *t) {
   cmt_peer *first = first_find(s->sw, s->held.id, &outbound);
   cmt__peer_view view = {.stopping = true};
 
+  if (cmt__since(now_ns, t->at_ns) >= LOOK_NS) {
+    cmt__loop_timer(s->sw->loop, t, now_ns + LOOK_NS);
+    return;
+  }
   if (first != NULL) {
     cmt__peer_look(first, &view);
   }

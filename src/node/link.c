@@ -404,6 +404,7 @@ static void on_read(void *arg, uint8_t *data, size_t len) {
   cmt_err err;
 
   l->recv_bytes += len;
+  l->overdue_left -= (uint32_t)cmt__min(len, l->overdue_left);
   if (l->state != CMT__LINK_OPEN) {
     return;
   }

@@ -59,6 +59,8 @@ typedef enum cmt__link_state {
 /* What a link that writes much knows of its way to the other side. */
 typedef struct cmt__link_path {
   uint64_t sample_at_ns;  /* When the socket may be asked again. */
+  uint64_t ask_at_ns;     /* The same, for what was acknowledged, */
+  uint64_t asked_bytes;   /* and what it said. */
   uint64_t sampled_bytes; /* |sent_bytes| when it was. */
   uint32_t run_max;       /* Frames that are worth the target of delay. */
   uint32_t unsent_max;    /* Of the tcp. */
@@ -103,16 +105,15 @@ typedef struct cmt__link {
   bool on_up_due; /* It waits no more. */
   bool throttled;
   bool stopping;
+  bool guarded;       /* The kernel gives up by itself. */
+  bool overdue;       /* A deadline is over, and what came before it is read. */
   bool eof;           /* Nothing more can be read, */
   cmt_err late_end;   /* and why, when what was kept comes first. */
   cmt_err write_err;  /* Nothing more can be written. */
   uint32_t held_room; /* Bytes that may be read while it is held. */
   uint32_t turn_left; /* Messages that this turn may still hand over. */
-  bool overdue;       /* A deadline is over, and what came before it is read, */
-  uint64_t overdue_end; /* up to where |recv_bytes| is this. */
-  uint64_t ask_at_ns;   /* When the socket may be asked what is acknowledged, */
-  uint64_t acked_bytes; /* and what it said. */
-  uint64_t guard_ns;    /* Since when the kernel gives up by itself; or 0. */
+  uint32_t overdue_left; /* Bytes of what came before it. */
+  int error; /* The errno behind the end of reading or writing, or 0. */
   uint64_t paused_at_ns, paused_ns; /* Since when, and before that in all. */
   uint64_t give_up_ns; /* When that is an end although reading goes on. */
   /* What a short write left. */
@@ -123,8 +124,7 @@ typedef struct cmt__link {
   cmt__budget *budget;            /* Of the connection; NULL: none. */
   uint64_t flush_at_ns;           /* Messages wait until then; 0: none do. */
   uint64_t stop_end_ns;           /* When flushing and discarding are over. */
-  int error;     /* The errno behind the end of reading or writing, or 0. */
-  cmt_why *said; /* Why the owner stopped it; or NULL. */
+  cmt_why *said;                  /* Why the owner stopped it; or NULL. */
   cmt__gate_view view;
   uint64_t rtt_last_ns, rtt_min_ns, pongs_recv;
   uint64_t sent_bytes, recv_bytes, write_calls, read_calls;

@@ -66,6 +66,10 @@ void cmt__link_credit(cmt__link *l);
 
 /* Asks the socket now and then how it does, and follows its rate. */
 void cmt__link_sample(cmt__link *l);
+/* NULL: it did not write much yet. */
+static inline cmt__link_path *cmt__link_path_of(const cmt__link *l) {
+  return atomic_load_explicit(&l->path, memory_order_relaxed);
+}
 /* Seals a run and writes it, if it is time. */
 void cmt__link_write(cmt__link *l);
 /* Writes what the socket still takes of all that may be sent. */

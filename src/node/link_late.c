@@ -43,23 +43,24 @@ bool cmt__link_reads_first(cmt__link *l, uint64_t late_ns) {
   }
   if (!l->overdue) {
     l->overdue = true;
-    l->overdue_end = l->recv_bytes + cmt__tcp_unread(l->tcp);
+    l->overdue_left = (uint32_t)cmt__min(cmt__tcp_unread(l->tcp), UINT32_MAX);
   }
-  return l->recv_bytes < l->overdue_end;
+  return l->overdue_left > 0;
 }
 
-/* Asks the socket what was acknowledged. */
-static void link_ask(cmt__link *l) {
+/* Asks the socket what was acknowledged.  Before much was written it holds no
+   more than it may. */
+static void link_ask(cmt__link *l, cmt__link_path *p) {
   uint64_t now_ns = cmt__loop_now(l->loop);
   cmt__tcp_info info;
 
-  if (l->write_err != CMT_OK || !cmt__tcp_info_get(l->tcp, &info)) {
-    l->ask_at_ns = CMT_NEVER;
+  if (p == NULL || l->write_err != CMT_OK ||
+      !cmt__tcp_info_get(l->tcp, &info)) {
     return;
   }
-  l->ask_at_ns = cmt__after(now_ns, link_span_ns(l) / LOOKS);
-  if (info.acked_bytes - l->acked_bytes >= CMT__PROGRESS_MIN) {
-    l->acked_bytes = info.acked_bytes;
+  p->ask_at_ns = cmt__after(now_ns, link_span_ns(l) / LOOKS);
+  if (info.acked_bytes - p->asked_bytes >= CMT__PROGRESS_MIN) {
+    p->asked_bytes = info.acked_bytes;
     cmt__conn_moved(l->conn, now_ns);
   }
 }
@@ -71,12 +72,13 @@ static bool link_is_stuck(const cmt__link *l) {
 /* Whether it may take something after all. */
 static bool link_writes_first(cmt__link *l) {
   uint64_t stuck_ns = cmt__conn_stuck_ns(l->conn);
+  cmt__link_path *p = cmt__link_path_of(l);
 
   if (stuck_ns == CMT_NEVER) {
     return false;
   }
-  if (cmt__loop_now(l->loop) >= l->ask_at_ns) {
-    link_ask(l);
+  if (p != NULL && cmt__loop_now(l->loop) >= p->ask_at_ns) {
+    link_ask(l, p);
   }
   if (!link_is_stuck(l)) {
     return false;
@@ -88,7 +90,7 @@ static bool link_writes_first(cmt__link *l) {
     cmt__link_write_rest(l);
   }
   if (link_is_stuck(l)) {
-    link_ask(l);
+    link_ask(l, p);
   }
   return false;
 }
@@ -108,29 +110,36 @@ void cmt__link_guard(cmt__link *l) {
     !cmt__conn_is_excused(l->conn) &&
     (!l->paused || now_ns < cmt__after(l->paused_at_ns, span_ns / LOOKS));
 
-  if (span_ns == CMT_NEVER || on == (l->guard_ns != 0)) {
+  if (span_ns == CMT_NEVER || on == l->guarded) {
     return;
   }
   cmt__tcp_give_up(l->tcp, on ? span_ns : 0);
-  l->guard_ns = on ? now_ns : 0;
+  l->guarded = on;
 }
 
 uint64_t cmt__link_look_ns(const cmt__link *l) {
-  uint64_t at_ns =
-    cmt__conn_stuck_ns(l->conn) != CMT_NEVER ? l->ask_at_ns : CMT_NEVER;
+  const cmt__link_path *p = cmt__link_path_of(l);
+  uint64_t at_ns = CMT_NEVER;
 
-  return l->guard_ns != 0 && l->paused
+  if (p != NULL && p->ask_at_ns != 0 &&
+      cmt__conn_stuck_ns(l->conn) != CMT_NEVER) {
+    at_ns = p->ask_at_ns;
+  }
+  return l->guarded && l->paused
            ? cmt__min64(at_ns,
                         cmt__after(l->paused_at_ns, link_span_ns(l) / LOOKS))
            : at_ns;
 }
 
+/* The system may have other causes for the same errno, soon after all was
+   well. */
 cmt_err cmt__link_reason(cmt__link *l, cmt_err err) {
   uint64_t span_ns = link_span_ns(l);
   cmt_why why;
 
-  if (l->guard_ns == 0 || l->error != ETIMEDOUT ||
-      cmt__since(cmt__loop_now(l->loop), l->guard_ns) < span_ns) {
+  if (!l->guarded || l->error != ETIMEDOUT ||
+      cmt__since(cmt__loop_now(l->loop), cmt__conn_moved_ns(l->conn)) <
+        span_ns / 2) {
     return err;
   }
   cmt__why(&why, CMT_EPONG, CMT_STAGE_UP,

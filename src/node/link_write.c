@@ -78,10 +78,6 @@ static void link_keep_rest(cmt__link *l, const uint8_t *data, size_t len,
 
 /* ---- the delivery rate ---- */
 
-static cmt__link_path *link_path(const cmt__link *l) {
-  return atomic_load_explicit(&l->path, memory_order_relaxed);
-}
-
 /* NULL: no memory, and nothing follows before there is. */
 static cmt__link_path *link_path_new(cmt__link *l) {
   cmt__link_path *p = cmt__alloc_zero(&l->loop->env, sizeof *p);
@@ -170,7 +166,7 @@ static bool link_wonders(const cmt__link *l, const cmt__link_path *p) {
 }
 
 void cmt__link_sample(cmt__link *l) {
-  cmt__link_path *p = link_path(l);
+  cmt__link_path *p = cmt__link_path_of(l);
   cmt__tcp_info info;
   uint64_t rate;
 
@@ -197,7 +193,7 @@ void cmt__link_sample(cmt__link *l) {
 
 /* Bytes of the longest run that may be sealed now. */
 static size_t link_run_max(const cmt__link *l) {
-  const cmt__link_path *p = link_path(l);
+  const cmt__link_path *p = cmt__link_path_of(l);
   size_t frames =
     p != NULL ? cmt__min(l->run_frames, p->run_max) : l->run_frames;
 

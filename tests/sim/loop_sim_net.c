@@ -277,6 +277,15 @@ static void tcp_shutdown(cmt__tcp *t) {
   sim_wire_stale(e->wire);
 }
 
+/* What has arrived, but for what a reset destroyed. */
+static size_t tcp_unread(const cmt__tcp *t) {
+  const sim_end *e = (const sim_end *)t;
+  const sim_net *net = net_of(e);
+
+  return sim_pipe_arrived(sim_pipe_in(e), net->now_ns,
+                          cmt__min64(net->now_ns, e->reset_ns));
+}
+
 static void tcp_remote(const cmt__tcp *t, cmt_net_addr *out) {
   const sim_end *e = (const sim_end *)t;
 
@@ -575,6 +584,7 @@ void sim_net_ops(cmt__loop_ops *ops) {
   ops->tcp_read = tcp_read;
   ops->tcp_write = tcp_write;
   ops->tcp_shutdown = tcp_shutdown;
+  ops->tcp_unread = tcp_unread;
   ops->tcp_remote = tcp_remote;
   ops->tcp_close = tcp_close;
 }

@@ -121,6 +121,7 @@ static bool is_busy(test_loop *first) {
 }
 
 void test_loop_step_one(test_loop *l) {
+  l->base.polled_ns = l->base.now_ns;
   test_posts_run(&l->posts);
   test_net_run(l);
   cmt__loop_run_timers(&l->base);
@@ -165,6 +166,10 @@ static void jump(test_loop *first, uint64_t now_ns) {
   for (test_loop *l = first; l != NULL; l = l->beside) {
     cmt__loop_catch_up(&l->base, now_ns);
   }
+}
+
+void test_loop_pass(test_loop *l, uint64_t ns) {
+  jump(l, cmt__after(l->base.now_ns, ns));
 }
 
 /* The earliest timer of all. */

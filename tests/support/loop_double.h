@@ -34,6 +34,7 @@ typedef struct test_dir {
   size_t asked; /* How often. */
   /* What it asked for. */
   size_t unsent_max, unsent_changes;
+  uint64_t give_up_ns;
   char congestion[16];
 } test_dir;
 
@@ -63,6 +64,9 @@ void test_loop_step(test_loop *l);
 void test_loop_step_one(test_loop *l);
 /* Turns until nothing is left to do at the present instant. */
 void test_loop_settle(test_loop *l);
+/* Lets |ns| pass in which no loop has a turn, as when the process is stopped
+   or, inside of a callback, when that takes so long. */
+void test_loop_pass(test_loop *l, uint64_t ns);
 /* Lets |ns| pass, with whatever falls due. */
 void test_loop_advance(test_loop *l, uint64_t ns);
 /* Runs until |done| says so.  Time jumps to the next timer whenever nothing

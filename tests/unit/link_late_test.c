@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* When the other side of a link is late, in virtual time: who reads nothing,
+   and what had come before a deadline that was noticed late.  Pings are 1 s
+   apart and have 0.5 s. */
+
+#include "node.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+enum { KIB = 1024, MIB = 1024 * KIB };
+
+#define S(n) CMT_SECONDS(n)
+#define MS(n) CMT_MILLISECONDS(n)
+
+static int setup(void **state) {
+  test_trio *t;
+  test_node *nodes[3];
+
+  test_trio_setup(state);
+  t = *state;
+  nodes[0] = &t->a;
+  nodes[1] = &t->b;
+  nodes[2] = &t->c;
+  for (size_t i = 0; i < CMT__COUNT(nodes); i++) {
+    nodes[i]->options.ping_interval_ns = S(1);
+    nodes[i]->options.pong_timeout_ns = MS(500);
+    nodes[i]->parts[0].channels[0].send_queue = 100;
+    nodes[i]->quiet = true;
+  }
+  t->b.options.ping_interval_ns = S(1000); /* It is never the one who ends. */
+  t->b.options.pong_timeout_ns = S(900);
+  return 0;
+}
+
+static void advance(test_trio *t, uint64_t ns) {
+  test_loop_advance(t->w.loop, ns);
+}
+
+static test_dir *dir(test_trio *t, int from) {
+  return &test_loop_conn(t->w.loop, 0)->dir[from];
+}
+
+static cmt_err send_some(test_node *from, size_t len) {
+  static uint8_t bytes[4 * MIB];
+
+  return cmt_peer_try_send_bytes(test_node_peer(from), TEST_CHAT, bytes, len);
+}
+
+static void assert_peers(test_trio *t) {
+  assert_int_equal(1, cmt_switch_peers(t->a.sw, NULL, 0));
+  assert_int_equal(1, cmt_switch_peers(t->b.sw, NULL, 0));
+}
+
+/* ---- who reads nothing ---- */
+
+/* Both send all the time, and at |stop_ns| b stops reading; the pipe to it
+   holds |cap| bytes.  How long it is borne from then on. */
+static uint64_t borne_ns(test_trio *t, uint64_t stop_ns, size_t cap) {
+  const uint64_t step_ns = MS(50);
+  uint64_t ns = 0;
+  cmt_peer *p;
+  cmt_why why;
+
+  test_pair(&t->w, &t->a, &t->b);
+  dir(t, TEST_DIALER)->cap = cap;
+  p = cmt_peer_ref(test_node_peer(&t->a));
+  while (cmt_switch_peers(t->a.sw, NULL, 0) == 1 && ns < S(60)) {
+    (void)!send_some(&t->a, 3000);
+    (void)!send_some(&t->b, 3000);
+    if (ns >= stop_ns) {
+      dir(t, TEST_DIALER)->stalled = true;
+    }
+    advance(t, step_ns);
+    ns += step_ns;
+  }
+  cmt_peer_get_why(p, &why);
+  cmt_peer_unref(p);
+  assert_cmt(CMT_EPONG, why.err);
+  assert_true(strncmp(why.text,
+                      "the peer reads nothing: it took no data for "
+                      "1500 ms, and ",
+                      57) == 0 ||
+              strcmp(why.text, cmt_err_text(CMT_EPONG)) == 0);
+  return ns - stop_ns;
+}
+
+/* The ping is due within a second, and then it has one and a half. */
+static void a_reader_that_stops_at_any_moment_ends(void **state) {
+  for (uint64_t stop_ns = 0; stop_ns < S(2); stop_ns += MS(150)) {
+    for (size_t cap = 5000; cap <= 500000; cap *= 10) {
+      test_trio *t = *state;
+
+      assert_in_range(borne_ns(t, stop_ns, cap), MS(450), MS(2600));
+      test_trio_teardown(state);
+      setup(state);
+    }
+  }
+}
+
+/* Whoever goes on reading, however slowly, is not ended. */
+static void a_slow_reader_stays(void **state) {
+  test_trio *t = *state;
+
+  t->a.options.ping_interval_ns = S(60);
+  t->a.options.pong_timeout_ns = S(45);
+  test_pair(&t->w, &t->a, &t->b);
+  dir(t, TEST_DIALER)->cap = 4000;
+  for (int i = 0; i < 400; i++) {
+    (void)!send_some(&t->a, 60000);
+    dir(t, TEST_DIALER)->stalled = i % 8 != 0;
+    advance(t, S(4));
+  }
+  assert_peers(t);
+  dir(t, TEST_DIALER)->stalled = false;
+}
+
+/* It may wait for us to read before it reads itself. */
+static void who_is_not_read_is_not_ended(void **state) {
+  test_trio *t = *state;
+
+  test_pair(&t->w, &t->a, &t->b);
+  assert_int_equal(MS(1500), dir(t, TEST_DIALER)->give_up_ns);
+  dir(t, TEST_DIALER)->cap = 5000;
+  dir(t, TEST_DIALER)->stalled = true;
+  cmt_peer_pause(test_node_peer(&t->a));
+  assert_cmt(CMT_OK, send_some(&t->a, 60000));
+  advance(t, S(300));
+  assert_peers(t);
+  assert_int_equal(0, dir(t, TEST_DIALER)->give_up_ns);
+  cmt_peer_resume(test_node_peer(&t->a));
+  test_loop_settle(t->w.loop);
+  assert_int_equal(MS(1500), dir(t, TEST_DIALER)->give_up_ns);
+  advance(t, MS(1499));
+  assert_peers(t);
+  advance(t, MS(2));
+  assert_string_equal("remove chat CMT_EPONG\n", test_node_log(&t->a));
+  dir(t, TEST_DIALER)->stalled = false;
+}
+
+/* One of us that does not read by choice sends pongs unasked. */
+static void who_says_that_it_does_not_read_is_borne_longer(void **state) {
+  test_trio *t = *state;
+
+  t->b.options.ping_interval_ns = S(1);
+  t->b.options.pong_timeout_ns = MS(500);
+  test_pair(&t->w, &t->a, &t->b);
+  dir(t, TEST_DIALER)->cap = 5000;
+  cmt_peer_pause(test_node_peer(&t->b));
+  assert_cmt(CMT_OK, send_some(&t->a, 60000));
+  advance(t, S(8));
+  assert_peers(t);
+  assert_int_equal(0, dir(t, TEST_DIALER)->give_up_ns);
+  advance(t, S(3));
+  assert_string_equal("remove chat CMT_EPONG\n", test_node_log(&t->a));
+}
+
+/* A kernel that holds much makes room in large steps only. */
+static void what_was_acknowledged_counts_as_taken(void **state) {
+  test_trio *t = *state;
+  test_dir *d;
+
+  test_pair(&t->w, &t->a, &t->b);
+  d = dir(t, TEST_DIALER);
+  d->cap = 5000;
+  d->knows = true;
+  d->stalled = true;
+  assert_cmt(CMT_OK, send_some(&t->a, 60000));
+  for (int i = 0; i < 40; i++) {
+    advance(t, MS(500));
+    d->info.acked_bytes += 1024;
+  }
+  assert_peers(t);
+  advance(t, S(3));
+  assert_string_equal("remove chat CMT_EPONG\n", test_node_log(&t->a));
+  d->stalled = false;
+}
+
+static void set_errno(void *arg, int side) {
+  (void)side;
+  test_loop_base(arg)->error = ETIMEDOUT;
+}
+
+/* The kernel may notice it before we do. */
+static void the_kernel_that_gives_up_says_the_same(void **state) {
+  test_trio *t = *state;
+  cmt_peer *p;
+  cmt_why why;
+
+  test_pair(&t->w, &t->a, &t->b);
+  p = cmt_peer_ref(test_node_peer(&t->a));
+  advance(t, S(5));
+  test_loop_on_fault(t->w.loop, set_errno, t->w.loop);
+  test_loop_fail(t->w.loop, TEST_CALL_READ,
+                 test_loop_calls(t->w.loop, TEST_CALL_READ), CMT_EUNREACH);
+  assert_cmt(CMT_OK, send_some(&t->b, 10));
+  test_loop_settle(t->w.loop);
+  cmt_peer_get_why(p, &why);
+  assert_cmt(CMT_EPONG, why.err);
+  assert_string_equal("the peer reads nothing: it acknowledged no data for "
+                      "1500 ms",
+                      why.text);
+  cmt_peer_unref(p);
+}
+
+/* ---- what had come is read first ---- */
+
+/* The ping of a is under way, and the answer comes while nobody runs. */
+static void a_pong_that_lies_in_the_socket_is_in_time(void **state) {
+  test_trio *t = *state;
+
+  test_pair(&t->w, &t->a, &t->b);
+  dir(t, TEST_ACCEPTOR)->stalled = true;
+  advance(t, MS(1400));
+  test_loop_pass(t->w.loop, S(3));
+  dir(t, TEST_ACCEPTOR)->stalled = false;
+  test_loop_settle(t->w.loop);
+  assert_peers(t);
+  advance(t, MS(900));
+  assert_peers(t);
+}
+
+/* A turn reads 256 KiB of the three megabytes before it. */
+static void a_pong_behind_much_else_is_in_time(void **state) {
+  test_trio *t = *state;
+
+  test_pair(&t->w, &t->a, &t->b);
+  dir(t, TEST_ACCEPTOR)->stalled = true;
+  assert_cmt(CMT_OK, send_some(&t->b, 3 * MIB));
+  advance(t, MS(1400));
+  assert_true(dir(t, TEST_ACCEPTOR)->in_flight > 3 * MIB);
+  test_loop_pass(t->w.loop, S(30));
+  dir(t, TEST_ACCEPTOR)->stalled = false;
+  test_loop_settle(t->w.loop);
+  assert_peers(t);
+}
+
+/* Without a pong in it, it puts nothing off for longer. */
+static void what_lies_there_is_no_answer(void **state) {
+  test_trio *t = *state;
+
+  test_pair(&t->w, &t->a, &t->b);
+  dir(t, TEST_DIALER)->stalled = true;
+  dir(t, TEST_ACCEPTOR)->stalled = true;
+  assert_cmt(CMT_OK, send_some(&t->b, 3 * MIB));
+  advance(t, MS(1400));
+  test_loop_pass(t->w.loop, S(30));
+  dir(t, TEST_ACCEPTOR)->stalled = false;
+  test_loop_settle(t->w.loop);
+  assert_string_equal("remove chat CMT_EPONG\n", test_node_log(&t->a));
+  dir(t, TEST_DIALER)->stalled = false;
+}
+
+static void the_rest_of_a_message_is_in_time(void **state) {
+  test_trio *t = *state;
+
+  t->a.options.partial_message_max_ns = S(2);
+  test_pair(&t->w, &t->a, &t->b);
+  dir(t, TEST_ACCEPTOR)->cap = 20000;
+  assert_cmt(CMT_OK, send_some(&t->b, 30000));
+  for (int i = 0; i < 3; i++) {
+    test_loop_step(t->w.loop);
+  }
+  dir(t, TEST_ACCEPTOR)->stalled = true;
+  advance(t, MS(100));
+  test_loop_pass(t->w.loop, S(5));
+  dir(t, TEST_ACCEPTOR)->stalled = false;
+  dir(t, TEST_ACCEPTOR)->cap = SIZE_MAX;
+  test_loop_settle(t->w.loop);
+  assert_peers(t);
+}
+
+/* Nobody runs for longer than the handshake may take, after any step of it. */
+static void a_handshake_may_be_held_up_anywhere(void **state) {
+  for (int steps = 0; steps < 30; steps++) {
+    test_trio *t = *state;
+
+    test_node_start(&t->b);
+    test_node_start(&t->a);
+    assert_cmt(CMT_OK, cmt_switch_dial(t->a.sw, t->b.addr, 0));
+    for (int i = 0; i < steps; i++) {
+      test_loop_step(t->w.loop);
+    }
+    test_loop_pass(t->w.loop, MS(2900));
+    test_loop_settle(t->w.loop);
+    assert_peers(t);
+    test_trio_teardown(state);
+    setup(state);
+  }
+}
+
+static void a_connection_that_is_made_meanwhile_counts(void **state) {
+  test_trio *t = *state;
+
+  test_node_start(&t->b);
+  test_node_start(&t->a);
+  test_loop_set_connect(t->w.loop, strchr(t->b.addr, '@') + 1, CMT_EAGAIN);
+  test_node_dial(&t->a, t->b.addr, 0);
+  test_loop_set_connect(t->w.loop, strchr(t->b.addr, '@') + 1, CMT_OK);
+  test_loop_pass(t->w.loop, S(10));
+  test_loop_settle(t->w.loop);
+  assert_peers(t);
+}
+
+/* A callback for one peer holds up the loop of the other. */
+static void hold_up(test_part *part, cmt_peer *p, uint8_t channel,
+                    cmt_buf *msg) {
+  (void)p;
+  (void)channel;
+  (void)msg;
+  test_loop_pass(part->node->world->loop, MS(1500));
+}
+
+static void a_slow_callback_costs_no_other_peer(void **state) {
+  test_trio *t = *state;
+
+  t->c.options.ping_interval_ns = S(1000);
+  t->c.options.pong_timeout_ns = S(900);
+  t->a.parts[0].on_receive = hold_up;
+  test_pair(&t->w, &t->a, &t->b);
+  test_node_start(&t->c);
+  test_node_dial(&t->c, t->a.addr, 0);
+  assert_int_equal(2, cmt_switch_peers(t->a.sw, NULL, 0));
+  for (int i = 0; i < 40; i++) {
+    assert_cmt(CMT_OK, send_some(&t->c, 10));
+    advance(t, MS(130));
+    assert_int_equal(2, cmt_switch_peers(t->a.sw, NULL, 0));
+  }
+}
+
+/* ---- what there is room for goes first ---- */
+
+static void note_sent(void *arg, cmt_err status, cmt_buf *msg) {
+  *(cmt_err *)arg = status;
+  cmt_buf_unref(msg);
+}
+
+static void a_send_whose_time_is_over_gets_the_room_there_is(void **state) {
+  test_trio *t = *state;
+  cmt_err status = CMT_EAGAIN;
+  cmt_send_req req = {.timeout_ns = MS(400), .cb = note_sent, .arg = &status};
+  cmt_buf *msg = cmt_buf_new(&t->w.env.env, 10);
+
+  t->a.parts[0].channels[0].send_queue = 1;
+  test_pair(&t->w, &t->a, &t->b);
+  dir(t, TEST_DIALER)->cap = 0;
+  assert_cmt(CMT_OK, send_some(&t->a, 10));
+  test_loop_settle(t->w.loop);
+  while (send_some(&t->a, 10) == CMT_OK) {
+    test_loop_settle(t->w.loop);
+  }
+  memset(cmt_buf_data(msg), 1, 10);
+  assert_cmt(CMT_OK,
+             cmt_peer_send(test_node_peer(&t->a), TEST_CHAT, msg, &req));
+  test_loop_settle(t->w.loop);
+  assert_cmt(CMT_EAGAIN, status);
+  test_loop_pass(t->w.loop, MS(600));
+  dir(t, TEST_DIALER)->cap = SIZE_MAX;
+  test_loop_settle(t->w.loop);
+  assert_cmt(CMT_OK, status);
+}
+
+static void a_flush_that_is_over_writes_what_the_socket_takes(void **state) {
+  test_trio *t = *state;
+
+  t->b.quiet = false;
+  test_pair(&t->w, &t->a, &t->b);
+  dir(t, TEST_DIALER)->cap = 0;
+  assert_cmt(CMT_OK, test_node_say(&t->a, TEST_CHAT, "one"));
+  test_loop_settle(t->w.loop);
+  assert_cmt(CMT_OK, test_node_say(&t->a, TEST_CHAT, "two"));
+  cmt_peer_stop(test_node_peer(&t->a), CMT_ECANCELED, MS(200));
+  test_loop_settle(t->w.loop);
+  test_loop_pass(t->w.loop, MS(400));
+  dir(t, TEST_DIALER)->cap = SIZE_MAX;
+  test_loop_settle(t->w.loop);
+  assert_string_equal("receive chat 51 one\nreceive chat 51 two\n"
+                      "remove chat CMT_EEOF\n",
+                      test_node_log(&t->b));
+}
+
+int main(void) {
+#define TEST(name)                                                             \
+  cmocka_unit_test_setup_teardown(name, setup, test_trio_teardown)
+  const struct CMUnitTest tests[] = {
+    TEST(a_reader_that_stops_at_any_moment_ends),
+    TEST(a_slow_reader_stays),
+    TEST(who_is_not_read_is_not_ended),
+    TEST(who_says_that_it_does_not_read_is_borne_longer),
+    TEST(what_was_acknowledged_counts_as_taken),
+    TEST(the_kernel_that_gives_up_says_the_same),
+    TEST(a_pong_that_lies_in_the_socket_is_in_time),
+    TEST(a_pong_behind_much_else_is_in_time),
+    TEST(what_lies_there_is_no_answer),
+    TEST(the_rest_of_a_message_is_in_time),
+    TEST(a_handshake_may_be_held_up_anywhere),
+    TEST(a_connection_that_is_made_meanwhile_counts),
+    TEST(a_slow_callback_costs_no_other_peer),
+    TEST(a_send_whose_time_is_over_gets_the_room_there_is),
+    TEST(a_flush_that_is_over_writes_what_the_socket_takes),
+  };
+#undef TEST
+
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
