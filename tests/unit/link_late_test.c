@@ -163,8 +163,10 @@ static void what_was_acknowledged_counts_as_taken(void **state) {
 
   test_pair(&t->w, &t->a, &t->b);
   d = dir(t, TEST_DIALER);
-  d->cap = 5000;
   d->knows = true;
+  assert_cmt(CMT_OK, send_some(&t->a, 100000));
+  test_loop_settle(t->w.loop);
+  d->cap = 5000;
   d->stalled = true;
   assert_cmt(CMT_OK, send_some(&t->a, 60000));
   for (int i = 0; i < 40; i++) {
@@ -190,7 +192,7 @@ static void the_kernel_that_gives_up_says_the_same(void **state) {
 
   test_pair(&t->w, &t->a, &t->b);
   p = cmt_peer_ref(test_node_peer(&t->a));
-  advance(t, S(5));
+  advance(t, MS(5900));
   test_loop_on_fault(t->w.loop, set_errno, t->w.loop);
   test_loop_fail(t->w.loop, TEST_CALL_READ,
                  test_loop_calls(t->w.loop, TEST_CALL_READ), CMT_EUNREACH);
