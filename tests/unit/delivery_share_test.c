@@ -6,6 +6,7 @@
 
 #include "hostile.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -151,12 +152,125 @@ static void what_the_crowd_leaves_there_is_bounded(void **state) {
   assert_true(test_loop_conn_count(f->t.w.loop) == HOARDERS + 1);
 }
 
+/* ---- memory ---- */
+
+enum { IDS = 8, VICTIM_TOTAL = 300000, VICTIM_MESSAGE = 40000 };
+
+typedef struct victim {
+  test_world w;
+  test_env env; /* What it allocates. */
+  test_node n;
+  hostile ids[IDS];
+  uint64_t drawn, max;
+} victim;
+
+/* Limits that are low, so that what waits for the reactor is most of all. */
+static void victim_init(victim *v, uint64_t seed) {
+  test_world_init(&v->w);
+  test_env_init(&v->env);
+  v->env.seed = 2;
+  v->drawn = seed;
+  test_node_init(&v->n, &v->w);
+  v->n.quiet = true;
+  v->n.options.env = &v->env.env;
+  v->n.options.inbound_peers_max = IDS;
+  v->n.options.outbound_peers_max = 0;
+  v->n.options.send_bytes_max = 50000;
+  v->n.options.recv_bytes_max = 50000;
+  v->n.options.handshakes_max = 4;
+  v->n.parts[0].delivery = CMT_MAILBOX;
+  v->n.parts[0].recv_queue_bytes_total = VICTIM_TOTAL;
+  v->n.parts[0].channels[0].recv_message_max = VICTIM_MESSAGE;
+  v->n.parts[0].channels[0].on_full =
+    seed % 2 == 0 ? CMT_ON_FULL_DROP : CMT_ON_FULL_WAIT;
+  test_node_start(&v->n);
+  v->max = cmt_switch_memory_max(v->n.sw);
+}
+
+static void victim_take(victim *v, size_t count) {
+  cmt_mailbox *m = cmt_switch_mailbox(v->n.sw, "chat");
+  cmt_event ev;
+
+  while (count > 0 && cmt_mailbox_next(m, &ev, 0) == CMT_OK) {
+    cmt_mailbox_done(m, &ev);
+    test_loop_settle(v->w.loop);
+    count--;
+  }
+}
+
+static void victim_fini(victim *v) {
+  for (size_t i = 0; i < IDS; i++) {
+    hostile_fini(&v->ids[i]);
+  }
+  test_loop_settle(v->w.loop);
+  victim_take(v, SIZE_MAX);
+  test_node_fini(&v->n);
+  test_env_fini(&v->env);
+  test_world_fini(&v->w);
+}
+
+/* A message of a kind that fills queues: many that are empty, or of a packet,
+   or long ones in several. */
+static void say_something(victim *v, hostile *h, unsigned kind) {
+  size_t packets =
+    kind == 2 ? 1 + test_below(&v->drawn, VICTIM_MESSAGE / 1000) : 1;
+
+  for (; packets > 0; packets--) {
+    hostile_packet(h, TEST_CHAT, kind == 0 ? 0 : 1000, packets == 1);
+  }
+}
+
+static void a_round(victim *v) {
+  unsigned kind = (unsigned)test_below(&v->drawn, 3);
+
+  for (size_t i = 0; i < IDS; i++) {
+    hostile *h = &v->ids[i];
+
+    if (test_below(&v->drawn, 6) == 0 || h->tcp == NULL || h->ended) {
+      hostile_fini(h); /* What it sent still waits. */
+      hostile_dial(h, v->w.loop, v->n.addr);
+      test_loop_settle(v->w.loop);
+    }
+    for (size_t k = 0; h->up && !h->ended && k < 100; k++) {
+      say_something(v, h, kind);
+    }
+    test_loop_settle(v->w.loop);
+  }
+  victim_take(v, test_below(&v->drawn, 60));
+  (void)test_node_log(&v->n);
+}
+
+static void what_waits_for_a_slow_reactor_is_within_the_bound(void **state) {
+  size_t most = 0;
+
+  (void)state;
+  for (uint64_t seed = 1; seed <= 8; seed++) {
+    victim *v = calloc(1, sizeof *v);
+
+    assert_non_null(v);
+    victim_init(v, seed);
+    for (int i = 0; i < 12; i++) {
+      a_round(v);
+      if (v->env.peak_bytes > v->max) {
+        fail_msg("seed %llu: %zu bytes are more than %llu",
+                 (unsigned long long)seed, v->env.peak_bytes,
+                 (unsigned long long)v->max);
+      }
+    }
+    most = cmt__max(most, (size_t)(v->env.peak_bytes * 100 / v->max));
+    victim_fini(v);
+    free(v);
+  }
+  printf("# at most %zu %% of the bound\n", most);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void) {
   const struct CMUnitTest tests[] = {
     TEST(a_friend_is_heard_in_its_turn_beside_a_crowd_that_fills_the_queues),
     TEST(what_the_crowd_leaves_there_is_bounded),
+    cmocka_unit_test(what_waits_for_a_slow_reactor_is_within_the_bound),
   };
 
   return cmocka_run_group_tests_name("delivery_share", tests, NULL, NULL);
