@@ -10,12 +10,16 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+#include <fcntl.h>
+#include <errno.h>
 
 enum {
   FIRST_FOR_S = 3, /* Another probe is over by then. */
   RETRY_FOR_S = 5,
   RETRY_GAP_MS = 250,
   RESOLVE_S = 10,
+  DESCRIPTORS = 5, /* That a name and a connection take. */
 };
 
 typedef struct probe {
@@ -275,7 +279,36 @@ static bool probe_open(probe *p) {
   return true;
 }
 
+/* Without a few descriptors the resolver tries for seconds, and says that the
+   name has no address. */
+static bool has_descriptors(cmt_why *why) {
+  int fds[DESCRIPTORS];
+  int count = 0, error;
+
+  while (count < DESCRIPTORS) {
+    fds[count] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (fds[count] < 0) {
+      break;
+    }
+    count++;
+  }
+  error = errno;
+  for (int i = 0; i < count; i++) {
+    close(fds[i]);
+  }
+  if (count < DESCRIPTORS) {
+    *why = (cmt_why){.err = CMT_EIO, .stage = CMT_STAGE_TRANSPORT};
+    snprintf(why->text, sizeof why->text,
+             "a probe needs %d free descriptors, there are %d: %s", DESCRIPTORS,
+             count, strerror(error));
+  }
+  return count == DESCRIPTORS;
+}
+
 static bool probe_run(probe *p) {
+  if (!has_descriptors(&p->result.why)) {
+    return false;
+  }
   p->address_count = cli_resolve(&p->addr, &p->io->wait, CMT_SECONDS(RESOLVE_S),
                                  p->addresses, &p->result.why);
   if (p->address_count == 0) {

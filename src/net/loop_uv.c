@@ -307,6 +307,9 @@ static cmt_err start_uv(cmt__loop_uv *l, uv_loop_t *given) {
   int error;
 
   cmt__standard_fds_hold();
+  if (given == NULL && !cmt__loop_fds_are_left()) {
+    return CMT_EIO;
+  }
   if (uv_mutex_init(&l->mutex) != 0) {
     return CMT_ENOMEM;
   }

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The descriptors of the standard streams of a process. */
+/* Descriptors that must be there, or must be free, before libuv starts. */
 
 #include "standard_fds.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
+
+/* An epoll and an eventfd, two pipes for signals, and two to spare. */
+enum { LOOP_FDS = 8 };
 
 void cmt__standard_fds_hold(void) {
   int error = errno;
@@ -20,4 +23,23 @@ void cmt__standard_fds_hold(void) {
     close(fd);
   }
   errno = error;
+}
+
+bool cmt__loop_fds_are_left(void) {
+  int fds[LOOP_FDS];
+  int count = 0, error;
+
+  while (count < LOOP_FDS) {
+    fds[count] = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (fds[count] < 0) {
+      break;
+    }
+    count++;
+  }
+  error = errno;
+  for (int i = 0; i < count; i++) {
+    close(fds[i]);
+  }
+  errno = error;
+  return count == LOOP_FDS;
 }

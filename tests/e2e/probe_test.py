@@ -3,6 +3,7 @@
 
 import contextlib
 import http.server
+import resource
 import socket
 import threading
 
@@ -146,6 +147,20 @@ def nobody(folder):
     equal((code, told["event"], told["reason"], told["stage"],
            told["class"]), (1, "rejected", "refused", "transport", "link"))
     equal(err.count("\n"), 1)
+
+
+def few_descriptors(folder):
+    """The descriptors 0 to 2 and two of its own are open: five more it takes.
+    The limit counts from 0, so that it says how many are left."""
+    for left in range(5):
+        child = subprocess.run(
+            [COMMAND, "probe", "localhost:1"], timeout=LIMIT,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            preexec_fn=lambda: resource.setrlimit(
+                resource.RLIMIT_NOFILE, (5 + left, 5 + left)))
+        equal((child.returncode, child.stdout), (1, ""), left)
+        equal(child.stderr, "cometp2p: localhost:1: a probe needs 5 free "
+              f"descriptors, there are {left}: Too many open files\n", left)
 
 
 def no_name(folder):
@@ -359,6 +374,7 @@ Tap().main([
     ("a node that goes on having one", busy_for_ever),
     ("channels that are given are claimed", own_channels),
     ("nobody listens", nobody),
+    ("few descriptors are told at once", few_descriptors),
     ("a name without an address", no_name),
     ("something that talks first", stranger, b"HTTP/1.1 400 Bad Request\r\n" * 4,
      "proto"),
