@@ -105,7 +105,9 @@ typedef struct cmt_switch_options {
   uint64_t send_rate, recv_rate, send_rate_total, recv_rate_total;
   /** 40; over it a connection is refused after its handshake, CMT_ELIMIT: the
       other side gets our node info and then the end.  A second connection of a
-      node that is a peer needs no place: see cmt_switch_dial(). */
+      node that is a peer needs no place: see cmt_switch_dial().  A node of a
+      persistent dial has the place among the outbound peers that the dial would
+      have, when there is none here.  0: no inbound peer at all. */
   uint32_t inbound_peers_max;
   /** The same for one address; 0, the default, or CMT_NO_LIMIT: no limit. */
   uint32_t inbound_peers_per_ip_max;

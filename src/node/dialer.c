@@ -76,6 +76,15 @@ cmt__dial *cmt__dialer_reserve(cmt_switch *sw, const cmt__ip *address) {
   return NULL;
 }
 
+bool cmt__dialer_wants(const cmt_switch *sw, const cmt_node_id *id) {
+  for (const cmt__dial *d = sw->dials; d != NULL; d = d->next) {
+    if (d->persistent && cmt_node_id_equal(&d->addr.id, id)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 void cmt__dialer_peer_here(cmt_switch *sw, const cmt_peer *p) {
   cmt__ip address = cmt__address_of(&sw->setup.options, p->remote.host);
 

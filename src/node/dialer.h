@@ -68,6 +68,8 @@ void cmt__dial_done(cmt__dial *d, cmt_err err);
 /* The persistent dial that keeps a place for a connection from |address|, and
    whose place is free; NULL: none. */
 cmt__dial *cmt__dialer_reserve(cmt_switch *s, const cmt__ip *address);
+/* A persistent dial is for |id|. */
+bool cmt__dialer_wants(const cmt_switch *s, const cmt_node_id *id);
 /* The peer |p| was added. */
 void cmt__dialer_peer_here(cmt_switch *s, const cmt_peer *p);
 /* The peer with |id| is gone. */

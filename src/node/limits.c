@@ -5,7 +5,7 @@
 
 #include "limits.h"
 
-#include "session.h"
+#include "dialer.h"
 
 #include <stdio.h>
 
@@ -80,18 +80,7 @@ static cmt_err limit_check(cmt_switch *s, const limit *l, cmt_why *why) {
                   l->host != NULL ? l->host : "", (unsigned long long)l->max);
 }
 
-/* The first of |list| that is reached. */
-static cmt_err limits_check(cmt_switch *s, const limit *list, size_t count,
-                            cmt_why *why) {
-  cmt_err err = CMT_OK;
-
-  for (size_t i = 0; i < count && err == CMT_OK; i++) {
-    err = limit_check(s, &list[i], why);
-  }
-  return err;
-}
-
-/* ---- handshakes and dials ---- */
+/* ---- handshakes ---- */
 
 void cmt__limits_displaced(cmt__session *s, bool of_address, cmt_why *why) {
   cmt_switch *sw = s->sw;
@@ -107,21 +96,6 @@ void cmt__limits_displaced(cmt__session *s, bool of_address, cmt_why *why) {
            "gave way to a newer one",
            of_address ? " from " : "", of_address ? from : "",
            (unsigned long)max);
-}
-
-cmt_err cmt__limits_dial(cmt_switch *s, bool persistent, cmt_why *why) {
-  const cmt_switch_options *o = &s->setup.options;
-  cmt__peer_places taken = cmt__peer_set_places(&s->peers);
-
-  return limits_check(
-    s,
-    (const limit[]){
-      {"outbound peers", NULL, taken.outbound + s->kept[1],
-       o->outbound_peers_max, &s->status.over_outbound_peers_max},
-      {"dials under way", NULL, persistent ? 0 : s->places.dials, o->dials_max,
-       &s->status.over_dials_max},
-    },
-    2, why);
 }
 
 uint32_t cmt__limits_linger(const cmt_switch_options *o) {
@@ -141,7 +115,7 @@ size_t cmt__limits_connections(const cmt_switch *s) {
          cmt__limits_linger(o) + 1;
 }
 
-/* ---- peers ---- */
+/* ---- peers and dials ---- */
 
 /* An address, with the options that tell how long it is. */
 typedef struct place_address {
@@ -156,43 +130,77 @@ static bool is_at(void *arg, const cmt__remote *r) {
   return cmt__ip_equal(&ip, &a->ip);
 }
 
+/* Places that inbound peers from there have. */
+static size_t places_at(cmt_switch *s, const cmt__remote *from) {
+  const cmt_switch_options *o = &s->setup.options;
+  place_address at = {o, cmt__address_of(o, from->host)};
+
+  return o->inbound_peers_per_ip_max == CMT_NO_LIMIT
+           ? 0
+           : cmt__peer_set_places_of(&s->peers, is_at, &at);
+}
+
 cmt_err cmt__limits_address(cmt_switch *s, const cmt__remote *from,
                             cmt_why *why) {
   const cmt_switch_options *o = &s->setup.options;
-  place_address at = {o, cmt__address_of(o, from->host)};
   char text[CMT__ADDRESS_TEXT_SIZE];
 
-  if (o->inbound_peers_per_ip_max == CMT_NO_LIMIT) {
-    return CMT_OK;
-  }
   cmt__address_text(o, from->host, text, sizeof text);
   return limit_check(s,
-                     &(limit){"inbound peers", text,
-                              cmt__peer_set_places_of(&s->peers, is_at, &at),
+                     &(limit){"inbound peers", text, places_at(s, from),
                               o->inbound_peers_per_ip_max,
                               &s->status.over_inbound_peers_per_ip_max},
                      why);
 }
 
-cmt_err cmt__limits_admit(cmt_switch *s, bool outbound, const cmt__remote *from,
+static limit inbound_limit(cmt_switch *s) {
+  return (limit){
+    "inbound peers", NULL, cmt__peer_set_places(&s->peers).inbound + s->kept[0],
+    s->setup.options.inbound_peers_max, &s->status.over_inbound_peers_max};
+}
+
+static limit outbound_limit(cmt_switch *s) {
+  return (limit){"outbound peers", NULL,
+                 cmt__peer_set_places(&s->peers).outbound + s->kept[1],
+                 s->setup.options.outbound_peers_max,
+                 &s->status.over_outbound_peers_max};
+}
+
+static bool has_room(limit l) { return l.found < l.max; }
+
+/* The node of a persistent dial takes the place that the dial would have, when
+   strangers have those of inbound peers. */
+static bool is_friend_of_full(cmt_switch *s, const cmt_node_id *id,
+                              const cmt__remote *from) {
+  bool room = has_room(inbound_limit(s)) &&
+              places_at(s, from) < s->setup.options.inbound_peers_per_ip_max;
+
+  return !room && cmt__dialer_wants(s, id) && has_room(outbound_limit(s));
+}
+
+cmt_err cmt__limits_admit(cmt_switch *s, const cmt_node_id *id,
+                          const cmt__remote *from, bool *outbound,
                           cmt_why *why) {
-  const cmt_switch_options *o = &s->setup.options;
-  cmt__peer_places taken = cmt__peer_set_places(&s->peers);
+  limit inbound = inbound_limit(s), other = outbound_limit(s);
   cmt_err err;
 
-  if (outbound) {
-    return limit_check(
-      s,
-      &(limit){"outbound peers", NULL, taken.outbound + s->kept[1],
-               o->outbound_peers_max, &s->status.over_outbound_peers_max},
-      why);
+  if (!*outbound && is_friend_of_full(s, id, from)) {
+    *outbound = true;
   }
-  err = limit_check(s,
-                    &(limit){"inbound peers", NULL, taken.inbound + s->kept[0],
-                             o->inbound_peers_max,
-                             &s->status.over_inbound_peers_max},
-                    why);
+  if (*outbound) {
+    return limit_check(s, &other, why);
+  }
+  err = limit_check(s, &inbound, why);
   return err == CMT_OK ? cmt__limits_address(s, from, why) : err;
+}
+
+cmt_err cmt__limits_dial(cmt_switch *s, bool persistent, cmt_why *why) {
+  limit dials = {"dials under way", NULL, s->places.dials,
+                 s->setup.options.dials_max, &s->status.over_dials_max};
+  limit peers = outbound_limit(s);
+  cmt_err err = limit_check(s, &peers, why);
+
+  return err == CMT_OK && !persistent ? limit_check(s, &dials, why) : err;
 }
 
 /* ---- status ---- */

@@ -31,9 +31,11 @@ void cmt__limits_displaced(cmt__session *s, bool of_address, cmt_why *why);
 /* For one more attempt to dial. */
 CMT_NODISCARD cmt_err cmt__limits_dial(cmt_switch *s, bool persistent,
                                        cmt_why *why);
-/* For one more peer, whose handshake is done. */
-CMT_NODISCARD cmt_err cmt__limits_admit(cmt_switch *s, bool outbound,
-                                        const cmt__remote *from, cmt_why *why);
+/* For one more peer, whose handshake is done.  |*outbound|: by whom it was
+   dialed, and then, among whose places its own is. */
+CMT_NODISCARD cmt_err cmt__limits_admit(cmt_switch *s, const cmt_node_id *id,
+                                        const cmt__remote *from, bool *outbound,
+                                        cmt_why *why);
 /* For one more inbound peer of its address, which has a place among all. */
 CMT_NODISCARD cmt_err cmt__limits_address(cmt_switch *s,
                                           const cmt__remote *from,

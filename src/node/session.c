@@ -210,10 +210,13 @@ static void peer_on_settled(void *arg) {
 }
 
 /* One that was held takes the place of the peer that is gone. */
-static cmt_err place_take(cmt__session *s, cmt_why *why) {
+static cmt_err place_take(cmt__session *s, const cmt_node_id *id,
+                          cmt_why *why) {
   if (!s->held.has_place) {
-    return cmt__limits_admit(s->sw, s->outbound, &s->remote, why);
+    s->outbound_place = s->outbound;
+    return cmt__limits_admit(s->sw, id, &s->remote, &s->outbound_place, why);
   }
+  s->outbound_place = s->held.outbound_place;
   return s->held.outbound_place || s->held.same_address
            ? CMT_OK
            : cmt__limits_address(s->sw, &s->remote, why);
@@ -229,7 +232,7 @@ static cmt_err session_admit(cmt__session *s, const cmt_conn_event *ev,
     return cmt__why(why, CMT_EDUPLICATE, CMT_STAGE_FILTER,
                     "a connection with node %s exists", ev->id->text);
   }
-  err = place_take(s, why);
+  err = place_take(s, ev->id, why);
   if (err != CMT_OK) {
     return err;
   }
@@ -362,8 +365,7 @@ static void session_on_up(void *arg, const cmt_conn_event *ev) {
   }
   s->peer->remote = s->remote;
   s->peer->outbound = s->outbound;
-  s->peer->outbound_place =
-    s->held.has_place ? s->held.outbound_place : s->outbound;
+  s->peer->outbound_place = s->outbound_place;
   s->peer->persistent = s->dial != NULL && s->dial->persistent;
   known = reactors_init(s, &why);
   if (why.err == CMT_OK) {

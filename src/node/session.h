@@ -22,7 +22,8 @@ struct cmt__session {
   uint8_t lane; /* Where the peer is, or will be soon. */
   bool pending; /* The outcome is not known yet. */
   bool was_peer;
-  cmt__remote remote; /* Without a host before it is known. */
+  bool outbound_place; /* Among whose places that of its peer is. */
+  cmt__remote remote;  /* Without a host before it is known. */
 };
 
 /* A session whose outcome is not known; NULL: no memory. */

@@ -534,6 +534,35 @@ static void a_place_that_is_kept_no_more(void **state) {
   leave_all(h, 3);
 }
 
+/* Strangers have all places of inbound peers, and the node that we dial for
+   ever comes by itself.  It takes the place that our dial would have. */
+static void a_persistent_node_has_the_place_of_its_dial(void **state) {
+  fixture *f = *state;
+  char addr[CMT_NET_ADDR_TEXT_SIZE];
+
+  f->at.options.inbound_peers_max = 2;
+  f->at.options.inbound_peers_per_ip_max = 1;
+  f->at.options.outbound_peers_max = 1;
+  test_node_start(&f->at);
+  friend_dials(f, 0);
+  friend_dials(f, 1);
+  test_node_start(&f->friends[2]);
+  snprintf(addr, sizeof addr, "%.40s@10.1.0.1:9", f->friends[2].addr);
+  test_node_dial(&f->at, addr, CMT_DIAL_PERSISTENT); /* It is not there. */
+  (void)test_node_log(&f->at);
+  friend_source(f, 1); /* Its address is full, too. */
+  test_node_dial(&f->friends[2], f->at.addr, 0);
+  assert_string_equal("init chat\nadd chat inbound\n", test_node_log(&f->at));
+  assert_int_equal(3, status_of(&f->at).inbound_peers);
+  assert_int_equal(0, status_of(&f->at).over_inbound_peers_max);
+  /* That place is taken now. */
+  friend_dials(f, 3);
+  assert_string_equal("inbound peers are at their limit of 2", f->at.why.text);
+  test_node_start(&f->friends[4]);
+  test_node_dial(&f->at, f->friends[4].addr, 0);
+  assert_string_equal("outbound peers are at their limit of 1", f->at.why.text);
+}
+
 /* ---- a full node ---- */
 
 enum { FULL = 3 };
@@ -698,6 +727,7 @@ int main(void) {
     TEST(dials_under_way_have_a_bound),
     TEST(persistent_addresses_keep_a_place),
     TEST(a_place_that_is_kept_no_more),
+    TEST(a_persistent_node_has_the_place_of_its_dial),
     TEST(a_restarted_friend_of_a_full_node),
     TEST(a_restarted_friend_with_another_address),
     TEST(a_restarted_friend_of_a_full_address),
