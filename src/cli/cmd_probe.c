@@ -240,14 +240,17 @@ static void print_text(const probe *p) {
 static void tell_failure(const probe *p) {
   cmt_why why = p->result.why;
   bool inferred = infer(p, &why);
-  const char *remote =
-    p->result.remote[0] == '\0' ? p->o->args[0] : p->result.remote;
+  char dialed[CMT_NET_ADDR_TEXT_SIZE];
+  const char *remote = p->result.remote[0] == '\0' ? dialed : p->result.remote;
 
+  if (cmt_net_addr_format(&p->addr, dialed, sizeof dialed) != CMT_OK) {
+    dialed[0] = '\0';
+  }
   if (p->io->json) {
     (void)cli_event_rejected(p->io,
                              &(cmt_rejection){
                                .remote = remote,
-                               .dialed = p->o->args[0],
+                               .dialed = dialed,
                                .id = p->result.id,
                                .outbound = true,
                                .why = why,

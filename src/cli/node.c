@@ -355,8 +355,9 @@ static void split_channels(const cli_options *o, cmt_reactor reactors[2],
     c->recv_queue = CLI_WRITER_MESSAGES;
     c->recv_queue_bytes = CLI_WRITER_BYTES;
   }
-  reactors[0].channels = lists[0];
-  reactors[1].channels = lists[1];
+  for (size_t i = 0; i < 2; i++) {
+    reactors[i].channels = reactors[i].channel_count > 0 ? lists[i] : NULL;
+  }
 }
 
 static bool node_start(cli_node *n) {

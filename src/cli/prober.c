@@ -166,7 +166,7 @@ static bool drive_conn(drive *d) {
   c.node_info = &info;
   c.expect_id = d->p->expect_id;
   c.any_network = true;
-  c.channels = d->p->claim->channels;
+  c.channels = d->p->claim->channel_count > 0 ? d->p->claim->channels : NULL;
   c.channel_count = d->p->claim->channel_count;
   c.ping_interval_ns =
     o->ping_interval_ns == 0 ? CMT_NEVER : o->ping_interval_ns;

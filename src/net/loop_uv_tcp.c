@@ -235,7 +235,10 @@ static void on_outcome(cmt__turn *turn) {
 /* Puts |t| under a poll handle of |l|.  False: it cannot be polled there, and
    is gone. */
 static bool take(cmt__loop *l, tcp_uv *t) {
-  if (uv_poll_init(((cmt__loop_uv *)l)->uv, &t->poll, t->fd) != 0) {
+  int error = uv_poll_init(((cmt__loop_uv *)l)->uv, &t->poll, t->fd);
+
+  if (error != 0) {
+    l->error = -error;
     close(t->fd);
     cmt__free(&l->env, t);
     return false;

@@ -109,6 +109,7 @@ static void on_arrival(cmt__post *p) {
     l->eof = true;
     l->reading = false;
     l->write_err = err;
+    l->error = l->loop->error;
     cmt__link_stop_conn(l, err);
   }
   if (trip->end_due) {

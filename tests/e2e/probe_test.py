@@ -52,6 +52,9 @@ def capitals(folder):
         code, told, err = probe(shouted, "--count", "1")
         equal((code, err, told["id"], told["verified"]),
               (0, "", node.id, True))
+        code, told, err = probe("ABCDEF0123" * 4 + "@" + node.ready["laddr"])
+        equal((code, told["dialed"]),
+              (1, "abcdef0123" * 4 + "@" + node.ready["laddr"]))
         with Listen("--dial", shouted) as other:
             equal(other.event("peer_added")["id"], node.id)
 

@@ -32,11 +32,14 @@ static void check_shape(const cmt_net_addr *a, unsigned flags) {
   char canonical[256];
 
   FUZZ_CHECK(id == 40 || (id == 0 && flags != 0));
-  FUZZ_CHECK(flags != CMT_ADDR_NO_ID || id == 0);
+  FUZZ_CHECK((flags & (CMT_ADDR_NO_ID | CMT_ADDR_LISTEN)) == 0 || id == 0);
   FUZZ_CHECK(host >= 1 && host <= 255);
+  for (size_t i = 0; i < id; i++) { /* In small letters. */
+    FUZZ_CHECK(strchr("0123456789abcdef", a->id.text[i]) != NULL);
+  }
   for (size_t i = 0; i < host; i++) {
     FUZZ_CHECK(a->host[i] > 32 && a->host[i] <= 126);
-    FUZZ_CHECK(strchr("@/[]", a->host[i]) == NULL);
+    FUZZ_CHECK(strchr("@/[]*", a->host[i]) == NULL);
   }
   if (cmt__ip_canonical(cmt_bytes_of(a->host), canonical, sizeof canonical)) {
     FUZZ_CHECK(strcmp(canonical, a->host) == 0);
@@ -67,7 +70,8 @@ static void check_parse(const char *text, unsigned flags) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  static const unsigned flags[] = {0, CMT_ADDR_ID_OPTIONAL, CMT_ADDR_NO_ID};
+  static const unsigned flags[] = {0, CMT_ADDR_ID_OPTIONAL, CMT_ADDR_NO_ID,
+                                   CMT_ADDR_LISTEN};
   char *text = malloc(size + 1);
 
   FUZZ_CHECK(text != NULL);
