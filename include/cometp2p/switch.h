@@ -325,13 +325,14 @@ CMT_API void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
  * - for each peer, |inbound_peers_max| + |outbound_peers_max| of them: the
  *   connection, its node info, a run of 256 frames (261 KiB) that the
  *   socket did not take, what it read and has no turn for (66 KiB), room for
- * CMT_PEER_KEYS_MAX values, and its queued messages: |send_bytes_max| or one
- * message of the largest |send_message_max|, but no more than all channels can
- * queue, with a header each;
+ *   CMT_PEER_KEYS_MAX values, and a header for each message that may be queued;
+ * - queued messages: for each peer |send_bytes_max| or one message of the
+ *   largest |send_message_max|, but no more than its channels can queue, and in
+ *   all no more than |send_bytes_total_max|;
  * - messages under reassembly: |recv_bytes_max| for each peer, but no more than
- *   |recv_bytes_total_max|, a header for each channel of each peer, and for
- *   each loop twice the largest |recv_message_max|, for one that grows and one
- *   that is being delivered;
+ *   |recv_bytes_total_max|, a header for each channel of each peer, one packet
+ *   of each peer, and for each loop twice the largest |recv_message_max|, for
+ *   one that grows and one that is being delivered;
  * - for each reactor that is not called inline: twice |recv_queue_bytes_total|,
  * and for each peer one largest message and what 64 KiB of the stream may hold
  *   besides;

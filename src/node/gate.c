@@ -22,7 +22,8 @@
    on a channel, since a try_send finds a waiting send in its way.  Bytes are
    shared by all channels: when that head lacks only them, nobody else gets any
    until it has them, or the small messages of other channels would keep a large
-   one waiting for ever.  A request is the
+   one waiting for ever.  When it lacks room in the pool of all peers, which may
+   take long, those that need nothing of that go on.  A request is the
    caller's memory, so waiting sends cost the gate nothing.  A thread that
    blocks is a request on its stack with a condition; it is answered under the
    lock and watches its own deadline, so a loop that is held up by a callback
@@ -107,19 +108,24 @@ static cmt_send_req *waits_first(const cmt__gate *g, size_t at) {
   return g->waits != NULL ? g->waits[at].first : NULL;
 }
 
-/* A message over |bytes_max| goes alone. */
+/* A message over |bytes_max| goes alone, and one for which the pool is too
+   small when there are others. */
 static bool bytes_fit(const cmt__gate *g, size_t len) {
   return g->messages == 0 ||
-         (g->bytes <= g->bytes_max && len <= g->bytes_max - g->bytes);
+         (g->bytes <= g->bytes_max && len <= g->bytes_max - g->bytes &&
+          cmt__gate_pool_has(g, len));
 }
 
-/* Takes a credit and puts |msg| into the intake. */
+/* Takes a credit and puts |msg| into the intake.  Its room in the pool was
+   taken; without memory it goes back. */
 static cmt_err gate_put(cmt__gate *g, size_t at, cmt_buf *msg) {
   cmt__gate_items *in = &g->intake;
   void *list = in->list;
 
   if (in->count == in->cap) {
     if (!cmt__grow(g->env, &list, &in->cap, sizeof *in->list, INTAKE_FIRST)) {
+      g->gave = g->gave || cmt__gate_drop_room(g, cmt_buf_bytes(msg).len);
+      cmt__gate_ring(g);
       return CMT_ENOMEM;
     }
     in->list = list;
@@ -135,12 +141,14 @@ static cmt_err gate_put(cmt__gate *g, size_t at, cmt_buf *msg) {
 /* cmt__gate_try_send() under the lock. */
 static cmt_err gate_try(cmt__gate *g, uint8_t id, cmt_buf *msg, size_t *at) {
   cmt_err err = gate_check(g, id, msg, at);
+  size_t len = cmt_buf_bytes(msg).len;
 
   if (err != CMT_OK) {
     return err;
   }
   if (waits_first(g, *at) != NULL || !has_room(g, *at) || g->starved ||
-      !bytes_fit(g, cmt_buf_bytes(msg).len)) {
+      !bytes_fit(g, len) || (g->lacks > 0 && cmt__gate_needs_pool(g, len)) ||
+      !cmt__gate_take_room(g, len)) {
     return CMT_EAGAIN;
   }
   err = gate_put(g, *at, msg);
@@ -182,7 +190,7 @@ static void done_append(cmt__gate *g, cmt_send_req *req, cmt_err status) {
 /* Memory for the sends that wait; few peers ever have one. */
 static bool waits_reserve(cmt__gate *g) {
   if (g->waits == NULL) {
-    g->waits = cmt__alloc_zero(g->env, g->channel_count * sizeof *g->waits);
+    g->waits = cmt__alloc_zero(g->env, cmt__gate_waits_size(g));
   }
   return g->waits != NULL;
 }
@@ -197,7 +205,14 @@ static void wait_append(cmt__gate *g, cmt_send_req *req) {
   if (c->last != NULL) {
     cmt__gate_check_wait(g, c, c->last);
   }
-  g->starved = g->starved || (c->first == NULL && has_room(g, w->channel));
+  if (c->first == NULL && has_room(g, w->channel)) {
+    size_t len = cmt_buf_bytes(w->msg).len;
+
+    if (g->lacks == 0 && bytes_fit(g, len)) {
+      g->lacks = len;
+    }
+    g->starved = g->starved || !bytes_fit(g, len);
+  }
   w->sequence = g->sequence++;
   w->next = NULL;
   w->prev = c->last;
@@ -240,9 +255,21 @@ static void wait_finish(cmt__gate *g, cmt_send_req *req, cmt_err status) {
   }
 }
 
-/* The head that waited longest among those with a credit; NULL: there is none,
-   or it lacks bytes. */
-static cmt_send_req *waits_pick(cmt__gate *g) {
+/* Whether the head |r| of channel |at| may be looked at: it has a credit, and
+   for |small| fits without the pool. */
+static bool head_is_ready(const cmt__gate *g, const cmt_send_req *r, size_t at,
+                          bool small) {
+  size_t len;
+
+  if (r == NULL || !has_room(g, at)) {
+    return false;
+  }
+  len = cmt_buf_bytes(cmt__gate_wait_of((cmt_send_req *)(uintptr_t)r)->msg).len;
+  return !small || (bytes_fit(g, len) && !cmt__gate_needs_pool(g, len));
+}
+
+/* The head that waited longest among those; NULL: there is none. */
+static cmt_send_req *waits_longest(cmt__gate *g, bool small) {
   cmt_send_req *best = NULL;
 
   for (size_t i = 0; i < g->channel_count; i++) {
@@ -251,17 +278,34 @@ static cmt_send_req *waits_pick(cmt__gate *g) {
     if (r != NULL) {
       cmt__gate_check_wait(g, &g->waits[i], r);
     }
-    if (r != NULL && has_room(g, i) &&
+    if (head_is_ready(g, r, i, small) &&
         (best == NULL || wait_of(r)->sequence < wait_of(best)->sequence)) {
       best = r;
     }
   }
-  g->starved =
-    best != NULL && !bytes_fit(g, cmt_buf_bytes(wait_of(best)->msg).len);
-  return g->starved ? NULL : best;
+  return best;
 }
 
-static bool waits_admit(cmt__gate *g) {
+/* The next to come in, whose room in the pool is taken.  One that lacks bytes
+   of its peer holds up all others; one that lacks only the pool, those that
+   need it too. */
+static cmt_send_req *waits_pick(cmt__gate *g) {
+  cmt_send_req *best = waits_longest(g, false);
+  size_t len = best != NULL ? cmt_buf_bytes(wait_of(best)->msg).len : 0;
+
+  g->lacks = 0;
+  g->starved = best != NULL && !bytes_fit(g, len);
+  if (best == NULL || g->starved) {
+    return NULL;
+  }
+  if (cmt__gate_take_room(g, len)) {
+    return best;
+  }
+  g->lacks = len;
+  return waits_longest(g, true);
+}
+
+bool cmt__gate_admit(cmt__gate *g) {
   bool any = false;
   cmt_send_req *r;
 
@@ -325,10 +369,12 @@ static void blocked_wait(cmt__gate *g, blocked *b, uint64_t timeout_ns) {
               : pthread_cond_timedwait(&b->cond, &g->lock, &at);
   }
   if (!b->done) {
+    bool lacked = g->lacks > 0;
+
     wait_remove(g, &b->req);
     b->status = CMT_ETIMEDOUT;
-    /* It may have stood before one that fits. */
-    if (waits_admit(g)) {
+    /* It may have stood before one that fits, or in the list of the pool. */
+    if (cmt__gate_admit(g) || lacked) {
       cmt__gate_ring(g);
     }
   }
@@ -355,6 +401,9 @@ cmt_err cmt__gate_send_wait(cmt__gate *g, uint8_t channel, cmt_buf *msg,
                                    .channel = (uint8_t)at,
                                    .flags = WAIT_BLOCKS};
     wait_append(g, &b.req);
+    if (g->lacks > 0) {
+      cmt__gate_ring(g);
+    }
     blocked_wait(g, &b, timeout_ns);
     cmt__gate_release(&b.req);
     pthread_cond_destroy(&b.cond);
@@ -365,6 +414,8 @@ cmt_err cmt__gate_send_wait(cmt__gate *g, uint8_t channel, cmt_buf *msg,
 }
 
 void cmt__gate_fail_waits(cmt__gate *g) {
+  g->starved = false;
+  g->lacks = 0;
   for (size_t i = 0; i < g->channel_count; i++) {
     cmt_send_req *req;
 
@@ -448,6 +499,8 @@ static void waits_expire(cmt__gate *g, uint64_t now_ns) {
 
 void cmt__gate_take(cmt__gate *g, uint64_t now_ns, cmt__gate_view *out) {
   cmt__gate_items items;
+  size_t lacks;
+  bool gave;
 
   cmt__gate_lock(g);
   g->attended = false;
@@ -458,12 +511,19 @@ void cmt__gate_take(cmt__gate *g, uint64_t now_ns, cmt__gate_view *out) {
   waits_set_deadlines(g, now_ns);
   waits_expire(g, now_ns);
   /* The send that expired may have stood before one that fits. */
-  if (waits_admit(g)) {
+  if (cmt__gate_admit(g)) {
     cmt__gate_ring(g);
   }
   out->queued_bytes = g->bytes;
   out->deadline_ns = g->deadline_ns;
+  lacks = g->lacks;
+  gave = g->gave;
+  g->gave = false;
   cmt__gate_unlock(g);
+  if (gave) {
+    cmt__send_pool_wake(g->pool);
+  }
+  cmt__gate_pool_look(g, lacks);
 }
 
 void cmt__gate_trim(cmt__gate *g) {
@@ -481,7 +541,7 @@ void cmt__gate_trim(cmt__gate *g) {
 }
 
 bool cmt__gate_credit(cmt__gate *g, const cmt__credits *c) {
-  bool any;
+  bool any, wakes;
 
   cmt__gate_lock(g);
   for (size_t i = 0; i < g->channel_count; i++) {
@@ -490,10 +550,13 @@ bool cmt__gate_credit(cmt__gate *g, const cmt__credits *c) {
     g->messages -= c->messages[i];
   }
   CMT_ASSERT(g->env, c->bytes <= g->bytes);
-  g->bytes -= c->bytes;
-  any = waits_admit(g);
+  wakes = cmt__gate_give_room(g, c->bytes);
+  any = cmt__gate_admit(g) || g->lacks > 0;
   g->attended = g->attended || any;
   cmt__gate_unlock(g);
+  if (wakes) {
+    cmt__send_pool_wake(g->pool);
+  }
   return any;
 }
 

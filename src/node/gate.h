@@ -7,9 +7,9 @@
    and the intake, which the loop takes out whole. */
 
 #include "cond.h"
+#include "send_pool.h"
 
 #include "core/conn.h"
-#include "core/lock.h"
 
 #include <cometp2p/peer.h>
 #include <stdatomic.h>
@@ -41,9 +41,9 @@ typedef struct cmt__gate_stop {
   uint64_t flush_ns;
 } cmt__gate_stop;
 
-/* |ring|, |ring_arg| and |bytes_max| are set after cmt__gate_init().  |ring| is
-   called under the lock when the loop should come: it posts, and the loop
-   answers with cmt__gate_woken(). */
+/* |ring|, |ring_arg|, |bytes_max| and |pool| are set after cmt__gate_init().
+   |ring| is called under the lock when the loop should come: it posts, and the
+   loop answers with cmt__gate_woken(). */
 typedef struct cmt__gate {
   const cmt_env *env;
   void (*ring)(void *arg);
@@ -61,19 +61,24 @@ typedef struct cmt__gate {
   bool ping;        /* Somebody wants to know whether the peer lives. */
   uint32_t *queued; /* By channel: in the intake, behind it, or being cut. */
   size_t bytes, bytes_max, messages; /* Queued on all channels. */
-  cmt__gate_fifo *waits; /* By channel; NULL: no send has ever waited. */
-  bool starved;      /* A waiting send has its credit, and lacks only bytes. */
-  uint64_t sequence; /* Of the next send that waits. */
+  cmt__gate_fifo *waits; /* By channel, and a cmt__pool_wait behind them; NULL:
+                            no send has ever waited. */
+  bool starved; /* A waiting send has its credit, and lacks only bytes. */
+  bool gave;    /* What was taken of the pool for one that had no memory. */
+  size_t lacks; /* Bytes of one that has both, and lacks only the pool; or 0. */
+  uint64_t sequence;                    /* Of the next send that waits. */
   uint64_t deadline_ns;                 /* No waiting send is due before. */
   bool fresh;                           /* Some have no deadline yet. */
   cmt_send_req *done_first, *done_last; /* Callbacks that are due, */
   size_t done_count;                    /* and how many. */
   cmt__gate_items intake;
   cmt__gate_stop stop;
-  unsigned pauses; /* By the application. */
-  unsigned blocks; /* By mailboxes that are full. */
+  unsigned pauses;      /* By the application. */
+  unsigned blocks;      /* By mailboxes that are full. */
+  cmt__send_pool *pool; /* NULL: none. */
   /* Of the loop alone: */
   cmt__gate_items taken;
+  bool listed; /* It waits for the pool. */
 } cmt__gate;
 
 /* What the loop finds when it looks. */
@@ -135,6 +140,9 @@ bool cmt__gate_take_ping(cmt__gate *g);
 bool cmt__gate_is_paused(cmt__gate *g, bool *full);
 /* Bytes queued on all channels.  Any thread. */
 size_t cmt__gate_queued(cmt__gate *g);
+/* Gives back what it has of the pool: it is closed, and all that was queued has
+   been let go. */
+void cmt__gate_forget(cmt__gate *g);
 /* The end: every send that waits becomes due with CMT_ECLOSED, the intake is
    dropped.  True: a ring is still to be answered. */
 bool cmt__gate_close(cmt__gate *g);

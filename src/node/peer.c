@@ -109,6 +109,7 @@ cmt_peer *cmt__peer_new(const cmt__peer_options *o) {
   }
   p->node_info = cmt__conn_take_info(o->link->conn);
   p->gate.bytes_max = o->send_bytes_max;
+  p->gate.pool = o->send_pool;
   p->gate.ring = peer_ring;
   p->gate.ring_arg = p;
   return p;
@@ -171,6 +172,7 @@ bool cmt__peer_end(cmt_peer *p, const cmt_why *why) {
   cmt__unlock(&p->gate.lock);
   posted = cmt__gate_close(&p->gate);
   cmt__channels_let_go(&p->shared->env, &rest);
+  cmt__gate_forget(&p->gate);
   (void)cmt__gate_answer(&p->gate);
   return posted;
 }

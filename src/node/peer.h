@@ -71,6 +71,7 @@ typedef struct cmt__peer_options {
   const cmt_node_info *node_info; /* Of the connection. */
   cmt__shared *shared;
   size_t send_bytes_max;
+  cmt__send_pool *send_pool;
   void (*on_settled)(void *arg);
   void *arg;
 } cmt__peer_options;

@@ -243,6 +243,7 @@ static cmt_err session_admit(cmt__session *s, const cmt_conn_event *ev,
       .node_info = ev->node_info,
       .shared = sw->setup.shared,
       .send_bytes_max = sw->setup.options.send_bytes_max,
+      .send_pool = &sw->send_pool,
       .on_settled = peer_on_settled,
       .arg = sw,
     });

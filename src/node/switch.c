@@ -16,8 +16,9 @@
    the application hears there.  What the first loop wants of such a peer goes
    through its gate, too.
 
-   Locks are taken in the order set, gate, queue of posts; |lock| stands alone
-   over the queue of posts.  None is held during a callback.
+   Locks are taken in the order set, gate, queue of posts, and the locks of what
+   peers share, |budget_lock| and that of |send_pool|, before those of gates;
+   |lock| stands alone over the queue of posts.  None is held during a callback.
 
    The end has four steps.  cmt_switch_stop() sets a flag and rings.  The loop
    then closes the listener, ends every dial, rejects every handshake and stops
@@ -113,9 +114,10 @@ void cmt__switch_look(cmt_switch *s) {
 
 /* ---- making ---- */
 
-enum { LOCK_COUNT = 2 };
+enum { LOCK_COUNT = 3 };
 #define LOCKS(s)                                                               \
-  ((pthread_mutex_t *[LOCK_COUNT]){&(s)->lock, &(s)->budget_lock})
+  ((pthread_mutex_t *[LOCK_COUNT]){&(s)->lock, &(s)->budget_lock,              \
+                                   &(s)->send_pool.lock})
 
 static void locks_destroy(pthread_mutex_t *const *locks, size_t count) {
   while (count > 0) {
@@ -157,6 +159,8 @@ static cmt_err switch_init(cmt_switch *s, cmt__loop *const *loops) {
   s->turn.cb = switch_on_turn;
   cmt__places_init(s);
   s->report_ns = CMT__REPORT_NS;
+  cmt__send_pool_init(&s->send_pool, s->setup.shares.send.floor,
+                      s->setup.shares.send.pool);
   if (!cmt__cond_init(&s->ended_cond)) {
     return CMT_ENOMEM;
   }

@@ -88,6 +88,7 @@ struct cmt_switch {
   cmt__post post;              /* Rings the loop for what is under the lock. */
   cmt__budget budget;          /* What the connections share, */
   pthread_mutex_t budget_lock; /* with several loops. */
+  cmt__send_pool send_pool;    /* What is queued above the floors of peers. */
   pthread_mutex_t lock;
   pthread_cond_t ended_cond; /* With |ended|. */
   uint64_t report_ns;

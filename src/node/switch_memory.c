@@ -103,17 +103,23 @@ static uint64_t handshake_bytes(const cmt_conn_options *o) {
    that it completes for the next turn. */
 static uint64_t peer_bytes(const cmt_switch *s, const sums *n,
                            const cmt_conn_options *o) {
-  const cmt_switch_options *so = &s->setup.options;
-  uint64_t queued =
-    cmt__min64(n->send_bytes, cmt__max64(n->send_one, so->send_bytes_max));
   size_t items = 2 * cmt__grow_max(n->messages, ITEM_FIRST);
 
   return cmt__conn_memory(o) + sizeof(cmt_peer) + sizeof(cmt__link_trip) +
          sizeof(cmt__link_path) + 2 * sizeof(cmt_why) +
          s->setup.channel_count * (sizeof(uint32_t) + sizeof(cmt__gate_fifo)) +
-         items * sizeof(cmt__gate_item) + CMT_PEER_KEYS_MAX * KEY_BYTES +
-         CMT__SCRATCH + CMT__READ_MAX + CMT_FRAME_SLOT + queued +
-         n->messages * cmt__buf_header();
+         sizeof(cmt__pool_wait) + items * sizeof(cmt__gate_item) +
+         CMT_PEER_KEYS_MAX * KEY_BYTES + CMT__SCRATCH + CMT__READ_MAX +
+         CMT_FRAME_SLOT + n->messages * cmt__buf_header();
+}
+
+/* Queued messages, without their headers. */
+static uint64_t send_bytes(const cmt_switch *s, const sums *n) {
+  const cmt_switch_options *o = &s->setup.options;
+  uint64_t each =
+    cmt__min64(n->send_bytes, cmt__max64(n->send_one, o->send_bytes_max));
+
+  return cmt__min64(n->peers * each, o->send_bytes_total_max);
 }
 
 /* While a message grows, its old memory is there as well; one that is complete
@@ -166,5 +172,6 @@ uint64_t cmt_switch_memory_max(cmt_switch *s) {
          (cmt__limits_connections(s) + dial_connections(s)) *
            connection_bytes() +
          handshakes(s) * handshake_bytes(&o) + n.peers * peer_bytes(s, &n, &o) +
-         recv_bytes(s, &n) + mailbox_bytes(s, &n) + dial_bytes(s);
+         send_bytes(s, &n) + recv_bytes(s, &n) + mailbox_bytes(s, &n) +
+         dial_bytes(s);
 }

@@ -43,13 +43,15 @@ static void check_full(sim_peer *p, int channel, size_t len) {
   for (size_t c = 0; c < SIM_CHANNELS_MAX; c++) {
     (void)outstanding(&p->flow[c], &bytes);
   }
-  CHECK(p->node->sim, CHECK_ANSWER,
-        count >= room || f->waiting > 0 ||
-          bytes + len > p->node->options.send_bytes_max,
-        "n%u to n%u, channel %d: no room, with %zu of %zu messages and %zu of "
-        "%zu bytes under way",
-        p->node->index, p->remote, channel, count, room, bytes,
-        p->node->options.send_bytes_max);
+  CHECK(
+    p->node->sim, CHECK_ANSWER,
+    count >= room || f->waiting > 0 ||
+      bytes + len > p->node->options.send_bytes_max ||
+      (p->node->options.send_bytes_total_max != 0 && bytes + len > SIM_FLOOR),
+    "n%u to n%u, channel %d: no room, with %zu of %zu messages and %zu of "
+    "%zu bytes under way",
+    p->node->index, p->remote, channel, count, room, bytes,
+    p->node->options.send_bytes_max);
 }
 
 void check_answer(sim_peer *p, int channel, size_t len, cmt_err err) {

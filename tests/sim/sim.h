@@ -15,7 +15,8 @@ enum {
   SIM_REACTORS_MAX = 3,
   SIM_WORKERS_MAX = 3,
   /* What the floors of eighty peers take of a total at least. */
-  SIM_FLOORS = 80 * 4096,
+  SIM_FLOOR = 4096,
+  SIM_FLOORS = 80 * SIM_FLOOR,
   SIM_PORT = 26656,
 };
 

@@ -143,9 +143,10 @@ static void check_room(sim_peer *p, size_t channel) {
 
   if (len > p->node->by_index[channel].send_message_max ||
       len > s->nodes[p->remote].by_index[channel].recv_message_max ||
-      room * len > p->node->options.send_bytes_max || p->stopped ||
-      !s->nodes[p->remote].has[channel] || !p->node->has[channel] ||
-      sim_node_may_lack(p->node)) {
+      room * len > p->node->options.send_bytes_max ||
+      (p->node->options.send_bytes_total_max != 0 && room * len > SIM_FLOOR) ||
+      p->stopped || !s->nodes[p->remote].has[channel] ||
+      !p->node->has[channel] || sim_node_may_lack(p->node)) {
     return;
   }
   while (sim_try_send(p, channel, len)) {
@@ -387,6 +388,20 @@ static void draw_limits(sim_node *n) {
   }
 }
 
+/* Without a draw of its own, so that the seeds are what they were before. */
+static void draw_send_total(sim_node *n) {
+  cmt_switch_options *o = &n->options;
+  size_t largest = 0;
+
+  for (size_t c = 0; c < n->sim->channel_count; c++) {
+    largest = cmt__max(largest, n->by_index[c].send_message_max);
+  }
+  if (n->index > 1 && o->send_bytes_max % 8 == 3) {
+    o->send_bytes_total_max =
+      largest + SIM_FLOORS + o->send_bytes_max / 8 % 300000;
+  }
+}
+
 /* The link between the first two is filled, and must not be limited. */
 static void draw_rates(sim_node *n) {
   uint64_t *rates[] = {&n->options.send_rate, &n->options.recv_rate,
@@ -441,6 +456,7 @@ static void draw_options(sim_node *n) {
     o->stall_max_ns = sim_spread(rng, CMT_SECONDS(1), CMT_SECONDS(20));
   }
   draw_limits(n);
+  draw_send_total(n);
   draw_rates(n);
   draw_loops(n);
 }

@@ -237,9 +237,16 @@ static void the_terms_follow_the_options(void **state) {
   o.reactors = &r;
   o.reactor_count = 1;
   before = max_of(&o);
-  /* 80 peers of 32 MiB, 512 MiB to receive, and less than 120 MiB besides. */
-  assert_in_range(before, UINT64_C(3072) << 20, UINT64_C(3192) << 20);
+  /* 256 MiB to send, 512 MiB to receive, and less than 100 MiB besides. */
+  assert_in_range(before, UINT64_C(768) << 20, UINT64_C(868) << 20);
 
+  o.send_bytes_total_max = ((size_t)256 << 20) + 1000;
+  after = max_of(&o);
+  assert_int_equal(1000, after - before);
+  /* As much as all peers may have, if the total is more. */
+  o.send_bytes_total_max = (size_t)3 << 30;
+  before = max_of(&o);
+  assert_int_equal(((UINT64_C(80) * 32 - 256) << 20) - 1000, before - after);
   o.send_bytes_max += 1000;
   after = max_of(&o);
   assert_int_equal(80 * 1000, after - before);

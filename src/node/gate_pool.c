@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What a gate takes of the pool that all peers share, and how it waits for it.
+   Only the loop puts the gate into the list of those that wait: it does so at
+   each look that leaves a send for which the pool has no room, and tries once
+   more after that. */
+
+#include "gate_impl.h"
+
+static size_t pool_share(const cmt__gate *g, size_t more) {
+  return cmt__send_pool_above(g->pool, g->bytes + more) -
+         cmt__send_pool_above(g->pool, g->bytes);
+}
+
+bool cmt__gate_needs_pool(const cmt__gate *g, size_t len) {
+  return pool_share(g, len) > 0;
+}
+
+bool cmt__gate_pool_has(const cmt__gate *g, size_t len) {
+  return g->pool == NULL ||
+         cmt__send_pool_above(g->pool, g->bytes + len) <= g->pool->max;
+}
+
+bool cmt__gate_take_room(cmt__gate *g, size_t len) {
+  size_t more = pool_share(g, len);
+
+  return more == 0 ||
+         cmt__send_pool_take(g->pool, g,
+                             cmt__send_pool_above(g->pool, g->bytes), more);
+}
+
+bool cmt__gate_drop_room(cmt__gate *g, size_t len) {
+  size_t less = pool_share(g, len);
+
+  if (less > 0) {
+    cmt__send_pool_give(g->pool, less);
+  }
+  return less > 0;
+}
+
+bool cmt__gate_give_room(cmt__gate *g, size_t len) {
+  g->bytes -= len;
+  return cmt__gate_drop_room(g, len) && atomic_load(&g->pool->waiting) > 0;
+}
+
+size_t cmt__gate_waits_size(const cmt__gate *g) {
+  return g->channel_count * sizeof *g->waits + sizeof(cmt__pool_wait);
+}
+
+/* It lies behind the FIFOs. */
+static cmt__pool_wait *pool_wait(const cmt__gate *g) {
+  return (cmt__pool_wait *)(void *)(g->waits + g->channel_count);
+}
+
+static void on_look(void *arg) { cmt__gate_look(arg); }
+
+/* Stands in the list with what it lacks as of now, and tries again. */
+static bool wait_for_pool(cmt__gate *g, size_t lacks) {
+  cmt__pool_wait *w = pool_wait(g);
+  size_t above, need;
+  bool still;
+
+  cmt__gate_lock(g);
+  above = cmt__send_pool_above(g->pool, g->bytes);
+  need = pool_share(g, lacks);
+  cmt__gate_unlock(g);
+  if (!g->listed) { /* Nobody else has it. */
+    w->look = on_look;
+    w->arg = g;
+  }
+  g->listed = true;
+  cmt__send_pool_wait(g->pool, w, above, need);
+  cmt__gate_lock(g);
+  if (cmt__gate_admit(g)) {
+    cmt__gate_ring(g);
+  }
+  still = g->lacks > 0;
+  cmt__gate_unlock(g);
+  return still;
+}
+
+void cmt__gate_pool_look(cmt__gate *g, size_t lacks) {
+  bool still = lacks > 0 && wait_for_pool(g, lacks);
+
+  if (!still && g->listed) {
+    g->listed = false;
+    cmt__send_pool_leave(g->pool, pool_wait(g));
+  }
+}
+
+void cmt__gate_forget(cmt__gate *g) {
+  cmt__gate_pool_look(g, 0);
+  if (cmt__gate_give_room(g, g->bytes)) {
+    cmt__send_pool_wake(g->pool);
+  }
+}

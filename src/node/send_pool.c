@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The pool of what is queued above the floors.
+
+   Design notes.  A peer may have at most as much of the pool as is left for all
+   others.  One that reads nothing gets half of it, two a third each, and
+   whatever their number the next one finds as much as each of them has.  So the
+   largest is refused first, and nobody has to be told.
+
+   A message that is larger than what is left must pass at some time: the first
+   that waits and has nothing above its floor is |next_up|, and nobody else
+   takes anything of the pool until it has gone on.  Within the floors all goes
+   on as before.
+
+   No wake-up is lost: whoever waits puts itself into the list and then tries
+   again; whoever gives changes |used| and then looks whether the list is empty.
+   Both orders are sequentially consistent, so one of the two sees the other.
+
+   The lock comes before those of gates, and is never taken under one. */
+
+#include "send_pool.h"
+
+static bool may_take(const cmt__send_pool *p, size_t used, size_t above,
+                     size_t more) {
+  size_t left = p->max - used;
+
+  return more <= left && (above == 0 || above <= left - more);
+}
+
+bool cmt__send_pool_take(cmt__send_pool *p, const void *who, size_t above,
+                         size_t more) {
+  const void *next_up = atomic_load(&p->next_up);
+  size_t used = atomic_load(&p->used);
+
+  if (next_up != NULL && next_up != who) {
+    return false;
+  }
+  do {
+    if (!may_take(p, used, above, more)) {
+      return false;
+    }
+  } while (!atomic_compare_exchange_weak(&p->used, &used, used + more));
+  return true;
+}
+
+void cmt__send_pool_give(cmt__send_pool *p, size_t less) {
+  atomic_fetch_sub(&p->used, less);
+}
+
+/* ---- those who wait ---- */
+
+/* Under the lock.  True: it is another one. */
+static bool find_next_up(cmt__send_pool *p) {
+  cmt__pool_wait *w = p->first;
+
+  while (w != NULL && w->above > 0) {
+    w = w->next;
+  }
+  return atomic_exchange(&p->next_up, w != NULL ? w->arg : NULL) !=
+         (w != NULL ? w->arg : NULL);
+}
+
+/* Under the lock. */
+static void look_all(cmt__send_pool *p) {
+  void *next_up = atomic_load(&p->next_up);
+
+  for (cmt__pool_wait *w = p->first; w != NULL; w = w->next) {
+    if ((next_up == NULL || next_up == w->arg) &&
+        may_take(p, atomic_load(&p->used), w->above, w->need)) {
+      w->look(w->arg);
+    }
+  }
+}
+
+void cmt__send_pool_wake(cmt__send_pool *p) {
+  if (atomic_load(&p->waiting) > 0) {
+    cmt__lock(&p->lock);
+    look_all(p);
+    cmt__unlock(&p->lock);
+  }
+}
+
+static void list_append(cmt__send_pool *p, cmt__pool_wait *w) {
+  w->listed = true;
+  w->next = NULL;
+  w->prev = p->last;
+  if (p->last != NULL) {
+    p->last->next = w;
+  } else {
+    p->first = w;
+  }
+  p->last = w;
+  atomic_fetch_add(&p->waiting, 1);
+}
+
+static void list_remove(cmt__send_pool *p, cmt__pool_wait *w) {
+  if (w->prev != NULL) {
+    w->prev->next = w->next;
+  } else {
+    p->first = w->next;
+  }
+  if (w->next != NULL) {
+    w->next->prev = w->prev;
+  } else {
+    p->last = w->prev;
+  }
+  w->listed = false;
+  atomic_fetch_sub(&p->waiting, 1);
+}
+
+void cmt__send_pool_wait(cmt__send_pool *p, cmt__pool_wait *w, size_t above,
+                         size_t need) {
+  cmt__lock(&p->lock);
+  w->above = above;
+  w->need = need;
+  if (!w->listed) {
+    list_append(p, w);
+  }
+  if (find_next_up(p)) {
+    look_all(p);
+  }
+  cmt__unlock(&p->lock);
+}
+
+void cmt__send_pool_leave(cmt__send_pool *p, cmt__pool_wait *w) {
+  cmt__lock(&p->lock);
+  if (w->listed) {
+    list_remove(p, w);
+    (void)find_next_up(p);
+    look_all(p);
+  }
+  cmt__unlock(&p->lock);
+}

@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What the send queues of several peers share, at their gates alone: floors,
+   who is refused first, and who is woken when room comes back. */
+
+#include "gate_user.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+/* Bytes: of each gate, and above the floors of all. */
+enum { GATES = 5, FLOOR = 100, POOL = 900, GATE_MAX = 2000 };
+
+static const cmt_channel channels[] = {
+  {.id = GATE_A, .priority = 1, .send_queue = 1000, .send_message_max = 1000},
+  {.id = GATE_B, .priority = 1, .send_queue = 1000, .send_message_max = 1000},
+};
+
+typedef struct fixture {
+  cmt__send_pool pool;
+  gate_user u[GATES];
+} fixture;
+
+static int setup(void **state) {
+  fixture *f = calloc(1, sizeof *f);
+
+  assert_non_null(f);
+  cmt__send_pool_init(&f->pool, FLOOR, POOL);
+  pthread_mutex_init(&f->pool.lock, NULL);
+  for (int i = 0; i < GATES; i++) {
+    gate_user_init(&f->u[i], channels, CMT__COUNT(channels), "\x10\x20");
+    f->u[i].gate.bytes_max = GATE_MAX;
+    f->u[i].gate.pool = &f->pool;
+  }
+  *state = f;
+  return 0;
+}
+
+static void end(gate_user *u) {
+  (void)cmt__gate_close(&u->gate);
+  cmt__gate_forget(&u->gate);
+  (void)cmt__gate_answer(&u->gate);
+}
+
+static int teardown(void **state) {
+  fixture *f = *state;
+
+  for (int i = 0; i < GATES; i++) {
+    end(&f->u[i]);
+    gate_user_fini(&f->u[i]);
+  }
+  assert_int_equal(0, atomic_load(&f->pool.used));
+  assert_int_equal(0, atomic_load(&f->pool.waiting));
+  assert_null(atomic_load(&f->pool.next_up));
+  pthread_mutex_destroy(&f->pool.lock);
+  free(f);
+  return 0;
+}
+
+/* Queues messages of ten bytes until one is refused. */
+static size_t fill(gate_user *u) {
+  while (gate_try(u, GATE_A, 10) == CMT_OK) {
+  }
+  return cmt__gate_queued(&u->gate);
+}
+
+/* |bytes| in messages of ten went out, and the loop looks. */
+static void drain(gate_user *u, size_t bytes) {
+  gate_take(u, 0, NULL);
+  (void)gate_credit(u, (uint32_t)(bytes / 10), 0, bytes);
+}
+
+/* What a ring asks for. */
+static void look(gate_user *u) {
+  while (u->rings > 0) {
+    u->rings = 0;
+    assert_true(cmt__gate_woken(&u->gate));
+    do {
+      gate_take(u, 0, NULL);
+    } while (cmt__gate_answer(&u->gate));
+  }
+}
+
+/* ---- who is refused ---- */
+
+static void each_may_have_what_is_left_for_the_others(void **state) {
+  fixture *f = *state;
+
+  assert_int_equal(FLOOR + 450, fill(&f->u[0]));
+  assert_int_equal(FLOOR + 230, fill(&f->u[1])); /* Of 450 that are left. */
+  assert_int_equal(FLOOR + 110, fill(&f->u[2]));
+  assert_int_equal(FLOOR + 60, fill(&f->u[3]));
+  assert_int_equal(FLOOR + 30, fill(&f->u[4]));
+  assert_int_equal(880, atomic_load(&f->pool.used));
+  /* Who has most gets no more, and who gives back does. */
+  assert_cmt(CMT_EAGAIN, gate_try(&f->u[0], GATE_B, 1));
+  drain(&f->u[0], 550);
+  assert_int_equal(FLOOR + 240, fill(&f->u[0]));
+}
+
+static void a_floor_is_there_whatever_others_have(void **state) {
+  fixture *f = *state;
+
+  for (int i = 0; i < 4; i++) {
+    (void)fill(&f->u[i]);
+  }
+  assert_cmt(CMT_OK, gate_try(&f->u[4], GATE_A, FLOOR - 1));
+  assert_cmt(CMT_OK, gate_try(&f->u[4], GATE_A, 1));
+  /* And one larger message, if there is room for it. */
+  drain(&f->u[4], 0);
+  assert_cmt(CMT_EAGAIN, gate_try(&f->u[4], GATE_A, 51));
+  assert_cmt(CMT_OK, gate_try(&f->u[4], GATE_A, 50));
+}
+
+static void a_newcomer_may_have_all_that_is_left_at_once(void **state) {
+  fixture *f = *state;
+
+  assert_int_equal(FLOOR + 450, fill(&f->u[0]));
+  assert_cmt(CMT_EAGAIN, gate_try(&f->u[1], GATE_A, FLOOR + 451));
+  assert_cmt(CMT_OK, gate_try(&f->u[1], GATE_A, FLOOR + 450));
+  assert_cmt(CMT_EAGAIN, gate_try(&f->u[1], GATE_A, 1));
+  assert_cmt(CMT_OK, gate_try(&f->u[2], GATE_A, FLOOR));
+  assert_cmt(CMT_EAGAIN, gate_try(&f->u[2], GATE_A, 1));
+}
+
+static void without_memory_the_room_goes_back(void **state) {
+  fixture *f = *state;
+  gate_user *u = &f->u[0];
+
+  assert_cmt(CMT_OK, gate_try(u, GATE_A, 400));
+  drain(u, 0);
+  cmt__gate_trim(&u->gate);
+  u->env.fail_at = u->env.allocs + 1; /* The first is for the message. */
+  assert_cmt(CMT_ENOMEM, gate_try(u, GATE_A, 100));
+  assert_int_equal(300, atomic_load(&f->pool.used));
+  /* Somebody may have been refused meanwhile: the loop tells those who wait. */
+  assert_true(u->gate.gave);
+  assert_int_equal(1, u->rings);
+  look(u);
+  assert_false(u->gate.gave);
+  assert_cmt(CMT_OK, gate_try(u, GATE_A, 100));
+  assert_int_equal(400, atomic_load(&f->pool.used));
+}
+
+/* ---- who waits ---- */
+
+static void room_of_another_wakes_a_send(void **state) {
+  fixture *f = *state;
+  gate_answer a = gate_answer_new(CMT_NEVER);
+
+  assert_int_equal(FLOOR + 450, fill(&f->u[0]));
+  gate_send(&f->u[1], GATE_A, FLOOR + 500, &a);
+  look(&f->u[1]);
+  assert_int_equal(0, a.calls);
+  assert_int_equal(1, atomic_load(&f->pool.waiting));
+  drain(&f->u[0], 40);
+  assert_int_equal(0, f->u[1].rings); /* Not enough for it. */
+  drain(&f->u[0], 10);
+  assert_int_equal(1, f->u[1].rings);
+  look(&f->u[1]);
+  assert_int_equal(1, a.calls);
+  assert_cmt(CMT_OK, a.status);
+  assert_int_equal(0, atomic_load(&f->pool.waiting));
+}
+
+static void the_end_of_another_wakes_a_send(void **state) {
+  fixture *f = *state;
+  gate_answer a = gate_answer_new(CMT_NEVER);
+
+  assert_int_equal(FLOOR + 450, fill(&f->u[0]));
+  gate_send(&f->u[1], GATE_A, FLOOR + 900, &a);
+  look(&f->u[1]);
+  assert_int_equal(0, a.calls);
+  end(&f->u[0]);
+  look(&f->u[1]);
+  assert_cmt(CMT_OK, a.status);
+}
+
+/* It has something above its floor, and its own queue does not move. */
+static void one_above_its_floor_is_woken_too(void **state) {
+  fixture *f = *state;
+  gate_answer a = gate_answer_new(CMT_NEVER);
+
+  assert_int_equal(FLOOR + 450, fill(&f->u[0]));
+  assert_int_equal(FLOOR + 230, fill(&f->u[1]));
+  gate_send(&f->u[1], GATE_B, 100, &a);
+  look(&f->u[1]);
+  drain(&f->u[0], 100);
+  assert_int_equal(0, f->u[1].rings); /* 230 + 100 are over 320. */
+  drain(&f->u[0], 10);
+  look(&f->u[1]);
+  assert_cmt(CMT_OK, a.status);
+}
+
+/* Nobody takes what comes back before it, and all goes on within the floors. */
+static void a_large_message_gets_what_comes_back(void **state) {
+  fixture *f = *state;
+  gate_answer a = gate_answer_new(CMT_NEVER), b = gate_answer_new(CMT_NEVER);
+
+  assert_int_equal(FLOOR + 450, fill(&f->u[0]));
+  gate_send(&f->u[1], GATE_A, 1000, &a);
+  look(&f->u[1]);
+  for (int i = 0; i < 44; i++) {
+    drain(&f->u[0], 10);
+    look(&f->u[1]);
+    assert_int_equal(0, a.calls);
+    assert_cmt(CMT_EAGAIN, gate_try(&f->u[0], GATE_A, 10));
+    assert_cmt(CMT_EAGAIN, gate_try(&f->u[2], GATE_A, FLOOR + 1));
+  }
+  assert_cmt(CMT_OK, gate_try(&f->u[2], GATE_A, FLOOR));
+  gate_send(&f->u[3], GATE_A, 200, &b);
+  look(&f->u[3]);
+  assert_int_equal(0, b.calls);
+  drain(&f->u[0], 10);
+  look(&f->u[1]);
+  assert_cmt(CMT_OK, a.status);
+  /* The next has its turn when that one goes out. */
+  assert_int_equal(0, b.calls);
+  gate_take(&f->u[1], 0, NULL);
+  (void)gate_credit(&f->u[1], 1, 0, 1000);
+  look(&f->u[3]);
+  assert_cmt(CMT_OK, b.status);
+}
+
+/* A send that waits for the pool holds up its channel and no small message of
+   another. */
+static void small_messages_of_other_channels_go_on(void **state) {
+  fixture *f = *state;
+  gate_user *u = &f->u[1];
+  gate_answer a = gate_answer_new(CMT_NEVER), b = gate_answer_new(CMT_NEVER);
+
+  assert_int_equal(FLOOR + 450, fill(&f->u[0]));
+  gate_send(u, GATE_A, 800, &a);
+  look(u);
+  assert_cmt(CMT_EAGAIN, gate_try(u, GATE_A, 1));
+  assert_cmt(CMT_OK, gate_try(u, GATE_B, 50));
+  gate_send(u, GATE_B, 50, &b);
+  look(u);
+  assert_cmt(CMT_OK, b.status);
+  assert_cmt(CMT_EAGAIN, gate_try(u, GATE_B, 1)); /* It would take the pool. */
+  end(&f->u[0]);
+  look(u);
+  assert_cmt(CMT_OK, a.status);
+}
+
+/* Small ones may not fill the floor for ever when the pool alone is too small
+   for a large one. */
+static void small_messages_starve_no_large_one(void **state) {
+  fixture *f = *state;
+  gate_user *u = &f->u[0];
+  gate_answer a = gate_answer_new(CMT_NEVER);
+
+  assert_cmt(CMT_OK, gate_try(u, GATE_B, 50));
+  gate_send(u, GATE_A, FLOOR + POOL, &a);
+  look(u);
+  assert_cmt(CMT_EAGAIN, gate_try(u, GATE_B, 1));
+  assert_true(gate_credit(u, 0, 1, 50));
+  gate_take(u, 0, NULL);
+  (void)cmt__gate_answer(&u->gate);
+  assert_cmt(CMT_OK, a.status);
+  assert_int_equal(POOL, atomic_load(&f->pool.used));
+}
+
+static void whoever_gives_up_lets_the_next_on(void **state) {
+  fixture *f = *state;
+  gate_answer a = gate_answer_new(100), b = gate_answer_new(CMT_NEVER);
+
+  assert_int_equal(FLOOR + 450, fill(&f->u[0]));
+  gate_send(&f->u[1], GATE_A, 1000, &a);
+  look(&f->u[1]);
+  gate_send(&f->u[2], GATE_A, FLOOR + 300, &b);
+  look(&f->u[2]);
+  assert_int_equal(0, b.calls); /* There is room, for the first. */
+  gate_take(&f->u[1], 100, NULL);
+  (void)cmt__gate_answer(&f->u[1].gate);
+  assert_cmt(CMT_ETIMEDOUT, a.status);
+  cmt_buf_unref(a.msg);
+  look(&f->u[2]);
+  assert_cmt(CMT_OK, b.status);
+}
+
+static void a_stop_lets_the_next_on(void **state) {
+  fixture *f = *state;
+  gate_answer a = gate_answer_new(CMT_NEVER), b = gate_answer_new(CMT_NEVER);
+
+  assert_int_equal(FLOOR + 450, fill(&f->u[0]));
+  gate_send(&f->u[1], GATE_A, 1000, &a);
+  look(&f->u[1]);
+  gate_send(&f->u[2], GATE_A, FLOOR + 300, &b);
+  look(&f->u[2]);
+  cmt__gate_stop_with(&f->u[1].gate, CMT_ECANCELED, 0);
+  look(&f->u[1]);
+  assert_cmt(CMT_ECLOSED, a.status);
+  cmt_buf_unref(a.msg);
+  look(&f->u[2]);
+  assert_cmt(CMT_OK, b.status);
+}
+
+/* ---- threads ---- */
+
+enum { ROUNDS = 2000 };
+
+/* A loop: it answers rings, and what it took goes out at once. */
+typedef struct worker {
+  fixture *f;
+  gate_user *u;
+  pthread_mutex_t lock;
+  pthread_cond_t cond;
+  unsigned rings;
+  bool ends;
+  atomic_uint wrong;
+} worker;
+
+static void worker_ring(void *arg) {
+  worker *w = arg;
+
+  pthread_mutex_lock(&w->lock);
+  w->rings++;
+  pthread_cond_signal(&w->cond);
+  pthread_mutex_unlock(&w->lock);
+}
+
+static void worker_turn(worker *w) {
+  bool again = cmt__gate_woken(&w->u->gate);
+
+  while (again) {
+    cmt__gate_items *taken = &w->u->gate.taken;
+    cmt__credits c = {.bytes = 0};
+    cmt__gate_view view;
+
+    cmt__gate_take(&w->u->gate, 0, &view);
+    for (size_t i = 0; i < taken->count; i++) {
+      c.bytes += cmt_buf_bytes(taken->list[i].msg).len;
+      c.messages[taken->list[i].channel == GATE_B]++;
+      cmt_buf_unref(taken->list[i].msg);
+    }
+    again = taken->count > 0;
+    taken->count = 0;
+    again = (again && cmt__gate_credit(&w->u->gate, &c));
+    again = cmt__gate_answer(&w->u->gate) || again;
+    atomic_fetch_add(&w->wrong, atomic_load(&w->f->pool.used) > POOL);
+  }
+}
+
+static void *worker_loop(void *arg) {
+  worker *w = arg;
+  bool ends = false;
+
+  while (!ends) {
+    pthread_mutex_lock(&w->lock);
+    while (w->rings == 0 && !w->ends) {
+      pthread_cond_wait(&w->cond, &w->lock);
+    }
+    ends = w->rings == 0;
+    w->rings = 0;
+    pthread_mutex_unlock(&w->lock);
+    if (!ends) {
+      worker_turn(w);
+    }
+  }
+  return NULL;
+}
+
+/* Sends that wait without end: one that nobody wakes is never over. */
+static void *worker_sends(void *arg) {
+  worker *w = arg;
+  uint32_t x = (uint32_t)(w->u - w->f->u) * 2654435761u;
+
+  for (int i = 0; i < ROUNDS; i++) {
+    size_t len;
+    cmt_buf *msg;
+
+    x = x * 1664525 + 1013904223;
+    len = x >> 30 == 0 ? 1000 : (x >> 16) % 300;
+    msg = cmt_buf_new(NULL, len);
+    if (cmt__gate_send_wait(&w->u->gate, x >> 28 & 1 ? GATE_A : GATE_B, msg,
+                            CMT_NEVER) != CMT_OK) {
+      atomic_fetch_add(&w->wrong, 1);
+      cmt_buf_unref(msg);
+    }
+  }
+  return NULL;
+}
+
+static void no_wake_up_is_lost(void **state) {
+  fixture *f = *state;
+  pthread_t loops[GATES], senders[2 * GATES];
+  worker w[GATES];
+
+  for (int i = 0; i < GATES; i++) {
+    w[i] = (worker){.f = f, .u = &f->u[i]};
+    pthread_mutex_init(&w[i].lock, NULL);
+    pthread_cond_init(&w[i].cond, NULL);
+    f->u[i].gate.ring = worker_ring;
+    f->u[i].gate.ring_arg = &w[i];
+    assert_int_equal(0, pthread_create(&loops[i], NULL, worker_loop, &w[i]));
+  }
+  for (int i = 0; i < 2 * GATES; i++) {
+    assert_int_equal(
+      0, pthread_create(&senders[i], NULL, worker_sends, &w[i % GATES]));
+  }
+  for (int i = 0; i < 2 * GATES; i++) {
+    pthread_join(senders[i], NULL);
+  }
+  for (int i = 0; i < GATES; i++) {
+    pthread_mutex_lock(&w[i].lock);
+    w[i].ends = true;
+    pthread_cond_signal(&w[i].cond);
+    pthread_mutex_unlock(&w[i].lock);
+    pthread_join(loops[i], NULL);
+    assert_int_equal(0, atomic_load(&w[i].wrong));
+    assert_int_equal(0, cmt__gate_queued(&f->u[i].gate));
+    pthread_mutex_destroy(&w[i].lock);
+    pthread_cond_destroy(&w[i].cond);
+  }
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+  const struct CMUnitTest tests[] = {
+    TEST(each_may_have_what_is_left_for_the_others),
+    TEST(a_floor_is_there_whatever_others_have),
+    TEST(a_newcomer_may_have_all_that_is_left_at_once),
+    TEST(without_memory_the_room_goes_back),
+    TEST(room_of_another_wakes_a_send),
+    TEST(the_end_of_another_wakes_a_send),
+    TEST(one_above_its_floor_is_woken_too),
+    TEST(a_large_message_gets_what_comes_back),
+    TEST(small_messages_of_other_channels_go_on),
+    TEST(small_messages_starve_no_large_one),
+    TEST(whoever_gives_up_lets_the_next_on),
+    TEST(a_stop_lets_the_next_on),
+    TEST(no_wake_up_is_lost),
+  };
+#undef TEST
+
+  return cmocka_run_group_tests_name("send_pool", tests, NULL, NULL);
+}
