@@ -4,7 +4,8 @@
    messages, remove_peer of each whose init_peer succeeded; each once, in the
    order of the reactors.  From the first to the last of them no other peer has
    the same id, and from the last init_peer on the switch lists it.  receive
-   runs on the loop of the peer, all else on the first of its node. */
+   runs on the loop of the peer, all else on the first of its node, also
+   remove_peer of a peer that was refused, whatever the delivery is. */
 
 #include "check.h"
 
@@ -101,9 +102,11 @@ void check_receive(sim_peer *p, size_t reactor, size_t channel) {
 }
 
 void check_remove(sim_peer *p, size_t reactor) {
-  if (is_inline(p, reactor)) {
+  if (is_inline(p, reactor) || p->refused) {
     check_first_loop(p, reactor);
   }
+  LIFE(p, CHECK_LIFE, !p->refused || p->removed == before(reactor),
+       "a refused peer's remove_peer is out of order");
   LIFE(p, CHECK_LIFE,
        (p->inited & bit(reactor)) != 0 && (p->removed & bit(reactor)) == 0 &&
          (p->refused || (p->added & bit(reactor)) != 0) &&

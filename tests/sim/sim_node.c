@@ -354,6 +354,11 @@ static void draw_reactors(sim_node *n) {
   for (size_t c = 0; c < n->sim->channel_count; c++) {
     draw_channel(n, c);
   }
+  for (size_t i = 0; i < n->sim->reactor_count; i++) {
+    if (n->reactors[i].channel_count == 0) {
+      n->reactors[i].channels = NULL;
+    }
+  }
 }
 
 static void draw_limits(sim_node *n) {
