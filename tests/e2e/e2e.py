@@ -109,8 +109,10 @@ class Process:
         self.reader.start()
 
     def _read(self):
-        for line in self.child.stdout:
-            self.lines.put(line.decode().rstrip("\n"))
+        # kill() closes the stream, maybe in the middle of a read.
+        with contextlib.suppress(ValueError, OSError):
+            for line in self.child.stdout:
+                self.lines.put(line.decode().rstrip("\n"))
         self.lines.put(None)
 
     def line(self, limit=LIMIT):
