@@ -14,6 +14,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 
 enum { READ_SIZE = 65536, PING_GAP_MS = 200, CONNECT_MS = 3000, PONG_S = 10 };
 
@@ -56,23 +57,26 @@ static cmt_err err_of_errno(int e) {
   }
 }
 
-/* Waits until the socket is connected; 0, or an errno. */
+/* Waits until the socket is connected; 0, or an errno.  It is looked at once
+   more after the time, since the command may have been stopped meanwhile. */
 static int connect_wait(const cli_prober *p, int fd) {
   uint64_t until_ns = cli_now_ns() + CMT_MILLISECONDS(CONNECT_MS);
   socklen_t len = sizeof(int);
   short ready = 0;
   int err = 0;
 
-  while (ready == 0) {
+  for (bool over = false; ready == 0;) {
     uint64_t now_ns = cli_now_ns();
 
     if (p->io->wait.interrupted) {
       return EINTR;
     }
-    if (now_ns >= until_ns) {
+    if (over) {
       return ETIMEDOUT;
     }
-    cli_waiter_wait_fd(&p->io->wait, until_ns - now_ns, fd, POLLOUT, &ready);
+    over = now_ns >= until_ns;
+    cli_waiter_wait_fd(&p->io->wait, over ? 0 : until_ns - now_ns, fd, POLLOUT,
+                       &ready);
   }
   return getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) == 0 ? err : errno;
 }
@@ -287,6 +291,21 @@ static void drive_write(drive *d) {
   }
 }
 
+/* What lies in the socket when a deadline is over may have come in time. */
+static void drive_catch_up(drive *d) {
+  uint64_t now_ns = cli_now_ns();
+  int unread = 0;
+
+  if ((now_ns < cmt_conn_deadline(d->r->conn) && now_ns < d->give_up_ns) ||
+      ioctl(d->fd, FIONREAD, &unread) != 0) {
+    return;
+  }
+  while (unread > 0 && !d->ended && cmt_conn_wants_read(d->r->conn)) {
+    drive_read(d);
+    unread -= READ_SIZE;
+  }
+}
+
 static void drive_tick(drive *d) {
   uint64_t now_ns = cli_now_ns();
 
@@ -343,6 +362,7 @@ static void probe_address(const cli_prober *p, const cli_address *address,
     d->begin_ns = cli_now_ns();
     if (drive_conn(d)) {
       while (!d->ended) {
+        drive_catch_up(d);
         drive_tick(d);
         drive_write(d);
         if (!d->ended) {
