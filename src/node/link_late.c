@@ -48,20 +48,25 @@ bool cmt__link_reads_first(cmt__link *l, uint64_t late_ns) {
   return l->overdue_left > 0;
 }
 
-/* Asks the socket what was acknowledged.  Before much was written it holds no
+/* Asks the socket what was acknowledged; what is counted from is fresh unless
+   it is from an earlier watch.  Before much was written the socket holds no
    more than it may. */
 static void link_ask(cmt__link *l, cmt__link_path *p) {
-  uint64_t now_ns = cmt__loop_now(l->loop);
+  uint64_t now_ns = cmt__loop_now(l->loop), look_ns = link_span_ns(l) / LOOKS;
   cmt__tcp_info info;
+  bool is_fresh;
 
   if (p == NULL || l->write_err != CMT_OK ||
       !cmt__tcp_info_get(l->tcp, &info)) {
     return;
   }
-  p->ask_at_ns = cmt__after(now_ns, link_span_ns(l) / LOOKS);
+  is_fresh = now_ns < cmt__after(p->ask_at_ns, look_ns);
+  p->ask_at_ns = cmt__after(now_ns, look_ns);
   if (info.acked_bytes - p->asked_bytes >= CMT__PROGRESS_MIN) {
     p->asked_bytes = info.acked_bytes;
-    cmt__conn_moved(l->conn, now_ns);
+    if (is_fresh) {
+      cmt__conn_moved(l->conn, now_ns);
+    }
   }
 }
 
@@ -137,7 +142,7 @@ cmt_err cmt__link_reason(cmt__link *l, cmt_err err) {
   uint64_t span_ns = link_span_ns(l);
   cmt_why why;
 
-  if (!l->guarded || l->error != ETIMEDOUT ||
+  if (l->conn == NULL || !l->guarded || l->error != ETIMEDOUT ||
       cmt__since(cmt__loop_now(l->loop), cmt__conn_moved_ns(l->conn)) <
         span_ns / 2) {
     return err;

@@ -44,10 +44,10 @@ def notices(folder):
     """A receiver stops in the middle of a file, and stays so."""
     sparse_file(folder, "large", 1 << 30)
     with Listen("--out", os.path.join(folder, "in"), "--channel",
-                "0x40=files") as node:
-        with Send(node.address, "--file", os.path.join(folder, "large"),
+                "0x40=files", *ROOM) as node:
+        with Send(node.address, os.path.join(folder, "large"),
                   *SHORT) as sender:
-            sender.until(lambda line: '"progress"' in line)
+            sender.event("progress")
             with stopped(node):
                 begin = time.monotonic()
                 code = sender.exit()
