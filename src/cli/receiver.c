@@ -230,8 +230,43 @@ static cmt_err take_data(cli_receiver *r, const cli_file_message *m) {
   return CMT_OK;
 }
 
-/* Gives the file its name unless something has it.  The second way is for
-   file systems that lack the first. */
+/* The name is taken by an empty file of ours, which is then replaced. */
+static bool name_in_two_steps(const cli_receiver *r) {
+  int dir = r->store->dir_fd, error;
+  int fd = openat(dir, r->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+
+  if (fd < 0) {
+    return false;
+  }
+  close(fd);
+  if (renameat(dir, r->temporary, dir, r->name) == 0) {
+    return true;
+  }
+  error = errno;
+  unlinkat(dir, r->name, 0);
+  errno = error;
+  return false;
+}
+
+/* Gives the file its name unless something has it: by a rename that does not
+   replace, by a link, or where the file system has neither, as exFAT and some
+   of FUSE, in two steps.  False: errno. */
+static bool receiver_name(const cli_receiver *r) {
+  int dir = r->store->dir_fd;
+
+  if (renameat2(dir, r->temporary, dir, r->name, RENAME_NOREPLACE) == 0) {
+    return true;
+  }
+  if (errno == EEXIST) {
+    return false;
+  }
+  if (linkat(dir, r->temporary, dir, r->name, 0) == 0) {
+    unlinkat(dir, r->temporary, 0);
+    return true;
+  }
+  return errno != EEXIST && name_in_two_steps(r);
+}
+
 static bool receiver_place(cli_receiver *r) {
   int fd = r->fd;
 
@@ -239,19 +274,9 @@ static bool receiver_place(cli_receiver *r) {
   if (close(fd) != 0) {
     return false; /* Some file systems tell only here that it is not stored. */
   }
-  if (renameat2(r->store->dir_fd, r->temporary, r->store->dir_fd, r->name,
-                RENAME_NOREPLACE) == 0) {
-    r->temporary[0] = '\0';
-    return true;
-  }
-  if (errno != EINVAL && errno != ENOSYS) {
+  if (!receiver_name(r)) {
     return false;
   }
-  if (linkat(r->store->dir_fd, r->temporary, r->store->dir_fd, r->name, 0) !=
-      0) {
-    return false;
-  }
-  unlinkat(r->store->dir_fd, r->temporary, 0);
   r->temporary[0] = '\0';
   return true;
 }

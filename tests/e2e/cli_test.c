@@ -11,7 +11,9 @@
 #include "receiver.h"
 #include "rtt.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <stdlib.h>
 #include <string.h>
@@ -266,6 +268,7 @@ typedef struct told {
   int replies, done, failed;
   cmt_err err;
   cli_receiver *r;
+  bool taken; /* Somebody takes the name during the transfer. */
 } told;
 
 static void on_reply(void *arg, const cli_file_message *m) {
@@ -354,6 +357,77 @@ static void a_file_is_there_after_its_hash(void **state) {
   assert_int_equal(t->reply.type, CLI_FILE_DONE);
   assert_int_equal(t->done, 1);
   assert_int_equal(faccessat(t->store.dir_fd, "x", R_OK, 0), 0);
+}
+
+/* What a file system that lacks a call says to it; 0: it does not. */
+static int no_rename, no_link;
+
+int __real_renameat2(int from, const char *old, int to, const char *new,
+                     unsigned flags);
+int __wrap_renameat2(int from, const char *old, int to, const char *new,
+                     unsigned flags);
+int __real_linkat(int from, const char *old, int to, const char *new,
+                  int flags);
+int __wrap_linkat(int from, const char *old, int to, const char *new,
+                  int flags);
+
+int __wrap_renameat2(int from, const char *old, int to, const char *new,
+                     unsigned flags) {
+  errno = no_rename;
+  return no_rename != 0 ? -1 : __real_renameat2(from, old, to, new, flags);
+}
+
+int __wrap_linkat(int from, const char *old, int to, const char *new,
+                  int flags) {
+  errno = no_link;
+  return no_link != 0 ? -1 : __real_linkat(from, old, to, new, flags);
+}
+
+/* The file "x" with these five bytes, from the offer to the end. */
+static void feed_whole(told *t, const char *text) {
+  cli_receiver_hooks hooks = {t, on_reply, on_progress, on_done, on_failed};
+  uint8_t hash[32];
+
+  cli_receiver_delete(t->r, CMT_EEOF, "gone");
+  t->r = cli_receiver_new(&t->store, &hooks);
+  t->store.bytes_left = QUOTA;
+  crypto_hash_sha256(hash, (const uint8_t *)text, 5);
+  assert_cmt(CMT_OK, feed(t, CLI_FILE_OFFER, 5, "x", 1));
+  assert_cmt(CMT_OK, feed(t, CLI_FILE_DATA, 0, text, 5));
+  if (t->taken) {
+    close(openat(t->store.dir_fd, "x", O_WRONLY | O_CREAT | O_EXCL, 0600));
+  }
+  assert_cmt(CMT_OK, feed(t, CLI_FILE_END, 0, (const char *)hash, 32));
+}
+
+/* On exFAT, of FUSE, under a filter of calls: the file gets its name, and takes
+   it from nobody. */
+static void a_file_gets_its_name_on_any_file_system(void **state) {
+  static const struct {
+    int no_rename, no_link;
+  } rows[] = {{0, 0},           {EINVAL, 0},      {ENOSYS, 0},
+              {EINVAL, EPERM},  {ENOSYS, EPERM},  {EPERM, EPERM},
+              {EINVAL, ENOSYS}, {EINVAL, EMLINK}, {ENOTSUP, EOPNOTSUPP}};
+  told *t = *state;
+  struct stat st;
+
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    no_rename = rows[i].no_rename;
+    no_link = rows[i].no_link;
+    t->taken = false;
+    feed_whole(t, "hello");
+    assert_int_equal(CLI_FILE_DONE, t->reply.type);
+    assert_int_equal(0, fstatat(t->store.dir_fd, "x", &st, 0));
+    assert_int_equal(5, st.st_size);
+    unlinkat(t->store.dir_fd, "x", 0);
+    t->taken = true;
+    feed_whole(t, "other");
+    assert_int_equal(CLI_REFUSED_EXISTS, t->reply.code);
+    assert_int_equal(0, fstatat(t->store.dir_fd, "x", &st, 0));
+    assert_int_equal(0, st.st_size);
+    unlinkat(t->store.dir_fd, "x", 0);
+  }
+  no_rename = no_link = 0;
 }
 
 static void late_data_of_a_refused_file_are_dropped(void **state) {
@@ -509,6 +583,8 @@ int main(void) {
     cmocka_unit_test(errors_are_told_by_their_last_name),
     cmocka_unit_test(a_narrow_terminal_keeps_the_numbers),
     cmocka_unit_test_setup_teardown(a_file_is_there_after_its_hash,
+                                    receiver_setup, receiver_teardown),
+    cmocka_unit_test_setup_teardown(a_file_gets_its_name_on_any_file_system,
                                     receiver_setup, receiver_teardown),
     cmocka_unit_test_setup_teardown(late_data_of_a_refused_file_are_dropped,
                                     receiver_setup, receiver_teardown),
