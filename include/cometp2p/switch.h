@@ -109,7 +109,8 @@ typedef struct cmt_switch_options {
       persistent dial has the place among the outbound peers that the dial would
       have, when there is none here.  0: no inbound peer at all. */
   uint32_t inbound_peers_max;
-  /** The same for one address; 0, the default, or CMT_NO_LIMIT: no limit. */
+  /** Inbound peers of one address; 0, the default, or CMT_NO_LIMIT: no limit.
+   */
   uint32_t inbound_peers_per_ip_max;
   uint32_t outbound_peers_max; /**< 40; over it a dial is rejected,
                                     CMT_ELIMIT. */
@@ -125,8 +126,9 @@ typedef struct cmt_switch_options {
       an address at which a persistent one of them was last found: it keeps a
       place for that. */
   uint32_t handshakes_max;
-  /** Of them, those of one address; 0: the default, 8; or CMT_NO_LIMIT.  Over
-      it one of that address ends, by the same rule.  Loopback is exempt. */
+  /** Inbound handshakes of one address; 0: the default, 8; or CMT_NO_LIMIT.
+      Over it one of that address ends, by the same rule.  Loopback is exempt.
+   */
   uint32_t handshakes_per_ip_max;
   /** Attempts of dials under way at one time, without those of persistent
       addresses, which need no place; 0: the default, 64; or CMT_NO_LIMIT.  Over

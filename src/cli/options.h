@@ -59,7 +59,7 @@ typedef struct cli_options {
   cli_role bare_role;  /* Of channels that name none. */
   uint32_t inbound_max;
   uint32_t inbound_per_ip_max;    /* 0: no limit. */
-  uint32_t handshakes_per_ip_max; /* The same. */
+  uint32_t handshakes_per_ip_max; /* 0: no limit. */
   uint32_t ip6_prefix_len;        /* 0: the library's. */
   const char *lines;              /* NULL: none; "-": standard input. */
   uint32_t pings;

@@ -41,7 +41,7 @@ typedef struct cmt__peer_places {
   size_t inbound, outbound;
 } cmt__peer_places;
 cmt__peer_places cmt__peer_set_places(cmt__peer_set *s);
-/* Those of inbound peers for which |is_one| holds. */
+/* Counts the places of inbound peers for which |is_one| holds. */
 size_t cmt__peer_set_places_of(cmt__peer_set *s,
                                bool (*is_one)(void *arg, const cmt__remote *r),
                                void *arg);

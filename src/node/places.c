@@ -348,8 +348,8 @@ void cmt__place_orphan(cmt__dial *dial) {
 
 /* ---- what lingers ---- */
 
-/* Of those that never were peers first: strangers do not cut the last words to
-   a peer. */
+/* A stranger goes first, so that a crowd does not cut the last words to what
+   was a peer. */
 static void linger_cut(cmt_switch *sw) {
   cmt__places *p = &sw->places;
   cmt__session *s =

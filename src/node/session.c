@@ -209,7 +209,7 @@ static void peer_on_settled(void *arg) {
   cmt__switch_look(sw);
 }
 
-/* One that was held takes the place of the peer that is gone. */
+/* A session that was held takes the place of the peer that is gone. */
 static cmt_err place_take(cmt__session *s, const cmt_node_id *id,
                           cmt_why *why) {
   if (!s->held.has_place) {

@@ -19,7 +19,7 @@ typedef enum strangers_say {
 typedef enum strangers_from {
   STRANGERS_ONE_ADDRESS,
   STRANGERS_ONE_NETWORK,    /* Each from another address of a /24. */
-  STRANGERS_ONE_V6_NETWORK, /* The same of a /64. */
+  STRANGERS_ONE_V6_NETWORK, /* Each from another address of a /64. */
   STRANGERS_ANYWHERE,       /* Each from another /24, */
   STRANGERS_ANYWHERE_V6,    /* or /64. */
 } strangers_from;

@@ -288,6 +288,30 @@ static void a_key_on_its_way_has_a_floor(void **state) {
   leave_all(h, 7);
 }
 
+/* Strangers that prove an id and say nothing after that have their part of the
+   places, and no more. */
+static void whole_signatures_keep_nobody_out(void **state) {
+  fixture *f = *state;
+  hostile h[40] = {{.tcp = NULL}};
+
+  f->at.options.handshakes_max = 8;
+  f->at.options.handshakes_per_ip_max = CMT_NO_LIMIT;
+  test_node_start(&f->at);
+  for (int i = 0; i < 40; i++) {
+    h[i] = (hostile){.hold = 1};
+    come(f, &h[i], "10.66.0.1");
+    assert_true(h[i].up);
+    if (i % 2 != 0) {
+      friend_dials(f, i / 2);
+      assert_int_equal(i / 2 + 1, status_of(&f->at).inbound_peers);
+    }
+    (void)test_node_log(&f->at);
+  }
+  assert_int_equal(7, f->at.sw->places.pool.count); /* A friend had one. */
+  assert_true(is_open(f, test_loop_conn_count(f->w.loop) - 2));
+  leave_all(h, 40);
+}
+
 /* ---- addresses ---- */
 
 /* Makes |count| silent connections from |from|, in which a number replaces the
@@ -511,7 +535,7 @@ static void persistent_addresses_keep_a_place(void **state) {
   assert_int_equal(0, status_of(&f->friends[0]).rejected);
 }
 
-/* One in the place of a persistent address whose dial ends needs another. */
+/* A stop ends the dial, and what is in its place. */
 static void a_place_that_is_kept_no_more(void **state) {
   fixture *f = *state;
   hostile h[3] = {{.mute = true}, {.mute = true}, {.mute = true}};
@@ -652,6 +676,42 @@ static void a_restarted_friend_of_a_full_address(void **state) {
   back_at_a_full_node(state, "10.1.0.1");
 }
 
+/* The node had dialed the friend, and the friend comes by itself. */
+static void a_restarted_friend_that_was_dialed(void **state) {
+  fixture *f = *state;
+  cmt_node_key *key;
+  test_node *first = &f->friends[FULL], *again = &f->friends[FULL + 1];
+
+  assert_cmt(CMT_OK, cmt_node_key_generate(&f->w.env.env, &key));
+  f->at.options.outbound_peers_max = 1;
+  first->options.key = again->options.key = key;
+  fill_up(f, NULL);
+  test_node_start(first);
+  test_node_dial(&f->at, first->addr, CMT_DIAL_PERSISTENT);
+  test_loop_advance(f->w.loop, MS(200));
+  (void)test_node_log(&f->at);
+  go_silent(f, test_loop_conn_count(f->w.loop) - 1, true);
+  test_node_start(again);
+  test_node_dial(again, f->at.addr, 0);
+  test_loop_advance(f->w.loop, S(3));
+  assert_string_equal("remove chat CMT_EDUPLICATE\n"
+                      "init chat\nadd chat inbound\n",
+                      test_node_log(&f->at));
+  assert_int_equal(FULL + 1, status_of(&f->at).inbound_peers);
+  /* Its place is still that of an outbound peer, and it is not dialed. */
+  test_loop_advance(f->w.loop, S(20));
+  assert_string_equal("", test_node_log(&f->at));
+  friend_dials(f, FULL + 2);
+  assert_string_equal("inbound peers are at their limit of 3", f->at.why.text);
+  test_node_start(&f->friends[FULL + 3]);
+  test_node_dial(&f->at, f->friends[FULL + 3].addr, 0);
+  assert_string_equal("outbound peers are at their limit of 1", f->at.why.text);
+  go_silent(f, FULL, false);
+  test_node_fini(first);
+  test_node_fini(again);
+  cmt_node_key_delete(key);
+}
+
 /* Nobody collects places of an address with connections that take those of
    others. */
 static void a_second_connection_needs_room_at_its_address(void **state) {
@@ -716,6 +776,7 @@ int main(void) {
     TEST(the_oldest_of_the_largest_network_goes),
     TEST(a_key_that_has_arrived_keeps_the_place),
     TEST(a_key_on_its_way_has_a_floor),
+    TEST(whole_signatures_keep_nobody_out),
     TEST(an_address_has_eight_handshakes),
     TEST(the_length_of_an_address_is_an_option),
     TEST(without_a_limit_an_address_may_have_all),
@@ -731,6 +792,7 @@ int main(void) {
     TEST(a_restarted_friend_of_a_full_node),
     TEST(a_restarted_friend_with_another_address),
     TEST(a_restarted_friend_of_a_full_address),
+    TEST(a_restarted_friend_that_was_dialed),
     TEST(a_second_connection_needs_room_at_its_address),
     TEST(the_place_of_the_first_is_kept),
   };
