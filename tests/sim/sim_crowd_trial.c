@@ -45,13 +45,12 @@ static bool wait_for(sim *s,
   return holds(a, b);
 }
 
+/* The id is free: all reactors have let it go. */
 static bool has_left(const sim_node *a, const sim_node *b) {
-  for (const sim_peer *p = a->peers; p != NULL; p = p->next) {
-    if (!p->gone && p->remote == b->index) {
-      return false;
-    }
-  }
-  return true;
+  cmt_peer *p = cmt_switch_peer(a->sw, &b->id);
+
+  cmt_peer_unref(p);
+  return p == NULL;
 }
 
 static bool are_apart(const sim_node *a, const sim_node *b) {
