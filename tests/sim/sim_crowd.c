@@ -557,6 +557,8 @@ bool sim_crowd_has(const sim *s, const cmt_node_id *id) {
   return false;
 }
 
+bool sim_crowd_begins_anew(const sim_crowd *c) { return sends_raw(c); }
+
 size_t sim_crowd_up(const sim_crowd *c) {
   size_t count = 0;
 

@@ -83,6 +83,8 @@ void sim_crowd_end(struct sim *s);
 void sim_crowd_fini(struct sim *s);
 /* True: |id| is that of a stranger, which no honest node has. */
 bool sim_crowd_has(const struct sim *s, const cmt_node_id *id);
+/* Its places connect again as soon as they may. */
+bool sim_crowd_begins_anew(const sim_crowd *c);
 size_t sim_crowd_up(const sim_crowd *c);
 /* |at| has a stranger for a peer. */
 void sim_crowd_greet(sim_crowd *c, cmt_peer *peer);
