@@ -24,9 +24,9 @@ struct sim_node;
   X(SILENT, 1, "connect and send nothing")                                     \
   X(HALF_KEY, 1, "send a half of their key")                                   \
   X(KEY, 1, "send their key and nothing more")                                 \
-  X(DRIP, 0, "leave messages unfinished")                                      \
+  X(DRIP, 1, "leave messages unfinished")                                      \
   X(FILL, 1, "fill the queues of slow reactors")                               \
-  X(DEAF, 0, "read nothing")                                                   \
+  X(DEAF, 1, "read nothing")                                                   \
   X(AGAIN, 1, "connect again and again to a full node")                        \
   X(EMPTY, 1, "send floods of empty messages")
 

@@ -17,6 +17,7 @@
 #define SLOW_ARRIVE_NS CMT_SECONDS(20)
 
 enum {
+  DRIP_FLOOR = 4096, /* Of each peer, of what is not finished. */
   TRIES = 8,
   SHORT = 100,
   HALF_PART = 900, /* Of a friend's part of the total of a reactor. */
@@ -114,13 +115,21 @@ static uint64_t arrive_ns(const sim *s) {
   return s->crowd.slow ? SLOW_ARRIVE_NS : ARRIVE_NS;
 }
 
-/* One short message and the longest of each channel. */
+/* Beside messages that are not finished a friend has its floor alone. */
+static size_t long_max(const sim *s) {
+  return s->crowd.kind == SIM_CROWD_DRIP ? DRIP_FLOOR / s->channel_count
+                                         : SIZE_MAX;
+}
+
+/* One short message and a long one of each channel. */
 static void try_messages(sim *s, sim_node *from, sim_node *to) {
   sim_peer *p = peer_of(from, to);
 
   for (size_t c = 0; c < s->channel_count; c++) {
     size_t max = cmt__min(from->by_index[c].send_message_max,
                           to->by_index[c].recv_message_max);
+
+    max = cmt__min(max, long_max(s));
 
     (void)sim_try_send(p, c, cmt__min(SHORT, max));
     (void)sim_try_send(p, c, max);
@@ -231,12 +240,10 @@ static bool is_limited(const sim_node *n) {
 }
 
 /* The longest message on each channel at once may be more than it receives. */
-static bool takes_little(const sim_node *n) {
-  cmt_switch_options full;
-
-  cmt_switch_options_init(&full);
-  return n->options.recv_bytes_total_max < full.recv_bytes_total_max ||
-         n->options.recv_bytes_max != full.recv_bytes_max;
+static bool takes_little(const sim *s, const sim_node *n) {
+  return n->options.recv_bytes_max != 0 ||
+         (n->options.recv_bytes_total_max != 0 &&
+          s->crowd.kind != SIM_CROWD_DRIP);
 }
 
 static sim_node *find_friend(sim *s, const sim_node *at) {
@@ -245,7 +252,7 @@ static sim_node *find_friend(sim *s, const sim_node *at) {
   for (unsigned i = 0; i < s->node_count; i++) {
     sim_node *n = &s->nodes[(first + i) % s->node_count];
 
-    if (n != at && !is_limited(n) && !at->has_rates && !takes_little(at)) {
+    if (n != at && !is_limited(n) && !at->has_rates && !takes_little(s, at)) {
       return n;
     }
   }

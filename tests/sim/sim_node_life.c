@@ -19,16 +19,17 @@ static void check_left(const sim_node *n, const char *when) {
 /* Only memory can lack, and then nothing is left of it. */
 static cmt_err switch_make(sim_node *n) {
   size_t lacks = n->lacks;
-  cmt_err err = cmt__switch_new_on_each(&n->options, n->loops, &n->sw, NULL);
+  cmt_why why;
+  cmt_err err = cmt__switch_new_on_each(&n->options, n->loops, &n->sw, &why);
 
   if (err != CMT_OK) {
     n->sw = NULL;
   } else {
-    err = cmt_switch_start(n->sw, NULL);
+    err = cmt_switch_start(n->sw, &why);
   }
   CHECK(n->sim, CHECK_ANSWER,
         err == CMT_OK || (err == CMT_ENOMEM && n->lacks > lacks),
-        "n%u does not start: %s", n->index, cmt_err_name(err));
+        "n%u does not start: %s", n->index, why.text);
   if (err != CMT_OK) {
     assert_cmt(CMT_OK, cmt_switch_delete(n->sw));
     n->sw = NULL;
