@@ -9,7 +9,7 @@
 
 enum {
   STEPS_MAX = 50000,
-  STILL_MAX = 5000, /* Steps in one instant. */
+  STILL_MAX = 20000, /* Steps in one instant; crowds send as many messages. */
   ACTIONS = 160,
   REAL_ONE_IN = 10,   /* With the real cryptography. */
   SEVERAL_ONE_IN = 3, /* With several loops. */
