@@ -104,6 +104,23 @@ def send(folder):
         check(code == 0 and digest in text, text)
 
 
+def nonblocking_input(folder):
+    """Lines come through an input that another program made non-blocking."""
+    near, far = os.pipe()
+    os.set_blocking(near, False)
+    with Listen() as node, Process(
+            [COMMAND, "send", node.address, "--lines", "-", "--json"],
+            stdin=near) as sender:
+        os.close(near)
+        node.event("peer_added")
+        for text in ("one", "two"):
+            os.write(far, text.encode() + b"\n")
+            equal(node.event("line")["text"], text)
+        os.close(far)
+        equal(sender.exit(), 0)
+        equal(sender.errors(), "")
+
+
 def listen(folder, *flags):
     """A node goes on when its output has room again."""
     count = 300
@@ -155,6 +172,7 @@ Tap().main([
     ("messages on standard error wait for room", errors),
     ("probe waits for room", probe),
     ("send waits for room, and no event is lost", send),
+    ("an input that is non-blocking", nonblocking_input),
     ("listen waits for room, and no line is lost", listen),
     ("listen --json does too", listen, "--json"),
     ("a reader that leaves a full pipe ends it quietly", closed_meanwhile),
