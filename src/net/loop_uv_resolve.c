@@ -89,6 +89,17 @@ static void finish(resolve_uv *r, cmt_err err, const answer *found) {
   cb(arg, err, found->addrs, found->count);
 }
 
+/* The number of an interface becomes its name, so that one address has one
+   text; a zone that is none is told by a connect. */
+static void name_zone(cmt_net_addr *a) {
+  cmt__sockaddr sa;
+  socklen_t len;
+
+  if (cmt__uv_sockaddr(a, &sa, &len) == 0) {
+    cmt__uv_net_addr(&sa.any, a);
+  }
+}
+
 static void on_outcome(cmt__turn *turn) {
   resolve_uv *r = (resolve_uv *)((char *)turn - offsetof(resolve_uv, outcome));
   answer found = {.count = 0};
@@ -98,6 +109,7 @@ static void on_outcome(cmt__turn *turn) {
     found.count = 1;
     found.addrs[0].port = r->port;
     memcpy(found.addrs[0].host, r->literal, sizeof r->literal);
+    name_zone(&found.addrs[0]);
   }
   finish(r, found.count > 0 ? CMT_OK : CMT_ERESOLVE, &found);
 }
@@ -133,7 +145,6 @@ static cmt_err ask(resolve_uv *r, const char *host) {
   return err;
 }
 
-/* A literal keeps its zone, which is looked at by a connect. */
 static cmt_err start(resolve_uv *r, const char *host) {
   bool is_literal =
     cmt__ip_canonical(cmt_bytes_of(host), r->literal, sizeof r->literal);

@@ -13,6 +13,7 @@
 
 #include <arpa/inet.h>
 #include <dirent.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <sched.h>
 #include <signal.h>
@@ -327,12 +328,18 @@ static void a_slow_name_that_answers_is_slow_no_more(void **state) {
 }
 
 static void numbers_need_no_thread(void **state) {
+  char name[IF_NAMESIZE], zoned[64];
   place *p = *state;
 
   ask_dead(p, 0, 100);
   await(p, ask(p, 100, "192.0.2.7"), CMT_OK);
   await(p, ask(p, 101, "fe80::1%nosuch0"), CMT_OK);
   assert_string_equal("fe80::1%nosuch0", p->answers[101].first.host);
+  assert_non_null(if_indextoname(1, name));
+  snprintf(zoned, sizeof zoned, "fe80::1%%%s", name);
+  await(p, ask(p, 102, "fe80::1%1"), CMT_OK); /* A number becomes a name. */
+  assert_string_equal(zoned, p->answers[102].first.host);
+  assert_int_equal(26656, p->answers[102].first.port);
   cancel_all(p);
 }
 
