@@ -337,12 +337,15 @@ void cmt__place_leave(cmt__session *s) {
   }
 }
 
+/* When the switch stops, all of them are about to end. */
 void cmt__place_orphan(cmt__dial *dial) {
   cmt__session *s = dial->guest;
 
   if (s != NULL) {
     cmt__place_leave(s);
-    pool_enter(s);
+    if (!s->sw->closing) {
+      pool_enter(s);
+    }
   }
 }
 

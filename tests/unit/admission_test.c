@@ -375,9 +375,13 @@ static void the_length_of_an_address_is_an_option(void **state) {
 static void without_a_limit_an_address_may_have_all(void **state) {
   fixture *f = *state;
 
+  f->at.options.handshakes_max = CMT_NO_LIMIT;
   f->at.options.handshakes_per_ip_max = CMT_NO_LIMIT;
+  f->at.options.dials_max = CMT_NO_LIMIT;
+  f->at.options.inbound_peers_per_ip_max = CMT_NO_LIMIT;
   test_node_start(&f->at);
   assert_int_equal(20, left_of(f, "10.0.0.1", 20));
+  assert_true(cmt_switch_memory_max(f->at.sw) > UINT32_MAX);
 }
 
 /* A zero in any of these options is its default. */
@@ -533,6 +537,26 @@ static void persistent_addresses_keep_a_place(void **state) {
   assert_int_equal(1, status_of(&f->at).inbound_peers);
   /* The place is free again, for one at a time. */
   assert_int_equal(0, status_of(&f->friends[0]).rejected);
+}
+
+/* A persistent dial that finds ourselves ends, and what was in its place needs
+   one of the pool. */
+static void a_place_of_a_dial_to_ourselves(void **state) {
+  fixture *f = *state;
+  hostile h[2] = {{.mute = true}, {.mute = true}};
+
+  f->at.options.handshakes_max = 1;
+  test_node_start(&f->at);
+  come(f, &h[0], "10.0.0.1");
+  assert_cmt(CMT_OK,
+             cmt_switch_dial(f->at.sw, f->at.addr, CMT_DIAL_PERSISTENT));
+  test_loop_step(f->w.loop);
+  come(f, &h[1], "127.0.0.1");
+  assert_int_equal(1, status_of(&f->at).handshakes);
+  assert_int_equal(1, f->at.sw->places.pool.count);
+  assert_int_equal(0, status_of(&f->at).outbound_peers);
+  assert_int_equal(1, h[0].ended + h[1].ended);
+  leave_all(h, 2);
 }
 
 /* A stop ends the dial, and what is in its place. */
@@ -787,6 +811,7 @@ int main(void) {
     TEST(dials_have_places_of_their_own),
     TEST(dials_under_way_have_a_bound),
     TEST(persistent_addresses_keep_a_place),
+    TEST(a_place_of_a_dial_to_ourselves),
     TEST(a_place_that_is_kept_no_more),
     TEST(a_persistent_node_has_the_place_of_its_dial),
     TEST(a_restarted_friend_of_a_full_node),
