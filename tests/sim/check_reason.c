@@ -12,13 +12,14 @@ static uint64_t limited_ns(const sim_node *n) {
 }
 
 /* Time that a pong may take although nobody is at fault.  A side that does not
-   read by its own choice sends pongs unasked, and waits for none. */
+   read by its own choice sends pongs unasked, and waits for none.  Time in
+   which |p|'s own node was held up is no reason: what came is read first. */
 static uint64_t delay_max_ns(const sim_peer *p) {
   const sim_peer *other = sim_peer_other(p);
   const sim_node *to = &p->node->sim->nodes[p->remote];
   uint64_t sum = p->conn->queue_max_ns + p->conn->stalled_ns;
 
-  sum += sim_peer_busy_ns(p) - p->busy_ns;
+  sum += sim_node_busy_ns(to) - p->other_busy_ns;
   sum += limited_ns(p->node) + limited_ns(to);
   if ((other != NULL && (other->pauses > 0 || other->paused_ns > 0)) ||
       to->has_mailbox) {

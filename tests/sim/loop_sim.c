@@ -11,6 +11,7 @@
 
 #define START_NS CMT_SECONDS(1000)
 #define BUSY_MAX_NS CMT_MILLISECONDS(300)
+#define STOPPED_MAX_NS CMT_SECONDS(8)
 #define SLOW_RESOLVE_NS CMT_SECONDS(4)
 
 const char *sim_fault_name(sim_fault f) {
@@ -158,6 +159,32 @@ static uint64_t ready_ns(sim_loop *l) {
   return l->ready_ns > l->busy_ns ? l->ready_ns : l->busy_ns;
 }
 
+static void make_busy(sim_loop *l, uint64_t busy_ns, const char *how) {
+  uint64_t end_ns = l->net->now_ns + busy_ns;
+  uint64_t from_ns = sim_later(l->busy_ns, l->net->now_ns);
+
+  if (end_ns <= from_ns) {
+    return;
+  }
+  l->busy_total_ns += end_ns - from_ns;
+  l->busy_ns = end_ns;
+  sim_trace(l->net, "n%u is %s for %llu us", l->host, how,
+            (unsigned long long)busy_ns / 1000);
+}
+
+/* The process of the node is stopped; the kernel below it is not. */
+static void stop_all(sim_loop *l) {
+  sim_loop **of_host = sim_loops_of(l->net, l->host);
+  uint64_t busy_ns =
+    sim_spread(&l->net->rng, CMT_MILLISECONDS(300), STOPPED_MAX_NS);
+
+  for (size_t i = 0; i < SIM_LOOPS_MAX; i++) {
+    if (of_host[i] != NULL) {
+      make_busy(of_host[i], busy_ns, "stopped");
+    }
+  }
+}
+
 /* Posts and sockets come in any order, timers after what had come when they
    were due, and turns last. */
 static void turn(sim_loop *l) {
@@ -180,12 +207,10 @@ static void turn(sim_loop *l) {
   sim_loop_stale(l);
   l->net->running = NULL;
   if (sim_fault_now(l->net, SIM_BUSY)) {
-    uint64_t busy_ns = sim_spread(&l->net->rng, 1000, BUSY_MAX_NS);
-
-    l->busy_ns = l->net->now_ns + busy_ns;
-    l->busy_total_ns += busy_ns;
-    sim_trace(l->net, "n%u is busy for %llu us", l->host,
-              (unsigned long long)busy_ns / 1000);
+    make_busy(l, sim_spread(&l->net->rng, 1000, BUSY_MAX_NS), "busy");
+  }
+  if (sim_fault_now(l->net, SIM_STOPPED)) {
+    stop_all(l);
   }
 }
 
@@ -301,8 +326,10 @@ uint64_t sim_loop_busy_until(const cmt__loop *l) {
   return sim_loop_of(l)->busy_ns;
 }
 
-uint64_t sim_loop_busy_ns(const cmt__loop *l) {
-  return sim_loop_of(l)->busy_total_ns;
+uint64_t sim_loop_busy_ns(const cmt__loop *base) {
+  const sim_loop *l = sim_loop_of(base);
+
+  return l->busy_total_ns - cmt__since(l->busy_ns, l->net->now_ns);
 }
 
 /* ---- the network as a whole ---- */

@@ -39,6 +39,7 @@ typedef struct sim_net sim_net;
   X(RESOLVE_FAILS, "resolve fails")                                            \
   X(NO_ATTACH, "no attach")       /* A loop cannot take an end. */             \
   X(BUSY, "busy loop")            /* A turn takes up to 300 ms. */             \
+  X(STOPPED, "stopped node")      /* All its loops stand still, up to 8 s. */  \
   X(OTHER_THREAD, "other thread") /* Calls come in the middle of a turn. */    \
   X(LONG_WORK, "long work")       /* A task off the loop takes up to 3 s. */   \
   X(NO_MEMORY, "no memory")       /* For one allocation. */
@@ -126,6 +127,7 @@ cmt__loop *sim_loop_new(sim_net *net, unsigned host, const cmt_env *env);
 const char *sim_loop_left(cmt__loop *l);
 uint64_t sim_loop_accepts(const cmt__loop *l);
 uint64_t sim_loop_resolves(const cmt__loop *l);
+/* So far. */
 uint64_t sim_loop_busy_ns(const cmt__loop *l);
 /* When its last turn is over. */
 uint64_t sim_loop_busy_until(const cmt__loop *l);

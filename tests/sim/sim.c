@@ -38,6 +38,7 @@ static void draw_odds(sim_rng *rng, sim_weather *w) {
     [SIM_RESOLVE_FAILS] = {5000, 30000},
     [SIM_NO_ATTACH] = {300, 20000},
     [SIM_BUSY] = {40, 3000},
+    [SIM_STOPPED] = {4, 60},
     [SIM_OTHER_THREAD] = {1000, 30000},
     [SIM_LONG_WORK] = {200, 20000},
   };

@@ -113,8 +113,9 @@ struct sim_peer {
   unsigned pauses;
   uint64_t paused_at_ns, paused_ns;
   uint64_t up_ns;
-  size_t oversize;  /* Messages accepted that the other side refuses. */
-  uint64_t busy_ns; /* Of the loops of both, when it came. */
+  size_t oversize;        /* Messages accepted that the other side refuses. */
+  uint64_t busy_ns;       /* Of the loops of both, when it came, */
+  uint64_t other_busy_ns; /* and of those of the other side. */
   sim_grace grace;
   sim_flow flow[SIM_CHANNELS_MAX];
 };

@@ -90,6 +90,7 @@ static sim_peer *new_peer(sim_node *n, cmt_peer *peer) {
   p->conn = sim_tcp_conn(peer->link->tcp, &p->side);
   p->conn->user[p->side] = p;
   p->busy_ns = sim_peer_busy_ns(p);
+  p->other_busy_ns = sim_node_busy_ns(&s->nodes[p->remote]);
   n->peers = p;
   CHECK(s, CHECK_ONE,
         p->conn->host[1 - p->side] == p->remote &&
