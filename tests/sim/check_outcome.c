@@ -143,6 +143,27 @@ static void check_stalls(sim_node *n) {
   }
 }
 
+/* The next ping is due within an interval, in the legacy profile the output is
+   watched after two, and then there is interval and timeout to take it. */
+static void check_vanished(sim_node *n) {
+  const cmt_switch_options *o = &n->options;
+  uint64_t most_ns = 3 * o->ping_interval_ns + 2 * o->pong_timeout_ns +
+                     CMT_SECONDS(1) + sim_node_busy_ns(n);
+  uint64_t now_ns = sim_net_now(n->sim->net);
+
+  for (const sim_peer *p = n->peers; p != NULL; p = p->next) {
+    uint64_t since_ns = cmt__max64(p->conn->vanished_ns, p->up_ns);
+    bool is_read =
+      p->pauses == 0 && p->paused_ns == 0 && !n->has_mailbox && !n->has_rates;
+
+    CHECK(n->sim, CHECK_LIVE,
+          !sim_peer_is_live(p) || p->conn->vanished_ns == 0 || !is_read ||
+            now_ns - since_ns <= most_ns,
+          "n%u: that n%u vanished is not noticed on c%u", n->index, p->remote,
+          p->conn->id);
+  }
+}
+
 /* Peers that the limits of inbound or of outbound ones count; one that took the
    place of another has a place in the other direction. */
 static size_t count_places(const sim_node *n, bool outbound, unsigned remote) {
@@ -177,6 +198,7 @@ void check_limits(sim_node *n) {
   }
   check_dials(n);
   check_stalls(n);
+  check_vanished(n);
 }
 
 void check_outcomes(sim_node *n) {

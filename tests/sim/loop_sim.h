@@ -26,6 +26,7 @@ typedef struct sim_net sim_net;
   X(COALESCE, "coalesce")           /* What was written waits for more. */     \
   X(SHORT_WRITE, "short write")     /* A write takes less than it could. */    \
   X(STALL, "stall")                 /* One direction stops for a while. */     \
+  X(VANISH, "vanished host")        /* Nothing passes any more, silently. */   \
   X(HALF_CLOSE, "half-close")       /* One direction ends for its reader. */   \
   X(RESET, "reset")                 /* Both sides are told of a reset. */      \
   X(FLIP, "flipped byte")           /* In what was written. */                 \
@@ -75,6 +76,7 @@ typedef struct sim_conn {
   bool rival;          /* There was another one between the two. */
   uint64_t stalled_ns; /* Sum over both directions, partitions too. */
   uint64_t stalled_until_ns;
+  uint64_t vanished_ns;     /* Since when nothing passes; 0: it does. */
   uint64_t queue_max_ns;    /* Longest way of a byte that a link has sealed. */
   uint64_t rate;            /* Lowest throughput, bytes per second. */
   uint64_t read[2];         /* Bytes that this side has read. */

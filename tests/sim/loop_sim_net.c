@@ -21,6 +21,7 @@ enum {
 #define HOLD_NS CMT_MILLISECONDS(40)
 #define GONE_NS (CMT_NEVER / 2) /* For good. */
 #define STALL_NS CMT_SECONDS(8)
+#define VANISHED_NS CMT_SECONDS(1000)
 
 static uint64_t now_of(const sim_end *e) {
   return sim_loop_of(e->base.loop)->net->now_ns;
@@ -114,6 +115,9 @@ void sim_conn_set(sim_net *net, sim_conn *c, const sim_weather *r) {
     w->pipe[side].cap = r->buffer;
     w->pipe[side].stall_ns = cmt__min64(w->pipe[side].stall_ns, net->now_ns);
   }
+  w->facts.vanished_ns = 0;
+  w->facts.stalled_until_ns =
+    cmt__min64(w->facts.stalled_until_ns, net->now_ns);
   wire_note(w);
   sim_wire_stale(w);
 }
@@ -341,6 +345,12 @@ static void write_faults(sim_net *net, sim_end *e, size_t len) {
     wire_stall(w, (int)sim_below(&net->rng, 2), net->now_ns, net->now_ns + ns);
     sim_trace(net, "c%u: stalls for %llu ms", w->facts.id,
               (unsigned long long)ns / 1000000);
+  }
+  if (w->facts.vanished_ns == 0 && sim_fault_now(net, SIM_VANISH)) {
+    w->facts.vanished_ns = net->now_ns;
+    wire_stall(w, 0, net->now_ns, net->now_ns + VANISHED_NS);
+    wire_stall(w, 1, net->now_ns, net->now_ns + VANISHED_NS);
+    sim_trace(net, "c%u: nothing passes any more", w->facts.id);
   }
   if (sim_fault_now(net, SIM_HALF_CLOSE)) {
     p->swallows = true;

@@ -26,6 +26,7 @@ static void draw_odds(sim_rng *rng, sim_weather *w) {
     [SIM_COALESCE] = {500, 40000},
     [SIM_SHORT_WRITE] = {500, 30000},
     [SIM_STALL] = {60, 6000},
+    [SIM_VANISH] = {5, 500},
     [SIM_HALF_CLOSE] = {10, 1500},
     [SIM_RESET] = {20, 2500},
     [SIM_FLIP] = {10, 1500},
