@@ -35,7 +35,7 @@ struct cmt__boxes {
   atomic_size_t left; /* Boxes whose peer gone is still to be done. */
   cmt__post post;     /* None is. */
   cmt__counter dropped[CMT_CHANNELS_MAX]; /* Messages, by channel. */
-  bool told; /* That a full queue holds back its urgent channels. */
+  bool told; /* The log has said that a full queue delays urgent channels. */
   size_t count;
   cmt__box *list[]; /* By reactor; NULL: inline. */
 };
@@ -77,8 +77,8 @@ CMT_NODISCARD cmt_err cmt__delivery_receive(struct cmt__lane *lane, cmt_peer *p,
    reference. */
 CMT_NODISCARD bool cmt__delivery_remove(cmt_switch *s, cmt_peer *p,
                                         cmt_err reason);
-/* The same for a peer that was refused after the init_peer of the first |known|
-   reactors; all have returned. */
+/* Calls remove_peer of the first |known| reactors, for a peer that was refused
+   after their init_peer. */
 void cmt__delivery_refuse(cmt_switch *s, cmt_peer *p, cmt_err reason,
                           size_t known);
 

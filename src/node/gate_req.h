@@ -36,7 +36,7 @@ static inline cmt__gate_wait *cmt__gate_wait_of(cmt_send_req *req) {
   return (cmt__gate_wait *)req->internal;
 }
 
-/* That of |req| while it is under way. */
+/* The mark of |req| while it is under way. */
 static inline void *cmt__gate_mark(const cmt_send_req *req) {
   return (void *)((uintptr_t)req ^ (uintptr_t)UINT64_C(0x5e4d9a3cb1f07d26));
 }
@@ -80,8 +80,8 @@ static inline void cmt__gate_check_wait(const cmt__gate *g,
   }
 }
 
-/* The same in the list of those whose callback is due, |left| of them from
-   |req| on. */
+/* Looks at |req| in the list of requests whose callback is due, |left| of them
+   from |req| on. */
 static inline void cmt__gate_check_done(const cmt__gate *g, cmt_send_req *req,
                                         size_t left) {
   if (!cmt__gate_owns(g, req) ||

@@ -46,7 +46,7 @@ typedef struct cmt__box {
   cmt__mail *queue;                     /* A ring. */
   size_t first, count, cap;
   cmt__mail taken; /* The message that is out. */
-  size_t bytes;    /* Of all channels, what is out included. */
+  size_t bytes;    /* Counts all channels, and the message that is out. */
   cmt__box_out out;
   bool open;     /* From cmt__box_open() to the end. */
   bool up_due;   /* Peer up is still to be taken. */
@@ -82,7 +82,7 @@ struct cmt_mailbox {
   /* Under the lock: */
   cmt__box *ready_first, *ready_last;
   cmt__box *boxes;
-  size_t bytes;  /* Of all boxes, what is out included. */
+  size_t bytes;  /* Counts all boxes, and the messages that are out. */
   unsigned idle; /* Threads that wait for |more|. */
   bool lit;      /* |fd| is readable. */
   bool hurries;  /* All messages that are not out are dropped. */

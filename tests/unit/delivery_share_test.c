@@ -11,7 +11,7 @@
 
 enum {
   HOARDERS = 33,
-  TOTAL = 4 << 20, /* Of the queues: 80 peers share it. */
+  TOTAL = 4 << 20, /* 80 peers share it. */
   MESSAGE = 1000,
   MESSAGES = 200, /* More than any may leave there. */
 };

@@ -8,7 +8,7 @@
 enum {
   HOARDERS = 33,
   SHARE = 2000,
-  LEN = 300, /* Of the messages of a hoarder. */
+  LEN = 300, /* Bytes of a hoarder's message. */
 };
 
 /* Queues that only the total bounds. */
@@ -94,7 +94,7 @@ static void who_holds_most_is_stopped_first(void **state) {
 
   start_wide(f, 3, 12000);
   assert_cmt(CMT_OK, put_len(f, 0, A, 1, 5999 - COST));
-  assert_false(is_stopped(f, 0)); /* As much is left. */
+  assert_false(is_stopped(f, 0)); /* There is as much left. */
   assert_cmt(CMT_OK, put_len(f, 0, A, 2, 0));
   assert_true(is_stopped(f, 0));
   assert_cmt(CMT_OK, put_len(f, 1, A, 3, 2000 - COST));
@@ -107,7 +107,7 @@ static void who_holds_most_is_stopped_first(void **state) {
   assert_false(is_stopped(f, 1));
 }
 
-/* One that is alone may have half: as much as is left then. */
+/* A peer that is alone may have half: as much as is left then. */
 static void what_is_left_is_for_those_who_hold_less(void **state) {
   fixture *f = *state;
 

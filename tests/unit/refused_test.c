@@ -21,7 +21,7 @@ typedef struct crowd {
   test_env victim; /* What the victim allocates. */
   test_node n;
   hostile ids[WAVE];
-  unsigned inits, removes; /* Of the first reactor. */
+  unsigned inits, removes; /* Calls of the first reactor. */
 } crowd;
 
 static void on_init(test_part *part, cmt_peer *p) {

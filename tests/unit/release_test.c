@@ -23,7 +23,7 @@ typedef enum stops { STOPS_NOTHING, STOPS_PEER, STOPS_SWITCH, STOPS_END } stops;
 
 typedef struct fixture {
   test_trio t;
-  cmt_peer *peer; /* That of node a. */
+  cmt_peer *peer; /* Node a has it. */
   stops what;
   unsigned made, released;
   cmt_send_req reqs[REQS];
