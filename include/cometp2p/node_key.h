@@ -31,8 +31,11 @@ CMT_API CMT_NODISCARD cmt_err cmt_node_key_generate(const cmt_env *env,
  * Reads the key from the file |path| as CometBFT writes it.
  *
  * The three spellings of older releases load too.  A file of more than 16 KiB
- * is refused.  A file that others than its owner can read loads, with a
- * warning to the log of |env|.
+ * is refused.  A file that others than its owner can read or write, that
+ * belongs neither to us nor to root, or that lies in a folder that others can
+ * write (without the sticky bit) loads, with a warning to the log of |env|; and
+ * so does one that looks like a validator's priv_validator_key.json, whose key
+ * signs votes and should not be that of a node.
  *
  * Returns    CMT_OK; CMT_EIO: the file cannot be read; CMT_EINVAL: it holds
  *            no Ed25519 node key, or one whose public half is not that of its
@@ -45,9 +48,10 @@ CMT_API CMT_NODISCARD cmt_err cmt_node_key_load(const cmt_env *env,
                                                 cmt_why *why);
 
 /**
- * The same, but a file that others than its owner can read is refused.
+ * The same, but a file that others can get at is refused: read, write, own, or
+ * replace, as above.
  *
- * Returns    as cmt_node_key_load(); CMT_EIO: others can read it.
+ * Returns    as cmt_node_key_load(); CMT_EIO: others can get at it.
  */
 CMT_API CMT_NODISCARD cmt_err cmt_node_key_load_private(const cmt_env *env,
                                                         const char *path,
@@ -56,7 +60,9 @@ CMT_API CMT_NODISCARD cmt_err cmt_node_key_load_private(const cmt_env *env,
 
 /**
  * Writes |key| to the new file |path|, mode 0600, in the bytes that CometBFT
- * writes.  The file appears whole or not at all.
+ * writes.  The file appears whole or not at all, and replaces none; where the
+ * file system has neither hard links nor such a rename, an empty file takes the
+ * name for an instant.
  *
  * Returns    CMT_OK; CMT_EEXIST: something has this name, it is untouched;
  *            CMT_EIO: the file cannot be written; CMT_ENOMEM.  |why| (may be

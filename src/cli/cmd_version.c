@@ -8,10 +8,13 @@
 
 enum { LIBRARIES_MAX = 16 };
 
+/* Those of the library, and what the command has besides. */
 static size_t libraries(cmt_library *out) {
-  size_t count = cmt_libraries(out, LIBRARIES_MAX);
+  size_t count = cmt_libraries(out, LIBRARIES_MAX - 1);
 
-  return count < LIBRARIES_MAX ? count : LIBRARIES_MAX;
+  count = count < LIBRARIES_MAX - 1 ? count : LIBRARIES_MAX - 1;
+  out[count] = (cmt_library){"jansson", jansson_version_str()};
+  return count + 1;
 }
 
 static int print_json(void) {

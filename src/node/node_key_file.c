@@ -2,13 +2,12 @@
 
 /* The file node_key.json.  docs/PROTOCOL.md 1.2.  Whatever held the key's text
    is wiped before it is freed, and a file is only ever complete: it is written
-   under another name and then linked to its own. */
+   under another name and then gets its own, which it takes from nobody. */
 
 #include <cometp2p/node_key.h>
 
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -17,6 +16,7 @@
 #include <cometp2p/node_info.h>
 
 #include "core/node_key.h"
+#include "node_key_json.h"
 
 #define TYPE_NAME "tendermint/PrivKeyEd25519"
 #define FILE_HEAD "{\"priv_key\":{\"type\":\"" TYPE_NAME "\",\"value\":\""
@@ -25,6 +25,8 @@
 enum {
   FILE_MAX = 16 * 1024,
   SECRET_BASE64 = 88 + 1, /* With its NUL. */
+  SECRET_TEXT_MAX = 512,  /* Of any spelling, with line breaks. */
+  TYPE_MAX = 256,         /* Longer ones are cut, and are none of ours. */
   TEMP_TRIES = 8,
 };
 
@@ -47,8 +49,16 @@ typedef struct key_file {
   const cmt_env *env;
   const char *path;
   cmt_why *why;
-  bool private; /* Others must not be able to read it. */
+  bool private; /* Others must not be able to get at it. */
 } key_file;
+
+/* A fault that does not keep the key from being used. */
+static void file_warn(const key_file *f, const char *fault) {
+  char quoted[150];
+
+  cmt__log(f->env, CMT_LOG_WARN, "node_key", "key file '%s' %s",
+           cmt__quote(cmt_bytes_of(f->path), quoted, sizeof quoted), fault);
+}
 
 static cmt_err file_fail(const key_file *f, cmt_err err, const char *fault) {
   char quoted[150];
@@ -92,20 +102,61 @@ static ssize_t read_all(int fd, uint8_t *out, size_t cap) {
   return (ssize_t)len;
 }
 
-static cmt_err check_mode(const key_file *f, mode_t mode) {
-  char quoted[150], text[80];
+/* The length of the folder in |path|, with its final slash. */
+static size_t folder_len(const char *path) {
+  const char *slash = strrchr(path, '/');
 
-  if ((mode & (S_IRGRP | S_IROTH)) == 0) {
+  return slash != NULL ? (size_t)(slash - path) + 1 : 0;
+}
+
+/* Others may put another file in the place of this one; |text| says so. */
+static bool folder_is_open(const char *path, char *text, size_t cap) {
+  size_t len = folder_len(path);
+  char folder[4096];
+  struct stat st;
+
+  if (len >= sizeof folder) {
+    return false;
+  }
+  snprintf(folder, sizeof folder, "%.*s", len > 0 ? (int)len : 1,
+           len > 0 ? path : ".");
+  if (stat(folder, &st) != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)) == 0 ||
+      (st.st_mode & S_ISVTX) != 0) {
+    return false;
+  }
+  snprintf(text, cap, "lies in a folder that others can write (mode %04o)",
+           (unsigned)(st.st_mode & 07777));
+  return true;
+}
+
+/* How others than its owner, us and root can get at the file, in |text|. */
+static bool others_can(const key_file *f, const struct stat *st, char *text,
+                       size_t cap) {
+  bool read = (st->st_mode & (S_IRGRP | S_IROTH)) != 0;
+
+  if (read || (st->st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+    snprintf(text, cap, "can be %s by others than its owner (mode %04o)",
+             read ? "read" : "written", (unsigned)(st->st_mode & 07777));
+    return true;
+  }
+  if (st->st_uid != geteuid() && st->st_uid != 0) {
+    snprintf(text, cap, "belongs to user %lu, who is neither us nor root",
+             (unsigned long)st->st_uid);
+    return true;
+  }
+  return folder_is_open(f->path, text, cap);
+}
+
+static cmt_err check_mode(const key_file *f, const struct stat *st) {
+  char text[100];
+
+  if (!others_can(f, st, text, sizeof text)) {
     return CMT_OK;
   }
-  snprintf(text, sizeof text,
-           "can be read by others than its owner (mode %04o)",
-           (unsigned)(mode & 07777));
   if (f->private) {
     return file_fail(f, CMT_EIO, text);
   }
-  cmt__log(f->env, CMT_LOG_WARN, "node_key", "key file '%s' %s",
-           cmt__quote(cmt_bytes_of(f->path), quoted, sizeof quoted), text);
+  file_warn(f, text);
   return CMT_OK;
 }
 
@@ -122,7 +173,7 @@ static cmt_err check_file(const key_file *f, int fd) {
   if (!S_ISREG(st.st_mode)) {
     return file_fail(f, CMT_EIO, "is no regular file");
   }
-  return check_mode(f, st.st_mode);
+  return check_mode(f, &st);
 }
 
 /* Reads the file into |text|, FILE_MAX + 1 bytes. */
@@ -160,9 +211,9 @@ static const spelling *find_spelling(const char *type) {
 }
 
 /* Decodes all of |text| to exactly the bytes of a secret. */
-static bool decode_secret(const spelling *s, const char *text,
+static bool decode_secret(const spelling *s, const char *text, size_t text_len,
                           uint8_t out[CMT__NODE_KEY_SECRET]) {
-  size_t len = 0, text_len = strlen(text);
+  size_t len = 0;
   int failed;
 
   if (s->hex) {
@@ -176,16 +227,31 @@ static bool decode_secret(const spelling *s, const char *text,
   return failed == 0 && len == CMT__NODE_KEY_SECRET;
 }
 
-static cmt_err read_secret(const key_file *f, const json_t *key,
-                           uint8_t out[CMT__NODE_KEY_SECRET]) {
-  const char *type = json_string_value(json_object_get(key, "type"));
-  const char *text;
-  const spelling *s;
-  char quoted[60], fault[120];
+/* The same of the string |member| of the file; its text is wiped. */
+static bool member_decode(const spelling *s, cmt__key_string member,
+                          uint8_t out[CMT__NODE_KEY_SECRET]) {
+  char text[SECRET_TEXT_MAX];
+  size_t len;
+  bool decoded;
 
-  if (type == NULL || type[0] == '\0') {
+  if (member.base == NULL) {
+    return false;
+  }
+  len = cmt__key_json_text(member, text, sizeof text);
+  decoded = len < sizeof text && decode_secret(s, text, len, out);
+  sodium_memzero(text, sizeof text);
+  return decoded;
+}
+
+static cmt_err read_secret(const key_file *f, const cmt__key_members *members,
+                           uint8_t out[CMT__NODE_KEY_SECRET]) {
+  char type[TYPE_MAX], quoted[60], fault[120];
+  const spelling *s;
+
+  if (members->type.len == 0) {
     return file_fail(f, CMT_EINVAL, "holds no priv_key with a type");
   }
+  (void)cmt__key_json_text(members->type, type, sizeof type);
   s = find_spelling(type);
   if (s == NULL) {
     snprintf(fault, sizeof fault,
@@ -193,8 +259,7 @@ static cmt_err read_secret(const key_file *f, const json_t *key,
              cmt__quote(cmt_bytes_of(type), quoted, sizeof quoted));
     return file_fail(f, CMT_EINVAL, fault);
   }
-  text = json_string_value(json_object_get(key, s->member));
-  if (text == NULL || !decode_secret(s, text, out)) {
+  if (!member_decode(s, s->hex ? members->data : members->value, out)) {
     snprintf(fault, sizeof fault, "%s is not the %s of 64 bytes", s->member,
              s->hex ? "hex" : "base64");
     return file_fail(f, CMT_EINVAL, fault);
@@ -202,36 +267,18 @@ static cmt_err read_secret(const key_file *f, const json_t *key,
   return CMT_OK;
 }
 
-/* Wipes every text of |key|, which nobody else refers to. */
-static void wipe_json(json_t *key) {
-  const char *name;
-  json_t *value;
-
-  json_object_foreach(key, name, value) {
-    if (json_is_string(value)) {
-      uintptr_t text = (uintptr_t)json_string_value(value);
-      sodium_memzero((void *)text, json_string_length(value));
-    }
-  }
-}
-
-static cmt_err parse_once(const key_file *f, const uint8_t *text, size_t len,
-                          cmt_node_key **out) {
+/* Makes the key from the text of its file. */
+static cmt_err parse_key(const key_file *f, const uint8_t *text, size_t len,
+                         cmt_node_key **out) {
   uint8_t secret[CMT__NODE_KEY_SECRET];
-  json_error_t error;
-  json_t *root, *key;
+  cmt__key_members members;
   cmt_err err;
 
-  memset(&error, 0, sizeof error);
-  root = json_loadb((const char *)text, len, 0, &error);
-  key = json_object_get(root, "priv_key");
-  if (root == NULL) {
-    /* The parser's own message could quote the secret; without memory it often
-       has none. */
-    return error.text[0] == '\0' ? file_fail(f, CMT_ENOMEM, "not enough memory")
-                                 : file_fail(f, CMT_EINVAL, "is not JSON");
+  /* Where it is malformed is not told: that could quote the secret. */
+  if (!cmt__key_json_read((cmt_bytes){.base = text, .len = len}, &members)) {
+    return file_fail(f, CMT_EINVAL, "is not JSON");
   }
-  err = read_secret(f, key, secret);
+  err = read_secret(f, &members, secret);
   if (err == CMT_OK) {
     err = cmt__node_key_from_secret(f->env, secret, out);
     if (err == CMT_EINVAL) {
@@ -241,32 +288,10 @@ static cmt_err parse_once(const key_file *f, const uint8_t *text, size_t len,
     }
   }
   sodium_memzero(secret, sizeof secret);
-  wipe_json(key);
-  json_decref(root);
-  return err;
-}
-
-/* Memory for any token: the parser doubles what it has until it fits. */
-static bool has_memory(size_t len) {
-  json_t *trial = json_sprintf("%*s", 2 * (int)len, "");
-
-  json_decref(trial);
-  return trial != NULL;
-}
-
-/* Makes the key from the text of its file.  Where the parser has no memory for
-   a token it calls that malformed, and where it cannot make room for a byte it
-   leaves that out.  So no text is called wrong before a second look, and none
-   without memory. */
-static cmt_err parse_key(const key_file *f, const uint8_t *text, size_t len,
-                         cmt_node_key **out) {
-  cmt_err err = parse_once(f, text, len, out);
-
-  if (err == CMT_EINVAL) {
-    err = parse_once(f, text, len, out);
-  }
-  if (err == CMT_EINVAL && !has_memory(len)) {
-    err = file_fail(f, CMT_ENOMEM, "not enough memory");
+  if (err == CMT_OK && members.has_pub_key) {
+    file_warn(f, "looks like a validator's priv_validator_key.json: whoever "
+                 "has the key of a validator signs its votes, so a node should "
+                 "have a key of its own (cometp2p key gen)");
   }
   return err;
 }
@@ -331,13 +356,6 @@ static bool write_all(int fd, const char *text, size_t len) {
   return true;
 }
 
-/* The length of the folder in |path|, with its final slash. */
-static size_t folder_len(const char *path) {
-  const char *slash = strrchr(path, '/');
-
-  return slash != NULL ? (size_t)(slash - path) + 1 : 0;
-}
-
 /* Opens a new file beside |f|'s and leaves its name in |temp|. */
 static int open_temp(const key_file *f, char *temp, size_t cap) {
   uint64_t number;
@@ -391,20 +409,50 @@ static void sync_folder(const char *path, char *name, size_t cap) {
   }
 }
 
+/* Gives the file |temp| the name |path|, which nothing has: by a link, which
+   never replaces anything, or by a rename that does not; some file systems have
+   only one of them, or none.  There the name is taken by an empty file of ours
+   first.  Returns 0 or the error. */
+static int name_file(const char *temp, const char *path) {
+  int fd, error;
+
+  if (link(temp, path) == 0) {
+    return 0;
+  }
+  if (errno == EEXIST) {
+    return EEXIST;
+  }
+  if (renameat2(AT_FDCWD, temp, AT_FDCWD, path, RENAME_NOREPLACE) == 0) {
+    return 0;
+  }
+  if (errno == EEXIST) {
+    return EEXIST;
+  }
+  fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0) {
+    return errno;
+  }
+  close(fd);
+  if (rename(temp, path) == 0) {
+    return 0;
+  }
+  error = errno;
+  unlink(path);
+  return error;
+}
+
 static cmt_err save_file(const key_file *f, const cmt_node_key *key, char *temp,
                          size_t cap) {
-  int fd = open_temp(f, temp, cap);
+  int fd = open_temp(f, temp, cap), error;
   cmt_err err = CMT_OK;
 
   if (fd < 0) {
     return file_fail_errno(f, errno);
   }
-  /* Unlike a rename, a link never replaces what has the name already. */
-  if (!fill_file(fd, key)) {
-    err = file_fail_errno(f, errno);
-  } else if (link(temp, f->path) != 0) {
-    err = errno == EEXIST ? file_fail(f, CMT_EEXIST, "already exists")
-                          : file_fail_errno(f, errno);
+  error = fill_file(fd, key) ? name_file(temp, f->path) : errno;
+  if (error != 0) {
+    err = error == EEXIST ? file_fail(f, CMT_EEXIST, "already exists")
+                          : file_fail_errno(f, error);
   }
   unlink(temp);
   if (err == CMT_OK) {

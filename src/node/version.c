@@ -4,7 +4,6 @@
 
 #include <cometp2p/version.h>
 
-#include <jansson.h>
 #include <sodium.h>
 #include <uv.h>
 
@@ -14,7 +13,6 @@ size_t cmt_libraries(cmt_library *out, size_t cap) {
   const cmt_library all[] = {
     {.name = "libsodium", .version = sodium_version_string()},
     {.name = "libuv", .version = uv_version_string()},
-    {.name = "jansson", .version = jansson_version_str()},
   };
   const size_t count = sizeof all / sizeof all[0];
 

@@ -37,7 +37,7 @@ UNREACHED = {
     "no thread",
 }
 # Names that are none of an option.
-NO_OPTIONS = {"secret_connection", "node_key", "priv_key", "on_rejected"}
+NO_OPTIONS = {"secret_connection", "node_key", "priv_key", "pub_key", "on_rejected"}
 LEAST = 6  # Characters of a part that tells a text from others.
 
 

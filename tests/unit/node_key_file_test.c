@@ -5,6 +5,7 @@
 
 #include "test.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -363,6 +364,185 @@ static void a_file_that_others_can_read_is_refused_by_option(void **state) {
   cmt_node_key_delete(key);
 }
 
+/* Warned of, and by option refused, with |text|. */
+static void assert_open(test_folder *f, const char *text) {
+  cmt_node_key *key = NULL;
+  char expected[500];
+  cmt_why why;
+  log_seen seen = {0};
+  test_env t;
+
+  test_env_init(&t);
+  t.env.log = log_to_test;
+  t.env.log_arg = &seen;
+  assert_cmt(CMT_OK, cmt_node_key_load(&t.env, f->path, &key, NULL));
+  cmt_node_key_delete(key);
+  assert_int_equal(1, seen.count);
+  snprintf(expected, sizeof expected, "key file '%s' %s", f->path, text);
+  assert_string_equal(expected, seen.line);
+  assert_cmt(CMT_EIO, cmt_node_key_load_private(&t.env, f->path, &key, &why));
+  assert_null(key);
+  snprintf(expected, sizeof expected, "key file '%s': %s", f->path, text);
+  assert_string_equal(expected, why.text);
+  test_env_fini(&t);
+}
+
+static void a_file_that_others_can_write_is_refused_by_option(void **state) {
+  test_folder *f = *state;
+
+  test_write_file(f->path, SEED11_FILE, strlen(SEED11_FILE));
+  assert_int_equal(0, chmod(f->path, 0620));
+  assert_open(f, "can be written by others than its owner (mode 0620)");
+  assert_int_equal(0, chmod(f->path, 0602));
+  assert_open(f, "can be written by others than its owner (mode 0602)");
+  assert_int_equal(0, chmod(f->path, 0600));
+  assert_int_equal(0, chmod(f->name, 0777));
+  assert_open(f, "lies in a folder that others can write (mode 0777)");
+  assert_int_equal(0, chmod(f->name, 0770));
+  assert_open(f, "lies in a folder that others can write (mode 0770)");
+  assert_int_equal(0, chmod(f->name, 01777));
+  assert_int_equal(0, lines_for_mode(f, 0600, &(log_seen){0}));
+  assert_int_equal(0, chmod(f->name, 0700));
+}
+
+/* fstat() of every file says |stranger|, unless that is 0. */
+static uid_t stranger;
+
+int fstat(int fd, struct stat *st) {
+  int done = fstatat(fd, "", st, AT_EMPTY_PATH);
+
+  if (done == 0 && stranger != 0) {
+    st->st_uid = stranger;
+  }
+  return done;
+}
+
+static void a_file_of_another_user_is_refused_by_option(void **state) {
+  test_folder *f = *state;
+
+  test_write_file(f->path, SEED11_FILE, strlen(SEED11_FILE));
+  assert_int_equal(0, chmod(f->path, 0600));
+  stranger = geteuid() + 1;
+  /* The loads of the helper see the stranger too. */
+  {
+    char text[80];
+
+    snprintf(text, sizeof text,
+             "belongs to user %lu, who is neither us nor root",
+             (unsigned long)stranger);
+    assert_open(f, text);
+  }
+  stranger = 0;
+}
+
+static void the_key_of_a_validator_is_warned_of(void **state) {
+  static const char text[] =
+    "{\"address\":\"10BA682C8AD13513971E8B56881AAB8BD702BB80\","
+    "\"pub_key\":{\"type\":\"tendermint/PubKeyEd25519\",\"value\":"
+    "\"0EqyMnQrtKs6E2i9RhXk5tAiSrcaAWuvhSCjMsl3hzc=\"},"
+    "\"priv_key\":{\"type\":\"tendermint/PrivKeyEd25519\",\"value\":"
+    "\"" SEED11_BASE64 "\"}}";
+  test_folder *f = *state;
+  cmt_node_key *key = NULL;
+  log_seen seen = {0};
+  test_env t;
+
+  test_env_init(&t);
+  t.env.log = log_to_test;
+  t.env.log_arg = &seen;
+  test_write_file(f->path, text, strlen(text));
+  assert_int_equal(0, chmod(f->path, 0600));
+  assert_cmt(CMT_OK, cmt_node_key_load(&t.env, f->path, &key, NULL));
+  assert_id(SEED11_ID, key);
+  cmt_node_key_delete(key);
+  assert_int_equal(1, seen.count);
+  assert_int_equal(CMT_LOG_WARN, seen.level);
+  assert_non_null(strstr(seen.line, "validator's priv_validator_key.json"));
+  test_env_fini(&t);
+}
+
+/* ---- memory ---- */
+
+enum {
+  NEEDLE = 24,
+  CHUNK = 1 << 16,
+  MASK = 0x5a,
+  SHADOW_MIN = 1 << 28, /* Mappings so large are a sanitizer's own. */
+};
+
+/* Whether any memory that can be written holds |needle|, which is masked so
+   that it is not found itself. */
+static bool memory_has(const uint8_t needle[NEEDLE]) {
+  static uint8_t chunk[CHUNK + NEEDLE];
+  FILE *maps = fopen("/proc/self/maps", "r");
+  int mem = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+  unsigned long from, to;
+  char line[600], mode[5];
+  bool found = false;
+
+  assert_non_null(maps);
+  assert_true(mem >= 0);
+  while (!found && fgets(line, sizeof line, maps) != NULL) {
+    if (sscanf(line, "%lx-%lx %4s", &from, &to, mode) != 3 || mode[0] != 'r' ||
+        mode[1] != 'w' || to - from > SHADOW_MIN) {
+      continue;
+    }
+    for (unsigned long at = from; !found && at < to; at += CHUNK) {
+      ssize_t got = pread(mem, chunk, sizeof chunk, (off_t)at);
+
+      for (ssize_t i = 0; !found && i + NEEDLE <= got; i++) {
+        size_t n = 0;
+
+        while (n < NEEDLE && (chunk[i + (ssize_t)n] ^ MASK) == needle[n]) {
+          n++;
+        }
+        found = n == NEEDLE;
+      }
+      if (got < CHUNK) {
+        break;
+      }
+    }
+  }
+  memset(chunk, 0, sizeof chunk);
+  close(mem);
+  fclose(maps);
+  return found;
+}
+
+/* A fresh key, so that its text lies nowhere in the test. */
+static void no_memory_holds_the_text_of_a_loaded_key(void **state) {
+  test_folder *f = *state;
+  cmt_node_key *key;
+  uint8_t needle[NEEDLE];
+  int fd;
+
+  assert_cmt(CMT_OK, cmt_node_key_generate(NULL, &key));
+  assert_cmt(CMT_OK, cmt_node_key_save_new(key, f->path, NULL));
+  cmt_node_key_delete(key);
+  fd = open(f->path, O_RDONLY | O_CLOEXEC);
+  assert_int_equal(NEEDLE, pread(fd, needle, NEEDLE, 70));
+  close(fd);
+  for (int i = 0; i < NEEDLE; i++) {
+    needle[i] ^= MASK;
+  }
+  assert_cmt(CMT_OK, cmt_node_key_load(NULL, f->path, &key, NULL));
+  assert_false(memory_has(needle));
+  cmt_node_key_delete(key);
+  assert_false(memory_has(needle));
+  {
+    /* The search finds what is there. */
+    volatile uint8_t plain[NEEDLE];
+
+    for (int i = 0; i < NEEDLE; i++) {
+      plain[i] = needle[i] ^ MASK;
+    }
+    assert_true(memory_has(needle));
+    memset((void *)(uintptr_t)plain, 0, sizeof plain);
+  }
+}
+
+/* ---- writing ---- */
+
 static void a_saved_file_is_for_its_owner_only(void **state) {
   test_folder *f = *state;
   cmt_node_key *key = key_of_seed11();
@@ -506,6 +686,7 @@ static void every_failed_allocation_is_reported(void **state) {
     assert_null(key);
     assert_cmt(CMT_ENOMEM, err);
     assert_cmt(CMT_ENOMEM, why.err);
+    assert_non_null(strstr(why.text, ": not enough memory"));
   }
   assert_int_equal(1, t.fail_at);
   t.allocs = 0;
@@ -582,6 +763,10 @@ int main(void) {
     cmocka_unit_test(a_path_is_escaped_in_the_reason),
     IN_FOLDER(a_file_that_others_can_read_is_warned_of),
     IN_FOLDER(a_file_that_others_can_read_is_refused_by_option),
+    IN_FOLDER(a_file_that_others_can_write_is_refused_by_option),
+    IN_FOLDER(a_file_of_another_user_is_refused_by_option),
+    IN_FOLDER(the_key_of_a_validator_is_warned_of),
+    IN_FOLDER(no_memory_holds_the_text_of_a_loaded_key),
     IN_FOLDER(a_saved_file_is_for_its_owner_only),
     IN_FOLDER(a_file_without_folder_goes_to_the_current_one),
     IN_FOLDER(an_existing_name_is_never_overwritten),

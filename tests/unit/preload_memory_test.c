@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Allocations inside libuv and jansson fail, each once.  All memory of theirs
-   comes through the functions that they can be given for it.
+/* Allocations inside libuv fail, each once.  All memory of it comes through the
+   functions that it can be given for it.
 
-   Each has one place where no caller can help it.  libuv aborts when the table
-   by which it finds the watcher of a descriptor cannot grow, which is its only
-   realloc().  jansson leaves out a byte of a token that cannot grow; when that
-   is the final quotation mark, it runs on past its end.  So each run is a
-   process of its own, and those are the ends that it may have by a signal. */
+   It has one place where no caller can help it: it aborts when the table by
+   which it finds the watcher of a descriptor cannot grow, which is its only
+   realloc().  So each run is a process of its own, and that is the one end that
+   it may have by a signal. */
 
 #include "calls.h"
-#include "folder.h"
 #include "pair.h"
 
-#include <cometp2p/node_key.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -187,103 +184,6 @@ static void any_allocation_of_libuv_may_fail(void **state) {
   assert_true(aborts < count);
 }
 
-/* ---- jansson ---- */
-
-/* As three releases wrote it. */
-static const char *const key_files[] = {
-  "{\"priv_key\":{\"type\":\"tendermint/PrivKeyEd25519\",\"value\":"
-  "\"BpYtFp8xSrudBa5aBLRuSPD72PGDAUm0dJORDL3Kd5YJbluUzRefVFrjwoHZv1yeDj2P9xkEi2"
-  "L3hJCUz/qFkQ==\"}}",
-  "{\"priv_key\":{\"type\":\"954568A3288910\",\"value\":"
-  "\"BpYtFp8xSrudBa5aBLRuSPD72PGDAUm0dJORDL3Kd5YJbluUzRefVFrjwoHZv1yeDj2P9xkEi2"
-  "L3hJCUz/qFkQ==\"}}",
-  "{\"priv_key\":{\"type\":\"ed25519\",\"data\":"
-  "\"06962D169F314ABB9D05AE5A04B46E48F0FBD8F1830149B47493910CBDCA7796"
-  "096E5B94CD179F545AE3C281D9BF5C9E0E3D8FF719048B62F7849094CFFA8591\"}}",
-};
-
-enum { LOADED = 10, REFUSED }; /* Exit codes. */
-
-/* In a process of its own.  It may load, for the file is looked at twice. */
-static _Noreturn void load_child(const test_folder *f) {
-  char wanted[400];
-  cmt_node_key *key = NULL;
-  cmt_why why;
-  long live = starving->live;
-  cmt_err err = cmt_node_key_load(NULL, f->path, &key, &why);
-
-  snprintf(wanted, sizeof wanted, "key file '%s': not enough memory", f->path);
-  PRE_CHECK(starving->live == live);
-  if (err == CMT_OK) {
-    cmt_node_key_delete(key);
-    _exit(LOADED);
-  }
-  PRE_CHECK(err == CMT_ENOMEM && why.err == CMT_ENOMEM);
-  PRE_CHECK(strcmp(wanted, why.text) == 0);
-  PRE_CHECK(key == NULL);
-  _exit(REFUSED);
-}
-
-/* The buffer of the parser's tokens begins with 16 bytes and doubles. */
-static bool grew_a_token(void) {
-  size_t len = starving->failed_len;
-
-  return len >= 32 && (len & (len - 1)) == 0;
-}
-
-/* How loads ended of which one allocation failed, or all from that one on. */
-typedef struct loads {
-  size_t loaded, refused, crashed;
-} loads;
-
-static void count_load(const test_folder *f, loads *seen) {
-  int status = 0;
-  pid_t child = start_child();
-
-  if (child == 0) {
-    load_child(f);
-  }
-  assert_int_equal(child, waitpid(child, &status, 0));
-  if (WIFSIGNALED(status)) {
-    assert_true(grew_a_token());
-    seen->crashed++;
-  } else if (WEXITSTATUS(status) == LOADED) {
-    seen->loaded++;
-  } else {
-    assert_int_equal(REFUSED, WEXITSTATUS(status));
-    seen->refused++;
-  }
-}
-
-static loads load_all(const test_folder *f, bool for_ever) {
-  loads seen = {.loaded = 0};
-
-  for (size_t i = 0; i == 0 || starving->failed; i++) {
-    starve(i);
-    starving->for_ever = for_ever;
-    count_load(f, &seen);
-  }
-  return seen;
-}
-
-static void any_allocation_of_jansson_may_fail(void **state) {
-  const test_folder *f = *state;
-
-  for (size_t i = 0; i < CMT__COUNT(key_files); i++) {
-    loads once, more;
-
-    test_write_file(f->path, key_files[i], strlen(key_files[i]));
-    once = load_all(f, false);
-    more = load_all(f, true);
-    printf("# one fails: %zu loaded, %zu refused; all do: %zu refused; jansson "
-           "itself crashed %zu times, for a token could not grow\n",
-           once.loaded, once.refused, more.refused,
-           once.crashed + more.crashed);
-    assert_int_equal(1, more.loaded); /* The one without a failure. */
-    assert_true(once.refused > 0 && more.refused > once.refused);
-  }
-}
-
 static int init(void **state) {
   (void)state;
   starving = mmap(NULL, sizeof *starving, PROT_READ | PROT_WRITE,
@@ -292,7 +192,6 @@ static int init(void **state) {
     return -1;
   }
   starve(SIZE_MAX);
-  json_set_alloc_funcs(starved_malloc, starved_free);
   if (uv_replace_allocator(starved_malloc, starved_realloc, starved_calloc,
                            starved_free) != 0) {
     return -1;
@@ -311,8 +210,6 @@ static int fini(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(any_allocation_of_libuv_may_fail),
-    cmocka_unit_test_setup_teardown(any_allocation_of_jansson_may_fail,
-                                    test_folder_setup, test_folder_teardown),
   };
 
   return cmocka_run_group_tests_name("preload_memory", tests, init, fini);

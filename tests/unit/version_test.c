@@ -18,11 +18,11 @@ static void the_version_has_three_numbers(void **state) {
 }
 
 static void libraries_are_named_with_their_versions(void **state) {
-  static const char *const names[] = {"libsodium", "libuv", "jansson"};
+  static const char *const names[] = {"libsodium", "libuv"};
   cmt_library found[8];
 
   (void)state;
-  assert_int_equal(3, cmt_libraries(found, CMT__COUNT(found)));
+  assert_int_equal(2, cmt_libraries(found, CMT__COUNT(found)));
   for (size_t i = 0; i < CMT__COUNT(names); i++) {
     assert_string_equal(names[i], found[i].name);
     assert_true(found[i].version[0] >= '0' && found[i].version[0] <= '9');
@@ -33,10 +33,10 @@ static void no_more_than_the_room_is_written(void **state) {
   cmt_library found[2] = {{.name = "a"}, {.name = "b"}};
 
   (void)state;
-  assert_int_equal(3, cmt_libraries(found, 1));
+  assert_int_equal(2, cmt_libraries(found, 1));
   assert_string_equal("libsodium", found[0].name);
   assert_string_equal("b", found[1].name);
-  assert_int_equal(3, cmt_libraries(NULL, 0));
+  assert_int_equal(2, cmt_libraries(NULL, 0));
 }
 
 int main(void) {
