@@ -6,6 +6,12 @@
 
 #include "hostile.h"
 
+#include "core/buf.h"
+#include "core/channel.h"
+#include "core/shared.h"
+
+#include <cometp2p/version.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -279,6 +285,128 @@ static void the_terms_follow_the_options(void **state) {
   assert_int_equal(2 * 8200, max_of(&o) - before);
 }
 
+/* ---- each term to the byte ---- */
+
+enum {
+  EXACT_PEERS = 80,
+  /* Those of the limit, one that is accepted, and one held beside each peer. */
+  EXACT_SHAKES = 64 + 1 + EXACT_PEERS,
+};
+
+typedef struct exact {
+  cmt_channel channels[2];
+  cmt_reactor reactor;
+  cmt_switch_options o;
+} exact;
+
+/* With totals that hold whatever one peer may have. */
+static void exact_init(exact *e) {
+  *e = (exact){.channels = {{.id = 1, .priority = 1, .send_queue = 9},
+                            {.id = 2, .priority = 1, .send_queue = 9}}};
+  e->reactor =
+    (cmt_reactor){.name = "r", .channels = e->channels, .channel_count = 1};
+  cmt_switch_options_init(&e->o);
+  e->o.network = "test-net";
+  e->o.external_address = "tcp://10.0.0.1:1";
+  e->o.reactors = &e->reactor;
+  e->o.reactor_count = 1;
+  e->o.send_bytes_total_max = (size_t)256 << 20;
+  e->o.recv_bytes_total_max = (size_t)512 << 20;
+}
+
+static void each_text_counts_once(void **state) {
+  uint64_t before;
+  exact e;
+
+  (void)state;
+  exact_init(&e);
+  before = max_of(&e.o);
+  e.o.network = "test-net-1234567";
+  assert_int_equal(before + 8, max_of(&e.o));
+  e.o.moniker = "cometp2p-12";
+  assert_int_equal(before + 8 + 3, max_of(&e.o));
+  e.o.external_address = "tcp://10.0.0.1:12345";
+  assert_int_equal(before + 8 + 3 + 4, max_of(&e.o));
+  before = max_of(&e.o);
+  e.o.version = "1";
+  assert_int_equal(before - strlen(cmt_version()) + 1, max_of(&e.o));
+  before = max_of(&e.o);
+  e.o.congestion = "reno";
+  assert_int_equal(before + 5, max_of(&e.o));
+}
+
+/* A packet in an unusual form is gathered, in each connection; and one that is
+   whole does not count under reassembly. */
+static void the_packets_that_are_received_count(void **state) {
+  uint64_t before;
+  exact e;
+
+  (void)state;
+  exact_init(&e);
+  before = max_of(&e.o);
+  e.o.recv_packet_payload_max += 100;
+  assert_int_equal(before + 100 * (EXACT_PEERS + EXACT_SHAKES + EXACT_PEERS),
+                   max_of(&e.o));
+  before = max_of(&e.o);
+  e.o.send_packet_payload_max += 100; /* Written where it is sealed. */
+  assert_int_equal(before, max_of(&e.o));
+}
+
+/* While a message grows, on each loop. */
+static void the_longest_message_counts_twice_a_loop(void **state) {
+  uint64_t before;
+  exact e;
+
+  (void)state;
+  exact_init(&e);
+  before = max_of(&e.o);
+  e.channels[0].recv_message_max = CMT_MESSAGE_DEFAULT + 1000;
+  assert_int_equal(before + 2 * 1000, max_of(&e.o));
+  e.o.loops = 3;
+  before = max_of(&e.o);
+  e.channels[0].recv_message_max += 1000;
+  assert_int_equal(before + 3 * 2 * 1000, max_of(&e.o));
+}
+
+static void what_one_peer_may_have_counts_for_each(void **state) {
+  uint64_t before;
+  exact e;
+
+  (void)state;
+  exact_init(&e);
+  e.reactor.channel_count = 2;
+  e.o.recv_bytes_total_max = (size_t)64 << 30;
+  e.o.send_bytes_total_max = (size_t)64 << 30;
+  e.o.recv_bytes_max = CMT_MESSAGE_DEFAULT + 5000;
+  before = max_of(&e.o);
+  e.o.recv_bytes_max += 10;
+  assert_int_equal(before + 10 * EXACT_PEERS, max_of(&e.o));
+  before = max_of(&e.o);
+  e.o.send_bytes_max += 10;
+  assert_int_equal(before + 10 * EXACT_PEERS, max_of(&e.o));
+}
+
+/* Its state and its queue in each connection; its credits, what is taken in and
+   the headers of its messages for each peer. */
+static void one_channel_more_counts(void **state) {
+  const uint64_t queue =
+    24 * sizeof(cmt__queued); /* 16, and 8 while it grows. */
+  const uint64_t state_of_it = sizeof(cmt__channel) + 2 * sizeof(cmt__rate);
+  uint64_t before, expected;
+  exact e;
+
+  (void)state;
+  exact_init(&e);
+  before = max_of(&e.o);
+  e.reactor.channel_count = 2;
+  expected = (EXACT_PEERS + EXACT_SHAKES) * (state_of_it + queue);
+  expected += EXACT_PEERS * (sizeof(uint32_t) + sizeof(cmt__gate_fifo) +
+                             2 * (48 - 24) * sizeof(cmt__gate_item) +
+                             10 * cmt__buf_header() + cmt__buf_header());
+  expected += cmt__shared_memory(2, 0, 0) - cmt__shared_memory(1, 0, 0);
+  assert_int_equal(before + expected, max_of(&e.o));
+}
+
 static void an_address_to_dial_counts(void **state) {
   cmt_switch_options o;
   cmt_switch *s;
@@ -300,6 +428,11 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_hostile_crowd_stays_within_the_bound),
     cmocka_unit_test(the_terms_follow_the_options),
+    cmocka_unit_test(each_text_counts_once),
+    cmocka_unit_test(the_packets_that_are_received_count),
+    cmocka_unit_test(the_longest_message_counts_twice_a_loop),
+    cmocka_unit_test(what_one_peer_may_have_counts_for_each),
+    cmocka_unit_test(one_channel_more_counts),
     cmocka_unit_test(an_address_to_dial_counts),
   };
 
