@@ -148,22 +148,28 @@ static bool pool_take(cmt__budget *b, cmt__holder *h, size_t least, size_t most,
   return true;
 }
 
+static void take_note(cmt__budget *b, cmt__holder *h, size_t taken) {
+  h->held += taken;
+  cmt__budget_add(b, &b->held, taken);
+}
+
+/* Above the floor it is noted under the lock: once that is free, another thread
+   may take all of it away again. */
 bool cmt__budget_take(cmt__budget *b, cmt__holder *h, size_t least, size_t most,
                       size_t *taken) {
-  bool ok = true;
+  bool ok;
 
   *taken = most;
-  if (most > b->floor || h->held > b->floor - most) {
-    cmt__budget_lock(b);
-    ok = !cmt__holder_gave_way(h) && pool_take(b, h, least, most, taken);
-    h->held += ok ? *taken : 0;
-    cmt__budget_unlock(b);
-  } else {
-    h->held += most;
+  if (most <= b->floor && h->held <= b->floor - most) {
+    take_note(b, h, most);
+    return true;
   }
+  cmt__budget_lock(b);
+  ok = !cmt__holder_gave_way(h) && pool_take(b, h, least, most, taken);
   if (ok) {
-    cmt__budget_add(b, &b->held, *taken);
+    take_note(b, h, *taken);
   }
+  cmt__budget_unlock(b);
   return ok;
 }
 
