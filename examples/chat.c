@@ -73,10 +73,16 @@ int main(int argc, char **argv) {
   cmt_switch_options o;
   cmt_net_addr at;
   cmt_switch *sw;
+  cmt_env env;
   cmt_why why;
   char line[1000], text[CMT_NET_ADDR_TEXT_SIZE];
 
+  if (cmt_env_init(&env) != CMT_OK) {
+    return 1;
+  }
+  env.log = cmt_log_stderr; /* Says what is wrong, and what an end waits for. */
   cmt_switch_options_init(&o);
+  o.env = &env;
   o.network = "my-net";
   o.laddr = "127.0.0.1:0";
   o.reactors = &chat;

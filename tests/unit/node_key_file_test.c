@@ -174,6 +174,80 @@ static void space_order_and_unknown_members_do_not_matter(void **state) {
                hex);
 }
 
+static void strings_may_have_escapes(void **state) {
+  const char *hex =
+    "1111111111111111111111111111111111111111111111111111111111111111"
+    "d04ab232742bb4ab3a1368bd4615e4e6d0224ab71a016baf8520a332c9778737";
+
+  assert_loads(
+    *state,
+    "{\"x\":\"\\ud83d\\ude00\\u00e9\\b\\f\\n\\r\\t\\\\\\\"\xc3\xa9\","
+    "\"n\":[-0.5e+10,0,1E2,true,false,null,[],{}],"
+    "\"priv_\\u006bey\":{\"type\":\"tendermint\\/PrivKeyEd25519\","
+    "\"value\":\"\\u0045RERERERERERERERERERERERERERERERERERERERERHQSrIy"
+    "dCu0qzoTaL1GFeTm0CJKtxoBa6+FIKMyyXeHNw==\"}}",
+    hex);
+  /* The last one of two counts. */
+  assert_loads(*state,
+               "{\"priv_key\":7,\"priv_key\":"
+               "{\"type\":\"x\",\"type\":"
+               "\"tendermint/PrivKeyEd25519\",\"value\":\"" SEED11_BASE64
+               "\"}}",
+               hex);
+}
+
+static void malformed_json_is_refused(void **state) {
+  static const char *const texts[] = {
+    "x",
+    "\"x\"",
+    "7",
+    "{\"a\"}",
+    "{\"a\":}",
+    "{\"a\":1,}",
+    "{,}",
+    "[1,]",
+    "[1 2]",
+    "{a:1}",
+    "{\"a\":01}",
+    "{\"a\":1.}",
+    "{\"a\":.5}",
+    "{\"a\":1e}",
+    "{\"a\":+1}",
+    "{\"a\":-}",
+    "{\"a\":tru}",
+    "{\"a\":nul",
+    "{\"a\":\"\n\"}",
+    "{\"a\":\"\\x\"}",
+    "{\"a\":\"\\u12\"}",
+    "{\"a\":\"\\u0000\"}",
+    "{\"a\":\"\\ud83d\"}",
+    "{\"a\":\"\\ude00\"}",
+    "{\"a\":\"\\ud83d\\u0041\"}",
+    "{\"a\":\"\xc0\x80\"}",
+    "{\"a\":\"\xed\xa0\x80\"}",
+    "{\"a\":\"\xf5\x80\x80\x80\"}",
+    "{\"a\":\"\xe2\x82\"}",
+    "{\"a\":\"",
+    "{\"a\":\"\\",
+    "{}{}",
+    "{} x",
+    "[",
+    "]",
+    "{\"priv_key\":{\"type\"}}",
+    "{\"priv_key\":{\"type\":\"x\"}",
+  };
+  char deep[200];
+
+  for (size_t i = 0; i < CMT__COUNT(texts); i++) {
+    assert_refused_text(*state, texts[i], "is not JSON");
+  }
+  memset(deep, '[', 65);
+  memset(deep + 65, ']', 65);
+  deep[130] = '\0';
+  assert_refused_text(*state, deep, "is not JSON");
+  assert_refused(*state, deep + 1, 128, "holds no priv_key with a type");
+}
+
 static void files_without_a_key_are_refused(void **state) {
   static const char no_type[] = "holds no priv_key with a type";
 
@@ -754,6 +828,8 @@ int main(void) {
     IN_FOLDER(identities_are_those_of_the_reference),
     IN_FOLDER(the_sample_file_is_written_to_the_byte),
     IN_FOLDER(space_order_and_unknown_members_do_not_matter),
+    IN_FOLDER(strings_may_have_escapes),
+    IN_FOLDER(malformed_json_is_refused),
     IN_FOLDER(files_without_a_key_are_refused),
     IN_FOLDER(other_types_of_keys_are_refused),
     IN_FOLDER(secrets_that_are_not_64_bytes_are_refused),
