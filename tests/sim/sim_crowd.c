@@ -433,6 +433,7 @@ static void fit_options(sim_crowd *c) {
   }
   if (has_kind(c, SIM_CROWD_DEAF)) {
     o->send_bytes_max = cmt__max(o->send_bytes_max, DEAF_QUEUE);
+    o->send_bytes_total_max = SIM_FLOORS + longest(c->at) + DEAF_QUEUE;
   }
   o->inbound_peers_max = has_kind(c, SIM_CROWD_AGAIN) ? PLACES : 40;
   o->outbound_peers_max = 40;

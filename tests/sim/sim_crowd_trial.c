@@ -215,6 +215,18 @@ static void try_full(sim *s, sim_node *at, sim_node *friend) {
 
 /* ---- peers that read nothing ---- */
 
+/* What waits for strangers leaves a friend its floor. */
+static void try_send(sim *s, sim_node *at, sim_node *friend) {
+  size_t len = cmt__min(SHORT, friend->by_index[0].recv_message_max);
+
+  (void)wait_for(s, all_came, at, friend, ARRIVE_NS);
+  CHECK(s, CHECK_CROWD,
+        peer_of(at, friend) != NULL &&
+          sim_try_send(peer_of(at, friend), 0, len),
+        "n%u has no room for a message to n%u, beside peers that read nothing",
+        at->index, friend->index);
+}
+
 static bool no_strangers(const sim_node *a, const sim_node *b) {
   (void)b;
   return a->strangers == 0;
@@ -270,6 +282,7 @@ static void try_all(sim *s, sim_node *at, sim_node *friend) {
   try_dial(s, at, friend);
   try_messages(s, friend, at);
   if (s->crowd.kind == SIM_CROWD_DEAF) {
+    try_send(s, at, friend);
     try_deaf(s, at);
   }
 }
