@@ -276,7 +276,7 @@ static const option_row rows[] = {
    "how many pings (3; 1 with --wire legacy)"},
   {"key", "FILE", CLI_NODES, set_key, "node_key.json; without it a fresh key"},
   {"strict-key", NULL, CLI_NODES | CLI_KEY, set_strict_key,
-   "refuse a key file that others can read, write or replace"},
+   "refuse a key file that others can get at"},
   {"network", "NAME", CLI_NODES, set_network, "chain id (cometp2p)"},
   {"moniker", "NAME", CLI_NODES, set_moniker, "what we call ourselves"},
   {"channel", "SPEC", CLI_NODES, cli_parse_channel,
