@@ -70,6 +70,7 @@ int main(int argc, char **argv) {
                                    .add_peer = add_peer,
                                    .receive = receive,
                                    .remove_peer = remove_peer};
+  static cmt_log_level level = CMT_LOG_WARN;
   cmt_switch_options o;
   cmt_net_addr at;
   cmt_switch *sw;
@@ -80,7 +81,8 @@ int main(int argc, char **argv) {
   if (cmt_env_init(&env) != CMT_OK) {
     return 1;
   }
-  env.log = cmt_log_stderr; /* Says what is wrong, and what an end waits for. */
+  env.log = cmt_log_stderr; /* Says what is wrong, and what an end waits for; */
+  env.log_arg = &level;     /* on_rejected() below tells the rest. */
   cmt_switch_options_init(&o);
   o.env = &env;
   o.network = "my-net";

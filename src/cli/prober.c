@@ -102,14 +102,16 @@ static int connect_one(const cli_prober *p, const cli_address *a) {
   return fd;
 }
 
-/* What went wrong, in the words of the system where ours say less. */
+/* What went wrong, in the words that a node uses, which are those of the system
+   where ours say less. */
 static const char *fault_text(cmt_err err, int error, char *out, size_t cap) {
   if (err == CMT_EIO) {
     snprintf(out, cap, "%s", strerror(error));
   } else if (err == CMT_EUNREACH) {
     snprintf(out, cap, "%s (%s)", cmt_err_text(err), strerror(error));
   } else {
-    snprintf(out, cap, "%s", cmt_err_text(err));
+    snprintf(out, cap, "%s",
+             err == CMT_EREFUSED ? "connection refused" : cmt_err_text(err));
   }
   return out;
 }

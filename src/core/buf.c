@@ -14,7 +14,6 @@
 #define REFS_MAX (UINT32_MAX / 2)
 
 struct cmt_buf {
-  atomic_uint refs;
   const uint8_t *base; /* Behind this header, or the application's. */
   size_t len, cap;
   bool adopted;
@@ -29,6 +28,9 @@ struct cmt_buf {
   void (*log)(void *arg, cmt_log_level level, const char *module,
               const char *line);
   void *log_arg;
+  /* Allocators keep lists in the first words of what is free.  The count stands
+     behind them, so that one reference too many still finds its 0. */
+  atomic_uint refs;
 };
 
 /* What a mistake with |b| is told to. */

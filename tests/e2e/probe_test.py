@@ -150,6 +150,8 @@ def nobody(folder):
     equal((code, told["event"], told["reason"], told["stage"],
            told["class"]), (1, "rejected", "refused", "transport", "link"))
     equal(err.count("\n"), 1)
+    # In the words of "send" and of a node's log.
+    equal(told["text"].endswith(": connection refused"), True)
 
 
 def few_descriptors(folder):

@@ -88,6 +88,24 @@ static void ref_of_the_dead(child *c) {
   cmt_buf_ref(b);
 }
 
+/* Frees as an allocator that keeps a list of what is free: in its memory. */
+static void free_into_a_list(void *arg, void *p) {
+  (void)arg;
+  memset(p, 0xa5, 32);
+}
+
+static void unref_of_memory_that_is_free(child *c) {
+  cmt_env env;
+  cmt_buf *b;
+
+  child_init(c);
+  env = c->w.env.env;
+  env.free = free_into_a_list;
+  b = cmt_buf_copy(&env, "abc", 3);
+  cmt_buf_unref(b);
+  cmt_buf_unref(b);
+}
+
 /* ---- connections without I/O ---- */
 
 static cmt_conn *child_conn(child *c) {
@@ -210,6 +228,7 @@ typedef struct row {
 
 static const row rows[] = {
   {unref_too_many, "cmt_buf_unref: one call too many"},
+  {unref_of_memory_that_is_free, "cmt_buf_unref: one call too many"},
   {ref_of_the_dead, "cmt_buf_ref: the buffer has no reference left"},
   {consume_of_a_connection,
    "cmt_conn_consume: more than the output that was lent"},
