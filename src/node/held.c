@@ -10,7 +10,8 @@
    The first is not kept when it leaves a ping unanswered: the other side has
    restarted, and has only the second.  A look that comes late, after a callback
    that took long or a stop of the process, is taken once more: the pong may lie
-   in the socket, and the first on another loop, which was held up as well. */
+   in the socket, and the first on another loop, which was held up as well.  Two
+   that are late in a row say that the loop is slow, and the second counts. */
 
 #include "held.h"
 
@@ -89,7 +90,8 @@ static void held_on_timer(cmt__timer *t) {
   cmt_peer *first = first_find(s->sw, s->held.id, &outbound);
   cmt__peer_view view = {.stopping = true};
 
-  if (cmt__since(now_ns, t->at_ns) >= LOOK_NS) {
+  s->held.late = !s->held.late && cmt__since(now_ns, t->at_ns) >= LOOK_NS;
+  if (s->held.late) {
     cmt__loop_timer(s->sw->loop, t, now_ns + LOOK_NS);
     return;
   }

@@ -18,6 +18,7 @@ typedef struct cmt__held {
   cmt__timer timer;
   uint64_t since_ns;
   uint64_t signs; /* Signs of life of the first until then. */
+  bool late;      /* The last look came late, and did not count. */
   /* When the first is gone: */
   bool has_place;      /* Its place is kept for this one, */
   bool outbound_place; /* among the outbound peers or not, */

@@ -100,6 +100,40 @@ static void a_first_that_we_do_not_read_is_not_called_silent(void **state) {
   cmt_peer_resume(test_node_peer(&f->b));
 }
 
+static void a_loop_that_is_always_late_decides_all_the_same(void **state) {
+  held_user *f = *state;
+
+  held_first_is_there(f);
+  held_go_silent(f, 0, true);
+  test_node_start(&f->c);
+  test_node_dial(&f->c, f->b.addr, 0);
+  for (int i = 0; i < 20; i++) { /* Ten seconds. */
+    test_loop_pass(f->w.loop, CMT_MILLISECONDS(500));
+    held_settle(f);
+  }
+  assert_string_equal("remove chat CMT_EDUPLICATE\n"
+                      "init chat\nadd chat inbound\n",
+                      test_node_log(&f->b));
+}
+
+static void one_look_that_is_late_does_not_count(void **state) {
+  held_user *f = *state;
+
+  held_first_is_there(f);
+  held_go_silent(f, 0, true);
+  test_node_start(&f->c);
+  test_node_dial(&f->c, f->b.addr, 0);
+  held_advance_ms(f, 2800);
+  test_loop_pass(f->w.loop, CMT_SECONDS(5));
+  held_settle(f);
+  assert_string_equal("", test_node_log(&f->b));
+  held_go_silent(f, 0, false);
+  held_settle(f);
+  held_advance_ms(f, 250);
+  assert_string_equal("rejected inbound filter CMT_EDUPLICATE\n",
+                      test_node_log(&f->b));
+}
+
 /* ---- ends ---- */
 
 static void the_end_of_the_first_makes_the_second_the_peer(void **state) {
@@ -227,6 +261,8 @@ int main(void) {
     TEST(an_answer_within_three_seconds_is_enough),
     TEST(an_answer_is_seen_soon),
     TEST(a_first_that_we_do_not_read_is_not_called_silent),
+    TEST(a_loop_that_is_always_late_decides_all_the_same),
+    TEST(one_look_that_is_late_does_not_count),
     TEST(the_end_of_the_first_makes_the_second_the_peer),
     TEST(a_second_that_ends_by_itself_has_its_own_error),
     TEST(a_second_that_is_reset_has_its_own_error),
