@@ -39,6 +39,7 @@ bool cmt__gate_drop_room(cmt__gate *g, size_t len) {
 }
 
 bool cmt__gate_give_room(cmt__gate *g, size_t len) {
+  CMT_ASSERT(g->env, cmt__locks_held > 0);
   g->bytes -= len;
   return cmt__gate_drop_room(g, len) && atomic_load(&g->pool->waiting) > 0;
 }
@@ -88,9 +89,15 @@ void cmt__gate_pool_look(cmt__gate *g, size_t lacks) {
   }
 }
 
+/* Other threads may be asking for |bytes|. */
 void cmt__gate_forget(cmt__gate *g) {
+  bool wakes;
+
   cmt__gate_pool_look(g, 0);
-  if (cmt__gate_give_room(g, g->bytes)) {
+  cmt__gate_lock(g);
+  wakes = cmt__gate_give_room(g, g->bytes);
+  cmt__gate_unlock(g);
+  if (wakes) {
     cmt__send_pool_wake(g->pool);
   }
 }
