@@ -14,8 +14,6 @@ enum {
   IP6_SIZE = 16,
   IP6_GROUPS = 8,
   NO_GAP = IP6_GROUPS + 1,
-  IP_TEXT_SIZE = 40, /* Eight groups of four digits, seven colons, NUL. */
-  ZONE_MAX = 15,     /* No name of an interface is longer. */
 };
 
 static bool is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
@@ -176,48 +174,34 @@ static void ip6_find_gap(const uint16_t groups[IP6_GROUPS], size_t *start,
 }
 
 static void ip6_write(const uint16_t groups[IP6_GROUPS],
-                      char out[IP_TEXT_SIZE]) {
+                      char out[CMT__IP_TEXT_SIZE]) {
   size_t gap, gap_len, at = 0;
 
   ip6_find_gap(groups, &gap, &gap_len);
   out[0] = '\0';
   for (size_t i = 0; i < IP6_GROUPS; i++) {
     if (i == gap) {
-      at += (size_t)snprintf(out + at, IP_TEXT_SIZE - at, "::");
+      at += (size_t)snprintf(out + at, CMT__IP_TEXT_SIZE - at, "::");
       i += gap_len - 1;
       continue;
     }
-    at += (size_t)snprintf(out + at, IP_TEXT_SIZE - at, "%s%x",
+    at += (size_t)snprintf(out + at, CMT__IP_TEXT_SIZE - at, "%s%x",
                            i == 0 || i == gap + gap_len ? "" : ":", groups[i]);
   }
 }
 
-static bool ip6_is_mapped(const uint16_t groups[IP6_GROUPS]) {
-  static const uint16_t prefix[] = {0, 0, 0, 0, 0, 0xffff};
-
-  return memcmp(groups, prefix, sizeof prefix) == 0;
-}
-
-/* The text of the literal |text|, which has no zone. */
-static bool ip_write(cmt_bytes text, bool zone, char out[IP_TEXT_SIZE]) {
-  uint8_t v4[IP4_SIZE];
+void cmt__ip_write(const cmt__ip *ip, char out[CMT__IP_TEXT_SIZE]) {
+  const uint8_t *v4 = ip->bytes + IP6_SIZE - IP4_SIZE;
   uint16_t groups[IP6_GROUPS];
 
-  if (!ip4_read(text, v4)) {
-    if (!ip6_read(text, groups)) {
-      return false;
-    }
-    if (!ip6_is_mapped(groups)) {
-      ip6_write(groups, out);
-      return true;
-    }
-    v4[0] = (uint8_t)(groups[6] >> 8);
-    v4[1] = (uint8_t)groups[6];
-    v4[2] = (uint8_t)(groups[7] >> 8);
-    v4[3] = (uint8_t)groups[7];
+  if (cmt__ip_is_v4(ip)) {
+    snprintf(out, CMT__IP_TEXT_SIZE, "%u.%u.%u.%u", v4[0], v4[1], v4[2], v4[3]);
+    return;
   }
-  snprintf(out, IP_TEXT_SIZE, "%u.%u.%u.%u", v4[0], v4[1], v4[2], v4[3]);
-  return !zone; /* IPv4 has none. */
+  for (size_t i = 0; i < IP6_GROUPS; i++) {
+    groups[i] = (uint16_t)(ip->bytes[2 * i] << 8 | ip->bytes[2 * i + 1]);
+  }
+  ip6_write(groups, out);
 }
 
 /* A zone is the name or the number of an interface: printable, and with none of
@@ -229,35 +213,39 @@ static bool zone_is_fine(cmt_bytes zone) {
       return false;
     }
   }
-  return zone.len > 0 && zone.len <= ZONE_MAX;
+  return zone.len > 0 && zone.len < CMT__ZONE_SIZE;
+}
+
+/* What stands behind the '%' of |text|; false: it has none. */
+static bool zone_find(cmt_bytes text, cmt_bytes *zone) {
+  const uint8_t *mark = text.len > 0 ? memchr(text.base, '%', text.len) : NULL;
+
+  *zone = mark != NULL ? bytes_from(text, (size_t)(mark - text.base) + 1)
+                       : (cmt_bytes){0};
+  return mark != NULL;
 }
 
 bool cmt__ip_canonical(cmt_bytes text, char *out, size_t cap) {
-  const uint8_t *mark = text.len > 0 ? memchr(text.base, '%', text.len) : NULL;
-  cmt_bytes ip = text, zone = {0};
-  char plain[IP_TEXT_SIZE];
+  char plain[CMT__IP_TEXT_SIZE];
+  cmt_bytes zone;
+  bool zoned = zone_find(text, &zone);
+  cmt__ip ip;
 
-  if (mark != NULL) {
-    ip.len = (size_t)(mark - text.base);
-    zone = bytes_from(text, ip.len + 1);
-    if (!zone_is_fine(zone)) {
-      return false;
-    }
-  }
-  if (!ip_write(ip, mark != NULL, plain)) {
+  if ((zoned && !zone_is_fine(zone)) || !cmt__ip_read(text, &ip)) {
     return false;
   }
-  if (strlen(plain) + (mark != NULL) + zone.len >= cap) {
+  cmt__ip_write(&ip, plain);
+  if (strlen(plain) + zoned + zone.len >= cap) {
     return false;
   }
-  snprintf(out, cap, "%s%s%.*s", plain, mark != NULL ? "%" : "", (int)zone.len,
+  snprintf(out, cap, "%s%s%.*s", plain, zoned ? "%" : "", (int)zone.len,
            zone.len > 0 ? (const char *)zone.base : "");
   return true;
 }
 
-bool cmt__ip_read(cmt_bytes text, cmt__ip *out) {
+/* Reads a literal that has no zone. */
+static bool ip_read(cmt_bytes text, cmt__ip *out) {
   static const uint8_t mapped[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-  const uint8_t *mark = text.len > 0 ? memchr(text.base, '%', text.len) : NULL;
   uint16_t groups[IP6_GROUPS];
   uint8_t v4[IP4_SIZE];
 
@@ -266,9 +254,6 @@ bool cmt__ip_read(cmt_bytes text, cmt__ip *out) {
     memcpy(out->bytes + sizeof mapped, v4, sizeof v4);
     return true;
   }
-  if (mark != NULL) {
-    text.len = (size_t)(mark - text.base);
-  }
   if (!ip6_read(text, groups)) {
     return false;
   }
@@ -276,6 +261,19 @@ bool cmt__ip_read(cmt_bytes text, cmt__ip *out) {
     out->bytes[2 * i] = (uint8_t)(groups[i] >> 8);
     out->bytes[2 * i + 1] = (uint8_t)groups[i];
   }
+  return true;
+}
+
+bool cmt__ip_read(cmt_bytes text, cmt__ip *out) {
+  cmt_bytes zone;
+  bool zoned = zone_find(text, &zone);
+  cmt__ip ip;
+
+  text.len -= zone.len + zoned;
+  if (!ip_read(text, &ip) || (zoned && cmt__ip_is_v4(&ip))) {
+    return false; /* IPv4 has no zones. */
+  }
+  *out = ip;
   return true;
 }
 

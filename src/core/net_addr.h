@@ -32,6 +32,13 @@ typedef struct cmt__ip {
   uint8_t bytes[16];
 } cmt__ip;
 
+enum {
+  CMT__IP_TEXT_SIZE = 40, /* Eight groups of four digits, seven colons, NUL. */
+  CMT__ZONE_SIZE = 16,    /* No name of an interface is longer, with its NUL. */
+};
+
+/* Writes the canonical text of |ip|. */
+void cmt__ip_write(const cmt__ip *ip, char out[CMT__IP_TEXT_SIZE]);
 /* Reads an IP literal, whose zone is left out.  False when |text| is none;
    |out| is unchanged then. */
 bool cmt__ip_read(cmt_bytes text, cmt__ip *out);

@@ -54,7 +54,9 @@ static void dial_set_timer(cmt__dial *d, uint64_t at_ns) {
 static void dial_know(cmt__dial *d, const cmt_net_addr *addrs, size_t count) {
   d->known_count = cmt__min(count, CMT__RESOLVE_MAX);
   for (size_t i = 0; i < d->known_count; i++) {
-    d->known[i] = cmt__address_of(&d->sw->setup.options, addrs[i].host);
+    cmt__remote at = cmt__remote_of(&addrs[i]);
+
+    d->known[i] = cmt__address_of(&d->sw->setup.options, &at);
   }
 }
 
@@ -86,7 +88,7 @@ bool cmt__dialer_wants(const cmt_switch *sw, const cmt_node_id *id) {
 }
 
 void cmt__dialer_peer_here(cmt_switch *sw, const cmt_peer *p) {
-  cmt__ip address = cmt__address_of(&sw->setup.options, p->remote.host);
+  cmt__ip address = cmt__address_of(&sw->setup.options, &p->remote);
 
   for (cmt__dial *d = sw->dials; d != NULL; d = d->next) {
     if (d->persistent && cmt_node_id_equal(&d->addr.id, &p->id) &&
@@ -211,10 +213,6 @@ static void dial_cannot_resolve(cmt__dial *d, cmt_err err) {
 
 /* ---- the addresses of a name ---- */
 
-static bool is_same_host(const cmt__remote *a, const cmt__remote *b) {
-  return strcmp(a->host, b->host) == 0;
-}
-
 /* Takes what a name has resolved to, from where this attempt is to begin.  A
    name with more addresses than an attempt tries has all of them tried by the
    attempts that follow each other. */
@@ -224,7 +222,7 @@ static void found_take(cmt__dial *d, const cmt_net_addr *addrs, size_t count) {
   for (size_t i = 0; i < count; i++) {
     cmt__remote at = cmt__remote_of(&addrs[i]);
 
-    if (is_same_host(&at, &d->begin)) {
+    if (cmt__remote_is_same_host(&at, &d->begin)) {
       first = d->behind ? i + 1 : i;
     }
   }
@@ -264,7 +262,7 @@ static void found_failed(cmt__dial *d, const cmt_why *why,
     d->told = *why;
     d->told_at = *at;
     d->told_id = id != NULL ? *id : (cmt_node_id){.text = ""};
-    d->told_was_good = !d->behind && is_same_host(at, &d->begin);
+    d->told_was_good = !d->behind && cmt__remote_is_same_host(at, &d->begin);
   }
   d->begin = *at;
   d->behind = true;

@@ -35,7 +35,8 @@ struct cmt__dial {
   size_t known_count;
   cmt__session *guest; /* The inbound handshake in its reserve; or NULL. */
   /* Where the next attempt begins: with the address at which the node itself
-     was met last, or behind the one that failed last.  Empty: anywhere. */
+     was met last, or behind the one that failed last.  Not known:
+     anywhere. */
   cmt__remote begin;
   bool behind;
   /* What the attempt reports if nothing comes of it: the most telling of the

@@ -90,7 +90,7 @@ void cmt__limits_displaced(cmt__session *s, bool of_address, cmt_why *why) {
 
   cmt__switch_count(sw, of_address ? &sw->status.over_handshakes_per_ip_max
                                    : &sw->status.over_handshakes_max);
-  cmt__address_text(o, s->remote.host, from, sizeof from);
+  cmt__address_text(o, &s->remote, from, sizeof from);
   cmt__why(why, CMT_ELIMIT, CMT_STAGE_FILTER,
            "handshakes in flight%s%s are at their limit of %lu, and this one "
            "gave way to a newer one",
@@ -125,7 +125,7 @@ typedef struct place_address {
 
 static bool is_at(void *arg, const cmt__remote *r) {
   const place_address *a = arg;
-  cmt__ip ip = cmt__address_of(a->options, r->host);
+  cmt__ip ip = cmt__address_of(a->options, r);
 
   return cmt__ip_equal(&ip, &a->ip);
 }
@@ -133,7 +133,7 @@ static bool is_at(void *arg, const cmt__remote *r) {
 /* Places that inbound peers from there have. */
 static size_t places_at(cmt_switch *s, const cmt__remote *from) {
   const cmt_switch_options *o = &s->setup.options;
-  place_address at = {o, cmt__address_of(o, from->host)};
+  place_address at = {o, cmt__address_of(o, from)};
 
   return o->inbound_peers_per_ip_max == CMT_NO_LIMIT
            ? 0
@@ -145,7 +145,7 @@ cmt_err cmt__limits_address(cmt_switch *s, const cmt__remote *from,
   const cmt_switch_options *o = &s->setup.options;
   char text[CMT__ADDRESS_TEXT_SIZE];
 
-  cmt__address_text(o, from->host, text, sizeof text);
+  cmt__address_text(o, from, text, sizeof text);
   return limit_check(s,
                      &(limit){"inbound peers", text, places_at(s, from),
                               o->inbound_peers_per_ip_max,

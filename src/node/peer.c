@@ -13,6 +13,8 @@
 #include "core/node_info.h"
 #include "core/sized.h"
 
+#include <stdio.h>
+
 #define SEND_WAIT_NS CMT_SECONDS(10) /* As CometBFT. */
 
 static _Thread_local bool thread_is_loop;
@@ -42,17 +44,34 @@ static void peer_on_wake(cmt__post *post) {
 /* ---- addresses ---- */
 
 cmt__remote cmt__remote_of(const cmt_net_addr *a) {
+  const char *mark = strchr(a->host, '%');
   cmt__remote r = {.port = a->port};
 
-  memcpy(r.host, a->host, strnlen(a->host, sizeof r.host - 1));
+  if (!cmt__ip_read(cmt_bytes_of(a->host), &r.ip)) {
+    return (cmt__remote){.port = 0};
+  }
+  if (mark != NULL) {
+    memcpy(r.zone, mark + 1, strnlen(mark + 1, sizeof r.zone - 1));
+  }
   return r;
 }
 
 cmt_net_addr cmt__remote_addr(const cmt__remote *r) {
   cmt_net_addr a = {.port = r->port};
+  char ip[CMT__IP_TEXT_SIZE];
 
-  memcpy(a.host, r->host, sizeof r->host);
+  if (cmt__remote_is_known(r)) {
+    cmt__ip_write(&r->ip, ip);
+    snprintf(a.host, sizeof a.host, "%s%s%s", ip, r->zone[0] != '\0' ? "%" : "",
+             r->zone);
+  }
   return a;
+}
+
+bool cmt__remote_is_known(const cmt__remote *r) { return r->port != 0; }
+
+bool cmt__remote_is_same_host(const cmt__remote *a, const cmt__remote *b) {
+  return cmt__ip_equal(&a->ip, &b->ip) && strcmp(a->zone, b->zone) == 0;
 }
 
 /* ---- life ---- */

@@ -9,17 +9,23 @@
 #include "peer_data.h"
 
 #include "core/counter.h"
+#include "core/net_addr.h"
 
-/* The address of a socket: a canonical IP literal, of at most 39 characters,
-   '%' and a zone of at most 15. */
+/* The address of a socket. */
 typedef struct cmt__remote {
-  char host[56];
-  uint16_t port;
+  cmt__ip ip;
+  char zone[CMT__ZONE_SIZE]; /* Empty: it has none. */
+  uint16_t port;             /* 0: the address is not known. */
 } cmt__remote;
 
-/* The host of |a| is such a literal; the id is left out. */
+/* Takes it from |a|, whose id is left out; a host that is no literal is not
+   known. */
 cmt__remote cmt__remote_of(const cmt_net_addr *a);
+/* Without a host when |r| is not known. */
 cmt_net_addr cmt__remote_addr(const cmt__remote *r);
+bool cmt__remote_is_known(const cmt__remote *r);
+/* Whether both are of one host. */
+bool cmt__remote_is_same_host(const cmt__remote *a, const cmt__remote *b);
 
 /* The fields of cmt_peer_status, but for its channels, as of the last turn. */
 typedef struct cmt__peer_counters {

@@ -49,32 +49,26 @@ static unsigned address_bits(const cmt_switch_options *o, const cmt__ip *ip) {
   return whole ? 128 : o->ip6_prefix_len;
 }
 
-cmt__ip cmt__address_of(const cmt_switch_options *o, const char *host) {
-  cmt__ip ip = {{0}};
-
-  (void)cmt__ip_read(cmt_bytes_of(host), &ip);
-  return cmt__ip_prefix(&ip, address_bits(o, &ip));
+cmt__ip cmt__address_of(const cmt_switch_options *o, const cmt__remote *r) {
+  return cmt__ip_prefix(&r->ip, address_bits(o, &r->ip));
 }
 
 bool cmt__same_address(const cmt_switch_options *o, const cmt__remote *a,
                        const cmt__remote *b) {
-  cmt__ip x = cmt__address_of(o, a->host), y = cmt__address_of(o, b->host);
+  cmt__ip x = cmt__address_of(o, a), y = cmt__address_of(o, b);
 
   return cmt__ip_equal(&x, &y);
 }
 
-const char *cmt__address_text(const cmt_switch_options *o, const char *host,
+const char *cmt__address_text(const cmt_switch_options *o, const cmt__remote *r,
                               char *out, size_t cap) {
-  cmt__ip ip = {{0}};
-  unsigned bits = 128;
+  unsigned bits = address_bits(o, &r->ip);
+  cmt_net_addr at = cmt__remote_addr(r);
 
-  if (cmt__ip_read(cmt_bytes_of(host), &ip)) {
-    bits = address_bits(o, &ip);
-  }
   if (bits < 128) {
-    snprintf(out, cap, "the /%u of %.46s", bits, host);
+    snprintf(out, cap, "the /%u of %.46s", bits, at.host);
   } else {
-    snprintf(out, cap, "%.46s", host);
+    snprintf(out, cap, "%.46s", at.host);
   }
   return out;
 }
@@ -299,7 +293,7 @@ void cmt__place_accept(cmt__session *s) {
   cmt__places *p = &s->sw->places;
   cmt__dial *keeper;
 
-  s->place.address = cmt__address_of(&s->sw->setup.options, s->remote.host);
+  s->place.address = cmt__address_of(&s->sw->setup.options, &s->remote);
   s->place.round = p->round;
   p->accept_round = p->round;
   cmt__loop_turn(s->sw->loop, &p->turn);

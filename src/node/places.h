@@ -13,20 +13,18 @@
 
 #include "peer.h"
 
-#include "core/net_addr.h"
-
 struct cmt__session;
 struct cmt__dial;
 
-/* What limits take for the address of the IP literal |host|: all of IPv4, the
-   first bits of IPv6. */
-cmt__ip cmt__address_of(const cmt_switch_options *o, const char *host);
+/* What limits take for the address of |r|: all of IPv4, the first bits of
+   IPv6. */
+cmt__ip cmt__address_of(const cmt_switch_options *o, const cmt__remote *r);
 /* Whether limits take |a| and |b| for one address. */
 bool cmt__same_address(const cmt_switch_options *o, const cmt__remote *a,
                        const cmt__remote *b);
-/* Writes it for people: |host|, with the prefix length when it stands for
+/* Writes it for people: that of |r|, with the prefix length when it stands for
    many. */
-const char *cmt__address_text(const cmt_switch_options *o, const char *host,
+const char *cmt__address_text(const cmt_switch_options *o, const cmt__remote *r,
                               char *out, size_t cap);
 enum { CMT__ADDRESS_TEXT_SIZE = 64 };
 

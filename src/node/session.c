@@ -92,7 +92,7 @@ static void session_tell(cmt__session *s, const cmt_why *why,
   char remote[CMT_NET_ADDR_TEXT_SIZE];
   cmt__dial *d = s->dial;
   cmt_rejection r = {
-    .remote = s->remote.host[0] != '\0' || d == NULL
+    .remote = cmt__remote_is_known(&s->remote) || d == NULL
                 ? remote_text(&s->remote, remote, sizeof remote)
                 : d->text,
     .dialed = d != NULL ? d->text : NULL,
