@@ -97,14 +97,16 @@ static void address_text(cli_address *a) {
 
 /* The scope of a zone, which is the name of an interface or a number. */
 static bool zone_scope(const char *zone, uint32_t *out) {
+  unsigned long number;
   char *end;
 
   *out = if_nametoindex(zone);
-  if (*out == 0 && *zone >= '0' && *zone <= '9') {
-    *out = (uint32_t)strtoul(zone, &end, 10);
-    return *end == '\0';
+  if (*out != 0 || *zone < '0' || *zone > '9') {
+    return *out != 0;
   }
-  return *out != 0;
+  number = strtoul(zone, &end, 10);
+  *out = (uint32_t)number;
+  return *end == '\0' && number <= UINT32_MAX;
 }
 
 /* Writes an IP literal to |out|, which is for one.  The resolver of the system
@@ -163,7 +165,7 @@ static void resolve_why(cmt_why *why, const char *host, const char *text) {
            text);
 }
 
-/* The same for a name. */
+/* Asks the system's resolver for a name, as cli_resolve(). */
 static size_t resolve_name(const cmt_net_addr *addr, cli_waiter *wait,
                            uint64_t timeout_ns, cli_address *out,
                            cmt_why *why) {
