@@ -414,12 +414,10 @@ static bool has_urgent(const cmt_switch *s, const cmt_peer *p,
 
 /* Strangers decide how often they fill a queue. */
 static bool lane_has_a_line(cmt__lane *lane) {
-  uint64_t now_ns = cmt__loop_now(lane->loop);
+  uint64_t missed; /* Each peer has its line with a later message. */
 
-  if (now_ns >= lane->full.end_ns) {
-    lane->full = (cmt__log_limit){.end_ns = cmt__after(now_ns, CMT_SECONDS(1))};
-  }
-  return lane->full.lines++ < FULL_A_SECOND;
+  return cmt__log_limit_take(&lane->full, FULL_A_SECOND,
+                             cmt__loop_now(lane->loop), &missed);
 }
 
 /* Tells once of a peer that a full queue holds back its urgent channels. */

@@ -103,9 +103,7 @@ uint32_t cmt__limits_linger(const cmt_switch_options *o) {
 }
 
 size_t cmt__limits_peers(const cmt_switch *s) {
-  const cmt_switch_options *o = &s->setup.options;
-
-  return (size_t)o->inbound_peers_max + o->outbound_peers_max;
+  return cmt__shares_peers(&s->setup.options);
 }
 
 size_t cmt__limits_connections(const cmt_switch *s) {

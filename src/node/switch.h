@@ -53,12 +53,19 @@ void cmt__setup_set_laddr(cmt__switch_setup *s, const cmt_net_addr *at);
 void cmt__setup_conn_options(const cmt__switch_setup *s, const cmt_env *env,
                              cmt_node_info *info, cmt_conn_options *out);
 
-/* How many lines of one kind the log has had in this second. */
+/* How many lines of one kind the log has had in the present second, and how
+   many were left out.  Zeroed at first. */
 typedef struct cmt__log_limit {
-  uint64_t end_ns; /* Of the second. */
+  uint64_t end_ns; /* When the second is over. */
   unsigned lines;
   uint64_t left_out;
 } cmt__log_limit;
+
+/* Whether one more line may be written; false when the second has had
+   |lines_max|.  |*missed| lines of the last second were left out; 0: none, or
+   it was told before. */
+bool cmt__log_limit_take(cmt__log_limit *l, unsigned lines_max, uint64_t now_ns,
+                         uint64_t *missed);
 
 /* One loop of a switch with its thread, and what the application is doing on
    it.  The calls of two lanes write to different cache lines. */

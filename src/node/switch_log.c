@@ -20,20 +20,14 @@ static void log_dial(cmt_switch *s, const cmt_rejection *r) {
            r->redials ? "; it is dialed again later" : "");
 }
 
-/* False: this second has had its lines. */
-static bool stranger_has_a_line(cmt_switch *s) {
-  cmt__log_limit *l = &s->strangers;
-  uint64_t now_ns = cmt__loop_now(s->loop);
-
+bool cmt__log_limit_take(cmt__log_limit *l, unsigned lines_max, uint64_t now_ns,
+                         uint64_t *missed) {
+  *missed = 0;
   if (now_ns >= l->end_ns) {
-    if (l->left_out > 0) {
-      cmt__log(&s->env, CMT_LOG_DEBUG, "switch",
-               "%llu more connections from strangers failed and had no line",
-               (unsigned long long)l->left_out);
-    }
+    *missed = l->left_out;
     *l = (cmt__log_limit){.end_ns = cmt__after(now_ns, CMT_SECONDS(1))};
   }
-  if (l->lines == STRANGERS_A_SECOND) {
+  if (l->lines == lines_max) {
     l->left_out++;
     return false;
   }
@@ -42,8 +36,16 @@ static bool stranger_has_a_line(cmt_switch *s) {
 }
 
 static void log_accept(cmt_switch *s, const cmt_rejection *r) {
-  if (!stranger_has_a_line(s)) {
+  uint64_t missed;
+
+  if (!cmt__log_limit_take(&s->strangers, STRANGERS_A_SECOND,
+                           cmt__loop_now(s->loop), &missed)) {
     return;
+  }
+  if (missed > 0) {
+    cmt__log(&s->env, CMT_LOG_DEBUG, "switch",
+             "%llu more connections from strangers failed and had no line",
+             (unsigned long long)missed);
   }
   cmt__log(&s->env, CMT_LOG_DEBUG, "switch",
            "connection from %s failed in stage %s%s%s: %s", r->remote,

@@ -65,10 +65,8 @@ static size_t dial_connections(const cmt_switch *s) {
 
 /* Connections that are not up, or were not when they were held or refused. */
 static size_t handshakes(const cmt_switch *s) {
-  const cmt_switch_options *o = &s->setup.options;
-
-  return (size_t)o->handshakes_max + 1 + o->inbound_peers_max +
-         o->outbound_peers_max + dial_connections(s);
+  return (size_t)s->setup.options.handshakes_max + 1 + cmt__limits_peers(s) +
+         dial_connections(s);
 }
 
 static uint64_t own_bytes(const cmt_switch *s, const sums *n) {
