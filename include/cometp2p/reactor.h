@@ -69,8 +69,8 @@ typedef enum cmt_delivery {
 } cmt_delivery;
 
 enum {
-  CMT_THREADS_MAX = 256,  /**< Of one reactor. */
-  CMT_REACTORS_MAX = 256, /**< Of one switch. */
+  CMT_THREADS_MAX = 256,  /**< Most threads of one reactor. */
+  CMT_REACTORS_MAX = 256, /**< Most reactors of one switch. */
 };
 
 typedef struct cmt_reactor {

@@ -20,10 +20,11 @@ typedef struct cli_backlog_part {
 } cli_backlog_part;
 
 typedef struct cli_backlog {
-  size_t held;   /* Bytes that wait, in all. */
-  size_t nobody; /* Of them, those of no peer, and of peers that are gone. */
+  size_t held; /* Bytes that wait, in all. */
+  size_t
+    nobody; /* How many of them belong to no peer, or to one that is gone. */
   size_t mark, floor;
-  cli_backlog_part *parts; /* Of each peer of which bytes wait. */
+  cli_backlog_part *parts; /* One for each peer of which bytes wait. */
   size_t count, cap;
 } cli_backlog;
 

@@ -70,8 +70,8 @@ _Noreturn void cli_io_leave(cli_io *io, int code);
 void cli_io_error(cli_io *io, const char *format, ...)
   __attribute__((format(printf, 2, 3)));
 
-/* The same for what the peer |p| causes, which is paused while nobody reads;
-   NULL: none does. */
+/* As cli_io_error(), for a line that the peer |p| causes, which is paused while
+   nobody reads; NULL: no peer causes it. */
 void cli_io_error_of(cli_io *io, cmt_peer *p, const char *format, ...)
   __attribute__((format(printf, 3, 4)));
 

@@ -19,7 +19,7 @@ enum {
   RETRY_FOR_S = 5,
   RETRY_GAP_MS = 250,
   RESOLVE_S = 10,
-  DESCRIPTORS = 5, /* That a name and a connection take. */
+  DESCRIPTORS = 5, /* A name and a connection take so many. */
 };
 
 typedef struct probe {

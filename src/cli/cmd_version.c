@@ -8,7 +8,7 @@
 
 enum { LIBRARIES_MAX = 16 };
 
-/* Those of the library, and what the command has besides. */
+/* The libraries of cometp2p itself, and what the command has besides. */
 static size_t libraries(cmt_library *out) {
   size_t count = cmt_libraries(out, LIBRARIES_MAX - 1);
 

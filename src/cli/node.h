@@ -52,9 +52,9 @@ struct cli_node {
   cmt_node_key *key; /* NULL: the switch's own. */
   cmt_switch *sw;
   atomic_bool sw_ended;
-  cli_rejections rejections; /* Of strangers. */
-  cli_store store;           /* Of --out. */
-  uint8_t index[256];        /* Of each channel id in the options. */
+  cli_rejections rejections; /* What is told of strangers. */
+  cli_store store;           /* The folder of --out. */
+  uint8_t index[256];        /* Where each channel id stands in the options. */
 };
 
 /* Makes and starts the node.  False: an error was printed; call

@@ -18,7 +18,7 @@
 enum {
   CLI_OUTPUT_MARK = 1 << 20,   /* Peers over their floor are paused over it. */
   CLI_OUTPUT_FLOOR = 16 << 10, /* Bytes of one peer that pause nobody. */
-  CLI_OUTPUT_FULL = 4 << 20,   /* Of lines that belong to no peer. */
+  CLI_OUTPUT_FULL = 4 << 20,   /* Bytes of lines that belong to no peer. */
 };
 
 typedef struct cli_output cli_output;
@@ -31,8 +31,8 @@ cli_output *cli_output_new(int fd, const cli_waiter *wait);
    line; NULL: it is the verb's own, of which there are few. */
 void cli_output_line(cli_output *o, const char *text, size_t len, cmt_peer *p);
 
-/* The same in pieces, between which nothing else is added: begin, any number of
-   pieces, end. */
+/* Adds a line in pieces, between which nothing else is added: begin, any number
+   of pieces, end. */
 void cli_output_begin(cli_output *o, cmt_peer *p);
 void cli_output_piece(cli_output *o, const char *text, size_t len);
 void cli_output_end(cli_output *o);

@@ -13,7 +13,7 @@
    it. */
 void cli_put_escaped(cli_output *o, cmt_bytes text);
 
-/* The same as a JSON string with its quotes, in ASCII: as it is when it is
+/* Adds |text| as a JSON string with its quotes, in ASCII: as it is when it is
    UTF-8, escaped as above when not. */
 void cli_put_json_text(cli_output *o, cmt_bytes text);
 

@@ -14,9 +14,9 @@ enum { CLI_REJECTIONS_A_SECOND = 5 };
 
 typedef struct cli_rejections {
   pthread_mutex_t lock;
-  uint64_t begin_ns; /* Of the second. */
+  uint64_t begin_ns; /* When the second began. */
   unsigned told;     /* In it. */
-  uint64_t more;     /* That were not told yet. */
+  uint64_t more;     /* How many were not told yet. */
 } cli_rejections;
 
 void cli_rejections_init(cli_rejections *r);

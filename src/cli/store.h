@@ -11,7 +11,7 @@
 typedef struct cli_store {
   int dir_fd;          /* -1: there is none, and files are refused. */
   bool dotfiles;       /* Names that begin with a dot are taken. */
-  uint64_t bytes_left; /* Of the quota. */
+  uint64_t bytes_left; /* What is left of the quota. */
   uint64_t files_left;
 } cli_store;
 

@@ -14,8 +14,8 @@
 #define CMT_ASSERT(env, cond)                                                  \
   ((cond) ? (void)0 : cmt__panic((env), __FILE__, __LINE__, #cond))
 
-/* The same for a mistake of the application: |text| names the call and the
-   mistake, for the person who made it. */
+/* As CMT_ASSERT(), for a mistake of the application: |text| names the call and
+   the mistake, for the person who made it. */
 #define CMT_REQUIRE(env, cond, text)                                           \
   ((cond) ? (void)0 : cmt__panic((env), __FILE__, __LINE__, (text)))
 

@@ -17,11 +17,12 @@
 /* What one connection holds of that memory.  Zeroed at first but for the
    functions. */
 typedef struct cmt__holder {
-  struct cmt__holder *next, *prev; /* Those above their floor. */
-  size_t held;                     /* Bytes; changed by the owner alone. */
-  size_t above;                    /* Of them, what lies above the floor. */
-  atomic_bool gave_way;            /* For others: it is to end. */
-  uint64_t now_ns;                 /* The owner's instant. */
+  struct cmt__holder *next,
+    *prev;              /* The list of all that are above their floor. */
+  size_t held;          /* Bytes; changed by the owner alone. */
+  size_t above;         /* How many of them lie above the floor. */
+  atomic_bool gave_way; /* For others: it is to end. */
+  uint64_t now_ns;      /* The owner's instant. */
   /* When it last went on by a good part of what it holds, and the bytes that
      came since. */
   uint64_t moved_ns;
@@ -42,8 +43,9 @@ typedef struct cmt__budget {
   size_t floor;     /* Bytes under reassembly that each may hold; */
   size_t pool_max;  /* and what lies above the floors, of all together. */
   size_t pool_used; /* Under the lock. */
-  cmt__holder *first, *last; /* Those above their floor, under the lock. */
-  _Atomic size_t held;       /* Capacity under reassembly, floors and pool. */
+  cmt__holder *first,
+    *last;             /* Connections above their floor, under the lock. */
+  _Atomic size_t held; /* Capacity under reassembly, floors and pool. */
   /* How often a limit held messages back, and how often it stopped reading;
      those of a peer and of a channel are counted here too. */
   _Atomic uint64_t send_waits, recv_pauses;

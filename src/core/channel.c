@@ -282,7 +282,8 @@ static void partials_leave(const cmt__channels *cs, bool locks) {
   cmt__budget_leave(cs->budget, locks);
 }
 
-/* Of the thread that needs the memory, which may be another connection's. */
+/* The thread that needs the memory calls this; it may be that of another
+   connection. */
 static void partials_drop(void *owner) {
   cmt__channels *cs = owner;
 

@@ -50,8 +50,8 @@ typedef struct cmt__channels {
                            urgent. */
   size_t recv_held;     /* Capacity under reassembly, */
   size_t recv_held_max; /* which is at most so much. */
-  /* The same for those that share |budget|; NULL: it was never more than the
-     floor. */
+  /* What is held, for all that share |budget|; NULL: it was never more than
+     the floor. */
   cmt__holder *holder;
   bool unread; /* The stream is not read by our own choice. */
   /* Whose message is whole in the packet that is under way: it counts for
@@ -172,7 +172,8 @@ static inline const cmt_channel *cmt__channel_desc(const cmt__channels *cs,
   return &cs->shared->list[c - cs->list];
 }
 
-/* Of the channel at |i|.  Any thread, as long as they are not retired. */
+/* Fills in the status of the channel at |i|.  Any thread, as long as they are
+   not retired. */
 void cmt__channel_get_status(const cmt__channels *cs, size_t i,
                              cmt_channel_status *out);
 

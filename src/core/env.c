@@ -76,7 +76,8 @@ _Noreturn static void panic_tell(const cmt_env *env, const char *file, int line,
   abort();
 }
 
-/* One that is smaller is of an older header, and has a whole allocator. */
+/* An environment that is smaller is of an older header, and has a whole
+   allocator. */
 static bool env_size_is_known(size_t size) {
   return size >= offsetof(cmt_env, log) && size % sizeof(size_t) == 0 &&
          size <= sizeof(cmt_env);

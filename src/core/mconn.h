@@ -29,7 +29,7 @@ bool cmt__mconn_has_channel(const cmt_mconn *m, uint8_t channel);
 
 /* True while bytes given to it are not used up. */
 bool cmt__mconn_has_input(const cmt_mconn *m);
-/* Those bytes, which the caller may move elsewhere. */
+/* The input that is left, which the caller may move elsewhere. */
 cmt_bytes *cmt__mconn_input(cmt_mconn *m);
 
 /* Starts the clocks: the first ping is one interval away. */

@@ -168,7 +168,7 @@ void cmt__loop_timer(cmt__loop *l, cmt__timer *t, uint64_t at_ns) {
   if (t->slot != 0) {
     heap_remove(l, t);
   }
-  /* One that is due as it is set waits for nothing that could come. */
+  /* A timer that is due as it is set waits for nothing that could come. */
   t->at_ns =
     at_ns <= l->now_ns ? cmt__min64(at_ns, cmt__loop_polled(l)) : at_ns;
   if (at_ns != CMT_NEVER) {

@@ -136,7 +136,7 @@ struct cmt__loop {
   /* The errno behind the last failure that it reported, or the error of
      getaddrinfo(), which is negative; 0: unknown. */
   int error;
-  void *user; /* Of whoever owns the loop. */
+  void *user; /* For whoever owns the loop. */
 };
 
 /* A run of 256 frames: what a link seals before it writes. */

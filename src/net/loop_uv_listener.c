@@ -178,7 +178,8 @@ static bool is_every_address(const cmt__sockaddr *at) {
          IN6_IS_ADDR_UNSPECIFIED(&at->in6.sin6_addr);
 }
 
-/* The same.  Without IPv6 in the system all addresses are those of IPv4. */
+/* As open_socket().  Without IPv6 in the system all addresses are those of
+   IPv4. */
 static int open_listening(const cmt__sockaddr *at, socklen_t len) {
   int fd = open_socket(at, len);
 

@@ -49,7 +49,7 @@ static void add_address(answer *to, const struct sockaddr *sa, uint16_t port) {
   to->addrs[to->count++] = a;
 }
 
-/* Of more addresses than are reported each has the same chance. */
+/* When there are more addresses than are reported, each has the same chance. */
 static size_t draw_first(const cmt_env *env, const struct addrinfo *list) {
   size_t count = 0;
   uint64_t drawn;

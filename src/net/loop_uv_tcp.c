@@ -31,7 +31,7 @@ typedef struct tcp_uv {
   cmt__sockaddr remote;
   cmt__turn outcome; /* Of a connect() that did not need to wait. */
   int connect_error; /* Its errno. */
-  cmt_err write_err; /* Of the first write that failed, */
+  cmt_err write_err; /* Why the first write that failed did, */
   int write_error;   /* and its errno. */
   bool connecting, reading, ended, closed;
   bool want_write; /* A write was short: on_writable is owed. */
@@ -374,7 +374,7 @@ void cmt__uv_tcp_unsent_max(cmt__tcp *base, size_t max) {
   cmt__tcp_kernel_unsent_max(tcp_of(base)->fd, max);
 }
 
-/* Of the receive queue; an end or an error is none of it. */
+/* Looks at the receive queue; an end or an error is none of it. */
 size_t cmt__uv_tcp_unread(const cmt__tcp *base) {
   int unread = 0;
 

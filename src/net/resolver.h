@@ -25,7 +25,7 @@ enum {
   CMT__LOOKUPS_FAST = 16, /* of names that are not known to be slow, */
   CMT__LOOKUPS_SLOW = 16, /* of those that are, when one more begins, */
   CMT__LOOKUPS_MAX = 64,  /* and of all. */
-  CMT__SLOW_NAMES = 128,  /* That are remembered. */
+  CMT__SLOW_NAMES = 128,  /* How many of these names are remembered. */
 };
 
 /* NULL: no memory. */

@@ -12,7 +12,7 @@
 CMT_NODISCARD cmt_err cmt__thread_start(pthread_t *out, void *(*run)(void *),
                                         void *arg, const char *what,
                                         cmt_why *why);
-/* The same without a text: 0, or an errno. */
+/* As cmt__thread_start(), but without a text: 0, or an errno. */
 int cmt__thread_try(pthread_t *out, void *(*run)(void *), void *arg);
 
 #endif

@@ -66,9 +66,9 @@ typedef struct cmt__gate {
   bool starved; /* A waiting send has its credit, and lacks only bytes. */
   bool gave;    /* What was taken of the pool for one that had no memory. */
   size_t lacks; /* Bytes of one that has both, and lacks only the pool; or 0. */
-  uint64_t sequence;                    /* Of the next send that waits. */
-  uint64_t deadline_ns;                 /* No waiting send is due before. */
-  bool fresh;                           /* Some have no deadline yet. */
+  uint64_t sequence;    /* The number of the next send that waits. */
+  uint64_t deadline_ns; /* No waiting send is due before. */
+  bool fresh;           /* Some have no deadline yet. */
   cmt_send_req *done_first, *done_last; /* Callbacks that are due, */
   size_t done_count;                    /* and how many. */
   cmt__gate_items intake;

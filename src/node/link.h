@@ -59,7 +59,7 @@ typedef enum cmt__link_state {
 /* What a link that writes much knows of its way to the other side. */
 typedef struct cmt__link_path {
   uint64_t sample_at_ns;  /* When the socket may be asked again. */
-  uint64_t ask_at_ns;     /* The same, for what was acknowledged, */
+  uint64_t ask_at_ns;     /* When it is asked what was acknowledged, */
   uint64_t asked_bytes;   /* and what it said. */
   uint64_t sampled_bytes; /* |sent_bytes| when it was. */
   uint32_t run_max;       /* Frames that are worth the target of delay. */

@@ -25,7 +25,7 @@
 enum {
   FILE_MAX = 16 * 1024,
   SECRET_BASE64 = 88 + 1, /* With its NUL. */
-  SECRET_TEXT_MAX = 512,  /* Of any spelling, with line breaks. */
+  SECRET_TEXT_MAX = 512,  /* A secret in any spelling, with line breaks. */
   TYPE_MAX = 256,         /* Longer ones are cut, and are none of ours. */
   TEMP_TRIES = 8,
 };
@@ -227,7 +227,7 @@ static bool decode_secret(const spelling *s, const char *text, size_t text_len,
   return failed == 0 && len == CMT__NODE_KEY_SECRET;
 }
 
-/* The same of the string |member| of the file; its text is wiped. */
+/* Decodes the string |member| of the file, whose text is wiped. */
 static bool member_decode(const spelling *s, cmt__key_string member,
                           uint8_t out[CMT__NODE_KEY_SECRET]) {
   char text[SECRET_TEXT_MAX];

@@ -40,7 +40,7 @@ typedef enum cmt__place_kind {
 /* The part of a session, zeroed at first. */
 typedef struct cmt__place {
   uint8_t kind;    /* A cmt__place_kind. */
-  uint32_t round;  /* Of the switch, when it came. */
+  uint32_t round;  /* The switch's, when it came. */
   cmt__ip address; /* As limits take it. */
   union {
     struct cmt__session *older; /* In the list of its kind; */

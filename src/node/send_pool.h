@@ -10,8 +10,8 @@
 
 #include <stdatomic.h>
 
-/* One that waits for what others have.  Zeroed at first; all of it is under the
-   lock of the pool. */
+/* A gate that waits for what others have.  Zeroed at first; all of it is under
+   the lock of the pool. */
 typedef struct cmt__pool_wait {
   struct cmt__pool_wait *next, *prev;
   bool listed;
@@ -22,7 +22,7 @@ typedef struct cmt__pool_wait {
 } cmt__pool_wait;
 
 typedef struct cmt__send_pool {
-  size_t floor, max; /* Of each, and of what lies above the floors of all. */
+  size_t floor, max; /* What is sure for each, and what all share above that. */
   _Atomic size_t used;
   _Atomic unsigned waiting; /* Length of the list. */
   /* The |arg| of the first in the list that has nothing above its floor: what

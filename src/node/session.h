@@ -23,7 +23,7 @@ struct cmt__session {
   bool pending; /* The outcome is not known yet. */
   bool was_peer;
   bool outbound_place; /* Among whose places that of its peer is. */
-  cmt__remote remote;  /* Of the other side, from when it is known. */
+  cmt__remote remote;  /* The other side's, from when it is known. */
 };
 
 /* A session whose outcome is not known; NULL: no memory. */
