@@ -74,13 +74,13 @@ def run(*command, **options):
 class Copy:
     """A copy of the sources with a build of the simulation."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *options):
         self.source = os.path.join(folder, "source")
         self.build = os.path.join(folder, "build")
         copy_sources(self.source)
         made = run("cmake", "--preset", "dev", "-S", self.source, "-B",
                    self.build, "-DCMT_EXAMPLES=OFF", "-DCMT_BENCH=OFF",
-                   cwd=self.source)
+                   *options, cwd=self.source)
         if made.returncode != 0:
             sys.exit(made.stdout + made.stderr)
 
@@ -137,7 +137,7 @@ def try_one(copy, path, seeds):
 def draw(count, seed):
     """Does not return."""
     seed = random.randrange(1 << 32) if seed is None else seed
-    copy = Copy(os.path.join(ROOT, "build/mutate"))
+    copy = Copy(os.path.join(ROOT, "build/mutate"), "-DCMT_TESTS_SHARED=ON")
     found = mutate_random.run_random(copy, count, seed)
     sys.exit(0 if found else 1)
 

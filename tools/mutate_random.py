@@ -2,15 +2,20 @@
 """Single faults drawn from the sources, for mutate.py: which there are, what
 they do to a line, and what the tests say of them."""
 import collections
+import concurrent.futures
 import difflib
+import json
 import os
 import random
 import re
 import subprocess
+import sys
+import threading
+import time
 
 FOLDERS = ("src/core", "src/net", "src/node")
 EQUIVALENT = "tests/mutations/equivalent.txt"
-SECONDS_OF_TEST = 120
+SECONDS_OF_TEST = 60
 SEEDS = 300
 
 Fault = collections.namedtuple("Fault", "path line kind before after")
@@ -169,9 +174,11 @@ def diff_of(fault):
     return "\n".join(f"    {line}" for line in list(lines)[3:])
 
 
-# ---- which tests are needed ----
+# ---- which tests there are, and in which order they are asked ----
 
 DEFINED = re.compile(r"^(?!static)[a-z][\w *]*?\b(cmt_\w+)\(", re.MULTILINE)
+
+Test = collections.namedtuple("Test", "name program environment")
 
 
 def read(path):
@@ -179,48 +186,134 @@ def read(path):
         return file.read()
 
 
-def tests_for(root, fault):
-    """All unit tests, those first that call what the file defines or have a
-    name like its own."""
+def unit_tests(build):
+    """Those that ctest runs, with one loop a switch and with more."""
+    told = subprocess.run(["ctest", "--show-only=json-v1"], cwd=build,
+                          capture_output=True, text=True, check=True)
+    for test in json.loads(told.stdout)["tests"]:
+        if test["name"].startswith(("unit/", "loops/")):
+            environment = [one["value"] for one in test["properties"]
+                           if one["name"] == "ENVIRONMENT"]
+            yield Test(test["name"], os.path.basename(test["command"][0]),
+                       dict(text.split("=", 1)
+                            for text in sum(environment, [])))
+
+
+def ranked(root, fault, tests):
+    """The tests, those first that have the name of the file, or nearly, and
+    then those that call most of what it defines."""
     names = set(DEFINED.findall(read(os.path.join(root, fault.path))))
     stem = os.path.basename(fault.path).removesuffix(".c")
-    folder = os.path.join(root, "tests/unit")
 
     def rank(test):
-        words = re.findall(r"\bcmt_\w+", read(os.path.join(folder, test)))
-        uses = sum(word in names for word in words)
-        near = len(os.path.commonprefix([stem, test]))
-        return (-(test == f"{stem}_test.c"), -(near if near > 3 else 0),
-                -uses, test)
+        source = f"{test.program}.c"
+        words = re.findall(r"\bcmt_\w+",
+                           read(os.path.join(root, "tests/unit", source)))
+        near = len(os.path.commonprefix([stem, source]))
+        return (-(source == f"{stem}_test.c"), -(near if near > 3 else 0),
+                -sum(word in names for word in words),
+                test.name.startswith("loops/"), test.name)
 
-    tests = [name for name in os.listdir(folder) if name.endswith("_test.c")]
-    return [test.removesuffix(".c") for test in sorted(tests, key=rank)]
+    return sorted(tests, key=rank)
 
 
-def execute(command, seconds, **variables):
+# ---- running them ----
+
+TIMED_OUT = "takes more than {} s"
+
+
+class Stopped(Exception):
+    """Another test of the same fault has failed."""
+
+
+def wait_for(process, seconds, stop):
+    """What it said; ends it when another test has failed meanwhile."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return process.communicate(timeout=0.2)[0]
+        except subprocess.TimeoutExpired:
+            if stop.is_set() or time.monotonic() > end:
+                process.kill()
+                process.communicate()
+                if stop.is_set():
+                    raise Stopped from None
+                raise
+
+
+def execute(command, seconds, environment, stop):
     """None when it succeeded, or what it said last."""
-    environment = dict(os.environ, CMOCKA_MESSAGE_OUTPUT="TAP",
-                       ASAN_OPTIONS="hard_rss_limit_mb=3000", **variables)
-    try:
-        ran = subprocess.run(command, capture_output=True, text=True,
-                             errors="backslashreplace", check=False,
-                             env=environment, timeout=seconds)
-    except subprocess.TimeoutExpired:
-        return f"more than {seconds} s"
-    if ran.returncode == 0:
+    variables = {
+        **os.environ, "CMOCKA_MESSAGE_OUTPUT": "TAP", **environment,
+        "ASAN_OPTIONS": "hard_rss_limit_mb=3000:detect_odr_violation=0"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True,
+                          stderr=subprocess.STDOUT, errors="backslashreplace",
+                          env=variables) as process:
+        try:
+            said = wait_for(process, seconds, stop)
+        except subprocess.TimeoutExpired:
+            return TIMED_OUT.format(seconds)
+    if process.returncode == 0:
         return None
-    lines = [line for line in (ran.stdout + ran.stderr).splitlines()
-             if line.startswith("not ok")]
-    return lines[0] if lines else f"ends with {ran.returncode}"
+    lines = [line for line in said.splitlines()
+             if line.startswith(("not ok", "SUMMARY: "))
+             or ": runtime error: " in line]
+    return lines[0] if lines else f"ends with {process.returncode}"
+
+
+class Runs:
+    """Some commands at a time, until one of them fails twice: the second time
+    alone, with three times the time, so that neither a busy machine nor a test
+    that fails now and then finds anything.  |seconds| gets how long each one
+    took."""
+
+    def __init__(self, seconds=None):
+        self.stop = threading.Event()
+        self.doubtful = []
+        self.seconds = {} if seconds is None else seconds
+
+    def one(self, job):
+        name, command, seconds, environment = job
+        if self.stop.is_set():
+            return None
+        begin = time.monotonic()
+        try:
+            said = execute(command, seconds, environment, self.stop)
+        except Stopped:
+            return None
+        finally:
+            self.seconds[name] = time.monotonic() - begin
+        if said:
+            self.stop.set()
+        return said and (job, said)
+
+    def first_failure(self, jobs):
+        """None, or the name and the words of a job that fails again alone."""
+        while jobs:
+            self.stop.clear()
+            with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+                failed = [one for one in pool.map(self.one, jobs) if one]
+            if not failed:
+                return None
+            for (name, command, seconds, environment), _ in failed:
+                said = execute(command, 3 * seconds, environment,
+                               threading.Event())
+                if said:
+                    return f"{name}: {said}"
+                self.doubtful.append(name)
+            jobs = [job for job in jobs if job[0] not in self.doubtful]
+        return None
 
 
 class Trial:
-    """One fault against the tests, the likely ones first, then the simulator;
-    the first that fails ends it."""
+    """One fault against the unit tests, the likely ones first, then the
+    simulator; the first that fails ends it."""
 
     def __init__(self, copy, known):
         self.copy = copy
         self.known = known
+        self.tests = list(unit_tests(copy.build))
+        self.seconds = {}
 
     def build(self, *targets):
         made = subprocess.run(["cmake", "--build", self.copy.build, "--target",
@@ -228,67 +321,113 @@ class Trial:
                               errors="backslashreplace", check=False)
         return made.returncode == 0
 
-    def unit_tests(self, fault):
-        tests = tests_for(self.copy.source, fault)
-        for batch in (tests[:3], tests[3:12], tests[12:]):
-            if not self.build(*batch):
-                return "does not link"
-            for test in batch:
-                said = execute([os.path.join(self.copy.build, test)],
-                               SECONDS_OF_TEST)
-                if said:
-                    return f"{test}: {said}"
-        return None
+    def job(self, test):
+        return (test.name, [os.path.join(self.copy.build, test.program)],
+                SECONDS_OF_TEST, test.environment)
 
-    def simulator(self):
+    def fail_without_fault(self, names):
+        """Those of the tests that fail as the sources are, and so find
+        nothing."""
+        jobs = [self.job(test) for test in self.tests if test.name in names]
+        if not self.build(*{test.program for test in self.tests}):
+            sys.exit("the sources do not compile as they are")
+        failed = [Runs().first_failure([job]) for job in jobs]
+        return {said.split(": ")[0] for said in failed if said}
+
+    def simulations(self):
+        parts = os.cpu_count()
+        each = -(-SEEDS // parts)
+        return [("sim", [os.path.join(self.copy.build, "sim"), "--seeds",
+                         str(each), "--from", str(1 + each * part)],
+                 5 * SECONDS_OF_TEST, {}) for part in range(parts)]
+
+    def ask(self, fault, runs):
+        tests = ranked(self.copy.source, fault, self.tests)
+        others = sorted(tests[4:], key=lambda one: self.seconds.get(one.name, 0))
+        for batch in (tests[:4], others):
+            if not self.build(*{test.program for test in batch}):
+                return "does not link"
+            said = runs.first_failure([self.job(test) for test in batch])
+            if said:
+                return said
         if not self.build("sim"):
             return "does not link"
-        said = execute([os.path.join(self.copy.build, "sim"), "--seeds",
-                        str(SEEDS)], 5 * SECONDS_OF_TEST)
-        return f"sim: {said}" if said else None
+        return runs.first_failure(self.simulations())
 
     def run(self, fault):
-        """What became of it: "killed", "survived", "equivalent" or "broken",
-        and the words of whoever found it."""
+        """What became of it: "killed", "survived", "equivalent", "broken" or
+        "doubtful", and the words of whoever found it."""
         key = (fault.path, fault.before.strip(), fault.after.strip())
         if key in self.known:
             return "equivalent", self.known[key]
+        runs = Runs(self.seconds)
         apply(self.copy.source, fault)
         try:
-            if not self.build("cometp2p-static"):
+            if not self.build("cometp2p-open"):
                 return "broken", "does not compile"
-            said = self.unit_tests(fault) or self.simulator()
-            return ("killed", said) if said else ("survived", "")
+            said = self.ask(fault, runs)
         finally:
             apply(self.copy.source, fault, back=True)
+        if said:
+            return "killed", said
+        return ("doubtful" if runs.doubtful else "survived",
+                ", ".join(runs.doubtful))
 
 
 def tell(fault, became, said):
     print(f"{became:10} {fault.path}:{fault.line} ({fault.kind})"
           f"{'  ' + said[:110] if said else ''}", flush=True)
-    if became == "survived":
+    if became in ("survived", "doubtful"):
         print(diff_of(fault), flush=True)
 
 
-def run_random(copy, count, seed):
-    """Draws until |count| faults compile; true when all were found."""
-    print(f"seed {seed}: {count} faults of src/core, src/net, src/node",
-          flush=True)
-    trial = Trial(copy, equivalents(copy.source))
+def score(seed, results):
+    found, lost = len(results["killed"]), len(results["survived"])
+    matter = found + lost
+    return (f"seed {seed}: {100 * found / max(matter, 1):.1f} % of {matter} "
+            f"faults were found: {found} found, {lost} survived; besides, "
+            f"{len(results['equivalent'])} are equivalent, "
+            f"{len(results['broken'])} did not compile and "
+            f"{len(results['doubtful'])} were not judged, since a test failed "
+            f"that also passes with it, or fails without it")
+
+
+def drawn(trial, count, seed):
+    """What became of each fault, until |count| of them compile."""
     results = collections.defaultdict(list)
-    for fault in draw(copy.source, 10 * count, seed):
+    for fault in draw(trial.copy.source, 10 * count, seed):
         became, said = trial.run(fault)
-        results[became].append(fault)
+        results[became].append((fault, said))
         tell(fault, became, said)
         if sum(map(len, results.values())) - len(results["broken"]) == count:
             break
-    matter = len(results["killed"]) + len(results["survived"])
-    if results["survived"]:
-        print("\nsurvivors:")
-    for fault in results["survived"]:
-        tell(fault, "survived", "")
-    print(f"seed {seed}: {len(results['killed'])} of {matter} faults were "
-          f"found, {100 * len(results['killed']) / max(matter, 1):.1f} %; "
-          f"{len(results['equivalent'])} are equivalent, "
-          f"{len(results['broken'])} did not compile")
+    return results
+
+
+def check_finders(trial, results):
+    """What a test found that fails without a fault is not judged."""
+    def finder(said):
+        return said.split(": ")[0]
+
+    names = {finder(said) for _, said in results["killed"]}
+    failing = trial.fail_without_fault(names)
+    found = results["killed"]
+    results["killed"] = [one for one in found if finder(one[1]) not in failing]
+    results["doubtful"] += [one for one in found if finder(one[1]) in failing]
+    for name in sorted(failing):
+        print(f"fails without a fault: {name}", flush=True)
+
+
+def run_random(copy, count, seed):
+    """True when all faults that matter were found."""
+    print(f"seed {seed}: {count} faults of src/core, src/net, src/node",
+          flush=True)
+    trial = Trial(copy, equivalents(copy.source))
+    results = drawn(trial, count, seed)
+    check_finders(trial, results)
+    for became in ("survived", "doubtful"):
+        print(f"\n{became}:" if results[became] else "", flush=True)
+        for fault, said in results[became]:
+            tell(fault, became, said)
+    print(score(seed, results))
     return not results["survived"]

@@ -247,6 +247,33 @@ static void the_oldest_of_the_largest_network_goes(void **state) {
   leave_all(h, 8);
 }
 
+/* An eighth of the places is nobody's fault: 13 come from |others| and then 3
+   from |crowd|, which has one place more than that. */
+static void check_part(fixture *f, const char *others, const char *crowd) {
+  hostile h[18];
+  char from[32];
+
+  f->at.options.handshakes_max = 16;
+  test_node_start(&f->at);
+  for (int i = 0; i < 18; i++) {
+    h[i] = (hostile){.mute = true};
+    snprintf(from, sizeof from, i >= 13 && i < 16 ? crowd : others, i + 1);
+    come(f, &h[i], from);
+    assert_int_equal(i >= 16, h[13].ended);
+    assert_int_equal(i >= 17, h[0].ended);
+  }
+  assert_int_equal(2, status_of(&f->at).over_handshakes_max);
+  leave_all(h, 18);
+}
+
+static void an_address_has_an_eighth_of_the_places(void **state) {
+  check_part(*state, "10.0.1.%d", "10.0.1.200");
+}
+
+static void a_network_has_an_eighth_of_the_places(void **state) {
+  check_part(*state, "10.0.%d.1", "10.9.9.%d");
+}
+
 static void a_key_that_has_arrived_keeps_the_place(void **state) {
   fixture *f = *state;
   hostile h[6] = {{.tcp = NULL},  {.mute = true}, {.mute = true},
@@ -798,6 +825,8 @@ int main(void) {
     cmocka_unit_test(half_keys_keep_nobody_out),
     cmocka_unit_test(whole_keys_keep_nobody_out),
     TEST(the_oldest_of_the_largest_network_goes),
+    TEST(an_address_has_an_eighth_of_the_places),
+    TEST(a_network_has_an_eighth_of_the_places),
     TEST(a_key_that_has_arrived_keeps_the_place),
     TEST(a_key_on_its_way_has_a_floor),
     TEST(whole_signatures_keep_nobody_out),

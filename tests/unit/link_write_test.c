@@ -245,6 +245,30 @@ static void the_status_tells_where_bytes_wait(void **state) {
   assert_int_equal(0, status.kernel_unsent_bytes);
 }
 
+/* The status of what is unsent after |ns| more and a message. */
+static uint64_t unsent_after(fixture *f, uint64_t ns) {
+  cmt_peer_status status;
+
+  test_loop_advance(f->w.loop, ns);
+  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "x"));
+  settle(f);
+  cmt_peer_get_status(test_node_peer(&f->a), &status);
+  return status.kernel_unsent_bytes;
+}
+
+static void the_socket_is_asked_every_20_ms(void **state) {
+  fixture *f = *state;
+
+  pair_at_rate(f, RATE);
+  way(f)->info.unsent_bytes = 25000;
+  flood(f, 100);
+  settle(f);
+  assert_int_equal(25000, unsent_after(f, CMT_SECONDS(1)));
+  way(f)->info.unsent_bytes = 0;
+  assert_int_equal(25000, unsent_after(f, CMT_MILLISECONDS(20) - 1));
+  assert_int_equal(0, unsent_after(f, 1));
+}
+
 static void a_network_that_tells_nothing_leaves_zeros(void **state) {
   fixture *f = *state;
   cmt_peer_status status;
@@ -348,6 +372,7 @@ int main(void) {
     TEST(without_a_target_nothing_follows),
     TEST(a_target_beyond_all_bounds_is_no_overflow),
     TEST(the_status_tells_where_bytes_wait),
+    TEST(the_socket_is_asked_every_20_ms),
     TEST(a_network_that_tells_nothing_leaves_zeros),
     TEST(the_status_tells_how_long_messages_waited),
     TEST(rates_are_those_of_the_last_second),

@@ -5,6 +5,8 @@
 
 #include "test.h"
 
+#include <arpa/inet.h>
+
 #include <cometp2p/node_info.h>
 
 #include "core/net_addr.h"
@@ -211,15 +213,52 @@ static void a_port_has_decimal_digits_only(void **state) {
   }
 }
 
+/* |text| in memory of exactly its length. */
+static bool canonical(const char *text, size_t len, char *out, size_t cap) {
+  uint8_t *exact = malloc(cmt__max(len, 1));
+  bool ok;
+
+  assert_non_null(exact);
+  memcpy(exact, text, len);
+  ok = cmt__ip_canonical((cmt_bytes){.base = exact, .len = len}, out, cap);
+  free(exact);
+  return ok;
+}
+
 static void assert_ip(const char *expected, const char *text) {
   char out[64] = "unchanged";
 
   if (expected == NULL) {
-    assert_false(cmt__ip_canonical(cmt_bytes_of(text), out, sizeof out));
+    assert_false(canonical(text, strlen(text), out, sizeof out));
     assert_string_equal("unchanged", out);
   } else {
-    assert_true(cmt__ip_canonical(cmt_bytes_of(text), out, sizeof out));
+    assert_true(canonical(text, strlen(text), out, sizeof out));
     assert_string_equal(expected, out);
+  }
+}
+
+/* Text that ends anywhere is read up to its end, and is an IP exactly when the
+   C library says so. */
+static void each_part_of_an_ip_is_read_within_its_bytes(void **state) {
+  static const char *const texts[] = {
+    "255.10.0.199", "::ffff:1.2.3.4",     "::",
+    "1::2:3",       "abcd:ef01:2345::9a", "1:2:3:4:5:6:7:8",
+    "1:2:3::5:6:",  "1:2:3:4:5:6:7::",    "::2:3:4:5:6:7:8"};
+  char part[64], out[64];
+  uint8_t ip[16];
+
+  (void)state;
+  for (size_t i = 0; i < CMT__COUNT(texts); i++) {
+    for (size_t from = 0; from < strlen(texts[i]); from++) {
+      for (size_t len = 0; from + len <= strlen(texts[i]); len++) {
+        snprintf(part, sizeof part, "%.*s", (int)len, texts[i] + from);
+        if ((inet_pton(AF_INET, part, ip) == 1 ||
+             inet_pton(AF_INET6, part, ip) == 1) !=
+            canonical(part, len, out, sizeof out)) {
+          fail_msg("'%s' is another thing to the C library", part);
+        }
+      }
+    }
   }
 }
 
@@ -508,6 +547,7 @@ int main(void) {
     cmocka_unit_test(brackets_are_checked),
     cmocka_unit_test(a_port_has_decimal_digits_only),
     cmocka_unit_test(ipv4_has_four_decimal_bytes),
+    cmocka_unit_test(each_part_of_an_ip_is_read_within_its_bytes),
     cmocka_unit_test(ipv6_is_brought_to_canonical_form),
     cmocka_unit_test(the_first_longest_run_of_zeros_is_left_out),
     cmocka_unit_test(an_embedded_ipv4_is_the_last_two_groups),
