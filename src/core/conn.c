@@ -370,10 +370,6 @@ bool cmt__conn_is_excused(const cmt_conn *c) {
   return cmt__mconn_is_excused(c->mconn);
 }
 
-uint64_t cmt__conn_moved_ns(const cmt_conn *c) {
-  return cmt__mconn_moved_ns(c->mconn);
-}
-
 void cmt__conn_moved(cmt_conn *c, uint64_t now_ns) {
   cmt__mconn_moved(c->mconn, cmt__conn_enter(c, now_ns));
 }

@@ -66,8 +66,6 @@ uint64_t cmt__conn_stuck_ns(const cmt_conn *c);
 /* True when it said, since it last took something, that it does not read by
    choice. */
 bool cmt__conn_is_excused(const cmt_conn *c);
-/* When it last took some of it, or all had been taken. */
-uint64_t cmt__conn_moved_ns(const cmt_conn *c);
 /* Tells that it has taken some of it after all. */
 void cmt__conn_moved(cmt_conn *c, uint64_t now_ns);
 

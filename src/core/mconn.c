@@ -355,8 +355,6 @@ bool cmt__mconn_is_excused(const cmt_mconn *m) {
   return cmt__ping_is_excused(&m->ping);
 }
 
-uint64_t cmt__mconn_moved_ns(const cmt_mconn *m) { return m->ping.moved_ns; }
-
 uint64_t cmt__mconn_late_ns(const cmt_mconn *m) { return late_ns(m); }
 
 uint64_t cmt__mconn_stuck_ns(const cmt_mconn *m) { return stuck_ns(m); }

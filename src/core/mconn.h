@@ -68,8 +68,6 @@ void cmt__mconn_fill(cmt_mconn *m, cmt__run *r, uint64_t now_ns);
    at |now_ns|. */
 void cmt__mconn_taken(cmt_mconn *m, uint64_t total, uint64_t now_ns);
 
-/* When progress was last made, or the output was empty. */
-uint64_t cmt__mconn_moved_ns(const cmt_mconn *m);
 /* Tells that the other side has taken bytes besides those of the output. */
 void cmt__mconn_moved(cmt_mconn *m, uint64_t now_ns);
 /* Tells that other bytes come before the output, and wait; or no more. */

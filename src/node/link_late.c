@@ -136,20 +136,17 @@ uint64_t cmt__link_look_ns(const cmt__link *l) {
            : at_ns;
 }
 
-/* The system may have other causes for the same errno, soon after all was
-   well. */
+/* On a connection the system has no other cause for this errno, and it counts
+   from the last acknowledgement: what we saw move may be later. */
 cmt_err cmt__link_reason(cmt__link *l, cmt_err err) {
-  uint64_t span_ns = link_span_ns(l);
   cmt_why why;
 
-  if (l->conn == NULL || !l->guarded || l->error != ETIMEDOUT ||
-      cmt__since(cmt__loop_now(l->loop), cmt__conn_moved_ns(l->conn)) <
-        span_ns / 2) {
+  if (l->conn == NULL || !l->guarded || l->error != ETIMEDOUT) {
     return err;
   }
   cmt__why(&why, CMT_EPONG, CMT_STAGE_UP,
            "the peer reads nothing: it acknowledged no data for %llu ms",
-           (unsigned long long)(span_ns / CMT_MILLISECONDS(1)));
+           (unsigned long long)(link_span_ns(l) / CMT_MILLISECONDS(1)));
   cmt__link_say(l, &why);
   return CMT_EPONG;
 }
