@@ -24,7 +24,7 @@ enum {
   CMT_PRIORITY_MAX = 65535,     /**< So that ratios compare in 64 bits. */
   CMT_SEND_QUEUE_MAX = 1000000, /**< Waiting messages of a channel. */
   CMT_SEND_QUEUE_DEFAULT = 100,
-  CMT_RECV_QUEUE_MAX = 1000000, /**< The same, received. */
+  CMT_RECV_QUEUE_MAX = 1000000, /**< Received messages. */
   CMT_RECV_QUEUE_DEFAULT = 10000,
   CMT_RECV_QUEUE_BYTES_DEFAULT = 16 << 20,
   CMT_MESSAGE_MAX = 1 << 30,      /**< Bytes of any message. */
@@ -89,8 +89,8 @@ typedef struct cmt_channel {
   uint32_t priority;
   cmt_traffic traffic; /**< Default CMT_TRAFFIC_NORMAL. */
   /** Messages that may wait besides the one that is being cut into packets, at
-      most CMT_SEND_QUEUE_MAX; default CMT_SEND_QUEUE_DEFAULT.  That is what
-      CometBFT's consensus reactor asks for (its others 10 to 1000), so that a
+      most CMT_SEND_QUEUE_MAX; default CMT_SEND_QUEUE_DEFAULT, 100.  CometBFT's
+      consensus reactor asks for as many, its others for 10 to 1000, so that a
       burst of small messages is not refused.  The bytes have a bound of their
       own, |send_bytes_max| of a switch.  Choose 1 where only the newest message
       is of use. */
@@ -103,13 +103,16 @@ typedef struct cmt_channel {
   /** Bytes per second of its packets with their prefixes, at most CMT_RATE_MAX;
       0: no limit.  See cmt_mconn_options. */
   uint64_t send_rate, recv_rate;
-  /** Of a switch, when the reactor is not called inline: what may wait of one
-      peer, the message that the reactor is at included.  Messages, at most
-      CMT_RECV_QUEUE_MAX; default CMT_RECV_QUEUE_DEFAULT.  Their memory, for
-      which each counts 192 bytes besides its own, at most CMT_MESSAGE_MAX;
-      default CMT_RECV_QUEUE_BYTES_DEFAULT; one message always has room.  With
-      CMT_ON_FULL_WAIT the message that reaches a limit is the last one, but for
-      those in at most 64 KiB of the stream that were read with it.
+  /** What may wait of one peer at a switch whose reactor is not called inline,
+      the message that the reactor is at included.
+
+      |recv_queue| counts messages: at most CMT_RECV_QUEUE_MAX, default
+      CMT_RECV_QUEUE_DEFAULT, 10,000.  |recv_queue_bytes| counts their memory,
+      for which each message has 192 bytes besides its own: at most
+      CMT_MESSAGE_MAX, default CMT_RECV_QUEUE_BYTES_DEFAULT, 16 MiB; one message
+      always has room.  With CMT_ON_FULL_WAIT the message that reaches a limit
+      is the last one, but for those in at most 64 KiB of the stream that were
+      read with it.
 
       A full queue delays every channel of that peer, urgent ones too, until
       half of it is done: the protocol cannot hold back one channel alone.  A
@@ -129,12 +132,12 @@ typedef struct cmt_channel {
 typedef struct cmt_channel_status {
   uint8_t id;
   uint32_t queued_messages;     /**< Waiting or being cut. */
-  uint64_t queued_bytes;        /**< Of those, not yet cut. */
+  uint64_t queued_bytes;        /**< What is not yet cut of them. */
   uint64_t sent_messages;       /**< Cut to the end. */
   uint64_t sent_bytes;          /**< Encoded packets with their prefixes. */
-  uint64_t recently_sent_bytes; /**< Of those, with decay: the scheduler's. */
+  uint64_t recently_sent_bytes; /**< With decay: the scheduler's. */
   uint64_t recv_messages, recv_bytes; /**< Complete messages. */
-  uint64_t dropped_messages;          /**< Of those, by CMT_ON_FULL_DROP. */
+  uint64_t dropped_messages;          /**< By CMT_ON_FULL_DROP. */
   /** How long a sent message waited with us, from the turn of the loop that
       took it over (of a multiplexer or connection alone: from the last instant
       that it was given before the send) to the output that has its last byte:
@@ -153,13 +156,15 @@ typedef struct cmt_mconn_options {
   const cmt_channel *channels; /**< Copied. */
   size_t channel_count;        /**< 0 to CMT_CHANNELS_MAX. */
   /** A ping is sent this long after the start and so on, whatever the traffic
-      (but see CMT_WIRE_LEGACY); default 60 s; CMT_NEVER: only cmt_mconn_ping()
-     sends them. */
+      (but see CMT_WIRE_LEGACY); default 60 s.  CMT_NEVER: only
+      cmt_mconn_ping() sends them. */
   uint64_t ping_interval_ns;
   /** Longest wait for a pong after the last byte of a ping was consumed;
-      shorter than the interval; default 45 s.  For both together, from the
-      instant a ping is due until it was consumed, the other side may take less
-      than 1,024 bytes of the output; then it reads nothing, which is CMT_EPONG
+      shorter than the interval; default 45 s.
+
+      From the instant a ping is due until it was consumed, the other side has
+      interval and timeout together to take 1,024 bytes of the output, and again
+      for each 1,024.  If it takes fewer it reads nothing, which is CMT_EPONG
       too.  A pong that it was not asked for begins that time anew, up to six
       times.  Without an interval the timeout counts twice.  Time in which the
       caller does not read counts for neither. */
@@ -168,8 +173,8 @@ typedef struct cmt_mconn_options {
       sent at least CMT_PACKET_PAYLOAD_MIN, of one that is received 1. */
   uint32_t send_packet_payload_max, recv_packet_payload_max;
   /** Bytes under reassembly over all channels, without messages that are whole
-      in a packet; at least the largest |recv_message_max|, default that + 1
-     MiB. A packet over it ends the connection. */
+      in a packet; at least the largest |recv_message_max|, by default 1 MiB
+      more.  A packet over it ends the connection. */
   size_t recv_bytes_max;
   /** How long a message may go without a packet before it is complete; longer
       ends the connection.  Default 60 s; CMT_NEVER: for ever. */

@@ -50,8 +50,7 @@ enum {
  *
  * Returns    CMT_OK; CMT_EINVAL: |text| is not such an address, or |flags| has
  *            one that nobody knows, and |why| (may be NULL) names the text and
- *            its fault.  |out| is unchanged
- *            then.
+ *            its fault.  |out| is unchanged then.
  */
 CMT_API CMT_NODISCARD cmt_err cmt_net_addr_parse(const char *text,
                                                  unsigned flags,

@@ -82,11 +82,11 @@ typedef struct cmt_send_req {
   /** How long the message may wait for room from the call on; 0 is not at
       all, CMT_NEVER without limit. */
   uint64_t timeout_ns;
-  /** Exactly once, on the peer's loop (reactor.h), never from inside the call
-      and never two at once for a peer: CMT_OK: queued; CMT_ETIMEDOUT,
-     CMT_ECLOSED, CMT_ENOMEM: |msg| is handed back.  From its callback on the
-     request may be used again.  NULL: nobody is told, and a message that cannot
-     be queued is dropped. */
+  /** Runs exactly once, on the peer's loop (reactor.h), never from inside the
+      call and never two at once for a peer.  CMT_OK: queued; CMT_ETIMEDOUT,
+      CMT_ECLOSED, CMT_ENOMEM: |msg| is handed back.  From its callback on the
+      request may be used again.  NULL: nobody is told, and a message that
+      cannot be queued is dropped. */
   void (*cb)(void *arg, cmt_err status, cmt_buf *msg);
   void *arg;
   void *internal[8]; /**< The library's while the request waits. */
@@ -130,8 +130,8 @@ CMT_API CMT_NODISCARD cmt_err cmt_peer_send_wait_bytes(cmt_peer *p,
 
 /** Stops reading from the peer; calls are counted, each needs its
     cmt_peer_resume(), and one resume too many is a mistake that panics.
-    Messages of what was already read, at most 64 KiB of
-    stream, may still be delivered. */
+    Messages of what was already read, at most 64 KiB of the stream, may still
+    be delivered. */
 CMT_API void cmt_peer_pause(cmt_peer *p);
 CMT_API void cmt_peer_resume(cmt_peer *p);
 
@@ -159,11 +159,12 @@ enum {
  * reference.  Choose keys that no other part of the program uses.
  *
  * Returns    CMT_OK; CMT_EINVAL: not such a key, or NULL; CMT_ELIMIT: the peer
- * has CMT_PEER_KEYS_MAX other keys; CMT_ENOMEM. Ownership  CMT_OK takes
- * |value|: |destroy|(|value|), unless |destroy| is NULL, runs once, either in
- * the call that replaces it or with the peer's last reference, on the thread
- * that drops it; no lock is held.  With the last reference the values go one by
- * one and the peer cannot be used any more.  An error leaves |value| with the
+ *            has CMT_PEER_KEYS_MAX other keys; CMT_ENOMEM.
+ * Ownership  CMT_OK takes |value|: |destroy|(|value|), unless |destroy| is
+ *            NULL, runs once, either in the call that replaces it or with the
+ *            peer's last reference, on the thread that drops it; no lock is
+ *            held.  With the last reference the values go one by one, and the
+ *            peer cannot be used any more.  An error leaves |value| with the
  *            caller.
  */
 CMT_API CMT_NODISCARD cmt_err cmt_peer_set(cmt_peer *p, const char *key,
@@ -177,7 +178,7 @@ CMT_API void *cmt_peer_get(const cmt_peer *p, const char *key);
 typedef struct cmt_peer_status {
   size_t size;
   uint64_t up_ns;                   /**< Since it was added. */
-  uint64_t rtt_last_ns, rtt_min_ns; /**< Of pings; 0 before the first pong. */
+  uint64_t rtt_last_ns, rtt_min_ns; /**< 0 before the first pong. */
   uint64_t pings_sent, pongs_recv;
   uint64_t sent_bytes, recv_bytes; /**< On the socket. */
   uint64_t write_calls, read_calls;
@@ -185,10 +186,10 @@ typedef struct cmt_peer_status {
   /** Bytes per second on the socket over the last second, or the longer time
       from one turn to another; at most 2^32 - 1. */
   uint64_t send_rate, recv_rate;
-  /** What the kernel told of the socket; it is asked at most each 20 ms, and
-      only while more than 32 KiB were written or some were unsent.  0: never,
-     or the peer is gone.  Bytes that were not sent yet, how long they take at
-     the delivery rate, and bytes sent that were not acknowledged. */
+  /** What the kernel told of the socket: bytes that were not sent yet, how long
+      they take at the delivery rate, and bytes sent that were not acknowledged.
+      It is asked at most each 20 ms, and only while more than 32 KiB were
+      written or some were unsent.  0: never, or the peer is gone. */
   uint64_t kernel_unsent_bytes, kernel_unsent_ns, in_flight_bytes;
   /** Bytes per second that the network last took, or a reader that is slower.
    */

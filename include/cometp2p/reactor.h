@@ -73,6 +73,8 @@ enum {
   CMT_REACTORS_MAX = 256, /**< Most reactors of one switch. */
 };
 
+/** Zero it, as an initialiser of any field does (in C++: cmt_reactor r{}), then
+    set what there is. */
 typedef struct cmt_reactor {
   const char *name; /**< Not NULL; of no other reactor of the switch. */
   /** Each id belongs to one reactor of a switch; at most CMT_CHANNELS_MAX over
@@ -80,7 +82,7 @@ typedef struct cmt_reactor {
   const cmt_channel *channels;
   size_t channel_count;
   cmt_delivery delivery; /**< Default CMT_INLINE. */
-  unsigned threads;      /**< Of CMT_THREADED: 0, the default, is 1. */
+  unsigned threads;      /**< For CMT_THREADED: 0, the default, is 1. */
   /** Memory of the messages of all peers that wait, as |recv_queue_bytes| of a
       channel counts it; 0, the default, is 128 MiB.
 
@@ -120,9 +122,9 @@ typedef enum cmt_event_kind {
 typedef struct cmt_event {
   cmt_event_kind kind;
   cmt_peer *peer;
-  uint8_t channel; /**< Of a message. */
+  uint8_t channel; /**< The message's. */
   cmt_buf *msg;
-  cmt_err reason; /**< Of peer gone. */
+  cmt_err reason; /**< Why the peer is gone. */
   void *internal;
 } cmt_event;
 

@@ -48,8 +48,9 @@ typedef enum cmt_secret_conn_state {
  *
  * Returns    CMT_OK; CMT_EINVAL: |key| or |out| is NULL, or |env| is none
  *            that cmt_env_init() filled; CMT_ENOMEM; CMT_EIO: |env| is NULL and
- * the defaults cannot be had. Ownership  |s| has a reference to |key| of its
- * own until the state is UP or FAILED.
+ *            the defaults cannot be had.
+ * Ownership  |s| has a reference to |key| of its own until the state is UP or
+ *            FAILED.
  */
 CMT_API CMT_NODISCARD cmt_err cmt_secret_conn_new(const cmt_env *env,
                                                   const cmt_node_key *key,

@@ -28,7 +28,7 @@ typedef struct cmt_rejection {
   cmt_why why;
 } cmt_rejection;
 
-enum { CMT_LOOPS_MAX = 64 /**< Of one switch. */ };
+enum { CMT_LOOPS_MAX = 64 /**< Loops of one switch. */ };
 
 /** For limits that have another default. */
 #define CMT_NO_LIMIT UINT32_MAX
@@ -41,7 +41,7 @@ typedef struct cmt_switch_options {
                                 fresh one. */
   const char *network;     /**< Must be set: the chain id. */
   const char *moniker;     /**< "cometp2p". */
-  const char *version;     /**< Of the software: cmt_version(). */
+  const char *version;     /**< The software's: cmt_version(). */
   /** "HOST:PORT", an IP literal and a port, of which 0 is a free one; a scheme
       such as "tcp://" may stand before it.  "*:PORT", ":PORT" and "[::]:PORT"
       are all addresses, of IPv6 and IPv4 together whatever the system's
@@ -65,15 +65,15 @@ typedef struct cmt_switch_options {
   /** On the first loop, once per dial or accept that yields no peer; may be
    * NULL. */
   void (*on_rejected)(void *arg, const cmt_rejection *r);
-  /** Of cmt_switch_run_on() alone: the last of all, once; the switch may be
-      deleted inside.  May be NULL. */
+  /** Only after cmt_switch_run_on(): the last callback of all, once; the switch
+      may be deleted inside.  May be NULL. */
   void (*on_finished)(void *arg);
   void *arg;
   uint64_t ping_interval_ns;       /**< 60 s. */
-  uint64_t pong_timeout_ns;        /**< 45 s; shorter than the interval.  A
-                                        peer that takes nothing of what we send
-                                        for both together, once a ping is due,
-                                        ends as if no pong had come. */
+  uint64_t pong_timeout_ns;        /**< 45 s; shorter than the interval.
+                                        Once a ping is due, a peer has both
+                                        together to take 1,024 bytes of what we
+                                        send; see cmt_mconn_options. */
   uint64_t flush_throttle_ns;      /**< 0; else messages wait so long for others
                                         to share their frames. */
   uint64_t partial_message_max_ns; /**< 60 s; a message that goes so long
@@ -119,8 +119,9 @@ typedef struct cmt_switch_options {
       those whose key has not arrived, if they have more than a quarter of the
       places, or else of those that are not authenticated, if they have, it is
       the oldest of the address with the most places in the network (/24 or /64)
-      with the most.  In no turn of the loop more than an eighth of the places
-      are given away, so that what has arrived is read before.
+      with the most.  In no turn of the loop more than an eighth of the places,
+      and no more than 16, are given away, so that what has arrived is read
+      before.
 
       None of these places is taken by our own dials, nor by a connection from
       an address at which a persistent one of them was last found: it keeps a
@@ -144,9 +145,9 @@ typedef struct cmt_switch_options {
 
       Each possible peer has a floor as for |recv_bytes_total_max|, 1.6 MiB by
       default.  A send within it never waits for others.  Above the floors a
-     peer may have as much as is left for all others, so who has most is refused
-      first and a newcomer finds room; one with no more than its floor, as much
-      as there is. */
+      peer may have as much as is left for all others, so whoever has most is
+      refused first, and a newcomer finds room.  One that has no more than its
+      floor may take as much as there is. */
   size_t send_bytes_total_max;
   size_t recv_bytes_max; /**< Under reassembly per peer, at least the
                               largest message; 0: that + 1 MiB.  Over it
@@ -156,14 +157,16 @@ typedef struct cmt_switch_options {
       packet do not count.
 
       Each possible peer, |inbound_peers_max| + |outbound_peers_max| of them,
-     has a floor that is its own: an even part of half of the total (3.2 MiB by
+      has a floor that is its own: an even part of half of the total (3.2 MiB by
       default), or less if one largest message has no room in what is left then,
       but at least 4096 bytes, and never more than it can use.  Up to there it
-      takes nothing of what others share.  Above the floors, when the total is
-      used up, the peer that holds most ends with CMT_ENOBUFS, and of several
-      first one of which for ten seconds less than 1/64 of what it holds came;
-      it is not who asks.  CMT_EINVAL: less than one largest message and 4096
-      bytes for each other peer. */
+      takes nothing of what others share.
+
+      Above the floors, when the total is used up, the peer that holds most ends
+      with CMT_ENOBUFS, and not the one that asks; before the others goes one
+      of which for ten seconds less than 1/64 of what it holds came.
+      CMT_EINVAL: less than one largest message and 4096 bytes for each other
+      peer. */
   size_t recv_bytes_total_max;
 } cmt_switch_options;
 
@@ -192,8 +195,7 @@ CMT_API CMT_NODISCARD cmt_err cmt_switch_new(const cmt_switch_options *o,
  * Returns    CMT_OK; CMT_EIO: |why| (may be NULL) has for example "cannot
  *            listen on 127.0.0.1:26656: Address already in use";
  *            CMT_EINVAL: started before; CMT_ECLOSED: stopped before;
- *            CMT_ENOMEM; or the error of a
- *            reactor's start.
+ *            CMT_ENOMEM; or the error of a reactor's start.
  *            After an error only cmt_switch_delete() makes sense.
  */
 CMT_API CMT_NODISCARD cmt_err cmt_switch_start(cmt_switch *s, cmt_why *why);
@@ -224,7 +226,7 @@ enum {
  * three; then one of the two ends with CMT_EDUPLICATE.
  *
  * Returns    CMT_OK; CMT_EINVAL: not such an address, or an unknown flag;
- * CMT_ECLOSED: the switch is stopping; CMT_ENOMEM.
+ *            CMT_ECLOSED: the switch is stopping; CMT_ENOMEM.
  */
 CMT_API CMT_NODISCARD cmt_err cmt_switch_dial(cmt_switch *s, const char *addr,
                                               unsigned flags);
@@ -282,7 +284,7 @@ typedef struct cmt_switch_status {
   uint64_t handshakes;
   uint64_t accepted, dialed, added, removed, rejected; /**< Since the start. */
   uint64_t no_descriptors; /**< Accepted and closed for want of them. */
-  /** Of |rejected|, those for a limit, which is the option of that name. */
+  /** How many of |rejected| were for a limit: the option of that name. */
   uint64_t over_handshakes_max, over_handshakes_per_ip_max;
   uint64_t over_inbound_peers_max, over_inbound_peers_per_ip_max;
   uint64_t over_outbound_peers_max, over_dials_max;
@@ -318,9 +320,9 @@ CMT_API void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
  * It is the sum of
  * - its own: the switch, each of its |loops| with two buffers (326 KiB), copies
  *   of the options' texts, the list of peers;
- * - for each connection, of which there are at most twice |inbound_peers_max| +
- *   |outbound_peers_max| + |handshakes_max|, and one more: the session and the
- *   socket;
+ * - for each connection, of which there are at most twice the sum of
+ *   |inbound_peers_max|, |outbound_peers_max| and |handshakes_max|, and one
+ *   more: the session and the socket;
  * - for each of |handshakes_max| + |inbound_peers_max| + |outbound_peers_max|,
  *   and one more: a connection in its handshake, or held beside a peer, with
  *   both node infos, ours also sealed;
@@ -336,8 +338,8 @@ CMT_API void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
  *   of each peer, and for each loop twice the largest |recv_message_max|, for
  *   one that grows and one that is being delivered;
  * - for each reactor that is not called inline: twice |recv_queue_bytes_total|,
- * and for each peer one largest message and what 64 KiB of the stream may hold
- *   besides;
+ *   and for each peer one largest message and what 64 KiB of the stream may
+ *   hold besides;
  * - for each address that is being dialed, or will be again, as of now: 7 KiB,
  *   and twice the same as for a handshake: for its attempt, and for an inbound
  *   connection that its place is kept for.
@@ -367,9 +369,9 @@ CMT_API void cmt_switch_stop(cmt_switch *s, uint64_t flush_ns);
  * Every 5 s it logs what it waits for, such as the reactor whose function does
  * not return, or that does not empty its mailbox.  No thread may be inside a
  * call for such a mailbox any more when this frees it: wait for CMT_ECLOSED
- * first.  A host name that is being resolved holds up
- * nothing: its thread ends by itself when the system's resolver gives up, and
- * touches nothing of the switch or its environment then.  Until then the
+ * first.  A host name that is being resolved holds
+ * up nothing: its thread ends by itself when the system's resolver gives up,
+ * and touches nothing of the switch or its environment then.  Until then the
  * library must not be unloaded from the process.
  *
  * Returns    CMT_OK; CMT_EDEADLK: on a loop or a worker of a switch, in a

@@ -40,8 +40,8 @@ struct uv_loop_s; /* The uv_loop_t of <uv.h>. */
  * Call it on the thread that runs |loop|, or before any does.
  *
  * Returns    as cmt_switch_start(); CMT_EINVAL also when |loops| of its options
- *            is not 1.  After an error, which calls no
- *            on_finished, cmt_switch_delete() succeeds at once; |loop| must
+ *            is not 1.  After an error, which calls no on_finished,
+ *            cmt_switch_delete() succeeds at once; |loop| must
  *            run once more before uv_loop_close(), to let go of what was
  *            begun, and the environment of |s| live until then.
  * Ownership  |loop| is borrowed until |s| is deleted.
