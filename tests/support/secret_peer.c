@@ -121,13 +121,13 @@ cmt_secret_conn *secret_conn_with(test_env *t, const uint8_t eph_secret[32],
   uint8_t copy[32];
   cmt_env env = t->env;
   cmt_secret_conn *s = NULL;
+  cmt_err err;
 
   memcpy(copy, eph_secret, sizeof copy);
   env.entropy = entropy_fixed;
   env.entropy_arg = copy;
-  if (cmt_secret_conn_new(&env, key, &s) != CMT_OK) {
-    return NULL;
-  }
+  err = cmt_secret_conn_new(&env, key, &s);
+  assert_cmt(s != NULL ? CMT_OK : CMT_ENOMEM, err);
   return s;
 }
 

@@ -342,6 +342,22 @@ static void what_arrived_is_read_although_writing_failed(void **state) {
   assert_non_null(strstr(f->a.log, "remove chat CMT_EEOF\n"));
 }
 
+/* The system says at a write that it is over, and no end ever comes. */
+static void a_socket_that_breaks_is_read_for_a_second(void **state) {
+  fixture *f = *state;
+
+  test_pair(&f->w, &f->a, &f->b);
+  test_loop_fail(f->w.loop, TEST_CALL_WRITE,
+                 test_loop_calls(f->w.loop, TEST_CALL_WRITE), CMT_ERESET);
+  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "anyone?"));
+  settle(f);
+  assert_cmt(CMT_ERESET, test_node_peer(&f->a)->link->write_err);
+  advance_ms(f, 999);
+  assert_string_equal("", test_node_log(&f->a));
+  advance_ms(f, 1);
+  assert_string_equal("remove chat CMT_ERESET\n", test_node_log(&f->a));
+}
+
 static void a_paused_peer_that_cannot_be_written_to_ends(void **state) {
   fixture *f = *state;
 
@@ -606,6 +622,7 @@ int main(void) {
     TEST(an_answer_leaves_in_the_turn_of_its_question),
     TEST(a_short_write_keeps_only_the_rest),
     TEST(what_arrived_is_read_although_writing_failed),
+    TEST(a_socket_that_breaks_is_read_for_a_second),
     TEST(a_paused_peer_that_cannot_be_written_to_ends),
     TEST(a_run_shrinks_to_what_was_taken_and_grows_again),
     TEST(bytes_may_arrive_one_by_one),
