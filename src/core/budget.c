@@ -11,9 +11,9 @@
    and it is never whoever asks last that pays for what others hold.
 
    Those that stand still come first: for ten seconds less than 1/64 of what
-   they hold arrived.  A crowd that keeps equal parts of the pool and sends a
-   packet a minute would otherwise end whoever sends a message longer than such
-   a part.
+   they hold arrived, and time in which we do not read is none.  A crowd that
+   keeps equal parts of the pool and sends a packet a minute would otherwise end
+   whoever sends a message longer than such a part.
 
    Only those above their floor are in the list, and only for them is the lock
    taken when there are several threads: an unfinished message of theirs may be
@@ -72,8 +72,13 @@ void cmt__holder_came(cmt__holder *h, size_t len) {
 void cmt__holder_unread(cmt__budget *b, cmt__holder *h, bool on) {
   bool locks = cmt__budget_enter(b, h);
 
+  if (on && !h->unread) {
+    h->stopped_ns = h->now_ns;
+  } else if (!on && h->unread) {
+    h->moved_ns +=
+      cmt__since(h->now_ns, cmt__max64(h->moved_ns, h->stopped_ns));
+  }
   h->unread = on;
-  h->moved_ns = h->now_ns;
   cmt__budget_leave(b, locks);
 }
 

@@ -27,7 +27,8 @@ typedef struct cmt__holder {
      came since. */
   uint64_t moved_ns;
   size_t came;
-  bool unread; /* By our own choice, so that nothing can come. */
+  bool unread;         /* By our own choice, so that nothing can come, */
+  uint64_t stopped_ns; /* and since when. */
   void *owner;
   /* Frees all that |owner| holds.  Under the lock, from any thread. */
   void (*drop)(void *owner);

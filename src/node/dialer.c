@@ -3,9 +3,9 @@
 /* The dialer.  A dial makes attempts, each with one outcome; one that is not
    persistent goes with the outcome of its first.  An attempt goes through the
    addresses of a name, each with a session of its own but for those that cannot
-   be connected to.  A persistent one makes
-   no attempt while a peer with its id exists, whoever dialed that, and none
-   while another dial is at work on the same id. */
+   be connected to.  A persistent one makes no attempt while a peer with its id
+   exists, whoever dialed that, and none while another dial is at work on the
+   same id. */
 
 #include "dialer.h"
 

@@ -188,6 +188,32 @@ static void what_we_do_not_read_does_not_stand_still(void **state) {
   cmt__budget_give(&b, &h[1], 701);
 }
 
+/* A limit stops reading many times a second; only that time does not count. */
+static void short_stops_do_not_make_time_begin_anew(void **state) {
+  unsigned told[2] = {0};
+  cmt__holder h[2] = {holder(&told[0]), holder(&told[1])};
+  cmt__budget b;
+
+  (void)state;
+  cmt__budget_init(&b, 0, 1000);
+  assert_takes(&b, &h[0], 300, 300, 300);
+  for (int i = 0; i < 50; i++) { /* Of each 300 ms 200 are read. */
+    h[0].now_ns += CMT_MILLISECONDS(200);
+    cmt__holder_unread(&b, &h[0], true);
+    h[0].now_ns += CMT_MILLISECONDS(100);
+    cmt__holder_unread(&b, &h[0], false);
+  }
+  h[1].now_ns = h[0].now_ns - 1;
+  assert_takes(&b, &h[1], 700, 700, 700);
+  assert_false(cmt__budget_take(&b, &h[1], 1, 1, &(size_t){0}));
+  h[1] = holder(&told[1]);
+  h[1].now_ns = h[0].now_ns;
+  assert_takes(&b, &h[1], 700, 700, 700);
+  assert_takes(&b, &h[1], 1, 1, 1);
+  assert_int_equal(1, told[0]);
+  cmt__budget_give(&b, &h[1], 701);
+}
+
 /* ---- threads ---- */
 
 typedef struct sharers {
@@ -329,6 +355,7 @@ int main(void) {
     cmocka_unit_test(equals_give_way_in_their_order),
     cmocka_unit_test(those_that_stand_still_give_way_first),
     cmocka_unit_test(what_we_do_not_read_does_not_stand_still),
+    cmocka_unit_test(short_stops_do_not_make_time_begin_anew),
     cmocka_unit_test(threads_hold_no_more_than_there_is),
     cmocka_unit_test(threads_that_take_at_once_share_what_there_is),
     cmocka_unit_test(every_charge_of_a_thread_counts),
