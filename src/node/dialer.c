@@ -50,7 +50,6 @@ static void dial_set_timer(cmt__dial *d, uint64_t at_ns) {
 
 /* ---- where its node is ---- */
 
-/* The last of |known| is for where a peer came from. */
 static void dial_know(cmt__dial *d, const cmt_net_addr *addrs, size_t count) {
   d->known_count = cmt__min(count, CMT__RESOLVE_MAX);
   for (size_t i = 0; i < d->known_count; i++) {
@@ -66,7 +65,7 @@ static bool dial_knows(const cmt__dial *d, const cmt__ip *address) {
       return true;
     }
   }
-  return false;
+  return d->was_met && cmt__ip_equal(&d->met, address);
 }
 
 cmt__dial *cmt__dialer_reserve(cmt_switch *sw, const cmt__ip *address) {
@@ -88,13 +87,10 @@ bool cmt__dialer_wants(const cmt_switch *sw, const cmt_node_id *id) {
 }
 
 void cmt__dialer_peer_here(cmt_switch *sw, const cmt_peer *p) {
-  cmt__ip address = cmt__address_of(&sw->setup.options, &p->remote);
-
   for (cmt__dial *d = sw->dials; d != NULL; d = d->next) {
-    if (d->persistent && cmt_node_id_equal(&d->addr.id, &p->id) &&
-        !dial_knows(d, &address)) {
-      d->known_count = cmt__min(d->known_count + 1, CMT__COUNT(d->known));
-      d->known[d->known_count - 1] = address;
+    if (d->persistent && cmt_node_id_equal(&d->addr.id, &p->id)) {
+      d->met = cmt__address_of(&sw->setup.options, &p->remote);
+      d->was_met = true;
     }
   }
 }

@@ -30,9 +30,12 @@ struct cmt__dial {
   /* The addresses of an attempt in their order, and how many it tries. */
   cmt__remote found[CMT__RESOLVE_MAX];
   size_t found_count, found_next;
-  /* Where its node was last known to be; each as limits count it. */
-  cmt__ip known[CMT__RESOLVE_MAX + 1];
+  /* Where its name said last that its node is, and where the node last came
+     from or was found as a peer; each as limits count it. */
+  cmt__ip known[CMT__RESOLVE_MAX];
   size_t known_count;
+  cmt__ip met;
+  bool was_met;
   cmt__session *guest; /* The inbound handshake in its reserve; or NULL. */
   /* Where the next attempt begins: with the address at which the node itself
      was met last, or behind the one that failed last.  Not known:

@@ -586,6 +586,31 @@ static void a_place_of_a_dial_to_ourselves(void **state) {
   leave_all(h, 2);
 }
 
+/* The node came by itself from an address that its dial does not have, and goes
+   on having a place there, however often the dial fails elsewhere. */
+static void a_place_where_the_node_came_from(void **state) {
+  fixture *f = *state;
+  hostile h[2] = {{.mute = true}, {.mute = true}};
+  char addr[CMT_NET_ADDR_TEXT_SIZE];
+
+  f->at.options.handshakes_max = 1;
+  test_node_start(&f->at);
+  test_node_start(&f->friends[2]);
+  snprintf(addr, sizeof addr, "%.40s@10.9.0.1:9", f->friends[2].addr);
+  test_node_dial(&f->at, addr, CMT_DIAL_PERSISTENT); /* It is not there. */
+  friend_source(f, 2);
+  test_node_dial(&f->friends[2], f->at.addr, 0);
+  assert_int_equal(1, status_of(&f->at).inbound_peers);
+  test_node_fini(&f->friends[2]);
+  test_loop_advance(f->w.loop, CMT_SECONDS(20));
+  assert_int_equal(0, status_of(&f->at).inbound_peers);
+  assert_true(status_of(&f->at).dialed > 2);
+  come(f, &h[0], "10.1.2.1");
+  come(f, &h[1], "10.0.0.1");
+  assert_ended(h, "..");
+  leave_all(h, 2);
+}
+
 /* A stop ends the dial, and what is in its place. */
 static void a_place_that_is_kept_no_more(void **state) {
   fixture *f = *state;
@@ -840,6 +865,7 @@ int main(void) {
     TEST(dials_have_places_of_their_own),
     TEST(dials_under_way_have_a_bound),
     TEST(persistent_addresses_keep_a_place),
+    TEST(a_place_where_the_node_came_from),
     TEST(a_place_of_a_dial_to_ourselves),
     TEST(a_place_that_is_kept_no_more),
     TEST(a_persistent_node_has_the_place_of_its_dial),
