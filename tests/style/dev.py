@@ -34,8 +34,13 @@ def check_help(report, dev):
     report.check(len(verbs) > 10 and not faults, "every verb has --help",
                  *faults)
     status, text = run(dev, "nonsense")
-    report.check(status == 2 and text.startswith("usage: ./dev"),
+    report.check(status == 2 and text.startswith("usage: ./dev") and
+                 text.endswith('dev: there is no verb "nonsense"\n'),
                  "what is no verb is a usage error", status, text)
+    faults = [call for call in (("build", "x"), ("clean", "x"), ("ci", "x"),
+                                ("install", "a", "x"))
+              if run(dev, *call) != (1, 'dev: what is "x"?\n')]
+    report.check(not faults, "an argument too many is refused", *faults)
 
 
 def check_moved(report, folder):
