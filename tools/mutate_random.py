@@ -343,7 +343,8 @@ class Trial:
 
     def ask(self, fault, runs):
         tests = ranked(self.copy.source, fault, self.tests)
-        others = sorted(tests[4:], key=lambda one: self.seconds.get(one.name, 0))
+        others = sorted(tests[4:],
+                        key=lambda one: self.seconds.get(one.name, 0))
         for batch in (tests[:4], others):
             if not self.build(*{test.program for test in batch}):
                 return "does not link"
