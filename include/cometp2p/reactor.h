@@ -139,7 +139,8 @@ typedef struct cmt_event {
  * waits for each peer gone.  Any thread.
  *
  * Returns    CMT_OK; CMT_ETIMEDOUT; CMT_ECLOSED: the switch has ended its last
- *            peer, and nothing will come; CMT_EDEADLK: a timeout on the loop
+ *            peer, or did not start and never will, and nothing will come;
+ *            CMT_EDEADLK: a timeout on the loop
  *            of a switch.
  */
 CMT_API CMT_NODISCARD cmt_err cmt_mailbox_next(cmt_mailbox *m, cmt_event *out,

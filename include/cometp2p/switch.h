@@ -367,12 +367,12 @@ CMT_API void cmt_switch_stop(cmt_switch *s, uint64_t flush_ns);
  * last peer is removed and the reactors are stopped, and frees.  NULL is fine.
  *
  * Every 5 s it logs what it waits for, such as the reactor whose function does
- * not return, or that does not empty its mailbox.  No thread may be inside a
- * call for such a mailbox any more when this frees it: wait for CMT_ECLOSED
- * first.  A host name that is being resolved holds
- * up nothing: its thread ends by itself when the system's resolver gives up,
- * and touches nothing of the switch or its environment then.  Until then the
- * library must not be unloaded from the process.
+ * not return, or that does not empty its mailbox.  Threads that wait in
+ * cmt_mailbox_next() get CMT_ECLOSED and have left before this frees the
+ * mailbox; no call for it may begin then.  A host name that is being resolved
+ * holds up nothing: its thread ends by itself when the system's resolver gives
+ * up, and touches nothing of the switch or its environment then.  Until then
+ * the library must not be unloaded from the process.
  *
  * Returns    CMT_OK; CMT_EDEADLK: on a loop or a worker of a switch, in a
  *            function of one of its reactors, or the switch is on the caller's

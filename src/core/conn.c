@@ -450,6 +450,9 @@ cmt_err cmt_conn_try_send(cmt_conn *c, uint8_t channel, cmt_buf *msg) {
 }
 
 cmt_err cmt_conn_ping(cmt_conn *c) {
+  if (c == NULL) {
+    return CMT_EINVAL;
+  }
   return c->state != CMT__CONN_UP || c->ended ? CMT_ECLOSED
                                               : cmt_mconn_ping(c->mconn);
 }

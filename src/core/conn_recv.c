@@ -24,6 +24,9 @@ static void first_bytes_keep(cmt__conn_handshake *h, const uint8_t *data,
 cmt_err cmt_conn_recv(cmt_conn *c, uint8_t *data, size_t len, uint64_t now_ns) {
   cmt_err err;
 
+  if (c == NULL) {
+    return CMT_EINVAL;
+  }
   (void)cmt__conn_enter(c, now_ns);
   if (c->ended) {
     return CMT_ECLOSED;

@@ -328,6 +328,9 @@ cmt_err cmt__mconn_tick(cmt_mconn *m, uint64_t now_ns, bool excused,
 cmt_err cmt_mconn_tick(cmt_mconn *m, uint64_t now_ns) {
   bool trims;
 
+  if (m == NULL) {
+    return CMT_EINVAL;
+  }
   return cmt__mconn_tick(m, now_ns, false, &trims);
 }
 
@@ -360,6 +363,9 @@ uint64_t cmt__mconn_late_ns(const cmt_mconn *m) { return late_ns(m); }
 uint64_t cmt__mconn_stuck_ns(const cmt_mconn *m) { return stuck_ns(m); }
 
 cmt_err cmt_mconn_ping(cmt_mconn *m) {
+  if (m == NULL) {
+    return CMT_EINVAL;
+  }
   return m->failed != CMT_OK ? m->failed
                              : cmt__ping_ask(&m->ping, m->channels.now_ns);
 }
@@ -479,6 +485,9 @@ static cmt_err stream_begin(cmt_mconn *m, uint8_t first) {
 
 cmt_err cmt_mconn_recv(cmt_mconn *m, const uint8_t *data, size_t len,
                        uint64_t now_ns) {
+  if (m == NULL) {
+    return CMT_EINVAL;
+  }
   (void)cmt__mconn_latch(m, now_ns);
   if (m->failed != CMT_OK) {
     return m->failed;
@@ -543,7 +552,7 @@ bool cmt__mconn_gave_way(const cmt_mconn *m) {
 cmt_err cmt_mconn_next_event(cmt_mconn *m, cmt_mconn_event *out) {
   cmt__packet k;
 
-  if (out == NULL) {
+  if (m == NULL || out == NULL) {
     return CMT_EINVAL;
   }
   cmt_buf_unref(m->lent);

@@ -440,6 +440,9 @@ static void kept_free(cmt_secret_conn *s) {
 }
 
 cmt_err cmt_secret_conn_recv(cmt_secret_conn *s, uint8_t *data, size_t len) {
+  if (s == NULL) {
+    return CMT_EINVAL;
+  }
   if (s->failed != CMT_OK) {
     return s->failed;
   }
@@ -452,11 +455,12 @@ cmt_err cmt_secret_conn_recv(cmt_secret_conn *s, uint8_t *data, size_t len) {
 }
 
 cmt_err cmt_secret_conn_next(cmt_secret_conn *s, cmt_bytes *out) {
-  cmt_err err = s->failed;
+  cmt_err err;
 
-  if (out == NULL) {
+  if (s == NULL || out == NULL) {
     return CMT_EINVAL;
   }
+  err = s->failed;
   *out = (cmt_bytes){0};
   if (err != CMT_OK) {
     return err;
@@ -546,6 +550,9 @@ const cmt_node_id *cmt_secret_conn_id(const cmt_secret_conn *s) {
 cmt_err cmt_secret_conn_seal(cmt_secret_conn *s, uint8_t *slots, size_t len) {
   size_t count = len / CMT_FRAME_DATA, rest = len % CMT_FRAME_DATA;
 
+  if (s == NULL) {
+    return CMT_EINVAL;
+  }
   if (s->failed != CMT_OK) {
     return s->failed;
   }

@@ -230,6 +230,16 @@ void cmt__delivery_stop(cmt_switch *s, uint64_t flush_ns) {
   }
 }
 
+void cmt__delivery_give_up(cmt_switch *s) {
+  cmt__delivery *d = &s->delivery;
+
+  for (size_t i = 0; d->mailboxes != NULL && i < s->setup.reactor_count; i++) {
+    if (d->mailboxes[i] != NULL) {
+      cmt__mailbox_close(d->mailboxes[i]);
+    }
+  }
+}
+
 void cmt__delivery_close(cmt_switch *s) {
   cmt__delivery *d = &s->delivery;
 
@@ -238,11 +248,7 @@ void cmt__delivery_close(cmt_switch *s) {
     cmt__loop_release_timers(s->loop, 1);
     d->timed = false;
   }
-  for (size_t i = 0; d->mailboxes != NULL && i < s->setup.reactor_count; i++) {
-    if (d->mailboxes[i] != NULL) {
-      cmt__mailbox_close(d->mailboxes[i]);
-    }
-  }
+  cmt__delivery_give_up(s);
 }
 
 void cmt__delivery_fini(cmt_switch *s) {

@@ -46,6 +46,8 @@ CMT_NODISCARD cmt_err cmt__delivery_init(cmt_switch *s, cmt_why *why);
 CMT_NODISCARD cmt_err cmt__delivery_start(cmt_switch *s, cmt_why *why);
 /* Ends the workers and frees. */
 void cmt__delivery_fini(cmt_switch *s);
+/* No peer will ever come: the switch did not start, and never will. */
+void cmt__delivery_give_up(cmt_switch *s);
 /* The reactor that has events to take or a call to return from; NULL: none. */
 const char *cmt__delivery_waits_for(cmt_switch *s);
 /* Waiting for reactors, in bytes. */

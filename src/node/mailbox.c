@@ -367,6 +367,9 @@ static cmt_err mailbox_wait(cmt_mailbox *m, uint64_t timeout_ns) {
                 : pthread_cond_timedwait(&m->more, &m->lock, &at);
     }
     m->idle--;
+    if (m->closed && m->idle == 0) {
+      pthread_cond_broadcast(&m->more); /* For cmt__mailbox_delete(). */
+    }
   }
   if (m->ready_first != NULL) {
     return CMT_OK;
@@ -605,6 +608,12 @@ void cmt__mailbox_delete(cmt_mailbox *m) {
     return;
   }
   CMT_ASSERT(m->env, m->boxes == NULL && m->bytes == 0);
+  mailbox_lock(m);
+  CMT_ASSERT(m->env, m->closed || m->idle == 0);
+  while (m->idle > 0) {
+    pthread_cond_wait(&m->more, &m->lock);
+  }
+  mailbox_unlock(m);
   if (m->fd >= 0) {
     close(m->fd);
   }

@@ -97,7 +97,8 @@ CMT_NODISCARD cmt_err cmt__mailbox_new(const cmt_env *env, const cmt_reactor *r,
 /* Most bytes that may wait in it for |peers| before any is stopped, besides
    what is read with the message that stops it. */
 uint64_t cmt__mailbox_memory(const cmt_reactor *r, size_t peers);
-/* All boxes have ended; NULL is fine. */
+/* All boxes have ended, and it is closed or nobody waits for it; waits until
+   whoever was told of that has left.  NULL is fine. */
 void cmt__mailbox_delete(cmt_mailbox *m);
 
 /* The bytes of a box. */

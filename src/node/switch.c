@@ -316,28 +316,52 @@ static void reactors_stop(cmt_switch *s) {
 }
 
 cmt_err cmt__switch_may_start(cmt_switch *s, cmt_why *why) {
-  bool stopping;
+  bool stopping, started;
 
-  if (s == NULL || s->start_called) {
-    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT, "%s",
-                    s == NULL ? "the switch is NULL"
-                              : "the switch was started before");
+  if (s == NULL) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT, "the switch is NULL");
   }
   switch_lock(s);
   stopping = s->stopping;
+  started = s->start_called;
   switch_unlock(s);
+  if (started) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "the switch was started before");
+  }
   return stopping ? cmt__why(why, CMT_ECLOSED, CMT_STAGE_TRANSPORT,
                              "the switch was stopped before its start")
                   : CMT_OK;
 }
 
-cmt_err cmt_switch_start(cmt_switch *s, cmt_why *why) {
+void cmt__switch_never_starts(cmt_switch *s) {
+  switch_lock(s);
+  s->start_called = true;
+  switch_unlock(s);
+  cmt__delivery_give_up(s);
+}
+
+/* From here on a stop leaves the end to the loop. */
+static cmt_err start_claim(cmt_switch *s, cmt_why *why) {
   cmt_err err = cmt__switch_may_start(s, why);
+  bool claimed;
 
   if (err != CMT_OK) {
     return err;
   }
-  s->start_called = true;
+  switch_lock(s);
+  claimed = !s->stopping;
+  s->start_called = claimed;
+  switch_unlock(s);
+  return claimed ? CMT_OK : cmt__switch_may_start(s, why);
+}
+
+cmt_err cmt_switch_start(cmt_switch *s, cmt_why *why) {
+  cmt_err err = start_claim(s, why);
+
+  if (err != CMT_OK) {
+    return err;
+  }
   err = cmt__lanes_open(s, why);
   if (err == CMT_OK) {
     cmt__limits_start(s);
@@ -353,6 +377,7 @@ cmt_err cmt_switch_start(cmt_switch *s, cmt_why *why) {
     err = cmt__lanes_start(s, why);
   }
   if (err != CMT_OK) {
+    cmt__switch_never_starts(s);
     return err;
   }
   switch_lock(s);
@@ -480,13 +505,19 @@ static void switch_on_turn(cmt__turn *turn) {
 bool cmt__switch_is_finished(const cmt_switch *s) { return s->finished; }
 
 void cmt_switch_stop(cmt_switch *s, uint64_t flush_ns) {
+  bool never;
+
   switch_lock(s);
   if (!s->stopping) {
     s->stopping = true;
     s->flush_ns = flush_ns;
     switch_ring(s);
   }
+  never = !s->start_called;
   switch_unlock(s);
+  if (never) {
+    cmt__delivery_give_up(s);
+  }
 }
 
 cmt_err cmt_switch_delete(cmt_switch *s) {
@@ -525,14 +556,15 @@ static const cmt_channel *find_channel(const cmt_switch *s, uint8_t id) {
 
 cmt_err cmt_switch_broadcast(cmt_switch *s, uint8_t channel, cmt_buf *msg,
                              cmt_broadcast *counts) {
-  const cmt_channel *c = find_channel(s, channel);
+  const cmt_channel *c;
   cmt_broadcast own;
 
   counts = counts != NULL ? counts : &own;
   *counts = (cmt_broadcast){.queued = 0};
-  if (msg == NULL) {
+  if (s == NULL || msg == NULL) {
     return CMT_EINVAL;
   }
+  c = find_channel(s, channel);
   if (c == NULL) {
     return CMT_ENOCHANNEL;
   }
@@ -547,17 +579,16 @@ cmt_err cmt_switch_broadcast(cmt_switch *s, uint8_t channel, cmt_buf *msg,
 cmt_err cmt_switch_broadcast_bytes(cmt_switch *s, uint8_t channel,
                                    const void *data, size_t len,
                                    cmt_broadcast *counts) {
-  cmt_buf *msg = cmt_buf_copy(&s->env, data, len);
+  cmt_buf *msg = s != NULL ? cmt_buf_copy(&s->env, data, len) : NULL;
   cmt_err err;
 
   if (msg == NULL) {
     if (counts != NULL) {
       *counts = (cmt_broadcast){.queued = 0};
     }
-    return data == NULL && len > 0 ? CMT_EINVAL : CMT_ENOMEM;
+    return s == NULL || (data == NULL && len > 0) ? CMT_EINVAL : CMT_ENOMEM;
   }
   err = cmt_switch_broadcast(s, channel, msg, counts);
-
   if (err != CMT_OK) {
     cmt_buf_unref(msg);
   }

@@ -28,9 +28,9 @@ cmt_err cmt_switch_run_on(cmt_switch *s, struct uv_loop_s *loop, cmt_why *why) {
   err = cmt__loop_uv_new_on(&s->env, loop, cmt__thread_set_loop, &s->loop);
   s->lanes[0].loop = s->loop;
   if (err != CMT_OK) {
-    s->start_called = true;
     s->loop = NULL;
     s->lanes[0].loop = NULL;
+    cmt__switch_never_starts(s);
     return cmt__why(why, err, CMT_STAGE_TRANSPORT,
                     "cannot use the given loop: %s",
                     cmt__loop_fault(err, errno, text, sizeof text));

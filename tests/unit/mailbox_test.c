@@ -268,6 +268,49 @@ static void whoever_waits_is_told_of_the_end(void **state) {
   assert_true(is_readable(f));
 }
 
+enum { WAITERS = 60 };
+
+static void *wait_for_the_end(void *arg) {
+  cmt_event ev;
+
+  return cmt_mailbox_next(arg, &ev, CMT_NEVER) == CMT_ECLOSED ? arg : NULL;
+}
+
+static unsigned idle_of(cmt_mailbox *m) {
+  unsigned idle;
+
+  pthread_mutex_lock(&m->lock);
+  idle = m->idle;
+  pthread_mutex_unlock(&m->lock);
+  return idle;
+}
+
+/* Its lock and its counts live until the last of those that it told has left,
+   though the application has no way to know when that is. */
+static void its_end_waits_for_whoever_it_told(void **state) {
+  fixture *f = *state;
+  pthread_t threads[WAITERS];
+  cmt_mailbox *m;
+
+  f->peer_count = 0;
+  start(f, 0);
+  m = f->mailbox;
+  for (size_t i = 0; i < WAITERS; i++) {
+    assert_int_equal(0, pthread_create(&threads[i], NULL, wait_for_the_end, m));
+  }
+  while (idle_of(m) < WAITERS) {
+  }
+  cmt__mailbox_close(m);
+  cmt__mailbox_delete(m);
+  start(f, 0); /* For the end of the test. */
+  for (size_t i = 0; i < WAITERS; i++) {
+    void *told;
+
+    pthread_join(threads[i], &told);
+    assert_ptr_equal(m, told);
+  }
+}
+
 /* ---- releases ---- */
 
 static unsigned released;
@@ -470,6 +513,7 @@ int main(void) {
     TEST(in_a_hurry_all_messages_are_dropped),
     TEST(a_peer_that_goes_while_it_is_stopped_is_nobodys),
     TEST(whoever_waits_is_told_of_the_end),
+    TEST(its_end_waits_for_whoever_it_told),
     TEST(the_descriptor_is_readable_while_something_can_be_taken),
     TEST(a_release_may_take_the_lock_wherever_its_message_ends),
     TEST(a_timeout_passes),

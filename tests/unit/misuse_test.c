@@ -605,7 +605,6 @@ static void parts_without_io_refuse_null(void **state) {
   cmt_conn *c;
   cmt_secret_conn *s;
 
-  (void)event;
   (void)state;
   filled(maker_of("mconn"), &o);
   assert_cmt(CMT_OK, cmt_mconn_new(&o.mconn, 0, &m, NULL));
@@ -616,6 +615,10 @@ static void parts_without_io_refuse_null(void **state) {
   assert_cmt(CMT_EINVAL, cmt_mconn_next_event(m, NULL));
   assert_int_equal(1, cmt_mconn_get_status(m, NULL, 5));
   cmt_mconn_delete(m);
+  assert_cmt(CMT_EINVAL, cmt_mconn_recv(NULL, NULL, 0, 0));
+  assert_cmt(CMT_EINVAL, cmt_mconn_next_event(NULL, &event));
+  assert_cmt(CMT_EINVAL, cmt_mconn_ping(NULL));
+  assert_cmt(CMT_EINVAL, cmt_mconn_tick(NULL, 0));
   filled(maker_of("conn"), &o);
   assert_cmt(CMT_OK, cmt_conn_new(&o.conn, 0, &c, NULL));
   assert_cmt(CMT_ECLOSED, cmt_conn_try_send(c, 1, NULL));
@@ -623,12 +626,17 @@ static void parts_without_io_refuse_null(void **state) {
   assert_cmt(CMT_EINVAL, cmt_conn_recv(c, NULL, 1, 0));
   assert_false(cmt_conn_next_event(c, NULL));
   cmt_conn_delete(c);
+  assert_cmt(CMT_EINVAL, cmt_conn_recv(NULL, NULL, 0, 0));
+  assert_cmt(CMT_EINVAL, cmt_conn_ping(NULL));
   assert_cmt(CMT_OK, cmt_secret_conn_new(&env.env, key, &s));
   assert_cmt(CMT_EINVAL, cmt_secret_conn_recv(s, NULL, 1));
   assert_cmt(CMT_EINVAL, cmt_secret_conn_next(s, NULL));
   assert_cmt(CMT_EAGAIN, cmt_secret_conn_next(s, &bytes));
   assert_cmt(CMT_EINVAL, cmt_secret_conn_seal(s, NULL, 1));
   cmt_secret_conn_delete(s);
+  assert_cmt(CMT_EINVAL, cmt_secret_conn_recv(NULL, NULL, 0));
+  assert_cmt(CMT_EINVAL, cmt_secret_conn_next(NULL, &bytes));
+  assert_cmt(CMT_EINVAL, cmt_secret_conn_seal(NULL, NULL, 1));
 }
 
 static void peers_and_switches_refuse_null(void **state) {
@@ -660,6 +668,9 @@ static void peers_and_switches_refuse_null(void **state) {
   assert_cmt(CMT_EINVAL, cmt_switch_broadcast(t->a.sw, TEST_CHAT, NULL, NULL));
   assert_cmt(CMT_EINVAL,
              cmt_switch_broadcast_bytes(t->a.sw, TEST_CHAT, NULL, 1, &counts));
+  assert_cmt(CMT_EINVAL, cmt_switch_broadcast(NULL, TEST_CHAT, NULL, NULL));
+  assert_cmt(CMT_EINVAL,
+             cmt_switch_broadcast_bytes(NULL, TEST_CHAT, "x", 1, &counts));
   assert_int_equal(1, cmt_switch_peers(t->a.sw, NULL, 9));
   assert_null(cmt_switch_peer(t->a.sw, NULL));
   assert_cmt(CMT_EINVAL, cmt_switch_laddr(t->a.sw, NULL));
@@ -745,6 +756,51 @@ static void a_switch_starts_once(void **state) {
   assert_cmt(CMT_OK, cmt_switch_delete(sw));
 }
 
+static void with_a_mailbox(any_options *o, cmt_reactor *r) {
+  static const cmt_channel channel = {.id = 1, .priority = 1};
+
+  filled(maker_of("switch"), o);
+  *r = (cmt_reactor){.name = "box",
+                     .channels = &channel,
+                     .channel_count = 1,
+                     .delivery = CMT_MAILBOX};
+  o->sw.reactors = r;
+  o->sw.reactor_count = 1;
+}
+
+static cmt_err never(void *self, cmt_switch *sw) {
+  (void)self;
+  (void)sw;
+  return CMT_EREACTOR;
+}
+
+/* Nothing comes from a switch that never starts, and a thread that takes its
+   events must not wait for that. */
+static void who_takes_events_is_told_when_there_is_no_start(void **state) {
+  cmt_mailbox *mailbox;
+  cmt_event event;
+  cmt_reactor r;
+  cmt_switch *sw;
+  any_options o;
+
+  (void)state;
+  for (int fails = 0; fails < 2; fails++) {
+    with_a_mailbox(&o, &r);
+    r.start = never;
+    assert_cmt(CMT_OK, cmt_switch_new(&o.sw, &sw, NULL));
+    mailbox = cmt_switch_mailbox(sw, "box");
+    assert_cmt(CMT_ETIMEDOUT, cmt_mailbox_next(mailbox, &event, 0));
+    if (fails != 0) {
+      assert_cmt(CMT_EREACTOR, cmt_switch_start(sw, NULL));
+    } else {
+      cmt_switch_stop(sw, CMT_NEVER);
+    }
+    assert_cmt(CMT_ECLOSED, cmt_mailbox_next(mailbox, &event, CMT_NEVER));
+    assert_cmt(CMT_OK, cmt_switch_delete(sw));
+    assert_int_equal(0, env.live);
+  }
+}
+
 /* ---- a key that goes early ---- */
 
 static void a_key_lives_as_long_as_whoever_uses_it(void **state) {
@@ -818,6 +874,7 @@ int main(void) {
     WITH_NODES(flags_that_nobody_knows_are_refused),
     cmocka_unit_test(a_switch_that_was_stopped_does_not_start),
     cmocka_unit_test(a_switch_starts_once),
+    cmocka_unit_test(who_takes_events_is_told_when_there_is_no_start),
     WITH_NODES(a_key_lives_as_long_as_whoever_uses_it),
     cmocka_unit_test(a_key_may_go_in_the_middle_of_a_handshake),
   };
