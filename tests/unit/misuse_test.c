@@ -757,8 +757,6 @@ static void a_switch_starts_once(void **state) {
 }
 
 static void with_a_mailbox(any_options *o, cmt_reactor *r) {
-  static const cmt_channel channel = {.id = 1, .priority = 1};
-
   filled(maker_of("switch"), o);
   *r = (cmt_reactor){.name = "box",
                      .channels = &channel,
