@@ -49,8 +49,8 @@ CMT_API const cmt_env *cmt_peer_env(const cmt_peer *p);
  * CMT_OK is a mistake that panics.
  *
  * When the peer ends with |reason|, cmt_peer_get_why() and a rejection have
- * |text| in place of the general text.  The first call counts.  |text| is
- * escaped and cut to fit.
+ * |text| in place of the general text.  The first call with a |text| that is
+ * not NULL counts.  It is escaped and cut to fit.
  *
  * Returns    |reason|, so that a callback can return this call.
  */

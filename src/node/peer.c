@@ -433,6 +433,9 @@ cmt_err cmt_peer_explain(cmt_peer *p, cmt_err reason, const char *text) {
 
   CMT_REQUIRE(&p->shared->env, reason != CMT_OK,
               "cmt_peer_explain: the reason is CMT_OK");
+  if (text == NULL) {
+    return reason;
+  }
   cmt__quote(cmt_bytes_of(text), escaped, sizeof escaped);
   cmt__lock(&p->gate.lock);
   if (p->explained == CMT_OK && p->reason == CMT_OK) {

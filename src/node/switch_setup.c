@@ -107,6 +107,11 @@ static cmt_err channels_take(cmt__switch_setup *s, const cmt_reactor *r,
                     "reactor %s: channels is set and channel_count is 0",
                     r->name);
   }
+  if (r->channel_count > CMT_CHANNELS_MAX) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "reactor %s: channel_count is %zu, allowed is 0 to %d",
+                    r->name, r->channel_count, CMT_CHANNELS_MAX);
+  }
   for (size_t i = 0; i < r->channel_count; i++) {
     const cmt_channel *c = &r->channels[i];
     const cmt_reactor *owner = s->owners[c->id];

@@ -353,20 +353,7 @@ static void reactor_no_count(any_options *o) {
 }
 
 static void reactor_huge_count(any_options *o) {
-  static const cmt_channel many[] = {
-    {.id = 1, .priority = 1},  {.id = 2, .priority = 1},
-    {.id = 3, .priority = 1},  {.id = 4, .priority = 1},
-    {.id = 5, .priority = 1},  {.id = 6, .priority = 1},
-    {.id = 7, .priority = 1},  {.id = 8, .priority = 1},
-    {.id = 9, .priority = 1},  {.id = 10, .priority = 1},
-    {.id = 11, .priority = 1}, {.id = 12, .priority = 1},
-    {.id = 13, .priority = 1}, {.id = 14, .priority = 1},
-    {.id = 15, .priority = 1}, {.id = 16, .priority = 1},
-    {.id = 17, .priority = 1},
-  };
-
   changed = reactor;
-  changed.channels = many;
   changed.channel_count = SIZE_MAX;
   o->sw.reactors = &changed;
 }
@@ -423,7 +410,7 @@ static const change changes[] = {
    "reactor r: channel_count is 1 and channels is NULL"},
   {"switch", reactor_no_count,
    "reactor r: channels is set and channel_count is 0"},
-  {"switch", reactor_huge_count, "more than 16 channels"},
+  {"switch", reactor_huge_count, "reactor r: channel_count is"},
   {"switch", reactor_no_name, "reactor 0 has no name"},
   {"switch", reactor_delivery, "delivery is 165"},
   {"conn", conn_no_channels, "channel_count is 1 and channels is NULL"},

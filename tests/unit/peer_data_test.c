@@ -246,6 +246,7 @@ static void explain(test_part *part, cmt_peer *p, uint8_t channel,
                     cmt_buf *msg) {
   (void)channel;
   (void)msg;
+  assert_cmt(CMT_ELIMIT, cmt_peer_explain(p, CMT_ELIMIT, NULL));
   part->receive_err = cmt_peer_explain(p, CMT_EPROTO, "height 7 came\ntwice");
   assert_cmt(CMT_EREACTOR, cmt_peer_explain(p, CMT_EREACTOR, "second"));
 }
