@@ -125,7 +125,8 @@ typedef struct cmt_switch_options {
 
       None of these places is taken by our own dials, nor by a connection from
       an address at which a persistent one of them was last found: it keeps a
-      place for that. */
+      place for that.  With fewer than four places there is no quarter to keep,
+      so a crowd that sends keys may keep others out. */
   uint32_t handshakes_max;
   /** Inbound handshakes of one address; 0: the default, 8; or CMT_NO_LIMIT.
       Over it one of that address ends, by the same rule.  Loopback is exempt.
