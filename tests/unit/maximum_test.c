@@ -103,7 +103,7 @@ static cmt_err make(test_trio *t, const char *moniker, cmt_why *why) {
 /* The most bytes of a moniker that cmt_switch_new() takes. */
 static size_t longest_moniker(test_trio *t, char *moniker) {
   size_t len = INFO_TOO_LONG;
-  cmt_why why, last;
+  cmt_why why = {.err = CMT_OK}, last;
 
   memset(moniker, 'm', len);
   do {
