@@ -14,7 +14,8 @@
 /* Room for two addresses, an id and a reason. */
 enum { LOG_LINE_SIZE = 1024 };
 
-_Thread_local unsigned cmt__locks_held;
+_Thread_local unsigned cmt__locks_held
+  __attribute__((tls_model("initial-exec")));
 
 void cmt__assert_unlocked(const cmt_env *env) {
   CMT_ASSERT(env, cmt__locks_held == 0);

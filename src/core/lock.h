@@ -16,8 +16,10 @@
 
 #include <pthread.h>
 
-/* How many locks the thread holds. */
-extern _Thread_local unsigned cmt__locks_held;
+/* How many locks the thread holds.  The model of access spares each lock and
+   each release a call into the dynamic linker. */
+extern _Thread_local unsigned cmt__locks_held
+  __attribute__((tls_model("initial-exec")));
 
 static inline void cmt__lock(pthread_mutex_t *lock) {
   pthread_mutex_lock(lock);
