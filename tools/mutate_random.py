@@ -312,8 +312,11 @@ class Trial:
     def __init__(self, copy, known):
         self.copy = copy
         self.known = known
-        self.tests = list(unit_tests(copy.build))
         self.seconds = {}
+        # ctest names the program of a test only once that exists.
+        if not self.build("all"):
+            sys.exit("the sources do not compile as they are")
+        self.tests = list(unit_tests(copy.build))
 
     def build(self, *targets):
         made = subprocess.run(["cmake", "--build", self.copy.build, "--target",
