@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The most bytes that a switch says it can hold, to the byte: an inventory of
+   what it may allocate, each kind with its count and its size, for switches
+   that differ in everything that the sum depends on. */
+
+#include "test.h"
+
+#include "core/buf.h"
+#include "core/shared.h"
+#include "node/dialer.h"
+#include "node/gate.h"
+#include "node/limits.h"
+#include "node/link.h"
+#include "node/mailbox.h"
+
+#include <cometp2p/secret_conn.h>
+
+#include <stdio.h>
+
+enum {
+  CHANNELS = 3,
+  MIB = 1 << 20,
+  READ = 65536,        /* Of one read. */
+  SCRATCH = 256 * 1044 /* A run of frames. */
+};
+
+/* A switch, and the values of the sum that are told apart in it. */
+typedef struct row {
+  uint32_t inbound, outbound, handshakes, loops;
+  unsigned dials;
+  size_t channels;
+  uint32_t queue;    /* Messages that each channel queues, */
+  size_t send, recv; /* the longest of the first to send and to receive; of the
+                        others half. */
+  size_t payload;
+  size_t send_each, recv_each;   /* The bounds of a peer, as given, */
+  uint64_t send_peer, recv_peer; /* and as they hold. */
+  size_t send_total, recv_total; /* 0: more than the peers may have. */
+  cmt_delivery delivery;
+  size_t mail; /* What may wait for a reactor. */
+  const char *network, *moniker, *version, *external, *congestion;
+} row;
+
+static const row rows[] = {
+  /* Without channels, nor anything that is not needed. */
+  {1, 0, 1, 1, 0,          0, 1,   1,   1,   1024, MIB, MIB,
+   0, 0, 0, 0, CMT_INLINE, 0, "n", "m", "v", NULL, NULL},
+  /* All queues full are less than a peer may have, and so is each channel. */
+  {20,        0,    8, 1, 0,          3, 19,    1000, 3000, 1024, MIB, MIB,
+   20 * 2000, 6000, 0, 0, CMT_INLINE, 0, "net", "m",  "v",  NULL, NULL},
+  /* A message is longer than what a peer may have otherwise, and shorter than
+     the payload of a packet. */
+  {30,
+   11,
+   64,
+   3,
+   1,
+   2,
+   9,
+   5 * MIB,
+   700,
+   1024,
+   4 * MIB,
+   0,
+   5 * MIB,
+   1050,
+   0,
+   0,
+   CMT_THREADED,
+   5 * MIB,
+   "test-net",
+   "a moniker of some length",
+   "1.2.3",
+   "tcp://10.0.0.1:26656",
+   "reno"},
+  /* The bounds of a peer hold; the default is a message and 1 MiB. */
+  {3,           2,        10,         2,   5,       3,           100, 100000,
+   3 * MIB,     65536,    2 * MIB,    0,   2 * MIB, 4 * MIB,     0,   0,
+   CMT_MAILBOX, 40 * MIB, "test-net", "m", "v",     "1.2.3.4:5", NULL},
+  {3,      2,       10,           2,        5,          3,       100,
+   100000, 3 * MIB, 2000,         2 * MIB,  5 * MIB,    2 * MIB, 5 * MIB,
+   0,      0,       CMT_THREADED, 40 * MIB, "test-net", "m",     "v",
+   NULL,   "bbr"},
+  /* And the totals. */
+  {40,         10,   200,        1,       40,  3,    100,      100000,
+   3 * MIB,    1024, 8 * MIB,    8 * MIB, 0,   0,    33 * MIB, 77 * MIB,
+   CMT_INLINE, 0,    "test-net", "m",     "v", NULL, NULL},
+};
+
+typedef struct made {
+  cmt_channel channels[CHANNELS];
+  cmt_reactor reactor;
+  cmt_switch *sw;
+} made;
+
+static void made_init(made *m, const row *r) {
+  cmt_switch_options o;
+  cmt_why why = {.text = ""};
+  char addr[100];
+
+  *m = (made){.reactor = {.name = "r",
+                          .channels = m->channels,
+                          .channel_count = r->channels,
+                          .delivery = r->delivery,
+                          .recv_queue_bytes_total = r->mail}};
+  for (size_t i = 0; i < r->channels; i++) {
+    m->channels[i] = (cmt_channel){.id = (uint8_t)i,
+                                   .priority = 1,
+                                   .send_queue = r->queue,
+                                   .send_message_max = r->send >> (i > 0),
+                                   .recv_message_max = r->recv >> (i > 0)};
+  }
+  cmt_switch_options_init(&o);
+  o.network = r->network;
+  o.moniker = r->moniker;
+  o.version = r->version;
+  o.external_address = r->external;
+  o.congestion = r->congestion;
+  o.reactors = r->channels > 0 ? &m->reactor : NULL;
+  o.reactor_count = r->channels > 0;
+  o.inbound_peers_max = r->inbound;
+  o.outbound_peers_max = r->outbound;
+  o.handshakes_max = r->handshakes;
+  o.loops = r->loops;
+  o.send_bytes_max = r->send_each;
+  o.recv_bytes_max = r->recv_each;
+  o.send_bytes_total_max = r->send_total > 0 ? r->send_total : (size_t)1 << 40;
+  o.recv_bytes_total_max = r->recv_total > 0 ? r->recv_total : (size_t)1 << 40;
+  o.recv_packet_payload_max = (uint32_t)r->payload;
+  if (cmt_switch_new(&o, &m->sw, &why) != CMT_OK) {
+    fail_msg("%s", why.text);
+  }
+  for (unsigned i = 0; i < r->dials; i++) {
+    snprintf(addr, sizeof addr, "%040x@10.0.0.1:%u", i + 1, i + 1);
+    assert_cmt(CMT_OK, cmt_switch_dial(m->sw, addr, 0));
+  }
+}
+
+static uint64_t text(const char *s) { return s != NULL ? strlen(s) + 1 : 0; }
+
+/* Of an array that grows from |first| by doubling: while it grows, the one
+   before it is there as well. */
+static uint64_t grown(uint64_t count, uint64_t first) {
+  uint64_t room = first, before = 0;
+
+  for (; room < count; room *= 2) {
+    before = room;
+  }
+  return room + before;
+}
+
+/* Node infos of both sides with what waits of them, besides what the core
+   says. */
+static uint64_t of_handshake(const cmt_conn_options *o) {
+  const uint64_t frames = CMT_NODE_INFO_MAX / 1024 + 2;
+
+  return cmt__conn_handshake_memory(o) + 2 * 8192 + 4096 + frames * 1044;
+}
+
+static uint64_t of_peer(const row *r, const cmt_conn_options *o) {
+  const uint64_t messages = r->channels * (r->queue + 1);
+  const uint64_t of_channel = sizeof(uint32_t) + sizeof(cmt__gate_fifo);
+  const uint64_t alone = r->channels == 0 ? 0 : cmt__min(r->payload, r->recv);
+
+  return cmt__conn_memory(o) + sizeof(cmt_peer) + sizeof(cmt__link_trip) +
+         sizeof(cmt__link_path) + sizeof(cmt_why) + sizeof(cmt_why) +
+         r->channels * of_channel + sizeof(cmt__pool_wait) +
+         2 * grown(messages, 4) * sizeof(cmt__gate_item) + 16 * 256 + SCRATCH +
+         READ + 1044 + messages * cmt__buf_header() + alone +
+         r->channels * cmt__buf_header();
+}
+
+/* Of one with what may wait for its reactor: from a read that fills it up,
+   which ends with one more message, each empty message of 5 bytes. */
+static uint64_t of_mailbox(const row *r, uint64_t peers) {
+  if (r->channels == 0 || r->delivery == CMT_INLINE) {
+    return 0;
+  }
+  return sizeof(cmt_mailbox) + r->mail + peers * (r->mail / peers) +
+         peers * (1024 + READ / 5 * 192 + READ + r->recv);
+}
+
+static uint64_t expected(const row *r, const cmt_conn_options *o) {
+  const uint64_t peers = r->inbound + r->outbound, dials = r->dials;
+  /* Ends that linger are as many as handshakes. */
+  const uint64_t connections = 2 * peers + 2 * r->handshakes + 1 + 2 * dials;
+  const uint64_t shakes = r->handshakes + 1 + peers + 2 * dials;
+  const uint64_t connection = sizeof(cmt__session) + 1024 + 24;
+  const uint64_t longest = r->channels > 0 ? r->recv : 0;
+  const uint64_t sums[] = {
+    sizeof(cmt_switch),
+    cmt__shared_memory(r->channels, connections, shakes),
+    r->loops * (sizeof(cmt__lane) + 8192 + SCRATCH + READ + peers * 24),
+    r->loops * 2 * (longest + cmt__buf_header()),
+    (r->channels > 0) * sizeof(cmt_reactor),
+    text(r->network) + text(r->moniker) + text(r->version),
+    text(r->external) + text(r->congestion),
+    grown(peers, 8) * sizeof(cmt_peer *),
+    connections * connection,
+    shakes * of_handshake(o),
+    peers * of_peer(r, o),
+    r->send_total > 0 ? r->send_total : peers * r->send_peer,
+    r->recv_total > 0 ? r->recv_total : peers * r->recv_peer,
+    of_mailbox(r, peers),
+    dials * (sizeof(cmt__dial) + 1024 + 24 + connection),
+  };
+  uint64_t sum = 0;
+
+  for (size_t i = 0; i < CMT__COUNT(sums); i++) {
+    sum += sums[i];
+  }
+  return sum;
+}
+
+static void the_bound_is_what_the_inventory_adds_up_to(void **state) {
+  (void)state;
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    cmt_conn_options o;
+    cmt_node_info info;
+    uint64_t max;
+    made m;
+
+    made_init(&m, &rows[i]);
+    cmt__setup_conn_options(&m.sw->setup, &m.sw->env, &info, &o);
+    max = cmt_switch_memory_max(m.sw);
+    if (max != expected(&rows[i], &o)) {
+      fail_msg("row %zu: %llu is not %llu", i, (unsigned long long)max,
+               (unsigned long long)expected(&rows[i], &o));
+    }
+    assert_cmt(CMT_OK, cmt_switch_delete(m.sw));
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(the_bound_is_what_the_inventory_adds_up_to),
+  };
+
+  return cmocka_run_group_tests_name("memory_terms", tests, NULL, NULL);
+}
