@@ -30,13 +30,13 @@
 
 enum {
   KIND_COUNT = CMT__CONN_PROGRESS_COUNT,
-  FLOOR_DIVISOR = 4,    /* A kind keeps this part of the places, */
-  SOURCE_DIVISOR = 8,   /* and so does a network or an address. */
-  ACCEPTS_DIVISOR = 8,  /* The part that is accepted in a turn, */
-  ACCEPTS_MAX = 16,     /* and no more than these. */
-  FRESH_ROUNDS = 2,     /* The turn of the accept, and a whole one. */
-  V4_NETWORK = 96 + 24, /* Bits. */
-  V6_NETWORK = 64,
+  FLOOR_DIVISOR = 4,   /* A kind keeps this part of the places, */
+  SOURCE_DIVISOR = 8,  /* and so does a network or an address. */
+  ACCEPTS_DIVISOR = 8, /* The part that is accepted in a turn, */
+  ACCEPTS_MAX = 16,    /* and no more than these. */
+  FRESH_ROUNDS = 2,    /* The turn of the accept, and a whole one. */
+  V4_NETWORK = 15,     /* Bytes, with the 12 before those of IPv4. */
+  V6_NETWORK = 8,
 };
 
 /* ---- addresses ---- */
@@ -75,9 +75,8 @@ const char *cmt__address_text(const cmt_switch_options *o, const cmt__remote *r,
 
 /* The /24 or the /64; an address of fewer bits is cut already. */
 static bool same_network(const cmt__ip *a, const cmt__ip *b) {
-  unsigned bits = cmt__ip_is_v4(a) ? V4_NETWORK : V6_NETWORK;
-
-  return memcmp(a->bytes, b->bytes, bits / 8) == 0;
+  return memcmp(a->bytes, b->bytes,
+                cmt__ip_is_v4(a) ? V4_NETWORK : V6_NETWORK) == 0;
 }
 
 /* ---- lists ---- */

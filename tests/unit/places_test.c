@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The numbers by which handshakes give way: each part of the places, just as
+   much as it is and one more; and what limits take for an address. */
+
+#include "hostile.h"
+
+#include "node/places.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { COMERS_MAX = 32 };
+
+/* |count| come from |from|, which may have their number, silent or with a
+   key. */
+typedef struct group {
+  const char *from;
+  int count;
+  bool key;
+} group;
+
+typedef struct row {
+  uint32_t places;
+  group groups[2];
+  int ended; /* Who gives way to one more. */
+} row;
+
+typedef struct fixture {
+  test_world w;
+  test_node at;
+  hostile list[COMERS_MAX];
+  int count;
+} fixture;
+
+static void come(fixture *f, const char *from, int number, bool key) {
+  hostile *h = &f->list[f->count++];
+  char source[64];
+
+  *h = (hostile){.mute = !key};
+  snprintf(source, sizeof source, from, number);
+  test_loop_set_source(f->w.loop, source);
+  hostile_dial(h, f->w.loop, f->at.addr);
+  /* The answer to a key does not arrive. */
+  test_loop_conn(f->w.loop, test_loop_conn_count(f->w.loop) - 1)
+    ->dir[TEST_ACCEPTOR]
+    .stalled = key;
+  test_loop_settle(f->w.loop);
+}
+
+static void check(const row *r) {
+  fixture *f = calloc(1, sizeof *f);
+
+  assert_non_null(f);
+  test_world_init(&f->w);
+  test_node_init(&f->at, &f->w);
+  f->at.options.handshakes_max = r->places;
+  f->at.options.ip6_prefix_len = 128;
+  test_node_start(&f->at);
+  for (size_t g = 0; g < CMT__COUNT(r->groups); g++) {
+    for (int i = 0; i < r->groups[g].count; i++) {
+      come(f, r->groups[g].from, i + 1, r->groups[g].key);
+    }
+  }
+  come(f, "10.99.99.99", 0, false);
+  for (int i = 0; i < f->count; i++) {
+    bool open = test_loop_conn(f->w.loop, (size_t)i)->open[TEST_ACCEPTOR];
+
+    if (open == (i == r->ended)) {
+      fail_msg("number %d of %u and \"%s\" %s", i, r->places, r->groups[0].from,
+               open ? "stays" : "gives way");
+    }
+  }
+  for (int i = 0; i < f->count; i++) {
+    hostile_fini(&f->list[i]);
+  }
+  test_node_fini(&f->at);
+  test_world_fini(&f->w);
+  free(f);
+}
+
+static void a_part_of_the_places_gives_way_when_it_is_exceeded(void **state) {
+  static const row rows[] = {
+    /* An eighth of them for an address; else it is the oldest of all. */
+    {16, {{"10.0.1.%d", 14, false}, {"10.0.1.200", 2, false}}, 0},
+    {15, {{"10.0.1.%d", 13, false}, {"10.0.1.200", 2, false}}, 13},
+    {24, {{"10.0.1.%d", 21, false}, {"10.0.1.200", 3, false}}, 0},
+    {23, {{"10.0.1.%d", 20, false}, {"10.0.1.200", 3, false}}, 20},
+    /* And for a network, of 24 bits or of 64. */
+    {16, {{"10.0.%d.1", 14, false}, {"10.9.9.%d", 2, false}}, 0},
+    {15, {{"10.0.%d.1", 13, false}, {"10.9.9.%d", 2, false}}, 13},
+    {16,
+     {{"2001:db8:0:%x::1", 14, false}, {"2001:db8::%x00:0:0:1", 2, false}},
+     0},
+    {15,
+     {{"2001:db8:0:%x::1", 13, false}, {"2001:db8::%x00:0:0:1", 2, false}},
+     13},
+    /* A quarter of them for those that are silent; else the first key. */
+    {8, {{"10.0.%d.1", 2, false}, {"10.1.%d.1", 6, true}}, 2},
+    {8, {{"10.0.%d.1", 3, false}, {"10.1.%d.1", 5, true}}, 0},
+    {7, {{"10.0.%d.1", 1, false}, {"10.1.%d.1", 6, true}}, 1},
+    {7, {{"10.0.%d.1", 2, false}, {"10.1.%d.1", 5, true}}, 0},
+  };
+
+  (void)state;
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    check(&rows[i]);
+  }
+}
+
+static void an_eighth_is_accepted_in_a_turn(void **state) {
+  static const uint32_t rows[][2] = {
+    {1, 1},    {8, 1},    {15, 1},   {16, 2},   {23, 2},    {24, 3},
+    {127, 15}, {128, 16}, {135, 16}, {136, 16}, {1000, 16}, {CMT_NO_LIMIT, 16},
+  };
+
+  (void)state;
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    cmt_switch_options o = {.handshakes_max = rows[i][0]};
+
+    assert_int_equal(rows[i][1], cmt__places_accepts(&o));
+  }
+}
+
+static cmt__remote remote(const char *host) {
+  cmt_net_addr at = {.port = 1};
+
+  snprintf(at.host, sizeof at.host, "%s", host);
+  return cmt__remote_of(&at);
+}
+
+/* Each host of a link counts alone, and so does this one. */
+static void an_address_is_as_long_as_it_says(void **state) {
+  static const struct {
+    uint32_t prefix_len;
+    const char *host, *other; /* Whether they are one address, */
+    bool same;
+    const char *text; /* and how |host| is told. */
+  } rows[] = {
+    {64, "10.0.0.1", "10.0.0.0", false, "10.0.0.1"},
+    {64, "10.0.0.1", "10.0.0.1", true, "10.0.0.1"},
+    {64, "2001:db8::1", "2001:db8::ffff:0:0:1", true, "the /64 of 2001:db8::1"},
+    {64, "2001:db8::1", "2001:db8:0:1::1", false, "the /64 of 2001:db8::1"},
+    {127, "2001:db8::3", "2001:db8::2", true, "the /127 of 2001:db8::3"},
+    {127, "2001:db8::3", "2001:db8::1", false, "the /127 of 2001:db8::3"},
+    {128, "2001:db8::3", "2001:db8::2", false, "2001:db8::3"},
+    {64, "fe80::1", "fe80::2", false, "fe80::1"},
+    {64, "::1", "::2", false, "::1"},
+  };
+
+  (void)state;
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    cmt_switch_options o = {.ip6_prefix_len = rows[i].prefix_len};
+    cmt__remote a = remote(rows[i].host), b = remote(rows[i].other);
+    char text[CMT__ADDRESS_TEXT_SIZE];
+
+    assert_int_equal(rows[i].same, cmt__same_address(&o, &a, &b));
+    assert_string_equal(rows[i].text,
+                        cmt__address_text(&o, &a, text, sizeof text));
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_part_of_the_places_gives_way_when_it_is_exceeded),
+    cmocka_unit_test(an_eighth_is_accepted_in_a_turn),
+    cmocka_unit_test(an_address_is_as_long_as_it_says),
+  };
+
+  return cmocka_run_group_tests_name("places", tests, NULL, NULL);
+}
