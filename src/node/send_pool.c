@@ -24,7 +24,7 @@ static bool may_take(const cmt__send_pool *p, size_t used, size_t above,
                      size_t more) {
   size_t left = p->max - used;
 
-  return more <= left && (above == 0 || above <= left - more);
+  return more <= left && above <= left - more;
 }
 
 bool cmt__send_pool_take(cmt__send_pool *p, const void *who, size_t above,

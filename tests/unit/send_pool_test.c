@@ -142,7 +142,59 @@ static void without_memory_the_room_goes_back(void **state) {
   assert_int_equal(400, atomic_load(&f->pool.used));
 }
 
+enum { TAKERS = 4, TAKES = 100000 };
+
+static void *take_and_give(void *arg) {
+  cmt__send_pool *pool = arg;
+
+  for (int i = 0; i < TAKES; i++) {
+    if (cmt__send_pool_take(pool, NULL, 0, 3)) {
+      cmt__send_pool_give(pool, 2);
+      cmt__send_pool_give(pool, 1);
+    }
+  }
+  return NULL;
+}
+
+/* Whoever is told that it has taken has done so; the teardown looks whether
+   anything is left. */
+static void what_threads_take_at_once_is_counted(void **state) {
+  fixture *f = *state;
+  pthread_t takers[TAKERS];
+
+  for (int i = 0; i < TAKERS; i++) {
+    assert_int_equal(0,
+                     pthread_create(&takers[i], NULL, take_and_give, &f->pool));
+  }
+  for (int i = 0; i < TAKERS; i++) {
+    assert_int_equal(0, pthread_join(takers[i], NULL));
+  }
+  assert_int_equal(0, atomic_load(&f->pool.used));
+}
+
 /* ---- who waits ---- */
+
+static void never_looked_at(void *arg) { fail_msg("%p", arg); }
+
+/* Not one that has a single byte of the pool. */
+static void who_has_nothing_of_the_pool_is_next_up(void **state) {
+  fixture *f = *state;
+  cmt__pool_wait some = {.look = never_looked_at, .arg = &some};
+  cmt__pool_wait none = {.look = never_looked_at, .arg = &none};
+
+  assert_true(cmt__send_pool_take(&f->pool, &some, 0, 1));
+  cmt__send_pool_wait(&f->pool, &some, 1, POOL);
+  assert_null(atomic_load(&f->pool.next_up));
+  cmt__send_pool_wait(&f->pool, &none, 0, POOL);
+  assert_ptr_equal(&none, atomic_load(&f->pool.next_up));
+  assert_false(cmt__send_pool_take(&f->pool, &some, 1, 1));
+  assert_true(cmt__send_pool_take(&f->pool, &none, 0, 1));
+  cmt__send_pool_give(&f->pool, 1);
+  cmt__send_pool_leave(&f->pool, &none);
+  assert_null(atomic_load(&f->pool.next_up));
+  cmt__send_pool_leave(&f->pool, &some);
+  cmt__send_pool_give(&f->pool, 1);
+}
 
 static void room_of_another_wakes_a_send(void **state) {
   fixture *f = *state;
@@ -422,6 +474,8 @@ int main(void) {
     TEST(a_floor_is_there_whatever_others_have),
     TEST(a_newcomer_may_have_all_that_is_left_at_once),
     TEST(without_memory_the_room_goes_back),
+    TEST(what_threads_take_at_once_is_counted),
+    TEST(who_has_nothing_of_the_pool_is_next_up),
     TEST(room_of_another_wakes_a_send),
     TEST(the_end_of_another_wakes_a_send),
     TEST(one_above_its_floor_is_woken_too),
