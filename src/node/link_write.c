@@ -125,8 +125,7 @@ static void path_note_reader(cmt__link_path *p, const cmt__tcp_info *info) {
   }
   rate = cmt__max64(acked * 1000000 / busy_us, 1);
   if (no_room_us <= busy_us / 4) {
-    p->reader_rate =
-      p->reader_rate > UINT64_MAX / 2 ? UINT64_MAX : 2 * p->reader_rate;
+    p->reader_rate += cmt__min64(p->reader_rate, UINT64_MAX - p->reader_rate);
   } else if (p->reader_rate == UINT64_MAX) {
     p->reader_rate = rate;
   } else {

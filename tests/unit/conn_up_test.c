@@ -267,6 +267,30 @@ static void least_room_follows_the_payload(void **state) {
   conn_peer_fini(&f);
 }
 
+/* A packet, and two pings before it, in as few frames as hold them; before that
+   our node info, whatever its length. */
+static void least_room_is_exact(void **state) {
+  static const struct {
+    uint32_t payload;
+    size_t shaking, up;      /* Frames. */
+  } rows[] = {{1005, 11, 1}, /* 1018 bytes, and 3 for each ping. */
+              {1006, 11, 2}, {2029, 11, 2}, /* 2042 bytes. */
+              {2030, 11, 3}, {11245, 11, 11}, {11246, 12, 12}};
+
+  (void)state;
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    conn_peer f;
+
+    conn_peer_init(&f, true);
+    f.o.send_packet_payload_max = rows[i].payload;
+    conn_peer_start(&f);
+    assert_int_equal(rows[i].shaking * CMT_FRAME_SLOT, cmt__conn_seal_min(f.c));
+    conn_peer_up(&f);
+    assert_int_equal(rows[i].up * CMT_FRAME_SLOT, cmt__conn_seal_min(f.c));
+    conn_peer_fini(&f);
+  }
+}
+
 /* ---- pings ---- */
 
 static void ping_is_answered_in_the_next_run_of_a_flood(void **state) {
@@ -444,6 +468,7 @@ int main(void) {
     cmocka_unit_test(link_seals_into_its_own_memory),
     cmocka_unit_test(handshake_is_urgent_to_write),
     cmocka_unit_test(least_room_follows_the_payload),
+    cmocka_unit_test(least_room_is_exact),
     cmocka_unit_test(ping_is_answered_in_the_next_run_of_a_flood),
     cmocka_unit_test(pings_follow_the_interval_and_end_at_105_seconds),
     cmocka_unit_test(round_trip_is_measured_from_the_taken_frame),

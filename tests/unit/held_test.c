@@ -234,6 +234,61 @@ static void a_third_is_refused_at_once(void **state) {
   test_node_fini(&d);
 }
 
+/* |d| dials B, which has not yet read its node info, the last of the
+   handshake. */
+static void refused_dials(held_user *f, test_node *d, test_conn **conn) {
+  size_t count = test_loop_conn_count(f->w.loop);
+
+  assert_cmt(CMT_OK, cmt_switch_dial(d->sw, f->b.addr, 0));
+  while (test_loop_conn_count(f->w.loop) == count) {
+    test_loop_step(f->w.loop);
+  }
+  *conn = test_loop_conn(f->w.loop, count);
+  while ((*conn)->dir[TEST_ACCEPTOR].written < 35 + 1044) {
+    test_loop_step(f->w.loop);
+  }
+  (*conn)->dir[TEST_DIALER].stalled = true;
+  held_settle(f);
+}
+
+/* One that is refused hears what the socket takes at once: all of our node info
+   and then the end, or it is cut. */
+static void one_that_is_refused_gets_no_part_of_a_farewell(void **state) {
+  static const struct {
+    size_t cap;
+    bool fails, stays;
+  } rows[] = {
+    {SIZE_MAX, false, true}, /* Until the other side has closed. */
+    {0, false, false},
+    {100, false, false},
+    {SIZE_MAX, true, false},
+  };
+  held_user *f = *state;
+
+  held_second_dials(f);
+  held_advance_ms(f, 100);
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    test_conn *conn;
+    test_node d;
+
+    test_node_init(&d, &f->w);
+    d.options.key = f->small;
+    test_node_start(&d);
+    refused_dials(f, &d, &conn);
+    conn->dir[TEST_ACCEPTOR].cap = rows[i].cap;
+    if (rows[i].fails) {
+      test_loop_fail(f->w.loop, TEST_CALL_WRITE,
+                     test_loop_calls(f->w.loop, TEST_CALL_WRITE), CMT_EIO);
+    }
+    conn->dir[TEST_DIALER].stalled = false;
+    test_loop_step(f->w.loop);
+    assert_string_equal("rejected inbound filter CMT_EDUPLICATE\n",
+                        test_node_log(&f->b));
+    assert_int_equal(rows[i].stays, conn->open[TEST_ACCEPTOR]);
+    test_node_fini(&d);
+  }
+}
+
 static void a_first_that_stops_is_waited_for(void **state) {
   held_user *f = *state;
 
@@ -269,6 +324,7 @@ int main(void) {
     TEST(last_words_of_a_second_wait_for_the_first),
     TEST(a_second_that_has_ended_replaces_nobody),
     TEST(a_third_is_refused_at_once),
+    TEST(one_that_is_refused_gets_no_part_of_a_farewell),
     TEST(a_first_that_stops_is_waited_for),
   };
 #undef TEST

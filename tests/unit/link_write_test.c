@@ -22,6 +22,11 @@ static void pair_with_bulk(fixture *f, uint32_t priority) {
   f->b.quiet = true;
 }
 
+/* The way from the dialer to the acceptor. */
+static test_dir *way(fixture *f) {
+  return &test_loop_conn(f->w.loop, 0)->dir[TEST_DIALER];
+}
+
 static void send_bulk(fixture *f, size_t count, size_t len) {
   static uint8_t data[MIB];
 
@@ -58,14 +63,50 @@ static void an_urgent_message_goes_into_the_next_run(void **state) {
   assert_int_equal(4, received(f, 1).recv_messages);
 }
 
+static void what_a_throttle_holds_is_less_than_64_kib(void **state) {
+  fixture *f = *state;
+  uint64_t before;
+
+  f->a.options.flush_throttle_ns = CMT_SECONDS(100);
+  pair_with_bulk(f, 1);
+  before = way(f)->written;
+  send_bulk(f, 1, 65535);
+  settle(f);
+  assert_int_equal(before, way(f)->written);
+  send_bulk(f, 1, 1);
+  settle(f);
+  assert_in_range(way(f)->written - before, 65536, 70000);
+}
+
+/* Of a run that the socket did not take the rest is kept, and no more; the next
+   is as long as what was taken. */
+static void what_is_kept_is_the_rest_of_a_run(void **state) {
+  const size_t run = 256 * 1044, taken = 20 * 1044 + 7;
+  fixture *f = *state;
+  size_t first;
+
+  pair_with_bulk(f, 1);
+  send_bulk(f, 1, 100000); /* The socket was asked. */
+  settle(f);
+  way(f)->stalled = true;
+  way(f)->cap = way(f)->in_flight + taken;
+  send_bulk(f, 1, MIB);
+  settle(f);
+  assert_int_equal(taken, way(f)->in_flight);
+  first = f->w.env.live_bytes;
+  way(f)->cap += run - taken;
+  settle(f);
+  assert_int_equal(run, way(f)->in_flight);
+  assert_int_equal((run - taken) - 20 * 1044, first - f->w.env.live_bytes);
+  way(f)->cap = SIZE_MAX;
+  way(f)->stalled = false;
+  settle(f);
+  assert_int_equal(2, received(f, 1).recv_messages);
+}
+
 /* ---- late commitment ---- */
 
 enum { RATE = 12500000 }; /* 100 Mbit/s. */
-
-/* The way from the dialer to the acceptor. */
-static test_dir *way(fixture *f) {
-  return &test_loop_conn(f->w.loop, 0)->dir[TEST_DIALER];
-}
 
 /* A pair on a network that tells |rate|, and takes little at once. */
 static void pair_at_rate(fixture *f, uint64_t rate) {
@@ -129,6 +170,26 @@ static void what_the_kernel_may_hold_follows_the_delivery_rate(void **state) {
   assert_int_equal(5, way(f)->unsent_changes);
 }
 
+/* Nor at first, before anything was asked for. */
+static void a_change_of_a_quarter_is_not_worth_a_call(void **state) {
+  static const struct {
+    uint64_t bytes;
+    size_t changes, unsent_max;
+  } rows[] = {
+    {40960, 0, 0},     {24580, 0, 0},     {60000, 1, 60000}, {75000, 1, 60000},
+    {45000, 1, 60000}, {44995, 2, 44995}, {60000, 3, 60000}, {75005, 4, 75005},
+  };
+  fixture *f = *state;
+
+  pair_at_rate(f, 0);
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    way(f)->info.delivery_rate = rows[i].bytes * 200; /* 5 ms of it. */
+    flood(f, 25);
+    assert_int_equal(rows[i].changes, way(f)->unsent_changes);
+    assert_int_equal(rows[i].unsent_max, way(f)->unsent_max);
+  }
+}
+
 /* A flood of which the other side takes |bytes| each millisecond, without room
    for more during |no_room_us| of it. */
 static void flood_reader(fixture *f, int ms, uint64_t bytes,
@@ -156,6 +217,51 @@ static void a_slow_reader_counts_and_not_its_bursts(void **state) {
   assert_in_range(way(f)->unsent_max, 32000, 100000);
   flood_reader(f, 200, 5000, 0);
   assert_int_equal(4 << 20, way(f)->unsent_max);
+}
+
+/* What the rate counts as after one more look at the socket, between which and
+   the last it acknowledged |bytes|, was busy for |busy_us|, and wanted room at
+   the other side for |no_room_us| of these. */
+static uint64_t rate_after(fixture *f, uint64_t bytes, uint64_t busy_us,
+                           uint64_t no_room_us) {
+  cmt_peer_status status;
+
+  way(f)->info.acked_bytes += bytes;
+  way(f)->info.busy_ns += busy_us * 1000;
+  way(f)->info.no_room_ns += no_room_us * 1000;
+  test_loop_advance(f->w.loop, CMT_MILLISECONDS(20));
+  send_bulk(f, 1, 40000);
+  settle(f);
+  cmt_peer_get_status(test_node_peer(&f->a), &status);
+  return status.delivery_rate;
+}
+
+static void the_rate_of_a_reader_is_an_average(void **state) {
+  static const struct {
+    uint64_t bytes, busy_us, no_room_us, rate;
+  } rows[] = {
+    {5000, 9999, 9999, 1000000000}, /* Too little to tell. */
+    {0, 1, 1, 500000},              /* With what was before. */
+    {0, 20000, 20000, 500000},      /* Nothing was taken: */
+    {30000, 10000, 10000, 625000},  /* 1 MB/s in all, a quarter of which. */
+    {10000, 20000, 5000, 1250000},  /* Not want of room: twice as much. */
+    {10000, 20000, 5001, 1062500},  /* Want of room, in over a quarter. */
+  };
+  fixture *f = *state;
+
+  pair_at_rate(f, 1000000000);
+  (void)rate_after(f, 0, 0, 0);
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    assert_int_equal(rows[i].rate, rate_after(f, rows[i].bytes, rows[i].busy_us,
+                                              rows[i].no_room_us));
+  }
+  for (int i = 0; i < 70; i++) { /* Until it is no bound. */
+    (void)rate_after(f, 10000, 20000, 0);
+  }
+  assert_int_equal(1000000000, rate_after(f, 10000, 20000, 0));
+  /* It is never 0, which says that nothing is known. */
+  assert_int_equal(1, rate_after(f, 1, 2000000, 2000000));
+  assert_int_equal(1, rate_after(f, 1, 2000000, 2000000));
 }
 
 /* One whose rate was never measured without want of bytes. */
@@ -363,10 +469,14 @@ int main(void) {
   cmocka_unit_test_setup_teardown(f, test_trio_setup, test_trio_teardown)
   const struct CMUnitTest tests[] = {
     TEST(an_urgent_message_goes_into_the_next_run),
+    TEST(what_a_throttle_holds_is_less_than_64_kib),
+    TEST(what_is_kept_is_the_rest_of_a_run),
     TEST(the_socket_is_asked_at_most_each_20_ms),
     TEST(the_socket_is_not_asked_for_single_messages),
     TEST(what_the_kernel_may_hold_follows_the_delivery_rate),
+    TEST(a_change_of_a_quarter_is_not_worth_a_call),
     TEST(a_slow_reader_counts_and_not_its_bursts),
+    TEST(the_rate_of_a_reader_is_an_average),
     TEST(a_slow_reader_counts_alone_too),
     TEST(a_run_is_no_longer_than_the_target),
     TEST(without_a_target_nothing_follows),

@@ -42,6 +42,15 @@ static void pass_the_gate(void) {
   pthread_mutex_unlock(&watch.lock);
 }
 
+/* malloc() of the library ends up here too: one of this thread fails. */
+static _Thread_local size_t fails_after; /* 0: none. */
+
+void *__real_malloc(size_t len);
+void *__wrap_malloc(size_t len);
+void *__wrap_malloc(size_t len) {
+  return fails_after > 0 && --fails_after == 0 ? NULL : __real_malloc(len);
+}
+
 static struct addrinfo *one_address(int last) {
   struct {
     struct addrinfo info;
@@ -384,6 +393,21 @@ static void a_name_without_an_address_says_so(void **state) {
     cmt__loop_fault(CMT_ERESOLVE, p->loop->error, text, sizeof text));
 }
 
+/* The request, the resolver with the first one, and the lookup. */
+static void without_memory_a_name_is_refused(void **state) {
+  place *p = *state;
+  answer *a = &p->answers[0];
+
+  for (size_t at = 1; at <= 3; at++) {
+    fails_after = at;
+    assert_cmt(CMT_ENOMEM, cmt__loop_resolve(p->loop, "live", 26656, on_answer,
+                                             a, &a->resolve));
+    assert_int_equal(0, fails_after);
+  }
+  assert_string_equal("", asked);
+  await(p, ask(p, 0, "live"), CMT_OK);
+}
+
 static void a_lookup_blocks_all_signals(void **state) {
   await(*state, ask(*state, 0, "live"), CMT_OK);
   test_watch_lock(&watch);
@@ -472,6 +496,7 @@ int main(void) {
     TEST(of_many_addresses_some_are_told),
     TEST(each_of_many_addresses_is_told_some_day),
     TEST(a_name_without_an_address_says_so),
+    TEST(without_memory_a_name_is_refused),
     TEST(a_lookup_blocks_all_signals),
     TEST(a_deletion_waits_for_no_lookup),
     TEST(a_switch_with_dead_names_ends_at_once),
