@@ -112,6 +112,23 @@ static void the_dial_timeout_holds_for_all_addresses_together(void **state) {
   assert_string_equal("10.0.0.9:26656", f->a.remote);
 }
 
+/* In what the switch may hold at most. */
+static void a_dial_counts_until_it_has_ended(void **state) {
+  fixture *f = *state;
+  uint64_t before, one;
+
+  test_node_start(&f->a);
+  before = cmt_switch_memory_max(f->a.sw);
+  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, b_at(f, "10.0.0.2:26656"), 0));
+  one = cmt_switch_memory_max(f->a.sw) - before;
+  assert_true(one > 0);
+  (void)until_news(f);
+  test_loop_settle(f->w.loop);
+  assert_int_equal(before, cmt_switch_memory_max(f->a.sw));
+  test_node_dial(&f->a, b_at(f, "10.0.0.2:26656"), CMT_DIAL_PERSISTENT);
+  assert_int_equal(before + one, cmt_switch_memory_max(f->a.sw));
+}
+
 static void a_persistent_peer_is_redialed_until_it_comes(void **state) {
   fixture *f = *state;
 
@@ -380,6 +397,7 @@ int main(void) {
     TEST(addresses_of_a_name_are_tried_in_turn),
     TEST(a_silent_address_leaves_time_for_the_next),
     TEST(the_dial_timeout_holds_for_all_addresses_together),
+    TEST(a_dial_counts_until_it_has_ended),
     TEST(a_persistent_peer_is_redialed_until_it_comes),
     TEST(the_gaps_are_drawn),
     TEST(a_listener_that_dies_and_returns_elsewhere),

@@ -4,6 +4,8 @@
 
 #include "node.h"
 
+#include "node/session.h"
+
 enum { BULK = 0x52, MIB = 1 << 20 };
 
 typedef test_trio fixture;
@@ -102,6 +104,37 @@ static void what_is_kept_is_the_rest_of_a_run(void **state) {
   way(f)->stalled = false;
   settle(f);
   assert_int_equal(2, received(f, 1).recv_messages);
+}
+
+/* Whether that of a whole run or that of the rest of one. */
+static void of_a_write_that_fails_nothing_is_kept(void **state) {
+  fixture *f = *state;
+
+  for (int rest = 0; rest < 2; rest++) {
+    const cmt__link *l;
+
+    pair_with_bulk(f, 1);
+    l = &f->a.sw->sessions->link;
+    way(f)->stalled = true;
+    way(f)->cap = way(f)->in_flight + 5000;
+    if (rest == 1) {
+      send_bulk(f, 1, 50000);
+      settle(f);
+      assert_int_equal(5000, way(f)->in_flight);
+      assert_true(l->rest_len > 0);
+      way(f)->cap = SIZE_MAX;
+    }
+    test_loop_fail(f->w.loop, TEST_CALL_WRITE,
+                   test_loop_calls(f->w.loop, TEST_CALL_WRITE), CMT_ERESET);
+    send_bulk(f, 1, 50000);
+    settle(f);
+    assert_cmt(CMT_ERESET, l->write_err);
+    assert_int_equal(0, l->rest_len + l->rest_at);
+    assert_null(l->rest);
+    test_trio_teardown(state);
+    test_trio_setup(state);
+    f = *state;
+  }
 }
 
 /* ---- late commitment ---- */
@@ -471,6 +504,7 @@ int main(void) {
     TEST(an_urgent_message_goes_into_the_next_run),
     TEST(what_a_throttle_holds_is_less_than_64_kib),
     TEST(what_is_kept_is_the_rest_of_a_run),
+    TEST(of_a_write_that_fails_nothing_is_kept),
     TEST(the_socket_is_asked_at_most_each_20_ms),
     TEST(the_socket_is_not_asked_for_single_messages),
     TEST(what_the_kernel_may_hold_follows_the_delivery_rate),
