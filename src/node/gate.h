@@ -78,7 +78,7 @@ typedef struct cmt__gate {
   cmt__send_pool *pool; /* NULL: none. */
   /* Of the loop alone: */
   cmt__gate_items taken;
-  bool listed; /* It waits for the pool. */
+  bool listed; /* It waits for the pool, or did until others let it in. */
 } cmt__gate;
 
 /* What the loop finds when it looks. */

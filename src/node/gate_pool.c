@@ -2,8 +2,9 @@
 
 /* What a gate takes of the pool that all peers share, and how it waits for it.
    Only the loop puts the gate into the list of those that wait: it does so at
-   each look that leaves a send for which the pool has no room, and tries once
-   more after that. */
+   each look that leaves a send for which the pool has no room.  Whoever makes
+   room lets the sends in, on any thread, and the loop learns of it by a
+   ring. */
 
 #include "gate_impl.h"
 
@@ -53,37 +54,29 @@ static cmt__pool_wait *pool_wait(const cmt__gate *g) {
   return (cmt__pool_wait *)(void *)(g->waits + g->channel_count);
 }
 
-static void on_look(void *arg) { cmt__gate_look(arg); }
+/* Under the lock of the pool. */
+static void on_look(void *arg, size_t *above, size_t *need) {
+  cmt__gate *g = arg;
 
-/* Stands in the list with what it lacks as of now, and tries again. */
-static bool wait_for_pool(cmt__gate *g, size_t lacks) {
-  cmt__pool_wait *w = pool_wait(g);
-  size_t above, need;
-  bool still;
-
-  cmt__gate_lock(g);
-  above = cmt__send_pool_above(g->pool, g->bytes);
-  need = pool_share(g, lacks);
-  cmt__gate_unlock(g);
-  if (!g->listed) { /* Nobody else has it. */
-    w->look = on_look;
-    w->arg = g;
-  }
-  g->listed = true;
-  cmt__send_pool_wait(g->pool, w, above, need);
   cmt__gate_lock(g);
   if (cmt__gate_admit(g)) {
     cmt__gate_ring(g);
   }
-  still = g->lacks > 0;
+  *above = cmt__send_pool_above(g->pool, g->bytes);
+  *need = pool_share(g, g->lacks);
   cmt__gate_unlock(g);
-  return still;
 }
 
 void cmt__gate_pool_look(cmt__gate *g, size_t lacks) {
-  bool still = lacks > 0 && wait_for_pool(g, lacks);
+  if (lacks > 0) {
+    cmt__pool_wait *w = pool_wait(g);
 
-  if (!still && g->listed) {
+    if (!g->listed) { /* Nobody else has it. */
+      w->look = on_look;
+      w->arg = g;
+    }
+    g->listed = cmt__send_pool_wait(g->pool, w);
+  } else if (g->listed) {
     g->listed = false;
     cmt__send_pool_leave(g->pool, pool_wait(g));
   }

@@ -12,6 +12,12 @@
    takes anything of the pool until it has gone on.  Within the floors all goes
    on as before.
 
+   Whoever makes room lets those who wait take it, on its own thread.  A turn is
+   over as soon as there is room, so a peer whose loop stands in a long callback
+   keeps nobody else waiting: its message is queued and the turn passes on,
+   however late the loop comes to look.  A turn whose owner wants nothing any
+   more passes on at the next look as well, whoever looks.
+
    No wake-up is lost: whoever waits puts itself into the list and then tries
    again; whoever gives changes |used| and then looks whether the list is empty.
    Both orders are sequentially consistent, so one of the two sees the other.
@@ -49,37 +55,6 @@ void cmt__send_pool_give(cmt__send_pool *p, size_t less) {
 
 /* ---- those who wait ---- */
 
-/* Under the lock.  True: it is another one. */
-static bool find_next_up(cmt__send_pool *p) {
-  cmt__pool_wait *w = p->first;
-
-  while (w != NULL && w->above > 0) {
-    w = w->next;
-  }
-  return atomic_exchange(&p->next_up, w != NULL ? w->arg : NULL) !=
-         (w != NULL ? w->arg : NULL);
-}
-
-/* Under the lock. */
-static void look_all(cmt__send_pool *p) {
-  void *next_up = atomic_load(&p->next_up);
-
-  for (cmt__pool_wait *w = p->first; w != NULL; w = w->next) {
-    if ((next_up == NULL || next_up == w->arg) &&
-        may_take(p, atomic_load(&p->used), w->above, w->need)) {
-      w->look(w->arg);
-    }
-  }
-}
-
-void cmt__send_pool_wake(cmt__send_pool *p) {
-  if (atomic_load(&p->waiting) > 0) {
-    cmt__lock(&p->lock);
-    look_all(p);
-    cmt__unlock(&p->lock);
-  }
-}
-
 static void list_append(cmt__send_pool *p, cmt__pool_wait *w) {
   w->listed = true;
   w->next = NULL;
@@ -108,25 +83,70 @@ static void list_remove(cmt__send_pool *p, cmt__pool_wait *w) {
   atomic_fetch_sub(&p->waiting, 1);
 }
 
-void cmt__send_pool_wait(cmt__send_pool *p, cmt__pool_wait *w, size_t above,
-                         size_t need) {
+/* Under the lock. */
+static cmt__pool_wait *find_next_up(cmt__send_pool *p) {
+  cmt__pool_wait *w = p->first;
+
+  while (w != NULL && w->above > 0) {
+    w = w->next;
+  }
+  atomic_store(&p->next_up, w != NULL ? w->arg : NULL);
+  return w;
+}
+
+/* Under the lock: |w| takes what it can, and leaves the list when it lacks
+   nothing any more. */
+static void let_take(cmt__send_pool *p, cmt__pool_wait *w) {
+  w->look(w->arg, &w->above, &w->need);
+  if (w->need == 0) {
+    list_remove(p, w);
+  }
+}
+
+/* Under the lock: one turn after the other, and when nobody has one, each that
+   could go on. */
+static void look_all(cmt__send_pool *p) {
+  cmt__pool_wait *w, *next, *last = NULL;
+
+  while ((w = find_next_up(p)) != NULL && w != last) {
+    let_take(p, w);
+    last = w;
+  }
+  for (w = w == NULL ? p->first : NULL; w != NULL; w = next) {
+    next = w->next;
+    if (may_take(p, atomic_load(&p->used), w->above, w->need)) {
+      let_take(p, w);
+    }
+  }
+  (void)find_next_up(p);
+}
+
+void cmt__send_pool_wake(cmt__send_pool *p) {
+  if (atomic_load(&p->waiting) > 0) {
+    cmt__lock(&p->lock);
+    look_all(p);
+    cmt__unlock(&p->lock);
+  }
+}
+
+bool cmt__send_pool_wait(cmt__send_pool *p, cmt__pool_wait *w) {
+  bool still;
+
   cmt__lock(&p->lock);
-  w->above = above;
-  w->need = need;
   if (!w->listed) {
     list_append(p, w);
   }
-  if (find_next_up(p)) {
-    look_all(p);
-  }
+  let_take(p, w);
+  look_all(p);
+  still = w->listed;
   cmt__unlock(&p->lock);
+  return still;
 }
 
 void cmt__send_pool_leave(cmt__send_pool *p, cmt__pool_wait *w) {
   cmt__lock(&p->lock);
   if (w->listed) {
     list_remove(p, w);
-    (void)find_next_up(p);
     look_all(p);
   }
   cmt__unlock(&p->lock);

@@ -16,8 +16,9 @@ typedef struct cmt__pool_wait {
   struct cmt__pool_wait *next, *prev;
   bool listed;
   size_t above, need; /* What it has above its floor, and what it lacks. */
-  /* Makes it try again: under the lock, from any thread. */
-  void (*look)(void *arg);
+  /* It takes what it can, and tells |above| and |need| as they are then; 0: it
+     lacks nothing any more.  Under the lock, from any thread. */
+  void (*look)(void *arg, size_t *above, size_t *need);
   void *arg;
 } cmt__pool_wait;
 
@@ -53,13 +54,12 @@ CMT_NODISCARD bool cmt__send_pool_take(cmt__send_pool *p, const void *who,
 /* Gives |less| back; cmt__send_pool_wake() is to follow when the caller holds
    no lock. */
 void cmt__send_pool_give(cmt__send_pool *p, size_t less);
-/* Makes those look that could go on. */
+/* Lets those take it that wait for it. */
 void cmt__send_pool_wake(cmt__send_pool *p);
 
-/* Stands in the list, with |above| and |need| as they are now.  The caller
-   tries once more after that: what came back before woke nobody. */
-void cmt__send_pool_wait(cmt__send_pool *p, cmt__pool_wait *w, size_t above,
-                         size_t need);
+/* Stands in the list, and looks after that: what came back before woke nobody.
+   False: it lacks nothing any more, and does not stand there. */
+bool cmt__send_pool_wait(cmt__send_pool *p, cmt__pool_wait *w);
 void cmt__send_pool_leave(cmt__send_pool *p, cmt__pool_wait *w);
 
 #endif

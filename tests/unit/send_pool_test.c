@@ -174,25 +174,34 @@ static void what_threads_take_at_once_is_counted(void **state) {
 
 /* ---- who waits ---- */
 
-static void never_looked_at(void *arg) { fail_msg("%p", arg); }
+/* One that has |above| bytes of the pool and lacks all of it, at each look. */
+typedef struct lacking {
+  cmt__pool_wait wait;
+  size_t above;
+} lacking;
+
+static void lacks_all(void *arg, size_t *above, size_t *need) {
+  *above = ((lacking *)arg)->above;
+  *need = POOL;
+}
 
 /* Not one that has a single byte of the pool. */
 static void who_has_nothing_of_the_pool_is_next_up(void **state) {
   fixture *f = *state;
-  cmt__pool_wait some = {.look = never_looked_at, .arg = &some};
-  cmt__pool_wait none = {.look = never_looked_at, .arg = &none};
+  lacking some = {.wait = {.look = lacks_all, .arg = &some}, .above = 1};
+  lacking none = {.wait = {.look = lacks_all, .arg = &none}};
 
   assert_true(cmt__send_pool_take(&f->pool, &some, 0, 1));
-  cmt__send_pool_wait(&f->pool, &some, 1, POOL);
+  assert_true(cmt__send_pool_wait(&f->pool, &some.wait));
   assert_null(atomic_load(&f->pool.next_up));
-  cmt__send_pool_wait(&f->pool, &none, 0, POOL);
+  assert_true(cmt__send_pool_wait(&f->pool, &none.wait));
   assert_ptr_equal(&none, atomic_load(&f->pool.next_up));
   assert_false(cmt__send_pool_take(&f->pool, &some, 1, 1));
   assert_true(cmt__send_pool_take(&f->pool, &none, 0, 1));
   cmt__send_pool_give(&f->pool, 1);
-  cmt__send_pool_leave(&f->pool, &none);
+  cmt__send_pool_leave(&f->pool, &none.wait);
   assert_null(atomic_load(&f->pool.next_up));
-  cmt__send_pool_leave(&f->pool, &some);
+  cmt__send_pool_leave(&f->pool, &some.wait);
   cmt__send_pool_give(&f->pool, 1);
 }
 
@@ -348,6 +357,51 @@ static void a_stop_lets_the_next_on(void **state) {
   assert_cmt(CMT_OK, b.status);
 }
 
+/* ---- a loop that does not look ---- */
+
+/* The first to go on is in a long callback: what comes back is queued for it,
+   and the others take the rest. */
+static void a_slow_loop_keeps_nobody_waiting(void **state) {
+  fixture *f = *state;
+  gate_answer a = gate_answer_new(CMT_NEVER), b = gate_answer_new(CMT_NEVER);
+
+  assert_int_equal(FLOOR + 450, fill(&f->u[0]));
+  gate_send(&f->u[1], GATE_A, FLOOR + 500, &a);
+  look(&f->u[1]);
+  gate_send(&f->u[2], GATE_A, FLOOR + 200, &b);
+  look(&f->u[2]);
+  assert_int_equal(0, b.calls); /* There is room, for the first. */
+  drain(&f->u[0], 100);
+  assert_cmt(CMT_EAGAIN, gate_try(&f->u[3], GATE_A, FLOOR + 1));
+  drain(&f->u[0], 450);
+  look(&f->u[2]);
+  assert_cmt(CMT_OK, b.status);
+  assert_cmt(CMT_OK, gate_try(&f->u[3], GATE_A, FLOOR + 200));
+  assert_int_equal(0, a.calls);
+  assert_int_equal(FLOOR + 500, cmt__gate_queued(&f->u[1].gate));
+  look(&f->u[1]);
+  assert_cmt(CMT_OK, a.status);
+}
+
+static void nor_does_one_that_was_stopped(void **state) {
+  fixture *f = *state;
+  gate_answer a = gate_answer_new(CMT_NEVER), b = gate_answer_new(CMT_NEVER);
+
+  assert_int_equal(FLOOR + 450, fill(&f->u[0]));
+  gate_send(&f->u[1], GATE_A, 1000, &a);
+  look(&f->u[1]);
+  gate_send(&f->u[2], GATE_A, FLOOR + 300, &b);
+  look(&f->u[2]);
+  cmt__gate_stop_with(&f->u[1].gate, CMT_ECANCELED, 0);
+  drain(&f->u[0], 10); /* Whoever comes next passes the turn on. */
+  look(&f->u[2]);
+  assert_cmt(CMT_OK, b.status);
+  assert_int_equal(0, a.calls);
+  look(&f->u[1]);
+  assert_cmt(CMT_ECLOSED, a.status);
+  cmt_buf_unref(a.msg);
+}
+
 /* ---- threads ---- */
 
 enum { ROUNDS = 2000 };
@@ -484,6 +538,8 @@ int main(void) {
     TEST(small_messages_starve_no_large_one),
     TEST(whoever_gives_up_lets_the_next_on),
     TEST(a_stop_lets_the_next_on),
+    TEST(a_slow_loop_keeps_nobody_waiting),
+    TEST(nor_does_one_that_was_stopped),
     TEST(no_wake_up_is_lost),
   };
 #undef TEST
