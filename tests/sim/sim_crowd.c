@@ -180,17 +180,10 @@ static bool write_out(sim_stranger *st) {
   return true;
 }
 
-/* Little is under way when its reader stops. */
-static const sim_weather short_way = {.latency_ns = CMT_MILLISECONDS(1),
-                                      .buffer = 4096};
-
 static void on_up(sim_stranger *st) {
   st->up = true;
   st->crowd->lasted++;
   if (has_kind(st->crowd, SIM_CROWD_DEAF)) {
-    int side;
-
-    sim_conn_set(st->crowd->sim->net, sim_tcp_conn(st->tcp, &side), &short_way);
     cmt__tcp_read(st->tcp, false);
   }
   send_more(st);
@@ -284,6 +277,15 @@ static void send_raw(sim_stranger *st) {
 
 /* ---- its socket ---- */
 
+/* Little is under way when its reader stops, from its first message on. */
+static void make_short(sim_stranger *st) {
+  static const sim_weather short_way = {.latency_ns = CMT_MILLISECONDS(1),
+                                        .buffer = 4096};
+  int side;
+
+  sim_conn_set(st->crowd->sim->net, sim_tcp_conn(st->tcp, &side), &short_way);
+}
+
 static void on_connect(void *arg, cmt_err err) {
   sim_stranger *st = arg;
 
@@ -292,6 +294,9 @@ static void on_connect(void *arg, cmt_err err) {
     return;
   }
   st->connected = true;
+  if (has_kind(st->crowd, SIM_CROWD_DEAF)) {
+    make_short(st);
+  }
   cmt__tcp_read(st->tcp, true);
   if (sends_raw(st->crowd)) {
     send_raw(st);
@@ -520,6 +525,18 @@ void sim_crowd_greet(sim_crowd *c, cmt_peer *peer) {
         cmt_buf_unref(msg);
       }
     }
+  }
+}
+
+void sim_crowd_fill(sim *s) {
+  cmt_peer *list[SIM_CROWD_MAX + SIM_NODES_MAX];
+  size_t count = cmt_switch_peers(s->crowd.at->sw, list, CMT__COUNT(list));
+
+  for (size_t i = 0; i < cmt__min(count, CMT__COUNT(list)); i++) {
+    if (sim_crowd_has(s, cmt_peer_id(list[i]))) {
+      sim_crowd_greet(&s->crowd, list[i]);
+    }
+    cmt_peer_unref(list[i]);
   }
 }
 

@@ -88,6 +88,9 @@ bool sim_crowd_begins_anew(const sim_crowd *c);
 size_t sim_crowd_up(const sim_crowd *c);
 /* |at| has a stranger for a peer. */
 void sim_crowd_greet(sim_crowd *c, cmt_peer *peer);
+/* Queues more for those that are peers of |at|: the first that they were sent
+   is sealed and no part of a queue any more. */
+void sim_crowd_fill(struct sim *s);
 /* The crowd at its work, without other faults: a friend of |at| still comes in,
    is dialed, and has its messages taken. */
 void sim_crowd_try(struct sim *s);

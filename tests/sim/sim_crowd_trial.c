@@ -7,6 +7,7 @@
 #include "check.h"
 
 #define AT_WORK_NS CMT_MILLISECONDS(400)
+#define WAKE_NS CMT_MILLISECONDS(50)
 #define READ_NS CMT_MILLISECONDS(15)
 #define FULL_NS CMT_MILLISECONDS(40)
 #define COME_IN_NS CMT_SECONDS(1)
@@ -242,6 +243,57 @@ static void try_deaf(sim *s, sim_node *at) {
         at->strangers, (unsigned long long)most_ns / 1000000);
 }
 
+/* The longest message that |from| may send to |to|; its channel, or the count
+   of channels. */
+static size_t longest_channel(const sim_node *from, const sim_node *to,
+                              size_t *len) {
+  size_t best = from->sim->channel_count;
+
+  *len = 0;
+  for (size_t c = 0; c < from->sim->channel_count; c++) {
+    size_t max = cmt__min(from->by_index[c].send_message_max,
+                          to->by_index[c].recv_message_max);
+
+    if (from->has[c] && to->has[c] && max > *len) {
+      best = c;
+      *len = max;
+    }
+  }
+  return best;
+}
+
+static bool no_sends_wait(const sim_node *a, const sim_node *b) {
+  for (const sim_request *r = a->sim->requests; r != NULL; r = r->next) {
+    if (r->waits && r->to->node == a && r->to->remote == b->index) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/* What waits for their memory has it when they go, whatever else happens on its
+   connection: nothing does. */
+static void try_wake(sim *s, sim_node *at, sim_node *friend) {
+  size_t len, channel = longest_channel(at, friend, &len);
+  sim_peer *p = peer_of(at, friend);
+
+  if (p == NULL || channel == s->channel_count) {
+    return;
+  }
+  sim_crowd_end(s); /* They have not read that their connections ended. */
+  sim_crowd_gather(s, 1);
+  sim_pass(s, now(s) + AT_WORK_NS);
+  sim_crowd_fill(s);
+  sim_pass(s, now(s) + READ_NS);
+  sim_send(p, channel, len, CMT_NEVER);
+  sim_pass(s, now(s) + READ_NS);
+  sim_crowd_end(s);
+  (void)wait_for(s, no_strangers, at, friend, COME_IN_NS);
+  CHECK(s, CHECK_CROWD, wait_for(s, no_sends_wait, at, friend, WAKE_NS),
+        "n%u: a send to n%u waits %llu ms after those that read nothing went",
+        at->index, friend->index, (unsigned long long)WAKE_NS / 1000000);
+}
+
 /* ---- the trial ---- */
 
 static bool is_limited(const sim_node *n) {
@@ -282,8 +334,10 @@ static void try_all(sim *s, sim_node *at, sim_node *friend) {
   try_dial(s, at, friend);
   try_messages(s, friend, at);
   if (s->crowd.kind == SIM_CROWD_DEAF) {
+    sim_crowd_fill(s);
     try_send(s, at, friend);
     try_deaf(s, at);
+    try_wake(s, at, friend);
   }
 }
 
