@@ -49,7 +49,8 @@ typedef struct key_file {
   const cmt_env *env;
   const char *path;
   cmt_why *why;
-  bool private; /* Others must not be able to get at it. */
+  bool private;      /* Others must not be able to get at it. */
+  char warning[100]; /* How they can, for when it holds a key; or empty. */
 } key_file;
 
 /* A fault that does not keep the key from being used. */
@@ -147,21 +148,14 @@ static bool others_can(const key_file *f, const struct stat *st, char *text,
   return folder_is_open(f->path, text, cap);
 }
 
-static cmt_err check_mode(const key_file *f, const struct stat *st) {
-  char text[100];
+static cmt_err check_mode(key_file *f, const struct stat *st) {
+  bool can = others_can(f, st, f->warning, sizeof f->warning);
 
-  if (!others_can(f, st, text, sizeof text)) {
-    return CMT_OK;
-  }
-  if (f->private) {
-    return file_fail(f, CMT_EIO, text);
-  }
-  file_warn(f, text);
-  return CMT_OK;
+  return can && f->private ? file_fail(f, CMT_EIO, f->warning) : CMT_OK;
 }
 
 /* A key file has to be a regular one. */
-static cmt_err check_file(const key_file *f, int fd) {
+static cmt_err check_file(key_file *f, int fd) {
   struct stat st;
 
   if (fstat(fd, &st) != 0) {
@@ -177,7 +171,7 @@ static cmt_err check_file(const key_file *f, int fd) {
 }
 
 /* Reads the file into |text|, FILE_MAX + 1 bytes. */
-static cmt_err read_file(const key_file *f, uint8_t *text, size_t *len) {
+static cmt_err read_file(key_file *f, uint8_t *text, size_t *len) {
   /* Without O_NONBLOCK the open of a pipe would wait for its writer. */
   int fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   ssize_t got;
@@ -288,6 +282,9 @@ static cmt_err parse_key(const key_file *f, const uint8_t *text, size_t len,
     }
   }
   sodium_memzero(secret, sizeof secret);
+  if (err == CMT_OK && f->warning[0] != '\0') {
+    file_warn(f, f->warning);
+  }
   if (err == CMT_OK && members.has_pub_key) {
     file_warn(f, "looks like a validator's priv_validator_key.json: whoever "
                  "has the key of a validator signs its votes, so a node should "

@@ -234,6 +234,11 @@ def open_key(folder):
     code, _, err = run("listen", "--laddr", "127.0.0.1:0", "--key", path,
                        "--strict-key")
     check(code == 1 and "mode 0644" in err, err)
+    with open(path, "w") as f:
+        f.write("no JSON")
+    code, out, err = run("key", "show", path)
+    equal((code, out, err.count("\n")), (1, "", 1), "one line")
+    check("is not JSON" in err, err)
 
 
 def full_output(folder):

@@ -419,6 +419,21 @@ static void a_file_that_others_can_read_is_warned_of(void **state) {
   assert_string_equal(expected, seen.line);
 }
 
+static void one_that_holds_no_key_is_not(void **state) {
+  test_folder *f = *state;
+  log_seen seen = {0};
+  cmt_node_key *key = NULL;
+  cmt_env env;
+
+  assert_cmt(CMT_OK, cmt_env_init(&env));
+  env.log = log_to_test;
+  env.log_arg = &seen;
+  test_write_file(f->path, "no JSON", 7);
+  assert_int_equal(0, chmod(f->path, 0644));
+  assert_cmt(CMT_EINVAL, cmt_node_key_load(&env, f->path, &key, NULL));
+  assert_int_equal(0, seen.count);
+}
+
 static void a_file_that_others_can_read_is_refused_by_option(void **state) {
   test_folder *f = *state;
   cmt_node_key *key = NULL;
@@ -838,6 +853,7 @@ int main(void) {
     IN_FOLDER(what_is_no_file_is_named_in_the_reason),
     cmocka_unit_test(a_path_is_escaped_in_the_reason),
     IN_FOLDER(a_file_that_others_can_read_is_warned_of),
+    IN_FOLDER(one_that_holds_no_key_is_not),
     IN_FOLDER(a_file_that_others_can_read_is_refused_by_option),
     IN_FOLDER(a_file_that_others_can_write_is_refused_by_option),
     IN_FOLDER(a_file_of_another_user_is_refused_by_option),
