@@ -77,7 +77,8 @@ CMT_API void cmt_node_key_id(const cmt_node_key *key, cmt_node_id *out);
 
 /** Lets go of |key|; NULL is fine.  Switches and connections that were made
    with it have references of their own: it is wiped and freed with the last
-   one. */
+   one, by the |free| of the environment that it was made with.  One call too
+   many is a mistake that panics (env.h), if the memory still shows it. */
 CMT_API void cmt_node_key_delete(cmt_node_key *key);
 
 #ifdef __cplusplus

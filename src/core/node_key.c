@@ -22,17 +22,16 @@ static cmt_err key_alloc(const cmt_env *env, cmt_node_key **out) {
   if (err != CMT_OK) {
     return err;
   }
-  /* Both sizes are a multiple of the alignment, which sodium_malloc() needs. */
-  key = sodium_malloc(sizeof *key);
+  key = cmt__alloc_zero(&copy, sizeof *key);
   if (key == NULL) {
     return CMT_ENOMEM;
   }
-  memset(key, 0, sizeof *key);
   atomic_init(&key->refs, 1);
   key->env = copy;
+  /* The size is a multiple of the alignment, which sodium_malloc() needs. */
   key->secret = sodium_malloc(CMT__NODE_KEY_SECRET);
   if (key->secret == NULL) {
-    sodium_free(key);
+    cmt__free(&copy, key);
     return CMT_ENOMEM;
   }
   *out = key;
@@ -114,6 +113,7 @@ cmt_node_key *cmt__node_key_ref(const cmt_node_key *key) {
 }
 
 void cmt_node_key_delete(cmt_node_key *key) {
+  cmt_env env;
   unsigned refs;
 
   if (key == NULL) {
@@ -122,8 +122,9 @@ void cmt_node_key_delete(cmt_node_key *key) {
   refs = atomic_fetch_sub_explicit(&key->refs, 1, memory_order_acq_rel);
   CMT_REQUIRE(&key->env, refs > 0, "cmt_node_key_delete: one call too many");
   if (refs == 1) {
+    env = key->env;
     sodium_free(key->secret); /* Wipes. */
-    sodium_free(key);
+    cmt__free(&env, key);
   }
 }
 

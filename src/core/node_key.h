@@ -15,9 +15,11 @@ enum { CMT__NODE_KEY_SECRET = 64, CMT__NODE_KEY_PUBLIC = 32 };
 /* Whoever works with a key has a reference to it, so it outlives them all,
    whenever the application lets go of its own. */
 struct cmt_node_key {
-  atomic_uint refs;
-  cmt_env env;
   cmt_node_id id;
+  cmt_env env;
+  /* Allocators keep lists in the first words of what is free.  Hooks and count
+     stand behind them, so that one call too many still finds them. */
+  atomic_uint refs;
   /* CMT__NODE_KEY_SECRET bytes, seed || public key, in guarded memory that is
      read-only once it is filled. */
   uint8_t *secret;

@@ -21,6 +21,7 @@
 #define TYPE_NAME "tendermint/PrivKeyEd25519"
 #define FILE_HEAD "{\"priv_key\":{\"type\":\"" TYPE_NAME "\",\"value\":\""
 #define FILE_TAIL "\"}}"
+#define NO_MEMORY "not enough memory"
 
 enum {
   FILE_MAX = 16 * 1024,
@@ -278,7 +279,7 @@ static cmt_err parse_key(const key_file *f, const uint8_t *text, size_t len,
     if (err == CMT_EINVAL) {
       file_fail(f, err, "the public half of its key is not that of the seed");
     } else if (err != CMT_OK) {
-      file_fail(f, err, cmt_err_text(err));
+      file_fail(f, err, NO_MEMORY);
     }
   }
   sodium_memzero(secret, sizeof secret);
@@ -313,7 +314,7 @@ static cmt_err load_key(key_file *f, cmt_node_key **out) {
   f->env = &copy;
   text = cmt__alloc(&copy, FILE_MAX + 1);
   if (text == NULL) {
-    return file_fail(f, CMT_ENOMEM, "not enough memory");
+    return file_fail(f, CMT_ENOMEM, NO_MEMORY);
   }
   err = read_file(f, text, &len);
   if (err == CMT_OK) {
@@ -479,7 +480,7 @@ cmt_err cmt_node_key_save_new(const cmt_node_key *key, const char *path,
   }
   temp = cmt__alloc(&key->env, cap);
   if (temp == NULL) {
-    return file_fail(&f, CMT_ENOMEM, "not enough memory");
+    return file_fail(&f, CMT_ENOMEM, NO_MEMORY);
   }
   err = save_file(&f, key, temp, cap);
   cmt__free(&key->env, temp);

@@ -767,17 +767,18 @@ static void every_failed_allocation_is_reported(void **state) {
 
     t.allocs = 0;
     err = cmt_node_key_load(&t.env, f->path, &key, &why);
-    assert_int_equal(0, t.live);
     if (t.allocs <= t.fail_at) {
       assert_cmt(CMT_OK, err);
       break;
     }
+    assert_int_equal(0, t.live);
     assert_null(key);
     assert_cmt(CMT_ENOMEM, err);
     assert_cmt(CMT_ENOMEM, why.err);
     assert_non_null(strstr(why.text, ": not enough memory"));
   }
-  assert_int_equal(1, t.fail_at);
+  assert_int_equal(2, t.fail_at); /* The text, and the key. */
+  assert_int_equal(1, t.live);
   t.allocs = 0;
   t.fail_at = 0;
   unlink(f->path);
@@ -787,10 +788,10 @@ static void every_failed_allocation_is_reported(void **state) {
   test_env_fini(&t);
 }
 
-enum { WATCHED_SIZE = 20000 };
+enum { WATCHED_SIZE = 20000, SMALL = 1000 };
 
-/* An allocator of one block that looks for the secret's text in what is
-   freed. */
+/* An allocator of one large block that looks for the secret's text in what is
+   freed of it. */
 typedef struct watcher {
   uint8_t block[WATCHED_SIZE];
   size_t len, frees;
@@ -800,6 +801,9 @@ typedef struct watcher {
 static void *watched_alloc(void *arg, size_t len) {
   watcher *w = arg;
 
+  if (len <= SMALL) {
+    return malloc(len);
+  }
   assert_true(len <= sizeof w->block);
   w->len = len;
   return w->block;
@@ -808,7 +812,10 @@ static void *watched_alloc(void *arg, size_t len) {
 static void watched_free(void *arg, void *p) {
   watcher *w = arg;
 
-  assert_ptr_equal(w->block, p);
+  if (p != w->block) {
+    free(p);
+    return;
+  }
   w->frees++;
   w->leaked = w->leaked || memmem(w->block, w->len, "ERERERER", 8) != NULL;
 }

@@ -106,6 +106,29 @@ static void unref_of_memory_that_is_free(child *c) {
   cmt_buf_unref(b);
 }
 
+/* ---- keys ---- */
+
+static void delete_too_many(child *c) {
+  cmt_node_key *key;
+
+  child_init(c);
+  assert_cmt(CMT_OK, cmt_node_key_generate(&c->w.env.env, &key));
+  cmt_node_key_delete(key);
+  cmt_node_key_delete(key);
+}
+
+static void delete_of_memory_that_is_free(child *c) {
+  cmt_node_key *key;
+  cmt_env env;
+
+  child_init(c);
+  env = c->w.env.env;
+  env.free = free_into_a_list;
+  assert_cmt(CMT_OK, cmt_node_key_generate(&env, &key));
+  cmt_node_key_delete(key);
+  cmt_node_key_delete(key);
+}
+
 /* ---- connections without I/O ---- */
 
 static cmt_conn *child_conn(child *c) {
@@ -230,6 +253,8 @@ static const row rows[] = {
   {unref_too_many, "cmt_buf_unref: one call too many"},
   {unref_of_memory_that_is_free, "cmt_buf_unref: one call too many"},
   {ref_of_the_dead, "cmt_buf_ref: the buffer has no reference left"},
+  {delete_too_many, "cmt_node_key_delete: one call too many"},
+  {delete_of_memory_that_is_free, "cmt_node_key_delete: one call too many"},
   {consume_of_a_connection,
    "cmt_conn_consume: more than the output that was lent"},
   {stop_without_a_reason, "cmt_conn_stop: the reason is CMT_OK"},
