@@ -25,6 +25,7 @@ struct cli_receiver {
   bool open;        /* The rest belongs to the file of |last_id|. */
   int fd;
   uint64_t size, received, acked, begin_ns;
+  uint64_t taken; /* Of the quota. */
   crypto_hash_sha256_state hash;
   char name[CLI_FILE_NAME_MAX + 1];
   char shown[SHOWN_SIZE];
@@ -64,7 +65,7 @@ static void receiver_drop(cli_receiver *r) {
     r->temporary[0] = '\0';
   }
   if (r->open) {
-    cli_store_release(r->store, r->size);
+    cli_store_release(r->store, r->taken);
     r->open = false;
   }
 }
@@ -115,7 +116,7 @@ static void receiver_begin(cli_receiver *r, const cli_file_message *m,
                            uint64_t now_ns) {
   r->last_id = m->id;
   r->size = m->number;
-  r->received = r->acked = 0;
+  r->received = r->acked = r->taken = 0;
   r->begin_ns = now_ns;
   crypto_hash_sha256_init(&r->hash);
   cmt_text_escape(m->bytes, r->shown, sizeof r->shown);
@@ -140,11 +141,11 @@ static bool receiver_open(cli_receiver *r) {
   return r->fd >= 0;
 }
 
-/* Puts |detail| together; false: the offer is within the quota, which it now
-   takes a part of. */
+/* Puts |detail| together; false: the offer is within what is left of the
+   quota. */
 static bool over_quota(cli_receiver *r, uint64_t size, char *detail,
                        size_t cap) {
-  if (cli_store_reserve(r->store, size)) {
+  if (cli_store_begin(r->store, size)) {
     return false;
   }
   if (r->store->files_left == 0) {
@@ -206,6 +207,16 @@ static void take_offer(cli_receiver *r, const cli_file_message *m) {
   receiver_ack(r);
 }
 
+/* Others used up what was left of the quota at the offer. */
+static void refuse_late(cli_receiver *r) {
+  char detail[96];
+
+  snprintf(detail, sizeof detail, "%llu of %llu bytes came, %llu are left",
+           (unsigned long long)r->received, (unsigned long long)r->size,
+           (unsigned long long)r->store->bytes_left);
+  receiver_refuse(r, CLI_REFUSED_QUOTA, detail);
+}
+
 static cmt_err take_data(cli_receiver *r, const cli_file_message *m) {
   cli_incoming file;
 
@@ -216,6 +227,11 @@ static cmt_err take_data(cli_receiver *r, const cli_file_message *m) {
     receiver_refuse(r, CLI_REFUSED_SIZE, "more came");
     return CMT_OK;
   }
+  if (!cli_store_take(r->store, m->bytes.len)) {
+    refuse_late(r);
+    return CMT_OK;
+  }
+  r->taken += m->bytes.len;
   if (!cli_write_all(r->fd, m->bytes.base, m->bytes.len)) {
     receiver_refuse(r, CLI_REFUSED_IO, strerror(errno));
     return CMT_OK;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A file counts with the size that was offered from its offer on, so that files
-   under way together cannot exceed the quota. */
+/* The bytes of a file count as they come, so that files under way together
+   cannot exceed the quota, and an offer alone takes nothing of it. */
 
 #include "store.h"
 
@@ -41,16 +41,23 @@ void cli_store_close(cli_store *s) {
   }
 }
 
-bool cli_store_reserve(cli_store *s, uint64_t size) {
+bool cli_store_begin(cli_store *s, uint64_t size) {
   if (size > s->bytes_left || s->files_left == 0) {
     return false;
   }
-  s->bytes_left -= size;
   s->files_left--;
   return true;
 }
 
-void cli_store_release(cli_store *s, uint64_t size) {
-  s->bytes_left += size;
+bool cli_store_take(cli_store *s, uint64_t len) {
+  if (len > s->bytes_left) {
+    return false;
+  }
+  s->bytes_left -= len;
+  return true;
+}
+
+void cli_store_release(cli_store *s, uint64_t taken) {
+  s->bytes_left += taken;
   s->files_left++;
 }

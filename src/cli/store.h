@@ -25,9 +25,11 @@ void cli_store_init(cli_store *s);
 bool cli_store_open(cli_store *s, const char *dir, uint64_t quota);
 void cli_store_close(cli_store *s);
 
-/* Takes a file of |size| bytes out of the quota; false: it is not in it. */
-bool cli_store_reserve(cli_store *s, uint64_t size);
-/* Gives one back that was not stored. */
-void cli_store_release(cli_store *s, uint64_t size);
+/* A file of |size| bytes begins; false: that is more than is left now. */
+bool cli_store_begin(cli_store *s, uint64_t size);
+/* Takes |len| bytes that came out of the quota; false: they are not in it. */
+bool cli_store_take(cli_store *s, uint64_t len);
+/* Gives a file back that was not stored, of which |taken| bytes came. */
+void cli_store_release(cli_store *s, uint64_t taken);
 
 #endif

@@ -330,14 +330,19 @@ static int receiver_teardown(void **state) {
   return left;
 }
 
-static cmt_err feed(told *t, cli_file_type type, uint64_t number,
-                    const char *bytes, size_t len) {
+static cmt_err feed_to(cli_receiver *r, cli_file_type type, uint64_t number,
+                       const char *bytes, size_t len) {
   cli_file_message m = {.type = type,
                         .id = 1,
                         .number = number,
                         .bytes = {(const uint8_t *)bytes, len}};
 
-  return cli_receiver_feed(t->r, &m, 1);
+  return cli_receiver_feed(r, &m, 1);
+}
+
+static cmt_err feed(told *t, cli_file_type type, uint64_t number,
+                    const char *bytes, size_t len) {
+  return feed_to(t->r, type, number, bytes, len);
 }
 
 static void a_file_is_there_after_its_hash(void **state) {
@@ -481,25 +486,48 @@ static void the_quota_counts_what_is_under_way_and_stored(void **state) {
   assert_cmt(CMT_ELIMIT, t->err);
   offer(t, other, 1, 7);
   assert_int_equal(CLI_FILE_ACK, t->reply.type);
+  assert_int_equal(QUOTA, t->store.bytes_left); /* Nothing has come. */
+  assert_cmt(CMT_OK, feed_to(other, CLI_FILE_DATA, 0, "hello!!", 7));
+  assert_int_equal(3, t->store.bytes_left);
   offer(t, t->r, 2, 4);
   assert_cmt(CMT_ELIMIT, t->err);
   offer(t, t->r, 3, 3);
   assert_cmt(CMT_OK, t->err);
   /* What is given up is free again, and what is stored is not. */
   cli_receiver_delete(other, CMT_EEOF, "gone");
-  assert_int_equal(7, t->store.bytes_left);
+  assert_int_equal(QUOTA, t->store.bytes_left);
   other = cli_receiver_new(&t->store, &hooks);
-  offer(t, other, 1, 8);
-  assert_cmt(CMT_ELIMIT, t->err);
   cli_receiver_delete(t->r, CMT_EEOF, "gone");
   t->r = cli_receiver_new(&t->store, &hooks);
-  assert_int_equal(QUOTA, t->store.bytes_left);
   offer(t, t->r, 1, 7);
   assert_cmt(CMT_OK, feed(t, CLI_FILE_DATA, 0, "hello!!", 7));
   assert_cmt(CMT_OK, feed(t, CLI_FILE_END, 0, (const char *)hash, 32));
   assert_int_equal(1, t->done);
   cli_receiver_delete(other, CMT_EEOF, "gone");
   assert_int_equal(QUOTA - 7, t->store.bytes_left);
+}
+
+static void an_offer_without_data_takes_nothing(void **state) {
+  told *t = *state;
+  cli_receiver_hooks hooks = {t, on_reply, on_progress, on_done, on_failed};
+  cli_receiver *other = cli_receiver_new(&t->store, &hooks);
+  uint64_t files = t->store.files_left;
+
+  offer(t, other, 1, QUOTA);
+  offer(t, t->r, 1, QUOTA);
+  assert_cmt(CMT_OK, t->err);
+  assert_cmt(CMT_OK, feed(t, CLI_FILE_DATA, 0, "12345678", 8));
+  assert_cmt(CMT_OK, feed_to(other, CLI_FILE_DATA, 0, "12", 2));
+  assert_int_equal(0, t->store.bytes_left);
+  /* The one that comes too late gives back what it has, for the other. */
+  assert_cmt(CMT_OK, feed_to(other, CLI_FILE_DATA, 2, "3", 1));
+  assert_int_equal(CLI_REFUSED_QUOTA, t->reply.code);
+  assert_cmt(CMT_ELIMIT, t->err);
+  assert_int_equal(2, t->store.bytes_left);
+  assert_int_equal(files - 1, t->store.files_left);
+  assert_cmt(CMT_OK, feed(t, CLI_FILE_DATA, 8, "90", 2));
+  assert_int_equal(CLI_FILE_ACK, t->reply.type);
+  cli_receiver_delete(other, CMT_EEOF, "gone");
 }
 
 static void the_number_of_files_is_bounded_too(void **state) {
@@ -593,6 +621,8 @@ int main(void) {
     cmocka_unit_test_setup_teardown(
       the_quota_counts_what_is_under_way_and_stored, receiver_setup,
       receiver_teardown),
+    cmocka_unit_test_setup_teardown(an_offer_without_data_takes_nothing,
+                                    receiver_setup, receiver_teardown),
     cmocka_unit_test_setup_teardown(the_number_of_files_is_bounded_too,
                                     receiver_setup, receiver_teardown),
     cmocka_unit_test_setup_teardown(half_of_the_free_space_is_the_quota,

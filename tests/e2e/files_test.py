@@ -224,12 +224,14 @@ def quota(folder):
 
 
 def quota_under_way(folder):
-    """A file counts from its offer on; one that is given up counts no more."""
+    """A file counts as its data come; one that is given up counts no more."""
     out = os.path.join(folder, "out")
     with Listen("--out", out, "--quota", "100") as node, \
             RawPeer(node.address) as one, RawPeer(node.address) as two:
         one.send(FILES, offer(1, 60, b"x"))
         equal(one.recv(FILES), ack(1, 0))
+        one.send(FILES, data(1, 0, bytes(60)))
+        equal(one.recv(FILES), ack(1, 60))
         two.send(FILES, offer(1, 41, b"y"))
         equal(two.recv(FILES)[:6], refused(1, 8))
         two.send(FILES, offer(2, 40, b"y"))
@@ -237,8 +239,32 @@ def quota_under_way(folder):
         one.close_input()
         node.event("error", file="x")
         with RawPeer(node.address) as three:
-            three.send(FILES, offer(1, 60, b"z"))
+            three.send(FILES, offer(1, 100, b"z"))
             equal(three.recv(FILES), ack(1, 0))
+
+
+def empty_offer(folder):
+    """An offer of all that is left, without data, keeps no room from others;
+    when the room is gone, what comes of it is refused."""
+    out = os.path.join(folder, "out")
+    whole = bytes(100)
+    with Listen("--out", out, "--quota", "100") as node, \
+            RawPeer(node.address) as one, RawPeer(node.address) as two:
+        one.send(FILES, offer(1, 100, b"x"))
+        equal(one.recv(FILES), ack(1, 0))
+        two.send(FILES, offer(1, 100, b"y"))
+        equal(two.recv(FILES), ack(1, 0))
+        two.send(FILES, data(1, 0, whole))
+        equal(two.recv(FILES), ack(1, 100))
+        two.send(FILES, end(1, sha256(whole)))
+        equal(two.recv(FILES), done(1))
+        one.send(FILES, data(1, 0, b"a"))
+        answer = one.recv(FILES)
+        equal(answer[:6], refused(1, 8))
+        check(b"0 of 100 bytes came, 0 are left" in answer, answer)
+        error = node.event("error", file="x")
+        equal((error["reason"], error["class"]), ("limit", "local"))
+        equal(names(out), ["y"], "left behind")
 
 
 def free_space(folder):
@@ -535,6 +561,7 @@ Tap().main([
     ("a name that begins with a dot is refused unless asked", dotfiles),
     ("--quota bounds what all peers store", quota),
     ("--quota counts files under way", quota_under_way),
+    ("an offer without data keeps no room from others", empty_offer),
     ("half of the free space is the quota", free_space),
     ("several files arrive in order", several_files),
     ("one refused file does not stop the next", one_of_two_refused),
