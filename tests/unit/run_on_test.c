@@ -5,6 +5,7 @@
 #include "test.h"
 
 #include "node/peer.h"
+#include "sockets.h"
 
 #include <cometp2p/cometp2p.h>
 
@@ -42,6 +43,8 @@ typedef struct app {
   int ticks;
   bool stops_each_tick;
   node a, b;
+  test_watch watch;
+  unsigned dialed; /* Peers; under |watch|. */
 } app;
 
 static const cmt_channel channels[] = {
@@ -63,6 +66,7 @@ static void on_add(void *self, cmt_peer *p) {
 
     n->inside_send = cmt_peer_send_wait(p, CHAT, msg, CMT_NEVER);
     assert_cmt(CMT_OK, cmt_peer_try_send(p, CHAT, msg));
+    test_bump(&n->app->watch, &n->app->dialed);
   }
 }
 
@@ -154,6 +158,7 @@ static int setup(void **state) {
   assert_non_null(x);
   assert_int_equal(0, uv_loop_init(&x->loop));
   x->loop.data = x;
+  test_watch_init(&x->watch);
   node_new(&x->a, x);
   node_new(&x->b, x);
   *state = x;
@@ -172,6 +177,7 @@ static int teardown(void **state) {
   assert_ptr_equal(x, x->loop.data);
   assert_int_equal(0, uv_run(&x->loop, UV_RUN_DEFAULT));
   assert_int_equal(0, uv_loop_close(&x->loop));
+  test_watch_fini(&x->watch);
   free(x);
   return 0;
 }
@@ -281,17 +287,13 @@ static void a_stopped_run_goes_on_later(void **state) {
 /* Waits until the loop's thread has added the peer, then sends and stops. */
 static void *sender_run(void *arg) {
   app *x = arg;
-  cmt_peer *p = NULL;
 
-  while (cmt_switch_peers(x->a.sw, &p, 1) == 0) {
-    usleep(1000); /* Nothing to wait on; the loop is busy connecting. */
-  }
+  test_await(&x->watch, &x->dialed, 1);
   for (int i = 0; i < MESSAGES; i++) {
-    if (cmt_peer_send_wait_bytes(p, CHAT, "x", 1) != CMT_OK) {
+    if (cmt_peer_send_wait_bytes(x->a.peer, CHAT, "x", 1) != CMT_OK) {
       break;
     }
   }
-  cmt_peer_unref(p);
   cmt_switch_stop(x->a.sw, CMT_SECONDS(10));
   return NULL;
 }
