@@ -28,7 +28,10 @@ typedef struct cmt_rejection {
   cmt_why why;
 } cmt_rejection;
 
-enum { CMT_LOOPS_MAX = 64 /**< Loops of one switch. */ };
+enum {
+  CMT_LOOPS_MAX = 64,    /**< Loops of one switch. */
+  CMT_PEERS_MAX = 65535, /**< Most inbound peers, and most outbound ones. */
+};
 
 /** For limits that have another default. */
 #define CMT_NO_LIMIT UINT32_MAX
@@ -107,13 +110,15 @@ typedef struct cmt_switch_options {
       other side gets our node info and then the end.  A second connection of a
       node that is a peer needs no place: see cmt_switch_dial().  A node of a
       persistent dial has the place among the outbound peers that the dial would
-      have, when there is none here.  0: no inbound peer at all. */
+      have, when there is none here.  0: no inbound peer at all; at most
+      CMT_PEERS_MAX, with as many outbound peers 512 MiB of floors for
+     unfinished messages and as much for queued ones. */
   uint32_t inbound_peers_max;
   /** Inbound peers of one address; 0, the default, or CMT_NO_LIMIT: no limit.
    */
   uint32_t inbound_peers_per_ip_max;
   uint32_t outbound_peers_max; /**< 40; over it a dial is rejected,
-                                    CMT_ELIMIT. */
+                                    CMT_ELIMIT.  At most CMT_PEERS_MAX. */
   /** Inbound handshakes at one time; 0: the default, 64.  A newcomer always
       gets a place.  When all are taken another one ends with CMT_ELIMIT: of
       those whose key has not arrived, if they have more than a quarter of the

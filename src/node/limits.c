@@ -18,9 +18,24 @@ static cmt_err rate_check(const char *name, uint64_t found, cmt_why *why) {
                   (unsigned long long)found, (unsigned long long)CMT_RATE_MAX);
 }
 
-cmt_err cmt__limits_check(const cmt_switch_options *o, cmt_why *why) {
-  cmt_err err = rate_check("send_rate_total", o->send_rate_total, why);
+static cmt_err peers_check(const char *name, uint32_t found, cmt_why *why) {
+  if (found <= CMT_PEERS_MAX) {
+    return CMT_OK;
+  }
+  return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                  "%s is %lu, allowed is 0 to %d", name, (unsigned long)found,
+                  CMT_PEERS_MAX);
+}
 
+cmt_err cmt__limits_check(const cmt_switch_options *o, cmt_why *why) {
+  cmt_err err = peers_check("inbound_peers_max", o->inbound_peers_max, why);
+
+  if (err == CMT_OK) {
+    err = peers_check("outbound_peers_max", o->outbound_peers_max, why);
+  }
+  if (err == CMT_OK) {
+    err = rate_check("send_rate_total", o->send_rate_total, why);
+  }
   if (err == CMT_OK) {
     err = rate_check("recv_rate_total", o->recv_rate_total, why);
   }

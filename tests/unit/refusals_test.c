@@ -109,6 +109,12 @@ static void each_number_of_a_switch_has_its_range(void **state) {
   static const number_row rows[] = {
     ROW(loops, 0, "loops is 0, allowed is 1 to 64"),
     ROW(loops, 65, "loops is 65, allowed is 1 to 64"),
+    ROW(inbound_peers_max, 65536,
+        "inbound_peers_max is 65536, allowed is 0 to 65535"),
+    ROW(inbound_peers_max, UINT32_MAX,
+        "inbound_peers_max is 4294967295, allowed is 0 to 65535"),
+    ROW(outbound_peers_max, 65536,
+        "outbound_peers_max is 65536, allowed is 0 to 65535"),
     ROW(wire, 2, "wire is 2, which is none of enum cmt_wire"),
     ROW(dial_timeout_ns, 0,
         "dial_timeout_ns and handshake_timeout_ns must not be 0"),

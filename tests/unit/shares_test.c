@@ -100,7 +100,7 @@ static void defaults_grow_with_the_largest_message(void **state) {
   assert_taken(&o, list, 2);
   /* Many peers have their floors. */
   o = options();
-  o.inbound_peers_max = 1000000;
+  o.inbound_peers_max = CMT_PEERS_MAX;
   s = settle(&o, &usual, 1);
   assert_int_equal(CMT__FLOOR_MIN, s.recv.floor);
   assert_int_equal(CMT__FLOOR_MIN, s.send.floor);
