@@ -7,7 +7,14 @@
 #include <sodium.h>
 #include <uv.h>
 
-const char *cmt_version(void) { return CMT_VERSION; }
+#define TEXT(major, minor, patch) #major "." #minor "." #patch
+#define TEXT_OF(major, minor, patch) TEXT(major, minor, patch)
+
+const char *cmt_version(void) {
+  return TEXT_OF(CMT_VERSION_MAJOR, CMT_VERSION_MINOR, CMT_VERSION_PATCH);
+}
+
+uint32_t cmt_version_number(void) { return CMT_VERSION_NUMBER; }
 
 size_t cmt_libraries(cmt_library *out, size_t cap) {
   const cmt_library all[] = {

@@ -17,6 +17,19 @@ static void the_version_has_three_numbers(void **state) {
     3, sscanf(cmt_version(), "%u.%u.%u%c", &major, &minor, &patch, &rest));
 }
 
+static void the_text_and_the_number_are_those_of_the_header(void **state) {
+  char text[32];
+
+  (void)state;
+  snprintf(text, sizeof text, "%d.%d.%d", CMT_VERSION_MAJOR, CMT_VERSION_MINOR,
+           CMT_VERSION_PATCH);
+  assert_string_equal(text, cmt_version());
+  assert_int_equal(CMT_VERSION_NUMBER, cmt_version_number());
+  assert_int_equal(CMT_VERSION_MAJOR, cmt_version_number() >> 16);
+  assert_int_equal(CMT_VERSION_MINOR, cmt_version_number() >> 8 & 0xff);
+  assert_int_equal(CMT_VERSION_PATCH, cmt_version_number() & 0xff);
+}
+
 static void libraries_are_named_with_their_versions(void **state) {
   static const char *const names[] = {"libsodium", "libuv"};
   cmt_library found[8];
@@ -42,6 +55,7 @@ static void no_more_than_the_room_is_written(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_version_has_three_numbers),
+    cmocka_unit_test(the_text_and_the_number_are_those_of_the_header),
     cmocka_unit_test(libraries_are_named_with_their_versions),
     cmocka_unit_test(no_more_than_the_room_is_written),
   };
