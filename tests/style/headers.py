@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Each public header compiles alone, as C11 and as C++17, and behind any short
-macros of its program, which it leaves as they were.  A program of either
-language that includes them all runs on the shared library.
+"""Each public header compiles alone, as C99, C11 and C++17, and behind any short
+macros of its program, which it leaves as they were.  A program of each language
+that includes them all runs on the shared library.
 
 usage: headers.py --release BUILD_DIR
 """
@@ -23,8 +23,10 @@ import tap  # noqa: E402
 INCLUDE = os.path.join(ROOT, "include")
 FLAGS = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{INCLUDE}"]
 # Compiler, its language and standard.
-COMPILERS = (("gcc", "c", "c11"), ("g++", "c++", "c++17"),
-             ("clang", "c", "c11"), ("clang++", "c++", "c++17"))
+COMPILERS = (("gcc", "c", "c99"), ("gcc", "c", "c11"),
+             ("g++", "c++", "c++17"),
+             ("clang", "c", "c99"), ("clang", "c", "c11"),
+             ("clang++", "c++", "c++17"))
 
 # Headers of libraries besides the main one.
 OPTIONAL = ("protobuf.h",)
@@ -39,7 +41,8 @@ int main(void) {
 
   cmt_ignore(cmt_env_init(&env)); /* No warning for a result that is lost. */
   cmt_switch_options_init(&options);
-  printf("%s %d\\n", cmt_version(), options.size == sizeof options);
+  printf("%s %d\\n", cmt_version(), options.size == sizeof options &&
+         cmt_version_number() == CMT_VERSION_NUMBER);
   return 0;
 }
 """
@@ -129,7 +132,7 @@ def run_program(report, release, folder):
         if not os.path.exists(library):
             report.skip(name, "there is no release build")
             continue
-        program = os.path.join(folder, compiler)
+        program = os.path.join(folder, f"{compiler}-{standard}")
         status, output = run(
             [compiler, "-x", language, f"-std={standard}", *FLAGS, "-", "-x",
              "none", library, f"-Wl,-rpath,{release}", "-o", program], PROGRAM)
