@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An installed cometp2p serves the programs of others: by pkg-config, by its
 CMake package, as shared and as static library, and from another place than it
-was installed to.
+was installed to.  The programs are the examples that came with it.
 
 usage: install.py --release BUILD_DIR
 """
@@ -20,12 +20,14 @@ sys.path.insert(0, os.path.join(ROOT, "tools"))
 import tap  # noqa: E402
 
 CONSUMER = os.path.join(ROOT, "tests/install/consumer")
-EXAMPLES = os.path.join(ROOT, "examples")
-CHAT = os.path.join(EXAMPLES, "chat.c")
 HANDSHAKE = os.path.join(CONSUMER, "handshake.c")
 
 
 class Failed(Exception):
+    pass
+
+
+class Skipped(Exception):
     pass
 
 
@@ -37,19 +39,26 @@ class Prefix:
         pc = glob.glob(os.path.join(folder, "**/pkgconfig"), recursive=True)
         self.pkgconfig = pc[0] if pc else "/nowhere"
         self.lib = os.path.dirname(self.pkgconfig)
+        self.doc = os.path.join(folder, "share/doc/cometp2p")
+        self.examples = os.path.join(self.doc, "examples")
+        self.chat = os.path.join(self.examples, "chat.c")
 
-    def environment(self):
+    def environment(self, **more):
         return dict(os.environ, PKG_CONFIG_PATH=self.pkgconfig,
-                    LD_LIBRARY_PATH=self.lib)
+                    LD_LIBRARY_PATH=self.lib, **more)
 
-    def run(self, *command):
-        done = subprocess.run(command, env=self.environment(), text=True,
+    def attempt(self, *command, **more):
+        """The status and the output, with |more| variables."""
+        done = subprocess.run(command, env=self.environment(**more), text=True,
                               stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT,
                               stdout=subprocess.PIPE, timeout=60)
-        if done.returncode != 0:
-            raise Failed(f"{' '.join(command)}: status {done.returncode}\n"
-                         f"{done.stdout}")
-        return done.stdout
+        return done.returncode, done.stdout
+
+    def run(self, *command, **more):
+        status, output = self.attempt(*command, **more)
+        if status != 0:
+            raise Failed(f"{' '.join(command)}: status {status}\n{output}")
+        return output
 
     def flags(self, *arguments):
         return self.run("pkg-config", *arguments).split()
@@ -71,26 +80,40 @@ def loads(prefix, program):
 
 def by_pkg_config(prefix, folder):
     program = os.path.join(folder, "chat-shared")
-    prefix.run("cc", "-std=c11", "-Wall", "-Werror", CHAT, "-o", program,
+    prefix.run("cc", "-std=c11", "-Wall", "-Werror", prefix.chat, "-o", program,
                *prefix.flags("--cflags", "--libs", "cometp2p"))
     if prefix.lib not in loads(prefix, program):
         raise Failed("the program does not use the installed library")
 
 
+def archive_by_pkg_config(prefix, folder):
+    program = os.path.join(folder, "chat-archive")
+    prefix.run("cc", "-std=c11", prefix.chat, "-o", program,
+               *prefix.flags("--cflags", "--libs", "cometp2p-static"))
+    output = loads(prefix, program)
+    if "libcometp2p" in output or "libuv" not in output:
+        raise Failed(output)
+
+
 def static_by_pkg_config(prefix, folder):
+    """Without the archives of the C library and the others there is none."""
+    for name in ("libc.a", "libsodium.a"):
+        if prefix.run("cc", f"-print-file-name={name}").strip() == name:
+            raise Skipped(f"there is no {name}")
     program = os.path.join(folder, "chat-static")
-    flags = prefix.flags("--static", "--cflags", "--libs", "cometp2p")
-    flags = [flag if flag != "-lcometp2p" else "-l:libcometp2p.a"
-             for flag in flags]
-    prefix.run("cc", "-std=c11", CHAT, "-o", program, *flags)
-    if "libcometp2p" in loads(prefix, program):
-        raise Failed("the program uses the shared library")
+    prefix.run("cc", "-std=c11", "-static", prefix.chat, "-o", program,
+               *prefix.flags("--static", "--cflags", "--libs", "cometp2p"))
+    needed = prefix.run("readelf", "-dlW", program)
+    if "NEEDED" in needed or "INTERP" in needed:
+        raise Failed(needed)
+    if "others join" not in prefix.run(program):
+        raise Failed("the program does not run")
 
 
 def loop_by_pkg_config(prefix, folder):
     program = os.path.join(folder, "run_on")
     prefix.run("cc", "-std=gnu11", "-Wall", "-Werror",
-               os.path.join(EXAMPLES, "run_on.c"), "-o", program,
+               os.path.join(prefix.examples, "run_on.c"), "-o", program,
                *prefix.flags("--cflags", "--libs", "cometp2p", "libuv"))
     loads(prefix, program)
 
@@ -99,10 +122,10 @@ def protobuf_by_pkg_config(prefix, folder):
     if not has_protobuf(prefix):
         return
     program = os.path.join(folder, "protobuf_chat")
-    prefix.run("protoc-c", f"--c_out={folder}", f"-I{EXAMPLES}",
-               os.path.join(EXAMPLES, "chat.proto"))
+    prefix.run("protoc-c", f"--c_out={folder}", f"-I{prefix.examples}",
+               os.path.join(prefix.examples, "chat.proto"))
     prefix.run("cc", "-std=c11", "-Wall", "-Werror", f"-I{folder}",
-               os.path.join(EXAMPLES, "protobuf_chat.c"),
+               os.path.join(prefix.examples, "protobuf_chat.c"),
                os.path.join(folder, "chat.pb-c.c"), "-o", program,
                *prefix.flags("--cflags", "--libs", "cometp2p-protobuf"))
     if "libprotobuf-c" not in loads(prefix, program):
@@ -118,16 +141,68 @@ def core_by_pkg_config(prefix, folder):
     expect(prefix.run(program), "CMT_OK\n")
 
 
-def by_cmake(prefix, folder):
+def consumer(prefix, folder, components, **more):
+    """The status of CMake, what it says, and the targets that it found."""
     build = os.path.join(folder, "consumer")
-    prefix.run("cmake", "-S", CONSUMER, "-B", build, "-G", "Ninja",
-               f"-DCMAKE_PREFIX_PATH={prefix.folder}",
-               f"-DEXAMPLES={EXAMPLES}")
-    prefix.run("cmake", "--build", build)
-    loads(prefix, os.path.join(build, "chat"))
+    shutil.rmtree(build, ignore_errors=True)
+    status, output = prefix.attempt(
+        "cmake", "-S", CONSUMER, "-B", build, "-G", "Ninja",
+        f"-DCMAKE_PREFIX_PATH={prefix.folder}", f"-DCOMPONENTS={components}",
+        f"-DEXAMPLES={prefix.examples}", **more)
+    found = re.search(r"^-- targets:(.*)$", output, re.MULTILINE)
+    return status, output, found[1].split() if found else None
+
+
+def by_cmake(prefix, folder):
+    components = ["cometp2p", "static", "core"]
     if has_protobuf(prefix):
-        loads(prefix, os.path.join(build, "protobuf_chat"))
+        components.append("protobuf")
+    status, output, found = consumer(prefix, folder, ";".join(components))
+    if status != 0 or found != components:
+        raise Failed(f"{found}\n{output}")
+    build = os.path.join(folder, "consumer")
+    prefix.run("cmake", "--build", build)
+    for program in components:
+        loads(prefix, os.path.join(build, {
+            "cometp2p": "chat", "static": "chat_static", "core": "handshake",
+            "protobuf": "protobuf_chat"}[program]))
     expect(prefix.run(os.path.join(build, "handshake")), "CMT_OK\n")
+
+
+def libraries_of(prefix, folder, *modules):
+    """Variables with which pkg-config knows |modules| alone."""
+    place = os.path.join(folder, "-".join(("pc", *modules)))
+    os.makedirs(place)
+    for module in modules:
+        where = prefix.flags("--variable=pcfiledir", module)[0]
+        shutil.copy(os.path.join(where, f"{module}.pc"), place)
+    return {"PKG_CONFIG_LIBDIR": place}
+
+
+def components_of_cmake(prefix, folder):
+    """What is asked for, what is installed, what then is found."""
+    nothing = libraries_of(prefix, folder)
+    sodium = libraries_of(prefix, folder, "libsodium")
+    both = libraries_of(prefix, folder, "libsodium", "libuv")
+    for components, there, targets in (
+            ("", nothing, "cometp2p"),
+            ("", sodium, "cometp2p core"),
+            ("", both, "cometp2p static core"),
+            ("cometp2p", nothing, "cometp2p"),
+            ("core", sodium, "core"),
+            ("static", both, "static")):
+        status, output, found = consumer(prefix, folder, components, **there)
+        if status != 0 or found != targets.split():
+            raise Failed(f"{components} of {there}: {found}\n{output}")
+    for component, there, text in (
+            ("core", nothing, "core lacks libsodium."),
+            ("static", sodium, "static lacks libuv."),
+            ("static", nothing, "static lacks libsodium and libuv."),
+            ("protobuf", both, "protobuf lacks "),
+            ("nonsense", both, "nonsense lacks this component")):
+        status, output, found = consumer(prefix, folder, component, **there)
+        if status == 0 or found or f"cometp2p::{text}" not in output:
+            raise Failed(f"{component} of {there}: {status}\n{output}")
 
 
 def tsan_suppressions(prefix, folder):
@@ -150,7 +225,7 @@ def command(prefix, folder):
     del folder
     program = os.path.join(prefix.folder, "bin/cometp2p")
     version = prefix.flags("--modversion", "cometp2p")[0]
-    if version not in prefix.run(program, "version"):
+    if f"cometp2p {version}\n" not in prefix.run(program, "version"):
         raise Failed(f"the command is not of version {version}")
 
 
@@ -163,6 +238,19 @@ def man_pages(prefix, folder):
     found = set(os.listdir(os.path.join(prefix.folder, "share/man/man1")))
     if len(verbs) < 5 or found != expected:
         raise Failed(f"{sorted(found)}, expected {sorted(expected)}")
+
+
+def documents(prefix, folder):
+    """The examples are those of the sources: other tests compile them."""
+    del folder
+    for name in ("LICENSE", "CHANGELOG.md"):
+        with open(os.path.join(prefix.doc, name), encoding="utf-8") as file, \
+                open(os.path.join(ROOT, name), encoding="utf-8") as source:
+            expect(file.read(), source.read())
+    sources = glob.glob(os.path.join(ROOT, "examples/*.*"))
+    expect(sorted(os.listdir(prefix.examples)),
+           sorted(name for name in map(os.path.basename, sources)
+                  if name != "CMakeLists.txt"))
 
 
 def expect(found, expected):
@@ -183,8 +271,9 @@ def by_dev(prefix, folder):
     exports = re.findall(r"^  (export .*)$", done.stdout, re.MULTILINE)
     if done.returncode != 0 or not exports:
         raise Failed(f"status {done.returncode}\n{done.stdout}{done.stderr}")
+    chat = os.path.join(place, "share/doc/cometp2p/examples/chat.c")
     recipe = ["set -e", *exports, "cd \"$0\"",
-              f"cc '{CHAT}' $(pkg-config --cflags --libs cometp2p) -o chat",
+              f"cc '{chat}' $(pkg-config --cflags --libs cometp2p) -o chat",
               "./chat </dev/null", "command -v cometp2p", "cometp2p version"]
     done = subprocess.run(["bash", "-c", "\n".join(recipe), folder], env=shell,
                           text=True, stdin=subprocess.DEVNULL, timeout=60,
@@ -201,7 +290,9 @@ TESTS = (
      core_by_pkg_config),
     ("the shared library serves the chat program, found by pkg-config",
      by_pkg_config),
-    ("the static library serves the chat program, found by pkg-config",
+    ("the archive serves the chat program, found by pkg-config",
+     archive_by_pkg_config),
+    ("pkg-config --static gives all that a static program links",
      static_by_pkg_config),
     ("the shared library serves a program with a loop of its own",
      loop_by_pkg_config),
@@ -210,6 +301,9 @@ TESTS = (
     ("the suppressions for ThreadSanitizer hide no race of the program",
      tsan_suppressions),
     ("all libraries serve a project, found as CMake package", by_cmake),
+    ("a component of the CMake package asks only for what it needs",
+     components_of_cmake),
+    ("the licence, the changes and the examples are installed", documents),
 )
 
 
@@ -229,6 +323,9 @@ def install(release, folder):
 def attempt(report, name, test, *arguments):
     try:
         value = test(*arguments)
+    except Skipped as reason:
+        report.skip(name, reason)
+        return None
     except (Failed, OSError, subprocess.TimeoutExpired) as fault:
         report.check(False, name, fault)
         return None

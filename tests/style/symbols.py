@@ -6,7 +6,8 @@ usage: symbols.py --release BUILD_DIR
 
 The core performs no I/O, reads no clock and draws no randomness: all that it
 can call is listed here.  No library names what belongs to the process: its
-environment variables, streams, signals and end.
+environment variables, streams, signals and end.  All that a shared library
+exports has one version, that of its file name.
 """
 import argparse
 import glob
@@ -143,12 +144,32 @@ def declared(paths):
 
 
 def exported(library):
-    names = set()
+    """Gives (name, version) of each; the version itself is absolute."""
+    symbols = set()
     for line in nm("-D", "--defined-only", library).splitlines():
         fields = [field.strip() for field in line.split("|")]
-        if len(fields) == 7:
-            names.add(fields[0].split("@")[0])
-    return names
+        if len(fields) == 7 and fields[2] != "A":
+            name, _, version = fields[0].partition("@@")
+            symbols.add((name, version))
+    return symbols
+
+
+def abi_version():
+    """That of the header: until 1.0 each minor version has an ABI."""
+    with open(os.path.join(ROOT, "include/cometp2p/version.h"),
+              encoding="utf-8") as file:
+        number = dict(re.findall(r"^#define CMT_VERSION_(M\w+) (\d+)$",
+                                 file.read(), re.MULTILINE))
+    if number["MAJOR"] == "0":
+        return f"0.{number['MINOR']}"
+    return number["MAJOR"]
+
+
+def soname(library):
+    dynamic = subprocess.run(["readelf", "-dW", library], check=True,
+                             capture_output=True, text=True).stdout
+    found = re.search(r"\(SONAME\).*\[(.*)\]", dynamic)
+    return found[1] if found else None
 
 
 def check_core(report, archive):
@@ -163,12 +184,20 @@ def check_core(report, archive):
 
 def check_exports(report, library, headers):
     what = os.path.basename(library)
-    names, symbols = declared(headers), exported(library)
+    names, versioned = declared(headers), exported(library)
+    symbols = {name for name, _ in versioned}
     missing = sorted(names - symbols)
     report.check(names and not missing,
                  f"{what} exports every declared function", *missing)
     extra = sorted(symbols - names)
     report.check(not extra, f"{what} exports nothing else", *extra)
+    node = f"COMETP2P_{abi_version()}"
+    strays = sorted(f"{name}@{version}" for name, version in versioned
+                    if version != node)
+    report.check(not strays, f"all of {what} has the version {node}", *strays)
+    report.check(soname(library) == f"{what}.{abi_version()}",
+                 f"{what} has the version of the ABI in its name",
+                 soname(library))
 
 
 def check_host(report, release):
