@@ -20,7 +20,7 @@ static bool handshake_is_left(const cmt_conn *c) {
   bool info =
     c->shake != NULL && !c->shake->info_sent && c->state != CMT__CONN_SECRET;
 
-  return info || cmt_secret_conn_output(c->secret).len > 0;
+  return info || cmt_secret_conn_output(c->secret).len != 0;
 }
 
 static bool handshake_is_owed(const cmt_conn *c) {
@@ -28,7 +28,7 @@ static bool handshake_is_owed(const cmt_conn *c) {
 }
 
 static bool handshake_wants_write(const cmt_conn *c) {
-  return handshake_is_owed(c) && (cmt_secret_conn_output(c->secret).len > 0 ||
+  return handshake_is_owed(c) && (cmt_secret_conn_output(c->secret).len != 0 ||
                                   !cmt__conn_info_waits(c));
 }
 
@@ -125,7 +125,7 @@ size_t cmt__conn_seal(cmt_conn *c, uint8_t *slots, size_t cap,
     return 0;
   }
   shake = cmt_secret_conn_output(c->secret);
-  if (shake.len > 0) {
+  if (shake.len != 0) {
     CMT_ASSERT(&c->shared->env, shake.len <= cap);
     memcpy(slots, shake.base, shake.len);
     cmt_secret_conn_consume(c->secret, shake.len);

@@ -134,6 +134,32 @@ static void one_look_that_is_late_does_not_count(void **state) {
                       test_node_log(&f->b));
 }
 
+static void a_look_is_late_by_a_quarter_of_a_second(void **state) {
+  for (int late = 0; late < 2; late++) {
+    held_user *f = *state;
+
+    held_first_is_there(f);
+    held_go_silent(f, 0, true);
+    test_node_start(&f->c);
+    test_node_dial(&f->c, f->b.addr, 0);
+    held_advance_ms(f, 2999); /* The last look is due at 3000. */
+    test_loop_pass(f->w.loop, CMT_MILLISECONDS(251) - (late == 0));
+    held_settle(f);
+    if (late == 1) {
+      assert_string_equal("", test_node_log(&f->b));
+      held_advance_ms(f, 249);
+      assert_string_equal("", test_node_log(&f->b));
+      held_advance_ms(f, 1);
+    }
+    assert_string_equal("remove chat CMT_EDUPLICATE\n"
+                        "init chat\nadd chat inbound\n",
+                        test_node_log(&f->b));
+    held_go_silent(f, 0, false);
+    held_teardown(state);
+    held_setup(state);
+  }
+}
+
 /* ---- ends ---- */
 
 static void the_end_of_the_first_makes_the_second_the_peer(void **state) {
@@ -318,6 +344,7 @@ int main(void) {
     TEST(a_first_that_we_do_not_read_is_not_called_silent),
     TEST(a_loop_that_is_always_late_decides_all_the_same),
     TEST(one_look_that_is_late_does_not_count),
+    TEST(a_look_is_late_by_a_quarter_of_a_second),
     TEST(the_end_of_the_first_makes_the_second_the_peer),
     TEST(a_second_that_ends_by_itself_has_its_own_error),
     TEST(a_second_that_is_reset_has_its_own_error),

@@ -175,6 +175,36 @@ static void the_socket_is_not_asked_for_single_messages(void **state) {
   assert_int_equal(0, way(f)->asked);
 }
 
+/* The socket takes |bytes| and then no more. */
+static void take_just(fixture *f, size_t bytes) {
+  way(f)->stalled = true;
+  way(f)->cap = bytes;
+  settle(f);
+  way(f)->cap = 0;
+  way(f)->stalled = false;
+  settle(f);
+}
+
+/* Each 32 KiB, to the byte. */
+static void the_socket_is_asked_when_enough_was_written(void **state) {
+  fixture *f = *state;
+
+  pair_at_rate(f, RATE);
+  way(f)->cap = 0;
+  send_bulk(f, 1, 200000);
+  settle(f);
+  for (size_t asked = 0; asked < 3; asked++) {
+    test_loop_advance(f->w.loop, CMT_MILLISECONDS(20));
+    take_just(f, 32768 * (asked + 1) - 1 - way(f)->written);
+    assert_int_equal(asked, way(f)->asked);
+    take_just(f, 1);
+    assert_int_equal(32768 * (asked + 1), way(f)->written);
+    assert_int_equal(asked + 1, way(f)->asked);
+  }
+  way(f)->cap = SIZE_MAX;
+  settle(f);
+}
+
 static void what_the_kernel_may_hold_follows_the_delivery_rate(void **state) {
   static const struct {
     uint64_t rate;
@@ -295,6 +325,27 @@ static void the_rate_of_a_reader_is_an_average(void **state) {
   /* It is never 0, which says that nothing is known. */
   assert_int_equal(1, rate_after(f, 1, 2000000, 2000000));
   assert_int_equal(1, rate_after(f, 1, 2000000, 2000000));
+}
+
+/* A rate that was no higher for want of bytes is a bound from below, when there
+   is one to be raised. */
+static void the_rate_in_bursts_is_the_last_that_was_not_limited(void **state) {
+  static const struct {
+    uint64_t told;
+    bool app_limited;
+    uint64_t rate;
+  } rows[] = {
+    {0, false, 0}, {5, true, 0}, {1, false, 1}, {2, true, 2},
+    {2, true, 2},  {1, true, 2}, {3, true, 3},  {1, false, 1},
+  };
+  fixture *f = *state;
+
+  pair_at_rate(f, 0);
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    way(f)->info.delivery_rate = rows[i].told;
+    way(f)->info.app_limited = rows[i].app_limited;
+    assert_int_equal(rows[i].rate, rate_after(f, 0, 0, 0));
+  }
 }
 
 /* One whose rate was never measured without want of bytes. */
@@ -507,9 +558,11 @@ int main(void) {
     TEST(of_a_write_that_fails_nothing_is_kept),
     TEST(the_socket_is_asked_at_most_each_20_ms),
     TEST(the_socket_is_not_asked_for_single_messages),
+    TEST(the_socket_is_asked_when_enough_was_written),
     TEST(what_the_kernel_may_hold_follows_the_delivery_rate),
     TEST(a_change_of_a_quarter_is_not_worth_a_call),
     TEST(a_slow_reader_counts_and_not_its_bursts),
+    TEST(the_rate_in_bursts_is_the_last_that_was_not_limited),
     TEST(the_rate_of_a_reader_is_an_average),
     TEST(a_slow_reader_counts_alone_too),
     TEST(a_run_is_no_longer_than_the_target),

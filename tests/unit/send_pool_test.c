@@ -142,6 +142,15 @@ static void without_memory_the_room_goes_back(void **state) {
   assert_int_equal(400, atomic_load(&f->pool.used));
 }
 
+static void a_second_message_may_use_up_the_pool(void **state) {
+  fixture *f = *state;
+
+  assert_cmt(CMT_OK, gate_try(&f->u[0], GATE_A, FLOOR));
+  assert_cmt(CMT_EAGAIN, gate_try(&f->u[0], GATE_A, POOL + 1));
+  assert_cmt(CMT_OK, gate_try(&f->u[0], GATE_A, POOL));
+  assert_int_equal(POOL, atomic_load(&f->pool.used));
+}
+
 enum { TAKERS = 4, TAKES = 100000 };
 
 static void *take_and_give(void *arg) {
@@ -528,6 +537,7 @@ int main(void) {
     TEST(a_floor_is_there_whatever_others_have),
     TEST(a_newcomer_may_have_all_that_is_left_at_once),
     TEST(without_memory_the_room_goes_back),
+    TEST(a_second_message_may_use_up_the_pool),
     TEST(what_threads_take_at_once_is_counted),
     TEST(who_has_nothing_of_the_pool_is_next_up),
     TEST(room_of_another_wakes_a_send),

@@ -156,6 +156,37 @@ static void a_crowd_of_strangers_has_few_lines_and_a_count(void **state) {
   assert_int_equal(52, f->count);
   assert_non_null(strstr(f->lines, "debug switch: 150 more connections from "
                                    "strangers failed and had no line\n"));
+  for (int i = 0; i < 50; i++) { /* And now a single one. */
+    test_node_dial(&f->trio.b, f->trio.a.addr, 0);
+    (void)test_node_log(&f->trio.b);
+  }
+  test_loop_advance(f->trio.w.loop, CMT_SECONDS(1));
+  test_node_dial(&f->trio.b, f->trio.a.addr, 0);
+  assert_non_null(strstr(f->lines, "debug switch: 1 more connections from "
+                                   "strangers failed and had no line\n"));
+}
+
+static void a_second_has_its_lines_to_the_nanosecond(void **state) {
+  static const struct {
+    uint64_t now_ns, missed;
+    bool taken;
+  } rows[] = {
+    {CMT_SECONDS(5), 0, true},      {CMT_SECONDS(5), 0, true},
+    {CMT_SECONDS(6) - 1, 0, false}, {CMT_SECONDS(6) - 1, 0, false},
+    {CMT_SECONDS(6), 2, true},      {CMT_SECONDS(6), 0, true},
+    {CMT_SECONDS(6), 0, false},     {CMT_SECONDS(9), 1, true},
+    {CMT_SECONDS(10), 0, true},
+  };
+  cmt__log_limit limit = {.lines = 0};
+
+  (void)state;
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    uint64_t missed = 99;
+
+    assert_int_equal(rows[i].taken,
+                     cmt__log_limit_take(&limit, 2, rows[i].now_ns, &missed));
+    assert_int_equal(rows[i].missed, missed);
+  }
 }
 
 int main(void) {
@@ -167,6 +198,7 @@ int main(void) {
     TEST(a_peer_that_comes_is_no_failure),
     TEST(our_own_stop_is_no_news),
     TEST(a_crowd_of_strangers_has_few_lines_and_a_count),
+    cmocka_unit_test(a_second_has_its_lines_to_the_nanosecond),
   };
 #undef TEST
 
