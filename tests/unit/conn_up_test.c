@@ -2,7 +2,9 @@
 /* What a connection carries once it is up: channels, runs of frames, pings in
    virtual time, bounds. */
 #include "conn_peer.h"
+#include "core/conn_impl.h"
 #include "core/packet.h"
+#include "core/secret_conn.h"
 
 #include <stdlib.h>
 
@@ -291,6 +293,47 @@ static void least_room_is_exact(void **state) {
   }
 }
 
+static void a_run_has_as_many_frames_as_it_fills(void **state) {
+  static const size_t rows[][2] = {
+    {1010, 1},
+    {1011, 1} /* And 13 bytes around it. */,
+    {1012, 2},
+    {2035, 2},
+  };
+  static uint8_t slots[66 * CMT_FRAME_SLOT];
+
+  (void)state;
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    conn_peer f;
+
+    conn_peer_init(&f, true);
+    f.o.send_packet_payload_max = 65536;
+    conn_peer_start(&f);
+    conn_peer_up(&f);
+    f.stalled = true;
+    assert_cmt(CMT_OK, conn_peer_queue(&f, 0xff, rows[i][0]));
+    assert_int_equal(rows[i][1] * CMT_FRAME_SLOT,
+                     cmt__conn_seal(f.c, slots, sizeof slots, 0));
+    conn_peer_fini(&f);
+  }
+}
+
+/* Its keys are used up, on the way out. */
+static void without_a_nonce_it_ends(void **state) {
+  conn_peer f;
+
+  (void)state;
+  up_init(&f);
+  f.stalled = true;
+  assert_cmt(CMT_OK, conn_peer_queue(&f, 0x31, 1));
+  f.c->secret->send_counter = UINT64_MAX;
+  assert_int_equal(0, cmt_conn_output(f.c, SIZE_MAX, 0).len);
+  assert_true(cmt__conn_has_ended(f.c));
+  conn_peer_tick(&f, 0);
+  assert_conn_events(&f, "CMT_ENONCE(up)");
+  conn_peer_fini(&f);
+}
+
 /* ---- pings ---- */
 
 static void ping_is_answered_in_the_next_run_of_a_flood(void **state) {
@@ -469,6 +512,8 @@ int main(void) {
     cmocka_unit_test(handshake_is_urgent_to_write),
     cmocka_unit_test(least_room_follows_the_payload),
     cmocka_unit_test(least_room_is_exact),
+    cmocka_unit_test(a_run_has_as_many_frames_as_it_fills),
+    cmocka_unit_test(without_a_nonce_it_ends),
     cmocka_unit_test(ping_is_answered_in_the_next_run_of_a_flood),
     cmocka_unit_test(pings_follow_the_interval_and_end_at_105_seconds),
     cmocka_unit_test(round_trip_is_measured_from_the_taken_frame),
