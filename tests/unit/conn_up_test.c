@@ -204,6 +204,7 @@ static void run_is_as_long_as_asked_for(void **state) {
 /* A link seals straight into memory of its loop. */
 static void link_seals_into_its_own_memory(void **state) {
   static uint8_t slots[64 * CMT_FRAME_SLOT];
+  cmt_channel_status status[CONN_PEER_CHANNELS];
   cmt__credits credits;
   bool urgent;
   size_t len;
@@ -221,8 +222,10 @@ static void link_seals_into_its_own_memory(void **state) {
   assert_cmt(CMT_OK, cmt_conn_ping(f.c));
   assert_true(cmt__conn_wants_write(f.c, &urgent));
   assert_true(urgent);
-  len = cmt__conn_seal(f.c, slots, sizeof slots, 0);
+  len = cmt__conn_seal(f.c, slots, sizeof slots, S(1) / 2);
   assert_int_equal(2 * CMT_FRAME_SLOT, len);
+  assert_int_equal(4, cmt_conn_get_status(f.c, status, 4));
+  assert_int_equal(S(1) / 2, status[1].wait_last_ns);
   assert_int_equal(1, cmt__conn_pings_sent(f.c));
   assert_true(cmt__conn_take_credits(f.c, &credits));
   assert_int_equal(1, credits.messages[1]);

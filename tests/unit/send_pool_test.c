@@ -5,6 +5,8 @@
 
 #include "gate_user.h"
 
+#include "node/gate_impl.h"
+
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -182,6 +184,45 @@ static void what_threads_take_at_once_is_counted(void **state) {
 }
 
 /* ---- who waits ---- */
+
+/* A message of one byte, for which the pool has no room. */
+static void the_shortest_send_is_woken_too(void **state) {
+  fixture *f = *state;
+  gate_answer a = gate_answer_new(CMT_NEVER);
+
+  assert_cmt(CMT_OK, gate_try(&f->u[0], GATE_A, FLOOR));
+  assert_cmt(CMT_OK, gate_try(&f->u[0], GATE_A, POOL));
+  assert_cmt(CMT_OK, gate_try(&f->u[1], GATE_A, FLOOR));
+  gate_send(&f->u[1], GATE_A, 1, &a);
+  look(&f->u[1]);
+  assert_int_equal(0, a.calls);
+  assert_int_equal(1, atomic_load(&f->pool.waiting));
+  gate_take(&f->u[0], 0, NULL);
+  (void)gate_credit(&f->u[0], 1, 0, POOL);
+  look(&f->u[1]);
+  assert_cmt(CMT_OK, a.status);
+  assert_int_equal(0, atomic_load(&f->pool.waiting));
+}
+
+/* Between the look that finds none and the wait for it. */
+static void room_that_comes_meanwhile_is_taken(void **state) {
+  fixture *f = *state;
+  gate_user *u = &f->u[1];
+  gate_answer a = gate_answer_new(CMT_NEVER);
+
+  assert_true(cmt__send_pool_take(&f->pool, NULL, 0, POOL));
+  assert_cmt(CMT_OK, gate_try(u, GATE_A, FLOOR));
+  gate_send(u, GATE_A, 10, &a);
+  look(u);
+  assert_int_equal(1, atomic_load(&f->pool.waiting));
+  cmt__send_pool_give(&f->pool, POOL); /* Nobody is told. */
+  assert_int_equal(0, u->rings);
+  cmt__gate_pool_look(&u->gate, 10);
+  assert_int_equal(1, u->rings);
+  assert_int_equal(0, atomic_load(&f->pool.waiting));
+  look(u);
+  assert_cmt(CMT_OK, a.status);
+}
 
 /* One that has |above| bytes of the pool and lacks all of it, at each look. */
 typedef struct lacking {
@@ -540,6 +581,8 @@ int main(void) {
     TEST(a_second_message_may_use_up_the_pool),
     TEST(what_threads_take_at_once_is_counted),
     TEST(who_has_nothing_of_the_pool_is_next_up),
+    TEST(the_shortest_send_is_woken_too),
+    TEST(room_that_comes_meanwhile_is_taken),
     TEST(room_of_another_wakes_a_send),
     TEST(the_end_of_another_wakes_a_send),
     TEST(one_above_its_floor_is_woken_too),
