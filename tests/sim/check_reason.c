@@ -114,6 +114,11 @@ static uint64_t waiting_bytes(const sim_peer *p) {
   return bytes;
 }
 
+/* Memory lacked for it on another loop, of which the first has not heard. */
+static bool may_have_ended(const sim_peer *p) {
+  return p->node->lacks > 0 && p->conn->loop[p->side] != p->node->loops[0];
+}
+
 /* After its own end of the stream a side reads on for 1 s at most; what is
    still on the way then may be lost. */
 void check_grace_begin(sim_peer *p, uint64_t flush_ns) {
@@ -129,6 +134,7 @@ void check_grace_begin(sim_peer *p, uint64_t flush_ns) {
   }
   p->grace = (sim_grace){
     .on = !hurt && !p->node->has_rates && !to->has_rates && other != NULL &&
+          !may_have_ended(p) && !may_have_ended(other) &&
           sim_peer_is_live(other) && !other->stopped &&
           other->fail_reason == CMT_OK && other->pauses == 0 &&
           p->pauses == 0 && p->oversize == 0 && other->node->state == SIM_UP &&

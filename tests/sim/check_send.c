@@ -54,12 +54,23 @@ static void check_full(sim_peer *p, int channel, size_t len) {
     p->node->options.send_bytes_max);
 }
 
+/* Another thread may learn of an end before the reactors do: in the middle of
+   the turn that finds it, or while the first loop is still to hear of it from
+   another.  From then on the peer stays closed. */
+static bool ended_just_now(sim_peer *p, cmt_err err) {
+  bool may_know = sim_net_other_runs(p->node->sim->net) ||
+                  p->conn->loop[p->side] != p->node->loops[0];
+
+  p->closed = p->closed || (may_know && err == CMT_ECLOSED);
+  return may_know && err == CMT_ECLOSED;
+}
+
 void check_answer(sim_peer *p, int channel, size_t len, cmt_err err) {
   cmt_err expected = refusal(p, channel, len);
   bool stopping = p->node->state == SIM_STOPPING && err == CMT_ECLOSED;
 
   if (stopping || (expected == CMT_OK && err == CMT_OK) ||
-      (err == CMT_ENOMEM && p->node->lacks > 0)) {
+      (err == CMT_ENOMEM && p->node->lacks > 0) || ended_just_now(p, err)) {
     check_held(p->node->sim, CHECK_ANSWER);
   } else if (expected == CMT_OK && err == CMT_EAGAIN) {
     check_full(p, channel, len);

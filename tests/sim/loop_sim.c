@@ -25,7 +25,7 @@ const char *sim_fault_name(sim_fault f) {
 }
 
 bool sim_fault_now(sim_net *net, sim_fault f) {
-  bool now = sim_chance(&net->rng, net->weather.odds[f]);
+  bool now = sim_chance(&net->rng, net->weather.odds[f]) && !net->off[f];
 
   net->fired[f] += now;
   return now;
@@ -352,6 +352,10 @@ void sim_net_delete(sim_net *net) {
   free(net);
 }
 
+void sim_net_without(sim_net *net, const bool off[SIM_FAULTS]) {
+  memcpy(net->off, off, sizeof net->off);
+}
+
 void sim_net_weather(sim_net *net, const sim_weather *w) { net->weather = *w; }
 
 uint64_t sim_net_now(const sim_net *net) { return net->now_ns; }
@@ -368,6 +372,8 @@ void sim_net_other_thread(sim_net *net, void (*run)(void *arg), void *arg) {
   net->other_thread = run;
   net->other_arg = arg;
 }
+
+bool sim_net_other_runs(const sim_net *net) { return net->inside; }
 
 void sim_net_trace(sim_net *net, bool on) { net->traced = on; }
 

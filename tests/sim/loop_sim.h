@@ -86,6 +86,8 @@ typedef struct sim_conn {
 sim_net *sim_net_new(uint64_t seed);
 /* All loops were deleted before. */
 void sim_net_delete(sim_net *net);
+/* Faults that never happen, although they are drawn. */
+void sim_net_without(sim_net *net, const bool off[SIM_FAULTS]);
 /* For connections and faults from now on. */
 void sim_net_weather(sim_net *net, const sim_weather *w);
 /* The weather of existing connections too, and their stalls end. */
@@ -104,6 +106,8 @@ void sim_net_partition(sim_net *net, unsigned a, unsigned b, uint64_t ns);
 bool sim_net_step(sim_net *net, uint64_t until_ns);
 /* |run| stands for another thread, whose calls come in the middle of turns. */
 void sim_net_other_thread(sim_net *net, void (*run)(void *arg), void *arg);
+/* It does so now. */
+bool sim_net_other_runs(const sim_net *net);
 /* Nothing of a connection arrives any more, and neither side is told. */
 void sim_conn_vanish(sim_net *net, sim_conn *c);
 /* Sets what a connection goes through from now on. */

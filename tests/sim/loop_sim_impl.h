@@ -99,6 +99,7 @@ struct sim_loop {
 struct sim_net {
   sim_rng rng;
   sim_weather weather;
+  bool off[SIM_FAULTS];
   uint64_t now_ns;
   /* SIM_LOOPS_MAX places for each host, the first of which it has first. */
   sim_loop *loops[SIM_LOOPS_ALL];

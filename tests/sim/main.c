@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -23,6 +24,7 @@ void __sanitizer_set_death_callback(void (*callback)(void))
 static uint64_t running;
 static size_t lines;
 static bool tap = true;
+static sim_setup setup;
 
 static void line(bool passed, const char *text) {
   printf("%s %zu - %s\n", passed ? "ok" : "not ok", ++lines, text);
@@ -31,6 +33,9 @@ static void line(bool passed, const char *text) {
 static void tell_failure(uint64_t seed, const char *check, const char *text) {
   char all[640];
 
+  if (!setup.tell) {
+    sim_tell();
+  }
   snprintf(all, sizeof all, "seed %" PRIu64 ": %s: %s", seed, check, text);
   if (tap) {
     line(false, all);
@@ -39,6 +44,9 @@ static void tell_failure(uint64_t seed, const char *check, const char *text) {
     printf("FAILED %s\n", all);
   }
   printf("# again: ./dev sim --seed %" PRIu64 "\n", seed);
+  if (tap) {
+    printf("# and with \"--without NAME\" to narrow it down\n");
+  }
   fflush(stdout);
 }
 
@@ -60,10 +68,10 @@ static void on_alarm(int number) {
   _exit(1);
 }
 
-static void run(uint64_t seed, bool trace, sim_tally *t) {
+static void run(uint64_t seed, sim_tally *t) {
   running = seed;
   alarm(SECONDS_MAX);
-  sim_run(seed, trace, t);
+  sim_run(seed, &setup, t);
   alarm(0);
 }
 
@@ -71,7 +79,7 @@ static void run_block(uint64_t from, uint64_t count, sim_tally *t) {
   char text[128];
 
   for (uint64_t i = 0; i < count; i++) {
-    run(from + i, false, t);
+    run(from + i, t);
   }
   snprintf(text, sizeof text, "seeds %" PRIu64 " to %" PRIu64 " hold", from,
            from + count - 1);
@@ -83,8 +91,8 @@ static void run_block(uint64_t from, uint64_t count, sim_tally *t) {
 static void run_again(uint64_t seed, sim_tally *t) {
   sim_tally first = {.seeds = 0};
 
-  run(seed, false, &first);
-  run(seed, false, t);
+  run(seed, &first);
+  run(seed, t);
   if (first.digest != t->digest || first.steps_max > t->steps_max) {
     sim_failed(seed, check_name(CHECK_REPEAT), check_promise(CHECK_REPEAT));
   }
@@ -102,7 +110,7 @@ static void run_listed(const char *path, sim_tally *t) {
   }
   while (fgets(text, sizeof text, file) != NULL) {
     if (text[0] != '#' && text[0] != '\n') {
-      run(strtoull(text, NULL, 10), false, t);
+      run(strtoull(text, NULL, 10), t);
       count++;
     }
   }
@@ -194,7 +202,8 @@ static int report(const sim_tally *t) {
 
 static int usage(void) {
   fprintf(stderr, "usage: sim [--listed FILE] [--seeds N] [--from SEED]\n"
-                  "       sim --seed SEED [--quiet]\n");
+                  "           [--revision TEXT] [--without NAME]...\n"
+                  "       sim --seed SEED [--quiet] [--without NAME]...\n");
   return 2;
 }
 
@@ -202,57 +211,18 @@ static int run_one(uint64_t seed, bool quiet) {
   sim_tally t = {.seeds = 0};
 
   tap = false;
-  run(seed, !quiet, &t);
+  setup.trace = !quiet;
+  setup.tell = true;
+  run(seed, &t);
   printf("seed %" PRIu64 " holds: %" PRIu64 " KiB, %" PRIu64 " peers, %" PRIu64
          " steps, digest %016" PRIx64 "\n",
          seed, t.bytes >> 10, t.peers, t.steps, t.digest);
   return 0;
 }
 
-int main(int argc, char **argv) {
-  static const struct option options[] = {
-    {"seeds", required_argument, NULL, 'n'},
-    {"from", required_argument, NULL, 'f'},
-    {"seed", required_argument, NULL, 's'},
-    {"listed", required_argument, NULL, 'l'},
-    {"quiet", no_argument, NULL, 'q'},
-    {NULL, 0, NULL, 0},
-  };
-  uint64_t seeds = 100, from = 1, seed = 0;
-  bool one = false, quiet = false;
-  const char *listed = NULL;
+static int run_many(uint64_t from, uint64_t seeds, const char *listed) {
   sim_tally t = {.seeds = 0};
-  int c;
 
-  while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-    switch (c) {
-    case 'n':
-      seeds = strtoull(optarg, NULL, 10);
-      break;
-    case 'f':
-      from = strtoull(optarg, NULL, 10);
-      break;
-    case 's':
-      seed = strtoull(optarg, NULL, 10);
-      one = true;
-      break;
-    case 'l':
-      listed = optarg;
-      break;
-    case 'q':
-      quiet = true;
-      break;
-    default:
-      return usage();
-    }
-  }
-  signal(SIGALRM, on_alarm);
-  if (__sanitizer_set_death_callback != NULL) {
-    __sanitizer_set_death_callback(on_death);
-  }
-  if (one) {
-    return run_one(seed, quiet);
-  }
   if (listed != NULL) {
     run_listed(listed, &t);
   }
@@ -261,4 +231,115 @@ int main(int argc, char **argv) {
   }
   run_again(from, &t);
   return report(&t);
+}
+
+/* ---- the command line ---- */
+
+/* Seeds of ten digits at most, which a person can copy. */
+static uint64_t fresh_seed(void) {
+  struct timespec now;
+
+  clock_gettime(CLOCK_REALTIME, &now);
+  return 1000 +
+         sim_mix((uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec) %
+           4000000000u;
+}
+
+static uint64_t number_of(const char *option, const char *text) {
+  char *end;
+  uint64_t value = strtoull(text, &end, 10);
+
+  if (*text < '0' || *text > '9' || *end != '\0') {
+    fprintf(stderr, "sim: --%s takes a number, found \"%s\"\n", option, text);
+    exit(2);
+  }
+  return value;
+}
+
+static void leave_out(const char *name) {
+  if (!sim_without_add(&setup.without, name)) {
+    fprintf(stderr, "sim: --without knows no \"%s\"; there are: ", name);
+    sim_without_list(stderr, NULL);
+    fprintf(stderr, "\n");
+    exit(2);
+  }
+}
+
+typedef struct arguments {
+  uint64_t seeds, from, seed;
+  bool one, fresh, quiet;
+  const char *listed, *revision;
+} arguments;
+
+static int run_as_told(const arguments *a) {
+  if (a->one) {
+    return run_one(a->seed, a->quiet);
+  }
+  if (a->fresh) {
+    printf("# revision %s, first seed %" PRIu64 "; again: ./dev sim --from "
+           "%" PRIu64 " --seeds %" PRIu64 "\n",
+           a->revision, a->from, a->from, a->seeds);
+    fflush(stdout);
+  }
+  return run_many(a->from, a->seeds, a->listed);
+}
+
+/* False: an option that is not known. */
+static bool read_arguments(int argc, char **argv, arguments *a) {
+  static const struct option options[] = {
+    {"seeds", required_argument, NULL, 'n'},
+    {"from", required_argument, NULL, 'f'},
+    {"seed", required_argument, NULL, 's'},
+    {"listed", required_argument, NULL, 'l'},
+    {"revision", required_argument, NULL, 'r'},
+    {"without", required_argument, NULL, 'w'},
+    {"quiet", no_argument, NULL, 'q'},
+    {NULL, 0, NULL, 0},
+  };
+  int c;
+
+  while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    switch (c) {
+    case 'n':
+      a->seeds = number_of("seeds", optarg);
+      break;
+    case 'f':
+      a->from = number_of("from", optarg);
+      a->fresh = false;
+      break;
+    case 's':
+      a->seed = number_of("seed", optarg);
+      a->one = true;
+      break;
+    case 'l':
+      a->listed = optarg;
+      break;
+    case 'r':
+      a->revision = optarg;
+      break;
+    case 'w':
+      leave_out(optarg);
+      break;
+    case 'q':
+      a->quiet = true;
+      break;
+    default:
+      return false;
+    }
+  }
+  return optind == argc && a->seeds > 0;
+}
+
+int main(int argc, char **argv) {
+  arguments a = {
+    .seeds = 100, .from = fresh_seed(), .fresh = true, .revision = "unknown"};
+
+  if (!read_arguments(argc, argv, &a)) {
+    return usage();
+  }
+  signal(SIGALRM, on_alarm);
+  if (__sanitizer_set_death_callback != NULL) {
+    __sanitizer_set_death_callback(on_death);
+  }
+  return run_as_told(&a);
 }

@@ -88,17 +88,17 @@ static void draw_dials(sim *s) {
   }
 }
 
-static void sim_init(sim *s, uint64_t seed, bool trace) {
-  sim_weather weather = {.odds = {0}};
-
+static void sim_init(sim *s, uint64_t seed, const sim_setup *setup) {
   memset(s, 0, sizeof *s);
   s->seed = seed;
+  s->without = &setup->without;
   s->rng = sim_rng_of(seed, 0);
   s->shortages = sim_rng_of(seed, 5);
   s->aead = sim_crypto_use(sim_one_in(&s->rng, REAL_ONE_IN));
   s->net = sim_net_new(seed);
-  sim_net_trace(s->net, trace);
-  draw_odds(&s->rng, &weather);
+  sim_net_trace(s->net, setup->trace);
+  sim_net_without(s->net, setup->without.fault);
+  draw_odds(&s->rng, &s->weather);
   s->partitions = sim_one_in(&s->rng, 2);
   s->odds_reactor =
     sim_one_in(&s->rng, 4) ? 0 : (uint32_t)sim_spread(&s->rng, 500, 30000);
@@ -111,7 +111,10 @@ static void sim_init(sim *s, uint64_t seed, bool trace) {
     sim_node_init(&s->nodes[i], s, i);
   }
   sim_crowd_init(s);
-  sim_net_weather(s->net, &weather);
+  if (setup->tell) {
+    sim_world_tell(s);
+  }
+  sim_net_weather(s->net, &s->weather);
   sim_net_other_thread(s->net, sim_act_other_thread, s);
   for (unsigned i = 0; i < s->node_count; i++) {
     sim_node_start(&s->nodes[i]);
@@ -206,7 +209,9 @@ static void ensure_fault(sim *s) {
       return;
     }
   }
-  sim_net_partition(s->net, 0, 1, CMT_MILLISECONDS(50));
+  if (!s->without->fault[SIM_PARTITION]) {
+    sim_net_partition(s->net, 0, 1, CMT_MILLISECONDS(50));
+  }
 }
 
 static void sim_live(sim *s) {
@@ -245,16 +250,20 @@ static void add_up(const sim *s, sim_tally *t) {
   t->digest = sim_net_digest(s->net);
 }
 
-void sim_run(uint64_t seed, bool trace, sim_tally *out) {
-  static sim s; /* A part of what a failure shows to a debugger. */
+static sim the_sim; /* A part of what a failure shows to a debugger. */
 
-  sim_init(&s, seed, trace);
-  sim_live(&s);
-  sim_calm_down(&s);
-  for (size_t i = 0; i < s.node_count; i++) {
-    CMT_ASSERT(NULL, s.nodes[i].state == SIM_DOWN);
+void sim_run(uint64_t seed, const sim_setup *setup, sim_tally *out) {
+  sim *s = &the_sim;
+
+  sim_init(s, seed, setup);
+  sim_live(s);
+  sim_calm_down(s);
+  for (size_t i = 0; i < s->node_count; i++) {
+    CMT_ASSERT(NULL, s->nodes[i].state == SIM_DOWN);
   }
-  add_up(&s, out);
-  sim_fini(&s);
+  add_up(s, out);
+  sim_fini(s);
   out->checks[CHECK_LEFT]++;
 }
+
+void sim_tell(void) { sim_world_tell(&the_sim); }

@@ -9,6 +9,8 @@
 
 #include "node/switch.h"
 
+#include <stdio.h>
+
 enum {
   SIM_NODES_MAX = 8,
   SIM_CHANNELS_MAX = 5,
@@ -18,6 +20,7 @@ enum {
   SIM_FLOOR = 4096,
   SIM_FLOORS = 80 * SIM_FLOOR,
   SIM_PORT = 26656,
+  SIM_DISTINCT = 16, /* Bytes of a message that is told from all others. */
 };
 
 #define CHECK_MAP(X)                                                           \
@@ -112,6 +115,7 @@ struct sim_peer {
   cmt_err stop_reason, fail_reason; /* Of the stop; of a reactor. */
   unsigned pauses;
   uint64_t paused_at_ns, paused_ns;
+  uint64_t unseen_ns; /* Until then no loop has seen the last resume. */
   uint64_t up_ns;
   size_t oversize;        /* Messages accepted that the other side refuses. */
   uint64_t busy_ns;       /* Of the loops of both, when it came, */
@@ -190,8 +194,22 @@ struct sim_node {
   uint64_t accepts_before, resolves_before;
 };
 
+/* What a run leaves out, so that a failure can be narrowed by hand. */
+typedef struct sim_without {
+  bool fault[SIM_FAULTS], crowd[SIM_CROWD_KINDS];
+} sim_without;
+
+/* How seeds are run. */
+typedef struct sim_setup {
+  bool trace; /* Tells each step, */
+  bool tell;  /* and the world before the first. */
+  sim_without without;
+} sim_setup;
+
 struct sim {
   uint64_t seed;
+  const sim_without *without;
+  sim_weather weather; /* As drawn. */
   sim_rng rng, shortages;
   sim_net *net;
   size_t node_count, channel_count, reactor_count;
@@ -219,7 +237,6 @@ struct sim {
   sim_crowd crowd;
 };
 
-/* Runs one seed; |trace| tells each step.  |out| adds up what happened. */
 typedef struct sim_tally {
   uint64_t seeds, real, several, crowds[SIM_CROWD_KINDS], checks[CHECKS],
     faults[SIM_FAULTS];
@@ -228,9 +245,22 @@ typedef struct sim_tally {
   uint64_t digest; /* Of the last seed. */
 } sim_tally;
 
-void sim_run(uint64_t seed, bool trace, sim_tally *out);
+/* Runs one seed.  |out| adds up what happened. */
+void sim_run(uint64_t seed, const sim_setup *setup, sim_tally *out);
+/* Tells the world of the seed that runs, or ran last. */
+void sim_tell(void);
 /* What a failure calls last; does not return. */
 _Noreturn void sim_failed(uint64_t seed, const char *check, const char *text);
+
+/* sim_world.c */
+void sim_world_tell(const sim *s);
+
+/* sim_without.c: the names of what can be left out. */
+
+/* Switches off what has the name; false: nothing has it. */
+bool sim_without_add(sim_without *w, const char *name);
+/* The names of what |set| leaves out; NULL: of all. */
+void sim_without_list(FILE *out, const sim_without *set);
 
 /* sim_node.c: a node, and what its reactors do. */
 void sim_node_init(sim_node *n, sim *s, unsigned index);
@@ -256,6 +286,8 @@ void sim_node_fini(sim_node *n);
 uint64_t sim_node_busy_ns(const sim_node *n);
 /* or a task of it took. */
 uint64_t sim_node_slow_ns(const sim_node *n);
+/* When the turns of all its loops are over. */
+uint64_t sim_node_busy_until(const sim_node *n);
 
 /* sim_mailbox.c: the applications that take events. */
 
@@ -293,6 +325,8 @@ void sim_dial(sim_node *from, sim_node *to, bool for_ever);
 
 /* sim_calm.c: the end of a world, without faults. */
 void sim_calm_down(sim *s);
+/* While |b| holds a connection the pongs that it sends are soon enough. */
+bool sim_waits_long(const sim_node *a, const sim_node *b);
 /* Steps until |until_ns|. */
 void sim_pass(sim *s, uint64_t until_ns);
 

@@ -10,6 +10,7 @@
 enum {
   MOVED_MIN = 1 << 20, /* Bytes of each seed. */
   SHARE_LEN = 4096,    /* Of each message that fills the link. */
+  SHARE_QUEUE = 16,    /* Both queues fit in a half of the least send total. */
   ALONE = 256 << 10,   /* Bytes of the one channel before the other wakes. */
   WARM = 100 << 10,    /* Bytes of both that are not counted. */
   SHARED = 500 << 10,  /* Bytes that are. */
@@ -111,11 +112,12 @@ static bool is_whole(const sim_peer *p) {
   return sim_peer_is_live(p) && other != NULL && sim_peer_is_live(other);
 }
 
-/* Both sides have the same connection of each other. */
+/* Both sides have the same connection of each other, and neither was told that
+   it is closed. */
 static bool all_agree(sim *s) {
   for (size_t i = 0; i < s->node_count; i++) {
     for (const sim_peer *p = s->nodes[i].peers; p != NULL; p = p->next) {
-      if (sim_peer_is_live(p) && !is_whole(p)) {
+      if (sim_peer_is_live(p) && (!is_whole(p) || p->closed)) {
         return false;
       }
     }
@@ -199,8 +201,7 @@ static const sim_weather far = {
   .buffer = 16384,
 };
 
-/* While |b| holds a connection the pongs that it sends are soon enough. */
-static bool waits_long(const sim_node *a, const sim_node *b) {
+bool sim_waits_long(const sim_node *a, const sim_node *b) {
   return a->options.pong_timeout_ns >
          b->options.pong_timeout_ns / 3 + CMT_MILLISECONDS(300);
 }
@@ -211,8 +212,8 @@ static void race(sim *s) {
   sim_node *a = &s->nodes[sim_below(&s->rng, s->node_count)];
   sim_node *b = &s->nodes[sim_below(&s->rng, s->node_count)];
 
-  if (a == b || may_refuse(a, b) || may_refuse(b, a) || !waits_long(a, b) ||
-      !waits_long(b, a) || a->options.handshakes_max < 64 ||
+  if (a == b || may_refuse(a, b) || may_refuse(b, a) || !sim_waits_long(a, b) ||
+      !sim_waits_long(b, a) || a->options.handshakes_max < 64 ||
       b->options.handshakes_max < 64) {
     return;
   }
@@ -244,13 +245,25 @@ static uint64_t got(const share *h, size_t channel) {
   return h->p->flow[channel].received_bytes;
 }
 
+static void share_fill(const share *h, size_t channel) {
+  const sim_flow *f = &h->p->flow[channel];
+  size_t count = 0;
+
+  for (size_t i = f->first; i < f->count; i++) {
+    count += f->list[i].state == SIM_ACCEPTED;
+  }
+  while (count < SHARE_QUEUE && sim_try_send(h->p, channel, SHARE_LEN)) {
+    count++;
+  }
+}
+
 static void share_tick(sim *s, share *h, bool both) {
   if (!sim_peer_is_live(h->p)) {
     check_fail(s, CHECK_LIVE, "a peer ended although nothing happened");
   }
-  sim_fill(h->p, h->low, SHARE_LEN);
+  share_fill(h, h->low);
   if (both) {
-    sim_fill(h->p, h->high, SHARE_LEN);
+    share_fill(h, h->high);
   }
   sim_pass(s, now(s) + TICK_NS);
   if (got(h, h->low) != h->low_last) {

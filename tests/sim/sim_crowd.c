@@ -477,11 +477,14 @@ void sim_crowd_init(sim *s) {
   if (!sim_one_in(&c->rng, ONE_IN)) {
     return;
   }
-  crowd_env_init(c);
   c->kind = (sim_crowd_kind)sim_below(&c->rng, SIM_CROWD_KINDS);
   if (has_kind(c, SIM_CROWD_FILL) && s->reactor_count < 2) {
     c->kind = SIM_CROWD_EMPTY; /* The only reactor has no queue. */
   }
+  if (s->without->crowd[c->kind]) {
+    return;
+  }
+  crowd_env_init(c);
   c->at = &s->nodes[sim_below(&c->rng, s->node_count)];
   c->count = sends_raw(c) || has_kind(c, SIM_CROWD_AGAIN)
                ? SIM_CROWD_MAX

@@ -63,8 +63,7 @@ static uint64_t time_until(uint64_t at_ns, uint64_t now_ns) {
   return at_ns > now_ns ? at_ns - now_ns : 0;
 }
 
-/* When the turns of all its loops are over. */
-static uint64_t busy_until(const sim_node *n) {
+uint64_t sim_node_busy_until(const sim_node *n) {
   uint64_t until_ns = 0;
 
   for (unsigned i = 0; i < n->options.loops; i++) {
@@ -89,7 +88,7 @@ void sim_node_stop(sim_node *n, uint64_t flush_ns) {
   n->stop_ns = now_ns;
   n->stop_busy_ns = sim_node_slow_ns(n);
   n->stop_by_ns = now_ns + flush_ns + CMT_MILLISECONDS(10) +
-                  time_until(busy_until(n), now_ns) +
+                  time_until(sim_node_busy_until(n), now_ns) +
                   time_until(sim_node_work_end(n), now_ns);
   cmt_switch_stop(n->sw, flush_ns);
 }

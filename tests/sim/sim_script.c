@@ -57,9 +57,10 @@ void sim_stop_peer(sim_peer *p, uint64_t flush_ns) {
   cmt_peer_stop(p->peer, reason, flush_ns);
 }
 
+/* For a loop that was busy all the time one pause goes on. */
 void sim_pause(sim_peer *p) {
   sim_trace(p->node->sim->net, "n%u pauses n%u", p->node->index, p->remote);
-  if (p->pauses++ == 0) {
+  if (p->pauses++ == 0 && sim_net_now(p->node->sim->net) >= p->unseen_ns) {
     p->paused_at_ns = sim_net_now(p->node->sim->net);
   }
   cmt_peer_pause(p->peer);
@@ -69,6 +70,7 @@ void sim_resume(sim_peer *p) {
   sim_trace(p->node->sim->net, "n%u resumes n%u", p->node->index, p->remote);
   if (--p->pauses == 0) {
     p->paused_ns += sim_net_now(p->node->sim->net) - p->paused_at_ns;
+    p->unseen_ns = sim_node_busy_until(p->node);
   }
   cmt_peer_resume(p->peer);
 }
@@ -244,7 +246,7 @@ static void partition(sim *s) {
   unsigned a = any_node(s)->index, b = any_node(s)->index;
   uint64_t ns = sim_spread(&s->rng, CMT_MILLISECONDS(10), CMT_SECONDS(10));
 
-  if (a != b && s->partitions) {
+  if (a != b && s->partitions && !s->without->fault[SIM_PARTITION]) {
     sim_trace(s->net, "n%u and n%u are parted for %llu ms", a, b,
               (unsigned long long)ns / 1000000);
     sim_net_partition(s->net, a, b, ns);
@@ -256,7 +258,8 @@ static void partition(sim *s) {
 static void starve(sim *s) {
   sim_node *n = any_node(s);
 
-  if (sim_chance(&s->rng, s->odds_memory)) {
+  if (sim_chance(&s->rng, s->odds_memory) &&
+      !s->without->fault[SIM_NO_MEMORY]) {
     n->env.fail_at = n->env.allocs + sim_spread(&s->rng, 0, 100);
     n->env.shortage =
       sim_one_in(&s->shortages, 3) ? sim_spread(&s->shortages, 1, 60) : 0;

@@ -59,7 +59,7 @@ static bool may_drop(const sim_peer *p, size_t channel) {
 
 /* What can be missed must be told from the next. */
 static size_t distinct(const sim_peer *p, size_t channel, size_t len) {
-  return may_drop(p, channel) ? cmt__max(len, 16) : len;
+  return may_drop(p, channel) ? cmt__max(len, SIM_DISTINCT) : len;
 }
 
 bool sim_try_send(sim_peer *p, size_t channel, size_t len) {
@@ -207,7 +207,7 @@ static sim_broadcast *new_broadcast(sim *s) {
 
 void sim_broadcast_to(sim_node *n, size_t channel, size_t len) {
   sim *s = n->sim;
-  sim_entry e = {.len = cmt__max(len, 16), .state = SIM_MAYBE};
+  sim_entry e = {.len = cmt__max(len, SIM_DISTINCT), .state = SIM_MAYBE};
   const cmt_channel *c = &n->by_index[channel];
   cmt_buf *msg = new_message(n, &e.key, e.len);
   cmt_broadcast counts = {.queued = 0};

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Tells the drawn world: everything that was drawn before its first step. */
+
+#include "sim.h"
+
+#include <inttypes.h>
+
+#define MS(ns) ((double)(ns) / 1e6)
+
+static void tell_weather(const sim_weather *w, const sim_without *off) {
+  printf("# weather: latency to %.1f ms, %" PRIu64 " B/s or more, %zu bytes or "
+         "more in flight\n# odds of 65,536:",
+         MS(w->latency_ns), w->bytes_per_s, w->buffer);
+  for (size_t f = 0; f < SIM_FAULTS; f++) {
+    if (w->odds[f] > 0) {
+      printf(" %s %" PRIu32 "%s,", sim_fault_name((sim_fault)f), w->odds[f],
+             off->fault[f] ? " (off)" : "");
+    }
+  }
+  printf(" no other\n");
+}
+
+static void tell_limit(const char *name, uint64_t value) {
+  if (value > 0) {
+    printf(", %s %" PRIu64, name, value);
+  }
+}
+
+static void tell_limits(const cmt_switch_options *o) {
+  tell_limit("send_bytes_max", o->send_bytes_max);
+  tell_limit("send_bytes_total_max", o->send_bytes_total_max);
+  tell_limit("recv_bytes_max", o->recv_bytes_max);
+  tell_limit("recv_bytes_total_max", o->recv_bytes_total_max);
+  tell_limit("inbound_peers_per_ip_max", o->inbound_peers_per_ip_max);
+  tell_limit("send_rate", o->send_rate);
+  tell_limit("recv_rate", o->recv_rate);
+  tell_limit("send_rate_total", o->send_rate_total);
+  tell_limit("recv_rate_total", o->recv_rate_total);
+}
+
+static void tell_channel(const sim_node *n, size_t c) {
+  const cmt_channel *d = &n->by_index[c];
+
+  printf("#   channel %zu: priority %" PRIu32 "%s, send_queue %" PRIu32
+         ", messages of %zu and %zu bytes",
+         c, d->priority, d->traffic == CMT_TRAFFIC_URGENT ? " urgent" : "",
+         d->send_queue, d->send_message_max, d->recv_message_max);
+  tell_limit("send_rate", d->send_rate);
+  tell_limit("recv_rate", d->recv_rate);
+  tell_limit("recv_queue", d->recv_queue);
+  tell_limit("recv_queue_bytes", d->recv_queue_bytes);
+  printf("%s\n", d->on_full == CMT_ON_FULL_DROP ? ", drops when full" : "");
+}
+
+static void tell_node(const sim_node *n) {
+  const cmt_switch_options *o = &n->options;
+
+  printf("# n%u: %" PRIu32 " loops, ping after %.1f ms, pong within %.1f ms, "
+         "dial %.1f ms, handshake %.1f ms, throttle %.3f ms, stall %.1f ms, "
+         "payload %" PRIu32 "\n",
+         n->index, o->loops, MS(o->ping_interval_ns), MS(o->pong_timeout_ns),
+         MS(o->dial_timeout_ns), MS(o->handshake_timeout_ns),
+         MS(o->flush_throttle_ns), MS(o->stall_max_ns),
+         o->send_packet_payload_max);
+  printf("#   peers %" PRIu32 " in and %" PRIu32 " out, handshakes %" PRIu32
+         " and %" PRIu32 " of an address, dials %" PRIu32,
+         o->inbound_peers_max, o->outbound_peers_max, o->handshakes_max,
+         o->handshakes_per_ip_max, o->dials_max);
+  tell_limits(o);
+  printf("\n");
+  for (size_t r = 0; r < n->sim->reactor_count; r++) {
+    if (n->worker_count[r] > 0) {
+      printf("#   reactor %zu: a mailbox, %zu workers\n", r,
+             n->worker_count[r]);
+    }
+  }
+  for (size_t c = 0; c < n->sim->channel_count; c++) {
+    if (n->has[c]) {
+      tell_channel(n, c);
+    }
+  }
+}
+
+void sim_world_tell(const sim *s) {
+  if (s->net == NULL || s->without == NULL) {
+    return;
+  }
+  printf("# world of seed %" PRIu64 ": %zu nodes, %zu channels, %zu reactors, "
+         "%s cryptography, wire %s%s%s%s\n",
+         s->seed, s->node_count, s->channel_count, s->reactor_count,
+         s->aead == &sim_aead ? "simulated" : "real",
+         s->wire == CMT_WIRE_LEGACY ? "legacy" : "cometbft",
+         s->several ? ", several loops" : "",
+         s->mismatch ? ", limits that do not match" : "",
+         s->partitions ? ", partitions" : "");
+  printf("# calls of reactors act in %" PRIu32 ", steps take memory away in "
+         "%" PRIu32 " of 65,536\n",
+         s->odds_reactor, s->odds_memory);
+  tell_weather(&s->weather, s->without);
+  for (size_t i = 0; i < s->node_count; i++) {
+    tell_node(&s->nodes[i]);
+  }
+  if (s->crowd.count > 0) {
+    printf("# crowd: %zu strangers %s at n%u\n", s->crowd.count,
+           sim_crowd_text(s->crowd.kind), s->crowd.at->index);
+  }
+  fflush(stdout);
+}
