@@ -159,7 +159,7 @@ static uint64_t ready_ns(sim_loop *l) {
   return l->ready_ns > l->busy_ns ? l->ready_ns : l->busy_ns;
 }
 
-static void make_busy(sim_loop *l, uint64_t busy_ns, const char *how) {
+void sim_loop_busy(sim_loop *l, uint64_t busy_ns, const char *how) {
   uint64_t end_ns = l->net->now_ns + busy_ns;
   uint64_t from_ns = sim_later(l->busy_ns, l->net->now_ns);
 
@@ -180,7 +180,7 @@ static void stop_all(sim_loop *l) {
 
   for (size_t i = 0; i < SIM_LOOPS_MAX; i++) {
     if (of_host[i] != NULL) {
-      make_busy(of_host[i], busy_ns, "stopped");
+      sim_loop_busy(of_host[i], busy_ns, "stopped");
     }
   }
 }
@@ -207,7 +207,7 @@ static void turn(sim_loop *l) {
   sim_loop_stale(l);
   l->net->running = NULL;
   if (sim_fault_now(l->net, SIM_BUSY)) {
-    make_busy(l, sim_spread(&l->net->rng, 1000, BUSY_MAX_NS), "busy");
+    sim_loop_busy(l, sim_spread(&l->net->rng, 1000, BUSY_MAX_NS), "busy");
   }
   if (sim_fault_now(l->net, SIM_STOPPED)) {
     stop_all(l);

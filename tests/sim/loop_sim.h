@@ -101,6 +101,15 @@ bool sim_fault_now(sim_net *net, sim_fault f);
 void sim_fault_fired(sim_net *net, sim_fault f);
 /* Nothing passes between the two hosts for |ns|. */
 void sim_net_partition(sim_net *net, unsigned a, unsigned b, uint64_t ns);
+/* For good: nothing passes between a host that is parted and one that is not.
+   Takes effect with sim_net_part(). */
+void sim_host_part(sim_net *net, unsigned host);
+void sim_net_part(sim_net *net);
+/* None is parted any more, from the next sim_net_calm() on. */
+void sim_net_rejoin(sim_net *net);
+/* The process of the host stands still, and the kernel below it does not. */
+void sim_host_hang(sim_net *net, unsigned host);
+void sim_host_go_on(sim_net *net, unsigned host);
 /* One turn of one loop; or time goes on to the next event, at most to
    |until_ns|.  False: |until_ns| is reached and nothing is left to do. */
 bool sim_net_step(sim_net *net, uint64_t until_ns);

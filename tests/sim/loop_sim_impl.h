@@ -9,7 +9,9 @@
 
 #include "loop_parts.h"
 
-enum { SIM_HOSTS_MAX = 10, SIM_LOOPS_ALL = SIM_HOSTS_MAX * SIM_LOOPS_MAX };
+enum { SIM_HOSTS_MAX = 11, SIM_LOOPS_ALL = SIM_HOSTS_MAX * SIM_LOOPS_MAX };
+
+#define SIM_GONE_NS (CMT_NEVER / 2) /* For good. */
 
 typedef struct sim_loop sim_loop;
 typedef struct sim_wire sim_wire;
@@ -110,6 +112,7 @@ struct sim_net {
   size_t wire_count, wire_cap;
   size_t arriving; /* Connects under way to their listener. */
   uint64_t cut_ns[SIM_HOSTS_MAX][SIM_HOSTS_MAX]; /* End of a partition. */
+  bool parted[SIM_HOSTS_MAX];                    /* From all that are not. */
   uint64_t fired[SIM_FAULTS];
   uint16_t next_port;
   uint64_t digest;
@@ -124,7 +127,14 @@ static inline sim_loop *sim_loop_of(const cmt__loop *l) {
   return (sim_loop *)(uintptr_t)l;
 }
 
+static inline bool sim_is_between(const sim_conn *c, unsigned a, unsigned b) {
+  return (c->host[0] == a && c->host[1] == b) ||
+         (c->host[0] == b && c->host[1] == a);
+}
+
 void sim_loop_stale(sim_loop *l);
+/* It does nothing for |busy_ns|. */
+void sim_loop_busy(sim_loop *l, uint64_t busy_ns, const char *how);
 
 static inline sim_loop **sim_loops_of(sim_net *net, unsigned host) {
   return &net->loops[(size_t)host * SIM_LOOPS_MAX];
@@ -161,6 +171,15 @@ void sim_accept(sim_net *net, sim_end *e);
 void sim_net_arrive(sim_net *net);
 /* When the next of them does. */
 uint64_t sim_net_next_arrival(const sim_net *net);
+
+/* loop_sim_break.c */
+
+/* Nothing that |side| writes arrives until then. */
+void sim_wire_stall(sim_wire *w, int side, uint64_t from_ns, uint64_t until_ns);
+/* Nothing passes any more, and neither side is told. */
+void sim_wire_cut(sim_net *net, sim_wire *w);
+/* Nothing ever passes between the two hosts. */
+bool sim_net_parts(const sim_net *net, unsigned a, unsigned b);
 
 /* loop_sim_move.c: an end that changes its loop. */
 void sim_move_ops(cmt__loop_ops *ops);

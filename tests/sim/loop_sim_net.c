@@ -19,9 +19,7 @@ enum {
 
 #define NEAR_NS CMT_MILLISECONDS(1)
 #define HOLD_NS CMT_MILLISECONDS(40)
-#define GONE_NS (CMT_NEVER / 2) /* For good. */
 #define STALL_NS CMT_SECONDS(8)
-#define VANISHED_NS CMT_SECONDS(1000)
 
 static uint64_t now_of(const sim_end *e) {
   return sim_loop_of(e->base.loop)->net->now_ns;
@@ -40,18 +38,6 @@ void sim_end_stale(sim_end *e) {
 void sim_wire_stale(sim_wire *w) {
   sim_end_stale(w->end[0]);
   sim_end_stale(w->end[1]);
-}
-
-static void wire_stall(sim_wire *w, int side, uint64_t from_ns,
-                       uint64_t until_ns) {
-  sim_pipe *p = &w->pipe[side];
-
-  if (until_ns > p->stall_ns) {
-    w->facts.stalled_ns += until_ns - sim_later(from_ns, p->stall_ns);
-    p->stall_ns = until_ns;
-    w->facts.stalled_until_ns = sim_later(w->facts.stalled_until_ns, until_ns);
-    sim_wire_stale(w);
-  }
 }
 
 /* A reset is on its way to |e|, through the pipe that it reads. */
@@ -109,6 +95,9 @@ void sim_wire_draw(sim_net *net, sim_wire *w) {
 void sim_conn_set(sim_net *net, sim_conn *c, const sim_weather *r) {
   sim_wire *w = (sim_wire *)c;
 
+  if (sim_net_parts(net, c->host[0], c->host[1])) {
+    return;
+  }
   for (int side = 0; side < 2; side++) {
     w->pipe[side].latency_ns = r->latency_ns;
     w->pipe[side].bytes_per_s = r->bytes_per_s;
@@ -128,38 +117,7 @@ void sim_net_calm(sim_net *net, const sim_weather *r) {
   for (size_t i = 0; i < net->wire_count; i++) {
     sim_conn_set(net, &net->wires[i]->facts, r);
   }
-}
-
-void sim_conn_vanish(sim_net *net, sim_conn *c) {
-  sim_wire *w = (sim_wire *)c;
-
-  for (int side = 0; side < 2; side++) {
-    w->pipe[side].stall_ns = GONE_NS;
-  }
-  c->stalled_ns += CMT_SECONDS(1000);
-  sim_trace(net, "c%u: vanishes", c->id);
-  sim_wire_stale(w);
-}
-
-static bool is_between(const sim_conn *c, unsigned a, unsigned b) {
-  return (c->host[0] == a && c->host[1] == b) ||
-         (c->host[0] == b && c->host[1] == a);
-}
-
-void sim_net_partition(sim_net *net, unsigned a, unsigned b, uint64_t ns) {
-  uint64_t until_ns = net->now_ns + ns;
-
-  net->fired[SIM_PARTITION]++;
-  net->cut_ns[a][b] = sim_later(net->cut_ns[a][b], until_ns);
-  net->cut_ns[b][a] = net->cut_ns[a][b];
-  for (size_t i = 0; i < net->wire_count; i++) {
-    sim_wire *w = net->wires[i];
-
-    if (is_between(&w->facts, a, b)) {
-      wire_stall(w, 0, net->now_ns, until_ns);
-      wire_stall(w, 1, net->now_ns, until_ns);
-    }
-  }
+  sim_net_part(net);
 }
 
 /* ---- ends ---- */
@@ -169,7 +127,7 @@ static void note_rivals(sim_net *net, sim_conn *c) {
     sim_conn *o = &net->wires[i]->facts;
 
     if (o != c && (o->open[0] || o->open[1]) &&
-        is_between(o, c->host[0], c->host[1])) {
+        sim_is_between(o, c->host[0], c->host[1])) {
       o->rival = true;
       c->rival = true;
     }
@@ -342,15 +300,13 @@ static void write_faults(sim_net *net, sim_end *e, size_t len) {
   if (sim_fault_now(net, SIM_STALL)) {
     uint64_t ns = sim_spread(&net->rng, CMT_MILLISECONDS(1), STALL_NS);
 
-    wire_stall(w, (int)sim_below(&net->rng, 2), net->now_ns, net->now_ns + ns);
+    sim_wire_stall(w, (int)sim_below(&net->rng, 2), net->now_ns,
+                   net->now_ns + ns);
     sim_trace(net, "c%u: stalls for %llu ms", w->facts.id,
               (unsigned long long)ns / 1000000);
   }
   if (w->facts.vanished_ns == 0 && sim_fault_now(net, SIM_VANISH)) {
-    w->facts.vanished_ns = net->now_ns;
-    wire_stall(w, 0, net->now_ns, net->now_ns + VANISHED_NS);
-    wire_stall(w, 1, net->now_ns, net->now_ns + VANISHED_NS);
-    sim_trace(net, "c%u: nothing passes any more", w->facts.id);
+    sim_wire_cut(net, w);
   }
   if (sim_fault_now(net, SIM_HALF_CLOSE)) {
     p->swallows = true;

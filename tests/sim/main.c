@@ -25,6 +25,7 @@ static uint64_t running;
 static size_t lines;
 static bool tap = true;
 static sim_setup setup;
+static bool complete = true; /* Nothing is left out. */
 
 static void line(bool passed, const char *text) {
   printf("%s %zu - %s\n", passed ? "ok" : "not ok", ++lines, text);
@@ -182,10 +183,26 @@ static bool report_crowds(const sim_tally *t, bool all) {
   return passed;
 }
 
+static bool report_broken(const sim_tally *t, bool all) {
+  bool passed = true;
+  char text[128];
+
+  for (size_t k = 0; k < SIM_BROKEN_KINDS; k++) {
+    bool used = t->broken[k] > 0 || !all;
+
+    snprintf(text, sizeof text, "minority of nodes that %s: %" PRIu64 " seeds",
+             sim_broken_text((sim_broken)k), t->broken[k]);
+    line(used, text);
+    passed = passed && used;
+  }
+  return passed;
+}
+
 static int report(const sim_tally *t) {
-  bool all = t->seeds >= SEEDS_FOR_ALL;
+  bool all = t->seeds >= SEEDS_FOR_ALL && complete;
   bool checks = report_checks(t, all), faults = report_faults(t, all);
   bool moves = report_moves(t, all), crowds = report_crowds(t, all);
+  bool broken = report_broken(t, all);
   char text[128];
 
   snprintf(text, sizeof text,
@@ -197,7 +214,10 @@ static int report(const sim_tally *t) {
          " steps, at most %" PRIu64 " in one seed\n",
          t->seeds, t->real, t->several, t->bytes >> 20, t->peers, t->steps,
          t->steps_max);
-  return checks && faults && moves && crowds && t->bytes_min >= 1 << 20 ? 0 : 1;
+  return checks && faults && moves && crowds && broken &&
+             t->bytes_min >= 1 << 20
+           ? 0
+           : 1;
 }
 
 static int usage(void) {
@@ -257,6 +277,7 @@ static uint64_t number_of(const char *option, const char *text) {
 }
 
 static void leave_out(const char *name) {
+  complete = false;
   if (!sim_without_add(&setup.without, name)) {
     fprintf(stderr, "sim: --without knows no \"%s\"; there are: ", name);
     sim_without_list(stderr, NULL);

@@ -9,8 +9,7 @@
 
 enum {
   STEPS_MAX = 50000,
-  STILL_MAX = 20000, /* Steps in one instant; crowds send as many messages. */
-  ACTIONS = 160,
+  STILL_MAX = 20000,  /* Steps in one instant; crowds send as many messages. */
   REAL_ONE_IN = 10,   /* With the real cryptography. */
   SEVERAL_ONE_IN = 3, /* With several loops. */
 };
@@ -111,6 +110,7 @@ static void sim_init(sim *s, uint64_t seed, const sim_setup *setup) {
     sim_node_init(&s->nodes[i], s, i);
   }
   sim_crowd_init(s);
+  sim_minority_init(s);
   if (setup->tell) {
     sim_world_tell(s);
   }
@@ -218,7 +218,10 @@ static void sim_live(sim *s) {
   uint64_t mean_ns =
     sim_spread(&s->rng, CMT_MILLISECONDS(2), CMT_MILLISECONDS(150));
 
-  for (int i = 0; i < ACTIONS; i++) {
+  for (int i = 0; i < SIM_ACTIONS; i++) {
+    if (s->minority.early && (uint64_t)i == s->minority.after) {
+      sim_minority_break(s);
+    }
     sim_pass(s, sim_net_now(s->net) + sim_below(&s->rng, 2 * mean_ns));
     sim_act(s);
     sim_requests_free(s);
@@ -231,6 +234,7 @@ static void add_up(const sim *s, sim_tally *t) {
   t->real += s->aead != &sim_aead;
   t->several += s->several;
   t->crowds[s->crowd.kind] += s->crowd.count > 0;
+  t->broken[s->minority.kind] += s->minority.count > 0;
   t->moves.away += sim_net_moves(s->net).away;
   t->moves.home += sim_net_moves(s->net).home;
   for (size_t k = 0; k < CHECKS; k++) {

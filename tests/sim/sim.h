@@ -11,7 +11,21 @@
 
 #include <stdio.h>
 
+/* How a minority of nodes is broken for good: they ... */
+#define SIM_BROKEN_MAP(X)                                                      \
+  X(PARTED, "are parted from all others")                                      \
+  X(HANGING, "hang above a kernel that goes on")                               \
+  X(CRASHED, "are crashed")
+
+typedef enum sim_broken {
+#define X(name, text) SIM_##name,
+  SIM_BROKEN_MAP(X)
+#undef X
+    SIM_BROKEN_KINDS
+} sim_broken;
+
 enum {
+  SIM_ACTIONS = 160, /* Of applications, while there are faults. */
   SIM_NODES_MAX = 8,
   SIM_CHANNELS_MAX = 5,
   SIM_REACTORS_MAX = 3,
@@ -45,6 +59,7 @@ enum {
   X(RATE, "rate", "no more is sent or received than the limits allow")         \
   X(MEMORY, "memory", "the bytes held stay within the bound")                  \
   X(CROWD, "crowd", "strangers cost friends nothing")                          \
+  X(MINORITY, "minority", "nodes broken for good cost the others nothing")     \
   X(LIVE, "liveness", "what can go on goes on")                                \
   X(LEFT, "nothing left", "no memory, socket, timer or post is left")          \
   X(INVARIANT, "invariant", "no assertion of the library fails")               \
@@ -170,6 +185,7 @@ struct sim_node {
   cmt_switch_options options;
   cmt_reactor reactors[SIM_REACTORS_MAX];
   bool has_mailbox, has_rates, all_urgent;
+  bool weak; /* Of the minority. */
   sim_worker workers[SIM_REACTORS_MAX][SIM_WORKERS_MAX];
   size_t worker_count[SIM_REACTORS_MAX]; /* 0: it is called inline. */
   uint64_t slow_ns;                      /* Of all tasks. */
@@ -196,8 +212,18 @@ struct sim_node {
 
 /* What a run leaves out, so that a failure can be narrowed by hand. */
 typedef struct sim_without {
-  bool fault[SIM_FAULTS], crowd[SIM_CROWD_KINDS];
+  bool fault[SIM_FAULTS], crowd[SIM_CROWD_KINDS], broken[SIM_BROKEN_KINDS];
 } sim_without;
+
+/* Those that break and stay broken. */
+typedef struct sim_minority {
+  sim_broken kind;
+  size_t count;      /* 0: there is none. */
+  bool early;        /* In the middle of the faults. */
+  uint64_t after;    /* So many actions. */
+  bool on;           /* They are broken, */
+  uint64_t since_ns; /* from then on. */
+} sim_minority;
 
 /* How seeds are run. */
 typedef struct sim_setup {
@@ -235,11 +261,12 @@ struct sim {
   uint32_t odds_memory;  /* That a step of the script takes some away. */
   uint64_t checks[CHECKS];
   sim_crowd crowd;
+  sim_minority minority;
 };
 
 typedef struct sim_tally {
-  uint64_t seeds, real, several, crowds[SIM_CROWD_KINDS], checks[CHECKS],
-    faults[SIM_FAULTS];
+  uint64_t seeds, real, several, crowds[SIM_CROWD_KINDS],
+    broken[SIM_BROKEN_KINDS], checks[CHECKS], faults[SIM_FAULTS];
   sim_moves moves;
   uint64_t bytes_min, bytes, peers, steps, steps_max;
   uint64_t digest; /* Of the last seed. */
@@ -251,6 +278,22 @@ void sim_run(uint64_t seed, const sim_setup *setup, sim_tally *out);
 void sim_tell(void);
 /* What a failure calls last; does not return. */
 _Noreturn void sim_failed(uint64_t seed, const char *check, const char *text);
+
+/* sim_minority.c */
+
+const char *sim_broken_text(sim_broken b);
+/* Draws who breaks, and how; after the crowd. */
+void sim_minority_init(sim *s);
+/* It is not broken now. */
+bool sim_is_sound(const sim_node *n);
+/* Neither side is. */
+bool sim_is_of_sound(const sim_peer *p);
+/* They break now, unless they did before. */
+void sim_minority_break(sim *s);
+/* What the others still do, without other faults. */
+void sim_minority_try(sim *s);
+/* The others are done; from the next sim_net_calm() on all can end. */
+void sim_minority_mend(sim *s);
 
 /* sim_world.c */
 void sim_world_tell(const sim *s);
@@ -270,6 +313,8 @@ static inline bool sim_node_may_lack(const sim_node *n) {
          n->env.allocs <= n->env.fail_at + n->env.shortage;
 }
 sim_peer *sim_peer_other(const sim_peer *p);
+/* What may have gone to it and not arrived is lost with it. */
+void sim_peer_end_broadcasts(sim_peer *p);
 /* The first reactor is always called inline, so it sees the end at once. */
 static inline bool sim_peer_is_live(const sim_peer *p) {
   return (p->added & 1) != 0 && (p->removed & 1) == 0;

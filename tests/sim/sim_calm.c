@@ -42,12 +42,13 @@ static void wait_for(sim *s, bool (*done)(sim *s), const char *what) {
 
   while (!done(s)) {
     if (now(s) >= end_ns) {
-      check_fail(s, CHECK_LIVE, "after %d s without faults: %s",
+      check_fail(s, s->minority.on ? CHECK_MINORITY : CHECK_LIVE,
+                 "after %d s without faults: %s",
                  (int)(PATIENCE_NS / CMT_SECONDS(1)), what);
     }
     sim_pass(s, now(s) + CMT_MILLISECONDS(50));
   }
-  check_held(s, CHECK_LIVE);
+  check_held(s, s->minority.on ? CHECK_MINORITY : CHECK_LIVE);
 }
 
 /* ---- all become what they should ---- */
@@ -70,7 +71,7 @@ static void feed_all(sim *s) {
 
 static bool all_up(sim *s) {
   for (size_t i = 0; i < s->node_count; i++) {
-    if (s->nodes[i].state != SIM_UP) {
+    if (s->nodes[i].state != SIM_UP && sim_is_sound(&s->nodes[i])) {
       return false;
     }
   }
@@ -95,7 +96,8 @@ static bool may_refuse(const sim_node *from, const sim_node *to) {
 static bool all_wanted(sim *s) {
   for (unsigned i = 0; i < s->node_count; i++) {
     for (unsigned k = 0; k < s->node_count; k++) {
-      if (s->nodes[i].targets[k].wanted &&
+      if (s->nodes[i].targets[k].wanted && sim_is_sound(&s->nodes[i]) &&
+          sim_is_sound(&s->nodes[k]) &&
           !may_refuse(&s->nodes[i], &s->nodes[k]) &&
           !(has_peer(&s->nodes[i], k) && has_peer(&s->nodes[k], i))) {
         return false;
@@ -105,11 +107,12 @@ static bool all_wanted(sim *s) {
   return true;
 }
 
-/* Both sides have it. */
+/* Both sides have it, and both can do something. */
 static bool is_whole(const sim_peer *p) {
   const sim_peer *other = sim_peer_other(p);
 
-  return sim_peer_is_live(p) && other != NULL && sim_peer_is_live(other);
+  return sim_is_of_sound(p) && sim_peer_is_live(p) && other != NULL &&
+         sim_peer_is_live(other);
 }
 
 /* Both sides have the same connection of each other, and neither was told that
@@ -117,7 +120,8 @@ static bool is_whole(const sim_peer *p) {
 static bool all_agree(sim *s) {
   for (size_t i = 0; i < s->node_count; i++) {
     for (const sim_peer *p = s->nodes[i].peers; p != NULL; p = p->next) {
-      if (sim_peer_is_live(p) && (!is_whole(p) || p->closed)) {
+      if (sim_peer_is_live(p) && sim_is_of_sound(p) &&
+          (!is_whole(p) || p->closed)) {
         return false;
       }
     }
@@ -212,9 +216,9 @@ static void race(sim *s) {
   sim_node *a = &s->nodes[sim_below(&s->rng, s->node_count)];
   sim_node *b = &s->nodes[sim_below(&s->rng, s->node_count)];
 
-  if (a == b || may_refuse(a, b) || may_refuse(b, a) || !sim_waits_long(a, b) ||
-      !sim_waits_long(b, a) || a->options.handshakes_max < 64 ||
-      b->options.handshakes_max < 64) {
+  if (a == b || !sim_is_sound(a) || !sim_is_sound(b) || may_refuse(a, b) ||
+      may_refuse(b, a) || !sim_waits_long(a, b) || !sim_waits_long(b, a) ||
+      a->options.handshakes_max < 64 || b->options.handshakes_max < 64) {
     return;
   }
   stop_between(a, b);
@@ -397,6 +401,9 @@ static void stop_nodes(sim *s) {
   for (unsigned i = 0; i < s->node_count; i++) {
     sim_node *n = &s->nodes[(first + i) % s->node_count];
 
+    if (n->state != SIM_UP || !sim_is_sound(n)) {
+      continue;
+    }
     for (sim_peer *p = n->peers; p != NULL; p = p->next) {
       if (sim_peer_is_live(p) && !p->stopped) {
         last_words(s, p);
@@ -409,7 +416,7 @@ static void stop_nodes(sim *s) {
 
 static bool all_down(sim *s) {
   for (size_t i = 0; i < s->node_count; i++) {
-    if (s->nodes[i].state != SIM_DOWN) {
+    if (s->nodes[i].state != SIM_DOWN && sim_is_sound(&s->nodes[i])) {
       return false;
     }
   }
@@ -431,6 +438,8 @@ void sim_calm_down(sim *s) {
   sim_pass(s, now(s) + QUIET_NS + CMT_SECONDS(1));
   check_pongs(s);
   check_broadcasts(s);
+  sim_minority_try(s);
+  wait_for(s, all_wanted, "nodes that are dialed for ever are no peers");
   sim_crowd_try(s);
   wait_for(s, all_wanted, "nodes that are dialed for ever are no peers");
   race(s);
@@ -443,4 +452,10 @@ void sim_calm_down(sim *s) {
   s->ending = true;
   stop_nodes(s);
   wait_for(s, all_down, "a node has not stopped");
+  if (s->minority.on) {
+    sim_minority_mend(s);
+    sim_net_calm(s->net, &fair);
+    stop_nodes(s);
+    wait_for(s, all_down, "a node that was broken has not stopped");
+  }
 }

@@ -326,7 +326,8 @@ static sim_node *find_friend(sim *s, const sim_node *at) {
   for (unsigned i = 0; i < s->node_count; i++) {
     sim_node *n = &s->nodes[(first + i) % s->node_count];
 
-    if (n != at && !is_limited(n) && !at->has_rates && !takes_little(s, at)) {
+    if (n != at && sim_is_sound(n) && !is_limited(n) && !at->has_rates &&
+        !takes_little(s, at)) {
       return n;
     }
   }

@@ -231,8 +231,7 @@ static cmt_err on_receive(void *self, cmt_peer *peer, uint8_t id,
   return CMT_OK;
 }
 
-/* What may have gone to it and not arrived is lost with it. */
-static void end_broadcasts(sim_peer *p) {
+void sim_peer_end_broadcasts(sim_peer *p) {
   sim *s = p->node->sim;
 
   for (size_t c = 0; c < s->channel_count; c++) {
@@ -265,9 +264,9 @@ static void on_remove(void *self, cmt_peer *peer, cmt_err reason) {
     sim_note(s->net, (uint64_t)reason);
     p->end_reason = reason;
     check_reason(p, reason);
-    end_broadcasts(p);
+    sim_peer_end_broadcasts(p);
     if (sim_peer_other(p) != NULL) {
-      end_broadcasts(sim_peer_other(p));
+      sim_peer_end_broadcasts(sim_peer_other(p));
     }
   }
   check_remove(p, r->index);

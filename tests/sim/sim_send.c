@@ -187,7 +187,7 @@ static void note_maybe(sim_node *n, size_t channel, const sim_entry *e) {
       sim_entry own = *e;
 
       own.may_drop = may_drop(p, channel);
-      if (own.may_drop) {
+      if (own.may_drop || !sim_is_of_sound(p)) {
         n->sim->broadcasts[e->broadcast].unsure = true;
       }
       check_flow_add(p, channel, &own);

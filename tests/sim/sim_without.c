@@ -34,6 +34,11 @@ static bool name_at(sim_without *w, size_t i, named *out) {
     SIM_CROWD_MAP(X)
 #undef X
   };
+  static const char *const broken[] = {
+#define X(name, text) #name,
+    SIM_BROKEN_MAP(X)
+#undef X
+  };
 
   if (i < SIM_FAULTS) {
     write_name(out->name, "", sim_fault_name((sim_fault)i));
@@ -46,12 +51,18 @@ static bool name_at(sim_without *w, size_t i, named *out) {
     out->off = &w->crowd[i];
     return true;
   }
+  i -= SIM_CROWD_KINDS;
+  if (i < SIM_BROKEN_KINDS) {
+    write_name(out->name, "broken-", broken[i]);
+    out->off = &w->broken[i];
+    return true;
+  }
   return false;
 }
 
 /* A group stands for all of its kinds. */
 static bool is_named(const char *name, const char *wanted) {
-  static const char *const groups[] = {"crowd"};
+  static const char *const groups[] = {"crowd", "broken"};
   size_t len = strlen(wanted);
   bool group = false;
 

@@ -82,6 +82,24 @@ static void tell_node(const sim_node *n) {
   }
 }
 
+static void tell_minority(const sim *s) {
+  const char *before = ":";
+
+  printf("# broken for good, ");
+  if (s->minority.early) {
+    printf("from action %" PRIu64 " of %d on", s->minority.after, SIM_ACTIONS);
+  } else {
+    printf("once all other faults are over");
+  }
+  for (size_t i = 0; i < s->node_count; i++) {
+    if (s->nodes[i].weak) {
+      printf("%s n%zu", before, i);
+      before = ",";
+    }
+  }
+  printf(" (%s)\n", sim_broken_text(s->minority.kind));
+}
+
 void sim_world_tell(const sim *s) {
   if (s->net == NULL || s->without == NULL) {
     return;
@@ -104,6 +122,9 @@ void sim_world_tell(const sim *s) {
   if (s->crowd.count > 0) {
     printf("# crowd: %zu strangers %s at n%u\n", s->crowd.count,
            sim_crowd_text(s->crowd.kind), s->crowd.at->index);
+  }
+  if (s->minority.count > 0) {
+    tell_minority(s);
   }
   fflush(stdout);
 }
