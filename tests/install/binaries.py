@@ -3,7 +3,7 @@
 """What a release installs is hardened and has no trace of where it was built.
 The flags are those of cmake/hardening.cmake.
 
-usage: binaries.py --release BUILD_DIR
+usage: binaries.py --release BUILD_DIR [--build BUILD_DIR]
 """
 import argparse
 import glob
@@ -125,14 +125,30 @@ def has_flag(flag):
     return done.returncode == 0
 
 
-def check_flags(report, release):
-    """What leaves no mark in a binary is seen in the commands."""
-    with open(os.path.join(release, "compile_commands.json"),
+def commands_of(build):
+    """(source, command) of each object of the libraries and the command."""
+    with open(os.path.join(build, "compile_commands.json"),
               encoding="utf-8") as file:
         commands = [(entry["file"], entry["command"])
                     for entry in json.load(file)]
-    ours = [(path, command) for path, command in commands
+    return [(path, command) for path, command in commands
             if os.path.relpath(path, ROOT).startswith("src/")]
+
+
+def check_sanitizers(report, build):
+    """They see less of calls that are fortified."""
+    commands = commands_of(build)
+    if not any("-fsanitize=address" in command for _, command in commands):
+        report.skip("sanitizers see plain calls", "there are no sanitizers")
+        return
+    guilty = [path for path, command in commands
+              if "-D_FORTIFY_SOURCE" in command or "-fcf-protection" in command]
+    report.check(not guilty, "sanitizers see plain calls", *guilty)
+
+
+def check_flags(report, release):
+    """What leaves no mark in a binary is seen in the commands."""
+    ours = commands_of(release)
     for flag in ("-fstack-protector-strong", "-fstack-clash-protection",
                  "-fcf-protection", "-D_FORTIFY_SOURCE="):
         if not flag.startswith("-D") and not has_flag(flag):
@@ -147,8 +163,11 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--release", required=True)
     parser.add_argument("--build")
-    release = parser.parse_args().release
+    arguments = parser.parse_args()
+    release = arguments.release
     report = tap.Writer()
+    if arguments.build:
+        check_sanitizers(report, arguments.build)
     if not os.path.exists(os.path.join(release, "libcometp2p.so")):
         report.skip("binaries of the release", "there is no release build")
         report.finish()
