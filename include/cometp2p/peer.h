@@ -128,6 +128,12 @@ CMT_API CMT_NODISCARD cmt_err cmt_peer_send_wait_bytes(cmt_peer *p,
                                                        const void *data,
                                                        size_t len);
 
+/** What became of a broadcast: peers that queued the message, had no room, or
+    do not have the channel. */
+typedef struct cmt_broadcast {
+  size_t queued, full, no_channel;
+} cmt_broadcast;
+
 /** Stops reading from the peer; calls are counted, each needs its
     cmt_peer_resume(), and one resume too many is a mistake that panics.
     Messages of what was already read, at most 64 KiB of the stream, may still

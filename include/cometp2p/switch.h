@@ -241,12 +241,6 @@ CMT_API CMT_NODISCARD cmt_err cmt_switch_dial(cmt_switch *s, const char *addr,
     NULL: there is none, or its delivery is not CMT_MAILBOX. */
 CMT_API cmt_mailbox *cmt_switch_mailbox(cmt_switch *s, const char *reactor);
 
-/** What became of a broadcast: peers that queued the message, had no room, or
-    do not have the channel. */
-typedef struct cmt_broadcast {
-  size_t queued, full, no_channel;
-} cmt_broadcast;
-
 /**
  * cmt_peer_try_send() of one buffer to every peer.
  *

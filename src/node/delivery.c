@@ -14,8 +14,6 @@
 
 #include "delivery.h"
 
-#include "limits.h"
-#include "session.h"
 #include "net/thread.h"
 
 #include <errno.h>
@@ -46,7 +44,7 @@ static void worker_call(const cmt__worker *w, const cmt_event *ev) {
   const cmt_reactor *r = w->reactor;
   cmt_err err = CMT_OK;
 
-  cmt__assert_unlocked(&w->sw->env);
+  cmt__assert_unlocked(w->delivery->options.env);
   switch (ev->kind) {
   case CMT_EVENT_PEER_UP:
     if (r->add_peer != NULL) {
@@ -98,24 +96,23 @@ static size_t reactor_threads(const cmt_reactor *r) {
   return r->threads != 0 ? r->threads : 1;
 }
 
-static cmt_err workers_start(cmt_switch *s, cmt_why *why) {
-  cmt__delivery *d = &s->delivery;
+static cmt_err workers_start(cmt__delivery *d, cmt_why *why) {
   size_t count = 0, at = 0;
 
-  for (size_t i = 0; i < s->setup.reactor_count; i++) {
-    count += reactor_threads(&s->setup.reactors[i]);
+  for (size_t i = 0; i < d->options.reactor_count; i++) {
+    count += reactor_threads(&d->options.reactors[i]);
   }
-  d->workers = cmt__alloc_zero(&s->env, count * sizeof *d->workers);
+  d->workers = cmt__alloc_zero(d->options.env, count * sizeof *d->workers);
   if (d->workers == NULL) {
     return cmt__why(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
                     cmt_err_text(CMT_ENOMEM));
   }
-  for (size_t i = 0; i < s->setup.reactor_count; i++) {
-    const cmt_reactor *r = &s->setup.reactors[i];
+  for (size_t i = 0; i < d->options.reactor_count; i++) {
+    const cmt_reactor *r = &d->options.reactors[i];
 
     for (size_t n = reactor_threads(r); n > 0; n--) {
       d->workers[at++] =
-        (cmt__worker){.sw = s, .reactor = r, .mailbox = d->mailboxes[i]};
+        (cmt__worker){.delivery = d, .reactor = r, .mailbox = d->mailboxes[i]};
     }
   }
   return workers_run(d, count, why);
@@ -137,23 +134,21 @@ static cmt_err reactor_check(const cmt_reactor *r, cmt_why *why) {
   return CMT_OK;
 }
 
-static cmt_err mailboxes_new(cmt_switch *s, cmt_why *why) {
-  const cmt__switch_setup *setup = &s->setup;
-  cmt__delivery *d = &s->delivery;
-  const cmt_channel *channels = setup->channels;
+static cmt_err mailboxes_new(cmt__delivery *d, cmt_why *why) {
+  const cmt_channel *channels = d->options.channels;
   char text[160];
   cmt_err err = CMT_OK;
 
-  d->mailboxes =
-    cmt__alloc_zero(&s->env, setup->reactor_count * sizeof(cmt_mailbox *));
+  d->mailboxes = cmt__alloc_zero(d->options.env, d->options.reactor_count *
+                                                   sizeof(cmt_mailbox *));
   if (d->mailboxes == NULL) {
     err = CMT_ENOMEM;
   }
-  for (size_t i = 0; i < setup->reactor_count && err == CMT_OK; i++) {
-    const cmt_reactor *r = &setup->reactors[i];
+  for (size_t i = 0; i < d->options.reactor_count && err == CMT_OK; i++) {
+    const cmt_reactor *r = &d->options.reactors[i];
 
     if (r->delivery != CMT_INLINE) {
-      err = cmt__mailbox_new(&s->env, r, channels, cmt__limits_peers(s),
+      err = cmt__mailbox_new(d->options.env, r, channels, d->options.peers_max,
                              &d->mailboxes[i]);
     }
     channels += r->channel_count; /* In the order of the reactors. */
@@ -167,112 +162,111 @@ static cmt_err mailboxes_new(cmt_switch *s, cmt_why *why) {
 
 static void boxes_on_gone(cmt__box *b);
 
-cmt_err cmt__delivery_init(cmt_switch *s, cmt_why *why) {
+cmt_err cmt__delivery_init(cmt__delivery *d, const cmt__delivery_options *o,
+                           cmt_why *why) {
   bool any = false;
   cmt_err err = CMT_OK;
 
-  for (size_t i = 0; i < s->setup.reactor_count && err == CMT_OK; i++) {
-    err = reactor_check(&s->setup.reactors[i], why);
-    any = any || s->setup.reactors[i].delivery != CMT_INLINE;
+  d->options = *o;
+  for (size_t i = 0; i < d->options.reactor_count && err == CMT_OK; i++) {
+    err = reactor_check(&d->options.reactors[i], why);
+    any = any || d->options.reactors[i].delivery != CMT_INLINE;
   }
   if (err == CMT_OK && any) {
-    err = mailboxes_new(s, why);
+    err = mailboxes_new(d, why);
   }
   if (err != CMT_OK) {
-    cmt__delivery_fini(s);
+    cmt__delivery_fini(d);
     return err;
   }
-  for (size_t i = 0; any && i < s->setup.reactor_count; i++) {
-    if (s->delivery.mailboxes[i] != NULL) {
-      s->delivery.mailboxes[i]->on_gone = boxes_on_gone;
+  for (size_t i = 0; any && i < d->options.reactor_count; i++) {
+    if (d->mailboxes[i] != NULL) {
+      d->mailboxes[i]->on_gone = boxes_on_gone;
     }
   }
   return CMT_OK;
 }
 
-static void mailboxes_hurry(cmt_switch *s) {
-  for (size_t i = 0; i < s->setup.reactor_count; i++) {
-    if (s->delivery.mailboxes[i] != NULL) {
-      cmt__mailbox_hurry(s->delivery.mailboxes[i]);
+static void mailboxes_hurry(cmt__delivery *d) {
+  for (size_t i = 0; i < d->options.reactor_count; i++) {
+    if (d->mailboxes[i] != NULL) {
+      cmt__mailbox_hurry(d->mailboxes[i]);
     }
   }
 }
 
 static void delivery_on_timer(cmt__timer *t) {
-  cmt_switch *s =
-    (cmt_switch *)((char *)t - offsetof(cmt_switch, delivery.hurry));
-
-  mailboxes_hurry(s);
+  mailboxes_hurry(
+    (cmt__delivery *)(void *)((char *)t - offsetof(cmt__delivery, hurry)));
 }
 
-cmt_err cmt__delivery_start(cmt_switch *s, cmt_why *why) {
-  if (s->delivery.mailboxes == NULL) {
+cmt_err cmt__delivery_start(cmt__delivery *d, cmt_why *why) {
+  if (d->mailboxes == NULL) {
     return CMT_OK;
   }
-  s->delivery.hurry.cb = delivery_on_timer;
-  if (cmt__loop_reserve_timers(s->loop, 1) != CMT_OK) {
+  d->hurry.cb = delivery_on_timer;
+  if (cmt__loop_reserve_timers(d->options.first->loop, 1) != CMT_OK) {
     return cmt__why(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
                     cmt_err_text(CMT_ENOMEM));
   }
-  s->delivery.timed = true;
-  return workers_start(s, why);
+  d->timed = true;
+  return workers_start(d, why);
 }
 
-void cmt__delivery_stop(cmt_switch *s, uint64_t flush_ns) {
-  if (s->delivery.mailboxes == NULL) {
+void cmt__delivery_stop(cmt__delivery *d, uint64_t flush_ns) {
+  if (d->mailboxes == NULL) {
     return;
   }
   if (flush_ns == 0) {
-    mailboxes_hurry(s);
+    mailboxes_hurry(d);
   } else {
-    cmt__loop_timer(s->loop, &s->delivery.hurry,
-                    cmt__after(cmt__loop_now(s->loop), flush_ns));
+    cmt__loop_timer(
+      d->options.first->loop, &d->hurry,
+      cmt__after(cmt__loop_now(d->options.first->loop), flush_ns));
   }
 }
 
-void cmt__delivery_give_up(cmt_switch *s) {
-  cmt__delivery *d = &s->delivery;
+void cmt__delivery_give_up(cmt__delivery *d) {
 
-  for (size_t i = 0; d->mailboxes != NULL && i < s->setup.reactor_count; i++) {
+  for (size_t i = 0; d->mailboxes != NULL && i < d->options.reactor_count;
+       i++) {
     if (d->mailboxes[i] != NULL) {
       cmt__mailbox_close(d->mailboxes[i]);
     }
   }
 }
 
-void cmt__delivery_close(cmt_switch *s) {
-  cmt__delivery *d = &s->delivery;
+void cmt__delivery_close(cmt__delivery *d) {
 
   if (d->timed) {
-    cmt__loop_timer(s->loop, &d->hurry, CMT_NEVER);
-    cmt__loop_release_timers(s->loop, 1);
+    cmt__loop_timer(d->options.first->loop, &d->hurry, CMT_NEVER);
+    cmt__loop_release_timers(d->options.first->loop, 1);
     d->timed = false;
   }
-  cmt__delivery_give_up(s);
+  cmt__delivery_give_up(d);
 }
 
-void cmt__delivery_fini(cmt_switch *s) {
-  cmt__delivery *d = &s->delivery;
+void cmt__delivery_fini(cmt__delivery *d) {
 
   if (d->mailboxes == NULL) {
     return;
   }
-  cmt__delivery_close(s);
+  cmt__delivery_close(d);
   for (size_t i = 0; i < d->worker_count; i++) {
     pthread_join(d->workers[i].thread, NULL);
   }
-  for (size_t i = 0; i < s->setup.reactor_count; i++) {
+  for (size_t i = 0; i < d->options.reactor_count; i++) {
     cmt__mailbox_delete(d->mailboxes[i]);
   }
-  cmt__free(&s->env, d->workers);
-  cmt__free(&s->env, d->mailboxes);
-  *d = (cmt__delivery){.mailboxes = NULL};
+  cmt__free(d->options.env, d->workers);
+  cmt__free(d->options.env, d->mailboxes);
+  *d = (cmt__delivery){.options = d->options};
 }
 
-const char *cmt__delivery_waits_for(cmt_switch *s) {
-  const cmt__delivery *d = &s->delivery;
+const char *cmt__delivery_waits_for(const cmt__delivery *d) {
 
-  for (size_t i = 0; d->mailboxes != NULL && i < s->setup.reactor_count; i++) {
+  for (size_t i = 0; d->mailboxes != NULL && i < d->options.reactor_count;
+       i++) {
     if (d->mailboxes[i] != NULL && cmt__mailbox_is_used(d->mailboxes[i])) {
       return d->mailboxes[i]->name;
     }
@@ -280,11 +274,11 @@ const char *cmt__delivery_waits_for(cmt_switch *s) {
   return NULL;
 }
 
-uint64_t cmt__delivery_held(cmt_switch *s) {
-  const cmt__delivery *d = &s->delivery;
+uint64_t cmt__delivery_queued(const cmt__delivery *d) {
   uint64_t bytes = 0;
 
-  for (size_t i = 0; d->mailboxes != NULL && i < s->setup.reactor_count; i++) {
+  for (size_t i = 0; d->mailboxes != NULL && i < d->options.reactor_count;
+       i++) {
     if (d->mailboxes[i] != NULL) {
       bytes += cmt__mailbox_bytes(d->mailboxes[i]);
     }
@@ -292,12 +286,13 @@ uint64_t cmt__delivery_held(cmt_switch *s) {
   return bytes;
 }
 
-cmt_mailbox *cmt_switch_mailbox(cmt_switch *s, const char *reactor) {
-  for (size_t i = 0; reactor != NULL && i < s->setup.reactor_count; i++) {
-    const cmt_reactor *r = &s->setup.reactors[i];
+cmt_mailbox *cmt__delivery_mailbox(const cmt__delivery *d,
+                                   const char *reactor) {
+  for (size_t i = 0; reactor != NULL && i < d->options.reactor_count; i++) {
+    const cmt_reactor *r = &d->options.reactors[i];
 
     if (r->delivery == CMT_MAILBOX && strcmp(r->name, reactor) == 0) {
-      return s->delivery.mailboxes[i];
+      return d->mailboxes[i];
     }
   }
   return NULL;
@@ -310,8 +305,8 @@ static void boxes_on_post(cmt__post *post) {
   struct cmt__boxes *b =
     (struct cmt__boxes *)((char *)post - offsetof(struct cmt__boxes, post));
 
-  b->sw->delivery.departing--;
-  cmt__session_departed(b->sw, b->peer, true);
+  b->delivery->departing--;
+  b->delivery->options.on_departed(b->delivery->options.arg, b->peer);
 }
 
 /* The loop stays as long as a peer is departing, and the peer as long as its
@@ -320,13 +315,24 @@ static void boxes_on_gone(cmt__box *b) {
   struct cmt__boxes *boxes = b->peer->boxes;
 
   if (atomic_fetch_sub(&boxes->left, 1) == 1) {
-    cmt__loop_post(boxes->sw->loop, &boxes->post);
+    cmt__loop_post(boxes->delivery->options.first->loop, &boxes->post);
   }
 }
 
-cmt_err cmt__delivery_admit(cmt_switch *s, cmt_peer *p) {
-  const cmt__delivery *d = &s->delivery;
-  size_t count = s->setup.reactor_count;
+static void boxes_free(struct cmt__boxes *b) {
+  cmt_env env;
+
+  env = b->peer->shared->env;
+  for (size_t i = 0; i < b->count; i++) {
+    if (b->list[i] != NULL) {
+      cmt__box_fini(b->list[i], &env);
+    }
+  }
+  cmt__free(&env, b);
+}
+
+cmt_err cmt__delivery_admit(cmt__delivery *d, cmt_peer *p) {
+  size_t count = d->options.reactor_count;
   size_t at = sizeof *p->boxes + count * sizeof(cmt__box *);
   size_t size = at;
   struct cmt__boxes *b;
@@ -337,11 +343,11 @@ cmt_err cmt__delivery_admit(cmt_switch *s, cmt_peer *p) {
   for (size_t i = 0; i < count; i++) {
     size += d->mailboxes[i] != NULL ? cmt__box_size(d->mailboxes[i]) : 0;
   }
-  b = cmt__alloc_zero(&s->env, size);
+  b = cmt__alloc_zero(d->options.env, size);
   if (b == NULL) {
     return CMT_ENOMEM;
   }
-  b->sw = s;
+  b->delivery = d;
   b->peer = p;
   b->post.cb = boxes_on_post;
   b->count = count;
@@ -352,65 +358,51 @@ cmt_err cmt__delivery_admit(cmt_switch *s, cmt_peer *p) {
     }
   }
   p->boxes = b;
+  p->boxes_free = boxes_free;
   p->dropped = b->dropped;
   return CMT_OK;
 }
 
-void cmt__boxes_free(struct cmt__boxes *b) {
-  cmt_env env;
-
-  if (b == NULL) {
-    return;
-  }
-  env = b->peer->shared->env;
-  for (size_t i = 0; i < b->count; i++) {
-    if (b->list[i] != NULL) {
-      cmt__box_fini(b->list[i], &env);
-    }
-  }
-  cmt__free(&env, b);
-}
-
 /* NULL: the reactor is inline. */
-static cmt__box *box_of(const cmt_switch *s, cmt_peer *p,
+static cmt__box *box_of(const cmt__delivery *d, cmt_peer *p,
                         const cmt_reactor *r) {
   return r->delivery == CMT_INLINE ? NULL
-                                   : p->boxes->list[r - s->setup.reactors];
+                                   : p->boxes->list[r - d->options.reactors];
 }
 
-void cmt__delivery_add(cmt_switch *s, cmt_peer *p) {
-  for (size_t i = 0; i < s->setup.reactor_count; i++) {
-    const cmt_reactor *r = &s->setup.reactors[i];
-    cmt__box *b = box_of(s, p, r);
+void cmt__delivery_add(cmt__delivery *d, cmt_peer *p) {
+  for (size_t i = 0; i < d->options.reactor_count; i++) {
+    const cmt_reactor *r = &d->options.reactors[i];
+    cmt__box *b = box_of(d, p, r);
 
     if (b != NULL) {
-      cmt__box_open(b, s->delivery.mailboxes[i], p);
+      cmt__box_open(b, d->mailboxes[i], p);
       cmt__box_up(b);
     } else if (r->add_peer != NULL) {
-      cmt__lane_call_begin(&s->lanes[0], r->name, -1);
+      cmt__callback_begin(&d->options.first->callbacks, r->name, -1);
       r->add_peer(r->self, p);
-      cmt__lane_call_end(&s->lanes[0]);
+      cmt__callback_end(&d->options.first->callbacks);
     }
   }
 }
 
 static void count_drop(cmt_peer *p, uint8_t channel) {
-  const cmt__switch_setup *setup = &p->boxes->sw->setup;
+  const cmt__delivery *d = p->boxes->delivery;
 
-  for (size_t i = 0; i < setup->channel_count; i++) {
-    if (setup->channel_ids[i] == channel) {
+  for (size_t i = 0; i < d->options.channel_count; i++) {
+    if (d->options.channels[i].id == channel) {
       cmt__counter_add(&p->boxes->dropped[i], 1);
     }
   }
 }
 
 /* Whether the peer has an urgent channel besides |channel|. */
-static bool has_urgent(const cmt_switch *s, const cmt_peer *p,
+static bool has_urgent(const cmt__delivery *d, const cmt_peer *p,
                        uint8_t channel) {
   bool any = false;
 
-  for (size_t i = 0; i < s->setup.channel_count; i++) {
-    const cmt_channel *c = &s->setup.channels[i];
+  for (size_t i = 0; i < d->options.channel_count; i++) {
+    const cmt_channel *c = &d->options.channels[i];
 
     any = any || (c->id != channel && c->traffic == CMT_TRAFFIC_URGENT &&
                   cmt_peer_has_channel(p, c->id));
@@ -419,36 +411,37 @@ static bool has_urgent(const cmt_switch *s, const cmt_peer *p,
 }
 
 /* Strangers decide how often they fill a queue. */
-static bool lane_has_a_line(cmt__lane *lane) {
+static bool log_has_room(cmt__delivery_loop *l) {
   uint64_t missed; /* Each peer has its line with a later message. */
 
-  return cmt__log_limit_take(&lane->full, FULL_A_SECOND,
-                             cmt__loop_now(lane->loop), &missed);
+  return cmt__log_limit_take(&l->full_queues, FULL_A_SECOND,
+                             cmt__loop_now(l->loop), &missed);
 }
 
 /* Tells once of a peer that a full queue holds back its urgent channels. */
-static void tell_full(cmt__lane *lane, cmt_peer *p, const cmt_reactor *r,
+static void tell_full(cmt__delivery_loop *l, cmt_peer *p, const cmt_reactor *r,
                       uint8_t channel) {
-  if (p->boxes->told || !has_urgent(lane->sw, p, channel) ||
-      !lane_has_a_line(lane)) {
+  if (p->boxes->told || !has_urgent(p->boxes->delivery, p, channel) ||
+      !log_has_room(l)) {
     return;
   }
   p->boxes->told = true;
-  cmt__log(&lane->sw->env, CMT_LOG_WARN, "switch",
+  cmt__log(l->callbacks.env, CMT_LOG_WARN, "switch",
            "the queue of reactor %.96s for channel 0x%02x of node %s is full: "
            "until half of it is done none of the peer's channels is read, also "
            "those that are urgent (recv_queue, recv_queue_bytes)",
            r->name, channel, p->id.text);
 }
 
-static cmt_err box_receive(cmt__lane *lane, cmt__box *b, const cmt_reactor *r,
-                           uint8_t channel, cmt_buf *msg) {
+static cmt_err box_receive(cmt__delivery_loop *l, cmt__box *b,
+                           const cmt_reactor *r, uint8_t channel,
+                           cmt_buf *msg) {
   cmt_peer *p = b->peer;
   bool stops;
   cmt_err err = cmt__box_put(b, channel, msg, &stops);
 
   if (stops) {
-    tell_full(lane, p, r, channel);
+    tell_full(l, p, r, channel);
   }
   if (err != CMT_EAGAIN) {
     return err;
@@ -457,25 +450,25 @@ static cmt_err box_receive(cmt__lane *lane, cmt__box *b, const cmt_reactor *r,
   return CMT_OK;
 }
 
-cmt_err cmt__delivery_receive(cmt__lane *lane, cmt_peer *p, uint8_t channel,
-                              cmt_buf *msg, cmt_why *why) {
-  const cmt_switch *s = lane->sw;
-  const cmt_reactor *r = s->setup.owners[channel];
-  cmt__box *b = box_of(s, p, r);
+cmt_err cmt__delivery_receive(cmt__delivery *d, cmt__delivery_loop *l,
+                              cmt_peer *p, uint8_t channel, cmt_buf *msg,
+                              cmt_why *why) {
+  const cmt_reactor *r = d->options.owners[channel];
+  cmt__box *b = box_of(d, p, r);
   cmt_err err;
 
   if (r->receive == NULL && r->delivery != CMT_MAILBOX) {
     return CMT_OK;
   }
   if (b != NULL) {
-    err = box_receive(lane, b, r, channel, msg);
+    err = box_receive(l, b, r, channel, msg);
     return err == CMT_OK
              ? err
              : cmt__why(why, err, CMT_STAGE_UP, "%s", cmt_err_text(err));
   }
-  cmt__lane_call_begin(lane, r->name, channel);
+  cmt__callback_begin(&l->callbacks, r->name, channel);
   err = r->receive(r->self, p, channel, msg);
-  cmt__lane_call_end(lane);
+  cmt__callback_end(&l->callbacks);
   return err == CMT_OK
            ? err
            : cmt__why(why, err, CMT_STAGE_UP,
@@ -484,18 +477,18 @@ cmt_err cmt__delivery_receive(cmt__lane *lane, cmt_peer *p, uint8_t channel,
 }
 
 /* Peer gone for each reactor that is not inline. */
-static size_t boxes_remove(cmt_switch *s, cmt_peer *p, cmt_err reason) {
+static size_t boxes_remove(cmt__delivery *d, cmt_peer *p, cmt_err reason) {
   size_t count = 0;
 
-  for (size_t i = 0; p->boxes != NULL && i < s->setup.reactor_count; i++) {
+  for (size_t i = 0; p->boxes != NULL && i < d->options.reactor_count; i++) {
     count += p->boxes->list[i] != NULL;
   }
   if (count == 0) {
     return 0;
   }
-  s->delivery.departing++;
+  d->departing++;
   atomic_store(&p->boxes->left, count);
-  for (size_t i = 0; i < s->setup.reactor_count; i++) {
+  for (size_t i = 0; i < d->options.reactor_count; i++) {
     if (p->boxes->list[i] != NULL) {
       cmt__box_gone(p->boxes->list[i], reason);
     }
@@ -503,23 +496,23 @@ static size_t boxes_remove(cmt_switch *s, cmt_peer *p, cmt_err reason) {
   return count;
 }
 
-static void remove_inline(cmt_switch *s, const cmt_reactor *r, cmt_peer *p,
+static void remove_inline(cmt__delivery *d, const cmt_reactor *r, cmt_peer *p,
                           cmt_err reason) {
   if (r->remove_peer != NULL) {
-    cmt__lane_call_begin(&s->lanes[0], r->name, -1);
+    cmt__callback_begin(&d->options.first->callbacks, r->name, -1);
     r->remove_peer(r->self, p, reason);
-    cmt__lane_call_end(&s->lanes[0]);
+    cmt__callback_end(&d->options.first->callbacks);
   }
 }
 
-bool cmt__delivery_remove(cmt_switch *s, cmt_peer *p, cmt_err reason) {
-  size_t count = boxes_remove(s, p, reason);
+bool cmt__delivery_remove(cmt__delivery *d, cmt_peer *p, cmt_err reason) {
+  size_t count = boxes_remove(d, p, reason);
 
-  for (size_t i = 0; i < s->setup.reactor_count; i++) {
-    const cmt_reactor *r = &s->setup.reactors[i];
+  for (size_t i = 0; i < d->options.reactor_count; i++) {
+    const cmt_reactor *r = &d->options.reactors[i];
 
     if (r->delivery == CMT_INLINE) {
-      remove_inline(s, r, p, reason);
+      remove_inline(d, r, p, reason);
     }
   }
   return count == 0;
@@ -527,13 +520,13 @@ bool cmt__delivery_remove(cmt_switch *s, cmt_peer *p, cmt_err reason) {
 
 /* Nothing of a refused peer is left behind in a queue, where strangers could
    gather beside a slow reactor: remove_peer runs where init_peer did. */
-void cmt__delivery_refuse(cmt_switch *s, cmt_peer *p, cmt_err reason,
+void cmt__delivery_refuse(cmt__delivery *d, cmt_peer *p, cmt_err reason,
                           size_t known) {
   for (size_t i = 0; i < known; i++) {
-    const cmt_reactor *r = &s->setup.reactors[i];
+    const cmt_reactor *r = &d->options.reactors[i];
 
     if (r->delivery == CMT_INLINE || r->init_peer != NULL) {
-      remove_inline(s, r, p, reason);
+      remove_inline(d, r, p, reason);
     }
   }
 }

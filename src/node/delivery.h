@@ -5,21 +5,44 @@
 /* How what happens to peers reaches the reactors: inline, through worker
    threads, or through a mailbox that the application empties. */
 
+#include "callback_timer.h"
 #include "mailbox.h"
 
+#include "core/log_limit.h"
 #include "net/loop.h"
 
 typedef struct cmt__worker {
-  cmt_switch *sw;
+  struct cmt__delivery *delivery;
   const cmt_reactor *reactor;
   cmt_mailbox *mailbox;
   pthread_t thread;
 } cmt__worker;
 
-struct cmt__lane; /* Of switch.h: one of its loops. */
+/* What delivery needs on each loop. */
+typedef struct cmt__delivery_loop {
+  cmt__loop *loop;
+  cmt__callback_timer callbacks;
+  cmt__log_limit full_queues; /* Lines about them. */
+} cmt__delivery_loop;
 
-/* That of a switch. */
+/* What a delivery works with.  All of it is borrowed. */
+typedef struct cmt__delivery_options {
+  const cmt_env *env;
+  const cmt_reactor *reactors;
+  size_t reactor_count;
+  const cmt_channel *channels; /* Of all reactors, in their order. */
+  size_t channel_count;
+  const cmt_reactor *const *owners; /* By channel id. */
+  size_t peers_max;
+  cmt__delivery_loop *first; /* Of the loop that adds and removes peers. */
+  /* The last remove_peer of a peer returned after cmt__delivery_remove() did;
+     the caller's reference comes back. */
+  void (*on_departed)(void *arg, cmt_peer *p);
+  void *arg;
+} cmt__delivery_options;
+
 typedef struct cmt__delivery {
+  cmt__delivery_options options;
   cmt_mailbox **mailboxes; /* By reactor, NULL: inline.  NULL: all are. */
   cmt__worker *workers;
   size_t worker_count;
@@ -28,9 +51,9 @@ typedef struct cmt__delivery {
   size_t departing; /* Peers whose last remove_peer is still to return. */
 } cmt__delivery;
 
-/* That of a peer: a box for each reactor that is not inline. */
+/* The boxes of a peer: one for each reactor that is not inline. */
 struct cmt__boxes {
-  cmt_switch *sw;
+  cmt__delivery *delivery;
   cmt_peer *peer;
   atomic_size_t left; /* Boxes whose peer gone is still to be done. */
   cmt__post post;     /* None is. */
@@ -40,48 +63,51 @@ struct cmt__boxes {
   cmt__box *list[]; /* By reactor; NULL: inline. */
 };
 
-/* Makes the mailboxes.  CMT_EINVAL: |why| names what is wrong. */
-CMT_NODISCARD cmt_err cmt__delivery_init(cmt_switch *s, cmt_why *why);
-/* Starts the workers; the loop exists. */
-CMT_NODISCARD cmt_err cmt__delivery_start(cmt_switch *s, cmt_why *why);
+/* Copies |o| and makes the mailboxes.  CMT_EINVAL: |why| names what is
+   wrong. */
+CMT_NODISCARD cmt_err cmt__delivery_init(cmt__delivery *d,
+                                         const cmt__delivery_options *o,
+                                         cmt_why *why);
+/* Starts the workers; the first loop exists. */
+CMT_NODISCARD cmt_err cmt__delivery_start(cmt__delivery *d, cmt_why *why);
 /* Ends the workers and frees. */
-void cmt__delivery_fini(cmt_switch *s);
+void cmt__delivery_fini(cmt__delivery *d);
 /* No peer will ever come: the switch did not start, and never will. */
-void cmt__delivery_give_up(cmt_switch *s);
+void cmt__delivery_give_up(cmt__delivery *d);
 /* The reactor that has events to take or a call to return from; NULL: none. */
-const char *cmt__delivery_waits_for(cmt_switch *s);
-/* Waiting for reactors, in bytes. */
-uint64_t cmt__delivery_held(cmt_switch *s);
+const char *cmt__delivery_waits_for(const cmt__delivery *d);
+/* Bytes that wait for reactors. */
+uint64_t cmt__delivery_queued(const cmt__delivery *d);
+/* The mailbox of |reactor|; NULL: no reactor of that name has one. */
+cmt_mailbox *cmt__delivery_mailbox(const cmt__delivery *d, const char *reactor);
 /* Whether the calling thread is a worker. */
 bool cmt__thread_is_worker(void);
 
-void cmt__boxes_free(struct cmt__boxes *b);
-
-/* The first loop alone. */
+/* The first loop alone calls the rest, but for cmt__delivery_receive(). */
 
 /* The switch stops: what reactors have not taken after |flush_ns| is dropped,
    but for peers that are gone. */
-void cmt__delivery_stop(cmt_switch *s, uint64_t flush_ns);
+void cmt__delivery_stop(cmt__delivery *d, uint64_t flush_ns);
 /* The last peer is gone. */
-void cmt__delivery_close(cmt_switch *s);
+void cmt__delivery_close(cmt__delivery *d);
 
 /* Gives a new peer its boxes. */
-CMT_NODISCARD cmt_err cmt__delivery_admit(cmt_switch *s, cmt_peer *p);
-/* add_peer of each reactor. */
-void cmt__delivery_add(cmt_switch *s, cmt_peer *p);
-/* receive of the reactor of |channel|, on the loop of |lane|, which is that of
-   the peer.  An error is to end the peer, with what |why| says. */
-CMT_NODISCARD cmt_err cmt__delivery_receive(struct cmt__lane *lane, cmt_peer *p,
+CMT_NODISCARD cmt_err cmt__delivery_admit(cmt__delivery *d, cmt_peer *p);
+/* Calls add_peer of each reactor. */
+void cmt__delivery_add(cmt__delivery *d, cmt_peer *p);
+/* Hands |msg| to the reactor of |channel|, on the loop |l|, where the peer
+   lives.  An error is to end the peer, with what |why| says. */
+CMT_NODISCARD cmt_err cmt__delivery_receive(cmt__delivery *d,
+                                            cmt__delivery_loop *l, cmt_peer *p,
                                             uint8_t channel, cmt_buf *msg,
                                             cmt_why *why);
-/* remove_peer of each reactor, for a peer that was added.  True: all have
-   returned; false: cmt__session_departed() follows, with the caller's
-   reference. */
-CMT_NODISCARD bool cmt__delivery_remove(cmt_switch *s, cmt_peer *p,
+/* Calls remove_peer of each reactor, for a peer that was added.  True: all have
+   returned; false: on_departed follows, with the caller's reference. */
+CMT_NODISCARD bool cmt__delivery_remove(cmt__delivery *d, cmt_peer *p,
                                         cmt_err reason);
 /* Calls remove_peer of the first |known| reactors, for a peer that was refused
    after their init_peer. */
-void cmt__delivery_refuse(cmt_switch *s, cmt_peer *p, cmt_err reason,
+void cmt__delivery_refuse(cmt__delivery *d, cmt_peer *p, cmt_err reason,
                           size_t known);
 
 #endif

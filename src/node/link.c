@@ -487,9 +487,12 @@ cmt__conn_progress cmt__link_progress(const cmt__link *l) {
 }
 
 void cmt__link_init(cmt__link *l, cmt__loop *loop,
+                    const cmt__link_options *options, cmt__budget *budget,
                     const cmt__link_callbacks *cbs, void *arg) {
   *l = (cmt__link){
     .loop = loop,
+    .options = options,
+    .budget = budget,
     .cbs = cbs,
     .arg = arg,
     .timer = {.cb = on_timer},

@@ -12,8 +12,6 @@
 #include "core/counter.h"
 #include "net/loop.h"
 
-#include <cometp2p/switch.h>
-
 typedef struct cmt__link_callbacks {
   /* The outcome of cmt__link_connect(). */
   void (*on_connect)(void *arg, cmt_err err);
@@ -56,6 +54,13 @@ typedef enum cmt__link_state {
   CMT__LINK_CLOSED,
 } cmt__link_state;
 
+/* What links are made with; see cmt_switch_options. */
+typedef struct cmt__link_options {
+  uint64_t ping_interval_ns, pong_timeout_ns;
+  uint64_t stall_max_ns, flush_throttle_ns, queue_delay_target_ns;
+  const char *congestion; /* NULL: that of the system. */
+} cmt__link_options;
+
 /* What a link that writes much knows of its way to the other side. */
 typedef struct cmt__link_path {
   uint64_t sample_at_ns;  /* When the socket may be asked again. */
@@ -85,9 +90,9 @@ typedef struct cmt__link_trip {
 } cmt__link_trip;
 
 typedef struct cmt__link {
-  cmt__loop *loop;                   /* Changed while it is moving. */
-  cmt__link_trip *trip;              /* NULL: it never leaves its loop. */
-  const cmt_switch_options *options; /* Of its switch. */
+  cmt__loop *loop;      /* Changed while it is moving. */
+  cmt__link_trip *trip; /* NULL: it never leaves its loop. */
+  const cmt__link_options *options;
   const cmt__link_callbacks *cbs;
   void *arg;
   cmt__tcp *tcp;
@@ -130,8 +135,10 @@ typedef struct cmt__link {
   uint64_t sent_bytes, recv_bytes, write_calls, read_calls;
 } cmt__link;
 
-/* Room for one timer must be reserved in |loop|. */
+/* Room for one timer must be reserved in |loop|.  |options| and |budget|, which
+   may be NULL, outlive the link. */
 void cmt__link_init(cmt__link *l, cmt__loop *loop,
+                    const cmt__link_options *options, cmt__budget *budget,
                     const cmt__link_callbacks *cbs, void *arg);
 CMT_NODISCARD cmt_err cmt__link_connect(cmt__link *l, const cmt_net_addr *to);
 void cmt__link_accept(cmt__link *l, cmt__tcp *tcp);

@@ -81,7 +81,9 @@ static void peer_free(cmt_peer *p) {
   cmt__shared *shared = p->shared;
 
   cmt__peer_data_fini(&p->data);
-  cmt__boxes_free(p->boxes);
+  if (p->boxes != NULL) {
+    p->boxes_free(p->boxes);
+  }
   cmt__free(env, p->node_info);
   cmt__free(env, p->last);
   cmt__free(env, p->why_text);

@@ -34,9 +34,7 @@ typedef struct cmt__peer_counters {
   cmt__counter32 send_rate, recv_rate;
 } cmt__peer_counters;
 
-/* Of delivery.h, which frees them. */
-struct cmt__boxes;
-void cmt__boxes_free(struct cmt__boxes *b);
+struct cmt__boxes; /* Of delivery.h. */
 
 struct cmt_peer {
   atomic_uint refs;
@@ -64,7 +62,10 @@ struct cmt_peer {
   uint64_t rate_at_ns;
   uint32_t rate_sent, rate_recv; /* Their low bits. */
   cmt__post wake;                /* Holds a reference while it is posted. */
-  struct cmt__boxes *boxes;      /* NULL: every reactor is called inline. */
+  /* What delivery keeps of the peer, and how it is freed; NULL: every reactor
+     is called inline. */
+  struct cmt__boxes *boxes;
+  void (*boxes_free)(struct cmt__boxes *b);
   /* A wake-up arrived after the end: nothing of this peer is under way. */
   void (*on_settled)(void *arg);
   void *arg;

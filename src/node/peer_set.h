@@ -7,8 +7,6 @@
 
 #include "peer.h"
 
-#include <cometp2p/switch.h>
-
 typedef struct cmt__peer_set {
   const cmt_env *env;
   pthread_mutex_t lock;

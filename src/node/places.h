@@ -13,6 +13,8 @@
 
 #include "peer.h"
 
+#include <cometp2p/switch.h>
+
 struct cmt__session;
 struct cmt__dial;
 

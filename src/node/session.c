@@ -32,9 +32,8 @@ cmt__session *cmt__session_new(cmt_switch *sw, cmt__dial *dial) {
     cmt__free(&sw->env, s);
     return NULL;
   }
-  cmt__link_init(&s->link, sw->loop, &link_callbacks, s);
-  s->link.options = &sw->setup.options;
-  s->link.budget = &sw->budget;
+  cmt__link_init(&s->link, sw->loop, &sw->setup.link, &sw->budget,
+                 &link_callbacks, s);
   s->sw = sw;
   s->dial = dial;
   s->outbound = dial != NULL;
@@ -248,7 +247,8 @@ static cmt_err session_admit(cmt__session *s, const cmt_conn_event *ev,
       .arg = sw,
     });
   }
-  if (s->peer != NULL && cmt__delivery_admit(sw, s->peer) != CMT_OK) {
+  if (s->peer != NULL &&
+      cmt__delivery_admit(&sw->delivery, s->peer) != CMT_OK) {
     s->peer->link = NULL;
     cmt_peer_unref(s->peer);
     s->peer = NULL;
@@ -270,9 +270,9 @@ static size_t reactors_init(cmt__session *s, cmt_why *why) {
     cmt__gate_stop stop;
 
     if (r->init_peer != NULL) {
-      cmt__lane_call_begin(&s->sw->lanes[0], r->name, -1);
+      cmt__callback_begin(&s->sw->threads[0].delivery.callbacks, r->name, -1);
       err = r->init_peer(r->self, s->peer);
-      cmt__lane_call_end(&s->sw->lanes[0]);
+      cmt__callback_end(&s->sw->threads[0].delivery.callbacks);
     }
     stop = cmt__gate_take_stop(&s->peer->gate);
     if (err != CMT_OK || stop.wanted) {
@@ -303,7 +303,7 @@ static cmt_peer *peer_end(cmt__session *s, const cmt_why *why) {
 static void peer_refuse(cmt__session *s, cmt_why *why, size_t known) {
   cmt_peer *p = peer_end(s, why);
 
-  cmt__delivery_refuse(s->sw, p, why->err, known);
+  cmt__delivery_refuse(&s->sw->delivery, p, why->err, known);
   cmt_peer_get_why(p, why);
   cmt__session_departed(s->sw, p, false);
 }
@@ -322,13 +322,14 @@ void cmt__session_departed(cmt_switch *sw, cmt_peer *p, bool listed) {
 /* Without memory to move it stays on the first loop. */
 static void peer_settle(cmt__session *s) {
   cmt_switch *sw = s->sw;
-  unsigned lane = cmt__lane_pick(sw);
+  unsigned thread = cmt__loops_pick(sw);
 
-  if (lane > 0 && cmt__link_move(&s->link, sw->lanes[lane].loop) != CMT_OK) {
-    lane = 0;
+  if (thread > 0 &&
+      cmt__link_move(&s->link, sw->threads[thread].delivery.loop) != CMT_OK) {
+    thread = 0;
   }
-  s->lane = (uint8_t)lane;
-  sw->lanes[lane].peers++;
+  s->thread = (uint8_t)thread;
+  sw->threads[thread].peers++;
 }
 
 static void peer_add(cmt__session *s) {
@@ -345,7 +346,7 @@ static void peer_add(cmt__session *s) {
     cmt__dial_done(d, CMT_OK);
   }
   cmt__peer_count(s->peer);
-  cmt__delivery_add(s->sw, s->peer);
+  cmt__delivery_add(&s->sw->delivery, s->peer);
   peer_settle(s);
 }
 
@@ -383,10 +384,11 @@ static void session_on_up(void *arg, const cmt_conn_event *ev) {
 static void session_on_message(void *arg, uint8_t channel, cmt_buf *msg) {
   cmt__session *s = arg;
   bool moved = s->link.loop != s->sw->loop;
-  cmt__lane *lane = &s->sw->lanes[moved ? s->lane : 0];
+  cmt__loop_thread *thread = &s->sw->threads[moved ? s->thread : 0];
   cmt_why why;
 
-  if (cmt__delivery_receive(lane, s->peer, channel, msg, &why) != CMT_OK) {
+  if (cmt__delivery_receive(&s->sw->delivery, &thread->delivery, s->peer,
+                            channel, msg, &why) != CMT_OK) {
     cmt__link_stop(&s->link, &why);
   }
 }
@@ -409,8 +411,8 @@ static void session_on_end(void *arg, const cmt_why *why,
     return;
   }
   p = peer_end(s, why);
-  s->sw->lanes[s->lane].peers--;
-  if (cmt__delivery_remove(s->sw, p, why->err)) {
+  s->sw->threads[s->thread].peers--;
+  if (cmt__delivery_remove(&s->sw->delivery, p, why->err)) {
     cmt__session_departed(s->sw, p, true);
   }
 }

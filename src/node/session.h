@@ -19,8 +19,8 @@ struct cmt__session {
   cmt_peer *peer;   /* From the checks to remove_peer. */
   cmt__dial *dial;  /* Of an outbound one until its outcome is known. */
   bool outbound;
-  uint8_t lane; /* Where the peer is, or will be soon. */
-  bool pending; /* The outcome is not known yet. */
+  uint8_t thread; /* Where the peer is, or will be soon. */
+  bool pending;   /* The outcome is not known yet. */
   bool was_peer;
   bool outbound_place; /* Among whose places that of its peer is. */
   cmt__remote remote;  /* The other side's, from when it is known. */

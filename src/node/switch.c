@@ -100,9 +100,9 @@ void cmt__switch_reject(cmt_switch *s, cmt_rejection *r) {
   switch_unlock(s);
   cmt__switch_log_rejection(s, r);
   if (o->on_rejected != NULL) {
-    cmt__lane_call_begin(&s->lanes[0], "on_rejected", -1);
+    cmt__callback_begin(&s->threads[0].delivery.callbacks, "on_rejected", -1);
     o->on_rejected(o->arg, r);
-    cmt__lane_call_end(&s->lanes[0]);
+    cmt__callback_end(&s->threads[0].delivery.callbacks);
   }
 }
 
@@ -144,7 +144,7 @@ static void switch_free(cmt_switch *s) {
     s->requests = d->next;
     cmt__dial_free(d);
   }
-  cmt__lanes_fini(s);
+  cmt__loops_fini(s);
   locks_destroy(LOCKS(s), LOCK_COUNT);
   pthread_cond_destroy(&s->ended_cond);
   cmt__peer_set_fini(&s->peers);
@@ -176,13 +176,35 @@ static cmt_err switch_init(cmt_switch *s, cmt__loop *const *loops) {
   return CMT_OK;
 }
 
+static void switch_on_departed(void *arg, cmt_peer *p) {
+  cmt__session_departed(arg, p, true);
+}
+
+static cmt_err delivery_init(cmt_switch *s, cmt_why *why) {
+  const cmt__switch_setup *setup = &s->setup;
+  const cmt__delivery_options o = {
+    .env = &s->env,
+    .reactors = setup->reactors,
+    .reactor_count = setup->reactor_count,
+    .channels = setup->channels,
+    .channel_count = setup->channel_count,
+    .owners = setup->owners,
+    .peers_max = cmt__limits_peers(s),
+    .first = &s->threads[0].delivery,
+    .on_departed = switch_on_departed,
+    .arg = s,
+  };
+
+  return cmt__delivery_init(&s->delivery, &o, why);
+}
+
 /* The rest, after which only switch_free() can free it. */
 static cmt_err switch_fill(cmt_switch *s, cmt__loop *const *loops,
                            cmt_why *why) {
-  cmt_err err = cmt__lanes_init(s, loops);
+  cmt_err err = cmt__loops_init(s, loops);
 
   if (err == CMT_OK) {
-    err = cmt__delivery_init(s, why);
+    err = delivery_init(s, why);
   }
   if (err != CMT_OK) {
     switch_free(s);
@@ -308,9 +330,9 @@ static void reactors_stop(cmt_switch *s) {
     const cmt_reactor *r = &s->setup.reactors[--s->reactors_started];
 
     if (r->stop != NULL) {
-      cmt__lane_call_begin(&s->lanes[0], r->name, -1);
+      cmt__callback_begin(&s->threads[0].delivery.callbacks, r->name, -1);
       r->stop(r->self);
-      cmt__lane_call_end(&s->lanes[0]);
+      cmt__callback_end(&s->threads[0].delivery.callbacks);
     }
   }
 }
@@ -338,7 +360,7 @@ void cmt__switch_never_starts(cmt_switch *s) {
   switch_lock(s);
   s->start_called = true;
   switch_unlock(s);
-  cmt__delivery_give_up(s);
+  cmt__delivery_give_up(&s->delivery);
 }
 
 /* From here on a stop leaves the end to the loop. */
@@ -362,7 +384,7 @@ cmt_err cmt_switch_start(cmt_switch *s, cmt_why *why) {
   if (err != CMT_OK) {
     return err;
   }
-  err = cmt__lanes_open(s, why);
+  err = cmt__loops_open(s, why);
   if (err == CMT_OK) {
     cmt__limits_start(s);
     err = listener_start(s, why);
@@ -371,10 +393,10 @@ cmt_err cmt_switch_start(cmt_switch *s, cmt_why *why) {
     err = reactors_start(s, why);
   }
   if (err == CMT_OK) {
-    err = cmt__delivery_start(s, why);
+    err = cmt__delivery_start(&s->delivery, why);
   }
   if (err == CMT_OK) {
-    err = cmt__lanes_start(s, why);
+    err = cmt__loops_start(s, why);
   }
   if (err != CMT_OK) {
     cmt__switch_never_starts(s);
@@ -462,7 +484,7 @@ static void switch_close(cmt_switch *s, uint64_t flush_ns) {
   cmt__dialer_stop(s);
   sessions_cancel(s, flush_ns);
   cmt__peer_set_stop(&s->peers, CMT_ECANCELED, flush_ns);
-  cmt__delivery_stop(s, flush_ns);
+  cmt__delivery_stop(&s->delivery, flush_ns);
   cmt__switch_look(s);
 }
 
@@ -492,11 +514,11 @@ static void switch_on_turn(cmt__turn *turn) {
       s->unsettled > 0 || s->delivery.departing > 0) {
     return;
   }
-  cmt__delivery_close(s);
+  cmt__delivery_close(&s->delivery);
   reactors_stop(s);
   s->finished = true;
   if (s->has_thread) {
-    cmt__lanes_stop(s);
+    cmt__loops_stop(s);
   } else if (s->on_caller) {
     cmt__switch_let_go(s);
   }
@@ -516,7 +538,7 @@ void cmt_switch_stop(cmt_switch *s, uint64_t flush_ns) {
   never = !s->start_called;
   switch_unlock(s);
   if (never) {
-    cmt__delivery_give_up(s);
+    cmt__delivery_give_up(&s->delivery);
   }
 }
 
@@ -532,15 +554,20 @@ cmt_err cmt_switch_delete(cmt_switch *s) {
   }
   if (s->has_thread) {
     cmt_switch_stop(s, 0);
-    cmt__lanes_join(s);
+    cmt__loops_join(s);
   }
   CMT_ASSERT(&s->env, s->finished || !s->started);
   listener_stop(s);
-  cmt__delivery_fini(s); /* First of all, for workers use the loop. */
+  cmt__delivery_fini(
+    &s->delivery); /* First of all, for workers use the loop. */
   s->inside = true;
   reactors_stop(s);
   switch_free(s);
   return CMT_OK;
+}
+
+cmt_mailbox *cmt_switch_mailbox(cmt_switch *s, const char *reactor) {
+  return cmt__delivery_mailbox(&s->delivery, reactor);
 }
 
 /* ---- peers ---- */
@@ -640,7 +667,7 @@ void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
   }
   switch_unlock(s);
   cmt__limits_status(s, &full);
-  full.recv_queued_bytes = cmt__delivery_held(s);
+  full.recv_queued_bytes = cmt__delivery_queued(&s->delivery);
   cmt__shared_key_bytes(s->setup.shared, &full.locked_key_bytes,
                         &full.unlocked_key_bytes);
   full.inbound_peers = inbound;

@@ -27,7 +27,8 @@ typedef struct cmt__switch_setup {
   size_t channel_count;
   uint8_t channel_ids[CMT_CHANNELS_MAX];
   cmt__shares shares;             /* What peers share of the memory. */
-  cmt__shared *shared;            /* Of all connections. */
+  cmt__shared *shared;            /* Of all connections, */
+  cmt__link_options link;         /* and of their links. */
   const cmt_reactor *owners[256]; /* By channel. */
   char *network, *moniker, *version, *external_address, *congestion;
   cmt_node_key *key; /* A reference of ours. */
@@ -53,41 +54,23 @@ void cmt__setup_set_laddr(cmt__switch_setup *s, const cmt_net_addr *at);
 void cmt__setup_conn_options(const cmt__switch_setup *s, const cmt_env *env,
                              cmt_node_info *info, cmt_conn_options *out);
 
-/* How many lines of one kind the log has had in the present second, and how
-   many were left out.  Zeroed at first. */
-typedef struct cmt__log_limit {
-  uint64_t end_ns; /* When the second is over. */
-  unsigned lines;
-  uint64_t left_out;
-} cmt__log_limit;
-
-/* Whether one more line may be written; false when the second has had
-   |lines_max|.  |*missed| lines of the last second were left out; 0: none, or
-   it was told before. */
-bool cmt__log_limit_take(cmt__log_limit *l, unsigned lines_max, uint64_t now_ns,
-                         uint64_t *missed);
-
-/* One loop of a switch with its thread, and what the application is doing on
-   it.  The calls of two lanes write to different cache lines. */
-typedef struct cmt__lane {
+/* One loop of a switch with its thread.  The calls on two loops write to
+   different cache lines. */
+typedef struct cmt__loop_thread {
   cmt_switch *sw;
-  cmt__loop *loop;
   pthread_t thread;
-  size_t peers;                /* Of the first loop alone: that live here. */
-  const char *_Atomic calling; /* Whose function runs here; or NULL. */
-  uint64_t call_ns;            /* Since when, by the coarse clock. */
-  int call_channel;            /* On which channel; -1: on none. */
-  cmt__log_limit full;         /* Lines about queues that are full. */
+  size_t peers;                /* That live here.  Loop 0 alone. */
+  cmt__delivery_loop delivery; /* With the loop itself. */
   char apart[64];
-} cmt__lane;
+} cmt__loop_thread;
 
 struct cmt_switch {
   cmt_env env;
   cmt__switch_setup setup;
-  cmt__lane *lanes; /* As many as |loops| of the options. */
-  cmt__loop *loop;  /* The first. */
-  bool borrowed;    /* The loops are the caller's, and so is their thread. */
-  bool on_caller;   /* Its libuv loop is the caller's: cmt_switch_run_on(). */
+  cmt__loop_thread *threads; /* As many as |loops| of the options. */
+  cmt__loop *loop;           /* The first. */
+  bool borrowed;  /* The loops are the caller's, and so is their thread. */
+  bool on_caller; /* Its libuv loop is the caller's: cmt_switch_run_on(). */
   bool start_called, has_thread;
   bool inside; /* A reactor is called on the thread of the application. */
   size_t reactors_started;
@@ -156,23 +139,19 @@ void cmt__switch_reject(cmt_switch *s, cmt_rejection *r);
 void cmt__switch_log_rejection(cmt_switch *s, const cmt_rejection *r);
 /* Adds to a counter of the status. */
 void cmt__switch_count(cmt_switch *s, uint64_t *counter);
-/* Around each function of the application on the loop of |lane|: whose it is,
-   and the channel of its message, -1 without one. */
-void cmt__lane_call_begin(cmt__lane *lane, const char *who, int channel);
-void cmt__lane_call_end(cmt__lane *lane);
-/* Where the next peer should live: a place in |lanes|. */
-unsigned cmt__lane_pick(const cmt_switch *s);
-/* Makes the lanes, on |loops| unless that is NULL. */
-CMT_NODISCARD cmt_err cmt__lanes_init(cmt_switch *s, cmt__loop *const *loops);
+/* Where the next peer should live: an index of |threads|. */
+unsigned cmt__loops_pick(const cmt_switch *s);
+/* Makes the loop threads, on |loops| unless that is NULL. */
+CMT_NODISCARD cmt_err cmt__loops_init(cmt_switch *s, cmt__loop *const *loops);
 /* Makes the loops that are not there, then starts the threads. */
-CMT_NODISCARD cmt_err cmt__lanes_open(cmt_switch *s, cmt_why *why);
-CMT_NODISCARD cmt_err cmt__lanes_start(cmt_switch *s, cmt_why *why);
+CMT_NODISCARD cmt_err cmt__loops_open(cmt_switch *s, cmt_why *why);
+CMT_NODISCARD cmt_err cmt__loops_start(cmt_switch *s, cmt_why *why);
 /* Ends all threads, from one of them. */
-void cmt__lanes_stop(cmt_switch *s);
+void cmt__loops_stop(cmt_switch *s);
 /* Waits until they have ended, and tells now and then for what. */
-void cmt__lanes_join(cmt_switch *s);
+void cmt__loops_join(cmt_switch *s);
 /* Deletes the loops that are the switch's own. */
-void cmt__lanes_fini(cmt_switch *s);
+void cmt__loops_fini(cmt_switch *s);
 /* The handshakes in flight, one more or one less. */
 void cmt__switch_handshakes(cmt_switch *s, int change);
 /* Something ended: looks at the end of this turn whether it was the last. */

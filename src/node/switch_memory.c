@@ -54,7 +54,7 @@ static size_t text_bytes(const char *text) {
 
 /* Any loop may once have had all peers. */
 static uint64_t loop_bytes(const sums *n) {
-  return sizeof(cmt__lane) + LOOP_BYTES + CMT__SCRATCH + CMT__READ_MAX +
+  return sizeof(cmt__loop_thread) + LOOP_BYTES + CMT__SCRATCH + CMT__READ_MAX +
          n->peers * TIMER_BYTES;
 }
 

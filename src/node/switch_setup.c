@@ -199,6 +199,14 @@ static cmt_err texts_take(cmt__switch_setup *s, const cmt_env *env,
     return no_memory(why);
   }
   s->options.congestion = s->congestion;
+  s->link = (cmt__link_options){
+    .ping_interval_ns = o->ping_interval_ns,
+    .pong_timeout_ns = o->pong_timeout_ns,
+    .stall_max_ns = o->stall_max_ns,
+    .flush_throttle_ns = o->flush_throttle_ns,
+    .queue_delay_target_ns = o->queue_delay_target_ns,
+    .congestion = s->congestion,
+  };
   return CMT_OK;
 }
 

@@ -26,10 +26,10 @@ cmt_err cmt_switch_run_on(cmt_switch *s, struct uv_loop_s *loop, cmt_why *why) {
     return err;
   }
   err = cmt__loop_uv_new_on(&s->env, loop, cmt__thread_set_loop, &s->loop);
-  s->lanes[0].loop = s->loop;
+  s->threads[0].delivery.loop = s->loop;
   if (err != CMT_OK) {
     s->loop = NULL;
-    s->lanes[0].loop = NULL;
+    s->threads[0].delivery.loop = NULL;
     cmt__switch_never_starts(s);
     return cmt__why(why, err, CMT_STAGE_TRANSPORT,
                     "cannot use the given loop: %s",

@@ -26,16 +26,16 @@ static void each_goes_to_the_loop_with_the_fewest(void **state) {
     cmt_peer_unref(p);
   }
   test_node_fini(&others[1]);
-  assert_int_equal(1, f->b.sw->lanes[1].peers);
+  assert_int_equal(1, f->b.sw->threads[1].peers);
   test_node_init(&others[1], &f->w);
   test_node_start(&others[1]);
   test_node_dial(&others[1], f->b.addr, 0);
-  assert_int_equal(2, f->b.sw->lanes[1].peers);
+  assert_int_equal(2, f->b.sw->threads[1].peers);
   for (size_t i = 0; i < CMT__COUNT(expected); i++) {
     test_node_fini(&others[i]);
   }
   for (size_t i = 0; i < LOOPS; i++) {
-    assert_int_equal(0, f->b.sw->lanes[i].peers);
+    assert_int_equal(0, f->b.sw->threads[i].peers);
   }
   assert_int_equal(0, test_loop_base(f->w.loops[1])->reserved);
   assert_int_equal(0, test_loop_base(f->w.loops[2])->reserved);
@@ -53,13 +53,14 @@ static void with_one_loop_nothing_moves(void **state) {
 
 static void is_on_the_last(test_part *part, cmt_peer *p, uint8_t channel,
                            cmt_buf *msg) {
-  const cmt__lane *lanes = part->node->sw->lanes;
+  const cmt__loop_thread *threads = part->node->sw->threads;
 
   (void)p;
   (void)channel;
   (void)msg;
-  assert_null(atomic_load(&lanes[0].calling));
-  assert_string_equal("chat", atomic_load(&lanes[2].calling));
+  assert_null(cmt__callback_running(&threads[0].delivery.callbacks));
+  assert_string_equal("chat",
+                      cmt__callback_running(&threads[2].delivery.callbacks));
 }
 
 static void receive_is_called_on_the_loop_of_the_peer(void **state) {
