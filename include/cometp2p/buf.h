@@ -66,6 +66,9 @@ CMT_API cmt_buf *cmt_buf_ref(cmt_buf *b);
    a mistake that panics, if the memory still shows it. */
 CMT_API void cmt_buf_unref(cmt_buf *b);
 
+/** The bytes of a C string without its NUL; NULL gives none. */
+CMT_API cmt_bytes cmt_bytes_of(const char *text);
+
 /**
  * Writes |in| as printable ASCII to |out|: bytes 32 to 126 as they are but
  * for the backslash, which is doubled; all others as \xhh.

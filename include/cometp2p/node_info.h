@@ -33,9 +33,6 @@ typedef struct cmt_node_info {
   cmt_bytes rpc_address;
 } cmt_node_info;
 
-/** The bytes of a C string without its NUL; NULL gives none. */
-CMT_API cmt_bytes cmt_bytes_of(const char *text);
-
 /**
  * The checks of docs/PROTOCOL.md 3.3 item 3 in their order.  |listen_addr| is
  * checked for syntax and never resolved.

@@ -28,6 +28,14 @@ void cmt__assert_unlocked(const cmt_env *env);
 _Noreturn void cmt__panic(const cmt_env *env, const char *file, int line,
                           const char *what);
 
+/* The environment of the system (src/sys/default_env.c): what NULL stands for,
+   and where panics end that no hook of the host takes. */
+extern const cmt_env cmt__env_system;
+
+/* An environment that is smaller is of an older header, and has a whole
+   allocator. */
+bool cmt__env_size_is_known(size_t size);
+
 /* Copies |env|, or the defaults when it is NULL; CMT_EINVAL: its size is
    unknown, or a hook that is needed is NULL. */
 CMT_NODISCARD cmt_err cmt__env_copy(const cmt_env *env, cmt_env *out);

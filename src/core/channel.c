@@ -137,10 +137,10 @@ static cmt_err rates_new(cmt__channels *cs) {
   }
   if (any) {
     cs->rates =
-      cmt__alloc_zero(&cs->shared->env, 2 * cs->count * sizeof *cs->rates);
+      cmt__alloc_zero(&cs->shared->pool.env, 2 * cs->count * sizeof *cs->rates);
   }
   if (urgent) {
-    cs->urgent = cmt__alloc_zero(&cs->shared->env, sizeof *cs->urgent);
+    cs->urgent = cmt__alloc_zero(&cs->shared->pool.env, sizeof *cs->urgent);
   }
   return (any && cs->rates == NULL) || (urgent && cs->urgent == NULL)
            ? CMT_ENOMEM
@@ -178,7 +178,8 @@ cmt_err cmt__channels_init(cmt__channels *cs, cmt__shared *shared) {
   if (shared->count == 0) {
     return CMT_OK;
   }
-  cs->list = cmt__alloc_zero(&shared->env, shared->count * sizeof *cs->list);
+  cs->list =
+    cmt__alloc_zero(&shared->pool.env, shared->count * sizeof *cs->list);
   if (cs->list == NULL) {
     return CMT_ENOMEM;
   }
@@ -203,8 +204,8 @@ static void channels_empty(cmt__channels *cs, cmt__channels_rest *rest) {
     rest->list[i].count = cmt__counter32_get(&c->queue_count);
     rest->list[i].partial = c->partial;
   }
-  cmt__free(&cs->shared->env, cs->rates);
-  cmt__free(&cs->shared->env, cs->urgent);
+  cmt__free(&cs->shared->pool.env, cs->rates);
+  cmt__free(&cs->shared->pool.env, cs->urgent);
   cs->rates = NULL;
   cs->urgent = NULL;
   cs->count = 0;
@@ -232,9 +233,9 @@ void cmt__channels_fini(cmt__channels *cs) {
   cmt__channels_rest rest;
 
   channels_empty(cs, &rest);
-  cmt__free(&cs->shared->env, cs->list);
+  cmt__free(&cs->shared->pool.env, cs->list);
   cs->list = NULL;
-  cmt__channels_let_go(&cs->shared->env, &rest);
+  cmt__channels_let_go(&cs->shared->pool.env, &rest);
 }
 
 _Static_assert(sizeof(cmt_channel_status) <= sizeof(cmt__channel),
@@ -262,7 +263,7 @@ void cmt__channels_trim(cmt__channels *cs) {
     cmt__channel *c = &cs->list[i];
 
     if (cmt__counter32_get(&c->queue_count) == 0) {
-      cmt__free(&cs->shared->env, c->queue);
+      cmt__free(&cs->shared->pool.env, c->queue);
       c->queue = NULL;
       c->queue_cap = 0;
       c->queue_head = 0;
@@ -295,7 +296,7 @@ static void partials_drop(void *owner) {
 
 /* For one that comes above its floor.  False: no memory. */
 static bool holder_new(cmt__channels *cs) {
-  cs->holder = cmt__alloc_zero(&cs->shared->env, sizeof *cs->holder);
+  cs->holder = cmt__alloc_zero(&cs->shared->pool.env, sizeof *cs->holder);
   if (cs->holder != NULL) {
     cs->holder->held = cs->recv_held;
     cs->holder->unread = cs->unread;
@@ -365,7 +366,7 @@ void cmt__channels_unread(cmt__channels *cs, bool on) {
 
 void cmt__channels_unshare(cmt__channels *cs) {
   partial_give(cs, cs->recv_held);
-  cmt__free(&cs->shared->env, cs->holder);
+  cmt__free(&cs->shared->pool.env, cs->holder);
   cs->holder = NULL;
   cs->budget = NULL;
 }
@@ -454,7 +455,7 @@ static cmt_err partial_reserve(cmt__channels *cs, cmt__channel *c, size_t have,
   if (err != CMT_OK) {
     return err;
   }
-  grown = cmt__buf_new_cap(&cs->shared->env, have + more);
+  grown = cmt__buf_new_cap(&cs->shared->pool.env, have + more);
   if (grown == NULL) {
     partial_give(cs, more);
     return CMT_ENOMEM;
@@ -465,7 +466,7 @@ static cmt_err partial_reserve(cmt__channels *cs, cmt__channel *c, size_t have,
 /* A message that is whole in its packet has a buffer of exactly its length,
    which is delivered with the packet's last byte. */
 static cmt_err whole_begin(cmt__channels *cs, cmt__channel *c, size_t len) {
-  c->partial = cmt__buf_new_cap(&cs->shared->env, len);
+  c->partial = cmt__buf_new_cap(&cs->shared->pool.env, len);
   cs->whole = c->partial != NULL ? c : NULL;
   return c->partial != NULL ? CMT_OK : CMT_ENOMEM;
 }

@@ -11,6 +11,13 @@
 #include "shared.h"
 #include "wire.h"
 
+/* Messages cut to their end since the last call, per channel in the order of
+   the options, and their bytes in all. */
+typedef struct cmt__credits {
+  uint32_t messages[CMT_CHANNELS_MAX];
+  size_t bytes;
+} cmt__credits;
+
 /* A message to send, and since when. */
 typedef struct cmt__queued {
   cmt_buf *msg;

@@ -156,7 +156,7 @@ void cmt__channels_decay(cmt__channels *cs, uint64_t now_ns) {
 
 static bool queue_grow(cmt__channels *cs, cmt__channel *c) {
   uint32_t cap = c->queue_cap ? 2 * c->queue_cap : CMT__QUEUE_FIRST;
-  cmt__queued *queue = cmt__alloc(&cs->shared->env, cap * sizeof *queue);
+  cmt__queued *queue = cmt__alloc(&cs->shared->pool.env, cap * sizeof *queue);
 
   if (queue == NULL) {
     return false;
@@ -164,7 +164,7 @@ static bool queue_grow(cmt__channels *cs, cmt__channel *c) {
   for (uint32_t i = 0; i < c->queue_cap; i++) {
     queue[i] = *cmt__channel_queued(c, i);
   }
-  cmt__free(&cs->shared->env, c->queue);
+  cmt__free(&cs->shared->pool.env, c->queue);
   c->queue = queue;
   c->queue_cap = cap;
   c->queue_head = 0;

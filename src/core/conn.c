@@ -41,9 +41,9 @@ void cmt__conn_handshake_free(cmt_conn *c) {
   if (c->shake == NULL) {
     return;
   }
-  cmt__free(&c->shared->env, c->shake->ours);
-  cmt__free(&c->shared->env, c->shake->in);
-  cmt__free(&c->shared->env, c->shake);
+  cmt__free(&c->shared->pool.env, c->shake->ours);
+  cmt__free(&c->shared->pool.env, c->shake->in);
+  cmt__free(&c->shared->pool.env, c->shake);
   c->shake = NULL;
 }
 
@@ -58,12 +58,12 @@ void cmt_conn_delete(cmt_conn *c) {
   cmt_secret_conn_delete(c->secret);
   cmt_mconn_delete(c->mconn);
   cmt_node_key_delete(c->key);
-  cmt__free(&shared->env, c->theirs);
+  cmt__free(&shared->pool.env, c->theirs);
   if (c->alone != NULL) {
-    cmt__free(&shared->env, c->alone->out.base);
-    cmt__free(&shared->env, c->alone);
+    cmt__free(&shared->pool.env, c->alone->out.base);
+    cmt__free(&shared->pool.env, c->alone);
   }
-  cmt__free(&shared->env, c);
+  cmt__free(&shared->pool.env, c);
   cmt__shared_unref(shared);
 }
 
@@ -122,7 +122,7 @@ static cmt_err ours_new(const cmt_env *env, const cmt_conn_options *o,
 
 static cmt_err conn_handshake_new(cmt_conn *c, const cmt_conn_options *o,
                                   cmt_why *why) {
-  c->shake = cmt__alloc_zero(&c->shared->env, sizeof *c->shake);
+  c->shake = cmt__alloc_zero(&c->shared->pool.env, sizeof *c->shake);
   if (c->shake == NULL) {
     return CMT_ENOMEM;
   }
@@ -132,7 +132,7 @@ static cmt_err conn_handshake_new(cmt_conn *c, const cmt_conn_options *o,
     c->shake->expects = true;
     cmt__node_id_write(o->expect_id, &c->shake->expect);
   }
-  return ours_new(&c->shared->env, o, &c->shake->ours, why);
+  return ours_new(&c->shared->pool.env, o, &c->shake->ours, why);
 }
 
 static cmt_mconn_options mconn_options(const cmt_conn_options *o) {
@@ -160,7 +160,7 @@ static cmt_err parts_new(cmt_conn *c, const cmt_conn_options *o, cmt_why *why) {
     err = conn_handshake_new(c, o, why);
   }
   if (err == CMT_OK) {
-    err = cmt__secret_conn_new(c->shared, o->key, &c->secret);
+    err = cmt__secret_conn_new(&c->shared->pool, o->key, &c->secret);
   }
   return err;
 }
@@ -190,7 +190,7 @@ cmt_err cmt__conn_new(const cmt_conn_options *o, cmt__shared *shared,
   if (err != CMT_OK) {
     return err;
   }
-  c = cmt__alloc_zero(&shared->env, sizeof *c);
+  c = cmt__alloc_zero(&shared->pool.env, sizeof *c);
   err = c != NULL ? CMT_OK : CMT_ENOMEM;
   cmt__why(why, CMT_OK, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(CMT_OK));
   if (err == CMT_OK) {
@@ -238,7 +238,7 @@ cmt_err cmt_conn_new(const cmt_conn_options *o, uint64_t now_ns, cmt_conn **out,
   if (err != CMT_OK) {
     return err;
   }
-  c->alone = cmt__alloc_zero(&c->shared->env, sizeof *c->alone);
+  c->alone = cmt__alloc_zero(&c->shared->pool.env, sizeof *c->alone);
   if (c->alone == NULL) {
     cmt_conn_delete(c);
     return cmt__why(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
@@ -325,7 +325,7 @@ void cmt__conn_settle(cmt_conn *c) {
 void cmt_conn_stop(cmt_conn *c, cmt_err reason, uint64_t flush_ns,
                    uint64_t now_ns) {
   now_ns = cmt__conn_enter(c, now_ns);
-  CMT_REQUIRE(&c->shared->env, reason != CMT_OK,
+  CMT_REQUIRE(&c->shared->pool.env, reason != CMT_OK,
               "cmt_conn_stop: the reason is CMT_OK");
   if (c->ended || (c->stopping && flush_ns > 0)) {
     return;
@@ -486,7 +486,7 @@ size_t cmt__conn_handshake_memory(const cmt_conn_options *o) {
 cmt_node_info *cmt__conn_take_info(cmt_conn *c) {
   cmt_node_info *theirs = c->theirs;
 
-  CMT_ASSERT(&c->shared->env, c->state == CMT__CONN_UP);
+  CMT_ASSERT(&c->shared->pool.env, c->state == CMT__CONN_UP);
   c->theirs = NULL;
   return theirs;
 }

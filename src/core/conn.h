@@ -9,13 +9,6 @@
 
 #include <cometp2p/conn.h>
 
-/* Messages cut to their end since the last call, per channel in the order of
-   the options, and their bytes in all. */
-typedef struct cmt__credits {
-  uint32_t messages[CMT_CHANNELS_MAX];
-  size_t bytes;
-} cmt__credits;
-
 /* As cmt_conn_new(), with the environment and the channels of |shared|, of
    which it takes a reference, in place of those of |o|.  Its last event has no
    |why|, and cmt__conn_why() tells it. */

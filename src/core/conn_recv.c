@@ -55,7 +55,7 @@ cmt_err cmt__conn_keep(cmt_conn *c, const uint8_t *data, size_t len) {
 
   cmt_err err;
 
-  CMT_ASSERT(&c->shared->env, c->state == CMT__CONN_UP);
+  CMT_ASSERT(&c->shared->pool.env, c->state == CMT__CONN_UP);
   err = cmt__secret_conn_keep(c->secret, rest,
                               (cmt_bytes){.base = data, .len = len});
   c->borrows = c->borrows && err != CMT_OK;
@@ -143,7 +143,8 @@ static bool info_take(cmt_conn *c, size_t n) {
   while (h->in_cap - h->in_len < n) {
     void *items = h->in;
 
-    if (!cmt__grow(&c->shared->env, &items, &h->in_cap, 1, CMT__INFO_FIRST)) {
+    if (!cmt__grow(&c->shared->pool.env, &items, &h->in_cap, 1,
+                   CMT__INFO_FIRST)) {
       cmt__conn_fail(c, CMT_ENOMEM);
       return false;
     }
@@ -196,7 +197,7 @@ static bool info_event(cmt_conn *c, cmt_conn_event *out) {
     cmt__conn_end(c, CMT_EPROTO, "malformed node info");
     return false;
   }
-  c->theirs = cmt__node_info_clone(&c->shared->env, &info);
+  c->theirs = cmt__node_info_clone(&c->shared->pool.env, &info);
   if (c->theirs == NULL) {
     cmt__conn_fail(c, CMT_ENOMEM);
     return false;

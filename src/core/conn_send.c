@@ -87,7 +87,7 @@ static size_t run_seal(cmt_conn *c, uint8_t *slots, const cmt__run *r) {
 static size_t info_seal(cmt_conn *c, uint8_t *slots, cmt__run r) {
   size_t size = cmt__node_info_size(c->shake->ours);
   cmt__writer w;
-  uint8_t *text = cmt__alloc(&c->shared->env, size + INFO_PREFIX_MAX);
+  uint8_t *text = cmt__alloc(&c->shared->pool.env, size + INFO_PREFIX_MAX);
 
   if (text == NULL) {
     cmt__conn_fail(c, CMT_ENOMEM);
@@ -96,9 +96,9 @@ static size_t info_seal(cmt_conn *c, uint8_t *slots, cmt__run r) {
   w = (cmt__writer){.at = text, .end = text + size + INFO_PREFIX_MAX};
   cmt__write_varint(&w, size);
   cmt__node_info_encode(c->shake->ours, &w);
-  CMT_ASSERT(&c->shared->env, !w.failed);
+  CMT_ASSERT(&c->shared->pool.env, !w.failed);
   cmt__run_write(&r, text, (size_t)(w.at - text));
-  cmt__free(&c->shared->env, text);
+  cmt__free(&c->shared->pool.env, text);
   c->shake->info_sent = true;
   if (c->state == CMT__CONN_UP) {
     cmt__conn_handshake_free(c);
@@ -112,12 +112,12 @@ size_t cmt__conn_seal(cmt_conn *c, uint8_t *slots, size_t cap,
   cmt__run r;
 
   (void)cmt__conn_enter(c, now_ns);
-  CMT_ASSERT(&c->shared->env,
+  CMT_ASSERT(&c->shared->pool.env,
              cmt__conn_run_done(c) && cap >= cmt__conn_seal_min(c));
   c->run_is_mconn = false;
   if (parting_wants_write(c)) {
     c->parted = true;
-    r = cmt__run_frames(&c->shared->env, slots, cap / CMT_FRAME_SLOT);
+    r = cmt__run_frames(&c->shared->pool.env, slots, cap / CMT_FRAME_SLOT);
     cmt__mconn_write_parting(c->mconn, &r);
     return run_seal(c, slots, &r);
   }
@@ -126,12 +126,12 @@ size_t cmt__conn_seal(cmt_conn *c, uint8_t *slots, size_t cap,
   }
   shake = cmt_secret_conn_output(c->secret);
   if (shake.len != 0) {
-    CMT_ASSERT(&c->shared->env, shake.len <= cap);
+    CMT_ASSERT(&c->shared->pool.env, shake.len <= cap);
     memcpy(slots, shake.base, shake.len);
     cmt_secret_conn_consume(c->secret, shake.len);
     return run_begin(c, shake.len);
   }
-  r = cmt__run_frames(&c->shared->env, slots, cap / CMT_FRAME_SLOT);
+  r = cmt__run_frames(&c->shared->pool.env, slots, cap / CMT_FRAME_SLOT);
   if (c->shake != NULL && !c->shake->info_sent &&
       c->state != CMT__CONN_SECRET) {
     return cmt__conn_info_waits(c) ? 0 : info_seal(c, slots, r);
@@ -147,7 +147,7 @@ size_t cmt__conn_seal(cmt_conn *c, uint8_t *slots, size_t cap,
 
 void cmt_conn_consume(cmt_conn *c, size_t len, uint64_t now_ns) {
   (void)cmt__conn_enter(c, now_ns);
-  CMT_REQUIRE(&c->shared->env, len <= c->run_len - c->run_taken,
+  CMT_REQUIRE(&c->shared->pool.env, len <= c->run_len - c->run_taken,
               "cmt_conn_consume: more than the output that was lent");
   c->run_taken += len;
   if (c->alone != NULL && c->alone->out.begin != c->alone->out.end) {
@@ -177,7 +177,7 @@ cmt_bytes cmt_conn_output(cmt_conn *c, size_t max, uint64_t now_ns) {
       cmt__min(max / CMT_FRAME_SLOT, RUN_FRAMES_MAX) * CMT_FRAME_SLOT;
 
     cap = cmt__max(cap, cmt__conn_seal_min(c));
-    if (!cmt__outbuf_reserve(out, &c->shared->env, cap)) {
+    if (!cmt__outbuf_reserve(out, &c->shared->pool.env, cap)) {
       cmt__conn_fail(c, CMT_ENOMEM);
       return (cmt_bytes){.base = NULL};
     }

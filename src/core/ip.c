@@ -5,7 +5,7 @@
    IPv6 is written as RFC 5952 says, in hex throughout.  docs/PROTOCOL.md
    1.3. */
 
-#include "net_addr.h"
+#include "ip.h"
 
 #include <stdio.h>
 

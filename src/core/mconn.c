@@ -170,10 +170,10 @@ cmt_err cmt__mconn_new(const cmt_mconn_options *o, cmt__shared *shared,
   if (err != CMT_OK) {
     return err;
   }
-  m = cmt__alloc_zero(&shared->env, mconn_size(o));
+  m = cmt__alloc_zero(&shared->pool.env, mconn_size(o));
   err = m != NULL ? cmt__channels_init(&m->channels, shared) : CMT_ENOMEM;
   if (err != CMT_OK) {
-    cmt__free(&shared->env, m);
+    cmt__free(&shared->pool.env, m);
     return cmt__why(why, err, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(err));
   }
   (void)cmt__shared_ref(shared);
@@ -210,7 +210,7 @@ cmt_err cmt_mconn_new(const cmt_mconn_options *o, uint64_t now_ns,
   if (err != CMT_OK) {
     return err;
   }
-  m->alone = cmt__alloc_zero(&m->channels.shared->env, sizeof *m->alone);
+  m->alone = cmt__alloc_zero(&m->channels.shared->pool.env, sizeof *m->alone);
   if (m->alone == NULL) {
     cmt_mconn_delete(m);
     return cmt__why(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
@@ -228,13 +228,13 @@ void cmt_mconn_delete(cmt_mconn *m) {
   }
   shared = m->channels.shared;
   cmt_buf_unref(m->lent);
-  cmt__packet_parser_fini(&m->parser, &shared->env);
+  cmt__packet_parser_fini(&m->parser, &shared->pool.env);
   cmt__channels_fini(&m->channels);
   if (m->alone != NULL) {
-    cmt__free(&shared->env, m->alone->out.base);
-    cmt__free(&shared->env, m->alone);
+    cmt__free(&shared->pool.env, m->alone->out.base);
+    cmt__free(&shared->pool.env, m->alone);
   }
-  cmt__free(&shared->env, m);
+  cmt__free(&shared->pool.env, m);
   cmt__shared_unref(shared);
 }
 
@@ -439,11 +439,11 @@ cmt_bytes cmt_mconn_output(cmt_mconn *m, size_t max, uint64_t now_ns) {
                           cmt__mconn_packet_max(m) + 2 * CMT__PACKET_PING_SIZE);
     cmt__run r;
 
-    if (!cmt__outbuf_reserve(out, &m->channels.shared->env, cap)) {
+    if (!cmt__outbuf_reserve(out, &m->channels.shared->pool.env, cap)) {
       (void)cmt__mconn_fail(m, CMT_ENOMEM);
       return (cmt_bytes){.base = NULL};
     }
-    r = cmt__run_plain(&m->channels.shared->env, out->base, cap);
+    r = cmt__run_plain(&m->channels.shared->pool.env, out->base, cap);
     cmt__mconn_fill(m, &r, now_ns);
     out->begin = 0;
     out->end = r.len;
@@ -454,7 +454,7 @@ cmt_bytes cmt_mconn_output(cmt_mconn *m, size_t max, uint64_t now_ns) {
 void cmt_mconn_consume(cmt_mconn *m, size_t len, uint64_t now_ns) {
   cmt__mconn_alone *a = m->alone;
 
-  CMT_REQUIRE(&m->channels.shared->env, len <= a->out.end - a->out.begin,
+  CMT_REQUIRE(&m->channels.shared->pool.env, len <= a->out.end - a->out.begin,
               "cmt_mconn_consume: more than the output that was lent");
   a->out.begin += len;
   a->consumed += len;
@@ -562,7 +562,7 @@ cmt_err cmt_mconn_next_event(cmt_mconn *m, cmt_mconn_event *out) {
   }
   while (m->failed == CMT_OK) {
     cmt_err err =
-      cmt__packet_next(&m->parser, &m->channels.shared->env, &m->in, &k);
+      cmt__packet_next(&m->parser, &m->channels.shared->pool.env, &m->in, &k);
 
     if (err == CMT_EAGAIN) {
       cmt__channels_note(&m->channels);

@@ -5,7 +5,6 @@
 /* What a connection uses of a multiplexer besides the public calls. */
 
 #include "channel.h"
-#include "conn.h"
 
 /* As cmt_mconn_new(), with the environment and the channels of |shared|, of
    which it takes a reference, in place of those of |o|. */

@@ -188,13 +188,6 @@ cmt_node_info *cmt__node_info_clone(const cmt_env *env,
   return copy;
 }
 
-cmt_bytes cmt_bytes_of(const char *text) {
-  if (text == NULL) {
-    return (cmt_bytes){0};
-  }
-  return (cmt_bytes){.base = (const uint8_t *)text, .len = strlen(text)};
-}
-
 static bool bytes_equal(cmt_bytes a, cmt_bytes b) {
   return a.len == b.len && (a.len == 0 || memcmp(a.base, b.base, a.len) == 0);
 }

@@ -21,12 +21,12 @@ enum {
 
 /* The secrets of the handshake are not needed any more. */
 static void work_give(cmt_secret_conn *s) {
-  cmt__key_slab_give(&s->shared->works, &s->shared->env, s->handshake->work);
+  cmt__key_slab_give(&s->pool->works, &s->pool->env, s->handshake->work);
   s->handshake->work = NULL;
 }
 
 static void keys_give(cmt_secret_conn *s) {
-  cmt__key_slab_give(&s->shared->keys, &s->shared->env, s->keys);
+  cmt__key_slab_give(&s->pool->keys, &s->pool->env, s->keys);
   s->keys = NULL;
 }
 
@@ -43,8 +43,8 @@ static void handshake_delete(cmt_secret_conn *s) {
   }
   work_give(s);
   s->handshake = NULL;
-  cmt__free(&s->shared->env, h->message);
-  cmt__free(&s->shared->env, h);
+  cmt__free(&s->pool->env, h->message);
+  cmt__free(&s->pool->env, h);
 }
 
 /* After a failure our own bytes that wait may still be sent: with our signature
@@ -57,14 +57,14 @@ static void handshake_wipe(cmt_secret_conn *s) {
     return;
   }
   work_give(s);
-  cmt__free(&s->shared->env, h->message);
+  cmt__free(&s->pool->env, h->message);
   h->message = NULL;
 }
 
 /* Records the first failure and wipes what no later call needs. */
 static cmt_err fail(cmt_secret_conn *s, cmt_err err) {
-  CMT_ASSERT(&s->shared->env, err != CMT_OK && err != CMT_EAGAIN);
-  CMT_ASSERT(&s->shared->env, s->failed == CMT_OK);
+  CMT_ASSERT(&s->pool->env, err != CMT_OK && err != CMT_EAGAIN);
+  CMT_ASSERT(&s->pool->env, s->failed == CMT_OK);
   s->failed = err;
   s->state = CMT_SECRET_CONN_FAILED;
   key_let_go(s);
@@ -96,7 +96,7 @@ static void slots_seal(cmt_secret_conn *s, uint8_t *slots, size_t count) {
         .slot = slots + i * CMT_FRAME_SLOT,
       };
     }
-    s->shared->env.aead->seal(jobs, n);
+    s->pool->env.aead->seal(jobs, n);
     slots += n * CMT_FRAME_SLOT;
     count -= n;
   }
@@ -126,8 +126,7 @@ static bool message_reserve(cmt_secret_conn *s, size_t len) {
   while (h->message_cap < len) {
     void *items = h->message;
 
-    if (!cmt__grow(&s->shared->env, &items, &h->message_cap, 1,
-                   MESSAGE_FIRST)) {
+    if (!cmt__grow(&s->pool->env, &items, &h->message_cap, 1, MESSAGE_FIRST)) {
       return false;
     }
     h->message = items;
@@ -183,8 +182,7 @@ static void auth_send(cmt_secret_conn *s) {
   cmt__secret_handshake *h = s->handshake;
   uint8_t *slot = h->output + h->output_end;
 
-  CMT_ASSERT(&s->shared->env,
-             h->output_end + CMT_FRAME_SLOT == sizeof h->output);
+  CMT_ASSERT(&s->pool->env, h->output_end + CMT_FRAME_SLOT == sizeof h->output);
   cmt__secret_write_auth(s->key, h->work->challenge, slot + CMT_FRAME_HEADER);
   slot_finish(slot, CMT__SECRET_AUTH_MSG);
   slots_seal(s, slot, 1);
@@ -239,7 +237,7 @@ static void auth_finish(cmt_secret_conn *s, const uint8_t public_key[32]) {
   s->state = CMT_SECRET_CONN_UP;
   key_let_go(s);
   work_give(s);
-  cmt__free(&s->shared->env, h->message);
+  cmt__free(&s->pool->env, h->message);
   h->message = NULL;
   h->message_cap = 0;
   h->message_len = 0;
@@ -274,7 +272,7 @@ static cmt_err tail_keep(cmt_secret_conn *s) {
     return CMT_EAGAIN;
   }
   if (s->scratch == NULL) {
-    s->scratch = cmt__alloc(&s->shared->env, CMT_FRAME_SLOT);
+    s->scratch = cmt__alloc(&s->pool->env, CMT_FRAME_SLOT);
     if (s->scratch == NULL) {
       return CMT_ENOMEM;
     }
@@ -326,7 +324,7 @@ static cmt_err batch_open(cmt_secret_conn *s) {
       .slot = s->batch + i * CMT_FRAME_SLOT,
     };
   }
-  s->shared->env.aead->open(jobs, s->batch_len);
+  s->pool->env.aead->open(jobs, s->batch_len);
   s->batch_ok = 0;
   for (size_t i = 0; i < s->batch_len; i++) {
     s->batch_ok |= (uint32_t)jobs[i].ok << i;
@@ -375,26 +373,26 @@ static cmt_err step(cmt_secret_conn *s, cmt_bytes *out) {
 
 /* Memory for the keys and for the handshake; what is missing shows. */
 static bool parts_new(cmt_secret_conn *s) {
-  const cmt_env *env = &s->shared->env;
+  const cmt_env *env = &s->pool->env;
 
-  s->keys = cmt__key_slab_take(&s->shared->keys, env);
+  s->keys = cmt__key_slab_take(&s->pool->keys, env);
   s->handshake = cmt__alloc_zero(env, sizeof *s->handshake);
   if (s->handshake != NULL) {
-    s->handshake->work = cmt__key_slab_take(&s->shared->works, env);
+    s->handshake->work = cmt__key_slab_take(&s->pool->works, env);
   }
   return s->keys != NULL && s->handshake != NULL && s->handshake->work != NULL;
 }
 
-cmt_err cmt__secret_conn_new(cmt__shared *shared, const cmt_node_key *key,
+cmt_err cmt__secret_conn_new(cmt__secret_pool *pool, const cmt_node_key *key,
                              cmt_secret_conn **out) {
-  const cmt_env *env = &shared->env;
+  const cmt_env *env = &pool->env;
   cmt_secret_conn *s = cmt__alloc_zero(env, sizeof *s);
   cmt__secret_handshake *h;
 
   if (s == NULL) {
     return CMT_ENOMEM;
   }
-  s->shared = cmt__shared_ref(shared);
+  s->pool = cmt__secret_pool_ref(pool);
   if (!parts_new(s)) {
     cmt_secret_conn_delete(s);
     return CMT_ENOMEM;
@@ -411,7 +409,8 @@ cmt_err cmt__secret_conn_new(cmt__shared *shared, const cmt_node_key *key,
 
 cmt_err cmt_secret_conn_new(const cmt_env *env, const cmt_node_key *key,
                             cmt_secret_conn **out) {
-  cmt__shared *shared;
+  cmt__secret_pool *pool;
+  cmt_env copy;
   cmt_err err;
 
   if (out == NULL) {
@@ -421,12 +420,16 @@ cmt_err cmt_secret_conn_new(const cmt_env *env, const cmt_node_key *key,
   if (key == NULL) {
     return CMT_EINVAL;
   }
-  err = cmt__shared_new(env, NULL, 0, &shared, NULL);
+  err = cmt__env_copy(env, &copy);
   if (err != CMT_OK) {
     return err;
   }
-  err = cmt__secret_conn_new(shared, key, out);
-  cmt__shared_unref(shared); /* The connection has its own. */
+  pool = cmt__secret_pool_new(&copy, sizeof *pool);
+  if (pool == NULL) {
+    return CMT_ENOMEM;
+  }
+  err = cmt__secret_conn_new(pool, key, out);
+  cmt__secret_pool_unref(pool); /* The connection has its own. */
   return err;
 }
 
@@ -434,7 +437,7 @@ cmt_err cmt_secret_conn_new(const cmt_env *env, const cmt_node_key *key,
 static void kept_free(cmt_secret_conn *s) {
   if (s->kept != NULL) {
     sodium_memzero(s->kept, s->kept_len);
-    cmt__free(&s->shared->env, s->kept);
+    cmt__free(&s->pool->env, s->kept);
     s->kept = NULL;
   }
 }
@@ -493,14 +496,14 @@ cmt_err cmt__secret_conn_keep(cmt_secret_conn *s, cmt_bytes *data,
   if (len == 0) {
     return CMT_OK;
   }
-  kept = cmt__alloc(&s->shared->env, len);
+  kept = cmt__alloc(&s->pool->env, len);
   if (kept == NULL) {
     return CMT_ENOMEM;
   }
   batch = put(kept, data->base, data->len);
   input = put(batch, s->batch, batch_len);
   end = put(put(input, s->input, s->input_len), more.base, more.len);
-  CMT_ASSERT(&s->shared->env, end == kept + len);
+  CMT_ASSERT(&s->pool->env, end == kept + len);
   kept_free(s);
   s->kept = kept;
   s->kept_len = len;
@@ -527,11 +530,11 @@ void cmt_secret_conn_consume(cmt_secret_conn *s, size_t len) {
   cmt__secret_handshake *h = s->handshake;
 
   if (h == NULL) {
-    CMT_REQUIRE(&s->shared->env, len == 0,
+    CMT_REQUIRE(&s->pool->env, len == 0,
                 "cmt_secret_conn_consume: more than the output that was lent");
     return;
   }
-  CMT_REQUIRE(&s->shared->env, len <= h->output_end - h->output_at,
+  CMT_REQUIRE(&s->pool->env, len <= h->output_end - h->output_at,
               "cmt_secret_conn_consume: more than the output that was lent");
   h->output_at += len;
   if (s->state >= CMT_SECRET_CONN_UP && h->output_at == h->output_end) {
@@ -583,7 +586,7 @@ uint64_t cmt_secret_conn_empty_frames(cmt_secret_conn *s) {
 static void scratch_free(cmt_secret_conn *s) {
   if (s->scratch != NULL) {
     sodium_memzero(s->scratch, CMT_FRAME_SLOT);
-    cmt__free(&s->shared->env, s->scratch);
+    cmt__free(&s->pool->env, s->scratch);
     s->scratch = NULL;
   }
 }
@@ -595,17 +598,17 @@ void cmt__secret_conn_trim(cmt_secret_conn *s) {
 }
 
 void cmt_secret_conn_delete(cmt_secret_conn *s) {
-  cmt__shared *shared;
+  cmt__secret_pool *pool;
 
   if (s == NULL) {
     return;
   }
-  shared = s->shared;
+  pool = s->pool;
   key_let_go(s);
   handshake_delete(s);
   keys_give(s);
   kept_free(s);
   scratch_free(s);
-  cmt__free(&shared->env, s);
-  cmt__shared_unref(shared);
+  cmt__free(&pool->env, s);
+  cmt__secret_pool_unref(pool);
 }

@@ -9,7 +9,7 @@
 #include "hkdf.h"
 #include "merlin.h"
 #include "node_key.h"
-#include "shared.h"
+#include "secret_pool.h"
 
 #include <cometp2p/secret_conn.h>
 
@@ -54,7 +54,7 @@ typedef struct cmt__secret_handshake {
 } cmt__secret_handshake;
 
 struct cmt_secret_conn {
-  cmt__shared *shared;
+  cmt__secret_pool *pool;
   cmt_secret_conn_state state;
   cmt_err failed;                      /* The first failure. */
   cmt__secret_keys *keys;              /* NULL since FAILED. */
@@ -78,9 +78,9 @@ struct cmt_secret_conn {
   cmt_node_id id;
 };
 
-/* As cmt_secret_conn_new(), with the environment of |shared|, of which it takes
+/* As cmt_secret_conn_new(), with the environment of |pool|, of which it takes
    a reference. */
-CMT_NODISCARD cmt_err cmt__secret_conn_new(cmt__shared *shared,
+CMT_NODISCARD cmt_err cmt__secret_conn_new(cmt__secret_pool *pool,
                                            const cmt_node_key *key,
                                            cmt_secret_conn **out);
 

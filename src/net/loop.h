@@ -13,6 +13,7 @@
    interface; after an object was closed or a timer was stopped none comes. */
 
 #include "core/base.h"
+#include "tcp_kernel.h"
 
 #include <cometp2p/net_addr.h>
 
@@ -58,19 +59,6 @@ typedef struct cmt__tcp_callbacks {
   /* Once after cmt__tcp_detach(): the loop has let go of it. */
   void (*on_detached)(void *arg);
 } cmt__tcp_callbacks;
-
-/* What the system knows of a tcp. */
-typedef struct cmt__tcp_info {
-  uint64_t unsent_bytes;    /* Taken by a write, and still here. */
-  uint64_t in_flight_bytes; /* Sent, and not acknowledged. */
-  uint64_t delivery_rate;   /* Bytes per second lately; 0: not known. */
-  bool app_limited;         /* It was no more since no more was written. */
-  uint64_t rtt_ns;          /* Smoothed. */
-  /* Since the start: what was acknowledged, how long there was something to
-     send or to be acknowledged, and how much of that the other side had no
-     room. */
-  uint64_t acked_bytes, busy_ns, no_room_ns;
-} cmt__tcp_info;
 
 typedef void (*cmt__accept_cb)(void *arg, cmt__tcp *tcp);
 

@@ -5,6 +5,8 @@
 
 #include "tcp_kernel.h"
 
+#include "core/base.h"
+
 #include <errno.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>

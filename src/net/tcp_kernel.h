@@ -4,7 +4,20 @@
 
 /* What the kernel tells of a TCP socket, and how it sends. */
 
-#include "loop.h"
+#include <cometp2p/err.h>
+
+/* What the system knows of a TCP connection. */
+typedef struct cmt__tcp_info {
+  uint64_t unsent_bytes;    /* Taken by a write, and still here. */
+  uint64_t in_flight_bytes; /* Sent, and not acknowledged. */
+  uint64_t delivery_rate;   /* Bytes per second lately; 0: not known. */
+  bool app_limited;         /* It was no more since no more was written. */
+  uint64_t rtt_ns;          /* Smoothed. */
+  /* Since the start: what was acknowledged, how long there was something to
+     send or to be acknowledged, and how much of that the other side had no
+     room. */
+  uint64_t acked_bytes, busy_ns, no_room_ns;
+} cmt__tcp_info;
 
 /* False: it is no such socket. */
 CMT_NODISCARD bool cmt__tcp_kernel_info(int fd, cmt__tcp_info *out);

@@ -322,7 +322,7 @@ static void boxes_on_gone(cmt__box *b) {
 static void boxes_free(struct cmt__boxes *b) {
   cmt_env env;
 
-  env = b->peer->shared->env;
+  env = b->peer->shared->pool.env;
   for (size_t i = 0; i < b->count; i++) {
     if (b->list[i] != NULL) {
       cmt__box_fini(b->list[i], &env);

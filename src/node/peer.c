@@ -77,7 +77,7 @@ bool cmt__remote_is_same_host(const cmt__remote *a, const cmt__remote *b) {
 /* ---- life ---- */
 
 static void peer_free(cmt_peer *p) {
-  const cmt_env *env = &p->shared->env;
+  const cmt_env *env = &p->shared->pool.env;
   cmt__shared *shared = p->shared;
 
   cmt__peer_data_fini(&p->data);
@@ -93,7 +93,7 @@ static void peer_free(cmt_peer *p) {
 
 static char *text_new(const cmt_peer *p, const char *text) {
   size_t size = strlen(text) + 1;
-  char *copy = cmt__alloc(&p->shared->env, size);
+  char *copy = cmt__alloc(&p->shared->pool.env, size);
 
   if (copy != NULL) {
     memcpy(copy, text, size);
@@ -102,7 +102,7 @@ static char *text_new(const cmt_peer *p, const char *text) {
 }
 
 cmt_peer *cmt__peer_new(const cmt__peer_options *o) {
-  const cmt_env *env = &o->shared->env;
+  const cmt_env *env = &o->shared->pool.env;
   cmt_peer *p = cmt__alloc_zero(env, sizeof *p);
 
   if (p == NULL) {
@@ -139,9 +139,9 @@ cmt_peer *cmt__peer_new(const cmt__peer_options *o) {
 cmt_peer *cmt_peer_ref(cmt_peer *p) {
   unsigned refs = atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
 
-  CMT_REQUIRE(&p->shared->env, refs > 0,
+  CMT_REQUIRE(&p->shared->pool.env, refs > 0,
               "cmt_peer_ref: the peer has no reference left");
-  CMT_REQUIRE(&p->shared->env, refs < UINT32_MAX / 2,
+  CMT_REQUIRE(&p->shared->pool.env, refs < UINT32_MAX / 2,
               "cmt_peer_ref: too many references");
   return p;
 }
@@ -153,10 +153,11 @@ void cmt_peer_unref(cmt_peer *p) {
     return;
   }
   refs = atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel);
-  CMT_REQUIRE(&p->shared->env, refs > 0, "cmt_peer_unref: one call too many");
+  CMT_REQUIRE(&p->shared->pool.env, refs > 0,
+              "cmt_peer_unref: one call too many");
   if (refs == 1) {
     /* The switch lets go of its own reference after the link. */
-    CMT_REQUIRE(&p->shared->env, p->link == NULL,
+    CMT_REQUIRE(&p->shared->pool.env, p->link == NULL,
                 "cmt_peer_unref: one call too many");
     cmt__gate_fini(&p->gate);
     peer_free(p);
@@ -169,7 +170,7 @@ static void peer_ended(cmt_peer *p, const cmt_why *why) {
   bool kept = p->why_text != NULL && p->explained == why->err;
 
   if (!kept) {
-    cmt__free(&p->shared->env, p->why_text);
+    cmt__free(&p->shared->pool.env, p->why_text);
     p->why_text = strcmp(why->text, cmt_err_text(why->err)) == 0
                     ? NULL
                     : text_new(p, why->text);
@@ -192,7 +193,7 @@ bool cmt__peer_end(cmt_peer *p, const cmt_why *why) {
   p->link = NULL;
   cmt__unlock(&p->gate.lock);
   posted = cmt__gate_close(&p->gate);
-  cmt__channels_let_go(&p->shared->env, &rest);
+  cmt__channels_let_go(&p->shared->pool.env, &rest);
   cmt__gate_forget(&p->gate);
   (void)cmt__gate_answer(&p->gate);
   return posted;
@@ -302,7 +303,7 @@ void cmt_peer_get_why(const cmt_peer *p, cmt_why *out) {
   cmt__unlock(lock);
 }
 
-const cmt_env *cmt_peer_env(const cmt_peer *p) { return &p->shared->env; }
+const cmt_env *cmt_peer_env(const cmt_peer *p) { return &p->shared->pool.env; }
 
 static void path_status(const cmt__link *l, cmt_peer_status *out) {
   const cmt__link_path *path =
@@ -395,7 +396,7 @@ cmt_err cmt_peer_try_send_bytes(cmt_peer *p, uint8_t channel, const void *data,
   if (p == NULL || (data == NULL && len > 0)) {
     return CMT_EINVAL;
   }
-  msg = cmt_buf_copy(&p->shared->env, data, len);
+  msg = cmt_buf_copy(&p->shared->pool.env, data, len);
   err = msg == NULL ? CMT_ENOMEM : cmt_peer_try_send(p, channel, msg);
   if (err != CMT_OK) {
     cmt_buf_unref(msg);
@@ -411,7 +412,7 @@ cmt_err cmt_peer_send_wait_bytes(cmt_peer *p, uint8_t channel, const void *data,
   if (p == NULL || (data == NULL && len > 0)) {
     return CMT_EINVAL;
   }
-  msg = cmt_buf_copy(&p->shared->env, data, len);
+  msg = cmt_buf_copy(&p->shared->pool.env, data, len);
   err = msg == NULL ? CMT_ENOMEM
                     : cmt_peer_send_wait(p, channel, msg, SEND_WAIT_NS);
   if (err != CMT_OK) {
@@ -425,7 +426,7 @@ void cmt_peer_pause(cmt_peer *p) { cmt__gate_pause(&p->gate); }
 void cmt_peer_resume(cmt_peer *p) { cmt__gate_resume(&p->gate); }
 
 void cmt_peer_stop(cmt_peer *p, cmt_err reason, uint64_t flush_ns) {
-  CMT_REQUIRE(&p->shared->env, reason != CMT_OK,
+  CMT_REQUIRE(&p->shared->pool.env, reason != CMT_OK,
               "cmt_peer_stop: the reason is CMT_OK");
   cmt__gate_stop_with(&p->gate, reason, flush_ns);
 }
@@ -433,7 +434,7 @@ void cmt_peer_stop(cmt_peer *p, cmt_err reason, uint64_t flush_ns) {
 cmt_err cmt_peer_explain(cmt_peer *p, cmt_err reason, const char *text) {
   char escaped[sizeof((cmt_why *)0)->text];
 
-  CMT_REQUIRE(&p->shared->env, reason != CMT_OK,
+  CMT_REQUIRE(&p->shared->pool.env, reason != CMT_OK,
               "cmt_peer_explain: the reason is CMT_OK");
   if (text == NULL) {
     return reason;

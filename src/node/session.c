@@ -177,7 +177,7 @@ void cmt__session_accept(void *arg, cmt__tcp *tcp) {
 static void keys_check(cmt_switch *sw) {
   uint64_t locked, unlocked;
 
-  cmt__shared_key_bytes(sw->setup.shared, &locked, &unlocked);
+  cmt__secret_pool_bytes(&sw->setup.shared->pool, &locked, &unlocked);
   if (unlocked > 0 && !atomic_exchange(&sw->keys_told, true)) {
     cmt__log(&sw->env, CMT_LOG_WARN, "switch",
              "memory of keys cannot be locked, so the system may write it to "

@@ -668,8 +668,8 @@ void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
   switch_unlock(s);
   cmt__limits_status(s, &full);
   full.recv_queued_bytes = cmt__delivery_queued(&s->delivery);
-  cmt__shared_key_bytes(s->setup.shared, &full.locked_key_bytes,
-                        &full.unlocked_key_bytes);
+  cmt__secret_pool_bytes(&s->setup.shared->pool, &full.locked_key_bytes,
+                         &full.unlocked_key_bytes);
   full.inbound_peers = inbound;
   full.outbound_peers = all - inbound;
   cmt__sized_write(out, size, &full, sizeof full);

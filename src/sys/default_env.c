@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The environment of the system: the C library's allocator, the entropy of
+   libsodium, and the end of the process after a panic. */
+
+#include "core/aead.h"
+#include "core/base.h"
+#include "core/sized.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static void *default_alloc(void *arg, size_t len) {
+  (void)arg;
+  return malloc(len);
+}
+
+/* Where ThreadSanitizer cannot see what orders the last use of a buffer, it is
+   told by the name of this function (contrib/tsan.supp): so the call is no jump
+   that would leave no frame. */
+static void default_free(void *arg, void *p) {
+  (void)arg;
+  free(p);
+  __asm__ volatile("");
+}
+
+static void default_entropy(void *arg, void *out, size_t len) {
+  (void)arg;
+  randombytes_buf(out, len);
+}
+
+enum { PANIC_LINE_SIZE = 512 };
+
+/* Puts the text of a panic, cut to fit, into |out|; returns its length. */
+static size_t panic_line(char out[PANIC_LINE_SIZE], const char *file, int line,
+                         const char *what) {
+  int len = snprintf(out, PANIC_LINE_SIZE, "cometp2p: panic: %s:%d: %s\n", file,
+                     line, what);
+
+  if (len >= PANIC_LINE_SIZE) {
+    len = PANIC_LINE_SIZE - 1;
+    out[len - 1] = '\n';
+  }
+  return len > 0 ? (size_t)len : 0;
+}
+
+static void default_panic(void *arg, const char *file, int line,
+                          const char *what) {
+  char text[PANIC_LINE_SIZE];
+  size_t len = panic_line(text, file, line, what);
+
+  (void)arg;
+  cmt_ignore(write(STDERR_FILENO, text, len) == (ssize_t)len ? CMT_OK
+                                                             : CMT_EIO);
+  abort();
+}
+
+const cmt_env cmt__env_system = {
+  .size = sizeof(cmt_env),
+  .alloc = default_alloc,
+  .free = default_free,
+  .entropy = default_entropy,
+  .panic = default_panic,
+  .aead = &cmt__aead_libsodium,
+};
+
+cmt_err cmt_env_init_sized(cmt_env *env, size_t size) {
+  cmt_env full = cmt__env_system;
+
+  if (env == NULL || !cmt__env_size_is_known(size)) {
+    return CMT_EINVAL;
+  }
+  if (sodium_init() < 0 || !cmt__aead_self_test(full.aead)) {
+    return CMT_EIO;
+  }
+  cmt__sized_write(env, size, &full, sizeof full);
+  return CMT_OK;
+}
+
+const char *cmt_env_aead(const cmt_env *env) {
+  cmt_env full;
+
+  return cmt__env_copy(env, &full) == CMT_OK ? full.aead->name : "none";
+}
