@@ -10,7 +10,7 @@
 
 #include "bench.h"
 
-#include "core/node_info.h"
+#include "core/conn/node_info.h"
 
 #include <fcntl.h>
 #include <poll.h>

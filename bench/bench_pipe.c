@@ -9,7 +9,7 @@
                     switch and without any protocol */
 
 #include "bench.h"
-#include "net/loop_uv.h"
+#include "net/uv/loop_uv.h"
 
 #include <stdio.h>
 #include <stdlib.h>

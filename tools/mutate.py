@@ -9,7 +9,7 @@ usage: mutate.py [--seeds N] [NAME...]
 Prints each mutation, the checker that caught it and how many seeds that took.
 Exits 1 when one survives, cannot be applied or does not compile.
 
---random draws N single faults in src/core, src/net and src/node instead, in a
+--random draws N single faults in the library's sources instead, in a
 copy under build/mutate, and runs the unit tests against each, then seeds of the
 simulation, until one fails.  It prints the seed of the draw, the faults that
 nothing found with their lines, and the score.

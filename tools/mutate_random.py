@@ -4,6 +4,7 @@ they do to a line, and what the tests say of them."""
 import collections
 import concurrent.futures
 import difflib
+import glob
 import json
 import os
 import random
@@ -13,7 +14,8 @@ import sys
 import threading
 import time
 
-FOLDERS = ("src/core", "src/net", "src/node")
+FOLDERS = ("base", "crypto", "core", "sys", "net", "link", "peer", "reactor",
+           "switch", "home")
 EQUIVALENT = "tests/mutations/equivalent.txt"
 SECONDS_OF_TEST = 60
 SEEDS = 300
@@ -121,11 +123,9 @@ def faults_of(path, text):
 
 def all_faults(root):
     for folder in FOLDERS:
-        for name in sorted(os.listdir(os.path.join(root, folder))):
-            if name.endswith(".c"):
-                path = os.path.join(folder, name)
-                with open(os.path.join(root, path), encoding="utf-8") as file:
-                    yield from faults_of(path, file.read())
+        for path in sorted(glob.glob(f"{root}/src/{folder}/**/*.c",
+                                     recursive=True)):
+            yield from faults_of(os.path.relpath(path, root), read(path))
 
 
 def draw(root, count, seed):
@@ -424,7 +424,7 @@ def check_finders(trial, results):
 
 def run_random(copy, count, seed):
     """True when all faults that matter were found."""
-    print(f"seed {seed}: {count} faults of src/core, src/net, src/node",
+    print(f"seed {seed}: {count} faults of the library",
           flush=True)
     trial = Trial(copy, equivalents(copy.source))
     results = drawn(trial, count, seed)

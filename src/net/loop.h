@@ -12,8 +12,8 @@
    Callbacks come from inside the run, never from inside a call of this
    interface; after an object was closed or a timer was stopped none comes. */
 
-#include "core/base.h"
-#include "tcp_kernel.h"
+#include "base/base.h"
+#include "sys/tcp_kernel.h"
 
 #include <cometp2p/net_addr.h>
 

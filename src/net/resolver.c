@@ -27,9 +27,9 @@
 
 #include "resolver.h"
 
-#include "thread.h"
+#include "sys/thread.h"
 
-#include "core/lock.h"
+#include "base/lock.h"
 
 #include <errno.h>
 #include <netdb.h>

@@ -3,9 +3,9 @@
 /* The environment of the system: the C library's allocator, the entropy of
    libsodium, and the end of the process after a panic. */
 
-#include "core/aead.h"
-#include "core/base.h"
-#include "core/sized.h"
+#include "crypto/aead.h"
+#include "base/base.h"
+#include "base/sized.h"
 
 #include <sodium.h>
 #include <stdlib.h>

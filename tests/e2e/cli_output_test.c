@@ -5,11 +5,11 @@
 
 #include "test.h"
 
-#include "backlog.h"
-#include "cli.h"
-#include "output.h"
-#include "pieces.h"
-#include "rejections.h"
+#include "cli/ui/backlog.h"
+#include "cli/ui/cli.h"
+#include "cli/ui/output.h"
+#include "cli/ui/pieces.h"
+#include "cli/ui/rejections.h"
 
 #include <fcntl.h>
 #include <jansson.h>

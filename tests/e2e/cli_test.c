@@ -4,12 +4,12 @@
 
 #include "test.h"
 
-#include "cli.h"
-#include "files.h"
-#include "options.h"
-#include "progress.h"
-#include "receiver.h"
-#include "rtt.h"
+#include "cli/ui/cli.h"
+#include "cli/roles/files.h"
+#include "cli/ui/options.h"
+#include "cli/roles/progress.h"
+#include "cli/roles/receiver.h"
+#include "cli/roles/rtt.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -8,7 +8,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 
-#include "core/bytes.h"
+#include "base/bytes.h"
 
 typedef struct run {
   fuzz_env e;

@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-#include "core/bytes.h"
+#include "base/bytes.h"
 
 /* The varint at |b| by its definition: the bytes it takes, 0 for none. */
 static size_t slow_varint(cmt_bytes b, uint64_t *out) {

@@ -8,7 +8,7 @@
 
 #include <cometp2p/secret_conn.h>
 
-#include "core/wire.h"
+#include "core/wire/wire.h"
 
 enum { STREAM_MAX = 1 << 17, FRAMES_MAX = 128 * CMT_FRAME_SLOT };
 

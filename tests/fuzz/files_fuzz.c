@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-#include "cli/files.h"
+#include "cli/roles/files.h"
 
 static void check_file(cmt_bytes in, const cmt_env *env) {
   uint8_t header[CLI_FILE_DATA_HEADER];

@@ -6,7 +6,7 @@
 
 #include <cometp2p/secret_conn.h>
 
-#include "core/aead.h"
+#include "crypto/aead.h"
 
 void fuzz_fail(const char *file, int line, const char *what) {
   fprintf(stderr, "%s:%d: broken: %s\n", file, line, what);

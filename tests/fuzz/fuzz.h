@@ -7,7 +7,7 @@
    broken.  Without libFuzzer the same target is linked with replay.c, which
    runs the kept corpus. */
 
-#include "core/base.h"
+#include "base/base.h"
 
 #define FUZZ_CHECK(cond)                                                       \
   ((cond) ? (void)0 : fuzz_fail(__FILE__, __LINE__, #cond))

@@ -6,8 +6,8 @@
 
 #include <stdlib.h>
 
-#include "core/net_addr.h"
-#include "core/node_info.h"
+#include "core/conn/net_addr.h"
+#include "core/conn/node_info.h"
 
 static void check_round(const cmt_net_addr *a) {
   char text[CMT_NET_ADDR_TEXT_SIZE], again[CMT_NET_ADDR_TEXT_SIZE];

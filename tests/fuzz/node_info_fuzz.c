@@ -6,8 +6,8 @@
 
 #include <stdlib.h>
 
-#include "core/net_addr.h"
-#include "core/node_info.h"
+#include "core/conn/net_addr.h"
+#include "core/conn/node_info.h"
 
 enum { FIELDS = 8 };
 

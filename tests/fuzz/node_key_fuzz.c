@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "core/node_key.h"
+#include "crypto/node_key.h"
 
 static void memory_file(cmt_bytes text, int *fd, char *path, size_t cap) {
   *fd = memfd_create("node_key.json", MFD_CLOEXEC);

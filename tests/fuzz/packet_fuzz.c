@@ -12,8 +12,8 @@
 #include <cometp2p/secret_conn.h>
 #include <stdlib.h>
 
-#include "core/mconn.h"
-#include "core/wire.h"
+#include "core/mux/mconn.h"
+#include "core/wire/wire.h"
 #include "packet_input.h"
 
 /* Packets gathered whole. */

@@ -6,7 +6,7 @@
    that every byte of a right handshake is known beforehand and an input can
    hold a right signature. */
 
-#include "core/secret_conn.h"
+#include "core/secret/secret_conn.h"
 #include "fuzz.h"
 
 typedef struct fuzz_script {

@@ -5,8 +5,8 @@
 /* A whole connection under test with everything that is known of it: what it
    may still report, what it has to send, what it may hold. */
 
-#include "core/conn.h"
-#include "core/node_info.h"
+#include "core/conn/conn.h"
+#include "core/conn/node_info.h"
 #include "script.h"
 #include "wire.h"
 

@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/base.h"
+#include "base/base.h"
 
 enum { READ_SIZE = 65536, WAIT_MS = 5000 };
 

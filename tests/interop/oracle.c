@@ -14,8 +14,8 @@
 
 #include <cometp2p/mconn.h>
 
-#include "core/bytes.h"
-#include "core/node_info.h"
+#include "base/bytes.h"
+#include "core/conn/node_info.h"
 #include "packet_input.h"
 #include "script.h"
 

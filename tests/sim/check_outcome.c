@@ -6,7 +6,7 @@
 
 #include "check.h"
 
-#include "node/switch.h"
+#include "switch/switch.h"
 
 static size_t target_of(const sim_node *n, const char *dialed) {
   size_t i = 0;

@@ -7,7 +7,7 @@
 
 #include "sim_crowd.h"
 
-#include "node/switch.h"
+#include "switch/switch.h"
 
 #include <stdio.h>
 

@@ -9,7 +9,7 @@
 
 #include "sim.h"
 
-#include "core/aead.h"
+#include "crypto/aead.h"
 
 #include <cometp2p/secret_conn.h>
 

@@ -5,7 +5,7 @@
 
 #include "check.h"
 
-#include "node/peer.h"
+#include "peer/peer.h"
 
 #include <stdlib.h>
 

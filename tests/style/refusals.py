@@ -71,9 +71,8 @@ def arguments(text, start):
 
 
 def sources():
-    for folder in ("core", "net", "node", "protobuf", "cli"):
-        for path in sorted(glob.glob(f"{ROOT}/src/{folder}/*.c")):
-            yield os.path.relpath(path, ROOT), without_comments(read(path))
+    for path in sorted(glob.glob(f"{ROOT}/src/**/*.c", recursive=True)):
+        yield os.path.relpath(path, ROOT), without_comments(read(path))
 
 
 def refusals():

@@ -39,7 +39,8 @@ ALLOWED = (
 # Symbols that one object alone may call: the default environment, and the
 # locked memory that connections of several threads share.
 ALLOWED_IN = {
-    "env.c.o": r"malloc|free|abort|write|randombytes_buf|sodium_init",
+    "default_env.c.o":
+        r"malloc|free|abort|write|randombytes_buf|sodium_init",
     "key_slab.c.o": r"pthread_mutex_(init|destroy|lock|unlock)|sodium_mlock",
 }
 
@@ -58,7 +59,7 @@ OF_THE_HOST = re.compile(
     r"|v?fork|exec[lv]\w*|system|popen|posix_spawnp?"
     # Settings that all of it shares.
     r"|setlocale|umask|chdir|set[re]?[ug]id|setrlimit|srandom|srand")
-ALLOWED_OF_THE_HOST = {("env.c.o", "abort")}  # The default panic.
+ALLOWED_OF_THE_HOST = {("default_env.c.o", "abort")}  # The default panic.
 
 
 def nm(*arguments):
@@ -94,9 +95,9 @@ def foreign_calls(symbols):
 
 
 # What is no object's: how many locks this thread holds, which finds a call of
-# the application's code under one (src/core/lock.h); and whether the process has
+# the application's code under one (src/base/lock.h); and whether the process has
 # begun to panic, which ends it soon after.
-NO_OBJECTS = {("base.c.o", "cmt__locks_held"), ("env.c.o", "told")}
+NO_OBJECTS = {("lock.c.o", "cmt__locks_held"), ("env.c.o", "told")}
 
 
 def writable_globals(symbols):

@@ -5,8 +5,8 @@
 /* A connection under test and the node at its other end, which is driven by
    hand and checks nothing, so that it can send whatever a test wants. */
 
-#include "core/conn.h"
-#include "core/node_info.h"
+#include "core/conn/conn.h"
+#include "core/conn/node_info.h"
 #include "secret_peer.h"
 
 enum { CONN_PEER_TEXT_MAX = 2048, CONN_PEER_CHANNELS = 4 };

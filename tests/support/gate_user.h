@@ -6,7 +6,7 @@
 
 #include "test.h"
 
-#include "node/gate.h"
+#include "link/gate.h"
 
 /* Of the gate that gate_user_setup() makes; it holds 1000 bytes. */
 enum { GATE_A = 0x10, GATE_B = 0x20, GATE_THEIRS_NOT = 0x30 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hostile.h"
 
-#include "core/node_info.h"
+#include "core/conn/node_info.h"
 
 enum { FRAMES_MAX = 64 };
 

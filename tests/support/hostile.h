@@ -8,7 +8,7 @@
 #include "loop_double.h"
 #include "node.h"
 
-#include "core/packet.h"
+#include "core/wire/packet.h"
 
 #include <cometp2p/secret_conn.h>
 

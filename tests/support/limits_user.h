@@ -5,7 +5,7 @@
 /* Multiplexers with limits in virtual time, alone or several that share, and
    what passed through them, to the byte and the nanosecond. */
 
-#include "core/mconn.h"
+#include "core/mux/mconn.h"
 #include "test.h"
 
 #define S(n) CMT_SECONDS(n)

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/net_addr.h"
+#include "core/conn/net_addr.h"
 
 enum { STILL_MAX = 1000000 }; /* Turns in one instant: it will never end. */
 

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "core/net_addr.h"
+#include "core/conn/net_addr.h"
 
 void *test_resize(void *p, size_t len) {
   void *grown = realloc(p, len);

@@ -4,7 +4,7 @@
 
 /* A multiplexer under test, with packets and events as text. */
 
-#include "core/mconn.h"
+#include "core/mux/mconn.h"
 #include "parsed.h"
 
 /* 0x30: priority 5, three may wait.  0x31: priority 1, one may wait, at most

@@ -8,7 +8,7 @@
 #include "loop_double.h"
 #include "test.h"
 
-#include "node/switch.h"
+#include "switch/switch.h"
 
 enum { TEST_PARTS_MAX = 3, TEST_CHAT = 0x51, TEST_LOOPS_MAX = 4 };
 

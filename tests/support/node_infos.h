@@ -6,7 +6,7 @@
 
 #include "test.h"
 
-#include "core/node_info.h"
+#include "core/conn/node_info.h"
 
 void assert_bytes(cmt_bytes expected, cmt_bytes found);
 void assert_same_node_info(const cmt_node_info *a, const cmt_node_info *b);

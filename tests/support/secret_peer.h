@@ -5,7 +5,7 @@
 /* The other side of a secret connection, step by step and without any check,
    so that a test can be wrong at one chosen step. */
 
-#include "core/secret_conn.h"
+#include "core/secret/secret_conn.h"
 #include "test.h"
 
 /* One direction. */

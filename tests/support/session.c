@@ -6,7 +6,7 @@
 #include <sodium.h>
 #include <string.h>
 
-#include "core/node_key.h"
+#include "crypto/node_key.h"
 
 const cmt_channel session_channels[3] = {
   {.id = 0x40, .priority = 1, .send_queue = 10},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "strangers.h"
 
-#include "core/secret_conn.h"
+#include "core/secret/secret_conn.h"
 
 #include <sodium.h>
 #include <stdio.h>

@@ -13,7 +13,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "core/base.h"
+#include "base/base.h"
 
 #define assert_cmt(expected, call)                                             \
   assert_string_equal(cmt_err_name(expected), cmt_err_name(call))

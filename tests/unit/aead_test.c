@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "core/aead.h"
+#include "crypto/aead.h"
 #include "test.h"
 
 #include <cometp2p/secret_conn.h>

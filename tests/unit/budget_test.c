@@ -2,7 +2,7 @@
 
 /* What connections share, alone and with threads that share it too. */
 
-#include "core/budget.h"
+#include "core/mux/budget.h"
 
 #include "test.h"
 

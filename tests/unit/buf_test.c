@@ -8,7 +8,7 @@
 
 #include <cometp2p/node_info.h>
 
-#include "core/buf.h"
+#include "base/buf.h"
 
 static void a_new_buffer_is_written_and_read(void **state) {
   test_env t;

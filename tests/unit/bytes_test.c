@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/bytes.h"
+#include "base/bytes.h"
 
 /* A copy of exactly the bytes of |hex|, so that a read past them shows. */
 static cmt_bytes bytes_of_hex(const char *hex) {

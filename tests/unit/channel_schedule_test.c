@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The scheduler against the model of tests/vectors/schedule.py, and its shares
    in virtual time. */
-#include "core/channel.h"
+#include "core/mux/channel.h"
 #include "parsed.h"
 
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Channels: their limits, queues, cutting, reassembly.  The scheduler is in
    channel_schedule_test.c. */
-#include "core/buf.h"
-#include "core/channel.h"
+#include "base/buf.h"
+#include "core/mux/channel.h"
 #include "parsed.h"
 
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A system whose clocks step back: this program has a clock_gettime() of its
    own, which the library and libuv call. */
-#include "net/loop_uv.h"
-#include "node/callback_timer.h"
+#include "net/uv/loop_uv.h"
+#include "reactor/callback_timer.h"
 #include "test.h"
 
 #include <sys/syscall.h>

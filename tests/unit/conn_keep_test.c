@@ -4,9 +4,9 @@
    info, and after it, outlives the memory that it was read into. */
 
 #include "conn_peer.h"
-#include "core/conn_impl.h"
-#include "core/packet.h"
-#include "core/secret_conn.h"
+#include "core/conn/conn_impl.h"
+#include "core/wire/packet.h"
+#include "core/secret/secret_conn.h"
 
 #include <stdlib.h>
 

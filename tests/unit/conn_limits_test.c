@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Limits as far as they are a whole connection's. */
 
-#include "core/packet.h"
+#include "core/wire/packet.h"
 #include "conn_peer.h"
 
 #define S(n) CMT_SECONDS(n)

@@ -2,9 +2,9 @@
 /* What a connection carries once it is up: channels, runs of frames, pings in
    virtual time, bounds. */
 #include "conn_peer.h"
-#include "core/conn_impl.h"
-#include "core/packet.h"
-#include "core/secret_conn.h"
+#include "core/conn/conn_impl.h"
+#include "core/wire/packet.h"
+#include "core/secret/secret_conn.h"
 
 #include <stdlib.h>
 

@@ -6,7 +6,7 @@
 
 #include "sockets.h"
 
-#include "node/switch.h"
+#include "switch/switch.h"
 
 #include <signal.h>
 #include <stdio.h>

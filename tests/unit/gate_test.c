@@ -2,7 +2,7 @@
 
 /* The gate alone: the test plays the loop. */
 
-#include "node/gate.h"
+#include "link/gate.h"
 
 #include "gate_user.h"
 

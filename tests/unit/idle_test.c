@@ -4,7 +4,7 @@
 
 #include "node.h"
 
-#include "core/node_info.h"
+#include "core/conn/node_info.h"
 
 #include <cometp2p/secret_conn.h>
 

@@ -3,8 +3,8 @@
    things; the first is given instants as a bad clock tells them, the second the
    latest that there was so far.  Both must say and send the same. */
 #include "conn_peer.h"
-#include "core/mconn.h"
-#include "core/rate.h"
+#include "core/mux/mconn.h"
+#include "base/rate.h"
 
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Memory for keys: slots, and what the system does with their pages. */
 
-#include "core/key_slab.h"
+#include "crypto/key_slab.h"
 #include "node.h"
 
 #include <pthread.h>

@@ -4,7 +4,7 @@
    packets that shares nothing with it. */
 #include "legacy_user.h"
 
-#include "core/wire.h"
+#include "core/wire/wire.h"
 
 #include <stdlib.h>
 

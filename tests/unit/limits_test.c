@@ -4,7 +4,7 @@
 
 #include "limits_user.h"
 
-#include "core/mconn_impl.h"
+#include "core/mux/mconn_impl.h"
 
 /* ---- what is late ---- */
 

@@ -4,7 +4,7 @@
 
 #include "node.h"
 
-#include "node/session.h"
+#include "switch/session.h"
 
 enum { BULK = 0x52, MIB = 1 << 20 };
 

@@ -3,7 +3,7 @@
 /* Listeners on real loopback.  accept4() of the library ends up in the one
    below, which can fail. */
 
-#include "net/loop_uv.h"
+#include "net/uv/loop_uv.h"
 
 #include "loop_user.h"
 #include "test.h"

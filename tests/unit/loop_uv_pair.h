@@ -6,7 +6,7 @@
    system calls of the library end up in the ones below, which count them and
    can fail the next one. */
 
-#include "net/loop_uv.h"
+#include "net/uv/loop_uv.h"
 
 #include "loop_user.h"
 #include "test.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "net/loop_uv.h"
+#include "net/uv/loop_uv.h"
 
 #include "loop_user.h"
 #include "test.h"

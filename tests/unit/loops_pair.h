@@ -7,7 +7,7 @@
 
 #include "node.h"
 
-#include "node/session.h"
+#include "switch/session.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,7 +6,7 @@
 
 #include "test.h"
 
-#include "node/switch.h"
+#include "switch/switch.h"
 
 #include <errno.h>
 #include <pthread.h>

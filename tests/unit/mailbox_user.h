@@ -5,7 +5,7 @@
 /* A mailbox alone, for the tests that include this: the test plays the loop,
    and whoever takes the events. */
 
-#include "node/mailbox.h"
+#include "reactor/mailbox.h"
 
 #include "test.h"
 

@@ -7,7 +7,7 @@
 #include "node.h"
 #include "sockets.h"
 
-#include "core/node_info.h"
+#include "core/conn/node_info.h"
 
 #include <stdio.h>
 #include <stdlib.h>

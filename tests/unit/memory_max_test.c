@@ -6,9 +6,9 @@
 
 #include "hostile.h"
 
-#include "core/buf.h"
-#include "core/channel.h"
-#include "core/shared.h"
+#include "base/buf.h"
+#include "core/mux/channel.h"
+#include "core/mux/shared.h"
 
 #include <cometp2p/version.h>
 

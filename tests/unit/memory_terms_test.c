@@ -5,13 +5,13 @@
 
 #include "test.h"
 
-#include "core/buf.h"
-#include "core/shared.h"
-#include "node/dialer.h"
-#include "node/gate.h"
-#include "node/limits.h"
-#include "node/link.h"
-#include "node/mailbox.h"
+#include "base/buf.h"
+#include "core/mux/shared.h"
+#include "switch/dialer.h"
+#include "link/gate.h"
+#include "switch/limits.h"
+#include "link/link.h"
+#include "reactor/mailbox.h"
 
 #include <cometp2p/secret_conn.h>
 
@@ -190,7 +190,7 @@ static uint64_t expected(const row *r, const cmt_conn_options *o) {
   const uint64_t sums[] = {
     sizeof(cmt_switch),
     cmt__shared_memory(r->channels, connections, shakes),
-    r->loops * (sizeof(cmt__lane) + 8192 + SCRATCH + READ + peers * 24),
+    r->loops * (sizeof(cmt__loop_thread) + 8192 + SCRATCH + READ + peers * 24),
     r->loops * 2 * (longest + cmt__buf_header()),
     (r->channels > 0) * sizeof(cmt_reactor),
     text(r->network) + text(r->moniker) + text(r->version),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "core/merlin.h"
+#include "crypto/keccak.h"
+#include "crypto/merlin.h"
 #include "test.h"
 
 #include <stdio.h>

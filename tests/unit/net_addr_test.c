@@ -9,7 +9,7 @@
 
 #include <cometp2p/node_info.h>
 
-#include "core/net_addr.h"
+#include "core/conn/net_addr.h"
 
 #define ID "10ba682c8ad13513971e8b56881aab8bd702bb80"
 

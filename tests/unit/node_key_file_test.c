@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/node_key.h"
+#include "crypto/node_key.h"
 #include "folder.h"
 
 #define SEED11_ID "10ba682c8ad13513971e8b56881aab8bd702bb80"

@@ -4,7 +4,7 @@
 
 #include "test.h"
 
-#include "node/node_key_json.h"
+#include "home/node_key_json.h"
 
 #include <cometp2p/node_info.h>
 

@@ -13,7 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "core/node_key.h"
+#include "crypto/node_key.h"
 #include "folder.h"
 
 /* The errors of the calls, 0: they work; and a file that comes before them. */

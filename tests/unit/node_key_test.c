@@ -7,7 +7,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 
-#include "core/node_key.h"
+#include "crypto/node_key.h"
 
 #define SEED11_SECRET                                                          \
   "1111111111111111111111111111111111111111111111111111111111111111"           \

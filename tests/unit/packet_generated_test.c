@@ -2,7 +2,7 @@
 /* The resumable parser, its fast and its general way, against the decoder of
    whole packets, over generated inputs.  A failure prints the seed of its
    input. */
-#include "core/packet.h"
+#include "core/wire/packet.h"
 #include "parsed.h"
 
 /* The check that shares no code with the parser but the decoder of whole

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Packets: the vectors, the limits, every form at every split point.  Generated
    inputs are in packet_generated_test.c. */
-#include "core/packet.h"
+#include "core/wire/packet.h"
 #include "parsed.h"
 
 #include <cometp2p/secret_conn.h>

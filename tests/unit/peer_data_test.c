@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node.h"
 
-#include "node/peer_data.h"
+#include "peer/peer_data.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

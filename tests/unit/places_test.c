@@ -4,7 +4,7 @@
 
 #include "hostile.h"
 
-#include "node/places.h"
+#include "switch/places.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,9 +5,9 @@
 
 #include "test.h"
 
-#include "core/node_info.h"
-#include "core/packet.h"
-#include "core/secret_conn.h"
+#include "core/conn/node_info.h"
+#include "core/wire/packet.h"
+#include "core/secret/secret_conn.h"
 
 #include <handshake.pb-c.h>
 #include <node_info.pb-c.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Token buckets over virtual time, against arithmetic in 128 bits. */
 
-#include "core/rate.h"
+#include "base/rate.h"
 #include "test.h"
 
 enum { RUNS = 200, STEPS = 2000 };

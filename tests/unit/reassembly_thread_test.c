@@ -4,7 +4,7 @@
    each takes it from the others, and no byte of a complete message is
    another's. */
 
-#include "core/channel.h"
+#include "core/mux/channel.h"
 #include "test.h"
 
 #include <pthread.h>

@@ -6,7 +6,7 @@
 
 #include "node.h"
 
-#include "core/base.h"
+#include "base/base.h"
 
 #include <cometp2p/uv.h>
 

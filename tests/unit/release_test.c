@@ -5,7 +5,7 @@
 
 #include "node.h"
 
-#include "core/lock.h"
+#include "base/lock.h"
 
 #include <stdio.h>
 #include <stdlib.h>

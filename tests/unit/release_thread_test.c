@@ -6,7 +6,7 @@
 
 #include "sockets.h"
 
-#include "node/peer.h"
+#include "peer/peer.h"
 
 #include <sched.h>
 #include <stdlib.h>

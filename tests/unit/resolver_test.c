@@ -4,7 +4,7 @@
    one below: a name that begins with "dead" has no answer before its gate
    opens. */
 
-#include "net/loop_uv.h"
+#include "net/uv/loop_uv.h"
 #include "net/resolver.h"
 
 #include "loop_user.h"

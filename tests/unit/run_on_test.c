@@ -4,7 +4,7 @@
 
 #include "test.h"
 
-#include "node/peer.h"
+#include "peer/peer.h"
 #include "sockets.h"
 
 #include <cometp2p/cometp2p.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the secret connection allocates, bounds and wipes. */
-#include "core/secret_conn.h"
+#include "core/secret/secret_conn.h"
 #include "secret_peer.h"
 
 #include <sodium.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the contract of the secret connection says.  Vectors, memory and peers
    that break the protocol have files of their own. */
-#include "core/secret_conn.h"
+#include "core/secret/secret_conn.h"
 #include "secret_peer.h"
 
 #include <sodium.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The secret connection against the vectors, at every split point. */
-#include "core/secret_conn.h"
+#include "core/secret/secret_conn.h"
 #include "secret_peer.h"
 
 #include <sodium.h>

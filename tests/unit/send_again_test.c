@@ -5,7 +5,7 @@
 
 #include "gate_user.h"
 
-#include "node/gate_req.h"
+#include "link/gate_req.h"
 
 #include <pthread.h>
 #include <stdlib.h>

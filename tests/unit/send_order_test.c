@@ -7,7 +7,7 @@
 
 #include "sockets.h"
 
-#include "node/switch.h"
+#include "switch/switch.h"
 
 #include <sched.h>
 #include <stdatomic.h>

@@ -5,7 +5,7 @@
 
 #include "gate_user.h"
 
-#include "node/gate_impl.h"
+#include "link/gate_impl.h"
 
 #include <pthread.h>
 #include <stdlib.h>

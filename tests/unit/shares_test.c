@@ -3,7 +3,7 @@
 /* What peers share of the memory of a switch: totals, floors, and options that
    contradict each other. */
 
-#include "node/shares.h"
+#include "switch/shares.h"
 #include "test.h"
 
 #define MIB ((size_t)1 << 20)

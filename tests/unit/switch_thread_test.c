@@ -5,7 +5,7 @@
 
 #include "sockets.h"
 
-#include "node/switch.h"
+#include "switch/switch.h"
 
 #include <sched.h>
 #include <signal.h>

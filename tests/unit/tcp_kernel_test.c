@@ -2,7 +2,7 @@
 
 /* What the kernel tells of TCP sockets on loopback. */
 
-#include "net/tcp_kernel.h"
+#include "sys/tcp_kernel.h"
 #include "test.h"
 
 #include <arpa/inet.h>

@@ -5,7 +5,7 @@
 
 #include "hostile.h"
 
-#include "node/link.h"
+#include "link/link.h"
 
 #define S(n) CMT_SECONDS(n)
 

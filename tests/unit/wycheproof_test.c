@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The primitives, as the library calls them, against Wycheproof.  Reads
    tests/vectors/wycheproof.txt, which tools/wycheproof_pack.py writes. */
-#include "core/hkdf.h"
+#include "crypto/hkdf.h"
 #include "test.h"
 
 #include <sodium.h>

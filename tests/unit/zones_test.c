@@ -4,8 +4,8 @@
    addresses of this machine.  socket() of the library ends up in the one below,
    which can make a system in which bindv6only is 1, or that has no IPv6. */
 
-#include "net/loop_uv.h"
-#include "net/loop_uv_impl.h"
+#include "net/uv/loop_uv.h"
+#include "net/uv/loop_uv_impl.h"
 
 #include "loop_user.h"
 #include "sockets.h"

@@ -24,7 +24,7 @@
 #include <sodium.h>
 #include <valgrind/memcheck.h>
 
-#include "core/hkdf.h"
+#include "crypto/hkdf.h"
 #include "secret_peer.h"
 
 static void mark(const void *p, size_t len) {

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT__BASE_H
+#define CMT__BASE_H
+
+/* What every file of the library uses: assertions, memory of an environment,
+   reasons, and little-endian loads and stores. */
+
+#include <cometp2p/buf.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Asserts guard our own invariants, in release builds too.  Bytes of a peer
+   never reach one.  |env| is that of the object, whose panic hook is called. */
+#define CMT_ASSERT(env, cond)                                                  \
+  ((cond) ? (void)0 : cmt__panic((env), __FILE__, __LINE__, #cond))
+
+/* As CMT_ASSERT(), for a mistake of the application: |text| names the call and
+   the mistake, for the person who made it. */
+#define CMT_REQUIRE(env, cond, text)                                           \
+  ((cond) ? (void)0 : cmt__panic((env), __FILE__, __LINE__, (text)))
+
+/* Code of the application is about to run, so the thread holds no lock of the
+   library (lock.h).  |env| may be NULL. */
+void cmt__assert_unlocked(const cmt_env *env);
+
+#define CMT__COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+_Noreturn void cmt__panic(const cmt_env *env, const char *file, int line,
+                          const char *what);
+
+/* The environment of the system (src/sys/default_env.c): what NULL stands for,
+   and where panics end that no hook of the host takes. */
+extern const cmt_env cmt__env_system;
+
+/* An environment that is smaller is of an older header, and has a whole
+   allocator. */
+bool cmt__env_size_is_known(size_t size);
+
+/* Copies |env|, or the defaults when it is NULL; CMT_EINVAL: its size is
+   unknown, or a hook that is needed is NULL. */
+CMT_NODISCARD cmt_err cmt__env_copy(const cmt_env *env, cmt_env *out);
+
+/* Memory can be had of |env| as it is: NULL, or whole.  One that the
+   application gave may be neither. */
+bool cmt__env_fits(const cmt_env *env);
+
+/* |len| may be 0; the memory of cmt__alloc_zero is zeroed. */
+void *cmt__alloc(const cmt_env *env, size_t len);
+void *cmt__alloc_zero(const cmt_env *env, size_t len);
+void cmt__free(const cmt_env *env, void *p); /* NULL is fine. */
+
+/* Doubles the array |*items| of |*cap| elements of |item| bytes, at least to
+   |first|; false when the allocation fails, nothing has changed then. */
+bool cmt__grow(const cmt_env *env, void **items, size_t *cap, size_t item,
+               size_t first);
+
+/* The most elements for which an array has memory while it grows like that to
+   |count|, the old memory and the new together. */
+size_t cmt__grow_max(size_t count, size_t first);
+
+/* Formats a reason, cut to fit; returns |err|.  |why| may be NULL. */
+cmt_err cmt__why(cmt_why *why, cmt_err err, cmt_stage stage, const char *fmt,
+                 ...) __attribute__((format(printf, 4, 5)));
+
+/* Escapes |in| into |out| for a reason, and cuts it to |cap| - 1 bytes with a
+   final "..." where it was longer; returns |out|. */
+const char *cmt__quote(cmt_bytes in, char *out, size_t cap);
+
+/* Makes |text| one printable line.  Callers escape what a peer sent; this keeps
+   the promise even for one that forgot to. */
+void cmt__line_clean(char *text);
+
+/* Formats one log line to the sink of |env|. */
+void cmt__log(const cmt_env *env, cmt_log_level level, const char *module,
+              const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+static inline size_t cmt__min(size_t a, size_t b) { return a < b ? a : b; }
+static inline size_t cmt__max(size_t a, size_t b) { return a > b ? a : b; }
+
+static inline uint64_t cmt__min64(uint64_t a, uint64_t b) {
+  return a < b ? a : b;
+}
+
+static inline uint64_t cmt__max64(uint64_t a, uint64_t b) {
+  return a > b ? a : b;
+}
+
+static inline bool cmt__bytes_have(cmt_bytes b, uint8_t byte) {
+  return b.len > 0 && memchr(b.base, byte, b.len) != NULL;
+}
+
+/* The present instant of an object that was given |now_ns| after |before_ns|:
+   it never steps back, and CMT_NEVER never comes. */
+static inline uint64_t cmt__latest(uint64_t before_ns, uint64_t now_ns) {
+  return cmt__max64(before_ns, cmt__min64(now_ns, CMT_NEVER - 1));
+}
+
+/* How long |then_ns| is ago; 0 when it is not in the past. */
+static inline uint64_t cmt__since(uint64_t now_ns, uint64_t then_ns) {
+  return now_ns > then_ns ? now_ns - then_ns : 0;
+}
+
+/* A later instant, which stays CMT_NEVER when it would not fit. */
+static inline uint64_t cmt__after(uint64_t now_ns, uint64_t delay_ns) {
+  return delay_ns > CMT_NEVER - now_ns ? CMT_NEVER : now_ns + delay_ns;
+}
+
+static inline uint32_t cmt__load_le32(const uint8_t *p) {
+  return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
+         (uint32_t)p[3] << 24;
+}
+
+static inline void cmt__store_le32(uint8_t *p, uint32_t v) {
+  for (int i = 0; i < 4; i++) {
+    p[i] = (uint8_t)(v >> 8 * i);
+  }
+}
+
+static inline void cmt__store_le64(uint8_t *p, uint64_t v) {
+  for (int i = 0; i < 8; i++) {
+    p[i] = (uint8_t)(v >> 8 * i);
+  }
+}
+
+#endif

@@ -1,0 +1,521 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One whole connection.
+
+   Design notes.  A connection is a chain of stages, each with its own rule for
+   the decrypted bytes: the secret connection consumes them itself, the node
+   info gathers one delimited message, the multiplexer parses packets.  Results
+   are polled, as in the layers below.  The first failure, or the first stop,
+   is the reason; the event CMT_CONN_END tells it after all that came before.
+
+   What is sent lies in runs.  A run is handshake bytes, or frames that were
+   sealed together; the next one is made only when every byte of the last was
+   consumed.  So what is sent next is chosen as late as possible, and the place
+   in the stream that the other side can have seen is known. */
+
+#include "conn_impl.h"
+
+#include "net_addr.h"
+#include "crypto/node_key.h"
+#include "core/secret/secret_conn.h"
+#include "base/sized.h"
+
+void cmt_conn_options_init_sized(cmt_conn_options *o, size_t size) {
+  cmt_mconn_options m;
+  cmt_conn_options defaults;
+
+  cmt_mconn_options_init(&m);
+  defaults = (cmt_conn_options){
+    .handshake_timeout_ns = CMT_SECONDS(3),
+    .ping_interval_ns = m.ping_interval_ns,
+    .pong_timeout_ns = m.pong_timeout_ns,
+    .send_packet_payload_max = m.send_packet_payload_max,
+    .recv_packet_payload_max = m.recv_packet_payload_max,
+    .partial_message_max_ns = m.partial_message_max_ns,
+  };
+  cmt__sized_write(o, size, &defaults, sizeof defaults);
+}
+
+/* ---- making and deleting ---- */
+
+void cmt__conn_handshake_free(cmt_conn *c) {
+  if (c->shake == NULL) {
+    return;
+  }
+  cmt__free(&c->shared->pool.env, c->shake->ours);
+  cmt__free(&c->shared->pool.env, c->shake->in);
+  cmt__free(&c->shared->pool.env, c->shake);
+  c->shake = NULL;
+}
+
+void cmt_conn_delete(cmt_conn *c) {
+  cmt__shared *shared;
+
+  if (c == NULL) {
+    return;
+  }
+  shared = c->shared;
+  cmt__conn_handshake_free(c);
+  cmt_secret_conn_delete(c->secret);
+  cmt_mconn_delete(c->mconn);
+  cmt_node_key_delete(c->key);
+  cmt__free(&shared->pool.env, c->theirs);
+  if (c->alone != NULL) {
+    cmt__free(&shared->pool.env, c->alone->out.base);
+    cmt__free(&shared->pool.env, c->alone);
+  }
+  cmt__free(&shared->pool.env, c);
+  cmt__shared_unref(shared);
+}
+
+/* A fault of our own node info is one of the options. */
+static cmt_err ours_check(const cmt_node_info *info, const cmt_node_id *id,
+                          cmt_why *why) {
+  char quoted[64];
+
+  if (cmt_node_info_validate(info, why) != CMT_OK) {
+    if (why != NULL) {
+      why->err = CMT_EINVAL;
+    }
+    return CMT_EINVAL;
+  }
+  if (info->id.len != strlen(id->text) ||
+      memcmp(info->id.base, id->text, info->id.len) != 0) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_NODE_INFO,
+                    "id is '%s', that of the key is %s",
+                    cmt__quote(info->id, quoted, sizeof quoted), id->text);
+  }
+  return CMT_OK;
+}
+
+/* Our node info, with what follows from key and channels filled in. */
+static cmt_err ours_new(const cmt_env *env, const cmt_conn_options *o,
+                        cmt_node_info **out, cmt_why *why) {
+  uint8_t ids[CMT_CHANNELS_MAX];
+  cmt_node_info info = *o->node_info;
+  cmt_node_id id, given;
+
+  cmt_node_key_id(o->key, &id);
+  if (info.id.len == 0 ||
+      (cmt__node_id_read(info.id, &given) && cmt_node_id_equal(&given, &id))) {
+    info.id = cmt_bytes_of(id.text); /* Capitals are refused by CometBFT. */
+  }
+  for (size_t i = 0; i < o->channel_count; i++) {
+    ids[i] = o->channels[i].id;
+  }
+  if (info.channels.len == 0) {
+    info.channels = (cmt_bytes){.base = ids, .len = o->channel_count};
+  }
+  if (info.listen_addr.len == 0) {
+    info.listen_addr = cmt_bytes_of(CMT__NOT_LISTENING);
+  }
+  if (ours_check(&info, &id, why) != CMT_OK) {
+    return CMT_EINVAL;
+  }
+  if (cmt__node_info_size(&info) > CMT_NODE_INFO_MAX) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_NODE_INFO,
+                    "our node info takes %zu bytes, allowed are %d",
+                    cmt__node_info_size(&info), CMT_NODE_INFO_MAX);
+  }
+  *out = cmt__node_info_clone(env, &info);
+  return *out != NULL ? CMT_OK : CMT_ENOMEM;
+}
+
+static cmt_err conn_handshake_new(cmt_conn *c, const cmt_conn_options *o,
+                                  cmt_why *why) {
+  c->shake = cmt__alloc_zero(&c->shared->pool.env, sizeof *c->shake);
+  if (c->shake == NULL) {
+    return CMT_ENOMEM;
+  }
+  c->shake->any_network = o->any_network;
+  c->shake->timeout_ns = o->handshake_timeout_ns;
+  if (o->expect_id != NULL) {
+    c->shake->expects = true;
+    cmt__node_id_write(o->expect_id, &c->shake->expect);
+  }
+  return ours_new(&c->shared->pool.env, o, &c->shake->ours, why);
+}
+
+static cmt_mconn_options mconn_options(const cmt_conn_options *o) {
+  return (cmt_mconn_options){
+    .size = sizeof(cmt_mconn_options),
+    .wire = o->wire,
+    .channels = o->channels,
+    .channel_count = o->channel_count,
+    .ping_interval_ns = o->ping_interval_ns,
+    .pong_timeout_ns = o->pong_timeout_ns,
+    .send_packet_payload_max = o->send_packet_payload_max,
+    .recv_packet_payload_max = o->recv_packet_payload_max,
+    .recv_bytes_max = o->recv_bytes_max,
+    .partial_message_max_ns = o->partial_message_max_ns,
+    .send_rate = o->send_rate,
+    .recv_rate = o->recv_rate,
+  };
+}
+
+static cmt_err parts_new(cmt_conn *c, const cmt_conn_options *o, cmt_why *why) {
+  cmt_mconn_options m = mconn_options(o);
+  cmt_err err = cmt__mconn_new(&m, c->shared, c->now_ns, &c->mconn, why);
+
+  if (err == CMT_OK) {
+    err = conn_handshake_new(c, o, why);
+  }
+  if (err == CMT_OK) {
+    err = cmt__secret_conn_new(&c->shared->pool, o->key, &c->secret);
+  }
+  return err;
+}
+
+static cmt_err options_check(const cmt_conn_options *o, cmt_why *why) {
+  const char *fault = NULL;
+
+  if (o->key == NULL) {
+    fault = "key is not set";
+  } else if (o->node_info == NULL) {
+    fault = "node_info is not set";
+  } else if (o->handshake_timeout_ns == 0) {
+    fault = "handshake_timeout_ns is 0, allowed is 1 and up";
+  } else if (!cmt__is_bool(&o->any_network)) {
+    fault = "any_network is neither true nor false";
+  }
+  return fault == NULL
+           ? CMT_OK
+           : cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT, "%s", fault);
+}
+
+cmt_err cmt__conn_new(const cmt_conn_options *o, cmt__shared *shared,
+                      uint64_t now_ns, cmt_conn **out, cmt_why *why) {
+  cmt_err err = options_check(o, why);
+  cmt_conn *c;
+
+  if (err != CMT_OK) {
+    return err;
+  }
+  c = cmt__alloc_zero(&shared->pool.env, sizeof *c);
+  err = c != NULL ? CMT_OK : CMT_ENOMEM;
+  cmt__why(why, CMT_OK, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(CMT_OK));
+  if (err == CMT_OK) {
+    c->shared = cmt__shared_ref(shared);
+    c->key = cmt__node_key_ref(o->key);
+    now_ns = cmt__conn_enter(c, now_ns);
+    c->flush_at_ns = CMT_NEVER;
+    c->handshake_at_ns = cmt__after(now_ns, o->handshake_timeout_ns);
+    err = parts_new(c, o, why);
+  }
+  if (err != CMT_OK) {
+    cmt_conn_delete(c);
+    if (why != NULL && why->err == CMT_OK) {
+      cmt__why(why, err, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(err));
+    }
+    return err;
+  }
+  *out = c;
+  return CMT_OK;
+}
+
+cmt_err cmt_conn_new(const cmt_conn_options *o, uint64_t now_ns, cmt_conn **out,
+                     cmt_why *why) {
+  cmt_conn_options full;
+  cmt__shared *shared;
+  cmt_conn *c;
+  cmt_err err = cmt__out_clear(out, why);
+
+  cmt_conn_options_init(&full);
+  if (err == CMT_OK) {
+    err = cmt__sized_read(&full, sizeof full, o, "options", why);
+  }
+  if (err == CMT_OK) {
+    err = options_check(&full, why);
+  }
+  if (err == CMT_OK) {
+    err = cmt__shared_new(full.env, full.channels, full.channel_count, &shared,
+                          why);
+  }
+  if (err != CMT_OK) {
+    return err;
+  }
+  err = cmt__conn_new(&full, shared, now_ns, &c, why);
+  cmt__shared_unref(shared); /* The connection has its own. */
+  if (err != CMT_OK) {
+    return err;
+  }
+  c->alone = cmt__alloc_zero(&c->shared->pool.env, sizeof *c->alone);
+  if (c->alone == NULL) {
+    cmt_conn_delete(c);
+    return cmt__why(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
+                    cmt_err_text(CMT_ENOMEM));
+  }
+  *out = c;
+  return CMT_OK;
+}
+
+/* ---- ends and time ---- */
+
+static cmt_stage conn_stage(const cmt_conn *c) {
+  switch (c->state) {
+  case CMT__CONN_SECRET:
+    return CMT_STAGE_SECRET_CONNECTION;
+  case CMT__CONN_INFO:
+  case CMT__CONN_CHECK:
+    return CMT_STAGE_NODE_INFO;
+  case CMT__CONN_UP:
+    break;
+  }
+  return CMT_STAGE_UP;
+}
+
+/* What the other side is when it ended the handshake, or let it end, by
+   speaking another protocol; NULL: it is not known. */
+static const char *foreign_text(const cmt_conn *c, cmt_err err) {
+  bool certain;
+
+  if (c->state != CMT__CONN_SECRET ||
+      (err != CMT_EPROTO && err != CMT_EEOF && err != CMT_ERESET &&
+       err != CMT_EHANDSHAKE)) {
+    return NULL;
+  }
+  return cmt__foreign(c->shake->first, c->shake->first_len, &certain);
+}
+
+void cmt__conn_end(cmt_conn *c, cmt_err err, const char *text) {
+  const char *foreign = foreign_text(c, err);
+
+  if (c->stopping) {
+    err = c->stop_reason;
+    text = cmt_err_text(err);
+  }
+  if (c->ended) {
+    return;
+  }
+  c->ended = true;
+  c->end_err = foreign == NULL ? err : CMT_EPROTO;
+  c->end_stage = conn_stage(c);
+  c->end_text = text;
+  if (c->state != CMT__CONN_UP) {
+    snprintf(c->shake->end_text, sizeof c->shake->end_text, "%s",
+             foreign == NULL ? text : foreign);
+    c->end_text = c->shake->end_text;
+  }
+}
+
+void cmt__conn_why(const cmt_conn *c, cmt_why *out) {
+  uint64_t span_ns, bytes;
+
+  cmt__why(out, c->end_err, c->end_stage, "%s", c->end_text);
+  if (c->end_err == CMT_EPONG &&
+      cmt__mconn_is_stuck(c->mconn, &span_ns, &bytes)) {
+    cmt__why(out, c->end_err, c->end_stage,
+             "the peer reads nothing: it took no data for %llu ms, and %llu "
+             "bytes wait",
+             (unsigned long long)(span_ns / CMT_MILLISECONDS(1)),
+             (unsigned long long)bytes);
+  }
+}
+
+void cmt__conn_fail(cmt_conn *c, cmt_err err) {
+  cmt__conn_end(c, err, cmt_err_text(err));
+}
+
+void cmt__conn_settle(cmt_conn *c) {
+  if (c->stopping && !c->ended && cmt__conn_run_done(c) &&
+      cmt__conn_is_drained(c)) {
+    cmt__conn_fail(c, c->stop_reason);
+  }
+}
+
+void cmt_conn_stop(cmt_conn *c, cmt_err reason, uint64_t flush_ns,
+                   uint64_t now_ns) {
+  now_ns = cmt__conn_enter(c, now_ns);
+  CMT_REQUIRE(&c->shared->pool.env, reason != CMT_OK,
+              "cmt_conn_stop: the reason is CMT_OK");
+  if (c->ended || (c->stopping && flush_ns > 0)) {
+    return;
+  }
+  if (flush_ns == 0 || c->state != CMT__CONN_UP) {
+    cmt__conn_fail(c, reason);
+    return;
+  }
+  c->stopping = true;
+  c->stop_reason = reason;
+  c->flush_at_ns = cmt__after(now_ns, flush_ns);
+  cmt__conn_settle(c);
+}
+
+uint64_t cmt_conn_deadline(const cmt_conn *c) {
+  uint64_t at = c->state == CMT__CONN_UP ? cmt_mconn_deadline(c->mconn)
+                                         : c->handshake_at_ns;
+
+  if (c->ended) {
+    return c->end_told ? CMT_NEVER : c->now_ns;
+  }
+  if (cmt__conn_info_waits(c)) {
+    at = cmt__min64(at, c->shake->info_at_ns);
+  }
+  return cmt__min64(at, c->flush_at_ns);
+}
+
+uint64_t cmt__conn_late_ns(const cmt_conn *c) {
+  if (c->ended) {
+    return CMT_NEVER;
+  }
+  return c->state == CMT__CONN_UP ? cmt__mconn_late_ns(c->mconn)
+                                  : c->handshake_at_ns;
+}
+
+uint64_t cmt__conn_stuck_ns(const cmt_conn *c) {
+  return c->state == CMT__CONN_UP && !c->ended ? cmt__mconn_stuck_ns(c->mconn)
+                                               : CMT_NEVER;
+}
+
+bool cmt__conn_is_excused(const cmt_conn *c) {
+  return cmt__mconn_is_excused(c->mconn);
+}
+
+void cmt__conn_moved(cmt_conn *c, uint64_t now_ns) {
+  cmt__mconn_moved(c->mconn, cmt__conn_enter(c, now_ns));
+}
+
+void cmt__conn_tick(cmt_conn *c, uint64_t now_ns, bool excused) {
+  bool trims;
+  cmt_err err;
+
+  now_ns = cmt__conn_enter(c, now_ns);
+  if (c->ended) {
+    return;
+  }
+  if (c->state != CMT__CONN_UP) {
+    if (now_ns >= c->handshake_at_ns && !excused) {
+      cmt__conn_fail(c, CMT_EHANDSHAKE);
+    }
+    return;
+  }
+  err = cmt__mconn_tick(c->mconn, now_ns, excused, &trims);
+  if (trims && !cmt__conn_has_input(c)) {
+    cmt__secret_conn_trim(c->secret);
+  }
+  if (err != CMT_OK) {
+    cmt__conn_fail(c, err);
+  } else if (now_ns >= c->flush_at_ns) {
+    cmt__conn_fail(c, c->stop_reason);
+  }
+}
+
+void cmt_conn_tick(cmt_conn *c, uint64_t now_ns) {
+  cmt__conn_tick(c, now_ns, false);
+}
+
+void cmt__conn_hold_info(cmt_conn *c, uint64_t at_ns) {
+  if (c->shake != NULL) {
+    c->shake->info_at_ns = at_ns;
+  }
+}
+
+void cmt__conn_pause(cmt_conn *c, bool on, uint64_t now_ns) {
+  cmt__mconn_pause(c->mconn, on, cmt__conn_enter(c, now_ns));
+}
+
+void cmt__conn_share(cmt_conn *c, cmt__budget *b,
+                     void (*on_gave_way)(void *arg), void *arg) {
+  cmt__mconn_share(c->mconn, b, on_gave_way, arg);
+}
+
+void cmt__conn_unshare(cmt_conn *c) { cmt__mconn_unshare(c->mconn); }
+
+bool cmt_conn_wants_read(const cmt_conn *c) {
+  return !c->ended && cmt_mconn_wants_read(c->mconn);
+}
+
+size_t cmt__conn_read_max(cmt_conn *c) {
+  return c->state == CMT__CONN_UP ? cmt__mconn_read_max(c->mconn)
+                                  : CMT__HANDSHAKE_READ_MAX;
+}
+
+/* ---- sending ---- */
+
+void cmt__conn_latch(cmt_conn *c, uint64_t now_ns) {
+  cmt__mconn_enter(c->mconn, cmt__conn_enter(c, now_ns));
+}
+
+cmt_err cmt_conn_try_send(cmt_conn *c, uint8_t channel, cmt_buf *msg) {
+  if (c == NULL) {
+    return CMT_EINVAL;
+  }
+  if (c->state != CMT__CONN_UP || c->stopping || c->ended) {
+    return CMT_ECLOSED;
+  }
+  if (cmt__mconn_has_channel(c->mconn, channel) &&
+      (c->theirs_have >> c->shared->index[channel] & 1) == 0) {
+    return CMT_EPEERCHANNEL;
+  }
+  return cmt_mconn_try_send(c->mconn, channel, msg);
+}
+
+cmt_err cmt_conn_ping(cmt_conn *c) {
+  if (c == NULL) {
+    return CMT_EINVAL;
+  }
+  return c->state != CMT__CONN_UP || c->ended ? CMT_ECLOSED
+                                              : cmt_mconn_ping(c->mconn);
+}
+
+/* ---- status ---- */
+
+size_t cmt_conn_get_status(const cmt_conn *c, cmt_channel_status *out,
+                           size_t cap) {
+  return c->state == CMT__CONN_UP ? cmt_mconn_get_status(c->mconn, out, cap)
+                                  : 0;
+}
+
+size_t cmt__conn_memory(const cmt_conn_options *o) {
+  cmt_mconn_options m = mconn_options(o);
+
+  return sizeof(cmt_conn) + cmt__mconn_memory(&m) + sizeof(cmt_secret_conn) +
+         CMT_FRAME_SLOT + sizeof(cmt_node_info) + CMT_NODE_INFO_MAX;
+}
+
+/* Our node info, theirs as it comes, ours as it is sealed; and of the secret
+   connection what it gathers. */
+size_t cmt__conn_handshake_memory(const cmt_conn_options *o) {
+  const size_t info = CMT_NODE_INFO_MAX + 10;
+
+  return cmt__conn_memory(o) + sizeof(cmt__conn_handshake) +
+         sizeof(cmt_node_info) + info + cmt__grow_max(info, CMT__INFO_FIRST) +
+         info + sizeof(cmt__secret_handshake) +
+         cmt__grow_max(CMT_SECRET_CONN_ANNOUNCED, 1);
+}
+
+cmt_node_info *cmt__conn_take_info(cmt_conn *c) {
+  cmt_node_info *theirs = c->theirs;
+
+  CMT_ASSERT(&c->shared->pool.env, c->state == CMT__CONN_UP);
+  c->theirs = NULL;
+  return theirs;
+}
+
+cmt_channel_status *cmt__conn_retire(cmt_conn *c, cmt__channels_rest *rest) {
+  return cmt__mconn_retire(c->mconn, rest);
+}
+
+bool cmt__conn_take_credits(cmt_conn *c, cmt__credits *out) {
+  return cmt__mconn_take_credits(c->mconn, out);
+}
+
+uint64_t cmt__conn_copied(const cmt_conn *c) {
+  return cmt__mconn_copied(c->mconn);
+}
+
+uint64_t cmt__conn_pings_sent(const cmt_conn *c) {
+  return cmt__mconn_pings_sent(c->mconn);
+}
+
+cmt__conn_progress cmt__conn_progress_of(const cmt_conn *c) {
+  switch (cmt_secret_conn_get_state(c->secret)) {
+  case CMT_SECRET_CONN_UP:
+    return CMT__CONN_AUTHENTICATED;
+  case CMT_SECRET_CONN_AUTH:
+    return CMT__CONN_KEYED;
+  case CMT_SECRET_CONN_KEYS:
+  case CMT_SECRET_CONN_FAILED:
+    break;
+  }
+  return CMT__CONN_SILENT;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT__CONN_IMPL_H
+#define CMT__CONN_IMPL_H
+
+/* A connection from the inside, for the three files that make it up: conn.c
+   makes and ends it, conn_recv.c has the way in, conn_send.c the way out. */
+
+#include "conn.h"
+#include "base/foreign.h"
+
+#include "core/mux/mconn.h"
+#include "node_info.h"
+#include "base/outbuf.h"
+
+#include <cometp2p/secret_conn.h>
+
+typedef enum cmt__conn_state {
+  CMT__CONN_SECRET, /* Keys and signatures. */
+  CMT__CONN_INFO,   /* Waiting for the node info. */
+  CMT__CONN_CHECK,  /* It was reported, and is to be checked. */
+  CMT__CONN_UP,
+} cmt__conn_state;
+
+enum { CMT__INFO_FIRST = 512 }; /* Bytes of their node info at first. */
+
+/* What is needed until the connection is up. */
+typedef struct cmt__conn_handshake {
+  bool any_network, expects;
+  cmt_node_id expect;
+  cmt_node_info *ours;
+  uint64_t timeout_ns;
+  uint8_t *in; /* Their node info with its prefix. */
+  size_t in_len, in_cap;
+  uint8_t first[CMT__FOREIGN_BYTES]; /* What they sent first of all. */
+  size_t first_len;
+  bool info_sent;
+  uint64_t info_at_ns;                       /* Ours waits until then. */
+  char end_text[sizeof((cmt_why *)0)->text]; /* Of an end before it is up. */
+} cmt__conn_handshake;
+
+/* What only one that a caller made with cmt_conn_new() has. */
+typedef struct cmt__conn_alone {
+  cmt__outbuf out; /* Of cmt_conn_output(). */
+  cmt_why why;     /* Of the last event. */
+} cmt__conn_alone;
+
+struct cmt_conn {
+  cmt__shared *shared;
+  cmt_node_key *key; /* A reference of ours. */
+  cmt_secret_conn *secret;
+  cmt_mconn *mconn;
+  cmt__conn_handshake *shake; /* NULL once up. */
+  cmt_node_info *theirs;      /* NULL again when it was taken. */
+  cmt__conn_state state;
+  cmt_err stop_reason;
+  uint16_t theirs_have; /* Bit i: they have channel i of |shared|. */
+  bool ended, end_told, stopping;
+  bool parted; /* The parting ping was written; see conn_send.c. */
+  bool run_is_mconn;
+  bool borrows;    /* The input, if there is any, is the caller's memory. */
+  cmt_bytes chunk; /* Decrypted bytes not yet used. */
+  uint64_t now_ns;
+  uint64_t handshake_at_ns, flush_at_ns; /* Deadlines. */
+  /* The run under way, and where it stands in the multiplexer's stream. */
+  size_t run_len, run_taken;
+  uint64_t run_from;
+  cmt__conn_alone *alone; /* NULL: of cmt__conn_new(). */
+  /* Why it ended. */
+  cmt_err end_err;
+  cmt_stage end_stage;
+  const char *end_text; /* Static, or that of |shake|. */
+};
+
+/* Latches the caller's instant and returns it; one before the last one counts
+   as that. */
+static inline uint64_t cmt__conn_enter(cmt_conn *c, uint64_t now_ns) {
+  c->now_ns = cmt__latest(c->now_ns, now_ns);
+  return c->now_ns;
+}
+
+static inline bool cmt__conn_run_done(const cmt_conn *c) {
+  return c->run_taken == c->run_len;
+}
+
+/* The first end is the reason, and a graceful stop comes before whatever ends
+   it early.  Once it is up |text| is static. */
+void cmt__conn_end(cmt_conn *c, cmt_err err, const char *text);
+/* Ends it with the text of the error itself. */
+void cmt__conn_fail(cmt_conn *c, cmt_err err);
+/* Nothing is left to be sent, now or later, but for a run under way. */
+bool cmt__conn_is_drained(const cmt_conn *c);
+/* Ends a graceful stop when nothing is left to be written. */
+void cmt__conn_settle(cmt_conn *c);
+void cmt__conn_handshake_free(cmt_conn *c);
+/* Our node info is not sent, and is not to be sent yet. */
+static inline bool cmt__conn_info_waits(const cmt_conn *c) {
+  return c->shake != NULL && !c->shake->info_sent &&
+         c->now_ns < c->shake->info_at_ns;
+}
+
+#endif

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The way in.  Each stage of a connection has its own rule for the decrypted
+   bytes; conn_step() moves from one to the next.  Nothing is kept of the input
+   but a node info that is not complete. */
+
+#include "conn_impl.h"
+
+#include "core/mux/channel.h"
+#include "base/foreign.h"
+#include "crypto/node_key.h"
+#include "core/secret/secret_conn.h"
+
+/* Keeps the first bytes of all, by which another protocol can be told. */
+static void first_bytes_keep(cmt__conn_handshake *h, const uint8_t *data,
+                             size_t len) {
+  size_t n = cmt__min(len, sizeof h->first - h->first_len);
+
+  if (n > 0) {
+    memcpy(h->first + h->first_len, data, n);
+    h->first_len += n;
+  }
+}
+
+cmt_err cmt_conn_recv(cmt_conn *c, uint8_t *data, size_t len, uint64_t now_ns) {
+  cmt_err err;
+
+  if (c == NULL) {
+    return CMT_EINVAL;
+  }
+  (void)cmt__conn_enter(c, now_ns);
+  if (c->ended) {
+    return CMT_ECLOSED;
+  }
+  if (c->chunk.len > 0 || cmt__mconn_has_input(c->mconn) ||
+      (data == NULL && len > 0)) {
+    return CMT_EINVAL;
+  }
+  c->borrows = true;
+  if (c->state == CMT__CONN_SECRET) {
+    first_bytes_keep(c->shake, data, len);
+  }
+  err = cmt_secret_conn_recv(c->secret, data, len);
+  if (err != CMT_OK && err != CMT_EINVAL) {
+    cmt__conn_fail(c, err);
+    return CMT_ECLOSED;
+  }
+  return err;
+}
+
+/* A chunk goes to the multiplexer whole, so the rest of one is either here or
+   there. */
+cmt_err cmt__conn_keep(cmt_conn *c, const uint8_t *data, size_t len) {
+  cmt_bytes *rest =
+    cmt__mconn_has_input(c->mconn) ? cmt__mconn_input(c->mconn) : &c->chunk;
+
+  cmt_err err;
+
+  CMT_ASSERT(&c->shared->pool.env, c->state == CMT__CONN_UP);
+  err = cmt__secret_conn_keep(c->secret, rest,
+                              (cmt_bytes){.base = data, .len = len});
+  c->borrows = c->borrows && err != CMT_OK;
+  return err;
+}
+
+bool cmt__conn_borrows(const cmt_conn *c) {
+  return c->borrows && cmt__conn_has_input(c);
+}
+
+bool cmt__conn_has_input(const cmt_conn *c) {
+  return c->chunk.len > 0 || cmt__mconn_has_input(c->mconn) ||
+         cmt__secret_conn_has_input(c->secret);
+}
+
+bool cmt__conn_has_ended(const cmt_conn *c) { return c->ended; }
+
+/* The other side has proved its key. */
+static void authenticated(cmt_conn *c) {
+  const cmt_node_id *id = cmt_secret_conn_id(c->secret);
+  char text[160];
+
+  if (c->shake->expects && !cmt_node_id_equal(id, &c->shake->expect)) {
+    snprintf(text, sizeof text, "dialed node %s, found node %s",
+             c->shake->expect.text, id->text);
+    cmt__conn_end(c, CMT_EWRONGID, text);
+    return;
+  }
+  c->state = CMT__CONN_INFO;
+  c->handshake_at_ns = cmt__after(c->now_ns, c->shake->timeout_ns);
+}
+
+/* The bytes given are used up: counts the frames without data among them. */
+static void frames_check(cmt_conn *c) {
+  uint64_t empty = cmt_secret_conn_empty_frames(c->secret);
+
+  if (empty > 0) {
+    cmt_err err;
+
+    cmt__mconn_enter(c->mconn, c->now_ns);
+    err = cmt__mconn_useless(c->mconn, empty);
+    if (err != CMT_OK) {
+      cmt__conn_fail(c, err);
+    }
+  }
+}
+
+/* What is malformed below the node infos. */
+static void secret_failed(cmt_conn *c, cmt_err err) {
+  const char *malformed = c->state == CMT__CONN_SECRET
+                            ? "malformed message of the handshake"
+                            : "malformed frame";
+
+  cmt__conn_end(c, err, err == CMT_EPROTO ? malformed : cmt_err_text(err));
+}
+
+/* Asks the secret connection for more; false: there is none. */
+static bool chunk_next(cmt_conn *c) {
+  cmt_err err = cmt_secret_conn_next(c->secret, &c->chunk);
+  bool foreign = false;
+
+  if (err == CMT_EAGAIN && c->state == CMT__CONN_SECRET) {
+    (void)cmt__foreign(c->shake->first, c->shake->first_len, &foreign);
+    err = foreign ? CMT_EPROTO : err;
+  }
+  if (err != CMT_OK) {
+    c->chunk.len = 0;
+  }
+  /* A bad frame right behind the signature may have failed it already. */
+  if (c->state == CMT__CONN_SECRET && cmt_secret_conn_id(c->secret) != NULL) {
+    authenticated(c);
+  }
+  if (err == CMT_EAGAIN) {
+    frames_check(c);
+  } else if (err != CMT_OK) {
+    secret_failed(c, err);
+  }
+  return err == CMT_OK && !c->ended;
+}
+
+/* Appends |n| bytes of the chunk to the node info. */
+static bool info_take(cmt_conn *c, size_t n) {
+  cmt__conn_handshake *h = c->shake;
+
+  while (h->in_cap - h->in_len < n) {
+    void *items = h->in;
+
+    if (!cmt__grow(&c->shared->pool.env, &items, &h->in_cap, 1,
+                   CMT__INFO_FIRST)) {
+      cmt__conn_fail(c, CMT_ENOMEM);
+      return false;
+    }
+    h->in = items;
+  }
+  memcpy(h->in + h->in_len, c->chunk.base, n);
+  h->in_len += n;
+  c->chunk.base += n;
+  c->chunk.len -= n;
+  return true;
+}
+
+/* Gathers the delimited node info; true when |*body| is it. */
+static bool info_gather(cmt_conn *c, cmt_bytes *body) {
+  cmt__conn_handshake *h = c->shake;
+  char text[96];
+  uint64_t len;
+  int prefix;
+
+  while ((prefix = cmt__read_prefix(h->in, h->in_len, &len)) == 0) {
+    if (c->chunk.len == 0 || !info_take(c, 1)) {
+      return false;
+    }
+  }
+  if (prefix < 0 || len > CMT_NODE_INFO_MAX) {
+    snprintf(text, sizeof text,
+             "node info announced with more than the allowed %d bytes",
+             CMT_NODE_INFO_MAX);
+    cmt__conn_end(c, CMT_EPROTO, text);
+    return false;
+  }
+  len += (uint64_t)prefix;
+  if (c->chunk.len > 0 && h->in_len < len &&
+      !info_take(c, cmt__min(c->chunk.len, (size_t)len - h->in_len))) {
+    return false;
+  }
+  *body =
+    (cmt_bytes){.base = h->in + prefix, .len = h->in_len - (size_t)prefix};
+  return h->in_len == len;
+}
+
+static bool info_event(cmt_conn *c, cmt_conn_event *out) {
+  cmt_node_info info;
+  cmt_bytes body;
+
+  if (!info_gather(c, &body)) {
+    return false;
+  }
+  if (!cmt__node_info_decode(body, &info)) {
+    cmt__conn_end(c, CMT_EPROTO, "malformed node info");
+    return false;
+  }
+  c->theirs = cmt__node_info_clone(&c->shared->pool.env, &info);
+  if (c->theirs == NULL) {
+    cmt__conn_fail(c, CMT_ENOMEM);
+    return false;
+  }
+  c->state = CMT__CONN_CHECK;
+  out->kind = CMT_CONN_NODE_INFO;
+  return true;
+}
+
+/* The checks of docs/PROTOCOL.md 3.3, items 3 to 6, in their order. */
+static cmt_err info_check(cmt_conn *c, cmt_why *why) {
+  const cmt_node_id *id = cmt_secret_conn_id(c->secret);
+  cmt_err err = cmt_node_info_validate(c->theirs, why);
+  char quoted[64];
+  cmt_node_id own;
+
+  if (err != CMT_OK) {
+    return err;
+  }
+  if (c->theirs->id.len != strlen(id->text) ||
+      memcmp(c->theirs->id.base, id->text, c->theirs->id.len) != 0) {
+    return cmt__why(why, CMT_EAUTH, CMT_STAGE_NODE_INFO,
+                    "the node info says id %s, the key says %s",
+                    cmt__quote(c->theirs->id, quoted, sizeof quoted), id->text);
+  }
+  cmt_node_key_id(c->key, &own);
+  if (cmt_node_id_equal(&own, id)) {
+    return cmt__why(why, CMT_ESELF, CMT_STAGE_NODE_INFO, "%s",
+                    cmt_err_text(CMT_ESELF));
+  }
+  if (c->shake->any_network) {
+    return CMT_OK;
+  }
+  return cmt_node_info_compatible(c->theirs, c->shake->ours, why);
+}
+
+/* Our own node info may still wait to be written, so the handshake's memory
+   goes only with its last byte; see info_seal() in
+   conn_send.c. */
+static bool check_event(cmt_conn *c, cmt_conn_event *out) {
+  cmt_why why;
+  cmt_err err = info_check(c, &why);
+
+  if (err != CMT_OK) {
+    cmt__conn_end(c, err, why.text);
+    return false;
+  }
+  c->state = CMT__CONN_UP;
+  c->theirs_have =
+    cmt__channels_among(c->shared->list, c->shared->count, c->theirs->channels);
+  cmt__mconn_start(c->mconn, c->now_ns);
+  cmt__mconn_behind(c->mconn, !c->shake->info_sent || !cmt__conn_run_done(c),
+                    c->now_ns);
+  if (c->shake->info_sent) {
+    cmt__conn_handshake_free(c);
+  }
+  out->kind = CMT_CONN_UP;
+  return true;
+}
+
+static void mconn_failed(cmt_conn *c, cmt_err err) {
+  const char *text = err == CMT_EPROTO ? "malformed packet" : cmt_err_text(err);
+
+  if (cmt__mconn_is_foreign(c->mconn)) {
+    text = "peer seems to speak the other wire profile";
+  } else if (cmt__mconn_gave_way(c->mconn)) {
+    text = "it held most of the memory that all peers share for unfinished "
+           "messages";
+  }
+  cmt__conn_end(c, err, text);
+}
+
+static bool mconn_event(cmt_conn *c, cmt_conn_event *out) {
+  cmt_mconn_event e;
+  cmt_err err = cmt_mconn_next_event(c->mconn, &e);
+
+  if (err == CMT_EAGAIN) {
+    return false;
+  }
+  if (err != CMT_OK) {
+    mconn_failed(c, err);
+    return false;
+  }
+  out->kind = e.kind == CMT_MCONN_PONG ? CMT_CONN_PONG : CMT_CONN_MESSAGE;
+  out->channel = e.channel;
+  out->msg = e.msg;
+  out->rtt_ns = e.rtt_ns;
+  return true;
+}
+
+/* Hands the whole chunk to the multiplexer. */
+static void chunk_feed(cmt_conn *c) {
+  cmt_err err =
+    cmt_mconn_recv(c->mconn, c->chunk.base, c->chunk.len, c->now_ns);
+
+  c->chunk.len = 0;
+  if (err != CMT_OK) {
+    mconn_failed(c, err);
+  }
+}
+
+/* One step of the chain; true: |*out| is an event; |*more|: try again. */
+static bool conn_step(cmt_conn *c, cmt_conn_event *out, bool *more) {
+  bool have = false;
+
+  *more = true;
+  switch (c->state) {
+  case CMT__CONN_SECRET:
+    *more = chunk_next(c) || c->state != CMT__CONN_SECRET;
+    return false;
+  case CMT__CONN_INFO:
+    have = info_event(c, out);
+    break;
+  case CMT__CONN_CHECK:
+    return check_event(c, out);
+  case CMT__CONN_UP:
+    have = mconn_event(c, out);
+    if (!have && !c->ended && c->chunk.len > 0) {
+      chunk_feed(c);
+      return false;
+    }
+    break;
+  }
+  if (!have && !c->ended) {
+    *more = chunk_next(c);
+  }
+  return have;
+}
+
+static bool end_event(cmt_conn *c, cmt_conn_event *out) {
+  if (!c->ended || c->end_told) {
+    return false;
+  }
+  c->end_told = true;
+  out->kind = CMT_CONN_END;
+  if (c->alone != NULL) {
+    cmt__conn_why(c, &c->alone->why);
+    out->why = &c->alone->why;
+  }
+  return true;
+}
+
+void cmt__conn_whose(const cmt_conn *c, cmt_conn_event *out) {
+  out->id = cmt_secret_conn_id(c->secret);
+  out->node_info = c->theirs;
+}
+
+bool cmt_conn_next_event(cmt_conn *c, cmt_conn_event *out) {
+  bool have = false, more = true;
+
+  if (out == NULL) {
+    return false;
+  }
+  *out = (cmt_conn_event){.kind = CMT_CONN_END};
+  while (!have && more && !c->ended) {
+    have = conn_step(c, out, &more);
+  }
+  cmt__conn_settle(c);
+  have = have || end_event(c, out);
+  cmt__conn_whose(c, out);
+  return have;
+}

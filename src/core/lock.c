@@ -1,9 +1,0 @@
-/* SPDX-License-Identifier: Apache-2.0 */
-#include "lock.h"
-
-_Thread_local unsigned cmt__locks_held
-  __attribute__((tls_model("initial-exec")));
-
-void cmt__assert_unlocked(const cmt_env *env) {
-  CMT_ASSERT(env, cmt__locks_held == 0);
-}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT__CHANNEL_H
+#define CMT__CHANNEL_H
+
+/* The channels of one connection: queues of messages to send, the scheduler
+   that chooses whose packet is next, and messages under reassembly.
+   docs/PROTOCOL.md 4.3 and 4.4. */
+
+#include "budget.h"
+#include "base/counter.h"
+#include "shared.h"
+#include "core/wire/wire.h"
+
+/* Messages cut to their end since the last call, per channel in the order of
+   the options, and their bytes in all. */
+typedef struct cmt__credits {
+  uint32_t messages[CMT_CHANNELS_MAX];
+  size_t bytes;
+} cmt__credits;
+
+/* A message to send, and since when. */
+typedef struct cmt__queued {
+  cmt_buf *msg;
+  uint64_t at_ns;
+} cmt__queued;
+
+typedef struct cmt__channel {
+  /* To send: a ring whose first message is the one being cut. */
+  cmt__queued *queue;
+  uint32_t queue_cap, queue_head;
+  uint32_t offset;       /* Bytes of the first message that were cut. */
+  uint32_t cut_messages; /* Cut to their end since the credits were taken. */
+  /* To receive. */
+  cmt_buf *partial;       /* NULL between messages. */
+  uint64_t partial_at_ns; /* When |partial| got its last packet. */
+  uint32_t recv_hint;     /* Length of the last message. */
+  /* What the status tells; its owner changes it, any thread may read. */
+  cmt__counter32 queue_count;
+  /* From queueing to the cut of the last byte: of the last message that was
+     cut, and the most of all. */
+  cmt__counter32 wait_last_us, wait_max_us;
+  cmt__counter queued_bytes, sent_messages, sent_bytes, recently_sent;
+  cmt__counter recv_messages, recv_bytes;
+} cmt__channel;
+
+typedef struct cmt__channels {
+  cmt__shared *shared;
+  cmt__channel *list;
+  size_t count; /* As of what is shared, until they are retired. */
+  const cmt__wire *wire;
+  size_t payload_max; /* Data bytes of one packet. */
+  uint64_t decay_at_ns;
+  size_t cut_bytes;     /* As cut_messages, over all channels. */
+  size_t ready;         /* Channels with something to send, */
+  size_t urgent_ready;  /* and the urgent ones of them. */
+  cmt__rate *urgent;    /* What these may send before all others; NULL: none is
+                           urgent. */
+  size_t recv_held;     /* Capacity under reassembly, */
+  size_t recv_held_max; /* which is at most so much. */
+  /* What is held, for all that share |budget|; NULL: it was never more than
+     the floor. */
+  cmt__holder *holder;
+  bool unread; /* The stream is not read by our own choice. */
+  /* Whose message is whole in the packet that is under way: it counts for
+     nothing, since it is complete with that; NULL: none. */
+  cmt__channel *whole;
+  cmt__budget *budget; /* NULL: shares with nobody. */
+  void (*on_gave_way)(void *arg);
+  void *share_arg;
+  cmt__rate *rates; /* Of each channel to send, then to receive; NULL: no
+                       channel has one. */
+  uint64_t now_ns;  /* Set by the owner before messages are queued, and packets
+                       cut or taken. */
+  uint64_t cut_max; /* Bytes, after which no further packet is cut. */
+  /* No partial message is overdue before; CMT_NEVER: there is none. */
+  uint64_t partial_max_ns, partial_check_ns;
+} cmt__channels;
+
+/* Those of |shared|, which outlives them.  CMT_ENOMEM. */
+CMT_NODISCARD cmt_err cmt__channels_init(cmt__channels *cs,
+                                         cmt__shared *shared);
+void cmt__channels_fini(cmt__channels *cs);
+
+/* Messages that channels no longer have: what was queued, and what was under
+   reassembly.  Letting them go runs releases of the application. */
+typedef struct cmt__channels_rest {
+  struct {
+    cmt__queued *queue;
+    uint32_t cap, head, count;
+    cmt_buf *partial;
+  } list[CMT_CHANNELS_MAX];
+  size_t count;
+} cmt__channels_rest;
+
+/* As cmt__channels_fini(), but returns their last status, in the order of the
+   list, in memory that is the caller's; NULL: there are none.  Cannot fail.
+   Their messages go to |rest|, for cmt__channels_let_go(): the caller may hold
+   a lock. */
+cmt_channel_status *cmt__channels_retire(cmt__channels *cs,
+                                         cmt__channels_rest *rest);
+/* Lets go of messages, in the order of the channels and of the sends.  No lock
+   is held. */
+void cmt__channels_let_go(const cmt_env *env, const cmt__channels_rest *rest);
+
+/* Gives back the memory of queues that are empty. */
+void cmt__channels_trim(cmt__channels *cs);
+
+CMT_NODISCARD cmt_err cmt__channel_queue(cmt__channels *cs, uint8_t id,
+                                         cmt_buf *msg);
+
+/* Writes packets into |r| as long as a whole one fits: of urgent channels first
+   as long as their bucket lasts, whatever |cut_max| is; then, while less than
+   |cut_max| was written, each from the channel that is due.  At most 4096
+   packets go into one run. */
+void cmt__channels_fill(cmt__channels *cs, cmt__run *r);
+
+/* The first instant at which a channel with something to send may, as far as
+   its own limit goes; CMT_NEVER: none has something. */
+uint64_t cmt__channels_open_ns(const cmt__channels *cs);
+/* The same for an urgent one before all others. */
+uint64_t cmt__channels_urgent_ns(const cmt__channels *cs);
+/* The first at which all may receive. */
+uint64_t cmt__channels_read_ns(const cmt__channels *cs);
+/* Bytes that each of them may receive until then. */
+uint64_t cmt__channels_read_left(cmt__channels *cs);
+/* Fills the limits of all channels, and the bucket of the urgent ones beside
+   the |send_rate| of the connection. */
+void cmt__channels_start(cmt__channels *cs, uint64_t send_rate,
+                         uint64_t now_ns);
+
+/* The input is used up: what is partial now waits. */
+static inline void cmt__channels_note(cmt__channels *cs) {
+  if ((cs->recv_held > 0 || cs->whole != NULL) &&
+      cs->partial_check_ns == CMT_NEVER) {
+    cs->partial_check_ns = cmt__after(cs->now_ns, cs->partial_max_ns);
+  }
+}
+/* Shares |b| with others.  |on_gave_way|(|arg|) comes, from any thread, when
+   its unfinished messages had to go for them, see cmt__channels_gave_way(). */
+void cmt__channels_share(cmt__channels *cs, cmt__budget *b,
+                         void (*on_gave_way)(void *arg), void *arg);
+/* The stream is not read by our own choice, or is read again. */
+void cmt__channels_unread(cmt__channels *cs, bool on);
+/* The end of that; what is under reassembly is not to be taken further. */
+void cmt__channels_unshare(cmt__channels *cs);
+/* Its unfinished messages are gone, since it held most of what all share. */
+static inline bool cmt__channels_gave_way(const cmt__channels *cs) {
+  return cs->holder != NULL && cmt__holder_gave_way(cs->holder);
+}
+/* False: a message has waited too long for its next packet.  Time from
+   |stopped_ns| on was none in which it could come. */
+bool cmt__channels_tick(cmt__channels *cs, uint64_t now_ns);
+void cmt__channels_resume(cmt__channels *cs, uint64_t stopped_ns,
+                          uint64_t now_ns);
+
+/* Lets recently sent bytes fade: by a fifth each 2 s. */
+void cmt__channels_decay(cmt__channels *cs, uint64_t now_ns);
+
+/* Takes a part of a msg packet's data.  |*done| is the complete message, with
+   its reference, or NULL. */
+CMT_NODISCARD cmt_err cmt__channel_take(cmt__channels *cs, const cmt__packet *k,
+                                        cmt_buf **done);
+
+/* Most bytes that |count| of them take, without messages. */
+size_t cmt__channels_memory(const cmt_channel *list, size_t count);
+
+/* What the channel at |c| is. */
+static inline const cmt_channel *cmt__channel_desc(const cmt__channels *cs,
+                                                   const cmt__channel *c) {
+  return &cs->shared->list[c - cs->list];
+}
+
+/* Fills in the status of the channel at |i|.  Any thread, as long as they are
+   not retired. */
+void cmt__channel_get_status(const cmt__channels *cs, size_t i,
+                             cmt_channel_status *out);
+
+#endif

@@ -1,0 +1,639 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The multiplexer.
+
+   Design notes.  Results are polled: recv only notes where the input lies, and
+   next_event parses as far as the next event, so nothing is queued and a
+   caller that stops asking holds no more than its own input.  Nothing calls
+   back, so nothing can re-enter.  Each entry latches the caller's instant; an
+   instant that steps back counts as the latest one before it.  The first
+   failure is final.
+
+   What packets look like and when pings are sent is the wire profile's; see
+   wire.h and ping.h.  Time in which the caller does not read is not held
+   against the peer: the wait for the answer to a ping begins anew when it goes
+   on.  Pings are not seen then; so that the peer does not give up either, it
+   gets a pong now and then that it may not have asked for.
+
+   The limits are in mconn_limits.c. */
+
+#include "mconn_impl.h"
+
+#include "base/sized.h"
+
+enum {
+  RUN_MAX = 1 << 18, /* Bytes of one output, but for longer packets. */
+};
+
+void cmt_mconn_options_init_sized(cmt_mconn_options *o, size_t size) {
+  cmt_mconn_options defaults = {
+    .size = sizeof defaults,
+    .ping_interval_ns = CMT_SECONDS(60),
+    .pong_timeout_ns = CMT_SECONDS(45),
+    .send_packet_payload_max = CMT_PACKET_PAYLOAD_SEND,
+    .recv_packet_payload_max = CMT_PACKET_PAYLOAD_RECV,
+    .partial_message_max_ns = CMT_SECONDS(60),
+  };
+
+  cmt__sized_write(o, size, &defaults, sizeof defaults);
+}
+
+static cmt_err payload_check(const char *name, uint32_t found, uint32_t least,
+                             cmt_why *why) {
+  if (found >= least && found <= CMT_PACKET_PAYLOAD_MAX) {
+    return CMT_OK;
+  }
+  return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                  "%s is %u, allowed is %u to %d", name, found, least,
+                  CMT_PACKET_PAYLOAD_MAX);
+}
+
+static cmt_err pings_check(const cmt_mconn_options *o, cmt_why *why) {
+  if (o->pong_timeout_ns > 0 && o->pong_timeout_ns < o->ping_interval_ns) {
+    return CMT_OK;
+  }
+  return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                  "ping_interval_ns is %llu, pong_timeout_ns is %llu: the "
+                  "timeout must be shorter than the interval, and not 0",
+                  (unsigned long long)o->ping_interval_ns,
+                  (unsigned long long)o->pong_timeout_ns);
+}
+
+static cmt_err limits_check(const cmt_mconn_options *o, cmt_why *why) {
+  if (o->send_rate > CMT_RATE_MAX || o->recv_rate > CMT_RATE_MAX) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "%s is %llu, allowed is 0 to %llu bytes per second",
+                    o->send_rate > CMT_RATE_MAX ? "send_rate" : "recv_rate",
+                    (unsigned long long)cmt__max64(o->send_rate, o->recv_rate),
+                    (unsigned long long)CMT_RATE_MAX);
+  }
+  if (o->partial_message_max_ns == 0) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "partial_message_max_ns is 0, allowed is 1 and up");
+  }
+  return CMT_OK;
+}
+
+static cmt_err options_check(const cmt_mconn_options *o, cmt_why *why) {
+  cmt_err err =
+    payload_check("send_packet_payload_max", o->send_packet_payload_max,
+                  CMT_PACKET_PAYLOAD_MIN, why);
+  if (err == CMT_OK) {
+    err = payload_check("recv_packet_payload_max", o->recv_packet_payload_max,
+                        1, why);
+  }
+  if (err == CMT_OK) {
+    err = pings_check(o, why);
+  }
+  if (err == CMT_OK && cmt__wire_of(o->wire) == NULL) {
+    err = cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                   "wire is %d, which is none of enum cmt_wire", (int)o->wire);
+  }
+  return err == CMT_OK ? limits_check(o, why) : err;
+}
+
+static size_t recv_bytes_default(const cmt__channels *cs) {
+  size_t largest = 0;
+
+  for (size_t i = 0; i < cs->count; i++) {
+    largest = cmt__max(largest, cs->shared->list[i].recv_message_max);
+  }
+  return largest + (1 << 20);
+}
+
+/* A message over it could never be received. */
+static cmt_err recv_bytes_check(const cmt_mconn_options *o,
+                                const cmt__shared *shared, cmt_why *why) {
+  for (size_t i = 0; o->recv_bytes_max > 0 && i < shared->count; i++) {
+    const cmt_channel *c = &shared->list[i];
+
+    if (c->recv_message_max > o->recv_bytes_max) {
+      return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                      "channel 0x%02x: recv_message_max is %zu, and "
+                      "recv_bytes_max is only %zu",
+                      c->id, c->recv_message_max, o->recv_bytes_max);
+    }
+  }
+  return CMT_OK;
+}
+
+static bool is_legacy(const cmt_mconn_options *o) {
+  return o->wire == CMT_WIRE_LEGACY;
+}
+
+/* Behind the multiplexer lie those of its parts that not every one needs. */
+static size_t mconn_size(const cmt_mconn_options *o) {
+  size_t rates = (size_t)(o->send_rate > 0) + (o->recv_rate > 0);
+
+  return sizeof(cmt_mconn) + rates * sizeof(cmt__rate) +
+         (is_legacy(o) ? sizeof(cmt__ping_legacy) : 0);
+}
+
+static void parts_init(cmt_mconn *m, const cmt_mconn_options *o) {
+  cmt__rate *next = (cmt__rate *)(m + 1);
+
+  if (o->send_rate > 0) {
+    m->send = next++;
+    m->send->per_s = o->send_rate;
+  }
+  if (o->recv_rate > 0) {
+    m->recv = next++;
+    m->recv->per_s = o->recv_rate;
+  }
+  if (is_legacy(o)) {
+    m->ping.legacy = (cmt__ping_legacy *)next;
+    m->ping.legacy->packet_max = cmt__mconn_packet_max(m);
+  }
+}
+
+static void mconn_init(cmt_mconn *m, const cmt_mconn_options *o) {
+  m->channels.wire = cmt__wire_of(o->wire);
+  m->channels.payload_max = o->send_packet_payload_max;
+  m->channels.recv_held_max =
+    o->recv_bytes_max ? o->recv_bytes_max : recv_bytes_default(&m->channels);
+  cmt__wire_parser_init(&m->parser, m->channels.wire,
+                        o->recv_packet_payload_max);
+  m->ping.wire = m->channels.wire;
+  m->ping.interval_ns = o->ping_interval_ns;
+  m->ping.timeout_ns = o->pong_timeout_ns;
+  m->channels.partial_max_ns = o->partial_message_max_ns;
+  m->recv_limited = o->recv_rate > 0 || m->channels.rates != NULL;
+}
+
+cmt_err cmt__mconn_new(const cmt_mconn_options *o, cmt__shared *shared,
+                       uint64_t now_ns, cmt_mconn **out, cmt_why *why) {
+  cmt_err err = options_check(o, why);
+  cmt_mconn *m;
+
+  if (err == CMT_OK) {
+    err = recv_bytes_check(o, shared, why);
+  }
+  if (err != CMT_OK) {
+    return err;
+  }
+  m = cmt__alloc_zero(&shared->pool.env, mconn_size(o));
+  err = m != NULL ? cmt__channels_init(&m->channels, shared) : CMT_ENOMEM;
+  if (err != CMT_OK) {
+    cmt__free(&shared->pool.env, m);
+    return cmt__why(why, err, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(err));
+  }
+  (void)cmt__shared_ref(shared);
+  mconn_init(m, o);
+  parts_init(m, o);
+  cmt__mconn_start(m, now_ns);
+  *out = m;
+  return CMT_OK;
+}
+
+cmt_err cmt_mconn_new(const cmt_mconn_options *o, uint64_t now_ns,
+                      cmt_mconn **out, cmt_why *why) {
+  cmt_mconn_options full;
+  cmt__shared *shared;
+  cmt_mconn *m;
+  cmt_err err = cmt__out_clear(out, why);
+
+  cmt_mconn_options_init(&full);
+  if (err == CMT_OK) {
+    err = cmt__sized_read(&full, sizeof full, o, "options", why);
+  }
+  if (err == CMT_OK) {
+    err = options_check(&full, why);
+  }
+  if (err == CMT_OK) {
+    err = cmt__shared_new(full.env, full.channels, full.channel_count, &shared,
+                          why);
+  }
+  if (err != CMT_OK) {
+    return err;
+  }
+  err = cmt__mconn_new(&full, shared, now_ns, &m, why);
+  cmt__shared_unref(shared); /* The multiplexer has its own. */
+  if (err != CMT_OK) {
+    return err;
+  }
+  m->alone = cmt__alloc_zero(&m->channels.shared->pool.env, sizeof *m->alone);
+  if (m->alone == NULL) {
+    cmt_mconn_delete(m);
+    return cmt__why(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
+                    cmt_err_text(CMT_ENOMEM));
+  }
+  *out = m;
+  return CMT_OK;
+}
+
+void cmt_mconn_delete(cmt_mconn *m) {
+  cmt__shared *shared;
+
+  if (m == NULL) {
+    return;
+  }
+  shared = m->channels.shared;
+  cmt_buf_unref(m->lent);
+  cmt__packet_parser_fini(&m->parser, &shared->pool.env);
+  cmt__channels_fini(&m->channels);
+  if (m->alone != NULL) {
+    cmt__free(&shared->pool.env, m->alone->out.base);
+    cmt__free(&shared->pool.env, m->alone);
+  }
+  cmt__free(&shared->pool.env, m);
+  cmt__shared_unref(shared);
+}
+
+/* ---- time ---- */
+
+void cmt__mconn_enter(cmt_mconn *m, uint64_t now_ns) {
+  (void)cmt__mconn_latch(m, now_ns);
+}
+
+void cmt__mconn_start(cmt_mconn *m, uint64_t now_ns) {
+  now_ns = cmt__mconn_latch(m, now_ns);
+  cmt__ping_start(&m->ping, now_ns);
+  m->channels.decay_at_ns = cmt__after(now_ns, CMT_SECONDS(2));
+  cmt__mconn_limits_start(m);
+  m->resumed_ns = now_ns;
+  m->pong_ns = cmt__after(now_ns, m->ping.timeout_ns / CMT__UNASKED);
+}
+
+/* When the other side is late, with a pong or the rest of a message. */
+static uint64_t late_ns(const cmt_mconn *m) {
+  return m->paused || m->held ? CMT_NEVER
+                              : cmt__min64(cmt__ping_late_ns(&m->ping),
+                                           m->channels.partial_check_ns);
+}
+
+/* When it is late with taking what we send.  It may wait for us to read before
+   it reads itself, so a pause is no fault of its own; under a limit we go on
+   reading. */
+static uint64_t stuck_ns(const cmt_mconn *m) {
+  return m->paused ? CMT_NEVER : cmt__ping_stuck_ns(&m->ping);
+}
+
+uint64_t cmt_mconn_deadline(const cmt_mconn *m) {
+  uint64_t at_ns =
+    cmt__min64(m->channels.wire->pings->deadline(&m->ping), late_ns(m));
+
+  at_ns = cmt__min64(at_ns, stuck_ns(m));
+  if (m->failed != CMT_OK) {
+    return CMT_NEVER;
+  }
+  if (m->channels.ready > 0 && cmt__mconn_send_ns(m) > m->channels.now_ns) {
+    at_ns = cmt__min64(at_ns, cmt__mconn_send_ns(m));
+  }
+  if (m->paused || m->held) {
+    at_ns = cmt__min64(at_ns, m->pong_ns);
+  }
+  return m->held ? cmt__min64(at_ns, m->read_at_ns) : at_ns;
+}
+
+static cmt_err late_check(cmt_mconn *m) {
+  if (m->channels.now_ns >= stuck_ns(m)) {
+    m->stuck = true;
+    return CMT_EPONG;
+  }
+  if (m->channels.now_ns < late_ns(m)) {
+    return CMT_OK;
+  }
+  if (!cmt__channels_tick(&m->channels, m->channels.now_ns)) {
+    return CMT_EPARTIAL;
+  }
+  return m->channels.now_ns < late_ns(m) ? CMT_OK : CMT_EPONG;
+}
+
+cmt_err cmt__mconn_tick(cmt_mconn *m, uint64_t now_ns, bool excused,
+                        bool *trims) {
+  cmt_err err;
+
+  *trims = false;
+  now_ns = cmt__mconn_latch(m, now_ns);
+  if (m->failed != CMT_OK) {
+    return m->failed;
+  }
+  if (m->held && now_ns >= m->read_at_ns) {
+    cmt__mconn_reading(m, m->paused, false);
+  }
+  err = excused ? CMT_OK : late_check(m);
+  if (err != CMT_OK) {
+    return cmt__mconn_fail(m, err);
+  }
+  *trims = m->channels.wire->pings->tick(&m->ping, now_ns);
+  if (*trims) {
+    cmt__channels_trim(&m->channels);
+  }
+  if ((m->paused || m->held) && now_ns >= m->pong_ns) {
+    m->ping.pong = CMT__PONG_DUE;
+    m->pong_ns = cmt__after(now_ns, m->ping.timeout_ns / CMT__UNASKED);
+  }
+  return CMT_OK;
+}
+
+cmt_err cmt_mconn_tick(cmt_mconn *m, uint64_t now_ns) {
+  bool trims;
+
+  if (m == NULL) {
+    return CMT_EINVAL;
+  }
+  return cmt__mconn_tick(m, now_ns, false, &trims);
+}
+
+void cmt__mconn_pause(cmt_mconn *m, bool on, uint64_t now_ns) {
+  bool resumed = m->paused && !on;
+
+  (void)cmt__mconn_latch(m, now_ns);
+  cmt__mconn_reading(m, on, m->held);
+  if (resumed) {
+    m->ping.wait_ns = m->channels.now_ns;
+    cmt__mconn_moved(m, m->channels.now_ns);
+  }
+}
+
+void cmt__mconn_moved(cmt_mconn *m, uint64_t now_ns) {
+  cmt__ping_moved(&m->ping, cmt__mconn_latch(m, now_ns));
+}
+
+void cmt__mconn_behind(cmt_mconn *m, bool on, uint64_t now_ns) {
+  m->ping.behind = on;
+  cmt__mconn_moved(m, now_ns);
+}
+
+bool cmt__mconn_is_excused(const cmt_mconn *m) {
+  return cmt__ping_is_excused(&m->ping);
+}
+
+uint64_t cmt__mconn_late_ns(const cmt_mconn *m) { return late_ns(m); }
+
+uint64_t cmt__mconn_stuck_ns(const cmt_mconn *m) { return stuck_ns(m); }
+
+cmt_err cmt_mconn_ping(cmt_mconn *m) {
+  if (m == NULL) {
+    return CMT_EINVAL;
+  }
+  return m->failed != CMT_OK ? m->failed
+                             : cmt__ping_ask(&m->ping, m->channels.now_ns);
+}
+
+/* ---- sending ---- */
+
+cmt_err cmt_mconn_try_send(cmt_mconn *m, uint8_t channel, cmt_buf *msg) {
+  if (m == NULL || msg == NULL) {
+    return CMT_EINVAL;
+  }
+  return m->failed != CMT_OK ? m->failed
+                             : cmt__channel_queue(&m->channels, channel, msg);
+}
+
+bool cmt__mconn_has_channel(const cmt_mconn *m, uint8_t channel) {
+  return m->channels.shared->index[channel] < m->channels.count;
+}
+
+bool cmt__mconn_wants_write(const cmt_mconn *m, bool *urgent) {
+  bool ping = cmt__ping_wants_write(&m->ping, m->channels.ready > 0);
+
+  *urgent = ping || m->channels.urgent_ready > 0;
+  return m->failed == CMT_OK &&
+         (ping || (m->channels.ready > 0 &&
+                   m->channels.now_ns >= cmt__mconn_send_ns(m)));
+}
+
+bool cmt__mconn_is_drained(const cmt_mconn *m) {
+  return m->failed != CMT_OK ||
+         (m->channels.ready == 0 && !cmt__ping_wants_write(&m->ping, false));
+}
+
+size_t cmt__mconn_packet_max(const cmt_mconn *m) {
+  return m->channels.wire->msg_size(0xff, true, m->channels.payload_max);
+}
+
+void cmt__mconn_fill(cmt_mconn *m, cmt__run *r, uint64_t now_ns) {
+  uint64_t base = m->ping.filled - r->len; /* The place of |r|. */
+  size_t before = r->len, messages;
+
+  (void)cmt__mconn_latch(m, now_ns);
+  if (m->failed != CMT_OK) {
+    return;
+  }
+  cmt__channels_decay(&m->channels, m->channels.now_ns);
+  cmt__ping_fill(&m->ping, r, m->channels.ready > 0, m->channels.now_ns);
+  messages = r->len;
+  m->channels.cut_max = cmt__mconn_send_left(m);
+  cmt__channels_fill(&m->channels, r);
+  cmt__mconn_send_charge(m, r->len - before);
+  m->ping.filled = base + r->len;
+  cmt__ping_messages(&m->ping, base + messages, m->ping.filled);
+}
+
+void cmt__mconn_taken(cmt_mconn *m, uint64_t total, uint64_t now_ns) {
+  (void)cmt__mconn_latch(m, now_ns);
+  cmt__ping_taken(&m->ping, total, m->channels.now_ns);
+}
+
+uint64_t cmt__mconn_filled(const cmt_mconn *m) { return m->ping.filled; }
+
+cmt_bytes cmt_mconn_output(cmt_mconn *m, size_t max, uint64_t now_ns) {
+  cmt__outbuf *out = &m->alone->out;
+  bool urgent;
+
+  (void)cmt__mconn_latch(m, now_ns);
+  if (out->begin == out->end && cmt__mconn_wants_write(m, &urgent)) {
+    /* A packet is never cut in two runs, so there is room for one and for a
+       pong and a ping before it. */
+    size_t cap = cmt__max(cmt__min(max, RUN_MAX),
+                          cmt__mconn_packet_max(m) + 2 * CMT__PACKET_PING_SIZE);
+    cmt__run r;
+
+    if (!cmt__outbuf_reserve(out, &m->channels.shared->pool.env, cap)) {
+      (void)cmt__mconn_fail(m, CMT_ENOMEM);
+      return (cmt_bytes){.base = NULL};
+    }
+    r = cmt__run_plain(&m->channels.shared->pool.env, out->base, cap);
+    cmt__mconn_fill(m, &r, now_ns);
+    out->begin = 0;
+    out->end = r.len;
+  }
+  return cmt__outbuf_lend(out, max);
+}
+
+void cmt_mconn_consume(cmt_mconn *m, size_t len, uint64_t now_ns) {
+  cmt__mconn_alone *a = m->alone;
+
+  CMT_REQUIRE(&m->channels.shared->pool.env, len <= a->out.end - a->out.begin,
+              "cmt_mconn_consume: more than the output that was lent");
+  a->out.begin += len;
+  a->consumed += len;
+  cmt__mconn_taken(m, a->consumed, now_ns);
+}
+
+/* ---- receiving ---- */
+
+/* What the parser refuses may be of the other profile. */
+static cmt_err packet_fail(cmt_mconn *m, cmt_err err) {
+  const cmt__wire *wire = m->channels.wire;
+
+  m->foreign = err == CMT_EPROTO &&
+               (m->parser.foreign ||
+                (wire->is_foreign != NULL && wire->is_foreign(m->first, true)));
+  return cmt__mconn_fail(m, err);
+}
+
+/* The first byte of all may give the other profile away by itself. */
+static cmt_err stream_begin(cmt_mconn *m, uint8_t first) {
+  const cmt__wire *wire = m->channels.wire;
+
+  m->begun = true;
+  m->first = first;
+  m->foreign = wire->is_foreign != NULL && wire->is_foreign(first, false);
+  return m->foreign ? cmt__mconn_fail(m, CMT_EPROTO) : CMT_OK;
+}
+
+cmt_err cmt_mconn_recv(cmt_mconn *m, const uint8_t *data, size_t len,
+                       uint64_t now_ns) {
+  if (m == NULL) {
+    return CMT_EINVAL;
+  }
+  (void)cmt__mconn_latch(m, now_ns);
+  if (m->failed != CMT_OK) {
+    return m->failed;
+  }
+  if (m->in.len > 0 || (data == NULL && len > 0)) {
+    return CMT_EINVAL;
+  }
+  m->in = (cmt_bytes){.base = data, .len = len};
+  if (m->recv_limited) {
+    cmt__mconn_recv_charge(m, len);
+  }
+  return m->begun || len == 0 ? CMT_OK : stream_begin(m, data[0]);
+}
+
+bool cmt__mconn_has_input(const cmt_mconn *m) { return m->in.len > 0; }
+
+cmt_bytes *cmt__mconn_input(cmt_mconn *m) { return &m->in; }
+
+/* Acts on one packet; true: |*out| is an event. */
+static bool packet_event(cmt_mconn *m, const cmt__packet *k,
+                         cmt_mconn_event *out) {
+  const cmt__ping_rules *pings = m->channels.wire->pings;
+  cmt_err err;
+
+  if (k->kind == CMT__PACKET_PING) {
+    err = pings->ping_came(&m->ping, m->channels.now_ns);
+    err = err != CMT_OK ? cmt__mconn_fail(m, err) : cmt__mconn_useless(m, 1);
+    (void)err;
+    return false;
+  }
+  if (k->kind == CMT__PACKET_PONG) {
+    *out = (cmt_mconn_event){.kind = CMT_MCONN_PONG};
+    if (cmt__ping_pong_came(&m->ping, m->channels.now_ns, &out->rtt_ns)) {
+      return true;
+    }
+    (void)cmt__mconn_useless(m, 1); /* Unasked: fine, and no news. */
+    return false;
+  }
+  if (k->total < CMT_PACKET_PAYLOAD_MIN && k->first && !k->eof &&
+      cmt__mconn_useless(m, 1) != CMT_OK) {
+    return false;
+  }
+  err = cmt__channel_take(&m->channels, k, &m->lent);
+  if (err != CMT_OK) {
+    (void)cmt__mconn_fail(m, err);
+    return false;
+  }
+  if (k->last && pings->came != NULL) {
+    pings->came(&m->ping, m->channels.now_ns);
+  }
+  *out = (cmt_mconn_event){
+    .kind = CMT_MCONN_MESSAGE, .channel = k->channel, .msg = m->lent};
+  return m->lent != NULL;
+}
+
+void cmt__mconn_unshare(cmt_mconn *m) { cmt__channels_unshare(&m->channels); }
+
+bool cmt__mconn_gave_way(const cmt_mconn *m) {
+  return m->failed == CMT_ENOBUFS && cmt__channels_gave_way(&m->channels);
+}
+
+cmt_err cmt_mconn_next_event(cmt_mconn *m, cmt_mconn_event *out) {
+  cmt__packet k;
+
+  if (m == NULL || out == NULL) {
+    return CMT_EINVAL;
+  }
+  cmt_buf_unref(m->lent);
+  m->lent = NULL;
+  if (cmt__channels_gave_way(&m->channels)) {
+    return cmt__mconn_fail(m, CMT_ENOBUFS);
+  }
+  while (m->failed == CMT_OK) {
+    cmt_err err =
+      cmt__packet_next(&m->parser, &m->channels.shared->pool.env, &m->in, &k);
+
+    if (err == CMT_EAGAIN) {
+      cmt__channels_note(&m->channels);
+      if (m->recv_limited) {
+        cmt__mconn_recv_hold(m);
+      }
+      return err;
+    }
+    if (err != CMT_OK) {
+      return packet_fail(m, err);
+    }
+    m->first = 0;
+    if (packet_event(m, &k, out)) {
+      return CMT_OK;
+    }
+  }
+  return m->failed;
+}
+
+/* ---- status ---- */
+
+size_t cmt_mconn_get_status(const cmt_mconn *m, cmt_channel_status *out,
+                            size_t cap) {
+  cap = out != NULL ? cap : 0;
+  for (size_t i = 0; i < m->channels.count && i < cap; i++) {
+    cmt__channel_get_status(&m->channels, i, &out[i]);
+  }
+  return m->channels.count;
+}
+
+size_t cmt__mconn_memory(const cmt_mconn_options *o) {
+  return mconn_size(o) + o->recv_packet_payload_max +
+         2 * CMT__PACKET_HEADER_MAX +
+         cmt__channels_memory(o->channels, o->channel_count);
+}
+
+bool cmt__mconn_take_credits(cmt_mconn *m, cmt__credits *out) {
+  bool any = false;
+
+  for (size_t i = 0; i < m->channels.count; i++) {
+    out->messages[i] = m->channels.list[i].cut_messages;
+    m->channels.list[i].cut_messages = 0;
+    any = any || out->messages[i] > 0;
+  }
+  out->bytes = m->channels.cut_bytes;
+  m->channels.cut_bytes = 0;
+  return any;
+}
+
+cmt_channel_status *cmt__mconn_retire(cmt_mconn *m, cmt__channels_rest *rest) {
+  return cmt__channels_retire(&m->channels, rest);
+}
+
+uint64_t cmt__mconn_copied(const cmt_mconn *m) { return m->parser.copied; }
+
+uint64_t cmt__mconn_pings_sent(const cmt_mconn *m) { return m->ping.sent; }
+
+bool cmt__mconn_is_stuck(const cmt_mconn *m, uint64_t *span_ns,
+                         uint64_t *bytes) {
+  *span_ns = cmt__since(m->channels.now_ns, cmt__ping_stuck_since_ns(&m->ping));
+  *bytes = m->ping.filled - m->ping.taken;
+  for (size_t i = 0; i < m->channels.count; i++) {
+    *bytes += cmt__counter_get(&m->channels.list[i].queued_bytes);
+  }
+  return m->stuck;
+}
+
+bool cmt__mconn_is_foreign(const cmt_mconn *m) { return m->foreign; }
+
+void cmt__mconn_write_parting(const cmt_mconn *m, cmt__run *r) {
+  cmt_bytes parting = m->channels.wire->parting;
+
+  cmt__run_write(r, parting.base, parting.len);
+}

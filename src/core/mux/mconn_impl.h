@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT__MCONN_IMPL_H
+#define CMT__MCONN_IMPL_H
+
+/* A multiplexer from the inside, for the two files that make it up: mconn.c,
+   and mconn_limits.c, which tells when messages may go and when to read. */
+
+#include "mconn.h"
+
+#include "base/outbuf.h"
+
+/* Pongs within a pong timeout in which nothing is read. */
+enum { CMT__UNASKED = 3 };
+
+/* What only one that a caller made with cmt_mconn_new() has. */
+typedef struct cmt__mconn_alone {
+  cmt__outbuf out;   /* Of cmt_mconn_output(). */
+  uint64_t consumed; /* Bytes of it since the start. */
+} cmt__mconn_alone;
+
+struct cmt_mconn {
+  cmt__channels channels;
+  cmt__packet_parser parser;
+  cmt_bytes in;
+  cmt_buf *lent; /* Of the last event. */
+  cmt_err failed;
+  bool begun;          /* A byte came. */
+  bool foreign;        /* It failed at what the other profile looks like. */
+  uint8_t first;       /* The first byte, until its packet is there; 0 then. */
+  bool stuck;          /* It failed since nothing was taken. */
+  bool paused;         /* The caller does not read. */
+  bool held;           /* It should not, for a limit. */
+  bool recv_limited;   /* There is one, of some kind. */
+  uint64_t stopped_ns; /* Since when one of both. */
+  uint64_t resumed_ns; /* When it was last over. */
+  uint64_t pong_ns;    /* When the next pong goes out for that, unasked. */
+  uint64_t read_at_ns; /* When |held| is over. */
+  cmt__rate *send, *recv; /* NULL: no limit. */
+  cmt__rate flood;
+  /* When this connection's turn comes at the limits that it shares. */
+  uint64_t shared_send_ns, shared_recv_ns;
+  cmt__ping ping;
+  cmt__mconn_alone *alone; /* NULL: of cmt__mconn_new(). */
+};
+
+/* Latches the caller's instant and returns it; one before the last one counts
+   as that. */
+static inline uint64_t cmt__mconn_latch(cmt_mconn *m, uint64_t now_ns) {
+  m->channels.now_ns = cmt__latest(m->channels.now_ns, now_ns);
+  return m->channels.now_ns;
+}
+
+/* The first failure stays; it is returned. */
+static inline cmt_err cmt__mconn_fail(cmt_mconn *m, cmt_err err) {
+  if (m->failed == CMT_OK) {
+    m->failed = err;
+  }
+  return m->failed;
+}
+
+/* Fills all limits. */
+void cmt__mconn_limits_start(cmt_mconn *m);
+
+/* When messages may go as far as the limits are concerned. */
+uint64_t cmt__mconn_send_ns(const cmt_mconn *m);
+/* Bytes of messages that may be cut now; what is over it by less than a packet
+   is repaid. */
+uint64_t cmt__mconn_send_left(cmt_mconn *m);
+void cmt__mconn_send_charge(cmt_mconn *m, size_t len);
+
+/* Notes whether the caller does not read by choice, and whether it should not,
+   for a limit.  Time in which nothing is read is none in which the other side
+   is late. */
+void cmt__mconn_reading(cmt_mconn *m, bool paused, bool held);
+void cmt__mconn_recv_charge(cmt_mconn *m, size_t len);
+/* The input is used up: looks whether a limit is. */
+void cmt__mconn_recv_hold(cmt_mconn *m);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT__SHARED_H
+#define CMT__SHARED_H
+
+/* What connections that are made alike have in common, once for all of them:
+   the environment, the memory of keys and the channels.  The channels do not
+   change, so any thread may read them; all of it goes with the last
+   reference. */
+
+#include "core/secret/secret_pool.h"
+
+#include <cometp2p/mconn.h>
+
+typedef struct cmt__shared {
+  cmt__secret_pool pool; /* First: it is freed as one. */
+  size_t count;          /* Of the channels. */
+  uint8_t index[256];    /* Their places by id; CMT_CHANNELS_MAX: none. */
+  cmt_channel list[];    /* With their defaults, without their names. */
+} cmt__shared;
+
+/* What cmt__shared_new() checks of them. */
+CMT_NODISCARD cmt_err cmt__channels_check(const cmt_channel *list, size_t count,
+                                          cmt_why *why);
+/* |c| with its defaults filled in. */
+cmt_channel cmt__channel_defaults(const cmt_channel *c);
+/* Bit i: |ids|, such as those of a node info, have that of |list|[i]. */
+uint16_t cmt__channels_among(const cmt_channel *list, size_t count,
+                             cmt_bytes ids);
+
+/* Copies |env| and |list|; the caller has the reference.  CMT_EINVAL names the
+   fault in |why|; CMT_ENOMEM; CMT_EIO: no defaults. */
+CMT_NODISCARD cmt_err cmt__shared_new(const cmt_env *env,
+                                      const cmt_channel *list, size_t count,
+                                      cmt__shared **out, cmt_why *why);
+/* Any thread. */
+cmt__shared *cmt__shared_ref(cmt__shared *s);
+void cmt__shared_unref(cmt__shared *s); /* NULL is fine. */
+
+/* Most bytes of one for |count| channels, and at one time for |connections| of
+   which |handshakes| are not up; without the memory of the keys itself, which
+   is not of the environment. */
+size_t cmt__shared_memory(size_t count, size_t connections, size_t handshakes);
+
+#endif

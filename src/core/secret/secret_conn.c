@@ -1,0 +1,614 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The encrypted stream as a state machine over bytes.  docs/PROTOCOL.md
+   section 2.  The bytes of the other side are, in this order: the frames
+   opened and not yet given (|batch|), the frame cut by the end of the input
+   before (|scratch|), and the rest of the input (|input|).  While an opened
+   frame stands in |scratch|, |scratch_len| is 0.  The input is the caller's, or
+   a copy in |kept| when he could not wait for it to be used up.  Every frame
+   counter is used by one frame, and none is used after a failure. */
+
+#include "secret_conn.h"
+
+#include <sodium.h>
+
+#include "base/bytes.h"
+
+enum {
+  BATCH = 16, /* Frames per call of the kernel. */
+  /* Doubled five times it is CMT_SECRET_CONN_ANNOUNCED. */
+  MESSAGE_FIRST = 125,
+};
+
+/* The secrets of the handshake are not needed any more. */
+static void work_give(cmt_secret_conn *s) {
+  cmt__key_slab_give(&s->pool->works, &s->pool->env, s->handshake->work);
+  s->handshake->work = NULL;
+}
+
+static void keys_give(cmt_secret_conn *s) {
+  cmt__key_slab_give(&s->pool->keys, &s->pool->env, s->keys);
+  s->keys = NULL;
+}
+
+static void key_let_go(cmt_secret_conn *s) {
+  cmt_node_key_delete(s->key);
+  s->key = NULL;
+}
+
+static void handshake_delete(cmt_secret_conn *s) {
+  cmt__secret_handshake *h = s->handshake;
+
+  if (h == NULL) {
+    return;
+  }
+  work_give(s);
+  s->handshake = NULL;
+  cmt__free(&s->pool->env, h->message);
+  cmt__free(&s->pool->env, h);
+}
+
+/* After a failure our own bytes that wait may still be sent: with our signature
+   the other side can tell that it was the authentication that failed. */
+static void handshake_wipe(cmt_secret_conn *s) {
+  cmt__secret_handshake *h = s->handshake;
+
+  if (h == NULL || h->output_at == h->output_end) {
+    handshake_delete(s);
+    return;
+  }
+  work_give(s);
+  cmt__free(&s->pool->env, h->message);
+  h->message = NULL;
+}
+
+/* Records the first failure and wipes what no later call needs. */
+static cmt_err fail(cmt_secret_conn *s, cmt_err err) {
+  CMT_ASSERT(&s->pool->env, err != CMT_OK && err != CMT_EAGAIN);
+  CMT_ASSERT(&s->pool->env, s->failed == CMT_OK);
+  s->failed = err;
+  s->state = CMT_SECRET_CONN_FAILED;
+  key_let_go(s);
+  keys_give(s);
+  handshake_wipe(s);
+  s->input_len = 0;
+  s->batch_len = 0;
+  s->scratch_len = 0;
+  return err;
+}
+
+/* Writes the header and the zero padding of |slot|, which holds |n| bytes. */
+static void slot_finish(uint8_t *slot, size_t n) {
+  cmt__store_le32(slot, (uint32_t)n);
+  memset(slot + CMT_FRAME_HEADER + n, 0, CMT_FRAME_DATA - n);
+}
+
+/* Seals |count| finished slots; the counter is known to suffice. */
+static void slots_seal(cmt_secret_conn *s, uint8_t *slots, size_t count) {
+  cmt__aead_job jobs[BATCH];
+
+  while (count > 0) {
+    size_t n = cmt__min(count, BATCH);
+
+    for (size_t i = 0; i < n; i++) {
+      jobs[i] = (cmt__aead_job){
+        .key = s->keys->send,
+        .counter = s->send_counter++,
+        .slot = slots + i * CMT_FRAME_SLOT,
+      };
+    }
+    s->pool->env.aead->seal(jobs, n);
+    slots += n * CMT_FRAME_SLOT;
+    count -= n;
+  }
+}
+
+/* Takes the next byte of the length before a handshake message. */
+static cmt_err prefix_push(cmt__secret_handshake *h, uint8_t byte) {
+  uint64_t length = 0;
+  int taken;
+
+  h->prefix[h->prefix_len++] = byte;
+  taken = cmt__read_prefix(h->prefix, h->prefix_len, &length);
+  if (taken == 0 && h->prefix_len < sizeof h->prefix) {
+    return CMT_OK;
+  }
+  if (taken <= 0 || length > CMT_SECRET_CONN_ANNOUNCED) {
+    return CMT_EPROTO;
+  }
+  h->has_length = true;
+  h->length = (size_t)length;
+  return CMT_OK;
+}
+
+static bool message_reserve(cmt_secret_conn *s, size_t len) {
+  cmt__secret_handshake *h = s->handshake;
+
+  while (h->message_cap < len) {
+    void *items = h->message;
+
+    if (!cmt__grow(&s->pool->env, &items, &h->message_cap, 1, MESSAGE_FIRST)) {
+      return false;
+    }
+    h->message = items;
+  }
+  return true;
+}
+
+/* Takes what the current message lacks from |in|.  CMT_EAGAIN: all of |in| is
+   taken and the message is not complete. */
+static cmt_err message_take(cmt_secret_conn *s, cmt_bytes *in) {
+  cmt__secret_handshake *h = s->handshake;
+  size_t n;
+
+  while (!h->has_length) {
+    cmt_err err;
+
+    if (in->len == 0) {
+      return CMT_EAGAIN;
+    }
+    err = prefix_push(h, in->base[0]);
+    if (err != CMT_OK) {
+      return err;
+    }
+    in->base++;
+    in->len--;
+  }
+  n = cmt__min(in->len, h->length - h->message_len);
+  if (n > 0) {
+    if (!message_reserve(s, h->message_len + n)) {
+      return CMT_ENOMEM;
+    }
+    memcpy(h->message + h->message_len, in->base, n);
+    h->message_len += n;
+    in->base += n;
+    in->len -= n;
+  }
+  return h->message_len == h->length ? CMT_OK : CMT_EAGAIN;
+}
+
+static cmt_bytes message_bytes(const cmt__secret_handshake *h) {
+  return (cmt_bytes){.base = h->message, .len = h->message_len};
+}
+
+static void message_reset(cmt__secret_handshake *h) {
+  h->prefix_len = 0;
+  h->has_length = false;
+  h->length = 0;
+  h->message_len = 0;
+}
+
+/* Seals our key and signature into a frame of their own. */
+static void auth_send(cmt_secret_conn *s) {
+  cmt__secret_handshake *h = s->handshake;
+  uint8_t *slot = h->output + h->output_end;
+
+  CMT_ASSERT(&s->pool->env, h->output_end + CMT_FRAME_SLOT == sizeof h->output);
+  cmt__secret_write_auth(s->key, h->work->challenge, slot + CMT_FRAME_HEADER);
+  slot_finish(slot, CMT__SECRET_AUTH_MSG);
+  slots_seal(s, slot, 1);
+  h->output_end += CMT_FRAME_SLOT;
+}
+
+/* The other side's key is there: derives everything from it and answers. */
+static cmt_err keys_finish(cmt_secret_conn *s) {
+  cmt__secret_handshake *h = s->handshake;
+  cmt__secret_work *w = h->work;
+  uint8_t theirs[CMT__SECRET_KEY];
+  cmt_err err = cmt__secret_read_key(message_bytes(h), theirs);
+  bool least;
+
+  if (err != CMT_OK) {
+    return err;
+  }
+  if (crypto_scalarmult_curve25519(w->dh, w->secret, theirs) != 0) {
+    return CMT_EAUTH; /* A point of low order: the result is all zero. */
+  }
+  sodium_memzero(w->secret, sizeof w->secret);
+  /* Equal keys make both sides the lower one, and then no frame opens. */
+  least = memcmp(h->public, theirs, CMT__SECRET_KEY) <= 0;
+  cmt__secret_challenge(w, least ? h->public : theirs,
+                        least ? theirs : h->public);
+  cmt__secret_derive(w, least, s->keys->recv, s->keys->send);
+  sodium_memzero(w->dh, sizeof w->dh);
+  auth_send(s);
+  message_reset(h);
+  s->state = CMT_SECRET_CONN_AUTH;
+  return CMT_OK;
+}
+
+static cmt_err keys_next(cmt_secret_conn *s) {
+  cmt_bytes in = {.base = s->input, .len = s->input_len};
+  cmt_err err;
+
+  if (in.len == 0) {
+    return CMT_EAGAIN; /* Before the first bytes there is no memory either. */
+  }
+  err = message_take(s, &in);
+  s->input += s->input_len - in.len;
+  s->input_len = in.len;
+  return err == CMT_OK ? keys_finish(s) : err;
+}
+
+static void auth_finish(cmt_secret_conn *s, const uint8_t public_key[32]) {
+  cmt__secret_handshake *h = s->handshake;
+
+  cmt__node_id_of(public_key, &s->id);
+  s->authenticated = true;
+  s->state = CMT_SECRET_CONN_UP;
+  key_let_go(s);
+  work_give(s);
+  cmt__free(&s->pool->env, h->message);
+  h->message = NULL;
+  h->message_cap = 0;
+  h->message_len = 0;
+  if (h->output_at == h->output_end) {
+    handshake_delete(s);
+  }
+}
+
+/* Takes the second message out of a frame's data; what comes after it stays in
+   |*data|. */
+static cmt_err auth_next(cmt_secret_conn *s, cmt_bytes *data) {
+  uint8_t public_key[CMT__NODE_KEY_PUBLIC];
+  cmt_err err = message_take(s, data);
+
+  if (err == CMT_EAGAIN) {
+    return CMT_OK;
+  }
+  if (err != CMT_OK) {
+    return err;
+  }
+  err = cmt__secret_read_auth(message_bytes(s->handshake),
+                              s->handshake->work->challenge, public_key);
+  if (err == CMT_OK) {
+    auth_finish(s, public_key);
+  }
+  return err;
+}
+
+/* Keeps the frame that the input's end cuts. */
+static cmt_err tail_keep(cmt_secret_conn *s) {
+  if (s->input_len == 0) {
+    return CMT_EAGAIN;
+  }
+  if (s->scratch == NULL) {
+    s->scratch = cmt__alloc(&s->pool->env, CMT_FRAME_SLOT);
+    if (s->scratch == NULL) {
+      return CMT_ENOMEM;
+    }
+  }
+  memcpy(s->scratch + s->scratch_len, s->input, s->input_len);
+  s->scratch_len += s->input_len;
+  s->input_len = 0;
+  return CMT_EAGAIN;
+}
+
+/* Points |batch| at whole frames.  CMT_EAGAIN: there is none. */
+static cmt_err batch_find(cmt_secret_conn *s) {
+  size_t lacks = CMT_FRAME_SLOT - s->scratch_len;
+
+  if (s->input_len < lacks) {
+    return tail_keep(s);
+  }
+  if (s->recv_counter == UINT64_MAX) {
+    return CMT_ENONCE;
+  }
+  if (s->scratch_len > 0) {
+    memcpy(s->scratch + s->scratch_len, s->input, lacks);
+    s->scratch_len = 0;
+    s->input += lacks;
+    s->input_len -= lacks;
+    s->batch = s->scratch;
+    s->batch_len = 1;
+    return CMT_OK;
+  }
+  s->batch = s->input;
+  s->batch_len = cmt__min(s->input_len / CMT_FRAME_SLOT, BATCH);
+  s->batch_len = (size_t)cmt__min64(s->batch_len, UINT64_MAX - s->recv_counter);
+  s->input += s->batch_len * CMT_FRAME_SLOT;
+  s->input_len -= s->batch_len * CMT_FRAME_SLOT;
+  return CMT_OK;
+}
+
+static cmt_err batch_open(cmt_secret_conn *s) {
+  cmt__aead_job jobs[BATCH];
+  cmt_err err = batch_find(s);
+
+  if (err != CMT_OK) {
+    return err;
+  }
+  for (size_t i = 0; i < s->batch_len; i++) {
+    jobs[i] = (cmt__aead_job){
+      .key = s->keys->recv,
+      .counter = s->recv_counter++,
+      .slot = s->batch + i * CMT_FRAME_SLOT,
+    };
+  }
+  s->pool->env.aead->open(jobs, s->batch_len);
+  s->batch_ok = 0;
+  for (size_t i = 0; i < s->batch_len; i++) {
+    s->batch_ok |= (uint32_t)jobs[i].ok << i;
+  }
+  return CMT_OK;
+}
+
+/* The data of the next frame, which may be empty. */
+static cmt_err frame_next(cmt_secret_conn *s, cmt_bytes *data) {
+  cmt_err err = s->batch_len == 0 ? batch_open(s) : CMT_OK;
+  const uint8_t *slot = s->batch;
+  uint32_t n;
+
+  if (err != CMT_OK) {
+    return err;
+  }
+  if ((s->batch_ok & 1) == 0) {
+    return CMT_EAUTH;
+  }
+  s->batch += CMT_FRAME_SLOT;
+  s->batch_len--;
+  s->batch_ok >>= 1;
+  /* The other side chose this length and has proved only that it holds the
+     key. */
+  n = cmt__load_le32(slot);
+  if (n > CMT_FRAME_DATA) {
+    return CMT_EPROTO;
+  }
+  s->empty_frames += n == 0;
+  *data = (cmt_bytes){.base = slot + CMT_FRAME_HEADER, .len = n};
+  return CMT_OK;
+}
+
+static cmt_err step(cmt_secret_conn *s, cmt_bytes *out) {
+  cmt_err err;
+
+  if (s->state == CMT_SECRET_CONN_KEYS) {
+    return keys_next(s);
+  }
+  err = frame_next(s, out);
+  if (err == CMT_OK && s->state == CMT_SECRET_CONN_AUTH) {
+    err = auth_next(s, out);
+  }
+  return err;
+}
+
+/* Memory for the keys and for the handshake; what is missing shows. */
+static bool parts_new(cmt_secret_conn *s) {
+  const cmt_env *env = &s->pool->env;
+
+  s->keys = cmt__key_slab_take(&s->pool->keys, env);
+  s->handshake = cmt__alloc_zero(env, sizeof *s->handshake);
+  if (s->handshake != NULL) {
+    s->handshake->work = cmt__key_slab_take(&s->pool->works, env);
+  }
+  return s->keys != NULL && s->handshake != NULL && s->handshake->work != NULL;
+}
+
+cmt_err cmt__secret_conn_new(cmt__secret_pool *pool, const cmt_node_key *key,
+                             cmt_secret_conn **out) {
+  const cmt_env *env = &pool->env;
+  cmt_secret_conn *s = cmt__alloc_zero(env, sizeof *s);
+  cmt__secret_handshake *h;
+
+  if (s == NULL) {
+    return CMT_ENOMEM;
+  }
+  s->pool = cmt__secret_pool_ref(pool);
+  if (!parts_new(s)) {
+    cmt_secret_conn_delete(s);
+    return CMT_ENOMEM;
+  }
+  h = s->handshake;
+  env->entropy(env->entropy_arg, h->work->secret, sizeof h->work->secret);
+  (void)crypto_scalarmult_curve25519_base(h->public, h->work->secret);
+  cmt__secret_write_key(h->public, h->output);
+  h->output_end = CMT__SECRET_KEY_MSG;
+  s->key = cmt__node_key_ref(key);
+  *out = s;
+  return CMT_OK;
+}
+
+cmt_err cmt_secret_conn_new(const cmt_env *env, const cmt_node_key *key,
+                            cmt_secret_conn **out) {
+  cmt__secret_pool *pool;
+  cmt_env copy;
+  cmt_err err;
+
+  if (out == NULL) {
+    return CMT_EINVAL;
+  }
+  *out = NULL;
+  if (key == NULL) {
+    return CMT_EINVAL;
+  }
+  err = cmt__env_copy(env, &copy);
+  if (err != CMT_OK) {
+    return err;
+  }
+  pool = cmt__secret_pool_new(&copy, sizeof *pool);
+  if (pool == NULL) {
+    return CMT_ENOMEM;
+  }
+  err = cmt__secret_conn_new(pool, key, out);
+  cmt__secret_pool_unref(pool); /* The connection has its own. */
+  return err;
+}
+
+/* All of it is used up, or never will be.  It holds opened frames. */
+static void kept_free(cmt_secret_conn *s) {
+  if (s->kept != NULL) {
+    sodium_memzero(s->kept, s->kept_len);
+    cmt__free(&s->pool->env, s->kept);
+    s->kept = NULL;
+  }
+}
+
+cmt_err cmt_secret_conn_recv(cmt_secret_conn *s, uint8_t *data, size_t len) {
+  if (s == NULL) {
+    return CMT_EINVAL;
+  }
+  if (s->failed != CMT_OK) {
+    return s->failed;
+  }
+  if (s->input_len > 0 || s->batch_len > 0 || (data == NULL && len > 0)) {
+    return CMT_EINVAL;
+  }
+  s->input = data;
+  s->input_len = len;
+  return CMT_OK;
+}
+
+cmt_err cmt_secret_conn_next(cmt_secret_conn *s, cmt_bytes *out) {
+  cmt_err err;
+
+  if (s == NULL || out == NULL) {
+    return CMT_EINVAL;
+  }
+  err = s->failed;
+  *out = (cmt_bytes){0};
+  if (err != CMT_OK) {
+    return err;
+  }
+  do {
+    err = step(s, out);
+  } while (err == CMT_OK && out->len == 0);
+  if (err == CMT_OK) {
+    return CMT_OK;
+  }
+  *out = (cmt_bytes){0};
+  kept_free(s);
+  return err == CMT_EAGAIN ? err : fail(s, err);
+}
+
+static uint8_t *put(uint8_t *at, const uint8_t *data, size_t len) {
+  if (len > 0) {
+    memcpy(at, data, len);
+  }
+  return at + len;
+}
+
+/* An opened frame in |scratch| was given, so |batch| is a part of the input. */
+cmt_err cmt__secret_conn_keep(cmt_secret_conn *s, cmt_bytes *data,
+                              cmt_bytes more) {
+  size_t batch_len = s->batch_len * CMT_FRAME_SLOT;
+  size_t len = data->len + batch_len + s->input_len + more.len;
+  uint8_t *kept, *batch, *input, *end;
+
+  if (len == 0) {
+    return CMT_OK;
+  }
+  kept = cmt__alloc(&s->pool->env, len);
+  if (kept == NULL) {
+    return CMT_ENOMEM;
+  }
+  batch = put(kept, data->base, data->len);
+  input = put(batch, s->batch, batch_len);
+  end = put(put(input, s->input, s->input_len), more.base, more.len);
+  CMT_ASSERT(&s->pool->env, end == kept + len);
+  kept_free(s);
+  s->kept = kept;
+  s->kept_len = len;
+  data->base = kept;
+  s->batch = batch;
+  s->input = input;
+  s->input_len += more.len;
+  return CMT_OK;
+}
+
+cmt_bytes cmt_secret_conn_output(cmt_secret_conn *s) {
+  const cmt__secret_handshake *h = s->handshake;
+
+  if (h == NULL) {
+    return (cmt_bytes){0};
+  }
+  return (cmt_bytes){
+    .base = h->output + h->output_at,
+    .len = h->output_end - h->output_at,
+  };
+}
+
+void cmt_secret_conn_consume(cmt_secret_conn *s, size_t len) {
+  cmt__secret_handshake *h = s->handshake;
+
+  if (h == NULL) {
+    CMT_REQUIRE(&s->pool->env, len == 0,
+                "cmt_secret_conn_consume: more than the output that was lent");
+    return;
+  }
+  CMT_REQUIRE(&s->pool->env, len <= h->output_end - h->output_at,
+              "cmt_secret_conn_consume: more than the output that was lent");
+  h->output_at += len;
+  if (s->state >= CMT_SECRET_CONN_UP && h->output_at == h->output_end) {
+    handshake_delete(s);
+  }
+}
+
+cmt_secret_conn_state cmt_secret_conn_get_state(const cmt_secret_conn *s) {
+  return s->state;
+}
+
+const cmt_node_id *cmt_secret_conn_id(const cmt_secret_conn *s) {
+  return s->authenticated ? &s->id : NULL;
+}
+
+cmt_err cmt_secret_conn_seal(cmt_secret_conn *s, uint8_t *slots, size_t len) {
+  size_t count = len / CMT_FRAME_DATA, rest = len % CMT_FRAME_DATA;
+
+  if (s == NULL) {
+    return CMT_EINVAL;
+  }
+  if (s->failed != CMT_OK) {
+    return s->failed;
+  }
+  if (s->state != CMT_SECRET_CONN_UP || len == 0 || slots == NULL) {
+    return CMT_EINVAL;
+  }
+  if (count + (rest > 0) > UINT64_MAX - s->send_counter) {
+    return fail(s, CMT_ENONCE);
+  }
+  for (size_t i = 0; i < count; i++) {
+    slot_finish(slots + i * CMT_FRAME_SLOT, CMT_FRAME_DATA);
+  }
+  if (rest > 0) {
+    slot_finish(slots + count * CMT_FRAME_SLOT, rest);
+    count++;
+  }
+  slots_seal(s, slots, count);
+  return CMT_OK;
+}
+
+uint64_t cmt_secret_conn_empty_frames(cmt_secret_conn *s) {
+  uint64_t count = s->empty_frames;
+
+  s->empty_frames = 0;
+  return count;
+}
+
+static void scratch_free(cmt_secret_conn *s) {
+  if (s->scratch != NULL) {
+    sodium_memzero(s->scratch, CMT_FRAME_SLOT);
+    cmt__free(&s->pool->env, s->scratch);
+    s->scratch = NULL;
+  }
+}
+
+void cmt__secret_conn_trim(cmt_secret_conn *s) {
+  if (s->scratch_len == 0 && s->batch_len == 0) {
+    scratch_free(s);
+  }
+}
+
+void cmt_secret_conn_delete(cmt_secret_conn *s) {
+  cmt__secret_pool *pool;
+
+  if (s == NULL) {
+    return;
+  }
+  pool = s->pool;
+  key_let_go(s);
+  handshake_delete(s);
+  keys_give(s);
+  kept_free(s);
+  scratch_free(s);
+  cmt__free(&pool->env, s);
+  cmt__secret_pool_unref(pool);
+}

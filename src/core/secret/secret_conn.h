@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT__SECRET_CONN_H
+#define CMT__SECRET_CONN_H
+
+/* The inside of a secret connection, and the handshake's messages and secrets
+   as plain functions.  docs/PROTOCOL.md section 2. */
+
+#include "crypto/aead.h"
+#include "crypto/node_key.h"
+#include "secret_pool.h"
+
+#include <cometp2p/secret_conn.h>
+
+/* What only the handshake needs.  It goes when the state is UP and everything
+   was sent, so that an idle connection is small. */
+typedef struct cmt__secret_handshake {
+  cmt__secret_work *work; /* NULL: nothing of it is needed any more. */
+  uint8_t public[CMT__SECRET_KEY];
+
+  /* The message being received: its length, then its bytes. */
+  uint8_t prefix[10];
+  size_t prefix_len;
+  bool has_length;
+  size_t length;    /* At most CMT_SECRET_CONN_ANNOUNCED. */
+  uint8_t *message; /* Grows with the bytes received. */
+  size_t message_cap, message_len;
+
+  uint8_t output[CMT__SECRET_KEY_MSG + CMT_FRAME_SLOT];
+  size_t output_at, output_end;
+} cmt__secret_handshake;
+
+struct cmt_secret_conn {
+  cmt__secret_pool *pool;
+  cmt_secret_conn_state state;
+  cmt_err failed;                      /* The first failure. */
+  cmt__secret_keys *keys;              /* NULL since FAILED. */
+  uint64_t send_counter, recv_counter; /* Of the next frame of each direction;
+                                          UINT64_MAX is never used. */
+  cmt_node_key *key;                   /* Ours; NULL since UP or FAILED. */
+  cmt__secret_handshake *handshake;    /* NULL when nothing needs it. */
+
+  uint8_t *input; /* The caller's bytes that are not used up. */
+  size_t input_len;
+  uint8_t *scratch; /* The frame that the input's end cuts; NULL before. */
+  size_t scratch_len;
+  uint8_t *batch; /* Frames opened and not yet given. */
+  size_t batch_len;
+  uint32_t batch_ok; /* Bit 0: the tag of the first of them is right. */
+  uint8_t *kept;     /* What cmt__secret_conn_keep() copied; else NULL. */
+  size_t kept_len;
+
+  uint64_t empty_frames;
+  bool authenticated; /* |id| is that of the other side. */
+  cmt_node_id id;
+};
+
+/* As cmt_secret_conn_new(), with the environment of |pool|, of which it takes
+   a reference. */
+CMT_NODISCARD cmt_err cmt__secret_conn_new(cmt__secret_pool *pool,
+                                           const cmt_node_key *key,
+                                           cmt_secret_conn **out);
+
+/* Gives back memory that only a cut frame needs.  All data of frames was used
+   up. */
+void cmt__secret_conn_trim(cmt_secret_conn *s);
+
+/* Copies what is left of the caller's bytes, so that they may go, and puts
+   |more|, which came after them, behind them.  |*data|, the rest of what the
+   last cmt_secret_conn_next() gave, moves along.  CMT_ENOMEM: nothing
+   changed. */
+CMT_NODISCARD cmt_err cmt__secret_conn_keep(cmt_secret_conn *s, cmt_bytes *data,
+                                            cmt_bytes more);
+
+/* True while bytes given to it are not used up. */
+static inline bool cmt__secret_conn_has_input(const cmt_secret_conn *s) {
+  return s->input_len > 0 || s->batch_len > 0;
+}
+
+/* The keys of a side out of the shared secret |w|->dh; |least|: the side's
+   ephemeral key is the lower one. */
+void cmt__secret_derive(cmt__secret_work *w, bool least, uint8_t recv_key[32],
+                        uint8_t send_key[32]);
+
+/* Fills in |w|->challenge from |w|->dh and the public keys. */
+void cmt__secret_challenge(cmt__secret_work *w, const uint8_t lower[32],
+                           const uint8_t upper[32]);
+
+void cmt__secret_write_key(const uint8_t public_key[32],
+                           uint8_t out[CMT__SECRET_KEY_MSG]);
+
+/* The key of a first message without its length: a shorter value is padded
+   with zeros, a longer one is cut, as CometBFT does. */
+CMT_NODISCARD cmt_err cmt__secret_read_key(cmt_bytes message,
+                                           uint8_t public_key[32]);
+
+void cmt__secret_write_auth(const cmt_node_key *key,
+                            const uint8_t challenge[32],
+                            uint8_t out[CMT__SECRET_AUTH_MSG]);
+
+/* The public key of a second message without its length, whose signature of
+   |challenge| is right.  CMT_EPROTO: malformed; CMT_EAUTH: no usable key or
+   signature. */
+CMT_NODISCARD cmt_err cmt__secret_read_auth(cmt_bytes message,
+                                            const uint8_t challenge[32],
+                                            uint8_t public_key[32]);
+
+#endif

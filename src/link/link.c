@@ -1,0 +1,633 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The way between a socket and a connection.  Whatever happens marks the link's
+   turn; the turn, once per round of the loop, takes the gate's intake
+   (link_gate.c), seals one run of frames and writes it with one call
+   (link_write.c).  Every callback may end the link, so the state is looked at
+   after each; the memory lives until the outermost entry leaves. */
+
+#include "link_impl.h"
+
+#define DISCARD_MAX_NS CMT_SECONDS(1)
+
+static const cmt__tcp_callbacks tcp_callbacks;
+
+void cmt__link_enter(cmt__link *l) { l->busy++; }
+
+void cmt__link_leave(cmt__link *l) {
+  if (--l->busy == 0 && l->state == CMT__LINK_CLOSED) {
+    l->cbs->on_closed(l->arg);
+  }
+}
+
+static void link_shut(cmt__link *l) {
+  if (l->state == CMT__LINK_CLOSED) {
+    return;
+  }
+  l->state = CMT__LINK_CLOSED;
+  l->gate = NULL;
+  cmt__loop_turn_cancel(l->loop, &l->turn);
+  cmt__loop_timer(l->loop, &l->timer, CMT_NEVER);
+  if (l->tcp != NULL) {
+    cmt__tcp_close(l->tcp);
+    l->tcp = NULL;
+  }
+  cmt_conn_delete(l->conn);
+  l->conn = NULL;
+  cmt__link_free_rest(l);
+  cmt__free(&l->loop->env, l->path);
+  l->path = NULL;
+  cmt__free(&l->loop->env, l->said);
+  l->said = NULL;
+  cmt__free(&l->loop->env, l->trip);
+  l->trip = NULL;
+}
+
+static void link_read(cmt__link *l, bool on) {
+  if (on != l->reading && !l->eof) {
+    l->reading = on;
+    cmt__tcp_read(l->tcp, on);
+  }
+}
+
+void cmt__link_reading(cmt__link *l) {
+  if (l->held) {
+    cmt__tcp_read_max(l->tcp, l->held_room);
+    link_read(l, l->held_room > 0);
+    return;
+  }
+  if (l->tcp != NULL) {
+    cmt__tcp_read_max(l->tcp, cmt__conn_read_max(l->conn));
+  }
+  link_read(l, !l->paused && l->turn_left > 0 &&
+                 !cmt__conn_has_input(l->conn) && cmt_conn_wants_read(l->conn));
+}
+
+/* ---- the end ---- */
+
+/* Closing with unread input sends a reset, which can overtake our last message
+   in the other side's queue.  So after a stop that has sent all it goes on
+   reading for a while. */
+static void link_discard(cmt__link *l) {
+  uint64_t now_ns = cmt__loop_now(l->loop);
+
+  l->state = CMT__LINK_DISCARDING;
+  l->overdue = false;
+  cmt__tcp_shutdown(l->tcp);
+  cmt__tcp_read_max(l->tcp, 0);
+  link_read(l, true);
+  cmt__loop_turn_cancel(l->loop, &l->turn);
+  cmt__loop_timer(l->loop, &l->timer,
+                  cmt__min64(l->stop_end_ns, now_ns + DISCARD_MAX_NS));
+  if (l->cbs->on_linger != NULL) {
+    l->cbs->on_linger(l->arg);
+  }
+}
+
+void cmt__link_end(cmt__link *l, const cmt_conn_event *ev) {
+  char text[160];
+  cmt_why why;
+  bool gentle = l->stopping && !l->eof && l->write_err == CMT_OK &&
+                l->rest_len == 0 && cmt__loop_now(l->loop) < l->stop_end_ns;
+
+  if (l->trip != NULL) {
+    l->trip->away = false;
+  }
+  cmt__conn_why(l->conn, &why);
+  if (l->said != NULL && l->said->err == why.err) {
+    memcpy(why.text, l->said->text, sizeof why.text);
+  } else if (l->error != 0 && strcmp(why.text, cmt_err_text(why.err)) == 0) {
+    cmt__why(&why, why.err, why.stage, "%s",
+             cmt__loop_fault(why.err, l->error, text, sizeof text));
+  }
+  (void)cmt__link_farewell(l);
+  l->cbs->on_end(l->arg, &why, ev->id);
+  if (l->state == CMT__LINK_CLOSED) {
+    return;
+  }
+  l->gate = NULL;
+  cmt_conn_delete(l->conn);
+  l->conn = NULL;
+  if (gentle) {
+    link_discard(l);
+  } else {
+    link_shut(l);
+  }
+}
+
+void cmt__link_stop_conn(cmt__link *l, cmt_err err) {
+  cmt_conn_stop(l->conn, err, 0, cmt__loop_now(l->loop));
+}
+
+/* ---- events ---- */
+
+static void link_pong(cmt__link *l, uint64_t rtt_ns) {
+  if (l->gate != NULL) {
+    cmt__gate_trim(l->gate);
+  }
+  l->pongs_recv++;
+  l->rtt_last_ns = rtt_ns;
+  if (l->pongs_recv == 1 || rtt_ns < l->rtt_min_ns) {
+    l->rtt_min_ns = rtt_ns;
+  }
+}
+
+static void link_event(cmt__link *l, const cmt_conn_event *ev) {
+  switch (ev->kind) {
+  case CMT_CONN_NODE_INFO:
+    break;
+  case CMT_CONN_UP:
+    l->cbs->on_up(l->arg, ev);
+    break;
+  case CMT_CONN_MESSAGE:
+    l->turn_left--;
+    l->cbs->on_message(l->arg, ev->channel, ev->msg);
+    break;
+  case CMT_CONN_PONG:
+    link_pong(l, ev->rtt_ns);
+    break;
+  case CMT_CONN_END:
+    if (cmt__link_is_home(l)) {
+      cmt__link_end(l, ev);
+    } else {
+      cmt__link_go_home(l);
+    }
+    break;
+  }
+}
+
+/* What lives as long as the connection is all that on_up needs. */
+static void link_up_again(cmt__link *l) {
+  cmt_conn_event ev = {.kind = CMT_CONN_UP};
+
+  l->on_up_due = false;
+  cmt__conn_whose(l->conn, &ev);
+  l->cbs->on_up(l->arg, &ev);
+}
+
+/* Tells the owner who is at the other end, once that is known. */
+static void link_meet(cmt__link *l) {
+  const cmt_node_id *id;
+
+  if (l->known || l->cbs->on_id == NULL) {
+    return;
+  }
+  id = cmt__link_id(l);
+  if (id != NULL) {
+    l->known = true;
+    l->cbs->on_id(l->arg, id);
+  }
+}
+
+/* It is held, or has handed over all that one turn may.  The end is told all
+   the same. */
+static bool link_waits(const cmt__link *l) {
+  return (l->held || l->turn_left == 0) && !cmt__conn_has_ended(l->conn);
+}
+
+void cmt__link_drain(cmt__link *l) {
+  cmt_conn_event ev;
+
+  if (l->on_up_due && !cmt__conn_has_ended(l->conn)) {
+    link_up_again(l);
+  }
+  while (l->state == CMT__LINK_OPEN && !link_waits(l) &&
+         cmt_conn_next_event(l->conn, &ev)) {
+    link_meet(l);
+    link_event(l, &ev);
+    if (l->state == CMT__LINK_OPEN) {
+      cmt__link_control(l);
+    }
+  }
+  link_meet(l);
+  if (l->state == CMT__LINK_OPEN && l->late_end != CMT_OK && !l->held) {
+    cmt__loop_turn(l->loop, &l->turn);
+  }
+}
+
+/* Keeps what the turn has no room for: the loop's memory is the next link's. */
+static void link_put_by(cmt__link *l) {
+  cmt_err err;
+
+  if (l->state != CMT__LINK_OPEN || cmt__conn_has_ended(l->conn) ||
+      !cmt__conn_borrows(l->conn)) {
+    return;
+  }
+  err = cmt__conn_keep(l->conn, NULL, 0);
+  if (err != CMT_OK) {
+    cmt__link_stop_conn(l, err);
+    cmt__link_drain(l);
+  }
+}
+
+/* ---- the turn ---- */
+
+/* When it was not read for too long. */
+static uint64_t link_stall_ns(const cmt__link *l) {
+  return l->paused ? cmt__after(l->paused_at_ns, l->options->stall_max_ns)
+                   : CMT_NEVER;
+}
+
+void cmt__link_say(cmt__link *l, const cmt_why *why) {
+  if (l->said == NULL) {
+    l->said = cmt__alloc(&l->loop->env, sizeof *l->said);
+    if (l->said != NULL) {
+      *l->said = *why;
+    }
+  }
+}
+
+static void link_stalled(cmt__link *l) {
+  cmt_why why;
+
+  cmt__why(&why, CMT_ESTALLED, CMT_STAGE_UP, "nothing was read for %llu s: %s",
+           (unsigned long long)(l->options->stall_max_ns / CMT_SECONDS(1)),
+           l->blocked ? "a reactor's queue is full"
+                      : "the application paused the peer");
+  cmt__link_say(l, &why);
+  cmt__link_stop_conn(l, CMT_ESTALLED);
+}
+
+static void link_arm(cmt__link *l) {
+  uint64_t at_ns = cmt_conn_deadline(l->conn);
+
+  if (l->gate != NULL) {
+    at_ns = cmt__min64(at_ns, l->view.deadline_ns);
+  }
+  if (l->throttled) {
+    at_ns = cmt__min64(at_ns, l->flush_at_ns);
+  }
+  if (l->stopping) {
+    at_ns = cmt__min64(at_ns, l->stop_end_ns);
+  }
+  at_ns = cmt__min64(at_ns, cmt__min64(l->give_up_ns, link_stall_ns(l)));
+  at_ns = cmt__min64(at_ns, cmt__link_look_ns(l));
+  if (at_ns != (l->timer.slot != 0 ? l->timer.at_ns : CMT_NEVER)) {
+    cmt__loop_timer(l->loop, &l->timer, at_ns);
+  }
+}
+
+static void link_tick(cmt__link *l) {
+  uint64_t now_ns = cmt__loop_now(l->loop);
+  bool excused = cmt__link_excuses(l);
+
+  if (l->stopping && now_ns >= l->stop_end_ns) {
+    cmt__link_flush(l);
+  }
+  if (now_ns >= cmt_conn_deadline(l->conn)) {
+    cmt__conn_tick(l->conn, now_ns, excused);
+  }
+  if (now_ns >= l->give_up_ns && !excused) {
+    cmt__link_stop_conn(l, l->write_err);
+  }
+  if (now_ns >= link_stall_ns(l)) {
+    link_stalled(l);
+  }
+  if (l->stopping && now_ns >= l->stop_end_ns) {
+    cmt__link_stop_conn(l, CMT_ECANCELED); /* The reason of the stop stays. */
+  }
+  if (l->late_end != CMT_OK && !cmt__conn_has_input(l->conn)) {
+    cmt__link_stop_conn(l, l->late_end);
+  }
+}
+
+/* Messages that are left go on in the next turn, and the loop does not block
+   before it. */
+static void link_next_turn(cmt__link *l) {
+  if (l->turn_left == 0 || (!l->held && cmt__conn_has_input(l->conn))) {
+    cmt__loop_turn(l->loop, &l->turn);
+  }
+  l->turn_left = CMT__TURN_MESSAGES;
+}
+
+/* What has come and was put by comes before the judgement of what is late. */
+static void link_drain_and_tick(cmt__link *l, bool ticked) {
+  cmt__link_drain(l);
+  if (!ticked && l->state == CMT__LINK_OPEN && !cmt__conn_has_input(l->conn)) {
+    link_tick(l);
+    cmt__loop_turn(l->loop, &l->turn);
+    cmt__link_drain(l);
+  }
+}
+
+/* Sends whose time is over get what room there is before they are told so.
+   Before the first look at the gate there are none. */
+static void link_serve_waits(cmt__link *l) {
+  uint64_t at_ns = l->view.deadline_ns;
+
+  if (at_ns != 0 && cmt__loop_now(l->loop) >= at_ns) {
+    cmt__link_write(l);
+    cmt__link_credit(l);
+  }
+}
+
+static void link_work(cmt__link *l) {
+  bool ticks = l->held || l->on_up_due || !cmt__conn_has_input(l->conn);
+
+  if (l->gate != NULL) {
+    link_serve_waits(l);
+    cmt__link_take_intake(l);
+    cmt__link_control(l);
+  }
+  if (ticks) {
+    link_tick(l);
+  }
+  cmt__link_write(l);
+  cmt__link_sample(l);
+  link_drain_and_tick(l, ticks);
+  if (l->state != CMT__LINK_OPEN || cmt__link_end_is_due(l)) {
+    return;
+  }
+  link_next_turn(l);
+  if (l->gate != NULL) {
+    cmt__link_guard(l);
+    cmt__link_credit(l);
+    l->cbs->on_turn(l->arg);
+  }
+  cmt__link_reading(l);
+  link_arm(l);
+}
+
+static void on_turn(cmt__turn *t) {
+  cmt__link *l = (cmt__link *)((char *)t - offsetof(cmt__link, turn));
+
+  if (l->trip != NULL && cmt__link_departs(l)) {
+    return;
+  }
+  cmt__link_enter(l);
+  if (l->state == CMT__LINK_OPEN) {
+    link_work(l);
+  }
+  cmt__link_leave(l);
+}
+
+static void on_timer(cmt__timer *t) {
+  cmt__link *l = (cmt__link *)((char *)t - offsetof(cmt__link, timer));
+
+  cmt__link_enter(l);
+  if (l->state != CMT__LINK_DISCARDING) {
+    cmt__loop_turn(l->loop, &l->turn);
+  } else if (cmt__link_reads_first(l, t->at_ns)) {
+    cmt__loop_timer(l->loop, t, t->at_ns);
+  } else {
+    link_shut(l);
+  }
+  cmt__link_leave(l);
+}
+
+/* ---- the socket ---- */
+
+static void on_connect(void *arg, cmt_err err) {
+  cmt__link *l = arg;
+
+  cmt__link_enter(l);
+  l->cbs->on_connect(l->arg, err);
+  cmt__link_leave(l);
+}
+
+/* Before on_up has come again nothing is taken out of the connection. */
+static bool link_keeps(const cmt__link *l) {
+  return l->state == CMT__LINK_OPEN && (l->held || l->on_up_due);
+}
+
+static void link_keep(cmt__link *l, const uint8_t *data, size_t len) {
+  cmt_err err = cmt__conn_keep(l->conn, data, len);
+
+  l->held_room -= (uint32_t)cmt__min(len, l->held_room);
+  if (err != CMT_OK) {
+    cmt__link_stop_conn(l, err);
+  }
+}
+
+static void on_read(void *arg, uint8_t *data, size_t len) {
+  cmt__link *l = arg;
+  cmt_err err;
+
+  l->recv_bytes += len;
+  l->overdue_left -= (uint32_t)cmt__min(len, l->overdue_left);
+  if (l->state != CMT__LINK_OPEN) {
+    return;
+  }
+  cmt__link_enter(l);
+  l->read_calls++;
+  if (l->gate != NULL) {
+    cmt__gate_attend(l->gate);
+  }
+  cmt__loop_turn(l->loop, &l->turn);
+  if (link_keeps(l)) {
+    link_keep(l, data, len);
+  } else {
+    err = cmt_conn_recv(l->conn, data, len, cmt__loop_now(l->loop));
+    CMT_ASSERT(&l->loop->env, err == CMT_OK || err == CMT_ECLOSED);
+  }
+  cmt__link_drain(l);
+  link_put_by(l);
+  if (l->state == CMT__LINK_OPEN) {
+    cmt__link_reading(l);
+  }
+  cmt__link_leave(l);
+}
+
+static void on_end(void *arg, cmt_err err) {
+  cmt__link *l = arg;
+
+  cmt__link_enter(l);
+  l->eof = true;
+  l->reading = false;
+  l->error = err == CMT_EEOF ? 0 : l->loop->error;
+  err = cmt__link_reason(l, err);
+  if (l->state == CMT__LINK_OPEN && err == CMT_EEOF &&
+      !cmt__conn_has_ended(l->conn) && cmt__conn_has_input(l->conn)) {
+    l->late_end = err;
+  } else if (l->state == CMT__LINK_OPEN) {
+    cmt__link_stop_conn(l, err);
+    cmt__link_drain(l);
+  } else {
+    link_shut(l);
+  }
+  cmt__link_leave(l);
+}
+
+static void on_writable(void *arg) {
+  cmt__link *l = arg;
+
+  if (l->state != CMT__LINK_OPEN || l->rest_len == 0) {
+    return;
+  }
+  cmt__link_enter(l);
+  cmt__link_write_rest(l);
+  if (l->gate != NULL) {
+    cmt__gate_attend(l->gate);
+  }
+  cmt__loop_turn(l->loop, &l->turn);
+  cmt__link_leave(l);
+}
+
+static const cmt__tcp_callbacks tcp_callbacks = {
+  .on_connect = on_connect,
+  .on_read = on_read,
+  .on_end = on_end,
+  .on_writable = on_writable,
+  .on_detached = cmt__link_on_detached,
+};
+
+/* ---- for the owner ---- */
+
+const cmt_node_id *cmt__link_id(const cmt__link *l) {
+  cmt_conn_event ev = {.id = NULL};
+
+  if (l->conn != NULL) {
+    cmt__conn_whose(l->conn, &ev);
+  }
+  return ev.id;
+}
+
+cmt__conn_progress cmt__link_progress(const cmt__link *l) {
+  return l->conn != NULL ? cmt__conn_progress_of(l->conn) : CMT__CONN_SILENT;
+}
+
+void cmt__link_init(cmt__link *l, cmt__loop *loop,
+                    const cmt__link_options *options,
+                    const cmt__link_callbacks *cbs, void *arg) {
+  *l = (cmt__link){
+    .loop = loop,
+    .options = options,
+    .cbs = cbs,
+    .arg = arg,
+    .timer = {.cb = on_timer},
+    .turn = {.cb = on_turn},
+    .run_frames = CMT__RUN_MAX,
+    .give_up_ns = CMT_NEVER,
+    .turn_left = CMT__TURN_MESSAGES,
+  };
+}
+
+static void link_connecting(cmt__link *l) {
+  l->state = CMT__LINK_CONNECTING;
+  if (l->options->congestion != NULL) {
+    cmt__tcp_congestion(l->tcp, l->options->congestion);
+  }
+}
+
+cmt_err cmt__link_connect(cmt__link *l, const cmt_net_addr *to) {
+  cmt_err err = cmt__loop_connect(l->loop, to, &tcp_callbacks, l, &l->tcp);
+
+  if (err != CMT_OK) {
+    l->tcp = NULL;
+    return err;
+  }
+  link_connecting(l);
+  return CMT_OK;
+}
+
+void cmt__link_accept(cmt__link *l, cmt__tcp *tcp) {
+  cmt__tcp_start(tcp, &tcp_callbacks, l);
+  l->tcp = tcp;
+  link_connecting(l);
+}
+
+void cmt__link_disconnect(cmt__link *l) {
+  if (l->tcp != NULL) {
+    cmt__tcp_close(l->tcp);
+    l->tcp = NULL;
+  }
+  l->state = CMT__LINK_IDLE;
+}
+
+/* Any thread: the next look of the loop sees it. */
+static void on_gave_way(void *arg) { cmt__gate_look(((cmt__link *)arg)->gate); }
+
+cmt_err cmt__link_start(cmt__link *l, const cmt_conn_options *o,
+                        cmt__shared *shared, cmt_why *why) {
+  cmt_err err = cmt__conn_new(o, shared, cmt__loop_now(l->loop), &l->conn, why);
+
+  if (err != CMT_OK) {
+    l->conn = NULL;
+    return err;
+  }
+  if (l->options->budget != NULL) {
+    cmt__conn_share(l->conn, l->options->budget, on_gave_way, l);
+  }
+  l->state = CMT__LINK_OPEN;
+  cmt__link_reading(l);
+  cmt__loop_turn(l->loop, &l->turn);
+  return CMT_OK;
+}
+
+void cmt__link_wake(cmt__link *l) {
+  if (l->state == CMT__LINK_OPEN) {
+    cmt__loop_turn(l->loop, &l->turn);
+  }
+}
+
+void cmt__link_stop(cmt__link *l, const cmt_why *why) {
+  if (l->state != CMT__LINK_OPEN) {
+    return;
+  }
+  cmt__link_say(l, why);
+  cmt__link_stop_conn(l, why->err);
+  if (l->busy == 0) {
+    cmt__link_enter(l);
+    cmt__link_drain(l);
+    cmt__link_leave(l);
+  } else {
+    cmt__loop_turn(l->loop, &l->turn);
+  }
+}
+
+void cmt__link_hurry(cmt__link *l, uint64_t flush_ns) {
+  uint64_t end_ns;
+
+  if ((l->trip != NULL && l->trip->away) || l->state != CMT__LINK_DISCARDING) {
+    return;
+  }
+  end_ns = cmt__after(cmt__loop_now(l->loop), flush_ns);
+  if (end_ns < l->timer.at_ns) {
+    cmt__loop_timer(l->loop, &l->timer, end_ns);
+  }
+}
+
+void cmt__link_close(cmt__link *l) {
+  cmt__link_enter(l);
+  link_shut(l);
+  cmt__link_leave(l);
+}
+
+void cmt__link_part(cmt__link *l) {
+  cmt__link_enter(l);
+  if (l->state == CMT__LINK_OPEN && !l->eof && cmt__link_farewell(l)) {
+    cmt_conn_delete(l->conn);
+    l->conn = NULL;
+    l->stop_end_ns = CMT_NEVER;
+    link_discard(l);
+  } else {
+    link_shut(l);
+  }
+  cmt__link_leave(l);
+}
+
+cmt_err cmt__link_hold(cmt__link *l) {
+  cmt_err err = cmt__conn_keep(l->conn, NULL, 0);
+
+  if (err == CMT_OK) {
+    l->held = true;
+    l->held_room = CMT__HELD_MAX;
+    cmt__conn_pause(l->conn, true, cmt__loop_now(l->loop));
+  }
+  return err;
+}
+
+void cmt__link_release(cmt__link *l) {
+  CMT_ASSERT(&l->loop->env, l->held && l->state == CMT__LINK_OPEN);
+  l->held = false;
+  l->on_up_due = true;
+  cmt__conn_pause(l->conn, false, cmt__loop_now(l->loop));
+  cmt__loop_turn(l->loop, &l->turn);
+}
+
+void cmt__link_ping(cmt__link *l) {
+  if (l->state == CMT__LINK_OPEN &&
+      cmt_conn_ping(l->conn) == CMT_OK) { /* Or one is under way. */
+    cmt__loop_turn(l->loop, &l->turn);
+  }
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT__LOOP_UV_H
+#define CMT__LOOP_UV_H
+
+/* The production loop, on libuv; the only caller of uv_*. */
+
+#include "net/loop.h"
+
+struct uv_loop_s;
+
+/* CMT_EIO of these two has an errno. */
+CMT_NODISCARD cmt_err cmt__loop_uv_new(const cmt_env *env, cmt__loop **out);
+
+/* A loop on |uv|, which is the caller's and which the caller runs:
+   cmt__loop_run() and cmt__loop_stop() are not for it.  |inside| is told when
+   callbacks begin and end on that thread. */
+CMT_NODISCARD cmt_err cmt__loop_uv_new_on(const cmt_env *env,
+                                          struct uv_loop_s *uv,
+                                          void (*inside)(bool is_inside),
+                                          cmt__loop **out);
+
+/* Closes the handles of a loop on the caller's; every tcp, listener and resolve
+   was closed before.  |cb| comes once libuv has let go of them all, and may
+   delete the loop.  Deleted earlier, the loop frees itself at that time, and
+   |cb| never comes. */
+void cmt__loop_uv_close(cmt__loop *l, void (*cb)(void *arg), void *arg);
+
+#endif

@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Peers.  Everything that other threads may touch is fixed when the peer is
+   made, lies behind the lock of its gate, or is a number that only the loop
+   changes; the rest belongs to the loop.  The numbers of the channels are those
+   of the connection itself, which lives while |link| is set.  A posted wake-up
+   holds a reference, so the post never outlives its memory.  It goes
+   to the loop that the link is on, which does not change while one is under
+   way. */
+
+#include "peer.h"
+
+#include "core/conn/node_info.h"
+#include "base/sized.h"
+
+#include <stdio.h>
+
+#define SEND_WAIT_NS CMT_SECONDS(10) /* As CometBFT. */
+
+static _Thread_local bool thread_is_loop;
+
+bool cmt__thread_is_loop(void) { return thread_is_loop; }
+
+void cmt__thread_set_loop(bool is_loop) { thread_is_loop = is_loop; }
+
+static void peer_ring(void *arg) {
+  cmt_peer *p = arg;
+
+  cmt_peer_ref(p);
+  cmt__loop_post(p->loop, &p->wake);
+}
+
+static void peer_on_wake(cmt__post *post) {
+  cmt_peer *p = (cmt_peer *)((char *)post - offsetof(cmt_peer, wake));
+
+  if (cmt__gate_woken(&p->gate)) {
+    cmt__link_wake(p->link);
+  } else {
+    p->on_settled(p->arg);
+  }
+  cmt_peer_unref(p);
+}
+
+/* ---- addresses ---- */
+
+cmt__remote cmt__remote_of(const cmt_net_addr *a) {
+  const char *mark = strchr(a->host, '%');
+  cmt__remote r = {.port = a->port};
+
+  if (!cmt__ip_read(cmt_bytes_of(a->host), &r.ip)) {
+    return (cmt__remote){.port = 0};
+  }
+  if (mark != NULL) {
+    memcpy(r.zone, mark + 1, strnlen(mark + 1, sizeof r.zone - 1));
+  }
+  return r;
+}
+
+cmt_net_addr cmt__remote_addr(const cmt__remote *r) {
+  cmt_net_addr a = {.port = r->port};
+  char ip[CMT__IP_TEXT_SIZE];
+
+  if (cmt__remote_is_known(r)) {
+    cmt__ip_write(&r->ip, ip);
+    snprintf(a.host, sizeof a.host, "%s%s%s", ip, r->zone[0] != '\0' ? "%" : "",
+             r->zone);
+  }
+  return a;
+}
+
+bool cmt__remote_is_known(const cmt__remote *r) { return r->port != 0; }
+
+bool cmt__remote_is_same_host(const cmt__remote *a, const cmt__remote *b) {
+  return cmt__ip_equal(&a->ip, &b->ip) && strcmp(a->zone, b->zone) == 0;
+}
+
+/* ---- life ---- */
+
+static void peer_free(cmt_peer *p) {
+  const cmt_env *env = &p->shared->pool.env;
+  cmt__shared *shared = p->shared;
+
+  cmt__peer_data_fini(&p->data);
+  if (p->boxes != NULL) {
+    p->boxes_free(p->boxes);
+  }
+  cmt__free(env, p->node_info);
+  cmt__free(env, p->last);
+  cmt__free(env, p->why_text);
+  cmt__free(env, p);
+  cmt__shared_unref(shared);
+}
+
+static char *text_new(const cmt_peer *p, const char *text) {
+  size_t size = strlen(text) + 1;
+  char *copy = cmt__alloc(&p->shared->pool.env, size);
+
+  if (copy != NULL) {
+    memcpy(copy, text, size);
+  }
+  return copy;
+}
+
+cmt_peer *cmt__peer_new(const cmt__peer_options *o) {
+  const cmt_env *env = &o->shared->pool.env;
+  cmt_peer *p = cmt__alloc_zero(env, sizeof *p);
+
+  if (p == NULL) {
+    return NULL;
+  }
+  atomic_init(&p->refs, 1);
+  if (cmt__peer_data_init(&p->data, env) != CMT_OK) {
+    cmt__free(env, p);
+    return NULL;
+  }
+  p->shared = cmt__shared_ref(o->shared);
+  p->id = *o->id;
+  p->loop = o->link->loop;
+  p->link = o->link;
+  p->wake.cb = peer_on_wake;
+  p->up_at_ns = cmt__loop_now(p->loop);
+  p->rate_at_ns = p->up_at_ns;
+  p->on_settled = o->on_settled;
+  p->arg = o->arg;
+  p->stage = CMT_STAGE_UP;
+  if (cmt__gate_init(&p->gate, env, o->shared->list, o->shared->count,
+                     o->node_info->channels) != CMT_OK) {
+    peer_free(p);
+    return NULL;
+  }
+  p->node_info = cmt__conn_take_info(o->link->conn);
+  p->gate.bytes_max = o->send_bytes_max;
+  p->gate.pool = o->send_pool;
+  p->gate.ring = peer_ring;
+  p->gate.ring_arg = p;
+  return p;
+}
+
+cmt_peer *cmt_peer_ref(cmt_peer *p) {
+  unsigned refs = atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
+
+  CMT_REQUIRE(&p->shared->pool.env, refs > 0,
+              "cmt_peer_ref: the peer has no reference left");
+  CMT_REQUIRE(&p->shared->pool.env, refs < UINT32_MAX / 2,
+              "cmt_peer_ref: too many references");
+  return p;
+}
+
+void cmt_peer_unref(cmt_peer *p) {
+  unsigned refs;
+
+  if (p == NULL) {
+    return;
+  }
+  refs = atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel);
+  CMT_REQUIRE(&p->shared->pool.env, refs > 0,
+              "cmt_peer_unref: one call too many");
+  if (refs == 1) {
+    /* The switch lets go of its own reference after the link. */
+    CMT_REQUIRE(&p->shared->pool.env, p->link == NULL,
+                "cmt_peer_unref: one call too many");
+    cmt__gate_fini(&p->gate);
+    peer_free(p);
+  }
+}
+
+/* Notes why it ended.  A text that is not the general one needs memory; without
+   it the general one has to do. */
+static void peer_ended(cmt_peer *p, const cmt_why *why) {
+  bool kept = p->why_text != NULL && p->explained == why->err;
+
+  if (!kept) {
+    cmt__free(&p->shared->pool.env, p->why_text);
+    p->why_text = strcmp(why->text, cmt_err_text(why->err)) == 0
+                    ? NULL
+                    : text_new(p, why->text);
+  }
+  p->reason = why->err;
+  p->stage = why->stage;
+}
+
+/* Sends that wait are answered before any message is let go: a thread that
+   holds a lock of the application may be one of them. */
+bool cmt__peer_end(cmt_peer *p, const cmt_why *why) {
+  cmt__channels_rest rest;
+  bool posted;
+
+  cmt__peer_count(p);
+  cmt__conn_unshare(p->link->conn); /* Its lock comes before that of a gate. */
+  cmt__lock(&p->gate.lock);
+  peer_ended(p, why);
+  p->last = cmt__conn_retire(p->link->conn, &rest);
+  p->link = NULL;
+  cmt__unlock(&p->gate.lock);
+  posted = cmt__gate_close(&p->gate);
+  cmt__channels_let_go(&p->shared->pool.env, &rest);
+  cmt__gate_forget(&p->gate);
+  (void)cmt__gate_answer(&p->gate);
+  return posted;
+}
+
+static uint32_t rate_of(uint32_t bytes, uint64_t passed_ms) {
+  return (uint32_t)cmt__min64(bytes * UINT64_C(1000) / passed_ms, UINT32_MAX);
+}
+
+/* Bytes per second, once a second or more has passed. */
+static void peer_count_rates(cmt_peer *p, uint64_t now_ns) {
+  uint32_t sent = (uint32_t)p->link->sent_bytes;
+  uint32_t recv = (uint32_t)p->link->recv_bytes;
+  uint64_t passed_ms = cmt__since(now_ns, p->rate_at_ns) / 1000000;
+
+  if (passed_ms < 1000) {
+    return;
+  }
+  cmt__counter32_set(&p->counters.send_rate,
+                     rate_of(sent - p->rate_sent, passed_ms));
+  cmt__counter32_set(&p->counters.recv_rate,
+                     rate_of(recv - p->rate_recv, passed_ms));
+  p->rate_at_ns = now_ns;
+  p->rate_sent = sent;
+  p->rate_recv = recv;
+}
+
+void cmt__peer_count(cmt_peer *p) {
+  const cmt__link *l = p->link;
+  cmt__peer_counters *c = &p->counters;
+  uint64_t now_ns = cmt__loop_now(p->loop);
+
+  cmt__counter_set(&c->up_ns, cmt__since(now_ns, p->up_at_ns));
+  cmt__counter_set(&c->rtt_last_ns, l->rtt_last_ns);
+  cmt__counter_set(&c->rtt_min_ns, l->rtt_min_ns);
+  cmt__counter_set(&c->pings_sent, cmt__conn_pings_sent(l->conn));
+  cmt__counter_set(&c->pongs_recv, l->pongs_recv);
+  cmt__counter_set(&c->sent_bytes, l->sent_bytes);
+  cmt__counter_set(&c->recv_bytes, l->recv_bytes);
+  cmt__counter_set(&c->write_calls, l->write_calls);
+  cmt__counter_set(&c->read_calls, l->read_calls);
+  cmt__counter_set(&c->read_paused_ns,
+                   l->paused_ns +
+                     (l->paused ? cmt__since(now_ns, l->paused_at_ns) : 0));
+  peer_count_rates(p, now_ns);
+}
+
+void cmt__peer_look(cmt_peer *p, cmt__peer_view *out) {
+  const cmt__gate *g = &p->gate;
+
+  cmt__lock(&p->gate.lock);
+  *out = (cmt__peer_view){
+    .pongs_recv = cmt__counter_get(&p->counters.pongs_recv),
+    .recv_bytes = cmt__counter_get(&p->counters.recv_bytes),
+    .paused = g->pauses > 0 || g->blocks > 0,
+    .stopping = g->state != CMT__GATE_OPEN,
+  };
+  cmt__unlock(&p->gate.lock);
+}
+
+/* ---- what it is ---- */
+
+const cmt_node_id *cmt_peer_id(const cmt_peer *p) { return &p->id; }
+
+const cmt_node_info *cmt_peer_node_info(const cmt_peer *p) {
+  return p->node_info;
+}
+
+bool cmt_peer_is_outbound(const cmt_peer *p) { return p->outbound; }
+
+bool cmt_peer_is_persistent(const cmt_peer *p) { return p->persistent; }
+
+bool cmt_peer_has_channel(const cmt_peer *p, uint8_t channel) {
+  cmt_bytes theirs = p->node_info->channels;
+
+  return cmt__bytes_have(theirs, channel);
+}
+
+void cmt_peer_get_remote(const cmt_peer *p, cmt_net_addr *out) {
+  if (out == NULL) {
+    return;
+  }
+  *out = cmt__remote_addr(&p->remote);
+  out->id = p->id;
+}
+
+/* The lock is no part of what the peer is, so a const peer can be locked. */
+static pthread_mutex_t *peer_lock(const cmt_peer *p) {
+  pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&p->gate.lock;
+
+  cmt__lock(lock);
+  return lock;
+}
+
+void cmt_peer_get_why(const cmt_peer *p, cmt_why *out) {
+  pthread_mutex_t *lock;
+
+  if (out == NULL) {
+    return;
+  }
+  lock = peer_lock(p);
+  *out = (cmt_why){.stage = p->stage};
+  if (p->reason != CMT_OK) {
+    cmt__why(out, p->reason, p->stage, "%s",
+             p->why_text != NULL ? p->why_text : cmt_err_text(p->reason));
+  }
+  cmt__unlock(lock);
+}
+
+const cmt_env *cmt_peer_env(const cmt_peer *p) { return &p->shared->pool.env; }
+
+static void path_status(const cmt__link *l, cmt_peer_status *out) {
+  const cmt__link_path *path =
+    atomic_load_explicit(&l->path, memory_order_acquire);
+
+  if (path == NULL) {
+    return;
+  }
+  out->kernel_unsent_bytes = cmt__counter_get(&path->unsent_bytes);
+  out->in_flight_bytes = cmt__counter_get(&path->in_flight_bytes);
+  out->delivery_rate = cmt__counter_get(&path->rate);
+  out->tcp_rtt_ns = cmt__counter_get(&path->rtt_ns);
+  if (out->delivery_rate > 0) {
+    out->kernel_unsent_ns =
+      out->kernel_unsent_bytes * 1000000 / out->delivery_rate * 1000;
+  }
+}
+
+/* What lives as long as the link, but for the last numbers of its channels. */
+static void link_status(const cmt_peer *p, cmt_peer_status *out) {
+  size_t count = p->gate.channel_count;
+  pthread_mutex_t *lock = peer_lock(p);
+
+  if (p->link != NULL) {
+    cmt_conn_get_status(p->link->conn, out->channels, count);
+    path_status(p->link, out);
+  } else if (p->last != NULL) {
+    memcpy(out->channels, p->last, count * sizeof *p->last);
+  }
+  cmt__unlock(lock);
+  for (size_t i = 0; p->dropped != NULL && i < count; i++) {
+    out->channels[i].dropped_messages = cmt__counter_get(&p->dropped[i]);
+  }
+}
+
+void cmt_peer_get_status_sized(const cmt_peer *p, cmt_peer_status *out,
+                               size_t size) {
+  const cmt__peer_counters *c = &p->counters;
+  cmt_peer_status full = {
+    .up_ns = cmt__counter_get(&c->up_ns),
+    .rtt_last_ns = cmt__counter_get(&c->rtt_last_ns),
+    .rtt_min_ns = cmt__counter_get(&c->rtt_min_ns),
+    .pings_sent = cmt__counter_get(&c->pings_sent),
+    .pongs_recv = cmt__counter_get(&c->pongs_recv),
+    .sent_bytes = cmt__counter_get(&c->sent_bytes),
+    .recv_bytes = cmt__counter_get(&c->recv_bytes),
+    .write_calls = cmt__counter_get(&c->write_calls),
+    .read_calls = cmt__counter_get(&c->read_calls),
+    .read_paused_ns = cmt__counter_get(&c->read_paused_ns),
+    .send_rate = cmt__counter32_get(&c->send_rate),
+    .recv_rate = cmt__counter32_get(&c->recv_rate),
+    .channel_count = p->gate.channel_count,
+  };
+
+  link_status(p, &full);
+  cmt__sized_write(out, size, &full, sizeof full);
+}
+
+/* ---- what it does ---- */
+
+cmt_err cmt_peer_try_send(cmt_peer *p, uint8_t channel, cmt_buf *msg) {
+  return p == NULL || msg == NULL ? CMT_EINVAL
+                                  : cmt__gate_try_send(&p->gate, channel, msg);
+}
+
+cmt_err cmt_peer_send(cmt_peer *p, uint8_t channel, cmt_buf *msg,
+                      cmt_send_req *req) {
+  if (p == NULL || msg == NULL || req == NULL) {
+    return CMT_EINVAL;
+  }
+  return cmt__gate_send(&p->gate, channel, msg, req);
+}
+
+cmt_err cmt_peer_send_wait(cmt_peer *p, uint8_t channel, cmt_buf *msg,
+                           uint64_t timeout_ns) {
+  if (p == NULL || msg == NULL) {
+    return CMT_EINVAL;
+  }
+  if (thread_is_loop) {
+    return CMT_EDEADLK;
+  }
+  return cmt__gate_send_wait(&p->gate, channel, msg, timeout_ns);
+}
+
+cmt_err cmt_peer_try_send_bytes(cmt_peer *p, uint8_t channel, const void *data,
+                                size_t len) {
+  cmt_buf *msg;
+  cmt_err err;
+
+  if (p == NULL || (data == NULL && len > 0)) {
+    return CMT_EINVAL;
+  }
+  msg = cmt_buf_copy(&p->shared->pool.env, data, len);
+  err = msg == NULL ? CMT_ENOMEM : cmt_peer_try_send(p, channel, msg);
+  if (err != CMT_OK) {
+    cmt_buf_unref(msg);
+  }
+  return err;
+}
+
+cmt_err cmt_peer_send_wait_bytes(cmt_peer *p, uint8_t channel, const void *data,
+                                 size_t len) {
+  cmt_buf *msg;
+  cmt_err err;
+
+  if (p == NULL || (data == NULL && len > 0)) {
+    return CMT_EINVAL;
+  }
+  msg = cmt_buf_copy(&p->shared->pool.env, data, len);
+  err = msg == NULL ? CMT_ENOMEM
+                    : cmt_peer_send_wait(p, channel, msg, SEND_WAIT_NS);
+  if (err != CMT_OK) {
+    cmt_buf_unref(msg);
+  }
+  return err;
+}
+
+void cmt_peer_pause(cmt_peer *p) { cmt__gate_pause(&p->gate); }
+
+void cmt_peer_resume(cmt_peer *p) { cmt__gate_resume(&p->gate); }
+
+void cmt_peer_stop(cmt_peer *p, cmt_err reason, uint64_t flush_ns) {
+  CMT_REQUIRE(&p->shared->pool.env, reason != CMT_OK,
+              "cmt_peer_stop: the reason is CMT_OK");
+  cmt__gate_stop_with(&p->gate, reason, flush_ns);
+}
+
+cmt_err cmt_peer_explain(cmt_peer *p, cmt_err reason, const char *text) {
+  char escaped[sizeof((cmt_why *)0)->text];
+
+  CMT_REQUIRE(&p->shared->pool.env, reason != CMT_OK,
+              "cmt_peer_explain: the reason is CMT_OK");
+  if (text == NULL) {
+    return reason;
+  }
+  cmt__quote(cmt_bytes_of(text), escaped, sizeof escaped);
+  cmt__lock(&p->gate.lock);
+  if (p->explained == CMT_OK && p->reason == CMT_OK) {
+    p->explained = reason;
+    p->why_text = text_new(p, escaped);
+  }
+  cmt__unlock(&p->gate.lock);
+  return reason;
+}
+
+/* ---- what others keep with it ---- */
+
+cmt_err cmt_peer_set(cmt_peer *p, const char *key, void *value,
+                     void (*destroy)(void *)) {
+  return p == NULL ? CMT_EINVAL
+                   : cmt__peer_data_set(&p->data, key, value, destroy);
+}
+
+/* The lock and the list are no part of what the peer is. */
+void *cmt_peer_get(const cmt_peer *p, const char *key) {
+  return cmt__peer_data_get((cmt__peer_data *)(uintptr_t)&p->data, key);
+}

@@ -1,0 +1,532 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Delivery.
+
+   Design notes.  An inline reactor is called here, on the loop, and costs
+   nothing else.  Of all others a peer has a box in the reactor's mailbox, and
+   the loop only puts events in.  A worker is a thread that takes events and
+   makes the same calls.
+
+   The end of a peer that was added has two halves then.  The loop calls the
+   inline reactors and puts peer gone into each box.  Whoever does the last of
+   these posts to the loop, which takes the peer off the list; until then its id
+   is not free, and the switch does not finish. */
+
+#include "delivery.h"
+
+#include "sys/thread.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+enum { FULL_A_SECOND = 10 /* Lines about full queues, on each loop. */ };
+
+static _Thread_local bool thread_is_worker;
+
+bool cmt__thread_is_worker(void) { return thread_is_worker; }
+
+/* ---- workers ---- */
+
+/* An error of receive ends the peer, and this reactor gets no more of it. */
+static void worker_failed(const cmt__worker *w, const cmt_event *ev,
+                          cmt_err err) {
+  char text[192];
+
+  snprintf(text, sizeof text,
+           "reactor %.96s ended the peer on channel 0x%02x: %s",
+           w->reactor->name, ev->channel, cmt_err_text(err));
+  cmt__mailbox_refuse(w->mailbox, ev);
+  (void)cmt_peer_explain(ev->peer, err, text);
+  cmt_peer_stop(ev->peer, err, 0);
+}
+
+static void worker_call(const cmt__worker *w, const cmt_event *ev) {
+  const cmt_reactor *r = w->reactor;
+  cmt_err err = CMT_OK;
+
+  cmt__assert_unlocked(w->delivery->options.env);
+  switch (ev->kind) {
+  case CMT_EVENT_PEER_UP:
+    if (r->add_peer != NULL) {
+      r->add_peer(r->self, ev->peer);
+    }
+    break;
+  case CMT_EVENT_MESSAGE:
+    err = r->receive(r->self, ev->peer, ev->channel, ev->msg);
+    break;
+  case CMT_EVENT_PEER_GONE:
+    if (r->remove_peer != NULL) {
+      r->remove_peer(r->self, ev->peer, ev->reason);
+    }
+    break;
+  }
+  if (err != CMT_OK) {
+    worker_failed(w, ev, err);
+  }
+}
+
+static void *worker_run(void *arg) {
+  const cmt__worker *w = arg;
+  cmt_event ev = {.internal = NULL};
+
+  thread_is_worker = true;
+  while (cmt__mailbox_turn(w->mailbox, &ev) == CMT_OK) {
+    worker_call(w, &ev);
+  }
+  return NULL;
+}
+
+static cmt_err workers_run(cmt__delivery *d, size_t count, cmt_why *why) {
+  cmt_err err = CMT_OK;
+
+  while (err == CMT_OK && d->worker_count < count) {
+    cmt__worker *w = &d->workers[d->worker_count];
+
+    err = cmt__thread_start(&w->thread, worker_run, w, "a thread for a reactor",
+                            why);
+    d->worker_count += err == CMT_OK;
+  }
+  return err;
+}
+
+static size_t reactor_threads(const cmt_reactor *r) {
+  if (r->delivery != CMT_THREADED) {
+    return 0;
+  }
+  return r->threads != 0 ? r->threads : 1;
+}
+
+static cmt_err workers_start(cmt__delivery *d, cmt_why *why) {
+  size_t count = 0, at = 0;
+
+  for (size_t i = 0; i < d->options.reactor_count; i++) {
+    count += reactor_threads(&d->options.reactors[i]);
+  }
+  d->workers = cmt__alloc_zero(d->options.env, count * sizeof *d->workers);
+  if (d->workers == NULL) {
+    return cmt__why(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
+                    cmt_err_text(CMT_ENOMEM));
+  }
+  for (size_t i = 0; i < d->options.reactor_count; i++) {
+    const cmt_reactor *r = &d->options.reactors[i];
+
+    for (size_t n = reactor_threads(r); n > 0; n--) {
+      d->workers[at++] =
+        (cmt__worker){.delivery = d, .reactor = r, .mailbox = d->mailboxes[i]};
+    }
+  }
+  return workers_run(d, count, why);
+}
+
+/* ---- of a switch ---- */
+
+static cmt_err reactor_check(const cmt_reactor *r, cmt_why *why) {
+  if ((unsigned)r->delivery > CMT_MAILBOX) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "reactor %s: delivery is %d, allowed is 0 to %d", r->name,
+                    (int)r->delivery, CMT_MAILBOX);
+  }
+  if (r->threads > CMT_THREADS_MAX) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "reactor %s: threads is %u, allowed is 0 to %d", r->name,
+                    r->threads, CMT_THREADS_MAX);
+  }
+  return CMT_OK;
+}
+
+static cmt_err mailboxes_new(cmt__delivery *d, cmt_why *why) {
+  const cmt_channel *channels = d->options.channels;
+  char text[160];
+  cmt_err err = CMT_OK;
+
+  d->mailboxes = cmt__alloc_zero(d->options.env, d->options.reactor_count *
+                                                   sizeof(cmt_mailbox *));
+  if (d->mailboxes == NULL) {
+    err = CMT_ENOMEM;
+  }
+  for (size_t i = 0; i < d->options.reactor_count && err == CMT_OK; i++) {
+    const cmt_reactor *r = &d->options.reactors[i];
+
+    if (r->delivery != CMT_INLINE) {
+      err = cmt__mailbox_new(d->options.env, r, channels, d->options.peers_max,
+                             &d->mailboxes[i]);
+    }
+    channels += r->channel_count; /* In the order of the reactors. */
+  }
+  return err == CMT_OK
+           ? err
+           : cmt__why(why, err, CMT_STAGE_TRANSPORT,
+                      "cannot make a mailbox: %s",
+                      cmt__loop_fault(err, errno, text, sizeof text));
+}
+
+static void boxes_on_gone(cmt__box *b);
+
+cmt_err cmt__delivery_init(cmt__delivery *d, const cmt__delivery_options *o,
+                           cmt_why *why) {
+  bool any = false;
+  cmt_err err = CMT_OK;
+
+  d->options = *o;
+  for (size_t i = 0; i < d->options.reactor_count && err == CMT_OK; i++) {
+    err = reactor_check(&d->options.reactors[i], why);
+    any = any || d->options.reactors[i].delivery != CMT_INLINE;
+  }
+  if (err == CMT_OK && any) {
+    err = mailboxes_new(d, why);
+  }
+  if (err != CMT_OK) {
+    cmt__delivery_fini(d);
+    return err;
+  }
+  for (size_t i = 0; any && i < d->options.reactor_count; i++) {
+    if (d->mailboxes[i] != NULL) {
+      d->mailboxes[i]->on_gone = boxes_on_gone;
+    }
+  }
+  return CMT_OK;
+}
+
+static void mailboxes_hurry(cmt__delivery *d) {
+  for (size_t i = 0; i < d->options.reactor_count; i++) {
+    if (d->mailboxes[i] != NULL) {
+      cmt__mailbox_hurry(d->mailboxes[i]);
+    }
+  }
+}
+
+static void delivery_on_timer(cmt__timer *t) {
+  mailboxes_hurry(
+    (cmt__delivery *)(void *)((char *)t - offsetof(cmt__delivery, hurry)));
+}
+
+cmt_err cmt__delivery_start(cmt__delivery *d, cmt_why *why) {
+  if (d->mailboxes == NULL) {
+    return CMT_OK;
+  }
+  d->hurry.cb = delivery_on_timer;
+  if (cmt__loop_reserve_timers(d->options.first->loop, 1) != CMT_OK) {
+    return cmt__why(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
+                    cmt_err_text(CMT_ENOMEM));
+  }
+  d->timed = true;
+  return workers_start(d, why);
+}
+
+void cmt__delivery_stop(cmt__delivery *d, uint64_t flush_ns) {
+  if (d->mailboxes == NULL) {
+    return;
+  }
+  if (flush_ns == 0) {
+    mailboxes_hurry(d);
+  } else {
+    cmt__loop_timer(
+      d->options.first->loop, &d->hurry,
+      cmt__after(cmt__loop_now(d->options.first->loop), flush_ns));
+  }
+}
+
+void cmt__delivery_give_up(cmt__delivery *d) {
+
+  for (size_t i = 0; d->mailboxes != NULL && i < d->options.reactor_count;
+       i++) {
+    if (d->mailboxes[i] != NULL) {
+      cmt__mailbox_close(d->mailboxes[i]);
+    }
+  }
+}
+
+void cmt__delivery_close(cmt__delivery *d) {
+
+  if (d->timed) {
+    cmt__loop_timer(d->options.first->loop, &d->hurry, CMT_NEVER);
+    cmt__loop_release_timers(d->options.first->loop, 1);
+    d->timed = false;
+  }
+  cmt__delivery_give_up(d);
+}
+
+void cmt__delivery_fini(cmt__delivery *d) {
+
+  if (d->mailboxes == NULL) {
+    return;
+  }
+  cmt__delivery_close(d);
+  for (size_t i = 0; i < d->worker_count; i++) {
+    pthread_join(d->workers[i].thread, NULL);
+  }
+  for (size_t i = 0; i < d->options.reactor_count; i++) {
+    cmt__mailbox_delete(d->mailboxes[i]);
+  }
+  cmt__free(d->options.env, d->workers);
+  cmt__free(d->options.env, d->mailboxes);
+  *d = (cmt__delivery){.options = d->options};
+}
+
+const char *cmt__delivery_waits_for(const cmt__delivery *d) {
+
+  for (size_t i = 0; d->mailboxes != NULL && i < d->options.reactor_count;
+       i++) {
+    if (d->mailboxes[i] != NULL && cmt__mailbox_is_used(d->mailboxes[i])) {
+      return d->mailboxes[i]->name;
+    }
+  }
+  return NULL;
+}
+
+uint64_t cmt__delivery_queued(const cmt__delivery *d) {
+  uint64_t bytes = 0;
+
+  for (size_t i = 0; d->mailboxes != NULL && i < d->options.reactor_count;
+       i++) {
+    if (d->mailboxes[i] != NULL) {
+      bytes += cmt__mailbox_bytes(d->mailboxes[i]);
+    }
+  }
+  return bytes;
+}
+
+cmt_mailbox *cmt__delivery_mailbox(const cmt__delivery *d,
+                                   const char *reactor) {
+  for (size_t i = 0; reactor != NULL && i < d->options.reactor_count; i++) {
+    const cmt_reactor *r = &d->options.reactors[i];
+
+    if (r->delivery == CMT_MAILBOX && strcmp(r->name, reactor) == 0) {
+      return d->mailboxes[i];
+    }
+  }
+  return NULL;
+}
+
+/* ---- of a peer ---- */
+
+/* All boxes of the peer have ended. */
+static void boxes_on_post(cmt__post *post) {
+  struct cmt__boxes *b =
+    (struct cmt__boxes *)((char *)post - offsetof(struct cmt__boxes, post));
+
+  b->delivery->departing--;
+  b->delivery->options.on_departed(b->delivery->options.arg, b->peer);
+}
+
+/* The loop stays as long as a peer is departing, and the peer as long as its
+   post was not handled. */
+static void boxes_on_gone(cmt__box *b) {
+  struct cmt__boxes *boxes = b->peer->boxes;
+
+  if (atomic_fetch_sub(&boxes->left, 1) == 1) {
+    cmt__loop_post(boxes->delivery->options.first->loop, &boxes->post);
+  }
+}
+
+static void boxes_free(struct cmt__boxes *b) {
+  cmt_env env;
+
+  env = b->peer->shared->pool.env;
+  for (size_t i = 0; i < b->count; i++) {
+    if (b->list[i] != NULL) {
+      cmt__box_fini(b->list[i], &env);
+    }
+  }
+  cmt__free(&env, b);
+}
+
+cmt_err cmt__delivery_admit(cmt__delivery *d, cmt_peer *p) {
+  size_t count = d->options.reactor_count;
+  size_t at = sizeof *p->boxes + count * sizeof(cmt__box *);
+  size_t size = at;
+  struct cmt__boxes *b;
+
+  if (d->mailboxes == NULL) {
+    return CMT_OK;
+  }
+  for (size_t i = 0; i < count; i++) {
+    size += d->mailboxes[i] != NULL ? cmt__box_size(d->mailboxes[i]) : 0;
+  }
+  b = cmt__alloc_zero(d->options.env, size);
+  if (b == NULL) {
+    return CMT_ENOMEM;
+  }
+  b->delivery = d;
+  b->peer = p;
+  b->post.cb = boxes_on_post;
+  b->count = count;
+  for (size_t i = 0; i < count; i++) {
+    if (d->mailboxes[i] != NULL) {
+      b->list[i] = (cmt__box *)(void *)((char *)b + at);
+      at += cmt__box_size(d->mailboxes[i]);
+    }
+  }
+  p->boxes = b;
+  p->boxes_free = boxes_free;
+  p->dropped = b->dropped;
+  return CMT_OK;
+}
+
+/* NULL: the reactor is inline. */
+static cmt__box *box_of(const cmt__delivery *d, cmt_peer *p,
+                        const cmt_reactor *r) {
+  return r->delivery == CMT_INLINE ? NULL
+                                   : p->boxes->list[r - d->options.reactors];
+}
+
+void cmt__delivery_add(cmt__delivery *d, cmt_peer *p) {
+  for (size_t i = 0; i < d->options.reactor_count; i++) {
+    const cmt_reactor *r = &d->options.reactors[i];
+    cmt__box *b = box_of(d, p, r);
+
+    if (b != NULL) {
+      cmt__box_open(b, d->mailboxes[i], p);
+      cmt__box_up(b);
+    } else if (r->add_peer != NULL) {
+      cmt__callback_begin(&d->options.first->callbacks, r->name, -1);
+      r->add_peer(r->self, p);
+      cmt__callback_end(&d->options.first->callbacks);
+    }
+  }
+}
+
+static void count_drop(cmt_peer *p, uint8_t channel) {
+  const cmt__delivery *d = p->boxes->delivery;
+
+  for (size_t i = 0; i < d->options.channel_count; i++) {
+    if (d->options.channels[i].id == channel) {
+      cmt__counter_add(&p->boxes->dropped[i], 1);
+    }
+  }
+}
+
+/* Whether the peer has an urgent channel besides |channel|. */
+static bool has_urgent(const cmt__delivery *d, const cmt_peer *p,
+                       uint8_t channel) {
+  bool any = false;
+
+  for (size_t i = 0; i < d->options.channel_count; i++) {
+    const cmt_channel *c = &d->options.channels[i];
+
+    any = any || (c->id != channel && c->traffic == CMT_TRAFFIC_URGENT &&
+                  cmt_peer_has_channel(p, c->id));
+  }
+  return any;
+}
+
+/* Strangers decide how often they fill a queue. */
+static bool log_has_room(cmt__delivery_loop *l) {
+  uint64_t missed; /* Each peer has its line with a later message. */
+
+  return cmt__log_limit_take(&l->full_queues, FULL_A_SECOND,
+                             cmt__loop_now(l->loop), &missed);
+}
+
+/* Tells once of a peer that a full queue holds back its urgent channels. */
+static void tell_full(cmt__delivery_loop *l, cmt_peer *p, const cmt_reactor *r,
+                      uint8_t channel) {
+  if (p->boxes->told || !has_urgent(p->boxes->delivery, p, channel) ||
+      !log_has_room(l)) {
+    return;
+  }
+  p->boxes->told = true;
+  cmt__log(l->callbacks.env, CMT_LOG_WARN, "switch",
+           "the queue of reactor %.96s for channel 0x%02x of node %s is full: "
+           "until half of it is done none of the peer's channels is read, also "
+           "those that are urgent (recv_queue, recv_queue_bytes)",
+           r->name, channel, p->id.text);
+}
+
+static cmt_err box_receive(cmt__delivery_loop *l, cmt__box *b,
+                           const cmt_reactor *r, uint8_t channel,
+                           cmt_buf *msg) {
+  cmt_peer *p = b->peer;
+  bool stops;
+  cmt_err err = cmt__box_put(b, channel, msg, &stops);
+
+  if (stops) {
+    tell_full(l, p, r, channel);
+  }
+  if (err != CMT_EAGAIN) {
+    return err;
+  }
+  count_drop(p, channel);
+  return CMT_OK;
+}
+
+cmt_err cmt__delivery_receive(cmt__delivery_loop *l, cmt_peer *p,
+                              uint8_t channel, cmt_buf *msg, cmt_why *why) {
+  const cmt__delivery *d = l->delivery;
+  const cmt_reactor *r = d->options.owners[channel];
+  cmt__box *b = box_of(d, p, r);
+  cmt_err err;
+
+  if (r->receive == NULL && r->delivery != CMT_MAILBOX) {
+    return CMT_OK;
+  }
+  if (b != NULL) {
+    err = box_receive(l, b, r, channel, msg);
+    return err == CMT_OK
+             ? err
+             : cmt__why(why, err, CMT_STAGE_UP, "%s", cmt_err_text(err));
+  }
+  cmt__callback_begin(&l->callbacks, r->name, channel);
+  err = r->receive(r->self, p, channel, msg);
+  cmt__callback_end(&l->callbacks);
+  return err == CMT_OK
+           ? err
+           : cmt__why(why, err, CMT_STAGE_UP,
+                      "reactor %s ended the peer on channel 0x%02x: %s",
+                      r->name, channel, cmt_err_text(err));
+}
+
+/* Peer gone for each reactor that is not inline. */
+static size_t boxes_remove(cmt__delivery *d, cmt_peer *p, cmt_err reason) {
+  size_t count = 0;
+
+  for (size_t i = 0; p->boxes != NULL && i < d->options.reactor_count; i++) {
+    count += p->boxes->list[i] != NULL;
+  }
+  if (count == 0) {
+    return 0;
+  }
+  d->departing++;
+  atomic_store(&p->boxes->left, count);
+  for (size_t i = 0; i < d->options.reactor_count; i++) {
+    if (p->boxes->list[i] != NULL) {
+      cmt__box_gone(p->boxes->list[i], reason);
+    }
+  }
+  return count;
+}
+
+static void remove_inline(cmt__delivery *d, const cmt_reactor *r, cmt_peer *p,
+                          cmt_err reason) {
+  if (r->remove_peer != NULL) {
+    cmt__callback_begin(&d->options.first->callbacks, r->name, -1);
+    r->remove_peer(r->self, p, reason);
+    cmt__callback_end(&d->options.first->callbacks);
+  }
+}
+
+bool cmt__delivery_remove(cmt__delivery *d, cmt_peer *p, cmt_err reason) {
+  size_t count = boxes_remove(d, p, reason);
+
+  for (size_t i = 0; i < d->options.reactor_count; i++) {
+    const cmt_reactor *r = &d->options.reactors[i];
+
+    if (r->delivery == CMT_INLINE) {
+      remove_inline(d, r, p, reason);
+    }
+  }
+  return count == 0;
+}
+
+/* Nothing of a refused peer is left behind in a queue, where strangers could
+   gather beside a slow reactor: remove_peer runs where init_peer did. */
+void cmt__delivery_refuse(cmt__delivery *d, cmt_peer *p, cmt_err reason,
+                          size_t known) {
+  for (size_t i = 0; i < known; i++) {
+    const cmt_reactor *r = &d->options.reactors[i];
+
+    if (r->delivery == CMT_INLINE || r->init_peer != NULL) {
+      remove_inline(d, r, p, reason);
+    }
+  }
+}

@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Sessions.  |pending| holds until the one outcome, add_peer or a rejection, is
+   told; the handshakes in flight are the pending sessions.  The order for
+   reactors is kept here: init_peer of each, listed, add_peer of each, messages,
+   then the gate closes, remove_peer of each, unlisted. */
+
+#include "session.h"
+
+#include "dialer.h"
+#include "limits.h"
+
+enum { SESSION_TIMERS = 2 }; /* Of the link, and while it is held. */
+
+static const cmt__link_callbacks link_callbacks;
+
+static void session_settle(cmt__session *s) {
+  CMT_ASSERT(&s->sw->env, s->pending);
+  s->pending = false;
+  cmt__place_leave(s);
+  cmt__held_end(s);
+  cmt__switch_handshakes(s->sw, -1);
+}
+
+cmt__session *cmt__session_new(cmt_switch *sw, cmt__dial *dial) {
+  cmt__session *s = cmt__alloc_zero(&sw->env, sizeof *s);
+
+  if (s == NULL) {
+    return NULL;
+  }
+  if (cmt__loop_reserve_timers(sw->loop, SESSION_TIMERS) != CMT_OK) {
+    cmt__free(&sw->env, s);
+    return NULL;
+  }
+  cmt__link_init(&s->link, sw->loop, &sw->setup.link, &link_callbacks, s);
+  s->sw = sw;
+  s->dial = dial;
+  s->outbound = dial != NULL;
+  s->pending = true;
+  s->next = sw->sessions;
+  if (s->next != NULL) {
+    s->next->prev = s;
+  }
+  sw->sessions = s;
+  sw->session_count++;
+  cmt__switch_handshakes(sw, 1);
+  if (dial != NULL) {
+    cmt__place_dial(s, dial);
+  }
+  return s;
+}
+
+static void session_on_closed(void *arg) {
+  cmt__session *s = arg;
+  cmt_switch *sw = s->sw;
+
+  CMT_ASSERT(&sw->env, !s->pending && s->peer == NULL);
+  if (s->prev != NULL) {
+    s->prev->next = s->next;
+  } else {
+    sw->sessions = s->next;
+  }
+  if (s->next != NULL) {
+    s->next->prev = s->prev;
+  }
+  sw->session_count--;
+  cmt__place_leave(s);
+  cmt__loop_release_timers(sw->loop, SESSION_TIMERS);
+  cmt__free(&sw->env, s);
+  cmt__switch_look(sw);
+}
+
+/* ---- rejections ---- */
+
+static const char *remote_text(const cmt__remote *r, char *out, size_t cap) {
+  cmt_net_addr bare = cmt__remote_addr(r);
+
+  if (cmt_net_addr_format(&bare, out, cap) != CMT_OK) {
+    return "?";
+  }
+  return out;
+}
+
+const char *cmt__session_remote(const cmt__session *s, char *out, size_t cap) {
+  return remote_text(&s->remote, out, cap);
+}
+
+static void session_tell(cmt__session *s, const cmt_why *why,
+                         const cmt_node_id *id) {
+  char remote[CMT_NET_ADDR_TEXT_SIZE];
+  cmt__dial *d = s->dial;
+  cmt_rejection r = {
+    .remote = cmt__remote_is_known(&s->remote) || d == NULL
+                ? remote_text(&s->remote, remote, sizeof remote)
+                : d->text,
+    .dialed = d != NULL ? d->text : NULL,
+    .id = id,
+    .outbound = s->outbound,
+    .redials = d != NULL && cmt__dial_redials(d, why->err),
+    .why = *why,
+  };
+
+  session_settle(s);
+  s->dial = NULL;
+  cmt__switch_reject(s->sw, &r);
+  if (d != NULL) {
+    cmt__dial_done(d, why->err);
+  }
+}
+
+void cmt__session_reject(cmt__session *s, const cmt_why *why,
+                         const cmt_node_id *id) {
+  session_tell(s, why, id);
+  cmt__link_close(&s->link);
+}
+
+void cmt__session_refuse(cmt__session *s, const cmt_why *why,
+                         const cmt_node_id *id) {
+  session_tell(s, why, id);
+  cmt__link_part(&s->link);
+}
+
+void cmt__session_leave(cmt__session *s) {
+  session_settle(s);
+  s->dial = NULL;
+  cmt__link_close(&s->link);
+}
+
+void cmt__session_cancel(cmt__session *s) {
+  cmt_why why;
+
+  cmt__why(&why, CMT_ECANCELED, CMT_STAGE_TRANSPORT, "the switch is stopping");
+  if (s->link.state == CMT__LINK_OPEN) {
+    cmt__link_stop(&s->link, &why);
+  } else {
+    cmt__session_reject(s, &why, NULL);
+  }
+}
+
+static void accept_reject(cmt_switch *sw, const cmt__remote *from,
+                          const cmt_why *why) {
+  char remote[CMT_NET_ADDR_TEXT_SIZE];
+  cmt_rejection r = {
+    .remote = remote_text(from, remote, sizeof remote),
+    .why = *why,
+  };
+
+  cmt__switch_reject(sw, &r);
+}
+
+void cmt__session_accept(void *arg, cmt__tcp *tcp) {
+  cmt_switch *sw = arg;
+  cmt_net_addr at = {.port = 0};
+  cmt__session *s;
+  cmt__remote remote;
+  cmt_why why;
+
+  cmt__switch_count(sw, &sw->status.accepted);
+  cmt__tcp_remote(tcp, &at);
+  remote = cmt__remote_of(&at);
+  s = cmt__session_new(sw, NULL);
+  if (s == NULL) {
+    cmt__why(&why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
+             cmt_err_text(CMT_ENOMEM));
+    cmt__tcp_close(tcp);
+    accept_reject(sw, &remote, &why);
+    return;
+  }
+  s->remote = remote;
+  cmt__place_accept(s);
+  cmt__link_accept(&s->link, tcp);
+  cmt__session_start(s, NULL);
+}
+
+/* Tells once that the system does not lock the memory of keys. */
+static void keys_check(cmt_switch *sw) {
+  uint64_t locked, unlocked;
+
+  cmt__secret_pool_bytes(&sw->setup.shared->pool, &locked, &unlocked);
+  if (unlocked > 0 && !atomic_exchange(&sw->keys_told, true)) {
+    cmt__log(&sw->env, CMT_LOG_WARN, "switch",
+             "memory of keys cannot be locked, so the system may write it to "
+             "the disk when memory is short; a higher limit (ulimit -l) helps");
+  }
+}
+
+void cmt__session_start(cmt__session *s, const cmt_node_id *expect) {
+  cmt_switch *sw = s->sw;
+  cmt_conn_options o;
+  cmt_node_info info;
+  cmt_why why;
+
+  cmt__setup_conn_options(&sw->setup, &sw->env, &info, &o);
+  o.expect_id = expect;
+  if (cmt__link_start(&s->link, &o, sw->setup.shared, &why) != CMT_OK) {
+    cmt__session_reject(s, &why, NULL);
+  }
+  keys_check(sw);
+}
+
+/* ---- a peer comes ---- */
+
+static void peer_on_settled(void *arg) {
+  cmt_switch *sw = arg;
+
+  sw->unsettled--;
+  cmt__switch_look(sw);
+}
+
+/* A session that was held takes the place of the peer that is gone. */
+static cmt_err place_take(cmt__session *s, const cmt_node_id *id,
+                          cmt_why *why) {
+  if (!s->held.has_place) {
+    s->outbound_place = s->outbound;
+    return cmt__limits_admit(s->sw, id, &s->remote, &s->outbound_place, why);
+  }
+  s->outbound_place = s->held.outbound_place;
+  return s->held.outbound_place || s->held.same_address
+           ? CMT_OK
+           : cmt__limits_address(s->sw, &s->remote, why);
+}
+
+/* The checks that need the other peers, and the memory for one more. */
+static cmt_err session_admit(cmt__session *s, const cmt_conn_event *ev,
+                             cmt_why *why) {
+  cmt_switch *sw = s->sw;
+  cmt_err err;
+
+  if (cmt__held_exists(s, ev->id)) {
+    return cmt__why(why, CMT_EDUPLICATE, CMT_STAGE_FILTER,
+                    "a connection with node %s exists", ev->id->text);
+  }
+  err = place_take(s, ev->id, why);
+  if (err != CMT_OK) {
+    return err;
+  }
+  if (cmt__peer_set_reserve(&sw->peers) == CMT_OK) {
+    s->peer = cmt__peer_new(&(cmt__peer_options){
+      .link = &s->link,
+      .id = ev->id,
+      .node_info = ev->node_info,
+      .shared = sw->setup.shared,
+      .send_bytes_max = sw->setup.options.send_bytes_max,
+      .send_pool = &sw->send_pool,
+      .on_settled = peer_on_settled,
+      .arg = sw,
+    });
+  }
+  if (s->peer != NULL &&
+      cmt__delivery_admit(&sw->delivery, s->peer) != CMT_OK) {
+    s->peer->link = NULL;
+    cmt_peer_unref(s->peer);
+    s->peer = NULL;
+  }
+  return s->peer != NULL ? CMT_OK
+                         : cmt__why(why, CMT_ENOMEM, CMT_STAGE_FILTER, "%s",
+                                    cmt_err_text(CMT_ENOMEM));
+}
+
+/* Returns how many reactors know the peer; |why| has an error when one refused
+   it. */
+static size_t reactors_init(cmt__session *s, cmt_why *why) {
+  const cmt__switch_setup *setup = &s->sw->setup;
+
+  why->err = CMT_OK;
+  for (size_t i = 0; i < setup->reactor_count; i++) {
+    const cmt_reactor *r = &setup->reactors[i];
+    cmt_err err = CMT_OK;
+    cmt__gate_stop stop;
+
+    if (r->init_peer != NULL) {
+      cmt__callback_begin(&s->sw->threads[0].delivery.callbacks, r->name, -1);
+      err = r->init_peer(r->self, s->peer);
+      cmt__callback_end(&s->sw->threads[0].delivery.callbacks);
+    }
+    stop = cmt__gate_take_stop(&s->peer->gate);
+    if (err != CMT_OK || stop.wanted) {
+      size_t known = err == CMT_OK ? i + 1 : i;
+
+      err = err != CMT_OK ? err : stop.reason;
+      cmt__why(why, err, CMT_STAGE_FILTER, "reactor %s refused the peer: %s",
+               r->name, cmt_err_text(err));
+      return known;
+    }
+  }
+  return setup->reactor_count;
+}
+
+/* Closes the gate; the session has no peer any more.  The caller has it. */
+static cmt_peer *peer_end(cmt__session *s, const cmt_why *why) {
+  cmt_peer *p = s->peer;
+
+  if (cmt__peer_end(p, why)) {
+    s->sw->unsettled++;
+  }
+  s->peer = NULL;
+  return p;
+}
+
+/* The first |known| reactors had accepted it.  |why| gets what a reactor
+   explained. */
+static void peer_refuse(cmt__session *s, cmt_why *why, size_t known) {
+  cmt_peer *p = peer_end(s, why);
+
+  cmt__delivery_refuse(&s->sw->delivery, p, why->err, known);
+  cmt_peer_get_why(p, why);
+  cmt__session_departed(s->sw, p, false);
+}
+
+void cmt__session_departed(cmt_switch *sw, cmt_peer *p, bool listed) {
+  if (listed) {
+    cmt__peer_set_remove(&sw->peers, p);
+    cmt__switch_removed(sw, p->reason);
+    cmt__dialer_peer_gone(sw, &p->id);
+    cmt__held_promote(sw, p);
+  }
+  cmt_peer_unref(p);
+  cmt__switch_look(sw);
+}
+
+/* Without memory to move it stays on the first loop. */
+static void peer_settle(cmt__session *s) {
+  cmt_switch *sw = s->sw;
+  unsigned thread = cmt__loops_pick(sw);
+
+  if (thread > 0 &&
+      cmt__link_move(&s->link, sw->threads[thread].delivery.loop) != CMT_OK) {
+    thread = 0;
+  }
+  s->thread = (uint8_t)thread;
+  sw->threads[thread].peers++;
+}
+
+static void peer_add(cmt__session *s) {
+  cmt__dial *d = s->dial;
+
+  cmt__peer_set_add(&s->sw->peers, s->peer);
+  cmt__switch_count(s->sw, &s->sw->status.added);
+  s->link.gate = &s->peer->gate;
+  s->was_peer = true;
+  session_settle(s);
+  cmt__dialer_peer_here(s->sw, s->peer);
+  s->dial = NULL;
+  if (d != NULL) {
+    cmt__dial_done(d, CMT_OK);
+  }
+  cmt__peer_count(s->peer);
+  cmt__delivery_add(&s->sw->delivery, s->peer);
+  peer_settle(s);
+}
+
+static void session_on_up(void *arg, const cmt_conn_event *ev) {
+  cmt__session *s = arg;
+  cmt_why why;
+  size_t known;
+
+  if (cmt__peer_set_has(&s->sw->peers, ev->id)) {
+    if (cmt__held_begin(s, ev->id, &why) != CMT_OK) {
+      cmt__session_refuse(s, &why, ev->id);
+    }
+    return;
+  }
+  if (session_admit(s, ev, &why) != CMT_OK) {
+    cmt__session_refuse(s, &why, ev->id);
+    return;
+  }
+  s->peer->remote = s->remote;
+  s->peer->outbound = s->outbound;
+  s->peer->outbound_place = s->outbound_place;
+  s->peer->persistent = s->dial != NULL && s->dial->persistent;
+  known = reactors_init(s, &why);
+  if (why.err == CMT_OK) {
+    peer_add(s);
+    return;
+  }
+  peer_refuse(s, &why, known);
+  cmt__session_refuse(s, &why, ev->id);
+}
+
+/* ---- a peer works, and ends ---- */
+
+/* On the loop of the peer; until it has moved that is the first one. */
+static void session_on_message(void *arg, uint8_t channel, cmt_buf *msg) {
+  cmt__session *s = arg;
+  bool moved = s->link.loop != s->sw->loop;
+  cmt__loop_thread *thread = &s->sw->threads[moved ? s->thread : 0];
+  cmt_why why;
+
+  if (cmt__delivery_receive(&thread->delivery, s->peer, channel, msg, &why) !=
+      CMT_OK) {
+    cmt__link_stop(&s->link, &why);
+  }
+}
+
+static void session_on_end(void *arg, const cmt_why *why,
+                           const cmt_node_id *id) {
+  cmt__session *s = arg;
+  cmt_why own = *why;
+  cmt_peer *p;
+
+  if (s->peer == NULL) {
+    if (s->held.id != NULL) {
+      own.stage = CMT_STAGE_FILTER; /* It was up, and never a peer. */
+    }
+    if (s->dial != NULL) {
+      cmt__dial_on_end(s->dial, &own, id);
+    } else {
+      cmt__session_reject(s, &own, id);
+    }
+    return;
+  }
+  p = peer_end(s, why);
+  s->sw->threads[s->thread].peers--;
+  if (cmt__delivery_remove(&s->sw->delivery, p, why->err)) {
+    cmt__session_departed(s->sw, p, true);
+  }
+}
+
+static void session_on_id(void *arg, const cmt_node_id *id) {
+  cmt__session *s = arg;
+
+  if (s->dial != NULL) {
+    cmt__dial_on_id(s->dial, id);
+  }
+  cmt__held_stagger(s, id);
+}
+
+static void session_on_connect(void *arg, cmt_err err) {
+  cmt__session *s = arg;
+
+  cmt__dial_on_connect(s->dial, err);
+}
+
+static void session_on_turn(void *arg) {
+  cmt__peer_count(((cmt__session *)arg)->peer);
+}
+
+static void session_on_linger(void *arg) {
+  cmt__session *s = arg;
+
+  cmt__place_linger(s, s->was_peer);
+}
+
+static void session_on_move(void *arg) {
+  cmt__session *s = arg;
+
+  s->peer->loop = s->link.loop;
+}
+
+static const cmt__link_callbacks link_callbacks = {
+  .on_connect = session_on_connect,
+  .on_id = session_on_id,
+  .on_up = session_on_up,
+  .on_message = session_on_message,
+  .on_end = session_on_end,
+  .on_turn = session_on_turn,
+  .on_move = session_on_move,
+  .on_linger = session_on_linger,
+  .on_closed = session_on_closed,
+};

@@ -1,0 +1,677 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The switch.
+
+   Design notes.  A switch has a loop and a thread that runs it.  Sessions,
+   dials, the listener and all calls of reactors belong to that thread; other
+   threads reach it in two ways, each a post under a mutex: through the gate of
+   a peer, and through |lock| here, for dials and the stop.  Nothing of the loop
+   is ever read or changed by another thread, so what a reactor does in a
+   callback and what an application does from outside take the same way, and a
+   callback never finds the lists that it was called from changed.
+
+   With several loops all that stays with the first.  Only the link of a peer
+   goes to another loop when the peer was added, and comes back when it has
+   ended (link_move.c), so that receive and the answers of sends are all that
+   the application hears there.  What the first loop wants of such a peer goes
+   through its gate, too.
+
+   Locks are taken in the order set, gate, queue of posts, and the locks of what
+   peers share, |budget_lock| and that of |send_pool|, before those of gates;
+   |lock| stands alone over the queue of posts.  None is held during a callback.
+
+   The end has four steps.  cmt_switch_stop() sets a flag and rings.  The loop
+   then closes the listener, ends every dial, rejects every handshake and stops
+   every peer.  Whatever ends asks for a look; the look finds nothing left: no
+   session, not even one that only waits for the other side to read; no dial; no
+   wake-up of a peer that is gone, whose post would otherwise come to a deleted
+   loop.  Then the reactors are stopped, and the loop, and cmt_switch_delete()
+   has only to join.
+
+   The loop can be the caller's instead (cmt__switch_new_on(), switch_uv.c).
+   Everything is the same then but the thread, which is whichever runs that
+   loop. */
+
+#include "switch.h"
+
+#include "dialer.h"
+#include "limits.h"
+
+#include "base/sized.h"
+#include "sys/standard_fds.h"
+
+#include <stdio.h>
+
+static void switch_on_post(cmt__post *post);
+static void switch_on_turn(cmt__turn *turn);
+
+enum { DIAL_FLAGS = CMT_DIAL_PERSISTENT };
+
+static void switch_lock(cmt_switch *s) { cmt__lock(&s->lock); }
+
+static void switch_unlock(cmt_switch *s) { cmt__unlock(&s->lock); }
+
+/* Under the lock.  Before the start there is no loop to ring. */
+static void switch_ring(cmt_switch *s) {
+  if (s->started && !s->posted) {
+    s->posted = true;
+    cmt__loop_post(s->loop, &s->post);
+  }
+}
+
+/* ---- for sessions and dials ---- */
+
+void cmt__switch_count(cmt_switch *s, uint64_t *counter) {
+  switch_lock(s);
+  *counter += 1;
+  switch_unlock(s);
+}
+
+/* A reason of the application's own is in no table. */
+static void count_reason(uint64_t table[CMT_ERR_COUNT], cmt_err err) {
+  size_t i = cmt_err_index(err);
+
+  if (i < CMT_ERR_COUNT) {
+    table[i]++;
+  }
+}
+
+void cmt__switch_removed(cmt_switch *s, cmt_err err) {
+  switch_lock(s);
+  s->status.removed++;
+  count_reason(s->status.removed_by, err);
+  switch_unlock(s);
+}
+
+void cmt__switch_handshakes(cmt_switch *s, int change) {
+  s->handshakes += (size_t)change;
+  switch_lock(s);
+  s->status.handshakes = s->handshakes;
+  switch_unlock(s);
+}
+
+void cmt__switch_reject(cmt_switch *s, cmt_rejection *r) {
+  const cmt_switch_options *o = &s->setup.options;
+
+  r->size = sizeof *r;
+  switch_lock(s);
+  s->status.rejected++;
+  count_reason(s->status.rejected_by, r->why.err);
+  switch_unlock(s);
+  cmt__switch_log_rejection(s, r);
+  if (o->on_rejected != NULL) {
+    cmt__callback_begin(&s->threads[0].delivery.callbacks, "on_rejected", -1);
+    o->on_rejected(o->arg, r);
+    cmt__callback_end(&s->threads[0].delivery.callbacks);
+  }
+}
+
+void cmt__switch_look(cmt_switch *s) {
+  if (s->closing) {
+    cmt__loop_turn(s->loop, &s->turn);
+  }
+}
+
+/* ---- making ---- */
+
+enum { LOCK_COUNT = 3 };
+#define LOCKS(s)                                                               \
+  ((pthread_mutex_t *[LOCK_COUNT]){&(s)->lock, &(s)->budget_lock,              \
+                                   &(s)->send_pool.lock})
+
+static void locks_destroy(pthread_mutex_t *const *locks, size_t count) {
+  while (count > 0) {
+    pthread_mutex_destroy(locks[--count]);
+  }
+}
+
+static cmt_err locks_init(pthread_mutex_t *const *locks, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    if (pthread_mutex_init(locks[i], NULL) != 0) {
+      locks_destroy(locks, i);
+      return CMT_ENOMEM;
+    }
+  }
+  return CMT_OK;
+}
+
+static void switch_free(cmt_switch *s) {
+  cmt_env env = s->env;
+
+  while (s->requests != NULL) {
+    cmt__dial *d = s->requests;
+
+    s->requests = d->next;
+    cmt__dial_free(d);
+  }
+  cmt__loops_fini(s);
+  locks_destroy(LOCKS(s), LOCK_COUNT);
+  pthread_cond_destroy(&s->ended_cond);
+  cmt__peer_set_fini(&s->peers);
+  cmt__setup_fini(&s->setup, &env);
+  cmt__free(&env, s);
+}
+
+/* The setup is done. */
+static cmt_err switch_init(cmt_switch *s, cmt__loop *const *loops) {
+  s->borrowed = loops != NULL;
+  s->post.cb = switch_on_post;
+  s->turn.cb = switch_on_turn;
+  cmt__places_init(s);
+  s->setup.link.budget = &s->budget;
+  s->report_ns = CMT__REPORT_NS;
+  cmt__send_pool_init(&s->send_pool, s->setup.shares.send.floor,
+                      s->setup.shares.send.pool);
+  if (!cmt__cond_init(&s->ended_cond)) {
+    return CMT_ENOMEM;
+  }
+  if (cmt__peer_set_init(&s->peers, &s->env) != CMT_OK) {
+    pthread_cond_destroy(&s->ended_cond);
+    return CMT_ENOMEM;
+  }
+  if (locks_init(LOCKS(s), LOCK_COUNT) != CMT_OK) {
+    pthread_cond_destroy(&s->ended_cond);
+    cmt__peer_set_fini(&s->peers);
+    return CMT_ENOMEM;
+  }
+  return CMT_OK;
+}
+
+static void switch_on_departed(void *arg, cmt_peer *p) {
+  cmt__session_departed(arg, p, true);
+}
+
+static cmt_err delivery_init(cmt_switch *s, cmt_why *why) {
+  const cmt__switch_setup *setup = &s->setup;
+  const cmt__delivery_options o = {
+    .env = &s->env,
+    .reactors = setup->reactors,
+    .reactor_count = setup->reactor_count,
+    .channels = setup->channels,
+    .channel_count = setup->channel_count,
+    .owners = setup->owners,
+    .peers_max = cmt__limits_peers(s),
+    .first = &s->threads[0].delivery,
+    .on_departed = switch_on_departed,
+    .arg = s,
+  };
+
+  return cmt__delivery_init(&s->delivery, &o, why);
+}
+
+/* The rest, after which only switch_free() can free it. */
+static cmt_err switch_fill(cmt_switch *s, cmt__loop *const *loops,
+                           cmt_why *why) {
+  cmt_err err = cmt__loops_init(s, loops);
+
+  if (err == CMT_OK) {
+    err = delivery_init(s, why);
+  }
+  if (err != CMT_OK) {
+    switch_free(s);
+  }
+  return err;
+}
+
+static cmt_err switch_new(const cmt_switch_options *o, cmt__loop *const *loops,
+                          cmt_switch **out, cmt_why *why) {
+  cmt_env env;
+  cmt_switch *s = NULL;
+  cmt_err err = cmt__env_copy(o->env, &env);
+
+  if (err != CMT_OK) {
+    return cmt__why(why, err, CMT_STAGE_TRANSPORT, "env: %s",
+                    cmt_err_text(err));
+  }
+  s = cmt__alloc_zero(&env, sizeof *s);
+  err = s != NULL ? CMT_OK : CMT_ENOMEM;
+  if (err == CMT_OK) {
+    s->env = env;
+    err = cmt__setup_init(&s->setup, &s->env, o, why);
+  }
+  if (err != CMT_OK) {
+    cmt__free(&env, s);
+    return err;
+  }
+  err = switch_init(s, loops);
+  if (err != CMT_OK) {
+    cmt__setup_fini(&s->setup, &env);
+    cmt__free(&env, s);
+    return err;
+  }
+  err = switch_fill(s, loops, why);
+  if (err == CMT_OK) {
+    *out = s;
+  }
+  return err;
+}
+
+cmt_err cmt__switch_new_on_each(const cmt_switch_options *o,
+                                cmt__loop *const *loops, cmt_switch **out,
+                                cmt_why *why) {
+  cmt_switch_options full;
+  cmt_err err = cmt__out_clear(out, why);
+
+  cmt_switch_options_init(&full);
+  if (err == CMT_OK) {
+    err = cmt__sized_read(&full, sizeof full, o, "options", why);
+  }
+  if (err != CMT_OK) {
+    return err;
+  }
+  cmt__why(why, CMT_OK, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(CMT_OK));
+  err = switch_new(&full, loops, out, why);
+  if (err != CMT_OK && why != NULL && why->err == CMT_OK) {
+    cmt__why(why, err, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(err));
+  }
+  return err;
+}
+
+cmt_err cmt__switch_new_on(const cmt_switch_options *o, cmt__loop *loop,
+                           cmt_switch **out, cmt_why *why) {
+  cmt_err err = cmt__setup_one_loop(o, why);
+
+  return err == CMT_OK ? cmt__switch_new_on_each(o, &loop, out, why) : err;
+}
+
+cmt_err cmt_switch_new(const cmt_switch_options *o, cmt_switch **out,
+                       cmt_why *why) {
+  cmt__standard_fds_hold(); /* Before a mailbox has one of them. */
+  return cmt__switch_new_on_each(o, NULL, out, why);
+}
+
+/* ---- starting ---- */
+
+static cmt_err listener_start(cmt_switch *s, cmt_why *why) {
+  cmt__listener *ls;
+  cmt_net_addr at;
+  cmt_err err;
+
+  if (!s->setup.listens) {
+    return CMT_OK;
+  }
+  at = s->setup.laddr;
+  at.id.text[0] = '\0';
+  err = cmt__loop_listen(s->loop, &at, cmt__session_accept, s, &ls, why);
+  if (err != CMT_OK) {
+    return err;
+  }
+  cmt__listener_addr(ls, &at);
+  cmt__listener_accepts_max(ls, cmt__places_accepts(&s->setup.options));
+  switch_lock(s);
+  s->listener = ls;
+  cmt__setup_set_laddr(&s->setup, &at);
+  s->setup.bound = true;
+  switch_unlock(s);
+  return CMT_OK;
+}
+
+static cmt_err reactors_start(cmt_switch *s, cmt_why *why) {
+  for (size_t i = 0; i < s->setup.reactor_count; i++) {
+    const cmt_reactor *r = &s->setup.reactors[i];
+    cmt_err err = CMT_OK;
+
+    if (r->start != NULL) {
+      s->inside = true;
+      err = r->start(r->self, s);
+      s->inside = false;
+    }
+    if (err != CMT_OK) {
+      return cmt__why(why, err, CMT_STAGE_TRANSPORT,
+                      "reactor %s cannot start: %s", r->name,
+                      cmt_err_text(err));
+    }
+    s->reactors_started = i + 1;
+  }
+  return CMT_OK;
+}
+
+static void reactors_stop(cmt_switch *s) {
+  while (s->reactors_started > 0) {
+    const cmt_reactor *r = &s->setup.reactors[--s->reactors_started];
+
+    if (r->stop != NULL) {
+      cmt__callback_begin(&s->threads[0].delivery.callbacks, r->name, -1);
+      r->stop(r->self);
+      cmt__callback_end(&s->threads[0].delivery.callbacks);
+    }
+  }
+}
+
+cmt_err cmt__switch_may_start(cmt_switch *s, cmt_why *why) {
+  bool stopping, started;
+
+  if (s == NULL) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT, "the switch is NULL");
+  }
+  switch_lock(s);
+  stopping = s->stopping;
+  started = s->start_called;
+  switch_unlock(s);
+  if (started) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "the switch was started before");
+  }
+  return stopping ? cmt__why(why, CMT_ECLOSED, CMT_STAGE_TRANSPORT,
+                             "the switch was stopped before its start")
+                  : CMT_OK;
+}
+
+void cmt__switch_never_starts(cmt_switch *s) {
+  switch_lock(s);
+  s->start_called = true;
+  switch_unlock(s);
+  cmt__delivery_give_up(&s->delivery);
+}
+
+/* From here on a stop leaves the end to the loop. */
+static cmt_err start_claim(cmt_switch *s, cmt_why *why) {
+  cmt_err err = cmt__switch_may_start(s, why);
+  bool claimed;
+
+  if (err != CMT_OK) {
+    return err;
+  }
+  switch_lock(s);
+  claimed = !s->stopping;
+  s->start_called = claimed;
+  switch_unlock(s);
+  return claimed ? CMT_OK : cmt__switch_may_start(s, why);
+}
+
+cmt_err cmt_switch_start(cmt_switch *s, cmt_why *why) {
+  cmt_err err = start_claim(s, why);
+
+  if (err != CMT_OK) {
+    return err;
+  }
+  err = cmt__loops_open(s, why);
+  if (err == CMT_OK) {
+    cmt__limits_start(s);
+    err = listener_start(s, why);
+  }
+  if (err == CMT_OK) {
+    err = reactors_start(s, why);
+  }
+  if (err == CMT_OK) {
+    err = cmt__delivery_start(&s->delivery, why);
+  }
+  if (err == CMT_OK) {
+    err = cmt__loops_start(s, why);
+  }
+  if (err != CMT_OK) {
+    cmt__switch_never_starts(s);
+    return err;
+  }
+  switch_lock(s);
+  s->started = true;
+  switch_ring(s);
+  switch_unlock(s);
+  return CMT_OK;
+}
+
+/* ---- dialing ---- */
+
+cmt_err cmt_switch_dial(cmt_switch *s, const char *addr, unsigned flags) {
+  cmt_net_addr at;
+  cmt__dial *d;
+  cmt_err err = cmt_net_addr_parse(addr, 0, &at, NULL);
+
+  if (err != CMT_OK || s == NULL || (flags & ~(unsigned)DIAL_FLAGS) != 0) {
+    return CMT_EINVAL;
+  }
+  d = cmt__dial_new(s, &at, (flags & CMT_DIAL_PERSISTENT) != 0);
+  if (d == NULL) {
+    return CMT_ENOMEM;
+  }
+  switch_lock(s);
+  if (s->stopping) {
+    switch_unlock(s);
+    cmt__dial_free(d);
+    return CMT_ECLOSED;
+  }
+  if (s->requests == NULL) {
+    s->requests = d;
+  } else {
+    s->requests_last->next = d;
+  }
+  s->requests_last = d;
+  switch_ring(s);
+  switch_unlock(s);
+  return CMT_OK;
+}
+
+static void begin_dials(cmt__dial *d) {
+  while (d != NULL) {
+    cmt__dial *next = d->next;
+
+    cmt__dial_begin(d);
+    d = next;
+  }
+}
+
+/* ---- stopping ---- */
+
+/* Others may be asking it from their threads. */
+static void listener_stop(cmt_switch *s) {
+  cmt__listener *ls = s->listener;
+
+  if (ls != NULL) {
+    switch_lock(s);
+    s->status.no_descriptors = cmt__listener_dropped(ls);
+    s->listener = NULL;
+    switch_unlock(s);
+    cmt__listener_close(ls);
+  }
+}
+
+static void sessions_cancel(cmt_switch *s, uint64_t flush_ns) {
+  cmt__session *next;
+
+  for (cmt__session *x = s->sessions; x != NULL; x = next) {
+    next = x->next;
+    if (x->pending) {
+      cmt__session_cancel(x);
+    } else {
+      cmt__link_hurry(&x->link, flush_ns);
+    }
+  }
+}
+
+static void switch_close(cmt_switch *s, uint64_t flush_ns) {
+  s->closing = true;
+  listener_stop(s);
+  cmt__places_stop(s);
+  cmt__dialer_stop(s);
+  sessions_cancel(s, flush_ns);
+  cmt__peer_set_stop(&s->peers, CMT_ECANCELED, flush_ns);
+  cmt__delivery_stop(&s->delivery, flush_ns);
+  cmt__switch_look(s);
+}
+
+static void switch_on_post(cmt__post *post) {
+  cmt_switch *s = (cmt_switch *)((char *)post - offsetof(cmt_switch, post));
+  cmt__dial *requests;
+  uint64_t flush_ns;
+  bool stopping;
+
+  switch_lock(s);
+  s->posted = false;
+  requests = s->requests;
+  s->requests = NULL;
+  stopping = s->stopping;
+  flush_ns = s->flush_ns;
+  switch_unlock(s);
+  begin_dials(requests);
+  if (stopping && !s->closing) {
+    switch_close(s, flush_ns);
+  }
+}
+
+static void switch_on_turn(cmt__turn *turn) {
+  cmt_switch *s = (cmt_switch *)((char *)turn - offsetof(cmt_switch, turn));
+
+  if (s->finished || s->session_count > 0 || s->dial_count > 0 ||
+      s->unsettled > 0 || s->delivery.departing > 0) {
+    return;
+  }
+  cmt__delivery_close(&s->delivery);
+  reactors_stop(s);
+  s->finished = true;
+  if (s->has_thread) {
+    cmt__loops_stop(s);
+  } else if (s->on_caller) {
+    cmt__switch_let_go(s);
+  }
+}
+
+bool cmt__switch_is_finished(const cmt_switch *s) { return s->finished; }
+
+void cmt_switch_stop(cmt_switch *s, uint64_t flush_ns) {
+  bool never;
+
+  switch_lock(s);
+  if (!s->stopping) {
+    s->stopping = true;
+    s->flush_ns = flush_ns;
+    switch_ring(s);
+  }
+  never = !s->start_called;
+  switch_unlock(s);
+  if (never) {
+    cmt__delivery_give_up(&s->delivery);
+  }
+}
+
+cmt_err cmt_switch_delete(cmt_switch *s) {
+  if (cmt__thread_is_loop() || cmt__thread_is_worker()) {
+    return CMT_EDEADLK;
+  }
+  if (s == NULL) {
+    return CMT_OK;
+  }
+  if (s->inside || cmt__switch_is_held(s)) {
+    return CMT_EDEADLK;
+  }
+  if (s->has_thread) {
+    cmt_switch_stop(s, 0);
+    cmt__loops_join(s);
+  }
+  CMT_ASSERT(&s->env, s->finished || !s->started);
+  listener_stop(s);
+  cmt__delivery_fini(
+    &s->delivery); /* First of all, for workers use the loop. */
+  s->inside = true;
+  reactors_stop(s);
+  switch_free(s);
+  return CMT_OK;
+}
+
+cmt_mailbox *cmt_switch_mailbox(cmt_switch *s, const char *reactor) {
+  return cmt__delivery_mailbox(&s->delivery, reactor);
+}
+
+/* ---- peers ---- */
+
+static const cmt_channel *find_channel(const cmt_switch *s, uint8_t id) {
+  for (size_t i = 0; i < s->setup.channel_count; i++) {
+    if (s->setup.channels[i].id == id) {
+      return &s->setup.channels[i];
+    }
+  }
+  return NULL;
+}
+
+cmt_err cmt_switch_broadcast(cmt_switch *s, uint8_t channel, cmt_buf *msg,
+                             cmt_broadcast *counts) {
+  const cmt_channel *c;
+  cmt_broadcast own;
+
+  counts = counts != NULL ? counts : &own;
+  *counts = (cmt_broadcast){.queued = 0};
+  if (s == NULL || msg == NULL) {
+    return CMT_EINVAL;
+  }
+  c = find_channel(s, channel);
+  if (c == NULL) {
+    return CMT_ENOCHANNEL;
+  }
+  if (cmt_buf_bytes(msg).len > c->send_message_max) {
+    return CMT_ETOOBIG;
+  }
+  cmt__peer_set_broadcast(&s->peers, channel, msg, counts);
+  cmt_buf_unref(msg);
+  return CMT_OK;
+}
+
+cmt_err cmt_switch_broadcast_bytes(cmt_switch *s, uint8_t channel,
+                                   const void *data, size_t len,
+                                   cmt_broadcast *counts) {
+  cmt_buf *msg = s != NULL ? cmt_buf_copy(&s->env, data, len) : NULL;
+  cmt_err err;
+
+  if (msg == NULL) {
+    if (counts != NULL) {
+      *counts = (cmt_broadcast){.queued = 0};
+    }
+    return s == NULL || (data == NULL && len > 0) ? CMT_EINVAL : CMT_ENOMEM;
+  }
+  err = cmt_switch_broadcast(s, channel, msg, counts);
+  if (err != CMT_OK) {
+    cmt_buf_unref(msg);
+  }
+  return err;
+}
+
+size_t cmt_switch_peers(cmt_switch *s, cmt_peer **out, size_t cap) {
+  return cmt__peer_set_snapshot(&s->peers, out, out != NULL ? cap : 0);
+}
+
+cmt_peer *cmt_switch_peer(cmt_switch *s, const cmt_node_id *id) {
+  return id != NULL ? cmt__peer_set_find(&s->peers, id) : NULL;
+}
+
+/* ---- what it is ---- */
+
+const cmt_env *cmt_switch_env(const cmt_switch *s) { return &s->env; }
+
+void cmt_switch_id(const cmt_switch *s, cmt_node_id *out) {
+  if (out != NULL) {
+    *out = s->setup.id;
+  }
+}
+
+/* The lock is no part of what the switch is. */
+cmt_err cmt_switch_laddr(const cmt_switch *s, cmt_net_addr *out) {
+  pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&s->lock;
+  bool bound;
+
+  cmt__lock(lock);
+  bound = s->setup.bound;
+  if (bound && out != NULL) {
+    *out = s->setup.laddr;
+  }
+  cmt__unlock(lock);
+  return bound && out != NULL ? CMT_OK : CMT_EINVAL;
+}
+
+void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
+                                 size_t size) {
+  cmt_switch_status full;
+  size_t all, inbound;
+
+  cmt__peer_set_count(&s->peers, &all, &inbound);
+  switch_lock(s);
+  full = s->status;
+  if (s->listener != NULL) {
+    full.no_descriptors = cmt__listener_dropped(s->listener);
+  }
+  switch_unlock(s);
+  cmt__limits_status(s, &full);
+  full.recv_queued_bytes = cmt__delivery_queued(&s->delivery);
+  cmt__secret_pool_bytes(&s->setup.shared->pool, &full.locked_key_bytes,
+                         &full.unlocked_key_bytes);
+  full.inbound_peers = inbound;
+  full.outbound_peers = all - inbound;
+  cmt__sized_write(out, size, &full, sizeof full);
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The most bytes that a switch can hold: the sum of the bounds of everything it
+   allocates.  The terms are those of cmt_switch_memory_max() in the header, one
+   function for each.  What cannot be told from here, such as the objects of
+   libuv, has a generous constant. */
+
+#include "base/buf.h"
+
+#include "dialer.h"
+#include "limits.h"
+#include "reactor/mailbox.h"
+
+#include <cometp2p/secret_conn.h>
+
+enum {
+  LOOP_BYTES = 8192,     /* The loop and the listener. */
+  LOOP_TCP_BYTES = 1024, /* What the loop has for a connection, */
+  RESOLVE_BYTES = 1024,  /* and for a name that is being resolved. */
+  TIMER_BYTES = 3 * 8,   /* A place in its heap, which grows by doubling. */
+  KEY_BYTES = 256,       /* A value that is kept with a peer, with its key. */
+  ITEM_FIRST = 4,        /* Of the gate's intake. */
+  BOX_BYTES = 1024,      /* What a mailbox keeps of a peer. */
+  SMALLEST_PACKET = 5,   /* An empty message on channel 0. */
+};
+
+typedef struct sums {
+  size_t peers;
+  size_t messages;               /* Of one peer, that may be queued. */
+  uint64_t send_bytes;           /* Their bytes, if all were of full length, */
+  uint64_t send_one;             /* and of the longest. */
+  uint64_t recv_bytes, recv_one; /* The same under reassembly. */
+} sums;
+
+static sums sums_of(const cmt_switch *s) {
+  const cmt__switch_setup *setup = &s->setup;
+  sums n = {.peers = cmt__limits_peers(s)};
+
+  for (size_t i = 0; i < setup->channel_count; i++) {
+    const cmt_channel *c = &setup->channels[i];
+    uint64_t count = (uint64_t)c->send_queue + 1;
+
+    n.messages += (size_t)count;
+    n.send_bytes += count * c->send_message_max;
+    n.send_one = cmt__max64(n.send_one, c->send_message_max);
+    n.recv_bytes += c->recv_message_max;
+    n.recv_one = cmt__max64(n.recv_one, c->recv_message_max);
+  }
+  return n;
+}
+
+static size_t text_bytes(const char *text) {
+  return text != NULL ? strlen(text) + 1 : 0;
+}
+
+/* Any loop may once have had all peers. */
+static uint64_t loop_bytes(const sums *n) {
+  return sizeof(cmt__loop_thread) + LOOP_BYTES + CMT__SCRATCH + CMT__READ_MAX +
+         n->peers * TIMER_BYTES;
+}
+
+/* Each dial may have an attempt under way, and keep a place for one more. */
+static size_t dial_connections(const cmt_switch *s) {
+  return 2 * atomic_load(&s->dials_held);
+}
+
+/* Connections that are not up, or were not when they were held or refused. */
+static size_t handshakes(const cmt_switch *s) {
+  return (size_t)s->setup.options.handshakes_max + 1 + cmt__limits_peers(s) +
+         dial_connections(s);
+}
+
+static uint64_t own_bytes(const cmt_switch *s, const sums *n) {
+  const cmt__switch_setup *setup = &s->setup;
+
+  return sizeof *s +
+         cmt__shared_memory(setup->channel_count,
+                            cmt__limits_connections(s) + dial_connections(s),
+                            handshakes(s)) +
+         setup->options.loops * loop_bytes(n) +
+         setup->reactor_count * sizeof *setup->reactors +
+         text_bytes(setup->network) + text_bytes(setup->moniker) +
+         text_bytes(setup->version) + text_bytes(setup->external_address) +
+         text_bytes(setup->congestion) +
+         cmt__grow_max(n->peers, 8) * sizeof(cmt_peer *);
+}
+
+static uint64_t connection_bytes(void) {
+  return sizeof(cmt__session) + LOOP_TCP_BYTES + TIMER_BYTES;
+}
+
+/* Its node info may wait for room in the socket.  One that is held keeps what
+   was read with the other side's, and a little more; when that comes, its old
+   memory is there as well. */
+static uint64_t handshake_bytes(const cmt_conn_options *o) {
+  return cmt__conn_handshake_memory(o) + 2 * CMT__HANDSHAKE_READ_MAX +
+         CMT__HELD_MAX +
+         (CMT_NODE_INFO_MAX / CMT_FRAME_DATA + 2) * CMT_FRAME_SLOT;
+}
+
+/* A run of frames may wait for room in the socket, and a read with the frame
+   that it completes for the next turn. */
+static uint64_t peer_bytes(const cmt_switch *s, const sums *n,
+                           const cmt_conn_options *o) {
+  size_t items = 2 * cmt__grow_max(n->messages, ITEM_FIRST);
+
+  return cmt__conn_memory(o) + sizeof(cmt_peer) + sizeof(cmt__link_trip) +
+         sizeof(cmt__link_path) + 2 * sizeof(cmt_why) +
+         s->setup.channel_count * (sizeof(uint32_t) + sizeof(cmt__gate_fifo)) +
+         sizeof(cmt__pool_wait) + items * sizeof(cmt__gate_item) +
+         CMT_PEER_KEYS_MAX * KEY_BYTES + CMT__SCRATCH + CMT__READ_MAX +
+         CMT_FRAME_SLOT + n->messages * cmt__buf_header();
+}
+
+/* Queued messages, without their headers. */
+static uint64_t send_bytes(const cmt_switch *s, const sums *n) {
+  const cmt_switch_options *o = &s->setup.options;
+  uint64_t each =
+    cmt__min64(n->send_bytes, cmt__max64(n->send_one, o->send_bytes_max));
+
+  return cmt__min64(n->peers * each, o->send_bytes_total_max);
+}
+
+/* While a message grows, its old memory is there as well; one that is complete
+   counts no more, and is with its reactor.  On each loop there may be one.  One
+   that is whole in its packet does not count, and each peer may have one. */
+static uint64_t recv_bytes(const cmt_switch *s, const sums *n) {
+  const cmt_switch_options *o = &s->setup.options;
+  uint64_t each =
+    o->recv_bytes_max != 0 ? o->recv_bytes_max : n->recv_one + (1 << 20);
+
+  each = cmt__min64(each, n->recv_bytes);
+  return cmt__min64(n->peers * each, o->recv_bytes_total_max) +
+         n->peers * (s->setup.channel_count * cmt__buf_header() +
+                     cmt__min64(o->recv_packet_payload_max, n->recv_one)) +
+         2 * o->loops * (n->recv_one + cmt__buf_header());
+}
+
+/* What waits for a reactor that is not called inline.  With the message that
+   reaches a limit come those that were read with it. */
+static uint64_t mailbox_bytes(const cmt_switch *s, const sums *n) {
+  const uint64_t over = BOX_BYTES +
+                        CMT__READ_MAX / SMALLEST_PACKET * CMT__MAIL_COST +
+                        CMT__READ_MAX;
+  uint64_t bytes = 0;
+
+  for (size_t i = 0; i < s->setup.reactor_count; i++) {
+    const cmt_reactor *r = &s->setup.reactors[i];
+
+    if (r->delivery != CMT_INLINE) {
+      bytes += sizeof(cmt_mailbox) + n->peers * (over + n->recv_one) +
+               cmt__mailbox_memory(r, n->peers);
+    }
+  }
+  return bytes;
+}
+
+/* A connection that ends may still be there while the next is made. */
+static uint64_t dial_bytes(cmt_switch *s) {
+  return atomic_load(&s->dials_held) *
+         (sizeof(cmt__dial) + RESOLVE_BYTES + TIMER_BYTES + connection_bytes());
+}
+
+uint64_t cmt_switch_memory_max(cmt_switch *s) {
+  sums n = sums_of(s);
+  cmt_conn_options o;
+  cmt_node_info info;
+
+  cmt__setup_conn_options(&s->setup, &s->env, &info, &o);
+  return own_bytes(s, &n) +
+         (cmt__limits_connections(s) + dial_connections(s)) *
+           connection_bytes() +
+         handshakes(s) * handshake_bytes(&o) + n.peers * peer_bytes(s, &n, &o) +
+         send_bytes(s, &n) + recv_bytes(s, &n) + mailbox_bytes(s, &n) +
+         dial_bytes(s);
+}

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The options of a switch: their defaults, their checks, and copies that live
+   as long as it.  What passes here cannot be refused later, when a connection
+   is made. */
+
+#include "limits.h"
+
+#include "core/mux/channel.h"
+#include "core/conn/net_addr.h"
+#include "core/conn/node_info.h"
+#include "crypto/node_key.h"
+#include "base/sized.h"
+#include "sys/tcp_kernel.h"
+
+#include <cometp2p/version.h>
+
+#include <errno.h>
+#include <stdio.h>
+
+void cmt_switch_options_init_sized(cmt_switch_options *o, size_t size) {
+  cmt_conn_options c;
+  cmt_switch_options full;
+
+  cmt_conn_options_init(&c);
+  full = (cmt_switch_options){
+    .moniker = "cometp2p",
+    .loops = 1,
+    .version = cmt_version(),
+    .protocol_p2p = 8,
+    .protocol_block = 11,
+    .ping_interval_ns = c.ping_interval_ns,
+    .pong_timeout_ns = c.pong_timeout_ns,
+    .dial_timeout_ns = CMT_SECONDS(3),
+    .handshake_timeout_ns = c.handshake_timeout_ns,
+    .send_packet_payload_max = c.send_packet_payload_max,
+    .recv_packet_payload_max = c.recv_packet_payload_max,
+    .partial_message_max_ns = c.partial_message_max_ns,
+    .stall_max_ns = CMT_SECONDS(600),
+    .queue_delay_target_ns = CMT_MILLISECONDS(5),
+    .inbound_peers_max = 40,
+    .outbound_peers_max = 40,
+    .handshakes_max = CMT__HANDSHAKES_MAX,
+    .handshakes_per_ip_max = CMT__HANDSHAKES_PER_IP_MAX,
+    .dials_max = CMT__DIALS_MAX,
+    .ip6_prefix_len = CMT__IP6_PREFIX_LEN,
+    .send_bytes_max = (size_t)32 << 20,
+  };
+  cmt__sized_write(o, size, &full, sizeof full);
+}
+
+static cmt_err refuse(cmt_why *why, const char *text) {
+  return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT, "%s", text);
+}
+
+static cmt_err no_memory(cmt_why *why) {
+  return cmt__why(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
+                  cmt_err_text(CMT_ENOMEM));
+}
+
+/* Only some may be used by a process without privileges. */
+static cmt_err congestion_check(const cmt_switch_options *o, cmt_why *why) {
+  int error =
+    o->congestion == NULL ? 0 : cmt__tcp_kernel_congestion_check(o->congestion);
+  const char *reason = error == ENOENT  ? "the system has none of that name"
+                       : error == EPERM ? "only a privileged process may"
+                                        : strerror(error);
+  char name[64];
+
+  if (error == 0) {
+    return CMT_OK;
+  }
+  cmt__quote(cmt_bytes_of(o->congestion), name, sizeof name);
+  return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                  "congestion: cannot use \"%s\": %s", name, reason);
+}
+
+/* ---- reactors ---- */
+
+static cmt_err name_check(const cmt_switch_options *o, size_t index,
+                          cmt_why *why) {
+  const char *name = o->reactors[index].name;
+
+  if (name == NULL) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "reactor %zu has no name", index);
+  }
+  for (size_t i = 0; i < index; i++) {
+    if (strcmp(o->reactors[i].name, name) == 0) {
+      return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                      "two reactors are named %s", name);
+    }
+  }
+  return CMT_OK;
+}
+
+/* Takes the channels of the reactor |r|, which lies in the setup. */
+static cmt_err channels_take(cmt__switch_setup *s, const cmt_reactor *r,
+                             cmt_why *why) {
+  if (r->channel_count > 0 && r->channels == NULL) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "reactor %s: channel_count is %zu and channels is NULL",
+                    r->name, r->channel_count);
+  }
+  if (r->channel_count == 0 && r->channels != NULL) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "reactor %s: channels is set and channel_count is 0",
+                    r->name);
+  }
+  if (r->channel_count > CMT_CHANNELS_MAX) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "reactor %s: channel_count is %zu, allowed is 0 to %d",
+                    r->name, r->channel_count, CMT_CHANNELS_MAX);
+  }
+  for (size_t i = 0; i < r->channel_count; i++) {
+    const cmt_channel *c = &r->channels[i];
+    const cmt_reactor *owner = s->owners[c->id];
+
+    if (owner == r) {
+      return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                      "reactor %s claims channel 0x%02x twice", r->name, c->id);
+    }
+    if (owner != NULL) {
+      return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                      "reactors %s and %s both claim channel 0x%02x",
+                      owner->name, r->name, c->id);
+    }
+    if (s->channel_count == CMT_CHANNELS_MAX) {
+      return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                      "the reactors claim more than %d channels",
+                      CMT_CHANNELS_MAX);
+    }
+    s->owners[c->id] = r;
+    s->channel_ids[s->channel_count] = c->id;
+    s->channels[s->channel_count++] = cmt__channel_defaults(c);
+  }
+  return r->channel_count == 0
+           ? CMT_OK
+           : cmt__channels_check(s->channels, s->channel_count, why);
+}
+
+static cmt_err reactors_take(cmt__switch_setup *s, const cmt_env *env,
+                             const cmt_switch_options *o, cmt_why *why) {
+  if (o->reactor_count > 0 && o->reactors == NULL) {
+    return refuse(why, "reactor_count is set and reactors is not");
+  }
+  if (o->reactor_count == 0 && o->reactors != NULL) {
+    return refuse(why, "reactors is set and reactor_count is not");
+  }
+  if (o->reactor_count > CMT_REACTORS_MAX) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "reactor_count is %zu, allowed is 0 to %d",
+                    o->reactor_count, CMT_REACTORS_MAX);
+  }
+  s->reactors = cmt__alloc(env, o->reactor_count * sizeof *s->reactors);
+  if (s->reactors == NULL) {
+    return no_memory(why);
+  }
+  for (size_t i = 0; i < o->reactor_count; i++) {
+    cmt_err err = name_check(o, i, why);
+
+    s->reactors[i] = o->reactors[i];
+    s->reactor_count = i + 1;
+    if (err == CMT_OK) {
+      err = channels_take(s, &s->reactors[i], why);
+    }
+    if (err != CMT_OK) {
+      return err;
+    }
+  }
+  return CMT_OK;
+}
+
+/* ---- texts, key and addresses ---- */
+
+static bool copy_text(const cmt_env *env, const char *text, char **out) {
+  size_t size = text != NULL ? strlen(text) + 1 : 1;
+
+  *out = cmt__alloc(env, size);
+  if (*out != NULL) {
+    memcpy(*out, text != NULL ? text : "", size);
+  }
+  return *out != NULL;
+}
+
+static cmt_err texts_take(cmt__switch_setup *s, const cmt_env *env,
+                          const cmt_switch_options *o, cmt_why *why) {
+  if (o->network == NULL || o->network[0] == '\0') {
+    return refuse(why, "network is not set: it is the chain id of the nodes "
+                       "to meet");
+  }
+  if (!copy_text(env, o->network, &s->network) ||
+      !copy_text(env, o->moniker, &s->moniker) ||
+      !copy_text(env, o->version, &s->version) ||
+      (o->external_address != NULL &&
+       !copy_text(env, o->external_address, &s->external_address)) ||
+      (o->congestion != NULL &&
+       !copy_text(env, o->congestion, &s->congestion))) {
+    return no_memory(why);
+  }
+  s->options.congestion = s->congestion;
+  s->link = (cmt__link_options){
+    .ping_interval_ns = o->ping_interval_ns,
+    .pong_timeout_ns = o->pong_timeout_ns,
+    .stall_max_ns = o->stall_max_ns,
+    .flush_throttle_ns = o->flush_throttle_ns,
+    .queue_delay_target_ns = o->queue_delay_target_ns,
+    .congestion = s->congestion,
+  };
+  return CMT_OK;
+}
+
+static cmt_err key_take(cmt__switch_setup *s, const cmt_env *env,
+                        const cmt_switch_options *o, cmt_why *why) {
+  if (o->key != NULL) {
+    s->key = cmt__node_key_ref(o->key);
+  } else {
+    cmt_err err = cmt_node_key_generate(env, &s->key);
+
+    if (err != CMT_OK) {
+      return cmt__why(why, err, CMT_STAGE_TRANSPORT, "cannot make a key: %s",
+                      cmt_err_text(err));
+    }
+  }
+  cmt_node_key_id(s->key, &s->id);
+  return CMT_OK;
+}
+
+void cmt__setup_set_laddr(cmt__switch_setup *s, const cmt_net_addr *at) {
+  static const char scheme[] = "tcp://";
+  size_t len = strlen(scheme);
+  cmt_net_addr bare = *at, said;
+
+  bare.id.text[0] = '\0';
+  said = bare;
+  cmt__net_addr_drop_zone(&said);
+  memcpy(s->listen_addr, scheme, len);
+  if (cmt_net_addr_format(&said, s->listen_addr + len,
+                          sizeof s->listen_addr - len) != CMT_OK) {
+    memcpy(s->listen_addr, CMT__NOT_LISTENING, sizeof CMT__NOT_LISTENING);
+  }
+  s->laddr = bare;
+  s->laddr.id = s->id;
+}
+
+static cmt_err laddr_take(cmt__switch_setup *s, const cmt_switch_options *o,
+                          cmt_why *why) {
+  char canonical[sizeof s->laddr.host];
+  cmt_net_addr at;
+  cmt_err err;
+
+  memcpy(s->listen_addr, CMT__NOT_LISTENING, sizeof CMT__NOT_LISTENING);
+  if (o->laddr == NULL) {
+    return CMT_OK;
+  }
+  err = cmt_net_addr_parse(o->laddr, CMT_ADDR_LISTEN, &at, why);
+  if (err != CMT_OK) {
+    return err;
+  }
+  if (!cmt__ip_canonical(cmt_bytes_of(at.host), canonical, sizeof canonical)) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "laddr: %.128s is not an IP address", at.host);
+  }
+  s->listens = true;
+  cmt__setup_set_laddr(s, &at);
+  return CMT_OK;
+}
+
+/* ---- what connections are made with ---- */
+
+void cmt__setup_conn_options(const cmt__switch_setup *s, const cmt_env *env,
+                             cmt_node_info *info, cmt_conn_options *out) {
+  const cmt_switch_options *o = &s->options;
+
+  *info = (cmt_node_info){
+    .protocol_p2p = o->protocol_p2p,
+    .protocol_block = o->protocol_block,
+    .protocol_app = o->protocol_app,
+    .id = cmt_bytes_of(s->id.text),
+    .listen_addr = cmt_bytes_of(
+      s->external_address != NULL ? s->external_address : s->listen_addr),
+    .network = cmt_bytes_of(s->network),
+    .version = cmt_bytes_of(s->version),
+    .channels = {.base = s->channel_ids, .len = s->channel_count},
+    .moniker = cmt_bytes_of(s->moniker),
+    .tx_index = cmt_bytes_of("off"),
+  };
+  cmt_conn_options_init(out);
+  out->env = env;
+  out->key = s->key;
+  out->node_info = info;
+  out->wire = o->wire;
+  out->channels = s->channels;
+  out->channel_count = s->channel_count;
+  out->handshake_timeout_ns = o->handshake_timeout_ns;
+  out->ping_interval_ns = o->ping_interval_ns;
+  out->pong_timeout_ns = o->pong_timeout_ns;
+  out->send_packet_payload_max = o->send_packet_payload_max;
+  out->recv_packet_payload_max = o->recv_packet_payload_max;
+  out->recv_bytes_max = o->recv_bytes_max;
+  out->partial_message_max_ns = o->partial_message_max_ns;
+  out->send_rate = o->send_rate;
+  out->recv_rate = o->recv_rate;
+}
+
+/* A connection made for trial tells what is wrong with the rest. */
+static cmt_err conn_try(cmt__switch_setup *s, const cmt_env *env,
+                        cmt_why *why) {
+  cmt_conn_options o;
+  cmt_node_info info;
+  cmt_conn *trial;
+  cmt_err err;
+
+  cmt__setup_conn_options(s, env, &info, &o);
+  err = cmt__conn_new(&o, s->shared, 0, &trial, why);
+  if (err == CMT_OK) {
+    cmt_conn_delete(trial);
+  }
+  return err;
+}
+
+/* A port that is picked at the start has up to five digits. */
+static cmt_err conn_check(cmt__switch_setup *s, const cmt_env *env,
+                          cmt_why *why) {
+  cmt_net_addr at = s->laddr, longest = at;
+  cmt_err err;
+
+  if (!s->listens || at.port != 0) {
+    return conn_try(s, env, why);
+  }
+  longest.port = UINT16_MAX;
+  cmt__setup_set_laddr(s, &longest);
+  err = conn_try(s, env, why);
+  cmt__setup_set_laddr(s, &at);
+  return err;
+}
+
+cmt_err cmt__setup_one_loop(const cmt_switch_options *o, cmt_why *why) {
+  if (o->loops == 1) {
+    return CMT_OK;
+  }
+  return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                  "loops is %u, and a switch on the caller's loop has 1",
+                  o->loops);
+}
+
+static cmt_err numbers_check(const cmt_switch_options *o, cmt_why *why) {
+  if (o->loops < 1 || o->loops > CMT_LOOPS_MAX) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "loops is %u, allowed is 1 to %d", o->loops, CMT_LOOPS_MAX);
+  }
+  if (o->dial_timeout_ns == 0 || o->handshake_timeout_ns == 0) {
+    return refuse(why,
+                  "dial_timeout_ns and handshake_timeout_ns must not be 0");
+  }
+  if (o->stall_max_ns == 0) {
+    return refuse(why, "stall_max_ns is 0: no peer could be paused");
+  }
+  if (congestion_check(o, why) != CMT_OK) {
+    return CMT_EINVAL;
+  }
+  return cmt__limits_check(o, why);
+}
+
+cmt_err cmt__setup_init(cmt__switch_setup *s, const cmt_env *env,
+                        const cmt_switch_options *o, cmt_why *why) {
+  cmt_err err = numbers_check(o, why);
+
+  memset(s, 0, sizeof *s);
+  s->options = *o;
+  cmt__limits_defaults(&s->options);
+  if (err == CMT_OK) {
+    err = texts_take(s, env, o, why);
+  }
+  if (err == CMT_OK) {
+    err = reactors_take(s, env, o, why);
+  }
+  if (err == CMT_OK) {
+    err = cmt__shares_settle(&s->options, s->channels, s->channel_count,
+                             &s->shares, why);
+  }
+  if (err == CMT_OK) {
+    err = cmt__shared_new(env, s->channel_count > 0 ? s->channels : NULL,
+                          s->channel_count, &s->shared, why);
+  }
+  if (err == CMT_OK) {
+    err = key_take(s, env, o, why);
+  }
+  if (err == CMT_OK) {
+    err = laddr_take(s, o, why);
+  }
+  if (err == CMT_OK) {
+    err = conn_check(s, env, why);
+  }
+  if (err != CMT_OK) {
+    cmt__setup_fini(s, env);
+  }
+  return err;
+}
+
+void cmt__setup_fini(cmt__switch_setup *s, const cmt_env *env) {
+  cmt__free(env, s->network);
+  cmt__free(env, s->moniker);
+  cmt__free(env, s->version);
+  cmt__free(env, s->external_address);
+  cmt__free(env, s->congestion);
+  cmt__free(env, s->reactors);
+  cmt__shared_unref(s->shared);
+  cmt_node_key_delete(s->key);
+}
