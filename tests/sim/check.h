@@ -61,6 +61,9 @@ void check_grace_begin(sim_peer *p, uint64_t flush_ns);
 /* |p| ends with |reason|; looks at what the other side had accepted. */
 void check_grace(sim_peer *p, cmt_err reason);
 
+/* sim_hostile.c: the hostile node is removed. */
+void check_hostile_end(sim *s, cmt_err reason);
+
 /* check_bound.c: bytes held, and bytes in a time. */
 
 /* |p| received a message of |len| bytes. */

@@ -70,7 +70,8 @@ static size_t past(const sim_node *n) {
 
 void check_memory(sim_node *n) {
   const cmt_switch_options *o = &n->options;
-  size_t peers = n->sim->crowd.count, bound, receive;
+  size_t peers = n->sim->crowd.count + (n->sim->hostile.at == n), bound,
+         receive;
 
   for (const sim_peer *p = n->peers; p != NULL; p = p->next) {
     peers++;

@@ -140,7 +140,7 @@ void check_peers(sim_node *n) {
   }
   for (size_t i = 0; i < count; i++) {
     const sim_peer *p = n->peers;
-    bool is_stranger = sim_crowd_has(n->sim, cmt_peer_id(list[i]));
+    bool is_stranger = sim_is_stranger(n->sim, cmt_peer_id(list[i]));
 
     while (p != NULL && p->peer != list[i]) {
       p = p->next;

@@ -35,6 +35,9 @@ static bool is_possible(const sim_node *n, const cmt_rejection *r) {
   const sim *s = n->sim;
   const uint64_t *fired = sim_net_fired(s->net);
 
+  if (sim_hostile_explains(n, r)) {
+    return true;
+  }
   switch ((int)r->why.err) {
   case CMT_EAUTH:
   case CMT_EPROTO:

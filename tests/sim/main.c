@@ -198,11 +198,26 @@ static bool report_broken(const sim_tally *t, bool all) {
   return passed;
 }
 
+static bool report_hostile(const sim_tally *t, bool all) {
+  bool passed = true;
+  char text[128];
+
+  for (size_t k = 0; k < SIM_HOSTILE_KINDS; k++) {
+    bool used = t->hostile[k] > 0 || !all;
+
+    snprintf(text, sizeof text, "hostile node that %s: %" PRIu64 " seeds",
+             sim_hostile_text((sim_hostile_kind)k), t->hostile[k]);
+    line(used, text);
+    passed = passed && used;
+  }
+  return passed;
+}
+
 static int report(const sim_tally *t) {
   bool all = t->seeds >= SEEDS_FOR_ALL && complete;
   bool checks = report_checks(t, all), faults = report_faults(t, all);
   bool moves = report_moves(t, all), crowds = report_crowds(t, all);
-  bool broken = report_broken(t, all);
+  bool broken = report_broken(t, all), enemy = report_hostile(t, all);
   char text[128];
 
   snprintf(text, sizeof text,
@@ -214,7 +229,7 @@ static int report(const sim_tally *t) {
          " steps, at most %" PRIu64 " in one seed\n",
          t->seeds, t->real, t->several, t->bytes >> 20, t->peers, t->steps,
          t->steps_max);
-  return checks && faults && moves && crowds && broken &&
+  return checks && faults && moves && crowds && broken && enemy &&
              t->bytes_min >= 1 << 20
            ? 0
            : 1;

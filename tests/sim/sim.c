@@ -111,6 +111,7 @@ static void sim_init(sim *s, uint64_t seed, const sim_setup *setup) {
   }
   sim_crowd_init(s);
   sim_minority_init(s);
+  sim_hostile_init(s);
   if (setup->tell) {
     sim_world_tell(s);
   }
@@ -125,6 +126,7 @@ static void sim_init(sim *s, uint64_t seed, const sim_setup *setup) {
 static void sim_fini(sim *s) {
   sim_requests_free(s);
   sim_crowd_fini(s);
+  sim_hostile_fini(s);
   for (size_t i = 0; i < s->node_count; i++) {
     sim_node_fini(&s->nodes[i]);
   }
@@ -224,6 +226,7 @@ static void sim_live(sim *s) {
     }
     sim_pass(s, sim_net_now(s->net) + sim_below(&s->rng, 2 * mean_ns));
     sim_act(s);
+    sim_hostile_act(s);
     sim_requests_free(s);
   }
   ensure_fault(s);
@@ -235,6 +238,7 @@ static void add_up(const sim *s, sim_tally *t) {
   t->several += s->several;
   t->crowds[s->crowd.kind] += s->crowd.count > 0;
   t->broken[s->minority.kind] += s->minority.count > 0;
+  t->hostile[s->hostile.kind] += s->hostile.at != NULL;
   t->moves.away += sim_net_moves(s->net).away;
   t->moves.home += sim_net_moves(s->net).home;
   for (size_t k = 0; k < CHECKS; k++) {

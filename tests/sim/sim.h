@@ -6,6 +6,7 @@
    they do, and what is known of it. */
 
 #include "sim_crowd.h"
+#include "sim_hostile.h"
 
 #include "switch/switch.h"
 
@@ -59,6 +60,7 @@ enum {
   X(RATE, "rate", "no more is sent or received than the limits allow")         \
   X(MEMORY, "memory", "the bytes held stay within the bound")                  \
   X(CROWD, "crowd", "strangers cost friends nothing")                          \
+  X(HOSTILE, "hostile", "a hostile node ends for what it did, and alone")      \
   X(MINORITY, "minority", "nodes broken for good cost the others nothing")     \
   X(LIVE, "liveness", "what can go on goes on")                                \
   X(LEFT, "nothing left", "no memory, socket, timer or post is left")          \
@@ -125,6 +127,7 @@ struct sim_peer {
   unsigned inited, added, removed; /* A bit for each reactor. */
   bool refused, gone;
   cmt_err end_reason;
+  bool watched; /* Beside the hostile node. */
   bool stopped; /* By a stop of ours, */
   bool closed;  /* or a send was called back that it is gone. */
   cmt_err stop_reason, fail_reason; /* Of the stop; of a reactor. */
@@ -212,7 +215,8 @@ struct sim_node {
 
 /* What a run leaves out, so that a failure can be narrowed by hand. */
 typedef struct sim_without {
-  bool fault[SIM_FAULTS], crowd[SIM_CROWD_KINDS], broken[SIM_BROKEN_KINDS];
+  bool fault[SIM_FAULTS], crowd[SIM_CROWD_KINDS], broken[SIM_BROKEN_KINDS],
+    hostile[SIM_HOSTILE_KINDS];
 } sim_without;
 
 /* Those that break and stay broken. */
@@ -262,11 +266,13 @@ struct sim {
   uint64_t checks[CHECKS];
   sim_crowd crowd;
   sim_minority minority;
+  sim_hostile hostile;
 };
 
 typedef struct sim_tally {
   uint64_t seeds, real, several, crowds[SIM_CROWD_KINDS],
-    broken[SIM_BROKEN_KINDS], checks[CHECKS], faults[SIM_FAULTS];
+    broken[SIM_BROKEN_KINDS], hostile[SIM_HOSTILE_KINDS], checks[CHECKS],
+    faults[SIM_FAULTS];
   sim_moves moves;
   uint64_t bytes_min, bytes, peers, steps, steps_max;
   uint64_t digest; /* Of the last seed. */

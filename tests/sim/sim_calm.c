@@ -428,6 +428,7 @@ void sim_calm_down(sim *s) {
   s->calm = true;
   s->odds_reactor = 0;
   feed_all(s);
+  sim_hostile_leave(s);
   sim_net_calm(s->net, &fair);
   resume_all(s);
   wait_for(s, all_up, "a node has not stopped");
@@ -438,6 +439,7 @@ void sim_calm_down(sim *s) {
   sim_pass(s, now(s) + QUIET_NS + CMT_SECONDS(1));
   check_pongs(s);
   check_broadcasts(s);
+  sim_hostile_try(s);
   sim_minority_try(s);
   wait_for(s, all_wanted, "nodes that are dialed for ever are no peers");
   sim_crowd_try(s);

@@ -103,7 +103,7 @@ static sim_peer *new_peer(sim_node *n, cmt_peer *peer) {
 /* ---- reactors ---- */
 
 static bool is_stranger(const sim_reactor *r, const cmt_peer *peer) {
-  return sim_crowd_has(r->node->sim, cmt_peer_id(peer));
+  return sim_is_stranger(r->node->sim, cmt_peer_id(peer));
 }
 
 static bool reactor_acts(sim_node *n) {
@@ -168,7 +168,7 @@ static void on_add(void *self, cmt_peer *peer) {
   if (is_stranger(r, peer)) {
     r->node->strangers += r->index == 0;
     r->node->in_adds += r->index == 0;
-    if (r->index == 0) {
+    if (r->index == 0 && sim_crowd_has(s, cmt_peer_id(peer))) {
       sim_crowd_greet(&s->crowd, peer);
     }
     return;
@@ -252,6 +252,9 @@ static void on_remove(void *self, cmt_peer *peer, cmt_err reason) {
 
   if (is_stranger(r, peer)) {
     r->node->strangers -= r->index == 0;
+    if (r->index == 0 && !sim_crowd_has(s, cmt_peer_id(peer))) {
+      check_hostile_end(s, reason);
+    }
     return;
   }
   if (p == NULL) {

@@ -40,6 +40,12 @@ static bool name_at(sim_without *w, size_t i, named *out) {
 #undef X
   };
 
+  static const char *const enemies[] = {
+#define X(name, err, text) #name,
+    SIM_HOSTILE_MAP(X)
+#undef X
+  };
+
   if (i < SIM_FAULTS) {
     write_name(out->name, "", sim_fault_name((sim_fault)i));
     out->off = &w->fault[i];
@@ -57,12 +63,18 @@ static bool name_at(sim_without *w, size_t i, named *out) {
     out->off = &w->broken[i];
     return true;
   }
+  i -= SIM_BROKEN_KINDS;
+  if (i < SIM_HOSTILE_KINDS) {
+    write_name(out->name, "hostile-", enemies[i]);
+    out->off = &w->hostile[i];
+    return true;
+  }
   return false;
 }
 
 /* A group stands for all of its kinds. */
 static bool is_named(const char *name, const char *wanted) {
-  static const char *const groups[] = {"crowd", "broken"};
+  static const char *const groups[] = {"crowd", "broken", "hostile"};
   size_t len = strlen(wanted);
   bool group = false;
 

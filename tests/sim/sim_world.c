@@ -123,6 +123,10 @@ void sim_world_tell(const sim *s) {
     printf("# crowd: %zu strangers %s at n%u\n", s->crowd.count,
            sim_crowd_text(s->crowd.kind), s->crowd.at->index);
   }
+  if (s->hostile.at != NULL) {
+    printf("# hostile: a node that %s, at n%u\n",
+           sim_hostile_text(s->hostile.kind), s->hostile.at->index);
+  }
   if (s->minority.count > 0) {
     tell_minority(s);
   }

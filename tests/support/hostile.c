@@ -5,17 +5,21 @@
 
 enum { FRAMES_MAX = 64 };
 
+/* What the socket does not take now goes when it is writable. */
 static void write_all(hostile *h, const uint8_t *data, size_t len) {
   size_t taken = 0;
 
   if (h->ended || h->tcp == NULL) {
     return;
   }
-  if (cmt__tcp_write(h->tcp, data, len, &taken) != CMT_OK) {
+  if (h->pending.len == 0 &&
+      cmt__tcp_write(h->tcp, data, len, &taken) != CMT_OK) {
     h->ended = true;
     return;
   }
-  assert_int_equal(len, taken); /* Its direction has no bound. */
+  if (taken < len) {
+    test_bytes_put(&h->pending, data + taken, len - taken);
+  }
 }
 
 static void flush(hostile *h) {
@@ -28,7 +32,11 @@ static void flush(hostile *h) {
 }
 
 static void seal_and_send(hostile *h, uint8_t *slots, size_t len) {
-  assert_cmt(CMT_OK, cmt_secret_conn_seal(h->secret, slots, len));
+  if (cmt_secret_conn_seal(h->secret, slots, len) != CMT_OK) {
+    h->ended = true; /* What came had been spoilt on its way. */
+    return;
+  }
+  slots[len] ^= h->spoils;
   write_all(h, slots,
             (len + CMT_FRAME_DATA - 1) / CMT_FRAME_DATA * CMT_FRAME_SLOT);
 }
@@ -54,7 +62,7 @@ static void send_info(hostile *h) {
     .protocol_p2p = 8,
     .protocol_block = 11,
     .listen_addr = cmt_bytes_of("tcp://0.0.0.0:0"),
-    .network = cmt_bytes_of("test-net"),
+    .network = cmt_bytes_of(h->network != NULL ? h->network : "test-net"),
     .version = cmt_bytes_of("hostile"),
     .channels = {.base = channels, .len = sizeof channels},
     .tx_index = cmt_bytes_of("off"),
@@ -62,7 +70,10 @@ static void send_info(hostile *h) {
 
   memset(moniker, 'm', sizeof moniker);
   cmt_node_key_id(h->key, &id);
-  info.id = cmt_bytes_of(id.text);
+  info.id = cmt_bytes_of(h->says_id != NULL ? h->says_id : id.text);
+  if (h->channels.len > 0) {
+    info.channels = h->channels;
+  }
   info.moniker = (cmt_bytes){.base = (const uint8_t *)moniker,
                              .len = h->moniker > 0 ? h->moniker : 1};
   cmt__write_varint(&w, cmt__node_info_size(&info));
@@ -74,8 +85,8 @@ static void send_info(hostile *h) {
 static void on_connect(void *arg, cmt_err err) {
   hostile *h = arg;
 
-  assert_cmt(CMT_OK, err);
-  if (h->mute) {
+  h->ended = err != CMT_OK;
+  if (h->mute || h->ended) {
     return;
   }
   assert_cmt(CMT_OK, cmt_secret_conn_new(h->env, h->key, &h->secret));
@@ -108,32 +119,63 @@ static void on_end(void *arg, cmt_err err) {
   ((hostile *)arg)->ended = true;
 }
 
-static void on_writable(void *arg) { (void)arg; }
+static void on_writable(void *arg) {
+  hostile *h = arg;
+  size_t taken = 0;
+
+  if (h->ended || h->pending.len == 0) {
+    return;
+  }
+  if (cmt__tcp_write(h->tcp, h->pending.base + h->pending.head, h->pending.len,
+                     &taken) != CMT_OK) {
+    h->ended = true;
+    return;
+  }
+  h->pending.head += taken;
+  h->pending.len -= taken;
+}
 
 static const cmt__tcp_callbacks callbacks = {.on_connect = on_connect,
                                              .on_read = on_read,
                                              .on_end = on_end,
                                              .on_writable = on_writable};
 
-void hostile_dial(hostile *h, test_loop *loop, const char *addr) {
+void hostile_dial_on(hostile *h, cmt__loop *loop, const char *addr) {
   cmt_net_addr to;
 
-  h->loop = test_loop_base(loop);
+  h->loop = loop;
   h->env = &h->loop->env;
   assert_null(h->tcp);
   if (h->key == NULL) {
     assert_cmt(CMT_OK, cmt_node_key_generate(h->env, &h->key));
   }
   assert_cmt(CMT_OK, cmt_net_addr_parse(addr, 0, &to, NULL));
-  assert_cmt(CMT_OK, cmt__loop_connect(h->loop, &to, &callbacks, h, &h->tcp));
+  if (cmt__loop_connect(h->loop, &to, &callbacks, h, &h->tcp) != CMT_OK) {
+    h->tcp = NULL;
+    return;
+  }
   cmt__tcp_read(h->tcp, true);
 }
 
-void hostile_fini(hostile *h) {
+void hostile_dial(hostile *h, test_loop *loop, const char *addr) {
+  hostile_dial_on(h, test_loop_base(loop), addr);
+  assert_non_null(h->tcp);
+}
+
+void hostile_hang_up(hostile *h) {
   if (h->tcp != NULL) {
     cmt__tcp_close(h->tcp);
   }
   cmt_secret_conn_delete(h->secret);
+  h->tcp = NULL;
+  h->secret = NULL;
+  h->up = false;
+  h->ended = false;
+  test_bytes_clear(&h->pending);
+}
+
+void hostile_fini(hostile *h) {
+  hostile_hang_up(h);
   cmt_node_key_delete(h->key);
   *h = (hostile){.tcp = NULL};
 }

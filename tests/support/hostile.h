@@ -2,10 +2,11 @@
 #ifndef CMT_TEST_HOSTILE_H
 #define CMT_TEST_HOSTILE_H
 
-/* A node on a loop double that can do the handshake and then says whatever a
+/* A node on a simulated loop that can do the handshake and then says whatever a
    test wants: half a node info, packets that never end, useless ones. */
 
 #include "loop_double.h"
+#include "loop_parts.h"
 #include "node.h"
 
 #include "core/wire/packet.h"
@@ -22,15 +23,24 @@ typedef struct hostile {
   bool deaf;      /* It reads nothing after the handshake. */
   size_t hold;    /* Last bytes of its node info that it does not send. */
   size_t moniker; /* Bytes of its moniker. */
-  bool up;        /* Its part of the handshake is done. */
-  bool ended;     /* The other side is gone. */
+  /* What its node info says; NULL, or without a length: the test's own. */
+  const char *network, *says_id;
+  cmt_bytes channels;
+  bool spoils;        /* One byte of what it seals. */
+  test_bytes pending; /* What the socket did not take yet. */
+  bool up;            /* Its part of the handshake is done. */
+  bool ended;         /* The other side is gone. */
   uint64_t received;
 } hostile;
 
 /* Its memory comes from the environment of |loop|.  What it does may be set
    before the next turn. */
 void hostile_dial(hostile *h, test_loop *loop, const char *addr);
-/* Closes it; it may dial again. */
+/* Without a socket it is not connected. */
+void hostile_dial_on(hostile *h, cmt__loop *loop, const char *addr);
+/* Closes the connection; it may dial again, with the same key. */
+void hostile_hang_up(hostile *h);
+/* All of it goes; it may dial again, with another key. */
 void hostile_fini(hostile *h);
 
 /* Frames with |data|, whole or in as many as it takes. */
