@@ -8,6 +8,8 @@
 
 #include "link_impl.h"
 
+#include "base/mark.h"
+
 #define DISCARD_MAX_NS CMT_SECONDS(1)
 
 static const cmt__tcp_callbacks tcp_callbacks;
@@ -240,6 +242,7 @@ void cmt__link_say(cmt__link *l, const cmt_why *why) {
 static void link_stalled(cmt__link *l) {
   cmt_why why;
 
+  CMT__MARK(stall_timeout);
   cmt__why(&why, CMT_ESTALLED, CMT_STAGE_UP, "nothing was read for %llu s: %s",
            (unsigned long long)(l->options->stall_max_ns / CMT_SECONDS(1)),
            l->blocked ? "a reactor's queue is full"

@@ -20,6 +20,8 @@
 
 #include "link_impl.h"
 
+#include "base/mark.h"
+
 /* The last of the link on its old loop. */
 void cmt__link_on_detached(void *arg) {
   cmt__link *l = arg;
@@ -87,6 +89,7 @@ static void link_end_at_home(cmt__link *l) {
   cmt__gate_stop stop = cmt__gate_take_stop(l->gate);
   cmt_conn_event ev = {.kind = CMT_CONN_END};
 
+  CMT__MARK(ended_away_from_home);
   if (l->stopping && stop.wanted) {
     l->stop_end_ns = cmt__min64(
       l->stop_end_ns, cmt__after(cmt__loop_now(l->loop), stop.flush_ns));
@@ -102,6 +105,8 @@ static void on_arrival(cmt__post *p) {
   cmt_err err;
 
   cmt__link_enter(l);
+  CMT__MARK_IF(!trip->end_due && cmt__gate_queued(l->gate) > 0,
+               moved_with_something_queued);
   cmt__loop_catch_up(l->loop, trip->left_ns);
   l->state = CMT__LINK_OPEN;
   err = link_attach(l);

@@ -26,6 +26,8 @@
 
 #include "send_pool.h"
 
+#include "base/mark.h"
+
 static bool may_take(const cmt__send_pool *p, size_t used, size_t above,
                      size_t more) {
   size_t left = p->max - used;
@@ -39,6 +41,7 @@ bool cmt__send_pool_take(cmt__send_pool *p, const void *who, size_t above,
   size_t used = atomic_load(&p->used);
 
   if (next_up != NULL && next_up != who) {
+    CMT__MARK(pool_kept_for_next_up);
     return false;
   }
   do {

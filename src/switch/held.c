@@ -15,6 +15,8 @@
 
 #include "held.h"
 
+#include "base/mark.h"
+
 #include "limits.h"
 #include "session.h"
 
@@ -103,10 +105,12 @@ static void held_on_timer(cmt__timer *t) {
   }
   better = first_is_better(s, outbound);
   if (s->link.late_end != CMT_OK || (better && first_lives(s, &view))) {
+    CMT__MARK(newcomer_gives_way);
     held_lose(s);
   } else if (better && now_ns < end_ns) {
     cmt__loop_timer(s->sw->loop, t, cmt__min64(now_ns + LOOK_NS, end_ns));
   } else {
+    CMT__MARK(first_gives_way);
     first_lose(first);
   }
 }
@@ -198,6 +202,7 @@ void cmt__held_promote(cmt_switch *sw, const cmt_peer *gone) {
   cmt__session *s = held_find(sw, &gone->id);
 
   if (s != NULL) {
+    CMT__MARK(standby_promoted);
     s->held.has_place = true;
     s->held.outbound_place = gone->outbound_place;
     s->held.same_address =

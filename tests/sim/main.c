@@ -5,6 +5,8 @@
 
 #include "check.h"
 
+#include "marks.h"
+
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -213,11 +215,28 @@ static bool report_hostile(const sim_tally *t, bool all) {
   return passed;
 }
 
+static bool report_marks(bool all) {
+  bool passed = true;
+  char text[128];
+
+  for (size_t i = 0; i < test_marks_count(); i++) {
+    uint64_t reached;
+    const char *name = test_marks_at(i, &reached);
+
+    snprintf(text, sizeof text, "mark %s: reached %" PRIu64 " times", name,
+             reached);
+    line(reached > 0 || !all, text);
+    passed = passed && (reached > 0 || !all);
+  }
+  return passed;
+}
+
 static int report(const sim_tally *t) {
   bool all = t->seeds >= SEEDS_FOR_ALL && complete;
   bool checks = report_checks(t, all), faults = report_faults(t, all);
   bool moves = report_moves(t, all), crowds = report_crowds(t, all);
   bool broken = report_broken(t, all), enemy = report_hostile(t, all);
+  bool marks = report_marks(all);
   char text[128];
 
   snprintf(text, sizeof text,
@@ -229,7 +248,7 @@ static int report(const sim_tally *t) {
          " steps, at most %" PRIu64 " in one seed\n",
          t->seeds, t->real, t->several, t->bytes >> 20, t->peers, t->steps,
          t->steps_max);
-  return checks && faults && moves && crowds && broken && enemy &&
+  return checks && faults && moves && crowds && broken && enemy && marks &&
              t->bytes_min >= 1 << 20
            ? 0
            : 1;

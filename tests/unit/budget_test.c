@@ -3,6 +3,7 @@
 /* What connections share, alone and with threads that share it too. */
 
 #include "core/mux/budget.h"
+#include "marks.h"
 
 #include "test.h"
 
@@ -65,6 +66,7 @@ static void whoever_holds_most_gives_way(void **state) {
   unsigned told[4] = {0};
   cmt__holder h[4];
   cmt__budget b;
+  uint64_t before = test_mark("largest_partial_gives_way");
 
   (void)state;
   cmt__budget_init(&b, 100, 400);
@@ -91,6 +93,7 @@ static void whoever_holds_most_gives_way(void **state) {
   }
   assert_int_equal(0, atomic_load(&b.held));
   assert_int_equal(0, b.pool_used);
+  assert_mark("largest_partial_gives_way", before, 1);
 }
 
 static void the_asker_gives_way_when_it_holds_most(void **state) {

@@ -5,6 +5,7 @@
    held_both_test.c. */
 
 #include "held_user.h"
+#include "marks.h"
 
 #include <stdio.h>
 
@@ -13,6 +14,7 @@
 static void a_first_that_answers_stays(void **state) {
   held_user *f = *state;
   char text[128];
+  uint64_t before = test_mark("newcomer_gives_way");
 
   held_second_dials(f);
   held_advance_ms(f, 999);
@@ -28,10 +30,12 @@ static void a_first_that_answers_stays(void **state) {
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "still here"));
   held_settle(f);
   assert_string_equal("receive chat 51 still here\n", test_node_log(&f->b));
+  assert_mark("newcomer_gives_way", before, 1);
 }
 
 static void a_silent_first_is_replaced_after_three_seconds(void **state) {
   held_user *f = *state;
+  uint64_t before = test_mark("first_gives_way");
 
   held_first_is_there(f);
   held_go_silent(f, 0, true);
@@ -50,6 +54,7 @@ static void a_silent_first_is_replaced_after_three_seconds(void **state) {
   held_advance_ms(f, 1000);
   assert_string_equal("remove chat CMT_EEOF\n", test_node_log(&f->a));
   assert_string_equal("", test_node_log(&f->b));
+  assert_mark("first_gives_way", before, 1);
 }
 
 static void an_answer_within_three_seconds_is_enough(void **state) {
@@ -164,6 +169,7 @@ static void a_look_is_late_by_a_quarter_of_a_second(void **state) {
 
 static void the_end_of_the_first_makes_the_second_the_peer(void **state) {
   held_user *f = *state;
+  uint64_t before = test_mark("standby_promoted");
 
   held_second_dials(f);
   assert_cmt(CMT_OK, test_node_say(&f->c, TEST_CHAT, "early"));
@@ -179,6 +185,7 @@ static void the_end_of_the_first_makes_the_second_the_peer(void **state) {
   assert_string_equal("receive chat 51 later\n", test_node_log(&f->b));
   held_advance_ms(f, 5000); /* Its timer went with the wait. */
   assert_string_equal("", test_node_log(&f->b));
+  assert_mark("standby_promoted", before, 1);
 }
 
 static void a_second_that_ends_by_itself_has_its_own_error(void **state) {

@@ -3,6 +3,7 @@
    work, memory. */
 
 #include "limits_user.h"
+#include "marks.h"
 
 #include "core/mux/mconn_impl.h"
 
@@ -46,6 +47,7 @@ static void complete_message_is_not_late(void **state) {
 
 static void each_channel_is_late_by_itself(void **state) {
   limits_user *u = limits_user_new();
+  uint64_t before = test_mark("partial_timeout");
 
   (void)state;
   u->o.partial_message_max_ns = S(5);
@@ -58,6 +60,7 @@ static void each_channel_is_late_by_itself(void **state) {
   }
   limits_tick(u, S(5), CMT_EPARTIAL);
   limits_user_delete(u);
+  assert_mark("partial_timeout", before, 1);
 }
 
 /* A part of a packet is held too: its first bytes count, not its last. */
@@ -158,6 +161,8 @@ static const useless useless_rows[] = {
 };
 
 static void useless_work_draws_on_the_flood_bucket(void **state) {
+  uint64_t before = test_mark("flood_ended");
+
   (void)state;
   for (size_t i = 0; i < CMT__COUNT(useless_rows); i++) {
     const useless *row = &useless_rows[i];
@@ -183,6 +188,7 @@ static void useless_work_draws_on_the_flood_bucket(void **state) {
     assert_cmt(CMT_EFLOOD, cmt_mconn_tick(u->m, u->now_ns));
     limits_user_delete(u);
   }
+  assert_mark_reached("flood_ended", before);
 }
 
 static void asked_pongs_are_of_use(void **state) {

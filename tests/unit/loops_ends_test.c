@@ -4,6 +4,7 @@
    be: above all its end. */
 
 #include "loops_pair.h"
+#include "marks.h"
 
 enum { MOVE_STEPS = 12 };
 
@@ -82,6 +83,8 @@ static void run_ending(ending how, unsigned steps) {
 }
 
 static void it_may_end_at_any_moment(void **state) {
+  uint64_t before = test_mark("ended_away_from_home");
+
   (void)state;
   for (running = 1; running <= 20; running++) {
     for (int how = 0; how < ENDINGS; how++) {
@@ -91,6 +94,7 @@ static void it_may_end_at_any_moment(void **state) {
     }
   }
   running = 0;
+  assert_mark_reached("ended_away_from_home", before);
 }
 
 /* ---- while it moves ---- */

@@ -5,6 +5,7 @@
    more with three; see tests/CMakeLists.txt. */
 
 #include "loops_pair.h"
+#include "marks.h"
 
 enum { DRAWN = 300 };
 
@@ -130,6 +131,7 @@ static void what_they_share_is_shared_by_threads(void **state) {
 
 static void messages_around_the_move_arrive_once_in_order(void **state) {
   unsigned moved = 0;
+  uint64_t before = test_mark("moved_with_something_queued");
 
   (void)state;
   for (running = 1; running <= DRAWN; running++) {
@@ -151,6 +153,7 @@ static void messages_around_the_move_arrive_once_in_order(void **state) {
   }
   running = 0;
   assert_true(moved > DRAWN / 2);
+  assert_mark_reached("moved_with_something_queued", before);
 }
 
 /* ---- memory ---- */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pings and pongs of the multiplexer in virtual time.  Instants are literal. */
 #include "mconn_user.h"
+#include "marks.h"
 
 #define S(n) CMT_SECONDS(n)
 
@@ -153,6 +154,7 @@ static void second_ping_waits_for_the_first(void **state) {
 /* Time in which we do not read is not held against the other side. */
 static void pause_suspends_the_wait_for_the_pong(void **state) {
   mconn_user *f = mconn_user_new();
+  uint64_t before = test_mark("unsolicited_pong");
 
   (void)state;
   assert_cmt(CMT_OK, cmt_mconn_tick(f->m, S(60)));
@@ -171,6 +173,7 @@ static void pause_suspends_the_wait_for_the_pong(void **state) {
   assert_cmt(CMT_OK, cmt_mconn_tick(f->m, S(447) - 1));
   assert_cmt(CMT_EPONG, cmt_mconn_tick(f->m, S(447)));
   mconn_user_delete(f);
+  assert_mark("unsolicited_pong", before, 2);
 }
 
 static void ping_of_a_pause_is_waited_for_after_it(void **state) {

@@ -4,6 +4,7 @@
    who is refused first, and who is woken when room comes back. */
 
 #include "gate_user.h"
+#include "marks.h"
 
 #include "link/gate_impl.h"
 
@@ -240,6 +241,7 @@ static void who_has_nothing_of_the_pool_is_next_up(void **state) {
   fixture *f = *state;
   lacking some = {.wait = {.look = lacks_all, .arg = &some}, .above = 1};
   lacking none = {.wait = {.look = lacks_all, .arg = &none}};
+  uint64_t before = test_mark("pool_kept_for_next_up");
 
   assert_true(cmt__send_pool_take(&f->pool, &some, 0, 1));
   assert_true(cmt__send_pool_wait(&f->pool, &some.wait));
@@ -253,6 +255,7 @@ static void who_has_nothing_of_the_pool_is_next_up(void **state) {
   assert_null(atomic_load(&f->pool.next_up));
   cmt__send_pool_leave(&f->pool, &some.wait);
   cmt__send_pool_give(&f->pool, 1);
+  assert_mark("pool_kept_for_next_up", before, 1);
 }
 
 static void room_of_another_wakes_a_send(void **state) {

@@ -5,6 +5,7 @@
    unanswered as CometBFT does. */
 
 #include "node.h"
+#include "marks.h"
 
 #include <stdio.h>
 
@@ -189,6 +190,7 @@ static void a_pause_of_ten_minutes_ends_the_peer(void **state) {
   test_trio *t = *state;
   cmt_peer *p;
   cmt_why why;
+  uint64_t before = test_mark("stall_timeout");
 
   test_pair(&t->w, &t->a, &t->b);
   p = cmt_peer_ref(test_node_peer(&t->b));
@@ -203,6 +205,7 @@ static void a_pause_of_ten_minutes_ends_the_peer(void **state) {
                       why.text);
   assert_int_equal(CMT_CLASS_LOCAL, cmt_err_class_of(why.err));
   cmt_peer_unref(p);
+  assert_mark("stall_timeout", before, 1);
 }
 
 static void a_resume_begins_it_anew(void **state) {

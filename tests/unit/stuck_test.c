@@ -2,6 +2,7 @@
 /* A peer that takes nothing of what we send, in virtual time: a ping is due
    after 60 s, and then it has 105 s. */
 #include "conn_peer.h"
+#include "marks.h"
 #include "legacy_user.h"
 
 #include <stdio.h>
@@ -33,6 +34,7 @@ static void take_all(cmt_mconn *m, uint64_t now_ns) {
 /* The run before the ping is not taken, so the ping is never written. */
 static void a_full_output_has_its_time_from_the_ping_on(void **state) {
   mconn_user *f = mconn_user_new();
+  uint64_t before = test_mark("output_stuck");
 
   (void)state;
   fill(f);
@@ -42,6 +44,7 @@ static void a_full_output_has_its_time_from_the_ping_on(void **state) {
   assert_int_equal(0, cmt__mconn_pings_sent(f->m));
   assert_stuck_at(f->m, S(165));
   mconn_user_delete(f);
+  assert_mark("output_stuck", before, 1);
 }
 
 static void whatever_comes_is_no_progress(void **state) {

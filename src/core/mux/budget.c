@@ -21,6 +21,8 @@
 
 #include "budget.h"
 
+#include "base/mark.h"
+
 #define STAND_NS CMT_SECONDS(10)
 enum { STAND_PART = 64 };
 
@@ -98,6 +100,7 @@ static void pool_set(cmt__budget *b, cmt__holder *h, size_t bytes) {
 
 /* Under the lock: what |h| holds is freed, and it holds nothing ever again. */
 static void give_way(cmt__budget *b, cmt__holder *h) {
+  CMT__MARK(largest_partial_gives_way);
   pool_set(b, h, 0);
   cmt__budget_add(b, &b->held, (size_t)0 - h->held);
   atomic_store_explicit(&h->gave_way, true, memory_order_release);

@@ -18,6 +18,7 @@
 
 #include "mconn_impl.h"
 
+#include "base/mark.h"
 #include "base/sized.h"
 
 enum {
@@ -286,6 +287,7 @@ uint64_t cmt_mconn_deadline(const cmt_mconn *m) {
 
 static cmt_err late_check(cmt_mconn *m) {
   if (m->channels.now_ns >= stuck_ns(m)) {
+    CMT__MARK(output_stuck);
     m->stuck = true;
     return CMT_EPONG;
   }
@@ -293,6 +295,7 @@ static cmt_err late_check(cmt_mconn *m) {
     return CMT_OK;
   }
   if (!cmt__channels_tick(&m->channels, m->channels.now_ns)) {
+    CMT__MARK(partial_timeout);
     return CMT_EPARTIAL;
   }
   return m->channels.now_ns < late_ns(m) ? CMT_OK : CMT_EPONG;
@@ -319,6 +322,7 @@ cmt_err cmt__mconn_tick(cmt_mconn *m, uint64_t now_ns, bool excused,
     cmt__channels_trim(&m->channels);
   }
   if ((m->paused || m->held) && now_ns >= m->pong_ns) {
+    CMT__MARK(unsolicited_pong);
     m->ping.pong = CMT__PONG_DUE;
     m->pong_ns = cmt__after(now_ns, m->ping.timeout_ns / CMT__UNASKED);
   }

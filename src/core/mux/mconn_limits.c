@@ -10,6 +10,8 @@
 
 #include "mconn_impl.h"
 
+#include "base/mark.h"
+
 enum { FLOOD_PER_S = 50, FLOOD_BURST = 500 };
 
 #define HOLD_MAX_NS CMT_MILLISECONDS(250)
@@ -150,7 +152,9 @@ size_t cmt__mconn_read_max(cmt_mconn *m) {
 
 cmt_err cmt__mconn_useless(cmt_mconn *m, uint64_t count) {
   cmt__rate_charge(&m->flood, count, m->channels.now_ns);
-  return m->failed == CMT_OK && m->flood.level >= 0
-           ? CMT_OK
-           : cmt__mconn_fail(m, CMT_EFLOOD);
+  if (m->failed == CMT_OK && m->flood.level >= 0) {
+    return CMT_OK;
+  }
+  CMT__MARK_IF(m->failed == CMT_OK, flood_ended);
+  return cmt__mconn_fail(m, CMT_EFLOOD);
 }
