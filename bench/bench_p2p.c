@@ -65,7 +65,7 @@ static void remove_peer(void *self, cmt_peer *p, cmt_err reason) {
   side_set(self, &((side *)self)->gone);
 }
 
-static cmt_err trip(side *s, cmt_peer *p) {
+static cmt_err migration(side *s, cmt_peer *p) {
   s->sent_ns = bench_now_ns();
   return cmt_peer_try_send(p, BENCH_CHANNEL, cmt_buf_ref(s->msg));
 }
@@ -76,7 +76,7 @@ static cmt_err receive_ping(side *s, cmt_peer *p) {
     side_set(s, &s->done);
     return CMT_OK;
   }
-  return trip(s, p);
+  return migration(s, p);
 }
 
 /* Message k, from 8 bytes to 4 KiB, most of them short. */
@@ -241,7 +241,7 @@ static int run_ping(const bench_args *a) {
   if (s.times_ns == NULL || side_start(&s, a, false) != 0) {
     return 1;
   }
-  if (trip(&s, s.peer) != CMT_OK) {
+  if (migration(&s, s.peer) != CMT_OK) {
     return fail("ping", "the first message was refused");
   }
   side_wait(&s, &s.done);

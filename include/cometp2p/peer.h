@@ -190,7 +190,7 @@ typedef struct cmt_peer_status {
   uint64_t write_calls, read_calls;
   uint64_t read_paused_ns; /**< Not read, for a pause or a full queue. */
   /** Bytes per second on the socket over the last second, or the longer time
-      from one turn to another; at most 2^32 - 1. */
+      from one iteration to another; at most 2^32 - 1. */
   uint64_t send_rate, recv_rate;
   /** What the kernel told of the socket: bytes that were not sent yet, how long
       they take at the delivery rate, and bytes sent that were not acknowledged.
@@ -205,9 +205,9 @@ typedef struct cmt_peer_status {
   cmt_channel_status channels[CMT_CHANNELS_MAX];
 } cmt_peer_status;
 
-/** The numbers as of the peer's last turn of its loop; of a turn that is under
-    way those of the channels may be there already.  The last ones stay when the
-    peer is gone. */
+/** The numbers as of the peer's last iteration of its loop; of an iteration
+   that is under way those of the channels may be there already.  The last ones
+   stay when the peer is gone. */
 #define cmt_peer_get_status(p, out)                                            \
   cmt_peer_get_status_sized((p), (out), sizeof *(out))
 CMT_API void cmt_peer_get_status_sized(const cmt_peer *p, cmt_peer_status *out,

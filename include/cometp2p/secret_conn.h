@@ -71,7 +71,7 @@ CMT_API CMT_NODISCARD cmt_err cmt_secret_conn_recv(cmt_secret_conn *s,
                                                    uint8_t *data, size_t len);
 
 /**
- * The next run of decrypted bytes, never empty, in |*out|.
+ * The next batch of decrypted bytes, never empty, in |*out|.
  *
  * Before the state is UP the bytes given are those of the handshake, which
  * moves on and gives none; the state may change in any call.

@@ -90,9 +90,9 @@ typedef struct cmt_switch_options {
       and what is sealed for one write so long to be written, at the rate at
       which the network takes it; until that is known, and with 0 always, 32 KiB
       and 261 KiB.  Shorter is better for messages of high priority, but a loop
-      that takes longer for one turn leaves the network idle.  The former is at
-      least 16 KiB and at most 4 MiB, the latter at least 8 KiB.  Queues in the
-      network are not in it; see |congestion|. */
+      that takes longer for one iteration leaves the network idle.  The former
+     is at least 16 KiB and at most 4 MiB, the latter at least 8 KiB.  Queues in
+     the network are not in it; see |congestion|. */
   uint64_t queue_delay_target_ns;
   /** TCP congestion control of all connections, such as "bbr"; NULL: the
       system's.  Under "cubic" a router's queue fills up whatever a sender does,
@@ -124,9 +124,9 @@ typedef struct cmt_switch_options {
       those whose key has not arrived, if they have more than a quarter of the
       places, or else of those that are not authenticated, if they have, it is
       the oldest of the address with the most places in the network (/24 or /64)
-      with the most.  In no turn of the loop more than an eighth of the places,
-      and no more than 16, are given away, so that what has arrived is read
-      before.
+      with the most.  In no iteration of the loop more than an eighth of the
+     places, and no more than 16, are given away, so that what has arrived is
+     read before.
 
       None of these places is taken by our own dials, nor by a connection from
       an address at which a persistent one of them was last found: it keeps a
@@ -327,7 +327,7 @@ CMT_API void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
  *   and one more: a connection in its handshake, or held beside a peer, with
  *   both node infos, ours also sealed;
  * - for each peer, |inbound_peers_max| + |outbound_peers_max| of them: the
- *   connection, its node info, a run of 256 frames (261 KiB) that the
+ *   connection, its node info, a batch of 256 frames (261 KiB) that the
  *   socket did not take, what it read and has no turn for (66 KiB), room for
  *   CMT_PEER_KEYS_MAX values, and a header for each message that may be queued;
  * - queued messages: for each peer |send_bytes_max| or one message of the

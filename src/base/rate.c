@@ -105,7 +105,7 @@ uint64_t cmt__rate_left(cmt__rate *r, uint64_t now_ns) {
   return (uint64_t)r->level;
 }
 
-uint64_t cmt__rate_share(cmt__rate *r, uint64_t now_ns) {
+uint64_t cmt__rate_available(cmt__rate *r, uint64_t now_ns) {
   if (r->per_s == 0) {
     return UINT64_MAX;
   }

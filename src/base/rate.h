@@ -52,7 +52,7 @@ uint64_t cmt__rate_left(cmt__rate *r, uint64_t now_ns);
    deep the debt is, and then waits until the debt that it left behind is
    repaid.  So they take turns in the order in which they came, and the debt is
    never more than this from each of them. */
-uint64_t cmt__rate_share(cmt__rate *r, uint64_t now_ns);
+uint64_t cmt__rate_available(cmt__rate *r, uint64_t now_ns);
 /* When the debt is repaid, as of the last charge. */
 uint64_t cmt__rate_repaid_ns(const cmt__rate *r);
 

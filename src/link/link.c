@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* The way between a socket and a connection.  Whatever happens marks the link's
-   turn; the turn, once per round of the loop, takes the gate's intake
-   (link_gate.c), seals one run of frames and writes it with one call
+   turn; the turn, once per round of the loop, takes the send queue's intake
+   (link_queue.c), seals one batch of frames and writes it with one call
    (link_write.c).  Every callback may end the link, so the state is looked at
    after each; the memory lives until the outermost entry leaves. */
 
@@ -27,8 +27,8 @@ static void link_shut(cmt__link *l) {
     return;
   }
   l->state = CMT__LINK_CLOSED;
-  l->gate = NULL;
-  cmt__loop_turn_cancel(l->loop, &l->turn);
+  l->send_queue = NULL;
+  cmt__loop_defer_cancel(l->loop, &l->task);
   cmt__loop_timer(l->loop, &l->timer, CMT_NEVER);
   if (l->tcp != NULL) {
     cmt__tcp_close(l->tcp);
@@ -41,8 +41,8 @@ static void link_shut(cmt__link *l) {
   l->path = NULL;
   cmt__free(&l->loop->env, l->said);
   l->said = NULL;
-  cmt__free(&l->loop->env, l->trip);
-  l->trip = NULL;
+  cmt__free(&l->loop->env, l->migration);
+  l->migration = NULL;
 }
 
 static void link_read(cmt__link *l, bool on) {
@@ -53,15 +53,15 @@ static void link_read(cmt__link *l, bool on) {
 }
 
 void cmt__link_reading(cmt__link *l) {
-  if (l->held) {
-    cmt__tcp_read_max(l->tcp, l->held_room);
-    link_read(l, l->held_room > 0);
+  if (l->suspended) {
+    cmt__tcp_read_max(l->tcp, l->suspended_room);
+    link_read(l, l->suspended_room > 0);
     return;
   }
   if (l->tcp != NULL) {
     cmt__tcp_read_max(l->tcp, cmt__conn_read_max(l->conn));
   }
-  link_read(l, !l->paused && l->turn_left > 0 &&
+  link_read(l, !l->paused && l->iteration_left > 0 &&
                  !cmt__conn_has_input(l->conn) && cmt_conn_wants_read(l->conn));
 }
 
@@ -78,7 +78,7 @@ static void link_discard(cmt__link *l) {
   cmt__tcp_shutdown(l->tcp);
   cmt__tcp_read_max(l->tcp, 0);
   link_read(l, true);
-  cmt__loop_turn_cancel(l->loop, &l->turn);
+  cmt__loop_defer_cancel(l->loop, &l->task);
   cmt__loop_timer(l->loop, &l->timer,
                   cmt__min64(l->stop_end_ns, now_ns + DISCARD_MAX_NS));
   if (l->cbs->on_linger != NULL) {
@@ -92,8 +92,8 @@ void cmt__link_end(cmt__link *l, const cmt_conn_event *ev) {
   bool gentle = l->stopping && !l->eof && l->write_err == CMT_OK &&
                 l->rest_len == 0 && cmt__loop_now(l->loop) < l->stop_end_ns;
 
-  if (l->trip != NULL) {
-    l->trip->away = false;
+  if (l->migration != NULL) {
+    l->migration->away = false;
   }
   cmt__conn_why(l->conn, &why);
   if (l->said != NULL && l->said->err == why.err) {
@@ -102,12 +102,12 @@ void cmt__link_end(cmt__link *l, const cmt_conn_event *ev) {
     cmt__why(&why, why.err, why.stage, "%s",
              cmt__loop_fault(why.err, l->error, text, sizeof text));
   }
-  (void)cmt__link_farewell(l);
+  (void)cmt__link_final_flush(l);
   l->cbs->on_end(l->arg, &why, ev->id);
   if (l->state == CMT__LINK_CLOSED) {
     return;
   }
-  l->gate = NULL;
+  l->send_queue = NULL;
   cmt_conn_delete(l->conn);
   l->conn = NULL;
   if (gentle) {
@@ -124,8 +124,8 @@ void cmt__link_stop_conn(cmt__link *l, cmt_err err) {
 /* ---- events ---- */
 
 static void link_pong(cmt__link *l, uint64_t rtt_ns) {
-  if (l->gate != NULL) {
-    cmt__gate_trim(l->gate);
+  if (l->send_queue != NULL) {
+    cmt__send_queue_trim(l->send_queue);
   }
   l->pongs_recv++;
   l->rtt_last_ns = rtt_ns;
@@ -142,7 +142,7 @@ static void link_event(cmt__link *l, const cmt_conn_event *ev) {
     l->cbs->on_up(l->arg, ev);
     break;
   case CMT_CONN_MESSAGE:
-    l->turn_left--;
+    l->iteration_left--;
     l->cbs->on_message(l->arg, ev->channel, ev->msg);
     break;
   case CMT_CONN_PONG:
@@ -181,10 +181,11 @@ static void link_meet(cmt__link *l) {
   }
 }
 
-/* It is held, or has handed over all that one turn may.  The end is told all
-   the same. */
+/* It is held, or has handed over all that one iteration may.  The end is told
+   all the same. */
 static bool link_waits(const cmt__link *l) {
-  return (l->held || l->turn_left == 0) && !cmt__conn_has_ended(l->conn);
+  return (l->suspended || l->iteration_left == 0) &&
+         !cmt__conn_has_ended(l->conn);
 }
 
 void cmt__link_drain(cmt__link *l) {
@@ -202,8 +203,8 @@ void cmt__link_drain(cmt__link *l) {
     }
   }
   link_meet(l);
-  if (l->state == CMT__LINK_OPEN && l->late_end != CMT_OK && !l->held) {
-    cmt__loop_turn(l->loop, &l->turn);
+  if (l->state == CMT__LINK_OPEN && l->late_end != CMT_OK && !l->suspended) {
+    cmt__loop_defer(l->loop, &l->task);
   }
 }
 
@@ -254,7 +255,7 @@ static void link_stalled(cmt__link *l) {
 static void link_arm(cmt__link *l) {
   uint64_t at_ns = cmt_conn_deadline(l->conn);
 
-  if (l->gate != NULL) {
+  if (l->send_queue != NULL) {
     at_ns = cmt__min64(at_ns, l->view.deadline_ns);
   }
   if (l->throttled) {
@@ -294,13 +295,14 @@ static void link_tick(cmt__link *l) {
   }
 }
 
-/* Messages that are left go on in the next turn, and the loop does not block
-   before it. */
+/* Messages that are left go on in the next iteration, and the loop does not
+   block before it. */
 static void link_next_turn(cmt__link *l) {
-  if (l->turn_left == 0 || (!l->held && cmt__conn_has_input(l->conn))) {
-    cmt__loop_turn(l->loop, &l->turn);
+  if (l->iteration_left == 0 ||
+      (!l->suspended && cmt__conn_has_input(l->conn))) {
+    cmt__loop_defer(l->loop, &l->task);
   }
-  l->turn_left = CMT__TURN_MESSAGES;
+  l->iteration_left = CMT__ITERATION_MESSAGES;
 }
 
 /* What has come and was put by comes before the judgement of what is late. */
@@ -308,13 +310,13 @@ static void link_drain_and_tick(cmt__link *l, bool ticked) {
   cmt__link_drain(l);
   if (!ticked && l->state == CMT__LINK_OPEN && !cmt__conn_has_input(l->conn)) {
     link_tick(l);
-    cmt__loop_turn(l->loop, &l->turn);
+    cmt__loop_defer(l->loop, &l->task);
     cmt__link_drain(l);
   }
 }
 
 /* Sends whose time is over get what room there is before they are told so.
-   Before the first look at the gate there are none. */
+   Before the first look at the send queue there are none. */
 static void link_serve_waits(cmt__link *l) {
   uint64_t at_ns = l->view.deadline_ns;
 
@@ -325,9 +327,9 @@ static void link_serve_waits(cmt__link *l) {
 }
 
 static void link_work(cmt__link *l) {
-  bool ticks = l->held || l->on_up_due || !cmt__conn_has_input(l->conn);
+  bool ticks = l->suspended || l->on_up_due || !cmt__conn_has_input(l->conn);
 
-  if (l->gate != NULL) {
+  if (l->send_queue != NULL) {
     link_serve_waits(l);
     cmt__link_take_intake(l);
     cmt__link_control(l);
@@ -342,19 +344,19 @@ static void link_work(cmt__link *l) {
     return;
   }
   link_next_turn(l);
-  if (l->gate != NULL) {
+  if (l->send_queue != NULL) {
     cmt__link_guard(l);
     cmt__link_credit(l);
-    l->cbs->on_turn(l->arg);
+    l->cbs->on_iteration(l->arg);
   }
   cmt__link_reading(l);
   link_arm(l);
 }
 
-static void on_turn(cmt__turn *t) {
-  cmt__link *l = (cmt__link *)((char *)t - offsetof(cmt__link, turn));
+static void on_iteration(cmt__task *t) {
+  cmt__link *l = (cmt__link *)((char *)t - offsetof(cmt__link, task));
 
-  if (l->trip != NULL && cmt__link_departs(l)) {
+  if (l->migration != NULL && cmt__link_departs(l)) {
     return;
   }
   cmt__link_enter(l);
@@ -369,7 +371,7 @@ static void on_timer(cmt__timer *t) {
 
   cmt__link_enter(l);
   if (l->state != CMT__LINK_DISCARDING) {
-    cmt__loop_turn(l->loop, &l->turn);
+    cmt__loop_defer(l->loop, &l->task);
   } else if (cmt__link_reads_first(l, t->at_ns)) {
     cmt__loop_timer(l->loop, t, t->at_ns);
   } else {
@@ -390,13 +392,13 @@ static void on_connect(void *arg, cmt_err err) {
 
 /* Before on_up has come again nothing is taken out of the connection. */
 static bool link_keeps(const cmt__link *l) {
-  return l->state == CMT__LINK_OPEN && (l->held || l->on_up_due);
+  return l->state == CMT__LINK_OPEN && (l->suspended || l->on_up_due);
 }
 
 static void link_keep(cmt__link *l, const uint8_t *data, size_t len) {
   cmt_err err = cmt__conn_keep(l->conn, data, len);
 
-  l->held_room -= (uint32_t)cmt__min(len, l->held_room);
+  l->suspended_room -= (uint32_t)cmt__min(len, l->suspended_room);
   if (err != CMT_OK) {
     cmt__link_stop_conn(l, err);
   }
@@ -413,10 +415,10 @@ static void on_read(void *arg, uint8_t *data, size_t len) {
   }
   cmt__link_enter(l);
   l->read_calls++;
-  if (l->gate != NULL) {
-    cmt__gate_attend(l->gate);
+  if (l->send_queue != NULL) {
+    cmt__send_queue_attend(l->send_queue);
   }
-  cmt__loop_turn(l->loop, &l->turn);
+  cmt__loop_defer(l->loop, &l->task);
   if (link_keeps(l)) {
     link_keep(l, data, len);
   } else {
@@ -459,10 +461,10 @@ static void on_writable(void *arg) {
   }
   cmt__link_enter(l);
   cmt__link_write_rest(l);
-  if (l->gate != NULL) {
-    cmt__gate_attend(l->gate);
+  if (l->send_queue != NULL) {
+    cmt__send_queue_attend(l->send_queue);
   }
-  cmt__loop_turn(l->loop, &l->turn);
+  cmt__loop_defer(l->loop, &l->task);
   cmt__link_leave(l);
 }
 
@@ -498,10 +500,10 @@ void cmt__link_init(cmt__link *l, cmt__loop *loop,
     .cbs = cbs,
     .arg = arg,
     .timer = {.cb = on_timer},
-    .turn = {.cb = on_turn},
-    .run_frames = CMT__RUN_MAX,
+    .task = {.cb = on_iteration},
+    .batch_frames = CMT__BATCH_MAX,
     .give_up_ns = CMT_NEVER,
-    .turn_left = CMT__TURN_MESSAGES,
+    .iteration_left = CMT__ITERATION_MESSAGES,
   };
 }
 
@@ -538,28 +540,30 @@ void cmt__link_disconnect(cmt__link *l) {
 }
 
 /* Any thread: the next look of the loop sees it. */
-static void on_gave_way(void *arg) { cmt__gate_look(((cmt__link *)arg)->gate); }
+static void on_gave_way(void *arg) {
+  cmt__send_queue_look(((cmt__link *)arg)->send_queue);
+}
 
 cmt_err cmt__link_start(cmt__link *l, const cmt_conn_options *o,
-                        cmt__shared *shared, cmt_why *why) {
-  cmt_err err = cmt__conn_new(o, shared, cmt__loop_now(l->loop), &l->conn, why);
+                        cmt__conn_config *config, cmt_why *why) {
+  cmt_err err = cmt__conn_new(o, config, cmt__loop_now(l->loop), &l->conn, why);
 
   if (err != CMT_OK) {
     l->conn = NULL;
     return err;
   }
-  if (l->options->budget != NULL) {
-    cmt__conn_share(l->conn, l->options->budget, on_gave_way, l);
+  if (l->options->quota != NULL) {
+    cmt__conn_attach_quota(l->conn, l->options->quota, on_gave_way, l);
   }
   l->state = CMT__LINK_OPEN;
   cmt__link_reading(l);
-  cmt__loop_turn(l->loop, &l->turn);
+  cmt__loop_defer(l->loop, &l->task);
   return CMT_OK;
 }
 
 void cmt__link_wake(cmt__link *l) {
   if (l->state == CMT__LINK_OPEN) {
-    cmt__loop_turn(l->loop, &l->turn);
+    cmt__loop_defer(l->loop, &l->task);
   }
 }
 
@@ -574,14 +578,15 @@ void cmt__link_stop(cmt__link *l, const cmt_why *why) {
     cmt__link_drain(l);
     cmt__link_leave(l);
   } else {
-    cmt__loop_turn(l->loop, &l->turn);
+    cmt__loop_defer(l->loop, &l->task);
   }
 }
 
-void cmt__link_hurry(cmt__link *l, uint64_t flush_ns) {
+void cmt__link_shorten_linger(cmt__link *l, uint64_t flush_ns) {
   uint64_t end_ns;
 
-  if ((l->trip != NULL && l->trip->away) || l->state != CMT__LINK_DISCARDING) {
+  if ((l->migration != NULL && l->migration->away) ||
+      l->state != CMT__LINK_DISCARDING) {
     return;
   }
   end_ns = cmt__after(cmt__loop_now(l->loop), flush_ns);
@@ -596,9 +601,9 @@ void cmt__link_close(cmt__link *l) {
   cmt__link_leave(l);
 }
 
-void cmt__link_part(cmt__link *l) {
+void cmt__link_close_after_linger(cmt__link *l) {
   cmt__link_enter(l);
-  if (l->state == CMT__LINK_OPEN && !l->eof && cmt__link_farewell(l)) {
+  if (l->state == CMT__LINK_OPEN && !l->eof && cmt__link_final_flush(l)) {
     cmt_conn_delete(l->conn);
     l->conn = NULL;
     l->stop_end_ns = CMT_NEVER;
@@ -609,28 +614,28 @@ void cmt__link_part(cmt__link *l) {
   cmt__link_leave(l);
 }
 
-cmt_err cmt__link_hold(cmt__link *l) {
+cmt_err cmt__link_suspend(cmt__link *l) {
   cmt_err err = cmt__conn_keep(l->conn, NULL, 0);
 
   if (err == CMT_OK) {
-    l->held = true;
-    l->held_room = CMT__HELD_MAX;
+    l->suspended = true;
+    l->suspended_room = CMT__SUSPENDED_MAX;
     cmt__conn_pause(l->conn, true, cmt__loop_now(l->loop));
   }
   return err;
 }
 
 void cmt__link_release(cmt__link *l) {
-  CMT_ASSERT(&l->loop->env, l->held && l->state == CMT__LINK_OPEN);
-  l->held = false;
+  CMT_ASSERT(&l->loop->env, l->suspended && l->state == CMT__LINK_OPEN);
+  l->suspended = false;
   l->on_up_due = true;
   cmt__conn_pause(l->conn, false, cmt__loop_now(l->loop));
-  cmt__loop_turn(l->loop, &l->turn);
+  cmt__loop_defer(l->loop, &l->task);
 }
 
 void cmt__link_ping(cmt__link *l) {
   if (l->state == CMT__LINK_OPEN &&
       cmt_conn_ping(l->conn) == CMT_OK) { /* Or one is under way. */
-    cmt__loop_turn(l->loop, &l->turn);
+    cmt__loop_defer(l->loop, &l->task);
   }
 }

@@ -3,11 +3,11 @@
 #define CMT__LINK_H
 
 /* A link: a socket under a connection.  It moves bytes between the two, once
-   per turn of the loop, and events to its owner.  All of it belongs to the
+   per iteration of the loop, and events to its owner.  All of it belongs to the
    thread of its loop: that of its owner, and another one only between
    cmt__link_move() and its end. */
 
-#include "gate.h"
+#include "send_queue.h"
 
 #include "base/counter.h"
 #include "net/loop.h"
@@ -18,15 +18,15 @@ typedef struct cmt__link_callbacks {
   /* The other side is authenticated; nothing was said to it after that.  May be
      NULL. */
   void (*on_id)(void *arg, const cmt_node_id *id);
-  /* All checks passed.  The owner gives the link a gate, holds it, or closes
-     it. */
+  /* All checks passed.  The owner gives the link a send queue, holds it, or
+     closes it. */
   void (*on_up)(void *arg, const cmt_conn_event *ev);
   void (*on_message)(void *arg, uint8_t channel, cmt_buf *msg);
   /* Once, unless the owner closed the link.  |id| is NULL when the other side
-     was not authenticated.  The gate is not used after that. */
+     was not authenticated.  The send queue is not used after that. */
   void (*on_end)(void *arg, const cmt_why *why, const cmt_node_id *id);
-  /* The end of a turn of a link with a gate. */
-  void (*on_turn)(void *arg);
+  /* The end of an iteration of a link with a send queue. */
+  void (*on_iteration)(void *arg);
   /* It is on |loop| from here on; the last that happens on its old one. */
   void (*on_move)(void *arg);
   /* It has ended, and stays open for a while so that the other side can read
@@ -37,12 +37,12 @@ typedef struct cmt__link_callbacks {
 } cmt__link_callbacks;
 
 enum {
-  CMT__HELD_MAX = 4096, /* Bytes that are read while it is held. */
-  /* Messages that a link hands to its owner in one turn of the loop.  A read of
-     64 KiB can have 13,000 empty ones, and each is a call of a reactor; at a
-     few microseconds a call this many take about a millisecond, and the other
-     links have their turn between. */
-  CMT__TURN_MESSAGES = 512,
+  CMT__SUSPENDED_MAX = 4096, /* Bytes that are read while it is held. */
+  /* Messages that a link hands to its owner in one iteration of the loop.  A
+     read of 64 KiB can have 13,000 empty ones, and each is a call of a reactor;
+     at a few microseconds a call this many take about a millisecond, and the
+     other links have their turn between. */
+  CMT__ITERATION_MESSAGES = 512,
 };
 
 typedef enum cmt__link_state {
@@ -59,7 +59,7 @@ typedef struct cmt__link_options {
   uint64_t ping_interval_ns, pong_timeout_ns;
   uint64_t stall_max_ns, flush_throttle_ns, queue_delay_target_ns;
   const char *congestion; /* NULL: that of the system. */
-  cmt__budget *budget;    /* What connections share; NULL: nothing. */
+  cmt__quota *quota;      /* What connections share; NULL: nothing. */
 } cmt__link_options;
 
 /* What a link that writes much knows of its way to the other side. */
@@ -68,7 +68,7 @@ typedef struct cmt__link_path {
   uint64_t ask_at_ns;     /* When it is asked what was acknowledged, */
   uint64_t asked_bytes;   /* and what it said. */
   uint64_t sampled_bytes; /* |sent_bytes| when it was. */
-  uint32_t run_max;       /* Frames that are worth the target of delay. */
+  uint32_t batch_max;     /* Frames that are worth the target of delay. */
   uint32_t unsent_max;    /* Of the tcp. */
   uint64_t burst_rate;    /* The last that tells of the path; 0: none yet. */
   uint64_t reader_rate;   /* Of a reader that is slower; UINT64_MAX: is not. */
@@ -80,7 +80,7 @@ typedef struct cmt__link_path {
 } cmt__link_path;
 
 /* What a link needs that goes to another loop. */
-typedef struct cmt__link_trip {
+typedef struct cmt__link_migration {
   struct cmt__link *link;
   cmt__loop *home; /* Where it begins and ends. */
   cmt__loop *to;   /* Where it is about to move; NULL: nowhere. */
@@ -88,36 +88,37 @@ typedef struct cmt__link_trip {
   bool end_due;    /* It has ended, and moves home to tell it. */
   cmt__post arrival;
   uint64_t left_ns; /* The last instant that it saw on its old loop. */
-} cmt__link_trip;
+} cmt__link_migration;
 
 typedef struct cmt__link {
-  cmt__loop *loop;      /* Changed while it is moving. */
-  cmt__link_trip *trip; /* NULL: it never leaves its loop. */
+  cmt__loop *loop;                /* Changed while it is moving. */
+  cmt__link_migration *migration; /* NULL: it never leaves its loop. */
   const cmt__link_options *options;
   const cmt__link_callbacks *cbs;
   void *arg;
   cmt__tcp *tcp;
   cmt_conn *conn;
-  cmt__gate *gate; /* From on_up to the end. */
+  cmt__send_queue *send_queue; /* From on_up to the end. */
   cmt__timer timer;
-  cmt__turn turn;
+  cmt__task task;
   cmt__link_state state;
   unsigned busy; /* Entries from the loop or the owner under way. */
   bool known;    /* on_id was called. */
   bool reading;
   bool paused;    /* The owner does not want to read. */
   bool blocked;   /* Because a reactor's queue is full. */
-  bool held;      /* Up, and the owner waits with it. */
+  bool suspended; /* Up, and the owner waits with it. */
   bool on_up_due; /* It waits no more. */
   bool throttled;
   bool stopping;
-  bool guarded;       /* The kernel gives up by itself. */
-  bool overdue;       /* A deadline is over, and what came before it is read. */
-  bool eof;           /* Nothing more can be read, */
-  cmt_err late_end;   /* and why, when what was kept comes first. */
-  cmt_err write_err;  /* Nothing more can be written. */
-  uint32_t held_room; /* Bytes that may be read while it is held. */
-  uint32_t turn_left; /* Messages that this turn may still hand over. */
+  bool guarded;      /* The kernel gives up by itself. */
+  bool overdue;      /* A deadline is over, and what came before it is read. */
+  bool eof;          /* Nothing more can be read, */
+  cmt_err late_end;  /* and why, when what was kept comes first. */
+  cmt_err write_err; /* Nothing more can be written. */
+  uint32_t suspended_room; /* Bytes that may be read while it is held. */
+  uint32_t
+    iteration_left;      /* Messages that this iteration may still hand over. */
   uint32_t overdue_left; /* Bytes of what came before it. */
   int error; /* The errno behind the end of reading or writing, or 0. */
   uint64_t paused_at_ns, paused_ns; /* Since when, and before that in all. */
@@ -125,12 +126,12 @@ typedef struct cmt__link {
   /* What a short write left. */
   uint8_t *rest;
   size_t rest_at, rest_len;
-  size_t run_frames;              /* The longest run that is sealed. */
+  size_t batch_frames;            /* The longest batch that is sealed. */
   _Atomic(cmt__link_path *) path; /* NULL: it did not write much yet. */
   uint64_t flush_at_ns;           /* Messages wait until then; 0: none do. */
   uint64_t stop_end_ns;           /* When flushing and discarding are over. */
   cmt_why *said;                  /* Why the owner stopped it; or NULL. */
-  cmt__gate_view view;
+  cmt__send_queue_view view;
   uint64_t rtt_last_ns, rtt_min_ns, pongs_recv;
   uint64_t sent_bytes, recv_bytes, write_calls, read_calls;
 } cmt__link;
@@ -145,22 +146,22 @@ void cmt__link_accept(cmt__link *l, cmt__tcp *tcp);
 void cmt__link_disconnect(cmt__link *l);
 /* Begins the handshake on the connection made, as cmt__conn_new(). */
 CMT_NODISCARD cmt_err cmt__link_start(cmt__link *l, const cmt_conn_options *o,
-                                      cmt__shared *shared, cmt_why *why);
+                                      cmt__conn_config *config, cmt_why *why);
 /* Who is at the other end; NULL: not known, or it has ended. */
 const cmt_node_id *cmt__link_id(const cmt__link *l);
 /* How far the other side has come in the handshake. */
 cmt__conn_progress cmt__link_progress(const cmt__link *l);
-/* Looks at the gate at the end of this turn. */
+/* Looks at the send queue at the end of this iteration. */
 void cmt__link_wake(cmt__link *l);
-/* Moves a link with a gate to |to| soon: on_message and on_turn, and all that
-   it does, happen there from then on.  It comes back by itself when it ends, so
-   that on_end and what follows are told at home.  If |to| cannot take it, that
-   is the end.  CMT_ENOMEM: it stays. */
+/* Moves a link with a send queue to |to| soon: on_message and on_iteration, and
+   all that it does, happen there from then on.  It comes back by itself when it
+   ends, so that on_end and what follows are told at home.  If |to| cannot take
+   it, that is the end.  CMT_ENOMEM: it stays. */
 CMT_NODISCARD cmt_err cmt__link_move(cmt__link *l, cmt__loop *to);
 /* Inside of on_up: on_up comes again after cmt__link_release(), and until then
    no event but the end.  Little is read meanwhile, to see the end, and kept; an
    end behind bytes that were kept waits for them.  CMT_ENOMEM: not held. */
-CMT_NODISCARD cmt_err cmt__link_hold(cmt__link *l);
+CMT_NODISCARD cmt_err cmt__link_suspend(cmt__link *l);
 void cmt__link_release(cmt__link *l);
 /* Asks the other side for a pong; |pongs_recv| counts them. */
 void cmt__link_ping(cmt__link *l);
@@ -168,12 +169,12 @@ void cmt__link_ping(cmt__link *l);
    from inside the call or, when the link is at work, soon after. */
 void cmt__link_stop(cmt__link *l, const cmt_why *why);
 /* Bounds the wait of a link that has ended for the other side to read; one that
-   is away learns of it by its gate. */
-void cmt__link_hurry(cmt__link *l, uint64_t flush_ns);
+   is away learns of it by its send queue. */
+void cmt__link_shorten_linger(cmt__link *l, uint64_t flush_ns);
 /* Closes without on_end; on_closed follows as above. */
 void cmt__link_close(cmt__link *l);
 /* The same, but our part of the handshake goes out first if the socket takes
    it, and the other side has a second to read it. */
-void cmt__link_part(cmt__link *l);
+void cmt__link_close_after_linger(cmt__link *l);
 
 #endif

@@ -3,13 +3,13 @@
 #define CMT__LINK_IMPL_H
 
 /* A link from the inside, for the files that make it up: link.c has its states,
-   events and turns, link_gate.c what it does for its gate, link_write.c what it
-   writes, link_late.c when the other side is late, link_move.c its way from one
-   loop to another. */
+   events and turns, link_queue.c what it does for its send queue, link_write.c
+   what it writes, link_late.c when the other side is late, link_move.c its way
+   from one loop to another. */
 
 #include "link.h"
 
-enum { CMT__RUN_MAX = 256 }; /* Frames of the longest run. */
+enum { CMT__BATCH_MAX = 256 }; /* Frames of the longest batch. */
 
 /* How long reading may go on when nothing more can be written. */
 #define CMT__GIVE_UP_NS CMT_SECONDS(1)
@@ -46,11 +46,11 @@ void cmt__link_drain(cmt__link *l);
 
 /* On the loop of its owner. */
 static inline bool cmt__link_is_home(const cmt__link *l) {
-  return l->trip == NULL || l->loop == l->trip->home;
+  return l->migration == NULL || l->loop == l->migration->home;
 }
 /* It has ended, and that is still to be told at home. */
 static inline bool cmt__link_end_is_due(const cmt__link *l) {
-  return l->trip != NULL && l->trip->end_due;
+  return l->migration != NULL && l->migration->end_due;
 }
 /* The move that is due.  True: nothing else is to be done, and the link may
    already be another loop's. */
@@ -70,7 +70,7 @@ void cmt__link_sample(cmt__link *l);
 static inline cmt__link_path *cmt__link_path_of(const cmt__link *l) {
   return atomic_load_explicit(&l->path, memory_order_relaxed);
 }
-/* Seals a run and writes it, if it is time. */
+/* Seals a batch and writes it, if it is time. */
 void cmt__link_write(cmt__link *l);
 /* Writes what the socket still takes of all that may be sent. */
 void cmt__link_flush(cmt__link *l);
@@ -79,6 +79,6 @@ void cmt__link_write_rest(cmt__link *l);
 void cmt__link_free_rest(cmt__link *l);
 /* Our part of a handshake that we refuse goes out if the socket takes it.
    False: it does not. */
-bool cmt__link_farewell(cmt__link *l);
+bool cmt__link_final_flush(cmt__link *l);
 
 #endif

@@ -2,17 +2,17 @@
 
 /* A link on its way from one loop to another.
 
-   Design notes.  A link moves at the beginning of a turn.  There nothing of the
-   stream is borrowed from the memory of the loop: what was read before is used
-   up, and what was cut, sealed or half received lies in the connection.  The
-   gate is attended, so nobody rings until the new loop has looked at it, and no
-   ring is under way, or the turn after it is waited for.  Then the timer and
-   the turn are taken off, the loop lets go of the socket, and the last thing
-   that happens on the old loop is the post to the new one.  So the link is
-   always of one thread, and each post carries all that was done before.
+   Design notes.  A link moves at the beginning of an iteration.  There nothing
+   of the stream is borrowed from the memory of the loop: what was read before
+   is used up, and what was cut, sealed or half received lies in the connection.
+   The send queue is attended, so nobody wakes it until the new loop has looked
+   at it, and no ring is under way, or the turn after it is waited for.  Then
+   the timer and the turn are taken off, the loop lets go of the socket, and the
+   last thing that happens on the old loop is the post to the new one.  So the
+   link is always of one thread, and each post carries all that was done before.
 
    What the other side sends meanwhile waits in the socket, what is sent to it
-   in the gate, and a stop or a pause there too.
+   in the send queue, and a stop or a pause there too.
 
    An end that is seen away from home is not told there.  The link moves home
    with it, in the same way, and everything that follows from an end happens on
@@ -25,29 +25,29 @@
 /* The last of the link on its old loop. */
 void cmt__link_on_detached(void *arg) {
   cmt__link *l = arg;
-  cmt__link_trip *trip = l->trip;
+  cmt__link_migration *migration = l->migration;
 
-  if (l->loop != trip->home && l->tcp != NULL) {
+  if (l->loop != migration->home && l->tcp != NULL) {
     cmt__loop_release_timers(l->loop, 1);
   }
-  trip->left_ns = cmt__loop_now(l->loop);
-  l->loop = trip->to;
-  trip->to = NULL;
+  migration->left_ns = cmt__loop_now(l->loop);
+  l->loop = migration->to;
+  migration->to = NULL;
   l->cbs->on_move(l->arg);
-  cmt__loop_post(l->loop, &trip->arrival);
+  cmt__loop_post(l->loop, &migration->arrival);
 }
 
 bool cmt__link_departs(cmt__link *l) {
-  if (l->trip->to == NULL || l->state != CMT__LINK_OPEN) {
+  if (l->migration->to == NULL || l->state != CMT__LINK_OPEN) {
     return false;
   }
-  if (!cmt__gate_leave(l->gate)) {
-    return l->trip->end_due;
+  if (!cmt__send_queue_leave(l->send_queue)) {
+    return l->migration->end_due;
   }
   CMT_ASSERT(&l->loop->env,
              cmt__conn_has_ended(l->conn) || !cmt__conn_borrows(l->conn));
   l->state = CMT__LINK_MOVING;
-  cmt__loop_turn_cancel(l->loop, &l->turn);
+  cmt__loop_defer_cancel(l->loop, &l->task);
   cmt__loop_timer(l->loop, &l->timer, CMT_NEVER);
   if (l->tcp != NULL) {
     cmt__tcp_detach(l->tcp);
@@ -58,9 +58,9 @@ bool cmt__link_departs(cmt__link *l) {
 }
 
 void cmt__link_go_home(cmt__link *l) {
-  l->trip->end_due = true;
-  l->trip->to = l->trip->home;
-  cmt__loop_turn(l->loop, &l->turn);
+  l->migration->end_due = true;
+  l->migration->to = l->migration->home;
+  cmt__loop_defer(l->loop, &l->task);
 }
 
 /* At home its timer has kept its room. */
@@ -73,7 +73,7 @@ static cmt_err link_attach(cmt__link *l) {
       l->tcp = NULL;
     }
   }
-  if (err == CMT_OK && l->loop != l->trip->home) {
+  if (err == CMT_OK && l->loop != l->migration->home) {
     err = cmt__loop_reserve_timers(l->loop, 1);
     if (err != CMT_OK) {
       cmt__tcp_close(l->tcp);
@@ -86,7 +86,7 @@ static cmt_err link_attach(cmt__link *l) {
 /* A stop that came when it had ended can still bring the end of flushing
    nearer. */
 static void link_end_at_home(cmt__link *l) {
-  cmt__gate_stop stop = cmt__gate_take_stop(l->gate);
+  cmt__send_queue_stop stop = cmt__send_queue_take_stop(l->send_queue);
   cmt_conn_event ev = {.kind = CMT_CONN_END};
 
   CMT__MARK(ended_away_from_home);
@@ -99,15 +99,15 @@ static void link_end_at_home(cmt__link *l) {
 }
 
 static void on_arrival(cmt__post *p) {
-  cmt__link_trip *trip =
-    (cmt__link_trip *)((char *)p - offsetof(cmt__link_trip, arrival));
-  cmt__link *l = trip->link;
+  cmt__link_migration *migration =
+    (cmt__link_migration *)((char *)p - offsetof(cmt__link_migration, arrival));
+  cmt__link *l = migration->link;
   cmt_err err;
 
   cmt__link_enter(l);
-  CMT__MARK_IF(!trip->end_due && cmt__gate_queued(l->gate) > 0,
+  CMT__MARK_IF(!migration->end_due && cmt__send_queue_queued(l->send_queue) > 0,
                moved_with_something_queued);
-  cmt__loop_catch_up(l->loop, trip->left_ns);
+  cmt__loop_catch_up(l->loop, migration->left_ns);
   l->state = CMT__LINK_OPEN;
   err = link_attach(l);
   if (err != CMT_OK) {
@@ -117,28 +117,29 @@ static void on_arrival(cmt__post *p) {
     l->error = l->loop->error;
     cmt__link_stop_conn(l, err);
   }
-  if (trip->end_due) {
+  if (migration->end_due) {
     link_end_at_home(l);
   } else {
-    cmt__loop_turn(l->loop, &l->turn);
+    cmt__loop_defer(l->loop, &l->task);
     cmt__link_drain(l);
   }
   cmt__link_leave(l);
 }
 
 cmt_err cmt__link_move(cmt__link *l, cmt__loop *to) {
-  cmt__link_trip *trip = cmt__alloc_zero(&l->loop->env, sizeof *trip);
+  cmt__link_migration *migration =
+    cmt__alloc_zero(&l->loop->env, sizeof *migration);
 
-  CMT_ASSERT(&l->loop->env, l->gate != NULL && l->trip == NULL);
-  if (trip == NULL) {
+  CMT_ASSERT(&l->loop->env, l->send_queue != NULL && l->migration == NULL);
+  if (migration == NULL) {
     return CMT_ENOMEM;
   }
-  trip->link = l;
-  trip->home = l->loop;
-  trip->to = to;
-  trip->away = true;
-  trip->arrival.cb = on_arrival;
-  l->trip = trip;
-  cmt__loop_turn(l->loop, &l->turn);
+  migration->link = l;
+  migration->home = l->loop;
+  migration->to = to;
+  migration->away = true;
+  migration->arrival.cb = on_arrival;
+  l->migration = migration;
+  cmt__loop_defer(l->loop, &l->task);
   return CMT_OK;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* What a link writes.  What is sealed cannot be reordered any more, so it is
-   sealed as late as possible: a new run of frames only when the last one was
+   sealed as late as possible: a new batch of frames only when the last one was
    taken whole, and one after a short write as long as what was taken; of what
    a socket does not take, the rest is kept.  What the kernel takes ahead of
-   what it sends, and a run, are each worth the target of delay at the delivery
-   rate, which the socket is asked for now and then. */
+   what it sends, and a batch, are each worth the target of delay at the
+   delivery rate, which the socket is asked for now and then. */
 
 #include "link_impl.h"
 
@@ -61,12 +61,12 @@ static bool link_write_some(cmt__link *l, const uint8_t *data, size_t len,
   return true;
 }
 
-/* After a short write the next run is as long as what was taken: more would
+/* After a short write the next batch is as long as what was taken: more would
    only be committed too early. */
 static void link_keep_rest(cmt__link *l, const uint8_t *data, size_t len,
                            size_t taken) {
-  l->run_frames =
-    cmt__min(cmt__max(taken / CMT_FRAME_SLOT, RUN_MIN), CMT__RUN_MAX);
+  l->batch_frames =
+    cmt__min(cmt__max(taken / CMT_FRAME_SLOT, RUN_MIN), CMT__BATCH_MAX);
   l->rest = cmt__alloc(&l->loop->env, len - taken);
   if (l->rest == NULL) {
     cmt__link_stop_conn(l, CMT_ENOMEM);
@@ -83,7 +83,7 @@ static cmt__link_path *link_path_new(cmt__link *l) {
   cmt__link_path *p = cmt__alloc_zero(&l->loop->env, sizeof *p);
 
   if (p != NULL) {
-    p->run_max = CMT__RUN_MAX;
+    p->batch_max = CMT__BATCH_MAX;
     p->unsent_max = CMT__UNSENT_FIRST;
     p->reader_rate = UINT64_MAX;
     atomic_store_explicit(&l->path, p, memory_order_release);
@@ -107,8 +107,8 @@ static void link_follow(cmt__link *l, cmt__link_path *p, uint64_t rate) {
     cmt__min64(rate / 1000 * (target_ns / 1000) / 1000, UNSENT_MAX);
 
   link_unsent_max(l, p, (uint32_t)cmt__max64(bytes, UNSENT_MIN));
-  p->run_max = (uint32_t)cmt__min64(cmt__max64(bytes / CMT_FRAME_SLOT, RUN_MIN),
-                                    CMT__RUN_MAX);
+  p->batch_max = (uint32_t)cmt__min64(
+    cmt__max64(bytes / CMT_FRAME_SLOT, RUN_MIN), CMT__BATCH_MAX);
 }
 
 /* How fast the other side takes bytes, when it is want of room there that holds
@@ -190,11 +190,11 @@ void cmt__link_sample(cmt__link *l) {
   }
 }
 
-/* Bytes of the longest run that may be sealed now. */
+/* Bytes of the longest batch that may be sealed now. */
 static size_t link_run_max(const cmt__link *l) {
   const cmt__link_path *p = cmt__link_path_of(l);
   size_t frames =
-    p != NULL ? cmt__min(l->run_frames, p->run_max) : l->run_frames;
+    p != NULL ? cmt__min(l->batch_frames, p->batch_max) : l->batch_frames;
 
   return cmt__max(frames * CMT_FRAME_SLOT, cmt__conn_seal_min(l->conn));
 }
@@ -247,11 +247,11 @@ void cmt__link_write(cmt__link *l) {
     link_keep_rest(l, l->loop->scratch, len, taken);
     return;
   }
-  l->run_frames = cmt__min(2 * l->run_frames, CMT__RUN_MAX);
+  l->batch_frames = cmt__min(2 * l->batch_frames, CMT__BATCH_MAX);
   l->flush_at_ns = 0;
   if (cmt__conn_wants_write(l->conn, &urgent)) {
     l->flush_at_ns = cmt__loop_now(l->loop);
-    cmt__loop_turn(l->loop, &l->turn);
+    cmt__loop_defer(l->loop, &l->task);
   }
 }
 
@@ -267,7 +267,7 @@ void cmt__link_flush(cmt__link *l) {
   } while (l->sent_bytes > before && l->rest_len == 0);
 }
 
-bool cmt__link_farewell(cmt__link *l) {
+bool cmt__link_final_flush(cmt__link *l) {
   size_t len, taken = 0;
   bool urgent;
 

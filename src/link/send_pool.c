@@ -22,7 +22,7 @@
    again; whoever gives changes |used| and then looks whether the list is empty.
    Both orders are sequentially consistent, so one of the two sees the other.
 
-   The lock comes before those of gates, and is never taken under one. */
+   The lock comes before those of send queues, and is never taken under one. */
 
 #include "send_pool.h"
 

@@ -11,8 +11,8 @@
 
 #include <stdatomic.h>
 
-/* A gate that waits for what others have.  Zeroed at first; all of it is under
-   the lock of the pool. */
+/* A send queue that waits for what others have.  Zeroed at first; all of it is
+   under the lock of the pool. */
 typedef struct cmt__pool_wait {
   struct cmt__pool_wait *next, *prev;
   bool listed;

@@ -60,14 +60,14 @@ static void heap_remove(cmt__loop *l, cmt__timer *t) {
   }
 }
 
-static void ring_append(cmt__turn *head, cmt__turn *t) {
+static void ring_append(cmt__task *head, cmt__task *t) {
   t->prev = head->prev;
   t->next = head;
   head->prev->next = t;
   head->prev = t;
 }
 
-static void ring_remove(cmt__turn *t) {
+static void ring_remove(cmt__task *t) {
   t->prev->next = t->next;
   t->next->prev = t->prev;
   t->next = NULL;
@@ -75,8 +75,8 @@ static void ring_remove(cmt__turn *t) {
 }
 
 /* Moves all of |from| to the empty |to|. */
-static void ring_move(cmt__turn *from, cmt__turn *to) {
-  *to = (cmt__turn){.next = to, .prev = to};
+static void ring_move(cmt__task *from, cmt__task *to) {
+  *to = (cmt__task){.next = to, .prev = to};
   if (from->next == from) {
     return;
   }
@@ -129,12 +129,12 @@ void cmt__loop_run_timers(cmt__loop *l) {
   }
 }
 
-bool cmt__loop_run_turns(cmt__loop *l) {
-  cmt__turn due;
+bool cmt__loop_run_tasks(cmt__loop *l) {
+  cmt__task due;
 
   ring_move(&l->turns, &due);
   while (due.next != &due) {
-    cmt__turn *t = due.next;
+    cmt__task *t = due.next;
 
     ring_remove(t);
     t->cb(t);
@@ -199,7 +199,7 @@ void cmt__loop_release_timers(cmt__loop *l, size_t count) {
   l->reserved -= count;
 }
 
-void cmt__loop_turn(cmt__loop *l, cmt__turn *t) {
+void cmt__loop_defer(cmt__loop *l, cmt__task *t) {
   if (t->next != NULL) {
     return;
   }
@@ -209,7 +209,7 @@ void cmt__loop_turn(cmt__loop *l, cmt__turn *t) {
   }
 }
 
-void cmt__loop_turn_cancel(cmt__loop *l, cmt__turn *t) {
+void cmt__loop_defer_cancel(cmt__loop *l, cmt__task *t) {
   (void)l;
   if (t->next != NULL) {
     ring_remove(t);

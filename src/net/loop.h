@@ -40,10 +40,10 @@ typedef struct cmt__post {
 
 /* A call at the end of the current turn, after all other callbacks of the turn
    and before the loop may block.  Embedded, zeroed but for |cb|. */
-typedef struct cmt__turn {
-  struct cmt__turn *next, *prev; /* Both NULL when not due. */
-  void (*cb)(struct cmt__turn *t);
-} cmt__turn;
+typedef struct cmt__task {
+  struct cmt__task *next, *prev; /* Both NULL when not due. */
+  void (*cb)(struct cmt__task *t);
+} cmt__task;
 
 typedef struct cmt__tcp_callbacks {
   /* Once, for a tcp of cmt__tcp_connect(): CMT_OK, CMT_EREFUSED,
@@ -67,12 +67,13 @@ typedef void (*cmt__resolve_cb)(void *arg, cmt_err err,
                                 const cmt_net_addr *addrs, size_t count);
 
 enum {
-  CMT__READ_MAX = 65536,       /* Bytes of one on_read. */
-  CMT__READ_TURN_MAX = 262144, /* Bytes that one tcp reads in a turn. */
-  CMT__ACCEPTS_MAX = 64,       /* Connections that a listener takes in a turn,
-                                  so that those it took get theirs. */
-  CMT__UNSENT_FIRST = 32768,   /* cmt__tcp_unsent_max() at first. */
-  CMT__RESOLVE_MAX = 32        /* Addresses that a resolve reports. */
+  CMT__READ_MAX = 65536, /* Bytes of one on_read. */
+  CMT__READ_ITERATION_MAX =
+    262144,              /* Bytes that one tcp reads in an iteration. */
+  CMT__ACCEPTS_MAX = 64, /* Connections that a listener takes in an iteration,
+                            so that those it took get theirs. */
+  CMT__UNSENT_FIRST = 32768, /* cmt__tcp_unsent_max() at first. */
+  CMT__RESOLVE_MAX = 32      /* Addresses that a resolve reports. */
 };
 
 typedef struct cmt__loop_ops {
@@ -119,7 +120,7 @@ struct cmt__loop {
   uint64_t polled_ns;
   cmt__timer **heap;
   size_t heap_count, heap_cap, reserved;
-  cmt__turn turns;  /* Head of a ring: due at the end of this turn. */
+  cmt__task turns;  /* Head of a wake-up: due at the end of this iteration. */
   uint8_t *scratch; /* CMT__SCRATCH bytes, for one use at a time. */
   /* The errno behind the last failure that it reported, or the error of
      getaddrinfo(), which is negative; 0: unknown. */
@@ -141,7 +142,7 @@ uint64_t cmt__loop_next_timer(const cmt__loop *l);
 void cmt__loop_run_timers(cmt__loop *l);
 /* Runs the turns that were due when it was called; true when more are due
    now, so the loop must not block. */
-bool cmt__loop_run_turns(cmt__loop *l);
+bool cmt__loop_run_tasks(cmt__loop *l);
 
 /* For users. */
 
@@ -173,8 +174,8 @@ CMT_NODISCARD cmt_err cmt__loop_reserve_timers(cmt__loop *l, size_t count);
 /* Gives back the room of timers that are not set and will not be. */
 void cmt__loop_release_timers(cmt__loop *l, size_t count);
 
-void cmt__loop_turn(cmt__loop *l, cmt__turn *t);        /* Twice is once. */
-void cmt__loop_turn_cancel(cmt__loop *l, cmt__turn *t); /* Not due: fine. */
+void cmt__loop_defer(cmt__loop *l, cmt__task *t);        /* Twice is once. */
+void cmt__loop_defer_cancel(cmt__loop *l, cmt__task *t); /* Not due: fine. */
 
 /* Runs until cmt__loop_stop(), on the calling thread. */
 static inline void cmt__loop_run(cmt__loop *l) { l->ops->run(l); }
@@ -225,7 +226,7 @@ struct cmt__tcp {
 };
 struct cmt__listener {
   cmt__loop *loop;
-  unsigned accepts_max; /* In a turn; 0: CMT__ACCEPTS_MAX. */
+  unsigned accepts_max; /* In an iteration; 0: CMT__ACCEPTS_MAX. */
 };
 struct cmt__resolve {
   cmt__loop *loop;
@@ -304,11 +305,12 @@ static inline void cmt__tcp_detach(cmt__tcp *t) { t->loop->ops->tcp_detach(t); }
 CMT_NODISCARD static inline cmt_err cmt__tcp_attach(cmt__tcp *t, cmt__loop *l) {
   return l->ops->tcp_attach(t, l);
 }
-/* Bounds the connections that it takes in a turn; 0: to CMT__ACCEPTS_MAX. */
+/* Bounds the connections that it takes in an iteration; 0: to CMT__ACCEPTS_MAX.
+ */
 static inline void cmt__listener_accepts_max(cmt__listener *ls, unsigned max) {
   ls->accepts_max = max;
 }
-/* For implementations: how many it may take in a turn. */
+/* For implementations: how many it may take in an iteration. */
 static inline unsigned cmt__listener_room(const cmt__listener *ls) {
   return ls->accepts_max > 0 ? ls->accepts_max : CMT__ACCEPTS_MAX;
 }

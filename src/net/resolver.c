@@ -59,9 +59,9 @@ typedef struct fifo {
 struct cmt__resolver {
   pthread_mutex_t lock;
   cmt__post post; /* Something is done. */
-  cmt__turn turn; /* A lookup has become slow, so that others may begin. */
+  cmt__task task; /* A lookup has become slow, so that others may begin. */
   cmt__lookup *lookups;
-  uint64_t slow_names[CMT__SLOW_NAMES]; /* Hashes; a ring. */
+  uint64_t slow_names[CMT__SLOW_NAMES]; /* Hashes; a wake-up. */
   size_t slow_next;
   /* Under the lock: */
   cmt__loop *loop; /* NULL: closed. */
@@ -306,9 +306,9 @@ static void on_post(cmt__post *post) {
 
 /* At the end of the turn, since questions are often left together: what waits
    is to begin only if somebody still asks. */
-static void on_turn(cmt__turn *turn) {
+static void on_iteration(cmt__task *task) {
   (void)queue_start(
-    (cmt__resolver *)((char *)turn - offsetof(cmt__resolver, turn)));
+    (cmt__resolver *)((char *)task - offsetof(cmt__resolver, task)));
 }
 
 /* ---- for the loop ---- */
@@ -324,7 +324,7 @@ cmt__resolver *cmt__resolver_new(cmt__loop *l) {
     return NULL;
   }
   r->post.cb = on_post;
-  r->turn.cb = on_turn;
+  r->task.cb = on_iteration;
   r->loop = l;
   r->refs = 1;
   return r;
@@ -336,7 +336,7 @@ void cmt__resolver_close(cmt__resolver *r) {
   if (r == NULL) {
     return;
   }
-  cmt__loop_turn_cancel(r->loop, &r->turn);
+  cmt__loop_defer_cancel(r->loop, &r->task);
   cmt__lock(&r->lock);
   CMT_ASSERT(&r->loop->env, r->queue.first == NULL);
   r->loop = NULL;
@@ -407,7 +407,7 @@ static void lookup_leave(cmt__resolver *r, cmt__lookup *k) {
     lookup_free(k);
   } else if (state == RUNNING) {
     slow_note(r, k->name, true);
-    cmt__loop_turn(r->loop, &r->turn);
+    cmt__loop_defer(r->loop, &r->task);
   }
 }
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* Peers.  Everything that other threads may touch is fixed when the peer is
-   made, lies behind the lock of its gate, or is a number that only the loop
-   changes; the rest belongs to the loop.  The numbers of the channels are those
-   of the connection itself, which lives while |link| is set.  A posted wake-up
-   holds a reference, so the post never outlives its memory.  It goes
-   to the loop that the link is on, which does not change while one is under
-   way. */
+   made, lies behind the lock of its send queue, or is a number that only the
+   loop changes; the rest belongs to the loop.  The numbers of the channels are
+   those of the connection itself, which lives while |link| is set.  A posted
+   wake-up holds a reference, so the post never outlives its memory.  It goes to
+   the loop that the link is on, which does not change while one is under way.
+ */
 
 #include "peer.h"
 
@@ -23,7 +23,7 @@ bool cmt__thread_is_loop(void) { return thread_is_loop; }
 
 void cmt__thread_set_loop(bool is_loop) { thread_is_loop = is_loop; }
 
-static void peer_ring(void *arg) {
+static void peer_wake_loop(void *arg) {
   cmt_peer *p = arg;
 
   cmt_peer_ref(p);
@@ -33,10 +33,10 @@ static void peer_ring(void *arg) {
 static void peer_on_wake(cmt__post *post) {
   cmt_peer *p = (cmt_peer *)((char *)post - offsetof(cmt_peer, wake));
 
-  if (cmt__gate_woken(&p->gate)) {
+  if (cmt__send_queue_on_wake(&p->send_queue)) {
     cmt__link_wake(p->link);
   } else {
-    p->on_settled(p->arg);
+    p->on_drained(p->arg);
   }
   cmt_peer_unref(p);
 }
@@ -77,23 +77,23 @@ bool cmt__remote_is_same_host(const cmt__remote *a, const cmt__remote *b) {
 /* ---- life ---- */
 
 static void peer_free(cmt_peer *p) {
-  const cmt_env *env = &p->shared->pool.env;
-  cmt__shared *shared = p->shared;
+  const cmt_env *env = &p->config->pool.env;
+  cmt__conn_config *config = p->config;
 
   cmt__peer_data_fini(&p->data);
-  if (p->boxes != NULL) {
-    p->boxes_free(p->boxes);
+  if (p->inboxes != NULL) {
+    p->inboxes_free(p->inboxes);
   }
   cmt__free(env, p->node_info);
   cmt__free(env, p->last);
   cmt__free(env, p->why_text);
   cmt__free(env, p);
-  cmt__shared_unref(shared);
+  cmt__conn_config_unref(config);
 }
 
 static char *text_new(const cmt_peer *p, const char *text) {
   size_t size = strlen(text) + 1;
-  char *copy = cmt__alloc(&p->shared->pool.env, size);
+  char *copy = cmt__alloc(&p->config->pool.env, size);
 
   if (copy != NULL) {
     memcpy(copy, text, size);
@@ -102,7 +102,7 @@ static char *text_new(const cmt_peer *p, const char *text) {
 }
 
 cmt_peer *cmt__peer_new(const cmt__peer_options *o) {
-  const cmt_env *env = &o->shared->pool.env;
+  const cmt_env *env = &o->config->pool.env;
   cmt_peer *p = cmt__alloc_zero(env, sizeof *p);
 
   if (p == NULL) {
@@ -113,35 +113,36 @@ cmt_peer *cmt__peer_new(const cmt__peer_options *o) {
     cmt__free(env, p);
     return NULL;
   }
-  p->shared = cmt__shared_ref(o->shared);
+  p->config = cmt__conn_config_ref(o->config);
   p->id = *o->id;
   p->loop = o->link->loop;
   p->link = o->link;
   p->wake.cb = peer_on_wake;
   p->up_at_ns = cmt__loop_now(p->loop);
   p->rate_at_ns = p->up_at_ns;
-  p->on_settled = o->on_settled;
+  p->on_drained = o->on_drained;
   p->arg = o->arg;
   p->stage = CMT_STAGE_UP;
-  if (cmt__gate_init(&p->gate, env, o->shared->list, o->shared->count,
-                     o->node_info->channels) != CMT_OK) {
+  if (cmt__send_queue_init(&p->send_queue, env, o->config->list,
+                           o->config->count,
+                           o->node_info->channels) != CMT_OK) {
     peer_free(p);
     return NULL;
   }
   p->node_info = cmt__conn_take_info(o->link->conn);
-  p->gate.bytes_max = o->send_bytes_max;
-  p->gate.pool = o->send_pool;
-  p->gate.ring = peer_ring;
-  p->gate.ring_arg = p;
+  p->send_queue.bytes_max = o->send_bytes_max;
+  p->send_queue.pool = o->send_pool;
+  p->send_queue.wake = peer_wake_loop;
+  p->send_queue.wake_arg = p;
   return p;
 }
 
 cmt_peer *cmt_peer_ref(cmt_peer *p) {
   unsigned refs = atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
 
-  CMT_REQUIRE(&p->shared->pool.env, refs > 0,
+  CMT_REQUIRE(&p->config->pool.env, refs > 0,
               "cmt_peer_ref: the peer has no reference left");
-  CMT_REQUIRE(&p->shared->pool.env, refs < UINT32_MAX / 2,
+  CMT_REQUIRE(&p->config->pool.env, refs < UINT32_MAX / 2,
               "cmt_peer_ref: too many references");
   return p;
 }
@@ -153,13 +154,13 @@ void cmt_peer_unref(cmt_peer *p) {
     return;
   }
   refs = atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel);
-  CMT_REQUIRE(&p->shared->pool.env, refs > 0,
+  CMT_REQUIRE(&p->config->pool.env, refs > 0,
               "cmt_peer_unref: one call too many");
   if (refs == 1) {
     /* The switch lets go of its own reference after the link. */
-    CMT_REQUIRE(&p->shared->pool.env, p->link == NULL,
+    CMT_REQUIRE(&p->config->pool.env, p->link == NULL,
                 "cmt_peer_unref: one call too many");
-    cmt__gate_fini(&p->gate);
+    cmt__send_queue_fini(&p->send_queue);
     peer_free(p);
   }
 }
@@ -170,7 +171,7 @@ static void peer_ended(cmt_peer *p, const cmt_why *why) {
   bool kept = p->why_text != NULL && p->explained == why->err;
 
   if (!kept) {
-    cmt__free(&p->shared->pool.env, p->why_text);
+    cmt__free(&p->config->pool.env, p->why_text);
     p->why_text = strcmp(why->text, cmt_err_text(why->err)) == 0
                     ? NULL
                     : text_new(p, why->text);
@@ -186,16 +187,17 @@ bool cmt__peer_end(cmt_peer *p, const cmt_why *why) {
   bool posted;
 
   cmt__peer_count(p);
-  cmt__conn_unshare(p->link->conn); /* Its lock comes before that of a gate. */
-  cmt__lock(&p->gate.lock);
+  cmt__conn_detach_quota(
+    p->link->conn); /* Its lock comes before that of a send queue. */
+  cmt__lock(&p->send_queue.lock);
   peer_ended(p, why);
   p->last = cmt__conn_retire(p->link->conn, &rest);
   p->link = NULL;
-  cmt__unlock(&p->gate.lock);
-  posted = cmt__gate_close(&p->gate);
-  cmt__channels_let_go(&p->shared->pool.env, &rest);
-  cmt__gate_forget(&p->gate);
-  (void)cmt__gate_answer(&p->gate);
+  cmt__unlock(&p->send_queue.lock);
+  posted = cmt__send_queue_close(&p->send_queue);
+  cmt__channels_let_go(&p->config->pool.env, &rest);
+  cmt__send_queue_forget(&p->send_queue);
+  (void)cmt__send_queue_answer(&p->send_queue);
   return posted;
 }
 
@@ -242,16 +244,16 @@ void cmt__peer_count(cmt_peer *p) {
 }
 
 void cmt__peer_look(cmt_peer *p, cmt__peer_view *out) {
-  const cmt__gate *g = &p->gate;
+  const cmt__send_queue *g = &p->send_queue;
 
-  cmt__lock(&p->gate.lock);
+  cmt__lock(&p->send_queue.lock);
   *out = (cmt__peer_view){
     .pongs_recv = cmt__counter_get(&p->counters.pongs_recv),
     .recv_bytes = cmt__counter_get(&p->counters.recv_bytes),
     .paused = g->pauses > 0 || g->blocks > 0,
-    .stopping = g->state != CMT__GATE_OPEN,
+    .stopping = g->state != CMT__SEND_QUEUE_OPEN,
   };
-  cmt__unlock(&p->gate.lock);
+  cmt__unlock(&p->send_queue.lock);
 }
 
 /* ---- what it is ---- */
@@ -282,7 +284,7 @@ void cmt_peer_get_remote(const cmt_peer *p, cmt_net_addr *out) {
 
 /* The lock is no part of what the peer is, so a const peer can be locked. */
 static pthread_mutex_t *peer_lock(const cmt_peer *p) {
-  pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&p->gate.lock;
+  pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&p->send_queue.lock;
 
   cmt__lock(lock);
   return lock;
@@ -303,7 +305,7 @@ void cmt_peer_get_why(const cmt_peer *p, cmt_why *out) {
   cmt__unlock(lock);
 }
 
-const cmt_env *cmt_peer_env(const cmt_peer *p) { return &p->shared->pool.env; }
+const cmt_env *cmt_peer_env(const cmt_peer *p) { return &p->config->pool.env; }
 
 static void path_status(const cmt__link *l, cmt_peer_status *out) {
   const cmt__link_path *path =
@@ -324,7 +326,7 @@ static void path_status(const cmt__link *l, cmt_peer_status *out) {
 
 /* What lives as long as the link, but for the last numbers of its channels. */
 static void link_status(const cmt_peer *p, cmt_peer_status *out) {
-  size_t count = p->gate.channel_count;
+  size_t count = p->send_queue.channel_count;
   pthread_mutex_t *lock = peer_lock(p);
 
   if (p->link != NULL) {
@@ -355,7 +357,7 @@ void cmt_peer_get_status_sized(const cmt_peer *p, cmt_peer_status *out,
     .read_paused_ns = cmt__counter_get(&c->read_paused_ns),
     .send_rate = cmt__counter32_get(&c->send_rate),
     .recv_rate = cmt__counter32_get(&c->recv_rate),
-    .channel_count = p->gate.channel_count,
+    .channel_count = p->send_queue.channel_count,
   };
 
   link_status(p, &full);
@@ -365,8 +367,9 @@ void cmt_peer_get_status_sized(const cmt_peer *p, cmt_peer_status *out,
 /* ---- what it does ---- */
 
 cmt_err cmt_peer_try_send(cmt_peer *p, uint8_t channel, cmt_buf *msg) {
-  return p == NULL || msg == NULL ? CMT_EINVAL
-                                  : cmt__gate_try_send(&p->gate, channel, msg);
+  return p == NULL || msg == NULL
+           ? CMT_EINVAL
+           : cmt__send_queue_try_send(&p->send_queue, channel, msg);
 }
 
 cmt_err cmt_peer_send(cmt_peer *p, uint8_t channel, cmt_buf *msg,
@@ -374,7 +377,7 @@ cmt_err cmt_peer_send(cmt_peer *p, uint8_t channel, cmt_buf *msg,
   if (p == NULL || msg == NULL || req == NULL) {
     return CMT_EINVAL;
   }
-  return cmt__gate_send(&p->gate, channel, msg, req);
+  return cmt__send_queue_send(&p->send_queue, channel, msg, req);
 }
 
 cmt_err cmt_peer_send_wait(cmt_peer *p, uint8_t channel, cmt_buf *msg,
@@ -385,7 +388,7 @@ cmt_err cmt_peer_send_wait(cmt_peer *p, uint8_t channel, cmt_buf *msg,
   if (thread_is_loop) {
     return CMT_EDEADLK;
   }
-  return cmt__gate_send_wait(&p->gate, channel, msg, timeout_ns);
+  return cmt__send_queue_send_wait(&p->send_queue, channel, msg, timeout_ns);
 }
 
 cmt_err cmt_peer_try_send_bytes(cmt_peer *p, uint8_t channel, const void *data,
@@ -396,7 +399,7 @@ cmt_err cmt_peer_try_send_bytes(cmt_peer *p, uint8_t channel, const void *data,
   if (p == NULL || (data == NULL && len > 0)) {
     return CMT_EINVAL;
   }
-  msg = cmt_buf_copy(&p->shared->pool.env, data, len);
+  msg = cmt_buf_copy(&p->config->pool.env, data, len);
   err = msg == NULL ? CMT_ENOMEM : cmt_peer_try_send(p, channel, msg);
   if (err != CMT_OK) {
     cmt_buf_unref(msg);
@@ -412,7 +415,7 @@ cmt_err cmt_peer_send_wait_bytes(cmt_peer *p, uint8_t channel, const void *data,
   if (p == NULL || (data == NULL && len > 0)) {
     return CMT_EINVAL;
   }
-  msg = cmt_buf_copy(&p->shared->pool.env, data, len);
+  msg = cmt_buf_copy(&p->config->pool.env, data, len);
   err = msg == NULL ? CMT_ENOMEM
                     : cmt_peer_send_wait(p, channel, msg, SEND_WAIT_NS);
   if (err != CMT_OK) {
@@ -421,31 +424,31 @@ cmt_err cmt_peer_send_wait_bytes(cmt_peer *p, uint8_t channel, const void *data,
   return err;
 }
 
-void cmt_peer_pause(cmt_peer *p) { cmt__gate_pause(&p->gate); }
+void cmt_peer_pause(cmt_peer *p) { cmt__send_queue_pause(&p->send_queue); }
 
-void cmt_peer_resume(cmt_peer *p) { cmt__gate_resume(&p->gate); }
+void cmt_peer_resume(cmt_peer *p) { cmt__send_queue_resume(&p->send_queue); }
 
 void cmt_peer_stop(cmt_peer *p, cmt_err reason, uint64_t flush_ns) {
-  CMT_REQUIRE(&p->shared->pool.env, reason != CMT_OK,
+  CMT_REQUIRE(&p->config->pool.env, reason != CMT_OK,
               "cmt_peer_stop: the reason is CMT_OK");
-  cmt__gate_stop_with(&p->gate, reason, flush_ns);
+  cmt__send_queue_stop_with(&p->send_queue, reason, flush_ns);
 }
 
 cmt_err cmt_peer_explain(cmt_peer *p, cmt_err reason, const char *text) {
   char escaped[sizeof((cmt_why *)0)->text];
 
-  CMT_REQUIRE(&p->shared->pool.env, reason != CMT_OK,
+  CMT_REQUIRE(&p->config->pool.env, reason != CMT_OK,
               "cmt_peer_explain: the reason is CMT_OK");
   if (text == NULL) {
     return reason;
   }
   cmt__quote(cmt_bytes_of(text), escaped, sizeof escaped);
-  cmt__lock(&p->gate.lock);
+  cmt__lock(&p->send_queue.lock);
   if (p->explained == CMT_OK && p->reason == CMT_OK) {
     p->explained = reason;
     p->why_text = text_new(p, escaped);
   }
-  cmt__unlock(&p->gate.lock);
+  cmt__unlock(&p->send_queue.lock);
   return reason;
 }
 

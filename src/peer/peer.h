@@ -27,28 +27,29 @@ bool cmt__remote_is_known(const cmt__remote *r);
 /* Whether both are of one host. */
 bool cmt__remote_is_same_host(const cmt__remote *a, const cmt__remote *b);
 
-/* The fields of cmt_peer_status, but for its channels, as of the last turn. */
+/* The fields of cmt_peer_status, but for its channels, as of the last
+ * iteration. */
 typedef struct cmt__peer_counters {
   cmt__counter up_ns, rtt_last_ns, rtt_min_ns, pings_sent, pongs_recv;
   cmt__counter sent_bytes, recv_bytes, write_calls, read_calls, read_paused_ns;
   cmt__counter32 send_rate, recv_rate;
 } cmt__peer_counters;
 
-struct cmt__boxes; /* Of delivery.h. */
+struct cmt__inboxes; /* Of delivery.h. */
 
 struct cmt_peer {
   atomic_uint refs;
-  cmt__shared *shared;
+  cmt__conn_config *config;
   cmt_node_id id;
   bool outbound, persistent;
   bool outbound_place; /* Its place is among the outbound peers. */
   cmt__remote remote;
   cmt_node_info *node_info;
-  cmt__gate gate;
+  cmt__send_queue send_queue;
   cmt__peer_data data;
   cmt__peer_counters counters;
   const cmt__counter *dropped; /* Messages, by channel; NULL: none ever. */
-  /* Under the lock of the gate: */
+  /* Under the lock of the send queue: */
   cmt__link *link; /* NULL when gone; its channels tell of themselves then. */
   cmt_channel_status *last; /* Of the channels that are gone; or NULL. */
   cmt_err reason;           /* Why it ended; CMT_OK before, */
@@ -56,7 +57,7 @@ struct cmt_peer {
   cmt_err explained;        /* What |why_text| is for, or CMT_OK. */
   char *why_text;           /* NULL: that of the error itself. */
   /* Of the loop alone: */
-  cmt__loop *loop; /* That of the link; looked at under the lock to ring. */
+  cmt__loop *loop; /* That of the link; looked at under the lock to wake it. */
   uint64_t up_at_ns;
   /* Since when the bytes of the rates are counted, and what came before. */
   uint64_t rate_at_ns;
@@ -64,10 +65,10 @@ struct cmt_peer {
   cmt__post wake;                /* Holds a reference while it is posted. */
   /* What delivery keeps of the peer, and how it is freed; NULL: every reactor
      is called inline. */
-  struct cmt__boxes *boxes;
-  void (*boxes_free)(struct cmt__boxes *b);
+  struct cmt__inboxes *inboxes;
+  void (*inboxes_free)(struct cmt__inboxes *b);
   /* A wake-up arrived after the end: nothing of this peer is under way. */
-  void (*on_settled)(void *arg);
+  void (*on_drained)(void *arg);
   void *arg;
 };
 
@@ -76,10 +77,10 @@ typedef struct cmt__peer_options {
   cmt__link *link;
   const cmt_node_id *id;
   const cmt_node_info *node_info; /* Of the connection. */
-  cmt__shared *shared;
+  cmt__conn_config *config;
   size_t send_bytes_max;
   cmt__send_pool *send_pool;
-  void (*on_settled)(void *arg);
+  void (*on_drained)(void *arg);
   void *arg;
 } cmt__peer_options;
 
@@ -87,15 +88,15 @@ typedef struct cmt__peer_options {
    caller has the reference, and fills in |remote| and the flags. */
 cmt_peer *cmt__peer_new(const cmt__peer_options *o);
 
-/* Closes the gate and runs the callbacks of what waits; the connection has no
-   channels any more.  True: on_settled will come. */
+/* Closes the send queue and runs the callbacks of what waits; the connection
+   has no channels any more.  True: on_drained will come. */
 bool cmt__peer_end(cmt_peer *p, const cmt_why *why);
 
 /* Tells the counters of the link as they are now. */
 void cmt__peer_count(cmt_peer *p);
 
-/* What any thread can know of the connection: as of its last turn, and what was
-   asked of it. */
+/* What any thread can know of the connection: as of its last iteration, and
+   what was asked of it. */
 typedef struct cmt__peer_view {
   uint64_t pongs_recv, recv_bytes;
   bool paused, stopping;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The set of peers: an array under a mutex.  Inside it only gates are locked,
-   and no gate knows the set, so the order is always the same. */
+/* The set of peers: an array under a mutex.  Inside it only send queues are
+   locked, and no send queue knows the set, so the order is always the same. */
 
 #include "peer_set.h"
 
@@ -132,7 +132,7 @@ uint64_t cmt__peer_set_queued(cmt__peer_set *s) {
 
   cmt__lock(&s->lock);
   for (size_t i = 0; i < s->count; i++) {
-    bytes += cmt__gate_queued(&s->list[i]->gate);
+    bytes += cmt__send_queue_queued(&s->list[i]->send_queue);
   }
   cmt__unlock(&s->lock);
   return bytes;

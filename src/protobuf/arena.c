@@ -2,7 +2,7 @@
 
 /* An arena that protobuf-c unpacks a message into.
 
-   Freeing gives nothing back to the budget.  What that costs is little, since
+   Freeing gives nothing back to the quota.  What that costs is little, since
    protobuf-c frees hardly anything before the message is done; what it buys is
    a bound of the work, too: a field that is no list and comes again is merged
    with the one before by copying both, so that the bytes copied grow with the
@@ -25,19 +25,19 @@ static size_t round_up(size_t size) {
   return (size + ALIGN - 1) / ALIGN * ALIGN;
 }
 
-/* A block with room for |size| bytes, and for more if the budget has them.
+/* A block with room for |size| bytes, and for more if the quota has them.
    What is left of the block before counts as given out. */
 static bool add_block(cmt__arena *a, size_t size) {
   size_t len = a->block_len;
   arena_block *b;
 
-  a->budget -= a->left;
+  a->quota -= a->left;
   a->left = 0;
-  if (size > a->budget) {
-    a->over_budget = true;
+  if (size > a->quota) {
+    a->over_quota = true;
     return false;
   }
-  len = len < size ? size : len < a->budget ? len : a->budget;
+  len = len < size ? size : len < a->quota ? len : a->quota;
   b = a->env->alloc(a->env->alloc_arg, sizeof *b + len);
   if (b == NULL) {
     a->no_memory = true;
@@ -55,8 +55,8 @@ static void *arena_alloc(void *data, size_t size) {
   cmt__arena *a = data;
   void *piece;
 
-  if (size > a->budget) {
-    a->over_budget = true;
+  if (size > a->quota) {
+    a->over_quota = true;
     return NULL;
   }
   size = size > 0 ? round_up(size) : ALIGN;
@@ -66,7 +66,7 @@ static void *arena_alloc(void *data, size_t size) {
   piece = a->at;
   a->at += size;
   a->left -= size;
-  a->budget -= size;
+  a->quota -= size;
   return piece;
 }
 
@@ -76,13 +76,13 @@ static void arena_free(void *data, void *piece) {
 }
 
 void cmt__arena_init(cmt__arena *a, const cmt_env *env, size_t len,
-                     size_t budget) {
+                     size_t quota) {
   *a = (cmt__arena){
     .env = env,
     .allocator = {.alloc = arena_alloc,
                   .free = arena_free,
                   .allocator_data = a},
-    .budget = round_up(budget < BUDGET_MAX ? budget : BUDGET_MAX),
+    .quota = round_up(quota < BUDGET_MAX ? quota : BUDGET_MAX),
     .block_len = round_up(len + BLOCK_MIN),
   };
 }

@@ -3,7 +3,7 @@
 #define CMT__ARENA_H
 
 /* The memory of one unpacked message: pieces of a few large blocks, within a
-   budget, freed all at once. */
+   quota, freed all at once. */
 
 #include <cometp2p/env.h>
 #include <protobuf-c/protobuf-c.h>
@@ -16,14 +16,14 @@ typedef struct cmt__arena {
   arena_block *blocks;          /* The latest first. */
   unsigned char *at;            /* The free part of it. */
   size_t left;
-  size_t budget;    /* What may still be given out, |left| included. */
+  size_t quota;     /* What may still be given out, |left| included. */
   size_t block_len; /* Of the next block. */
-  bool over_budget, no_memory; /* Why an allocation failed. */
+  bool over_quota, no_memory; /* Why an allocation failed. */
 } cmt__arena;
 
 /* For a message that was |len| bytes long. */
 void cmt__arena_init(cmt__arena *a, const cmt_env *env, size_t len,
-                     size_t budget);
+                     size_t quota);
 void cmt__arena_fini(cmt__arena *a);
 
 #endif

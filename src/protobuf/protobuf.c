@@ -106,7 +106,7 @@ static bool has_field(const cmt_protobuf_reactor *r, size_t end) {
   has_field((r), offsetof(cmt_protobuf_reactor, field) + sizeof(r)->field)
 
 /* |growth| * |len| + |extra|, or the most that there is. */
-static size_t budget_of(const cmt_protobuf_reactor *r, size_t len) {
+static size_t quota_of(const cmt_protobuf_reactor *r, size_t len) {
   size_t growth = HAS(r, growth) ? r->growth : CMT_PROTOBUF_GROWTH;
   size_t extra = HAS(r, extra) ? r->extra : CMT_PROTOBUF_EXTRA;
   size_t room = SIZE_MAX - extra;
@@ -150,8 +150,8 @@ static cmt_err receive_typed(const cmt_protobuf_reactor *r, cmt_peer *p,
     return CMT_ENOMEM;
   }
   return refuse(p, channel, type,
-                a->over_budget ? "the message needs too much memory"
-                               : "the message is malformed");
+                a->over_quota ? "the message needs too much memory"
+                              : "the message is malformed");
 }
 
 static cmt_err on_receive(void *self, cmt_peer *p, uint8_t channel,
@@ -166,7 +166,7 @@ static cmt_err on_receive(void *self, cmt_peer *p, uint8_t channel,
              ? CMT_OK
              : r->base.receive(r->base.self, p, channel, packed);
   }
-  cmt__arena_init(&a, cmt_peer_env(p), len, budget_of(r, len));
+  cmt__arena_init(&a, cmt_peer_env(p), len, quota_of(r, len));
   err = receive_typed(r, p, channel, packed, &a);
   cmt__arena_fini(&a);
   return err;

@@ -3,12 +3,12 @@
 /* Delivery.
 
    Design notes.  An inline reactor is called here, on the loop, and costs
-   nothing else.  Of all others a peer has a box in the reactor's mailbox, and
-   the loop only puts events in.  A worker is a thread that takes events and
+   nothing else.  Of all others a peer has an inbox in the reactor's mailbox,
+   and the loop only puts events in.  A worker is a thread that takes events and
    makes the same calls.
 
    The end of a peer that was added has two halves then.  The loop calls the
-   inline reactors and puts peer gone into each box.  Whoever does the last of
+   inline reactors and puts peer gone into each inbox.  Whoever does the last of
    these posts to the loop, which takes the peer off the list; until then its id
    is not free, and the switch does not finish. */
 
@@ -70,7 +70,7 @@ static void *worker_run(void *arg) {
   cmt_event ev = {.internal = NULL};
 
   thread_is_worker = true;
-  while (cmt__mailbox_turn(w->mailbox, &ev) == CMT_OK) {
+  while (cmt__mailbox_done_and_next(w->mailbox, &ev) == CMT_OK) {
     worker_call(w, &ev);
   }
   return NULL;
@@ -160,7 +160,7 @@ static cmt_err mailboxes_new(cmt__delivery *d, cmt_why *why) {
                       cmt__loop_fault(err, errno, text, sizeof text));
 }
 
-static void boxes_on_gone(cmt__box *b);
+static void inboxes_on_gone(cmt__inbox *b);
 
 cmt_err cmt__delivery_init(cmt__delivery *d, const cmt__delivery_options *o,
                            cmt_why *why) {
@@ -181,22 +181,22 @@ cmt_err cmt__delivery_init(cmt__delivery *d, const cmt__delivery_options *o,
   }
   for (size_t i = 0; any && i < d->options.reactor_count; i++) {
     if (d->mailboxes[i] != NULL) {
-      d->mailboxes[i]->on_gone = boxes_on_gone;
+      d->mailboxes[i]->on_gone = inboxes_on_gone;
     }
   }
   return CMT_OK;
 }
 
-static void mailboxes_hurry(cmt__delivery *d) {
+static void mailboxes_discard(cmt__delivery *d) {
   for (size_t i = 0; i < d->options.reactor_count; i++) {
     if (d->mailboxes[i] != NULL) {
-      cmt__mailbox_hurry(d->mailboxes[i]);
+      cmt__mailbox_discard(d->mailboxes[i]);
     }
   }
 }
 
 static void delivery_on_timer(cmt__timer *t) {
-  mailboxes_hurry(
+  mailboxes_discard(
     (cmt__delivery *)(void *)((char *)t - offsetof(cmt__delivery, hurry)));
 }
 
@@ -218,7 +218,7 @@ void cmt__delivery_stop(cmt__delivery *d, uint64_t flush_ns) {
     return;
   }
   if (flush_ns == 0) {
-    mailboxes_hurry(d);
+    mailboxes_discard(d);
   } else {
     cmt__loop_timer(
       d->options.first->loop, &d->hurry,
@@ -300,10 +300,10 @@ cmt_mailbox *cmt__delivery_mailbox(const cmt__delivery *d,
 
 /* ---- of a peer ---- */
 
-/* All boxes of the peer have ended. */
-static void boxes_on_post(cmt__post *post) {
-  struct cmt__boxes *b =
-    (struct cmt__boxes *)((char *)post - offsetof(struct cmt__boxes, post));
+/* All inboxes of the peer have ended. */
+static void inboxes_on_post(cmt__post *post) {
+  struct cmt__inboxes *b =
+    (struct cmt__inboxes *)((char *)post - offsetof(struct cmt__inboxes, post));
 
   b->delivery->departing--;
   b->delivery->options.on_departed(b->delivery->options.arg, b->peer);
@@ -311,21 +311,21 @@ static void boxes_on_post(cmt__post *post) {
 
 /* The loop stays as long as a peer is departing, and the peer as long as its
    post was not handled. */
-static void boxes_on_gone(cmt__box *b) {
-  struct cmt__boxes *boxes = b->peer->boxes;
+static void inboxes_on_gone(cmt__inbox *b) {
+  struct cmt__inboxes *inboxes = b->peer->inboxes;
 
-  if (atomic_fetch_sub(&boxes->left, 1) == 1) {
-    cmt__loop_post(boxes->delivery->options.first->loop, &boxes->post);
+  if (atomic_fetch_sub(&inboxes->left, 1) == 1) {
+    cmt__loop_post(inboxes->delivery->options.first->loop, &inboxes->post);
   }
 }
 
-static void boxes_free(struct cmt__boxes *b) {
+static void inboxes_free(struct cmt__inboxes *b) {
   cmt_env env;
 
-  env = b->peer->shared->pool.env;
+  env = b->peer->config->pool.env;
   for (size_t i = 0; i < b->count; i++) {
     if (b->list[i] != NULL) {
-      cmt__box_fini(b->list[i], &env);
+      cmt__inbox_fini(b->list[i], &env);
     }
   }
   cmt__free(&env, b);
@@ -333,15 +333,15 @@ static void boxes_free(struct cmt__boxes *b) {
 
 cmt_err cmt__delivery_admit(cmt__delivery *d, cmt_peer *p) {
   size_t count = d->options.reactor_count;
-  size_t at = sizeof *p->boxes + count * sizeof(cmt__box *);
+  size_t at = sizeof *p->inboxes + count * sizeof(cmt__inbox *);
   size_t size = at;
-  struct cmt__boxes *b;
+  struct cmt__inboxes *b;
 
   if (d->mailboxes == NULL) {
     return CMT_OK;
   }
   for (size_t i = 0; i < count; i++) {
-    size += d->mailboxes[i] != NULL ? cmt__box_size(d->mailboxes[i]) : 0;
+    size += d->mailboxes[i] != NULL ? cmt__inbox_size(d->mailboxes[i]) : 0;
   }
   b = cmt__alloc_zero(d->options.env, size);
   if (b == NULL) {
@@ -349,35 +349,35 @@ cmt_err cmt__delivery_admit(cmt__delivery *d, cmt_peer *p) {
   }
   b->delivery = d;
   b->peer = p;
-  b->post.cb = boxes_on_post;
+  b->post.cb = inboxes_on_post;
   b->count = count;
   for (size_t i = 0; i < count; i++) {
     if (d->mailboxes[i] != NULL) {
-      b->list[i] = (cmt__box *)(void *)((char *)b + at);
-      at += cmt__box_size(d->mailboxes[i]);
+      b->list[i] = (cmt__inbox *)(void *)((char *)b + at);
+      at += cmt__inbox_size(d->mailboxes[i]);
     }
   }
-  p->boxes = b;
-  p->boxes_free = boxes_free;
+  p->inboxes = b;
+  p->inboxes_free = inboxes_free;
   p->dropped = b->dropped;
   return CMT_OK;
 }
 
 /* NULL: the reactor is inline. */
-static cmt__box *box_of(const cmt__delivery *d, cmt_peer *p,
-                        const cmt_reactor *r) {
+static cmt__inbox *inbox_of(const cmt__delivery *d, cmt_peer *p,
+                            const cmt_reactor *r) {
   return r->delivery == CMT_INLINE ? NULL
-                                   : p->boxes->list[r - d->options.reactors];
+                                   : p->inboxes->list[r - d->options.reactors];
 }
 
 void cmt__delivery_add(cmt__delivery *d, cmt_peer *p) {
   for (size_t i = 0; i < d->options.reactor_count; i++) {
     const cmt_reactor *r = &d->options.reactors[i];
-    cmt__box *b = box_of(d, p, r);
+    cmt__inbox *b = inbox_of(d, p, r);
 
     if (b != NULL) {
-      cmt__box_open(b, d->mailboxes[i], p);
-      cmt__box_up(b);
+      cmt__inbox_open(b, d->mailboxes[i], p);
+      cmt__inbox_up(b);
     } else if (r->add_peer != NULL) {
       cmt__callback_begin(&d->options.first->callbacks, r->name, -1);
       r->add_peer(r->self, p);
@@ -387,11 +387,11 @@ void cmt__delivery_add(cmt__delivery *d, cmt_peer *p) {
 }
 
 static void count_drop(cmt_peer *p, uint8_t channel) {
-  const cmt__delivery *d = p->boxes->delivery;
+  const cmt__delivery *d = p->inboxes->delivery;
 
   for (size_t i = 0; i < d->options.channel_count; i++) {
     if (d->options.channels[i].id == channel) {
-      cmt__counter_add(&p->boxes->dropped[i], 1);
+      cmt__counter_add(&p->inboxes->dropped[i], 1);
     }
   }
 }
@@ -421,11 +421,11 @@ static bool log_has_room(cmt__delivery_loop *l) {
 /* Tells once of a peer that a full queue holds back its urgent channels. */
 static void tell_full(cmt__delivery_loop *l, cmt_peer *p, const cmt_reactor *r,
                       uint8_t channel) {
-  if (p->boxes->told || !has_urgent(p->boxes->delivery, p, channel) ||
+  if (p->inboxes->told || !has_urgent(p->inboxes->delivery, p, channel) ||
       !log_has_room(l)) {
     return;
   }
-  p->boxes->told = true;
+  p->inboxes->told = true;
   cmt__log(l->callbacks.env, CMT_LOG_WARN, "switch",
            "the queue of reactor %.96s for channel 0x%02x of node %s is full: "
            "until half of it is done none of the peer's channels is read, also "
@@ -433,12 +433,12 @@ static void tell_full(cmt__delivery_loop *l, cmt_peer *p, const cmt_reactor *r,
            r->name, channel, p->id.text);
 }
 
-static cmt_err box_receive(cmt__delivery_loop *l, cmt__box *b,
-                           const cmt_reactor *r, uint8_t channel,
-                           cmt_buf *msg) {
+static cmt_err inbox_receive(cmt__delivery_loop *l, cmt__inbox *b,
+                             const cmt_reactor *r, uint8_t channel,
+                             cmt_buf *msg) {
   cmt_peer *p = b->peer;
   bool stops;
-  cmt_err err = cmt__box_put(b, channel, msg, &stops);
+  cmt_err err = cmt__inbox_put(b, channel, msg, &stops);
 
   if (stops) {
     tell_full(l, p, r, channel);
@@ -454,14 +454,14 @@ cmt_err cmt__delivery_receive(cmt__delivery_loop *l, cmt_peer *p,
                               uint8_t channel, cmt_buf *msg, cmt_why *why) {
   const cmt__delivery *d = l->delivery;
   const cmt_reactor *r = d->options.owners[channel];
-  cmt__box *b = box_of(d, p, r);
+  cmt__inbox *b = inbox_of(d, p, r);
   cmt_err err;
 
   if (r->receive == NULL && r->delivery != CMT_MAILBOX) {
     return CMT_OK;
   }
   if (b != NULL) {
-    err = box_receive(l, b, r, channel, msg);
+    err = inbox_receive(l, b, r, channel, msg);
     return err == CMT_OK
              ? err
              : cmt__why(why, err, CMT_STAGE_UP, "%s", cmt_err_text(err));
@@ -477,20 +477,20 @@ cmt_err cmt__delivery_receive(cmt__delivery_loop *l, cmt_peer *p,
 }
 
 /* Peer gone for each reactor that is not inline. */
-static size_t boxes_remove(cmt__delivery *d, cmt_peer *p, cmt_err reason) {
+static size_t inboxes_remove(cmt__delivery *d, cmt_peer *p, cmt_err reason) {
   size_t count = 0;
 
-  for (size_t i = 0; p->boxes != NULL && i < d->options.reactor_count; i++) {
-    count += p->boxes->list[i] != NULL;
+  for (size_t i = 0; p->inboxes != NULL && i < d->options.reactor_count; i++) {
+    count += p->inboxes->list[i] != NULL;
   }
   if (count == 0) {
     return 0;
   }
   d->departing++;
-  atomic_store(&p->boxes->left, count);
+  atomic_store(&p->inboxes->left, count);
   for (size_t i = 0; i < d->options.reactor_count; i++) {
-    if (p->boxes->list[i] != NULL) {
-      cmt__box_gone(p->boxes->list[i], reason);
+    if (p->inboxes->list[i] != NULL) {
+      cmt__inbox_gone(p->inboxes->list[i], reason);
     }
   }
   return count;
@@ -506,7 +506,7 @@ static void remove_inline(cmt__delivery *d, const cmt_reactor *r, cmt_peer *p,
 }
 
 bool cmt__delivery_remove(cmt__delivery *d, cmt_peer *p, cmt_err reason) {
-  size_t count = boxes_remove(d, p, reason);
+  size_t count = inboxes_remove(d, p, reason);
 
   for (size_t i = 0; i < d->options.reactor_count; i++) {
     const cmt_reactor *r = &d->options.reactors[i];

@@ -52,8 +52,8 @@ typedef struct cmt__delivery {
   size_t departing; /* Peers whose last remove_peer is still to return. */
 } cmt__delivery;
 
-/* The boxes of a peer: one for each reactor that is not inline. */
-struct cmt__boxes {
+/* The inboxes of a peer: one for each reactor that is not inline. */
+struct cmt__inboxes {
   cmt__delivery *delivery;
   cmt_peer *peer;
   atomic_size_t left; /* Boxes whose peer gone is still to be done. */
@@ -61,7 +61,7 @@ struct cmt__boxes {
   cmt__counter dropped[CMT_CHANNELS_MAX]; /* Messages, by channel. */
   bool told; /* The log has said that a full queue delays urgent channels. */
   size_t count;
-  cmt__box *list[]; /* By reactor; NULL: inline. */
+  cmt__inbox *list[]; /* By reactor; NULL: inline. */
 };
 
 /* Copies |o| and makes the mailboxes.  CMT_EINVAL: |why| names what is
@@ -92,7 +92,7 @@ void cmt__delivery_stop(cmt__delivery *d, uint64_t flush_ns);
 /* The last peer is gone. */
 void cmt__delivery_close(cmt__delivery *d);
 
-/* Gives a new peer its boxes. */
+/* Gives a new peer its inboxes. */
 CMT_NODISCARD cmt_err cmt__delivery_admit(cmt__delivery *d, cmt_peer *p);
 /* Calls add_peer of each reactor. */
 void cmt__delivery_add(cmt__delivery *d, cmt_peer *p);

@@ -2,35 +2,37 @@
 
 /* Mailboxes.
 
-   Design notes.  A box holds the events of one peer for one reactor: peer up,
-   messages in their order, peer gone.  It is in the list of those that are
+   Design notes.  An inbox holds the events of one peer for one reactor: peer
+   up, messages in their order, peer gone.  It is in the list of those that are
    ready exactly when it has an event and none of it is out, so no peer ever has
    two events out at one time, and what one takes next is of the peer that has
    waited longest.  An event is out from cmt_mailbox_next() to
    cmt_mailbox_done(); a message counts until then, since its memory is in use.
 
-   Peer up and peer gone are flags of the box, so that neither needs memory that
-   might not be there.  Peer gone is the last event of a box, and with its end
-   the box is nobody's: |on_gone| tells the loop, which alone knows what
-   follows.
+   Peer up and peer gone are flags of the inbox, so that neither needs memory
+   that might not be there.  Peer gone is the last event of an inbox, and with
+   its end the inbox is nobody's: |on_gone| tells the loop, which alone knows
+   what follows.
 
    Room.  A channel that drops refuses the message that does not fit.  One that
    waits takes it, for it was read already, and stops the link; the link reads
-   on when every channel of the box is down to half of its limits, and the box
-   to half of what it may have of the mailbox.  What a link had read when it
-   stopped is at most 64 KiB of stream.
+   on when every channel of the inbox is down to half of its limits, and the
+   inbox to half of what it may have of the mailbox.  What a link had read when
+   it stopped is at most 64 KiB of stream.
 
-   Of the mailbox's total a box may have its share, an equal part for each peer
-   that there can be, and above that as much as is left.  So the box that holds
-   most is the first to be stopped, while there is still room for the others,
-   and no number of full boxes stops one under its share.  A box that is stopped
-   has messages, and at the latest when they are done it reads on: nobody waits
-   for what others do with theirs.  What waits in all is less than twice the
-   total: the last box above its share that took a message left the total
-   unreached, and since then only boxes under their shares have grown.
+   Of the mailbox's total an inbox may have its share, an equal part for each
+   peer that there can be, and above that as much as is left.  So the inbox that
+   holds most is the first to be stopped, while there is still room for the
+   others, and no number of full inboxes stops one under its share.  An inbox
+   that is stopped has messages, and at the latest when they are done it reads
+   on: nobody waits for what others do with theirs.  What waits in all is less
+   than twice the total: the last inbox above its share that took a message left
+   the total unreached, and since then only inboxes under their shares have
+   grown.
 
-   The lock comes before that of a gate.  Under it nothing of the application
-   runs: messages are let go after it, and so is |on_gone| called. */
+   The lock comes before that of a send queue.  Under it nothing of the
+   application runs: messages are let go after it, and so is |on_gone| called.
+ */
 
 #include "mailbox.h"
 
@@ -42,9 +44,9 @@
 
 enum { QUEUE_FIRST = 8, QUEUE_KEPT = 64 };
 
-/* What was in a box and is to be let go outside the lock. */
+/* What was in an inbox and is to be let go outside the lock. */
 typedef struct purged {
-  cmt__mail *queue;
+  cmt__inbox_entry *queue;
   size_t first, count, cap;
 } purged;
 
@@ -71,11 +73,11 @@ static void mailbox_show(cmt_mailbox *m) {
 
 /* ---- the list of those that are ready ---- */
 
-static bool box_has_event(const cmt__box *b) {
+static bool inbox_has_event(const cmt__inbox *b) {
   return b->out == CMT__OUT_NONE && (b->up_due || b->gone_due || b->count > 0);
 }
 
-static void ready_append(cmt_mailbox *m, cmt__box *b) {
+static void ready_append(cmt_mailbox *m, cmt__inbox *b) {
   b->next = NULL;
   b->prev = m->ready_last;
   if (m->ready_last != NULL) {
@@ -89,7 +91,7 @@ static void ready_append(cmt_mailbox *m, cmt__box *b) {
   }
 }
 
-static void ready_remove(cmt_mailbox *m, cmt__box *b) {
+static void ready_remove(cmt_mailbox *m, cmt__inbox *b) {
   if (b->prev != NULL) {
     b->prev->next = b->next;
   } else {
@@ -104,13 +106,13 @@ static void ready_remove(cmt_mailbox *m, cmt__box *b) {
   b->prev = NULL;
 }
 
-static bool box_is_ready(const cmt_mailbox *m, const cmt__box *b) {
+static bool inbox_is_ready(const cmt_mailbox *m, const cmt__inbox *b) {
   return b->prev != NULL || m->ready_first == b;
 }
 
-/* Puts the box where it belongs after a change. */
-static void box_settle(cmt_mailbox *m, cmt__box *b) {
-  bool has = box_has_event(b), is = box_is_ready(m, b);
+/* Puts the inbox where it belongs after a change. */
+static void inbox_requeue(cmt_mailbox *m, cmt__inbox *b) {
+  bool has = inbox_has_event(b), is = inbox_is_ready(m, b);
 
   if (has && !is) {
     ready_append(m, b);
@@ -122,43 +124,43 @@ static void box_settle(cmt_mailbox *m, cmt__box *b) {
 
 /* ---- room ---- */
 
-/* How much a box may have in all. */
-static size_t box_bytes_max(const cmt_mailbox *m) {
+/* How much an inbox may have in all. */
+static size_t inbox_bytes_max(const cmt_mailbox *m) {
   size_t left = m->bytes < m->bytes_max ? m->bytes_max - m->bytes : 0;
 
   return cmt__max(m->share, left);
 }
 
-static bool over_half(const cmt_mailbox *m, const cmt__box *b) {
+static bool over_half(const cmt_mailbox *m, const cmt__inbox *b) {
   for (size_t i = 0; i < m->limit_count; i++) {
     if (b->counts[i].messages > m->limits[i].messages_max / 2 ||
         b->counts[i].bytes > m->limits[i].bytes_max / 2) {
       return true;
     }
   }
-  return b->bytes > box_bytes_max(m) / 2;
+  return b->bytes > inbox_bytes_max(m) / 2;
 }
 
-static void box_resume(cmt_mailbox *m, cmt__box *b) {
+static void inbox_resume(cmt_mailbox *m, cmt__inbox *b) {
   if (b->waits && !over_half(m, b)) {
     b->waits = false;
-    cmt__gate_unblock(&b->peer->gate);
+    cmt__send_queue_unblock(&b->peer->send_queue);
   }
 }
 
-static void box_wait(cmt__box *b) {
+static void inbox_wait(cmt__inbox *b) {
   if (!b->waits) {
     b->waits = true;
-    cmt__gate_block(&b->peer->gate);
+    cmt__send_queue_block(&b->peer->send_queue);
   }
 }
 
 /* Whether a message of |cost| stays within the limits; the first one of a peer
    always does, and the first one of a channel within its own. */
-static bool box_fits(const cmt_mailbox *m, const cmt__box *b, uint8_t channel,
-                     size_t cost) {
-  const cmt__mail_limit *l = &m->limits[channel];
-  const cmt__mail_count *c = &b->counts[channel];
+static bool inbox_fits(const cmt_mailbox *m, const cmt__inbox *b,
+                       uint8_t channel, size_t cost) {
+  const cmt__inbox_limit *l = &m->limits[channel];
+  const cmt__inbox_count *c = &b->counts[channel];
 
   return (c->messages == 0 ||
           (c->messages < l->messages_max && c->bytes < l->bytes_max &&
@@ -168,29 +170,30 @@ static bool box_fits(const cmt_mailbox *m, const cmt__box *b, uint8_t channel,
            b->bytes + cost <= m->bytes_max - m->bytes));
 }
 
-static bool box_is_full(const cmt_mailbox *m, const cmt__box *b,
-                        uint8_t channel) {
-  const cmt__mail_limit *l = &m->limits[channel];
-  const cmt__mail_count *c = &b->counts[channel];
+static bool inbox_is_full(const cmt_mailbox *m, const cmt__inbox *b,
+                          uint8_t channel) {
+  const cmt__inbox_limit *l = &m->limits[channel];
+  const cmt__inbox_count *c = &b->counts[channel];
 
   return c->messages >= l->messages_max || c->bytes >= l->bytes_max ||
-         b->bytes >= box_bytes_max(m);
+         b->bytes >= inbox_bytes_max(m);
 }
 
 /* Gives back what one message took. */
-static void box_release(cmt_mailbox *m, cmt__box *b, const cmt__mail *mail) {
-  b->counts[mail->channel].messages--;
-  b->counts[mail->channel].bytes -= mail->cost;
-  b->bytes -= mail->cost;
-  m->bytes -= mail->cost;
-  box_resume(m, b);
+static void inbox_release(cmt_mailbox *m, cmt__inbox *b,
+                          const cmt__inbox_entry *entry) {
+  b->counts[entry->channel].messages--;
+  b->counts[entry->channel].bytes -= entry->cost;
+  b->bytes -= entry->cost;
+  m->bytes -= entry->cost;
+  inbox_resume(m, b);
 }
 
-/* ---- the messages of a box ---- */
+/* ---- the messages of an inbox ---- */
 
-static bool queue_reserve(const cmt_mailbox *m, cmt__box *b) {
+static bool queue_reserve(const cmt_mailbox *m, cmt__inbox *b) {
   size_t cap = cmt__max(QUEUE_FIRST, 2 * b->cap);
-  cmt__mail *grown;
+  cmt__inbox_entry *grown;
 
   if (b->count < b->cap) {
     return true;
@@ -209,7 +212,7 @@ static bool queue_reserve(const cmt_mailbox *m, cmt__box *b) {
   return true;
 }
 
-static void queue_take(const cmt_mailbox *m, cmt__box *b) {
+static void queue_take(const cmt_mailbox *m, cmt__inbox *b) {
   b->taken = b->queue[b->first];
   b->first = (b->first + 1) % b->cap;
   b->count--;
@@ -222,18 +225,18 @@ static void queue_take(const cmt_mailbox *m, cmt__box *b) {
 }
 
 /* Takes all messages of |b| out for queue_purged(). */
-static purged queue_detach(cmt_mailbox *m, cmt__box *b) {
+static purged queue_detach(cmt_mailbox *m, cmt__inbox *b) {
   purged p = {
     .queue = b->queue, .first = b->first, .count = b->count, .cap = b->cap};
 
   for (size_t i = 0; i < p.count; i++) {
-    box_release(m, b, &p.queue[(p.first + i) % p.cap]);
+    inbox_release(m, b, &p.queue[(p.first + i) % p.cap]);
   }
   b->queue = NULL;
   b->first = 0;
   b->count = 0;
   b->cap = 0;
-  box_settle(m, b);
+  inbox_requeue(m, b);
   return p;
 }
 
@@ -246,73 +249,75 @@ static void queue_purged(const cmt_mailbox *m, const purged *p) {
 
 /* ---- for the loop ---- */
 
-size_t cmt__box_size(const cmt_mailbox *m) {
-  size_t size = sizeof(cmt__box) + m->limit_count * sizeof(cmt__mail_count);
+size_t cmt__inbox_size(const cmt_mailbox *m) {
+  size_t size = sizeof(cmt__inbox) + m->limit_count * sizeof(cmt__inbox_count);
 
-  return (size + _Alignof(cmt__box) - 1) & ~(_Alignof(cmt__box) - 1);
+  return (size + _Alignof(cmt__inbox) - 1) & ~(_Alignof(cmt__inbox) - 1);
 }
 
-void cmt__box_fini(cmt__box *b, const cmt_env *env) {
+void cmt__inbox_fini(cmt__inbox *b, const cmt_env *env) {
   CMT_ASSERT(env, !b->open && b->count == 0);
   cmt__free(env, b->queue);
 }
 
-void cmt__box_open(cmt__box *b, cmt_mailbox *m, cmt_peer *p) {
+void cmt__inbox_open(cmt__inbox *b, cmt_mailbox *m, cmt_peer *p) {
   b->mailbox = m;
   b->peer = p;
   b->open = true;
   mailbox_lock(m);
-  b->all_next = m->boxes;
-  if (m->boxes != NULL) {
-    m->boxes->all_prev = b;
+  b->all_next = m->inboxes;
+  if (m->inboxes != NULL) {
+    m->inboxes->all_prev = b;
   }
-  m->boxes = b;
+  m->inboxes = b;
   mailbox_unlock(m);
 }
 
-void cmt__box_up(cmt__box *b) {
+void cmt__inbox_up(cmt__inbox *b) {
   mailbox_lock(b->mailbox);
   b->up_due = true;
-  box_settle(b->mailbox, b);
+  inbox_requeue(b->mailbox, b);
   mailbox_unlock(b->mailbox);
 }
 
-void cmt__box_gone(cmt__box *b, cmt_err reason) {
+void cmt__inbox_gone(cmt__inbox *b, cmt_err reason) {
   mailbox_lock(b->mailbox);
   b->gone_due = true;
   b->reason = reason;
-  box_settle(b->mailbox, b);
+  inbox_requeue(b->mailbox, b);
   mailbox_unlock(b->mailbox);
 }
 
-/* cmt__box_put() under the lock. */
-static cmt_err box_push(cmt_mailbox *m, cmt__box *b, const cmt__mail *mail) {
-  bool drops = m->limits[mail->channel].drops;
+/* cmt__inbox_put() under the lock. */
+static cmt_err inbox_push(cmt_mailbox *m, cmt__inbox *b,
+                          const cmt__inbox_entry *entry) {
+  bool drops = m->limits[entry->channel].drops;
 
-  if (drops && !box_fits(m, b, mail->channel, mail->cost)) {
+  if (drops && !inbox_fits(m, b, entry->channel, entry->cost)) {
     return CMT_EAGAIN;
   }
   if (!queue_reserve(m, b)) {
     return CMT_ENOMEM;
   }
-  b->queue[(b->first + b->count++) % b->cap] = *mail;
-  cmt_buf_ref(mail->msg);
-  b->counts[mail->channel].messages++;
-  b->counts[mail->channel].bytes += mail->cost;
-  b->bytes += mail->cost;
-  m->bytes += mail->cost;
-  if (!drops && box_is_full(m, b, mail->channel)) {
-    box_wait(b);
+  b->queue[(b->first + b->count++) % b->cap] = *entry;
+  cmt_buf_ref(entry->msg);
+  b->counts[entry->channel].messages++;
+  b->counts[entry->channel].bytes += entry->cost;
+  b->bytes += entry->cost;
+  m->bytes += entry->cost;
+  if (!drops && inbox_is_full(m, b, entry->channel)) {
+    inbox_wait(b);
   }
-  box_settle(m, b);
+  inbox_requeue(m, b);
   return CMT_OK;
 }
 
-cmt_err cmt__box_put(cmt__box *b, uint8_t channel, cmt_buf *msg, bool *stops) {
+cmt_err cmt__inbox_put(cmt__inbox *b, uint8_t channel, cmt_buf *msg,
+                       bool *stops) {
   cmt_mailbox *m = b->mailbox;
-  cmt__mail mail = {
+  cmt__inbox_entry entry = {
     .msg = msg,
-    .cost = cmt__buf_cap(msg) + CMT__MAIL_COST,
+    .cost = cmt__buf_cap(msg) + CMT__ENTRY_COST,
     .channel = m->places[channel],
   };
   cmt_err err = CMT_OK;
@@ -320,7 +325,7 @@ cmt_err cmt__box_put(cmt__box *b, uint8_t channel, cmt_buf *msg, bool *stops) {
   mailbox_lock(m);
   *stops = !b->waits;
   if (!b->refuses && !m->hurries) {
-    err = box_push(m, b, &mail);
+    err = inbox_push(m, b, &entry);
   }
   *stops = *stops && b->waits;
   mailbox_unlock(m);
@@ -329,8 +334,8 @@ cmt_err cmt__box_put(cmt__box *b, uint8_t channel, cmt_buf *msg, bool *stops) {
 
 /* ---- for whoever takes the events ---- */
 
-static void box_take(cmt_mailbox *m, cmt_event *out) {
-  cmt__box *b = m->ready_first;
+static void inbox_take(cmt_mailbox *m, cmt_event *out) {
+  cmt__inbox *b = m->ready_first;
 
   ready_remove(m, b);
   *out = (cmt_event){.peer = b->peer, .internal = b};
@@ -389,19 +394,19 @@ cmt_err cmt_mailbox_next(cmt_mailbox *m, cmt_event *out, uint64_t timeout_ns) {
   mailbox_lock(m);
   err = mailbox_wait(m, timeout_ns);
   if (err == CMT_OK) {
-    box_take(m, out);
+    inbox_take(m, out);
   }
   mailbox_unlock(m);
   return err;
 }
 
-/* Takes the box out of the mailbox. */
-static void box_close(cmt_mailbox *m, cmt__box *b) {
+/* Takes the inbox out of the mailbox. */
+static void inbox_close(cmt_mailbox *m, cmt__inbox *b) {
   b->waits = false;
   if (b->all_prev != NULL) {
     b->all_prev->all_next = b->all_next;
   } else {
-    m->boxes = b->all_next;
+    m->inboxes = b->all_next;
   }
   if (b->all_next != NULL) {
     b->all_next->all_prev = b->all_prev;
@@ -409,26 +414,26 @@ static void box_close(cmt_mailbox *m, cmt__box *b) {
   b->open = false;
 }
 
-/* The end of an event that is out; true: the box has ended. */
-static bool box_done(cmt_mailbox *m, cmt__box *b) {
-  cmt__box_out out = b->out;
+/* The end of an event that is out; true: the inbox has ended. */
+static bool inbox_done(cmt_mailbox *m, cmt__inbox *b) {
+  cmt__inbox_out out = b->out;
 
   CMT_ASSERT(m->env, out != CMT__OUT_NONE);
   b->out = CMT__OUT_NONE;
   if (out == CMT__OUT_MESSAGE) {
-    box_release(m, b, &b->taken);
+    inbox_release(m, b, &b->taken);
   }
   if (out == CMT__OUT_GONE) {
-    box_close(m, b);
+    inbox_close(m, b);
   } else {
-    box_settle(m, b);
+    inbox_requeue(m, b);
   }
   return out == CMT__OUT_GONE;
 }
 
 void cmt_mailbox_done(cmt_mailbox *m, cmt_event *ev) {
-  cmt__box *b = ev->internal;
-  cmt__box_out out;
+  cmt__inbox *b = ev->internal;
+  cmt__inbox_out out;
   bool ended;
 
   CMT_REQUIRE(m->env, b != NULL, "cmt_mailbox_done: the event is done already");
@@ -438,7 +443,7 @@ void cmt_mailbox_done(cmt_mailbox *m, cmt_event *ev) {
   *ev = (cmt_event){.kind = ev->kind};
   mailbox_lock(m);
   out = b->out;
-  ended = out != CMT__OUT_NONE && box_done(m, b);
+  ended = out != CMT__OUT_NONE && inbox_done(m, b);
   mailbox_unlock(m);
   CMT_REQUIRE(m->env, out != CMT__OUT_NONE,
               "cmt_mailbox_done: the event is done already");
@@ -447,8 +452,8 @@ void cmt_mailbox_done(cmt_mailbox *m, cmt_event *ev) {
   }
 }
 
-cmt_err cmt__mailbox_turn(cmt_mailbox *m, cmt_event *ev) {
-  cmt__box *b = ev->internal;
+cmt_err cmt__mailbox_done_and_next(cmt_mailbox *m, cmt_event *ev) {
+  cmt__inbox *b = ev->internal;
   cmt_err err;
 
   if (ev->kind == CMT_EVENT_PEER_GONE && b != NULL) {
@@ -458,11 +463,11 @@ cmt_err cmt__mailbox_turn(cmt_mailbox *m, cmt_event *ev) {
   cmt_buf_unref(ev->msg);
   mailbox_lock(m);
   if (b != NULL) {
-    (void)box_done(m, b);
+    (void)inbox_done(m, b);
   }
   err = mailbox_wait(m, CMT_NEVER);
   if (err == CMT_OK) {
-    box_take(m, ev);
+    inbox_take(m, ev);
   }
   mailbox_unlock(m);
   return err;
@@ -473,7 +478,7 @@ int cmt_mailbox_fd(const cmt_mailbox *m) { return m->fd; }
 /* ---- for the end ---- */
 
 void cmt__mailbox_refuse(cmt_mailbox *m, const cmt_event *ev) {
-  cmt__box *b = ev->internal;
+  cmt__inbox *b = ev->internal;
   purged p;
 
   mailbox_lock(m);
@@ -483,7 +488,7 @@ void cmt__mailbox_refuse(cmt_mailbox *m, const cmt_event *ev) {
   queue_purged(m, &p);
 }
 
-void cmt__mailbox_hurry(cmt_mailbox *m) {
+void cmt__mailbox_discard(cmt_mailbox *m) {
   bool any = true;
 
   while (any) {
@@ -492,7 +497,7 @@ void cmt__mailbox_hurry(cmt_mailbox *m) {
     mailbox_lock(m);
     m->hurries = true;
     any = false;
-    for (cmt__box *b = m->boxes; b != NULL && !any; b = b->all_next) {
+    for (cmt__inbox *b = m->inboxes; b != NULL && !any; b = b->all_next) {
       if (b->count > 0) {
         p = queue_detach(m, b);
         any = true;
@@ -505,7 +510,7 @@ void cmt__mailbox_hurry(cmt_mailbox *m) {
 
 void cmt__mailbox_close(cmt_mailbox *m) {
   mailbox_lock(m);
-  CMT_ASSERT(m->env, m->boxes == NULL);
+  CMT_ASSERT(m->env, m->inboxes == NULL);
   m->closed = true;
   mailbox_show(m);
   pthread_cond_broadcast(&m->more);
@@ -516,7 +521,7 @@ bool cmt__mailbox_is_used(cmt_mailbox *m) {
   bool used;
 
   mailbox_lock(m);
-  used = m->boxes != NULL;
+  used = m->inboxes != NULL;
   mailbox_unlock(m);
   return used;
 }
@@ -537,7 +542,7 @@ static void limits_set(cmt_mailbox *m, const cmt_channel *channels,
   for (size_t i = 0; i < count; i++) {
     const cmt_channel *c = &channels[i];
 
-    m->limits[i] = (cmt__mail_limit){
+    m->limits[i] = (cmt__inbox_limit){
       .id = c->id,
       .drops = c->on_full == CMT_ON_FULL_DROP,
       .messages_max = c->recv_queue,
@@ -607,7 +612,7 @@ void cmt__mailbox_delete(cmt_mailbox *m) {
   if (m == NULL) {
     return;
   }
-  CMT_ASSERT(m->env, m->boxes == NULL && m->bytes == 0);
+  CMT_ASSERT(m->env, m->inboxes == NULL && m->bytes == 0);
   mailbox_lock(m);
   CMT_ASSERT(m->env, m->closed || m->idle == 0);
   while (m->idle > 0) {

@@ -3,7 +3,7 @@
 #define CMT__MAILBOX_H
 
 /* The mailbox of a reactor: events of many peers that wait for whoever takes
-   them.  Each peer has a box in it, which keeps the order of its events; the
+   them.  Each peer has an inbox in it, which keeps the order of its events; the
    loop puts them in, any thread takes them out. */
 
 #include "peer/peer.h"
@@ -11,67 +11,67 @@
 #include <cometp2p/reactor.h>
 
 enum {
-  CMT__MAIL_COST = 192, /* What a message counts for besides its bytes. */
+  CMT__ENTRY_COST = 192, /* What a message counts for besides its bytes. */
   CMT__RECV_TOTAL = 128 << 20, /* Default of recv_queue_bytes_total. */
 };
 
 /* A message that waits. */
-typedef struct cmt__mail {
+typedef struct cmt__inbox_entry {
   cmt_buf *msg;
   size_t cost;
   uint8_t channel; /* Its place in the reactor's list. */
-} cmt__mail;
+} cmt__inbox_entry;
 
 /* How much of a channel waits, or is out. */
-typedef struct cmt__mail_count {
+typedef struct cmt__inbox_count {
   size_t bytes;
   uint32_t messages;
-} cmt__mail_count;
+} cmt__inbox_count;
 
-/* What of a box is with somebody who takes events. */
-typedef enum cmt__box_out {
+/* What of an inbox is with somebody who takes events. */
+typedef enum cmt__inbox_out {
   CMT__OUT_NONE,
   CMT__OUT_UP,
   CMT__OUT_MESSAGE,
   CMT__OUT_GONE,
-} cmt__box_out;
+} cmt__inbox_out;
 
 /* The events of one peer.  Zeroed at first; all of it is under the lock of the
    mailbox. */
-typedef struct cmt__box {
+typedef struct cmt__inbox {
   struct cmt_mailbox *mailbox; /* NULL: the reactor is called inline. */
   cmt_peer *peer;
-  struct cmt__box *next, *prev;         /* Those with an event to take. */
-  struct cmt__box *all_next, *all_prev; /* All of the mailbox. */
-  cmt__mail *queue;                     /* A ring. */
+  struct cmt__inbox *next, *prev;         /* Those with an event to take. */
+  struct cmt__inbox *all_next, *all_prev; /* All of the mailbox. */
+  cmt__inbox_entry *queue;                /* A ring. */
   size_t first, count, cap;
-  cmt__mail taken; /* The message that is out. */
-  size_t bytes;    /* Counts all channels, and the message that is out. */
-  cmt__box_out out;
-  bool open;     /* From cmt__box_open() to the end. */
+  cmt__inbox_entry taken; /* The message that is out. */
+  size_t bytes; /* Counts all channels, and the message that is out. */
+  cmt__inbox_out out;
+  bool open;     /* From cmt__inbox_open() to the end. */
   bool up_due;   /* Peer up is still to be taken. */
   bool gone_due; /* So is peer gone. */
   bool refuses;  /* Messages are dropped, for the reactor ended the peer. */
   bool waits;    /* The link does not read until there is room here. */
   cmt_err reason;
-  cmt__mail_count counts[]; /* By the place of the channel. */
-} cmt__box;
+  cmt__inbox_count counts[]; /* By the place of the channel. */
+} cmt__inbox;
 
-/* What bounds a channel of each box. */
-typedef struct cmt__mail_limit {
+/* What bounds a channel of each inbox. */
+typedef struct cmt__inbox_limit {
   uint8_t id;
   bool drops;
   uint32_t messages_max;
   size_t bytes_max;
-} cmt__mail_limit;
+} cmt__inbox_limit;
 
 struct cmt_mailbox {
   const cmt_env *env;
   const char *name; /* Of the reactor. */
   /* A peer gone was done; any thread, no lock.  Nothing of |b| is used after
      the call. */
-  void (*on_gone)(cmt__box *b);
-  cmt__mail_limit limits[CMT_CHANNELS_MAX];
+  void (*on_gone)(cmt__inbox *b);
+  cmt__inbox_limit limits[CMT_CHANNELS_MAX];
   size_t limit_count;
   uint8_t places[256]; /* Of each channel in |limits|. */
   size_t bytes_max;
@@ -80,9 +80,9 @@ struct cmt_mailbox {
   pthread_mutex_t lock;
   pthread_cond_t more;
   /* Under the lock: */
-  cmt__box *ready_first, *ready_last;
-  cmt__box *boxes;
-  size_t bytes;  /* Counts all boxes, and the messages that are out. */
+  cmt__inbox *ready_first, *ready_last;
+  cmt__inbox *inboxes;
+  size_t bytes;  /* Counts all inboxes, and the messages that are out. */
   unsigned idle; /* Threads that wait for |more|. */
   bool lit;      /* |fd| is readable. */
   bool hurries;  /* All messages that are not out are dropped. */
@@ -97,33 +97,33 @@ CMT_NODISCARD cmt_err cmt__mailbox_new(const cmt_env *env, const cmt_reactor *r,
 /* Most bytes that may wait in it for |peers| before any is stopped, besides
    what is read with the message that stops it. */
 uint64_t cmt__mailbox_memory(const cmt_reactor *r, size_t peers);
-/* All boxes have ended, and it is closed or nobody waits for it; waits until
+/* All inboxes have ended, and it is closed or nobody waits for it; waits until
    whoever was told of that has left.  NULL is fine. */
 void cmt__mailbox_delete(cmt_mailbox *m);
 
-/* The bytes of a box. */
-size_t cmt__box_size(const cmt_mailbox *m);
-/* Frees what a box still has, with its peer; the mailbox may be gone. */
-void cmt__box_fini(cmt__box *b, const cmt_env *env);
+/* The bytes of an inbox. */
+size_t cmt__inbox_size(const cmt_mailbox *m);
+/* Frees what an inbox still has, with its peer; the mailbox may be gone. */
+void cmt__inbox_fini(cmt__inbox *b, const cmt_env *env);
 
 /* The loop alone. */
 
-/* From here on the box is one of |m| until its peer gone is done. */
-void cmt__box_open(cmt__box *b, cmt_mailbox *m, cmt_peer *p);
-void cmt__box_up(cmt__box *b);
+/* From here on the inbox is one of |m| until its peer gone is done. */
+void cmt__inbox_open(cmt__inbox *b, cmt_mailbox *m, cmt_peer *p);
+void cmt__inbox_up(cmt__inbox *b);
 /* Puts a message in, with a reference of its own; the link is stopped when that
-   fills the box, and |*stops| tells whether it has just been.  CMT_EAGAIN:
+   fills the inbox, and |*stops| tells whether it has just been.  CMT_EAGAIN:
    dropped, the channel wants it; CMT_ENOMEM. */
-CMT_NODISCARD cmt_err cmt__box_put(cmt__box *b, uint8_t channel, cmt_buf *msg,
-                                   bool *stops);
-void cmt__box_gone(cmt__box *b, cmt_err reason);
+CMT_NODISCARD cmt_err cmt__inbox_put(cmt__inbox *b, uint8_t channel,
+                                     cmt_buf *msg, bool *stops);
+void cmt__inbox_gone(cmt__inbox *b, cmt_err reason);
 
 /* Any thread. */
 
-/* Drops what waits in the box of |ev|, and whatever comes. */
+/* Drops what waits in the inbox of |ev|, and whatever comes. */
 void cmt__mailbox_refuse(cmt_mailbox *m, const cmt_event *ev);
-/* Drops what waits in all boxes, and whatever comes. */
-void cmt__mailbox_hurry(cmt_mailbox *m);
+/* Drops what waits in all inboxes, and whatever comes. */
+void cmt__mailbox_discard(cmt_mailbox *m);
 /* Nothing comes any more: whoever waits for it is told. */
 void cmt__mailbox_close(cmt_mailbox *m);
 /* Whether peers are not gone for the reactor yet. */
@@ -132,6 +132,6 @@ bool cmt__mailbox_is_used(cmt_mailbox *m);
 size_t cmt__mailbox_bytes(cmt_mailbox *m);
 /* cmt_mailbox_done() of |ev|, unless its |internal| is NULL, and
    cmt_mailbox_next() without end. */
-CMT_NODISCARD cmt_err cmt__mailbox_turn(cmt_mailbox *m, cmt_event *ev);
+CMT_NODISCARD cmt_err cmt__mailbox_done_and_next(cmt_mailbox *m, cmt_event *ev);
 
 #endif

@@ -21,7 +21,7 @@ static void dial_on_timer(cmt__timer *t);
 void cmt__dial_free(cmt__dial *d) {
   cmt_switch *sw = d->sw;
 
-  atomic_fetch_sub(&sw->dials_held, 1);
+  atomic_fetch_sub(&sw->dials_allocated, 1);
   cmt__free(&sw->env, d);
 }
 
@@ -33,7 +33,7 @@ cmt__dial *cmt__dial_new(cmt_switch *sw, const cmt_net_addr *addr,
     return NULL;
   }
   d->sw = sw;
-  atomic_fetch_add(&sw->dials_held, 1);
+  atomic_fetch_add(&sw->dials_allocated, 1);
   d->addr = *addr;
   d->persistent = persistent;
   d->timer.cb = dial_on_timer;

@@ -59,21 +59,21 @@ void cmt__limits_defaults(cmt_switch_options *o) {
   or_default(&o->ip6_prefix_len, CMT__IP6_PREFIX_LEN);
 }
 
-static void budget_lock(void *arg) { cmt__lock(arg); }
+static void quota_lock(void *arg) { cmt__lock(arg); }
 
-static void budget_unlock(void *arg) { cmt__unlock(arg); }
+static void quota_unlock(void *arg) { cmt__unlock(arg); }
 
 void cmt__limits_start(cmt_switch *s) {
   const cmt_switch_options *o = &s->setup.options;
   uint64_t now_ns = cmt__loop_now(s->loop);
 
-  cmt__budget_init(&s->budget, s->setup.shares.recv.floor,
-                   s->setup.shares.recv.pool);
-  s->budget.threads = o->loops;
-  s->budget.lock = budget_lock;
-  s->budget.unlock = budget_unlock;
-  s->budget.lock_arg = &s->budget_lock;
-  cmt__budget_limit(&s->budget, o->send_rate_total, o->recv_rate_total, now_ns);
+  cmt__quota_init(&s->quota, s->setup.floors.recv.floor,
+                  s->setup.floors.recv.pool);
+  s->quota.threads = o->loops;
+  s->quota.lock = quota_lock;
+  s->quota.unlock = quota_unlock;
+  s->quota.lock_arg = &s->quota_lock;
+  cmt__quota_limit(&s->quota, o->send_rate_total, o->recv_rate_total, now_ns);
 }
 
 /* A limit that may be reached. */
@@ -118,7 +118,7 @@ uint32_t cmt__limits_linger(const cmt_switch_options *o) {
 }
 
 size_t cmt__limits_peers(const cmt_switch *s) {
-  return cmt__shares_peers(&s->setup.options);
+  return cmt__floors_peers(&s->setup.options);
 }
 
 size_t cmt__limits_connections(const cmt_switch *s) {
@@ -219,9 +219,10 @@ cmt_err cmt__limits_dial(cmt_switch *s, bool persistent, cmt_why *why) {
 /* ---- status ---- */
 
 void cmt__limits_status(cmt_switch *s, cmt_switch_status *out) {
-  const cmt__budget *b = &s->budget;
+  const cmt__quota *b = &s->quota;
 
-  out->recv_held_bytes = atomic_load_explicit(&b->held, memory_order_relaxed);
+  out->recv_held_bytes =
+    atomic_load_explicit(&b->reserved, memory_order_relaxed);
   out->send_waits = atomic_load_explicit(&b->send_waits, memory_order_relaxed);
   out->recv_pauses =
     atomic_load_explicit(&b->recv_pauses, memory_order_relaxed);

@@ -15,9 +15,9 @@
    do not give way to a crowd that comes from everywhere.
 
    A silent connection that was accepted a moment ago may have a key in our
-   socket.  It is fresh until the loop had a whole turn in which to read it, and
-   fresh ones go last of all.  The listener accepts an eighth of the pool in a
-   turn at most, so a full pool has others.
+   socket.  It is fresh until the loop had a whole iteration in which to read
+   it, and fresh ones go last of all.  The listener accepts an eighth of the
+   pool in a turn at most, so a full pool has others.
 
    All of this looks at the pool alone, a few times per accept. */
 
@@ -32,7 +32,7 @@ enum {
   KIND_COUNT = CMT__CONN_PROGRESS_COUNT,
   FLOOR_DIVISOR = 4,   /* A kind keeps this part of the places, */
   SOURCE_DIVISOR = 8,  /* and so does a network or an address. */
-  ACCEPTS_DIVISOR = 8, /* The part that is accepted in a turn, */
+  ACCEPTS_DIVISOR = 8, /* The part that is accepted in an iteration, */
   ACCEPTS_MAX = 16,    /* and no more than these. */
   FRESH_ROUNDS = 2,    /* The turn of the accept, and a whole one. */
   V4_NETWORK = 15,     /* Bytes, with the 12 before those of IPv4. */
@@ -269,21 +269,21 @@ static void pool_enter(cmt__session *s) {
 
 /* ---- rounds ---- */
 
-static void on_turn(cmt__turn *turn) {
+static void on_iteration(cmt__task *task) {
   cmt_switch *sw =
-    (cmt_switch *)((char *)turn - offsetof(cmt_switch, places.turn));
+    (cmt_switch *)((char *)task - offsetof(cmt_switch, places.task));
   cmt__places *p = &sw->places;
 
   p->round++;
   if (p->round - p->accept_round < FRESH_ROUNDS) {
-    cmt__loop_turn(sw->loop, turn);
+    cmt__loop_defer(sw->loop, task);
   }
 }
 
-void cmt__places_init(cmt_switch *sw) { sw->places.turn.cb = on_turn; }
+void cmt__places_init(cmt_switch *sw) { sw->places.task.cb = on_iteration; }
 
 void cmt__places_stop(cmt_switch *sw) {
-  cmt__loop_turn_cancel(sw->loop, &sw->places.turn);
+  cmt__loop_defer_cancel(sw->loop, &sw->places.task);
 }
 
 /* ---- for sessions ---- */
@@ -295,7 +295,7 @@ void cmt__place_accept(cmt__session *s) {
   s->place.address = cmt__address_of(&s->sw->setup.options, &s->remote);
   s->place.round = p->round;
   p->accept_round = p->round;
-  cmt__loop_turn(s->sw->loop, &p->turn);
+  cmt__loop_defer(s->sw->loop, &p->task);
   keeper = cmt__dialer_reserve(s->sw, &s->place.address);
   if (keeper != NULL) {
     s->place.kind = CMT__PLACE_RESERVE;

@@ -8,7 +8,7 @@
    An inbound handshake takes one of the |handshakes_max| places of the pool, or
    the one that is kept for the address of a persistent dial.  A newcomer always
    gets a place: when the pool is full, or the address has as many as it may
-   have, another handshake gives way.  A dial and a held session take none of
+   have, another handshake gives way.  A dial and a standby session take none of
    these.  A session that has ended and lingers has a place of its own, too. */
 
 #include "peer/peer.h"
@@ -58,13 +58,13 @@ typedef struct cmt__place_list {
   size_t count;
 } cmt__place_list;
 
-/* The part of a switch, zeroed but for |turn|.cb at first. */
+/* The part of a switch, zeroed but for |task|.cb at first. */
 typedef struct cmt__places {
   cmt__place_list pool, refused, parting;
   size_t dials;          /* Attempts that |dials_max| counts. */
   uint32_t round;        /* Goes on with the turns that follow an accept. */
   uint32_t accept_round; /* When the last one was accepted. */
-  cmt__turn turn;
+  cmt__task task;
 } cmt__places;
 
 void cmt__places_init(cmt_switch *sw);
@@ -83,8 +83,8 @@ void cmt__place_leave(struct cmt__session *s);
 /* |dial| goes, and what is in its reserve needs another place. */
 void cmt__place_orphan(struct cmt__dial *dial);
 
-/* Most connections that are accepted in a turn, so that those before them are
-   read before they have to give way. */
+/* Most connections that are accepted in an iteration, so that those before them
+   are read before they have to give way. */
 unsigned cmt__places_accepts(const cmt_switch_options *o);
 
 #endif

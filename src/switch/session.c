@@ -3,7 +3,7 @@
 /* Sessions.  |pending| holds until the one outcome, add_peer or a rejection, is
    told; the handshakes in flight are the pending sessions.  The order for
    reactors is kept here: init_peer of each, listed, add_peer of each, messages,
-   then the gate closes, remove_peer of each, unlisted. */
+   then the send queue closes, remove_peer of each, unlisted. */
 
 #include "session.h"
 
@@ -14,11 +14,11 @@ enum { SESSION_TIMERS = 2 }; /* Of the link, and while it is held. */
 
 static const cmt__link_callbacks link_callbacks;
 
-static void session_settle(cmt__session *s) {
+static void session_decide(cmt__session *s) {
   CMT_ASSERT(&s->sw->env, s->pending);
   s->pending = false;
   cmt__place_leave(s);
-  cmt__held_end(s);
+  cmt__standby_end(s);
   cmt__switch_handshakes(s->sw, -1);
 }
 
@@ -100,7 +100,7 @@ static void session_tell(cmt__session *s, const cmt_why *why,
     .why = *why,
   };
 
-  session_settle(s);
+  session_decide(s);
   s->dial = NULL;
   cmt__switch_reject(s->sw, &r);
   if (d != NULL) {
@@ -117,11 +117,11 @@ void cmt__session_reject(cmt__session *s, const cmt_why *why,
 void cmt__session_refuse(cmt__session *s, const cmt_why *why,
                          const cmt_node_id *id) {
   session_tell(s, why, id);
-  cmt__link_part(&s->link);
+  cmt__link_close_after_linger(&s->link);
 }
 
 void cmt__session_leave(cmt__session *s) {
-  session_settle(s);
+  session_decide(s);
   s->dial = NULL;
   cmt__link_close(&s->link);
 }
@@ -176,8 +176,8 @@ void cmt__session_accept(void *arg, cmt__tcp *tcp) {
 static void keys_check(cmt_switch *sw) {
   uint64_t locked, unlocked;
 
-  cmt__secret_pool_bytes(&sw->setup.shared->pool, &locked, &unlocked);
-  if (unlocked > 0 && !atomic_exchange(&sw->keys_told, true)) {
+  cmt__secret_pool_bytes(&sw->setup.config->pool, &locked, &unlocked);
+  if (unlocked > 0 && !atomic_exchange(&sw->warned_unlocked_keys, true)) {
     cmt__log(&sw->env, CMT_LOG_WARN, "switch",
              "memory of keys cannot be locked, so the system may write it to "
              "the disk when memory is short; a higher limit (ulimit -l) helps");
@@ -192,7 +192,7 @@ void cmt__session_start(cmt__session *s, const cmt_node_id *expect) {
 
   cmt__setup_conn_options(&sw->setup, &sw->env, &info, &o);
   o.expect_id = expect;
-  if (cmt__link_start(&s->link, &o, sw->setup.shared, &why) != CMT_OK) {
+  if (cmt__link_start(&s->link, &o, sw->setup.config, &why) != CMT_OK) {
     cmt__session_reject(s, &why, NULL);
   }
   keys_check(sw);
@@ -200,22 +200,22 @@ void cmt__session_start(cmt__session *s, const cmt_node_id *expect) {
 
 /* ---- a peer comes ---- */
 
-static void peer_on_settled(void *arg) {
+static void peer_on_drained(void *arg) {
   cmt_switch *sw = arg;
 
-  sw->unsettled--;
+  sw->undrained--;
   cmt__switch_look(sw);
 }
 
 /* A session that was held takes the place of the peer that is gone. */
 static cmt_err place_take(cmt__session *s, const cmt_node_id *id,
                           cmt_why *why) {
-  if (!s->held.has_place) {
+  if (!s->standby.has_place) {
     s->outbound_place = s->outbound;
     return cmt__limits_admit(s->sw, id, &s->remote, &s->outbound_place, why);
   }
-  s->outbound_place = s->held.outbound_place;
-  return s->held.outbound_place || s->held.same_address
+  s->outbound_place = s->standby.outbound_place;
+  return s->standby.outbound_place || s->standby.same_address
            ? CMT_OK
            : cmt__limits_address(s->sw, &s->remote, why);
 }
@@ -226,7 +226,7 @@ static cmt_err session_admit(cmt__session *s, const cmt_conn_event *ev,
   cmt_switch *sw = s->sw;
   cmt_err err;
 
-  if (cmt__held_exists(s, ev->id)) {
+  if (cmt__standby_exists(s, ev->id)) {
     return cmt__why(why, CMT_EDUPLICATE, CMT_STAGE_FILTER,
                     "a connection with node %s exists", ev->id->text);
   }
@@ -239,10 +239,10 @@ static cmt_err session_admit(cmt__session *s, const cmt_conn_event *ev,
       .link = &s->link,
       .id = ev->id,
       .node_info = ev->node_info,
-      .shared = sw->setup.shared,
+      .config = sw->setup.config,
       .send_bytes_max = sw->setup.options.send_bytes_max,
       .send_pool = &sw->send_pool,
-      .on_settled = peer_on_settled,
+      .on_drained = peer_on_drained,
       .arg = sw,
     });
   }
@@ -266,14 +266,14 @@ static size_t reactors_init(cmt__session *s, cmt_why *why) {
   for (size_t i = 0; i < setup->reactor_count; i++) {
     const cmt_reactor *r = &setup->reactors[i];
     cmt_err err = CMT_OK;
-    cmt__gate_stop stop;
+    cmt__send_queue_stop stop;
 
     if (r->init_peer != NULL) {
       cmt__callback_begin(&s->sw->threads[0].delivery.callbacks, r->name, -1);
       err = r->init_peer(r->self, s->peer);
       cmt__callback_end(&s->sw->threads[0].delivery.callbacks);
     }
-    stop = cmt__gate_take_stop(&s->peer->gate);
+    stop = cmt__send_queue_take_stop(&s->peer->send_queue);
     if (err != CMT_OK || stop.wanted) {
       size_t known = err == CMT_OK ? i + 1 : i;
 
@@ -286,12 +286,13 @@ static size_t reactors_init(cmt__session *s, cmt_why *why) {
   return setup->reactor_count;
 }
 
-/* Closes the gate; the session has no peer any more.  The caller has it. */
+/* Closes the send queue; the session has no peer any more.  The caller has it.
+ */
 static cmt_peer *peer_end(cmt__session *s, const cmt_why *why) {
   cmt_peer *p = s->peer;
 
   if (cmt__peer_end(p, why)) {
-    s->sw->unsettled++;
+    s->sw->undrained++;
   }
   s->peer = NULL;
   return p;
@@ -312,14 +313,14 @@ void cmt__session_departed(cmt_switch *sw, cmt_peer *p, bool listed) {
     cmt__peer_set_remove(&sw->peers, p);
     cmt__switch_removed(sw, p->reason);
     cmt__dialer_peer_gone(sw, &p->id);
-    cmt__held_promote(sw, p);
+    cmt__standby_promote(sw, p);
   }
   cmt_peer_unref(p);
   cmt__switch_look(sw);
 }
 
 /* Without memory to move it stays on the first loop. */
-static void peer_settle(cmt__session *s) {
+static void peer_choose_loop(cmt__session *s) {
   cmt_switch *sw = s->sw;
   unsigned thread = cmt__loops_pick(sw);
 
@@ -336,9 +337,9 @@ static void peer_add(cmt__session *s) {
 
   cmt__peer_set_add(&s->sw->peers, s->peer);
   cmt__switch_count(s->sw, &s->sw->status.added);
-  s->link.gate = &s->peer->gate;
+  s->link.send_queue = &s->peer->send_queue;
   s->was_peer = true;
-  session_settle(s);
+  session_decide(s);
   cmt__dialer_peer_here(s->sw, s->peer);
   s->dial = NULL;
   if (d != NULL) {
@@ -346,7 +347,7 @@ static void peer_add(cmt__session *s) {
   }
   cmt__peer_count(s->peer);
   cmt__delivery_add(&s->sw->delivery, s->peer);
-  peer_settle(s);
+  peer_choose_loop(s);
 }
 
 static void session_on_up(void *arg, const cmt_conn_event *ev) {
@@ -355,7 +356,7 @@ static void session_on_up(void *arg, const cmt_conn_event *ev) {
   size_t known;
 
   if (cmt__peer_set_has(&s->sw->peers, ev->id)) {
-    if (cmt__held_begin(s, ev->id, &why) != CMT_OK) {
+    if (cmt__standby_begin(s, ev->id, &why) != CMT_OK) {
       cmt__session_refuse(s, &why, ev->id);
     }
     return;
@@ -399,7 +400,7 @@ static void session_on_end(void *arg, const cmt_why *why,
   cmt_peer *p;
 
   if (s->peer == NULL) {
-    if (s->held.id != NULL) {
+    if (s->standby.id != NULL) {
       own.stage = CMT_STAGE_FILTER; /* It was up, and never a peer. */
     }
     if (s->dial != NULL) {
@@ -422,7 +423,7 @@ static void session_on_id(void *arg, const cmt_node_id *id) {
   if (s->dial != NULL) {
     cmt__dial_on_id(s->dial, id);
   }
-  cmt__held_stagger(s, id);
+  cmt__standby_stagger(s, id);
 }
 
 static void session_on_connect(void *arg, cmt_err err) {
@@ -431,7 +432,7 @@ static void session_on_connect(void *arg, cmt_err err) {
   cmt__dial_on_connect(s->dial, err);
 }
 
-static void session_on_turn(void *arg) {
+static void session_on_iteration(void *arg) {
   cmt__peer_count(((cmt__session *)arg)->peer);
 }
 
@@ -453,7 +454,7 @@ static const cmt__link_callbacks link_callbacks = {
   .on_up = session_on_up,
   .on_message = session_on_message,
   .on_end = session_on_end,
-  .on_turn = session_on_turn,
+  .on_iteration = session_on_iteration,
   .on_move = session_on_move,
   .on_linger = session_on_linger,
   .on_closed = session_on_closed,

@@ -6,14 +6,14 @@
    last byte.  Each ends in exactly one add_peer or rejection.  Of the first
    loop alone, but for the link of a peer, which may be on another. */
 
-#include "held.h"
+#include "standby.h"
 #include "places.h"
 
 struct cmt__session {
   cmt__link link;
   cmt_switch *sw;
   cmt__session *next, *prev;
-  cmt__held held;
+  cmt__standby standby;
   cmt__place place;
   uint64_t info_ns; /* When our node info goes out; 0: it does not yet. */
   cmt_peer *peer;   /* From the checks to remove_peer. */

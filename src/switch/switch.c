@@ -4,21 +4,22 @@
 
    Design notes.  A switch has a loop and a thread that runs it.  Sessions,
    dials, the listener and all calls of reactors belong to that thread; other
-   threads reach it in two ways, each a post under a mutex: through the gate of
-   a peer, and through |lock| here, for dials and the stop.  Nothing of the loop
-   is ever read or changed by another thread, so what a reactor does in a
-   callback and what an application does from outside take the same way, and a
+   threads reach it in two ways, each a post under a mutex: through the send
+   queue of a peer, and through |lock| here, for dials and the stop.  Nothing of
+   the loop is ever read or changed by another thread, so what a reactor does in
+   a callback and what an application does from outside take the same way, and a
    callback never finds the lists that it was called from changed.
 
    With several loops all that stays with the first.  Only the link of a peer
    goes to another loop when the peer was added, and comes back when it has
    ended (link_move.c), so that receive and the answers of sends are all that
    the application hears there.  What the first loop wants of such a peer goes
-   through its gate, too.
+   through its send queue, too.
 
-   Locks are taken in the order set, gate, queue of posts, and the locks of what
-   peers share, |budget_lock| and that of |send_pool|, before those of gates;
-   |lock| stands alone over the queue of posts.  None is held during a callback.
+   Locks are taken in the order set, send queue, queue of posts, and the locks
+   of what peers share, |quota_lock| and that of |send_pool|, before those of
+   send queues; |lock| stands alone over the queue of posts.  None is held
+   during a callback.
 
    The end has four steps.  cmt_switch_stop() sets a flag and rings.  The loop
    then closes the listener, ends every dial, rejects every handshake and stops
@@ -43,7 +44,7 @@
 #include <stdio.h>
 
 static void switch_on_post(cmt__post *post);
-static void switch_on_turn(cmt__turn *turn);
+static void switch_on_task(cmt__task *task);
 
 enum { DIAL_FLAGS = CMT_DIAL_PERSISTENT };
 
@@ -51,8 +52,8 @@ static void switch_lock(cmt_switch *s) { cmt__lock(&s->lock); }
 
 static void switch_unlock(cmt_switch *s) { cmt__unlock(&s->lock); }
 
-/* Under the lock.  Before the start there is no loop to ring. */
-static void switch_ring(cmt_switch *s) {
+/* Under the lock.  Before the start there is no loop to wake it. */
+static void switch_wake(cmt_switch *s) {
   if (s->started && !s->posted) {
     s->posted = true;
     cmt__loop_post(s->loop, &s->post);
@@ -108,7 +109,7 @@ void cmt__switch_reject(cmt_switch *s, cmt_rejection *r) {
 
 void cmt__switch_look(cmt_switch *s) {
   if (s->closing) {
-    cmt__loop_turn(s->loop, &s->turn);
+    cmt__loop_defer(s->loop, &s->task);
   }
 }
 
@@ -116,7 +117,7 @@ void cmt__switch_look(cmt_switch *s) {
 
 enum { LOCK_COUNT = 3 };
 #define LOCKS(s)                                                               \
-  ((pthread_mutex_t *[LOCK_COUNT]){&(s)->lock, &(s)->budget_lock,              \
+  ((pthread_mutex_t *[LOCK_COUNT]){&(s)->lock, &(s)->quota_lock,               \
                                    &(s)->send_pool.lock})
 
 static void locks_destroy(pthread_mutex_t *const *locks, size_t count) {
@@ -156,12 +157,12 @@ static void switch_free(cmt_switch *s) {
 static cmt_err switch_init(cmt_switch *s, cmt__loop *const *loops) {
   s->borrowed = loops != NULL;
   s->post.cb = switch_on_post;
-  s->turn.cb = switch_on_turn;
+  s->task.cb = switch_on_task;
   cmt__places_init(s);
-  s->setup.link.budget = &s->budget;
+  s->setup.link.quota = &s->quota;
   s->report_ns = CMT__REPORT_NS;
-  cmt__send_pool_init(&s->send_pool, s->setup.shares.send.floor,
-                      s->setup.shares.send.pool);
+  cmt__send_pool_init(&s->send_pool, s->setup.floors.send.floor,
+                      s->setup.floors.send.pool);
   if (!cmt__cond_init(&s->ended_cond)) {
     return CMT_ENOMEM;
   }
@@ -405,7 +406,7 @@ cmt_err cmt_switch_start(cmt_switch *s, cmt_why *why) {
   }
   switch_lock(s);
   s->started = true;
-  switch_ring(s);
+  switch_wake(s);
   switch_unlock(s);
   return CMT_OK;
 }
@@ -436,7 +437,7 @@ cmt_err cmt_switch_dial(cmt_switch *s, const char *addr, unsigned flags) {
     s->requests_last->next = d;
   }
   s->requests_last = d;
-  switch_ring(s);
+  switch_wake(s);
   switch_unlock(s);
   return CMT_OK;
 }
@@ -473,7 +474,7 @@ static void sessions_cancel(cmt_switch *s, uint64_t flush_ns) {
     if (x->pending) {
       cmt__session_cancel(x);
     } else {
-      cmt__link_hurry(&x->link, flush_ns);
+      cmt__link_shorten_linger(&x->link, flush_ns);
     }
   }
 }
@@ -508,11 +509,11 @@ static void switch_on_post(cmt__post *post) {
   }
 }
 
-static void switch_on_turn(cmt__turn *turn) {
-  cmt_switch *s = (cmt_switch *)((char *)turn - offsetof(cmt_switch, turn));
+static void switch_on_task(cmt__task *task) {
+  cmt_switch *s = (cmt_switch *)((char *)task - offsetof(cmt_switch, task));
 
   if (s->finished || s->session_count > 0 || s->dial_count > 0 ||
-      s->unsettled > 0 || s->delivery.departing > 0) {
+      s->undrained > 0 || s->delivery.departing > 0) {
     return;
   }
   cmt__delivery_close(&s->delivery);
@@ -534,7 +535,7 @@ void cmt_switch_stop(cmt_switch *s, uint64_t flush_ns) {
   if (!s->stopping) {
     s->stopping = true;
     s->flush_ns = flush_ns;
-    switch_ring(s);
+    switch_wake(s);
   }
   never = !s->start_called;
   switch_unlock(s);
@@ -669,7 +670,7 @@ void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
   switch_unlock(s);
   cmt__limits_status(s, &full);
   full.recv_queued_bytes = cmt__delivery_queued(&s->delivery);
-  cmt__secret_pool_bytes(&s->setup.shared->pool, &full.locked_key_bytes,
+  cmt__secret_pool_bytes(&s->setup.config->pool, &full.locked_key_bytes,
                          &full.unlocked_key_bytes);
   full.inbound_peers = inbound;
   full.outbound_peers = all - inbound;

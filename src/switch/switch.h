@@ -8,7 +8,7 @@
 #include "reactor/delivery.h"
 #include "peer/peer_set.h"
 #include "places.h"
-#include "shares.h"
+#include "floors.h"
 
 #include <cometp2p/switch.h>
 
@@ -26,8 +26,8 @@ typedef struct cmt__switch_setup {
   cmt_channel channels[CMT_CHANNELS_MAX]; /* With their defaults. */
   size_t channel_count;
   uint8_t channel_ids[CMT_CHANNELS_MAX];
-  cmt__shares shares;             /* What peers share of the memory. */
-  cmt__shared *shared;            /* Of all connections, */
+  cmt__floors floors;             /* What peers share of the memory. */
+  cmt__conn_config *config;       /* Of all connections, */
   cmt__link_options link;         /* and of their links. */
   const cmt_reactor *owners[256]; /* By channel. */
   char *network, *moniker, *version, *external_address, *congestion;
@@ -75,15 +75,15 @@ struct cmt_switch {
   bool inside; /* A reactor is called on the thread of the application. */
   size_t reactors_started;
   cmt__peer_set peers;
-  cmt__post post;              /* Rings the loop for what is under the lock. */
-  cmt__budget budget;          /* What the connections share, */
-  pthread_mutex_t budget_lock; /* with several loops. */
-  cmt__send_pool send_pool;    /* What is queued above the floors of peers. */
+  cmt__post post;             /* Rings the loop for what is under the lock. */
+  cmt__quota quota;           /* What the connections share, */
+  pthread_mutex_t quota_lock; /* with several loops. */
+  cmt__send_pool send_pool;   /* What is queued above the floors of peers. */
   pthread_mutex_t lock;
   pthread_cond_t ended_cond; /* With |ended|. */
   uint64_t report_ns;
-  _Atomic size_t dials_held; /* Dials that have memory. */
-  atomic_bool keys_told;     /* That memory of keys cannot be locked. */
+  _Atomic size_t dials_allocated;   /* Dials that have memory. */
+  atomic_bool warned_unlocked_keys; /* That memory of keys cannot be locked. */
   cmt__delivery delivery;
   /* Under the lock: */
   bool started, stopping, posted;
@@ -103,9 +103,9 @@ struct cmt_switch {
   /* Places of peers that are gone, for those that were held beside them:
      inbound and outbound. */
   size_t kept[2];
-  size_t unsettled; /* Peers that are gone, but for a wake-up under way. */
+  size_t undrained; /* Peers that are gone, but for a wake-up under way. */
   cmt__log_limit strangers;
-  cmt__turn turn; /* Looks whether it is finished. */
+  cmt__task task; /* Looks whether it is finished. */
 };
 
 /* A switch on |loop|, which the caller runs and which outlives it.  No thread
@@ -154,7 +154,8 @@ void cmt__loops_join(cmt_switch *s);
 void cmt__loops_fini(cmt_switch *s);
 /* The handshakes in flight, one more or one less. */
 void cmt__switch_handshakes(cmt_switch *s, int change);
-/* Something ended: looks at the end of this turn whether it was the last. */
+/* Something ended: looks at the end of this iteration whether it was the last.
+ */
 void cmt__switch_look(cmt_switch *s);
 
 #endif

@@ -18,8 +18,8 @@ enum {
   RESOLVE_BYTES = 1024,  /* and for a name that is being resolved. */
   TIMER_BYTES = 3 * 8,   /* A place in its heap, which grows by doubling. */
   KEY_BYTES = 256,       /* A value that is kept with a peer, with its key. */
-  ITEM_FIRST = 4,        /* Of the gate's intake. */
-  BOX_BYTES = 1024,      /* What a mailbox keeps of a peer. */
+  ITEM_FIRST = 4,        /* Of the send queue's intake. */
+  INBOX_BYTES = 1024,    /* What a mailbox keeps of a peer. */
   SMALLEST_PACKET = 5,   /* An empty message on channel 0. */
 };
 
@@ -60,7 +60,7 @@ static uint64_t loop_bytes(const sums *n) {
 
 /* Each dial may have an attempt under way, and keep a place for one more. */
 static size_t dial_connections(const cmt_switch *s) {
-  return 2 * atomic_load(&s->dials_held);
+  return 2 * atomic_load(&s->dials_allocated);
 }
 
 /* Connections that are not up, or were not when they were held or refused. */
@@ -73,9 +73,9 @@ static uint64_t own_bytes(const cmt_switch *s, const sums *n) {
   const cmt__switch_setup *setup = &s->setup;
 
   return sizeof *s +
-         cmt__shared_memory(setup->channel_count,
-                            cmt__limits_connections(s) + dial_connections(s),
-                            handshakes(s)) +
+         cmt__conn_config_memory(
+           setup->channel_count,
+           cmt__limits_connections(s) + dial_connections(s), handshakes(s)) +
          setup->options.loops * loop_bytes(n) +
          setup->reactor_count * sizeof *setup->reactors +
          text_bytes(setup->network) + text_bytes(setup->moniker) +
@@ -93,20 +93,21 @@ static uint64_t connection_bytes(void) {
    memory is there as well. */
 static uint64_t handshake_bytes(const cmt_conn_options *o) {
   return cmt__conn_handshake_memory(o) + 2 * CMT__HANDSHAKE_READ_MAX +
-         CMT__HELD_MAX +
+         CMT__SUSPENDED_MAX +
          (CMT_NODE_INFO_MAX / CMT_FRAME_DATA + 2) * CMT_FRAME_SLOT;
 }
 
-/* A run of frames may wait for room in the socket, and a read with the frame
-   that it completes for the next turn. */
+/* A batch of frames may wait for room in the socket, and a read with the frame
+   that it completes for the next iteration. */
 static uint64_t peer_bytes(const cmt_switch *s, const sums *n,
                            const cmt_conn_options *o) {
   size_t items = 2 * cmt__grow_max(n->messages, ITEM_FIRST);
 
-  return cmt__conn_memory(o) + sizeof(cmt_peer) + sizeof(cmt__link_trip) +
+  return cmt__conn_memory(o) + sizeof(cmt_peer) + sizeof(cmt__link_migration) +
          sizeof(cmt__link_path) + 2 * sizeof(cmt_why) +
-         s->setup.channel_count * (sizeof(uint32_t) + sizeof(cmt__gate_fifo)) +
-         sizeof(cmt__pool_wait) + items * sizeof(cmt__gate_item) +
+         s->setup.channel_count *
+           (sizeof(uint32_t) + sizeof(cmt__send_queue_fifo)) +
+         sizeof(cmt__pool_wait) + items * sizeof(cmt__send_queue_item) +
          CMT_PEER_KEYS_MAX * KEY_BYTES + CMT__SCRATCH + CMT__READ_MAX +
          CMT_FRAME_SLOT + n->messages * cmt__buf_header();
 }
@@ -138,8 +139,8 @@ static uint64_t recv_bytes(const cmt_switch *s, const sums *n) {
 /* What waits for a reactor that is not called inline.  With the message that
    reaches a limit come those that were read with it. */
 static uint64_t mailbox_bytes(const cmt_switch *s, const sums *n) {
-  const uint64_t over = BOX_BYTES +
-                        CMT__READ_MAX / SMALLEST_PACKET * CMT__MAIL_COST +
+  const uint64_t over = INBOX_BYTES +
+                        CMT__READ_MAX / SMALLEST_PACKET * CMT__ENTRY_COST +
                         CMT__READ_MAX;
   uint64_t bytes = 0;
 
@@ -156,7 +157,7 @@ static uint64_t mailbox_bytes(const cmt_switch *s, const sums *n) {
 
 /* A connection that ends may still be there while the next is made. */
 static uint64_t dial_bytes(cmt_switch *s) {
-  return atomic_load(&s->dials_held) *
+  return atomic_load(&s->dials_allocated) *
          (sizeof(cmt__dial) + RESOLVE_BYTES + TIMER_BYTES + connection_bytes());
 }
 

@@ -312,7 +312,7 @@ static cmt_err conn_try(cmt__switch_setup *s, const cmt_env *env,
   cmt_err err;
 
   cmt__setup_conn_options(s, env, &info, &o);
-  err = cmt__conn_new(&o, s->shared, 0, &trial, why);
+  err = cmt__conn_new(&o, s->config, 0, &trial, why);
   if (err == CMT_OK) {
     cmt_conn_delete(trial);
   }
@@ -376,12 +376,12 @@ cmt_err cmt__setup_init(cmt__switch_setup *s, const cmt_env *env,
     err = reactors_take(s, env, o, why);
   }
   if (err == CMT_OK) {
-    err = cmt__shares_settle(&s->options, s->channels, s->channel_count,
-                             &s->shares, why);
+    err = cmt__floors_compute(&s->options, s->channels, s->channel_count,
+                              &s->floors, why);
   }
   if (err == CMT_OK) {
-    err = cmt__shared_new(env, s->channel_count > 0 ? s->channels : NULL,
-                          s->channel_count, &s->shared, why);
+    err = cmt__conn_config_new(env, s->channel_count > 0 ? s->channels : NULL,
+                               s->channel_count, &s->config, why);
   }
   if (err == CMT_OK) {
     err = key_take(s, env, o, why);
@@ -405,6 +405,6 @@ void cmt__setup_fini(cmt__switch_setup *s, const cmt_env *env) {
   cmt__free(env, s->external_address);
   cmt__free(env, s->congestion);
   cmt__free(env, s->reactors);
-  cmt__shared_unref(s->shared);
+  cmt__conn_config_unref(s->config);
   cmt_node_key_delete(s->key);
 }

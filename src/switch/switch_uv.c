@@ -57,10 +57,10 @@ void cmt__switch_let_go(cmt_switch *s) {
 }
 
 bool cmt__switch_is_held(cmt_switch *s) {
-  bool held;
+  bool standby;
 
   cmt__lock(&s->lock);
-  held = s->on_caller && s->started && !s->let_go;
+  standby = s->on_caller && s->started && !s->let_go;
   cmt__unlock(&s->lock);
-  return held;
+  return standby;
 }

@@ -18,7 +18,7 @@ typedef struct drive {
   const fuzz_script *script;
   uint8_t piece; /* Frames of this many bytes over 16; 0: full ones. */
   size_t events; /* Taken after each input; 0: all. */
-  cmt__budget budget;
+  cmt__quota quota;
 } drive;
 
 static void take_events(drive *d) {
@@ -112,13 +112,13 @@ static void give_packets(drive *d, bool last) {
   uint8_t id = fuzz_byte(&d->in);
   size_t len = fuzz_u16(&d->in), count = 1 + fuzz_byte(&d->in) % 16;
   const cmt__wire *wire = cmt__wire_of(d->s.o.wire);
-  cmt__run r = cmt__run_plain(NULL, plain, sizeof plain);
+  cmt__batch r = cmt__batch_plain(NULL, plain, sizeof plain);
 
   id = id < 4 ? side_channels[id].id : id;
   for (size_t i = 0; i < count; i++) {
     bool eof = last && i + 1 == count;
 
-    if (wire->msg_size(id, eof, len) > cmt__run_room(&r)) {
+    if (wire->msg_size(id, eof, len) > cmt__batch_room(&r)) {
       break;
     }
     wire->write_msg(&r, id, eof, (cmt_bytes){fill, len});
@@ -231,9 +231,9 @@ static void drive_limits(drive *d, side_options *o, uint8_t b) {
   o->send_rate = rates[b >> 1 & 3];
   o->recv_rate = rates[b >> 3 & 3];
   if ((b & 32) != 0) {
-    cmt__budget_init(&d->budget, b & 128 ? 5000 : 0, b & 64 ? 30000 : 1 << 20);
-    cmt__budget_limit(&d->budget, rates[b >> 3 & 3], rates[b >> 1 & 3], 1000);
-    o->budget = &d->budget;
+    cmt__quota_init(&d->quota, b & 128 ? 5000 : 0, b & 64 ? 30000 : 1 << 20);
+    cmt__quota_limit(&d->quota, rates[b >> 3 & 3], rates[b >> 1 & 3], 1000);
+    o->quota = &d->quota;
   }
 }
 
@@ -286,6 +286,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   (void)side_events(&d.s, SIZE_MAX);
   side_check(&d.s);
   side_fini(&d.s);
-  FUZZ_CHECK(atomic_load(&d.budget.held) == 0);
+  FUZZ_CHECK(atomic_load(&d.quota.reserved) == 0);
   return 0;
 }

@@ -199,18 +199,18 @@ static void check_write(cmt_wire wire, const cmt__packet *k) {
   size_t size = w->msg_size(k->channel, k->eof, k->data.len);
   size_t slots = (size + CMT_FRAME_DATA - 1) / CMT_FRAME_DATA, at = 0;
   uint8_t *plain = malloc(size), *frames = malloc(slots * CMT_FRAME_SLOT);
-  cmt__run r = cmt__run_plain(NULL, plain, size);
+  cmt__batch r = cmt__batch_plain(NULL, plain, size);
   cmt_bytes in = {.base = plain, .len = size};
   packet_input i = {.wire = wire, .payload_max = CMT_PACKET_PAYLOAD_MAX};
   cmt__packet back;
 
   FUZZ_CHECK(plain != NULL && frames != NULL);
   w->write_msg(&r, k->channel, k->eof, k->data);
-  FUZZ_CHECK(cmt__run_room(&r) == 0);
+  FUZZ_CHECK(cmt__batch_room(&r) == 0);
   FUZZ_CHECK(decode_next(&i, &in, &back) == CMT_OK && in.len == 0);
   FUZZ_CHECK(back.channel == k->channel && back.eof == k->eof);
   FUZZ_CHECK(fuzz_same(back.data, k->data));
-  r = cmt__run_frames(NULL, frames, slots);
+  r = cmt__batch_frames(NULL, frames, slots);
   w->write_msg(&r, k->channel, k->eof, k->data);
   FUZZ_CHECK(r.len == size);
   for (; at < size; at++) {

@@ -25,7 +25,7 @@ typedef struct pair {
   pipe_of pipes[2];    /* By the side that writes. */
   bool touched;        /* Somebody sat on the line. */
   bool failing, mixed; /* Two wire profiles. */
-  cmt__budget budgets[2];
+  cmt__quota quotas[2];
   bool flushed[2], hard[2]; /* Stops of either kind. */
   bool holds[2];            /* Takes no event behind CMT_CONN_UP for a while. */
 } pair;
@@ -189,10 +189,10 @@ static void pair_limits(pair *p, size_t side, side_options *o, uint8_t d) {
 
   o->send_rate = rates[d >> 2 & 3];
   o->recv_rate = rates[d >> 4 & 3];
-  cmt__budget_init(&p->budgets[side], 0, 2 << 20);
+  cmt__quota_init(&p->quotas[side], 0, 2 << 20);
   if ((d & 64) != 0) {
-    cmt__budget_limit(&p->budgets[side], o->recv_rate, o->send_rate, 1000);
-    o->budget = &p->budgets[side];
+    cmt__quota_limit(&p->quotas[side], o->recv_rate, o->send_rate, 1000);
+    o->quota = &p->quotas[side];
   }
 }
 
@@ -352,7 +352,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   check_quiet(&p);
   side_fini(&p.sides[0]);
   side_fini(&p.sides[1]);
-  FUZZ_CHECK(atomic_load(&p.budgets[0].held) == 0);
-  FUZZ_CHECK(atomic_load(&p.budgets[1].held) == 0);
+  FUZZ_CHECK(atomic_load(&p.quotas[0].reserved) == 0);
+  FUZZ_CHECK(atomic_load(&p.quotas[1].reserved) == 0);
   return 0;
 }

@@ -107,8 +107,8 @@ void side_init(fuzz_side *s, const side_options *o, uint64_t now_ns) {
   FUZZ_CHECK(err == CMT_OK || (err == CMT_ENOMEM && s->e.failed));
   FUZZ_CHECK((s->c != NULL) == (err == CMT_OK));
   fuzz_check_why(&why, err);
-  if (o->budget != NULL && s->c != NULL) {
-    cmt__conn_share(s->c, o->budget, NULL, NULL);
+  if (o->quota != NULL && s->c != NULL) {
+    cmt__conn_attach_quota(s->c, o->quota, NULL, NULL);
   }
   if (o->sealing && s->c != NULL) {
     s->slots = malloc(cmt__max(SIDE_RUN, cmt__conn_seal_min(s->c)));
@@ -161,7 +161,7 @@ static bool end_is_due(const fuzz_side *s, cmt_err err) {
     return s->e.failed;
   }
   if (err == CMT_ENOBUFS) {
-    return s->up && s->o.budget != NULL;
+    return s->up && s->o.quota != NULL;
   }
   if (err == CMT_EWRONGID) {
     return !s->info && s->o.expect_id != NULL;
@@ -280,18 +280,18 @@ bool side_keep(fuzz_side *s, cmt_bytes data) { return keep(s, data); }
 
 /* ---- the way out ---- */
 
-/* Seals the next run when the last one was taken. */
+/* Seals the next batch when the last one was taken. */
 static cmt_bytes seal(fuzz_side *s) {
   size_t cap = cmt__max(SIDE_RUN, cmt__conn_seal_min(s->c));
   bool urgent;
 
-  if (s->run_at == s->run_len && cmt__conn_wants_write(s->c, &urgent)) {
+  if (s->run_at == s->batch_len && cmt__conn_wants_write(s->c, &urgent)) {
     s->run_at = 0;
-    s->run_len = cmt__conn_seal(s->c, s->slots, cap, s->now_ns);
-    FUZZ_CHECK(s->run_len <= cap);
+    s->batch_len = cmt__conn_seal(s->c, s->slots, cap, s->now_ns);
+    FUZZ_CHECK(s->batch_len <= cap);
   }
   return (cmt_bytes){.base = s->slots + s->run_at,
-                     .len = s->run_len - s->run_at};
+                     .len = s->batch_len - s->run_at};
 }
 
 cmt_bytes side_output(fuzz_side *s, size_t max) {

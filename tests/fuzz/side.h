@@ -25,7 +25,7 @@ typedef struct side_options {
   bool sealing; /* cmt__conn_seal() instead of cmt_conn_output(). */
   cmt_wire wire;
   uint64_t send_rate, recv_rate;
-  cmt__budget *budget; /* NULL: shares nothing. */
+  cmt__quota *quota; /* NULL: shares nothing. */
   uint32_t send_payload_max, recv_payload_max;
   uint64_t ping_interval_ns, pong_timeout_ns;
   size_t fail_at; /* The allocation that fails; SIZE_MAX: none. */
@@ -57,7 +57,7 @@ typedef struct fuzz_side {
 
   /* Output. */
   uint8_t *slots; /* Of a sealing side. */
-  size_t run_at, run_len;
+  size_t run_at, batch_len;
   fuzz_wire wire; /* Only with the null AEAD. */
   size_t wire_count[SIDE_CHANNELS], wire_offset[SIDE_CHANNELS];
 } fuzz_side;

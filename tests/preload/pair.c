@@ -225,7 +225,7 @@ static size_t open_fds(void) {
   return count;
 }
 
-/* ---- a run ---- */
+/* ---- a batch ---- */
 
 static const cmt_channel channels[] = {
   {.id = CHAT, .priority = 1, .send_queue = 4 * WINDOW}};

@@ -12,7 +12,7 @@ static uint64_t limited_ns(const sim_node *n) {
 }
 
 /* Time that a pong may take although nobody is at fault.  A side that does not
-   read by its own choice sends pongs unasked, and waits for none.  Time in
+   read by its own choice sends pongs unsolicited, and waits for none.  Time in
    which |p|'s own node was held up is no reason: what came is read first. */
 static uint64_t delay_max_ns(const sim_peer *p) {
   const sim_peer *other = sim_peer_other(p);

@@ -187,7 +187,7 @@ static void stop_all(sim_loop *l) {
 
 /* Posts and sockets come in any order, timers after what had come when they
    were due, and turns last. */
-static void turn(sim_loop *l) {
+static void task(sim_loop *l) {
   unsigned first = (unsigned)sim_below(&l->net->rng, 2);
 
   l->net->running = l;
@@ -202,7 +202,7 @@ static void turn(sim_loop *l) {
     }
   }
   cmt__loop_run_timers(&l->base);
-  (void)cmt__loop_run_turns(&l->base);
+  (void)cmt__loop_run_tasks(&l->base);
   sim_ends_free_closed(l);
   sim_loop_stale(l);
   l->net->running = NULL;
@@ -234,7 +234,7 @@ bool sim_net_step(sim_net *net, uint64_t until_ns) {
     }
   }
   if (count > 0) {
-    turn(ready[sim_below(&net->rng, count)]);
+    task(ready[sim_below(&net->rng, count)]);
     return true;
   }
   if (next_ns <= until_ns) {

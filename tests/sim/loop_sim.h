@@ -4,8 +4,8 @@
 
 /* Loops with virtual time over one drawn network.  Each node has one loop or a
    few of its own, all share the clock and the network; one thread runs them
-   all, a turn at a time, in an order that is drawn.  Every byte, delay and
-   fault follows from the seed.
+   all, an iteration at a time, in an order that is drawn.  Every byte, delay
+   and fault follows from the seed.
 
    The network behaves as TCP does between kernels: bytes arrive in order or
    not at all, a close with unread input or input after it is answered with a
@@ -38,12 +38,13 @@ typedef struct sim_net sim_net;
   X(NO_DESCRIPTOR, "no descriptor") /* An accept has none. */                  \
   X(SLOW_RESOLVE, "slow resolve")   /* Up to 4 s. */                           \
   X(RESOLVE_FAILS, "resolve fails")                                            \
-  X(NO_ATTACH, "no attach")       /* A loop cannot take an end. */             \
-  X(BUSY, "busy loop")            /* A turn takes up to 300 ms. */             \
-  X(STOPPED, "stopped node")      /* All its loops stand still, up to 8 s. */  \
-  X(OTHER_THREAD, "other thread") /* Calls come in the middle of a turn. */    \
-  X(LONG_WORK, "long work")       /* A task off the loop takes up to 3 s. */   \
-  X(NO_MEMORY, "no memory")       /* For one allocation. */
+  X(NO_ATTACH, "no attach")  /* A loop cannot take an end. */                  \
+  X(BUSY, "busy loop")       /* An iteration takes up to 300 ms. */            \
+  X(STOPPED, "stopped node") /* All its loops stand still, up to 8 s. */       \
+  X(OTHER_THREAD,                                                              \
+    "other thread")         /* Calls come in the middle of an iteration. */    \
+  X(LONG_WORK, "long work") /* A task off the loop takes up to 3 s. */         \
+  X(NO_MEMORY, "no memory") /* For one allocation. */
 
 typedef enum sim_fault {
 #define X(name, text) SIM_##name,
@@ -138,13 +139,13 @@ enum { SIM_LOOPS_MAX = 3 };
    SIM_LOOPS_MAX are there. */
 cmt__loop *sim_loop_new(sim_net *net, unsigned host, const cmt_env *env);
 /* Between turns: NULL, or what was not given back: a socket, a listener, a
-   resolve, a timer, a post, a turn. */
+   resolve, a timer, a post, an iteration. */
 const char *sim_loop_left(cmt__loop *l);
 uint64_t sim_loop_accepts(const cmt__loop *l);
 uint64_t sim_loop_resolves(const cmt__loop *l);
 /* So far. */
 uint64_t sim_loop_busy_ns(const cmt__loop *l);
-/* When its last turn is over. */
+/* When its last iteration is over. */
 uint64_t sim_loop_busy_until(const cmt__loop *l);
 void sim_host_ip(unsigned host, char out[16]);
 

@@ -44,7 +44,7 @@ typedef struct sim_end {
   const cmt__tcp_callbacks *cbs;
   void *arg;
   bool connecting, reading, ended, want_write, shut, closed, detached;
-  cmt__turn let_go;     /* When it was detached. */
+  cmt__task let_go;     /* When it was detached. */
   uint64_t reset_ns;    /* When a reset arrives; CMT_NEVER. */
   uint64_t writable_ns; /* Not before, after a short write. */
   struct sim_end *next, *prev;
@@ -93,7 +93,7 @@ struct sim_loop {
   sim_resolve *resolves;
   bool stale;        /* |ready_ns| is to be found anew. */
   uint64_t ready_ns; /* When it has something to do. */
-  uint64_t busy_ns;  /* Its last turn takes until then. */
+  uint64_t busy_ns;  /* Its last iteration takes until then. */
   uint64_t busy_total_ns;
   uint64_t accepts, started; /* Connections, resolves. */
 };

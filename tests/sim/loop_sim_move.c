@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* An end on its way from one loop to another.  From its detachment on nothing
-   is done for it; a turn later its old loop has let go of it, and until it is
-   attached no loop has it.  What its connection goes through meanwhile is found
-   by the new loop. */
+   is done for it; an iteration later its old loop has let go of it, and until
+   it is attached no loop has it.  What its connection goes through meanwhile is
+   found by the new loop. */
 
 #include "loop_sim_impl.h"
 
-static void on_let_go(cmt__turn *turn) {
-  sim_end *e = (sim_end *)((char *)turn - offsetof(sim_end, let_go));
+static void on_let_go(cmt__task *task) {
+  sim_end *e = (sim_end *)((char *)task - offsetof(sim_end, let_go));
   sim_loop *l = sim_loop_of(e->base.loop);
 
   sim_end_unlink(l, e);
@@ -22,7 +22,7 @@ static void tcp_detach(cmt__tcp *t) {
   CMT_ASSERT(&t->loop->env, !e->connecting && !e->closed && !e->detached);
   e->detached = true;
   e->let_go.cb = on_let_go;
-  cmt__loop_turn(t->loop, &e->let_go);
+  cmt__loop_defer(t->loop, &e->let_go);
 }
 
 static cmt_err tcp_attach(cmt__tcp *t, cmt__loop *to) {

@@ -448,7 +448,7 @@ static void read_nothing(sim_net *net, sim_end *e) {
 
 /* The bytes are spoilt after the call, which only lends them. */
 static void read_turn(sim_net *net, sim_end *e) {
-  size_t left = CMT__READ_TURN_MAX;
+  size_t left = CMT__READ_ITERATION_MAX;
 
   while (!e->closed && e->reading && left > 0) {
     size_t room = cmt__tcp_read_room(&e->base, left);
@@ -495,7 +495,7 @@ static void end_turn(sim_net *net, sim_end *e) {
   }
 }
 
-/* What a callback makes now has its first turn sim_later. */
+/* What a callback makes now has its first iteration sim_later. */
 void sim_ends_run(sim_loop *l) {
   sim_end *list[64];
   size_t count = 0, first;

@@ -171,7 +171,7 @@ static void check_steps(sim *s, uint64_t before_ns) {
   }
 }
 
-/* A turn, an event, or time goes on; false: |until_ns| is reached. */
+/* An iteration, an event, or time goes on; false: |until_ns| is reached. */
 static bool step(sim *s, uint64_t until_ns) {
   bool ran = sim_net_step(s->net, sim_net_now(s->net));
 

@@ -213,7 +213,7 @@ struct sim_node {
   uint64_t accepts_before, resolves_before;
 };
 
-/* What a run leaves out, so that a failure can be narrowed by hand. */
+/* What a batch leaves out, so that a failure can be narrowed by hand. */
 typedef struct sim_without {
   bool fault[SIM_FAULTS], crowd[SIM_CROWD_KINDS], broken[SIM_BROKEN_KINDS],
     hostile[SIM_HOSTILE_KINDS];

@@ -196,7 +196,7 @@ static void send_too_long(sim_hostile *h) {
 static void send_flood(sim_hostile *h, size_t count) {
   static const uint8_t pong[] = {2, 0x12, 0};
   uint8_t all[FLOOD * 16];
-  cmt__run r = cmt__run_plain(NULL, all, sizeof all);
+  cmt__batch r = cmt__batch_plain(NULL, all, sizeof all);
 
   for (size_t i = 0; i < count; i++) {
     if (has_kind(h, SIM_HOSTILE_EMPTY_FLOOD)) {
@@ -204,7 +204,7 @@ static void send_flood(sim_hostile *h, size_t count) {
     } else if (has_kind(h, SIM_HOSTILE_PING_FLOOD)) {
       cmt__packet_write_ping(&r);
     } else {
-      cmt__run_write(&r, pong, sizeof pong);
+      cmt__batch_write(&r, pong, sizeof pong);
     }
   }
   send_bytes(h, all, r.len);

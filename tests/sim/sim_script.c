@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* What applications do: they send, pause, stop, dial and break off, from their
-   own thread, from inside of reactors, and in the middle of a turn of a loop.
+   own thread, from inside of reactors, and in the middle of an iteration of a
+   loop.
  */
 
 #include "check.h"

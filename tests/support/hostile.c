@@ -43,11 +43,11 @@ static void seal_and_send(hostile *h, uint8_t *slots, size_t len) {
 
 void hostile_send(hostile *h, cmt_bytes data) {
   static uint8_t slots[FRAMES_MAX * CMT_FRAME_SLOT];
-  cmt__run r = cmt__run_frames(NULL, slots, FRAMES_MAX);
+  cmt__batch r = cmt__batch_frames(NULL, slots, FRAMES_MAX);
 
   assert_true(data.len <= r.cap);
   if (!h->ended) {
-    cmt__run_write(&r, data.base, data.len);
+    cmt__batch_write(&r, data.base, data.len);
     seal_and_send(h, slots, data.len);
   }
 }
@@ -183,7 +183,7 @@ void hostile_fini(hostile *h) {
 void hostile_packet(hostile *h, uint8_t channel, size_t len, bool eof) {
   static const uint8_t data[1024];
   uint8_t packet[1100];
-  cmt__run r = cmt__run_plain(NULL, packet, sizeof packet);
+  cmt__batch r = cmt__batch_plain(NULL, packet, sizeof packet);
 
   cmt__packet_write_msg(&r, channel, eof,
                         (cmt_bytes){.base = data, .len = len});

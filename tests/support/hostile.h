@@ -34,7 +34,7 @@ typedef struct hostile {
 } hostile;
 
 /* Its memory comes from the environment of |loop|.  What it does may be set
-   before the next turn. */
+   before the next iteration. */
 void hostile_dial(hostile *h, test_loop *loop, const char *addr);
 /* Without a socket it is not connected. */
 void hostile_dial_on(hostile *h, cmt__loop *loop, const char *addr);

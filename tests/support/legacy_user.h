@@ -35,7 +35,7 @@ mconn_user *legacy_user_new(void);
 /* The same with the options that |change| sets. */
 mconn_user *legacy_user_new_with(void (*change)(cmt_mconn_options *o));
 
-/* Takes one run of at most |max| bytes and compares its packets: "ping",
+/* Takes one batch of at most |max| bytes and compares its packets: "ping",
    "pong", "30.5!" with the length, and a mark for EOF. */
 void assert_legacy_sent(mconn_user *f, size_t max, uint64_t now_ns,
                         const char *expected);

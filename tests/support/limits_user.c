@@ -108,9 +108,9 @@ void limits_give(limits_user *u, const uint8_t *data, size_t len,
 
 void limits_stream(limits_user *u, uint8_t channel, size_t len) {
   static const uint8_t data[1024];
-  cmt__run r = cmt__run_plain(NULL, u->stream, sizeof u->stream);
+  cmt__batch r = cmt__batch_plain(NULL, u->stream, sizeof u->stream);
 
-  while (cmt__run_room(&r) >= cmt__packet_msg_size(channel, true, len)) {
+  while (cmt__batch_room(&r) >= cmt__packet_msg_size(channel, true, len)) {
     cmt__packet_write_msg(&r, channel, true,
                           (cmt_bytes){.base = data, .len = len});
   }
@@ -129,7 +129,7 @@ void limits_give_part(limits_user *u, uint8_t channel, size_t len, bool eof,
                       cmt_err expected) {
   static const uint8_t data[1024];
   uint8_t packet[LIMITS_PACKET_MAX];
-  cmt__run r = cmt__run_plain(NULL, packet, sizeof packet);
+  cmt__batch r = cmt__batch_plain(NULL, packet, sizeof packet);
 
   cmt__packet_write_msg(&r, channel, eof,
                         (cmt_bytes){.base = data, .len = len});
@@ -138,12 +138,12 @@ void limits_give_part(limits_user *u, uint8_t channel, size_t len, bool eof,
 
 void limits_crowd_init(limits_crowd *c, uint64_t send_rate, uint64_t recv_rate,
                        size_t held_max) {
-  cmt__budget_init(&c->budget, 0, held_max);
-  cmt__budget_limit(&c->budget, send_rate, recv_rate, 0);
+  cmt__quota_init(&c->quota, 0, held_max);
+  cmt__quota_limit(&c->quota, send_rate, recv_rate, 0);
   for (size_t i = 0; i < LIMITS_SHARERS; i++) {
     c->users[i] = limits_user_new();
     limits_user_start(c->users[i]);
-    cmt__mconn_share(c->users[i]->m, &c->budget, NULL, NULL);
+    cmt__mconn_attach_quota(c->users[i]->m, &c->quota, NULL, NULL);
   }
 }
 
@@ -151,5 +151,5 @@ void limits_crowd_fini(limits_crowd *c) {
   for (size_t i = 0; i < LIMITS_SHARERS; i++) {
     limits_user_delete(c->users[i]);
   }
-  assert_int_equal(0, atomic_load(&c->budget.held));
+  assert_int_equal(0, atomic_load(&c->quota.reserved));
 }

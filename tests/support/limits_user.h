@@ -67,7 +67,7 @@ void limits_read(limits_user *u, size_t max);
 
 /* Several that share. */
 typedef struct limits_crowd {
-  cmt__budget budget;
+  cmt__quota quota;
   limits_user *users[LIMITS_SHARERS];
 } limits_crowd;
 

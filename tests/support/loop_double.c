@@ -13,7 +13,7 @@ enum { STILL_MAX = 1000000 }; /* Turns in one instant: it will never end. */
 
 typedef struct resolve {
   cmt__resolve base;
-  cmt__turn outcome;
+  cmt__task outcome;
   cmt__resolve_cb cb;
   void *arg;
   cmt_err err;
@@ -56,8 +56,8 @@ static void look_up(test_loop *l, resolve *r, const char *name, uint16_t port) {
   }
 }
 
-static void on_resolved(cmt__turn *turn) {
-  resolve *r = (resolve *)((char *)turn - offsetof(resolve, outcome));
+static void on_resolved(cmt__task *task) {
+  resolve *r = (resolve *)((char *)task - offsetof(resolve, outcome));
 
   r->err =
     test_loop_fault(test_loop_of(r->base.loop), TEST_CALL_ON_RESOLVED, 0);
@@ -91,13 +91,13 @@ static cmt_err loop_resolve(cmt__loop *base, const char *name, uint16_t port,
   } else {
     look_up(test_loop_of(base), r, name, port);
   }
-  cmt__loop_turn(base, &r->outcome);
+  cmt__loop_defer(base, &r->outcome);
   *out = &r->base;
   return CMT_OK;
 }
 
 static void resolve_cancel(cmt__resolve *base) {
-  cmt__loop_turn_cancel(base->loop, &((resolve *)base)->outcome);
+  cmt__loop_defer_cancel(base->loop, &((resolve *)base)->outcome);
   cmt__free(&base->loop->env, base);
 }
 
@@ -125,7 +125,7 @@ void test_loop_step_one(test_loop *l) {
   test_posts_run(&l->posts);
   test_net_run(l);
   cmt__loop_run_timers(&l->base);
-  (void)cmt__loop_run_turns(&l->base);
+  (void)cmt__loop_run_tasks(&l->base);
   test_net_free_closed(l);
 }
 

@@ -8,8 +8,8 @@
 
    A node with several loops has several doubles, which share clock and network:
    the first, which all calls here are for, and those made beside it.  One
-   thread runs them, a turn of each after the other, in an order that may be
-   drawn.
+   thread runs them, an iteration of each after the other, in an order that may
+   be drawn.
 
    Its objects come from the environment, so that running out of memory can be
    tried; bytes in flight do not, so that allocations can be counted. */
@@ -55,17 +55,18 @@ cmt__loop *test_loop_base(test_loop *l);
 
 /* One more, which goes before |first| does. */
 test_loop *test_loop_new_beside(test_loop *first);
-/* From now on each step draws which loops have a turn, and their order. */
+/* From now on each step draws which loops have an iteration, and their order.
+ */
 void test_loop_draw(test_loop *first, uint64_t seed);
 
 /* One turn of each: posts, connections, due timers, turns. */
 void test_loop_step(test_loop *l);
-/* A turn of |l| alone, which may be any of them. */
+/* An iteration of |l| alone, which may be any of them. */
 void test_loop_step_one(test_loop *l);
 /* Turns until nothing is left to do at the present instant. */
 void test_loop_settle(test_loop *l);
-/* Lets |ns| pass in which no loop has a turn, as when the process is stopped
-   or, inside of a callback, when that takes so long. */
+/* Lets |ns| pass in which no loop has an iteration, as when the process is
+   stopped or, inside of a callback, when that takes so long. */
 void test_loop_pass(test_loop *l, uint64_t ns);
 /* Lets |ns| pass, with whatever falls due. */
 void test_loop_advance(test_loop *l, uint64_t ns);

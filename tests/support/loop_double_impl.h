@@ -21,7 +21,7 @@ typedef struct net_end {
   bool connecting, reading, ended, want_write, shut, reset, closed;
   cmt_err write_err; /* Of the write that was made to fail. */
   bool detached;     /* It is on no loop, or about to be. */
-  cmt__turn let_go;
+  cmt__task let_go;
   struct net_end *next_closed;
 } net_end;
 
@@ -36,7 +36,7 @@ typedef struct net_listener {
   cmt__accept_cb cb;
   void *arg;
   uint64_t dropped;
-  unsigned taken; /* In this turn. */
+  unsigned taken; /* In this iteration. */
   bool closed;
   struct net_listener *next;
 } net_listener;

@@ -80,8 +80,8 @@ static void tcp_close(cmt__tcp *t) {
   own->closed = e;
 }
 
-static void on_let_go(cmt__turn *turn) {
-  net_end *e = (net_end *)((char *)turn - offsetof(net_end, let_go));
+static void on_let_go(cmt__task *task) {
+  net_end *e = (net_end *)((char *)task - offsetof(net_end, let_go));
 
   e->cbs->on_detached(e->arg);
 }
@@ -92,7 +92,7 @@ static void tcp_detach(cmt__tcp *t) {
   assert_true(!e->connecting && !e->closed && !e->detached);
   e->detached = true;
   e->let_go.cb = on_let_go;
-  cmt__loop_turn(t->loop, &e->let_go);
+  cmt__loop_defer(t->loop, &e->let_go);
 }
 
 /* As a kernel, it may have no memory for one more. */
@@ -368,7 +368,7 @@ static void end_reading(net_end *e, cmt_err err) {
 static void read_turn(test_loop *l, net_end *e) {
   test_dir *d = &e->conn->shown.dir[1 - e->side];
   net_pipe *p = &e->conn->pipes[1 - e->side];
-  size_t left = CMT__READ_TURN_MAX;
+  size_t left = CMT__READ_ITERATION_MAX;
   cmt_err fault;
 
   while (!e->closed && e->reading && left > 0) {
@@ -415,7 +415,7 @@ static void run_end(test_loop *l, net_end *e) {
   }
 }
 
-/* What a callback makes now has its first turn later. */
+/* What a callback makes now has its first iteration later. */
 void test_net_run(test_loop *l) {
   test_loop *net = l->first;
   size_t count = net->conn_count;

@@ -27,7 +27,7 @@ void mconn_user_options(mconn_user *f, cmt_mconn_options *o);
 /* Queues a message of |len| bytes; what is refused is dropped. */
 cmt_err mconn_user_queue(mconn_user *f, uint8_t channel, size_t len);
 
-/* Takes one run of at most |max| bytes; its length. */
+/* Takes one batch of at most |max| bytes; its length. */
 size_t mconn_user_sent(mconn_user *f, size_t max, uint64_t now_ns);
 
 /* The packets of that run as words: "ping", "pong", "30.5!". */

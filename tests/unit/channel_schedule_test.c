@@ -10,7 +10,7 @@ enum { OUT_MAX = 1 << 21, LINK_BYTES_PER_MS = 5120 };
 
 typedef struct fixture {
   test_env t;
-  cmt__shared *shared;
+  cmt__conn_config *config;
   cmt__channels cs;
   uint64_t now_ns;
   uint8_t *out;
@@ -19,8 +19,9 @@ typedef struct fixture {
 
 static void fixture_init(fixture *f, const cmt_channel *list, size_t count) {
   test_env_init(&f->t);
-  assert_cmt(CMT_OK, cmt__shared_new(&f->t.env, list, count, &f->shared, NULL));
-  assert_cmt(CMT_OK, cmt__channels_init(&f->cs, f->shared));
+  assert_cmt(CMT_OK,
+             cmt__conn_config_new(&f->t.env, list, count, &f->config, NULL));
+  assert_cmt(CMT_OK, cmt__channels_init(&f->cs, f->config));
   f->cs.payload_max = 1024;
   f->cs.decay_at_ns = CMT_SECONDS(2);
   cmt__channels_start(&f->cs, 0, 0);
@@ -31,7 +32,7 @@ static void fixture_init(fixture *f, const cmt_channel *list, size_t count) {
 
 static void fixture_fini(fixture *f) {
   cmt__channels_fini(&f->cs);
-  cmt__shared_unref(f->shared);
+  cmt__conn_config_unref(f->config);
   test_env_fini(&f->t);
   free(f->out);
 }
@@ -81,10 +82,10 @@ static void packet_read(cmt_bytes *in, cmt__packet *out) {
   in->len -= (size_t)n + body;
 }
 
-/* Fills a run of |room| bytes and compares it with |text|; the packets. */
+/* Fills a batch of |room| bytes and compares it with |text|; the packets. */
 static size_t run_compare(fixture *f, size_t room, const char *text,
                           const char *where) {
-  cmt__run r = cmt__run_plain(NULL, f->out, room);
+  cmt__batch r = cmt__batch_plain(NULL, f->out, room);
   size_t count = 0;
   cmt_bytes in;
 
@@ -245,12 +246,12 @@ static void refill(fixture *f, uint8_t id, size_t len) {
 
 /* One millisecond of a link of 5.12 MB/s. */
 static void link_millisecond(fixture *f) {
-  cmt__run r = cmt__run_plain(NULL, f->out, f->room + LINK_BYTES_PER_MS);
+  cmt__batch r = cmt__batch_plain(NULL, f->out, f->room + LINK_BYTES_PER_MS);
 
   f->now_ns += CMT_MILLISECONDS(1);
   cmt__channels_decay(&f->cs, f->now_ns);
   cmt__channels_fill(&f->cs, &r);
-  f->room = cmt__run_room(&r);
+  f->room = cmt__batch_room(&r);
 }
 
 static void saturated_channels_share_by_priority(void **state) {

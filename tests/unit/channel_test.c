@@ -9,14 +9,15 @@
 
 typedef struct fixture {
   test_env t;
-  cmt__shared *shared;
+  cmt__conn_config *config;
   cmt__channels cs;
 } fixture;
 
 static void fixture_init(fixture *f, const cmt_channel *list, size_t count) {
   test_env_init(&f->t);
-  assert_cmt(CMT_OK, cmt__shared_new(&f->t.env, list, count, &f->shared, NULL));
-  assert_cmt(CMT_OK, cmt__channels_init(&f->cs, f->shared));
+  assert_cmt(CMT_OK,
+             cmt__conn_config_new(&f->t.env, list, count, &f->config, NULL));
+  assert_cmt(CMT_OK, cmt__channels_init(&f->cs, f->config));
   f->cs.payload_max = 1024;
   f->cs.recv_held_max = 1 << 20;
   f->cs.decay_at_ns = CMT_SECONDS(2);
@@ -24,7 +25,7 @@ static void fixture_init(fixture *f, const cmt_channel *list, size_t count) {
 
 static void fixture_fini(fixture *f) {
   cmt__channels_fini(&f->cs);
-  cmt__shared_unref(f->shared);
+  cmt__conn_config_unref(f->config);
   test_env_fini(&f->t);
 }
 
@@ -101,17 +102,17 @@ static void defaults_are_filled_in(void **state) {
 
 static void allocation_failure_of_init_is_reported(void **state) {
   const cmt_channel list[] = {{.id = 1, .priority = 1}};
-  cmt__shared *shared;
+  cmt__conn_config *config;
   cmt__channels cs;
   test_env t;
 
   (void)state;
   test_env_init(&t);
-  assert_cmt(CMT_OK, cmt__shared_new(&t.env, list, 1, &shared, NULL));
+  assert_cmt(CMT_OK, cmt__conn_config_new(&t.env, list, 1, &config, NULL));
   t.fail_at = t.allocs;
-  assert_cmt(CMT_ENOMEM, cmt__channels_init(&cs, shared));
+  assert_cmt(CMT_ENOMEM, cmt__channels_init(&cs, config));
   cmt__channels_fini(&cs);
-  cmt__shared_unref(shared);
+  cmt__conn_config_unref(config);
   test_env_fini(&t);
 }
 
@@ -150,7 +151,7 @@ static void message_over_the_send_limit_is_refused(void **state) {
 static void queue_that_cannot_grow_refuses_and_loses_nothing(void **state) {
   const cmt_channel list[] = {{.id = 1, .priority = 1, .send_queue = 100}};
   uint8_t out[100];
-  cmt__run r = cmt__run_plain(NULL, out, sizeof out);
+  cmt__batch r = cmt__batch_plain(NULL, out, sizeof out);
   cmt_buf *msg;
   fixture f;
 
@@ -174,7 +175,7 @@ static void queue_that_cannot_grow_refuses_and_loses_nothing(void **state) {
 static void assert_cut(fixture *f, const char *expected) {
   static uint8_t out[PARSED_BYTES_MAX];
   static parsed p;
-  cmt__run r = cmt__run_plain(NULL, out, sizeof out);
+  cmt__batch r = cmt__batch_plain(NULL, out, sizeof out);
   char text[512] = "";
   size_t at = 0;
 
@@ -263,7 +264,7 @@ static void a_run_has_at_most_4096_packets(void **state) {
     assert_cmt(CMT_OK, queue(&f, 0x32, 0));
   }
   for (size_t left = 5100; left > 0;) {
-    cmt__run r = cmt__run_plain(NULL, out, sizeof out);
+    cmt__batch r = cmt__batch_plain(NULL, out, sizeof out);
     size_t n = cmt__min(left, 4096);
 
     cmt__channels_fill(&f.cs, &r);
@@ -292,7 +293,7 @@ static void no_packet_is_over_an_equal_nodes_limit(void **state) {
       f.cs.payload_max = payload;
       assert_cmt(CMT_OK, queue(&f, (uint8_t)id, 3 * payload));
       while (f.cs.ready > 0) {
-        cmt__run r = cmt__run_plain(
+        cmt__batch r = cmt__batch_plain(
           NULL, out, cmt__packet_msg_size((uint8_t)id, true, payload));
         uint64_t body = 0;
 
@@ -308,7 +309,7 @@ static void no_packet_is_over_an_equal_nodes_limit(void **state) {
 static void status_counts_what_is_queued_and_sent(void **state) {
   const cmt_channel list[] = {{.id = 0x31, .priority = 1, .send_queue = 5}};
   uint8_t out[2000];
-  cmt__run r = cmt__run_plain(NULL, out, 1100);
+  cmt__batch r = cmt__batch_plain(NULL, out, 1100);
   cmt_channel_status s;
   fixture f;
 
@@ -328,7 +329,7 @@ static void status_counts_what_is_queued_and_sent(void **state) {
   assert_int_equal(0, s.sent_messages);
   assert_int_equal(1034, s.sent_bytes);
   assert_int_equal(1034, s.recently_sent_bytes);
-  r = cmt__run_plain(NULL, out, sizeof out);
+  r = cmt__batch_plain(NULL, out, sizeof out);
   cmt__channels_fill(&f.cs, &r);
   cmt__channel_get_status(&f.cs, 0, &s);
   assert_int_equal(0, s.queued_messages);
@@ -593,7 +594,7 @@ static void empty_queues_give_their_memory_back(void **state) {
   const cmt_channel list[] = {{.id = 1, .priority = 1, .send_queue = 1},
                               {.id = 2, .priority = 1, .send_queue = 9}};
   uint8_t out[64];
-  cmt__run r = cmt__run_plain(NULL, out, sizeof out);
+  cmt__batch r = cmt__batch_plain(NULL, out, sizeof out);
   fixture f;
   size_t idle;
 

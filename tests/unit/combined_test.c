@@ -62,17 +62,17 @@ static void all_urgent_channels_keep_within_a_send_limit(void **state) {
 static void all_urgent_channels_keep_within_a_total(void **state) {
   enum { RATE = 100000, BUCKET = RATE / 8 };
   limits_user *u = limits_user_new();
-  cmt__budget budget;
+  cmt__quota quota;
 
   (void)state;
-  cmt__budget_init(&budget, 0, SIZE_MAX);
-  cmt__budget_limit(&budget, RATE, 0, 0);
+  cmt__quota_init(&quota, 0, SIZE_MAX);
+  cmt__quota_limit(&quota, RATE, 0, 0);
   for (size_t i = 0; i < 2; i++) {
     u->channels[i].traffic = CMT_TRAFFIC_URGENT;
     u->channels[i].send_queue = QUEUE;
   }
   limits_user_start(u);
-  cmt__mconn_share(u->m, &budget, NULL, NULL);
+  cmt__mconn_attach_quota(u->m, &quota, NULL, NULL);
   fill(u);
   assert_in_range(limits_take(u, 4096), 1, BUCKET + 2 * PACKET);
   for (u->now_ns = MS(10); u->now_ns < S(10); u->now_ns += MS(10)) {

@@ -14,7 +14,7 @@ enum { STREAM_MAX = 8192, CUT_STEP = 97 };
 
 static const char all[] = "31.3 ff.1000 ff.3 30.1";
 
-static void write_message(cmt__run *r, uint8_t channel, size_t len) {
+static void write_message(cmt__batch *r, uint8_t channel, size_t len) {
   uint8_t data[1000];
 
   memset(data, channel, sizeof data);
@@ -25,7 +25,7 @@ static void write_message(cmt__run *r, uint8_t channel, size_t len) {
 static size_t write_frames(conn_peer *f, uint8_t *out) {
   uint8_t plain[STREAM_MAX];
   size_t len = conn_peer_write_info(f, &conn_peer_info, plain, sizeof plain);
-  cmt__run r = cmt__run_plain(NULL, plain + len, sizeof plain - len);
+  cmt__batch r = cmt__batch_plain(NULL, plain + len, sizeof plain - len);
   size_t at = 0, sealed = 0;
 
   write_message(&r, 0x31, 3);
@@ -175,7 +175,7 @@ static void our_node_info_and_all_behind_it_wait_for_their_time(void **state) {
   f.stalled = true;
   conn_peer_hello(&f);
   conn_peer_auth(&f);
-  cmt__conn_hold_info(f.c, 1000);
+  cmt__conn_delay_info(f.c, 1000);
   conn_peer_send_info(&f);
   assert_conn_events(&f, "info up");
   f.stalled = false;
@@ -204,7 +204,7 @@ static void a_graceful_stop_waits_for_it(void **state) {
   f.stalled = true;
   conn_peer_hello(&f);
   conn_peer_auth(&f);
-  cmt__conn_hold_info(f.c, 1000);
+  cmt__conn_delay_info(f.c, 1000);
   conn_peer_send_info(&f);
   assert_conn_events(&f, "info up");
   f.stalled = false;

@@ -124,7 +124,7 @@ static void graceful_stop_under_a_limit_has_its_deadline(void **state) {
 
 static void receive_limit_is_told(void **state) {
   static uint8_t packet[1100], data[1000];
-  cmt__run r = cmt__run_plain(NULL, packet, sizeof packet);
+  cmt__batch r = cmt__batch_plain(NULL, packet, sizeof packet);
   conn_peer f;
 
   (void)state;

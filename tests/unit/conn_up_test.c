@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a connection carries once it is up: channels, runs of frames, pings in
-   virtual time, bounds. */
+/* What a connection carries once it is up: channels, batches of frames, pings
+   in virtual time, bounds. */
 #include "conn_peer.h"
 #include "core/conn/conn_impl.h"
 #include "core/wire/packet.h"
@@ -106,7 +106,7 @@ static void memory_under_reassembly_is_bounded(void **state) {
   conn_peer_start(&f);
   conn_peer_up(&f);
   for (int i = 0; i < 9; i++) {
-    cmt__run r = cmt__run_plain(NULL, out, sizeof out);
+    cmt__batch r = cmt__batch_plain(NULL, out, sizeof out);
 
     cmt__packet_write_msg(&r, 0xff, false, (cmt_bytes){zeros, sizeof zeros});
     conn_peer_send(&f, (cmt_bytes){out, r.len});
@@ -114,7 +114,7 @@ static void memory_under_reassembly_is_bounded(void **state) {
   assert_conn_events(&f, "");
   conn_peer_send_hex(&f, "061a0408311001");
   assert_conn_events(&f, "31.0");
-  cmt__run r = cmt__run_plain(NULL, out, sizeof out);
+  cmt__batch r = cmt__batch_plain(NULL, out, sizeof out);
   cmt__packet_write_msg(&r, 0x30, false, (cmt_bytes){zeros, sizeof zeros});
   conn_peer_send(&f, (cmt_bytes){out, r.len});
   assert_conn_events(&f, "CMT_ENOBUFS(up)");
@@ -138,7 +138,7 @@ static void packets_of_1400_bytes_are_accepted(void **state) {
 
   (void)state;
   for (size_t i = 0; i < CMT__COUNT(rows); i++) {
-    cmt__run r = cmt__run_plain(NULL, out, sizeof out);
+    cmt__batch r = cmt__batch_plain(NULL, out, sizeof out);
     conn_peer f;
 
     up_init(&f);

@@ -52,14 +52,14 @@ static int teardown(void **state) {
   return 0;
 }
 
-/* One batch; |shared| NULL: by bytes. */
-static void send_batch(fixture *f, cmt_buf *shared) {
+/* One batch; |config| NULL: by bytes. */
+static void send_batch(fixture *f, cmt_buf *config) {
   static const uint8_t bytes[MESSAGE];
   cmt_peer *p = test_node_peer(&f->a);
 
   for (int i = 0; i < BATCH; i++) {
-    if (shared != NULL) {
-      assert_cmt(CMT_OK, cmt_peer_try_send(p, TEST_CHAT, cmt_buf_ref(shared)));
+    if (config != NULL) {
+      assert_cmt(CMT_OK, cmt_peer_try_send(p, TEST_CHAT, cmt_buf_ref(config)));
     } else {
       assert_cmt(CMT_OK,
                  cmt_peer_try_send_bytes(p, TEST_CHAT, bytes, sizeof bytes));
@@ -68,21 +68,21 @@ static void send_batch(fixture *f, cmt_buf *shared) {
   test_loop_settle(f->w.loop);
 }
 
-static cost measure(fixture *f, cmt_buf *shared, int batches) {
+static cost measure(fixture *f, cmt_buf *config, int batches) {
   const test_dir *d = &test_loop_conn(f->w.loop, 0)->dir[TEST_DIALER];
   size_t writes, reads, sent, received, loop;
   double messages = batches * BATCH, mib = messages * MESSAGE / MIB;
   cost c;
 
-  send_batch(f, shared); /* Warm: each of the two intakes has grown. */
-  send_batch(f, shared);
+  send_batch(f, config); /* Warm: each of the two intakes has grown. */
+  send_batch(f, config);
   writes = d->writes;
   reads = d->reads;
   sent = f->sender.allocs;
   received = f->receiver.allocs;
   loop = f->w.env.allocs;
   for (int i = 0; i < batches; i++) {
-    send_batch(f, shared);
+    send_batch(f, config);
   }
   loop = f->w.env.allocs - loop;
   c.writes = (double)(d->writes - writes) / mib;
@@ -118,17 +118,17 @@ a_message_takes_1_allocation_to_send_and_2_to_receive(void **state) {
 
 static void a_shared_buffer_takes_no_allocation(void **state) {
   fixture *f = *state;
-  cmt_buf *shared;
+  cmt_buf *config;
   cost c;
 
   test_pair(&f->w, &f->a, &f->b);
-  shared = cmt_buf_new(&f->sender.env, MESSAGE);
-  assert_non_null(shared);
-  memset(cmt_buf_data(shared), 0, MESSAGE);
-  c = measure(f, shared, 8);
+  config = cmt_buf_new(&f->sender.env, MESSAGE);
+  assert_non_null(config);
+  memset(cmt_buf_data(config), 0, MESSAGE);
+  c = measure(f, config, 8);
   assert_true(c.send_allocs <= 0);
   assert_true(c.recv_allocs <= 2);
-  cmt_buf_unref(shared);
+  cmt_buf_unref(config);
 }
 
 static void small_packets_take_no_more(void **state) {

@@ -126,7 +126,7 @@ static void a_friend_is_heard_in_its_turn_beside_a_crowd_that_fills_the_queues(
     test_loop_settle(f->t.w.loop);
     assert_false(friend_of(f)->link->paused);
   }
-  /* The first turn of the friend is that it is up. */
+  /* The first iteration of the friend is that it is up. */
   assert_in_range(turns_until_heard(f), 1, 2 * (HOARDERS + 1));
   for (int i = 1; i < 5; i++) {
     assert_in_range(turns_until_heard(f), 1, HOARDERS + 1);

@@ -235,7 +235,7 @@ static void a_full_queue_loses_nothing_and_costs_no_peer(void **state) {
     say(&t->a, text);
   }
   assert_true(test_node_peer(&t->b)->link->paused);
-  assert_true(test_node_peer(&t->b)->boxes->list[0]->count < 8);
+  assert_true(test_node_peer(&t->b)->inboxes->list[0]->count < 8);
   test_loop_advance(t->w.loop, CMT_SECONDS(200));
   assert_string_equal("up", take(&t->b));
   for (int i = 0; i < COUNT; i++) {
@@ -278,7 +278,7 @@ static void what_waits_is_in_the_status(void **state) {
   meet(t);
   say(&t->a, "12345678");
   cmt_switch_get_status(t->b.sw, &status);
-  assert_int_equal(8 + CMT__MAIL_COST, status.recv_queued_bytes);
+  assert_int_equal(8 + CMT__ENTRY_COST, status.recv_queued_bytes);
   take(&t->b);
   take(&t->b);
   cmt_switch_get_status(t->b.sw, &status);

@@ -231,7 +231,7 @@ static void wait_for_queue(side *s, unsigned messages) {
   cmt_switch_status status = {.recv_queued_bytes = 0};
   time_t end = time(NULL) + WAIT_S;
 
-  while (status.recv_queued_bytes < messages * (100 + CMT__MAIL_COST)) {
+  while (status.recv_queued_bytes < messages * (100 + CMT__ENTRY_COST)) {
     cmt_switch_get_status(s->sw, &status);
     assert_true(time(NULL) < end);
   }
@@ -275,7 +275,7 @@ static void a_slow_worker_loses_nothing_and_holds_little(void **state) {
   send_numbers(x, CHANNEL, 20, 10000);
   test_await(&x->b.watch, &x->b.inside, 1);
   cmt_switch_get_status(x->b.sw, &status);
-  assert_true(status.recv_queued_bytes < 30 * (16384 + CMT__MAIL_COST));
+  assert_true(status.recv_queued_bytes < 30 * (16384 + CMT__ENTRY_COST));
   release(&x->b);
   send_numbers(x, OTHER, 2000, 10000);
   test_await(&x->b.watch, &x->b.received, 2020);

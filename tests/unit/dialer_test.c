@@ -366,23 +366,23 @@ static void a_stop_leaves_no_dial(void **state) {
   assert_true(cmt__loop_next_timer(test_loop_base(f->w.loop)) == CMT_NEVER);
 }
 
-/* A turn before that of the answer, for which the loop was too busy. */
+/* An iteration before that of the answer, for which the loop was too busy. */
 typedef struct busy {
-  cmt__turn turn;
+  cmt__task task;
   cmt__loop *loop;
 } busy;
 
-static void on_busy(cmt__turn *t) {
+static void on_busy(cmt__task *t) {
   ((busy *)t)->loop->now_ns += CMT_SECONDS(3);
 }
 
 static void an_answer_at_the_end_of_the_time_is_too_late(void **state) {
   fixture *f = *state;
-  busy b = {.turn = {.cb = on_busy}, .loop = test_loop_base(f->w.loop)};
+  busy b = {.task = {.cb = on_busy}, .loop = test_loop_base(f->w.loop)};
 
   test_loop_set_host(f->w.loop, "b.example", "10.0.0.2");
   test_node_start(&f->a);
-  cmt__loop_turn(b.loop, &b.turn);
+  cmt__loop_defer(b.loop, &b.task);
   test_node_dial(&f->a, b_at(f, "b.example:26656"), 0);
   assert_string_equal("rejected outbound transport CMT_EDIAL\n",
                       test_node_log(&f->a));

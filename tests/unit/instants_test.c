@@ -314,8 +314,8 @@ static void a_bucket_goes_on_from_the_latest(void **state) {
       clocks_step(&c);
       assert_true(cmt__rate_left(&bad, c.bad_ns) ==
                   cmt__rate_left(&good, c.good_ns));
-      assert_true(cmt__rate_share(&bad, c.bad_ns) ==
-                  cmt__rate_share(&good, c.good_ns));
+      assert_true(cmt__rate_available(&bad, c.bad_ns) ==
+                  cmt__rate_available(&good, c.good_ns));
       cmt__rate_charge(&bad, units, c.bad_ns);
       cmt__rate_charge(&good, units, c.good_ns);
       assert_true(cmt__rate_open_ns(&bad) == cmt__rate_open_ns(&good));

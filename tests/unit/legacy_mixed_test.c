@@ -301,8 +301,8 @@ static void first_bytes_give_the_profile_away(void **state) {
   }
 }
 
-/* The parting ping stands in a frame of its own: behind half a run it would be
-   no frame, so it is left out. */
+/* The parting ping stands in a frame of its own: behind half a batch it would
+   be no frame, so it is left out. */
 static void no_parting_ping_in_the_middle_of_a_run(void **state) {
   conn_peer f;
   cmt_bytes out;

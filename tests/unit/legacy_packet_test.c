@@ -34,7 +34,7 @@ static void packets_are_the_bytes_of_the_document(void **state) {
   for (size_t i = 0; i < CMT__COUNT(rows); i++) {
     size_t len = strlen(rows[i].data);
     uint8_t out[64];
-    cmt__run r = cmt__run_plain(NULL, out, sizeof out);
+    cmt__batch r = cmt__batch_plain(NULL, out, sizeof out);
 
     cmt__wire_legacy.write_msg(
       &r, rows[i].channel, rows[i].eof,
@@ -58,7 +58,7 @@ static void written_packets_are_read_back_by_the_other_decoder(void **state) {
   for (unsigned id = 0; id < 256; id++) {
     for (size_t i = 0; i < 2 * CMT__COUNT(lengths); i++) {
       cmt_bytes in = {.base = data, .len = lengths[i / 2]};
-      cmt__run r = cmt__run_plain(NULL, out, sizeof out);
+      cmt__batch r = cmt__batch_plain(NULL, out, sizeof out);
       legacy_packet k;
 
       cmt__wire_legacy.write_msg(&r, (uint8_t)id, i % 2, in);
@@ -363,7 +363,7 @@ static size_t packet_of(uint8_t *out, uint8_t channel, bool eof,
                         size_t fields) {
   static const uint8_t zeros[70000];
   size_t len = fields - 16;
-  cmt__run r = cmt__run_plain(NULL, out, fields + 16);
+  cmt__batch r = cmt__batch_plain(NULL, out, fields + 16);
 
   while (cmt__msg_fields_size(channel, eof, len) < fields) {
     len++;
@@ -430,7 +430,7 @@ static void at_most_24_bytes_of_a_packet_are_copied(void **state) {
   static uint8_t out[60000];
   static const uint8_t zeros[1024];
   static parsed p;
-  cmt__run r = cmt__run_plain(NULL, out, sizeof out);
+  cmt__batch r = cmt__batch_plain(NULL, out, sizeof out);
   uint64_t most = 0;
 
   (void)state;

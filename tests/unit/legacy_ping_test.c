@@ -93,7 +93,7 @@ static void pause_suspends_the_wait(void **state) {
   assert_cmt(CMT_OK, cmt_mconn_tick(f->m, S(60)));
   assert_legacy_sent(f, 100, S(60), "ping");
   cmt__mconn_pause(f->m, true, S(104));
-  /* Meanwhile pongs go out unasked, as in the other profile. */
+  /* Meanwhile pongs go out unsolicited, as in the other profile. */
   assert_int_equal(S(119), cmt_mconn_deadline(f->m));
   assert_cmt(CMT_OK, cmt_mconn_tick(f->m, S(119)));
   assert_legacy_sent(f, 100, S(119), "pong");
@@ -169,8 +169,8 @@ static void pong_is_owed_until_a_whole_packet_was_taken(void **state) {
   mconn_user_delete(f);
 }
 
-/* Of a run under way, a packet that ends behind the ping's arrival counts, and
-   one that was taken before it does not. */
+/* Of a batch under way, a packet that ends behind the ping's arrival counts,
+   and one that was taken before it does not. */
 static void packet_that_was_taken_before_the_ping_does_not_count(void **state) {
   mconn_user *f = legacy_user_new();
   cmt_bytes out;

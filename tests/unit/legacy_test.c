@@ -71,7 +71,7 @@ static void ids_are_unique_bytes(void **state) {
    service of the `Channel` compared to other `Channel`s."
 
    Of a full link each channel gets the share of its priority: here 5, 1 and
-   10 sixteenths, within one packet of a run. */
+   10 sixteenths, within one packet of a batch. */
 static void full_link_is_shared_by_priority(void **state) {
   mconn_user *f = legacy_user_new();
   cmt_channel_status s[MCONN_USER_CHANNELS];
@@ -438,7 +438,7 @@ static void bytes_are_appended_until_eof(void **state) {
    statement and results in the sending of a ping, a pong, or a batch of data
    messages."
 
-   The routine is the output: each run of it has what is due of the three, the
+   The routine is the output: each batch of it has what is due of the three, the
    small ones first. */
 static void output_is_a_pong_a_ping_and_a_batch(void **state) {
   mconn_user *f = legacy_user_new();
@@ -529,7 +529,7 @@ static void lowest_ratio_is_chosen(void **state) {
    queued for the channel with the given id byte `chID`."
 
    legacy_switch_test.c: send_waits_until_the_message_is_queued; the rules of
-   waiting are those of the gate, which does not know of profiles:
+   waiting are those of the send queue, which does not know of profiles:
    switch_thread_test.c: a_blocking_send_waits_its_turn.
 
    "The message `msg` is serialized using protobuf marshalling."

@@ -172,7 +172,7 @@ static void total_send_limit_is_exact_and_shared_evenly(void **state) {
   }
   assert_about(total, 10 * rate + rate / 10, quantum,
                LIMITS_SHARERS * (quantum + LIMITS_PACKET_MAX));
-  assert_true(atomic_load(&c.budget.send_waits) > 100);
+  assert_true(atomic_load(&c.quota.send_waits) > 100);
   limits_crowd_fini(&c);
 }
 
@@ -376,7 +376,7 @@ static void total_recv_limit_is_exact_and_shared_evenly(void **state) {
     total += c.users[i]->total;
   }
   assert_about(total, 10 * rate + rate / 10, quantum, LIMITS_SHARERS * quantum);
-  assert_true(atomic_load(&c.budget.recv_pauses) > 100);
+  assert_true(atomic_load(&c.quota.recv_pauses) > 100);
   limits_crowd_fini(&c);
 }
 

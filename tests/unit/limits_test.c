@@ -128,7 +128,7 @@ static void time_held_by_a_limit_makes_nothing_late(void **state) {
   limits_user_delete(u);
 }
 
-/* ---- useless work ---- */
+/* ---- packets that cost only us ---- */
 
 typedef struct useless {
   const char *what;
@@ -238,7 +238,7 @@ static void memory_of_all_together_is_bounded(void **state) {
       limits_give_part(c.users[i], LIMITS_FIRST, 1024, false, CMT_EAGAIN);
     }
   }
-  assert_in_range(atomic_load(&c.budget.held), 9216, 10300);
+  assert_in_range(atomic_load(&c.quota.reserved), 9216, 10300);
   /* A message in one packet takes nothing of it. */
   limits_give_part(c.users[3], LIMITS_FIRST, 1024, true, CMT_EAGAIN);
   assert_int_equal(1, c.users[3]->messages);
@@ -252,7 +252,7 @@ static void memory_of_all_together_is_bounded(void **state) {
     limits_give_part(c.users[i], LIMITS_FIRST, 1024, true, CMT_EAGAIN);
   }
   assert_int_equal(2, c.users[3]->messages);
-  assert_true(atomic_load(&c.budget.held) == 0);
+  assert_true(atomic_load(&c.quota.reserved) == 0);
   limits_crowd_fini(&c);
 }
 

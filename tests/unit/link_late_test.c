@@ -139,7 +139,7 @@ static void who_is_not_read_is_not_ended(void **state) {
   dir(t, TEST_DIALER)->stalled = false;
 }
 
-/* One of us that does not read by choice sends pongs unasked. */
+/* One of us that does not read by choice sends pongs unsolicited. */
 static void who_says_that_it_does_not_read_is_borne_longer(void **state) {
   test_trio *t = *state;
 
@@ -231,7 +231,7 @@ static void a_pong_that_lies_in_the_socket_is_in_time(void **state) {
   assert_peers(t);
 }
 
-/* A turn reads 256 KiB of the three megabytes before it. */
+/* An iteration reads 256 KiB of the three megabytes before it. */
 static void a_pong_behind_much_else_is_in_time(void **state) {
   test_trio *t = *state;
 

@@ -279,7 +279,8 @@ static void answer_it(test_part *part, cmt_peer *p, uint8_t channel,
                       cmt_buf *msg) {
   (void)part;
   assert_cmt(CMT_OK, cmt_peer_try_send(p, channel, cmt_buf_ref(msg)));
-  assert_false(p->gate.posted); /* The loop is here: nobody need wake it. */
+  assert_false(
+    p->send_queue.posted); /* The loop is here: nobody need wake it. */
 }
 
 static void an_answer_leaves_in_the_turn_of_its_question(void **state) {
@@ -382,20 +383,20 @@ static void a_run_shrinks_to_what_was_taken_and_grows_again(void **state) {
   send_queue(f, 10);
   test_pair(&f->w, &f->a, &f->b);
   l = test_node_peer(&f->a)->link;
-  assert_int_equal(256, l->run_frames);
+  assert_int_equal(256, l->batch_frames);
   sends(f)->cap = 20 * 1044;
   assert_cmt(CMT_OK, try_pattern(f, 0, MIB));
   test_loop_step(f->w.loop);
-  assert_int_equal(20, l->run_frames);
+  assert_int_equal(20, l->batch_frames);
   assert_true(l->rest_len > 0 && l->rest_len <= 256 * 1044);
   sends(f)->cap = 100;
   settle(f);
-  assert_int_equal(8, l->run_frames);
+  assert_int_equal(8, l->batch_frames);
   assert_null(l->rest);
   sends(f)->cap = SIZE_MAX;
   assert_cmt(CMT_OK, try_pattern(f, 1, MIB));
   settle(f);
-  assert_int_equal(256, l->run_frames);
+  assert_int_equal(256, l->batch_frames);
   assert_int_equal(2, got.count);
 }
 

@@ -80,8 +80,8 @@ static void what_a_throttle_holds_is_less_than_64_kib(void **state) {
   assert_in_range(way(f)->written - before, 65536, 70000);
 }
 
-/* Of a run that the socket did not take the rest is kept, and no more; the next
-   is as long as what was taken. */
+/* Of a batch that the socket did not take the rest is kept, and no more; the
+   next is as long as what was taken. */
 static void what_is_kept_is_the_rest_of_a_run(void **state) {
   const size_t run = 256 * 1044, taken = 20 * 1044 + 7;
   fixture *f = *state;
@@ -106,7 +106,7 @@ static void what_is_kept_is_the_rest_of_a_run(void **state) {
   assert_int_equal(2, received(f, 1).recv_messages);
 }
 
-/* Whether that of a whole run or that of the rest of one. */
+/* Whether that of a whole batch or that of the rest of one. */
 static void of_a_write_that_fails_nothing_is_kept(void **state) {
   fixture *f = *state;
 
@@ -358,7 +358,7 @@ static void a_slow_reader_counts_alone_too(void **state) {
   assert_int_equal(100000, way(f)->unsent_max);
 }
 
-/* The longest run when the socket takes all. */
+/* The longest batch when the socket takes all. */
 static uint64_t longest_run(fixture *f) {
   uint64_t longest = 0;
 
@@ -485,7 +485,7 @@ static void the_status_tells_how_long_messages_waited(void **state) {
   test_loop_advance(f->w.loop, CMT_MILLISECONDS(30));
   way(f)->cap = SIZE_MAX;
   settle(f);
-  test_loop_advance(f->w.loop, CMT_SECONDS(1)); /* Without a turn. */
+  test_loop_advance(f->w.loop, CMT_SECONDS(1)); /* Without an iteration. */
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "does not wait"));
   settle(f);
   cmt_peer_get_status(test_node_peer(&f->a), &status);

@@ -84,7 +84,7 @@ static void writes_are_taken_whole_and_read_in_buffers(void **state) {
   assert_int_equal(1 << 20, test_user_write(&p->client, 1 << 20));
   assert_int_equal(1 << 20, d->in_flight);
   test_loop_step(p->loop);
-  assert_int_equal(CMT__READ_TURN_MAX, p->server->bytes);
+  assert_int_equal(CMT__READ_ITERATION_MAX, p->server->bytes);
   test_loop_settle(p->loop);
   assert_int_equal(1 << 20, p->server->bytes);
   assert_int_equal(CMT__READ_MAX, p->server->read_largest);

@@ -226,42 +226,42 @@ static void room_for_timers_adds_up_and_can_be_given_back(void **state) {
 }
 
 typedef struct chore {
-  cmt__turn turn;
+  cmt__task task;
   cmt__loop *loop;
   char letter;
   struct chore *marks, *cancels;
 } chore;
 
-static void on_chore(cmt__turn *t) {
+static void on_chore(cmt__task *t) {
   chore *c = (chore *)t;
 
   test_note(c->letter);
   assert_null(t->next);
   if (c->marks != NULL) {
-    cmt__loop_turn(c->loop, &c->marks->turn);
+    cmt__loop_defer(c->loop, &c->marks->task);
   }
   if (c->cancels != NULL) {
-    cmt__loop_turn_cancel(c->loop, &c->cancels->turn);
+    cmt__loop_defer_cancel(c->loop, &c->cancels->task);
   }
 }
 
 static chore chore_of(cmt__loop *l, char letter) {
-  return (chore){.turn = {.cb = on_chore}, .loop = l, .letter = letter};
+  return (chore){.task = {.cb = on_chore}, .loop = l, .letter = letter};
 }
 
 static void turns_run_once_in_the_order_of_their_marks(void **state) {
   cmt__loop *l = *state;
   chore a = chore_of(l, 'a'), b = chore_of(l, 'b');
 
-  assert_false(cmt__loop_run_turns(l));
-  cmt__loop_turn(l, &b.turn);
+  assert_false(cmt__loop_run_tasks(l));
+  cmt__loop_defer(l, &b.task);
   assert_int_equal(1, rearms);
-  cmt__loop_turn(l, &a.turn);
-  cmt__loop_turn(l, &b.turn);
+  cmt__loop_defer(l, &a.task);
+  cmt__loop_defer(l, &b.task);
   assert_int_equal(1, rearms);
-  assert_false(cmt__loop_run_turns(l));
+  assert_false(cmt__loop_run_tasks(l));
   test_assert_trace("ba");
-  assert_false(cmt__loop_run_turns(l));
+  assert_false(cmt__loop_run_tasks(l));
   test_assert_trace("");
 }
 
@@ -270,12 +270,12 @@ static void a_turn_marked_by_a_turn_comes_in_the_next(void **state) {
   chore a = chore_of(l, 'a'), b = chore_of(l, 'b');
 
   a.marks = &a;
-  cmt__loop_turn(l, &a.turn);
-  cmt__loop_turn(l, &b.turn);
-  assert_true(cmt__loop_run_turns(l));
+  cmt__loop_defer(l, &a.task);
+  cmt__loop_defer(l, &b.task);
+  assert_true(cmt__loop_run_tasks(l));
   test_assert_trace("ab");
   a.marks = NULL;
-  assert_false(cmt__loop_run_turns(l));
+  assert_false(cmt__loop_run_tasks(l));
   test_assert_trace("a");
 }
 
@@ -283,13 +283,13 @@ static void a_cancelled_turn_does_not_run(void **state) {
   cmt__loop *l = *state;
   chore a = chore_of(l, 'a'), b = chore_of(l, 'b'), c = chore_of(l, 'c');
 
-  cmt__loop_turn_cancel(l, &a.turn);
-  cmt__loop_turn(l, &c.turn);
-  cmt__loop_turn_cancel(l, &c.turn);
+  cmt__loop_defer_cancel(l, &a.task);
+  cmt__loop_defer(l, &c.task);
+  cmt__loop_defer_cancel(l, &c.task);
   a.cancels = &b;
-  cmt__loop_turn(l, &a.turn);
-  cmt__loop_turn(l, &b.turn);
-  assert_false(cmt__loop_run_turns(l));
+  cmt__loop_defer(l, &a.task);
+  cmt__loop_defer(l, &b.task);
+  assert_false(cmt__loop_run_tasks(l));
   test_assert_trace("a");
 }
 

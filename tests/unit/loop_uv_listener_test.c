@@ -119,32 +119,32 @@ static void every_waiting_connection_is_accepted(void **state) {
   assert_int_equal(0, cmt__listener_dropped(p->listener));
 }
 
-/* Looks at the end of each turn how many were accepted in it. */
+/* Looks at the end of each iteration how many were accepted in it. */
 typedef struct turns {
-  cmt__turn turn;
+  cmt__task task;
   place *p;
   size_t before, most;
 } turns;
 
-static void on_turn(cmt__turn *turn) {
-  turns *t = (turns *)turn;
+static void on_iteration(cmt__task *task) {
+  turns *t = (turns *)task;
 
   t->most = cmt__max(t->most, t->p->users.count - t->before);
   t->before = t->p->users.count;
   if (t->before < wanted_count) {
-    cmt__loop_turn(t->p->loop, turn);
+    cmt__loop_defer(t->p->loop, task);
   }
 }
 
 static void a_turn_takes_as_many_as_it_may(void **state) {
   place *p = *state;
-  turns t = {.turn = {.cb = on_turn}, .p = p};
+  turns t = {.task = {.cb = on_iteration}, .p = p};
 
   cmt__listener_accepts_max(p->listener, 3);
   connect_clients(p, 0, 8);
-  cmt__loop_turn(p->loop, &t.turn);
+  cmt__loop_defer(p->loop, &t.task);
   run_until_accepted(p, 8);
-  cmt__loop_turn_cancel(p->loop, &t.turn);
+  cmt__loop_defer_cancel(p->loop, &t.task);
   assert_in_range(t.most, 1, 3);
 }
 

@@ -197,8 +197,8 @@ static bool both_streams_arrived(void *arg) {
   return p->client.bytes == STREAM && p->server->bytes == STREAM;
 }
 
-/* A turn reads at most four buffers, and a short one ends it: calls without a
-   result do not add up. */
+/* An iteration reads at most four buffers, and a short one ends it: calls
+   without a result do not add up. */
 static void streams_flow_both_ways_in_few_calls(void **state) {
   pair *p = *state;
 
@@ -279,13 +279,13 @@ static void reading_can_be_turned_off_inside_on_read(void **state) {
 }
 
 typedef struct meter {
-  cmt__turn turn;
+  cmt__task task;
   cmt__loop *loop;
   uint64_t before, largest;
   const test_user *user;
 } meter;
 
-static void on_meter(cmt__turn *t) {
+static void on_meter(cmt__task *t) {
   meter *m = (meter *)t;
   uint64_t now = m->user->bytes - m->before;
 
@@ -295,14 +295,14 @@ static void on_meter(cmt__turn *t) {
 
 static void read_under_the_meter(test_user *u, test_event event) {
   if (event == TEST_READ) {
-    cmt__loop_turn(((meter *)u->arg)->loop, &((meter *)u->arg)->turn);
+    cmt__loop_defer(((meter *)u->arg)->loop, &((meter *)u->arg)->task);
   }
 }
 
 /* Twelve kernel buffers' worth waits, and comes in portions. */
 static void a_turn_reads_a_bounded_part_of_what_waits(void **state) {
   pair *p = *state;
-  meter m = {.turn = {.cb = on_meter}, .loop = p->loop, .user = p->server};
+  meter m = {.task = {.cb = on_meter}, .loop = p->loop, .user = p->server};
   int fd;
 
   p->servers.hook = read_under_the_meter;
@@ -314,12 +314,12 @@ static void a_turn_reads_a_bounded_part_of_what_waits(void **state) {
   assert_int_equal(
     0, setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){4 << 20}, sizeof(int)));
   test_user_write(&p->client, 4 << 20);
-  assert_true(p->client.sent > CMT__READ_TURN_MAX);
+  assert_true(p->client.sent > CMT__READ_ITERATION_MAX);
   run_a_while(p);
   cmt__tcp_read(p->server->tcp, true);
   test_user_run(p->loop, server_has_read, p);
   run_a_while(p);
-  assert_in_range(m.largest, CMT__READ_MAX, CMT__READ_TURN_MAX);
+  assert_in_range(m.largest, CMT__READ_MAX, CMT__READ_ITERATION_MAX);
   assert_false(p->server->damaged);
 }
 

@@ -122,18 +122,18 @@ static void a_far_timer_does_not_overflow(void **state) {
 /* Turns. */
 
 typedef struct chore {
-  cmt__turn turn;
+  cmt__task task;
   cmt__loop *loop;
   char letter;
   int again; /* It stops the loop at 0. */
 } chore;
 
-static void on_chore(cmt__turn *t) {
+static void on_chore(cmt__task *t) {
   chore *c = (chore *)t;
 
   test_note(c->letter);
   if (c->again-- > 0) {
-    cmt__loop_turn(c->loop, t);
+    cmt__loop_defer(c->loop, t);
   } else {
     cmt__loop_stop(c->loop);
   }
@@ -141,7 +141,7 @@ static void on_chore(cmt__turn *t) {
 
 static chore chore_of(cmt__loop *l, char letter, int again) {
   return (chore){
-    .turn = {.cb = on_chore}, .loop = l, .letter = letter, .again = again};
+    .task = {.cb = on_chore}, .loop = l, .letter = letter, .again = again};
 }
 
 /* With nothing else to wake it: blocking once would be for ever. */
@@ -149,7 +149,7 @@ static void the_loop_does_not_block_while_turns_are_due(void **state) {
   cmt__loop *l = *state;
   chore c = chore_of(l, 'c', 4);
 
-  cmt__loop_turn(l, &c.turn);
+  cmt__loop_defer(l, &c.task);
   cmt__loop_run(l);
   test_assert_trace("ccccc");
 }
@@ -169,7 +169,7 @@ static void on_call(cmt__post *p) {
 
   test_note(c->letter);
   if (c->marks != NULL) {
-    cmt__loop_turn(c->loop, &c->marks->turn);
+    cmt__loop_defer(c->loop, &c->marks->task);
   }
   if (c->sets != NULL) {
     start_ticker(c->sets, c->loop, 0);
@@ -188,11 +188,11 @@ static call call_of(cmt__loop *l, char letter) {
 
 static void turns_come_after_all_else_of_the_turn(void **state) {
   cmt__loop *l = *state;
-  chore turn = chore_of(l, 't', 0);
+  chore task = chore_of(l, 't', 0);
   ticker timer = {.letter = 'k', .left = 2, .period_ns = CMT_SECONDS(1000)};
   call a = call_of(l, 'a'), b = call_of(l, 'b');
 
-  a.marks = &turn;
+  a.marks = &task;
   a.sets = &timer;
   cmt__loop_post(l, &a.post);
   cmt__loop_post(l, &b.post);
@@ -205,10 +205,10 @@ static void turns_come_after_all_else_of_the_turn(void **state) {
 
 static void a_post_of_a_post_runs_in_a_later_turn(void **state) {
   cmt__loop *l = *state;
-  chore turn = chore_of(l, 't', 1);
+  chore task = chore_of(l, 't', 1);
   call a = call_of(l, 'a'), b = call_of(l, 'b');
 
-  a.marks = &turn;
+  a.marks = &task;
   a.posts = &b;
   b.stops = true;
   cmt__loop_post(l, &a.post);
@@ -266,7 +266,7 @@ static void *post_often(void *arg) {
   return NULL;
 }
 
-/* What came before a post is seen by a run after it, or the loop would not
+/* What came before a post is seen by a batch after it, or the loop would not
    stop. */
 static void no_post_of_any_thread_is_lost(void **state) {
   static poster posters[POSTERS];
@@ -314,11 +314,11 @@ static void a_stop_before_the_run_ends_it_after_one_turn(void **state) {
 
 static void a_stop_lets_the_turn_finish(void **state) {
   cmt__loop *l = *state;
-  chore turn = chore_of(l, 't', 0);
+  chore task = chore_of(l, 't', 0);
   call a = call_of(l, 'a'), b = call_of(l, 'b');
 
   a.stops = true;
-  a.marks = &turn;
+  a.marks = &task;
   cmt__loop_post(l, &a.post);
   cmt__loop_post(l, &b.post);
   cmt__loop_run(l);

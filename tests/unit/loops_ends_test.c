@@ -152,7 +152,7 @@ static void a_send_meanwhile_rings_nobody(void **state) {
   cmt_peer *p = catch_it_moving(f);
 
   assert_cmt(CMT_OK, cmt_peer_try_send_bytes(p, TEST_CHAT, "early", 5));
-  assert_false(p->gate.posted);
+  assert_false(p->send_queue.posted);
   settle(f);
   assert_non_null(strstr(test_node_log(&f->b), "receive chat 51 early\n"));
 }
@@ -224,11 +224,11 @@ static void a_ring_under_way_is_waited_for(void **state) {
   cmt__loop_post(test_loop_base(f->w.loops[2]), &late.post);
   test_conn_cut(test_loop_conn(f->w.loop, 0));
   test_loop_step_one(f->w.loops[2]);
-  assert_true(late.peer->gate.posted);
-  assert_true(late.peer->link->trip->end_due);
+  assert_true(late.peer->send_queue.posted);
+  assert_true(late.peer->link->migration->end_due);
   assert_int_equal(CMT__LINK_OPEN, late.peer->link->state);
   test_loop_step_one(f->w.loops[2]);
-  assert_false(late.peer->gate.posted);
+  assert_false(late.peer->send_queue.posted);
   assert_int_equal(CMT__LINK_MOVING, late.peer->link->state);
   settle(f);
   assert_string_equal("remove chat CMT_ERESET\n", test_node_log(&f->a));

@@ -47,7 +47,7 @@ static void with_one_loop_nothing_moves(void **state) {
 
   (void)state;
   test_pair(&f->w, &f->a, &f->b);
-  assert_null(test_node_peer(&f->a)->link->trip);
+  assert_null(test_node_peer(&f->a)->link->migration);
   assert_ptr_equal(f->a.sw->loop, test_node_peer(&f->a)->link->loop);
   fixture_delete(f);
 }
@@ -123,8 +123,8 @@ static void what_they_share_is_shared_by_threads(void **state) {
   fixture *f = *state;
 
   test_node_start(&f->a);
-  assert_int_equal(LOOPS, f->a.sw->budget.threads);
-  assert_non_null(f->a.sw->budget.lock);
+  assert_int_equal(LOOPS, f->a.sw->quota.threads);
+  assert_non_null(f->a.sw->quota.lock);
 }
 
 /* ---- at any moment ---- */

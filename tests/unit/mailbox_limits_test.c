@@ -75,7 +75,7 @@ static void one_comes(fixture *f, model *m, uint64_t *drawn) {
   size_t peer = test_below(drawn, PEERS), channel = test_below(drawn, CHANNELS);
   size_t units = 1 + test_below(drawn, 4);
   cmt_err err =
-    put_len(f, peer, ids[channel], 0, units * UNIT - CMT__MAIL_COST);
+    put_len(f, peer, ids[channel], 0, units * UNIT - CMT__ENTRY_COST);
 
   if (channel == 2 && must_drop(m, peer, units)) {
     assert_cmt(CMT_EAGAIN, err);
@@ -102,7 +102,7 @@ static void one_is_done(fixture *f, model *m) {
   }
   m->of[peer][channel].messages--;
   m->of[peer][channel].units -=
-    (cmt_buf_bytes(ev.msg).len + CMT__MAIL_COST) / UNIT;
+    (cmt_buf_bytes(ev.msg).len + CMT__ENTRY_COST) / UNIT;
   cmt_mailbox_done(f->mailbox, &ev);
   m->stopped[peer] = m->stopped[peer] && !reads_on(m, peer);
 }
@@ -124,14 +124,14 @@ static void limits_are_exact(void **state) {
     }
     assert_int_equal(units_of_all(&m) * UNIT, cmt__mailbox_bytes(f->mailbox));
     for (size_t i = 0; i < PEERS; i++) {
-      assert_int_equal(m.stopped[i], f->boxes[i]->waits);
-      assert_int_equal(m.stopped[i], f->peers[i].gate.blocks);
+      assert_int_equal(m.stopped[i], f->inboxes[i]->waits);
+      assert_int_equal(m.stopped[i], f->peers[i].send_queue.blocks);
     }
   }
 }
 
-/* The ring of a box starts with 8 places and doubles; one of more than 64 goes
-   when it is empty. */
+/* The ring of an inbox starts with 8 places and doubles; one of more than 64
+   goes when it is empty. */
 static void a_queue_has_as_many_places_as_it_needs(void **state) {
   static const struct {
     size_t messages, places, kept;
@@ -142,12 +142,13 @@ static void a_queue_has_as_many_places_as_it_needs(void **state) {
   f->queue_bytes = 1000000;
   start(f, 1000000);
   for (size_t i = 0; i < CMT__COUNT(rows); i++) {
-    size_t before = f->env.live_bytes - f->boxes[0]->cap * sizeof(cmt__mail);
+    size_t before =
+      f->env.live_bytes - f->inboxes[0]->cap * sizeof(cmt__inbox_entry);
 
     for (size_t k = 0; k < rows[i].messages; k++) {
       assert_cmt(CMT_OK, put(f, 0, A, (uint8_t)k));
     }
-    assert_int_equal(rows[i].places, f->boxes[0]->cap);
+    assert_int_equal(rows[i].places, f->inboxes[0]->cap);
     for (size_t k = 0; k < rows[i].messages; k++) {
       cmt_event ev;
 
@@ -155,25 +156,25 @@ static void a_queue_has_as_many_places_as_it_needs(void **state) {
       assert_int_equal(k, cmt_buf_bytes(ev.msg).base[0]);
       cmt_mailbox_done(f->mailbox, &ev);
     }
-    assert_int_equal(rows[i].kept, f->boxes[0]->cap);
-    assert_int_equal(before + rows[i].kept * sizeof(cmt__mail),
+    assert_int_equal(rows[i].kept, f->inboxes[0]->cap);
+    assert_int_equal(before + rows[i].kept * sizeof(cmt__inbox_entry),
                      f->env.live_bytes);
   }
 }
 
 /* Boxes lie behind each other, so each begins where one may. */
 static void a_box_is_as_large_as_its_channels(void **state) {
-  const size_t align = _Alignof(cmt__box);
+  const size_t align = _Alignof(cmt__inbox);
 
   (void)state;
   for (size_t count = 0; count < 10; count++) {
     cmt_mailbox m = {.limit_count = count};
-    size_t size = sizeof(cmt__box) + count * sizeof(cmt__mail_count);
+    size_t size = sizeof(cmt__inbox) + count * sizeof(cmt__inbox_count);
 
     while (size % align != 0) {
       size++;
     }
-    assert_int_equal(size, cmt__box_size(&m));
+    assert_int_equal(size, cmt__inbox_size(&m));
   }
 }
 

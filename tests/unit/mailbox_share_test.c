@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* How the boxes of a mailbox share its total: each has its part, and who holds
-   most is stopped first. */
+/* How the inboxes of a mailbox share its total: each has its part, and who
+   holds most is stopped first. */
 
 #include "mailbox_user.h"
 
@@ -19,8 +19,8 @@ static void start_wide(fixture *f, size_t peers, size_t total) {
   start(f, total);
 }
 
-static size_t held(const fixture *f, size_t peer) {
-  return f->boxes[peer]->bytes;
+static size_t reserved(const fixture *f, size_t peer) {
+  return f->inboxes[peer]->bytes;
 }
 
 /* Puts messages until the link is stopped. */
@@ -37,7 +37,7 @@ static void hoard_all(fixture *f) {
   }
   /* Each has its share and more. */
   for (size_t i = 0; i < HOARDERS; i++) {
-    assert_true(held(f, i) >= SHARE);
+    assert_true(reserved(f, i) >= SHARE);
   }
 }
 
@@ -50,7 +50,7 @@ static void a_peer_under_its_share_is_never_stopped_by_the_total(void **state) {
   assert_false(is_stopped(f, friend));
   assert_cmt(CMT_OK, put_len(f, friend, B, 8, SHARE / 2 - 1 - COST));
   assert_false(is_stopped(f, friend));
-  assert_int_equal(SHARE - 1, held(f, friend));
+  assert_int_equal(SHARE - 1, reserved(f, friend));
   assert_cmt(CMT_OK, put_len(f, friend, A, 9, 0)); /* It was read already. */
   assert_true(is_stopped(f, friend));
 }
@@ -82,7 +82,7 @@ static void a_peer_reads_on_when_its_own_are_done(void **state) {
     assert_string_equal("33 10 0", next(f, &ev));
     cmt_mailbox_done(f->mailbox, &ev);
   }
-  assert_in_range(held(f, HOARDERS), 1, SHARE / 2);
+  assert_in_range(reserved(f, HOARDERS), 1, SHARE / 2);
   for (size_t i = 0; i < HOARDERS; i++) {
     assert_true(is_stopped(f, i));
     cmt_mailbox_done(f->mailbox, &others[i]);
@@ -160,8 +160,8 @@ static void assert_shared(fixture *f, size_t most) {
   size_t sum = 0;
 
   for (size_t i = 0; i < f->peer_count; i++) {
-    sum += held(f, i);
-    if (held(f, i) <= f->mailbox->share / 2) {
+    sum += reserved(f, i);
+    if (reserved(f, i) <= f->mailbox->share / 2) {
       assert_false(is_stopped(f, i));
     }
   }

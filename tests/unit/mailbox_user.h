@@ -20,7 +20,7 @@ enum {
   A = 0x10,
   B = 0x20,
   DROPS = 0x30,
-  COST = CMT__MAIL_COST,
+  COST = CMT__ENTRY_COST,
 };
 
 typedef struct fixture {
@@ -30,12 +30,12 @@ typedef struct fixture {
   size_t peer_count; /* PEERS, or what the test says before the start. */
   size_t queue, queue_bytes; /* Limits of a channel: 5 messages, 10,000. */
   cmt_peer peers[PEERS_MAX];
-  cmt__box *boxes[PEERS_MAX];
+  cmt__inbox *inboxes[PEERS_MAX];
 } fixture;
 
 static atomic_uint gone_count;
 
-static inline void on_gone(cmt__box *b) {
+static inline void on_gone(cmt__inbox *b) {
   (void)b;
   atomic_fetch_add(&gone_count, 1);
 }
@@ -60,12 +60,13 @@ static inline void start(fixture *f, size_t total) {
   for (size_t i = 0; i < f->peer_count; i++) {
     cmt_peer *p = &f->peers[i];
 
-    assert_cmt(CMT_OK, cmt__gate_init(&p->gate, &f->env.env, f->channels, 3,
-                                      cmt_bytes_of("\x10\x20\x30")));
-    p->gate.ring = on_ring;
-    f->boxes[i] = cmt__alloc_zero(&f->env.env, cmt__box_size(f->mailbox));
-    assert_non_null(f->boxes[i]);
-    cmt__box_open(f->boxes[i], f->mailbox, p);
+    assert_cmt(CMT_OK,
+               cmt__send_queue_init(&p->send_queue, &f->env.env, f->channels, 3,
+                                    cmt_bytes_of("\x10\x20\x30")));
+    p->send_queue.wake = on_ring;
+    f->inboxes[i] = cmt__alloc_zero(&f->env.env, cmt__inbox_size(f->mailbox));
+    assert_non_null(f->inboxes[i]);
+    cmt__inbox_open(f->inboxes[i], f->mailbox, p);
   }
 }
 
@@ -90,8 +91,8 @@ static inline int teardown(void **state) {
   cmt_event ev;
 
   for (size_t i = 0; i < f->peer_count; i++) {
-    if (f->boxes[i]->open && !f->boxes[i]->gone_due) {
-      cmt__box_gone(f->boxes[i], CMT_EEOF);
+    if (f->inboxes[i]->open && !f->inboxes[i]->gone_due) {
+      cmt__inbox_gone(f->inboxes[i], CMT_EEOF);
     }
   }
   while (cmt_mailbox_next(f->mailbox, &ev, 0) == CMT_OK) {
@@ -99,10 +100,10 @@ static inline int teardown(void **state) {
   }
   cmt__mailbox_close(f->mailbox);
   for (size_t i = 0; i < f->peer_count; i++) {
-    (void)cmt__gate_close(&f->peers[i].gate);
-    cmt__gate_fini(&f->peers[i].gate);
-    cmt__box_fini(f->boxes[i], &f->env.env);
-    cmt__free(&f->env.env, f->boxes[i]);
+    (void)cmt__send_queue_close(&f->peers[i].send_queue);
+    cmt__send_queue_fini(&f->peers[i].send_queue);
+    cmt__inbox_fini(f->inboxes[i], &f->env.env);
+    cmt__free(&f->env.env, f->inboxes[i]);
   }
   cmt__mailbox_delete(f->mailbox);
   test_env_fini(&f->env);
@@ -118,7 +119,7 @@ static inline cmt_err put_len(fixture *f, size_t peer, uint8_t channel,
 
   assert_non_null(msg);
   memset(cmt_buf_data(msg), k, len);
-  err = cmt__box_put(f->boxes[peer], channel, msg, &(bool){false});
+  err = cmt__inbox_put(f->inboxes[peer], channel, msg, &(bool){false});
   cmt_buf_unref(msg);
   return err;
 }
@@ -168,7 +169,7 @@ static inline const char *take(fixture *f) {
 static inline bool is_stopped(fixture *f, size_t peer) {
   bool full;
 
-  return cmt__gate_is_paused(&f->peers[peer].gate, &full) && full;
+  return cmt__send_queue_is_paused(&f->peers[peer].send_queue, &full) && full;
 }
 
 static inline bool is_readable(fixture *f) {

@@ -160,7 +160,7 @@ static void pause_suspends_the_wait_for_the_pong(void **state) {
   assert_cmt(CMT_OK, cmt_mconn_tick(f->m, S(60)));
   assert_int_equal(3, mconn_user_sent(f, 100, S(60)));
   cmt__mconn_pause(f->m, true, S(104));
-  assert_int_equal(S(119), cmt_mconn_deadline(f->m)); /* An unasked pong. */
+  assert_int_equal(S(119), cmt_mconn_deadline(f->m)); /* An unsolicited pong. */
   assert_cmt(CMT_OK, cmt_mconn_tick(f->m, S(119)));
   assert_int_equal(3, mconn_user_sent(f, 100, S(119)));
   assert_int_equal(S(120), cmt_mconn_deadline(f->m)); /* The interval's. */

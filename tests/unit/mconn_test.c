@@ -148,7 +148,7 @@ static void output_is_lent_again_until_it_is_consumed(void **state) {
   mconn_user_delete(f);
 }
 
-/* However much room is offered, a run stays moderate. */
+/* However much room is offered, a batch stays moderate. */
 static void memory_of_a_run_is_bounded(void **state) {
   mconn_user *f = mconn_user_new();
   size_t before;
@@ -259,7 +259,7 @@ static void message_of_exactly_the_capacity_passes(void **state) {
   (void)state;
   for (size_t last = 1000; last <= 1001; last++) {
     mconn_user *f = mconn_user_new();
-    cmt__run r = cmt__run_plain(NULL, out, sizeof out);
+    cmt__batch r = cmt__batch_plain(NULL, out, sizeof out);
     cmt_mconn_event e;
 
     for (int i = 0; i < 5; i++) {
@@ -279,7 +279,7 @@ static void message_of_exactly_the_capacity_passes(void **state) {
 static void memory_under_reassembly_is_bounded(void **state) {
   static uint8_t out[9000], zeros[1000];
   mconn_user *f = mconn_user_new();
-  cmt__run r = cmt__run_plain(NULL, out, sizeof out);
+  cmt__batch r = cmt__batch_plain(NULL, out, sizeof out);
   cmt_channel channels[MCONN_USER_CHANNELS];
   cmt_mconn_options o;
   cmt_mconn_event e;

@@ -8,7 +8,7 @@
 
 #include "base/buf.h"
 #include "core/mux/channel.h"
-#include "core/mux/shared.h"
+#include "core/mux/conn_config.h"
 
 #include <cometp2p/version.h>
 
@@ -142,7 +142,7 @@ static void peers_come(crowd *c) {
   }
 }
 
-/* A run of frames waits for the socket, and behind it the queue is full. */
+/* A batch of frames waits for the socket, and behind it the queue is full. */
 static void queues_fill(crowd *c) {
   for (int i = 0; i < 3; i++) {
     fill_all(c);
@@ -400,10 +400,11 @@ static void one_channel_more_counts(void **state) {
   before = max_of(&e.o);
   e.reactor.channel_count = 2;
   expected = (EXACT_PEERS + EXACT_SHAKES) * (state_of_it + queue);
-  expected += EXACT_PEERS * (sizeof(uint32_t) + sizeof(cmt__gate_fifo) +
-                             2 * (48 - 24) * sizeof(cmt__gate_item) +
+  expected += EXACT_PEERS * (sizeof(uint32_t) + sizeof(cmt__send_queue_fifo) +
+                             2 * (48 - 24) * sizeof(cmt__send_queue_item) +
                              10 * cmt__buf_header() + cmt__buf_header());
-  expected += cmt__shared_memory(2, 0, 0) - cmt__shared_memory(1, 0, 0);
+  expected +=
+    cmt__conn_config_memory(2, 0, 0) - cmt__conn_config_memory(1, 0, 0);
   assert_int_equal(before + expected, max_of(&e.o));
 }
 

@@ -6,9 +6,9 @@
 #include "test.h"
 
 #include "base/buf.h"
-#include "core/mux/shared.h"
+#include "core/mux/conn_config.h"
 #include "switch/dialer.h"
-#include "link/gate.h"
+#include "link/send_queue.h"
 #include "switch/limits.h"
 #include "link/link.h"
 #include "reactor/mailbox.h"
@@ -21,7 +21,7 @@ enum {
   CHANNELS = 3,
   MIB = 1 << 20,
   READ = 65536,        /* Of one read. */
-  SCRATCH = 256 * 1044 /* A run of frames. */
+  SCRATCH = 256 * 1044 /* A batch of frames. */
 };
 
 /* A switch, and the values of the sum that are told apart in it. */
@@ -37,7 +37,7 @@ typedef struct row {
   uint64_t send_peer, recv_peer; /* and as they hold. */
   size_t send_total, recv_total; /* 0: more than the peers may have. */
   cmt_delivery delivery;
-  size_t mail; /* What may wait for a reactor. */
+  size_t entry; /* What may wait for a reactor. */
   const char *network, *moniker, *version, *external, *congestion;
 } row;
 
@@ -102,7 +102,7 @@ static void made_init(made *m, const row *r) {
                           .channels = m->channels,
                           .channel_count = r->channels,
                           .delivery = r->delivery,
-                          .recv_queue_bytes_total = r->mail}};
+                          .recv_queue_bytes_total = r->entry}};
   for (size_t i = 0; i < r->channels; i++) {
     m->channels[i] = (cmt_channel){.id = (uint8_t)i,
                                    .priority = 1,
@@ -159,14 +159,14 @@ static uint64_t of_handshake(const cmt_conn_options *o) {
 
 static uint64_t of_peer(const row *r, const cmt_conn_options *o) {
   const uint64_t messages = r->channels * (r->queue + 1);
-  const uint64_t of_channel = sizeof(uint32_t) + sizeof(cmt__gate_fifo);
+  const uint64_t of_channel = sizeof(uint32_t) + sizeof(cmt__send_queue_fifo);
   const uint64_t alone = r->channels == 0 ? 0 : cmt__min(r->payload, r->recv);
 
-  return cmt__conn_memory(o) + sizeof(cmt_peer) + sizeof(cmt__link_trip) +
+  return cmt__conn_memory(o) + sizeof(cmt_peer) + sizeof(cmt__link_migration) +
          sizeof(cmt__link_path) + sizeof(cmt_why) + sizeof(cmt_why) +
          r->channels * of_channel + sizeof(cmt__pool_wait) +
-         2 * grown(messages, 4) * sizeof(cmt__gate_item) + 16 * 256 + SCRATCH +
-         READ + 1044 + messages * cmt__buf_header() + alone +
+         2 * grown(messages, 4) * sizeof(cmt__send_queue_item) + 16 * 256 +
+         SCRATCH + READ + 1044 + messages * cmt__buf_header() + alone +
          r->channels * cmt__buf_header();
 }
 
@@ -176,7 +176,7 @@ static uint64_t of_mailbox(const row *r, uint64_t peers) {
   if (r->channels == 0 || r->delivery == CMT_INLINE) {
     return 0;
   }
-  return sizeof(cmt_mailbox) + r->mail + peers * (r->mail / peers) +
+  return sizeof(cmt_mailbox) + r->entry + peers * (r->entry / peers) +
          peers * (1024 + READ / 5 * 192 + READ + r->recv);
 }
 
@@ -189,7 +189,7 @@ static uint64_t expected(const row *r, const cmt_conn_options *o) {
   const uint64_t longest = r->channels > 0 ? r->recv : 0;
   const uint64_t sums[] = {
     sizeof(cmt_switch),
-    cmt__shared_memory(r->channels, connections, shakes),
+    cmt__conn_config_memory(r->channels, connections, shakes),
     r->loops * (sizeof(cmt__loop_thread) + 8192 + SCRATCH + READ + peers * 24),
     r->loops * 2 * (longest + cmt__buf_header()),
     (r->channels > 0) * sizeof(cmt_reactor),

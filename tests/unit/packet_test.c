@@ -63,7 +63,7 @@ static void assert_vector_parses(const json_t *row, cmt_bytes stream,
 static void run_vector(const json_t *row) {
   const char *name = test_str(row, "name");
   uint8_t out[1100];
-  cmt__run r = cmt__run_plain(NULL, out, sizeof out);
+  cmt__batch r = cmt__batch_plain(NULL, out, sizeof out);
   cmt__packet_kind kind = CMT__PACKET_MSG;
   uint8_t *data = NULL;
   size_t len = 0;
@@ -134,8 +134,8 @@ static void every_maximum_size(void **state) {
 static void packets_are_written_across_frames(void **state) {
   uint8_t data[1500], plain[2 * CMT_FRAME_DATA];
   uint8_t slots[2 * CMT_FRAME_SLOT];
-  cmt__run r = cmt__run_frames(NULL, slots, 2);
-  cmt__run flat = cmt__run_plain(NULL, plain, sizeof plain);
+  cmt__batch r = cmt__batch_frames(NULL, slots, 2);
+  cmt__batch flat = cmt__batch_plain(NULL, plain, sizeof plain);
 
   (void)state;
   memset(slots, 0xee, sizeof slots);
@@ -147,7 +147,7 @@ static void packets_are_written_across_frames(void **state) {
   cmt__packet_write_msg(&r, 0x31, true, (cmt_bytes){data, sizeof data});
   cmt__packet_write_msg(&flat, 0x31, true, (cmt_bytes){data, sizeof data});
   assert_int_equal(r.len, flat.len);
-  assert_int_equal(sizeof plain - r.len, cmt__run_room(&r));
+  assert_int_equal(sizeof plain - r.len, cmt__batch_room(&r));
   for (size_t i = 0; i < r.len; i++) {
     assert_int_equal(plain[i], slots[i / CMT_FRAME_DATA * CMT_FRAME_SLOT +
                                      CMT_FRAME_HEADER + i % CMT_FRAME_DATA]);
@@ -162,14 +162,14 @@ static void packets_are_written_across_frames(void **state) {
 static void packet_that_fills_the_last_byte_of_a_frame(void **state) {
   static const uint8_t zeros[CMT_FRAME_DATA];
   uint8_t slots[2 * CMT_FRAME_SLOT];
-  cmt__run r = cmt__run_frames(NULL, slots, 2);
+  cmt__batch r = cmt__batch_frames(NULL, slots, 2);
 
   (void)state;
-  cmt__run_write(&r, zeros, CMT_FRAME_DATA);
-  assert_int_equal(CMT_FRAME_DATA, cmt__run_room(&r));
-  cmt__run_write(&r, (const uint8_t *)"abc", 3);
+  cmt__batch_write(&r, zeros, CMT_FRAME_DATA);
+  assert_int_equal(CMT_FRAME_DATA, cmt__batch_room(&r));
+  cmt__batch_write(&r, (const uint8_t *)"abc", 3);
   assert_memory_equal("abc", slots + CMT_FRAME_SLOT + CMT_FRAME_HEADER, 3);
-  assert_int_equal(CMT_FRAME_DATA - 3, cmt__run_room(&r));
+  assert_int_equal(CMT_FRAME_DATA - 3, cmt__batch_room(&r));
 }
 
 /* ---- limits ---- */
@@ -180,7 +180,7 @@ static cmt_err parse_of_size(size_t payload_max, uint8_t channel, bool eof,
   static uint8_t out[2000], zeros[2000];
   static parsed p;
   size_t whole = body + cmt__varint_size(body), len = body;
-  cmt__run r = cmt__run_plain(NULL, out, sizeof out);
+  cmt__batch r = cmt__batch_plain(NULL, out, sizeof out);
 
   while (cmt__packet_msg_size(channel, eof, len) != whole) {
     len--;
@@ -394,7 +394,7 @@ static cmt_bytes canonical_stream(uint8_t *out, size_t cap) {
   static const size_t sizes[] = {1024, 0, 1, 100, 120, 127, 128, 1023, 1024};
   static const uint8_t ids[] = {0, 0x31, 0x80, 0xff};
   static uint8_t data[1024];
-  cmt__run r = cmt__run_plain(NULL, out, cap);
+  cmt__batch r = cmt__batch_plain(NULL, out, cap);
 
   for (size_t i = 0; i < sizeof data; i++) {
     data[i] = (uint8_t)(i * 31);
@@ -439,7 +439,7 @@ static size_t next_frame(void *arg) {
 static void full_packets_in_frames_copy_headers_only(void **state) {
   static uint8_t out[PARSED_BYTES_MAX], data[1024];
   static parsed p;
-  cmt__run r = cmt__run_plain(NULL, out, sizeof out);
+  cmt__batch r = cmt__batch_plain(NULL, out, sizeof out);
 
   (void)state;
   for (int i = 0; i < 60; i++) {

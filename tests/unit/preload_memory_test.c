@@ -5,8 +5,8 @@
 
    It has one place where no caller can help it: it aborts when the table by
    which it finds the watcher of a descriptor cannot grow, which is its only
-   realloc().  So each run is a process of its own, and that is the one end that
-   it may have by a signal. */
+   realloc().  So each batch is a process of its own, and that is the one end
+   that it may have by a signal. */
 
 #include "calls.h"
 #include "pair.h"
@@ -89,7 +89,7 @@ static void starve(size_t fail_at) {
   starving->failed_to_grow = false;
 }
 
-/* A process for one run; 0 in it.  Signals end it. */
+/* A process for one batch; 0 in it.  Signals end it. */
 static pid_t start_child(void) {
   pid_t child = fork();
 

@@ -23,7 +23,7 @@
 
 enum {
   DRAWN = 3,
-  WATCH_S = 60, /* Of true time; a run takes a hundredth of a second. */
+  WATCH_S = 60, /* Of true time; a batch takes a hundredth of a second. */
   MORE = 1000000,
 };
 

@@ -81,14 +81,14 @@ static void pings_and_pongs(void **state) {
   Cometbft__Packet__Pong pong = COMETBFT__PACKET__PONG__INIT;
   Cometbft__Packet__Packet p = COMETBFT__PACKET__PACKET__INIT;
   uint8_t out[16];
-  cmt__run run = cmt__run_plain(NULL, out, sizeof out);
+  cmt__batch run = cmt__batch_plain(NULL, out, sizeof out);
 
   (void)state;
   p.sum_case = COMETBFT__PACKET__PACKET__SUM_PING;
   p.ping = &ping;
   cmt__packet_write_ping(&run);
   assert_packed(&p.base, out, run.len);
-  run = cmt__run_plain(NULL, out, sizeof out);
+  run = cmt__batch_plain(NULL, out, sizeof out);
   p.sum_case = COMETBFT__PACKET__PACKET__SUM_PONG;
   p.pong = &pong;
   cmt__packet_write_pong(&run);
@@ -100,7 +100,7 @@ static void check_msg(uint8_t channel, bool eof, cmt_bytes data) {
   static uint8_t out[DATA_MAX + 32];
   Cometbft__Packet__Msg msg = COMETBFT__PACKET__MSG__INIT;
   Cometbft__Packet__Packet p = COMETBFT__PACKET__PACKET__INIT, *theirs;
-  cmt__run run = cmt__run_plain(NULL, out, sizeof out);
+  cmt__batch run = cmt__batch_plain(NULL, out, sizeof out);
   cmt__packet ours;
   cmt_bytes body;
 

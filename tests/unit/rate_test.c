@@ -30,7 +30,7 @@ static void no_rate_is_no_limit(void **state) {
   cmt__rate_charge(&r, UINT64_MAX, 8);
   assert_true(cmt__rate_is_open(&r, 8));
   assert_true(cmt__rate_left(&r, 8) == UINT64_MAX);
-  assert_true(cmt__rate_share(&r, 8) == UINT64_MAX);
+  assert_true(cmt__rate_available(&r, 8) == UINT64_MAX);
   assert_int_equal(0, cmt__rate_repaid_ns(&r));
   assert_int_equal(0, cmt__rate_span_ns(&r, 1000));
 }
@@ -131,8 +131,8 @@ static void earlier_instant_counts_as_the_last(void **state) {
   (void)state;
   cmt__rate_init(&r, 1000, 100, S(1));
   cmt__rate_charge(&r, 100, S(1));
-  assert_int_equal(1, cmt__rate_share(&r, 0));
-  assert_int_equal(50, cmt__rate_share(&r, S(1) + CMT_MILLISECONDS(50)));
+  assert_int_equal(1, cmt__rate_available(&r, 0));
+  assert_int_equal(50, cmt__rate_available(&r, S(1) + CMT_MILLISECONDS(50)));
 }
 
 /* ---- properties ---- */
@@ -270,7 +270,7 @@ static void sharers_take_turns(void **state) {
       first = next_ns[i] < next_ns[first] ? i : first;
     }
     now_ns = next_ns[first];
-    share = cmt__rate_share(&r, now_ns);
+    share = cmt__rate_available(&r, now_ns);
     got[first] += share;
     total += share;
     cmt__rate_charge(&r, share, now_ns);

@@ -19,7 +19,7 @@ enum {
 };
 
 typedef struct sharers {
-  cmt__budget budget;
+  cmt__quota quota;
   pthread_mutex_t lock;
   atomic_uint seed, wrong, over, complete, gave_way, told;
 } sharers;
@@ -60,7 +60,7 @@ static cmt_err run_message(sharers *s, cmt__channels *cs, uint8_t channel,
     cmt_err err = cmt__channel_take(cs, &k, &done);
 
     atomic_fetch_add(&s->over,
-                     atomic_load(&s->budget.held) > THREADS * FLOOR + POOL);
+                     atomic_load(&s->quota.reserved) > THREADS * FLOOR + POOL);
     if (err != CMT_OK) {
       return err;
     }
@@ -78,16 +78,16 @@ static void *run(void *arg) {
     {.id = 2, .priority = 1, .recv_message_max = MESSAGE}};
   sharers *s = arg;
   uint32_t x = 2654435761u * atomic_fetch_add(&s->seed, 1);
-  cmt__shared *shared;
+  cmt__conn_config *config;
   cmt__channels cs;
 
-  assert_cmt(CMT_OK, cmt__shared_new(NULL, list, 2, &shared, NULL));
+  assert_cmt(CMT_OK, cmt__conn_config_new(NULL, list, 2, &config, NULL));
   for (int i = 0; i < ROUNDS; i++) {
     cmt_err err = CMT_OK;
 
-    assert_cmt(CMT_OK, cmt__channels_init(&cs, shared));
+    assert_cmt(CMT_OK, cmt__channels_init(&cs, config));
     cs.recv_held_max = 2 * MESSAGE;
-    cmt__channels_share(&cs, &s->budget, on_gave_way, s);
+    cmt__channels_attach_quota(&cs, &s->quota, on_gave_way, s);
     for (int k = 0; k < 4 && err == CMT_OK; k++) {
       x = x * 1664525 + 1013904223;
       err = run_message(s, &cs, (uint8_t)(1 + k % 2),
@@ -98,7 +98,7 @@ static void *run(void *arg) {
     atomic_fetch_add(&s->wrong, err != CMT_OK && err != CMT_ENOBUFS);
     cmt__channels_fini(&cs);
   }
-  cmt__shared_unref(shared);
+  cmt__conn_config_unref(config);
   return NULL;
 }
 
@@ -109,11 +109,11 @@ static void threads_take_memory_from_each_other(void **state) {
   (void)state;
   memset(&s, 0, sizeof s);
   pthread_mutex_init(&s.lock, NULL);
-  cmt__budget_init(&s.budget, FLOOR, POOL);
-  s.budget.threads = THREADS;
-  s.budget.lock = lock;
-  s.budget.unlock = unlock;
-  s.budget.lock_arg = &s.lock;
+  cmt__quota_init(&s.quota, FLOOR, POOL);
+  s.quota.threads = THREADS;
+  s.quota.lock = lock;
+  s.quota.unlock = unlock;
+  s.quota.lock_arg = &s.lock;
   for (size_t i = 0; i < THREADS; i++) {
     assert_int_equal(0, pthread_create(&threads[i], NULL, run, &s));
   }
@@ -125,9 +125,9 @@ static void threads_take_memory_from_each_other(void **state) {
                 atomic_load(&s.told));
   assert_int_equal(0, atomic_load(&s.wrong));
   assert_int_equal(0, atomic_load(&s.over));
-  assert_int_equal(0, atomic_load(&s.budget.held));
-  assert_int_equal(0, s.budget.pool_used);
-  assert_null(s.budget.first);
+  assert_int_equal(0, atomic_load(&s.quota.reserved));
+  assert_int_equal(0, s.quota.pool_used);
+  assert_null(s.quota.first);
   pthread_mutex_destroy(&s.lock);
 }
 

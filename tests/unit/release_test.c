@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 enum {
-  LEN = 1 << 20, /* Several runs of frames, so that a socket holds it up. */
+  LEN = 1 << 20, /* Several batches of frames, so that a socket holds it up. */
   QUEUE = 5,
   REQS = 64,
 };

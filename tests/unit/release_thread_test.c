@@ -209,9 +209,9 @@ static void *wait_for_room(void *arg) {
 static bool somebody_waits(cmt_peer *p) {
   bool waits;
 
-  pthread_mutex_lock(&p->gate.lock);
-  waits = p->gate.waits != NULL && p->gate.waits[0].first != NULL;
-  pthread_mutex_unlock(&p->gate.lock);
+  pthread_mutex_lock(&p->send_queue.lock);
+  waits = p->send_queue.waits != NULL && p->send_queue.waits[0].first != NULL;
+  pthread_mutex_unlock(&p->send_queue.lock);
   return waits;
 }
 

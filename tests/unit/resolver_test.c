@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* Names on the production loop.  getaddrinfo() of the library ends up in the
-   one below: a name that begins with "dead" has no answer before its gate
+   one below: a name that begins with "dead" has no answer before its send queue
    opens. */
 
 #include "net/uv/loop_uv.h"
@@ -425,7 +425,7 @@ static void a_deletion_waits_for_no_lookup(void **state) {
   ask_dead(p, 0, 4);
   test_await(&watch, &lookups, 4);
   cancel_all(p);
-  cmt__loop_delete(p->loop); /* The gate is closed. */
+  cmt__loop_delete(p->loop); /* The send queue is closed. */
   assert_int_equal(4, test_counter(&watch, &under_way));
   assert_int_equal(0, p->env.live);
   assert_cmt(CMT_OK, cmt__loop_uv_new(&p->env.env, &p->loop));

@@ -3,9 +3,9 @@
 /* A request of cmt_peer_send() that is used again before its callback came, or
    is overwritten while it is under way. */
 
-#include "gate_user.h"
+#include "send_queue_user.h"
 
-#include "link/gate_req.h"
+#include "link/send_queue_req.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 typedef struct fixture {
-  gate_user *u;
-  gate_user other; /* The gate of another peer. */
-  gate_answer a;
+  send_queue_user *u;
+  send_queue_user other; /* The send queue of another peer. */
+  queue_answer a;
 } fixture;
 
 static int setup(void **state) {
@@ -23,11 +23,11 @@ static int setup(void **state) {
   void *user;
 
   assert_non_null(f);
-  gate_user_setup(&user);
+  send_queue_user_setup(&user);
   f->u = user;
-  gate_user_init(&f->other, f->u->gate.descs, f->u->gate.channel_count,
-                 "\x10\x20");
-  f->a = gate_answer_new(CMT_NEVER);
+  send_queue_user_init(&f->other, f->u->send_queue.descs,
+                       f->u->send_queue.channel_count, "\x10\x20");
+  f->a = send_queue_answer_new(CMT_NEVER);
   f->a.req.arg = &f->a;
   *state = f;
   return 0;
@@ -37,22 +37,22 @@ static int teardown(void **state) {
   fixture *f = *state;
   void *user = f->u;
 
-  gate_user_fini(&f->other);
-  gate_user_teardown(&user);
+  send_queue_user_fini(&f->other);
+  send_queue_user_teardown(&user);
   free(f);
   return 0;
 }
 
 /* A channel takes two messages. */
-static void fill(gate_user *u) {
-  assert_cmt(CMT_OK, gate_try(u, GATE_A, 1));
-  assert_cmt(CMT_OK, gate_try(u, GATE_A, 1));
-  gate_take(u, 0, NULL);
+static void fill(send_queue_user *u) {
+  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
+  queue_take(u, 0, NULL);
 }
 
-static cmt_err use(gate_user *u, cmt_send_req *req) {
-  cmt_buf *msg = gate_message(u, 1);
-  cmt_err err = cmt__gate_send(&u->gate, GATE_A, msg, req);
+static cmt_err use(send_queue_user *u, cmt_send_req *req) {
+  cmt_buf *msg = send_queue_message(u, 1);
+  cmt_err err = cmt__send_queue_send(&u->send_queue, GATE_A, msg, req);
 
   if (err != CMT_OK) {
     cmt_buf_unref(msg);
@@ -60,11 +60,11 @@ static cmt_err use(gate_user *u, cmt_send_req *req) {
   return err;
 }
 
-static void answer_all(gate_user *u) {
-  gate_take(u, 0, NULL);
-  (void)gate_credit(u, 2, 0, 2);
-  (void)cmt__gate_answer(&u->gate);
-  gate_take(u, 0, NULL);
+static void answer_all(send_queue_user *u) {
+  queue_take(u, 0, NULL);
+  (void)send_queue_credit(u, 2, 0, 2);
+  (void)cmt__send_queue_answer(&u->send_queue);
+  queue_take(u, 0, NULL);
 }
 
 static void one_that_waits_is_refused(void **state) {
@@ -77,7 +77,7 @@ static void one_that_waits_is_refused(void **state) {
     assert_cmt(CMT_EINVAL, use(&f->other, &f->a.req));
   }
   answer_all(f->u);
-  (void)cmt__gate_answer(&f->other.gate);
+  (void)cmt__send_queue_answer(&f->other.send_queue);
   assert_int_equal(1, f->a.calls);
   assert_cmt(CMT_OK, f->a.status);
 }
@@ -87,12 +87,12 @@ static void one_that_was_queued_is_refused_until_its_callback(void **state) {
 
   assert_cmt(CMT_OK, use(f->u, &f->a.req));
   assert_cmt(CMT_EINVAL, use(f->u, &f->a.req));
-  gate_take(f->u, 0, NULL);
+  queue_take(f->u, 0, NULL);
   assert_cmt(CMT_EINVAL, use(f->u, &f->a.req));
   assert_cmt(CMT_EINVAL, use(&f->other, &f->a.req));
-  (void)cmt__gate_answer(&f->u->gate);
+  (void)cmt__send_queue_answer(&f->u->send_queue);
   assert_int_equal(1, f->a.calls);
-  assert_false(cmt__gate_answer(&f->u->gate));
+  assert_false(cmt__send_queue_answer(&f->u->send_queue));
 }
 
 static void one_whose_time_passed_is_refused_until_its_callback(void **state) {
@@ -102,7 +102,7 @@ static void one_whose_time_passed_is_refused_until_its_callback(void **state) {
   f->a.req.timeout_ns = 0;
   assert_cmt(CMT_OK, use(f->u, &f->a.req));
   assert_cmt(CMT_EINVAL, use(f->u, &f->a.req));
-  (void)cmt__gate_answer(&f->u->gate);
+  (void)cmt__send_queue_answer(&f->u->send_queue);
   assert_int_equal(1, f->a.calls);
   assert_cmt(CMT_ETIMEDOUT, f->a.status);
   cmt_buf_unref(f->a.msg);
@@ -112,36 +112,36 @@ static void from_its_callback_on_it_may_be_used_again(void **state) {
   fixture *f = *state;
 
   assert_cmt(CMT_OK, use(f->u, &f->a.req));
-  gate_take(f->u, 0, NULL);
-  (void)cmt__gate_answer(&f->u->gate);
+  queue_take(f->u, 0, NULL);
+  (void)cmt__send_queue_answer(&f->u->send_queue);
   assert_cmt(CMT_OK, use(&f->other, &f->a.req)); /* After it, */
-  (void)cmt__gate_answer(&f->other.gate);
+  (void)cmt__send_queue_answer(&f->other.send_queue);
   assert_int_equal(2, f->a.calls);
-  (void)gate_credit(f->u, 1, 0, 1);
+  (void)send_queue_credit(f->u, 1, 0, 1);
   fill(f->u);
   f->a.req.timeout_ns = 0;
   f->a.again = f->u; /* and in it. */
-  assert_cmt(CMT_EAGAIN, gate_try(f->u, GATE_A, 1));
+  assert_cmt(CMT_EAGAIN, queue_try(f->u, GATE_A, 1));
   assert_cmt(CMT_OK, use(f->u, &f->a.req));
-  (void)cmt__gate_answer(&f->u->gate);
+  (void)cmt__send_queue_answer(&f->u->send_queue);
   assert_int_equal(3, f->a.calls);
-  (void)cmt__gate_answer(&f->u->gate);
+  (void)cmt__send_queue_answer(&f->u->send_queue);
   assert_int_equal(4, f->a.calls);
   cmt_buf_unref(f->a.msg);
 }
 
 static void one_that_was_refused_may_be_used_again(void **state) {
   fixture *f = *state;
-  cmt_buf *msg = gate_message(f->u, 1);
+  cmt_buf *msg = send_queue_message(f->u, 1);
 
   for (int i = 0; i < 2; i++) {
     assert_cmt(CMT_ENOCHANNEL,
-               cmt__gate_send(&f->u->gate, 0x99, msg, &f->a.req));
+               cmt__send_queue_send(&f->u->send_queue, 0x99, msg, &f->a.req));
   }
   cmt_buf_unref(msg);
   assert_cmt(CMT_OK, use(f->u, &f->a.req));
-  (void)cmt__gate_answer(&f->u->gate);
-  cmt__gate_stop_with(&f->u->gate, CMT_ECANCELED, 0);
+  (void)cmt__send_queue_answer(&f->u->send_queue);
+  cmt__send_queue_stop_with(&f->u->send_queue, CMT_ECANCELED, 0);
   assert_cmt(CMT_ECLOSED, use(f->u, &f->a.req));
   assert_cmt(CMT_ECLOSED, use(f->u, &f->a.req));
   assert_int_equal(1, f->a.calls);
@@ -152,20 +152,20 @@ static void
 memory_that_was_never_written_is_no_request_under_way(void **state) {
   static const uint8_t fills[] = {0x00, 0xa5, 0xff};
   fixture *f = *state;
-  gate_answer copy;
+  queue_answer copy;
 
   for (size_t i = 0; i < sizeof fills; i++) {
     memset(f->a.req.internal, fills[i], sizeof f->a.req.internal);
     assert_cmt(CMT_OK, use(f->u, &f->a.req));
-    gate_take(f->u, 0, NULL);
+    queue_take(f->u, 0, NULL);
     copy = f->a;
     copy.req.arg = &copy;
     assert_cmt(CMT_OK, use(&f->other, &copy.req));
-    gate_take(&f->other, 0, NULL);
-    (void)cmt__gate_answer(&f->u->gate);
-    (void)cmt__gate_answer(&f->other.gate);
-    (void)gate_credit(f->u, 1, 0, 1);
-    (void)gate_credit(&f->other, 1, 0, 1);
+    queue_take(&f->other, 0, NULL);
+    (void)cmt__send_queue_answer(&f->u->send_queue);
+    (void)cmt__send_queue_answer(&f->other.send_queue);
+    (void)send_queue_credit(f->u, 1, 0, 1);
+    (void)send_queue_credit(&f->other, 1, 0, 1);
     assert_int_equal(i + 1, f->a.calls);
     assert_int_equal(i + 1, copy.calls);
   }
@@ -193,36 +193,36 @@ typedef struct misuse {
 enum { REQUESTS = 4 };
 
 typedef struct victim {
-  gate_user u;
-  gate_answer a[REQUESTS];
+  send_queue_user u;
+  queue_answer a[REQUESTS];
 } victim;
 
 /* What follows, until somebody notices. */
 static void run_misuse(victim *v, const misuse *m) {
-  gate_answer *a = &v->a[m->at];
+  queue_answer *a = &v->a[m->at];
 
-  *a = gate_answer_new(m->timeout_ns);
+  *a = send_queue_answer_new(m->timeout_ns);
   a->req.arg = a;
   if (m->again) {
     (void)use(&v->u, &a->req);
   }
   for (int i = 0; i < 8; i++) {
-    gate_take(&v->u, 0, NULL);
-    (void)gate_credit(&v->u, m->waits, 0, m->waits);
-    (void)cmt__gate_answer(&v->u.gate);
+    queue_take(&v->u, 0, NULL);
+    (void)send_queue_credit(&v->u, m->waits, 0, m->waits);
+    (void)cmt__send_queue_answer(&v->u.send_queue);
   }
 }
 
 static void begin_misuse(victim *v, const cmt_channel *channels,
                          const misuse *m) {
-  gate_user_init(&v->u, channels, 3, "\x10\x20");
+  send_queue_user_init(&v->u, channels, 3, "\x10\x20");
   v->u.env.env.panic = on_panic;
-  v->u.gate.bytes_max = 1000;
+  v->u.send_queue.bytes_max = 1000;
   if (m->waits) {
     fill(&v->u);
   }
   for (size_t i = 0; i < m->count; i++) {
-    v->a[i] = gate_answer_new(m->timeout_ns);
+    v->a[i] = send_queue_answer_new(m->timeout_ns);
     v->a[i].req.arg = &v->a[i];
     v->a[i].req.timeout_ns = m->timeout_ns;
     (void)use(&v->u, &v->a[i].req);
@@ -263,7 +263,7 @@ static void one_that_is_overwritten_is_noticed(void **state) {
                         .at = at,
                         .timeout_ns = timeouts[k]};
 
-            if (!is_noticed(f->u->gate.descs, &m)) {
+            if (!is_noticed(f->u->send_queue.descs, &m)) {
               fail_msg("waits %d again %d count %zu at %zu", waits, again,
                        count, at);
             }
@@ -278,7 +278,7 @@ static void one_that_is_overwritten_is_noticed(void **state) {
 
 typedef struct racer {
   fixture *f;
-  gate_user *u;
+  send_queue_user *u;
   pthread_barrier_t *start;
   unsigned taken;
 } racer;
@@ -289,7 +289,8 @@ static void *race(void *arg) {
   pthread_barrier_wait(r->start);
   for (int i = 0; i < 100; i++) {
     cmt_buf *msg = cmt_buf_new(NULL, 1);
-    cmt_err err = cmt__gate_send(&r->u->gate, GATE_A, msg, &r->f->a.req);
+    cmt_err err =
+      cmt__send_queue_send(&r->u->send_queue, GATE_A, msg, &r->f->a.req);
 
     r->taken += err == CMT_OK;
     if (err != CMT_OK) {
@@ -316,8 +317,8 @@ static void of_two_threads_one_has_it(void **state) {
   pthread_barrier_destroy(&start);
   assert_int_equal(1, r[0].taken + r[1].taken);
   for (int i = 0; i < 2; i++) {
-    gate_take(r[i].u, 0, NULL);
-    (void)cmt__gate_answer(&r[i].u->gate);
+    queue_take(r[i].u, 0, NULL);
+    (void)cmt__send_queue_answer(&r[i].u->send_queue);
   }
   assert_int_equal(1, f->a.calls);
 }

@@ -134,7 +134,7 @@ static void the_sum_stays_within_the_total(void **state) {
   cmt_peer *friend = friend_of(f);
 
   for (int i = 0; i < 5; i++) {
-    fill_crowd(f); /* A run of frames waits for each socket, and then more. */
+    fill_crowd(f); /* A batch of frames waits for each socket, and then more. */
   }
   for (size_t i = 1; i <= 100; i++) {
     fill_crowd(f);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Sends in each form at a gate, with the test as the loop: who gets the bytes
-   that become free, and how errors are told apart. */
+/* Sends in each form at a send queue, with the test as the loop: who gets the
+   bytes that become free, and how errors are told apart. */
 
-#include "gate_user.h"
+#include "send_queue_user.h"
 
 static const cmt_channel channels[] = {
   {.id = 1, .send_queue = 99, .send_message_max = 1000},
@@ -11,78 +11,79 @@ static const cmt_channel channels[] = {
   {.id = 3, .send_queue = 1},
 };
 
-static void user_init(gate_user *u) {
-  gate_user_init(u, channels, CMT__COUNT(channels), "\x01\x02");
+static void user_init(send_queue_user *u) {
+  send_queue_user_init(u, channels, CMT__COUNT(channels), "\x01\x02");
 }
 
 /* One message of |len| on |channel| went out. */
-static void cut(gate_user *u, uint8_t channel, size_t len) {
-  (void)gate_take(u, 0, NULL);
-  (void)gate_credit(u, channel == 1, channel == 2, len);
-  (void)cmt__gate_answer(&u->gate);
+static void cut(send_queue_user *u, uint8_t channel, size_t len) {
+  (void)queue_take(u, 0, NULL);
+  (void)send_queue_credit(u, channel == 1, channel == 2, len);
+  (void)cmt__send_queue_answer(&u->send_queue);
 }
 
 /* ---- bytes ---- */
 
 static void bytes_go_to_the_send_that_waits_for_them(void **state) {
-  gate_answer a = gate_answer_new(CMT_NEVER);
-  gate_user u;
+  queue_answer a = send_queue_answer_new(CMT_NEVER);
+  send_queue_user u;
 
   (void)state;
   user_init(&u);
   for (int i = 0; i < 10; i++) {
-    assert_cmt(CMT_OK, gate_try(&u, 1, 100));
+    assert_cmt(CMT_OK, queue_try(&u, 1, 100));
   }
-  gate_send(&u, 2, 900, &a);
+  send_queue_send(&u, 2, 900, &a);
   for (int i = 0; i < 9; i++) {
     cut(&u, 1, 100);
     assert_int_equal(i == 8, a.calls);
-    assert_cmt(CMT_EAGAIN, gate_try(&u, 1, 100)); /* Nobody gets between. */
+    assert_cmt(CMT_EAGAIN, queue_try(&u, 1, 100)); /* Nobody gets between. */
   }
   assert_cmt(CMT_OK, a.status);
-  assert_int_equal(1000, u.gate.bytes);
+  assert_int_equal(1000, u.send_queue.bytes);
   cut(&u, 1, 100);
-  assert_cmt(CMT_OK, gate_try(&u, 1, 100));
-  gate_user_fini(&u);
+  assert_cmt(CMT_OK, queue_try(&u, 1, 100));
+  send_queue_user_fini(&u);
 }
 
 /* A send that waits for its own channel leaves the bytes to others. */
 static void a_full_channel_keeps_no_bytes_from_others(void **state) {
-  gate_answer a = gate_answer_new(CMT_NEVER);
-  gate_user u;
+  queue_answer a = send_queue_answer_new(CMT_NEVER);
+  send_queue_user u;
 
   (void)state;
   user_init(&u);
-  assert_cmt(CMT_OK, gate_try(&u, 2, 10));
-  assert_cmt(CMT_OK, gate_try(&u, 2, 10));
-  gate_send(&u, 2, 900, &a);
+  assert_cmt(CMT_OK, queue_try(&u, 2, 10));
+  assert_cmt(CMT_OK, queue_try(&u, 2, 10));
+  send_queue_send(&u, 2, 900, &a);
   for (int i = 0; i < 9; i++) {
-    assert_cmt(CMT_OK, gate_try(&u, 1, 100));
+    assert_cmt(CMT_OK, queue_try(&u, 1, 100));
   }
   cut(&u, 2, 10); /* Now it waits for bytes. */
   assert_int_equal(0, a.calls);
-  assert_cmt(CMT_EAGAIN, gate_try(&u, 1, 1));
-  (void)cmt__gate_close(&u.gate);
-  (void)cmt__gate_answer(&u.gate);
+  assert_cmt(CMT_EAGAIN, queue_try(&u, 1, 1));
+  (void)cmt__send_queue_close(&u.send_queue);
+  (void)cmt__send_queue_answer(&u.send_queue);
   assert_cmt(CMT_ECLOSED, a.status);
   assert_int_equal(1, a.calls);
   cmt_buf_unref(a.msg);
-  gate_user_fini(&u);
+  send_queue_user_fini(&u);
 }
 
 /* ---- each form, each error ---- */
 
-static cmt_err by_form(gate_user *u, int form, uint8_t channel, size_t len) {
-  cmt_buf *msg = gate_message(u, len);
+static cmt_err by_form(send_queue_user *u, int form, uint8_t channel,
+                       size_t len) {
+  cmt_buf *msg = send_queue_message(u, len);
   cmt_send_req req = {.timeout_ns = CMT_SECONDS(1)};
   cmt_err err;
 
   if (form == 0) {
-    err = cmt__gate_try_send(&u->gate, channel, msg);
+    err = cmt__send_queue_try_send(&u->send_queue, channel, msg);
   } else if (form == 1) {
-    err = cmt__gate_send(&u->gate, channel, msg, &req);
+    err = cmt__send_queue_send(&u->send_queue, channel, msg, &req);
   } else {
-    err = cmt__gate_send_wait(&u->gate, channel, msg, 0);
+    err = cmt__send_queue_send_wait(&u->send_queue, channel, msg, 0);
   }
   assert_true(err != CMT_OK);
   cmt_buf_unref(msg); /* An error leaves it. */
@@ -90,7 +91,7 @@ static cmt_err by_form(gate_user *u, int form, uint8_t channel, size_t len) {
 }
 
 static void every_form_tells_the_errors_apart(void **state) {
-  gate_user u;
+  send_queue_user u;
 
   (void)state;
   user_init(&u);
@@ -102,19 +103,19 @@ static void every_form_tells_the_errors_apart(void **state) {
     assert_cmt(CMT_ENOMEM, by_form(&u, form, 1, 1));
     u.env.fail_at = SIZE_MAX;
   }
-  assert_cmt(CMT_OK, gate_try(&u, 2, 1));
-  assert_cmt(CMT_OK, gate_try(&u, 2, 1));
+  assert_cmt(CMT_OK, queue_try(&u, 2, 1));
+  assert_cmt(CMT_OK, queue_try(&u, 2, 1));
   assert_cmt(CMT_EAGAIN, by_form(&u, 0, 2, 1));
   assert_cmt(CMT_ETIMEDOUT, by_form(&u, 2, 2, 1));
-  cmt__gate_stop_with(&u.gate, CMT_ECANCELED, CMT_SECONDS(1));
+  cmt__send_queue_stop_with(&u.send_queue, CMT_ECANCELED, CMT_SECONDS(1));
   for (int form = 0; form < 3; form++) {
     assert_cmt(CMT_ECLOSED, by_form(&u, form, 1, 1));
   }
-  (void)cmt__gate_close(&u.gate);
+  (void)cmt__send_queue_close(&u.send_queue);
   for (int form = 0; form < 3; form++) {
     assert_cmt(CMT_ECLOSED, by_form(&u, form, 1, 1));
   }
-  gate_user_fini(&u);
+  send_queue_user_fini(&u);
 }
 
 int main(void) {

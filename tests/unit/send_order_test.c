@@ -268,7 +268,7 @@ static void send_as(field *f, ticket *t, unsigned form, cmt_buf *msg) {
 
 /* What is queued never passes the limit. */
 static void look_at_bytes(field *f, size_t number) {
-  cmt__gate *g = &f->a.peer->gate;
+  cmt__send_queue *g = &f->a.peer->send_queue;
   bool good;
 
   pthread_mutex_lock(&g->lock);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What the send queues of several peers share, at their gates alone: floors,
-   who is refused first, and who is woken when room comes back. */
+/* What the send queues of several peers share, at their send queues alone:
+   floors, who is refused first, and who is woken when room comes back. */
 
-#include "gate_user.h"
+#include "send_queue_user.h"
 #include "marks.h"
 
-#include "link/gate_impl.h"
+#include "link/send_queue_impl.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 
-/* Bytes: of each gate, and above the floors of all. */
+/* Bytes: of each send queue, and above the floors of all. */
 enum { GATES = 5, FLOOR = 100, POOL = 900, GATE_MAX = 2000 };
 
 static const cmt_channel channels[] = {
@@ -21,7 +21,7 @@ static const cmt_channel channels[] = {
 
 typedef struct fixture {
   cmt__send_pool pool;
-  gate_user u[GATES];
+  send_queue_user u[GATES];
 } fixture;
 
 static int setup(void **state) {
@@ -31,18 +31,18 @@ static int setup(void **state) {
   cmt__send_pool_init(&f->pool, FLOOR, POOL);
   pthread_mutex_init(&f->pool.lock, NULL);
   for (int i = 0; i < GATES; i++) {
-    gate_user_init(&f->u[i], channels, CMT__COUNT(channels), "\x10\x20");
-    f->u[i].gate.bytes_max = GATE_MAX;
-    f->u[i].gate.pool = &f->pool;
+    send_queue_user_init(&f->u[i], channels, CMT__COUNT(channels), "\x10\x20");
+    f->u[i].send_queue.bytes_max = GATE_MAX;
+    f->u[i].send_queue.pool = &f->pool;
   }
   *state = f;
   return 0;
 }
 
-static void end(gate_user *u) {
-  (void)cmt__gate_close(&u->gate);
-  cmt__gate_forget(&u->gate);
-  (void)cmt__gate_answer(&u->gate);
+static void end(send_queue_user *u) {
+  (void)cmt__send_queue_close(&u->send_queue);
+  cmt__send_queue_forget(&u->send_queue);
+  (void)cmt__send_queue_answer(&u->send_queue);
 }
 
 static int teardown(void **state) {
@@ -50,7 +50,7 @@ static int teardown(void **state) {
 
   for (int i = 0; i < GATES; i++) {
     end(&f->u[i]);
-    gate_user_fini(&f->u[i]);
+    send_queue_user_fini(&f->u[i]);
   }
   assert_int_equal(0, atomic_load(&f->pool.used));
   assert_int_equal(0, atomic_load(&f->pool.waiting));
@@ -61,26 +61,26 @@ static int teardown(void **state) {
 }
 
 /* Queues messages of ten bytes until one is refused. */
-static size_t fill(gate_user *u) {
-  while (gate_try(u, GATE_A, 10) == CMT_OK) {
+static size_t fill(send_queue_user *u) {
+  while (queue_try(u, GATE_A, 10) == CMT_OK) {
   }
-  return cmt__gate_queued(&u->gate);
+  return cmt__send_queue_queued(&u->send_queue);
 }
 
 /* |bytes| in messages of ten went out, and the loop looks. */
-static void drain(gate_user *u, size_t bytes) {
-  gate_take(u, 0, NULL);
-  (void)gate_credit(u, (uint32_t)(bytes / 10), 0, bytes);
+static void drain(send_queue_user *u, size_t bytes) {
+  queue_take(u, 0, NULL);
+  (void)send_queue_credit(u, (uint32_t)(bytes / 10), 0, bytes);
 }
 
-/* What a ring asks for. */
-static void look(gate_user *u) {
+/* What a wake-up asks for. */
+static void look(send_queue_user *u) {
   while (u->rings > 0) {
     u->rings = 0;
-    assert_true(cmt__gate_woken(&u->gate));
+    assert_true(cmt__send_queue_on_wake(&u->send_queue));
     do {
-      gate_take(u, 0, NULL);
-    } while (cmt__gate_answer(&u->gate));
+      queue_take(u, 0, NULL);
+    } while (cmt__send_queue_answer(&u->send_queue));
   }
 }
 
@@ -96,7 +96,7 @@ static void each_may_have_what_is_left_for_the_others(void **state) {
   assert_int_equal(FLOOR + 30, fill(&f->u[4]));
   assert_int_equal(880, atomic_load(&f->pool.used));
   /* Who has most gets no more, and who gives back does. */
-  assert_cmt(CMT_EAGAIN, gate_try(&f->u[0], GATE_B, 1));
+  assert_cmt(CMT_EAGAIN, queue_try(&f->u[0], GATE_B, 1));
   drain(&f->u[0], 550);
   assert_int_equal(FLOOR + 240, fill(&f->u[0]));
 }
@@ -107,50 +107,50 @@ static void a_floor_is_there_whatever_others_have(void **state) {
   for (int i = 0; i < 4; i++) {
     (void)fill(&f->u[i]);
   }
-  assert_cmt(CMT_OK, gate_try(&f->u[4], GATE_A, FLOOR - 1));
-  assert_cmt(CMT_OK, gate_try(&f->u[4], GATE_A, 1));
+  assert_cmt(CMT_OK, queue_try(&f->u[4], GATE_A, FLOOR - 1));
+  assert_cmt(CMT_OK, queue_try(&f->u[4], GATE_A, 1));
   /* And one larger message, if there is room for it. */
   drain(&f->u[4], 0);
-  assert_cmt(CMT_EAGAIN, gate_try(&f->u[4], GATE_A, 51));
-  assert_cmt(CMT_OK, gate_try(&f->u[4], GATE_A, 50));
+  assert_cmt(CMT_EAGAIN, queue_try(&f->u[4], GATE_A, 51));
+  assert_cmt(CMT_OK, queue_try(&f->u[4], GATE_A, 50));
 }
 
 static void a_newcomer_may_have_all_that_is_left_at_once(void **state) {
   fixture *f = *state;
 
   assert_int_equal(FLOOR + 450, fill(&f->u[0]));
-  assert_cmt(CMT_EAGAIN, gate_try(&f->u[1], GATE_A, FLOOR + 451));
-  assert_cmt(CMT_OK, gate_try(&f->u[1], GATE_A, FLOOR + 450));
-  assert_cmt(CMT_EAGAIN, gate_try(&f->u[1], GATE_A, 1));
-  assert_cmt(CMT_OK, gate_try(&f->u[2], GATE_A, FLOOR));
-  assert_cmt(CMT_EAGAIN, gate_try(&f->u[2], GATE_A, 1));
+  assert_cmt(CMT_EAGAIN, queue_try(&f->u[1], GATE_A, FLOOR + 451));
+  assert_cmt(CMT_OK, queue_try(&f->u[1], GATE_A, FLOOR + 450));
+  assert_cmt(CMT_EAGAIN, queue_try(&f->u[1], GATE_A, 1));
+  assert_cmt(CMT_OK, queue_try(&f->u[2], GATE_A, FLOOR));
+  assert_cmt(CMT_EAGAIN, queue_try(&f->u[2], GATE_A, 1));
 }
 
 static void without_memory_the_room_goes_back(void **state) {
   fixture *f = *state;
-  gate_user *u = &f->u[0];
+  send_queue_user *u = &f->u[0];
 
-  assert_cmt(CMT_OK, gate_try(u, GATE_A, 400));
+  assert_cmt(CMT_OK, queue_try(u, GATE_A, 400));
   drain(u, 0);
-  cmt__gate_trim(&u->gate);
+  cmt__send_queue_trim(&u->send_queue);
   u->env.fail_at = u->env.allocs + 1; /* The first is for the message. */
-  assert_cmt(CMT_ENOMEM, gate_try(u, GATE_A, 100));
+  assert_cmt(CMT_ENOMEM, queue_try(u, GATE_A, 100));
   assert_int_equal(300, atomic_load(&f->pool.used));
   /* Somebody may have been refused meanwhile: the loop tells those who wait. */
-  assert_true(u->gate.gave);
+  assert_true(u->send_queue.gave);
   assert_int_equal(1, u->rings);
   look(u);
-  assert_false(u->gate.gave);
-  assert_cmt(CMT_OK, gate_try(u, GATE_A, 100));
+  assert_false(u->send_queue.gave);
+  assert_cmt(CMT_OK, queue_try(u, GATE_A, 100));
   assert_int_equal(400, atomic_load(&f->pool.used));
 }
 
 static void a_second_message_may_use_up_the_pool(void **state) {
   fixture *f = *state;
 
-  assert_cmt(CMT_OK, gate_try(&f->u[0], GATE_A, FLOOR));
-  assert_cmt(CMT_EAGAIN, gate_try(&f->u[0], GATE_A, POOL + 1));
-  assert_cmt(CMT_OK, gate_try(&f->u[0], GATE_A, POOL));
+  assert_cmt(CMT_OK, queue_try(&f->u[0], GATE_A, FLOOR));
+  assert_cmt(CMT_EAGAIN, queue_try(&f->u[0], GATE_A, POOL + 1));
+  assert_cmt(CMT_OK, queue_try(&f->u[0], GATE_A, POOL));
   assert_int_equal(POOL, atomic_load(&f->pool.used));
 }
 
@@ -189,17 +189,17 @@ static void what_threads_take_at_once_is_counted(void **state) {
 /* A message of one byte, for which the pool has no room. */
 static void the_shortest_send_is_woken_too(void **state) {
   fixture *f = *state;
-  gate_answer a = gate_answer_new(CMT_NEVER);
+  queue_answer a = send_queue_answer_new(CMT_NEVER);
 
-  assert_cmt(CMT_OK, gate_try(&f->u[0], GATE_A, FLOOR));
-  assert_cmt(CMT_OK, gate_try(&f->u[0], GATE_A, POOL));
-  assert_cmt(CMT_OK, gate_try(&f->u[1], GATE_A, FLOOR));
-  gate_send(&f->u[1], GATE_A, 1, &a);
+  assert_cmt(CMT_OK, queue_try(&f->u[0], GATE_A, FLOOR));
+  assert_cmt(CMT_OK, queue_try(&f->u[0], GATE_A, POOL));
+  assert_cmt(CMT_OK, queue_try(&f->u[1], GATE_A, FLOOR));
+  send_queue_send(&f->u[1], GATE_A, 1, &a);
   look(&f->u[1]);
   assert_int_equal(0, a.calls);
   assert_int_equal(1, atomic_load(&f->pool.waiting));
-  gate_take(&f->u[0], 0, NULL);
-  (void)gate_credit(&f->u[0], 1, 0, POOL);
+  queue_take(&f->u[0], 0, NULL);
+  (void)send_queue_credit(&f->u[0], 1, 0, POOL);
   look(&f->u[1]);
   assert_cmt(CMT_OK, a.status);
   assert_int_equal(0, atomic_load(&f->pool.waiting));
@@ -208,17 +208,17 @@ static void the_shortest_send_is_woken_too(void **state) {
 /* Between the look that finds none and the wait for it. */
 static void room_that_comes_meanwhile_is_taken(void **state) {
   fixture *f = *state;
-  gate_user *u = &f->u[1];
-  gate_answer a = gate_answer_new(CMT_NEVER);
+  send_queue_user *u = &f->u[1];
+  queue_answer a = send_queue_answer_new(CMT_NEVER);
 
   assert_true(cmt__send_pool_take(&f->pool, NULL, 0, POOL));
-  assert_cmt(CMT_OK, gate_try(u, GATE_A, FLOOR));
-  gate_send(u, GATE_A, 10, &a);
+  assert_cmt(CMT_OK, queue_try(u, GATE_A, FLOOR));
+  send_queue_send(u, GATE_A, 10, &a);
   look(u);
   assert_int_equal(1, atomic_load(&f->pool.waiting));
   cmt__send_pool_give(&f->pool, POOL); /* Nobody is told. */
   assert_int_equal(0, u->rings);
-  cmt__gate_pool_look(&u->gate, 10);
+  cmt__send_queue_pool_look(&u->send_queue, 10);
   assert_int_equal(1, u->rings);
   assert_int_equal(0, atomic_load(&f->pool.waiting));
   look(u);
@@ -260,10 +260,10 @@ static void who_has_nothing_of_the_pool_is_next_up(void **state) {
 
 static void room_of_another_wakes_a_send(void **state) {
   fixture *f = *state;
-  gate_answer a = gate_answer_new(CMT_NEVER);
+  queue_answer a = send_queue_answer_new(CMT_NEVER);
 
   assert_int_equal(FLOOR + 450, fill(&f->u[0]));
-  gate_send(&f->u[1], GATE_A, FLOOR + 500, &a);
+  send_queue_send(&f->u[1], GATE_A, FLOOR + 500, &a);
   look(&f->u[1]);
   assert_int_equal(0, a.calls);
   assert_int_equal(1, atomic_load(&f->pool.waiting));
@@ -279,10 +279,10 @@ static void room_of_another_wakes_a_send(void **state) {
 
 static void the_end_of_another_wakes_a_send(void **state) {
   fixture *f = *state;
-  gate_answer a = gate_answer_new(CMT_NEVER);
+  queue_answer a = send_queue_answer_new(CMT_NEVER);
 
   assert_int_equal(FLOOR + 450, fill(&f->u[0]));
-  gate_send(&f->u[1], GATE_A, FLOOR + 900, &a);
+  send_queue_send(&f->u[1], GATE_A, FLOOR + 900, &a);
   look(&f->u[1]);
   assert_int_equal(0, a.calls);
   end(&f->u[0]);
@@ -293,11 +293,11 @@ static void the_end_of_another_wakes_a_send(void **state) {
 /* It has something above its floor, and its own queue does not move. */
 static void one_above_its_floor_is_woken_too(void **state) {
   fixture *f = *state;
-  gate_answer a = gate_answer_new(CMT_NEVER);
+  queue_answer a = send_queue_answer_new(CMT_NEVER);
 
   assert_int_equal(FLOOR + 450, fill(&f->u[0]));
   assert_int_equal(FLOOR + 230, fill(&f->u[1]));
-  gate_send(&f->u[1], GATE_B, 100, &a);
+  send_queue_send(&f->u[1], GATE_B, 100, &a);
   look(&f->u[1]);
   drain(&f->u[0], 100);
   assert_int_equal(0, f->u[1].rings); /* 230 + 100 are over 320. */
@@ -309,20 +309,21 @@ static void one_above_its_floor_is_woken_too(void **state) {
 /* Nobody takes what comes back before it, and all goes on within the floors. */
 static void a_large_message_gets_what_comes_back(void **state) {
   fixture *f = *state;
-  gate_answer a = gate_answer_new(CMT_NEVER), b = gate_answer_new(CMT_NEVER);
+  queue_answer a = send_queue_answer_new(CMT_NEVER),
+               b = send_queue_answer_new(CMT_NEVER);
 
   assert_int_equal(FLOOR + 450, fill(&f->u[0]));
-  gate_send(&f->u[1], GATE_A, 1000, &a);
+  send_queue_send(&f->u[1], GATE_A, 1000, &a);
   look(&f->u[1]);
   for (int i = 0; i < 44; i++) {
     drain(&f->u[0], 10);
     look(&f->u[1]);
     assert_int_equal(0, a.calls);
-    assert_cmt(CMT_EAGAIN, gate_try(&f->u[0], GATE_A, 10));
-    assert_cmt(CMT_EAGAIN, gate_try(&f->u[2], GATE_A, FLOOR + 1));
+    assert_cmt(CMT_EAGAIN, queue_try(&f->u[0], GATE_A, 10));
+    assert_cmt(CMT_EAGAIN, queue_try(&f->u[2], GATE_A, FLOOR + 1));
   }
-  assert_cmt(CMT_OK, gate_try(&f->u[2], GATE_A, FLOOR));
-  gate_send(&f->u[3], GATE_A, 200, &b);
+  assert_cmt(CMT_OK, queue_try(&f->u[2], GATE_A, FLOOR));
+  send_queue_send(&f->u[3], GATE_A, 200, &b);
   look(&f->u[3]);
   assert_int_equal(0, b.calls);
   drain(&f->u[0], 10);
@@ -330,8 +331,8 @@ static void a_large_message_gets_what_comes_back(void **state) {
   assert_cmt(CMT_OK, a.status);
   /* The next has its turn when that one goes out. */
   assert_int_equal(0, b.calls);
-  gate_take(&f->u[1], 0, NULL);
-  (void)gate_credit(&f->u[1], 1, 0, 1000);
+  queue_take(&f->u[1], 0, NULL);
+  (void)send_queue_credit(&f->u[1], 1, 0, 1000);
   look(&f->u[3]);
   assert_cmt(CMT_OK, b.status);
 }
@@ -340,18 +341,19 @@ static void a_large_message_gets_what_comes_back(void **state) {
    another. */
 static void small_messages_of_other_channels_go_on(void **state) {
   fixture *f = *state;
-  gate_user *u = &f->u[1];
-  gate_answer a = gate_answer_new(CMT_NEVER), b = gate_answer_new(CMT_NEVER);
+  send_queue_user *u = &f->u[1];
+  queue_answer a = send_queue_answer_new(CMT_NEVER),
+               b = send_queue_answer_new(CMT_NEVER);
 
   assert_int_equal(FLOOR + 450, fill(&f->u[0]));
-  gate_send(u, GATE_A, 800, &a);
+  send_queue_send(u, GATE_A, 800, &a);
   look(u);
-  assert_cmt(CMT_EAGAIN, gate_try(u, GATE_A, 1));
-  assert_cmt(CMT_OK, gate_try(u, GATE_B, 50));
-  gate_send(u, GATE_B, 50, &b);
+  assert_cmt(CMT_EAGAIN, queue_try(u, GATE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, GATE_B, 50));
+  send_queue_send(u, GATE_B, 50, &b);
   look(u);
   assert_cmt(CMT_OK, b.status);
-  assert_cmt(CMT_EAGAIN, gate_try(u, GATE_B, 1)); /* It would take the pool. */
+  assert_cmt(CMT_EAGAIN, queue_try(u, GATE_B, 1)); /* It would take the pool. */
   end(&f->u[0]);
   look(u);
   assert_cmt(CMT_OK, a.status);
@@ -361,32 +363,33 @@ static void small_messages_of_other_channels_go_on(void **state) {
    for a large one. */
 static void small_messages_starve_no_large_one(void **state) {
   fixture *f = *state;
-  gate_user *u = &f->u[0];
-  gate_answer a = gate_answer_new(CMT_NEVER);
+  send_queue_user *u = &f->u[0];
+  queue_answer a = send_queue_answer_new(CMT_NEVER);
 
-  assert_cmt(CMT_OK, gate_try(u, GATE_B, 50));
-  gate_send(u, GATE_A, FLOOR + POOL, &a);
+  assert_cmt(CMT_OK, queue_try(u, GATE_B, 50));
+  send_queue_send(u, GATE_A, FLOOR + POOL, &a);
   look(u);
-  assert_cmt(CMT_EAGAIN, gate_try(u, GATE_B, 1));
-  assert_true(gate_credit(u, 0, 1, 50));
-  gate_take(u, 0, NULL);
-  (void)cmt__gate_answer(&u->gate);
+  assert_cmt(CMT_EAGAIN, queue_try(u, GATE_B, 1));
+  assert_true(send_queue_credit(u, 0, 1, 50));
+  queue_take(u, 0, NULL);
+  (void)cmt__send_queue_answer(&u->send_queue);
   assert_cmt(CMT_OK, a.status);
   assert_int_equal(POOL, atomic_load(&f->pool.used));
 }
 
 static void whoever_gives_up_lets_the_next_on(void **state) {
   fixture *f = *state;
-  gate_answer a = gate_answer_new(100), b = gate_answer_new(CMT_NEVER);
+  queue_answer a = send_queue_answer_new(100),
+               b = send_queue_answer_new(CMT_NEVER);
 
   assert_int_equal(FLOOR + 450, fill(&f->u[0]));
-  gate_send(&f->u[1], GATE_A, 1000, &a);
+  send_queue_send(&f->u[1], GATE_A, 1000, &a);
   look(&f->u[1]);
-  gate_send(&f->u[2], GATE_A, FLOOR + 300, &b);
+  send_queue_send(&f->u[2], GATE_A, FLOOR + 300, &b);
   look(&f->u[2]);
   assert_int_equal(0, b.calls); /* There is room, for the first. */
-  gate_take(&f->u[1], 100, NULL);
-  (void)cmt__gate_answer(&f->u[1].gate);
+  queue_take(&f->u[1], 100, NULL);
+  (void)cmt__send_queue_answer(&f->u[1].send_queue);
   assert_cmt(CMT_ETIMEDOUT, a.status);
   cmt_buf_unref(a.msg);
   look(&f->u[2]);
@@ -395,14 +398,15 @@ static void whoever_gives_up_lets_the_next_on(void **state) {
 
 static void a_stop_lets_the_next_on(void **state) {
   fixture *f = *state;
-  gate_answer a = gate_answer_new(CMT_NEVER), b = gate_answer_new(CMT_NEVER);
+  queue_answer a = send_queue_answer_new(CMT_NEVER),
+               b = send_queue_answer_new(CMT_NEVER);
 
   assert_int_equal(FLOOR + 450, fill(&f->u[0]));
-  gate_send(&f->u[1], GATE_A, 1000, &a);
+  send_queue_send(&f->u[1], GATE_A, 1000, &a);
   look(&f->u[1]);
-  gate_send(&f->u[2], GATE_A, FLOOR + 300, &b);
+  send_queue_send(&f->u[2], GATE_A, FLOOR + 300, &b);
   look(&f->u[2]);
-  cmt__gate_stop_with(&f->u[1].gate, CMT_ECANCELED, 0);
+  cmt__send_queue_stop_with(&f->u[1].send_queue, CMT_ECANCELED, 0);
   look(&f->u[1]);
   assert_cmt(CMT_ECLOSED, a.status);
   cmt_buf_unref(a.msg);
@@ -416,36 +420,38 @@ static void a_stop_lets_the_next_on(void **state) {
    and the others take the rest. */
 static void a_slow_loop_keeps_nobody_waiting(void **state) {
   fixture *f = *state;
-  gate_answer a = gate_answer_new(CMT_NEVER), b = gate_answer_new(CMT_NEVER);
+  queue_answer a = send_queue_answer_new(CMT_NEVER),
+               b = send_queue_answer_new(CMT_NEVER);
 
   assert_int_equal(FLOOR + 450, fill(&f->u[0]));
-  gate_send(&f->u[1], GATE_A, FLOOR + 500, &a);
+  send_queue_send(&f->u[1], GATE_A, FLOOR + 500, &a);
   look(&f->u[1]);
-  gate_send(&f->u[2], GATE_A, FLOOR + 200, &b);
+  send_queue_send(&f->u[2], GATE_A, FLOOR + 200, &b);
   look(&f->u[2]);
   assert_int_equal(0, b.calls); /* There is room, for the first. */
   drain(&f->u[0], 100);
-  assert_cmt(CMT_EAGAIN, gate_try(&f->u[3], GATE_A, FLOOR + 1));
+  assert_cmt(CMT_EAGAIN, queue_try(&f->u[3], GATE_A, FLOOR + 1));
   drain(&f->u[0], 450);
   look(&f->u[2]);
   assert_cmt(CMT_OK, b.status);
-  assert_cmt(CMT_OK, gate_try(&f->u[3], GATE_A, FLOOR + 200));
+  assert_cmt(CMT_OK, queue_try(&f->u[3], GATE_A, FLOOR + 200));
   assert_int_equal(0, a.calls);
-  assert_int_equal(FLOOR + 500, cmt__gate_queued(&f->u[1].gate));
+  assert_int_equal(FLOOR + 500, cmt__send_queue_queued(&f->u[1].send_queue));
   look(&f->u[1]);
   assert_cmt(CMT_OK, a.status);
 }
 
 static void nor_does_one_that_was_stopped(void **state) {
   fixture *f = *state;
-  gate_answer a = gate_answer_new(CMT_NEVER), b = gate_answer_new(CMT_NEVER);
+  queue_answer a = send_queue_answer_new(CMT_NEVER),
+               b = send_queue_answer_new(CMT_NEVER);
 
   assert_int_equal(FLOOR + 450, fill(&f->u[0]));
-  gate_send(&f->u[1], GATE_A, 1000, &a);
+  send_queue_send(&f->u[1], GATE_A, 1000, &a);
   look(&f->u[1]);
-  gate_send(&f->u[2], GATE_A, FLOOR + 300, &b);
+  send_queue_send(&f->u[2], GATE_A, FLOOR + 300, &b);
   look(&f->u[2]);
-  cmt__gate_stop_with(&f->u[1].gate, CMT_ECANCELED, 0);
+  cmt__send_queue_stop_with(&f->u[1].send_queue, CMT_ECANCELED, 0);
   drain(&f->u[0], 10); /* Whoever comes next passes the turn on. */
   look(&f->u[2]);
   assert_cmt(CMT_OK, b.status);
@@ -462,7 +468,7 @@ enum { ROUNDS = 2000 };
 /* A loop: it answers rings, and what it took goes out at once. */
 typedef struct worker {
   fixture *f;
-  gate_user *u;
+  send_queue_user *u;
   pthread_mutex_t lock;
   pthread_cond_t cond;
   unsigned rings;
@@ -480,14 +486,14 @@ static void worker_ring(void *arg) {
 }
 
 static void worker_turn(worker *w) {
-  bool again = cmt__gate_woken(&w->u->gate);
+  bool again = cmt__send_queue_on_wake(&w->u->send_queue);
 
   while (again) {
-    cmt__gate_items *taken = &w->u->gate.taken;
+    cmt__send_queue_items *taken = &w->u->send_queue.taken;
     cmt__credits c = {.bytes = 0};
-    cmt__gate_view view;
+    cmt__send_queue_view view;
 
-    cmt__gate_take(&w->u->gate, 0, &view);
+    cmt__send_queue_take(&w->u->send_queue, 0, &view);
     for (size_t i = 0; i < taken->count; i++) {
       c.bytes += cmt_buf_bytes(taken->list[i].msg).len;
       c.messages[taken->list[i].channel == GATE_B]++;
@@ -495,8 +501,8 @@ static void worker_turn(worker *w) {
     }
     again = taken->count > 0;
     taken->count = 0;
-    again = (again && cmt__gate_credit(&w->u->gate, &c));
-    again = cmt__gate_answer(&w->u->gate) || again;
+    again = (again && cmt__send_queue_credit(&w->u->send_queue, &c));
+    again = cmt__send_queue_answer(&w->u->send_queue) || again;
     atomic_fetch_add(&w->wrong, atomic_load(&w->f->pool.used) > POOL);
   }
 }
@@ -532,8 +538,9 @@ static void *worker_sends(void *arg) {
     x = x * 1664525 + 1013904223;
     len = x >> 30 == 0 ? 1000 : (x >> 16) % 300;
     msg = cmt_buf_new(NULL, len);
-    if (cmt__gate_send_wait(&w->u->gate, x >> 28 & 1 ? GATE_A : GATE_B, msg,
-                            CMT_NEVER) != CMT_OK) {
+    if (cmt__send_queue_send_wait(&w->u->send_queue,
+                                  x >> 28 & 1 ? GATE_A : GATE_B, msg,
+                                  CMT_NEVER) != CMT_OK) {
       atomic_fetch_add(&w->wrong, 1);
       cmt_buf_unref(msg);
     }
@@ -550,8 +557,8 @@ static void no_wake_up_is_lost(void **state) {
     w[i] = (worker){.f = f, .u = &f->u[i]};
     pthread_mutex_init(&w[i].lock, NULL);
     pthread_cond_init(&w[i].cond, NULL);
-    f->u[i].gate.ring = worker_ring;
-    f->u[i].gate.ring_arg = &w[i];
+    f->u[i].send_queue.wake = worker_ring;
+    f->u[i].send_queue.wake_arg = &w[i];
     assert_int_equal(0, pthread_create(&loops[i], NULL, worker_loop, &w[i]));
   }
   for (int i = 0; i < 2 * GATES; i++) {
@@ -568,7 +575,7 @@ static void no_wake_up_is_lost(void **state) {
     pthread_mutex_unlock(&w[i].lock);
     pthread_join(loops[i], NULL);
     assert_int_equal(0, atomic_load(&w[i].wrong));
-    assert_int_equal(0, cmt__gate_queued(&f->u[i].gate));
+    assert_int_equal(0, cmt__send_queue_queued(&f->u[i].send_queue));
     pthread_mutex_destroy(&w[i].lock);
     pthread_cond_destroy(&w[i].cond);
   }

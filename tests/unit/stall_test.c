@@ -86,7 +86,7 @@ static void it_goes_on_sending(void **state) {
   assert_string_equal("receive chat 51 one\n", test_node_log(&t->a));
 }
 
-/* ---- (b) unasked pongs ---- */
+/* ---- (b) unsolicited pongs ---- */
 
 static void a_pong_goes_out_every_third_of_the_timeout(void **state) {
   test_trio *t = *state;

@@ -287,7 +287,7 @@ static void the_second_connection_of_an_id_is_refused(void **state) {
   test_pair(&f->w, &f->a, &f->b);
   test_node_start(&f->c);
   test_node_dial(&f->c, f->b.addr, 0);
-  test_loop_advance(f->w.loop, CMT_SECONDS(1)); /* See held_test.c. */
+  test_loop_advance(f->w.loop, CMT_SECONDS(1)); /* See standby_test.c. */
   assert_string_equal("rejected inbound filter CMT_EDUPLICATE\n",
                       test_node_log(&f->b));
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "still here"));

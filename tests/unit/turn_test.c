@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The messages that a link hands over in one turn of its loop: their number is
-   bounded, others have their turns between, and none is lost. */
+/* The messages that a link hands over in one iteration of its loop: their
+   number is bounded, others have their turns between, and none is lost. */
 
 #include "hostile.h"
 
@@ -62,7 +62,7 @@ static void come(fixture *f, hostile *h) {
    with their number. */
 static void flood(hostile *h, uint32_t count, bool numbered) {
   static uint8_t bytes[65536];
-  cmt__run r = cmt__run_plain(NULL, bytes, sizeof bytes);
+  cmt__batch r = cmt__batch_plain(NULL, bytes, sizeof bytes);
 
   for (uint32_t i = 0; i < count; i++) {
     uint8_t number[4];
@@ -91,8 +91,8 @@ static void a_flood_of_empty_messages_is_cut_into_turns(void **state) {
     size_t before = h.all;
 
     test_loop_step(f->w.loop);
-    assert_in_range(h.all - before, 0, CMT__TURN_MESSAGES);
-    assert_in_range(++steps, 1, 2 * (FLOOD / CMT__TURN_MESSAGES + 1));
+    assert_in_range(h.all - before, 0, CMT__ITERATION_MESSAGES);
+    assert_in_range(++steps, 1, 2 * (FLOOD / CMT__ITERATION_MESSAGES + 1));
   }
   assert_int_equal(FLOOD, h.all);
   hostile_fini(&a);
@@ -114,7 +114,7 @@ static void another_peer_is_heard_between(void **state) {
   hostile_packet(&c, TEST_CHAT, 0, true);
   test_loop_settle(f->w.loop);
   assert_int_equal(FLOOD, h.all);
-  assert_in_range(h.before_other, 1, 3 * CMT__TURN_MESSAGES);
+  assert_in_range(h.before_other, 1, 3 * CMT__ITERATION_MESSAGES);
   hostile_fini(&a);
   hostile_fini(&c);
 }
@@ -167,7 +167,7 @@ static void an_error_ends_it_between_the_turns_too(void **state) {
   heard h;
 
   listen(f, &h);
-  h.stop_at = CMT__TURN_MESSAGES + 100;
+  h.stop_at = CMT__ITERATION_MESSAGES + 100;
   come(f, &a);
   (void)test_node_log(&f->b);
   flood(&a, FLOOD, false);
@@ -185,7 +185,7 @@ static void a_pause_between_the_turns_loses_nothing(void **state) {
   heard h;
 
   listen(f, &h);
-  h.pause_at = CMT__TURN_MESSAGES + 100;
+  h.pause_at = CMT__ITERATION_MESSAGES + 100;
   come(f, &a);
   flood(&a, 4000, true);
   flood(&a, 1, false);
@@ -255,9 +255,9 @@ static void without_memory_to_put_it_by_the_peer_ends(void **state) {
   (void)test_node_log(&f->b);
   flood(&a, FLOOD, false);
   /* An empty message takes one allocation: the next is for the rest. */
-  f->w.env.fail_at = f->w.env.allocs + CMT__TURN_MESSAGES;
+  f->w.env.fail_at = f->w.env.allocs + CMT__ITERATION_MESSAGES;
   test_loop_settle(f->w.loop);
-  assert_int_equal(CMT__TURN_MESSAGES, h.all);
+  assert_int_equal(CMT__ITERATION_MESSAGES, h.all);
   assert_string_equal("remove chat CMT_ENOMEM\n", test_node_log(&f->b));
   hostile_fini(&a);
 }

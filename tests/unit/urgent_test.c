@@ -261,11 +261,11 @@ static void passes_the_turns_of_a_total_and_takes_half_at_most(void **state) {
   limits_crowd c;
 
   (void)state;
-  cmt__budget_init(&c.budget, 0, SIZE_MAX);
-  cmt__budget_limit(&c.budget, rate, 0, 0);
+  cmt__quota_init(&c.quota, 0, SIZE_MAX);
+  cmt__quota_limit(&c.quota, rate, 0, 0);
   for (size_t i = 0; i < LIMITS_SHARERS; i++) {
     c.users[i] = user_started();
-    cmt__mconn_share(c.users[i]->m, &c.budget, NULL, NULL);
+    cmt__mconn_attach_quota(c.users[i]->m, &c.quota, NULL, NULL);
   }
   /* The first leaves a debt and waits; its votes do not. */
   limits_queue_all(c.users[0], BULK, 1000);

@@ -41,30 +41,30 @@ void cmt__conn_handshake_free(cmt_conn *c) {
   if (c->shake == NULL) {
     return;
   }
-  cmt__free(&c->shared->pool.env, c->shake->ours);
-  cmt__free(&c->shared->pool.env, c->shake->in);
-  cmt__free(&c->shared->pool.env, c->shake);
+  cmt__free(&c->config->pool.env, c->shake->ours);
+  cmt__free(&c->config->pool.env, c->shake->in);
+  cmt__free(&c->config->pool.env, c->shake);
   c->shake = NULL;
 }
 
 void cmt_conn_delete(cmt_conn *c) {
-  cmt__shared *shared;
+  cmt__conn_config *config;
 
   if (c == NULL) {
     return;
   }
-  shared = c->shared;
+  config = c->config;
   cmt__conn_handshake_free(c);
   cmt_secret_conn_delete(c->secret);
   cmt_mconn_delete(c->mconn);
   cmt_node_key_delete(c->key);
-  cmt__free(&shared->pool.env, c->theirs);
+  cmt__free(&config->pool.env, c->theirs);
   if (c->alone != NULL) {
-    cmt__free(&shared->pool.env, c->alone->out.base);
-    cmt__free(&shared->pool.env, c->alone);
+    cmt__free(&config->pool.env, c->alone->out.base);
+    cmt__free(&config->pool.env, c->alone);
   }
-  cmt__free(&shared->pool.env, c);
-  cmt__shared_unref(shared);
+  cmt__free(&config->pool.env, c);
+  cmt__conn_config_unref(config);
 }
 
 /* A fault of our own node info is one of the options. */
@@ -122,7 +122,7 @@ static cmt_err ours_new(const cmt_env *env, const cmt_conn_options *o,
 
 static cmt_err conn_handshake_new(cmt_conn *c, const cmt_conn_options *o,
                                   cmt_why *why) {
-  c->shake = cmt__alloc_zero(&c->shared->pool.env, sizeof *c->shake);
+  c->shake = cmt__alloc_zero(&c->config->pool.env, sizeof *c->shake);
   if (c->shake == NULL) {
     return CMT_ENOMEM;
   }
@@ -132,7 +132,7 @@ static cmt_err conn_handshake_new(cmt_conn *c, const cmt_conn_options *o,
     c->shake->expects = true;
     cmt__node_id_write(o->expect_id, &c->shake->expect);
   }
-  return ours_new(&c->shared->pool.env, o, &c->shake->ours, why);
+  return ours_new(&c->config->pool.env, o, &c->shake->ours, why);
 }
 
 static cmt_mconn_options mconn_options(const cmt_conn_options *o) {
@@ -154,13 +154,13 @@ static cmt_mconn_options mconn_options(const cmt_conn_options *o) {
 
 static cmt_err parts_new(cmt_conn *c, const cmt_conn_options *o, cmt_why *why) {
   cmt_mconn_options m = mconn_options(o);
-  cmt_err err = cmt__mconn_new(&m, c->shared, c->now_ns, &c->mconn, why);
+  cmt_err err = cmt__mconn_new(&m, c->config, c->now_ns, &c->mconn, why);
 
   if (err == CMT_OK) {
     err = conn_handshake_new(c, o, why);
   }
   if (err == CMT_OK) {
-    err = cmt__secret_conn_new(&c->shared->pool, o->key, &c->secret);
+    err = cmt__secret_conn_new(&c->config->pool, o->key, &c->secret);
   }
   return err;
 }
@@ -182,7 +182,7 @@ static cmt_err options_check(const cmt_conn_options *o, cmt_why *why) {
            : cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT, "%s", fault);
 }
 
-cmt_err cmt__conn_new(const cmt_conn_options *o, cmt__shared *shared,
+cmt_err cmt__conn_new(const cmt_conn_options *o, cmt__conn_config *config,
                       uint64_t now_ns, cmt_conn **out, cmt_why *why) {
   cmt_err err = options_check(o, why);
   cmt_conn *c;
@@ -190,11 +190,11 @@ cmt_err cmt__conn_new(const cmt_conn_options *o, cmt__shared *shared,
   if (err != CMT_OK) {
     return err;
   }
-  c = cmt__alloc_zero(&shared->pool.env, sizeof *c);
+  c = cmt__alloc_zero(&config->pool.env, sizeof *c);
   err = c != NULL ? CMT_OK : CMT_ENOMEM;
   cmt__why(why, CMT_OK, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(CMT_OK));
   if (err == CMT_OK) {
-    c->shared = cmt__shared_ref(shared);
+    c->config = cmt__conn_config_ref(config);
     c->key = cmt__node_key_ref(o->key);
     now_ns = cmt__conn_enter(c, now_ns);
     c->flush_at_ns = CMT_NEVER;
@@ -215,7 +215,7 @@ cmt_err cmt__conn_new(const cmt_conn_options *o, cmt__shared *shared,
 cmt_err cmt_conn_new(const cmt_conn_options *o, uint64_t now_ns, cmt_conn **out,
                      cmt_why *why) {
   cmt_conn_options full;
-  cmt__shared *shared;
+  cmt__conn_config *config;
   cmt_conn *c;
   cmt_err err = cmt__out_clear(out, why);
 
@@ -227,18 +227,18 @@ cmt_err cmt_conn_new(const cmt_conn_options *o, uint64_t now_ns, cmt_conn **out,
     err = options_check(&full, why);
   }
   if (err == CMT_OK) {
-    err = cmt__shared_new(full.env, full.channels, full.channel_count, &shared,
-                          why);
+    err = cmt__conn_config_new(full.env, full.channels, full.channel_count,
+                               &config, why);
   }
   if (err != CMT_OK) {
     return err;
   }
-  err = cmt__conn_new(&full, shared, now_ns, &c, why);
-  cmt__shared_unref(shared); /* The connection has its own. */
+  err = cmt__conn_new(&full, config, now_ns, &c, why);
+  cmt__conn_config_unref(config); /* The connection has its own. */
   if (err != CMT_OK) {
     return err;
   }
-  c->alone = cmt__alloc_zero(&c->shared->pool.env, sizeof *c->alone);
+  c->alone = cmt__alloc_zero(&c->config->pool.env, sizeof *c->alone);
   if (c->alone == NULL) {
     cmt_conn_delete(c);
     return cmt__why(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
@@ -315,8 +315,8 @@ void cmt__conn_fail(cmt_conn *c, cmt_err err) {
   cmt__conn_end(c, err, cmt_err_text(err));
 }
 
-void cmt__conn_settle(cmt_conn *c) {
-  if (c->stopping && !c->ended && cmt__conn_run_done(c) &&
+void cmt__conn_update(cmt_conn *c) {
+  if (c->stopping && !c->ended && cmt__conn_batch_done(c) &&
       cmt__conn_is_drained(c)) {
     cmt__conn_fail(c, c->stop_reason);
   }
@@ -325,7 +325,7 @@ void cmt__conn_settle(cmt_conn *c) {
 void cmt_conn_stop(cmt_conn *c, cmt_err reason, uint64_t flush_ns,
                    uint64_t now_ns) {
   now_ns = cmt__conn_enter(c, now_ns);
-  CMT_REQUIRE(&c->shared->pool.env, reason != CMT_OK,
+  CMT_REQUIRE(&c->config->pool.env, reason != CMT_OK,
               "cmt_conn_stop: the reason is CMT_OK");
   if (c->ended || (c->stopping && flush_ns > 0)) {
     return;
@@ -337,7 +337,7 @@ void cmt_conn_stop(cmt_conn *c, cmt_err reason, uint64_t flush_ns,
   c->stopping = true;
   c->stop_reason = reason;
   c->flush_at_ns = cmt__after(now_ns, flush_ns);
-  cmt__conn_settle(c);
+  cmt__conn_update(c);
 }
 
 uint64_t cmt_conn_deadline(const cmt_conn *c) {
@@ -403,7 +403,7 @@ void cmt_conn_tick(cmt_conn *c, uint64_t now_ns) {
   cmt__conn_tick(c, now_ns, false);
 }
 
-void cmt__conn_hold_info(cmt_conn *c, uint64_t at_ns) {
+void cmt__conn_delay_info(cmt_conn *c, uint64_t at_ns) {
   if (c->shake != NULL) {
     c->shake->info_at_ns = at_ns;
   }
@@ -413,12 +413,12 @@ void cmt__conn_pause(cmt_conn *c, bool on, uint64_t now_ns) {
   cmt__mconn_pause(c->mconn, on, cmt__conn_enter(c, now_ns));
 }
 
-void cmt__conn_share(cmt_conn *c, cmt__budget *b,
-                     void (*on_gave_way)(void *arg), void *arg) {
-  cmt__mconn_share(c->mconn, b, on_gave_way, arg);
+void cmt__conn_attach_quota(cmt_conn *c, cmt__quota *b,
+                            void (*on_gave_way)(void *arg), void *arg) {
+  cmt__mconn_attach_quota(c->mconn, b, on_gave_way, arg);
 }
 
-void cmt__conn_unshare(cmt_conn *c) { cmt__mconn_unshare(c->mconn); }
+void cmt__conn_detach_quota(cmt_conn *c) { cmt__mconn_detach_quota(c->mconn); }
 
 bool cmt_conn_wants_read(const cmt_conn *c) {
   return !c->ended && cmt_mconn_wants_read(c->mconn);
@@ -443,7 +443,7 @@ cmt_err cmt_conn_try_send(cmt_conn *c, uint8_t channel, cmt_buf *msg) {
     return CMT_ECLOSED;
   }
   if (cmt__mconn_has_channel(c->mconn, channel) &&
-      (c->theirs_have >> c->shared->index[channel] & 1) == 0) {
+      (c->theirs_have >> c->config->index[channel] & 1) == 0) {
     return CMT_EPEERCHANNEL;
   }
   return cmt_mconn_try_send(c->mconn, channel, msg);
@@ -486,7 +486,7 @@ size_t cmt__conn_handshake_memory(const cmt_conn_options *o) {
 cmt_node_info *cmt__conn_take_info(cmt_conn *c) {
   cmt_node_info *theirs = c->theirs;
 
-  CMT_ASSERT(&c->shared->pool.env, c->state == CMT__CONN_UP);
+  CMT_ASSERT(&c->config->pool.env, c->state == CMT__CONN_UP);
   c->theirs = NULL;
   return theirs;
 }

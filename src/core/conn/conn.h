@@ -9,11 +9,11 @@
 
 #include <cometp2p/conn.h>
 
-/* As cmt_conn_new(), with the environment and the channels of |shared|, of
+/* As cmt_conn_new(), with the environment and the channels of |config|, of
    which it takes a reference, in place of those of |o|.  Its last event has no
    |why|, and cmt__conn_why() tells it. */
 CMT_NODISCARD cmt_err cmt__conn_new(const cmt_conn_options *o,
-                                    cmt__shared *shared, uint64_t now_ns,
+                                    cmt__conn_config *config, uint64_t now_ns,
                                     cmt_conn **out, cmt_why *why);
 void cmt__conn_why(const cmt_conn *c, cmt_why *out);
 
@@ -43,10 +43,10 @@ bool cmt__conn_wants_write(const cmt_conn *c, bool *urgent);
    under the lock of |b| and from any thread, when it held most of the memory
    for unfinished messages and has lost it: CMT_CONN_END follows from the next
    cmt_conn_next_event(). */
-void cmt__conn_share(cmt_conn *c, cmt__budget *b,
-                     void (*on_gave_way)(void *arg), void *arg);
+void cmt__conn_attach_quota(cmt_conn *c, cmt__quota *b,
+                            void (*on_gave_way)(void *arg), void *arg);
 /* It has ended, and shares no more: on_gave_way does not come after that. */
-void cmt__conn_unshare(cmt_conn *c);
+void cmt__conn_detach_quota(cmt_conn *c);
 
 /* As cmt_conn_tick(); |excused|: nobody is called late, since what came may not
    have been read. */
@@ -89,7 +89,7 @@ bool cmt__conn_borrows(const cmt_conn *c);
 
 /* Our node info, if it did not go out yet, waits until |at_ns|, and all that
    comes after it waits too. */
-void cmt__conn_hold_info(cmt_conn *c, uint64_t at_ns);
+void cmt__conn_delay_info(cmt_conn *c, uint64_t at_ns);
 
 /* Latches the caller's instant, for messages that are about to be queued. */
 void cmt__conn_latch(cmt_conn *c, uint64_t now_ns);

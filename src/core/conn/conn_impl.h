@@ -45,7 +45,7 @@ typedef struct cmt__conn_alone {
 } cmt__conn_alone;
 
 struct cmt_conn {
-  cmt__shared *shared;
+  cmt__conn_config *config;
   cmt_node_key *key; /* A reference of ours. */
   cmt_secret_conn *secret;
   cmt_mconn *mconn;
@@ -53,16 +53,16 @@ struct cmt_conn {
   cmt_node_info *theirs;      /* NULL again when it was taken. */
   cmt__conn_state state;
   cmt_err stop_reason;
-  uint16_t theirs_have; /* Bit i: they have channel i of |shared|. */
+  uint16_t theirs_have; /* Bit i: they have channel i of |config|. */
   bool ended, end_told, stopping;
   bool parted; /* The parting ping was written; see conn_send.c. */
-  bool run_is_mconn;
+  bool batch_is_mconn;
   bool borrows;    /* The input, if there is any, is the caller's memory. */
   cmt_bytes chunk; /* Decrypted bytes not yet used. */
   uint64_t now_ns;
   uint64_t handshake_at_ns, flush_at_ns; /* Deadlines. */
   /* The run under way, and where it stands in the multiplexer's stream. */
-  size_t run_len, run_taken;
+  size_t batch_len, batch_taken;
   uint64_t run_from;
   cmt__conn_alone *alone; /* NULL: of cmt__conn_new(). */
   /* Why it ended. */
@@ -78,8 +78,8 @@ static inline uint64_t cmt__conn_enter(cmt_conn *c, uint64_t now_ns) {
   return c->now_ns;
 }
 
-static inline bool cmt__conn_run_done(const cmt_conn *c) {
-  return c->run_taken == c->run_len;
+static inline bool cmt__conn_batch_done(const cmt_conn *c) {
+  return c->batch_taken == c->batch_len;
 }
 
 /* The first end is the reason, and a graceful stop comes before whatever ends
@@ -87,10 +87,10 @@ static inline bool cmt__conn_run_done(const cmt_conn *c) {
 void cmt__conn_end(cmt_conn *c, cmt_err err, const char *text);
 /* Ends it with the text of the error itself. */
 void cmt__conn_fail(cmt_conn *c, cmt_err err);
-/* Nothing is left to be sent, now or later, but for a run under way. */
+/* Nothing is left to be sent, now or later, but for a batch under way. */
 bool cmt__conn_is_drained(const cmt_conn *c);
 /* Ends a graceful stop when nothing is left to be written. */
-void cmt__conn_settle(cmt_conn *c);
+void cmt__conn_update(cmt_conn *c);
 void cmt__conn_handshake_free(cmt_conn *c);
 /* Our node info is not sent, and is not to be sent yet. */
 static inline bool cmt__conn_info_waits(const cmt_conn *c) {

@@ -55,7 +55,7 @@ cmt_err cmt__conn_keep(cmt_conn *c, const uint8_t *data, size_t len) {
 
   cmt_err err;
 
-  CMT_ASSERT(&c->shared->pool.env, c->state == CMT__CONN_UP);
+  CMT_ASSERT(&c->config->pool.env, c->state == CMT__CONN_UP);
   err = cmt__secret_conn_keep(c->secret, rest,
                               (cmt_bytes){.base = data, .len = len});
   c->borrows = c->borrows && err != CMT_OK;
@@ -96,7 +96,7 @@ static void frames_check(cmt_conn *c) {
     cmt_err err;
 
     cmt__mconn_enter(c->mconn, c->now_ns);
-    err = cmt__mconn_useless(c->mconn, empty);
+    err = cmt__mconn_charge_flood(c->mconn, empty);
     if (err != CMT_OK) {
       cmt__conn_fail(c, err);
     }
@@ -143,7 +143,7 @@ static bool info_take(cmt_conn *c, size_t n) {
   while (h->in_cap - h->in_len < n) {
     void *items = h->in;
 
-    if (!cmt__grow(&c->shared->pool.env, &items, &h->in_cap, 1,
+    if (!cmt__grow(&c->config->pool.env, &items, &h->in_cap, 1,
                    CMT__INFO_FIRST)) {
       cmt__conn_fail(c, CMT_ENOMEM);
       return false;
@@ -197,7 +197,7 @@ static bool info_event(cmt_conn *c, cmt_conn_event *out) {
     cmt__conn_end(c, CMT_EPROTO, "malformed node info");
     return false;
   }
-  c->theirs = cmt__node_info_clone(&c->shared->pool.env, &info);
+  c->theirs = cmt__node_info_clone(&c->config->pool.env, &info);
   if (c->theirs == NULL) {
     cmt__conn_fail(c, CMT_ENOMEM);
     return false;
@@ -247,9 +247,9 @@ static bool check_event(cmt_conn *c, cmt_conn_event *out) {
   }
   c->state = CMT__CONN_UP;
   c->theirs_have =
-    cmt__channels_among(c->shared->list, c->shared->count, c->theirs->channels);
+    cmt__channels_among(c->config->list, c->config->count, c->theirs->channels);
   cmt__mconn_start(c->mconn, c->now_ns);
-  cmt__mconn_behind(c->mconn, !c->shake->info_sent || !cmt__conn_run_done(c),
+  cmt__mconn_behind(c->mconn, !c->shake->info_sent || !cmt__conn_batch_done(c),
                     c->now_ns);
   if (c->shake->info_sent) {
     cmt__conn_handshake_free(c);
@@ -355,7 +355,7 @@ bool cmt_conn_next_event(cmt_conn *c, cmt_conn_event *out) {
   while (!have && more && !c->ended) {
     have = conn_step(c, out, &more);
   }
-  cmt__conn_settle(c);
+  cmt__conn_update(c);
   have = have || end_event(c, out);
   cmt__conn_whose(c, out);
   return have;

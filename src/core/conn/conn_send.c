@@ -5,7 +5,7 @@
 
 #include "conn_impl.h"
 
-enum { INFO_PREFIX_MAX = 10, RUN_FRAMES_MAX = 256 };
+enum { INFO_PREFIX_MAX = 10, BATCH_FRAMES_MAX = 256 };
 
 /* A handshake that we end for what the other side said: our own part still goes
    out, so that it fails for the same reason and not for an end of file. */
@@ -35,7 +35,7 @@ static bool handshake_wants_write(const cmt_conn *c) {
 /* A peer of the other wire profile gets a ping before the end, so that it sees
    what we speak even when we have said nothing yet. */
 static bool parting_wants_write(const cmt_conn *c) {
-  return c->ended && !c->parted && cmt__conn_run_done(c) &&
+  return c->ended && !c->parted && cmt__conn_batch_done(c) &&
          !handshake_is_left(c) && cmt__mconn_is_foreign(c->mconn);
 }
 
@@ -61,14 +61,14 @@ size_t cmt__conn_seal_min(const cmt_conn *c) {
   return (most + CMT_FRAME_DATA - 1) / CMT_FRAME_DATA * CMT_FRAME_SLOT;
 }
 
-/* Notes the run that was just made, of |len| bytes to write. */
-static size_t run_begin(cmt_conn *c, size_t len) {
-  c->run_len = len;
-  c->run_taken = 0;
+/* Notes the batch that was just made, of |len| bytes to write. */
+static size_t batch_begin(cmt_conn *c, size_t len) {
+  c->batch_len = len;
+  c->batch_taken = 0;
   return len;
 }
 
-static size_t run_seal(cmt_conn *c, uint8_t *slots, const cmt__run *r) {
+static size_t batch_seal(cmt_conn *c, uint8_t *slots, const cmt__batch *r) {
   cmt_err err;
 
   if (r->len == 0) {
@@ -79,15 +79,15 @@ static size_t run_seal(cmt_conn *c, uint8_t *slots, const cmt__run *r) {
     cmt__conn_fail(c, err);
     return 0;
   }
-  return run_begin(c, (r->len + CMT_FRAME_DATA - 1) / CMT_FRAME_DATA *
-                        CMT_FRAME_SLOT);
+  return batch_begin(c, (r->len + CMT_FRAME_DATA - 1) / CMT_FRAME_DATA *
+                          CMT_FRAME_SLOT);
 }
 
 /* Our node info in frames of its own. */
-static size_t info_seal(cmt_conn *c, uint8_t *slots, cmt__run r) {
+static size_t info_seal(cmt_conn *c, uint8_t *slots, cmt__batch r) {
   size_t size = cmt__node_info_size(c->shake->ours);
   cmt__writer w;
-  uint8_t *text = cmt__alloc(&c->shared->pool.env, size + INFO_PREFIX_MAX);
+  uint8_t *text = cmt__alloc(&c->config->pool.env, size + INFO_PREFIX_MAX);
 
   if (text == NULL) {
     cmt__conn_fail(c, CMT_ENOMEM);
@@ -96,42 +96,42 @@ static size_t info_seal(cmt_conn *c, uint8_t *slots, cmt__run r) {
   w = (cmt__writer){.at = text, .end = text + size + INFO_PREFIX_MAX};
   cmt__write_varint(&w, size);
   cmt__node_info_encode(c->shake->ours, &w);
-  CMT_ASSERT(&c->shared->pool.env, !w.failed);
-  cmt__run_write(&r, text, (size_t)(w.at - text));
-  cmt__free(&c->shared->pool.env, text);
+  CMT_ASSERT(&c->config->pool.env, !w.failed);
+  cmt__batch_write(&r, text, (size_t)(w.at - text));
+  cmt__free(&c->config->pool.env, text);
   c->shake->info_sent = true;
   if (c->state == CMT__CONN_UP) {
     cmt__conn_handshake_free(c);
   }
-  return run_seal(c, slots, &r);
+  return batch_seal(c, slots, &r);
 }
 
 size_t cmt__conn_seal(cmt_conn *c, uint8_t *slots, size_t cap,
                       uint64_t now_ns) {
   cmt_bytes shake;
-  cmt__run r;
+  cmt__batch r;
 
   (void)cmt__conn_enter(c, now_ns);
-  CMT_ASSERT(&c->shared->pool.env,
-             cmt__conn_run_done(c) && cap >= cmt__conn_seal_min(c));
-  c->run_is_mconn = false;
+  CMT_ASSERT(&c->config->pool.env,
+             cmt__conn_batch_done(c) && cap >= cmt__conn_seal_min(c));
+  c->batch_is_mconn = false;
   if (parting_wants_write(c)) {
     c->parted = true;
-    r = cmt__run_frames(&c->shared->pool.env, slots, cap / CMT_FRAME_SLOT);
+    r = cmt__batch_frames(&c->config->pool.env, slots, cap / CMT_FRAME_SLOT);
     cmt__mconn_write_parting(c->mconn, &r);
-    return run_seal(c, slots, &r);
+    return batch_seal(c, slots, &r);
   }
   if (c->ended && !handshake_wants_write(c)) {
     return 0;
   }
   shake = cmt_secret_conn_output(c->secret);
   if (shake.len != 0) {
-    CMT_ASSERT(&c->shared->pool.env, shake.len <= cap);
+    CMT_ASSERT(&c->config->pool.env, shake.len <= cap);
     memcpy(slots, shake.base, shake.len);
     cmt_secret_conn_consume(c->secret, shake.len);
-    return run_begin(c, shake.len);
+    return batch_begin(c, shake.len);
   }
-  r = cmt__run_frames(&c->shared->pool.env, slots, cap / CMT_FRAME_SLOT);
+  r = cmt__batch_frames(&c->config->pool.env, slots, cap / CMT_FRAME_SLOT);
   if (c->shake != NULL && !c->shake->info_sent &&
       c->state != CMT__CONN_SECRET) {
     return cmt__conn_info_waits(c) ? 0 : info_seal(c, slots, r);
@@ -139,32 +139,32 @@ size_t cmt__conn_seal(cmt_conn *c, uint8_t *slots, size_t cap,
   if (c->state != CMT__CONN_UP) {
     return 0;
   }
-  c->run_is_mconn = true;
+  c->batch_is_mconn = true;
   c->run_from = cmt__mconn_filled(c->mconn);
   cmt__mconn_fill(c->mconn, &r, c->now_ns);
-  return run_seal(c, slots, &r);
+  return batch_seal(c, slots, &r);
 }
 
 void cmt_conn_consume(cmt_conn *c, size_t len, uint64_t now_ns) {
   (void)cmt__conn_enter(c, now_ns);
-  CMT_REQUIRE(&c->shared->pool.env, len <= c->run_len - c->run_taken,
+  CMT_REQUIRE(&c->config->pool.env, len <= c->batch_len - c->batch_taken,
               "cmt_conn_consume: more than the output that was lent");
-  c->run_taken += len;
+  c->batch_taken += len;
   if (c->alone != NULL && c->alone->out.begin != c->alone->out.end) {
     c->alone->out.begin += len;
   }
-  if (c->run_is_mconn) {
+  if (c->batch_is_mconn) {
     /* Of a frame that is not whole the other side can read nothing. */
-    uint64_t bytes = c->run_taken / CMT_FRAME_SLOT * CMT_FRAME_DATA;
+    uint64_t bytes = c->batch_taken / CMT_FRAME_SLOT * CMT_FRAME_DATA;
 
     cmt__mconn_taken(
       c->mconn, cmt__min64(c->run_from + bytes, cmt__mconn_filled(c->mconn)),
       c->now_ns);
-  } else if (c->state == CMT__CONN_UP && cmt__conn_run_done(c) &&
+  } else if (c->state == CMT__CONN_UP && cmt__conn_batch_done(c) &&
              !handshake_is_left(c)) {
     cmt__mconn_behind(c->mconn, false, c->now_ns);
   }
-  cmt__conn_settle(c);
+  cmt__conn_update(c);
 }
 
 cmt_bytes cmt_conn_output(cmt_conn *c, size_t max, uint64_t now_ns) {
@@ -174,10 +174,10 @@ cmt_bytes cmt_conn_output(cmt_conn *c, size_t max, uint64_t now_ns) {
   cmt__conn_latch(c, now_ns);
   if (out->begin == out->end && cmt__conn_wants_write(c, &urgent)) {
     size_t cap =
-      cmt__min(max / CMT_FRAME_SLOT, RUN_FRAMES_MAX) * CMT_FRAME_SLOT;
+      cmt__min(max / CMT_FRAME_SLOT, BATCH_FRAMES_MAX) * CMT_FRAME_SLOT;
 
     cap = cmt__max(cap, cmt__conn_seal_min(c));
-    if (!cmt__outbuf_reserve(out, &c->shared->pool.env, cap)) {
+    if (!cmt__outbuf_reserve(out, &c->config->pool.env, cap)) {
       cmt__conn_fail(c, CMT_ENOMEM);
       return (cmt_bytes){.base = NULL};
     }
@@ -185,6 +185,6 @@ cmt_bytes cmt_conn_output(cmt_conn *c, size_t max, uint64_t now_ns) {
     out->end = cmt__conn_seal(c, out->base, cap, now_ns);
   }
   /* After the end only the handshake still counts. */
-  return c->ended && c->run_is_mconn ? (cmt_bytes){.base = NULL}
-                                     : cmt__outbuf_lend(out, max);
+  return c->ended && c->batch_is_mconn ? (cmt_bytes){.base = NULL}
+                                       : cmt__outbuf_lend(out, max);
 }

@@ -22,7 +22,7 @@ void cmt__channels_start(cmt__channels *cs, uint64_t send_rate,
     cmt__rate_init(cs->urgent, urgent_rate, urgent_rate / 4, now_ns);
   }
   for (size_t i = 0; cs->rates != NULL && i < cs->count; i++) {
-    const cmt_channel *c = &cs->shared->list[i];
+    const cmt_channel *c = &cs->config->list[i];
 
     cmt__rate_init_bytes(&cs->rates[2 * i], c->send_rate, now_ns);
     cmt__rate_init_bytes(&cs->rates[2 * i + 1], c->recv_rate, now_ns);
@@ -34,17 +34,17 @@ static cmt_err rates_new(cmt__channels *cs) {
   bool any = false, urgent = false;
 
   for (size_t i = 0; i < cs->count; i++) {
-    const cmt_channel *c = &cs->shared->list[i];
+    const cmt_channel *c = &cs->config->list[i];
 
     any = any || c->send_rate > 0 || c->recv_rate > 0;
     urgent = urgent || c->traffic == CMT_TRAFFIC_URGENT;
   }
   if (any) {
     cs->rates =
-      cmt__alloc_zero(&cs->shared->pool.env, 2 * cs->count * sizeof *cs->rates);
+      cmt__alloc_zero(&cs->config->pool.env, 2 * cs->count * sizeof *cs->rates);
   }
   if (urgent) {
-    cs->urgent = cmt__alloc_zero(&cs->shared->pool.env, sizeof *cs->urgent);
+    cs->urgent = cmt__alloc_zero(&cs->config->pool.env, sizeof *cs->urgent);
   }
   return (any && cs->rates == NULL) || (urgent && cs->urgent == NULL)
            ? CMT_ENOMEM
@@ -71,23 +71,23 @@ uint64_t cmt__channels_read_left(cmt__channels *cs) {
 
 /* ---- making ---- */
 
-cmt_err cmt__channels_init(cmt__channels *cs, cmt__shared *shared) {
+cmt_err cmt__channels_init(cmt__channels *cs, cmt__conn_config *config) {
   *cs = (cmt__channels){
-    .shared = shared,
+    .config = config,
     .wire = &cmt__wire_cometbft,
     .cut_max = UINT64_MAX,
     .partial_max_ns = CMT_NEVER,
     .partial_check_ns = CMT_NEVER,
   };
-  if (shared->count == 0) {
+  if (config->count == 0) {
     return CMT_OK;
   }
   cs->list =
-    cmt__alloc_zero(&shared->pool.env, shared->count * sizeof *cs->list);
+    cmt__alloc_zero(&config->pool.env, config->count * sizeof *cs->list);
   if (cs->list == NULL) {
     return CMT_ENOMEM;
   }
-  cs->count = shared->count;
+  cs->count = config->count;
   if (rates_new(cs) != CMT_OK) {
     cmt__channels_fini(cs);
     return CMT_ENOMEM;
@@ -97,7 +97,7 @@ cmt_err cmt__channels_init(cmt__channels *cs, cmt__shared *shared) {
 
 /* Moves what is queued and what is under reassembly to |rest|. */
 static void channels_empty(cmt__channels *cs, cmt__channels_rest *rest) {
-  cmt__channels_unshare(cs);
+  cmt__channels_detach_quota(cs);
   rest->count = cs->count;
   for (size_t i = 0; i < cs->count; i++) {
     const cmt__channel *c = &cs->list[i];
@@ -108,8 +108,8 @@ static void channels_empty(cmt__channels *cs, cmt__channels_rest *rest) {
     rest->list[i].count = cmt__counter32_get(&c->queue_count);
     rest->list[i].partial = c->partial;
   }
-  cmt__free(&cs->shared->pool.env, cs->rates);
-  cmt__free(&cs->shared->pool.env, cs->urgent);
+  cmt__free(&cs->config->pool.env, cs->rates);
+  cmt__free(&cs->config->pool.env, cs->urgent);
   cs->rates = NULL;
   cs->urgent = NULL;
   cs->count = 0;
@@ -137,9 +137,9 @@ void cmt__channels_fini(cmt__channels *cs) {
   cmt__channels_rest rest;
 
   channels_empty(cs, &rest);
-  cmt__free(&cs->shared->pool.env, cs->list);
+  cmt__free(&cs->config->pool.env, cs->list);
   cs->list = NULL;
-  cmt__channels_let_go(&cs->shared->pool.env, &rest);
+  cmt__channels_let_go(&cs->config->pool.env, &rest);
 }
 
 _Static_assert(sizeof(cmt_channel_status) <= sizeof(cmt__channel),
@@ -167,7 +167,7 @@ void cmt__channels_trim(cmt__channels *cs) {
     cmt__channel *c = &cs->list[i];
 
     if (cmt__counter32_get(&c->queue_count) == 0) {
-      cmt__free(&cs->shared->pool.env, c->queue);
+      cmt__free(&cs->config->pool.env, c->queue);
       c->queue = NULL;
       c->queue_cap = 0;
       c->queue_head = 0;
@@ -180,11 +180,11 @@ void cmt__channels_trim(cmt__channels *cs) {
 /* Around all that is done with unfinished messages: of one that is above its
    floor another thread may free them. */
 static bool partials_enter(const cmt__channels *cs) {
-  return cs->holder != NULL && cmt__budget_enter(cs->budget, cs->holder);
+  return cs->holder != NULL && cmt__quota_enter(cs->quota, cs->holder);
 }
 
 static void partials_leave(const cmt__channels *cs, bool locks) {
-  cmt__budget_leave(cs->budget, locks);
+  cmt__quota_leave(cs->quota, locks);
 }
 
 /* The thread that needs the memory calls this; it may be that of another
@@ -200,9 +200,9 @@ static void partials_drop(void *owner) {
 
 /* For one that comes above its floor.  False: no memory. */
 static bool holder_new(cmt__channels *cs) {
-  cs->holder = cmt__alloc_zero(&cs->shared->pool.env, sizeof *cs->holder);
+  cs->holder = cmt__alloc_zero(&cs->config->pool.env, sizeof *cs->holder);
   if (cs->holder != NULL) {
-    cs->holder->held = cs->recv_held;
+    cs->holder->reserved = cs->recv_held;
     cs->holder->unread = cs->unread;
     cs->holder->owner = cs;
     cs->holder->drop = partials_drop;
@@ -212,10 +212,10 @@ static bool holder_new(cmt__channels *cs) {
   return cs->holder != NULL;
 }
 
-static void held_add(cmt__channels *cs, size_t more) {
+static void standby_add(cmt__channels *cs, size_t more) {
   cs->recv_held += more;
-  if (cs->budget != NULL) {
-    cmt__budget_add(cs->budget, &cs->budget->held, more);
+  if (cs->quota != NULL) {
+    cmt__quota_add(cs->quota, &cs->quota->reserved, more);
   }
 }
 
@@ -228,16 +228,16 @@ static cmt_err partial_hold(cmt__channels *cs, size_t least, size_t most,
   if (*more < least) {
     return CMT_ENOBUFS;
   }
-  if (cs->budget == NULL ||
-      (cs->holder == NULL && cs->recv_held + *more <= cs->budget->floor)) {
-    held_add(cs, *more);
+  if (cs->quota == NULL ||
+      (cs->holder == NULL && cs->recv_held + *more <= cs->quota->floor)) {
+    standby_add(cs, *more);
     return CMT_OK;
   }
   if (cs->holder == NULL && !holder_new(cs)) {
     return CMT_ENOMEM;
   }
   cs->holder->now_ns = cs->now_ns;
-  if (!cmt__budget_take(cs->budget, cs->holder, least, *more, more)) {
+  if (!cmt__quota_take(cs->quota, cs->holder, least, *more, more)) {
     return CMT_ENOBUFS;
   }
   cs->recv_held += *more;
@@ -246,16 +246,16 @@ static cmt_err partial_hold(cmt__channels *cs, size_t least, size_t most,
 
 static void partial_give(cmt__channels *cs, size_t less) {
   if (cs->holder == NULL) {
-    held_add(cs, (size_t)0 - less);
+    standby_add(cs, (size_t)0 - less);
   } else {
-    cmt__budget_give(cs->budget, cs->holder, less);
+    cmt__quota_give(cs->quota, cs->holder, less);
     cs->recv_held -= less;
   }
 }
 
-void cmt__channels_share(cmt__channels *cs, cmt__budget *b,
-                         void (*on_gave_way)(void *arg), void *arg) {
-  cs->budget = b;
+void cmt__channels_attach_quota(cmt__channels *cs, cmt__quota *b,
+                                void (*on_gave_way)(void *arg), void *arg) {
+  cs->quota = b;
   cs->on_gave_way = on_gave_way;
   cs->share_arg = arg;
 }
@@ -264,15 +264,15 @@ void cmt__channels_unread(cmt__channels *cs, bool on) {
   cs->unread = on;
   if (cs->holder != NULL) {
     cs->holder->now_ns = cs->now_ns;
-    cmt__holder_unread(cs->budget, cs->holder, on);
+    cmt__holder_unread(cs->quota, cs->holder, on);
   }
 }
 
-void cmt__channels_unshare(cmt__channels *cs) {
+void cmt__channels_detach_quota(cmt__channels *cs) {
   partial_give(cs, cs->recv_held);
-  cmt__free(&cs->shared->pool.env, cs->holder);
+  cmt__free(&cs->config->pool.env, cs->holder);
   cs->holder = NULL;
-  cs->budget = NULL;
+  cs->quota = NULL;
 }
 
 bool cmt__channels_tick(cmt__channels *cs, uint64_t now_ns) {
@@ -359,7 +359,7 @@ static cmt_err partial_reserve(cmt__channels *cs, cmt__channel *c, size_t have,
   if (err != CMT_OK) {
     return err;
   }
-  grown = cmt__buf_new_cap(&cs->shared->pool.env, have + more);
+  grown = cmt__buf_new_cap(&cs->config->pool.env, have + more);
   if (grown == NULL) {
     partial_give(cs, more);
     return CMT_ENOMEM;
@@ -370,7 +370,7 @@ static cmt_err partial_reserve(cmt__channels *cs, cmt__channel *c, size_t have,
 /* A message that is whole in its packet has a buffer of exactly its length,
    which is delivered with the packet's last byte. */
 static cmt_err whole_begin(cmt__channels *cs, cmt__channel *c, size_t len) {
-  c->partial = cmt__buf_new_cap(&cs->shared->pool.env, len);
+  c->partial = cmt__buf_new_cap(&cs->config->pool.env, len);
   cs->whole = c->partial != NULL ? c : NULL;
   return c->partial != NULL ? CMT_OK : CMT_ENOMEM;
 }
@@ -480,7 +480,7 @@ void cmt__channel_get_status(const cmt__channels *cs, size_t i,
   const cmt__channel *c = &cs->list[i];
 
   *out = (cmt_channel_status){
-    .id = cs->shared->list[i].id,
+    .id = cs->config->list[i].id,
     .queued_messages = cmt__counter32_get(&c->queue_count),
     .queued_bytes = cmt__counter_get(&c->queued_bytes),
     .sent_messages = cmt__counter_get(&c->sent_messages),

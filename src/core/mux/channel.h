@@ -6,9 +6,9 @@
    that chooses whose packet is next, and messages under reassembly.
    docs/PROTOCOL.md 4.3 and 4.4. */
 
-#include "budget.h"
+#include "quota.h"
 #include "base/counter.h"
-#include "shared.h"
+#include "conn_config.h"
 #include "core/wire/wire.h"
 
 /* Messages cut to their end since the last call, per channel in the order of
@@ -25,7 +25,7 @@ typedef struct cmt__queued {
 } cmt__queued;
 
 typedef struct cmt__channel {
-  /* To send: a ring whose first message is the one being cut. */
+  /* To send: a wake-up whose first message is the one being cut. */
   cmt__queued *queue;
   uint32_t queue_cap, queue_head;
   uint32_t offset;       /* Bytes of the first message that were cut. */
@@ -44,7 +44,7 @@ typedef struct cmt__channel {
 } cmt__channel;
 
 typedef struct cmt__channels {
-  cmt__shared *shared;
+  cmt__conn_config *config;
   cmt__channel *list;
   size_t count; /* As of what is shared, until they are retired. */
   const cmt__wire *wire;
@@ -57,14 +57,14 @@ typedef struct cmt__channels {
                            urgent. */
   size_t recv_held;     /* Capacity under reassembly, */
   size_t recv_held_max; /* which is at most so much. */
-  /* What is held, for all that share |budget|; NULL: it was never more than
+  /* What is held, for all that share |quota|; NULL: it was never more than
      the floor. */
   cmt__holder *holder;
   bool unread; /* The stream is not read by our own choice. */
   /* Whose message is whole in the packet that is under way: it counts for
      nothing, since it is complete with that; NULL: none. */
   cmt__channel *whole;
-  cmt__budget *budget; /* NULL: shares with nobody. */
+  cmt__quota *quota; /* NULL: shares with nobody. */
   void (*on_gave_way)(void *arg);
   void *share_arg;
   cmt__rate *rates; /* Of each channel to send, then to receive; NULL: no
@@ -76,9 +76,9 @@ typedef struct cmt__channels {
   uint64_t partial_max_ns, partial_check_ns;
 } cmt__channels;
 
-/* Those of |shared|, which outlives them.  CMT_ENOMEM. */
+/* Those of |config|, which outlives them.  CMT_ENOMEM. */
 CMT_NODISCARD cmt_err cmt__channels_init(cmt__channels *cs,
-                                         cmt__shared *shared);
+                                         cmt__conn_config *config);
 void cmt__channels_fini(cmt__channels *cs);
 
 /* Messages that channels no longer have: what was queued, and what was under
@@ -111,8 +111,8 @@ CMT_NODISCARD cmt_err cmt__channel_queue(cmt__channels *cs, uint8_t id,
 /* Writes packets into |r| as long as a whole one fits: of urgent channels first
    as long as their bucket lasts, whatever |cut_max| is; then, while less than
    |cut_max| was written, each from the channel that is due.  At most 4096
-   packets go into one run. */
-void cmt__channels_fill(cmt__channels *cs, cmt__run *r);
+   packets go into one batch. */
+void cmt__channels_fill(cmt__channels *cs, cmt__batch *r);
 
 /* The first instant at which a channel with something to send may, as far as
    its own limit goes; CMT_NEVER: none has something. */
@@ -137,12 +137,12 @@ static inline void cmt__channels_note(cmt__channels *cs) {
 }
 /* Shares |b| with others.  |on_gave_way|(|arg|) comes, from any thread, when
    its unfinished messages had to go for them, see cmt__channels_gave_way(). */
-void cmt__channels_share(cmt__channels *cs, cmt__budget *b,
-                         void (*on_gave_way)(void *arg), void *arg);
+void cmt__channels_attach_quota(cmt__channels *cs, cmt__quota *b,
+                                void (*on_gave_way)(void *arg), void *arg);
 /* The stream is not read by our own choice, or is read again. */
 void cmt__channels_unread(cmt__channels *cs, bool on);
 /* The end of that; what is under reassembly is not to be taken further. */
-void cmt__channels_unshare(cmt__channels *cs);
+void cmt__channels_detach_quota(cmt__channels *cs);
 /* Its unfinished messages are gone, since it held most of what all share. */
 static inline bool cmt__channels_gave_way(const cmt__channels *cs) {
   return cs->holder != NULL && cmt__holder_gave_way(cs->holder);
@@ -167,7 +167,7 @@ size_t cmt__channels_memory(const cmt_channel *list, size_t count);
 /* What the channel at |c| is. */
 static inline const cmt_channel *cmt__channel_desc(const cmt__channels *cs,
                                                    const cmt__channel *c) {
-  return &cs->shared->list[c - cs->list];
+  return &cs->config->list[c - cs->list];
 }
 
 /* Fills in the status of the channel at |i|.  Any thread, as long as they are

@@ -17,8 +17,8 @@ enum {
   /* How far a channel that wakes may lag behind the others.  Without a floor
      it would hold the link until it has caught up with all that they sent. */
   FLOOR_LAG = 65536,
-  /* Packets of one run.  The longest has room for 50,000 empty ones, and other
-     links wait meanwhile; so many take less than a millisecond. */
+  /* Packets of one batch.  The longest has room for 50,000 empty ones, and
+     other links wait meanwhile; so many take less than a millisecond. */
   RUN_PACKETS_MAX = 4096,
 };
 
@@ -52,9 +52,8 @@ static bool is_urgent(const cmt__channels *cs, const cmt__channel *c) {
 static uint64_t urgent_open_ns(const cmt__channels *cs) {
   uint64_t at_ns = cmt__rate_open_ns(cs->urgent);
 
-  return cs->budget == NULL
-           ? at_ns
-           : cmt__max64(at_ns, cmt__budget_urgent_ns(cs->budget));
+  return cs->quota == NULL ? at_ns
+                           : cmt__max64(at_ns, cmt__quota_urgent_ns(cs->quota));
 }
 
 uint64_t cmt__channels_urgent_ns(const cmt__channels *cs) {
@@ -156,7 +155,7 @@ void cmt__channels_decay(cmt__channels *cs, uint64_t now_ns) {
 
 static bool queue_grow(cmt__channels *cs, cmt__channel *c) {
   uint32_t cap = c->queue_cap ? 2 * c->queue_cap : CMT__QUEUE_FIRST;
-  cmt__queued *queue = cmt__alloc(&cs->shared->pool.env, cap * sizeof *queue);
+  cmt__queued *queue = cmt__alloc(&cs->config->pool.env, cap * sizeof *queue);
 
   if (queue == NULL) {
     return false;
@@ -164,7 +163,7 @@ static bool queue_grow(cmt__channels *cs, cmt__channel *c) {
   for (uint32_t i = 0; i < c->queue_cap; i++) {
     queue[i] = *cmt__channel_queued(c, i);
   }
-  cmt__free(&cs->shared->pool.env, c->queue);
+  cmt__free(&cs->config->pool.env, c->queue);
   c->queue = queue;
   c->queue_cap = cap;
   c->queue_head = 0;
@@ -230,7 +229,7 @@ static void message_cut(cmt__channels *cs, cmt__channel *c) {
 }
 
 /* Cuts one packet of |c|; false: it does not fit any more. */
-static bool packet_cut(cmt__channels *cs, cmt__channel *c, cmt__run *r) {
+static bool packet_cut(cmt__channels *cs, cmt__channel *c, cmt__batch *r) {
   uint8_t id = cmt__channel_desc(cs, c)->id;
   cmt_bytes msg = cmt_buf_bytes(c->queue[c->queue_head].msg);
   size_t left = msg.len - c->offset;
@@ -240,7 +239,7 @@ static bool packet_cut(cmt__channels *cs, cmt__channel *c, cmt__run *r) {
   bool eof = left <= cs->payload_max - (id >= 0x80);
   size_t size = cs->wire->msg_size(id, eof, n);
 
-  if (size > cmt__run_room(r)) {
+  if (size > cmt__batch_room(r)) {
     return false;
   }
   cs->wire->write_msg(
@@ -261,8 +260,8 @@ static bool packet_cut(cmt__channels *cs, cmt__channel *c, cmt__run *r) {
   return true;
 }
 
-/* False: no other packet goes into the run. */
-static bool urgent_fill(cmt__channels *cs, cmt__run *r, size_t *left) {
+/* False: no other packet goes into the batch. */
+static bool urgent_fill(cmt__channels *cs, cmt__batch *r, size_t *left) {
   cmt__channel *c;
 
   while ((c = urgent_pick(cs)) != NULL) {
@@ -273,14 +272,14 @@ static bool urgent_fill(cmt__channels *cs, cmt__run *r, size_t *left) {
     }
     --*left;
     cmt__rate_charge(cs->urgent, r->len - before, cs->now_ns);
-    if (cs->budget != NULL) {
-      cmt__budget_urgent_charge(cs->budget, r->len - before, cs->now_ns);
+    if (cs->quota != NULL) {
+      cmt__quota_urgent_charge(cs->quota, r->len - before, cs->now_ns);
     }
   }
   return true;
 }
 
-void cmt__channels_fill(cmt__channels *cs, cmt__run *r) {
+void cmt__channels_fill(cmt__channels *cs, cmt__batch *r) {
   size_t before = r->len, left = RUN_PACKETS_MAX;
   cmt__channel *c;
 

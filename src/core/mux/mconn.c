@@ -96,16 +96,16 @@ static size_t recv_bytes_default(const cmt__channels *cs) {
   size_t largest = 0;
 
   for (size_t i = 0; i < cs->count; i++) {
-    largest = cmt__max(largest, cs->shared->list[i].recv_message_max);
+    largest = cmt__max(largest, cs->config->list[i].recv_message_max);
   }
   return largest + (1 << 20);
 }
 
 /* A message over it could never be received. */
 static cmt_err recv_bytes_check(const cmt_mconn_options *o,
-                                const cmt__shared *shared, cmt_why *why) {
-  for (size_t i = 0; o->recv_bytes_max > 0 && i < shared->count; i++) {
-    const cmt_channel *c = &shared->list[i];
+                                const cmt__conn_config *config, cmt_why *why) {
+  for (size_t i = 0; o->recv_bytes_max > 0 && i < config->count; i++) {
+    const cmt_channel *c = &config->list[i];
 
     if (c->recv_message_max > o->recv_bytes_max) {
       return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
@@ -160,24 +160,24 @@ static void mconn_init(cmt_mconn *m, const cmt_mconn_options *o) {
   m->recv_limited = o->recv_rate > 0 || m->channels.rates != NULL;
 }
 
-cmt_err cmt__mconn_new(const cmt_mconn_options *o, cmt__shared *shared,
+cmt_err cmt__mconn_new(const cmt_mconn_options *o, cmt__conn_config *config,
                        uint64_t now_ns, cmt_mconn **out, cmt_why *why) {
   cmt_err err = options_check(o, why);
   cmt_mconn *m;
 
   if (err == CMT_OK) {
-    err = recv_bytes_check(o, shared, why);
+    err = recv_bytes_check(o, config, why);
   }
   if (err != CMT_OK) {
     return err;
   }
-  m = cmt__alloc_zero(&shared->pool.env, mconn_size(o));
-  err = m != NULL ? cmt__channels_init(&m->channels, shared) : CMT_ENOMEM;
+  m = cmt__alloc_zero(&config->pool.env, mconn_size(o));
+  err = m != NULL ? cmt__channels_init(&m->channels, config) : CMT_ENOMEM;
   if (err != CMT_OK) {
-    cmt__free(&shared->pool.env, m);
+    cmt__free(&config->pool.env, m);
     return cmt__why(why, err, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(err));
   }
-  (void)cmt__shared_ref(shared);
+  (void)cmt__conn_config_ref(config);
   mconn_init(m, o);
   parts_init(m, o);
   cmt__mconn_start(m, now_ns);
@@ -188,7 +188,7 @@ cmt_err cmt__mconn_new(const cmt_mconn_options *o, cmt__shared *shared,
 cmt_err cmt_mconn_new(const cmt_mconn_options *o, uint64_t now_ns,
                       cmt_mconn **out, cmt_why *why) {
   cmt_mconn_options full;
-  cmt__shared *shared;
+  cmt__conn_config *config;
   cmt_mconn *m;
   cmt_err err = cmt__out_clear(out, why);
 
@@ -200,18 +200,18 @@ cmt_err cmt_mconn_new(const cmt_mconn_options *o, uint64_t now_ns,
     err = options_check(&full, why);
   }
   if (err == CMT_OK) {
-    err = cmt__shared_new(full.env, full.channels, full.channel_count, &shared,
-                          why);
+    err = cmt__conn_config_new(full.env, full.channels, full.channel_count,
+                               &config, why);
   }
   if (err != CMT_OK) {
     return err;
   }
-  err = cmt__mconn_new(&full, shared, now_ns, &m, why);
-  cmt__shared_unref(shared); /* The multiplexer has its own. */
+  err = cmt__mconn_new(&full, config, now_ns, &m, why);
+  cmt__conn_config_unref(config); /* The multiplexer has its own. */
   if (err != CMT_OK) {
     return err;
   }
-  m->alone = cmt__alloc_zero(&m->channels.shared->pool.env, sizeof *m->alone);
+  m->alone = cmt__alloc_zero(&m->channels.config->pool.env, sizeof *m->alone);
   if (m->alone == NULL) {
     cmt_mconn_delete(m);
     return cmt__why(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
@@ -222,21 +222,21 @@ cmt_err cmt_mconn_new(const cmt_mconn_options *o, uint64_t now_ns,
 }
 
 void cmt_mconn_delete(cmt_mconn *m) {
-  cmt__shared *shared;
+  cmt__conn_config *config;
 
   if (m == NULL) {
     return;
   }
-  shared = m->channels.shared;
+  config = m->channels.config;
   cmt_buf_unref(m->lent);
-  cmt__packet_parser_fini(&m->parser, &shared->pool.env);
+  cmt__packet_parser_fini(&m->parser, &config->pool.env);
   cmt__channels_fini(&m->channels);
   if (m->alone != NULL) {
-    cmt__free(&shared->pool.env, m->alone->out.base);
-    cmt__free(&shared->pool.env, m->alone);
+    cmt__free(&config->pool.env, m->alone->out.base);
+    cmt__free(&config->pool.env, m->alone);
   }
-  cmt__free(&shared->pool.env, m);
-  cmt__shared_unref(shared);
+  cmt__free(&config->pool.env, m);
+  cmt__conn_config_unref(config);
 }
 
 /* ---- time ---- */
@@ -256,9 +256,9 @@ void cmt__mconn_start(cmt_mconn *m, uint64_t now_ns) {
 
 /* When the other side is late, with a pong or the rest of a message. */
 static uint64_t late_ns(const cmt_mconn *m) {
-  return m->paused || m->held ? CMT_NEVER
-                              : cmt__min64(cmt__ping_late_ns(&m->ping),
-                                           m->channels.partial_check_ns);
+  return m->paused || m->limited ? CMT_NEVER
+                                 : cmt__min64(cmt__ping_late_ns(&m->ping),
+                                              m->channels.partial_check_ns);
 }
 
 /* When it is late with taking what we send.  It may wait for us to read before
@@ -279,10 +279,10 @@ uint64_t cmt_mconn_deadline(const cmt_mconn *m) {
   if (m->channels.ready > 0 && cmt__mconn_send_ns(m) > m->channels.now_ns) {
     at_ns = cmt__min64(at_ns, cmt__mconn_send_ns(m));
   }
-  if (m->paused || m->held) {
+  if (m->paused || m->limited) {
     at_ns = cmt__min64(at_ns, m->pong_ns);
   }
-  return m->held ? cmt__min64(at_ns, m->read_at_ns) : at_ns;
+  return m->limited ? cmt__min64(at_ns, m->read_at_ns) : at_ns;
 }
 
 static cmt_err late_check(cmt_mconn *m) {
@@ -310,7 +310,7 @@ cmt_err cmt__mconn_tick(cmt_mconn *m, uint64_t now_ns, bool excused,
   if (m->failed != CMT_OK) {
     return m->failed;
   }
-  if (m->held && now_ns >= m->read_at_ns) {
+  if (m->limited && now_ns >= m->read_at_ns) {
     cmt__mconn_reading(m, m->paused, false);
   }
   err = excused ? CMT_OK : late_check(m);
@@ -321,7 +321,7 @@ cmt_err cmt__mconn_tick(cmt_mconn *m, uint64_t now_ns, bool excused,
   if (*trims) {
     cmt__channels_trim(&m->channels);
   }
-  if ((m->paused || m->held) && now_ns >= m->pong_ns) {
+  if ((m->paused || m->limited) && now_ns >= m->pong_ns) {
     CMT__MARK(unsolicited_pong);
     m->ping.pong = CMT__PONG_DUE;
     m->pong_ns = cmt__after(now_ns, m->ping.timeout_ns / CMT__UNASKED);
@@ -342,7 +342,7 @@ void cmt__mconn_pause(cmt_mconn *m, bool on, uint64_t now_ns) {
   bool resumed = m->paused && !on;
 
   (void)cmt__mconn_latch(m, now_ns);
-  cmt__mconn_reading(m, on, m->held);
+  cmt__mconn_reading(m, on, m->limited);
   if (resumed) {
     m->ping.wait_ns = m->channels.now_ns;
     cmt__mconn_moved(m, m->channels.now_ns);
@@ -385,7 +385,7 @@ cmt_err cmt_mconn_try_send(cmt_mconn *m, uint8_t channel, cmt_buf *msg) {
 }
 
 bool cmt__mconn_has_channel(const cmt_mconn *m, uint8_t channel) {
-  return m->channels.shared->index[channel] < m->channels.count;
+  return m->channels.config->index[channel] < m->channels.count;
 }
 
 bool cmt__mconn_wants_write(const cmt_mconn *m, bool *urgent) {
@@ -406,7 +406,7 @@ size_t cmt__mconn_packet_max(const cmt_mconn *m) {
   return m->channels.wire->msg_size(0xff, true, m->channels.payload_max);
 }
 
-void cmt__mconn_fill(cmt_mconn *m, cmt__run *r, uint64_t now_ns) {
+void cmt__mconn_fill(cmt_mconn *m, cmt__batch *r, uint64_t now_ns) {
   uint64_t base = m->ping.filled - r->len; /* The place of |r|. */
   size_t before = r->len, messages;
 
@@ -441,13 +441,13 @@ cmt_bytes cmt_mconn_output(cmt_mconn *m, size_t max, uint64_t now_ns) {
        pong and a ping before it. */
     size_t cap = cmt__max(cmt__min(max, RUN_MAX),
                           cmt__mconn_packet_max(m) + 2 * CMT__PACKET_PING_SIZE);
-    cmt__run r;
+    cmt__batch r;
 
-    if (!cmt__outbuf_reserve(out, &m->channels.shared->pool.env, cap)) {
+    if (!cmt__outbuf_reserve(out, &m->channels.config->pool.env, cap)) {
       (void)cmt__mconn_fail(m, CMT_ENOMEM);
       return (cmt_bytes){.base = NULL};
     }
-    r = cmt__run_plain(&m->channels.shared->pool.env, out->base, cap);
+    r = cmt__batch_plain(&m->channels.config->pool.env, out->base, cap);
     cmt__mconn_fill(m, &r, now_ns);
     out->begin = 0;
     out->end = r.len;
@@ -458,7 +458,7 @@ cmt_bytes cmt_mconn_output(cmt_mconn *m, size_t max, uint64_t now_ns) {
 void cmt_mconn_consume(cmt_mconn *m, size_t len, uint64_t now_ns) {
   cmt__mconn_alone *a = m->alone;
 
-  CMT_REQUIRE(&m->channels.shared->pool.env, len <= a->out.end - a->out.begin,
+  CMT_REQUIRE(&m->channels.config->pool.env, len <= a->out.end - a->out.begin,
               "cmt_mconn_consume: more than the output that was lent");
   a->out.begin += len;
   a->consumed += len;
@@ -518,7 +518,8 @@ static bool packet_event(cmt_mconn *m, const cmt__packet *k,
 
   if (k->kind == CMT__PACKET_PING) {
     err = pings->ping_came(&m->ping, m->channels.now_ns);
-    err = err != CMT_OK ? cmt__mconn_fail(m, err) : cmt__mconn_useless(m, 1);
+    err =
+      err != CMT_OK ? cmt__mconn_fail(m, err) : cmt__mconn_charge_flood(m, 1);
     (void)err;
     return false;
   }
@@ -527,11 +528,11 @@ static bool packet_event(cmt_mconn *m, const cmt__packet *k,
     if (cmt__ping_pong_came(&m->ping, m->channels.now_ns, &out->rtt_ns)) {
       return true;
     }
-    (void)cmt__mconn_useless(m, 1); /* Unasked: fine, and no news. */
+    (void)cmt__mconn_charge_flood(m, 1); /* Unsolicited: fine, and no news. */
     return false;
   }
   if (k->total < CMT_PACKET_PAYLOAD_MIN && k->first && !k->eof &&
-      cmt__mconn_useless(m, 1) != CMT_OK) {
+      cmt__mconn_charge_flood(m, 1) != CMT_OK) {
     return false;
   }
   err = cmt__channel_take(&m->channels, k, &m->lent);
@@ -547,7 +548,9 @@ static bool packet_event(cmt_mconn *m, const cmt__packet *k,
   return m->lent != NULL;
 }
 
-void cmt__mconn_unshare(cmt_mconn *m) { cmt__channels_unshare(&m->channels); }
+void cmt__mconn_detach_quota(cmt_mconn *m) {
+  cmt__channels_detach_quota(&m->channels);
+}
 
 bool cmt__mconn_gave_way(const cmt_mconn *m) {
   return m->failed == CMT_ENOBUFS && cmt__channels_gave_way(&m->channels);
@@ -566,7 +569,7 @@ cmt_err cmt_mconn_next_event(cmt_mconn *m, cmt_mconn_event *out) {
   }
   while (m->failed == CMT_OK) {
     cmt_err err =
-      cmt__packet_next(&m->parser, &m->channels.shared->pool.env, &m->in, &k);
+      cmt__packet_next(&m->parser, &m->channels.config->pool.env, &m->in, &k);
 
     if (err == CMT_EAGAIN) {
       cmt__channels_note(&m->channels);
@@ -636,8 +639,8 @@ bool cmt__mconn_is_stuck(const cmt_mconn *m, uint64_t *span_ns,
 
 bool cmt__mconn_is_foreign(const cmt_mconn *m) { return m->foreign; }
 
-void cmt__mconn_write_parting(const cmt_mconn *m, cmt__run *r) {
+void cmt__mconn_write_parting(const cmt_mconn *m, cmt__batch *r) {
   cmt_bytes parting = m->channels.wire->parting;
 
-  cmt__run_write(r, parting.base, parting.len);
+  cmt__batch_write(r, parting.base, parting.len);
 }

@@ -6,10 +6,10 @@
 
 #include "channel.h"
 
-/* As cmt_mconn_new(), with the environment and the channels of |shared|, of
+/* As cmt_mconn_new(), with the environment and the channels of |config|, of
    which it takes a reference, in place of those of |o|. */
 CMT_NODISCARD cmt_err cmt__mconn_new(const cmt_mconn_options *o,
-                                     cmt__shared *shared, uint64_t now_ns,
+                                     cmt__conn_config *config, uint64_t now_ns,
                                      cmt_mconn **out, cmt_why *why);
 
 /* As cmt__channels_retire(). */
@@ -34,11 +34,11 @@ cmt_bytes *cmt__mconn_input(cmt_mconn *m);
 /* Starts the clocks: the first ping is one interval away. */
 void cmt__mconn_start(cmt_mconn *m, uint64_t now_ns);
 
-/* Shares |b|, which outlives it, with others; as cmt__channels_share() and
-   cmt__channels_unshare(). */
-void cmt__mconn_share(cmt_mconn *m, cmt__budget *b,
-                      void (*on_gave_way)(void *arg), void *arg);
-void cmt__mconn_unshare(cmt_mconn *m);
+/* Shares |b|, which outlives it, with others; as cmt__channels_attach_quota()
+   and cmt__channels_detach_quota(). */
+void cmt__mconn_attach_quota(cmt_mconn *m, cmt__quota *b,
+                             void (*on_gave_way)(void *arg), void *arg);
+void cmt__mconn_detach_quota(cmt_mconn *m);
 /* Whether it failed, with CMT_ENOBUFS, since it held most of what all share. */
 bool cmt__mconn_gave_way(const cmt_mconn *m);
 
@@ -48,20 +48,20 @@ void cmt__mconn_enter(cmt_mconn *m, uint64_t now_ns);
 /* Bytes that the caller should read at most, at least 1, when it reads. */
 size_t cmt__mconn_read_max(cmt_mconn *m);
 
-/* Charges |count| pieces of useless work, of which a peer may cause 500 and 50
-   a second.  CMT_EFLOOD: too many; or the first failure. */
-cmt_err cmt__mconn_useless(cmt_mconn *m, uint64_t count);
+/* Charges |count| pieces of packets that cost only us, of which a peer may
+   cause 500 and 50 a second.  CMT_EFLOOD: too many; or the first failure. */
+cmt_err cmt__mconn_charge_flood(cmt_mconn *m, uint64_t count);
 
 /* True when nothing is left to be sent, now or later. */
 bool cmt__mconn_is_drained(const cmt_mconn *m);
 
 /* Tells that the caller does not read, or reads again.  That time counts
    towards no timeout, and every third of a pong timeout of it a pong goes out,
-   unasked, for the pings that are not seen. */
+   unsolicited, for the pings that are not seen. */
 void cmt__mconn_pause(cmt_mconn *m, bool on, uint64_t now_ns);
 
 /* Writes what is due into |r|. */
-void cmt__mconn_fill(cmt_mconn *m, cmt__run *r, uint64_t now_ns);
+void cmt__mconn_fill(cmt_mconn *m, cmt__batch *r, uint64_t now_ns);
 
 /* Tells that |total| bytes of all that was filled since the start were taken
    at |now_ns|. */
@@ -104,6 +104,6 @@ uint64_t cmt__mconn_pings_sent(const cmt_mconn *m);
 bool cmt__mconn_is_foreign(const cmt_mconn *m);
 
 /* Writes what tells such a peer of our profile, after the failure. */
-void cmt__mconn_write_parting(const cmt_mconn *m, cmt__run *r);
+void cmt__mconn_write_parting(const cmt_mconn *m, cmt__batch *r);
 
 #endif

@@ -29,12 +29,12 @@ struct cmt_mconn {
   uint8_t first;       /* The first byte, until its packet is there; 0 then. */
   bool stuck;          /* It failed since nothing was taken. */
   bool paused;         /* The caller does not read. */
-  bool held;           /* It should not, for a limit. */
+  bool limited;        /* It should not, for a limit. */
   bool recv_limited;   /* There is one, of some kind. */
   uint64_t stopped_ns; /* Since when one of both. */
   uint64_t resumed_ns; /* When it was last over. */
-  uint64_t pong_ns;    /* When the next pong goes out for that, unasked. */
-  uint64_t read_at_ns; /* When |held| is over. */
+  uint64_t pong_ns;    /* When the next pong goes out for that, unsolicited. */
+  uint64_t read_at_ns; /* When |limited| is over. */
   cmt__rate *send, *recv; /* NULL: no limit. */
   cmt__rate flood;
   /* When this connection's turn comes at the limits that it shares. */
@@ -71,7 +71,7 @@ void cmt__mconn_send_charge(cmt_mconn *m, size_t len);
 /* Notes whether the caller does not read by choice, and whether it should not,
    for a limit.  Time in which nothing is read is none in which the other side
    is late. */
-void cmt__mconn_reading(cmt_mconn *m, bool paused, bool held);
+void cmt__mconn_reading(cmt_mconn *m, bool paused, bool limited);
 void cmt__mconn_recv_charge(cmt_mconn *m, size_t len);
 /* The input is used up: looks whether a limit is. */
 void cmt__mconn_recv_hold(cmt_mconn *m);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The limits of a multiplexer: how fast it sends and receives, alone and with
-   others, and how much useless work the other side may cause.
+   others, and how much packets that cost only us the other side may cause.
 
    What was sent or received is charged, and may leave a debt; until that is
    repaid, messages are held back, or the caller is asked not to read.  Only
@@ -29,9 +29,9 @@ void cmt__mconn_limits_start(cmt_mconn *m) {
   cmt__channels_start(&m->channels, send_rate, m->channels.now_ns);
 }
 
-void cmt__mconn_share(cmt_mconn *m, cmt__budget *b,
-                      void (*on_gave_way)(void *arg), void *arg) {
-  cmt__channels_share(&m->channels, b, on_gave_way, arg);
+void cmt__mconn_attach_quota(cmt_mconn *m, cmt__quota *b,
+                             void (*on_gave_way)(void *arg), void *arg) {
+  cmt__channels_attach_quota(&m->channels, b, on_gave_way, arg);
   m->recv_limited = m->recv_limited || b->recv.per_s > 0;
 }
 
@@ -47,7 +47,7 @@ uint64_t cmt__mconn_send_ns(const cmt_mconn *m) {
 }
 
 uint64_t cmt__mconn_send_left(cmt_mconn *m) {
-  cmt__budget *b = m->channels.budget;
+  cmt__quota *b = m->channels.quota;
   uint64_t left = cmt__rate_left(m->send, m->channels.now_ns);
 
   if (b == NULL) {
@@ -56,27 +56,27 @@ uint64_t cmt__mconn_send_left(cmt_mconn *m) {
   return m->channels.now_ns < m->shared_send_ns
            ? 0
            : cmt__min64(left,
-                        cmt__budget_share(b, &b->send, m->channels.now_ns));
+                        cmt__quota_available(b, &b->send, m->channels.now_ns));
 }
 
 void cmt__mconn_send_charge(cmt_mconn *m, size_t len) {
-  cmt__budget *b = m->channels.budget;
+  cmt__quota *b = m->channels.quota;
 
   if (len == 0) {
     return;
   }
   cmt__rate_charge(m->send, len, m->channels.now_ns);
   if (b != NULL) {
-    m->shared_send_ns = cmt__budget_charge(b, &b->send, len, m->shared_send_ns,
-                                           m->channels.now_ns);
+    m->shared_send_ns = cmt__quota_charge(b, &b->send, len, m->shared_send_ns,
+                                          m->channels.now_ns);
     if (m->channels.ready > 0 && cmt__mconn_send_ns(m) > m->channels.now_ns) {
-      cmt__budget_count(b, &b->send_waits);
+      cmt__quota_count(b, &b->send_waits);
     }
   }
 }
 
-void cmt__mconn_reading(cmt_mconn *m, bool paused, bool held) {
-  bool before = m->paused || m->held, after = paused || held;
+void cmt__mconn_reading(cmt_mconn *m, bool paused, bool limited) {
+  bool before = m->paused || m->limited, after = paused || limited;
 
   if (!before && after) {
     m->stopped_ns = m->channels.now_ns;
@@ -93,26 +93,26 @@ void cmt__mconn_reading(cmt_mconn *m, bool paused, bool held) {
     cmt__channels_resume(&m->channels, m->stopped_ns, m->channels.now_ns);
   }
   m->paused = paused;
-  m->held = held;
+  m->limited = limited;
   if (before != after) {
     cmt__channels_unread(&m->channels, after);
   }
 }
 
 void cmt__mconn_recv_charge(cmt_mconn *m, size_t len) {
-  cmt__budget *b = m->channels.budget;
+  cmt__quota *b = m->channels.quota;
 
   cmt__rate_charge(m->recv, len, m->channels.now_ns);
   if (b != NULL) {
-    m->shared_recv_ns = cmt__budget_charge(b, &b->recv, len, m->shared_recv_ns,
-                                           m->channels.now_ns);
+    m->shared_recv_ns = cmt__quota_charge(b, &b->recv, len, m->shared_recv_ns,
+                                          m->channels.now_ns);
   }
 }
 
 void cmt__mconn_recv_hold(cmt_mconn *m) {
   uint64_t at_ns;
 
-  if (m->held) {
+  if (m->limited) {
     return;
   }
   at_ns = cmt__max64(cmt__max64(cmt__rate_open_ns(m->recv), m->shared_recv_ns),
@@ -123,17 +123,17 @@ void cmt__mconn_recv_hold(cmt_mconn *m) {
   cmt__mconn_reading(m, m->paused, true);
   m->read_at_ns =
     cmt__min64(at_ns, cmt__after(m->channels.now_ns, HOLD_MAX_NS));
-  if (m->channels.budget != NULL) {
-    cmt__budget_count(m->channels.budget, &m->channels.budget->recv_pauses);
+  if (m->channels.quota != NULL) {
+    cmt__quota_count(m->channels.quota, &m->channels.quota->recv_pauses);
   }
 }
 
 bool cmt_mconn_wants_read(const cmt_mconn *m) {
-  return m->failed == CMT_OK && !m->held;
+  return m->failed == CMT_OK && !m->limited;
 }
 
 size_t cmt__mconn_read_max(cmt_mconn *m) {
-  cmt__budget *b = m->channels.budget;
+  cmt__quota *b = m->channels.quota;
   uint64_t left;
 
   if (!m->recv_limited) {
@@ -142,15 +142,15 @@ size_t cmt__mconn_read_max(cmt_mconn *m) {
   left = cmt__min64(cmt__rate_left(m->recv, m->channels.now_ns),
                     cmt__channels_read_left(&m->channels));
   if (b != NULL && b->recv.per_s > 0) {
-    left =
-      cmt__min64(left, m->channels.now_ns < m->shared_recv_ns
-                         ? 0
-                         : cmt__budget_share(b, &b->recv, m->channels.now_ns));
+    left = cmt__min64(
+      left, m->channels.now_ns < m->shared_recv_ns
+              ? 0
+              : cmt__quota_available(b, &b->recv, m->channels.now_ns));
   }
   return (size_t)cmt__min64(cmt__max64(left, 1), SIZE_MAX);
 }
 
-cmt_err cmt__mconn_useless(cmt_mconn *m, uint64_t count) {
+cmt_err cmt__mconn_charge_flood(cmt_mconn *m, uint64_t count) {
   cmt__rate_charge(&m->flood, count, m->channels.now_ns);
   if (m->failed == CMT_OK && m->flood.level >= 0) {
     return CMT_OK;

@@ -22,22 +22,22 @@ enum {
 
 /* ---- writing ---- */
 
-cmt__run cmt__run_frames(const cmt_env *env, uint8_t *base, size_t slots) {
-  return (cmt__run){.at = base + CMT_FRAME_HEADER,
-                    .left = CMT_FRAME_DATA,
-                    .segment = CMT_FRAME_DATA,
-                    .gap = CMT_FRAME_SLOT - CMT_FRAME_DATA,
-                    .cap = slots * CMT_FRAME_DATA,
-                    .env = env};
+cmt__batch cmt__batch_frames(const cmt_env *env, uint8_t *base, size_t slots) {
+  return (cmt__batch){.at = base + CMT_FRAME_HEADER,
+                      .left = CMT_FRAME_DATA,
+                      .segment = CMT_FRAME_DATA,
+                      .gap = CMT_FRAME_SLOT - CMT_FRAME_DATA,
+                      .cap = slots * CMT_FRAME_DATA,
+                      .env = env};
 }
 
-cmt__run cmt__run_plain(const cmt_env *env, uint8_t *base, size_t cap) {
-  return (cmt__run){
+cmt__batch cmt__batch_plain(const cmt_env *env, uint8_t *base, size_t cap) {
+  return (cmt__batch){
     .at = base, .left = cap, .segment = cap, .cap = cap, .env = env};
 }
 
-void cmt__run_write(cmt__run *r, const uint8_t *data, size_t len) {
-  CMT_ASSERT(r->env, len <= cmt__run_room(r));
+void cmt__batch_write(cmt__batch *r, const uint8_t *data, size_t len) {
+  CMT_ASSERT(r->env, len <= cmt__batch_room(r));
   r->len += len;
   while (len > 0) {
     size_t n;
@@ -77,7 +77,7 @@ size_t cmt__packet_msg_size(uint8_t channel, bool eof, size_t len) {
   return cmt__varint_size(body) + body;
 }
 
-void cmt__packet_write_msg(cmt__run *r, uint8_t channel, bool eof,
+void cmt__packet_write_msg(cmt__batch *r, uint8_t channel, bool eof,
                            cmt_bytes data) {
   uint8_t header[CMT__PACKET_HEADER_MAX];
   cmt__writer w = {.at = header, .end = header + sizeof header};
@@ -88,19 +88,19 @@ void cmt__packet_write_msg(cmt__run *r, uint8_t channel, bool eof,
   cmt__write_varint(&w, inner);
   cmt__msg_fields_write(&w, channel, eof, data.len);
   CMT_ASSERT(r->env, !w.failed);
-  cmt__run_write(r, header, (size_t)(w.at - header));
-  cmt__run_write(r, data.base, data.len);
+  cmt__batch_write(r, header, (size_t)(w.at - header));
+  cmt__batch_write(r, data.base, data.len);
 }
 
 static const uint8_t ping[CMT__PACKET_PING_SIZE] = {2, TAG_PING, 0};
 static const uint8_t pong[CMT__PACKET_PING_SIZE] = {2, TAG_PONG, 0};
 
-void cmt__packet_write_ping(cmt__run *r) {
-  cmt__run_write(r, ping, sizeof ping);
+void cmt__packet_write_ping(cmt__batch *r) {
+  cmt__batch_write(r, ping, sizeof ping);
 }
 
-void cmt__packet_write_pong(cmt__run *r) {
-  cmt__run_write(r, pong, sizeof pong);
+void cmt__packet_write_pong(cmt__batch *r) {
+  cmt__batch_write(r, pong, sizeof pong);
 }
 
 size_t cmt__packet_limit(size_t payload_max) {

@@ -11,33 +11,33 @@ typedef struct cmt__wire cmt__wire; /* wire.h */
 
 /* Where packets are written: |cap| bytes of data, |segment| of them in each
    slot of |stride| bytes, from |offset| on. */
-typedef struct cmt__run {
+typedef struct cmt__batch {
   uint8_t *at; /* The next byte. */
   size_t left; /* Room from there to the end of the segment. */
   size_t segment, gap;
   size_t len, cap;
   const cmt_env *env; /* Hears of more than it has room for. */
-} cmt__run;
+} cmt__batch;
 
 /* A run over |slots| frames at |base|; |env| outlives it. */
-cmt__run cmt__run_frames(const cmt_env *env, uint8_t *base, size_t slots);
+cmt__batch cmt__batch_frames(const cmt_env *env, uint8_t *base, size_t slots);
 /* A run over |cap| bytes in one piece. */
-cmt__run cmt__run_plain(const cmt_env *env, uint8_t *base, size_t cap);
+cmt__batch cmt__batch_plain(const cmt_env *env, uint8_t *base, size_t cap);
 
-static inline size_t cmt__run_room(const cmt__run *r) {
+static inline size_t cmt__batch_room(const cmt__batch *r) {
   return r->cap - r->len;
 }
-void cmt__run_write(cmt__run *r, const uint8_t *data, size_t len);
+void cmt__batch_write(cmt__batch *r, const uint8_t *data, size_t len);
 
 /* Bytes of CometBFT's msg packet with |len| data bytes, with its length prefix.
  */
 size_t cmt__packet_msg_size(uint8_t channel, bool eof, size_t len);
-void cmt__packet_write_msg(cmt__run *r, uint8_t channel, bool eof,
+void cmt__packet_write_msg(cmt__batch *r, uint8_t channel, bool eof,
                            cmt_bytes data);
 
 enum { CMT__PACKET_PING_SIZE = 3 }; /* Of the profile's that is longest. */
-void cmt__packet_write_ping(cmt__run *r);
-void cmt__packet_write_pong(cmt__run *r);
+void cmt__packet_write_ping(cmt__batch *r);
+void cmt__packet_write_pong(cmt__batch *r);
 
 /* The longest packet, without its prefix, that a node with this payload
    accepts; ids from 0x80 up may have one byte more. */

@@ -15,7 +15,7 @@ static size_t legacy_msg_size(uint8_t channel, bool eof, size_t len) {
   return 1 + cmt__varint_size(fields) + fields;
 }
 
-static void legacy_write_msg(cmt__run *r, uint8_t channel, bool eof,
+static void legacy_write_msg(cmt__batch *r, uint8_t channel, bool eof,
                              cmt_bytes data) {
   uint8_t header[CMT__PACKET_HEADER_MAX] = {TYPE_MSG};
   cmt__writer w = {.at = header + 1, .end = header + sizeof header};
@@ -23,8 +23,8 @@ static void legacy_write_msg(cmt__run *r, uint8_t channel, bool eof,
   cmt__write_varint(&w, cmt__msg_fields_size(channel, eof, data.len));
   cmt__msg_fields_write(&w, channel, eof, data.len);
   CMT_ASSERT(r->env, !w.failed);
-  cmt__run_write(r, header, (size_t)(w.at - header));
-  cmt__run_write(r, data.base, data.len);
+  cmt__batch_write(r, header, (size_t)(w.at - header));
+  cmt__batch_write(r, data.base, data.len);
 }
 
 static size_t legacy_limit(size_t payload_max) {

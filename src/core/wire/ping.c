@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pings and pongs, and the rules of CometBFT: a ping each interval whatever the
-   traffic, and a pong for every ping; pings that wait for one run share it.
+   traffic, and a pong for every ping; pings that wait for one batch share it.
    While one ping is under way no other is sent. */
 
 #include "ping.h"
@@ -45,7 +45,7 @@ uint64_t cmt__ping_stuck_since_ns(const cmt__ping *p) {
 }
 
 bool cmt__ping_is_excused(const cmt__ping *p) {
-  return p->unasked_ns > 0 && p->unasked_ns >= p->moved_ns;
+  return p->unsolicited_ns > 0 && p->unsolicited_ns >= p->moved_ns;
 }
 
 uint64_t cmt__ping_stuck_ns(const cmt__ping *p) {
@@ -59,7 +59,7 @@ uint64_t cmt__ping_stuck_ns(const cmt__ping *p) {
     uint64_t most_ns =
       max_ns < CMT_NEVER / CMT__UNREAD_MAX ? CMT__UNREAD_MAX * max_ns : max_ns;
 
-    excused_ns = cmt__min64(cmt__after(p->unasked_ns, max_ns),
+    excused_ns = cmt__min64(cmt__after(p->unsolicited_ns, max_ns),
                             cmt__after(since_ns, most_ns));
   }
   return cmt__max64(cmt__after(since_ns, max_ns), excused_ns);
@@ -79,16 +79,17 @@ cmt_err cmt__ping_ask(cmt__ping *p, uint64_t now_ns) {
   return CMT_OK;
 }
 
-void cmt__ping_fill(cmt__ping *p, cmt__run *r, bool messages, uint64_t now_ns) {
+void cmt__ping_fill(cmt__ping *p, cmt__batch *r, bool messages,
+                    uint64_t now_ns) {
   size_t before = r->len;
 
   cmt__ping_moved(p, now_ns);
   if (p->pong == CMT__PONG_DUE || (p->pong == CMT__PONG_OWED && !messages)) {
-    cmt__run_write(r, p->wire->pong.base, p->wire->pong.len);
+    cmt__batch_write(r, p->wire->pong.base, p->wire->pong.len);
     p->pong = CMT__PONG_NONE;
   }
   if (p->state == CMT__PING_DUE) {
-    cmt__run_write(r, p->wire->ping.base, p->wire->ping.len);
+    cmt__batch_write(r, p->wire->ping.base, p->wire->ping.len);
     p->state = CMT__PING_FILLED;
     p->end = p->filled + (r->len - before);
     p->sent++;
@@ -118,12 +119,12 @@ bool cmt__ping_pong_came(cmt__ping *p, uint64_t now_ns, uint64_t *rtt_ns) {
     p->state = CMT__PING_IDLE;
     *rtt_ns = cmt__since(now_ns, p->taken_ns);
   } else {
-    p->unasked_ns = now_ns;
+    p->unsolicited_ns = now_ns;
   }
   if (p->wire->pings->came != NULL) {
     p->wire->pings->came(p, now_ns);
   }
-  return asked; /* Unasked: fine, and no news. */
+  return asked; /* Unsolicited: fine, and no news. */
 }
 
 /* ---- CometBFT ---- */

@@ -46,7 +46,7 @@ typedef enum cmt__pong_state {
 /* What only the legacy profile keeps. */
 typedef struct cmt__ping_legacy {
   size_t packet_max; /* The longest packet that we send. */
-  /* Places in the output: of the messages of the last run, and how far it was
+  /* Places in the output: of the messages of the last batch, and how far it was
      taken when the pong began to be owed. */
   uint64_t messages_begin, messages_end, owed_from;
   uint64_t owed_ns;
@@ -69,7 +69,8 @@ typedef struct cmt__ping {
   uint64_t end, taken, filled;
   uint64_t watch_ns; /* When the ping under way was due; CMT_NEVER: none is. */
   uint64_t moved_ns; /* When progress was made, or the output was empty. */
-  uint64_t unasked_ns; /* When the last pong came that we did not ask for. */
+  uint64_t
+    unsolicited_ns; /* When the last pong came that we did not ask for. */
   uint64_t sent;
   cmt__ping_legacy *legacy; /* NULL unless the profile is that. */
 } cmt__ping;
@@ -120,7 +121,8 @@ static inline bool cmt__ping_wants_write(const cmt__ping *p, bool messages) {
 }
 
 /* Writes what is due, at |p->filled|; all that is before was taken. */
-void cmt__ping_fill(cmt__ping *p, cmt__run *r, bool messages, uint64_t now_ns);
+void cmt__ping_fill(cmt__ping *p, cmt__batch *r, bool messages,
+                    uint64_t now_ns);
 
 /* Tells that the messages of this run lie from |begin| to |end|, where it
    ends. */

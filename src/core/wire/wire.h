@@ -31,7 +31,7 @@ struct cmt__wire {
   cmt_bytes parting;
   /* As those of packet.h, which are CometBFT's. */
   size_t (*msg_size)(uint8_t channel, bool eof, size_t len);
-  void (*write_msg)(cmt__run *r, uint8_t channel, bool eof, cmt_bytes data);
+  void (*write_msg)(cmt__batch *r, uint8_t channel, bool eof, cmt_bytes data);
   size_t (*limit)(size_t payload_max);
   cmt_err (*decode)(cmt_bytes body, cmt__packet *out);
   /* Reads the header at |in|, of at least one byte; |limit| as above. */

@@ -99,7 +99,7 @@ static void on_check(uv_check_t *check) {
 
   cmt__uv_enter(&l->base);
   cmt__loop_run_timers(&l->base);
-  (void)cmt__loop_run_turns(&l->base);
+  (void)cmt__loop_run_tasks(&l->base);
   if (!l->closing) {
     arm(l);
   }
@@ -141,14 +141,14 @@ static void on_async(uv_async_t *async) {
 
 static void loop_post(cmt__loop *base, cmt__post *p) {
   cmt__loop_uv *l = loop_uv_of(base);
-  bool ring = false;
+  bool wake = false;
 
   uv_mutex_lock(&l->mutex);
   if (!p->queued) {
     p->queued = true;
     p->next = NULL;
-    ring = l->posts == NULL;
-    if (ring) {
+    wake = l->posts == NULL;
+    if (wake) {
       l->posts = p;
     } else {
       l->posts_last->next = p;
@@ -156,7 +156,7 @@ static void loop_post(cmt__loop *base, cmt__post *p) {
     l->posts_last = p;
   }
   uv_mutex_unlock(&l->mutex);
-  if (ring) {
+  if (wake) {
     uv_async_send(&l->async);
   }
 }
@@ -199,14 +199,14 @@ static void end_loop(cmt__loop_uv *l) {
 }
 
 void cmt__uv_hold(cmt__loop *base, size_t count) {
-  loop_uv_of(base)->held += count;
+  loop_uv_of(base)->handles += count;
 }
 
 void cmt__uv_let_go(cmt__loop *base) {
   cmt__loop_uv *l = loop_uv_of(base);
 
-  CMT_ASSERT(&base->env, l->held > 0);
-  if (--l->held > 0 || !l->closing) {
+  CMT_ASSERT(&base->env, l->handles > 0);
+  if (--l->handles > 0 || !l->closing) {
     return;
   }
   if (l->deleted) {
@@ -249,7 +249,7 @@ static void drain(cmt__loop_uv *l) {
 
   uv_run(l->uv, UV_RUN_DEFAULT);
   error = uv_loop_close(l->uv);
-  CMT_ASSERT(&l->base.env, error == 0 && l->held == 0);
+  CMT_ASSERT(&l->base.env, error == 0 && l->handles == 0);
 }
 
 static void loop_delete(cmt__loop *base) {
@@ -263,7 +263,7 @@ static void loop_delete(cmt__loop *base) {
     drain(l);
   }
   l->deleted = true;
-  if (l->held == 0) {
+  if (l->handles == 0) {
     end_loop(l);
   }
 }
@@ -338,7 +338,7 @@ static cmt_err start_uv(cmt__loop_uv *l, uv_loop_t *given) {
   l->check.data = l;
   l->idle.data = l;
   l->timer.data = l;
-  l->held = 5;
+  l->handles = 5;
   return CMT_OK;
 }
 

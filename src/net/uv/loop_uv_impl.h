@@ -16,7 +16,7 @@ typedef struct cmt__loop_uv {
   cmt__loop base;
   uv_loop_t *uv; /* |own|, or the caller's. */
   uv_loop_t own;
-  uv_prepare_t prepare; /* Begins each turn. */
+  uv_prepare_t prepare; /* Begins each iteration. */
   uv_check_t check;     /* Ends it. */
   uv_idle_t idle;       /* Active while the loop must not block. */
   uv_timer_t timer;     /* Wakes the loop for the earliest timer, no more. */
@@ -30,7 +30,7 @@ typedef struct cmt__loop_uv {
   uint8_t *read_buffer; /* CMT__READ_MAX bytes, shared by all tcps. */
   /* On the caller's loop, which cannot be run until nothing is left: */
   void (*inside)(bool is_inside);
-  size_t held;           /* Handles and requests that libuv has not let go. */
+  size_t handles;        /* Handles and requests that libuv has not let go. */
   bool closing, deleted; /* The former is told by |on_closed|, once. */
   void (*on_closed)(void *arg);
   void *on_closed_arg;

@@ -20,7 +20,7 @@ enum { NAME_MAX_LEN = 255 };
 typedef struct resolve_uv {
   cmt__resolve base;
   cmt__question question;
-  cmt__turn outcome; /* For what needs no lookup. */
+  cmt__task outcome; /* For what needs no lookup. */
   cmt__resolve_cb cb;
   void *arg;
   uint16_t port;
@@ -100,8 +100,8 @@ static void name_zone(cmt_net_addr *a) {
   }
 }
 
-static void on_outcome(cmt__turn *turn) {
-  resolve_uv *r = (resolve_uv *)((char *)turn - offsetof(resolve_uv, outcome));
+static void on_outcome(cmt__task *task) {
+  resolve_uv *r = (resolve_uv *)((char *)task - offsetof(resolve_uv, outcome));
   answer found = {.count = 0};
 
   r->base.loop->error = 0;
@@ -152,7 +152,7 @@ static cmt_err start(resolve_uv *r, const char *host) {
   if (!is_literal && strlen(host) <= NAME_MAX_LEN) {
     return ask(r, host);
   }
-  cmt__loop_turn(r->base.loop, &r->outcome);
+  cmt__loop_defer(r->base.loop, &r->outcome);
   return CMT_OK;
 }
 
@@ -185,7 +185,7 @@ void cmt__uv_resolve_cancel(cmt__resolve *base) {
   if (r->question.lookup != NULL) {
     cmt__resolver_leave(((cmt__loop_uv *)base->loop)->resolver, &r->question);
   } else {
-    cmt__loop_turn_cancel(base->loop, &r->outcome);
+    cmt__loop_defer_cancel(base->loop, &r->outcome);
   }
   cmt__free(&base->loop->env, r);
 }

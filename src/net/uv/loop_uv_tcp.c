@@ -29,7 +29,7 @@ typedef struct tcp_uv {
   const cmt__tcp_callbacks *cbs;
   void *arg;
   cmt__sockaddr remote;
-  cmt__turn outcome; /* Of a connect() that did not need to wait. */
+  cmt__task outcome; /* Of a connect() that did not need to wait. */
   int connect_error; /* Its errno. */
   cmt_err write_err; /* Why the first write that failed did, */
   int write_error;   /* and its errno. */
@@ -158,7 +158,7 @@ static void read_zero(tcp_uv *t) {
    return at once. */
 static void read_turn(tcp_uv *t) {
   uint8_t *buffer = ((cmt__loop_uv *)t->base.loop)->read_buffer;
-  size_t left = CMT__READ_TURN_MAX;
+  size_t left = CMT__READ_ITERATION_MAX;
 
   while (!t->closed && t->reading && left > 0) {
     size_t room = cmt__tcp_read_room(&t->base, left);
@@ -223,8 +223,8 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
   cmt__uv_leave(t->base.loop);
 }
 
-static void on_outcome(cmt__turn *turn) {
-  tcp_uv *t = (tcp_uv *)((char *)turn - offsetof(tcp_uv, outcome));
+static void on_outcome(cmt__task *task) {
+  tcp_uv *t = (tcp_uv *)((char *)task - offsetof(tcp_uv, outcome));
 
   finish_connect(t, t->connect_error);
   if (!t->closed) {
@@ -298,7 +298,7 @@ cmt_err cmt__uv_connect(cmt__loop *l, const cmt_net_addr *to,
     arm(t);
   } else {
     t->connect_error = error;
-    cmt__loop_turn(l, &t->outcome);
+    cmt__loop_defer(l, &t->outcome);
   }
   *out = &t->base;
   return CMT_OK;
@@ -408,7 +408,7 @@ void cmt__uv_tcp_close(cmt__tcp *base) {
 
   CMT_ASSERT(&base->loop->env, !t->closed);
   t->closed = true;
-  cmt__loop_turn_cancel(base->loop, &t->outcome);
+  cmt__loop_defer_cancel(base->loop, &t->outcome);
   uv_close((uv_handle_t *)&t->poll, on_closed);
   close(t->fd);
 }

@@ -2,7 +2,7 @@
 /* What connections have in common.  A switch makes one for all of them; a
    connection or a multiplexer that is made alone has its own. */
 
-#include "shared.h"
+#include "conn_config.h"
 
 cmt_channel cmt__channel_defaults(const cmt_channel *c) {
   cmt_channel out = *c;
@@ -101,18 +101,20 @@ cmt_err cmt__channels_check(const cmt_channel *list, size_t count,
 }
 
 static size_t shared_size(size_t count) {
-  return sizeof(cmt__shared) + count * sizeof(cmt_channel);
+  return sizeof(cmt__conn_config) + count * sizeof(cmt_channel);
 }
 
-size_t cmt__shared_memory(size_t count, size_t connections, size_t handshakes) {
+size_t cmt__conn_config_memory(size_t count, size_t connections,
+                               size_t handshakes) {
   return shared_size(count) + cmt__secret_pool_memory(connections, handshakes);
 }
 
-cmt_err cmt__shared_new(const cmt_env *env, const cmt_channel *list,
-                        size_t count, cmt__shared **out, cmt_why *why) {
+cmt_err cmt__conn_config_new(const cmt_env *env, const cmt_channel *list,
+                             size_t count, cmt__conn_config **out,
+                             cmt_why *why) {
   cmt_env copy;
   cmt_err err = cmt__env_copy(env, &copy);
-  cmt__shared *s;
+  cmt__conn_config *s;
 
   if (err != CMT_OK) {
     return cmt__why(why, err, CMT_STAGE_TRANSPORT, "env: %s",
@@ -122,7 +124,7 @@ cmt_err cmt__shared_new(const cmt_env *env, const cmt_channel *list,
   if (err != CMT_OK) {
     return err;
   }
-  s = (cmt__shared *)cmt__secret_pool_new(&copy, shared_size(count));
+  s = (cmt__conn_config *)cmt__secret_pool_new(&copy, shared_size(count));
   if (s == NULL) {
     return cmt__why(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
                     cmt_err_text(CMT_ENOMEM));
@@ -138,11 +140,11 @@ cmt_err cmt__shared_new(const cmt_env *env, const cmt_channel *list,
   return CMT_OK;
 }
 
-cmt__shared *cmt__shared_ref(cmt__shared *s) {
+cmt__conn_config *cmt__conn_config_ref(cmt__conn_config *s) {
   (void)cmt__secret_pool_ref(&s->pool);
   return s;
 }
 
-void cmt__shared_unref(cmt__shared *s) {
+void cmt__conn_config_unref(cmt__conn_config *s) {
   cmt__secret_pool_unref((cmt__secret_pool *)s);
 }

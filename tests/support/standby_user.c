@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "held_user.h"
+#include "standby_user.h"
 
 #include <stdlib.h>
 

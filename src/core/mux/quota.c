@@ -19,18 +19,18 @@
    taken when there are several threads: an unfinished message of theirs may be
    freed by another thread, so they touch it under the lock alone. */
 
-#include "budget.h"
+#include "quota.h"
 
 #include "base/mark.h"
 
 #define STAND_NS CMT_SECONDS(10)
 enum { STAND_PART = 64 };
 
-static size_t above(const cmt__budget *b, size_t held) {
-  return held > b->floor ? held - b->floor : 0;
+static size_t above(const cmt__quota *b, size_t reserved) {
+  return reserved > b->floor ? reserved - b->floor : 0;
 }
 
-static void list_append(cmt__budget *b, cmt__holder *h) {
+static void list_append(cmt__quota *b, cmt__holder *h) {
   h->next = NULL;
   h->prev = b->last;
   if (b->last != NULL) {
@@ -41,7 +41,7 @@ static void list_append(cmt__budget *b, cmt__holder *h) {
   b->last = h;
 }
 
-static void list_remove(cmt__budget *b, cmt__holder *h) {
+static void list_remove(cmt__quota *b, cmt__holder *h) {
   if (h->prev != NULL) {
     h->prev->next = h->next;
   } else {
@@ -65,14 +65,14 @@ static bool stands(const cmt__holder *h, uint64_t now_ns) {
 
 void cmt__holder_came(cmt__holder *h, size_t len) {
   h->came += len;
-  if (h->came >= h->held / STAND_PART) {
+  if (h->came >= h->reserved / STAND_PART) {
     h->came = 0;
     h->moved_ns = h->now_ns;
   }
 }
 
-void cmt__holder_unread(cmt__budget *b, cmt__holder *h, bool on) {
-  bool locks = cmt__budget_enter(b, h);
+void cmt__holder_unread(cmt__quota *b, cmt__holder *h, bool on) {
+  bool locks = cmt__quota_enter(b, h);
 
   if (on && !h->unread) {
     h->stopped_ns = h->now_ns;
@@ -81,13 +81,13 @@ void cmt__holder_unread(cmt__budget *b, cmt__holder *h, bool on) {
       cmt__since(h->now_ns, cmt__max64(h->moved_ns, h->stopped_ns));
   }
   h->unread = on;
-  cmt__budget_leave(b, locks);
+  cmt__quota_leave(b, locks);
 }
 
 /* ---- the pool ---- */
 
 /* Under the lock: changes what |h| has of the pool. */
-static void pool_set(cmt__budget *b, cmt__holder *h, size_t bytes) {
+static void pool_set(cmt__quota *b, cmt__holder *h, size_t bytes) {
   b->pool_used = b->pool_used - h->above + bytes;
   if (h->above == 0 && bytes > 0) {
     list_append(b, h);
@@ -99,10 +99,10 @@ static void pool_set(cmt__budget *b, cmt__holder *h, size_t bytes) {
 }
 
 /* Under the lock: what |h| holds is freed, and it holds nothing ever again. */
-static void give_way(cmt__budget *b, cmt__holder *h) {
+static void give_way(cmt__quota *b, cmt__holder *h) {
   CMT__MARK(largest_partial_gives_way);
   pool_set(b, h, 0);
-  cmt__budget_add(b, &b->held, (size_t)0 - h->held);
+  cmt__quota_add(b, &b->reserved, (size_t)0 - h->reserved);
   atomic_store_explicit(&h->gave_way, true, memory_order_release);
   h->drop(h->owner);
 }
@@ -118,7 +118,7 @@ static bool goes_before(const cmt__holder *x, const cmt__holder *y,
 /* Under the lock: the one that holds most gives way, of those that stand still
    if there are any; of equals the one that has been above its floor for
    longest, and |asker| last.  False: that is |asker|. */
-static bool largest_gives_way(cmt__budget *b, cmt__holder *asker) {
+static bool largest_gives_way(cmt__quota *b, cmt__holder *asker) {
   cmt__holder *first = NULL;
 
   for (cmt__holder *h = b->first; h != NULL; h = h->next) {
@@ -137,11 +137,11 @@ static bool largest_gives_way(cmt__budget *b, cmt__holder *asker) {
   return true;
 }
 
-/* cmt__budget_take() under the lock, beyond the floor. */
-static bool pool_take(cmt__budget *b, cmt__holder *h, size_t least, size_t most,
+/* cmt__quota_take() under the lock, beyond the floor. */
+static bool pool_take(cmt__quota *b, cmt__holder *h, size_t least, size_t most,
                       size_t *taken) {
-  size_t need = above(b, h->held + least) - h->above;
-  size_t want = above(b, h->held + most) - h->above;
+  size_t need = above(b, h->reserved + least) - h->above;
+  size_t want = above(b, h->reserved + most) - h->above;
   size_t left;
 
   while (need > b->pool_max - b->pool_used) {
@@ -151,45 +151,45 @@ static bool pool_take(cmt__budget *b, cmt__holder *h, size_t least, size_t most,
   }
   left = b->pool_max - b->pool_used;
   want = cmt__max(need, cmt__min(want, left / 4));
-  *taken = b->floor - cmt__min(b->floor, h->held) + want;
+  *taken = b->floor - cmt__min(b->floor, h->reserved) + want;
   pool_set(b, h, h->above + want);
   return true;
 }
 
-static void take_note(cmt__budget *b, cmt__holder *h, size_t taken) {
-  h->held += taken;
-  cmt__budget_add(b, &b->held, taken);
+static void take_note(cmt__quota *b, cmt__holder *h, size_t taken) {
+  h->reserved += taken;
+  cmt__quota_add(b, &b->reserved, taken);
 }
 
 /* Above the floor it is noted under the lock: once that is free, another thread
    may take all of it away again. */
-bool cmt__budget_take(cmt__budget *b, cmt__holder *h, size_t least, size_t most,
-                      size_t *taken) {
+bool cmt__quota_take(cmt__quota *b, cmt__holder *h, size_t least, size_t most,
+                     size_t *taken) {
   bool ok;
 
   *taken = most;
-  if (most <= b->floor && h->held <= b->floor - most) {
+  if (most <= b->floor && h->reserved <= b->floor - most) {
     take_note(b, h, most);
     return true;
   }
-  cmt__budget_lock(b);
+  cmt__quota_lock(b);
   ok = !cmt__holder_gave_way(h) && pool_take(b, h, least, most, taken);
   if (ok) {
     take_note(b, h, *taken);
   }
-  cmt__budget_unlock(b);
+  cmt__quota_unlock(b);
   return ok;
 }
 
-void cmt__budget_give(cmt__budget *b, cmt__holder *h, size_t len) {
-  bool locks = cmt__budget_enter(b, h);
+void cmt__quota_give(cmt__quota *b, cmt__holder *h, size_t len) {
+  bool locks = cmt__quota_enter(b, h);
 
   if (!cmt__holder_gave_way(h)) {
-    h->held -= len;
+    h->reserved -= len;
     if (h->above > 0) {
-      pool_set(b, h, above(b, h->held));
+      pool_set(b, h, above(b, h->reserved));
     }
-    cmt__budget_add(b, &b->held, (size_t)0 - len);
+    cmt__quota_add(b, &b->reserved, (size_t)0 - len);
   }
-  cmt__budget_leave(b, locks);
+  cmt__quota_leave(b, locks);
 }

@@ -3,7 +3,7 @@
 /* What peers share of the memory of a switch: totals, floors, and options that
    contradict each other. */
 
-#include "switch/shares.h"
+#include "switch/floors.h"
 #include "test.h"
 
 #define MIB ((size_t)1 << 20)
@@ -24,18 +24,18 @@ static cmt_switch_options options(void) {
   return o;
 }
 
-static cmt__shares settle(cmt_switch_options *o, const cmt_channel *list,
+static cmt__floors settle(cmt_switch_options *o, const cmt_channel *list,
                           size_t count) {
-  cmt__shares s;
+  cmt__floors s;
   cmt_why why;
 
-  if (cmt__shares_settle(o, list, count, &s, &why) != CMT_OK) {
+  if (cmt__floors_compute(o, list, count, &s, &why) != CMT_OK) {
     fail_msg("%s", why.text);
   }
   assert_int_equal(s.recv.total,
-                   cmt__shares_peers(o) * s.recv.floor + s.recv.pool);
+                   cmt__floors_peers(o) * s.recv.floor + s.recv.pool);
   assert_int_equal(s.send.total,
-                   cmt__shares_peers(o) * s.send.floor + s.send.pool);
+                   cmt__floors_peers(o) * s.send.floor + s.send.pool);
   return s;
 }
 
@@ -70,7 +70,7 @@ static void assert_taken(cmt_switch_options *o, const cmt_channel *list,
 /* Eighty peers, and half of each total. */
 static void the_defaults_have_these_floors(void **state) {
   cmt_switch_options o = options();
-  cmt__shares s = settle(&o, &usual, 1);
+  cmt__floors s = settle(&o, &usual, 1);
 
   (void)state;
   assert_int_equal(512 * MIB, o.recv_bytes_total_max);
@@ -84,7 +84,7 @@ static void the_defaults_have_these_floors(void **state) {
 static void defaults_grow_with_the_largest_message(void **state) {
   cmt_channel list[2] = {usual, usual};
   cmt_switch_options o = options();
-  cmt__shares s;
+  cmt__floors s;
 
   (void)state;
   list[1].id = 0x41;
@@ -114,7 +114,7 @@ static void a_floor_is_no_more_than_a_peer_can_use(void **state) {
                              .recv_message_max = 1000,
                              .send_message_max = 700};
   cmt_switch_options o = options();
-  cmt__shares s = settle(&o, &small, 1);
+  cmt__floors s = settle(&o, &small, 1);
 
   (void)state;
   assert_int_equal(1000, s.recv.floor);
@@ -136,7 +136,7 @@ static void a_largest_message_fits_whatever_others_hold(void **state) {
   for (size_t total = 4096 * 80 + CMT_MESSAGE_DEFAULT; total < 200 * MIB;
        total += 777777) {
     cmt_switch_options o = options();
-    cmt__shares s;
+    cmt__floors s;
 
     o.recv_bytes_total_max = total;
     o.send_bytes_total_max = total;

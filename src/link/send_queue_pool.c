@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What a gate takes of the pool that all peers share, and how it waits for it.
-   Only the loop puts the gate into the list of those that wait: it does so at
-   each look that leaves a send for which the pool has no room.  Whoever makes
-   room lets the sends in, on any thread, and the loop learns of it by a
-   ring. */
+/* What a send queue takes of the pool that all peers share, and how it waits
+   for it. Only the loop puts the send queue into the list of those that wait:
+   it does so at each look that leaves a send for which the pool has no room.
+   Whoever makes room lets the sends in, on any thread, and the loop learns of
+   it by a ring. */
 
-#include "gate_impl.h"
+#include "send_queue_impl.h"
 
-static size_t pool_share(const cmt__gate *g, size_t more) {
+static size_t pool_share(const cmt__send_queue *g, size_t more) {
   return cmt__send_pool_above(g->pool, g->bytes + more) -
          cmt__send_pool_above(g->pool, g->bytes);
 }
 
-bool cmt__gate_needs_pool(const cmt__gate *g, size_t len) {
+bool cmt__send_queue_needs_pool(const cmt__send_queue *g, size_t len) {
   return pool_share(g, len) > 0;
 }
 
-bool cmt__gate_pool_has(const cmt__gate *g, size_t len) {
+bool cmt__send_queue_pool_has(const cmt__send_queue *g, size_t len) {
   return g->pool == NULL ||
          cmt__send_pool_above(g->pool, g->bytes + len) <= g->pool->max;
 }
 
-bool cmt__gate_take_room(cmt__gate *g, size_t len) {
+bool cmt__send_queue_take_room(cmt__send_queue *g, size_t len) {
   size_t more = pool_share(g, len);
 
   return more == 0 ||
@@ -30,7 +30,7 @@ bool cmt__gate_take_room(cmt__gate *g, size_t len) {
                              cmt__send_pool_above(g->pool, g->bytes), more);
 }
 
-bool cmt__gate_drop_room(cmt__gate *g, size_t len) {
+bool cmt__send_queue_drop_room(cmt__send_queue *g, size_t len) {
   size_t less = pool_share(g, len);
 
   if (less > 0) {
@@ -39,35 +39,36 @@ bool cmt__gate_drop_room(cmt__gate *g, size_t len) {
   return less > 0;
 }
 
-bool cmt__gate_give_room(cmt__gate *g, size_t len) {
+bool cmt__send_queue_give_room(cmt__send_queue *g, size_t len) {
   CMT_ASSERT(g->env, cmt__locks_held > 0);
   g->bytes -= len;
-  return cmt__gate_drop_room(g, len) && atomic_load(&g->pool->waiting) > 0;
+  return cmt__send_queue_drop_room(g, len) &&
+         atomic_load(&g->pool->waiting) > 0;
 }
 
-size_t cmt__gate_waits_size(const cmt__gate *g) {
+size_t cmt__send_queue_waits_size(const cmt__send_queue *g) {
   return g->channel_count * sizeof *g->waits + sizeof(cmt__pool_wait);
 }
 
 /* It lies behind the FIFOs. */
-static cmt__pool_wait *pool_wait(const cmt__gate *g) {
+static cmt__pool_wait *pool_wait(const cmt__send_queue *g) {
   return (cmt__pool_wait *)(void *)(g->waits + g->channel_count);
 }
 
 /* Under the lock of the pool. */
 static void on_look(void *arg, size_t *above, size_t *need) {
-  cmt__gate *g = arg;
+  cmt__send_queue *g = arg;
 
-  cmt__gate_lock(g);
-  if (cmt__gate_admit(g)) {
-    cmt__gate_ring(g);
+  cmt__send_queue_lock(g);
+  if (cmt__send_queue_admit(g)) {
+    cmt__send_queue_wake(g);
   }
   *above = cmt__send_pool_above(g->pool, g->bytes);
   *need = pool_share(g, g->lacks);
-  cmt__gate_unlock(g);
+  cmt__send_queue_unlock(g);
 }
 
-void cmt__gate_pool_look(cmt__gate *g, size_t lacks) {
+void cmt__send_queue_pool_look(cmt__send_queue *g, size_t lacks) {
   if (lacks > 0) {
     cmt__pool_wait *w = pool_wait(g);
 
@@ -83,13 +84,13 @@ void cmt__gate_pool_look(cmt__gate *g, size_t lacks) {
 }
 
 /* Other threads may be asking for |bytes|. */
-void cmt__gate_forget(cmt__gate *g) {
+void cmt__send_queue_forget(cmt__send_queue *g) {
   bool wakes;
 
-  cmt__gate_pool_look(g, 0);
-  cmt__gate_lock(g);
-  wakes = cmt__gate_give_room(g, g->bytes);
-  cmt__gate_unlock(g);
+  cmt__send_queue_pool_look(g, 0);
+  cmt__send_queue_lock(g);
+  wakes = cmt__send_queue_give_room(g, g->bytes);
+  cmt__send_queue_unlock(g);
   if (wakes) {
     cmt__send_pool_wake(g->pool);
   }

@@ -13,7 +13,7 @@
    in the socket, and the first on another loop, which was held up as well.  Two
    that are late in a row say that the loop is slow, and the second counts. */
 
-#include "held.h"
+#include "standby.h"
 
 #include "base/mark.h"
 
@@ -23,11 +23,11 @@
 /* After the first second, how often it is looked whether the first lives. */
 #define LOOK_NS CMT_MILLISECONDS(250)
 
-static cmt__session *held_find(cmt_switch *sw, const cmt_node_id *id) {
+static cmt__session *standby_find(cmt_switch *sw, const cmt_node_id *id) {
   cmt__session *s = sw->sessions;
 
   while (s != NULL &&
-         (s->held.id == NULL || !cmt_node_id_equal(s->held.id, id))) {
+         (s->standby.id == NULL || !cmt_node_id_equal(s->standby.id, id))) {
     s = s->next;
   }
   return s;
@@ -52,19 +52,19 @@ static uint64_t signs_of(const cmt_switch *sw, const cmt__peer_view *v) {
 
 /* What we do not read by our own choice cannot show that it lives. */
 static bool first_lives(const cmt__session *s, const cmt__peer_view *first) {
-  return first->paused || signs_of(s->sw, first) != s->held.signs;
+  return first->paused || signs_of(s->sw, first) != s->standby.signs;
 }
 
 /* Both sides say the same: the one that the smaller id dialed.  Of two in the
    same direction it is the first. */
 static bool first_is_better(const cmt__session *s, bool outbound) {
-  bool we_are_smaller = strcmp(s->sw->setup.id.text, s->held.id->text) < 0;
+  bool we_are_smaller = strcmp(s->sw->setup.id.text, s->standby.id->text) < 0;
 
   return outbound == s->outbound || outbound == we_are_smaller;
 }
 
-static void held_lose(cmt__session *s) {
-  cmt_node_id id = *s->held.id;
+static void standby_lose(cmt__session *s) {
+  cmt_node_id id = *s->standby.id;
   cmt_why why;
 
   if (s->link.late_end != CMT_OK) {
@@ -83,17 +83,17 @@ static void first_lose(cmt_peer *first) {
   cmt_peer_stop(first, CMT_EDUPLICATE, 0);
 }
 
-static void held_on_timer(cmt__timer *t) {
+static void standby_on_timer(cmt__timer *t) {
   cmt__session *s =
-    (cmt__session *)((char *)t - offsetof(cmt__session, held.timer));
+    (cmt__session *)((char *)t - offsetof(cmt__session, standby.timer));
   uint64_t now_ns = cmt__loop_now(s->sw->loop);
-  uint64_t end_ns = s->held.since_ns + CMT__HELD_PING_NS;
+  uint64_t end_ns = s->standby.since_ns + CMT__STANDBY_PING_NS;
   bool outbound, better;
-  cmt_peer *first = first_find(s->sw, s->held.id, &outbound);
+  cmt_peer *first = first_find(s->sw, s->standby.id, &outbound);
   cmt__peer_view view = {.stopping = true};
 
-  s->held.late = !s->held.late && cmt__since(now_ns, t->at_ns) >= LOOK_NS;
-  if (s->held.late) {
+  s->standby.late = !s->standby.late && cmt__since(now_ns, t->at_ns) >= LOOK_NS;
+  if (s->standby.late) {
     cmt__loop_timer(s->sw->loop, t, now_ns + LOOK_NS);
     return;
   }
@@ -106,7 +106,7 @@ static void held_on_timer(cmt__timer *t) {
   better = first_is_better(s, outbound);
   if (s->link.late_end != CMT_OK || (better && first_lives(s, &view))) {
     CMT__MARK(newcomer_gives_way);
-    held_lose(s);
+    standby_lose(s);
   } else if (better && now_ns < end_ns) {
     cmt__loop_timer(s->sw->loop, t, cmt__min64(now_ns + LOOK_NS, end_ns));
   } else {
@@ -121,7 +121,7 @@ static const cmt_node_id *session_id(const cmt__session *s) {
   return s->peer != NULL ? cmt_peer_id(s->peer) : cmt__link_id(&s->link);
 }
 
-void cmt__held_stagger(cmt__session *s, const cmt_node_id *id) {
+void cmt__standby_stagger(cmt__session *s, const cmt_node_id *id) {
   uint64_t at_ns = cmt__loop_now(s->sw->loop);
 
   if (cmt_node_id_equal(id, &s->sw->setup.id)) {
@@ -136,11 +136,11 @@ void cmt__held_stagger(cmt__session *s, const cmt_node_id *id) {
     }
   }
   s->info_ns = at_ns;
-  cmt__conn_hold_info(s->link.conn, at_ns);
+  cmt__conn_delay_info(s->link.conn, at_ns);
 }
 
-bool cmt__held_exists(const cmt__session *s, const cmt_node_id *id) {
-  const cmt__session *other = held_find(s->sw, id);
+bool cmt__standby_exists(const cmt__session *s, const cmt_node_id *id) {
+  const cmt__session *other = standby_find(s->sw, id);
 
   return other != NULL && other != s;
 }
@@ -155,14 +155,15 @@ static cmt_err place_check(cmt__session *s, const cmt_peer *first,
            : cmt__limits_address(s->sw, &s->remote, why);
 }
 
-cmt_err cmt__held_begin(cmt__session *s, const cmt_node_id *id, cmt_why *why) {
+cmt_err cmt__standby_begin(cmt__session *s, const cmt_node_id *id,
+                           cmt_why *why) {
   cmt_switch *sw = s->sw;
   cmt_peer *first = cmt__peer_set_find(&sw->peers, id);
   cmt__peer_view view;
   cmt_err err;
 
   cmt_peer_unref(first); /* The list has it. */
-  if (cmt__held_exists(s, id)) {
+  if (cmt__standby_exists(s, id)) {
     return cmt__why(why, CMT_EDUPLICATE, CMT_STAGE_FILTER,
                     "two connections with node %s exist", id->text);
   }
@@ -170,45 +171,46 @@ cmt_err cmt__held_begin(cmt__session *s, const cmt_node_id *id, cmt_why *why) {
   if (err != CMT_OK) {
     return err;
   }
-  err = cmt__link_hold(&s->link);
+  err = cmt__link_suspend(&s->link);
   if (err != CMT_OK) {
     return cmt__why(why, err, CMT_STAGE_FILTER, "%s", cmt_err_text(err));
   }
   cmt__place_leave(s);
-  s->held.id = id;
-  s->held.timer.cb = held_on_timer;
-  s->held.since_ns = cmt__loop_now(sw->loop);
-  cmt__loop_timer(sw->loop, &s->held.timer, s->held.since_ns + CMT__HELD_NS);
+  s->standby.id = id;
+  s->standby.timer.cb = standby_on_timer;
+  s->standby.since_ns = cmt__loop_now(sw->loop);
+  cmt__loop_timer(sw->loop, &s->standby.timer,
+                  s->standby.since_ns + CMT__STANDBY_NS);
   if (first->link != NULL) {
     cmt__peer_look(first, &view);
-    s->held.signs = signs_of(sw, &view);
-    cmt__gate_ping(&first->gate);
+    s->standby.signs = signs_of(sw, &view);
+    cmt__send_queue_ping(&first->send_queue);
   }
   return CMT_OK;
 }
 
-void cmt__held_end(cmt__session *s) {
-  if (s->held.id != NULL) {
-    s->held.id = NULL;
-    cmt__loop_timer(s->sw->loop, &s->held.timer, CMT_NEVER);
+void cmt__standby_end(cmt__session *s) {
+  if (s->standby.id != NULL) {
+    s->standby.id = NULL;
+    cmt__loop_timer(s->sw->loop, &s->standby.timer, CMT_NEVER);
   }
-  if (s->held.has_place) {
-    s->held.has_place = false;
-    s->sw->kept[s->held.outbound_place]--;
+  if (s->standby.has_place) {
+    s->standby.has_place = false;
+    s->sw->kept[s->standby.outbound_place]--;
   }
 }
 
-void cmt__held_promote(cmt_switch *sw, const cmt_peer *gone) {
-  cmt__session *s = held_find(sw, &gone->id);
+void cmt__standby_promote(cmt_switch *sw, const cmt_peer *gone) {
+  cmt__session *s = standby_find(sw, &gone->id);
 
   if (s != NULL) {
     CMT__MARK(standby_promoted);
-    s->held.has_place = true;
-    s->held.outbound_place = gone->outbound_place;
-    s->held.same_address =
+    s->standby.has_place = true;
+    s->standby.outbound_place = gone->outbound_place;
+    s->standby.same_address =
       cmt__same_address(&sw->setup.options, &gone->remote, &s->remote);
     sw->kept[gone->outbound_place]++;
-    cmt__loop_timer(sw->loop, &s->held.timer, CMT_NEVER);
+    cmt__loop_timer(sw->loop, &s->standby.timer, CMT_NEVER);
     cmt__link_release(&s->link);
   }
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef CMT__HELD_H
-#define CMT__HELD_H
+#ifndef CMT__STANDBY_H
+#define CMT__STANDBY_H
 
 /* The second connection of a node id, which waits for what becomes of the
    first.  Of the loop alone. */
@@ -9,11 +9,11 @@
 
 /* How long both live before one of them goes, and how long the first has for
    the answer to a ping. */
-#define CMT__HELD_NS CMT_SECONDS(1)
-#define CMT__HELD_PING_NS CMT_SECONDS(3)
+#define CMT__STANDBY_NS CMT_SECONDS(1)
+#define CMT__STANDBY_PING_NS CMT_SECONDS(3)
 
 /* The part of a session, zeroed at first. */
-typedef struct cmt__held {
+typedef struct cmt__standby {
   const cmt_node_id *id; /* Of the other side; NULL: it is not held. */
   cmt__timer timer;
   uint64_t since_ns;
@@ -23,7 +23,7 @@ typedef struct cmt__held {
   bool has_place;      /* Its place is kept for this one, */
   bool outbound_place; /* among the outbound peers or not, */
   bool same_address;   /* and both come from one address. */
-} cmt__held;
+} cmt__standby;
 
 /* The other side of |s| has proved that it is |id|, and was not told our node
    info.  Of two connections with an id the second completes later by this much:
@@ -31,16 +31,16 @@ typedef struct cmt__held {
    then may take the other out of its set too and leave it open
    (cometbft issue 6076). */
 #define CMT__STAGGER_NS CMT_MILLISECONDS(100)
-void cmt__held_stagger(cmt__session *s, const cmt_node_id *id);
+void cmt__standby_stagger(cmt__session *s, const cmt_node_id *id);
 /* Another session than |s| is held for |id|, or waits to become its peer. */
-bool cmt__held_exists(const cmt__session *s, const cmt_node_id *id);
+bool cmt__standby_exists(const cmt__session *s, const cmt_node_id *id);
 /* Inside of on_up: holds |s| while the peer |id| exists.  An error: it is
    refused with |why|. */
-CMT_NODISCARD cmt_err cmt__held_begin(cmt__session *s, const cmt_node_id *id,
-                                      cmt_why *why);
+CMT_NODISCARD cmt_err cmt__standby_begin(cmt__session *s, const cmt_node_id *id,
+                                         cmt_why *why);
 /* The outcome of |s|, held or not, is known. */
-void cmt__held_end(cmt__session *s);
+void cmt__standby_end(cmt__session *s);
 /* The peer |gone| is off the list; what is held takes its place. */
-void cmt__held_promote(cmt_switch *sw, const cmt_peer *gone);
+void cmt__standby_promote(cmt_switch *sw, const cmt_peer *gone);
 
 #endif

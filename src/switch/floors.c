@@ -4,7 +4,7 @@
    other half is the pool; less, when one largest message would not fit into the
    pool then; and never more than a peer can use. */
 
-#include "shares.h"
+#include "floors.h"
 
 /* Largest messages, each of its own peer, for which a default total has room at
    least. */
@@ -51,7 +51,7 @@ static uint64_t floor_of(const demand *d, uint64_t total) {
   return cmt__max64(cmt__min64(floor, d->each), floor_min(d));
 }
 
-static cmt_err demand_settle(const demand *d, cmt__share *out, cmt_why *why) {
+static cmt_err demand_settle(const demand *d, cmt__floor *out, cmt_why *why) {
   uint64_t total = *d->total, least = total_min(d);
 
   if (total == 0) {
@@ -81,7 +81,7 @@ static demand recv_demand(cmt_switch_options *o, const cmt_channel *channels,
     .message_name = "recv_message_max",
     .total = &o->recv_bytes_total_max,
     .usual = RECV_TOTAL,
-    .peers = cmt__shares_peers(o),
+    .peers = cmt__floors_peers(o),
   };
   uint64_t sum = 0;
 
@@ -101,7 +101,7 @@ static demand send_demand(cmt_switch_options *o, const cmt_channel *channels,
     .message_name = "send_message_max",
     .total = &o->send_bytes_total_max,
     .usual = SEND_TOTAL,
-    .peers = cmt__shares_peers(o),
+    .peers = cmt__floors_peers(o),
   };
   uint64_t sum = 0;
 
@@ -115,8 +115,8 @@ static demand send_demand(cmt_switch_options *o, const cmt_channel *channels,
   return d;
 }
 
-cmt_err cmt__shares_settle(cmt_switch_options *o, const cmt_channel *channels,
-                           size_t count, cmt__shares *out, cmt_why *why) {
+cmt_err cmt__floors_compute(cmt_switch_options *o, const cmt_channel *channels,
+                            size_t count, cmt__floors *out, cmt_why *why) {
   demand recv = recv_demand(o, channels, count);
   demand send = send_demand(o, channels, count);
   cmt_err err = demand_settle(&recv, &out->recv, why);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* Two nodes that dial each other, in virtual time: both keep the same
-   connection.  And held connections beside all else that a switch does. */
+   connection.  And standby connections beside all else that a switch does. */
 
-#include "held_user.h"
+#include "standby_user.h"
 
 #include <stdio.h>
 #include <stdlib.h>

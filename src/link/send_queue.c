@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The gate of a peer.
+/* The send queue of a peer.
 
    Design notes.  A send is decided under the lock, on the caller's thread, and
    the decision is final: it takes one of the channel's credits and its message
@@ -9,13 +9,14 @@
    connection plus the intake, and the connection, which has the same limits,
    can never refuse for want of room.
 
-   The loop learns of the intake by a ring: one post for any number of sends.
-   |attended| says that the loop is sure to look again, because a ring is under
-   way or because it is at work on this peer and ends with a look.  It is
+   The loop learns of the intake by a wake-up: one post for any number of sends.
+   |attended| says that the loop is sure to look again, because a wake-up is
+   under way or because it is at work on this peer and ends with a look.  It is
    cleared in the same locked section that takes the intake, so no message can
    slip in between unseen.  The ring is called under the lock on purpose: once
-   cmt__gate_close() has returned nobody can post any more, and the loop may be
-   deleted.  Posting takes only the mutex of the post queue, inside this one.
+   cmt__send_queue_close() has returned nobody can post any more, and the loop
+   may be deleted.  Posting takes only the mutex of the post queue, inside this
+   one.
 
    Sends that wait stand in one FIFO per channel, and a free credit goes to the
    head that waited longest among those whose channel has one.  Nobody overtakes
@@ -24,7 +25,7 @@
    until it has them, or the small messages of other channels would keep a large
    one waiting for ever.  When it lacks room in the pool of all peers, which may
    take long, those that need nothing of that go on.  A request is the
-   caller's memory, so waiting sends cost the gate nothing.  A thread that
+   caller's memory, so waiting sends cost the send queue nothing.  A thread that
    blocks is a request on its stack with a condition; it is answered under the
    lock and watches its own deadline, so a loop that is held up by a callback
    does not hold it.  All others are answered by the loop outside the lock,
@@ -37,8 +38,8 @@
    Under the lock nothing is sealed, no message is let go (its release is the
    application's), and no callback runs. */
 
-#include "gate_impl.h"
-#include "gate_req.h"
+#include "send_queue_impl.h"
+#include "send_queue_req.h"
 
 #include "core/mux/channel.h"
 
@@ -48,7 +49,7 @@ enum { INTAKE_FIRST = 4 };
 
 enum { WAIT_FRESH = 1, WAIT_BLOCKS = 2 };
 
-typedef cmt__gate_wait gate_wait;
+typedef cmt__send_queue_wait queue_wait;
 
 /* A request on the stack of the thread that waits for it. */
 typedef struct blocked {
@@ -58,23 +59,25 @@ typedef struct blocked {
   cmt_err status;
 } blocked;
 
-static gate_wait *wait_of(cmt_send_req *req) { return cmt__gate_wait_of(req); }
+static queue_wait *wait_of(cmt_send_req *req) {
+  return cmt__send_queue_wait_of(req);
+}
 
-void cmt__gate_ring(cmt__gate *g) {
-  if (g->attended || g->state == CMT__GATE_GONE) {
+void cmt__send_queue_wake(cmt__send_queue *g) {
+  if (g->attended || g->state == CMT__SEND_QUEUE_GONE) {
     return;
   }
   g->attended = true;
   if (!g->posted) {
     g->posted = true;
-    g->ring(g->ring_arg);
+    g->wake(g->wake_arg);
   }
 }
 
 /* ---- sends ---- */
 
 /* The place of channel |id|; |channel_count|: there is none. */
-static size_t gate_find(const cmt__gate *g, uint8_t id) {
+static size_t queue_find(const cmt__send_queue *g, uint8_t id) {
   size_t i = 0;
 
   while (i < g->channel_count && g->descs[i].id != id) {
@@ -84,11 +87,12 @@ static size_t gate_find(const cmt__gate *g, uint8_t id) {
 }
 
 /* Whether |msg| may be sent on |id| at all; |*at| is its place then. */
-static cmt_err gate_check(cmt__gate *g, uint8_t id, cmt_buf *msg, size_t *at) {
-  if (g->state != CMT__GATE_OPEN) {
+static cmt_err queue_check(cmt__send_queue *g, uint8_t id, cmt_buf *msg,
+                           size_t *at) {
+  if (g->state != CMT__SEND_QUEUE_OPEN) {
     return CMT_ECLOSED;
   }
-  *at = gate_find(g, id);
+  *at = queue_find(g, id);
   if (*at == g->channel_count) {
     return CMT_ENOCHANNEL;
   }
@@ -100,82 +104,85 @@ static cmt_err gate_check(cmt__gate *g, uint8_t id, cmt_buf *msg, size_t *at) {
 }
 
 /* One more message may be queued on the channel. */
-static bool has_room(const cmt__gate *g, size_t at) {
+static bool has_room(const cmt__send_queue *g, size_t at) {
   return g->queued[at] <= g->descs[at].send_queue;
 }
 
-static cmt_send_req *waits_first(const cmt__gate *g, size_t at) {
+static cmt_send_req *waits_first(const cmt__send_queue *g, size_t at) {
   return g->waits != NULL ? g->waits[at].first : NULL;
 }
 
 /* A message over |bytes_max| goes alone, and one for which the pool is too
    small when there are others. */
-static bool bytes_fit(const cmt__gate *g, size_t len) {
+static bool bytes_fit(const cmt__send_queue *g, size_t len) {
   return g->messages == 0 ||
          (g->bytes <= g->bytes_max && len <= g->bytes_max - g->bytes &&
-          cmt__gate_pool_has(g, len));
+          cmt__send_queue_pool_has(g, len));
 }
 
 /* Takes a credit and puts |msg| into the intake.  Its room in the pool was
    taken; without memory it goes back. */
-static cmt_err gate_put(cmt__gate *g, size_t at, cmt_buf *msg) {
-  cmt__gate_items *in = &g->intake;
+static cmt_err queue_put(cmt__send_queue *g, size_t at, cmt_buf *msg) {
+  cmt__send_queue_items *in = &g->intake;
   void *list = in->list;
 
   if (in->count == in->cap) {
     if (!cmt__grow(g->env, &list, &in->cap, sizeof *in->list, INTAKE_FIRST)) {
-      g->gave = g->gave || cmt__gate_drop_room(g, cmt_buf_bytes(msg).len);
-      cmt__gate_ring(g);
+      g->gave = g->gave || cmt__send_queue_drop_room(g, cmt_buf_bytes(msg).len);
+      cmt__send_queue_wake(g);
       return CMT_ENOMEM;
     }
     in->list = list;
   }
   in->list[in->count++] =
-    (cmt__gate_item){.msg = msg, .channel = g->descs[at].id};
+    (cmt__send_queue_item){.msg = msg, .channel = g->descs[at].id};
   g->queued[at]++;
   g->messages++;
   g->bytes += cmt_buf_bytes(msg).len;
   return CMT_OK;
 }
 
-/* cmt__gate_try_send() under the lock. */
-static cmt_err gate_try(cmt__gate *g, uint8_t id, cmt_buf *msg, size_t *at) {
-  cmt_err err = gate_check(g, id, msg, at);
+/* cmt__send_queue_try_send() under the lock. */
+static cmt_err queue_try(cmt__send_queue *g, uint8_t id, cmt_buf *msg,
+                         size_t *at) {
+  cmt_err err = queue_check(g, id, msg, at);
   size_t len = cmt_buf_bytes(msg).len;
 
   if (err != CMT_OK) {
     return err;
   }
   if (waits_first(g, *at) != NULL || !has_room(g, *at) || g->starved ||
-      !bytes_fit(g, len) || (g->lacks > 0 && cmt__gate_needs_pool(g, len)) ||
-      !cmt__gate_take_room(g, len)) {
+      !bytes_fit(g, len) ||
+      (g->lacks > 0 && cmt__send_queue_needs_pool(g, len)) ||
+      !cmt__send_queue_take_room(g, len)) {
     return CMT_EAGAIN;
   }
-  err = gate_put(g, *at, msg);
+  err = queue_put(g, *at, msg);
   if (err == CMT_OK) {
-    cmt__gate_ring(g);
+    cmt__send_queue_wake(g);
   }
   return err;
 }
 
-cmt_err cmt__gate_try_send(cmt__gate *g, uint8_t channel, cmt_buf *msg) {
+cmt_err cmt__send_queue_try_send(cmt__send_queue *g, uint8_t channel,
+                                 cmt_buf *msg) {
   cmt_err err;
   size_t at;
 
-  cmt__gate_lock(g);
-  err = gate_try(g, channel, msg, &at);
-  cmt__gate_unlock(g);
+  cmt__send_queue_lock(g);
+  err = queue_try(g, channel, msg, &at);
+  cmt__send_queue_unlock(g);
   return err;
 }
 
-static void done_append(cmt__gate *g, cmt_send_req *req, cmt_err status) {
-  gate_wait *w = wait_of(req);
+static void done_append(cmt__send_queue *g, cmt_send_req *req, cmt_err status) {
+  queue_wait *w = wait_of(req);
 
   if (g->done_count > 0) {
-    cmt__gate_check_done(g, g->done_last, 1);
+    cmt__send_queue_check_done(g, g->done_last, 1);
   }
   if (g->done_count++ > 0 && g->done_last == req) {
-    cmt__gate_req_panic(g);
+    cmt__send_queue_req_panic(g);
   }
   w->status = (int16_t)status;
   w->next = NULL;
@@ -188,22 +195,22 @@ static void done_append(cmt__gate *g, cmt_send_req *req, cmt_err status) {
 }
 
 /* Memory for the sends that wait; few peers ever have one. */
-static bool waits_reserve(cmt__gate *g) {
+static bool waits_reserve(cmt__send_queue *g) {
   if (g->waits == NULL) {
-    g->waits = cmt__alloc_zero(g->env, cmt__gate_waits_size(g));
+    g->waits = cmt__alloc_zero(g->env, cmt__send_queue_waits_size(g));
   }
   return g->waits != NULL;
 }
 
-static void wait_append(cmt__gate *g, cmt_send_req *req) {
-  gate_wait *w = wait_of(req);
-  cmt__gate_fifo *c = &g->waits[w->channel];
+static void wait_append(cmt__send_queue *g, cmt_send_req *req) {
+  queue_wait *w = wait_of(req);
+  cmt__send_queue_fifo *c = &g->waits[w->channel];
 
   if (c->last == req) {
-    cmt__gate_req_panic(g);
+    cmt__send_queue_req_panic(g);
   }
   if (c->last != NULL) {
-    cmt__gate_check_wait(g, c, c->last);
+    cmt__send_queue_check_wait(g, c, c->last);
   }
   if (c->first == NULL && has_room(g, w->channel)) {
     size_t len = cmt_buf_bytes(w->msg).len;
@@ -224,11 +231,11 @@ static void wait_append(cmt__gate *g, cmt_send_req *req) {
   c->last = req;
 }
 
-static void wait_remove(cmt__gate *g, cmt_send_req *req) {
-  gate_wait *w = wait_of(req);
-  cmt__gate_fifo *c = &g->waits[w->channel];
+static void wait_remove(cmt__send_queue *g, cmt_send_req *req) {
+  queue_wait *w = wait_of(req);
+  cmt__send_queue_fifo *c = &g->waits[w->channel];
 
-  cmt__gate_check_wait(g, c, req);
+  cmt__send_queue_check_wait(g, c, req);
   if (w->prev != NULL) {
     wait_of(w->prev)->next = w->next;
   } else {
@@ -243,7 +250,7 @@ static void wait_remove(cmt__gate *g, cmt_send_req *req) {
 
 /* Ends the wait of |req|, which is in no FIFO any more.  A blocked thread may
    leave, and take |req| with it, once the lock is free. */
-static void wait_finish(cmt__gate *g, cmt_send_req *req, cmt_err status) {
+static void wait_finish(cmt__send_queue *g, cmt_send_req *req, cmt_err status) {
   if ((wait_of(req)->flags & WAIT_BLOCKS) != 0) {
     blocked *b = (blocked *)req;
 
@@ -257,26 +264,28 @@ static void wait_finish(cmt__gate *g, cmt_send_req *req, cmt_err status) {
 
 /* Whether the head |r| of channel |at| may be looked at: it has a credit, and
    for |small| fits without the pool. */
-static bool head_is_ready(const cmt__gate *g, const cmt_send_req *r, size_t at,
-                          bool small) {
+static bool head_is_ready(const cmt__send_queue *g, const cmt_send_req *r,
+                          size_t at, bool small) {
   size_t len;
 
   if (r == NULL || !has_room(g, at)) {
     return false;
   }
-  len = cmt_buf_bytes(cmt__gate_wait_of((cmt_send_req *)(uintptr_t)r)->msg).len;
-  return !small || (bytes_fit(g, len) && !cmt__gate_needs_pool(g, len));
+  len =
+    cmt_buf_bytes(cmt__send_queue_wait_of((cmt_send_req *)(uintptr_t)r)->msg)
+      .len;
+  return !small || (bytes_fit(g, len) && !cmt__send_queue_needs_pool(g, len));
 }
 
 /* The head that waited longest among those; NULL: there is none. */
-static cmt_send_req *waits_longest(cmt__gate *g, bool small) {
+static cmt_send_req *waits_longest(cmt__send_queue *g, bool small) {
   cmt_send_req *best = NULL;
 
   for (size_t i = 0; i < g->channel_count; i++) {
     cmt_send_req *r = waits_first(g, i);
 
     if (r != NULL) {
-      cmt__gate_check_wait(g, &g->waits[i], r);
+      cmt__send_queue_check_wait(g, &g->waits[i], r);
     }
     if (head_is_ready(g, r, i, small) &&
         (best == NULL || wait_of(r)->sequence < wait_of(best)->sequence)) {
@@ -289,7 +298,7 @@ static cmt_send_req *waits_longest(cmt__gate *g, bool small) {
 /* The next to come in, whose room in the pool is taken.  One that lacks bytes
    of its peer holds up all others; one that lacks only the pool, those that
    need it too. */
-static cmt_send_req *waits_pick(cmt__gate *g) {
+static cmt_send_req *waits_pick(cmt__send_queue *g) {
   cmt_send_req *best = waits_longest(g, false);
   size_t len = best != NULL ? cmt_buf_bytes(wait_of(best)->msg).len : 0;
 
@@ -298,46 +307,46 @@ static cmt_send_req *waits_pick(cmt__gate *g) {
   if (best == NULL || g->starved) {
     return NULL;
   }
-  if (cmt__gate_take_room(g, len)) {
+  if (cmt__send_queue_take_room(g, len)) {
     return best;
   }
   g->lacks = len;
   return waits_longest(g, true);
 }
 
-bool cmt__gate_admit(cmt__gate *g) {
+bool cmt__send_queue_admit(cmt__send_queue *g) {
   bool any = false;
   cmt_send_req *r;
 
   while ((r = waits_pick(g)) != NULL) {
-    gate_wait *w = wait_of(r);
+    queue_wait *w = wait_of(r);
 
     wait_remove(g, r);
-    wait_finish(g, r, gate_put(g, w->channel, w->msg));
+    wait_finish(g, r, queue_put(g, w->channel, w->msg));
     any = true;
   }
   return any;
 }
 
-cmt_err cmt__gate_send(cmt__gate *g, uint8_t channel, cmt_buf *msg,
-                       cmt_send_req *req) {
-  gate_wait *w = wait_of(req);
+cmt_err cmt__send_queue_send(cmt__send_queue *g, uint8_t channel, cmt_buf *msg,
+                             cmt_send_req *req) {
+  queue_wait *w = wait_of(req);
   cmt_err err;
   size_t at;
 
-  if (!cmt__gate_claim(req)) {
+  if (!cmt__send_queue_claim(req)) {
     return CMT_EINVAL;
   }
-  cmt__gate_lock(g);
-  err = gate_try(g, channel, msg, &at);
+  cmt__send_queue_lock(g);
+  err = queue_try(g, channel, msg, &at);
   if (err == CMT_EAGAIN && !waits_reserve(g)) {
     err = CMT_ENOMEM;
   }
   if (err == CMT_OK || err == CMT_EAGAIN) {
-    *w = (gate_wait){.msg = msg,
-                     .gate = g,
-                     .deadline_ns = req->timeout_ns,
-                     .channel = (uint8_t)at};
+    *w = (queue_wait){.msg = msg,
+                      .send_queue = g,
+                      .deadline_ns = req->timeout_ns,
+                      .channel = (uint8_t)at};
     if (err == CMT_OK) {
       done_append(g, req, CMT_OK);
     } else if (req->timeout_ns == 0) {
@@ -347,19 +356,19 @@ cmt_err cmt__gate_send(cmt__gate *g, uint8_t channel, cmt_buf *msg,
       g->fresh = g->fresh || w->flags != 0;
       wait_append(g, req);
     }
-    cmt__gate_ring(g);
+    cmt__send_queue_wake(g);
     err = CMT_OK;
   } else {
-    cmt__gate_release(req);
+    cmt__send_queue_release(req);
   }
-  cmt__gate_unlock(g);
+  cmt__send_queue_unlock(g);
   return err;
 }
 
 /* ---- blocking ---- */
 
 /* Waits under the lock until |b| is done or its time has passed. */
-static void blocked_wait(cmt__gate *g, blocked *b, uint64_t timeout_ns) {
+static void blocked_wait(cmt__send_queue *g, blocked *b, uint64_t timeout_ns) {
   struct timespec at = cmt__cond_deadline(timeout_ns);
   int error = 0;
 
@@ -374,46 +383,46 @@ static void blocked_wait(cmt__gate *g, blocked *b, uint64_t timeout_ns) {
     wait_remove(g, &b->req);
     b->status = CMT_ETIMEDOUT;
     /* It may have stood before one that fits, or in the list of the pool. */
-    if (cmt__gate_admit(g) || lacked) {
-      cmt__gate_ring(g);
+    if (cmt__send_queue_admit(g) || lacked) {
+      cmt__send_queue_wake(g);
     }
   }
 }
 
-cmt_err cmt__gate_send_wait(cmt__gate *g, uint8_t channel, cmt_buf *msg,
-                            uint64_t timeout_ns) {
+cmt_err cmt__send_queue_send_wait(cmt__send_queue *g, uint8_t channel,
+                                  cmt_buf *msg, uint64_t timeout_ns) {
   blocked b = {.done = false};
   cmt_err err;
   size_t at;
 
-  cmt__gate_lock(g);
-  err = gate_try(g, channel, msg, &at);
+  cmt__send_queue_lock(g);
+  err = queue_try(g, channel, msg, &at);
   if (err == CMT_EAGAIN && timeout_ns == 0) {
     err = CMT_ETIMEDOUT;
   } else if (err == CMT_EAGAIN &&
              (!waits_reserve(g) || !cmt__cond_init(&b.cond))) {
     err = CMT_ENOMEM;
   } else if (err == CMT_EAGAIN) {
-    (void)cmt__gate_claim(&b.req);
-    *wait_of(&b.req) = (gate_wait){.msg = msg,
-                                   .gate = g,
-                                   .deadline_ns = CMT_NEVER,
-                                   .channel = (uint8_t)at,
-                                   .flags = WAIT_BLOCKS};
+    (void)cmt__send_queue_claim(&b.req);
+    *wait_of(&b.req) = (queue_wait){.msg = msg,
+                                    .send_queue = g,
+                                    .deadline_ns = CMT_NEVER,
+                                    .channel = (uint8_t)at,
+                                    .flags = WAIT_BLOCKS};
     wait_append(g, &b.req);
     if (g->lacks > 0) {
-      cmt__gate_ring(g);
+      cmt__send_queue_wake(g);
     }
     blocked_wait(g, &b, timeout_ns);
-    cmt__gate_release(&b.req);
+    cmt__send_queue_release(&b.req);
     pthread_cond_destroy(&b.cond);
     err = b.status;
   }
-  cmt__gate_unlock(g);
+  cmt__send_queue_unlock(g);
   return err;
 }
 
-void cmt__gate_fail_waits(cmt__gate *g) {
+void cmt__send_queue_fail_waits(cmt__send_queue *g) {
   g->starved = false;
   g->lacks = 0;
   for (size_t i = 0; i < g->channel_count; i++) {
@@ -428,40 +437,40 @@ void cmt__gate_fail_waits(cmt__gate *g) {
 
 /* ---- the loop ---- */
 
-bool cmt__gate_woken(cmt__gate *g) {
+bool cmt__send_queue_on_wake(cmt__send_queue *g) {
   bool here;
 
-  cmt__gate_lock(g);
+  cmt__send_queue_lock(g);
   g->posted = false;
   g->attended = true;
-  here = g->state != CMT__GATE_GONE;
-  cmt__gate_unlock(g);
+  here = g->state != CMT__SEND_QUEUE_GONE;
+  cmt__send_queue_unlock(g);
   return here;
 }
 
-void cmt__gate_attend(cmt__gate *g) {
-  cmt__gate_lock(g);
+void cmt__send_queue_attend(cmt__send_queue *g) {
+  cmt__send_queue_lock(g);
   g->attended = true;
-  cmt__gate_unlock(g);
+  cmt__send_queue_unlock(g);
 }
 
-bool cmt__gate_leave(cmt__gate *g) {
+bool cmt__send_queue_leave(cmt__send_queue *g) {
   bool answered;
 
-  cmt__gate_lock(g);
+  cmt__send_queue_lock(g);
   g->attended = true;
   answered = !g->posted;
-  cmt__gate_unlock(g);
+  cmt__send_queue_unlock(g);
   return answered;
 }
 
 /* Fresh sends are the last of their FIFO, but for those that never expire. */
-static void waits_set_deadlines(cmt__gate *g, uint64_t now_ns) {
+static void waits_set_deadlines(cmt__send_queue *g, uint64_t now_ns) {
   for (size_t i = 0; g->fresh && i < g->channel_count; i++) {
     for (cmt_send_req *r = g->waits[i].last; r != NULL; r = wait_of(r)->prev) {
-      gate_wait *w = wait_of(r);
+      queue_wait *w = wait_of(r);
 
-      cmt__gate_check_wait(g, &g->waits[i], r);
+      cmt__send_queue_check_wait(g, &g->waits[i], r);
       if ((w->flags & WAIT_FRESH) != 0) {
         w->flags &= (uint8_t)~WAIT_FRESH;
         w->deadline_ns = cmt__after(now_ns, w->deadline_ns);
@@ -474,7 +483,7 @@ static void waits_set_deadlines(cmt__gate *g, uint64_t now_ns) {
   g->fresh = false;
 }
 
-static void waits_expire(cmt__gate *g, uint64_t now_ns) {
+static void waits_expire(cmt__send_queue *g, uint64_t now_ns) {
   if (now_ns < g->deadline_ns) {
     return;
   }
@@ -483,9 +492,9 @@ static void waits_expire(cmt__gate *g, uint64_t now_ns) {
     cmt_send_req *next;
 
     for (cmt_send_req *r = waits_first(g, i); r != NULL; r = next) {
-      gate_wait *w = wait_of(r);
+      queue_wait *w = wait_of(r);
 
-      cmt__gate_check_wait(g, &g->waits[i], r);
+      cmt__send_queue_check_wait(g, &g->waits[i], r);
       next = w->next;
       if (now_ns >= w->deadline_ns) {
         wait_remove(g, r);
@@ -497,12 +506,13 @@ static void waits_expire(cmt__gate *g, uint64_t now_ns) {
   }
 }
 
-void cmt__gate_take(cmt__gate *g, uint64_t now_ns, cmt__gate_view *out) {
-  cmt__gate_items items;
+void cmt__send_queue_take(cmt__send_queue *g, uint64_t now_ns,
+                          cmt__send_queue_view *out) {
+  cmt__send_queue_items items;
   size_t lacks;
   bool gave;
 
-  cmt__gate_lock(g);
+  cmt__send_queue_lock(g);
   g->attended = false;
   items = g->intake;
   g->intake = g->taken;
@@ -511,49 +521,49 @@ void cmt__gate_take(cmt__gate *g, uint64_t now_ns, cmt__gate_view *out) {
   waits_set_deadlines(g, now_ns);
   waits_expire(g, now_ns);
   /* The send that expired may have stood before one that fits. */
-  if (cmt__gate_admit(g)) {
-    cmt__gate_ring(g);
+  if (cmt__send_queue_admit(g)) {
+    cmt__send_queue_wake(g);
   }
   out->queued_bytes = g->bytes;
   out->deadline_ns = g->deadline_ns;
   lacks = g->lacks;
   gave = g->gave;
   g->gave = false;
-  cmt__gate_unlock(g);
+  cmt__send_queue_unlock(g);
   if (gave) {
     cmt__send_pool_wake(g->pool);
   }
-  cmt__gate_pool_look(g, lacks);
+  cmt__send_queue_pool_look(g, lacks);
 }
 
-void cmt__gate_trim(cmt__gate *g) {
+void cmt__send_queue_trim(cmt__send_queue *g) {
   CMT_ASSERT(g->env, g->taken.count == 0);
   cmt__free(g->env, g->taken.list);
-  g->taken = (cmt__gate_items){.list = NULL};
-  cmt__gate_lock(g);
+  g->taken = (cmt__send_queue_items){.list = NULL};
+  cmt__send_queue_lock(g);
   if (g->intake.count == 0) {
     g->taken = g->intake;
-    g->intake = (cmt__gate_items){.list = NULL};
+    g->intake = (cmt__send_queue_items){.list = NULL};
   }
-  cmt__gate_unlock(g);
+  cmt__send_queue_unlock(g);
   cmt__free(g->env, g->taken.list);
-  g->taken = (cmt__gate_items){.list = NULL};
+  g->taken = (cmt__send_queue_items){.list = NULL};
 }
 
-bool cmt__gate_credit(cmt__gate *g, const cmt__credits *c) {
+bool cmt__send_queue_credit(cmt__send_queue *g, const cmt__credits *c) {
   bool any, wakes;
 
-  cmt__gate_lock(g);
+  cmt__send_queue_lock(g);
   for (size_t i = 0; i < g->channel_count; i++) {
     CMT_ASSERT(g->env, c->messages[i] <= g->queued[i]);
     g->queued[i] -= c->messages[i];
     g->messages -= c->messages[i];
   }
   CMT_ASSERT(g->env, c->bytes <= g->bytes);
-  wakes = cmt__gate_give_room(g, c->bytes);
-  any = cmt__gate_admit(g) || g->lacks > 0;
+  wakes = cmt__send_queue_give_room(g, c->bytes);
+  any = cmt__send_queue_admit(g) || g->lacks > 0;
   g->attended = g->attended || any;
-  cmt__gate_unlock(g);
+  cmt__send_queue_unlock(g);
   if (wakes) {
     cmt__send_pool_wake(g->pool);
   }
@@ -561,11 +571,11 @@ bool cmt__gate_credit(cmt__gate *g, const cmt__credits *c) {
 }
 
 /* Ends |r|, which may be used again from its callback on. */
-static void answer(cmt__gate *g, cmt_send_req *r) {
+static void answer(cmt__send_queue *g, cmt_send_req *r) {
   cmt_err status = (cmt_err)wait_of(r)->status;
   cmt_buf *msg = wait_of(r)->msg;
 
-  cmt__gate_release(r);
+  cmt__send_queue_release(r);
   if (r->cb != NULL) {
     cmt__assert_unlocked(g->env);
     r->cb(r->arg, status, status == CMT_OK ? NULL : msg);
@@ -574,24 +584,24 @@ static void answer(cmt__gate *g, cmt_send_req *r) {
   }
 }
 
-bool cmt__gate_answer(cmt__gate *g) {
+bool cmt__send_queue_answer(cmt__send_queue *g) {
   cmt_send_req *r;
   size_t left;
 
-  cmt__gate_lock(g);
+  cmt__send_queue_lock(g);
   r = g->done_first;
   left = g->done_count;
   g->done_first = NULL;
   g->done_count = 0;
   g->attended = g->attended || left > 0;
-  cmt__gate_unlock(g);
+  cmt__send_queue_unlock(g);
   if (left == 0) {
     return false;
   }
   for (; left > 0; left--) {
     cmt_send_req *next;
 
-    cmt__gate_check_done(g, r, left);
+    cmt__send_queue_check_done(g, r, left);
     next = wait_of(r)->next;
     answer(g, r);
     r = next;
@@ -599,30 +609,30 @@ bool cmt__gate_answer(cmt__gate *g) {
   return true;
 }
 
-bool cmt__gate_close(cmt__gate *g) {
-  cmt__gate_items items;
+bool cmt__send_queue_close(cmt__send_queue *g) {
+  cmt__send_queue_items items;
   bool posted;
 
-  cmt__gate_lock(g);
-  g->state = CMT__GATE_GONE;
-  cmt__gate_fail_waits(g);
+  cmt__send_queue_lock(g);
+  g->state = CMT__SEND_QUEUE_GONE;
+  cmt__send_queue_fail_waits(g);
   items = g->intake;
-  g->intake = (cmt__gate_items){.list = NULL};
+  g->intake = (cmt__send_queue_items){.list = NULL};
   posted = g->posted;
-  cmt__gate_unlock(g);
+  cmt__send_queue_unlock(g);
   for (size_t i = 0; i < items.count; i++) {
     cmt_buf_unref(items.list[i].msg);
   }
   cmt__free(g->env, items.list);
   cmt__free(g->env, g->taken.list);
-  g->taken = (cmt__gate_items){.list = NULL};
+  g->taken = (cmt__send_queue_items){.list = NULL};
   return posted;
 }
 
-cmt_err cmt__gate_init(cmt__gate *g, const cmt_env *env,
-                       const cmt_channel *channels, size_t count,
-                       cmt_bytes theirs) {
-  *g = (cmt__gate){
+cmt_err cmt__send_queue_init(cmt__send_queue *g, const cmt_env *env,
+                             const cmt_channel *channels, size_t count,
+                             cmt_bytes theirs) {
+  *g = (cmt__send_queue){
     .env = env,
     .descs = channels,
     .channel_count = (uint16_t)count,
@@ -643,7 +653,7 @@ cmt_err cmt__gate_init(cmt__gate *g, const cmt_env *env,
 }
 
 /* Nobody may be inside any more. */
-void cmt__gate_fini(cmt__gate *g) {
+void cmt__send_queue_fini(cmt__send_queue *g) {
   CMT_ASSERT(g->env, g->done_first == NULL && g->intake.count == 0);
   cmt__free(g->env, g->intake.list);
   cmt__free(g->env, g->taken.list);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef CMT__BUDGET_H
-#define CMT__BUDGET_H
+#ifndef CMT__QUOTA_H
+#define CMT__QUOTA_H
 
 /* What the connections of a switch share: two rate limits, and the memory for
-   messages under reassembly (budget.c).  The atomic numbers may be read by any
+   messages under reassembly (quota.c).  The atomic numbers may be read by any
    thread.
 
    Those of one thread share it without any lock.  With more |threads| the
@@ -19,7 +19,7 @@
 typedef struct cmt__holder {
   struct cmt__holder *next,
     *prev;              /* The list of all that are above their floor. */
-  size_t held;          /* Bytes; changed by the owner alone. */
+  size_t reserved;      /* Bytes; changed by the owner alone. */
   size_t above;         /* How many of them lie above the floor. */
   atomic_bool gave_way; /* For others: it is to end. */
   uint64_t now_ns;      /* The owner's instant. */
@@ -38,15 +38,15 @@ typedef struct cmt__holder {
   void *arg;
 } cmt__holder;
 
-typedef struct cmt__budget {
+typedef struct cmt__quota {
   cmt__rate send, recv;
   cmt__rate urgent; /* What goes past |send|; without a limit if that is. */
   size_t floor;     /* Bytes under reassembly that each may hold; */
   size_t pool_max;  /* and what lies above the floors, of all together. */
   size_t pool_used; /* Under the lock. */
   cmt__holder *first,
-    *last;             /* Connections above their floor, under the lock. */
-  _Atomic size_t held; /* Capacity under reassembly, floors and pool. */
+    *last;                 /* Connections above their floor, under the lock. */
+  _Atomic size_t reserved; /* Capacity under reassembly, floors and pool. */
   /* How often a limit held messages back, and how often it stopped reading;
      those of a peer and of a channel are counted here too. */
   _Atomic uint64_t send_waits, recv_pauses;
@@ -54,9 +54,9 @@ typedef struct cmt__budget {
   void (*lock)(void *arg);
   void (*unlock)(void *arg);
   void *lock_arg;
-} cmt__budget;
+} cmt__quota;
 
-static inline void cmt__budget_init(cmt__budget *b, size_t floor, size_t pool) {
+static inline void cmt__quota_init(cmt__quota *b, size_t floor, size_t pool) {
   memset(b, 0, sizeof *b);
   b->floor = floor;
   b->pool_max = pool;
@@ -69,8 +69,8 @@ static inline uint64_t cmt__urgent_rate(uint64_t send_rate) {
 }
 
 /* Fills the limits; 0: none. */
-static inline void cmt__budget_limit(cmt__budget *b, uint64_t send_rate,
-                                     uint64_t recv_rate, uint64_t now_ns) {
+static inline void cmt__quota_limit(cmt__quota *b, uint64_t send_rate,
+                                    uint64_t recv_rate, uint64_t now_ns) {
   cmt__rate_init_bytes(&b->send, send_rate, now_ns);
   cmt__rate_init_bytes(&b->recv, recv_rate, now_ns);
   if (send_rate > 0) {
@@ -80,13 +80,13 @@ static inline void cmt__budget_limit(cmt__budget *b, uint64_t send_rate,
   }
 }
 
-static inline void cmt__budget_lock(cmt__budget *b) {
+static inline void cmt__quota_lock(cmt__quota *b) {
   if (b->threads > 1) {
     b->lock(b->lock_arg);
   }
 }
 
-static inline void cmt__budget_unlock(cmt__budget *b) {
+static inline void cmt__quota_unlock(cmt__quota *b) {
   if (b->threads > 1) {
     b->unlock(b->lock_arg);
   }
@@ -97,24 +97,24 @@ static inline void cmt__budget_unlock(cmt__budget *b) {
 /* Takes |most| bytes for |h|, or less when what is left of the pool is short:
    at most a quarter of it, unless |least| needs more.  False: |h| gave way,
    since nobody holds more than it. */
-CMT_NODISCARD bool cmt__budget_take(cmt__budget *b, cmt__holder *h,
-                                    size_t least, size_t most, size_t *taken);
-/* The owner, between cmt__budget_enter() and cmt__budget_leave(): |len| bytes
+CMT_NODISCARD bool cmt__quota_take(cmt__quota *b, cmt__holder *h, size_t least,
+                                   size_t most, size_t *taken);
+/* The owner, between cmt__quota_enter() and cmt__quota_leave(): |len| bytes
    came. */
 void cmt__holder_came(cmt__holder *h, size_t len);
 /* The owner does not read by its own choice, or reads again. */
-void cmt__holder_unread(cmt__budget *b, cmt__holder *h, bool on);
+void cmt__holder_unread(cmt__quota *b, cmt__holder *h, bool on);
 /* Gives |len| bytes back, or when |h| ends all that it holds. */
-void cmt__budget_give(cmt__budget *b, cmt__holder *h, size_t len);
+void cmt__quota_give(cmt__quota *b, cmt__holder *h, size_t len);
 
 static inline bool cmt__holder_gave_way(const cmt__holder *h) {
   return atomic_load_explicit(&h->gave_way, memory_order_acquire);
 }
 
 /* Around all that the owner of |h| does with what it holds.  |b| may be NULL.
-   Returns what cmt__budget_leave() is to be told. */
-static inline bool cmt__budget_enter(cmt__budget *b, const cmt__holder *h) {
-  bool locks = b != NULL && b->threads > 1 && h->held > b->floor;
+   Returns what cmt__quota_leave() is to be told. */
+static inline bool cmt__quota_enter(cmt__quota *b, const cmt__holder *h) {
+  bool locks = b != NULL && b->threads > 1 && h->reserved > b->floor;
 
   if (locks) {
     b->lock(b->lock_arg);
@@ -122,15 +122,15 @@ static inline bool cmt__budget_enter(cmt__budget *b, const cmt__holder *h) {
   return locks;
 }
 
-static inline void cmt__budget_leave(cmt__budget *b, bool locks) {
+static inline void cmt__quota_leave(cmt__quota *b, bool locks) {
   if (locks) {
     b->unlock(b->lock_arg);
   }
 }
 
 /* |more| may be a negative number's complement. */
-static inline void cmt__budget_add(const cmt__budget *b, _Atomic size_t *number,
-                                   size_t more) {
+static inline void cmt__quota_add(const cmt__quota *b, _Atomic size_t *number,
+                                  size_t more) {
   if (b->threads > 1) {
     atomic_fetch_add_explicit(number, more, memory_order_relaxed);
   } else {
@@ -142,8 +142,8 @@ static inline void cmt__budget_add(const cmt__budget *b, _Atomic size_t *number,
 
 /* ---- counters and rates ---- */
 
-static inline void cmt__budget_count(const cmt__budget *b,
-                                     _Atomic uint64_t *counter) {
+static inline void cmt__quota_count(const cmt__quota *b,
+                                    _Atomic uint64_t *counter) {
   uint64_t count;
 
   if (b->threads > 1) {
@@ -154,59 +154,59 @@ static inline void cmt__budget_count(const cmt__budget *b,
   atomic_store_explicit(counter, count + 1, memory_order_relaxed);
 }
 
-/* cmt__rate_share() of |r|, one of the two.  Until one who shares is charged,
-   the others may ask too: each gets its part of what there is. */
-static inline uint64_t cmt__budget_share(cmt__budget *b, cmt__rate *r,
-                                         uint64_t now_ns) {
+/* cmt__rate_available() of |r|, one of the two.  Until one who shares is
+   charged, the others may ask too: each gets its part of what there is. */
+static inline uint64_t cmt__quota_available(cmt__quota *b, cmt__rate *r,
+                                            uint64_t now_ns) {
   uint64_t left;
 
   if (r->per_s == 0) {
     return UINT64_MAX;
   }
-  cmt__budget_lock(b);
-  left = cmt__rate_share(r, now_ns) / b->threads;
-  cmt__budget_unlock(b);
+  cmt__quota_lock(b);
+  left = cmt__rate_available(r, now_ns) / b->threads;
+  cmt__quota_unlock(b);
   return cmt__max64(left, r->quantum);
 }
 
 /* Charges |len| bytes to |r|, and returns when the turn of who sent or received
    them comes again.  What goes while others have theirs costs no place in the
    queue, only its own time. */
-static inline uint64_t cmt__budget_charge(cmt__budget *b, cmt__rate *r,
-                                          size_t len, uint64_t turn_ns,
-                                          uint64_t now_ns) {
+static inline uint64_t cmt__quota_charge(cmt__quota *b, cmt__rate *r,
+                                         size_t len, uint64_t turn_ns,
+                                         uint64_t now_ns) {
   uint64_t at_ns;
 
   if (r->per_s == 0) {
     return now_ns < turn_ns ? turn_ns : 0;
   }
-  cmt__budget_lock(b);
+  cmt__quota_lock(b);
   cmt__rate_charge(r, len, now_ns);
   at_ns = now_ns < turn_ns ? cmt__after(turn_ns, cmt__rate_span_ns(r, len))
                            : cmt__rate_repaid_ns(r);
-  cmt__budget_unlock(b);
+  cmt__quota_unlock(b);
   return at_ns;
 }
 
 /* When urgent messages may go past |send|, and what they took of it. */
-static inline uint64_t cmt__budget_urgent_ns(cmt__budget *b) {
+static inline uint64_t cmt__quota_urgent_ns(cmt__quota *b) {
   uint64_t open_ns;
 
   if (b->urgent.per_s == 0) {
     return 0;
   }
-  cmt__budget_lock(b);
+  cmt__quota_lock(b);
   open_ns = b->urgent.open_ns;
-  cmt__budget_unlock(b);
+  cmt__quota_unlock(b);
   return open_ns;
 }
 
-static inline void cmt__budget_urgent_charge(cmt__budget *b, size_t len,
-                                             uint64_t now_ns) {
+static inline void cmt__quota_urgent_charge(cmt__quota *b, size_t len,
+                                            uint64_t now_ns) {
   if (b->urgent.per_s > 0) {
-    cmt__budget_lock(b);
+    cmt__quota_lock(b);
     cmt__rate_charge(&b->urgent, len, now_ns);
-    cmt__budget_unlock(b);
+    cmt__quota_unlock(b);
   }
 }
 

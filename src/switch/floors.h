@@ -17,23 +17,23 @@ enum {
 
 /* A floor for each possible peer, and a pool of what lies above them, in which
    one largest message has room. */
-typedef struct cmt__share {
+typedef struct cmt__floor {
   size_t total, floor, pool;
-} cmt__share;
+} cmt__floor;
 
-typedef struct cmt__shares {
-  cmt__share recv, send; /* Messages under reassembly, and those queued. */
-} cmt__shares;
+typedef struct cmt__floors {
+  cmt__floor recv, send; /* Messages under reassembly, and those queued. */
+} cmt__floors;
 
 /* By the options |o|, whose totals of 0 are filled in, and the |channels| with
    their defaults.  CMT_EINVAL: a total is too small for them. */
-CMT_NODISCARD cmt_err cmt__shares_settle(cmt_switch_options *o,
-                                         const cmt_channel *channels,
-                                         size_t count, cmt__shares *out,
-                                         cmt_why *why);
+CMT_NODISCARD cmt_err cmt__floors_compute(cmt_switch_options *o,
+                                          const cmt_channel *channels,
+                                          size_t count, cmt__floors *out,
+                                          cmt_why *why);
 
 /* Peers at one time. */
-static inline size_t cmt__shares_peers(const cmt_switch_options *o) {
+static inline size_t cmt__floors_peers(const cmt_switch_options *o) {
   return (size_t)o->inbound_peers_max + o->outbound_peers_max;
 }
 

@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What a link does for its gate: it takes the messages that were accepted, acts
-   on what other threads and callbacks asked for, and gives the credits back. */
+/* What a link does for its send queue: it takes the messages that were
+   accepted, acts on what other threads and callbacks asked for, and gives the
+   credits back. */
 
 #include "link_impl.h"
 
 void cmt__link_take_intake(cmt__link *l) {
-  cmt__gate_items *taken = &l->gate->taken;
+  cmt__send_queue_items *taken = &l->send_queue->taken;
 
-  cmt__gate_take(l->gate, cmt__loop_now(l->loop), &l->view);
+  cmt__send_queue_take(l->send_queue, cmt__loop_now(l->loop), &l->view);
   if (taken->count > 0) {
     cmt__conn_latch(l->conn, cmt__loop_now(l->loop));
   }
   for (size_t i = 0; i < taken->count; i++) {
-    cmt__gate_item *item = &taken->list[i];
+    cmt__send_queue_item *item = &taken->list[i];
     cmt_err err = cmt_conn_try_send(l->conn, item->channel, item->msg);
 
     if (err == CMT_OK) {
       continue;
     }
-    /* The gate has the same limits as the connection. */
+    /* The send queue has the same limits as the connection. */
     CMT_ASSERT(&l->loop->env, err == CMT_ENOMEM || err == CMT_ECLOSED);
     cmt_buf_unref(item->msg);
     if (err == CMT_ENOMEM) {
@@ -30,12 +31,12 @@ void cmt__link_take_intake(cmt__link *l) {
 }
 
 /* A later stop only brings the end nearer; link_tick() watches it. */
-static void link_stop_by(cmt__link *l, const cmt__gate_stop *stop) {
+static void link_stop_by(cmt__link *l, const cmt__send_queue_stop *stop) {
   uint64_t now_ns = cmt__loop_now(l->loop);
   uint64_t end_ns = cmt__after(now_ns, stop->flush_ns);
 
   cmt__link_take_intake(l);
-  cmt__loop_turn(l->loop, &l->turn);
+  cmt__loop_defer(l->loop, &l->task);
   l->stop_end_ns = l->stopping ? cmt__min64(l->stop_end_ns, end_ns) : end_ns;
   l->stopping = true;
   cmt_conn_stop(l->conn, stop->reason, stop->flush_ns, now_ns);
@@ -47,7 +48,7 @@ static void link_pause(cmt__link *l) {
   uint64_t now_ns = cmt__loop_now(l->loop);
   bool before = l->paused;
 
-  l->paused = cmt__gate_is_paused(l->gate, &l->blocked);
+  l->paused = cmt__send_queue_is_paused(l->send_queue, &l->blocked);
   if (!before && l->paused) {
     l->paused_at_ns = now_ns;
   } else if (before && !l->paused) {
@@ -63,17 +64,17 @@ static void link_pause(cmt__link *l) {
 }
 
 void cmt__link_control(cmt__link *l) {
-  cmt__gate_stop stop;
+  cmt__send_queue_stop stop;
 
-  if (l->gate == NULL || cmt__link_end_is_due(l) ||
-      !atomic_exchange(&l->gate->control, false)) {
+  if (l->send_queue == NULL || cmt__link_end_is_due(l) ||
+      !atomic_exchange(&l->send_queue->control, false)) {
     return;
   }
   link_pause(l);
-  if (cmt__gate_take_ping(l->gate)) {
+  if (cmt__send_queue_take_ping(l->send_queue)) {
     cmt__link_ping(l);
   }
-  stop = cmt__gate_take_stop(l->gate);
+  stop = cmt__send_queue_take_stop(l->send_queue);
   if (stop.wanted) {
     link_stop_by(l, &stop);
   }
@@ -83,10 +84,10 @@ void cmt__link_credit(cmt__link *l) {
   cmt__credits credits;
 
   if (cmt__conn_take_credits(l->conn, &credits) &&
-      cmt__gate_credit(l->gate, &credits)) {
-    cmt__loop_turn(l->loop, &l->turn);
+      cmt__send_queue_credit(l->send_queue, &credits)) {
+    cmt__loop_defer(l->loop, &l->task);
   }
-  if (cmt__gate_answer(l->gate)) {
-    cmt__loop_turn(l->loop, &l->turn);
+  if (cmt__send_queue_answer(l->send_queue)) {
+    cmt__loop_defer(l->loop, &l->task);
   }
 }

@@ -11,14 +11,14 @@
 
 #include <cometp2p/mconn.h>
 
-typedef struct cmt__shared {
+typedef struct cmt__conn_config {
   cmt__secret_pool pool; /* First: it is freed as one. */
   size_t count;          /* Of the channels. */
   uint8_t index[256];    /* Their places by id; CMT_CHANNELS_MAX: none. */
   cmt_channel list[];    /* With their defaults, without their names. */
-} cmt__shared;
+} cmt__conn_config;
 
-/* What cmt__shared_new() checks of them. */
+/* What cmt__conn_config_new() checks of them. */
 CMT_NODISCARD cmt_err cmt__channels_check(const cmt_channel *list, size_t count,
                                           cmt_why *why);
 /* |c| with its defaults filled in. */
@@ -29,16 +29,18 @@ uint16_t cmt__channels_among(const cmt_channel *list, size_t count,
 
 /* Copies |env| and |list|; the caller has the reference.  CMT_EINVAL names the
    fault in |why|; CMT_ENOMEM; CMT_EIO: no defaults. */
-CMT_NODISCARD cmt_err cmt__shared_new(const cmt_env *env,
-                                      const cmt_channel *list, size_t count,
-                                      cmt__shared **out, cmt_why *why);
+CMT_NODISCARD cmt_err cmt__conn_config_new(const cmt_env *env,
+                                           const cmt_channel *list,
+                                           size_t count, cmt__conn_config **out,
+                                           cmt_why *why);
 /* Any thread. */
-cmt__shared *cmt__shared_ref(cmt__shared *s);
-void cmt__shared_unref(cmt__shared *s); /* NULL is fine. */
+cmt__conn_config *cmt__conn_config_ref(cmt__conn_config *s);
+void cmt__conn_config_unref(cmt__conn_config *s); /* NULL is fine. */
 
 /* Most bytes of one for |count| channels, and at one time for |connections| of
    which |handshakes| are not up; without the memory of the keys itself, which
    is not of the environment. */
-size_t cmt__shared_memory(size_t count, size_t connections, size_t handshakes);
+size_t cmt__conn_config_memory(size_t count, size_t connections,
+                               size_t handshakes);
 
 #endif

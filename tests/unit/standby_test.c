@@ -2,9 +2,9 @@
 
 /* The second connection of a node id, in virtual time: what becomes of it, and
    of the first.  Those of two nodes that dial each other are in
-   held_both_test.c. */
+   standby_both_test.c. */
 
-#include "held_user.h"
+#include "standby_user.h"
 #include "marks.h"
 
 #include <stdio.h>

@@ -2,7 +2,7 @@
 
 /* What connections share, alone and with threads that share it too. */
 
-#include "core/mux/budget.h"
+#include "core/mux/quota.h"
 #include "marks.h"
 
 #include "test.h"
@@ -20,11 +20,11 @@ static cmt__holder holder(unsigned *told) {
     .drop = drop_nothing, .on_gave_way = on_gave_way, .arg = told};
 }
 
-static void assert_takes(cmt__budget *b, cmt__holder *h, size_t least,
+static void assert_takes(cmt__quota *b, cmt__holder *h, size_t least,
                          size_t most, size_t expected) {
   size_t taken;
 
-  assert_true(cmt__budget_take(b, h, least, most, &taken));
+  assert_true(cmt__quota_take(b, h, least, most, &taken));
   assert_int_equal(expected, taken);
 }
 
@@ -33,10 +33,10 @@ static void assert_takes(cmt__budget *b, cmt__holder *h, size_t least,
 static void a_floor_is_ones_own_and_the_rest_is_shared(void **state) {
   unsigned told = 0;
   cmt__holder a = holder(&told), c = holder(&told);
-  cmt__budget b;
+  cmt__quota b;
 
   (void)state;
-  cmt__budget_init(&b, 100, 400);
+  cmt__quota_init(&b, 100, 400);
   assert_takes(&b, &a, 10, 70, 70);
   assert_takes(&b, &a, 30, 30, 30);
   assert_int_equal(0, b.pool_used);
@@ -44,20 +44,20 @@ static void a_floor_is_ones_own_and_the_rest_is_shared(void **state) {
   assert_takes(&b, &a, 10, 300, 75);
   assert_takes(&b, &a, 200, 300, 200);
   assert_int_equal(375, b.pool_used);
-  assert_int_equal(475, a.held);
+  assert_int_equal(475, a.reserved);
   /* Of what is left a quarter is less than what is needed. */
   assert_takes(&b, &c, 50, 50, 50);
   assert_takes(&b, &c, 60, 200, 60);
   assert_int_equal(385, b.pool_used);
   assert_takes(&b, &c, 0, 100, 3);
-  assert_int_equal(475 + 113, atomic_load(&b.held));
-  cmt__budget_give(&b, &a, 400);
+  assert_int_equal(475 + 113, atomic_load(&b.reserved));
+  cmt__quota_give(&b, &a, 400);
   assert_int_equal(13, b.pool_used);
-  assert_int_equal(75, a.held);
-  cmt__budget_give(&b, &c, 113);
-  cmt__budget_give(&b, &a, 75);
+  assert_int_equal(75, a.reserved);
+  cmt__quota_give(&b, &c, 113);
+  cmt__quota_give(&b, &a, 75);
   assert_int_equal(0, b.pool_used);
-  assert_int_equal(0, atomic_load(&b.held));
+  assert_int_equal(0, atomic_load(&b.reserved));
   assert_null(b.first);
   assert_int_equal(0, told);
 }
@@ -65,11 +65,11 @@ static void a_floor_is_ones_own_and_the_rest_is_shared(void **state) {
 static void whoever_holds_most_gives_way(void **state) {
   unsigned told[4] = {0};
   cmt__holder h[4];
-  cmt__budget b;
+  cmt__quota b;
   uint64_t before = test_mark("largest_partial_gives_way");
 
   (void)state;
-  cmt__budget_init(&b, 100, 400);
+  cmt__quota_init(&b, 100, 400);
   for (int i = 0; i < 4; i++) {
     h[i] = holder(&told[i]);
   }
@@ -82,16 +82,16 @@ static void whoever_holds_most_gives_way(void **state) {
   assert_int_equal(1, told[1]);
   assert_true(cmt__holder_gave_way(&h[1]));
   assert_int_equal(220, b.pool_used);
-  assert_int_equal(520, atomic_load(&b.held));
+  assert_int_equal(520, atomic_load(&b.reserved));
   assert_takes(&b, &h[2], 170, 170, 170);
   assert_int_equal(0, told[0]);
-  assert_false(cmt__budget_take(&b, &h[1], 1, 1, &(size_t){0}));
-  cmt__budget_give(&b, &h[1], 300); /* It has nothing any more. */
-  assert_int_equal(220 + 330 + 140, atomic_load(&b.held));
+  assert_false(cmt__quota_take(&b, &h[1], 1, 1, &(size_t){0}));
+  cmt__quota_give(&b, &h[1], 300); /* It has nothing any more. */
+  assert_int_equal(220 + 330 + 140, atomic_load(&b.reserved));
   for (int i = 0; i < 4; i++) {
-    cmt__budget_give(&b, &h[i], h[i].held);
+    cmt__quota_give(&b, &h[i], h[i].reserved);
   }
-  assert_int_equal(0, atomic_load(&b.held));
+  assert_int_equal(0, atomic_load(&b.reserved));
   assert_int_equal(0, b.pool_used);
   assert_mark("largest_partial_gives_way", before, 1);
 }
@@ -99,29 +99,29 @@ static void whoever_holds_most_gives_way(void **state) {
 static void the_asker_gives_way_when_it_holds_most(void **state) {
   unsigned told[2] = {0};
   cmt__holder h[2] = {holder(&told[0]), holder(&told[1])};
-  cmt__budget b;
+  cmt__quota b;
   size_t taken;
 
   (void)state;
-  cmt__budget_init(&b, 100, 400);
+  cmt__quota_init(&b, 100, 400);
   assert_takes(&b, &h[0], 200, 200, 200);
   assert_takes(&b, &h[1], 201, 201, 201);
-  assert_false(cmt__budget_take(&b, &h[1], 200, 200, &taken));
+  assert_false(cmt__quota_take(&b, &h[1], 200, 200, &taken));
   assert_true(cmt__holder_gave_way(&h[1]));
   assert_int_equal(0, told[1]); /* It knows. */
   assert_int_equal(0, told[0]);
   assert_int_equal(100, b.pool_used);
-  cmt__budget_give(&b, &h[0], 200);
+  cmt__quota_give(&b, &h[0], 200);
 }
 
 /* Of equals the first that came above its floor goes, and the asker last. */
 static void equals_give_way_in_their_order(void **state) {
   unsigned told[3] = {0};
   cmt__holder h[3];
-  cmt__budget b;
+  cmt__quota b;
 
   (void)state;
-  cmt__budget_init(&b, 0, 300);
+  cmt__quota_init(&b, 0, 300);
   for (int i = 2; i >= 0; i--) {
     h[i] = holder(&told[i]);
     assert_takes(&b, &h[i], 100, 100, 100);
@@ -131,20 +131,20 @@ static void equals_give_way_in_their_order(void **state) {
   assert_int_equal(1, told[1]);
   assert_takes(&b, &h[0], 99, 99, 99);
   assert_int_equal(300, b.pool_used);
-  assert_false(cmt__budget_take(&b, &h[0], 1, 1, &(size_t){0}));
+  assert_false(cmt__quota_take(&b, &h[0], 1, 1, &(size_t){0}));
   assert_true(cmt__holder_gave_way(&h[0]));
   assert_int_equal(0, told[0] + told[2]);
-  cmt__budget_give(&b, &h[2], 101);
+  cmt__quota_give(&b, &h[2], 101);
 }
 
 /* Less than 1/64 in ten seconds; who sends more is not asked before those. */
 static void those_that_stand_still_give_way_first(void **state) {
   unsigned told[4] = {0};
   cmt__holder h[4];
-  cmt__budget b;
+  cmt__quota b;
 
   (void)state;
-  cmt__budget_init(&b, 0, 64000);
+  cmt__quota_init(&b, 0, 64000);
   for (int i = 0; i < 4; i++) {
     h[i] = holder(&told[i]);
     assert_takes(&b, &h[i], (size_t)i * 6400, (size_t)i * 6400,
@@ -161,44 +161,44 @@ static void those_that_stand_still_give_way_first(void **state) {
   assert_takes(&b, &h[3], 12800, 12800, 12800);
   assert_int_equal(1, told[1]);
   assert_int_equal(0, told[3]);
-  cmt__budget_give(&b, &h[3], h[3].held);
+  cmt__quota_give(&b, &h[3], h[3].reserved);
 }
 
 static void what_we_do_not_read_does_not_stand_still(void **state) {
   unsigned told[2] = {0};
   cmt__holder h[2] = {holder(&told[0]), holder(&told[1])};
-  cmt__budget b;
+  cmt__quota b;
 
   (void)state;
-  cmt__budget_init(&b, 0, 1000);
+  cmt__quota_init(&b, 0, 1000);
   assert_takes(&b, &h[0], 300, 300, 300);
   assert_takes(&b, &h[1], 700, 700, 700);
   cmt__holder_unread(&b, &h[0], true);
   h[1].now_ns = CMT_SECONDS(100);
   cmt__holder_came(&h[1], 700);
-  assert_false(cmt__budget_take(&b, &h[1], 1, 1, &(size_t){0}));
+  assert_false(cmt__quota_take(&b, &h[1], 1, 1, &(size_t){0}));
   h[0].now_ns = CMT_SECONDS(200);
   cmt__holder_unread(&b, &h[0], false);
   h[1] = holder(&told[1]);
   h[1].now_ns = CMT_SECONDS(205);
   assert_takes(&b, &h[1], 700, 700, 700);
-  assert_false(cmt__budget_take(&b, &h[1], 1, 1, &(size_t){0}));
+  assert_false(cmt__quota_take(&b, &h[1], 1, 1, &(size_t){0}));
   h[1] = holder(&told[1]);
   h[1].now_ns = CMT_SECONDS(210);
   assert_takes(&b, &h[1], 700, 700, 700);
   assert_takes(&b, &h[1], 1, 1, 1);
   assert_int_equal(1, told[0]);
-  cmt__budget_give(&b, &h[1], 701);
+  cmt__quota_give(&b, &h[1], 701);
 }
 
 /* A limit stops reading many times a second; only that time does not count. */
 static void short_stops_do_not_make_time_begin_anew(void **state) {
   unsigned told[2] = {0};
   cmt__holder h[2] = {holder(&told[0]), holder(&told[1])};
-  cmt__budget b;
+  cmt__quota b;
 
   (void)state;
-  cmt__budget_init(&b, 0, 1000);
+  cmt__quota_init(&b, 0, 1000);
   assert_takes(&b, &h[0], 300, 300, 300);
   for (int i = 0; i < 50; i++) { /* Of each 300 ms 200 are read. */
     h[0].now_ns += CMT_MILLISECONDS(200);
@@ -208,19 +208,19 @@ static void short_stops_do_not_make_time_begin_anew(void **state) {
   }
   h[1].now_ns = h[0].now_ns - 1;
   assert_takes(&b, &h[1], 700, 700, 700);
-  assert_false(cmt__budget_take(&b, &h[1], 1, 1, &(size_t){0}));
+  assert_false(cmt__quota_take(&b, &h[1], 1, 1, &(size_t){0}));
   h[1] = holder(&told[1]);
   h[1].now_ns = h[0].now_ns;
   assert_takes(&b, &h[1], 700, 700, 700);
   assert_takes(&b, &h[1], 1, 1, 1);
   assert_int_equal(1, told[0]);
-  cmt__budget_give(&b, &h[1], 701);
+  cmt__quota_give(&b, &h[1], 701);
 }
 
 /* ---- threads ---- */
 
 typedef struct sharers {
-  cmt__budget b;
+  cmt__quota b;
   pthread_mutex_t lock;
   atomic_uint over;       /* What must not be. */
   atomic_uint gone;       /* How often one gave way. */
@@ -234,7 +234,7 @@ static void unlock(void *arg) { pthread_mutex_unlock(arg); }
 static void sharers_init(sharers *s) {
   memset(s, 0, sizeof *s);
   pthread_mutex_init(&s->lock, NULL);
-  cmt__budget_init(&s->b, FLOOR, POOL);
+  cmt__quota_init(&s->b, FLOOR, POOL);
   s->b.threads = THREADS;
   s->b.lock = lock;
   s->b.unlock = unlock;
@@ -275,20 +275,20 @@ static void *hold_and_count(void *arg) {
                              .drop = keeper_drop,
                              .on_gave_way = keeper_told,
                              .arg = &k.told};
-    while (k.holder.held < 500 &&
-           cmt__budget_take(&s->b, &k.holder, 1, 1 + i % 90, &taken)) {
-      bool locks = cmt__budget_enter(&s->b, &k.holder);
+    while (k.holder.reserved < 500 &&
+           cmt__quota_take(&s->b, &k.holder, 1, 1 + i % 90, &taken)) {
+      bool locks = cmt__quota_enter(&s->b, &k.holder);
 
       atomic_fetch_add(&s->over,
                        cmt__holder_gave_way(&k.holder) != (k.dropped > 0));
-      cmt__budget_leave(&s->b, locks);
+      cmt__quota_leave(&s->b, locks);
       atomic_fetch_add(&s->over,
-                       atomic_load(&s->b.held) > THREADS * FLOOR + POOL);
+                       atomic_load(&s->b.reserved) > THREADS * FLOOR + POOL);
     }
     atomic_fetch_add(&s->gone, cmt__holder_gave_way(&k.holder));
-    cmt__budget_give(&s->b, &k.holder, k.holder.held);
+    cmt__quota_give(&s->b, &k.holder, k.holder.reserved);
     k.dropped = 0;
-    cmt__budget_count(&s->b, &s->b.send_waits);
+    cmt__quota_count(&s->b, &s->b.send_waits);
   }
   return NULL;
 }
@@ -300,7 +300,7 @@ static void threads_hold_no_more_than_there_is(void **state) {
   sharers_init(&s);
   in_threads(&s, hold_and_count);
   assert_int_equal(0, atomic_load(&s.over));
-  assert_int_equal(0, atomic_load(&s.b.held));
+  assert_int_equal(0, atomic_load(&s.b.reserved));
   assert_int_equal(0, s.b.pool_used);
   assert_null(s.b.first);
   assert_int_equal(THREADS * ROUNDS, atomic_load(&s.b.send_waits));
@@ -309,10 +309,10 @@ static void threads_hold_no_more_than_there_is(void **state) {
 /* All at one instant: each takes what it may, once. */
 static void *take_once(void *arg) {
   sharers *s = arg;
-  uint64_t share = cmt__budget_share(&s->b, &s->b.send, 0);
+  uint64_t share = cmt__quota_available(&s->b, &s->b.send, 0);
 
   atomic_fetch_add(&s->taken, share);
-  (void)cmt__budget_charge(&s->b, &s->b.send, (size_t)share, 0, 0);
+  (void)cmt__quota_charge(&s->b, &s->b.send, (size_t)share, 0, 0);
   return NULL;
 }
 
@@ -321,7 +321,7 @@ static void threads_that_take_at_once_share_what_there_is(void **state) {
 
   (void)state;
   sharers_init(&s);
-  cmt__budget_limit(&s.b, 1000000, 0, 0);
+  cmt__quota_limit(&s.b, 1000000, 0, 0);
   in_threads(&s, take_once);
   assert_in_range(atomic_load(&s.taken), 100000 / THREADS,
                   100000 + THREADS * s.b.send.quantum);
@@ -332,9 +332,9 @@ static void *charge_urgent(void *arg) {
   sharers *s = arg;
 
   for (size_t i = 0; i < ROUNDS; i++) {
-    (void)cmt__budget_urgent_ns(&s->b);
-    cmt__budget_urgent_charge(&s->b, 1, 0);
-    (void)cmt__budget_charge(&s->b, &s->b.recv, 1, 0, 0);
+    (void)cmt__quota_urgent_ns(&s->b);
+    cmt__quota_urgent_charge(&s->b, 1, 0);
+    (void)cmt__quota_charge(&s->b, &s->b.recv, 1, 0, 0);
   }
   return NULL;
 }
@@ -344,7 +344,7 @@ static void every_charge_of_a_thread_counts(void **state) {
 
   (void)state;
   sharers_init(&s);
-  cmt__budget_limit(&s.b, 1000000, 2000000, 0);
+  cmt__quota_limit(&s.b, 1000000, 2000000, 0);
   in_threads(&s, charge_urgent);
   assert_int_equal(125000 - THREADS * ROUNDS, s.b.urgent.level);
   assert_int_equal(200000 - THREADS * ROUNDS, s.b.recv.level);

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT__SEND_QUEUE_H
+#define CMT__SEND_QUEUE_H
+
+/* The send queue of a peer: where sends of any thread meet its loop.  One short
+   mutex over the state, each channel's count of queued messages, the sends that
+   wait and the intake, which the loop takes out whole. */
+
+#include "sys/cond.h"
+#include "send_pool.h"
+
+#include "core/conn/conn.h"
+
+#include <cometp2p/peer.h>
+#include <stdatomic.h>
+
+typedef enum cmt__send_queue_state {
+  CMT__SEND_QUEUE_OPEN,
+  CMT__SEND_QUEUE_STOPPING, /* New sends are refused; what is queued may go out.
+                             */
+  CMT__SEND_QUEUE_GONE,     /* Nothing reaches the loop any more. */
+} cmt__send_queue_state;
+
+/* Sends that wait for a channel, the earliest first. */
+typedef struct cmt__send_queue_fifo {
+  cmt_send_req *first, *last;
+} cmt__send_queue_fifo;
+
+typedef struct cmt__send_queue_item {
+  cmt_buf *msg;
+  uint8_t channel;
+} cmt__send_queue_item;
+
+typedef struct cmt__send_queue_items {
+  cmt__send_queue_item *list;
+  size_t count, cap;
+} cmt__send_queue_items;
+
+typedef struct cmt__send_queue_stop {
+  bool wanted;
+  cmt_err reason;
+  uint64_t flush_ns;
+} cmt__send_queue_stop;
+
+/* |wake|, |wake_arg|, |bytes_max| and |pool| are set after
+   cmt__send_queue_init(). |wake| is called under the lock when the loop should
+   come: it posts, and the loop answers with cmt__send_queue_on_wake(). */
+typedef struct cmt__send_queue {
+  const cmt_env *env;
+  void (*wake)(void *arg);
+  void *wake_arg;
+  const cmt_channel *descs; /* The connection's. */
+  uint16_t theirs;          /* Bit i: the peer has channel i. */
+  uint16_t channel_count;
+  atomic_bool control; /* |stop|, |pauses|, |blocks| or |ping| changed since it
+                          was looked at. */
+  pthread_mutex_t lock;
+  /* Under the lock: */
+  cmt__send_queue_state state;
+  bool attended;    /* The loop is sure to look at the send queue once more. */
+  bool posted;      /* A ring was not answered yet. */
+  bool ping;        /* Somebody wants to know whether the peer lives. */
+  uint32_t *queued; /* By channel: in the intake, behind it, or being cut. */
+  size_t bytes, bytes_max, messages; /* Queued on all channels. */
+  cmt__send_queue_fifo *waits; /* By channel, and a cmt__pool_wait behind them;
+                            NULL: no send has ever waited. */
+  bool starved; /* A waiting send has its credit, and lacks only bytes. */
+  bool gave;    /* What was taken of the pool for one that had no memory. */
+  size_t lacks; /* Bytes of one that has both, and lacks only the pool; or 0. */
+  uint64_t sequence;    /* The number of the next send that waits. */
+  uint64_t deadline_ns; /* No waiting send is due before. */
+  bool fresh;           /* Some have no deadline yet. */
+  cmt_send_req *done_first, *done_last; /* Callbacks that are due, */
+  size_t done_count;                    /* and how many. */
+  cmt__send_queue_items intake;
+  cmt__send_queue_stop stop;
+  unsigned pauses;      /* By the application. */
+  unsigned blocks;      /* By mailboxes that are full. */
+  cmt__send_pool *pool; /* NULL: none. */
+  /* Of the loop alone: */
+  cmt__send_queue_items taken;
+  bool listed; /* It waits for the pool, or did until others let it in. */
+} cmt__send_queue;
+
+/* What the loop finds when it looks. */
+typedef struct cmt__send_queue_view {
+  size_t queued_bytes;
+  uint64_t deadline_ns; /* When it must look again. */
+} cmt__send_queue_view;
+
+/* For |channels| with their defaults filled in, which outlive it; |theirs| are
+   the ids that the peer has.  The send queue begins attended. */
+CMT_NODISCARD cmt_err cmt__send_queue_init(cmt__send_queue *g,
+                                           const cmt_env *env,
+                                           const cmt_channel *channels,
+                                           size_t count, cmt_bytes theirs);
+void cmt__send_queue_fini(cmt__send_queue *g);
+
+/* Any thread; see peer.h. */
+cmt_err cmt__send_queue_try_send(cmt__send_queue *g, uint8_t channel,
+                                 cmt_buf *msg);
+cmt_err cmt__send_queue_send(cmt__send_queue *g, uint8_t channel, cmt_buf *msg,
+                             cmt_send_req *req);
+cmt_err cmt__send_queue_send_wait(cmt__send_queue *g, uint8_t channel,
+                                  cmt_buf *msg, uint64_t timeout_ns);
+void cmt__send_queue_stop_with(cmt__send_queue *g, cmt_err reason,
+                               uint64_t flush_ns);
+void cmt__send_queue_pause(cmt__send_queue *g);
+void cmt__send_queue_resume(cmt__send_queue *g);
+/* The same for a mailbox that is full, and has room again. */
+void cmt__send_queue_block(cmt__send_queue *g);
+void cmt__send_queue_unblock(cmt__send_queue *g);
+/* Asks for a ping. */
+void cmt__send_queue_ping(cmt__send_queue *g);
+/* Makes the loop look at the peer. */
+void cmt__send_queue_look(cmt__send_queue *g);
+
+/* The loop alone. */
+
+/* Answers a wake-up.  False: the send queue is gone. */
+bool cmt__send_queue_on_wake(cmt__send_queue *g);
+/* Promises cmt__send_queue_take() in this iteration, so nobody needs to wake
+ * it. */
+void cmt__send_queue_attend(cmt__send_queue *g);
+/* Promises it for the turn of another loop, which goes on with the send queue.
+   False: a wake-up is still to be answered on this one. */
+bool cmt__send_queue_leave(cmt__send_queue *g);
+/* Keeps the promise: moves the intake to |taken|, whose messages are the
+   caller's then, gives waiting sends their deadlines, and ends those that are
+   due. */
+void cmt__send_queue_take(cmt__send_queue *g, uint64_t now_ns,
+                          cmt__send_queue_view *out);
+/* Returns credits and lets waiting sends in.  True: some came in, and the
+   caller attends. */
+bool cmt__send_queue_credit(cmt__send_queue *g, const cmt__credits *c);
+/* Runs the callbacks that are due.  True: there were any, and the caller
+   attends. */
+bool cmt__send_queue_answer(cmt__send_queue *g);
+/* Gives back the memory of intakes that are empty. */
+void cmt__send_queue_trim(cmt__send_queue *g);
+/* The stop that is wanted now; taken. */
+cmt__send_queue_stop cmt__send_queue_take_stop(cmt__send_queue *g);
+/* Whether a ping was asked for; taken. */
+bool cmt__send_queue_take_ping(cmt__send_queue *g);
+/* True: do not read.  |*full|: a mailbox wants it so. */
+bool cmt__send_queue_is_paused(cmt__send_queue *g, bool *full);
+/* Bytes queued on all channels.  Any thread. */
+size_t cmt__send_queue_queued(cmt__send_queue *g);
+/* Gives back what it has of the pool: it is closed, and all that was queued has
+   been let go. */
+void cmt__send_queue_forget(cmt__send_queue *g);
+/* The end: every send that waits becomes due with CMT_ECLOSED, the intake is
+   dropped.  True: a wake-up is still to be answered. */
+bool cmt__send_queue_close(cmt__send_queue *g);
+
+#endif
