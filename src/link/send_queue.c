@@ -128,7 +128,7 @@ static cmt_err queue_put(cmt__send_queue *g, size_t at, cmt_buf *msg) {
 
   if (in->count == in->cap) {
     if (!cmt__grow(g->env, &list, &in->cap, sizeof *in->list, INTAKE_FIRST)) {
-      g->gave = g->gave || cmt__send_queue_drop_room(g, cmt_buf_bytes(msg).len);
+      g->gave = cmt__send_queue_drop_room(g, cmt_buf_bytes(msg).len) || g->gave;
       cmt__send_queue_wake(g);
       return CMT_ENOMEM;
     }

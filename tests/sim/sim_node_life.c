@@ -137,6 +137,9 @@ bool sim_node_settle(sim_node *n) {
   }
   check_finished(n);
   check_outcomes(n);
+  CHECK(s, CHECK_LEFT, atomic_load(&n->sw->send_pool.used) == 0,
+        "n%u: %zu bytes of the pool of its send queues are left", n->index,
+        atomic_load(&n->sw->send_pool.used));
   sim_trace(s->net, "n%u has stopped", n->index);
   assert_cmt(CMT_OK, cmt_switch_delete(n->sw));
   n->sw = NULL;

@@ -139,6 +139,10 @@ static void without_memory_the_room_goes_back(void **state) {
   /* Somebody may have been refused meanwhile: the loop tells those who wait. */
   assert_true(u->send_queue.gave);
   assert_int_equal(1, u->rings);
+  /* So it does for the next one, before the loop has looked. */
+  u->env.fail_at = u->env.allocs + 1;
+  assert_cmt(CMT_ENOMEM, queue_try(u, GATE_A, 100));
+  assert_int_equal(300, atomic_load(&f->pool.used));
   look(u);
   assert_false(u->send_queue.gave);
   assert_cmt(CMT_OK, queue_try(u, GATE_A, 100));
