@@ -5,59 +5,9 @@
 
 #include "limits.h"
 
-#include "dialer.h"
+#include "dial.h"
 
 #include <stdio.h>
-
-static cmt_err rate_check(const char *name, uint64_t found, cmt_why *why) {
-  if (found <= CMT_RATE_MAX) {
-    return CMT_OK;
-  }
-  return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
-                  "%s is %llu, allowed is 0 to %llu bytes per second", name,
-                  (unsigned long long)found, (unsigned long long)CMT_RATE_MAX);
-}
-
-static cmt_err peers_check(const char *name, uint32_t found, cmt_why *why) {
-  if (found <= CMT_PEERS_MAX) {
-    return CMT_OK;
-  }
-  return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
-                  "%s is %lu, allowed is 0 to %d", name, (unsigned long)found,
-                  CMT_PEERS_MAX);
-}
-
-cmt_err cmt__limits_check(const cmt_switch_options *o, cmt_why *why) {
-  cmt_err err = peers_check("inbound_peers_max", o->inbound_peers_max, why);
-
-  if (err == CMT_OK) {
-    err = peers_check("outbound_peers_max", o->outbound_peers_max, why);
-  }
-  if (err == CMT_OK) {
-    err = rate_check("send_rate_total", o->send_rate_total, why);
-  }
-  if (err == CMT_OK) {
-    err = rate_check("recv_rate_total", o->recv_rate_total, why);
-  }
-  if (err == CMT_OK && o->ip6_prefix_len > 128) {
-    err = cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
-                   "ip6_prefix_len is %lu, allowed is 0 to 128",
-                   (unsigned long)o->ip6_prefix_len);
-  }
-  return err;
-}
-
-static void or_default(uint32_t *option, uint32_t value) {
-  *option = *option != 0 ? *option : value;
-}
-
-void cmt__limits_defaults(cmt_switch_options *o) {
-  or_default(&o->handshakes_max, CMT__HANDSHAKES_MAX);
-  or_default(&o->handshakes_per_ip_max, CMT__HANDSHAKES_PER_IP_MAX);
-  or_default(&o->dials_max, CMT__DIALS_MAX);
-  or_default(&o->inbound_peers_per_ip_max, CMT_NO_LIMIT);
-  or_default(&o->ip6_prefix_len, CMT__IP6_PREFIX_LEN);
-}
 
 static void quota_lock(void *arg) { cmt__lock(arg); }
 
@@ -95,26 +45,20 @@ static cmt_err limit_check(cmt_switch *s, const limit *l, cmt_why *why) {
                   l->host != NULL ? l->host : "", (unsigned long long)l->max);
 }
 
-/* ---- handshakes ---- */
-
-void cmt__limits_displaced(cmt__session *s, bool of_address, cmt_why *why) {
-  cmt_switch *sw = s->sw;
-  const cmt_switch_options *o = &sw->setup.options;
-  char from[CMT__ADDRESS_TEXT_SIZE];
+void cmt__limits_displaced(cmt_switch *s, const cmt__remote *from,
+                           bool of_address, cmt_why *why) {
+  const cmt_switch_options *o = &s->setup.options;
+  char text[CMT__ADDRESS_TEXT_SIZE];
   uint32_t max = of_address ? o->handshakes_per_ip_max : o->handshakes_max;
 
-  cmt__switch_count(sw, of_address ? &sw->status.over_handshakes_per_ip_max
-                                   : &sw->status.over_handshakes_max);
-  cmt__address_text(o, &s->remote, from, sizeof from);
+  cmt__switch_count(s, of_address ? &s->status.over_handshakes_per_ip_max
+                                  : &s->status.over_handshakes_max);
+  cmt__address_text(o, from, text, sizeof text);
   cmt__why(why, CMT_ELIMIT, CMT_STAGE_FILTER,
            "handshakes in flight%s%s are at their limit of %lu, and this one "
            "gave way to a newer one",
-           of_address ? " from " : "", of_address ? from : "",
+           of_address ? " from " : "", of_address ? text : "",
            (unsigned long)max);
-}
-
-uint32_t cmt__limits_linger(const cmt_switch_options *o) {
-  return o->handshakes_max;
 }
 
 size_t cmt__limits_peers(const cmt_switch *s) {
@@ -125,7 +69,7 @@ size_t cmt__limits_connections(const cmt_switch *s) {
   const cmt_switch_options *o = &s->setup.options;
 
   return 2 * cmt__limits_peers(s) + (size_t)o->handshakes_max +
-         cmt__limits_linger(o) + 1;
+         cmt__places_linger_max(o) + 1;
 }
 
 /* ---- peers and dials ---- */
@@ -188,7 +132,7 @@ static bool is_friend_of_full(cmt_switch *s, const cmt_node_id *id,
   bool room = has_room(inbound_limit(s)) &&
               places_at(s, from) < s->setup.options.inbound_peers_per_ip_max;
 
-  return !room && cmt__dialer_wants(s, id) && has_room(outbound_limit(s));
+  return !room && cmt__dials_want(s, id) && has_room(outbound_limit(s));
 }
 
 cmt_err cmt__limits_admit(cmt_switch *s, const cmt_node_id *id,
@@ -208,7 +152,7 @@ cmt_err cmt__limits_admit(cmt_switch *s, const cmt_node_id *id,
 }
 
 cmt_err cmt__limits_dial(cmt_switch *s, bool persistent, cmt_why *why) {
-  limit dials = {"dials under way", NULL, s->places.dials,
+  limit dials = {"dials under way", NULL, s->attempts,
                  s->setup.options.dials_max, &s->status.over_dials_max};
   limit peers = outbound_limit(s);
   cmt_err err = limit_check(s, &peers, why);

@@ -3,31 +3,18 @@
 #define CMT__LIMITS_H
 
 /* The limits of a switch: each refusal has a reason, CMT_ELIMIT with a text
-   that names the limit, and a counter of the status.  Of the loop alone but for
-   cmt_switch_memory_max(). */
+   that names the limit, and a counter of the status.  Of the first
+   loop alone but for what cmt_switch_memory_max() and the status ask. */
 
-#include "switch.h"
-
-/* Checks those of |o| that no connection would check. */
-CMT_NODISCARD cmt_err cmt__limits_check(const cmt_switch_options *o,
-                                        cmt_why *why);
+#include "state.h"
 
 /* Starts what the connections share; the loop exists. */
 void cmt__limits_start(cmt_switch *s);
 
-/* The defaults of the options of these names. */
-enum {
-  CMT__HANDSHAKES_MAX = 64,
-  CMT__HANDSHAKES_PER_IP_MAX = 8,
-  CMT__DIALS_MAX = 64,
-  CMT__IP6_PREFIX_LEN = 64,
-};
-/* Puts the default in the place of each limit that is 0. */
-void cmt__limits_defaults(cmt_switch_options *o);
-
-/* Counts that the handshake |s| gives way to a newcomer, to one of its own
-   address or to any, and fills in the reason. */
-void cmt__limits_displaced(cmt__session *s, bool of_address, cmt_why *why);
+/* Counts that the handshake with |from| gives way to a newcomer, to one of its
+   own address or to any, and fills in the reason. */
+void cmt__limits_displaced(cmt_switch *s, const cmt__remote *from,
+                           bool of_address, cmt_why *why);
 /* For one more attempt to dial. */
 CMT_NODISCARD cmt_err cmt__limits_dial(cmt_switch *s, bool persistent,
                                        cmt_why *why);
@@ -43,8 +30,6 @@ CMT_NODISCARD cmt_err cmt__limits_address(cmt_switch *s,
 
 /* Most peers at one time. */
 size_t cmt__limits_peers(const cmt_switch *s);
-/* Most connections that have ended and wait for the other side to read. */
-uint32_t cmt__limits_linger(const cmt_switch_options *o);
 /* Most connections at one time: the peers, for each of them one that is held,
    the inbound handshakes, one that was just accepted, and those that linger.
    Not among them are those of dials: an attempt for each, and an inbound

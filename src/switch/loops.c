@@ -2,7 +2,7 @@
 
 /* The loops of a switch, each with its thread: their start and their end. */
 
-#include "switch.h"
+#include "loops.h"
 
 #include "sys/thread.h"
 

@@ -23,9 +23,6 @@
 
 #include "places.h"
 
-#include "dialer.h"
-#include "limits.h"
-
 #include <stdio.h>
 
 enum {
@@ -81,86 +78,81 @@ static bool same_network(const cmt__ip *a, const cmt__ip *b) {
 
 /* ---- lists ---- */
 
-static cmt__place_list *list_of(cmt__session *s) {
-  cmt__places *p = &s->sw->places;
-
-  switch ((cmt__place_kind)s->place.kind) {
+static cmt__place_list *list_of(cmt__places *ps, const cmt__place *p) {
+  switch ((cmt__place_kind)p->kind) {
   case CMT__PLACE_POOL:
-    return &p->pool;
+    return &ps->pool;
   case CMT__PLACE_REFUSED:
-    return &p->refused;
+    return &ps->refused;
   case CMT__PLACE_PARTING:
-    return &p->parting;
+    return &ps->parting;
   case CMT__PLACE_NONE:
   case CMT__PLACE_RESERVE:
-  case CMT__PLACE_DIAL:
     break;
   }
   return NULL;
 }
 
-static void list_add(cmt__session *s, cmt__place_kind kind) {
+static void list_add(cmt__places *ps, cmt__place *p, cmt__place_kind kind) {
   cmt__place_list *list;
 
-  CMT_ASSERT(&s->sw->env, s->place.kind == CMT__PLACE_NONE);
-  s->place.kind = (uint8_t)kind;
-  list = list_of(s);
-  s->place.older = list->newest;
-  s->place.newer = NULL;
+  CMT_ASSERT(&ps->loop->env, p->kind == CMT__PLACE_NONE);
+  p->kind = (uint8_t)kind;
+  list = list_of(ps, p);
+  p->older = list->newest;
+  p->newer = NULL;
   if (list->newest != NULL) {
-    list->newest->place.newer = s;
+    list->newest->newer = p;
   } else {
-    list->oldest = s;
+    list->oldest = p;
   }
-  list->newest = s;
+  list->newest = p;
   list->count++;
 }
 
-static void list_remove(cmt__session *s) {
-  cmt__place_list *list = list_of(s);
-  cmt__session *older = s->place.older, *newer = s->place.newer;
+static void list_remove(cmt__places *ps, cmt__place *p) {
+  cmt__place_list *list = list_of(ps, p);
 
-  *(older != NULL ? &older->place.newer : &list->oldest) = newer;
-  *(newer != NULL ? &newer->place.older : &list->newest) = older;
+  *(p->older != NULL ? &p->older->newer : &list->oldest) = p->newer;
+  *(p->newer != NULL ? &p->newer->older : &list->newest) = p->older;
   list->count--;
 }
 
 /* ---- the pool ---- */
 
-static bool is_of(const cmt__session *s, const cmt__ip *address) {
-  return address == NULL || cmt__ip_equal(&s->place.address, address);
+static bool is_of(const cmt__place *p, const cmt__ip *address) {
+  return address == NULL || cmt__ip_equal(&p->address, address);
 }
 
 /* Each handshake of the pool knows how many come from where it comes from. */
-static void pool_add(cmt__session *s) {
+static void pool_add(cmt__places *ps, cmt__place *p) {
   uint32_t address = 1, network = 1;
 
-  for (cmt__session *o = s->sw->places.pool.oldest; o != NULL;
-       o = o->place.newer) {
-    address += is_of(o, &s->place.address);
-    network += same_network(&o->place.address, &s->place.address);
+  for (cmt__place *o = ps->pool.oldest; o != NULL; o = o->newer) {
+    address += is_of(o, &p->address);
+    network += same_network(&o->address, &p->address);
   }
-  list_add(s, CMT__PLACE_POOL);
-  s->place.same_address = address;
-  s->place.same_network = network;
+  list_add(ps, p, CMT__PLACE_POOL);
+  p->same_address = address;
+  p->same_network = network;
 }
 
 /* Tells those of the same address and network that they are |address| and
    |network| now. */
-static void pool_recount(cmt__session *s, uint32_t address, uint32_t network) {
-  for (cmt__session *o = s->sw->places.pool.oldest; o != NULL;
-       o = o->place.newer) {
-    if (is_of(o, &s->place.address)) {
-      o->place.same_address = address;
+static void pool_recount(cmt__places *ps, const cmt__place *p, uint32_t address,
+                         uint32_t network) {
+  for (cmt__place *o = ps->pool.oldest; o != NULL; o = o->newer) {
+    if (is_of(o, &p->address)) {
+      o->same_address = address;
     }
-    if (same_network(&o->place.address, &s->place.address)) {
-      o->place.same_network = network;
+    if (same_network(&o->address, &p->address)) {
+      o->same_network = network;
     }
   }
 }
 
-static bool is_fresh(const cmt__session *s) {
-  return s->sw->places.round - s->place.round < FRESH_ROUNDS;
+static bool is_fresh(const cmt__places *ps, const cmt__place *p) {
+  return ps->round - p->round < FRESH_ROUNDS;
 }
 
 /* What may give way: the kinds with their numbers, and those that are not
@@ -169,23 +161,22 @@ typedef struct census {
   size_t all, of_kind[KIND_COUNT], stale[KIND_COUNT];
 } census;
 
-static cmt__conn_progress kind_of(const cmt__session *s) {
-  return cmt__link_progress(&s->link);
+static cmt__conn_progress kind_of(const cmt__place *p) {
+  return cmt__link_progress(p->link);
 }
 
-static bool is_stale(const cmt__session *s) {
-  return kind_of(s) != CMT__CONN_SILENT || !is_fresh(s);
+static bool is_stale(const cmt__places *ps, const cmt__place *p) {
+  return kind_of(p) != CMT__CONN_SILENT || !is_fresh(ps, p);
 }
 
-static census census_of(const cmt_switch *sw, const cmt__ip *address) {
+static census census_of(const cmt__places *ps, const cmt__ip *address) {
   census c = {.all = 0};
 
-  for (cmt__session *s = sw->places.pool.oldest; s != NULL;
-       s = s->place.newer) {
-    if (is_of(s, address)) {
+  for (const cmt__place *p = ps->pool.oldest; p != NULL; p = p->newer) {
+    if (is_of(p, address)) {
       c.all++;
-      c.of_kind[kind_of(s)]++;
-      c.stale[kind_of(s)] += is_stale(s);
+      c.of_kind[kind_of(p)]++;
+      c.stale[kind_of(p)] += is_stale(ps, p);
     }
   }
   return c;
@@ -214,155 +205,124 @@ static bool holds_more(const cmt__place *a, const cmt__place *b,
 }
 
 /* Who gives way, of all or of |address|.  The pool has one of these. */
-static cmt__session *victim_find(const cmt_switch *sw, const cmt__ip *address) {
-  census c = census_of(sw, address);
-  uint32_t floor = (uint32_t)(sw->places.pool.count / SOURCE_DIVISOR);
-  cmt__session *victim = NULL;
+static cmt__place *victim_find(const cmt__places *ps, const cmt__ip *address) {
+  census c = census_of(ps, address);
+  uint32_t floor = (uint32_t)(ps->pool.count / SOURCE_DIVISOR);
+  cmt__place *victim = NULL;
   bool fresh;
   cmt__conn_progress kind = kind_choose(&c, &fresh);
 
-  for (cmt__session *s = sw->places.pool.oldest; s != NULL;
-       s = s->place.newer) {
-    if (is_of(s, address) && kind_of(s) == kind && (fresh || is_stale(s)) &&
-        (victim == NULL || holds_more(&s->place, &victim->place, floor))) {
-      victim = s;
+  for (cmt__place *p = ps->pool.oldest; p != NULL; p = p->newer) {
+    if (is_of(p, address) && kind_of(p) == kind && (fresh || is_stale(ps, p)) &&
+        (victim == NULL || holds_more(p, victim, floor))) {
+      victim = p;
     }
   }
-  CMT_ASSERT(&sw->env, victim != NULL);
+  CMT_ASSERT(&ps->loop->env, victim != NULL);
   return victim;
 }
 
-static void displace(cmt_switch *sw, const cmt__ip *address) {
-  cmt__session *victim = victim_find(sw, address);
-  const cmt_node_id *known = cmt__link_id(&victim->link);
-  cmt_node_id id = {.text = ""};
-  cmt_why why;
-
-  if (known != NULL) {
-    id = *known;
-  }
-  cmt__limits_displaced(victim, address != NULL, &why);
-  cmt__session_reject(victim, &why, known != NULL ? &id : NULL);
-}
-
 /* Loopback has no limit of its own. */
-static void make_room(cmt_switch *sw, const cmt__ip *address) {
-  const cmt_switch_options *o = &sw->setup.options;
+static void make_room(cmt__places *ps, const cmt__ip *address) {
+  const cmt_switch_options *o = ps->options;
   size_t same = 0;
 
-  for (cmt__session *s = sw->places.pool.oldest;
-       s != NULL && !cmt__ip_is_loopback(address); s = s->place.newer) {
-    same += is_of(s, address);
+  for (const cmt__place *p = ps->pool.oldest;
+       p != NULL && !cmt__ip_is_loopback(address); p = p->newer) {
+    same += is_of(p, address);
   }
   if (same >= o->handshakes_per_ip_max) {
-    displace(sw, address);
-  } else if (sw->places.pool.count >= o->handshakes_max) {
-    displace(sw, NULL);
+    ps->on_displaced(victim_find(ps, address), true);
+  } else if (ps->pool.count >= o->handshakes_max) {
+    ps->on_displaced(victim_find(ps, NULL), false);
   }
 }
 
-static void pool_enter(cmt__session *s) {
-  make_room(s->sw, &s->place.address);
-  pool_add(s);
-  pool_recount(s, s->place.same_address, s->place.same_network);
+static void pool_enter(cmt__places *ps, cmt__place *p) {
+  make_room(ps, &p->address);
+  pool_add(ps, p);
+  pool_recount(ps, p, p->same_address, p->same_network);
 }
 
 /* ---- rounds ---- */
 
 static void on_iteration(cmt__task *task) {
-  cmt_switch *sw =
-    (cmt_switch *)((char *)task - offsetof(cmt_switch, places.task));
-  cmt__places *p = &sw->places;
+  cmt__places *ps = (cmt__places *)((char *)task - offsetof(cmt__places, task));
 
-  p->round++;
-  if (p->round - p->accept_round < FRESH_ROUNDS) {
-    cmt__loop_defer(sw->loop, task);
+  ps->round++;
+  if (ps->round - ps->accept_round < FRESH_ROUNDS) {
+    cmt__loop_defer(ps->loop, task);
   }
 }
 
-void cmt__places_init(cmt_switch *sw) { sw->places.task.cb = on_iteration; }
+void cmt__places_start(cmt__places *ps, cmt__loop *loop) {
+  ps->loop = loop;
+  ps->task.cb = on_iteration;
+}
 
-void cmt__places_stop(cmt_switch *sw) {
-  cmt__loop_defer_cancel(sw->loop, &sw->places.task);
+void cmt__places_stop(cmt__places *ps) {
+  cmt__loop_defer_cancel(ps->loop, &ps->task);
 }
 
 /* ---- for sessions ---- */
 
-void cmt__place_accept(cmt__session *s) {
-  cmt__places *p = &s->sw->places;
-  cmt__dial *keeper;
-
-  s->place.address = cmt__address_of(&s->sw->setup.options, &s->remote);
-  s->place.round = p->round;
-  p->accept_round = p->round;
-  cmt__loop_defer(s->sw->loop, &p->task);
-  keeper = cmt__dialer_reserve(s->sw, &s->place.address);
-  if (keeper != NULL) {
-    s->place.kind = CMT__PLACE_RESERVE;
-    s->place.dial = keeper;
-    keeper->guest = s;
+void cmt__place_accept(cmt__places *ps, cmt__place *p, const cmt__link *link,
+                       const cmt__ip *address, cmt__reserve *reserve) {
+  p->link = link;
+  p->address = *address;
+  p->round = ps->round;
+  ps->accept_round = ps->round;
+  cmt__loop_defer(ps->loop, &ps->task);
+  if (reserve != NULL) {
+    p->kind = CMT__PLACE_RESERVE;
+    p->reserve = reserve;
+    reserve->guest = p;
   } else {
-    pool_enter(s);
+    pool_enter(ps, p);
   }
 }
 
-void cmt__place_dial(cmt__session *s, const cmt__dial *dial) {
-  if (!dial->persistent) {
-    s->place.kind = CMT__PLACE_DIAL;
-    s->sw->places.dials++;
-  }
-}
+void cmt__place_leave(cmt__places *ps, cmt__place *p) {
+  uint8_t kind = p->kind;
 
-void cmt__place_leave(cmt__session *s) {
-  uint8_t kind = s->place.kind;
-
-  if (list_of(s) != NULL) {
-    list_remove(s);
+  if (list_of(ps, p) != NULL) {
+    list_remove(ps, p);
   }
-  s->place.kind = CMT__PLACE_NONE;
+  p->kind = CMT__PLACE_NONE;
   if (kind == CMT__PLACE_POOL) {
-    pool_recount(s, s->place.same_address - 1, s->place.same_network - 1);
+    pool_recount(ps, p, p->same_address - 1, p->same_network - 1);
   } else if (kind == CMT__PLACE_RESERVE) {
-    s->place.dial->guest = NULL;
-    s->place.dial = NULL;
-  } else if (kind == CMT__PLACE_DIAL) {
-    s->sw->places.dials--;
+    p->reserve->guest = NULL;
+    p->reserve = NULL;
   }
 }
 
-/* When the switch stops, all of them are about to end. */
-void cmt__place_orphan(cmt__dial *dial) {
-  cmt__session *s = dial->guest;
+void cmt__reserve_end(cmt__places *ps, cmt__reserve *reserve, bool stays) {
+  cmt__place *p = reserve->guest;
 
-  if (s != NULL) {
-    cmt__place_leave(s);
-    if (!s->sw->closing) {
-      pool_enter(s);
+  if (p != NULL) {
+    cmt__place_leave(ps, p);
+    if (stays) {
+      pool_enter(ps, p);
     }
   }
 }
 
 /* ---- what lingers ---- */
 
-/* A stranger goes first, so that a crowd does not cut the last words to what
-   was a peer. */
-static void linger_cut(cmt_switch *sw) {
-  cmt__places *p = &sw->places;
-  cmt__session *s =
-    p->refused.oldest != NULL ? p->refused.oldest : p->parting.oldest;
-
-  cmt__switch_count(sw, &sw->status.over_connections_max);
-  cmt__link_close(&s->link);
+uint32_t cmt__places_linger_max(const cmt_switch_options *o) {
+  return o->handshakes_max;
 }
 
-void cmt__place_linger(cmt__session *s, bool was_peer) {
-  cmt__places *p = &s->sw->places;
-
-  if (p->refused.count + p->parting.count >=
-      cmt__limits_linger(&s->sw->setup.options)) {
-    linger_cut(s->sw);
+/* A stranger goes first, so that a crowd does not cut the last words to what
+   was a peer. */
+void cmt__place_linger(cmt__places *ps, cmt__place *p, bool was_peer) {
+  if (ps->refused.count + ps->parting.count >=
+      cmt__places_linger_max(ps->options)) {
+    ps->on_cut(ps->refused.oldest != NULL ? ps->refused.oldest
+                                          : ps->parting.oldest);
   }
-  list_add(s, was_peer ? CMT__PLACE_PARTING : CMT__PLACE_REFUSED);
+  list_add(ps, p, was_peer ? CMT__PLACE_PARTING : CMT__PLACE_REFUSED);
 }
 
 unsigned cmt__places_accepts(const cmt_switch_options *o) {

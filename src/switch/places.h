@@ -15,9 +15,6 @@
 
 #include <cometp2p/switch.h>
 
-struct cmt__session;
-struct cmt__dial;
-
 /* What limits take for the address of |r|: all of IPv4, the first bits of
    IPv6. */
 cmt__ip cmt__address_of(const cmt_switch_options *o, const cmt__remote *r);
@@ -34,7 +31,6 @@ typedef enum cmt__place_kind {
   CMT__PLACE_NONE,
   CMT__PLACE_POOL,    /* An inbound handshake, */
   CMT__PLACE_RESERVE, /* or one in the place of a persistent dial. */
-  CMT__PLACE_DIAL,    /* An attempt of a dial that |dials_max| counts. */
   CMT__PLACE_REFUSED, /* It lingers and never was a peer, */
   CMT__PLACE_PARTING, /* or it was one. */
 } cmt__place_kind;
@@ -42,47 +38,60 @@ typedef enum cmt__place_kind {
 /* The part of a session, zeroed at first. */
 typedef struct cmt__place {
   uint8_t kind;    /* A cmt__place_kind. */
-  uint32_t round;  /* The switch's, when it came. */
+  uint32_t round;  /* That of the places, when it came. */
   cmt__ip address; /* As limits take it. */
+  const cmt__link *link;
   union {
-    struct cmt__session *older; /* In the list of its kind; */
-    struct cmt__dial *dial;     /* or whose reserve it has. */
+    struct cmt__place *older;     /* In the list of its kind; */
+    struct cmt__reserve *reserve; /* or the one that it has. */
   };
-  struct cmt__session *newer;
+  struct cmt__place *newer;
   /* Handshakes of the pool from the same address and network, with it. */
   uint32_t same_address, same_network;
 } cmt__place;
 
+/* A place that is kept for one address, zeroed at first. */
+typedef struct cmt__reserve {
+  cmt__place *guest; /* NULL: it is free. */
+} cmt__reserve;
+
 typedef struct cmt__place_list {
-  struct cmt__session *oldest, *newest;
+  cmt__place *oldest, *newest;
   size_t count;
 } cmt__place_list;
 
-/* The part of a switch, zeroed but for |task|.cb at first. */
+/* The part of a switch, zeroed but for the first three at first. */
 typedef struct cmt__places {
+  const cmt_switch_options *options;
+  /* The handshake at |p| gives way to a newcomer, to one of its own address or
+     to any: its owner ends it and leaves the place. */
+  void (*on_displaced)(cmt__place *p, bool of_address);
+  /* Too many linger: the owner of |p| closes it. */
+  void (*on_cut)(cmt__place *p);
+  cmt__loop *loop;
   cmt__place_list pool, refused, parting;
-  size_t dials;          /* Attempts that |dials_max| counts. */
   uint32_t round;        /* Goes on with the turns that follow an accept. */
   uint32_t accept_round; /* When the last one was accepted. */
   cmt__task task;
 } cmt__places;
 
-void cmt__places_init(cmt_switch *sw);
+void cmt__places_start(cmt__places *ps, cmt__loop *loop);
 /* Nothing is accepted any more. */
-void cmt__places_stop(cmt_switch *sw);
+void cmt__places_stop(cmt__places *ps);
 
-/* Gives the inbound session |s|, whose |remote| is known, a place, whoever has
-   to give way for it. */
-void cmt__place_accept(struct cmt__session *s);
-/* Gives one to an attempt of |dial|. */
-void cmt__place_dial(struct cmt__session *s, const struct cmt__dial *dial);
-/* |s| has ended and lingers. */
-void cmt__place_linger(struct cmt__session *s, bool was_peer);
-/* Takes the place of |s| away, if it has one. */
-void cmt__place_leave(struct cmt__session *s);
-/* |dial| goes, and what is in its reserve needs another place. */
-void cmt__place_orphan(struct cmt__dial *dial);
+/* Gives the inbound handshake on |link|, from |address|, the place |p|, whoever
+   has to give way for it.  |reserve|: one that is free, or NULL. */
+void cmt__place_accept(cmt__places *ps, cmt__place *p, const cmt__link *link,
+                       const cmt__ip *address, cmt__reserve *reserve);
+/* The owner of |p| has ended and lingers. */
+void cmt__place_linger(cmt__places *ps, cmt__place *p, bool was_peer);
+/* Takes the place |p| away, if it is one. */
+void cmt__place_leave(cmt__places *ps, cmt__place *p);
+/* |reserve| goes; what is in it needs another place if it |stays|. */
+void cmt__reserve_end(cmt__places *ps, cmt__reserve *reserve, bool stays);
 
+/* Most connections that have ended and wait for the other side to read. */
+uint32_t cmt__places_linger_max(const cmt_switch_options *o);
 /* Most connections that are accepted in an iteration, so that those before them
    are read before they have to give way. */
 unsigned cmt__places_accepts(const cmt_switch_options *o);

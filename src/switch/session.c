@@ -7,8 +7,9 @@
 
 #include "session.h"
 
-#include "dialer.h"
+#include "dial.h"
 #include "limits.h"
+#include "loops.h"
 
 enum { SESSION_TIMERS = 2 }; /* Of the link, and while it is held. */
 
@@ -17,12 +18,15 @@ static const cmt__link_callbacks link_callbacks;
 static void session_decide(cmt__session *s) {
   CMT_ASSERT(&s->sw->env, s->pending);
   s->pending = false;
-  cmt__place_leave(s);
+  cmt__place_leave(&s->sw->places, &s->place);
   cmt__standby_end(s);
-  cmt__switch_handshakes(s->sw, -1);
+  if (!s->outbound) {
+    cmt__switch_handshakes(s->sw, -1);
+  }
 }
 
-cmt__session *cmt__session_new(cmt_switch *sw, cmt__dial *dial) {
+/* One whose outcome is not known. */
+static cmt__session *session_make(cmt_switch *sw) {
   cmt__session *s = cmt__alloc_zero(&sw->env, sizeof *s);
 
   if (s == NULL) {
@@ -34,8 +38,6 @@ cmt__session *cmt__session_new(cmt_switch *sw, cmt__dial *dial) {
   }
   cmt__link_init(&s->link, sw->loop, &sw->setup.link, &link_callbacks, s);
   s->sw = sw;
-  s->dial = dial;
-  s->outbound = dial != NULL;
   s->pending = true;
   s->next = sw->sessions;
   if (s->next != NULL) {
@@ -43,9 +45,17 @@ cmt__session *cmt__session_new(cmt_switch *sw, cmt__dial *dial) {
   }
   sw->sessions = s;
   sw->session_count++;
-  cmt__switch_handshakes(sw, 1);
-  if (dial != NULL) {
-    cmt__place_dial(s, dial);
+  return s;
+}
+
+cmt__session *cmt__session_new(cmt_switch *sw,
+                               const cmt__session_callbacks *cbs, void *arg) {
+  cmt__session *s = session_make(sw);
+
+  if (s != NULL) {
+    s->outbound = true;
+    s->cbs = cbs;
+    s->arg = arg;
   }
   return s;
 }
@@ -64,7 +74,7 @@ static void session_on_closed(void *arg) {
     s->next->prev = s->prev;
   }
   sw->session_count--;
-  cmt__place_leave(s);
+  cmt__place_leave(&sw->places, &s->place);
   cmt__loop_release_timers(sw->loop, SESSION_TIMERS);
   cmt__free(&sw->env, s);
   cmt__switch_look(sw);
@@ -72,7 +82,7 @@ static void session_on_closed(void *arg) {
 
 /* ---- rejections ---- */
 
-static const char *remote_text(const cmt__remote *r, char *out, size_t cap) {
+const char *cmt__remote_text(const cmt__remote *r, char *out, size_t cap) {
   cmt_net_addr bare = cmt__remote_addr(r);
 
   if (cmt_net_addr_format(&bare, out, cap) != CMT_OK) {
@@ -81,48 +91,72 @@ static const char *remote_text(const cmt__remote *r, char *out, size_t cap) {
   return out;
 }
 
-const char *cmt__session_remote(const cmt__session *s, char *out, size_t cap) {
-  return remote_text(&s->remote, out, cap);
-}
-
-static void session_tell(cmt__session *s, const cmt_why *why,
-                         const cmt_node_id *id) {
+static void reject_accepted(cmt_switch *sw, const cmt__remote *from,
+                            const cmt_why *why, const cmt_node_id *id) {
   char remote[CMT_NET_ADDR_TEXT_SIZE];
-  cmt__dial *d = s->dial;
   cmt_rejection r = {
-    .remote = cmt__remote_is_known(&s->remote) || d == NULL
-                ? remote_text(&s->remote, remote, sizeof remote)
-                : d->text,
-    .dialed = d != NULL ? d->text : NULL,
+    .remote = cmt__remote_text(from, remote, sizeof remote),
     .id = id,
-    .outbound = s->outbound,
-    .redials = d != NULL && cmt__dial_redials(d, why->err),
     .why = *why,
   };
 
+  cmt__switch_reject(sw, &r);
+}
+
+/* Closes it by |close|, after which its memory may be gone, and tells why. */
+static void session_fail(cmt__session *s, const cmt_why *why,
+                         const cmt_node_id *id,
+                         void (*close)(cmt__link *link)) {
+  const cmt__session_callbacks *cbs = s->cbs;
+  void *arg = s->arg;
+  cmt_switch *sw = s->sw;
+  cmt__remote remote = s->remote;
+  cmt_why own = *why;
+  cmt_node_id who = id != NULL ? *id : (cmt_node_id){.text = ""};
+
   session_decide(s);
-  s->dial = NULL;
-  cmt__switch_reject(s->sw, &r);
-  if (d != NULL) {
-    cmt__dial_done(d, why->err);
+  s->cbs = NULL;
+  close(&s->link);
+  id = id != NULL ? &who : NULL;
+  if (cbs != NULL) {
+    cbs->on_outcome(arg, &own, id);
+  } else {
+    reject_accepted(sw, &remote, &own, id);
   }
 }
 
-void cmt__session_reject(cmt__session *s, const cmt_why *why,
-                         const cmt_node_id *id) {
-  session_tell(s, why, id);
-  cmt__link_close(&s->link);
+static void session_reject(cmt__session *s, const cmt_why *why,
+                           const cmt_node_id *id) {
+  session_fail(s, why, id, cmt__link_close);
 }
 
 void cmt__session_refuse(cmt__session *s, const cmt_why *why,
                          const cmt_node_id *id) {
-  session_tell(s, why, id);
-  cmt__link_close_after_linger(&s->link);
+  session_fail(s, why, id, cmt__link_close_after_linger);
 }
 
 void cmt__session_leave(cmt__session *s) {
   session_decide(s);
-  s->dial = NULL;
+  s->cbs = NULL;
+  cmt__link_close(&s->link);
+}
+
+static cmt__session *session_of(cmt__place *p) {
+  return (cmt__session *)((char *)p - offsetof(cmt__session, place));
+}
+
+void cmt__session_displaced(cmt__place *p, bool of_address) {
+  cmt__session *s = session_of(p);
+  cmt_why why;
+
+  cmt__limits_displaced(s->sw, &s->remote, of_address, &why);
+  session_reject(s, &why, cmt__link_id(&s->link));
+}
+
+void cmt__session_cut(cmt__place *p) {
+  cmt__session *s = session_of(p);
+
+  cmt__switch_count(s->sw, &s->sw->status.over_connections_max);
   cmt__link_close(&s->link);
 }
 
@@ -133,19 +167,8 @@ void cmt__session_cancel(cmt__session *s) {
   if (s->link.state == CMT__LINK_OPEN) {
     cmt__link_stop(&s->link, &why);
   } else {
-    cmt__session_reject(s, &why, NULL);
+    session_reject(s, &why, NULL);
   }
-}
-
-static void accept_reject(cmt_switch *sw, const cmt__remote *from,
-                          const cmt_why *why) {
-  char remote[CMT_NET_ADDR_TEXT_SIZE];
-  cmt_rejection r = {
-    .remote = remote_text(from, remote, sizeof remote),
-    .why = *why,
-  };
-
-  cmt__switch_reject(sw, &r);
 }
 
 void cmt__session_accept(void *arg, cmt__tcp *tcp) {
@@ -153,23 +176,40 @@ void cmt__session_accept(void *arg, cmt__tcp *tcp) {
   cmt_net_addr at = {.port = 0};
   cmt__session *s;
   cmt__remote remote;
+  cmt__ip address;
   cmt_why why;
 
   cmt__switch_count(sw, &sw->status.accepted);
   cmt__tcp_remote(tcp, &at);
   remote = cmt__remote_of(&at);
-  s = cmt__session_new(sw, NULL);
+  s = session_make(sw);
   if (s == NULL) {
     cmt__why(&why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
              cmt_err_text(CMT_ENOMEM));
     cmt__tcp_close(tcp);
-    accept_reject(sw, &remote, &why);
+    reject_accepted(sw, &remote, &why, NULL);
     return;
   }
   s->remote = remote;
-  cmt__place_accept(s);
+  cmt__switch_handshakes(sw, 1);
+  address = cmt__address_of(&sw->setup.options, &remote);
+  cmt__place_accept(&sw->places, &s->place, &s->link, &address,
+                    cmt__dials_reserve(sw, &address));
   cmt__link_accept(&s->link, tcp);
   cmt__session_start(s, NULL);
+}
+
+/* ---- connecting ---- */
+
+cmt_err cmt__session_connect(cmt__session *s, const cmt__remote *to) {
+  cmt_net_addr at = cmt__remote_addr(to);
+
+  s->remote = *to;
+  return cmt__link_connect(&s->link, &at);
+}
+
+void cmt__session_disconnect(cmt__session *s) {
+  cmt__link_disconnect(&s->link);
 }
 
 /* Tells once that the system does not lock the memory of keys. */
@@ -193,7 +233,7 @@ void cmt__session_start(cmt__session *s, const cmt_node_id *expect) {
   cmt__setup_conn_options(&sw->setup, &sw->env, &info, &o);
   o.expect_id = expect;
   if (cmt__link_start(&s->link, &o, sw->setup.config, &why) != CMT_OK) {
-    cmt__session_reject(s, &why, NULL);
+    session_reject(s, &why, NULL);
   }
   keys_check(sw);
 }
@@ -312,7 +352,7 @@ void cmt__session_departed(cmt_switch *sw, cmt_peer *p, bool listed) {
   if (listed) {
     cmt__peer_set_remove(&sw->peers, p);
     cmt__switch_removed(sw, p->reason);
-    cmt__dialer_peer_gone(sw, &p->id);
+    cmt__dials_peer_gone(sw, &p->id);
     cmt__standby_promote(sw, p);
   }
   cmt_peer_unref(p);
@@ -333,17 +373,18 @@ static void peer_choose_loop(cmt__session *s) {
 }
 
 static void peer_add(cmt__session *s) {
-  cmt__dial *d = s->dial;
+  const cmt__session_callbacks *cbs = s->cbs;
+  cmt_why why = {.err = CMT_OK, .stage = CMT_STAGE_UP};
 
   cmt__peer_set_add(&s->sw->peers, s->peer);
   cmt__switch_count(s->sw, &s->sw->status.added);
   s->link.send_queue = &s->peer->send_queue;
   s->was_peer = true;
   session_decide(s);
-  cmt__dialer_peer_here(s->sw, s->peer);
-  s->dial = NULL;
-  if (d != NULL) {
-    cmt__dial_done(d, CMT_OK);
+  cmt__dials_peer_here(s->sw, s->peer);
+  s->cbs = NULL;
+  if (cbs != NULL) {
+    cbs->on_outcome(s->arg, &why, cmt_peer_id(s->peer));
   }
   cmt__peer_count(s->peer);
   cmt__delivery_add(&s->sw->delivery, s->peer);
@@ -368,7 +409,7 @@ static void session_on_up(void *arg, const cmt_conn_event *ev) {
   s->peer->remote = s->remote;
   s->peer->outbound = s->outbound;
   s->peer->outbound_place = s->outbound_place;
-  s->peer->persistent = s->dial != NULL && s->dial->persistent;
+  s->peer->persistent = s->outbound && cmt__dials_want(s->sw, ev->id);
   known = reactors_init(s, &why);
   if (why.err == CMT_OK) {
     peer_add(s);
@@ -403,11 +444,7 @@ static void session_on_end(void *arg, const cmt_why *why,
     if (s->standby.id != NULL) {
       own.stage = CMT_STAGE_FILTER; /* It was up, and never a peer. */
     }
-    if (s->dial != NULL) {
-      cmt__dial_on_end(s->dial, &own, id);
-    } else {
-      cmt__session_reject(s, &own, id);
-    }
+    session_reject(s, &own, id);
     return;
   }
   p = peer_end(s, why);
@@ -420,8 +457,8 @@ static void session_on_end(void *arg, const cmt_why *why,
 static void session_on_id(void *arg, const cmt_node_id *id) {
   cmt__session *s = arg;
 
-  if (s->dial != NULL) {
-    cmt__dial_on_id(s->dial, id);
+  if (s->cbs != NULL) {
+    s->cbs->on_id(s->arg, id);
   }
   cmt__standby_stagger(s, id);
 }
@@ -429,7 +466,7 @@ static void session_on_id(void *arg, const cmt_node_id *id) {
 static void session_on_connect(void *arg, cmt_err err) {
   cmt__session *s = arg;
 
-  cmt__dial_on_connect(s->dial, err);
+  s->cbs->on_connect(s->arg, err);
 }
 
 static void session_on_iteration(void *arg) {
@@ -439,7 +476,7 @@ static void session_on_iteration(void *arg) {
 static void session_on_linger(void *arg) {
   cmt__session *s = arg;
 
-  cmt__place_linger(s, s->was_peer);
+  cmt__place_linger(&s->sw->places, &s->place, s->was_peer);
 }
 
 static void session_on_move(void *arg) {

@@ -6,8 +6,18 @@
    last byte.  Each ends in exactly one add_peer or rejection.  Of the first
    loop alone, but for the link of a peer, which may be on another. */
 
-#include "standby.h"
-#include "places.h"
+#include "session_standby.h"
+
+/* What whoever dials hears of a session. */
+typedef struct cmt__session_callbacks {
+  /* The outcome of cmt__session_connect(). */
+  void (*on_connect)(void *arg, cmt_err err);
+  /* The other side has proved that it is |id|. */
+  void (*on_id)(void *arg, const cmt_node_id *id);
+  /* The last, once: CMT_OK and a peer, or why there is none; |id| is who was
+     found, or NULL.  Without a peer the session is closed already. */
+  void (*on_outcome)(void *arg, const cmt_why *why, const cmt_node_id *id);
+} cmt__session_callbacks;
 
 struct cmt__session {
   cmt__link link;
@@ -17,7 +27,9 @@ struct cmt__session {
   cmt__place place;
   uint64_t info_ns; /* When our node info goes out; 0: it does not yet. */
   cmt_peer *peer;   /* From the checks to remove_peer. */
-  cmt__dial *dial;  /* Of an outbound one until its outcome is known. */
+  const cmt__session_callbacks *cbs; /* NULL: it was accepted, or the outcome
+                                        was told. */
+  void *arg;
   bool outbound;
   uint8_t thread; /* Where the peer is, or will be soon. */
   bool pending;   /* The outcome is not known yet. */
@@ -26,20 +38,26 @@ struct cmt__session {
   cmt__remote remote;  /* The other side's, from when it is known. */
 };
 
-/* A session whose outcome is not known; NULL: no memory. */
-cmt__session *cmt__session_new(cmt_switch *s, cmt__dial *dial);
+/* A session to dial with; NULL: no memory. */
+cmt__session *cmt__session_new(cmt_switch *s, const cmt__session_callbacks *cbs,
+                               void *arg);
+/* Connects, and goes back to before that. */
+CMT_NODISCARD cmt_err cmt__session_connect(cmt__session *s,
+                                           const cmt__remote *to);
+void cmt__session_disconnect(cmt__session *s);
+/* Begins the handshake on the connection made. */
+void cmt__session_start(cmt__session *s, const cmt_node_id *expect);
+/* Closes it without an outcome. */
+void cmt__session_leave(cmt__session *s);
 /* Takes an accepted connection; cmt__accept_cb. */
 void cmt__session_accept(void *arg, cmt__tcp *tcp);
-/* Closes it without an outcome: its dial goes on with another. */
-void cmt__session_leave(cmt__session *s);
-/* Begins the handshake on the connection that the dial made. */
-void cmt__session_start(cmt__session *s, const cmt_node_id *expect);
-/* "IP:PORT" of the other side in |out|, which is returned. */
-const char *cmt__session_remote(const cmt__session *s, char *out, size_t cap);
-/* Tells that it yields no peer, and closes it. */
-void cmt__session_reject(cmt__session *s, const cmt_why *why,
-                         const cmt_node_id *id);
-/* The same for one that is up: the other side is to have our node info. */
+/* Owns the places of inbound handshakes and of those that linger. */
+void cmt__session_displaced(cmt__place *p, bool of_address);
+void cmt__session_cut(cmt__place *p);
+/* "IP:PORT" in |out|, which is returned. */
+const char *cmt__remote_text(const cmt__remote *r, char *out, size_t cap);
+/* Tells that it yields no peer, and closes it; the other side is to have our
+   node info. */
 void cmt__session_refuse(cmt__session *s, const cmt_why *why,
                          const cmt_node_id *id);
 /* The last remove_peer of |p| has returned: takes it off the list if it is on

@@ -37,6 +37,8 @@
 
 #include "dialer.h"
 #include "limits.h"
+#include "loops.h"
+#include "session.h"
 
 #include "base/sized.h"
 #include "sys/standard_fds.h"
@@ -57,59 +59,6 @@ static void switch_wake(cmt_switch *s) {
   if (s->started && !s->posted) {
     s->posted = true;
     cmt__loop_post(s->loop, &s->post);
-  }
-}
-
-/* ---- for sessions and dials ---- */
-
-void cmt__switch_count(cmt_switch *s, uint64_t *counter) {
-  switch_lock(s);
-  *counter += 1;
-  switch_unlock(s);
-}
-
-/* A reason of the application's own is in no table. */
-static void count_reason(uint64_t table[CMT_ERR_COUNT], cmt_err err) {
-  size_t i = cmt_err_index(err);
-
-  if (i < CMT_ERR_COUNT) {
-    table[i]++;
-  }
-}
-
-void cmt__switch_removed(cmt_switch *s, cmt_err err) {
-  switch_lock(s);
-  s->status.removed++;
-  count_reason(s->status.removed_by, err);
-  switch_unlock(s);
-}
-
-void cmt__switch_handshakes(cmt_switch *s, int change) {
-  s->handshakes += (size_t)change;
-  switch_lock(s);
-  s->status.handshakes = s->handshakes;
-  switch_unlock(s);
-}
-
-void cmt__switch_reject(cmt_switch *s, cmt_rejection *r) {
-  const cmt_switch_options *o = &s->setup.options;
-
-  r->size = sizeof *r;
-  switch_lock(s);
-  s->status.rejected++;
-  count_reason(s->status.rejected_by, r->why.err);
-  switch_unlock(s);
-  cmt__switch_log_rejection(s, r);
-  if (o->on_rejected != NULL) {
-    cmt__callback_begin(&s->threads[0].delivery.callbacks, "on_rejected", -1);
-    o->on_rejected(o->arg, r);
-    cmt__callback_end(&s->threads[0].delivery.callbacks);
-  }
-}
-
-void cmt__switch_look(cmt_switch *s) {
-  if (s->closing) {
-    cmt__loop_defer(s->loop, &s->task);
   }
 }
 
@@ -140,7 +89,7 @@ static void switch_free(cmt_switch *s) {
   cmt_env env = s->env;
 
   while (s->requests != NULL) {
-    cmt__dial *d = s->requests;
+    cmt_dial *d = s->requests;
 
     s->requests = d->next;
     cmt__dial_free(d);
@@ -158,7 +107,9 @@ static cmt_err switch_init(cmt_switch *s, cmt__loop *const *loops) {
   s->borrowed = loops != NULL;
   s->post.cb = switch_on_post;
   s->task.cb = switch_on_task;
-  cmt__places_init(s);
+  s->places.options = &s->setup.options;
+  s->places.on_displaced = cmt__session_displaced;
+  s->places.on_cut = cmt__session_cut;
   s->setup.link.quota = &s->quota;
   s->report_ns = CMT__REPORT_NS;
   cmt__send_pool_init(&s->send_pool, s->setup.floors.send.floor,
@@ -389,6 +340,7 @@ cmt_err cmt_switch_start(cmt_switch *s, cmt_why *why) {
   err = cmt__loops_open(s, why);
   if (err == CMT_OK) {
     cmt__limits_start(s);
+    cmt__places_start(&s->places, s->loop);
     err = listener_start(s, why);
   }
   if (err == CMT_OK) {
@@ -415,7 +367,7 @@ cmt_err cmt_switch_start(cmt_switch *s, cmt_why *why) {
 
 cmt_err cmt_switch_dial(cmt_switch *s, const char *addr, unsigned flags) {
   cmt_net_addr at;
-  cmt__dial *d;
+  cmt_dial *d;
   cmt_err err = cmt_net_addr_parse(addr, 0, &at, NULL);
 
   if (err != CMT_OK || s == NULL || (flags & ~(unsigned)DIAL_FLAGS) != 0) {
@@ -442,11 +394,11 @@ cmt_err cmt_switch_dial(cmt_switch *s, const char *addr, unsigned flags) {
   return CMT_OK;
 }
 
-static void begin_dials(cmt__dial *d) {
+static void begin_dials(cmt_dial *d) {
   while (d != NULL) {
-    cmt__dial *next = d->next;
+    cmt_dial *next = d->next;
 
-    cmt__dial_begin(d);
+    cmt__dialer_begin(d);
     d = next;
   }
 }
@@ -482,7 +434,7 @@ static void sessions_cancel(cmt_switch *s, uint64_t flush_ns) {
 static void switch_close(cmt_switch *s, uint64_t flush_ns) {
   s->closing = true;
   listener_stop(s);
-  cmt__places_stop(s);
+  cmt__places_stop(&s->places);
   cmt__dialer_stop(s);
   sessions_cancel(s, flush_ns);
   cmt__peer_set_stop(&s->peers, CMT_ECANCELED, flush_ns);
@@ -492,7 +444,7 @@ static void switch_close(cmt_switch *s, uint64_t flush_ns) {
 
 static void switch_on_post(cmt__post *post) {
   cmt_switch *s = (cmt_switch *)((char *)post - offsetof(cmt_switch, post));
-  cmt__dial *requests;
+  cmt_dial *requests;
   uint64_t flush_ns;
   bool stopping;
 

@@ -6,8 +6,9 @@
 
 #include "base/buf.h"
 
-#include "dialer.h"
+#include "attempt.h"
 #include "limits.h"
+#include "session.h"
 #include "reactor/mailbox.h"
 
 #include <cometp2p/secret_conn.h>
@@ -158,7 +159,8 @@ static uint64_t mailbox_bytes(const cmt_switch *s, const sums *n) {
 /* A connection that ends may still be there while the next is made. */
 static uint64_t dial_bytes(cmt_switch *s) {
   return atomic_load(&s->dials_allocated) *
-         (sizeof(cmt__dial) + RESOLVE_BYTES + TIMER_BYTES + connection_bytes());
+         (sizeof(cmt_dial) + cmt__attempt_memory() + RESOLVE_BYTES +
+          2 * TIMER_BYTES + connection_bytes());
 }
 
 uint64_t cmt_switch_memory_max(cmt_switch *s) {

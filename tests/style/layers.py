@@ -48,8 +48,6 @@ PORTS = {"cmt__env_system", "cmt_env_init_sized"}
 # leave this list.
 CIRCLES = [
     "core/wire/packet <-> core/wire/ping <-> core/wire/wire",
-    "switch/dialer <-> switch/limits <-> switch/loops <-> switch/places <-> "
-    "switch/session <-> switch/standby <-> switch/switch",
 ]
 
 ORDER = [folder for folder, _ in LAYERS]

@@ -7,9 +7,9 @@
 
 #include "base/buf.h"
 #include "core/mux/conn_config.h"
-#include "switch/dialer.h"
+#include "switch/attempt.h"
 #include "link/send_queue.h"
-#include "switch/limits.h"
+#include "switch/session.h"
 #include "link/link.h"
 #include "reactor/mailbox.h"
 
@@ -202,7 +202,7 @@ static uint64_t expected(const row *r, const cmt_conn_options *o) {
     r->send_total > 0 ? r->send_total : peers * r->send_peer,
     r->recv_total > 0 ? r->recv_total : peers * r->recv_peer,
     of_mailbox(r, peers),
-    dials * (sizeof(cmt__dial) + 1024 + 24 + connection),
+    dials * (sizeof(cmt_dial) + cmt__attempt_memory() + 1024 + 48 + connection),
   };
   uint64_t sum = 0;
 

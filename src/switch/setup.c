@@ -4,7 +4,7 @@
    as long as it.  What passes here cannot be refused later, when a connection
    is made. */
 
-#include "limits.h"
+#include "setup.h"
 
 #include "core/mux/channel.h"
 #include "core/conn/net_addr.h"
@@ -17,6 +17,14 @@
 
 #include <errno.h>
 #include <stdio.h>
+
+/* The defaults of the options of these names. */
+enum {
+  HANDSHAKES_MAX = 64,
+  HANDSHAKES_PER_IP_MAX = 8,
+  DIALS_MAX = 64,
+  IP6_PREFIX_LEN = 64,
+};
 
 void cmt_switch_options_init_sized(cmt_switch_options *o, size_t size) {
   cmt_conn_options c;
@@ -40,10 +48,10 @@ void cmt_switch_options_init_sized(cmt_switch_options *o, size_t size) {
     .queue_delay_target_ns = CMT_MILLISECONDS(5),
     .inbound_peers_max = 40,
     .outbound_peers_max = 40,
-    .handshakes_max = CMT__HANDSHAKES_MAX,
-    .handshakes_per_ip_max = CMT__HANDSHAKES_PER_IP_MAX,
-    .dials_max = CMT__DIALS_MAX,
-    .ip6_prefix_len = CMT__IP6_PREFIX_LEN,
+    .handshakes_max = HANDSHAKES_MAX,
+    .handshakes_per_ip_max = HANDSHAKES_PER_IP_MAX,
+    .dials_max = DIALS_MAX,
+    .ip6_prefix_len = IP6_PREFIX_LEN,
     .send_bytes_max = (size_t)32 << 20,
   };
   cmt__sized_write(o, size, &full, sizeof full);
@@ -344,6 +352,58 @@ cmt_err cmt__setup_one_loop(const cmt_switch_options *o, cmt_why *why) {
                   o->loops);
 }
 
+/* ---- all of them ---- */
+
+static cmt_err rate_check(const char *name, uint64_t found, cmt_why *why) {
+  if (found <= CMT_RATE_MAX) {
+    return CMT_OK;
+  }
+  return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                  "%s is %llu, allowed is 0 to %llu bytes per second", name,
+                  (unsigned long long)found, (unsigned long long)CMT_RATE_MAX);
+}
+
+static cmt_err peers_check(const char *name, uint32_t found, cmt_why *why) {
+  if (found <= CMT_PEERS_MAX) {
+    return CMT_OK;
+  }
+  return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                  "%s is %lu, allowed is 0 to %d", name, (unsigned long)found,
+                  CMT_PEERS_MAX);
+}
+
+static cmt_err limits_check(const cmt_switch_options *o, cmt_why *why) {
+  cmt_err err = peers_check("inbound_peers_max", o->inbound_peers_max, why);
+
+  if (err == CMT_OK) {
+    err = peers_check("outbound_peers_max", o->outbound_peers_max, why);
+  }
+  if (err == CMT_OK) {
+    err = rate_check("send_rate_total", o->send_rate_total, why);
+  }
+  if (err == CMT_OK) {
+    err = rate_check("recv_rate_total", o->recv_rate_total, why);
+  }
+  if (err == CMT_OK && o->ip6_prefix_len > 128) {
+    err = cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                   "ip6_prefix_len is %lu, allowed is 0 to 128",
+                   (unsigned long)o->ip6_prefix_len);
+  }
+  return err;
+}
+
+static void or_default(uint32_t *option, uint32_t value) {
+  *option = *option != 0 ? *option : value;
+}
+
+static void limits_defaults(cmt_switch_options *o) {
+  or_default(&o->handshakes_max, HANDSHAKES_MAX);
+  or_default(&o->handshakes_per_ip_max, HANDSHAKES_PER_IP_MAX);
+  or_default(&o->dials_max, DIALS_MAX);
+  or_default(&o->inbound_peers_per_ip_max, CMT_NO_LIMIT);
+  or_default(&o->ip6_prefix_len, IP6_PREFIX_LEN);
+}
+
 static cmt_err numbers_check(const cmt_switch_options *o, cmt_why *why) {
   if (o->loops < 1 || o->loops > CMT_LOOPS_MAX) {
     return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
@@ -359,7 +419,7 @@ static cmt_err numbers_check(const cmt_switch_options *o, cmt_why *why) {
   if (congestion_check(o, why) != CMT_OK) {
     return CMT_EINVAL;
   }
-  return cmt__limits_check(o, why);
+  return limits_check(o, why);
 }
 
 cmt_err cmt__setup_init(cmt__switch_setup *s, const cmt_env *env,
@@ -368,7 +428,7 @@ cmt_err cmt__setup_init(cmt__switch_setup *s, const cmt_env *env,
 
   memset(s, 0, sizeof *s);
   s->options = *o;
-  cmt__limits_defaults(&s->options);
+  limits_defaults(&s->options);
   if (err == CMT_OK) {
     err = texts_take(s, env, o, why);
   }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef CMT__STANDBY_H
-#define CMT__STANDBY_H
+#ifndef CMT__SESSION_STANDBY_H
+#define CMT__SESSION_STANDBY_H
 
 /* The second connection of a node id, which waits for what becomes of the
    first.  Of the loop alone. */
 
-#include "switch.h"
+#include "state.h"
 
 /* How long both live before one of them goes, and how long the first has for
    the answer to a ping. */

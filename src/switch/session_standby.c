@@ -13,7 +13,7 @@
    in the socket, and the first on another loop, which was held up as well.  Two
    that are late in a row say that the loop is slow, and the second counts. */
 
-#include "standby.h"
+#include "session_standby.h"
 
 #include "base/mark.h"
 
@@ -175,7 +175,7 @@ cmt_err cmt__standby_begin(cmt__session *s, const cmt_node_id *id,
   if (err != CMT_OK) {
     return cmt__why(why, err, CMT_STAGE_FILTER, "%s", cmt_err_text(err));
   }
-  cmt__place_leave(s);
+  cmt__place_leave(&sw->places, &s->place);
   s->standby.id = id;
   s->standby.timer.cb = standby_on_timer;
   s->standby.since_ns = cmt__loop_now(sw->loop);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT__LOOPS_H
+#define CMT__LOOPS_H
+
+/* The loops of a switch, each with its thread. */
+
+#include "state.h"
+
+/* Where the next peer should live: an index of |threads|. */
+unsigned cmt__loops_pick(const cmt_switch *s);
+/* Makes the loop threads, on |loops| unless that is NULL. */
+CMT_NODISCARD cmt_err cmt__loops_init(cmt_switch *s, cmt__loop *const *loops);
+/* Makes the loops that are not there, then starts the threads. */
+CMT_NODISCARD cmt_err cmt__loops_open(cmt_switch *s, cmt_why *why);
+CMT_NODISCARD cmt_err cmt__loops_start(cmt_switch *s, cmt_why *why);
+/* Ends all threads, from one of them. */
+void cmt__loops_stop(cmt_switch *s);
+/* Waits until they have ended, and tells now and then for what. */
+void cmt__loops_join(cmt_switch *s);
+/* Deletes the loops that are the switch's own. */
+void cmt__loops_fini(cmt_switch *s);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT__SETUP_H
+#define CMT__SETUP_H
+
+/* The options of a switch, checked and copied. */
+
+#include "link/link.h"
+#include "floors.h"
+
+#include <cometp2p/switch.h>
+
+/* Copies of what the options point to, and what follows from them. */
+typedef struct cmt__switch_setup {
+  cmt_switch_options options; /* For its numbers and callbacks. */
+  cmt_reactor *reactors;
+  size_t reactor_count;
+  cmt_channel channels[CMT_CHANNELS_MAX]; /* With their defaults. */
+  size_t channel_count;
+  uint8_t channel_ids[CMT_CHANNELS_MAX];
+  cmt__floors floors;             /* What peers share of the memory. */
+  cmt__conn_config *config;       /* Of all connections, */
+  cmt__link_options link;         /* and of their links. */
+  const cmt_reactor *owners[256]; /* By channel. */
+  char *network, *moniker, *version, *external_address, *congestion;
+  cmt_node_key *key; /* A reference of ours. */
+  cmt_node_id id;
+  bool listens;       /* An address was given, */
+  bool bound;         /* and is in use: |laddr| is final.  Under the lock. */
+  cmt_net_addr laddr; /* As asked for, then as bound. */
+  char listen_addr[8 + CMT_NET_ADDR_TEXT_SIZE]; /* For the node info. */
+} cmt__switch_setup;
+
+/* Checks |o|; everything that a connection will be made with is known to be
+   good then. */
+CMT_NODISCARD cmt_err cmt__setup_init(cmt__switch_setup *s, const cmt_env *env,
+                                      const cmt_switch_options *o,
+                                      cmt_why *why);
+void cmt__setup_fini(cmt__switch_setup *s, const cmt_env *env);
+/* CMT_EINVAL unless |o| asks for one loop. */
+CMT_NODISCARD cmt_err cmt__setup_one_loop(const cmt_switch_options *o,
+                                          cmt_why *why);
+/* Where it listens, after port 0 was replaced. */
+void cmt__setup_set_laddr(cmt__switch_setup *s, const cmt_net_addr *at);
+/* What connections are made with; |info| is theirs for the call. */
+void cmt__setup_conn_options(const cmt__switch_setup *s, const cmt_env *env,
+                             cmt_node_info *info, cmt_conn_options *out);
+
+#endif

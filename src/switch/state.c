@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What the parts of a switch report.  In the log our own dials are few and
+   spaced, so that each that fails has its line.  Strangers decide how often
+   they are refused, so their lines have a limit, and the log counts those over
+   it. */
+
+#include "state.h"
+
+enum { STRANGERS_A_SECOND = 50 };
+
+/* ---- counters ---- */
+
+void cmt__switch_count(cmt_switch *s, uint64_t *counter) {
+  cmt__lock(&s->lock);
+  *counter += 1;
+  cmt__unlock(&s->lock);
+}
+
+/* A reason of the application's own is in no table. */
+static void count_reason(uint64_t table[CMT_ERR_COUNT], cmt_err err) {
+  size_t i = cmt_err_index(err);
+
+  if (i < CMT_ERR_COUNT) {
+    table[i]++;
+  }
+}
+
+void cmt__switch_removed(cmt_switch *s, cmt_err err) {
+  cmt__lock(&s->lock);
+  s->status.removed++;
+  count_reason(s->status.removed_by, err);
+  cmt__unlock(&s->lock);
+}
+
+void cmt__switch_handshakes(cmt_switch *s, int change) {
+  s->handshakes += (size_t)change;
+  cmt__lock(&s->lock);
+  s->status.handshakes = s->handshakes;
+  cmt__unlock(&s->lock);
+}
+
+/* ---- rejections ---- */
+
+static void log_dial(cmt_switch *s, const cmt_rejection *r) {
+  bool same = strcmp(r->remote, r->dialed) == 0;
+
+  /* A stop of our own is no news. */
+  cmt__log(&s->env, r->why.err == CMT_ECANCELED ? CMT_LOG_DEBUG : CMT_LOG_INFO,
+           "switch", "dial of %s%s%s failed in stage %s%s%s: %s%s", r->dialed,
+           same ? "" : " at ", same ? "" : r->remote,
+           cmt_stage_name(r->why.stage), r->id != NULL ? ", node " : "",
+           r->id != NULL ? r->id->text : "", r->why.text,
+           r->redials ? "; it is dialed again later" : "");
+}
+
+static void log_accept(cmt_switch *s, const cmt_rejection *r) {
+  uint64_t missed;
+
+  if (!cmt__log_limit_take(&s->strangers, STRANGERS_A_SECOND,
+                           cmt__loop_now(s->loop), &missed)) {
+    return;
+  }
+  if (missed > 0) {
+    cmt__log(&s->env, CMT_LOG_DEBUG, "switch",
+             "%llu more connections from strangers failed and had no line",
+             (unsigned long long)missed);
+  }
+  cmt__log(&s->env, CMT_LOG_DEBUG, "switch",
+           "connection from %s failed in stage %s%s%s: %s", r->remote,
+           cmt_stage_name(r->why.stage), r->id != NULL ? ", node " : "",
+           r->id != NULL ? r->id->text : "", r->why.text);
+}
+
+static void log_rejection(cmt_switch *s, const cmt_rejection *r) {
+  if (s->env.log == NULL) {
+    return;
+  }
+  if (r->outbound) {
+    log_dial(s, r);
+  } else {
+    log_accept(s, r);
+  }
+}
+
+void cmt__switch_reject(cmt_switch *s, cmt_rejection *r) {
+  const cmt_switch_options *o = &s->setup.options;
+
+  r->size = sizeof *r;
+  cmt__lock(&s->lock);
+  s->status.rejected++;
+  count_reason(s->status.rejected_by, r->why.err);
+  cmt__unlock(&s->lock);
+  log_rejection(s, r);
+  if (o->on_rejected != NULL) {
+    cmt__callback_begin(&s->threads[0].delivery.callbacks, "on_rejected", -1);
+    o->on_rejected(o->arg, r);
+    cmt__callback_end(&s->threads[0].delivery.callbacks);
+  }
+}
+
+void cmt__switch_look(cmt_switch *s) {
+  if (s->closing) {
+    cmt__loop_defer(s->loop, &s->task);
+  }
+}

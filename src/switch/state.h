@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT__STATE_H
+#define CMT__STATE_H
+
+/* The state of a switch, and what every part of it reports: counters,
+   rejections, and that something has ended. */
+
+#include "peer/peer_set.h"
+#include "places.h"
+#include "reactor/delivery.h"
+#include "setup.h"
+
+/* How often cmt_switch_delete() tells what it waits for. */
+#define CMT__REPORT_NS CMT_SECONDS(5)
+
+/* One loop of a switch with its thread.  The calls on two loops write to
+   different cache lines. */
+typedef struct cmt__loop_thread {
+  cmt_switch *sw;
+  pthread_t thread;
+  size_t peers;                /* That live here.  Loop 0 alone. */
+  cmt__delivery_loop delivery; /* With the loop itself. */
+  char apart[64];
+} cmt__loop_thread;
+
+typedef struct cmt__session cmt__session;
+typedef struct cmt_dial cmt_dial;
+
+struct cmt_switch {
+  cmt_env env;
+  cmt__switch_setup setup;
+  cmt__loop_thread *threads; /* As many as |loops| of the options. */
+  cmt__loop *loop;           /* The first. */
+  bool borrowed;  /* The loops are the caller's, and so is their thread. */
+  bool on_caller; /* Its libuv loop is the caller's: cmt_switch_run_on(). */
+  bool start_called, has_thread;
+  bool inside; /* A reactor is called on the thread of the application. */
+  size_t reactors_started;
+  cmt__peer_set peers;
+  cmt__post post;             /* Rings the loop for what is under the lock. */
+  cmt__quota quota;           /* What the connections share, */
+  pthread_mutex_t quota_lock; /* with several loops. */
+  cmt__send_pool send_pool;   /* What is queued above the floors of peers. */
+  pthread_mutex_t lock;
+  pthread_cond_t ended_cond; /* With |ended|. */
+  uint64_t report_ns;
+  _Atomic size_t dials_allocated;   /* Dials that have memory. */
+  atomic_bool warned_unlocked_keys; /* That memory of keys cannot be locked. */
+  cmt__delivery delivery;
+  /* Under the lock: */
+  bool started, stopping, posted;
+  bool let_go;    /* By the caller's loop. */
+  unsigned ended; /* Threads that are about to go. */
+  uint64_t flush_ns;
+  cmt_dial *requests, *requests_last; /* Dials not yet seen by the loop. */
+  cmt_switch_status status;
+  cmt__listener *listener; /* Changed by the loop alone. */
+  /* Of the first loop alone: */
+  bool closing;           /* The stop was seen. */
+  bool finished;          /* Nothing is left, the reactors are stopped. */
+  cmt__session *sessions; /* Doubly linked, as the dials. */
+  cmt_dial *dials;
+  size_t session_count, dial_count, handshakes;
+  size_t attempts; /* Of dials, that |dials_max| counts. */
+  cmt__places places;
+  /* Places of peers that are gone, for those that were held beside them:
+     inbound and outbound. */
+  size_t kept[2];
+  size_t undrained; /* Peers that are gone, but for a wake-up under way. */
+  cmt__log_limit strangers;
+  cmt__task task; /* Looks whether it is finished. */
+};
+
+/* Adds to a counter of the status. */
+void cmt__switch_count(cmt_switch *s, uint64_t *counter);
+/* Counts a peer that is gone for |err|. */
+void cmt__switch_removed(cmt_switch *s, cmt_err err);
+/* The handshakes in flight, one more or one less. */
+void cmt__switch_handshakes(cmt_switch *s, int change);
+/* Tells the application and the log of a dial or an accept that yields no
+   peer. */
+void cmt__switch_reject(cmt_switch *s, cmt_rejection *r);
+/* Something ended: looks at the end of this iteration whether it was the last.
+ */
+void cmt__switch_look(cmt_switch *s);
+
+#endif
