@@ -328,8 +328,9 @@ CMT_API void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
  *   both node infos, ours also sealed;
  * - for each peer, |inbound_peers_max| + |outbound_peers_max| of them: the
  *   connection, its node info, a batch of 256 frames (261 KiB) that the
- *   socket did not take, what it read and has no turn for (66 KiB), room for
- *   CMT_PEER_KEYS_MAX values, and a header for each message that may be queued;
+ *   socket did not take, what it read and has not handed over (66 KiB), room
+ * for CMT_PEER_KEYS_MAX values, and a header for each message that may be
+ * queued;
  * - queued messages: for each peer |send_bytes_max| or one message of the
  *   largest |send_message_max|, but no more than its channels can queue, and in
  *   all no more than |send_bytes_total_max|;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* The way between a socket and a connection.  Whatever happens marks the link's
-   turn; the turn, once per round of the loop, takes the send queue's intake
+   task; the task, once per iteration of the loop, takes the send queue's intake
    (link_queue.c), seals one batch of frames and writes it with one call
    (link_write.c).  Every callback may end the link, so the state is looked at
    after each; the memory lives until the outermost entry leaves. */
@@ -208,7 +208,8 @@ void cmt__link_drain(cmt__link *l) {
   }
 }
 
-/* Keeps what the turn has no room for: the loop's memory is the next link's. */
+/* Keeps what the iteration has no room for: the loop's memory is the next
+ * link's. */
 static void link_put_by(cmt__link *l) {
   cmt_err err;
 
@@ -223,7 +224,7 @@ static void link_put_by(cmt__link *l) {
   }
 }
 
-/* ---- the turn ---- */
+/* ---- an iteration ---- */
 
 /* When it was not read for too long. */
 static uint64_t link_stall_ns(const cmt__link *l) {

@@ -3,9 +3,9 @@
 #define CMT__LINK_IMPL_H
 
 /* A link from the inside, for the files that make it up: link.c has its states,
-   events and turns, link_queue.c what it does for its send queue, link_write.c
-   what it writes, link_late.c when the other side is late, link_move.c its way
-   from one loop to another. */
+   events and iterations, link_queue.c what it does for its send queue,
+   link_write.c what it writes, link_late.c when the other side is late,
+   link_move.c its way from one loop to another. */
 
 #include "link.h"
 

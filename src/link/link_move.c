@@ -6,10 +6,11 @@
    of the stream is borrowed from the memory of the loop: what was read before
    is used up, and what was cut, sealed or half received lies in the connection.
    The send queue is attended, so nobody wakes it until the new loop has looked
-   at it, and no ring is under way, or the turn after it is waited for.  Then
-   the timer and the turn are taken off, the loop lets go of the socket, and the
-   last thing that happens on the old loop is the post to the new one.  So the
-   link is always of one thread, and each post carries all that was done before.
+   at it, and no wake-up is under way, or the iteration after it is waited for.
+   Then the timer and the task are taken off, the loop lets go of the socket,
+   and the last thing that happens on the old loop is the post to the new one.
+   So the link is always of one thread, and each post carries all that was done
+   before.
 
    What the other side sends meanwhile waits in the socket, what is sent to it
    in the send queue, and a stop or a pause there too.

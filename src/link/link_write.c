@@ -16,7 +16,7 @@ enum {
   THROTTLE_BYTES = 65536, /* Queued messages that are not held back. */
   /* Written since the socket was asked; less is never more than it may hold. */
   SAMPLE_BYTES = CMT__UNSENT_FIRST,
-  UNSENT_MIN = 16384,   /* Less would need too many turns, */
+  UNSENT_MIN = 16384,   /* Less would need too many iterations, */
   UNSENT_MAX = 4 << 20, /* more is no good at any rate. */
   BUSY_MIN_US = 10000,
 };

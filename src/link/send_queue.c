@@ -13,10 +13,10 @@
    |attended| says that the loop is sure to look again, because a wake-up is
    under way or because it is at work on this peer and ends with a look.  It is
    cleared in the same locked section that takes the intake, so no message can
-   slip in between unseen.  The ring is called under the lock on purpose: once
-   cmt__send_queue_close() has returned nobody can post any more, and the loop
-   may be deleted.  Posting takes only the mutex of the post queue, inside this
-   one.
+   slip in between unseen.  The wake-up is called under the lock on purpose:
+   once cmt__send_queue_close() has returned nobody can post any more, and the
+   loop may be deleted.  Posting takes only the mutex of the post queue, inside
+   this one.
 
    Sends that wait stand in one FIFO per channel, and a free credit goes to the
    head that waited longest among those whose channel has one.  Nobody overtakes

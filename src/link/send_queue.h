@@ -58,7 +58,7 @@ typedef struct cmt__send_queue {
   /* Under the lock: */
   cmt__send_queue_state state;
   bool attended;    /* The loop is sure to look at the send queue once more. */
-  bool posted;      /* A ring was not answered yet. */
+  bool posted;      /* A wake-up was not answered yet. */
   bool ping;        /* Somebody wants to know whether the peer lives. */
   uint32_t *queued; /* By channel: in the intake, behind it, or being cut. */
   size_t bytes, bytes_max, messages; /* Queued on all channels. */
@@ -122,8 +122,8 @@ bool cmt__send_queue_on_wake(cmt__send_queue *g);
 /* Promises cmt__send_queue_take() in this iteration, so nobody needs to wake
  * it. */
 void cmt__send_queue_attend(cmt__send_queue *g);
-/* Promises it for the turn of another loop, which goes on with the send queue.
-   False: a wake-up is still to be answered on this one. */
+/* Promises it for the iteration of another loop, which goes on with the send
+   queue. False: a wake-up is still to be answered on this one. */
 bool cmt__send_queue_leave(cmt__send_queue *g);
 /* Keeps the promise: moves the intake to |taken|, whose messages are the
    caller's then, gives waiting sends their deadlines, and ends those that are

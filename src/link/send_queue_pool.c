@@ -4,7 +4,7 @@
    for it. Only the loop puts the send queue into the list of those that wait:
    it does so at each look that leaves a send for which the pool has no room.
    Whoever makes room lets the sends in, on any thread, and the loop learns of
-   it by a ring. */
+   it by a wake-up. */
 
 #include "send_queue_impl.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What all loops share: the heap of timers, the ring of due turns, and the
+/* What all loops share: the heap of timers, the ring of due tasks, and the
    scratch memory.  The invariant of the heap: no timer is due before its
    parent, and each timer knows its own place, counted from 1. */
 
@@ -93,8 +93,8 @@ cmt_err cmt__loop_init(cmt__loop *l, const cmt__loop_ops *ops,
   cmt_err err;
 
   *l = (cmt__loop){.ops = ops};
-  l->turns.next = &l->turns;
-  l->turns.prev = &l->turns;
+  l->tasks.next = &l->tasks;
+  l->tasks.prev = &l->tasks;
   err = cmt__env_copy(env, &l->env);
   if (err != CMT_OK) {
     return err;
@@ -132,14 +132,14 @@ void cmt__loop_run_timers(cmt__loop *l) {
 bool cmt__loop_run_tasks(cmt__loop *l) {
   cmt__task due;
 
-  ring_move(&l->turns, &due);
+  ring_move(&l->tasks, &due);
   while (due.next != &due) {
     cmt__task *t = due.next;
 
     ring_remove(t);
     t->cb(t);
   }
-  return l->turns.next != &l->turns;
+  return l->tasks.next != &l->tasks;
 }
 
 const char *cmt__loop_fault(cmt_err err, int error, char *out, size_t cap) {
@@ -203,8 +203,8 @@ void cmt__loop_defer(cmt__loop *l, cmt__task *t) {
   if (t->next != NULL) {
     return;
   }
-  ring_append(&l->turns, t);
-  if (l->turns.next == t) {
+  ring_append(&l->tasks, t);
+  if (l->tasks.next == t) {
     l->ops->rearm(l);
   }
 }

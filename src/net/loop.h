@@ -38,7 +38,7 @@ typedef struct cmt__post {
   void (*cb)(struct cmt__post *p);
 } cmt__post;
 
-/* A call at the end of the current turn, after all other callbacks of the turn
+/* A call at the end of the current iteration, after all its other callbacks
    and before the loop may block.  Embedded, zeroed but for |cb|. */
 typedef struct cmt__task {
   struct cmt__task *next, *prev; /* Both NULL when not due. */
@@ -80,7 +80,7 @@ typedef struct cmt__loop_ops {
   void (*run)(cmt__loop *l);
   void (*stop)(cmt__loop *l);
   void (*post)(cmt__loop *l, cmt__post *p);
-  /* The earliest timer or the due turns have changed. */
+  /* The earliest timer or the due tasks have changed. */
   void (*rearm)(cmt__loop *l);
   cmt_err (*listen)(cmt__loop *l, const cmt_net_addr *at, cmt__accept_cb cb,
                     void *arg, cmt__listener **out, cmt_why *why);
@@ -120,7 +120,7 @@ struct cmt__loop {
   uint64_t polled_ns;
   cmt__timer **heap;
   size_t heap_count, heap_cap, reserved;
-  cmt__task turns;  /* Head of a wake-up: due at the end of this iteration. */
+  cmt__task tasks;  /* Head of a ring: due at the end of this iteration. */
   uint8_t *scratch; /* CMT__SCRATCH bytes, for one use at a time. */
   /* The errno behind the last failure that it reported, or the error of
      getaddrinfo(), which is negative; 0: unknown. */
@@ -140,7 +140,7 @@ uint64_t cmt__loop_next_timer(const cmt__loop *l);
 /* Runs the timers that are due at cmt__loop_polled(), the earliest first: what
    had come by a deadline goes before it, however late both are. */
 void cmt__loop_run_timers(cmt__loop *l);
-/* Runs the turns that were due when it was called; true when more are due
+/* Runs the tasks that were due when it was called; true when more are due
    now, so the loop must not block. */
 bool cmt__loop_run_tasks(cmt__loop *l);
 
@@ -179,7 +179,7 @@ void cmt__loop_defer_cancel(cmt__loop *l, cmt__task *t); /* Not due: fine. */
 
 /* Runs until cmt__loop_stop(), on the calling thread. */
 static inline void cmt__loop_run(cmt__loop *l) { l->ops->run(l); }
-/* Makes the run return after the current turn.  Any thread. */
+/* Makes the run return after the current iteration.  Any thread. */
 static inline void cmt__loop_stop(cmt__loop *l) { l->ops->stop(l); }
 /* Any thread. */
 static inline void cmt__loop_post(cmt__loop *l, cmt__post *p) {

@@ -304,8 +304,8 @@ static void on_post(cmt__post *post) {
   }
 }
 
-/* At the end of the turn, since questions are often left together: what waits
-   is to begin only if somebody still asks. */
+/* At the end of the iteration, since questions are often left together: what
+   waits is to begin only if somebody still asks. */
 static void on_iteration(cmt__task *task) {
   (void)queue_start(
     (cmt__resolver *)((char *)task - offsetof(cmt__resolver, task)));

@@ -17,7 +17,7 @@
    A silent connection that was accepted a moment ago may have a key in our
    socket.  It is fresh until the loop had a whole iteration in which to read
    it, and fresh ones go last of all.  The listener accepts an eighth of the
-   pool in a turn at most, so a full pool has others.
+   pool in an iteration at most, so a full pool has others.
 
    All of this looks at the pool alone, a few times per accept. */
 
@@ -31,7 +31,7 @@ enum {
   SOURCE_DIVISOR = 8,  /* and so does a network or an address. */
   ACCEPTS_DIVISOR = 8, /* The part that is accepted in an iteration, */
   ACCEPTS_MAX = 16,    /* and no more than these. */
-  FRESH_ROUNDS = 2,    /* The turn of the accept, and a whole one. */
+  FRESH_ROUNDS = 2,    /* The iteration of the accept, and a whole one. */
   V4_NETWORK = 15,     /* Bytes, with the 12 before those of IPv4. */
   V6_NETWORK = 8,
 };

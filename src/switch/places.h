@@ -70,7 +70,7 @@ typedef struct cmt__places {
   void (*on_cut)(cmt__place *p);
   cmt__loop *loop;
   cmt__place_list pool, refused, parting;
-  uint32_t round;        /* Goes on with the turns that follow an accept. */
+  uint32_t round; /* Goes on with the iterations that follow an accept. */
   uint32_t accept_round; /* When the last one was accepted. */
   cmt__task task;
 } cmt__places;

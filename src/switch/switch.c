@@ -21,7 +21,7 @@
    send queues; |lock| stands alone over the queue of posts.  None is held
    during a callback.
 
-   The end has four steps.  cmt_switch_stop() sets a flag and rings.  The loop
+   The end has four steps.  cmt_switch_stop() sets a flag and wakes the loop. It
    then closes the listener, ends every dial, rejects every handshake and stops
    every peer.  Whatever ends asks for a look; the look finds nothing left: no
    session, not even one that only waits for the other side to read; no dial; no

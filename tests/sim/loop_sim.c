@@ -139,7 +139,7 @@ static uint64_t find_ready(sim_loop *l) {
   uint64_t timer_ns = cmt__loop_next_timer(&l->base);
   uint64_t ready_ns = CMT_NEVER;
 
-  if (test_posts_any(&l->posts) || l->base.turns.next != &l->base.turns) {
+  if (test_posts_any(&l->posts) || l->base.tasks.next != &l->base.tasks) {
     return 0;
   }
   if (timer_ns != CMT_NEVER) {
@@ -266,7 +266,7 @@ const char *sim_loop_left(cmt__loop *base) {
          : base->heap_count > 0             ? "a timer is set"
          : base->reserved > 0               ? "room for timers is reserved"
          : test_posts_any(&l->posts)        ? "a post is queued"
-         : base->turns.next != &base->turns ? "a turn is due"
+         : base->tasks.next != &base->tasks ? "a task is due"
                                             : NULL;
 }
 

@@ -106,7 +106,7 @@ static void loop_post(cmt__loop *base, cmt__post *p) {
 }
 
 static bool one_is_busy(test_loop *l) {
-  return test_posts_any(&l->posts) || l->base.turns.next != &l->base.turns ||
+  return test_posts_any(&l->posts) || l->base.tasks.next != &l->base.tasks ||
          cmt__loop_next_timer(&l->base) <= l->base.now_ns ||
          test_net_is_ready(l);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Each turn hands what was read to the connection, takes its events, writes its
-   output and waits for the socket, a deadline or a signal.  A ping follows the
-   pong before it by PING_GAP, or in the legacy profile by half the interval. */
+/* Each iteration hands what was read to the connection, takes its events,
+   writes its output and waits for the socket, a deadline or a signal.  A ping
+   follows the pong before it by PING_GAP, or in the legacy profile by half the
+   interval. */
 
 #include "prober.h"
 

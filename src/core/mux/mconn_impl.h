@@ -37,7 +37,7 @@ struct cmt_mconn {
   uint64_t read_at_ns; /* When |limited| is over. */
   cmt__rate *send, *recv; /* NULL: no limit. */
   cmt__rate flood;
-  /* When this connection's turn comes at the limits that it shares. */
+  /* When this connection may draw on the limits that it shares. */
   uint64_t shared_send_ns, shared_recv_ns;
   cmt__ping ping;
   cmt__mconn_alone *alone; /* NULL: of cmt__mconn_new(). */

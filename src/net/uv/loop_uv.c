@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The production loop on libuv: its turns, timers, posts and life.
+/* The production loop on libuv: its iterations, timers, posts and life.
 
-   One turn is one round of uv_run(): libuv polls and calls back (sockets,
+   One iteration is one round of uv_run(): libuv polls and calls back (sockets,
    posts, resolved names), then the check handle runs the timers that are due
-   and, last of all, the turns.  No callback comes from anywhere else, so the
+   and, last of all, the tasks.  No callback comes from anywhere else, so the
    end of the check is the one place that decides whether and how long the next
    poll may block, and a stop takes effect there with nothing left half done.
 
@@ -80,7 +80,7 @@ static void arm_timer(cmt__loop_uv *l) {
 
 static void arm(cmt__loop_uv *l) {
   arm_timer(l);
-  if (l->base.turns.next != &l->base.turns) {
+  if (l->base.tasks.next != &l->base.tasks) {
     uv_idle_start(&l->idle, on_idle);
   } else {
     uv_idle_stop(&l->idle);
@@ -182,7 +182,7 @@ static void loop_stop(cmt__loop *base) {
 }
 
 /* Every call comes either from a callback, and the check that follows looks at
-   timers and turns, or from outside, and the start of the run does. */
+   timers and tasks, or from outside, and the start of the run does. */
 static void loop_rearm(cmt__loop *base) { (void)base; }
 
 static void free_loop(cmt__loop_uv *l) {

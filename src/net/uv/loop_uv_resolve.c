@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* Names of the production loop.  What needs no lookup has its outcome at the
-   end of the turn; a name is asked of the resolver, which the loop gets with
-   its first one. */
+   end of the iteration; a name is asked of the resolver, which the loop gets
+   with its first one. */
 
 #include "loop_uv_impl.h"
 

@@ -35,7 +35,7 @@ typedef struct tcp_uv {
   int write_error;   /* and its errno. */
   bool connecting, reading, ended, closed;
   bool want_write; /* A write was short: on_writable is owed. */
-  bool room;       /* This turn's poll saw room, and no write used it up. */
+  bool room; /* This iteration's poll saw room, and no write used it up. */
 } tcp_uv;
 
 static tcp_uv *tcp_of(cmt__tcp *t) { return (tcp_uv *)t; }
