@@ -162,8 +162,9 @@ void check_grace(sim_peer *p, cmt_err reason) {
       p->oversize > 0 || may_lack_memory(from->node) ||
       p->node->lacks + from->node->lacks != from->grace.lacks ||
       p->pauses > 0 || p->node->state == SIM_STOPPING || c->cut ||
-      c->flipped[0] || c->flipped[1] || c->half_closed[0] ||
-      c->half_closed[1] || c->stalled_ns != from->grace.stalled_ns ||
+      c->unattached[0] || c->unattached[1] || c->flipped[0] || c->flipped[1] ||
+      c->half_closed[0] || c->half_closed[1] ||
+      c->stalled_ns != from->grace.stalled_ns ||
       sim_peer_busy_ns(p) + p->node->slow_ns - from->grace.busy_ns >
         CMT_MILLISECONDS(200)) {
     return;
