@@ -302,7 +302,9 @@ cmt__ip cmt__ip_prefix(const cmt__ip *ip, unsigned bits) {
   cmt__ip out = {{0}};
   unsigned whole = bits / 8;
 
-  CMT_ASSERT(NULL, bits <= 8 * IP6_SIZE);
+  if (whole >= IP6_SIZE) {
+    return *ip;
+  }
   memcpy(out.bytes, ip->bytes, whole);
   if (bits % 8 != 0) {
     out.bytes[whole] =

@@ -31,7 +31,7 @@ bool cmt__ip_is_v4(const cmt__ip *ip);
 bool cmt__ip_is_loopback(const cmt__ip *ip);
 /* An address of IPv6 that means something on one link alone: fe80::/10. */
 bool cmt__ip_is_link_local(const cmt__ip *ip);
-/* The first |bits| of |ip|, at most all 128, and zeros. */
+/* The first |bits| of |ip|, and zeros; 128 and more are all of it. */
 cmt__ip cmt__ip_prefix(const cmt__ip *ip, unsigned bits);
 
 #endif

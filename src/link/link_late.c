@@ -24,7 +24,7 @@
 /* Parts of the time to take something, in which the socket is asked once. */
 enum { LOOKS = 4 };
 
-/* How long the other side may take nothing; as in core/ping.c. */
+/* How long the other side may take nothing; as in core/wire/ping.c. */
 static uint64_t link_span_ns(const cmt__link *l) {
   uint64_t interval_ns = l->options->ping_interval_ns;
   uint64_t timeout_ns = l->options->pong_timeout_ns;

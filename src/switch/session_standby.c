@@ -44,10 +44,11 @@ static cmt_peer *first_find(cmt_switch *sw, const cmt_node_id *id,
   return p->link != NULL ? p : NULL;
 }
 
-/* In the legacy profile whatever came is as good as a pong. */
+/* In some profiles whatever came is as good as a pong. */
 static uint64_t signs_of(const cmt_switch *sw, const cmt__peer_view *v) {
-  return sw->setup.options.wire == CMT_WIRE_LEGACY ? v->recv_bytes
-                                                   : v->pongs_recv;
+  const cmt__wire *wire = cmt__wire_of(sw->setup.options.wire);
+
+  return wire->pings->receipts_count ? v->recv_bytes : v->pongs_recv;
 }
 
 /* What we do not read by our own choice cannot show that it lives. */

@@ -4,7 +4,7 @@ and two profiles that meet: both say so."""
 
 from e2e import *
 
-FOREIGN = "peer seems to speak the other wire profile"
+FOREIGN = "peer seems to speak another wire profile"
 WIRES = ("cometbft", "legacy")
 
 

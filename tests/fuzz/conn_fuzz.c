@@ -183,7 +183,7 @@ static void step(drive *d) {
     give_packets(d, op % 16 == 4);
     break;
   case 6:
-    give_frames(d, op & 16 ? wire->pong : wire->ping);
+    give_frames(d, op & 16 ? wire->pings->pong : wire->pings->ping);
     break;
   case 7:
   case 8:

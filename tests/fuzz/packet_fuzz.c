@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "core/mux/mconn.h"
+#include "core/wire/parser.h"
 #include "core/wire/wire.h"
 #include "packet_input.h"
 
@@ -80,7 +81,7 @@ static void parse_stream(const packet_input *i, uint32_t seed, parsed *out) {
 
   fuzz_env_init(&e);
   parsed_init(out, i);
-  cmt__wire_parser_init(&p, cmt__wire_of(i->wire), i->payload_max);
+  cmt__packet_parser_init(&p, cmt__wire_of(i->wire), i->payload_max);
   while (left.len > 0 && out->err == CMT_EAGAIN) {
     size_t n = packet_input_piece(&seed, left.len);
     uint8_t *copy = fuzz_copy((cmt_bytes){left.base, n});
@@ -108,7 +109,7 @@ static cmt_err body_length(const packet_input *i, cmt_bytes in, size_t *n,
     return CMT_EAGAIN;
   }
   *n = type + (prefix > 0 ? (size_t)prefix : 0);
-  return prefix < 0 || (*len == 0 && type == 0) ? CMT_EPROTO : CMT_OK;
+  return prefix < 0 || (*len < 2 && type == 0) ? CMT_EPROTO : CMT_OK;
 }
 
 /* The type byte of a legacy packet; true: |*out| is all of one. */

@@ -7,7 +7,7 @@
 
 #include "check.h"
 
-#include "core/wire/packet.h"
+#include "packets.h"
 
 #include <stdlib.h>
 
@@ -200,9 +200,9 @@ static void send_flood(sim_hostile *h, size_t count) {
 
   for (size_t i = 0; i < count; i++) {
     if (has_kind(h, SIM_HOSTILE_EMPTY_FLOOD)) {
-      cmt__packet_write_msg(&r, h->sim->ids[0], false, (cmt_bytes){.len = 0});
+      test_wire()->write_msg(&r, h->sim->ids[0], false, (cmt_bytes){.len = 0});
     } else if (has_kind(h, SIM_HOSTILE_PING_FLOOD)) {
-      cmt__packet_write_ping(&r);
+      test_write_ping(&r);
     } else {
       cmt__batch_write(&r, pong, sizeof pong);
     }

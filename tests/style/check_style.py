@@ -276,6 +276,27 @@ def check_uv(sources):
                 yield f"{source.at(match.start())}: {match[0]}"
 
 
+def check_profiles(sources):
+    """A wire profile has its file and its row: nothing of the library but the
+    registry names one.  The command chooses one by its public name."""
+    for source in sources:
+        if not source.path.startswith(LIBRARY) or \
+                source.path == "src/core/wire/wire.c":
+            continue
+        for match in re.finditer(r"\bCMT_WIRE_\w+", source.code):
+            yield f"{source.at(match.start())}: {match[0]}"
+
+
+def check_asserts(sources):
+    """The panic hook of the host hears of every broken invariant."""
+    for source in sources:
+        if source.path.startswith("src/"):
+            for match in re.finditer(r"\bCMT_(ASSERT|REQUIRE)\(\s*NULL\b",
+                                     source.code):
+                yield (f"{source.at(match.start())}: {match[0]}, give it the "
+                       "environment of an object")
+
+
 def check_public_only(sources):
     """Public headers, the command and the examples name no internals."""
     for source in sources:
@@ -386,6 +407,9 @@ def main():
     rule("every exception to the banned calls is needed",
          check_allowed_calls_used(sources))
     rule("only the loop on libuv calls libuv", check_uv(sources))
+    rule("only the registry names a wire profile", check_profiles(sources))
+    rule("every assertion has the environment of an object",
+         check_asserts(sources))
     rule("headers, command and examples name no internals",
          check_public_only(sources))
     rule("every internal name is used", check_internal_names(sources))

@@ -185,8 +185,8 @@ void hostile_packet(hostile *h, uint8_t channel, size_t len, bool eof) {
   uint8_t packet[1100];
   cmt__batch r = cmt__batch_plain(NULL, packet, sizeof packet);
 
-  cmt__packet_write_msg(&r, channel, eof,
-                        (cmt_bytes){.base = data, .len = len});
+  test_wire()->write_msg(&r, channel, eof,
+                         (cmt_bytes){.base = data, .len = len});
   hostile_send(h, (cmt_bytes){packet, r.len});
 }
 

@@ -9,7 +9,7 @@
 #include "loop_parts.h"
 #include "node.h"
 
-#include "core/wire/packet.h"
+#include "packets.h"
 
 #include <cometp2p/secret_conn.h>
 

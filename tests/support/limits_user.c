@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "limits_user.h"
 
+#include "packets.h"
+
 #include <stdlib.h>
 
 limits_user *limits_user_new(void) {
@@ -110,9 +112,9 @@ void limits_stream(limits_user *u, uint8_t channel, size_t len) {
   static const uint8_t data[1024];
   cmt__batch r = cmt__batch_plain(NULL, u->stream, sizeof u->stream);
 
-  while (cmt__batch_room(&r) >= cmt__packet_msg_size(channel, true, len)) {
-    cmt__packet_write_msg(&r, channel, true,
-                          (cmt_bytes){.base = data, .len = len});
+  while (cmt__batch_room(&r) >= test_wire()->msg_size(channel, true, len)) {
+    test_wire()->write_msg(&r, channel, true,
+                           (cmt_bytes){.base = data, .len = len});
   }
   u->stream_len = r.len;
 }
@@ -131,8 +133,8 @@ void limits_give_part(limits_user *u, uint8_t channel, size_t len, bool eof,
   uint8_t packet[LIMITS_PACKET_MAX];
   cmt__batch r = cmt__batch_plain(NULL, packet, sizeof packet);
 
-  cmt__packet_write_msg(&r, channel, eof,
-                        (cmt_bytes){.base = data, .len = len});
+  test_wire()->write_msg(&r, channel, eof,
+                         (cmt_bytes){.base = data, .len = len});
   limits_give(u, packet, r.len, expected);
 }
 

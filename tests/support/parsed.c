@@ -84,7 +84,7 @@ void parsed_cut(parsed *out, size_t payload_max, cmt_bytes in, parsed_next next,
                 void *arg) {
   cmt__packet_parser p;
 
-  cmt__packet_parser_init(&p, payload_max);
+  cmt__packet_parser_init(&p, test_wire(), payload_max);
   parsed_run(out, &p, in, next, arg);
 }
 

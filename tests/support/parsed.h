@@ -4,7 +4,8 @@
 
 /* Packets that came out of a parser, gathered whole. */
 
-#include "core/wire/packet.h"
+#include "core/wire/parser.h"
+#include "packets.h"
 #include "test.h"
 
 enum { PARSED_PACKETS_MAX = 256, PARSED_BYTES_MAX = 1 << 16 };

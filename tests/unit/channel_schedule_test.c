@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The scheduler against the model of tests/vectors/schedule.py, and its shares
    in virtual time. */
+#include "packets.h"
+
 #include "core/mux/channel.h"
 #include "parsed.h"
 
@@ -21,7 +23,7 @@ static void fixture_init(fixture *f, const cmt_channel *list, size_t count) {
   test_env_init(&f->t);
   assert_cmt(CMT_OK,
              cmt__conn_config_new(&f->t.env, list, count, &f->config, NULL));
-  assert_cmt(CMT_OK, cmt__channels_init(&f->cs, f->config));
+  assert_cmt(CMT_OK, cmt__channels_init(&f->cs, f->config, test_wire()));
   f->cs.payload_max = 1024;
   f->cs.decay_at_ns = CMT_SECONDS(2);
   cmt__channels_start(&f->cs, 0, 0);
@@ -77,7 +79,7 @@ static void packet_read(cmt_bytes *in, cmt__packet *out) {
 
   assert_true(n > 0 && body <= in->len - (size_t)n);
   assert_cmt(CMT_OK,
-             cmt__packet_decode((cmt_bytes){in->base + n, (size_t)body}, out));
+             test_wire()->decode((cmt_bytes){in->base + n, (size_t)body}, out));
   in->base += (size_t)n + body;
   in->len -= (size_t)n + body;
 }

@@ -2,6 +2,8 @@
 /* Channels: their limits, queues, cutting, reassembly.  The scheduler is in
    channel_schedule_test.c. */
 #include "base/buf.h"
+#include "packets.h"
+
 #include "core/mux/channel.h"
 #include "parsed.h"
 
@@ -17,7 +19,7 @@ static void fixture_init(fixture *f, const cmt_channel *list, size_t count) {
   test_env_init(&f->t);
   assert_cmt(CMT_OK,
              cmt__conn_config_new(&f->t.env, list, count, &f->config, NULL));
-  assert_cmt(CMT_OK, cmt__channels_init(&f->cs, f->config));
+  assert_cmt(CMT_OK, cmt__channels_init(&f->cs, f->config, test_wire()));
   f->cs.payload_max = 1024;
   f->cs.recv_held_max = 1 << 20;
   f->cs.decay_at_ns = CMT_SECONDS(2);
@@ -110,7 +112,7 @@ static void allocation_failure_of_init_is_reported(void **state) {
   test_env_init(&t);
   assert_cmt(CMT_OK, cmt__conn_config_new(&t.env, list, 1, &config, NULL));
   t.fail_at = t.allocs;
-  assert_cmt(CMT_ENOMEM, cmt__channels_init(&cs, config));
+  assert_cmt(CMT_ENOMEM, cmt__channels_init(&cs, config, test_wire()));
   cmt__channels_fini(&cs);
   cmt__conn_config_unref(config);
   test_env_fini(&t);
@@ -294,12 +296,12 @@ static void no_packet_is_over_an_equal_nodes_limit(void **state) {
       assert_cmt(CMT_OK, queue(&f, (uint8_t)id, 3 * payload));
       while (f.cs.ready > 0) {
         cmt__batch r = cmt__batch_plain(
-          NULL, out, cmt__packet_msg_size((uint8_t)id, true, payload));
+          NULL, out, test_wire()->msg_size((uint8_t)id, true, payload));
         uint64_t body = 0;
 
         cmt__channels_fill(&f.cs, &r);
         assert_true(cmt__read_prefix(out, r.len, &body) > 0);
-        assert_in_range(body, 1, cmt__packet_limit(payload));
+        assert_in_range(body, 1, test_wire()->limit(payload));
       }
       fixture_fini(&f);
     }

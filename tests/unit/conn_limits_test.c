@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Limits as far as they are a whole connection's. */
 
-#include "core/wire/packet.h"
+#include "packets.h"
 #include "conn_peer.h"
 
 #define S(n) CMT_SECONDS(n)
@@ -128,8 +128,8 @@ static void receive_limit_is_told(void **state) {
   conn_peer f;
 
   (void)state;
-  cmt__packet_write_msg(&r, 0x30, true,
-                        (cmt_bytes){.base = data, .len = sizeof data});
+  test_wire()->write_msg(&r, 0x30, true,
+                         (cmt_bytes){.base = data, .len = sizeof data});
   conn_peer_init(&f, true);
   f.o.recv_rate = 8000; /* Burst 800, pieces of 125. */
   f.o.ping_interval_ns = CMT_NEVER;

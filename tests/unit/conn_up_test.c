@@ -3,7 +3,7 @@
    in virtual time, bounds. */
 #include "conn_peer.h"
 #include "core/conn/conn_impl.h"
-#include "core/wire/packet.h"
+#include "packets.h"
 #include "core/secret/secret_conn.h"
 
 #include <stdlib.h>
@@ -108,14 +108,14 @@ static void memory_under_reassembly_is_bounded(void **state) {
   for (int i = 0; i < 9; i++) {
     cmt__batch r = cmt__batch_plain(NULL, out, sizeof out);
 
-    cmt__packet_write_msg(&r, 0xff, false, (cmt_bytes){zeros, sizeof zeros});
+    test_wire()->write_msg(&r, 0xff, false, (cmt_bytes){zeros, sizeof zeros});
     conn_peer_send(&f, (cmt_bytes){out, r.len});
   }
   assert_conn_events(&f, "");
   conn_peer_send_hex(&f, "061a0408311001");
   assert_conn_events(&f, "31.0");
   cmt__batch r = cmt__batch_plain(NULL, out, sizeof out);
-  cmt__packet_write_msg(&r, 0x30, false, (cmt_bytes){zeros, sizeof zeros});
+  test_wire()->write_msg(&r, 0x30, false, (cmt_bytes){zeros, sizeof zeros});
   conn_peer_send(&f, (cmt_bytes){out, r.len});
   assert_conn_events(&f, "CMT_ENOBUFS(up)");
   assert_int_equal(CMT_CLASS_LOCAL, cmt_err_class_of(f.why.err));
@@ -142,8 +142,8 @@ static void packets_of_1400_bytes_are_accepted(void **state) {
     conn_peer f;
 
     up_init(&f);
-    cmt__packet_write_msg(&r, rows[i].channel, true,
-                          (cmt_bytes){zeros, rows[i].len});
+    test_wire()->write_msg(&r, rows[i].channel, true,
+                           (cmt_bytes){zeros, rows[i].len});
     conn_peer_send(&f, (cmt_bytes){out, r.len});
     assert_conn_events(&f, rows[i].events);
     conn_peer_fini(&f);

@@ -4,6 +4,7 @@
    packets that shares nothing with it. */
 #include "legacy_user.h"
 
+#include "core/wire/parser.h"
 #include "core/wire/wire.h"
 
 #include <stdlib.h>
@@ -13,6 +14,7 @@ enum { TEXT_MAX = 4096 };
 /* ---- bytes ---- */
 
 static void packets_are_the_bytes_of_the_document(void **state) {
+  const cmt__ping_rules *pings = cmt__wire_of(CMT_WIRE_LEGACY)->pings;
   static const struct {
     uint8_t channel;
     bool eof;
@@ -36,15 +38,16 @@ static void packets_are_the_bytes_of_the_document(void **state) {
     uint8_t out[64];
     cmt__batch r = cmt__batch_plain(NULL, out, sizeof out);
 
-    cmt__wire_legacy.write_msg(
-      &r, rows[i].channel, rows[i].eof,
-      (cmt_bytes){.base = (const uint8_t *)rows[i].data, .len = len});
+    cmt__wire_of(CMT_WIRE_LEGACY)
+      ->write_msg(
+        &r, rows[i].channel, rows[i].eof,
+        (cmt_bytes){.base = (const uint8_t *)rows[i].data, .len = len});
     test_assert_hex(rows[i].hex, out, r.len);
-    assert_int_equal(
-      r.len, cmt__wire_legacy.msg_size(rows[i].channel, rows[i].eof, len));
+    assert_int_equal(r.len, cmt__wire_of(CMT_WIRE_LEGACY)
+                              ->msg_size(rows[i].channel, rows[i].eof, len));
   }
-  test_assert_hex("01", cmt__wire_legacy.ping.base, cmt__wire_legacy.ping.len);
-  test_assert_hex("02", cmt__wire_legacy.pong.base, cmt__wire_legacy.pong.len);
+  test_assert_hex("01", pings->ping.base, pings->ping.len);
+  test_assert_hex("02", pings->pong.base, pings->pong.len);
 }
 
 static void written_packets_are_read_back_by_the_other_decoder(void **state) {
@@ -61,7 +64,7 @@ static void written_packets_are_read_back_by_the_other_decoder(void **state) {
       cmt__batch r = cmt__batch_plain(NULL, out, sizeof out);
       legacy_packet k;
 
-      cmt__wire_legacy.write_msg(&r, (uint8_t)id, i % 2, in);
+      cmt__wire_of(CMT_WIRE_LEGACY)->write_msg(&r, (uint8_t)id, i % 2, in);
       assert_int_equal(
         LEGACY_PACKET,
         legacy_read((cmt_bytes){.base = out, .len = r.len}, 16384, &k));
@@ -116,13 +119,13 @@ static void compare(size_t payload_max, cmt_bytes in, parsed_next next,
   bool unsure;
 
   reference(payload_max, in, &a, &how, &unsure);
-  cmt__wire_parser_init(&p, &cmt__wire_legacy, payload_max);
+  cmt__packet_parser_init(&p, cmt__wire_of(CMT_WIRE_LEGACY), payload_max);
   parsed_run(&b, &p, in, next, arg);
   if (!unsure) {
     assert_cmt(a.err, b.err);
   }
   assert_true(parsed_packets_same(&a, &b));
-  assert_int_equal(how == LEGACY_FOREIGN, p.foreign);
+  assert_int_equal(how == LEGACY_FOREIGN, p.unknown != 0);
 }
 
 static void compare_everywhere(size_t payload_max, cmt_bytes in) {
@@ -369,8 +372,8 @@ static size_t packet_of(uint8_t *out, uint8_t channel, bool eof,
     len++;
   }
   assert_int_equal(fields, cmt__msg_fields_size(channel, eof, len));
-  cmt__wire_legacy.write_msg(&r, channel, eof,
-                             (cmt_bytes){.base = zeros, .len = len});
+  cmt__wire_of(CMT_WIRE_LEGACY)
+    ->write_msg(&r, channel, eof, (cmt_bytes){.base = zeros, .len = len});
   return r.len;
 }
 
@@ -393,7 +396,8 @@ static void limit_is_that_of_a_full_packet(void **state) {
 
   (void)state;
   for (size_t i = 0; i < CMT__COUNT(rows); i++) {
-    assert_int_equal(rows[i].limit, cmt__wire_legacy.limit(rows[i].payload));
+    assert_int_equal(rows[i].limit,
+                     cmt__wire_of(CMT_WIRE_LEGACY)->limit(rows[i].payload));
     assert_int_equal(rows[i].limit, legacy_limit(rows[i].payload));
   }
   for (size_t i = 0; i < CMT__COUNT(packets); i++) {
@@ -401,12 +405,12 @@ static void limit_is_that_of_a_full_packet(void **state) {
       packet_of(out, packets[i].channel, true, 1031 + packets[i].over);
     cmt__packet_parser parser;
 
-    cmt__wire_parser_init(&parser, &cmt__wire_legacy, 1024);
+    cmt__packet_parser_init(&parser, cmt__wire_of(CMT_WIRE_LEGACY), 1024);
     parsed_run(&p, &parser, (cmt_bytes){.base = out, .len = len},
                parsed_next_byte, NULL);
     assert_cmt(packets[i].err, p.err);
     assert_int_equal(packets[i].err == CMT_EAGAIN, p.count);
-    assert_false(parser.foreign);
+    assert_int_equal(0, parser.unknown);
   }
 }
 
@@ -418,7 +422,7 @@ static void too_long_packet_fails_at_its_length(void **state) {
   uint8_t *bytes = test_unhex("038908", &len); /* 1033. */
 
   (void)state;
-  cmt__wire_parser_init(&parser, &cmt__wire_legacy, 1024);
+  cmt__packet_parser_init(&parser, cmt__wire_of(CMT_WIRE_LEGACY), 1024);
   parsed_run(&p, &parser, (cmt_bytes){.base = bytes, .len = len},
              parsed_next_whole, NULL);
   assert_cmt(CMT_EPROTO, p.err);
@@ -435,15 +439,15 @@ static void at_most_24_bytes_of_a_packet_are_copied(void **state) {
 
   (void)state;
   for (int i = 0; i < 40; i++) {
-    cmt__wire_legacy.write_msg(
-      &r, i % 2 ? 0xff : 0x30, i % 3 == 0,
-      (cmt_bytes){.base = zeros, .len = i % 4 ? sizeof zeros : 3});
+    cmt__wire_of(CMT_WIRE_LEGACY)
+      ->write_msg(&r, i % 2 ? 0xff : 0x30, i % 3 == 0,
+                  (cmt_bytes){.base = zeros, .len = i % 4 ? sizeof zeros : 3});
   }
   for (size_t first = 1; first < 1100; first++) {
     cmt__packet_parser parser;
     size_t cut = first;
 
-    cmt__wire_parser_init(&parser, &cmt__wire_legacy, 1024);
+    cmt__packet_parser_init(&parser, cmt__wire_of(CMT_WIRE_LEGACY), 1024);
     parsed_run(&p, &parser, (cmt_bytes){.base = out, .len = r.len},
                parsed_next_split, &cut);
     assert_cmt(CMT_EAGAIN, p.err);
@@ -465,7 +469,7 @@ static void a_failed_allocation_is_reported(void **state) {
   (void)state;
   test_env_init(&t);
   t.fail_at = 0;
-  cmt__wire_parser_init(&p, &cmt__wire_legacy, 1024);
+  cmt__packet_parser_init(&p, cmt__wire_of(CMT_WIRE_LEGACY), 1024);
   assert_cmt(CMT_ENOMEM, cmt__packet_next(&p, &t.env, &in, &k));
   cmt__packet_parser_fini(&p, &t.env);
   test_env_fini(&t);

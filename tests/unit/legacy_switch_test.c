@@ -317,7 +317,7 @@ static void keep_why(test_part *part, cmt_peer *p) {
 }
 
 static void mixed_switches_say_so_on_both_sides(void **state) {
-  static const char foreign[] = "peer seems to speak the other wire profile";
+  static const char foreign[] = "peer seems to speak another wire profile";
 
   for (int i = 0; i < 4; i++) {
     fixture *f;

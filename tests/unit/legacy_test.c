@@ -131,7 +131,7 @@ static void ids_and_priorities_are_set_at_the_start(void **state) {
 /* "The `MConnection` supports three packet types: Ping, Pong, Msg"
 
    They begin with 1, 2 and 3.  Nothing else is a packet; a byte over 3 is what
-   the other wire profile would begin with, see legacy_mixed_test.c. */
+   another wire profile would begin with, see legacy_mixed_test.c. */
 static void there_are_three_packet_types(void **state) {
   (void)state;
   for (unsigned type = 0; type < 256; type++) {

@@ -263,8 +263,8 @@ static void message_of_exactly_the_capacity_passes(void **state) {
     cmt_mconn_event e;
 
     for (int i = 0; i < 5; i++) {
-      cmt__packet_write_msg(&r, 0x31, i == 4,
-                            (cmt_bytes){zeros, i == 4 ? last : 1000});
+      test_wire()->write_msg(&r, 0x31, i == 4,
+                             (cmt_bytes){zeros, i == 4 ? last : 1000});
     }
     assert_cmt(CMT_OK, cmt_mconn_recv(f->m, out, r.len, 1));
     assert_cmt(last == 1000 ? CMT_OK : CMT_EMSGSIZE,
@@ -304,8 +304,8 @@ static void memory_under_reassembly_is_bounded(void **state) {
   assert_cmt(CMT_OK, cmt_mconn_new(&o, 0, &f->m, NULL));
   /* The memory counts, of which doubling takes more than the 7000 bytes. */
   for (int i = 0; i < 7; i++) {
-    cmt__packet_write_msg(&r, i % 2 ? 0x30 : 0xff, false,
-                          (cmt_bytes){zeros, sizeof zeros});
+    test_wire()->write_msg(&r, i % 2 ? 0x30 : 0xff, false,
+                           (cmt_bytes){zeros, sizeof zeros});
   }
   assert_cmt(CMT_OK, cmt_mconn_recv(f->m, out, r.len, 1));
   assert_cmt(CMT_EAGAIN, cmt_mconn_next_event(f->m, &e));

@@ -519,6 +519,7 @@ static void an_ip_has_a_prefix(void **state) {
     {64, "ffff:ffff:ffff:ffff::"},
     {127, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe"},
     {128, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"},
+    {129, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"},
   };
   cmt__ip all = ip_of("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
 
@@ -528,7 +529,7 @@ static void an_ip_has_a_prefix(void **state) {
     cmt__ip expected = ip_of(rows[i].text);
 
     assert_true(cmt__ip_equal(&expected, &found));
-    assert_int_equal(rows[i].bits == 128, cmt__ip_equal(&all, &found));
+    assert_int_equal(rows[i].bits >= 128, cmt__ip_equal(&all, &found));
   }
 }
 

@@ -2,7 +2,7 @@
 /* The resumable parser, its fast and its general way, against the decoder of
    whole packets, over generated inputs.  A failure prints the seed of its
    input. */
-#include "core/wire/packet.h"
+#include "packets.h"
 #include "parsed.h"
 
 /* The check that shares no code with the parser but the decoder of whole
@@ -10,7 +10,7 @@
    a parser may refuse at its header. */
 static void parse_reference(size_t payload_max, cmt_bytes in, parsed *out,
                             bool *unsure) {
-  size_t limit = cmt__packet_limit(payload_max);
+  size_t limit = test_wire()->limit(payload_max);
 
   parsed_init(out);
   *unsure = false;
@@ -31,7 +31,7 @@ static void parse_reference(size_t payload_max, cmt_bytes in, parsed *out,
     in.base += prefix;
     in.len -= (size_t)prefix;
     out->err =
-      cmt__packet_decode((cmt_bytes){.base = in.base, .len = body}, &k);
+      test_wire()->decode((cmt_bytes){.base = in.base, .len = body}, &k);
     if (out->err == CMT_OK && body > limit &&
         (k.kind != CMT__PACKET_MSG || k.channel < 0x80)) {
       out->err = CMT_EPROTO;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Packets: the vectors, the limits, every form at every split point.  Generated
    inputs are in packet_generated_test.c. */
-#include "core/wire/packet.h"
+#include "packets.h"
 #include "parsed.h"
 
 #include <cometp2p/secret_conn.h>
@@ -70,11 +70,11 @@ static void run_vector(const json_t *row) {
 
   if (strcmp(name, "ping") == 0) {
     kind = CMT__PACKET_PING;
-    cmt__packet_write_ping(&r);
+    test_write_ping(&r);
     test_assert_hex(test_str(row, "delimited"), out, r.len);
   } else if (strcmp(name, "pong") == 0) {
     kind = CMT__PACKET_PONG;
-    cmt__packet_write_pong(&r);
+    test_write_pong(&r);
     test_assert_hex(test_str(row, "delimited"), out, r.len);
   } else {
     uint8_t channel =
@@ -84,8 +84,8 @@ static void run_vector(const json_t *row) {
       (size_t)json_integer_value(json_object_get(row, "packet_len"));
 
     data = vector_data(row, &len);
-    cmt__packet_write_msg(&r, channel, eof, (cmt_bytes){data, len});
-    assert_int_equal(r.len, cmt__packet_msg_size(channel, eof, len));
+    test_wire()->write_msg(&r, channel, eof, (cmt_bytes){data, len});
+    assert_int_equal(r.len, test_wire()->msg_size(channel, eof, len));
     assert_int_equal(packet + (packet < 128 ? 1 : 2), r.len);
     assert_prefix(test_str(row, "delimited_prefix"), (cmt_bytes){out, r.len});
   }
@@ -121,7 +121,7 @@ static void every_maximum_size(void **state) {
   (void)state;
   json_object_foreach(sizes, payload, value) {
     assert_int_equal(json_integer_value(value),
-                     cmt__packet_limit(strtoul(payload, NULL, 10)));
+                     test_wire()->limit(strtoul(payload, NULL, 10)));
     used++;
   }
   test_used("packets.json: maximum sizes", used, 0, json_object_size(sizes));
@@ -142,10 +142,10 @@ static void packets_are_written_across_frames(void **state) {
   for (size_t i = 0; i < sizeof data; i++) {
     data[i] = (uint8_t)(i * 7);
   }
-  cmt__packet_write_ping(&r);
-  cmt__packet_write_ping(&flat);
-  cmt__packet_write_msg(&r, 0x31, true, (cmt_bytes){data, sizeof data});
-  cmt__packet_write_msg(&flat, 0x31, true, (cmt_bytes){data, sizeof data});
+  test_write_ping(&r);
+  test_write_ping(&flat);
+  test_wire()->write_msg(&r, 0x31, true, (cmt_bytes){data, sizeof data});
+  test_wire()->write_msg(&flat, 0x31, true, (cmt_bytes){data, sizeof data});
   assert_int_equal(r.len, flat.len);
   assert_int_equal(sizeof plain - r.len, cmt__batch_room(&r));
   for (size_t i = 0; i < r.len; i++) {
@@ -182,10 +182,10 @@ static cmt_err parse_of_size(size_t payload_max, uint8_t channel, bool eof,
   size_t whole = body + cmt__varint_size(body), len = body;
   cmt__batch r = cmt__batch_plain(NULL, out, sizeof out);
 
-  while (cmt__packet_msg_size(channel, eof, len) != whole) {
+  while (test_wire()->msg_size(channel, eof, len) != whole) {
     len--;
   }
-  cmt__packet_write_msg(&r, channel, eof, (cmt_bytes){zeros, len});
+  test_wire()->write_msg(&r, channel, eof, (cmt_bytes){zeros, len});
   parsed_cut(&p, payload_max, (cmt_bytes){out, r.len}, parsed_next_whole, NULL);
   assert_int_equal(p.err == CMT_EAGAIN ? 1 : 0, p.count);
   return p.err;
@@ -400,10 +400,10 @@ static cmt_bytes canonical_stream(uint8_t *out, size_t cap) {
     data[i] = (uint8_t)(i * 31);
   }
   for (size_t i = 0; i < CMT__COUNT(sizes); i++) {
-    cmt__packet_write_msg(&r, ids[i % 4], i % 3 == 0,
-                          (cmt_bytes){data, sizes[i]});
-    cmt__packet_write_ping(&r);
-    cmt__packet_write_pong(&r);
+    test_wire()->write_msg(&r, ids[i % 4], i % 3 == 0,
+                           (cmt_bytes){data, sizes[i]});
+    test_write_ping(&r);
+    test_write_pong(&r);
   }
   return (cmt_bytes){out, r.len};
 }
@@ -443,7 +443,7 @@ static void full_packets_in_frames_copy_headers_only(void **state) {
 
   (void)state;
   for (int i = 0; i < 60; i++) {
-    cmt__packet_write_msg(&r, 0x40, i == 59, (cmt_bytes){data, sizeof data});
+    test_wire()->write_msg(&r, 0x40, i == 59, (cmt_bytes){data, sizeof data});
   }
   parsed_cut(&p, 1024, (cmt_bytes){out, r.len}, next_frame, NULL);
   assert_cmt(CMT_EAGAIN, p.err);
@@ -463,7 +463,7 @@ static void scratch_is_allocated_once_and_its_failure_reported(void **state) {
 
   (void)state;
   test_env_init(&t);
-  cmt__packet_parser_init(&p, 1024);
+  cmt__packet_parser_init(&p, test_wire(), 1024);
   for (int i = 0; i < 3; i++) {
     cmt_bytes in = {odd, sizeof odd};
 
@@ -478,7 +478,7 @@ static void scratch_is_allocated_once_and_its_failure_reported(void **state) {
 
   test_env_init(&t);
   t.fail_at = 0;
-  cmt__packet_parser_init(&p, 1024);
+  cmt__packet_parser_init(&p, test_wire(), 1024);
   cmt_bytes in = {odd, sizeof odd};
   assert_cmt(CMT_ENOMEM, cmt__packet_next(&p, &t.env, &in, &k));
   cmt__packet_parser_fini(&p, &t.env);

@@ -6,7 +6,7 @@
 #include "test.h"
 
 #include "core/conn/node_info.h"
-#include "core/wire/packet.h"
+#include "packets.h"
 #include "core/secret/secret_conn.h"
 
 #include <handshake.pb-c.h>
@@ -86,12 +86,12 @@ static void pings_and_pongs(void **state) {
   (void)state;
   p.sum_case = COMETBFT__PACKET__PACKET__SUM_PING;
   p.ping = &ping;
-  cmt__packet_write_ping(&run);
+  test_write_ping(&run);
   assert_packed(&p.base, out, run.len);
   run = cmt__batch_plain(NULL, out, sizeof out);
   p.sum_case = COMETBFT__PACKET__PACKET__SUM_PONG;
   p.pong = &pong;
-  cmt__packet_write_pong(&run);
+  test_write_pong(&run);
   assert_packed(&p.base, out, run.len);
 }
 
@@ -110,12 +110,12 @@ static void check_msg(uint8_t channel, bool eof, cmt_bytes data) {
   msg.data.len = data.len;
   p.sum_case = COMETBFT__PACKET__PACKET__SUM_MSG;
   p.msg = &msg;
-  cmt__packet_write_msg(&run, channel, eof, data);
-  assert_int_equal(cmt__packet_msg_size(channel, eof, data.len), run.len);
+  test_wire()->write_msg(&run, channel, eof, data);
+  assert_int_equal(test_wire()->msg_size(channel, eof, data.len), run.len);
   assert_packed(&p.base, out, run.len);
 
   body = body_of(out, run.len);
-  assert_cmt(CMT_OK, cmt__packet_decode(body, &ours));
+  assert_cmt(CMT_OK, test_wire()->decode(body, &ours));
   theirs = cometbft__packet__packet__unpack(NULL, body.len, body.base);
   assert_non_null(theirs);
   assert_int_equal(COMETBFT__PACKET__PACKET__SUM_MSG, theirs->sum_case);
@@ -157,7 +157,7 @@ static bool reads_alike(const uint8_t *body, size_t len) {
     cometbft__packet__packet__unpack(NULL, len, body);
   cmt__packet ours = {.kind = CMT__PACKET_PING};
   cmt_err err =
-    cmt__packet_decode((cmt_bytes){.base = body, .len = len}, &ours);
+    test_wire()->decode((cmt_bytes){.base = body, .len = len}, &ours);
   bool same = (theirs != NULL && theirs->sum_case != 0) == (err == CMT_OK);
 
   if (theirs != NULL && err == CMT_OK) {

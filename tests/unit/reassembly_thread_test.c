@@ -4,6 +4,8 @@
    each takes it from the others, and no byte of a complete message is
    another's. */
 
+#include "packets.h"
+
 #include "core/mux/channel.h"
 #include "test.h"
 
@@ -85,7 +87,7 @@ static void *run(void *arg) {
   for (int i = 0; i < ROUNDS; i++) {
     cmt_err err = CMT_OK;
 
-    assert_cmt(CMT_OK, cmt__channels_init(&cs, config));
+    assert_cmt(CMT_OK, cmt__channels_init(&cs, config, test_wire()));
     cs.recv_held_max = 2 * MESSAGE;
     cmt__channels_attach_quota(&cs, &s->quota, on_gave_way, s);
     for (int k = 0; k < 4 && err == CMT_OK; k++) {

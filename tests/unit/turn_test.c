@@ -68,7 +68,7 @@ static void flood(hostile *h, uint32_t count, bool numbered) {
     uint8_t number[4];
 
     cmt__store_le32(number, i);
-    cmt__packet_write_msg(
+    test_wire()->write_msg(
       &r, TEST_CHAT, true,
       (cmt_bytes){numbered ? number : NULL, numbered ? sizeof number : 0});
   }

@@ -262,7 +262,7 @@ static void mconn_failed(cmt_conn *c, cmt_err err) {
   const char *text = err == CMT_EPROTO ? "malformed packet" : cmt_err_text(err);
 
   if (cmt__mconn_is_foreign(c->mconn)) {
-    text = "peer seems to speak the other wire profile";
+    text = "peer seems to speak another wire profile";
   } else if (cmt__mconn_gave_way(c->mconn)) {
     text = "it held most of the memory that all peers share for unfinished "
            "messages";

@@ -32,7 +32,7 @@ static bool handshake_wants_write(const cmt_conn *c) {
                                   !cmt__conn_info_waits(c));
 }
 
-/* A peer of the other wire profile gets a ping before the end, so that it sees
+/* A peer of another wire profile gets a ping before the end, so that it sees
    what we speak even when we have said nothing yet. */
 static bool parting_wants_write(const cmt_conn *c) {
   return c->ended && !c->parted && cmt__conn_batch_done(c) &&
@@ -54,7 +54,7 @@ bool cmt__conn_is_drained(const cmt_conn *c) {
 }
 
 size_t cmt__conn_seal_min(const cmt_conn *c) {
-  size_t packets = cmt__mconn_packet_max(c->mconn) + 2 * CMT__PACKET_PING_SIZE;
+  size_t packets = cmt__mconn_fill_min(c->mconn);
   size_t info = CMT_NODE_INFO_MAX + INFO_PREFIX_MAX;
   size_t most = c->shake != NULL ? cmt__max(packets, info) : packets;
 

@@ -71,10 +71,11 @@ uint64_t cmt__channels_read_left(cmt__channels *cs) {
 
 /* ---- making ---- */
 
-cmt_err cmt__channels_init(cmt__channels *cs, cmt__conn_config *config) {
+cmt_err cmt__channels_init(cmt__channels *cs, cmt__conn_config *config,
+                           const cmt__wire *wire) {
   *cs = (cmt__channels){
     .config = config,
-    .wire = &cmt__wire_cometbft,
+    .wire = wire,
     .cut_max = UINT64_MAX,
     .partial_max_ns = CMT_NEVER,
     .partial_check_ns = CMT_NEVER,

@@ -78,7 +78,8 @@ typedef struct cmt__channels {
 
 /* Those of |config|, which outlives them.  CMT_ENOMEM. */
 CMT_NODISCARD cmt_err cmt__channels_init(cmt__channels *cs,
-                                         cmt__conn_config *config);
+                                         cmt__conn_config *config,
+                                         const cmt__wire *wire);
 void cmt__channels_fini(cmt__channels *cs);
 
 /* Messages that channels no longer have: what was queued, and what was under

@@ -117,16 +117,12 @@ static cmt_err recv_bytes_check(const cmt_mconn_options *o,
   return CMT_OK;
 }
 
-static bool is_legacy(const cmt_mconn_options *o) {
-  return o->wire == CMT_WIRE_LEGACY;
-}
-
 /* Behind the multiplexer lie those of its parts that not every one needs. */
 static size_t mconn_size(const cmt_mconn_options *o) {
   size_t rates = (size_t)(o->send_rate > 0) + (o->recv_rate > 0);
 
   return sizeof(cmt_mconn) + rates * sizeof(cmt__rate) +
-         (is_legacy(o) ? sizeof(cmt__ping_legacy) : 0);
+         cmt__wire_of(o->wire)->pings->state_size;
 }
 
 static void parts_init(cmt_mconn *m, const cmt_mconn_options *o) {
@@ -140,20 +136,16 @@ static void parts_init(cmt_mconn *m, const cmt_mconn_options *o) {
     m->recv = next++;
     m->recv->per_s = o->recv_rate;
   }
-  if (is_legacy(o)) {
-    m->ping.legacy = (cmt__ping_legacy *)next;
-    m->ping.legacy->packet_max = cmt__mconn_packet_max(m);
-  }
+  m->ping.rules_state = next;
 }
 
 static void mconn_init(cmt_mconn *m, const cmt_mconn_options *o) {
-  m->channels.wire = cmt__wire_of(o->wire);
   m->channels.payload_max = o->send_packet_payload_max;
   m->channels.recv_held_max =
     o->recv_bytes_max ? o->recv_bytes_max : recv_bytes_default(&m->channels);
-  cmt__wire_parser_init(&m->parser, m->channels.wire,
-                        o->recv_packet_payload_max);
-  m->ping.wire = m->channels.wire;
+  cmt__packet_parser_init(&m->parser, m->channels.wire,
+                          o->recv_packet_payload_max);
+  m->ping.rules = m->channels.wire->pings;
   m->ping.interval_ns = o->ping_interval_ns;
   m->ping.timeout_ns = o->pong_timeout_ns;
   m->channels.partial_max_ns = o->partial_message_max_ns;
@@ -172,7 +164,9 @@ cmt_err cmt__mconn_new(const cmt_mconn_options *o, cmt__conn_config *config,
     return err;
   }
   m = cmt__alloc_zero(&config->pool.env, mconn_size(o));
-  err = m != NULL ? cmt__channels_init(&m->channels, config) : CMT_ENOMEM;
+  err = m != NULL
+          ? cmt__channels_init(&m->channels, config, cmt__wire_of(o->wire))
+          : CMT_ENOMEM;
   if (err != CMT_OK) {
     cmt__free(&config->pool.env, m);
     return cmt__why(why, err, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(err));
@@ -245,9 +239,14 @@ void cmt__mconn_enter(cmt_mconn *m, uint64_t now_ns) {
   (void)cmt__mconn_latch(m, now_ns);
 }
 
+/* The longest packet that it sends, all included. */
+static size_t packet_max(const cmt_mconn *m) {
+  return m->channels.wire->msg_size(0xff, true, m->channels.payload_max);
+}
+
 void cmt__mconn_start(cmt_mconn *m, uint64_t now_ns) {
   now_ns = cmt__mconn_latch(m, now_ns);
-  cmt__ping_start(&m->ping, now_ns);
+  cmt__ping_start(&m->ping, packet_max(m), now_ns);
   m->channels.decay_at_ns = cmt__after(now_ns, CMT_SECONDS(2));
   cmt__mconn_limits_start(m);
   m->resumed_ns = now_ns;
@@ -402,8 +401,10 @@ bool cmt__mconn_is_drained(const cmt_mconn *m) {
          (m->channels.ready == 0 && !cmt__ping_wants_write(&m->ping, false));
 }
 
-size_t cmt__mconn_packet_max(const cmt_mconn *m) {
-  return m->channels.wire->msg_size(0xff, true, m->channels.payload_max);
+size_t cmt__mconn_fill_min(const cmt_mconn *m) {
+  const cmt__ping_rules *pings = m->ping.rules;
+
+  return pings->pong.len + pings->ping.len + packet_max(m);
 }
 
 void cmt__mconn_fill(cmt_mconn *m, cmt__batch *r, uint64_t now_ns) {
@@ -437,10 +438,7 @@ cmt_bytes cmt_mconn_output(cmt_mconn *m, size_t max, uint64_t now_ns) {
 
   (void)cmt__mconn_latch(m, now_ns);
   if (out->begin == out->end && cmt__mconn_wants_write(m, &urgent)) {
-    /* A packet is never cut in two runs, so there is room for one and for a
-       pong and a ping before it. */
-    size_t cap = cmt__max(cmt__min(max, RUN_MAX),
-                          cmt__mconn_packet_max(m) + 2 * CMT__PACKET_PING_SIZE);
+    size_t cap = cmt__max(cmt__min(max, RUN_MAX), cmt__mconn_fill_min(m));
     cmt__batch r;
 
     if (!cmt__outbuf_reserve(out, &m->channels.config->pool.env, cap)) {
@@ -467,24 +465,14 @@ void cmt_mconn_consume(cmt_mconn *m, size_t len, uint64_t now_ns) {
 
 /* ---- receiving ---- */
 
-/* What the parser refuses may be of the other profile. */
+/* What the parser refuses may be of another profile: the first packet, or one
+   that begins as none of ours does. */
 static cmt_err packet_fail(cmt_mconn *m, cmt_err err) {
-  const cmt__wire *wire = m->channels.wire;
+  uint8_t first = m->first != 0 ? m->first : m->parser.unknown;
 
-  m->foreign = err == CMT_EPROTO &&
-               (m->parser.foreign ||
-                (wire->is_foreign != NULL && wire->is_foreign(m->first, true)));
+  m->foreign =
+    err == CMT_EPROTO && cmt__wire_is_foreign(m->channels.wire, first);
   return cmt__mconn_fail(m, err);
-}
-
-/* The first byte of all may give the other profile away by itself. */
-static cmt_err stream_begin(cmt_mconn *m, uint8_t first) {
-  const cmt__wire *wire = m->channels.wire;
-
-  m->begun = true;
-  m->first = first;
-  m->foreign = wire->is_foreign != NULL && wire->is_foreign(first, false);
-  return m->foreign ? cmt__mconn_fail(m, CMT_EPROTO) : CMT_OK;
 }
 
 cmt_err cmt_mconn_recv(cmt_mconn *m, const uint8_t *data, size_t len,
@@ -503,7 +491,11 @@ cmt_err cmt_mconn_recv(cmt_mconn *m, const uint8_t *data, size_t len,
   if (m->recv_limited) {
     cmt__mconn_recv_charge(m, len);
   }
-  return m->begun || len == 0 ? CMT_OK : stream_begin(m, data[0]);
+  if (!m->begun && len > 0) {
+    m->begun = true;
+    m->first = data[0];
+  }
+  return CMT_OK;
 }
 
 bool cmt__mconn_has_input(const cmt_mconn *m) { return m->in.len > 0; }

@@ -60,6 +60,10 @@ bool cmt__mconn_is_drained(const cmt_mconn *m);
    unsolicited, for the pings that are not seen. */
 void cmt__mconn_pause(cmt_mconn *m, bool on, uint64_t now_ns);
 
+/* The least room that cmt__mconn_fill() can work with: a packet is never cut in
+   two runs, and a pong and a ping go before it. */
+size_t cmt__mconn_fill_min(const cmt_mconn *m);
+
 /* Writes what is due into |r|. */
 void cmt__mconn_fill(cmt_mconn *m, cmt__batch *r, uint64_t now_ns);
 
@@ -89,9 +93,6 @@ uint64_t cmt__mconn_filled(const cmt_mconn *m);
    more. */
 bool cmt__mconn_wants_write(const cmt_mconn *m, bool *urgent);
 
-/* The longest packet that it sends, with its prefix. */
-size_t cmt__mconn_packet_max(const cmt_mconn *m);
-
 /* Most bytes that one made with |o| takes, without messages and output. */
 size_t cmt__mconn_memory(const cmt_mconn_options *o);
 
@@ -99,7 +100,7 @@ bool cmt__mconn_take_credits(cmt_mconn *m, cmt__credits *out);
 uint64_t cmt__mconn_copied(const cmt_mconn *m);
 uint64_t cmt__mconn_pings_sent(const cmt_mconn *m);
 
-/* True when it failed, with CMT_EPROTO, since the peer seems to speak the other
+/* True when it failed, with CMT_EPROTO, since the peer seems to speak another
    wire profile. */
 bool cmt__mconn_is_foreign(const cmt_mconn *m);
 

@@ -8,6 +8,7 @@
 #include "mconn.h"
 
 #include "base/outbuf.h"
+#include "core/wire/parser.h"
 
 /* Pongs within a pong timeout in which nothing is read. */
 enum { CMT__UNASKED = 3 };
@@ -25,7 +26,7 @@ struct cmt_mconn {
   cmt_buf *lent; /* Of the last event. */
   cmt_err failed;
   bool begun;          /* A byte came. */
-  bool foreign;        /* It failed at what the other profile looks like. */
+  bool foreign;        /* It failed at what another profile looks like. */
   uint8_t first;       /* The first byte, until its packet is there; 0 then. */
   bool stuck;          /* It failed since nothing was taken. */
   bool paused;         /* The caller does not read. */

@@ -1,20 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pings and pongs, and the rules of CometBFT: a ping each interval whatever the
-   traffic, and a pong for every ping; pings that wait for one batch share it.
-   While one ping is under way no other is sent. */
-
 #include "ping.h"
 
-#include "wire.h"
-
-/* ---- what both profiles do ---- */
-
-void cmt__ping_start(cmt__ping *p, uint64_t now_ns) {
+void cmt__ping_start(cmt__ping *p, size_t packet_max, uint64_t now_ns) {
   p->at_ns = cmt__after(now_ns, p->interval_ns);
   p->watch_ns = CMT_NEVER;
   p->moved_ns = now_ns;
-  if (p->legacy != NULL) {
-    p->legacy->came_ns = CMT_NEVER;
+  if (p->rules->start != NULL) {
+    p->rules->start(p, packet_max);
   }
 }
 
@@ -32,13 +24,13 @@ static uint64_t stuck_max_ns(const cmt__ping *p) {
   return cmt__after(interval_ns, p->timeout_ns);
 }
 
-/* In the legacy profile whatever comes puts off the next ping, so of somebody
-   who sends and never reads none would ever be due.  An interval without
-   progress counts as much. */
+/* Where whatever comes puts off the next ping, none would ever be due of
+   somebody who sends and never reads.  An interval without progress counts as
+   much. */
 uint64_t cmt__ping_stuck_since_ns(const cmt__ping *p) {
   uint64_t due_ns = p->watch_ns;
 
-  if (p->legacy != NULL) {
+  if (p->rules->receipts_count) {
     due_ns = cmt__min64(due_ns, cmt__after(p->moved_ns, p->interval_ns));
   }
   return cmt__max64(due_ns, p->moved_ns);
@@ -85,11 +77,11 @@ void cmt__ping_fill(cmt__ping *p, cmt__batch *r, bool messages,
 
   cmt__ping_moved(p, now_ns);
   if (p->pong == CMT__PONG_DUE || (p->pong == CMT__PONG_OWED && !messages)) {
-    cmt__batch_write(r, p->wire->pong.base, p->wire->pong.len);
+    cmt__batch_write(r, p->rules->pong.base, p->rules->pong.len);
     p->pong = CMT__PONG_NONE;
   }
   if (p->state == CMT__PING_DUE) {
-    cmt__batch_write(r, p->wire->ping.base, p->wire->ping.len);
+    cmt__batch_write(r, p->rules->ping.base, p->rules->ping.len);
     p->state = CMT__PING_FILLED;
     p->end = p->filled + (r->len - before);
     p->sent++;
@@ -107,8 +99,8 @@ void cmt__ping_taken(cmt__ping *p, uint64_t total, uint64_t now_ns) {
   if ((uint32_t)total - p->moved_from >= CMT__PROGRESS_MIN) {
     cmt__ping_moved(p, now_ns);
   }
-  if (p->wire->pings->taken != NULL) {
-    p->wire->pings->taken(p, now_ns);
+  if (p->rules->taken != NULL) {
+    p->rules->taken(p, now_ns);
   }
 }
 
@@ -121,36 +113,8 @@ bool cmt__ping_pong_came(cmt__ping *p, uint64_t now_ns, uint64_t *rtt_ns) {
   } else {
     p->unsolicited_ns = now_ns;
   }
-  if (p->wire->pings->came != NULL) {
-    p->wire->pings->came(p, now_ns);
+  if (p->rules->came != NULL) {
+    p->rules->came(p, now_ns);
   }
   return asked; /* Unsolicited: fine, and no news. */
 }
-
-/* ---- CometBFT ---- */
-
-static uint64_t cometbft_deadline(const cmt__ping *p) { return p->at_ns; }
-
-static bool cometbft_tick(cmt__ping *p, uint64_t now_ns) {
-  if (now_ns < p->at_ns) {
-    return false;
-  }
-  p->at_ns = cmt__after(now_ns, p->interval_ns);
-  if (p->state == CMT__PING_IDLE) {
-    p->state = CMT__PING_DUE;
-    p->watch_ns = now_ns;
-  }
-  return true;
-}
-
-static cmt_err cometbft_ping_came(cmt__ping *p, uint64_t now_ns) {
-  (void)now_ns;
-  p->pong = CMT__PONG_DUE;
-  return CMT_OK;
-}
-
-const cmt__ping_rules cmt__ping_cometbft = {
-  .deadline = cometbft_deadline,
-  .tick = cometbft_tick,
-  .ping_came = cometbft_ping_came,
-};

@@ -4,8 +4,8 @@
 
 /* Pings and pongs of one connection: when they are sent, and when their absence
    ends it.  What both wire profiles have in common is here; what they do not
-   is in a table of functions for each.  docs/PROTOCOL.md 4.5 and
-   docs/LEGACY.md, "Ping and Pong".
+   is in a table of rules for each.  docs/PROTOCOL.md 4.5 and docs/LEGACY.md,
+   "Ping and Pong".  While one ping is under way no other is sent.
 
    A ping can only be answered once it was taken, and an output that nobody
    takes keeps it back.  So from the instant a ping is due the output is
@@ -15,7 +15,7 @@
    for: each begins the span anew, but all of them together make it no longer
    than CMT__UNREAD_MAX spans. */
 
-#include "packet.h"
+#include "run.h"
 
 enum {
   /* Bytes of the output that count as progress of the other side, as many as
@@ -34,29 +34,19 @@ typedef enum cmt__ping_state {
   CMT__PING_DUE,
   CMT__PING_FILLED,   /* Into the output. */
   CMT__PING_TAKEN,    /* By whoever writes it. */
-  CMT__PING_ANSWERED, /* Legacy: by a message; its pong may still come. */
+  CMT__PING_ANSWERED, /* By something else; its pong may still come. */
 } cmt__ping_state;
 
 typedef enum cmt__pong_state {
   CMT__PONG_NONE,
-  CMT__PONG_OWED, /* Legacy: unless a message goes out soon. */
+  CMT__PONG_OWED, /* Unless a message goes out soon. */
   CMT__PONG_DUE,  /* It goes out before all messages. */
 } cmt__pong_state;
 
-/* What only the legacy profile keeps. */
-typedef struct cmt__ping_legacy {
-  size_t packet_max; /* The longest packet that we send. */
-  /* Places in the output: of the messages of the last batch, and how far it was
-     taken when the pong began to be owed. */
-  uint64_t messages_begin, messages_end, owed_from;
-  uint64_t owed_ns;
-  uint64_t came_ns;     /* When the last ping came; CMT_NEVER: none did. */
-  uint64_t often_ns[9]; /* When the last pings came that were too often. */
-  uint8_t often_count, often_at;
-} cmt__ping_legacy;
+typedef struct cmt__ping_rules cmt__ping_rules;
 
 typedef struct cmt__ping {
-  const cmt__wire *wire;
+  const cmt__ping_rules *rules;
   cmt__ping_state state : 8;
   cmt__pong_state pong : 8;
   bool behind;         /* Other bytes come before the output, and wait. */
@@ -72,27 +62,36 @@ typedef struct cmt__ping {
   uint64_t
     unsolicited_ns; /* When the last pong came that we did not ask for. */
   uint64_t sent;
-  cmt__ping_legacy *legacy; /* NULL unless the profile is that. */
+  void *rules_state; /* Of |rules->state_size| bytes, zeroed at first. */
 } cmt__ping;
 
-/* What differs between the profiles.  An instant is that of the call. */
-typedef struct cmt__ping_rules {
+/* What differs between the profiles.  An instant is that of the call.  A
+   function that makes no difference is NULL, but for the first three. */
+struct cmt__ping_rules {
+  cmt_bytes ping, pong; /* Whole packets. */
+  /* Whatever comes puts off the next ping, and shows as well as a pong does
+     that the other side lives. */
+  bool receipts_count;
+  size_t state_size; /* Bytes that the rules keep for a connection. */
   /* When tick() has something to do. */
   uint64_t (*deadline)(const cmt__ping *p);
   /* True: a ping is due now, or would be if none were under way. */
   bool (*tick)(cmt__ping *p, uint64_t now_ns);
   /* A ping came.  CMT_EFLOOD: one too many. */
   cmt_err (*ping_came)(cmt__ping *p, uint64_t now_ns);
-  /* A pong or the end of a msg packet came; NULL: it makes no difference. */
+  /* The clocks start; no packet that we send is longer than |packet_max|. */
+  void (*start)(cmt__ping *p, size_t packet_max);
+  /* A pong or the end of a msg packet came. */
   void (*came)(cmt__ping *p, uint64_t now_ns);
-  /* The output was taken up to |p|->taken; NULL: as above. */
+  /* The output was taken up to |p|->taken. */
   void (*taken)(cmt__ping *p, uint64_t now_ns);
-} cmt__ping_rules;
+  /* The messages of a batch lie in the output from |begin| to |end|. */
+  void (*wrote)(cmt__ping *p, uint64_t begin, uint64_t end);
+};
 
-extern const cmt__ping_rules cmt__ping_cometbft, cmt__ping_legacy_rules;
-
-/* Starts the clocks: the first ping is one interval away. */
-void cmt__ping_start(cmt__ping *p, uint64_t now_ns);
+/* Starts the clocks: the first ping is one interval away.  No packet that we
+   send is longer than |packet_max|. */
+void cmt__ping_start(cmt__ping *p, size_t packet_max, uint64_t now_ns);
 
 /* When the answer to our ping is late; CMT_NEVER: none is waited for.  The
    owner moves |wait_ns| by the time in which nothing is read. */
@@ -129,9 +128,8 @@ void cmt__ping_fill(cmt__ping *p, cmt__batch *r, bool messages,
 static inline void cmt__ping_messages(cmt__ping *p, uint64_t begin,
                                       uint64_t end) {
   p->filled = end;
-  if (p->legacy != NULL) {
-    p->legacy->messages_begin = begin;
-    p->legacy->messages_end = end;
+  if (p->rules->wrote != NULL) {
+    p->rules->wrote(p, begin, end);
   }
 }
 

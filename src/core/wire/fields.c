@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fields.h"
+
+/* Tags of PacketMsg. */
+enum { TAG_CHANNEL = 0x08, TAG_EOF = 0x10, TAG_DATA = 0x1a };
+
+/* ---- whole ---- */
+
+size_t cmt__msg_fields_size(uint8_t channel, bool eof, size_t len) {
+  return cmt__uint_size(1, channel) + (eof ? 2 : 0) +
+         (len > 0 ? 1 + cmt__varint_size(len) + len : 0);
+}
+
+void cmt__msg_fields_write(cmt__writer *w, uint8_t channel, bool eof,
+                           size_t len) {
+  cmt__write_uint(w, 1, channel);
+  cmt__write_uint(w, 2, eof);
+  if (len > 0) {
+    cmt__write_tag(w, 3, CMT__WIRE_BYTES);
+    cmt__write_varint(w, len);
+  }
+}
+
+bool cmt__msg_fields_decode(cmt_bytes in, cmt__packet *out, uint32_t *channel,
+                            uint32_t *eof) {
+  cmt__reader r = cmt__reader_of(in);
+  cmt__field f;
+
+  *channel = *eof = 0;
+  *out = (cmt__packet){.kind = CMT__PACKET_MSG, .first = true, .last = true};
+  while (cmt__read_field(&r, &f)) {
+    if (f.number < 1 || f.number > 3) {
+      continue;
+    }
+    if (f.type != (f.number == 3 ? CMT__WIRE_BYTES : CMT__WIRE_VARINT)) {
+      return false;
+    }
+    if (f.number == 1) {
+      *channel = (uint32_t)f.value; /* 32 bits take the low ones. */
+    } else if (f.number == 2) {
+      out->eof = f.value != 0;
+      *eof = (uint32_t)f.value;
+    } else {
+      out->data = f.bytes;
+    }
+  }
+  out->channel = (uint8_t)*channel;
+  out->total = out->data.len;
+  return !r.failed;
+}
+
+/* ---- as a header ---- */
+
+static bool peek_is(const cmt__peek *k, uint8_t byte) {
+  return k->at < k->end && *k->at == byte;
+}
+
+cmt__header_kind cmt__peek_fields(cmt__peek *k, size_t inner,
+                                  cmt__packet *out) {
+  const uint8_t *start = k->at;
+  uint64_t v = 0;
+  int n;
+
+  *out = (cmt__packet){.kind = CMT__PACKET_MSG, .first = true};
+  if (peek_is(k, TAG_CHANNEL) && inner > 1) {
+    n = cmt__read_prefix(k->at + 1, (size_t)(k->end - k->at - 1), &v);
+    if (n == 0) {
+      return CMT__HEADER_MORE;
+    }
+    if (n < 0 || v > UINT8_MAX) {
+      return CMT__HEADER_GENERAL;
+    }
+    out->channel = (uint8_t)v;
+    k->at += 1 + n;
+  }
+  if (peek_is(k, TAG_EOF) && inner > (size_t)(k->at - start) + 1) {
+    if (k->end - k->at < 2) {
+      return CMT__HEADER_MORE;
+    }
+    if (k->at[1] > 1) {
+      return CMT__HEADER_GENERAL;
+    }
+    out->eof = k->at[1] == 1;
+    k->at += 2;
+  }
+  if ((size_t)(k->at - start) == inner) {
+    return CMT__HEADER_PACKET; /* No data. */
+  }
+  if ((size_t)(k->at - start) > inner) {
+    return CMT__HEADER_GENERAL;
+  }
+  if (k->at == k->end) {
+    return CMT__HEADER_MORE;
+  }
+  if (*k->at != TAG_DATA) {
+    return CMT__HEADER_GENERAL;
+  }
+  n = cmt__read_prefix(k->at + 1, (size_t)(k->end - k->at - 1), &v);
+  if (n == 0) {
+    return CMT__HEADER_MORE;
+  }
+  k->at += 1 + (n > 0 ? n : 0);
+  if (n < 0 || (size_t)(k->at - start) > inner ||
+      v != inner - (size_t)(k->at - start)) {
+    return CMT__HEADER_GENERAL;
+  }
+  out->total = (size_t)v;
+  return CMT__HEADER_PACKET;
+}
+
+cmt__peek cmt__peek_body(cmt_bytes in, const cmt__header *h) {
+  const uint8_t *at = in.base + h->size;
+
+  return (cmt__peek){.at = at, .end = at + cmt__min(in.len - h->size, h->body)};
+}
+
+/* A header that the whole packet or 24 bytes do not settle is none of the usual
+   form. */
+cmt__header_kind cmt__peek_done(cmt_bytes in, const cmt__peek *k,
+                                cmt__header_kind kind, cmt__header *h) {
+  if (kind == CMT__HEADER_PACKET) {
+    h->size = (size_t)(k->at - in.base);
+  }
+  if (kind == CMT__HEADER_MORE &&
+      (in.len - h->size >= h->body || in.len >= CMT__PACKET_HEADER_MAX)) {
+    return CMT__HEADER_GENERAL;
+  }
+  return kind;
+}

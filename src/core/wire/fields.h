@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT__FIELDS_H
+#define CMT__FIELDS_H
+
+/* What the wire profiles have in common: the fields of a msg packet, as they
+   are written, as they are read in any legal form, and as a header that may be
+   cut by the end of the input. */
+
+#include "packet.h"
+
+#include "base/bytes.h"
+
+/* What the bytes at the start of a packet turn out to be. */
+typedef enum cmt__header_kind {
+  CMT__HEADER_MORE,    /* Too few bytes to tell. */
+  CMT__HEADER_BAD,     /* No packet, or one over the limit. */
+  CMT__HEADER_UNKNOWN, /* No packet of this profile begins like that. */
+  CMT__HEADER_GENERAL, /* Not the usual form; |body| bytes after |size|. */
+  CMT__HEADER_PACKET,  /* |packet|, whose header takes |size| bytes. */
+} cmt__header_kind;
+
+typedef struct cmt__header {
+  size_t size; /* Up to the body for CMT__HEADER_GENERAL. */
+  size_t body; /* Announced bytes. */
+  cmt__packet packet;
+} cmt__header;
+
+/* Bytes of the fields of a msg packet with |len| data bytes. */
+size_t cmt__msg_fields_size(uint8_t channel, bool eof, size_t len);
+/* Writes all but the data, which ends them. */
+void cmt__msg_fields_write(cmt__writer *w, uint8_t channel, bool eof,
+                           size_t len);
+
+/* Decodes them in any legal form, but for channel and eof, whose low 32 bits
+   the profile judges.  False: malformed. */
+bool cmt__msg_fields_decode(cmt_bytes in, cmt__packet *out, uint32_t *channel,
+                            uint32_t *eof);
+
+/* A cursor over a body of which not all may be here. */
+typedef struct cmt__peek {
+  const uint8_t *at, *end;
+} cmt__peek;
+
+/* One over what |in| has of the body that |h| announces. */
+cmt__peek cmt__peek_body(cmt_bytes in, const cmt__header *h);
+/* Reads fields of |inner| bytes in their usual order.  The data, when there is
+   any, ends the packet. */
+cmt__header_kind cmt__peek_fields(cmt__peek *k, size_t inner, cmt__packet *out);
+/* Settles what |kind|, found up to |k|, means for the header. */
+cmt__header_kind cmt__peek_done(cmt_bytes in, const cmt__peek *k,
+                                cmt__header_kind kind, cmt__header *h);
+
+#endif

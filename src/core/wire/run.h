@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT__RUN_H
+#define CMT__RUN_H
+
+/* The output as a span: packets are written straight into the frames that are
+   sealed later. */
+
+#include "base/base.h"
+
+/* Where packets are written: |cap| bytes of data, |segment| of them in each
+   slot of |stride| bytes, from |offset| on. */
+typedef struct cmt__batch {
+  uint8_t *at; /* The next byte. */
+  size_t left; /* Room from there to the end of the segment. */
+  size_t segment, gap;
+  size_t len, cap;
+  const cmt_env *env; /* Hears of more than it has room for. */
+} cmt__batch;
+
+/* A run over |slots| frames at |base|; |env| outlives it. */
+cmt__batch cmt__batch_frames(const cmt_env *env, uint8_t *base, size_t slots);
+/* A run over |cap| bytes in one piece. */
+cmt__batch cmt__batch_plain(const cmt_env *env, uint8_t *base, size_t cap);
+
+static inline size_t cmt__batch_room(const cmt__batch *r) {
+  return r->cap - r->len;
+}
+void cmt__batch_write(cmt__batch *r, const uint8_t *data, size_t len);
+
+#endif
