@@ -2,9 +2,10 @@
 #ifndef CMT_ENV_H
 #define CMT_ENV_H
 
-/* The environment of an object: allocator, entropy, log sink, panic hook and
-   frame kernel.  Each object copies the environment it is made with; there is
-   no global one.  A NULL environment means the defaults of cmt_env_init().
+/* The environment of an object: allocator, entropy, log sink, panic hook, frame
+   kernel and memory for secrets.  Each object copies the environment it is made
+   with; there is no global one.  A NULL environment means the defaults of
+   cmt_env_init().
 
    This and every other struct that a program fills in begin with their size,
    which an init macro sets and which is looked at before anything else.  A
@@ -37,9 +38,9 @@ struct cmt_aead;
 /** Fill with cmt_env_init(), then change what should differ.  All hooks must
     be callable from any thread.  Each |_arg| is passed back as |arg|.
 
-    The allocator and the panic hook may run while the library holds locks of
-    its own: they must not call the library, and must not wait for a lock that
-    another thread may hold while it calls the library.  The log hook runs
+    The hooks of memory and the panic hook may run while the library holds locks
+    of its own: they must not call the library, and must not wait for a lock
+    that another thread may hold while it calls the library.  The log hook runs
     without any lock of the library, like every callback and release. */
 typedef struct cmt_env {
   size_t size; /**< sizeof (cmt_env), set by cmt_env_init(). */
@@ -70,6 +71,19 @@ typedef struct cmt_env {
   void (*panic)(void *arg, const char *file, int line, const char *what);
   void *panic_arg;
   const struct cmt_aead *aead; /**< The frame kernel; leave as it is. */
+  /** Memory for keys and for what they are computed with: |len| bytes, always a
+      multiple of 16, aligned as by malloc; NULL: there is none.  It should stay
+      out of core dumps and off the disk; *|locked| tells whether it does, and
+      is false before.  Called for a node key, and when a connection is made and
+      no earlier memory has room: one call for many connections. */
+  void *(*secret_alloc)(void *arg, size_t len, bool *locked);
+  /** The |len| bytes at |p| of secret_alloc are not needed any more.  They were
+      wiped. */
+  void (*secret_free)(void *arg, void *p, size_t len);
+  /** Nobody writes to the |len| bytes at |p| while |on|; what secret_free gets
+      may be written.  NULL: nothing is done about it. */
+  void (*secret_protect)(void *arg, void *p, size_t len, bool on);
+  void *secret_arg;
 } cmt_env;
 
 /** Fills |e| with the defaults; see cmt_env_init_sized(). */
@@ -77,7 +91,8 @@ typedef struct cmt_env {
 
 /**
  * Fills |env|, of |size| bytes, with malloc, the entropy of the system, no
- * log, abort, and the best frame kernel whose known-answer test passes here.
+ * log, abort, the best frame kernel whose known-answer test passes here, and
+ * locked pages with guard pages around them for secrets.
  *
  * Returns    CMT_OK; CMT_EINVAL: |env| is NULL, or |size| is not one that this
  *            library knows: its own, or that of an older header;

@@ -28,9 +28,12 @@ void cmt__assert_unlocked(const cmt_env *env);
 _Noreturn void cmt__panic(const cmt_env *env, const char *file, int line,
                           const char *what);
 
-/* The environment of the system (src/sys/default_env.c): what NULL stands for,
-   and where panics end that no hook of the host takes. */
+/* What the system provides (src/sys/default_env.c): the environment that NULL
+   stands for, and the end of the process after a panic that no hook of the host
+   took; the log hook of |env|, which may be NULL, hears of it first. */
 extern const cmt_env cmt__env_system;
+_Noreturn void cmt__env_system_panic(const cmt_env *env, const char *file,
+                                     int line, const char *what);
 
 /* An environment that is smaller is of an older header, and has a whole
    allocator. */
@@ -48,6 +51,14 @@ bool cmt__env_fits(const cmt_env *env);
 void *cmt__alloc(const cmt_env *env, size_t len);
 void *cmt__alloc_zero(const cmt_env *env, size_t len);
 void cmt__free(const cmt_env *env, void *p); /* NULL is fine. */
+
+/* Secret memory: |len| bytes, a multiple of 16, zeroed and aligned for any
+   object; NULL: there is none.  |*locked|: it never reaches the disk. */
+void *cmt__secret_alloc(const cmt_env *env, size_t len, bool *locked);
+/* Wipes the |len| bytes at |p|, which were not protected or are no more. */
+void cmt__secret_free(const cmt_env *env, void *p, size_t len);
+/* Nobody writes to it while |on|. */
+void cmt__secret_protect(const cmt_env *env, void *p, size_t len, bool on);
 
 /* Doubles the array |*items| of |*cap| elements of |item| bytes, at least to
    |first|; false when the allocation fails, nothing has changed then. */

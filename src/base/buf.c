@@ -54,8 +54,15 @@ _Noreturn static void buf_panic(const cmt_buf *b, int line, const char *what) {
   ((cond) ? (void)0 : buf_panic((b), __LINE__, (text)))
 
 static cmt_buf *buf_alloc(const cmt_env *env, size_t cap) {
+  cmt_env full;
   cmt_buf *b;
 
+  if (env != NULL && env->size != sizeof *env) {
+    if (cmt__env_copy(env, &full) != CMT_OK) {
+      return NULL;
+    }
+    env = &full; /* Of an older header, with its hooks. */
+  }
   if (cap > SIZE_MAX - sizeof *b || !cmt__env_fits(env)) {
     return NULL;
   }

@@ -5,11 +5,11 @@
 
 #include <cometp2p/env.h>
 
+#include <sodium.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 
 #include "base.h"
-#include "lock.h"
+#include "guard.h"
 #include "sized.h"
 
 /* Room for two addresses, an id and a reason. */
@@ -31,22 +31,6 @@ void cmt__log(const cmt_env *env, cmt_log_level level, const char *module,
   env->log(env->log_arg, level, module, line);
 }
 
-/* The last words without a hook of the host.  The log hook hears them first,
-   but not while the thread holds a lock, which it might wait for, and only once
-   in the life of the process: it may run into a panic itself. */
-_Noreturn static void panic_tell(const cmt_env *env, const char *file, int line,
-                                 const char *what) {
-  static atomic_flag told = ATOMIC_FLAG_INIT;
-
-  if (env != NULL && env->log != NULL && cmt__locks_held == 0 &&
-      !atomic_flag_test_and_set(&told)) {
-    cmt__log(env, CMT_LOG_ERROR, "panic", "%s:%d: %s", file, line, what);
-  }
-  for (;;) { /* It ends the process. */
-    cmt__env_system.panic(NULL, file, line, what);
-  }
-}
-
 void cmt__assert_unlocked(const cmt_env *env) {
   CMT_ASSERT(env, cmt__locks_held == 0);
 }
@@ -62,7 +46,7 @@ void cmt__panic(const cmt_env *env, const char *file, int line,
       env->panic != cmt__env_system.panic) {
     env->panic(env->panic_arg, file, line, what);
   }
-  panic_tell(env, file, line, what);
+  cmt__env_system_panic(env, file, line, what);
 }
 
 cmt_err cmt__env_copy(const cmt_env *env, cmt_env *out) {
@@ -83,7 +67,8 @@ cmt_err cmt__env_copy(const cmt_env *env, cmt_env *out) {
     return err;
   }
   if (full.alloc == NULL || full.free == NULL || full.entropy == NULL ||
-      full.aead == NULL) {
+      full.aead == NULL || full.secret_alloc == NULL ||
+      full.secret_free == NULL) {
     return CMT_EINVAL;
   }
   *out = full;
@@ -115,5 +100,30 @@ void cmt__free(const cmt_env *env, void *p) {
   if (p != NULL) {
     env = env != NULL ? env : &cmt__env_system;
     env->free(env->alloc_arg, p);
+  }
+}
+
+void *cmt__secret_alloc(const cmt_env *env, size_t len, bool *locked) {
+  void *p;
+
+  *locked = false;
+  env = env != NULL ? env : &cmt__env_system;
+  p = env->secret_alloc(env->secret_arg, len, locked);
+  if (p != NULL) {
+    sodium_memzero(p, len);
+  }
+  return p;
+}
+
+void cmt__secret_free(const cmt_env *env, void *p, size_t len) {
+  env = env != NULL ? env : &cmt__env_system;
+  sodium_memzero(p, len);
+  env->secret_free(env->secret_arg, p, len);
+}
+
+void cmt__secret_protect(const cmt_env *env, void *p, size_t len, bool on) {
+  env = env != NULL ? env : &cmt__env_system;
+  if (env->secret_protect != NULL) {
+    env->secret_protect(env->secret_arg, p, len, on);
   }
 }

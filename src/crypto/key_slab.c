@@ -5,15 +5,13 @@
 
 #include "key_slab.h"
 
-#include "base/lock.h"
-
 #include <limits.h>
 #include <sodium.h>
 
 enum {
   PAGE = 4096,
   CHUNK_PAGES_MAX = 16,
-  CANARY = 16, /* What sodium_malloc() puts before its memory. */
+  CANARY = 16, /* What the system's secret memory has before it. */
   ALIGN = 16,
   WORD = 64,
 };
@@ -42,8 +40,7 @@ static size_t slots_of(size_t pages, size_t slot) {
   return (pages * PAGE - CANARY) / slot;
 }
 
-/* A chunk that fills its pages: sodium_malloc() puts the end of the memory at
-   the end of a page, so that it is aligned as its size is. */
+/* A chunk that fills its pages where its memory ends with one. */
 static cmt__key_chunk *chunk_new(cmt__key_slab *k, const cmt_env *env) {
   size_t pages = k->chunks < 4 ? (size_t)1 << k->chunks : CHUNK_PAGES_MAX;
   size_t count = slots_of(pages, k->slot);
@@ -53,14 +50,11 @@ static cmt__key_chunk *chunk_new(cmt__key_slab *k, const cmt_env *env) {
     return NULL;
   }
   c->count = count;
-  c->base = sodium_malloc(count * k->slot);
+  c->base = cmt__secret_alloc(env, count * k->slot, &c->locked);
   if (c->base == NULL) {
     cmt__free(env, c);
     return NULL;
   }
-  sodium_memzero(c->base, count * k->slot);
-  /* It has tried to lock them, and does not tell. */
-  c->locked = sodium_mlock(c->base, count * k->slot) == 0;
   c->next = k->first;
   k->first = c;
   k->chunks++;
@@ -80,14 +74,13 @@ static void chunk_delete(cmt__key_slab *k, const cmt_env *env,
   k->chunks--;
   k->bytes -= chunk_bytes(k, c);
   k->locked_bytes -= c->locked ? chunk_bytes(k, c) : 0;
-  sodium_free(c->base); /* Wipes. */
+  cmt__secret_free(env, c->base, chunk_bytes(k, c));
   cmt__free(env, c);
 }
 
-bool cmt__key_slab_init(cmt__key_slab *k, const cmt_env *env, size_t size) {
+void cmt__key_slab_init(cmt__key_slab *k, const cmt_env *env, size_t size) {
   *k = (cmt__key_slab){.slot = slot_size(size)};
   CMT_ASSERT(env, size > 0 && slots_of(1, k->slot) > 0);
-  return pthread_mutex_init(&k->lock, NULL) == 0;
 }
 
 void cmt__key_slab_fini(cmt__key_slab *k, const cmt_env *env) {
@@ -95,7 +88,6 @@ void cmt__key_slab_fini(cmt__key_slab *k, const cmt_env *env) {
     CMT_ASSERT(env, k->first->used == 0);
     chunk_delete(k, env, k->first);
   }
-  pthread_mutex_destroy(&k->lock);
 }
 
 /* One with a free slot; NULL: all are full. */
@@ -129,13 +121,13 @@ void *cmt__key_slab_take(cmt__key_slab *k, const cmt_env *env) {
   cmt__key_chunk *c;
   void *slot;
 
-  cmt__lock(&k->lock);
+  cmt__guard_lock(&k->guard);
   c = chunk_with_room(k);
   if (c == NULL) {
     c = chunk_new(k, env);
   }
   slot = c != NULL ? slot_take(k, env, c) : NULL;
-  cmt__unlock(&k->lock);
+  cmt__guard_unlock(&k->guard);
   return slot;
 }
 
@@ -165,7 +157,7 @@ void cmt__key_slab_give(cmt__key_slab *k, const cmt_env *env, void *slot) {
     return;
   }
   sodium_memzero(slot, k->slot);
-  cmt__lock(&k->lock);
+  cmt__guard_lock(&k->guard);
   c = chunk_of(k, slot);
   CMT_ASSERT(env, c != NULL);
   i = (size_t)((uint8_t *)slot - c->base) / k->slot;
@@ -175,15 +167,15 @@ void cmt__key_slab_give(cmt__key_slab *k, const cmt_env *env, void *slot) {
   if (c->used == 0 && chunks_with_room(k) > 1) {
     chunk_delete(k, env, c);
   }
-  cmt__unlock(&k->lock);
+  cmt__guard_unlock(&k->guard);
 }
 
 void cmt__key_slab_count(cmt__key_slab *k, uint64_t *locked,
                          uint64_t *unlocked) {
-  cmt__lock(&k->lock);
+  cmt__guard_lock(&k->guard);
   *locked += k->locked_bytes;
   *unlocked += k->bytes - k->locked_bytes;
-  cmt__unlock(&k->lock);
+  cmt__guard_unlock(&k->guard);
 }
 
 /* When a chunk was made all others were full, with the slots of a page each at

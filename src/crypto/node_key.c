@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Node keys in memory.  The secret lives in a guarded allocation of its own
-   that is read-only once made and wiped with the last reference; its halves
-   always belong together. */
+/* Node keys in memory.  The secret lives in secret memory of its own that is
+   read-only once made and wiped with the last reference; its halves always
+   belong together. */
 
 #include "node_key.h"
 
@@ -18,6 +18,7 @@ static cmt_err key_alloc(const cmt_env *env, cmt_node_key **out) {
   cmt_env copy;
   cmt_err err = cmt__env_copy(env, &copy);
   cmt_node_key *key;
+  bool locked;
 
   if (err != CMT_OK) {
     return err;
@@ -28,8 +29,7 @@ static cmt_err key_alloc(const cmt_env *env, cmt_node_key **out) {
   }
   atomic_init(&key->refs, 1);
   key->env = copy;
-  /* The size is a multiple of the alignment, which sodium_malloc() needs. */
-  key->secret = sodium_malloc(CMT__NODE_KEY_SECRET);
+  key->secret = cmt__secret_alloc(&copy, CMT__NODE_KEY_SECRET, &locked);
   if (key->secret == NULL) {
     cmt__free(&copy, key);
     return CMT_ENOMEM;
@@ -63,7 +63,7 @@ cmt_err cmt_node_key_generate(const cmt_env *env, cmt_node_key **out) {
   }
   key->env.entropy(key->env.entropy_arg, key->secret, SEED_SIZE);
   key_expand(key);
-  sodium_mprotect_readonly(key->secret);
+  cmt__secret_protect(&key->env, key->secret, CMT__NODE_KEY_SECRET, true);
   *out = key;
   return CMT_OK;
 }
@@ -87,7 +87,7 @@ cmt_err cmt__node_key_from_secret(const cmt_env *env, const uint8_t secret[64],
     cmt_node_key_delete(key);
     return CMT_EINVAL;
   }
-  sodium_mprotect_readonly(key->secret);
+  cmt__secret_protect(&key->env, key->secret, CMT__NODE_KEY_SECRET, true);
   *out = key;
   return CMT_OK;
 }
@@ -123,7 +123,8 @@ void cmt_node_key_delete(cmt_node_key *key) {
   CMT_REQUIRE(&key->env, refs > 0, "cmt_node_key_delete: one call too many");
   if (refs == 1) {
     env = key->env;
-    sodium_free(key->secret); /* Wipes. */
+    cmt__secret_protect(&env, key->secret, CMT__NODE_KEY_SECRET, false);
+    cmt__secret_free(&env, key->secret, CMT__NODE_KEY_SECRET);
     cmt__free(&env, key);
   }
 }

@@ -7,7 +7,7 @@
    those who wait for others stand in a list, which has a lock. */
 
 #include "base/base.h"
-#include "base/lock.h"
+#include "sys/lock.h"
 
 #include <stdatomic.h>
 

@@ -29,7 +29,7 @@
 
 #include "sys/thread.h"
 
-#include "base/lock.h"
+#include "sys/lock.h"
 
 #include <errno.h>
 #include <netdb.h>

@@ -6,7 +6,7 @@
    is the last of all: nothing else is taken under it, and no callback runs. */
 
 #include "base/base.h"
-#include "base/lock.h"
+#include "sys/lock.h"
 
 typedef struct cmt__datum cmt__datum;
 

@@ -9,10 +9,6 @@
 
 #include <stdio.h>
 
-static void quota_lock(void *arg) { cmt__lock(arg); }
-
-static void quota_unlock(void *arg) { cmt__unlock(arg); }
-
 void cmt__limits_start(cmt_switch *s) {
   const cmt_switch_options *o = &s->setup.options;
   uint64_t now_ns = cmt__loop_now(s->loop);
@@ -20,9 +16,7 @@ void cmt__limits_start(cmt_switch *s) {
   cmt__quota_init(&s->quota, s->setup.floors.recv.floor,
                   s->setup.floors.recv.pool);
   s->quota.threads = o->loops;
-  s->quota.lock = quota_lock;
-  s->quota.unlock = quota_unlock;
-  s->quota.lock_arg = &s->quota_lock;
+  s->quota.guard = cmt__lock_guard(&s->quota_lock);
   cmt__quota_limit(&s->quota, o->send_rate_total, o->recv_rate_total, now_ns);
 }
 

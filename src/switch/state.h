@@ -37,10 +37,11 @@ struct cmt_switch {
   bool inside; /* A reactor is called on the thread of the application. */
   size_t reactors_started;
   cmt__peer_set peers;
-  cmt__post post;             /* Rings the loop for what is under the lock. */
-  cmt__quota quota;           /* What the connections share, */
-  pthread_mutex_t quota_lock; /* with several loops. */
-  cmt__send_pool send_pool;   /* What is queued above the floors of peers. */
+  cmt__post post;               /* Rings the loop for what is under the lock. */
+  cmt__quota quota;             /* What the connections share, */
+  pthread_mutex_t quota_lock;   /* with several loops. */
+  pthread_mutex_t secrets_lock; /* Of the memory for their keys. */
+  cmt__send_pool send_pool;     /* What is queued above the floors of peers. */
   pthread_mutex_t lock;
   pthread_cond_t ended_cond; /* With |ended|. */
   uint64_t report_ns;

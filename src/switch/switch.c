@@ -18,8 +18,8 @@
 
    Locks are taken in the order set, send queue, queue of posts, and the locks
    of what peers share, |quota_lock| and that of |send_pool|, before those of
-   send queues; |lock| stands alone over the queue of posts.  None is held
-   during a callback.
+   send queues; |lock| stands alone over the queue of posts, and |secrets_lock|
+   stands alone.  None is held during a callback.
 
    The end has four steps.  cmt_switch_stop() sets a flag and wakes the loop. It
    then closes the listener, ends every dial, rejects every handshake and stops
@@ -64,10 +64,10 @@ static void switch_wake(cmt_switch *s) {
 
 /* ---- making ---- */
 
-enum { LOCK_COUNT = 3 };
+enum { LOCK_COUNT = 4 };
 #define LOCKS(s)                                                               \
   ((pthread_mutex_t *[LOCK_COUNT]){&(s)->lock, &(s)->quota_lock,               \
-                                   &(s)->send_pool.lock})
+                                   &(s)->secrets_lock, &(s)->send_pool.lock})
 
 static void locks_destroy(pthread_mutex_t *const *locks, size_t count) {
   while (count > 0) {
@@ -104,6 +104,8 @@ static void switch_free(cmt_switch *s) {
 
 /* The setup is done. */
 static cmt_err switch_init(cmt_switch *s, cmt__loop *const *loops) {
+  const cmt__guard secrets = cmt__lock_guard(&s->secrets_lock);
+
   s->borrowed = loops != NULL;
   s->post.cb = switch_on_post;
   s->task.cb = switch_on_task;
@@ -126,6 +128,7 @@ static cmt_err switch_init(cmt_switch *s, cmt__loop *const *loops) {
     cmt__peer_set_fini(&s->peers);
     return CMT_ENOMEM;
   }
+  cmt__secret_pool_share(&s->setup.config->pool, &secrets);
   return CMT_OK;
 }
 

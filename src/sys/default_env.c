@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The environment of the system: the C library's allocator, the entropy of
-   libsodium, and the end of the process after a panic. */
+/* The environment of the system: the C library's allocator, the entropy and the
+   secret memory of libsodium, and the end of the process after a panic. */
 
-#include "crypto/aead.h"
+#include "secret_memory.h"
+
 #include "base/base.h"
+#include "base/guard.h"
 #include "base/sized.h"
+#include "crypto/aead.h"
 
 #include <sodium.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -56,6 +60,22 @@ static void default_panic(void *arg, const char *file, int line,
   abort();
 }
 
+/* The log hook hears of it first, but not while the thread holds a lock, which
+   it might wait for, and only once in the life of the process: it may run into
+   a panic itself. */
+void cmt__env_system_panic(const cmt_env *env, const char *file, int line,
+                           const char *what) {
+  static atomic_flag told = ATOMIC_FLAG_INIT;
+
+  if (env != NULL && env->log != NULL && cmt__locks_held == 0 &&
+      !atomic_flag_test_and_set(&told)) {
+    cmt__log(env, CMT_LOG_ERROR, "panic", "%s:%d: %s", file, line, what);
+  }
+  for (;;) { /* It ends the process. */
+    default_panic(NULL, file, line, what);
+  }
+}
+
 const cmt_env cmt__env_system = {
   .size = sizeof(cmt_env),
   .alloc = default_alloc,
@@ -63,6 +83,9 @@ const cmt_env cmt__env_system = {
   .entropy = default_entropy,
   .panic = default_panic,
   .aead = &cmt__aead_libsodium,
+  .secret_alloc = cmt__secret_memory_alloc,
+  .secret_free = cmt__secret_memory_free,
+  .secret_protect = cmt__secret_memory_protect,
 };
 
 cmt_err cmt_env_init_sized(cmt_env *env, size_t size) {

@@ -143,6 +143,28 @@ static void env_entropy(void *arg, void *out, size_t len) {
   }
 }
 
+static void *env_secret_alloc(void *arg, size_t len, bool *locked) {
+  test_env *t = arg;
+  void *p;
+
+  if (atomic_fetch_add(&t->secret_allocs, 1) == t->secret_fail_at) {
+    return NULL;
+  }
+  p = cmt__env_system.secret_alloc(NULL, len, locked);
+  atomic_fetch_add(&t->secret_live, p != NULL);
+  return p;
+}
+
+static void env_secret_free(void *arg, void *p, size_t len) {
+  test_env *t = arg;
+
+  for (size_t i = 0; i < len; i++) {
+    assert_int_equal(0, ((uint8_t *)p)[i]);
+  }
+  atomic_fetch_sub(&t->secret_live, 1);
+  cmt__env_system.secret_free(NULL, p, len);
+}
+
 size_t test_shortage;
 
 int test_shortage_begin(void **state) {
@@ -158,16 +180,25 @@ int test_shortage_end(void **state) {
 }
 
 void test_env_init(test_env *t) {
-  *t = (test_env){.fail_at = SIZE_MAX, .shortage = test_shortage, .seed = 1};
+  *t = (test_env){.fail_at = SIZE_MAX,
+                  .shortage = test_shortage,
+                  .seed = 1,
+                  .secret_fail_at = SIZE_MAX};
   assert_cmt(CMT_OK, cmt_env_init(&t->env));
   t->env.alloc = env_alloc;
   t->env.free = env_free;
   t->env.alloc_arg = t;
   t->env.entropy = env_entropy;
   t->env.entropy_arg = t;
+  t->env.secret_alloc = env_secret_alloc;
+  t->env.secret_free = env_secret_free;
+  t->env.secret_arg = t;
 }
 
-void test_env_fini(test_env *t) { assert_int_equal(0, t->live); }
+void test_env_fini(test_env *t) {
+  assert_int_equal(0, t->live);
+  assert_int_equal(0, t->secret_live);
+}
 
 unsigned test_loops(void) {
   const char *text = getenv("CMT_LOOPS");

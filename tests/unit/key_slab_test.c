@@ -3,6 +3,7 @@
 
 #include "crypto/key_slab.h"
 #include "node.h"
+#include "sys/lock.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -29,7 +30,7 @@ static int setup(void **state) {
 
   assert_non_null(f);
   test_env_init(&f->t);
-  assert_true(cmt__key_slab_init(&f->k, NULL, SLOT));
+  cmt__key_slab_init(&f->k, NULL, SLOT);
   *state = f;
   return 0;
 }
@@ -157,6 +158,31 @@ static void without_memory_there_is_no_slot(void **state) {
   give(f, take(f));
 }
 
+static void without_secret_memory_there_is_no_slot(void **state) {
+  fixture *f = *state;
+
+  f->t.secret_fail_at = f->t.secret_allocs;
+  assert_null(cmt__key_slab_take(&f->k, &f->t.env));
+  assert_int_equal(0, bytes_of(f));
+  assert_int_equal(0, f->t.live);
+  give(f, take(f));
+}
+
+/* test_env looks at the bytes of each chunk that comes back. */
+static void chunks_come_back_wiped(void **state) {
+  fixture *f = *state;
+
+  for (size_t i = 0; i < MANY; i++) {
+    f->slots[i] = take(f);
+    memset(f->slots[i], 0xa5, SLOT);
+  }
+  assert_in_range(f->t.secret_live, 3, 8);
+  for (size_t i = 0; i < MANY; i++) {
+    give(f, f->slots[i]);
+  }
+  assert_int_equal(1, f->t.secret_live);
+}
+
 /* ---- threads ---- */
 
 static void *take_and_give(void *arg) {
@@ -184,10 +210,13 @@ static void *take_and_give(void *arg) {
 static void threads_share_a_slab(void **state) {
   fixture f = {.slots = {NULL}};
   pthread_t threads[4];
+  pthread_mutex_t lock;
   void *failed;
 
   (void)state;
-  assert_true(cmt__key_slab_init(&f.k, NULL, SLOT));
+  cmt__key_slab_init(&f.k, NULL, SLOT);
+  pthread_mutex_init(&lock, NULL);
+  f.k.guard = cmt__lock_guard(&lock);
   for (size_t i = 0; i < CMT__COUNT(threads); i++) {
     assert_int_equal(0, pthread_create(&threads[i], NULL, take_and_give, &f));
   }
@@ -196,6 +225,7 @@ static void threads_share_a_slab(void **state) {
     assert_null(failed);
   }
   cmt__key_slab_fini(&f.k, NULL);
+  pthread_mutex_destroy(&lock);
 }
 
 /* ---- pages ---- */
@@ -268,9 +298,7 @@ static int use_a_slot(void) {
   cmt__key_slab k;
   uint8_t *slot;
 
-  if (!cmt__key_slab_init(&k, NULL, SLOT)) {
-    return 1;
-  }
+  cmt__key_slab_init(&k, NULL, SLOT);
   slot = cmt__key_slab_take(&k, NULL);
   if (slot == NULL) {
     return 2;
@@ -347,6 +375,8 @@ int main(void) {
     TEST(empty_chunks_are_freed_but_one),
     TEST(slots_of_the_environment_stay_within_what_is_told),
     TEST(without_memory_there_is_no_slot),
+    TEST(without_secret_memory_there_is_no_slot),
+    TEST(chunks_come_back_wiped),
     cmocka_unit_test(threads_share_a_slab),
     TEST(pages_are_locked_and_stay_out_of_core_dumps),
     cmocka_unit_test(a_refused_lock_is_no_error),

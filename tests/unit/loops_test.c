@@ -124,7 +124,7 @@ static void what_they_share_is_shared_by_threads(void **state) {
 
   test_node_start(&f->a);
   assert_int_equal(LOOPS, f->a.sw->quota.threads);
-  assert_non_null(f->a.sw->quota.lock);
+  assert_non_null(f->a.sw->quota.guard.lock);
 }
 
 /* ---- at any moment ---- */

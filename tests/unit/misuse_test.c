@@ -320,8 +320,48 @@ static void an_environment_of_an_older_version_has_its_hooks(void **state) {
   assert_ptr_equal(env.env.alloc, copy.alloc);
   assert_non_null(copy.panic);
   assert_non_null(copy.aead);
+  assert_ptr_equal(cmt__env_system.secret_alloc, copy.secret_alloc);
+  assert_ptr_equal(cmt__env_system.secret_free, copy.secret_free);
+  assert_ptr_equal(cmt__env_system.secret_protect, copy.secret_protect);
   older.size = offsetof(cmt_env, alloc_arg);
   assert_cmt(CMT_EINVAL, cmt__env_copy(&older, &copy));
+}
+
+/* The memory for secrets came last: an environment without it makes keys, and
+   messages too. */
+static void
+an_environment_without_secret_memory_uses_that_of_the_system(void **state) {
+  cmt_env older = env.env;
+  size_t live = env.live;
+  cmt_node_key *made;
+  cmt_buf *b;
+
+  (void)state;
+  older.size = offsetof(cmt_env, secret_alloc);
+  memset((uint8_t *)&older + older.size, 0xa5, sizeof older - older.size);
+  assert_cmt(CMT_OK, cmt_node_key_generate(&older, &made));
+  b = cmt_buf_copy(&older, "x", 1);
+  assert_non_null(b);
+  assert_int_equal(live + 2, env.live);
+  cmt_buf_unref(b);
+  cmt_node_key_delete(made);
+  assert_int_equal(live, env.live);
+}
+
+static void an_environment_with_half_of_secret_memory_is_refused(void **state) {
+  cmt_env half = env.env;
+  cmt_node_key *made;
+
+  (void)state;
+  half.secret_alloc = NULL;
+  assert_cmt(CMT_EINVAL, cmt_node_key_generate(&half, &made));
+  half = env.env;
+  half.secret_free = NULL;
+  assert_cmt(CMT_EINVAL, cmt_node_key_generate(&half, &made));
+  half = env.env;
+  half.secret_protect = NULL;
+  assert_cmt(CMT_OK, cmt_node_key_generate(&half, &made));
+  cmt_node_key_delete(made);
 }
 
 /* ---- counts, enums and flags ---- */
@@ -848,6 +888,9 @@ int main(void) {
     cmocka_unit_test(an_init_writes_only_what_there_is),
     cmocka_unit_test(an_environment_that_nobody_filled_in_is_refused),
     cmocka_unit_test(an_environment_of_an_older_version_has_its_hooks),
+    cmocka_unit_test(
+      an_environment_without_secret_memory_uses_that_of_the_system),
+    cmocka_unit_test(an_environment_with_half_of_secret_memory_is_refused),
     cmocka_unit_test(counts_enums_and_flags_are_refused_by_name),
     cmocka_unit_test(a_node_info_that_nobody_accepts_is_refused),
     cmocka_unit_test(the_texts_of_a_switch_are_those_of_its_node_info),

@@ -50,6 +50,63 @@ static void an_unusable_environment_makes_no_key(void **state) {
   assert_null(key);
 }
 
+/* Hooks for secrets that note what they are asked for. */
+static void *note_alloc(void *arg, size_t len, bool *locked) {
+  (void)arg;
+  assert_int_equal(0, len % 16);
+  assert_false(*locked);
+  test_note('a');
+  return calloc(1, len);
+}
+
+static void note_free(void *arg, void *p, size_t len) {
+  (void)arg;
+  for (size_t i = 0; i < len; i++) {
+    assert_int_equal(0, ((const uint8_t *)p)[i]);
+  }
+  test_note('f');
+  free(p);
+}
+
+static void note_protect(void *arg, void *p, size_t len, bool on) {
+  (void)arg;
+  assert_non_null(p);
+  assert_int_equal(64, len);
+  test_note(on ? 'p' : 'w');
+}
+
+static void
+a_secret_lies_in_memory_of_the_hooks_and_goes_back_wiped(void **state) {
+  uint8_t wrong[64] = {1};
+  cmt_node_key *key = NULL;
+  test_env t;
+
+  (void)state;
+  test_env_init(&t);
+  t.env.secret_alloc = note_alloc;
+  t.env.secret_free = note_free;
+  t.env.secret_protect = note_protect;
+  assert_cmt(CMT_OK, cmt_node_key_generate(&t.env, &key));
+  test_assert_trace("ap"); /* Allocated, and protected once it was made. */
+  cmt_node_key_delete(key);
+  test_assert_trace("wf"); /* Writable again, and freed. */
+  assert_cmt(CMT_EINVAL, cmt__node_key_from_secret(&t.env, wrong, &key));
+  test_assert_trace("awf");
+  test_env_fini(&t);
+}
+
+static void without_secret_memory_there_is_no_key(void **state) {
+  cmt_node_key *key = NULL;
+  test_env t;
+
+  (void)state;
+  test_env_init(&t);
+  t.secret_fail_at = 0;
+  assert_cmt(CMT_ENOMEM, cmt_node_key_generate(&t.env, &key));
+  assert_null(key);
+  test_env_fini(&t);
+}
+
 static void no_key_is_deleted_as_well(void **state) {
   (void)state;
   cmt_node_key_delete(NULL);
@@ -102,6 +159,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(fresh_keys_come_from_the_entropy),
     cmocka_unit_test(an_unusable_environment_makes_no_key),
+    cmocka_unit_test(a_secret_lies_in_memory_of_the_hooks_and_goes_back_wiped),
+    cmocka_unit_test(without_secret_memory_there_is_no_key),
     cmocka_unit_test(no_key_is_deleted_as_well),
     cmocka_unit_test(the_halves_of_a_secret_belong_together),
     cmocka_unit_test(signatures_are_those_of_the_standard),

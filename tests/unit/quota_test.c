@@ -236,9 +236,7 @@ static void sharers_init(sharers *s) {
   pthread_mutex_init(&s->lock, NULL);
   cmt__quota_init(&s->b, FLOOR, POOL);
   s->b.threads = THREADS;
-  s->b.lock = lock;
-  s->b.unlock = unlock;
-  s->b.lock_arg = &s->lock;
+  s->b.guard = (cmt__guard){.lock = lock, .unlock = unlock, .arg = &s->lock};
 }
 
 static void in_threads(sharers *s, void *(*run)(void *arg)) {

@@ -113,9 +113,7 @@ static void threads_take_memory_from_each_other(void **state) {
   pthread_mutex_init(&s.lock, NULL);
   cmt__quota_init(&s.quota, FLOOR, POOL);
   s.quota.threads = THREADS;
-  s.quota.lock = lock;
-  s.quota.unlock = unlock;
-  s.quota.lock_arg = &s.lock;
+  s.quota.guard = (cmt__guard){.lock = lock, .unlock = unlock, .arg = &s.lock};
   for (size_t i = 0; i < THREADS; i++) {
     assert_int_equal(0, pthread_create(&threads[i], NULL, run, &s));
   }

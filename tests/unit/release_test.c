@@ -5,7 +5,7 @@
 
 #include "node.h"
 
-#include "base/lock.h"
+#include "sys/lock.h"
 
 #include <stdio.h>
 #include <stdlib.h>

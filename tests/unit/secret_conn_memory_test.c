@@ -113,6 +113,29 @@ static void every_failed_allocation_is_reported(void **state) {
   test_env_fini(&t);
 }
 
+static void secret_memory_may_fail_too(void **state) {
+  cmt_node_key *key;
+  size_t live;
+  test_env t;
+
+  (void)state;
+  test_env_init(&t);
+  key = secret_node_key(&t, seed_11);
+  live = t.live;
+  for (size_t i = 0; i < 2; i++) { /* For the session, for the handshake. */
+    t.secret_allocs = 0;
+    t.secret_fail_at = i;
+    assert_cmt(CMT_ENOMEM, oom_scenario(&t, key));
+    assert_int_equal(live, t.live);
+    assert_int_equal(1, t.secret_live);
+  }
+  t.secret_allocs = 0;
+  t.secret_fail_at = 2;
+  assert_cmt(CMT_OK, oom_scenario(&t, key));
+  cmt_node_key_delete(key);
+  test_env_fini(&t);
+}
+
 /* Looks for secrets in what is allocated and in what is freed. */
 typedef struct spy {
   test_env *t;
@@ -301,6 +324,7 @@ int main(void) {
     cmocka_unit_test(idle_connection_is_small),
     cmocka_unit_test(announced_length_is_bounded),
     cmocka_unit_test(every_failed_allocation_is_reported),
+    cmocka_unit_test(secret_memory_may_fail_too),
     cmocka_unit_test(freed_memory_holds_no_secret),
     cmocka_unit_test(secrets_lie_in_locked_memory_and_nowhere_else),
     cmocka_unit_test(a_failure_gives_the_secrets_back),

@@ -8,8 +8,9 @@
 
    Those of one thread share it without any lock.  With more |threads| the
    numbers are changed by locked operations, and the rates, if there are any,
-   under a lock that the owner brings. */
+   under the guard, which is "the lock" below. */
 
+#include "base/guard.h"
 #include "base/rate.h"
 
 #include <stdatomic.h>
@@ -50,10 +51,8 @@ typedef struct cmt__quota {
   /* How often a limit held messages back, and how often it stopped reading;
      those of a peer and of a channel are counted here too. */
   _Atomic uint64_t send_waits, recv_pauses;
-  unsigned threads; /* That share it; over 1 needs |lock| and |unlock|. */
-  void (*lock)(void *arg);
-  void (*unlock)(void *arg);
-  void *lock_arg;
+  unsigned threads; /* That share it; more than one need |guard|. */
+  cmt__guard guard;
 } cmt__quota;
 
 static inline void cmt__quota_init(cmt__quota *b, size_t floor, size_t pool) {
@@ -82,13 +81,13 @@ static inline void cmt__quota_limit(cmt__quota *b, uint64_t send_rate,
 
 static inline void cmt__quota_lock(cmt__quota *b) {
   if (b->threads > 1) {
-    b->lock(b->lock_arg);
+    cmt__guard_lock(&b->guard);
   }
 }
 
 static inline void cmt__quota_unlock(cmt__quota *b) {
   if (b->threads > 1) {
-    b->unlock(b->lock_arg);
+    cmt__guard_unlock(&b->guard);
   }
 }
 
@@ -117,14 +116,14 @@ static inline bool cmt__quota_enter(cmt__quota *b, const cmt__holder *h) {
   bool locks = b != NULL && b->threads > 1 && h->reserved > b->floor;
 
   if (locks) {
-    b->lock(b->lock_arg);
+    cmt__guard_lock(&b->guard);
   }
   return locks;
 }
 
 static inline void cmt__quota_leave(cmt__quota *b, bool locks) {
   if (locks) {
-    b->unlock(b->lock_arg);
+    cmt__guard_unlock(&b->guard);
   }
 }
 

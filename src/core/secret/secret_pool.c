@@ -14,29 +14,21 @@ void cmt__secret_pool_bytes(cmt__secret_pool *p, uint64_t *locked,
   cmt__key_slab_count(&p->works, locked, unlocked);
 }
 
-static bool slabs_init(cmt__secret_pool *p, const cmt_env *env) {
-  if (!cmt__key_slab_init(&p->keys, env, sizeof(cmt__secret_keys))) {
-    return false;
-  }
-  if (!cmt__key_slab_init(&p->works, env, sizeof(cmt__secret_work))) {
-    cmt__key_slab_fini(&p->keys, env);
-    return false;
-  }
-  return true;
-}
-
 cmt__secret_pool *cmt__secret_pool_new(const cmt_env *env, size_t size) {
   cmt__secret_pool *p = cmt__alloc_zero(env, size);
 
-  if (p != NULL && !slabs_init(p, env)) {
-    cmt__free(env, p);
-    p = NULL;
-  }
   if (p != NULL) {
+    cmt__key_slab_init(&p->keys, env, sizeof(cmt__secret_keys));
+    cmt__key_slab_init(&p->works, env, sizeof(cmt__secret_work));
     atomic_init(&p->refs, 1);
     p->env = *env;
   }
   return p;
+}
+
+void cmt__secret_pool_share(cmt__secret_pool *p, const cmt__guard *guard) {
+  p->keys.guard = *guard;
+  p->works.guard = *guard;
 }
 
 cmt__secret_pool *cmt__secret_pool_ref(cmt__secret_pool *p) {

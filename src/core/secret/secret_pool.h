@@ -3,8 +3,8 @@
 #define CMT__SECRET_POOL_H
 
 /* The environment of encrypted streams and the locked memory of their keys,
-   once for all streams that are made alike.  Any thread may use it; it is freed
-   with its last reference. */
+   once for all streams that are made alike.  It is freed with its last
+   reference. */
 
 #include "crypto/hkdf.h"
 #include "crypto/key_slab.h"
@@ -45,6 +45,9 @@ typedef struct cmt__secret_pool {
    begins with it.  Takes |env| as it is; the caller has the reference.  NULL:
    no memory. */
 cmt__secret_pool *cmt__secret_pool_new(const cmt_env *env, size_t size);
+/* Lets streams of several threads take and give back, under |guard|.  Before
+   any of them does; streams may not outlive the guard, but references may. */
+void cmt__secret_pool_share(cmt__secret_pool *p, const cmt__guard *guard);
 /* Any thread. */
 cmt__secret_pool *cmt__secret_pool_ref(cmt__secret_pool *p);
 void cmt__secret_pool_unref(cmt__secret_pool *p); /* NULL is fine. */

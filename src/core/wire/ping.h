@@ -15,7 +15,7 @@
    for: each begins the span anew, but all of them together make it no longer
    than CMT__UNREAD_MAX spans. */
 
-#include "run.h"
+#include "batch.h"
 
 enum {
   /* Bytes of the output that count as progress of the other side, as many as

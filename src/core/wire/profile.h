@@ -8,7 +8,7 @@
 
 #include "fields.h"
 #include "ping.h"
-#include "run.h"
+#include "batch.h"
 
 typedef struct cmt__wire {
   /* Bytes of a msg packet with |len| data bytes, all included. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef CMT__RUN_H
-#define CMT__RUN_H
+#ifndef CMT__BATCH_H
+#define CMT__BATCH_H
 
 /* The output as a span: packets are written straight into the frames that are
    sealed later. */
@@ -17,9 +17,9 @@ typedef struct cmt__batch {
   const cmt_env *env; /* Hears of more than it has room for. */
 } cmt__batch;
 
-/* A run over |slots| frames at |base|; |env| outlives it. */
+/* A batch over |slots| frames at |base|; |env| outlives it. */
 cmt__batch cmt__batch_frames(const cmt_env *env, uint8_t *base, size_t slots);
-/* A run over |cap| bytes in one piece. */
+/* A batch over |cap| bytes in one piece. */
 cmt__batch cmt__batch_plain(const cmt_env *env, uint8_t *base, size_t cap);
 
 static inline size_t cmt__batch_room(const cmt__batch *r) {

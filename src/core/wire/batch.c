@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "run.h"
+#include "batch.h"
 
 #include <cometp2p/secret_conn.h>
 
