@@ -547,11 +547,11 @@ static void on_gave_way(void *arg) {
 
 cmt_err cmt__link_start(cmt__link *l, const cmt_conn_options *o,
                         cmt__conn_config *config, cmt_why *why) {
-  cmt_err err = cmt__conn_new(o, config, cmt__loop_now(l->loop), &l->conn, why);
+  cmt_err err = cmt__conn_new(o, config, cmt__loop_now(l->loop), &l->conn);
 
   if (err != CMT_OK) {
     l->conn = NULL;
-    return err;
+    return cmt__why(why, err, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(err));
   }
   if (l->options->quota != NULL) {
     cmt__conn_attach_quota(l->conn, l->options->quota, on_gave_way, l);

@@ -102,6 +102,7 @@ typedef struct cmt__loop_ops {
   size_t (*tcp_unread)(const cmt__tcp *t);
   void (*tcp_give_up)(cmt__tcp *t, uint64_t after_ns);
   void (*tcp_congestion)(cmt__tcp *t, const char *name);
+  int (*congestion_check)(cmt__loop *l, const char *name);
   void (*tcp_detach)(cmt__tcp *t);
   cmt_err (*tcp_attach)(cmt__tcp *t, cmt__loop *l);
   cmt_err (*resolve)(cmt__loop *l, const char *host, uint16_t port,
@@ -288,7 +289,13 @@ static inline void cmt__tcp_give_up(cmt__tcp *t, uint64_t after_ns) {
     t->loop->ops->tcp_give_up(t, after_ns);
   }
 }
-/* Changes the congestion control to |name|, which the system has. */
+/* 0 when cmt__tcp_congestion() can set the one of that name, else an errno:
+   ENOENT, there is none; EPERM, only a privileged process may. */
+static inline int cmt__loop_congestion_check(cmt__loop *l, const char *name) {
+  return l->ops->congestion_check != NULL ? l->ops->congestion_check(l, name)
+                                          : 0;
+}
+/* Changes the congestion control to |name|, which was checked. */
 static inline void cmt__tcp_congestion(cmt__tcp *t, const char *name) {
   if (t->loop->ops->tcp_congestion != NULL) {
     t->loop->ops->tcp_congestion(t, name);

@@ -11,7 +11,7 @@
 #include "core/conn/node_info.h"
 #include "crypto/node_key.h"
 #include "base/sized.h"
-#include "sys/tcp_kernel.h"
+#include "net/uv/loop_uv.h"
 
 #include <cometp2p/version.h>
 
@@ -67,9 +67,11 @@ static cmt_err no_memory(cmt_why *why) {
 }
 
 /* Only some may be used by a process without privileges. */
-static cmt_err congestion_check(const cmt_switch_options *o, cmt_why *why) {
-  int error =
-    o->congestion == NULL ? 0 : cmt__tcp_kernel_congestion_check(o->congestion);
+static cmt_err congestion_check(const cmt_switch_options *o, cmt__loop *loop,
+                                cmt_why *why) {
+  int error = o->congestion == NULL ? 0
+              : loop == NULL ? cmt__loop_uv_congestion_check(o->congestion)
+                             : cmt__loop_congestion_check(loop, o->congestion);
   const char *reason = error == ENOENT  ? "the system has none of that name"
                        : error == EPERM ? "only a privileged process may"
                                         : strerror(error);
@@ -142,9 +144,7 @@ static cmt_err channels_take(cmt__switch_setup *s, const cmt_reactor *r,
     s->channel_ids[s->channel_count] = c->id;
     s->channels[s->channel_count++] = cmt__channel_defaults(c);
   }
-  return r->channel_count == 0
-           ? CMT_OK
-           : cmt__channels_check(s->channels, s->channel_count, why);
+  return CMT_OK;
 }
 
 static cmt_err reactors_take(cmt__switch_setup *s, const cmt_env *env,
@@ -311,35 +311,25 @@ void cmt__setup_conn_options(const cmt__switch_setup *s, const cmt_env *env,
   out->recv_rate = o->recv_rate;
 }
 
-/* A connection made for trial tells what is wrong with the rest. */
-static cmt_err conn_try(cmt__switch_setup *s, const cmt_env *env,
-                        cmt_why *why) {
-  cmt_conn_options o;
-  cmt_node_info info;
-  cmt_conn *trial;
-  cmt_err err;
-
-  cmt__setup_conn_options(s, env, &info, &o);
-  err = cmt__conn_new(&o, s->config, 0, &trial, why);
-  if (err == CMT_OK) {
-    cmt_conn_delete(trial);
-  }
-  return err;
-}
-
-/* A port that is picked at the start has up to five digits. */
+/* What every connection is made with is checked here, once; |expect_id| comes
+   later.  A port that is picked at the start has up to five digits. */
 static cmt_err conn_check(cmt__switch_setup *s, const cmt_env *env,
                           cmt_why *why) {
   cmt_net_addr at = s->laddr, longest = at;
+  bool picked = s->listens && at.port == 0;
+  cmt_conn_options o;
+  cmt_node_info info;
   cmt_err err;
 
-  if (!s->listens || at.port != 0) {
-    return conn_try(s, env, why);
-  }
   longest.port = UINT16_MAX;
-  cmt__setup_set_laddr(s, &longest);
-  err = conn_try(s, env, why);
-  cmt__setup_set_laddr(s, &at);
+  if (picked) {
+    cmt__setup_set_laddr(s, &longest);
+  }
+  cmt__setup_conn_options(s, env, &info, &o);
+  err = cmt__conn_options_check(&o, s->config, why);
+  if (picked) {
+    cmt__setup_set_laddr(s, &at);
+  }
   return err;
 }
 
@@ -404,7 +394,8 @@ static void limits_defaults(cmt_switch_options *o) {
   or_default(&o->ip6_prefix_len, IP6_PREFIX_LEN);
 }
 
-static cmt_err numbers_check(const cmt_switch_options *o, cmt_why *why) {
+static cmt_err numbers_check(const cmt_switch_options *o, cmt__loop *loop,
+                             cmt_why *why) {
   if (o->loops < 1 || o->loops > CMT_LOOPS_MAX) {
     return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
                     "loops is %u, allowed is 1 to %d", o->loops, CMT_LOOPS_MAX);
@@ -416,15 +407,16 @@ static cmt_err numbers_check(const cmt_switch_options *o, cmt_why *why) {
   if (o->stall_max_ns == 0) {
     return refuse(why, "stall_max_ns is 0: no peer could be paused");
   }
-  if (congestion_check(o, why) != CMT_OK) {
+  if (congestion_check(o, loop, why) != CMT_OK) {
     return CMT_EINVAL;
   }
   return limits_check(o, why);
 }
 
 cmt_err cmt__setup_init(cmt__switch_setup *s, const cmt_env *env,
-                        const cmt_switch_options *o, cmt_why *why) {
-  cmt_err err = numbers_check(o, why);
+                        const cmt_switch_options *o, cmt__loop *loop,
+                        cmt_why *why) {
+  cmt_err err = numbers_check(o, loop, why);
 
   memset(s, 0, sizeof *s);
   s->options = *o;
@@ -436,12 +428,12 @@ cmt_err cmt__setup_init(cmt__switch_setup *s, const cmt_env *env,
     err = reactors_take(s, env, o, why);
   }
   if (err == CMT_OK) {
-    err = cmt__floors_compute(&s->options, s->channels, s->channel_count,
-                              &s->floors, why);
-  }
-  if (err == CMT_OK) {
     err = cmt__conn_config_new(env, s->channel_count > 0 ? s->channels : NULL,
                                s->channel_count, &s->config, why);
+  }
+  if (err == CMT_OK) {
+    err = cmt__floors_compute(&s->options, s->channels, s->channel_count,
+                              &s->floors, why);
   }
   if (err == CMT_OK) {
     err = key_take(s, env, o, why);

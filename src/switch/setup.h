@@ -31,10 +31,10 @@ typedef struct cmt__switch_setup {
 } cmt__switch_setup;
 
 /* Checks |o|; everything that a connection will be made with is known to be
-   good then. */
+   good then.  |loop| is the first loop; NULL: it will be one on libuv. */
 CMT_NODISCARD cmt_err cmt__setup_init(cmt__switch_setup *s, const cmt_env *env,
                                       const cmt_switch_options *o,
-                                      cmt_why *why);
+                                      cmt__loop *loop, cmt_why *why);
 void cmt__setup_fini(cmt__switch_setup *s, const cmt_env *env);
 /* CMT_EINVAL unless |o| asks for one loop. */
 CMT_NODISCARD cmt_err cmt__setup_one_loop(const cmt_switch_options *o,

@@ -182,7 +182,8 @@ static cmt_err switch_new(const cmt_switch_options *o, cmt__loop *const *loops,
   err = s != NULL ? CMT_OK : CMT_ENOMEM;
   if (err == CMT_OK) {
     s->env = env;
-    err = cmt__setup_init(&s->setup, &s->env, o, why);
+    err = cmt__setup_init(&s->setup, &s->env, o,
+                          loops != NULL ? loops[0] : NULL, why);
   }
   if (err != CMT_OK) {
     cmt__free(&env, s);

@@ -90,6 +90,9 @@ void test_loop_tap(test_loop *l, test_tap tap, void *arg);
 void test_loop_set_connect(test_loop *l, const char *at, cmt_err outcome);
 /* The IP from which later connects come; 127.0.0.1 at first. */
 void test_loop_set_source(test_loop *l, const char *ip);
+/* The errno by which a congestion control other than "reno" is refused from now
+   on; ENOENT at first. */
+void test_loop_refuse_congestion(test_loop *l, int error);
 /* The next |count| accepts fail for want of descriptors. */
 void test_loop_exhaust(test_loop *l, size_t count);
 

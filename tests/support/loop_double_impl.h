@@ -88,6 +88,7 @@ struct test_loop {
   test_tap tap;
   void *tap_arg;
   char source[64];
+  int refuses_congestion; /* The errno for all but "reno"; 0: ENOENT. */
   uint16_t next_port, next_listen_port;
   uint8_t buffer[CMT__READ_MAX];
 };

@@ -8,6 +8,7 @@
 
 #include "loop_double_impl.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -214,6 +215,12 @@ static void tcp_congestion(cmt__tcp *t, const char *name) {
   test_dir *d = own_dir(t);
 
   snprintf(d->congestion, sizeof d->congestion, "%s", name);
+}
+
+static int congestion_check(cmt__loop *base, const char *name) {
+  int error = test_loop_of(base)->refuses_congestion;
+
+  return strcmp(name, "reno") == 0 ? 0 : error != 0 ? error : ENOENT;
 }
 
 static cmt_err loop_connect(cmt__loop *base, const cmt_net_addr *to,
@@ -566,6 +573,7 @@ void test_net_ops(cmt__loop_ops *ops) {
   ops->tcp_unread = tcp_unread;
   ops->tcp_give_up = tcp_give_up;
   ops->tcp_congestion = tcp_congestion;
+  ops->congestion_check = congestion_check;
   ops->tcp_close = tcp_close;
   ops->tcp_detach = tcp_detach;
   ops->tcp_attach = tcp_attach;
@@ -601,6 +609,10 @@ void test_loop_set_source(test_loop *l, const char *ip) {
   assert_true(test_is_literal(ip));
   memset(l->source, 0, sizeof l->source);
   snprintf(l->source, sizeof l->source, "%s", ip);
+}
+
+void test_loop_refuse_congestion(test_loop *l, int error) {
+  l->refuses_congestion = error;
 }
 
 void test_loop_exhaust(test_loop *l, size_t count) { l->exhausted = count; }

@@ -6,6 +6,10 @@
 
 #include "switch/session.h"
 
+#include <errno.h>
+#include <stdio.h>
+#include <sys/resource.h>
+
 enum { BULK = 0x52, MIB = 1 << 20 };
 
 typedef test_trio fixture;
@@ -536,16 +540,42 @@ static void who_accepts_sets_its_congestion_control_too(void **state) {
     "reno", test_loop_conn(f->w.loop, 0)->dir[TEST_ACCEPTOR].congestion);
 }
 
-static void
-a_congestion_control_that_the_system_lacks_is_refused(void **state) {
+static void a_congestion_control_that_the_loop_lacks_is_refused(void **state) {
+  static const struct {
+    int error;
+    const char *text;
+  } rows[] = {
+    {0, "the system has none of that name"},
+    {EPERM, "only a privileged process may"},
+    {EMFILE, "Too many open files"},
+  };
   fixture *f = *state;
+  char text[120];
   cmt_why why;
 
   f->a.options.congestion = "warp\n9";
-  assert_cmt(CMT_EINVAL, test_node_new(&f->a, &why));
-  assert_string_equal("congestion: cannot use \"warp\\x0a9\": the system has "
-                      "none of that name",
-                      why.text);
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    test_loop_refuse_congestion(f->w.loop, rows[i].error);
+    assert_cmt(CMT_EINVAL, test_node_new(&f->a, &why));
+    snprintf(text, sizeof text, "congestion: cannot use \"warp\\x0a9\": %s",
+             rows[i].text);
+    assert_string_equal(text, why.text);
+  }
+}
+
+/* A process that may open nothing makes a switch on a simulated loop. */
+static void no_socket_is_opened_to_check_it(void **state) {
+  fixture *f = *state;
+  struct rlimit before, none;
+  cmt_err err;
+
+  assert_int_equal(0, getrlimit(RLIMIT_NOFILE, &before));
+  none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
+  assert_int_equal(0, setrlimit(RLIMIT_NOFILE, &none));
+  f->a.options.congestion = "reno";
+  err = test_node_new(&f->a, NULL);
+  assert_int_equal(0, setrlimit(RLIMIT_NOFILE, &before));
+  assert_cmt(CMT_OK, err);
 }
 
 int main(void) {
@@ -575,7 +605,8 @@ int main(void) {
     TEST(rates_are_those_of_the_last_second),
     TEST(the_congestion_control_is_that_of_the_options),
     TEST(who_accepts_sets_its_congestion_control_too),
-    TEST(a_congestion_control_that_the_system_lacks_is_refused),
+    TEST(a_congestion_control_that_the_loop_lacks_is_refused),
+    TEST(no_socket_is_opened_to_check_it),
   };
 
   return cmocka_run_group_tests_name("link_write", tests, NULL, NULL);

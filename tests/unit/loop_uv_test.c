@@ -4,6 +4,7 @@
 #include "loop_user.h"
 #include "test.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
@@ -472,6 +473,15 @@ static void a_resolve_without_memory_is_refused(void **state) {
   test_env_fini(&env);
 }
 
+static void a_loop_tells_which_congestion_controls_it_has(void **state) {
+  cmt__loop *l = *state;
+
+  assert_int_equal(0, cmt__loop_congestion_check(l, "reno"));
+  assert_int_equal(ENOENT, cmt__loop_congestion_check(l, "no such"));
+  assert_int_equal(0, cmt__loop_uv_congestion_check("reno"));
+  assert_int_equal(ENOENT, cmt__loop_uv_congestion_check("no such"));
+}
+
 #define LOOP_TEST(f) cmocka_unit_test_setup_teardown(f, init, fini)
 
 int main(void) {
@@ -488,6 +498,7 @@ int main(void) {
     LOOP_TEST(another_thread_can_stop_a_blocked_loop),
     LOOP_TEST(a_stop_before_the_run_ends_it_after_one_turn),
     LOOP_TEST(a_stop_lets_the_turn_finish),
+    LOOP_TEST(a_loop_tells_which_congestion_controls_it_has),
     LOOP_TEST(an_ip_literal_resolves_to_itself),
     LOOP_TEST(localhost_resolves_to_distinct_loopback_addresses),
     LOOP_TEST(an_impossible_name_has_no_address),

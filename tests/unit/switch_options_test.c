@@ -130,6 +130,24 @@ static void what_connections_could_not_be_made_with(void **state) {
   refused(f, "options of an unknown size: use the init macro");
 }
 
+/* No keys are made, and no memory for any: that is for connections. */
+static void options_are_checked_without_a_connection(void **state) {
+  fixture *f = *state;
+  cmt_node_key *key;
+  size_t pieces;
+  uint64_t seed;
+
+  assert_cmt(CMT_OK, cmt_node_key_generate(&f->w.env.env, &key));
+  f->a.options.key = key;
+  pieces = f->w.env.secret_allocs;
+  seed = f->w.env.seed;
+  assert_cmt(CMT_OK, test_node_new(&f->a, NULL));
+  assert_int_equal(pieces, f->w.env.secret_allocs);
+  assert_int_equal(seed, f->w.env.seed);
+  test_node_fini(&f->a);
+  cmt_node_key_delete(key);
+}
+
 static void a_node_info_that_others_would_refuse(void **state) {
   fixture *f = *state;
   cmt_why why;
@@ -258,6 +276,7 @@ int main(void) {
     TEST(no_network),
     TEST(a_bad_laddr),
     TEST(what_connections_could_not_be_made_with),
+    TEST(options_are_checked_without_a_connection),
     TEST(loops_out_of_range),
     TEST(one_loop_of_the_caller_is_one),
     TEST(a_node_info_that_others_would_refuse),

@@ -67,61 +67,64 @@ void cmt_conn_delete(cmt_conn *c) {
   cmt__conn_config_unref(config);
 }
 
-/* A fault of our own node info is one of the options. */
-static cmt_err ours_check(const cmt_node_info *info, const cmt_node_id *id,
-                          cmt_why *why) {
-  char quoted[64];
+/* Our node info, with what follows from key and channels filled in. */
+typedef struct ours {
+  cmt_node_info info;
+  cmt_node_id id;
+  uint8_t channels[CMT_CHANNELS_MAX];
+} ours;
 
-  if (cmt_node_info_validate(info, why) != CMT_OK) {
+static void ours_fill(const cmt_conn_options *o, ours *out) {
+  cmt_node_info *info = &out->info;
+  cmt_node_id given;
+
+  *info = *o->node_info;
+  cmt_node_key_id(o->key, &out->id);
+  if (info->id.len == 0 || (cmt__node_id_read(info->id, &given) &&
+                            cmt_node_id_equal(&given, &out->id))) {
+    info->id = cmt_bytes_of(out->id.text); /* CometBFT refuses capitals. */
+  }
+  for (size_t i = 0; i < o->channel_count; i++) {
+    out->channels[i] = o->channels[i].id;
+  }
+  if (info->channels.len == 0) {
+    info->channels =
+      (cmt_bytes){.base = out->channels, .len = o->channel_count};
+  }
+  if (info->listen_addr.len == 0) {
+    info->listen_addr = cmt_bytes_of(CMT__NOT_LISTENING);
+  }
+}
+
+/* A fault of our own node info is one of the options. */
+static cmt_err ours_check(const cmt_conn_options *o, cmt_why *why) {
+  char quoted[64];
+  ours x;
+
+  ours_fill(o, &x);
+  if (cmt_node_info_validate(&x.info, why) != CMT_OK) {
     if (why != NULL) {
       why->err = CMT_EINVAL;
     }
     return CMT_EINVAL;
   }
-  if (info->id.len != strlen(id->text) ||
-      memcmp(info->id.base, id->text, info->id.len) != 0) {
+  if (x.info.id.len != strlen(x.id.text) ||
+      memcmp(x.info.id.base, x.id.text, x.info.id.len) != 0) {
     return cmt__why(why, CMT_EINVAL, CMT_STAGE_NODE_INFO,
                     "id is '%s', that of the key is %s",
-                    cmt__quote(info->id, quoted, sizeof quoted), id->text);
+                    cmt__quote(x.info.id, quoted, sizeof quoted), x.id.text);
+  }
+  if (cmt__node_info_size(&x.info) > CMT_NODE_INFO_MAX) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_NODE_INFO,
+                    "our node info takes %zu bytes, allowed are %d",
+                    cmt__node_info_size(&x.info), CMT_NODE_INFO_MAX);
   }
   return CMT_OK;
 }
 
-/* Our node info, with what follows from key and channels filled in. */
-static cmt_err ours_new(const cmt_env *env, const cmt_conn_options *o,
-                        cmt_node_info **out, cmt_why *why) {
-  uint8_t ids[CMT_CHANNELS_MAX];
-  cmt_node_info info = *o->node_info;
-  cmt_node_id id, given;
+static cmt_err conn_handshake_new(cmt_conn *c, const cmt_conn_options *o) {
+  ours x;
 
-  cmt_node_key_id(o->key, &id);
-  if (info.id.len == 0 ||
-      (cmt__node_id_read(info.id, &given) && cmt_node_id_equal(&given, &id))) {
-    info.id = cmt_bytes_of(id.text); /* Capitals are refused by CometBFT. */
-  }
-  for (size_t i = 0; i < o->channel_count; i++) {
-    ids[i] = o->channels[i].id;
-  }
-  if (info.channels.len == 0) {
-    info.channels = (cmt_bytes){.base = ids, .len = o->channel_count};
-  }
-  if (info.listen_addr.len == 0) {
-    info.listen_addr = cmt_bytes_of(CMT__NOT_LISTENING);
-  }
-  if (ours_check(&info, &id, why) != CMT_OK) {
-    return CMT_EINVAL;
-  }
-  if (cmt__node_info_size(&info) > CMT_NODE_INFO_MAX) {
-    return cmt__why(why, CMT_EINVAL, CMT_STAGE_NODE_INFO,
-                    "our node info takes %zu bytes, allowed are %d",
-                    cmt__node_info_size(&info), CMT_NODE_INFO_MAX);
-  }
-  *out = cmt__node_info_clone(env, &info);
-  return *out != NULL ? CMT_OK : CMT_ENOMEM;
-}
-
-static cmt_err conn_handshake_new(cmt_conn *c, const cmt_conn_options *o,
-                                  cmt_why *why) {
   c->shake = cmt__alloc_zero(&c->config->pool.env, sizeof *c->shake);
   if (c->shake == NULL) {
     return CMT_ENOMEM;
@@ -132,7 +135,9 @@ static cmt_err conn_handshake_new(cmt_conn *c, const cmt_conn_options *o,
     c->shake->expects = true;
     cmt__node_id_write(o->expect_id, &c->shake->expect);
   }
-  return ours_new(&c->config->pool.env, o, &c->shake->ours, why);
+  ours_fill(o, &x);
+  c->shake->ours = cmt__node_info_clone(&c->config->pool.env, &x.info);
+  return c->shake->ours != NULL ? CMT_OK : CMT_ENOMEM;
 }
 
 static cmt_mconn_options mconn_options(const cmt_conn_options *o) {
@@ -152,12 +157,12 @@ static cmt_mconn_options mconn_options(const cmt_conn_options *o) {
   };
 }
 
-static cmt_err parts_new(cmt_conn *c, const cmt_conn_options *o, cmt_why *why) {
+static cmt_err parts_new(cmt_conn *c, const cmt_conn_options *o) {
   cmt_mconn_options m = mconn_options(o);
-  cmt_err err = cmt__mconn_new(&m, c->config, c->now_ns, &c->mconn, why);
+  cmt_err err = cmt__mconn_new(&m, c->config, c->now_ns, &c->mconn);
 
   if (err == CMT_OK) {
-    err = conn_handshake_new(c, o, why);
+    err = conn_handshake_new(c, o);
   }
   if (err == CMT_OK) {
     err = cmt__secret_conn_new(&c->config->pool, o->key, &c->secret);
@@ -165,8 +170,11 @@ static cmt_err parts_new(cmt_conn *c, const cmt_conn_options *o, cmt_why *why) {
   return err;
 }
 
-static cmt_err options_check(const cmt_conn_options *o, cmt_why *why) {
+cmt_err cmt__conn_options_check(const cmt_conn_options *o,
+                                const cmt__conn_config *config, cmt_why *why) {
   const char *fault = NULL;
+  cmt_mconn_options m = mconn_options(o);
+  cmt_err err;
 
   if (o->key == NULL) {
     fault = "key is not set";
@@ -177,36 +185,47 @@ static cmt_err options_check(const cmt_conn_options *o, cmt_why *why) {
   } else if (!cmt__is_bool(&o->any_network)) {
     fault = "any_network is neither true nor false";
   }
-  return fault == NULL
-           ? CMT_OK
-           : cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT, "%s", fault);
+  if (fault != NULL) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT, "%s", fault);
+  }
+  err = cmt__mconn_options_check(&m, config, why);
+  return err == CMT_OK ? ours_check(o, why) : err;
 }
 
 cmt_err cmt__conn_new(const cmt_conn_options *o, cmt__conn_config *config,
-                      uint64_t now_ns, cmt_conn **out, cmt_why *why) {
-  cmt_err err = options_check(o, why);
+                      uint64_t now_ns, cmt_conn **out) {
+  cmt_conn *c = cmt__alloc_zero(&config->pool.env, sizeof *c);
+  cmt_err err;
+
+  if (c == NULL) {
+    return CMT_ENOMEM;
+  }
+  c->config = cmt__conn_config_ref(config);
+  c->key = cmt__node_key_ref(o->key);
+  now_ns = cmt__conn_enter(c, now_ns);
+  c->flush_at_ns = CMT_NEVER;
+  c->handshake_at_ns = cmt__after(now_ns, o->handshake_timeout_ns);
+  err = parts_new(c, o);
+  if (err != CMT_OK) {
+    cmt_conn_delete(c);
+    return err;
+  }
+  *out = c;
+  return CMT_OK;
+}
+
+static cmt_err alone_new(const cmt_conn_options *o, cmt__conn_config *config,
+                         uint64_t now_ns, cmt_conn **out) {
   cmt_conn *c;
+  cmt_err err = cmt__conn_new(o, config, now_ns, &c);
 
   if (err != CMT_OK) {
     return err;
   }
-  c = cmt__alloc_zero(&config->pool.env, sizeof *c);
-  err = c != NULL ? CMT_OK : CMT_ENOMEM;
-  cmt__why(why, CMT_OK, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(CMT_OK));
-  if (err == CMT_OK) {
-    c->config = cmt__conn_config_ref(config);
-    c->key = cmt__node_key_ref(o->key);
-    now_ns = cmt__conn_enter(c, now_ns);
-    c->flush_at_ns = CMT_NEVER;
-    c->handshake_at_ns = cmt__after(now_ns, o->handshake_timeout_ns);
-    err = parts_new(c, o, why);
-  }
-  if (err != CMT_OK) {
+  c->alone = cmt__alloc_zero(&config->pool.env, sizeof *c->alone);
+  if (c->alone == NULL) {
     cmt_conn_delete(c);
-    if (why != NULL && why->err == CMT_OK) {
-      cmt__why(why, err, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(err));
-    }
-    return err;
+    return CMT_ENOMEM;
   }
   *out = c;
   return CMT_OK;
@@ -216,15 +235,11 @@ cmt_err cmt_conn_new(const cmt_conn_options *o, uint64_t now_ns, cmt_conn **out,
                      cmt_why *why) {
   cmt_conn_options full;
   cmt__conn_config *config;
-  cmt_conn *c;
   cmt_err err = cmt__out_clear(out, why);
 
   cmt_conn_options_init(&full);
   if (err == CMT_OK) {
     err = cmt__sized_read(&full, sizeof full, o, "options", why);
-  }
-  if (err == CMT_OK) {
-    err = options_check(&full, why);
   }
   if (err == CMT_OK) {
     err = cmt__conn_config_new(full.env, full.channels, full.channel_count,
@@ -233,19 +248,13 @@ cmt_err cmt_conn_new(const cmt_conn_options *o, uint64_t now_ns, cmt_conn **out,
   if (err != CMT_OK) {
     return err;
   }
-  err = cmt__conn_new(&full, config, now_ns, &c, why);
+  err = cmt__conn_options_check(&full, config, why);
+  if (err == CMT_OK) {
+    err = alone_new(&full, config, now_ns, out);
+    cmt__why(why, err, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(err));
+  }
   cmt__conn_config_unref(config); /* The connection has its own. */
-  if (err != CMT_OK) {
-    return err;
-  }
-  c->alone = cmt__alloc_zero(&c->config->pool.env, sizeof *c->alone);
-  if (c->alone == NULL) {
-    cmt_conn_delete(c);
-    return cmt__why(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
-                    cmt_err_text(CMT_ENOMEM));
-  }
-  *out = c;
-  return CMT_OK;
+  return err;
 }
 
 /* ---- ends and time ---- */

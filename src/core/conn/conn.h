@@ -9,12 +9,18 @@
 
 #include <cometp2p/conn.h>
 
-/* As cmt_conn_new(), with the environment and the channels of |config|, of
-   which it takes a reference, in place of those of |o|.  Its last event has no
-   |why|, and cmt__conn_why() tells it. */
+/* All that can be wrong with options whose channels are those of |config|;
+   CMT_EINVAL, and |why| names the option. */
+CMT_NODISCARD cmt_err cmt__conn_options_check(const cmt_conn_options *o,
+                                              const cmt__conn_config *config,
+                                              cmt_why *why);
+
+/* Makes one from checked options, with the environment and the channels of
+   |config|, of which it takes a reference.  Its last event has no |why|, and
+   cmt__conn_why() tells it.  CMT_ENOMEM. */
 CMT_NODISCARD cmt_err cmt__conn_new(const cmt_conn_options *o,
                                     cmt__conn_config *config, uint64_t now_ns,
-                                    cmt_conn **out, cmt_why *why);
+                                    cmt_conn **out);
 void cmt__conn_why(const cmt_conn *c, cmt_why *out);
 
 /* Their node info, which is the caller's to free from then on: later events

@@ -74,33 +74,6 @@ static cmt_err limits_check(const cmt_mconn_options *o, cmt_why *why) {
   return CMT_OK;
 }
 
-static cmt_err options_check(const cmt_mconn_options *o, cmt_why *why) {
-  cmt_err err =
-    payload_check("send_packet_payload_max", o->send_packet_payload_max,
-                  CMT_PACKET_PAYLOAD_MIN, why);
-  if (err == CMT_OK) {
-    err = payload_check("recv_packet_payload_max", o->recv_packet_payload_max,
-                        1, why);
-  }
-  if (err == CMT_OK) {
-    err = pings_check(o, why);
-  }
-  if (err == CMT_OK && cmt__wire_of(o->wire) == NULL) {
-    err = cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
-                   "wire is %d, which is none of enum cmt_wire", (int)o->wire);
-  }
-  return err == CMT_OK ? limits_check(o, why) : err;
-}
-
-static size_t recv_bytes_default(const cmt__channels *cs) {
-  size_t largest = 0;
-
-  for (size_t i = 0; i < cs->count; i++) {
-    largest = cmt__max(largest, cs->config->list[i].recv_message_max);
-  }
-  return largest + (1 << 20);
-}
-
 /* A message over it could never be received. */
 static cmt_err recv_bytes_check(const cmt_mconn_options *o,
                                 const cmt__conn_config *config, cmt_why *why) {
@@ -115,6 +88,37 @@ static cmt_err recv_bytes_check(const cmt_mconn_options *o,
     }
   }
   return CMT_OK;
+}
+
+cmt_err cmt__mconn_options_check(const cmt_mconn_options *o,
+                                 const cmt__conn_config *config, cmt_why *why) {
+  cmt_err err =
+    payload_check("send_packet_payload_max", o->send_packet_payload_max,
+                  CMT_PACKET_PAYLOAD_MIN, why);
+  if (err == CMT_OK) {
+    err = payload_check("recv_packet_payload_max", o->recv_packet_payload_max,
+                        1, why);
+  }
+  if (err == CMT_OK) {
+    err = pings_check(o, why);
+  }
+  if (err == CMT_OK && cmt__wire_of(o->wire) == NULL) {
+    err = cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                   "wire is %d, which is none of enum cmt_wire", (int)o->wire);
+  }
+  if (err == CMT_OK) {
+    err = limits_check(o, why);
+  }
+  return err == CMT_OK ? recv_bytes_check(o, config, why) : err;
+}
+
+static size_t recv_bytes_default(const cmt__channels *cs) {
+  size_t largest = 0;
+
+  for (size_t i = 0; i < cs->count; i++) {
+    largest = cmt__max(largest, cs->config->list[i].recv_message_max);
+  }
+  return largest + (1 << 20);
 }
 
 /* Behind the multiplexer lie those of its parts that not every one needs. */
@@ -153,23 +157,15 @@ static void mconn_init(cmt_mconn *m, const cmt_mconn_options *o) {
 }
 
 cmt_err cmt__mconn_new(const cmt_mconn_options *o, cmt__conn_config *config,
-                       uint64_t now_ns, cmt_mconn **out, cmt_why *why) {
-  cmt_err err = options_check(o, why);
-  cmt_mconn *m;
+                       uint64_t now_ns, cmt_mconn **out) {
+  cmt_mconn *m = cmt__alloc_zero(&config->pool.env, mconn_size(o));
+  cmt_err err =
+    m != NULL ? cmt__channels_init(&m->channels, config, cmt__wire_of(o->wire))
+              : CMT_ENOMEM;
 
-  if (err == CMT_OK) {
-    err = recv_bytes_check(o, config, why);
-  }
-  if (err != CMT_OK) {
-    return err;
-  }
-  m = cmt__alloc_zero(&config->pool.env, mconn_size(o));
-  err = m != NULL
-          ? cmt__channels_init(&m->channels, config, cmt__wire_of(o->wire))
-          : CMT_ENOMEM;
   if (err != CMT_OK) {
     cmt__free(&config->pool.env, m);
-    return cmt__why(why, err, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(err));
+    return err;
   }
   (void)cmt__conn_config_ref(config);
   mconn_init(m, o);
@@ -179,19 +175,32 @@ cmt_err cmt__mconn_new(const cmt_mconn_options *o, cmt__conn_config *config,
   return CMT_OK;
 }
 
+static cmt_err alone_new(const cmt_mconn_options *o, cmt__conn_config *config,
+                         uint64_t now_ns, cmt_mconn **out) {
+  cmt_mconn *m;
+  cmt_err err = cmt__mconn_new(o, config, now_ns, &m);
+
+  if (err != CMT_OK) {
+    return err;
+  }
+  m->alone = cmt__alloc_zero(&config->pool.env, sizeof *m->alone);
+  if (m->alone == NULL) {
+    cmt_mconn_delete(m);
+    return CMT_ENOMEM;
+  }
+  *out = m;
+  return CMT_OK;
+}
+
 cmt_err cmt_mconn_new(const cmt_mconn_options *o, uint64_t now_ns,
                       cmt_mconn **out, cmt_why *why) {
   cmt_mconn_options full;
   cmt__conn_config *config;
-  cmt_mconn *m;
   cmt_err err = cmt__out_clear(out, why);
 
   cmt_mconn_options_init(&full);
   if (err == CMT_OK) {
     err = cmt__sized_read(&full, sizeof full, o, "options", why);
-  }
-  if (err == CMT_OK) {
-    err = options_check(&full, why);
   }
   if (err == CMT_OK) {
     err = cmt__conn_config_new(full.env, full.channels, full.channel_count,
@@ -200,19 +209,13 @@ cmt_err cmt_mconn_new(const cmt_mconn_options *o, uint64_t now_ns,
   if (err != CMT_OK) {
     return err;
   }
-  err = cmt__mconn_new(&full, config, now_ns, &m, why);
+  err = cmt__mconn_options_check(&full, config, why);
+  if (err == CMT_OK) {
+    err = alone_new(&full, config, now_ns, out);
+    cmt__why(why, err, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(err));
+  }
   cmt__conn_config_unref(config); /* The multiplexer has its own. */
-  if (err != CMT_OK) {
-    return err;
-  }
-  m->alone = cmt__alloc_zero(&m->channels.config->pool.env, sizeof *m->alone);
-  if (m->alone == NULL) {
-    cmt_mconn_delete(m);
-    return cmt__why(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
-                    cmt_err_text(CMT_ENOMEM));
-  }
-  *out = m;
-  return CMT_OK;
+  return err;
 }
 
 void cmt_mconn_delete(cmt_mconn *m) {

@@ -6,11 +6,17 @@
 
 #include "channel.h"
 
-/* As cmt_mconn_new(), with the environment and the channels of |config|, of
-   which it takes a reference, in place of those of |o|. */
+/* All that can be wrong with options whose channels are those of |config|;
+   CMT_EINVAL, and |why| names the option. */
+CMT_NODISCARD cmt_err cmt__mconn_options_check(const cmt_mconn_options *o,
+                                               const cmt__conn_config *config,
+                                               cmt_why *why);
+
+/* Makes one from checked options, with the environment and the channels of
+   |config|, of which it takes a reference.  CMT_ENOMEM. */
 CMT_NODISCARD cmt_err cmt__mconn_new(const cmt_mconn_options *o,
                                      cmt__conn_config *config, uint64_t now_ns,
-                                     cmt_mconn **out, cmt_why *why);
+                                     cmt_mconn **out);
 
 /* As cmt__channels_retire(). */
 cmt_channel_status *cmt__mconn_retire(cmt_mconn *m, cmt__channels_rest *rest);

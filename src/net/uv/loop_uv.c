@@ -268,6 +268,15 @@ static void loop_delete(cmt__loop *base) {
   }
 }
 
+int cmt__loop_uv_congestion_check(const char *name) {
+  return cmt__tcp_kernel_congestion_check(name);
+}
+
+static int congestion_check(cmt__loop *l, const char *name) {
+  (void)l;
+  return cmt__loop_uv_congestion_check(name);
+}
+
 static const cmt__loop_ops loop_ops = {
   .run = loop_run,
   .stop = loop_stop,
@@ -289,6 +298,7 @@ static const cmt__loop_ops loop_ops = {
   .tcp_unread = cmt__uv_tcp_unread,
   .tcp_give_up = cmt__uv_tcp_give_up,
   .tcp_congestion = cmt__uv_tcp_congestion,
+  .congestion_check = congestion_check,
   .tcp_detach = cmt__uv_tcp_detach,
   .tcp_attach = cmt__uv_tcp_attach,
   .resolve = cmt__uv_resolve,

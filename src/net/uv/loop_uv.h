@@ -19,6 +19,9 @@ CMT_NODISCARD cmt_err cmt__loop_uv_new_on(const cmt_env *env,
                                           void (*inside)(bool is_inside),
                                           cmt__loop **out);
 
+/* cmt__loop_congestion_check() of any such loop, also before there is one. */
+int cmt__loop_uv_congestion_check(const char *name);
+
 /* Closes the handles of a loop on the caller's; every tcp, listener and resolve
    was closed before.  |cb| comes once libuv has let go of them all, and may
    delete the loop.  Deleted earlier, the loop frees itself at that time, and
