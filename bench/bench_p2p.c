@@ -166,7 +166,7 @@ static int side_start(side *s, const bench_args *a, bool listens) {
     if (!bench_emit_listening(s->sw)) {
       return fail("start", "no address");
     }
-  } else if (cmt_switch_dial(s->sw, a->addr, 0) != CMT_OK) {
+  } else if (cmt_switch_dial(s->sw, a->addr, 0, NULL) != CMT_OK) {
     return fail("dial", a->addr);
   }
   pthread_mutex_lock(&s->lock);

@@ -120,7 +120,7 @@ static int side_start(side *s, const args *a) {
   o.queue_delay_target_ns = (uint64_t)(a->target_ms * 1e6);
   if (cmt_switch_new(&o, &s->sw, &why) != CMT_OK ||
       cmt_switch_start(s->sw, &why) != CMT_OK ||
-      (a->addr != NULL && cmt_switch_dial(s->sw, a->addr, 0) != CMT_OK)) {
+      (a->addr != NULL && cmt_switch_dial(s->sw, a->addr, 0, NULL) != CMT_OK)) {
     fprintf(stderr, "bench_queue: %s\n", why.text);
     return 1;
   }

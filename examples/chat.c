@@ -101,8 +101,8 @@ int main(int argc, char **argv) {
     fprintf(stderr, "chat: others join with: chat %s\n", text);
   }
   for (int i = 1; i < argc; i++) {
-    if (cmt_switch_dial(sw, argv[i], CMT_DIAL_PERSISTENT) != CMT_OK) {
-      fprintf(stderr, "chat: not an address: %s\n", argv[i]);
+    if (cmt_switch_dial(sw, argv[i], CMT_DIAL_PERSISTENT, &why) != CMT_OK) {
+      fprintf(stderr, "chat: %s\n", why.text);
     }
   }
   while (fgets(line, sizeof line, stdin) != NULL) {

@@ -92,8 +92,8 @@ int main(int argc, char **argv) {
     fflush(stdout);
   }
   for (int i = 1; i < argc; i++) {
-    if (cmt_switch_dial(sw, argv[i], CMT_DIAL_PERSISTENT) != CMT_OK) {
-      fprintf(stderr, "my_reactor: not an address: %s\n", argv[i]);
+    if (cmt_switch_dial(sw, argv[i], CMT_DIAL_PERSISTENT, &why) != CMT_OK) {
+      fprintf(stderr, "my_reactor: %s\n", why.text);
     }
   }
   while (fgets(line, sizeof line, stdin) != NULL) {

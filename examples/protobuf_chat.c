@@ -113,6 +113,7 @@ int main(int argc, char **argv) {
   cmt_protobuf_reactor typed;
   cmt_switch *sw;
   Example__Line line = EXAMPLE__LINE__INIT;
+  cmt_why why;
   char text[1000];
 
   if (argc < 2) {
@@ -134,8 +135,8 @@ int main(int argc, char **argv) {
     return 1;
   }
   for (int i = 2; i < argc; i++) {
-    if (cmt_switch_dial(sw, argv[i], CMT_DIAL_PERSISTENT) != CMT_OK) {
-      fprintf(stderr, "protobuf_chat: not an address: %s\n", argv[i]);
+    if (cmt_switch_dial(sw, argv[i], CMT_DIAL_PERSISTENT, &why) != CMT_OK) {
+      fprintf(stderr, "protobuf_chat: %s\n", why.text);
     }
   }
   line.author = argv[1];

@@ -117,8 +117,8 @@ int main(int argc, char **argv) {
   }
   print_address(&x);
   for (int i = 1; i < argc; i++) {
-    if (cmt_switch_dial(x.sw, argv[i], CMT_DIAL_PERSISTENT) != CMT_OK) {
-      fprintf(stderr, "run_on: not an address: %s\n", argv[i]);
+    if (cmt_switch_dial(x.sw, argv[i], CMT_DIAL_PERSISTENT, &why) != CMT_OK) {
+      fprintf(stderr, "run_on: %s\n", why.text);
     }
   }
   start_handles(&x);

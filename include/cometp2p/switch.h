@@ -10,7 +10,7 @@
 
    After fork() the child must not touch a switch or a peer. */
 
-#include <cometp2p/reactor.h>
+#include <cometp2p/dial.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -108,7 +108,7 @@ typedef struct cmt_switch_options {
   uint64_t send_rate, recv_rate, send_rate_total, recv_rate_total;
   /** 40; over it a connection is refused after its handshake, CMT_ELIMIT: the
       other side gets our node info and then the end.  A second connection of a
-      node that is a peer needs no place: see cmt_switch_dial().  A node of a
+      node that is a peer needs no place: see dial.h.  A node of a
       persistent dial has the place among the outbound peers that the dial would
       have, when there is none here.  0: no inbound peer at all; at most
       CMT_PEERS_MAX, with as many outbound peers 512 MiB of floors for
@@ -206,37 +206,6 @@ CMT_API CMT_NODISCARD cmt_err cmt_switch_new(const cmt_switch_options *o,
  */
 CMT_API CMT_NODISCARD cmt_err cmt_switch_start(cmt_switch *s, cmt_why *why);
 
-enum {
-  /** Dial again for ever when the attempt or the connection ends, 5 s + up to
-      3 s apart, the host name resolved anew each time.  Without memory for its
-      timer it ends at once: CMT_ENOMEM, and |redials| is false. */
-  CMT_DIAL_PERSISTENT = 1
-};
-
-/**
- * Dials |addr|, "ID@HOST:PORT".
- *
- * The outcome comes as add_peer or on_rejected, exactly one of them for each
- * attempt.  An attempt goes through the addresses of a name, at most eight of
- * them: to the next where it cannot connect, or where the node has another id.
- * After any other failure before the other side has proved an id, a persistent
- * dial ends the attempt and begins the next one behind the address, and one
- * that is not goes on.  The address at which the node was met last comes first.
- * |dial_timeout_ns| is shared by the addresses of an attempt; each handshake
- * has its own time.  Of several failures the rejection has the one that came
- * furthest; the log has each.  Dials before cmt_switch_start() wait for it, and
- * have no outcome when the switch is deleted without a start that succeeded.
- *
- * A node has at most one peer with an id.  When a second connection with it
- * completes, for example since both dialed at once, it is held for a second or
- * three; then one of the two ends with CMT_EDUPLICATE.
- *
- * Returns    CMT_OK; CMT_EINVAL: not such an address, or an unknown flag;
- *            CMT_ECLOSED: the switch is stopping; CMT_ENOMEM.
- */
-CMT_API CMT_NODISCARD cmt_err cmt_switch_dial(cmt_switch *s, const char *addr,
-                                              unsigned flags);
-
 /** The mailbox of the reactor of that name, for as long as the switch lives;
     NULL: there is none, or its delivery is not CMT_MAILBOX. */
 CMT_API cmt_mailbox *cmt_switch_mailbox(cmt_switch *s, const char *reactor);
@@ -305,6 +274,8 @@ typedef struct cmt_switch_status {
       not lock (see RLIMIT_MEMLOCK), which works all the same.  The log has one
       line when that begins. */
   uint64_t locked_key_bytes, unlocked_key_bytes;
+  /** Attempts that ended without an outcome: cmt_dial_cancel(). */
+  uint64_t cancelled;
 } cmt_switch_status;
 
 /** Fills in the cmt_switch_status |out| as of now. */
@@ -343,7 +314,8 @@ CMT_API void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
  *   hold besides;
  * - for each address that is being dialed, or will be again, as of now: 7 KiB,
  *   and twice the same as for a handshake: for its attempt, and for an inbound
- *   connection that its place is kept for.
+ *   connection that its place is kept for; and for one that is unconditional,
+ *   until it is freed, a peer more, with its floors besides the totals.
  *
  * Bytes are as asked of the environment.  Not in it: what the application
  * allocates or keeps a reference to, sends that wait in cmt_peer_send(), stacks

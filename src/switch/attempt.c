@@ -9,16 +9,9 @@
 
 enum { TRIES_MAX = 8 }; /* Addresses of a name in one attempt. */
 
-typedef enum attempt_state {
-  ATTEMPT_RESOLVING,
-  ATTEMPT_CONNECTING,
-  ATTEMPT_SHAKING,
-} attempt_state;
-
 struct cmt__attempt {
   cmt_dial *dial;
   void (*on_outcome)(cmt_dial *d, const cmt__outcome *o);
-  attempt_state state;
   bool counted; /* By |dials_max|. */
   cmt__timer timer;
   cmt__resolve *resolve;
@@ -47,6 +40,20 @@ static void set_timer(cmt__attempt *a, uint64_t at_ns) {
 
 /* ---- the outcome ---- */
 
+/* The dial has no attempt any more; the memory stays. */
+static void leave(cmt__attempt *a) {
+  cmt_switch *sw = a->dial->sw;
+
+  CMT_ASSERT(&sw->env, a->session == NULL);
+  if (a->resolve != NULL) {
+    cmt__resolve_cancel(a->resolve);
+  }
+  set_timer(a, CMT_NEVER);
+  sw->attempts -= a->counted;
+  cmt__switch_handshakes(sw, -1);
+  a->dial->attempt = NULL;
+}
+
 static void finish(cmt__attempt *a, const cmt_why *why, const cmt_node_id *id,
                    const cmt__remote *at) {
   cmt_dial *d = a->dial;
@@ -59,14 +66,7 @@ static void finish(cmt__attempt *a, const cmt_why *why, const cmt_node_id *id,
                                        : d->text,
   };
 
-  CMT_ASSERT(&sw->env, a->session == NULL);
-  if (a->resolve != NULL) {
-    cmt__resolve_cancel(a->resolve);
-  }
-  set_timer(a, CMT_NEVER);
-  sw->attempts -= a->counted;
-  cmt__switch_handshakes(sw, -1);
-  d->attempt = NULL;
+  leave(a);
   a->on_outcome(d, &o);
   cmt__free(&sw->env, a);
 }
@@ -84,7 +84,7 @@ static void finish_told(cmt__attempt *a) {
 /* The text ends the sentence that the state begins. */
 static const char *fault_text(const cmt__attempt *a, cmt_err err, char *out,
                               size_t cap) {
-  if (err == CMT_EDIAL && a->state == ATTEMPT_RESOLVING) {
+  if (err == CMT_EDIAL && a->dial->state == CMT_DIAL_RESOLVING) {
     return "no answer within the dial timeout";
   }
   return err == CMT_EREFUSED
@@ -183,6 +183,7 @@ static bool has_session(cmt__attempt *a) {
   if (a->session == NULL && a->told.err == CMT_OK) {
     cmt__why(&a->told, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
              cmt_err_text(CMT_ENOMEM));
+    a->told_at = a->found[a->found_next];
   }
   return a->session != NULL;
 }
@@ -192,7 +193,7 @@ static bool has_session(cmt__attempt *a) {
 static void connect_next(cmt__attempt *a) {
   uint64_t now_ns = cmt__loop_now(a->dial->sw->loop);
 
-  a->state = ATTEMPT_CONNECTING;
+  cmt__dial_set_state(a->dial, CMT_DIAL_CONNECTING);
   while (found_more(a) && now_ns < a->end_ns && has_session(a)) {
     uint64_t share_ns = (a->end_ns - now_ns) / (a->found_count - a->found_next);
     cmt_err err;
@@ -231,9 +232,9 @@ static void on_resolved(void *arg, cmt_err err, const cmt_net_addr *addrs,
 static void on_timer(cmt__timer *t) {
   cmt__attempt *a = (cmt__attempt *)((char *)t - offsetof(cmt__attempt, timer));
 
-  if (a->state == ATTEMPT_RESOLVING) {
+  if (a->dial->state == CMT_DIAL_RESOLVING) {
     cannot_resolve(a, CMT_EDIAL);
-  } else if (a->state == ATTEMPT_CONNECTING) {
+  } else if (a->dial->state == CMT_DIAL_CONNECTING) {
     cmt__session_disconnect(a->session);
     cannot_connect(a, CMT_EDIAL);
     connect_next(a);
@@ -254,7 +255,7 @@ static void session_on_connect(void *arg, cmt_err err) {
   }
   set_timer(a, CMT_NEVER);
   a->left_ns = a->end_ns - cmt__min64(a->end_ns, now_ns);
-  a->state = ATTEMPT_SHAKING;
+  cmt__dial_set_state(a->dial, CMT_DIAL_HANDSHAKE);
   cmt__session_start(a->session, &a->dial->addr.id);
 }
 
@@ -272,7 +273,7 @@ static bool is_of_address(const cmt__attempt *a, const cmt_why *why,
                           const cmt_node_id *id) {
   cmt_err_class blame = cmt_err_class_of(why->err);
 
-  return a->state == ATTEMPT_SHAKING && blame != CMT_CLASS_CALLER &&
+  return a->dial->state == CMT_DIAL_HANDSHAKE && blame != CMT_CLASS_CALLER &&
          blame != CMT_CLASS_LOCAL &&
          (id == NULL || !cmt_node_id_equal(id, &a->dial->addr.id));
 }
@@ -282,7 +283,7 @@ static bool is_of_address(const cmt__attempt *a, const cmt_why *why,
    address.  A dial that has one attempt alone goes on then as well. */
 static bool may_go_on(const cmt__attempt *a, const cmt_why *why) {
   return found_more(a) && !a->dial->sw->closing &&
-         (!a->dial->persistent || why->err == CMT_EWRONGID);
+         (!a->dial->options.persistent || why->err == CMT_EWRONGID);
 }
 
 static void session_on_outcome(void *arg, const cmt_why *why,
@@ -324,8 +325,9 @@ cmt_err cmt__attempt_begin(cmt_dial *d,
   a->dial = d;
   a->on_outcome = on_outcome;
   a->timer.cb = on_timer;
-  a->counted = !d->persistent;
+  a->counted = !d->options.persistent;
   d->attempt = a;
+  cmt__dial_set_state(d, CMT_DIAL_RESOLVING);
   sw->attempts += a->counted;
   cmt__switch_handshakes(sw, 1);
   cmt__switch_count(sw, &sw->status.dialed);
@@ -350,4 +352,16 @@ void cmt__attempt_stop(cmt__attempt *a) {
   }
   cmt__why(&why, CMT_ECANCELED, CMT_STAGE_TRANSPORT, "the switch is stopping");
   finish(a, &why, NULL, &a->at);
+}
+
+void cmt__attempt_abandon(cmt__attempt *a) {
+  cmt_switch *sw = a->dial->sw;
+
+  cmt__switch_count(sw, &sw->status.cancelled);
+  if (a->session != NULL) {
+    cmt__session_leave(a->session);
+    a->session = NULL;
+  }
+  leave(a);
+  cmt__free(&sw->env, a);
 }

@@ -5,35 +5,42 @@
 
 #include "dial.h"
 
-#define REDIAL_NS CMT_SECONDS(5)
-#define REDIAL_SPREAD_NS CMT_SECONDS(3)
-
 void cmt__dial_free(cmt_dial *d) {
   cmt_switch *sw = d->sw;
 
   atomic_fetch_sub(&sw->dials_allocated, 1);
+  if (d->options.unconditional) {
+    atomic_fetch_sub(&sw->dials_unconditional, 1);
+  }
   cmt__free(&sw->env, d);
 }
 
-cmt_dial *cmt__dial_new(cmt_switch *sw, const cmt_net_addr *addr,
-                        bool persistent) {
+cmt_err cmt__dial_new(cmt_switch *sw, const cmt_net_addr *addr,
+                      const cmt_dial_options *o, cmt_dial **out) {
   cmt_dial *d = cmt__alloc_zero(&sw->env, sizeof *d);
 
   if (d == NULL) {
-    return NULL;
+    return CMT_ENOMEM;
   }
   d->sw = sw;
-  atomic_fetch_add(&sw->dials_allocated, 1);
+  d->options = *o;
   d->addr = *addr;
-  d->persistent = persistent;
+  d->next_ns = CMT_NEVER;
+  atomic_fetch_add(&sw->dials_allocated, 1);
+  if (o->unconditional) {
+    atomic_fetch_add(&sw->dials_unconditional, 1);
+  }
   if (cmt_net_addr_format(addr, d->text, sizeof d->text) != CMT_OK) {
     cmt__dial_free(d);
-    return NULL;
+    return CMT_EINVAL;
   }
-  return d;
+  *out = d;
+  return CMT_OK;
 }
 
-void cmt__dial_list(cmt_dial *d) {
+/* ---- lists ---- */
+
+static void list_add(cmt_dial *d) {
   cmt_switch *sw = d->sw;
 
   d->prev = NULL;
@@ -42,12 +49,24 @@ void cmt__dial_list(cmt_dial *d) {
     d->next->prev = d;
   }
   sw->dials = d;
-  sw->dial_count++;
 }
 
-void cmt__dial_unlist(cmt_dial *d) {
+cmt_dial *cmt__dials_take(cmt_switch *sw) {
+  cmt_dial *first = sw->requests;
+
+  for (cmt_dial *d = first; d != NULL; d = d->begin_next) {
+    d->queued = false;
+    list_add(d);
+    sw->dial_count++;
+  }
+  sw->requests = NULL;
+  return first;
+}
+
+void cmt__dial_drop(cmt_dial *d) {
   cmt_switch *sw = d->sw;
 
+  cmt__lock(&sw->lock);
   if (d->prev != NULL) {
     d->prev->next = d->next;
   } else {
@@ -56,20 +75,81 @@ void cmt__dial_unlist(cmt_dial *d) {
   if (d->next != NULL) {
     d->next->prev = d->prev;
   }
-  sw->dial_count--;
+  cmt__unlock(&sw->lock);
+  cmt__dial_free(d);
 }
 
-/* ---- when ---- */
+void cmt__dials_free(cmt_switch *sw) {
+  cmt_dial *next;
 
-void cmt__dial_wait(cmt_dial *d) {
-  cmt_switch *sw = d->sw;
+  for (cmt_dial *d = sw->requests; d != NULL; d = next) {
+    next = d->begin_next;
+    cmt__dial_free(d);
+  }
+  for (cmt_dial *d = sw->dials; d != NULL; d = next) {
+    next = d->next;
+    cmt__dial_free(d);
+  }
+}
+
+/* ---- what it is at ---- */
+
+static void set_state(cmt_dial *d, cmt_dial_state state, uint64_t next_ns) {
+  cmt__lock(&d->sw->lock);
+  d->state = state;
+  d->next_ns = next_ns;
+  cmt__unlock(&d->sw->lock);
+}
+
+void cmt__dial_set_state(cmt_dial *d, cmt_dial_state state) {
+  set_state(d, state, CMT_NEVER);
+}
+
+static uint64_t delay_grown(const cmt_dial *d) {
+  const cmt_dial_options *o = &d->options;
+  uint64_t factor = o->retry_factor_percent;
+  uint64_t grown =
+    d->delay_ns / 100 * factor + d->delay_ns % 100 * factor / 100;
+
+  return d->delay_ns == 0 ? o->retry_delay_ns
+                          : cmt__min64(grown, o->retry_delay_max_ns);
+}
+
+void cmt__dial_failed(cmt_dial *d, const cmt_why *why) {
+  d->delay_ns = delay_grown(d);
+  cmt__lock(&d->sw->lock);
+  d->failures++;
+  d->last = *why;
+  cmt__unlock(&d->sw->lock);
+}
+
+void cmt__dial_met(cmt_dial *d) {
+  d->delay_ns = 0;
+  cmt__lock(&d->sw->lock);
+  d->failures = 0;
+  cmt__unlock(&d->sw->lock);
+  cmt__dial_set_state(d, CMT_DIAL_CONNECTED);
+}
+
+static uint64_t draw_jitter(const cmt_dial *d) {
+  const cmt_env *env = &d->sw->env;
   uint64_t drawn;
 
-  sw->env.entropy(sw->env.entropy_arg, &drawn, sizeof drawn);
-  d->state = CMT__DIAL_WAITING;
-  cmt__loop_timer(
-    sw->loop, &d->timer,
-    cmt__after(cmt__loop_now(sw->loop), REDIAL_NS + drawn % REDIAL_SPREAD_NS));
+  if (d->options.retry_jitter_ns == CMT_NO_JITTER) {
+    return 0;
+  }
+  env->entropy(env->entropy_arg, &drawn, sizeof drawn);
+  return drawn % d->options.retry_jitter_ns;
+}
+
+void cmt__dial_wait(cmt_dial *d) {
+  cmt__loop *loop = d->sw->loop;
+  uint64_t delay_ns =
+    d->delay_ns != 0 ? d->delay_ns : d->options.retry_delay_ns;
+  uint64_t at_ns = cmt__after(cmt__loop_now(loop), delay_ns + draw_jitter(d));
+
+  cmt__loop_timer(loop, &d->timer, at_ns);
+  set_state(d, CMT_DIAL_WAITING, at_ns);
 }
 
 bool cmt__dial_has_peer(const cmt_dial *d) {
@@ -88,13 +168,17 @@ bool cmt__dial_has_rival(const cmt_dial *d) {
 
 void cmt__dials_peer_gone(cmt_switch *sw, const cmt_node_id *id) {
   for (cmt_dial *d = sw->dials; d != NULL; d = d->next) {
-    if (d->state == CMT__DIAL_PEER && cmt_node_id_equal(&d->addr.id, id)) {
+    if (d->state == CMT_DIAL_CONNECTED && cmt_node_id_equal(&d->addr.id, id)) {
       cmt__dial_wait(d);
     }
   }
 }
 
 /* ---- where its node is ---- */
+
+static bool goes_on(const cmt_dial *d) {
+  return d->options.persistent && d->state != CMT_DIAL_ENDED;
+}
 
 void cmt__dial_know(cmt_dial *d, const cmt_net_addr *addrs, size_t count) {
   d->known_count = cmt__min(count, CMT__RESOLVE_MAX);
@@ -116,25 +200,28 @@ static bool dial_knows(const cmt_dial *d, const cmt__ip *address) {
 
 cmt__reserve *cmt__dials_reserve(cmt_switch *sw, const cmt__ip *address) {
   for (cmt_dial *d = sw->dials; d != NULL; d = d->next) {
-    if (d->persistent && d->reserve.guest == NULL && dial_knows(d, address)) {
+    if (goes_on(d) && d->reserve.guest == NULL && dial_knows(d, address)) {
       return &d->reserve;
     }
   }
   return NULL;
 }
 
-bool cmt__dials_want(const cmt_switch *sw, const cmt_node_id *id) {
+cmt__wanted cmt__dials_want(const cmt_switch *sw, const cmt_node_id *id) {
+  cmt__wanted w = {.persistent = false};
+
   for (const cmt_dial *d = sw->dials; d != NULL; d = d->next) {
-    if (d->persistent && cmt_node_id_equal(&d->addr.id, id)) {
-      return true;
+    if (d->state != CMT_DIAL_ENDED && cmt_node_id_equal(&d->addr.id, id)) {
+      w.persistent = w.persistent || d->options.persistent;
+      w.unconditional = w.unconditional || d->options.unconditional;
     }
   }
-  return false;
+  return w;
 }
 
 void cmt__dials_peer_here(cmt_switch *sw, const cmt_peer *p) {
   for (cmt_dial *d = sw->dials; d != NULL; d = d->next) {
-    if (d->persistent && cmt_node_id_equal(&d->addr.id, &p->id)) {
+    if (goes_on(d) && cmt_node_id_equal(&d->addr.id, &p->id)) {
       d->met = cmt__address_of(&sw->setup.options, &p->remote);
       d->was_met = true;
     }

@@ -8,21 +8,18 @@
 
 #include "state.h"
 
-typedef enum cmt__dial_state {
-  CMT__DIAL_WAITING, /* For its timer. */
-  CMT__DIAL_TRYING,  /* It has an attempt. */
-  CMT__DIAL_PEER,    /* A peer with its id exists; waits for the end of that. */
-} cmt__dial_state;
-
 struct cmt_dial {
   cmt_switch *sw;
-  cmt_dial *next, *prev;
-  bool persistent;
-  cmt__dial_state state;
+  cmt_dial *next, *prev; /* Changed under the lock of the switch. */
+  cmt_dial *begin_next;  /* Of those that the loop is to begin, */
+  cmt_dial *cancel_next; /* and to end. */
+  cmt_dial_options options;
   cmt_net_addr addr;
   char text[CMT_NET_ADDR_TEXT_SIZE];
+  bool has_timers;              /* There is room for them. */
   cmt__timer timer;             /* Of the next attempt; dialer.c has |cb|. */
   struct cmt__attempt *attempt; /* While one is under way. */
+  uint64_t delay_ns;            /* After the last failure; 0: there was none. */
   /* Where its name said last that its node is, and where the node last came
      from or was found as a peer; each as limits count it. */
   cmt__ip known[CMT__RESOLVE_MAX];
@@ -35,20 +32,37 @@ struct cmt_dial {
      anywhere. */
   cmt__remote begin;
   bool behind;
+  /* Under the lock of the switch; but for |cancelled| only the loop changes
+     them once it has the dial. */
+  bool queued;    /* The loop has not seen it. */
+  bool owned;     /* The application has it. */
+  bool cancelled; /* The application has it no more. */
+  cmt_dial_state state;
+  uint64_t attempts, failures, next_ns;
+  cmt_why last;
 };
 
-/* NULL: no memory. */
-cmt_dial *cmt__dial_new(cmt_switch *s, const cmt_net_addr *addr,
-                        bool persistent);
+/* |o| has its defaults.  CMT_EINVAL: the address cannot be written. */
+CMT_NODISCARD cmt_err cmt__dial_new(cmt_switch *s, const cmt_net_addr *addr,
+                                    const cmt_dial_options *o, cmt_dial **out);
 /* One that is in no list. */
 void cmt__dial_free(cmt_dial *d);
-/* Puts |d| into the list of the switch, and takes it out. */
-void cmt__dial_list(cmt_dial *d);
-void cmt__dial_unlist(cmt_dial *d);
+/* Under the lock: puts the dials that wait for the loop into the list of the
+   switch; returns the first of them, linked by |begin_next|. */
+cmt_dial *cmt__dials_take(cmt_switch *s);
+/* Takes |d| out of the list and frees it. */
+void cmt__dial_drop(cmt_dial *d);
+/* Frees all, when the switch goes. */
+void cmt__dials_free(cmt_switch *s);
+/* Tells others what it is at. */
+void cmt__dial_set_state(cmt_dial *d, cmt_dial_state state);
 /* Its name resolved to |addrs|. */
 void cmt__dial_know(cmt_dial *d, const cmt_net_addr *addrs, size_t count);
 /* Sets the timer of the next attempt. */
 void cmt__dial_wait(cmt_dial *d);
+/* An attempt failed, or there is a peer. */
+void cmt__dial_failed(cmt_dial *d, const cmt_why *why);
+void cmt__dial_met(cmt_dial *d);
 bool cmt__dial_has_peer(const cmt_dial *d);
 /* Whether another dial has an attempt under way at the same id. */
 bool cmt__dial_has_rival(const cmt_dial *d);
@@ -56,8 +70,11 @@ bool cmt__dial_has_rival(const cmt_dial *d);
 /* The free place that a persistent dial keeps for a connection from |address|;
    NULL: none. */
 cmt__reserve *cmt__dials_reserve(cmt_switch *s, const cmt__ip *address);
-/* A persistent dial is for |id|. */
-bool cmt__dials_want(const cmt_switch *s, const cmt_node_id *id);
+/* What the dials of an id ask for. */
+typedef struct cmt__wanted {
+  bool persistent, unconditional;
+} cmt__wanted;
+cmt__wanted cmt__dials_want(const cmt_switch *s, const cmt_node_id *id);
 /* The peer |p| was added. */
 void cmt__dials_peer_here(cmt_switch *s, const cmt_peer *p);
 /* The peer with |id| is gone. */

@@ -14,44 +14,106 @@ enum { TIMERS = 2 }; /* Of the dial and of its attempt. */
 
 static void on_timer(cmt__timer *t);
 
-static void dial_delete(cmt_dial *d) {
+/* No attempt follows.  One that the application has stays until it is
+   cancelled. */
+static void dial_end(cmt_dial *d) {
   cmt_switch *sw = d->sw;
 
   CMT_ASSERT(&sw->env, d->attempt == NULL);
   cmt__reserve_end(&sw->places, &d->reserve, !sw->closing);
-  cmt__loop_timer(sw->loop, &d->timer, CMT_NEVER);
-  cmt__loop_release_timers(sw->loop, TIMERS);
-  cmt__dial_unlist(d);
-  cmt__dial_free(d);
+  if (d->has_timers) {
+    cmt__loop_timer(sw->loop, &d->timer, CMT_NEVER);
+    cmt__loop_release_timers(sw->loop, TIMERS);
+  }
+  cmt__dial_set_state(d, CMT_DIAL_ENDED);
+  sw->dial_count--;
+  if (!d->owned) {
+    cmt__dial_drop(d);
+  }
   cmt__switch_look(sw);
 }
 
 /* ---- outcomes ---- */
 
 static bool redials(const cmt_dial *d, cmt_err err) {
-  return d->persistent && err != CMT_ESELF && !d->sw->closing;
+  return d->options.persistent && d->has_timers && err != CMT_ESELF &&
+         !d->sw->closing;
 }
 
-static void dial_on_outcome(cmt_dial *d, const cmt__outcome *o) {
-  cmt_err err = o->why->err;
+/* cmt_dial_cancel() waits for it. */
+static bool call_begin(cmt_dial *d) {
+  cmt_switch *sw = d->sw;
+  bool calls;
+
+  cmt__lock(&sw->lock);
+  calls = d->options.on_outcome != NULL && !d->cancelled;
+  if (calls) {
+    sw->calling = d;
+    sw->caller = pthread_self();
+  }
+  cmt__unlock(&sw->lock);
+  return calls;
+}
+
+static void call_end(cmt_dial *d) {
+  cmt_switch *sw = d->sw;
+
+  cmt__lock(&sw->lock);
+  sw->calling = NULL;
+  pthread_cond_broadcast(&sw->called_cond);
+  cmt__unlock(&sw->lock);
+}
+
+static void tell(cmt_dial *d, const cmt__outcome *o, bool again) {
+  cmt__callback_timer *timer = &d->sw->threads[0].delivery.callbacks;
+  cmt_dial_outcome told = {
+    .size = sizeof told,
+    .id = o->id,
+    .remote = o->remote,
+    .attempt = d->attempts,
+    .redials = again,
+    .why = *o->why,
+  };
+
+  if (call_begin(d)) {
+    cmt__callback_begin(timer, "on_outcome", -1);
+    d->options.on_outcome(d->options.arg, d->owned ? d : NULL, &told);
+    cmt__callback_end(timer);
+    call_end(d);
+  }
+}
+
+static void reject(cmt_dial *d, const cmt__outcome *o, bool again) {
   cmt_rejection r = {
     .remote = o->remote,
     .dialed = d->text,
     .id = o->id,
     .outbound = true,
-    .redials = redials(d, err),
+    .redials = again,
     .why = *o->why,
   };
 
+  cmt__switch_reject(d->sw, &r);
+}
+
+static void dial_on_outcome(cmt_dial *d, const cmt__outcome *o) {
+  cmt_err err = o->why->err;
+  bool again = redials(d, err);
+
   if (err != CMT_OK) {
-    cmt__switch_reject(d->sw, &r);
+    cmt__dial_failed(d, o->why);
   }
-  if (!redials(d, err)) {
-    dial_delete(d);
-  } else if (err == CMT_OK || cmt__dial_has_peer(d)) {
-    d->state = CMT__DIAL_PEER;
-  } else {
+  if (err == CMT_OK || (again && cmt__dial_has_peer(d))) {
+    cmt__dial_met(d);
+  } else if (again) {
     cmt__dial_wait(d);
+  }
+  if (err != CMT_OK) {
+    reject(d, o, again);
+  }
+  tell(d, o, again);
+  if (!again) {
+    dial_end(d);
   }
 }
 
@@ -62,12 +124,17 @@ static void refuse(cmt_dial *d, const cmt_why *why) {
 
 /* ---- attempts ---- */
 
+static void count_attempt(cmt_dial *d) {
+  cmt__lock(&d->sw->lock);
+  d->attempts++;
+  cmt__unlock(&d->sw->lock);
+}
+
 static void dial_try(cmt_dial *d) {
   cmt_why why;
-  cmt_err err = cmt__limits_dial(d->sw, d->persistent, &why);
+  cmt_err err = cmt__limits_dial(d->sw, &d->options, &why);
 
   if (err == CMT_OK) {
-    d->state = CMT__DIAL_TRYING;
     err = cmt__attempt_begin(d, dial_on_outcome);
     if (err == CMT_OK) {
       return;
@@ -81,57 +148,61 @@ static void on_timer(cmt__timer *t) {
   cmt_dial *d = (cmt_dial *)((char *)t - offsetof(cmt_dial, timer));
 
   if (cmt__dial_has_peer(d)) {
-    d->state = CMT__DIAL_PEER;
+    cmt__dial_met(d);
   } else if (cmt__dial_has_rival(d)) {
     cmt__dial_wait(d);
   } else {
+    count_attempt(d);
     dial_try(d);
   }
 }
 
 /* ---- for the switch ---- */
 
-/* An address that is dialed for ever already is not kept twice. */
-static bool is_known(const cmt_dial *d) {
-  for (const cmt_dial *o = d->sw->dials; o != NULL; o = o->next) {
-    if (o != d && o->persistent && strcmp(o->text, d->text) == 0) {
-      return true;
-    }
-  }
-  return false;
-}
-
-/* There is no memory for its timers. */
-static void drop(cmt_dial *d) {
-  cmt_rejection r = {.remote = d->text, .dialed = d->text, .outbound = true};
-
-  cmt__why(&r.why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
-           cmt_err_text(CMT_ENOMEM));
-  cmt__switch_reject(d->sw, &r);
-  cmt__dial_free(d);
-}
-
-void cmt__dialer_begin(cmt_dial *d) {
+static void dial_begin(cmt_dial *d) {
   cmt_why why = {.err = CMT_OK};
 
-  if (cmt__loop_reserve_timers(d->sw->loop, TIMERS) != CMT_OK) {
-    drop(d);
-    return;
-  }
   d->timer.cb = on_timer;
-  cmt__dial_list(d);
-  if (cmt__dial_has_peer(d)) {
+  d->has_timers = cmt__loop_reserve_timers(d->sw->loop, TIMERS) == CMT_OK;
+  count_attempt(d);
+  if (!d->has_timers) {
+    cmt__why(&why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
+             cmt_err_text(CMT_ENOMEM));
+  } else if (cmt__dial_has_peer(d)) {
     cmt__why(&why, CMT_EDUPLICATE, CMT_STAGE_FILTER,
              "a connection with node %s exists", d->addr.id.text);
   } else if (cmt__dial_has_rival(d)) {
     cmt__why(&why, CMT_EDUPLICATE, CMT_STAGE_FILTER,
              "node %s is being dialed already", d->addr.id.text);
   }
-  d->persistent = d->persistent && !is_known(d);
   if (why.err != CMT_OK) {
     refuse(d, &why);
   } else {
     dial_try(d);
+  }
+}
+
+void cmt__dialer_begin(cmt_dial *first) {
+  cmt_dial *next;
+
+  for (cmt_dial *d = first; d != NULL; d = next) {
+    next = d->begin_next;
+    dial_begin(d);
+  }
+}
+
+void cmt__dialer_cancel(cmt_dial *first) {
+  cmt_dial *next;
+
+  for (cmt_dial *d = first; d != NULL; d = next) {
+    next = d->cancel_next;
+    if (d->attempt != NULL) {
+      cmt__attempt_abandon(d->attempt);
+    }
+    if (d->state != CMT_DIAL_ENDED) {
+      dial_end(d);
+    }
+    cmt__dial_drop(d);
   }
 }
 
@@ -142,8 +213,8 @@ void cmt__dialer_stop(cmt_switch *sw) {
     next = d->next;
     if (d->attempt != NULL) {
       cmt__attempt_stop(d->attempt);
-    } else {
-      dial_delete(d);
+    } else if (d->state != CMT_DIAL_ENDED) {
+      dial_end(d);
     }
   }
 }

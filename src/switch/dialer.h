@@ -6,9 +6,11 @@
 
 #include "dial.h"
 
-/* Makes the first attempt; takes |d|. */
-void cmt__dialer_begin(cmt_dial *d);
-/* The switch stops: no dial is left, now or soon. */
+/* |first| and what follows it by |begin_next| make their first attempts. */
+void cmt__dialer_begin(cmt_dial *first);
+/* Ends and frees those by |cancel_next|, without outcomes. */
+void cmt__dialer_cancel(cmt_dial *first);
+/* The switch stops: no dial goes on, now or soon. */
 void cmt__dialer_stop(cmt_switch *s);
 
 #endif

@@ -56,7 +56,8 @@ void cmt__limits_displaced(cmt_switch *s, const cmt__remote *from,
 }
 
 size_t cmt__limits_peers(const cmt_switch *s) {
-  return cmt__floors_peers(&s->setup.options);
+  return cmt__floors_peers(&s->setup.options) +
+         atomic_load(&s->dials_unconditional);
 }
 
 size_t cmt__limits_connections(const cmt_switch *s) {
@@ -121,37 +122,38 @@ static bool has_room(limit l) { return l.found < l.max; }
 
 /* The node of a persistent dial takes the place that the dial would have, when
    strangers have those of inbound peers. */
-static bool is_friend_of_full(cmt_switch *s, const cmt_node_id *id,
-                              const cmt__remote *from) {
+static bool takes_outbound(cmt_switch *s, const cmt__wanted *w,
+                           const cmt__remote *from) {
   bool room = has_room(inbound_limit(s)) &&
               places_at(s, from) < s->setup.options.inbound_peers_per_ip_max;
 
-  return !room && cmt__dials_want(s, id) && has_room(outbound_limit(s));
+  return !room &&
+         (w->unconditional || (w->persistent && has_room(outbound_limit(s))));
 }
 
 cmt_err cmt__limits_admit(cmt_switch *s, const cmt_node_id *id,
                           const cmt__remote *from, bool *outbound,
                           cmt_why *why) {
   limit inbound = inbound_limit(s), other = outbound_limit(s);
+  cmt__wanted w = cmt__dials_want(s, id);
   cmt_err err;
 
-  if (!*outbound && is_friend_of_full(s, id, from)) {
-    *outbound = true;
-  }
+  *outbound = *outbound || takes_outbound(s, &w, from);
   if (*outbound) {
-    return limit_check(s, &other, why);
+    return w.unconditional ? CMT_OK : limit_check(s, &other, why);
   }
   err = limit_check(s, &inbound, why);
   return err == CMT_OK ? cmt__limits_address(s, from, why) : err;
 }
 
-cmt_err cmt__limits_dial(cmt_switch *s, bool persistent, cmt_why *why) {
+cmt_err cmt__limits_dial(cmt_switch *s, const cmt_dial_options *o,
+                         cmt_why *why) {
   limit dials = {"dials under way", NULL, s->attempts,
                  s->setup.options.dials_max, &s->status.over_dials_max};
   limit peers = outbound_limit(s);
-  cmt_err err = limit_check(s, &peers, why);
+  cmt_err err = o->unconditional ? CMT_OK : limit_check(s, &peers, why);
 
-  return err == CMT_OK && !persistent ? limit_check(s, &dials, why) : err;
+  return err == CMT_OK && !o->persistent ? limit_check(s, &dials, why) : err;
 }
 
 /* ---- status ---- */

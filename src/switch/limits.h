@@ -16,7 +16,7 @@ void cmt__limits_start(cmt_switch *s);
 void cmt__limits_displaced(cmt_switch *s, const cmt__remote *from,
                            bool of_address, cmt_why *why);
 /* For one more attempt to dial. */
-CMT_NODISCARD cmt_err cmt__limits_dial(cmt_switch *s, bool persistent,
+CMT_NODISCARD cmt_err cmt__limits_dial(cmt_switch *s, const cmt_dial_options *o,
                                        cmt_why *why);
 /* For one more peer, whose handshake is done.  |*outbound|: by whom it was
    dialed, and then, among whose places its own is. */

@@ -409,7 +409,8 @@ static void session_on_up(void *arg, const cmt_conn_event *ev) {
   s->peer->remote = s->remote;
   s->peer->outbound = s->outbound;
   s->peer->outbound_place = s->outbound_place;
-  s->peer->persistent = s->outbound && cmt__dials_want(s->sw, ev->id);
+  s->peer->persistent =
+    s->outbound && cmt__dials_want(s->sw, ev->id).persistent;
   known = reactors_init(s, &why);
   if (why.err == CMT_OK) {
     peer_add(s);

@@ -99,6 +99,13 @@ void cmt__switch_reject(cmt_switch *s, cmt_rejection *r) {
   }
 }
 
+void cmt__switch_wake(cmt_switch *s) {
+  if (s->started && !s->over && !s->posted) {
+    s->posted = true;
+    cmt__loop_post(s->loop, &s->post);
+  }
+}
+
 void cmt__switch_look(cmt_switch *s) {
   if (s->closing) {
     cmt__loop_defer(s->loop, &s->task);

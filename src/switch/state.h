@@ -24,7 +24,6 @@ typedef struct cmt__loop_thread {
 } cmt__loop_thread;
 
 typedef struct cmt__session cmt__session;
-typedef struct cmt_dial cmt_dial;
 
 struct cmt_switch {
   cmt_env env;
@@ -43,9 +42,11 @@ struct cmt_switch {
   pthread_mutex_t secrets_lock; /* Of the memory for their keys. */
   cmt__send_pool send_pool;     /* What is queued above the floors of peers. */
   pthread_mutex_t lock;
-  pthread_cond_t ended_cond; /* With |ended|. */
+  pthread_cond_t ended_cond;  /* With |ended|. */
+  pthread_cond_t called_cond; /* With |calling|. */
   uint64_t report_ns;
-  _Atomic size_t dials_allocated;   /* Dials that have memory. */
+  _Atomic size_t dials_allocated;     /* Dials that have memory, */
+  _Atomic size_t dials_unconditional; /* and those among them. */
   atomic_bool warned_unlocked_keys; /* That memory of keys cannot be locked. */
   cmt__delivery delivery;
   /* Under the lock: */
@@ -53,15 +54,19 @@ struct cmt_switch {
   bool let_go;    /* By the caller's loop. */
   unsigned ended; /* Threads that are about to go. */
   uint64_t flush_ns;
-  cmt_dial *requests, *requests_last; /* Dials not yet seen by the loop. */
+  bool over;                          /* The loop looks at nothing any more. */
+  cmt_dial *requests, *requests_last; /* Dials not yet seen by the loop, */
+  cmt_dial *cancels;                  /* and those to end. */
+  cmt_dial *calling;                  /* Whose on_outcome runs, */
+  pthread_t caller;                   /* and where. */
   cmt_switch_status status;
   cmt__listener *listener; /* Changed by the loop alone. */
   /* Of the first loop alone: */
   bool closing;           /* The stop was seen. */
   bool finished;          /* Nothing is left, the reactors are stopped. */
   cmt__session *sessions; /* Doubly linked, as the dials. */
-  cmt_dial *dials;
-  size_t session_count, dial_count, handshakes;
+  cmt_dial *dials;        /* Changed under the lock. */
+  size_t session_count, dial_count, handshakes; /* Dials that go on. */
   size_t attempts; /* Of dials, that |dials_max| counts. */
   cmt__places places;
   /* Places of peers that are gone, for those that were held beside them:
@@ -81,6 +86,9 @@ void cmt__switch_handshakes(cmt_switch *s, int change);
 /* Tells the application and the log of a dial or an accept that yields no
    peer. */
 void cmt__switch_reject(cmt_switch *s, cmt_rejection *r);
+/* Under the lock: the loop looks at what lies there.  Before the start there is
+   none. */
+void cmt__switch_wake(cmt_switch *s);
 /* Something ended: looks at the end of this iteration whether it was the last.
  */
 void cmt__switch_look(cmt_switch *s);

@@ -48,19 +48,9 @@
 static void switch_on_post(cmt__post *post);
 static void switch_on_task(cmt__task *task);
 
-enum { DIAL_FLAGS = CMT_DIAL_PERSISTENT };
-
 static void switch_lock(cmt_switch *s) { cmt__lock(&s->lock); }
 
 static void switch_unlock(cmt_switch *s) { cmt__unlock(&s->lock); }
-
-/* Under the lock.  Before the start there is no loop to wake it. */
-static void switch_wake(cmt_switch *s) {
-  if (s->started && !s->posted) {
-    s->posted = true;
-    cmt__loop_post(s->loop, &s->post);
-  }
-}
 
 /* ---- making ---- */
 
@@ -85,18 +75,29 @@ static cmt_err locks_init(pthread_mutex_t *const *locks, size_t count) {
   return CMT_OK;
 }
 
+static bool conds_init(cmt_switch *s) {
+  if (!cmt__cond_init(&s->ended_cond)) {
+    return false;
+  }
+  if (!cmt__cond_init(&s->called_cond)) {
+    pthread_cond_destroy(&s->ended_cond);
+    return false;
+  }
+  return true;
+}
+
+static void conds_destroy(cmt_switch *s) {
+  pthread_cond_destroy(&s->ended_cond);
+  pthread_cond_destroy(&s->called_cond);
+}
+
 static void switch_free(cmt_switch *s) {
   cmt_env env = s->env;
 
-  while (s->requests != NULL) {
-    cmt_dial *d = s->requests;
-
-    s->requests = d->next;
-    cmt__dial_free(d);
-  }
+  cmt__dials_free(s);
   cmt__loops_fini(s);
   locks_destroy(LOCKS(s), LOCK_COUNT);
-  pthread_cond_destroy(&s->ended_cond);
+  conds_destroy(s);
   cmt__peer_set_fini(&s->peers);
   cmt__setup_fini(&s->setup, &env);
   cmt__free(&env, s);
@@ -116,15 +117,15 @@ static cmt_err switch_init(cmt_switch *s, cmt__loop *const *loops) {
   s->report_ns = CMT__REPORT_NS;
   cmt__send_pool_init(&s->send_pool, s->setup.floors.send.floor,
                       s->setup.floors.send.pool);
-  if (!cmt__cond_init(&s->ended_cond)) {
+  if (!conds_init(s)) {
     return CMT_ENOMEM;
   }
   if (cmt__peer_set_init(&s->peers, &s->env) != CMT_OK) {
-    pthread_cond_destroy(&s->ended_cond);
+    conds_destroy(s);
     return CMT_ENOMEM;
   }
   if (locks_init(LOCKS(s), LOCK_COUNT) != CMT_OK) {
-    pthread_cond_destroy(&s->ended_cond);
+    conds_destroy(s);
     cmt__peer_set_fini(&s->peers);
     return CMT_ENOMEM;
   }
@@ -362,49 +363,9 @@ cmt_err cmt_switch_start(cmt_switch *s, cmt_why *why) {
   }
   switch_lock(s);
   s->started = true;
-  switch_wake(s);
+  cmt__switch_wake(s);
   switch_unlock(s);
   return CMT_OK;
-}
-
-/* ---- dialing ---- */
-
-cmt_err cmt_switch_dial(cmt_switch *s, const char *addr, unsigned flags) {
-  cmt_net_addr at;
-  cmt_dial *d;
-  cmt_err err = cmt_net_addr_parse(addr, 0, &at, NULL);
-
-  if (err != CMT_OK || s == NULL || (flags & ~(unsigned)DIAL_FLAGS) != 0) {
-    return CMT_EINVAL;
-  }
-  d = cmt__dial_new(s, &at, (flags & CMT_DIAL_PERSISTENT) != 0);
-  if (d == NULL) {
-    return CMT_ENOMEM;
-  }
-  switch_lock(s);
-  if (s->stopping) {
-    switch_unlock(s);
-    cmt__dial_free(d);
-    return CMT_ECLOSED;
-  }
-  if (s->requests == NULL) {
-    s->requests = d;
-  } else {
-    s->requests_last->next = d;
-  }
-  s->requests_last = d;
-  switch_wake(s);
-  switch_unlock(s);
-  return CMT_OK;
-}
-
-static void begin_dials(cmt_dial *d) {
-  while (d != NULL) {
-    cmt_dial *next = d->next;
-
-    cmt__dialer_begin(d);
-    d = next;
-  }
 }
 
 /* ---- stopping ---- */
@@ -448,28 +409,44 @@ static void switch_close(cmt_switch *s, uint64_t flush_ns) {
 
 static void switch_on_post(cmt__post *post) {
   cmt_switch *s = (cmt_switch *)((char *)post - offsetof(cmt_switch, post));
-  cmt_dial *requests;
+  cmt_dial *requests, *cancels;
   uint64_t flush_ns;
   bool stopping;
 
   switch_lock(s);
   s->posted = false;
-  requests = s->requests;
-  s->requests = NULL;
+  requests = cmt__dials_take(s);
+  cancels = s->cancels;
+  s->cancels = NULL;
   stopping = s->stopping;
   flush_ns = s->flush_ns;
   switch_unlock(s);
-  begin_dials(requests);
+  cmt__dialer_cancel(cancels);
+  cmt__dialer_begin(requests);
   if (stopping && !s->closing) {
     switch_close(s, flush_ns);
   }
+  cmt__switch_look(s);
+}
+
+static bool is_over(cmt_switch *s) {
+  bool over;
+
+  if (s->finished || s->session_count > 0 || s->dial_count > 0 ||
+      s->undrained > 0 || s->delivery.departing > 0) {
+    return false;
+  }
+  switch_lock(s);
+  over = !s->posted; /* Else a look follows. */
+  s->over = over;
+  switch_unlock(s);
+  return over;
 }
 
 static void switch_on_task(cmt__task *task) {
   cmt_switch *s = (cmt_switch *)((char *)task - offsetof(cmt_switch, task));
 
-  if (s->finished || s->session_count > 0 || s->dial_count > 0 ||
-      s->undrained > 0 || s->delivery.departing > 0) {
+  if (!is_over(s)) {
     return;
   }
   cmt__delivery_close(&s->delivery);
@@ -491,7 +468,7 @@ void cmt_switch_stop(cmt_switch *s, uint64_t flush_ns) {
   if (!s->stopping) {
     s->stopping = true;
     s->flush_ns = flush_ns;
-    switch_wake(s);
+    cmt__switch_wake(s);
   }
   never = !s->start_called;
   switch_unlock(s);

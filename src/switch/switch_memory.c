@@ -25,7 +25,8 @@ enum {
 };
 
 typedef struct sums {
-  size_t peers;
+  size_t peers;                  /* With those of unconditional dials, */
+  size_t extra;                  /* which have a floor besides the totals. */
   size_t messages;               /* Of one peer, that may be queued. */
   uint64_t send_bytes;           /* Their bytes, if all were of full length, */
   uint64_t send_one;             /* and of the longest. */
@@ -34,7 +35,10 @@ typedef struct sums {
 
 static sums sums_of(const cmt_switch *s) {
   const cmt__switch_setup *setup = &s->setup;
-  sums n = {.peers = cmt__limits_peers(s)};
+  sums n = {
+    .peers = cmt__limits_peers(s),
+    .extra = atomic_load(&s->dials_unconditional),
+  };
 
   for (size_t i = 0; i < setup->channel_count; i++) {
     const cmt_channel *c = &setup->channels[i];
@@ -119,7 +123,8 @@ static uint64_t send_bytes(const cmt_switch *s, const sums *n) {
   uint64_t each =
     cmt__min64(n->send_bytes, cmt__max64(n->send_one, o->send_bytes_max));
 
-  return cmt__min64(n->peers * each, o->send_bytes_total_max);
+  return cmt__min64(n->peers * each, o->send_bytes_total_max +
+                                       n->extra * s->setup.floors.send.floor);
 }
 
 /* While a message grows, its old memory is there as well; one that is complete
@@ -131,7 +136,8 @@ static uint64_t recv_bytes(const cmt_switch *s, const sums *n) {
     o->recv_bytes_max != 0 ? o->recv_bytes_max : n->recv_one + (1 << 20);
 
   each = cmt__min64(each, n->recv_bytes);
-  return cmt__min64(n->peers * each, o->recv_bytes_total_max) +
+  return cmt__min64(n->peers * each, o->recv_bytes_total_max +
+                                       n->extra * s->setup.floors.recv.floor) +
          n->peers * (s->setup.channel_count * cmt__buf_header() +
                      cmt__min64(o->recv_packet_payload_max, n->recv_one)) +
          2 * o->loops * (n->recv_one + cmt__buf_header());

@@ -131,7 +131,7 @@ int main(int argc, char **argv) {
     fprintf(stderr, "raw_peer: %s\n", why.text);
     return 1;
   }
-  if (argc > 1 && cmt_switch_dial(sw, argv[1], 0) != CMT_OK) {
+  if (argc > 1 && cmt_switch_dial(sw, argv[1], 0, NULL) != CMT_OK) {
     return 1;
   }
   if (argc == 1 && cmt_switch_laddr(sw, &addr) == CMT_OK &&

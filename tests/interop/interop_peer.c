@@ -106,7 +106,7 @@ static void drop_command(cmt_switch *sw) {
 }
 
 static void dial_command(cmt_switch *sw, const char *addr) {
-  cmt_err err = cmt_switch_dial(sw, addr, 0);
+  cmt_err err = cmt_switch_dial(sw, addr, 0, NULL);
 
   if (err != CMT_OK) {
     emit("error",

@@ -269,7 +269,7 @@ static void dial(pair *x) {
   PRE_CHECK(cmt_switch_laddr(x->nodes[1].sw, &at) == CMT_OK);
   snprintf(addr, sizeof addr, "%s@%s:%u", at.id.text,
            x->o->host != NULL ? x->o->host : "127.0.0.1", at.port);
-  PRE_CHECK(cmt_switch_dial(x->nodes[0].sw, addr, CMT_DIAL_PERSISTENT) ==
+  PRE_CHECK(cmt_switch_dial(x->nodes[0].sw, addr, CMT_DIAL_PERSISTENT, NULL) ==
             CMT_OK);
 }
 

@@ -170,6 +170,7 @@ typedef struct sim_target {
   size_t adds, final, again; /* Rejections: for good, to be tried again. */
   uint64_t last_ns, busy_ns; /* When it was last dialed; busy by then. */
   bool wanted;               /* Dialed for ever where it is. */
+  cmt_dial *dial;            /* The last one for ever; or NULL. */
 } sim_target;
 
 typedef enum sim_node_state { SIM_DOWN, SIM_UP, SIM_STOPPING } sim_node_state;

@@ -144,10 +144,39 @@ static void broadcast(sim *s) {
 
 /* ---- dialing ---- */
 
-/* Dials the id of |to| (NULL: one of nobody) at |host|; true: the switch took
-   it. */
-static bool dial(sim_node *from, const sim_node *to, const char *host,
-                 unsigned port, bool for_ever) {
+/* An id is dialed for ever once, under whatever address: a dial to where it is
+   takes the place of the one before it, which is cancelled. */
+static cmt_err dial_for_ever(sim_target *t, cmt_switch *sw, const char *text,
+                             bool right, cmt_err *expected) {
+  cmt_dial_status st = {.state = CMT_DIAL_ENDED};
+  cmt_dial_options o;
+  cmt_dial *d;
+  cmt_err err;
+
+  if (t->dial != NULL) {
+    cmt_dial_get_status(t->dial, &st);
+  }
+  if (st.state == CMT_DIAL_ENDED || right) {
+    cmt_dial_cancel(t->dial);
+    t->dial = NULL;
+    t->wanted = false;
+  } else if (*expected == CMT_OK) {
+    *expected = CMT_EDUPLICATE;
+  }
+  cmt_dial_options_init(&o);
+  o.persistent = true;
+  err = cmt_switch_dial_new(sw, text, &o, &d, NULL);
+  if (err == CMT_OK) {
+    t->dial = d;
+    t->wanted = right;
+  }
+  return err;
+}
+
+/* Dials the id of |to| (NULL: one of nobody) at |host|; |right|: it is there,
+   or will be. */
+static void dial(sim_node *from, const sim_node *to, const char *host,
+                 unsigned port, bool for_ever, bool right) {
   static const char nobody[] = "0123456789abcdef0123456789abcdef01234567";
   char text[128];
   sim_target *t = &from->targets[to != NULL ? to->index : SIM_NODES_MAX];
@@ -155,13 +184,14 @@ static bool dial(sim_node *from, const sim_node *to, const char *host,
   size_t lacks = from->lacks;
 
   if (from->sw == NULL) {
-    return false;
+    return;
   }
   snprintf(text, sizeof text, "%s@%s:%u", to != NULL ? to->id.text : nobody,
            host, port);
   sim_trace(from->sim->net, "n%u dials %s%s", from->index, text,
             for_ever ? " for ever" : "");
-  err = cmt_switch_dial(from->sw, text, for_ever ? CMT_DIAL_PERSISTENT : 0);
+  err = for_ever ? dial_for_ever(t, from->sw, text, right, &expected)
+                 : cmt_switch_dial(from->sw, text, 0, NULL);
   CHECK(from->sim, CHECK_ANSWER,
         err == expected || (err == CMT_ENOMEM && from->lacks > lacks),
         "n%u dials %s: %s, expected %s", from->index, text, cmt_err_name(err),
@@ -172,15 +202,12 @@ static bool dial(sim_node *from, const sim_node *to, const char *host,
     t->last_ns = sim_net_now(from->sim->net);
     t->busy_ns = sim_node_busy_ns(from);
   }
-  return err == CMT_OK;
 }
 
 /* The same where |to| is. */
 static void dial_right(sim_node *from, sim_node *to, const char *host,
                        bool for_ever) {
-  if (dial(from, to, host, SIM_PORT, for_ever) && for_ever && to != from) {
-    from->targets[to->index].wanted = true;
-  }
+  dial(from, to, host, SIM_PORT, for_ever, to != from);
 }
 
 void sim_dial(sim_node *from, sim_node *to, bool for_ever) {
@@ -206,16 +233,16 @@ static void dial_somehow(sim *s) {
   sim_host_ip(at->index, host);
   switch (sim_below(&s->rng, 12)) {
   case 0: /* Maybe another one's id. */
-    (void)dial(from, to, host, SIM_PORT, for_ever);
+    dial(from, to, host, SIM_PORT, for_ever, false);
     break;
   case 1:
-    (void)dial(from, NULL, host, SIM_PORT, for_ever);
+    dial(from, NULL, host, SIM_PORT, for_ever, false);
     break;
   case 2:
-    (void)dial(from, to, host, SIM_PORT + 1, for_ever); /* Nobody listens. */
+    dial(from, to, host, SIM_PORT + 1, for_ever, false); /* Nobody listens. */
     break;
   case 3:
-    (void)dial(from, to, "nowhere.sim", SIM_PORT, for_ever);
+    dial(from, to, "nowhere.sim", SIM_PORT, for_ever, false);
     break;
   case 4:
   case 5:

@@ -91,7 +91,9 @@ static cmt_err loop_resolve(cmt__loop *base, const char *name, uint16_t port,
   } else {
     look_up(test_loop_of(base), r, name, port);
   }
-  cmt__loop_defer(base, &r->outcome);
+  if (test_is_literal(name) || !test_loop_of(base)->names_wait) {
+    cmt__loop_defer(base, &r->outcome);
+  }
   *out = &r->base;
   return CMT_OK;
 }
@@ -362,3 +364,5 @@ cmt_err test_loop_fault(test_loop *l, test_call call, int side) {
 }
 
 size_t test_loop_resolves(const test_loop *l) { return l->resolves; }
+
+void test_loop_names_wait(test_loop *l) { l->names_wait = true; }

@@ -122,5 +122,7 @@ void test_loop_on_fault(test_loop *l, void (*on_fault)(void *arg, int side),
 void test_loop_set_host(test_loop *l, const char *host, const char *ips);
 /* How often a name, not a literal, was resolved. */
 size_t test_loop_resolves(const test_loop *l);
+/* Names that are looked up from now on have no answer at all. */
+void test_loop_names_wait(test_loop *l);
 
 #endif

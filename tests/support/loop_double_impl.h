@@ -82,6 +82,7 @@ struct test_loop {
   size_t rule_count;
   net_host *hosts;
   size_t host_count, resolves, exhausted;
+  bool names_wait;
   test_dir defaults;
   size_t calls[TEST_CALL_COUNT];
   net_fault fault;

@@ -187,7 +187,7 @@ void test_node_start(test_node *n) {
 }
 
 void test_node_dial(test_node *n, const char *addr, unsigned flags) {
-  assert_cmt(CMT_OK, cmt_switch_dial(n->sw, addr, flags));
+  assert_cmt(CMT_OK, cmt_switch_dial(n->sw, addr, flags, NULL));
   test_loop_settle(n->world->loop);
 }
 

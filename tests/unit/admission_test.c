@@ -111,7 +111,7 @@ static void friends_meet(fixture *f) {
   for (int i = FRIENDS - TOGETHER; i < FRIENDS; i++) {
     test_node_start(&f->friends[i]);
     friend_source(f, 99);
-    assert_cmt(CMT_OK, cmt_switch_dial(f->friends[i].sw, f->at.addr, 0));
+    assert_cmt(CMT_OK, cmt_switch_dial(f->friends[i].sw, f->at.addr, 0, NULL));
     test_loop_step(f->w.loop);
   }
   pass_ms(f, 50);
@@ -126,7 +126,7 @@ static void own_dials_go_out(fixture *f) {
     test_node_init(&f->friends[i], &f->w);
     test_node_start(&f->friends[i]);
     assert_cmt(CMT_OK, cmt_switch_dial(f->at.sw, f->friends[i].addr,
-                                       i == 0 ? CMT_DIAL_PERSISTENT : 0));
+                                       i == 0 ? CMT_DIAL_PERSISTENT : 0, NULL));
     pass_ms(f, 20);
   }
   assert_int_equal(2, status_of(&f->at).dialed - dialed);
@@ -490,8 +490,9 @@ static void dials_have_places_of_their_own(void **state) {
   come(f, &h[0], "10.0.1.1");
   for (int i = 0; i < 4; i++) {
     test_node_start(&f->friends[i]);
-    assert_cmt(CMT_OK, cmt_switch_dial(f->at.sw, f->friends[i].addr,
-                                       i % 2 == 0 ? CMT_DIAL_PERSISTENT : 0));
+    assert_cmt(CMT_OK,
+               cmt_switch_dial(f->at.sw, f->friends[i].addr,
+                               i % 2 == 0 ? CMT_DIAL_PERSISTENT : 0, NULL));
   }
   test_loop_settle(f->w.loop);
   no_dial_was_rejected(&f->at);
@@ -499,10 +500,10 @@ static void dials_have_places_of_their_own(void **state) {
   assert_false(h[0].ended);
   /* Nor does a dial that hangs take the place of a stranger. */
   test_loop_set_connect(f->w.loop, "10.2.0.1:1", CMT_EAGAIN);
-  assert_cmt(
-    CMT_OK,
-    cmt_switch_dial(f->at.sw,
-                    "00112233445566778899aabbccddeeff00112233@10.2.0.1:1", 0));
+  assert_cmt(CMT_OK,
+             cmt_switch_dial(
+               f->at.sw, "00112233445566778899aabbccddeeff00112233@10.2.0.1:1",
+               0, NULL));
   come(f, &h[1], "10.0.2.1");
   assert_true(h[0].ended && !h[1].ended);
   assert_int_equal(2, status_of(&f->at).handshakes);
@@ -550,7 +551,7 @@ static void persistent_addresses_keep_a_place(void **state) {
   crowd_begins(f, STRANGERS_A_KEY, STRANGERS_ANYWHERE, 3000);
   pass_ms(f, 50);
   test_loop_set_source(f->w.loop, "10.1.0.1");
-  assert_cmt(CMT_OK, cmt_switch_dial(f->friends[0].sw, f->at.addr, 0));
+  assert_cmt(CMT_OK, cmt_switch_dial(f->friends[0].sw, f->at.addr, 0, NULL));
   conn = test_loop_conn(f->w.loop, test_loop_conn_count(f->w.loop));
   assert_null(conn);
   test_loop_step(f->w.loop);
@@ -576,7 +577,7 @@ static void a_place_of_a_dial_to_ourselves(void **state) {
   test_node_start(&f->at);
   come(f, &h[0], "10.0.0.1");
   assert_cmt(CMT_OK,
-             cmt_switch_dial(f->at.sw, f->at.addr, CMT_DIAL_PERSISTENT));
+             cmt_switch_dial(f->at.sw, f->at.addr, CMT_DIAL_PERSISTENT, NULL));
   test_loop_step(f->w.loop);
   come(f, &h[1], "127.0.0.1");
   assert_int_equal(1, status_of(&f->at).handshakes);
@@ -621,7 +622,7 @@ static void a_place_that_is_kept_no_more(void **state) {
   assert_cmt(CMT_OK,
              cmt_switch_dial(
                f->at.sw, "00112233445566778899aabbccddeeff00112233@10.1.0.1:9",
-               CMT_DIAL_PERSISTENT));
+               CMT_DIAL_PERSISTENT, NULL));
   test_loop_settle(f->w.loop);
   come(f, &h[0], "10.1.0.1");
   come(f, &h[1], "10.0.0.1");
@@ -826,7 +827,7 @@ static void the_place_of_the_first_is_kept(void **state) {
   test_node_dial(again, f->at.addr, 0);
   for (int i = FULL + 1; i < FRIENDS; i++) {
     test_node_start(&f->friends[i]);
-    assert_cmt(CMT_OK, cmt_switch_dial(f->friends[i].sw, f->at.addr, 0));
+    assert_cmt(CMT_OK, cmt_switch_dial(f->friends[i].sw, f->at.addr, 0, NULL));
   }
   for (int i = 0; i < 3; i++) {
     test_loop_step(f->w.loop);

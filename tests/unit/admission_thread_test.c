@@ -139,7 +139,7 @@ static void check(const char *from, size_t len) {
   }
   for (int i = 0; i < FRIENDS; i++) {
     x.friends[i] = start(&x, addr);
-    assert_cmt(CMT_OK, cmt_switch_dial(x.friends[i], x.addr, 0));
+    assert_cmt(CMT_OK, cmt_switch_dial(x.friends[i], x.addr, 0, NULL));
   }
   assert_true(test_await_that(&x.watch, all_are_in_or_one_is_out, &x));
   if (test_counter(&x.watch, &x.rejected) > 0) {

@@ -405,7 +405,7 @@ static void without_memory_the_story_still_ends(void **state) {
     test_node_start(&t.b);
     test_node_start(&t.a);
     t.w.env.fail_at = t.w.env.allocs + at;
-    if (cmt_switch_dial(t.a.sw, t.b.addr, 0) != CMT_OK) {
+    if (cmt_switch_dial(t.a.sw, t.b.addr, 0, NULL) != CMT_OK) {
       assert_true(at == 0);
     }
     test_loop_settle(t.w.loop);

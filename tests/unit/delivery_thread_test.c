@@ -197,7 +197,7 @@ static int teardown(void **state) {
 static void meet(pair *x) {
   side_start(&x->a);
   side_start(&x->b);
-  assert_cmt(CMT_OK, cmt_switch_dial(x->a.sw, x->b.addr, 0));
+  assert_cmt(CMT_OK, cmt_switch_dial(x->a.sw, x->b.addr, 0, NULL));
   test_await(&x->a.watch, &x->a.added, 1);
   test_await(&x->b.watch, &x->b.added, 1);
 }
@@ -314,7 +314,7 @@ static void several_workers_are_at_several_peers_at_once(void **state) {
     memset(&more[i], 0, sizeof more[i]);
     side_init(&more[i], CMT_INLINE);
     side_start(&more[i]);
-    assert_cmt(CMT_OK, cmt_switch_dial(more[i].sw, x->b.addr, 0));
+    assert_cmt(CMT_OK, cmt_switch_dial(more[i].sw, x->b.addr, 0, NULL));
     test_await(&more[i].watch, &more[i].added, 1);
     other.a.sw = more[i].sw;
     test_await(&x->b.watch, &x->b.inside, (unsigned)i + 1);

@@ -404,7 +404,7 @@ static bool fails_at(size_t at) {
   test_node_start(&f->b);
   test_node_start(&f->c);
   f->w.env.fail_at = f->w.env.allocs + at;
-  if (cmt_switch_dial(f->a.sw, f->dialed, 0) == CMT_OK) {
+  if (cmt_switch_dial(f->a.sw, f->dialed, 0, NULL) == CMT_OK) {
     test_loop_run_until(f->w.loop, has_ended, f, CMT_SECONDS(60));
     test_loop_settle(f->w.loop);
     st = status_of(&f->a);

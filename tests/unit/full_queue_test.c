@@ -101,7 +101,7 @@ static void try_window(size_t len) {
   assert_non_null(data);
   side_start(&a, CMT_INLINE);
   side_start(&b, CMT_THREADED);
-  assert_cmt(CMT_OK, cmt_switch_dial(a.sw, b.addr, 0));
+  assert_cmt(CMT_OK, cmt_switch_dial(a.sw, b.addr, 0, NULL));
   test_await(&a.watch, &a.added, 1);
   assert_int_equal(1, cmt_switch_peers(a.sw, &p, 1));
   for (size_t sent = 0; sent < WINDOW; sent += len) {

@@ -315,7 +315,7 @@ static void run_switches(void *arg) {
     test_switch_options(&o, &r);
     test_switch_start(&o, &sw[i], addr[i]);
   }
-  assert_cmt(CMT_OK, cmt_switch_dial(sw[0], addr[1], 0));
+  assert_cmt(CMT_OK, cmt_switch_dial(sw[0], addr[1], 0, NULL));
   for (int i = 0; i < 2 && *delivery == CMT_MAILBOX; i++) {
     cmt_mailbox *m = cmt_switch_mailbox(sw[i], "test");
     cmt_event ev;

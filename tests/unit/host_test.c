@@ -46,7 +46,7 @@ static void node_start(node *n) {
   o.on_rejected = on_rejected;
   o.arg = n;
   test_switch_start(&o, &n->sw, addr);
-  assert_cmt(CMT_OK, cmt_switch_dial(n->sw, SOMEWHERE, 0));
+  assert_cmt(CMT_OK, cmt_switch_dial(n->sw, SOMEWHERE, 0, NULL));
   test_await(&n->watch, &n->rejected, 1);
 }
 

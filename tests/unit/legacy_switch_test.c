@@ -139,7 +139,7 @@ static void send_waits_until_the_message_is_queued(void **state) {
   (void)state;
   assert_cmt(CMT_OK, cmt_switch_laddr(b, &at));
   assert_cmt(CMT_OK, cmt_net_addr_format(&at, addr, sizeof addr));
-  assert_cmt(CMT_OK, cmt_switch_dial(a, addr, 0));
+  assert_cmt(CMT_OK, cmt_switch_dial(a, addr, 0, NULL));
   count_until(&c.peers, 2, &c);
   assert_int_equal(1, cmt_switch_peers(a, &p, 1));
   for (int i = 0; i < COUNT; i++) {

@@ -288,7 +288,7 @@ static void a_handshake_may_be_held_up_anywhere(void **state) {
 
     test_node_start(&t->b);
     test_node_start(&t->a);
-    assert_cmt(CMT_OK, cmt_switch_dial(t->a.sw, t->b.addr, 0));
+    assert_cmt(CMT_OK, cmt_switch_dial(t->a.sw, t->b.addr, 0, NULL));
     for (int i = 0; i < steps; i++) {
       test_loop_step(t->w.loop);
     }

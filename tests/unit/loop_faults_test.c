@@ -161,7 +161,7 @@ static bool is_across_or_given_up(void *arg) {
 
 static void dial(story *x) {
   cmt_err err = cmt_switch_dial(x->sides[TEST_DIALER].node.sw, x->dialed,
-                                CMT_DIAL_PERSISTENT);
+                                CMT_DIAL_PERSISTENT, NULL);
 
   if (err != CMT_OK) {
     assert_cmt(CMT_ENOMEM, err);

@@ -56,7 +56,7 @@ static void run_ending(ending how, unsigned steps) {
   fixture *f = fixture_new(2 + running % 2);
 
   prepare_numbers(f, running * 100 + steps);
-  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0));
+  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0, NULL));
   while (cmt_switch_peers(f->a.sw, NULL, 0) == 0) {
     test_loop_step(f->w.loop);
   }
@@ -106,7 +106,7 @@ static cmt_peer *catch_it_moving(fixture *f) {
 
   test_node_start(&f->a);
   test_node_start(&f->b);
-  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0));
+  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0, NULL));
   while (cmt_switch_peers(f->a.sw, &p, 1) == 0) {
     test_loop_step_one(f->w.loop);
   }
@@ -200,7 +200,7 @@ static void one_that_never_left_is_hurried_too(void **state) {
   f->a.parts[0].on_add = stop_slowly;
   test_node_start(&f->a);
   test_node_start(&f->b);
-  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0));
+  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0, NULL));
   while (f->a.sw->status.added == 0) {
     test_loop_step_one(f->w.loop);
   }

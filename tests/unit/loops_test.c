@@ -138,7 +138,7 @@ static void messages_around_the_move_arrive_once_in_order(void **state) {
     fixture *f = fixture_new((unsigned)(1 + running % LOOPS));
 
     prepare_numbers(f, running);
-    assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0));
+    assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0, NULL));
     for (int i = 0; f->sent[0] < 30 || f->sent[1] < 30; i++) {
       assert_true(i < 100000);
       test_loop_step(f->w.loop);
@@ -167,7 +167,7 @@ static size_t run_out_of_memory(size_t fail, unsigned *ended_by_it) {
   test_node_start(&f->b);
   allocs = f->w.env.allocs;
   f->w.env.fail_at = fail == SIZE_MAX ? SIZE_MAX : allocs + fail;
-  if (cmt_switch_dial(f->a.sw, f->b.addr, 0) == CMT_OK) {
+  if (cmt_switch_dial(f->a.sw, f->b.addr, 0, NULL) == CMT_OK) {
     settle(f);
     (void)cmt_switch_broadcast_bytes(f->a.sw, TEST_CHAT, "hello", 5, NULL);
     (void)cmt_switch_broadcast_bytes(f->b.sw, TEST_CHAT, "hello", 5, NULL);

@@ -289,7 +289,7 @@ static star *star_new(void) {
 
 static void star_dial(star *s) {
   for (size_t i = 0; i < PEERS; i++) {
-    assert_cmt(CMT_OK, cmt_switch_dial(s->others[i].sw, s->hub.addr, 0));
+    assert_cmt(CMT_OK, cmt_switch_dial(s->others[i].sw, s->hub.addr, 0, NULL));
   }
 }
 
@@ -434,7 +434,7 @@ static void the_deletion_tells_of_a_reactor_on_any_loop(void **state) {
   node_start(&hub, LOOPS);
   node_start(&other, 1);
   hub.sw->report_ns = CMT_MILLISECONDS(1);
-  assert_cmt(CMT_OK, cmt_switch_dial(other.sw, hub.addr, 0));
+  assert_cmt(CMT_OK, cmt_switch_dial(other.sw, hub.addr, 0, NULL));
   wait_for(&other, &other.added, 1);
   assert_cmt(CMT_OK,
              cmt_switch_broadcast_bytes(other.sw, CHANNEL, "hello", 5, NULL));

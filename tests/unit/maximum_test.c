@@ -191,7 +191,7 @@ static void sixty_four_loops_and_256_threads(void **state) {
   side_start(&hub, CMT_LOOPS_MAX, CMT_THREADS_MAX);
   for (size_t i = 0; i < PEERS; i++) {
     side_start(&others[i], 1, 0);
-    assert_cmt(CMT_OK, cmt_switch_dial(others[i].sw, hub.addr, 0));
+    assert_cmt(CMT_OK, cmt_switch_dial(others[i].sw, hub.addr, 0, NULL));
   }
   test_await(&watch, &hub.added, PEERS);
   for (size_t i = 0; i < PEERS; i++) {

@@ -418,9 +418,9 @@ static void an_address_to_dial_counts(void **state) {
   o.network = "test-net";
   assert_cmt(CMT_OK, cmt_switch_new(&o, &s, NULL));
   before = cmt_switch_memory_max(s);
-  assert_cmt(CMT_OK,
-             cmt_switch_dial(
-               s, "00112233445566778899aabbccddeeff00112233@10.0.0.1:1", 0));
+  assert_cmt(CMT_OK, cmt_switch_dial(
+                       s, "00112233445566778899aabbccddeeff00112233@10.0.0.1:1",
+                       0, NULL));
   assert_in_range(cmt_switch_memory_max(s) - before, 80000, 220000);
   assert_cmt(CMT_OK, cmt_switch_delete(s));
 }

@@ -132,7 +132,7 @@ static void made_init(made *m, const row *r) {
   }
   for (unsigned i = 0; i < r->dials; i++) {
     snprintf(addr, sizeof addr, "%040x@10.0.0.1:%u", i + 1, i + 1);
-    assert_cmt(CMT_OK, cmt_switch_dial(m->sw, addr, 0));
+    assert_cmt(CMT_OK, cmt_switch_dial(m->sw, addr, 0, NULL));
   }
 }
 

@@ -689,8 +689,8 @@ static void peers_and_switches_refuse_null(void **state) {
   cmt_peer_get_why(p, NULL);
   cmt_peer_get_status_sized(p, NULL, sizeof(cmt_peer_status));
   cmt_peer_unref(NULL);
-  assert_cmt(CMT_EINVAL, cmt_switch_dial(t->a.sw, NULL, 0));
-  assert_cmt(CMT_EINVAL, cmt_switch_dial(NULL, t->b.addr, 0));
+  assert_cmt(CMT_EINVAL, cmt_switch_dial(t->a.sw, NULL, 0, NULL));
+  assert_cmt(CMT_EINVAL, cmt_switch_dial(NULL, t->b.addr, 0, NULL));
   assert_null(cmt_switch_mailbox(t->a.sw, NULL));
   assert_cmt(CMT_EINVAL, cmt_switch_broadcast(t->a.sw, TEST_CHAT, NULL, NULL));
   assert_cmt(CMT_EINVAL,
@@ -738,10 +738,10 @@ static void flags_that_nobody_knows_are_refused(void **state) {
   for (unsigned bit = 0; bit < 32; bit++) {
     unsigned flag = 1U << bit;
 
-    if ((flag & CMT_DIAL_PERSISTENT) == 0) {
-      assert_cmt(CMT_EINVAL, cmt_switch_dial(t->b.sw, t->a.addr, flag));
+    if (flag > CMT_DIAL_UNCONDITIONAL) {
+      assert_cmt(CMT_EINVAL, cmt_switch_dial(t->b.sw, t->a.addr, flag, NULL));
       assert_cmt(CMT_EINVAL, cmt_switch_dial(t->b.sw, t->a.addr,
-                                             flag | CMT_DIAL_PERSISTENT));
+                                             flag | CMT_DIAL_PERSISTENT, NULL));
     }
     if (flag > CMT_ADDR_LISTEN) {
       assert_cmt(CMT_EINVAL, cmt_net_addr_parse(t->a.addr, flag, &addr, &why));

@@ -119,7 +119,7 @@ static void meet(scenario *s) {
 
   cmt_switch_id(s->b.sw, &id);
   snprintf(addr, sizeof addr, "%s@10.0.0.2:26656", id.text);
-  if (cmt_switch_dial(s->a.sw, addr, 0) != CMT_OK) {
+  if (cmt_switch_dial(s->a.sw, addr, 0, NULL) != CMT_OK) {
     return;
   }
   test_loop_settle(s->w.loop);

@@ -113,10 +113,10 @@ static void run_drawn(uint64_t seed) {
   steps = 10 + draw(r, 40);
   test_node_start(&r->a);
   test_node_start(&r->b);
-  assert_cmt(CMT_OK, cmt_switch_dial(r->a.sw, r->b.addr, 0));
+  assert_cmt(CMT_OK, cmt_switch_dial(r->a.sw, r->b.addr, 0, NULL));
   for (unsigned i = 0; i < steps; i++) {
     if (i == later) {
-      assert_cmt(CMT_OK, cmt_switch_dial(r->b.sw, r->a.addr, 0));
+      assert_cmt(CMT_OK, cmt_switch_dial(r->b.sw, r->a.addr, 0, NULL));
     }
     draw_stalls(r);
     if (draw(r, 4) == 0) {
@@ -285,8 +285,8 @@ static unsigned run_pairs(pair *list, unsigned count) {
     side_start(&list[i].b);
   }
   for (unsigned i = 0; i < count; i++) {
-    assert_cmt(CMT_OK, cmt_switch_dial(list[i].a.sw, list[i].b.addr, 0));
-    assert_cmt(CMT_OK, cmt_switch_dial(list[i].b.sw, list[i].a.addr, 0));
+    assert_cmt(CMT_OK, cmt_switch_dial(list[i].a.sw, list[i].b.addr, 0, NULL));
+    assert_cmt(CMT_OK, cmt_switch_dial(list[i].b.sw, list[i].a.addr, 0, NULL));
   }
   for (unsigned i = 0; i < count; i++) {
     cmt_switch_status a, b;

@@ -276,8 +276,8 @@ static void a_dial_beside_another_says_so(void **state) {
   test_node_start(&f->a);
   test_node_start(&f->b);
   cmt_switch_id(f->b.sw, &id);
-  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0));
-  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0));
+  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0, NULL));
+  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0, NULL));
   test_loop_settle(f->w.loop);
   snprintf(text, sizeof text, "node %s is being dialed already", id.text);
   assert_string_equal(text, f->a.why.text);
@@ -289,8 +289,9 @@ static void dials_under_way_are_bounded(void **state) {
 
   f->a.options.dials_max = 1;
   test_node_start(&f->a);
-  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, ID "@10.0.0.9:1", 0));
-  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, "1" ID_TAIL "@10.0.0.9:2", 0));
+  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, ID "@10.0.0.9:1", 0, NULL));
+  assert_cmt(CMT_OK,
+             cmt_switch_dial(f->a.sw, "1" ID_TAIL "@10.0.0.9:2", 0, NULL));
   test_loop_step(f->w.loop);
   assert_string_equal("dials under way are at their limit of 1", f->a.why.text);
 }

@@ -199,7 +199,7 @@ static void a_threaded_reactor_undoes_its_init_peer_on_the_loop(void **state) {
   o.reactor_count = 3;
   test_switch_start(&o, &s.sw, s.addr);
   for (unsigned i = 1; i <= DIALS; i++) {
-    assert_cmt(CMT_OK, cmt_switch_dial(dialer, s.addr, 0));
+    assert_cmt(CMT_OK, cmt_switch_dial(dialer, s.addr, 0, NULL));
     test_await(&s.watch, &s.removes, i);
     test_await(&s.watch, &s.dialed, i);
   }

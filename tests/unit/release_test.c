@@ -95,7 +95,7 @@ static void use_switch(fixture *f, cmt_switch *s) {
   assert_cmt(CMT_OK, cmt_switch_broadcast_bytes(s, TEST_CHAT, "all", 3, NULL));
   if (!f->dialed) {
     f->dialed = true;
-    ignore(cmt_switch_dial(s, f->t.c.addr, 0));
+    ignore(cmt_switch_dial(s, f->t.c.addr, 0, NULL));
   }
   if (f->what == STOPS_SWITCH) {
     cmt_switch_stop(s, 0);

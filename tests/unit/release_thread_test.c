@@ -113,7 +113,7 @@ static int teardown(void **state) {
 
 static void meet(pair *x) {
   x->rounds++;
-  assert_cmt(CMT_OK, cmt_switch_dial(x->a.sw, x->b.addr, 0));
+  assert_cmt(CMT_OK, cmt_switch_dial(x->a.sw, x->b.addr, 0, NULL));
   test_await(&x->a.watch, &x->a.added, x->rounds);
   test_await(&x->b.watch, &x->b.added, x->rounds);
 }

@@ -444,7 +444,7 @@ static void a_switch_with_dead_names_ends_at_once(void **state) {
   assert_cmt(CMT_OK, cmt_switch_start(sw, NULL));
   for (int i = 0; i < 4; i++) {
     snprintf(dial, sizeof dial, "%040d@dead%d:1", i, i);
-    assert_cmt(CMT_OK, cmt_switch_dial(sw, dial, CMT_DIAL_PERSISTENT));
+    assert_cmt(CMT_OK, cmt_switch_dial(sw, dial, CMT_DIAL_PERSISTENT, NULL));
   }
   test_await(&watch, &lookups, 4);
   assert_cmt(CMT_OK, cmt_switch_delete(sw));
@@ -471,7 +471,7 @@ static void a_switch_on_the_callers_loop_leaves_no_lookup_there(void **state) {
   assert_cmt(CMT_OK, cmt_switch_run_on(sw, &loop, NULL));
   assert_cmt(CMT_OK, cmt_switch_dial(
                        sw, "00112233445566778899aabbccddeeff00112233@dead:1",
-                       CMT_DIAL_PERSISTENT));
+                       CMT_DIAL_PERSISTENT, NULL));
   while (test_counter(&watch, &lookups) == 0) {
     uv_run(&loop, UV_RUN_NOWAIT);
   }

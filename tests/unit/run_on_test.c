@@ -208,7 +208,7 @@ static void two_switches_and_a_timer_share_a_loop(void **state) {
   node_start(&x->b);
   timer_start(x);
   uv_unref((uv_handle_t *)&x->timer); /* It keeps nobody waiting. */
-  assert_cmt(CMT_OK, cmt_switch_dial(x->a.sw, x->b.addr, 0));
+  assert_cmt(CMT_OK, cmt_switch_dial(x->a.sw, x->b.addr, 0, NULL));
   assert_int_equal(0, uv_run(&x->loop, UV_RUN_DEFAULT));
   assert_int_equal(1, x->a.added);
   assert_int_equal(1, atomic_load(&x->b.received));
@@ -224,7 +224,7 @@ static void callbacks_may_not_wait(void **state) {
   x->b.stop_at = 1;
   node_start(&x->a);
   node_start(&x->b);
-  assert_cmt(CMT_OK, cmt_switch_dial(x->a.sw, x->b.addr, 0));
+  assert_cmt(CMT_OK, cmt_switch_dial(x->a.sw, x->b.addr, 0, NULL));
   assert_cmt(CMT_EDEADLK, cmt_switch_delete(x->a.sw));
   assert_int_equal(0, uv_run(&x->loop, UV_RUN_DEFAULT));
   assert_cmt(CMT_EDEADLK, x->a.inside_delete);
@@ -242,7 +242,7 @@ static void on_finished_may_delete(void **state) {
   node_start(&x->a);
   node_start(&x->b);
   timer_start(x); /* Which would keep the loop running. */
-  assert_cmt(CMT_OK, cmt_switch_dial(x->a.sw, x->b.addr, 0));
+  assert_cmt(CMT_OK, cmt_switch_dial(x->a.sw, x->b.addr, 0, NULL));
   while (x->a.sw != NULL || x->b.sw != NULL) {
     assert_int_not_equal(0, uv_run(&x->loop, UV_RUN_ONCE));
   }
@@ -270,7 +270,7 @@ static void a_stopped_run_goes_on_later(void **state) {
   node_start(&x->a);
   node_start(&x->b);
   timer_start(x);
-  assert_cmt(CMT_OK, cmt_switch_dial(x->a.sw, x->b.addr, 0));
+  assert_cmt(CMT_OK, cmt_switch_dial(x->a.sw, x->b.addr, 0, NULL));
   for (; runs < 3 || atomic_load(&x->b.received) == 0; runs++) {
     assert_int_not_equal(0, uv_run(&x->loop, UV_RUN_DEFAULT));
   }
@@ -306,7 +306,7 @@ static void other_threads_send_wait_and_stop(void **state) {
   node_start(&x->a);
   node_start(&x->b);
   assert_int_equal(0, pthread_create(&thread, NULL, sender_run, x));
-  assert_cmt(CMT_OK, cmt_switch_dial(x->a.sw, x->b.addr, 0));
+  assert_cmt(CMT_OK, cmt_switch_dial(x->a.sw, x->b.addr, 0, NULL));
   assert_int_equal(0, uv_run(&x->loop, UV_RUN_DEFAULT));
   assert_int_equal(0, pthread_join(thread, NULL));
   assert_int_equal(MESSAGES + 1, atomic_load(&x->b.received));
@@ -422,7 +422,7 @@ static void a_stop_drops_a_name_that_waits(void **state) {
   assert_cmt(CMT_OK,
              cmt_switch_dial(
                x->a.sw, "00112233445566778899aabbccddeeff00112233@localhost:1",
-               CMT_DIAL_PERSISTENT));
+               CMT_DIAL_PERSISTENT, NULL));
   assert_int_not_equal(0, uv_run(&x->loop, UV_RUN_ONCE));
   cmt_switch_stop(x->a.sw, 0);
   while (x->a.finished == 0) {
@@ -434,6 +434,50 @@ static void a_stop_drops_a_name_that_waits(void **state) {
   }
   assert_int_equal(0, uv_run(&x->loop, UV_RUN_DEFAULT));
   uv_sem_destroy(&blocked);
+}
+
+static void cancel_when_stopped(void *arg, cmt_dial *d,
+                                const cmt_dial_outcome *o) {
+  int *count = arg;
+
+  assert_cmt(CMT_ECANCELED, o->why.err);
+  cmt_dial_cancel(d);
+  ++*count;
+}
+
+/* It wakes the loop when there is nothing else to do. */
+static void the_last_outcome_cancels_its_dial(void **state) {
+  app *x = *state;
+  struct sockaddr_in at = {.sin_family = AF_INET};
+  socklen_t len = sizeof at;
+  int fd = socket(AF_INET, SOCK_STREAM, 0), count = 0;
+  cmt_dial_status st = {.state = CMT_DIAL_QUEUED};
+  char addr[CMT_NET_ADDR_TEXT_SIZE];
+  cmt_dial_options o;
+  cmt_dial *d;
+
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  assert_int_equal(0, bind(fd, (struct sockaddr *)&at, sizeof at));
+  assert_int_equal(0, listen(fd, 1)); /* Nobody ever says a word. */
+  assert_int_equal(0, getsockname(fd, (struct sockaddr *)&at, &len));
+  snprintf(addr, sizeof addr,
+           "00112233445566778899aabbccddeeff00112233@127.0.0.1:%u",
+           ntohs(at.sin_port));
+  cmt_dial_options_init(&o);
+  o.on_outcome = cancel_when_stopped;
+  o.arg = &count;
+  node_start(&x->a);
+  assert_cmt(CMT_OK, cmt_switch_dial_new(x->a.sw, addr, &o, &d, NULL));
+  while (st.state != CMT_DIAL_HANDSHAKE) {
+    assert_int_not_equal(0, uv_run(&x->loop, UV_RUN_ONCE));
+    cmt_dial_get_status(d, &st);
+  }
+  cmt_switch_stop(x->a.sw, 0);
+  assert_int_equal(0, uv_run(&x->loop, UV_RUN_DEFAULT));
+  assert_int_equal(1, count);
+  assert_int_equal(1, x->a.finished);
+  assert_int_equal(0, cmt_switch_dials(x->a.sw, NULL, 0));
+  close(fd);
 }
 
 /* ---- signals ---- */
@@ -495,6 +539,7 @@ int main(void) {
     TEST(it_has_one_loop),
     TEST(a_start_without_memory_leaves_nothing),
     TEST(a_stop_drops_a_name_that_waits),
+    TEST(the_last_outcome_cancels_its_dial),
     TEST(a_write_to_a_gone_peer_raises_no_signal),
   };
 

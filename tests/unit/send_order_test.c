@@ -164,7 +164,7 @@ static int setup(void **state) {
   assert_non_null(f);
   side_start(&f->a);
   side_start(&f->b);
-  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0));
+  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0, NULL));
   side_await_peer(&f->a);
   side_await_peer(&f->b);
   *state = f;

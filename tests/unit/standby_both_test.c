@@ -15,8 +15,8 @@
 static void both_dial(held_user *f, size_t first) {
   test_node_start(&f->a);
   test_node_start(&f->b);
-  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0));
-  assert_cmt(CMT_OK, cmt_switch_dial(f->b.sw, f->a.addr, 0));
+  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0, NULL));
+  assert_cmt(CMT_OK, cmt_switch_dial(f->b.sw, f->a.addr, 0, NULL));
   test_loop_step(f->w.loop);
   assert_int_equal(2, test_loop_conn_count(f->w.loop));
   held_go_silent(f, 1 - first, true);
@@ -89,8 +89,8 @@ static void sides_that_disagree_come_to_agree(void **state) {
 
   test_node_start(&f->a);
   test_node_start(&f->b);
-  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0));
-  assert_cmt(CMT_OK, cmt_switch_dial(f->b.sw, f->a.addr, 0));
+  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0, NULL));
+  assert_cmt(CMT_OK, cmt_switch_dial(f->b.sw, f->a.addr, 0, NULL));
   test_loop_step(f->w.loop);
   for (int i = 0; i < 100 && f->a.log_len + f->b.log_len == 0; i++) {
     /* Only what is B's word on 1 and A's word on 0 gets through slowly. */
@@ -152,8 +152,9 @@ static void a_persistent_dial_that_loses_waits_for_the_peer(void **state) {
 
   test_node_start(&f->a);
   test_node_start(&f->b);
-  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0));
-  assert_cmt(CMT_OK, cmt_switch_dial(f->b.sw, f->a.addr, CMT_DIAL_PERSISTENT));
+  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0, NULL));
+  assert_cmt(CMT_OK,
+             cmt_switch_dial(f->b.sw, f->a.addr, CMT_DIAL_PERSISTENT, NULL));
   held_advance_ms(f, 1100);
   assert_non_null(strstr(f->b.log, "rejected outbound filter"));
   assert_non_null(strstr(f->b.log, " redials\n"));
@@ -246,7 +247,7 @@ static test_dir *dials_without_its_info(held_user *f, test_node *n) {
   size_t index = test_loop_conn_count(f->w.loop);
 
   test_node_start(n);
-  assert_cmt(CMT_OK, cmt_switch_dial(n->sw, f->b.addr, 0));
+  assert_cmt(CMT_OK, cmt_switch_dial(n->sw, f->b.addr, 0, NULL));
   return info_is_held_back(f, n, index);
 }
 
@@ -332,7 +333,7 @@ static size_t run_out_of_memory(size_t fail, bool together) {
   test_node_start(&f->c);
   allocs = f->w.env.allocs;
   f->w.env.fail_at = fail == SIZE_MAX ? SIZE_MAX : allocs + fail;
-  if (cmt_switch_dial(f->c.sw, f->b.addr, 0) == CMT_OK) {
+  if (cmt_switch_dial(f->c.sw, f->b.addr, 0, NULL) == CMT_OK) {
     second_comes(f, together);
     cmt_switch_stop(f->a.sw, 0);
     held_settle(f);

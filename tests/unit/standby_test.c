@@ -272,7 +272,7 @@ static void a_third_is_refused_at_once(void **state) {
 static void refused_dials(held_user *f, test_node *d, test_conn **conn) {
   size_t count = test_loop_conn_count(f->w.loop);
 
-  assert_cmt(CMT_OK, cmt_switch_dial(d->sw, f->b.addr, 0));
+  assert_cmt(CMT_OK, cmt_switch_dial(d->sw, f->b.addr, 0, NULL));
   while (test_loop_conn_count(f->w.loop) == count) {
     test_loop_step(f->w.loop);
   }

@@ -319,10 +319,10 @@ static void stopper_new(stopper *s, test_world *w, char *addr) {
 /* Makes everything happen: an address that refuses, then the other node. */
 static void stopper_dials(stopper *s, const char *addr) {
   cmt_err err = cmt_switch_dial(
-    s->sw, "00112233445566778899aabbccddeeff00112233@127.0.0.1:1", 0);
+    s->sw, "00112233445566778899aabbccddeeff00112233@127.0.0.1:1", 0, NULL);
 
   assert_true(err == CMT_OK || err == CMT_ECLOSED);
-  err = cmt_switch_dial(s->sw, addr, 0);
+  err = cmt_switch_dial(s->sw, addr, 0, NULL);
   assert_true(err == CMT_OK || err == CMT_ECLOSED);
 }
 
@@ -472,7 +472,7 @@ static void unread_input_destroys_no_last_words(void **state) {
   for (unsigned i = 1; i <= SOCKET_ROUNDS; i++) {
     cmt_peer *p;
 
-    assert_cmt(CMT_OK, cmt_switch_dial(a.sw, b.addr, 0));
+    assert_cmt(CMT_OK, cmt_switch_dial(a.sw, b.addr, 0, NULL));
     test_await(&watch, &a.added, i);
     test_await(&watch, &b.added, i);
     speak(&b, 50, LARGE);

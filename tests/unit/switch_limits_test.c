@@ -444,8 +444,8 @@ static void outbound_peers_that_come_up_together(void **state) {
   test_node_start(&f->a);
   test_node_start(&f->b);
   test_node_start(&f->c);
-  assert_cmt(CMT_OK, cmt_switch_dial(f->b.sw, f->a.addr, 0));
-  assert_cmt(CMT_OK, cmt_switch_dial(f->b.sw, f->c.addr, 0));
+  assert_cmt(CMT_OK, cmt_switch_dial(f->b.sw, f->a.addr, 0, NULL));
+  assert_cmt(CMT_OK, cmt_switch_dial(f->b.sw, f->c.addr, 0, NULL));
   settle(f);
   assert_int_equal(1, status_of(&f->b).outbound_peers);
   assert_refused(f, status_of(&f->b).over_outbound_peers_max,

@@ -268,8 +268,8 @@ static void an_id_that_is_being_dialed_is_not_dialed_twice(void **state) {
   fixture *f = *state;
 
   start_both(f);
-  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0));
-  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0));
+  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0, NULL));
+  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0, NULL));
   settle(f);
   assert_string_equal("rejected outbound filter CMT_EDUPLICATE\n"
                       "init chat\nadd chat outbound\n",
@@ -306,7 +306,7 @@ static void whoever_is_refused_sees_our_node_info(void **state) {
 
   f->b.parts[0].init_err = CMT_EREACTOR;
   start_both(f);
-  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0));
+  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0, NULL));
   test_loop_step(f->w.loop);
   dir = &test_loop_conn(f->w.loop, 0)->dir[TEST_DIALER];
   for (int i = 0; i < 20; i++) {
@@ -330,7 +330,7 @@ static void whoever_is_refused_has_a_second_to_go(void **state) {
 
   f->b.parts[0].init_err = CMT_EREACTOR;
   start_both(f);
-  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0));
+  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0, NULL));
   test_loop_step(f->w.loop);
   conn = test_loop_conn(f->w.loop, 0);
   for (int i = 0; i < 50 && f->b.log_len == 0; i++) {
@@ -383,8 +383,8 @@ static void the_cap_holds_for_handshakes_that_end_together(void **state) {
   f->b.options.inbound_peers_max = 1;
   start_both(f);
   test_node_start(&f->c);
-  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0));
-  assert_cmt(CMT_OK, cmt_switch_dial(f->c.sw, f->b.addr, 0));
+  assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0, NULL));
+  assert_cmt(CMT_OK, cmt_switch_dial(f->c.sw, f->b.addr, 0, NULL));
   settle(f);
   assert_string_equal("init chat\nadd chat inbound\n"
                       "rejected inbound filter CMT_ELIMIT\n",

@@ -31,7 +31,7 @@ static void reactors_are_called_in_their_order(void **state) {
   assert_cmt(CMT_OK, test_node_new(&f->b, NULL));
   assert_cmt(CMT_OK, cmt_switch_start(f->b.sw, NULL));
   assert_string_equal("start chat\nstart files\n", test_node_log(&f->b));
-  assert_cmt(CMT_OK, cmt_switch_dial(f->b.sw, f->a.addr, 0));
+  assert_cmt(CMT_OK, cmt_switch_dial(f->b.sw, f->a.addr, 0, NULL));
   settle(f);
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "hello"));
   settle(f);
@@ -468,7 +468,7 @@ static void a_callback_can_stop_the_switch(void **state) {
                       "stop chat\n",
                       test_node_log(&f->b));
   assert_true(cmt__switch_is_finished(f->b.sw));
-  assert_cmt(CMT_ECLOSED, cmt_switch_dial(f->b.sw, f->a.addr, 0));
+  assert_cmt(CMT_ECLOSED, cmt_switch_dial(f->b.sw, f->a.addr, 0, NULL));
 }
 
 /* The post of a wake-up must not come to a loop that is deleted. */
@@ -533,7 +533,7 @@ static void a_switch_that_was_never_started_can_be_deleted(void **state) {
   assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw,
                                      "00112233445566778899aabbccddeeff00112233"
                                      "@127.0.0.1:1",
-                                     0));
+                                     0, NULL));
   cmt_switch_stop(f->a.sw, 0);
   assert_cmt(CMT_OK, cmt_switch_delete(f->a.sw));
   f->a.sw = NULL;

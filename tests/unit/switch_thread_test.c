@@ -134,7 +134,7 @@ static pair *pair_new(void) {
 }
 
 static void pair_meet(pair *x) {
-  assert_cmt(CMT_OK, cmt_switch_dial(x->a.sw, x->b.addr, 0));
+  assert_cmt(CMT_OK, cmt_switch_dial(x->a.sw, x->b.addr, 0, NULL));
   test_await(&x->a.watch, &x->a.added, 1);
   test_await(&x->b.watch, &x->b.added, 1);
 }
@@ -372,9 +372,9 @@ static void a_delete_at_any_moment_joins(void **state) {
     pair *x = pair_new();
 
     assert_cmt(CMT_OK,
-               cmt_switch_dial(x->a.sw, x->b.addr, CMT_DIAL_PERSISTENT));
+               cmt_switch_dial(x->a.sw, x->b.addr, CMT_DIAL_PERSISTENT, NULL));
     assert_cmt(CMT_OK,
-               cmt_switch_dial(x->b.sw, x->a.addr, CMT_DIAL_PERSISTENT));
+               cmt_switch_dial(x->b.sw, x->a.addr, CMT_DIAL_PERSISTENT, NULL));
     for (int k = 0; k < i * 20; k++) {
       sched_yield();
     }

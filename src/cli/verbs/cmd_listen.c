@@ -14,10 +14,14 @@ static bool dial_all(cli_node *n) {
   const cli_options *o = n->options;
 
   for (size_t i = 0; i < o->dial_count; i++) {
-    cmt_err err = cmt_switch_dial(n->sw, o->dials[i], CMT_DIAL_PERSISTENT);
+    cmt_why why;
+    cmt_err err =
+      cmt_switch_dial(n->sw, o->dials[i], CMT_DIAL_PERSISTENT, &why);
 
     if (err != CMT_OK) {
-      cli_io_error(n->io, "--dial %s: %s", o->dials[i], cmt_err_text(err));
+      cli_io_error(n->io, "--dial %s: %s", o->dials[i], why.text);
+    }
+    if (err != CMT_OK && err != CMT_EDUPLICATE) { /* One of both is enough. */
       return false;
     }
   }

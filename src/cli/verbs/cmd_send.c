@@ -243,10 +243,11 @@ static void run_stop(send_run *r) {
 
 static bool run_send(send_run *r) {
   cmt_peer *peer;
+  cmt_why why;
   bool done;
 
-  if (cmt_switch_dial(r->node.sw, r->o->args[0], 0) != CMT_OK) {
-    cli_io_error(r->io, "%s: cannot be dialed", r->o->args[0]);
+  if (cmt_switch_dial(r->node.sw, r->o->args[0], 0, &why) != CMT_OK) {
+    cli_io_error(r->io, "%s: %s", r->o->args[0], why.text);
     return false;
   }
   peer = run_connect(r);

@@ -103,7 +103,7 @@ int main(int argc, char **argv) {
   }
   /* A name, so that libuv's own threads have work. */
   snprintf(text, sizeof text, "%s@localhost:%u", at.id.text, at.port);
-  if (cmt_switch_dial(b, text, 0) != CMT_OK) {
+  if (cmt_switch_dial(b, text, 0, NULL) != CMT_OK) {
     return 1;
   }
   pthread_mutex_lock(&lock);

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT_DIAL_H
+#define CMT_DIAL_H
+
+/* Dials: nodes that a switch wants a connection with.  Everything here may be
+   called from any thread and from any callback.
+
+   A dial makes attempts.  An attempt goes through the addresses of a name, at
+   most eight of them: to the next where it cannot connect, or where the node
+   has another id.  After any other failure before the other side has proved an
+   id, a persistent dial ends the attempt and begins the next one behind the
+   address, and one that is not goes on.  The address at which the node was met
+   last comes first.  |dial_timeout_ns| of the switch is shared by the addresses
+   of an attempt; each handshake has its own time.  Of several failures the
+   attempt reports the one that came furthest; the log has each.
+
+   A node has at most one peer with an id.  When a second connection with it
+   completes, for example since both dialed at once, it is on standby for a
+   second or three; then one of the two ends with CMT_EDUPLICATE. */
+
+#include <cometp2p/reactor.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct cmt_dial cmt_dial;
+
+/** What came of one attempt.  Lent for the call. */
+typedef struct cmt_dial_outcome {
+  size_t size;
+  const cmt_node_id *id; /**< Authenticated; NULL before it was. */
+  const char *remote;    /**< "IP:PORT", or what was dialed before that. */
+  uint64_t attempt;      /**< Its number, from 1. */
+  bool redials;          /**< Another attempt follows, now or when the peer is
+                              gone. */
+  cmt_why why; /**< CMT_OK: cmt_switch_peer() of |id| is the peer.  Else it is
+                    what on_rejected of the switch was told before. */
+} cmt_dial_outcome;
+
+/** For |retry_jitter_ns|: the delays are exact. */
+#define CMT_NO_JITTER UINT64_MAX
+
+/** Fill with cmt_dial_options_init(), then change what should differ. */
+typedef struct cmt_dial_options {
+  size_t size;
+  /** On the first loop, exactly once for each attempt, and not after
+      cmt_dial_cancel(); may be NULL.  For CMT_OK it comes before add_peer.
+      |dial| is NULL when the caller took no handle. */
+  void (*on_outcome)(void *arg, cmt_dial *dial, const cmt_dial_outcome *o);
+  void *arg;
+  /** From a failure, or the end of the peer, to the next attempt: 5 s, of 1 ms
+      to 366 days as the other delays.  Each further failure in a row multiplies
+      it by |retry_factor_percent| / 100: 100 to 1000, default 100, up to
+      |retry_delay_max_ns|: 1 h, or |retry_delay_ns| when that is longer. */
+  uint64_t retry_delay_ns, retry_delay_max_ns;
+  uint64_t retry_jitter_ns; /**< Added to each delay, drawn below this: 3 s; or
+                                 CMT_NO_JITTER. */
+  uint32_t retry_factor_percent;
+  /** Dial again for ever when the attempt or the connection ends, the host name
+      resolved each time, but never while a peer with the id exists.  Without
+      memory for its timers it ends at once: CMT_ENOMEM, and |redials| is
+      false. */
+  bool persistent;
+  /** As long as the dial has not ended, a node with its id becomes a peer
+      whoever dialed it, even when |inbound_peers_max|, |outbound_peers_max| or
+      |inbound_peers_per_ip_max| of the switch is reached.  It counts among the
+      others. */
+  bool unconditional;
+} cmt_dial_options;
+
+#define cmt_dial_options_init(o) cmt_dial_options_init_sized((o), sizeof *(o))
+CMT_API void cmt_dial_options_init_sized(cmt_dial_options *o, size_t size);
+
+/**
+ * Dials |addr|, "ID@HOST:PORT"; the first attempt begins at once.
+ *
+ * Dials before cmt_switch_start() wait for it, and have no outcome when the
+ * switch is deleted without a start that succeeded.
+ *
+ * A persistent dial is for the id: a second one of the same id is refused,
+ * under whatever address, until the first is cancelled.  (A dial that is not
+ * persistent makes an attempt of its own beside it.)
+ *
+ * Returns    CMT_OK; CMT_EINVAL: not such an address, or an option, which |why|
+ *            (may be NULL) names; CMT_EDUPLICATE: there is a persistent dial of
+ *            the id, and |why| has its address; CMT_ECLOSED: the switch is
+ *            stopping; CMT_ENOMEM.
+ * Ownership  |*out| is valid until cmt_dial_cancel() or the return of
+ *            cmt_switch_delete(), also after the dial has ended.  |out| NULL:
+ *            the switch alone has it.  |o| is copied; NULL: the defaults.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_switch_dial_new(cmt_switch *s,
+                                                  const char *addr,
+                                                  const cmt_dial_options *o,
+                                                  cmt_dial **out, cmt_why *why);
+
+/**
+ * Ends the dial and releases |d|; NULL is fine.
+ *
+ * An attempt under way ends without an outcome; a peer that was made stays.
+ * On return on_outcome does not run and never will, so what |arg| points to may
+ * be freed.  The one exception is a call from inside of that on_outcome itself,
+ * which then is the last: it returns at once.  A call on another thread waits
+ * until an on_outcome of |d| that is running has returned, so that function
+ * must not wait for the caller.
+ */
+CMT_API void cmt_dial_cancel(cmt_dial *d);
+
+enum {
+  CMT_DIAL_PERSISTENT = 1,    /**< |persistent| of the options, */
+  CMT_DIAL_UNCONDITIONAL = 2, /**< and |unconditional|. */
+};
+
+/** cmt_switch_dial_new() with the default options but for |flags|, without a
+    handle.  CMT_EINVAL also: an unknown flag. */
+CMT_API CMT_NODISCARD cmt_err cmt_switch_dial(cmt_switch *s, const char *addr,
+                                              unsigned flags, cmt_why *why);
+
+typedef enum cmt_dial_state {
+  CMT_DIAL_QUEUED,     /**< It begins soon, or when the switch starts. */
+  CMT_DIAL_WAITING,    /**< Between two attempts. */
+  CMT_DIAL_RESOLVING,  /**< In an attempt: the name, */
+  CMT_DIAL_CONNECTING, /**< TCP, */
+  CMT_DIAL_HANDSHAKE,  /**< or the rest; or the connection is on standby. */
+  CMT_DIAL_CONNECTED,  /**< A peer with the id exists; it waits for its end. */
+  CMT_DIAL_ENDED,      /**< No attempt follows. */
+} cmt_dial_state;
+
+typedef struct cmt_dial_status {
+  size_t size;
+  cmt_dial_state state;
+  bool persistent, unconditional;
+  uint64_t attempts; /**< Those that were made, with the present one. */
+  uint64_t failures; /**< Since the last peer. */
+  /** Of CMT_DIAL_WAITING: the instant of the next attempt, on the monotonic
+      clock (uv_hrtime()); else CMT_NEVER. */
+  uint64_t next_ns;
+  cmt_why last; /**< Of the last failure; CMT_OK: there was none. */
+  cmt_node_id id;
+  char addr[CMT_NET_ADDR_TEXT_SIZE];
+} cmt_dial_status;
+
+/** Fills in the cmt_dial_status |out| as of now. */
+#define cmt_dial_get_status(d, out)                                            \
+  cmt_dial_get_status_sized((d), (out), sizeof *(out))
+/** See cmt_dial_get_status(). */
+CMT_API void cmt_dial_get_status_sized(cmt_dial *d, cmt_dial_status *out,
+                                       size_t size);
+
+/** Fills in up to |cap| elements of the array |out| of cmt_dial_status, one for
+    each dial that has not ended or has a handle, in no order; returns how many
+    dials there are. */
+#define cmt_switch_dials(s, out, cap)                                          \
+  cmt_switch_dials_sized((s), (out), (cap), sizeof(cmt_dial_status))
+/** See cmt_switch_dials(); |size| is that of an element. */
+CMT_API size_t cmt_switch_dials_sized(cmt_switch *s, cmt_dial_status *out,
+                                      size_t cap, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
