@@ -15,9 +15,10 @@
 #include <unistd.h>
 
 enum {
-  BLOCK = 25,          /* Seeds of one line. */
-  SEEDS_FOR_ALL = 200, /* So many draw every fault and use every checker. */
-  SECONDS_MAX = 60,    /* Of one seed: it will never end. */
+  BLOCK = 25,            /* Seeds of one line. */
+  SEEDS_FOR_ALL = 200,   /* So many draw every fault and use every checker. */
+  SEEDS_FOR_MARKS = 600, /* So many reach every mark. */
+  SECONDS_MAX = 60,      /* Of one seed: it will never end. */
 };
 
 void __sanitizer_set_death_callback(void (*callback)(void))
@@ -236,7 +237,7 @@ static int report(const sim_tally *t) {
   bool checks = report_checks(t, all), faults = report_faults(t, all);
   bool moves = report_moves(t, all), crowds = report_crowds(t, all);
   bool broken = report_broken(t, all), enemy = report_hostile(t, all);
-  bool marks = report_marks(all);
+  bool marks = report_marks(all && t->seeds >= SEEDS_FOR_MARKS);
   char text[128];
 
   snprintf(text, sizeof text,

@@ -210,7 +210,7 @@ struct sim_node {
   sim_target targets[SIM_NODES_MAX + 1]; /* The last: an unknown id. */
   uint64_t up_ns, recv_bytes, sent_bytes;
   size_t strangers; /* Peers of the crowd. */
-  size_t in_adds, in_rejects, out_rejects, out_refusals;
+  size_t in_adds, in_rejects, out_rejects, out_refusals, out_lacks;
   uint64_t accepts_before, resolves_before;
 };
 

@@ -49,6 +49,7 @@ void sim_node_start(sim_node *n) {
   n->in_rejects = 0;
   n->out_rejects = 0;
   n->out_refusals = 0;
+  n->out_lacks = 0;
   n->accepts_before = sim_loop_accepts(n->loops[0]);
   n->resolves_before = sim_loop_resolves(n->loops[0]);
   if (switch_make(n) == CMT_OK) {
