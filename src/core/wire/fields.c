@@ -6,11 +6,6 @@ enum { TAG_CHANNEL = 0x08, TAG_EOF = 0x10, TAG_DATA = 0x1a };
 
 /* ---- whole ---- */
 
-size_t cmt__msg_fields_size(uint8_t channel, bool eof, size_t len) {
-  return cmt__uint_size(1, channel) + (eof ? 2 : 0) +
-         (len > 0 ? 1 + cmt__varint_size(len) + len : 0);
-}
-
 void cmt__msg_fields_write(cmt__writer *w, uint8_t channel, bool eof,
                            size_t len) {
   cmt__write_uint(w, 1, channel);
@@ -106,24 +101,4 @@ cmt__header_kind cmt__peek_fields(cmt__peek *k, size_t inner,
   }
   out->total = (size_t)v;
   return CMT__HEADER_PACKET;
-}
-
-cmt__peek cmt__peek_body(cmt_bytes in, const cmt__header *h) {
-  const uint8_t *at = in.base + h->size;
-
-  return (cmt__peek){.at = at, .end = at + cmt__min(in.len - h->size, h->body)};
-}
-
-/* A header that the whole packet or 24 bytes do not settle is none of the usual
-   form. */
-cmt__header_kind cmt__peek_done(cmt_bytes in, const cmt__peek *k,
-                                cmt__header_kind kind, cmt__header *h) {
-  if (kind == CMT__HEADER_PACKET) {
-    h->size = (size_t)(k->at - in.base);
-  }
-  if (kind == CMT__HEADER_MORE &&
-      (in.len - h->size >= h->body || in.len >= CMT__PACKET_HEADER_MAX)) {
-    return CMT__HEADER_GENERAL;
-  }
-  return kind;
 }

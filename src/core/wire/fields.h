@@ -26,7 +26,12 @@ typedef struct cmt__header {
 } cmt__header;
 
 /* Bytes of the fields of a msg packet with |len| data bytes. */
-size_t cmt__msg_fields_size(uint8_t channel, bool eof, size_t len);
+static inline size_t cmt__msg_fields_size(uint8_t channel, bool eof,
+                                          size_t len) {
+  return cmt__uint_size(1, channel) + (eof ? 2 : 0) +
+         (len > 0 ? 1 + cmt__varint_size(len) + len : 0);
+}
+
 /* Writes all but the data, which ends them. */
 void cmt__msg_fields_write(cmt__writer *w, uint8_t channel, bool eof,
                            size_t len);
@@ -42,12 +47,29 @@ typedef struct cmt__peek {
 } cmt__peek;
 
 /* One over what |in| has of the body that |h| announces. */
-cmt__peek cmt__peek_body(cmt_bytes in, const cmt__header *h);
+static inline cmt__peek cmt__peek_body(cmt_bytes in, const cmt__header *h) {
+  const uint8_t *at = in.base + h->size;
+
+  return (cmt__peek){.at = at, .end = at + cmt__min(in.len - h->size, h->body)};
+}
+
 /* Reads fields of |inner| bytes in their usual order.  The data, when there is
    any, ends the packet. */
 cmt__header_kind cmt__peek_fields(cmt__peek *k, size_t inner, cmt__packet *out);
-/* Settles what |kind|, found up to |k|, means for the header. */
-cmt__header_kind cmt__peek_done(cmt_bytes in, const cmt__peek *k,
-                                cmt__header_kind kind, cmt__header *h);
+
+/* Settles what |kind|, found up to |k|, means for the header.  What the whole
+   packet or 24 bytes do not settle is none of the usual form. */
+static inline cmt__header_kind cmt__peek_done(cmt_bytes in, const cmt__peek *k,
+                                              cmt__header_kind kind,
+                                              cmt__header *h) {
+  if (kind == CMT__HEADER_PACKET) {
+    h->size = (size_t)(k->at - in.base);
+  }
+  if (kind == CMT__HEADER_MORE &&
+      (in.len - h->size >= h->body || in.len >= CMT__PACKET_HEADER_MAX)) {
+    return CMT__HEADER_GENERAL;
+  }
+  return kind;
+}
 
 #endif
