@@ -25,8 +25,8 @@ struct cmt__session {
   cmt__session *next, *prev;
   cmt__standby standby;
   cmt__place place;
-  uint64_t info_ns; /* When our node info goes out; 0: it does not yet. */
-  cmt_peer *peer;   /* From the checks to remove_peer. */
+  uint64_t info_ns;                  /* When our node info goes out. */
+  cmt_peer *peer;                    /* From the checks to remove_peer. */
   const cmt__session_callbacks *cbs; /* NULL: it was accepted, or the outcome
                                         was told. */
   void *arg;

@@ -131,8 +131,7 @@ void cmt__standby_stagger(cmt__session *s, const cmt_node_id *id) {
   for (const cmt__session *o = s->sw->sessions; o != NULL; o = o->next) {
     const cmt_node_id *other = session_id(o);
 
-    if (o != s && o->info_ns != 0 && other != NULL &&
-        cmt_node_id_equal(other, id)) {
+    if (o != s && other != NULL && cmt_node_id_equal(other, id)) {
       at_ns = cmt__max64(at_ns, cmt__after(o->info_ns, CMT__STAGGER_NS));
     }
   }
@@ -196,7 +195,6 @@ void cmt__standby_end(cmt__session *s) {
     cmt__loop_timer(s->sw->loop, &s->standby.timer, CMT_NEVER);
   }
   if (s->standby.has_place) {
-    s->standby.has_place = false;
     s->sw->kept[s->standby.outbound_place]--;
   }
 }

@@ -273,17 +273,14 @@ static void bytes_that_came_with_the_node_info_are_kept(void **state) {
                       test_node_log(&f->b));
 }
 
-/* The first ends, and a third completes before the second has its turn. */
-static void a_third_does_not_overtake_the_second(void **state) {
-  held_user *f = *state;
+/* The first ends, and |d| completes before the second has its turn. */
+static void third_completes(held_user *f, test_node *d, const char *expected) {
   test_dir *dir;
-  test_node d;
 
+  f->b.options.inbound_peers_max = 1;
   held_second_dials(f);
   held_advance_ms(f, 100);
-  test_node_init(&d, &f->w);
-  d.options.key = f->small;
-  dir = dials_without_its_info(f, &d);
+  dir = dials_without_its_info(f, d);
   held_settle(f);
   held_go_silent(f, 0, true);
   cmt_peer_stop(test_node_peer(&f->a), CMT_ECANCELED, 0);
@@ -295,11 +292,31 @@ static void a_third_does_not_overtake_the_second(void **state) {
   }
   dir->stalled = false;
   test_loop_step(f->w.loop);
-  assert_string_equal("remove chat CMT_EEOF\n"
-                      "rejected inbound filter CMT_EDUPLICATE\n"
-                      "init chat\nadd chat inbound\n",
-                      test_node_log(&f->b));
-  test_node_fini(&d);
+  assert_string_equal(expected, test_node_log(&f->b));
+  test_node_fini(d);
+}
+
+static void a_third_does_not_overtake_the_second(void **state) {
+  held_user *f = *state;
+  test_node d;
+
+  test_node_init(&d, &f->w);
+  d.options.key = f->small;
+  third_completes(f, &d,
+                  "remove chat CMT_EEOF\n"
+                  "rejected inbound filter CMT_EDUPLICATE\n"
+                  "init chat\nadd chat inbound\n");
+}
+
+static void a_stranger_does_not_get_the_place_of_the_first(void **state) {
+  held_user *f = *state;
+  test_node d;
+
+  test_node_init(&d, &f->w);
+  third_completes(f, &d,
+                  "remove chat CMT_EEOF\n"
+                  "rejected inbound filter CMT_ELIMIT\n"
+                  "init chat\nadd chat inbound\n");
 }
 
 /* C dials, and a message of it comes after its node info, or in one read with
@@ -376,6 +393,7 @@ int main(void) {
     TEST(of_a_second_little_is_read),
     TEST(bytes_that_came_with_the_node_info_are_kept),
     TEST(a_third_does_not_overtake_the_second),
+    TEST(a_stranger_does_not_get_the_place_of_the_first),
     cmocka_unit_test(any_allocation_may_fail),
     TEST_SHORTAGE(any_allocation_may_fail),
   };
