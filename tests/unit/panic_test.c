@@ -161,6 +161,14 @@ static void consume_of_a_connection(child *c) {
   cmt_conn_consume(conn, out.len + 1, 0);
 }
 
+static void consume_of_a_connection_in_parts(child *c) {
+  cmt_conn *conn = child_conn(c);
+  cmt_bytes out = cmt_conn_output(conn, 1 << 20, 0);
+
+  cmt_conn_consume(conn, 1, 0);
+  cmt_conn_consume(conn, out.len, 0);
+}
+
 static void stop_without_a_reason(child *c) {
   cmt_conn_stop(child_conn(c), CMT_OK, 0, 0);
 }
@@ -256,6 +264,8 @@ static const row rows[] = {
   {delete_too_many, "cmt_node_key_delete: one call too many"},
   {delete_of_memory_that_is_free, "cmt_node_key_delete: one call too many"},
   {consume_of_a_connection,
+   "cmt_conn_consume: more than the output that was lent"},
+  {consume_of_a_connection_in_parts,
    "cmt_conn_consume: more than the output that was lent"},
   {stop_without_a_reason, "cmt_conn_stop: the reason is CMT_OK"},
   {consume_of_a_multiplexer,
