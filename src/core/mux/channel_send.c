@@ -144,9 +144,9 @@ void cmt__channels_decay(cmt__channels *cs, uint64_t now_ns) {
       cmt__counter_set(sent, after);
       any = any || after > 0;
     }
-    if (!any && now_ns >= cs->decay_at_ns) {
-      /* Nothing is left to fade, however long it was. */
-      cs->decay_at_ns += (now_ns - cs->decay_at_ns) / DECAY_NS * DECAY_NS;
+    if (!any) { /* Nothing is left to fade, however long it was. */
+      cs->decay_at_ns +=
+        cmt__since(now_ns, cs->decay_at_ns) / DECAY_NS * DECAY_NS;
     }
   }
 }
