@@ -422,6 +422,7 @@ static void zeros_are_the_defaults(void **state) {
   test_node_start(&f->at);
   assert_int_equal(64, f->at.sw->setup.options.handshakes_max);
   assert_int_equal(64, f->at.sw->setup.options.dials_max);
+  assert_int_equal(64, f->at.sw->setup.options.ip6_prefix_len);
   assert_int_equal(8, left_of(f, "10.0.0.1", 20));
   assert_int_equal(8, left_of(f, "2001:db8::*", 20));
 }

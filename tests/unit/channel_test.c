@@ -138,6 +138,37 @@ static void queue_takes_its_capacity_beside_the_one_being_cut(void **state) {
   fixture_fini(&f);
 }
 
+/* Buckets of a channel's limits, and the one that urgent channels share, are
+   there when a channel asks for them. */
+static void buckets_take_memory_when_one_asks_for_them(void **state) {
+  static const struct {
+    cmt_channel second;
+    bool rates, urgent;
+  } rows[] = {
+    {{.id = 2, .priority = 1}, false, false},
+    {{.id = 2, .priority = 1, .send_rate = 1}, true, false},
+    {{.id = 2, .priority = 1, .recv_rate = 1}, true, false},
+    {{.id = 2, .priority = 1, .traffic = CMT_TRAFFIC_URGENT}, false, true},
+  };
+
+  (void)state;
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    cmt_channel list[] = {{.id = 1, .priority = 1}, rows[i].second};
+    cmt__channels more;
+    size_t before, expected = 2 * sizeof *more.list;
+    fixture f;
+
+    expected += rows[i].rates ? 4 * sizeof *more.rates : 0;
+    expected += rows[i].urgent ? sizeof *more.urgent : 0;
+    fixture_init(&f, list, 2);
+    before = f.t.live_bytes;
+    assert_cmt(CMT_OK, cmt__channels_init(&more, f.config, test_wire()));
+    assert_int_equal(expected, f.t.live_bytes - before);
+    cmt__channels_fini(&more);
+    fixture_fini(&f);
+  }
+}
+
 static void message_over_the_send_limit_is_refused(void **state) {
   const cmt_channel list[] = {
     {.id = 1, .priority = 1, .send_message_max = 100, .recv_message_max = 5}};
@@ -650,6 +681,7 @@ int main(void) {
     cmocka_unit_test(defaults_are_filled_in),
     cmocka_unit_test(allocation_failure_of_init_is_reported),
     cmocka_unit_test(queue_takes_its_capacity_beside_the_one_being_cut),
+    cmocka_unit_test(buckets_take_memory_when_one_asks_for_them),
     cmocka_unit_test(message_over_the_send_limit_is_refused),
     cmocka_unit_test(queue_that_cannot_grow_refuses_and_loses_nothing),
     cmocka_unit_test(messages_are_cut_at_the_payload),

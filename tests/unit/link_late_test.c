@@ -313,6 +313,34 @@ static void a_connection_that_is_made_meanwhile_counts(void **state) {
   assert_peers(t);
 }
 
+/* What has come by the end of that, three megabytes, is read before A closes: a
+   reset might overtake its last message.  The second time something was late
+   before: a pong, which ends a flush that a limit holds back. */
+static void who_lingers_reads_what_has_come(void **state) {
+  for (int late = 0; late < 2; late++) {
+    test_trio *t = *state;
+
+    t->a.options.send_rate = late ? 2000 : 0;
+    test_pair(&t->w, &t->a, &t->b);
+    dir(t, TEST_DIALER)->stalled = true;
+    assert_cmt(CMT_OK, send_some(&t->a, late ? 60000 : 1));
+    cmt_peer_stop(test_node_peer(&t->a), CMT_ECANCELED, S(10));
+    advance(t, late ? MS(1500) : 0);
+    assert_string_equal("remove chat CMT_ECANCELED\n", test_node_log(&t->a));
+    dir(t, TEST_ACCEPTOR)->stalled = true;
+    assert_cmt(CMT_OK, send_some(&t->b, 3 * MIB));
+    test_loop_settle(t->w.loop);
+    test_loop_pass(t->w.loop, S(5));
+    dir(t, TEST_ACCEPTOR)->stalled = false;
+    test_loop_settle(t->w.loop);
+    assert_true(dir(t, TEST_ACCEPTOR)->read > 3 * MIB);
+    assert_false(test_loop_conn(t->w.loop, 0)->open[TEST_DIALER]);
+    dir(t, TEST_DIALER)->stalled = false;
+    test_trio_teardown(state);
+    setup(state);
+  }
+}
+
 /* A callback for one peer holds up the loop of the other. */
 static void hold_up(test_part *part, cmt_peer *p, uint8_t channel,
                     cmt_buf *msg) {
@@ -407,6 +435,7 @@ int main(void) {
     TEST(the_rest_of_a_message_is_in_time),
     TEST(a_handshake_may_be_held_up_anywhere),
     TEST(a_connection_that_is_made_meanwhile_counts),
+    TEST(who_lingers_reads_what_has_come),
     TEST(a_slow_callback_costs_no_other_peer),
     TEST(a_send_whose_time_is_over_gets_the_room_there_is),
     TEST(a_flush_that_is_over_writes_what_the_socket_takes),

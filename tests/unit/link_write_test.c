@@ -84,6 +84,22 @@ static void what_a_throttle_holds_is_less_than_64_kib(void **state) {
   assert_in_range(way(f)->written - before, 65536, 70000);
 }
 
+static void a_throttle_may_be_as_short_as_a_nanosecond(void **state) {
+  fixture *f = *state;
+  uint64_t before;
+
+  f->a.options.flush_throttle_ns = 1;
+  pair_with_bulk(f, 1);
+  for (int i = 0; i < 3; i++) {
+    before = way(f)->written;
+    assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "x"));
+    settle(f);
+    assert_int_equal(before, way(f)->written);
+    test_loop_advance(f->w.loop, 1);
+    assert_int_equal(before + 1044, way(f)->written);
+  }
+}
+
 /* Of a batch that the socket did not take the rest is kept, and no more; the
    next is as long as what was taken. */
 static void what_is_kept_is_the_rest_of_a_run(void **state) {
@@ -235,6 +251,30 @@ static void what_the_kernel_may_hold_follows_the_delivery_rate(void **state) {
     assert_int_equal(rows[i].unsent_max, way(f)->unsent_max);
   }
   assert_int_equal(5, way(f)->unsent_changes);
+}
+
+/* The least of each that is more than none. */
+static void the_least_rate_and_the_least_target_count(void **state) {
+  static const struct {
+    uint64_t target_ns, rate;
+    size_t unsent_max;
+  } rows[] = {
+    {0, RATE, 0},
+    {1, RATE, 16384},
+    {CMT_MILLISECONDS(5), 0, 0},
+    {CMT_MILLISECONDS(5), 1, 16384},
+  };
+
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    fixture *f = *state;
+
+    f->a.options.queue_delay_target_ns = rows[i].target_ns;
+    pair_at_rate(f, rows[i].rate);
+    flood(f, 25);
+    assert_int_equal(rows[i].unsent_max, way(f)->unsent_max);
+    test_trio_teardown(state);
+    test_trio_setup(state);
+  }
 }
 
 /* Nor at first, before anything was asked for. */
@@ -454,12 +494,12 @@ static void the_socket_is_asked_every_20_ms(void **state) {
   fixture *f = *state;
 
   pair_at_rate(f, RATE);
-  way(f)->info.unsent_bytes = 25000;
+  way(f)->info.unsent_bytes = 1; /* As long as there is one byte. */
   flood(f, 100);
   settle(f);
-  assert_int_equal(25000, unsent_after(f, CMT_SECONDS(1)));
+  assert_int_equal(1, unsent_after(f, CMT_SECONDS(1)));
   way(f)->info.unsent_bytes = 0;
-  assert_int_equal(25000, unsent_after(f, CMT_MILLISECONDS(20) - 1));
+  assert_int_equal(1, unsent_after(f, CMT_MILLISECONDS(20) - 1));
   assert_int_equal(0, unsent_after(f, 1));
 }
 
@@ -584,12 +624,14 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     TEST(an_urgent_message_goes_into_the_next_run),
     TEST(what_a_throttle_holds_is_less_than_64_kib),
+    TEST(a_throttle_may_be_as_short_as_a_nanosecond),
     TEST(what_is_kept_is_the_rest_of_a_run),
     TEST(of_a_write_that_fails_nothing_is_kept),
     TEST(the_socket_is_asked_at_most_each_20_ms),
     TEST(the_socket_is_not_asked_for_single_messages),
     TEST(the_socket_is_asked_when_enough_was_written),
     TEST(what_the_kernel_may_hold_follows_the_delivery_rate),
+    TEST(the_least_rate_and_the_least_target_count),
     TEST(a_change_of_a_quarter_is_not_worth_a_call),
     TEST(a_slow_reader_counts_and_not_its_bursts),
     TEST(the_rate_in_bursts_is_the_last_that_was_not_limited),

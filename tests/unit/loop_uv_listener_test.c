@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <uv.h>
 
 static int accept_errors[8]; /* Of the next calls, up to a 0. */
 static size_t accepts;       /* Calls. */
@@ -382,6 +383,52 @@ static void a_listener_without_memory_is_refused(void **state) {
 
 #define PLACE_TEST(f) cmocka_unit_test_setup_teardown(f, init, fini)
 
+/* ---- on a loop of the host ---- */
+
+static bool is_inside;
+
+static void on_inside(bool on) {
+  assert_int_equal(!on, is_inside); /* They alternate. */
+  is_inside = on;
+}
+
+static void note_inside(test_user *u, test_event event) {
+  (void)event;
+  assert_true(is_inside);
+  u->arg = u;
+}
+
+static void on_loop_closed(void *arg) { *(bool *)arg = true; }
+
+static void the_host_is_told_when_callbacks_begin_and_end(void **state) {
+  test_users users = {.hook = note_inside};
+  test_user client = {.hook = note_inside};
+  cmt__listener *listener;
+  bool closed = false;
+  cmt_net_addr at;
+  cmt__loop *l;
+  uv_loop_t uv;
+
+  (void)state;
+  assert_int_equal(0, uv_loop_init(&uv));
+  assert_cmt(CMT_OK, cmt__loop_uv_new_on(NULL, &uv, on_inside, &l));
+  listener = test_listen(l, &users, &at);
+  test_user_connect(&client, l, &at);
+  while (users.count == 0 || client.connects == 0) {
+    uv_run(&uv, UV_RUN_ONCE);
+  }
+  assert_ptr_equal(&client, client.arg);
+  test_user_close(&client);
+  test_user_close(&users.user[0]);
+  cmt__listener_close(listener);
+  cmt__loop_uv_close(l, on_loop_closed, &closed);
+  uv_run(&uv, UV_RUN_DEFAULT);
+  assert_true(closed);
+  assert_false(is_inside);
+  cmt__loop_delete(l);
+  assert_int_equal(0, uv_loop_close(&uv));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     PLACE_TEST(port_0_picks_a_free_port),
@@ -398,6 +445,7 @@ int main(void) {
     PLACE_TEST(a_lost_reserve_does_not_end_accepting),
     PLACE_TEST(an_accept_can_close_its_tcp_and_the_listener),
     PLACE_TEST(a_listener_without_memory_is_refused),
+    cmocka_unit_test(the_host_is_told_when_callbacks_begin_and_end),
   };
 
   return cmocka_run_group_tests_name("loop_uv_listener", tests, NULL, NULL);

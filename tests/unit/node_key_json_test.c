@@ -117,11 +117,47 @@ static void what_is_no_character_is_refused(void **state) {
   }
 }
 
+/* Bytes of a character that begins with |first|; 0: none does. */
+static size_t character_len(unsigned first) {
+  static const struct {
+    unsigned least, most;
+    size_t len;
+  } rows[] = {
+    {0x20, 0x7f, 1}, {0xc2, 0xdf, 2}, {0xe0, 0xef, 3}, {0xf0, 0xf4, 4}};
+  size_t i = 0;
+
+  while (i < CMT__COUNT(rows) &&
+         (first < rows[i].least || first > rows[i].most)) {
+    i++;
+  }
+  return i < CMT__COUNT(rows) ? rows[i].len : 0;
+}
+
+/* The second is one that may follow the first. */
+static void each_first_byte_says_how_many_follow(void **state) {
+  (void)state;
+  for (unsigned first = 1; first <= 0xff; first++) {
+    for (size_t len = 1; len <= 6; len++) {
+      char text[8] = {(char)first};
+
+      memset(text + 1, 0x80, len - 1);
+      if (len > 1) {
+        text[1] = (char)(first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80);
+      }
+      if (first != '"' && first != '\\' &&
+          is_string(text) != (len == character_len(first))) {
+        fail_msg("%02x and %zu bytes more", first, len - 1);
+      }
+    }
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(each_escape_is_its_character),
     cmocka_unit_test(a_text_is_cut_between_characters),
     cmocka_unit_test(what_is_no_character_is_refused),
+    cmocka_unit_test(each_first_byte_says_how_many_follow),
   };
 
   return cmocka_run_group_tests_name("node_key_json", tests, NULL, NULL);

@@ -6,6 +6,9 @@
 
 #include "hostile.h"
 
+#include "sys/lock.h"
+
+#include <errno.h>
 #include <stdlib.h>
 
 #define S(n) CMT_SECONDS(n)
@@ -189,12 +192,39 @@ static void the_reason_is_told(void **state) {
   free(c);
 }
 
+/* What connections on several loops share; one loop needs no lock. */
+static void what_loops_share_is_locked(void **state) {
+  (void)state;
+  for (unsigned loops = 1; loops <= 3; loops++) {
+    test_world w;
+    test_node n;
+    pthread_mutex_t *lock;
+
+    test_world_init_loops(&w, loops);
+    test_node_init(&n, &w);
+    test_node_start(&n);
+    lock = &n.sw->quota_lock;
+    assert_int_equal(loops, n.sw->quota.threads);
+    cmt__quota_lock(&n.sw->quota);
+    assert_int_equal(loops > 1 ? EBUSY : 0, pthread_mutex_trylock(lock));
+    assert_int_equal(loops > 1, cmt__locks_held);
+    if (loops == 1) {
+      pthread_mutex_unlock(lock);
+    }
+    cmt__quota_unlock(&n.sw->quota);
+    assert_int_equal(0, cmt__locks_held);
+    test_node_fini(&n);
+    test_world_fini(&w);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_crowd_of_25_costs_no_friend_anything),
     cmocka_unit_test(six_with_long_messages_cost_no_friend_anything),
     cmocka_unit_test(a_crowd_at_its_floors_costs_no_friend_anything),
     cmocka_unit_test(the_reason_is_told),
+    cmocka_unit_test(what_loops_share_is_locked),
   };
 
   return cmocka_run_group_tests_name("reassembly_crowd", tests, NULL, NULL);

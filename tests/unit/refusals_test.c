@@ -105,6 +105,17 @@ typedef struct number_row {
       sizeof(((cmt_switch_options *)0)->field), value, text                    \
   }
 
+static void set_number(cmt_switch_options *o, const number_row *r) {
+  uint32_t narrow = (uint32_t)r->value;
+  void *to = (char *)o + r->at;
+
+  if (r->size == sizeof narrow) {
+    memcpy(to, &narrow, sizeof narrow);
+  } else {
+    memcpy(to, &r->value, sizeof r->value);
+  }
+}
+
 static void each_number_of_a_switch_has_its_range(void **state) {
   static const number_row rows[] = {
     ROW(loops, 0, "loops is 0, allowed is 1 to 64"),
@@ -152,16 +163,49 @@ static void each_number_of_a_switch_has_its_range(void **state) {
   cmt_switch_options fine = f->a.options;
 
   for (size_t i = 0; i < CMT__COUNT(rows); i++) {
-    uint32_t narrow = (uint32_t)rows[i].value;
-    void *to = (char *)&f->a.options + rows[i].at;
+    f->a.options = fine;
+    set_number(&f->a.options, &rows[i]);
+    refused(f, rows[i].text);
+  }
+}
+
+static void the_bounds_themselves_are_allowed(void **state) {
+  static const number_row rows[] = {
+    ROW(inbound_peers_max, 0, NULL),
+    ROW(inbound_peers_max, 65535, NULL),
+    ROW(outbound_peers_max, 0, NULL),
+    ROW(outbound_peers_max, 65535, NULL),
+    ROW(dial_timeout_ns, 1, NULL),
+    ROW(handshake_timeout_ns, 1, NULL),
+    ROW(pong_timeout_ns, 1, NULL),
+    ROW(pong_timeout_ns, 59999999999, NULL),
+    ROW(send_packet_payload_max, 16, NULL),
+    ROW(send_packet_payload_max, 65536, NULL),
+    ROW(recv_packet_payload_max, 1, NULL),
+    ROW(recv_packet_payload_max, 65536, NULL),
+    ROW(partial_message_max_ns, 1, NULL),
+    ROW(stall_max_ns, 1, NULL),
+    ROW(ip6_prefix_len, 1, NULL),
+    ROW(ip6_prefix_len, 128, NULL),
+    ROW(send_rate, 1, NULL),
+    ROW(send_rate, 10000000000, NULL),
+    ROW(recv_rate, 10000000000, NULL),
+    ROW(send_rate_total, 10000000000, NULL),
+    ROW(recv_rate_total, 10000000000, NULL),
+  };
+  fixture *f = *state;
+  cmt_switch_options fine = f->a.options;
+
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    cmt_why why;
 
     f->a.options = fine;
-    if (rows[i].size == sizeof narrow) {
-      memcpy(to, &narrow, sizeof narrow);
-    } else {
-      memcpy(to, &rows[i].value, sizeof rows[i].value);
+    set_number(&f->a.options, &rows[i]);
+    if (test_node_new(&f->a, &why) != CMT_OK) {
+      fail_msg("%s", why.text);
     }
-    refused(f, rows[i].text);
+    assert_cmt(CMT_OK, cmt_switch_delete(f->a.sw));
+    f->a.sw = NULL;
   }
 }
 
@@ -417,6 +461,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     TEST(each_field_of_a_channel_has_its_range),
     TEST(each_number_of_a_switch_has_its_range),
+    TEST(the_bounds_themselves_are_allowed),
     TEST(a_count_needs_a_list),
     TEST(threads_are_bounded),
     cmocka_unit_test(addresses_that_are_none),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Threads that block in a send, at a send queue alone. */
+/* Threads that block in a send, at a send queue alone; and the end of a send
+   queue at which one waits for memory. */
 
 #include "send_queue_user.h"
 
@@ -87,6 +88,31 @@ static void a_blocked_send_watches_its_own_deadline(void **state) {
   cmt_buf_unref(msg);
 }
 
+/* Others have all of the pool, and would look at this send queue when it is
+ * gone. */
+static void an_end_leaves_the_list_of_those_that_wait(void **state) {
+  send_queue_user *u = *state;
+  queue_answer a = send_queue_answer_new(CMT_NEVER);
+  cmt__send_pool pool = {.first = NULL};
+
+  cmt__send_pool_init(&pool, 10, 100);
+  pthread_mutex_init(&pool.lock, NULL);
+  atomic_store(&pool.used, 100);
+  u->send_queue.pool = &pool;
+  send_queue_send(u, GATE_A, 50, &a);
+  assert_true(cmt__send_queue_on_wake(&u->send_queue));
+  queue_take(u, 0, NULL);
+  assert_int_equal(1, atomic_load(&pool.waiting));
+  (void)cmt__send_queue_close(&u->send_queue);
+  cmt__send_queue_forget(&u->send_queue);
+  assert_int_equal(0, atomic_load(&pool.waiting));
+  assert_null(pool.first);
+  (void)cmt__send_queue_answer(&u->send_queue);
+  assert_cmt(CMT_ECLOSED, a.status);
+  cmt_buf_unref(a.msg);
+  pthread_mutex_destroy(&pool.lock);
+}
+
 int main(void) {
 #define TEST(name)                                                             \
   cmocka_unit_test_setup_teardown(name, send_queue_user_setup,                 \
@@ -96,6 +122,7 @@ int main(void) {
     TEST(the_end_wakes_a_blocked_send),
     TEST(a_stop_wakes_a_blocked_send),
     TEST(a_blocked_send_watches_its_own_deadline),
+    TEST(an_end_leaves_the_list_of_those_that_wait),
   };
 #undef TEST
 
