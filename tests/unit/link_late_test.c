@@ -262,6 +262,24 @@ static void what_lies_there_is_no_answer(void **state) {
   dir(t, TEST_DIALER)->stalled = false;
 }
 
+/* Nor does what comes after the deadline: there is always more to read. */
+static void what_comes_later_puts_nothing_off(void **state) {
+  test_trio *t = *state;
+
+  test_pair(&t->w, &t->a, &t->b);
+  dir(t, TEST_DIALER)->stalled = true;
+  dir(t, TEST_ACCEPTOR)->stalled = true;
+  advance(t, MS(1400));
+  test_loop_pass(t->w.loop, S(1));
+  dir(t, TEST_ACCEPTOR)->stalled = false;
+  for (int i = 0; i < 100 && t->a.log_len == 0; i++) {
+    (void)!send_some(&t->b, MIB);
+    test_loop_step(t->w.loop);
+  }
+  assert_string_equal("remove chat CMT_EPONG\n", test_node_log(&t->a));
+  dir(t, TEST_DIALER)->stalled = false;
+}
+
 static void the_rest_of_a_message_is_in_time(void **state) {
   test_trio *t = *state;
 
@@ -432,6 +450,7 @@ int main(void) {
     TEST(a_pong_that_lies_in_the_socket_is_in_time),
     TEST(a_pong_behind_much_else_is_in_time),
     TEST(what_lies_there_is_no_answer),
+    TEST(what_comes_later_puts_nothing_off),
     TEST(the_rest_of_a_message_is_in_time),
     TEST(a_handshake_may_be_held_up_anywhere),
     TEST(a_connection_that_is_made_meanwhile_counts),

@@ -47,6 +47,24 @@ static void a_full_output_has_its_time_from_the_ping_on(void **state) {
   assert_mark("output_stuck", before, 1);
 }
 
+/* What is cut and not taken, and what is not cut. */
+static void what_waits_is_told_to_the_byte(void **state) {
+  mconn_user *f = mconn_user_new();
+  uint64_t span_ns, before, bytes;
+
+  (void)state;
+  assert_cmt(CMT_OK, mconn_user_queue(f, 0xff, 5000));
+  assert_true(cmt_mconn_output(f->m, 3000, S(1)).len > 600);
+  assert_false(cmt__mconn_is_stuck(f->m, &span_ns, &before));
+  assert_in_range(before, 5001, 5100);
+  for (uint64_t taken = 200; taken <= 600; taken += 200) {
+    cmt_mconn_consume(f->m, 200, S(1));
+    assert_false(cmt__mconn_is_stuck(f->m, &span_ns, &bytes));
+    assert_int_equal(before - taken, bytes);
+  }
+  mconn_user_delete(f);
+}
+
 static void whatever_comes_is_no_progress(void **state) {
   mconn_user *f = mconn_user_new();
 
@@ -302,6 +320,7 @@ static void the_reason_says_how_long_and_how_much(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_full_output_has_its_time_from_the_ping_on),
+    cmocka_unit_test(what_waits_is_told_to_the_byte),
     cmocka_unit_test(whatever_comes_is_no_progress),
     cmocka_unit_test(unasked_pongs_are_borne_for_a_while),
     cmocka_unit_test(the_last_unasked_pong_has_one_span),
