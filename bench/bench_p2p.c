@@ -206,15 +206,15 @@ static int run_send(const bench_args *a) {
   }
   until_ns = bench_now_ns() + (uint64_t)(a->seconds * 1e9);
   while (bench_now_ns() < until_ns) {
-    if (cmt_peer_send_wait(s.peer, BENCH_CHANNEL, cmt_buf_ref(s.msg),
-                           CMT_SECONDS(10)) != CMT_OK) {
+    if (cmt_peer_send(s.peer, BENCH_CHANNEL, cmt_buf_ref(s.msg),
+                      CMT_SEND_TIMEOUT) != CMT_OK) {
       return fail("send", "a message was refused");
     }
     s.counter.messages++;
     s.counter.bytes += a->size;
   }
-  if (cmt_peer_send_wait_bytes(s.peer, BENCH_CHANNEL, end, sizeof end) !=
-      CMT_OK) {
+  if (cmt_peer_send_bytes(s.peer, BENCH_CHANNEL, end, sizeof end,
+                          CMT_SEND_TIMEOUT) != CMT_OK) {
     return fail("send", "the end was refused");
   }
   side_wait(&s, &s.done);
@@ -294,8 +294,8 @@ static int run_feed(const bench_args *a) {
       return fail("feed", "a message was refused");
     }
   }
-  if (cmt_peer_send_wait_bytes(s.peer, BENCH_CHANNEL, &count, BENCH_END_SIZE) !=
-      CMT_OK) {
+  if (cmt_peer_send_bytes(s.peer, BENCH_CHANNEL, &count, BENCH_END_SIZE,
+                          CMT_SEND_TIMEOUT) != CMT_OK) {
     return fail("feed", "the end was refused");
   }
   side_wait(&s, &s.done); /* The worker has come to the end. */

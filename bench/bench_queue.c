@@ -173,7 +173,8 @@ static void *flood(void *arg) {
   static const uint8_t data[BULK_SIZE];
   side *s = arg;
 
-  while (cmt_peer_send_wait_bytes(s->peer, BULK, data, sizeof data) == CMT_OK) {
+  while (cmt_peer_send_bytes(s->peer, BULK, data, sizeof data,
+                             CMT_SEND_TIMEOUT) == CMT_OK) {
   }
   return NULL;
 }

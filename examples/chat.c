@@ -53,7 +53,7 @@ static void say(cmt_switch *sw, const char *line, size_t len) {
     sem_wait(&peer_added);
   }
   for (size_t i = 0; i < count && i < PEERS_MAX; i++) {
-    while (cmt_peer_send_wait_bytes(peers[i], CHAT, line, len) ==
+    while (cmt_peer_send_bytes(peers[i], CHAT, line, len, CMT_SEND_TIMEOUT) ==
            CMT_ETIMEDOUT) {
       fprintf(stderr, "chat: waiting for %s\n", cmt_peer_id(peers[i])->text);
     }

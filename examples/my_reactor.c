@@ -54,8 +54,8 @@ static void send_to_outbound(cmt_switch *sw) {
 
   for (size_t i = 0; i < count && i < PEERS_MAX; i++) {
     if (cmt_peer_is_outbound(peers[i])) {
-      cmt_err err = cmt_peer_send_wait_bytes(peers[i], MY_CHANNEL_ID, message,
-                                             strlen(message));
+      cmt_err err = cmt_peer_send_bytes(peers[i], MY_CHANNEL_ID, message,
+                                        strlen(message), CMT_SEND_TIMEOUT);
       printf("sent: %s\n", cmt_err_text(err));
     }
     cmt_peer_unref(peers[i]);

@@ -67,8 +67,8 @@ static void say(cmt_switch *sw, const Example__Line *line) {
     sem_wait(&peer_added);
   }
   for (size_t i = 0; i < count && i < PEERS_MAX; i++) {
-    while (cmt_peer_send_wait_message(peers[i], CHAT, &line->base) ==
-           CMT_ETIMEDOUT) {
+    while (cmt_peer_send_message(peers[i], CHAT, &line->base,
+                                 CMT_SEND_TIMEOUT) == CMT_ETIMEDOUT) {
       fprintf(stderr, "protobuf_chat: waiting for %s\n",
               cmt_peer_id(peers[i])->text);
     }

@@ -30,6 +30,7 @@ extern "C" {
   X(CMT_OK, 0, OK, "success")                                                  \
   X(CMT_EAGAIN, -1, RETRY, "no room in the queue now")                         \
   X(CMT_ETIMEDOUT, -2, RETRY, "the caller's deadline passed first")            \
+  X(CMT_EBUSY, -3, RETRY, "a callback is running")                             \
   X(CMT_EINVAL, -20, CALLER, "argument out of its documented range")           \
   X(CMT_ECLOSED, -21, CALLER, "object is closing or closed")                   \
   X(CMT_ETOOBIG, -22, CALLER, "message exceeds the channel's send limit")      \
@@ -39,6 +40,7 @@ extern "C" {
   X(CMT_EEXIST, -26, CALLER, "already exists")                                 \
   X(CMT_ESELF, -27, CALLER, "the other side is this node itself")              \
   X(CMT_ECANCELED, -28, CALLER, "stopped by the application")                  \
+  X(CMT_EALREADY, -29, CALLER, "too late: it has been done")                   \
   X(CMT_ENOMEM, -40, LOCAL, "allocation failed")                               \
   X(CMT_ENOBUFS, -41, LOCAL, "receive memory limit reached")                   \
   X(CMT_EIO, -42, LOCAL, "a call of the operating system failed")              \

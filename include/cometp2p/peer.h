@@ -71,62 +71,87 @@ CMT_API cmt_err cmt_peer_explain(cmt_peer *p, cmt_err reason, const char *text);
 CMT_API CMT_NODISCARD cmt_err cmt_peer_try_send(cmt_peer *p, uint8_t channel,
                                                 cmt_buf *msg);
 
-/** A send that waits; belongs to the caller and outlives it.
-
-    Zero it before its first use, as an initialiser of any field does.  From a
-    cmt_peer_send() that returned CMT_OK until |cb| it is under way: using it
-    again, for any peer, is CMT_EINVAL, and nothing of it may be written.  A
-    request that was overwritten while it was under way is a panic as soon as
-    that is noticed. */
-typedef struct cmt_send_req {
-  /** How long the message may wait for room from the call on; 0 is not at
-      all, CMT_NEVER without limit. */
-  uint64_t timeout_ns;
-  /** Runs exactly once, on the peer's loop (reactor.h), never from inside the
-      call and never two at once for a peer.  CMT_OK: queued; CMT_ETIMEDOUT,
-      CMT_ECLOSED, CMT_ENOMEM: |msg| is handed back.  From its callback on the
-      request may be used again.  NULL: nobody is told, and a message that
-      cannot be queued is dropped. */
-  void (*cb)(void *arg, cmt_err status, cmt_buf *msg);
-  void *arg;
-  void *internal[8]; /**< The library's while the request waits. */
-} cmt_send_req;
+/** How long CometBFT's Send waits for room: 10 s. */
+#define CMT_SEND_TIMEOUT CMT_SECONDS(10)
 
 /**
- * Queues |msg| as soon as there is room, in the order of the calls.
- *
- * Returns    CMT_OK: |req|->cb will come; otherwise it will not: the errors of
- *            cmt_peer_try_send() but CMT_EAGAIN; CMT_EINVAL: |req| is under
- *            way already, and nothing changes for it.
- * Ownership  CMT_OK takes one reference to |msg| until |cb| hands it back.
- */
-CMT_API CMT_NODISCARD cmt_err cmt_peer_send(cmt_peer *p, uint8_t channel,
-                                            cmt_buf *msg, cmt_send_req *req);
-
-/**
- * Blocks until |msg| is queued, the peer is gone, or |timeout_ns| passed
- * (CMT_NEVER: no limit).
+ * Blocks until |msg| is queued, the peer is gone, or |timeout_ns| passed: such
+ * as CMT_SEND_TIMEOUT; 0 does not wait, CMT_NEVER waits without limit.
  *
  * Returns    the errors of cmt_peer_try_send() but CMT_EAGAIN;
  *            CMT_ETIMEDOUT; CMT_EDEADLK: the calling thread is the loop of
  *            a switch.
  * Ownership  CMT_OK takes one reference to |msg|, an error leaves it.
  */
-CMT_API CMT_NODISCARD cmt_err cmt_peer_send_wait(cmt_peer *p, uint8_t channel,
-                                                 cmt_buf *msg,
-                                                 uint64_t timeout_ns);
+CMT_API CMT_NODISCARD cmt_err cmt_peer_send(cmt_peer *p, uint8_t channel,
+                                            cmt_buf *msg, uint64_t timeout_ns);
+
+/** A send that waits; it belongs to the caller and outlives the wait.
+
+    Set it with CMT_SEND_REQ() before its first use.  From a
+    cmt_peer_send_async() that returned CMT_OK until |cb| or
+    cmt_peer_send_cancel() it is under way: using it again, for any peer, is
+    CMT_EINVAL, and nothing of it may be written.  A request that was
+    overwritten while it was under way is a panic as soon as that is noticed. */
+typedef struct cmt_send_req {
+  size_t size;
+  /** How long the message may wait for room from the call on; 0 is not at
+      all, CMT_NEVER without limit. */
+  uint64_t timeout_ns;
+  /** Runs exactly once unless the send is cancelled, on the peer's loop
+      (reactor.h), never from inside the call and never two at once for a peer.
+      CMT_OK: queued; CMT_ETIMEDOUT, CMT_ECLOSED, CMT_ENOMEM: |msg| is handed
+      back.  From its callback on the request may be used again.  NULL: nobody
+      is told, and a message that cannot be queued is dropped. */
+  void (*cb)(void *arg, cmt_err status, cmt_buf *msg);
+  void *arg;
+  cmt_buf *msg; /**< Set by the library: the message while it is under way. */
+  void *internal[7]; /**< The library's while the request is under way. */
+} cmt_send_req;
+
+/** Initialises a request:
+    cmt_send_req req = CMT_SEND_REQ(CMT_SEND_TIMEOUT, on_sent, self); */
+#define CMT_SEND_REQ(timeout_ns_, cb_, arg_)                                   \
+  {                                                                            \
+    sizeof(cmt_send_req), (timeout_ns_), (cb_), (arg_), NULL, { NULL }         \
+  }
+
+/**
+ * Queues |msg| as soon as there is room, in the order of the calls.
+ *
+ * Returns    CMT_OK: |req|->cb will come; otherwise it will not: the errors of
+ *            cmt_peer_try_send() but CMT_EAGAIN; CMT_EINVAL: |req| was not set
+ *            by CMT_SEND_REQ(), or is under way already, and nothing changes.
+ * Ownership  CMT_OK takes one reference to |msg| until |cb| or
+ *            cmt_peer_send_cancel() hands it back.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_peer_send_async(cmt_peer *p, uint8_t channel,
+                                                  cmt_buf *msg,
+                                                  cmt_send_req *req);
+
+/**
+ * Takes back the send of |req| to |p|, on any thread, without waiting.  The
+ * memory of |req| must still be there: its callback may have run.
+ *
+ * Returns    CMT_OK: the message is not sent; CMT_EALREADY: it was queued
+ *            before, and is sent.  After these two |cb| does not run, and |req|
+ *            may be used again or freed.  CMT_EBUSY: |cb| is running at this
+ *            moment, perhaps in the calling thread.  CMT_EINVAL: |req| is not
+ *            under way to |p|: its callback has returned, or it was never sent.
+ * Ownership  CMT_OK hands the reference to |req|->msg back to the caller.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_peer_send_cancel(cmt_peer *p,
+                                                   cmt_send_req *req);
 
 /** cmt_peer_try_send() of a copy of |len| bytes. */
 CMT_API CMT_NODISCARD cmt_err cmt_peer_try_send_bytes(cmt_peer *p,
                                                       uint8_t channel,
                                                       const void *data,
                                                       size_t len);
-/** cmt_peer_send_wait() of a copy of |len| bytes, for at most 10 s as
-    CometBFT. */
-CMT_API CMT_NODISCARD cmt_err cmt_peer_send_wait_bytes(cmt_peer *p,
-                                                       uint8_t channel,
-                                                       const void *data,
-                                                       size_t len);
+/** cmt_peer_send() of a copy of |len| bytes. */
+CMT_API CMT_NODISCARD cmt_err cmt_peer_send_bytes(cmt_peer *p, uint8_t channel,
+                                                  const void *data, size_t len,
+                                                  uint64_t timeout_ns);
 
 /** What became of a broadcast: peers that queued the message, had no room, or
     do not have the channel. */

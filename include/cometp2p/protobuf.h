@@ -87,12 +87,17 @@ CMT_API CMT_NODISCARD cmt_err cmt_protobuf_reactor_wrap(
 CMT_API CMT_NODISCARD cmt_err cmt_protobuf_pack(
   const cmt_env *env, const struct ProtobufCMessage *msg, cmt_buf **out);
 
-/** cmt_peer_send_wait_bytes() of |msg|, packed. */
-CMT_API CMT_NODISCARD cmt_err cmt_peer_send_wait_message(
-  cmt_peer *p, uint8_t channel, const struct ProtobufCMessage *msg);
-/** cmt_peer_try_send_bytes() of |msg|, packed. */
+/** cmt_peer_try_send() of |msg|, packed. */
 CMT_API CMT_NODISCARD cmt_err cmt_peer_try_send_message(
   cmt_peer *p, uint8_t channel, const struct ProtobufCMessage *msg);
+/** cmt_peer_send() of |msg|, packed. */
+CMT_API CMT_NODISCARD cmt_err
+cmt_peer_send_message(cmt_peer *p, uint8_t channel,
+                      const struct ProtobufCMessage *msg, uint64_t timeout_ns);
+/** cmt_peer_send_async() of |msg|, packed: what comes back is the buffer. */
+CMT_API CMT_NODISCARD cmt_err cmt_peer_send_async_message(
+  cmt_peer *p, uint8_t channel, const struct ProtobufCMessage *msg,
+  cmt_send_req *req);
 /** cmt_switch_broadcast() of |msg|, packed once for all peers. */
 CMT_API cmt_err cmt_switch_broadcast_message(cmt_switch *s, uint8_t channel,
                                              const struct ProtobufCMessage *msg,

@@ -28,8 +28,8 @@
    and stop, whatever the delivery is, remove_peer of a refused peer, and
    add_peer and remove_peer of an inline reactor: none of these of one switch
    ever run at the same time, and they must not block.  receive of an inline
-   reactor, and the callbacks of cmt_peer_send(), run on the peer's loop.  That
-   is the first until the last add_peer returned; soon after that the peer
+   reactor, and the callbacks of cmt_peer_send_async(), run on the peer's loop.
+   That is the first until the last add_peer returned; soon after that the peer
    moves, and may have another; and it is the first again when the connection
    has ended.  So with several loops receive runs for different peers at the
    same time, and while other peers come and go: what a reactor keeps for
@@ -53,10 +53,10 @@ typedef enum cmt_delivery {
       logged.  cmt_peer_pause() slows a sender down. */
   CMT_INLINE,
   /** Called on threads of the reactor's own, with all signals blocked.  They
-      may block, in cmt_peer_send_wait() or in a database.  A callback that
+      may block, in cmt_peer_send() or in a database.  A callback that
       waits for room to a peer whose own callback waits for room here gets none
-      until its timeout: answer by cmt_peer_send() in such a protocol.  When a
-      slow reactor's queue for a channel is full (|recv_queue|,
+      until its timeout: answer by cmt_peer_send_async() in such a protocol.
+      When a slow reactor's queue for a channel is full (|recv_queue|,
       |recv_queue_bytes| of cmt_channel), nothing of that peer is read, for any
       reactor; the log warns once of each peer where that holds back an urgent
       channel. */

@@ -214,7 +214,7 @@ CMT_API cmt_mailbox *cmt_switch_mailbox(cmt_switch *s, const char *reactor);
  * cmt_peer_try_send() of one buffer to every peer.
  *
  * A broadcast waits for nobody: a peer without room goes without the message.
- * Call cmt_peer_send_wait() for each of cmt_switch_peers() to wait for room.
+ * Call cmt_peer_send() for each of cmt_switch_peers() to wait for room.
  *
  * Returns    CMT_OK, whatever each peer said: |counts| (may be NULL) tells, and
  *            is all 0 after an error; CMT_ENOCHANNEL; CMT_ETOOBIG; CMT_ENOMEM.
@@ -318,12 +318,12 @@ CMT_API void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
  *   until it is freed, a peer more, with its floors besides the totals.
  *
  * Bytes are as asked of the environment.  Not in it: what the application
- * allocates or keeps a reference to, sends that wait in cmt_peer_send(), stacks
- * of threads, host names that are being resolved (at most 64 at one time, under
- * 1 KiB each and what the system's resolver needs), memory of libuv itself and
- * of the kernel, and the keys in locked memory: 64 bytes for each connection
- * and 688 for each handshake, in pieces of 4 to 64 KiB with guard pages around
- * them, and one page for the node key.
+ * allocates or keeps a reference to, sends that wait in cmt_peer_send_async(),
+ * stacks of threads, host names that are being resolved (at most 64 at one
+ * time, under 1 KiB each and what the system's resolver needs), memory of libuv
+ * itself and of the kernel, and the keys in locked memory: 64 bytes for each
+ * connection and 688 for each handshake, in pieces of 4 to 64 KiB with guard
+ * pages around them, and one page for the node key.
  */
 CMT_API uint64_t cmt_switch_memory_max(cmt_switch *s);
 

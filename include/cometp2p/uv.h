@@ -21,9 +21,9 @@ struct uv_loop_s; /* The uv_loop_t of <uv.h>. */
  * its thread, which counts as the loop of a switch while one runs: there, and
  * only there, what would wait says CMT_EDEADLK.  Nothing of the switch blocks
  * |loop|, stops or closes it, looks at |loop|->data, or can raise SIGPIPE.
- * Any number of switches may share a loop.  cmt_peer_send_wait() from the
+ * Any number of switches may share a loop.  cmt_peer_send() from the
  * application's own callbacks on |loop| would wait for itself: use
- * cmt_peer_try_send() or cmt_peer_send() on that thread.
+ * cmt_peer_try_send() or cmt_peer_send_async() on that thread.
  *
  * The handles of the switch keep uv_run() from returning until it has
  * finished.  So the end is:

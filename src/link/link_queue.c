@@ -15,7 +15,7 @@ void cmt__link_take_intake(cmt__link *l) {
   }
   for (size_t i = 0; i < taken->count; i++) {
     cmt__send_queue_item *item = &taken->list[i];
-    cmt_err err = cmt_conn_try_send(l->conn, item->channel, item->msg);
+    cmt_err err = cmt__conn_queue(l->conn, item->at, item->msg);
 
     if (err == CMT_OK) {
       continue;

@@ -10,13 +10,18 @@
    can never refuse for want of room.
 
    The loop learns of the intake by a wake-up: one post for any number of sends.
-   |attended| says that the loop is sure to look again, because a wake-up is
-   under way or because it is at work on this peer and ends with a look.  It is
-   cleared in the same locked section that takes the intake, so no message can
-   slip in between unseen.  The wake-up is called under the lock on purpose:
-   once cmt__send_queue_close() has returned nobody can post any more, and the
-   loop may be deleted.  Posting takes only the mutex of the post queue, inside
-   this one.
+
+     attended  posted
+     no        no      Nothing has come since the last look; a send posts.
+     yes       yes     A wake-up is under way.
+     yes       no      The loop is at work on this peer and ends with a look.
+     no        yes     A look came before the wake-up; a send posts no other.
+
+   |attended| is cleared in the same locked section that takes the intake, so no
+   message can slip in between unseen.  The wake-up is posted under the lock on
+   purpose: once cmt__send_queue_close() has returned nobody can post any more,
+   and the loop may be deleted.  Posting takes only the mutex of the post queue,
+   inside this one.
 
    Sends that wait stand in one FIFO per channel, and a free credit goes to the
    head that waited longest among those whose channel has one.  Nobody overtakes
@@ -30,6 +35,11 @@
    lock and watches its own deadline, so a loop that is held up by a callback
    does not hold it.  All others are answered by the loop outside the lock,
    and never from inside a send.
+
+   A request is under way from its send until the loop takes it out of |done|,
+   one at a time and under the lock, and calls back.  So whoever cancels it
+   finds it waiting, or done with its callback still to come, and takes it out
+   of either list; or finds that its callback is running, or has run.
 
    Deadlines need a clock, and the loop has it: a request notes how long it may
    wait, and becomes an instant at the loop's next look.  |deadline_ns| is a
@@ -47,7 +57,11 @@
 
 enum { INTAKE_FIRST = 4 };
 
-enum { WAIT_FRESH = 1, WAIT_BLOCKS = 2 };
+enum {
+  WAIT_FRESH = 1,  /* It has no deadline yet. */
+  WAIT_BLOCKS = 2, /* It is that of a thread that blocks. */
+  WAIT_DONE = 4,   /* It waits no more: its callback is due. */
+};
 
 typedef cmt__send_queue_wait queue_wait;
 
@@ -76,36 +90,23 @@ void cmt__send_queue_wake(cmt__send_queue *g) {
 
 /* ---- sends ---- */
 
-/* The place of channel |id|; |channel_count|: there is none. */
-static size_t queue_find(const cmt__send_queue *g, uint8_t id) {
-  size_t i = 0;
+/* Whether |msg| may be sent there at all.  Without the lock, which is needed
+   only to tell that the peer is closed, whatever is wrong besides. */
+static cmt_err queue_check(cmt__send_queue *g, size_t at, cmt_buf *msg) {
+  cmt_err err = cmt__channel_refuses(g->descs, g->channel_count, g->theirs, at,
+                                     cmt_buf_bytes(msg).len);
 
-  while (i < g->channel_count && g->descs[i].id != id) {
-    i++;
+  if (err != CMT_OK) {
+    cmt__send_queue_lock(g);
+    err = g->state == CMT__SEND_QUEUE_OPEN ? err : CMT_ECLOSED;
+    cmt__send_queue_unlock(g);
   }
-  return i;
-}
-
-/* Whether |msg| may be sent on |id| at all; |*at| is its place then. */
-static cmt_err queue_check(cmt__send_queue *g, uint8_t id, cmt_buf *msg,
-                           size_t *at) {
-  if (g->state != CMT__SEND_QUEUE_OPEN) {
-    return CMT_ECLOSED;
-  }
-  *at = queue_find(g, id);
-  if (*at == g->channel_count) {
-    return CMT_ENOCHANNEL;
-  }
-  if ((g->theirs >> *at & 1) == 0) {
-    return CMT_EPEERCHANNEL;
-  }
-  return cmt_buf_bytes(msg).len > g->descs[*at].send_message_max ? CMT_ETOOBIG
-                                                                 : CMT_OK;
+  return err;
 }
 
 /* One more message may be queued on the channel. */
 static bool has_room(const cmt__send_queue *g, size_t at) {
-  return g->queued[at] <= g->descs[at].send_queue;
+  return cmt__channel_has_room(&g->descs[at], g->queued[at]);
 }
 
 static cmt_send_req *waits_first(const cmt__send_queue *g, size_t at) {
@@ -134,8 +135,7 @@ static cmt_err queue_put(cmt__send_queue *g, size_t at, cmt_buf *msg) {
     }
     in->list = list;
   }
-  in->list[in->count++] =
-    (cmt__send_queue_item){.msg = msg, .channel = g->descs[at].id};
+  in->list[in->count++] = (cmt__send_queue_item){.msg = msg, .at = (uint8_t)at};
   g->queued[at]++;
   g->messages++;
   g->bytes += cmt_buf_bytes(msg).len;
@@ -143,55 +143,88 @@ static cmt_err queue_put(cmt__send_queue *g, size_t at, cmt_buf *msg) {
 }
 
 /* cmt__send_queue_try_send() under the lock. */
-static cmt_err queue_try(cmt__send_queue *g, uint8_t id, cmt_buf *msg,
-                         size_t *at) {
-  cmt_err err = queue_check(g, id, msg, at);
+static cmt_err queue_try(cmt__send_queue *g, size_t at, cmt_buf *msg) {
   size_t len = cmt_buf_bytes(msg).len;
+  cmt_err err;
 
-  if (err != CMT_OK) {
-    return err;
+  if (g->state != CMT__SEND_QUEUE_OPEN) {
+    return CMT_ECLOSED;
   }
-  if (waits_first(g, *at) != NULL || !has_room(g, *at) || g->starved ||
+  if (waits_first(g, at) != NULL || !has_room(g, at) || g->starved ||
       !bytes_fit(g, len) ||
       (g->lacks > 0 && cmt__send_queue_needs_pool(g, len)) ||
       !cmt__send_queue_take_room(g, len)) {
     return CMT_EAGAIN;
   }
-  err = queue_put(g, *at, msg);
+  err = queue_put(g, at, msg);
   if (err == CMT_OK) {
     cmt__send_queue_wake(g);
   }
   return err;
 }
 
-cmt_err cmt__send_queue_try_send(cmt__send_queue *g, uint8_t channel,
-                                 cmt_buf *msg) {
-  cmt_err err;
-  size_t at;
+cmt_err cmt__send_queue_try_send(cmt__send_queue *g, size_t at, cmt_buf *msg) {
+  cmt_err err = queue_check(g, at, msg);
 
-  cmt__send_queue_lock(g);
-  err = queue_try(g, channel, msg, &at);
-  cmt__send_queue_unlock(g);
+  if (err == CMT_OK) {
+    cmt__send_queue_lock(g);
+    err = queue_try(g, at, msg);
+    cmt__send_queue_unlock(g);
+  }
   return err;
+}
+
+/* ---- lists of requests ---- */
+
+static void fifo_append(cmt__send_queue *g, cmt__send_queue_fifo *f,
+                        cmt_send_req *req) {
+  queue_wait *w = wait_of(req);
+
+  if (f->last == req) {
+    cmt__send_queue_req_panic(g);
+  }
+  if (f->last != NULL) {
+    cmt__send_queue_check_req(g, f, f->last);
+  }
+  w->next = NULL;
+  w->prev = f->last;
+  if (f->last == NULL) {
+    f->first = req;
+  } else {
+    wait_of(f->last)->next = req;
+  }
+  f->last = req;
+}
+
+static void fifo_remove(cmt__send_queue *g, cmt__send_queue_fifo *f,
+                        cmt_send_req *req) {
+  const queue_wait *w = wait_of(req);
+
+  cmt__send_queue_check_req(g, f, req);
+  if (w->prev != NULL) {
+    wait_of(w->prev)->next = w->next;
+  } else {
+    f->first = w->next;
+  }
+  if (w->next != NULL) {
+    wait_of(w->next)->prev = w->prev;
+  } else {
+    f->last = w->prev;
+  }
 }
 
 static void done_append(cmt__send_queue *g, cmt_send_req *req, cmt_err status) {
   queue_wait *w = wait_of(req);
 
-  if (g->done_count > 0) {
-    cmt__send_queue_check_done(g, g->done_last, 1);
-  }
-  if (g->done_count++ > 0 && g->done_last == req) {
-    cmt__send_queue_req_panic(g);
-  }
+  fifo_append(g, &g->done, req);
   w->status = (int16_t)status;
-  w->next = NULL;
-  if (g->done_first == NULL) {
-    g->done_first = req;
-  } else {
-    wait_of(g->done_last)->next = req;
-  }
-  g->done_last = req;
+  w->flags = WAIT_DONE;
+  g->done_count++;
+}
+
+static void done_remove(cmt__send_queue *g, cmt_send_req *req) {
+  fifo_remove(g, &g->done, req);
+  g->done_count--;
 }
 
 /* Memory for the sends that wait; few peers ever have one. */
@@ -206,14 +239,8 @@ static void wait_append(cmt__send_queue *g, cmt_send_req *req) {
   queue_wait *w = wait_of(req);
   cmt__send_queue_fifo *c = &g->waits[w->channel];
 
-  if (c->last == req) {
-    cmt__send_queue_req_panic(g);
-  }
-  if (c->last != NULL) {
-    cmt__send_queue_check_wait(g, c, c->last);
-  }
   if (c->first == NULL && has_room(g, w->channel)) {
-    size_t len = cmt_buf_bytes(w->msg).len;
+    size_t len = cmt_buf_bytes(req->msg).len;
 
     if (g->lacks == 0 && bytes_fit(g, len)) {
       g->lacks = len;
@@ -221,31 +248,11 @@ static void wait_append(cmt__send_queue *g, cmt_send_req *req) {
     g->starved = g->starved || !bytes_fit(g, len);
   }
   w->sequence = g->sequence++;
-  w->next = NULL;
-  w->prev = c->last;
-  if (c->last == NULL) {
-    c->first = req;
-  } else {
-    wait_of(c->last)->next = req;
-  }
-  c->last = req;
+  fifo_append(g, c, req);
 }
 
 static void wait_remove(cmt__send_queue *g, cmt_send_req *req) {
-  queue_wait *w = wait_of(req);
-  cmt__send_queue_fifo *c = &g->waits[w->channel];
-
-  cmt__send_queue_check_wait(g, c, req);
-  if (w->prev != NULL) {
-    wait_of(w->prev)->next = w->next;
-  } else {
-    c->first = w->next;
-  }
-  if (w->next != NULL) {
-    wait_of(w->next)->prev = w->prev;
-  } else {
-    c->last = w->prev;
-  }
+  fifo_remove(g, &g->waits[wait_of(req)->channel], req);
 }
 
 /* Ends the wait of |req|, which is in no FIFO any more.  A blocked thread may
@@ -271,9 +278,7 @@ static bool head_is_ready(const cmt__send_queue *g, const cmt_send_req *r,
   if (r == NULL || !has_room(g, at)) {
     return false;
   }
-  len =
-    cmt_buf_bytes(cmt__send_queue_wait_of((cmt_send_req *)(uintptr_t)r)->msg)
-      .len;
+  len = cmt_buf_bytes(r->msg).len;
   return !small || (bytes_fit(g, len) && !cmt__send_queue_needs_pool(g, len));
 }
 
@@ -285,7 +290,7 @@ static cmt_send_req *waits_longest(cmt__send_queue *g, bool small) {
     cmt_send_req *r = waits_first(g, i);
 
     if (r != NULL) {
-      cmt__send_queue_check_wait(g, &g->waits[i], r);
+      cmt__send_queue_check_req(g, &g->waits[i], r);
     }
     if (head_is_ready(g, r, i, small) &&
         (best == NULL || wait_of(r)->sequence < wait_of(best)->sequence)) {
@@ -300,7 +305,7 @@ static cmt_send_req *waits_longest(cmt__send_queue *g, bool small) {
    need it too. */
 static cmt_send_req *waits_pick(cmt__send_queue *g) {
   cmt_send_req *best = waits_longest(g, false);
-  size_t len = best != NULL ? cmt_buf_bytes(wait_of(best)->msg).len : 0;
+  size_t len = best != NULL ? cmt_buf_bytes(best->msg).len : 0;
 
   g->lacks = 0;
   g->starved = best != NULL && !bytes_fit(g, len);
@@ -322,44 +327,98 @@ bool cmt__send_queue_admit(cmt__send_queue *g) {
     queue_wait *w = wait_of(r);
 
     wait_remove(g, r);
-    wait_finish(g, r, queue_put(g, w->channel, w->msg));
+    wait_finish(g, r, queue_put(g, w->channel, r->msg));
     any = true;
   }
   return any;
 }
 
-cmt_err cmt__send_queue_send(cmt__send_queue *g, uint8_t channel, cmt_buf *msg,
-                             cmt_send_req *req) {
+/* cmt__send_queue_send_async() under the lock, of a request that was claimed.
+ */
+static cmt_err queue_begin(cmt__send_queue *g, size_t at, cmt_buf *msg,
+                           cmt_send_req *req) {
+  cmt_err err = queue_try(g, at, msg);
   queue_wait *w = wait_of(req);
-  cmt_err err;
-  size_t at;
 
-  if (!cmt__send_queue_claim(req)) {
-    return CMT_EINVAL;
+  if (err == CMT_EAGAIN && !waits_reserve(g)) {
+    return CMT_ENOMEM;
+  }
+  if (err != CMT_OK && err != CMT_EAGAIN) {
+    return err;
+  }
+  req->msg = msg;
+  *w = (queue_wait){
+    .send_queue = g, .deadline_ns = req->timeout_ns, .channel = (uint8_t)at};
+  if (err == CMT_OK) {
+    done_append(g, req, CMT_OK);
+  } else if (req->timeout_ns == 0) {
+    done_append(g, req, CMT_ETIMEDOUT);
+  } else {
+    w->flags = req->timeout_ns == CMT_NEVER ? 0 : WAIT_FRESH;
+    g->fresh = g->fresh || w->flags != 0;
+    wait_append(g, req);
+  }
+  cmt__send_queue_wake(g);
+  return CMT_OK;
+}
+
+cmt_err cmt__send_queue_send_async(cmt__send_queue *g, size_t at, cmt_buf *msg,
+                                   cmt_send_req *req) {
+  cmt_err err = queue_check(g, at, msg);
+
+  if (err != CMT_OK) {
+    return err;
   }
   cmt__send_queue_lock(g);
-  err = queue_try(g, channel, msg, &at);
-  if (err == CMT_EAGAIN && !waits_reserve(g)) {
-    err = CMT_ENOMEM;
-  }
-  if (err == CMT_OK || err == CMT_EAGAIN) {
-    *w = (queue_wait){.msg = msg,
-                      .send_queue = g,
-                      .deadline_ns = req->timeout_ns,
-                      .channel = (uint8_t)at};
-    if (err == CMT_OK) {
-      done_append(g, req, CMT_OK);
-    } else if (req->timeout_ns == 0) {
-      done_append(g, req, CMT_ETIMEDOUT);
-    } else {
-      w->flags = req->timeout_ns == CMT_NEVER ? 0 : WAIT_FRESH;
-      g->fresh = g->fresh || w->flags != 0;
-      wait_append(g, req);
-    }
-    cmt__send_queue_wake(g);
-    err = CMT_OK;
+  if (!cmt__send_queue_claim(req)) {
+    err = CMT_EINVAL;
   } else {
-    cmt__send_queue_release(req);
+    err = queue_begin(g, at, msg, req);
+    if (err != CMT_OK) {
+      cmt__send_queue_release(req);
+    }
+  }
+  cmt__send_queue_unlock(g);
+  return err;
+}
+
+/* Ends the wait of |req|; nothing of it was queued, and nobody is told. */
+static void wait_leave(cmt__send_queue *g, cmt_send_req *req) {
+  bool lacked = g->lacks > 0;
+
+  wait_remove(g, req);
+  /* It may have stood before one that fits, or in the list of the pool. */
+  if (cmt__send_queue_admit(g) || lacked) {
+    cmt__send_queue_wake(g);
+  }
+}
+
+/* |req| is under way here, and its callback has not begun. */
+static cmt_err queue_withdraw(cmt__send_queue *g, cmt_send_req *req) {
+  const queue_wait *w = wait_of(req);
+  bool is_queued = false;
+
+  if ((w->flags & WAIT_DONE) == 0) {
+    wait_leave(g, req);
+  } else {
+    is_queued = w->status == CMT_OK;
+    done_remove(g, req);
+  }
+  cmt__send_queue_release(req);
+  if (is_queued) {
+    req->msg = NULL;
+  }
+  return is_queued ? CMT_EALREADY : CMT_OK;
+}
+
+cmt_err cmt__send_queue_cancel(cmt__send_queue *g, cmt_send_req *req) {
+  cmt_err err = CMT_EINVAL;
+
+  cmt__send_queue_lock(g);
+  if (cmt__send_queue_owns(g, req)) {
+    err = queue_withdraw(g, req);
+  } else if (g->answering == req) {
+    err = CMT_EBUSY;
   }
   cmt__send_queue_unlock(g);
   return err;
@@ -378,25 +437,21 @@ static void blocked_wait(cmt__send_queue *g, blocked *b, uint64_t timeout_ns) {
               : pthread_cond_timedwait(&b->cond, &g->lock, &at);
   }
   if (!b->done) {
-    bool lacked = g->lacks > 0;
-
-    wait_remove(g, &b->req);
+    wait_leave(g, &b->req);
     b->status = CMT_ETIMEDOUT;
-    /* It may have stood before one that fits, or in the list of the pool. */
-    if (cmt__send_queue_admit(g) || lacked) {
-      cmt__send_queue_wake(g);
-    }
   }
 }
 
-cmt_err cmt__send_queue_send_wait(cmt__send_queue *g, uint8_t channel,
-                                  cmt_buf *msg, uint64_t timeout_ns) {
-  blocked b = {.done = false};
-  cmt_err err;
-  size_t at;
+cmt_err cmt__send_queue_send(cmt__send_queue *g, size_t at, cmt_buf *msg,
+                             uint64_t timeout_ns) {
+  blocked b = {.req.msg = msg};
+  cmt_err err = queue_check(g, at, msg);
 
+  if (err != CMT_OK) {
+    return err;
+  }
   cmt__send_queue_lock(g);
-  err = queue_try(g, channel, msg, &at);
+  err = queue_try(g, at, msg);
   if (err == CMT_EAGAIN && timeout_ns == 0) {
     err = CMT_ETIMEDOUT;
   } else if (err == CMT_EAGAIN &&
@@ -404,8 +459,7 @@ cmt_err cmt__send_queue_send_wait(cmt__send_queue *g, uint8_t channel,
     err = CMT_ENOMEM;
   } else if (err == CMT_EAGAIN) {
     (void)cmt__send_queue_claim(&b.req);
-    *wait_of(&b.req) = (queue_wait){.msg = msg,
-                                    .send_queue = g,
+    *wait_of(&b.req) = (queue_wait){.send_queue = g,
                                     .deadline_ns = CMT_NEVER,
                                     .channel = (uint8_t)at,
                                     .flags = WAIT_BLOCKS};
@@ -470,7 +524,7 @@ static void waits_set_deadlines(cmt__send_queue *g, uint64_t now_ns) {
     for (cmt_send_req *r = g->waits[i].last; r != NULL; r = wait_of(r)->prev) {
       queue_wait *w = wait_of(r);
 
-      cmt__send_queue_check_wait(g, &g->waits[i], r);
+      cmt__send_queue_check_req(g, &g->waits[i], r);
       if ((w->flags & WAIT_FRESH) != 0) {
         w->flags &= (uint8_t)~WAIT_FRESH;
         w->deadline_ns = cmt__after(now_ns, w->deadline_ns);
@@ -494,7 +548,7 @@ static void waits_expire(cmt__send_queue *g, uint64_t now_ns) {
     for (cmt_send_req *r = waits_first(g, i); r != NULL; r = next) {
       queue_wait *w = wait_of(r);
 
-      cmt__send_queue_check_wait(g, &g->waits[i], r);
+      cmt__send_queue_check_req(g, &g->waits[i], r);
       next = w->next;
       if (now_ns >= w->deadline_ns) {
         wait_remove(g, r);
@@ -570,43 +624,41 @@ bool cmt__send_queue_credit(cmt__send_queue *g, const cmt__credits *c) {
   return any;
 }
 
-/* Ends |r|, which may be used again from its callback on. */
+/* Ends |r|, which may be used again from its callback on.  Gives the lock away
+   for the callback, and notes which one is running. */
 static void answer(cmt__send_queue *g, cmt_send_req *r) {
+  void (*cb)(void *arg, cmt_err status, cmt_buf *msg) = r->cb;
   cmt_err status = (cmt_err)wait_of(r)->status;
-  cmt_buf *msg = wait_of(r)->msg;
+  cmt_buf *msg = r->msg;
+  void *arg = r->arg;
 
+  done_remove(g, r);
+  r->msg = NULL;
   cmt__send_queue_release(r);
-  if (r->cb != NULL) {
+  g->answering = r;
+  cmt__send_queue_unlock(g);
+  if (cb != NULL) {
     cmt__assert_unlocked(g->env);
-    r->cb(r->arg, status, status == CMT_OK ? NULL : msg);
+    cb(arg, status, status == CMT_OK ? NULL : msg);
   } else if (status != CMT_OK) {
     cmt_buf_unref(msg);
   }
+  cmt__send_queue_lock(g);
+  g->answering = NULL;
 }
 
+/* A callback may send again, so only as many run as are due now. */
 bool cmt__send_queue_answer(cmt__send_queue *g) {
-  cmt_send_req *r;
-  size_t left;
+  uint32_t due;
 
   cmt__send_queue_lock(g);
-  r = g->done_first;
-  left = g->done_count;
-  g->done_first = NULL;
-  g->done_count = 0;
-  g->attended = g->attended || left > 0;
+  due = g->done_count;
+  g->attended = g->attended || due > 0;
+  for (uint32_t i = 0; i < due && g->done.first != NULL; i++) {
+    answer(g, g->done.first);
+  }
   cmt__send_queue_unlock(g);
-  if (left == 0) {
-    return false;
-  }
-  for (; left > 0; left--) {
-    cmt_send_req *next;
-
-    cmt__send_queue_check_done(g, r, left);
-    next = wait_of(r)->next;
-    answer(g, r);
-    r = next;
-  }
-  return true;
+  return due > 0;
 }
 
 bool cmt__send_queue_close(cmt__send_queue *g) {
@@ -631,12 +683,12 @@ bool cmt__send_queue_close(cmt__send_queue *g) {
 
 cmt_err cmt__send_queue_init(cmt__send_queue *g, const cmt_env *env,
                              const cmt_channel *channels, size_t count,
-                             cmt_bytes theirs) {
+                             uint16_t theirs) {
   *g = (cmt__send_queue){
     .env = env,
     .descs = channels,
     .channel_count = (uint16_t)count,
-    .theirs = cmt__channels_among(channels, count, theirs),
+    .theirs = theirs,
     .attended = true,
     .deadline_ns = CMT_NEVER,
   };
@@ -654,7 +706,7 @@ cmt_err cmt__send_queue_init(cmt__send_queue *g, const cmt_env *env,
 
 /* Nobody may be inside any more. */
 void cmt__send_queue_fini(cmt__send_queue *g) {
-  CMT_ASSERT(g->env, g->done_first == NULL && g->intake.count == 0);
+  CMT_ASSERT(g->env, g->done.first == NULL && g->intake.count == 0);
   cmt__free(g->env, g->intake.list);
   cmt__free(g->env, g->taken.list);
   cmt__free(g->env, g->queued);

@@ -21,14 +21,15 @@ typedef enum cmt__send_queue_state {
   CMT__SEND_QUEUE_GONE,     /* Nothing reaches the loop any more. */
 } cmt__send_queue_state;
 
-/* Sends that wait for a channel, the earliest first. */
+/* Requests, the earliest first: those that wait for a channel, and those whose
+   callback is due. */
 typedef struct cmt__send_queue_fifo {
   cmt_send_req *first, *last;
 } cmt__send_queue_fifo;
 
 typedef struct cmt__send_queue_item {
   cmt_buf *msg;
-  uint8_t channel;
+  uint8_t at; /* The place of its channel. */
 } cmt__send_queue_item;
 
 typedef struct cmt__send_queue_items {
@@ -66,12 +67,13 @@ typedef struct cmt__send_queue {
                             NULL: no send has ever waited. */
   bool starved; /* A waiting send has its credit, and lacks only bytes. */
   bool gave;    /* What was taken of the pool for one that had no memory. */
+  uint32_t done_count; /* Of |done|. */
   size_t lacks; /* Bytes of one that has both, and lacks only the pool; or 0. */
-  uint64_t sequence;    /* The number of the next send that waits. */
-  uint64_t deadline_ns; /* No waiting send is due before. */
-  bool fresh;           /* Some have no deadline yet. */
-  cmt_send_req *done_first, *done_last; /* Callbacks that are due, */
-  size_t done_count;                    /* and how many. */
+  uint64_t sequence;             /* The number of the next send that waits. */
+  uint64_t deadline_ns;          /* No waiting send is due before. */
+  bool fresh;                    /* Some have no deadline yet. */
+  cmt__send_queue_fifo done;     /* Callbacks that are due. */
+  const cmt_send_req *answering; /* The callback of this one is running. */
   cmt__send_queue_items intake;
   cmt__send_queue_stop stop;
   unsigned pauses;      /* By the application. */
@@ -88,21 +90,22 @@ typedef struct cmt__send_queue_view {
   uint64_t deadline_ns; /* When it must look again. */
 } cmt__send_queue_view;
 
-/* For |channels| with their defaults filled in, which outlive it; |theirs| are
-   the ids that the peer has.  The send queue begins attended. */
+/* For |channels| with their defaults filled in, which outlive it.  Bit i of
+   |theirs|: the peer has channel i.  The send queue begins attended. */
 CMT_NODISCARD cmt_err cmt__send_queue_init(cmt__send_queue *g,
                                            const cmt_env *env,
                                            const cmt_channel *channels,
-                                           size_t count, cmt_bytes theirs);
+                                           size_t count, uint16_t theirs);
 void cmt__send_queue_fini(cmt__send_queue *g);
 
-/* Any thread; see peer.h. */
-cmt_err cmt__send_queue_try_send(cmt__send_queue *g, uint8_t channel,
-                                 cmt_buf *msg);
-cmt_err cmt__send_queue_send(cmt__send_queue *g, uint8_t channel, cmt_buf *msg,
-                             cmt_send_req *req);
-cmt_err cmt__send_queue_send_wait(cmt__send_queue *g, uint8_t channel,
-                                  cmt_buf *msg, uint64_t timeout_ns);
+/* Any thread; see peer.h.  |at| is the place of the channel, |count| or more:
+   there is none.  The caller has looked it up, once for each message. */
+cmt_err cmt__send_queue_try_send(cmt__send_queue *g, size_t at, cmt_buf *msg);
+cmt_err cmt__send_queue_send(cmt__send_queue *g, size_t at, cmt_buf *msg,
+                             uint64_t timeout_ns);
+cmt_err cmt__send_queue_send_async(cmt__send_queue *g, size_t at, cmt_buf *msg,
+                                   cmt_send_req *req);
+cmt_err cmt__send_queue_cancel(cmt__send_queue *g, cmt_send_req *req);
 void cmt__send_queue_stop_with(cmt__send_queue *g, cmt_err reason,
                                uint64_t flush_ns);
 void cmt__send_queue_pause(cmt__send_queue *g);

@@ -18,13 +18,12 @@ typedef struct __attribute__((may_alias)) cmt__send_queue_wait {
   uint64_t deadline_ns; /* While fresh: how long it may wait. */
   uint64_t sequence;
   cmt_send_req *next, *prev;
-  cmt_buf *msg;
   const cmt__send_queue *send_queue;
   int16_t status; /* Once done. */
   uint8_t channel, flags;
 } cmt__send_queue_wait;
 
-enum { CMT__SEND_QUEUE_MARK_AT = 7 /* The place of the mark. */ };
+enum { CMT__SEND_QUEUE_MARK_AT = 6 /* The place of the mark. */ };
 
 _Static_assert(sizeof(cmt__send_queue_wait) <=
                  CMT__SEND_QUEUE_MARK_AT * sizeof(void *),
@@ -50,8 +49,10 @@ static inline bool cmt__send_queue_claim(cmt_send_req *req) {
                              __ATOMIC_ACQ_REL) != mark;
 }
 
-/* It may be used again. */
+/* It may be used again.  It names no send queue any more, so that nobody who
+   cancels it takes a later use that is not in a list yet for this one. */
 static inline void cmt__send_queue_release(cmt_send_req *req) {
+  cmt__send_queue_wait_of(req)->send_queue = NULL;
   __atomic_store_n(&req->internal[CMT__SEND_QUEUE_MARK_AT], NULL,
                    __ATOMIC_RELEASE);
 }
@@ -72,25 +73,15 @@ cmt__send_queue_req_panic(const cmt__send_queue *g) {
 
 /* Looks whether |req|, which |c| of |g| leads to, is as the send queue left it.
  */
-static inline void cmt__send_queue_check_wait(const cmt__send_queue *g,
-                                              const cmt__send_queue_fifo *c,
-                                              cmt_send_req *req) {
+static inline void cmt__send_queue_check_req(const cmt__send_queue *g,
+                                             const cmt__send_queue_fifo *c,
+                                             cmt_send_req *req) {
   const cmt__send_queue_wait *w = cmt__send_queue_wait_of(req);
 
   if (!cmt__send_queue_owns(g, req) || (w->prev == NULL) != (c->first == req) ||
       (w->next == NULL) != (c->last == req) ||
       (w->prev != NULL && cmt__send_queue_wait_of(w->prev)->next != req) ||
       (w->next != NULL && cmt__send_queue_wait_of(w->next)->prev != req)) {
-    cmt__send_queue_req_panic(g);
-  }
-}
-
-/* Looks at |req| in the list of requests whose callback is due, |left| of them
-   from |req| on. */
-static inline void cmt__send_queue_check_done(const cmt__send_queue *g,
-                                              cmt_send_req *req, size_t left) {
-  if (!cmt__send_queue_owns(g, req) ||
-      (cmt__send_queue_wait_of(req)->next == NULL) != (left == 1)) {
     cmt__send_queue_req_panic(g);
   }
 }

@@ -15,8 +15,6 @@
 
 #include <stdio.h>
 
-#define SEND_WAIT_NS CMT_SECONDS(10) /* As CometBFT. */
-
 static _Thread_local bool thread_is_loop;
 
 bool cmt__thread_is_loop(void) { return thread_is_loop; }
@@ -125,7 +123,7 @@ cmt_peer *cmt__peer_new(const cmt__peer_options *o) {
   p->stage = CMT_STAGE_UP;
   if (cmt__send_queue_init(&p->send_queue, env, o->config->list,
                            o->config->count,
-                           o->node_info->channels) != CMT_OK) {
+                           cmt__conn_theirs(o->link->conn)) != CMT_OK) {
     peer_free(p);
     return NULL;
   }
@@ -366,29 +364,43 @@ void cmt_peer_get_status_sized(const cmt_peer *p, cmt_peer_status *out,
 
 /* ---- what it does ---- */
 
+/* The place of |channel| in what the send queue and the connection share,
+   looked up once for each message; CMT_CHANNELS_MAX: there is none. */
+static size_t place_of(const cmt_peer *p, uint8_t channel) {
+  return p->config->index[channel];
+}
+
 cmt_err cmt_peer_try_send(cmt_peer *p, uint8_t channel, cmt_buf *msg) {
   return p == NULL || msg == NULL
            ? CMT_EINVAL
-           : cmt__send_queue_try_send(&p->send_queue, channel, msg);
+           : cmt__send_queue_try_send(&p->send_queue, place_of(p, channel),
+                                      msg);
 }
 
 cmt_err cmt_peer_send(cmt_peer *p, uint8_t channel, cmt_buf *msg,
-                      cmt_send_req *req) {
-  if (p == NULL || msg == NULL || req == NULL) {
-    return CMT_EINVAL;
-  }
-  return cmt__send_queue_send(&p->send_queue, channel, msg, req);
-}
-
-cmt_err cmt_peer_send_wait(cmt_peer *p, uint8_t channel, cmt_buf *msg,
-                           uint64_t timeout_ns) {
+                      uint64_t timeout_ns) {
   if (p == NULL || msg == NULL) {
     return CMT_EINVAL;
   }
   if (thread_is_loop) {
     return CMT_EDEADLK;
   }
-  return cmt__send_queue_send_wait(&p->send_queue, channel, msg, timeout_ns);
+  return cmt__send_queue_send(&p->send_queue, place_of(p, channel), msg,
+                              timeout_ns);
+}
+
+cmt_err cmt_peer_send_async(cmt_peer *p, uint8_t channel, cmt_buf *msg,
+                            cmt_send_req *req) {
+  if (p == NULL || msg == NULL || req == NULL || req->size < sizeof *req) {
+    return CMT_EINVAL;
+  }
+  return cmt__send_queue_send_async(&p->send_queue, place_of(p, channel), msg,
+                                    req);
+}
+
+cmt_err cmt_peer_send_cancel(cmt_peer *p, cmt_send_req *req) {
+  return p == NULL || req == NULL ? CMT_EINVAL
+                                  : cmt__send_queue_cancel(&p->send_queue, req);
 }
 
 cmt_err cmt_peer_try_send_bytes(cmt_peer *p, uint8_t channel, const void *data,
@@ -407,8 +419,8 @@ cmt_err cmt_peer_try_send_bytes(cmt_peer *p, uint8_t channel, const void *data,
   return err;
 }
 
-cmt_err cmt_peer_send_wait_bytes(cmt_peer *p, uint8_t channel, const void *data,
-                                 size_t len) {
+cmt_err cmt_peer_send_bytes(cmt_peer *p, uint8_t channel, const void *data,
+                            size_t len, uint64_t timeout_ns) {
   cmt_buf *msg;
   cmt_err err;
 
@@ -416,8 +428,7 @@ cmt_err cmt_peer_send_wait_bytes(cmt_peer *p, uint8_t channel, const void *data,
     return CMT_EINVAL;
   }
   msg = cmt_buf_copy(&p->config->pool.env, data, len);
-  err = msg == NULL ? CMT_ENOMEM
-                    : cmt_peer_send_wait(p, channel, msg, SEND_WAIT_NS);
+  err = msg == NULL ? CMT_ENOMEM : cmt_peer_send(p, channel, msg, timeout_ns);
   if (err != CMT_OK) {
     cmt_buf_unref(msg);
   }

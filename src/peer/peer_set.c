@@ -148,11 +148,12 @@ static void count_one(cmt_broadcast *counts, cmt_err err) {
   }
 }
 
-void cmt__peer_set_broadcast(cmt__peer_set *s, uint8_t channel, cmt_buf *msg,
+void cmt__peer_set_broadcast(cmt__peer_set *s, size_t at, cmt_buf *msg,
                              cmt_broadcast *counts) {
   cmt__lock(&s->lock);
   for (size_t i = 0; i < s->count; i++) {
-    cmt_err err = cmt_peer_try_send(s->list[i], channel, cmt_buf_ref(msg));
+    cmt_err err =
+      cmt__send_queue_try_send(&s->list[i]->send_queue, at, cmt_buf_ref(msg));
 
     if (err != CMT_OK) {
       cmt_buf_unref(msg); /* Never the last: the caller has one. */

@@ -45,8 +45,9 @@ size_t cmt__peer_set_places_of(cmt__peer_set *s,
                                void *arg);
 /* Bytes queued for all of them. */
 uint64_t cmt__peer_set_queued(cmt__peer_set *s);
-/* cmt_peer_try_send() to each, each with a reference of its own to |msg|. */
-void cmt__peer_set_broadcast(cmt__peer_set *s, uint8_t channel, cmt_buf *msg,
+/* cmt_peer_try_send() to each on the channel at |at|, each with a reference of
+   its own to |msg|. */
+void cmt__peer_set_broadcast(cmt__peer_set *s, size_t at, cmt_buf *msg,
                              cmt_broadcast *counts);
 /* cmt_peer_stop() for each. */
 void cmt__peer_set_stop(cmt__peer_set *s, cmt_err reason, uint64_t flush_ns);

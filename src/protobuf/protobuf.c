@@ -38,15 +38,15 @@ cmt_err cmt_protobuf_pack(const cmt_env *env, const ProtobufCMessage *msg,
   return CMT_OK;
 }
 
-cmt_err cmt_peer_send_wait_message(cmt_peer *p, uint8_t channel,
-                                   const ProtobufCMessage *msg) {
-  cmt_buf *packed = NULL;
-  cmt_err err =
-    p == NULL ? CMT_EINVAL : cmt_protobuf_pack(cmt_peer_env(p), msg, &packed);
+/* |msg| as a buffer of the peer's switch. */
+static cmt_err pack_for(cmt_peer *p, const ProtobufCMessage *msg,
+                        cmt_buf **out) {
+  *out = NULL;
+  return p == NULL ? CMT_EINVAL : cmt_protobuf_pack(cmt_peer_env(p), msg, out);
+}
 
-  if (err == CMT_OK) {
-    err = cmt_peer_send_wait(p, channel, packed, CMT_SECONDS(10));
-  }
+/* An error of a send leaves the buffer, which nobody else has. */
+static cmt_err sent(cmt_err err, cmt_buf *packed) {
   if (err != CMT_OK) {
     cmt_buf_unref(packed);
   }
@@ -55,17 +55,33 @@ cmt_err cmt_peer_send_wait_message(cmt_peer *p, uint8_t channel,
 
 cmt_err cmt_peer_try_send_message(cmt_peer *p, uint8_t channel,
                                   const ProtobufCMessage *msg) {
-  cmt_buf *packed = NULL;
-  cmt_err err =
-    p == NULL ? CMT_EINVAL : cmt_protobuf_pack(cmt_peer_env(p), msg, &packed);
+  cmt_buf *packed;
+  cmt_err err = pack_for(p, msg, &packed);
 
-  if (err == CMT_OK) {
-    err = cmt_peer_try_send(p, channel, packed);
-  }
-  if (err != CMT_OK) {
-    cmt_buf_unref(packed);
-  }
-  return err;
+  return err != CMT_OK ? err
+                       : sent(cmt_peer_try_send(p, channel, packed), packed);
+}
+
+cmt_err cmt_peer_send_message(cmt_peer *p, uint8_t channel,
+                              const ProtobufCMessage *msg,
+                              uint64_t timeout_ns) {
+  cmt_buf *packed;
+  cmt_err err = pack_for(p, msg, &packed);
+
+  return err != CMT_OK
+           ? err
+           : sent(cmt_peer_send(p, channel, packed, timeout_ns), packed);
+}
+
+cmt_err cmt_peer_send_async_message(cmt_peer *p, uint8_t channel,
+                                    const ProtobufCMessage *msg,
+                                    cmt_send_req *req) {
+  cmt_buf *packed;
+  cmt_err err = pack_for(p, msg, &packed);
+
+  return err != CMT_OK
+           ? err
+           : sent(cmt_peer_send_async(p, channel, packed, req), packed);
 }
 
 cmt_err cmt_switch_broadcast_message(cmt_switch *s, uint8_t channel,
@@ -75,13 +91,12 @@ cmt_err cmt_switch_broadcast_message(cmt_switch *s, uint8_t channel,
   cmt_err err =
     s == NULL ? CMT_EINVAL : cmt_protobuf_pack(cmt_switch_env(s), msg, &packed);
 
-  if (err == CMT_OK) {
-    err = cmt_switch_broadcast(s, channel, packed, counts);
+  if (counts != NULL) {
+    *counts = (cmt_broadcast){.queued = 0};
   }
-  if (err != CMT_OK) {
-    cmt_buf_unref(packed);
-  }
-  return err;
+  return err != CMT_OK
+           ? err
+           : sent(cmt_switch_broadcast(s, channel, packed, counts), packed);
 }
 
 /* ---- receiving ---- */

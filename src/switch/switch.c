@@ -507,33 +507,26 @@ cmt_mailbox *cmt_switch_mailbox(cmt_switch *s, const char *reactor) {
 
 /* ---- peers ---- */
 
-static const cmt_channel *find_channel(const cmt_switch *s, uint8_t id) {
-  for (size_t i = 0; i < s->setup.channel_count; i++) {
-    if (s->setup.channels[i].id == id) {
-      return &s->setup.channels[i];
-    }
-  }
-  return NULL;
-}
-
 cmt_err cmt_switch_broadcast(cmt_switch *s, uint8_t channel, cmt_buf *msg,
                              cmt_broadcast *counts) {
-  const cmt_channel *c;
+  const cmt__conn_config *config;
   cmt_broadcast own;
+  cmt_err err;
+  size_t at;
 
   counts = counts != NULL ? counts : &own;
   *counts = (cmt_broadcast){.queued = 0};
   if (s == NULL || msg == NULL) {
     return CMT_EINVAL;
   }
-  c = find_channel(s, channel);
-  if (c == NULL) {
-    return CMT_ENOCHANNEL;
+  config = s->setup.config;
+  at = config->index[channel];
+  err = cmt__channel_refuses(config->list, config->count, UINT16_MAX, at,
+                             cmt_buf_bytes(msg).len);
+  if (err != CMT_OK) {
+    return err;
   }
-  if (cmt_buf_bytes(msg).len > c->send_message_max) {
-    return CMT_ETOOBIG;
-  }
-  cmt__peer_set_broadcast(&s->peers, channel, msg, counts);
+  cmt__peer_set_broadcast(&s->peers, at, msg, counts);
   cmt_buf_unref(msg);
   return CMT_OK;
 }

@@ -80,7 +80,7 @@ static void send_hex(unsigned channel, const char *hex) {
   for (size_t i = 0; i < len; i++) {
     at[i] = (uint8_t)(hex_digit(hex[2 * i]) << 4 | hex_digit(hex[2 * i + 1]));
   }
-  if (cmt_peer_send_wait(peer, (uint8_t)channel, msg, CMT_NEVER) != CMT_OK) {
+  if (cmt_peer_send(peer, (uint8_t)channel, msg, CMT_NEVER) != CMT_OK) {
     cmt_buf_unref(msg);
   }
 }

@@ -64,7 +64,7 @@ static void send_command(cmt_switch *sw, bool wait, const char *arguments) {
     }
     pattern_fill(cmt_buf_data(msg), (size_t)size, seed, channel);
     cmt_buf_ref(msg);
-    err = wait ? cmt_peer_send_wait(peers[i], channel, msg, CMT_SECONDS(10))
+    err = wait ? cmt_peer_send(peers[i], channel, msg, CMT_SEND_TIMEOUT)
                : cmt_peer_try_send(peers[i], channel, msg);
     if (err != CMT_OK) {
       cmt_buf_unref(msg);

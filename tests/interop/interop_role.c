@@ -61,11 +61,11 @@ static size_t channel_index(uint8_t channel) {
 
 cmt_err send_patiently(cmt_peer *p, uint8_t channel, cmt_buf *msg,
                        uint64_t *refused) {
-  cmt_err err = cmt_peer_send_wait(p, channel, msg, CMT_SECONDS(10));
+  cmt_err err = cmt_peer_send(p, channel, msg, CMT_SEND_TIMEOUT);
 
   while (err == CMT_ETIMEDOUT) {
     (*refused)++;
-    err = cmt_peer_send_wait(p, channel, msg, CMT_SECONDS(10));
+    err = cmt_peer_send(p, channel, msg, CMT_SEND_TIMEOUT);
   }
   if (err != CMT_OK) {
     cmt_buf_unref(msg);
@@ -267,10 +267,8 @@ static cmt_err echo(cmt_peer *p, uint8_t channel, cmt_buf *msg) {
   if (req == NULL) {
     return CMT_ENOMEM;
   }
-  req->timeout_ns = CMT_NEVER;
-  req->cb = echo_sent;
-  req->arg = req;
-  err = cmt_peer_send(p, channel, cmt_buf_ref(msg), req);
+  *req = (cmt_send_req)CMT_SEND_REQ(CMT_NEVER, echo_sent, req);
+  err = cmt_peer_send_async(p, channel, cmt_buf_ref(msg), req);
   if (err != CMT_OK) {
     cmt_buf_unref(msg);
     free(req);

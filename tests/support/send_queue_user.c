@@ -24,8 +24,9 @@ static void on_answer(void *arg, cmt_err status, cmt_buf *msg) {
     send_queue_user *u = a->again;
 
     a->again = NULL;
-    assert_cmt(CMT_OK,
-               cmt__send_queue_send(&u->send_queue, GATE_A, msg, &a->req));
+    assert_cmt(CMT_OK, cmt__send_queue_send_async(&u->send_queue,
+                                                  send_queue_place(u, GATE_A),
+                                                  msg, &a->req));
   }
 }
 
@@ -33,8 +34,9 @@ void send_queue_user_init(send_queue_user *u, const cmt_channel *list,
                           size_t count, const char *theirs) {
   memset(u, 0, sizeof *u);
   test_env_init(&u->env);
-  assert_cmt(CMT_OK, cmt__send_queue_init(&u->send_queue, &u->env.env, list,
-                                          count, cmt_bytes_of(theirs)));
+  assert_cmt(CMT_OK, cmt__send_queue_init(
+                       &u->send_queue, &u->env.env, list, count,
+                       cmt__channels_among(list, count, cmt_bytes_of(theirs))));
   u->send_queue.bytes_max = 1000;
   u->send_queue.wake = on_ring;
   u->send_queue.wake_arg = u;
@@ -75,9 +77,20 @@ cmt_buf *send_queue_message(send_queue_user *u, size_t len) {
   return b;
 }
 
+size_t send_queue_place(const send_queue_user *u, uint8_t channel) {
+  size_t at = 0;
+
+  while (at < u->send_queue.channel_count &&
+         u->send_queue.descs[at].id != channel) {
+    at++;
+  }
+  return at;
+}
+
 cmt_err queue_try(send_queue_user *u, uint8_t channel, size_t len) {
   cmt_buf *msg = send_queue_message(u, len);
-  cmt_err err = cmt__send_queue_try_send(&u->send_queue, channel, msg);
+  cmt_err err =
+    cmt__send_queue_try_send(&u->send_queue, send_queue_place(u, channel), msg);
 
   if (err != CMT_OK) {
     cmt_buf_unref(msg);
@@ -88,8 +101,9 @@ cmt_err queue_try(send_queue_user *u, uint8_t channel, size_t len) {
 void send_queue_send(send_queue_user *u, uint8_t channel, size_t len,
                      queue_answer *a) {
   a->req.arg = a;
-  assert_cmt(CMT_OK, cmt__send_queue_send(&u->send_queue, channel,
-                                          send_queue_message(u, len), &a->req));
+  assert_cmt(CMT_OK, cmt__send_queue_send_async(
+                       &u->send_queue, send_queue_place(u, channel),
+                       send_queue_message(u, len), &a->req));
 }
 
 size_t queue_take(send_queue_user *u, uint64_t now_ns,

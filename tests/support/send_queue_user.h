@@ -35,6 +35,8 @@ int send_queue_user_teardown(void **state);
 
 queue_answer send_queue_answer_new(uint64_t timeout_ns);
 cmt_buf *send_queue_message(send_queue_user *u, size_t len);
+/* The place of |channel|, or one that there is not. */
+size_t send_queue_place(const send_queue_user *u, uint8_t channel);
 cmt_err queue_try(send_queue_user *u, uint8_t channel, size_t len);
 void send_queue_send(send_queue_user *u, uint8_t channel, size_t len,
                      queue_answer *a);

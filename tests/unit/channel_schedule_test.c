@@ -41,12 +41,16 @@ static void fixture_fini(fixture *f) {
 
 static cmt_err queue(fixture *f, uint8_t id, size_t len) {
   cmt_buf *msg = cmt_buf_new(&f->t.env, len);
+  size_t at = f->config->index[id];
   cmt_err err;
 
   if (len > 0) {
     memset(cmt_buf_data(msg), 0, len);
   }
-  err = cmt__channel_queue(&f->cs, id, msg);
+  err = cmt__channel_refuses(f->config->list, f->cs.count, UINT16_MAX, at, len);
+  if (err == CMT_OK) {
+    err = cmt__channel_queue(&f->cs, at, msg);
+  }
   if (err != CMT_OK) {
     cmt_buf_unref(msg);
   }

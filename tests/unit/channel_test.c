@@ -34,13 +34,17 @@ static void fixture_fini(fixture *f) {
 /* Queues a message of |len| bytes; what was not taken is dropped. */
 static cmt_err queue(fixture *f, uint8_t id, size_t len) {
   cmt_buf *msg = cmt_buf_new(&f->t.env, len);
+  size_t at = f->config->index[id];
   cmt_err err;
 
   assert_non_null(msg);
   if (len > 0) {
     memset(cmt_buf_data(msg), id, len);
   }
-  err = cmt__channel_queue(&f->cs, id, msg);
+  err = cmt__channel_refuses(f->config->list, f->cs.count, UINT16_MAX, at, len);
+  if (err == CMT_OK) {
+    err = cmt__channel_queue(&f->cs, at, msg);
+  }
   if (err != CMT_OK) {
     cmt_buf_unref(msg);
   }
@@ -195,8 +199,8 @@ static void queue_that_cannot_grow_refuses_and_loses_nothing(void **state) {
   }
   msg = cmt_buf_new(&f.t.env, 1);
   f.t.fail_at = f.t.allocs;
-  assert_cmt(CMT_ENOMEM, cmt__channel_queue(&f.cs, 1, msg));
-  assert_cmt(CMT_OK, cmt__channel_queue(&f.cs, 1, msg));
+  assert_cmt(CMT_ENOMEM, cmt__channel_queue(&f.cs, 0, msg));
+  assert_cmt(CMT_OK, cmt__channel_queue(&f.cs, 0, msg));
   cmt__channels_fill(&f.cs, &r);
   assert_int_equal(5 * 10, r.len);
   fixture_fini(&f);

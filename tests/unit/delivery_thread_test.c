@@ -90,7 +90,7 @@ static cmt_err on_receive(void *self, cmt_peer *p, uint8_t channel,
   }
   if (s->answers) {
     cmt_err err =
-      cmt_peer_send_wait(p, channel, cmt_buf_ref(msg), CMT_SECONDS(WAIT_S));
+      cmt_peer_send(p, channel, cmt_buf_ref(msg), CMT_SECONDS(WAIT_S));
 
     if (err != CMT_OK) {
       cmt_buf_unref(msg);
@@ -220,8 +220,7 @@ static void send_numbers(pair *x, uint8_t channel, unsigned messages,
     assert_non_null(msg);
     memset(cmt_buf_data(msg), 0, len);
     cmt__store_le32(cmt_buf_data(msg), i);
-    assert_cmt(CMT_OK,
-               cmt_peer_send_wait(p, channel, msg, CMT_SECONDS(WAIT_S)));
+    assert_cmt(CMT_OK, cmt_peer_send(p, channel, msg, CMT_SECONDS(WAIT_S)));
   }
   cmt_peer_unref(p);
 }

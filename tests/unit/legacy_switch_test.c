@@ -39,8 +39,7 @@ static void note_answer(void *arg, cmt_err status, cmt_buf *msg) {
 static void both_ways_to_send_belong_to_the_peer(void **state) {
   fixture *f = *state;
   cmt_err answer = CMT_EAGAIN;
-  cmt_send_req req = {
-    .timeout_ns = CMT_SECONDS(1), .cb = note_answer, .arg = &answer};
+  cmt_send_req req = CMT_SEND_REQ(CMT_SECONDS(1), note_answer, &answer);
   cmt_buf *msg;
   cmt_peer *p;
 
@@ -53,7 +52,7 @@ static void both_ways_to_send_belong_to_the_peer(void **state) {
   assert_cmt(CMT_EAGAIN, test_node_say(&f->a, TEST_CHAT, "refused"));
   msg = cmt_buf_new(&f->w.env.env, 5);
   memcpy(cmt_buf_data(msg), "three", 5);
-  assert_cmt(CMT_OK, cmt_peer_send(p, TEST_CHAT, msg, &req));
+  assert_cmt(CMT_OK, cmt_peer_send_async(p, TEST_CHAT, msg, &req));
   assert_cmt(CMT_EAGAIN, answer);
   settle(f);
   assert_cmt(CMT_OK, answer);
@@ -143,11 +142,12 @@ static void send_waits_until_the_message_is_queued(void **state) {
   count_until(&c.peers, 2, &c);
   assert_int_equal(1, cmt_switch_peers(a, &p, 1));
   for (int i = 0; i < COUNT; i++) {
-    assert_cmt(CMT_OK,
-               cmt_peer_send_wait_bytes(p, TEST_CHAT, bytes, sizeof bytes));
+    assert_cmt(CMT_OK, cmt_peer_send_bytes(p, TEST_CHAT, bytes, sizeof bytes,
+                                           CMT_SEND_TIMEOUT));
   }
   count_until(&c.messages, COUNT, &c);
-  assert_cmt(CMT_ENOCHANNEL, cmt_peer_send_wait_bytes(p, 0x52, bytes, 1));
+  assert_cmt(CMT_ENOCHANNEL,
+             cmt_peer_send_bytes(p, 0x52, bytes, 1, CMT_SEND_TIMEOUT));
   cmt_peer_unref(p);
   assert_cmt(CMT_OK, cmt_switch_delete(a));
   assert_cmt(CMT_OK, cmt_switch_delete(b));

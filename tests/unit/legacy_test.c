@@ -522,7 +522,7 @@ static void lowest_ratio_is_chosen(void **state) {
 /* "There are two methods for sending messages: func (m MConnection) Send(chID
    byte, msg interface{}) bool {} [and] TrySend [...]"
 
-   cmt_peer_send_wait() (and cmt_peer_send(), which calls back) and
+   cmt_peer_send() (and cmt_peer_send_async(), which calls back) and
    cmt_peer_try_send().  In place of false each says why.
 
    "`Send(chID, msg)` is a blocking call that waits until `msg` is successfully

@@ -395,7 +395,7 @@ static void note_sent(void *arg, cmt_err status, cmt_buf *msg) {
 static void a_send_whose_time_is_over_gets_the_room_there_is(void **state) {
   test_trio *t = *state;
   cmt_err status = CMT_EAGAIN;
-  cmt_send_req req = {.timeout_ns = MS(400), .cb = note_sent, .arg = &status};
+  cmt_send_req req = CMT_SEND_REQ(MS(400), note_sent, &status);
   cmt_buf *msg = cmt_buf_new(&t->w.env.env, 10);
 
   t->a.parts[0].channels[0].send_queue = 1;
@@ -408,7 +408,7 @@ static void a_send_whose_time_is_over_gets_the_room_there_is(void **state) {
   }
   memset(cmt_buf_data(msg), 1, 10);
   assert_cmt(CMT_OK,
-             cmt_peer_send(test_node_peer(&t->a), TEST_CHAT, msg, &req));
+             cmt_peer_send_async(test_node_peer(&t->a), TEST_CHAT, msg, &req));
   test_loop_settle(t->w.loop);
   assert_cmt(CMT_EAGAIN, status);
   test_loop_pass(t->w.loop, MS(600));

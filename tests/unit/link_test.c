@@ -135,11 +135,11 @@ static void on_sent(void *arg, cmt_err status, cmt_buf *msg) {
 }
 
 static void send_later(fixture *f, waiting *x, int number, uint64_t timeout) {
-  *x = (waiting){.req = {.timeout_ns = timeout, .cb = on_sent, .arg = x},
-                 .node = &f->a,
-                 .number = number};
-  assert_cmt(CMT_OK, cmt_peer_send(test_node_peer(&f->a), TEST_CHAT,
-                                   pattern(f, (size_t)number, MIB), &x->req));
+  *x = (waiting){
+    .req = CMT_SEND_REQ(timeout, on_sent, x), .node = &f->a, .number = number};
+  assert_cmt(CMT_OK,
+             cmt_peer_send_async(test_node_peer(&f->a), TEST_CHAT,
+                                 pattern(f, (size_t)number, MIB), &x->req));
 }
 
 static void waiting_sends_go_in_their_order(void **state) {

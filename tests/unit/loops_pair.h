@@ -101,8 +101,8 @@ static inline bool ask(fixture *f, cmt_peer *p, cmt_buf *msg) {
 
   assert_non_null(q);
   q->f = f;
-  q->req = (cmt_send_req){.timeout_ns = CMT_NEVER, .cb = on_answer, .arg = q};
-  if (cmt_peer_send(p, TEST_CHAT, msg, &q->req) != CMT_OK) {
+  q->req = (cmt_send_req)CMT_SEND_REQ(CMT_NEVER, on_answer, q);
+  if (cmt_peer_send_async(p, TEST_CHAT, msg, &q->req) != CMT_OK) {
     free(q);
     return false;
   }

@@ -161,7 +161,8 @@ static void wait_for_the_log(node *n) {
 
 static void try_blocking(node *n, cmt_peer *p) {
   if (cmt_switch_delete(n->sw) != CMT_EDEADLK ||
-      cmt_peer_send_wait_bytes(p, CHANNEL, "x", 1) != CMT_EDEADLK) {
+      cmt_peer_send_bytes(p, CHANNEL, "x", 1, CMT_SEND_TIMEOUT) !=
+        CMT_EDEADLK) {
     atomic_fetch_add(&n->not_refused, 1);
   }
 }
@@ -325,7 +326,8 @@ static bool send_number(cmt_peer *p, uint32_t sender_number, uint32_t i) {
 
   cmt__store_le32(bytes, sender_number);
   cmt__store_le32(bytes + 4, i);
-  return cmt_peer_send_wait_bytes(p, CHANNEL, bytes, len) == CMT_OK;
+  return cmt_peer_send_bytes(p, CHANNEL, bytes, len, CMT_SEND_TIMEOUT) ==
+         CMT_OK;
 }
 
 /* To every peer of the hub, and from each other node to the hub. */

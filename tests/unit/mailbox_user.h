@@ -60,9 +60,8 @@ static inline void start(fixture *f, size_t total) {
   for (size_t i = 0; i < f->peer_count; i++) {
     cmt_peer *p = &f->peers[i];
 
-    assert_cmt(CMT_OK,
-               cmt__send_queue_init(&p->send_queue, &f->env.env, f->channels, 3,
-                                    cmt_bytes_of("\x10\x20\x30")));
+    assert_cmt(CMT_OK, cmt__send_queue_init(&p->send_queue, &f->env.env,
+                                            f->channels, 3, 7));
     p->send_queue.wake = on_ring;
     f->inboxes[i] = cmt__alloc_zero(&f->env.env, cmt__inbox_size(f->mailbox));
     assert_non_null(f->inboxes[i]);

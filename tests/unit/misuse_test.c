@@ -648,7 +648,7 @@ static void parts_without_io_refuse_null(void **state) {
   assert_cmt(CMT_EINVAL, cmt_mconn_tick(NULL, 0));
   filled(maker_of("conn"), &o);
   assert_cmt(CMT_OK, cmt_conn_new(&o.conn, 0, &c, NULL));
-  assert_cmt(CMT_ECLOSED, cmt_conn_try_send(c, 1, NULL));
+  assert_cmt(CMT_EINVAL, cmt_conn_try_send(c, 1, NULL));
   assert_cmt(CMT_EINVAL, cmt_conn_try_send(NULL, 1, NULL));
   assert_cmt(CMT_EINVAL, cmt_conn_recv(c, NULL, 1, 0));
   assert_false(cmt_conn_next_event(c, NULL));
@@ -677,11 +677,14 @@ static void peers_and_switches_refuse_null(void **state) {
   p = test_node_peer(&t->a);
   assert_cmt(CMT_EINVAL, cmt_peer_try_send(p, TEST_CHAT, NULL));
   assert_cmt(CMT_EINVAL, cmt_peer_try_send(NULL, TEST_CHAT, NULL));
-  assert_cmt(CMT_EINVAL, cmt_peer_send(p, TEST_CHAT, NULL, NULL));
-  assert_cmt(CMT_EINVAL, cmt_peer_send_wait(p, TEST_CHAT, NULL, 0));
+  assert_cmt(CMT_EINVAL, cmt_peer_send_async(p, TEST_CHAT, NULL, NULL));
+  assert_cmt(CMT_EINVAL, cmt_peer_send_cancel(p, NULL));
+  assert_cmt(CMT_EINVAL, cmt_peer_send_cancel(NULL, NULL));
+  assert_cmt(CMT_EINVAL, cmt_peer_send(p, TEST_CHAT, NULL, 0));
   assert_cmt(CMT_EINVAL, cmt_peer_try_send_bytes(p, TEST_CHAT, NULL, 1));
   assert_cmt(CMT_OK, cmt_peer_try_send_bytes(p, TEST_CHAT, NULL, 0));
-  assert_cmt(CMT_EINVAL, cmt_peer_send_wait_bytes(p, TEST_CHAT, NULL, 1));
+  assert_cmt(CMT_EINVAL,
+             cmt_peer_send_bytes(p, TEST_CHAT, NULL, 1, CMT_SEND_TIMEOUT));
   assert_cmt(CMT_EINVAL, cmt_peer_set(p, NULL, p, NULL));
   assert_cmt(CMT_EINVAL, cmt_peer_set(NULL, "key", p, NULL));
   assert_null(cmt_peer_get(p, NULL));
@@ -707,6 +710,26 @@ static void peers_and_switches_refuse_null(void **state) {
   assert_string_equal("the switch is NULL", why.text);
   assert_cmt(CMT_EINVAL, cmt_switch_run_on(NULL, NULL, NULL));
   assert_cmt(CMT_EINVAL, cmt_mailbox_next(NULL, &event, 0));
+}
+
+static void a_request_that_nobody_set_is_refused(void **state) {
+  test_trio *t = *state;
+  cmt_send_req req = {.timeout_ns = CMT_NEVER};
+  cmt_buf *msg = cmt_buf_new(NULL, 1);
+  cmt_peer *p;
+
+  assert_non_null(msg);
+  *cmt_buf_data(msg) = 'x';
+  test_pair(&t->w, &t->a, &t->b);
+  p = test_node_peer(&t->a);
+  assert_cmt(CMT_EINVAL, cmt_peer_send_async(p, TEST_CHAT, msg, &req));
+  assert_cmt(CMT_EINVAL, cmt_peer_send_cancel(p, &req));
+  req = (cmt_send_req)CMT_SEND_REQ(CMT_NEVER, NULL, NULL);
+  req.size--;
+  assert_cmt(CMT_EINVAL, cmt_peer_send_async(p, TEST_CHAT, msg, &req));
+  req.size += 1 + LATER; /* That of a later version. */
+  assert_cmt(CMT_OK, cmt_peer_send_async(p, TEST_CHAT, msg, &req));
+  assert_cmt(CMT_EALREADY, cmt_peer_send_cancel(p, &req));
 }
 
 /* ---- statuses of other versions ---- */
@@ -898,6 +921,7 @@ int main(void) {
     cmocka_unit_test(functions_without_an_object_refuse_null),
     cmocka_unit_test(parts_without_io_refuse_null),
     WITH_NODES(peers_and_switches_refuse_null),
+    WITH_NODES(a_request_that_nobody_set_is_refused),
     WITH_NODES(a_status_has_the_size_of_the_caller),
     WITH_NODES(flags_that_nobody_knows_are_refused),
     cmocka_unit_test(a_switch_that_was_stopped_does_not_start),

@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PEX = 0x00, MEMPOOL = 0x30, RAW = 0x31, SHAPE = 0x32, TEXT_SIZE = 1024 };
+enum { PEX = 0x00, MEMPOOL = 0x30, RAW = 0x31, SHAPE = 0x32, TEXT_SIZE = 4096 };
 
 static const cmt_channel channels[] = {
   {.id = PEX, .priority = 1},

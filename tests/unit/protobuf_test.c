@@ -22,9 +22,39 @@ static void txs_arrive_as_txs(void **state) {
   assert_cmt(CMT_OK, cmt_peer_try_send_message(p, MEMPOOL, &msg.base));
   settle(f);
   assert_log(f, "typed 30 txs 2\n");
-  assert_cmt(CMT_OK, cmt_peer_send_wait_message(p, MEMPOOL, &msg.base));
+  assert_cmt(CMT_OK,
+             cmt_peer_send_message(p, MEMPOOL, &msg.base, CMT_SEND_TIMEOUT));
   settle(f);
   assert_log(f, "typed 30 txs 2\n");
+}
+
+static void note_status(void *arg, cmt_err status, cmt_buf *msg) {
+  *(cmt_err *)arg = status;
+  cmt_buf_unref(msg);
+}
+
+/* With a callback, or withdrawn while it waits. */
+static void a_message_waits_for_room(void **state) {
+  fixture *f = *state;
+  Cometbft__Mempool__Message msg = COMETBFT__MEMPOOL__MESSAGE__INIT;
+  cmt_peer *p = connect_nodes(f);
+  cmt_err status = CMT_EINVAL, other = CMT_EINVAL;
+  cmt_send_req req = CMT_SEND_REQ(CMT_NEVER, note_status, &status);
+  cmt_send_req late = CMT_SEND_REQ(CMT_NEVER, note_status, &other);
+  size_t queued = 0;
+
+  while (cmt_peer_try_send_message(p, MEMPOOL, &msg.base) == CMT_OK) {
+    queued++;
+  }
+  assert_cmt(CMT_OK, cmt_peer_send_async_message(p, MEMPOOL, &msg.base, &req));
+  assert_cmt(CMT_OK, cmt_peer_send_async_message(p, MEMPOOL, &msg.base, &late));
+  assert_cmt(CMT_OK, cmt_peer_send_cancel(p, &late));
+  cmt_buf_unref(late.msg);
+  assert_cmt(CMT_ETIMEDOUT, cmt_peer_send_message(p, MEMPOOL, &msg.base, 0));
+  settle(f);
+  assert_cmt(CMT_OK, status);
+  assert_cmt(CMT_EINVAL, other);
+  assert_int_equal((queued + 1) * strlen("typed 30 txs 0\n"), strlen(f->log));
 }
 
 static void bytes_of_cometbft_are_understood(void **state) {
@@ -169,21 +199,27 @@ static void a_refused_message_is_let_go(void **state) {
   uint8_t *bytes = calloc(1, 200001);
   ProtobufCBinaryData chunk = {.len = 200001, .data = bytes};
   Shapes__Lists msg = SHAPES__LISTS__INIT;
+  cmt_send_req req = CMT_SEND_REQ(CMT_NEVER, note_status, NULL);
+  cmt_broadcast counts = {.queued = 1, .full = 1, .no_channel = 1};
   size_t live = f->w->env.live;
 
   assert_non_null(bytes);
   msg.n_chunks = 1;
   msg.chunks = &chunk;
   assert_cmt(CMT_ETOOBIG, cmt_peer_try_send_message(p, MEMPOOL, &msg.base));
-  assert_cmt(CMT_ETOOBIG, cmt_peer_send_wait_message(p, MEMPOOL, &msg.base));
+  assert_cmt(CMT_ETOOBIG,
+             cmt_peer_send_message(p, MEMPOOL, &msg.base, CMT_SEND_TIMEOUT));
+  assert_cmt(CMT_ETOOBIG,
+             cmt_peer_send_async_message(p, MEMPOOL, &msg.base, &req));
   assert_cmt(CMT_ETOOBIG,
              cmt_switch_broadcast_message(f->a->sw, MEMPOOL, &msg.base, NULL));
   assert_cmt(CMT_ENOCHANNEL, cmt_peer_try_send_message(p, 0x99, &msg.base));
   f->w->env.fail_at = f->w->env.allocs;
   assert_cmt(CMT_ENOMEM, cmt_peer_try_send_message(p, MEMPOOL, &msg.base));
   f->w->env.fail_at = f->w->env.allocs;
-  assert_cmt(CMT_ENOMEM,
-             cmt_switch_broadcast_message(f->a->sw, MEMPOOL, &msg.base, NULL));
+  assert_cmt(CMT_ENOMEM, cmt_switch_broadcast_message(f->a->sw, MEMPOOL,
+                                                      &msg.base, &counts));
+  assert_int_equal(0, counts.queued + counts.full + counts.no_channel);
   assert_int_equal(live, f->w->env.live);
   free(bytes);
 }
@@ -276,6 +312,7 @@ static void a_reactor_that_nobody_filled_in_is_refused(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     TEST(txs_arrive_as_txs),
+    TEST(a_message_waits_for_room),
     TEST(bytes_of_cometbft_are_understood),
     TEST(an_empty_message_is_one),
     TEST(a_channel_without_a_type_stays_raw),

@@ -61,11 +61,11 @@ static void use_peer(fixture *f, cmt_peer *p) {
   cmt_send_req *req = &f->reqs[f->asked++ % REQS];
 
   ignore(cmt_peer_try_send_bytes(p, TEST_CHAT, "late", 4));
-  *req = (cmt_send_req){.timeout_ns = 0};
-  if (cmt_peer_send(p, TEST_CHAT, cmt_buf_ref(msg), req) != CMT_OK) {
+  *req = (cmt_send_req)CMT_SEND_REQ(0, NULL, NULL);
+  if (cmt_peer_send_async(p, TEST_CHAT, cmt_buf_ref(msg), req) != CMT_OK) {
     cmt_buf_unref(msg);
   }
-  if (cmt_peer_send_wait(p, TEST_CHAT, msg, 0) != CMT_OK) {
+  if (cmt_peer_send(p, TEST_CHAT, msg, 0) != CMT_OK) {
     cmt_buf_unref(msg);
   }
   cmt_peer_pause(p);
@@ -143,8 +143,8 @@ static void say_adopted(fixture *f, unsigned count) {
 static void wait_adopted(fixture *f, uint64_t timeout_ns) {
   cmt_send_req *req = &f->reqs[f->asked++ % REQS];
 
-  *req = (cmt_send_req){.timeout_ns = timeout_ns};
-  assert_cmt(CMT_OK, cmt_peer_send(f->peer, TEST_CHAT, adopted(f), req));
+  *req = (cmt_send_req)CMT_SEND_REQ(timeout_ns, NULL, NULL);
+  assert_cmt(CMT_OK, cmt_peer_send_async(f->peer, TEST_CHAT, adopted(f), req));
 }
 
 static void settle(fixture *f) { test_loop_settle(f->t.w.loop); }

@@ -198,7 +198,7 @@ static void *wait_for_room(void *arg) {
   cmt_buf *msg = cmt_buf_copy(NULL, "late", 4);
 
   pthread_mutex_lock(&app);
-  c->err = cmt_peer_send_wait(c->peer, CHANNEL, msg, CMT_NEVER);
+  c->err = cmt_peer_send(c->peer, CHANNEL, msg, CMT_NEVER);
   pthread_mutex_unlock(&app);
   if (c->err != CMT_OK) {
     cmt_buf_unref(msg);

@@ -64,7 +64,7 @@ static void on_add(void *self, cmt_peer *p) {
   if (cmt_peer_is_outbound(p)) {
     cmt_buf *msg = cmt_buf_copy(NULL, "hello", 5);
 
-    n->inside_send = cmt_peer_send_wait(p, CHAT, msg, CMT_NEVER);
+    n->inside_send = cmt_peer_send(p, CHAT, msg, CMT_NEVER);
     assert_cmt(CMT_OK, cmt_peer_try_send(p, CHAT, msg));
     test_bump(&n->app->watch, &n->app->dialed);
   }
@@ -290,7 +290,8 @@ static void *sender_run(void *arg) {
 
   test_await(&x->watch, &x->dialed, 1);
   for (int i = 0; i < MESSAGES; i++) {
-    if (cmt_peer_send_wait_bytes(x->a.peer, CHAT, "x", 1) != CMT_OK) {
+    if (cmt_peer_send_bytes(x->a.peer, CHAT, "x", 1, CMT_SEND_TIMEOUT) !=
+        CMT_OK) {
       break;
     }
   }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* A request of cmt_peer_send() that is used again before its callback came, or
-   is overwritten while it is under way. */
+/* A request of cmt_peer_send_async() that is used again before its callback
+   came, or is overwritten while it is under way. */
 
 #include "send_queue_user.h"
 
@@ -52,7 +52,8 @@ static void fill(send_queue_user *u) {
 
 static cmt_err use(send_queue_user *u, cmt_send_req *req) {
   cmt_buf *msg = send_queue_message(u, 1);
-  cmt_err err = cmt__send_queue_send(&u->send_queue, GATE_A, msg, req);
+  cmt_err err = cmt__send_queue_send_async(
+    &u->send_queue, send_queue_place(u, GATE_A), msg, req);
 
   if (err != CMT_OK) {
     cmt_buf_unref(msg);
@@ -135,8 +136,9 @@ static void one_that_was_refused_may_be_used_again(void **state) {
   cmt_buf *msg = send_queue_message(f->u, 1);
 
   for (int i = 0; i < 2; i++) {
-    assert_cmt(CMT_ENOCHANNEL,
-               cmt__send_queue_send(&f->u->send_queue, 0x99, msg, &f->a.req));
+    assert_cmt(CMT_ENOCHANNEL, cmt__send_queue_send_async(
+                                 &f->u->send_queue,
+                                 send_queue_place(f->u, 0x99), msg, &f->a.req));
   }
   cmt_buf_unref(msg);
   assert_cmt(CMT_OK, use(f->u, &f->a.req));
@@ -289,8 +291,8 @@ static void *race(void *arg) {
   pthread_barrier_wait(r->start);
   for (int i = 0; i < 100; i++) {
     cmt_buf *msg = cmt_buf_new(NULL, 1);
-    cmt_err err =
-      cmt__send_queue_send(&r->u->send_queue, GATE_A, msg, &r->f->a.req);
+    cmt_err err = cmt__send_queue_send_async(
+      &r->u->send_queue, send_queue_place(r->u, GATE_A), msg, &r->f->a.req);
 
     r->taken += err == CMT_OK;
     if (err != CMT_OK) {

@@ -185,12 +185,12 @@ static void on_answer(void *arg, cmt_err status, cmt_buf *msg) {
 static void a_large_message_waits_for_the_ends_of_others(void **state) {
   fixture *f = *state;
   cmt_peer *friend = friend_of(f);
-  answer a = {.req = {.timeout_ns = CMT_NEVER, .cb = on_answer, .arg = &a}};
+  answer a = {.req = CMT_SEND_REQ(CMT_NEVER, on_answer, &a)};
   cmt_buf *msg = cmt_buf_new(&f->t.w.env.env, LARGE);
 
   memset(cmt_buf_data(msg), 1, LARGE);
   fill_crowd(f);
-  assert_cmt(CMT_OK, cmt_peer_send(friend, TEST_CHAT, msg, &a.req));
+  assert_cmt(CMT_OK, cmt_peer_send_async(friend, TEST_CHAT, msg, &a.req));
   test_loop_settle(f->t.w.loop);
   assert_int_equal(0, a.calls);
   for (int i = 0; i < CROWD; i++) {

@@ -79,11 +79,14 @@ static cmt_err by_form(send_queue_user *u, int form, uint8_t channel,
   cmt_err err;
 
   if (form == 0) {
-    err = cmt__send_queue_try_send(&u->send_queue, channel, msg);
+    err = cmt__send_queue_try_send(&u->send_queue, send_queue_place(u, channel),
+                                   msg);
   } else if (form == 1) {
-    err = cmt__send_queue_send(&u->send_queue, channel, msg, &req);
+    err = cmt__send_queue_send_async(&u->send_queue,
+                                     send_queue_place(u, channel), msg, &req);
   } else {
-    err = cmt__send_queue_send_wait(&u->send_queue, channel, msg, 0);
+    err = cmt__send_queue_send(&u->send_queue, send_queue_place(u, channel),
+                               msg, 0);
   }
   assert_true(err != CMT_OK);
   cmt_buf_unref(msg); /* An error leaves it. */
@@ -114,6 +117,8 @@ static void every_form_tells_the_errors_apart(void **state) {
   (void)cmt__send_queue_close(&u.send_queue);
   for (int form = 0; form < 3; form++) {
     assert_cmt(CMT_ECLOSED, by_form(&u, form, 1, 1));
+    assert_cmt(CMT_ECLOSED, by_form(&u, form, 9, 1));    /* Whatever else is */
+    assert_cmt(CMT_ECLOSED, by_form(&u, form, 1, 1001)); /* wrong with it. */
   }
   send_queue_user_fini(&u);
 }

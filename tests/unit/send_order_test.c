@@ -246,15 +246,15 @@ static void send_as(field *f, ticket *t, unsigned form, cmt_buf *msg) {
     err = cmt_peer_try_send(p, t->channel, msg);
     break;
   case 1:
-    t->req = (cmt_send_req){.timeout_ns = timeout_ns, .cb = on_sent, .arg = t};
+    t->req = (cmt_send_req)CMT_SEND_REQ(timeout_ns, on_sent, t);
     atomic_fetch_add(&f->open, 1);
-    err = cmt_peer_send(p, t->channel, msg, &t->req);
+    err = cmt_peer_send_async(p, t->channel, msg, &t->req);
     if (err != CMT_OK) {
       atomic_fetch_sub(&f->open, 1);
     }
     break;
   case 2:
-    err = cmt_peer_send_wait(p, t->channel, msg, timeout_ns);
+    err = cmt_peer_send(p, t->channel, msg, timeout_ns);
     break;
   default:
     err = broadcast(f, t, msg);
@@ -439,8 +439,8 @@ static void small_messages_do_not_keep_a_large_one_waiting(void **state) {
     assert_int_equal(0, pthread_create(&threads[i], NULL, send_small, f));
   }
   for (int i = 0; i < 20; i++) {
-    assert_cmt(CMT_OK,
-               cmt_peer_send_wait_bytes(f->a.peer, 1, bytes, sizeof bytes));
+    assert_cmt(CMT_OK, cmt_peer_send_bytes(f->a.peer, 1, bytes, sizeof bytes,
+                                           CMT_SEND_TIMEOUT));
   }
   atomic_store(&f->stops, true);
   for (size_t i = 0; i < 2; i++) {

@@ -362,9 +362,11 @@ static void without_memory_the_message_stays_with_the_caller(void **state) {
   cmt__free(&u->env.env, u->send_queue.intake.list);
   u->send_queue.intake.list = NULL;
   u->env.fail_at = u->env.allocs;
-  assert_cmt(CMT_ENOMEM, cmt__send_queue_try_send(&u->send_queue, GATE_A, msg));
+  assert_cmt(CMT_ENOMEM, cmt__send_queue_try_send(
+                           &u->send_queue, send_queue_place(u, GATE_A), msg));
   assert_int_equal(0, u->send_queue.messages);
-  assert_cmt(CMT_OK, cmt__send_queue_try_send(&u->send_queue, GATE_A, msg));
+  assert_cmt(CMT_OK, cmt__send_queue_try_send(
+                       &u->send_queue, send_queue_place(u, GATE_A), msg));
 }
 
 static void without_memory_no_send_waits(void **state) {
@@ -375,11 +377,13 @@ static void without_memory_no_send_waits(void **state) {
   while (queue_try(u, GATE_A, 1) == CMT_OK) {
   }
   u->env.fail_at = u->env.allocs;
-  assert_cmt(CMT_ENOMEM,
-             cmt__send_queue_send(&u->send_queue, GATE_A, msg, &a.req));
+  assert_cmt(CMT_ENOMEM, cmt__send_queue_send_async(&u->send_queue,
+                                                    send_queue_place(u, GATE_A),
+                                                    msg, &a.req));
   u->env.fail_at = u->env.allocs;
   assert_cmt(CMT_ENOMEM,
-             cmt__send_queue_send_wait(&u->send_queue, GATE_A, msg, CMT_NEVER));
+             cmt__send_queue_send(&u->send_queue, send_queue_place(u, GATE_A),
+                                  msg, CMT_NEVER));
   cmt_buf_unref(msg);
 }
 
@@ -412,7 +416,8 @@ static void a_steady_flow_allocates_nothing(void **state) {
       allocs = u->env.allocs;
     }
     for (size_t k = 0; k < 4; k++) {
-      assert_cmt(CMT_OK, cmt__send_queue_try_send(&u->send_queue, GATE_B,
+      assert_cmt(CMT_OK, cmt__send_queue_try_send(&u->send_queue,
+                                                  send_queue_place(u, GATE_B),
                                                   cmt_buf_ref(msg)));
     }
     assert_int_equal(4, queue_take(u, i, NULL));

@@ -261,8 +261,8 @@ static void stopper_add(void *self, cmt_peer *p) {
 
   s->adds++;
   assert_non_null(msg);
-  s->req = (cmt_send_req){.timeout_ns = CMT_NEVER, .cb = on_sent, .arg = s};
-  if (cmt_peer_send(p, TEST_CHAT, msg, &s->req) != CMT_OK) {
+  s->req = (cmt_send_req)CMT_SEND_REQ(CMT_NEVER, on_sent, s);
+  if (cmt_peer_send_async(p, TEST_CHAT, msg, &s->req) != CMT_OK) {
     cmt_buf_unref(msg);
   }
   at_place(s, IN_ADD);

@@ -37,9 +37,9 @@ static void try_blocking(side *s, cmt_peer *p) {
   sigset_t mask;
 
   assert_non_null(msg);
-  s->wait_err = cmt_peer_send_wait(p, 0, msg, CMT_NEVER);
+  s->wait_err = cmt_peer_send(p, 0, msg, CMT_NEVER);
   cmt_buf_unref(msg);
-  s->wait_bytes_err = cmt_peer_send_wait_bytes(p, 0, "x", 1);
+  s->wait_bytes_err = cmt_peer_send_bytes(p, 0, "x", 1, CMT_SEND_TIMEOUT);
   s->delete_err = cmt_switch_delete(s->sw);
   pthread_sigmask(SIG_BLOCK, NULL, &mask);
   s->signals_blocked =
@@ -164,7 +164,8 @@ static void a_blocking_send_waits_its_turn(void **state) {
   pair_meet(x);
   p = peer_of(&x->a);
   for (int i = 0; i < COUNT; i++) {
-    assert_cmt(CMT_OK, cmt_peer_send_wait_bytes(p, 0, bytes, sizeof bytes));
+    assert_cmt(
+      CMT_OK, cmt_peer_send_bytes(p, 0, bytes, sizeof bytes, CMT_SEND_TIMEOUT));
   }
   test_await(&x->b.watch, &x->b.received, COUNT);
   cmt_peer_unref(p);
@@ -202,9 +203,9 @@ static void *send_all(void *arg) {
     cmt__store_le32(bytes + 4, i);
     msg = cmt_buf_copy(NULL, bytes, sizeof bytes);
     do {
-      s->err = s->blocks ? cmt_peer_send_wait(s->peer, s->channel, msg,
-                                              CMT_SECONDS(WAIT_S))
-                         : cmt_peer_try_send(s->peer, s->channel, msg);
+      s->err = s->blocks
+                 ? cmt_peer_send(s->peer, s->channel, msg, CMT_SECONDS(WAIT_S))
+                 : cmt_peer_try_send(s->peer, s->channel, msg);
     } while (s->err == CMT_EAGAIN && sched_yield() == 0);
     if (s->err != CMT_OK) {
       cmt_buf_unref(msg);
@@ -299,13 +300,15 @@ static void another_thread_can_resume(void **state) {
   pair_meet(x);
   p = peer_of(&x->a);
   q = peer_of(&x->b);
-  assert_cmt(CMT_OK, cmt_peer_send_wait_bytes(p, 1, bytes, sizeof bytes));
+  assert_cmt(CMT_OK,
+             cmt_peer_send_bytes(p, 1, bytes, sizeof bytes, CMT_SEND_TIMEOUT));
   test_await(&x->b.watch, &x->b.received, 1);
   for (; sent < COUNT; sent++) {
     if (sent == 4) {
       cmt_peer_resume(q);
     }
-    assert_cmt(CMT_OK, cmt_peer_send_wait_bytes(p, 1, bytes, sizeof bytes));
+    assert_cmt(
+      CMT_OK, cmt_peer_send_bytes(p, 1, bytes, sizeof bytes, CMT_SEND_TIMEOUT));
   }
   test_await(&x->b.watch, &x->b.received, COUNT + 1);
   cmt_peer_unref(p);
@@ -343,9 +346,8 @@ static void every_request_is_answered_once_whatever_happens(void **state) {
 
     assert_non_null(msg);
     memset(cmt_buf_data(msg), 0, 1000);
-    r[i].req =
-      (cmt_send_req){.timeout_ns = CMT_NEVER, .cb = on_answer, .arg = &r[i]};
-    taken[i] = cmt_peer_send(p, 0, msg, &r[i].req) == CMT_OK;
+    r[i].req = (cmt_send_req)CMT_SEND_REQ(CMT_NEVER, on_answer, &r[i]);
+    taken[i] = cmt_peer_send_async(p, 0, msg, &r[i].req) == CMT_OK;
     if (!taken[i]) {
       cmt_buf_unref(msg);
     }
@@ -506,7 +508,8 @@ static void a_status_is_read_while_the_peer_works_and_ends(void **state) {
   r.p = peer_of(&x->a);
   assert_int_equal(0, pthread_create(&thread, NULL, read_statuses, &r));
   for (int i = 0; i < COUNT; i++) {
-    assert_cmt(CMT_OK, cmt_peer_send_wait_bytes(r.p, 1, bytes, sizeof bytes));
+    assert_cmt(CMT_OK, cmt_peer_send_bytes(r.p, 1, bytes, sizeof bytes,
+                                           CMT_SEND_TIMEOUT));
   }
   test_await(&x->b.watch, &x->b.received, COUNT);
   cmt_peer_stop(r.p, CMT_ECANCELED, 0);

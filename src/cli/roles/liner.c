@@ -89,7 +89,7 @@ static bool send_line(cli_liner *l, cmt_bytes text) {
                                     .text = text,
                                   });
   if (msg == NULL ||
-      cmt_peer_send_wait(l->peer, l->o.channel->id, msg, CMT_NEVER) != CMT_OK) {
+      cmt_peer_send(l->peer, l->o.channel->id, msg, CMT_NEVER) != CMT_OK) {
     cmt_buf_unref(msg);
     return false;
   }

@@ -80,12 +80,10 @@ void cli_session_answer(cli_session *s, uint8_t channel, cmt_buf *msg) {
     return;
   }
   a = cli_alloc(1, sizeof *a);
-  a->req.timeout_ns = CMT_NEVER;
-  a->req.cb = answer_sent;
-  a->req.arg = a;
+  a->req = (cmt_send_req)CMT_SEND_REQ(CMT_NEVER, answer_sent, a);
   a->session = session_ref(s);
   session_wait(s, true);
-  if (cmt_peer_send(s->peer, channel, msg, &a->req) != CMT_OK) {
+  if (cmt_peer_send_async(s->peer, channel, msg, &a->req) != CMT_OK) {
     answer_sent(a, CMT_ECLOSED, msg);
   }
 }

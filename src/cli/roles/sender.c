@@ -100,9 +100,9 @@ static void sender_error(cli_sender *s, cmt_err err, const char *text) {
 
 /* Sends |msg|, which moves. */
 static bool sender_put(cli_sender *s, upload *u, cmt_buf *msg) {
-  u->put_err =
-    msg == NULL ? CMT_ENOMEM
-                : cmt_peer_send_wait(s->peer, s->o.channel->id, msg, CMT_NEVER);
+  u->put_err = msg == NULL
+                 ? CMT_ENOMEM
+                 : cmt_peer_send(s->peer, s->o.channel->id, msg, CMT_NEVER);
   if (u->put_err != CMT_OK) {
     cmt_buf_unref(msg);
   }

@@ -444,18 +444,30 @@ void cmt__conn_latch(cmt_conn *c, uint64_t now_ns) {
   cmt__mconn_enter(c->mconn, cmt__conn_enter(c, now_ns));
 }
 
+uint16_t cmt__conn_theirs(const cmt_conn *c) { return c->theirs_have; }
+
+static bool takes_messages(const cmt_conn *c) {
+  return c->state == CMT__CONN_UP && !c->stopping && !c->ended;
+}
+
 cmt_err cmt_conn_try_send(cmt_conn *c, uint8_t channel, cmt_buf *msg) {
-  if (c == NULL) {
+  cmt_err err;
+  size_t at;
+
+  if (c == NULL || msg == NULL) {
     return CMT_EINVAL;
   }
-  if (c->state != CMT__CONN_UP || c->stopping || c->ended) {
+  if (!takes_messages(c)) {
     return CMT_ECLOSED;
   }
-  if (cmt__mconn_has_channel(c->mconn, channel) &&
-      (c->theirs_have >> c->config->index[channel] & 1) == 0) {
-    return CMT_EPEERCHANNEL;
-  }
-  return cmt_mconn_try_send(c->mconn, channel, msg);
+  at = c->config->index[channel];
+  err = cmt__channel_refuses(c->config->list, c->config->count, c->theirs_have,
+                             at, cmt_buf_bytes(msg).len);
+  return err != CMT_OK ? err : cmt__mconn_queue(c->mconn, at, msg);
+}
+
+cmt_err cmt__conn_queue(cmt_conn *c, size_t at, cmt_buf *msg) {
+  return takes_messages(c) ? cmt__mconn_queue(c->mconn, at, msg) : CMT_ECLOSED;
 }
 
 cmt_err cmt_conn_ping(cmt_conn *c) {

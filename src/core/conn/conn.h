@@ -97,6 +97,13 @@ bool cmt__conn_borrows(const cmt_conn *c);
    comes after it waits too. */
 void cmt__conn_delay_info(cmt_conn *c, uint64_t at_ns);
 
+/* Bit i: the other side has the channel at i.  The connection is up. */
+uint16_t cmt__conn_theirs(const cmt_conn *c);
+
+/* As cmt_conn_try_send() of |msg|, which cmt__channel_refuses() lets pass, on
+   the channel at |at|. */
+CMT_NODISCARD cmt_err cmt__conn_queue(cmt_conn *c, size_t at, cmt_buf *msg);
+
 /* Latches the caller's instant, for messages that are about to be queued. */
 void cmt__conn_latch(cmt_conn *c, uint64_t now_ns);
 

@@ -106,7 +106,9 @@ void cmt__channels_let_go(const cmt_env *env, const cmt__channels_rest *rest);
 /* Gives back the memory of queues that are empty. */
 void cmt__channels_trim(cmt__channels *cs);
 
-CMT_NODISCARD cmt_err cmt__channel_queue(cmt__channels *cs, uint8_t id,
+/* Queues |msg|, which cmt__channel_refuses() lets pass, on the channel at |at|.
+   CMT_EAGAIN: no room; CMT_ENOMEM. */
+CMT_NODISCARD cmt_err cmt__channel_queue(cmt__channels *cs, size_t at,
                                          cmt_buf *msg);
 
 /* Writes packets into |r| as long as a whole one fits: of urgent channels first

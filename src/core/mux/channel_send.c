@@ -170,21 +170,11 @@ static bool queue_grow(cmt__channels *cs, cmt__channel *c) {
   return true;
 }
 
-cmt_err cmt__channel_queue(cmt__channels *cs, uint8_t id, cmt_buf *msg) {
-  cmt__channel *c = cmt__channel_find(cs, id);
-  size_t len = cmt_buf_bytes(msg).len;
-  const cmt_channel *desc;
-  uint32_t count;
+cmt_err cmt__channel_queue(cmt__channels *cs, size_t at, cmt_buf *msg) {
+  cmt__channel *c = &cs->list[at];
+  uint32_t count = cmt__counter32_get(&c->queue_count);
 
-  if (c == NULL) {
-    return CMT_ENOCHANNEL;
-  }
-  desc = cmt__channel_desc(cs, c);
-  if (len > desc->send_message_max) {
-    return CMT_ETOOBIG;
-  }
-  count = cmt__counter32_get(&c->queue_count);
-  if (count > desc->send_queue) {
+  if (!cmt__channel_has_room(&cs->config->list[at], count)) {
     return CMT_EAGAIN;
   }
   if (count == c->queue_cap && !queue_grow(cs, c)) {
@@ -196,7 +186,7 @@ cmt_err cmt__channel_queue(cmt__channels *cs, uint8_t id, cmt_buf *msg) {
   *cmt__channel_queued(c, count) =
     (cmt__queued){.msg = msg, .at_ns = cs->now_ns};
   cmt__counter32_set(&c->queue_count, count + 1);
-  cmt__counter_add(&c->queued_bytes, len);
+  cmt__counter_add(&c->queued_bytes, cmt_buf_bytes(msg).len);
   return CMT_OK;
 }
 

@@ -27,6 +27,27 @@ cmt_channel cmt__channel_defaults(const cmt_channel *c);
 uint16_t cmt__channels_among(const cmt_channel *list, size_t count,
                              cmt_bytes ids);
 
+/* Why a message of |len| bytes may never be sent on the channel at |at|, which
+   is a value of |index|, to who has the channels |theirs| of |list|; CMT_OK: it
+   may.  These facts do not change, so no lock is needed. */
+static inline cmt_err cmt__channel_refuses(const cmt_channel *list,
+                                           size_t count, uint16_t theirs,
+                                           size_t at, size_t len) {
+  if (at >= count) {
+    return CMT_ENOCHANNEL;
+  }
+  if ((theirs >> at & 1) == 0) {
+    return CMT_EPEERCHANNEL;
+  }
+  return len > list[at].send_message_max ? CMT_ETOOBIG : CMT_OK;
+}
+/* Whether |c| takes one more message when it has |queued|, of which the first
+   is being cut. */
+static inline bool cmt__channel_has_room(const cmt_channel *c,
+                                         uint32_t queued) {
+  return queued <= c->send_queue;
+}
+
 /* Copies |env| and |list|; the caller has the reference.  CMT_EINVAL names the
    fault in |why|; CMT_ENOMEM; CMT_EIO: no defaults. */
 CMT_NODISCARD cmt_err cmt__conn_config_new(const cmt_env *env,

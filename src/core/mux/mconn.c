@@ -379,15 +379,26 @@ cmt_err cmt_mconn_ping(cmt_mconn *m) {
 /* ---- sending ---- */
 
 cmt_err cmt_mconn_try_send(cmt_mconn *m, uint8_t channel, cmt_buf *msg) {
+  const cmt__conn_config *config;
+  cmt_err err;
+  size_t at;
+
   if (m == NULL || msg == NULL) {
     return CMT_EINVAL;
   }
-  return m->failed != CMT_OK ? m->failed
-                             : cmt__channel_queue(&m->channels, channel, msg);
+  if (m->failed != CMT_OK) {
+    return m->failed;
+  }
+  config = m->channels.config;
+  at = config->index[channel];
+  err = cmt__channel_refuses(config->list, m->channels.count, UINT16_MAX, at,
+                             cmt_buf_bytes(msg).len);
+  return err != CMT_OK ? err : cmt__channel_queue(&m->channels, at, msg);
 }
 
-bool cmt__mconn_has_channel(const cmt_mconn *m, uint8_t channel) {
-  return m->channels.config->index[channel] < m->channels.count;
+cmt_err cmt__mconn_queue(cmt_mconn *m, size_t at, cmt_buf *msg) {
+  return m->failed != CMT_OK ? m->failed
+                             : cmt__channel_queue(&m->channels, at, msg);
 }
 
 bool cmt__mconn_wants_write(const cmt_mconn *m, bool *urgent) {

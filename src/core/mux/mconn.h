@@ -30,7 +30,8 @@ CMT_NODISCARD cmt_err cmt__mconn_tick(cmt_mconn *m, uint64_t now_ns,
 /* When the other side is late with a pong or the rest of a message. */
 uint64_t cmt__mconn_late_ns(const cmt_mconn *m);
 
-bool cmt__mconn_has_channel(const cmt_mconn *m, uint8_t channel);
+/* As cmt_mconn_try_send() of what was checked: see cmt__channel_queue(). */
+CMT_NODISCARD cmt_err cmt__mconn_queue(cmt_mconn *m, size_t at, cmt_buf *msg);
 
 /* True while bytes given to it are not used up. */
 bool cmt__mconn_has_input(const cmt_mconn *m);

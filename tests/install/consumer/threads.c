@@ -41,7 +41,8 @@ static cmt_err receive(void *self, cmt_peer *p, uint8_t channel, cmt_buf *msg) {
 static void *send_all(void *arg) {
   (void)arg;
   for (int i = 0; i < MESSAGES; i++) {
-    if (cmt_peer_send_wait_bytes(peer, CHANNEL, "message", 7) != CMT_OK) {
+    if (cmt_peer_send_bytes(peer, CHANNEL, "message", 7, CMT_SEND_TIMEOUT) !=
+        CMT_OK) {
       break;
     }
   }
