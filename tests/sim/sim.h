@@ -58,6 +58,8 @@ enum {
   X(FLOOR, "floor", "a channel that wakes does not hold the link")             \
   X(LIMIT, "limit", "peers and handshakes stay within their limits")           \
   X(RATE, "rate", "no more is sent or received than the limits allow")         \
+  X(CANCEL, "cancel",                                                          \
+    "a send that is cancelled is told apart, and ends there")                  \
   X(MEMORY, "memory", "the bytes held stay within the bound")                  \
   X(CROWD, "crowd", "strangers cost friends nothing")                          \
   X(HOSTILE, "hostile", "a hostile node ends for what it did, and alone")      \
@@ -358,6 +360,8 @@ const struct cmt_aead *sim_crypto_use(bool real);
 /* sim_send.c: sending. */
 bool sim_try_send(sim_peer *p, size_t channel, size_t len);
 void sim_send(sim_peer *p, size_t channel, size_t len, uint64_t timeout_ns);
+/* Cancels one of the sends that wait, if there is one. */
+void sim_cancel(sim *s);
 void sim_broadcast_to(sim_node *n, size_t channel, size_t len);
 /* Sends until the channel is full. */
 void sim_fill(sim_peer *p, size_t channel, size_t len);

@@ -109,7 +109,7 @@ static void send_one(sim_peer *p) {
   size_t channel = any_channel(s), len = draw_len(p, channel);
   static const uint64_t shortest_ns = 1000;
 
-  switch (sim_below(&s->rng, 6)) {
+  switch (sim_below(&s->rng, 7)) {
   case 0:
     sim_send(p, channel, len, 0);
     break;
@@ -118,6 +118,9 @@ static void send_one(sim_peer *p) {
     break;
   case 2:
     sim_send(p, channel, len, sim_spread(&s->rng, shortest_ns, CMT_SECONDS(4)));
+    break;
+  case 3:
+    sim_cancel(s);
     break;
   default:
     (void)sim_try_send(p, channel, len);

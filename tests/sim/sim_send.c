@@ -103,8 +103,8 @@ static void request(sim_request *r) {
   r->called_ns = sim_net_now(p->node->sim->net);
   r->busy_ns = sim_peer_busy_ns(p);
   r->waits = true;
-  err = cmt_peer_send(p->peer, id_of(p->node->sim, (int)r->channel), r->msg,
-                      &r->req);
+  err = cmt_peer_send_async(p->peer, id_of(p->node->sim, (int)r->channel),
+                            r->msg, &r->req);
   tell_send(p, r->channel, r->len, err);
   if (!r->again || err != CMT_ECLOSED) {
     check_answer(p, (int)r->channel, r->len, err);
@@ -141,7 +141,7 @@ void sim_send(sim_peer *p, size_t channel, size_t len, uint64_t timeout_ns) {
   sim_request *r = test_resize(NULL, sizeof *r);
 
   *r = (sim_request){
-    .req = {.timeout_ns = timeout_ns, .cb = on_answer, .arg = r},
+    .req = CMT_SEND_REQ(timeout_ns, on_answer, r),
     .next = s->requests,
     .to = p,
     .channel = channel,
@@ -149,6 +149,44 @@ void sim_send(sim_peer *p, size_t channel, size_t len, uint64_t timeout_ns) {
   };
   s->requests = r;
   request(r);
+}
+
+/* Of the newest ones that wait; each is the one with an equal chance. */
+static sim_request *any_request(sim *s) {
+  sim_request *found = NULL;
+  uint64_t count = 0;
+
+  for (sim_request *r = s->requests; r != NULL && count < 16; r = r->next) {
+    if (r->waits && sim_one_in(&s->rng, ++count)) {
+      found = r;
+    }
+  }
+  return found;
+}
+
+/* Its message is sent, or is ours again; in both cases nobody is called. */
+void sim_cancel(sim *s) {
+  sim_request *r = any_request(s);
+  cmt_err err;
+
+  if (r == NULL) {
+    return;
+  }
+  err = cmt_peer_send_cancel(r->to->peer, &r->req);
+  sim_trace(s->net, "n%u cancels a send to n%u, channel %zu: %s",
+            r->to->node->index, r->to->remote, r->channel, cmt_err_name(err));
+  CHECK(s, CHECK_CANCEL,
+        (err == CMT_OK || err == CMT_EALREADY) &&
+          r->req.msg == (err == CMT_OK ? r->msg : NULL),
+        "n%u to n%u: the cancel of a send that was not answered says %s",
+        r->to->node->index, r->to->remote, cmt_err_name(err));
+  r->waits = false;
+  check_flow_answer(r->to, r->channel, r->key, err == CMT_EALREADY);
+  if (err == CMT_EALREADY) {
+    note_accepted(r->to, r->channel, r->len);
+  }
+  cmt_buf_unref(r->req.msg);
+  memset(&r->req, 0xa5, sizeof r->req);
 }
 
 /* Those that were answered go; all, once every switch has stopped. */
