@@ -93,6 +93,17 @@ def no_address(folder):
               ("name.invalid:1", dialed, "resolve", "transport"))
 
 
+def one_id_twice(folder):
+    """The second address of an id is named, and the node goes on."""
+    first, second = ("1" * 40 + f"@127.0.0.1:{port}" for port in (1, 2))
+    with Listen("--dial", first, "--dial", second) as node:
+        equal(node.event("rejected")["dialed"], first)
+        node.signal(signal.SIGINT)
+        equal(node.exit(), 0)
+        equal(node.errors(), f"cometp2p: --dial {second}: a persistent dial of "
+              f"the node exists: {first}\n")
+
+
 def rejected(folder, at_node, options, reason, stage):
     """send is refused for |reason|, as the side sees it that refuses."""
     with Listen() as node:
@@ -458,6 +469,7 @@ TESTS = [
     ("a zone that is no interface", zones),
     ("nobody listens", refused_dial),
     ("a name without an address", no_address),
+    ("an id that is dialed at two addresses", one_id_twice),
     ("another network is refused", rejected, True, ["--network", "x"],
      "incompatible", "node_info"),
     ("no common channel is refused", rejected, True,

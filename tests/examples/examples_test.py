@@ -101,7 +101,7 @@ def test_chat(report, path):
     a = Example(path)
     addr = last_word(a.wait_for("others join"))
     b = Example(path, addr, "nonsense")
-    report.check(b.wait_for('"nonsense"') is not None,
+    report.check(b.wait_for("address 'nonsense'") is not None,
                  "chat names what is not an address", *b.seen)
     b.say("hello \x1b[31m")
     heard = a.wait_for("hello")
