@@ -3,9 +3,9 @@
 #define CMT__SEND_QUEUE_IMPL_H
 
 /* A send queue from the inside, for the files that make it up: send_queue.c has
-   sends and what the loop does with them, send_queue_control.c stops, pauses
-   and pings, send_queue_pool.c what it takes of the memory that all peers
-   share. */
+   what is queued, what the loop does with it, and stops, pauses and pings;
+   send_queue_wait.c the sends that wait; send_queue_pool.c what it takes of the
+   memory that all peers share. */
 
 #include "send_queue.h"
 
@@ -16,14 +16,6 @@ static inline void cmt__send_queue_lock(cmt__send_queue *g) {
 static inline void cmt__send_queue_unlock(cmt__send_queue *g) {
   cmt__unlock(&g->lock);
 }
-
-/* Under the lock: makes sure that the loop looks again. */
-void cmt__send_queue_wake(cmt__send_queue *g);
-/* Under the lock: ends every send that waits with CMT_ECLOSED. */
-void cmt__send_queue_fail_waits(cmt__send_queue *g);
-/* Under the lock: lets those in for which there is room.  True: there were
-   any. */
-bool cmt__send_queue_admit(cmt__send_queue *g);
 
 /* ---- send_queue_pool.c ---- */
 
@@ -46,5 +38,49 @@ size_t cmt__send_queue_waits_size(const cmt__send_queue *g);
 /* The loop, without the lock: a look found that a send of |lacks| bytes waits
    for the pool; 0: none does. */
 void cmt__send_queue_pool_look(cmt__send_queue *g, size_t lacks);
+
+/* ---- send_queue.c ---- */
+
+/* Under the lock: makes sure that the loop looks again. */
+void cmt__send_queue_wake(cmt__send_queue *g);
+/* Whether |msg| may be sent there at all.  Without the lock, which is needed
+   only to tell that the peer is closed, whatever is wrong besides. */
+cmt_err cmt__send_queue_check(cmt__send_queue *g, size_t at, cmt_buf *msg);
+/* Under the lock: queues |msg|, or says why not. */
+cmt_err cmt__send_queue_try(cmt__send_queue *g, size_t at, cmt_buf *msg);
+/* Under the lock: takes a credit and puts |msg| into the intake.  Its room in
+   the pool was taken; without memory it goes back. */
+cmt_err cmt__send_queue_put(cmt__send_queue *g, size_t at, cmt_buf *msg);
+
+/* One more message may be queued on the channel. */
+static inline bool cmt__send_queue_has_room(const cmt__send_queue *g,
+                                            size_t at) {
+  return cmt__channel_has_room(&g->descs[at], g->queued[at]);
+}
+
+/* The send that has waited longest for the channel; NULL: there is none. */
+static inline cmt_send_req *cmt__send_queue_first(const cmt__send_queue *g,
+                                                  size_t at) {
+  return g->waits != NULL ? g->waits[at].first : NULL;
+}
+
+/* A message over |bytes_max| goes alone, and one for which the pool is too
+   small when there are others. */
+static inline bool cmt__send_queue_fits(const cmt__send_queue *g, size_t len) {
+  return g->messages == 0 ||
+         (g->bytes <= g->bytes_max && len <= g->bytes_max - g->bytes &&
+          cmt__send_queue_pool_has(g, len));
+}
+
+/* ---- send_queue_wait.c ---- */
+
+/* Under the lock: ends every send that waits with CMT_ECLOSED. */
+void cmt__send_queue_fail_waits(cmt__send_queue *g);
+/* Under the lock: lets those in for which there is room.  True: there were
+   any. */
+bool cmt__send_queue_admit(cmt__send_queue *g);
+/* Under the lock: gives sends that wait their deadlines, and ends those that
+   are due. */
+void cmt__send_queue_expire(cmt__send_queue *g, uint64_t now_ns);
 
 #endif

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Sends that wait, and requests whose callback is due; the design notes are
+   those of send_queue.c.  Each request that is under way stands in one list,
+   under the lock: that of its channel, or |done|. */
+
+#include "send_queue_impl.h"
+#include "send_queue_req.h"
+
+#include <errno.h>
+
+enum {
+  WAIT_FRESH = 1,  /* It has no deadline yet. */
+  WAIT_BLOCKS = 2, /* It is that of a thread that blocks. */
+  WAIT_DONE = 4,   /* It waits no more: its callback is due. */
+};
+
+typedef cmt__send_queue_wait queue_wait;
+
+/* A request on the stack of the thread that waits for it. */
+typedef struct blocked {
+  cmt_send_req req;
+  pthread_cond_t cond;
+  bool done;
+  cmt_err status;
+} blocked;
+
+static queue_wait *wait_of(cmt_send_req *req) {
+  return cmt__send_queue_wait_of(req);
+}
+
+/* ---- lists of requests ---- */
+
+static void fifo_append(cmt__send_queue *g, cmt__send_queue_fifo *f,
+                        cmt_send_req *req) {
+  queue_wait *w = wait_of(req);
+
+  if (f->last == req) {
+    cmt__send_queue_req_panic(g);
+  }
+  if (f->last != NULL) {
+    cmt__send_queue_check_req(g, f, f->last);
+  }
+  w->next = NULL;
+  w->prev = f->last;
+  if (f->last == NULL) {
+    f->first = req;
+  } else {
+    wait_of(f->last)->next = req;
+  }
+  f->last = req;
+}
+
+static void fifo_remove(cmt__send_queue *g, cmt__send_queue_fifo *f,
+                        cmt_send_req *req) {
+  const queue_wait *w = wait_of(req);
+
+  cmt__send_queue_check_req(g, f, req);
+  if (w->prev != NULL) {
+    wait_of(w->prev)->next = w->next;
+  } else {
+    f->first = w->next;
+  }
+  if (w->next != NULL) {
+    wait_of(w->next)->prev = w->prev;
+  } else {
+    f->last = w->prev;
+  }
+}
+
+static void done_append(cmt__send_queue *g, cmt_send_req *req, cmt_err status) {
+  queue_wait *w = wait_of(req);
+
+  fifo_append(g, &g->done, req);
+  w->status = (int16_t)status;
+  w->flags = WAIT_DONE;
+  g->done_count++;
+}
+
+static void done_remove(cmt__send_queue *g, cmt_send_req *req) {
+  fifo_remove(g, &g->done, req);
+  g->done_count--;
+}
+
+/* Memory for the sends that wait; few peers ever have one. */
+static bool waits_reserve(cmt__send_queue *g) {
+  if (g->waits == NULL) {
+    g->waits = cmt__alloc_zero(g->env, cmt__send_queue_waits_size(g));
+  }
+  return g->waits != NULL;
+}
+
+static void wait_append(cmt__send_queue *g, cmt_send_req *req) {
+  queue_wait *w = wait_of(req);
+  cmt__send_queue_fifo *c = &g->waits[w->channel];
+
+  if (c->first == NULL && cmt__send_queue_has_room(g, w->channel)) {
+    size_t len = cmt_buf_bytes(req->msg).len;
+
+    if (g->lacks == 0 && cmt__send_queue_fits(g, len)) {
+      g->lacks = len;
+    }
+    g->starved = g->starved || !cmt__send_queue_fits(g, len);
+  }
+  w->sequence = g->sequence++;
+  fifo_append(g, c, req);
+}
+
+static void wait_remove(cmt__send_queue *g, cmt_send_req *req) {
+  fifo_remove(g, &g->waits[wait_of(req)->channel], req);
+}
+
+/* Ends the wait of |req|, which is in no FIFO any more.  A blocked thread may
+   leave, and take |req| with it, once the lock is free. */
+static void wait_finish(cmt__send_queue *g, cmt_send_req *req, cmt_err status) {
+  if ((wait_of(req)->flags & WAIT_BLOCKS) != 0) {
+    blocked *b = (blocked *)req;
+
+    b->done = true;
+    b->status = status;
+    pthread_cond_signal(&b->cond);
+  } else {
+    done_append(g, req, status);
+  }
+}
+
+/* Whether the head |r| of channel |at| may be looked at: it has a credit, and
+   for |small| fits without the pool. */
+static bool head_is_ready(const cmt__send_queue *g, const cmt_send_req *r,
+                          size_t at, bool small) {
+  size_t len;
+
+  if (r == NULL || !cmt__send_queue_has_room(g, at)) {
+    return false;
+  }
+  len = cmt_buf_bytes(r->msg).len;
+  return !small ||
+         (cmt__send_queue_fits(g, len) && !cmt__send_queue_needs_pool(g, len));
+}
+
+/* The head that waited longest among those; NULL: there is none. */
+static cmt_send_req *waits_longest(cmt__send_queue *g, bool small) {
+  cmt_send_req *best = NULL;
+
+  for (size_t i = 0; i < g->channel_count; i++) {
+    cmt_send_req *r = cmt__send_queue_first(g, i);
+
+    if (r != NULL) {
+      cmt__send_queue_check_req(g, &g->waits[i], r);
+    }
+    if (head_is_ready(g, r, i, small) &&
+        (best == NULL || wait_of(r)->sequence < wait_of(best)->sequence)) {
+      best = r;
+    }
+  }
+  return best;
+}
+
+/* The next to come in, whose room in the pool is taken.  One that lacks bytes
+   of its peer holds up all others; one that lacks only the pool, those that
+   need it too. */
+static cmt_send_req *waits_pick(cmt__send_queue *g) {
+  cmt_send_req *best = waits_longest(g, false);
+  size_t len = best != NULL ? cmt_buf_bytes(best->msg).len : 0;
+
+  g->lacks = 0;
+  g->starved = best != NULL && !cmt__send_queue_fits(g, len);
+  if (best == NULL || g->starved) {
+    return NULL;
+  }
+  if (cmt__send_queue_take_room(g, len)) {
+    return best;
+  }
+  g->lacks = len;
+  return waits_longest(g, true);
+}
+
+bool cmt__send_queue_admit(cmt__send_queue *g) {
+  bool any = false;
+  cmt_send_req *r;
+
+  while ((r = waits_pick(g)) != NULL) {
+    queue_wait *w = wait_of(r);
+
+    wait_remove(g, r);
+    wait_finish(g, r, cmt__send_queue_put(g, w->channel, r->msg));
+    any = true;
+  }
+  return any;
+}
+
+/* cmt__send_queue_send_async() under the lock, of a request that was claimed.
+ */
+static cmt_err queue_begin(cmt__send_queue *g, size_t at, cmt_buf *msg,
+                           cmt_send_req *req) {
+  cmt_err err = cmt__send_queue_try(g, at, msg);
+  queue_wait *w = wait_of(req);
+
+  if (err == CMT_EAGAIN && !waits_reserve(g)) {
+    return CMT_ENOMEM;
+  }
+  if (err != CMT_OK && err != CMT_EAGAIN) {
+    return err;
+  }
+  req->msg = msg;
+  *w = (queue_wait){
+    .send_queue = g, .deadline_ns = req->timeout_ns, .channel = (uint8_t)at};
+  if (err == CMT_OK) {
+    done_append(g, req, CMT_OK);
+  } else if (req->timeout_ns == 0) {
+    done_append(g, req, CMT_ETIMEDOUT);
+  } else {
+    w->flags = req->timeout_ns == CMT_NEVER ? 0 : WAIT_FRESH;
+    g->fresh = g->fresh || w->flags != 0;
+    wait_append(g, req);
+  }
+  cmt__send_queue_wake(g);
+  return CMT_OK;
+}
+
+cmt_err cmt__send_queue_send_async(cmt__send_queue *g, size_t at, cmt_buf *msg,
+                                   cmt_send_req *req) {
+  cmt_err err = cmt__send_queue_check(g, at, msg);
+
+  if (err != CMT_OK) {
+    return err;
+  }
+  cmt__send_queue_lock(g);
+  if (!cmt__send_queue_claim(req)) {
+    err = CMT_EINVAL;
+  } else {
+    err = queue_begin(g, at, msg, req);
+    if (err != CMT_OK) {
+      cmt__send_queue_release(req);
+    }
+  }
+  cmt__send_queue_unlock(g);
+  return err;
+}
+
+/* Ends the wait of |req|; nothing of it was queued, and nobody is told. */
+static void wait_leave(cmt__send_queue *g, cmt_send_req *req) {
+  bool lacked = g->lacks > 0;
+
+  wait_remove(g, req);
+  /* It may have stood before one that fits, or in the list of the pool. */
+  if (cmt__send_queue_admit(g) || lacked) {
+    cmt__send_queue_wake(g);
+  }
+}
+
+/* |req| is under way here, and its callback has not begun. */
+static cmt_err queue_withdraw(cmt__send_queue *g, cmt_send_req *req) {
+  const queue_wait *w = wait_of(req);
+  bool is_queued = false;
+
+  if ((w->flags & WAIT_DONE) == 0) {
+    wait_leave(g, req);
+  } else {
+    is_queued = w->status == CMT_OK;
+    done_remove(g, req);
+  }
+  cmt__send_queue_release(req);
+  if (is_queued) {
+    req->msg = NULL;
+  }
+  return is_queued ? CMT_EALREADY : CMT_OK;
+}
+
+cmt_err cmt__send_queue_cancel(cmt__send_queue *g, cmt_send_req *req) {
+  cmt_err err = CMT_EINVAL;
+
+  cmt__send_queue_lock(g);
+  if (cmt__send_queue_owns(g, req)) {
+    err = queue_withdraw(g, req);
+  } else if (g->answering == req) {
+    err = CMT_EBUSY;
+  }
+  cmt__send_queue_unlock(g);
+  return err;
+}
+
+/* ---- blocking ---- */
+
+/* Waits under the lock until |b| is done or its time has passed. */
+static void blocked_wait(cmt__send_queue *g, blocked *b, uint64_t timeout_ns) {
+  struct timespec at = cmt__cond_deadline(timeout_ns);
+  int error = 0;
+
+  while (!b->done && error != ETIMEDOUT) {
+    error = timeout_ns == CMT_NEVER
+              ? pthread_cond_wait(&b->cond, &g->lock)
+              : pthread_cond_timedwait(&b->cond, &g->lock, &at);
+  }
+  if (!b->done) {
+    wait_leave(g, &b->req);
+    b->status = CMT_ETIMEDOUT;
+  }
+}
+
+cmt_err cmt__send_queue_send(cmt__send_queue *g, size_t at, cmt_buf *msg,
+                             uint64_t timeout_ns) {
+  blocked b = {.req.msg = msg};
+  cmt_err err = cmt__send_queue_check(g, at, msg);
+
+  if (err != CMT_OK) {
+    return err;
+  }
+  cmt__send_queue_lock(g);
+  err = cmt__send_queue_try(g, at, msg);
+  if (err == CMT_EAGAIN && timeout_ns == 0) {
+    err = CMT_ETIMEDOUT;
+  } else if (err == CMT_EAGAIN &&
+             (!waits_reserve(g) || !cmt__cond_init(&b.cond))) {
+    err = CMT_ENOMEM;
+  } else if (err == CMT_EAGAIN) {
+    (void)cmt__send_queue_claim(&b.req);
+    *wait_of(&b.req) = (queue_wait){.send_queue = g,
+                                    .deadline_ns = CMT_NEVER,
+                                    .channel = (uint8_t)at,
+                                    .flags = WAIT_BLOCKS};
+    wait_append(g, &b.req);
+    if (g->lacks > 0) {
+      cmt__send_queue_wake(g);
+    }
+    blocked_wait(g, &b, timeout_ns);
+    cmt__send_queue_release(&b.req);
+    pthread_cond_destroy(&b.cond);
+    err = b.status;
+  }
+  cmt__send_queue_unlock(g);
+  return err;
+}
+
+void cmt__send_queue_fail_waits(cmt__send_queue *g) {
+  g->starved = false;
+  g->lacks = 0;
+  for (size_t i = 0; i < g->channel_count; i++) {
+    cmt_send_req *req;
+
+    while ((req = cmt__send_queue_first(g, i)) != NULL) {
+      wait_remove(g, req);
+      wait_finish(g, req, CMT_ECLOSED);
+    }
+  }
+}
+
+/* ---- the loop ---- */
+
+/* Fresh sends are the last of their FIFO, but for those that never expire. */
+static void waits_set_deadlines(cmt__send_queue *g, uint64_t now_ns) {
+  for (size_t i = 0; g->fresh && i < g->channel_count; i++) {
+    for (cmt_send_req *r = g->waits[i].last; r != NULL; r = wait_of(r)->prev) {
+      queue_wait *w = wait_of(r);
+
+      cmt__send_queue_check_req(g, &g->waits[i], r);
+      if ((w->flags & WAIT_FRESH) != 0) {
+        w->flags &= (uint8_t)~WAIT_FRESH;
+        w->deadline_ns = cmt__after(now_ns, w->deadline_ns);
+        g->deadline_ns = cmt__min64(g->deadline_ns, w->deadline_ns);
+      } else if ((w->flags & WAIT_BLOCKS) == 0 && w->deadline_ns != CMT_NEVER) {
+        break;
+      }
+    }
+  }
+  g->fresh = false;
+}
+
+static void waits_end_due(cmt__send_queue *g, uint64_t now_ns) {
+  if (now_ns < g->deadline_ns) {
+    return;
+  }
+  g->deadline_ns = CMT_NEVER;
+  for (size_t i = 0; i < g->channel_count; i++) {
+    cmt_send_req *next;
+
+    for (cmt_send_req *r = cmt__send_queue_first(g, i); r != NULL; r = next) {
+      queue_wait *w = wait_of(r);
+
+      cmt__send_queue_check_req(g, &g->waits[i], r);
+      next = w->next;
+      if (now_ns >= w->deadline_ns) {
+        wait_remove(g, r);
+        wait_finish(g, r, CMT_ETIMEDOUT);
+      } else {
+        g->deadline_ns = cmt__min64(g->deadline_ns, w->deadline_ns);
+      }
+    }
+  }
+}
+
+void cmt__send_queue_expire(cmt__send_queue *g, uint64_t now_ns) {
+  waits_set_deadlines(g, now_ns);
+  waits_end_due(g, now_ns);
+}
+
+/* Ends |r|, which may be used again from its callback on.  Gives the lock away
+   for the callback, and notes which one is running. */
+static void answer(cmt__send_queue *g, cmt_send_req *r) {
+  void (*cb)(void *arg, cmt_err status, cmt_buf *msg) = r->cb;
+  cmt_err status = (cmt_err)wait_of(r)->status;
+  cmt_buf *msg = r->msg;
+  void *arg = r->arg;
+
+  done_remove(g, r);
+  r->msg = NULL;
+  cmt__send_queue_release(r);
+  g->answering = r;
+  cmt__send_queue_unlock(g);
+  if (cb != NULL) {
+    cmt__assert_unlocked(g->env);
+    cb(arg, status, status == CMT_OK ? NULL : msg);
+  } else if (status != CMT_OK) {
+    cmt_buf_unref(msg);
+  }
+  cmt__send_queue_lock(g);
+  g->answering = NULL;
+}
+
+/* A callback may send again, so only as many run as are due now. */
+bool cmt__send_queue_answer(cmt__send_queue *g) {
+  uint32_t due;
+
+  cmt__send_queue_lock(g);
+  due = g->done_count;
+  g->attended = g->attended || due > 0;
+  for (uint32_t i = 0; i < due && g->done.first != NULL; i++) {
+    answer(g, g->done.first);
+  }
+  cmt__send_queue_unlock(g);
+  return due > 0;
+}
