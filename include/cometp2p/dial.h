@@ -131,12 +131,12 @@ typedef struct cmt_dial_status {
   size_t size;
   cmt_dial_state state;
   bool persistent, unconditional;
-  uint64_t attempts; /**< Those that were made, with the present one. */
+  uint64_t attempts; /**< How many were made, with the present one. */
   uint64_t failures; /**< Since the last peer. */
-  /** Of CMT_DIAL_WAITING: the instant of the next attempt, on the monotonic
-      clock (uv_hrtime()); else CMT_NEVER. */
+  /** In the state CMT_DIAL_WAITING: the instant of the next attempt, on the
+     monotonic clock (uv_hrtime()); else CMT_NEVER. */
   uint64_t next_ns;
-  cmt_why last; /**< Of the last failure; CMT_OK: there was none. */
+  cmt_why last; /**< The last failure; CMT_OK: there was none. */
   cmt_node_id id;
   char addr[CMT_NET_ADDR_TEXT_SIZE];
 } cmt_dial_status;

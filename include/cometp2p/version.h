@@ -16,7 +16,7 @@ extern "C" {
 #define CMT_VERSION_MINOR 2
 #define CMT_VERSION_PATCH 0
 
-/** The same as one number that grows with the version, such as 0x000200. */
+/** The version as one number that grows with the version, such as 0x000200. */
 #define CMT_VERSION_NUMBER                                                     \
   ((CMT_VERSION_MAJOR << 16) | (CMT_VERSION_MINOR << 8) | CMT_VERSION_PATCH)
 

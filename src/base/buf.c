@@ -61,7 +61,7 @@ static cmt_buf *buf_alloc(const cmt_env *env, size_t cap) {
     if (cmt__env_copy(env, &full) != CMT_OK) {
       return NULL;
     }
-    env = &full; /* Of an older header, with its hooks. */
+    env = &full; /* An older header made it; its hooks hold. */
   }
   if (cap > SIZE_MAX - sizeof *b || !cmt__env_fits(env)) {
     return NULL;

@@ -24,8 +24,8 @@ typedef enum cmt__wire_type {
 typedef struct cmt__field {
   uint64_t number; /* 1 and up. */
   cmt__wire_type type;
-  uint64_t value;  /* Of a varint. */
-  cmt_bytes bytes; /* Of a length-delimited field. */
+  uint64_t value;  /* The value of a varint. */
+  cmt_bytes bytes; /* The content of a length-delimited field. */
 } cmt__field;
 
 static inline cmt__reader cmt__reader_of(cmt_bytes b) {

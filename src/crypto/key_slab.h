@@ -21,7 +21,7 @@ typedef struct cmt__key_slab {
   /* Under the guard: */
   cmt__key_chunk *first;
   size_t chunks;
-  size_t bytes, locked_bytes; /* Of all chunks, and of those locked. */
+  size_t bytes, locked_bytes; /* All chunks, and the locked ones. */
 } cmt__key_slab;
 
 /* For slots of |size| bytes, and for one thread; no memory yet. */

@@ -69,9 +69,10 @@ typedef struct cmt__link_path {
   uint64_t asked_bytes;   /* and what it said. */
   uint64_t sampled_bytes; /* |sent_bytes| when it was. */
   uint32_t batch_max;     /* Frames that are worth the target of delay. */
-  uint32_t unsent_max;    /* Of the tcp. */
+  uint32_t unsent_max;    /* The limit that the socket was given. */
   uint64_t burst_rate;    /* The last that tells of the path; 0: none yet. */
-  uint64_t reader_rate;   /* Of a reader that is slower; UINT64_MAX: is not. */
+  uint64_t
+    reader_rate; /* What a slower reader takes; UINT64_MAX: it is not slower. */
   /* What it is counted from. */
   uint64_t acked_bytes, busy_ns, no_room_ns;
   /* What it told; any thread may read. */
@@ -84,7 +85,7 @@ typedef struct cmt__link_migration {
   struct cmt__link *link;
   cmt__loop *home; /* Where it begins and ends. */
   cmt__loop *to;   /* Where it is about to move; NULL: nowhere. */
-  bool away;       /* Of home alone: it leaves, and is not back. */
+  bool away;       /* It has left loop 0, which alone uses this. */
   bool end_due;    /* It has ended, and moves home to tell it. */
   cmt__post arrival;
   uint64_t left_ns; /* The last instant that it saw on its old loop. */
@@ -173,8 +174,8 @@ void cmt__link_stop(cmt__link *l, const cmt_why *why);
 void cmt__link_shorten_linger(cmt__link *l, uint64_t flush_ns);
 /* Closes without on_end; on_closed follows as above. */
 void cmt__link_close(cmt__link *l);
-/* The same, but our part of the handshake goes out first if the socket takes
-   it, and the other side has a second to read it. */
+/* As cmt__link_close(), but our part of the handshake goes out first if the
+   socket takes it, and the other side has a second to read it. */
 void cmt__link_close_after_linger(cmt__link *l);
 
 #endif

@@ -67,7 +67,7 @@ typedef struct cmt__send_queue {
                             NULL: no send has ever waited. */
   bool starved; /* A waiting send has its credit, and lacks only bytes. */
   bool gave;    /* What was taken of the pool for one that had no memory. */
-  uint32_t done_count; /* Of |done|. */
+  uint32_t done_count; /* How many |done| has. */
   size_t lacks; /* Bytes of one that has both, and lacks only the pool; or 0. */
   uint64_t sequence;             /* The number of the next send that waits. */
   uint64_t deadline_ns;          /* No waiting send is due before. */
@@ -79,7 +79,7 @@ typedef struct cmt__send_queue {
   unsigned pauses;      /* By the application. */
   unsigned blocks;      /* By mailboxes that are full. */
   cmt__send_pool *pool; /* NULL: none. */
-  /* Of the loop alone: */
+  /* Only the loop uses these: */
   cmt__send_queue_items taken;
   bool listed; /* It waits for the pool, or did until others let it in. */
 } cmt__send_queue;
@@ -110,7 +110,7 @@ void cmt__send_queue_stop_with(cmt__send_queue *g, cmt_err reason,
                                uint64_t flush_ns);
 void cmt__send_queue_pause(cmt__send_queue *g);
 void cmt__send_queue_resume(cmt__send_queue *g);
-/* The same for a mailbox that is full, and has room again. */
+/* As above for a mailbox that is full, and has room again. */
 void cmt__send_queue_block(cmt__send_queue *g);
 void cmt__send_queue_unblock(cmt__send_queue *g);
 /* Asks for a ping. */

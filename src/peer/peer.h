@@ -35,7 +35,7 @@ typedef struct cmt__peer_counters {
   cmt__counter32 send_rate, recv_rate;
 } cmt__peer_counters;
 
-struct cmt__inboxes; /* Of delivery.h. */
+struct cmt__inboxes; /* Declared in delivery.h. */
 
 struct cmt_peer {
   atomic_uint refs;
@@ -51,13 +51,14 @@ struct cmt_peer {
   const cmt__counter *dropped; /* Messages, by channel; NULL: none ever. */
   /* Under the lock of the send queue: */
   cmt__link *link; /* NULL when gone; its channels tell of themselves then. */
-  cmt_channel_status *last; /* Of the channels that are gone; or NULL. */
+  cmt_channel_status *last; /* The last status of the channels; or NULL. */
   cmt_err reason;           /* Why it ended; CMT_OK before, */
   cmt_stage stage;          /* and how far it had come. */
   cmt_err explained;        /* What |why_text| is for, or CMT_OK. */
   char *why_text;           /* NULL: that of the error itself. */
-  /* Of the loop alone: */
-  cmt__loop *loop; /* That of the link; looked at under the lock to wake it. */
+  /* Only the loop uses these: */
+  cmt__loop
+    *loop; /* Where the link lives; looked at under the lock to wake it. */
   uint64_t up_at_ns;
   /* Since when the bytes of the rates are counted, and what came before. */
   uint64_t rate_at_ns;
@@ -76,7 +77,7 @@ struct cmt_peer {
 typedef struct cmt__peer_options {
   cmt__link *link;
   const cmt_node_id *id;
-  const cmt_node_info *node_info; /* Of the connection. */
+  const cmt_node_info *node_info; /* What the other side told. */
   cmt__conn_config *config;
   size_t send_bytes_max;
   cmt__send_pool *send_pool;

@@ -17,7 +17,7 @@ typedef struct cmt__arena {
   unsigned char *at;            /* The free part of it. */
   size_t left;
   size_t quota;     /* What may still be given out, |left| included. */
-  size_t block_len; /* Of the next block. */
+  size_t block_len; /* The size of the next block. */
   bool over_quota, no_memory; /* Why an allocation failed. */
 } cmt__arena;
 

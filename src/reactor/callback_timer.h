@@ -21,7 +21,7 @@ typedef struct cmt__callback_timer {
   void *arg;
   const char *_Atomic running; /* Whose function runs now; or NULL. */
   uint64_t began_ns;
-  int channel; /* Of the message; -1: the callback has none. */
+  int channel; /* The channel of the message; -1: the callback has none. */
 } cmt__callback_timer;
 
 /* Go around each call of a function of the application: |who| names it and

@@ -31,11 +31,12 @@ typedef struct cmt__delivery_options {
   const cmt_env *env;
   const cmt_reactor *reactors;
   size_t reactor_count;
-  const cmt_channel *channels; /* Of all reactors, in their order. */
+  const cmt_channel
+    *channels; /* The channels of all reactors, in their order. */
   size_t channel_count;
   const cmt_reactor *const *owners; /* By channel id. */
   size_t peers_max;
-  cmt__delivery_loop *first; /* Of the loop that adds and removes peers. */
+  cmt__delivery_loop *first; /* Loop 0, which adds and removes peers. */
   /* The last remove_peer of a peer returned after cmt__delivery_remove() did;
      the caller's reference comes back. */
   void (*on_departed)(void *arg, cmt_peer *p);

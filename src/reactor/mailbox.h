@@ -41,7 +41,8 @@ typedef enum cmt__inbox_out {
 typedef struct cmt__inbox {
   struct cmt_mailbox *mailbox; /* NULL: the reactor is called inline. */
   cmt_peer *peer;
-  struct cmt__inbox *next, *prev;         /* Those with an event to take. */
+  struct cmt__inbox *next,
+    *prev; /* The list of inboxes with an event to take. */
   struct cmt__inbox *all_next, *all_prev; /* All of the mailbox. */
   cmt__inbox_entry *queue;                /* A ring. */
   size_t first, count, cap;
@@ -67,13 +68,13 @@ typedef struct cmt__inbox_limit {
 
 struct cmt_mailbox {
   const cmt_env *env;
-  const char *name; /* Of the reactor. */
+  const char *name; /* The name of the reactor. */
   /* A peer gone was done; any thread, no lock.  Nothing of |b| is used after
      the call. */
   void (*on_gone)(cmt__inbox *b);
   cmt__inbox_limit limits[CMT_CHANNELS_MAX];
   size_t limit_count;
-  uint8_t places[256]; /* Of each channel in |limits|. */
+  uint8_t places[256]; /* The place of each channel in |limits|. */
   size_t bytes_max;
   size_t share; /* What each peer may have, whatever the others have. */
   int fd;       /* Readable while there is something to take; -1: none. */

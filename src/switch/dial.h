@@ -11,13 +11,13 @@
 struct cmt_dial {
   cmt_switch *sw;
   cmt_dial *next, *prev; /* Changed under the lock of the switch. */
-  cmt_dial *begin_next;  /* Of those that the loop is to begin, */
+  cmt_dial *begin_next;  /* The list of dials that the loop is to begin, */
   cmt_dial *cancel_next; /* and to end. */
   cmt_dial_options options;
   cmt_net_addr addr;
   char text[CMT_NET_ADDR_TEXT_SIZE];
-  bool has_timers;              /* There is room for them. */
-  cmt__timer timer;             /* Of the next attempt; dialer.c has |cb|. */
+  bool has_timers;  /* There is room for them. */
+  cmt__timer timer; /* Starts the next attempt; dialer.c has |cb|. */
   struct cmt__attempt *attempt; /* While one is under way. */
   uint64_t delay_ns;            /* After the last failure; 0: there was none. */
   /* Where its name said last that its node is, and where the node last came
@@ -45,7 +45,7 @@ struct cmt_dial {
 /* |o| has its defaults.  CMT_EINVAL: the address cannot be written. */
 CMT_NODISCARD cmt_err cmt__dial_new(cmt_switch *s, const cmt_net_addr *addr,
                                     const cmt_dial_options *o, cmt_dial **out);
-/* One that is in no list. */
+/* Frees a dial that is in no list. */
 void cmt__dial_free(cmt_dial *d);
 /* Under the lock: puts the dials that wait for the loop into the list of the
    switch; returns the first of them, linked by |begin_next|. */

@@ -10,7 +10,7 @@
 #include "attempt.h"
 #include "limits.h"
 
-enum { TIMERS = 2 }; /* Of the dial and of its attempt. */
+enum { TIMERS = 2 }; /* One for the dial and one for its attempt. */
 
 static void on_timer(cmt__timer *t);
 

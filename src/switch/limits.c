@@ -25,7 +25,7 @@ typedef struct limit {
   const char *what, *host; /* |host| NULL: of all. */
   size_t found;
   uint64_t max;
-  uint64_t *counter; /* Of the status. */
+  uint64_t *counter; /* A counter of the status. */
 } limit;
 
 static cmt_err limit_check(cmt_switch *s, const limit *l, cmt_why *why) {

@@ -38,7 +38,7 @@ typedef enum cmt__place_kind {
 /* The part of a session, zeroed at first. */
 typedef struct cmt__place {
   uint8_t kind;    /* A cmt__place_kind. */
-  uint32_t round;  /* That of the places, when it came. */
+  uint32_t round;  /* The round of the places when it came. */
   cmt__ip address; /* As limits take it. */
   const cmt__link *link;
   union {

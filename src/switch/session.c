@@ -11,7 +11,7 @@
 #include "limits.h"
 #include "loops.h"
 
-enum { SESSION_TIMERS = 2 }; /* Of the link, and while it is held. */
+enum { SESSION_TIMERS = 2 }; /* One for the link and one for a standby. */
 
 static const cmt__link_callbacks link_callbacks;
 

@@ -14,7 +14,7 @@
 
 /* The part of a session, zeroed at first. */
 typedef struct cmt__standby {
-  const cmt_node_id *id; /* Of the other side; NULL: it is not held. */
+  const cmt_node_id *id; /* The id of the other side; NULL: it is no standby. */
   cmt__timer timer;
   uint64_t since_ns;
   uint64_t signs; /* Signs of life of the first until then. */

@@ -18,7 +18,7 @@
 typedef struct cmt__loop_thread {
   cmt_switch *sw;
   pthread_t thread;
-  size_t peers;                /* That live here.  Loop 0 alone. */
+  size_t peers;                /* How many live here.  Only loop 0 uses it. */
   cmt__delivery_loop delivery; /* With the loop itself. */
   char apart[64];
 } cmt__loop_thread;
@@ -39,7 +39,7 @@ struct cmt_switch {
   cmt__post post;               /* Rings the loop for what is under the lock. */
   cmt__quota quota;             /* What the connections share, */
   pthread_mutex_t quota_lock;   /* with several loops. */
-  pthread_mutex_t secrets_lock; /* Of the memory for their keys. */
+  pthread_mutex_t secrets_lock; /* Guards the memory for their keys. */
   cmt__send_pool send_pool;     /* What is queued above the floors of peers. */
   pthread_mutex_t lock;
   pthread_cond_t ended_cond;  /* With |ended|. */
@@ -47,7 +47,8 @@ struct cmt_switch {
   uint64_t report_ns;
   _Atomic size_t dials_allocated;     /* Dials that have memory, */
   _Atomic size_t dials_unconditional; /* and those among them. */
-  atomic_bool warned_unlocked_keys; /* That memory of keys cannot be locked. */
+  atomic_bool
+    warned_unlocked_keys; /* The log has said that keys cannot be locked. */
   cmt__delivery delivery;
   /* Under the lock: */
   bool started, stopping, posted;
@@ -61,13 +62,13 @@ struct cmt_switch {
   pthread_t caller;                   /* and where. */
   cmt_switch_status status;
   cmt__listener *listener; /* Changed by the loop alone. */
-  /* Of the first loop alone: */
+  /* Only loop 0 uses these: */
   bool closing;           /* The stop was seen. */
   bool finished;          /* Nothing is left, the reactors are stopped. */
   cmt__session *sessions; /* Doubly linked, as the dials. */
   cmt_dial *dials;        /* Changed under the lock. */
   size_t session_count, dial_count, handshakes; /* Dials that go on. */
-  size_t attempts; /* Of dials, that |dials_max| counts. */
+  size_t attempts; /* How many of the dials |dials_max| counts. */
   cmt__places places;
   /* Places of peers that are gone, for those that were held beside them:
      inbound and outbound. */

@@ -12,8 +12,8 @@
 CMT_NODISCARD cmt_err cmt__switch_new_on(const cmt_switch_options *o,
                                          cmt__loop *loop, cmt_switch **out,
                                          cmt_why *why);
-/* The same on as many loops as |loops| of the options, which may be run by one
-   thread or each by its own. */
+/* Makes a switch on as many loops as |loops| of the options, which may be run
+   by one thread or each by its own. */
 CMT_NODISCARD cmt_err cmt__switch_new_on_each(const cmt_switch_options *o,
                                               cmt__loop *const *loops,
                                               cmt_switch **out, cmt_why *why);

@@ -19,18 +19,19 @@ enum {
   RESOLVE_BYTES = 1024,  /* and for a name that is being resolved. */
   TIMER_BYTES = 3 * 8,   /* A place in its heap, which grows by doubling. */
   KEY_BYTES = 256,       /* A value that is kept with a peer, with its key. */
-  ITEM_FIRST = 4,        /* Of the send queue's intake. */
+  ITEM_FIRST = 4,        /* The first size of a send queue's intake. */
   INBOX_BYTES = 1024,    /* What a mailbox keeps of a peer. */
   SMALLEST_PACKET = 5,   /* An empty message on channel 0. */
 };
 
 typedef struct sums {
-  size_t peers;                  /* With those of unconditional dials, */
-  size_t extra;                  /* which have a floor besides the totals. */
-  size_t messages;               /* Of one peer, that may be queued. */
-  uint64_t send_bytes;           /* Their bytes, if all were of full length, */
-  uint64_t send_one;             /* and of the longest. */
-  uint64_t recv_bytes, recv_one; /* The same under reassembly. */
+  size_t peers;        /* With those of unconditional dials, */
+  size_t extra;        /* which have a floor besides the totals. */
+  size_t messages;     /* How many one peer may have queued. */
+  uint64_t send_bytes; /* Their bytes, if all were of full length, */
+  uint64_t send_one;   /* and of the longest. */
+  uint64_t recv_bytes,
+    recv_one; /* Bytes under reassembly, and of the longest. */
 } sums;
 
 static sums sums_of(const cmt_switch *s) {

@@ -265,6 +265,15 @@ def check_allowed_calls_used(sources):
             yield f"{path} no longer needs its leave to call {name}()"
 
 
+def check_subjects(sources):
+    """A comment names what it speaks of."""
+    for source in sources:
+        if source.path.startswith(("src/", "include/")):
+            for match in re.finditer(r"/\*\*?<?\s*(That|Those|Of|One that|"
+                                     r"The same)\b", source.text):
+                yield f"{source.at(match.start())}: begins with {match[1]}"
+
+
 def check_uv(sources):
     for source in sources:
         if not source.path.startswith(("src/", "include/")):
@@ -407,6 +416,7 @@ def main():
     rule("every exception to the banned calls is needed",
          check_allowed_calls_used(sources))
     rule("only the loop on libuv calls libuv", check_uv(sources))
+    rule("comments name their subject", check_subjects(sources))
     rule("only the registry names a wire profile", check_profiles(sources))
     rule("every assertion has the environment of an object",
          check_asserts(sources))

@@ -43,7 +43,7 @@ typedef enum cli_refusal {
 
 typedef struct cli_file_message {
   cli_file_type type;
-  uint32_t id; /* Of the transfer, chosen by the sender, rising from 1. */
+  uint32_t id; /* Names the transfer; the sender counts up from 1. */
   uint64_t number;
   uint8_t code; /* A cli_refusal, if it is one that we know. */
   cmt_bytes bytes;

@@ -113,8 +113,8 @@ static cmt_err session_new(cli_node *n, cmt_peer *p, cli_session **out) {
   return CMT_OK;
 }
 
-/* Of each reactor.  Without room for a line about it, a peer would come and go
-   unseen, as often as it likes. */
+/* Runs for each reactor.  Without room for a line about it, a peer would come
+   and go unseen, as often as it likes. */
 static cmt_err node_init_peer(void *self, cmt_peer *p) {
   cli_node *n = self;
   cli_session *s = cli_session_of(p);

@@ -28,7 +28,7 @@ typedef struct cli_session {
   uint64_t progress_ns[CMT_CHANNELS_MAX];           /* The writer's. */
   pthread_mutex_t lock;                             /* Over what follows. */
   unsigned refs;
-  unsigned reactors; /* That know the peer. */
+  unsigned reactors; /* How many know the peer. */
   size_t waiting;    /* Answers without room; the peer is paused meanwhile. */
 } cli_session;
 
@@ -77,7 +77,8 @@ bool cli_env_init(cmt_env *env, cli_io *io);
 bool cli_load_key(const cli_options *o, cli_io *io, const cmt_env *env,
                   cmt_node_key **out);
 
-/* That of a peer, from its init_peer to its last remove_peer. */
+/* What the command keeps of a peer, from its init_peer to its last remove_peer.
+ */
 cli_session *cli_session_of(const cmt_peer *p);
 /* In remove_peer of each reactor: the last one tells that the peer is gone. */
 void cli_session_leave(cli_session *s);

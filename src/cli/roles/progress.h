@@ -11,13 +11,13 @@
 
 enum {
   CLI_PROGRESS_SAMPLES = 32,
-  CLI_PROGRESS_SIZE = 256, /* Of a line for a terminal. */
+  CLI_PROGRESS_SIZE = 256, /* The longest line for a terminal. */
 };
 
 typedef struct cli_progress {
   cli_io *io;
   const char *id;
-  char name[1024]; /* Of the file that the samples belong to. */
+  char name[1024]; /* The file that the samples belong to. */
   uint64_t next_ns;
   struct {
     uint64_t at_ns, bytes;

@@ -21,11 +21,11 @@ enum { TEMPORARY_SIZE = 48, SHOWN_SIZE = 4 * CLI_FILE_NAME_MAX + 1 };
 struct cli_receiver {
   cli_store *store;
   cli_receiver_hooks hooks;
-  uint32_t last_id; /* Of the last offer; late data of it are dropped. */
+  uint32_t last_id; /* The last offer; late data of it are dropped. */
   bool open;        /* The rest belongs to the file of |last_id|. */
   int fd;
   uint64_t size, received, acked, begin_ns;
-  uint64_t taken; /* Of the quota. */
+  uint64_t taken; /* Bytes that count against the quota. */
   crypto_hash_sha256_state hash;
   char name[CLI_FILE_NAME_MAX + 1];
   char shown[SHOWN_SIZE];

@@ -17,7 +17,7 @@ typedef struct cli_incoming {
   const char *name; /* Escaped. */
   uint64_t size, received;
   uint64_t begin_ns;
-  const uint8_t *hash; /* Of CLI_HASH_SIZE bytes, when it is done. */
+  const uint8_t *hash; /* CLI_HASH_SIZE bytes, when it is done. */
 } cli_incoming;
 
 typedef struct cli_receiver_hooks {

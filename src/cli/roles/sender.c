@@ -38,10 +38,10 @@ struct cli_sender {
   pthread_mutex_t lock;
   pthread_cond_t changed;
   cli_sender_status status;
-  uint32_t id;   /* Of the file under way. */
+  uint32_t id;   /* Names the file under way. */
   uint64_t sent; /* Data handed to the peer. */
   answer answer;
-  uint8_t code; /* Of a refusal, with its text. */
+  uint8_t code; /* Why the offer was refused, and its text. */
   char text[4 * CLI_FILE_TEXT_MAX + 1];
   bool stopped;
   cmt_why why;

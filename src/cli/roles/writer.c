@@ -111,7 +111,7 @@ static cmt_err take_file(const seat *at, cmt_buf *msg) {
     return cli_receiver_feed(session_receiver(at->session, &place), &m,
                              cli_now_ns());
   }
-  if (n->hooks.file_answer != NULL) { /* Of a receiver, for the sender. */
+  if (n->hooks.file_answer != NULL) { /* A receiver answers the sender. */
     n->hooks.file_answer(n->hooks.arg, &m);
   }
   return CMT_OK;

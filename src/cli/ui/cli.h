@@ -62,7 +62,7 @@ bool cli_io_open(cli_io *io, bool json, cmt_log_level level);
    signal here, unless it serves. */
 int cli_io_close(cli_io *io, int code);
 
-/* The same, and ends the process, whatever its other threads do. */
+/* As above, and ends the process, whatever its other threads do. */
 _Noreturn void cli_io_leave(cli_io *io, int code);
 
 /* One line on standard error after "cometp2p: ".  Where far too many wait they
@@ -75,7 +75,7 @@ void cli_io_error(cli_io *io, const char *format, ...)
 void cli_io_error_of(cli_io *io, cmt_peer *p, const char *format, ...)
   __attribute__((format(printf, 3, 4)));
 
-/* The same without a running verb; returns CLI_FAILED. */
+/* As above without a running verb; returns CLI_FAILED. */
 int cli_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* One line on standard error as it is, without a running verb. */

@@ -56,7 +56,7 @@ typedef struct cli_options {
   const char *out_dir; /* NULL: files are refused. */
   uint64_t quota;      /* Bytes of files; 0: half of the free space. */
   bool dotfiles;       /* Names that begin with a dot are taken. */
-  cli_role bare_role;  /* Of channels that name none. */
+  cli_role bare_role;  /* The role of channels that name none. */
   uint32_t inbound_max;
   uint32_t inbound_per_ip_max;    /* 0: no limit. */
   uint32_t handshakes_per_ip_max; /* 0: no limit. */

@@ -26,7 +26,9 @@ void cli_waiter_wake(const cli_waiter *w);
 /* Waits at most |timeout_ns|; true when a signal came in this wait. */
 bool cli_waiter_wait(cli_waiter *w, uint64_t timeout_ns);
 
-/* The same, and for |events| of poll() on |fd|; |*ready| gets what came. */
+/* As cli_waiter_wait(), and for |events| of poll() on |fd|; |*ready| gets what
+ * came.
+ */
 bool cli_waiter_wait_fd(cli_waiter *w, uint64_t timeout_ns, int fd,
                         short events, short *ready);
 

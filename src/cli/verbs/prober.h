@@ -34,7 +34,7 @@ typedef struct cli_probe_result {
   const cmt_node_info *node_info; /* NULL: not received. */
   bool up;
   uint64_t handshake_ns;
-  uint64_t *rtt_ns; /* Of each ping that was answered. */
+  uint64_t *rtt_ns; /* One for each ping that was answered. */
   size_t rtt_count;
   bool ok;     /* All that was wanted. */
   cmt_why why; /* Else why not. */

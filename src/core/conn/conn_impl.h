@@ -35,13 +35,14 @@ typedef struct cmt__conn_handshake {
   size_t first_len;
   bool info_sent;
   uint64_t info_at_ns;                       /* Ours waits until then. */
-  char end_text[sizeof((cmt_why *)0)->text]; /* Of an end before it is up. */
+  char end_text[sizeof((cmt_why *)0)->text]; /* Describes an end before it is
+                                                up. */
 } cmt__conn_handshake;
 
 /* What only one that a caller made with cmt_conn_new() has. */
 typedef struct cmt__conn_alone {
-  cmt__outbuf out; /* Of cmt_conn_output(). */
-  cmt_why why;     /* Of the last event. */
+  cmt__outbuf out; /* What cmt_conn_output() lends. */
+  cmt_why why;     /* The reason in the last event. */
 } cmt__conn_alone;
 
 struct cmt_conn {

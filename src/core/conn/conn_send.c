@@ -154,7 +154,7 @@ void cmt_conn_consume(cmt_conn *c, size_t len, uint64_t now_ns) {
     c->alone->out.begin += len;
   }
   if (c->batch_is_mconn) {
-    /* Of a frame that is not whole the other side can read nothing. */
+    /* The other side can read nothing of a frame that is not whole. */
     uint64_t bytes = c->batch_taken / CMT_FRAME_SLOT * CMT_FRAME_DATA;
 
     cmt__mconn_taken(

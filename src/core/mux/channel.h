@@ -67,7 +67,7 @@ typedef struct cmt__channels {
   cmt__quota *quota; /* NULL: shares with nobody. */
   void (*on_gave_way)(void *arg);
   void *share_arg;
-  cmt__rate *rates; /* Of each channel to send, then to receive; NULL: no
+  cmt__rate *rates; /* One for each channel to send, then to receive; NULL: no
                        channel has one. */
   uint64_t now_ns;  /* Set by the owner before messages are queued, and packets
                        cut or taken. */
@@ -76,7 +76,7 @@ typedef struct cmt__channels {
   uint64_t partial_max_ns, partial_check_ns;
 } cmt__channels;
 
-/* Those of |config|, which outlives them.  CMT_ENOMEM. */
+/* Makes the channels of |config|, which outlives them.  CMT_ENOMEM. */
 CMT_NODISCARD cmt_err cmt__channels_init(cmt__channels *cs,
                                          cmt__conn_config *config,
                                          const cmt__wire *wire);
@@ -120,7 +120,7 @@ void cmt__channels_fill(cmt__channels *cs, cmt__batch *r);
 /* The first instant at which a channel with something to send may, as far as
    its own limit goes; CMT_NEVER: none has something. */
 uint64_t cmt__channels_open_ns(const cmt__channels *cs);
-/* The same for an urgent one before all others. */
+/* As above for an urgent channel before all others. */
 uint64_t cmt__channels_urgent_ns(const cmt__channels *cs);
 /* The first at which all may receive. */
 uint64_t cmt__channels_read_ns(const cmt__channels *cs);

@@ -81,7 +81,7 @@ static bool ratio_less(const cmt__channels *cs, const cmt__channel *a,
          cmt__counter_get(&b->recently_sent) * priority_of(cs, a);
 }
 
-/* Of the ready channels that may send, or of the urgent ones of them alone, the
+/* Among the ready channels that may send, or only the urgent ones, finds the
    one with the lowest ratio; the first listed of equals; NULL: there is none.
  */
 static inline cmt__channel *channel_lowest(const cmt__channels *cs,

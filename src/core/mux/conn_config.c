@@ -133,7 +133,7 @@ cmt_err cmt__conn_config_new(const cmt_env *env, const cmt_channel *list,
   memset(s->index, CMT_CHANNELS_MAX, sizeof s->index);
   for (size_t i = 0; i < count; i++) {
     s->list[i] = cmt__channel_defaults(&list[i]);
-    s->list[i].name = NULL; /* Of the caller, for the caller. */
+    s->list[i].name = NULL; /* Only the caller needs it. */
     s->index[list[i].id] = (uint8_t)i;
   }
   *out = s;

@@ -13,7 +13,7 @@
 
 typedef struct cmt__conn_config {
   cmt__secret_pool pool; /* First: it is freed as one. */
-  size_t count;          /* Of the channels. */
+  size_t count;          /* How many channels there are. */
   uint8_t index[256];    /* Their places by id; CMT_CHANNELS_MAX: none. */
   cmt_channel list[];    /* With their defaults, without their names. */
 } cmt__conn_config;

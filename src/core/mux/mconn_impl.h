@@ -15,7 +15,7 @@ enum { CMT__UNASKED = 3 };
 
 /* What only one that a caller made with cmt_mconn_new() has. */
 typedef struct cmt__mconn_alone {
-  cmt__outbuf out;   /* Of cmt_mconn_output(). */
+  cmt__outbuf out;   /* What cmt_mconn_output() lends. */
   uint64_t consumed; /* Bytes of it since the start. */
 } cmt__mconn_alone;
 
@@ -23,7 +23,7 @@ struct cmt_mconn {
   cmt__channels channels;
   cmt__packet_parser parser;
   cmt_bytes in;
-  cmt_buf *lent; /* Of the last event. */
+  cmt_buf *lent; /* The message of the last event. */
   cmt_err failed;
   bool begun;          /* A byte came. */
   bool foreign;        /* It failed at what another profile looks like. */

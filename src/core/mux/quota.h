@@ -51,7 +51,7 @@ typedef struct cmt__quota {
   /* How often a limit held messages back, and how often it stopped reading;
      those of a peer and of a channel are counted here too. */
   _Atomic uint64_t send_waits, recv_pauses;
-  unsigned threads; /* That share it; more than one need |guard|. */
+  unsigned threads; /* How many share it; more than one need |guard|. */
   cmt__guard guard;
 } cmt__quota;
 

@@ -32,12 +32,13 @@ typedef struct cmt__secret_handshake {
 struct cmt_secret_conn {
   cmt__secret_pool *pool;
   cmt_secret_conn_state state;
-  cmt_err failed;                      /* The first failure. */
-  cmt__secret_keys *keys;              /* NULL since FAILED. */
-  uint64_t send_counter, recv_counter; /* Of the next frame of each direction;
-                                          UINT64_MAX is never used. */
-  cmt_node_key *key;                   /* Ours; NULL since UP or FAILED. */
-  cmt__secret_handshake *handshake;    /* NULL when nothing needs it. */
+  cmt_err failed;         /* The first failure. */
+  cmt__secret_keys *keys; /* NULL since FAILED. */
+  uint64_t send_counter,
+    recv_counter;                   /* Number the next frame of each direction;
+                                       UINT64_MAX is never used. */
+  cmt_node_key *key;                /* Ours; NULL since UP or FAILED. */
+  cmt__secret_handshake *handshake; /* NULL when nothing needs it. */
 
   uint8_t *input; /* The caller's bytes that are not used up. */
   size_t input_len;

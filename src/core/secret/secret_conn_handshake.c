@@ -96,7 +96,7 @@ void cmt__secret_write_auth(const cmt_node_key *key,
 
 /* What a second message says; its bytes lie in the message. */
 typedef struct auth_message {
-  uint64_t member; /* Of the key's oneof, the last one on the wire; 0: none. */
+  uint64_t member; /* The field of the key's oneof that came last; 0: none. */
   cmt_bytes key, sig;
 } auth_message;
 

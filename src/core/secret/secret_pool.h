@@ -37,7 +37,7 @@ typedef struct cmt__secret_work {
 typedef struct cmt__secret_pool {
   atomic_uint refs;
   cmt_env env;
-  cmt__key_slab keys;  /* Of streams; see secret_conn.h, */
+  cmt__key_slab keys;  /* Keys of streams; see secret_conn.h, */
   cmt__key_slab works; /* and of their handshakes. */
 } cmt__secret_pool;
 

@@ -10,14 +10,16 @@
 typedef struct cmt__packet_parser {
   const cmt__wire *wire;
   size_t limit;
-  uint8_t header[CMT__PACKET_HEADER_MAX]; /* Of a header cut by the input. */
+  uint8_t header[CMT__PACKET_HEADER_MAX]; /* What has come of a header that the
+                                             input cuts. */
   size_t header_len;
   cmt__packet msg;  /* The msg packet whose data is being given out. */
-  size_t data_left; /* Of it; |in_data| tells 0 from none. */
+  size_t data_left; /* Its data that are still to come; |in_data| tells 0 from
+                       none. */
   bool in_data;
   uint8_t unknown;  /* The byte that it failed at, since no packet of its
                        profile begins so; 0: none. */
-  uint8_t *scratch; /* Of a packet in any other legal form; NULL before one
+  uint8_t *scratch; /* Gathers a packet in any other legal form; NULL before one
                        came. */
   size_t scratch_len, scratch_need;
   uint64_t copied; /* Bytes that went into |header| or |scratch|. */

@@ -62,7 +62,7 @@ typedef struct cmt__ping {
   uint64_t
     unsolicited_ns; /* When the last pong came that we did not ask for. */
   uint64_t sent;
-  void *rules_state; /* Of |rules->state_size| bytes, zeroed at first. */
+  void *rules_state; /* |rules->state_size| bytes, zeroed at first. */
 } cmt__ping;
 
 /* What differs between the profiles.  An instant is that of the call.  A

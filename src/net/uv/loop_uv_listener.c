@@ -21,7 +21,7 @@ typedef struct listener_uv {
   uv_poll_t poll;
   uv_timer_t rest;
   int fd, reserve; /* |reserve| is -1 while it could not be opened. */
-  int handles;     /* That libuv has not let go of. */
+  int handles;     /* Handles that libuv has not let go of. */
   cmt__accept_cb cb;
   void *arg;
   _Atomic uint64_t dropped;
