@@ -9,7 +9,12 @@
    A reactor of typed messages is a plain reactor inside another that unpacks.
    What a peer sends is unpacked under two limits, since protobuf grows: a byte
    of hostile input becomes up to about fifty of memory, and nested messages
-   become a depth of the stack. */
+   become a depth of the stack.
+
+   The messages of CometBFT are in share/cometp2p/proto; its README says how to
+   compile them.  A field named "base", as one of CometBFT is, does not compile
+   with protobuf-c, whose structs have that member already: give it another
+   name, which is not on the wire. */
 
 #include <cometp2p/switch.h>
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""probe against a complete CometBFT node with its built-in key-value store."""
+"""A complete CometBFT node with its built-in key-value store: probe, and the
+example that watches its mempool."""
 
+import hashlib
 import json
 import socket
 import subprocess
@@ -39,22 +41,69 @@ def rpc_status(port, node):
     raise Failure("the node does not serve its RPC")
 
 
+def start_node(context, programs, home):
+    """The running node, its id, and the addresses of its p2p and its RPC."""
+    node_id = run(context, "show-node-id", "--home", home)
+    p2p, rpc = free_port(), free_port()
+    node = programs.start("node", [
+        context.cometbft, "start", "--home", home, "--proxy_app=kvstore",
+        "--p2p.laddr", f"tcp://127.0.0.1:{p2p}",
+        "--rpc.laddr", f"tcp://127.0.0.1:{rpc}"])
+    rpc_status(rpc, node)
+    return node, node_id, f"127.0.0.1:{p2p}", rpc
+
+
+def end_node(node):
+    """Before its folder goes."""
+    node.process.terminate()
+    node.process.wait(20)
+
+
+def broadcast(rpc, tx):
+    """The hash of the transaction, as the RPC answers it."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{rpc}/broadcast_tx_sync"
+                                f'?tx="{tx}"', timeout=20) as answer:
+        return json.load(answer)["result"]["hash"]
+
+
 def probe_node(context, programs):
     with tempfile.TemporaryDirectory() as home:
         run(context, "init", "--home", home)
-        node_id = run(context, "show-node-id", "--home", home)
-        p2p, rpc = free_port(), free_port()
-        node = programs.start("node", [
-            context.cometbft, "start", "--home", home, "--proxy_app=kvstore",
-            "--p2p.laddr", f"tcp://127.0.0.1:{p2p}",
-            "--rpc.laddr", f"tcp://127.0.0.1:{rpc}"])
+        node, node_id, addr, rpc = start_node(context, programs, home)
         try:
-            info = rpc_status(rpc, node)["node_info"]
-            check_node(context, f"127.0.0.1:{p2p}", node_id, info)
+            check_node(context, addr, node_id,
+                       rpc_status(rpc, node)["node_info"])
         finally:
-            # Before its folder goes.
-            node.process.terminate()
-            node.process.wait(20)
+            end_node(node)
+
+
+def watch_node(context, programs):
+    """The example that prints transactions, on a chain past its first height:
+    each is printed as the RPC names it."""
+    example = context.command.parent / "mempool"
+    check(example.exists(), f"no {example}: it needs protobuf-c")
+    with tempfile.TemporaryDirectory() as home:
+        run(context, "init", "--home", home)
+        node, node_id, addr, rpc = start_node(context, programs, home)
+        status = rpc_status(rpc, node)
+        network = status["node_info"]["network"]
+        while int(status["sync_info"]["latest_block_height"]) < 3:
+            time.sleep(0.2)  # The node tells nobody without being asked.
+            status = rpc_status(rpc, node)
+        with subprocess.Popen([example, f"{node_id}@{addr}", network],
+                              stdout=subprocess.PIPE, text=True,
+                              stderr=subprocess.DEVNULL) as watcher:
+            try:
+                for tx in ("a=1", "key=" + 300 * "v"):
+                    name = broadcast(rpc, tx)
+                    digest = hashlib.sha256(tx.encode()).hexdigest().upper()
+                    line = watcher.stdout.readline()
+                    check(line.split() == [str(len(tx)), name] and
+                          name == digest, f"{name}: the example said {line!r}")
+            finally:
+                watcher.terminate()
+                check(watcher.wait(20) == 0, "the example did not end")
+                end_node(node)
 
 
 def check_node(context, addr, node_id, info):
@@ -69,4 +118,5 @@ def check_node(context, addr, node_id, info):
 
 
 def every():
-    return [("probe of a complete node", probe_node)]
+    return [("probe of a complete node", probe_node),
+            ("the transactions of a complete node", watch_node)]

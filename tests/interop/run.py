@@ -11,8 +11,9 @@ interop_peer beside the command), OUTDIR gets the Go programs.  One line for
 each scenario, then the counts.  Without Go, or without the module, it says what
 is missing and exits with 77, or with 1 where the variable CI is "true".
 
---record runs interop_record, which is beside the command, against a node of
-v0.38.25 that echoes, and writes the session to tests/vectors/ for the replay.
+--record writes to tests/vectors/ what the tests read that need no Go: a session
+of interop_record, which is beside the command, with a node of v0.38.25 that
+echoes, and the messages of a complete node to interop_visit.
 """
 
 import argparse
@@ -28,6 +29,7 @@ import harness
 import node
 import oracle
 import scenarios
+import visit
 
 HERE = pathlib.Path(__file__).resolve().parent
 # The oldest Go release that the module of each version asks for.
@@ -117,29 +119,41 @@ def run_version(report, version, arguments, env):
     return True
 
 
+def record_all(arguments, env, version, programs):
+    """A session with a node that echoes, see interop_record, and the messages
+    of a complete node, see visit.py."""
+    folder = arguments.command.resolve().parent
+    vectors = HERE.parent / "vectors"
+    build(version, arguments.outdir, env)
+    build(version, arguments.outdir, env, ["node"])
+    they = programs.start("they", [
+        arguments.outdir / f"gopeer-{version}", "-role", "echo",
+        "-key-seed", "11" * 32])
+    session = subprocess.run(
+        [folder / "interop_record", they.wait("ready")["laddr"], "33" * 32,
+         bytes(range(1, 33)).hex(), version],
+        check=True, stdout=subprocess.PIPE, timeout=60).stdout
+    (vectors / f"session_{version}.json").write_bytes(session)
+    visit.record(visit.Context(
+        version=version, cometbft=arguments.outdir / f"cometbft-{version}",
+        visitor=folder / "interop_visit"), programs,
+        vectors / f"chain_{version}.json")
+
+
 def record(arguments, env):
-    """Writes a session with a node of the first version; see interop_record."""
+    """Records with the first version."""
     version = next(iter(VERSIONS))
-    recorder = arguments.command.resolve().parent / "interop_record"
-    target = HERE.parent / "vectors" / f"session_{version}.json"
     programs = harness.Programs()
     try:
-        build(version, arguments.outdir, env)
-        they = programs.start("they", [
-            arguments.outdir / f"gopeer-{version}", "-role", "echo",
-            "-key-seed", "11" * 32])
-        session = subprocess.run(
-            [recorder, they.wait("ready")["laddr"], "33" * 32,
-             bytes(range(1, 33)).hex(), version],
-            check=True, stdout=subprocess.PIPE, timeout=60).stdout
-        target.write_bytes(session)
-        print(f"wrote {target}")
+        record_all(arguments, env, version, programs)
+        print(f"wrote tests/vectors/session_{version}.json and "
+              f"chain_{version}.json")
         return 0
     except Missing as missing:
         print(missing)
         return 1 if os.environ.get("CI") == "true" else 77
     except (harness.Failure, OSError, subprocess.SubprocessError) as error:
-        print("\n".join([f"no session: {error}", *programs.log()]))
+        print("\n".join([f"nothing recorded: {error}", *programs.log()]))
         return 1
     finally:
         programs.close()
@@ -154,7 +168,7 @@ def parse_arguments():
     parser.add_argument("--long", action="store_true",
                         help="also a minute of flood and a complete node")
     parser.add_argument("--record", action="store_true",
-                        help="only write the session for the replay")
+                        help="only write what the tests without Go read")
     parser.add_argument("--only", metavar="TEXT",
                         help="only scenarios whose name contains TEXT")
     arguments = parser.parse_args()
