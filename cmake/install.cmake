@@ -19,6 +19,11 @@ install(FILES LICENSE CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY examples DESTINATION ${CMAKE_INSTALL_DOCDIR}
   FILES_MATCHING PATTERN "*.c" PATTERN "*.proto")
 
+# The messages, which protoc-c compiles for whoever wants them.
+set(proto_folder ${CMAKE_INSTALL_DATADIR}/cometp2p/proto)
+install(DIRECTORY proto/ DESTINATION ${proto_folder}
+  FILES_MATCHING PATTERN "*.proto" PATTERN "README.md")
+
 # cmt_install(TARGET COMPONENT PC...): what was built of a component, with a file
 # of its own for its target, so that a program meets the dependencies of those
 # components alone which it asks for; and its pkg-config files.
@@ -38,12 +43,14 @@ cmt_install(cometp2p-static static cometp2p-static)
 cmt_install(cometp2p-protobuf-shared protobuf cometp2p-protobuf)
 if(TARGET cometp2p-protobuf-static)
   install(FILES include/cometp2p/protobuf.h DESTINATION ${headers_dir}/cometp2p)
+  install(FILES cmake/cometp2p-protobuf-generate.cmake DESTINATION ${package_dir})
   install(FILES $<TARGET_FILE:cometp2p-protobuf-static>
     DESTINATION ${CMAKE_INSTALL_LIBDIR})
 endif()
 
 configure_package_config_file(cmake/cometp2p-config.cmake.in cometp2p-config.cmake
-  INSTALL_DESTINATION ${package_dir} NO_SET_AND_CHECK_MACRO)
+  INSTALL_DESTINATION ${package_dir} PATH_VARS proto_folder
+  NO_SET_AND_CHECK_MACRO)
 write_basic_package_version_file(cometp2p-config-version.cmake
   COMPATIBILITY SameMinorVersion)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/cometp2p-config.cmake

@@ -33,6 +33,10 @@ set_target_properties(cometp2p-protobuf-shared PROPERTIES EXPORT_NAME protobuf)
 add_library(cometp2p::protobuf ALIAS cometp2p-protobuf-shared)
 cmt_versioned(cometp2p-protobuf-shared)
 
+# For whoever has these sources in a folder, and for the examples.
+include(${CMAKE_CURRENT_LIST_DIR}/cometp2p-protobuf-generate.cmake)
+set_property(GLOBAL PROPERTY cometp2p_proto_folder ${PROJECT_SOURCE_DIR}/proto)
+
 # cmt_generate_protobuf(NAME FILE.proto...): a library of generated code.
 function(cmt_generate_protobuf name)
   set(folder ${CMAKE_CURRENT_BINARY_DIR}/${name})

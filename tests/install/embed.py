@@ -122,11 +122,25 @@ def check_ways(report, base):
     if run("pkg-config", "--exists", "libprotobuf-c")[0] != 0:
         report.skip("who asks for protobuf gets it", "no libprotobuf-c")
         return
-    host = Host(os.path.join(base, "got"), "-DCMT_PROTOBUF=ON",
-                needs=("libsodium", "libuv", "libprotobuf-c"))
-    report.check(host.status == 0 and
-                 "cometp2p-protobuf-shared" in host.said("targets"),
-                 "who asks for protobuf gets it", host.output)
+    for way, fetch in (("add_subdirectory()", "OFF"), ("FetchContent", "ON")):
+        host = Host(os.path.join(base, "got-" + fetch), "-DCMT_PROTOBUF=ON",
+                    "-DBY_FETCH=" + fetch,
+                    needs=("libsodium", "libuv", "libprotobuf-c"))
+        report.check(host.status == 0 and
+                     "cometp2p-protobuf-shared" in host.said("targets"),
+                     f"who asks for protobuf gets it by {way}", host.output)
+        check_messages(report, host, way)
+
+
+def check_messages(report, host, way):
+    """A program of the host has messages of CometBFT."""
+    status, output = run("cmake", "--build", host.folder, "--target",
+                         "messages")
+    if status == 0:
+        status, output = run(os.path.join(host.folder, "messages"))
+    report.check(status == 0 and output == "CMT_OK\n",
+                 f"a program of the host has messages of CometBFT by {way}",
+                 output)
 
 
 def main():
