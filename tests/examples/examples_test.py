@@ -3,6 +3,8 @@
 """Runs the examples as a reader of them would: several processes on this
 machine that talk to each other."""
 import argparse
+import hashlib
+import json
 import os
 import queue
 import signal
@@ -192,6 +194,58 @@ def test_protobuf_chat(report, path):
                  statuses, *a.seen, *b.seen)
 
 
+def field(data):
+    """A message whose field 1 is |data|, under 128 bytes."""
+    return bytes([0x0a, len(data)]) + data
+
+
+def printed(tx):
+    return [str(len(tx)), hashlib.sha256(tx).hexdigest().upper()]
+
+
+def test_mempool(report, path):
+    """The other side is a node of ours whose messages are written here."""
+    node = Example(os.path.join(os.path.dirname(path), "hex_node"), "chain-1")
+    addr = json.loads(node.wait_for('"ready"'))["address"]
+    a = Example(path, addr, "chain-1")
+    announced = '"channel":32,"bytes":"0a09088080808080201801"'
+    report.check(node.wait_for(announced) is not None,
+                 "mempool tells the node that it is far ahead", *node.seen)
+    node.say("20 0a0408151801")  # The node's own step.
+    node.say("30 ")
+    node.say("30 " + field(field(b"bb=2")).hex())
+    node.say("30 " + field(field(b"") + field(b"long" * 20)).hex())
+    lines = [(a.wait_for(printed(tx)[1]) or "").split()
+             for tx in (b"bb=2", b"", b"long" * 20)]
+    report.check(lines == [printed(tx) for tx in
+                           (b"bb=2", b"", b"long" * 20)],
+                 "mempool prints length and hash of each transaction",
+                 *lines, *a.seen)
+    node.say("drop")
+    report.check(a.wait_for("is gone: ") is not None and
+                 node.wait_for(announced) is not None,
+                 "mempool dials again and tells it again", *a.seen, *node.seen)
+    node.say("30 " + field(field(b"again")).hex())
+    report.check(a.wait_for(printed(b"again")[1]) is not None,
+                 "mempool goes on with the new connection", *a.seen)
+    b = Example(path, addr, "chain-2")
+    report.check("chain-1" in (b.wait_for("failed in stage") or ""),
+                 "mempool says that the node is of another chain", *b.seen)
+    statuses = [x.end(interrupt=True) for x in (a, b)]
+    report.check(statuses + [node.end()] == [0, 0, 0],
+                 "mempool ends with SIGINT", statuses, *a.seen, *b.seen)
+
+
+def test_mempool_arguments(report, path):
+    few = Example(path, "chain-1")
+    report.check(few.wait_for("usage: ") is not None and few.end() == 2,
+                 "mempool shows its usage", *few.seen)
+    no = Example(path, "nonsense", "chain-1")
+    report.check(no.wait_for("address 'nonsense'") is not None and
+                 no.end() == 2, "mempool names what is not an address",
+                 *no.seen)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", required=True)
@@ -201,7 +255,9 @@ def main():
     for name, test in (("my_reactor", test_my_reactor), ("chat", test_chat),
                        ("chat", test_chat_pipe), ("chat", test_chat_reasons),
                        ("run_on", test_run_on),
-                       ("protobuf_chat", test_protobuf_chat)):
+                       ("protobuf_chat", test_protobuf_chat),
+                       ("mempool", test_mempool),
+                       ("mempool", test_mempool_arguments)):
         path = os.path.join(build, name)
         if os.path.exists(path):
             test(report, path)

@@ -132,6 +132,22 @@ def protobuf_by_pkg_config(prefix, folder):
         raise Failed("the program does without protobuf-c")
 
 
+def messages_by_pkg_config(prefix, folder):
+    """The pkg-config file says where the messages of CometBFT are."""
+    if not has_protobuf(prefix):
+        return
+    protos = prefix.flags("--variable=protodir", "cometp2p-protobuf")[0]
+    names = ("mempool", "consensus", "types")
+    prefix.run("protoc-c", f"--c_out={folder}", f"-I{protos}",
+               *(os.path.join(protos, f"{name}.proto") for name in names))
+    prefix.run("cc", "-std=gnu11", "-Wall", "-Werror", f"-I{folder}",
+               os.path.join(prefix.examples, "mempool.c"),
+               *(os.path.join(folder, f"{name}.pb-c.c") for name in names),
+               "-o", os.path.join(folder, "mempool"),
+               *prefix.flags("--cflags", "--libs", "cometp2p-protobuf",
+                             "libsodium"))
+
+
 def core_by_pkg_config(prefix, folder):
     program = os.path.join(folder, "handshake")
     prefix.run("cc", "-std=c11", "-Wall", "-Werror", HANDSHAKE, "-o", program,
@@ -141,14 +157,14 @@ def core_by_pkg_config(prefix, folder):
     expect(prefix.run(program), "CMT_OK\n")
 
 
-def consumer(prefix, folder, components, **more):
+def consumer(prefix, folder, components, *options, **more):
     """The status of CMake, what it says, and the targets that it found."""
     build = os.path.join(folder, "consumer")
     shutil.rmtree(build, ignore_errors=True)
     status, output = prefix.attempt(
         "cmake", "-S", CONSUMER, "-B", build, "-G", "Ninja",
         f"-DCMAKE_PREFIX_PATH={prefix.folder}", f"-DCOMPONENTS={components}",
-        f"-DEXAMPLES={prefix.examples}", **more)
+        f"-DEXAMPLES={prefix.examples}", *options, **more)
     found = re.search(r"^-- targets:(.*)$", output, re.MULTILINE)
     return status, output, found[1].split() if found else None
 
@@ -157,7 +173,8 @@ def by_cmake(prefix, folder):
     components = ["cometp2p", "static", "core"]
     if has_protobuf(prefix):
         components.append("protobuf")
-    status, output, found = consumer(prefix, folder, ";".join(components))
+    status, output, found = consumer(prefix, folder, ";".join(components),
+                                     "-DPROTOS=blocksync;consensus")
     if status != 0 or found != components:
         raise Failed(f"{found}\n{output}")
     build = os.path.join(folder, "consumer")
@@ -167,6 +184,51 @@ def by_cmake(prefix, folder):
             "cometp2p": "chat", "static": "chat_static", "core": "handshake",
             "protobuf": "protobuf_chat"}[program]))
     expect(prefix.run(os.path.join(build, "handshake")), "CMT_OK\n")
+
+
+def messages_of(prefix):
+    return sorted(name[:-len(".proto")] for name in os.listdir(
+        os.path.join(prefix.folder, "share/cometp2p/proto"))
+        if name.endswith(".proto"))
+
+
+def messages_by_cmake(prefix, folder):
+    """All messages that are installed compile, those of a program are right,
+    and a mistake is told."""
+    if not has_protobuf(prefix):
+        raise Skipped("there is no protobuf-c")
+    names = messages_of(prefix)
+    expect(set(names) >= {"blocksync", "consensus", "mempool", "pex",
+                          "statesync", "types"}, True)
+    status, output, _ = consumer(prefix, folder, "protobuf",
+                                 "-DPROTOS=" + ";".join(names))
+    if status != 0:
+        raise Failed(output)
+    build = os.path.join(folder, "consumer")
+    prefix.run("cmake", "--build", build)
+    loads(prefix, os.path.join(build, "mempool"))
+    expect(prefix.run(os.path.join(build, "messages")), "CMT_OK\n")
+    generate = "cometp2p_protobuf_generate"
+    for mistake, text in (
+            ("TARGET nobody PROTOS pex", "TARGET nobody is not a target of"),
+            ("TARGET inside PROTOS pex", "TARGET inside is not a target of"),
+            ("TARGET messages PROTOS pox", "PROTOS pox is none of " +
+             ", ".join(names)),
+            ("TARGET messages pex", "are not the arguments"),
+            ("PROTOS pex", "are not the arguments"),
+            ("TARGET messages", "are not the arguments")):
+        check_mistake(prefix, folder, f"{generate}({mistake})", text)
+    check_mistake(prefix, folder, "", "protoc-c was not found",
+                  "-DCMT_PROTOC_C=")
+
+
+def check_mistake(prefix, folder, mistake, text, *options):
+    status, output, _ = consumer(prefix, folder, "protobuf", "-DPROTOS=types",
+                                 f"-DMISTAKE={mistake}", *options)
+    output = " ".join(output.split())
+    if status == 0 or "cometp2p_protobuf_generate: " not in output or \
+            text not in output:
+        raise Failed(f"{mistake}: {status}\n{output}")
 
 
 def libraries_of(prefix, folder, *modules):
@@ -298,9 +360,12 @@ TESTS = (
      loop_by_pkg_config),
     ("the library of protobuf messages serves a program, found by pkg-config",
      protobuf_by_pkg_config),
+    ("the messages of CometBFT serve a program, found by pkg-config",
+     messages_by_pkg_config),
     ("the suppressions for ThreadSanitizer hide no race of the program",
      tsan_suppressions),
     ("all libraries serve a project, found as CMake package", by_cmake),
+    ("the CMake package compiles the messages of CometBFT", messages_by_cmake),
     ("a component of the CMake package asks only for what it needs",
      components_of_cmake),
     ("the licence, the changes and the examples are installed", documents),
