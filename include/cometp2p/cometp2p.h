@@ -17,6 +17,7 @@
 #include <cometp2p/reactor.h>
 #include <cometp2p/secret_conn.h>
 #include <cometp2p/switch.h>
+#include <cometp2p/timer.h>
 #include <cometp2p/uv.h>
 #include <cometp2p/version.h>
 

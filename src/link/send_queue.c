@@ -388,6 +388,7 @@ cmt_err cmt__send_queue_init(cmt__send_queue *g, const cmt_env *env,
 /* Nobody may be inside any more. */
 void cmt__send_queue_fini(cmt__send_queue *g) {
   CMT_ASSERT(g->env, g->done.first == NULL && g->intake.count == 0);
+  CMT_ASSERT(g->env, g->post_count == 0);
   cmt__free(g->env, g->intake.list);
   cmt__free(g->env, g->taken.list);
   cmt__free(g->env, g->queued);

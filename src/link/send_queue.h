@@ -11,7 +11,7 @@
 
 #include "core/conn/conn.h"
 
-#include <cometp2p/peer.h>
+#include <cometp2p/timer.h>
 #include <stdatomic.h>
 
 typedef enum cmt__send_queue_state {
@@ -74,6 +74,8 @@ typedef struct cmt__send_queue {
   bool fresh;                    /* Some have no deadline yet. */
   cmt__send_queue_fifo done;     /* Callbacks that are due. */
   const cmt_send_req *answering; /* The callback of this one is running. */
+  cmt_post *posts, *posts_last;  /* Posts of the application, */
+  size_t post_count;             /* and how many. */
   cmt__send_queue_items intake;
   cmt__send_queue_stop stop;
   unsigned pauses;      /* By the application. */
@@ -113,6 +115,8 @@ void cmt__send_queue_resume(cmt__send_queue *g);
 /* As above for a mailbox that is full, and has room again. */
 void cmt__send_queue_block(cmt__send_queue *g);
 void cmt__send_queue_unblock(cmt__send_queue *g);
+/* See timer.h. */
+CMT_NODISCARD cmt_err cmt__send_queue_post(cmt__send_queue *g, cmt_post *p);
 /* Asks for a ping. */
 void cmt__send_queue_ping(cmt__send_queue *g);
 /* Makes the loop look at the peer. */
@@ -136,8 +140,8 @@ void cmt__send_queue_take(cmt__send_queue *g, uint64_t now_ns,
 /* Returns credits and lets waiting sends in.  True: some came in, and the
    caller attends. */
 bool cmt__send_queue_credit(cmt__send_queue *g, const cmt__credits *c);
-/* Runs the callbacks that are due.  True: there were any, and the caller
-   attends. */
+/* Runs the callbacks that are due, and the posts.  True: there were any, and
+   the caller attends. */
 bool cmt__send_queue_answer(cmt__send_queue *g);
 /* Gives back the memory of intakes that are empty. */
 void cmt__send_queue_trim(cmt__send_queue *g);

@@ -4,7 +4,8 @@
 
 /* A send queue from the inside, for the files that make it up: send_queue.c has
    what is queued, what the loop does with it, and stops, pauses and pings;
-   send_queue_wait.c the sends that wait; send_queue_pool.c what it takes of the
+   send_queue_wait.c the sends that wait; send_queue_post.c the posts;
+   send_queue_pool.c what it takes of the
    memory that all peers share. */
 
 #include "send_queue.h"
@@ -82,5 +83,10 @@ bool cmt__send_queue_admit(cmt__send_queue *g);
 /* Under the lock: gives sends that wait their deadlines, and ends those that
    are due. */
 void cmt__send_queue_expire(cmt__send_queue *g, uint64_t now_ns);
+
+/* ---- send_queue_post.c ---- */
+
+/* Runs the first |count| posts, without the lock. */
+void cmt__send_queue_run_posts(cmt__send_queue *g, size_t count);
 
 #endif

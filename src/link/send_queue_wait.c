@@ -417,16 +417,21 @@ static void answer(cmt__send_queue *g, cmt_send_req *r) {
   g->answering = NULL;
 }
 
-/* A callback may send again, so only as many run as are due now. */
+/* A callback may send or post again, so only as many run as are due now. */
 bool cmt__send_queue_answer(cmt__send_queue *g) {
   uint32_t due;
+  size_t posts;
+  bool any;
 
   cmt__send_queue_lock(g);
   due = g->done_count;
-  g->attended = g->attended || due > 0;
+  posts = g->post_count;
+  any = due > 0 || posts > 0;
+  g->attended = g->attended || any;
   for (uint32_t i = 0; i < due && g->done.first != NULL; i++) {
     answer(g, g->done.first);
   }
   cmt__send_queue_unlock(g);
-  return due > 0;
+  cmt__send_queue_run_posts(g, posts);
+  return any;
 }

@@ -439,6 +439,13 @@ void cmt_peer_pause(cmt_peer *p) { cmt__send_queue_pause(&p->send_queue); }
 
 void cmt_peer_resume(cmt_peer *p) { cmt__send_queue_resume(&p->send_queue); }
 
+cmt_err cmt_peer_post(cmt_peer *p, cmt_post *post) {
+  if (p == NULL || post == NULL || post->cb == NULL) {
+    return CMT_EINVAL;
+  }
+  return cmt__send_queue_post(&p->send_queue, post);
+}
+
 void cmt_peer_stop(cmt_peer *p, cmt_err reason, uint64_t flush_ns) {
   CMT_REQUIRE(&p->config->pool.env, reason != CMT_OK,
               "cmt_peer_stop: the reason is CMT_OK");

@@ -5,6 +5,7 @@
 /* The state of a switch, and what every part of it reports: counters,
    rejections, and that something has ended. */
 
+#include "calls.h"
 #include "peer/peer_set.h"
 #include "places.h"
 #include "reactor/delivery.h"
@@ -50,6 +51,7 @@ struct cmt_switch {
   atomic_bool
     warned_unlocked_keys; /* The log has said that keys cannot be locked. */
   cmt__delivery delivery;
+  cmt__calls calls; /* What the application wants of the first loop. */
   /* Under the lock: */
   bool started, stopping, posted;
   bool let_go;    /* By the caller's loop. */

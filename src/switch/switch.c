@@ -26,8 +26,8 @@
    every peer.  Whatever ends asks for a look; the look finds nothing left: no
    session, not even one that only waits for the other side to read; no dial; no
    wake-up of a peer that is gone, whose post would otherwise come to a deleted
-   loop.  Then the reactors are stopped, and the loop, and cmt_switch_delete()
-   has only to join.
+   loop.  Then the timers and posts of the application are told, the reactors
+   are stopped, and the loop, and cmt_switch_delete() has only to join.
 
    The loop can be the caller's instead (cmt__switch_new_on(), switch_uv.c).
    Everything is the same then but the thread, which is whichever runs that
@@ -94,6 +94,7 @@ static void conds_destroy(cmt_switch *s) {
 static void switch_free(cmt_switch *s) {
   cmt_env env = s->env;
 
+  cmt__calls_fini(&s->calls);
   cmt__dials_free(s);
   cmt__loops_fini(s);
   locks_destroy(LOCKS(s), LOCK_COUNT);
@@ -101,6 +102,16 @@ static void switch_free(cmt_switch *s) {
   cmt__peer_set_fini(&s->peers);
   cmt__setup_fini(&s->setup, &env);
   cmt__free(&env, s);
+}
+
+static void calls_on_drained(void *arg) { cmt__switch_look(arg); }
+
+static cmt_err calls_init(cmt_switch *s) {
+  cmt_err err = cmt__calls_init(&s->calls, &s->env);
+
+  s->calls.on_drained = calls_on_drained;
+  s->calls.arg = s;
+  return err;
 }
 
 /* The setup is done. */
@@ -125,6 +136,12 @@ static cmt_err switch_init(cmt_switch *s, cmt__loop *const *loops) {
     return CMT_ENOMEM;
   }
   if (locks_init(LOCKS(s), LOCK_COUNT) != CMT_OK) {
+    conds_destroy(s);
+    cmt__peer_set_fini(&s->peers);
+    return CMT_ENOMEM;
+  }
+  if (calls_init(s) != CMT_OK) {
+    locks_destroy(LOCKS(s), LOCK_COUNT);
     conds_destroy(s);
     cmt__peer_set_fini(&s->peers);
     return CMT_ENOMEM;
@@ -161,6 +178,7 @@ static cmt_err switch_fill(cmt_switch *s, cmt__loop *const *loops,
   cmt_err err = cmt__loops_init(s, loops);
 
   if (err == CMT_OK) {
+    s->calls.callbacks = &s->threads[0].delivery.callbacks;
     err = delivery_init(s, why);
   }
   if (err != CMT_OK) {
@@ -344,6 +362,9 @@ cmt_err cmt_switch_start(cmt_switch *s, cmt_why *why) {
   }
   err = cmt__loops_open(s, why);
   if (err == CMT_OK) {
+    err = cmt__calls_reserve(&s->calls, s->loop);
+  }
+  if (err == CMT_OK) {
     cmt__limits_start(s);
     cmt__places_start(&s->places, s->loop);
     err = listener_start(s, why);
@@ -361,6 +382,7 @@ cmt_err cmt_switch_start(cmt_switch *s, cmt_why *why) {
     cmt__switch_never_starts(s);
     return err;
   }
+  cmt__calls_start(&s->calls);
   switch_lock(s);
   s->started = true;
   cmt__switch_wake(s);
@@ -433,7 +455,8 @@ static bool is_over(cmt_switch *s) {
   bool over;
 
   if (s->finished || s->session_count > 0 || s->dial_count > 0 ||
-      s->undrained > 0 || s->delivery.departing > 0) {
+      s->undrained > 0 || s->delivery.departing > 0 ||
+      !cmt__calls_close(&s->calls)) {
     return false;
   }
   switch_lock(s);
@@ -496,6 +519,7 @@ cmt_err cmt_switch_delete(cmt_switch *s) {
   cmt__delivery_fini(
     &s->delivery); /* First of all, for workers use the loop. */
   s->inside = true;
+  cmt__calls_close(&s->calls);
   reactors_stop(s);
   switch_free(s);
   return CMT_OK;
