@@ -48,6 +48,7 @@ extern "C" {
   X(CMT_ENONCE, -44, LOCAL, "the connection's frame counter is used up")       \
   X(CMT_EREACTOR, -45, LOCAL, "a reactor refused the peer or the message")     \
   X(CMT_ESTALLED, -46, LOCAL, "reading was stopped for too long")              \
+  X(CMT_EBANNED, -47, LOCAL, "this node has banned the other side")            \
   X(CMT_EEOF, -60, LINK, "the peer closed the connection")                     \
   X(CMT_EPONG, -61, LINK, "no pong within the timeout")                        \
   X(CMT_ERESET, -62, LINK, "the connection was reset")                         \

@@ -10,6 +10,7 @@
 
    After fork() the child must not touch a switch or a peer. */
 
+#include <cometp2p/admission.h>
 #include <cometp2p/dial.h>
 
 #ifdef __cplusplus
@@ -290,7 +291,7 @@ CMT_API void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
  *
  * It is the sum of
  * - its own: the switch, each of its |loops| with two buffers (326 KiB), copies
- *   of the options' texts, the list of peers;
+ *   of the options' texts, the list of peers, CMT_BANS_MAX bans (40 KiB);
  * - for each connection, of which there are at most twice the sum of
  *   |inbound_peers_max|, |outbound_peers_max| and |handshakes_max|, and one
  *   more: the session and the socket;

@@ -188,6 +188,12 @@ static bool has_session(cmt__attempt *a) {
   return a->session != NULL;
 }
 
+static bool is_banned(const cmt__attempt *a, uint64_t now_ns) {
+  cmt__ban ban;
+
+  return cmt__bans_find_ip(&a->dial->sw->bans, &a->at.ip, now_ns, &ban);
+}
+
 /* Connects to the next address; each gets its share of the time that is left
    for connecting. */
 static void connect_next(cmt__attempt *a) {
@@ -199,7 +205,8 @@ static void connect_next(cmt__attempt *a) {
     cmt_err err;
 
     a->at = a->found[a->found_next++];
-    err = cmt__session_connect(a->session, &a->at);
+    err = is_banned(a, now_ns) ? CMT_EBANNED
+                               : cmt__session_connect(a->session, &a->at);
     if (err == CMT_OK) {
       set_timer(a, now_ns + share_ns);
       return;
@@ -352,6 +359,14 @@ void cmt__attempt_stop(cmt__attempt *a) {
   }
   cmt__why(&why, CMT_ECANCELED, CMT_STAGE_TRANSPORT, "the switch is stopping");
   finish(a, &why, NULL, &a->at);
+}
+
+void cmt__attempt_end(cmt__attempt *a, const cmt_why *why) {
+  if (a->session != NULL) {
+    cmt__session_end(a->session, why);
+  } else {
+    finish(a, why, NULL, &a->at);
+  }
 }
 
 void cmt__attempt_abandon(cmt__attempt *a) {

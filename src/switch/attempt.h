@@ -25,6 +25,8 @@ CMT_NODISCARD cmt_err cmt__attempt_begin(
 /* The switch stops: the outcome is CMT_ECANCELED, from inside the call or soon
    after. */
 void cmt__attempt_stop(cmt__attempt *a);
+/* Ends it with the outcome |why|; not from a callback of its link. */
+void cmt__attempt_end(cmt__attempt *a, const cmt_why *why);
 /* Ends it without an outcome; not from a callback of its link. */
 void cmt__attempt_abandon(cmt__attempt *a);
 /* Bytes of one. */

@@ -152,6 +152,27 @@ void cmt__dial_wait(cmt_dial *d) {
   set_state(d, CMT_DIAL_WAITING, at_ns);
 }
 
+bool cmt__dial_is_banned(const cmt_dial *d, cmt__ban *out) {
+  uint64_t now_ns = cmt__loop_now(d->sw->loop);
+  cmt__remote at = cmt__remote_of(&d->addr);
+
+  return cmt__bans_find_id(&d->sw->bans, &d->addr.id, now_ns, out) ||
+         (cmt__remote_is_known(&at) &&
+          cmt__bans_find_ip(&d->sw->bans, &at.ip, now_ns, out));
+}
+
+void cmt__dial_bar(cmt_dial *d, const cmt__ban *ban) {
+  cmt_why why;
+
+  d->barred = true;
+  cmt__ban_why(ban, CMT_STAGE_FILTER, &why);
+  cmt__lock(&d->sw->lock);
+  d->last = why;
+  cmt__unlock(&d->sw->lock);
+  cmt__loop_timer(d->sw->loop, &d->timer, ban->end_ns);
+  set_state(d, CMT_DIAL_WAITING, ban->end_ns);
+}
+
 bool cmt__dial_has_peer(const cmt_dial *d) {
   return cmt__peer_set_has(&d->sw->peers, &d->addr.id);
 }

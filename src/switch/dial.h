@@ -19,6 +19,7 @@ struct cmt_dial {
   bool has_timers;  /* There is room for them. */
   cmt__timer timer; /* Starts the next attempt; dialer.c has |cb|. */
   struct cmt__attempt *attempt; /* While one is under way. */
+  bool barred;                  /* The timer waits for the end of a ban. */
   uint64_t delay_ns;            /* After the last failure; 0: there was none. */
   /* Where its name said last that its node is, and where the node last came
      from or was found as a peer; each as limits count it. */
@@ -60,6 +61,10 @@ void cmt__dial_set_state(cmt_dial *d, cmt_dial_state state);
 void cmt__dial_know(cmt_dial *d, const cmt_net_addr *addrs, size_t count);
 /* Sets the timer of the next attempt. */
 void cmt__dial_wait(cmt_dial *d);
+/* Sets it to the end of |ban|. */
+void cmt__dial_bar(cmt_dial *d, const cmt__ban *ban);
+/* Whether its id, or its address when that is no name, is banned. */
+bool cmt__dial_is_banned(const cmt_dial *d, cmt__ban *out);
 /* An attempt failed, or there is a peer. */
 void cmt__dial_failed(cmt_dial *d, const cmt_why *why);
 void cmt__dial_met(cmt_dial *d);

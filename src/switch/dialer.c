@@ -146,9 +146,13 @@ static void dial_try(cmt_dial *d) {
 
 static void on_timer(cmt__timer *t) {
   cmt_dial *d = (cmt_dial *)((char *)t - offsetof(cmt_dial, timer));
+  cmt__ban ban;
 
+  d->barred = false;
   if (cmt__dial_has_peer(d)) {
     cmt__dial_met(d);
+  } else if (cmt__dial_is_banned(d, &ban)) {
+    cmt__dial_bar(d, &ban);
   } else if (cmt__dial_has_rival(d)) {
     cmt__dial_wait(d);
   } else {
@@ -159,15 +163,24 @@ static void on_timer(cmt__timer *t) {
 
 /* ---- for the switch ---- */
 
+/* A persistent one waits for the end of a ban. */
 static void dial_begin(cmt_dial *d) {
   cmt_why why = {.err = CMT_OK};
+  cmt__ban ban;
+  bool banned = cmt__dial_is_banned(d, &ban);
 
   d->timer.cb = on_timer;
   d->has_timers = cmt__loop_reserve_timers(d->sw->loop, TIMERS) == CMT_OK;
+  if (banned && d->options.persistent && d->has_timers) {
+    cmt__dial_bar(d, &ban);
+    return;
+  }
   count_attempt(d);
   if (!d->has_timers) {
     cmt__why(&why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
              cmt_err_text(CMT_ENOMEM));
+  } else if (banned) {
+    cmt__ban_why(&ban, CMT_STAGE_FILTER, &why);
   } else if (cmt__dial_has_peer(d)) {
     cmt__why(&why, CMT_EDUPLICATE, CMT_STAGE_FILTER,
              "a connection with node %s exists", d->addr.id.text);
@@ -203,6 +216,22 @@ void cmt__dialer_cancel(cmt_dial *first) {
       dial_end(d);
     }
     cmt__dial_drop(d);
+  }
+}
+
+void cmt__dialer_bans_changed(cmt_switch *sw) {
+  cmt_dial *next;
+  cmt__ban ban;
+  cmt_why why;
+
+  for (cmt_dial *d = sw->dials; d != NULL; d = next) {
+    next = d->next;
+    if (d->barred) {
+      cmt__loop_timer(sw->loop, &d->timer, cmt__loop_now(sw->loop));
+    } else if (d->attempt != NULL && cmt__dial_is_banned(d, &ban)) {
+      cmt__ban_why(&ban, CMT_STAGE_FILTER, &why);
+      cmt__attempt_end(d->attempt, &why);
+    }
   }
 }
 

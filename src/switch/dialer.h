@@ -10,6 +10,8 @@
 void cmt__dialer_begin(cmt_dial *first);
 /* Ends and frees those by |cancel_next|, without outcomes. */
 void cmt__dialer_cancel(cmt_dial *first);
+/* Attempts that a ban covers end, and dials that waited for one begin. */
+void cmt__dialer_bans_changed(cmt_switch *s);
 /* The switch stops: no dial goes on, now or soon. */
 void cmt__dialer_stop(cmt_switch *s);
 

@@ -160,15 +160,40 @@ void cmt__session_cut(cmt__place *p) {
   cmt__link_close(&s->link);
 }
 
+static void session_stop(cmt__session *s, const cmt_why *why) {
+  if (s->link.state == CMT__LINK_OPEN) {
+    cmt__link_stop(&s->link, why);
+  } else {
+    session_reject(s, why, NULL);
+  }
+}
+
+void cmt__session_end(cmt__session *s, const cmt_why *why) {
+  if (s->peer != NULL) {
+    (void)cmt_peer_explain(s->peer, why->err, why->text);
+    cmt_peer_stop(s->peer, why->err, 0);
+  } else if (s->pending) {
+    session_stop(s, why);
+  }
+}
+
 void cmt__session_cancel(cmt__session *s) {
   cmt_why why;
 
   cmt__why(&why, CMT_ECANCELED, CMT_STAGE_TRANSPORT, "the switch is stopping");
-  if (s->link.state == CMT__LINK_OPEN) {
-    cmt__link_stop(&s->link, &why);
-  } else {
-    session_reject(s, &why, NULL);
-  }
+  session_stop(s, &why);
+}
+
+/* The link of a peer may be on another loop. */
+const cmt_node_id *cmt__session_id(const cmt__session *s) {
+  return s->peer != NULL ? cmt_peer_id(s->peer) : cmt__link_id(&s->link);
+}
+
+/* Closes a connection that has no session. */
+static void accept_refuse(cmt_switch *sw, cmt__tcp *tcp,
+                          const cmt__remote *remote, const cmt_why *why) {
+  cmt__tcp_close(tcp);
+  reject_accepted(sw, remote, why, NULL);
 }
 
 void cmt__session_accept(void *arg, cmt__tcp *tcp) {
@@ -177,17 +202,22 @@ void cmt__session_accept(void *arg, cmt__tcp *tcp) {
   cmt__session *s;
   cmt__remote remote;
   cmt__ip address;
+  cmt__ban ban;
   cmt_why why;
 
   cmt__switch_count(sw, &sw->status.accepted);
   cmt__tcp_remote(tcp, &at);
   remote = cmt__remote_of(&at);
+  if (cmt__bans_find_ip(&sw->bans, &remote.ip, cmt__loop_now(sw->loop), &ban)) {
+    cmt__ban_why(&ban, CMT_STAGE_TRANSPORT, &why);
+    accept_refuse(sw, tcp, &remote, &why);
+    return;
+  }
   s = session_make(sw);
   if (s == NULL) {
     cmt__why(&why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
              cmt_err_text(CMT_ENOMEM));
-    cmt__tcp_close(tcp);
-    reject_accepted(sw, &remote, &why, NULL);
+    accept_refuse(sw, tcp, &remote, &why);
     return;
   }
   s->remote = remote;
@@ -442,8 +472,8 @@ static void session_on_end(void *arg, const cmt_why *why,
   cmt_peer *p;
 
   if (s->peer == NULL) {
-    if (s->standby.id != NULL) {
-      own.stage = CMT_STAGE_FILTER; /* It was up, and never a peer. */
+    if (s->standby.id != NULL || own.err == CMT_EBANNED) {
+      own.stage = CMT_STAGE_FILTER; /* It may have been up, never a peer. */
     }
     session_reject(s, &own, id);
     return;
@@ -455,11 +485,20 @@ static void session_on_end(void *arg, const cmt_why *why,
   }
 }
 
+/* Nothing has been said about us. */
 static void session_on_id(void *arg, const cmt_node_id *id) {
   cmt__session *s = arg;
+  cmt_switch *sw = s->sw;
+  cmt__ban ban;
+  cmt_why why;
 
   if (s->cbs != NULL) {
     s->cbs->on_id(s->arg, id);
+  }
+  if (cmt__bans_find_id(&sw->bans, id, cmt__loop_now(sw->loop), &ban)) {
+    cmt__ban_why(&ban, CMT_STAGE_FILTER, &why);
+    cmt__link_stop(&s->link, &why);
+    return;
   }
   cmt__standby_stagger(s, id);
 }

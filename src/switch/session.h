@@ -63,6 +63,11 @@ void cmt__session_refuse(cmt__session *s, const cmt_why *why,
 /* The last remove_peer of |p| has returned: takes it off the list if it is on
    it, and drops the reference. */
 void cmt__session_departed(cmt_switch *sw, cmt_peer *p, bool listed);
+/* Ends it for |why|, whether it has a peer or not.  On the first loop, and not
+   inside of a callback of its link. */
+void cmt__session_end(cmt__session *s, const cmt_why *why);
+/* Who is at the other end, if it is known; NULL: it is not. */
+const cmt_node_id *cmt__session_id(const cmt__session *s);
 /* The switch stops: what has no peer yet is rejected. */
 void cmt__session_cancel(cmt__session *s);
 

@@ -116,12 +116,6 @@ static void standby_on_timer(cmt__timer *t) {
   }
 }
 
-/* Who is at the other end, if it is known.  The link of a peer may be on
-   another loop. */
-static const cmt_node_id *session_id(const cmt__session *s) {
-  return s->peer != NULL ? cmt_peer_id(s->peer) : cmt__link_id(&s->link);
-}
-
 void cmt__standby_stagger(cmt__session *s, const cmt_node_id *id) {
   uint64_t at_ns = cmt__loop_now(s->sw->loop);
 
@@ -129,7 +123,7 @@ void cmt__standby_stagger(cmt__session *s, const cmt_node_id *id) {
     return; /* We ourselves, which both connections are about to tell. */
   }
   for (const cmt__session *o = s->sw->sessions; o != NULL; o = o->next) {
-    const cmt_node_id *other = session_id(o);
+    const cmt_node_id *other = cmt__session_id(o);
 
     if (o != s && other != NULL && cmt_node_id_equal(other, id)) {
       at_ns = cmt__max64(at_ns, cmt__after(o->info_ns, CMT__STAGGER_NS));

@@ -7,6 +7,7 @@
 
 #include "calls.h"
 #include "peer/peer_set.h"
+#include "bans.h"
 #include "places.h"
 #include "reactor/delivery.h"
 #include "setup.h"
@@ -42,6 +43,7 @@ struct cmt_switch {
   pthread_mutex_t quota_lock;   /* with several loops. */
   pthread_mutex_t secrets_lock; /* Guards the memory for their keys. */
   cmt__send_pool send_pool;     /* What is queued above the floors of peers. */
+  cmt__bans bans;
   pthread_mutex_t lock;
   pthread_cond_t ended_cond;  /* With |ended|. */
   pthread_cond_t called_cond; /* With |calling|. */
@@ -54,8 +56,9 @@ struct cmt_switch {
   cmt__calls calls; /* What the application wants of the first loop. */
   /* Under the lock: */
   bool started, stopping, posted;
-  bool let_go;    /* By the caller's loop. */
-  unsigned ended; /* Threads that are about to go. */
+  bool bans_changed; /* And the loop has not looked. */
+  bool let_go;       /* By the caller's loop. */
+  unsigned ended;    /* Threads that are about to go. */
   uint64_t flush_ns;
   bool over;                          /* The loop looks at nothing any more. */
   cmt_dial *requests, *requests_last; /* Dials not yet seen by the loop, */
@@ -77,7 +80,9 @@ struct cmt_switch {
   size_t kept[2];
   size_t undrained; /* Peers that are gone, but for a wake-up under way. */
   cmt__log_limit strangers;
-  cmt__task task; /* Looks whether it is finished. */
+  cmt__timer bans_timer; /* The next ban ends. */
+  bool has_bans_timer;   /* There is room for it. */
+  cmt__task task;        /* Looks whether it is finished. */
 };
 
 /* Adds to a counter of the status. */

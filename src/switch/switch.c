@@ -100,6 +100,7 @@ static void switch_free(cmt_switch *s) {
   locks_destroy(LOCKS(s), LOCK_COUNT);
   conds_destroy(s);
   cmt__peer_set_fini(&s->peers);
+  cmt__bans_fini(&s->bans);
   cmt__setup_fini(&s->setup, &env);
   cmt__free(&env, s);
 }
@@ -135,9 +136,15 @@ static cmt_err switch_init(cmt_switch *s, cmt__loop *const *loops) {
     conds_destroy(s);
     return CMT_ENOMEM;
   }
+  if (cmt__bans_init(&s->bans, &s->env) != CMT_OK) {
+    conds_destroy(s);
+    cmt__peer_set_fini(&s->peers);
+    return CMT_ENOMEM;
+  }
   if (locks_init(LOCKS(s), LOCK_COUNT) != CMT_OK) {
     conds_destroy(s);
     cmt__peer_set_fini(&s->peers);
+    cmt__bans_fini(&s->bans);
     return CMT_ENOMEM;
   }
   if (calls_init(s) != CMT_OK) {
@@ -420,6 +427,7 @@ static void sessions_cancel(cmt_switch *s, uint64_t flush_ns) {
 
 static void switch_close(cmt_switch *s, uint64_t flush_ns) {
   s->closing = true;
+  cmt__switch_bans_stop(s);
   listener_stop(s);
   cmt__places_stop(&s->places);
   cmt__dialer_stop(s);
@@ -433,10 +441,12 @@ static void switch_on_post(cmt__post *post) {
   cmt_switch *s = (cmt_switch *)((char *)post - offsetof(cmt_switch, post));
   cmt_dial *requests, *cancels;
   uint64_t flush_ns;
-  bool stopping;
+  bool stopping, banned;
 
   switch_lock(s);
   s->posted = false;
+  banned = s->bans_changed;
+  s->bans_changed = false;
   requests = cmt__dials_take(s);
   cancels = s->cancels;
   s->cancels = NULL;
@@ -445,6 +455,9 @@ static void switch_on_post(cmt__post *post) {
   switch_unlock(s);
   cmt__dialer_cancel(cancels);
   cmt__dialer_begin(requests);
+  if (banned) {
+    cmt__switch_bans_apply(s);
+  }
   if (stopping && !s->closing) {
     switch_close(s, flush_ns);
   }

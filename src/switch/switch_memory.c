@@ -86,7 +86,7 @@ static uint64_t own_bytes(const cmt_switch *s, const sums *n) {
          setup->reactor_count * sizeof *setup->reactors +
          text_bytes(setup->network) + text_bytes(setup->moniker) +
          text_bytes(setup->version) + text_bytes(setup->external_address) +
-         text_bytes(setup->congestion) +
+         text_bytes(setup->congestion) + cmt__bans_memory() +
          cmt__grow_max(n->peers, 8) * sizeof(cmt_peer *);
 }
 

@@ -56,11 +56,11 @@ static void on_outcome(void *arg, cmt_dial *dial, const cmt_dial_outcome *o) {
   }
 }
 
-static int setup(void **state) {
+static int setup_loops(void **state, unsigned loops) {
   fixture *f = calloc(1, sizeof *f);
 
   assert_non_null(f);
-  test_world_init(&f->w);
+  test_world_init_loops(&f->w, loops);
   assert_cmt(CMT_OK, cmt_node_key_generate(&f->w.env.env, &f->key));
   cmt_node_key_id(f->key, &f->id);
   test_node_init(&f->a, &f->w);
@@ -77,6 +77,8 @@ static int setup(void **state) {
   *state = f;
   return 0;
 }
+
+static int setup(void **state) { return setup_loops(state, test_loops()); }
 
 static int teardown(void **state) {
   fixture *f = *state;

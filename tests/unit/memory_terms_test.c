@@ -195,6 +195,7 @@ static uint64_t expected(const row *r, const cmt_conn_options *o) {
     (r->channels > 0) * sizeof(cmt_reactor),
     text(r->network) + text(r->moniker) + text(r->version),
     text(r->external) + text(r->congestion),
+    1024 * sizeof(cmt__ban),
     grown(peers, 8) * sizeof(cmt_peer *),
     connections * connection,
     shakes * of_handshake(o),

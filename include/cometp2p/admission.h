@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT_ADMISSION_H
+#define CMT_ADMISSION_H
+
+/* Who may be a peer: bans.  Everything here may be called from any thread and
+   from any callback.
+
+   A ban covers a node id, an IP address or a range of addresses, until an
+   instant.  A connection from a banned address is closed before its handshake;
+   a node with a banned id is refused as soon as it has proved the id, before it
+   hears anything about us; neither is dialed.  What a new ban covers ends at
+   once.  Each of these ends with CMT_EBANNED.  Bans are not kept on disk. */
+
+#include <cometp2p/reactor.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+  CMT_BANS_MAX = 1024,    /**< Bans of one switch. */
+  CMT_BAN_TEXT_SIZE = 64, /**< The longest subject, with its NUL. */
+};
+
+/** Fill with cmt_ban_init(), then set |subject|. */
+typedef struct cmt_ban {
+  size_t size;
+  /** From the call on, or from the start of the switch when that is later; 0:
+      24 h as CometBFT; CMT_NEVER: for ever. */
+  uint64_t duration_ns;
+  /** In a list: when it ends, on the monotonic clock (uv_hrtime()).  CMT_NEVER:
+      never, or the switch has not begun to count. */
+  uint64_t end_ns;
+  /** A node id; an IP address; or a range such as "10.0.0.0/8" or
+      "2001:db8::/32".  An IPv6 address that maps one of IPv4 is that one, and
+      no other range of IPv6 covers IPv4.  A zone is left out.  A list has the
+      canonical form, with the bits of a range that do not count cleared. */
+  char subject[CMT_BAN_TEXT_SIZE];
+} cmt_ban;
+
+#define cmt_ban_init(b) cmt_ban_init_sized((b), sizeof *(b))
+CMT_API void cmt_ban_init_sized(cmt_ban *b, size_t size);
+
+/**
+ * Bans |b|->subject; one that is banned gets the new duration, be it shorter.
+ *
+ * Peers, handshakes and attempts of dials that it covers end, very soon after
+ * the call.  A persistent dial of a banned id or literal address has no attempt
+ * until the ban ends, and one of a name none at its banned addresses; any other
+ * dial of one ends.
+ *
+ * When CMT_BANS_MAX subjects are banned, the one whose ban ends soonest is
+ * banned no more, unless the new ban would end sooner still.
+ *
+ * Returns    CMT_OK; CMT_EINVAL: |why| (may be NULL) tells what is wrong with
+ *            the subject; CMT_ELIMIT: all bans last longer; CMT_ENOMEM.
+ * Ownership  |b| is copied.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_switch_ban(cmt_switch *s, const cmt_ban *b,
+                                             cmt_why *why);
+
+/** Ends the ban of just this |subject|, in any of its forms; a range that
+    covers it stays.  Dials that waited for it begin.
+
+    Returns CMT_OK, also when there is none; CMT_EINVAL: no such subject, and
+    |why| (may be NULL) tells. */
+CMT_API cmt_err cmt_switch_unban(cmt_switch *s, const char *subject,
+                                 cmt_why *why);
+
+/** Fills in up to |cap| elements of the array |out| of cmt_ban, ranges and
+    addresses before ids; returns how many bans there are. */
+#define cmt_switch_bans(s, out, cap)                                           \
+  cmt_switch_bans_sized((s), (out), (cap), sizeof(cmt_ban))
+/** See cmt_switch_bans(); |size| is that of an element. */
+CMT_API size_t cmt_switch_bans_sized(cmt_switch *s, cmt_ban *out, size_t cap,
+                                     size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Bans as the application sees them, and what they end. */
+
+#include "switch.h"
+
+#include "base/sized.h"
+#include "dialer.h"
+#include "session.h"
+
+/* ---- for the application ---- */
+
+/* The loop ends what is covered now, and begins what waited. */
+static void bans_changed(cmt_switch *s) {
+  cmt__lock(&s->lock);
+  s->bans_changed = true;
+  cmt__switch_wake(s);
+  cmt__unlock(&s->lock);
+}
+
+static cmt_err refuse(cmt_err err, cmt_why *why) {
+  return cmt__why(why, err, CMT_STAGE_TRANSPORT, "%s",
+                  err == CMT_ELIMIT ? "all bans end later, and there are as "
+                                      "many as can be"
+                                    : cmt_err_text(err));
+}
+
+cmt_err cmt_switch_ban(cmt_switch *s, const cmt_ban *b, cmt_why *why) {
+  cmt__ban_key key;
+  cmt_ban full;
+  cmt_err err;
+
+  cmt_ban_init(&full);
+  if (s == NULL) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT, "the switch is NULL");
+  }
+  err = cmt__sized_read(&full, sizeof full, b, "ban", why);
+  if (err != CMT_OK) {
+    return err;
+  }
+  full.subject[sizeof full.subject - 1] = '\0';
+  err = cmt__ban_parse(full.subject, &key, why);
+  if (err != CMT_OK) {
+    return err;
+  }
+  err = cmt__bans_put(&s->bans, &key, full.duration_ns);
+  if (err != CMT_OK) {
+    return refuse(err, why);
+  }
+  bans_changed(s);
+  return CMT_OK;
+}
+
+cmt_err cmt_switch_unban(cmt_switch *s, const char *subject, cmt_why *why) {
+  cmt__ban_key key;
+  cmt_err err;
+
+  if (s == NULL) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT, "the switch is NULL");
+  }
+  err = cmt__ban_parse(subject, &key, why);
+  if (err == CMT_OK) {
+    cmt__bans_remove(&s->bans, &key);
+    bans_changed(s);
+  }
+  return err;
+}
+
+size_t cmt_switch_bans_sized(cmt_switch *s, cmt_ban *out, size_t cap,
+                             size_t size) {
+  return cmt__bans_list(&s->bans, out, cap, size);
+}
+
+/* ---- on the first loop ---- */
+
+static bool is_banned(const cmt__session *s, cmt__ban *out) {
+  const cmt_node_id *id = cmt__session_id(s);
+  uint64_t now_ns = cmt__loop_now(s->sw->loop);
+
+  return (id != NULL && cmt__bans_find_id(&s->sw->bans, id, now_ns, out)) ||
+         (cmt__remote_is_known(&s->remote) &&
+          cmt__bans_find_ip(&s->sw->bans, &s->remote.ip, now_ns, out));
+}
+
+static void sessions_end(cmt_switch *s) {
+  cmt__session *next;
+  cmt__ban ban;
+  cmt_why why;
+
+  for (cmt__session *x = s->sessions; x != NULL; x = next) {
+    next = x->next;
+    if ((x->pending || x->peer != NULL) && is_banned(x, &ban)) {
+      cmt__ban_why(&ban, x->peer != NULL ? CMT_STAGE_UP : CMT_STAGE_FILTER,
+                   &why);
+      cmt__session_end(x, &why);
+    }
+  }
+}
+
+/* Without memory for the timer a ban that has ended is dropped when the next
+   one changes, and counts for nothing until then. */
+static void settle(cmt_switch *s) {
+  uint64_t next_ns = cmt__bans_settle(&s->bans, cmt__loop_now(s->loop));
+
+  if (!s->has_bans_timer) {
+    s->has_bans_timer = cmt__loop_reserve_timers(s->loop, 1) == CMT_OK;
+  }
+  if (s->has_bans_timer) {
+    cmt__loop_timer(s->loop, &s->bans_timer, next_ns);
+  }
+}
+
+static void on_timer(cmt__timer *t) {
+  settle((cmt_switch *)((char *)t - offsetof(cmt_switch, bans_timer)));
+}
+
+void cmt__switch_bans_apply(cmt_switch *s) {
+  if (!s->closing) {
+    s->bans_timer.cb = on_timer;
+    settle(s);
+    cmt__dialer_bans_changed(s);
+    sessions_end(s);
+  }
+}
+
+void cmt__switch_bans_stop(cmt_switch *s) {
+  if (s->has_bans_timer) {
+    cmt__loop_timer(s->loop, &s->bans_timer, CMT_NEVER);
+    cmt__loop_release_timers(s->loop, 1);
+    s->has_bans_timer = false;
+  }
+}
