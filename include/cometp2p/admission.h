@@ -2,8 +2,8 @@
 #ifndef CMT_ADMISSION_H
 #define CMT_ADMISSION_H
 
-/* Who may be a peer: bans.  Everything here may be called from any thread and
-   from any callback.
+/* Who may be a peer: bans and filters.  Everything here may be called from any
+   thread and from any callback.
 
    A ban covers a node id, an IP address or a range of addresses, until an
    instant.  A connection from a banned address is closed before its handshake;
@@ -11,6 +11,7 @@
    hears anything about us; neither is dialed.  What a new ban covers ends at
    once.  Each of these ends with CMT_EBANNED.  Bans are not kept on disk. */
 
+#include <cometp2p/node_info.h>
 #include <cometp2p/reactor.h>
 
 #ifdef __cplusplus
@@ -74,6 +75,49 @@ CMT_API cmt_err cmt_switch_unban(cmt_switch *s, const char *subject,
 /** See cmt_switch_bans(); |size| is that of an element. */
 CMT_API size_t cmt_switch_bans_sized(cmt_switch *s, cmt_ban *out, size_t cap,
                                      size_t size);
+
+/* ---- filters ---- */
+
+/** Who wants to become a peer.  Lent for the call. */
+typedef struct cmt_newcomer {
+  size_t size;
+  const char *remote; /**< "IP:PORT". */
+  bool outbound;      /**< We dialed it. */
+  /** Authenticated, and what it says of itself, checked; both NULL for
+      |filter_addr|. */
+  const cmt_node_id *id;
+  const cmt_node_info *node_info;
+} cmt_newcomer;
+
+typedef enum cmt_verdict {
+  CMT_REFUSE,
+  CMT_ADMIT,
+  CMT_LATER, /**< cmt_admission_answer() follows. */
+} cmt_verdict;
+
+/** Names one question of a switch.  A plain value: copy it out of the filter
+    for an answer that comes later; it needs no release.  It may be kept however
+    long, but not used after cmt_switch_delete(). */
+typedef struct cmt_admission {
+  cmt_switch *sw;
+  uint64_t number;
+} cmt_admission;
+
+/** What |filter_addr| and |filter_peer| of cmt_switch_options are: on the first
+    loop, where they must not block.  Any value but the three is CMT_REFUSE. */
+typedef cmt_verdict (*cmt_filter)(void *arg, const cmt_newcomer *who,
+                                  const cmt_admission *request);
+
+/**
+ * Answers a question with CMT_ADMIT or CMT_REFUSE, from inside of the filter,
+ * which then returns CMT_LATER, or afterwards.
+ *
+ * Returns    CMT_OK: this is the answer; CMT_ECLOSED: it changes nothing, since
+ *            an answer came before, the time is over, or the connection has
+ *            ended; CMT_EINVAL: another verdict, or no request.
+ */
+CMT_API cmt_err cmt_admission_answer(const cmt_admission *request,
+                                     cmt_verdict verdict);
 
 #ifdef __cplusplus
 }

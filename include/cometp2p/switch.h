@@ -34,6 +34,8 @@ enum {
   CMT_PEERS_MAX = 65535, /**< Most inbound peers, and most outbound ones. */
 };
 
+enum { CMT_UNCONDITIONAL_MAX = 256 }; /**< Most |unconditional| ids. */
+
 /** For limits that have another default. */
 #define CMT_NO_LIMIT UINT32_MAX
 
@@ -175,6 +177,20 @@ typedef struct cmt_switch_options {
       CMT_EINVAL: less than one largest message and 4096 bytes for each other
       peer. */
   size_t recv_bytes_total_max;
+  /** Asked for each connection that is accepted, before its handshake, and for
+      each that has completed one, whoever dialed; NULL: all may come.  See
+      admission.h.  Until an answer comes the other side is not read, and the
+      connection counts among |handshakes_max|, where it may have to give way
+      to a newcomer. */
+  cmt_filter filter_addr, filter_peer;
+  void *filter_arg;
+  /** Without an answer for so long it is refused, CMT_EFILTER: 5 s.  CMT_NEVER:
+      no limit. */
+  uint64_t filter_timeout_ns;
+  /** Up to CMT_UNCONDITIONAL_MAX ids, copied: as with |unconditional| of a dial
+      (dial.h), for as long as the switch lives. */
+  const cmt_node_id *unconditional;
+  size_t unconditional_count;
 } cmt_switch_options;
 
 #define cmt_switch_options_init(o)                                             \

@@ -132,7 +132,7 @@ static void count_attempt(cmt_dial *d) {
 
 static void dial_try(cmt_dial *d) {
   cmt_why why;
-  cmt_err err = cmt__limits_dial(d->sw, &d->options, &why);
+  cmt_err err = cmt__limits_dial(d->sw, d, &why);
 
   if (err == CMT_OK) {
     err = cmt__attempt_begin(d, dial_on_outcome);

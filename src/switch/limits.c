@@ -55,9 +55,13 @@ void cmt__limits_displaced(cmt_switch *s, const cmt__remote *from,
            (unsigned long)max);
 }
 
-size_t cmt__limits_peers(const cmt_switch *s) {
-  return cmt__floors_peers(&s->setup.options) +
+size_t cmt__limits_unconditional(const cmt_switch *s) {
+  return s->setup.options.unconditional_count +
          atomic_load(&s->dials_unconditional);
+}
+
+size_t cmt__limits_peers(const cmt_switch *s) {
+  return cmt__floors_peers(&s->setup.options) + cmt__limits_unconditional(s);
 }
 
 size_t cmt__limits_connections(const cmt_switch *s) {
@@ -146,12 +150,14 @@ cmt_err cmt__limits_admit(cmt_switch *s, const cmt_node_id *id,
   return err == CMT_OK ? cmt__limits_address(s, from, why) : err;
 }
 
-cmt_err cmt__limits_dial(cmt_switch *s, const cmt_dial_options *o,
-                         cmt_why *why) {
+cmt_err cmt__limits_dial(cmt_switch *s, const cmt_dial *d, cmt_why *why) {
+  const cmt_dial_options *o = &d->options;
+  bool unconditional =
+    o->unconditional || cmt__setup_is_unconditional(&s->setup, &d->addr.id);
   limit dials = {"dials under way", NULL, s->attempts,
                  s->setup.options.dials_max, &s->status.over_dials_max};
   limit peers = outbound_limit(s);
-  cmt_err err = o->unconditional ? CMT_OK : limit_check(s, &peers, why);
+  cmt_err err = unconditional ? CMT_OK : limit_check(s, &peers, why);
 
   return err == CMT_OK && !o->persistent ? limit_check(s, &dials, why) : err;
 }

@@ -16,7 +16,7 @@ void cmt__limits_start(cmt_switch *s);
 void cmt__limits_displaced(cmt_switch *s, const cmt__remote *from,
                            bool of_address, cmt_why *why);
 /* For one more attempt to dial. */
-CMT_NODISCARD cmt_err cmt__limits_dial(cmt_switch *s, const cmt_dial_options *o,
+CMT_NODISCARD cmt_err cmt__limits_dial(cmt_switch *s, const cmt_dial *d,
                                        cmt_why *why);
 /* For one more peer, whose handshake is done.  |*outbound|: by whom it was
    dialed, and then, among whose places its own is. */
@@ -28,6 +28,8 @@ CMT_NODISCARD cmt_err cmt__limits_address(cmt_switch *s,
                                           const cmt__remote *from,
                                           cmt_why *why);
 
+/* Most peers at one time that pass every cap. */
+size_t cmt__limits_unconditional(const cmt_switch *s);
 /* Most peers at one time. */
 size_t cmt__limits_peers(const cmt_switch *s);
 /* Most connections at one time: the peers, for each of them one that is held,

@@ -5,13 +5,14 @@
    reactors is kept here: init_peer of each, listed, add_peer of each, messages,
    then the send queue closes, remove_peer of each, unlisted. */
 
-#include "session.h"
+#include "session_filter.h"
 
 #include "dial.h"
 #include "limits.h"
 #include "loops.h"
 
-enum { SESSION_TIMERS = 2 }; /* One for the link and one for a standby. */
+/* The link has one, and so has a question to a filter or a standby. */
+enum { SESSION_TIMERS = 2 };
 
 static const cmt__link_callbacks link_callbacks;
 
@@ -19,6 +20,7 @@ static void session_decide(cmt__session *s) {
   CMT_ASSERT(&s->sw->env, s->pending);
   s->pending = false;
   cmt__place_leave(&s->sw->places, &s->place);
+  cmt__filter_end(s);
   cmt__standby_end(s);
   if (!s->outbound) {
     cmt__switch_handshakes(s->sw, -1);
@@ -196,12 +198,29 @@ static void accept_refuse(cmt_switch *sw, cmt__tcp *tcp,
   reject_accepted(sw, remote, why, NULL);
 }
 
+/* A newcomer that a filter refuses at once takes no place from others. */
+static void session_begin(cmt__session *s) {
+  cmt_switch *sw = s->sw;
+  cmt__ip address = cmt__address_of(&sw->setup.options, &s->remote);
+  cmt_why why;
+  cmt_err err = cmt__filter_address(s, &why);
+
+  if (err == CMT_EFILTER) {
+    session_reject(s, &why, NULL);
+    return;
+  }
+  cmt__place_accept(&sw->places, &s->place, &s->link, &address,
+                    cmt__dials_reserve(sw, &address));
+  if (err == CMT_OK) {
+    cmt__session_start(s, NULL);
+  }
+}
+
 void cmt__session_accept(void *arg, cmt__tcp *tcp) {
   cmt_switch *sw = arg;
   cmt_net_addr at = {.port = 0};
   cmt__session *s;
   cmt__remote remote;
-  cmt__ip address;
   cmt__ban ban;
   cmt_why why;
 
@@ -222,11 +241,8 @@ void cmt__session_accept(void *arg, cmt__tcp *tcp) {
   }
   s->remote = remote;
   cmt__switch_handshakes(sw, 1);
-  address = cmt__address_of(&sw->setup.options, &remote);
-  cmt__place_accept(&sw->places, &s->place, &s->link, &address,
-                    cmt__dials_reserve(sw, &address));
   cmt__link_accept(&s->link, tcp);
-  cmt__session_start(s, NULL);
+  session_begin(s);
 }
 
 /* ---- connecting ---- */
@@ -421,8 +437,8 @@ static void peer_add(cmt__session *s) {
   peer_choose_loop(s);
 }
 
-static void session_on_up(void *arg, const cmt_conn_event *ev) {
-  cmt__session *s = arg;
+/* It passed the filter. */
+static void session_enter(cmt__session *s, const cmt_conn_event *ev) {
   cmt_why why;
   size_t known;
 
@@ -450,6 +466,18 @@ static void session_on_up(void *arg, const cmt_conn_event *ev) {
   cmt__session_refuse(s, &why, ev->id);
 }
 
+static void session_on_up(void *arg, const cmt_conn_event *ev) {
+  cmt__session *s = arg;
+  cmt_why why;
+  cmt_err err = cmt__filter_peer(s, ev, &why);
+
+  if (err == CMT_OK) {
+    session_enter(s, ev);
+  } else if (err != CMT_EAGAIN) {
+    cmt__session_refuse(s, &why, ev->id);
+  }
+}
+
 /* ---- a peer works, and ends ---- */
 
 /* On the loop of the peer; until it has moved that is the first one. */
@@ -472,7 +500,8 @@ static void session_on_end(void *arg, const cmt_why *why,
   cmt_peer *p;
 
   if (s->peer == NULL) {
-    if (s->standby.id != NULL || own.err == CMT_EBANNED) {
+    if (s->standby.id != NULL || s->question.number != 0 ||
+        own.err == CMT_EBANNED) {
       own.stage = CMT_STAGE_FILTER; /* It may have been up, never a peer. */
     }
     session_reject(s, &own, id);

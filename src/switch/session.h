@@ -25,6 +25,8 @@ struct cmt__session {
   cmt__session *next, *prev;
   cmt__standby standby;
   cmt__place place;
+  cmt__question question;            /* A filter has not answered it. */
+  bool filtered;                     /* filter_peer lets it pass. */
   uint64_t info_ns;                  /* When our node info goes out. */
   cmt_peer *peer;                    /* From the checks to remove_peer. */
   const cmt__session_callbacks *cbs; /* NULL: it was accepted, or the outcome

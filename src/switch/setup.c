@@ -25,6 +25,7 @@ enum {
   DIALS_MAX = 64,
   IP6_PREFIX_LEN = 64,
 };
+#define FILTER_TIMEOUT CMT_SECONDS(5)
 
 void cmt_switch_options_init_sized(cmt_switch_options *o, size_t size) {
   cmt_conn_options c;
@@ -52,6 +53,7 @@ void cmt_switch_options_init_sized(cmt_switch_options *o, size_t size) {
     .handshakes_per_ip_max = HANDSHAKES_PER_IP_MAX,
     .dials_max = DIALS_MAX,
     .ip6_prefix_len = IP6_PREFIX_LEN,
+    .filter_timeout_ns = FILTER_TIMEOUT,
     .send_bytes_max = (size_t)32 << 20,
   };
   cmt__sized_write(o, size, &full, sizeof full);
@@ -216,6 +218,53 @@ static cmt_err texts_take(cmt__switch_setup *s, const cmt_env *env,
     .congestion = s->congestion,
   };
   return CMT_OK;
+}
+
+static cmt_err unconditional_check(const cmt_switch_options *o, cmt_why *why) {
+  if (o->unconditional_count > CMT_UNCONDITIONAL_MAX) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "unconditional_count is %zu, allowed is 0 to %d",
+                    o->unconditional_count, CMT_UNCONDITIONAL_MAX);
+  }
+  if (o->unconditional_count > 0 && o->unconditional == NULL) {
+    return refuse(why, "unconditional_count is set and unconditional is not");
+  }
+  return CMT_OK;
+}
+
+static cmt_err unconditional_take(cmt__switch_setup *s, const cmt_env *env,
+                                  const cmt_switch_options *o, cmt_why *why) {
+  size_t count = o->unconditional_count;
+  cmt_err err = unconditional_check(o, why);
+
+  if (err != CMT_OK || count == 0) {
+    return err;
+  }
+  s->unconditional = cmt__alloc(env, count * sizeof *s->unconditional);
+  if (s->unconditional == NULL) {
+    return no_memory(why);
+  }
+  for (size_t i = 0; i < count; i++) {
+    cmt_node_id id;
+
+    memcpy(&id, &o->unconditional[i], sizeof id);
+    id.text[sizeof id.text - 1] = '\0';
+    if (!cmt__node_id_read(cmt_bytes_of(id.text), &s->unconditional[i])) {
+      return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                      "unconditional: element %zu is not 40 hex digits", i);
+    }
+  }
+  return CMT_OK;
+}
+
+bool cmt__setup_is_unconditional(const cmt__switch_setup *s,
+                                 const cmt_node_id *id) {
+  for (size_t i = 0; i < s->options.unconditional_count; i++) {
+    if (cmt_node_id_equal(&s->unconditional[i], id)) {
+      return true;
+    }
+  }
+  return false;
 }
 
 static cmt_err key_take(cmt__switch_setup *s, const cmt_env *env,
@@ -392,6 +441,9 @@ static void limits_defaults(cmt_switch_options *o) {
   or_default(&o->dials_max, DIALS_MAX);
   or_default(&o->inbound_peers_per_ip_max, CMT_NO_LIMIT);
   or_default(&o->ip6_prefix_len, IP6_PREFIX_LEN);
+  if (o->filter_timeout_ns == 0) {
+    o->filter_timeout_ns = FILTER_TIMEOUT;
+  }
 }
 
 static cmt_err numbers_check(const cmt_switch_options *o, cmt__loop *loop,
@@ -439,6 +491,9 @@ cmt_err cmt__setup_init(cmt__switch_setup *s, const cmt_env *env,
     err = key_take(s, env, o, why);
   }
   if (err == CMT_OK) {
+    err = unconditional_take(s, env, o, why);
+  }
+  if (err == CMT_OK) {
     err = laddr_take(s, o, why);
   }
   if (err == CMT_OK) {
@@ -456,6 +511,7 @@ void cmt__setup_fini(cmt__switch_setup *s, const cmt_env *env) {
   cmt__free(env, s->version);
   cmt__free(env, s->external_address);
   cmt__free(env, s->congestion);
+  cmt__free(env, s->unconditional);
   cmt__free(env, s->reactors);
   cmt__conn_config_unref(s->config);
   cmt_node_key_delete(s->key);

@@ -22,7 +22,8 @@ typedef struct cmt__switch_setup {
   cmt__link_options link;         /* and of their links. */
   const cmt_reactor *owners[256]; /* By channel. */
   char *network, *moniker, *version, *external_address, *congestion;
-  cmt_node_key *key; /* A reference of ours. */
+  cmt_node_id *unconditional; /* In small letters. */
+  cmt_node_key *key;          /* A reference of ours. */
   cmt_node_id id;
   bool listens;       /* An address was given, */
   bool bound;         /* and is in use: |laddr| is final.  Under the lock. */
@@ -35,6 +36,9 @@ typedef struct cmt__switch_setup {
 CMT_NODISCARD cmt_err cmt__setup_init(cmt__switch_setup *s, const cmt_env *env,
                                       const cmt_switch_options *o,
                                       cmt__loop *loop, cmt_why *why);
+/* Whether |id| is on the list of those that pass every cap. */
+bool cmt__setup_is_unconditional(const cmt__switch_setup *s,
+                                 const cmt_node_id *id);
 void cmt__setup_fini(cmt__switch_setup *s, const cmt_env *env);
 /* CMT_EINVAL unless |o| asks for one loop. */
 CMT_NODISCARD cmt_err cmt__setup_one_loop(const cmt_switch_options *o,

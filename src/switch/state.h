@@ -9,6 +9,7 @@
 #include "peer/peer_set.h"
 #include "bans.h"
 #include "places.h"
+#include "question.h"
 #include "reactor/delivery.h"
 #include "setup.h"
 
@@ -44,6 +45,7 @@ struct cmt_switch {
   pthread_mutex_t secrets_lock; /* Guards the memory for their keys. */
   cmt__send_pool send_pool;     /* What is queued above the floors of peers. */
   cmt__bans bans;
+  cmt__questions questions; /* To filters. */
   pthread_mutex_t lock;
   pthread_cond_t ended_cond;  /* With |ended|. */
   pthread_cond_t called_cond; /* With |calling|. */

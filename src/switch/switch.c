@@ -38,7 +38,7 @@
 #include "dialer.h"
 #include "limits.h"
 #include "loops.h"
-#include "session.h"
+#include "session_filter.h"
 
 #include "base/sized.h"
 #include "sys/standard_fds.h"
@@ -91,6 +91,17 @@ static void conds_destroy(cmt_switch *s) {
   pthread_cond_destroy(&s->called_cond);
 }
 
+static bool admission_init(cmt_switch *s) {
+  if (cmt__bans_init(&s->bans, &s->env) != CMT_OK) {
+    return false;
+  }
+  if (cmt__questions_init(&s->questions) != CMT_OK) {
+    cmt__bans_fini(&s->bans);
+    return false;
+  }
+  return true;
+}
+
 static void switch_free(cmt_switch *s) {
   cmt_env env = s->env;
 
@@ -101,6 +112,7 @@ static void switch_free(cmt_switch *s) {
   conds_destroy(s);
   cmt__peer_set_fini(&s->peers);
   cmt__bans_fini(&s->bans);
+  cmt__questions_fini(&s->questions);
   cmt__setup_fini(&s->setup, &env);
   cmt__free(&env, s);
 }
@@ -136,7 +148,7 @@ static cmt_err switch_init(cmt_switch *s, cmt__loop *const *loops) {
     conds_destroy(s);
     return CMT_ENOMEM;
   }
-  if (cmt__bans_init(&s->bans, &s->env) != CMT_OK) {
+  if (!admission_init(s)) {
     conds_destroy(s);
     cmt__peer_set_fini(&s->peers);
     return CMT_ENOMEM;
@@ -145,6 +157,7 @@ static cmt_err switch_init(cmt_switch *s, cmt__loop *const *loops) {
     conds_destroy(s);
     cmt__peer_set_fini(&s->peers);
     cmt__bans_fini(&s->bans);
+    cmt__questions_fini(&s->questions);
     return CMT_ENOMEM;
   }
   if (calls_init(s) != CMT_OK) {
@@ -458,6 +471,7 @@ static void switch_on_post(cmt__post *post) {
   if (banned) {
     cmt__switch_bans_apply(s);
   }
+  cmt__filter_answers(s);
   if (stopping && !s->closing) {
     switch_close(s, flush_ns);
   }

@@ -38,7 +38,7 @@ static sums sums_of(const cmt_switch *s) {
   const cmt__switch_setup *setup = &s->setup;
   sums n = {
     .peers = cmt__limits_peers(s),
-    .extra = atomic_load(&s->dials_unconditional),
+    .extra = cmt__limits_unconditional(s),
   };
 
   for (size_t i = 0; i < setup->channel_count; i++) {
@@ -87,6 +87,7 @@ static uint64_t own_bytes(const cmt_switch *s, const sums *n) {
          text_bytes(setup->network) + text_bytes(setup->moniker) +
          text_bytes(setup->version) + text_bytes(setup->external_address) +
          text_bytes(setup->congestion) + cmt__bans_memory() +
+         setup->options.unconditional_count * sizeof *setup->unconditional +
          cmt__grow_max(n->peers, 8) * sizeof(cmt_peer *);
 }
 

@@ -78,7 +78,9 @@ static int setup_loops(void **state, unsigned loops) {
   return 0;
 }
 
-static int setup(void **state) { return setup_loops(state, test_loops()); }
+static inline int setup(void **state) {
+  return setup_loops(state, test_loops());
+}
 
 static int teardown(void **state) {
   fixture *f = *state;
@@ -101,7 +103,7 @@ static void dial(fixture *f) {
   test_loop_settle(f->w.loop);
 }
 
-static cmt_dial_status status_of(const fixture *f) {
+static inline cmt_dial_status status_of(const fixture *f) {
   cmt_dial_status st;
 
   cmt_dial_get_status(f->dial, &st);

@@ -17,6 +17,8 @@
 
 #include <stdio.h>
 
+#define OTHER "00112233445566778899aabbccddeeff0011223"
+
 enum {
   CHANNELS = 3,
   MIB = 1 << 20,
@@ -39,15 +41,16 @@ typedef struct row {
   cmt_delivery delivery;
   size_t entry; /* What may wait for a reactor. */
   const char *network, *moniker, *version, *external, *congestion;
+  size_t unconditional; /* Ids that pass every cap. */
 } row;
 
 static const row rows[] = {
   /* Without channels, nor anything that is not needed. */
-  {1, 0, 1, 1, 0,          0, 1,   1,   1,   1024, MIB, MIB,
-   0, 0, 0, 0, CMT_INLINE, 0, "n", "m", "v", NULL, NULL},
+  {1, 0, 1, 1, 0,          0, 1,   1,   1,   1024, MIB,  MIB,
+   0, 0, 0, 0, CMT_INLINE, 0, "n", "m", "v", NULL, NULL, 0},
   /* All queues full are less than a peer may have, and so is each channel. */
-  {20,        0,    8, 1, 0,          3, 19,    1000, 3000, 1024, MIB, MIB,
-   20 * 2000, 6000, 0, 0, CMT_INLINE, 0, "net", "m",  "v",  NULL, NULL},
+  {20,        0,    8, 1, 0,          3, 19,    1000, 3000, 1024, MIB,  MIB,
+   20 * 2000, 6000, 0, 0, CMT_INLINE, 0, "net", "m",  "v",  NULL, NULL, 3},
   /* A message is longer than what a peer may have otherwise, and shorter than
      the payload of a packet. */
   {30,
@@ -72,19 +75,40 @@ static const row rows[] = {
    "a moniker of some length",
    "1.2.3",
    "tcp://10.0.0.1:26656",
-   "reno"},
+   "reno",
+   0},
   /* The bounds of a peer hold; the default is a message and 1 MiB. */
-  {3,           2,        10,         2,   5,       3,           100, 100000,
-   3 * MIB,     65536,    2 * MIB,    0,   2 * MIB, 4 * MIB,     0,   0,
-   CMT_MAILBOX, 40 * MIB, "test-net", "m", "v",     "1.2.3.4:5", NULL},
-  {3,      2,       10,           2,        5,          3,       100,
-   100000, 3 * MIB, 2000,         2 * MIB,  5 * MIB,    2 * MIB, 5 * MIB,
-   0,      0,       CMT_THREADED, 40 * MIB, "test-net", "m",     "v",
-   NULL,   "bbr"},
+  {3,           2,        10,         2,   5,       3,           100,  100000,
+   3 * MIB,     65536,    2 * MIB,    0,   2 * MIB, 4 * MIB,     0,    0,
+   CMT_MAILBOX, 40 * MIB, "test-net", "m", "v",     "1.2.3.4:5", NULL, 0},
+  {3,
+   2,
+   10,
+   2,
+   5,
+   3,
+   100,
+   100000,
+   3 * MIB,
+   2000,
+   2 * MIB,
+   5 * MIB,
+   2 * MIB,
+   5 * MIB,
+   0,
+   0,
+   CMT_THREADED,
+   40 * MIB,
+   "test-net",
+   "m",
+   "v",
+   NULL,
+   "bbr",
+   0},
   /* And the totals. */
   {40,         10,   200,        1,       40,  3,    100,      100000,
    3 * MIB,    1024, 8 * MIB,    8 * MIB, 0,   0,    33 * MIB, 77 * MIB,
-   CMT_INLINE, 0,    "test-net", "m",     "v", NULL, NULL},
+   CMT_INLINE, 0,    "test-net", "m",     "v", NULL, NULL,     0},
 };
 
 typedef struct made {
@@ -94,6 +118,7 @@ typedef struct made {
 } made;
 
 static void made_init(made *m, const row *r) {
+  static const cmt_node_id ids[] = {{OTHER "1"}, {OTHER "2"}, {OTHER "3"}};
   cmt_switch_options o;
   cmt_why why = {.text = ""};
   char addr[100];
@@ -122,6 +147,8 @@ static void made_init(made *m, const row *r) {
   o.outbound_peers_max = r->outbound;
   o.handshakes_max = r->handshakes;
   o.loops = r->loops;
+  o.unconditional = ids;
+  o.unconditional_count = r->unconditional;
   o.send_bytes_max = r->send_each;
   o.recv_bytes_max = r->recv_each;
   o.send_bytes_total_max = r->send_total > 0 ? r->send_total : (size_t)1 << 40;
@@ -181,7 +208,8 @@ static uint64_t of_mailbox(const row *r, uint64_t peers) {
 }
 
 static uint64_t expected(const row *r, const cmt_conn_options *o) {
-  const uint64_t peers = r->inbound + r->outbound, dials = r->dials;
+  const uint64_t peers = r->inbound + r->outbound + r->unconditional;
+  const uint64_t dials = r->dials;
   /* Ends that linger are as many as handshakes. */
   const uint64_t connections = 2 * peers + 2 * r->handshakes + 1 + 2 * dials;
   const uint64_t shakes = r->handshakes + 1 + peers + 2 * dials;
@@ -196,6 +224,7 @@ static uint64_t expected(const row *r, const cmt_conn_options *o) {
     text(r->network) + text(r->moniker) + text(r->version),
     text(r->external) + text(r->congestion),
     1024 * sizeof(cmt__ban),
+    r->unconditional * sizeof(cmt_node_id),
     grown(peers, 8) * sizeof(cmt_peer *),
     connections * connection,
     shakes * of_handshake(o),

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Filters.  What is asked waits without reading: before its handshake nothing
+   was read at all, and after it the link is suspended, as that of a standby. A
+   newcomer is asked for before it is held beside a peer with its id, and once.
+ */
+
+#include "session_filter.h"
+
+/* ---- asking ---- */
+
+static void on_deadline(cmt__timer *t);
+
+static void set_timer(cmt__session *s, uint64_t at_ns) {
+  s->question.timer.cb = on_deadline;
+  cmt__loop_timer(s->sw->loop, &s->question.timer, at_ns);
+}
+
+static cmt_err refused(const char *filter, cmt_stage stage, cmt_why *why) {
+  return cmt__why(why, CMT_EFILTER, stage, "%s refused it", filter);
+}
+
+static cmt_err ask(cmt__session *s, const char *name, cmt_filter filter,
+                   cmt_newcomer *who) {
+  cmt_switch *sw = s->sw;
+  const cmt_switch_options *o = &sw->setup.options;
+  cmt__callback_timer *timer = &sw->threads[0].delivery.callbacks;
+  cmt_admission request = {.sw = sw};
+  char remote[CMT_NET_ADDR_TEXT_SIZE];
+  cmt_verdict verdict;
+
+  request.number = cmt__question_open(&sw->questions, &s->question);
+  who->size = sizeof *who;
+  who->remote = cmt__remote_text(&s->remote, remote, sizeof remote);
+  who->outbound = s->outbound;
+  cmt__callback_begin(timer, name, -1);
+  verdict = filter(o->filter_arg, who, &request);
+  cmt__callback_end(timer);
+  if (verdict == CMT_LATER) {
+    set_timer(s, cmt__after(cmt__loop_now(sw->loop), o->filter_timeout_ns));
+    return CMT_EAGAIN;
+  }
+  cmt__question_close(&sw->questions, &s->question);
+  return verdict == CMT_ADMIT ? CMT_OK : CMT_EFILTER;
+}
+
+cmt_err cmt__filter_address(cmt__session *s, cmt_why *why) {
+  cmt_filter filter = s->sw->setup.options.filter_addr;
+  cmt_newcomer who = {.id = NULL};
+  cmt_err err = filter != NULL ? ask(s, "filter_addr", filter, &who) : CMT_OK;
+
+  return err == CMT_EFILTER ? refused("filter_addr", CMT_STAGE_TRANSPORT, why)
+                            : err;
+}
+
+cmt_err cmt__filter_peer(cmt__session *s, const cmt_conn_event *ev,
+                         cmt_why *why) {
+  cmt_filter filter = s->sw->setup.options.filter_peer;
+  cmt_newcomer who = {.id = ev->id, .node_info = ev->node_info};
+  cmt_err err = CMT_OK;
+
+  if (filter != NULL && !s->filtered) {
+    err = ask(s, "filter_peer", filter, &who);
+  }
+  if (err == CMT_EFILTER) {
+    return refused("filter_peer", CMT_STAGE_FILTER, why);
+  }
+  if (err == CMT_EAGAIN && cmt__link_suspend(&s->link) != CMT_OK) {
+    cmt__filter_end(s);
+    return cmt__why(why, CMT_ENOMEM, CMT_STAGE_FILTER, "%s",
+                    cmt_err_text(CMT_ENOMEM));
+  }
+  return err;
+}
+
+void cmt__filter_end(cmt__session *s) {
+  if (s->question.number != 0) {
+    cmt__question_close(&s->sw->questions, &s->question);
+    set_timer(s, CMT_NEVER);
+  }
+}
+
+/* ---- what comes of it ---- */
+
+static bool is_of_address(const cmt__session *s) {
+  return s->link.state == CMT__LINK_CONNECTING;
+}
+
+static void go_on(cmt__session *s) {
+  if (is_of_address(s)) {
+    cmt__session_start(s, NULL);
+  } else {
+    s->filtered = true;
+    cmt__link_release(&s->link);
+  }
+}
+
+/* |why| has its text; the other side of a finished handshake is to have our
+   node info. */
+static void give_up(cmt__session *s, cmt_why *why) {
+  const cmt_node_id *id = cmt__link_id(&s->link);
+
+  if (is_of_address(s)) {
+    cmt__session_end(s, why);
+  } else {
+    cmt__session_refuse(s, why, id);
+  }
+}
+
+static cmt__session *session_of(cmt__question *q) {
+  return (cmt__session *)((char *)q - offsetof(cmt__session, question));
+}
+
+static const char *filter_of(const cmt__session *s) {
+  return is_of_address(s) ? "filter_addr" : "filter_peer";
+}
+
+static cmt_stage stage_of(const cmt__session *s) {
+  return is_of_address(s) ? CMT_STAGE_TRANSPORT : CMT_STAGE_FILTER;
+}
+
+/* An answer that came before counts. */
+static void on_deadline(cmt__timer *t) {
+  cmt__question *q =
+    (cmt__question *)((char *)t - offsetof(cmt__question, timer));
+  cmt__session *s = session_of(q);
+  uint64_t timeout_ns = s->sw->setup.options.filter_timeout_ns;
+  cmt_why why;
+
+  if (cmt__question_expire(&s->sw->questions, q)) {
+    cmt__why(&why, CMT_EFILTER, stage_of(s), "%s gave no answer within %llu ms",
+             filter_of(s),
+             (unsigned long long)(timeout_ns / CMT_MILLISECONDS(1)));
+    give_up(s, &why);
+  }
+}
+
+void cmt__filter_answers(cmt_switch *sw) {
+  cmt__question *q;
+  cmt_why why;
+
+  while ((q = cmt__questions_take(&sw->questions)) != NULL) {
+    cmt__session *s = session_of(q);
+
+    set_timer(s, CMT_NEVER);
+    if (q->verdict == CMT_ADMIT) {
+      go_on(s);
+    } else {
+      (void)refused(filter_of(s), stage_of(s), &why);
+      give_up(s, &why);
+    }
+  }
+}
+
+cmt_err cmt_admission_answer(const cmt_admission *request,
+                             cmt_verdict verdict) {
+  cmt_switch *sw = request != NULL ? request->sw : NULL;
+
+  if (sw == NULL || (verdict != CMT_ADMIT && verdict != CMT_REFUSE)) {
+    return CMT_EINVAL;
+  }
+  if (!cmt__question_answer(&sw->questions, request->number, verdict)) {
+    return CMT_ECLOSED;
+  }
+  cmt__lock(&sw->lock);
+  cmt__switch_wake(sw);
+  cmt__unlock(&sw->lock);
+  return CMT_OK;
+}
