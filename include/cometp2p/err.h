@@ -50,6 +50,7 @@ extern "C" {
   X(CMT_ESTALLED, -46, LOCAL, "reading was stopped for too long")              \
   X(CMT_EBANNED, -47, LOCAL, "this node has banned the other side")            \
   X(CMT_EFILTER, -48, LOCAL, "a filter refused the other side")                \
+  X(CMT_EEVICTED, -49, LOCAL, "a newcomer took the peer's place")              \
   X(CMT_EEOF, -60, LINK, "the peer closed the connection")                     \
   X(CMT_EPONG, -61, LINK, "no pong within the timeout")                        \
   X(CMT_ERESET, -62, LINK, "the connection was reset")                         \

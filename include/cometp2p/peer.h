@@ -206,6 +206,31 @@ CMT_API CMT_NODISCARD cmt_err cmt_peer_set(cmt_peer *p, const char *key,
     somebody replaces it: who does must know that nobody uses the old one. */
 CMT_API void *cmt_peer_get(const cmt_peer *p, const char *key);
 
+enum {
+  CMT_PEER_TAGS_MAX = 8, /**< Tags of one peer. */
+  CMT_PEER_TAG_MAX = 31, /**< Bytes of a tag, without the NUL. */
+};
+
+/**
+ * Says what the peer is worth under |tag|, a text of 1 to CMT_PEER_TAG_MAX
+ * bytes, in place of what was said before; 0 removes the tag.
+ *
+ * The sum of all tags counts when |evict_interval_ns| of the switch is set:
+ * then a newcomer may replace the inbound peer that is worth least and not more
+ * than 0.
+ *
+ * Returns    CMT_OK; CMT_EINVAL: not such a tag; CMT_ELIMIT: the peer has
+ *            CMT_PEER_TAGS_MAX other tags; CMT_ENOMEM.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_peer_set_worth(cmt_peer *p, const char *tag,
+                                                 int32_t value);
+/** The sum of its tags; 0 when there is none. */
+CMT_API int64_t cmt_peer_worth(const cmt_peer *p);
+/** No newcomer replaces the peer; calls are counted, each needs its
+    cmt_peer_unprotect(), and one of these too many is a mistake that panics. */
+CMT_API void cmt_peer_protect(cmt_peer *p);
+CMT_API void cmt_peer_unprotect(cmt_peer *p);
+
 typedef struct cmt_peer_status {
   size_t size;
   uint64_t up_ns;                   /**< Since it was added. */

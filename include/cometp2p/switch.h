@@ -191,6 +191,13 @@ typedef struct cmt_switch_options {
       (dial.h), for as long as the switch lives. */
   const cmt_node_id *unconditional;
   size_t unconditional_count;
+  /** 0, the default: over |inbound_peers_max| the newcomer is refused.  Else at
+      most once in this time a newcomer replaces the inbound peer that is worth
+      least (cmt_peer_set_worth()), which ends with CMT_EEVICTED; of several one
+      from the network (/24 or /64) with the most, the youngest first.  Never
+      one that is worth more than 0, is protected, or is of a persistent dial or
+      unconditional. */
+  uint64_t evict_interval_ns;
 } cmt_switch_options;
 
 #define cmt_switch_options_init(o)                                             \

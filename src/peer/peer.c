@@ -79,6 +79,7 @@ static void peer_free(cmt_peer *p) {
   cmt__conn_config *config = p->config;
 
   cmt__peer_data_fini(&p->data);
+  cmt__worth_fini(&p->worth);
   if (p->inboxes != NULL) {
     p->inboxes_free(p->inboxes);
   }
@@ -111,6 +112,11 @@ cmt_peer *cmt__peer_new(const cmt__peer_options *o) {
     cmt__free(env, p);
     return NULL;
   }
+  if (cmt__worth_init(&p->worth, env) != CMT_OK) {
+    cmt__peer_data_fini(&p->data);
+    cmt__free(env, p);
+    return NULL;
+  }
   p->config = cmt__conn_config_ref(o->config);
   p->id = *o->id;
   p->loop = o->link->loop;
@@ -134,6 +140,27 @@ cmt_peer *cmt__peer_new(const cmt__peer_options *o) {
   p->send_queue.wake_arg = p;
   return p;
 }
+
+/* ---- what it is worth ---- */
+
+cmt_err cmt_peer_set_worth(cmt_peer *p, const char *tag, int32_t value) {
+  return cmt__worth_set(&p->worth, tag, value);
+}
+
+int64_t cmt_peer_worth(const cmt_peer *p) { return atomic_load(&p->worth.sum); }
+
+void cmt_peer_protect(cmt_peer *p) {
+  atomic_fetch_add(&p->worth.protections, 1);
+}
+
+void cmt_peer_unprotect(cmt_peer *p) {
+  unsigned count = atomic_fetch_sub(&p->worth.protections, 1);
+
+  CMT_REQUIRE(&p->config->pool.env, count > 0,
+              "cmt_peer_unprotect: one call more than of cmt_peer_protect");
+}
+
+/* ---- references ---- */
 
 cmt_peer *cmt_peer_ref(cmt_peer *p) {
   unsigned refs = atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);

@@ -7,6 +7,7 @@
 
 #include "link/link.h"
 #include "peer_data.h"
+#include "worth.h"
 
 #include "base/counter.h"
 #include "core/conn/net_addr.h"
@@ -47,6 +48,7 @@ struct cmt_peer {
   cmt_node_info *node_info;
   cmt__send_queue send_queue;
   cmt__peer_data data;
+  cmt__worth worth;
   cmt__peer_counters counters;
   const cmt__counter *dropped; /* Messages, by channel; NULL: none ever. */
   /* Under the lock of the send queue: */

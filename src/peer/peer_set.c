@@ -127,6 +127,15 @@ size_t cmt__peer_set_places_of(cmt__peer_set *s,
   return count;
 }
 
+void cmt__peer_set_each(cmt__peer_set *s, void (*look)(void *arg, cmt_peer *p),
+                        void *arg) {
+  cmt__lock(&s->lock);
+  for (size_t i = 0; i < s->count; i++) {
+    look(arg, s->list[i]);
+  }
+  cmt__unlock(&s->lock);
+}
+
 uint64_t cmt__peer_set_queued(cmt__peer_set *s) {
   uint64_t bytes = 0;
 

@@ -43,6 +43,9 @@ cmt__peer_places cmt__peer_set_places(cmt__peer_set *s);
 size_t cmt__peer_set_places_of(cmt__peer_set *s,
                                bool (*is_one)(void *arg, const cmt__remote *r),
                                void *arg);
+/* Calls |look| with each, under the lock. */
+void cmt__peer_set_each(cmt__peer_set *s, void (*look)(void *arg, cmt_peer *p),
+                        void *arg);
 /* Bytes queued for all of them. */
 uint64_t cmt__peer_set_queued(cmt__peer_set *s);
 /* cmt_peer_try_send() to each on the channel at |at|, each with a reference of

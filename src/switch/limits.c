@@ -6,6 +6,7 @@
 #include "limits.h"
 
 #include "dial.h"
+#include "evict.h"
 
 #include <stdio.h>
 
@@ -55,13 +56,14 @@ void cmt__limits_displaced(cmt_switch *s, const cmt__remote *from,
            (unsigned long)max);
 }
 
-size_t cmt__limits_unconditional(const cmt_switch *s) {
+size_t cmt__limits_extra(const cmt_switch *s) {
   return s->setup.options.unconditional_count +
+         (s->setup.options.evict_interval_ns != 0) +
          atomic_load(&s->dials_unconditional);
 }
 
 size_t cmt__limits_peers(const cmt_switch *s) {
-  return cmt__floors_peers(&s->setup.options) + cmt__limits_unconditional(s);
+  return cmt__floors_peers(&s->setup.options) + cmt__limits_extra(s);
 }
 
 size_t cmt__limits_connections(const cmt_switch *s) {
@@ -135,19 +137,34 @@ static bool takes_outbound(cmt_switch *s, const cmt__wanted *w,
          (w->unconditional || (w->persistent && has_room(outbound_limit(s))));
 }
 
-cmt_err cmt__limits_admit(cmt_switch *s, const cmt_node_id *id,
-                          const cmt__remote *from, bool *outbound,
-                          cmt_why *why) {
-  limit inbound = inbound_limit(s), other = outbound_limit(s);
-  cmt__wanted w = cmt__dials_want(s, id);
-  cmt_err err;
+/* For one more inbound peer, which may replace |*victim|. */
+static cmt_err inbound_check(cmt_switch *s, const cmt__remote *from,
+                             cmt_peer **victim, cmt_why *why) {
+  limit inbound = inbound_limit(s);
+  cmt_err err = CMT_OK;
 
-  *outbound = *outbound || takes_outbound(s, &w, from);
-  if (*outbound) {
+  if (!has_room(inbound) &&
+      places_at(s, from) < s->setup.options.inbound_peers_per_ip_max) {
+    *victim = cmt__evict_find(s);
+  }
+  if (*victim == NULL) {
+    err = limit_check(s, &inbound, why);
+  }
+  return err == CMT_OK ? cmt__limits_address(s, from, why) : err;
+}
+
+cmt_err cmt__limits_admit(cmt_switch *s, const cmt_node_id *id,
+                          const cmt__remote *from, cmt__admitted *place,
+                          cmt_why *why) {
+  limit other = outbound_limit(s);
+  cmt__wanted w = cmt__dials_want(s, id);
+
+  place->victim = NULL;
+  place->outbound = place->outbound || takes_outbound(s, &w, from);
+  if (place->outbound) {
     return w.unconditional ? CMT_OK : limit_check(s, &other, why);
   }
-  err = limit_check(s, &inbound, why);
-  return err == CMT_OK ? cmt__limits_address(s, from, why) : err;
+  return inbound_check(s, from, &place->victim, why);
 }
 
 cmt_err cmt__limits_dial(cmt_switch *s, const cmt_dial *d, cmt_why *why) {

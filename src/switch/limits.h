@@ -18,18 +18,24 @@ void cmt__limits_displaced(cmt_switch *s, const cmt__remote *from,
 /* For one more attempt to dial. */
 CMT_NODISCARD cmt_err cmt__limits_dial(cmt_switch *s, const cmt_dial *d,
                                        cmt_why *why);
-/* For one more peer, whose handshake is done.  |*outbound|: by whom it was
-   dialed, and then, among whose places its own is. */
+/* Where a new peer has its place. */
+typedef struct cmt__admitted {
+  bool outbound;    /* Among the outbound ones. */
+  cmt_peer *victim; /* The peer that it replaces; NULL: none. */
+} cmt__admitted;
+/* For one more peer, whose handshake is done.  |place|->outbound: by whom it
+   was dialed. */
 CMT_NODISCARD cmt_err cmt__limits_admit(cmt_switch *s, const cmt_node_id *id,
-                                        const cmt__remote *from, bool *outbound,
-                                        cmt_why *why);
+                                        const cmt__remote *from,
+                                        cmt__admitted *place, cmt_why *why);
 /* For one more inbound peer of its address, which has a place among all. */
 CMT_NODISCARD cmt_err cmt__limits_address(cmt_switch *s,
                                           const cmt__remote *from,
                                           cmt_why *why);
 
-/* Most peers at one time that pass every cap. */
-size_t cmt__limits_unconditional(const cmt_switch *s);
+/* Most peers over the caps: those that pass every cap, and one that is being
+   evicted. */
+size_t cmt__limits_extra(const cmt_switch *s);
 /* Most peers at one time. */
 size_t cmt__limits_peers(const cmt_switch *s);
 /* Most connections at one time: the peers, for each of them one that is held,

@@ -8,6 +8,7 @@
 #include "session_filter.h"
 
 #include "dial.h"
+#include "evict.h"
 #include "limits.h"
 #include "loops.h"
 
@@ -296,9 +297,14 @@ static void peer_on_drained(void *arg) {
 /* A session that was held takes the place of the peer that is gone. */
 static cmt_err place_take(cmt__session *s, const cmt_node_id *id,
                           cmt_why *why) {
+  cmt__admitted place = {.outbound = s->outbound};
+  cmt_err err;
+
   if (!s->standby.has_place) {
-    s->outbound_place = s->outbound;
-    return cmt__limits_admit(s->sw, id, &s->remote, &s->outbound_place, why);
+    err = cmt__limits_admit(s->sw, id, &s->remote, &place, why);
+    s->outbound_place = place.outbound;
+    s->victim = place.victim;
+    return err;
   }
   s->outbound_place = s->standby.outbound_place;
   return s->standby.outbound_place || s->standby.same_address
@@ -397,6 +403,7 @@ static void peer_refuse(cmt__session *s, cmt_why *why, size_t known) {
 void cmt__session_departed(cmt_switch *sw, cmt_peer *p, bool listed) {
   if (listed) {
     cmt__peer_set_remove(&sw->peers, p);
+    cmt__evict_gone(sw, p);
     cmt__switch_removed(sw, p->reason);
     cmt__dials_peer_gone(sw, &p->id);
     cmt__standby_promote(sw, p);
@@ -422,6 +429,9 @@ static void peer_add(cmt__session *s) {
   const cmt__session_callbacks *cbs = s->cbs;
   cmt_why why = {.err = CMT_OK, .stage = CMT_STAGE_UP};
 
+  if (s->victim != NULL) {
+    cmt__evict(s->sw, s->victim);
+  }
   cmt__peer_set_add(&s->sw->peers, s->peer);
   cmt__switch_count(s->sw, &s->sw->status.added);
   s->link.send_queue = &s->peer->send_queue;

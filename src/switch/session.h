@@ -36,6 +36,7 @@ struct cmt__session {
   uint8_t thread; /* Where the peer is, or will be soon. */
   bool pending;   /* The outcome is not known yet. */
   bool was_peer;
+  cmt_peer *victim;    /* Inside of on_up: the peer that it replaces. */
   bool outbound_place; /* Among whose places that of its peer is. */
   cmt__remote remote;  /* The other side's, from when it is known. */
 };

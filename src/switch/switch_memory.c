@@ -38,7 +38,7 @@ static sums sums_of(const cmt_switch *s) {
   const cmt__switch_setup *setup = &s->setup;
   sums n = {
     .peers = cmt__limits_peers(s),
-    .extra = cmt__limits_unconditional(s),
+    .extra = cmt__limits_extra(s),
   };
 
   for (size_t i = 0; i < setup->channel_count; i++) {
@@ -115,8 +115,8 @@ static uint64_t peer_bytes(const cmt_switch *s, const sums *n,
          s->setup.channel_count *
            (sizeof(uint32_t) + sizeof(cmt__send_queue_fifo)) +
          sizeof(cmt__pool_wait) + items * sizeof(cmt__send_queue_item) +
-         CMT_PEER_KEYS_MAX * KEY_BYTES + CMT__SCRATCH + CMT__READ_MAX +
-         CMT_FRAME_SLOT + n->messages * cmt__buf_header();
+         CMT_PEER_KEYS_MAX * KEY_BYTES + cmt__worth_memory() + CMT__SCRATCH +
+         CMT__READ_MAX + CMT_FRAME_SLOT + n->messages * cmt__buf_header();
 }
 
 /* Queued messages, without their headers. */

@@ -41,7 +41,7 @@ typedef struct row {
   cmt_delivery delivery;
   size_t entry; /* What may wait for a reactor. */
   const char *network, *moniker, *version, *external, *congestion;
-  size_t unconditional; /* Ids that pass every cap. */
+  size_t unconditional; /* Ids that pass every cap; with some it evicts. */
 } row;
 
 static const row rows[] = {
@@ -149,6 +149,7 @@ static void made_init(made *m, const row *r) {
   o.loops = r->loops;
   o.unconditional = ids;
   o.unconditional_count = r->unconditional;
+  o.evict_interval_ns = r->unconditional;
   o.send_bytes_max = r->send_each;
   o.recv_bytes_max = r->recv_each;
   o.send_bytes_total_max = r->send_total > 0 ? r->send_total : (size_t)1 << 40;
@@ -193,8 +194,8 @@ static uint64_t of_peer(const row *r, const cmt_conn_options *o) {
          sizeof(cmt__link_path) + sizeof(cmt_why) + sizeof(cmt_why) +
          r->channels * of_channel + sizeof(cmt__pool_wait) +
          2 * grown(messages, 4) * sizeof(cmt__send_queue_item) + 16 * 256 +
-         SCRATCH + READ + 1044 + messages * cmt__buf_header() + alone +
-         r->channels * cmt__buf_header();
+         8 * sizeof(cmt__worth_tag) + SCRATCH + READ + 1044 +
+         messages * cmt__buf_header() + alone + r->channels * cmt__buf_header();
 }
 
 /* Of one with what may wait for its reactor: from a read that fills it up,
@@ -208,7 +209,8 @@ static uint64_t of_mailbox(const row *r, uint64_t peers) {
 }
 
 static uint64_t expected(const row *r, const cmt_conn_options *o) {
-  const uint64_t peers = r->inbound + r->outbound + r->unconditional;
+  const uint64_t peers =
+    r->inbound + r->outbound + r->unconditional + (r->unconditional > 0);
   const uint64_t dials = r->dials;
   /* Ends that linger are as many as handshakes. */
   const uint64_t connections = 2 * peers + 2 * r->handshakes + 1 + 2 * dials;

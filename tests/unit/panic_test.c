@@ -208,6 +208,14 @@ static void resume_too_many(child *c) {
   cmt_peer_resume(p);
 }
 
+static void unprotect_too_many(child *c) {
+  cmt_peer *p = child_peer(c, CMT_INLINE);
+
+  cmt_peer_protect(p);
+  cmt_peer_unprotect(p);
+  cmt_peer_unprotect(p);
+}
+
 static void stop_of_a_peer_without_a_reason(child *c) {
   cmt_peer_stop(child_peer(c, CMT_INLINE), CMT_OK, 0);
 }
@@ -272,6 +280,8 @@ static const row rows[] = {
    "cmt_mconn_consume: more than the output that was lent"},
   {consume_of_a_stream,
    "cmt_secret_conn_consume: more than the output that was lent"},
+  {unprotect_too_many, "cmt_peer_unprotect: one call more than of "
+                       "cmt_peer_protect"},
   {resume_too_many, "cmt_peer_resume: one call more than of cmt_peer_pause"},
   {stop_of_a_peer_without_a_reason, "cmt_peer_stop: the reason is CMT_OK"},
   {explanation_without_a_reason, "cmt_peer_explain: the reason is CMT_OK"},

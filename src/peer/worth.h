@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT__WORTH_H
+#define CMT__WORTH_H
+
+/* What a peer is worth: the sum of what reactors say under tags, and whether it
+   is protected.  Any thread may change and ask it. */
+
+#include "sys/lock.h"
+
+#include <cometp2p/peer.h>
+
+#include <stdatomic.h>
+
+typedef struct cmt__worth_tag {
+  char name[CMT_PEER_TAG_MAX + 1];
+  int32_t value;
+} cmt__worth_tag;
+
+typedef struct cmt__worth {
+  const cmt_env *env;
+  pthread_mutex_t lock;
+  cmt__worth_tag *tags; /* NULL: there never was one. */
+  size_t count;
+  _Atomic int64_t sum;
+  atomic_uint protections;
+} cmt__worth;
+
+CMT_NODISCARD cmt_err cmt__worth_init(cmt__worth *w, const cmt_env *env);
+void cmt__worth_fini(cmt__worth *w);
+/* Most bytes that the tags have. */
+size_t cmt__worth_memory(void);
+/* As cmt_peer_set_worth(). */
+CMT_NODISCARD cmt_err cmt__worth_set(cmt__worth *w, const char *tag,
+                                     int32_t value);
+
+#endif
