@@ -269,15 +269,14 @@ static void member_start(member *m, const bench_args *a, struct pollfd *p) {
 }
 
 static void member_write(member *m, int fd) {
-  cmt_bytes out;
+  static uint8_t out[CMT_CONN_WRITE_ROOM];
+  size_t len;
 
-  while ((out = cmt_conn_output(m->conn, READ, bench_now_ns())).len > 0) {
-    ssize_t n = write(fd, out.base, out.len);
-
-    if (n < 0) {
-      die("write", "the hub is gone");
+  while ((len = cmt_conn_write(m->conn, out, sizeof out, bench_now_ns())) > 0) {
+    if (write(fd, out, len) != (ssize_t)len) {
+      die("write", "the hub is gone, or takes nothing");
     }
-    cmt_conn_consume(m->conn, (size_t)n, bench_now_ns());
+    cmt_conn_consume(m->conn, len, bench_now_ns());
   }
 }
 

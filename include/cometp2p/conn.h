@@ -9,14 +9,22 @@
 
      bytes read   -> cmt_conn_recv(), then cmt_conn_next_event() until false;
                      then read on if cmt_conn_wants_read()
-     then         -> cmt_conn_output(), write it, cmt_conn_consume()
+     then         -> cmt_conn_write() and cmt_conn_consume() until it has none
      at deadline  -> what there is to read as above, since it may have come in
                      time, then cmt_conn_tick(), then events and output
      end of file  -> cmt_conn_stop(c, CMT_EEOF, 0, now), then events
 
-   The last event is CMT_CONN_END.  Write what cmt_conn_output() still has: our
-   part of a handshake that we refuse, so that the other side can tell why.
-   Then close the socket.
+   Back pressure: read only while cmt_conn_wants_read().  It is false while
+   events are left untaken, after cmt_conn_pause(), and when a receive limit is
+   used up; TCP then slows the other side down, all its channels together.
+   Events may be left for a moment; whoever has no room for longer pauses, which
+   suspends the timeouts of what we would have to read and sends pongs.  The
+   other way, cmt_conn_room() says how many messages a channel takes.
+
+   The last event is CMT_CONN_END.  It may be there when cmt_conn_stop() or
+   cmt_conn_tick() returns, so take events after both.  Then write what is left
+   and what cmt_conn_write() still has: our part of a handshake that we refuse,
+   so that the other side can tell why.  Then close the socket.
 
    Instants should rise from call to call, on one clock of any origin.  One
    that steps back counts as the latest that the object was given before. */
@@ -107,9 +115,18 @@ CMT_API CMT_NODISCARD cmt_err cmt_conn_new(const cmt_conn_options *o,
 CMT_API CMT_NODISCARD cmt_err cmt_conn_recv(cmt_conn *c, uint8_t *data,
                                             size_t len, uint64_t now_ns);
 
-/** False: a receive limit is used up.  Do not read until the deadline, and call
-    cmt_conn_tick() then. */
+/** False: do not read.  Events are left untaken, it is paused, it has ended, or
+    a receive limit is used up: then call cmt_conn_tick() at the deadline. */
 CMT_API bool cmt_conn_wants_read(const cmt_conn *c);
+
+/** Tells that the stream is not read by choice from |now_ns| on, until
+    cmt_conn_resume(); calls do not count.  That time counts towards no timeout
+    of the other side.  Every third of the pong timeout a pong goes out that
+    nobody asked for, so that the other side does not give up either: go on
+    with cmt_conn_tick() and output.  How long it may last is up to the
+    caller. */
+CMT_API void cmt_conn_pause(cmt_conn *c, uint64_t now_ns);
+CMT_API void cmt_conn_resume(cmt_conn *c, uint64_t now_ns);
 
 /** Takes the next event; false: there is none now.  What fails shows as
     CMT_CONN_END after the events that came before it. */
@@ -124,24 +141,43 @@ CMT_API bool cmt_conn_next_event(cmt_conn *c, cmt_conn_event *out);
 CMT_API CMT_NODISCARD cmt_err cmt_conn_try_send(cmt_conn *c, uint8_t channel,
                                                 cmt_buf *msg);
 
+/** How many messages more cmt_conn_try_send() takes on |channel| now; 0 also
+    when it would refuse them for another reason than their length. */
+CMT_API uint32_t cmt_conn_room(const cmt_conn *c, uint8_t channel);
+
 /** As cmt_mconn_ping(); CMT_ECLOSED: not up, or ended. */
 CMT_API CMT_NODISCARD cmt_err cmt_conn_ping(cmt_conn *c);
 
-/**
- * Sealed bytes to write at |now_ns|, at most |max|.
- *
- * New frames are sealed only when all before are consumed, and at most about
- * |max| bytes of them, so that what is sent next is chosen as late as
- * possible.
- *
- * Ownership  lent until the next call; what is not consumed comes again.
- *            Empty: nothing to write now.
- */
-CMT_API cmt_bytes cmt_conn_output(cmt_conn *c, size_t max, uint64_t now_ns);
+/** Room for cmt_conn_write() that is enough for any connection, at any time. */
+enum { CMT_CONN_WRITE_ROOM = 68 << 10 };
 
-/** Tells that the first |len| bytes of the output were written at |now_ns|;
-   more than were lent is a mistake that panics (env.h). */
+/** The least room for the next cmt_conn_write(), by default 2,088 bytes once it
+    is up and 11,484 before. */
+CMT_API size_t cmt_conn_write_min(const cmt_conn *c);
+
+/**
+ * Seals what is to be sent at |now_ns| into |dest|, at most |cap| bytes.
+ *
+ * All of them are to go out, in this order: keep what the socket does not take.
+ * Nothing more is sealed before cmt_conn_consume() told of all, so that what is
+ * sent next is chosen as late as possible; a |cap| of what the socket takes at
+ * once is best.
+ *
+ * Returns    how many bytes; 0: there is nothing to write now, or the bytes
+ *            before are not consumed.  A |cap| below cmt_conn_write_min() is a
+ *            mistake that panics (env.h).
+ */
+CMT_API size_t cmt_conn_write(cmt_conn *c, uint8_t *dest, size_t cap,
+                              uint64_t now_ns);
+
+/** Tells that the socket took |len| bytes more of what was written, at
+   |now_ns|; more than there were is a mistake that panics (env.h). */
 CMT_API void cmt_conn_consume(cmt_conn *c, size_t len, uint64_t now_ns);
+
+/** True when cmt_conn_write() has something at |now_ns|, once the bytes before
+    are consumed.  |*urgent| (may be NULL): it should not wait for more, as
+    handshakes, pings, pongs and messages of urgent channels. */
+CMT_API bool cmt_conn_wants_write(cmt_conn *c, uint64_t now_ns, bool *urgent);
 
 /** When cmt_conn_tick() should be called; CMT_NEVER: no need. */
 CMT_API uint64_t cmt_conn_deadline(const cmt_conn *c);

@@ -62,7 +62,7 @@ void cmt__link_reading(cmt__link *l) {
     cmt__tcp_read_max(l->tcp, cmt__conn_read_max(l->conn));
   }
   link_read(l, !l->paused && l->iteration_left > 0 &&
-                 !cmt__conn_has_input(l->conn) && cmt_conn_wants_read(l->conn));
+                 cmt_conn_wants_read(l->conn));
 }
 
 /* ---- the end ---- */
@@ -621,7 +621,7 @@ cmt_err cmt__link_suspend(cmt__link *l) {
   if (err == CMT_OK) {
     l->suspended = true;
     l->suspended_room = CMT__SUSPENDED_MAX;
-    cmt__conn_pause(l->conn, true, cmt__loop_now(l->loop));
+    cmt_conn_pause(l->conn, cmt__loop_now(l->loop));
   }
   return err;
 }
@@ -630,7 +630,7 @@ void cmt__link_release(cmt__link *l) {
   CMT_ASSERT(&l->loop->env, l->suspended && l->state == CMT__LINK_OPEN);
   l->suspended = false;
   l->on_up_due = true;
-  cmt__conn_pause(l->conn, false, cmt__loop_now(l->loop));
+  cmt_conn_resume(l->conn, cmt__loop_now(l->loop));
   cmt__loop_defer(l->loop, &l->task);
 }
 

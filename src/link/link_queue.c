@@ -59,7 +59,11 @@ static void link_pause(cmt__link *l) {
   } else if (l->write_err != CMT_OK && l->give_up_ns == CMT_NEVER) {
     l->give_up_ns = now_ns + CMT__GIVE_UP_NS;
   }
-  cmt__conn_pause(l->conn, l->paused, now_ns);
+  if (l->paused) {
+    cmt_conn_pause(l->conn, now_ns);
+  } else {
+    cmt_conn_resume(l->conn, now_ns);
+  }
   cmt__link_reading(l);
 }
 

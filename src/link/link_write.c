@@ -196,7 +196,7 @@ static size_t link_run_max(const cmt__link *l) {
   size_t frames =
     p != NULL ? cmt__min(l->batch_frames, p->batch_max) : l->batch_frames;
 
-  return cmt__max(frames * CMT_FRAME_SLOT, cmt__conn_seal_min(l->conn));
+  return cmt__max(frames * CMT_FRAME_SLOT, cmt_conn_write_min(l->conn));
 }
 
 /* ---- runs ---- */
@@ -230,16 +230,17 @@ void cmt__link_write_rest(cmt__link *l) {
 }
 
 void cmt__link_write(cmt__link *l) {
+  uint64_t now_ns = cmt__loop_now(l->loop);
   size_t len, taken;
   bool urgent;
 
   l->throttled = false;
   if (l->rest_len > 0 || l->write_err != CMT_OK ||
-      !cmt__conn_wants_write(l->conn, &urgent) || link_throttle(l, urgent)) {
+      !cmt_conn_wants_write(l->conn, now_ns, &urgent) ||
+      link_throttle(l, urgent)) {
     return;
   }
-  len = cmt__conn_seal(l->conn, l->loop->scratch, link_run_max(l),
-                       cmt__loop_now(l->loop));
+  len = cmt_conn_write(l->conn, l->loop->scratch, link_run_max(l), now_ns);
   if (len == 0 || !link_write_some(l, l->loop->scratch, len, &taken)) {
     return;
   }
@@ -249,8 +250,9 @@ void cmt__link_write(cmt__link *l) {
   }
   l->batch_frames = cmt__min(2 * l->batch_frames, CMT__BATCH_MAX);
   l->flush_at_ns = 0;
-  if (cmt__conn_wants_write(l->conn, &urgent)) {
-    l->flush_at_ns = cmt__loop_now(l->loop);
+  now_ns = cmt__loop_now(l->loop);
+  if (cmt_conn_wants_write(l->conn, now_ns, NULL)) {
+    l->flush_at_ns = now_ns;
     cmt__loop_defer(l->loop, &l->task);
   }
 }
@@ -269,11 +271,10 @@ void cmt__link_flush(cmt__link *l) {
 
 bool cmt__link_final_flush(cmt__link *l) {
   size_t len, taken = 0;
-  bool urgent;
 
   while (l->rest_len == 0 && l->write_err == CMT_OK &&
-         cmt__conn_wants_write(l->conn, &urgent)) {
-    len = cmt__conn_seal(l->conn, l->loop->scratch, CMT__SCRATCH,
+         cmt_conn_wants_write(l->conn, cmt__loop_now(l->loop), NULL)) {
+    len = cmt_conn_write(l->conn, l->loop->scratch, CMT__SCRATCH,
                          cmt__loop_now(l->loop));
     if (len == 0 ||
         cmt__tcp_write(l->tcp, l->loop->scratch, len, &taken) != CMT_OK ||

@@ -244,7 +244,7 @@ static void drive_start(drive *d) {
   side_options o = {
     .aead = &fuzz_null_aead,
     .any_network = (a & 8) != 0,
-    .sealing = (a & 4) != 0,
+    .greedy = (a & 4) != 0,
     .send_payload_max =
       (uint32_t)cmt__max(payloads[b & 7], CMT_PACKET_PAYLOAD_MIN),
     .recv_payload_max = payloads[b >> 3 & 7],

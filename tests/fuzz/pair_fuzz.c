@@ -209,7 +209,7 @@ static void pair_start(pair *p) {
       .ephemeral = fuzz_script_of(i == (a & 1))->our_ephemeral,
       .key = a & 16 ? 0 : i + 1, /* 16: a connection to itself. */
       .aead = a & 2 ? &fuzz_null_aead : &cmt__aead_libsodium,
-      .sealing = (a >> 2 & 1) == i,
+      .greedy = (a >> 2 & 1) == i,
       .send_payload_max = payloads[i == 0 ? b & 7 : b >> 3 & 7],
       .ping_interval_ns = CMT_MILLISECONDS(100 + 50 * (c & 15)),
       .pong_timeout_ns = CMT_MILLISECONDS(60),

@@ -6,7 +6,6 @@
 #include <cometp2p/secret_conn.h>
 
 enum {
-  OUTPUT_MAX = 260 * 1044,
   REASSEMBLY_MAX = 70000 + (1 << 20), /* The default of |recv_bytes_max|. */
   KEPT_MAX = 1 << 19,
   TICKS_MAX = 3,
@@ -110,8 +109,8 @@ void side_init(fuzz_side *s, const side_options *o, uint64_t now_ns) {
   if (o->quota != NULL && s->c != NULL) {
     cmt__conn_attach_quota(s->c, o->quota, NULL, NULL);
   }
-  if (o->sealing && s->c != NULL) {
-    s->slots = malloc(cmt__max(SIDE_RUN, cmt__conn_seal_min(s->c)));
+  if (s->c != NULL) {
+    s->slots = malloc(cmt__max(SIDE_RUN, cmt_conn_write_min(s->c)));
     FUZZ_CHECK(s->slots != NULL);
   }
 }
@@ -281,37 +280,29 @@ bool side_keep(fuzz_side *s, cmt_bytes data) { return keep(s, data); }
 /* ---- the way out ---- */
 
 /* Seals the next batch when the last one was taken. */
-static cmt_bytes seal(fuzz_side *s) {
-  size_t cap = cmt__max(SIDE_RUN, cmt__conn_seal_min(s->c));
-  bool urgent;
+static void seal(fuzz_side *s, size_t max) {
+  size_t cap = s->o.greedy ? SIDE_RUN : cmt__min(max, SIDE_RUN);
+  bool wants = cmt_conn_wants_write(s->c, s->now_ns, NULL);
 
-  if (s->run_at == s->batch_len && cmt__conn_wants_write(s->c, &urgent)) {
+  cap = cmt__max(cap, cmt_conn_write_min(s->c));
+  if (s->run_at == s->batch_len) {
     s->run_at = 0;
-    s->batch_len = cmt__conn_seal(s->c, s->slots, cap, s->now_ns);
+    s->batch_len = cmt_conn_write(s->c, s->slots, cap, s->now_ns);
     FUZZ_CHECK(s->batch_len <= cap);
+    FUZZ_CHECK((s->batch_len > 0) == wants || s->e.failed ||
+               cmt__conn_has_ended(s->c));
+  } else {
+    FUZZ_CHECK(cmt_conn_write(s->c, s->slots, cap, s->now_ns) == 0);
   }
-  return (cmt_bytes){.base = s->slots + s->run_at,
-                     .len = s->batch_len - s->run_at};
 }
 
 cmt_bytes side_output(fuzz_side *s, size_t max) {
-  cmt_bytes out;
-  bool urgent;
-
   if (s->c == NULL) {
     return (cmt_bytes){0};
   }
-  if (s->o.sealing) {
-    out = seal(s);
-    out.len = cmt__min(out.len, max);
-    return out;
-  }
-  out = cmt_conn_output(s->c, max, s->now_ns);
-  FUZZ_CHECK(out.len <= max);
-  /* Nothing is left out without a reason. */
-  FUZZ_CHECK(out.len > 0 || max == 0 || s->e.failed ||
-             !cmt__conn_wants_write(s->c, &urgent));
-  return out;
+  seal(s, max);
+  return (cmt_bytes){.base = s->slots + s->run_at,
+                     .len = cmt__min(s->batch_len - s->run_at, max)};
 }
 
 void side_consume(fuzz_side *s, size_t len) {
@@ -327,7 +318,7 @@ void side_consume(fuzz_side *s, size_t len) {
     FUZZ_CHECK(s->wire.pings <=
                cmt__conn_pings_sent(s->c) + cmt__conn_has_ended(s->c));
   }
-  s->run_at += s->o.sealing ? out.len : 0;
+  s->run_at += out.len;
   cmt_conn_consume(s->c, out.len, s->now_ns);
   if (cmt__conn_take_credits(s->c, &credits)) {
     FUZZ_CHECK(s->up);
@@ -337,6 +328,7 @@ void side_consume(fuzz_side *s, size_t len) {
 void side_send(fuzz_side *s, size_t channel, size_t len) {
   const cmt_channel *c = &side_channels[channel];
   size_t k = s->sent_count[channel];
+  uint32_t room;
   cmt_buf *msg;
   cmt_err err;
 
@@ -348,8 +340,12 @@ void side_send(fuzz_side *s, size_t channel, size_t len) {
   for (size_t i = 0; i < len; i++) {
     cmt_buf_data(msg)[i] = side_byte(channel, k, i);
   }
+  room = cmt_conn_room(s->c, c->id);
   err = cmt_conn_try_send(s->c, c->id, msg);
+  FUZZ_CHECK(err != CMT_OK || cmt_conn_room(s->c, c->id) == room - 1);
+  FUZZ_CHECK(err != CMT_EAGAIN || room == 0);
   if (err == CMT_OK) {
+    FUZZ_CHECK(room > 0);
     FUZZ_CHECK(s->up && !s->end && !s->stopping && len <= c->recv_message_max);
     s->sent[channel][k] = (uint32_t)len;
     s->sent_count[channel]++;
@@ -394,7 +390,11 @@ void side_tick(fuzz_side *s, uint64_t now_ns) {
 
 void side_pause(fuzz_side *s, bool on) {
   if (s->c != NULL) {
-    cmt__conn_pause(s->c, on, s->now_ns);
+    if (on) {
+      cmt_conn_pause(s->c, s->now_ns);
+    } else {
+      cmt_conn_resume(s->c, s->now_ns);
+    }
     FUZZ_CHECK(cmt__conn_read_max(s->c) > 0);
   }
 }
@@ -440,24 +440,21 @@ static void status_check(const fuzz_side *s) {
 }
 
 /* What the library says that a connection takes at most, and besides that the
-   messages under reassembly, which the options bound, the last one, input that
-   is kept and the memory of cmt_conn_output(). */
+   messages under reassembly, which the options bound, the last one and input
+   that is kept. */
 static size_t memory_max(fuzz_side *s) {
   cmt_conn_options o = conn_options(s);
   size_t own = s->up && s->wire.stage == WIRE_PACKETS
                  ? cmt__conn_memory(&o)
                  : cmt__conn_handshake_memory(&o);
-  size_t output = s->o.sealing ? 0 : OUTPUT_MAX;
 
   own = s->o.aead == &fuzz_null_aead ? own : cmt__conn_handshake_memory(&o);
-  return own + output + REASSEMBLY_MAX +
+  return own + REASSEMBLY_MAX +
          (s->kept != NULL ? cmt_buf_bytes(s->kept).len : 0) +
          (s->was_held ? KEPT_MAX : 0) + RINGS_MAX;
 }
 
 void side_check(fuzz_side *s) {
-  bool urgent;
-
   if (s->c == NULL) {
     FUZZ_CHECK(s->e.live == 0);
     return;
@@ -466,10 +463,10 @@ void side_check(fuzz_side *s) {
   FUZZ_CHECK(s->e.live_bytes <= memory_max(s));
   if (s->end) {
     FUZZ_CHECK(cmt_conn_deadline(s->c) == CMT_NEVER);
-    FUZZ_CHECK(cmt_conn_try_send(s->c, 0x31, NULL) == CMT_ECLOSED);
+    FUZZ_CHECK(cmt_conn_room(s->c, 0x31) == 0);
     FUZZ_CHECK(cmt_conn_ping(s->c) == CMT_ECLOSED);
     FUZZ_CHECK(!cmt_conn_wants_read(s->c));
     FUZZ_CHECK(!s->up || s->stopping || s->why.err == CMT_EPROTO ||
-               !cmt__conn_wants_write(s->c, &urgent));
+               !cmt_conn_wants_write(s->c, s->now_ns, NULL));
   }
 }

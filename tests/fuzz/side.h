@@ -22,7 +22,7 @@ typedef struct side_options {
   const struct cmt_aead *aead;
   const cmt_node_id *expect_id; /* NULL: any. */
   bool any_network;
-  bool sealing; /* cmt__conn_seal() instead of cmt_conn_output(). */
+  bool greedy; /* Seals long batches, whatever is asked for. */
   cmt_wire wire;
   uint64_t send_rate, recv_rate;
   cmt__quota *quota; /* NULL: shares nothing. */
@@ -56,7 +56,7 @@ typedef struct fuzz_side {
   cmt_err stop_reason;
 
   /* Output. */
-  uint8_t *slots; /* Of a sealing side. */
+  uint8_t *slots; /* Of the batch under way. */
   size_t run_at, batch_len;
   fuzz_wire wire; /* Only with the null AEAD. */
   size_t wire_count[SIDE_CHANNELS], wire_offset[SIDE_CHANNELS];

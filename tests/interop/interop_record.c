@@ -62,15 +62,16 @@ static void step_hex(recorder *r, uint64_t at, const char *name,
 }
 
 static void flush(recorder *r) {
+  static uint8_t out[256 * CMT_FRAME_SLOT];
   uint64_t at = now(r);
-  cmt_bytes out;
+  size_t len;
 
-  while ((out = cmt_conn_output(r->conn, SIZE_MAX, at)).len > 0) {
-    if (send(r->fd, out.base, out.len, MSG_NOSIGNAL) != (ssize_t)out.len) {
+  while ((len = cmt_conn_write(r->conn, out, sizeof out, at)) > 0) {
+    if (send(r->fd, out, len, MSG_NOSIGNAL) != (ssize_t)len) {
       die("short write");
     }
-    step_hex(r, at, "out", out.base, out.len);
-    cmt_conn_consume(r->conn, out.len, at);
+    step_hex(r, at, "out", out, len);
+    cmt_conn_consume(r->conn, len, at);
   }
 }
 

@@ -63,6 +63,8 @@ static void hang_up(sim_stranger *st) {
   }
   cmt_conn_delete(st->conn);
   st->conn = NULL;
+  conn_output_fini(&st->out);
+  st->out = (conn_output){.base = NULL};
   st->connected = st->up = st->blocked = false;
   if (st->tries > 0) {
     later(st, sim_between(&st->crowd->rng, CMT_MILLISECONDS(2),
@@ -163,7 +165,7 @@ static void set_deadline(sim_stranger *st) {
 static bool write_out(sim_stranger *st) {
   while (!st->blocked) {
     uint64_t now_ns = cmt__loop_now(st->loop);
-    cmt_bytes out = cmt_conn_output(st->conn, WRITE_MAX, now_ns);
+    cmt_bytes out = conn_output_lend(&st->out, st->conn, WRITE_MAX, now_ns);
     size_t taken;
 
     if (out.len == 0) {
@@ -174,7 +176,7 @@ static bool write_out(sim_stranger *st) {
       return false;
     }
     st->blocked = taken < out.len;
-    cmt_conn_consume(st->conn, taken, now_ns);
+    conn_output_consume(&st->out, st->conn, taken, now_ns);
     send_more(st);
   }
   return true;

@@ -8,11 +8,11 @@
    through the public core, or send raw bytes.  How many they are, what they
    send and how often each of them connects is drawn, and bounded. */
 
+#include "conn_output.h"
 #include "loop_sim.h"
 
 #include "test.h"
 
-#include <cometp2p/conn.h>
 #include <cometp2p/peer.h>
 
 struct sim;
@@ -53,6 +53,7 @@ typedef struct sim_stranger {
   cmt__timer timer;
   cmt__tcp *tcp;
   cmt_conn *conn;
+  conn_output out; /* Of |conn|. */
   cmt_node_key *key;
   cmt_node_id id;
   bool connected, up, blocked;

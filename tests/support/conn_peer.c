@@ -63,6 +63,7 @@ void conn_peer_start(conn_peer *f) {
 
 void conn_peer_fini(conn_peer *f) {
   cmt_conn_delete(f->c);
+  conn_output_fini(&f->out);
   cmt_node_key_delete(f->key);
   secret_sink_fini(&f->messages);
   secret_sink_fini(&f->wire);
@@ -100,15 +101,23 @@ static void frames_open(conn_peer *f) {
   }
 }
 
+cmt_bytes conn_peer_output(conn_peer *f, size_t max, uint64_t now_ns) {
+  return conn_output_lend(&f->out, f->c, max, now_ns);
+}
+
+void conn_peer_consume(conn_peer *f, size_t len, uint64_t now_ns) {
+  conn_output_consume(&f->out, f->c, len, now_ns);
+}
+
 void conn_peer_take(conn_peer *f) {
   while (true) {
-    cmt_bytes out = cmt_conn_output(f->c, 65536, f->now_ns);
+    cmt_bytes out = conn_peer_output(f, 65536, f->now_ns);
 
     if (out.len == 0) {
       break;
     }
     sink_add(&f->wire, out);
-    cmt_conn_consume(f->c, out.len, f->now_ns);
+    conn_peer_consume(f, out.len, f->now_ns);
   }
   if (!f->blind) {
     frames_open(f);

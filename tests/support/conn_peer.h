@@ -7,6 +7,7 @@
 
 #include "core/conn/conn.h"
 #include "core/conn/node_info.h"
+#include "conn_output.h"
 #include "secret_peer.h"
 
 enum { CONN_PEER_TEXT_MAX = 2048, CONN_PEER_CHANNELS = 4 };
@@ -24,6 +25,7 @@ typedef struct conn_peer {
   cmt_node_key *key;      /* Of the connection: seed 32 x 11. */
   cmt_conn_options o;
   cmt_conn *c;
+  conn_output out;  /* What it wrote, and is not taken yet. */
   secret_peer peer; /* Seed 32 x 22. */
   uint64_t now_ns;
   bool echo;    /* Each message is sent back on its channel. */
@@ -46,6 +48,9 @@ void conn_peer_init(conn_peer *f, bool least);
 void conn_peer_start(conn_peer *f);
 void conn_peer_fini(conn_peer *f);
 
+/* At most |max| bytes of what the connection has to send, at |now_ns|. */
+cmt_bytes conn_peer_output(conn_peer *f, size_t max, uint64_t now_ns);
+void conn_peer_consume(conn_peer *f, size_t len, uint64_t now_ns);
 /* Takes all that the connection has to send. */
 void conn_peer_take(conn_peer *f);
 

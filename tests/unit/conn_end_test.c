@@ -67,7 +67,7 @@ static void end_of_file_is_told_with_its_stage(void **state) {
     assert_cmt(CMT_ECLOSED, cmt_conn_recv(f.c, &byte, 1, 0));
     assert_cmt(CMT_ECLOSED, conn_peer_queue(&f, 0x30, 1));
     assert_cmt(CMT_ECLOSED, cmt_conn_ping(f.c));
-    assert_int_equal(0, cmt_conn_output(f.c, 9999, 0).len);
+    assert_int_equal(0, conn_peer_output(&f, 9999, 0).len);
     assert_int_equal(CMT_NEVER, cmt_conn_deadline(f.c));
     conn_peer_tick(&f, S(1000));
     assert_conn_events(&f, "");
@@ -182,7 +182,7 @@ static void own_signature_leaves_after_theirs_failed(void **state) {
   conn_peer_take(&f);
   assert_int_equal(35 + CMT_FRAME_SLOT, f.wire.len);
   assert_int_equal(103, f.frame_len[0]);
-  assert_int_equal(0, cmt_conn_output(f.c, 65536, 0).len);
+  assert_int_equal(0, conn_peer_output(&f, 65536, 0).len);
   conn_peer_fini(&f);
 }
 
@@ -204,7 +204,7 @@ static void own_node_info_leaves_after_own_key_was_refused(void **state) {
   assert_int_equal(1, f.frames); /* The signature. */
   conn_peer_take(&f);
   assert_int_equal(2, f.frames);
-  assert_int_equal(0, cmt_conn_output(f.c, 65536, 0).len);
+  assert_int_equal(0, conn_peer_output(&f, 65536, 0).len);
   conn_peer_fini(&f);
 }
 
@@ -279,7 +279,7 @@ static void hard_stop_drops_what_waits(void **state) {
   conn_peer_stop(&f, CMT_EREACTOR, 0);
   assert_conn_events(&f, "CMT_EREACTOR(up)");
   assert_string_equal(cmt_err_text(CMT_EREACTOR), f.why.text);
-  assert_int_equal(0, cmt_conn_output(f.c, 9999, 0).len);
+  assert_int_equal(0, conn_peer_output(&f, 9999, 0).len);
   conn_peer_fini(&f);
 }
 
@@ -307,11 +307,11 @@ static void consuming_after_the_end_is_harmless(void **state) {
   up_init(&f);
   f.stalled = true;
   assert_cmt(CMT_OK, conn_peer_queue(&f, 0x30, 5000));
-  out = cmt_conn_output(f.c, 65536, 0);
+  out = conn_peer_output(&f, 65536, 0);
   conn_peer_stop(&f, CMT_ECANCELED, 0);
   assert_conn_events(&f, "CMT_ECANCELED(up)");
-  assert_int_equal(0, cmt_conn_output(f.c, 65536, 0).len);
-  cmt_conn_consume(f.c, out.len, S(1));
+  assert_false(cmt_conn_wants_write(f.c, 0, NULL));
+  conn_peer_consume(&f, out.len, S(1));
   assert_conn_events(&f, "");
   conn_peer_fini(&f);
 }
@@ -398,14 +398,14 @@ static void graceful_stop_waits_for_the_last_byte(void **state) {
   up_init(&f);
   f.stalled = true;
   assert_cmt(CMT_OK, conn_peer_queue(&f, 0x30, 10));
-  out = cmt_conn_output(f.c, 9999, 0);
+  out = conn_peer_output(&f, 9999, 0);
   assert_int_equal(CMT_FRAME_SLOT, out.len);
   conn_peer_stop(&f, CMT_ECANCELED, S(5));
-  cmt_conn_consume(f.c, out.len - 1, S(1));
+  conn_peer_consume(&f, out.len - 1, S(1));
   f.now_ns = S(1);
   assert_conn_events(&f, "");
-  assert_int_equal(1, cmt_conn_output(f.c, 9999, S(1)).len);
-  cmt_conn_consume(f.c, 1, S(1));
+  assert_int_equal(1, conn_peer_output(&f, 9999, S(1)).len);
+  conn_peer_consume(&f, 1, S(1));
   assert_int_equal(S(1), cmt_conn_deadline(f.c));
   assert_conn_events(&f, "CMT_ECANCELED(up)");
   conn_peer_fini(&f);

@@ -182,7 +182,7 @@ static void our_node_info_and_all_behind_it_wait_for_their_time(void **state) {
   assert_cmt(CMT_OK, conn_peer_queue(&f, 0x31, 1));
   conn_peer_take(&f); /* Our signature. */
   assert_int_equal(0, f.plain.len);
-  assert_false(cmt__conn_wants_write(f.c, &urgent));
+  assert_false(cmt_conn_wants_write(f.c, 0, &urgent));
   assert_false(cmt__conn_is_drained(f.c));
   assert_int_equal(1000, cmt_conn_deadline(f.c));
   conn_peer_tick(&f, 999);

@@ -10,6 +10,7 @@ typedef struct side {
   test_env t;
   cmt_node_key *key;
   cmt_conn *c;
+  conn_output out;
   bool up;
   cmt_why end;
   size_t messages, bytes;
@@ -55,6 +56,7 @@ static cmt_err side_start(side *s) {
 
 static void side_fini(side *s) {
   cmt_conn_delete(s->c);
+  conn_output_fini(&s->out);
   cmt_node_key_delete(s->key);
   test_env_fini(&s->t);
 }
@@ -100,7 +102,7 @@ static void side_events(side *s) {
 
 /* Moves bytes from one to the other; how many. */
 static size_t carry(pair *p, side *from, side *to) {
-  cmt_bytes out = cmt_conn_output(from->c, drawn(p), p->now_ns);
+  cmt_bytes out = conn_output_lend(&from->out, from->c, drawn(p), p->now_ns);
   uint8_t *copy;
 
   if (out.len == 0) {
@@ -108,7 +110,7 @@ static size_t carry(pair *p, side *from, side *to) {
   }
   copy = malloc(out.len);
   memcpy(copy, out.base, out.len);
-  cmt_conn_consume(from->c, out.len, p->now_ns);
+  conn_output_consume(&from->out, from->c, out.len, p->now_ns);
   for (size_t at = 0, n; at < out.len; at += n) {
     n = cmt__min(drawn(p), out.len - at);
     if (cmt_conn_recv(to->c, copy + at, n, p->now_ns) != CMT_OK) {

@@ -83,14 +83,14 @@ static void own_handshake_leaves_in_pieces(void **state) {
     f.stalled = true;
     conn_peer_raw(&f, (cmt_bytes){stream, sizeof stream});
     while (true) {
-      cmt_bytes out = cmt_conn_output(f.c, max, 0);
+      cmt_bytes out = conn_peer_output(&f, max, 0);
       size_t taken = (out.len + 1) / 2;
 
       if (out.len == 0) {
         break;
       }
       assert_in_range(out.len, 1, max);
-      cmt_conn_consume(f.c, taken, 0);
+      conn_peer_consume(&f, taken, 0);
       total += taken;
     }
     /* The signature, the node info, the pong. */

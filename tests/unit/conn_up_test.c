@@ -47,7 +47,7 @@ static void full_queue_and_long_message_are_refused(void **state) {
   f.stalled = true;
   assert_cmt(CMT_OK, conn_peer_queue(&f, 0x00, 3000));
   /* The first is being cut, and the link takes nothing more. */
-  assert_int_equal(100, cmt_conn_output(f.c, 100, 0).len);
+  assert_int_equal(100, conn_peer_output(&f, 100, 0).len);
   assert_cmt(CMT_OK, conn_peer_queue(&f, 0x00, 1));
   assert_cmt(CMT_EAGAIN, conn_peer_queue(&f, 0x00, 1));
   assert_cmt(CMT_ETOOBIG, conn_peer_queue(&f, 0x31, 5001));
@@ -63,7 +63,7 @@ static void one_run_holds_packets_of_several_channels(void **state) {
   assert_cmt(CMT_OK, conn_peer_queue(&f, 0x30, 1));
   assert_cmt(CMT_OK, conn_peer_queue(&f, 0x31, 0));
   assert_cmt(CMT_OK, conn_peer_queue(&f, 0xff, 2));
-  assert_int_equal(CMT_FRAME_SLOT, cmt_conn_output(f.c, 99999, 0).len);
+  assert_int_equal(CMT_FRAME_SLOT, conn_peer_output(&f, 99999, 0).len);
   conn_peer_take(&f);
   assert_conn_sent(&f, "1a07083010011a0130 1a0408311001 "
                        "1a0908ff0110011a02ffff");
@@ -161,13 +161,13 @@ static void next_run_is_sealed_when_the_last_is_taken(void **state) {
   up_init(&f);
   f.stalled = true;
   assert_cmt(CMT_OK, conn_peer_queue(&f, 0x30, 3000));
-  out = cmt_conn_output(f.c, 99999, 0);
+  out = conn_peer_output(&f, 99999, 0);
   assert_int_equal(3 * CMT_FRAME_SLOT, out.len);
   assert_cmt(CMT_OK, conn_peer_queue(&f, 0xff, 1));
-  cmt_conn_consume(f.c, out.len - 7, 0);
-  assert_int_equal(7, cmt_conn_output(f.c, 99999, 0).len);
-  cmt_conn_consume(f.c, 7, 0);
-  assert_int_equal(CMT_FRAME_SLOT, cmt_conn_output(f.c, 99999, 0).len);
+  conn_peer_consume(&f, out.len - 7, 0);
+  assert_int_equal(7, conn_peer_output(&f, 99999, 0).len);
+  conn_peer_consume(&f, 7, 0);
+  assert_int_equal(CMT_FRAME_SLOT, conn_peer_output(&f, 99999, 0).len);
   conn_peer_fini(&f);
 }
 
@@ -194,7 +194,7 @@ static void run_is_as_long_as_asked_for(void **state) {
     for (int k = 0; k < 11; k++) {
       assert_cmt(CMT_OK, conn_peer_queue(&f, 0xff, 90000));
     }
-    assert_in_range(cmt_conn_output(f.c, rows[i].max, 0).len, 1, rows[i].max);
+    assert_in_range(conn_peer_output(&f, rows[i].max, 0).len, 1, rows[i].max);
     assert_int_equal(4, cmt_conn_get_status(f.c, s, 4));
     assert_in_range(s[3].sent_bytes, room - 1036, room);
     conn_peer_fini(&f);
@@ -213,16 +213,16 @@ static void link_seals_into_its_own_memory(void **state) {
   (void)state;
   up_init(&f);
   f.stalled = true;
-  assert_int_equal(2 * CMT_FRAME_SLOT, cmt__conn_seal_min(f.c));
-  assert_false(cmt__conn_wants_write(f.c, &urgent));
-  assert_int_equal(0, cmt__conn_seal(f.c, slots, sizeof slots, 0));
+  assert_int_equal(2 * CMT_FRAME_SLOT, cmt_conn_write_min(f.c));
+  assert_false(cmt_conn_wants_write(f.c, 0, &urgent));
+  assert_int_equal(0, cmt_conn_write(f.c, slots, sizeof slots, 0));
   assert_cmt(CMT_OK, conn_peer_queue(&f, 0x30, 1500));
-  assert_true(cmt__conn_wants_write(f.c, &urgent));
+  assert_true(cmt_conn_wants_write(f.c, 0, &urgent));
   assert_false(urgent);
   assert_cmt(CMT_OK, cmt_conn_ping(f.c));
-  assert_true(cmt__conn_wants_write(f.c, &urgent));
+  assert_true(cmt_conn_wants_write(f.c, 0, &urgent));
   assert_true(urgent);
-  len = cmt__conn_seal(f.c, slots, sizeof slots, S(1) / 2);
+  len = cmt_conn_write(f.c, slots, sizeof slots, S(1) / 2);
   assert_int_equal(2 * CMT_FRAME_SLOT, len);
   assert_int_equal(4, cmt_conn_get_status(f.c, status, 4));
   assert_int_equal(S(1) / 2, status[1].wait_last_ns);
@@ -232,7 +232,7 @@ static void link_seals_into_its_own_memory(void **state) {
   assert_int_equal(1500, credits.bytes);
   assert_int_equal(1024, secret_peer_open(&f.peer, slots).len);
   assert_int_equal(501, secret_peer_open(&f.peer, slots + CMT_FRAME_SLOT).len);
-  cmt_conn_consume(f.c, len, S(1));
+  conn_peer_consume(&f, len, S(1));
   assert_int_equal(S(46), cmt_conn_deadline(f.c));
   conn_peer_fini(&f);
 }
@@ -246,10 +246,10 @@ static void handshake_is_urgent_to_write(void **state) {
   (void)state;
   conn_peer_init(&f, true);
   assert_cmt(CMT_OK, cmt_conn_new(&f.o, 0, &c, NULL));
-  assert_true(cmt__conn_wants_write(c, &urgent));
+  assert_true(cmt_conn_wants_write(c, 0, &urgent));
   assert_true(urgent);
-  assert_int_equal(35, cmt__conn_seal(c, slots, sizeof slots, 0));
-  assert_false(cmt__conn_wants_write(c, &urgent));
+  assert_int_equal(35, cmt_conn_write(c, slots, sizeof slots, 0));
+  assert_false(cmt_conn_wants_write(c, 0, &urgent));
   cmt_conn_delete(c);
   conn_peer_fini(&f);
 }
@@ -263,7 +263,7 @@ static void least_room_follows_the_payload(void **state) {
   f.o.send_packet_payload_max = 65536;
   conn_peer_start(&f);
   conn_peer_up(&f);
-  assert_int_equal(65 * CMT_FRAME_SLOT, cmt__conn_seal_min(f.c));
+  assert_int_equal(65 * CMT_FRAME_SLOT, cmt_conn_write_min(f.c));
   assert_cmt(CMT_OK, conn_peer_queue(&f, 0xff, 65535));
   conn_peer_take(&f);
   cmt_bytes body;
@@ -289,9 +289,9 @@ static void least_room_is_exact(void **state) {
     conn_peer_init(&f, true);
     f.o.send_packet_payload_max = rows[i].payload;
     conn_peer_start(&f);
-    assert_int_equal(rows[i].shaking * CMT_FRAME_SLOT, cmt__conn_seal_min(f.c));
+    assert_int_equal(rows[i].shaking * CMT_FRAME_SLOT, cmt_conn_write_min(f.c));
     conn_peer_up(&f);
-    assert_int_equal(rows[i].up * CMT_FRAME_SLOT, cmt__conn_seal_min(f.c));
+    assert_int_equal(rows[i].up * CMT_FRAME_SLOT, cmt_conn_write_min(f.c));
     conn_peer_fini(&f);
   }
 }
@@ -316,7 +316,7 @@ static void a_run_has_as_many_frames_as_it_fills(void **state) {
     f.stalled = true;
     assert_cmt(CMT_OK, conn_peer_queue(&f, 0xff, rows[i][0]));
     assert_int_equal(rows[i][1] * CMT_FRAME_SLOT,
-                     cmt__conn_seal(f.c, slots, sizeof slots, 0));
+                     cmt_conn_write(f.c, slots, sizeof slots, 0));
     conn_peer_fini(&f);
   }
 }
@@ -330,7 +330,7 @@ static void without_a_nonce_it_ends(void **state) {
   f.stalled = true;
   assert_cmt(CMT_OK, conn_peer_queue(&f, 0x31, 1));
   f.c->secret->send_counter = UINT64_MAX;
-  assert_int_equal(0, cmt_conn_output(f.c, SIZE_MAX, 0).len);
+  assert_int_equal(0, conn_peer_output(&f, SIZE_MAX, 0).len);
   assert_true(cmt__conn_has_ended(f.c));
   conn_peer_tick(&f, 0);
   assert_conn_events(&f, "CMT_ENONCE(up)");
@@ -351,9 +351,9 @@ static void ping_is_answered_in_the_next_run_of_a_flood(void **state) {
   }
   /* A run is under way, half taken, when the ping comes. */
   assert_int_equal(20 * CMT_FRAME_SLOT,
-                   cmt_conn_output(f.c, 20 * CMT_FRAME_SLOT, 0).len);
+                   conn_peer_output(&f, 20 * CMT_FRAME_SLOT, 0).len);
   for (int half = 0; half < 2; half++) {
-    cmt_bytes out = cmt_conn_output(f.c, 10 * CMT_FRAME_SLOT, 0);
+    cmt_bytes out = conn_peer_output(&f, 10 * CMT_FRAME_SLOT, 0);
 
     for (size_t i = 0; i < 10; i++) {
       uint8_t slot[CMT_FRAME_SLOT];
@@ -361,7 +361,7 @@ static void ping_is_answered_in_the_next_run_of_a_flood(void **state) {
       memcpy(slot, out.base + i * CMT_FRAME_SLOT, sizeof slot);
       (void)secret_peer_open(&f.peer, slot);
     }
-    cmt_conn_consume(f.c, out.len, 0);
+    conn_peer_consume(&f, out.len, 0);
     conn_peer_send_hex(&f, "020a00020a00");
   }
   conn_peer_take(&f);
@@ -409,11 +409,11 @@ static void round_trip_is_measured_from_the_taken_frame(void **state) {
   f.stalled = true;
   assert_cmt(CMT_OK, cmt_conn_ping(f.c));
   assert_cmt(CMT_EAGAIN, cmt_conn_ping(f.c));
-  out = cmt_conn_output(f.c, 9999, S(1));
+  out = conn_peer_output(&f, 9999, S(1));
   /* Of a frame that is not whole the other side can read nothing. */
-  cmt_conn_consume(f.c, out.len - 1, S(2));
+  conn_peer_consume(&f, out.len - 1, S(2));
   assert_int_equal(S(60), cmt_conn_deadline(f.c));
-  cmt_conn_consume(f.c, 1, S(5));
+  conn_peer_consume(&f, 1, S(5));
   assert_int_equal(S(50), cmt_conn_deadline(f.c));
   secret_peer_seal(&f.peer, (cmt_bytes){(const uint8_t *)"\x02\x12\x00", 3},
                    slot);
@@ -435,12 +435,12 @@ static void wait_begins_with_the_frame_of_the_ping(void **state) {
   f.stalled = true;
   assert_cmt(CMT_OK, conn_peer_queue(&f, 0xff, 90000));
   assert_cmt(CMT_OK, cmt_conn_ping(f.c));
-  assert_int_equal(89 * CMT_FRAME_SLOT, cmt_conn_output(f.c, 99999, 0).len);
-  cmt_conn_consume(f.c, CMT_FRAME_SLOT - 1, S(1));
+  assert_int_equal(89 * CMT_FRAME_SLOT, conn_peer_output(&f, 99999, 0).len);
+  conn_peer_consume(&f, CMT_FRAME_SLOT - 1, S(1));
   assert_int_equal(S(60), cmt_conn_deadline(f.c));
-  cmt_conn_consume(f.c, 1, S(2));
+  conn_peer_consume(&f, 1, S(2));
   assert_int_equal(S(47), cmt_conn_deadline(f.c));
-  cmt_conn_consume(f.c, 50 * CMT_FRAME_SLOT, S(9));
+  conn_peer_consume(&f, 50 * CMT_FRAME_SLOT, S(9));
   assert_int_equal(S(47), cmt_conn_deadline(f.c));
   conn_peer_fini(&f);
 }

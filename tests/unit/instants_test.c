@@ -79,7 +79,11 @@ static void conn_act(conn_peer *f, uint64_t what, uint64_t now_ns) {
     conn_peer_send_hex(f, legacy ? "02" : "021200");
     break;
   case 3:
-    cmt__conn_pause(f->c, what % 2 == 0, now_ns);
+    if (what % 2 == 0) {
+      cmt_conn_pause(f->c, now_ns);
+    } else {
+      cmt_conn_resume(f->c, now_ns);
+    }
     break;
   case 4:
     (void)!cmt_conn_ping(f->c);

@@ -154,19 +154,27 @@ static cmt_conn *child_conn(child *c) {
   return conn;
 }
 
+static uint8_t out_bytes[CMT_CONN_WRITE_ROOM];
+
 static void consume_of_a_connection(child *c) {
   cmt_conn *conn = child_conn(c);
-  cmt_bytes out = cmt_conn_output(conn, 1 << 20, 0);
 
-  cmt_conn_consume(conn, out.len + 1, 0);
+  cmt_conn_consume(conn,
+                   cmt_conn_write(conn, out_bytes, sizeof out_bytes, 0) + 1, 0);
 }
 
 static void consume_of_a_connection_in_parts(child *c) {
   cmt_conn *conn = child_conn(c);
-  cmt_bytes out = cmt_conn_output(conn, 1 << 20, 0);
+  size_t len = cmt_conn_write(conn, out_bytes, sizeof out_bytes, 0);
 
   cmt_conn_consume(conn, 1, 0);
-  cmt_conn_consume(conn, out.len, 0);
+  cmt_conn_consume(conn, len, 0);
+}
+
+static void write_into_too_little(child *c) {
+  cmt_conn *conn = child_conn(c);
+
+  (void)cmt_conn_write(conn, out_bytes, cmt_conn_write_min(conn) - 1, 0);
 }
 
 static void stop_without_a_reason(child *c) {
@@ -271,10 +279,11 @@ static const row rows[] = {
   {ref_of_the_dead, "cmt_buf_ref: the buffer has no reference left"},
   {delete_too_many, "cmt_node_key_delete: one call too many"},
   {delete_of_memory_that_is_free, "cmt_node_key_delete: one call too many"},
-  {consume_of_a_connection,
-   "cmt_conn_consume: more than the output that was lent"},
+  {consume_of_a_connection, "cmt_conn_consume: more than what was written"},
   {consume_of_a_connection_in_parts,
-   "cmt_conn_consume: more than the output that was lent"},
+   "cmt_conn_consume: more than what was written"},
+  {write_into_too_little,
+   "cmt_conn_write: less room than cmt_conn_write_min()"},
   {stop_without_a_reason, "cmt_conn_stop: the reason is CMT_OK"},
   {consume_of_a_multiplexer,
    "cmt_mconn_consume: more than the output that was lent"},

@@ -58,13 +58,14 @@ static void check_bytes(replay *r, const char *hex) {
 }
 
 static void check_output(replay *r, uint64_t at) {
-  static char hex[2 * 65536 + 1];
-  cmt_bytes out;
+  static uint8_t out[CMT_CONN_WRITE_ROOM];
+  static char hex[2 * sizeof out + 1];
+  size_t len;
 
-  while ((out = cmt_conn_output(r->conn, 65536, at)).len > 0) {
-    sodium_bin2hex(hex, sizeof hex, out.base, out.len);
+  while ((len = cmt_conn_write(r->conn, out, sizeof out, at)) > 0) {
+    sodium_bin2hex(hex, sizeof hex, out, len);
     check_bytes(r, hex);
-    cmt_conn_consume(r->conn, out.len, at);
+    cmt_conn_consume(r->conn, len, at);
   }
 }
 

@@ -268,9 +268,9 @@ static void stop_reading_at(size_t taken, cmt_wire wire) {
 
     f.now_ns = S(s);
     (void)conn_peer_queue(&f, 0xff, 20000);
-    out = cmt_conn_output(f.c, cmt__max(taken, 1), f.now_ns);
+    out = conn_peer_output(&f, cmt__max(taken, 1), f.now_ns);
     out.len = cmt__min(out.len, taken);
-    cmt_conn_consume(f.c, out.len, f.now_ns);
+    conn_peer_consume(&f, out.len, f.now_ns);
     taken -= out.len;
     conn_peer_send_hex(&f, legacy ? "030408311001" : "061a0408311001");
     conn_peer_tick(&f, f.now_ns);
@@ -305,7 +305,7 @@ static void the_reason_says_how_long_and_how_much(void **state) {
   assert_cmt(CMT_OK, conn_peer_queue(&f, 0xff, 5000));
   assert_cmt(CMT_OK, conn_peer_queue(&f, 0xff, 700));
   assert_int_equal(2 * CMT_FRAME_SLOT,
-                   cmt_conn_output(f.c, 2 * CMT_FRAME_SLOT, 0).len);
+                   conn_peer_output(&f, 2 * CMT_FRAME_SLOT, 0).len);
   conn_peer_tick(&f, S(1));
   conn_peer_tick(&f, MS(2500) - 1);
   assert_conn_events(&f, "");

@@ -31,6 +31,8 @@ typedef struct drive {
   bool ended, writing;
   int error; /* Why reading failed, or 0. */
   uint8_t data[READ_SIZE];
+  size_t out_at, out_len; /* Of |out|, what the socket did not take yet. */
+  uint8_t out[CMT_CONN_WRITE_ROOM];
 } drive;
 
 static void set_why(cli_probe_result *r, cmt_err err, cmt_stage stage,
@@ -274,21 +276,28 @@ static void drive_read(drive *d) {
   drive_events(d);
 }
 
+/* False: there is nothing to write. */
+static bool drive_seal(drive *d, uint64_t now_ns) {
+  d->out_at = 0;
+  d->out_len = cmt_conn_write(d->r->conn, d->out, sizeof d->out, now_ns);
+  return d->out_len > 0;
+}
+
 /* A write that fails is told by the next read, after what was received.  The
    instant is that before the write: on one machine the answer can be there
    before the call returns, and a round trip would seem to take no time. */
 static void drive_write(drive *d) {
   uint64_t now_ns = cli_now_ns();
-  cmt_bytes out;
 
   d->writing = false;
-  while ((out = cmt_conn_output(d->r->conn, READ_SIZE, now_ns)).len > 0) {
-    ssize_t n = write(d->fd, out.base, out.len);
+  while (d->out_at < d->out_len || drive_seal(d, now_ns)) {
+    ssize_t n = write(d->fd, d->out + d->out_at, d->out_len - d->out_at);
 
     if (n <= 0) {
       d->writing = n < 0 && errno == EAGAIN;
       return;
     }
+    d->out_at += (size_t)n;
     cmt_conn_consume(d->r->conn, (size_t)n, now_ns);
     now_ns = cli_now_ns();
   }

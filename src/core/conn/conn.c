@@ -59,10 +59,7 @@ void cmt_conn_delete(cmt_conn *c) {
   cmt_mconn_delete(c->mconn);
   cmt_node_key_delete(c->key);
   cmt__free(&config->pool.env, c->theirs);
-  if (c->alone != NULL) {
-    cmt__free(&config->pool.env, c->alone->out.base);
-    cmt__free(&config->pool.env, c->alone);
-  }
+  cmt__free(&config->pool.env, c->why);
   cmt__free(&config->pool.env, c);
   cmt__conn_config_unref(config);
 }
@@ -222,8 +219,8 @@ static cmt_err alone_new(const cmt_conn_options *o, cmt__conn_config *config,
   if (err != CMT_OK) {
     return err;
   }
-  c->alone = cmt__alloc_zero(&config->pool.env, sizeof *c->alone);
-  if (c->alone == NULL) {
+  c->why = cmt__alloc_zero(&config->pool.env, sizeof *c->why);
+  if (c->why == NULL) {
     cmt_conn_delete(c);
     return CMT_ENOMEM;
   }
@@ -418,8 +415,12 @@ void cmt__conn_delay_info(cmt_conn *c, uint64_t at_ns) {
   }
 }
 
-void cmt__conn_pause(cmt_conn *c, bool on, uint64_t now_ns) {
-  cmt__mconn_pause(c->mconn, on, cmt__conn_enter(c, now_ns));
+void cmt_conn_pause(cmt_conn *c, uint64_t now_ns) {
+  cmt__mconn_pause(c->mconn, true, cmt__conn_enter(c, now_ns));
+}
+
+void cmt_conn_resume(cmt_conn *c, uint64_t now_ns) {
+  cmt__mconn_pause(c->mconn, false, cmt__conn_enter(c, now_ns));
 }
 
 void cmt__conn_attach_quota(cmt_conn *c, cmt__quota *b,
@@ -430,7 +431,7 @@ void cmt__conn_attach_quota(cmt_conn *c, cmt__quota *b,
 void cmt__conn_detach_quota(cmt_conn *c) { cmt__mconn_detach_quota(c->mconn); }
 
 bool cmt_conn_wants_read(const cmt_conn *c) {
-  return !c->ended && cmt_mconn_wants_read(c->mconn);
+  return !c->ended && !cmt__conn_has_input(c) && cmt_mconn_wants_read(c->mconn);
 }
 
 size_t cmt__conn_read_max(cmt_conn *c) {
@@ -468,6 +469,15 @@ cmt_err cmt_conn_try_send(cmt_conn *c, uint8_t channel, cmt_buf *msg) {
 
 cmt_err cmt__conn_queue(cmt_conn *c, size_t at, cmt_buf *msg) {
   return takes_messages(c) ? cmt__mconn_queue(c->mconn, at, msg) : CMT_ECLOSED;
+}
+
+uint32_t cmt_conn_room(const cmt_conn *c, uint8_t channel) {
+  size_t at = c->config->index[channel];
+
+  return takes_messages(c) && at < c->config->count &&
+             (c->theirs_have >> at & 1) != 0
+           ? cmt__mconn_room(c->mconn, at)
+           : 0;
 }
 
 cmt_err cmt_conn_ping(cmt_conn *c) {

@@ -2,8 +2,8 @@
 #ifndef CMT__CONN_H
 #define CMT__CONN_H
 
-/* What a link uses of a connection besides the public calls: sealing into
-   memory of the loop, and the credits of what was cut. */
+/* What a link uses of a connection besides the public calls: the config that
+   connections share, input that is kept, and the credits of what was cut. */
 
 #include "core/mux/channel.h"
 
@@ -30,20 +30,6 @@ cmt_node_info *cmt__conn_take_info(cmt_conn *c);
 /* The last status of its channels, and |rest|, as cmt__channels_retire().  It
    has ended, or is refused: no message goes either way any more. */
 cmt_channel_status *cmt__conn_retire(cmt_conn *c, cmt__channels_rest *rest);
-
-/* Seals what is to be sent into |slots|, of |cap| bytes, at least
-   cmt__conn_seal_min() of them.  Returns the bytes to write, 0 for none.
-   Every byte returned is to be written, in order; cmt_conn_consume() tells as
-   they are.  Not to be mixed with cmt_conn_output(). */
-size_t cmt__conn_seal(cmt_conn *c, uint8_t *slots, size_t cap, uint64_t now_ns);
-
-/* The least room that cmt__conn_seal() can work with: the frames of one packet
-   of the largest size, or of the handshake. */
-size_t cmt__conn_seal_min(const cmt_conn *c);
-
-/* True when cmt__conn_seal() would have something; |*urgent| when it should not
-   wait for more: handshake, ping, pong, a message of an urgent channel. */
-bool cmt__conn_wants_write(const cmt_conn *c, bool *urgent);
 
 /* Shares |b|, which outlives it, with others.  |on_gave_way|(|arg|) comes,
    under the lock of |b| and from any thread, when it held most of the memory
@@ -74,12 +60,8 @@ void cmt__conn_moved(cmt_conn *c, uint64_t now_ns);
 enum { CMT__HANDSHAKE_READ_MAX = 8192 };
 size_t cmt__conn_read_max(cmt_conn *c);
 
-/* Tells that the stream is not read by choice, or is read again.  That time
-   does not count towards the pong timeout. */
-void cmt__conn_pause(cmt_conn *c, bool on, uint64_t now_ns);
-
-/* Most bytes that one made with |o| takes, without messages and without what
-   cmt_conn_output() needs: once it is up, and in its handshake. */
+/* Most bytes that one made with |o| takes, without messages: once it is up, and
+   in its handshake. */
 size_t cmt__conn_memory(const cmt_conn_options *o);
 size_t cmt__conn_handshake_memory(const cmt_conn_options *o);
 

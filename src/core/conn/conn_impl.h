@@ -10,7 +10,6 @@
 
 #include "core/mux/mconn.h"
 #include "node_info.h"
-#include "base/outbuf.h"
 
 #include <cometp2p/secret_conn.h>
 
@@ -39,12 +38,6 @@ typedef struct cmt__conn_handshake {
                                                 up. */
 } cmt__conn_handshake;
 
-/* What only one that a caller made with cmt_conn_new() has. */
-typedef struct cmt__conn_alone {
-  cmt__outbuf out; /* What cmt_conn_output() lends. */
-  cmt_why why;     /* The reason in the last event. */
-} cmt__conn_alone;
-
 struct cmt_conn {
   cmt__conn_config *config;
   cmt_node_key *key; /* A reference of ours. */
@@ -65,7 +58,7 @@ struct cmt_conn {
   /* The run under way, and where it stands in the multiplexer's stream. */
   size_t batch_len, batch_taken;
   uint64_t run_from;
-  cmt__conn_alone *alone; /* NULL: of cmt__conn_new(). */
+  cmt_why *why; /* Of the last event; NULL: made by cmt__conn_new(). */
   /* Why it ended. */
   cmt_err end_err;
   cmt_stage end_stage;

@@ -333,9 +333,9 @@ static bool end_event(cmt_conn *c, cmt_conn_event *out) {
   }
   c->end_told = true;
   out->kind = CMT_CONN_END;
-  if (c->alone != NULL) {
-    cmt__conn_why(c, &c->alone->why);
-    out->why = &c->alone->why;
+  if (c->why != NULL) {
+    cmt__conn_why(c, c->why);
+    out->why = c->why;
   }
   return true;
 }

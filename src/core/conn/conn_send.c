@@ -5,7 +5,7 @@
 
 #include "conn_impl.h"
 
-enum { INFO_PREFIX_MAX = 10, BATCH_FRAMES_MAX = 256 };
+enum { INFO_PREFIX_MAX = 10 };
 
 /* A handshake that we end for what the other side said: our own part still goes
    out, so that it fails for the same reason and not for an end of file. */
@@ -39,13 +39,19 @@ static bool parting_wants_write(const cmt_conn *c) {
          !handshake_is_left(c) && cmt__mconn_is_foreign(c->mconn);
 }
 
-bool cmt__conn_wants_write(const cmt_conn *c, bool *urgent) {
-  *urgent = true;
-  if (handshake_wants_write(c) || parting_wants_write(c)) {
-    return true;
+bool cmt_conn_wants_write(cmt_conn *c, uint64_t now_ns, bool *urgent) {
+  bool hurry = true, wants;
+
+  cmt__conn_latch(c, now_ns);
+  wants = handshake_wants_write(c) || parting_wants_write(c);
+  if (!wants && c->state == CMT__CONN_UP && !c->ended &&
+      !handshake_is_left(c)) {
+    wants = cmt__mconn_wants_write(c->mconn, &hurry);
   }
-  return c->state == CMT__CONN_UP && !c->ended && !handshake_is_left(c) &&
-         cmt__mconn_wants_write(c->mconn, urgent);
+  if (urgent != NULL) {
+    *urgent = hurry;
+  }
+  return wants;
 }
 
 bool cmt__conn_is_drained(const cmt_conn *c) {
@@ -53,7 +59,7 @@ bool cmt__conn_is_drained(const cmt_conn *c) {
                                    cmt__mconn_is_drained(c->mconn));
 }
 
-size_t cmt__conn_seal_min(const cmt_conn *c) {
+size_t cmt_conn_write_min(const cmt_conn *c) {
   size_t packets = cmt__mconn_fill_min(c->mconn);
   size_t info = CMT_NODE_INFO_MAX + INFO_PREFIX_MAX;
   size_t most = c->shake != NULL ? cmt__max(packets, info) : packets;
@@ -106,23 +112,17 @@ static size_t info_seal(cmt_conn *c, uint8_t *slots, cmt__batch r) {
   return batch_seal(c, slots, &r);
 }
 
-size_t cmt__conn_seal(cmt_conn *c, uint8_t *slots, size_t cap,
-                      uint64_t now_ns) {
+/* The next batch; there is one. */
+static size_t batch_next(cmt_conn *c, uint8_t *slots, size_t cap) {
   cmt_bytes shake;
   cmt__batch r;
 
-  (void)cmt__conn_enter(c, now_ns);
-  CMT_ASSERT(&c->config->pool.env,
-             cmt__conn_batch_done(c) && cap >= cmt__conn_seal_min(c));
   c->batch_is_mconn = false;
   if (parting_wants_write(c)) {
     c->parted = true;
     r = cmt__batch_frames(&c->config->pool.env, slots, cap / CMT_FRAME_SLOT);
     cmt__mconn_write_parting(c->mconn, &r);
     return batch_seal(c, slots, &r);
-  }
-  if (c->ended && !handshake_wants_write(c)) {
-    return 0;
   }
   shake = cmt_secret_conn_output(c->secret);
   if (shake.len != 0) {
@@ -134,10 +134,7 @@ size_t cmt__conn_seal(cmt_conn *c, uint8_t *slots, size_t cap,
   r = cmt__batch_frames(&c->config->pool.env, slots, cap / CMT_FRAME_SLOT);
   if (c->shake != NULL && !c->shake->info_sent &&
       c->state != CMT__CONN_SECRET) {
-    return cmt__conn_info_waits(c) ? 0 : info_seal(c, slots, r);
-  }
-  if (c->state != CMT__CONN_UP) {
-    return 0;
+    return info_seal(c, slots, r);
   }
   c->batch_is_mconn = true;
   c->run_from = cmt__mconn_filled(c->mconn);
@@ -145,14 +142,19 @@ size_t cmt__conn_seal(cmt_conn *c, uint8_t *slots, size_t cap,
   return batch_seal(c, slots, &r);
 }
 
+size_t cmt_conn_write(cmt_conn *c, uint8_t *dest, size_t cap, uint64_t now_ns) {
+  CMT_REQUIRE(&c->config->pool.env, cap >= cmt_conn_write_min(c),
+              "cmt_conn_write: less room than cmt_conn_write_min()");
+  return cmt__conn_batch_done(c) && cmt_conn_wants_write(c, now_ns, NULL)
+           ? batch_next(c, dest, cap)
+           : 0;
+}
+
 void cmt_conn_consume(cmt_conn *c, size_t len, uint64_t now_ns) {
   (void)cmt__conn_enter(c, now_ns);
   CMT_REQUIRE(&c->config->pool.env, len <= c->batch_len - c->batch_taken,
-              "cmt_conn_consume: more than the output that was lent");
+              "cmt_conn_consume: more than what was written");
   c->batch_taken += len;
-  if (c->alone != NULL && c->alone->out.begin != c->alone->out.end) {
-    c->alone->out.begin += len;
-  }
   if (c->batch_is_mconn) {
     /* The other side can read nothing of a frame that is not whole. */
     uint64_t bytes = c->batch_taken / CMT_FRAME_SLOT * CMT_FRAME_DATA;
@@ -165,26 +167,4 @@ void cmt_conn_consume(cmt_conn *c, size_t len, uint64_t now_ns) {
     cmt__mconn_behind(c->mconn, false, c->now_ns);
   }
   cmt__conn_update(c);
-}
-
-cmt_bytes cmt_conn_output(cmt_conn *c, size_t max, uint64_t now_ns) {
-  cmt__outbuf *out = &c->alone->out;
-  bool urgent;
-
-  cmt__conn_latch(c, now_ns);
-  if (out->begin == out->end && cmt__conn_wants_write(c, &urgent)) {
-    size_t cap =
-      cmt__min(max / CMT_FRAME_SLOT, BATCH_FRAMES_MAX) * CMT_FRAME_SLOT;
-
-    cap = cmt__max(cap, cmt__conn_seal_min(c));
-    if (!cmt__outbuf_reserve(out, &c->config->pool.env, cap)) {
-      cmt__conn_fail(c, CMT_ENOMEM);
-      return (cmt_bytes){.base = NULL};
-    }
-    out->begin = 0;
-    out->end = cmt__conn_seal(c, out->base, cap, now_ns);
-  }
-  /* After the end only the handshake still counts. */
-  return c->ended && c->batch_is_mconn ? (cmt_bytes){.base = NULL}
-                                       : cmt__outbuf_lend(out, max);
 }

@@ -401,6 +401,13 @@ cmt_err cmt__mconn_queue(cmt_mconn *m, size_t at, cmt_buf *msg) {
                              : cmt__channel_queue(&m->channels, at, msg);
 }
 
+uint32_t cmt__mconn_room(const cmt_mconn *m, size_t at) {
+  uint32_t max = m->channels.config->list[at].send_queue + 1;
+  uint32_t count = cmt__counter32_get(&m->channels.list[at].queue_count);
+
+  return m->failed != CMT_OK || count >= max ? 0 : max - count;
+}
+
 bool cmt__mconn_wants_write(const cmt_mconn *m, bool *urgent) {
   bool ping = cmt__ping_wants_write(&m->ping, m->channels.ready > 0);
 

@@ -33,6 +33,9 @@ uint64_t cmt__mconn_late_ns(const cmt_mconn *m);
 /* As cmt_mconn_try_send() of what was checked: see cmt__channel_queue(). */
 CMT_NODISCARD cmt_err cmt__mconn_queue(cmt_mconn *m, size_t at, cmt_buf *msg);
 
+/* How many messages more the channel at |at| takes. */
+uint32_t cmt__mconn_room(const cmt_mconn *m, size_t at);
+
 /* True while bytes given to it are not used up. */
 bool cmt__mconn_has_input(const cmt_mconn *m);
 /* The input that is left, which the caller may move elsewhere. */

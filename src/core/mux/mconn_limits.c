@@ -129,7 +129,7 @@ void cmt__mconn_recv_hold(cmt_mconn *m) {
 }
 
 bool cmt_mconn_wants_read(const cmt_mconn *m) {
-  return m->failed == CMT_OK && !m->limited;
+  return m->failed == CMT_OK && !m->limited && !m->paused;
 }
 
 size_t cmt__mconn_read_max(cmt_mconn *m) {
