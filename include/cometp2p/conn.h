@@ -5,7 +5,7 @@
 /* The whole of one connection to a CometBFT node, without I/O, clock or
    threads: secret connection, node infos, multiplexer.  TCP bytes go in,
    events and TCP bytes come out.  docs/PROTOCOL.md sections 2 to 4.  An object
-   belongs to one thread at a time.
+   belongs to one thread at a time.  examples/conn_poll.c is a whole program.
 
      bytes read   -> cmt_conn_recv(), then cmt_conn_next_event() until false;
                      then read on if cmt_conn_wants_read()

@@ -177,6 +177,75 @@ def test_run_on(report, path):
                  *b.seen)
 
 
+def test_conn_poll(report, path):
+    """A guest without a switch beside a node with one."""
+    node = Example(os.path.join(os.path.dirname(path), "chat"))
+    addr = last_word(node.wait_for("others join"))
+    guest = Example(path, addr)
+    report.check(guest.wait_for(f"connected with {addr[:40]}") is not None,
+                 "conn_poll connects with a switch", *guest.seen)
+    guest.say("hello")
+    report.check(node.wait_for(": hello") is not None,
+                 "the switch gets what conn_poll sends", *node.seen)
+    guest.say("/pause")
+    guest.wait_for("paused")
+    node.say("for later")
+    # The node's answer to the guest comes behind that.
+    guest.say("still here")
+    report.check(node.wait_for(": still here") is not None,
+                 "conn_poll sends while it is paused", *node.seen)
+    guest.say("/resume")
+    report.check(guest.wait_for(": for later") is not None and
+                 guest.seen[-2] == "resumed",
+                 "what came in a pause is told after it, and not before",
+                 *guest.seen)
+    statuses = [guest.end()]
+    report.check(node.wait_for("is gone: ") is not None and
+                 "ended: " in guest.seen[-1],
+                 "the end of the input ends the connection", *guest.seen)
+    statuses.append(node.end())
+    report.check(statuses == [0, 0], "conn_poll ends with its input", statuses,
+                 *guest.seen, *node.seen)
+
+
+def test_conn_poll_pipe(report, path):
+    """More lines than a queue has room for, before it is connected."""
+    count = 10000
+    node = Example(os.path.join(os.path.dirname(path), "chat"))
+    addr = last_word(node.wait_for("others join"))
+    done = subprocess.run([path, addr], timeout=2 * WAIT_S, text=True,
+                          input="".join(f"line {i}\n" for i in range(count)),
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    gone = node.wait_for("is gone: ")
+    heard = [x.split(": line ")[1] for x in node.seen if ": line " in x]
+    report.check(gone is not None and done.returncode == 0 and
+                 heard == [str(i) for i in range(count)],
+                 f"all of {count} lines wait for room, and arrive in order",
+                 len(heard), done.stdout, *node.seen[:5], *node.seen[-5:])
+    node.end()
+
+
+def test_conn_poll_end(report, path):
+    """The node ends while the guest is paused, and while it is not."""
+    for pause in (False, True):
+        node = Example(os.path.join(os.path.dirname(path), "chat"))
+        addr = last_word(node.wait_for("others join"))
+        guest = Example(path, addr)
+        guest.wait_for("connected")
+        if pause:
+            guest.say("/pause")
+            guest.wait_for("paused")
+        node.process.kill()
+        node.process.wait()
+        if pause:
+            guest.say("/resume")
+        report.check(guest.wait_for("ended: ") is not None,
+                     "conn_poll says that the node is gone" +
+                     (", after a pause" if pause else ""), *guest.seen)
+        report.check(guest.end() == 1, "and fails", *guest.seen)
+        node.process.stdin.close()
+
+
 def test_protobuf_chat(report, path):
     a = Example(path, "ann")
     addr = last_word(a.wait_for("others join"))
@@ -255,6 +324,9 @@ def main():
     for name, test in (("my_reactor", test_my_reactor), ("chat", test_chat),
                        ("chat", test_chat_pipe), ("chat", test_chat_reasons),
                        ("run_on", test_run_on),
+                       ("conn_poll", test_conn_poll),
+                       ("conn_poll", test_conn_poll_pipe),
+                       ("conn_poll", test_conn_poll_end),
                        ("protobuf_chat", test_protobuf_chat),
                        ("mempool", test_mempool),
                        ("mempool", test_mempool_arguments)):
