@@ -111,7 +111,7 @@ static void pump(side *a, side *b, cmt_buf *msg, uint64_t count) {
 
   while (b->messages < count) {
     while (queued < count &&
-           cmt_conn_try_send(a->conn, CHANNEL, cmt_buf_ref(msg)) == CMT_OK) {
+           cmt_conn_try_send(a->conn, CHANNEL, cmt_buf_ref(msg), 0) == CMT_OK) {
       queued++;
     }
     if (queued < count) {

@@ -286,7 +286,8 @@ static void member_speak(member *m) {
   for (size_t i = 0; i < CHANNELS; i++) {
     cmt_buf *msg = cmt_buf_copy(NULL, bytes, sizeof bytes);
 
-    if (msg == NULL || cmt_conn_try_send(m->conn, ids[i], msg) != CMT_OK) {
+    if (msg == NULL ||
+        cmt_conn_try_send(m->conn, ids[i], msg, bench_now_ns()) != CMT_OK) {
       die("send", "a message was refused");
     }
   }

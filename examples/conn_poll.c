@@ -34,7 +34,7 @@ typedef struct program {
   char typed[4000]; /* Input that is not sent yet. */
   size_t typed_len;
   uint8_t in[65536], out[CMT_CONN_WRITE_ROOM];
-  size_t out_at, out_len; /* Of |out|, what the socket did not take yet. */
+  size_t out_at, out_len; /* The part of |out| that is still to go. */
 } program;
 
 static uint64_t now(void) {
@@ -139,7 +139,7 @@ static bool send_line(program *x, const char *line, size_t len) {
     return false;
   }
   msg = cmt_buf_copy(NULL, line, len);
-  if (msg == NULL || cmt_conn_try_send(x->c, CHAT, msg) != CMT_OK) {
+  if (msg == NULL || cmt_conn_try_send(x->c, CHAT, msg, now()) != CMT_OK) {
     cmt_buf_unref(msg);
     say("a line is lost");
   }

@@ -133,20 +133,20 @@ CMT_API void cmt_conn_resume(cmt_conn *c, uint64_t now_ns);
 CMT_API bool cmt_conn_next_event(cmt_conn *c, cmt_conn_event *out);
 
 /**
- * Queues |msg|, as cmt_mconn_try_send().
+ * Queues |msg| at |now_ns|, as cmt_mconn_try_send().
  *
  * Returns    also CMT_ECLOSED: not up, stopping, or ended; CMT_EPEERCHANNEL:
  *            the other side's node info lacks the channel.
  */
 CMT_API CMT_NODISCARD cmt_err cmt_conn_try_send(cmt_conn *c, uint8_t channel,
-                                                cmt_buf *msg);
+                                                cmt_buf *msg, uint64_t now_ns);
 
 /** How many messages more cmt_conn_try_send() takes on |channel| now; 0 also
     when it would refuse them for another reason than their length. */
 CMT_API uint32_t cmt_conn_room(const cmt_conn *c, uint8_t channel);
 
 /** As cmt_mconn_ping(); CMT_ECLOSED: not up, or ended. */
-CMT_API CMT_NODISCARD cmt_err cmt_conn_ping(cmt_conn *c);
+CMT_API CMT_NODISCARD cmt_err cmt_conn_ping(cmt_conn *c, uint64_t now_ns);
 
 /** Room for cmt_conn_write() that is enough for any connection, at any time. */
 enum { CMT_CONN_WRITE_ROOM = 68 << 10 };

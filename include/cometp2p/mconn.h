@@ -139,10 +139,10 @@ typedef struct cmt_channel_status {
   uint64_t recv_messages, recv_bytes; /**< Complete messages. */
   uint64_t dropped_messages;          /**< By CMT_ON_FULL_DROP. */
   /** How long a sent message waited with us, from the iteration of the loop
-     that took it over (of a multiplexer or connection alone: from the last
-     instant that it was given before the send) to the output that has its last
-     byte: the last message, and the longest of all; in whole microseconds, at
-     most 2^32 - 1 of them. */
+     that took it over (of a connection alone: from the send; of a
+     multiplexer alone: from the last instant that it was given before the send)
+     to the output that has its last byte: the last message, and the longest of
+     all; in whole microseconds, at most 2^32 - 1 of them. */
   uint64_t wait_last_ns, wait_max_ns;
 } cmt_channel_status;
 

@@ -636,7 +636,8 @@ void cmt__link_release(cmt__link *l) {
 
 void cmt__link_ping(cmt__link *l) {
   if (l->state == CMT__LINK_OPEN &&
-      cmt_conn_ping(l->conn) == CMT_OK) { /* Or one is under way. */
+      cmt_conn_ping(l->conn, cmt__loop_now(l->loop)) ==
+        CMT_OK) { /* Or one is under way. */
     cmt__loop_defer(l->loop, &l->task);
   }
 }

@@ -341,7 +341,7 @@ void side_send(fuzz_side *s, size_t channel, size_t len) {
     cmt_buf_data(msg)[i] = side_byte(channel, k, i);
   }
   room = cmt_conn_room(s->c, c->id);
-  err = cmt_conn_try_send(s->c, c->id, msg);
+  err = cmt_conn_try_send(s->c, c->id, msg, s->now_ns);
   FUZZ_CHECK(err != CMT_OK || cmt_conn_room(s->c, c->id) == room - 1);
   FUZZ_CHECK(err != CMT_EAGAIN || room == 0);
   if (err == CMT_OK) {
@@ -363,7 +363,7 @@ void side_ping(fuzz_side *s) {
   cmt_err err;
 
   if (s->c != NULL) {
-    err = cmt_conn_ping(s->c);
+    err = cmt_conn_ping(s->c, s->now_ns);
     FUZZ_CHECK(err == CMT_OK || err == CMT_EAGAIN || err == CMT_ECLOSED);
     FUZZ_CHECK(err != CMT_OK || (s->up && !s->end));
   }
@@ -464,7 +464,7 @@ void side_check(fuzz_side *s) {
   if (s->end) {
     FUZZ_CHECK(cmt_conn_deadline(s->c) == CMT_NEVER);
     FUZZ_CHECK(cmt_conn_room(s->c, 0x31) == 0);
-    FUZZ_CHECK(cmt_conn_ping(s->c) == CMT_ECLOSED);
+    FUZZ_CHECK(cmt_conn_ping(s->c, s->now_ns) == CMT_ECLOSED);
     FUZZ_CHECK(!cmt_conn_wants_read(s->c));
     FUZZ_CHECK(!s->up || s->stopping || s->why.err == CMT_EPROTO ||
                !cmt_conn_wants_write(s->c, s->now_ns, NULL));

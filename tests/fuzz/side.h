@@ -56,7 +56,7 @@ typedef struct fuzz_side {
   cmt_err stop_reason;
 
   /* Output. */
-  uint8_t *slots; /* Of the batch under way. */
+  uint8_t *slots; /* The batch under way. */
   size_t run_at, batch_len;
   fuzz_wire wire; /* Only with the null AEAD. */
   size_t wire_count[SIDE_CHANNELS], wire_offset[SIDE_CHANNELS];

@@ -62,7 +62,7 @@ static void step_hex(recorder *r, uint64_t at, const char *name,
 }
 
 static void flush(recorder *r) {
-  static uint8_t out[256 * CMT_FRAME_SLOT];
+  static uint8_t out[CMT_CONN_WRITE_ROOM];
   uint64_t at = now(r);
   size_t len;
 
@@ -114,7 +114,7 @@ static void wait_for(recorder *r, cmt_conn_event_kind kind, unsigned count) {
 
 static void ping(recorder *r, unsigned count) {
   step(r, now(r), json_pack("{s:b}", "ping", 1));
-  if (cmt_conn_ping(r->conn) != CMT_OK) {
+  if (cmt_conn_ping(r->conn, now(r)) != CMT_OK) {
     die("cannot ping");
   }
   wait_for(r, CMT_CONN_PONG, count);
@@ -127,8 +127,8 @@ static void message(recorder *r, uint8_t channel, size_t size) {
   step(r, now(r),
        json_pack("{s:i, s:i, s:i}", "send", channel, "size", (int)size, "fill",
                  fill));
-  if (cmt_conn_try_send(r->conn, channel, session_message(size, fill)) !=
-      CMT_OK) {
+  if (cmt_conn_try_send(r->conn, channel, session_message(size, fill),
+                        now(r)) != CMT_OK) {
     die("cannot send");
   }
   wait_for(r, CMT_CONN_MESSAGE, next);

@@ -87,7 +87,8 @@ static cmt_buf *new_zeros(sim_crowd *c, size_t len) {
 
 static bool send_zeros(sim_stranger *st, size_t channel, size_t len) {
   cmt_buf *msg = new_zeros(st->crowd, len);
-  cmt_err err = cmt_conn_try_send(st->conn, st->crowd->sim->ids[channel], msg);
+  cmt_err err = cmt_conn_try_send(st->conn, st->crowd->sim->ids[channel], msg,
+                                  cmt__loop_now(st->loop));
 
   if (err != CMT_OK) {
     cmt_buf_unref(msg);

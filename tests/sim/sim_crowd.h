@@ -53,7 +53,7 @@ typedef struct sim_stranger {
   cmt__timer timer;
   cmt__tcp *tcp;
   cmt_conn *conn;
-  conn_output out; /* Of |conn|. */
+  conn_output out; /* What |conn| wrote. */
   cmt_node_key *key;
   cmt_node_id id;
   bool connected, up, blocked;

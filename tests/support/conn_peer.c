@@ -161,7 +161,7 @@ void assert_conn_sent(conn_peer *f, const char *expected) {
 static void echo_send(conn_peer *f, const cmt_conn_event *e) {
   cmt_buf *msg = cmt_buf_ref(e->msg);
 
-  assert_cmt(CMT_OK, cmt_conn_try_send(f->c, e->channel, msg));
+  assert_cmt(CMT_OK, cmt_conn_try_send(f->c, e->channel, msg, f->now_ns));
 }
 
 static void event_note(conn_peer *f, const cmt_conn_event *e) {
@@ -342,7 +342,7 @@ cmt_err conn_peer_queue(conn_peer *f, uint8_t channel, size_t len) {
   if (len > 0) {
     memset(cmt_buf_data(msg), channel, len);
   }
-  err = cmt_conn_try_send(f->c, channel, msg);
+  err = cmt_conn_try_send(f->c, channel, msg, f->now_ns);
   if (err != CMT_OK) {
     cmt_buf_unref(msg);
   }

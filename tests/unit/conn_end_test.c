@@ -66,7 +66,7 @@ static void end_of_file_is_told_with_its_stage(void **state) {
     assert_conn_events(&f, rows[i].events);
     assert_cmt(CMT_ECLOSED, cmt_conn_recv(f.c, &byte, 1, 0));
     assert_cmt(CMT_ECLOSED, conn_peer_queue(&f, 0x30, 1));
-    assert_cmt(CMT_ECLOSED, cmt_conn_ping(f.c));
+    assert_cmt(CMT_ECLOSED, cmt_conn_ping(f.c, f.now_ns));
     assert_int_equal(0, conn_peer_output(&f, 9999, 0).len);
     assert_int_equal(CMT_NEVER, cmt_conn_deadline(f.c));
     conn_peer_tick(&f, S(1000));
@@ -436,7 +436,7 @@ static void graceful_stop_keeps_its_reason(void **state) {
     up_init(&f);
     f.stalled = true;
     if (how == 3) {
-      assert_cmt(CMT_OK, cmt_conn_ping(f.c));
+      assert_cmt(CMT_OK, cmt_conn_ping(f.c, f.now_ns));
       conn_peer_take(&f);
     }
     assert_cmt(CMT_OK, conn_peer_queue(&f, 0x30, 10));
@@ -473,7 +473,7 @@ static void nothing_can_be_sent_before_it_is_up(void **state) {
     reach(&f, stages[i]);
     assert_cmt(CMT_ECLOSED, conn_peer_queue(&f, 0x30, 1));
     assert_cmt(CMT_ECLOSED, conn_peer_queue(&f, 0x77, 1));
-    assert_cmt(CMT_ECLOSED, cmt_conn_ping(f.c));
+    assert_cmt(CMT_ECLOSED, cmt_conn_ping(f.c, f.now_ns));
     assert_int_equal(0, cmt_conn_get_status(f.c, &status, 1));
     conn_peer_fini(&f);
   }

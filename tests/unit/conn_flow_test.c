@@ -69,6 +69,23 @@ static void wanting_to_write_follows_the_instant(void **state) {
   conn_peer_fini(&f);
 }
 
+/* Whatever the connection was told before. */
+static void what_a_message_waits_counts_from_its_send(void **state) {
+  cmt_channel_status s[CONN_PEER_CHANNELS];
+  static uint8_t out[CMT_CONN_WRITE_ROOM];
+  conn_peer f;
+
+  (void)state;
+  up_init(&f);
+  f.now_ns = S(3);
+  assert_cmt(CMT_OK, conn_peer_queue(&f, 0x30, 10));
+  assert_int_equal(CMT_FRAME_SLOT, cmt_conn_write(f.c, out, sizeof out, S(5)));
+  assert_int_equal(4, cmt_conn_get_status(f.c, s, 4));
+  assert_int_equal(0x30, s[1].id);
+  assert_int_equal(S(2), s[1].wait_last_ns);
+  conn_peer_fini(&f);
+}
+
 /* ---- reading ---- */
 
 static void nothing_is_to_be_read_while_events_are_left(void **state) {
@@ -174,6 +191,7 @@ int main(void) {
     cmocka_unit_test(nothing_more_is_written_before_all_is_consumed),
     cmocka_unit_test(the_room_for_any_connection_is_enough),
     cmocka_unit_test(wanting_to_write_follows_the_instant),
+    cmocka_unit_test(what_a_message_waits_counts_from_its_send),
     cmocka_unit_test(nothing_is_to_be_read_while_events_are_left),
     cmocka_unit_test(a_pause_sends_pongs_and_suspends_the_timeouts),
     cmocka_unit_test(room_counts_what_a_channel_still_takes),

@@ -143,7 +143,7 @@ static cmt_err queue(side *s, uint8_t channel, size_t len, uint8_t salt,
   for (size_t i = 0; i < len; i++) {
     cmt_buf_data(msg)[i] = (uint8_t)(i * 13 + i / 251 + salt);
   }
-  err = cmt_conn_try_send(s->c, channel, msg);
+  err = cmt_conn_try_send(s->c, channel, msg, 0);
   if (err == CMT_OK) {
     *sum = sum_of(*sum, channel, cmt_buf_bytes(msg));
   } else {

@@ -219,7 +219,7 @@ static void link_seals_into_its_own_memory(void **state) {
   assert_cmt(CMT_OK, conn_peer_queue(&f, 0x30, 1500));
   assert_true(cmt_conn_wants_write(f.c, 0, &urgent));
   assert_false(urgent);
-  assert_cmt(CMT_OK, cmt_conn_ping(f.c));
+  assert_cmt(CMT_OK, cmt_conn_ping(f.c, f.now_ns));
   assert_true(cmt_conn_wants_write(f.c, 0, &urgent));
   assert_true(urgent);
   len = cmt_conn_write(f.c, slots, sizeof slots, S(1) / 2);
@@ -407,8 +407,8 @@ static void round_trip_is_measured_from_the_taken_frame(void **state) {
   (void)state;
   up_init(&f);
   f.stalled = true;
-  assert_cmt(CMT_OK, cmt_conn_ping(f.c));
-  assert_cmt(CMT_EAGAIN, cmt_conn_ping(f.c));
+  assert_cmt(CMT_OK, cmt_conn_ping(f.c, f.now_ns));
+  assert_cmt(CMT_EAGAIN, cmt_conn_ping(f.c, f.now_ns));
   out = conn_peer_output(&f, 9999, S(1));
   /* Of a frame that is not whole the other side can read nothing. */
   conn_peer_consume(&f, out.len - 1, S(2));
@@ -434,7 +434,7 @@ static void wait_begins_with_the_frame_of_the_ping(void **state) {
   up_init(&f);
   f.stalled = true;
   assert_cmt(CMT_OK, conn_peer_queue(&f, 0xff, 90000));
-  assert_cmt(CMT_OK, cmt_conn_ping(f.c));
+  assert_cmt(CMT_OK, cmt_conn_ping(f.c, f.now_ns));
   assert_int_equal(89 * CMT_FRAME_SLOT, conn_peer_output(&f, 99999, 0).len);
   conn_peer_consume(&f, CMT_FRAME_SLOT - 1, S(1));
   assert_int_equal(S(60), cmt_conn_deadline(f.c));

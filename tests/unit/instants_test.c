@@ -86,7 +86,7 @@ static void conn_act(conn_peer *f, uint64_t what, uint64_t now_ns) {
     }
     break;
   case 4:
-    (void)!cmt_conn_ping(f->c);
+    (void)!cmt_conn_ping(f->c, now_ns);
     break;
   case 5:
     conn_peer_take(f);

@@ -105,7 +105,7 @@ static cmt_err say(side *s, uint8_t channel, size_t len, uint64_t *sum) {
     cmt_buf_data(msg)[i] = (uint8_t)(i * 13 + i / 251);
   }
   *sum = sum_of(*sum, channel, cmt_buf_bytes(msg));
-  err = cmt_conn_try_send(s->c, channel, msg);
+  err = cmt_conn_try_send(s->c, channel, msg, 0);
   if (err != CMT_OK) {
     cmt_buf_unref(msg);
   }
@@ -133,7 +133,7 @@ static void legacy_messages_arrive_whatever_the_link_does(void **state) {
       assert_cmt(CMT_OK, say(&b, i % 2 ? 0x00 : 0x30, lengths[i], &sum_b));
       settle(&a, &b, pieces[p]);
     }
-    assert_cmt(CMT_OK, cmt_conn_ping(a.c));
+    assert_cmt(CMT_OK, cmt_conn_ping(a.c, 0));
     settle(&a, &b, pieces[p]);
     assert_int_equal(count, a.messages);
     assert_int_equal(count, b.messages);
@@ -185,7 +185,7 @@ static void speak(side *s, word w) {
   static const size_t lens[] = {0, 0, 1, 120, 50000, 0};
   uint64_t ignored = 0;
 
-  assert_cmt(CMT_OK, w == PINGS ? cmt_conn_ping(s->c)
+  assert_cmt(CMT_OK, w == PINGS ? cmt_conn_ping(s->c, 0)
                                 : say(s, ids[w], lens[w], &ignored));
 }
 

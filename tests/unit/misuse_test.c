@@ -648,13 +648,13 @@ static void parts_without_io_refuse_null(void **state) {
   assert_cmt(CMT_EINVAL, cmt_mconn_tick(NULL, 0));
   filled(maker_of("conn"), &o);
   assert_cmt(CMT_OK, cmt_conn_new(&o.conn, 0, &c, NULL));
-  assert_cmt(CMT_EINVAL, cmt_conn_try_send(c, 1, NULL));
-  assert_cmt(CMT_EINVAL, cmt_conn_try_send(NULL, 1, NULL));
+  assert_cmt(CMT_EINVAL, cmt_conn_try_send(c, 1, NULL, 0));
+  assert_cmt(CMT_EINVAL, cmt_conn_try_send(NULL, 1, NULL, 0));
   assert_cmt(CMT_EINVAL, cmt_conn_recv(c, NULL, 1, 0));
   assert_false(cmt_conn_next_event(c, NULL));
   cmt_conn_delete(c);
   assert_cmt(CMT_EINVAL, cmt_conn_recv(NULL, NULL, 0, 0));
-  assert_cmt(CMT_EINVAL, cmt_conn_ping(NULL));
+  assert_cmt(CMT_EINVAL, cmt_conn_ping(NULL, 0));
   assert_cmt(CMT_OK, cmt_secret_conn_new(&env.env, key, &s));
   assert_cmt(CMT_EINVAL, cmt_secret_conn_recv(s, NULL, 1));
   assert_cmt(CMT_EINVAL, cmt_secret_conn_next(s, NULL));

@@ -124,9 +124,9 @@ static void act(replay *r, const json_t *step) {
 
     assert_cmt(CMT_OK,
                cmt_conn_try_send(r->conn, (uint8_t)json_integer_value(send),
-                                 session_message(size, fill)));
+                                 session_message(size, fill), at));
   } else if (json_object_get(step, "ping") != NULL) {
-    assert_cmt(CMT_OK, cmt_conn_ping(r->conn));
+    assert_cmt(CMT_OK, cmt_conn_ping(r->conn, at));
   } else {
     assert_non_null(json_object_get(step, "stop"));
     cmt_conn_stop(r->conn, CMT_ECANCELED, 0, at);

@@ -31,7 +31,7 @@ typedef struct drive {
   bool ended, writing;
   int error; /* Why reading failed, or 0. */
   uint8_t data[READ_SIZE];
-  size_t out_at, out_len; /* Of |out|, what the socket did not take yet. */
+  size_t out_at, out_len; /* The part of |out| that is still to go. */
   uint8_t out[CMT_CONN_WRITE_ROOM];
 } drive;
 
@@ -323,7 +323,7 @@ static void drive_tick(drive *d) {
 
   cmt_conn_tick(d->r->conn, now_ns);
   if (d->r->up && now_ns >= d->ping_at_ns &&
-      cmt_conn_ping(d->r->conn) == CMT_OK) {
+      cmt_conn_ping(d->r->conn, now_ns) == CMT_OK) {
     d->ping_at_ns = CMT_NEVER;
     if (d->p->o->wire == CMT_WIRE_LEGACY) {
       d->give_up_ns = now_ns + pong_timeout(d->p->o);

@@ -451,7 +451,8 @@ static bool takes_messages(const cmt_conn *c) {
   return c->state == CMT__CONN_UP && !c->stopping && !c->ended;
 }
 
-cmt_err cmt_conn_try_send(cmt_conn *c, uint8_t channel, cmt_buf *msg) {
+cmt_err cmt_conn_try_send(cmt_conn *c, uint8_t channel, cmt_buf *msg,
+                          uint64_t now_ns) {
   cmt_err err;
   size_t at;
 
@@ -461,6 +462,7 @@ cmt_err cmt_conn_try_send(cmt_conn *c, uint8_t channel, cmt_buf *msg) {
   if (!takes_messages(c)) {
     return CMT_ECLOSED;
   }
+  cmt__conn_latch(c, now_ns);
   at = c->config->index[channel];
   err = cmt__channel_refuses(c->config->list, c->config->count, c->theirs_have,
                              at, cmt_buf_bytes(msg).len);
@@ -480,10 +482,11 @@ uint32_t cmt_conn_room(const cmt_conn *c, uint8_t channel) {
            : 0;
 }
 
-cmt_err cmt_conn_ping(cmt_conn *c) {
+cmt_err cmt_conn_ping(cmt_conn *c, uint64_t now_ns) {
   if (c == NULL) {
     return CMT_EINVAL;
   }
+  cmt__conn_latch(c, now_ns);
   return c->state != CMT__CONN_UP || c->ended ? CMT_ECLOSED
                                               : cmt_mconn_ping(c->mconn);
 }

@@ -58,7 +58,7 @@ struct cmt_conn {
   /* The run under way, and where it stands in the multiplexer's stream. */
   size_t batch_len, batch_taken;
   uint64_t run_from;
-  cmt_why *why; /* Of the last event; NULL: made by cmt__conn_new(). */
+  cmt_why *why; /* What the last event lends; NULL: of cmt__conn_new(). */
   /* Why it ended. */
   cmt_err end_err;
   cmt_stage end_stage;
