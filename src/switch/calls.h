@@ -39,7 +39,8 @@ typedef struct cmt__calls {
 
 CMT_NODISCARD cmt_err cmt__calls_init(cmt__calls *c, const cmt_env *env);
 /* Before any other thread runs |loop|. */
-CMT_NODISCARD cmt_err cmt__calls_reserve(cmt__calls *c, cmt__loop *loop);
+CMT_NODISCARD cmt_err cmt__calls_reserve(cmt__calls *c, cmt__loop *loop,
+                                         cmt_why *why);
 /* From here on the loop is told. */
 void cmt__calls_start(cmt__calls *c);
 /* Takes nothing more, and answers all that is there with CMT_ECANCELED.  False:

@@ -382,7 +382,7 @@ cmt_err cmt_switch_start(cmt_switch *s, cmt_why *why) {
   }
   err = cmt__loops_open(s, why);
   if (err == CMT_OK) {
-    err = cmt__calls_reserve(&s->calls, s->loop);
+    err = cmt__calls_reserve(&s->calls, s->loop, why);
   }
   if (err == CMT_OK) {
     cmt__limits_start(s);

@@ -216,6 +216,12 @@ static bool report_hostile(const sim_tally *t, bool all) {
   return passed;
 }
 
+/* The wait of the peer that is next ends by whoever makes room, so in worlds of
+   a few nodes hardly anybody asks meanwhile; send_pool_test.c reaches it. */
+static bool is_rare(const char *mark) {
+  return strcmp(mark, "pool_kept_for_next_up") == 0;
+}
+
 static bool report_marks(bool all) {
   bool passed = true;
   char text[128];
@@ -223,11 +229,12 @@ static bool report_marks(bool all) {
   for (size_t i = 0; i < test_marks_count(); i++) {
     uint64_t reached;
     const char *name = test_marks_at(i, &reached);
+    bool fine = reached > 0 || !all || is_rare(name);
 
     snprintf(text, sizeof text, "mark %s: reached %" PRIu64 " times", name,
              reached);
-    line(reached > 0 || !all, text);
-    passed = passed && (reached > 0 || !all);
+    line(fine, text);
+    passed = passed && fine;
   }
   return passed;
 }
