@@ -101,8 +101,10 @@ typedef struct cmt_send_req {
   /** Runs exactly once unless the send is cancelled, on the peer's loop
       (reactor.h), never from inside the call and never two at once for a peer.
       CMT_OK: queued; CMT_ETIMEDOUT, CMT_ECLOSED, CMT_ENOMEM: |msg| is handed
-      back.  From its callback on the request may be used again.  NULL: nobody
-      is told, and a message that cannot be queued is dropped. */
+      back.  From its callback on the request may be used again.  NULL: with
+      |event_reactor| of the switch CMT_EVENT_SENT comes in its place, and the
+      request may be used again when that was taken; else nobody is told, and a
+      message that cannot be queued is dropped. */
   void (*cb)(void *arg, cmt_err status, cmt_buf *msg);
   void *arg;
   cmt_buf *msg; /**< Set by the library: the message while it is under way. */
@@ -136,8 +138,9 @@ CMT_API CMT_NODISCARD cmt_err cmt_peer_send_async(cmt_peer *p, uint8_t channel,
  * Returns    CMT_OK: the message is not sent; CMT_EALREADY: it was queued
  *            before, and is sent.  After these two |cb| does not run, and |req|
  *            may be used again or freed.  CMT_EBUSY: |cb| is running at this
- *            moment, perhaps in the calling thread.  CMT_EINVAL: |req| is not
- *            under way to |p|: its callback has returned, or it was never sent.
+ *            moment, perhaps in the calling thread, or its event waits to be
+ *            taken.  CMT_EINVAL: |req| is not under way to |p|: its callback
+ *            has returned, or it was never sent.
  * Ownership  CMT_OK hands the reference to |req|->msg back to the caller.
  */
 CMT_API CMT_NODISCARD cmt_err cmt_peer_send_cancel(cmt_peer *p,

@@ -115,17 +115,32 @@ typedef enum cmt_event_kind {
   CMT_EVENT_PEER_UP,   /**< In place of add_peer. */
   CMT_EVENT_MESSAGE,   /**< In place of receive. */
   CMT_EVENT_PEER_GONE, /**< In place of remove_peer; the peer's last. */
+  /* Only where |event_reactor| of the switch says so: */
+  CMT_EVENT_REJECTED, /**< In place of on_rejected of the switch. */
+  CMT_EVENT_OUTCOME,  /**< In place of on_outcome of a dial. */
+  CMT_EVENT_SENT,     /**< In place of |cb| of a cmt_send_req. */
+  CMT_EVENT_TIMER,    /**< In place of |cb| of a cmt_timer, */
+  CMT_EVENT_POST,     /**< and of a cmt_post. */
 } cmt_event_kind;
 
-/** What cmt_mailbox_next() gives.  |peer| and |msg| are lent until
-    cmt_mailbox_done(); cmt_peer_ref() and cmt_buf_ref() keep them. */
+enum {
+  CMT_EVENTS_ACCEPTED_MAX = 256, /**< Rejections of accepts that wait, */
+  CMT_EVENTS_DIALED_MAX = 1024,  /**< those of dials and outcomes. */
+};
+
+/** What cmt_mailbox_next() gives.  All that it points to is lent until
+    cmt_mailbox_done(); cmt_peer_ref() and cmt_buf_ref() keep those. */
 typedef struct cmt_event {
   cmt_event_kind kind;
-  cmt_peer *peer;
+  cmt_peer *peer;  /**< NULL: the event is not of a peer. */
   uint8_t channel; /**< The message's. */
-  cmt_buf *msg;
-  cmt_err reason; /**< Why the peer is gone. */
+  cmt_buf *msg;    /**< The message; or one that could not be sent. */
+  cmt_err reason;  /**< Why the peer is gone; what the callback is told. */
   void *internal;
+  void *source;
+  void *arg; /**< The |arg| of the dial, send, timer or post. */
+  const struct cmt_rejection *rejection;
+  const struct cmt_dial_outcome *outcome;
 } cmt_event;
 
 /**
@@ -143,8 +158,39 @@ typedef struct cmt_event {
  *            CMT_EDEADLK: a timeout on the loop
  *            of a switch.
  */
-CMT_API CMT_NODISCARD cmt_err cmt_mailbox_next(cmt_mailbox *m, cmt_event *out,
-                                               uint64_t timeout_ns);
+#define cmt_mailbox_next(m, out, timeout_ns)                                   \
+  cmt_mailbox_next_sized((m), (out), sizeof *(out), (timeout_ns))
+/** See cmt_mailbox_next(). */
+CMT_API CMT_NODISCARD cmt_err cmt_mailbox_next_sized(cmt_mailbox *m,
+                                                     cmt_event *out,
+                                                     size_t size,
+                                                     uint64_t timeout_ns);
+
+/**
+ * Takes what can be taken at once, at most |cap| events, into the array |out|;
+ * waits for the first as cmt_mailbox_next().
+ *
+ * They are of different peers, since of one peer one event is out at a time.
+ *
+ * Returns    how many, each of which needs its cmt_mailbox_done(); 0: none, and
+ *            cmt_mailbox_next() tells why.
+ */
+#define cmt_mailbox_next_many(m, out, cap, timeout_ns)                         \
+  cmt_mailbox_next_many_sized((m), (out), (cap), sizeof *(out), (timeout_ns))
+/** See cmt_mailbox_next_many(); |size| is that of an element. */
+CMT_API CMT_NODISCARD size_t cmt_mailbox_next_many_sized(
+  cmt_mailbox *m, cmt_event *out, size_t cap, size_t size, uint64_t timeout_ns);
+
+/**
+ * Gives the mailbox up: drops what waits in it and whatever comes later.
+ *
+ * From now on taking says CMT_ECLOSED, also to those who wait, and each peer is
+ * gone for this reactor as soon as its connection has ended.  Neither a stop
+ * nor cmt_switch_delete() waits for anything here but for the
+ * cmt_mailbox_done() of events that are out.  The peers stay: stop them, or the
+ * switch.  Any thread and any number of times.
+ */
+CMT_API void cmt_mailbox_close(cmt_mailbox *m);
 
 /** Ends an event: exactly once for each, from any thread.  |ev| is wiped.  An
     event that is done already, or of another mailbox, is a mistake that panics

@@ -198,6 +198,17 @@ typedef struct cmt_switch_options {
       one that is worth more than 0, is protected, or is of a persistent dial or
       unconditional. */
   uint64_t evict_interval_ns;
+  /** The name of a reactor with CMT_MAILBOX.  What has no callback comes to its
+      mailbox as an event, so that a program needs no call from a thread of the
+      library: rejections without |on_rejected|, outcomes of dials without
+      on_outcome, and sends, timers and posts without a |cb|.
+
+      Sends, timers and posts wait in their own memory, so none of these is
+      lost.  Of rejections and outcomes up to CMT_EVENTS_ACCEPTED_MAX and
+      CMT_EVENTS_DIALED_MAX wait or are out; over that, and without memory, the
+      newest is dropped and counted in |lost_events| of the status.  What nobody
+      has taken is dropped by cmt_switch_delete().  NULL, the default: none. */
+  const char *event_reactor;
 } cmt_switch_options;
 
 #define cmt_switch_options_init(o)                                             \
@@ -300,6 +311,8 @@ typedef struct cmt_switch_status {
   uint64_t locked_key_bytes, unlocked_key_bytes;
   /** Attempts that ended without an outcome: cmt_dial_cancel(). */
   uint64_t cancelled;
+  /** Rejections and outcomes of dials that found no room: |event_reactor|. */
+  uint64_t lost_events;
 } cmt_switch_status;
 
 /** Fills in the cmt_switch_status |out| as of now. */
@@ -335,7 +348,8 @@ CMT_API void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
  *   one that grows and one that is being delivered;
  * - for each reactor that is not called inline: twice |recv_queue_bytes_total|,
  *   and for each peer one largest message and what 64 KiB of the stream may
- *   hold besides;
+ *   hold besides; with |event_reactor| also 1.7 MB, for rejections and
+ *   outcomes of dials that wait;
  * - for each address that is being dialed, or will be again, as of now: 7 KiB,
  *   and twice the same as for a handshake: for its attempt, and for an inbound
  *   connection that its place is kept for; and for one that is unconditional,
@@ -376,6 +390,44 @@ CMT_API void cmt_switch_stop(cmt_switch *s, uint64_t flush_ns);
  *            loop and has not finished; nothing is freed.
  */
 CMT_API CMT_NODISCARD cmt_err cmt_switch_delete(cmt_switch *s);
+
+/* ---- short forms ---- */
+
+/** A reactor of a name and an array of channels, and what else there is:
+    static const cmt_reactor chat =
+      CMT_REACTOR("chat", channels, .receive = receive);
+    For C, and for C++ from C++20 on. */
+#define CMT_REACTOR(name_, channels_, ...)                                     \
+  {                                                                            \
+    .name = (name_), .channels = (channels_),                                  \
+    .channel_count = sizeof(channels_) / sizeof *(channels_), __VA_ARGS__      \
+  }
+
+/** cmt_switch_new() and cmt_switch_start(), with the errors of both; after an
+    error nothing is left to be deleted. */
+CMT_API CMT_NODISCARD cmt_err cmt_switch_open(const cmt_switch_options *o,
+                                              cmt_switch **out, cmt_why *why);
+
+/** cmt_switch_stop() and cmt_switch_delete(): waits until peers have taken what
+    is queued, at most |flush_ns|, and for the reactors.  CMT_EDEADLK: on a
+    thread where a reactor is called, and nothing happens; or the loop of
+    cmt_switch_run_on() has not finished, and the switch is only stopped. */
+CMT_API cmt_err cmt_switch_close(cmt_switch *s, uint64_t flush_ns);
+
+/** cmt_switch_laddr() as the text that others dial; CMT_NET_ADDR_TEXT_SIZE is
+    enough for |cap|.  CMT_EINVAL: it does not listen, and |out| is empty;
+    CMT_ETOOBIG: |cap| is too small. */
+CMT_API CMT_NODISCARD cmt_err cmt_switch_laddr_text(const cmt_switch *s,
+                                                    char *out, size_t cap);
+
+/** cmt_switch_dial() of each address of a text such as persistent_peers of
+    CometBFT, with commas or blanks between them; it may be empty.  The first
+    error ends it, with those before it dialed, and |why| (may be NULL) names
+    the address. */
+CMT_API CMT_NODISCARD cmt_err cmt_switch_dial_list(cmt_switch *s,
+                                                   const char *addrs,
+                                                   unsigned flags,
+                                                   cmt_why *why);
 
 #ifdef __cplusplus
 }

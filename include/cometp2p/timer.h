@@ -27,7 +27,9 @@ extern "C" {
     keep it where it is while it is set.  The struct never grows. */
 typedef struct cmt_timer {
   /** On the first loop.  CMT_OK: it is time; CMT_ECANCELED: the switch ends.
-      Never two timers or posts of a switch at one time. */
+      Never two timers or posts of a switch at one time.  NULL: with
+      |event_reactor| of the switch CMT_EVENT_TIMER comes in its place, and |t|
+      is the switch's until that is taken. */
   void (*cb)(void *arg, cmt_err status);
   void *arg;
   struct {
@@ -47,7 +49,8 @@ typedef struct cmt_timer {
  * calls it.
  *
  * Returns    CMT_OK; CMT_ECLOSED: the switch has ended, and |cb| will not run;
- *            CMT_EINVAL: NULL, without a |cb|, or set on another switch.
+ *            CMT_EINVAL: NULL, without a |cb| or |event_reactor|, or set on
+ *            another switch.
  * Ownership  |t| belongs to the switch until |cb| was entered or
  *            cmt_switch_timer_cancel() returned.
  */
@@ -73,7 +76,8 @@ CMT_API bool cmt_switch_timer_cancel(cmt_switch *s, cmt_timer *t);
     grows. */
 typedef struct cmt_post {
   /** CMT_OK; CMT_ECANCELED: the switch ends; CMT_ECLOSED: the peer has ended.
-   */
+      NULL: with |event_reactor| of the switch CMT_EVENT_POST comes in place of
+      the callback of cmt_switch_post(). */
   void (*cb)(void *arg, cmt_err status);
   void *arg;
   struct {
@@ -89,7 +93,8 @@ typedef struct cmt_post {
  * for both; posted again by its callback it runs in the next iteration.
  *
  * Returns    CMT_OK; CMT_ECLOSED: the switch has ended, and |cb| will not run;
- *            CMT_EINVAL: NULL, without a |cb|, or it waits elsewhere.
+ *            CMT_EINVAL: NULL, without a |cb| or |event_reactor|, or it waits
+ *            elsewhere.
  * Ownership  |p| belongs to the switch until |cb| was entered.
  */
 CMT_API CMT_NODISCARD cmt_err cmt_switch_post(cmt_switch *s, cmt_post *p);

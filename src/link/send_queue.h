@@ -53,6 +53,10 @@ typedef struct cmt__send_queue {
   const cmt_channel *descs; /* The connection's. */
   uint16_t theirs;          /* Bit i: the peer has channel i. */
   uint16_t channel_count;
+  /* Takes over a send without a callback, which is under way until then; NULL:
+     nobody is told of it.  Without the lock, on the loop. */
+  void (*on_answer)(void *arg, struct cmt__send_queue *g, cmt_send_req *req);
+  void *answer_arg;
   atomic_bool control; /* |stop|, |pauses|, |blocks| or |ping| changed since it
                           was looked at. */
   pthread_mutex_t lock;

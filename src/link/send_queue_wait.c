@@ -13,6 +13,7 @@ enum {
   WAIT_FRESH = 1,  /* It has no deadline yet. */
   WAIT_BLOCKS = 2, /* It is that of a thread that blocks. */
   WAIT_DONE = 4,   /* It waits no more: its callback is due. */
+  WAIT_TOLD = 8,   /* It is with whoever tells of it. */
 };
 
 typedef cmt__send_queue_wait queue_wait;
@@ -272,7 +273,8 @@ cmt_err cmt__send_queue_cancel(cmt__send_queue *g, cmt_send_req *req) {
 
   cmt__send_queue_lock(g);
   if (cmt__send_queue_owns(g, req)) {
-    err = queue_withdraw(g, req);
+    err = (wait_of(req)->flags & WAIT_TOLD) != 0 ? CMT_EBUSY
+                                                 : queue_withdraw(g, req);
   } else if (g->answering == req) {
     err = CMT_EBUSY;
   }
@@ -403,6 +405,13 @@ static void answer(cmt__send_queue *g, cmt_send_req *r) {
   void *arg = r->arg;
 
   done_remove(g, r);
+  if (cb == NULL && g->on_answer != NULL) {
+    wait_of(r)->flags |= WAIT_TOLD;
+    cmt__send_queue_unlock(g);
+    g->on_answer(g->answer_arg, g, r);
+    cmt__send_queue_lock(g);
+    return;
+  }
   r->msg = NULL;
   cmt__send_queue_release(r);
   g->answering = r;

@@ -45,20 +45,12 @@ static void worker_call(const cmt__worker *w, const cmt_event *ev) {
   cmt_err err = CMT_OK;
 
   cmt__assert_unlocked(w->delivery->options.env);
-  switch (ev->kind) {
-  case CMT_EVENT_PEER_UP:
-    if (r->add_peer != NULL) {
-      r->add_peer(r->self, ev->peer);
-    }
-    break;
-  case CMT_EVENT_MESSAGE:
+  if (ev->kind == CMT_EVENT_MESSAGE) {
     err = r->receive(r->self, ev->peer, ev->channel, ev->msg);
-    break;
-  case CMT_EVENT_PEER_GONE:
-    if (r->remove_peer != NULL) {
-      r->remove_peer(r->self, ev->peer, ev->reason);
-    }
-    break;
+  } else if (ev->kind == CMT_EVENT_PEER_UP && r->add_peer != NULL) {
+    r->add_peer(r->self, ev->peer);
+  } else if (ev->kind == CMT_EVENT_PEER_GONE && r->remove_peer != NULL) {
+    r->remove_peer(r->self, ev->peer, ev->reason);
   }
   if (err != CMT_OK) {
     worker_failed(w, ev, err);

@@ -54,9 +54,16 @@ static void mailbox_lock(cmt_mailbox *m) { cmt__lock(&m->lock); }
 
 static void mailbox_unlock(cmt_mailbox *m) { cmt__unlock(&m->lock); }
 
+/* Nothing will ever be there to take. */
+static bool is_over(const cmt_mailbox *m) { return m->closed || m->given_up; }
+
+static bool mailbox_has_event(const cmt_mailbox *m) {
+  return !m->given_up && (m->ready_first != NULL || m->extra > 0);
+}
+
 /* Makes |fd| say whether there is something to take, or nothing ever again. */
 static void mailbox_show(cmt_mailbox *m) {
-  bool lit = m->ready_first != NULL || m->closed;
+  bool lit = mailbox_has_event(m) || is_over(m);
   uint64_t value = 1;
   ssize_t done;
 
@@ -280,12 +287,45 @@ void cmt__inbox_up(cmt__inbox *b) {
   mailbox_unlock(b->mailbox);
 }
 
+/* Takes the inbox out of the mailbox. */
+static void inbox_close(cmt_mailbox *m, cmt__inbox *b) {
+  b->waits = false;
+  if (b->all_prev != NULL) {
+    b->all_prev->all_next = b->all_next;
+  } else {
+    m->inboxes = b->all_next;
+  }
+  if (b->all_next != NULL) {
+    b->all_next->all_prev = b->all_prev;
+  }
+  b->open = false;
+}
+
+/* Ends an inbox in a mailbox that was given up.  False: it does not end yet. */
+static bool inbox_give_up(cmt_mailbox *m, cmt__inbox *b) {
+  if (!m->given_up || b->out != CMT__OUT_NONE || !b->gone_due || b->count > 0) {
+    return false;
+  }
+  b->up_due = false;
+  b->gone_due = false;
+  inbox_requeue(m, b);
+  inbox_close(m, b);
+  return true;
+}
+
 void cmt__inbox_gone(cmt__inbox *b, cmt_err reason) {
-  mailbox_lock(b->mailbox);
+  cmt_mailbox *m = b->mailbox;
+  bool ended;
+
+  mailbox_lock(m);
   b->gone_due = true;
   b->reason = reason;
-  inbox_requeue(b->mailbox, b);
-  mailbox_unlock(b->mailbox);
+  inbox_requeue(m, b);
+  ended = inbox_give_up(m, b);
+  mailbox_unlock(m);
+  if (ended) {
+    m->on_gone(b);
+  }
 }
 
 /* cmt__inbox_put() under the lock. */
@@ -358,60 +398,109 @@ static void inbox_take(cmt_mailbox *m, cmt_event *out) {
   mailbox_show(m);
 }
 
+/* The first of the next source that has one. */
+static void source_take(cmt_mailbox *m, cmt_event *out) {
+  cmt__event_source *s;
+
+  do {
+    s = m->sources[m->source_next];
+    m->source_next = (m->source_next + 1) % m->source_count;
+  } while (s->count == 0);
+  *out = (cmt_event){.internal = s, .source = s};
+  s->count--;
+  m->extra--;
+  s->take(s, out);
+  mailbox_show(m);
+}
+
+/* Inboxes and sources take turns. */
+static void mailbox_take(cmt_mailbox *m, cmt_event *out) {
+  bool extra = m->extra > 0 && (m->extra_next || m->ready_first == NULL);
+
+  m->extra_next = !extra;
+  if (extra) {
+    source_take(m, out);
+  } else {
+    inbox_take(m, out);
+  }
+}
+
 /* Waits until there is an event, or |timeout_ns| has passed. */
 static cmt_err mailbox_wait(cmt_mailbox *m, uint64_t timeout_ns) {
   struct timespec at;
   int error = 0;
 
-  if (m->ready_first == NULL && !m->closed && timeout_ns > 0) {
+  if (!mailbox_has_event(m) && !is_over(m) && timeout_ns > 0) {
     at = cmt__cond_deadline(timeout_ns == CMT_NEVER ? 0 : timeout_ns);
     m->idle++;
-    while (m->ready_first == NULL && !m->closed && error != ETIMEDOUT) {
+    while (!mailbox_has_event(m) && !is_over(m) && error != ETIMEDOUT) {
       error = timeout_ns == CMT_NEVER
                 ? pthread_cond_wait(&m->more, &m->lock)
                 : pthread_cond_timedwait(&m->more, &m->lock, &at);
     }
     m->idle--;
-    if (m->closed && m->idle == 0) {
+    if (is_over(m) && m->idle == 0) {
       pthread_cond_broadcast(&m->more); /* For cmt__mailbox_delete(). */
     }
   }
-  if (m->ready_first != NULL) {
+  if (mailbox_has_event(m)) {
     return CMT_OK;
   }
-  return m->closed ? CMT_ECLOSED : CMT_ETIMEDOUT;
+  return is_over(m) ? CMT_ECLOSED : CMT_ETIMEDOUT;
 }
 
-cmt_err cmt_mailbox_next(cmt_mailbox *m, cmt_event *out, uint64_t timeout_ns) {
-  cmt_err err;
+/* An element of the caller's array may have another size than ours, but not
+   less than the first event had. */
+enum { EVENT_SIZE_MIN = offsetof(cmt_event, outcome) + sizeof(void *) };
 
-  if (m == NULL || out == NULL) {
+static void event_write(void *at, size_t size, const cmt_event *ev) {
+  memset(at, 0, size);
+  memcpy(at, ev, cmt__min(size, sizeof *ev));
+}
+
+static cmt_err next_check(const cmt_mailbox *m, const cmt_event *out,
+                          size_t size, uint64_t timeout_ns) {
+  if (m == NULL || out == NULL || size < EVENT_SIZE_MIN) {
     return CMT_EINVAL;
   }
-  if (timeout_ns > 0 && cmt__thread_is_loop()) {
-    return CMT_EDEADLK;
+  return timeout_ns > 0 && cmt__thread_is_loop() ? CMT_EDEADLK : CMT_OK;
+}
+
+size_t cmt_mailbox_next_many_sized(cmt_mailbox *m, cmt_event *out, size_t cap,
+                                   size_t size, uint64_t timeout_ns) {
+  size_t count = 0;
+
+  if (cap == 0 || next_check(m, out, size, timeout_ns) != CMT_OK) {
+    return 0;
+  }
+  mailbox_lock(m);
+  (void)mailbox_wait(m, timeout_ns);
+  for (; count < cap && mailbox_has_event(m); count++) {
+    cmt_event ev;
+
+    mailbox_take(m, &ev);
+    event_write((char *)out + count * size, size, &ev);
+  }
+  mailbox_unlock(m);
+  return count;
+}
+
+cmt_err cmt_mailbox_next_sized(cmt_mailbox *m, cmt_event *out, size_t size,
+                               uint64_t timeout_ns) {
+  cmt_err err = next_check(m, out, size, timeout_ns);
+  cmt_event ev;
+
+  if (err != CMT_OK) {
+    return err;
   }
   mailbox_lock(m);
   err = mailbox_wait(m, timeout_ns);
   if (err == CMT_OK) {
-    inbox_take(m, out);
+    mailbox_take(m, &ev);
+    event_write(out, size, &ev);
   }
   mailbox_unlock(m);
   return err;
-}
-
-/* Takes the inbox out of the mailbox. */
-static void inbox_close(cmt_mailbox *m, cmt__inbox *b) {
-  b->waits = false;
-  if (b->all_prev != NULL) {
-    b->all_prev->all_next = b->all_next;
-  } else {
-    m->inboxes = b->all_next;
-  }
-  if (b->all_next != NULL) {
-    b->all_next->all_prev = b->all_prev;
-  }
-  b->open = false;
 }
 
 /* The end of an event that is out; true: the inbox has ended. */
@@ -425,10 +514,26 @@ static bool inbox_done(cmt_mailbox *m, cmt__inbox *b) {
   }
   if (out == CMT__OUT_GONE) {
     inbox_close(m, b);
-  } else {
-    inbox_requeue(m, b);
+    return true;
   }
-  return out == CMT__OUT_GONE;
+  inbox_requeue(m, b);
+  return inbox_give_up(m, b);
+}
+
+static void source_done(cmt_mailbox *m, cmt_event *ev) {
+  cmt__event_source *s = ev->source;
+  size_t i = 0;
+
+  while (i < m->source_count && m->sources[i] != s) {
+    i++;
+  }
+  CMT_REQUIRE(m->env, i < m->source_count,
+              "cmt_mailbox_done: the event is of another mailbox");
+  cmt_buf_unref(ev->msg);
+  if (s->done != NULL) {
+    s->done(s, ev);
+  }
+  *ev = (cmt_event){.kind = ev->kind};
 }
 
 void cmt_mailbox_done(cmt_mailbox *m, cmt_event *ev) {
@@ -437,6 +542,10 @@ void cmt_mailbox_done(cmt_mailbox *m, cmt_event *ev) {
   bool ended;
 
   CMT_REQUIRE(m->env, b != NULL, "cmt_mailbox_done: the event is done already");
+  if (ev->source != NULL) {
+    source_done(m, ev);
+    return;
+  }
   CMT_REQUIRE(m->env, b->mailbox == m,
               "cmt_mailbox_done: the event is of another mailbox");
   cmt_buf_unref(ev->msg);
@@ -506,6 +615,76 @@ void cmt__mailbox_discard(cmt_mailbox *m) {
     mailbox_unlock(m);
     queue_purged(m, &p);
   }
+}
+
+/* The next inbox that only waits for its peer gone to be taken. */
+static cmt__inbox *inbox_left(cmt_mailbox *m) {
+  cmt__inbox *b;
+
+  mailbox_lock(m);
+  b = m->inboxes;
+  while (b != NULL && !inbox_give_up(m, b)) {
+    b = b->all_next;
+  }
+  mailbox_unlock(m);
+  return b;
+}
+
+/* Drops what waits there. */
+static void sources_drop(cmt_mailbox *m) {
+  bool any = true;
+
+  while (any) {
+    cmt_event ev;
+
+    mailbox_lock(m);
+    any = m->extra > 0;
+    if (any) {
+      source_take(m, &ev);
+    }
+    mailbox_unlock(m);
+    if (any) {
+      source_done(m, &ev);
+    }
+  }
+}
+
+void cmt_mailbox_close(cmt_mailbox *m) {
+  cmt__inbox *b;
+
+  if (m == NULL) {
+    return;
+  }
+  mailbox_lock(m);
+  m->given_up = true;
+  mailbox_show(m);
+  pthread_cond_broadcast(&m->more);
+  mailbox_unlock(m);
+  cmt__mailbox_discard(m);
+  sources_drop(m);
+  while ((b = inbox_left(m)) != NULL) {
+    m->on_gone(b);
+  }
+}
+
+void cmt__mailbox_add_source(cmt_mailbox *m, cmt__event_source *s) {
+  CMT_ASSERT(m->env, m->source_count < CMT__EVENT_SOURCES);
+  m->sources[m->source_count++] = s;
+}
+
+void cmt__mailbox_offer(cmt_mailbox *m, cmt__event_source *s) {
+  s->count++;
+  m->extra++;
+  if (m->idle > 0) {
+    pthread_cond_signal(&m->more);
+  }
+  mailbox_show(m);
+}
+
+void cmt__mailbox_withdraw(cmt_mailbox *m, cmt__event_source *s) {
+  s->count--;
+  m->extra--;
+  mailbox_show(m);
 }
 
 void cmt__mailbox_close(cmt_mailbox *m) {
@@ -613,8 +792,9 @@ void cmt__mailbox_delete(cmt_mailbox *m) {
     return;
   }
   CMT_ASSERT(m->env, m->inboxes == NULL && m->bytes == 0);
+  sources_drop(m);
   mailbox_lock(m);
-  CMT_ASSERT(m->env, m->closed || m->idle == 0);
+  CMT_ASSERT(m->env, is_over(m) || m->idle == 0);
   while (m->idle > 0) {
     pthread_cond_wait(&m->more, &m->lock);
   }

@@ -66,6 +66,17 @@ typedef struct cmt__inbox_limit {
   size_t bytes_max;
 } cmt__inbox_limit;
 
+/* Events that are of no inbox, and wait elsewhere. */
+typedef struct cmt__event_source {
+  size_t count; /* Under the lock of the mailbox. */
+  /* Under that lock: moves the first one to |out|, which is empty. */
+  void (*take)(struct cmt__event_source *s, cmt_event *out);
+  /* Without it, or NULL: the event is done, but for its message. */
+  void (*done)(struct cmt__event_source *s, cmt_event *ev);
+} cmt__event_source;
+
+enum { CMT__EVENT_SOURCES = 4 };
+
 struct cmt_mailbox {
   const cmt_env *env;
   const char *name; /* The name of the reactor. */
@@ -78,16 +89,22 @@ struct cmt_mailbox {
   size_t bytes_max;
   size_t share; /* What each peer may have, whatever the others have. */
   int fd;       /* Readable while there is something to take; -1: none. */
+  cmt__event_source *sources[CMT__EVENT_SOURCES];
+  size_t source_count;
   pthread_mutex_t lock;
   pthread_cond_t more;
   /* Under the lock: */
   cmt__inbox *ready_first, *ready_last;
   cmt__inbox *inboxes;
-  size_t bytes;  /* Counts all inboxes, and the messages that are out. */
-  unsigned idle; /* Threads that wait for |more|. */
-  bool lit;      /* |fd| is readable. */
-  bool hurries;  /* All messages that are not out are dropped. */
-  bool closed;   /* Nothing will come any more. */
+  size_t bytes;       /* Counts all inboxes, and the messages that are out. */
+  unsigned idle;      /* Threads that wait for |more|. */
+  bool lit;           /* |fd| is readable. */
+  bool hurries;       /* All messages that are not out are dropped. */
+  bool closed;        /* Nothing will come any more. */
+  bool given_up;      /* Nobody will take anything any more. */
+  size_t extra;       /* Events of all sources. */
+  bool extra_next;    /* They are before those of inboxes, */
+  size_t source_next; /* and which of them. */
 };
 
 /* |channels| are those of |r| with their defaults; up to |peers| share it.
@@ -118,6 +135,16 @@ void cmt__inbox_up(cmt__inbox *b);
 CMT_NODISCARD cmt_err cmt__inbox_put(cmt__inbox *b, uint8_t channel,
                                      cmt_buf *msg, bool *stops);
 void cmt__inbox_gone(cmt__inbox *b, cmt_err reason);
+
+/* Before anything is in it. */
+void cmt__mailbox_add_source(cmt_mailbox *m, cmt__event_source *s);
+
+/* Under the lock of the mailbox. */
+
+/* One more event of |s|. */
+void cmt__mailbox_offer(cmt_mailbox *m, cmt__event_source *s);
+/* One less, and not by take. */
+void cmt__mailbox_withdraw(cmt_mailbox *m, cmt__event_source *s);
 
 /* Any thread. */
 

@@ -12,15 +12,19 @@
    A callback runs without the lock.  |running| says which timer it belongs to,
    for whoever cancels that timer and must wait for it.  The timer itself is the
    application's again as soon as its callback is entered, and is only compared
-   from then on. */
+   from then on.
+
+   One without a callback becomes an event.  It stays here until that is taken,
+   so that it can be moved and cancelled, and since the mailbox takes it under
+   its own lock, that is the lock of everything here then. */
 
 #include "calls.h"
 
 /* The places in |links|; a first child has its parent as PREV. */
 enum { CHILD, NEXT, PREV };
 /* The places in |numbers|; a fresh timer has its delay as INSTANT. */
-enum { INSTANT, ORDER, STATE };
-enum { UNSET, FRESH, IN_HEAP }; /* A STATE. */
+enum { INSTANT, ORDER, STATE, STATUS };
+enum { UNSET, FRESH, IN_HEAP, TOLD }; /* A STATE. */
 
 #define LINK(t, which) ((t)->internal.links[which])
 #define NUMBER(t, which) ((t)->internal.numbers[which])
@@ -101,38 +105,59 @@ static void heap_remove(cmt__calls *c, cmt_timer *t) {
   }
 }
 
-/* ---- the list of those that the loop has not seen ---- */
+/* ---- lists ---- */
 
-static void fresh_append(cmt__calls *c, cmt_timer *t) {
+static void list_append(cmt__timer_list *l, cmt_timer *t) {
   LINK(t, NEXT) = NULL;
-  LINK(t, PREV) = c->fresh_last;
-  if (c->fresh_last != NULL) {
-    LINK(c->fresh_last, NEXT) = t;
+  LINK(t, PREV) = l->last;
+  if (l->last != NULL) {
+    LINK(l->last, NEXT) = t;
   } else {
-    c->fresh = t;
+    l->first = t;
   }
-  c->fresh_last = t;
+  l->last = t;
 }
 
-static void fresh_remove(cmt__calls *c, cmt_timer *t) {
+static void list_remove(cmt__timer_list *l, cmt_timer *t) {
   if (LINK(t, PREV) != NULL) {
     LINK(LINK(t, PREV), NEXT) = LINK(t, NEXT);
   } else {
-    c->fresh = LINK(t, NEXT);
+    l->first = LINK(t, NEXT);
   }
   if (LINK(t, NEXT) != NULL) {
     LINK(LINK(t, NEXT), PREV) = LINK(t, PREV);
   } else {
-    c->fresh_last = LINK(t, PREV);
+    l->last = LINK(t, PREV);
   }
 }
 
-/* Moves them to the heap, now that there is an instant. */
-static void fresh_settle(cmt__calls *c, uint64_t now_ns) {
-  while (c->fresh != NULL) {
-    cmt_timer *t = c->fresh;
+static void posts_append(cmt__post_list *l, cmt_post *p) {
+  p->internal.next = NULL;
+  if (l->last != NULL) {
+    l->last->internal.next = p;
+  } else {
+    l->first = p;
+  }
+  l->last = p;
+}
 
-    fresh_remove(c, t);
+/* NULL: there is none. */
+static cmt_post *posts_take(cmt__post_list *l) {
+  cmt_post *p = l->first;
+
+  if (p != NULL) {
+    l->first = p->internal.next;
+    l->last = l->first != NULL ? l->last : NULL;
+  }
+  return p;
+}
+
+/* Moves fresh ones to the heap, now that there is an instant. */
+static void fresh_settle(cmt__calls *c, uint64_t now_ns) {
+  cmt_timer *t;
+
+  while ((t = c->fresh.first) != NULL) {
+    list_remove(&c->fresh, t);
     NUMBER(t, INSTANT) = cmt__after(now_ns, NUMBER(t, INSTANT));
     NUMBER(t, STATE) = IN_HEAP;
     heap_insert(c, t);
@@ -154,9 +179,12 @@ static bool timer_unset(cmt__calls *c, cmt_timer *t) {
     return false;
   }
   if (NUMBER(t, STATE) == FRESH) {
-    fresh_remove(c, t);
-  } else {
+    list_remove(&c->fresh, t);
+  } else if (NUMBER(t, STATE) == IN_HEAP) {
     heap_remove(c, t);
+  } else {
+    list_remove(&c->told, t);
+    cmt__mailbox_withdraw(c->mailbox, &c->timer_events);
   }
   NUMBER(t, STATE) = UNSET;
   t->internal.owner = NULL;
@@ -166,8 +194,9 @@ static bool timer_unset(cmt__calls *c, cmt_timer *t) {
 cmt_err cmt__calls_set(cmt__calls *c, cmt_timer *t, uint64_t after_ns) {
   cmt_err err = CMT_OK;
 
-  cmt__lock(&c->lock);
-  if (t->internal.owner != NULL && t->internal.owner != c) {
+  cmt__lock(c->lock);
+  if ((t->internal.owner != NULL && t->internal.owner != c) ||
+      (t->cb == NULL && c->mailbox == NULL)) {
     err = CMT_EINVAL;
   } else if (c->closed) {
     err = CMT_ECLOSED;
@@ -177,51 +206,46 @@ cmt_err cmt__calls_set(cmt__calls *c, cmt_timer *t, uint64_t after_ns) {
     NUMBER(t, INSTANT) = after_ns;
     NUMBER(t, ORDER) = c->order++;
     NUMBER(t, STATE) = FRESH;
-    fresh_append(c, t);
+    list_append(&c->fresh, t);
     calls_wake(c);
   }
-  cmt__unlock(&c->lock);
+  cmt__unlock(c->lock);
   return err;
 }
 
 bool cmt__calls_cancel(cmt__calls *c, cmt_timer *t) {
   bool was_set = false;
 
-  cmt__lock(&c->lock);
+  cmt__lock(c->lock);
   if (t->internal.owner == c) {
     was_set = timer_unset(c, t);
   }
   while (c->running == t && !pthread_equal(c->runner, pthread_self())) {
-    pthread_cond_wait(&c->returned, &c->lock);
+    pthread_cond_wait(&c->returned, c->lock);
     if (t->internal.owner == c) {
       was_set = timer_unset(c, t) || was_set; /* By its callback. */
     }
   }
-  cmt__unlock(&c->lock);
+  cmt__unlock(c->lock);
   return was_set;
 }
 
 cmt_err cmt__calls_post(cmt__calls *c, cmt_post *p) {
   cmt_err err = CMT_OK;
 
-  cmt__lock(&c->lock);
-  if (p->internal.owner != NULL && p->internal.owner != c) {
+  cmt__lock(c->lock);
+  if ((p->internal.owner != NULL && p->internal.owner != c) ||
+      (p->cb == NULL && c->mailbox == NULL)) {
     err = CMT_EINVAL;
   } else if (c->closed) {
     err = CMT_ECLOSED;
   } else if (p->internal.owner == NULL) {
     p->internal.owner = c;
-    p->internal.next = NULL;
-    if (c->posts_last != NULL) {
-      c->posts_last->internal.next = p;
-    } else {
-      c->posts = p;
-    }
-    c->posts_last = p;
+    posts_append(&c->posts, p);
     c->post_count++;
     calls_wake(c);
   }
-  cmt__unlock(&c->lock);
+  cmt__unlock(c->lock);
   return err;
 }
 
@@ -232,31 +256,41 @@ static void timer_run(cmt__calls *c, cmt_timer *t, cmt_err status) {
   cmt__callback_begin(c->callbacks, "a timer", -1);
   t->cb(t->arg, status);
   cmt__callback_end(c->callbacks);
-  cmt__lock(&c->lock);
+  cmt__lock(c->lock);
   c->running = NULL;
   pthread_cond_broadcast(&c->returned);
-  cmt__unlock(&c->lock);
+  cmt__unlock(c->lock);
 }
 
-/* Under the lock: |t|, which is set, is about to be called. */
-static void timer_enter(cmt__calls *c, cmt_timer *t) {
+/* Under the lock: |t|, which is set, is about to be called; false: it has no
+   callback, and is an event now. */
+static bool timer_enter(cmt__calls *c, cmt_timer *t, cmt_err status) {
   (void)timer_unset(c, t);
-  c->running = t;
-  c->runner = pthread_self();
+  if (t->cb != NULL) {
+    c->running = t;
+    c->runner = pthread_self();
+    return true;
+  }
+  if (!c->mailbox->given_up) {
+    t->internal.owner = c;
+    NUMBER(t, STATE) = TOLD;
+    NUMBER(t, STATUS) = (uint64_t)status;
+    list_append(&c->told, t);
+    cmt__mailbox_offer(c->mailbox, &c->timer_events);
+  }
+  return false;
 }
 
 /* The next that is due at |now_ns|, about to be called; NULL: there is none. */
 static cmt_timer *timer_next(cmt__calls *c, uint64_t now_ns) {
   cmt_timer *t;
 
-  cmt__lock(&c->lock);
-  t = c->heap;
-  if (t != NULL && NUMBER(t, INSTANT) <= now_ns) {
-    timer_enter(c, t);
-  } else {
-    t = NULL;
-  }
-  cmt__unlock(&c->lock);
+  cmt__lock(c->lock);
+  do {
+    t = c->heap;
+    t = t != NULL && NUMBER(t, INSTANT) <= now_ns ? t : NULL;
+  } while (t != NULL && !timer_enter(c, t, CMT_OK));
+  cmt__unlock(c->lock);
   return t;
 }
 
@@ -264,9 +298,9 @@ static cmt_timer *timer_next(cmt__calls *c, uint64_t now_ns) {
 static void timer_arm(cmt__calls *c) {
   uint64_t at_ns;
 
-  cmt__lock(&c->lock);
+  cmt__lock(c->lock);
   at_ns = c->heap != NULL ? NUMBER(c->heap, INSTANT) : CMT_NEVER;
-  cmt__unlock(&c->lock);
+  cmt__unlock(c->lock);
   cmt__loop_timer(c->reserved, &c->timer, at_ns);
 }
 
@@ -281,19 +315,29 @@ static void calls_on_timer(cmt__timer *timer) {
   timer_arm(c);
 }
 
-/* The first post, which is the caller's; NULL: there is none. */
-static cmt_post *post_next(cmt__calls *c) {
+/* Under the lock: |p| is about to be called; false: it has no callback, and is
+   an event now. */
+static bool post_enter(cmt__calls *c, cmt_post *p, cmt_err status) {
+  p->internal.owner = NULL;
+  if (p->cb == NULL && !c->mailbox->given_up) {
+    p->internal.owner = c;
+    p->internal.numbers[0] = (uint64_t)status;
+    posts_append(&c->told_posts, p);
+    cmt__mailbox_offer(c->mailbox, &c->post_events);
+  }
+  return p->cb != NULL;
+}
+
+/* The next post, about to be called with |status|; NULL: there is none. */
+static cmt_post *post_next(cmt__calls *c, cmt_err status) {
   cmt_post *p;
 
-  cmt__lock(&c->lock);
-  p = c->posts;
-  if (p != NULL) {
-    c->posts = p->internal.next;
-    c->posts_last = c->posts != NULL ? c->posts_last : NULL;
-    c->post_count--;
-    p->internal.owner = NULL;
-  }
-  cmt__unlock(&c->lock);
+  cmt__lock(c->lock);
+  do {
+    p = posts_take(&c->posts);
+    c->post_count -= p != NULL;
+  } while (p != NULL && !post_enter(c, p, status));
+  cmt__unlock(c->lock);
   return p;
 }
 
@@ -306,22 +350,61 @@ static void post_run(cmt__calls *c, cmt_post *p, cmt_err status) {
 
 static void calls_on_wake(cmt__post *wake) {
   cmt__calls *c = (cmt__calls *)((char *)wake - offsetof(cmt__calls, wake));
+  cmt_post *p;
   size_t left;
   bool closed;
 
-  cmt__lock(&c->lock);
+  cmt__lock(c->lock);
   c->posted = false;
   closed = c->closed;
   fresh_settle(c, cmt__loop_now(c->reserved));
   left = c->post_count;
-  cmt__unlock(&c->lock);
+  cmt__unlock(c->lock);
   if (closed) {
     c->on_drained(c->arg);
     return;
   }
   timer_arm(c);
-  for (; left > 0; left--) {
-    post_run(c, post_next(c), CMT_OK);
+  for (; left > 0 && (p = post_next(c, CMT_OK)) != NULL; left--) {
+    post_run(c, p, CMT_OK);
+  }
+}
+
+/* ---- events ---- */
+
+static void timer_take(cmt__event_source *s, cmt_event *out) {
+  cmt__calls *c =
+    (cmt__calls *)(void *)((char *)s - offsetof(cmt__calls, timer_events));
+  cmt_timer *t = c->told.first;
+
+  list_remove(&c->told, t);
+  NUMBER(t, STATE) = UNSET;
+  t->internal.owner = NULL;
+  out->kind = CMT_EVENT_TIMER;
+  out->reason = (cmt_err)NUMBER(t, STATUS);
+  out->arg = t->arg;
+}
+
+static void post_take(cmt__event_source *s, cmt_event *out) {
+  cmt__calls *c =
+    (cmt__calls *)(void *)((char *)s - offsetof(cmt__calls, post_events));
+  cmt_post *p = posts_take(&c->told_posts);
+
+  p->internal.owner = NULL;
+  out->kind = CMT_EVENT_POST;
+  out->reason = (cmt_err)p->internal.numbers[0];
+  out->arg = p->arg;
+}
+
+void cmt__calls_tell(cmt__calls *c, cmt_mailbox *m) {
+  CMT_ASSERT(c->env, c->told.first == NULL && c->told_posts.first == NULL);
+  c->mailbox = m;
+  c->lock = m != NULL ? &m->lock : &c->own_lock;
+  if (m != NULL) {
+    c->timer_events.take = timer_take;
+    c->post_events.take = post_take;
+    cmt__mailbox_add_source(m, &c->timer_events);
+    cmt__mailbox_add_source(m, &c->post_events);
   }
 }
 
@@ -330,10 +413,11 @@ static void calls_on_wake(cmt__post *wake) {
 cmt_err cmt__calls_init(cmt__calls *c, const cmt_env *env) {
   *c = (cmt__calls){
     .env = env, .timer.cb = calls_on_timer, .wake.cb = calls_on_wake};
+  c->lock = &c->own_lock;
   if (!cmt__cond_init(&c->returned)) {
     return CMT_ENOMEM;
   }
-  if (pthread_mutex_init(&c->lock, NULL) != 0) {
+  if (pthread_mutex_init(&c->own_lock, NULL) != 0) {
     pthread_cond_destroy(&c->returned);
     return CMT_ENOMEM;
   }
@@ -350,24 +434,23 @@ cmt_err cmt__calls_reserve(cmt__calls *c, cmt__loop *loop, cmt_why *why) {
 }
 
 void cmt__calls_start(cmt__calls *c) {
-  cmt__lock(&c->lock);
+  cmt__lock(c->lock);
   c->loop = c->reserved;
-  if (c->fresh != NULL || c->posts != NULL) {
+  if (c->fresh.first != NULL || c->posts.first != NULL) {
     calls_wake(c);
   }
-  cmt__unlock(&c->lock);
+  cmt__unlock(c->lock);
 }
 
 /* Any timer, about to be called; NULL: there is none. */
 static cmt_timer *timer_last(cmt__calls *c) {
   cmt_timer *t;
 
-  cmt__lock(&c->lock);
-  t = c->heap != NULL ? c->heap : c->fresh;
-  if (t != NULL) {
-    timer_enter(c, t);
-  }
-  cmt__unlock(&c->lock);
+  cmt__lock(c->lock);
+  do {
+    t = c->heap != NULL ? c->heap : c->fresh.first;
+  } while (t != NULL && !timer_enter(c, t, CMT_ECANCELED));
+  cmt__unlock(c->lock);
   return t;
 }
 
@@ -376,11 +459,11 @@ bool cmt__calls_close(cmt__calls *c) {
   cmt_post *p;
   bool posted;
 
-  cmt__lock(&c->lock);
+  cmt__lock(c->lock);
   c->closed = true;
   posted = c->posted;
-  cmt__unlock(&c->lock);
-  while ((p = post_next(c)) != NULL) {
+  cmt__unlock(c->lock);
+  while ((p = post_next(c, CMT_ECANCELED)) != NULL) {
     post_run(c, p, CMT_ECANCELED);
   }
   while ((t = timer_last(c)) != NULL) {
@@ -397,7 +480,8 @@ bool cmt__calls_close(cmt__calls *c) {
 }
 
 void cmt__calls_fini(cmt__calls *c) {
-  CMT_ASSERT(c->env, c->heap == NULL && c->fresh == NULL && c->posts == NULL);
-  pthread_mutex_destroy(&c->lock);
+  CMT_ASSERT(c->env, c->heap == NULL && c->fresh.first == NULL);
+  CMT_ASSERT(c->env, c->told.first == NULL && c->posts.first == NULL);
+  pthread_mutex_destroy(&c->own_lock);
   pthread_cond_destroy(&c->returned);
 }

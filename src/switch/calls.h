@@ -8,10 +8,19 @@
 
 #include "net/loop.h"
 #include "reactor/callback_timer.h"
+#include "reactor/mailbox.h"
 #include "sys/cond.h"
 #include "sys/lock.h"
 
 #include <cometp2p/timer.h>
+
+typedef struct cmt__timer_list {
+  cmt_timer *first, *last;
+} cmt__timer_list;
+
+typedef struct cmt__post_list {
+  cmt_post *first, *last;
+} cmt__post_list;
 
 typedef struct cmt__calls {
   const cmt_env *env;
@@ -22,22 +31,31 @@ typedef struct cmt__calls {
   cmt__timer timer; /* Set to the earliest of the heap, or earlier. */
   cmt__post wake;
   cmt__loop *reserved; /* The loop with room for |timer|; or NULL. */
-  pthread_mutex_t lock;
+  /* Who is told of those without a callback; or NULL. */
+  cmt_mailbox *mailbox;
+  cmt__event_source timer_events, post_events;
+  pthread_mutex_t own_lock;
+  pthread_mutex_t *lock;   /* The mailbox has it, or it is the own one. */
   pthread_cond_t returned; /* With |running|. */
   /* Under the lock: */
-  cmt__loop *loop;               /* NULL before the start. */
-  bool posted;                   /* |wake| is under way. */
-  bool closed;                   /* Nothing is taken any more. */
-  cmt_timer *fresh, *fresh_last; /* Set, and not seen by the loop yet. */
-  cmt_timer *heap;               /* The others; the root is the earliest. */
-  uint64_t order;                /* The number of the next one. */
-  cmt_post *posts, *posts_last;
+  cmt__loop *loop;       /* NULL before the start. */
+  bool posted;           /* |wake| is under way. */
+  bool closed;           /* Nothing is taken any more. */
+  cmt__timer_list fresh; /* Set, and not seen by the loop yet, */
+  cmt__timer_list told;  /* and those that are events now. */
+  cmt_timer *heap;       /* The others; the root is the earliest. */
+  uint64_t order;        /* The number of the next one. */
+  cmt__post_list posts;
+  cmt__post_list told_posts;
   size_t post_count;
   const cmt_timer *running; /* Whose callback runs, */
   pthread_t runner;         /* and where. */
 } cmt__calls;
 
 CMT_NODISCARD cmt_err cmt__calls_init(cmt__calls *c, const cmt_env *env);
+/* Calls without a callback become events of |m| from now on; NULL: they are
+   refused, as at first.  Nobody uses it meanwhile, and nothing is there. */
+void cmt__calls_tell(cmt__calls *c, cmt_mailbox *m);
 /* Before any other thread runs |loop|. */
 CMT_NODISCARD cmt_err cmt__calls_reserve(cmt__calls *c, cmt__loop *loop,
                                          cmt_why *why);

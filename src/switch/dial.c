@@ -26,6 +26,7 @@ cmt_err cmt__dial_new(cmt_switch *sw, const cmt_net_addr *addr,
   d->options = *o;
   d->addr = *addr;
   d->next_ns = CMT_NEVER;
+  d->number = atomic_fetch_add(&sw->dials_made, 1) + 1;
   atomic_fetch_add(&sw->dials_allocated, 1);
   if (o->unconditional) {
     atomic_fetch_add(&sw->dials_unconditional, 1);

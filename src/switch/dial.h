@@ -10,6 +10,7 @@
 
 struct cmt_dial {
   cmt_switch *sw;
+  uint64_t number;       /* No other dial of the switch has it; from 1. */
   cmt_dial *next, *prev; /* Changed under the lock of the switch. */
   cmt_dial *begin_next;  /* The list of dials that the loop is to begin, */
   cmt_dial *cancel_next; /* and to end. */

@@ -46,7 +46,8 @@ static bool call_begin(cmt_dial *d) {
   bool calls;
 
   cmt__lock(&sw->lock);
-  calls = d->options.on_outcome != NULL && !d->cancelled;
+  calls = (d->options.on_outcome != NULL || sw->events.mailbox != NULL) &&
+          !d->cancelled;
   if (calls) {
     sw->calling = d;
     sw->caller = pthread_self();
@@ -75,12 +76,17 @@ static void tell(cmt_dial *d, const cmt__outcome *o, bool again) {
     .why = *o->why,
   };
 
-  if (call_begin(d)) {
+  if (!call_begin(d)) {
+    return;
+  }
+  if (d->options.on_outcome != NULL) {
     cmt__callback_begin(timer, "on_outcome", -1);
     d->options.on_outcome(d->options.arg, d->owned ? d : NULL, &told);
     cmt__callback_end(timer);
-    call_end(d);
+  } else {
+    cmt__events_outcome(&d->sw->events, d->number, d->options.arg, &told);
   }
+  call_end(d);
 }
 
 static void reject(cmt_dial *d, const cmt__outcome *o, bool again) {

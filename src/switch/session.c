@@ -338,6 +338,9 @@ static cmt_err session_admit(cmt__session *s, const cmt_conn_event *ev,
       .arg = sw,
     });
   }
+  if (s->peer != NULL) {
+    cmt__events_attach(&sw->events, s->peer);
+  }
   if (s->peer != NULL &&
       cmt__delivery_admit(&sw->delivery, s->peer) != CMT_OK) {
     s->peer->link = NULL;

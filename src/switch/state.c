@@ -96,6 +96,8 @@ void cmt__switch_reject(cmt_switch *s, cmt_rejection *r) {
     cmt__callback_begin(&s->threads[0].delivery.callbacks, "on_rejected", -1);
     o->on_rejected(o->arg, r);
     cmt__callback_end(&s->threads[0].delivery.callbacks);
+  } else {
+    cmt__events_reject(&s->events, r);
   }
 }
 

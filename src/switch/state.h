@@ -11,6 +11,7 @@
 #include "places.h"
 #include "question.h"
 #include "reactor/delivery.h"
+#include "reactor/events.h"
 #include "setup.h"
 
 /* How often cmt_switch_delete() tells what it waits for. */
@@ -50,12 +51,14 @@ struct cmt_switch {
   pthread_cond_t ended_cond;  /* With |ended|. */
   pthread_cond_t called_cond; /* With |calling|. */
   uint64_t report_ns;
+  _Atomic uint64_t dials_made;
   _Atomic size_t dials_allocated;     /* Dials that have memory, */
   _Atomic size_t dials_unconditional; /* and those among them. */
   atomic_bool
     warned_unlocked_keys; /* The log has said that keys cannot be locked. */
   cmt__delivery delivery;
-  cmt__calls calls; /* What the application wants of the first loop. */
+  cmt__events events; /* In place of callbacks. */
+  cmt__calls calls;   /* What the application wants of the first loop. */
   /* Under the lock: */
   bool started, stopping, posted;
   bool bans_changed; /* And the loop has not looked. */

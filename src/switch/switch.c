@@ -192,6 +192,24 @@ static cmt_err delivery_init(cmt_switch *s, cmt_why *why) {
   return cmt__delivery_init(&s->delivery, &o, why);
 }
 
+/* Where events go in place of callbacks. */
+static cmt_err events_init(cmt_switch *s, cmt_why *why) {
+  const char *name = s->setup.options.event_reactor;
+  cmt_mailbox *m = cmt__delivery_mailbox(&s->delivery, name);
+
+  s->setup.options.event_reactor = NULL; /* It is not kept. */
+  if (name != NULL && m == NULL) {
+    cmt__delivery_fini(&s->delivery);
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "event_reactor is %.96s, allowed is the name of a reactor "
+                    "with CMT_MAILBOX",
+                    name);
+  }
+  cmt__events_init(&s->events, &s->env, m);
+  cmt__calls_tell(&s->calls, m);
+  return CMT_OK;
+}
+
 /* The rest, after which only switch_free() can free it. */
 static cmt_err switch_fill(cmt_switch *s, cmt__loop *const *loops,
                            cmt_why *why) {
@@ -200,6 +218,9 @@ static cmt_err switch_fill(cmt_switch *s, cmt__loop *const *loops,
   if (err == CMT_OK) {
     s->calls.callbacks = &s->threads[0].delivery.callbacks;
     err = delivery_init(s, why);
+  }
+  if (err == CMT_OK) {
+    err = events_init(s, why);
   }
   if (err != CMT_OK) {
     switch_free(s);
@@ -543,10 +564,10 @@ cmt_err cmt_switch_delete(cmt_switch *s) {
   }
   CMT_ASSERT(&s->env, s->finished || !s->started);
   listener_stop(s);
-  cmt__delivery_fini(
-    &s->delivery); /* First of all, for workers use the loop. */
   s->inside = true;
   cmt__calls_close(&s->calls);
+  cmt__delivery_fini(&s->delivery); /* Before the loop, which workers use. */
+  cmt__calls_tell(&s->calls, NULL);
   reactors_stop(s);
   switch_free(s);
   return CMT_OK;
@@ -646,6 +667,7 @@ void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
   }
   switch_unlock(s);
   cmt__limits_status(s, &full);
+  full.lost_events = cmt__events_lost(&s->events);
   full.recv_queued_bytes = cmt__delivery_queued(&s->delivery);
   cmt__secret_pool_bytes(&s->setup.config->pool, &full.locked_key_bytes,
                          &full.unlocked_key_bytes);

@@ -5,7 +5,7 @@
 #include "state.h"
 
 cmt_err cmt_switch_timer(cmt_switch *s, cmt_timer *t, uint64_t after_ns) {
-  if (s == NULL || t == NULL || t->cb == NULL) {
+  if (s == NULL || t == NULL) {
     return CMT_EINVAL;
   }
   return cmt__calls_set(&s->calls, t, after_ns);
@@ -16,7 +16,7 @@ bool cmt_switch_timer_cancel(cmt_switch *s, cmt_timer *t) {
 }
 
 cmt_err cmt_switch_post(cmt_switch *s, cmt_post *p) {
-  if (s == NULL || p == NULL || p->cb == NULL) {
+  if (s == NULL || p == NULL) {
     return CMT_EINVAL;
   }
   return cmt__calls_post(&s->calls, p);

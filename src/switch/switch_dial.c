@@ -227,12 +227,14 @@ static void unqueue(cmt_dial *d) {
 
 void cmt_dial_cancel(cmt_dial *d) {
   cmt_switch *s;
+  uint64_t number;
   bool queued, over;
 
   if (d == NULL) {
     return;
   }
   s = d->sw;
+  number = d->number;
   cmt__lock(&s->lock);
   d->cancelled = true;
   queued = d->queued;
@@ -248,6 +250,7 @@ void cmt_dial_cancel(cmt_dial *d) {
     }
   }
   cmt__unlock(&s->lock);
+  cmt__events_forget(&s->events, number);
   if (queued) {
     cmt__dial_free(d);
   } else if (over) {

@@ -151,7 +151,7 @@ static uint64_t mailbox_bytes(const cmt_switch *s, const sums *n) {
   const uint64_t over = INBOX_BYTES +
                         CMT__READ_MAX / SMALLEST_PACKET * CMT__ENTRY_COST +
                         CMT__READ_MAX;
-  uint64_t bytes = 0;
+  uint64_t bytes = cmt__events_memory(&s->events);
 
   for (size_t i = 0; i < s->setup.reactor_count; i++) {
     const cmt_reactor *r = &s->setup.reactors[i];

@@ -12,16 +12,12 @@
 static void call_reactor(sim_node *n, size_t reactor, const cmt_event *ev) {
   const cmt_reactor *r = &n->reactors[reactor];
 
-  switch (ev->kind) {
-  case CMT_EVENT_PEER_UP:
+  if (ev->kind == CMT_EVENT_PEER_UP) {
     r->add_peer(r->self, ev->peer);
-    break;
-  case CMT_EVENT_MESSAGE:
+  } else if (ev->kind == CMT_EVENT_MESSAGE) {
     (void)r->receive(r->self, ev->peer, ev->channel, ev->msg);
-    break;
-  case CMT_EVENT_PEER_GONE:
+  } else {
     r->remove_peer(r->self, ev->peer, ev->reason);
-    break;
   }
 }
 

@@ -34,6 +34,12 @@ static const char *next(test_node *n, cmt_event *ev) {
   case CMT_EVENT_PEER_GONE:
     snprintf(text, sizeof text, "gone %s", cmt_err_name(ev->reason));
     break;
+  case CMT_EVENT_REJECTED:
+  case CMT_EVENT_OUTCOME:
+  case CMT_EVENT_SENT:
+  case CMT_EVENT_TIMER:
+  case CMT_EVENT_POST:
+    return "another event";
   }
   return text;
 }

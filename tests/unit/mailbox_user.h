@@ -149,6 +149,12 @@ static inline const char *next(fixture *f, cmt_event *ev) {
   case CMT_EVENT_PEER_GONE:
     snprintf(text, sizeof text, "%d gone %s", peer, cmt_err_name(ev->reason));
     break;
+  case CMT_EVENT_REJECTED:
+  case CMT_EVENT_OUTCOME:
+  case CMT_EVENT_SENT:
+  case CMT_EVENT_TIMER:
+  case CMT_EVENT_POST:
+    return "another event";
   }
   return text;
 }
