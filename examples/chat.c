@@ -63,16 +63,11 @@ static void say(cmt_switch *sw, const char *line, size_t len) {
 
 int main(int argc, char **argv) {
   /* On a thread of its own: printing may wait for whoever reads it. */
-  static const cmt_reactor chat = {.name = "chat",
-                                   .channels = channels,
-                                   .channel_count = 1,
-                                   .delivery = CMT_THREADED,
-                                   .add_peer = add_peer,
-                                   .receive = receive,
-                                   .remove_peer = remove_peer};
+  static const cmt_reactor chat = CMT_REACTOR(
+    "chat", channels, .delivery = CMT_THREADED, .add_peer = add_peer,
+    .receive = receive, .remove_peer = remove_peer);
   static cmt_log_level level = CMT_LOG_WARN;
   cmt_switch_options o;
-  cmt_net_addr at;
   cmt_switch *sw;
   cmt_env env;
   cmt_why why;
@@ -91,23 +86,21 @@ int main(int argc, char **argv) {
   o.reactor_count = 1;
   o.on_rejected = on_rejected;
   sem_init(&peer_added, 0, 0);
-  if (cmt_switch_new(&o, &sw, &why) != CMT_OK ||
-      cmt_switch_start(sw, &why) != CMT_OK) {
+  if (cmt_switch_open(&o, &sw, &why) != CMT_OK) {
     fprintf(stderr, "chat: %s\n", why.text);
     return 1;
   }
-  if (cmt_switch_laddr(sw, &at) == CMT_OK &&
-      cmt_net_addr_format(&at, text, sizeof text) == CMT_OK) {
+  if (cmt_switch_laddr_text(sw, text, sizeof text) == CMT_OK) {
     fprintf(stderr, "chat: others join with: chat %s\n", text);
   }
   for (int i = 1; i < argc; i++) {
-    if (cmt_switch_dial(sw, argv[i], CMT_DIAL_PERSISTENT, &why) != CMT_OK) {
+    if (cmt_switch_dial_list(sw, argv[i], CMT_DIAL_PERSISTENT, &why) !=
+        CMT_OK) {
       fprintf(stderr, "chat: %s\n", why.text);
     }
   }
   while (fgets(line, sizeof line, stdin) != NULL) {
     say(sw, line, strcspn(line, "\n"));
   }
-  cmt_switch_stop(sw, CMT_SECONDS(10));
-  return cmt_switch_delete(sw) == CMT_OK ? 0 : 1;
+  return cmt_switch_close(sw, CMT_SECONDS(10)) == CMT_OK ? 0 : 1;
 }
