@@ -79,7 +79,7 @@ static void peer_free(cmt_peer *p) {
   cmt__conn_config *config = p->config;
 
   cmt__peer_data_fini(&p->data);
-  cmt__worth_fini(&p->worth);
+  cmt__worth_fini(&p->worth, env);
   if (p->inboxes != NULL) {
     p->inboxes_free(p->inboxes);
   }
@@ -112,11 +112,6 @@ cmt_peer *cmt__peer_new(const cmt__peer_options *o) {
     cmt__free(env, p);
     return NULL;
   }
-  if (cmt__worth_init(&p->worth, env) != CMT_OK) {
-    cmt__peer_data_fini(&p->data);
-    cmt__free(env, p);
-    return NULL;
-  }
   p->config = cmt__conn_config_ref(o->config);
   p->id = *o->id;
   p->loop = o->link->loop;
@@ -144,7 +139,8 @@ cmt_peer *cmt__peer_new(const cmt__peer_options *o) {
 /* ---- what it is worth ---- */
 
 cmt_err cmt_peer_set_worth(cmt_peer *p, const char *tag, int32_t value) {
-  return cmt__worth_set(&p->worth, tag, value);
+  return cmt__worth_set(&p->worth, &p->config->pool.env, &p->data.lock, tag,
+                        value);
 }
 
 int64_t cmt_peer_worth(const cmt_peer *p) { return atomic_load(&p->worth.sum); }

@@ -16,21 +16,22 @@ typedef struct cmt__worth_tag {
   int32_t value;
 } cmt__worth_tag;
 
-typedef struct cmt__worth {
-  const cmt_env *env;
-  pthread_mutex_t lock;
-  cmt__worth_tag *tags; /* NULL: there never was one. */
+typedef struct cmt__worth_tags {
   size_t count;
+  cmt__worth_tag list[CMT_PEER_TAGS_MAX];
+} cmt__worth_tags;
+
+/* Zeroed at first. */
+typedef struct cmt__worth {
+  cmt__worth_tags *tags; /* NULL: there never was one.  Under the lock. */
   _Atomic int64_t sum;
   atomic_uint protections;
 } cmt__worth;
 
-CMT_NODISCARD cmt_err cmt__worth_init(cmt__worth *w, const cmt_env *env);
-void cmt__worth_fini(cmt__worth *w);
-/* Most bytes that the tags have. */
-size_t cmt__worth_memory(void);
-/* As cmt_peer_set_worth(). */
-CMT_NODISCARD cmt_err cmt__worth_set(cmt__worth *w, const char *tag,
+void cmt__worth_fini(cmt__worth *w, const cmt_env *env);
+/* As cmt_peer_set_worth(), under |lock|. */
+CMT_NODISCARD cmt_err cmt__worth_set(cmt__worth *w, const cmt_env *env,
+                                     pthread_mutex_t *lock, const char *tag,
                                      int32_t value);
 
 #endif

@@ -17,6 +17,7 @@ typedef struct cmt__question {
   uint64_t number;     /* 0: it is not open.  Of the first loop. */
   cmt_verdict verdict; /* CMT_LATER: there is no answer yet. */
   cmt__timer timer;    /* The deadline, which the owner sets. */
+  void *owner;
 } cmt__question;
 
 typedef struct cmt__questions {

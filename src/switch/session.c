@@ -206,7 +206,7 @@ static void session_begin(cmt__session *s) {
   cmt_why why;
   cmt_err err = cmt__filter_address(s, &why);
 
-  if (err == CMT_EFILTER) {
+  if (err != CMT_OK && err != CMT_EAGAIN) {
     session_reject(s, &why, NULL);
     return;
   }
@@ -300,10 +300,11 @@ static cmt_err place_take(cmt__session *s, const cmt_node_id *id,
   cmt__admitted place = {.outbound = s->outbound};
   cmt_err err;
 
+  s->sw->victim = NULL;
   if (!s->standby.has_place) {
     err = cmt__limits_admit(s->sw, id, &s->remote, &place, why);
     s->outbound_place = place.outbound;
-    s->victim = place.victim;
+    s->sw->victim = place.victim;
     return err;
   }
   s->outbound_place = s->standby.outbound_place;
@@ -432,8 +433,8 @@ static void peer_add(cmt__session *s) {
   const cmt__session_callbacks *cbs = s->cbs;
   cmt_why why = {.err = CMT_OK, .stage = CMT_STAGE_UP};
 
-  if (s->victim != NULL) {
-    cmt__evict(s->sw, s->victim);
+  if (s->sw->victim != NULL) {
+    cmt__evict(s->sw, s->sw->victim);
   }
   cmt__peer_set_add(&s->sw->peers, s->peer);
   cmt__switch_count(s->sw, &s->sw->status.added);
@@ -513,7 +514,7 @@ static void session_on_end(void *arg, const cmt_why *why,
   cmt_peer *p;
 
   if (s->peer == NULL) {
-    if (s->standby.id != NULL || s->question.number != 0 ||
+    if (s->standby.id != NULL || s->question != NULL ||
         own.err == CMT_EBANNED) {
       own.stage = CMT_STAGE_FILTER; /* It may have been up, never a peer. */
     }

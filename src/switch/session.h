@@ -25,10 +25,9 @@ struct cmt__session {
   cmt__session *next, *prev;
   cmt__standby standby;
   cmt__place place;
-  cmt__question question;            /* A filter has not answered it. */
-  bool filtered;                     /* filter_peer lets it pass. */
-  uint64_t info_ns;                  /* When our node info goes out. */
-  cmt_peer *peer;                    /* From the checks to remove_peer. */
+  cmt__question *question; /* A filter has not answered it; or NULL. */
+  uint64_t info_ns;        /* When our node info goes out. */
+  cmt_peer *peer;          /* From the checks to remove_peer. */
   const cmt__session_callbacks *cbs; /* NULL: it was accepted, or the outcome
                                         was told. */
   void *arg;
@@ -36,7 +35,7 @@ struct cmt__session {
   uint8_t thread; /* Where the peer is, or will be soon. */
   bool pending;   /* The outcome is not known yet. */
   bool was_peer;
-  cmt_peer *victim;    /* Inside of on_up: the peer that it replaces. */
+  bool filtered;       /* filter_peer lets it pass. */
   bool outbound_place; /* Among whose places that of its peer is. */
   cmt__remote remote;  /* The other side's, from when it is known. */
 };

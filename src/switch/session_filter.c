@@ -12,8 +12,17 @@
 static void on_deadline(cmt__timer *t);
 
 static void set_timer(cmt__session *s, uint64_t at_ns) {
-  s->question.timer.cb = on_deadline;
-  cmt__loop_timer(s->sw->loop, &s->question.timer, at_ns);
+  s->question->timer.cb = on_deadline;
+  cmt__loop_timer(s->sw->loop, &s->question->timer, at_ns);
+}
+
+static cmt_err question_new(cmt__session *s) {
+  s->question = cmt__alloc_zero(&s->sw->env, sizeof *s->question);
+  if (s->question == NULL) {
+    return CMT_ENOMEM;
+  }
+  s->question->owner = s;
+  return CMT_OK;
 }
 
 static cmt_err refused(const char *filter, cmt_stage stage, cmt_why *why) {
@@ -29,7 +38,10 @@ static cmt_err ask(cmt__session *s, const char *name, cmt_filter filter,
   char remote[CMT_NET_ADDR_TEXT_SIZE];
   cmt_verdict verdict;
 
-  request.number = cmt__question_open(&sw->questions, &s->question);
+  if (question_new(s) != CMT_OK) {
+    return CMT_ENOMEM;
+  }
+  request.number = cmt__question_open(&sw->questions, s->question);
   who->size = sizeof *who;
   who->remote = cmt__remote_text(&s->remote, remote, sizeof remote);
   who->outbound = s->outbound;
@@ -40,8 +52,18 @@ static cmt_err ask(cmt__session *s, const char *name, cmt_filter filter,
     set_timer(s, cmt__after(cmt__loop_now(sw->loop), o->filter_timeout_ns));
     return CMT_EAGAIN;
   }
-  cmt__question_close(&sw->questions, &s->question);
+  cmt__filter_end(s);
   return verdict == CMT_ADMIT ? CMT_OK : CMT_EFILTER;
+}
+
+/* Fills in |why| of an error. */
+static cmt_err told(cmt_err err, const char *filter, cmt_stage stage,
+                    cmt_why *why) {
+  if (err == CMT_EFILTER) {
+    return refused(filter, stage, why);
+  }
+  return err == CMT_ENOMEM ? cmt__why(why, err, stage, "%s", cmt_err_text(err))
+                           : err;
 }
 
 cmt_err cmt__filter_address(cmt__session *s, cmt_why *why) {
@@ -49,8 +71,7 @@ cmt_err cmt__filter_address(cmt__session *s, cmt_why *why) {
   cmt_newcomer who = {.id = NULL};
   cmt_err err = filter != NULL ? ask(s, "filter_addr", filter, &who) : CMT_OK;
 
-  return err == CMT_EFILTER ? refused("filter_addr", CMT_STAGE_TRANSPORT, why)
-                            : err;
+  return told(err, "filter_addr", CMT_STAGE_TRANSPORT, why);
 }
 
 cmt_err cmt__filter_peer(cmt__session *s, const cmt_conn_event *ev,
@@ -62,21 +83,19 @@ cmt_err cmt__filter_peer(cmt__session *s, const cmt_conn_event *ev,
   if (filter != NULL && !s->filtered) {
     err = ask(s, "filter_peer", filter, &who);
   }
-  if (err == CMT_EFILTER) {
-    return refused("filter_peer", CMT_STAGE_FILTER, why);
-  }
   if (err == CMT_EAGAIN && cmt__link_suspend(&s->link) != CMT_OK) {
     cmt__filter_end(s);
-    return cmt__why(why, CMT_ENOMEM, CMT_STAGE_FILTER, "%s",
-                    cmt_err_text(CMT_ENOMEM));
+    err = CMT_ENOMEM;
   }
-  return err;
+  return told(err, "filter_peer", CMT_STAGE_FILTER, why);
 }
 
 void cmt__filter_end(cmt__session *s) {
-  if (s->question.number != 0) {
-    cmt__question_close(&s->sw->questions, &s->question);
+  if (s->question != NULL) {
+    cmt__question_close(&s->sw->questions, s->question);
     set_timer(s, CMT_NEVER);
+    cmt__free(&s->sw->env, s->question);
+    s->question = NULL;
   }
 }
 
@@ -107,10 +126,6 @@ static void give_up(cmt__session *s, cmt_why *why) {
   }
 }
 
-static cmt__session *session_of(cmt__question *q) {
-  return (cmt__session *)((char *)q - offsetof(cmt__session, question));
-}
-
 static const char *filter_of(const cmt__session *s) {
   return is_of_address(s) ? "filter_addr" : "filter_peer";
 }
@@ -123,7 +138,7 @@ static cmt_stage stage_of(const cmt__session *s) {
 static void on_deadline(cmt__timer *t) {
   cmt__question *q =
     (cmt__question *)((char *)t - offsetof(cmt__question, timer));
-  cmt__session *s = session_of(q);
+  cmt__session *s = q->owner;
   uint64_t timeout_ns = s->sw->setup.options.filter_timeout_ns;
   cmt_why why;
 
@@ -140,10 +155,11 @@ void cmt__filter_answers(cmt_switch *sw) {
   cmt_why why;
 
   while ((q = cmt__questions_take(&sw->questions)) != NULL) {
-    cmt__session *s = session_of(q);
+    cmt__session *s = q->owner;
+    cmt_verdict verdict = q->verdict;
 
-    set_timer(s, CMT_NEVER);
-    if (q->verdict == CMT_ADMIT) {
+    cmt__filter_end(s);
+    if (verdict == CMT_ADMIT) {
       go_on(s);
     } else {
       (void)refused(filter_of(s), stage_of(s), &why);

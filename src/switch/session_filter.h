@@ -9,10 +9,11 @@
 #include "session.h"
 
 /* CMT_OK: |s| may go on; CMT_EAGAIN: an answer comes later, and then |s| goes
-   on or is refused by itself; CMT_EFILTER: refused, and |why| tells. */
+   on or is refused by itself; CMT_EFILTER or CMT_ENOMEM: refused, and |why|
+   tells. */
 CMT_NODISCARD cmt_err cmt__filter_address(cmt__session *s, cmt_why *why);
 /* As cmt__filter_address(), inside of on_up, for which the link is suspended;
-   also CMT_ENOMEM. */
+   nothing more is read then. */
 CMT_NODISCARD cmt_err cmt__filter_peer(cmt__session *s,
                                        const cmt_conn_event *ev, cmt_why *why);
 /* The outcome of |s| is known: an answer changes nothing any more. */

@@ -83,6 +83,7 @@ struct cmt_switch {
   /* Places of peers that are gone, for those that were held beside them:
      inbound and outbound. */
   size_t kept[2];
+  cmt_peer *victim;       /* Inside of on_up: whom the newcomer replaces. */
   cmt_peer *evicting;     /* It goes for a newcomer, and is on the list. */
   uint64_t evicted_at_ns; /* When the last one began to go; 0: never. */
   size_t undrained; /* Peers that are gone, but for a wake-up under way. */

@@ -92,7 +92,8 @@ static uint64_t own_bytes(const cmt_switch *s, const sums *n) {
 }
 
 static uint64_t connection_bytes(void) {
-  return sizeof(cmt__session) + LOOP_TCP_BYTES + TIMER_BYTES;
+  return sizeof(cmt__session) + sizeof(cmt__question) + LOOP_TCP_BYTES +
+         TIMER_BYTES;
 }
 
 /* Its node info may wait for room in the socket.  One that is held keeps what
@@ -115,8 +116,9 @@ static uint64_t peer_bytes(const cmt_switch *s, const sums *n,
          s->setup.channel_count *
            (sizeof(uint32_t) + sizeof(cmt__send_queue_fifo)) +
          sizeof(cmt__pool_wait) + items * sizeof(cmt__send_queue_item) +
-         CMT_PEER_KEYS_MAX * KEY_BYTES + cmt__worth_memory() + CMT__SCRATCH +
-         CMT__READ_MAX + CMT_FRAME_SLOT + n->messages * cmt__buf_header();
+         CMT_PEER_KEYS_MAX * KEY_BYTES + sizeof(cmt__worth_tags) +
+         CMT__SCRATCH + CMT__READ_MAX + CMT_FRAME_SLOT +
+         n->messages * cmt__buf_header();
 }
 
 /* Queued messages, without their headers. */

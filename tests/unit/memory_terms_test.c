@@ -194,7 +194,7 @@ static uint64_t of_peer(const row *r, const cmt_conn_options *o) {
          sizeof(cmt__link_path) + sizeof(cmt_why) + sizeof(cmt_why) +
          r->channels * of_channel + sizeof(cmt__pool_wait) +
          2 * grown(messages, 4) * sizeof(cmt__send_queue_item) + 16 * 256 +
-         8 * sizeof(cmt__worth_tag) + SCRATCH + READ + 1044 +
+         sizeof(cmt__worth_tags) + SCRATCH + READ + 1044 +
          messages * cmt__buf_header() + alone + r->channels * cmt__buf_header();
 }
 
@@ -215,7 +215,8 @@ static uint64_t expected(const row *r, const cmt_conn_options *o) {
   /* Ends that linger are as many as handshakes. */
   const uint64_t connections = 2 * peers + 2 * r->handshakes + 1 + 2 * dials;
   const uint64_t shakes = r->handshakes + 1 + peers + 2 * dials;
-  const uint64_t connection = sizeof(cmt__session) + 1024 + 24;
+  const uint64_t connection =
+    sizeof(cmt__session) + sizeof(cmt__question) + 1024 + 24;
   const uint64_t longest = r->channels > 0 ? r->recv : 0;
   const uint64_t sums[] = {
     sizeof(cmt_switch),
