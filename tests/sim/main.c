@@ -171,47 +171,47 @@ static bool report_moves(const sim_tally *t, bool all) {
          away;
 }
 
-static bool report_crowds(const sim_tally *t, bool all) {
-  bool passed = true;
+/* Tells in how many seeds |who| did |what|; in all of them somebody must. */
+static bool report_who(const char *who, const char *what, uint64_t seeds,
+                       bool all) {
+  bool used = seeds > 0 || !all;
   char text[128];
 
-  for (size_t k = 0; k < SIM_CROWD_KINDS; k++) {
-    bool used = t->crowds[k] > 0 || !all;
+  snprintf(text, sizeof text, "%s that %s: %" PRIu64 " seeds", who, what,
+           seeds);
+  line(used, text);
+  return used;
+}
 
-    snprintf(text, sizeof text, "crowd of strangers that %s: %" PRIu64 " seeds",
-             sim_crowd_text((sim_crowd_kind)k), t->crowds[k]);
-    line(used, text);
-    passed = passed && used;
+static bool report_crowds(const sim_tally *t, bool all) {
+  bool passed = true;
+
+  for (size_t k = 0; k < SIM_CROWD_KINDS; k++) {
+    passed = report_who("crowd of strangers", sim_crowd_text((sim_crowd_kind)k),
+                        t->crowds[k], all) &&
+             passed;
   }
   return passed;
 }
 
 static bool report_broken(const sim_tally *t, bool all) {
   bool passed = true;
-  char text[128];
 
   for (size_t k = 0; k < SIM_BROKEN_KINDS; k++) {
-    bool used = t->broken[k] > 0 || !all;
-
-    snprintf(text, sizeof text, "minority of nodes that %s: %" PRIu64 " seeds",
-             sim_broken_text((sim_broken)k), t->broken[k]);
-    line(used, text);
-    passed = passed && used;
+    passed = report_who("minority of nodes", sim_broken_text((sim_broken)k),
+                        t->broken[k], all) &&
+             passed;
   }
   return passed;
 }
 
 static bool report_hostile(const sim_tally *t, bool all) {
   bool passed = true;
-  char text[128];
 
   for (size_t k = 0; k < SIM_HOSTILE_KINDS; k++) {
-    bool used = t->hostile[k] > 0 || !all;
-
-    snprintf(text, sizeof text, "hostile node that %s: %" PRIu64 " seeds",
-             sim_hostile_text((sim_hostile_kind)k), t->hostile[k]);
-    line(used, text);
-    passed = passed && used;
+    passed = report_who("hostile node", sim_hostile_text((sim_hostile_kind)k),
+                        t->hostile[k], all) &&
+             passed;
   }
   return passed;
 }
