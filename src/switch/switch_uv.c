@@ -57,10 +57,10 @@ void cmt__switch_let_go(cmt_switch *s) {
 }
 
 bool cmt__switch_is_held(cmt_switch *s) {
-  bool standby;
+  bool has_handles;
 
   cmt__lock(&s->lock);
-  standby = s->on_caller && s->started && !s->let_go;
+  has_handles = s->on_caller && s->started && !s->let_go;
   cmt__unlock(&s->lock);
-  return standby;
+  return has_handles;
 }

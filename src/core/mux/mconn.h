@@ -58,8 +58,8 @@ void cmt__mconn_enter(cmt_mconn *m, uint64_t now_ns);
 /* Bytes that the caller should read at most, at least 1, when it reads. */
 size_t cmt__mconn_read_max(cmt_mconn *m);
 
-/* Charges |count| pieces of packets that cost only us, of which a peer may
-   cause 500 and 50 a second.  CMT_EFLOOD: too many; or the first failure. */
+/* Charges |count| packets that cost only us, of which a peer may send 500 and
+   50 a second.  CMT_EFLOOD: too many; or the first failure. */
 cmt_err cmt__mconn_charge_flood(cmt_mconn *m, uint64_t count);
 
 /* True when nothing is left to be sent, now or later. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The limits of a multiplexer: how fast it sends and receives, alone and with
-   others, and how much packets that cost only us the other side may cause.
+   others, and how many packets that cost only us the other side may send.
 
    What was sent or received is charged, and may leave a debt; until that is
    repaid, messages are held back, or the caller is asked not to read.  Only
