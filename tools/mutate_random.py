@@ -204,11 +204,12 @@ def ranked(root, fault, tests):
     then those that call most of what it defines."""
     names = set(DEFINED.findall(read(os.path.join(root, fault.path))))
     stem = os.path.basename(fault.path).removesuffix(".c")
+    sources = {os.path.basename(path): path for path in glob.glob(
+        os.path.join(root, "tests/unit/**/*_test.c"), recursive=True)}
 
     def rank(test):
         source = f"{test.program}.c"
-        words = re.findall(r"\bcmt_\w+",
-                           read(os.path.join(root, "tests/unit", source)))
+        words = re.findall(r"\bcmt_\w+", read(sources[source]))
         near = len(os.path.commonprefix([stem, source]))
         return (-(source == f"{stem}_test.c"), -(near if near > 3 else 0),
                 -sum(word in names for word in words),

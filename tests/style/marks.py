@@ -29,7 +29,7 @@ def found(pattern, expression):
 def main():
     report = tap.Writer()
     marks = found("src/**/*.[ch]", MARK)
-    asserted = found("tests/unit/*.c", ASSERTED)
+    asserted = found("tests/unit/**/*.c", ASSERTED)
     twice = [name for name, count in marks.items() if count > 1]
     unheld = sorted(set(marks) - set(asserted))
     unknown = sorted(set(asserted) - set(marks))

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Every promise in docs/TESTING.md has a test, and every test that it names
-exists in the file that it names."""
+exists in the file that it names.  The unit tests lie in the folders that the
+sources have."""
+import glob
 import os
 import re
 import sys
@@ -10,12 +12,17 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "../.."))
 sys.path.insert(0, os.path.join(ROOT, "tools"))
 import tap  # noqa: E402
 
-# `FILE: NAME` or `FOLDER/FILE`; without a folder it is that of the unit tests.
+# `FILE: NAME` or `FOLDER/FILE`; without a folder it is a unit test, whose name
+# is enough to find it.
 NAMED = re.compile(r"`((?:\w+/)?\w+\.(?:c|py))(?:: (\w+))?`")
+
+PATHS = [os.path.relpath(path, ROOT) for path in
+         glob.glob(os.path.join(ROOT, "tests/unit/**/*_test.c"), recursive=True)]
+UNIT_TESTS = {os.path.basename(path): path for path in PATHS}
 
 
 def missing(name, test):
-    path = "tests/" + (name if "/" in name else f"unit/{name}")
+    path = UNIT_TESTS.get(name) or f"tests/{name}"
     if not os.path.exists(os.path.join(ROOT, path)):
         return f"there is no {path}"
     with open(os.path.join(ROOT, path), encoding="utf-8") as file:
@@ -42,6 +49,12 @@ def main():
                  *[line for line, tests in rows if not tests])
     report.check(not any(faults), "each of them exists",
                  *[fault for fault in faults if fault])
+    homeless = [path for path in PATHS if not os.path.isdir(os.path.join(
+        ROOT, os.path.dirname(path).replace("tests/unit", "src")))]
+    report.check(len(PATHS) > 140 and not homeless,
+                 "each unit test lies in a folder that the sources have",
+                 len(PATHS), *homeless)
+    report.check(len(PATHS) == len(UNIT_TESTS), "their names are unique")
     report.finish()
 
 
