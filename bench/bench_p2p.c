@@ -140,7 +140,7 @@ static int side_start(side *s, const bench_args *a, bool listens) {
     .name = "bench",
     .channels = channels,
     .channel_count = 1,
-    .delivery = s->takes ? CMT_THREADED : CMT_INLINE,
+    .delivery = s->takes ? CMT_DELIVER_WORKERS : CMT_DELIVER_INLINE,
     .self = s,
     .add_peer = add_peer,
     .receive = receive,

@@ -64,7 +64,7 @@ static void say(cmt_switch *sw, const char *line, size_t len) {
 int main(int argc, char **argv) {
   /* On a thread of its own: printing may wait for whoever reads it. */
   static const cmt_reactor chat = CMT_REACTOR(
-    "chat", channels, .delivery = CMT_THREADED, .add_peer = add_peer,
+    "chat", channels, .delivery = CMT_DELIVER_WORKERS, .add_peer = add_peer,
     .receive = receive, .remove_peer = remove_peer);
   static cmt_log_level level = CMT_LOG_WARN;
   cmt_switch_options o;

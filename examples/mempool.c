@@ -132,7 +132,7 @@ int main(int argc, char **argv) {
   typed.base = (cmt_reactor){.name = "mempool",
                              .channels = channels,
                              .channel_count = 2,
-                             .delivery = CMT_THREADED,
+                             .delivery = CMT_DELIVER_WORKERS,
                              .add_peer = add_peer,
                              .remove_peer = remove_peer};
   typed.types = types;

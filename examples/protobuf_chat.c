@@ -124,7 +124,7 @@ int main(int argc, char **argv) {
   typed.base = (cmt_reactor){.name = "chat",
                              .channels = channels,
                              .channel_count = 1,
-                             .delivery = CMT_THREADED,
+                             .delivery = CMT_DELIVER_WORKERS,
                              .add_peer = add_peer};
   typed.types = types;
   typed.type_count = 1;

@@ -18,11 +18,11 @@
    event of each peer.
 
    A peer that a later init_peer refuses was never added, and nothing of it goes
-   into a queue: whatever the delivery is, also CMT_MAILBOX, remove_peer of each
-   reactor whose init_peer returned CMT_OK undoes that at once, on the thread
-   where init_peer ran.  Where both touch more than the peer itself they need
-   the same lock.  An inline reactor without an init_peer sees that remove_peer
-   too; any other without one never hears of such a peer.
+   into a queue: whatever the delivery is, also CMT_DELIVER_MAILBOX, remove_peer
+   of each reactor whose init_peer returned CMT_OK undoes that at once, on the
+   thread where init_peer ran.  Where both touch more than the peer itself they
+   need the same lock.  An inline reactor without an init_peer sees that
+   remove_peer too; any other without one never hears of such a peer.
 
    A switch has |loops| loops, each with a thread.  On the first run init_peer
    and stop, whatever the delivery is, remove_peer of a refused peer, and
@@ -51,7 +51,7 @@ typedef enum cmt_delivery {
   /** Called on a loop of the switch, with no queue between: for what takes
       microseconds.  It must not block; a callback over 100 ms is counted and
       logged.  cmt_peer_pause() slows a sender down. */
-  CMT_INLINE,
+  CMT_DELIVER_INLINE,
   /** Called on threads of the reactor's own, with all signals blocked.  They
       may block, in cmt_peer_send() or in a database.  A callback that
       waits for room to a peer whose own callback waits for room here gets none
@@ -60,12 +60,12 @@ typedef enum cmt_delivery {
       |recv_queue_bytes| of cmt_channel), nothing of that peer is read, for any
       reactor; the log warns once of each peer where that holds back an urgent
       channel. */
-  CMT_THREADED,
+  CMT_DELIVER_WORKERS,
   /** Taken by the application from its own thread or event loop, with
       cmt_mailbox_next(); add_peer and receive are not called, and remove_peer
       only for a peer that a later init_peer refused.  Each CMT_EVENT_PEER_UP
       has one CMT_EVENT_PEER_GONE. */
-  CMT_MAILBOX,
+  CMT_DELIVER_MAILBOX,
 } cmt_delivery;
 
 enum {
@@ -81,8 +81,8 @@ typedef struct cmt_reactor {
       all.  Copied by cmt_switch_new(). */
   const cmt_channel *channels;
   size_t channel_count;
-  cmt_delivery delivery; /**< Default CMT_INLINE. */
-  unsigned threads;      /**< For CMT_THREADED: 0, the default, is 1. */
+  cmt_delivery delivery; /**< Default CMT_DELIVER_INLINE. */
+  unsigned threads;      /**< For CMT_DELIVER_WORKERS: 0, the default, is 1. */
   /** Memory of the messages of all peers that wait, as |recv_queue_bytes| of a
       channel counts it; 0, the default, is 128 MiB.
 
@@ -111,7 +111,7 @@ typedef struct cmt_reactor {
   void (*stop)(void *self);
 } cmt_reactor;
 
-typedef enum cmt_event_kind {
+typedef enum cmt_mailbox_event_kind {
   CMT_EVENT_PEER_UP,   /**< In place of add_peer. */
   CMT_EVENT_MESSAGE,   /**< In place of receive. */
   CMT_EVENT_PEER_GONE, /**< In place of remove_peer; the peer's last. */
@@ -121,7 +121,7 @@ typedef enum cmt_event_kind {
   CMT_EVENT_SENT,     /**< In place of |cb| of a cmt_send_req. */
   CMT_EVENT_TIMER,    /**< In place of |cb| of a cmt_timer, */
   CMT_EVENT_POST,     /**< and of a cmt_post. */
-} cmt_event_kind;
+} cmt_mailbox_event_kind;
 
 enum {
   CMT_EVENTS_ACCEPTED_MAX = 256, /**< Rejections of accepts that wait, */
@@ -130,8 +130,8 @@ enum {
 
 /** What cmt_mailbox_next() gives.  All that it points to is lent until
     cmt_mailbox_done(); cmt_peer_ref() and cmt_buf_ref() keep those. */
-typedef struct cmt_event {
-  cmt_event_kind kind;
+typedef struct cmt_mailbox_event {
+  cmt_mailbox_event_kind kind;
   cmt_peer *peer;  /**< NULL: the event is not of a peer. */
   uint8_t channel; /**< The message's. */
   cmt_buf *msg;    /**< The message; or one that could not be sent. */
@@ -141,7 +141,7 @@ typedef struct cmt_event {
   void *arg; /**< The |arg| of the dial, send, timer or post. */
   const struct cmt_rejection *rejection;
   const struct cmt_dial_outcome *outcome;
-} cmt_event;
+} cmt_mailbox_event;
 
 /**
  * Takes the next event, of the peer that has waited longest, and waits for one
@@ -162,7 +162,7 @@ typedef struct cmt_event {
   cmt_mailbox_next_sized((m), (out), sizeof *(out), (timeout_ns))
 /** See cmt_mailbox_next(). */
 CMT_API CMT_NODISCARD cmt_err cmt_mailbox_next_sized(cmt_mailbox *m,
-                                                     cmt_event *out,
+                                                     cmt_mailbox_event *out,
                                                      size_t size,
                                                      uint64_t timeout_ns);
 
@@ -178,8 +178,11 @@ CMT_API CMT_NODISCARD cmt_err cmt_mailbox_next_sized(cmt_mailbox *m,
 #define cmt_mailbox_next_many(m, out, cap, timeout_ns)                         \
   cmt_mailbox_next_many_sized((m), (out), (cap), sizeof *(out), (timeout_ns))
 /** See cmt_mailbox_next_many(); |size| is that of an element. */
-CMT_API CMT_NODISCARD size_t cmt_mailbox_next_many_sized(
-  cmt_mailbox *m, cmt_event *out, size_t cap, size_t size, uint64_t timeout_ns);
+CMT_API CMT_NODISCARD size_t cmt_mailbox_next_many_sized(cmt_mailbox *m,
+                                                         cmt_mailbox_event *out,
+                                                         size_t cap,
+                                                         size_t size,
+                                                         uint64_t timeout_ns);
 
 /**
  * Gives the mailbox up: drops what waits in it and whatever comes later.
@@ -195,7 +198,7 @@ CMT_API void cmt_mailbox_close(cmt_mailbox *m);
 /** Ends an event: exactly once for each, from any thread.  |ev| is wiped.  An
     event that is done already, or of another mailbox, is a mistake that panics
     (env.h). */
-CMT_API void cmt_mailbox_done(cmt_mailbox *m, cmt_event *ev);
+CMT_API void cmt_mailbox_done(cmt_mailbox *m, cmt_mailbox_event *ev);
 
 /** Readable while there is an event to take, and when nothing will come any
     more: for poll() and the like.  Never read or close it. */

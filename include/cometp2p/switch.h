@@ -198,10 +198,10 @@ typedef struct cmt_switch_options {
       one that is worth more than 0, is protected, or is of a persistent dial or
       unconditional. */
   uint64_t evict_interval_ns;
-  /** The name of a reactor with CMT_MAILBOX.  What has no callback comes to its
-      mailbox as an event, so that a program needs no call from a thread of the
-      library: rejections without |on_rejected|, outcomes of dials without
-      on_outcome, and sends, timers and posts without a |cb|.
+  /** The name of a reactor with CMT_DELIVER_MAILBOX.  What has no callback
+     comes to its mailbox as an event, so that a program needs no call from a
+     thread of the library: rejections without |on_rejected|, outcomes of dials
+     without on_outcome, and sends, timers and posts without a |cb|.
 
       Sends, timers and posts wait in their own memory, so none of these is
       lost.  Of rejections and outcomes up to CMT_EVENTS_ACCEPTED_MAX and
@@ -242,7 +242,7 @@ CMT_API CMT_NODISCARD cmt_err cmt_switch_new(const cmt_switch_options *o,
 CMT_API CMT_NODISCARD cmt_err cmt_switch_start(cmt_switch *s, cmt_why *why);
 
 /** The mailbox of the reactor of that name, for as long as the switch lives;
-    NULL: there is none, or its delivery is not CMT_MAILBOX. */
+    NULL: there is none, or its delivery is not CMT_DELIVER_MAILBOX. */
 CMT_API cmt_mailbox *cmt_switch_mailbox(cmt_switch *s, const char *reactor);
 
 /**

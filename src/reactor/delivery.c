@@ -28,7 +28,7 @@ bool cmt__thread_is_worker(void) { return thread_is_worker; }
 /* ---- workers ---- */
 
 /* An error of receive ends the peer, and this reactor gets no more of it. */
-static void worker_failed(const cmt__worker *w, const cmt_event *ev,
+static void worker_failed(const cmt__worker *w, const cmt_mailbox_event *ev,
                           cmt_err err) {
   char text[192];
 
@@ -40,7 +40,7 @@ static void worker_failed(const cmt__worker *w, const cmt_event *ev,
   cmt_peer_stop(ev->peer, err, 0);
 }
 
-static void worker_call(const cmt__worker *w, const cmt_event *ev) {
+static void worker_call(const cmt__worker *w, const cmt_mailbox_event *ev) {
   const cmt_reactor *r = w->reactor;
   cmt_err err = CMT_OK;
 
@@ -59,7 +59,7 @@ static void worker_call(const cmt__worker *w, const cmt_event *ev) {
 
 static void *worker_run(void *arg) {
   const cmt__worker *w = arg;
-  cmt_event ev = {.internal = NULL};
+  cmt_mailbox_event ev = {.internal = NULL};
 
   thread_is_worker = true;
   while (cmt__mailbox_done_and_next(w->mailbox, &ev) == CMT_OK) {
@@ -82,7 +82,7 @@ static cmt_err workers_run(cmt__delivery *d, size_t count, cmt_why *why) {
 }
 
 static size_t reactor_threads(const cmt_reactor *r) {
-  if (r->delivery != CMT_THREADED) {
+  if (r->delivery != CMT_DELIVER_WORKERS) {
     return 0;
   }
   return r->threads != 0 ? r->threads : 1;
@@ -113,10 +113,10 @@ static cmt_err workers_start(cmt__delivery *d, cmt_why *why) {
 /* ---- of a switch ---- */
 
 static cmt_err reactor_check(const cmt_reactor *r, cmt_why *why) {
-  if ((unsigned)r->delivery > CMT_MAILBOX) {
+  if ((unsigned)r->delivery > CMT_DELIVER_MAILBOX) {
     return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
                     "reactor %s: delivery is %d, allowed is 0 to %d", r->name,
-                    (int)r->delivery, CMT_MAILBOX);
+                    (int)r->delivery, CMT_DELIVER_MAILBOX);
   }
   if (r->threads > CMT_THREADS_MAX) {
     return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
@@ -139,7 +139,7 @@ static cmt_err mailboxes_new(cmt__delivery *d, cmt_why *why) {
   for (size_t i = 0; i < d->options.reactor_count && err == CMT_OK; i++) {
     const cmt_reactor *r = &d->options.reactors[i];
 
-    if (r->delivery != CMT_INLINE) {
+    if (r->delivery != CMT_DELIVER_INLINE) {
       err = cmt__mailbox_new(d->options.env, r, channels, d->options.peers_max,
                              &d->mailboxes[i]);
     }
@@ -162,7 +162,7 @@ cmt_err cmt__delivery_init(cmt__delivery *d, const cmt__delivery_options *o,
   d->options = *o;
   for (size_t i = 0; i < d->options.reactor_count && err == CMT_OK; i++) {
     err = reactor_check(&d->options.reactors[i], why);
-    any = any || d->options.reactors[i].delivery != CMT_INLINE;
+    any = any || d->options.reactors[i].delivery != CMT_DELIVER_INLINE;
   }
   if (err == CMT_OK && any) {
     err = mailboxes_new(d, why);
@@ -283,7 +283,7 @@ cmt_mailbox *cmt__delivery_mailbox(const cmt__delivery *d,
   for (size_t i = 0; reactor != NULL && i < d->options.reactor_count; i++) {
     const cmt_reactor *r = &d->options.reactors[i];
 
-    if (r->delivery == CMT_MAILBOX && strcmp(r->name, reactor) == 0) {
+    if (r->delivery == CMT_DELIVER_MAILBOX && strcmp(r->name, reactor) == 0) {
       return d->mailboxes[i];
     }
   }
@@ -358,8 +358,9 @@ cmt_err cmt__delivery_admit(cmt__delivery *d, cmt_peer *p) {
 /* NULL: the reactor is inline. */
 static cmt__inbox *inbox_of(const cmt__delivery *d, cmt_peer *p,
                             const cmt_reactor *r) {
-  return r->delivery == CMT_INLINE ? NULL
-                                   : p->inboxes->list[r - d->options.reactors];
+  return r->delivery == CMT_DELIVER_INLINE
+           ? NULL
+           : p->inboxes->list[r - d->options.reactors];
 }
 
 void cmt__delivery_add(cmt__delivery *d, cmt_peer *p) {
@@ -449,7 +450,7 @@ cmt_err cmt__delivery_receive(cmt__delivery_loop *l, cmt_peer *p,
   cmt__inbox *b = inbox_of(d, p, r);
   cmt_err err;
 
-  if (r->receive == NULL && r->delivery != CMT_MAILBOX) {
+  if (r->receive == NULL && r->delivery != CMT_DELIVER_MAILBOX) {
     return CMT_OK;
   }
   if (b != NULL) {
@@ -503,7 +504,7 @@ bool cmt__delivery_remove(cmt__delivery *d, cmt_peer *p, cmt_err reason) {
   for (size_t i = 0; i < d->options.reactor_count; i++) {
     const cmt_reactor *r = &d->options.reactors[i];
 
-    if (r->delivery == CMT_INLINE) {
+    if (r->delivery == CMT_DELIVER_INLINE) {
       remove_inline(d, r, p, reason);
     }
   }
@@ -517,7 +518,7 @@ void cmt__delivery_refuse(cmt__delivery *d, cmt_peer *p, cmt_err reason,
   for (size_t i = 0; i < known; i++) {
     const cmt_reactor *r = &d->options.reactors[i];
 
-    if (r->delivery == CMT_INLINE || r->init_peer != NULL) {
+    if (r->delivery == CMT_DELIVER_INLINE || r->init_peer != NULL) {
       remove_inline(d, r, p, reason);
     }
   }

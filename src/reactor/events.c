@@ -12,7 +12,7 @@ enum { ACCEPTED, DIALED }; /* The places in |held|. */
 
 struct cmt__report {
   cmt__report *next;
-  cmt_event_kind kind;
+  cmt_mailbox_event_kind kind;
   int origin;
   uint64_t dial; /* The number of the dial; 0: it is a rejection. */
   void *arg;
@@ -35,7 +35,7 @@ static cmt__events *of_sents(cmt__event_source *s) {
 
 /* ---- rejections and outcomes ---- */
 
-static void report_take(cmt__event_source *s, cmt_event *out) {
+static void report_take(cmt__event_source *s, cmt_mailbox_event *out) {
   cmt__events *e = of_reports(s);
   cmt__report *r = e->first;
 
@@ -53,7 +53,7 @@ static void report_take(cmt__event_source *s, cmt_event *out) {
   }
 }
 
-static void report_done(cmt__event_source *s, cmt_event *ev) {
+static void report_done(cmt__event_source *s, cmt_mailbox_event *ev) {
   cmt__events *e = of_reports(s);
   cmt__report *r = ev->internal;
 
@@ -203,7 +203,7 @@ void cmt__events_forget(cmt__events *e, uint64_t dial) {
 /* ---- sends ---- */
 
 /* From here on the request is the application's. */
-static void sent_take(cmt__event_source *s, cmt_event *out) {
+static void sent_take(cmt__event_source *s, cmt_mailbox_event *out) {
   cmt__events *e = of_sents(s);
   cmt_send_req *req = e->sent_first;
   const cmt__send_queue_wait *w = cmt__send_queue_wait_of(req);
@@ -222,7 +222,7 @@ static void sent_take(cmt__event_source *s, cmt_event *out) {
   cmt__send_queue_release(req);
 }
 
-static void sent_done(cmt__event_source *s, cmt_event *ev) {
+static void sent_done(cmt__event_source *s, cmt_mailbox_event *ev) {
   (void)s;
   cmt_peer_unref(ev->peer);
 }
@@ -230,7 +230,7 @@ static void sent_done(cmt__event_source *s, cmt_event *ev) {
 /* A mailbox that was given up drops it at once. */
 static void sent_put(void *arg, cmt__send_queue *g, cmt_send_req *req) {
   cmt__events *e = arg;
-  cmt_event dropped = {.peer = NULL};
+  cmt_mailbox_event dropped = {.peer = NULL};
 
   cmt_peer_ref(
     (cmt_peer *)(void *)((char *)g - offsetof(cmt_peer, send_queue)));

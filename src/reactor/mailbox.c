@@ -374,11 +374,11 @@ cmt_err cmt__inbox_put(cmt__inbox *b, uint8_t channel, cmt_buf *msg,
 
 /* ---- for whoever takes the events ---- */
 
-static void inbox_take(cmt_mailbox *m, cmt_event *out) {
+static void inbox_take(cmt_mailbox *m, cmt_mailbox_event *out) {
   cmt__inbox *b = m->ready_first;
 
   ready_remove(m, b);
-  *out = (cmt_event){.peer = b->peer, .internal = b};
+  *out = (cmt_mailbox_event){.peer = b->peer, .internal = b};
   if (b->up_due) {
     b->up_due = false;
     b->out = CMT__OUT_UP;
@@ -399,14 +399,14 @@ static void inbox_take(cmt_mailbox *m, cmt_event *out) {
 }
 
 /* The first of the next source that has one. */
-static void source_take(cmt_mailbox *m, cmt_event *out) {
+static void source_take(cmt_mailbox *m, cmt_mailbox_event *out) {
   cmt__event_source *s;
 
   do {
     s = m->sources[m->source_next];
     m->source_next = (m->source_next + 1) % m->source_count;
   } while (s->count == 0);
-  *out = (cmt_event){.internal = s, .source = s};
+  *out = (cmt_mailbox_event){.internal = s, .source = s};
   s->count--;
   m->extra--;
   s->take(s, out);
@@ -414,7 +414,7 @@ static void source_take(cmt_mailbox *m, cmt_event *out) {
 }
 
 /* Inboxes and sources take turns. */
-static void mailbox_take(cmt_mailbox *m, cmt_event *out) {
+static void mailbox_take(cmt_mailbox *m, cmt_mailbox_event *out) {
   bool extra = m->extra > 0 && (m->extra_next || m->ready_first == NULL);
 
   m->extra_next = !extra;
@@ -451,14 +451,14 @@ static cmt_err mailbox_wait(cmt_mailbox *m, uint64_t timeout_ns) {
 
 /* An element of the caller's array may have another size than ours, but not
    less than the first event had. */
-enum { EVENT_SIZE_MIN = offsetof(cmt_event, outcome) + sizeof(void *) };
+enum { EVENT_SIZE_MIN = offsetof(cmt_mailbox_event, outcome) + sizeof(void *) };
 
-static void event_write(void *at, size_t size, const cmt_event *ev) {
+static void event_write(void *at, size_t size, const cmt_mailbox_event *ev) {
   memset(at, 0, size);
   memcpy(at, ev, cmt__min(size, sizeof *ev));
 }
 
-static cmt_err next_check(const cmt_mailbox *m, const cmt_event *out,
+static cmt_err next_check(const cmt_mailbox *m, const cmt_mailbox_event *out,
                           size_t size, uint64_t timeout_ns) {
   if (m == NULL || out == NULL || size < EVENT_SIZE_MIN) {
     return CMT_EINVAL;
@@ -466,8 +466,9 @@ static cmt_err next_check(const cmt_mailbox *m, const cmt_event *out,
   return timeout_ns > 0 && cmt__thread_is_loop() ? CMT_EDEADLK : CMT_OK;
 }
 
-size_t cmt_mailbox_next_many_sized(cmt_mailbox *m, cmt_event *out, size_t cap,
-                                   size_t size, uint64_t timeout_ns) {
+size_t cmt_mailbox_next_many_sized(cmt_mailbox *m, cmt_mailbox_event *out,
+                                   size_t cap, size_t size,
+                                   uint64_t timeout_ns) {
   size_t count = 0;
 
   if (cap == 0 || next_check(m, out, size, timeout_ns) != CMT_OK) {
@@ -476,7 +477,7 @@ size_t cmt_mailbox_next_many_sized(cmt_mailbox *m, cmt_event *out, size_t cap,
   mailbox_lock(m);
   (void)mailbox_wait(m, timeout_ns);
   for (; count < cap && mailbox_has_event(m); count++) {
-    cmt_event ev;
+    cmt_mailbox_event ev;
 
     mailbox_take(m, &ev);
     event_write((char *)out + count * size, size, &ev);
@@ -485,10 +486,10 @@ size_t cmt_mailbox_next_many_sized(cmt_mailbox *m, cmt_event *out, size_t cap,
   return count;
 }
 
-cmt_err cmt_mailbox_next_sized(cmt_mailbox *m, cmt_event *out, size_t size,
-                               uint64_t timeout_ns) {
+cmt_err cmt_mailbox_next_sized(cmt_mailbox *m, cmt_mailbox_event *out,
+                               size_t size, uint64_t timeout_ns) {
   cmt_err err = next_check(m, out, size, timeout_ns);
-  cmt_event ev;
+  cmt_mailbox_event ev;
 
   if (err != CMT_OK) {
     return err;
@@ -520,7 +521,7 @@ static bool inbox_done(cmt_mailbox *m, cmt__inbox *b) {
   return inbox_give_up(m, b);
 }
 
-static void source_done(cmt_mailbox *m, cmt_event *ev) {
+static void source_done(cmt_mailbox *m, cmt_mailbox_event *ev) {
   cmt__event_source *s = ev->source;
   size_t i = 0;
 
@@ -533,10 +534,10 @@ static void source_done(cmt_mailbox *m, cmt_event *ev) {
   if (s->done != NULL) {
     s->done(s, ev);
   }
-  *ev = (cmt_event){.kind = ev->kind};
+  *ev = (cmt_mailbox_event){.kind = ev->kind};
 }
 
-void cmt_mailbox_done(cmt_mailbox *m, cmt_event *ev) {
+void cmt_mailbox_done(cmt_mailbox *m, cmt_mailbox_event *ev) {
   cmt__inbox *b = ev->internal;
   cmt__inbox_out out;
   bool ended;
@@ -549,7 +550,7 @@ void cmt_mailbox_done(cmt_mailbox *m, cmt_event *ev) {
   CMT_REQUIRE(m->env, b->mailbox == m,
               "cmt_mailbox_done: the event is of another mailbox");
   cmt_buf_unref(ev->msg);
-  *ev = (cmt_event){.kind = ev->kind};
+  *ev = (cmt_mailbox_event){.kind = ev->kind};
   mailbox_lock(m);
   out = b->out;
   ended = out != CMT__OUT_NONE && inbox_done(m, b);
@@ -561,7 +562,7 @@ void cmt_mailbox_done(cmt_mailbox *m, cmt_event *ev) {
   }
 }
 
-cmt_err cmt__mailbox_done_and_next(cmt_mailbox *m, cmt_event *ev) {
+cmt_err cmt__mailbox_done_and_next(cmt_mailbox *m, cmt_mailbox_event *ev) {
   cmt__inbox *b = ev->internal;
   cmt_err err;
 
@@ -586,7 +587,7 @@ int cmt_mailbox_fd(const cmt_mailbox *m) { return m->fd; }
 
 /* ---- for the end ---- */
 
-void cmt__mailbox_refuse(cmt_mailbox *m, const cmt_event *ev) {
+void cmt__mailbox_refuse(cmt_mailbox *m, const cmt_mailbox_event *ev) {
   cmt__inbox *b = ev->internal;
   purged p;
 
@@ -635,7 +636,7 @@ static void sources_drop(cmt_mailbox *m) {
   bool any = true;
 
   while (any) {
-    cmt_event ev;
+    cmt_mailbox_event ev;
 
     mailbox_lock(m);
     any = m->extra > 0;
@@ -766,7 +767,7 @@ cmt_err cmt__mailbox_new(const cmt_env *env, const cmt_reactor *r,
   m->share = m->bytes_max / cmt__max(peers, 1);
   m->fd = -1;
   limits_set(m, channels, r->channel_count);
-  if (r->delivery == CMT_MAILBOX) {
+  if (r->delivery == CMT_DELIVER_MAILBOX) {
     m->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (m->fd < 0) {
       int error = errno;

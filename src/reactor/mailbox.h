@@ -70,9 +70,9 @@ typedef struct cmt__inbox_limit {
 typedef struct cmt__event_source {
   size_t count; /* Under the lock of the mailbox. */
   /* Under that lock: moves the first one to |out|, which is empty. */
-  void (*take)(struct cmt__event_source *s, cmt_event *out);
+  void (*take)(struct cmt__event_source *s, cmt_mailbox_event *out);
   /* Without it, or NULL: the event is done, but for its message. */
-  void (*done)(struct cmt__event_source *s, cmt_event *ev);
+  void (*done)(struct cmt__event_source *s, cmt_mailbox_event *ev);
 } cmt__event_source;
 
 enum { CMT__EVENT_SOURCES = 4 };
@@ -149,7 +149,7 @@ void cmt__mailbox_withdraw(cmt_mailbox *m, cmt__event_source *s);
 /* Any thread. */
 
 /* Drops what waits in the inbox of |ev|, and whatever comes. */
-void cmt__mailbox_refuse(cmt_mailbox *m, const cmt_event *ev);
+void cmt__mailbox_refuse(cmt_mailbox *m, const cmt_mailbox_event *ev);
 /* Drops what waits in all inboxes, and whatever comes. */
 void cmt__mailbox_discard(cmt_mailbox *m);
 /* Nothing comes any more: whoever waits for it is told. */
@@ -160,6 +160,7 @@ bool cmt__mailbox_is_used(cmt_mailbox *m);
 size_t cmt__mailbox_bytes(cmt_mailbox *m);
 /* cmt_mailbox_done() of |ev|, unless its |internal| is NULL, and
    cmt_mailbox_next() without end. */
-CMT_NODISCARD cmt_err cmt__mailbox_done_and_next(cmt_mailbox *m, cmt_event *ev);
+CMT_NODISCARD cmt_err cmt__mailbox_done_and_next(cmt_mailbox *m,
+                                                 cmt_mailbox_event *ev);
 
 #endif

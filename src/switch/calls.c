@@ -372,7 +372,7 @@ static void calls_on_wake(cmt__post *wake) {
 
 /* ---- events ---- */
 
-static void timer_take(cmt__event_source *s, cmt_event *out) {
+static void timer_take(cmt__event_source *s, cmt_mailbox_event *out) {
   cmt__calls *c =
     (cmt__calls *)(void *)((char *)s - offsetof(cmt__calls, timer_events));
   cmt_timer *t = c->told.first;
@@ -385,7 +385,7 @@ static void timer_take(cmt__event_source *s, cmt_event *out) {
   out->arg = t->arg;
 }
 
-static void post_take(cmt__event_source *s, cmt_event *out) {
+static void post_take(cmt__event_source *s, cmt_mailbox_event *out) {
   cmt__calls *c =
     (cmt__calls *)(void *)((char *)s - offsetof(cmt__calls, post_events));
   cmt_post *p = posts_take(&c->told_posts);

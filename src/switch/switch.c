@@ -202,7 +202,7 @@ static cmt_err events_init(cmt_switch *s, cmt_why *why) {
     cmt__delivery_fini(&s->delivery);
     return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
                     "event_reactor is %.96s, allowed is the name of a reactor "
-                    "with CMT_MAILBOX",
+                    "with CMT_DELIVER_MAILBOX",
                     name);
   }
   cmt__events_init(&s->events, &s->env, m);

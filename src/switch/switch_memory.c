@@ -158,7 +158,7 @@ static uint64_t mailbox_bytes(const cmt_switch *s, const sums *n) {
   for (size_t i = 0; i < s->setup.reactor_count; i++) {
     const cmt_reactor *r = &s->setup.reactors[i];
 
-    if (r->delivery != CMT_INLINE) {
+    if (r->delivery != CMT_DELIVER_INLINE) {
       bytes += sizeof(cmt_mailbox) + n->peers * (over + n->recv_one) +
                cmt__mailbox_memory(r, n->peers);
     }

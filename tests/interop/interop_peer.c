@@ -146,7 +146,8 @@ static cmt_switch *switch_make(const cmt_env *env, const cmt_node_key *key) {
 
   cmt_switch_options_init(&o);
   reactor.channel_count = opts.channel_count;
-  reactor.delivery = opts.sleep_ns > 0 ? CMT_THREADED : CMT_INLINE;
+  reactor.delivery =
+    opts.sleep_ns > 0 ? CMT_DELIVER_WORKERS : CMT_DELIVER_INLINE;
   o.env = env;
   o.key = key;
   o.network = opts.network;

@@ -17,7 +17,7 @@ static unsigned before(size_t reactor) { return bit(reactor) - 1; }
 /* Those of them that are called inline, in their order. */
 static unsigned inline_of(const sim_peer *p, unsigned reactors) {
   for (size_t r = 0; r < p->node->sim->reactor_count; r++) {
-    if (p->node->reactors[r].delivery != CMT_INLINE) {
+    if (p->node->reactors[r].delivery != CMT_DELIVER_INLINE) {
       reactors &= ~bit(r);
     }
   }
@@ -25,7 +25,7 @@ static unsigned inline_of(const sim_peer *p, unsigned reactors) {
 }
 
 static bool is_inline(const sim_peer *p, size_t reactor) {
-  return p->node->reactors[reactor].delivery == CMT_INLINE;
+  return p->node->reactors[reactor].delivery == CMT_DELIVER_INLINE;
 }
 
 static unsigned all(const sim_peer *p) {

@@ -157,7 +157,7 @@ struct sim_request {
 
 /* Takes the events of a mailbox.  Without a peer in |ev| it is idle. */
 typedef struct sim_worker {
-  cmt_event ev;
+  cmt_mailbox_event ev;
   uint64_t until_ns; /* When its task ends. */
 } sim_worker;
 

@@ -112,8 +112,8 @@ static bool takes(const sim_stranger *st, size_t channel) {
   const sim_node *at = st->crowd->at;
   const cmt_reactor *r = &at->reactors[channel % at->sim->reactor_count];
 
-  return at->has[channel] &&
-         (!has_kind(st->crowd, SIM_CROWD_FILL) || r->delivery == CMT_MAILBOX);
+  return at->has[channel] && (!has_kind(st->crowd, SIM_CROWD_FILL) ||
+                              r->delivery == CMT_DELIVER_MAILBOX);
 }
 
 static void send_short(sim_stranger *st, size_t len) {
@@ -416,11 +416,11 @@ static void fit_queues(const sim_crowd *c) {
   sim_node *n = c->at;
 
   if (!n->has_mailbox) {
-    n->reactors[1].delivery = CMT_MAILBOX;
+    n->reactors[1].delivery = CMT_DELIVER_MAILBOX;
     n->has_mailbox = true;
   }
   for (size_t i = 0; i < c->sim->reactor_count; i++) {
-    if (n->reactors[i].delivery == CMT_MAILBOX) {
+    if (n->reactors[i].delivery == CMT_DELIVER_MAILBOX) {
       n->reactors[i].recv_queue_bytes_total = QUEUE_TOTAL;
       n->worker_count[i] = 1;
       fit_channels(n, i);

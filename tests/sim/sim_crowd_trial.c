@@ -168,7 +168,7 @@ static size_t queued_channel(const sim_node *from, const sim_node *to) {
          (!from->has[c] || !to->has[c] ||
           to->by_index[c].recv_message_max < HALF_PART ||
           to->by_index[c].recv_queue != 0 ||
-          to->reactors[c % s->reactor_count].delivery == CMT_INLINE)) {
+          to->reactors[c % s->reactor_count].delivery == CMT_DELIVER_INLINE)) {
     c++;
   }
   return c;

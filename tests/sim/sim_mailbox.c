@@ -9,7 +9,8 @@
 #define SLOW_NS CMT_MILLISECONDS(1) /* Each task of a crowd's trial. */
 #define LONG_MAX_NS CMT_SECONDS(3)
 
-static void call_reactor(sim_node *n, size_t reactor, const cmt_event *ev) {
+static void call_reactor(sim_node *n, size_t reactor,
+                         const cmt_mailbox_event *ev) {
   const cmt_reactor *r = &n->reactors[reactor];
 
   if (ev->kind == CMT_EVENT_PEER_UP) {
@@ -45,7 +46,7 @@ static bool work(sim_node *n, size_t reactor, sim_worker *w) {
     return true;
   }
   if (cmt_mailbox_next(m, &w->ev, 0) != CMT_OK) {
-    w->ev = (cmt_event){.peer = NULL};
+    w->ev = (cmt_mailbox_event){.peer = NULL};
     return false;
   }
   check_alone(n, reactor, w);

@@ -218,7 +218,7 @@ static cmt_err on_receive(void *self, cmt_peer *peer, uint8_t id,
             p->node->index, cmt_buf_bytes(msg).len, p->remote, channel);
   check_flow_receive(p, channel, cmt_buf_bytes(msg));
   if (!s->calm && sim_one_in(&s->rng, 64) && reactor_acts(p->node)) {
-    if (r->node->reactors[r->index].delivery == CMT_MAILBOX) {
+    if (r->node->reactors[r->index].delivery == CMT_DELIVER_MAILBOX) {
       sim_stop_peer(p, 0);
       return CMT_OK;
     }
@@ -321,7 +321,7 @@ static void draw_channel(sim_node *n, size_t c) {
     .send_rate = n->index > 1 && sim_one_in(rng, 10) ? draw_rate(n) : 0,
     .recv_rate = n->index > 1 && sim_one_in(rng, 10) ? draw_rate(n) : 0,
   };
-  if (r->delivery == CMT_MAILBOX && sim_one_in(rng, 2)) {
+  if (r->delivery == CMT_DELIVER_MAILBOX && sim_one_in(rng, 2)) {
     out->recv_queue = (uint32_t)sim_spread(rng, 1, 100);
     out->recv_queue_bytes = sim_spread(rng, 500, 1 << 20);
     out->on_full =
@@ -346,10 +346,10 @@ static void draw_reactors(sim_node *n) {
       .add_peer = on_add,
       .receive = on_receive,
       .remove_peer = on_remove,
-      .delivery =
-        i > 0 && sim_one_in(&n->sim->rng, 3) ? CMT_MAILBOX : CMT_INLINE,
+      .delivery = i > 0 && sim_one_in(&n->sim->rng, 3) ? CMT_DELIVER_MAILBOX
+                                                       : CMT_DELIVER_INLINE,
     };
-    if (n->reactors[i].delivery == CMT_MAILBOX) {
+    if (n->reactors[i].delivery == CMT_DELIVER_MAILBOX) {
       n->has_mailbox = true;
       n->worker_count[i] = sim_between(&n->sim->rng, 1, SIM_WORKERS_MAX);
     }

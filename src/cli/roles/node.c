@@ -363,7 +363,7 @@ static bool node_start(cli_node *n) {
   cmt_reactor reactors[2] = {
     {
       .name = "writer",
-      .delivery = CMT_THREADED,
+      .delivery = CMT_DELIVER_WORKERS,
       .recv_queue_bytes_total = 2 * CLI_WRITER_BYTES,
       .self = n,
       .init_peer = node_init_peer,

@@ -61,7 +61,7 @@ static cmt_switch *node(void (*on_peer)(void *self, cmt_peer *p)) {
   const cmt_reactor reactor = {.name = "messages",
                                .channels = channels,
                                .channel_count = 1,
-                               .delivery = CMT_THREADED,
+                               .delivery = CMT_DELIVER_WORKERS,
                                .add_peer = on_peer,
                                .receive = receive};
   cmt_switch_options o;

@@ -316,9 +316,9 @@ static void run_switches(void *arg) {
     test_switch_start(&o, &sw[i], addr[i]);
   }
   assert_cmt(CMT_OK, cmt_switch_dial(sw[0], addr[1], 0, NULL));
-  for (int i = 0; i < 2 && *delivery == CMT_MAILBOX; i++) {
+  for (int i = 0; i < 2 && *delivery == CMT_DELIVER_MAILBOX; i++) {
     cmt_mailbox *m = cmt_switch_mailbox(sw[i], "test");
-    cmt_event ev;
+    cmt_mailbox_event ev;
 
     assert_true(cmt_mailbox_fd(m) >= 0);
     assert_cmt(CMT_OK, cmt_mailbox_next(m, &ev, CMT_SECONDS(60)));
@@ -328,7 +328,7 @@ static void run_switches(void *arg) {
   test_await(&watch, &added, 2);
   for (int i = 0; i < 2; i++) {
     cmt_mailbox *m = cmt_switch_mailbox(sw[i], "test");
-    cmt_event ev;
+    cmt_mailbox_event ev;
 
     cmt_switch_stop(sw[i], 0);
     while (m != NULL && cmt_mailbox_next(m, &ev, CMT_SECONDS(60)) == CMT_OK) {
@@ -340,7 +340,8 @@ static void run_switches(void *arg) {
 }
 
 static void a_switch_leaves_descriptor_0_alone(void **state) {
-  static cmt_delivery deliveries[] = {CMT_INLINE, CMT_THREADED, CMT_MAILBOX};
+  static cmt_delivery deliveries[] = {CMT_DELIVER_INLINE, CMT_DELIVER_WORKERS,
+                                      CMT_DELIVER_MAILBOX};
 
   (void)state;
   test_watch_init(&watch);

@@ -24,9 +24,9 @@ static int setup(void **state) {
 /* A mailbox must be emptied for its switch to end. */
 static int teardown(void **state) {
   test_trio *t = *state;
-  cmt_event ev;
+  cmt_mailbox_event ev;
 
-  if (t->b.sw != NULL && t->b.parts[0].delivery == CMT_MAILBOX) {
+  if (t->b.sw != NULL && t->b.parts[0].delivery == CMT_DELIVER_MAILBOX) {
     cmt_mailbox *m = cmt_switch_mailbox(t->b.sw, "chat");
 
     cmt_switch_stop(t->b.sw, 0);
@@ -60,7 +60,7 @@ static void resume_b(test_trio *t) {
 
 /* Fills the queue of the mailbox of b. */
 static void fill_b(test_trio *t) {
-  t->b.parts[0].delivery = CMT_MAILBOX;
+  t->b.parts[0].delivery = CMT_DELIVER_MAILBOX;
   test_node_start(&t->b);
   test_node_start(&t->a);
   test_node_dial(&t->a, t->b.addr, 0);
@@ -228,7 +228,7 @@ static void a_resume_begins_it_anew(void **state) {
 static void a_queue_that_stays_full_ends_the_peer(void **state) {
   test_trio *t = *state;
   cmt_mailbox *m;
-  cmt_event ev;
+  cmt_mailbox_event ev;
   cmt_why why;
 
   t->b.options.stall_max_ns = CMT_SECONDS(100);

@@ -30,7 +30,7 @@ static int setup(void **state) {
   test_node_init(&f->t.b, &f->t.w);
   f->t.a.parts[0].channels[0].send_queue = 10;
   f->t.b.quiet = true;
-  f->t.b.parts[0].delivery = CMT_MAILBOX;
+  f->t.b.parts[0].delivery = CMT_DELIVER_MAILBOX;
   f->t.b.parts[0].recv_queue_bytes_total = TOTAL;
   test_node_start(&f->t.a);
   test_node_start(&f->t.b);
@@ -44,7 +44,7 @@ static cmt_mailbox *mailbox(fixture *f) {
 
 static int teardown(void **state) {
   fixture *f = *state;
-  cmt_event ev;
+  cmt_mailbox_event ev;
 
   for (size_t i = 0; i < HOARDERS; i++) {
     hostile_fini(&f->crowd[i]);
@@ -104,7 +104,7 @@ static size_t turns_until_heard(fixture *f) {
   const cmt_peer *friend = friend_of(f);
   size_t turns = 0;
   bool heard = false;
-  cmt_event ev;
+  cmt_mailbox_event ev;
 
   while (!heard) {
     assert_cmt(CMT_OK, cmt_mailbox_next(mailbox(f), &ev, 0));
@@ -178,7 +178,7 @@ static void victim_init(victim *v, uint64_t seed) {
   v->n.options.send_bytes_max = 50000;
   v->n.options.recv_bytes_max = 50000;
   v->n.options.handshakes_max = 4;
-  v->n.parts[0].delivery = CMT_MAILBOX;
+  v->n.parts[0].delivery = CMT_DELIVER_MAILBOX;
   v->n.parts[0].recv_queue_bytes_total = VICTIM_TOTAL;
   v->n.parts[0].channels[0].recv_message_max = VICTIM_MESSAGE;
   v->n.parts[0].channels[0].on_full =
@@ -189,7 +189,7 @@ static void victim_init(victim *v, uint64_t seed) {
 
 static void victim_take(victim *v, size_t count) {
   cmt_mailbox *m = cmt_switch_mailbox(v->n.sw, "chat");
-  cmt_event ev;
+  cmt_mailbox_event ev;
 
   while (count > 0 && cmt_mailbox_next(m, &ev, 0) == CMT_OK) {
     cmt_mailbox_done(m, &ev);

@@ -15,7 +15,7 @@ static cmt_mailbox *mailbox(test_node *n) {
 }
 
 /* Takes the next event as "up", "message TEXT" or "gone REASON"; it is out. */
-static const char *next(test_node *n, cmt_event *ev) {
+static const char *next(test_node *n, cmt_mailbox_event *ev) {
   static char text[96];
   cmt_err err = cmt_mailbox_next(mailbox(n), ev, 0);
   cmt_bytes b;
@@ -45,7 +45,7 @@ static const char *next(test_node *n, cmt_event *ev) {
 }
 
 static const char *take(test_node *n) {
-  cmt_event ev;
+  cmt_mailbox_event ev;
   const char *text = next(n, &ev);
 
   if (text[0] != 'C') {
@@ -64,7 +64,7 @@ static int setup(void **state) {
 
   test_trio_setup(state);
   t = *state;
-  t->b.parts[0].delivery = CMT_MAILBOX;
+  t->b.parts[0].delivery = CMT_DELIVER_MAILBOX;
   t->b.parts[0].channels[0].recv_queue = 4;
   t->a.parts[0].channels[0].send_queue = 100;
   return 0;
@@ -80,7 +80,7 @@ static int teardown(void **state) {
     }
   }
   test_loop_settle(t->w.loop);
-  while (t->b.sw != NULL && t->b.parts[0].delivery == CMT_MAILBOX &&
+  while (t->b.sw != NULL && t->b.parts[0].delivery == CMT_DELIVER_MAILBOX &&
          take(&t->b)[0] != 'C') {
   }
   return test_trio_teardown(state);
@@ -104,7 +104,7 @@ static void say(test_node *n, const char *text) {
 
 static void events_come_in_place_of_calls(void **state) {
   test_trio *t = *state;
-  cmt_event ev;
+  cmt_mailbox_event ev;
 
   meet(t);
   say(&t->a, "one");
@@ -141,7 +141,7 @@ static void
 a_peer_is_listed_until_its_last_reactor_has_let_it_go(void **state) {
   test_trio *t = *state;
   cmt_switch_status status;
-  cmt_event ev;
+  cmt_mailbox_event ev;
 
   meet(t);
   say(&t->a, "one");
@@ -386,7 +386,7 @@ static void options_out_of_range_are_refused(void **state) {
   assert_cmt(CMT_EINVAL, test_node_new(&t->b, &why));
   assert_string_equal("reactor chat: delivery is 3, allowed is 0 to 2",
                       why.text);
-  t->b.parts[0].delivery = CMT_MAILBOX;
+  t->b.parts[0].delivery = CMT_DELIVER_MAILBOX;
   t->b.options.stall_max_ns = 0;
   assert_cmt(CMT_EINVAL, test_node_new(&t->b, &why));
   assert_string_equal("stall_max_ns is 0: no peer could be paused", why.text);
@@ -407,7 +407,7 @@ static void without_memory_the_story_still_ends(void **state) {
     test_world_init(&t.w);
     test_node_init(&t.a, &t.w);
     test_node_init(&t.b, &t.w);
-    t.b.parts[0].delivery = CMT_MAILBOX;
+    t.b.parts[0].delivery = CMT_DELIVER_MAILBOX;
     test_node_start(&t.b);
     test_node_start(&t.a);
     t.w.env.fail_at = t.w.env.allocs + at;

@@ -164,8 +164,8 @@ static int setup(void **state) {
   pair *x = calloc(1, sizeof *x);
 
   assert_non_null(x);
-  side_init(&x->a, CMT_INLINE);
-  side_init(&x->b, CMT_THREADED);
+  side_init(&x->a, CMT_DELIVER_INLINE);
+  side_init(&x->b, CMT_DELIVER_WORKERS);
   *state = x;
   return 0;
 }
@@ -311,7 +311,7 @@ static void several_workers_are_at_several_peers_at_once(void **state) {
     pair other;
 
     memset(&more[i], 0, sizeof more[i]);
-    side_init(&more[i], CMT_INLINE);
+    side_init(&more[i], CMT_DELIVER_INLINE);
     side_start(&more[i]);
     assert_cmt(CMT_OK, cmt_switch_dial(more[i].sw, x->b.addr, 0, NULL));
     test_await(&more[i].watch, &more[i].added, 1);
@@ -383,7 +383,7 @@ static void an_inline_callback_over_100_ms_is_counted_and_logged(void **state) {
   unsigned ms = 0;
   int len = 0;
 
-  x->b.reactor.delivery = CMT_INLINE;
+  x->b.reactor.delivery = CMT_DELIVER_INLINE;
   x->b.sleeps = 130;
   meet(x);
   send_numbers(x, OTHER, 1, 100);

@@ -27,7 +27,7 @@ static int setup(void **state) {
 
   test_trio_setup(state);
   f = *state;
-  f->b.parts[0].delivery = CMT_MAILBOX;
+  f->b.parts[0].delivery = CMT_DELIVER_MAILBOX;
   f->b.options.event_reactor = "chat";
   f->b.options.on_rejected = NULL;
   test_loop_set_connect(f->w.loop, "10.0.0.9:26656", CMT_EREFUSED);
@@ -45,8 +45,9 @@ static int teardown(void **state) {
 }
 
 /* The next event, of that kind and reason. */
-static cmt_event take(fixture *f, cmt_event_kind kind, cmt_err reason) {
-  cmt_event ev;
+static cmt_mailbox_event take(fixture *f, cmt_mailbox_event_kind kind,
+                              cmt_err reason) {
+  cmt_mailbox_event ev;
 
   assert_cmt(CMT_OK, cmt_mailbox_next(mailbox(f), &ev, 0));
   assert_int_equal(kind, ev.kind);
@@ -54,19 +55,19 @@ static cmt_event take(fixture *f, cmt_event_kind kind, cmt_err reason) {
   return ev;
 }
 
-static void done(fixture *f, cmt_event *ev) {
+static void done(fixture *f, cmt_mailbox_event *ev) {
   cmt_mailbox_done(mailbox(f), ev);
   assert_null(ev->internal);
 }
 
-static void take_one(fixture *f, cmt_event_kind kind, cmt_err reason) {
-  cmt_event ev = take(f, kind, reason);
+static void take_one(fixture *f, cmt_mailbox_event_kind kind, cmt_err reason) {
+  cmt_mailbox_event ev = take(f, kind, reason);
 
   done(f, &ev);
 }
 
 static void assert_empty(fixture *f) {
-  cmt_event ev;
+  cmt_mailbox_event ev;
 
   assert_cmt(CMT_ETIMEDOUT, cmt_mailbox_next(mailbox(f), &ev, 0));
 }
@@ -92,7 +93,7 @@ static void a_failed_dial_is_two_events(void **state) {
   fixture *f = *state;
   cmt_dial_options o;
   cmt_dial *d;
-  cmt_event ev;
+  cmt_mailbox_event ev;
   int arg;
 
   test_node_start(&f->b);
@@ -117,7 +118,7 @@ static void a_failed_dial_is_two_events(void **state) {
 
 static void an_outcome_has_the_id_of_the_peer(void **state) {
   fixture *f = *state;
-  cmt_event ev;
+  cmt_mailbox_event ev;
   cmt_node_id id;
 
   test_node_start(&f->a);
@@ -163,7 +164,7 @@ static void reject(fixture *f, bool outbound) {
 
 static void rejections_that_find_no_room_are_counted(void **state) {
   fixture *f = *state;
-  cmt_event ev;
+  cmt_mailbox_event ev;
 
   test_node_start(&f->b);
   for (int i = 0; i < CMT_EVENTS_ACCEPTED_MAX + 7; i++) {
@@ -218,7 +219,7 @@ static cmt_err send_async(fixture *f, cmt_peer *p, cmt_send_req *req) {
 static void a_send_is_answered_by_an_event(void **state) {
   fixture *f = *state;
   cmt_send_req req = CMT_SEND_REQ(CMT_NEVER, NULL, &req);
-  cmt_event ev;
+  cmt_mailbox_event ev;
   cmt_peer *p;
 
   meet(f);
@@ -241,7 +242,7 @@ static void a_send_is_answered_by_an_event(void **state) {
 static void the_end_of_a_peer_answers_its_sends(void **state) {
   fixture *f = *state;
   cmt_send_req reqs[4];
-  cmt_event ev;
+  cmt_mailbox_event ev;
   int failed = 0;
 
   meet(f);
@@ -272,7 +273,7 @@ static void a_timer_and_a_post_are_events(void **state) {
   fixture *f = *state;
   cmt_timer t = {.arg = &t};
   cmt_post p = {.arg = &p};
-  cmt_event ev;
+  cmt_mailbox_event ev;
 
   test_node_start(&f->b);
   settle(f);
@@ -316,7 +317,7 @@ static void a_timer_whose_event_waits_is_cancelled_and_moved(void **state) {
 static void the_end_of_the_switch_is_told_by_events(void **state) {
   fixture *f = *state;
   cmt_timer t[2] = {{.arg = &t[0]}, {.arg = &t[1]}};
-  cmt_event ev;
+  cmt_mailbox_event ev;
 
   test_node_start(&f->b);
   settle(f);
@@ -335,7 +336,7 @@ static void the_end_of_the_switch_is_told_by_events(void **state) {
 static void several_events_are_taken_in_one_call(void **state) {
   fixture *f = *state;
   cmt_timer t[5] = {{.arg = NULL}};
-  cmt_event events[4];
+  cmt_mailbox_event events[4];
 
   meet(f);
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "one"));
@@ -364,7 +365,7 @@ static void several_events_are_taken_in_one_call(void **state) {
 /* What lies behind the struct that the library knows is zero. */
 static void elements_may_be_larger_than_ours(void **state) {
   struct {
-    cmt_event ev;
+    cmt_mailbox_event ev;
     uint64_t more;
   } events[2] = {{.more = 7}, {.more = 7}};
   fixture *f = *state;
@@ -387,7 +388,7 @@ static void elements_may_be_larger_than_ours(void **state) {
 
 static void a_switch_ends_when_its_mailbox_is_given_up(void **state) {
   fixture *f = *state;
-  cmt_event ev;
+  cmt_mailbox_event ev;
 
   meet(f);
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "nobody reads this"));
@@ -407,7 +408,7 @@ static void what_comes_later_is_dropped(void **state) {
   fixture *f = *state;
   cmt_send_req req = CMT_SEND_REQ(CMT_NEVER, NULL, NULL);
   cmt_timer t = {.arg = NULL};
-  cmt_event ev;
+  cmt_mailbox_event ev;
 
   test_node_start(&f->b);
   test_node_start(&f->a);
@@ -428,7 +429,7 @@ static void what_comes_later_is_dropped(void **state) {
 
 static void an_event_that_is_out_is_waited_for(void **state) {
   fixture *f = *state;
-  cmt_event ev;
+  cmt_mailbox_event ev;
 
   test_node_start(&f->b);
   test_node_start(&f->a);
@@ -464,7 +465,7 @@ static void a_wrong_name_is_told(void **state) {
   f->b.options.event_reactor = "votes";
   assert_cmt(CMT_EINVAL, test_node_new(&f->b, &why));
   assert_string_equal("event_reactor is votes, allowed is the name of a "
-                      "reactor with CMT_MAILBOX",
+                      "reactor with CMT_DELIVER_MAILBOX",
                       why.text);
   f->b.options.event_reactor = "chat";
 }

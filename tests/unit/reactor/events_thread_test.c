@@ -10,7 +10,7 @@ static const cmt_reactor reactor = {
   .name = "test", .channels = channels, .channel_count = 1};
 
 static void *take_all(void *arg) {
-  cmt_event ev;
+  cmt_mailbox_event ev;
   cmt_err err;
 
   while ((err = cmt_mailbox_next(arg, &ev, CMT_NEVER)) == CMT_OK) {
@@ -20,7 +20,7 @@ static void *take_all(void *arg) {
 }
 
 static void wait_for_peer(cmt_switch *sw) {
-  cmt_event ev;
+  cmt_mailbox_event ev;
   cmt_mailbox *m = cmt_switch_mailbox(sw, "test");
 
   assert_cmt(CMT_OK, cmt_mailbox_next(m, &ev, CMT_SECONDS(60)));
@@ -36,7 +36,7 @@ static void a_deletion_waits_for_no_mailbox_that_was_given_up(void **state) {
   cmt_switch_options o;
 
   (void)state;
-  in_mailbox.delivery = CMT_MAILBOX;
+  in_mailbox.delivery = CMT_DELIVER_MAILBOX;
   test_switch_options(&o, &in_mailbox);
   test_switch_start(&o, &b, addr);
   test_switch_options(&o, &reactor);
@@ -58,7 +58,7 @@ static void whoever_waits_is_told_that_it_is_given_up(void **state) {
   void *told;
 
   (void)state;
-  in_mailbox.delivery = CMT_MAILBOX;
+  in_mailbox.delivery = CMT_DELIVER_MAILBOX;
   test_switch_options(&o, &in_mailbox);
   test_switch_start(&o, &sw, addr);
   m = cmt_switch_mailbox(sw, "test");

@@ -99,8 +99,8 @@ static void try_window(size_t len) {
   cmt_peer *p = NULL;
 
   assert_non_null(data);
-  side_start(&a, CMT_INLINE);
-  side_start(&b, CMT_THREADED);
+  side_start(&a, CMT_DELIVER_INLINE);
+  side_start(&b, CMT_DELIVER_WORKERS);
   assert_cmt(CMT_OK, cmt_switch_dial(a.sw, b.addr, 0, NULL));
   test_await(&a.watch, &a.added, 1);
   assert_int_equal(1, cmt_switch_peers(a.sw, &p, 1));
@@ -156,7 +156,7 @@ static int setup(void **state) {
   test_node_init(&f->t.a, &f->t.w);
   test_node_init(&f->t.b, &f->t.w);
   f->t.a.parts[0].channels[0].send_queue = 100;
-  f->t.b.parts[0].delivery = CMT_MAILBOX;
+  f->t.b.parts[0].delivery = CMT_DELIVER_MAILBOX;
   f->t.b.parts[0].channels[0].recv_queue = 4;
   f->t.w.env.env.log = on_log;
   f->t.w.env.env.log_arg = f;
@@ -166,7 +166,7 @@ static int setup(void **state) {
 
 static void take_all(fixture *f) {
   cmt_mailbox *m = cmt_switch_mailbox(f->t.b.sw, "chat");
-  cmt_event ev;
+  cmt_mailbox_event ev;
 
   while (cmt_mailbox_next(m, &ev, 0) == CMT_OK) {
     cmt_mailbox_done(m, &ev);

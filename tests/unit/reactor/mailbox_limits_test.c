@@ -91,7 +91,7 @@ static void one_comes(fixture *f, model *m, uint64_t *drawn) {
 
 static void one_is_done(fixture *f, model *m) {
   size_t peer, channel = 0;
-  cmt_event ev;
+  cmt_mailbox_event ev;
 
   if (cmt_mailbox_next(f->mailbox, &ev, 0) != CMT_OK) {
     return;
@@ -150,7 +150,7 @@ static void a_queue_has_as_many_places_as_it_needs(void **state) {
     }
     assert_int_equal(rows[i].places, f->inboxes[0]->cap);
     for (size_t k = 0; k < rows[i].messages; k++) {
-      cmt_event ev;
+      cmt_mailbox_event ev;
 
       (void)next(f, &ev);
       assert_int_equal(k, cmt_buf_bytes(ev.msg).base[0]);

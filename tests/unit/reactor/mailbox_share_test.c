@@ -71,7 +71,7 @@ static void its_message_is_taken_in_its_own_turn(void **state) {
 /* Nobody else's messages have to be done for it. */
 static void a_peer_reads_on_when_its_own_are_done(void **state) {
   fixture *f = *state;
-  cmt_event others[HOARDERS], ev;
+  cmt_mailbox_event others[HOARDERS], ev;
 
   hoard_all(f);
   for (size_t i = 0; i < HOARDERS; i++) {

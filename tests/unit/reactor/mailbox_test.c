@@ -29,7 +29,7 @@ static void a_peer_comes_up_sends_and_goes(void **state) {
 
 static void two_events_of_a_peer_are_never_out(void **state) {
   fixture *f = *state;
-  cmt_event first, second;
+  cmt_mailbox_event first, second;
 
   start(f, 0);
   cmt__inbox_up(f->inboxes[0]);
@@ -92,7 +92,7 @@ static void a_queue_keeps_its_order_when_it_grows(void **state) {
 
 static void a_full_queue_stops_the_link_until_half_is_done(void **state) {
   fixture *f = *state;
-  cmt_event ev;
+  cmt_mailbox_event ev;
 
   start(f, 0);
   for (uint8_t k = 0; k < 4; k++) {
@@ -190,7 +190,7 @@ static void without_memory_a_message_fails_and_the_end_does_not(void **state) {
 
 static void a_reactor_that_refuses_gets_only_the_end(void **state) {
   fixture *f = *state;
-  cmt_event ev;
+  cmt_mailbox_event ev;
 
   start(f, 0);
   for (uint8_t k = 0; k < 5; k++) {
@@ -213,7 +213,7 @@ static void a_reactor_that_refuses_gets_only_the_end(void **state) {
 
 static void in_a_hurry_all_messages_are_dropped(void **state) {
   fixture *f = *state;
-  cmt_event ev;
+  cmt_mailbox_event ev;
 
   start(f, 0);
   cmt__inbox_up(f->inboxes[0]);
@@ -253,7 +253,7 @@ static void a_peer_that_goes_while_it_is_stopped_is_nobodys(void **state) {
 
 static void whoever_waits_is_told_of_the_end(void **state) {
   fixture *f = *state;
-  cmt_event ev;
+  cmt_mailbox_event ev;
 
   start(f, 0);
   for (size_t i = 0; i < PEERS; i++) {
@@ -271,7 +271,7 @@ static void whoever_waits_is_told_of_the_end(void **state) {
 enum { WAITERS = 60 };
 
 static void *wait_for_the_end(void *arg) {
-  cmt_event ev;
+  cmt_mailbox_event ev;
 
   return cmt_mailbox_next(arg, &ev, CMT_NEVER) == CMT_ECLOSED ? arg : NULL;
 }
@@ -336,7 +336,7 @@ static cmt_err put_adopted(fixture *f, size_t peer, uint8_t channel) {
 static void
 a_release_may_take_the_lock_wherever_its_message_ends(void **state) {
   fixture *f = *state;
-  cmt_event ev = {.internal = NULL};
+  cmt_mailbox_event ev = {.internal = NULL};
 
   start(f, 0);
   released = 0;
@@ -372,7 +372,7 @@ a_release_may_take_the_lock_wherever_its_message_ends(void **state) {
 static void
 the_descriptor_is_readable_while_something_can_be_taken(void **state) {
   fixture *f = *state;
-  cmt_event ev;
+  cmt_mailbox_event ev;
 
   start(f, 0);
   assert_false(is_readable(f));
@@ -393,7 +393,7 @@ the_descriptor_is_readable_while_something_can_be_taken(void **state) {
 
 static void a_timeout_passes(void **state) {
   fixture *f = *state;
-  cmt_event ev;
+  cmt_mailbox_event ev;
 
   start(f, 0);
   assert_cmt(CMT_ETIMEDOUT,
@@ -416,7 +416,7 @@ typedef struct crowd {
   atomic_uint wrong, taken;
 } crowd;
 
-static void crowd_look(crowd *c, const cmt_event *ev) {
+static void crowd_look(crowd *c, const cmt_mailbox_event *ev) {
   size_t peer = (size_t)(ev->peer - c->f->peers);
   uint32_t number;
   unsigned *expected;
@@ -437,7 +437,7 @@ static void crowd_look(crowd *c, const cmt_event *ev) {
 
 static void *crowd_take(void *arg) {
   crowd *c = arg;
-  cmt_event ev;
+  cmt_mailbox_event ev;
 
   while (cmt_mailbox_next(c->f->mailbox, &ev, CMT_NEVER) == CMT_OK) {
     crowd_look(c, &ev);
@@ -448,7 +448,7 @@ static void *crowd_take(void *arg) {
 
 static void *crowd_turn(void *arg) {
   crowd *c = arg;
-  cmt_event ev = {.internal = NULL};
+  cmt_mailbox_event ev = {.internal = NULL};
 
   while (cmt__mailbox_done_and_next(c->f->mailbox, &ev) == CMT_OK) {
     crowd_look(c, &ev);

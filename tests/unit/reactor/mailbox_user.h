@@ -47,7 +47,7 @@ static inline void start(fixture *f, size_t total) {
   cmt_reactor r = {.name = "test",
                    .channels = f->channels,
                    .channel_count = 3,
-                   .delivery = CMT_MAILBOX,
+                   .delivery = CMT_DELIVER_MAILBOX,
                    .recv_queue_bytes_total = total};
 
   for (size_t i = 0; i < 3; i++) {
@@ -87,7 +87,7 @@ static inline int setup(void **state) {
 
 static inline int teardown(void **state) {
   fixture *f = *state;
-  cmt_event ev;
+  cmt_mailbox_event ev;
 
   for (size_t i = 0; i < f->peer_count; i++) {
     if (f->inboxes[i]->open && !f->inboxes[i]->gone_due) {
@@ -129,7 +129,7 @@ static inline cmt_err put(fixture *f, size_t peer, uint8_t channel, uint8_t k) {
 
 /* What is next, as "PEER up", "PEER CHANNEL K" or "PEER gone REASON"; the event
    is out in |ev|. */
-static inline const char *next(fixture *f, cmt_event *ev) {
+static inline const char *next(fixture *f, cmt_mailbox_event *ev) {
   static char text[64];
   cmt_err err = cmt_mailbox_next(f->mailbox, ev, 0);
   int peer;
@@ -161,7 +161,7 @@ static inline const char *next(fixture *f, cmt_event *ev) {
 
 /* The same, done at once. */
 static inline const char *take(fixture *f) {
-  cmt_event ev;
+  cmt_mailbox_event ev;
   const char *text = next(f, &ev);
 
   if (text[0] != 'C') {

@@ -35,7 +35,7 @@ static void node_start(node *n) {
   cmt_reactor reactor = {.name = "chat",
                          .channels = &channel,
                          .channel_count = 1,
-                         .delivery = CMT_THREADED,
+                         .delivery = CMT_DELIVER_WORKERS,
                          .threads = WORKERS};
   char addr[CMT_NET_ADDR_TEXT_SIZE];
   cmt_switch_options o;

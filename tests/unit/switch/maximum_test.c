@@ -50,7 +50,7 @@ static void assert_full(const cmt_peer *p) {
 static unsigned take_all(test_trio *t) {
   cmt_mailbox *m = cmt_switch_mailbox(t->b.sw, "chat");
   unsigned seen[CMT_CHANNELS_MAX] = {0}, messages = 0;
-  cmt_event ev;
+  cmt_mailbox_event ev;
 
   while (cmt_mailbox_next(m, &ev, 0) == CMT_OK) {
     if (ev.kind == CMT_EVENT_MESSAGE) {
@@ -73,7 +73,7 @@ static void sixteen_full_channels_into_a_mailbox(void **state) {
 
   sixteen_channels(&t->a.parts[0]);
   sixteen_channels(&t->b.parts[0]);
-  t->b.parts[0].delivery = CMT_MAILBOX;
+  t->b.parts[0].delivery = CMT_DELIVER_MAILBOX;
   test_node_start(&t->b);
   test_node_start(&t->a);
   test_node_dial(&t->a, t->b.addr, 0);
@@ -168,7 +168,8 @@ static void side_start(side *s, uint32_t loops, uint32_t threads) {
                    .channels = channels,
                    .channel_count = CMT_CHANNELS_MAX,
                    .self = s,
-                   .delivery = threads > 0 ? CMT_THREADED : CMT_INLINE,
+                   .delivery =
+                     threads > 0 ? CMT_DELIVER_WORKERS : CMT_DELIVER_INLINE,
                    .threads = threads,
                    .add_peer = on_add,
                    .receive = on_receive};

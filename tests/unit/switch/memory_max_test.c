@@ -277,7 +277,7 @@ static void the_terms_follow_the_options(void **state) {
                   2 * (342 << 10) + 4 * CMT_MESSAGE_DEFAULT);
   o.loops = 1;
   before = max_of(&o);
-  r.delivery = CMT_THREADED;
+  r.delivery = CMT_DELIVER_WORKERS;
   r.recv_queue_bytes_total = 1 << 20;
   assert_true(max_of(&o) > before + (1 << 20));
   before = max_of(&o);

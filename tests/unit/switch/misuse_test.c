@@ -669,7 +669,7 @@ static void parts_without_io_refuse_null(void **state) {
 static void peers_and_switches_refuse_null(void **state) {
   test_trio *t = *state;
   cmt_broadcast counts;
-  cmt_event event;
+  cmt_mailbox_event event;
   cmt_peer *p;
   cmt_why why;
 
@@ -811,7 +811,7 @@ static void with_a_mailbox(any_options *o, cmt_reactor *r) {
   *r = (cmt_reactor){.name = "box",
                      .channels = &channel,
                      .channel_count = 1,
-                     .delivery = CMT_MAILBOX};
+                     .delivery = CMT_DELIVER_MAILBOX};
   o->sw.reactors = r;
   o->sw.reactor_count = 1;
 }
@@ -826,7 +826,7 @@ static cmt_err never(void *self, cmt_switch *sw) {
    events must not wait for that. */
 static void who_takes_events_is_told_when_there_is_no_start(void **state) {
   cmt_mailbox *mailbox;
-  cmt_event event;
+  cmt_mailbox_event event;
   cmt_reactor r;
   cmt_switch *sw;
   any_options o;

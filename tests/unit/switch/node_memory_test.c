@@ -61,7 +61,7 @@ static void mailboxes_prepare(test_node *n, cmt_delivery delivery) {
 static void mailboxes_take(scenario *s) {
   for (size_t i = 1; i < s->b.part_count; i++) {
     cmt_mailbox *m = cmt_switch_mailbox(s->b.sw, s->b.parts[i].name);
-    cmt_event ev;
+    cmt_mailbox_event ev;
 
     while (cmt_mailbox_next(m, &ev, 0) == CMT_OK) {
       s->ups += ev.kind == CMT_EVENT_PEER_UP;
@@ -145,8 +145,8 @@ static size_t run(scenario *s, bool mailboxes, size_t fail) {
   node_prepare(s, &s->a, 0);
   node_prepare(s, &s->b, 1);
   if (mailboxes) {
-    mailboxes_prepare(&s->a, CMT_INLINE);
-    mailboxes_prepare(&s->b, CMT_MAILBOX);
+    mailboxes_prepare(&s->a, CMT_DELIVER_INLINE);
+    mailboxes_prepare(&s->b, CMT_DELIVER_MAILBOX);
   }
   allocs = s->w.env.allocs;
   s->w.env.fail_at = fail == SIZE_MAX ? SIZE_MAX : allocs + fail;

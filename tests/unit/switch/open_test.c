@@ -17,7 +17,7 @@ static void close_inside(void *arg, cmt_err status) {
 
 static void a_switch_is_opened_and_closed(void **state) {
   static const cmt_reactor chat =
-    CMT_REACTOR("chat", channels, .delivery = CMT_THREADED);
+    CMT_REACTOR("chat", channels, .delivery = CMT_DELIVER_WORKERS);
   char text[CMT_NET_ADDR_TEXT_SIZE], expected[CMT_NET_ADDR_TEXT_SIZE];
   cmt_net_addr at;
   cmt_switch *sw;
@@ -27,7 +27,7 @@ static void a_switch_is_opened_and_closed(void **state) {
   assert_string_equal("chat", chat.name);
   assert_ptr_equal(channels, chat.channels);
   assert_int_equal(1, chat.channel_count);
-  assert_int_equal(CMT_THREADED, chat.delivery);
+  assert_int_equal(CMT_DELIVER_WORKERS, chat.delivery);
   test_switch_options(&o, &chat);
   assert_cmt(CMT_OK, cmt_switch_open(&o, &sw, NULL));
   assert_cmt(CMT_OK, cmt_switch_laddr_text(sw, text, sizeof text));

@@ -231,8 +231,9 @@ static void a_count_needs_a_list(void **state) {
 
 static void threads_are_bounded(void **state) {
   fixture *f = *state;
-  cmt_reactor r = {
-    .name = "many", .delivery = CMT_THREADED, .threads = CMT_THREADS_MAX + 1};
+  cmt_reactor r = {.name = "many",
+                   .delivery = CMT_DELIVER_WORKERS,
+                   .threads = CMT_THREADS_MAX + 1};
   cmt_switch_options o = f->a.options;
 
   o.reactors = &r;
@@ -392,7 +393,7 @@ static bool lacks_memory_with(fixture *f, const char *text) {
 static void without_memory_it_says_for_what(void **state) {
   fixture *f = *state;
 
-  f->a.parts[0].delivery = CMT_MAILBOX;
+  f->a.parts[0].delivery = CMT_DELIVER_MAILBOX;
   assert_true(lacks_memory_with(f, "cannot make a mailbox: allocation failed"));
 }
 

@@ -51,7 +51,7 @@ static void crowd_init(crowd *c) {
   c->n.options.send_bytes_max = 100000;
   c->n.options.recv_bytes_max = 100000;
   c->n.options.recv_bytes_total_max = 400000;
-  c->n.parts[0].delivery = CMT_MAILBOX;
+  c->n.parts[0].delivery = CMT_DELIVER_MAILBOX;
   c->n.parts[0].channels[0].recv_message_max = 10000;
   c->n.parts[0].recv_queue_bytes_total = 100000;
   c->n.parts[0].arg = c;
@@ -85,7 +85,7 @@ static void a_wave(crowd *c) {
 static void a_crowd_of_refused_ids_leaves_nothing_behind(void **state) {
   crowd *c = calloc(1, sizeof *c);
   cmt_mailbox *m;
-  cmt_event ev;
+  cmt_mailbox_event ev;
   size_t before;
 
   (void)state;
@@ -178,13 +178,13 @@ static void a_threaded_reactor_undoes_its_init_peer_on_the_loop(void **state) {
   const cmt_reactor own = {.name = "own", .self = &s, .remove_peer = on_lost};
   const cmt_reactor reactors[] = {
     {.name = "slow",
-     .delivery = CMT_THREADED,
+     .delivery = CMT_DELIVER_WORKERS,
      .self = &s,
      .init_peer = slow_init,
      .add_peer = never_add,
      .remove_peer = slow_remove},
     {.name = "deaf",
-     .delivery = CMT_THREADED,
+     .delivery = CMT_DELIVER_WORKERS,
      .self = &s,
      .add_peer = never_add,
      .remove_peer = never_remove},

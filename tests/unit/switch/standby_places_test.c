@@ -55,9 +55,9 @@ static void pongs_of_before_are_no_answer(void **state) {
 }
 
 /* Takes the next event of B; false: there is none. */
-static bool take_event(held_user *f, cmt_event_kind expected) {
+static bool take_event(held_user *f, cmt_mailbox_event_kind expected) {
   cmt_mailbox *m = cmt_switch_mailbox(f->b.sw, "chat");
-  cmt_event ev;
+  cmt_mailbox_event ev;
 
   if (cmt_mailbox_next(m, &ev, 0) != CMT_OK) {
     return false;
@@ -72,7 +72,7 @@ static bool take_event(held_user *f, cmt_event_kind expected) {
 static void a_first_whose_end_is_not_told_yet_is_waited_for(void **state) {
   held_user *f = *state;
 
-  f->b.parts[0].delivery = CMT_MAILBOX;
+  f->b.parts[0].delivery = CMT_DELIVER_MAILBOX;
   test_node_start(&f->b);
   test_node_start(&f->a);
   test_node_dial(&f->a, f->b.addr, 0);

@@ -209,7 +209,7 @@ static void consume_of_a_stream(child *c) {
 /* ---- peers ---- */
 
 static void resume_too_many(child *c) {
-  cmt_peer *p = child_peer(c, CMT_INLINE);
+  cmt_peer *p = child_peer(c, CMT_DELIVER_INLINE);
 
   cmt_peer_pause(p);
   cmt_peer_resume(p);
@@ -217,7 +217,7 @@ static void resume_too_many(child *c) {
 }
 
 static void unprotect_too_many(child *c) {
-  cmt_peer *p = child_peer(c, CMT_INLINE);
+  cmt_peer *p = child_peer(c, CMT_DELIVER_INLINE);
 
   cmt_peer_protect(p);
   cmt_peer_unprotect(p);
@@ -225,32 +225,33 @@ static void unprotect_too_many(child *c) {
 }
 
 static void stop_of_a_peer_without_a_reason(child *c) {
-  cmt_peer_stop(child_peer(c, CMT_INLINE), CMT_OK, 0);
+  cmt_peer_stop(child_peer(c, CMT_DELIVER_INLINE), CMT_OK, 0);
 }
 
 static void explanation_without_a_reason(child *c) {
-  cmt_ignore(cmt_peer_explain(child_peer(c, CMT_INLINE), CMT_OK, "because"));
+  cmt_ignore(
+    cmt_peer_explain(child_peer(c, CMT_DELIVER_INLINE), CMT_OK, "because"));
 }
 
 static void unref_of_a_peer_in_use(child *c) {
-  cmt_peer *p = child_peer(c, CMT_INLINE);
+  cmt_peer *p = child_peer(c, CMT_DELIVER_INLINE);
 
   for (int i = 0; i < 100; i++) {
     cmt_peer_unref(p);
   }
 }
 
-static cmt_mailbox *child_mailbox(child *c, cmt_event *ev) {
+static cmt_mailbox *child_mailbox(child *c, cmt_mailbox_event *ev) {
   cmt_mailbox *m;
 
-  (void)child_peer(c, CMT_MAILBOX);
+  (void)child_peer(c, CMT_DELIVER_MAILBOX);
   m = cmt_switch_mailbox(c->b.sw, "chat");
   assert_cmt(CMT_OK, cmt_mailbox_next(m, ev, 0));
   return m;
 }
 
 static void done_twice(child *c) {
-  cmt_event ev;
+  cmt_mailbox_event ev;
   cmt_mailbox *m = child_mailbox(c, &ev);
 
   cmt_mailbox_done(m, &ev);
@@ -258,7 +259,7 @@ static void done_twice(child *c) {
 }
 
 static void done_twice_by_a_copy(child *c) {
-  cmt_event ev, copy;
+  cmt_mailbox_event ev, copy;
   cmt_mailbox *m = child_mailbox(c, &ev);
 
   copy = ev;
