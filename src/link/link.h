@@ -7,6 +7,7 @@
    thread of its loop: that of its owner, and another one only between
    cmt__link_move() and its end. */
 
+#include "delivery_rate.h"
 #include "send_queue.h"
 
 #include "base/counter.h"
@@ -70,14 +71,10 @@ typedef struct cmt__link_path {
   uint64_t sampled_bytes; /* |sent_bytes| when it was. */
   uint32_t batch_max;     /* Frames that are worth the target of delay. */
   uint32_t unsent_max;    /* The limit that the socket was given. */
-  uint64_t burst_rate;    /* The last that tells of the path; 0: none yet. */
-  uint64_t
-    reader_rate; /* What a slower reader takes; UINT64_MAX: it is not slower. */
-  /* What it is counted from. */
-  uint64_t acked_bytes, busy_ns, no_room_ns;
+  cmt__delivery_rate delivery;
   /* What it told; any thread may read. */
   cmt__counter unsent_bytes, in_flight_bytes, rtt_ns;
-  cmt__counter rate; /* The lower of both. */
+  cmt__counter rate;
 } cmt__link_path;
 
 /* What a link needs that goes to another loop. */

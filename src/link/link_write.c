@@ -12,17 +12,13 @@
 #include <cometp2p/secret_conn.h>
 
 enum {
-  RUN_MIN = 8,            /* Frames. */
+  BATCH_MIN = 8,          /* Frames. */
   THROTTLE_BYTES = 65536, /* Queued messages that are not held back. */
   /* Written since the socket was asked; less is never more than it may hold. */
   SAMPLE_BYTES = CMT__UNSENT_FIRST,
-  UNSENT_MIN = 16384,   /* Less would need too many iterations, */
-  UNSENT_MAX = 4 << 20, /* more is no good at any rate. */
-  BUSY_MIN_US = 10000,
 };
 
 #define SAMPLE_NS CMT_MILLISECONDS(20)
-#define TARGET_MAX_NS CMT_SECONDS(1) /* It makes UNSENT_MAX at any rate. */
 
 void cmt__link_free_rest(cmt__link *l) {
   cmt__free(&l->loop->env, l->rest);
@@ -66,7 +62,7 @@ static bool link_write_some(cmt__link *l, const uint8_t *data, size_t len,
 static void link_keep_rest(cmt__link *l, const uint8_t *data, size_t len,
                            size_t taken) {
   l->batch_frames =
-    cmt__min(cmt__max(taken / CMT_FRAME_SLOT, RUN_MIN), CMT__BATCH_MAX);
+    cmt__min(cmt__max(taken / CMT_FRAME_SLOT, BATCH_MIN), CMT__BATCH_MAX);
   l->rest = cmt__alloc(&l->loop->env, len - taken);
   if (l->rest == NULL) {
     cmt__link_stop_conn(l, CMT_ENOMEM);
@@ -85,72 +81,21 @@ static cmt__link_path *link_path_new(cmt__link *l) {
   if (p != NULL) {
     p->batch_max = CMT__BATCH_MAX;
     p->unsent_max = CMT__UNSENT_FIRST;
-    p->reader_rate = UINT64_MAX;
+    cmt__delivery_rate_init(&p->delivery);
     atomic_store_explicit(&l->path, p, memory_order_release);
   }
   return p;
 }
 
-/* Small changes are not worth a system call. */
-static void link_unsent_max(cmt__link *l, cmt__link_path *p, uint32_t max) {
-  if (max > p->unsent_max + p->unsent_max / 4 ||
-      max < p->unsent_max - p->unsent_max / 4) {
-    p->unsent_max = max;
-    cmt__tcp_unsent_max(l->tcp, max);
-  }
-}
-
 static void link_follow(cmt__link *l, cmt__link_path *p, uint64_t rate) {
-  uint64_t target_ns =
-    cmt__min64(l->options->queue_delay_target_ns, TARGET_MAX_NS);
-  uint64_t bytes =
-    cmt__min64(rate / 1000 * (target_ns / 1000) / 1000, UNSENT_MAX);
+  uint32_t bytes = cmt__delivery_bytes(rate, l->options->queue_delay_target_ns);
 
-  link_unsent_max(l, p, (uint32_t)cmt__max64(bytes, UNSENT_MIN));
-  p->batch_max = (uint32_t)cmt__min64(
-    cmt__max64(bytes / CMT_FRAME_SLOT, RUN_MIN), CMT__BATCH_MAX);
-}
-
-/* How fast the other side takes bytes, when it is want of room there that holds
-   them back.  The kernel measures its delivery rate in bursts, which says
-   nothing of a slow reader.  Once that seems to be over, the bound doubles with
-   each sample. */
-static void path_note_reader(cmt__link_path *p, const cmt__tcp_info *info) {
-  uint64_t busy_us = (info->busy_ns - p->busy_ns) / 1000;
-  uint64_t no_room_us = (info->no_room_ns - p->no_room_ns) / 1000;
-  uint64_t acked = info->acked_bytes - p->acked_bytes, rate;
-
-  if (busy_us < BUSY_MIN_US || acked == 0) {
-    return; /* Too little to tell. */
+  if (cmt__delivery_bytes_changed(p->unsent_max, bytes)) {
+    p->unsent_max = bytes;
+    cmt__tcp_unsent_max(l->tcp, bytes);
   }
-  rate = cmt__max64(acked * 1000000 / busy_us, 1);
-  if (no_room_us <= busy_us / 4) {
-    p->reader_rate += cmt__min64(p->reader_rate, UINT64_MAX - p->reader_rate);
-  } else if (p->reader_rate == UINT64_MAX) {
-    p->reader_rate = rate;
-  } else {
-    p->reader_rate = cmt__max64(p->reader_rate / 4 * 3 + rate / 4, 1);
-  }
-  p->acked_bytes = info->acked_bytes;
-  p->busy_ns = info->busy_ns;
-  p->no_room_ns = info->no_room_ns;
-}
-
-/* A rate that was no higher for want of bytes is only a bound from below. */
-static void path_note_rate(cmt__link_path *p, const cmt__tcp_info *info) {
-  if (!info->app_limited ||
-      (p->burst_rate > 0 && info->delivery_rate > p->burst_rate)) {
-    p->burst_rate = info->delivery_rate;
-  }
-}
-
-/* 0: not known yet. */
-static uint64_t path_rate(const cmt__link_path *p) {
-  if (p->reader_rate == UINT64_MAX) {
-    return p->burst_rate;
-  }
-  return p->burst_rate == 0 ? p->reader_rate
-                            : cmt__min64(p->burst_rate, p->reader_rate);
+  p->batch_max = (uint32_t)cmt__min(cmt__max(bytes / CMT_FRAME_SLOT, BATCH_MIN),
+                                    CMT__BATCH_MAX);
 }
 
 /* True when so much was written that the socket should be asked, or its last
@@ -178,9 +123,8 @@ void cmt__link_sample(cmt__link *l) {
   if (!cmt__tcp_info_get(l->tcp, &info)) {
     return;
   }
-  path_note_reader(p, &info);
-  path_note_rate(p, &info);
-  rate = path_rate(p);
+  cmt__delivery_rate_note(&p->delivery, &info);
+  rate = cmt__delivery_rate_get(&p->delivery);
   cmt__counter_set(&p->unsent_bytes, info.unsent_bytes);
   cmt__counter_set(&p->in_flight_bytes, info.in_flight_bytes);
   cmt__counter_set(&p->rtt_ns, info.rtt_ns);
@@ -191,7 +135,7 @@ void cmt__link_sample(cmt__link *l) {
 }
 
 /* Bytes of the longest batch that may be sealed now. */
-static size_t link_run_max(const cmt__link *l) {
+static size_t link_batch_max(const cmt__link *l) {
   const cmt__link_path *p = cmt__link_path_of(l);
   size_t frames =
     p != NULL ? cmt__min(l->batch_frames, p->batch_max) : l->batch_frames;
@@ -199,7 +143,7 @@ static size_t link_run_max(const cmt__link *l) {
   return cmt__max(frames * CMT_FRAME_SLOT, cmt_conn_write_min(l->conn));
 }
 
-/* ---- runs ---- */
+/* ---- batches ---- */
 
 /* Messages alone wait for others to share their frames; never the rest of what
    is being sent, nor for long when there is much. */
@@ -240,7 +184,7 @@ void cmt__link_write(cmt__link *l) {
       link_throttle(l, urgent)) {
     return;
   }
-  len = cmt_conn_write(l->conn, l->loop->scratch, link_run_max(l), now_ns);
+  len = cmt_conn_write(l->conn, l->loop->scratch, link_batch_max(l), now_ns);
   if (len == 0 || !link_write_some(l, l->loop->scratch, len, &taken)) {
     return;
   }

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT__DELIVERY_RATE_H
+#define CMT__DELIVERY_RATE_H
+
+/* How fast the network and the other side take the bytes of a TCP connection,
+   from what the kernel says about it now and then, and how many bytes may
+   therefore lie ahead of the network.  Without I/O and without a clock. */
+
+#include "sys/tcp_kernel.h"
+
+enum {
+  CMT__DELIVERY_BYTES_MIN = 16384,   /* Less would need too many iterations, */
+  CMT__DELIVERY_BYTES_MAX = 4 << 20, /* and more helps at no rate. */
+};
+
+typedef struct cmt__delivery_rate {
+  uint64_t path;   /* What the network takes; 0: not known yet. */
+  uint64_t reader; /* What a slow reader takes; UINT64_MAX: it is not slow. */
+  /* The totals of the sample that |reader| was last computed from. */
+  uint64_t acked_bytes, busy_ns, no_room_ns;
+} cmt__delivery_rate;
+
+void cmt__delivery_rate_init(cmt__delivery_rate *r);
+
+/* Takes |info|, the latest sample of the connection, into account. */
+void cmt__delivery_rate_note(cmt__delivery_rate *r, const cmt__tcp_info *info);
+
+/* Bytes per second; 0: not known yet. */
+uint64_t cmt__delivery_rate_get(const cmt__delivery_rate *r);
+
+/* What is delivered within |target_ns| (at most a second of it) at |rate| bytes
+   per second, between CMT__DELIVERY_BYTES_MIN and _MAX. */
+uint32_t cmt__delivery_bytes(uint64_t rate, uint64_t target_ns);
+
+/* True when |bytes| differs from |before| by more than a quarter of it: smaller
+   changes are not worth a system call. */
+bool cmt__delivery_bytes_changed(uint32_t before, uint32_t bytes);
+
+#endif
