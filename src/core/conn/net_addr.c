@@ -139,7 +139,7 @@ static bool is_every_address(cmt_bytes host, unsigned flags) {
 static const char *read_host_port(cmt_bytes text, unsigned flags,
                                   cmt_net_addr *out) {
   bool bracketed = text.len > 0 && text.base[0] == '[';
-  cmt_bytes host, port;
+  cmt_bytes host = {0}, port = {0};
   const char *fault = bracketed ? split_bracketed(text, &host, &port)
                                 : split_plain(text, &host, &port);
 
