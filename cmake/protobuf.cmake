@@ -31,7 +31,7 @@ foreach(kind STATIC SHARED)
 endforeach()
 set_target_properties(cometp2p-protobuf-shared PROPERTIES EXPORT_NAME protobuf)
 add_library(cometp2p::protobuf ALIAS cometp2p-protobuf-shared)
-cmt_versioned(cometp2p-protobuf-shared)
+cmt_versioned(cometp2p-protobuf-shared COMETP2P)
 
 # For whoever has these sources in a folder, and for the examples.
 include(${CMAKE_CURRENT_LIST_DIR}/cometp2p-protobuf-generate.cmake)

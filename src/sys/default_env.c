@@ -60,15 +60,16 @@ static void default_panic(void *arg, const char *file, int line,
   abort();
 }
 
-/* The log hook hears of it first, but not while the thread holds a lock, which
-   it might wait for, and only once in the life of the process: it may run into
-   a panic itself. */
+/* True once a panic was reported to a log hook. */
+static atomic_flag panic_logged = ATOMIC_FLAG_INIT;
+
+/* The log hook gets the text first, but not while the thread holds a lock,
+   which the hook might wait for, and only once in the life of the process,
+   since the hook may run into a panic itself. */
 void cmt__env_system_panic(const cmt_env *env, const char *file, int line,
                            const char *what) {
-  static atomic_flag told = ATOMIC_FLAG_INIT;
-
   if (env != NULL && env->log != NULL && cmt__locks_held == 0 &&
-      !atomic_flag_test_and_set(&told)) {
+      !atomic_flag_test_and_set(&panic_logged)) {
     cmt__log(env, CMT_LOG_ERROR, "panic", "%s:%d: %s", file, line, what);
   }
   for (;;) { /* It ends the process. */

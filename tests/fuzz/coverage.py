@@ -34,7 +34,7 @@ def run_replays(build):
 def line_counts(build):
     """{file: {line: how often it ran}} of everything in the core."""
     counts = {}
-    objects = sorted(build.glob("CMakeFiles/cometp2p-core.dir/src/**/*.gcda"))
+    objects = sorted(build.glob("CMakeFiles/cometp2p-core-objects.dir/src/**/*.gcda"))
     text = subprocess.run(["gcov", "--json-format", "--stdout", *objects],
                           check=True, stdout=subprocess.PIPE, text=True,
                           stderr=subprocess.DEVNULL, cwd=build).stdout

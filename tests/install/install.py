@@ -148,13 +148,58 @@ def messages_by_pkg_config(prefix, folder):
                              "libsodium"))
 
 
-def core_by_pkg_config(prefix, folder):
-    program = os.path.join(folder, "handshake")
+def core_by_pkg_config(prefix, folder, module="cometp2p-core"):
+    """The program loads libcometp2p-core exactly when it is the shared one."""
+    program = os.path.join(folder, f"handshake-{module}")
     prefix.run("cc", "-std=c11", "-Wall", "-Werror", HANDSHAKE, "-o", program,
-               *prefix.flags("--cflags", "--libs", "cometp2p-core"))
-    if "libuv" in loads(prefix, program):
-        raise Failed("the core drags in libuv")
+               *prefix.flags("--cflags", "--libs", module))
+    loaded = loads(prefix, program)
+    if "libuv" in loaded or "libcometp2p.so" in loaded or \
+            ("libcometp2p-core.so" in loaded) != (module == "cometp2p-core"):
+        raise Failed(loaded)
     expect(prefix.run(program), "CMT_OK\n")
+
+
+def core_archive_by_pkg_config(prefix, folder):
+    core_by_pkg_config(prefix, folder, "cometp2p-core-static")
+
+
+def core_needs_little(prefix, folder):
+    """A program of the shared core compiles where libsodium has no files for
+    developers, which pkg-config stands for; one of the archive does not."""
+    del folder
+    alone = {"PKG_CONFIG_LIBDIR": "/nowhere"}
+    status, output = prefix.attempt("pkg-config", "--libs", "cometp2p-core",
+                                    **alone)
+    if status != 0 or "sodium" in output:
+        raise Failed(f"{status}\n{output}")
+    status, output = prefix.attempt("pkg-config", "--libs",
+                                    "cometp2p-core-static", **alone)
+    if status == 0 or "libsodium" not in output:
+        raise Failed(f"{status}\n{output}")
+
+
+def two_copies(prefix, folder):
+    """A program of libcometp2p has a plugin of libcometp2p-core, loaded before
+    and after it: each calls the copy that it was linked with."""
+    plugin = os.path.join(folder, "libplugin.so")
+    prefix.run("cc", "-std=c11", "-Wall", "-Werror", "-shared", "-fPIC",
+               "-Dmain=plugin_main", "-DCOPY=plugin_copy", HANDSHAKE,
+               os.path.join(CONSUMER, "copy.c"), "-o", plugin,
+               *prefix.flags("--cflags", "--libs", "cometp2p-core"))
+    for order in ((plugin, "cometp2p"), ("cometp2p", plugin)):
+        program = os.path.join(folder, "two_copies")
+        libraries = []
+        for name in order:
+            libraries += [name] if name == plugin else \
+                prefix.flags("--cflags", "--libs", name)
+        prefix.run("cc", "-std=gnu11", "-Wall", "-Werror",
+                   os.path.join(CONSUMER, "two_copies.c"),
+                   os.path.join(CONSUMER, "copy.c"), "-DCOPY=program_copy",
+                   "-D_GNU_SOURCE", "-o", program, "-Wl,--no-as-needed", *libraries,
+                   f"-Wl,-rpath,{folder}")
+        output = prefix.run(program)
+        expect(output, "CMT_OK\nCMT_OK\nlibcometp2p.so libcometp2p-core.so\n")
 
 
 def consumer(prefix, folder, components, *options, **more):
@@ -170,7 +215,7 @@ def consumer(prefix, folder, components, *options, **more):
 
 
 def by_cmake(prefix, folder):
-    components = ["cometp2p", "static", "core"]
+    components = ["cometp2p", "static", "core", "core-static"]
     if has_protobuf(prefix):
         components.append("protobuf")
     status, output, found = consumer(prefix, folder, ";".join(components),
@@ -182,8 +227,10 @@ def by_cmake(prefix, folder):
     for program in components:
         loads(prefix, os.path.join(build, {
             "cometp2p": "chat", "static": "chat_static", "core": "handshake",
+            "core-static": "handshake_static",
             "protobuf": "protobuf_chat"}[program]))
-    expect(prefix.run(os.path.join(build, "handshake")), "CMT_OK\n")
+    for program in ("handshake", "handshake_static"):
+        expect(prefix.run(os.path.join(build, program)), "CMT_OK\n")
 
 
 def messages_of(prefix):
@@ -247,17 +294,18 @@ def components_of_cmake(prefix, folder):
     sodium = libraries_of(prefix, folder, "libsodium")
     both = libraries_of(prefix, folder, "libsodium", "libuv")
     for components, there, targets in (
-            ("", nothing, "cometp2p"),
-            ("", sodium, "cometp2p core"),
-            ("", both, "cometp2p static core"),
+            ("", nothing, "cometp2p core"),
+            ("", sodium, "cometp2p core core-static"),
+            ("", both, "cometp2p static core core-static"),
             ("cometp2p", nothing, "cometp2p"),
-            ("core", sodium, "core"),
+            ("core", nothing, "core"),
+            ("core-static", sodium, "core-static"),
             ("static", both, "static")):
         status, output, found = consumer(prefix, folder, components, **there)
         if status != 0 or found != targets.split():
             raise Failed(f"{components} of {there}: {found}\n{output}")
     for component, there, text in (
-            ("core", nothing, "core lacks libsodium."),
+            ("core-static", nothing, "core-static lacks libsodium."),
             ("static", sodium, "static lacks libuv."),
             ("static", nothing, "static lacks libsodium and libuv."),
             ("protobuf", both, "protobuf lacks "),
@@ -348,8 +396,13 @@ TESTS = (
     ("what ./dev install says is enough for the README's recipe", by_dev),
     ("the installed command runs", command),
     ("the command and its verbs have man pages", man_pages),
-    ("the core alone serves a program, found by pkg-config",
+    ("the shared core serves a program, found by pkg-config",
      core_by_pkg_config),
+    ("the archive of the core serves a program, found by pkg-config",
+     core_archive_by_pkg_config),
+    ("the shared core asks for no other library", core_needs_little),
+    ("libcometp2p and libcometp2p-core do not clash in one process",
+     two_copies),
     ("the shared library serves the chat program, found by pkg-config",
      by_pkg_config),
     ("the archive serves the chat program, found by pkg-config",

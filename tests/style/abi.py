@@ -68,9 +68,10 @@ def build(folder, changes):
                        (os.path.join(folder, "x.c"), source)):
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
-    subprocess.run(["cc", "-g", "-O1", "-shared", "-fPIC",
-                    "-fvisibility=hidden", "-Iinclude", "x.c", "-o",
-                    "libcometp2p.so"], cwd=folder, check=True)
+    for name in ("libcometp2p.so", "libcometp2p-core.so"):
+        subprocess.run(["cc", "-g", "-O1", "-shared", "-fPIC",
+                        "-fvisibility=hidden", "-Iinclude", "x.c", "-o", name],
+                       cwd=folder, check=True)
 
 
 def check_changes(report, base):

@@ -7,7 +7,8 @@ usage: symbols.py --release BUILD_DIR
 The core performs no I/O, reads no clock and draws no randomness: all that it
 can call is listed here.  No library names what belongs to the process: its
 environment variables, streams, signals and end.  All that a shared library
-exports has one version, that of its file name.
+exports has one version, that of its file name, and libcometp2p and the core, of
+which it contains a copy, have different ones.
 """
 import argparse
 import glob
@@ -26,8 +27,8 @@ ALLOWED = (
     r"mem(chr|cmp|cpy|move|set|mem|rchr)", r"__mem(cpy|move|set)_chk",
     r"str(chr|cmp|cspn|len|ncmp|nlen|rchr|spn|str)",
     r"v?snprintf", r"__v?snprintf_chk",
-    # What compilers put in.
-    r"__stack_chk_fail", r"_GLOBAL_OFFSET_TABLE_",
+    # What compilers put in: bcmp in place of memcmp, where only equality counts.
+    r"__stack_chk_fail", r"_GLOBAL_OFFSET_TABLE_", r"bcmp",
     # Computation of libsodium, without its random source.
     r"crypto_aead_chacha20poly1305_ietf_(de|en)crypt_detached",
     r"crypto_auth_hmacsha256_(init|update|final)",
@@ -99,7 +100,8 @@ def foreign_calls(symbols):
 # What is no object's: how many locks this thread holds, which finds a call of
 # the application's code under one (src/base/guard.h); and whether the process has
 # begun to panic, which ends it soon after.
-NO_OBJECTS = {("guard.c.o", "cmt__locks_held"), ("default_env.c.o", "told")}
+NO_OBJECTS = {("guard.c.o", "cmt__locks_held"), 
+              ("default_env.c.o", "panic_logged")}
 
 
 def writable_globals(symbols):
@@ -126,13 +128,26 @@ def without_invariants(symbols):
             "session.c.o"} - having
 
 
-# Shared libraries beside the main one, and their headers.
-OPTIONAL = {"libcometp2p-protobuf.so": "protobuf.h"}
+# Shared libraries beside the main one: their headers, what these declare for the
+# main one alone, and the name of the version of their symbols.
+OF_THE_SYSTEM = {"cmt_libraries", "cmt_log_stderr", "cmt_node_key_load",
+                 "cmt_node_key_load_private", "cmt_node_key_save_new"}
+BESIDE = {
+    "libcometp2p-core.so": (
+        ("buf.h", "conn.h", "env.h", "err.h", "mconn.h", "net_addr.h",
+         "node_info.h", "node_key.h", "secret_conn.h", "version.h"),
+        OF_THE_SYSTEM, "COMETP2P_CORE"),
+    "libcometp2p-protobuf.so": (("protobuf.h",), set(), "COMETP2P"),
+}
+
+
+def headers(*names):
+    return [os.path.join(ROOT, "include/cometp2p", name) for name in names]
 
 
 def main_headers():
     paths = glob.glob(os.path.join(ROOT, "include/cometp2p/*.h"))
-    return [p for p in paths if os.path.basename(p) not in OPTIONAL.values()]
+    return [path for path in paths if os.path.basename(path) != "protobuf.h"]
 
 
 def declared(paths):
@@ -188,22 +203,32 @@ def check_core(report, archive):
     report.check(not data, "the core has no writable globals", *data)
 
 
-def check_exports(report, library, headers):
+def check_exports(report, library, names, node):
     what = os.path.basename(library)
-    names, versioned = declared(headers), exported(library)
+    versioned = exported(library)
     symbols = {name for name, _ in versioned}
     missing = sorted(names - symbols)
     report.check(names and not missing,
                  f"{what} exports every declared function", *missing)
     extra = sorted(symbols - names)
     report.check(not extra, f"{what} exports nothing else", *extra)
-    node = f"COMETP2P_{abi_version()}"
+    node = f"{node}_{abi_version()}"
     strays = sorted(f"{name}@{version}" for name, version in versioned
                     if version != node)
     report.check(not strays, f"all of {what} has the version {node}", *strays)
     report.check(soname(library) == f"{what}.{abi_version()}",
                  f"{what} has the version of the ABI in its name",
                  soname(library))
+
+
+def check_needs(report, library):
+    """The shared core loads libsodium and the C library, and nothing else."""
+    dynamic = subprocess.run(["readelf", "-dW", library], check=True,
+                             capture_output=True, text=True).stdout
+    found = re.findall(r"\(NEEDED\).*\[([a-z0-9-]+)\.so", dynamic)
+    report.check("libsodium" in found and
+                 set(found) <= {"libsodium", "libc", "ld-linux-x86-64"},
+                 f"{os.path.basename(library)} needs libsodium alone", found)
 
 
 def check_host(report, release):
@@ -230,11 +255,13 @@ def main():
         check_host(report, release)
         check_invariants(report, os.path.join(release, "libcometp2p.a"))
         check_exports(report, os.path.join(release, "libcometp2p.so"),
-                      main_headers())
-        for name, header in OPTIONAL.items():
-            if os.path.exists(os.path.join(release, name)):
-                check_exports(report, os.path.join(release, name),
-                              [os.path.join(ROOT, "include/cometp2p", header)])
+                      declared(main_headers()), "COMETP2P")
+        for name, (theirs, others, node) in BESIDE.items():
+            library = os.path.join(release, name)
+            if os.path.exists(library) or name == "libcometp2p-core.so":
+                check_exports(report, library,
+                              declared(headers(*theirs)) - others, node)
+        check_needs(report, os.path.join(release, "libcometp2p-core.so"))
     else:
         report.skip("symbols of the libraries", "there is no release build")
     report.finish()
