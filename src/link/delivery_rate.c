@@ -66,10 +66,9 @@ uint64_t cmt__delivery_rate_get(const cmt__delivery_rate *r) {
 
 uint32_t cmt__delivery_bytes(uint64_t rate, uint64_t target_ns) {
   uint64_t target_us = cmt__min64(target_ns, TARGET_MAX_NS) / 1000;
-  uint64_t bytes =
-    cmt__min64(rate / 1000 * target_us / 1000, CMT__DELIVERY_BYTES_MAX);
 
-  return (uint32_t)cmt__max64(bytes, CMT__DELIVERY_BYTES_MIN);
+  return (uint32_t)cmt__min64(rate / 1000 * target_us / 1000,
+                              CMT__DELIVERY_BYTES_MAX);
 }
 
 bool cmt__delivery_bytes_changed(uint32_t before, uint32_t bytes) {

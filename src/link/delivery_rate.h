@@ -8,10 +8,8 @@
 
 #include "sys/tcp_kernel.h"
 
-enum {
-  CMT__DELIVERY_BYTES_MIN = 16384,   /* Less would need too many iterations, */
-  CMT__DELIVERY_BYTES_MAX = 4 << 20, /* and more helps at no rate. */
-};
+/* More bytes ahead of the network help at no rate. */
+enum { CMT__DELIVERY_BYTES_MAX = 4 << 20 };
 
 typedef struct cmt__delivery_rate {
   uint64_t path;   /* What the network takes; 0: not known yet. */
@@ -29,7 +27,7 @@ void cmt__delivery_rate_note(cmt__delivery_rate *r, const cmt__tcp_info *info);
 uint64_t cmt__delivery_rate_get(const cmt__delivery_rate *r);
 
 /* What is delivered within |target_ns| (at most a second of it) at |rate| bytes
-   per second, between CMT__DELIVERY_BYTES_MIN and _MAX. */
+   per second; at most CMT__DELIVERY_BYTES_MAX. */
 uint32_t cmt__delivery_bytes(uint64_t rate, uint64_t target_ns);
 
 /* True when |bytes| differs from |before| by more than a quarter of it: smaller

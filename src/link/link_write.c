@@ -16,6 +16,7 @@ enum {
   THROTTLE_BYTES = 65536, /* Queued messages that are not held back. */
   /* Written since the socket was asked; less is never more than it may hold. */
   SAMPLE_BYTES = CMT__UNSENT_FIRST,
+  UNSENT_MIN = 16384, /* Less would need too many iterations. */
 };
 
 #define SAMPLE_NS CMT_MILLISECONDS(20)
@@ -90,9 +91,11 @@ static cmt__link_path *link_path_new(cmt__link *l) {
 static void link_follow(cmt__link *l, cmt__link_path *p, uint64_t rate) {
   uint32_t bytes = cmt__delivery_bytes(rate, l->options->queue_delay_target_ns);
 
-  if (cmt__delivery_bytes_changed(p->unsent_max, bytes)) {
-    p->unsent_max = bytes;
-    cmt__tcp_unsent_max(l->tcp, bytes);
+  uint32_t unsent_max = (uint32_t)cmt__max(bytes, UNSENT_MIN);
+
+  if (cmt__delivery_bytes_changed(p->unsent_max, unsent_max)) {
+    p->unsent_max = unsent_max;
+    cmt__tcp_unsent_max(l->tcp, unsent_max);
   }
   p->batch_max = (uint32_t)cmt__min(cmt__max(bytes / CMT_FRAME_SLOT, BATCH_MIN),
                                     CMT__BATCH_MAX);

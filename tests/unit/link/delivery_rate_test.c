@@ -159,8 +159,9 @@ static void bytes_are_worth_the_target(void **state) {
     {12500000, CMT_MILLISECONDS(5), 62500},
     {12500999, CMT_MILLISECONDS(5), 62500}, /* Whole kilobytes a second. */
     {12500000, CMT_MILLISECONDS(5) + 999, 62500}, /* Whole microseconds. */
-    {1, CMT_MILLISECONDS(5), CMT__DELIVERY_BYTES_MIN},
-    {12500000, 1, CMT__DELIVERY_BYTES_MIN},
+    {1, CMT_MILLISECONDS(5), 0},
+    {12500000, 1, 0},
+    {200000, CMT_MILLISECONDS(5), 1000},
     {16384000, CMT_MILLISECONDS(1), 16384},
     {16385000, CMT_MILLISECONDS(1), 16385},
     {4194303000, CMT_MILLISECONDS(1), (4 << 20) - 1},
