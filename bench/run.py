@@ -3,11 +3,13 @@
 """One table: ours, CometBFT v0.40.0 doing the same work, and the ratio.
 
 usage: run.py OUR_BUILD_DIR [GOBENCH] [--runs N] [--seconds S]
+       run.py OUR_BUILD_DIR [GOBENCH] --others [--runs N] [--seconds S]
        run.py OUR_BUILD_DIR --against BUILD_DIR [--runs N] [--seconds S]
 
 Both sides of a run are separate processes on loopback; the contenders
 alternate, and each figure is the median of its runs.  Without GOBENCH the
-half of CometBFT is left out.  With --against two builds of ours are compared,
+half of CometBFT is left out.  With --others ZeroMQ and NNG do the same work,
+and one table has the medians of all.  With --against two builds of ours are compared,
 and each figure has the least and the most of its runs beside it.
 """
 
@@ -173,11 +175,46 @@ def compare(now, before, runs, seconds):
             print(f"{row}{middle['now'] / middle['before']:>14.3f}", flush=True)
 
 
+def others(contenders, runs, seconds):
+    """The same work done by each library: one row a figure, medians."""
+    jobs = [
+        (f"messages of {size} bytes, {unit}", unit,
+         lambda c, size=size: c.bulk(size, seconds))
+        for size, unit in ((65536, "MB/s"), (1024, "messages/s"),
+                           (64, "messages/s"))
+    ] + [
+        (f"round trip of 256 bytes on {where}, us", "p50 us",
+         lambda c, cores=cores: c.ping(
+             256, 100 if "CometBFT" in c.name else 5000, cores))
+        for where, cores in PLACES
+    ]
+    # The processor time of both sides comes from the run of the first job.
+    rows = []
+    for title, key, what in jobs:
+        say(title)
+        results = alternate_runs(contenders, runs, what)
+        rows.append((title, key, results))
+        if title.startswith("messages of 65536"):
+            for side in ("sent", "received"):
+                rows.append((f"CPU s/GB {side}, 65536 bytes",
+                             f"CPU s/GB {side}", results))
+    print(f"medians (least to most) of {runs} alternated runs")
+    print(f"  {'':42}" + "".join(f"{c.name:>36}" for c in contenders))
+    for title, key, results in rows:
+        row = f"  {title:42}"
+        for c in contenders:
+            values = [r[key] for r in results[c.name]]
+            row += (f"{number(statistics.median(values))} ({number(min(values))}"
+                    f" to {number(max(values))})").rjust(36)
+        print(row, flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("build")
     parser.add_argument("gobench", nargs="?")
     parser.add_argument("--against")
+    parser.add_argument("--others", action="store_true")
     parser.add_argument("--runs", type=int)
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--pairs", type=int, default=10_000_000)
@@ -197,6 +234,11 @@ def main():
         both.append(Contender("CometBFT v0.40.0", a.gobench))
     else:
         print("CometBFT is left out: no Go program was given")
+    if a.others:
+        others(both + [Contender("ZeroMQ CURVE", a.build + "/bench_zmq"),
+                       Contender("NNG TLS", a.build + "/bench_nng")],
+               a.runs, a.seconds)
+        return
     for size in (65536, 1024):
         title = f"one connection, messages of {size} bytes"
         say(title)

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One connection of NNG with TLS: two pair0 sockets with queues of 100
+   messages, since NNG's default is none.  The server makes a certificate for
+   itself; its id is that certificate, so the client knows whom it talks to. */
+
+#include "bench_blocking.h"
+
+#include <arpa/inet.h>
+#include <mbedtls/ctr_drbg.h>
+#include <mbedtls/entropy.h>
+#include <mbedtls/pk.h>
+#include <mbedtls/x509_crt.h>
+#include <nng/nng.h>
+#include <nng/protocol/pair0/pair.h>
+#include <nng/supplemental/tls/tls.h>
+#include <nng/transport/tls/tls.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PEM_SIZE = 4096, QUEUE = 100 };
+
+#define PEM_BEGIN "-----BEGIN CERTIFICATE-----\n"
+#define PEM_END "-----END CERTIFICATE-----\n"
+#define SERVER_NAME "bench"
+
+static nng_socket sock = NNG_SOCKET_INITIALIZER;
+static nng_msg *msg;
+static sem_t gone; /* Posted when the connection has ended. */
+static bool listens;
+
+static bool check(int result, const char *what) {
+  if (result == 0) {
+    return true;
+  }
+  fprintf(stderr, "bench_nng: %s: %s\n", what, nng_strerror(result));
+  return false;
+}
+
+static void on_gone(nng_pipe pipe, nng_pipe_ev event, void *arg) {
+  (void)pipe;
+  (void)event;
+  (void)arg;
+  sem_post(&gone);
+}
+
+static int write_certificate(mbedtls_pk_context *key, char *cert,
+                             mbedtls_ctr_drbg_context *random) {
+  mbedtls_x509write_cert x;
+  mbedtls_mpi serial;
+  int err;
+
+  mbedtls_x509write_crt_init(&x);
+  mbedtls_mpi_init(&serial);
+  mbedtls_x509write_crt_set_subject_key(&x, key);
+  mbedtls_x509write_crt_set_issuer_key(&x, key);
+  mbedtls_x509write_crt_set_md_alg(&x, MBEDTLS_MD_SHA256);
+  if ((err = mbedtls_mpi_lset(&serial, 1)) == 0 &&
+      (err = mbedtls_x509write_crt_set_serial(&x, &serial)) == 0 &&
+      (err = mbedtls_x509write_crt_set_subject_name(&x, "CN=" SERVER_NAME)) ==
+        0 &&
+      (err = mbedtls_x509write_crt_set_issuer_name(&x, "CN=" SERVER_NAME)) ==
+        0 &&
+      (err = mbedtls_x509write_crt_set_validity(&x, "20200101000000",
+                                                "21000101000000")) == 0 &&
+      (err = mbedtls_x509write_crt_set_basic_constraints(&x, 1, 0)) == 0) {
+    err = mbedtls_x509write_crt_pem(&x, (unsigned char *)cert, PEM_SIZE,
+                                    mbedtls_ctr_drbg_random, random);
+  }
+  mbedtls_mpi_free(&serial);
+  mbedtls_x509write_crt_free(&x);
+  return err;
+}
+
+/* A fresh P-256 key and a certificate that it signs itself. */
+static bool make_certificate(char *cert, char *key_text) {
+  mbedtls_ctr_drbg_context random;
+  mbedtls_entropy_context entropy;
+  mbedtls_pk_context key;
+  int err;
+
+  mbedtls_ctr_drbg_init(&random);
+  mbedtls_entropy_init(&entropy);
+  mbedtls_pk_init(&key);
+  if ((err = mbedtls_ctr_drbg_seed(&random, mbedtls_entropy_func, &entropy,
+                                   NULL, 0)) == 0 &&
+      (err = mbedtls_pk_setup(
+         &key, mbedtls_pk_info_from_type(MBEDTLS_PK_ECKEY))) == 0 &&
+      (err = mbedtls_ecp_gen_key(MBEDTLS_ECP_DP_SECP256R1, mbedtls_pk_ec(key),
+                                 mbedtls_ctr_drbg_random, &random)) == 0 &&
+      (err = mbedtls_pk_write_key_pem(&key, (unsigned char *)key_text,
+                                      PEM_SIZE)) == 0) {
+    err = write_certificate(&key, cert, &random);
+  }
+  mbedtls_pk_free(&key);
+  mbedtls_entropy_free(&entropy);
+  mbedtls_ctr_drbg_free(&random);
+  if (err != 0) {
+    fprintf(stderr, "bench_nng: no certificate: -0x%x\n", (unsigned)-err);
+  }
+  return err == 0;
+}
+
+/* Prints the certificate without its first and last line and line breaks. */
+static void emit_ready(const char *cert, uint16_t port) {
+  const char *from = cert + strlen(PEM_BEGIN);
+  const char *to = strstr(from, PEM_END);
+  char id[PEM_SIZE], at[64];
+  size_t len = 0;
+
+  for (; from < to; from++) {
+    if (*from != '\n') {
+      id[len++] = *from;
+    }
+  }
+  id[len] = '\0';
+  snprintf(at, sizeof at, "127.0.0.1:%u", port);
+  bench_emit_ready(id, at);
+}
+
+static bool listen_with(nng_tls_config *tls) {
+  char cert[PEM_SIZE], key[PEM_SIZE];
+  nng_listener listener;
+  nng_sockaddr at;
+
+  if (!make_certificate(cert, key) ||
+      !check(nng_tls_config_own_cert(tls, cert, key, NULL), "certificate") ||
+      !check(nng_listener_create(&listener, sock, "tls+tcp://127.0.0.1:0"),
+             "listen") ||
+      !check(nng_listener_set_ptr(listener, NNG_OPT_TLS_CONFIG, tls), "TLS") ||
+      !check(nng_listener_start(listener, 0), "listen") ||
+      !check(nng_listener_get_addr(listener, NNG_OPT_LOCADDR, &at), "port")) {
+    return false;
+  }
+  emit_ready(cert, ntohs(at.s_in.sa_port));
+  return true;
+}
+
+static bool dial_with(nng_tls_config *tls, const char *addr) {
+  const char *host = strrchr(addr, '@');
+  char cert[PEM_SIZE], to[64];
+  nng_dialer dialer;
+
+  if (host == NULL) {
+    fprintf(stderr, "bench_nng: no certificate in %s\n", addr);
+    return false;
+  }
+  snprintf(cert, sizeof cert, PEM_BEGIN "%.*s\n" PEM_END, (int)(host - addr),
+           addr);
+  snprintf(to, sizeof to, "tls+tcp://%s", host + 1);
+  return check(nng_tls_config_auth_mode(tls, NNG_TLS_AUTH_MODE_REQUIRED),
+               "TLS") &&
+         check(nng_tls_config_ca_chain(tls, cert, NULL), "certificate") &&
+         check(nng_tls_config_server_name(tls, SERVER_NAME), "name") &&
+         check(nng_dialer_create(&dialer, sock, to), "dial") &&
+         check(nng_dialer_set_ptr(dialer, NNG_OPT_TLS_CONFIG, tls), "TLS") &&
+         check(nng_dialer_start(dialer, 0), "dial");
+}
+
+static bool nng_begin(const char *addr) {
+  nng_tls_config *tls;
+  bool ok;
+
+  listens = addr == NULL;
+  sem_init(&gone, 0, 0);
+  ok = check(nng_pair0_open(&sock), "open") &&
+       check(nng_socket_set_int(sock, NNG_OPT_SENDBUF, QUEUE), "queue") &&
+       check(nng_socket_set_int(sock, NNG_OPT_RECVBUF, QUEUE), "queue") &&
+       check(nng_pipe_notify(sock, NNG_PIPE_EV_REM_POST, on_gone, NULL),
+             "notify") &&
+       check(nng_tls_config_alloc(&tls, listens ? NNG_TLS_MODE_SERVER
+                                                : NNG_TLS_MODE_CLIENT),
+             "TLS");
+  if (ok) {
+    ok = listens ? listen_with(tls) : dial_with(tls, addr);
+    nng_tls_config_free(tls);
+  }
+  return ok;
+}
+
+static bool nng_send_one(const uint8_t *data, size_t len) {
+  nng_msg *out;
+
+  if (!check(nng_msg_alloc(&out, len), "message")) {
+    return false;
+  }
+  memcpy(nng_msg_body(out), data, len);
+  return check(nng_sendmsg(sock, out, 0), "send");
+}
+
+static bool nng_recv_one(size_t *len) {
+  if (msg != NULL) {
+    nng_msg_free(msg);
+    msg = NULL;
+  }
+  if (!check(nng_recvmsg(sock, &msg, 0), "recv")) {
+    return false;
+  }
+  *len = nng_msg_len(msg);
+  return true;
+}
+
+static bool nng_send_back(void) {
+  nng_msg *back = msg;
+
+  msg = NULL;
+  return check(nng_sendmsg(sock, back, 0), "send");
+}
+
+/* Closing drops what is queued, so the server waits until the client, which has
+   everything, has closed. */
+static void nng_end(void) {
+  if (listens) {
+    sem_wait(&gone);
+  }
+  nng_msg_free(msg);
+  nng_close(sock);
+}
+
+int main(int argc, char **argv) {
+  static const bench_blocking nng = {.open = nng_begin,
+                                     .send = nng_send_one,
+                                     .recv = nng_recv_one,
+                                     .send_back = nng_send_back,
+                                     .close = nng_end};
+
+  return bench_blocking_main(argc, argv, &nng);
+}

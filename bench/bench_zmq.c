@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One connection of ZeroMQ with CURVE: two PAIR sockets with libzmq's defaults.
+   The server's id is its public key, so the client knows whom it talks to. */
+
+#include "bench_blocking.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <zmq.h>
+
+enum { KEY_SIZE = 41 }; /* In Z85, with its NUL. */
+
+static void *context, *pair;
+static zmq_msg_t msg;
+
+static bool check(int result, const char *what) {
+  if (result >= 0) {
+    return true;
+  }
+  fprintf(stderr, "bench_zmq: %s: %s\n", what, zmq_strerror(zmq_errno()));
+  return false;
+}
+
+static bool listen_with(const char *public_key, const char *secret_key) {
+  char at[100];
+  size_t len = sizeof at;
+  int on = 1;
+
+  if (!check(zmq_setsockopt(pair, ZMQ_CURVE_SERVER, &on, sizeof on), "curve") ||
+      !check(zmq_setsockopt(pair, ZMQ_CURVE_SECRETKEY, secret_key, KEY_SIZE),
+             "key") ||
+      !check(zmq_bind(pair, "tcp://127.0.0.1:*"), "bind") ||
+      !check(zmq_getsockopt(pair, ZMQ_LAST_ENDPOINT, at, &len), "address")) {
+    return false;
+  }
+  bench_emit_ready(public_key, at + strlen("tcp://"));
+  return true;
+}
+
+/* |addr| is KEY@HOST:PORT, and a key may hold an '@'. */
+static bool dial_with(const char *addr, const char *public_key,
+                      const char *secret_key) {
+  const char *host = strrchr(addr, '@');
+  char server[KEY_SIZE], to[100];
+
+  if (host == NULL || host - addr != KEY_SIZE - 1) {
+    fprintf(stderr, "bench_zmq: no key in %s\n", addr);
+    return false;
+  }
+  memcpy(server, addr, KEY_SIZE - 1);
+  server[KEY_SIZE - 1] = '\0';
+  snprintf(to, sizeof to, "tcp://%s", host + 1);
+  return check(zmq_setsockopt(pair, ZMQ_CURVE_SERVERKEY, server, KEY_SIZE),
+               "server key") &&
+         check(zmq_setsockopt(pair, ZMQ_CURVE_PUBLICKEY, public_key, KEY_SIZE),
+               "public key") &&
+         check(zmq_setsockopt(pair, ZMQ_CURVE_SECRETKEY, secret_key, KEY_SIZE),
+               "secret key") &&
+         check(zmq_connect(pair, to), "connect");
+}
+
+static bool zmq_open(const char *addr) {
+  char public_key[KEY_SIZE], secret_key[KEY_SIZE];
+
+  zmq_msg_init(&msg);
+  context = zmq_ctx_new();
+  pair = zmq_socket(context, ZMQ_PAIR);
+  if (pair == NULL ||
+      !check(zmq_curve_keypair(public_key, secret_key), "key")) {
+    return false;
+  }
+  return addr == NULL ? listen_with(public_key, secret_key)
+                      : dial_with(addr, public_key, secret_key);
+}
+
+static bool zmq_send_one(const uint8_t *data, size_t len) {
+  zmq_msg_t out;
+
+  /* Without a function that frees it the library lends the data. */
+  return check(
+           zmq_msg_init_data(&out, (void *)(uintptr_t)data, len, NULL, NULL),
+           "message") &&
+         check(zmq_msg_send(&out, pair, 0), "send");
+}
+
+static bool zmq_recv_one(size_t *len) {
+  if (!check(zmq_msg_recv(&msg, pair, 0), "recv")) {
+    return false;
+  }
+  *len = zmq_msg_size(&msg);
+  return true;
+}
+
+static bool zmq_send_back(void) {
+  return check(zmq_msg_send(&msg, pair, 0), "send");
+}
+
+static void zmq_end(void) {
+  zmq_msg_close(&msg);
+  zmq_close(pair);
+  zmq_ctx_term(context); /* Lingers until everything is sent. */
+}
+
+int main(int argc, char **argv) {
+  static const bench_blocking zeromq = {.open = zmq_open,
+                                        .send = zmq_send_one,
+                                        .recv = zmq_recv_one,
+                                        .send_back = zmq_send_back,
+                                        .close = zmq_end};
+
+  return bench_blocking_main(argc, argv, &zeromq);
+}
