@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import queue
+import re
 import signal
 import socket
 import subprocess
@@ -97,6 +98,42 @@ def test_my_reactor(report, path):
                  "the inbound peer gets nothing", *a.seen)
     report.check(statuses == [0, 0, 0], "my_reactor ends with its input",
                  statuses, *a.seen, *b.seen, *c.seen)
+
+
+def masked(line):
+    """A line without the ids and ports that are of one run."""
+    line = re.sub(r"[0-9a-f]{40}@127\.0\.0\.1:\d+", "ADDRESS", line)
+    return re.sub(r"^[0-9a-f]{8} ", "ID ", line)
+
+
+def test_hello(report, path):
+    """The README shows two shells that run it."""
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+        shown = re.search(r"^```text\n(.*?)^```$", file.read(),
+                          re.DOTALL | re.MULTILINE)[1].splitlines()
+    a = Example(path)
+    addr = last_word(a.wait_for("listening at "))
+    b = Example(path, addr)
+    report.check(a.wait_for("hello") is not None and
+                 b.wait_for("hello") is not None,
+                 "two nodes that run hello greet each other", *a.seen, *b.seen)
+    printed = [masked(line) for x in (a, b) for line in x.seen]
+    expected = [masked(line) for line in shown if not line.startswith("$ ")]
+    report.check(printed == expected, "hello prints what the README shows",
+                 f"it prints {printed}", f"the README has {expected}")
+    report.check([line.split()[1] for line in map(masked, shown)
+                  if line.startswith("$ ")] == ["./hello", "./hello"] and
+                 any(masked(line) == "$ ./hello ADDRESS" for line in shown),
+                 "the README starts hello twice, the second with an address",
+                 *shown)
+    b.say("")
+    statuses = [b.end()]
+    a.say("")
+    statuses.append(a.end())
+    report.check(statuses == [0, 0], "hello ends with Enter", statuses)
+    no = Example(path, "nonsense")
+    report.check(no.end() == 1, "hello fails when its address is none",
+                 *no.seen)
 
 
 def test_chat(report, path):
@@ -321,7 +358,8 @@ def main():
     parser.add_argument("--release")
     build = parser.parse_args().build
     report = tap.Writer()
-    for name, test in (("my_reactor", test_my_reactor), ("chat", test_chat),
+    for name, test in (("hello", test_hello), ("my_reactor", test_my_reactor),
+                       ("chat", test_chat),
                        ("chat", test_chat_pipe), ("chat", test_chat_reasons),
                        ("run_on", test_run_on),
                        ("conn_poll", test_conn_poll),

@@ -369,8 +369,8 @@ def expect(found, expected):
 
 
 def by_dev(prefix, folder):
-    """A shell that does what "./dev install" closes with compiles the chat as
-    the README shows it, and starts it and the command."""
+    """A shell that does what "./dev install" closes with compiles the
+    README's program as it shows that, and starts it and the command."""
     del prefix
     place = os.path.join(folder, "by-dev")
     shell = {name: value for name, value in os.environ.items()
@@ -381,10 +381,10 @@ def by_dev(prefix, folder):
     exports = re.findall(r"^  (export .*)$", done.stdout, re.MULTILINE)
     if done.returncode != 0 or not exports:
         raise Failed(f"status {done.returncode}\n{done.stdout}{done.stderr}")
-    chat = os.path.join(place, "share/doc/cometp2p/examples/chat.c")
+    hello = os.path.join(place, "share/doc/cometp2p/examples/hello.c")
     recipe = ["set -e", *exports, "cd \"$0\"",
-              f"cc '{chat}' $(pkg-config --cflags --libs cometp2p) -o chat",
-              "./chat </dev/null", "command -v cometp2p", "cometp2p version"]
+              f"cc '{hello}' $(pkg-config --cflags --libs cometp2p) -o hello",
+              "./hello </dev/null", "command -v cometp2p", "cometp2p version"]
     done = subprocess.run(["bash", "-c", "\n".join(recipe), folder], env=shell,
                           text=True, stdin=subprocess.DEVNULL, timeout=60,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What the README shows is true: its C program is examples/chat.c, its commands
-are verbs of ./dev, its files exist.
+"""What the README shows is true: its C program is examples/hello.c, its commands
+are verbs of ./dev, its files exist, each promise names a test, and all examples
+are there.
 """
+import glob
 import os
 import re
 import subprocess
@@ -41,9 +43,9 @@ def check_program(report, text):
     shown = program_of(text)
     if not report.check(shown is not None, "the README has a C program"):
         return
-    example = code_of(read("examples/chat.c"))
+    example = code_of(read("examples/hello.c"))
     report.check(code_of(shown) == example,
-                 "the README's program is examples/chat.c",
+                 "the README's program is examples/hello.c",
                  first_difference(code_of(shown), example))
 
 
@@ -63,6 +65,22 @@ def check_links(report, text):
     report.check(not missing, "the README's links lead to files", *missing)
 
 
+def check_promises(report, text):
+    promises = re.findall(r"^- \*\*.*$", text, re.MULTILINE)
+    bare = [line for line in promises if "](tests/" not in line]
+    report.check(promises and not bare,
+                 "each promise of the README links to a test", *bare)
+
+
+def check_examples(report, text):
+    linked = set(re.findall(r"\]\((examples/\w+\.c)\)", text))
+    there = {f"examples/{os.path.basename(path)}"
+             for path in glob.glob(os.path.join(ROOT, "examples/*.c"))}
+    there.discard("examples/hello.c")
+    report.check(linked == there, "the README lists every example",
+                 *sorted(linked ^ there))
+
+
 def main():
     report = tap.Writer()
     if report.check(os.path.exists(os.path.join(ROOT, "README.md")),
@@ -71,6 +89,8 @@ def main():
         check_program(report, text)
         check_commands(report, text)
         check_links(report, text)
+        check_promises(report, text)
+        check_examples(report, text)
     report.finish()
 
 
