@@ -7,6 +7,8 @@
 
 #include "session_filter.h"
 
+#include "base/mark.h"
+
 /* ---- asking ---- */
 
 static void on_deadline(cmt__timer *t);
@@ -82,6 +84,7 @@ cmt_err cmt__filter_peer(cmt__session *s, const cmt_conn_event *ev,
 
   if (filter != NULL && !s->filtered) {
     err = ask(s, "filter_peer", filter, &who);
+    s->filtered = err == CMT_OK;
   }
   if (err == CMT_EAGAIN && cmt__link_suspend(&s->link) != CMT_OK) {
     cmt__filter_end(s);
@@ -143,6 +146,7 @@ static void on_deadline(cmt__timer *t) {
   cmt_why why;
 
   if (cmt__question_expire(&s->sw->questions, q)) {
+    CMT__MARK(filter_timeout);
     cmt__why(&why, CMT_EFILTER, stage_of(s), "%s gave no answer within %llu ms",
              filter_of(s),
              (unsigned long long)(timeout_ns / CMT_MILLISECONDS(1)));
@@ -158,6 +162,7 @@ void cmt__filter_answers(cmt_switch *sw) {
     cmt__session *s = q->owner;
     cmt_verdict verdict = q->verdict;
 
+    CMT__MARK(filter_answered_later);
     cmt__filter_end(s);
     if (verdict == CMT_ADMIT) {
       go_on(s);

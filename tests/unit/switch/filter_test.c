@@ -5,6 +5,8 @@
 
 #include "dial_fixture.h"
 
+#include "marks.h"
+
 enum { ASKED_MAX = 8 };
 
 /* What a filter says, and what it was told. */
@@ -164,6 +166,7 @@ static void any_other_verdict_refuses(void **state) {
 
 static void an_address_waits_for_its_answer(void **state) {
   fixture *f = *state;
+  uint64_t before = test_mark("filter_answered_later");
 
   f->b.options.filter_addr = desk_ask;
   meet(f);
@@ -176,6 +179,7 @@ static void an_address_waits_for_its_answer(void **state) {
   assert_int_equal(1, peers_of(&f->b));
   test_loop_advance(f->w.loop, CMT_SECONDS(60));
   assert_int_equal(1, peers_of(&f->b));
+  assert_mark("filter_answered_later", before, 1);
 }
 
 static void a_peer_waits_for_its_answer(void **state) {
@@ -232,6 +236,7 @@ static void an_answer_may_come_from_inside(void **state) {
 
 static void no_answer_refuses(void **state) {
   fixture *f = *state;
+  uint64_t before = test_mark("filter_timeout");
 
   f->b.options.filter_peer = desk_ask;
   meet(f);
@@ -244,6 +249,7 @@ static void no_answer_refuses(void **state) {
                       f->b.why.text);
   assert_cmt(CMT_ECLOSED, answer(f, 0, CMT_ADMIT));
   assert_int_equal(0, peers_of(&f->b));
+  assert_mark("filter_timeout", before, 1);
 }
 
 static void the_deadline_is_an_option(void **state) {
@@ -353,6 +359,30 @@ static void two_of_one_id_may_wait(void **state) {
   assert_int_equal(1, peers_of(&f->b));
 }
 
+/* It was admitted when it came; that it becomes the peer later is no other
+   question. */
+static void a_standby_is_not_asked_for_again(void **state) {
+  fixture *f = *state;
+
+  f->b.options.filter_peer = desk_ask;
+  at_desk.verdict = CMT_ADMIT;
+  test_node_start(&f->a);
+  test_node_start(&f->b);
+  test_loop_defaults(f->w.loop)->stalled = true;
+  dial(f);
+  test_loop_defaults(f->w.loop)->stalled = false;
+  test_node_dial(&f->b, f->a.addr, 0);
+  test_loop_conn(f->w.loop, 0)->dir[0].stalled = false;
+  test_loop_conn(f->w.loop, 0)->dir[1].stalled = false;
+  test_loop_advance(f->w.loop, CMT_MILLISECONDS(500));
+  assert_int_equal(2, at_desk.asked);
+  at_desk.verdict = CMT_REFUSE;
+  cmt_peer_stop(test_node_peer(&f->b), CMT_ECANCELED, 0);
+  test_loop_settle(f->w.loop);
+  assert_int_equal(2, at_desk.asked);
+  assert_int_equal(1, peers_of(&f->b));
+}
+
 static void a_bad_answer_is_refused(void **state) {
   fixture *f = *state;
   const cmt_admission none = {.sw = NULL};
@@ -452,6 +482,8 @@ int main(void) {
     TEST(what_waits_may_give_way),
     TEST(two_of_one_id_may_wait),
     LOOPS(two_of_one_id_may_wait),
+    TEST(a_standby_is_not_asked_for_again),
+    LOOPS(a_standby_is_not_asked_for_again),
     TEST(a_bad_answer_is_refused),
     TEST(without_memory_who_waits_is_refused),
     TEST(ids_on_the_list_pass_every_cap),
