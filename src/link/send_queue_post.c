@@ -5,6 +5,8 @@
 
 #include "send_queue_impl.h"
 
+#include "base/mark.h"
+
 cmt_err cmt__send_queue_post(cmt__send_queue *g, cmt_post *p) {
   cmt_err err = CMT_OK;
 
@@ -39,6 +41,7 @@ static cmt_post *post_take(cmt__send_queue *g, cmt_err *status) {
   g->posts_last = g->posts != NULL ? g->posts_last : NULL;
   g->post_count--;
   p->internal.owner = NULL;
+  CMT__MARK_IF(g->state == CMT__SEND_QUEUE_GONE, post_outlives_its_peer);
   *status = g->state == CMT__SEND_QUEUE_GONE ? CMT_ECLOSED : CMT_OK;
   cmt__send_queue_unlock(g);
   return p;

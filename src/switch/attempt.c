@@ -5,6 +5,8 @@
 
 #include "attempt.h"
 
+#include "base/mark.h"
+
 #include "session.h"
 
 enum { TRIES_MAX = 8 }; /* Addresses of a name in one attempt. */
@@ -190,8 +192,10 @@ static bool has_session(cmt__attempt *a) {
 
 static bool is_banned(const cmt__attempt *a, uint64_t now_ns) {
   cmt__ban ban;
+  bool banned = cmt__bans_find_ip(&a->dial->sw->bans, &a->at.ip, now_ns, &ban);
 
-  return cmt__bans_find_ip(&a->dial->sw->bans, &a->at.ip, now_ns, &ban);
+  CMT__MARK_IF(banned, banned_address_left_out);
+  return banned;
 }
 
 /* Connects to the next address; each gets its share of the time that is left

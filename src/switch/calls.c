@@ -20,6 +20,8 @@
 
 #include "calls.h"
 
+#include "base/mark.h"
+
 /* The places in |links|; a first child has its parent as PREV. */
 enum { CHILD, NEXT, PREV };
 /* The places in |numbers|; a fresh timer has its delay as INSTANT. */
@@ -218,6 +220,7 @@ bool cmt__calls_cancel(cmt__calls *c, cmt_timer *t) {
 
   cmt__lock(c->lock);
   if (t->internal.owner == c) {
+    CMT__MARK_IF(NUMBER(t, STATE) == IN_HEAP, timer_cancelled);
     was_set = timer_unset(c, t);
   }
   while (c->running == t && !pthread_equal(c->runner, pthread_self())) {
@@ -467,6 +470,7 @@ bool cmt__calls_close(cmt__calls *c) {
     post_run(c, p, CMT_ECANCELED);
   }
   while ((t = timer_last(c)) != NULL) {
+    CMT__MARK(timer_ended_by_switch);
     timer_run(c, t, CMT_ECANCELED);
   }
   if (c->reserved != NULL) {

@@ -5,6 +5,8 @@
 
 #include "dial.h"
 
+#include "base/mark.h"
+
 void cmt__dial_free(cmt_dial *d) {
   cmt_switch *sw = d->sw;
 
@@ -165,6 +167,7 @@ bool cmt__dial_is_banned(const cmt_dial *d, cmt__ban *out) {
 void cmt__dial_bar(cmt_dial *d, const cmt__ban *ban) {
   cmt_why why;
 
+  CMT__MARK(ban_holds_dial);
   d->barred = true;
   cmt__ban_why(ban, CMT_STAGE_FILTER, &why);
   cmt__lock(&d->sw->lock);

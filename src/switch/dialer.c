@@ -7,6 +7,8 @@
 
 #include "dialer.h"
 
+#include "base/mark.h"
+
 #include "attempt.h"
 #include "limits.h"
 
@@ -216,6 +218,7 @@ void cmt__dialer_cancel(cmt_dial *first) {
   for (cmt_dial *d = first; d != NULL; d = next) {
     next = d->cancel_next;
     if (d->attempt != NULL) {
+      CMT__MARK(attempt_cancelled);
       cmt__attempt_abandon(d->attempt);
     }
     if (d->state != CMT_DIAL_ENDED) {

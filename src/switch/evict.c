@@ -10,6 +10,8 @@
 
 #include "evict.h"
 
+#include "base/mark.h"
+
 #include "dial.h"
 
 enum {
@@ -95,6 +97,7 @@ cmt_peer *cmt__evict_find(cmt_switch *s) {
 }
 
 void cmt__evict(cmt_switch *s, cmt_peer *p) {
+  CMT__MARK(peer_evicted);
   s->evicting = p;
   s->evicted_at_ns = cmt__loop_now(s->loop);
   cmt_peer_stop(p, CMT_EEVICTED, 0);

@@ -7,6 +7,8 @@
 
 #include "session_filter.h"
 
+#include "base/mark.h"
+
 #include "dial.h"
 #include "evict.h"
 #include "limits.h"
@@ -229,6 +231,7 @@ void cmt__session_accept(void *arg, cmt__tcp *tcp) {
   cmt__tcp_remote(tcp, &at);
   remote = cmt__remote_of(&at);
   if (cmt__bans_find_ip(&sw->bans, &remote.ip, cmt__loop_now(sw->loop), &ban)) {
+    CMT__MARK(banned_address_refused);
     cmt__ban_why(&ban, CMT_STAGE_TRANSPORT, &why);
     accept_refuse(sw, tcp, &remote, &why);
     return;
@@ -539,6 +542,7 @@ static void session_on_id(void *arg, const cmt_node_id *id) {
     s->cbs->on_id(s->arg, id);
   }
   if (cmt__bans_find_id(&sw->bans, id, cmt__loop_now(sw->loop), &ban)) {
+    CMT__MARK(banned_id_refused);
     cmt__ban_why(&ban, CMT_STAGE_FILTER, &why);
     cmt__link_stop(&s->link, &why);
     return;

@@ -4,6 +4,7 @@
 
 #include "switch.h"
 
+#include "base/mark.h"
 #include "base/sized.h"
 #include "dialer.h"
 #include "session.h"
@@ -90,6 +91,7 @@ static void sessions_end(cmt_switch *s) {
   for (cmt__session *x = s->sessions; x != NULL; x = next) {
     next = x->next;
     if ((x->pending || x->peer != NULL) && is_banned(x, &ban)) {
+      CMT__MARK(ban_ends_connection);
       cmt__ban_why(&ban, x->peer != NULL ? CMT_STAGE_UP : CMT_STAGE_FILTER,
                    &why);
       cmt__session_end(x, &why);

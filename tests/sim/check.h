@@ -61,6 +61,39 @@ void check_grace_begin(sim_peer *p, uint64_t flush_ns);
 /* |p| ends with |reason|; looks at what the other side had accepted. */
 void check_grace(sim_peer *p, cmt_err reason);
 
+/* check_admission.c: bans, filters and evictions. */
+bool check_ban_covers(const sim_ban *b, unsigned remote);
+/* A ban may be why it ended; why it was rejected. */
+bool check_ban_explains(const sim_peer *p);
+bool check_ban_explains_rejection(const sim_node *n, const cmt_rejection *r);
+void check_bans(sim_node *n);
+/* A filter is asked |q|, */
+void check_question(sim_node *n, const sim_question *q,
+                    const cmt_newcomer *who);
+/* and its answer says |err|. */
+void check_filter_answer(sim_node *n, const sim_question *q, cmt_err err);
+/* A filter may be why one more was rejected. */
+bool check_filter_explains(sim_node *n);
+/* Who becomes a peer may. */
+void check_admitted(const sim_peer *p);
+bool check_is_unconditional(const sim_node *n, unsigned remote);
+/* It is never evicted. */
+bool check_is_kept(const sim_peer *p);
+/* The first reactor hears that it was. */
+void check_evicted(sim_peer *p);
+
+/* check_calls.c: outcomes of dials, timers and posts. */
+void check_dial_outcome(const sim_dialed *d, const cmt_dial *dial,
+                        const cmt_dial_outcome *o);
+/* The switch of |d| has finished. */
+void check_dial_over(const sim_dialed *d);
+void check_timer(sim_timer *t, cmt_err status);
+void check_post(sim_post *p, cmt_err status);
+/* No post waits for the loop of |p|, which is about to be removed. */
+void check_peer_posts(const sim_peer *p);
+/* The switch has finished: nothing is set or waits. */
+void check_calls_over(sim_node *n);
+
 /* sim_hostile.c: the hostile node is removed. */
 void check_hostile_end(sim *s, cmt_err reason);
 

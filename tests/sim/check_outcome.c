@@ -31,7 +31,7 @@ static bool has_small_limits(const sim_node *n) {
          o->handshakes_max < 64;
 }
 
-static bool is_possible(const sim_node *n, const cmt_rejection *r) {
+static bool is_possible(sim_node *n, const cmt_rejection *r) {
   const sim *s = n->sim;
   const uint64_t *fired = sim_net_fired(s->net);
 
@@ -59,6 +59,10 @@ static bool is_possible(const sim_node *n, const cmt_rejection *r) {
     return r->outbound && fired[SIM_UNREACHABLE] > 0;
   case CMT_ENOMEM:
     return n->lacks > 0;
+  case CMT_EBANNED:
+    return check_ban_explains_rejection(n, r);
+  case CMT_EFILTER:
+    return check_filter_explains(n);
   case CMT_ELIMIT:
     return has_small_limits(n) || n->weak; /* Its kernel accepted many. */
   case CMT_ECANCELED:
@@ -87,7 +91,9 @@ void check_rejected(sim_node *n, const cmt_rejection *r) {
   }
   n->out_rejects++;
   if (strcmp(r->remote, r->dialed) == 0) {
-    n->out_refusals += r->why.stage == CMT_STAGE_FILTER;
+    n->out_refusals +=
+      r->why.stage == CMT_STAGE_FILTER && r->why.err != CMT_EBANNED;
+    n->out_bans += r->why.err == CMT_EBANNED;
     n->out_lacks += r->why.err == CMT_ENOMEM;
   }
   if (r->redials) {
@@ -105,7 +111,7 @@ static void check_target(sim_node *n, size_t i) {
   size_t dials = t->once + t->for_ever, ends = t->adds + t->final;
 
   CHECK(n->sim, CHECK_OUTCOME,
-        ends >= t->once && (t->for_ever > 0 || ends == dials),
+        ends >= t->once && (t->for_ever > 0 || ends <= dials + t->cancelled),
         "n%u dialed n%zu %zu times and %zu for ever: %zu peers, %zu rejections",
         n->index, i, t->once, t->for_ever, t->adds, t->final);
 }
@@ -120,14 +126,15 @@ static void check_target(sim_node *n, size_t i) {
 static void check_dials(sim_node *n) {
   const cmt_switch_options *o = &n->options;
   uint64_t now_ns = sim_net_now(n->sim->net);
-  uint64_t most_ns = o->dial_timeout_ns + 2 * o->handshake_timeout_ns + HELD_NS;
+  uint64_t most_ns = o->dial_timeout_ns + 2 * o->handshake_timeout_ns +
+                     HELD_NS + o->filter_timeout_ns;
 
   for (size_t i = 0; i <= SIM_NODES_MAX; i++) {
     const sim_target *t = &n->targets[i];
     uint64_t busy_ns = sim_node_busy_ns(n) - t->busy_ns;
 
     CHECK(n->sim, CHECK_LIVE,
-          t->for_ever > 0 || t->adds + t->final == t->once ||
+          t->for_ever > 0 || t->adds + t->final >= t->once ||
             now_ns <= t->last_ns + most_ns + busy_ns,
           "n%u dialed n%zu %llu ms ago and knows nothing yet", n->index, i,
           (unsigned long long)(now_ns - t->last_ns) / 1000000);
@@ -179,13 +186,14 @@ static void check_vanished(sim_node *n) {
   }
 }
 
-/* Peers that the limits of inbound or of outbound ones count; one that took the
+/* Peers that the limits of inbound or of outbound ones stop; one that took the
    place of another has a place in the other direction. */
 static size_t count_places(const sim_node *n, bool outbound, unsigned remote) {
   size_t count = 0;
 
   for (const sim_peer *p = n->peers; p != NULL; p = p->next) {
     count += sim_peer_is_live(p) && p->peer->outbound_place == outbound &&
+             !check_is_unconditional(n, p->remote) &&
              (remote == SIM_NODES_MAX || p->remote == remote);
   }
   return count;
@@ -194,11 +202,12 @@ static size_t count_places(const sim_node *n, bool outbound, unsigned remote) {
 void check_limits(sim_node *n) {
   const cmt_switch_options *o = &n->options;
   size_t in = count_places(n, false, SIM_NODES_MAX);
+  size_t leaving = o->evict_interval_ns != 0; /* It may take a while. */
   size_t out = count_places(n, true, SIM_NODES_MAX);
   size_t pool = n->sw->places.pool.count;
 
   CHECK(n->sim, CHECK_LIMIT,
-        in <= o->inbound_peers_max && out <= o->outbound_peers_max &&
+        in <= o->inbound_peers_max + leaving && out <= o->outbound_peers_max &&
           pool <= o->handshakes_max,
         "n%u: %zu inbound peers of %u, %zu outbound of %u, %zu inbound "
         "handshakes of %u",
@@ -233,10 +242,11 @@ void check_outcomes(sim_node *n) {
         (unsigned long long)accepts, n->in_adds, n->in_rejects);
   cmt_switch_get_status(n->sw, &status);
   outcomes = out_adds + n->out_rejects + status.cancelled;
-  /* Memory may lack before an attempt begins, or in it. */
+  /* Memory may lack before an attempt begins, or in it, and the node may be
+     banned. */
   CHECK(s, CHECK_OUTCOME,
         attempts + n->out_refusals <= outcomes &&
-          attempts + n->out_refusals + n->out_lacks >= outcomes,
+          attempts + n->out_refusals + n->out_lacks + n->out_bans >= outcomes,
         "n%u tried %llu dials and refused %zu: %zu peers, %zu rejections, %llu "
         "cancelled",
         n->index, (unsigned long long)attempts, n->out_refusals, out_adds,

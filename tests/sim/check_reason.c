@@ -75,9 +75,14 @@ static bool is_possible(const sim_peer *p, cmt_err reason) {
     return c->half_closed[0] || c->half_closed[1] || !c->open[theirs] ||
            c->shut[theirs] ||
            delay_max_ns(p) >= p->node->options.pong_timeout_ns ||
-           c->rival; /* The other side holds it, unread, beside that. */
+           c->rival ||      /* The other side holds it, unread, beside that, */
+           c->held[theirs]; /* or until its filter answers. */
   case CMT_EAUTH:
     return c->flipped[theirs];
+  case CMT_EBANNED:
+    return check_ban_explains(p);
+  case CMT_EEVICTED:
+    return true; /* See check_evicted(). */
   case CMT_EDUPLICATE:
     return sim_conn_rivals(p->node->sim->net, c, p->side) > 0;
   case CMT_EMSGSIZE:
@@ -94,6 +99,9 @@ static bool is_possible(const sim_peer *p, cmt_err reason) {
 }
 
 void check_reason(sim_peer *p, cmt_err reason) {
+  if (reason == CMT_EEVICTED) {
+    check_evicted(p);
+  }
   CHECK(p->node->sim, CHECK_REASON, is_possible(p, reason),
         "n%u, peer n%u on c%u ended with %s, and nothing accounts for it",
         p->node->index, p->remote, p->conn->id, cmt_err_name(reason));
@@ -133,11 +141,12 @@ void check_grace_begin(sim_peer *p, uint64_t flush_ns) {
     return;
   }
   p->grace = (sim_grace){
-    .on = !hurt && !p->node->has_rates && !to->has_rates && other != NULL &&
-          !may_have_ended(p) && !may_have_ended(other) &&
-          sim_peer_is_live(other) && !other->stopped &&
-          other->fail_reason == CMT_OK && other->pauses == 0 &&
-          p->pauses == 0 && p->oversize == 0 && other->node->state == SIM_UP &&
+    .on = !hurt && !p->doomed && other != NULL && !other->doomed &&
+          !p->node->has_rates && !to->has_rates && !may_have_ended(p) &&
+          !may_have_ended(other) && sim_peer_is_live(other) &&
+          !other->stopped && other->fail_reason == CMT_OK &&
+          other->pauses == 0 && p->pauses == 0 && p->oversize == 0 &&
+          other->node->state == SIM_UP &&
           c->stalled_until_ns <= sim_net_now(p->node->sim->net) &&
           c->queue_max_ns < CMT_MILLISECONDS(700) &&
           flush_ns >= CMT_SECONDS(1) + 4 * c->queue_max_ns + bytes_ns,

@@ -56,9 +56,10 @@ static void check_full(sim_peer *p, int channel, size_t len) {
 
 /* Another thread may learn of an end before the reactors do: in the middle of
    the turn that finds it, or while the first loop is still to hear of it from
-   another.  From then on the peer stays closed. */
+   another, or while it has not told of a ban or an eviction.  From then on the
+   peer stays closed. */
 static bool ended_just_now(sim_peer *p, cmt_err err) {
-  bool may_know = sim_net_other_runs(p->node->sim->net) ||
+  bool may_know = sim_net_other_runs(p->node->sim->net) || p->doomed ||
                   p->conn->loop[p->side] != p->node->loops[0];
 
   p->closed = p->closed || (may_know && err == CMT_ECLOSED);

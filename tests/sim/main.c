@@ -205,6 +205,17 @@ static bool report_broken(const sim_tally *t, bool all) {
   return passed;
 }
 
+static bool report_habits(const sim_tally *t, bool all) {
+  bool passed = true;
+
+  for (size_t h = 0; h < SIM_HABITS; h++) {
+    passed = report_who("application", sim_habit_text((sim_habit)h),
+                        t->habits[h], all) &&
+             passed;
+  }
+  return passed;
+}
+
 static bool report_hostile(const sim_tally *t, bool all) {
   bool passed = true;
 
@@ -244,6 +255,7 @@ static int report(const sim_tally *t) {
   bool checks = report_checks(t, all), faults = report_faults(t, all);
   bool moves = report_moves(t, all), crowds = report_crowds(t, all);
   bool broken = report_broken(t, all), enemy = report_hostile(t, all);
+  bool habits = report_habits(t, all);
   bool marks = report_marks(all && t->seeds >= SEEDS_FOR_MARKS);
   char text[128];
 
@@ -256,8 +268,8 @@ static int report(const sim_tally *t) {
          " steps, at most %" PRIu64 " in one seed\n",
          t->seeds, t->real, t->several, t->bytes >> 20, t->peers, t->steps,
          t->steps_max);
-  return checks && faults && moves && crowds && broken && enemy && marks &&
-             t->bytes_min >= 1 << 20
+  return checks && faults && moves && crowds && broken && enemy && habits &&
+             marks && t->bytes_min >= 1 << 20
            ? 0
            : 1;
 }

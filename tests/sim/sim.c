@@ -112,6 +112,7 @@ static void sim_init(sim *s, uint64_t seed, const sim_setup *setup) {
   sim_crowd_init(s);
   sim_minority_init(s);
   sim_hostile_init(s);
+  sim_habits_init(s);
   if (setup->tell) {
     sim_world_tell(s);
   }
@@ -156,6 +157,7 @@ static void check_node(sim_node *n) {
     if (s->steps % 16 == 0) {
       check_peers(n);
       check_limits(n);
+      check_bans(n);
     }
   }
 }
@@ -227,6 +229,7 @@ static void sim_live(sim *s) {
     sim_pass(s, sim_net_now(s->net) + sim_below(&s->rng, 2 * mean_ns));
     sim_act(s);
     sim_hostile_act(s);
+    sim_habits_act(s);
     sim_requests_free(s);
   }
   ensure_fault(s);
@@ -239,6 +242,9 @@ static void add_up(const sim *s, sim_tally *t) {
   t->crowds[s->crowd.kind] += s->crowd.count > 0;
   t->broken[s->minority.kind] += s->minority.count > 0;
   t->hostile[s->hostile.kind] += s->hostile.at != NULL;
+  for (size_t h = 0; h < SIM_HABITS; h++) {
+    t->habits[h] += s->has_habit[h];
+  }
   t->moves.away += sim_net_moves(s->net).away;
   t->moves.home += sim_net_moves(s->net).home;
   for (size_t k = 0; k < CHECKS; k++) {

@@ -6,6 +6,7 @@
    they do, and what is known of it. */
 
 #include "sim_crowd.h"
+#include "sim_habits.h"
 #include "sim_hostile.h"
 
 #include "switch/switch.h"
@@ -61,6 +62,13 @@ enum {
   X(CANCEL, "cancel",                                                          \
     "a send that is cancelled is told apart, and ends there")                  \
   X(MEMORY, "memory", "the bytes held stay within the bound")                  \
+  X(BAN, "ban", "who is banned is no peer, as long as that lasts")             \
+  X(FILTER, "filter", "only who was admitted by the filters is a peer")        \
+  X(EVICTION, "eviction", "only who may go is evicted, and not too often")     \
+  X(DIAL, "dial",                                                              \
+    "each attempt of a dial is told once, until it is cancelled")              \
+  X(TIMER, "timer", "a timer comes once and in time, until it is cancelled")   \
+  X(POST, "post", "a post runs once, on its loop, in its order")               \
   X(CROWD, "crowd", "strangers cost friends nothing")                          \
   X(HOSTILE, "hostile", "a hostile node ends for what it did, and alone")      \
   X(MINORITY, "minority", "nodes broken for good cost the others nothing")     \
@@ -130,8 +138,14 @@ struct sim_peer {
   bool refused, gone;
   cmt_err end_reason;
   bool watched; /* Beside the hostile node. */
-  bool stopped; /* By a stop of ours, */
-  bool closed;  /* or a send was called back that it is gone. */
+  /* It may end at any time, by a ban or an eviction, */
+  bool doomed;
+  /* before which this counts: its tags, and calls of cmt_peer_protect(). */
+  int64_t worth;
+  unsigned protections;
+  uint64_t removed_ns; /* From the first reactor. */
+  bool stopped;        /* By a stop of ours, */
+  bool closed;         /* or a send was called back that it is gone. */
   cmt_err stop_reason, fail_reason; /* Of the stop; of a reactor. */
   unsigned pauses;
   uint64_t paused_at_ns, paused_ns;
@@ -142,6 +156,7 @@ struct sim_peer {
   uint64_t other_busy_ns; /* and of those of the other side. */
   sim_grace grace;
   sim_flow flow[SIM_CHANNELS_MAX];
+  sim_post posts[SIM_PEER_POSTS];
 };
 
 struct sim_request {
@@ -168,11 +183,12 @@ typedef struct sim_reactor {
 
 /* Dials of one id, and what became of them. */
 typedef struct sim_target {
-  size_t once, for_ever;
+  size_t once, for_ever, cancelled; /* Before their end, of those once. */
   size_t adds, final, again; /* Rejections: for good, to be tried again. */
   uint64_t last_ns, busy_ns; /* When it was last dialed; busy by then. */
   bool wanted;               /* Dialed for ever where it is. */
   cmt_dial *dial;            /* The last one for ever; or NULL. */
+  uint64_t for_ever_ns;      /* When that began. */
 } sim_target;
 
 typedef enum sim_node_state { SIM_DOWN, SIM_UP, SIM_STOPPING } sim_node_state;
@@ -213,13 +229,15 @@ struct sim_node {
   uint64_t up_ns, recv_bytes, sent_bytes;
   size_t strangers; /* Peers of the crowd. */
   size_t in_adds, in_rejects, out_rejects, out_refusals, out_lacks;
+  size_t out_bans; /* Dials that no address is known of. */
   uint64_t accepts_before, resolves_before;
+  sim_habits habits;
 };
 
 /* What a batch leaves out, so that a failure can be narrowed by hand. */
 typedef struct sim_without {
   bool fault[SIM_FAULTS], crowd[SIM_CROWD_KINDS], broken[SIM_BROKEN_KINDS],
-    hostile[SIM_HOSTILE_KINDS];
+    hostile[SIM_HOSTILE_KINDS], habit[SIM_HABITS];
 } sim_without;
 
 /* Those that break and stay broken. */
@@ -270,12 +288,14 @@ struct sim {
   sim_crowd crowd;
   sim_minority minority;
   sim_hostile hostile;
+  bool has_habit[SIM_HABITS];
+  sim_rng habit_rng[SIM_HABITS];
 };
 
 typedef struct sim_tally {
   uint64_t seeds, real, several, crowds[SIM_CROWD_KINDS],
-    broken[SIM_BROKEN_KINDS], hostile[SIM_HOSTILE_KINDS], checks[CHECKS],
-    faults[SIM_FAULTS];
+    broken[SIM_BROKEN_KINDS], hostile[SIM_HOSTILE_KINDS], habits[SIM_HABITS],
+    checks[CHECKS], faults[SIM_FAULTS];
   sim_moves moves;
   uint64_t bytes_min, bytes, peers, steps, steps_max;
   uint64_t digest; /* Of the last seed. */
@@ -377,7 +397,11 @@ sim_peer *sim_any_peer(sim *s);
 void sim_stop_peer(sim_peer *p, uint64_t flush_ns);
 void sim_pause(sim_peer *p);
 void sim_resume(sim_peer *p);
+
+/* sim_dial.c: dialing. */
 void sim_dial(sim_node *from, sim_node *to, bool for_ever);
+/* Any node dials any other, maybe where it is not. */
+void sim_dial_somehow(sim *s);
 
 /* sim_calm.c: the end of a world, without faults. */
 void sim_calm_down(sim *s);

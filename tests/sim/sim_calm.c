@@ -429,6 +429,7 @@ void sim_calm_down(sim *s) {
   s->odds_reactor = 0;
   feed_all(s);
   sim_hostile_leave(s);
+  sim_habits_calm(s);
   sim_net_calm(s->net, &fair);
   resume_all(s);
   wait_for(s, all_up, "a node has not stopped");

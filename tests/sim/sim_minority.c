@@ -158,7 +158,7 @@ static void try_broadcast(sim_node *n) {
   size_t ready = 0, queued;
 
   for (const sim_peer *p = n->peers; p != NULL; p = p->next) {
-    ready += is_ready(p) && p->flow[0].first == p->flow[0].count;
+    ready += is_ready(p) && !p->doomed && p->flow[0].first == p->flow[0].count;
   }
   sim_broadcast_to(n, 0, SHORT);
   queued = s->broadcasts[s->broadcast_count - 1].queued;

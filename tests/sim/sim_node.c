@@ -132,6 +132,7 @@ static cmt_err on_init(void *self, cmt_peer *peer) {
   if (p == NULL) {
     p = new_peer(n, peer);
     keep_value(p);
+    sim_admission_greet(p);
   }
   check_init(p, r->index, !refuse);
   return refuse ? CMT_EREACTOR : CMT_OK;
@@ -266,7 +267,9 @@ static void on_remove(void *self, cmt_peer *peer, cmt_err reason) {
               p->conn->id, cmt_err_name(reason));
     sim_note(s->net, (uint64_t)reason);
     p->end_reason = reason;
+    p->removed_ns = sim_net_now(s->net);
     check_reason(p, reason);
+    check_peer_posts(p);
     sim_peer_end_broadcasts(p);
     if (sim_peer_other(p) != NULL) {
       sim_peer_end_broadcasts(sim_peer_other(p));

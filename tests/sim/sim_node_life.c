@@ -50,6 +50,8 @@ void sim_node_start(sim_node *n) {
   n->out_rejects = 0;
   n->out_refusals = 0;
   n->out_lacks = 0;
+  n->out_bans = 0;
+  sim_habits_up(n);
   n->accepts_before = sim_loop_accepts(n->loops[0]);
   n->resolves_before = sim_loop_resolves(n->loops[0]);
   if (switch_make(n) == CMT_OK) {
@@ -138,6 +140,7 @@ bool sim_node_settle(sim_node *n) {
   }
   check_finished(n);
   check_outcomes(n);
+  sim_habits_down(n);
   CHECK(s, CHECK_LEFT, atomic_load(&n->sw->send_pool.used) == 0,
         "n%u: %zu bytes of the pool of its send queues are left", n->index,
         atomic_load(&n->sw->send_pool.used));
@@ -152,6 +155,7 @@ bool sim_node_settle(sim_node *n) {
 }
 
 void sim_node_fini(sim_node *n) {
+  sim_habits_fini(n);
   while (n->past != NULL) {
     sim_peer *p = n->past;
 

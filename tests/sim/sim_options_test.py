@@ -51,20 +51,21 @@ def without(report, sim):
     names = all_names(sim)
     report.check(status == 2 and text.startswith(
         'sim: --without knows no "nothing"; there are: latency, ') and
-        {"no-memory", "crowd-deaf", "broken-hanging", "hostile-mute"} <=
+        {"no-memory", "crowd-deaf", "broken-hanging", "hostile-mute",
+         "habit-bans"} <=
         set(names), "what cannot be left out is told all names", status, text)
     left = [word for name in names for word in ("--without", name)]
     status, text = run(sim, "--from", "1", "--seeds", "12", *left)
-    quiet = re.findall(r"ok \d+ - (?:fault|crowd|minority of|hostile node).*?"
+    quiet = re.findall(r"ok \d+ - (?:fault|crowd|minority of|hostile node|application).*?"
                        r": (?:drawn )?(\d+)", text)
     report.check(status == 0 and len(quiet) == len(names) and
                  set(quiet) == {"0"}, "without all names nothing goes wrong",
                  status, text)
-    groups = [word for name in ("crowd", "broken", "hostile")
+    groups = [word for name in ("crowd", "broken", "hostile", "habit")
               for word in ("--without", name)]
     worlds = [run(sim, "--seed", str(seed), "--quiet", *groups)[1]
               for seed in range(1, 13)]
-    report.check(not any(re.search("^# (crowd|hostile|broken)", text, re.M)
+    report.check(not any(re.search("^# (crowd|hostile|broken|the app)", text, re.M)
                          for text in worlds), "a group stands for its kinds",
                  *worlds)
 

@@ -145,120 +145,6 @@ static void broadcast(sim *s) {
   }
 }
 
-/* ---- dialing ---- */
-
-/* An id is dialed for ever once, under whatever address: a dial to where it is
-   takes the place of the one before it, which is cancelled. */
-static cmt_err dial_for_ever(sim_target *t, cmt_switch *sw, const char *text,
-                             bool right, cmt_err *expected) {
-  cmt_dial_status st = {.state = CMT_DIAL_ENDED};
-  cmt_dial_options o;
-  cmt_dial *d;
-  cmt_err err;
-
-  if (t->dial != NULL) {
-    cmt_dial_get_status(t->dial, &st);
-  }
-  if (st.state == CMT_DIAL_ENDED || right) {
-    cmt_dial_cancel(t->dial);
-    t->dial = NULL;
-    t->wanted = false;
-  } else if (*expected == CMT_OK) {
-    *expected = CMT_EDUPLICATE;
-  }
-  cmt_dial_options_init(&o);
-  o.persistent = true;
-  err = cmt_switch_dial_new(sw, text, &o, &d, NULL);
-  if (err == CMT_OK) {
-    t->dial = d;
-    t->wanted = right;
-  }
-  return err;
-}
-
-/* Dials the id of |to| (NULL: one of nobody) at |host|; |right|: it is there,
-   or will be. */
-static void dial(sim_node *from, const sim_node *to, const char *host,
-                 unsigned port, bool for_ever, bool right) {
-  static const char nobody[] = "0123456789abcdef0123456789abcdef01234567";
-  char text[128];
-  sim_target *t = &from->targets[to != NULL ? to->index : SIM_NODES_MAX];
-  cmt_err err, expected = from->state == SIM_UP ? CMT_OK : CMT_ECLOSED;
-  size_t lacks = from->lacks;
-
-  if (from->sw == NULL) {
-    return;
-  }
-  snprintf(text, sizeof text, "%s@%s:%u", to != NULL ? to->id.text : nobody,
-           host, port);
-  sim_trace(from->sim->net, "n%u dials %s%s", from->index, text,
-            for_ever ? " for ever" : "");
-  err = for_ever ? dial_for_ever(t, from->sw, text, right, &expected)
-                 : cmt_switch_dial(from->sw, text, 0, NULL);
-  CHECK(from->sim, CHECK_ANSWER,
-        err == expected || (err == CMT_ENOMEM && from->lacks > lacks),
-        "n%u dials %s: %s, expected %s", from->index, text, cmt_err_name(err),
-        cmt_err_name(expected));
-  if (err == CMT_OK) {
-    t->once += !for_ever;
-    t->for_ever += for_ever;
-    t->last_ns = sim_net_now(from->sim->net);
-    t->busy_ns = sim_node_busy_ns(from);
-  }
-}
-
-/* The same where |to| is. */
-static void dial_right(sim_node *from, sim_node *to, const char *host,
-                       bool for_ever) {
-  dial(from, to, host, SIM_PORT, for_ever, to != from);
-}
-
-void sim_dial(sim_node *from, sim_node *to, bool for_ever) {
-  char host[16];
-
-  sim_host_ip(to->index, host);
-  dial_right(from, to, host, for_ever);
-}
-
-static void dial_by_name(sim_node *from, sim_node *to, bool for_ever) {
-  char host[32];
-
-  snprintf(host, sizeof host, "%s%u.sim",
-           sim_one_in(&from->sim->rng, 3) ? "two" : "n", to->index);
-  dial_right(from, to, host, for_ever);
-}
-
-static void dial_somehow(sim *s) {
-  sim_node *from = any_node(s), *to = any_node(s), *at = any_node(s);
-  bool for_ever = sim_one_in(&s->rng, 4);
-  char host[16];
-
-  sim_host_ip(at->index, host);
-  switch (sim_below(&s->rng, 12)) {
-  case 0: /* Maybe another one's id. */
-    dial(from, to, host, SIM_PORT, for_ever, false);
-    break;
-  case 1:
-    dial(from, NULL, host, SIM_PORT, for_ever, false);
-    break;
-  case 2:
-    dial(from, to, host, SIM_PORT + 1, for_ever, false); /* Nobody listens. */
-    break;
-  case 3:
-    dial(from, to, "nowhere.sim", SIM_PORT, for_ever, false);
-    break;
-  case 4:
-  case 5:
-  case 6:
-  case 7:
-    dial_by_name(from, to, for_ever);
-    break;
-  default:
-    sim_dial(from, to, for_ever);
-    break;
-  }
-}
-
 /* ---- nodes and the network ---- */
 
 static void stop_node(sim *s) {
@@ -341,7 +227,7 @@ void sim_act(sim *s) {
   case 6:
   case 7:
   case 8:
-    dial_somehow(s);
+    sim_dial_somehow(s);
     break;
   default:
     p = sim_any_peer(s);
@@ -381,6 +267,7 @@ void sim_act_other_thread(void *sim_arg) {
   sim *s = sim_arg;
   sim_peer *p = sim_any_peer(s);
 
+  sim_habits_act(s);
   if (p == NULL) {
     return;
   }
@@ -395,7 +282,7 @@ void sim_act_other_thread(void *sim_arg) {
     broadcast(s);
     break;
   case 3:
-    dial_somehow(s);
+    sim_dial_somehow(s);
     break;
   default:
     send_one(p);

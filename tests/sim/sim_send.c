@@ -217,6 +217,16 @@ static size_t lacking(const sim_node *n, size_t channel) {
   return count;
 }
 
+/* It may be closed already. */
+static bool has_doomed(const sim_node *n) {
+  bool any = false;
+
+  for (const sim_peer *p = n->peers; p != NULL; p = p->next) {
+    any = any || (p->doomed && sim_peer_is_live(p));
+  }
+  return any;
+}
+
 static void note_maybe(sim_node *n, size_t channel, const sim_entry *e) {
   n->sim->broadcasts[e->broadcast].unsure = n->strangers > 0;
   for (sim_peer *p = n->peers; p != NULL; p = p->next) {
@@ -225,7 +235,7 @@ static void note_maybe(sim_node *n, size_t channel, const sim_entry *e) {
       sim_entry own = *e;
 
       own.may_drop = may_drop(p, channel);
-      if (own.may_drop || !sim_is_of_sound(p)) {
+      if (own.may_drop || p->doomed || !sim_is_of_sound(p)) {
         n->sim->broadcasts[e->broadcast].unsure = true;
       }
       check_flow_add(p, channel, &own);
@@ -262,7 +272,8 @@ void sim_broadcast_to(sim_node *n, size_t channel, size_t len) {
     return;
   }
   CHECK(s, CHECK_BROADCAST,
-        n->state == SIM_STOPPING || counts.no_channel == lacking(n, channel),
+        n->state == SIM_STOPPING || has_doomed(n) ||
+          counts.no_channel == lacking(n, channel),
         "n%u, channel %zu: %zu peers lack it, a broadcast says %zu", n->index,
         channel, lacking(n, channel), counts.no_channel);
   e.broadcast = s->broadcast_count;

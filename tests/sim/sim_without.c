@@ -46,6 +46,12 @@ static bool name_at(sim_without *w, size_t i, named *out) {
 #undef X
   };
 
+  static const char *const habits[] = {
+#define X(name, text) #name,
+    SIM_HABIT_MAP(X)
+#undef X
+  };
+
   if (i < SIM_FAULTS) {
     write_name(out->name, "", sim_fault_name((sim_fault)i));
     out->off = &w->fault[i];
@@ -69,12 +75,18 @@ static bool name_at(sim_without *w, size_t i, named *out) {
     out->off = &w->hostile[i];
     return true;
   }
+  i -= SIM_HOSTILE_KINDS;
+  if (i < SIM_HABITS) {
+    write_name(out->name, "habit-", habits[i]);
+    out->off = &w->habit[i];
+    return true;
+  }
   return false;
 }
 
 /* A group stands for all of its kinds. */
 static bool is_named(const char *name, const char *wanted) {
-  static const char *const groups[] = {"crowd", "broken", "hostile"};
+  static const char *const groups[] = {"crowd", "broken", "hostile", "habit"};
   size_t len = strlen(wanted);
   bool group = false;
 

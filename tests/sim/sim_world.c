@@ -37,6 +37,8 @@ static void tell_limits(const cmt_switch_options *o) {
   tell_limit("recv_rate", o->recv_rate);
   tell_limit("send_rate_total", o->send_rate_total);
   tell_limit("recv_rate_total", o->recv_rate_total);
+  tell_limit("evict_interval_ns", o->evict_interval_ns);
+  tell_limit("unconditional", o->unconditional_count);
 }
 
 static void tell_channel(const sim_node *n, size_t c) {
@@ -68,6 +70,11 @@ static void tell_node(const sim_node *n) {
          o->inbound_peers_max, o->outbound_peers_max, o->handshakes_max,
          o->handshakes_per_ip_max, o->dials_max);
   tell_limits(o);
+  if (o->filter_addr != NULL || o->filter_peer != NULL) {
+    printf(", filters of%s%s answer within %.1f ms",
+           o->filter_addr != NULL ? " addresses" : "",
+           o->filter_peer != NULL ? " peers" : "", MS(o->filter_timeout_ns));
+  }
   printf("\n");
   for (size_t r = 0; r < n->sim->reactor_count; r++) {
     if (n->worker_count[r] > 0) {
@@ -129,6 +136,11 @@ void sim_world_tell(const sim *s) {
   }
   if (s->minority.count > 0) {
     tell_minority(s);
+  }
+  for (size_t h = 0; h < SIM_HABITS; h++) {
+    if (s->has_habit[h]) {
+      printf("# the application %s\n", sim_habit_text((sim_habit)h));
+    }
   }
   fflush(stdout);
 }

@@ -5,6 +5,8 @@
 
 #include "dial_fixture.h"
 
+#include "marks.h"
+
 /* What brings a dial of A to a state in which it stays for a while. */
 typedef struct place {
   cmt_dial_state state;
@@ -81,6 +83,8 @@ static void check_cancelled(fixture *f, const place *p) {
 }
 
 static void a_dial_is_cancelled_in_each_state(void **state) {
+  uint64_t before = test_mark("attempt_cancelled");
+
   (void)state;
   for (size_t i = 0; i < CMT__COUNT(places); i++) {
     fixture *f;
@@ -92,6 +96,7 @@ static void a_dial_is_cancelled_in_each_state(void **state) {
     check_cancelled(f, &places[i]);
     assert_int_equal(0, teardown(&fresh));
   }
+  assert_mark_reached("attempt_cancelled", before);
 }
 
 static void a_dial_on_standby_is_cancelled(void **state) {

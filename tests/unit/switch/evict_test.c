@@ -3,6 +3,7 @@
 /* Eviction in virtual time: which inbound peer a newcomer replaces, and which
    ones stay. */
 
+#include "marks.h"
 #include "node.h"
 
 #include <stdio.h>
@@ -157,6 +158,7 @@ static void the_largest_network_goes_first_and_its_youngest(void **state) {
 
 static void there_is_a_rate(void **state) {
   fixture *f = *state;
+  uint64_t before = test_mark("peer_evicted");
 
   fill(f);
   come(f, 3, "10.0.3.1");
@@ -167,6 +169,7 @@ static void there_is_a_rate(void **state) {
   test_loop_advance(f->w.loop, 1);
   come(f, 4, "10.0.4.1");
   assert_goes(f, 3, 4);
+  assert_mark("peer_evicted", before, 2);
 }
 
 /* ---- who stays ---- */

@@ -4,6 +4,8 @@
 
 #include "dial_fixture.h"
 
+#include "marks.h"
+
 #define S_BAN CMT_SECONDS(60)
 
 static int setup_three(void **state) { return setup_loops(state, 3); }
@@ -41,6 +43,7 @@ static void pair(fixture *f) {
 static void a_ban_ends_the_peer(void **state) {
   fixture *f = *state;
   const char *subjects[] = {f->id.text, "10.0.0.2", "10.0.0.0/8"};
+  uint64_t before = test_mark("ban_ends_connection");
 
   pair(f);
   for (size_t i = 0; i < CMT__COUNT(subjects); i++) {
@@ -52,6 +55,7 @@ static void a_ban_ends_the_peer(void **state) {
     assert_int_equal(1, peers_of(&f->a));
     (void)test_node_log(&f->a);
   }
+  assert_mark("ban_ends_connection", before, CMT__COUNT(subjects));
 }
 
 static void a_ban_ends_the_handshake(void **state) {
@@ -83,6 +87,7 @@ static void a_ban_of_others_ends_nothing(void **state) {
 
 static void a_banned_address_has_no_handshake(void **state) {
   fixture *f = *state;
+  uint64_t before = test_mark("banned_address_refused");
 
   test_node_start(&f->a);
   test_node_start(&f->b);
@@ -93,6 +98,7 @@ static void a_banned_address_has_no_handshake(void **state) {
   assert_string_equal("rejected inbound transport CMT_EBANNED\n",
                       test_node_log(&f->b));
   assert_string_equal("127.0.0.0/8 is banned", f->b.why.text);
+  assert_mark("banned_address_refused", before, 1);
   assert_int_equal(0, peers_of(&f->b));
   test_loop_set_source(f->w.loop, "128.0.0.9");
   cmt_dial_cancel(f->dial);
@@ -102,6 +108,7 @@ static void a_banned_address_has_no_handshake(void **state) {
 
 static void a_banned_id_hears_nothing_about_us(void **state) {
   fixture *f = *state;
+  uint64_t before = test_mark("banned_id_refused");
   char expected[100];
   cmt_node_id id;
 
@@ -118,6 +125,7 @@ static void a_banned_id_hears_nothing_about_us(void **state) {
   assert_string_equal(expected, f->b.why.text);
   assert_int_equal(1, f->count);
   assert_int_equal(CMT_STAGE_NODE_INFO, f->last.why.stage);
+  assert_mark("banned_id_refused", before, 1);
 }
 
 static void a_ban_ends_by_time(void **state) {
@@ -163,6 +171,7 @@ static void a_ban_before_the_start_counts_from_it(void **state) {
 static void a_persistent_dial_waits_for_the_end(void **state) {
   fixture *f = *state;
   const char *subjects[] = {f->id.text, "10.0.0.2"};
+  uint64_t before = test_mark("ban_holds_dial");
 
   test_node_start(&f->a);
   test_node_start(&f->b);
@@ -184,6 +193,7 @@ static void a_persistent_dial_waits_for_the_end(void **state) {
     cmt_peer_stop(test_node_peer(&f->a), CMT_ECANCELED, 0);
     test_loop_settle(f->w.loop);
   }
+  assert_mark("ban_holds_dial", before, CMT__COUNT(subjects));
 }
 
 static void a_persistent_dial_begins_when_the_ban_is_lifted(void **state) {
@@ -223,6 +233,7 @@ static void any_other_dial_ends(void **state) {
 
 static void the_banned_addresses_of_a_name_are_left_out(void **state) {
   fixture *f = *state;
+  uint64_t before = test_mark("banned_address_left_out");
 
   test_node_start(&f->a);
   test_node_start(&f->b);
@@ -236,6 +247,7 @@ static void the_banned_addresses_of_a_name_are_left_out(void **state) {
                       "the other side",
                       f->last.why.text);
   assert_string_equal("", test_node_log(&f->b));
+  assert_mark("banned_address_left_out", before, 1);
   unban(&f->a, "10.0.0.0/8");
   test_loop_advance(f->w.loop, CMT_SECONDS(5));
   assert_int_equal(1, peers_of(&f->a));

@@ -3,6 +3,7 @@
 /* Timers and posts of the application, in virtual time. */
 
 #include "loops_pair.h"
+#include "marks.h"
 
 enum { CALLS_MAX = 64 };
 
@@ -170,6 +171,7 @@ static void a_delay_of_nothing_does_not_hold_up_the_loop(void **state) {
 
 static void a_cancelled_timer_does_not_come(void **state) {
   fixture *f = *state;
+  uint64_t before = test_mark("timer_cancelled");
   caller c;
 
   caller_init(&c, f);
@@ -184,6 +186,7 @@ static void a_cancelled_timer_does_not_come(void **state) {
   assert_false(cmt_switch_timer_cancel(f->a.sw, &c.timer));
   test_loop_advance(f->w.loop, CMT_SECONDS(1));
   assert_int_equal(0, c.count);
+  assert_mark("timer_cancelled", before, 1);
 }
 
 static void a_callback_cancels_its_own_timer_and_others(void **state) {
@@ -347,6 +350,7 @@ static void neither_needs_memory(void **state) {
 
 static void the_end_of_the_switch_answers_what_is_left(void **state) {
   fixture *f = *state;
+  uint64_t before = test_mark("timer_ended_by_switch");
   caller timer, fresh, waiting;
 
   caller_init(&timer, f);
@@ -369,6 +373,7 @@ static void the_end_of_the_switch_answers_what_is_left(void **state) {
   assert_cmt(CMT_ECLOSED, cmt_switch_timer(f->a.sw, &timer.timer, 1));
   assert_cmt(CMT_ECLOSED, cmt_switch_post(f->a.sw, &waiting.post));
   assert_false(cmt_switch_timer_cancel(f->a.sw, &timer.timer));
+  assert_mark("timer_ended_by_switch", before, 2);
 }
 
 static void timers_come_until_the_last_peer_has_gone(void **state) {
@@ -571,6 +576,7 @@ the_end_of_a_peer_answers_its_posts_before_it_is_removed(void **state) {
 
 static void a_peer_that_is_refused_answers_its_posts(void **state) {
   fixture *f = *state;
+  uint64_t before = test_mark("post_outlives_its_peer");
   caller c;
 
   caller_init(&c, f);
@@ -582,6 +588,7 @@ static void a_peer_that_is_refused_answers_its_posts(void **state) {
   test_node_dial(&f->a, f->b.addr, 0);
   assert_int_equal(1, c.count);
   assert_cmt(CMT_ECLOSED, c.status[0]);
+  assert_mark("post_outlives_its_peer", before, 1);
 }
 
 /* Whatever the order of the loops, and wherever the peer is. */
