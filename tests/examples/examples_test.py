@@ -7,12 +7,15 @@ import hashlib
 import json
 import os
 import queue
+import random
 import re
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "../.."))
 sys.path.insert(0, os.path.join(ROOT, "tools"))
@@ -39,9 +42,10 @@ class Example:
 
     def wait_for(self, part):
         """The next line that holds |part|; None when there is none."""
+        end = time.monotonic() + WAIT_S
         while True:
             try:
-                line = self.lines.get(timeout=WAIT_S)
+                line = self.lines.get(timeout=max(0, end - time.monotonic()))
             except queue.Empty:
                 return None
             if line is None:
@@ -283,6 +287,238 @@ def test_conn_poll_end(report, path):
         node.process.stdin.close()
 
 
+def test_poll_mailbox(report, path):
+    a = Example(path)
+    addr = last_word(a.wait_for("others join"))
+    b = Example(path, addr, "nonsense")
+    report.check(b.wait_for("address 'nonsense'") is not None,
+                 "poll_mailbox names what is not an address", *b.seen)
+    a.wait_for(" is here")
+    b.wait_for(": beat ")
+    report.check(f"{addr[:8]} is here" in b.seen and
+                 f"attempt 1 at {addr[41:]}: success" in b.seen,
+                 "poll_mailbox is told the outcome of a dial, and the peer",
+                 *b.seen)
+    beats = [a.wait_for(": beat ") for _ in range(3)]
+    numbers = [int(last_word(line) or -1) for line in beats]
+    report.check(numbers == list(range(numbers[0], numbers[0] + 3)),
+                 "the timer of the peer sends beat after beat", numbers,
+                 *a.seen)
+    b.say("hello \x1b[31m")
+    report.check((a.wait_for("hello") or "").endswith(": hello \\x1b[31m"),
+                 "a line comes as an event", *a.seen)
+    with socket.create_connection(addr.split("@")[1].split(":")) as stranger:
+        at = "%s:%d" % stranger.getsockname()
+    report.check(a.wait_for(f"no peer at {at}: ") is not None,
+                 "a rejection comes as an event", *a.seen)
+    b.say("/flood 5000")
+    a.wait_for("flood 4999")
+    floods = [last_word(line) for line in a.seen if ": flood " in line]
+    report.check(floods == [str(i) for i in range(5000)],
+                 "posts and answers of sends carry a flood, in its order",
+                 len(floods), *a.seen[-3:])
+    statuses = [b.end()]
+    report.check(a.wait_for("is gone: ") is not None and
+                 b.seen[-1].startswith("ended after ") and
+                 any("is gone: " in line for line in b.seen),
+                 "the end of the input ends it when the peers are gone",
+                 *a.seen[-3:], *b.seen)
+    c = Example(path, addr)
+    a.wait_for("is here")
+    c.wait_for("is here")
+    c.say("/flood 100000")
+    c.say("/quit")
+    a.say("/quit")
+    statuses += [c.end(), a.end()]
+    report.check(statuses == [0, 0, 0], "poll_mailbox ends in both ways",
+                 statuses, *a.seen[-3:], *b.seen, *c.seen[-3:])
+
+
+def test_poll_mailbox_reasons(report, path):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    a = Example(path, "1" * 40 + f"@127.0.0.1:{port}")
+    report.check(a.wait_for("attempt 1 at ") is not None and
+                 a.seen[-1].endswith(": the connection was refused"),
+                 "poll_mailbox says why an attempt failed", *a.seen)
+    report.check(a.end() == 0, "and ends without a peer", *a.seen)
+
+
+def test_poll_mailbox_pipe(report, path):
+    """A pipe that is faster than the network, from the first instant on."""
+    count = 10000
+    a = Example(path)
+    addr = last_word(a.wait_for("others join"))
+    done = subprocess.run([path, addr], timeout=2 * WAIT_S, text=True,
+                          input="".join(f"line {i}\n" for i in range(count)),
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    gone = a.wait_for("is gone: ")
+    heard = [line.split(": line ")[1] for line in a.seen if ": line " in line]
+    report.check(gone is not None and done.returncode == 0 and
+                 heard == [str(i) for i in range(count)],
+                 f"poll_mailbox sends all of {count} piped lines, in order",
+                 len(heard), done.stdout[-500:], *a.seen[:5], *a.seen[-5:])
+    a.end()
+
+
+class Proxy:
+    """Stands before a server.  Its first connection breaks when |limit| bytes
+    of the server have passed, after |action|."""
+
+    def __init__(self, addr, limit, action=lambda: None):
+        node_id, host = addr.split("@")
+        self.server = ("127.0.0.1", int(host.split(":")[1]))
+        self.limit, self.action = limit, action
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.addr = f"{node_id}@127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        limit = self.limit
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(self.server)
+            for source, to, most in ((client, server, None),
+                                     (server, client, limit)):
+                threading.Thread(target=self._copy, daemon=True,
+                                 args=(source, to, most)).start()
+            limit = None
+
+    def _copy(self, source, to, limit):
+        passed = 0
+        try:
+            while (data := source.recv(65536)):
+                to.sendall(data)
+                passed += len(data)
+                if limit is not None and passed >= limit:
+                    self.action()
+                    break
+        except OSError:
+            pass  # The other direction has broken.
+        for end in (source, to):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def close(self):
+        self.listener.close()
+
+
+def start_server(path, folder, rate="0"):
+    server = Example(path, "serve", folder, "127.0.0.1:0", rate)
+    return server, last_word(server.wait_for("serving at "))
+
+
+def same(one, other):
+    with open(one, "rb") as a, open(other, "rb") as b:
+        return a.read() == b.read()
+
+
+def test_file_service(report, path):
+    """What breaks goes on, with the bytes that were there."""
+    with tempfile.TemporaryDirectory() as folder:
+        served, out = os.path.join(folder, "served"), f"{folder}/out"
+        os.mkdir(served)
+        data = random.Random(1).randbytes(8_000_000)
+        for name, size in (("big", len(data)), ("small", 100), ("empty", 0)):
+            with open(os.path.join(served, name), "wb") as file:
+                file.write(data[:size])
+        server, addr = start_server(path, served)
+        for name in ("empty", "small", "big"):
+            get = Example(path, "get", addr, name, out)
+            status = get.end()
+            report.check(status == 0 and same(out, f"{served}/{name}") and
+                         os.listdir(folder).count("out") == 1 and
+                         len(os.listdir(folder)) == 2,
+                         f"file_service brings the {name} file, and leaves no "
+                         "part", status, *get.seen)
+        for name in ("none", "../out", ".node_key.json", ""):
+            get = Example(path, "get", addr, name, out)
+            report.check(get.end() == 1 and "no such file" in get.seen[-1],
+                         f"file_service does not serve {name!r}", *get.seen)
+        proxy = Proxy(addr, 5_000_000)
+        get = Example(path, "get", proxy.addr, "big", out)
+        status = get.end()
+        broke = [int(line.split(" broke at ")[1].split(":")[0])
+                 for line in get.seen if " broke at " in line]
+        here = [int(line.split()[1]) for line in get.seen
+                if " bytes are here" in line]
+        report.check(status == 0 and same(out, f"{served}/big") and
+                     len(here) == 2 and here[0] == 0 and
+                     broke == here[1:] and here[1] > 0,
+                     "file_service dials again, and goes on where it was",
+                     status, here, broke, *get.seen)
+        proxy.close()
+        check_resume(report, path, server, (addr, served, out))
+
+
+def check_resume(report, path, server, place):
+    """A client is killed; the next one goes on, unless the file changed."""
+    addr, served, out = place
+    for changed in (False, True):
+        started = []
+        # The kill waits until the client is in the list.
+        begun = threading.Event()
+
+        def kill():
+            begun.wait()
+            started[0].process.kill()
+            started[0].process.wait()
+
+        proxy = Proxy(addr, 5_000_000, kill)
+        started.append(Example(path, "get", proxy.addr, "big", out))
+        begun.set()
+        started[0].process.wait(timeout=WAIT_S)
+        proxy.close()
+        if changed:
+            os.utime(f"{served}/big", (1, 1))
+        get = Example(path, "get", addr, "big", out)
+        status = get.end()
+        here = [int(line.split()[1]) for line in get.seen
+                if " bytes are here" in line]
+        report.check(status == 0 and same(out, f"{served}/big") and
+                     len(here) == 1 and (here[0] == 0) == changed,
+                     "file_service begins anew when the file has changed"
+                     if changed else "another start of it goes on as well",
+                     status, *get.seen)
+    report.check(server.end() == 0, "the server ends with its input",
+                 *server.seen)
+    most = [int(line.split("most on its way ")[1].split(":")[0])
+            for line in server.seen if "most on its way " in line]
+    report.check(most and 0 < max(most) <= 64 * 65536,
+                 "never is more on its way than the window", *server.seen)
+
+
+def test_file_service_control(report, path):
+    """The data fill a slow link for seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        with open(os.path.join(folder, "big"), "wb") as file:
+            file.write(bytes(3_000_000))
+        server, addr = start_server(path, folder, rate="1000000")
+        start = time.monotonic()
+        get = Example(path, "get", addr, "big", f"{folder}/out")
+        status = get.end()
+        took_ms = (time.monotonic() - start) * 1000
+        words = get.seen[-1].split()
+        report.check(status == 0 and int(words[3]) >= 20 and took_ms > 2000 and
+                     float(words[-2]) < took_ms / 3,
+                     "control messages do not wait for the data", status,
+                     took_ms, *get.seen)
+        again = server.end()
+        server, later = start_server(path, folder)
+        report.check(again == 0 and later[:40] == addr[:40],
+                     "the server has the same id after a restart",
+                     *server.seen)
+        server.end()
+    usage = Example(path, "get")
+    report.check(usage.wait_for("usage: ") is not None and usage.end() == 2,
+                 "file_service shows its usage", *usage.seen)
+
+
 def test_protobuf_chat(report, path):
     a = Example(path, "ann")
     addr = last_word(a.wait_for("others join"))
@@ -365,6 +601,11 @@ def main():
                        ("conn_poll", test_conn_poll),
                        ("conn_poll", test_conn_poll_pipe),
                        ("conn_poll", test_conn_poll_end),
+                       ("poll_mailbox", test_poll_mailbox),
+                       ("poll_mailbox", test_poll_mailbox_reasons),
+                       ("poll_mailbox", test_poll_mailbox_pipe),
+                       ("file_service", test_file_service),
+                       ("file_service", test_file_service_control),
                        ("protobuf_chat", test_protobuf_chat),
                        ("mempool", test_mempool),
                        ("mempool", test_mempool_arguments)):
