@@ -8,10 +8,11 @@
 #include <stdlib.h>
 
 enum {
-  ONE_IN = 3,                   /* Seeds with a crowd. */
-  HANDSHAKES = 8,               /* Of the node that a crowd goes to, */
-  PLACES = 8,                   /* and its inbound peers. */
-  QUEUE_TOTAL = 80 * (8 << 10), /* Each of 80 peers has a share. */
+  ONE_IN = 3,     /* Seeds with a crowd. */
+  HANDSHAKES = 8, /* Of the node that a crowd goes to, */
+  PLACES = 8,     /* and its inbound peers. */
+  /* Each of 80 peers has a share, and a read of a few strangers is more. */
+  QUEUE_TOTAL = 80 * (3 << 10),
   DEAF_QUEUE = 256 << 10, /* Bytes that may wait for one that reads nothing. */
   LIVE_TRIES = 12,        /* Connections of a place while there are faults. */
   EMPTIES = 1500,         /* Messages of a flood, */
