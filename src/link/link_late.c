@@ -50,19 +50,19 @@ bool cmt__link_reads_first(cmt__link *l, uint64_t late_ns) {
 
 /* Asks the socket what was acknowledged; what is counted from is fresh unless
    it is from an earlier watch.  Before much was written the socket holds no
-   more than it may. */
+   more than it may.  Whatever it answers, the next time is later. */
 static void link_ask(cmt__link *l, cmt__link_path *p) {
   uint64_t now_ns = cmt__loop_now(l->loop), look_ns = link_span_ns(l) / LOOKS;
   cmt__tcp_info info;
   bool is_fresh;
 
-  if (p == NULL || l->write_err != CMT_OK ||
-      !cmt__tcp_info_get(l->tcp, &info)) {
+  if (p == NULL) {
     return;
   }
   is_fresh = now_ns < cmt__after(p->ask_at_ns, look_ns);
   p->ask_at_ns = cmt__after(now_ns, look_ns);
-  if (info.acked_bytes - p->asked_bytes >= CMT__PROGRESS_MIN) {
+  if (cmt__tcp_info_get(l->tcp, &info) &&
+      info.acked_bytes - p->asked_bytes >= CMT__PROGRESS_MIN) {
     p->asked_bytes = info.acked_bytes;
     if (is_fresh) {
       cmt__conn_moved(l->conn, now_ns);
@@ -126,8 +126,7 @@ uint64_t cmt__link_look_ns(const cmt__link *l) {
   const cmt__link_path *p = cmt__link_path_of(l);
   uint64_t at_ns = CMT_NEVER;
 
-  if (p != NULL && p->ask_at_ns != 0 &&
-      cmt__conn_stuck_ns(l->conn) != CMT_NEVER) {
+  if (p != NULL && cmt__conn_stuck_ns(l->conn) != CMT_NEVER) {
     at_ns = p->ask_at_ns;
   }
   return l->guarded && l->paused
@@ -141,7 +140,7 @@ uint64_t cmt__link_look_ns(const cmt__link *l) {
 cmt_err cmt__link_reason(cmt__link *l, cmt_err err) {
   cmt_why why;
 
-  if (l->conn == NULL || !l->guarded || l->error != ETIMEDOUT) {
+  if (!l->guarded || l->error != ETIMEDOUT) {
     return err;
   }
   cmt__why(&why, CMT_EPONG, CMT_STAGE_UP,

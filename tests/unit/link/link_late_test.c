@@ -6,6 +6,7 @@
 
 #include "node.h"
 
+#include <cometp2p/secret_conn.h>
 #include <errno.h>
 #include <stdio.h>
 
@@ -179,9 +180,149 @@ static void what_was_acknowledged_counts_as_taken(void **state) {
   d->stalled = false;
 }
 
+/* Something waits behind what the socket holds, of which |len| bytes were
+   written before, and a ping is due: from now on the socket is asked. */
+static test_dir *fill_and_watch(test_trio *t, size_t len) {
+  test_dir *d;
+
+  test_pair(&t->w, &t->a, &t->b);
+  d = dir(t, TEST_DIALER);
+  d->knows = true;
+  assert_cmt(CMT_OK, send_some(&t->a, len));
+  test_loop_settle(t->w.loop);
+  d->cap = 5000;
+  d->stalled = true;
+  assert_cmt(CMT_OK, send_some(&t->a, 60000));
+  advance(t, S(1));
+  return d;
+}
+
+static void the_socket_is_asked_four_times_a_span(void **state) {
+  test_trio *t = *state;
+  test_dir *d = fill_and_watch(t, 100000);
+  size_t asked = d->asked;
+
+  for (size_t i = 1; i <= 12; i++) {
+    advance(t, MS(1500) / 4 - 1);
+    assert_int_equal(asked + i - 1, d->asked);
+    advance(t, 1);
+    assert_int_equal(asked + i, d->asked);
+    d->info.acked_bytes += 1024;
+  }
+  assert_peers(t);
+  d->stalled = false;
+}
+
+/* The longest time between two acknowledgements of the least that counts: the
+   first answer after it is a quarter of a span later, at most. */
+static void the_least_progress_counts_in_time(void **state) {
+  test_trio *t = *state;
+  test_dir *d = fill_and_watch(t, 100000);
+
+  for (int i = 0; i < 10; i++) {
+    d->info.acked_bytes += 1024;
+    advance(t, MS(1500) - 1);
+    assert_peers(t);
+  }
+  d->info.acked_bytes += 1023;
+  advance(t, MS(1500));
+  assert_string_equal("remove chat CMT_EPONG\n", test_node_log(&t->a));
+  d->stalled = false;
+}
+
+/* What was acknowledged between two watches is news of neither. */
+static void an_earlier_watch_says_nothing_of_this_one(void **state) {
+  test_trio *t = *state;
+  test_dir *d = fill_and_watch(t, 100000);
+
+  d->stalled = false;
+  d->cap = SIZE_MAX;
+  d->info.acked_bytes = 160000;
+  advance(t, MS(1900));
+  d->stalled = true;
+  d->cap = 5000;
+  assert_cmt(CMT_OK, send_some(&t->a, 60000));
+  advance(t, MS(1600) - 1);
+  assert_peers(t);
+  advance(t, 1);
+  assert_string_equal("remove chat CMT_EPONG\n", test_node_log(&t->a));
+  d->stalled = false;
+}
+
+/* Of little that was written it is not asked, nor of what the system does not
+   say. */
+static void who_is_not_asked_is_stuck_in_time(void **state) {
+  static const struct {
+    size_t len;
+    bool knows;
+  } rows[] = {{1000, true}, {1000, false}, {100000, false}};
+
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    test_trio *t = *state;
+    test_dir *d = fill_and_watch(t, rows[i].len);
+
+    d->knows = rows[i].knows;
+    advance(t, MS(1500) - 1);
+    assert_peers(t);
+    advance(t, 1);
+    assert_string_equal("remove chat CMT_EPONG\n", test_node_log(&t->a));
+    d->stalled = false;
+    test_trio_teardown(state);
+    setup(state);
+  }
+}
+
+/* It is read for a second more, in which the loop rests. */
+static void a_watch_goes_on_when_a_write_failed(void **state) {
+  test_trio *t = *state;
+  test_dir *d = fill_and_watch(t, 100000);
+
+  test_loop_fail(t->w.loop, TEST_CALL_WRITE,
+                 test_loop_calls(t->w.loop, TEST_CALL_WRITE), CMT_ERESET);
+  d->stalled = false;
+  test_loop_settle(t->w.loop);
+  d->stalled = true;
+  advance(t, MS(1000) - 1);
+  assert_peers(t);
+  advance(t, 1);
+  assert_string_equal("remove chat CMT_ERESET\n", test_node_log(&t->a));
+  d->stalled = false;
+}
+
+/* Without pings nobody is watched. */
+static void without_pings_the_kernel_is_told_nothing(void **state) {
+  test_trio *t = *state;
+
+  t->a.options.ping_interval_ns = CMT_NEVER;
+  test_pair(&t->w, &t->a, &t->b);
+  assert_int_equal(0, dir(t, TEST_DIALER)->give_up_ns);
+  advance(t, S(600));
+  assert_peers(t);
+}
+
+/* While it is paused, the kernel waits on after a quarter of the span. */
+static void a_pause_is_borne_by_the_kernel_in_time(void **state) {
+  test_trio *t = *state;
+
+  test_pair(&t->w, &t->a, &t->b);
+  cmt_peer_pause(test_node_peer(&t->a));
+  advance(t, MS(1500) / 4 - 1);
+  assert_int_equal(MS(1500), dir(t, TEST_DIALER)->give_up_ns);
+  advance(t, 1);
+  assert_int_equal(0, dir(t, TEST_DIALER)->give_up_ns);
+  cmt_peer_resume(test_node_peer(&t->a));
+  test_loop_settle(t->w.loop);
+  assert_int_equal(MS(1500), dir(t, TEST_DIALER)->give_up_ns);
+}
+
+/* On whichever loop the link is. */
 static void set_errno(void *arg, int side) {
+  const test_world *w = arg;
+
   (void)side;
-  test_loop_base(arg)->error = ETIMEDOUT;
+  for (unsigned i = 0; i < w->loop_count; i++) {
+    test_loop_base(w->loops[i])->error = ETIMEDOUT;
+  }
 }
 
 /* The kernel may notice it before we do, and what we saw move is later than
@@ -193,7 +334,7 @@ static void kernel_gives_up(test_trio *t, uint64_t after_ns) {
   test_pair(&t->w, &t->a, &t->b);
   p = cmt_peer_ref(test_node_peer(&t->a));
   advance(t, after_ns);
-  test_loop_on_fault(t->w.loop, set_errno, t->w.loop);
+  test_loop_on_fault(t->w.loop, set_errno, &t->w);
   test_loop_fail(t->w.loop, TEST_CALL_READ,
                  test_loop_calls(t->w.loop, TEST_CALL_READ), CMT_EUNREACH);
   assert_cmt(CMT_OK, send_some(&t->b, 10));
@@ -231,19 +372,24 @@ static void a_pong_that_lies_in_the_socket_is_in_time(void **state) {
   assert_peers(t);
 }
 
-/* An iteration reads 256 KiB of the three megabytes before it. */
+/* An iteration reads 256 KiB of the three megabytes before it.  Each time that
+   it is held up counts for itself. */
 static void a_pong_behind_much_else_is_in_time(void **state) {
   test_trio *t = *state;
+  test_dir *d;
 
   test_pair(&t->w, &t->a, &t->b);
-  dir(t, TEST_ACCEPTOR)->stalled = true;
-  assert_cmt(CMT_OK, send_some(&t->b, 3 * MIB));
-  advance(t, MS(1400));
-  assert_true(dir(t, TEST_ACCEPTOR)->in_flight > 3 * MIB);
-  test_loop_pass(t->w.loop, S(30));
-  dir(t, TEST_ACCEPTOR)->stalled = false;
-  test_loop_settle(t->w.loop);
-  assert_peers(t);
+  d = dir(t, TEST_ACCEPTOR);
+  for (int i = 0; i < 2; i++) {
+    d->stalled = true;
+    assert_cmt(CMT_OK, send_some(&t->b, 3 * MIB));
+    advance(t, MS(1400));
+    assert_true(d->in_flight > 3 * MIB);
+    test_loop_pass(t->w.loop, S(30));
+    d->stalled = false;
+    test_loop_settle(t->w.loop);
+    assert_peers(t);
+  }
 }
 
 /* Without a pong in it, it puts nothing off for longer. */
@@ -385,6 +531,59 @@ static void a_slow_callback_costs_no_other_peer(void **state) {
   }
 }
 
+/* A callback for the peer itself, until the very instant of a deadline; what
+   has come meanwhile, or has gone, is looked at before that is judged. */
+static void hold_until_late(test_part *part, cmt_peer *p, uint8_t channel,
+                            cmt_buf *msg) {
+  test_dir *d = part->arg;
+
+  (void)p;
+  (void)channel;
+  (void)msg;
+  d->stalled = false;
+  test_loop_pass(part->node->world->loop, MS(100));
+}
+
+/* The pong is in the frame behind the message. */
+static void a_callback_until_the_pong_is_late_costs_nothing(void **state) {
+  test_trio *t = *state;
+  test_dir *d;
+
+  t->a.parts[0].on_receive = hold_until_late;
+  test_pair(&t->w, &t->a, &t->b);
+  d = dir(t, TEST_ACCEPTOR);
+  t->a.parts[0].arg = d;
+  d->stalled = true;
+  d->read_max = CMT_FRAME_SLOT;
+  assert_cmt(CMT_OK, send_some(&t->b, 10));
+  advance(t, MS(1400));
+  assert_int_equal(2 * CMT_FRAME_SLOT, d->in_flight);
+  d->stalled = false;
+  test_loop_settle(t->w.loop);
+  assert_int_equal(0, d->in_flight);
+  assert_peers(t);
+  advance(t, MS(500));
+  assert_peers(t);
+}
+
+static void a_callback_until_nothing_was_taken_costs_nothing(void **state) {
+  test_trio *t = *state;
+  test_dir *d;
+
+  t->a.parts[0].on_receive = hold_until_late;
+  test_pair(&t->w, &t->a, &t->b);
+  d = dir(t, TEST_DIALER);
+  t->a.parts[0].arg = d;
+  d->cap = 5000;
+  d->stalled = true;
+  assert_cmt(CMT_OK, send_some(&t->a, 60000));
+  advance(t, MS(2400));
+  assert_cmt(CMT_OK, send_some(&t->b, 10));
+  test_loop_settle(t->w.loop);
+  assert_peers(t);
+  assert_int_equal(0, d->in_flight);
+}
+
 /* ---- what there is room for goes first ---- */
 
 static void note_sent(void *arg, cmt_err status, cmt_buf *msg) {
@@ -445,6 +644,13 @@ int main(void) {
     TEST(who_is_not_read_is_not_ended),
     TEST(who_says_that_it_does_not_read_is_borne_longer),
     TEST(what_was_acknowledged_counts_as_taken),
+    TEST(the_socket_is_asked_four_times_a_span),
+    TEST(the_least_progress_counts_in_time),
+    TEST(an_earlier_watch_says_nothing_of_this_one),
+    TEST(who_is_not_asked_is_stuck_in_time),
+    TEST(a_watch_goes_on_when_a_write_failed),
+    TEST(without_pings_the_kernel_is_told_nothing),
+    TEST(a_pause_is_borne_by_the_kernel_in_time),
     TEST(the_kernel_that_gives_up_says_the_same),
     TEST(the_kernel_that_gives_up_is_right_about_the_time),
     TEST(a_pong_that_lies_in_the_socket_is_in_time),
@@ -456,6 +662,8 @@ int main(void) {
     TEST(a_connection_that_is_made_meanwhile_counts),
     TEST(who_lingers_reads_what_has_come),
     TEST(a_slow_callback_costs_no_other_peer),
+    TEST(a_callback_until_the_pong_is_late_costs_nothing),
+    TEST(a_callback_until_nothing_was_taken_costs_nothing),
     TEST(a_send_whose_time_is_over_gets_the_room_there_is),
     TEST(a_flush_that_is_over_writes_what_the_socket_takes),
   };
