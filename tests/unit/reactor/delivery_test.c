@@ -256,6 +256,34 @@ static void a_full_queue_loses_nothing_and_costs_no_peer(void **state) {
   assert_string_equal("", test_node_log(&t->a));
 }
 
+/* Whichever allocation fails once the message is under way, it is taken or the
+   peer ends: it is never lost beside a peer that goes on. */
+static void a_message_without_memory_ends_the_peer(void **state) {
+  size_t ended = 0;
+  bool failed = true;
+
+  for (size_t i = 0; failed; i++) {
+    test_trio *t = *state;
+    const char *text;
+
+    meet(t);
+    assert_cmt(CMT_OK, test_node_say(&t->a, TEST_CHAT, "one"));
+    t->w.env.fail_at = t->w.env.allocs + i;
+    test_loop_settle(t->w.loop);
+    failed = t->w.env.allocs > t->w.env.fail_at;
+    t->w.env.fail_at = SIZE_MAX;
+    assert_string_equal("up", take(&t->b));
+    text = take(&t->b);
+    if (strcmp(text, "message one") != 0) {
+      ended += strcmp(text, "gone CMT_ENOMEM") == 0;
+      assert_true(strncmp(text, "gone ", 5) == 0);
+    }
+    teardown(state);
+    setup(state);
+  }
+  assert_true(ended > 0);
+}
+
 static void a_channel_that_drops_counts(void **state) {
   test_trio *t = *state;
   cmt_peer_status status;
@@ -445,6 +473,7 @@ int main(void) {
     TEST(the_id_of_a_refused_peer_is_free_at_once),
     TEST(inline_reactors_do_not_wait_for_the_others),
     TEST(a_full_queue_loses_nothing_and_costs_no_peer),
+    TEST(a_message_without_memory_ends_the_peer),
     TEST(a_channel_that_drops_counts),
     TEST(what_waits_is_in_the_status),
     TEST(messages_are_read_behind_a_full_queue_though_writing_failed),
