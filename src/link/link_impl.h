@@ -74,7 +74,7 @@ static inline cmt__link_path *cmt__link_path_of(const cmt__link *l) {
 void cmt__link_write(cmt__link *l);
 /* Writes what the socket still takes of all that may be sent. */
 void cmt__link_flush(cmt__link *l);
-/* Goes on with what a short write left. */
+/* Goes on with what a short write left, if it left something. */
 void cmt__link_write_rest(cmt__link *l);
 void cmt__link_free_rest(cmt__link *l);
 /* Our part of a handshake that we refuse goes out if the socket takes it.

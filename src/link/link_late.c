@@ -91,9 +91,7 @@ static bool link_writes_first(cmt__link *l) {
   if (cmt__loop_polled(l->loop) < stuck_ns) {
     return true;
   }
-  if (l->rest_len > 0) {
-    cmt__link_write_rest(l);
-  }
+  cmt__link_write_rest(l);
   if (link_is_stuck(l)) {
     link_ask(l, p);
   }

@@ -167,7 +167,8 @@ static bool link_throttle(cmt__link *l, bool urgent) {
 void cmt__link_write_rest(cmt__link *l) {
   size_t taken;
 
-  if (link_write_some(l, l->rest + l->rest_at, l->rest_len, &taken)) {
+  if (l->rest_len > 0 &&
+      link_write_some(l, l->rest + l->rest_at, l->rest_len, &taken)) {
     l->rest_at += taken;
     l->rest_len -= taken;
     if (l->rest_len == 0) {
@@ -207,9 +208,7 @@ void cmt__link_write(cmt__link *l) {
 void cmt__link_flush(cmt__link *l) {
   uint64_t before;
 
-  if (l->rest_len > 0) {
-    cmt__link_write_rest(l);
-  }
+  cmt__link_write_rest(l);
   do {
     before = l->sent_bytes;
     cmt__link_write(l);

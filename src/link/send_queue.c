@@ -108,7 +108,7 @@ cmt_err cmt__send_queue_try(cmt__send_queue *g, size_t at, cmt_buf *msg) {
   if (cmt__send_queue_first(g, at) != NULL ||
       !cmt__send_queue_has_room(g, at) || g->starved ||
       !cmt__send_queue_fits(g, len) ||
-      (g->lacks > 0 && cmt__send_queue_needs_pool(g, len)) ||
+      (cmt__send_queue_lacks(g) && cmt__send_queue_needs_pool(g, len)) ||
       !cmt__send_queue_take_room(g, len)) {
     return CMT_EAGAIN;
   }
@@ -165,11 +165,11 @@ void cmt__send_queue_take(cmt__send_queue *g, uint64_t now_ns,
   size_t lacks;
   bool gave;
 
+  CMT_ASSERT(g->env, g->taken.count == 0);
   cmt__send_queue_lock(g);
   g->attended = false;
   items = g->intake;
   g->intake = g->taken;
-  g->intake.count = 0;
   g->taken = items;
   cmt__send_queue_expire(g, now_ns);
   /* The send that expired may have stood before one that fits. */
@@ -213,7 +213,7 @@ bool cmt__send_queue_credit(cmt__send_queue *g, const cmt__credits *c) {
   }
   CMT_ASSERT(g->env, c->bytes <= g->bytes);
   wakes = cmt__send_queue_give_room(g, c->bytes);
-  any = cmt__send_queue_admit(g) || g->lacks > 0;
+  any = cmt__send_queue_admit(g) || cmt__send_queue_lacks(g);
   g->attended = g->attended || any;
   cmt__send_queue_unlock(g);
   if (wakes) {

@@ -59,6 +59,11 @@ static inline bool cmt__send_queue_has_room(const cmt__send_queue *g,
   return cmt__channel_has_room(&g->descs[at], g->queued[at]);
 }
 
+/* A send has its credit and fits, and lacks only the pool. */
+static inline bool cmt__send_queue_lacks(const cmt__send_queue *g) {
+  return g->lacks > 0;
+}
+
 /* The send that has waited longest for the channel; NULL: there is none. */
 static inline cmt_send_req *cmt__send_queue_first(const cmt__send_queue *g,
                                                   size_t at) {

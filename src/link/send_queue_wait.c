@@ -98,7 +98,7 @@ static void wait_append(cmt__send_queue *g, cmt_send_req *req) {
   if (c->first == NULL && cmt__send_queue_has_room(g, w->channel)) {
     size_t len = cmt_buf_bytes(req->msg).len;
 
-    if (g->lacks == 0 && cmt__send_queue_fits(g, len)) {
+    if (!cmt__send_queue_lacks(g) && cmt__send_queue_fits(g, len)) {
       g->lacks = len;
     }
     g->starved = g->starved || !cmt__send_queue_fits(g, len);
@@ -125,18 +125,16 @@ static void wait_finish(cmt__send_queue *g, cmt_send_req *req, cmt_err status) {
   }
 }
 
+static bool fits_without_pool(const cmt__send_queue *g, size_t len) {
+  return cmt__send_queue_fits(g, len) && !cmt__send_queue_needs_pool(g, len);
+}
+
 /* Whether the head |r| of channel |at| may be looked at: it has a credit, and
    for |small| fits without the pool. */
 static bool head_is_ready(const cmt__send_queue *g, const cmt_send_req *r,
                           size_t at, bool small) {
-  size_t len;
-
-  if (r == NULL || !cmt__send_queue_has_room(g, at)) {
-    return false;
-  }
-  len = cmt_buf_bytes(r->msg).len;
-  return !small ||
-         (cmt__send_queue_fits(g, len) && !cmt__send_queue_needs_pool(g, len));
+  return r != NULL && cmt__send_queue_has_room(g, at) &&
+         (!small || fits_without_pool(g, cmt_buf_bytes(r->msg).len));
 }
 
 /* The head that waited longest among those; NULL: there is none. */
@@ -211,8 +209,8 @@ static cmt_err queue_begin(cmt__send_queue *g, size_t at, cmt_buf *msg,
   } else if (req->timeout_ns == 0) {
     done_append(g, req, CMT_ETIMEDOUT);
   } else {
-    w->flags = req->timeout_ns == CMT_NEVER ? 0 : WAIT_FRESH;
-    g->fresh = g->fresh || w->flags != 0;
+    w->flags = WAIT_FRESH;
+    g->fresh = true;
     wait_append(g, req);
   }
   cmt__send_queue_wake(g);
@@ -241,7 +239,7 @@ cmt_err cmt__send_queue_send_async(cmt__send_queue *g, size_t at, cmt_buf *msg,
 
 /* Ends the wait of |req|; nothing of it was queued, and nobody is told. */
 static void wait_leave(cmt__send_queue *g, cmt_send_req *req) {
-  bool lacked = g->lacks > 0;
+  bool lacked = cmt__send_queue_lacks(g);
 
   wait_remove(g, req);
   /* It may have stood before one that fits, or in the list of the pool. */
@@ -287,12 +285,14 @@ cmt_err cmt__send_queue_cancel(cmt__send_queue *g, cmt_send_req *req) {
 /* Waits under the lock until |b| is done or its time has passed. */
 static void blocked_wait(cmt__send_queue *g, blocked *b, uint64_t timeout_ns) {
   struct timespec at = cmt__cond_deadline(timeout_ns);
-  int error = 0;
+  bool late = false;
 
-  while (!b->done && error != ETIMEDOUT) {
-    error = timeout_ns == CMT_NEVER
-              ? pthread_cond_wait(&b->cond, &g->lock)
-              : pthread_cond_timedwait(&b->cond, &g->lock, &at);
+  while (!b->done && !late) {
+    int error = timeout_ns == CMT_NEVER
+                  ? pthread_cond_wait(&b->cond, &g->lock)
+                  : pthread_cond_timedwait(&b->cond, &g->lock, &at);
+
+    late = error == ETIMEDOUT;
   }
   if (!b->done) {
     wait_leave(g, &b->req);
@@ -322,7 +322,7 @@ cmt_err cmt__send_queue_send(cmt__send_queue *g, size_t at, cmt_buf *msg,
                                     .channel = (uint8_t)at,
                                     .flags = WAIT_BLOCKS};
     wait_append(g, &b.req);
-    if (g->lacks > 0) {
+    if (cmt__send_queue_lacks(g)) {
       cmt__send_queue_wake(g);
     }
     blocked_wait(g, &b, timeout_ns);
@@ -335,7 +335,6 @@ cmt_err cmt__send_queue_send(cmt__send_queue *g, size_t at, cmt_buf *msg,
 }
 
 void cmt__send_queue_fail_waits(cmt__send_queue *g) {
-  g->starved = false;
   g->lacks = 0;
   for (size_t i = 0; i < g->channel_count; i++) {
     cmt_send_req *req;
@@ -349,7 +348,7 @@ void cmt__send_queue_fail_waits(cmt__send_queue *g) {
 
 /* ---- the loop ---- */
 
-/* Fresh sends are the last of their FIFO, but for those that never expire. */
+/* Fresh sends are the last of their FIFO, but for those of threads. */
 static void waits_set_deadlines(cmt__send_queue *g, uint64_t now_ns) {
   for (size_t i = 0; g->fresh && i < g->channel_count; i++) {
     for (cmt_send_req *r = g->waits[i].last; r != NULL; r = wait_of(r)->prev) {
@@ -360,7 +359,7 @@ static void waits_set_deadlines(cmt__send_queue *g, uint64_t now_ns) {
         w->flags &= (uint8_t)~WAIT_FRESH;
         w->deadline_ns = cmt__after(now_ns, w->deadline_ns);
         g->deadline_ns = cmt__min64(g->deadline_ns, w->deadline_ns);
-      } else if ((w->flags & WAIT_BLOCKS) == 0 && w->deadline_ns != CMT_NEVER) {
+      } else if ((w->flags & WAIT_BLOCKS) == 0) {
         break;
       }
     }

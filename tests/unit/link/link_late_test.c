@@ -249,6 +249,54 @@ static void an_earlier_watch_says_nothing_of_this_one(void **state) {
   d->stalled = false;
 }
 
+/* An answer that comes two quarters after the last one counts from then on. */
+static void what_was_asked_long_ago_says_nothing(void **state) {
+  test_trio *t = *state;
+  test_dir *d = fill_and_watch(t, 100000);
+
+  test_loop_pass(t->w.loop, 2 * MS(1500) / 4);
+  d->info.acked_bytes += 1024;
+  test_loop_settle(t->w.loop);
+  advance(t, MS(1500) / 2 - 1);
+  assert_peers(t);
+  advance(t, 1);
+  assert_string_equal("remove chat CMT_EPONG\n", test_node_log(&t->a));
+  d->stalled = false;
+}
+
+/* The socket has room, though not so much that it says so. */
+static void at_the_end_it_is_written_to_once_more(void **state) {
+  test_trio *t = *state;
+  test_dir *d = fill_and_watch(t, 1000);
+
+  advance(t, MS(1500) - 1);
+  d->cap = 7000;
+  advance(t, 1);
+  assert_int_equal(7000, d->in_flight);
+  advance(t, MS(1500) - 1);
+  assert_peers(t);
+  advance(t, 1);
+  assert_string_equal("remove chat CMT_EPONG\n", test_node_log(&t->a));
+  d->stalled = false;
+}
+
+/* The end is half a second behind the last quarter of the watch: what moved
+   moved it. */
+static void at_the_end_it_is_asked_once_more(void **state) {
+  test_trio *t = *state;
+  test_dir *d = fill_and_watch(t, 100000);
+
+  advance(t, MS(500));
+  d->cap = 12000;
+  advance(t, MS(1400));
+  d->info.acked_bytes += 1024;
+  advance(t, MS(1500));
+  assert_peers(t);
+  advance(t, MS(100));
+  assert_string_equal("remove chat CMT_EPONG\n", test_node_log(&t->a));
+  d->stalled = false;
+}
+
 /* Of little that was written it is not asked, nor of what the system does not
    say. */
 static void who_is_not_asked_is_stuck_in_time(void **state) {
@@ -369,6 +417,22 @@ static void a_pong_that_lies_in_the_socket_is_in_time(void **state) {
   test_loop_settle(t->w.loop);
   assert_peers(t);
   advance(t, MS(900));
+  assert_peers(t);
+}
+
+static void a_pong_whose_last_byte_is_left_is_in_time(void **state) {
+  test_trio *t = *state;
+  test_dir *d;
+
+  test_pair(&t->w, &t->a, &t->b);
+  d = dir(t, TEST_ACCEPTOR);
+  d->stalled = true;
+  advance(t, MS(1400));
+  assert_int_equal(CMT_FRAME_SLOT, d->in_flight);
+  d->read_max = CMT_FRAME_SLOT - 1;
+  test_loop_pass(t->w.loop, S(3));
+  d->stalled = false;
+  test_loop_settle(t->w.loop);
   assert_peers(t);
 }
 
@@ -647,6 +711,9 @@ int main(void) {
     TEST(the_socket_is_asked_four_times_a_span),
     TEST(the_least_progress_counts_in_time),
     TEST(an_earlier_watch_says_nothing_of_this_one),
+    TEST(what_was_asked_long_ago_says_nothing),
+    TEST(at_the_end_it_is_written_to_once_more),
+    TEST(at_the_end_it_is_asked_once_more),
     TEST(who_is_not_asked_is_stuck_in_time),
     TEST(a_watch_goes_on_when_a_write_failed),
     TEST(without_pings_the_kernel_is_told_nothing),
@@ -654,6 +721,7 @@ int main(void) {
     TEST(the_kernel_that_gives_up_says_the_same),
     TEST(the_kernel_that_gives_up_is_right_about_the_time),
     TEST(a_pong_that_lies_in_the_socket_is_in_time),
+    TEST(a_pong_whose_last_byte_is_left_is_in_time),
     TEST(a_pong_behind_much_else_is_in_time),
     TEST(what_lies_there_is_no_answer),
     TEST(what_comes_later_puts_nothing_off),

@@ -246,6 +246,24 @@ static void the_end_answers_every_send_once(void **state) {
   assert_cmt(CMT_ECLOSED, queue_try(u, GATE_A, 1));
 }
 
+/* Its messages are let go: what was queued by whoever took it, the other here.
+ */
+static void a_send_may_have_no_callback(void **state) {
+  send_queue_user *u = *state;
+  cmt_send_req queued = {.size = sizeof queued, .timeout_ns = 0},
+               late = {.size = sizeof late, .timeout_ns = 0};
+
+  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
+  assert_cmt(CMT_OK, cmt__send_queue_send_async(
+                       &u->send_queue, send_queue_place(u, GATE_A),
+                       send_queue_message(u, 1), &queued));
+  assert_cmt(CMT_OK, cmt__send_queue_send_async(
+                       &u->send_queue, send_queue_place(u, GATE_A),
+                       send_queue_message(u, 1), &late));
+  assert_true(cmt__send_queue_answer(&u->send_queue));
+  assert_int_equal(2, queue_take(u, 0, NULL));
+}
+
 static void a_callback_may_use_its_request_again(void **state) {
   send_queue_user *u = *state;
   queue_answer a = send_queue_answer_new(100);
@@ -398,12 +416,26 @@ static void an_empty_intake_gives_its_memory_back(void **state) {
     assert_int_equal(1, queue_take(u, 0, NULL));
   }
   assert_int_equal(idle + 2, u->env.live);
+  cmt__send_queue_trim(&u->send_queue);
+  assert_int_equal(idle, u->env.live);
   assert_cmt(CMT_OK, queue_try(u, GATE_B, 1));
   cmt__send_queue_trim(&u->send_queue); /* What is in it stays. */
   assert_int_equal(1, queue_take(u, 0, NULL));
   cmt__send_queue_trim(&u->send_queue);
   assert_int_equal(idle, u->env.live);
   send_queue_credit(u, 0, 3, 3);
+}
+
+static void a_ping_is_asked_for_once(void **state) {
+  send_queue_user *u = *state;
+
+  assert_false(cmt__send_queue_take_ping(&u->send_queue));
+  cmt__send_queue_ping(&u->send_queue);
+  cmt__send_queue_ping(&u->send_queue);
+  assert_int_equal(1, u->rings);
+  assert_true(atomic_load(&u->send_queue.control));
+  assert_true(cmt__send_queue_take_ping(&u->send_queue));
+  assert_false(cmt__send_queue_take_ping(&u->send_queue));
 }
 
 static void a_steady_flow_allocates_nothing(void **state) {
@@ -446,6 +478,7 @@ int main(void) {
     TEST(an_expired_head_lets_the_next_in),
     TEST(no_time_to_wait_is_a_timeout),
     TEST(the_end_answers_every_send_once),
+    TEST(a_send_may_have_no_callback),
     TEST(a_callback_may_use_its_request_again),
     TEST(a_burst_rings_once),
     TEST(a_loop_that_attends_is_not_rung),
@@ -455,6 +488,7 @@ int main(void) {
     TEST(without_memory_the_message_stays_with_the_caller),
     TEST(without_memory_no_send_waits),
     TEST(an_empty_intake_gives_its_memory_back),
+    TEST(a_ping_is_asked_for_once),
     TEST(a_steady_flow_allocates_nothing),
   };
 #undef TEST
