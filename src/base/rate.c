@@ -58,8 +58,8 @@ static void rate_advance(cmt__rate *r, uint64_t now_ns) {
   r->part = (uint32_t)(billionths % SECOND_NS);
 }
 
-/* How long |units| take that are not there, of which |part| billionths of one
-   are; rounded up. */
+/* Nanoseconds until |units| more tokens accrue, rounded up; |part| billionths
+   of the first have accrued already. */
 static uint64_t span_ns(uint64_t per_s, uint64_t units, uint32_t part) {
   uint64_t seconds, rest;
 

@@ -181,8 +181,8 @@ static void link_meet(cmt__link *l) {
   }
 }
 
-/* It is held, or has handed over all that one iteration may.  The end is told
-   all the same. */
+/* The link is suspended, or has handed over all that one iteration may.  The
+   end is reported all the same. */
 static bool link_waits(const cmt__link *l) {
   return (l->suspended || l->iteration_left == 0) &&
          !cmt__conn_has_ended(l->conn);

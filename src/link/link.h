@@ -38,7 +38,7 @@ typedef struct cmt__link_callbacks {
 } cmt__link_callbacks;
 
 enum {
-  CMT__SUSPENDED_MAX = 4096, /* Bytes that are read while it is held. */
+  CMT__SUSPENDED_MAX = 4096, /* Bytes that a suspended link reads. */
   /* Messages that a link hands to its owner in one iteration of the loop.  A
      read of 64 KiB can have 13,000 empty ones, and each is a call of a reactor;
      at a few microseconds a call this many take about a millisecond, and the
@@ -106,15 +106,17 @@ typedef struct cmt__link {
   bool paused;    /* The owner does not want to read. */
   bool blocked;   /* Because a reactor's queue is full. */
   bool suspended; /* Up, and the owner waits with it. */
-  bool on_up_due; /* It waits no more. */
+  bool on_up_due; /* Released: on_up is called again. */
   bool throttled;
   bool stopping;
-  bool guarded;      /* The kernel gives up by itself. */
-  bool overdue;      /* A deadline is over, and what came before it is read. */
-  bool eof;          /* Nothing more can be read, */
-  cmt_err late_end;  /* and why, when what was kept comes first. */
-  cmt_err write_err; /* Nothing more can be written. */
-  uint32_t suspended_room; /* Bytes that may be read while it is held. */
+  bool guarded; /* The kernel gives up by itself. */
+  bool overdue; /* A deadline is over, and what came before it is read. */
+  bool eof;     /* Nothing more can be read. */
+  /* The end that is reported once the bytes that were read before it are
+     delivered; CMT_OK: there is none. */
+  cmt_err late_end;
+  cmt_err write_err;       /* Nothing more can be written. */
+  uint32_t suspended_room; /* Bytes that it may read suspended. */
   uint32_t
     iteration_left;      /* Messages that this iteration may still hand over. */
   uint32_t overdue_left; /* Bytes of what came before it. */
@@ -156,9 +158,10 @@ void cmt__link_wake(cmt__link *l);
    ends, so that on_end and what follows are told at home.  If |to| cannot take
    it, that is the end.  CMT_ENOMEM: it stays. */
 CMT_NODISCARD cmt_err cmt__link_move(cmt__link *l, cmt__loop *to);
-/* Inside of on_up: on_up comes again after cmt__link_release(), and until then
-   no event but the end.  Little is read meanwhile, to see the end, and kept; an
-   end behind bytes that were kept waits for them.  CMT_ENOMEM: not held. */
+/* Suspends the link, inside of on_up: until cmt__link_release(), which has
+   on_up called again, only on_end is called.  Up to CMT__SUSPENDED_MAX bytes
+   are still read and kept, so that a close is noticed; on_end then waits until
+   they are delivered.  CMT_ENOMEM: the link is not suspended. */
 CMT_NODISCARD cmt_err cmt__link_suspend(cmt__link *l);
 void cmt__link_release(cmt__link *l);
 /* Asks the other side for a pong; |pongs_recv| counts them. */
@@ -166,8 +169,8 @@ void cmt__link_ping(cmt__link *l);
 /* Ends the connection at once with |why|->err and |why|->text, on_end follows
    from inside the call or, when the link is at work, soon after. */
 void cmt__link_stop(cmt__link *l, const cmt_why *why);
-/* Bounds the wait of a link that has ended for the other side to read; one that
-   is away learns of it by its send queue. */
+/* Shortens the linger after a graceful end to |flush_ns|.  A link on another
+   loop is told through its send queue. */
 void cmt__link_shorten_linger(cmt__link *l, uint64_t flush_ns);
 /* Closes without on_end; on_closed follows as above. */
 void cmt__link_close(cmt__link *l);

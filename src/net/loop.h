@@ -46,7 +46,7 @@ typedef struct cmt__task {
 } cmt__task;
 
 typedef struct cmt__tcp_callbacks {
-  /* Once, for a tcp of cmt__tcp_connect(): CMT_OK, CMT_EREFUSED,
+  /* Once, for a tcp of cmt__loop_connect(): CMT_OK, CMT_EREFUSED,
      CMT_EUNREACH, CMT_ERESET, CMT_EIO.  Close it after a failure. */
   void (*on_connect)(void *arg, cmt_err err);
   /* |len| > 0 bytes, lent for the call and free to be changed. */

@@ -3,8 +3,8 @@
 #define CMT__LIMITS_H
 
 /* The limits of a switch: each refusal has a reason, CMT_ELIMIT with a text
-   that names the limit, and a counter of the status.  Of the first
-   loop alone but for what cmt_switch_memory_max() and the status ask. */
+   that names the limit, and a counter of the status.  Only loop 0 calls these,
+   but for what cmt_switch_memory_max() and the status need. */
 
 #include "state.h"
 
@@ -38,7 +38,7 @@ CMT_NODISCARD cmt_err cmt__limits_address(cmt_switch *s,
 size_t cmt__limits_extra(const cmt_switch *s);
 /* Most peers at one time. */
 size_t cmt__limits_peers(const cmt_switch *s);
-/* Most connections at one time: the peers, for each of them one that is held,
+/* Most connections at one time: the peers, for each of them one on standby,
    the inbound handshakes, one that was just accepted, and those that linger.
    Not among them are those of dials: an attempt for each, and an inbound
    handshake in its reserve. */

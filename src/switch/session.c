@@ -297,7 +297,7 @@ static void peer_on_drained(void *arg) {
   cmt__switch_look(sw);
 }
 
-/* A session that was held takes the place of the peer that is gone. */
+/* A session on standby takes the place of the peer that is gone. */
 static cmt_err place_take(cmt__session *s, const cmt_node_id *id,
                           cmt_why *why) {
   cmt__admitted place = {.outbound = s->outbound};

@@ -2,7 +2,8 @@
 
 /* Filters.  What is asked waits without reading: before its handshake nothing
    was read at all, and after it the link is suspended, as that of a standby. A
-   newcomer is asked for before it is held beside a peer with its id, and once.
+   newcomer is asked for before it is on standby beside a peer with its id, and
+   once.
  */
 
 #include "session_filter.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Held sessions.  A node id has at most one peer and at most one session that
-   is held: up, with nothing read but its node info, and unknown to reactors.
+/* Sessions on standby.  A node id has at most one peer and at most one session
+   on standby: up, with nothing read but its node info, and unknown to reactors.
    When both sides dial at once each may take the other's connection for the
    first, so which one stays follows from what both know: the ids and who
    dialed.  Nothing is decided in the first second, since the other side may
@@ -33,8 +33,8 @@ static cmt__session *standby_find(cmt_switch *sw, const cmt_node_id *id) {
   return s;
 }
 
-/* The peer |id|, which the set has; NULL when its connection has ended.
-   |*outbound|: that of the peer. */
+/* The peer |id|, which the set has; NULL when its connection has ended.  Tells
+   in |*outbound| whether we dialed the peer. */
 static cmt_peer *first_find(cmt_switch *sw, const cmt_node_id *id,
                             bool *outbound) {
   cmt_peer *p = cmt__peer_set_find(&sw->peers, id);
@@ -56,8 +56,8 @@ static bool first_lives(const cmt__session *s, const cmt__peer_view *first) {
   return first->paused || signs_of(s->sw, first) != s->standby.signs;
 }
 
-/* Both sides say the same: the one that the smaller id dialed.  Of two in the
-   same direction it is the first. */
+/* Both sides keep the connection that the smaller id dialed; of two in the same
+   direction they keep the first. */
 static bool first_is_better(const cmt__session *s, bool outbound) {
   bool we_are_smaller = strcmp(s->sw->setup.id.text, s->standby.id->text) < 0;
 

@@ -25,22 +25,22 @@ typedef struct cmt__standby {
   bool same_address;   /* and both come from one address. */
 } cmt__standby;
 
-/* The other side of |s| has proved that it is |id|, and was not told our node
-   info.  Of two connections with an id the second completes later by this much:
-   the switch of CometBFT, when two complete at once, refuses one of them, but
-   then may take the other out of its set too and leave it open
-   (cometbft issue 6076). */
+/* Delays our node info on |s|, whose other side has proved that it is |id|,
+   while another connection with the id is in its handshake: a CometBFT node
+   that completes both at once may drop the good one from its set and leave it
+   open (cometbft issue 6076). */
 #define CMT__STAGGER_NS CMT_MILLISECONDS(100)
 void cmt__standby_stagger(cmt__session *s, const cmt_node_id *id);
-/* Another session than |s| is held for |id|, or waits to become its peer. */
+/* Returns whether another session than |s| is on standby for |id|, or is about
+   to become its peer. */
 bool cmt__standby_exists(const cmt__session *s, const cmt_node_id *id);
-/* Inside of on_up: holds |s| while the peer |id| exists.  An error: it is
-   refused with |why|. */
+/* Puts |s| on standby while the peer |id| exists; called inside of on_up.  An
+   error: |s| is refused with |why|. */
 CMT_NODISCARD cmt_err cmt__standby_begin(cmt__session *s, const cmt_node_id *id,
                                          cmt_why *why);
-/* The outcome of |s|, held or not, is known. */
+/* The outcome of |s|, on standby or not, is known. */
 void cmt__standby_end(cmt__session *s);
-/* The peer |gone| is off the list; what is held takes its place. */
+/* The peer |gone| is off the list; its standby takes its place. */
 void cmt__standby_promote(cmt_switch *sw, const cmt_peer *gone);
 
 #endif

@@ -62,7 +62,7 @@ struct cmt_switch {
   /* Under the lock: */
   bool started, stopping, posted;
   bool bans_changed; /* And the loop has not looked. */
-  bool let_go;       /* By the caller's loop. */
+  bool let_go;       /* The caller's loop has closed our handles. */
   unsigned ended;    /* Threads that are about to go. */
   uint64_t flush_ns;
   bool over;                          /* The loop looks at nothing any more. */
@@ -80,13 +80,12 @@ struct cmt_switch {
   size_t session_count, dial_count, handshakes; /* Dials that go on. */
   size_t attempts; /* How many of the dials |dials_max| counts. */
   cmt__places places;
-  /* Places of peers that are gone, for those that were held beside them:
-     inbound and outbound. */
+  /* Places of peers that are gone, for their standbys: inbound and outbound. */
   size_t kept[2];
   cmt_peer *victim;       /* Inside of on_up: whom the newcomer replaces. */
   cmt_peer *evicting;     /* It goes for a newcomer, and is on the list. */
   uint64_t evicted_at_ns; /* When the last one began to go; 0: never. */
-  size_t undrained; /* Peers that are gone, but for a wake-up under way. */
+  size_t undrained; /* Ended peers whose posted wake-up has not run yet. */
   cmt__log_limit strangers;
   cmt__timer bans_timer; /* The next ban ends. */
   bool has_bans_timer;   /* There is room for it. */

@@ -555,7 +555,7 @@ cmt_err cmt_switch_delete(cmt_switch *s) {
   if (s == NULL) {
     return CMT_OK;
   }
-  if (s->inside || cmt__switch_is_held(s)) {
+  if (s->inside || cmt__switch_has_uv_handles(s)) {
     return CMT_EDEADLK;
   }
   if (s->has_thread) {

@@ -30,7 +30,7 @@ void cmt__switch_bans_apply(cmt_switch *s);
 void cmt__switch_bans_stop(cmt_switch *s);
 /* Closes what lies on the caller's libuv loop; on_finished follows. */
 void cmt__switch_let_go(cmt_switch *s);
-/* Whether that loop still has something of it. */
-bool cmt__switch_is_held(cmt_switch *s);
+/* Whether handles of the switch are still on that loop. */
+bool cmt__switch_has_uv_handles(cmt_switch *s);
 
 #endif

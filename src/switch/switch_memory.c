@@ -69,7 +69,8 @@ static size_t dial_connections(const cmt_switch *s) {
   return 2 * atomic_load(&s->dials_allocated);
 }
 
-/* Connections that are not up, or were not when they were held or refused. */
+/* Connections that are not up, or were not when they were put on standby or
+   refused. */
 static size_t handshakes(const cmt_switch *s) {
   return (size_t)s->setup.options.handshakes_max + 1 + cmt__limits_peers(s) +
          dial_connections(s);
@@ -96,8 +97,8 @@ static uint64_t connection_bytes(void) {
          TIMER_BYTES;
 }
 
-/* Its node info may wait for room in the socket.  One that is held keeps what
-   was read with the other side's, and a little more; when that comes, its old
+/* Its node info may wait for room in the socket.  One on standby keeps what was
+   read with the other side's, and a little more; when that comes, its old
    memory is there as well. */
 static uint64_t handshake_bytes(const cmt_conn_options *o) {
   return cmt__conn_handshake_memory(o) + 2 * CMT__HANDSHAKE_READ_MAX +

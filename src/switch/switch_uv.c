@@ -56,7 +56,7 @@ void cmt__switch_let_go(cmt_switch *s) {
   cmt__loop_uv_close(s->loop, switch_on_closed, s);
 }
 
-bool cmt__switch_is_held(cmt_switch *s) {
+bool cmt__switch_has_uv_handles(cmt_switch *s) {
   bool has_handles;
 
   cmt__lock(&s->lock);

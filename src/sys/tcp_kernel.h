@@ -11,7 +11,7 @@ typedef struct cmt__tcp_info {
   uint64_t unsent_bytes;    /* Taken by a write, and still here. */
   uint64_t in_flight_bytes; /* Sent, and not acknowledged. */
   uint64_t delivery_rate;   /* Bytes per second lately; 0: not known. */
-  bool app_limited;         /* It was no more since no more was written. */
+  bool app_limited;         /* The sender was the limit: the socket ran dry. */
   uint64_t rtt_ns;          /* Smoothed. */
   /* Since the start: what was acknowledged, how long there was something to
      send or to be acknowledged, and how much of that the other side had no

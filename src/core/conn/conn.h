@@ -31,13 +31,14 @@ cmt_node_info *cmt__conn_take_info(cmt_conn *c);
    has ended, or is refused: no message goes either way any more. */
 cmt_channel_status *cmt__conn_retire(cmt_conn *c, cmt__channels_rest *rest);
 
-/* Shares |b|, which outlives it, with others.  |on_gave_way|(|arg|) comes,
-   under the lock of |b| and from any thread, when it held most of the memory
-   for unfinished messages and has lost it: CMT_CONN_END follows from the next
-   cmt_conn_next_event(). */
+/* Makes the connection draw on |b|, the quota of the switch, which must outlive
+   it.  When the connection held most of the memory for unfinished messages and
+   has lost it, |on_gave_way|(|arg|) is called under the lock of |b|, on any
+   thread, and the next cmt_conn_next_event() yields CMT_CONN_END. */
 void cmt__conn_attach_quota(cmt_conn *c, cmt__quota *b,
                             void (*on_gave_way)(void *arg), void *arg);
-/* It has ended, and shares no more: on_gave_way does not come after that. */
+/* The connection has ended and gives its part of the quota back; on_gave_way is
+   not called any more. */
 void cmt__conn_detach_quota(cmt_conn *c);
 
 /* As cmt_conn_tick(); |excused|: nobody is called late, since what came may not

@@ -131,15 +131,16 @@ uint64_t cmt__channels_read_left(cmt__channels *cs);
 void cmt__channels_start(cmt__channels *cs, uint64_t send_rate,
                          uint64_t now_ns);
 
-/* The input is used up: what is partial now waits. */
+/* Starts the timeout of partial messages, once all input was parsed. */
 static inline void cmt__channels_note(cmt__channels *cs) {
   if ((cs->recv_held > 0 || cs->whole != NULL) &&
       cs->partial_check_ns == CMT_NEVER) {
     cs->partial_check_ns = cmt__after(cs->now_ns, cs->partial_max_ns);
   }
 }
-/* Shares |b| with others.  |on_gave_way|(|arg|) comes, from any thread, when
-   its unfinished messages had to go for them, see cmt__channels_gave_way(). */
+/* Makes the channels draw on |b|.  When their unfinished messages had to go for
+   those of others, |on_gave_way|(|arg|) is called on any thread; see
+   cmt__channels_gave_way(). */
 void cmt__channels_attach_quota(cmt__channels *cs, cmt__quota *b,
                                 void (*on_gave_way)(void *arg), void *arg);
 /* The stream is not read by our own choice, or is read again. */

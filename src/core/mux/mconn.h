@@ -44,8 +44,8 @@ cmt_bytes *cmt__mconn_input(cmt_mconn *m);
 /* Starts the clocks: the first ping is one interval away. */
 void cmt__mconn_start(cmt_mconn *m, uint64_t now_ns);
 
-/* Shares |b|, which outlives it, with others; as cmt__channels_attach_quota()
-   and cmt__channels_detach_quota(). */
+/* Makes the connection draw on |b|, the quota of the switch, which must outlive
+   it; see cmt__channels_attach_quota(). */
 void cmt__mconn_attach_quota(cmt_mconn *m, cmt__quota *b,
                              void (*on_gave_way)(void *arg), void *arg);
 void cmt__mconn_detach_quota(cmt_mconn *m);
@@ -65,9 +65,10 @@ cmt_err cmt__mconn_charge_flood(cmt_mconn *m, uint64_t count);
 /* True when nothing is left to be sent, now or later. */
 bool cmt__mconn_is_drained(const cmt_mconn *m);
 
-/* Tells that the caller does not read, or reads again.  That time counts
-   towards no timeout, and every third of a pong timeout of it a pong goes out,
-   unsolicited, for the pings that are not seen. */
+/* Tells that the caller stops reading, or reads again.  While reading is
+   stopped no timeout of what should come runs, and an unsolicited pong goes out
+   every third of the pong timeout, so that the peer does not give up on pings
+   that we have not read. */
 void cmt__mconn_pause(cmt_mconn *m, bool on, uint64_t now_ns);
 
 /* The least room that cmt__mconn_fill() can work with: a packet is never cut in

@@ -163,8 +163,10 @@ static cmt_err cometbft_ping_came(cmt__ping *p, uint64_t now_ns) {
 
 /* ---- the table ---- */
 
-/* Its own ping, a message, which has four bytes or more, or a pong that nobody
-   asked for; not one of the strange packets of three bytes. */
+/* A ping, an unsolicited pong, or a message of at least four bytes.  First byte
+   1 is a legacy ping; here it would announce a packet of one byte, which is
+   never valid.  First byte 3 is a legacy message; a packet of three bytes can
+   be valid here, but no node begins with one. */
 static bool cometbft_opens(uint8_t first) { return first == 2 || first > 3; }
 
 static const uint8_t ping[] = {2, TAG_PING, 0};
