@@ -43,7 +43,8 @@ static cmt_env buf_env(const cmt_buf *b) {
   };
 }
 
-_Noreturn static void buf_panic(const cmt_buf *b, int line, const char *what) {
+CMT__COLD _Noreturn static void buf_panic(const cmt_buf *b, int line,
+                                          const char *what) {
   cmt_env env = buf_env(b);
 
   cmt__panic(&env, __FILE__, line, what);
@@ -53,16 +54,9 @@ _Noreturn static void buf_panic(const cmt_buf *b, int line, const char *what) {
 #define BUF_REQUIRE(b, cond, text)                                             \
   ((cond) ? (void)0 : buf_panic((b), __LINE__, (text)))
 
-static cmt_buf *buf_alloc(const cmt_env *env, size_t cap) {
-  cmt_env full;
+static cmt_buf *buf_alloc_env(const cmt_env *env, size_t cap) {
   cmt_buf *b;
 
-  if (env != NULL && env->size != sizeof *env) {
-    if (cmt__env_copy(env, &full) != CMT_OK) {
-      return NULL;
-    }
-    env = &full; /* An older header made it; its hooks hold. */
-  }
   if (cap > SIZE_MAX - sizeof *b || !cmt__env_fits(env)) {
     return NULL;
   }
@@ -84,6 +78,18 @@ static cmt_buf *buf_alloc(const cmt_env *env, size_t cap) {
   b->log = env != NULL ? env->log : NULL;
   b->log_arg = env != NULL ? env->log_arg : NULL;
   return b;
+}
+
+/* An older header made |env|; its hooks hold. */
+CMT__COLD static cmt_buf *buf_alloc_older(const cmt_env *env, size_t cap) {
+  cmt_env full;
+
+  return cmt__env_copy(env, &full) == CMT_OK ? buf_alloc_env(&full, cap) : NULL;
+}
+
+static cmt_buf *buf_alloc(const cmt_env *env, size_t cap) {
+  return env == NULL || env->size == sizeof *env ? buf_alloc_env(env, cap)
+                                                 : buf_alloc_older(env, cap);
 }
 
 cmt_buf *cmt_buf_new(const cmt_env *env, size_t len) {
@@ -144,6 +150,13 @@ cmt_buf *cmt_buf_ref(cmt_buf *b) {
   return b;
 }
 
+CMT__COLD static void buf_release(const cmt_buf *b) {
+  cmt_env env = buf_env(b);
+
+  cmt__assert_unlocked(&env);
+  b->release(b->release_arg);
+}
+
 void cmt_buf_unref(cmt_buf *b) {
   unsigned refs;
 
@@ -156,10 +169,7 @@ void cmt_buf_unref(cmt_buf *b) {
     return;
   }
   if (b->release != NULL) {
-    cmt_env env = buf_env(b);
-
-    cmt__assert_unlocked(&env);
-    b->release(b->release_arg);
+    buf_release(b);
   }
   if (b->free != NULL) {
     b->free(b->free_arg, b);

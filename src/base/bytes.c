@@ -113,17 +113,21 @@ bool cmt__read_field(cmt__reader *r, cmt__field *out) {
 int cmt__read_prefix(const uint8_t *data, size_t len, uint64_t *out) {
   uint64_t value = 0;
 
-  for (unsigned i = 0; i < len && i < VARINT_MAX; i++) {
-    if (i == VARINT_MAX - 1 && data[i] > 1) {
-      return -1;
-    }
+  for (unsigned i = 0; i < len && i < VARINT_MAX - 1; i++) {
     value |= (uint64_t)(data[i] & 0x7f) << 7 * i;
     if (data[i] < 0x80) {
       *out = value;
       return (int)i + 1;
     }
   }
-  return 0;
+  if (len < VARINT_MAX) {
+    return 0;
+  }
+  if (data[VARINT_MAX - 1] > 1) {
+    return -1;
+  }
+  *out = value | (uint64_t)data[VARINT_MAX - 1] << 7 * (VARINT_MAX - 1);
+  return VARINT_MAX;
 }
 
 static bool writer_has(cmt__writer *w, size_t len) {
@@ -138,25 +142,10 @@ static uint64_t tag_of(uint32_t number, cmt__wire_type type) {
   return (uint64_t)number << 3 | (uint64_t)type;
 }
 
-size_t cmt__varint_size(uint64_t v) {
-  size_t size = 1;
-
-  while (v >= 0x80) {
-    v >>= 7;
-    size++;
-  }
-  return size;
-}
-
 void cmt__write_varint(cmt__writer *w, uint64_t v) {
-  if (!writer_has(w, cmt__varint_size(v))) {
-    return;
+  if (writer_has(w, cmt__varint_size(v))) {
+    w->at = cmt__varint_put(w->at, v);
   }
-  while (v >= 0x80) {
-    *w->at++ = (uint8_t)(v | 0x80);
-    v >>= 7;
-  }
-  *w->at++ = (uint8_t)v;
 }
 
 void cmt__write_raw(cmt__writer *w, cmt_bytes b) {

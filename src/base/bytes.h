@@ -50,7 +50,24 @@ typedef struct cmt__writer {
   bool failed; /* It did not fit; nothing after that was written. */
 } cmt__writer;
 
-size_t cmt__varint_size(uint64_t v);
+/* A seventh of the bits, rounded up: exact for up to 64 of them. */
+static inline size_t cmt__varint_size(uint64_t v) {
+  unsigned bits = 64 - (unsigned)__builtin_clzll(v | 1);
+
+  return (bits * 9 + 64) / 64;
+}
+
+/* Writes |v| to |at|, where cmt__varint_size() bytes are free; returns the end
+   of them. */
+static inline uint8_t *cmt__varint_put(uint8_t *at, uint64_t v) {
+  while (v >= 0x80) {
+    *at++ = (uint8_t)(v | 0x80);
+    v >>= 7;
+  }
+  *at++ = (uint8_t)v;
+  return at;
+}
+
 void cmt__write_varint(cmt__writer *w, uint64_t v);
 void cmt__write_raw(cmt__writer *w, cmt_bytes b);
 void cmt__write_tag(cmt__writer *w, uint32_t number, cmt__wire_type type);

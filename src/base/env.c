@@ -75,11 +75,6 @@ cmt_err cmt__env_copy(const cmt_env *env, cmt_env *out) {
   return CMT_OK;
 }
 
-bool cmt__env_fits(const cmt_env *env) {
-  return env == NULL ||
-         (env->size == sizeof *env && env->alloc != NULL && env->free != NULL);
-}
-
 void *cmt__alloc(const cmt_env *env, size_t len) {
   size_t some = len > 0 ? len : 1;
 

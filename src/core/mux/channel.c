@@ -180,7 +180,7 @@ void cmt__channels_trim(cmt__channels *cs) {
 
 /* Around all that is done with unfinished messages: of one that is above its
    floor another thread may free them. */
-static bool partials_enter(const cmt__channels *cs) {
+static inline bool partials_enter(const cmt__channels *cs) {
   return cs->holder != NULL && cmt__quota_enter(cs->quota, cs->holder);
 }
 

@@ -556,9 +556,12 @@ static bool packet_event(cmt_mconn *m, const cmt__packet *k,
   if (k->last && pings->came != NULL) {
     pings->came(&m->ping, m->channels.now_ns);
   }
+  if (m->lent == NULL) {
+    return false;
+  }
   *out = (cmt_mconn_event){
     .kind = CMT_MCONN_MESSAGE, .channel = k->channel, .msg = m->lent};
-  return m->lent != NULL;
+  return true;
 }
 
 void cmt__mconn_detach_quota(cmt_mconn *m) {

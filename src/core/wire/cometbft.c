@@ -20,16 +20,15 @@ static size_t cometbft_msg_size(uint8_t channel, bool eof, size_t len) {
 
 static void cometbft_write_msg(cmt__batch *r, uint8_t channel, bool eof,
                                cmt_bytes data) {
-  uint8_t header[CMT__PACKET_HEADER_MAX];
-  cmt__writer w = {.at = header, .end = header + sizeof header};
+  uint8_t header[3 + 1 + 3 + CMT__MSG_FIELDS_MAX], *at = header;
   size_t inner = cmt__msg_fields_size(channel, eof, data.len);
 
-  cmt__write_varint(&w, 1 + cmt__varint_size(inner) + inner);
-  cmt__write_tag(&w, 3, CMT__WIRE_BYTES);
-  cmt__write_varint(&w, inner);
-  cmt__msg_fields_write(&w, channel, eof, data.len);
-  CMT_ASSERT(r->env, !w.failed);
-  cmt__batch_write(r, header, (size_t)(w.at - header));
+  CMT_ASSERT(r->env, data.len < CMT__MSG_DATA_LIMIT);
+  at = cmt__varint_put(at, 1 + cmt__varint_size(inner) + inner);
+  *at++ = TAG_MSG;
+  at = cmt__varint_put(at, inner);
+  at = cmt__msg_fields_put(at, channel, eof, data.len);
+  cmt__batch_write(r, header, (size_t)(at - header));
   cmt__batch_write(r, data.base, data.len);
 }
 

@@ -6,14 +6,21 @@ enum { TAG_CHANNEL = 0x08, TAG_EOF = 0x10, TAG_DATA = 0x1a };
 
 /* ---- whole ---- */
 
-void cmt__msg_fields_write(cmt__writer *w, uint8_t channel, bool eof,
-                           size_t len) {
-  cmt__write_uint(w, 1, channel);
-  cmt__write_uint(w, 2, eof);
-  if (len > 0) {
-    cmt__write_tag(w, 3, CMT__WIRE_BYTES);
-    cmt__write_varint(w, len);
+uint8_t *cmt__msg_fields_put(uint8_t *at, uint8_t channel, bool eof,
+                             size_t len) {
+  if (channel != 0) {
+    *at++ = TAG_CHANNEL;
+    at = cmt__varint_put(at, channel);
   }
+  if (eof) {
+    *at++ = TAG_EOF;
+    *at++ = 1;
+  }
+  if (len > 0) {
+    *at++ = TAG_DATA;
+    at = cmt__varint_put(at, len);
+  }
+  return at;
 }
 
 bool cmt__msg_fields_decode(cmt_bytes in, cmt__packet *out, uint32_t *channel,

@@ -32,9 +32,13 @@ static inline size_t cmt__msg_fields_size(uint8_t channel, bool eof,
          (len > 0 ? 1 + cmt__varint_size(len) + len : 0);
 }
 
-/* Writes all but the data, which ends them. */
-void cmt__msg_fields_write(cmt__writer *w, uint8_t channel, bool eof,
-                           size_t len);
+/* Lengths of less data than this, and of the fields around it, take 3 bytes. */
+#define CMT__MSG_DATA_LIMIT ((size_t)2000000)
+enum { CMT__MSG_FIELDS_MAX = 3 + 2 + 1 + 3 }; /* Without the data. */
+
+/* Writes all but the data, which ends them, to |at|; returns the end. */
+uint8_t *cmt__msg_fields_put(uint8_t *at, uint8_t channel, bool eof,
+                             size_t len);
 
 /* Decodes them in any legal form, but for channel and eof, whose low 32 bits
    the profile judges.  False: malformed. */
