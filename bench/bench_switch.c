@@ -78,6 +78,7 @@ static cmt_switch *start(bench *b, const cmt_reactor *r, const char *laddr) {
   o.laddr = laddr;
   o.reactors = r;
   o.reactor_count = 1;
+  o.queue_delay_target_ns = 0; /* Batches do not depend on the rate. */
   if (cmt_switch_new(&o, &sw, &why) != CMT_OK ||
       cmt_switch_run_on(sw, &b->loop, &why) != CMT_OK) {
     fail("start", why.text);
