@@ -209,6 +209,11 @@ typedef struct cmt_switch_options {
       newest is dropped and counted in |lost_events| of the status.  What nobody
       has taken is dropped by cmt_switch_delete().  NULL, the default: none. */
   const char *event_reactor;
+  /** Takes nodes of any network, block version and set of channels, for a
+      program that learns what there is: cmt_peer_node_info() tells.  They end
+      the connection when ours does not suit them.  Only a switch that dials
+     may: CMT_EINVAL with |laddr|. */
+  bool any_network;
 } cmt_switch_options;
 
 #define cmt_switch_options_init(o)                                             \

@@ -254,6 +254,9 @@ static void on_timer(cmt__timer *t) {
 
 /* ---- the session at an address ---- */
 
+/* A probe meets whoever is there. */
+static bool has_id(const cmt_dial *d) { return d->addr.id.text[0] != '\0'; }
+
 static void session_on_connect(void *arg, cmt_err err) {
   cmt__attempt *a = arg;
   uint64_t now_ns = cmt__loop_now(a->dial->sw->loop);
@@ -267,7 +270,7 @@ static void session_on_connect(void *arg, cmt_err err) {
   set_timer(a, CMT_NEVER);
   a->left_ns = a->end_ns - cmt__min64(a->end_ns, now_ns);
   cmt__dial_set_state(a->dial, CMT_DIAL_HANDSHAKE);
-  cmt__session_start(a->session, &a->dial->addr.id);
+  cmt__session_start(a->session, has_id(a->dial) ? &a->dial->addr.id : NULL);
 }
 
 static void session_on_id(void *arg, const cmt_node_id *id) {

@@ -47,6 +47,11 @@ struct cmt_dial {
 /* |o| has its defaults.  CMT_EINVAL: the address cannot be written. */
 CMT_NODISCARD cmt_err cmt__dial_new(cmt_switch *s, const cmt_net_addr *addr,
                                     const cmt_dial_options *o, cmt_dial **out);
+/* As cmt_switch_dial_new(), of an address that was read.  Without an id whoever
+   is there is met, which goes with no persistence. */
+CMT_NODISCARD cmt_err cmt__switch_dial_at(cmt_switch *s, const cmt_net_addr *at,
+                                          const cmt_dial_options *o,
+                                          cmt_dial **out, cmt_why *why);
 /* Frees a dial that is in no list. */
 void cmt__dial_free(cmt_dial *d);
 /* Under the lock: puts the dials that wait for the loop into the list of the

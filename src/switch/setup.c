@@ -346,6 +346,7 @@ void cmt__setup_conn_options(const cmt__switch_setup *s, const cmt_env *env,
   out->env = env;
   out->key = s->key;
   out->node_info = info;
+  out->any_network = o->any_network;
   out->wire = o->wire;
   out->channels = s->channels;
   out->channel_count = s->channel_count;
@@ -465,11 +466,26 @@ static cmt_err numbers_check(const cmt_switch_options *o, cmt__loop *loop,
   return limits_check(o, why);
 }
 
+static cmt_err any_network_check(const cmt_switch_options *o, cmt_why *why) {
+  if (!cmt__is_bool(&o->any_network)) {
+    return refuse(why, "any_network is neither true nor false: use the init "
+                       "macro");
+  }
+  if (o->any_network && o->laddr != NULL) {
+    return refuse(why, "any_network and laddr are both set: only a switch that "
+                       "does not listen may take any network");
+  }
+  return CMT_OK;
+}
+
 cmt_err cmt__setup_init(cmt__switch_setup *s, const cmt_env *env,
                         const cmt_switch_options *o, cmt__loop *loop,
                         cmt_why *why) {
   cmt_err err = numbers_check(o, loop, why);
 
+  if (err == CMT_OK) {
+    err = any_network_check(o, why);
+  }
   memset(s, 0, sizeof *s);
   s->options = *o;
   limits_defaults(&s->options);

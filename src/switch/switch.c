@@ -164,6 +164,8 @@ static cmt_err switch_init(cmt_switch *s, cmt__loop *const *loops) {
     locks_destroy(LOCKS(s), LOCK_COUNT);
     conds_destroy(s);
     cmt__peer_set_fini(&s->peers);
+    cmt__bans_fini(&s->bans);
+    cmt__questions_fini(&s->questions);
     return CMT_ENOMEM;
   }
   cmt__secret_pool_share(&s->setup.config->pool, &secrets);

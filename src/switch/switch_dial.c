@@ -141,37 +141,41 @@ static cmt_err enqueue(cmt_switch *s, cmt_dial *d, cmt_why *why) {
   return CMT_OK;
 }
 
-static cmt_err dial_make(cmt_switch *s, const char *addr,
+static cmt_err dial_make(cmt_switch *s, const cmt_net_addr *at,
                          const cmt_dial_options *o, cmt_dial **out,
                          cmt_why *why) {
   cmt_dial_options full;
-  cmt_net_addr at;
-  cmt_err err;
+  cmt_err err = options_take(o, &full, why);
 
-  if (s == NULL) {
-    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT, "the switch is NULL");
-  }
-  err = cmt_net_addr_parse(addr, 0, &at, why);
-  if (err == CMT_OK) {
-    err = options_take(o, &full, why);
-  }
   if (err != CMT_OK) {
     return err;
   }
-  err = cmt__dial_new(s, &at, &full, out);
+  err = cmt__dial_new(s, at, &full, out);
   return err == CMT_OK ? err : refuse(why, err);
 }
 
 cmt_err cmt_switch_dial_new(cmt_switch *s, const char *addr,
                             const cmt_dial_options *o, cmt_dial **out,
                             cmt_why *why) {
-  cmt_dial *d;
+  cmt_net_addr at;
   cmt_err err;
 
   if (out != NULL) {
     *out = NULL;
   }
-  err = dial_make(s, addr, o, &d, why);
+  if (s == NULL) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT, "the switch is NULL");
+  }
+  err = cmt_net_addr_parse(addr, 0, &at, why);
+  return err == CMT_OK ? cmt__switch_dial_at(s, &at, o, out, why) : err;
+}
+
+cmt_err cmt__switch_dial_at(cmt_switch *s, const cmt_net_addr *at,
+                            const cmt_dial_options *o, cmt_dial **out,
+                            cmt_why *why) {
+  cmt_dial *d;
+  cmt_err err = dial_make(s, at, o, &d, why);
+
   if (err != CMT_OK) {
     return err;
   }

@@ -45,6 +45,17 @@ static void two_reactors_with_one_channel(void **state) {
   refused(f, "reactors chat and files both claim channel 0x51");
 }
 
+static void only_who_does_not_listen_takes_any_network(void **state) {
+  fixture *f = *state;
+
+  f->a.options.any_network = true;
+  refused(f, "any_network and laddr are both set: only a switch that does not "
+             "listen may take any network");
+  f->a.options.laddr = NULL;
+  memset(&f->a.options.any_network, 0xa5, sizeof f->a.options.any_network);
+  refused(f, "any_network is neither true nor false: use the init macro");
+}
+
 static void a_reactor_with_one_channel_twice(void **state) {
   fixture *f = *state;
 
@@ -268,6 +279,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
   const struct CMUnitTest tests[] = {
     TEST(two_reactors_with_one_channel),
+    TEST(only_who_does_not_listen_takes_any_network),
     TEST(a_reactor_with_one_channel_twice),
     TEST(two_reactors_with_one_name),
     TEST(a_reactor_without_a_name),

@@ -94,6 +94,39 @@ static void a_peer_is_listed_until_the_last_remove_returned(void **state) {
   cmt_peer_unref(p);
 }
 
+static char kept_network[32];
+
+static void keep_network(test_part *part, cmt_peer *p) {
+  cmt_bytes network = cmt_peer_node_info(p)->network;
+
+  (void)part;
+  snprintf(kept_network, sizeof kept_network, "%.*s", (int)network.len,
+           (const char *)network.base);
+}
+
+/* The other side ends the connection as soon as it has looked at us. */
+static void a_switch_that_only_dials_meets_any_network(void **state) {
+  fixture *f = *state;
+  cmt_peer *p;
+
+  f->a.options.laddr = NULL;
+  f->a.options.any_network = true;
+  f->b.options.network = "another";
+  f->b.options.protocol_block = 12;
+  f->b.parts[0].channels[0].id = 0x40;
+  test_node_start(&f->a);
+  test_node_start(&f->b);
+  f->a.parts[0].on_init = keep_network;
+  test_node_dial(&f->a, f->b.addr, 0);
+  p = cmt_switch_peer(f->a.sw, &f->b.sw->setup.id);
+  assert_null(p);
+  assert_string_equal("another", kept_network);
+  assert_string_equal("init chat\nadd chat outbound\nremove chat CMT_EEOF\n",
+                      test_node_log(&f->a));
+  assert_string_equal("rejected inbound node_info CMT_EINCOMPATIBLE\n",
+                      test_node_log(&f->b));
+}
+
 static void what_a_peer_is_can_be_asked(void **state) {
   fixture *f = *state;
   cmt_net_addr remote;
@@ -548,6 +581,7 @@ int main(void) {
     TEST(reactors_are_called_in_their_order),
     TEST(a_message_goes_to_the_owner_of_its_channel_alone),
     TEST(a_peer_is_listed_until_the_last_remove_returned),
+    TEST(a_switch_that_only_dials_meets_any_network),
     TEST(what_a_peer_is_can_be_asked),
     TEST(a_gone_peer_says_closed),
     TEST(messages_before_the_end_of_file_are_delivered_first),

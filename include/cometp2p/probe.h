@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT_PROBE_H
+#define CMT_PROBE_H
+
+/* Probes: what the node at an address says of itself, whatever its network is.
+   A probe connects once, on a thread of its own, proves who both are, takes the
+   node info and hangs up.  The node need not accept us: it tells its node info
+   before it has looked at ours. */
+
+#include <cometp2p/conn.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** What came of a probe.  It belongs to whoever was given it. */
+typedef struct cmt_probe_result {
+  size_t size;
+  cmt_why why;    /**< CMT_OK: |node_info| is there. */
+  cmt_node_id id; /**< The id that it has proved; empty: none. */
+  char remote[CMT_NET_ADDR_TEXT_SIZE]; /**< "IP:PORT", or what was dialed before
+                                          that was known. */
+  /** Checked, but nothing in it is proved except the id; what it points to
+      lives as long as the result. */
+  cmt_node_info node_info;
+} cmt_probe_result;
+
+/** Wipes and frees; NULL is fine. */
+CMT_API void cmt_probe_result_delete(cmt_probe_result *r);
+
+/** Fill with cmt_probe_options_init(), then change what should differ. */
+typedef struct cmt_probe_options {
+  size_t size;
+  const cmt_env *env;      /**< NULL: the defaults.  Copied. */
+  const cmt_node_key *key; /**< NULL: a fresh one. */
+  const char *network;     /**< What we say: NULL, "cometp2p". */
+  const char *moniker;     /**< NULL: "cometp2p". */
+  uint64_t protocol_block; /**< 0, the default: 11. */
+  cmt_wire wire;           /**< CMT_WIRE_COMETBFT. */
+  /** For all of it; 0, the default: 10 s.  Connecting has 3 s and each half of
+      the handshake 3 s, as in a switch. */
+  uint64_t timeout_ns;
+} cmt_probe_options;
+
+#define cmt_probe_options_init(o) cmt_probe_options_init_sized((o), sizeof *(o))
+CMT_API void cmt_probe_options_init_sized(cmt_probe_options *o, size_t size);
+
+/**
+ * Probes |addr|, "HOST:PORT" or "ID@HOST:PORT", where another id is refused,
+ * and waits for what comes of it.
+ *
+ * Returns    the error of |*out|, which is set whenever the probe began; or
+ *            CMT_EINVAL: |why| (may be NULL) names the option or the part of
+ *            |addr|; CMT_ENOMEM; CMT_EIO; CMT_EDEADLK: the calling thread is
+ *            one where a reactor is called.
+ * Ownership  the caller deletes |*out|; |o| is not kept.  |o| NULL: the
+ *            defaults.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_probe(const cmt_probe_options *o,
+                                        const char *addr,
+                                        cmt_probe_result **out, cmt_why *why);
+
+/** A probe that is under way, or over. */
+typedef struct cmt_prober cmt_prober;
+
+/**
+ * Begins a probe as cmt_probe() and returns.
+ *
+ * |on_done| runs once, on a thread of the library, which it must not block;
+ * it must not call cmt_prober_delete().  The result is its own.
+ *
+ * Returns    CMT_OK: |on_done| will run, unless |*out| is deleted before;
+ *            otherwise as cmt_probe(), but CMT_EDEADLK.
+ * Ownership  the caller deletes |*out|.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_prober_new(
+  const cmt_probe_options *o, const char *addr, cmt_prober **out, cmt_why *why,
+  void (*on_done)(void *arg, cmt_probe_result *r), void *arg);
+
+/** Ends the probe, if it is under way, and frees; NULL is fine.  On return
+    |on_done| does not run and never will.  On a thread where a reactor or
+    |on_done| is called it is a mistake that panics. */
+CMT_API void cmt_prober_delete(cmt_prober *p);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
