@@ -33,7 +33,7 @@ void sim_habits_init(sim *s) {
 void sim_habits_act(sim *s) {
   sim_admission_act(s);
   sim_calls_act(s);
-  if (s->has_habit[SIM_CANCELS] && sim_one_in(&s->habit_rng[SIM_CANCELS], 8)) {
+  if (s->has_habit[SIM_CANCELS] && sim_one_in(&s->habit_rng[SIM_CANCELS], 4)) {
     sim_dial_cancel_any(s);
   }
 }
