@@ -18,6 +18,7 @@ install(FILES contrib/tsan.supp DESTINATION ${CMAKE_INSTALL_DATADIR}/cometp2p)
 install(FILES LICENSE CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY examples DESTINATION ${CMAKE_INSTALL_DOCDIR}
   FILES_MATCHING PATTERN "*.c" PATTERN "*.proto")
+install(DIRECTORY docs/guide DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 # The messages, which protoc-c compiles for whoever wants them.
 set(proto_folder ${CMAKE_INSTALL_DATADIR}/cometp2p/proto)

@@ -357,6 +357,8 @@ def documents(prefix, folder):
         with open(os.path.join(prefix.doc, name), encoding="utf-8") as file, \
                 open(os.path.join(ROOT, name), encoding="utf-8") as source:
             expect(file.read(), source.read())
+    expect(sorted(os.listdir(os.path.join(prefix.doc, "guide"))),
+           sorted(os.listdir(os.path.join(ROOT, "docs/guide"))))
     sources = glob.glob(os.path.join(ROOT, "examples/*.*"))
     expect(sorted(os.listdir(prefix.examples)),
            sorted(name for name in map(os.path.basename, sources)
