@@ -3,13 +3,11 @@
 #define CMT_ADMISSION_H
 
 /* Who may be a peer: bans and filters.  Everything here may be called from any
-   thread and from any callback.
+   thread and from any callback.  docs/guide/admission.md.
 
-   A ban covers a node id, an IP address or a range of addresses, until an
-   instant.  A connection from a banned address is closed before its handshake;
-   a node with a banned id is refused as soon as it has proved the id, before it
-   hears anything about us; neither is dialed.  What a new ban covers ends at
-   once.  Each of these ends with CMT_EBANNED.  Bans are not kept on disk. */
+   A ban covers a node id, an IP address or a range of addresses until an
+   instant.  What a ban covers is refused, not dialed, and ended at once, with
+   CMT_EBANNED.  Bans are not kept on disk. */
 
 #include <cometp2p/node_info.h>
 #include <cometp2p/reactor.h>
@@ -42,21 +40,12 @@ typedef struct cmt_ban {
 #define cmt_ban_init(b) cmt_ban_init_sized((b), sizeof *(b))
 CMT_API void cmt_ban_init_sized(cmt_ban *b, size_t size);
 
-/**
- * Bans |b|->subject; one that is banned gets the new duration, be it shorter.
- *
- * Peers, handshakes and attempts of dials that it covers end, very soon after
- * the call.  A persistent dial of a banned id or literal address has no attempt
- * until the ban ends, and one of a name none at its banned addresses; any other
- * dial of one ends.
- *
- * When CMT_BANS_MAX subjects are banned, the one whose ban ends soonest is
- * banned no more, unless the new ban would end sooner still.
- *
- * Returns    CMT_OK; CMT_EINVAL: |why| (may be NULL) tells what is wrong with
- *            the subject; CMT_ELIMIT: all bans last longer; CMT_ENOMEM.
- * Ownership  |b| is copied.
- */
+/** Bans a copy of |b|; a subject that is banned gets the new duration, be it
+    shorter.  Peers, handshakes and attempts that it covers end soon after.
+    With CMT_BANS_MAX bans the one that ends soonest makes room.
+
+    Returns CMT_OK; CMT_EINVAL: |why| (may be NULL) tells what is wrong with the
+    subject; CMT_ELIMIT: all bans last longer; CMT_ENOMEM. */
 CMT_API CMT_NODISCARD cmt_err cmt_switch_ban(cmt_switch *s, const cmt_ban *b,
                                              cmt_why *why);
 
@@ -108,14 +97,12 @@ typedef struct cmt_admission {
 typedef cmt_verdict (*cmt_filter)(void *arg, const cmt_newcomer *who,
                                   const cmt_admission *request);
 
-/**
- * Answers a question with CMT_ADMIT or CMT_REFUSE, from inside of the filter,
- * which then returns CMT_LATER, or afterwards.
- *
- * Returns    CMT_OK: this is the answer; CMT_ECLOSED: it changes nothing, since
- *            an answer came before, the time is over, or the connection has
- *            ended; CMT_EINVAL: another verdict, or no request.
- */
+/** Answers a question with CMT_ADMIT or CMT_REFUSE, inside of the filter, which
+    then returns CMT_LATER, or afterwards on any thread.
+
+    Returns CMT_OK: this is the answer; CMT_ECLOSED: it changes nothing, since
+    it was answered, timed out, or the connection has ended; CMT_EINVAL: another
+    verdict, or no request. */
 CMT_API cmt_err cmt_admission_answer(const cmt_admission *request,
                                      cmt_verdict verdict);
 
