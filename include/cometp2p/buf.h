@@ -3,8 +3,8 @@
 #define CMT_BUF_H
 
 /* A message: reference-counted bytes, immutable once shared.  One buffer may
-   wait in the queues of any number of peers.  Every function may be called
-   from any thread. */
+   wait in the queues of any number of peers.  Every function may be called from
+   any thread. */
 
 #include <cometp2p/env.h>
 
@@ -20,34 +20,24 @@ typedef struct cmt_bytes {
 
 typedef struct cmt_buf cmt_buf;
 
-/**
- * A buffer of |len| uninitialised bytes with one reference.
- *
- * Fill cmt_buf_data() before the first cmt_buf_ref() or send.
- *
- * Returns    NULL when the allocation fails, or |env| is none that
- *            cmt_env_init() filled; 0 is a fine length.
- * Ownership  the caller holds the one reference.
- */
+/** A buffer of |len| uninitialised bytes, 0 included, with one reference, which
+    the caller holds.  Fill cmt_buf_data() before the first cmt_buf_ref() or
+    send.
+
+    Returns NULL when the allocation fails, or |env| is none that cmt_env_init()
+    filled. */
 CMT_API cmt_buf *cmt_buf_new(const cmt_env *env, size_t len);
 
 /** cmt_buf_new() with a copy of the |len| bytes at |data|; NULL also when
-   |data| is NULL and |len| is not 0. */
+    |data| is NULL and |len| is not 0. */
 CMT_API cmt_buf *cmt_buf_copy(const cmt_env *env, const void *data, size_t len);
 
-/**
- * A buffer around memory of the application, which is not copied.
- *
- * Returns    as cmt_buf_copy(); |release| is not called for NULL.
- * Ownership  |bytes| must stay as they are until |release|(|arg|), which runs
- *            once, on the thread that drops the last reference.  No lock of the
- *            library is held then: |release| may call everything of peer.h and
- *            switch.h, also for the peer whose queue had the message, and may
- *            take locks of the application.  It often runs on a loop of a
- *            switch, so it must not block for long.  A cmt_mconn or cmt_conn
- *            drops references inside its calls, and a release there must not
- *            call that object.
- */
+/** A buffer around memory of the application, which is not copied and must not
+    change until |release|(|arg|).  That runs once, without a lock of the
+    library, on the thread that drops the last reference, which is often a loop:
+    it must not block.  docs/guide/conventions.md.
+
+    Returns as cmt_buf_copy(); |release| is not called for NULL. */
 CMT_API cmt_buf *cmt_buf_adopt(const cmt_env *env, cmt_bytes bytes,
                                void (*release)(void *arg), void *arg);
 
@@ -63,7 +53,7 @@ CMT_API cmt_bytes cmt_buf_bytes(const cmt_buf *b);
 CMT_API cmt_buf *cmt_buf_ref(cmt_buf *b);
 
 /** Drops a reference; the last one frees.  NULL is fine.  One call too many is
-   a mistake that panics, if the memory still shows it. */
+    a mistake that panics, if the memory still shows it. */
 CMT_API void cmt_buf_unref(cmt_buf *b);
 
 /** The bytes of a C string without its NUL; NULL gives none. */
