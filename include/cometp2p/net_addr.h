@@ -13,8 +13,8 @@ extern "C" {
 #endif
 
 /** A node id: the 40 hex digits of 20 bytes, and a NUL.  An empty text is no
-   id. This library writes small letters, and takes capitals for the same;
-   compare with cmt_node_id_equal(). */
+    id.  This library writes small letters, and takes capitals for the same;
+    compare with cmt_node_id_equal(). */
 typedef struct cmt_node_id {
   char text[41];
 } cmt_node_id;
@@ -40,25 +40,19 @@ enum {
   CMT_ADDR_LISTEN = 4,
 };
 
-/**
- * Parses |text|, "ID@host:port", after dropping a scheme such as "tcp://".
- *
- * IPv6 stands in brackets.  IP literals are brought to canonical form
- * (::ffff:1.2.3.4 becomes 1.2.3.4), with a zone of at most 15 characters as it
- * is; anything else of printable ASCII without '@', '/', '*' and spaces, at
- * most 255 bytes, is a host name.  The id becomes small letters.
- *
- * Returns    CMT_OK; CMT_EINVAL: |text| is not such an address, or |flags| has
- *            one that nobody knows, and |why| (may be NULL) names the text and
- *            its fault.  |out| is unchanged then.
- */
+/** Parses |text|, "ID@host:port", after dropping a scheme such as "tcp://".
+    IPv6 stands in brackets.  IP literals become canonical (::ffff:1.2.3.4
+    becomes 1.2.3.4); other printable ASCII of at most 255 bytes is a host name.
+
+    Returns CMT_OK; CMT_EINVAL: |why| (may be NULL) names the text and its
+    fault, or an unknown flag, and |out| is unchanged. */
 CMT_API CMT_NODISCARD cmt_err cmt_net_addr_parse(const char *text,
                                                  unsigned flags,
                                                  cmt_net_addr *out,
                                                  cmt_why *why);
 
-/** Longest text of an address with its final NUL: id, '@', brackets, host,
-    ':' and port. */
+/** Longest text of an address with its final NUL: id, '@', brackets, host, ':'
+    and port. */
 #define CMT_NET_ADDR_TEXT_SIZE 306
 
 /**
