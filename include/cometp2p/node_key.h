@@ -27,47 +27,31 @@ typedef struct cmt_node_key cmt_node_key;
 CMT_API CMT_NODISCARD cmt_err cmt_node_key_generate(const cmt_env *env,
                                                     cmt_node_key **out);
 
-/**
- * Reads the key from the file |path| as CometBFT writes it.
- *
- * The three spellings of older releases load too.  A file of more than 16 KiB
- * is refused.  A file that others than its owner can read or write, that
- * belongs neither to us nor to root, or that lies in a folder that others can
- * write (without the sticky bit) loads, with a warning to the log of |env|; and
- * so does one that looks like a validator's priv_validator_key.json, whose key
- * signs votes and should not be that of a node.
- *
- * Returns    CMT_OK; CMT_EIO: the file cannot be read; CMT_EINVAL: it holds
- *            no Ed25519 node key, or one whose public half is not that of its
- *            seed; CMT_ENOMEM.  |why| (may be NULL) names file and fault.
- * Ownership  the caller deletes |*out|.
- */
+/** Reads the key from the file |path|, of at most 16 KiB, as any release of
+    CometBFT writes it; the caller deletes |*out|.  A file that others can get
+    at, or that looks like a validator's key, is a warning in the log of |env|.
+
+    Returns CMT_OK; CMT_EIO: it cannot be read; CMT_EINVAL: it holds no Ed25519
+    node key; CMT_ENOMEM.  |why| (may be NULL) names file and fault. */
 CMT_API CMT_NODISCARD cmt_err cmt_node_key_load(const cmt_env *env,
                                                 const char *path,
                                                 cmt_node_key **out,
                                                 cmt_why *why);
 
-/**
- * The same, but a file that others can get at is refused: read, write, own, or
- * replace, as above.
- *
- * Returns    as cmt_node_key_load(); CMT_EIO: others can get at it.
- */
+/** As cmt_node_key_load(), but a file that others can read, write, own or
+    replace is refused, CMT_EIO: one with rights for others, of another owner
+    than us and root, or in a folder that others can write (without the sticky
+    bit). */
 CMT_API CMT_NODISCARD cmt_err cmt_node_key_load_private(const cmt_env *env,
                                                         const char *path,
                                                         cmt_node_key **out,
                                                         cmt_why *why);
 
-/**
- * Writes |key| to the new file |path|, mode 0600, in the bytes that CometBFT
- * writes.  The file appears whole or not at all, and replaces none; where the
- * file system has neither hard links nor such a rename, an empty file takes the
- * name for an instant.
- *
- * Returns    CMT_OK; CMT_EEXIST: something has this name, it is untouched;
- *            CMT_EIO: the file cannot be written; CMT_ENOMEM.  |why| (may be
- *            NULL) names file and fault.
- */
+/** Writes |key| to the new file |path|, mode 0600, in the bytes that CometBFT
+    writes.  The file appears whole or not at all, and replaces none.
+
+    Returns CMT_OK; CMT_EEXIST: something has this name; CMT_EIO: the file
+    cannot be written; CMT_ENOMEM.  |why| (may be NULL) names file and fault. */
 CMT_API CMT_NODISCARD cmt_err cmt_node_key_save_new(const cmt_node_key *key,
                                                     const char *path,
                                                     cmt_why *why);
@@ -76,9 +60,9 @@ CMT_API CMT_NODISCARD cmt_err cmt_node_key_save_new(const cmt_node_key *key,
 CMT_API void cmt_node_key_id(const cmt_node_key *key, cmt_node_id *out);
 
 /** Lets go of |key|; NULL is fine.  Switches and connections that were made
-   with it have references of their own: it is wiped and freed with the last
-   one, by the |free| of the environment that it was made with.  One call too
-   many is a mistake that panics (env.h), if the memory still shows it. */
+    with it have references of their own: it is wiped and freed with the last
+    one, by the |free| of the environment that it was made with.  One call too
+    many is a mistake that panics (env.h), if the memory still shows it. */
 CMT_API void cmt_node_key_delete(cmt_node_key *key);
 
 #ifdef __cplusplus
