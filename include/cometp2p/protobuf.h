@@ -4,17 +4,11 @@
 
 /* protobuf-c messages on channels that name their type: the optional library
    libcometp2p-protobuf.  Include <protobuf-c/protobuf-c.h>, or a header that
-   protoc-c made, beside this one, which needs neither.
+   protoc-c made, beside this one.  docs/guide/protobuf.md.
 
-   A reactor of typed messages is a plain reactor inside another that unpacks.
-   What a peer sends is unpacked under two limits, since protobuf grows: a byte
-   of hostile input becomes up to about fifty of memory, and nested messages
-   become a depth of the stack.
-
-   The messages of CometBFT are in share/cometp2p/proto; its README says how to
-   compile them.  A field named "base", as one of CometBFT is, does not compile
-   with protobuf-c, whose structs have that member already: give it another
-   name, which is not on the wire. */
+   A reactor of typed messages is a plain reactor inside another that unpacks,
+   under limits of memory and depth.  The messages of CometBFT are in
+   share/cometp2p/proto. */
 
 #include <cometp2p/switch.h>
 
@@ -51,10 +45,8 @@ typedef struct cmt_protobuf_reactor {
   cmt_err (*receive)(void *self, cmt_peer *p, uint8_t channel,
                      const struct ProtobufCMessage *msg, cmt_buf *packed);
   /** A message of n bytes may take |growth| * n + |extra| bytes of memory while
-      it is unpacked and read, counting all that was ever allocated for it.
-      What honest messages need: lists of 32 bytes each 3 times their length,
-      of 10 bytes 9 times, of messages of 6 bytes 22 times, and of numbers that
-      are not packed 52 times, so that these need a larger |growth|. */
+      it is unpacked and read; lists of short elements need a larger
+      |growth|. */
   size_t growth, extra;
 } cmt_protobuf_reactor;
 
@@ -64,22 +56,13 @@ typedef struct cmt_protobuf_reactor {
 CMT_API void cmt_protobuf_reactor_init_sized(cmt_protobuf_reactor *r,
                                              size_t size);
 
-/**
- * Fills in |out|, the reactor to give to a switch in place of |r|->base.
- *
- * A message that is not of its channel's type, takes more memory than it may,
- * or is nested too deep ends its peer with CMT_EPROTO and a text that names
- * channel and type.  Text fields are not checked to be UTF-8.
- *
- * |out|->receive may also be called by the application itself, with
- * |out|->self, on any thread and for any number of peers at one time: to unpack
- * what it took out of a mailbox, for example.
- *
- * Returns    CMT_OK; CMT_EINVAL: |why| (may be NULL) names what is wrong: no
- *            receive, a type of a channel that |r|->base has not, two of one.
- * Ownership  |r| and what it points to are borrowed until the switch is
- *            deleted, and do not change.
- */
+/** Fills in |out|, the reactor to give to a switch in place of |r|->base.  |r|
+    is borrowed until the switch is deleted.  A message that cannot be unpacked
+    within its limits ends its peer with CMT_EPROTO and a text that names
+    channel and type.  |out|->receive may also be called directly, on any
+    thread.
+
+    Returns CMT_OK; CMT_EINVAL: |why| (may be NULL) names what is wrong. */
 CMT_API CMT_NODISCARD cmt_err cmt_protobuf_reactor_wrap(
   const cmt_protobuf_reactor *r, cmt_reactor *out, cmt_why *why);
 
