@@ -2,20 +2,14 @@
 #ifndef CMT_TIMER_H
 #define CMT_TIMER_H
 
-/* Timers and posts: calls of the application on a loop of the switch.  Both lie
-   in the caller's memory, so no call here needs any and none can be refused for
-   want of it.  Everything here may be called from any thread and from any
-   callback.
+/* Timers and posts: calls of the application on a loop of the switch.  They lie
+   in the caller's memory, so none can be refused for lack of it.  Any thread
+   and any callback may use them.  docs/guide/timers.md.
 
-   A callback must not block, as no callback on a loop; one over 100 ms is
-   counted and logged.  It runs with no lock held, and the timer or post may be
-   used again, or freed, from its beginning on.
-
-   The end of a switch calls what is still set or posted, with CMT_ECANCELED, on
-   the first loop: after the last remove_peer and before the reactors' stop.  A
-   switch that did not start does so in cmt_switch_delete(), on its thread.  So
-   each set and each post is answered by one callback, unless it was changed or
-   cancelled. */
+   A callback must not block.  Its timer or post may be used again, or freed, as
+   soon as it has begun.  Each set and each post is answered by one callback,
+   unless it was changed or cancelled: the end of the switch brings
+   CMT_ECANCELED. */
 
 #include <cometp2p/reactor.h>
 
@@ -39,36 +33,20 @@ typedef struct cmt_timer {
   } internal; /**< The library's. */
 } cmt_timer;
 
-/**
- * Calls |t|->cb when |after_ns| has passed, in place of an earlier time when
- * |t| is set already.
- *
- * The time counts from the next iteration of the first loop; of a switch that
- * has not started, from its first.  Timers that are due at the same instant are
- * called in the order of the calls.  CMT_NEVER: only the end of the switch
- * calls it.
- *
- * Returns    CMT_OK; CMT_ECLOSED: the switch has ended, and |cb| will not run;
- *            CMT_EINVAL: NULL, without a |cb| or |event_reactor|, or set on
- *            another switch.
- * Ownership  |t| belongs to the switch until |cb| was entered or
- *            cmt_switch_timer_cancel() returned.
- */
+/** Calls |t|->cb when |after_ns| has passed since the next iteration of the
+    first loop, in place of an earlier time; CMT_NEVER: only when the switch
+    ends.  |t| belongs to the switch until |cb| has begun or was cancelled.
+
+    Returns CMT_OK; CMT_ECLOSED: the switch has ended, and |cb| will not run;
+    CMT_EINVAL: without |cb| and |event_reactor|, or set on another switch. */
 CMT_API CMT_NODISCARD cmt_err cmt_switch_timer(cmt_switch *s, cmt_timer *t,
                                                uint64_t after_ns);
 
-/**
- * Cancels |t|; one that is not set is fine.
- *
- * On return its callback does not run and will not until it is set again, so
- * |t| and what |arg| points to may be freed.  A callback of |t| that is running
- * on the loop meanwhile has returned, and what it set anew is cancelled too;
- * hold no lock that it takes.  The one exception is a call from inside of that
- * callback, which returns at once.
- *
- * Returns    true: it was set, and that callback will not come; false: it was
- *            not set, or its callback has run.
- */
+/** Cancels |t|, set or not.  On return its callback does not run and will not,
+    so |t| may be freed: this waits for one that runs on the loop, so hold no
+    lock that it takes.  Inside of that callback it returns at once.
+
+    Returns true: it was set, and that callback will not come. */
 CMT_API bool cmt_switch_timer_cancel(cmt_switch *s, cmt_timer *t);
 
 /** A post.  Zero it before its first use, as an initialiser of |cb| does, and
@@ -87,30 +65,20 @@ typedef struct cmt_post {
   } internal; /**< The library's. */
 } cmt_post;
 
-/**
- * Calls |p|->cb once on the first loop, never from inside this call.  Posts of
- * one thread are called in their order.  One that waits already is called once
- * for both; posted again by its callback it runs in the next iteration.
- *
- * Returns    CMT_OK; CMT_ECLOSED: the switch has ended, and |cb| will not run;
- *            CMT_EINVAL: NULL, without a |cb| or |event_reactor|, or it waits
- *            elsewhere.
- * Ownership  |p| belongs to the switch until |cb| was entered.
- */
+/** Calls |p|->cb once on the first loop, never from inside this call, in the
+    order of the posts of a thread.  One that waits already is called once for
+    both.  |p| belongs to the switch until |cb| has begun.
+
+    Returns CMT_OK; CMT_ECLOSED: the switch has ended, and |cb| will not run;
+    CMT_EINVAL: without |cb| and |event_reactor|, or it waits elsewhere. */
 CMT_API CMT_NODISCARD cmt_err cmt_switch_post(cmt_switch *s, cmt_post *p);
 
-/**
- * Calls |post|->cb once on the loop of the peer (reactor.h), where no callback
- * of an inline reactor for that peer runs at the same time; otherwise as
- * cmt_switch_post().
- *
- * A peer that moves takes its posts along.  When it ends before, they are
- * called with CMT_ECLOSED on the first loop, before its remove_peer.
- *
- * Returns    CMT_OK; CMT_ECLOSED: the peer is gone, and |cb| will not run;
- *            CMT_EINVAL: NULL, without a |cb|, or it waits elsewhere.
- * Ownership  |post| belongs to the peer until |cb| was entered.
- */
+/** As cmt_switch_post(), on the loop of the peer, where no callback of an
+    inline reactor for that peer runs at the same time.  When the peer ends
+    first, it is called with CMT_ECLOSED on the first loop, before remove_peer.
+
+    Returns CMT_OK; CMT_ECLOSED: the peer is gone, and |cb| will not run;
+    CMT_EINVAL: without |cb|, or it waits elsewhere. */
 CMT_API CMT_NODISCARD cmt_err cmt_peer_post(cmt_peer *p, cmt_post *post);
 
 #ifdef __cplusplus
