@@ -2,39 +2,13 @@
 #ifndef CMT_REACTOR_H
 #define CMT_REACTOR_H
 
-/* A reactor: the part of an application that owns some channels.  One struct
-   of functions; each may be NULL.
+/* A reactor: the part of an application that owns some channels.  One struct of
+   functions; each may be NULL.  docs/guide/delivery.md, docs/guide/threads.md.
 
-   For one peer the order is init_peer of each reactor, then add_peer, then
-   receive any number of times, then remove_peer; two of these never run at one
-   time for one peer and one reactor.  Each reactor whose init_peer returned
-   CMT_OK sees exactly one remove_peer, with or without an add_peer before.  The
-   switch lists a peer from the last init_peer until the last remove_peer
-   returned, and only then its id is free for a new connection.
-
-   Who calls add_peer, receive and remove_peer is the reactor's |delivery|.
-   What it does not call inline waits in queues: of each peer in its order,
-   bounded for each channel (cmt_channel) and in all, and served in turns, an
-   event of each peer.
-
-   A peer that a later init_peer refuses was never added, and nothing of it goes
-   into a queue: whatever the delivery is, also CMT_DELIVER_MAILBOX, remove_peer
-   of each reactor whose init_peer returned CMT_OK undoes that at once, on the
-   thread where init_peer ran.  Where both touch more than the peer itself they
-   need the same lock.  An inline reactor without an init_peer sees that
-   remove_peer too; any other without one never hears of such a peer.
-
-   A switch has |loops| loops, each with a thread.  On the first run init_peer
-   and stop, whatever the delivery is, remove_peer of a refused peer, and
-   add_peer and remove_peer of an inline reactor: none of these of one switch
-   ever run at the same time, and they must not block.  receive of an inline
-   reactor, and the callbacks of cmt_peer_send_async(), run on the peer's loop.
-   That is the first until the last add_peer returned; soon after that the peer
-   moves, and may have another; and it is the first again when the connection
-   has ended.  So with several loops receive runs for different peers at the
-   same time, and while other peers come and go: what a reactor keeps for
-   several peers needs a lock then.  Of what runs on loops nothing overlaps for
-   one peer, and each call sees all that the ones before did. */
+   For one peer the order is init_peer, add_peer, receive any number of times,
+   remove_peer, and calls of one reactor never overlap.  Each reactor whose
+   init_peer returned CMT_OK sees exactly one remove_peer.  init_peer and stop
+   run on the first loop, whatever the delivery is, and must not block. */
 
 #include <cometp2p/peer.h>
 
@@ -52,14 +26,10 @@ typedef enum cmt_delivery {
       microseconds.  It must not block; a callback over 100 ms is counted and
       logged.  cmt_peer_pause() slows a sender down. */
   CMT_DELIVER_INLINE,
-  /** Called on threads of the reactor's own, with all signals blocked.  They
-      may block, in cmt_peer_send() or in a database.  A callback that
-      waits for room to a peer whose own callback waits for room here gets none
-      until its timeout: answer by cmt_peer_send_async() in such a protocol.
-      When a slow reactor's queue for a channel is full (|recv_queue|,
-      |recv_queue_bytes| of cmt_channel), nothing of that peer is read, for any
-      reactor; the log warns once of each peer where that holds back an urgent
-      channel. */
+  /** Called on threads of the reactor's own, which may block.  While a peer's
+      queue for a channel is full (|recv_queue|, |recv_queue_bytes| of
+      cmt_channel), nothing of that peer is read, for any reactor:
+      docs/guide/back-pressure.md. */
   CMT_DELIVER_WORKERS,
   /** Taken by the application from its own thread or event loop, with
       cmt_mailbox_next(); add_peer and receive are not called, and remove_peer
@@ -84,16 +54,9 @@ typedef struct cmt_reactor {
   cmt_delivery delivery; /**< Default CMT_DELIVER_INLINE. */
   unsigned threads;      /**< For CMT_DELIVER_WORKERS: 0, the default, is 1. */
   /** Memory of the messages of all peers that wait, as |recv_queue_bytes| of a
-      channel counts it; 0, the default, is 128 MiB.
-
-      Each peer has a share that no other can take: this divided by
-      |inbound_peers_max| + |outbound_peers_max| of the switch, 1.6 MiB by
-      default.  Above its share a peer may have as much as is left of the total,
-      so whoever holds most is stopped first, and one alone at half of it.  A
-      peer that the total stopped is read again when its own messages are done
-      to half of what it may have, whatever the others do.  So that shares hold
-      when the total is used up, all peers together may have up to twice as
-      much; cmt_switch_memory_max() counts that. */
+      channel counts it; 0, the default, is 128 MiB.  Each peer has an equal
+      share that no other can take.  Above the shares whoever holds most is
+      stopped first, and all together may hold up to twice as much. */
   size_t recv_queue_bytes_total;
   void *self; /**< Passed to each function. */
   /** In cmt_switch_start(), on its thread; an error ends the start. */
@@ -143,21 +106,12 @@ typedef struct cmt_mailbox_event {
   const struct cmt_dial_outcome *outcome;
 } cmt_mailbox_event;
 
-/**
- * Takes the next event, of the peer that has waited longest, and waits for one
- * up to |timeout_ns| (0: not at all, CMT_NEVER: without limit).
- *
- * Until its cmt_mailbox_done() no other event of that peer is given out, so any
- * number of threads may take events at one time.  To end a peer for what it
- * sent, call cmt_peer_stop(); messages that wait still come before the end.
- * Whoever stops the switch goes on taking events until CMT_ECLOSED: the switch
- * waits for each peer gone.  Any thread.
- *
- * Returns    CMT_OK; CMT_ETIMEDOUT; CMT_ECLOSED: the switch has ended its last
- *            peer, or did not start and never will, and nothing will come;
- *            CMT_EDEADLK: a timeout on the loop
- *            of a switch.
- */
+/** Takes the next event, of the peer that has waited longest; waits up to
+    |timeout_ns| (0: not at all, CMT_NEVER: without limit).  Until its
+    cmt_mailbox_done() no other event of that peer is given out.  Any thread.
+
+    Returns CMT_OK; CMT_ETIMEDOUT; CMT_ECLOSED: nothing will come any more;
+    CMT_EDEADLK: a timeout on the loop of a switch. */
 #define cmt_mailbox_next(m, out, timeout_ns)                                   \
   cmt_mailbox_next_sized((m), (out), sizeof *(out), (timeout_ns))
 /** See cmt_mailbox_next(). */
@@ -184,15 +138,10 @@ CMT_API CMT_NODISCARD size_t cmt_mailbox_next_many_sized(cmt_mailbox *m,
                                                          size_t size,
                                                          uint64_t timeout_ns);
 
-/**
- * Gives the mailbox up: drops what waits in it and whatever comes later.
- *
- * From now on taking says CMT_ECLOSED, also to those who wait, and each peer is
- * gone for this reactor as soon as its connection has ended.  Neither a stop
- * nor cmt_switch_delete() waits for anything here but for the
- * cmt_mailbox_done() of events that are out.  The peers stay: stop them, or the
- * switch.  Any thread and any number of times.
- */
+/** Gives the mailbox up: drops what waits in it and whatever comes later.  From
+    now on taking says CMT_ECLOSED, and neither a stop nor cmt_switch_delete()
+    waits for anything here but events that are out.  The peers stay.  Any
+    thread and any number of times. */
 CMT_API void cmt_mailbox_close(cmt_mailbox *m);
 
 /** Ends an event: exactly once for each, from any thread.  |ev| is wiped.  An
