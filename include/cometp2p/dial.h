@@ -2,21 +2,12 @@
 #ifndef CMT_DIAL_H
 #define CMT_DIAL_H
 
-/* Dials: nodes that a switch wants a connection with.  Everything here may be
-   called from any thread and from any callback.
+/* Dials: nodes that a switch wants a connection with.  Any thread and any
+   callback may call everything here.  docs/guide/dials.md.
 
-   A dial makes attempts.  An attempt goes through the addresses of a name, at
-   most eight of them: to the next where it cannot connect, or where the node
-   has another id.  After any other failure before the other side has proved an
-   id, a persistent dial ends the attempt and begins the next one behind the
-   address, and one that is not goes on.  The address at which the node was met
-   last comes first.  |dial_timeout_ns| of the switch is shared by the addresses
-   of an attempt; each handshake has its own time.  Of several failures the
-   attempt reports the one that came furthest; the log has each.
-
-   A node has at most one peer with an id.  When a second connection with it
-   completes, for example since both dialed at once, it is on standby for a
-   second or three; then one of the two ends with CMT_EDUPLICATE. */
+   A dial makes attempts.  An attempt goes through at most eight addresses of a
+   name and has one outcome.  |dial_timeout_ns| of the switch is for all of them
+   together; each handshake has its own time. */
 
 #include <cometp2p/reactor.h>
 
@@ -49,9 +40,9 @@ typedef struct cmt_dial_options {
       |dial| is NULL when the caller took no handle. */
   void (*on_outcome)(void *arg, cmt_dial *dial, const cmt_dial_outcome *o);
   void *arg;
-  /** From a failure, or the end of the peer, to the next attempt: 5 s, of 1 ms
-      to 366 days as the other delays.  Each further failure in a row multiplies
-      it by |retry_factor_percent| / 100: 100 to 1000, default 100, up to
+  /** From a failure, or the end of the peer, to the next attempt: 5 s; 1 ms to
+      366 days.  Each further failure in a row multiplies it by
+      |retry_factor_percent| / 100 (100, the default, to 1000), up to
       |retry_delay_max_ns|: 1 h, or |retry_delay_ns| when that is longer. */
   uint64_t retry_delay_ns, retry_delay_max_ns;
   uint64_t retry_jitter_ns; /**< Added to each delay, drawn below this: 3 s; or
@@ -72,39 +63,22 @@ typedef struct cmt_dial_options {
 #define cmt_dial_options_init(o) cmt_dial_options_init_sized((o), sizeof *(o))
 CMT_API void cmt_dial_options_init_sized(cmt_dial_options *o, size_t size);
 
-/**
- * Dials |addr|, "ID@HOST:PORT"; the first attempt begins at once.
- *
- * Dials before cmt_switch_start() wait for it, and have no outcome when the
- * switch is deleted without a start that succeeded.
- *
- * A persistent dial is for the id: a second one of the same id is refused,
- * under whatever address, until the first is cancelled.  (A dial that is not
- * persistent makes an attempt of its own beside it.)
- *
- * Returns    CMT_OK; CMT_EINVAL: not such an address, or an option, which |why|
- *            (may be NULL) names; CMT_EDUPLICATE: there is a persistent dial of
- *            the id, and |why| has its address; CMT_ECLOSED: the switch is
- *            stopping; CMT_ENOMEM.
- * Ownership  |*out| is valid until cmt_dial_cancel() or the return of
- *            cmt_switch_delete(), also after the dial has ended.  |out| NULL:
- *            the switch alone has it.  |o| is copied; NULL: the defaults.
- */
+/** Dials |addr|, "ID@HOST:PORT", at once or when the switch starts.  |o| is
+    copied; NULL: the defaults.  |*out| (|out| may be NULL) is valid until
+    cmt_dial_cancel() or the end of cmt_switch_delete().
+
+    Returns CMT_OK; CMT_EINVAL: |why| (may be NULL) names address or option;
+    CMT_EDUPLICATE: there is a persistent dial of the id; CMT_ECLOSED: the
+    switch is stopping; CMT_ENOMEM. */
 CMT_API CMT_NODISCARD cmt_err cmt_switch_dial_new(cmt_switch *s,
                                                   const char *addr,
                                                   const cmt_dial_options *o,
                                                   cmt_dial **out, cmt_why *why);
 
-/**
- * Ends the dial and releases |d|; NULL is fine.
- *
- * An attempt under way ends without an outcome; a peer that was made stays.
- * On return on_outcome does not run and never will, so what |arg| points to may
- * be freed.  The one exception is a call from inside of that on_outcome itself,
- * which then is the last: it returns at once.  A call on another thread waits
- * until an on_outcome of |d| that is running has returned, so that function
- * must not wait for the caller.
- */
+/** Ends the dial and releases |d|; NULL is fine.  An attempt under way ends
+    without an outcome; a peer that was made stays.  On return on_outcome does
+    not run and will not: this waits for one that runs on another thread, and
+    returns at once inside of it. */
 CMT_API void cmt_dial_cancel(cmt_dial *d);
 
 enum {
@@ -134,7 +108,7 @@ typedef struct cmt_dial_status {
   uint64_t attempts; /**< How many were made, with the present one. */
   uint64_t failures; /**< Since the last peer. */
   /** In the state CMT_DIAL_WAITING: the instant of the next attempt, on the
-     monotonic clock (uv_hrtime()); else CMT_NEVER. */
+      monotonic clock (uv_hrtime()); else CMT_NEVER. */
   uint64_t next_ns;
   cmt_why last; /**< The last failure; CMT_OK: there was none. */
   cmt_node_id id;
