@@ -2,10 +2,10 @@
 #ifndef CMT_PEER_H
 #define CMT_PEER_H
 
-/* A peer: one node that this one is connected to.  Peers are reference
-   counted.  Everything here may be called from any thread and from any
-   callback.  Callbacks lend a peer; cmt_peer_ref() keeps it.  Once it is gone
-   its sends say CMT_ECLOSED.
+/* A peer: one node that this one is connected to.  Peers are reference counted.
+   Everything here may be called from any thread and from any callback.
+   Callbacks lend a peer; cmt_peer_ref() keeps it.  Once it is gone its sends
+   say CMT_ECLOSED.
 
    Messages of one peer on one channel arrive in the order of the successful
    sends, whole, once; or remove_peer tells that the connection ended. */
@@ -22,7 +22,7 @@ typedef struct cmt_peer cmt_peer;
     panics (env.h), if the memory still shows it. */
 CMT_API cmt_peer *cmt_peer_ref(cmt_peer *p);
 /** Drops a reference; NULL is fine.  One call too many is a mistake that
-   panics, if the memory still shows it. */
+    panics, if the memory still shows it. */
 CMT_API void cmt_peer_unref(cmt_peer *p);
 
 /** The authenticated id; lives as long as the reference. */
@@ -43,68 +43,47 @@ CMT_API void cmt_peer_get_why(const cmt_peer *p, cmt_why *out);
     reference. */
 CMT_API const cmt_env *cmt_peer_env(const cmt_peer *p);
 
-/**
- * Says what is wrong with the peer, in one line for a person, before it is
- * ended with |reason|: by what a callback returns, or by cmt_peer_stop().
- * CMT_OK is a mistake that panics.
- *
- * When the peer ends with |reason|, cmt_peer_get_why() and a rejection have
- * |text| in place of the general text.  The first call with a |text| that is
- * not NULL counts.  It is escaped and cut to fit.
- *
- * Returns    |reason|, so that a callback can return this call.
- */
+/** Says in one line for a person why the peer is ended with |reason|, before a
+    callback returns that, or cmt_peer_stop() is called.  The first |text| that
+    is not NULL counts; it is escaped and cut to fit.  Returns |reason|.  CMT_OK
+    is a mistake that panics. */
 CMT_API cmt_err cmt_peer_explain(cmt_peer *p, cmt_err reason, const char *text);
 
-/**
- * Queues |msg| on |channel|, or refuses at once.
- *
- * A channel takes |send_queue| messages besides the one that is being cut into
- * packets.  CMT_OK means queued: the answer is final and exact on any thread.
- *
- * Returns    CMT_OK; CMT_EAGAIN: no room, or an earlier send still waits:
- *            nobody overtakes; CMT_ENOCHANNEL: we have no such channel;
- *            CMT_EPEERCHANNEL: the peer has none; CMT_ETOOBIG;
- *            CMT_ECLOSED: the peer is stopping or gone; CMT_ENOMEM.
- * Ownership  CMT_OK takes one reference to |msg|, an error leaves it.
- */
+/** Queues |msg| on |channel|, or refuses at once; the answer is final on any
+    thread.  CMT_OK takes one reference to |msg|, an error leaves it.
+
+    Returns CMT_OK; CMT_EAGAIN: no room, or an earlier send waits;
+    CMT_ENOCHANNEL: we lack the channel; CMT_EPEERCHANNEL: the peer lacks it;
+    CMT_ETOOBIG; CMT_ECLOSED: the peer is stopping or gone; CMT_ENOMEM. */
 CMT_API CMT_NODISCARD cmt_err cmt_peer_try_send(cmt_peer *p, uint8_t channel,
                                                 cmt_buf *msg);
 
 /** How long CometBFT's Send waits for room: 10 s. */
 #define CMT_SEND_TIMEOUT CMT_SECONDS(10)
 
-/**
- * Blocks until |msg| is queued, the peer is gone, or |timeout_ns| passed: such
- * as CMT_SEND_TIMEOUT; 0 does not wait, CMT_NEVER waits without limit.
- *
- * Returns    the errors of cmt_peer_try_send() but CMT_EAGAIN;
- *            CMT_ETIMEDOUT; CMT_EDEADLK: the calling thread is the loop of
- *            a switch.
- * Ownership  CMT_OK takes one reference to |msg|, an error leaves it.
- */
+/** Blocks until |msg| is queued, the peer is gone, or |timeout_ns| passed, such
+    as CMT_SEND_TIMEOUT: 0 does not wait, CMT_NEVER waits without limit.  CMT_OK
+    takes one reference to |msg|, an error leaves it.
+
+    Returns the errors of cmt_peer_try_send() but CMT_EAGAIN; CMT_ETIMEDOUT;
+    CMT_EDEADLK: the calling thread is the loop of a switch. */
 CMT_API CMT_NODISCARD cmt_err cmt_peer_send(cmt_peer *p, uint8_t channel,
                                             cmt_buf *msg, uint64_t timeout_ns);
 
-/** A send that waits; it belongs to the caller and outlives the wait.
-
-    Set it with CMT_SEND_REQ() before its first use.  From a
-    cmt_peer_send_async() that returned CMT_OK until |cb| or
-    cmt_peer_send_cancel() it is under way: using it again, for any peer, is
-    CMT_EINVAL, and nothing of it may be written.  A request that was
-    overwritten while it was under way is a panic as soon as that is noticed. */
+/** A send that waits; it belongs to the caller.  Set it with CMT_SEND_REQ().
+    From a cmt_peer_send_async() that returned CMT_OK until |cb| or
+    cmt_peer_send_cancel() it is under way: it must stay where it is, using it
+    again is CMT_EINVAL, and writing to it is a mistake that panics. */
 typedef struct cmt_send_req {
   size_t size;
-  /** How long the message may wait for room from the call on; 0 is not at
-      all, CMT_NEVER without limit. */
+  /** How long the message may wait for room from the call on; 0 is not at all,
+      CMT_NEVER without limit. */
   uint64_t timeout_ns;
-  /** Runs exactly once unless the send is cancelled, on the peer's loop
-      (reactor.h), never from inside the call and never two at once for a peer.
-      CMT_OK: queued; CMT_ETIMEDOUT, CMT_ECLOSED, CMT_ENOMEM: |msg| is handed
-      back.  From its callback on the request may be used again.  NULL: with
-      |event_reactor| of the switch CMT_EVENT_SENT comes in its place, and the
-      request may be used again when that was taken; else nobody is told, and a
-      message that cannot be queued is dropped. */
+  /** Runs once, unless the send is cancelled, on the peer's loop.  CMT_OK:
+      queued; CMT_ETIMEDOUT, CMT_ECLOSED, CMT_ENOMEM: |msg| is handed back.  The
+      request may be used again then.  NULL: CMT_EVENT_SENT with |event_reactor|
+      of the switch; else nobody is told, and what cannot be queued is
+      dropped. */
   void (*cb)(void *arg, cmt_err status, cmt_buf *msg);
   void *arg;
   cmt_buf *msg; /**< Set by the library: the message while it is under way. */
@@ -118,31 +97,22 @@ typedef struct cmt_send_req {
     sizeof(cmt_send_req), (timeout_ns_), (cb_), (arg_), NULL, { NULL }         \
   }
 
-/**
- * Queues |msg| as soon as there is room, in the order of the calls.
- *
- * Returns    CMT_OK: |req|->cb will come; otherwise it will not: the errors of
- *            cmt_peer_try_send() but CMT_EAGAIN; CMT_EINVAL: |req| was not set
- *            by CMT_SEND_REQ(), or is under way already, and nothing changes.
- * Ownership  CMT_OK takes one reference to |msg| until |cb| or
- *            cmt_peer_send_cancel() hands it back.
- */
+/** Queues |msg| as soon as there is room, in the order of the calls.  CMT_OK
+    takes one reference to |msg| until |cb| or cmt_peer_send_cancel() hands it
+    back.
+
+    Returns CMT_OK: |req|->cb will come; the errors of cmt_peer_try_send() but
+    CMT_EAGAIN; CMT_EINVAL: |req| was not set, or is under way. */
 CMT_API CMT_NODISCARD cmt_err cmt_peer_send_async(cmt_peer *p, uint8_t channel,
                                                   cmt_buf *msg,
                                                   cmt_send_req *req);
 
-/**
- * Takes back the send of |req| to |p|, on any thread, without waiting.  The
- * memory of |req| must still be there: its callback may have run.
- *
- * Returns    CMT_OK: the message is not sent; CMT_EALREADY: it was queued
- *            before, and is sent.  After these two |cb| does not run, and |req|
- *            may be used again or freed.  CMT_EBUSY: |cb| is running at this
- *            moment, perhaps in the calling thread, or its event waits to be
- *            taken.  CMT_EINVAL: |req| is not under way to |p|: its callback
- *            has returned, or it was never sent.
- * Ownership  CMT_OK hands the reference to |req|->msg back to the caller.
- */
+/** Takes back the send of |req| to |p|, on any thread, without waiting.
+
+    Returns CMT_OK: it is not sent, and the caller has |req|->msg again;
+    CMT_EALREADY: it was queued, and is sent; after these two |cb| does not run.
+    CMT_EBUSY: |cb| is running, or its event waits; CMT_EINVAL: |req| is not
+    under way to |p|. */
 CMT_API CMT_NODISCARD cmt_err cmt_peer_send_cancel(cmt_peer *p,
                                                    cmt_send_req *req);
 
@@ -169,14 +139,10 @@ typedef struct cmt_broadcast {
 CMT_API void cmt_peer_pause(cmt_peer *p);
 CMT_API void cmt_peer_resume(cmt_peer *p);
 
-/**
- * Ends the peer with |reason|; CMT_OK is a mistake that panics.
- *
- * |flush_ns| 0 closes at once.  Otherwise new sends are refused, what is
- * queued is sent within |flush_ns|, and the socket is closed so that the other
- * side can read the last message.  remove_peer follows in both cases.  The
- * first reason stays; a later stop can only bring the end nearer.
- */
+/** Ends the peer with |reason|; CMT_OK is a mistake that panics.  |flush_ns| 0
+    closes at once; otherwise new sends are refused, and what is queued is sent
+    within that time.  remove_peer follows.  The first reason stays; a later
+    stop can only bring the end nearer. */
 CMT_API void cmt_peer_stop(cmt_peer *p, cmt_err reason, uint64_t flush_ns);
 
 enum {
@@ -184,23 +150,12 @@ enum {
   CMT_PEER_KEY_MAX = 63,  /**< Bytes of a key, without the NUL. */
 };
 
-/**
- * Keeps |value| with the peer under |key|, a text of 1 to CMT_PEER_KEY_MAX
- * bytes, in place of the value that was there; NULL only removes that.
- *
- * For what a reactor knows of each peer: set in init_peer, it is there in every
- * later callback of any reactor, in remove_peer, and as long as anybody holds a
- * reference.  Choose keys that no other part of the program uses.
- *
- * Returns    CMT_OK; CMT_EINVAL: not such a key, or NULL; CMT_ELIMIT: the peer
- *            has CMT_PEER_KEYS_MAX other keys; CMT_ENOMEM.
- * Ownership  CMT_OK takes |value|: |destroy|(|value|), unless |destroy| is
- *            NULL, runs once, either in the call that replaces it or with the
- *            peer's last reference, on the thread that drops it; no lock is
- *            held.  With the last reference the values go one by one, and the
- *            peer cannot be used any more.  An error leaves |value| with the
- *            caller.
- */
+/** Keeps |value| with the peer under |key|, 1 to CMT_PEER_KEY_MAX bytes, in
+    place of what was there; NULL only removes that.  |destroy|(|value|), unless
+    NULL, runs once: when it is replaced, or with the peer's last reference.
+
+    Returns CMT_OK; CMT_EINVAL: no such key; CMT_ELIMIT: CMT_PEER_KEYS_MAX other
+    keys; CMT_ENOMEM.  An error leaves |value| with the caller. */
 CMT_API CMT_NODISCARD cmt_err cmt_peer_set(cmt_peer *p, const char *key,
                                            void *value,
                                            void (*destroy)(void *));
@@ -214,17 +169,12 @@ enum {
   CMT_PEER_TAG_MAX = 31, /**< Bytes of a tag, without the NUL. */
 };
 
-/**
- * Says what the peer is worth under |tag|, a text of 1 to CMT_PEER_TAG_MAX
- * bytes, in place of what was said before; 0 removes the tag.
- *
- * The sum of all tags counts when |evict_interval_ns| of the switch is set:
- * then a newcomer may replace the inbound peer that is worth least and not more
- * than 0.
- *
- * Returns    CMT_OK; CMT_EINVAL: not such a tag; CMT_ELIMIT: the peer has
- *            CMT_PEER_TAGS_MAX other tags; CMT_ENOMEM.
- */
+/** Says what the peer is worth under |tag|, 1 to CMT_PEER_TAG_MAX bytes; 0
+    removes the tag.  The sum of all tags counts for |evict_interval_ns| of the
+    switch.
+
+    Returns CMT_OK; CMT_EINVAL: no such tag; CMT_ELIMIT: CMT_PEER_TAGS_MAX other
+    tags; CMT_ENOMEM. */
 CMT_API CMT_NODISCARD cmt_err cmt_peer_set_worth(cmt_peer *p, const char *tag,
                                                  int32_t value);
 /** The sum of its tags; 0 when there is none. */
@@ -245,22 +195,21 @@ typedef struct cmt_peer_status {
   /** Bytes per second on the socket over the last second, or the longer time
       from one iteration to another; at most 2^32 - 1. */
   uint64_t send_rate, recv_rate;
-  /** What the kernel told of the socket: bytes that were not sent yet, how long
-      they take at the delivery rate, and bytes sent that were not acknowledged.
-      It is asked at most each 20 ms, and only while more than 32 KiB were
-      written or some were unsent.  0: never, or the peer is gone. */
+  /** What the kernel told of the socket: bytes not sent yet, how long they take
+      at the delivery rate, and bytes in flight.  It is asked at most each 20 ms
+      while more than 32 KiB were written or some were unsent.  0: never, or
+      gone. */
   uint64_t kernel_unsent_bytes, kernel_unsent_ns, in_flight_bytes;
-  /** Bytes per second that the network last took, or a reader that is slower.
-   */
+  /** Estimated throughput of the path in bytes per second: the kernel's
+      delivery rate, or the rate of the receiver if that is lower. */
   uint64_t delivery_rate;
   uint64_t tcp_rtt_ns; /**< Smoothed; without the time in our queues. */
   size_t channel_count;
   cmt_channel_status channels[CMT_CHANNELS_MAX];
 } cmt_peer_status;
 
-/** The numbers as of the peer's last iteration of its loop; of an iteration
-   that is under way those of the channels may be there already.  The last ones
-   stay when the peer is gone. */
+/** Fills in a snapshot as of the peer's last loop iteration; counters of
+    channels may be newer.  After the end the final values remain. */
 #define cmt_peer_get_status(p, out)                                            \
   cmt_peer_get_status_sized((p), (out), sizeof *(out))
 CMT_API void cmt_peer_get_status_sized(const cmt_peer *p, cmt_peer_status *out,
