@@ -2,13 +2,11 @@
 #ifndef CMT_SWITCH_H
 #define CMT_SWITCH_H
 
-/* The switch: listens, dials, keeps the set of peers, and gives each message
-   to the reactor that owns its channel.  docs/PROTOCOL.md section 6.
-   Everything here but cmt_switch_new(), cmt_switch_start() and
-   cmt_switch_delete() may be called from any thread and from any callback;
-   those three each from one thread.
-
-   After fork() the child must not touch a switch or a peer. */
+/* The switch: listens, dials, keeps the set of peers, and gives each message to
+   the reactor that owns its channel.  docs/guide/first-node.md.  Any thread and
+   any callback may call everything here; cmt_switch_new(), cmt_switch_start()
+   and cmt_switch_delete() each from one thread.  After fork() the child must
+   not touch a switch or a peer. */
 
 #include <cometp2p/admission.h>
 #include <cometp2p/dial.h>
@@ -50,22 +48,20 @@ typedef struct cmt_switch_options {
   const char *version;     /**< The software's: cmt_version(). */
   /** "HOST:PORT", an IP literal and a port, of which 0 is a free one; a scheme
       such as "tcp://" may stand before it.  "*:PORT", ":PORT" and "[::]:PORT"
-      are all addresses, of IPv6 and IPv4 together whatever the system's
-      default is (of IPv4 alone where the system has no IPv6); "0.0.0.0:PORT"
-      is all of IPv4.  A zone as in "[fe80::1%eth0]:PORT" is no part of what the
-      node info says.  NULL: none. */
+      are all addresses of IPv6 and IPv4; "0.0.0.0:PORT" is all of IPv4.  NULL:
+      the switch does not listen. */
   const char *laddr;
   /** Said in the node info instead of |laddr|; NULL: |laddr| itself, and
       "tcp://0.0.0.0:0" without one. */
   const char *external_address;
   uint64_t protocol_p2p, protocol_block, protocol_app; /**< 8, 11, 0. */
-  const cmt_reactor *reactors; /**< Copied; what they point to is borrowed. */
+  const cmt_reactor *reactors; /**< Copied with their channels;
+                                  names and |self| are borrowed. */
   size_t reactor_count;
   /** 1 to CMT_LOOPS_MAX, each with a thread and 326 KiB; default 1.  With more,
-      a peer goes to the one with the fewest peers, and inline reactors hear
-      different peers at the same time: reactor.h says which functions.  The
-      first loop has its share of the peers, and besides listens, dials and does
-      the handshakes. */
+      a peer goes to the loop with the fewest peers, and inline reactors receive
+      from different peers at the same time.  The first one also listens, dials
+      and does the handshakes.  docs/guide/threads.md. */
   unsigned loops;
   cmt_wire wire; /**< CMT_WIRE_COMETBFT; every peer must speak the same. */
   /** On the first loop, once per dial or accept that yields no peer; may be
@@ -89,99 +85,67 @@ typedef struct cmt_switch_options {
                                         long, because it is paused or a
                                         reactor's queue is full, ends,
                                         CMT_ESTALLED. */
-  /** 5 ms: what is written may wait so long in the kernel before it is sent,
-      and what is sealed for one write so long to be written, at the rate at
-      which the network takes it; until that is known, and with 0 always, 32 KiB
-      and 261 KiB.  Shorter is better for messages of high priority, but a loop
-      that takes longer for one iteration leaves the network idle.  The former
-     is at least 16 KiB and at most 4 MiB, the latter at least 8 KiB.  Queues in
-     the network are not in it; see |congestion|. */
+  /** Target for the time that sealed bytes spend below us; 5 ms.  At the
+      measured delivery rate it bounds what is unsent in the kernel, 16 KiB to 4
+      MiB, and one write, 8 to 261 KiB; until the rate is known, and with 0
+      always, 32 KiB and 261 KiB.  docs/guide/channels.md. */
   uint64_t queue_delay_target_ns;
-  /** TCP congestion control of all connections, such as "bbr"; NULL: the
-      system's.  Under "cubic" a router's queue fills up whatever a sender does,
-      and every message waits in it; "bbr" keeps it short. */
+  /** TCP congestion control of all connections, such as "bbr", which keeps the
+      queues of routers short; NULL: the system's. */
   const char *congestion;
   uint64_t dial_timeout_ns;         /**< 3 s. */
   uint64_t handshake_timeout_ns;    /**< 3 s for each half. */
   uint32_t send_packet_payload_max; /**< 1024; 16 to 65536. */
   uint32_t recv_packet_payload_max; /**< 1400; 1 to 65536. */
   /** Bytes per second, as cmt_mconn_options; 0, the default: no limit.  Of each
-      peer, and of all together.  Of a total each peer may overdraw a piece of
-      at most 16 KiB; then it waits until all is repaid, so they take turns. */
+      peer, and of all together.  Of a total each peer may overdraw at most 16
+      KiB and then waits until that is repaid, so they take turns. */
   uint64_t send_rate, recv_rate, send_rate_total, recv_rate_total;
-  /** 40; over it a connection is refused after its handshake, CMT_ELIMIT: the
-      other side gets our node info and then the end.  A second connection of a
-      node that is a peer needs no place: see dial.h.  A node of a
-      persistent dial has the place among the outbound peers that the dial would
-      have, when there is none here.  0: no inbound peer at all; at most
-      CMT_PEERS_MAX, with as many outbound peers 512 MiB of floors for
-     unfinished messages and as much for queued ones. */
+  /** 40; 0: none; at most CMT_PEERS_MAX.  Over it a connection is refused after
+      its handshake, CMT_ELIMIT.  A standby of a peer needs no place, and a node
+      of a persistent dial has an outbound one when there is none here. */
   uint32_t inbound_peers_max;
-  /** Inbound peers of one address; 0, the default, or CMT_NO_LIMIT: no limit.
-   */
+  /** Inbound peers of one address; 0, the default, or CMT_NO_LIMIT: no
+      limit. */
   uint32_t inbound_peers_per_ip_max;
   uint32_t outbound_peers_max; /**< 40; over it a dial is rejected,
                                     CMT_ELIMIT.  At most CMT_PEERS_MAX. */
   /** Inbound handshakes at one time; 0: the default, 64.  A newcomer always
-      gets a place.  When all are taken another one ends with CMT_ELIMIT: of
-      those whose key has not arrived, if they have more than a quarter of the
-      places, or else of those that are not authenticated, if they have, it is
-      the oldest of the address with the most places in the network (/24 or /64)
-      with the most.  In no iteration of the loop more than an eighth of the
-     places, and no more than 16, are given away, so that what has arrived is
-     read before.
-
-      None of these places is taken by our own dials, nor by a connection from
-      an address at which a persistent one of them was last found: it keeps a
-      place for that.  With fewer than four places there is no quarter to keep,
-      so a crowd that sends keys may keep others out. */
+      gets a place: when all are taken, one of those that came least far, of the
+      network and the address with the most, ends with CMT_ELIMIT.  Our own
+      dials need none.  docs/guide/operating.md. */
   uint32_t handshakes_max;
   /** Inbound handshakes of one address; 0: the default, 8; or CMT_NO_LIMIT.
-      Over it one of that address ends, by the same rule.  Loopback is exempt.
-   */
+      Over it one of that address ends, by the same rule.  Loopback is
+      exempt. */
   uint32_t handshakes_per_ip_max;
   /** Attempts of dials under way at one time, without those of persistent
       addresses, which need no place; 0: the default, 64; or CMT_NO_LIMIT.  Over
       it a dial is rejected, CMT_ELIMIT. */
   uint32_t dials_max;
-  /** How many bits of an IPv6 address make one address for the limits above,
-      1 to 128; 0: the default, 64, which is what one customer has.  Link-local
+  /** How many bits of an IPv6 address make one address for the limits above, 1
+      to 128; 0: the default, 64, which is what one customer has.  Link-local
       addresses (fe80::/10) count as a whole. */
   uint32_t ip6_prefix_len;
   size_t send_bytes_max; /**< Queued per peer: 32 MiB, or one message. */
   /** Queued for all peers together; 0, the default: 256 MiB, or four times what
-      one peer may have when that is more.
-
-      Each possible peer has a floor as for |recv_bytes_total_max|, 1.6 MiB by
-      default.  A send within it never waits for others.  Above the floors a
-      peer may have as much as is left for all others, so whoever has most is
-      refused first, and a newcomer finds room.  One that has no more than its
-      floor may take as much as there is. */
+      one peer may have when that is more.  Each possible peer has a floor that
+      no other can take, 1.6 MiB by default.  Above the floors whoever has most
+      is refused first. */
   size_t send_bytes_total_max;
   size_t recv_bytes_max; /**< Under reassembly per peer, at least the
                               largest message; 0: that + 1 MiB.  Over it
                               the peer ends with CMT_ENOBUFS. */
   /** Under reassembly of all peers together; 0, the default: 512 MiB, or four
-      times |recv_bytes_max| when that is more.  Messages that are whole in a
-      packet do not count.
-
-      Each possible peer, |inbound_peers_max| + |outbound_peers_max| of them,
-      has a floor that is its own: an even part of half of the total (3.2 MiB by
-      default), or less if one largest message has no room in what is left then,
-      but at least 4096 bytes, and never more than it can use.  Up to there it
-      takes nothing of what others share.
-
-      Above the floors, when the total is used up, the peer that holds most ends
-      with CMT_ENOBUFS, and not the one that asks; before the others goes one
-      of which for ten seconds less than 1/64 of what it holds came.
-      CMT_EINVAL: less than one largest message and 4096 bytes for each other
-      peer. */
+      times |recv_bytes_max| when that is more.  Each possible peer has a floor
+      that no other can take, 3.2 MiB by default.  Above the floors the peer
+      that holds most ends with CMT_ENOBUFS.  CMT_EINVAL: less than one largest
+      message and 4096 bytes for each other peer. */
   size_t recv_bytes_total_max;
   /** Asked for each connection that is accepted, before its handshake, and for
-      each that has completed one, whoever dialed; NULL: all may come.  See
-      admission.h.  Until an answer comes the other side is not read, and the
-      connection counts among |handshakes_max|, where it may have to give way
-      to a newcomer. */
+      each that has completed one, whoever dialed; NULL: all may come.  Until an
+      answer comes the other side is not read, and the connection counts among
+      |handshakes_max|.  docs/guide/admission.md. */
   cmt_filter filter_addr, filter_peer;
   void *filter_arg;
   /** Without an answer for so long it is refused, CMT_EFILTER: 5 s.  CMT_NEVER:
@@ -192,27 +156,20 @@ typedef struct cmt_switch_options {
   const cmt_node_id *unconditional;
   size_t unconditional_count;
   /** 0, the default: over |inbound_peers_max| the newcomer is refused.  Else at
-      most once in this time a newcomer replaces the inbound peer that is worth
-      least (cmt_peer_set_worth()), which ends with CMT_EEVICTED; of several one
-      from the network (/24 or /64) with the most, the youngest first.  Never
-      one that is worth more than 0, is protected, or is of a persistent dial or
-      unconditional. */
+      most once in this time it replaces the inbound peer that is worth least,
+      and not more than 0 (cmt_peer_set_worth()), which ends with CMT_EEVICTED.
+      docs/guide/admission.md. */
   uint64_t evict_interval_ns;
-  /** The name of a reactor with CMT_DELIVER_MAILBOX.  What has no callback
-     comes to its mailbox as an event, so that a program needs no call from a
-     thread of the library: rejections without |on_rejected|, outcomes of dials
-     without on_outcome, and sends, timers and posts without a |cb|.
-
-      Sends, timers and posts wait in their own memory, so none of these is
-      lost.  Of rejections and outcomes up to CMT_EVENTS_ACCEPTED_MAX and
-      CMT_EVENTS_DIALED_MAX wait or are out; over that, and without memory, the
-      newest is dropped and counted in |lost_events| of the status.  What nobody
-      has taken is dropped by cmt_switch_delete().  NULL, the default: none. */
+  /** The name of a reactor with CMT_DELIVER_MAILBOX, whose mailbox gets as
+      events what has no callback: rejections, outcomes of dials, and sends,
+      timers and posts without a |cb|.  Rejections and outcomes over
+      CMT_EVENTS_ACCEPTED_MAX and CMT_EVENTS_DIALED_MAX are dropped and counted
+      in |lost_events|.  NULL, the default: none. */
   const char *event_reactor;
   /** Takes nodes of any network, block version and set of channels, for a
       program that learns what there is: cmt_peer_node_info() tells.  They end
       the connection when ours does not suit them.  Only a switch that dials
-     may: CMT_EINVAL with |laddr|. */
+      may: CMT_EINVAL with |laddr|. */
   bool any_network;
 } cmt_switch_options;
 
@@ -220,46 +177,32 @@ typedef struct cmt_switch_options {
   cmt_switch_options_init_sized((o), sizeof *(o))
 CMT_API void cmt_switch_options_init_sized(cmt_switch_options *o, size_t size);
 
-/**
- * A switch that does nothing yet.
- *
- * Of the descriptors 0 to 2, those that are closed are /dev/null afterwards and
- * for the rest of the process, since libuv takes none of them for a socket.
- *
- * Returns    CMT_OK; CMT_EINVAL: |why| (may be NULL) names the option, what
- *            was found and what is allowed, such as "reactors chat and files
- *            both claim channel 0x51"; CMT_ENOMEM; CMT_EIO.
- * Ownership  the caller deletes |*out|; |o| is not kept.
- */
+/** A switch that does nothing yet; the caller deletes |*out|, and |o| is not
+    kept.  Of the descriptors 0 to 2, those that are closed become /dev/null,
+    since libuv takes none of them for a socket.
+
+    Returns CMT_OK; CMT_EINVAL: |why| (may be NULL) names the option, what was
+    found and what is allowed; CMT_ENOMEM; CMT_EIO. */
 CMT_API CMT_NODISCARD cmt_err cmt_switch_new(const cmt_switch_options *o,
                                              cmt_switch **out, cmt_why *why);
 
-/**
- * Listens, starts the reactors and then the threads of the loops, which have
- * all signals blocked.
- *
- * Returns    CMT_OK; CMT_EIO: |why| (may be NULL) has for example "cannot
- *            listen on 127.0.0.1:26656: Address already in use";
- *            CMT_EINVAL: started before; CMT_ECLOSED: stopped before;
- *            CMT_ENOMEM; or the error of a reactor's start.
- *            After an error only cmt_switch_delete() makes sense.
- */
+/** Listens, starts the reactors and then the threads of the loops.  After an
+    error only cmt_switch_delete() makes sense.
+
+    Returns CMT_OK; CMT_EIO: |why| (may be NULL) tells, such as that it cannot
+    listen; CMT_EINVAL: started before; CMT_ECLOSED: stopped before; CMT_ENOMEM;
+    or the error of a reactor's start. */
 CMT_API CMT_NODISCARD cmt_err cmt_switch_start(cmt_switch *s, cmt_why *why);
 
 /** The mailbox of the reactor of that name, for as long as the switch lives;
     NULL: there is none, or its delivery is not CMT_DELIVER_MAILBOX. */
 CMT_API cmt_mailbox *cmt_switch_mailbox(cmt_switch *s, const char *reactor);
 
-/**
- * cmt_peer_try_send() of one buffer to every peer.
- *
- * A broadcast waits for nobody: a peer without room goes without the message.
- * Call cmt_peer_send() for each of cmt_switch_peers() to wait for room.
- *
- * Returns    CMT_OK, whatever each peer said: |counts| (may be NULL) tells, and
- *            is all 0 after an error; CMT_ENOCHANNEL; CMT_ETOOBIG; CMT_ENOMEM.
- * Ownership  CMT_OK takes one reference to |msg|, an error leaves it.
- */
+/** cmt_peer_try_send() of one buffer to every peer; a peer without room goes
+    without it.  CMT_OK takes one reference to |msg|, an error leaves it.
+
+    Returns CMT_OK, whatever each peer said: |counts| (may be NULL) tells, and
+    is all 0 after an error; CMT_ENOCHANNEL; CMT_ETOOBIG; CMT_ENOMEM. */
 CMT_API cmt_err cmt_switch_broadcast(cmt_switch *s, uint8_t channel,
                                      cmt_buf *msg, cmt_broadcast *counts);
 /** cmt_switch_broadcast() of a copy of |len| bytes. */
@@ -327,73 +270,24 @@ typedef struct cmt_switch_status {
 CMT_API void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
                                          size_t size);
 
-/**
- * The most bytes that |s| can have allocated at one time, by its options.
- *
- * It is the sum of
- * - its own: the switch, each of its |loops| with two buffers (326 KiB), copies
- *   of the options' texts, the list of peers, CMT_BANS_MAX bans (40 KiB);
- * - for each connection, of which there are at most twice the sum of
- *   |inbound_peers_max|, |outbound_peers_max| and |handshakes_max|, and one
- *   more: the session and the socket;
- * - for each of |handshakes_max| + |inbound_peers_max| + |outbound_peers_max|,
- *   and one more: a connection in its handshake, or held beside a peer, with
- *   both node infos, ours also sealed;
- * - for each peer, |inbound_peers_max| + |outbound_peers_max| of them: the
- *   connection, its node info, a batch of 256 frames (261 KiB) that the
- *   socket did not take, what it read and has not handed over (66 KiB), room
- * for CMT_PEER_KEYS_MAX values, and a header for each message that may be
- * queued;
- * - queued messages: for each peer |send_bytes_max| or one message of the
- *   largest |send_message_max|, but no more than its channels can queue, and in
- *   all no more than |send_bytes_total_max|;
- * - messages under reassembly: |recv_bytes_max| for each peer, but no more than
- *   |recv_bytes_total_max|, a header for each channel of each peer, one packet
- *   of each peer, and for each loop twice the largest |recv_message_max|, for
- *   one that grows and one that is being delivered;
- * - for each reactor that is not called inline: twice |recv_queue_bytes_total|,
- *   and for each peer one largest message and what 64 KiB of the stream may
- *   hold besides; with |event_reactor| also 1.7 MB, for rejections and
- *   outcomes of dials that wait;
- * - for each address that is being dialed, or will be again, as of now: 7 KiB,
- *   and twice the same as for a handshake: for its attempt, and for an inbound
- *   connection that its place is kept for; and for one that is unconditional,
- *   until it is freed, a peer more, with its floors besides the totals.
- *
- * Bytes are as asked of the environment.  Not in it: what the application
- * allocates or keeps a reference to, sends that wait in cmt_peer_send_async(),
- * stacks of threads, host names that are being resolved (at most 64 at one
- * time, under 1 KiB each and what the system's resolver needs), memory of libuv
- * itself and of the kernel, and the keys in locked memory: 64 bytes for each
- * connection and 688 for each handshake, in pieces of 4 to 64 KiB with guard
- * pages around them, and one page for the node key.
- */
+/** The most bytes that |s| can have allocated at one time, by its options and
+    the addresses that are being dialed.  docs/guide/operating.md has its terms,
+    and what is not in it: memory of the application, of libuv, of the kernel,
+    of threads and of keys. */
 CMT_API uint64_t cmt_switch_memory_max(cmt_switch *s);
 
-/**
- * Ends listening and dialing at once, and every peer as cmt_peer_stop() with
- * CMT_ECANCELED: |flush_ns| bounds flushing and the wait for the other side
- * together; messages that no reactor has taken by then are dropped.  Returns at
- * once; a second call changes nothing.
- */
+/** Ends listening and dialing, and every peer as cmt_peer_stop() with
+    CMT_ECANCELED; |flush_ns| bounds flushing and the wait for the other side
+    together.  Messages that no reactor has taken by then are dropped.  Returns
+    at once; a second call changes nothing. */
 CMT_API void cmt_switch_stop(cmt_switch *s, uint64_t flush_ns);
 
-/**
- * Stops with no flush unless cmt_switch_stop() was called, waits until the
- * last peer is removed and the reactors are stopped, and frees.  NULL is fine.
- *
- * Every 5 s it logs what it waits for, such as the reactor whose function does
- * not return, or that does not empty its mailbox.  Threads that wait in
- * cmt_mailbox_next() get CMT_ECLOSED and have left before this frees the
- * mailbox; no call for it may begin then.  A host name that is being resolved
- * holds up nothing: its thread ends by itself when the system's resolver gives
- * up, and touches nothing of the switch or its environment then.  Until then
- * the library must not be unloaded from the process.
- *
- * Returns    CMT_OK; CMT_EDEADLK: on a loop or a worker of a switch, in a
- *            function of one of its reactors, or the switch is on the caller's
- *            loop and has not finished; nothing is freed.
- */
+/** Stops with no flush unless cmt_switch_stop() was called, waits until the
+    last peer is removed and the reactors are stopped, and frees; NULL is fine.
+    Each 5 s it logs what it waits for.  docs/guide/stopping.md.
+
+    Returns CMT_OK; CMT_EDEADLK, and nothing is freed: on a loop or a worker, in
+    a function of a reactor, or before the caller's loop has finished. */
 CMT_API CMT_NODISCARD cmt_err cmt_switch_delete(cmt_switch *s);
 
 /* ---- short forms ---- */
