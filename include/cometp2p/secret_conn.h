@@ -6,15 +6,11 @@
    threads.  docs/PROTOCOL.md section 2.  An object belongs to one thread at a
    time.
 
-   Bytes of the other side go in with cmt_secret_conn_recv(), and what they
-   hold comes out of cmt_secret_conn_next().  Until the state is
-   CMT_SECRET_CONN_UP, cmt_secret_conn_output() has bytes to send.  From then
-   on the caller fills frames and seals them with cmt_secret_conn_seal().  The
-   first failure is final: every later call returns it again.  The caller
-   closes the socket then; the protocol has no error message.
-
-   Deadlines are the caller's: 3 s for the whole handshake is what CometBFT
-   grants. */
+   Bytes of the other side go in with cmt_secret_conn_recv() and come out of
+   cmt_secret_conn_next().  Until the state is CMT_SECRET_CONN_UP,
+   cmt_secret_conn_output() has bytes to send; from then on the caller seals
+   frames.  The first failure is final.  Deadlines are the caller's: CometBFT
+   grants 3 s. */
 
 #include <cometp2p/buf.h>
 #include <cometp2p/node_key.h>
@@ -42,46 +38,32 @@ typedef enum cmt_secret_conn_state {
   CMT_SECRET_CONN_FAILED,
 } cmt_secret_conn_state;
 
-/**
- * Starts a connection: draws an ephemeral key and has its 35 bytes ready for
- * cmt_secret_conn_output().
- *
- * Returns    CMT_OK; CMT_EINVAL: |key| or |out| is NULL, or |env| is none
- *            that cmt_env_init() filled; CMT_ENOMEM; CMT_EIO: |env| is NULL and
- *            the defaults cannot be had.
- * Ownership  |s| has a reference to |key| of its own until the state is UP or
- *            FAILED.
- */
+/** Starts a connection: draws an ephemeral key, and has its 35 bytes ready for
+    cmt_secret_conn_output().  It has a reference to |key| of its own until the
+    state is UP or FAILED.
+
+    Returns CMT_OK; CMT_EINVAL: |key| or |out| is NULL, or |env| was not filled;
+    CMT_ENOMEM; CMT_EIO: no default environment. */
 CMT_API CMT_NODISCARD cmt_err cmt_secret_conn_new(const cmt_env *env,
                                                   const cmt_node_key *key,
                                                   cmt_secret_conn **out);
 
-/**
- * Hands over |len| bytes of the other side, cut anywhere.
- *
- * Nothing is decrypted yet: call cmt_secret_conn_next() until it says
- * CMT_EAGAIN before the next call.
- *
- * Returns    CMT_OK; CMT_EINVAL: the bytes before are not used up; or the
- *            first failure.
- * Ownership  |data| is lent until cmt_secret_conn_next() said CMT_EAGAIN or
- *            failed; frames are opened in place.
- */
+/** Hands over |len| bytes of the other side, cut anywhere.  |data| is lent, and
+    changed, until cmt_secret_conn_next() said CMT_EAGAIN or failed; call that
+    before the next recv.
+
+    Returns CMT_OK; CMT_EINVAL: the bytes before are not used up; or the first
+    failure. */
 CMT_API CMT_NODISCARD cmt_err cmt_secret_conn_recv(cmt_secret_conn *s,
                                                    uint8_t *data, size_t len);
 
-/**
- * The next batch of decrypted bytes, never empty, in |*out|.
- *
- * Before the state is UP the bytes given are those of the handshake, which
- * moves on and gives none; the state may change in any call.
- *
- * Returns    CMT_OK; CMT_EAGAIN: all bytes are used up; CMT_EPROTO: a
- *            malformed or too long handshake message or frame; CMT_EAUTH: a
- *            frame, key or signature that does not verify; CMT_ENONCE;
- *            CMT_ENOMEM; or the first failure.
- * Ownership  |*out| is lent until the next call on |s|.
- */
+/** The next batch of decrypted bytes, never empty, lent until the next call on
+    |s|.  Before the state is UP the bytes are those of the handshake, which
+    gives none.
+
+    Returns CMT_OK; CMT_EAGAIN: all bytes are used up; CMT_EPROTO: a malformed
+    or too long handshake message or frame; CMT_EAUTH: what does not verify;
+    CMT_ENONCE; CMT_ENOMEM; or the first failure. */
 CMT_API CMT_NODISCARD cmt_err cmt_secret_conn_next(cmt_secret_conn *s,
                                                    cmt_bytes *out);
 
@@ -106,18 +88,13 @@ cmt_secret_conn_get_state(const cmt_secret_conn *s);
 /** The id of the authenticated other side; NULL before the state was UP. */
 CMT_API const cmt_node_id *cmt_secret_conn_id(const cmt_secret_conn *s);
 
-/**
- * Seals |len| bytes, which lie spread over frames, in place.
- *
- * Byte i of the data stands at
- * |slots|[i / 1024 * CMT_FRAME_SLOT + CMT_FRAME_HEADER + i % 1024]; |slots|
- * has ceil(len / 1024) slots of CMT_FRAME_SLOT bytes.  Lengths, zero padding
- * and tags are written here.  Every slot is sent once, in order.
- *
- * Returns    CMT_OK; CMT_EINVAL: the state is not UP, or |len| is 0;
- *            CMT_ENONCE: the frame counter is used up, which is final; or the
- *            first failure.
- */
+/** Seals |len| bytes in place: byte i stands at |slots|[i / 1024 *
+    CMT_FRAME_SLOT + CMT_FRAME_HEADER + i % 1024].  |slots| has ceil(len / 1024)
+    slots, of which each is sent once, in order.  Lengths, padding and tags are
+    written here.
+
+    Returns CMT_OK; CMT_EINVAL: the state is not UP, or |len| is 0; CMT_ENONCE:
+    the frame counter is used up, which is final; or the first failure. */
 CMT_API CMT_NODISCARD cmt_err cmt_secret_conn_seal(cmt_secret_conn *s,
                                                    uint8_t *slots, size_t len);
 
