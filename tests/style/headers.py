@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each public header compiles alone, as C99, C11 and C++17, and behind any short
 macros of its program, which it leaves as they were.  A program of each language
-that includes them all runs on the shared library.
+that includes them all runs on the shared library.  No comment of a header is
+long.
 
 usage: headers.py --release BUILD_DIR
 """
@@ -141,6 +142,40 @@ def run_program(report, release, folder):
         report.check(status == 0 and output.endswith(" 1\n"), name, output)
 
 
+# A header says what and how much; docs/guide/ says why.
+ITEM_LINES = 6
+# The comment at the top of a header has a little more room.
+TOP_LINES = 8
+# Headers that are still longer.
+LONG = ("conn.h", "env.h", "mconn.h", "probe.h")
+
+
+def check_lengths(report, header):
+    with open(os.path.join(INCLUDE, "cometp2p", header),
+              encoding="utf-8") as file:
+        text = file.read()
+    comments = [m for m in re.finditer(r"/\*.*?\*/", text, re.DOTALL)
+                if "SPDX" not in m[0]]
+    long = []
+    for place, comment in enumerate(comments):
+        lines = [line for line in comment[0].split("\n") if line.strip(" */")]
+        if len(lines) > (ITEM_LINES if place > 0 else TOP_LINES):
+            number = text[:comment.start()].count("\n") + 1
+            long.append(f"{header}:{number}: {len(lines)} lines")
+    report.check(comments and not long, f"{header} keeps its comments short",
+                 *long)
+
+
+def check_pages(report, header):
+    """The headers leave the why to pages of docs/."""
+    with open(os.path.join(INCLUDE, "cometp2p", header),
+              encoding="utf-8") as file:
+        pages = re.findall(r"docs/[\w/-]+\.md", file.read())
+    missing = [page for page in pages
+               if not os.path.exists(os.path.join(ROOT, page))]
+    report.check(not missing, f"the pages that {header} names exist", *missing)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--release", required=True)
@@ -159,6 +194,9 @@ def main():
     for header in headers:
         compile_alone(report, header)
         compile_among_macros(report, header)
+        check_pages(report, header)
+        if header not in LONG:
+            check_lengths(report, header)
     with tempfile.TemporaryDirectory() as folder:
         run_program(report, release, folder)
     report.finish()
