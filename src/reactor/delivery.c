@@ -82,10 +82,7 @@ static cmt_err workers_run(cmt__delivery *d, size_t count, cmt_why *why) {
 }
 
 static size_t reactor_threads(const cmt_reactor *r) {
-  if (r->delivery != CMT_DELIVER_WORKERS) {
-    return 0;
-  }
-  return r->threads != 0 ? r->threads : 1;
+  return r->delivery == CMT_DELIVER_WORKERS ? r->threads : 0;
 }
 
 static cmt_err workers_start(cmt__delivery *d, cmt_why *why) {
@@ -111,20 +108,6 @@ static cmt_err workers_start(cmt__delivery *d, cmt_why *why) {
 }
 
 /* ---- of a switch ---- */
-
-static cmt_err reactor_check(const cmt_reactor *r, cmt_why *why) {
-  if ((unsigned)r->delivery > CMT_DELIVER_MAILBOX) {
-    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
-                    "reactor %s: delivery is %d, allowed is 0 to %d", r->name,
-                    (int)r->delivery, CMT_DELIVER_MAILBOX);
-  }
-  if (r->threads > CMT_THREADS_MAX) {
-    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
-                    "reactor %s: threads is %u, allowed is 0 to %d", r->name,
-                    r->threads, CMT_THREADS_MAX);
-  }
-  return CMT_OK;
-}
 
 static cmt_err mailboxes_new(cmt__delivery *d, cmt_why *why) {
   const cmt_channel *channels = d->options.channels;
@@ -160,11 +143,10 @@ cmt_err cmt__delivery_init(cmt__delivery *d, const cmt__delivery_options *o,
   cmt_err err = CMT_OK;
 
   d->options = *o;
-  for (size_t i = 0; i < d->options.reactor_count && err == CMT_OK; i++) {
-    err = reactor_check(&d->options.reactors[i], why);
+  for (size_t i = 0; i < d->options.reactor_count; i++) {
     any = any || d->options.reactors[i].delivery != CMT_DELIVER_INLINE;
   }
-  if (err == CMT_OK && any) {
+  if (any) {
     err = mailboxes_new(d, why);
   }
   if (err != CMT_OK) {

@@ -20,15 +20,9 @@
    inbox to half of what it may have of the mailbox.  What a link had read when
    it stopped is at most 64 KiB of stream.
 
-   Of the mailbox's total an inbox may have its share, an equal part for each
-   peer that there can be, and above that as much as is left.  So the inbox that
-   holds most is the first to be stopped, while there is still room for the
-   others, and no number of full inboxes stops one under its share.  An inbox
-   that is stopped has messages, and at the latest when they are done it reads
-   on: nobody waits for what others do with theirs.  What waits in all is less
-   than twice the total: the last inbox above its share that took a message left
-   the total unreached, and since then only inboxes under their shares have
-   grown.
+   An inbox that is stopped has messages, and at the latest when they are done
+   it reads on: no peer waits for what others do with theirs.  What it may have
+   is the matter of its quota (inbox_quota.h).
 
    The lock comes before that of a send queue.  Under it nothing of the
    application runs: messages are let go after it, and so is |on_gone| called.
@@ -39,16 +33,6 @@
 #include "base/buf.h"
 
 #include <errno.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
-
-enum { QUEUE_FIRST = 8, QUEUE_KEPT = 64 };
-
-/* What was in an inbox and is to be let go outside the lock. */
-typedef struct purged {
-  cmt__inbox_entry *queue;
-  size_t first, count, cap;
-} purged;
 
 static void mailbox_lock(cmt_mailbox *m) { cmt__lock(&m->lock); }
 
@@ -58,30 +42,20 @@ static void mailbox_unlock(cmt_mailbox *m) { cmt__unlock(&m->lock); }
 static bool is_over(const cmt_mailbox *m) { return m->closed || m->given_up; }
 
 static bool mailbox_has_event(const cmt_mailbox *m) {
-  return !m->given_up && (m->ready_first != NULL || m->extra > 0);
+  return !m->given_up && (m->ready_first != NULL || m->sources.events > 0);
 }
 
-/* Makes |fd| say whether there is something to take, or nothing ever again. */
+/* Makes the descriptor say whether there is something to take, or nothing ever
+   again. */
 static void mailbox_show(cmt_mailbox *m) {
-  bool lit = mailbox_has_event(m) || is_over(m);
-  uint64_t value = 1;
-  ssize_t done;
-
-  if (m->fd < 0 || lit == m->lit) {
-    return;
-  }
-  m->lit = lit;
-  do {
-    done = lit ? write(m->fd, &value, sizeof value)
-               : read(m->fd, &value, sizeof value);
-  } while (done < 0 && errno == EINTR);
-  CMT_ASSERT(m->env, done == sizeof value);
+  cmt__ready_fd_set(&m->ready_fd, m->env, mailbox_has_event(m) || is_over(m));
 }
 
 /* ---- the list of those that are ready ---- */
 
 static bool inbox_has_event(const cmt__inbox *b) {
-  return b->out == CMT__OUT_NONE && (b->up_due || b->gone_due || b->count > 0);
+  return b->out == CMT__OUT_NONE &&
+         (b->up_due || b->gone_due || b->queue.count > 0);
 }
 
 static void ready_append(cmt_mailbox *m, cmt__inbox *b) {
@@ -131,25 +105,8 @@ static void inbox_requeue(cmt_mailbox *m, cmt__inbox *b) {
 
 /* ---- room ---- */
 
-/* How much an inbox may have in all. */
-static size_t inbox_bytes_max(const cmt_mailbox *m) {
-  size_t left = m->bytes < m->bytes_max ? m->bytes_max - m->bytes : 0;
-
-  return cmt__max(m->share, left);
-}
-
-static bool over_half(const cmt_mailbox *m, const cmt__inbox *b) {
-  for (size_t i = 0; i < m->limit_count; i++) {
-    if (b->counts[i].messages > m->limits[i].messages_max / 2 ||
-        b->counts[i].bytes > m->limits[i].bytes_max / 2) {
-      return true;
-    }
-  }
-  return b->bytes > inbox_bytes_max(m) / 2;
-}
-
 static void inbox_resume(cmt_mailbox *m, cmt__inbox *b) {
-  if (b->waits && !over_half(m, b)) {
+  if (b->waits && !cmt__inbox_quota_over_half(&m->quota, &b->usage)) {
     b->waits = false;
     cmt__send_queue_unblock(&b->peer->send_queue);
   }
@@ -162,114 +119,50 @@ static void inbox_wait(cmt__inbox *b) {
   }
 }
 
-/* Whether a message of |cost| stays within the limits; the first one of a peer
-   always does, and the first one of a channel within its own. */
-static bool inbox_fits(const cmt_mailbox *m, const cmt__inbox *b,
-                       uint8_t channel, size_t cost) {
-  const cmt__inbox_limit *l = &m->limits[channel];
-  const cmt__inbox_count *c = &b->counts[channel];
-
-  return (c->messages == 0 ||
-          (c->messages < l->messages_max && c->bytes < l->bytes_max &&
-           cost <= l->bytes_max - c->bytes)) &&
-         (b->bytes == 0 || b->bytes + cost <= m->share ||
-          (m->bytes < m->bytes_max &&
-           b->bytes + cost <= m->bytes_max - m->bytes));
-}
-
-static bool inbox_is_full(const cmt_mailbox *m, const cmt__inbox *b,
-                          uint8_t channel) {
-  const cmt__inbox_limit *l = &m->limits[channel];
-  const cmt__inbox_count *c = &b->counts[channel];
-
-  return c->messages >= l->messages_max || c->bytes >= l->bytes_max ||
-         b->bytes >= inbox_bytes_max(m);
-}
-
 /* Gives back what one message took. */
 static void inbox_release(cmt_mailbox *m, cmt__inbox *b,
-                          const cmt__inbox_entry *entry) {
-  b->counts[entry->channel].messages--;
-  b->counts[entry->channel].bytes -= entry->cost;
-  b->bytes -= entry->cost;
-  m->bytes -= entry->cost;
+                          const cmt__entry *entry) {
+  cmt__inbox_quota_release(&m->quota, &b->usage, entry->channel, entry->cost);
   inbox_resume(m, b);
 }
 
-/* ---- the messages of an inbox ---- */
+/* Takes all messages out of |b|, for queue_release() without the lock. */
+static cmt__entry_queue inbox_empty(cmt_mailbox *m, cmt__inbox *b) {
+  cmt__entry_queue queue = b->queue;
 
-static bool queue_reserve(const cmt_mailbox *m, cmt__inbox *b) {
-  size_t cap = cmt__max(QUEUE_FIRST, 2 * b->cap);
-  cmt__inbox_entry *grown;
-
-  if (b->count < b->cap) {
-    return true;
+  b->queue = (cmt__entry_queue){.list = NULL};
+  for (size_t i = 0; i < queue.count; i++) {
+    inbox_release(m, b, cmt__entry_queue_at(&queue, i));
   }
-  grown = cmt__alloc(m->env, cap * sizeof *grown);
-  if (grown == NULL) {
-    return false;
-  }
-  for (size_t i = 0; i < b->count; i++) {
-    grown[i] = b->queue[(b->first + i) % b->cap];
-  }
-  cmt__free(m->env, b->queue);
-  b->queue = grown;
-  b->first = 0;
-  b->cap = cap;
-  return true;
-}
-
-static void queue_take(const cmt_mailbox *m, cmt__inbox *b) {
-  b->taken = b->queue[b->first];
-  b->first = (b->first + 1) % b->cap;
-  b->count--;
-  if (b->count == 0 && b->cap > QUEUE_KEPT) {
-    cmt__free(m->env, b->queue);
-    b->queue = NULL;
-    b->cap = 0;
-    b->first = 0;
-  }
-}
-
-/* Takes all messages of |b| out for queue_purged(). */
-static purged queue_detach(cmt_mailbox *m, cmt__inbox *b) {
-  purged p = {
-    .queue = b->queue, .first = b->first, .count = b->count, .cap = b->cap};
-
-  for (size_t i = 0; i < p.count; i++) {
-    inbox_release(m, b, &p.queue[(p.first + i) % p.cap]);
-  }
-  b->queue = NULL;
-  b->first = 0;
-  b->count = 0;
-  b->cap = 0;
   inbox_requeue(m, b);
-  return p;
+  return queue;
 }
 
-static void queue_purged(const cmt_mailbox *m, const purged *p) {
-  for (size_t i = 0; i < p->count; i++) {
-    cmt_buf_unref(p->queue[(p->first + i) % p->cap].msg);
+static void queue_release(const cmt_mailbox *m, cmt__entry_queue *queue) {
+  for (size_t i = 0; i < queue->count; i++) {
+    cmt_buf_unref(cmt__entry_queue_at(queue, i)->msg);
   }
-  cmt__free(m->env, p->queue);
+  cmt__entry_queue_fini(queue, m->env);
 }
 
 /* ---- for the loop ---- */
 
 size_t cmt__inbox_size(const cmt_mailbox *m) {
-  size_t size = sizeof(cmt__inbox) + m->limit_count * sizeof(cmt__inbox_count);
+  size_t size =
+    sizeof(cmt__inbox) + m->quota.channel_count * sizeof(cmt__inbox_count);
 
   return (size + _Alignof(cmt__inbox) - 1) & ~(_Alignof(cmt__inbox) - 1);
 }
 
 void cmt__inbox_fini(cmt__inbox *b, const cmt_env *env) {
-  CMT_ASSERT(env, !b->open && b->count == 0);
-  cmt__free(env, b->queue);
+  CMT_ASSERT(env, !b->open && b->queue.count == 0);
+  cmt__entry_queue_fini(&b->queue, env);
 }
 
 void cmt__inbox_open(cmt__inbox *b, cmt_mailbox *m, cmt_peer *p) {
   b->mailbox = m;
   b->peer = p;
+  b->usage.counts = b->counts;
   b->open = true;
   mailbox_lock(m);
   b->all_next = m->inboxes;
@@ -303,7 +196,8 @@ static void inbox_close(cmt_mailbox *m, cmt__inbox *b) {
 
 /* Ends an inbox in a mailbox that was given up.  False: it does not end yet. */
 static bool inbox_give_up(cmt_mailbox *m, cmt__inbox *b) {
-  if (!m->given_up || b->out != CMT__OUT_NONE || !b->gone_due || b->count > 0) {
+  if (!m->given_up || b->out != CMT__OUT_NONE || !b->gone_due ||
+      b->queue.count > 0) {
     return false;
   }
   b->up_due = false;
@@ -330,22 +224,20 @@ void cmt__inbox_gone(cmt__inbox *b, cmt_err reason) {
 
 /* cmt__inbox_put() under the lock. */
 static cmt_err inbox_push(cmt_mailbox *m, cmt__inbox *b,
-                          const cmt__inbox_entry *entry) {
-  bool drops = m->limits[entry->channel].drops;
+                          const cmt__entry *entry) {
+  bool drops = m->channels[entry->channel].drops;
 
-  if (drops && !inbox_fits(m, b, entry->channel, entry->cost)) {
+  if (drops && !cmt__inbox_quota_fits(&m->quota, &b->usage, entry->channel,
+                                      entry->cost)) {
     return CMT_EAGAIN;
   }
-  if (!queue_reserve(m, b)) {
+  if (cmt__entry_queue_push(&b->queue, m->env, entry) != CMT_OK) {
     return CMT_ENOMEM;
   }
-  b->queue[(b->first + b->count++) % b->cap] = *entry;
   cmt_buf_ref(entry->msg);
-  b->counts[entry->channel].messages++;
-  b->counts[entry->channel].bytes += entry->cost;
-  b->bytes += entry->cost;
-  m->bytes += entry->cost;
-  if (!drops && inbox_is_full(m, b, entry->channel)) {
+  cmt__inbox_quota_charge(&m->quota, &b->usage, entry->channel, entry->cost);
+  if (!drops &&
+      cmt__inbox_quota_is_full(&m->quota, &b->usage, entry->channel)) {
     inbox_wait(b);
   }
   inbox_requeue(m, b);
@@ -355,7 +247,7 @@ static cmt_err inbox_push(cmt_mailbox *m, cmt__inbox *b,
 cmt_err cmt__inbox_put(cmt__inbox *b, uint8_t channel, cmt_buf *msg,
                        bool *stops) {
   cmt_mailbox *m = b->mailbox;
-  cmt__inbox_entry entry = {
+  cmt__entry entry = {
     .msg = msg,
     .cost = cmt__buf_cap(msg) + CMT__ENTRY_COST,
     .channel = m->places[channel],
@@ -383,11 +275,11 @@ static void inbox_take(cmt_mailbox *m, cmt_mailbox_event *out) {
     b->up_due = false;
     b->out = CMT__OUT_UP;
     out->kind = CMT_EVENT_PEER_UP;
-  } else if (b->count > 0) {
-    queue_take(m, b);
+  } else if (b->queue.count > 0) {
+    b->taken = cmt__entry_queue_pop(&b->queue, m->env);
     b->out = CMT__OUT_MESSAGE;
     out->kind = CMT_EVENT_MESSAGE;
-    out->channel = m->limits[b->taken.channel].id;
+    out->channel = m->channels[b->taken.channel].id;
     out->msg = b->taken.msg;
   } else {
     b->gone_due = false;
@@ -398,27 +290,18 @@ static void inbox_take(cmt_mailbox *m, cmt_mailbox_event *out) {
   mailbox_show(m);
 }
 
-/* The first of the next source that has one. */
 static void source_take(cmt_mailbox *m, cmt_mailbox_event *out) {
-  cmt__event_source *s;
-
-  do {
-    s = m->sources[m->source_next];
-    m->source_next = (m->source_next + 1) % m->source_count;
-  } while (s->count == 0);
-  *out = (cmt_mailbox_event){.internal = s, .source = s};
-  s->count--;
-  m->extra--;
-  s->take(s, out);
+  cmt__event_sources_take(&m->sources, out);
   mailbox_show(m);
 }
 
 /* Inboxes and sources take turns. */
 static void mailbox_take(cmt_mailbox *m, cmt_mailbox_event *out) {
-  bool extra = m->extra > 0 && (m->extra_next || m->ready_first == NULL);
+  bool of_source =
+    m->sources.events > 0 && (m->sources_next || m->ready_first == NULL);
 
-  m->extra_next = !extra;
-  if (extra) {
+  m->sources_next = !of_source;
+  if (of_source) {
     source_take(m, out);
   } else {
     inbox_take(m, out);
@@ -523,12 +406,8 @@ static bool inbox_done(cmt_mailbox *m, cmt__inbox *b) {
 
 static void source_done(cmt_mailbox *m, cmt_mailbox_event *ev) {
   cmt__event_source *s = ev->source;
-  size_t i = 0;
 
-  while (i < m->source_count && m->sources[i] != s) {
-    i++;
-  }
-  CMT_REQUIRE(m->env, i < m->source_count,
+  CMT_REQUIRE(m->env, cmt__event_sources_have(&m->sources, s),
               "cmt_mailbox_done: the event is of another mailbox");
   cmt_buf_unref(ev->msg);
   if (s->done != NULL) {
@@ -583,38 +462,38 @@ cmt_err cmt__mailbox_done_and_next(cmt_mailbox *m, cmt_mailbox_event *ev) {
   return err;
 }
 
-int cmt_mailbox_fd(const cmt_mailbox *m) { return m->fd; }
+int cmt_mailbox_fd(const cmt_mailbox *m) { return m->ready_fd.fd; }
 
 /* ---- for the end ---- */
 
 void cmt__mailbox_refuse(cmt_mailbox *m, const cmt_mailbox_event *ev) {
   cmt__inbox *b = ev->internal;
-  purged p;
+  cmt__entry_queue dropped;
 
   mailbox_lock(m);
   b->refuses = true;
-  p = queue_detach(m, b);
+  dropped = inbox_empty(m, b);
   mailbox_unlock(m);
-  queue_purged(m, &p);
+  queue_release(m, &dropped);
 }
 
 void cmt__mailbox_discard(cmt_mailbox *m) {
   bool any = true;
 
   while (any) {
-    purged p = {.queue = NULL};
+    cmt__entry_queue dropped = {.list = NULL};
 
     mailbox_lock(m);
     m->hurries = true;
     any = false;
     for (cmt__inbox *b = m->inboxes; b != NULL && !any; b = b->all_next) {
-      if (b->count > 0) {
-        p = queue_detach(m, b);
+      if (b->queue.count > 0) {
+        dropped = inbox_empty(m, b);
         any = true;
       }
     }
     mailbox_unlock(m);
-    queue_purged(m, &p);
+    queue_release(m, &dropped);
   }
 }
 
@@ -639,7 +518,7 @@ static void sources_drop(cmt_mailbox *m) {
     cmt_mailbox_event ev;
 
     mailbox_lock(m);
-    any = m->extra > 0;
+    any = m->sources.events > 0;
     if (any) {
       source_take(m, &ev);
     }
@@ -669,13 +548,12 @@ void cmt_mailbox_close(cmt_mailbox *m) {
 }
 
 void cmt__mailbox_add_source(cmt_mailbox *m, cmt__event_source *s) {
-  CMT_ASSERT(m->env, m->source_count < CMT__EVENT_SOURCES);
-  m->sources[m->source_count++] = s;
+  cmt__event_sources_add(&m->sources, m->env, s);
 }
 
 void cmt__mailbox_offer(cmt_mailbox *m, cmt__event_source *s) {
   s->count++;
-  m->extra++;
+  m->sources.events++;
   if (m->idle > 0) {
     pthread_cond_signal(&m->more);
   }
@@ -684,7 +562,7 @@ void cmt__mailbox_offer(cmt_mailbox *m, cmt__event_source *s) {
 
 void cmt__mailbox_withdraw(cmt_mailbox *m, cmt__event_source *s) {
   s->count--;
-  m->extra--;
+  m->sources.events--;
   mailbox_show(m);
 }
 
@@ -710,27 +588,20 @@ size_t cmt__mailbox_bytes(cmt_mailbox *m) {
   size_t bytes;
 
   mailbox_lock(m);
-  bytes = m->bytes;
+  bytes = m->quota.bytes;
   mailbox_unlock(m);
   return bytes;
 }
 
 /* ---- making ---- */
 
-static void limits_set(cmt_mailbox *m, const cmt_channel *channels,
-                       size_t count) {
+static void channels_set(cmt_mailbox *m, const cmt_channel *channels,
+                         size_t count) {
   for (size_t i = 0; i < count; i++) {
-    const cmt_channel *c = &channels[i];
-
-    m->limits[i] = (cmt__inbox_limit){
-      .id = c->id,
-      .drops = c->on_full == CMT_ON_FULL_DROP,
-      .messages_max = c->recv_queue,
-      .bytes_max = c->recv_queue_bytes,
-    };
-    m->places[c->id] = (uint8_t)i;
+    m->channels[i].id = channels[i].id;
+    m->channels[i].drops = channels[i].on_full == CMT_ON_FULL_DROP;
+    m->places[channels[i].id] = (uint8_t)i;
   }
-  m->limit_count = count;
 }
 
 static cmt_err locks_new(cmt_mailbox *m) {
@@ -744,13 +615,8 @@ static cmt_err locks_new(cmt_mailbox *m) {
   return CMT_OK;
 }
 
-static size_t total_of(const cmt_reactor *r) {
-  return r->recv_queue_bytes_total != 0 ? r->recv_queue_bytes_total
-                                        : CMT__RECV_TOTAL;
-}
-
 uint64_t cmt__mailbox_memory(const cmt_reactor *r, size_t peers) {
-  return total_of(r) + peers * (uint64_t)(total_of(r) / cmt__max(peers, 1));
+  return cmt__inbox_quota_memory(r->recv_queue_bytes_total, peers);
 }
 
 cmt_err cmt__mailbox_new(const cmt_env *env, const cmt_reactor *r,
@@ -763,24 +629,19 @@ cmt_err cmt__mailbox_new(const cmt_env *env, const cmt_reactor *r,
   }
   m->env = env;
   m->name = r->name;
-  m->bytes_max = total_of(r);
-  m->share = m->bytes_max / cmt__max(peers, 1);
-  m->fd = -1;
-  limits_set(m, channels, r->channel_count);
-  if (r->delivery == CMT_DELIVER_MAILBOX) {
-    m->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (m->fd < 0) {
-      int error = errno;
+  m->ready_fd.fd = -1;
+  channels_set(m, channels, r->channel_count);
+  cmt__inbox_quota_init(&m->quota, channels, r->channel_count,
+                        r->recv_queue_bytes_total, peers);
+  if (r->delivery == CMT_DELIVER_MAILBOX && !cmt__ready_fd_open(&m->ready_fd)) {
+    int error = errno;
 
-      cmt__free(env, m);
-      errno = error;
-      return CMT_EIO;
-    }
+    cmt__free(env, m);
+    errno = error;
+    return CMT_EIO;
   }
   if (locks_new(m) != CMT_OK) {
-    if (m->fd >= 0) {
-      close(m->fd);
-    }
+    cmt__ready_fd_close(&m->ready_fd);
     cmt__free(env, m);
     return CMT_ENOMEM;
   }
@@ -792,7 +653,7 @@ void cmt__mailbox_delete(cmt_mailbox *m) {
   if (m == NULL) {
     return;
   }
-  CMT_ASSERT(m->env, m->inboxes == NULL && m->bytes == 0);
+  CMT_ASSERT(m->env, m->inboxes == NULL && m->quota.bytes == 0);
   sources_drop(m);
   mailbox_lock(m);
   CMT_ASSERT(m->env, is_over(m) || m->idle == 0);
@@ -800,9 +661,7 @@ void cmt__mailbox_delete(cmt_mailbox *m) {
     pthread_cond_wait(&m->more, &m->lock);
   }
   mailbox_unlock(m);
-  if (m->fd >= 0) {
-    close(m->fd);
-  }
+  cmt__ready_fd_close(&m->ready_fd);
   pthread_mutex_destroy(&m->lock);
   pthread_cond_destroy(&m->more);
   cmt__free(m->env, m);

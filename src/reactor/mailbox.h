@@ -6,27 +6,13 @@
    them.  Each peer has an inbox in it, which keeps the order of its events; the
    loop puts them in, any thread takes them out. */
 
+#include "entry_queue.h"
+#include "event_source.h"
+#include "inbox_quota.h"
 #include "peer/peer.h"
+#include "sys/ready_fd.h"
 
 #include <cometp2p/reactor.h>
-
-enum {
-  CMT__ENTRY_COST = 192, /* What a message counts for besides its bytes. */
-  CMT__RECV_TOTAL = 128 << 20, /* Default of recv_queue_bytes_total. */
-};
-
-/* A message that waits. */
-typedef struct cmt__inbox_entry {
-  cmt_buf *msg;
-  size_t cost;
-  uint8_t channel; /* Its place in the reactor's list. */
-} cmt__inbox_entry;
-
-/* How much of a channel waits, or is out. */
-typedef struct cmt__inbox_count {
-  size_t bytes;
-  uint32_t messages;
-} cmt__inbox_count;
 
 /* What of an inbox is with somebody who takes events. */
 typedef enum cmt__inbox_out {
@@ -44,10 +30,9 @@ typedef struct cmt__inbox {
   struct cmt__inbox *next,
     *prev; /* The list of inboxes with an event to take. */
   struct cmt__inbox *all_next, *all_prev; /* All of the mailbox. */
-  cmt__inbox_entry *queue;                /* A ring. */
-  size_t first, count, cap;
-  cmt__inbox_entry taken; /* The message that is out. */
-  size_t bytes; /* Counts all channels, and the message that is out. */
+  cmt__entry_queue queue;
+  cmt__entry taken;       /* The message that is out. */
+  cmt__inbox_usage usage; /* Counts the message that is out, too. */
   cmt__inbox_out out;
   bool open;     /* From cmt__inbox_open() to the end. */
   bool up_due;   /* Peer up is still to be taken. */
@@ -58,53 +43,30 @@ typedef struct cmt__inbox {
   cmt__inbox_count counts[]; /* By the place of the channel. */
 } cmt__inbox;
 
-/* What bounds a channel of each inbox. */
-typedef struct cmt__inbox_limit {
-  uint8_t id;
-  bool drops;
-  uint32_t messages_max;
-  size_t bytes_max;
-} cmt__inbox_limit;
-
-/* Events that are of no inbox, and wait elsewhere. */
-typedef struct cmt__event_source {
-  size_t count; /* Under the lock of the mailbox. */
-  /* Under that lock: moves the first one to |out|, which is empty. */
-  void (*take)(struct cmt__event_source *s, cmt_mailbox_event *out);
-  /* Without it, or NULL: the event is done, but for its message. */
-  void (*done)(struct cmt__event_source *s, cmt_mailbox_event *ev);
-} cmt__event_source;
-
-enum { CMT__EVENT_SOURCES = 4 };
-
 struct cmt_mailbox {
   const cmt_env *env;
   const char *name; /* The name of the reactor. */
   /* A peer gone was done; any thread, no lock.  Nothing of |b| is used after
      the call. */
   void (*on_gone)(cmt__inbox *b);
-  cmt__inbox_limit limits[CMT_CHANNELS_MAX];
-  size_t limit_count;
-  uint8_t places[256]; /* The place of each channel in |limits|. */
-  size_t bytes_max;
-  size_t share; /* What each peer may have, whatever the others have. */
-  int fd;       /* Readable while there is something to take; -1: none. */
-  cmt__event_source *sources[CMT__EVENT_SOURCES];
-  size_t source_count;
+  struct {
+    uint8_t id;
+    bool drops;
+  } channels[CMT_CHANNELS_MAX];
+  uint8_t places[256]; /* The place of each channel in |channels|. */
   pthread_mutex_t lock;
   pthread_cond_t more;
   /* Under the lock: */
   cmt__inbox *ready_first, *ready_last;
   cmt__inbox *inboxes;
-  size_t bytes;       /* Counts all inboxes, and the messages that are out. */
-  unsigned idle;      /* Threads that wait for |more|. */
-  bool lit;           /* |fd| is readable. */
-  bool hurries;       /* All messages that are not out are dropped. */
-  bool closed;        /* Nothing will come any more. */
-  bool given_up;      /* Nobody will take anything any more. */
-  size_t extra;       /* Events of all sources. */
-  bool extra_next;    /* They are before those of inboxes, */
-  size_t source_next; /* and which of them. */
+  cmt__inbox_quota quota;     /* Counts the messages that are out, too. */
+  cmt__ready_fd ready_fd;     /* For cmt_mailbox_fd(). */
+  cmt__event_sources sources; /* Added before anything is in it. */
+  bool sources_next;          /* An event of a source comes next. */
+  unsigned idle;              /* Threads that wait for |more|. */
+  bool hurries;               /* All messages that are not out are dropped. */
+  bool closed;                /* Nothing will come any more. */
+  bool given_up;              /* Nobody will take anything any more. */
 };
 
 /* |channels| are those of |r| with their defaults; up to |peers| share it.

@@ -12,6 +12,7 @@
 #include "crypto/node_key.h"
 #include "base/sized.h"
 #include "net/uv/loop_uv.h"
+#include "reactor/reactor_options.h"
 
 #include <cometp2p/version.h>
 
@@ -171,6 +172,9 @@ static cmt_err reactors_take(cmt__switch_setup *s, const cmt_env *env,
 
     s->reactors[i] = o->reactors[i];
     s->reactor_count = i + 1;
+    if (err == CMT_OK) {
+      err = cmt__reactor_options_fill(&s->reactors[i], why);
+    }
     if (err == CMT_OK) {
       err = channels_take(s, &s->reactors[i], why);
     }

@@ -241,7 +241,7 @@ static void a_full_queue_loses_nothing_and_costs_no_peer(void **state) {
     say(&t->a, text);
   }
   assert_true(test_node_peer(&t->b)->link->paused);
-  assert_true(test_node_peer(&t->b)->inboxes->list[0]->count < 8);
+  assert_true(test_node_peer(&t->b)->inboxes->list[0]->queue.count < 8);
   test_loop_advance(t->w.loop, CMT_SECONDS(200));
   assert_string_equal("up", take(&t->b));
   for (int i = 0; i < COUNT; i++) {

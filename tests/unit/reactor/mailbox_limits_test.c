@@ -143,12 +143,12 @@ static void a_queue_has_as_many_places_as_it_needs(void **state) {
   start(f, 1000000);
   for (size_t i = 0; i < CMT__COUNT(rows); i++) {
     size_t before =
-      f->env.live_bytes - f->inboxes[0]->cap * sizeof(cmt__inbox_entry);
+      f->env.live_bytes - f->inboxes[0]->queue.cap * sizeof(cmt__entry);
 
     for (size_t k = 0; k < rows[i].messages; k++) {
       assert_cmt(CMT_OK, put(f, 0, A, (uint8_t)k));
     }
-    assert_int_equal(rows[i].places, f->inboxes[0]->cap);
+    assert_int_equal(rows[i].places, f->inboxes[0]->queue.cap);
     for (size_t k = 0; k < rows[i].messages; k++) {
       cmt_mailbox_event ev;
 
@@ -156,8 +156,8 @@ static void a_queue_has_as_many_places_as_it_needs(void **state) {
       assert_int_equal(k, cmt_buf_bytes(ev.msg).base[0]);
       cmt_mailbox_done(f->mailbox, &ev);
     }
-    assert_int_equal(rows[i].kept, f->inboxes[0]->cap);
-    assert_int_equal(before + rows[i].kept * sizeof(cmt__inbox_entry),
+    assert_int_equal(rows[i].kept, f->inboxes[0]->queue.cap);
+    assert_int_equal(before + rows[i].kept * sizeof(cmt__entry),
                      f->env.live_bytes);
   }
 }
@@ -168,7 +168,7 @@ static void a_box_is_as_large_as_its_channels(void **state) {
 
   (void)state;
   for (size_t count = 0; count < 10; count++) {
-    cmt_mailbox m = {.limit_count = count};
+    cmt_mailbox m = {.quota.channel_count = count};
     size_t size = sizeof(cmt__inbox) + count * sizeof(cmt__inbox_count);
 
     while (size % align != 0) {

@@ -20,7 +20,7 @@ static void start_wide(fixture *f, size_t peers, size_t total) {
 }
 
 static size_t reserved(const fixture *f, size_t peer) {
-  return f->inboxes[peer]->bytes;
+  return f->inboxes[peer]->usage.bytes;
 }
 
 /* Puts messages until the link is stopped. */
@@ -153,19 +153,19 @@ static void a_message_longer_than_a_share_has_room_alone(void **state) {
 
 /* ---- drawn ---- */
 
-/* What holds at any time: a peer that has done half of its share reads on, and
+/* What holds at any time: a peer that has done half of its floor reads on, and
    all together are within what is promised. */
 static void assert_shared(fixture *f, size_t most) {
-  cmt_reactor r = {.recv_queue_bytes_total = f->mailbox->bytes_max};
+  cmt_reactor r = {.recv_queue_bytes_total = f->mailbox->quota.bytes_max};
   size_t sum = 0;
 
   for (size_t i = 0; i < f->peer_count; i++) {
     sum += reserved(f, i);
-    if (reserved(f, i) <= f->mailbox->share / 2) {
+    if (reserved(f, i) <= f->mailbox->quota.floor / 2) {
       assert_false(is_stopped(f, i));
     }
   }
-  assert_int_equal(sum, f->mailbox->bytes);
+  assert_int_equal(sum, f->mailbox->quota.bytes);
   assert_true(sum <=
               cmt__mailbox_memory(&r, f->peer_count) + f->peer_count * most);
 }

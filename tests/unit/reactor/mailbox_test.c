@@ -71,9 +71,9 @@ static void a_queue_keeps_its_order_when_it_grows(void **state) {
   uint8_t in = 0, out = 0;
 
   start(f, 0);
-  f->mailbox->limits[0].messages_max = 1000;
-  f->mailbox->limits[0].bytes_max = 1000000;
-  f->mailbox->bytes_max = 1000000;
+  f->mailbox->quota.channels[0].messages_max = 1000;
+  f->mailbox->quota.channels[0].bytes_max = 1000000;
+  f->mailbox->quota.bytes_max = 1000000;
   while (in < 250) {
     for (int i = 0; i < 3; i++) {
       assert_cmt(CMT_OK, put(f, 0, A, in++));
@@ -85,7 +85,7 @@ static void a_queue_keeps_its_order_when_it_grows(void **state) {
     snprintf(text, sizeof text, "0 10 %d", out++);
     assert_string_equal(text, take(f));
   }
-  assert_int_equal(0, f->inboxes[0]->cap); /* A large one is let go. */
+  assert_int_equal(0, f->inboxes[0]->queue.cap); /* A large one is let go. */
 }
 
 /* ---- room ---- */

@@ -6,6 +6,7 @@
    and whoever takes the events. */
 
 #include "reactor/mailbox.h"
+#include "reactor/reactor_options.h"
 
 #include "test.h"
 
@@ -54,6 +55,7 @@ static inline void start(fixture *f, size_t total) {
     f->channels[i].recv_queue = (uint32_t)f->queue;
     f->channels[i].recv_queue_bytes = f->queue_bytes;
   }
+  assert_cmt(CMT_OK, cmt__reactor_options_fill(&r, NULL));
   assert_cmt(CMT_OK, cmt__mailbox_new(&f->env.env, &r, f->channels,
                                       f->peer_count, &f->mailbox));
   f->mailbox->on_gone = on_gone;

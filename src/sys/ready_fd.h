@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT__READY_FD_H
+#define CMT__READY_FD_H
+
+/* A descriptor for poll() that is readable as long as its owner says so: an
+   eventfd, which only Linux has. */
+
+#include "base/base.h"
+
+typedef struct cmt__ready_fd {
+  int fd; /* -1: there is none, and setting it does nothing. */
+  bool readable;
+} cmt__ready_fd;
+
+/* False, and errno: there is none to be had. */
+CMT_NODISCARD bool cmt__ready_fd_open(cmt__ready_fd *r);
+/* Calls of one at a time. */
+void cmt__ready_fd_set(cmt__ready_fd *r, const cmt_env *env, bool readable);
+void cmt__ready_fd_close(cmt__ready_fd *r);
+
+#endif
