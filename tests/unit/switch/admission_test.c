@@ -250,7 +250,7 @@ static void the_oldest_of_the_largest_network_goes(void **state) {
 /* An eighth of the places is nobody's fault: 13 come from |others| and then 3
    from |crowd|, which has one place more than that. */
 static void check_part(fixture *f, const char *others, const char *crowd) {
-  hostile h[18];
+  hostile h[18] = {{.tcp = NULL}};
   char from[32];
 
   f->at.options.handshakes_max = 16;
