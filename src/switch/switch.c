@@ -65,56 +65,50 @@ static void locks_destroy(pthread_mutex_t *const *locks, size_t count) {
   }
 }
 
-static cmt_err locks_init(pthread_mutex_t *const *locks, size_t count) {
-  for (size_t i = 0; i < count; i++) {
-    if (pthread_mutex_init(locks[i], NULL) != 0) {
-      locks_destroy(locks, i);
+static cmt_err locks_init(cmt_switch *s) {
+  for (size_t i = 0; i < LOCK_COUNT; i++) {
+    if (pthread_mutex_init(LOCKS(s)[i], NULL) != 0) {
+      locks_destroy(LOCKS(s), i);
       return CMT_ENOMEM;
     }
   }
   return CMT_OK;
 }
 
-static bool conds_init(cmt_switch *s) {
-  if (!cmt__cond_init(&s->ended_cond)) {
-    return false;
-  }
-  if (!cmt__cond_init(&s->called_cond)) {
-    pthread_cond_destroy(&s->ended_cond);
-    return false;
-  }
-  return true;
+static void locks_fini(cmt_switch *s) { locks_destroy(LOCKS(s), LOCK_COUNT); }
+
+static cmt_err ended_init(cmt_switch *s) {
+  return cmt__cond_init(&s->ended_cond) ? CMT_OK : CMT_ENOMEM;
 }
 
-static void conds_destroy(cmt_switch *s) {
-  pthread_cond_destroy(&s->ended_cond);
+static void ended_fini(cmt_switch *s) { pthread_cond_destroy(&s->ended_cond); }
+
+static cmt_err called_init(cmt_switch *s) {
+  return cmt__cond_init(&s->called_cond) ? CMT_OK : CMT_ENOMEM;
+}
+
+static void called_fini(cmt_switch *s) {
   pthread_cond_destroy(&s->called_cond);
 }
 
-static bool admission_init(cmt_switch *s) {
-  if (cmt__bans_init(&s->bans, &s->env) != CMT_OK) {
-    return false;
-  }
-  if (cmt__questions_init(&s->questions) != CMT_OK) {
-    cmt__bans_fini(&s->bans);
-    return false;
-  }
-  return true;
+static cmt_err peers_init(cmt_switch *s) {
+  return cmt__peer_set_init(&s->peers, &s->env);
 }
 
-static void switch_free(cmt_switch *s) {
-  cmt_env env = s->env;
+static void peers_fini(cmt_switch *s) { cmt__peer_set_fini(&s->peers); }
 
-  cmt__calls_fini(&s->calls);
-  cmt__dials_free(s);
-  cmt__loops_fini(s);
-  locks_destroy(LOCKS(s), LOCK_COUNT);
-  conds_destroy(s);
-  cmt__peer_set_fini(&s->peers);
-  cmt__bans_fini(&s->bans);
+static cmt_err bans_init(cmt_switch *s) {
+  return cmt__bans_init(&s->bans, &s->env);
+}
+
+static void bans_fini(cmt_switch *s) { cmt__bans_fini(&s->bans); }
+
+static cmt_err questions_init(cmt_switch *s) {
+  return cmt__questions_init(&s->questions);
+}
+
+static void questions_fini(cmt_switch *s) {
   cmt__questions_fini(&s->questions);
-  cmt__setup_fini(&s->setup, &env);
-  cmt__free(&env, s);
 }
 
 static void calls_on_drained(void *arg) { cmt__switch_look(arg); }
@@ -127,9 +121,52 @@ static cmt_err calls_init(cmt_switch *s) {
   return err;
 }
 
+static void calls_fini(cmt_switch *s) { cmt__calls_fini(&s->calls); }
+
+/* The parts that may fail for want of the system's memory, in the order in
+   which they are made. */
+static const struct {
+  cmt_err (*init)(cmt_switch *s);
+  void (*fini)(cmt_switch *s);
+} parts[] = {
+  {locks_init, locks_fini},   {ended_init, ended_fini},
+  {called_init, called_fini}, {peers_init, peers_fini},
+  {bans_init, bans_fini},     {questions_init, questions_fini},
+  {calls_init, calls_fini},
+};
+
+static void parts_fini(cmt_switch *s, size_t count) {
+  while (count > 0) {
+    parts[--count].fini(s);
+  }
+}
+
+static cmt_err parts_init(cmt_switch *s) {
+  for (size_t i = 0; i < CMT__COUNT(parts); i++) {
+    cmt_err err = parts[i].init(s);
+
+    if (err != CMT_OK) {
+      parts_fini(s, i);
+      return err;
+    }
+  }
+  return CMT_OK;
+}
+
+static void switch_free(cmt_switch *s) {
+  cmt_env env = s->env;
+
+  cmt__dials_free(s);
+  cmt__loops_fini(s);
+  parts_fini(s, CMT__COUNT(parts));
+  cmt__setup_fini(&s->setup, &env);
+  cmt__free(&env, s);
+}
+
 /* The setup is done. */
 static cmt_err switch_init(cmt_switch *s, cmt__loop *const *loops) {
   const cmt__guard secrets = cmt__lock_guard(&s->secrets_lock);
+  cmt_err err;
 
   s->borrowed = loops != NULL;
   s->post.cb = switch_on_post;
@@ -141,35 +178,11 @@ static cmt_err switch_init(cmt_switch *s, cmt__loop *const *loops) {
   s->report_ns = CMT__REPORT_NS;
   cmt__send_pool_init(&s->send_pool, s->setup.floors.send.floor,
                       s->setup.floors.send.pool);
-  if (!conds_init(s)) {
-    return CMT_ENOMEM;
+  err = parts_init(s);
+  if (err == CMT_OK) {
+    cmt__secret_pool_share(&s->setup.config->pool, &secrets);
   }
-  if (cmt__peer_set_init(&s->peers, &s->env) != CMT_OK) {
-    conds_destroy(s);
-    return CMT_ENOMEM;
-  }
-  if (!admission_init(s)) {
-    conds_destroy(s);
-    cmt__peer_set_fini(&s->peers);
-    return CMT_ENOMEM;
-  }
-  if (locks_init(LOCKS(s), LOCK_COUNT) != CMT_OK) {
-    conds_destroy(s);
-    cmt__peer_set_fini(&s->peers);
-    cmt__bans_fini(&s->bans);
-    cmt__questions_fini(&s->questions);
-    return CMT_ENOMEM;
-  }
-  if (calls_init(s) != CMT_OK) {
-    locks_destroy(LOCKS(s), LOCK_COUNT);
-    conds_destroy(s);
-    cmt__peer_set_fini(&s->peers);
-    cmt__bans_fini(&s->bans);
-    cmt__questions_fini(&s->questions);
-    return CMT_ENOMEM;
-  }
-  cmt__secret_pool_share(&s->setup.config->pool, &secrets);
-  return CMT_OK;
+  return err;
 }
 
 static void switch_on_departed(void *arg, cmt_peer *p) {
