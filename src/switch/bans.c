@@ -135,7 +135,7 @@ void cmt__ban_text(const cmt__ban_key *key, char out[CMT_BAN_TEXT_SIZE]) {
 
   if (key->bits == CMT__BAN_ID) {
     for (size_t i = 0; i < CMT__BAN_ID_BYTES; i++) {
-      snprintf(out + 2 * i, 3, "%02x", key->bytes[i]);
+      snprintf(out + 2 * i, sizeof "ff", "%02x", key->bytes[i]);
     }
     return;
   }

@@ -56,8 +56,18 @@ static uint64_t handshakes_of(fixture *f) {
   return st.handshakes;
 }
 
+static uint64_t cancelled_of(const fixture *f) {
+  cmt_switch_status st;
+
+  cmt_switch_get_status(f->a.sw, &st);
+  return st.cancelled;
+}
+
 static void check_cancelled(fixture *f, const place *p) {
   bool connected = p->state == CMT_DIAL_CONNECTED;
+  bool tries = p->state == CMT_DIAL_RESOLVING ||
+               p->state == CMT_DIAL_CONNECTING ||
+               p->state == CMT_DIAL_HANDSHAKE;
   size_t before = f->count;
   uint64_t with, without;
 
@@ -65,6 +75,7 @@ static void check_cancelled(fixture *f, const place *p) {
   cmt_dial_cancel(f->dial);
   assert_int_equal(0, cmt_switch_dials(f->a.sw, NULL, 0));
   test_loop_settle(f->w.loop);
+  assert_int_equal(tries, cancelled_of(f));
   without = cmt_switch_memory_max(f->a.sw);
   assert_true(without < with);
   assert_int_equal(0, handshakes_of(f));

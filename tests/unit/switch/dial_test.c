@@ -347,6 +347,89 @@ static void a_wrong_option_is_named(void **state) {
                       why.text);
 }
 
+/* What is allowed at the most and at the least, and what 0 stands for. */
+static void each_option_has_its_range(void **state) {
+  const uint64_t ms = CMT_MILLISECONDS(1), year = CMT_SECONDS(366 * 86400);
+  const cmt_dial_options rows[] = {
+    {.retry_delay_ns = ms, .retry_delay_max_ns = ms, .retry_jitter_ns = ms},
+    {.retry_delay_ns = year, .retry_jitter_ns = year},
+    {.retry_delay_max_ns = year, .retry_factor_percent = 1000},
+    {.retry_factor_percent = 100},
+  };
+  fixture *f = *state;
+
+  test_node_start(&f->a);
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    cmt_dial_options o;
+    cmt_why why;
+
+    cmt_dial_options_init(&o);
+    o.retry_delay_ns = rows[i].retry_delay_ns;
+    o.retry_delay_max_ns = rows[i].retry_delay_max_ns;
+    o.retry_jitter_ns = rows[i].retry_jitter_ns;
+    o.retry_factor_percent = rows[i].retry_factor_percent;
+    if (cmt_switch_dial_new(f->a.sw, f->at, &o, &f->dial, &why) != CMT_OK) {
+      fail_msg("%s", why.text);
+    }
+    cmt_dial_cancel(f->dial);
+    test_loop_settle(f->w.loop);
+  }
+}
+
+static void the_defaults_are_these(void **state) {
+  cmt_dial_options o;
+
+  (void)state;
+  cmt_dial_options_init(&o);
+  assert_int_equal(CMT_SECONDS(5), o.retry_delay_ns);
+  assert_int_equal(CMT_SECONDS(3), o.retry_jitter_ns);
+  assert_int_equal(0, o.retry_delay_max_ns);
+  assert_int_equal(100, o.retry_factor_percent);
+  assert_false(o.persistent || o.unconditional);
+}
+
+/* Without a most of its own it is an hour. */
+static void an_hour_is_the_most_by_default(void **state) {
+  fixture *f = *state;
+
+  f->o.retry_delay_ns = CMT_SECONDS(1200);
+  f->o.retry_factor_percent = 1000;
+  test_node_start(&f->a);
+  dial(f);
+  assert_int_equal(now_of(f) + CMT_SECONDS(1200), status_of(f).next_ns);
+  test_loop_advance(f->w.loop, CMT_SECONDS(1200));
+  assert_int_equal(now_of(f) + CMT_SECONDS(3600), status_of(f).next_ns);
+}
+
+/* Each delay is multiplied to the nanosecond, below it is cut off, and the
+   longest are not more than 64 bits can tell. */
+static void delays_grow_to_the_nanosecond(void **state) {
+  static const struct {
+    uint64_t delay_ns;
+    uint32_t percent;
+    uint64_t next_ns;
+  } rows[] = {
+    {1000051, 150, 1500076},
+    {1000099, 101, 1010099},
+    {31622399999999999, 1000, 31622400000000000},
+  };
+
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    fixture *f = *state;
+
+    f->o.retry_delay_ns = rows[i].delay_ns;
+    f->o.retry_delay_max_ns = CMT_SECONDS(366 * 86400);
+    f->o.retry_factor_percent = rows[i].percent;
+    test_node_start(&f->a);
+    dial(f);
+    assert_int_equal(now_of(f) + rows[i].delay_ns, status_of(f).next_ns);
+    test_loop_advance(f->w.loop, rows[i].delay_ns);
+    assert_int_equal(now_of(f) + rows[i].next_ns, status_of(f).next_ns);
+    teardown(state);
+    setup(state);
+  }
+}
+
 static void a_dial_says_why_it_is_refused(void **state) {
   fixture *f = *state;
   cmt_why why;
@@ -408,6 +491,10 @@ int main(void) {
     TEST(all_dials_are_listed),
     TEST(elements_have_the_size_of_the_caller),
     TEST(a_wrong_option_is_named),
+    TEST(each_option_has_its_range),
+    TEST(the_defaults_are_these),
+    TEST(an_hour_is_the_most_by_default),
+    TEST(delays_grow_to_the_nanosecond),
     TEST(a_dial_says_why_it_is_refused),
     TEST(without_memory_nothing_is_lost),
   };

@@ -257,6 +257,7 @@ static void the_banned_addresses_of_a_name_are_left_out(void **state) {
 
 static void a_wrong_ban_is_named(void **state) {
   fixture *f = *state;
+  char text[160];
   cmt_why why;
   cmt_ban b;
 
@@ -268,6 +269,9 @@ static void a_wrong_ban_is_named(void **state) {
                       why.text);
   memset(b.subject, 'x', sizeof b.subject);
   assert_cmt(CMT_EINVAL, cmt_switch_ban(f->a.sw, &b, &why));
+  snprintf(text, sizeof text, "subject is \"%.*s\", allowed are",
+           (int)sizeof b.subject - 1, b.subject);
+  assert_memory_equal(text, why.text, strlen(text));
   b.size = 3;
   assert_cmt(CMT_EINVAL, cmt_switch_ban(f->a.sw, &b, &why));
   assert_cmt(CMT_EINVAL, cmt_switch_ban(f->a.sw, NULL, &why));

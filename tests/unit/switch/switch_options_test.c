@@ -4,6 +4,8 @@
 
 #include "node.h"
 
+#include <cometp2p/version.h>
+
 typedef struct fixture {
   test_world w;
   test_node a;
@@ -275,6 +277,66 @@ static void a_zone_is_not_told_to_others(void **state) {
   test_node_fini(&f->a);
 }
 
+/* What the header says of each, and what has no default is nothing. */
+static void the_defaults_are_those_of_the_header(void **state) {
+#define SAME(name, value) assert_int_equal(value, o.name)
+  cmt_switch_options o, rest = {.size = 0};
+
+  (void)state;
+  memset(&o, 0xa5, sizeof o);
+  cmt_switch_options_init(&o);
+  SAME(size, sizeof o);
+  assert_string_equal("cometp2p", o.moniker);
+  assert_string_equal(cmt_version(), o.version);
+  SAME(loops, 1);
+  SAME(protocol_p2p, 8);
+  SAME(protocol_block, 11);
+  SAME(ping_interval_ns, CMT_SECONDS(60));
+  SAME(pong_timeout_ns, CMT_SECONDS(45));
+  SAME(partial_message_max_ns, CMT_SECONDS(60));
+  SAME(stall_max_ns, CMT_SECONDS(600));
+  SAME(queue_delay_target_ns, CMT_MILLISECONDS(5));
+  SAME(dial_timeout_ns, CMT_SECONDS(3));
+  SAME(handshake_timeout_ns, CMT_SECONDS(3));
+  SAME(send_packet_payload_max, 1024);
+  SAME(recv_packet_payload_max, 1400);
+  SAME(inbound_peers_max, 40);
+  SAME(outbound_peers_max, 40);
+  SAME(handshakes_max, 64);
+  SAME(handshakes_per_ip_max, 8);
+  SAME(dials_max, 64);
+  SAME(ip6_prefix_len, 64);
+  SAME(filter_timeout_ns, CMT_SECONDS(5));
+  SAME(send_bytes_max, 32 << 20);
+#undef SAME
+  rest.size = o.size;
+#define TAKE(name) rest.name = o.name
+  TAKE(moniker);
+  TAKE(version);
+  TAKE(loops);
+  TAKE(protocol_p2p);
+  TAKE(protocol_block);
+  TAKE(ping_interval_ns);
+  TAKE(pong_timeout_ns);
+  TAKE(partial_message_max_ns);
+  TAKE(stall_max_ns);
+  TAKE(queue_delay_target_ns);
+  TAKE(dial_timeout_ns);
+  TAKE(handshake_timeout_ns);
+  TAKE(send_packet_payload_max);
+  TAKE(recv_packet_payload_max);
+  TAKE(inbound_peers_max);
+  TAKE(outbound_peers_max);
+  TAKE(handshakes_max);
+  TAKE(handshakes_per_ip_max);
+  TAKE(dials_max);
+  TAKE(ip6_prefix_len);
+  TAKE(filter_timeout_ns);
+  TAKE(send_bytes_max);
+#undef TAKE
+  assert_memory_equal(&rest, &o, sizeof o);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
   const struct CMUnitTest tests[] = {
@@ -296,6 +358,7 @@ int main(void) {
     TEST(without_laddr_there_is_no_listening),
     TEST(without_memory_there_is_no_switch),
     TEST(a_zone_is_not_told_to_others),
+    TEST(the_defaults_are_those_of_the_header),
   };
 #undef TEST
 
