@@ -175,10 +175,10 @@ static void calls_wake(cmt__calls *c) {
   }
 }
 
-/* Takes |t| out; false: it was not set. */
-static bool timer_unset(cmt__calls *c, cmt_timer *t) {
+/* Takes |t| out; one that is not set is fine. */
+static void timer_unset(cmt__calls *c, cmt_timer *t) {
   if (NUMBER(t, STATE) == UNSET) {
-    return false;
+    return;
   }
   if (NUMBER(t, STATE) == FRESH) {
     list_remove(&c->fresh, t);
@@ -190,7 +190,6 @@ static bool timer_unset(cmt__calls *c, cmt_timer *t) {
   }
   NUMBER(t, STATE) = UNSET;
   t->internal.owner = NULL;
-  return true;
 }
 
 cmt_err cmt__calls_set(cmt__calls *c, cmt_timer *t, uint64_t after_ns) {
@@ -203,7 +202,7 @@ cmt_err cmt__calls_set(cmt__calls *c, cmt_timer *t, uint64_t after_ns) {
   } else if (c->closed) {
     err = CMT_ECLOSED;
   } else {
-    (void)timer_unset(c, t);
+    timer_unset(c, t);
     t->internal.owner = c;
     NUMBER(t, INSTANT) = after_ns;
     NUMBER(t, ORDER) = c->order++;
@@ -216,17 +215,19 @@ cmt_err cmt__calls_set(cmt__calls *c, cmt_timer *t, uint64_t after_ns) {
 }
 
 bool cmt__calls_cancel(cmt__calls *c, cmt_timer *t) {
-  bool was_set = false;
+  bool was_set;
 
   cmt__lock(c->lock);
-  if (t->internal.owner == c) {
+  was_set = t->internal.owner == c;
+  if (was_set) {
     CMT__MARK_IF(NUMBER(t, STATE) == IN_HEAP, timer_cancelled);
-    was_set = timer_unset(c, t);
+    timer_unset(c, t);
   }
   while (c->running == t && !pthread_equal(c->runner, pthread_self())) {
     pthread_cond_wait(&c->returned, c->lock);
-    if (t->internal.owner == c) {
-      was_set = timer_unset(c, t) || was_set; /* By its callback. */
+    if (t->internal.owner == c) { /* Its callback has set it. */
+      timer_unset(c, t);
+      was_set = true;
     }
   }
   cmt__unlock(c->lock);
@@ -268,7 +269,7 @@ static void timer_run(cmt__calls *c, cmt_timer *t, cmt_err status) {
 /* Under the lock: |t|, which is set, is about to be called; false: it has no
    callback, and is an event now. */
 static bool timer_enter(cmt__calls *c, cmt_timer *t, cmt_err status) {
-  (void)timer_unset(c, t);
+  timer_unset(c, t);
   if (t->cb != NULL) {
     c->running = t;
     c->runner = pthread_self();

@@ -79,7 +79,6 @@ static void *thread_run(void *arg) {
 
   cmt__thread_set_loop(true);
   cmt__loop_run(t->delivery.loop);
-  cmt__thread_set_loop(false);
   cmt__lock(&s->lock);
   s->ended++;
   pthread_cond_signal(&s->ended_cond);
