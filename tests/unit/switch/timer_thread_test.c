@@ -65,7 +65,9 @@ static void a_cancel_waits_for_a_callback_that_runs(void **state) {
   assert_cmt(CMT_OK, cmt_switch_timer(sw, &m->timer, 0));
   assert_int_equal(0, pthread_create(&thread, NULL, cancel_it, m));
   pthread_join(thread, NULL);
-  assert_int_equal(1, m->inside);
+  /* The loop may be quicker than this thread, and call it once more before the
+     cancel has the lock. */
+  assert_true(m->inside >= 1);
   assert_int_equal(0, m->missed);
   test_watch_fini(&m->watch);
   free(m); /* Nothing comes any more. */
