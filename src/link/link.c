@@ -267,9 +267,7 @@ static void link_arm(cmt__link *l) {
   }
   at_ns = cmt__min64(at_ns, cmt__min64(l->give_up_ns, link_stall_ns(l)));
   at_ns = cmt__min64(at_ns, cmt__link_look_ns(l));
-  if (at_ns != (l->timer.slot != 0 ? l->timer.at_ns : CMT_NEVER)) {
-    cmt__loop_timer(l->loop, &l->timer, at_ns);
-  }
+  cmt__loop_timer(l->loop, &l->timer, at_ns);
 }
 
 static void link_tick(cmt__link *l) {

@@ -166,6 +166,9 @@ void cmt__loop_timer(cmt__loop *l, cmt__timer *t, uint64_t at_ns) {
   uint64_t before = cmt__loop_next_timer(l);
 
   if (t->slot != 0) {
+    if (at_ns == t->at_ns) {
+      return;
+    }
     heap_remove(l, t);
   }
   /* A timer that is due as it is set waits for nothing that could come. */

@@ -94,6 +94,28 @@ static void a_timer_can_be_moved_and_stopped(void **state) {
   test_assert_trace("");
 }
 
+/* To the instant that it has it may be set at any time, and once it has run
+   that is one time more, wherever it stood. */
+static void a_timer_can_be_set_to_its_instant_again(void **state) {
+  cmt__loop *l = *state;
+  alert a = alert_of(l, 'a'), b = alert_of(l, 'b');
+
+  assert_cmt(CMT_OK, cmt__loop_reserve_timers(l, 2));
+  for (int i = 0; i < 2; i++) {
+    cmt__loop_timer(l, &a.timer, 10);
+    cmt__loop_timer(l, &b.timer, 10);
+  }
+  run_at(l, 10);
+  test_assert_trace("ab");
+  cmt__loop_timer(l, &b.timer, 10);
+  cmt__loop_timer(l, &a.timer, 10);
+  assert_int_equal(10, cmt__loop_next_timer(l));
+  run_at(l, 10);
+  test_assert_trace("ba");
+  run_at(l, 10);
+  test_assert_trace("");
+}
+
 static void a_callback_can_stop_and_set_timers(void **state) {
   cmt__loop *l = *state;
   alert a = alert_of(l, 'a'), b = alert_of(l, 'b'), c = alert_of(l, 'c');
@@ -299,6 +321,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     LOOP_TEST(timers_run_when_due_the_earliest_first),
     LOOP_TEST(a_timer_can_be_moved_and_stopped),
+    LOOP_TEST(a_timer_can_be_set_to_its_instant_again),
     LOOP_TEST(a_callback_can_stop_and_set_timers),
     LOOP_TEST(a_timer_that_is_always_due_does_not_hold_the_loop),
     LOOP_TEST(the_loop_is_told_when_the_earliest_timer_changes),
