@@ -156,6 +156,28 @@ static void the_largest_network_goes_first_and_its_youngest(void **state) {
   assert_goes(f, 1, 3);
 }
 
+/* Two are of one network and the youngest of none: a shorter or a longer prefix
+   would find all three alike. */
+static void a_network_has_this_length(void **state) {
+  static const char *const rows[][3] = {
+    {"10.0.1.1", "10.0.1.129", "10.0.2.1"},
+    {"2001:db8:0:1::1", "2001:db8:0:1:ff00::1", "2001:db8:0:2::1"},
+  };
+
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    fixture *f = *state;
+
+    test_node_start(&f->at);
+    for (size_t k = 0; k < 3; k++) {
+      come(f, k, rows[i][k]);
+    }
+    come(f, 3, "10.0.3.1");
+    assert_goes(f, 1, 3);
+    teardown(state);
+    setup(state);
+  }
+}
+
 static void there_is_a_rate(void **state) {
   fixture *f = *state;
   uint64_t before = test_mark("peer_evicted");
@@ -271,6 +293,7 @@ int main(void) {
     TEST(one_that_is_worth_more_than_a_stranger_stays),
     TEST(the_largest_network_goes_first_and_its_youngest),
     TEST(there_is_a_rate),
+    TEST(a_network_has_this_length),
     LOOPS(there_is_a_rate),
     TEST(a_protected_peer_stays),
     TEST(persistent_and_unconditional_peers_stay),
