@@ -295,6 +295,7 @@ static void elements_have_the_size_of_the_caller(void **state) {
     assert_int_equal(0xab, room.bytes[2 * size]);
   }
   assert_int_equal(2, cmt_switch_dials(f->a.sw, &room.align, 1));
+  assert_int_equal(2, cmt_switch_dials(f->a.sw, NULL, 1));
 }
 
 /* ---- refusals ---- */

@@ -107,6 +107,35 @@ static void a_part_of_the_places_gives_way_when_it_is_exceeded(void **state) {
   }
 }
 
+/* The iteration of the accept and a whole one: rounds go on as long as that and
+   no longer, for each that comes. */
+static void who_comes_is_fresh_for_two_iterations(void **state) {
+  test_loop *loop = test_loop_new(NULL);
+  cmt_switch_options o;
+  cmt__places ps = {.options = &o};
+  cmt__link link = {.conn = NULL};
+  cmt__place list[3] = {{.link = NULL}};
+  cmt__ip ip = {.bytes = {[15] = 1}};
+  uint32_t rounds = 0;
+
+  (void)state;
+  cmt_switch_options_init(&o);
+  cmt__places_start(&ps, test_loop_base(loop));
+  for (size_t i = 0; i < CMT__COUNT(list); i++) {
+    cmt__place_accept(&ps, &list[i], &link, &ip, NULL);
+    for (uint32_t k = 1; k <= 4; k++) {
+      test_loop_step(loop);
+      assert_int_equal(rounds + cmt__min(k, 2), ps.round);
+    }
+    rounds += 2;
+  }
+  for (size_t i = 0; i < CMT__COUNT(list); i++) {
+    cmt__place_leave(&ps, &list[i]);
+  }
+  cmt__places_stop(&ps);
+  cmt__loop_delete(test_loop_base(loop));
+}
+
 static void an_eighth_is_accepted_in_a_turn(void **state) {
   static const uint32_t rows[][2] = {
     {1, 1},    {8, 1},    {15, 1},   {16, 2},   {23, 2},    {24, 3},
@@ -162,6 +191,7 @@ static void an_address_is_as_long_as_it_says(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_part_of_the_places_gives_way_when_it_is_exceeded),
+    cmocka_unit_test(who_comes_is_fresh_for_two_iterations),
     cmocka_unit_test(an_eighth_is_accepted_in_a_turn),
     cmocka_unit_test(an_address_is_as_long_as_it_says),
   };
