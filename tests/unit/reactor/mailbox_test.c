@@ -391,6 +391,47 @@ the_descriptor_is_readable_while_something_can_be_taken(void **state) {
   assert_false(is_readable(f));
 }
 
+/* ---- events of no peer ---- */
+
+typedef struct letters {
+  cmt__event_source source;
+  char letter;
+} letters;
+
+static void letter_take(cmt__event_source *s, cmt_mailbox_event *out) {
+  out->kind = CMT_EVENT_POST;
+  test_note(((letters *)s)->letter);
+}
+
+/* Each source in its turn, as long as it has one, and peers between them. */
+static void sources_and_peers_take_turns(void **state) {
+  fixture *f = *state;
+  letters list[3] = {{.letter = 'a'}, {.letter = 'b'}, {.letter = 'c'}};
+  const size_t counts[] = {4, 1, 2};
+  cmt_mailbox_event ev;
+
+  start(f, SIZE_MAX / 4);
+  for (size_t i = 0; i < CMT__COUNT(list); i++) {
+    list[i].source.take = letter_take;
+    cmt__mailbox_add_source(f->mailbox, &list[i].source);
+    for (size_t k = 0; k < counts[i]; k++) {
+      pthread_mutex_lock(&f->mailbox->lock);
+      cmt__mailbox_offer(f->mailbox, &list[i].source);
+      pthread_mutex_unlock(&f->mailbox->lock);
+    }
+  }
+  for (int i = 0; i < 3; i++) {
+    assert_cmt(CMT_OK, put_len(f, 0, A, 0, 10));
+  }
+  while (cmt_mailbox_next(f->mailbox, &ev, 0) == CMT_OK) {
+    if (ev.kind == CMT_EVENT_MESSAGE) {
+      test_note('.');
+    }
+    cmt_mailbox_done(f->mailbox, &ev);
+  }
+  test_assert_trace(".a.b.cacaa");
+}
+
 static void a_timeout_passes(void **state) {
   fixture *f = *state;
   cmt_mailbox_event ev;
@@ -517,6 +558,7 @@ int main(void) {
     TEST(its_end_waits_for_whoever_it_told),
     TEST(the_descriptor_is_readable_while_something_can_be_taken),
     TEST(a_release_may_take_the_lock_wherever_its_message_ends),
+    TEST(sources_and_peers_take_turns),
     TEST(a_timeout_passes),
     TEST(threads_take_each_peer_in_its_order),
   };

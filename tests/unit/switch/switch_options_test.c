@@ -243,6 +243,15 @@ static void without_memory_there_is_no_switch(void **state) {
   assert_cmt(CMT_OK, cmt_switch_delete(f->a.sw));
 }
 
+/* What the reactor needs comes on top: the list of mailboxes, one, and its
+   limits. */
+static void without_memory_there_is_no_mailbox(void **state) {
+  fixture *f = *state;
+
+  f->a.parts[0].delivery = CMT_DELIVER_MAILBOX;
+  without_memory_there_is_no_switch(state);
+}
+
 static void loops_out_of_range(void **state) {
   fixture *f = *state;
 
@@ -356,6 +365,7 @@ int main(void) {
     TEST(a_node_info_that_others_would_refuse),
     TEST(the_node_info_says_where_it_listens),
     TEST(without_laddr_there_is_no_listening),
+    TEST(without_memory_there_is_no_mailbox),
     TEST(without_memory_there_is_no_switch),
     TEST(a_zone_is_not_told_to_others),
     TEST(the_defaults_are_those_of_the_header),

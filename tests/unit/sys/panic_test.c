@@ -181,7 +181,7 @@ static void stop_without_a_reason(child *c) {
   cmt_conn_stop(child_conn(c), CMT_OK, 0, 0);
 }
 
-static void consume_of_a_multiplexer(child *c) {
+static cmt_mconn *child_mconn(child *c) {
   static const cmt_channel channel = {.id = 1, .priority = 1};
   cmt_mconn_options o;
   cmt_mconn *m;
@@ -193,7 +193,21 @@ static void consume_of_a_multiplexer(child *c) {
   o.channels = &channel;
   o.channel_count = 1;
   assert_cmt(CMT_OK, cmt_mconn_new(&o, 0, &m, &why));
+  return m;
+}
+
+static void consume_of_a_multiplexer(child *c) {
+  cmt_mconn_consume(child_mconn(c), 1, 0);
+}
+
+static void consume_of_a_multiplexer_in_parts(child *c) {
+  cmt_mconn *m = child_mconn(c);
+  size_t len;
+
+  assert_cmt(CMT_OK, cmt_mconn_ping(m));
+  len = cmt_mconn_output(m, 1000, 0).len;
   cmt_mconn_consume(m, 1, 0);
+  cmt_mconn_consume(m, len, 0);
 }
 
 static void consume_of_a_stream(child *c) {
@@ -287,6 +301,8 @@ static const row rows[] = {
    "cmt_conn_write: less room than cmt_conn_write_min()"},
   {stop_without_a_reason, "cmt_conn_stop: the reason is CMT_OK"},
   {consume_of_a_multiplexer,
+   "cmt_mconn_consume: more than the output that was lent"},
+  {consume_of_a_multiplexer_in_parts,
    "cmt_mconn_consume: more than the output that was lent"},
   {consume_of_a_stream,
    "cmt_secret_conn_consume: more than the output that was lent"},

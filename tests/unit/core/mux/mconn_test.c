@@ -56,6 +56,56 @@ static void bad_options_are_refused_by_name(void **state) {
   mconn_user_delete(f);
 }
 
+/* The ends of each range are taken, and one more is refused. */
+static void each_number_has_its_range(void **state) {
+#define ROW(name, first, last)                                                 \
+  {                                                                            \
+#name, offsetof(cmt_mconn_options, name),                                  \
+      sizeof(((cmt_mconn_options *)0)->name), first, last                      \
+  }
+  static const struct {
+    const char *name;
+    size_t at, size;
+    uint64_t first, last; /* Of those that are allowed. */
+  } rows[] = {
+    ROW(send_rate, 0, CMT_RATE_MAX),
+    ROW(recv_rate, 0, CMT_RATE_MAX),
+    ROW(partial_message_max_ns, 1, UINT64_MAX),
+    ROW(pong_timeout_ns, 1, CMT_SECONDS(60) - 1),
+    ROW(ping_interval_ns, CMT_SECONDS(45) + 1, UINT64_MAX),
+    ROW(send_packet_payload_max, 16, 65536),
+    ROW(recv_packet_payload_max, 1, 65536),
+  };
+#undef ROW
+  mconn_user *f = mconn_user_new();
+
+  (void)state;
+  for (size_t i = 0; i < 4 * CMT__COUNT(rows); i++) {
+    uint64_t first = rows[i / 4].first, last = rows[i / 4].last;
+    const uint64_t values[] = {first, last, first - 1, last + 1};
+    bool fine = i % 4 < 2;
+    cmt_mconn_options o;
+    cmt_mconn *m = NULL;
+    cmt_why why = {0};
+    uint32_t narrow = (uint32_t)values[i % 4];
+
+    if ((i % 4 == 2 && first == 0) || (i % 4 == 3 && last == UINT64_MAX)) {
+      continue;
+    }
+    mconn_user_options(f, &o);
+    memcpy((uint8_t *)&o + rows[i / 4].at,
+           rows[i / 4].size == sizeof narrow ? (const void *)&narrow
+                                             : &values[i % 4],
+           rows[i / 4].size);
+    assert_cmt(fine ? CMT_OK : CMT_EINVAL, cmt_mconn_new(&o, 0, &m, &why));
+    if (!fine) {
+      assert_non_null(strstr(why.text, rows[i / 4].name));
+    }
+    cmt_mconn_delete(m);
+  }
+  mconn_user_delete(f);
+}
+
 static void no_channels_are_fine(void **state) {
   mconn_user *f = mconn_user_new();
   cmt_mconn_options o;
@@ -409,6 +459,7 @@ static void every_failed_allocation_is_reported(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(bad_options_are_refused_by_name),
+    cmocka_unit_test(each_number_has_its_range),
     cmocka_unit_test(no_channels_are_fine),
     cmocka_unit_test(one_is_cut_one_waits_the_third_is_refused),
     cmocka_unit_test(one_run_holds_packets_of_several_channels),
