@@ -81,9 +81,7 @@ static void link_discard(cmt__link *l) {
   cmt__loop_defer_cancel(l->loop, &l->task);
   cmt__loop_timer(l->loop, &l->timer,
                   cmt__min64(l->stop_end_ns, now_ns + DISCARD_MAX_NS));
-  if (l->cbs->on_linger != NULL) {
-    l->cbs->on_linger(l->arg);
-  }
+  l->cbs->on_linger(l->arg);
 }
 
 void cmt__link_end(cmt__link *l, const cmt_conn_event *ev) {
@@ -171,7 +169,7 @@ static void link_up_again(cmt__link *l) {
 static void link_meet(cmt__link *l) {
   const cmt_node_id *id;
 
-  if (l->known || l->cbs->on_id == NULL) {
+  if (l->known) {
     return;
   }
   id = cmt__link_id(l);

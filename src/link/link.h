@@ -16,8 +16,7 @@
 typedef struct cmt__link_callbacks {
   /* The outcome of cmt__link_connect(). */
   void (*on_connect)(void *arg, cmt_err err);
-  /* The other side is authenticated; nothing was said to it after that.  May be
-     NULL. */
+  /* The other side is authenticated; nothing was said to it after that. */
   void (*on_id)(void *arg, const cmt_node_id *id);
   /* All checks passed.  The owner gives the link a send queue, holds it, or
      closes it. */
@@ -31,7 +30,7 @@ typedef struct cmt__link_callbacks {
   /* It is on |loop| from here on; the last that happens on its old one. */
   void (*on_move)(void *arg);
   /* It has ended, and stays open for a while so that the other side can read
-     what was sent last.  May be NULL. */
+     what was sent last. */
   void (*on_linger)(void *arg);
   /* Last of all: the memory is the owner's again. */
   void (*on_closed)(void *arg);

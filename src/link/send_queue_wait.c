@@ -98,10 +98,11 @@ static void wait_append(cmt__send_queue *g, cmt_send_req *req) {
   if (c->first == NULL && cmt__send_queue_has_room(g, w->channel)) {
     size_t len = cmt_buf_bytes(req->msg).len;
 
-    if (!cmt__send_queue_lacks(g) && cmt__send_queue_fits(g, len)) {
+    if (!cmt__send_queue_fits(g, len)) {
+      g->starved = true;
+    } else if (!cmt__send_queue_lacks(g)) {
       g->lacks = len;
     }
-    g->starved = g->starved || !cmt__send_queue_fits(g, len);
   }
   w->sequence = g->sequence++;
   fifo_append(g, c, req);

@@ -71,7 +71,6 @@ static void ring_remove(cmt__task *t) {
   t->prev->next = t->next;
   t->next->prev = t->prev;
   t->next = NULL;
-  t->prev = NULL;
 }
 
 /* Moves all of |from| to the empty |to|. */

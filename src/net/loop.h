@@ -41,7 +41,7 @@ typedef struct cmt__post {
 /* A call at the end of the current iteration, after all its other callbacks
    and before the loop may block.  Embedded, zeroed but for |cb|. */
 typedef struct cmt__task {
-  struct cmt__task *next, *prev; /* Both NULL when not due. */
+  struct cmt__task *next, *prev; /* |next| is NULL when not due. */
   void (*cb)(struct cmt__task *t);
 } cmt__task;
 

@@ -141,13 +141,13 @@ static void on_async(uv_async_t *async) {
 
 static void loop_post(cmt__loop *base, cmt__post *p) {
   cmt__loop_uv *l = loop_uv_of(base);
-  bool wake = false;
+  bool wake;
 
   uv_mutex_lock(&l->mutex);
+  wake = !p->queued && l->posts == NULL;
   if (!p->queued) {
     p->queued = true;
     p->next = NULL;
-    wake = l->posts == NULL;
     if (wake) {
       l->posts = p;
     } else {

@@ -95,6 +95,10 @@ static void a_number_is_a_zone_too(void **state) {
   assert_back("fe80::1%4294967295", &sa); /* No interface has it. */
   assert_int_equal(0, to_sockaddr("fe80::1%0", &sa));
   assert_back("fe80::1", &sa);
+  /* The longest text there is. */
+  assert_int_equal(
+    0, to_sockaddr("fe80:1111:2222:3333:4444:5555:6666:7777%4294967295", &sa));
+  assert_back("fe80:1111:2222:3333:4444:5555:6666:7777%4294967295", &sa);
 }
 
 static void a_zone_that_is_no_interface_is_told_apart(void **state) {
