@@ -24,8 +24,8 @@ void cmt__channels_start(cmt__channels *cs, uint64_t send_rate,
   for (size_t i = 0; cs->rates != NULL && i < cs->count; i++) {
     const cmt_channel *c = &cs->config->list[i];
 
-    cmt__rate_init_bytes(&cs->rates[2 * i], c->send_rate, now_ns);
-    cmt__rate_init_bytes(&cs->rates[2 * i + 1], c->recv_rate, now_ns);
+    cmt__rate_init_bytes(&cs->rates[i].send, c->send_rate, now_ns);
+    cmt__rate_init_bytes(&cs->rates[i].recv, c->recv_rate, now_ns);
   }
 }
 
@@ -41,7 +41,7 @@ static cmt_err rates_new(cmt__channels *cs) {
   }
   if (any) {
     cs->rates =
-      cmt__alloc_zero(&cs->config->pool.env, 2 * cs->count * sizeof *cs->rates);
+      cmt__alloc_zero(&cs->config->pool.env, cs->count * sizeof *cs->rates);
   }
   if (urgent) {
     cs->urgent = cmt__alloc_zero(&cs->config->pool.env, sizeof *cs->urgent);
@@ -55,7 +55,7 @@ uint64_t cmt__channels_read_ns(const cmt__channels *cs) {
   uint64_t at_ns = 0;
 
   for (size_t i = 0; cs->rates != NULL && i < cs->count; i++) {
-    at_ns = cmt__max64(at_ns, cs->rates[2 * i + 1].open_ns);
+    at_ns = cmt__max64(at_ns, cs->rates[i].recv.open_ns);
   }
   return at_ns;
 }
@@ -64,7 +64,7 @@ uint64_t cmt__channels_read_left(cmt__channels *cs) {
   uint64_t left = UINT64_MAX;
 
   for (size_t i = 0; cs->rates != NULL && i < cs->count; i++) {
-    left = cmt__min64(left, cmt__rate_left(&cs->rates[2 * i + 1], cs->now_ns));
+    left = cmt__min64(left, cmt__rate_left(&cs->rates[i].recv, cs->now_ns));
   }
   return left;
 }
@@ -382,7 +382,7 @@ static cmt_err packet_begin(cmt__channels *cs, cmt__channel *c,
   size_t cap, len = partial_look(cs, c, &cap);
 
   if (cs->rates != NULL) {
-    cmt__rate_charge(&cs->rates[2 * (c - cs->list) + 1],
+    cmt__rate_charge(&cs->rates[c - cs->list].recv,
                      cs->wire->msg_size(k->channel, k->eof, k->total),
                      cs->now_ns);
   }
@@ -465,7 +465,7 @@ cmt_err cmt__channel_take(cmt__channels *cs, const cmt__packet *k,
 }
 
 size_t cmt__channels_memory(const cmt_channel *list, size_t count) {
-  size_t bytes = count * (sizeof(cmt__channel) + 2 * sizeof(cmt__rate)) +
+  size_t bytes = count * (sizeof(cmt__channel) + sizeof(cmt__channel_rates)) +
                  sizeof(cmt__rate) + sizeof(cmt__holder);
 
   for (size_t i = 0; i < count; i++) {

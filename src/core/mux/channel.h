@@ -43,6 +43,10 @@ typedef struct cmt__channel {
   cmt__counter recv_messages, recv_bytes;
 } cmt__channel;
 
+typedef struct cmt__channel_rates {
+  cmt__rate send, recv;
+} cmt__channel_rates;
+
 typedef struct cmt__channels {
   cmt__conn_config *config;
   cmt__channel *list;
@@ -67,8 +71,7 @@ typedef struct cmt__channels {
   cmt__quota *quota; /* NULL: shares with nobody. */
   void (*on_gave_way)(void *arg);
   void *share_arg;
-  cmt__rate *rates; /* One for each channel to send, then to receive; NULL: no
-                       channel has one. */
+  cmt__channel_rates *rates; /* Of each; NULL: no channel has one. */
   uint64_t now_ns;  /* Set by the owner before messages are queued, and packets
                        cut or taken. */
   uint64_t cut_max; /* Bytes, after which no further packet is cut. */

@@ -27,7 +27,7 @@ enum {
 /* ---- limits ---- */
 
 static bool may_send(const cmt__channels *cs, size_t i) {
-  return cs->rates == NULL || cmt__rate_is_open(&cs->rates[2 * i], cs->now_ns);
+  return cs->rates == NULL || cmt__rate_is_open(&cs->rates[i].send, cs->now_ns);
 }
 
 uint64_t cmt__channels_open_ns(const cmt__channels *cs) {
@@ -38,7 +38,7 @@ uint64_t cmt__channels_open_ns(const cmt__channels *cs) {
   }
   for (size_t i = 0; cs->ready > 0 && i < cs->count; i++) {
     if (cmt__counter32_get(&cs->list[i].queue_count) > 0) {
-      at_ns = cmt__min64(at_ns, cs->rates[2 * i].open_ns);
+      at_ns = cmt__min64(at_ns, cs->rates[i].send.open_ns);
     }
   }
   return at_ns;
@@ -63,7 +63,7 @@ uint64_t cmt__channels_urgent_ns(const cmt__channels *cs) {
     if (cmt__counter32_get(&cs->list[i].queue_count) > 0 &&
         is_urgent(cs, &cs->list[i])) {
       at_ns =
-        cmt__min64(at_ns, cs->rates == NULL ? 0 : cs->rates[2 * i].open_ns);
+        cmt__min64(at_ns, cs->rates == NULL ? 0 : cs->rates[i].send.open_ns);
     }
   }
   return cmt__max64(at_ns, urgent_open_ns(cs));
@@ -242,7 +242,7 @@ static bool packet_cut(cmt__channels *cs, cmt__channel *c, cmt__batch *r) {
     &c->recently_sent,
     cmt__min64(cmt__counter_get(&c->recently_sent) + size, RECENTLY_SENT_MAX));
   if (cs->rates != NULL) {
-    cmt__rate_charge(&cs->rates[2 * (c - cs->list)], size, cs->now_ns);
+    cmt__rate_charge(&cs->rates[c - cs->list].send, size, cs->now_ns);
   }
   if (eof) {
     message_cut(cs, c);

@@ -162,7 +162,7 @@ static void buckets_take_memory_when_one_asks_for_them(void **state) {
     size_t before, expected = 2 * sizeof *more.list;
     fixture f;
 
-    expected += rows[i].rates ? 4 * sizeof *more.rates : 0;
+    expected += rows[i].rates ? 2 * sizeof *more.rates : 0;
     expected += rows[i].urgent ? sizeof *more.urgent : 0;
     fixture_init(&f, list, 2);
     before = f.t.live_bytes;

@@ -106,6 +106,16 @@ static void each_number_has_its_range(void **state) {
   mconn_user_delete(f);
 }
 
+/* It is of little use, which has a limit, and nothing is wrong with it. */
+static void a_short_first_packet_is_taken(void **state) {
+  mconn_user *f = mconn_user_new();
+
+  (void)state;
+  assert_given(f, "081a0608311a026162", 1, CMT_EAGAIN, "");
+  assert_given(f, "0a1a08083110011a020163", 1, CMT_EAGAIN, "31.4");
+  mconn_user_delete(f);
+}
+
 static void no_channels_are_fine(void **state) {
   mconn_user *f = mconn_user_new();
   cmt_mconn_options o;
@@ -460,6 +470,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(bad_options_are_refused_by_name),
     cmocka_unit_test(each_number_has_its_range),
+    cmocka_unit_test(a_short_first_packet_is_taken),
     cmocka_unit_test(no_channels_are_fine),
     cmocka_unit_test(one_is_cut_one_waits_the_third_is_refused),
     cmocka_unit_test(one_run_holds_packets_of_several_channels),
