@@ -71,7 +71,7 @@ typedef struct cmt__channels {
   cmt__quota *quota; /* NULL: shares with nobody. */
   void (*on_gave_way)(void *arg);
   void *share_arg;
-  cmt__channel_rates *rates; /* Of each; NULL: no channel has one. */
+  cmt__channel_rates *rates; /* NULL: no channel has a limit. */
   uint64_t now_ns;  /* Set by the owner before messages are queued, and packets
                        cut or taken. */
   uint64_t cut_max; /* Bytes, after which no further packet is cut. */
