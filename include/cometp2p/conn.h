@@ -80,6 +80,7 @@ typedef enum cmt_conn_event_kind {
 /** Pointers are lent until the next call on the connection, but for |id| and
     |node_info|, which live as long as it. */
 typedef struct cmt_conn_event {
+  size_t size;
   cmt_conn_event_kind kind;
   const cmt_node_id *id; /**< NULL before the other side is authenticated. */
   const cmt_node_info *node_info; /**< NULL before it was received. */
@@ -130,7 +131,11 @@ CMT_API void cmt_conn_resume(cmt_conn *c, uint64_t now_ns);
 
 /** Takes the next event; false: there is none now.  What fails shows as
     CMT_CONN_END after the events that came before it. */
-CMT_API bool cmt_conn_next_event(cmt_conn *c, cmt_conn_event *out);
+#define cmt_conn_next_event(c, out)                                            \
+  cmt_conn_next_event_sized((c), (out), sizeof *(out))
+/** See cmt_conn_next_event(). */
+CMT_API bool cmt_conn_next_event_sized(cmt_conn *c, cmt_conn_event *out,
+                                       size_t size);
 
 /**
  * Queues |msg| at |now_ns|, as cmt_mconn_try_send().

@@ -7,17 +7,21 @@
    with; there is no global one.  A NULL environment means the defaults of
    cmt_env_init().
 
-   This and every other struct that a program fills in begin with their size,
-   which an init macro sets and which is looked at before anything else.  A
-   struct of an older header has its fields, and the rest has its defaults; one
-   of a later header is fine as long as it sets no field that this library does
-   not have.  A struct that was never filled in is refused with CMT_EINVAL, and
-   so is every number, enum and flag out of its range, a count without its list
-   and a list without its count.  What a pointer points to cannot be checked:
-   texts, keys, functions, lists and |arg|s must be what they should be, or NULL
-   where that is allowed.  A constructor that refuses leaves nothing behind:
-   *|out| is NULL, and |why| names the option.  A NULL where the headers allow
-   none is CMT_EINVAL of the calls that can say so. */
+   This and every other struct that may grow begin with their size.  An init
+   macro sets it in those that a program fills in, and it is looked at before
+   anything else.  A struct of an older header has its fields, and the rest has
+   its defaults; one of a later header is fine as long as it sets no field that
+   this library does not have.  Structs that the library fills in are cut or
+   filled up with zeros to the size that the program knows; those that it lends
+   have the library's own.  All other structs never grow.
+
+   A struct that was never filled in is refused with CMT_EINVAL, and so is every
+   number, enum and flag out of its range, a count without its list and a list
+   without its count.  What a pointer points to cannot be checked: texts, keys,
+   functions, lists and |arg|s must be what they should be, or NULL where that
+   is allowed.  A constructor that refuses leaves nothing behind: *|out| is
+   NULL, and |why| names the option.  A NULL where the headers allow none is
+   CMT_EINVAL of the calls that can say so. */
 
 #include <cometp2p/err.h>
 

@@ -70,19 +70,13 @@ extern "C" {
   X(CMT_ENODEINFO, -86, PEER, "the peer's node info is invalid")               \
   X(CMT_EFLOOD, -87, PEER, "too many packets that are of no use")
 
-/** The result of every call that can fail: CMT_OK or a negative value. */
+/** The result of every call that can fail: CMT_OK or a negative value.  A later
+    library may return values that are not here. */
 typedef enum cmt_err {
 #define CMT_X_(name_, value_, class_, text_) name_ = value_,
   CMT_ERR_MAP(CMT_X_)
 #undef CMT_X_
 } cmt_err;
-
-enum {
-/** How many values cmt_err has: the size of a table by cmt_err_index(). */
-#define CMT_X_(name_, value_, class_, text_) +1
-  CMT_ERR_COUNT = 0 CMT_ERR_MAP(CMT_X_)
-#undef CMT_X_
-};
 
 /** Whom to blame, and so what to do. */
 typedef enum cmt_err_class {
@@ -125,13 +119,6 @@ static inline void cmt_ignore(cmt_err e) { (void)e; }
 
 /** One short static line for |e|, without a full stop. */
 CMT_API const char *cmt_err_text(cmt_err e);
-
-/** The place of |e| in CMT_ERR_MAP, from 0; CMT_ERR_COUNT for a value that is
-    not of cmt_err. */
-CMT_API size_t cmt_err_index(cmt_err e);
-
-/** The error at |index|, which is less than CMT_ERR_COUNT. */
-CMT_API cmt_err cmt_err_at(size_t index);
 
 /** The class of |e|; CMT_CLASS_CALLER for a value that is not of cmt_err. */
 CMT_API cmt_err_class cmt_err_class_of(cmt_err e);

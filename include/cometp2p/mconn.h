@@ -81,7 +81,8 @@ typedef enum cmt_on_full {
   CMT_ON_FULL_DROP,
 } cmt_on_full;
 
-/** What a channel is.  Fields left 0 have the default that is named. */
+/** What a channel is.  Fields left 0 have the default that is named.  The
+    struct never grows: later fields take the place of |reserved|. */
 typedef struct cmt_channel {
   uint8_t id;
   /** 1 to CMT_PRIORITY_MAX: the channel's share of a full link, relative to
@@ -124,11 +125,12 @@ typedef struct cmt_channel {
       or a connection of its own keeps other channels quick. */
   uint32_t recv_queue;
   size_t recv_queue_bytes;
-  cmt_on_full on_full; /**< Default CMT_ON_FULL_WAIT. */
-  const char *name;    /**< For people; may be NULL. */
+  cmt_on_full on_full;  /**< Default CMT_ON_FULL_WAIT. */
+  const char *name;     /**< For people; may be NULL. */
+  uint64_t reserved[4]; /**< 0. */
 } cmt_channel;
 
-/** Counters of one channel of one connection. */
+/** Counters of one channel of one connection.  The struct never grows. */
 typedef struct cmt_channel_status {
   uint8_t id;
   uint32_t queued_messages;     /**< Waiting or being cut. */
@@ -144,6 +146,7 @@ typedef struct cmt_channel_status {
      to the output that has its last byte: the last message, and the longest of
      all; in whole microseconds, at most 2^32 - 1 of them. */
   uint64_t wait_last_ns, wait_max_ns;
+  uint64_t reserved[5]; /**< For later counters; 0. */
 } cmt_channel_status;
 
 typedef struct cmt_mconn cmt_mconn;
@@ -200,6 +203,7 @@ typedef enum cmt_mconn_event_kind {
 } cmt_mconn_event_kind;
 
 typedef struct cmt_mconn_event {
+  size_t size;
   cmt_mconn_event_kind kind;
   uint8_t channel;
   cmt_buf *msg; /**< Lent until the next call; cmt_buf_ref() keeps it. */
@@ -262,8 +266,12 @@ CMT_API CMT_NODISCARD cmt_err cmt_mconn_recv(cmt_mconn *m, const uint8_t *data,
  *            CMT_ENOMEM; or the first failure.  Events before a bad packet
  *            come first.
  */
-CMT_API CMT_NODISCARD cmt_err cmt_mconn_next_event(cmt_mconn *m,
-                                                   cmt_mconn_event *out);
+#define cmt_mconn_next_event(m, out)                                           \
+  cmt_mconn_next_event_sized((m), (out), sizeof *(out))
+/** See cmt_mconn_next_event(). */
+CMT_API CMT_NODISCARD cmt_err cmt_mconn_next_event_sized(cmt_mconn *m,
+                                                         cmt_mconn_event *out,
+                                                         size_t size);
 
 /** False: a receive limit is used up.  Do not read until the deadline, and call
     cmt_mconn_tick() then. */

@@ -127,9 +127,10 @@ CMT_API CMT_NODISCARD cmt_err cmt_peer_send_bytes(cmt_peer *p, uint8_t channel,
                                                   uint64_t timeout_ns);
 
 /** What became of a broadcast: peers that queued the message, had no room, or
-    do not have the channel. */
+    do not have the channel.  The struct never grows. */
 typedef struct cmt_broadcast {
   size_t queued, full, no_channel;
+  size_t reserved[5]; /**< For later counts; 0. */
 } cmt_broadcast;
 
 /** Stops reading from the peer; calls are counted, each needs its

@@ -44,7 +44,8 @@ enum {
 };
 
 /** Zero it, as an initialiser of any field does (in C++: cmt_reactor r{}), then
-    set what there is. */
+    set what there is.  The struct never grows: later fields take the place of
+    |reserved|. */
 typedef struct cmt_reactor {
   const char *name; /**< Not NULL; of no other reactor of the switch. */
   /** Each id belongs to one reactor of a switch; at most CMT_CHANNELS_MAX over
@@ -72,6 +73,7 @@ typedef struct cmt_reactor {
   void (*remove_peer)(void *self, cmt_peer *p, cmt_err reason);
   /** After the last remove_peer, once for each start that returned CMT_OK. */
   void (*stop)(void *self);
+  uint64_t reserved[8]; /**< 0. */
 } cmt_reactor;
 
 typedef enum cmt_mailbox_event_kind {
@@ -94,6 +96,7 @@ enum {
 /** What cmt_mailbox_next() gives.  All that it points to is lent until
     cmt_mailbox_done(); cmt_peer_ref() and cmt_buf_ref() keep those. */
 typedef struct cmt_mailbox_event {
+  size_t size;
   cmt_mailbox_event_kind kind;
   cmt_peer *peer;  /**< NULL: the event is not of a peer. */
   uint8_t channel; /**< The message's. */

@@ -251,8 +251,6 @@ typedef struct cmt_switch_status {
   uint64_t recv_held_bytes;   /**< Under reassembly, now. */
   uint64_t recv_queued_bytes; /**< Waiting for reactors, now. */
   uint64_t send_queued_bytes; /**< Queued for all peers, now. */
-  /** |rejected| and |removed| by the reason, which is at cmt_err_index(). */
-  uint64_t rejected_by[CMT_ERR_COUNT], removed_by[CMT_ERR_COUNT];
   /** Memory for the keys of connections, now: locked, and what the system did
       not lock (see RLIMIT_MEMLOCK), which works all the same.  The log has one
       line when that begins. */
@@ -269,6 +267,24 @@ typedef struct cmt_switch_status {
 /** See cmt_switch_get_status(). */
 CMT_API void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
                                          size_t size);
+
+/** How often an error was the reason, since the start. */
+typedef struct cmt_reason_counts {
+  size_t size;
+  cmt_err reason;
+  uint64_t rejected; /**< Dials and accepts that yielded no peer. */
+  uint64_t removed;  /**< Peers that ended. */
+} cmt_reason_counts;
+
+/** Fills in up to |cap| elements of the array |out| of cmt_reason_counts, one
+    for each value of cmt_err that was ever the reason; returns how many there
+    are.  Reasons that are not of cmt_err are only in |rejected| and |removed|
+    of the status. */
+#define cmt_switch_reasons(s, out, cap)                                        \
+  cmt_switch_reasons_sized((s), (out), (cap), sizeof(cmt_reason_counts))
+/** See cmt_switch_reasons(); |size| is that of an element. */
+CMT_API size_t cmt_switch_reasons_sized(cmt_switch *s, cmt_reason_counts *out,
+                                        size_t cap, size_t size);
 
 /** The most bytes that |s| can have allocated at one time, by its options and
     the addresses that are being dialed.  docs/guide/operating.md has its terms,

@@ -39,8 +39,8 @@ extern const cmt_env cmt__env_system;
 _Noreturn void cmt__env_system_panic(const cmt_env *env, const char *file,
                                      int line, const char *what);
 
-/* An environment that is smaller is of an older header, and has a whole
-   allocator. */
+/* An environment of an older or a later header may have this size, with which
+   it has a whole allocator. */
 bool cmt__env_size_is_known(size_t size);
 
 /* Copies |env|, or the defaults when it is NULL; CMT_EINVAL: its size is

@@ -36,8 +36,8 @@ void cmt__assert_unlocked(const cmt_env *env) {
 }
 
 bool cmt__env_size_is_known(size_t size) {
-  return size >= offsetof(cmt_env, log) && size % sizeof(size_t) == 0 &&
-         size <= sizeof(cmt_env);
+  return size >= offsetof(cmt_env, log) &&
+         cmt__size_is_known(size, sizeof(cmt_env));
 }
 
 void cmt__panic(const cmt_env *env, const char *file, int line,

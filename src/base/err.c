@@ -3,7 +3,7 @@
 /* Names, texts and classes of errors, all from CMT_ERR_MAP, so that none can
    be forgotten.  Nothing here keeps state. */
 
-#include <cometp2p/err.h>
+#include "err.h"
 
 const char *cmt_err_name(cmt_err e) {
   switch (e) {
@@ -35,17 +35,17 @@ static const cmt_err all[] = {
 #undef CMT_X_
 };
 
-size_t cmt_err_index(cmt_err e) {
+size_t cmt__err_index(cmt_err e) {
   size_t i = 0;
 
-  while (i < CMT_ERR_COUNT && all[i] != e) {
+  while (i < CMT__ERR_COUNT && all[i] != e) {
     i++;
   }
   return i;
 }
 
-cmt_err cmt_err_at(size_t index) {
-  return index < CMT_ERR_COUNT ? all[index] : CMT_EINVAL;
+cmt_err cmt__err_at(size_t index) {
+  return index < CMT__ERR_COUNT ? all[index] : CMT_EINVAL;
 }
 
 cmt_err_class cmt_err_class_of(cmt_err e) {

@@ -7,9 +7,18 @@
 /* No struct grows by more from one release to a later one. */
 enum { GROWTH_MAX = 4096 };
 
-static bool size_is_known(size_t given, size_t size) {
+bool cmt__size_is_known(size_t given, size_t size) {
   return given > sizeof(size_t) && given % sizeof(size_t) == 0 &&
          given <= size + GROWTH_MAX;
+}
+
+bool cmt__reserved_are_zero(const uint64_t *words, size_t count) {
+  uint64_t any = 0;
+
+  for (size_t i = 0; i < count; i++) {
+    any |= words[i];
+  }
+  return any == 0;
 }
 
 cmt_err cmt__sized_read(void *full, size_t size, const void *given,
@@ -22,7 +31,7 @@ cmt_err cmt__sized_read(void *full, size_t size, const void *given,
                     "%s: NULL instead of a struct", name);
   }
   memcpy(&given_size, given, sizeof given_size);
-  if (!size_is_known(given_size, size)) {
+  if (!cmt__size_is_known(given_size, size)) {
     return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
                     "%s of an unknown size: use the init macro", name);
   }
@@ -40,12 +49,12 @@ cmt_err cmt__sized_read(void *full, size_t size, const void *given,
   return CMT_OK;
 }
 
-void cmt__sized_write(void *out, size_t out_size, const void *full,
-                      size_t size) {
+void cmt__sized_convert(void *out, size_t out_size, const void *full,
+                        size_t size) {
   if (out == NULL || out_size < sizeof out_size) {
     return;
   }
-  if (!size_is_known(out_size, size)) {
+  if (!cmt__size_is_known(out_size, size)) {
     out_size = 0;
     memcpy(out, &out_size, sizeof out_size);
     return;

@@ -6,9 +6,18 @@
    header that it was compiled with.  The size is looked at before anything
    else.  Of a smaller struct the fields that are there count, and the rest has
    its defaults.  A larger one may not set a field that this library does not
-   know.  A size that no struct of ours can have is refused. */
+   know.  A size that no struct of ours can have is refused.
+
+   Structs that never grow have words that are reserved in their place. */
 
 #include "base.h"
+
+/* A struct of ours, which has |size| bytes here, may have |given| in another
+   version. */
+bool cmt__size_is_known(size_t given, size_t size);
+
+/* None of the words that are reserved is set. */
+bool cmt__reserved_are_zero(const uint64_t *words, size_t count);
 
 /* Fills |full|, of |size| bytes, which has the defaults, with what |given|
    sets; the size in it is |size| then.  CMT_EINVAL: |given| is NULL or not such
@@ -20,8 +29,19 @@ CMT_NODISCARD cmt_err cmt__sized_read(void *full, size_t size,
 /* Writes as much of |full|, of |size| bytes, as the struct |out| of |out_size|
    bytes has room for, zeroes the rest of it, and sets its size.  A size that no
    struct of ours can have leaves only a size of 0, which is refused later. */
-void cmt__sized_write(void *out, size_t out_size, const void *full,
-                      size_t size);
+void cmt__sized_convert(void *out, size_t out_size, const void *full,
+                        size_t size);
+
+/* As cmt__sized_convert(), which a caller with our own header does not need. */
+static inline void cmt__sized_write(void *out, size_t out_size,
+                                    const void *full, size_t size) {
+  if (out != NULL && out_size == size) {
+    memcpy(out, full, size);
+    memcpy(out, &size, sizeof size);
+  } else {
+    cmt__sized_convert(out, out_size, full, size);
+  }
+}
 
 /* Sets |*out|, where a constructor puts a pointer, to NULL; CMT_EINVAL: |out|
    is NULL itself. */

@@ -353,8 +353,9 @@ static void link_status(const cmt_peer *p, cmt_peer_status *out) {
   if (p->link != NULL) {
     cmt_conn_get_status(p->link->conn, out->channels, count);
     path_status(p->link, out);
-  } else if (p->last != NULL) {
-    memcpy(out->channels, p->last, count * sizeof *p->last);
+  }
+  for (size_t i = 0; p->last != NULL && i < count; i++) {
+    out->channels[i] = cmt__channel_last_status(&p->last[i]);
   }
   cmt__unlock(lock);
   for (size_t i = 0; p->dropped != NULL && i < count; i++) {
@@ -412,9 +413,16 @@ cmt_err cmt_peer_send(cmt_peer *p, uint8_t channel, cmt_buf *msg,
                               timeout_ns);
 }
 
+/* A request is never copied, and nothing of it is touched that the first one
+   did not have. */
+enum {
+  REQ_SIZE_MIN =
+    offsetof(cmt_send_req, internal) + sizeof((cmt_send_req *)0)->internal
+};
+
 cmt_err cmt_peer_send_async(cmt_peer *p, uint8_t channel, cmt_buf *msg,
                             cmt_send_req *req) {
-  if (p == NULL || msg == NULL || req == NULL || req->size < sizeof *req) {
+  if (p == NULL || msg == NULL || req == NULL || req->size < REQ_SIZE_MIN) {
     return CMT_EINVAL;
   }
   return cmt__send_queue_send_async(&p->send_queue, place_of(p, channel), msg,

@@ -53,11 +53,11 @@ struct cmt_peer {
   const cmt__counter *dropped; /* Messages, by channel; NULL: none ever. */
   /* Under the lock of the send queue: */
   cmt__link *link; /* NULL when gone; its channels tell of themselves then. */
-  cmt_channel_status *last; /* The last status of the channels; or NULL. */
-  cmt_err reason;           /* Why it ended; CMT_OK before, */
-  cmt_stage stage;          /* and how far it had come. */
-  cmt_err explained;        /* What |why_text| is for, or CMT_OK. */
-  char *why_text;           /* NULL: that of the error itself. */
+  cmt__channel_last *last; /* The last status of the channels; or NULL. */
+  cmt_err reason;          /* Why it ended; CMT_OK before, */
+  cmt_stage stage;         /* and how far it had come. */
+  cmt_err explained;       /* What |why_text| is for, or CMT_OK. */
+  char *why_text;          /* NULL: that of the error itself. */
   /* Only the loop uses these: */
   cmt__loop
     *loop; /* Where the link lives; looked at under the lock to wake it. */

@@ -14,7 +14,7 @@ void cmt__event_sources_take(cmt__event_sources *ss, cmt_mailbox_event *out) {
     s = ss->list[ss->next];
     ss->next = (ss->next + 1) % ss->count;
   } while (s->count == 0);
-  *out = (cmt_mailbox_event){.internal = s, .source = s};
+  *out = (cmt_mailbox_event){.size = sizeof *out, .internal = s, .source = s};
   s->count--;
   ss->events--;
   s->take(s, out);

@@ -31,6 +31,7 @@
 #include "mailbox.h"
 
 #include "base/buf.h"
+#include "base/sized.h"
 
 #include <errno.h>
 
@@ -270,7 +271,8 @@ static void inbox_take(cmt_mailbox *m, cmt_mailbox_event *out) {
   cmt__inbox *b = m->ready_first;
 
   ready_remove(m, b);
-  *out = (cmt_mailbox_event){.peer = b->peer, .internal = b};
+  *out =
+    (cmt_mailbox_event){.size = sizeof *out, .peer = b->peer, .internal = b};
   if (b->up_due) {
     b->up_due = false;
     b->out = CMT__OUT_UP;
@@ -332,18 +334,14 @@ static cmt_err mailbox_wait(cmt_mailbox *m, uint64_t timeout_ns) {
   return is_over(m) ? CMT_ECLOSED : CMT_ETIMEDOUT;
 }
 
-/* An element of the caller's array may have another size than ours, but not
-   less than the first event had. */
+/* The event of the caller may have another size than ours, but not less than
+   the first one had. */
 enum { EVENT_SIZE_MIN = offsetof(cmt_mailbox_event, outcome) + sizeof(void *) };
-
-static void event_write(void *at, size_t size, const cmt_mailbox_event *ev) {
-  memset(at, 0, size);
-  memcpy(at, ev, cmt__min(size, sizeof *ev));
-}
 
 static cmt_err next_check(const cmt_mailbox *m, const cmt_mailbox_event *out,
                           size_t size, uint64_t timeout_ns) {
-  if (m == NULL || out == NULL || size < EVENT_SIZE_MIN) {
+  if (m == NULL || out == NULL || size < EVENT_SIZE_MIN ||
+      !cmt__size_is_known(size, sizeof *out)) {
     return CMT_EINVAL;
   }
   return timeout_ns > 0 && cmt__thread_is_loop() ? CMT_EDEADLK : CMT_OK;
@@ -363,7 +361,7 @@ size_t cmt_mailbox_next_many_sized(cmt_mailbox *m, cmt_mailbox_event *out,
     cmt_mailbox_event ev;
 
     mailbox_take(m, &ev);
-    event_write((char *)out + count * size, size, &ev);
+    cmt__sized_write((char *)out + count * size, size, &ev, sizeof ev);
   }
   mailbox_unlock(m);
   return count;
@@ -381,7 +379,7 @@ cmt_err cmt_mailbox_next_sized(cmt_mailbox *m, cmt_mailbox_event *out,
   err = mailbox_wait(m, timeout_ns);
   if (err == CMT_OK) {
     mailbox_take(m, &ev);
-    event_write(out, size, &ev);
+    cmt__sized_write(out, size, &ev, sizeof ev);
   }
   mailbox_unlock(m);
   return err;
@@ -404,6 +402,13 @@ static bool inbox_done(cmt_mailbox *m, cmt__inbox *b) {
   return inbox_give_up(m, b);
 }
 
+/* The event is as large as it was when it was taken. */
+static void event_wipe(cmt_mailbox_event *ev) {
+  const cmt_mailbox_event done = {.kind = ev->kind};
+
+  cmt__sized_write(ev, ev->size, &done, sizeof done);
+}
+
 static void source_done(cmt_mailbox *m, cmt_mailbox_event *ev) {
   cmt__event_source *s = ev->source;
 
@@ -413,7 +418,7 @@ static void source_done(cmt_mailbox *m, cmt_mailbox_event *ev) {
   if (s->done != NULL) {
     s->done(s, ev);
   }
-  *ev = (cmt_mailbox_event){.kind = ev->kind};
+  event_wipe(ev);
 }
 
 void cmt_mailbox_done(cmt_mailbox *m, cmt_mailbox_event *ev) {
@@ -429,7 +434,7 @@ void cmt_mailbox_done(cmt_mailbox *m, cmt_mailbox_event *ev) {
   CMT_REQUIRE(m->env, b->mailbox == m,
               "cmt_mailbox_done: the event is of another mailbox");
   cmt_buf_unref(ev->msg);
-  *ev = (cmt_mailbox_event){.kind = ev->kind};
+  event_wipe(ev);
   mailbox_lock(m);
   out = b->out;
   ended = out != CMT__OUT_NONE && inbox_done(m, b);

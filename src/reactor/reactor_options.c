@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "reactor_options.h"
 
+#include "base/sized.h"
+
 #define TOTAL_DEFAULT ((size_t)128 << 20)
 
 static cmt_err delivery_check(const cmt_reactor *r, cmt_why *why) {
@@ -22,11 +24,24 @@ static cmt_err threads_fill(cmt_reactor *r, cmt_why *why) {
   return CMT_OK;
 }
 
+static cmt_err reserved_check(const cmt_reactor *r, cmt_why *why) {
+  if (cmt__reserved_are_zero(r->reserved, CMT__COUNT(r->reserved))) {
+    return CMT_OK;
+  }
+  return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                  "reactor %s: a field is set that this version of the library "
+                  "does not have",
+                  r->name);
+}
+
 cmt_err cmt__reactor_options_fill(cmt_reactor *r, cmt_why *why) {
   cmt_err err = delivery_check(r, why);
 
   if (err == CMT_OK) {
     err = threads_fill(r, why);
+  }
+  if (err == CMT_OK) {
+    err = reserved_check(r, why);
   }
   if (r->recv_queue_bytes_total == 0) {
     r->recv_queue_bytes_total = TOTAL_DEFAULT;

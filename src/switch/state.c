@@ -7,6 +7,8 @@
 
 #include "state.h"
 
+#include "base/sized.h"
+
 enum { STRANGERS_A_SECOND = 50 };
 
 /* ---- counters ---- */
@@ -18,10 +20,10 @@ void cmt__switch_count(cmt_switch *s, uint64_t *counter) {
 }
 
 /* A reason of the application's own is in no table. */
-static void count_reason(uint64_t table[CMT_ERR_COUNT], cmt_err err) {
-  size_t i = cmt_err_index(err);
+static void count_reason(uint64_t table[CMT__ERR_COUNT], cmt_err err) {
+  size_t i = cmt__err_index(err);
 
-  if (i < CMT_ERR_COUNT) {
+  if (i < CMT__ERR_COUNT) {
     table[i]++;
   }
 }
@@ -29,7 +31,7 @@ static void count_reason(uint64_t table[CMT_ERR_COUNT], cmt_err err) {
 void cmt__switch_removed(cmt_switch *s, cmt_err err) {
   cmt__lock(&s->lock);
   s->status.removed++;
-  count_reason(s->status.removed_by, err);
+  count_reason(s->removed_by, err);
   cmt__unlock(&s->lock);
 }
 
@@ -38,6 +40,31 @@ void cmt__switch_handshakes(cmt_switch *s, int change) {
   cmt__lock(&s->lock);
   s->status.handshakes = s->handshakes;
   cmt__unlock(&s->lock);
+}
+
+size_t cmt_switch_reasons_sized(cmt_switch *s, cmt_reason_counts *out,
+                                size_t cap, size_t size) {
+  uint8_t *to = (uint8_t *)out;
+  size_t count = 0;
+
+  cap = out != NULL ? cap : 0;
+  cmt__lock(&s->lock);
+  for (size_t i = 0; i < CMT__ERR_COUNT; i++) {
+    cmt_reason_counts full = {
+      .reason = cmt__err_at(i),
+      .rejected = s->rejected_by[i],
+      .removed = s->removed_by[i],
+    };
+
+    if (full.rejected + full.removed > 0) {
+      if (count < cap) {
+        cmt__sized_write(to + count * size, size, &full, sizeof full);
+      }
+      count++;
+    }
+  }
+  cmt__unlock(&s->lock);
+  return count;
 }
 
 /* ---- rejections ---- */
@@ -89,7 +116,7 @@ void cmt__switch_reject(cmt_switch *s, cmt_rejection *r) {
   r->size = sizeof *r;
   cmt__lock(&s->lock);
   s->status.rejected++;
-  count_reason(s->status.rejected_by, r->why.err);
+  count_reason(s->rejected_by, r->why.err);
   cmt__unlock(&s->lock);
   log_rejection(s, r);
   if (o->on_rejected != NULL) {

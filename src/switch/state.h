@@ -5,6 +5,7 @@
 /* The state of a switch, and what every part of it reports: counters,
    rejections, and that something has ended. */
 
+#include "base/err.h"
 #include "calls.h"
 #include "peer/peer_set.h"
 #include "bans.h"
@@ -71,6 +72,8 @@ struct cmt_switch {
   cmt_dial *calling;                  /* Whose on_outcome runs, */
   pthread_t caller;                   /* and where. */
   cmt_switch_status status;
+  /* Its |rejected| and |removed| by the reason, at its cmt__err_index(). */
+  uint64_t rejected_by[CMT__ERR_COUNT], removed_by[CMT__ERR_COUNT];
   cmt__listener *listener; /* Changed by the loop alone. */
   /* Only loop 0 uses these: */
   bool closing;           /* The stop was seen. */

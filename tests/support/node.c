@@ -199,6 +199,19 @@ cmt_peer *test_node_peer(test_node *n) {
   return p;
 }
 
+cmt_reason_counts test_reason(cmt_switch *sw, cmt_err err) {
+  cmt_reason_counts all[CMT__ERR_COUNT], none = {.reason = err};
+  size_t count = cmt_switch_reasons(sw, all, CMT__ERR_COUNT);
+
+  assert_in_range(count, 0, CMT__ERR_COUNT);
+  for (size_t i = 0; i < count; i++) {
+    if (all[i].reason == err) {
+      return all[i];
+    }
+  }
+  return none;
+}
+
 cmt_err test_node_say(test_node *n, uint8_t channel, const char *text) {
   return cmt_peer_try_send_bytes(test_node_peer(n), channel, text,
                                  strlen(text));

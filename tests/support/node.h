@@ -77,6 +77,8 @@ void test_node_start(test_node *n);
 void test_node_dial(test_node *n, const char *addr, unsigned flags);
 /* The only peer of |n|, lent; fails without one. */
 cmt_peer *test_node_peer(test_node *n);
+/* How often |err| was the reason at |sw|. */
+cmt_reason_counts test_reason(cmt_switch *sw, cmt_err err);
 /* Sends |text| to the only peer. */
 cmt_err test_node_say(test_node *n, uint8_t channel, const char *text);
 /* What happened since the last call. */

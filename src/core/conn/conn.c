@@ -525,7 +525,7 @@ cmt_node_info *cmt__conn_take_info(cmt_conn *c) {
   return theirs;
 }
 
-cmt_channel_status *cmt__conn_retire(cmt_conn *c, cmt__channels_rest *rest) {
+cmt__channel_last *cmt__conn_retire(cmt_conn *c, cmt__channels_rest *rest) {
   return cmt__mconn_retire(c->mconn, rest);
 }
 

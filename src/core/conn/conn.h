@@ -29,7 +29,7 @@ cmt_node_info *cmt__conn_take_info(cmt_conn *c);
 
 /* The last status of its channels, and |rest|, as cmt__channels_retire().  It
    has ended, or is refused: no message goes either way any more. */
-cmt_channel_status *cmt__conn_retire(cmt_conn *c, cmt__channels_rest *rest);
+cmt__channel_last *cmt__conn_retire(cmt_conn *c, cmt__channels_rest *rest);
 
 /* Makes the connection draw on |b|, the quota of the switch, which must outlive
    it.  When the connection held most of the memory for unfinished messages and

@@ -7,6 +7,7 @@
 
 #include "core/mux/channel.h"
 #include "base/foreign.h"
+#include "base/sized.h"
 #include "crypto/node_key.h"
 #include "core/secret/secret_conn.h"
 
@@ -345,18 +346,19 @@ void cmt__conn_whose(const cmt_conn *c, cmt_conn_event *out) {
   out->node_info = c->theirs;
 }
 
-bool cmt_conn_next_event(cmt_conn *c, cmt_conn_event *out) {
+bool cmt_conn_next_event_sized(cmt_conn *c, cmt_conn_event *out, size_t size) {
+  cmt_conn_event full = {.kind = CMT_CONN_END};
   bool have = false, more = true;
 
-  if (out == NULL) {
+  if (out == NULL || !cmt__size_is_known(size, sizeof full)) {
     return false;
   }
-  *out = (cmt_conn_event){.kind = CMT_CONN_END};
   while (!have && more && !c->ended) {
-    have = conn_step(c, out, &more);
+    have = conn_step(c, &full, &more);
   }
   cmt__conn_update(c);
-  have = have || end_event(c, out);
-  cmt__conn_whose(c, out);
+  have = have || end_event(c, &full);
+  cmt__conn_whose(c, &full);
+  cmt__sized_write(out, size, &full, sizeof full);
   return have;
 }

@@ -143,17 +143,20 @@ void cmt__channels_fini(cmt__channels *cs) {
   cmt__channels_let_go(&cs->config->pool.env, &rest);
 }
 
-_Static_assert(sizeof(cmt_channel_status) <= sizeof(cmt__channel),
+_Static_assert(sizeof(cmt__channel_last) <= sizeof(cmt__channel),
                "the status of channels fits their memory");
 
-cmt_channel_status *cmt__channels_retire(cmt__channels *cs,
-                                         cmt__channels_rest *rest) {
-  cmt_channel_status last[CMT_CHANNELS_MAX];
+cmt__channel_last *cmt__channels_retire(cmt__channels *cs,
+                                        cmt__channels_rest *rest) {
+  cmt__channel_last last[CMT_CHANNELS_MAX];
   size_t count = cs->count;
   void *memory = cs->list;
 
   for (size_t i = 0; i < count; i++) {
-    cmt__channel_get_status(cs, i, &last[i]);
+    cmt_channel_status status;
+
+    cmt__channel_get_status(cs, i, &status);
+    memcpy(&last[i], &status, sizeof last[i]);
   }
   channels_empty(cs, rest);
   cs->list = NULL;
@@ -161,6 +164,13 @@ cmt_channel_status *cmt__channels_retire(cmt__channels *cs,
     memcpy(memory, last, count * sizeof *last);
   }
   return memory;
+}
+
+cmt_channel_status cmt__channel_last_status(const cmt__channel_last *l) {
+  cmt_channel_status status = {.id = 0};
+
+  memcpy(&status, l, sizeof *l);
+  return status;
 }
 
 void cmt__channels_trim(cmt__channels *cs) {

@@ -96,12 +96,18 @@ typedef struct cmt__channels_rest {
   size_t count;
 } cmt__channels_rest;
 
+/* A status of a channel without what is reserved in it. */
+typedef struct cmt__channel_last {
+  uint64_t words[offsetof(cmt_channel_status, reserved) / sizeof(uint64_t)];
+} cmt__channel_last;
+
 /* As cmt__channels_fini(), but returns their last status, in the order of the
    list, in memory that is the caller's; NULL: there are none.  Cannot fail.
    Their messages go to |rest|, for cmt__channels_let_go(): the caller may hold
    a lock. */
-cmt_channel_status *cmt__channels_retire(cmt__channels *cs,
-                                         cmt__channels_rest *rest);
+cmt__channel_last *cmt__channels_retire(cmt__channels *cs,
+                                        cmt__channels_rest *rest);
+cmt_channel_status cmt__channel_last_status(const cmt__channel_last *l);
 /* Lets go of messages, in the order of the channels and of the sends.  No lock
    is held. */
 void cmt__channels_let_go(const cmt_env *env, const cmt__channels_rest *rest);

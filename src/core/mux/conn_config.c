@@ -4,6 +4,8 @@
 
 #include "conn_config.h"
 
+#include "base/sized.h"
+
 cmt_channel cmt__channel_defaults(const cmt_channel *c) {
   cmt_channel out = *c;
 
@@ -66,6 +68,12 @@ static cmt_err channel_check(const cmt_channel *c, cmt_why *why) {
     if (err != CMT_OK) {
       return err;
     }
+  }
+  if (!cmt__reserved_are_zero(c->reserved, CMT__COUNT(c->reserved))) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "channel 0x%02x: a field is set that this version of the "
+                    "library does not have",
+                    c->id);
   }
   return CMT_OK;
 }

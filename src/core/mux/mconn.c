@@ -572,12 +572,9 @@ bool cmt__mconn_gave_way(const cmt_mconn *m) {
   return m->failed == CMT_ENOBUFS && cmt__channels_gave_way(&m->channels);
 }
 
-cmt_err cmt_mconn_next_event(cmt_mconn *m, cmt_mconn_event *out) {
+static cmt_err next_event(cmt_mconn *m, cmt_mconn_event *out) {
   cmt__packet k;
 
-  if (m == NULL || out == NULL) {
-    return CMT_EINVAL;
-  }
   cmt_buf_unref(m->lent);
   m->lent = NULL;
   if (cmt__channels_gave_way(&m->channels)) {
@@ -603,6 +600,21 @@ cmt_err cmt_mconn_next_event(cmt_mconn *m, cmt_mconn_event *out) {
     }
   }
   return m->failed;
+}
+
+cmt_err cmt_mconn_next_event_sized(cmt_mconn *m, cmt_mconn_event *out,
+                                   size_t size) {
+  cmt_mconn_event full;
+  cmt_err err;
+
+  if (m == NULL || out == NULL || !cmt__size_is_known(size, sizeof full)) {
+    return CMT_EINVAL;
+  }
+  err = next_event(m, &full);
+  if (err == CMT_OK) {
+    cmt__sized_write(out, size, &full, sizeof full);
+  }
+  return err;
 }
 
 /* ---- status ---- */
@@ -635,7 +647,7 @@ bool cmt__mconn_take_credits(cmt_mconn *m, cmt__credits *out) {
   return any;
 }
 
-cmt_channel_status *cmt__mconn_retire(cmt_mconn *m, cmt__channels_rest *rest) {
+cmt__channel_last *cmt__mconn_retire(cmt_mconn *m, cmt__channels_rest *rest) {
   return cmt__channels_retire(&m->channels, rest);
 }
 

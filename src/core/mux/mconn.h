@@ -19,7 +19,7 @@ CMT_NODISCARD cmt_err cmt__mconn_new(const cmt_mconn_options *o,
                                      cmt_mconn **out);
 
 /* As cmt__channels_retire(). */
-cmt_channel_status *cmt__mconn_retire(cmt_mconn *m, cmt__channels_rest *rest);
+cmt__channel_last *cmt__mconn_retire(cmt_mconn *m, cmt__channels_rest *rest);
 
 /* As cmt_mconn_tick().  |excused|: nobody is called late, since what came may
    not have been read.  |*trims|: this is the instant of a ping, in which

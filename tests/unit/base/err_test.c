@@ -4,6 +4,8 @@
 
 #include "test.h"
 
+#include "base/err.h"
+
 static void names_of_errors_are_their_identifiers(void **state) {
   (void)state;
   assert_string_equal("CMT_OK", cmt_err_name(CMT_OK));
@@ -44,7 +46,7 @@ static void every_error_has_a_class_and_a_line(void **state) {
   };
 
   (void)state;
-  assert_int_equal(CMT_ERR_COUNT, CMT__COUNT(rows));
+  assert_int_equal(CMT__ERR_COUNT, CMT__COUNT(rows));
   for (size_t i = 0; i < CMT__COUNT(rows); i++) {
     const char *text = cmt_err_text(rows[i].err);
     cmt_err_class c = cmt_err_class_of(rows[i].err);
@@ -76,13 +78,13 @@ static void a_value_that_is_no_error_has_answers_too(void **state) {
 
 static void errors_have_places_in_the_order_of_the_map(void **state) {
   (void)state;
-  assert_int_equal(0, cmt_err_index(CMT_OK));
-  assert_int_equal(1, cmt_err_index(CMT_EAGAIN));
-  for (size_t i = 0; i < CMT_ERR_COUNT; i++) {
-    assert_int_equal(i, cmt_err_index(cmt_err_at(i)));
+  assert_int_equal(0, cmt__err_index(CMT_OK));
+  assert_int_equal(1, cmt__err_index(CMT_EAGAIN));
+  for (size_t i = 0; i < CMT__ERR_COUNT; i++) {
+    assert_int_equal(i, cmt__err_index(cmt__err_at(i)));
   }
-  assert_int_equal(CMT_ERR_COUNT, cmt_err_index((cmt_err)-7));
-  assert_cmt(CMT_EINVAL, cmt_err_at(CMT_ERR_COUNT));
+  assert_int_equal(CMT__ERR_COUNT, cmt__err_index((cmt_err)-7));
+  assert_cmt(CMT_EINVAL, cmt__err_at(CMT__ERR_COUNT));
 }
 
 static void stages_have_the_names_that_scripts_read(void **state) {

@@ -38,7 +38,7 @@ typedef struct story {
   int at;           /* The side that it came to. */
   bool broken;      /* Memory lacked for a start or a dial. */
   unsigned ends[2]; /* Rejections and removals by side, */
-  unsigned ends_by[2][CMT_ERR_COUNT]; /* and by reason. */
+  unsigned ends_by[2][CMT__ERR_COUNT]; /* and by reason. */
 } story;
 
 static const char *const call_names[] = {
@@ -222,9 +222,10 @@ static void take_stock(story *x, int index) {
     assert_in_range(st.added + st.rejected, st.dialed,
                     st.dialed + 1 + x->w.env.shortage);
   }
-  for (size_t i = 0; i < CMT_ERR_COUNT; i++) {
-    x->ends_by[index][i] =
-      (unsigned)st.rejected_by[i] + (unsigned)st.removed_by[i];
+  for (size_t i = 0; i < CMT__ERR_COUNT; i++) {
+    cmt_reason_counts by = test_reason(s->node.sw, cmt__err_at(i));
+
+    x->ends_by[index][i] = (unsigned)by.rejected + (unsigned)by.removed;
     x->ends[index] += x->ends_by[index][i];
   }
   assert_null(s->peer);
@@ -317,7 +318,7 @@ static bool is_survived(const story *x, test_call call, size_t at) {
 }
 
 static void check(const story *x, test_call call, size_t at, cmt_err err) {
-  size_t i = cmt_err_index(err);
+  size_t i = cmt__err_index(err);
   bool survived = is_survived(x, call, at);
   bool replaces = call == TEST_CALL_ON_END; /* Another end, always an EOF. */
   unsigned by = calm->ends_by[x->at][i];
@@ -355,8 +356,8 @@ static void sweep(test_call call) {
   size_t runs = 0;
 
   for (size_t at = 0; at < calm->calls[call]; at++) {
-    for (size_t e = 1; e < CMT_ERR_COUNT; e++) {
-      run(call, at, cmt_err_at(e));
+    for (size_t e = 1; e < CMT__ERR_COUNT; e++) {
+      run(call, at, cmt__err_at(e));
       runs++;
     }
   }
@@ -403,8 +404,8 @@ static void any_end_may_have_any_reason(void **state) {
 /* Then nothing was started, and nothing has to be stopped. */
 static void a_listen_that_fails_is_the_error_of_the_start(void **state) {
   (void)state;
-  for (size_t e = 1; e < CMT_ERR_COUNT; e++) {
-    cmt_err err = cmt_err_at(e);
+  for (size_t e = 1; e < CMT__ERR_COUNT; e++) {
+    cmt_err err = cmt__err_at(e);
     story *x = story_new();
     test_node *n = &x->sides[TEST_ACCEPTOR].node;
     char text[256];

@@ -151,8 +151,7 @@ static void check_crowd(const row *r) {
   assert_int_equal(f->crowd.count + FRIENDS, status.accepted);
   assert_true(f->at.sw->places.pool.count <= 64);
   assert_int_equal(status.rejected, status.over_handshakes_max);
-  assert_int_equal(status.rejected,
-                   status.rejected_by[cmt_err_index(CMT_ELIMIT)]);
+  assert_int_equal(status.rejected, test_reason(f->at.sw, CMT_ELIMIT).rejected);
   if (r->a_second >= 3000) {
     assert_int_equal(64, strangers_left(&f->crowd));
     assert_true(status.over_handshakes_max > 0);

@@ -208,11 +208,11 @@ static void a_hostile_crowd_stays_within_the_bound(void **state) {
   printf("# %zu bytes of at most %llu; removed %llu, flood %llu, nobufs %llu\n",
          c->victim.peak_bytes, (unsigned long long)c->max,
          (unsigned long long)status.removed,
-         (unsigned long long)status.removed_by[cmt_err_index(CMT_EFLOOD)],
-         (unsigned long long)status.removed_by[cmt_err_index(CMT_ENOBUFS)]);
+         (unsigned long long)test_reason(c->n.sw, CMT_EFLOOD).removed,
+         (unsigned long long)test_reason(c->n.sw, CMT_ENOBUFS).removed);
   assert_int_equal(ROUNDS * COMERS, status.removed);
-  assert_true(status.removed_by[cmt_err_index(CMT_ENOBUFS)] > 0);
-  assert_true(status.removed_by[cmt_err_index(CMT_EFLOOD)] > 0);
+  assert_true(test_reason(c->n.sw, CMT_ENOBUFS).removed > 0);
+  assert_true(test_reason(c->n.sw, CMT_EFLOOD).removed > 0);
   assert_true(status.over_handshakes_max > 0);
   /* The bound is not absurd. */
   assert_true(c->max <= 3 * (uint64_t)c->victim.peak_bytes);

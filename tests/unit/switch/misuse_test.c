@@ -327,6 +327,38 @@ static void an_environment_of_an_older_version_has_its_hooks(void **state) {
   assert_cmt(CMT_EINVAL, cmt__env_copy(&older, &copy));
 }
 
+static void an_environment_of_a_later_version_has_its_hooks(void **state) {
+  struct {
+    cmt_env env;
+    uint64_t more[2], guard;
+  } later = {.guard = 7};
+  const size_t size = sizeof later.env + sizeof later.more;
+  cmt_node_key *made;
+  cmt_env copy;
+  cmt_buf *b;
+
+  (void)state;
+  assert_cmt(CMT_OK, cmt_env_init_sized(&later.env, size));
+  assert_int_equal(size, later.env.size);
+  assert_int_equal(0, later.more[0] | later.more[1]);
+  assert_int_equal(7, later.guard);
+  later.env.alloc = env.env.alloc;
+  later.env.free = env.env.free;
+  later.env.alloc_arg = env.env.alloc_arg;
+  assert_cmt(CMT_OK, cmt__env_copy(&later.env, &copy));
+  assert_int_equal(sizeof copy, copy.size);
+  assert_ptr_equal(env.env.alloc, copy.alloc);
+  assert_cmt(CMT_OK, cmt_node_key_generate(&later.env, &made));
+  cmt_node_key_delete(made);
+  b = cmt_buf_copy(&later.env, "x", 1);
+  assert_non_null(b);
+  cmt_buf_unref(b);
+  later.more[1] = 1; /* A field that this version does not have. */
+  assert_cmt(CMT_EINVAL, cmt__env_copy(&later.env, &copy));
+  assert_cmt(CMT_EINVAL, cmt_node_key_generate(&later.env, &made));
+  assert_null(cmt_buf_copy(&later.env, "x", 1));
+}
+
 /* The memory for secrets came last: an environment without it makes keys, and
    messages too. */
 static void
@@ -410,6 +442,12 @@ static void reactor_delivery(any_options *o) {
   o->sw.reactors = &changed;
 }
 
+static void reactor_reserved(any_options *o) {
+  changed = reactor;
+  changed.reserved[CMT__COUNT(changed.reserved) - 1] = 1;
+  o->sw.reactors = &changed;
+}
+
 static void conn_no_channels(any_options *o) { o->conn.channels = NULL; }
 static void conn_no_count(any_options *o) { o->conn.channel_count = 0; }
 static void conn_huge(any_options *o) { o->conn.channel_count = SIZE_MAX; }
@@ -440,6 +478,12 @@ static void mconn_on_full(any_options *o) {
   o->mconn.channels = &changed_channel;
 }
 
+static void mconn_reserved(any_options *o) {
+  changed_channel = channel;
+  changed_channel.reserved[0] = UINT64_C(1) << 63;
+  o->mconn.channels = &changed_channel;
+}
+
 static const change changes[] = {
   {"switch", no_reactors, "reactor_count is set and reactors is not"},
   {"switch", no_count, "reactors is set and reactor_count is not"},
@@ -453,6 +497,8 @@ static const change changes[] = {
   {"switch", reactor_huge_count, "reactor r: channel_count is"},
   {"switch", reactor_no_name, "reactor 0 has no name"},
   {"switch", reactor_delivery, "delivery is 165"},
+  {"switch", reactor_reserved,
+   "reactor r: a field is set that this version of the library does not have"},
   {"conn", conn_no_channels, "channel_count is 1 and channels is NULL"},
   {"conn", conn_no_count, "channels is set and channel_count is 0"},
   {"conn", conn_huge, "channels, allowed are 16"},
@@ -466,6 +512,9 @@ static const change changes[] = {
   {"mconn", mconn_wire, "wire is 7"},
   {"mconn", mconn_traffic, "traffic is"},
   {"mconn", mconn_on_full, "on_full is"},
+  {"mconn", mconn_reserved,
+   "channel 0x01: a field is set that this version of the library does not "
+   "have"},
 };
 
 static const maker *maker_of(const char *name) {
@@ -639,7 +688,9 @@ static void parts_without_io_refuse_null(void **state) {
   assert_cmt(CMT_EINVAL, cmt_mconn_try_send(NULL, 1, NULL));
   assert_cmt(CMT_EINVAL, cmt_mconn_recv(m, NULL, 1, 0));
   assert_cmt(CMT_OK, cmt_mconn_recv(m, NULL, 0, 0));
-  assert_cmt(CMT_EINVAL, cmt_mconn_next_event(m, NULL));
+  assert_cmt(CMT_EINVAL, cmt_mconn_next_event_sized(m, NULL, sizeof event));
+  assert_cmt(CMT_EINVAL, cmt_mconn_next_event_sized(m, &event, 0));
+  assert_cmt(CMT_EINVAL, cmt_mconn_next_event_sized(m, &event, SIZE_MAX));
   assert_int_equal(1, cmt_mconn_get_status(m, NULL, 5));
   cmt_mconn_delete(m);
   assert_cmt(CMT_EINVAL, cmt_mconn_recv(NULL, NULL, 0, 0));
@@ -651,7 +702,7 @@ static void parts_without_io_refuse_null(void **state) {
   assert_cmt(CMT_EINVAL, cmt_conn_try_send(c, 1, NULL, 0));
   assert_cmt(CMT_EINVAL, cmt_conn_try_send(NULL, 1, NULL, 0));
   assert_cmt(CMT_EINVAL, cmt_conn_recv(c, NULL, 1, 0));
-  assert_false(cmt_conn_next_event(c, NULL));
+  assert_false(cmt_conn_next_event_sized(c, NULL, sizeof(cmt_conn_event)));
   cmt_conn_delete(c);
   assert_cmt(CMT_EINVAL, cmt_conn_recv(NULL, NULL, 0, 0));
   assert_cmt(CMT_EINVAL, cmt_conn_ping(NULL, 0));
@@ -911,6 +962,7 @@ int main(void) {
     cmocka_unit_test(an_init_writes_only_what_there_is),
     cmocka_unit_test(an_environment_that_nobody_filled_in_is_refused),
     cmocka_unit_test(an_environment_of_an_older_version_has_its_hooks),
+    cmocka_unit_test(an_environment_of_a_later_version_has_its_hooks),
     cmocka_unit_test(
       an_environment_without_secret_memory_uses_that_of_the_system),
     cmocka_unit_test(an_environment_with_half_of_secret_memory_is_refused),

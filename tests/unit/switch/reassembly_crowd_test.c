@@ -185,9 +185,9 @@ static void the_reason_is_told(void **state) {
   c->channel = BLOCKS;
   (void)test_node_log(&c->t.b);
   crowd_pushes(c);
-  assert_true(status_of(c).removed_by[cmt_err_index(CMT_ENOBUFS)] > 0);
+  assert_true(status_of(c).removed > 0);
   assert_int_equal(status_of(c).removed,
-                   status_of(c).removed_by[cmt_err_index(CMT_ENOBUFS)]);
+                   test_reason(c->t.b.sw, CMT_ENOBUFS).removed);
   crowd_fini(c);
   free(c);
 }
