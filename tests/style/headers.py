@@ -36,10 +36,67 @@ PROGRAM = """\
 #include <cometp2p/cometp2p.h>
 #include <stdio.h>
 
+static void on_sent(void *arg, cmt_err status, cmt_buf *msg) {
+  (void)arg;
+  (void)status;
+  (void)msg;
+}
+
+#ifndef __cplusplus /* Its designated initialisers came later. */
+static const cmt_channel channels[] = {{.id = 1, .priority = 1}};
+static const cmt_reactor reactor =
+  CMT_REACTOR("chat", channels, .delivery = CMT_DELIVER_MAILBOX);
+#endif
+
+/* Every macro that looks like a function. */
+static void not_called(cmt_switch *s, cmt_peer *p, cmt_dial *d, cmt_mailbox *m) {
+  cmt_send_req req = CMT_SEND_REQ(CMT_SECONDS(1), on_sent, NULL);
+  cmt_mailbox_event events[2];
+  cmt_mconn_options mconn_options;
+  cmt_mconn_event mconn_event;
+  cmt_conn_options conn_options;
+  cmt_conn_event conn_event;
+  cmt_dial_options dial_options;
+  cmt_dial_status dials[2];
+  cmt_switch_status status;
+  cmt_peer_status peer_status;
+  cmt_reason_counts reasons[2];
+  cmt_ban bans[2];
+  cmt_mconn *mconn;
+  cmt_conn *conn;
+
+  cmt_mconn_options_init(&mconn_options);
+  cmt_conn_options_init(&conn_options);
+  cmt_dial_options_init(&dial_options);
+  cmt_ban_init(&bans[0]);
+  if (cmt_mconn_new(&mconn_options, 0, &mconn, NULL) == CMT_OK &&
+      cmt_conn_new(&conn_options, CMT_MILLISECONDS(1), &conn, NULL) == CMT_OK &&
+      cmt_mconn_next_event(mconn, &mconn_event) == CMT_OK &&
+      cmt_conn_next_event(conn, &conn_event) &&
+      cmt_mailbox_next(m, &events[0], 0) == CMT_OK &&
+      cmt_mailbox_next_many(m, events, 2, 0) == 2) {
+    cmt_switch_get_status(s, &status);
+    cmt_peer_get_status(p, &peer_status);
+    cmt_dial_get_status(d, &dials[0]);
+    cmt_ignore(cmt_peer_send_cancel(p, &req));
+    printf("%d\\n", (int)(cmt_switch_dials(s, dials, 2) +
+                         cmt_switch_bans(s, bans, 2) +
+                         cmt_switch_reasons(s, reasons, 2)));
+  }
+}
+
 int main(void) {
   cmt_switch_options options;
   cmt_env env;
 
+  if (cmt_version_number() == 0) {
+    not_called(NULL, NULL, NULL, NULL);
+  }
+#ifndef __cplusplus
+  if (reactor.channel_count != 1) {
+    return 1;
+  }
+#endif
   cmt_ignore(cmt_env_init(&env)); /* No warning for a result that is lost. */
   cmt_switch_options_init(&options);
   printf("%s %d\\n", cmt_version(), options.size == sizeof options &&
@@ -103,6 +160,19 @@ def names_of_macros(report):
                     if not name.startswith(("CMT_", "cmt_"))]
     report.check(not foreign, "every macro of the headers has a name of ours",
                  *foreign)
+
+
+def macros_are_compiled(report):
+    """The program calls each macro that looks like a function."""
+    absent = []
+    for path in glob.glob(os.path.join(INCLUDE, "cometp2p/*.h")):
+        if os.path.basename(path) not in OPTIONAL:
+            with open(path, encoding="utf-8") as file:
+                absent += [name for name in re.findall(
+                    r"^#define (\w+)\(", file.read(), re.MULTILINE)
+                           if not re.search(rf"\b{name}\(", PROGRAM) and
+                           name not in ("CMT_X_", "CMT_ERR_MAP")]
+    report.check(not absent, "the program calls every macro", *absent)
 
 
 def compile_among_macros(report, header):
@@ -191,6 +261,7 @@ def main():
               f"<cometp2p/{h}>" not in whole]
     report.check(not absent, "cometp2p.h includes every header", *absent)
     names_of_macros(report)
+    macros_are_compiled(report)
     for header in headers:
         compile_alone(report, header)
         compile_among_macros(report, header)
