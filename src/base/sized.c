@@ -12,6 +12,19 @@ bool cmt__size_is_known(size_t given, size_t size) {
          given <= size + GROWTH_MAX;
 }
 
+size_t cmt__sized_unknown(const void *given, size_t size) {
+  const uint8_t *bytes = given;
+  size_t given_size;
+
+  memcpy(&given_size, given, sizeof given_size);
+  for (size_t i = size; i < given_size; i++) {
+    if (bytes[i] != 0) {
+      return i;
+    }
+  }
+  return 0;
+}
+
 bool cmt__reserved_are_zero(const uint64_t *words, size_t count) {
   uint64_t any = 0;
 
@@ -23,8 +36,7 @@ bool cmt__reserved_are_zero(const uint64_t *words, size_t count) {
 
 cmt_err cmt__sized_read(void *full, size_t size, const void *given,
                         const char *name, cmt_why *why) {
-  const uint8_t *bytes = given;
-  size_t given_size;
+  size_t given_size, at;
 
   if (given == NULL) {
     return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
@@ -35,14 +47,12 @@ cmt_err cmt__sized_read(void *full, size_t size, const void *given,
     return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
                     "%s of an unknown size: use the init macro", name);
   }
-  for (size_t i = size; i < given_size; i++) {
-    if (bytes[i] != 0) {
-      return cmt__why(
-        why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
-        "%s: a field is set that this version of the library does "
-        "not have, at byte %zu of %zu",
-        name, i, given_size);
-    }
+  at = cmt__sized_unknown(given, size);
+  if (at > 0) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "%s: a field is set that this version of the library does "
+                    "not have, at byte %zu of %zu",
+                    name, at, given_size);
   }
   memcpy(full, given, cmt__min(given_size, size));
   memcpy(full, &size, sizeof size);

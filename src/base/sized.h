@@ -16,6 +16,10 @@
    version. */
 bool cmt__size_is_known(size_t given, size_t size);
 
+/* Where |given| sets a field that a struct of |size| bytes does not have; 0:
+   nowhere. */
+size_t cmt__sized_unknown(const void *given, size_t size);
+
 /* None of the words that are reserved is set. */
 bool cmt__reserved_are_zero(const uint64_t *words, size_t count);
 

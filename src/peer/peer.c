@@ -420,9 +420,15 @@ enum {
     offsetof(cmt_send_req, internal) + sizeof((cmt_send_req *)0)->internal
 };
 
+static bool is_request(const cmt_send_req *req) {
+  return req->size >= REQ_SIZE_MIN &&
+         cmt__size_is_known(req->size, sizeof *req) &&
+         cmt__sized_unknown(req, sizeof *req) == 0;
+}
+
 cmt_err cmt_peer_send_async(cmt_peer *p, uint8_t channel, cmt_buf *msg,
                             cmt_send_req *req) {
-  if (p == NULL || msg == NULL || req == NULL || req->size < REQ_SIZE_MIN) {
+  if (p == NULL || msg == NULL || req == NULL || !is_request(req)) {
     return CMT_EINVAL;
   }
   return cmt__send_queue_send_async(&p->send_queue, place_of(p, channel), msg,

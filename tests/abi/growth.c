@@ -361,6 +361,7 @@ static void sends_check(node *a, node *b) {
   cmt_buf *msg = cmt_buf_copy(cmt_switch_env(a->sw), "async", 5);
 
   CHECK_FILLED(req);
+  CHECK_REFUSED(req, cmt_peer_send_async(a->peer, CHAT, msg, &req));
   CHECK(cmt_peer_send_async(a->peer, CHAT, msg, &req) == CMT_OK);
   node_await(a, CMT_EVENT_SENT, &ev);
   CHECK(ev.arg == &req && ev.reason == CMT_OK);

@@ -766,6 +766,10 @@ static void peers_and_switches_refuse_null(void **state) {
 static void a_request_that_nobody_set_is_refused(void **state) {
   test_trio *t = *state;
   cmt_send_req req = {.timeout_ns = CMT_NEVER};
+  struct {
+    cmt_send_req req;
+    uint64_t more;
+  } later = {CMT_SEND_REQ(CMT_NEVER, NULL, NULL), 1};
   cmt_buf *msg = cmt_buf_new(NULL, 1);
   cmt_peer *p;
 
@@ -778,9 +782,13 @@ static void a_request_that_nobody_set_is_refused(void **state) {
   req = (cmt_send_req)CMT_SEND_REQ(CMT_NEVER, NULL, NULL);
   req.size--;
   assert_cmt(CMT_EINVAL, cmt_peer_send_async(p, TEST_CHAT, msg, &req));
-  req.size += 1 + LATER; /* That of a later version. */
-  assert_cmt(CMT_OK, cmt_peer_send_async(p, TEST_CHAT, msg, &req));
-  assert_cmt(CMT_EALREADY, cmt_peer_send_cancel(p, &req));
+  req.size = SIZE_MAX - 7;
+  assert_cmt(CMT_EINVAL, cmt_peer_send_async(p, TEST_CHAT, msg, &req));
+  later.req.size = sizeof later;
+  assert_cmt(CMT_EINVAL, cmt_peer_send_async(p, TEST_CHAT, msg, &later.req));
+  later.more = 0; /* Without a field that this version does not have. */
+  assert_cmt(CMT_OK, cmt_peer_send_async(p, TEST_CHAT, msg, &later.req));
+  assert_cmt(CMT_EALREADY, cmt_peer_send_cancel(p, &later.req));
 }
 
 /* ---- statuses of other versions ---- */
