@@ -8,6 +8,10 @@
 
 #include "state.h"
 
+/* Places that it has in the heap of the first loop: its own timer's, and one
+   for its attempt. */
+enum { CMT__DIAL_TIMERS = 2 };
+
 struct cmt_dial {
   cmt_switch *sw;
   uint64_t number;       /* No other dial of the switch has it; from 1. */

@@ -12,8 +12,6 @@
 #include "attempt.h"
 #include "limits.h"
 
-enum { TIMERS = 2 }; /* One for the dial and one for its attempt. */
-
 static void on_timer(cmt__timer *t);
 
 /* No attempt follows.  One that the application has stays until it is
@@ -25,7 +23,7 @@ static void dial_end(cmt_dial *d) {
   cmt__reserve_end(&sw->places, &d->reserve, !sw->closing);
   if (d->has_timers) {
     cmt__loop_timer(sw->loop, &d->timer, CMT_NEVER);
-    cmt__loop_release_timers(sw->loop, TIMERS);
+    cmt__loop_release_timers(sw->loop, CMT__DIAL_TIMERS);
   }
   cmt__dial_set_state(d, CMT_DIAL_ENDED);
   sw->dial_count--;
@@ -178,7 +176,8 @@ static void dial_begin(cmt_dial *d) {
   bool banned = cmt__dial_is_banned(d, &ban);
 
   d->timer.cb = on_timer;
-  d->has_timers = cmt__loop_reserve_timers(d->sw->loop, TIMERS) == CMT_OK;
+  d->has_timers =
+    cmt__loop_reserve_timers(d->sw->loop, CMT__DIAL_TIMERS) == CMT_OK;
   if (banned && d->options.persistent && d->has_timers) {
     cmt__dial_bar(d, &ban);
     return;

@@ -14,9 +14,6 @@
 #include "limits.h"
 #include "loops.h"
 
-/* The link has one, and so has a question to a filter or a standby. */
-enum { SESSION_TIMERS = 2 };
-
 static const cmt__link_callbacks link_callbacks;
 
 static void session_decide(cmt__session *s) {
@@ -37,7 +34,7 @@ static cmt__session *session_make(cmt_switch *sw) {
   if (s == NULL) {
     return NULL;
   }
-  if (cmt__loop_reserve_timers(sw->loop, SESSION_TIMERS) != CMT_OK) {
+  if (cmt__loop_reserve_timers(sw->loop, CMT__SESSION_TIMERS) != CMT_OK) {
     cmt__free(&sw->env, s);
     return NULL;
   }
@@ -80,7 +77,7 @@ static void session_on_closed(void *arg) {
   }
   sw->session_count--;
   cmt__place_leave(&sw->places, &s->place);
-  cmt__loop_release_timers(sw->loop, SESSION_TIMERS);
+  cmt__loop_release_timers(sw->loop, CMT__SESSION_TIMERS);
   cmt__free(&sw->env, s);
   cmt__switch_look(sw);
 }

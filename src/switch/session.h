@@ -8,6 +8,10 @@
 
 #include "session_standby.h"
 
+/* Places that it has in the heap of the first loop: for the link, and for a
+   question to a filter or a standby. */
+enum { CMT__SESSION_TIMERS = 2 };
+
 /* What whoever dials hears of a session. */
 typedef struct cmt__session_callbacks {
   /* The outcome of cmt__session_connect(). */

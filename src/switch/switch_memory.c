@@ -94,7 +94,7 @@ static uint64_t own_bytes(const cmt_switch *s, const sums *n) {
 
 static uint64_t connection_bytes(void) {
   return sizeof(cmt__session) + sizeof(cmt__question) + LOOP_TCP_BYTES +
-         TIMER_BYTES;
+         CMT__SESSION_TIMERS * TIMER_BYTES;
 }
 
 /* Its node info may wait for room in the socket.  One on standby keeps what was
@@ -171,7 +171,7 @@ static uint64_t mailbox_bytes(const cmt_switch *s, const sums *n) {
 static uint64_t dial_bytes(cmt_switch *s) {
   return atomic_load(&s->dials_allocated) *
          (sizeof(cmt_dial) + cmt__attempt_memory() + RESOLVE_BYTES +
-          2 * TIMER_BYTES + connection_bytes());
+          CMT__DIAL_TIMERS * TIMER_BYTES + connection_bytes());
 }
 
 uint64_t cmt_switch_memory_max(cmt_switch *s) {

@@ -3,7 +3,7 @@
    what it may allocate, each kind with its count and its size, for switches
    that differ in everything that the sum depends on. */
 
-#include "test.h"
+#include "node.h"
 
 #include "base/buf.h"
 #include "core/mux/conn_config.h"
@@ -22,8 +22,12 @@
 enum {
   CHANNELS = 3,
   MIB = 1 << 20,
-  READ = 65536,        /* Of one read. */
-  SCRATCH = 256 * 1044 /* A batch of frames. */
+  READ = 65536,         /* Of one read. */
+  SCRATCH = 256 * 1044, /* A batch of frames. */
+  /* Timers of a session and of a dial on the first loop. */
+  SESSION_TIMERS = 2,
+  DIAL_TIMERS = 2,
+  TIMER = 24, /* A place in a heap that doubles, with the heap before it. */
 };
 
 /* A switch, and the values of the sum that are told apart in it. */
@@ -301,13 +305,14 @@ static uint64_t expected(const row *r, const cmt_conn_options *o) {
   /* Ends that linger are as many as handshakes. */
   const uint64_t connections = 2 * peers + 2 * r->handshakes + 1 + 2 * dials;
   const uint64_t shakes = r->handshakes + 1 + peers + 2 * dials;
-  const uint64_t connection =
-    sizeof(cmt__session) + sizeof(cmt__question) + 1024 + 24;
+  const uint64_t connection = sizeof(cmt__session) + sizeof(cmt__question) +
+                              1024 + SESSION_TIMERS * TIMER;
   const uint64_t longest = r->channels > 0 ? r->recv : 0;
   const uint64_t sums[] = {
     sizeof(cmt_switch),
     cmt__conn_config_memory(r->channels, connections, shakes),
-    r->loops * (sizeof(cmt__loop_thread) + 8192 + SCRATCH + READ + peers * 24),
+    r->loops *
+      (sizeof(cmt__loop_thread) + 8192 + SCRATCH + READ + peers * TIMER),
     r->loops * 2 * (longest + cmt__buf_header()),
     (r->channels > 0) * sizeof(cmt_reactor),
     text(r->network) + text(r->moniker) + text(r->version),
@@ -321,7 +326,8 @@ static uint64_t expected(const row *r, const cmt_conn_options *o) {
     r->send_total > 0 ? r->send_total : peers * r->send_peer,
     r->recv_total > 0 ? r->recv_total : peers * r->recv_peer,
     of_mailbox(r, peers),
-    dials * (sizeof(cmt_dial) + cmt__attempt_memory() + 1024 + 48 + connection),
+    dials * (sizeof(cmt_dial) + cmt__attempt_memory() + 1024 +
+             DIAL_TIMERS * TIMER + connection),
   };
   uint64_t sum = 0;
 
@@ -350,8 +356,27 @@ static void the_bound_is_what_the_inventory_adds_up_to(void **state) {
   }
 }
 
+/* The places in the heap of the loop are those that the sum has. */
+static void each_connection_and_dial_has_the_timers_that_are_counted(void **s) {
+  test_trio *t = *s;
+  const cmt__loop *loop = test_loop_base(t->w.loop);
+  size_t before, heap;
+
+  test_node_start(&t->a);
+  test_node_start(&t->b);
+  before = loop->reserved;
+  test_node_dial(&t->a, t->b.addr, CMT_DIAL_PERSISTENT);
+  /* Each of the two nodes has a session. */
+  assert_int_equal(2 * SESSION_TIMERS + DIAL_TIMERS, loop->reserved - before);
+  heap = loop->heap_cap * sizeof *loop->heap;
+  assert_true(heap + heap / 2 <= loop->reserved * TIMER);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+    cmocka_unit_test_setup_teardown(
+      each_connection_and_dial_has_the_timers_that_are_counted, test_trio_setup,
+      test_trio_teardown),
     cmocka_unit_test(the_bound_is_what_the_inventory_adds_up_to),
   };
 
