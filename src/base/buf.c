@@ -80,8 +80,8 @@ static cmt_buf *buf_alloc_env(const cmt_env *env, size_t cap) {
   return b;
 }
 
-/* An older header made |env|; its hooks hold. */
-CMT__COLD static cmt_buf *buf_alloc_older(const cmt_env *env, size_t cap) {
+/* Another header made |env|; its hooks hold. */
+CMT__COLD static cmt_buf *buf_alloc_copy(const cmt_env *env, size_t cap) {
   cmt_env full;
 
   return cmt__env_copy(env, &full) == CMT_OK ? buf_alloc_env(&full, cap) : NULL;
@@ -89,7 +89,7 @@ CMT__COLD static cmt_buf *buf_alloc_older(const cmt_env *env, size_t cap) {
 
 static cmt_buf *buf_alloc(const cmt_env *env, size_t cap) {
   return env == NULL || env->size == sizeof *env ? buf_alloc_env(env, cap)
-                                                 : buf_alloc_older(env, cap);
+                                                 : buf_alloc_copy(env, cap);
 }
 
 cmt_buf *cmt_buf_new(const cmt_env *env, size_t len) {

@@ -346,19 +346,37 @@ void cmt__conn_whose(const cmt_conn *c, cmt_conn_event *out) {
   out->node_info = c->theirs;
 }
 
-bool cmt_conn_next_event_sized(cmt_conn *c, cmt_conn_event *out, size_t size) {
-  cmt_conn_event full = {.kind = CMT_CONN_END};
+static bool next_event(cmt_conn *c, cmt_conn_event *out) {
   bool have = false, more = true;
 
-  if (out == NULL || !cmt__size_is_known(size, sizeof full)) {
-    return false;
-  }
+  *out = (cmt_conn_event){.size = sizeof *out, .kind = CMT_CONN_END};
   while (!have && more && !c->ended) {
-    have = conn_step(c, &full, &more);
+    have = conn_step(c, out, &more);
   }
   cmt__conn_update(c);
-  have = have || end_event(c, &full);
-  cmt__conn_whose(c, &full);
+  have = have || end_event(c, out);
+  cmt__conn_whose(c, out);
+  return have;
+}
+
+/* Another header made the event. */
+CMT__COLD static bool next_event_convert(cmt_conn *c, cmt_conn_event *out,
+                                         size_t size) {
+  cmt_conn_event full;
+  bool have;
+
+  if (!cmt__size_is_known(size, sizeof full)) {
+    return false;
+  }
+  have = next_event(c, &full);
   cmt__sized_write(out, size, &full, sizeof full);
   return have;
+}
+
+bool cmt_conn_next_event_sized(cmt_conn *c, cmt_conn_event *out, size_t size) {
+  if (out == NULL) {
+    return false;
+  }
+  return size == sizeof *out ? next_event(c, out)
+                             : next_event_convert(c, out, size);
 }

@@ -537,7 +537,7 @@ static bool packet_event(cmt_mconn *m, const cmt__packet *k,
     return false;
   }
   if (k->kind == CMT__PACKET_PONG) {
-    *out = (cmt_mconn_event){.kind = CMT_MCONN_PONG};
+    *out = (cmt_mconn_event){.size = sizeof *out, .kind = CMT_MCONN_PONG};
     if (cmt__ping_pong_came(&m->ping, m->channels.now_ns, &out->rtt_ns)) {
       return true;
     }
@@ -559,8 +559,10 @@ static bool packet_event(cmt_mconn *m, const cmt__packet *k,
   if (m->lent == NULL) {
     return false;
   }
-  *out = (cmt_mconn_event){
-    .kind = CMT_MCONN_MESSAGE, .channel = k->channel, .msg = m->lent};
+  *out = (cmt_mconn_event){.size = sizeof *out,
+                           .kind = CMT_MCONN_MESSAGE,
+                           .channel = k->channel,
+                           .msg = m->lent};
   return true;
 }
 
@@ -602,12 +604,13 @@ static cmt_err next_event(cmt_mconn *m, cmt_mconn_event *out) {
   return m->failed;
 }
 
-cmt_err cmt_mconn_next_event_sized(cmt_mconn *m, cmt_mconn_event *out,
-                                   size_t size) {
+/* Another header made the event. */
+CMT__COLD static cmt_err next_event_convert(cmt_mconn *m, cmt_mconn_event *out,
+                                            size_t size) {
   cmt_mconn_event full;
   cmt_err err;
 
-  if (m == NULL || out == NULL || !cmt__size_is_known(size, sizeof full)) {
+  if (!cmt__size_is_known(size, sizeof full)) {
     return CMT_EINVAL;
   }
   err = next_event(m, &full);
@@ -615,6 +618,15 @@ cmt_err cmt_mconn_next_event_sized(cmt_mconn *m, cmt_mconn_event *out,
     cmt__sized_write(out, size, &full, sizeof full);
   }
   return err;
+}
+
+cmt_err cmt_mconn_next_event_sized(cmt_mconn *m, cmt_mconn_event *out,
+                                   size_t size) {
+  if (m == NULL || out == NULL) {
+    return CMT_EINVAL;
+  }
+  return size == sizeof *out ? next_event(m, out)
+                             : next_event_convert(m, out, size);
 }
 
 /* ---- status ---- */
