@@ -464,6 +464,23 @@ static void bans_check(node *a, node *b) {
   CHECK(reasons[1].rejected == UINT64_C(0xa5a5a5a5a5a5a5a5));
 }
 
+static void probe_check(const cmt_env *env, const node *n) {
+  cmt_probe_result *result;
+  cmt_probe_options o;
+  cmt_why why;
+
+  DIRTY(o);
+  cmt_probe_options_init(&o);
+  CHECK_FILLED(o);
+  o.env = env;
+  CHECK_REFUSED(o, cmt_probe(&o, n->addr, &result, &why));
+  CHECK(cmt_probe(&o, n->addr, &result, &why) == CMT_OK);
+  CHECK(result->size > 0 && result->why.err == CMT_OK);
+  CHECK(strstr(n->addr, result->id.text) == n->addr);
+  CHECK(result->node_info.network.len == strlen("net"));
+  cmt_probe_result_delete(result);
+}
+
 static void switch_check(const cmt_env *env) {
   node a, b;
 
@@ -475,6 +492,7 @@ static void switch_check(const cmt_env *env) {
   calls_check(&a);
   status_check(&a);
   bans_check(&a, &b);
+  probe_check(env, &b);
   cmt_peer_unref(a.peer);
   cmt_peer_unref(b.peer);
   cmt_mailbox_close(a.chat);

@@ -57,6 +57,7 @@ static void not_called(cmt_switch *s, cmt_peer *p, cmt_dial *d, cmt_mailbox *m) 
   cmt_conn_options conn_options;
   cmt_conn_event conn_event;
   cmt_dial_options dial_options;
+  cmt_probe_options probe_options;
   cmt_dial_status dials[2];
   cmt_switch_status status;
   cmt_peer_status peer_status;
@@ -68,6 +69,7 @@ static void not_called(cmt_switch *s, cmt_peer *p, cmt_dial *d, cmt_mailbox *m) 
   cmt_mconn_options_init(&mconn_options);
   cmt_conn_options_init(&conn_options);
   cmt_dial_options_init(&dial_options);
+  cmt_probe_options_init(&probe_options);
   cmt_ban_init(&bans[0]);
   if (cmt_mconn_new(&mconn_options, 0, &mconn, NULL) == CMT_OK &&
       cmt_conn_new(&conn_options, CMT_MILLISECONDS(1), &conn, NULL) == CMT_OK &&
