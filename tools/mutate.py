@@ -4,15 +4,17 @@
 to a copy of the sources, builds the simulation, and runs seeds until one fails.
 
 usage: mutate.py [--seeds N] [NAME...]
-       mutate.py --random N [--seed S]
+       mutate.py --random N [--seed S] [--in PATH]...
 
 Prints each mutation, the checker that caught it and how many seeds that took.
 Exits 1 when one survives, cannot be applied or does not compile.
 
---random draws N single faults in the library's sources instead, in a
-copy under build/mutate, and runs the unit tests against each, then seeds of the
-simulation, until one fails.  It prints the seed of the draw, the faults that
-nothing found with their lines, and the score.
+--random draws N single faults in the library's sources instead, or in those of
+the folders and files below src/ that --in names.  It builds a copy under
+build/mutate with each of them, one on each processor, and runs the unit tests,
+those of the same folder first, and then seeds of the simulation, until one
+fails.  It prints the seed of the draw, the faults that nothing found with their
+lines, and the score.
 """
 import argparse
 import filecmp
@@ -24,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 
+import mutate_faults
 import mutate_random
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), ".."))
@@ -134,11 +137,15 @@ def try_one(copy, path, seeds):
     return caught is not None
 
 
-def draw(count, seed):
+def draw(count, seed, names):
     """Does not return."""
     seed = random.randrange(1 << 32) if seed is None else seed
+    try:
+        mutate_faults.named(ROOT, names)
+    except ValueError as error:
+        sys.exit(f"mutate: {error}")
     copy = Copy(os.path.join(ROOT, "build/mutate"), "-DCMT_TESTS_SHARED=ON")
-    found = mutate_random.run_random(copy, count, seed)
+    found = mutate_random.run_random(copy, count, seed, names)
     sys.exit(0 if found else 1)
 
 
@@ -147,10 +154,12 @@ def main():
     parser.add_argument("--seeds", type=int, default=1000)
     parser.add_argument("--random", type=int, metavar="N")
     parser.add_argument("--seed", type=int)
+    parser.add_argument("--in", dest="sources", action="append", default=[],
+                        metavar="PATH")
     parser.add_argument("names", nargs="*", metavar="NAME")
     arguments = parser.parse_args()
     if arguments.random is not None:
-        draw(arguments.random, arguments.seed)
+        draw(arguments.random, arguments.seed, arguments.sources)
     names = arguments.names or sorted(
         name.removesuffix(".patch") for name in os.listdir(FOLDER)
         if name.endswith(".patch"))

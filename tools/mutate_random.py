@@ -1,189 +1,108 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Single faults drawn from the sources, for mutate.py: which there are, what
-they do to a line, and what the tests say of them."""
+"""Single faults drawn from the sources, for mutate.py: builds the library with
+each of them and asks the tests, one fault on each processor."""
 import collections
 import concurrent.futures
-import difflib
 import glob
 import json
 import os
-import random
+import queue
 import re
+import shlex
 import subprocess
 import sys
-import threading
 import time
 
-FOLDERS = ("base", "crypto", "core", "sys", "net", "link", "peer", "reactor",
-           "switch", "home")
-EQUIVALENT = "tests/mutations/equivalent.txt"
-SECONDS_OF_TEST = 60
+from mutate_faults import diff_of, draw, equivalents, read, text_with
+
 SEEDS = 300
-
-Fault = collections.namedtuple("Fault", "path line kind before after")
-
-# A text or a character constant, or a comment: nothing in it is mutated.
-OPAQUE = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|/\*.*?\*/|//.*')
-COMPARED = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=",
-            "!=": "=="}
-JOINED = {"&&": "||", "||": "&&"}
-NUMBER = re.compile(r"(?<![\w.])(0x[0-9a-fA-F]+|\d+)(?![\w.])")
-CALL = re.compile(r"(\s+)(?:\(void\))?[a-z_]\w*(?:(?:->|\.)\w+)*\(.*\);$")
-STORE = re.compile(r"(\s+)[a-z_*][\w>.\[\]-]* (?:[-+|&^]|<<|>>)?= .*;$")
-RETURN = re.compile(r"(\s+return )(CMT_E[A-Z]+|err);$")
-CONDITION = re.compile(r"(\s*(?:\} else )?if \()(.*)(\) \{)$")
+OPEN_LIBRARY = "libcometp2p-open.so"
+STATIC_LIBRARY = "libcometp2p.a"
+# How long a test may take: a while, and a multiple of what it takes without a
+# fault.
+SECONDS_AT_LEAST = 10
+TIMES_AS_LONG = 10
 
 
-def masked(line):
-    """The line with blanks for what is opaque."""
-    return OPAQUE.sub(lambda found: " " * len(found[0]), line)
+# ---- the library with a fault ----
+
+class Commands:
+    """What the build runs: how it compiles the sources of the library, and
+    links what contains them."""
+
+    def __init__(self, build):
+        listed = subprocess.run(["ninja", "-t", "commands", "all"], cwd=build,
+                                capture_output=True, text=True, check=True)
+        self.build = build
+        self.compiles, self.links = {}, {}
+        for line in listed.stdout.splitlines():
+            argv = shlex.split(line.removeprefix(": && ").removesuffix(" && :"))
+            if "-o" in argv:
+                made = argv[argv.index("-o") + 1]
+                (self.compiles if "-c" in argv else self.links)[made] = argv
+        self.objects = {self.source(made): made
+                        for made in self.links[OPEN_LIBRARY]
+                        if made in self.compiles}
+
+    def source(self, made):
+        argv = self.compiles[made]
+        return os.path.realpath(argv[argv.index("-c") + 1])
+
+    def run(self, argv):
+        return subprocess.run(argv, cwd=self.build, capture_output=True,
+                              check=False).returncode == 0
 
 
-def replaced(line, found, text):
-    return line[:found.start()] + text + line[found.end():]
+class Place:
+    """A folder for the library with one fault after the other.  Most tests
+    load it; those that contain it are linked anew."""
 
+    def __init__(self, commands, folder):
+        self.commands = commands
+        self.folder = folder
+        self.object = os.path.join(folder, "fault.o")
+        self.programs = {}
+        os.makedirs(folder, exist_ok=True)
 
-def compared(line, seen):
-    pattern = r"(?<=[\w)\]] )(?:<=|>=|==|!=|<|>)(?= )"
-    for found in re.finditer(pattern, seen):
-        yield "comparison", replaced(line, found, COMPARED[found[0]])
+    def make(self, root, fault):
+        """False: it does not compile."""
+        path = os.path.realpath(os.path.join(root, fault.path))
+        changed = os.path.join(self.folder, os.path.basename(path))
+        with open(changed, "w", encoding="utf-8") as file:
+            file.write(text_with(root, fault))
+        self.programs = {}
+        made = self.commands.objects[path]
+        argv = list(self.commands.compiles[made])
+        argv[argv.index("-o") + 1] = self.object
+        argv[argv.index("-c") + 1] = changed
+        for option in ("-MT", "-MF"):  # It has no dependencies to be told.
+            if option in argv:
+                argv[argv.index(option) + 1] = self.object + option
+        library = [self.object if part == made else part
+                   for part in self.commands.links[OPEN_LIBRARY]]
+        library[library.index("-o") + 1] = os.path.join(self.folder,
+                                                        OPEN_LIBRARY)
+        return self.commands.run([*argv, "-iquote", os.path.dirname(path)]) \
+            and self.commands.run(library)
 
-
-def joined(line, seen):
-    for found in re.finditer(r"&&|\|\|", seen):
-        yield "condition", replaced(line, found, JOINED[found[0]])
-
-
-def negated(line, seen):
-    found = CONDITION.match(line)
-    if found:
-        yield "condition", f"{found[1]}!({found[2]}){found[3]}"
-    for found in re.finditer(r"(?<![\w)])!(?=[\w(])", seen):
-        yield "condition", replaced(line, found, "")
-
-
-def swapped(line, seen):
-    for found in re.finditer(r"\b(?:true|false)\b", seen):
-        other = "false" if found[0] == "true" else "true"
-        yield "boolean", replaced(line, found, other)
-
-
-def bounds(line, seen):
-    for found in re.finditer(r"(?<=[\w)\]] )[+-](?= )", seen):
-        other = "-" if found[0] == "+" else "+"
-        yield "arithmetic", replaced(line, found, other)
-    for found in NUMBER.finditer(seen):
-        octal = re.fullmatch(r"0\d+", found[0])
-        value = int(found[0], 8 if octal else 0)
-        yield "constant", replaced(line, found, str(value + 1))
-        if value > 0:
-            yield "constant", replaced(line, found, str(value - 1))
-
-
-def removed(line, _):
-    found = CALL.match(line) or STORE.match(line)
-    if found:
-        yield "removed", f"{found[1]}(void)0;"
-
-
-def succeeded(line, _):
-    found = RETURN.match(line)
-    if found:
-        yield "success", f"{found[1]}CMT_OK;"
-
-
-KINDS = (compared, joined, negated, swapped, bounds, removed, succeeded)
-
-
-def code_lines(text):
-    """The number and the text of each line that may be mutated: none of a
-    comment, of the preprocessor, of an assertion, or of a constant table of
-    numbers."""
-    comment = asserting = False
-    for number, line in enumerate(text.split("\n"), 1):
-        starts = line.strip().startswith(("CMT_ASSERT", "CMT_DCHECK"))
-        skipped = comment or asserting or starts or line.startswith("#")
-        if "/*" in line and "*/" not in line:
-            comment, skipped = True, True
-        elif "*/" in line:
-            comment = False
-        asserting = (starts or asserting) and not line.endswith(";")
-        if not skipped and len(NUMBER.findall(line)) <= 4:
-            yield number, line
-
-
-def faults_of(path, text):
-    for number, line in code_lines(text):
-        seen = masked(line)
-        for kind in KINDS:
-            for name, after in kind(line, seen):
-                if after != line:
-                    yield Fault(path, number, name, line, after)
-
-
-def all_faults(root):
-    for folder in FOLDERS:
-        for path in sorted(glob.glob(f"{root}/src/{folder}/**/*.c",
-                                     recursive=True)):
-            yield from faults_of(os.path.relpath(path, root), read(path))
-
-
-def draw(root, count, seed):
-    """|count| faults, each line at most once, the lines as likely as each
-    other within a kind, and the kinds as likely as each other."""
-    chance = random.Random(seed)
-    by_kind = collections.defaultdict(list)
-    for fault in all_faults(root):
-        by_kind[fault.kind].append(fault)
-    kinds = sorted(by_kind)
-    taken = set()
-    while len(taken) < count:
-        fault = chance.choice(by_kind[chance.choice(kinds)])
-        if (fault.path, fault.line) not in taken:
-            taken.add((fault.path, fault.line))
-            yield fault
-
-
-def equivalents(root):
-    """The faults that change nothing anybody can see, each with its reason:
-    lines "path | before | after | reason"."""
-    known = {}
-    path = os.path.join(root, EQUIVALENT)
-    if os.path.exists(path):
-        with open(path, encoding="utf-8") as file:
-            for line in file:
-                if line.strip() and not line.startswith("#"):
-                    where, before, after, reason = (
-                        part.strip() for part in line.split(" | "))
-                    known[(where, before, after)] = reason
-    return known
-
-
-def apply(root, fault, back=False):
-    path = os.path.join(root, fault.path)
-    with open(path, encoding="utf-8") as file:
-        lines = file.read().split("\n")
-    lines[fault.line - 1] = fault.before if back else fault.after
-    with open(path, "w", encoding="utf-8") as file:
-        file.write("\n".join(lines))
-
-
-def diff_of(fault):
-    lines = difflib.unified_diff([fault.before], [fault.after], lineterm="",
-                                 n=0)
-    return "\n".join(f"    {line}" for line in list(lines)[3:])
+    def program(self, name):
+        """The path of the program of a test; None: it does not link."""
+        argv = list(self.commands.links[name])
+        if STATIC_LIBRARY not in argv:
+            return os.path.join(self.commands.build, name)
+        if name not in self.programs:
+            path = os.path.join(self.folder, name)
+            argv[argv.index("-o") + 1] = path
+            argv.insert(argv.index(STATIC_LIBRARY), self.object)
+            self.programs[name] = path if self.commands.run(argv) else None
+        return self.programs[name]
 
 
 # ---- which tests there are, and in which order they are asked ----
 
 DEFINED = re.compile(r"^(?!static)[a-z][\w *]*?\b(cmt_\w+)\(", re.MULTILINE)
 
-Test = collections.namedtuple("Test", "name program environment")
-
-
-def read(path):
-    with open(path, encoding="utf-8") as file:
-        return file.read()
+Test = collections.namedtuple("Test", "name argv environment")
 
 
 def unit_tests(build):
@@ -194,189 +113,143 @@ def unit_tests(build):
         if test["name"].startswith(("unit/", "loops/")):
             environment = [one["value"] for one in test["properties"]
                            if one["name"] == "ENVIRONMENT"]
-            yield Test(test["name"], os.path.basename(test["command"][0]),
+            yield Test(test["name"], (os.path.basename(test["command"][0]),),
                        dict(text.split("=", 1)
                             for text in sum(environment, [])))
 
 
-def ranked(root, fault, tests):
-    """The tests, those first that have the name of the file, or nearly, and
-    then those that call most of what it defines."""
-    names = set(DEFINED.findall(read(os.path.join(root, fault.path))))
-    stem = os.path.basename(fault.path).removesuffix(".c")
-    sources = {os.path.basename(path): path for path in glob.glob(
-        os.path.join(root, "tests/unit/**/*_test.c"), recursive=True)}
+def simulation():
+    return Test("sim", ("sim", "--seeds", str(SEEDS)), {})
 
-    def rank(test):
-        source = f"{test.program}.c"
-        words = re.findall(r"\bcmt_\w+", read(sources[source]))
-        near = len(os.path.commonprefix([stem, source]))
-        return (-(source == f"{stem}_test.c"), -(near if near > 3 else 0),
-                -sum(word in names for word in words),
+
+class Order:
+    """First the four tests that have the name of the file, or nearly, or call
+    most of what it defines; then those of its folder, the quick ones first,
+    and then the others."""
+
+    def __init__(self, root):
+        self.root = root
+        self.words, self.folders = {}, {}
+        for path in glob.glob(os.path.join(root, "tests/unit/**/*_test.c"),
+                              recursive=True):
+            program = os.path.basename(path).removesuffix(".c")
+            self.words[program] = re.findall(r"\bcmt_\w+", read(path))
+            self.folders[program] = os.path.relpath(
+                os.path.dirname(path), os.path.join(root, "tests/unit"))
+
+    def near(self, fault, test):
+        names = set(DEFINED.findall(read(os.path.join(self.root, fault.path))))
+        stem = os.path.basename(fault.path).removesuffix(".c")
+        common = len(os.path.commonprefix([stem, test.argv[0]]))
+        return (-(test.argv[0] == f"{stem}_test"), -(common if common > 3
+                                                     else 0),
+                -sum(word in names for word in self.words[test.argv[0]]),
                 test.name.startswith("loops/"), test.name)
 
-    return sorted(tests, key=rank)
+    def of(self, fault, tests, seconds):
+        ranked = sorted(tests, key=lambda test: self.near(fault, test))
+        folder = os.path.relpath(os.path.dirname(fault.path), "src")
+        return ranked[:4] + sorted(ranked[4:], key=lambda test: (
+            self.folders[test.argv[0]] != folder, seconds[test.name]))
 
 
 # ---- running them ----
 
-TIMED_OUT = "takes more than {} s"
-
-
-class Stopped(Exception):
-    """Another test of the same fault has failed."""
-
-
-def wait_for(process, seconds, stop):
-    """What it said; ends it when another test has failed meanwhile."""
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            return process.communicate(timeout=0.2)[0]
-        except subprocess.TimeoutExpired:
-            if stop.is_set() or time.monotonic() > end:
-                process.kill()
-                process.communicate()
-                if stop.is_set():
-                    raise Stopped from None
-                raise
-
-
-def execute(command, seconds, environment, stop):
+def execute(command, seconds, environment):
     """None when it succeeded, or what it said last."""
     variables = {
         **os.environ, "CMOCKA_MESSAGE_OUTPUT": "TAP", **environment,
         "ASAN_OPTIONS": "hard_rss_limit_mb=3000:detect_odr_violation=0"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True,
-                          stderr=subprocess.STDOUT, errors="backslashreplace",
-                          env=variables) as process:
-        try:
-            said = wait_for(process, seconds, stop)
-        except subprocess.TimeoutExpired:
-            return TIMED_OUT.format(seconds)
-    if process.returncode == 0:
+    try:
+        ran = subprocess.run(command, stdout=subprocess.PIPE, text=True,
+                             stderr=subprocess.STDOUT, timeout=seconds,
+                             errors="backslashreplace", env=variables,
+                             stdin=subprocess.DEVNULL, check=False)
+    except subprocess.TimeoutExpired:
+        return f"takes more than {seconds:.0f} s"
+    if ran.returncode == 0:
         return None
-    lines = [line for line in said.splitlines()
+    lines = [line for line in ran.stdout.splitlines()
              if line.startswith(("not ok", "SUMMARY: "))
              or ": runtime error: " in line]
-    return lines[0] if lines else f"ends with {process.returncode}"
-
-
-class Runs:
-    """Some commands at a time, until one of them fails twice: the second time
-    alone, with three times the time, so that neither a busy machine nor a test
-    that fails now and then finds anything.  |seconds| gets how long each one
-    took."""
-
-    def __init__(self, seconds=None):
-        self.stop = threading.Event()
-        self.doubtful = []
-        self.seconds = {} if seconds is None else seconds
-
-    def one(self, job):
-        name, command, seconds, environment = job
-        if self.stop.is_set():
-            return None
-        begin = time.monotonic()
-        try:
-            said = execute(command, seconds, environment, self.stop)
-        except Stopped:
-            return None
-        finally:
-            self.seconds[name] = time.monotonic() - begin
-        if said:
-            self.stop.set()
-        return said and (job, said)
-
-    def first_failure(self, jobs):
-        """None, or the name and the words of a job that fails again alone."""
-        while jobs:
-            self.stop.clear()
-            with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-                failed = [one for one in pool.map(self.one, jobs) if one]
-            if not failed:
-                return None
-            for (name, command, seconds, environment), _ in failed:
-                said = execute(command, 3 * seconds, environment,
-                               threading.Event())
-                if said:
-                    return f"{name}: {said}"
-                self.doubtful.append(name)
-            jobs = [job for job in jobs if job[0] not in self.doubtful]
-        return None
+    return lines[0] if lines else f"ends with {ran.returncode}"
 
 
 class Trial:
-    """One fault against the unit tests, the likely ones first, then the
-    simulator; the first that fails ends it."""
+    """One fault against the unit tests, the likely ones first, and then the
+    simulator; the first that fails ends it.  It has to fail twice, the second
+    time with three times the time, so that neither a busy machine nor a test
+    that fails now and then finds anything."""
 
     def __init__(self, copy, known):
         self.copy = copy
         self.known = known
-        self.seconds = {}
-        # ctest names the program of a test only once that exists.
-        if not self.build("all"):
-            sys.exit("the sources do not compile as they are")
-        self.tests = list(unit_tests(copy.build))
-
-    def build(self, *targets):
-        made = subprocess.run(["cmake", "--build", self.copy.build, "--target",
-                               *targets], capture_output=True, text=True,
+        made = subprocess.run(["cmake", "--build", copy.build],
+                              capture_output=True, text=True,
                               errors="backslashreplace", check=False)
-        return made.returncode == 0
+        if made.returncode != 0:
+            sys.exit("the sources do not compile as they are\n" + made.stdout)
+        self.commands = Commands(copy.build)
+        self.order = Order(copy.source)
+        self.seconds = {}
+        self.failing = []
+        self.tests = self.measured(list(unit_tests(copy.build)))
+        self.last = self.measured([simulation()])
+        self.places = queue.SimpleQueue()
+        for number in range(os.cpu_count()):
+            self.places.put(Place(self.commands,
+                                  os.path.join(copy.build, f"fault{number}")))
 
-    def job(self, test):
-        return (test.name, [os.path.join(self.copy.build, test.program)],
-                SECONDS_OF_TEST, test.environment)
+    def measure(self, test):
+        command = [os.path.join(self.copy.build, test.argv[0]), *test.argv[1:]]
+        begin = time.monotonic()
+        said = execute(command, 300, test.environment)
+        self.seconds[test.name] = time.monotonic() - begin
+        return said and execute(command, 900, test.environment)
 
-    def fail_without_fault(self, names):
-        """Those of the tests that fail as the sources are, and so find
-        nothing."""
-        jobs = [self.job(test) for test in self.tests if test.name in names]
-        if not self.build(*{test.program for test in self.tests}):
-            sys.exit("the sources do not compile as they are")
-        failed = [Runs().first_failure([job]) for job in jobs]
-        return {said.split(": ")[0] for said in failed if said}
+    def measured(self, tests):
+        """Those of the tests that succeed as the sources are; the others could
+        find nothing."""
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            said = list(pool.map(self.measure, tests))
+        self.failing += [test.name for test, words in zip(tests, said) if words]
+        return [test for test, words in zip(tests, said) if not words]
 
-    def simulations(self):
-        parts = os.cpu_count()
-        each = -(-SEEDS // parts)
-        return [("sim", [os.path.join(self.copy.build, "sim"), "--seeds",
-                         str(each), "--from", str(1 + each * part)],
-                 5 * SECONDS_OF_TEST, {}) for part in range(parts)]
+    def ask(self, place, test):
+        """What the test finds, and whether it finds it again."""
+        program = place.program(test.argv[0])
+        if program is None:
+            return "does not link", True
+        command = [program, *test.argv[1:]]
+        environment = {**test.environment, "LD_LIBRARY_PATH": place.folder}
+        seconds = SECONDS_AT_LEAST + TIMES_AS_LONG * self.seconds[test.name]
+        said = execute(command, seconds, environment)
+        return said, said and execute(command, 3 * seconds, environment)
 
-    def ask(self, fault, runs):
-        tests = ranked(self.copy.source, fault, self.tests)
-        others = sorted(tests[4:],
-                        key=lambda one: self.seconds.get(one.name, 0))
-        for batch in (tests[:4], others):
-            if not self.build(*{test.program for test in batch}):
-                return "does not link"
-            said = runs.first_failure([self.job(test) for test in batch])
+    def judge(self, fault, place):
+        if not place.make(self.copy.source, fault):
+            return "broken", "does not compile"
+        doubtful = []
+        tests = self.order.of(fault, self.tests, self.seconds)
+        for test in tests + self.last:
+            said, again = self.ask(place, test)
+            if again:
+                return "killed", f"{test.name}: {said}"
             if said:
-                return said
-        if not self.build("sim"):
-            return "does not link"
-        return runs.first_failure(self.simulations())
+                doubtful.append(test.name)
+        return "doubtful" if doubtful else "survived", ", ".join(doubtful)
 
     def run(self, fault):
         """What became of it: "killed", "survived", "equivalent", "broken" or
         "doubtful", and the words of whoever found it."""
         key = (fault.path, fault.before.strip(), fault.after.strip())
         if key in self.known:
-            return "equivalent", self.known[key]
-        runs = Runs(self.seconds)
-        apply(self.copy.source, fault)
+            return fault, "equivalent", self.known[key]
+        place = self.places.get()
         try:
-            if not self.build("cometp2p-open"):
-                return "broken", "does not compile"
-            said = self.ask(fault, runs)
+            return fault, *self.judge(fault, place)
         finally:
-            apply(self.copy.source, fault, back=True)
-        if said:
-            return "killed", said
-        return ("doubtful" if runs.doubtful else "survived",
-                ", ".join(runs.doubtful))
+            self.places.put(place)
 
 
 def tell(fault, became, said):
@@ -394,42 +267,40 @@ def score(seed, results):
             f"{len(results['equivalent'])} are equivalent, "
             f"{len(results['broken'])} did not compile and "
             f"{len(results['doubtful'])} were not judged, since a test failed "
-            f"that also passes with it, or fails without it")
+            f"that also passes with it")
 
 
-def drawn(trial, count, seed):
-    """What became of each fault, until |count| of them compile."""
+def drawn(trial, faults, count):
+    """What became of each fault, until |count| of them compile or there are no
+    more."""
     results = collections.defaultdict(list)
-    for fault in draw(trial.copy.source, 10 * count, seed):
-        became, said = trial.run(fault)
-        results[became].append((fault, said))
-        tell(fault, became, said)
-        if sum(map(len, results.values())) - len(results["broken"]) == count:
-            break
-    return results
+    judged, running, more = 0, set(), True
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        while True:
+            while more and judged + len(running) < count:
+                fault = next(faults, None)
+                more = fault is not None
+                if more:
+                    running.add(pool.submit(trial.run, fault))
+            if not running:
+                return results
+            done, running = concurrent.futures.wait(
+                running, return_when=concurrent.futures.FIRST_COMPLETED)
+            for one in done:
+                fault, became, said = one.result()
+                results[became].append((fault, said))
+                tell(fault, became, said)
+                judged += became != "broken"
 
 
-def check_finders(trial, results):
-    """What a test found that fails without a fault is not judged."""
-    def finder(said):
-        return said.split(": ")[0]
-
-    names = {finder(said) for _, said in results["killed"]}
-    failing = trial.fail_without_fault(names)
-    found = results["killed"]
-    results["killed"] = [one for one in found if finder(one[1]) not in failing]
-    results["doubtful"] += [one for one in found if finder(one[1]) in failing]
-    for name in sorted(failing):
-        print(f"fails without a fault: {name}", flush=True)
-
-
-def run_random(copy, count, seed):
+def run_random(copy, count, seed, names):
     """True when all faults that matter were found."""
-    print(f"seed {seed}: {count} faults of the library",
-          flush=True)
+    faults = draw(copy.source, seed, names)
+    print(f"seed {seed}: {count} faults of the library", flush=True)
     trial = Trial(copy, equivalents(copy.source))
-    results = drawn(trial, count, seed)
-    check_finders(trial, results)
+    for name in trial.failing:
+        print(f"fails without a fault: {name}", flush=True)
+    results = drawn(trial, faults, count)
     for became in ("survived", "doubtful"):
         print(f"\n{became}:" if results[became] else "", flush=True)
         for fault, said in results[became]:
