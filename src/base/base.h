@@ -88,6 +88,11 @@ const char *cmt__quote(cmt_bytes in, char *out, size_t cap);
    the promise even for one that forgot to. */
 void cmt__line_clean(char *text);
 
+/* Ends the line that snprintf() left in |text|, of |size| bytes, when it
+   returned |len|: one that was cut gets its newline back.  Returns its length.
+   */
+size_t cmt__line_end(char *text, size_t size, int len);
+
 /* Formats one log line to the sink of |env|. */
 void cmt__log(const cmt_env *env, cmt_log_level level, const char *module,
               const char *fmt, ...) __attribute__((format(printf, 4, 5)));

@@ -72,6 +72,13 @@ void cmt__line_clean(char *text) {
   }
 }
 
+size_t cmt__line_end(char *text, size_t size, int len) {
+  size_t end = cmt__min((size_t)len, size - 1);
+
+  text[end - 1] = '\n';
+  return end;
+}
+
 cmt_err cmt__why(cmt_why *why, cmt_err err, cmt_stage stage, const char *fmt,
                  ...) {
   va_list args;

@@ -36,27 +36,17 @@ static void default_entropy(void *arg, void *out, size_t len) {
 
 enum { PANIC_LINE_SIZE = 512 };
 
-/* Puts the text of a panic, cut to fit, into |out|; returns its length. */
-static size_t panic_line(char out[PANIC_LINE_SIZE], const char *file, int line,
-                         const char *what) {
-  int len = snprintf(out, PANIC_LINE_SIZE, "cometp2p: panic: %s:%d: %s\n", file,
-                     line, what);
-
-  if (len >= PANIC_LINE_SIZE) {
-    len = PANIC_LINE_SIZE - 1;
-    out[len - 1] = '\n';
-  }
-  return len > 0 ? (size_t)len : 0;
-}
-
 static void default_panic(void *arg, const char *file, int line,
                           const char *what) {
   char text[PANIC_LINE_SIZE];
-  size_t len = panic_line(text, file, line, what);
+  size_t len =
+    cmt__line_end(text, sizeof text,
+                  snprintf(text, sizeof text, "cometp2p: panic: %s:%d: %s\n",
+                           file, line, what));
+  ssize_t put = write(STDERR_FILENO, text, len);
 
   (void)arg;
-  cmt_ignore(write(STDERR_FILENO, text, len) == (ssize_t)len ? CMT_OK
-                                                             : CMT_EIO);
+  (void)put; /* There is nobody else to tell. */
   abort();
 }
 

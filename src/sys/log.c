@@ -2,17 +2,22 @@
 
 /* The log hook that is ready to use. */
 
-#include <cometp2p/env.h>
+#include "base/base.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
-enum {
-  LINE_SIZE = 1200, /* More than the library's longest line. */
-  STAMP_SIZE = 40,
-};
+/* Longer than the library's longest line. */
+enum { LINE_SIZE = 1200 };
+
+#define DATE "2026-01-31T23:59:59"
+
+/* With room for whatever a compiler takes for milliseconds. */
+typedef struct stamp {
+  char text[sizeof DATE ".-9223372036854Z"];
+} stamp;
 
 static const char *level_name(cmt_log_level level) {
   switch (level) {
@@ -30,37 +35,38 @@ static const char *level_name(cmt_log_level level) {
 }
 
 /* The time of day in UTC, down to the millisecond. */
-static void stamp_write(char out[STAMP_SIZE]) {
-  struct timespec now = {0};
-  struct tm parts = {0};
-  char seconds[24];
+static stamp stamp_now(void) {
+  char seconds[sizeof DATE];
+  struct timespec now;
+  struct tm parts;
+  stamp out;
 
   clock_gettime(CLOCK_REALTIME, &now);
   gmtime_r(&now.tv_sec, &parts);
   strftime(seconds, sizeof seconds, "%Y-%m-%dT%H:%M:%S", &parts);
-  snprintf(out, STAMP_SIZE, "%s.%03ldZ", seconds, now.tv_nsec / 1000000);
+  snprintf(out.text, sizeof out.text, "%s.%03ldZ", seconds,
+           now.tv_nsec / 1000000);
+  return out;
 }
 
 void cmt_log_stderr(void *arg, cmt_log_level level, const char *module,
                     const char *line) {
   cmt_log_level most = arg != NULL ? *(const cmt_log_level *)arg : CMT_LOG_INFO;
-  char stamp[STAMP_SIZE], text[LINE_SIZE];
+  char text[LINE_SIZE];
   int error = errno;
-  int len;
+  ssize_t put;
+  size_t len;
 
   if (level > most) {
     return;
   }
-  stamp_write(stamp);
-  len =
-    snprintf(text, sizeof text, "%s %-5s %s: %s\n", stamp, level_name(level),
-             module != NULL ? module : "?", line != NULL ? line : "");
-  if (len >= (int)sizeof text) {
-    len = (int)sizeof text - 1;
-    text[len - 1] = '\n';
-  }
-  /* One write is one line also beside other threads.  A log that cannot be
-     written cannot be told to anybody. */
-  cmt_ignore(write(STDERR_FILENO, text, (size_t)len) == len ? CMT_OK : CMT_EIO);
+  len = cmt__line_end(text, sizeof text,
+                      snprintf(text, sizeof text, "%s %-5s %s: %s\n",
+                               stamp_now().text, level_name(level),
+                               module != NULL ? module : "?",
+                               line != NULL ? line : ""));
+  /* One write is one line also beside other threads. */
+  put = write(STDERR_FILENO, text, len);
+  (void)put; /* A log that cannot be written cannot be told to anybody. */
   errno = error;
 }

@@ -6,7 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/eventfd.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 /* An epoll and an eventfd, two pipes for signals, and two to spare. */
@@ -14,33 +14,29 @@ enum { LOOP_FDS = 8 };
 
 void cmt__standard_fds_hold(void) {
   int error = errno;
-  int fd = 0;
 
-  while (fd >= 0 && fd <= STDERR_FILENO) {
-    /* The lowest free one. */
-    fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-  }
-  if (fd > STDERR_FILENO) {
-    close(fd);
+  for (int fd = 0; fd <= STDERR_FILENO; fd++) {
+    if (fcntl(fd, F_GETFD) < 0) {
+      (void)open("/dev/null", O_RDWR | O_CLOEXEC); /* The lowest free one. */
+    }
   }
   errno = error;
 }
 
+/* A close() that succeeds leaves errno alone. */
 bool cmt__loop_fds_are_left(void) {
   int fds[LOOP_FDS];
-  int count = 0, error;
+  int count = 0;
 
   while (count < LOOP_FDS) {
-    fds[count] = eventfd(0, EFD_CLOEXEC); /* Needs no file. */
+    fds[count] = epoll_create1(EPOLL_CLOEXEC); /* Needs no file. */
     if (fds[count] < 0) {
       break;
     }
     count++;
   }
-  error = errno;
   for (int i = 0; i < count; i++) {
     close(fds[i]);
   }
-  errno = error;
   return count == LOOP_FDS;
 }

@@ -15,10 +15,11 @@
 
 /* What a kernel is too old to tell stays 0. */
 bool cmt__tcp_kernel_info(int fd, cmt__tcp_info *out) {
-  struct tcp_info info = {.tcpi_state = 0};
+  struct tcp_info info;
   socklen_t len = sizeof info;
   uint64_t sent;
 
+  memset(&info, 0, sizeof info);
   if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0) {
     return false;
   }

@@ -22,7 +22,7 @@ int cmt__thread_try(pthread_t *out, void *(*run)(void *), void *arg) {
 
 cmt_err cmt__thread_start(pthread_t *out, void *(*run)(void *), void *arg,
                           const char *what, cmt_why *why) {
-  char text[100];
+  char text[sizeof why->text];
   int error = cmt__thread_try(out, run, arg);
 
   return error == 0

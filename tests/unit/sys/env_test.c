@@ -4,9 +4,34 @@
 
 #include "test.h"
 
+#include <dlfcn.h>
 #include <signal.h>
+#include <sodium.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* A libsodium that starts as a test says, and may give wrong hashes. */
+static struct {
+  bool is_set, hashes_wrong;
+  int started;
+} sodium_double;
+
+int sodium_init(void) {
+  int (*init)(void) = (int (*)(void))dlsym(RTLD_NEXT, "sodium_init");
+
+  return sodium_double.is_set ? sodium_double.started : init();
+}
+
+int crypto_hash_sha256(unsigned char *out, const unsigned char *in,
+                       unsigned long long len) {
+  int (*hash)(unsigned char *, const unsigned char *, unsigned long long) =
+    (int (*)(unsigned char *, const unsigned char *, unsigned long long))dlsym(
+      RTLD_NEXT, "crypto_hash_sha256");
+
+  hash(out, in, len);
+  out[0] ^= sodium_double.hashes_wrong;
+  return 0;
+}
 
 static void defaults_are_complete(void **state) {
   cmt_env env;
@@ -25,6 +50,39 @@ static void defaults_are_complete(void **state) {
   env.entropy(env.entropy_arg, a, sizeof a);
   env.entropy(env.entropy_arg, b, sizeof b);
   assert_memory_not_equal(a, b, sizeof a);
+}
+
+/* It tells 0 the first time and 1 from then on. */
+static void without_libsodium_there_is_no_environment(void **state) {
+  static const struct {
+    int started;
+    bool hashes_wrong;
+    cmt_err err;
+  } rows[] = {
+    {0, false, CMT_OK},
+    {1, false, CMT_OK},
+    {-1, false, CMT_EIO},
+    {0, true, CMT_EIO},
+  };
+  cmt_env env;
+
+  (void)state;
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    sodium_double.is_set = true;
+    sodium_double.started = rows[i].started;
+    sodium_double.hashes_wrong = rows[i].hashes_wrong;
+    assert_cmt(rows[i].err, cmt_env_init(&env));
+  }
+  sodium_double.is_set = sodium_double.hashes_wrong = false;
+}
+
+static void an_environment_that_is_none_has_no_kernel(void **state) {
+  cmt_env env;
+
+  (void)state;
+  assert_cmt(CMT_OK, cmt_env_init(&env));
+  env.size++;
+  assert_string_equal("none", cmt_env_aead(&env));
 }
 
 static void no_environment_means_the_default_kernel(void **state) {
@@ -90,6 +148,15 @@ static void a_copy_without_a_needed_hook_is_refused(void **state) {
   broken = env;
   broken.aead = NULL;
   assert_cmt(CMT_EINVAL, cmt__env_copy(&broken, &copy));
+  broken = env;
+  broken.secret_alloc = NULL;
+  assert_cmt(CMT_EINVAL, cmt__env_copy(&broken, &copy));
+  broken = env;
+  broken.secret_free = NULL;
+  assert_cmt(CMT_EINVAL, cmt__env_copy(&broken, &copy));
+  broken = env;
+  broken.secret_protect = NULL; /* Protection is no need. */
+  assert_cmt(CMT_OK, cmt__env_copy(&broken, &copy));
 }
 
 static void memory_goes_through_the_hooks(void **state) {
@@ -208,6 +275,8 @@ static void a_panic_never_returns(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(defaults_are_complete),
+    cmocka_unit_test(without_libsodium_there_is_no_environment),
+    cmocka_unit_test(an_environment_that_is_none_has_no_kernel),
     cmocka_unit_test(no_environment_means_the_default_kernel),
     cmocka_unit_test(an_unknown_size_is_refused_and_nothing_written),
     cmocka_unit_test(a_copy_of_none_has_the_defaults),

@@ -10,7 +10,20 @@
 #include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
+
+static const struct timespec *time_of_day; /* NULL: that of the system. */
+
+/* What the library calls. */
+int clock_gettime(clockid_t id, struct timespec *out) {
+  if (id == CLOCK_REALTIME && time_of_day != NULL) {
+    *out = *time_of_day;
+    return 0;
+  }
+  return (int)syscall(SYS_clock_gettime, id, out);
+}
 
 /* What descriptor 2 gets from |run|, in a file without a name. */
 static char *stderr_of(void (*run)(void *arg), void *arg) {
@@ -63,7 +76,8 @@ static void log_row(void *arg) {
 }
 
 static void a_line_has_time_level_module_and_text(void **state) {
-  static cmt_log_level error = CMT_LOG_ERROR, debug = CMT_LOG_DEBUG;
+  static cmt_log_level error = CMT_LOG_ERROR, debug = CMT_LOG_DEBUG,
+                       all = (cmt_log_level)4;
   static const row rows[] = {
     {NULL, CMT_LOG_ERROR, "loop", "it broke", STAMP "error loop: it broke\n$"},
     {NULL, CMT_LOG_WARN, "switch", "waits", STAMP "warn  switch: waits\n$"},
@@ -72,6 +86,8 @@ static void a_line_has_time_level_module_and_text(void **state) {
     {&error, CMT_LOG_ERROR, "a", "b", STAMP "error a: b\n$"},
     {&error, CMT_LOG_WARN, "a", "b", NULL},
     {&debug, CMT_LOG_DEBUG, "a", "b", STAMP "debug a: b\n$"},
+    {&debug, (cmt_log_level)4, "a", "b", NULL},
+    {&all, (cmt_log_level)4, "a", "b", STAMP "[?]     a: b\n$"},
     {&debug, CMT_LOG_WARN, NULL, NULL, STAMP "warn  [?]: \n$"},
   };
 
@@ -85,19 +101,52 @@ static void a_line_has_time_level_module_and_text(void **state) {
   }
 }
 
+/* A line of 1,199 characters is whole, and a longer one is cut to as many. */
 static void a_long_line_is_cut_and_still_ends(void **state) {
-  char line[4000];
+  enum { LINE = 1199 };
+  const size_t whole = LINE - strlen("2026-01-31T23:59:59.999Z warn  x: \n");
+  char line[LINE * 2];
   row r = {NULL, CMT_LOG_WARN, "x", line, NULL};
-  char *text;
 
   (void)state;
-  memset(line, 'a', sizeof line);
-  line[sizeof line - 1] = '\0';
-  text = stderr_of(log_row, &r);
-  assert_int_equal('\n', text[strlen(text) - 1]);
-  assert_ptr_equal(text + strlen(text) - 1, strchr(text, '\n'));
-  assert_in_range(strlen(text), 1100, 1300);
-  free(text);
+  for (size_t len = whole - 1; len <= whole + 2; len++) {
+    char *text, *message;
+
+    memset(line, 0, sizeof line);
+    memset(line, 'a', len);
+    text = stderr_of(log_row, &r);
+    message = strstr(text, ": ") + 2;
+    assert_int_equal('\n', text[strlen(text) - 1]);
+    assert_int_equal(cmt__min(len, whole), strspn(message, "a"));
+    assert_int_equal(cmt__min(len, whole) + 1, strlen(message));
+    free(text);
+  }
+}
+
+static void a_stamp_is_the_time_of_day(void **state) {
+  static const struct {
+    struct timespec at;
+    const char *stamp;
+  } rows[] = {
+    {{0, 0}, "1970-01-01T00:00:00.000Z"},
+    {{951782400, 999999}, "2000-02-29T00:00:00.000Z"},
+    {{951782400, 1000000}, "2000-02-29T00:00:00.001Z"},
+    {{1700000000, 500000000}, "2023-11-14T22:13:20.500Z"},
+    {{4102444799, 999999999}, "2099-12-31T23:59:59.999Z"},
+  };
+  row r = {NULL, CMT_LOG_WARN, "x", "y", NULL};
+
+  (void)state;
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    char *text;
+
+    time_of_day = &rows[i].at;
+    text = stderr_of(log_row, &r);
+    time_of_day = NULL;
+    assert_memory_equal(rows[i].stamp, text, strlen(rows[i].stamp));
+    assert_int_equal(' ', text[strlen(rows[i].stamp)]);
+    free(text);
+  }
 }
 
 enum { THREADS = 4, LINES = 200 };
@@ -179,6 +228,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_line_has_time_level_module_and_text),
     cmocka_unit_test(a_long_line_is_cut_and_still_ends),
+    cmocka_unit_test(a_stamp_is_the_time_of_day),
     cmocka_unit_test(lines_of_threads_stay_whole),
     cmocka_unit_test(a_closed_standard_error_is_no_fault),
     cmocka_unit_test(it_is_a_hook_of_an_environment),

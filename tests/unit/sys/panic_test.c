@@ -3,6 +3,7 @@
 /* Mistakes of the application that end the process: each is made in a child,
    once with a panic hook of the host and once without. */
 
+#include "base/guard.h"
 #include "node.h"
 
 #include <cometp2p/cometp2p.h>
@@ -417,6 +418,26 @@ static void the_log_hears_it_first(void **state) {
   assert_int_equal(SIGABRT, last.signal);
 }
 
+static void panic_under_a_lock(child *c) {
+  (void)c;
+  cmt_env env;
+
+  assert_cmt(CMT_OK, cmt_env_init(&env));
+  env.log = log_to_stderr;
+  cmt__locks_held = 1;
+  cmt__panic(&env, "a.c", 7, "one call too many");
+}
+
+/* It might wait for that lock. */
+static void the_log_does_not_hear_it_under_a_lock(void **state) {
+  last_words last;
+
+  (void)state;
+  run_child(panic_under_a_lock, false, &last);
+  assert_string_equal("cometp2p: panic: a.c:7: one call too many\n", last.text);
+  assert_int_equal(SIGABRT, last.signal);
+}
+
 static void log_that_panics(void *arg, cmt_log_level level, const char *module,
                             const char *line) {
   (void)level;
@@ -466,13 +487,32 @@ static void panic_without_an_environment(child *c) {
   cmt__panic(NULL, "a.c", 7, "one call too many");
 }
 
-static void panic_of_great_length(child *c) {
-  char what[3000];
+/* A line of 511 characters is whole, and a longer one is cut to as many. */
+enum { PANIC_LINE = 511 };
 
+static char long_text[3000];
+
+static void panic_of_great_length(child *c) {
   (void)c;
-  memset(what, 'x', sizeof what);
-  what[sizeof what - 1] = '\0';
-  cmt__panic(NULL, "a.c", 7, what);
+  cmt__panic(NULL, "a.c", 7, long_text);
+}
+
+static void a_long_panic_is_cut_and_still_ends(void **state) {
+  static const char head[] = "cometp2p: panic: a.c:7: ";
+  const size_t whole = PANIC_LINE - strlen(head) - strlen("\n");
+  last_words last;
+
+  (void)state;
+  for (size_t len = whole - 1; len <= whole + 2; len++) {
+    memset(long_text, 0, sizeof long_text);
+    memset(long_text, 'x', len);
+    run_child(panic_of_great_length, false, &last);
+    assert_memory_equal(head, last.text, strlen(head));
+    assert_int_equal(cmt__min(len, whole),
+                     strspn(last.text + strlen(head), "x"));
+    assert_string_equal("\n", last.text + strlen(head) + cmt__min(len, whole));
+    assert_int_equal(SIGABRT, last.signal);
+  }
 }
 
 static void a_panic_always_leaves_a_line(void **state) {
@@ -483,9 +523,6 @@ static void a_panic_always_leaves_a_line(void **state) {
   assert_string_equal("cometp2p: panic: a.c:7: one call too many\n", last.text);
   run_child(panic_without_an_environment, false, &last);
   assert_string_equal("cometp2p: panic: a.c:7: one call too many\n", last.text);
-  run_child(panic_of_great_length, false, &last);
-  assert_int_equal('\n', last.text[strlen(last.text) - 1]);
-  assert_in_range(strlen(last.text), 400, 600);
   assert_int_equal(SIGABRT, last.signal);
 }
 
@@ -529,8 +566,10 @@ int main(void) {
     cmocka_unit_test(the_host_hears_of_every_mistake),
     cmocka_unit_test(without_a_hook_one_line_is_left),
     cmocka_unit_test(the_log_hears_it_first),
+    cmocka_unit_test(the_log_does_not_hear_it_under_a_lock),
     cmocka_unit_test(a_log_that_panics_itself_ends_it),
     cmocka_unit_test(a_panic_always_leaves_a_line),
+    cmocka_unit_test(a_long_panic_is_cut_and_still_ends),
     cmocka_unit_test(no_lock_is_held_while_the_host_hears_it),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,14 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What the kernel tells of TCP sockets on loopback. */
+/* What the kernel tells of TCP sockets on loopback, and what is made of it:
+   this program has a getsockopt() of its own. */
 
 #include "sys/tcp_kernel.h"
 #include "test.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/tcp.h>
+#include <linux/tcp.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+/* What TCP_INFO gives, the first |told_len| bytes; NULL: the kernel's. */
+static const struct tcp_info *told;
+static size_t told_len;
+
+int getsockopt(int fd, int level, int name, void *value, socklen_t *len) {
+  if (told == NULL || level != IPPROTO_TCP || name != TCP_INFO) {
+    return (int)syscall(SYS_getsockopt, fd, level, name, value, len);
+  }
+  *len = (socklen_t)cmt__min(*len, told_len);
+  memcpy(value, told, *len);
+  return 0;
+}
 
 typedef struct fixture {
   int near, far;
@@ -36,6 +53,7 @@ static int setup(void **state) {
 static int teardown(void **state) {
   fixture *f = *state;
 
+  told = NULL;
   close(f->near);
   close(f->far);
   free(f);
@@ -94,6 +112,88 @@ static void what_is_no_tcp_socket_tells_nothing(void **state) {
   close(fds[1]);
 }
 
+static const struct tcp_info info_told = {
+  .tcpi_notsent_bytes = 11,
+  .tcpi_bytes_sent = 5000,
+  .tcpi_bytes_retrans = 700,
+  .tcpi_bytes_acked = 4000,
+  .tcpi_delivery_rate = 123456789012,
+  .tcpi_delivery_rate_app_limited = 1,
+  .tcpi_rtt = 4000000000,
+  .tcpi_busy_time = 5000000007,
+  .tcpi_rwnd_limited = 3000000009,
+};
+
+static void every_value_of_the_kernel_is_told(void **state) {
+  cmt__tcp_info info;
+
+  (void)state;
+  told = &info_told;
+  told_len = sizeof info_told;
+  assert_true(cmt__tcp_kernel_info(-1, &info));
+  assert_int_equal(11, info.unsent_bytes);
+  assert_int_equal(300, info.in_flight_bytes);
+  assert_int_equal(123456789012, info.delivery_rate);
+  assert_true(info.app_limited);
+  assert_int_equal(4000000000000, info.rtt_ns);
+  assert_int_equal(4000, info.acked_bytes);
+  assert_int_equal(5000000007000, info.busy_ns);
+  assert_int_equal(3000000009000, info.no_room_ns);
+}
+
+/* Between two counters that the kernel reads, and from a kernel that has no
+   counter of what was sent. */
+static void more_may_be_acknowledged_than_was_sent(void **state) {
+  struct tcp_info more = info_told;
+  cmt__tcp_info info;
+
+  (void)state;
+  more.tcpi_bytes_acked = 4301;
+  told = &more;
+  told_len = sizeof more;
+  assert_true(cmt__tcp_kernel_info(-1, &info));
+  assert_int_equal(0, info.in_flight_bytes);
+  told_len = offsetof(struct tcp_info, tcpi_bytes_sent);
+  assert_true(cmt__tcp_kernel_info(-1, &info));
+  assert_int_equal(0, info.in_flight_bytes);
+  assert_int_equal(4301, info.acked_bytes);
+}
+
+static void what_an_old_kernel_does_not_tell_is_0(void **state) {
+  cmt__tcp_info info;
+
+  (void)state;
+  told = &info_told;
+  told_len = offsetof(struct tcp_info, tcpi_pacing_rate);
+  assert_true(cmt__tcp_kernel_info(-1, &info));
+  assert_int_equal(0, info.unsent_bytes);
+  assert_int_equal(0, info.in_flight_bytes);
+  assert_int_equal(0, info.delivery_rate);
+  assert_int_equal(0, info.acked_bytes);
+  assert_int_equal(0, info.busy_ns);
+  assert_int_equal(0, info.no_room_ns);
+  assert_int_equal(4000000000000, info.rtt_ns);
+}
+
+static int option(int fd, int name) {
+  int value = -1;
+  socklen_t len = sizeof value;
+
+  assert_int_equal(0, getsockopt(fd, IPPROTO_TCP, name, &value, &len));
+  return value;
+}
+
+static void options_reach_the_kernel(void **state) {
+  fixture *f = *state;
+
+  cmt__tcp_kernel_unsent_max(f->near, 20001);
+  assert_int_equal(20001, option(f->near, TCP_NOTSENT_LOWAT));
+  cmt__tcp_kernel_unsent_max(f->near, SIZE_MAX);
+  assert_int_equal(INT32_MAX, option(f->near, TCP_NOTSENT_LOWAT));
+  cmt__tcp_kernel_user_timeout(f->near, 12345);
+  assert_int_equal(12345, option(f->near, TCP_USER_TIMEOUT));
+}
+
 static void congestion_control_is_set_by_name(void **state) {
   fixture *f = *state;
   char name[16] = "";
@@ -108,13 +208,54 @@ static void congestion_control_is_set_by_name(void **state) {
   assert_string_equal("reno", name);
 }
 
+/* The lowest descriptor that is free. */
+static int next_fd(void) {
+  int fd = dup(STDOUT_FILENO);
+
+  close(fd);
+  return fd;
+}
+
+/* Where the socket is descriptor 0, and where there is none. */
+static int check_congestion_control(void) {
+  const struct rlimit none = {.rlim_cur = 0, .rlim_max = 0};
+
+  close(STDIN_FILENO);
+  if (cmt__tcp_kernel_congestion_check("reno") != 0 || next_fd() != 0) {
+    return 1;
+  }
+  if (setrlimit(RLIMIT_NOFILE, &none) != 0) {
+    return 2;
+  }
+  return cmt__tcp_kernel_congestion_check("reno") == EMFILE ? 0 : 3;
+}
+
+static void a_check_leaves_no_descriptor_behind(void **state) {
+  pid_t child = fork();
+  int status;
+
+  (void)state;
+  if (child == 0) {
+    _exit(check_congestion_control());
+  }
+  assert_true(child > 0);
+  assert_int_equal(child, waitpid(child, &status, 0));
+  assert_true(WIFEXITED(status));
+  assert_int_equal(0, WEXITSTATUS(status));
+}
+
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
   const struct CMUnitTest tests[] = {
     TEST(unsent_bytes_are_told_and_bounded),
     TEST(a_higher_bound_takes_more),
     TEST(what_is_no_tcp_socket_tells_nothing),
+    TEST(every_value_of_the_kernel_is_told),
+    TEST(more_may_be_acknowledged_than_was_sent),
+    TEST(what_an_old_kernel_does_not_tell_is_0),
+    TEST(options_reach_the_kernel),
     TEST(congestion_control_is_set_by_name),
+    TEST(a_check_leaves_no_descriptor_behind),
   };
 
   return cmocka_run_group_tests_name("tcp_kernel", tests, NULL, NULL);
