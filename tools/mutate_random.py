@@ -9,6 +9,7 @@ import os
 import queue
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -155,24 +156,37 @@ class Order:
 
 # ---- running them ----
 
+def end_session(process):
+    """Ends the process with all that it has started."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
 def execute(command, seconds, environment):
     """None when it succeeded, or what it said last."""
     variables = {
         **os.environ, "CMOCKA_MESSAGE_OUTPUT": "TAP", **environment,
         "ASAN_OPTIONS": "hard_rss_limit_mb=3000:detect_odr_violation=0"}
-    try:
-        ran = subprocess.run(command, stdout=subprocess.PIPE, text=True,
-                             stderr=subprocess.STDOUT, timeout=seconds,
-                             errors="backslashreplace", env=variables,
-                             stdin=subprocess.DEVNULL, check=False)
-    except subprocess.TimeoutExpired:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True,
+                          stderr=subprocess.STDOUT, errors="backslashreplace",
+                          stdin=subprocess.DEVNULL, env=variables,
+                          start_new_session=True) as process:
+        try:
+            said = process.communicate(timeout=seconds)[0]
+        except subprocess.TimeoutExpired:
+            said = None
+        finally:
+            end_session(process)
+    if said is None:
         return f"takes more than {seconds:.0f} s"
-    if ran.returncode == 0:
+    if process.returncode == 0:
         return None
-    lines = [line for line in ran.stdout.splitlines()
+    lines = [line for line in said.splitlines()
              if line.startswith(("not ok", "SUMMARY: "))
              or ": runtime error: " in line]
-    return lines[0] if lines else f"ends with {ran.returncode}"
+    return lines[0] if lines else f"ends with {process.returncode}"
 
 
 class Trial:
