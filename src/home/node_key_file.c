@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -25,11 +26,15 @@
 
 enum {
   FILE_MAX = 16 * 1024,
-  SECRET_BASE64 = 88 + 1, /* With its NUL. */
-  SECRET_TEXT_MAX = 512,  /* A secret in any spelling, with line breaks. */
-  TYPE_MAX = 256,         /* Longer ones are cut, and are none of ours. */
+  TEXT_SIZE = 512, /* Of a secret or a type in any spelling; longer ones are
+                      none of ours. */
   TEMP_TRIES = 8,
+  TEMP_MODE = S_IRUSR | S_IWUSR,
 };
+
+#define TEMP_FORMAT "%.*s.node_key-%016llx.tmp"
+/* Most that it has besides the folder. */
+#define TEMP_NAME ".node_key-0123456789abcdef.tmp"
 
 /* How a release wrote a key: its name of the type, the member with the
    secret, and whether that is hex or base64. */
@@ -50,8 +55,9 @@ typedef struct key_file {
   const cmt_env *env;
   const char *path;
   cmt_why *why;
-  bool private;      /* Others must not be able to get at it. */
-  char warning[100]; /* How they can, for when it holds a key; or empty. */
+  bool private; /* Others must not be able to get at it. */
+  /* How they can, for when it holds a key; or empty. */
+  char warning[sizeof((cmt_why *)NULL)->text];
 } key_file;
 
 /* A fault that does not keep the key from being used. */
@@ -72,7 +78,7 @@ static cmt_err file_fail(const key_file *f, cmt_err err, const char *fault) {
 
 /* As file_fail() for the |error| of a system call. */
 static cmt_err file_fail_errno(const key_file *f, int error) {
-  char text[100];
+  char text[sizeof f->why->text];
 
   return file_fail(f, error == ENOMEM ? CMT_ENOMEM : CMT_EIO,
                    strerror_r(error, text, sizeof text));
@@ -111,23 +117,30 @@ static size_t folder_len(const char *path) {
   return slash != NULL ? (size_t)(slash - path) + 1 : 0;
 }
 
-/* Others may put another file in the place of this one; |text| says so. */
-static bool folder_is_open(const char *path, char *text, size_t cap) {
+/* The folder of |path|, in |out|, which has room for |path|. */
+static void folder_of(const char *path, char *out, size_t cap) {
   size_t len = folder_len(path);
-  char folder[4096];
+
+  if (len == 0) {
+    path = ".";
+    len = strlen(path);
+  }
+  snprintf(out, cap, "%.*s", (int)len, path);
+}
+
+/* Others may put another file in the place of this one; |text| says so.  What
+   could be opened has no longer path. */
+static bool folder_is_open(const char *path, char *text, size_t cap) {
+  char folder[PATH_MAX];
   struct stat st;
 
-  if (len >= sizeof folder) {
-    return false;
-  }
-  snprintf(folder, sizeof folder, "%.*s", len > 0 ? (int)len : 1,
-           len > 0 ? path : ".");
+  folder_of(path, folder, sizeof folder);
   if (stat(folder, &st) != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)) == 0 ||
       (st.st_mode & S_ISVTX) != 0) {
     return false;
   }
   snprintf(text, cap, "lies in a folder that others can write (mode %04o)",
-           (unsigned)(st.st_mode & 07777));
+           (unsigned)(st.st_mode & ALLPERMS));
   return true;
 }
 
@@ -138,7 +151,7 @@ static bool others_can(const key_file *f, const struct stat *st, char *text,
 
   if (read || (st->st_mode & (S_IWGRP | S_IWOTH)) != 0) {
     snprintf(text, cap, "can be %s by others than its owner (mode %04o)",
-             read ? "read" : "written", (unsigned)(st->st_mode & 07777));
+             read ? "read" : "written", (unsigned)(st->st_mode & ALLPERMS));
     return true;
   }
   if (st->st_uid != geteuid() && st->st_uid != 0) {
@@ -225,7 +238,7 @@ static bool decode_secret(const spelling *s, const char *text, size_t text_len,
 /* Decodes the string |member| of the file, whose text is wiped. */
 static bool member_decode(const spelling *s, cmt__key_string member,
                           uint8_t out[CMT__NODE_KEY_SECRET]) {
-  char text[SECRET_TEXT_MAX];
+  char text[TEXT_SIZE];
   size_t len;
   bool decoded;
 
@@ -240,7 +253,7 @@ static bool member_decode(const spelling *s, cmt__key_string member,
 
 static cmt_err read_secret(const key_file *f, const cmt__key_members *members,
                            uint8_t out[CMT__NODE_KEY_SECRET]) {
-  char type[TYPE_MAX], quoted[60], fault[120];
+  char type[TEXT_SIZE], quoted[60], fault[sizeof f->why->text];
   const spelling *s;
 
   if (members->type.len == 0) {
@@ -361,9 +374,9 @@ static int open_temp(const key_file *f, char *temp, size_t cap) {
 
   for (int i = 0; i < TEMP_TRIES && fd < 0; i++) {
     f->env->entropy(f->env->entropy_arg, &number, sizeof number);
-    snprintf(temp, cap, "%.*s.node_key-%016llx.tmp", (int)folder_len(f->path),
-             f->path, (unsigned long long)number);
-    fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    snprintf(temp, cap, TEMP_FORMAT, (int)folder_len(f->path), f->path,
+             (unsigned long long)number);
+    fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, TEMP_MODE);
     if (fd < 0 && errno != EEXIST) {
       break;
     }
@@ -373,16 +386,17 @@ static int open_temp(const key_file *f, char *temp, size_t cap) {
 
 /* Writes the text of |key| to |fd|, down to the disk, and closes it. */
 static bool fill_file(int fd, const cmt_node_key *key) {
-  char base64[SECRET_BASE64];
-  char text[sizeof FILE_HEAD + SECRET_BASE64 + sizeof FILE_TAIL];
+  char base64[sodium_base64_ENCODED_LEN(CMT__NODE_KEY_SECRET,
+                                        sodium_base64_VARIANT_ORIGINAL)];
+  char text[sizeof FILE_HEAD + sizeof base64 + sizeof FILE_TAIL];
   int len, error;
   bool ok;
 
   sodium_bin2base64(base64, sizeof base64, key->secret, CMT__NODE_KEY_SECRET,
                     sodium_base64_VARIANT_ORIGINAL);
   len = snprintf(text, sizeof text, FILE_HEAD "%s" FILE_TAIL, base64);
-  ok =
-    fchmod(fd, 0600) == 0 && write_all(fd, text, (size_t)len) && fsync(fd) == 0;
+  ok = fchmod(fd, TEMP_MODE) == 0 && write_all(fd, text, (size_t)len) &&
+       fsync(fd) == 0;
   error = errno;
   sodium_memzero(base64, sizeof base64);
   sodium_memzero(text, sizeof text);
@@ -396,10 +410,9 @@ static bool fill_file(int fd, const cmt_node_key *key) {
 /* Makes the new name last.  Some file systems refuse this on a folder; the
    file is whole all the same. */
 static void sync_folder(const char *path, char *name, size_t cap) {
-  size_t len = folder_len(path);
   int fd;
 
-  snprintf(name, cap, "%.*s", len > 0 ? (int)len : 1, len > 0 ? path : ".");
+  folder_of(path, name, cap);
   fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd >= 0) {
     (void)fsync(fd);
@@ -426,7 +439,7 @@ static int name_file(const char *temp, const char *path) {
   if (errno == EEXIST) {
     return EEXIST;
   }
-  fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, TEMP_MODE);
   if (fd < 0) {
     return errno;
   }
@@ -472,7 +485,7 @@ cmt_err cmt_node_key_save_new(const cmt_node_key *key, const char *path,
                     key == NULL ? "the key" : "the path of the key file");
   }
   f.env = &key->env;
-  cap = strlen(path) + 64;
+  cap = strlen(path) + sizeof TEMP_NAME;
 
   /* Only for a better reason than that of a folder without permission. */
   if (lstat(path, &st) == 0) {

@@ -6,7 +6,10 @@
 
 #include "node_key_json.h"
 
-enum { DEPTH_MAX = 64, NAME_SIZE = 16 };
+enum {
+  DEPTH_MAX = 64,
+  NAME_SIZE = sizeof "priv_key", /* The longest that is looked for. */
+};
 
 typedef struct cursor {
   const uint8_t *at, *end;
@@ -41,86 +44,86 @@ static bool take(cursor *c, char wanted) {
 
 /* ---- strings ---- */
 
-static int hex_value(uint8_t digit) {
-  if (digit >= '0' && digit <= '9') {
-    return digit - '0';
+static bool skip(const uint8_t **at, const uint8_t *end, char wanted) {
+  if (*at == end || **at != wanted) {
+    return false;
   }
-  digit |= 0x20;
-  return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
+  ++*at;
+  return true;
 }
 
 /* The four digits behind \u; false: there are not four. */
 static bool read_unit(const uint8_t **at, const uint8_t *end, uint32_t *unit) {
+  static const char digits[] = "0123456789abcdefABCDEF";
+
   *unit = 0;
   for (int i = 0; i < 4; i++, ++*at) {
-    int digit = *at < end ? hex_value(**at) : -1;
+    const char *found = *at < end ? memchr(digits, **at, strlen(digits)) : NULL;
+    uint32_t digit;
 
-    if (digit < 0) {
+    if (found == NULL) {
       return false;
     }
-    *unit = *unit << 4 | (uint32_t)digit;
+    digit = (uint32_t)(found - digits);
+    *unit = *unit << 4 | (digit < 16 ? digit : digit - 6);
   }
   return true;
+}
+
+/* |unit| is half of a pair, of the first halves or of the second ones. */
+static bool is_half(uint32_t unit, uint32_t first) {
+  return (unit & 0xfc00) == first;
 }
 
 /* The character of the escape at |*at|, behind its backslash; 0: it is none, as
    is the character 0 itself, and half of a pair. */
 static uint32_t read_escape(const uint8_t **at, const uint8_t *end) {
   static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
-  const char *found;
   uint32_t high, low;
 
-  if (*at == end || **at == '\0') {
-    return 0;
-  }
-  if (**at != 'u') {
-    found = strchr(names, *(*at)++);
+  if (!skip(at, end, 'u')) {
+    const char *found = *at < end ? strchr(names, *(*at)++) : NULL;
+
     return found != NULL ? (uint32_t)values[found - names] : 0;
   }
-  ++*at;
-  if (!read_unit(at, end, &high) || (high >= 0xdc00 && high <= 0xdfff)) {
+  if (!read_unit(at, end, &high) || is_half(high, 0xdc00)) {
     return 0;
   }
-  if (high < 0xd800 || high > 0xdfff) {
+  if (!is_half(high, 0xd800)) {
     return high;
   }
-  if (end - *at < 2 || (*at)[0] != '\\' || (*at)[1] != 'u') {
+  if (!skip(at, end, '\\') || !skip(at, end, 'u') ||
+      !read_unit(at, end, &low) || !is_half(low, 0xdc00)) {
     return 0;
   }
-  *at += 2;
-  if (!read_unit(at, end, &low) || low < 0xdc00 || low > 0xdfff) {
-    return 0;
-  }
-  return 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
+  return 0x10000 + ((high & 0x3ff) << 10 | (low & 0x3ff));
 }
 
-/* Bytes of the UTF-8 character at |at|; 0: it is none. */
-static size_t utf8_len(const uint8_t *at, const uint8_t *end) {
-  static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+/* Walks over a UTF-8 character of a string, of which there is one byte. */
+static bool walk_char(cursor *c) {
+  /* By length, what a character has to be that is no shorter. */
+  static const uint32_t least[] = {
+    [1] = 0x20, [2] = 0x80, [3] = 0x800, [4] = 0x10000};
+  const uint8_t *at = c->at;
   size_t len = *at < 0x80             ? 1
                : (*at & 0xe0) == 0xc0 ? 2
                : (*at & 0xf0) == 0xe0 ? 3
                : (*at & 0xf8) == 0xf0 ? 4
                                       : 0;
-  uint32_t code;
+  uint32_t code = len == 1 ? *at : *at & (0x7fU >> len);
 
-  if (len <= 1) {
-    return len;
-  }
-  if ((size_t)(end - at) < len) {
-    return 0;
-  }
-  code = *at & (0x7fU >> len);
   for (size_t i = 1; i < len; i++) {
-    if ((at[i] & 0xc0) != 0x80) {
-      return 0;
+    if (at + i == c->end || (at[i] & 0xc0) != 0x80) {
+      return false;
     }
     code = code << 6 | (at[i] & 0x3fU);
   }
-  return code >= least[len] && code <= 0x10ffff &&
-             (code < 0xd800 || code > 0xdfff)
-           ? len
-           : 0;
+  if (len == 0 || code < least[len] || code > 0x10ffff ||
+      (code >= 0xd800 && code <= 0xdfff)) {
+    return false;
+  }
+  c->at += len;
+  return true;
 }
 
 static bool walk_string(cursor *c, cmt__key_string *out) {
@@ -131,31 +134,17 @@ static bool walk_string(cursor *c, cmt__key_string *out) {
   }
   begin = c->at;
   while (c->at < c->end && *c->at != '"') {
-    size_t len;
-
-    if (*c->at == '\\') {
-      c->at++;
-      if (read_escape(&c->at, c->end) == 0) {
-        return false;
-      }
-      continue;
-    }
-    len = *c->at < 0x20 ? 0 : utf8_len(c->at, c->end);
-    if (len == 0) {
+    if (skip(&c->at, c->end, '\\') ? read_escape(&c->at, c->end) == 0
+                                   : !walk_char(c)) {
       return false;
     }
-    c->at += len;
-  }
-  if (c->at == c->end) {
-    return false;
   }
   *out = (cmt__key_string){.base = begin, .len = (size_t)(c->at - begin)};
-  c->at++;
-  return true;
+  return skip(&c->at, c->end, '"');
 }
 
 /* Writes |code| as UTF-8; returns how many bytes it has. */
-static size_t utf8_write(uint32_t code, uint8_t out[4]) {
+static size_t utf8_write(uint32_t code, uint8_t *out) {
   if (code < 0x80) {
     out[0] = (uint8_t)code;
     return 1;
@@ -183,7 +172,7 @@ size_t cmt__key_json_text(cmt__key_string s, char *out, size_t cap) {
   size_t total = 0, written = 0;
 
   while (at < end) {
-    uint8_t piece[4];
+    uint8_t piece[sizeof(uint32_t)];
     size_t len = 1;
 
     if (*at == '\\') {
@@ -243,12 +232,11 @@ static bool walk_number(cursor *c) {
 }
 
 static bool walk_word(cursor *c, const char *word) {
-  size_t len = strlen(word);
-
-  if ((size_t)(c->end - c->at) < len || memcmp(c->at, word, len) != 0) {
-    return false;
+  for (; *word != '\0'; word++) {
+    if (!skip(&c->at, c->end, *word)) {
+      return false;
+    }
   }
-  c->at += len;
   return true;
 }
 
@@ -275,14 +263,16 @@ static bool walk_object(cursor *c, member_fn member, cmt__key_members *out) {
     do {
       cmt__key_string key;
       char name[NAME_SIZE];
+      const char *known = name;
 
       if (!walk_string(c, &key) || !take(c, ':')) {
         return false;
       }
+      /* None that is longer is looked for. */
       if (cmt__key_json_text(key, name, sizeof name) >= sizeof name) {
-        name[0] = '\0'; /* Longer than all that are looked for. */
+        known = "";
       }
-      if (!member(c, name, out)) {
+      if (!member(c, known, out)) {
         return false;
       }
     } while (take(c, ','));

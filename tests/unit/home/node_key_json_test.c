@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The strings of a key file: which characters they may have, and what becomes
-   of each escape, byte by byte. */
+/* Key files as JSON: which texts are, which characters strings may have, what
+   becomes of each escape, byte by byte, and which members count. */
 
 #include "test.h"
 
@@ -9,6 +9,19 @@
 #include <cometp2p/node_info.h>
 
 #include <stdio.h>
+#include <stdlib.h>
+
+/* Reads |len| bytes behind which there is nothing. */
+static bool reads(const char *text, size_t len, cmt__key_members *out) {
+  uint8_t *copy = malloc(len > 0 ? len : 1);
+  bool read;
+
+  assert_non_null(copy);
+  memcpy(copy, text, len);
+  read = cmt__key_json_read((cmt_bytes){.base = copy, .len = len}, out);
+  free(copy);
+  return read;
+}
 
 /* |inside|: of a string. */
 static bool is_string(const char *inside) {
@@ -17,8 +30,7 @@ static bool is_string(const char *inside) {
   int len = snprintf(text, sizeof text, "{\"x\":\"%s\"}", inside);
 
   assert_in_range(len, 1, sizeof text - 1);
-  return cmt__key_json_read((cmt_bytes){(const uint8_t *)text, (size_t)len},
-                            &members);
+  return reads(text, (size_t)len, &members);
 }
 
 static void each_escape_is_its_character(void **state) {
@@ -29,6 +41,7 @@ static void each_escape_is_its_character(void **state) {
     {"\\u0001", "\x01"},
     {"\\u007F", "\x7f"},
     {"\\u0080", "\xc2\x80"},
+    {"\\u00A9\\u00F9", "\xc2\xa9\xc3\xb9"},
     {"\\u07ff", "\xdf\xbf"},
     {"\\u0800", "\xe0\xa0\x80"},
     {"\\uabcd", "\xea\xaf\x8d"},
@@ -107,6 +120,9 @@ static void what_is_no_character_is_refused(void **state) {
     {"\\ud800\\ue000", false},
     {"\\ud800xudc00", false},
     {"\\ud800\\xdc00", false},
+    {"\\u12g4", false},
+    {"\\u123G", false},
+    {"\\u12 4", false},
   };
 
   (void)state;
@@ -152,12 +168,232 @@ static void each_first_byte_says_how_many_follow(void **state) {
   }
 }
 
+/* ---- values ---- */
+
+static void assert_reads(bool expected, const char *text) {
+  cmt__key_members members;
+
+  if (reads(text, strlen(text), &members) != expected) {
+    fail_msg("'%s' is %s", text, expected ? "refused" : "read");
+  }
+}
+
+static void a_text_is_one_object_or_array(void **state) {
+  static const struct {
+    const char *text;
+    bool is;
+  } rows[] = {
+    {"{}", true},
+    {"[]", true},
+    {" {} ", true},
+    {"\t\n\r {\t}\n\r", true},
+    {" [ 1 , 2 ] ", true},
+    {"[[],{},[[]],{\"a\":{}}]", true},
+    {"{ \"a\" : 1 , \"b\" : [ ] }", true},
+    {"", false},
+    {" ", false},
+    {"1", false},
+    {"\"a\"", false},
+    {"true", false},
+    {"{} x", false},
+    {"{}{}", false},
+    {"[] ]", false},
+    {"\v{}", false},
+    {"{}\f", false},
+    {"[1,]", false},
+    {"[,1]", false},
+    {"[1 2]", false},
+    {"[1}", false},
+    {"{1}", false},
+    {"{]", false},
+    {"{\"a\":1,}", false},
+    {"{,\"a\":1}", false},
+    {"{\"a\"}", false},
+    {"{\"a\":}", false},
+    {"{\"a\" 1}", false},
+    {"{\"a\":1 \"b\":2}", false},
+    {"{a:1}", false},
+    {"{1:1}", false},
+    {"['a']", false},
+    {"{:1}", false},
+    /* What is wrong inside, and would be right behind it. */
+    {"[\"\\a]", false},
+    {"[\"\\ud800]", false},
+    {"[\"\n]", false},
+    {"[\"\t]", false},
+    {"[[1,]", false},
+    {"[{\"a\":]", false},
+    {"{\"a\":{,\"b\":2}", false},
+    {"{\"a\":{\"x\",\"b\":2}", false},
+    {"{\"a\":{\"b\":,\"c\":1}", false},
+  };
+
+  (void)state;
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    assert_reads(rows[i].is, rows[i].text);
+  }
+}
+
+static void a_value_is_a_number_or_a_word(void **state) {
+  static const char *const values[] = {
+    "0",   "-0",  "7",    "10",    "-19", "90",    "1.5",  "0.0",   "-0.9",
+    "1e5", "1E5", "1e+5", "1E-05", "0e0", "9.9e9", "true", "false", "null",
+  };
+  static const char *const others[] = {
+    "01",   "00",     "-",   "-a",    "--1",   "+1",    "1.",        ".5",
+    "1.e5", "1e",     "1e+", "1e-",   "1e+-1", "0x1",   "1e5.5",     "1e5e5",
+    "1/",   "1:",     "/",   ":",     "1.5.5", "tru",   "truE",      "True",
+    "fals", "falsey", "nul", "nulll", "nil",   "-null", "truefalse",
+  };
+  char text[40];
+
+  (void)state;
+  for (size_t i = 0; i < CMT__COUNT(values); i++) {
+    snprintf(text, sizeof text, "[%s]", values[i]);
+    assert_reads(true, text);
+    snprintf(text, sizeof text, "{\"a\":%s}", values[i]);
+    assert_reads(true, text);
+  }
+  for (size_t i = 0; i < CMT__COUNT(others); i++) {
+    snprintf(text, sizeof text, "[%s]", others[i]);
+    assert_reads(false, text);
+  }
+}
+
+static void a_text_that_ends_early_is_none(void **state) {
+  static const char text[] =
+    "{\"priv_key\" : {\"type\":\"a\\n\\u00e9\\ud83d\\ude00\xf0\x9f\x98\x80\", "
+    "\"value\":\"\\\\\"}, \"x\":[true, false, null, -12.5e+3, {}, [ ]]}";
+  cmt__key_members members;
+
+  (void)state;
+  for (size_t len = 0; len < sizeof text - 1; len++) {
+    assert_false(reads(text, len, &members));
+  }
+  assert_true(reads(text, sizeof text - 1, &members));
+}
+
+static void an_escape_may_not_be_a_nul(void **state) {
+  cmt__key_members members;
+
+  (void)state;
+  assert_false(reads("[\"\\\0\"]", 6, &members));
+  assert_false(reads("[\"\\u004\0\"]", 10, &members));
+  assert_false(reads("[\0]", 3, &members));
+  assert_false(reads("[1\0]", 4, &members));
+}
+
+/* Nested values, one in the other, beside as many that are done. */
+static void values_are_nested_64_deep(void **state) {
+  static const struct {
+    const char *open, *inner, *close;
+  } rows[] = {{"[", "[]", "]"}, {"{\"a\":", "{}", "}"}};
+  char text[2000];
+
+  (void)state;
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    for (int depth = 63; depth <= 66; depth++) {
+      text[0] = '\0';
+      for (int k = 1; k < depth; k++) {
+        strcat(text, rows[i].open);
+      }
+      strcat(text, rows[i].inner);
+      for (int k = 1; k < depth; k++) {
+        strcat(text, rows[i].close);
+      }
+      assert_reads(depth <= 64, text);
+      text[strlen(text) - 1] = '\0';
+      assert_reads(false, text);
+    }
+  }
+  strcpy(text, "[");
+  for (int k = 0; k < 100; k++) {
+    strcat(text, "[],{\"a\":{}},");
+  }
+  strcat(text, "1]");
+  assert_reads(true, text);
+}
+
+/* ---- members ---- */
+
+typedef struct members_row {
+  const char *text;
+  const char *type, *value, *data; /* NULL: there is none. */
+  bool has_pub_key;
+} members_row;
+
+static void assert_is(const char *expected, cmt__key_string found) {
+  char text[64];
+
+  if (expected == NULL) {
+    assert_null(found.base);
+    assert_int_equal(0, found.len);
+    return;
+  }
+  assert_non_null(found.base);
+  assert_true(cmt__key_json_text(found, text, sizeof text) < sizeof text);
+  assert_string_equal(expected, text);
+}
+
+static void the_last_members_of_the_last_priv_key_count(void **state) {
+  static const members_row rows[] = {
+    {"{\"priv_key\":{\"type\":\"t\",\"value\":\"v\",\"data\":\"d\"}}", "t", "v",
+     "d", false},
+    {"{\"priv_key\":{\"data\":\"d\"},\"pub_key\":1,\"x\":2}", NULL, NULL, "d",
+     true},
+    {"{\"pub_key\":{},\"x\":2,\"priv_key\":{\"value\":\"v\"}}", NULL, "v", NULL,
+     true},
+    {"{\"priv_key\":{\"type\":\"a\",\"type\":\"b\"}}", "b", NULL, NULL, false},
+    {"{\"priv_key\":{\"type\":\"a\",\"type\":1}}", NULL, NULL, NULL, false},
+    {"{\"priv_key\":{\"type\":\"a\"},\"priv_key\":{\"value\":\"v\"}}", NULL,
+     "v", NULL, false},
+    {"{\"pub_key\":1,\"priv_key\":{\"type\":\"a\"},\"priv_key\":3}", NULL, NULL,
+     NULL, true},
+    {"{\"priv_key\":[{\"type\":\"a\"}]}", NULL, NULL, NULL, false},
+    {"{\"type\":\"a\",\"value\":\"b\",\"data\":\"c\"}", NULL, NULL, NULL,
+     false},
+    {"{\"x\":{\"type\":\"a\",\"pub_key\":1}}", NULL, NULL, NULL, false},
+    {"{\"priv_key\":{\"x\":{\"type\":\"a\"},\"pub_key\":1}}", NULL, NULL, NULL,
+     false},
+    {"{\"priv_key\":{\"typ\":\"a\",\"types\":\"b\",\"Type\":\"c\"}}", NULL,
+     NULL, NULL, false},
+    {"{\"priv_keys\":{\"type\":\"a\"},\"priv_ke\":{\"type\":\"b\"}}", NULL,
+     NULL, NULL, false},
+    {"{\"priv_key\\u00e9\":{\"type\":\"a\"},\"pub_keys\":1}", NULL, NULL, NULL,
+     false},
+    {"{\"priv_key and more than a name has\":{\"type\":\"a\"}}", NULL, NULL,
+     NULL, false},
+    {"{\"\\u0070riv_key\":{\"t\\u0079pe\":\"\\u0061\"}}", "a", NULL, NULL,
+     false},
+    {"[{\"priv_key\":{\"type\":\"a\"}}]", NULL, NULL, NULL, false},
+    {"{\"priv_key\":{\"type\":\"\"}}", "", NULL, NULL, false},
+  };
+
+  (void)state;
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    const members_row *r = &rows[i];
+    cmt__key_members members;
+
+    assert_true(cmt__key_json_read(cmt_bytes_of(r->text), &members));
+    assert_is(r->type, members.type);
+    assert_is(r->value, members.value);
+    assert_is(r->data, members.data);
+    assert_int_equal(r->has_pub_key, members.has_pub_key);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(each_escape_is_its_character),
     cmocka_unit_test(a_text_is_cut_between_characters),
     cmocka_unit_test(what_is_no_character_is_refused),
     cmocka_unit_test(each_first_byte_says_how_many_follow),
+    cmocka_unit_test(a_text_is_one_object_or_array),
+    cmocka_unit_test(a_value_is_a_number_or_a_word),
+    cmocka_unit_test(a_text_that_ends_early_is_none),
+    cmocka_unit_test(an_escape_may_not_be_a_nul),
+    cmocka_unit_test(values_are_nested_64_deep),
+    cmocka_unit_test(the_last_members_of_the_last_priv_key_count),
   };
 
   return cmocka_run_group_tests_name("node_key_json", tests, NULL, NULL);
