@@ -30,7 +30,6 @@ OPTION = re.compile(r"^[a-z]+(?:_[a-z0-9]+)+$")
 # What only a system without memory, threads, signals or names causes.
 UNREACHED = {
     "cannot make a key: %s",
-    "cannot start a thread",
     "cannot wait for signals: %s",
     "libsodium cannot start",
     "no answer in time",
