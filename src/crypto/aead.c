@@ -7,15 +7,17 @@
 #include <cometp2p/secret_conn.h>
 #include <sodium.h>
 
-static void make_nonce(uint8_t nonce[12], uint64_t counter) {
-  memset(nonce, 0, 4);
+enum { NONCE = crypto_aead_chacha20poly1305_ietf_NPUBBYTES };
+
+static void make_nonce(uint8_t nonce[NONCE], uint64_t counter) {
+  memset(nonce, 0, NONCE);
   cmt__store_le64(nonce + 4, counter);
 }
 
 static void libsodium_seal(cmt__aead_job *jobs, size_t count) {
   for (size_t i = 0; i < count; i++) {
     uint8_t *slot = jobs[i].slot;
-    uint8_t nonce[12];
+    uint8_t nonce[NONCE];
 
     make_nonce(nonce, jobs[i].counter);
     (void)crypto_aead_chacha20poly1305_ietf_encrypt_detached(
@@ -27,7 +29,7 @@ static void libsodium_seal(cmt__aead_job *jobs, size_t count) {
 static void libsodium_open(cmt__aead_job *jobs, size_t count) {
   for (size_t i = 0; i < count; i++) {
     uint8_t *slot = jobs[i].slot;
-    uint8_t nonce[12];
+    uint8_t nonce[NONCE];
 
     make_nonce(nonce, jobs[i].counter);
     jobs[i].ok = crypto_aead_chacha20poly1305_ietf_decrypt_detached(

@@ -21,16 +21,18 @@ static void hmac_update(cmt__hkdf *h, cmt_bytes data) {
 static void expand(cmt__hkdf *h, uint8_t *out, size_t len) {
   cmt_bytes before = {.base = h->block, .len = 0};
 
-  for (size_t at = 0, number = 1; at < len; at += BLOCK, number++) {
-    uint8_t byte = (uint8_t)number;
+  for (uint8_t number = 1; len > 0; number++) {
+    size_t n = cmt__min(BLOCK, len);
 
     hmac_init(h, (cmt_bytes){.base = h->prk, .len = BLOCK});
     hmac_update(h, before);
     hmac_update(h, h->info);
-    hmac_update(h, (cmt_bytes){.base = &byte, .len = 1});
+    hmac_update(h, (cmt_bytes){.base = &number, .len = 1});
     (void)crypto_auth_hmacsha256_final(&h->hmac, h->block);
     before.len = BLOCK;
-    memcpy(out + at, h->block, cmt__min(BLOCK, len - at));
+    memcpy(out, h->block, n);
+    out += n;
+    len -= n;
   }
 }
 

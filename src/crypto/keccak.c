@@ -9,7 +9,7 @@
 
 #include <sodium.h>
 
-enum { LANES = 25, ROUNDS = 24 };
+enum { SIDE = 5, LANES = SIDE * SIDE, ROUNDS = 24 };
 
 static const uint64_t round_constants[ROUNDS] = {
   UINT64_C(0x0000000000000001), UINT64_C(0x0000000000008082),
@@ -32,7 +32,7 @@ static uint64_t rotate_left(uint64_t v, unsigned n) {
 }
 
 static void theta(uint64_t a[LANES]) {
-  uint64_t column[5];
+  uint64_t column[SIDE];
 
   for (unsigned x = 0; x < 5; x++) {
     column[x] = a[x] ^ a[x + 5] ^ a[x + 10] ^ a[x + 15] ^ a[x + 20];
@@ -74,7 +74,7 @@ static void chi(uint64_t a[LANES]) {
   }
 }
 
-void cmt__keccak_f1600(uint8_t state[200]) {
+void cmt__keccak_f1600(uint8_t *state) {
   uint64_t a[LANES];
 
   for (size_t i = 0; i < LANES; i++) {

@@ -5,6 +5,6 @@
 #include <stdint.h>
 
 /* The permutation Keccak-f[1600].  docs/PROTOCOL.md 2.4. */
-void cmt__keccak_f1600(uint8_t state[200]);
+void cmt__keccak_f1600(uint8_t *state);
 
 #endif

@@ -11,7 +11,7 @@
 enum {
   PAGE = 4096,
   CHUNK_PAGES_MAX = 16,
-  CANARY = 16, /* What the system's secret memory has before it. */
+  /* What the system's secret memory has before it is no longer than that. */
   ALIGN = 16,
   WORD = 64,
 };
@@ -37,13 +37,22 @@ static size_t slot_size(size_t size) {
 }
 
 static size_t slots_of(size_t pages, size_t slot) {
-  return (pages * PAGE - CANARY) / slot;
+  return (pages * PAGE - ALIGN) / slot;
+}
+
+/* The pages of the next chunk. */
+static size_t chunk_pages(const cmt__key_slab *k) {
+  size_t pages = 1;
+
+  for (size_t i = 0; i < k->chunks && pages < CHUNK_PAGES_MAX; i++) {
+    pages *= 2;
+  }
+  return pages;
 }
 
 /* A chunk that fills its pages where its memory ends with one. */
 static cmt__key_chunk *chunk_new(cmt__key_slab *k, const cmt_env *env) {
-  size_t pages = k->chunks < 4 ? (size_t)1 << k->chunks : CHUNK_PAGES_MAX;
-  size_t count = slots_of(pages, k->slot);
+  size_t count = slots_of(chunk_pages(k), k->slot);
   cmt__key_chunk *c = cmt__alloc_zero(env, chunk_size(count));
 
   if (c == NULL) {

@@ -45,7 +45,6 @@ static void begin(cmt__strobe *s, uint8_t flags, bool more) {
     return;
   }
   s->pos_begin = (uint8_t)(s->pos + 1);
-  s->cur_flags = flags;
   absorb(s, (cmt_bytes){.base = header, .len = sizeof header});
   if ((flags & FLAG_C) != 0 && s->pos != 0) {
     run_f(s);

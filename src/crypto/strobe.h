@@ -9,7 +9,7 @@
 
 typedef struct cmt__strobe {
   uint8_t st[200];
-  uint8_t pos, pos_begin, cur_flags;
+  uint8_t pos, pos_begin;
 } cmt__strobe;
 
 /* |more| goes on with the call before, which was of the same function. */

@@ -141,12 +141,57 @@ static void seal_all_but_last(cmt__aead_job *jobs, size_t count) {
   cmt__aead_libsodium.seal(jobs, count - 1);
 }
 
+/* Says what is right of the tags and leaves the bytes as they are. */
+static void open_without_plaintext(cmt__aead_job *jobs, size_t count) {
+  uint8_t sealed[17][CMT_FRAME_SLOT];
+
+  assert_true(count <= CMT__COUNT(sealed));
+  for (size_t i = 0; i < count; i++) {
+    memcpy(sealed[i], jobs[i].slot, CMT_FRAME_SLOT);
+  }
+  cmt__aead_libsodium.open(jobs, count);
+  for (size_t i = 0; i < count; i++) {
+    memcpy(jobs[i].slot, sealed[i], CMT_FRAME_SLOT);
+  }
+}
+
+static void open_with_a_wrong_first_byte(cmt__aead_job *jobs, size_t count) {
+  cmt__aead_libsodium.open(jobs, count);
+  jobs[count - 1].slot[0] ^= 1;
+}
+
+static void open_with_a_wrong_last_byte(cmt__aead_job *jobs, size_t count) {
+  cmt__aead_libsodium.open(jobs, count);
+  jobs[count - 1].slot[CMT_FRAME_PLAIN - 1] ^= 1;
+}
+
+static void open_all_but_first(cmt__aead_job *jobs, size_t count) {
+  cmt__aead_libsodium.open(jobs, count);
+  jobs[0].ok = false;
+}
+
+static void open_all_but_last(cmt__aead_job *jobs, size_t count) {
+  cmt__aead_libsodium.open(jobs, count);
+  jobs[count - 1].ok = false;
+}
+
+static void seal_with_a_wrong_last_byte(cmt__aead_job *jobs, size_t count) {
+  cmt__aead_libsodium.seal(jobs, count);
+  jobs[count - 1].slot[CMT_FRAME_SLOT - 1] ^= 1;
+}
+
 static void self_test_finds_wrong_kernels(void **state) {
   const struct cmt_aead kernels[] = {
     {"counter", seal_with_low_counter_half, cmt__aead_libsodium.open},
     {"trusting", cmt__aead_libsodium.seal, open_trusting},
     {"nothing", cmt__aead_libsodium.seal, open_nothing},
     {"last", seal_all_but_last, cmt__aead_libsodium.open},
+    {"last tag", seal_with_a_wrong_last_byte, cmt__aead_libsodium.open},
+    {"no plaintext", cmt__aead_libsodium.seal, open_without_plaintext},
+    {"first byte", cmt__aead_libsodium.seal, open_with_a_wrong_first_byte},
+    {"last byte", cmt__aead_libsodium.seal, open_with_a_wrong_last_byte},
+    {"first frame", cmt__aead_libsodium.seal, open_all_but_first},
+    {"last frame", cmt__aead_libsodium.seal, open_all_but_last},
   };
 
   (void)state;

@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { SLOT = 64, PAGE_SLOTS = (4096 - 16) / SLOT, MANY = 3000 };
+enum { SLOT = 64, MANY = 3000 };
 
 typedef struct fixture {
   test_env t;
@@ -100,17 +100,51 @@ static void a_slot_is_wiped_and_used_again(void **state) {
   give(f, NULL);
 }
 
-static void slots_share_pages(void **state) {
-  fixture *f = *state;
+/* Sizes of slots, and how many slots the chunks of one, two, four, eight and
+   sixteen pages have, of which the last ones are all alike.  Sixteen bytes of
+   each chunk are the system's. */
+enum { SIZES_CHUNKS = 6 };
 
-  for (size_t i = 0; i < PAGE_SLOTS; i++) {
-    f->slots[i] = take(f);
-  }
-  assert_int_equal(PAGE_SLOTS * SLOT, bytes_of(f));
-  f->slots[PAGE_SLOTS] = take(f);
-  assert_in_range(bytes_of(f), 2 * 4096, 3 * 4096);
-  for (size_t i = 0; i <= PAGE_SLOTS; i++) {
-    give(f, f->slots[i]);
+static const struct {
+  size_t size, slots[SIZES_CHUNKS];
+} sizes[] = {
+  {1, {255, 511, 1023, 2047, 4095, 4095}},
+  {16, {255, 511, 1023, 2047, 4095, 4095}},
+  {17, {127, 255, 511, 1023, 2047, 2047}},
+  {48, {85, 170, 341, 682, 1365, 1365}},
+  {64, {63, 127, 255, 511, 1023, 1023}},
+  {112, {36, 73, 146, 292, 585, 585}}, /* 585 is nine words and a bit. */
+  {2032, {2, 4, 8, 16, 32, 32}},
+  {4080, {1, 2, 4, 8, 16, 16}},
+};
+
+static void chunks_have_as_many_slots_as_fit_their_pages(void **state) {
+  static uint8_t *slots[12100];
+  uint64_t bytes = 0;
+
+  (void)state;
+  for (size_t row = 0; row < CMT__COUNT(sizes); row++) {
+    size_t slot = (sizes[row].size + 15) / 16 * 16, count = 0;
+    fixture f = {.slots = {NULL}};
+
+    test_env_init(&f.t);
+    cmt__key_slab_init(&f.k, &f.t.env, sizes[row].size);
+    for (size_t c = 0; c < SIZES_CHUNKS; c++) {
+      bytes = c == 0 ? 0 : bytes;
+      bytes += sizes[row].slots[c] * slot;
+      for (size_t i = 0; i < sizes[row].slots[c]; i++) {
+        slots[count] = take(&f);
+        assert_int_equal(0, (uintptr_t)slots[count] % 16);
+        memset(slots[count++], 0xa5, slot);
+        assert_int_equal(bytes, bytes_of(&f));
+        assert_int_equal(c + 1, f.t.live);
+      }
+    }
+    while (count > 0) {
+      give(&f, slots[--count]);
+    }
+    cmt__key_slab_fini(&f.k, &f.t.env);
+    test_env_fini(&f.t);
   }
 }
 
@@ -134,6 +168,25 @@ static void empty_chunks_are_freed_but_one(void **state) {
 
     give(f, take(f));
     assert_int_equal(allocs, f->t.allocs);
+  }
+}
+
+/* A header and a word for each chunk that may be there at one time, and a bit
+   for each slot, of the last chunk too. */
+static void what_is_told_is_a_sum_of_chunks_and_bits(void **state) {
+  enum { HEADER = 40 + 8 };
+  static const struct {
+    size_t size, count, chunks, bits;
+  } rows[] = {
+    {64, 0, 1, 1023},     {64, 62, 1, 1085},       {64, 63, 2, 1086},
+    {64, 3000, 48, 4023}, {4080, 10, 11, 26},      {1, 1000, 4, 5095},
+    {17, 127, 2, 2174},   {2032, 1000, 501, 1032},
+  };
+
+  (void)state;
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    assert_int_equal(rows[i].chunks * HEADER + rows[i].bits / 8,
+                     cmt__key_slab_memory(rows[i].size, rows[i].count));
   }
 }
 
@@ -181,6 +234,63 @@ static void chunks_come_back_wiped(void **state) {
     give(f, f->slots[i]);
   }
   assert_int_equal(1, f->t.secret_live);
+}
+
+/* Secret memory in one piece, given out from its end, so that a chunk ends
+   where the one before it begins; every second chunk is not locked. */
+static struct {
+  _Alignas(16) uint8_t bytes[65536];
+  size_t left, chunks;
+} piece;
+
+static void *piece_alloc(void *arg, size_t len, bool *locked) {
+  (void)arg;
+  assert_true(len <= piece.left);
+  *locked = piece.chunks++ % 2 == 0;
+  piece.left -= len;
+  return piece.bytes + piece.left;
+}
+
+static void piece_free(void *arg, void *p, size_t len) {
+  (void)arg;
+  (void)p;
+  (void)len;
+}
+
+static void assert_counts(fixture *f, uint64_t locked, uint64_t unlocked) {
+  uint64_t found_locked = 1, found_unlocked = 2;
+
+  cmt__key_slab_count(&f->k, &found_locked, &found_unlocked);
+  assert_int_equal(1 + locked, found_locked);
+  assert_int_equal(2 + unlocked, found_unlocked);
+}
+
+/* Chunks of 63, 127 and 255 slots. */
+static void what_is_locked_is_counted_apart(void **state) {
+  enum { FIRST = 63 * SLOT, SECOND = 127 * SLOT, THIRD = 255 * SLOT };
+  fixture *f = *state;
+
+  piece.left = sizeof piece.bytes;
+  piece.chunks = 0;
+  f->t.env.secret_alloc = piece_alloc;
+  f->t.env.secret_free = piece_free;
+  for (size_t i = 0; i < 63 + 127 + 1; i++) {
+    f->slots[i] = take(f);
+    assert_counts(f, FIRST + (i < 63 + 127 ? 0 : THIRD), i < 63 ? 0 : SECOND);
+  }
+  /* The last chunk is empty, but the others are full. */
+  give(f, f->slots[63 + 127]);
+  assert_counts(f, FIRST + THIRD, SECOND);
+  for (size_t i = 63; i < 63 + 127; i++) {
+    assert_counts(f, FIRST + THIRD, SECOND);
+    give(f, f->slots[i]);
+  }
+  assert_counts(f, FIRST + THIRD, 0);
+  for (size_t i = 0; i < 63; i++) {
+    assert_counts(f, FIRST + THIRD, 0);
+    give(f, f->slots[i]);
+  }
+  assert_counts(f, THIRD, 0);
 }
 
 /* ---- threads ---- */
@@ -371,12 +481,14 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     TEST(every_slot_is_of_zeros_and_of_its_own),
     TEST(a_slot_is_wiped_and_used_again),
-    TEST(slots_share_pages),
+    cmocka_unit_test(chunks_have_as_many_slots_as_fit_their_pages),
     TEST(empty_chunks_are_freed_but_one),
+    cmocka_unit_test(what_is_told_is_a_sum_of_chunks_and_bits),
     TEST(slots_of_the_environment_stay_within_what_is_told),
     TEST(without_memory_there_is_no_slot),
     TEST(without_secret_memory_there_is_no_slot),
     TEST(chunks_come_back_wiped),
+    TEST(what_is_locked_is_counted_apart),
     cmocka_unit_test(threads_share_a_slab),
     TEST(pages_are_locked_and_stay_out_of_core_dumps),
     cmocka_unit_test(a_refused_lock_is_no_error),

@@ -81,8 +81,6 @@ static void strobe_state_after_init(void **state) {
   assert_int_equal(json_integer_value(json_object_get(row, "pos")), s.pos);
   assert_int_equal(json_integer_value(json_object_get(row, "pos_begin")),
                    s.pos_begin);
-  assert_int_equal(json_integer_value(json_object_get(row, "cur_flags")),
-                   s.cur_flags);
   test_used("merlin.json strobe128_state", 1, 0, 1);
   json_decref(root);
 }

@@ -77,7 +77,7 @@ static void note_protect(void *arg, void *p, size_t len, bool on) {
 
 static void
 a_secret_lies_in_memory_of_the_hooks_and_goes_back_wiped(void **state) {
-  uint8_t wrong[64] = {1};
+  uint8_t wrong[64] = {1}, right[64], public_key[32];
   cmt_node_key *key = NULL;
   test_env t;
 
@@ -92,18 +92,82 @@ a_secret_lies_in_memory_of_the_hooks_and_goes_back_wiped(void **state) {
   test_assert_trace("wf"); /* Writable again, and freed. */
   assert_cmt(CMT_EINVAL, cmt__node_key_from_secret(&t.env, wrong, &key));
   test_assert_trace("awf");
+  crypto_sign_seed_keypair(public_key, right, wrong);
+  assert_cmt(CMT_OK, cmt__node_key_from_secret(&t.env, right, &key));
+  test_assert_trace("ap");
+  cmt_node_key_delete(key);
+  test_assert_trace("wf");
   test_env_fini(&t);
 }
 
-static void without_secret_memory_there_is_no_key(void **state) {
+static void without_memory_there_is_no_key(void **state) {
   cmt_node_key *key = NULL;
+  uint8_t secret[64] = {0};
+  test_env t;
+
+  (void)state;
+  for (int secret_fails = 0; secret_fails < 2; secret_fails++) {
+    test_env_init(&t);
+    t.secret_fail_at = secret_fails ? 0 : SIZE_MAX;
+    t.fail_at = secret_fails ? SIZE_MAX : 0;
+    assert_cmt(CMT_ENOMEM, cmt_node_key_generate(&t.env, &key));
+    assert_null(key);
+    t.secret_fail_at = secret_fails ? t.secret_allocs : SIZE_MAX;
+    t.fail_at = secret_fails ? SIZE_MAX : t.allocs;
+    assert_cmt(CMT_ENOMEM, cmt__node_key_from_secret(&t.env, secret, &key));
+    assert_null(key);
+    test_env_fini(&t);
+  }
+}
+
+static void a_key_needs_a_place(void **state) {
+  uint8_t secret[64] = {0};
+
+  (void)state;
+  assert_cmt(CMT_EINVAL, cmt_node_key_generate(NULL, NULL));
+  assert_cmt(CMT_EINVAL, cmt__node_key_from_secret(NULL, secret, NULL));
+}
+
+/* Whatever stood there before. */
+static void a_failure_leaves_no_key(void **state) {
+  cmt_node_key *key = (cmt_node_key *)state;
+  uint8_t wrong[64] = {1};
+  test_env t;
+
+  test_env_init(&t);
+  t.env.size = 1;
+  assert_cmt(CMT_EINVAL, cmt_node_key_generate(&t.env, &key));
+  assert_null(key);
+  key = (cmt_node_key *)state;
+  assert_cmt(CMT_EINVAL, cmt__node_key_from_secret(NULL, wrong, &key));
+  assert_null(key);
+}
+
+static void no_key_has_no_id(void **state) {
+  cmt_node_id id = {.text = "x"};
+
+  (void)state;
+  cmt_node_key_id(NULL, &id);
+  assert_string_equal("", id.text);
+  cmt_node_key_id(NULL, NULL);
+}
+
+static void the_last_reference_ends_a_key(void **state) {
+  cmt_node_key *key, *other;
+  cmt_node_id id;
   test_env t;
 
   (void)state;
   test_env_init(&t);
-  t.secret_fail_at = 0;
-  assert_cmt(CMT_ENOMEM, cmt_node_key_generate(&t.env, &key));
-  assert_null(key);
+  assert_cmt(CMT_OK, cmt_node_key_generate(&t.env, &key));
+  other = cmt__node_key_ref(key);
+  assert_ptr_equal(key, other);
+  cmt_node_key_delete(key);
+  assert_int_equal(1, t.live);
+  assert_int_equal(1, t.secret_live);
+  cmt_node_key_id(other, &id);
+  assert_int_equal(40, strlen(id.text));
+  cmt_node_key_delete(other);
   test_env_fini(&t);
 }
 
@@ -160,7 +224,11 @@ int main(void) {
     cmocka_unit_test(fresh_keys_come_from_the_entropy),
     cmocka_unit_test(an_unusable_environment_makes_no_key),
     cmocka_unit_test(a_secret_lies_in_memory_of_the_hooks_and_goes_back_wiped),
-    cmocka_unit_test(without_secret_memory_there_is_no_key),
+    cmocka_unit_test(without_memory_there_is_no_key),
+    cmocka_unit_test(a_key_needs_a_place),
+    cmocka_unit_test(a_failure_leaves_no_key),
+    cmocka_unit_test(no_key_has_no_id),
+    cmocka_unit_test(the_last_reference_ends_a_key),
     cmocka_unit_test(no_key_is_deleted_as_well),
     cmocka_unit_test(the_halves_of_a_secret_belong_together),
     cmocka_unit_test(signatures_are_those_of_the_standard),

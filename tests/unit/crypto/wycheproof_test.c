@@ -174,6 +174,23 @@ static void hkdf_sha256(void **state) {
   check_section("hkdf_sha256", check_hkdf);
 }
 
+/* A key of HMAC is filled up with zeros, so a salt of one byte is that of two
+   whose second one is 0. */
+static void a_salt_may_have_one_byte(void **state) {
+  static const uint8_t salt[] = {1, 0}, key[32] = {2};
+  uint8_t out[3][40];
+
+  (void)state;
+  for (size_t len = 0; len <= 2; len++) {
+    cmt__hkdf h = {.ikm = {.base = key, .len = sizeof key},
+                   .salt = {.base = salt, .len = len}};
+
+    assert_true(cmt__hkdf_sha256(&h, out[len], sizeof out[len]));
+  }
+  assert_memory_equal(out[1], out[2], sizeof out[1]);
+  assert_memory_not_equal(out[0], out[1], sizeof out[1]);
+}
+
 static void x25519_refuses_only_zero_results(void **state) {
   (void)state;
   check_section("x25519", check_x25519);
@@ -190,6 +207,7 @@ int main(void) {
     cmocka_unit_test(chacha20_poly1305),
     cmocka_unit_test(ed25519),
     cmocka_unit_test(hkdf_sha256),
+    cmocka_unit_test(a_salt_may_have_one_byte),
     cmocka_unit_test(x25519_refuses_only_zero_results),
   };
   return cmocka_run_group_tests(tests, start_libsodium, NULL);
