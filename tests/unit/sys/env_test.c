@@ -159,6 +159,113 @@ static void a_copy_without_a_needed_hook_is_refused(void **state) {
   assert_cmt(CMT_OK, cmt__env_copy(&broken, &copy));
 }
 
+/* Those of earlier headers end before the log or behind one of the words from
+   there on; what they do not have is that of the system. */
+static void an_environment_of_an_older_header_is_filled_up(void **state) {
+  cmt_env env, copy, defaults;
+
+  (void)state;
+  assert_cmt(CMT_OK, cmt_env_init(&defaults));
+  for (size_t size = 0; size <= sizeof env + 16; size++) {
+    bool is_known = size >= offsetof(cmt_env, log) && size <= sizeof env &&
+                    size % sizeof(size_t) == 0;
+
+    assert_int_equal(is_known, cmt__env_size_is_known(size));
+    env = defaults;
+    env.alloc_arg = &env;
+    env.aead = NULL;
+    env.size = size;
+    if (size < sizeof env) {
+      assert_cmt(is_known && size <= offsetof(cmt_env, aead) ? CMT_OK
+                                                             : CMT_EINVAL,
+                 cmt__env_copy(&env, &copy));
+    }
+  }
+  env = defaults;
+  env.size = offsetof(cmt_env, log);
+  env.log = cmt_log_stderr; /* Behind its end. */
+  env.alloc_arg = &env;
+  assert_cmt(CMT_OK, cmt__env_copy(&env, &copy));
+  assert_int_equal(sizeof copy, copy.size);
+  assert_ptr_equal(&env, copy.alloc_arg);
+  assert_null(copy.log);
+  assert_ptr_equal(defaults.aead, copy.aead);
+}
+
+static void memory_can_be_had_of_a_whole_environment(void **state) {
+  cmt_env env;
+
+  (void)state;
+  assert_true(cmt__env_fits(NULL));
+  assert_cmt(CMT_OK, cmt_env_init(&env));
+  assert_true(cmt__env_fits(&env));
+  env.size -= 8;
+  assert_false(cmt__env_fits(&env));
+  assert_cmt(CMT_OK, cmt_env_init(&env));
+  env.alloc = NULL;
+  assert_false(cmt__env_fits(&env));
+  assert_cmt(CMT_OK, cmt_env_init(&env));
+  env.free = NULL;
+  assert_false(cmt__env_fits(&env));
+}
+
+/* Memory for secrets of a host that cares for nothing. */
+static uint8_t secret[64];
+
+static void *dirty_alloc(void *arg, size_t len, bool *locked) {
+  (void)locked;
+  memset(secret, 0xa5, sizeof secret);
+  return arg != NULL && len == sizeof secret ? secret : NULL;
+}
+
+static void wiped_free(void *arg, void *p, size_t len) {
+  static const uint8_t zeros[sizeof secret];
+
+  assert_int_equal(sizeof secret, len);
+  assert_memory_equal(zeros, p, len);
+  ++*(int *)arg;
+}
+
+static void note_protect(void *arg, void *p, size_t len, bool on) {
+  assert_ptr_equal(secret, p);
+  assert_int_equal(sizeof secret, len);
+  *(int *)arg += on ? 10 : 100;
+}
+
+static void secret_memory_is_given_and_taken_back_wiped(void **state) {
+  static const uint8_t zeros[sizeof secret];
+  bool locked = true;
+  int calls = 0;
+  cmt_env env;
+  void *p;
+
+  (void)state;
+  assert_cmt(CMT_OK, cmt_env_init(&env));
+  env.secret_alloc = dirty_alloc;
+  env.secret_free = wiped_free;
+  env.secret_protect = note_protect;
+  env.secret_arg = &calls;
+  p = cmt__secret_alloc(&env, sizeof secret, &locked);
+  assert_ptr_equal(secret, p);
+  assert_false(locked); /* Unless the host says so. */
+  assert_memory_equal(zeros, p, sizeof zeros);
+  cmt__secret_protect(&env, p, sizeof secret, true);
+  assert_int_equal(10, calls);
+  cmt__secret_protect(&env, p, sizeof secret, false);
+  assert_int_equal(110, calls);
+  memset(p, 1, sizeof secret);
+  cmt__secret_free(&env, p, sizeof secret);
+  assert_int_equal(111, calls);
+  assert_null(cmt__secret_alloc(&env, 16, &locked));
+  env.secret_protect = NULL;
+  cmt__secret_protect(&env, p, sizeof secret, true);
+  p = cmt__secret_alloc(NULL, 16, &locked); /* That of the system. */
+  assert_non_null(p);
+  cmt__secret_protect(NULL, p, 16, true);
+  cmt__secret_protect(NULL, p, 16, false);
+  cmt__secret_free(NULL, p, 16);
+}
+
 static void memory_goes_through_the_hooks(void **state) {
   test_env t;
   uint8_t *p, *zeroed;
@@ -283,6 +390,9 @@ int main(void) {
     cmocka_unit_test(a_copy_keeps_every_hook),
     cmocka_unit_test(a_copy_of_an_unknown_size_is_refused),
     cmocka_unit_test(a_copy_without_a_needed_hook_is_refused),
+    cmocka_unit_test(an_environment_of_an_older_header_is_filled_up),
+    cmocka_unit_test(memory_can_be_had_of_a_whole_environment),
+    cmocka_unit_test(secret_memory_is_given_and_taken_back_wiped),
     cmocka_unit_test(memory_goes_through_the_hooks),
     cmocka_unit_test(no_bytes_ask_the_hook_for_one),
     cmocka_unit_test(a_failed_allocation_is_passed_on),
