@@ -138,20 +138,23 @@ class Order:
             self.folders[program] = os.path.relpath(
                 os.path.dirname(path), os.path.join(root, "tests/unit"))
 
-    def near(self, fault, test):
+    def of(self, fault, tests, seconds):
         names = set(DEFINED.findall(read(os.path.join(self.root, fault.path))))
         stem = os.path.basename(fault.path).removesuffix(".c")
-        common = len(os.path.commonprefix([stem, test.argv[0]]))
-        return (-(test.argv[0] == f"{stem}_test"), -(common if common > 3
-                                                     else 0),
-                -sum(word in names for word in self.words[test.argv[0]]),
-                test.name.startswith("loops/"), test.name)
-
-    def of(self, fault, tests, seconds):
-        ranked = sorted(tests, key=lambda test: self.near(fault, test))
         folder = os.path.relpath(os.path.dirname(fault.path), "src")
-        return ranked[:4] + sorted(ranked[4:], key=lambda test: (
-            self.folders[test.argv[0]] != folder, seconds[test.name]))
+
+        def likely(test):
+            common = len(os.path.commonprefix([stem, test.argv[0]]))
+            return (-(test.argv[0] == f"{stem}_test"),
+                    -(common if common > 3 else 0),
+                    -sum(word in names for word in self.words[test.argv[0]]),
+                    test.name.startswith("loops/"), test.name)
+
+        def quick(test):
+            return self.folders[test.argv[0]] != folder, seconds[test.name]
+
+        ranked = sorted(tests, key=likely)
+        return ranked[:4] + sorted(ranked[4:], key=quick)
 
 
 # ---- running them ----

@@ -8,28 +8,38 @@
 
 #include <string.h>
 
-const char *cmt__foreign(const uint8_t *first, size_t len, bool *certain) {
-  static const char http[] = "this port speaks HTTP; p2p is usually 26656";
-  static const struct {
-    const char *bytes;
-    size_t len;
-    bool certain;
-    const char *text;
-  } rows[] = {
-    {"HTTP/", 5, true, http},
-    /* Version 0.9 has no status line, and servers take us for that. */
-    {"<html", 5, false, http},
-    {"<HTML", 5, false, http},
-    {"<!DOC", 5, false, http},
-    {"<!doc", 5, false, http},
-    {"\x15\x03", 2, true, "this port speaks TLS; p2p is usually 26656"},
-    {"SSH-", 4, false, "this port speaks SSH; p2p is usually 26656"},
-  };
+typedef struct protocol {
+  const char *bytes;
+  size_t len;
+  bool certain;
+  const char *text;
+} protocol;
 
-  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    if (len >= rows[i].len && memcmp(first, rows[i].bytes, rows[i].len) == 0) {
-      *certain = rows[i].certain;
-      return rows[i].text;
+#define HTTP "this port speaks HTTP; p2p is usually 26656"
+#define PROTOCOL(bytes_, certain_, text_)                                      \
+  {                                                                            \
+    .bytes = (bytes_), .len = sizeof(bytes_) - 1, .certain = (certain_),       \
+    .text = (text_)                                                            \
+  }
+
+static const protocol protocols[] = {
+  PROTOCOL("HTTP/", true, HTTP),
+  /* Version 0.9 has no status line, and servers take us for that. */
+  PROTOCOL("<html", false, HTTP),
+  PROTOCOL("<HTML", false, HTTP),
+  PROTOCOL("<!DOC", false, HTTP),
+  PROTOCOL("<!doc", false, HTTP),
+  PROTOCOL("\x15\x03", true, "this port speaks TLS; p2p is usually 26656"),
+  PROTOCOL("SSH-", false, "this port speaks SSH; p2p is usually 26656"),
+};
+
+const char *cmt__foreign(const uint8_t *first, size_t len, bool *certain) {
+  for (size_t i = 0; i < sizeof protocols / sizeof *protocols; i++) {
+    const protocol *p = &protocols[i];
+
+    if (len >= p->len && memcmp(first, p->bytes, p->len) == 0) {
+      *certain = p->certain;
+      return p->text;
     }
   }
   *certain = false;

@@ -26,8 +26,8 @@
 
 enum {
   FILE_MAX = 16 * 1024,
-  TEXT_SIZE = 512, /* Of a secret or a type in any spelling; longer ones are
-                      none of ours. */
+  /* A secret or a type has no longer text, in any spelling. */
+  TEXT_SIZE = 512,
   TEMP_TRIES = 8,
   TEMP_MODE = S_IRUSR | S_IWUSR,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A port that was dialed by mistake: what speaks there is named, at whatever
    byte it is cut and however the connection ends. */
+#include "base/foreign.h"
 #include "conn_peer.h"
 
 typedef struct foreign_row {
@@ -30,6 +31,29 @@ static const foreign_row rows[] = {
   ROW("\x15\x04", 2, NULL),
   ROW("\x22\x0a\x20HTTP/1.1", 11, NULL),
 };
+
+/* Whether the bytes can be no handshake of ours. */
+static void a_protocol_is_certain_or_likely(void **state) {
+  static const struct {
+    const char *bytes;
+    int certain; /* -1: no protocol. */
+  } firsts[] = {
+    {"HTTP/", 1}, {"HTTP", -1}, {"\x15\x03", 1}, {"\x15", -1},
+    {"SSH-", 0},  {"SSH", -1},  {"<html", 0},    {"<HTML", 0},
+    {"<!DOC", 0}, {"<!doc", 0}, {"<htm", -1},    {"<HTM", -1},
+    {"<!DO", -1}, {"<!do", -1}, {"", -1},        {"HTTP/1.1 2", 1},
+  };
+
+  (void)state;
+  for (size_t i = 0; i < CMT__COUNT(firsts); i++) {
+    bool certain = firsts[i].certain != 1;
+    const char *text = cmt__foreign((const uint8_t *)firsts[i].bytes,
+                                    strlen(firsts[i].bytes), &certain);
+
+    assert_int_equal(firsts[i].certain >= 0, text != NULL);
+    assert_int_equal(firsts[i].certain == 1, certain);
+  }
+}
 
 static void assert_end(conn_peer *f, const foreign_row *row, size_t given,
                        cmt_err err) {
@@ -87,6 +111,7 @@ static void an_end_of_ours_keeps_its_reason(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_protocol_is_certain_or_likely),
     cmocka_unit_test(other_protocols_are_named),
     cmocka_unit_test(an_end_of_ours_keeps_its_reason),
   };

@@ -283,35 +283,47 @@ static void an_escape_may_not_be_a_nul(void **state) {
   assert_false(reads("[1\0]", 4, &members));
 }
 
-/* Nested values, one in the other, beside as many that are done. */
+typedef struct long_text {
+  char bytes[2000];
+  size_t len;
+} long_text;
+
+static void append(long_text *t, const char *piece, size_t times) {
+  for (size_t i = 0; i < times; i++) {
+    t->len += (size_t)snprintf(t->bytes + t->len, sizeof t->bytes - t->len,
+                               "%s", piece);
+    assert_true(t->len < sizeof t->bytes);
+  }
+}
+
 static void values_are_nested_64_deep(void **state) {
   static const struct {
     const char *open, *inner, *close;
   } rows[] = {{"[", "[]", "]"}, {"{\"a\":", "{}", "}"}};
-  char text[2000];
 
   (void)state;
   for (size_t i = 0; i < CMT__COUNT(rows); i++) {
-    for (int depth = 63; depth <= 66; depth++) {
-      text[0] = '\0';
-      for (int k = 1; k < depth; k++) {
-        strcat(text, rows[i].open);
-      }
-      strcat(text, rows[i].inner);
-      for (int k = 1; k < depth; k++) {
-        strcat(text, rows[i].close);
-      }
-      assert_reads(depth <= 64, text);
-      text[strlen(text) - 1] = '\0';
-      assert_reads(false, text);
+    for (size_t depth = 63; depth <= 66; depth++) {
+      long_text t = {.len = 0};
+
+      append(&t, rows[i].open, depth - 1);
+      append(&t, rows[i].inner, 1);
+      append(&t, rows[i].close, depth - 1);
+      assert_reads(depth <= 64, t.bytes);
+      t.bytes[t.len - 1] = '\0';
+      assert_reads(false, t.bytes);
     }
   }
-  strcpy(text, "[");
-  for (int k = 0; k < 100; k++) {
-    strcat(text, "[],{\"a\":{}},");
-  }
-  strcat(text, "1]");
-  assert_reads(true, text);
+}
+
+static void values_that_are_done_do_not_nest(void **state) {
+  long_text t = {.len = 0};
+
+  (void)state;
+  append(&t, "[", 1);
+  append(&t, "[],{\"a\":{}},", 100);
+  append(&t, "1]", 1);
+  assert_reads(true, t.bytes);
 }
 
 /* ---- members ---- */
@@ -393,6 +405,7 @@ int main(void) {
     cmocka_unit_test(a_text_that_ends_early_is_none),
     cmocka_unit_test(an_escape_may_not_be_a_nul),
     cmocka_unit_test(values_are_nested_64_deep),
+    cmocka_unit_test(values_that_are_done_do_not_nest),
     cmocka_unit_test(the_last_members_of_the_last_priv_key_count),
   };
 
