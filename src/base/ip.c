@@ -150,10 +150,9 @@ static bool ip6_read(cmt_bytes text, uint16_t out[IP6_GROUPS]) {
     return false; /* "::" stands for one group at least. */
   }
   tail = parts.count - parts.gap;
-  memset(out, 0, IP6_GROUPS * sizeof out[0]);
-  memcpy(out, parts.groups, parts.gap * sizeof out[0]);
-  memcpy(out + IP6_GROUPS - tail, parts.groups + parts.gap,
-         tail * sizeof out[0]);
+  memset(out, 0, IP6_GROUPS * sizeof *out);
+  memcpy(out, parts.groups, parts.gap * sizeof *out);
+  memcpy(out + IP6_GROUPS - tail, parts.groups + parts.gap, tail * sizeof *out);
   return true;
 }
 
@@ -178,7 +177,6 @@ static void ip6_write(const uint16_t groups[IP6_GROUPS],
   size_t gap, gap_len, at = 0;
 
   ip6_find_gap(groups, &gap, &gap_len);
-  out[0] = '\0';
   for (size_t i = 0; i < IP6_GROUPS; i++) {
     if (i == gap) {
       at += (size_t)snprintf(out + at, CMT__IP_TEXT_SIZE - at, "::");
@@ -238,8 +236,9 @@ bool cmt__ip_canonical(cmt_bytes text, char *out, size_t cap) {
   if (strlen(plain) + zoned + zone.len >= cap) {
     return false;
   }
-  snprintf(out, cap, "%s%s%.*s", plain, zoned ? "%" : "", (int)zone.len,
-           zone.len > 0 ? (const char *)zone.base : "");
+  zone.len += zoned; /* With its mark, at the end of the text. */
+  snprintf(out, cap, "%s%.*s", plain, (int)zone.len,
+           (const char *)text.base + (text.len - zone.len));
   return true;
 }
 

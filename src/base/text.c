@@ -21,14 +21,16 @@ static size_t escape_byte(uint8_t byte, char out[4]) {
   static const char digits[] = "0123456789abcdef";
 
   if (byte == '\\') {
-    memcpy(out, "\\\\", 2);
+    out[0] = '\\';
+    out[1] = '\\';
     return 2;
   }
   if (byte >= 32 && byte <= 126) {
     out[0] = (char)byte;
     return 1;
   }
-  memcpy(out, "\\x", 2);
+  out[0] = '\\';
+  out[1] = 'x';
   out[2] = digits[byte >> 4];
   out[3] = digits[byte & 15];
   return 4;

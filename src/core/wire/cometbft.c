@@ -20,7 +20,7 @@ static size_t cometbft_msg_size(uint8_t channel, bool eof, size_t len) {
 
 static void cometbft_write_msg(cmt__batch *r, uint8_t channel, bool eof,
                                cmt_bytes data) {
-  uint8_t header[3 + 1 + 3 + CMT__MSG_FIELDS_MAX], *at = header;
+  uint8_t header[CMT__MSG_HEADER_MAX], *at = header;
   size_t inner = cmt__msg_fields_size(channel, eof, data.len);
 
   CMT_ASSERT(r->env, data.len < CMT__MSG_DATA_LIMIT);

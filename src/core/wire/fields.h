@@ -34,7 +34,11 @@ static inline size_t cmt__msg_fields_size(uint8_t channel, bool eof,
 
 /* Lengths of less data than this, and of the fields around it, take 3 bytes. */
 #define CMT__MSG_DATA_LIMIT ((size_t)2000000)
-enum { CMT__MSG_FIELDS_MAX = 3 + 2 + 1 + 3 }; /* Without the data. */
+enum {
+  CMT__MSG_FIELDS_MAX = 3 + 2 + 1 + 3, /* Without the data. */
+  /* In any profile: two lengths and a tag besides. */
+  CMT__MSG_HEADER_MAX = 3 + 1 + 3 + CMT__MSG_FIELDS_MAX,
+};
 
 /* Writes all but the data, which ends them, to |at|; returns the end. */
 uint8_t *cmt__msg_fields_put(uint8_t *at, uint8_t channel, bool eof,

@@ -24,10 +24,10 @@ static size_t legacy_msg_size(uint8_t channel, bool eof, size_t len) {
 
 static void legacy_write_msg(cmt__batch *r, uint8_t channel, bool eof,
                              cmt_bytes data) {
-  uint8_t header[1 + 3 + CMT__MSG_FIELDS_MAX] = {TYPE_MSG};
-  uint8_t *at = header + 1;
+  uint8_t header[CMT__MSG_HEADER_MAX], *at = header;
 
   CMT_ASSERT(r->env, data.len < CMT__MSG_DATA_LIMIT);
+  *at++ = TYPE_MSG;
   at = cmt__varint_put(at, cmt__msg_fields_size(channel, eof, data.len));
   at = cmt__msg_fields_put(at, channel, eof, data.len);
   cmt__batch_write(r, header, (size_t)(at - header));

@@ -112,6 +112,18 @@ static void bytes_that_need_no_release_are_adopted_too(void **state) {
   cmt_buf_unref(b);
 }
 
+static void no_bytes_are_adopted_as_well(void **state) {
+  cmt_buf *b = cmt_buf_adopt(NULL, (cmt_bytes){0}, NULL, NULL);
+
+  (void)state;
+  assert_non_null(b);
+  assert_int_equal(0, cmt_buf_bytes(b).len);
+  assert_null(cmt_buf_data(b)); /* They are not ours. */
+  cmt_buf_unref(b);
+  assert_null(cmt_buf_adopt(NULL, (cmt_bytes){.len = 1}, NULL, NULL));
+  assert_null(cmt_buf_copy(NULL, NULL, 1));
+}
+
 static void a_failed_allocation_gives_none(void **state) {
   int released = 0;
   test_env t;
@@ -236,6 +248,7 @@ int main(void) {
     cmocka_unit_test(a_shared_buffer_is_not_written),
     cmocka_unit_test(adopted_bytes_are_released_once_at_the_end),
     cmocka_unit_test(bytes_that_need_no_release_are_adopted_too),
+    cmocka_unit_test(no_bytes_are_adopted_as_well),
     cmocka_unit_test(a_failed_allocation_gives_none),
     cmocka_unit_test(a_buffer_outlives_its_environment),
     cmocka_unit_test(a_buffer_fills_up_to_its_capacity),

@@ -156,6 +156,7 @@ static void a_field_that_ends_too_early_fails(void **state) {
   (void)state;
   assert_int_equal(-1, count_fields("08"));
   assert_int_equal(-1, count_fields("0a"));
+  assert_int_equal(-1, count_fields("0a01"));
   assert_int_equal(-1, count_fields("0a0361"));
   assert_int_equal(-1, count_fields("0901020304050607"));
   assert_int_equal(-1, count_fields("0d010203"));
@@ -237,6 +238,8 @@ static void prefixes_are_read(void **state) {
   (void)state;
   assert_int_equal(1, read_prefix("22", &n));
   assert_int_equal(0x22, n);
+  assert_int_equal(1, read_prefix("7f00", &n));
+  assert_int_equal(0x7f, n);
   assert_int_equal(2, read_prefix("860100", &n));
   assert_int_equal(134, n);
   assert_int_equal(2, read_prefix("8200", &n));

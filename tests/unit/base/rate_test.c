@@ -50,6 +50,38 @@ static void full_bucket_lets_its_burst_through_and_closes(void **state) {
   assert_int_equal(1, cmt__rate_left(&r, S(5) + 1000000));
 }
 
+/* 16 ms of the rate, from one byte to 16 KiB; a burst of a tenth of a second.
+ */
+static void bytes_go_in_pieces_worth_a_wake_up(void **state) {
+  static const struct {
+    uint64_t per_s, burst;
+    uint32_t quantum;
+  } rows[] = {
+    {1, 1, 1},
+    {63, 6, 1},
+    {127, 12, 1},
+    {128, 12, 2},
+    {1000, 100, 15},
+    {64 * 16383, 104851, 16383},
+    {64 * 16384, 104857, 16384},
+    {64 * 16385, 104864, 16384},
+    {CMT_RATE_MAX, CMT_RATE_MAX / 10, 16384},
+  };
+  cmt__rate r;
+
+  (void)state;
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    cmt__rate_init_bytes(&r, rows[i].per_s, 5);
+    assert_int_equal(rows[i].per_s, r.per_s);
+    assert_int_equal(rows[i].burst, r.burst);
+    assert_int_equal(rows[i].burst, r.level);
+    assert_int_equal(rows[i].quantum, r.quantum);
+    assert_int_equal(5, r.at_ns);
+    assert_int_equal(0, r.part);
+    assert_int_equal(0, r.open_ns);
+  }
+}
+
 static void debt_is_repaid_to_the_nanosecond(void **state) {
   cmt__rate r;
 
@@ -289,6 +321,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(no_rate_is_no_limit),
     cmocka_unit_test(full_bucket_lets_its_burst_through_and_closes),
+    cmocka_unit_test(bytes_go_in_pieces_worth_a_wake_up),
     cmocka_unit_test(debt_is_repaid_to_the_nanosecond),
     cmocka_unit_test(closed_bucket_opens_with_a_quantum),
     cmocka_unit_test(charge_while_it_is_closed_delays_the_opening),
