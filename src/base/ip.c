@@ -98,10 +98,8 @@ static bool ip6_read_colon(cmt_bytes text, size_t *at, ip6_parts *parts) {
     return false;
   }
   (*at)++;
-  if (text.base[*at] == ':') {
-    if (parts->gap != NO_GAP) {
-      return false;
-    }
+  /* A second "::" leaves a colon, which is no group. */
+  if (text.base[*at] == ':' && parts->gap == NO_GAP) {
     parts->gap = parts->count;
     (*at)++;
   }

@@ -82,6 +82,31 @@ static void bytes_go_in_pieces_worth_a_wake_up(void **state) {
   }
 }
 
+static void a_span_is_rounded_up_and_may_be_for_ever(void **state) {
+  static const struct {
+    uint64_t per_s, units, span_ns;
+  } rows[] = {
+    {0, 5, 0},
+    {1, 0, 0},
+    {1, 1, UINT64_C(1000000000)},
+    {3, 1, 333333334},
+    {3, 3, UINT64_C(1000000000)},
+    {3, 4, UINT64_C(1333333334)},
+    {CMT_RATE_MAX, 1, 1},
+    {CMT_RATE_MAX, CMT_RATE_MAX + 1, UINT64_C(1000000001)},
+    {1, UINT64_C(18446744073), UINT64_C(18446744073000000000)},
+    {1, UINT64_C(18446744074), CMT_NEVER},
+    {1, UINT64_MAX, CMT_NEVER},
+  };
+  cmt__rate r;
+
+  (void)state;
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    cmt__rate_init(&r, rows[i].per_s, 1, 0);
+    assert_int_equal(rows[i].span_ns, cmt__rate_span_ns(&r, rows[i].units));
+  }
+}
+
 static void debt_is_repaid_to_the_nanosecond(void **state) {
   cmt__rate r;
 
@@ -322,6 +347,7 @@ int main(void) {
     cmocka_unit_test(no_rate_is_no_limit),
     cmocka_unit_test(full_bucket_lets_its_burst_through_and_closes),
     cmocka_unit_test(bytes_go_in_pieces_worth_a_wake_up),
+    cmocka_unit_test(a_span_is_rounded_up_and_may_be_for_ever),
     cmocka_unit_test(debt_is_repaid_to_the_nanosecond),
     cmocka_unit_test(closed_bucket_opens_with_a_quantum),
     cmocka_unit_test(charge_while_it_is_closed_delays_the_opening),
