@@ -18,18 +18,14 @@ enum {
 
 static bool is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
 
-/* The value of a hex digit, -1 for any other byte. */
-static int hex_value(uint8_t c) {
-  if (is_digit(c)) {
-    return c - '0';
-  }
-  if (c >= 'a' && c <= 'f') {
-    return c - 'a' + 10;
-  }
-  if (c >= 'A' && c <= 'F') {
-    return c - 'A' + 10;
-  }
-  return -1;
+/* The value of a hex digit; false for any other byte. */
+static bool hex_read(uint8_t c, unsigned *value) {
+  static const char digits[] = "0123456789abcdef";
+  const char *found =
+    memchr(digits, c >= 'A' && c <= 'F' ? c - 'A' + 'a' : c, strlen(digits));
+
+  *value = found != NULL ? (unsigned)(found - digits) : 0;
+  return found != NULL;
 }
 
 /* Reads one decimal byte at |*at| and moves behind it. */
@@ -68,10 +64,10 @@ static bool ip4_read(cmt_bytes text, uint8_t out[IP4_SIZE]) {
 /* Reads one group of one to four hex digits at |*at| and moves behind it. */
 static bool ip6_read_group(cmt_bytes text, size_t *at, uint16_t *out) {
   size_t start = *at;
-  unsigned value = 0;
+  unsigned value = 0, digit;
 
-  while (*at < text.len && hex_value(text.base[*at]) >= 0) {
-    value = value << 4 | (unsigned)hex_value(text.base[*at]);
+  while (*at < text.len && hex_read(text.base[*at], &digit)) {
+    value = value << 4 | digit;
     (*at)++;
     if (*at - start > 4) {
       return false;
@@ -92,18 +88,17 @@ typedef struct ip6_parts {
   size_t gap; /* Groups before "::"; NO_GAP when there is none. */
 } ip6_parts;
 
-/* Reads "::" or ":" between two groups.  False when neither stands there. */
-static bool ip6_read_colon(cmt_bytes text, size_t *at, ip6_parts *parts) {
+/* Skips ":" or "::" between two groups.  What is not skipped is no group: a
+   second "::", and the last colon of a text. */
+static void ip6_skip_colon(cmt_bytes text, size_t *at, ip6_parts *parts) {
   if (text.base[*at] != ':' || *at + 1 == text.len) {
-    return false;
+    return;
   }
   (*at)++;
-  /* A second "::" leaves a colon, which is no group. */
   if (text.base[*at] == ':' && parts->gap == NO_GAP) {
     parts->gap = parts->count;
     (*at)++;
   }
-  return true;
 }
 
 /* Reads groups and their colons to the end of |text|; the last two groups may
@@ -122,8 +117,8 @@ static bool ip6_read_parts(cmt_bytes text, size_t at, ip6_parts *parts) {
       return false;
     }
     parts->count++;
-    if (at < text.len && !ip6_read_colon(text, &at, parts)) {
-      return false;
+    if (at < text.len) {
+      ip6_skip_colon(text, &at, parts);
     }
   }
   return true;

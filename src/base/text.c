@@ -17,7 +17,7 @@ cmt_bytes cmt_bytes_of(const char *text) {
 }
 
 /* Writes the escape of |byte| to |out| and returns its length, 1 to 4. */
-static size_t escape_byte(uint8_t byte, char out[4]) {
+static size_t escape_byte(uint8_t byte, char *out) {
   static const char digits[] = "0123456789abcdef";
 
   if (byte == '\\') {
@@ -38,13 +38,13 @@ static size_t escape_byte(uint8_t byte, char out[4]) {
 
 size_t cmt_text_escape(cmt_bytes in, char *out, size_t cap) {
   size_t total = 0, written = 0, size;
-  char piece[4];
+  char piece[sizeof "\\xff"];
 
   cap = out != NULL ? cap : 0;
   in.len = in.base != NULL ? in.len : 0;
   for (size_t i = 0; i < in.len; i++) {
     size = escape_byte(in.base[i], piece);
-    if (written == total && size < cap - written && cap > 0) {
+    if (written == total && size < cap - written) {
       memcpy(out + written, piece, size);
       written += size;
     }

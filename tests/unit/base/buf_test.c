@@ -112,6 +112,35 @@ static void bytes_that_need_no_release_are_adopted_too(void **state) {
   cmt_buf_unref(b);
 }
 
+static void a_buffer_may_have_any_length(void **state) {
+  cmt_buf *one = cmt_buf_copy(NULL, "a", 1), *many = cmt_buf_new(NULL, 5000);
+  cmt_env older;
+
+  (void)state;
+  assert_int_equal(1, cmt_buf_bytes(one).len);
+  assert_memory_equal("a", cmt_buf_bytes(one).base, 1);
+  assert_int_equal(5000, cmt_buf_bytes(many).len);
+  cmt_buf_unref(one);
+  cmt_buf_unref(many);
+  assert_null(cmt_buf_new(NULL, SIZE_MAX));
+  assert_null(cmt_buf_new(NULL, SIZE_MAX - 8));
+  assert_null(cmt_buf_bytes(NULL).base);
+  assert_int_equal(0, cmt_buf_bytes(NULL).len);
+  assert_cmt(CMT_OK, cmt_env_init(&older));
+  older.size = offsetof(cmt_env, log);
+  one = cmt_buf_copy(&older, "b", 1);
+  assert_non_null(one);
+  cmt_buf_unref(one);
+  older.size++;
+  assert_null(cmt_buf_copy(&older, "b", 1));
+}
+
+static void a_text_may_be_escaped_to_nowhere(void **state) {
+  (void)state;
+  assert_int_equal(6, cmt_text_escape(cmt_bytes_of("a\nb"), NULL, 10));
+  assert_int_equal(0, cmt_text_escape((cmt_bytes){.len = 7}, NULL, 0));
+}
+
 static void no_bytes_are_adopted_as_well(void **state) {
   cmt_buf *b = cmt_buf_adopt(NULL, (cmt_bytes){0}, NULL, NULL);
 
@@ -249,6 +278,8 @@ int main(void) {
     cmocka_unit_test(adopted_bytes_are_released_once_at_the_end),
     cmocka_unit_test(bytes_that_need_no_release_are_adopted_too),
     cmocka_unit_test(no_bytes_are_adopted_as_well),
+    cmocka_unit_test(a_buffer_may_have_any_length),
+    cmocka_unit_test(a_text_may_be_escaped_to_nowhere),
     cmocka_unit_test(a_failed_allocation_gives_none),
     cmocka_unit_test(a_buffer_outlives_its_environment),
     cmocka_unit_test(a_buffer_fills_up_to_its_capacity),

@@ -246,6 +246,8 @@ static void prefixes_are_read(void **state) {
   assert_int_equal(2, n);
   assert_int_equal(10, read_prefix("ffffffffffffffffff01", &n));
   assert_true(n == UINT64_MAX);
+  assert_int_equal(10, read_prefix("80808080808080808001", &n));
+  assert_true(n == UINT64_C(1) << 63);
   assert_int_equal(10, read_prefix("82808080808080808000", &n));
   assert_int_equal(2, n);
 }
@@ -288,8 +290,9 @@ static void fields_are_written(void **state) {
   cmt__write_varint(&w, 0);
   cmt__write_raw(&w, abc);
   cmt__write_uint(&w, 1, UINT64_MAX);
+  cmt__write_raw(&w, (cmt_bytes){.base = abc.base, .len = 1});
   assert_written("0896011a03616263820100616263"
-                 "08ffffffffffffffffff01",
+                 "08ffffffffffffffffff0161",
                  &w, out);
 }
 

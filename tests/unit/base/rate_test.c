@@ -107,6 +107,15 @@ static void a_span_is_rounded_up_and_may_be_for_ever(void **state) {
   }
 }
 
+/* Of two units half a unit is there already. */
+static void part_of_a_unit_counts(void **state) {
+  const cmt__rate r = {
+    .per_s = 2, .burst = 9, .level = -2, .part = 500000000, .at_ns = 7};
+
+  (void)state;
+  assert_int_equal(7 + 750000000, cmt__rate_repaid_ns(&r));
+}
+
 static void debt_is_repaid_to_the_nanosecond(void **state) {
   cmt__rate r;
 
@@ -348,6 +357,7 @@ int main(void) {
     cmocka_unit_test(full_bucket_lets_its_burst_through_and_closes),
     cmocka_unit_test(bytes_go_in_pieces_worth_a_wake_up),
     cmocka_unit_test(a_span_is_rounded_up_and_may_be_for_ever),
+    cmocka_unit_test(part_of_a_unit_counts),
     cmocka_unit_test(debt_is_repaid_to_the_nanosecond),
     cmocka_unit_test(closed_bucket_opens_with_a_quantum),
     cmocka_unit_test(charge_while_it_is_closed_delays_the_opening),

@@ -2,6 +2,7 @@
 
 /* Environments: defaults, copies, and what happens when an invariant breaks. */
 
+#include "base/guard.h"
 #include "test.h"
 
 #include <dlfcn.h>
@@ -344,6 +345,23 @@ static void a_broken_invariant_calls_the_hook(void **state) {
   assert_string_equal("1 + 1 == 3", seen.what);
 }
 
+static void nothing_is_logged_under_a_lock(void **state) {
+  static panic_seen seen;
+  cmt_env env;
+
+  (void)state;
+  assert_cmt(CMT_OK, cmt_env_init(&env));
+  env.log = cmt_log_stderr;
+  env.panic = panic_to_test;
+  env.panic_arg = &seen;
+  cmt__locks_held = 1;
+  if (setjmp(seen.back) == 0) {
+    cmt__log(&env, CMT_LOG_ERROR, "test", "under a lock");
+  }
+  cmt__locks_held = 0;
+  assert_string_equal("cmt__locks_held == 0", seen.what);
+}
+
 static void panic_that_returns(void *arg, const char *file, int line,
                                const char *what) {
   (void)arg;
@@ -397,6 +415,7 @@ int main(void) {
     cmocka_unit_test(no_bytes_ask_the_hook_for_one),
     cmocka_unit_test(a_failed_allocation_is_passed_on),
     cmocka_unit_test(a_broken_invariant_calls_the_hook),
+    cmocka_unit_test(nothing_is_logged_under_a_lock),
     cmocka_unit_test(a_panic_never_returns),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -319,6 +319,32 @@ static void a_failure_gives_the_secrets_back(void **state) {
   secret_fixture_fini(&f);
 }
 
+/* Our signature still goes out then; the secrets of the handshake are gone. */
+static void a_failure_with_output_leaves_no_secret(void **state) {
+  uint8_t bytes[SECRET_HANDSHAKE];
+  secret_sink sink = {0};
+  const cmt__secret_work *work;
+  secret_fixture f;
+
+  (void)state;
+  secret_fixture_init(&f, true);
+  secret_peer_meet(&f.peer, f.s);
+  secret_peer_handshake(&f.peer, bytes);
+  bytes[60] ^= 1;
+  work = f.s->handshake->work;
+  assert_cmt(CMT_EAUTH,
+             secret_feed(f.s, (cmt_bytes){bytes, sizeof bytes}, &sink));
+  assert_true(cmt_secret_conn_output(f.s).len > 0);
+  assert_null(f.s->handshake->work);
+  assert_null(f.s->handshake->message);
+  assert_true(is_wiped(work, sizeof *work));
+  assert_false(cmt__secret_conn_has_input(f.s));
+  cmt_secret_conn_consume(f.s, cmt_secret_conn_output(f.s).len);
+  assert_null(f.s->handshake);
+  assert_null(cmt_secret_conn_output(f.s).base);
+  secret_fixture_fini(&f);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(idle_connection_is_small),
@@ -328,6 +354,7 @@ int main(void) {
     cmocka_unit_test(freed_memory_holds_no_secret),
     cmocka_unit_test(secrets_lie_in_locked_memory_and_nowhere_else),
     cmocka_unit_test(a_failure_gives_the_secrets_back),
+    cmocka_unit_test(a_failure_with_output_leaves_no_secret),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -279,7 +279,16 @@ static void wrong_calls_are_refused_and_not_final(void **state) {
   assert_cmt(CMT_OK, cmt_secret_conn_next(f.s, &out));
   assert_int_equal('b', out.base[0]);
   assert_cmt(CMT_EAGAIN, cmt_secret_conn_next(f.s, &out));
+  assert_null(out.base);
+  assert_int_equal(0, out.len);
   assert_cmt(CMT_OK, cmt_secret_conn_recv(f.s, NULL, 0));
+  assert_cmt(CMT_EAGAIN, cmt_secret_conn_next(f.s, &out));
+  assert_cmt(CMT_EINVAL, cmt_secret_conn_recv(f.s, NULL, 1));
+  assert_cmt(CMT_EINVAL, cmt_secret_conn_recv(NULL, slot, 1));
+  assert_cmt(CMT_EINVAL, cmt_secret_conn_next(NULL, &out));
+  assert_cmt(CMT_EINVAL, cmt_secret_conn_next(f.s, NULL));
+  assert_cmt(CMT_EINVAL, cmt_secret_conn_seal(NULL, slot, 1));
+  assert_cmt(CMT_EINVAL, cmt_secret_conn_seal(f.s, NULL, 1));
   assert_cmt(CMT_EAGAIN, cmt_secret_conn_next(f.s, &out));
   secret_fixture_fini(&f);
 }
