@@ -81,7 +81,7 @@ static void side_event(side *s, const cmt_conn_event *e) {
     s->bytes += cmt_buf_bytes(e->msg).len;
     break;
   case CMT_CONN_END:
-    fprintf(stderr, "bench_core: %s\n", e->why->text);
+    fprintf(stderr, "bench_core: %s\n", cmt_err_text(e->err));
     exit(1);
   case CMT_CONN_NODE_INFO:
   case CMT_CONN_PONG:

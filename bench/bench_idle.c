@@ -308,7 +308,7 @@ static bool member_read(member *m, int fd) {
       member_speak(m);
     }
     if (ev.kind == CMT_CONN_END) {
-      die("handshake", ev.why->text);
+      die("handshake", cmt_err_text(ev.err));
     }
     m->messages += ev.kind == CMT_CONN_MESSAGE;
   }

@@ -53,6 +53,7 @@ static void say(const char *text) {
 
 static void on_event(program *x, const cmt_conn_event *e) {
   char text[4000];
+  cmt_why why;
 
   switch (e->kind) {
   case CMT_CONN_UP:
@@ -65,8 +66,9 @@ static void on_event(program *x, const cmt_conn_event *e) {
     break;
   case CMT_CONN_END:
     x->ended = true;
-    x->end = e->why->err;
-    printf("ended: %s\n", e->why->text);
+    x->end = e->err;
+    cmt_conn_get_why(x->c, &why);
+    printf("ended: %s\n", why.text);
     break;
   case CMT_CONN_NODE_INFO:
   case CMT_CONN_PONG:

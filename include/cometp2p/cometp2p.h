@@ -7,6 +7,7 @@
 #include <cometp2p/admission.h>
 #include <cometp2p/buf.h>
 #include <cometp2p/conn.h>
+#include <cometp2p/conn_group.h>
 #include <cometp2p/dial.h>
 #include <cometp2p/env.h>
 #include <cometp2p/err.h>

@@ -62,6 +62,9 @@ typedef struct cmt_conn_options {
   uint32_t send_packet_payload_max, recv_packet_payload_max; /**< As there. */
   size_t recv_bytes_max; /**< 0: the default of cmt_mconn_options. */
   uint64_t partial_message_max_ns, send_rate, recv_rate; /**< As there. */
+  cmt_conn_group *group;                                 /**< As there. */
+  void (*wake)(void *arg);                               /**< As there. */
+  void *wake_arg;
 } cmt_conn_options;
 
 #define cmt_conn_options_init(o) cmt_conn_options_init_sized((o), sizeof *(o))
@@ -71,14 +74,16 @@ typedef enum cmt_conn_event_kind {
   /** The other side is authenticated and has told its node info, which is
       decoded and not yet checked: CMT_CONN_UP or CMT_CONN_END follows. */
   CMT_CONN_NODE_INFO,
-  CMT_CONN_UP,      /**< All checks passed; messages may flow. */
+  /** All checks passed; messages may flow.  Once more after
+      cmt_conn_activate(). */
+  CMT_CONN_UP,
   CMT_CONN_MESSAGE, /**< |channel| and |msg|. */
   CMT_CONN_PONG,    /**< |rtt_ns|. */
-  CMT_CONN_END,     /**< |why|; the last event. */
+  CMT_CONN_END,     /**< |err|, and cmt_conn_get_why(); the last event. */
 } cmt_conn_event_kind;
 
 /** Pointers are lent until the next call on the connection, but for |id| and
-    |node_info|, which live as long as it. */
+    |node_info|, which live as long as it (but cmt_conn_take_node_info()). */
 typedef struct cmt_conn_event {
   size_t size;
   cmt_conn_event_kind kind;
@@ -87,7 +92,7 @@ typedef struct cmt_conn_event {
   uint8_t channel;
   cmt_buf *msg; /**< cmt_buf_ref() keeps it. */
   uint64_t rtt_ns;
-  const cmt_why *why;
+  cmt_err err;
 } cmt_conn_event;
 
 /**
@@ -120,6 +125,22 @@ CMT_API CMT_NODISCARD cmt_err cmt_conn_recv(cmt_conn *c, uint8_t *data,
     a receive limit is used up: then call cmt_conn_tick() at the deadline. */
 CMT_API bool cmt_conn_wants_read(const cmt_conn *c);
 
+/** How many bytes to read at most next, 1 or more.  A receive limit lets no
+    more through, and before the connection is up cmt_conn_keep() may have to
+    copy them. */
+CMT_API size_t cmt_conn_read_max(cmt_conn *c);
+
+/** True while bytes of cmt_conn_recv() are left whose events were not taken. */
+CMT_API bool cmt_conn_has_input(const cmt_conn *c);
+
+/** True while these bytes lie in the memory of the caller. */
+CMT_API bool cmt_conn_borrows(const cmt_conn *c);
+
+/** Copies the bytes that are left, so that the memory given to cmt_conn_recv()
+    may go before their events are taken.  Once it is up.
+    CMT_OK; CMT_ENOMEM: nothing changed; CMT_EINVAL: it is not up. */
+CMT_API CMT_NODISCARD cmt_err cmt_conn_keep(cmt_conn *c);
+
 /** Tells that the stream is not read by choice from |now_ns| on, until
     cmt_conn_resume(); calls do not count.  That time counts towards no timeout
     of the other side.  Every third of the pong timeout a pong goes out that
@@ -128,6 +149,23 @@ CMT_API bool cmt_conn_wants_read(const cmt_conn *c);
     caller. */
 CMT_API void cmt_conn_pause(cmt_conn *c, uint64_t now_ns);
 CMT_API void cmt_conn_resume(cmt_conn *c, uint64_t now_ns);
+
+/** Bytes that a connection on standby reads at most. */
+enum { CMT_CONN_STANDBY_MAX = 4096 };
+
+/**
+ * Puts a connection that is up on standby from |now_ns| on: it stays alive as
+ * if paused, sends no pings of its own, gives no event but CMT_CONN_END, and
+ * copies up to CMT_CONN_STANDBY_MAX bytes of what comes, so that an end is
+ * seen.
+ *
+ * Returns    CMT_OK; CMT_ECLOSED: not up, or ended; CMT_ENOMEM: nothing
+ *            changed.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_conn_standby(cmt_conn *c, uint64_t now_ns);
+
+/** Ends the standby: CMT_CONN_UP comes again, then what came meanwhile. */
+CMT_API void cmt_conn_activate(cmt_conn *c, uint64_t now_ns);
 
 /** Takes the next event; false: there is none now.  What fails shows as
     CMT_CONN_END after the events that came before it. */
@@ -146,12 +184,18 @@ CMT_API bool cmt_conn_next_event_sized(cmt_conn *c, cmt_conn_event *out,
 CMT_API CMT_NODISCARD cmt_err cmt_conn_try_send(cmt_conn *c, uint8_t channel,
                                                 cmt_buf *msg, uint64_t now_ns);
 
+/** What was packetized to its end since the last call; false: nothing. */
+CMT_API bool cmt_conn_take_credits(cmt_conn *c, cmt_credits *out);
+
 /** How many messages more cmt_conn_try_send() takes on |channel| now; 0 also
     when it would refuse them for another reason than their length. */
 CMT_API uint32_t cmt_conn_room(const cmt_conn *c, uint8_t channel);
 
 /** As cmt_mconn_ping(); CMT_ECLOSED: not up, or ended. */
 CMT_API CMT_NODISCARD cmt_err cmt_conn_ping(cmt_conn *c, uint64_t now_ns);
+
+/** Pings written since it was up. */
+CMT_API uint64_t cmt_conn_pings_sent(const cmt_conn *c);
 
 /** Room for cmt_conn_write() that is enough for any connection, at any time. */
 enum { CMT_CONN_WRITE_ROOM = 68 << 10 };
@@ -192,6 +236,28 @@ CMT_API uint64_t cmt_conn_deadline(const cmt_conn *c);
     the other side late. */
 CMT_API void cmt_conn_tick(cmt_conn *c, uint64_t now_ns);
 
+/** The instants at which the other side is late: with what it has to send (its
+    part of the handshake, a pong, the rest of a message), and with taking what
+    we send.  CMT_NEVER: it owes nothing. */
+CMT_API uint64_t cmt_conn_recv_deadline(const cmt_conn *c);
+CMT_API uint64_t cmt_conn_send_deadline(const cmt_conn *c);
+
+/** As cmt_conn_tick(), but the other side is not late: what came before its
+    deadlines may not have been read, or not have been written. */
+CMT_API void cmt_conn_tick_excused(cmt_conn *c, uint64_t now_ns);
+
+/** Tells at |now_ns| that the other side has acknowledged 1,024 bytes or more,
+    although the socket made no room: its deadline for taking moves on. */
+CMT_API void cmt_conn_acked(cmt_conn *c, uint64_t now_ns);
+
+/** True when the other side said by a pong that nobody asked for that it does
+    not read by choice, and has taken nothing since. */
+CMT_API bool cmt_conn_peer_is_paused(const cmt_conn *c);
+
+/** Our node info, if it did not go out yet, and all that follows it waits until
+    |at_ns|. */
+CMT_API void cmt_conn_delay_node_info(cmt_conn *c, uint64_t at_ns);
+
 /**
  * Ends the connection with |reason|; CMT_OK is a mistake that panics.
  *
@@ -202,6 +268,29 @@ CMT_API void cmt_conn_tick(cmt_conn *c, uint64_t now_ns);
  */
 CMT_API void cmt_conn_stop(cmt_conn *c, cmt_err reason, uint64_t flush_ns,
                            uint64_t now_ns);
+
+/** True once it has ended: CMT_CONN_END is the next event, or was the last. */
+CMT_API bool cmt_conn_has_ended(const cmt_conn *c);
+
+/** Why it has ended; |out|->err is CMT_OK before. */
+CMT_API void cmt_conn_get_why(const cmt_conn *c, cmt_why *out);
+
+/** How far the other side has come in the handshake. */
+typedef enum cmt_conn_progress {
+  CMT_CONN_SILENT,        /**< Its key has not arrived whole, or was wrong. */
+  CMT_CONN_KEYED,         /**< Its key has arrived, */
+  CMT_CONN_AUTHENTICATED, /**< and so has its signature. */
+} cmt_conn_progress;
+CMT_API cmt_conn_progress cmt_conn_get_progress(const cmt_conn *c);
+
+/** As in events: NULL before the other side is authenticated, or has told. */
+CMT_API const cmt_node_id *cmt_conn_id(const cmt_conn *c);
+CMT_API const cmt_node_info *cmt_conn_node_info(const cmt_conn *c);
+
+/** The node info of the other side, which is the caller's from then on: one
+    block, for |free| of the environment.  Later events have none.  NULL: it is
+    not up, or it was taken. */
+CMT_API cmt_node_info *cmt_conn_take_node_info(cmt_conn *c);
 
 /** As cmt_mconn_get_status(); 0 before the connection was up. */
 CMT_API size_t cmt_conn_get_status(const cmt_conn *c, cmt_channel_status *out,

@@ -149,7 +149,14 @@ typedef struct cmt_channel_status {
   uint64_t reserved[5]; /**< For later counters; 0. */
 } cmt_channel_status;
 
+/** Messages that were packetized to their end, whose credits come back. */
+typedef struct cmt_credits {
+  uint32_t messages[CMT_CHANNELS_MAX]; /**< By channel, as in the options. */
+  size_t bytes;                        /**< Of all of them. */
+} cmt_credits;
+
 typedef struct cmt_mconn cmt_mconn;
+typedef struct cmt_conn_group cmt_conn_group; /**< See conn_group.h. */
 
 /** Fill with cmt_mconn_options_init(), then set at least the channels. */
 typedef struct cmt_mconn_options {
@@ -192,6 +199,14 @@ typedef struct cmt_mconn_options {
       most 250 ms at a time, see cmt_mconn_wants_read(); time in which a limit
       stops reading counts towards no timeout. */
   uint64_t send_rate, recv_rate;
+  /** What it shares with others; NULL: nothing.  With a group |env| and
+      |channels| are those of the group, and what is set here is not used. */
+  cmt_conn_group *group;
+  /** Called when it gave way to others of its group, so that it has failed:
+      look for events soon.  From any thread, under the lock of the group, so it
+      must only pass that on.  NULL: nobody is told. */
+  void (*wake)(void *arg);
+  void *wake_arg;
 } cmt_mconn_options;
 
 #define cmt_mconn_options_init(o) cmt_mconn_options_init_sized((o), sizeof *(o))

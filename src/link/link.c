@@ -53,13 +53,8 @@ static void link_read(cmt__link *l, bool on) {
 }
 
 void cmt__link_reading(cmt__link *l) {
-  if (l->suspended) {
-    cmt__tcp_read_max(l->tcp, l->suspended_room);
-    link_read(l, l->suspended_room > 0);
-    return;
-  }
   if (l->tcp != NULL) {
-    cmt__tcp_read_max(l->tcp, cmt__conn_read_max(l->conn));
+    cmt__tcp_read_max(l->tcp, cmt_conn_read_max(l->conn));
   }
   link_read(l, !l->paused && l->iteration_left > 0 &&
                  cmt_conn_wants_read(l->conn));
@@ -93,7 +88,7 @@ void cmt__link_end(cmt__link *l, const cmt_conn_event *ev) {
   if (l->migration != NULL) {
     l->migration->away = false;
   }
-  cmt__conn_why(l->conn, &why);
+  cmt_conn_get_why(l->conn, &why);
   if (l->said != NULL && l->said->err == why.err) {
     memcpy(why.text, l->said->text, sizeof why.text);
   } else if (l->error != 0 && strcmp(why.text, cmt_err_text(why.err)) == 0) {
@@ -156,15 +151,6 @@ static void link_event(cmt__link *l, const cmt_conn_event *ev) {
   }
 }
 
-/* What lives as long as the connection is all that on_up needs. */
-static void link_up_again(cmt__link *l) {
-  cmt_conn_event ev = {.kind = CMT_CONN_UP};
-
-  l->on_up_due = false;
-  cmt__conn_whose(l->conn, &ev);
-  l->cbs->on_up(l->arg, &ev);
-}
-
 /* Tells the owner who is at the other end, once that is known. */
 static void link_meet(cmt__link *l) {
   const cmt_node_id *id;
@@ -179,19 +165,15 @@ static void link_meet(cmt__link *l) {
   }
 }
 
-/* The link is suspended, or has handed over all that one iteration may.  The
-   end is reported all the same. */
+/* The link has handed over all that one iteration may.  The end is reported all
+   the same. */
 static bool link_waits(const cmt__link *l) {
-  return (l->suspended || l->iteration_left == 0) &&
-         !cmt__conn_has_ended(l->conn);
+  return l->iteration_left == 0 && !cmt_conn_has_ended(l->conn);
 }
 
 void cmt__link_drain(cmt__link *l) {
   cmt_conn_event ev;
 
-  if (l->on_up_due && !cmt__conn_has_ended(l->conn)) {
-    link_up_again(l);
-  }
   while (l->state == CMT__LINK_OPEN && !link_waits(l) &&
          cmt_conn_next_event(l->conn, &ev)) {
     link_meet(l);
@@ -211,11 +193,11 @@ void cmt__link_drain(cmt__link *l) {
 static void link_put_by(cmt__link *l) {
   cmt_err err;
 
-  if (l->state != CMT__LINK_OPEN || cmt__conn_has_ended(l->conn) ||
-      !cmt__conn_borrows(l->conn)) {
+  if (l->state != CMT__LINK_OPEN || cmt_conn_has_ended(l->conn) ||
+      !cmt_conn_borrows(l->conn)) {
     return;
   }
-  err = cmt__conn_keep(l->conn, NULL, 0);
+  err = cmt_conn_keep(l->conn);
   if (err != CMT_OK) {
     cmt__link_stop_conn(l, err);
     cmt__link_drain(l);
@@ -276,7 +258,11 @@ static void link_tick(cmt__link *l) {
     cmt__link_flush(l);
   }
   if (now_ns >= cmt_conn_deadline(l->conn)) {
-    cmt__conn_tick(l->conn, now_ns, excused);
+    if (excused) {
+      cmt_conn_tick_excused(l->conn, now_ns);
+    } else {
+      cmt_conn_tick(l->conn, now_ns);
+    }
   }
   if (now_ns >= l->give_up_ns && !excused) {
     cmt__link_stop_conn(l, l->write_err);
@@ -287,7 +273,7 @@ static void link_tick(cmt__link *l) {
   if (l->stopping && now_ns >= l->stop_end_ns) {
     cmt__link_stop_conn(l, CMT_ECANCELED); /* The reason of the stop stays. */
   }
-  if (l->late_end != CMT_OK && !cmt__conn_has_input(l->conn)) {
+  if (l->late_end != CMT_OK && !cmt_conn_has_input(l->conn)) {
     cmt__link_stop_conn(l, l->late_end);
   }
 }
@@ -296,7 +282,7 @@ static void link_tick(cmt__link *l) {
    block before it. */
 static void link_next_turn(cmt__link *l) {
   if (l->iteration_left == 0 ||
-      (!l->suspended && cmt__conn_has_input(l->conn))) {
+      (!l->suspended && cmt_conn_has_input(l->conn))) {
     cmt__loop_defer(l->loop, &l->task);
   }
   l->iteration_left = CMT__ITERATION_MESSAGES;
@@ -305,7 +291,7 @@ static void link_next_turn(cmt__link *l) {
 /* What has come and was put by comes before the judgement of what is late. */
 static void link_drain_and_tick(cmt__link *l, bool ticked) {
   cmt__link_drain(l);
-  if (!ticked && l->state == CMT__LINK_OPEN && !cmt__conn_has_input(l->conn)) {
+  if (!ticked && l->state == CMT__LINK_OPEN && !cmt_conn_has_input(l->conn)) {
     link_tick(l);
     cmt__loop_defer(l->loop, &l->task);
     cmt__link_drain(l);
@@ -324,7 +310,7 @@ static void link_serve_waits(cmt__link *l) {
 }
 
 static void link_work(cmt__link *l) {
-  bool ticks = l->suspended || l->on_up_due || !cmt__conn_has_input(l->conn);
+  bool ticks = l->suspended || !cmt_conn_has_input(l->conn);
 
   if (l->send_queue != NULL) {
     link_serve_waits(l);
@@ -387,20 +373,6 @@ static void on_connect(void *arg, cmt_err err) {
   cmt__link_leave(l);
 }
 
-/* Before on_up has come again nothing is taken out of the connection. */
-static bool link_keeps(const cmt__link *l) {
-  return l->state == CMT__LINK_OPEN && (l->suspended || l->on_up_due);
-}
-
-static void link_keep(cmt__link *l, const uint8_t *data, size_t len) {
-  cmt_err err = cmt__conn_keep(l->conn, data, len);
-
-  l->suspended_room -= (uint32_t)cmt__min(len, l->suspended_room);
-  if (err != CMT_OK) {
-    cmt__link_stop_conn(l, err);
-  }
-}
-
 static void on_read(void *arg, uint8_t *data, size_t len) {
   cmt__link *l = arg;
   cmt_err err;
@@ -416,12 +388,8 @@ static void on_read(void *arg, uint8_t *data, size_t len) {
     cmt__send_queue_attend(l->send_queue);
   }
   cmt__loop_defer(l->loop, &l->task);
-  if (link_keeps(l)) {
-    link_keep(l, data, len);
-  } else {
-    err = cmt_conn_recv(l->conn, data, len, cmt__loop_now(l->loop));
-    CMT_ASSERT(&l->loop->env, err == CMT_OK || err == CMT_ECLOSED);
-  }
+  err = cmt_conn_recv(l->conn, data, len, cmt__loop_now(l->loop));
+  CMT_ASSERT(&l->loop->env, err == CMT_OK || err == CMT_ECLOSED);
   cmt__link_drain(l);
   link_put_by(l);
   if (l->state == CMT__LINK_OPEN) {
@@ -439,7 +407,7 @@ static void on_end(void *arg, cmt_err err) {
   l->error = err == CMT_EEOF ? 0 : l->loop->error;
   err = cmt__link_reason(l, err);
   if (l->state == CMT__LINK_OPEN && err == CMT_EEOF &&
-      !cmt__conn_has_ended(l->conn) && cmt__conn_has_input(l->conn)) {
+      !cmt_conn_has_ended(l->conn) && cmt_conn_has_input(l->conn)) {
     l->late_end = err;
   } else if (l->state == CMT__LINK_OPEN) {
     cmt__link_stop_conn(l, err);
@@ -476,16 +444,11 @@ static const cmt__tcp_callbacks tcp_callbacks = {
 /* ---- for the owner ---- */
 
 const cmt_node_id *cmt__link_id(const cmt__link *l) {
-  cmt_conn_event ev = {.id = NULL};
-
-  if (l->conn != NULL) {
-    cmt__conn_whose(l->conn, &ev);
-  }
-  return ev.id;
+  return l->conn != NULL ? cmt_conn_id(l->conn) : NULL;
 }
 
-cmt__conn_progress cmt__link_progress(const cmt__link *l) {
-  return l->conn != NULL ? cmt__conn_progress_of(l->conn) : CMT__CONN_SILENT;
+cmt_conn_progress cmt__link_progress(const cmt__link *l) {
+  return l->conn != NULL ? cmt_conn_get_progress(l->conn) : CMT_CONN_SILENT;
 }
 
 void cmt__link_init(cmt__link *l, cmt__loop *loop,
@@ -541,16 +504,15 @@ static void on_gave_way(void *arg) {
   cmt__send_queue_look(((cmt__link *)arg)->send_queue);
 }
 
-cmt_err cmt__link_start(cmt__link *l, const cmt_conn_options *o,
-                        cmt__conn_config *config, cmt_why *why) {
-  cmt_err err = cmt__conn_new(o, config, cmt__loop_now(l->loop), &l->conn);
+cmt_err cmt__link_start(cmt__link *l, const cmt_conn_options *o, cmt_why *why) {
+  cmt_conn_options own = *o;
+  cmt_err err;
 
+  own.wake = on_gave_way;
+  own.wake_arg = l;
+  err = cmt_conn_new(&own, cmt__loop_now(l->loop), &l->conn, why);
   if (err != CMT_OK) {
-    l->conn = NULL;
-    return cmt__why(why, err, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(err));
-  }
-  if (l->options->quota != NULL) {
-    cmt__conn_attach_quota(l->conn, l->options->quota, on_gave_way, l);
+    return err;
   }
   l->state = CMT__LINK_OPEN;
   cmt__link_reading(l);
@@ -612,21 +574,17 @@ void cmt__link_close_after_linger(cmt__link *l) {
 }
 
 cmt_err cmt__link_suspend(cmt__link *l) {
-  cmt_err err = cmt__conn_keep(l->conn, NULL, 0);
+  cmt_err err = cmt_conn_standby(l->conn, cmt__loop_now(l->loop));
 
-  if (err == CMT_OK) {
-    l->suspended = true;
-    l->suspended_room = CMT__SUSPENDED_MAX;
-    cmt_conn_pause(l->conn, cmt__loop_now(l->loop));
-  }
+  l->suspended = err == CMT_OK;
   return err;
 }
 
 void cmt__link_release(cmt__link *l) {
   CMT_ASSERT(&l->loop->env, l->suspended && l->state == CMT__LINK_OPEN);
   l->suspended = false;
-  l->on_up_due = true;
-  cmt_conn_resume(l->conn, cmt__loop_now(l->loop));
+  cmt_conn_activate(l->conn, cmt__loop_now(l->loop));
+  cmt__link_reading(l);
   cmt__loop_defer(l->loop, &l->task);
 }
 

@@ -37,7 +37,6 @@ typedef struct cmt__link_callbacks {
 } cmt__link_callbacks;
 
 enum {
-  CMT__SUSPENDED_MAX = 4096, /* Bytes that a suspended link reads. */
   /* Messages that a link hands to its owner in one iteration of the loop.  A
      read of 64 KiB can have 13,000 empty ones, and each is a call of a reactor;
      at a few microseconds a call this many take about a millisecond, and the
@@ -59,7 +58,6 @@ typedef struct cmt__link_options {
   uint64_t ping_interval_ns, pong_timeout_ns;
   uint64_t stall_max_ns, flush_throttle_ns, queue_delay_target_ns;
   const char *congestion; /* NULL: that of the system. */
-  cmt__quota *quota;      /* What connections share; NULL: nothing. */
 } cmt__link_options;
 
 /* What a link that writes much knows of its way to the other side. */
@@ -105,7 +103,6 @@ typedef struct cmt__link {
   bool paused;    /* The owner does not want to read. */
   bool blocked;   /* Because a reactor's queue is full. */
   bool suspended; /* Up, and the owner waits with it. */
-  bool on_up_due; /* Released: on_up is called again. */
   bool throttled;
   bool stopping;
   bool guarded; /* The kernel gives up by itself. */
@@ -114,8 +111,7 @@ typedef struct cmt__link {
   /* The end that is reported once the bytes that were read before it are
      delivered; CMT_OK: there is none. */
   cmt_err late_end;
-  cmt_err write_err;       /* Nothing more can be written. */
-  uint32_t suspended_room; /* Bytes that it may read suspended. */
+  cmt_err write_err; /* Nothing more can be written. */
   uint32_t
     iteration_left;      /* Messages that this iteration may still hand over. */
   uint32_t overdue_left; /* Bytes of what came before it. */
@@ -143,13 +139,13 @@ CMT_NODISCARD cmt_err cmt__link_connect(cmt__link *l, const cmt_net_addr *to);
 void cmt__link_accept(cmt__link *l, cmt__tcp *tcp);
 /* Back to IDLE after a connect that failed or takes too long. */
 void cmt__link_disconnect(cmt__link *l);
-/* Begins the handshake on the connection made, as cmt__conn_new(). */
+/* Begins the handshake on the connection made, as cmt_conn_new(). */
 CMT_NODISCARD cmt_err cmt__link_start(cmt__link *l, const cmt_conn_options *o,
-                                      cmt__conn_config *config, cmt_why *why);
+                                      cmt_why *why);
 /* Who is at the other end; NULL: not known, or it has ended. */
 const cmt_node_id *cmt__link_id(const cmt__link *l);
 /* How far the other side has come in the handshake. */
-cmt__conn_progress cmt__link_progress(const cmt__link *l);
+cmt_conn_progress cmt__link_progress(const cmt__link *l);
 /* Looks at the send queue at the end of this iteration. */
 void cmt__link_wake(cmt__link *l);
 /* Moves a link with a send queue to |to| soon: on_message and on_iteration, and

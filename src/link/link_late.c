@@ -17,7 +17,7 @@
 
 #include "link_impl.h"
 
-#include "core/wire/ping.h"
+#include <cometp2p/secret_conn.h>
 
 #include <errno.h>
 
@@ -62,21 +62,21 @@ static void link_ask(cmt__link *l, cmt__link_path *p) {
   is_fresh = now_ns < cmt__after(p->ask_at_ns, look_ns);
   p->ask_at_ns = cmt__after(now_ns, look_ns);
   if (cmt__tcp_info_get(l->tcp, &info) &&
-      info.acked_bytes - p->asked_bytes >= CMT__PROGRESS_MIN) {
+      info.acked_bytes - p->asked_bytes >= CMT_FRAME_DATA) {
     p->asked_bytes = info.acked_bytes;
     if (is_fresh) {
-      cmt__conn_moved(l->conn, now_ns);
+      cmt_conn_acked(l->conn, now_ns);
     }
   }
 }
 
 static bool link_is_stuck(const cmt__link *l) {
-  return cmt__loop_now(l->loop) >= cmt__conn_stuck_ns(l->conn);
+  return cmt__loop_now(l->loop) >= cmt_conn_send_deadline(l->conn);
 }
 
 /* Whether it may take something after all. */
 static bool link_writes_first(cmt__link *l) {
-  uint64_t stuck_ns = cmt__conn_stuck_ns(l->conn);
+  uint64_t stuck_ns = cmt_conn_send_deadline(l->conn);
   cmt__link_path *p = cmt__link_path_of(l);
 
   if (stuck_ns == CMT_NEVER) {
@@ -100,7 +100,7 @@ static bool link_writes_first(cmt__link *l) {
 
 bool cmt__link_excuses(cmt__link *l) {
   bool reads = cmt__link_reads_first(
-    l, cmt__min64(cmt__conn_late_ns(l->conn), l->give_up_ns));
+    l, cmt__min64(cmt_conn_recv_deadline(l->conn), l->give_up_ns));
 
   return link_writes_first(l) || reads;
 }
@@ -110,7 +110,7 @@ bool cmt__link_excuses(cmt__link *l) {
 void cmt__link_guard(cmt__link *l) {
   uint64_t now_ns = cmt__loop_now(l->loop), span_ns = link_span_ns(l);
   bool on =
-    !cmt__conn_is_excused(l->conn) &&
+    !cmt_conn_peer_is_paused(l->conn) &&
     (!l->paused || now_ns < cmt__after(l->paused_at_ns, span_ns / LOOKS));
 
   if (span_ns == CMT_NEVER || on == l->guarded) {
@@ -124,7 +124,7 @@ uint64_t cmt__link_look_ns(const cmt__link *l) {
   const cmt__link_path *p = cmt__link_path_of(l);
   uint64_t at_ns = CMT_NEVER;
 
-  if (p != NULL && cmt__conn_stuck_ns(l->conn) != CMT_NEVER) {
+  if (p != NULL && cmt_conn_send_deadline(l->conn) != CMT_NEVER) {
     at_ns = p->ask_at_ns;
   }
   return l->guarded && l->paused

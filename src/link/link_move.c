@@ -46,7 +46,7 @@ bool cmt__link_departs(cmt__link *l) {
     return l->migration->end_due;
   }
   CMT_ASSERT(&l->loop->env,
-             cmt__conn_has_ended(l->conn) || !cmt__conn_borrows(l->conn));
+             cmt_conn_has_ended(l->conn) || !cmt_conn_borrows(l->conn));
   l->state = CMT__LINK_MOVING;
   cmt__loop_defer_cancel(l->loop, &l->task);
   cmt__loop_timer(l->loop, &l->timer, CMT_NEVER);
@@ -88,14 +88,13 @@ static cmt_err link_attach(cmt__link *l) {
    nearer. */
 static void link_end_at_home(cmt__link *l) {
   cmt__send_queue_stop stop = cmt__send_queue_take_stop(l->send_queue);
-  cmt_conn_event ev = {.kind = CMT_CONN_END};
+  cmt_conn_event ev = {.kind = CMT_CONN_END, .id = cmt_conn_id(l->conn)};
 
   CMT__MARK(ended_away_from_home);
   if (l->stopping && stop.wanted) {
     l->stop_end_ns = cmt__min64(
       l->stop_end_ns, cmt__after(cmt__loop_now(l->loop), stop.flush_ns));
   }
-  cmt__conn_whose(l->conn, &ev);
   cmt__link_end(l, &ev);
 }
 

@@ -8,14 +8,13 @@
 
 void cmt__link_take_intake(cmt__link *l) {
   cmt__send_queue_items *taken = &l->send_queue->taken;
+  uint64_t now_ns = cmt__loop_now(l->loop);
 
-  cmt__send_queue_take(l->send_queue, cmt__loop_now(l->loop), &l->view);
-  if (taken->count > 0) {
-    cmt__conn_latch(l->conn, cmt__loop_now(l->loop));
-  }
+  cmt__send_queue_take(l->send_queue, now_ns, &l->view);
   for (size_t i = 0; i < taken->count; i++) {
     cmt__send_queue_item *item = &taken->list[i];
-    cmt_err err = cmt__conn_queue(l->conn, item->at, item->msg);
+    cmt_err err = cmt_conn_try_send(l->conn, l->send_queue->descs[item->at].id,
+                                    item->msg, now_ns);
 
     if (err == CMT_OK) {
       continue;
@@ -85,9 +84,9 @@ void cmt__link_control(cmt__link *l) {
 }
 
 void cmt__link_credit(cmt__link *l) {
-  cmt__credits credits;
+  cmt_credits credits;
 
-  if (cmt__conn_take_credits(l->conn, &credits) &&
+  if (cmt_conn_take_credits(l->conn, &credits) &&
       cmt__send_queue_credit(l->send_queue, &credits)) {
     cmt__loop_defer(l->loop, &l->task);
   }

@@ -50,8 +50,6 @@
 
 #include "send_queue_impl.h"
 
-#include "core/mux/channel.h"
-
 enum { INTAKE_FIRST = 4 };
 
 void cmt__send_queue_wake(cmt__send_queue *g) {
@@ -202,7 +200,7 @@ void cmt__send_queue_trim(cmt__send_queue *g) {
   g->taken = (cmt__send_queue_items){.list = NULL};
 }
 
-bool cmt__send_queue_credit(cmt__send_queue *g, const cmt__credits *c) {
+bool cmt__send_queue_credit(cmt__send_queue *g, const cmt_credits *c) {
   bool any, wakes;
 
   cmt__send_queue_lock(g);

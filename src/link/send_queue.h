@@ -9,8 +9,7 @@
 #include "sys/cond.h"
 #include "send_pool.h"
 
-#include "core/conn/conn.h"
-
+#include <cometp2p/conn.h>
 #include <cometp2p/timer.h>
 #include <stdatomic.h>
 
@@ -143,7 +142,7 @@ void cmt__send_queue_take(cmt__send_queue *g, uint64_t now_ns,
                           cmt__send_queue_view *out);
 /* Returns credits and lets waiting sends in.  True: some came in, and the
    caller attends. */
-bool cmt__send_queue_credit(cmt__send_queue *g, const cmt__credits *c);
+bool cmt__send_queue_credit(cmt__send_queue *g, const cmt_credits *c);
 /* Runs the callbacks that are due, and the posts.  True: there were any, and
    the caller attends. */
 bool cmt__send_queue_answer(cmt__send_queue *g);

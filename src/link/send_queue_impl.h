@@ -10,6 +10,8 @@
 
 #include "send_queue.h"
 
+#include "core/mux/conn_group.h"
+
 static inline void cmt__send_queue_lock(cmt__send_queue *g) {
   cmt__lock(&g->lock);
 }

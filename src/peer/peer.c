@@ -75,8 +75,8 @@ bool cmt__remote_is_same_host(const cmt__remote *a, const cmt__remote *b) {
 /* ---- life ---- */
 
 static void peer_free(cmt_peer *p) {
-  const cmt_env *env = &p->config->pool.env;
-  cmt__conn_config *config = p->config;
+  const cmt_env *env = &p->group->pool.env;
+  cmt_conn_group *group = p->group;
 
   cmt__peer_data_fini(&p->data);
   cmt__worth_fini(&p->worth, env);
@@ -87,12 +87,12 @@ static void peer_free(cmt_peer *p) {
   cmt__free(env, p->last);
   cmt__free(env, p->why_text);
   cmt__free(env, p);
-  cmt__conn_config_unref(config);
+  cmt__conn_group_unref(group);
 }
 
 static char *text_new(const cmt_peer *p, const char *text) {
   size_t size = strlen(text) + 1;
-  char *copy = cmt__alloc(&p->config->pool.env, size);
+  char *copy = cmt__alloc(&p->group->pool.env, size);
 
   if (copy != NULL) {
     memcpy(copy, text, size);
@@ -101,7 +101,10 @@ static char *text_new(const cmt_peer *p, const char *text) {
 }
 
 cmt_peer *cmt__peer_new(const cmt__peer_options *o) {
-  const cmt_env *env = &o->config->pool.env;
+  const cmt_env *env = &o->group->pool.env;
+  cmt_bytes channels = cmt_conn_node_info(o->link->conn)->channels;
+  uint16_t theirs =
+    cmt__channels_among(o->group->list, o->group->count, channels);
   cmt_peer *p = cmt__alloc_zero(env, sizeof *p);
 
   if (p == NULL) {
@@ -112,7 +115,7 @@ cmt_peer *cmt__peer_new(const cmt__peer_options *o) {
     cmt__free(env, p);
     return NULL;
   }
-  p->config = cmt__conn_config_ref(o->config);
+  p->group = cmt__conn_group_ref(o->group);
   p->id = *o->id;
   p->loop = o->link->loop;
   p->link = o->link;
@@ -122,13 +125,12 @@ cmt_peer *cmt__peer_new(const cmt__peer_options *o) {
   p->on_drained = o->on_drained;
   p->arg = o->arg;
   p->stage = CMT_STAGE_UP;
-  if (cmt__send_queue_init(&p->send_queue, env, o->config->list,
-                           o->config->count,
-                           cmt__conn_theirs(o->link->conn)) != CMT_OK) {
+  if (cmt__send_queue_init(&p->send_queue, env, o->group->list, o->group->count,
+                           theirs) != CMT_OK) {
     peer_free(p);
     return NULL;
   }
-  p->node_info = cmt__conn_take_info(o->link->conn);
+  p->node_info = cmt_conn_take_node_info(o->link->conn);
   p->send_queue.bytes_max = o->send_bytes_max;
   p->send_queue.pool = o->send_pool;
   p->send_queue.wake = peer_wake_loop;
@@ -139,7 +141,7 @@ cmt_peer *cmt__peer_new(const cmt__peer_options *o) {
 /* ---- what it is worth ---- */
 
 cmt_err cmt_peer_set_worth(cmt_peer *p, const char *tag, int32_t value) {
-  return cmt__worth_set(&p->worth, &p->config->pool.env, &p->data.lock, tag,
+  return cmt__worth_set(&p->worth, &p->group->pool.env, &p->data.lock, tag,
                         value);
 }
 
@@ -152,7 +154,7 @@ void cmt_peer_protect(cmt_peer *p) {
 void cmt_peer_unprotect(cmt_peer *p) {
   unsigned count = atomic_fetch_sub(&p->worth.protections, 1);
 
-  CMT_REQUIRE(&p->config->pool.env, count > 0,
+  CMT_REQUIRE(&p->group->pool.env, count > 0,
               "cmt_peer_unprotect: one call more than of cmt_peer_protect");
 }
 
@@ -161,9 +163,9 @@ void cmt_peer_unprotect(cmt_peer *p) {
 cmt_peer *cmt_peer_ref(cmt_peer *p) {
   unsigned refs = atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
 
-  CMT_REQUIRE(&p->config->pool.env, refs > 0,
+  CMT_REQUIRE(&p->group->pool.env, refs > 0,
               "cmt_peer_ref: the peer has no reference left");
-  CMT_REQUIRE(&p->config->pool.env, refs < UINT32_MAX / 2,
+  CMT_REQUIRE(&p->group->pool.env, refs < UINT32_MAX / 2,
               "cmt_peer_ref: too many references");
   return p;
 }
@@ -175,11 +177,11 @@ void cmt_peer_unref(cmt_peer *p) {
     return;
   }
   refs = atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel);
-  CMT_REQUIRE(&p->config->pool.env, refs > 0,
+  CMT_REQUIRE(&p->group->pool.env, refs > 0,
               "cmt_peer_unref: one call too many");
   if (refs == 1) {
     /* The switch lets go of its own reference after the link. */
-    CMT_REQUIRE(&p->config->pool.env, p->link == NULL,
+    CMT_REQUIRE(&p->group->pool.env, p->link == NULL,
                 "cmt_peer_unref: one call too many");
     cmt__send_queue_fini(&p->send_queue);
     peer_free(p);
@@ -192,7 +194,7 @@ static void peer_ended(cmt_peer *p, const cmt_why *why) {
   bool kept = p->why_text != NULL && p->explained == why->err;
 
   if (!kept) {
-    cmt__free(&p->config->pool.env, p->why_text);
+    cmt__free(&p->group->pool.env, p->why_text);
     p->why_text = strcmp(why->text, cmt_err_text(why->err)) == 0
                     ? NULL
                     : text_new(p, why->text);
@@ -208,15 +210,13 @@ bool cmt__peer_end(cmt_peer *p, const cmt_why *why) {
   bool posted;
 
   cmt__peer_count(p);
-  cmt__conn_detach_quota(
-    p->link->conn); /* Its lock comes before that of a send queue. */
   cmt__lock(&p->send_queue.lock);
   peer_ended(p, why);
   p->last = cmt__conn_retire(p->link->conn, &rest);
   p->link = NULL;
   cmt__unlock(&p->send_queue.lock);
   posted = cmt__send_queue_close(&p->send_queue);
-  cmt__channels_let_go(&p->config->pool.env, &rest);
+  cmt__channels_let_go(&p->group->pool.env, &rest);
   cmt__send_queue_forget(&p->send_queue);
   (void)cmt__send_queue_answer(&p->send_queue);
   return posted;
@@ -252,7 +252,7 @@ void cmt__peer_count(cmt_peer *p) {
   cmt__counter_set(&c->up_ns, cmt__since(now_ns, p->up_at_ns));
   cmt__counter_set(&c->rtt_last_ns, l->rtt_last_ns);
   cmt__counter_set(&c->rtt_min_ns, l->rtt_min_ns);
-  cmt__counter_set(&c->pings_sent, cmt__conn_pings_sent(l->conn));
+  cmt__counter_set(&c->pings_sent, cmt_conn_pings_sent(l->conn));
   cmt__counter_set(&c->pongs_recv, l->pongs_recv);
   cmt__counter_set(&c->sent_bytes, l->sent_bytes);
   cmt__counter_set(&c->recv_bytes, l->recv_bytes);
@@ -326,7 +326,7 @@ void cmt_peer_get_why(const cmt_peer *p, cmt_why *out) {
   cmt__unlock(lock);
 }
 
-const cmt_env *cmt_peer_env(const cmt_peer *p) { return &p->config->pool.env; }
+const cmt_env *cmt_peer_env(const cmt_peer *p) { return &p->group->pool.env; }
 
 static void path_status(const cmt__link *l, cmt_peer_status *out) {
   const cmt__link_path *path =
@@ -391,7 +391,7 @@ void cmt_peer_get_status_sized(const cmt_peer *p, cmt_peer_status *out,
 /* The place of |channel| in what the send queue and the connection share,
    looked up once for each message; CMT_CHANNELS_MAX: there is none. */
 static size_t place_of(const cmt_peer *p, uint8_t channel) {
-  return p->config->index[channel];
+  return p->group->index[channel];
 }
 
 cmt_err cmt_peer_try_send(cmt_peer *p, uint8_t channel, cmt_buf *msg) {
@@ -448,7 +448,7 @@ cmt_err cmt_peer_try_send_bytes(cmt_peer *p, uint8_t channel, const void *data,
   if (p == NULL || (data == NULL && len > 0)) {
     return CMT_EINVAL;
   }
-  msg = cmt_buf_copy(&p->config->pool.env, data, len);
+  msg = cmt_buf_copy(&p->group->pool.env, data, len);
   err = msg == NULL ? CMT_ENOMEM : cmt_peer_try_send(p, channel, msg);
   if (err != CMT_OK) {
     cmt_buf_unref(msg);
@@ -464,7 +464,7 @@ cmt_err cmt_peer_send_bytes(cmt_peer *p, uint8_t channel, const void *data,
   if (p == NULL || (data == NULL && len > 0)) {
     return CMT_EINVAL;
   }
-  msg = cmt_buf_copy(&p->config->pool.env, data, len);
+  msg = cmt_buf_copy(&p->group->pool.env, data, len);
   err = msg == NULL ? CMT_ENOMEM : cmt_peer_send(p, channel, msg, timeout_ns);
   if (err != CMT_OK) {
     cmt_buf_unref(msg);
@@ -484,7 +484,7 @@ cmt_err cmt_peer_post(cmt_peer *p, cmt_post *post) {
 }
 
 void cmt_peer_stop(cmt_peer *p, cmt_err reason, uint64_t flush_ns) {
-  CMT_REQUIRE(&p->config->pool.env, reason != CMT_OK,
+  CMT_REQUIRE(&p->group->pool.env, reason != CMT_OK,
               "cmt_peer_stop: the reason is CMT_OK");
   cmt__send_queue_stop_with(&p->send_queue, reason, flush_ns);
 }
@@ -492,7 +492,7 @@ void cmt_peer_stop(cmt_peer *p, cmt_err reason, uint64_t flush_ns) {
 cmt_err cmt_peer_explain(cmt_peer *p, cmt_err reason, const char *text) {
   char escaped[sizeof((cmt_why *)0)->text];
 
-  CMT_REQUIRE(&p->config->pool.env, reason != CMT_OK,
+  CMT_REQUIRE(&p->group->pool.env, reason != CMT_OK,
               "cmt_peer_explain: the reason is CMT_OK");
   if (text == NULL) {
     return reason;

@@ -10,6 +10,7 @@
 #include "worth.h"
 
 #include "base/counter.h"
+#include "core/conn/conn.h"
 #include "core/conn/net_addr.h"
 
 /* The address of a socket. */
@@ -40,7 +41,7 @@ struct cmt__inboxes; /* Declared in delivery.h. */
 
 struct cmt_peer {
   atomic_uint refs;
-  cmt__conn_config *config;
+  cmt_conn_group *group;
   cmt_node_id id;
   bool outbound, persistent;
   bool outbound_place; /* Its place is among the outbound peers. */
@@ -80,7 +81,7 @@ typedef struct cmt__peer_options {
   cmt__link *link;
   const cmt_node_id *id;
   const cmt_node_info *node_info; /* What the other side told. */
-  cmt__conn_config *config;
+  cmt_conn_group *group;
   size_t send_bytes_max;
   cmt__send_pool *send_pool;
   void (*on_drained)(void *arg);

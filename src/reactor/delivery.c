@@ -296,7 +296,7 @@ static void inboxes_on_gone(cmt__inbox *b) {
 static void inboxes_free(struct cmt__inboxes *b) {
   cmt_env env;
 
-  env = b->peer->config->pool.env;
+  env = b->peer->group->pool.env;
   for (size_t i = 0; i < b->count; i++) {
     if (b->list[i] != NULL) {
       cmt__inbox_fini(b->list[i], &env);

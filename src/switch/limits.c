@@ -12,13 +12,17 @@
 
 void cmt__limits_start(cmt_switch *s) {
   const cmt_switch_options *o = &s->setup.options;
-  uint64_t now_ns = cmt__loop_now(s->loop);
+  const cmt__guard guard = cmt__lock_guard(&s->quota_lock);
+  const cmt_conn_group_options shared = {
+    .recv_bytes_floor = s->setup.floors.recv.floor,
+    .recv_bytes_total_max = s->setup.floors.recv.pool,
+    .send_rate_total = o->send_rate_total,
+    .recv_rate_total = o->recv_rate_total,
+    .threads = o->loops,
+  };
 
-  cmt__quota_init(&s->quota, s->setup.floors.recv.floor,
-                  s->setup.floors.recv.pool);
-  s->quota.threads = o->loops;
-  s->quota.guard = cmt__lock_guard(&s->quota_lock);
-  cmt__quota_limit(&s->quota, o->send_rate_total, o->recv_rate_total, now_ns);
+  cmt__conn_group_limit(s->setup.group, &shared, &guard,
+                        cmt__loop_now(s->loop));
 }
 
 /* A limit that may be reached. */
@@ -182,7 +186,7 @@ cmt_err cmt__limits_dial(cmt_switch *s, const cmt_dial *d, cmt_why *why) {
 /* ---- status ---- */
 
 void cmt__limits_status(cmt_switch *s, cmt_switch_status *out) {
-  const cmt__quota *b = &s->quota;
+  const cmt__quota *b = &s->setup.group->quota;
 
   out->recv_held_bytes =
     atomic_load_explicit(&b->reserved, memory_order_relaxed);

@@ -26,7 +26,7 @@
 #include <stdio.h>
 
 enum {
-  KIND_COUNT = CMT__CONN_PROGRESS_COUNT,
+  KIND_COUNT = CMT_CONN_AUTHENTICATED + 1,
   FLOOR_DIVISOR = 4,   /* A kind keeps this part of the places, */
   SOURCE_DIVISOR = 8,  /* and so does a network or an address. */
   ACCEPTS_DIVISOR = 8, /* The part that is accepted in an iteration, */
@@ -161,12 +161,12 @@ typedef struct census {
   size_t all, of_kind[KIND_COUNT], stale[KIND_COUNT];
 } census;
 
-static cmt__conn_progress kind_of(const cmt__place *p) {
+static cmt_conn_progress kind_of(const cmt__place *p) {
   return cmt__link_progress(p->link);
 }
 
 static bool is_stale(const cmt__places *ps, const cmt__place *p) {
-  return kind_of(p) != CMT__CONN_SILENT || !is_fresh(ps, p);
+  return kind_of(p) != CMT_CONN_SILENT || !is_fresh(ps, p);
 }
 
 static census census_of(const cmt__places *ps, const cmt__ip *address) {
@@ -183,17 +183,17 @@ static census census_of(const cmt__places *ps, const cmt__ip *address) {
 }
 
 /* The kind that gives way; |*fresh| when only fresh ones are left. */
-static cmt__conn_progress kind_choose(const census *c, bool *fresh) {
+static cmt_conn_progress kind_choose(const census *c, bool *fresh) {
   size_t least = c->all / FLOOR_DIVISOR;
 
   *fresh = false;
   for (int k = 0; k < KIND_COUNT; k++) {
     if (c->of_kind[k] > least && c->stale[k] > 0) {
-      return (cmt__conn_progress)k;
+      return (cmt_conn_progress)k;
     }
   }
   *fresh = true;
-  return CMT__CONN_SILENT;
+  return CMT_CONN_SILENT;
 }
 
 /* What does not exceed the floor counts as the floor. */
@@ -210,7 +210,7 @@ static cmt__place *victim_find(const cmt__places *ps, const cmt__ip *address) {
   uint32_t floor = (uint32_t)(ps->pool.count / SOURCE_DIVISOR);
   cmt__place *victim = NULL;
   bool fresh;
-  cmt__conn_progress kind = kind_choose(&c, &fresh);
+  cmt_conn_progress kind = kind_choose(&c, &fresh);
 
   for (cmt__place *p = ps->pool.oldest; p != NULL; p = p->newer) {
     if (is_of(p, address) && kind_of(p) == kind && (fresh || is_stale(ps, p)) &&

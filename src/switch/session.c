@@ -263,7 +263,7 @@ void cmt__session_disconnect(cmt__session *s) {
 static void keys_check(cmt_switch *sw) {
   uint64_t locked, unlocked;
 
-  cmt__secret_pool_bytes(&sw->setup.config->pool, &locked, &unlocked);
+  cmt__secret_pool_bytes(&sw->setup.group->pool, &locked, &unlocked);
   if (unlocked > 0 && !atomic_exchange(&sw->warned_unlocked_keys, true)) {
     cmt__log(&sw->env, CMT_LOG_WARN, "switch",
              "memory of keys cannot be locked, so the system may write it to "
@@ -279,7 +279,7 @@ void cmt__session_start(cmt__session *s, const cmt_node_id *expect) {
 
   cmt__setup_conn_options(&sw->setup, &sw->env, &info, &o);
   o.expect_id = expect;
-  if (cmt__link_start(&s->link, &o, sw->setup.config, &why) != CMT_OK) {
+  if (cmt__link_start(&s->link, &o, &why) != CMT_OK) {
     session_reject(s, &why, NULL);
   }
   keys_check(sw);
@@ -332,7 +332,7 @@ static cmt_err session_admit(cmt__session *s, const cmt_conn_event *ev,
       .link = &s->link,
       .id = ev->id,
       .node_info = ev->node_info,
-      .config = sw->setup.config,
+      .group = sw->setup.group,
       .send_bytes_max = sw->setup.options.send_bytes_max,
       .send_pool = &sw->send_pool,
       .on_drained = peer_on_drained,

@@ -130,7 +130,7 @@ void cmt__standby_stagger(cmt__session *s, const cmt_node_id *id) {
     }
   }
   s->info_ns = at_ns;
-  cmt__conn_delay_info(s->link.conn, at_ns);
+  cmt_conn_delay_node_info(s->link.conn, at_ns);
 }
 
 bool cmt__standby_exists(const cmt__session *s, const cmt_node_id *id) {

@@ -6,7 +6,7 @@
 
 #include "setup.h"
 
-#include "core/mux/channel.h"
+#include "core/conn/conn.h"
 #include "core/conn/net_addr.h"
 #include "core/conn/node_info.h"
 #include "crypto/node_key.h"
@@ -354,6 +354,7 @@ void cmt__setup_conn_options(const cmt__switch_setup *s, const cmt_env *env,
   out->wire = o->wire;
   out->channels = s->channels;
   out->channel_count = s->channel_count;
+  out->group = s->group;
   out->handshake_timeout_ns = o->handshake_timeout_ns;
   out->ping_interval_ns = o->ping_interval_ns;
   out->pong_timeout_ns = o->pong_timeout_ns;
@@ -380,7 +381,7 @@ static cmt_err conn_check(cmt__switch_setup *s, const cmt_env *env,
     cmt__setup_set_laddr(s, &longest);
   }
   cmt__setup_conn_options(s, env, &info, &o);
-  err = cmt__conn_options_check(&o, s->config, why);
+  err = cmt__conn_options_check(&o, s->group, why);
   if (picked) {
     cmt__setup_set_laddr(s, &at);
   }
@@ -500,8 +501,9 @@ cmt_err cmt__setup_init(cmt__switch_setup *s, const cmt_env *env,
     err = reactors_take(s, env, o, why);
   }
   if (err == CMT_OK) {
-    err = cmt__conn_config_new(env, s->channel_count > 0 ? s->channels : NULL,
-                               s->channel_count, &s->config, why);
+    err =
+      cmt__conn_group_of(NULL, env, s->channel_count > 0 ? s->channels : NULL,
+                         s->channel_count, &s->group, why);
   }
   if (err == CMT_OK) {
     err = cmt__floors_compute(&s->options, s->channels, s->channel_count,
@@ -533,6 +535,6 @@ void cmt__setup_fini(cmt__switch_setup *s, const cmt_env *env) {
   cmt__free(env, s->congestion);
   cmt__free(env, s->unconditional);
   cmt__free(env, s->reactors);
-  cmt__conn_config_unref(s->config);
+  cmt__conn_group_unref(s->group);
   cmt_node_key_delete(s->key);
 }

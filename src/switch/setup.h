@@ -18,7 +18,7 @@ typedef struct cmt__switch_setup {
   size_t channel_count;
   uint8_t channel_ids[CMT_CHANNELS_MAX];
   cmt__floors floors;             /* What peers share of the memory. */
-  cmt__conn_config *config;       /* What all connections have in common, */
+  cmt_conn_group *group;          /* What all connections have in common, */
   cmt__link_options link;         /* and of their links. */
   const cmt_reactor *owners[256]; /* By channel. */
   char *network, *moniker, *version, *external_address, *congestion;

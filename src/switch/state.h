@@ -42,8 +42,7 @@ struct cmt_switch {
   size_t reactors_started;
   cmt__peer_set peers;
   cmt__post post;               /* Rings the loop for what is under the lock. */
-  cmt__quota quota;             /* What the connections share, */
-  pthread_mutex_t quota_lock;   /* with several loops. */
+  pthread_mutex_t quota_lock;   /* Guards the limits of the group. */
   pthread_mutex_t secrets_lock; /* Guards the memory for their keys. */
   cmt__send_pool send_pool;     /* What is queued above the floors of peers. */
   cmt__bans bans;

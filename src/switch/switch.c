@@ -174,13 +174,12 @@ static cmt_err switch_init(cmt_switch *s, cmt__loop *const *loops) {
   s->places.options = &s->setup.options;
   s->places.on_displaced = cmt__session_displaced;
   s->places.on_cut = cmt__session_cut;
-  s->setup.link.quota = &s->quota;
   s->report_ns = CMT__REPORT_NS;
   cmt__send_pool_init(&s->send_pool, s->setup.floors.send.floor,
                       s->setup.floors.send.pool);
   err = parts_init(s);
   if (err == CMT_OK) {
-    cmt__secret_pool_share(&s->setup.config->pool, &secrets);
+    cmt__secret_pool_share(&s->setup.group->pool, &secrets);
   }
   return err;
 }
@@ -596,7 +595,7 @@ cmt_mailbox *cmt_switch_mailbox(cmt_switch *s, const char *reactor) {
 
 cmt_err cmt_switch_broadcast(cmt_switch *s, uint8_t channel, cmt_buf *msg,
                              cmt_broadcast *counts) {
-  const cmt__conn_config *config;
+  const cmt_conn_group *group;
   cmt_broadcast own;
   cmt_err err;
   size_t at;
@@ -606,9 +605,9 @@ cmt_err cmt_switch_broadcast(cmt_switch *s, uint8_t channel, cmt_buf *msg,
   if (s == NULL || msg == NULL) {
     return CMT_EINVAL;
   }
-  config = s->setup.config;
-  at = config->index[channel];
-  err = cmt__channel_refuses(config->list, config->count, UINT16_MAX, at,
+  group = s->setup.group;
+  at = group->index[channel];
+  err = cmt__channel_refuses(group->list, group->count, UINT16_MAX, at,
                              cmt_buf_bytes(msg).len);
   if (err != CMT_OK) {
     return err;
@@ -684,7 +683,7 @@ void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
   cmt__limits_status(s, &full);
   full.lost_events = cmt__events_lost(&s->events);
   full.recv_queued_bytes = cmt__delivery_queued(&s->delivery);
-  cmt__secret_pool_bytes(&s->setup.config->pool, &full.locked_key_bytes,
+  cmt__secret_pool_bytes(&s->setup.group->pool, &full.locked_key_bytes,
                          &full.unlocked_key_bytes);
   full.inbound_peers = inbound;
   full.outbound_peers = all - inbound;

@@ -80,7 +80,7 @@ static uint64_t own_bytes(const cmt_switch *s, const sums *n) {
   const cmt__switch_setup *setup = &s->setup;
 
   return sizeof *s +
-         cmt__conn_config_memory(
+         cmt__conn_group_memory(
            setup->channel_count,
            cmt__limits_connections(s) + dial_connections(s), handshakes(s)) +
          setup->options.loops * loop_bytes(n) +
@@ -102,7 +102,7 @@ static uint64_t connection_bytes(void) {
    memory is there as well. */
 static uint64_t handshake_bytes(const cmt_conn_options *o) {
   return cmt__conn_handshake_memory(o) + 2 * CMT__HANDSHAKE_READ_MAX +
-         CMT__SUSPENDED_MAX +
+         CMT_CONN_STANDBY_MAX +
          (CMT_NODE_INFO_MAX / CMT_FRAME_DATA + 2) * CMT_FRAME_SLOT;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "side.h"
 
+#include "core/conn/conn_impl.h"
+
 #include <stdlib.h>
 
 #include <cometp2p/secret_conn.h>
@@ -107,7 +109,7 @@ void side_init(fuzz_side *s, const side_options *o, uint64_t now_ns) {
   FUZZ_CHECK((s->c != NULL) == (err == CMT_OK));
   fuzz_check_why(&why, err);
   if (o->quota != NULL && s->c != NULL) {
-    cmt__conn_attach_quota(s->c, o->quota, NULL, NULL);
+    cmt__mconn_attach_quota(s->c->mconn, o->quota, NULL, NULL);
   }
   if (s->c != NULL) {
     s->slots = malloc(cmt__max(SIDE_RUN, cmt_conn_write_min(s->c)));
@@ -199,7 +201,8 @@ static void event_check(fuzz_side *s, const cmt_conn_event *e) {
     s->info = true;
     break;
   case CMT_CONN_UP:
-    FUZZ_CHECK(s->info && !s->up);
+    FUZZ_CHECK(s->info && (!s->up || s->activated));
+    s->activated = false;
     FUZZ_CHECK(cmt_node_info_validate(e->node_info, NULL) == CMT_OK);
     FUZZ_CHECK(fuzz_same(e->node_info->id, cmt_bytes_of(e->id->text)));
     s->up = true;
@@ -209,14 +212,14 @@ static void event_check(fuzz_side *s, const cmt_conn_event *e) {
     break;
   case CMT_CONN_PONG:
     FUZZ_CHECK(s->up && e->rtt_ns <= s->now_ns);
-    FUZZ_CHECK(++s->pongs <= cmt__conn_pings_sent(s->c));
+    FUZZ_CHECK(++s->pongs <= cmt_conn_pings_sent(s->c));
     break;
   case CMT_CONN_END:
     s->end = true;
-    s->why = *e->why;
-    fuzz_check_why(e->why, e->why->err);
-    FUZZ_CHECK(end_is_due(s, e->why->err));
-    FUZZ_CHECK((e->why->stage == CMT_STAGE_UP) == s->up);
+    cmt_conn_get_why(s->c, &s->why);
+    fuzz_check_why(&s->why, e->err);
+    FUZZ_CHECK(end_is_due(s, e->err));
+    FUZZ_CHECK((s->why.stage == CMT_STAGE_UP) == s->up);
     break;
   }
 }
@@ -239,20 +242,6 @@ bool side_events(fuzz_side *s, size_t max) {
   return false;
 }
 
-/* What was lent may go once it is kept. */
-static bool keep(fuzz_side *s, cmt_bytes data) {
-  uint8_t *copy = fuzz_copy(data);
-  cmt_err err = cmt__conn_keep(s->c, copy, data.len);
-
-  free(copy);
-  FUZZ_CHECK(err == CMT_OK || (err == CMT_ENOMEM && s->e.failed));
-  if (err == CMT_OK) {
-    free(s->lent);
-    s->lent = NULL;
-  }
-  return err == CMT_OK;
-}
-
 bool side_hold(fuzz_side *s, bool on) {
   bool up = s->up;
 
@@ -260,7 +249,11 @@ bool side_hold(fuzz_side *s, bool on) {
     return false;
   }
   if (s->held) {
-    s->held = on && !cmt__conn_has_ended(s->c);
+    s->held = on && !cmt_conn_has_ended(s->c);
+    if (!s->held) {
+      s->activated = !cmt_conn_has_ended(s->c);
+      cmt_conn_activate(s->c, s->now_ns);
+    }
     return s->held;
   }
   if (!on || up) {
@@ -268,14 +261,27 @@ bool side_hold(fuzz_side *s, bool on) {
   }
   while (!s->up && !side_events(s, 1)) {
   }
-  if (s->up && !cmt__conn_has_ended(s->c)) {
+  if (s->up && !cmt_conn_has_ended(s->c)) {
+    cmt_err err = cmt_conn_standby(s->c, s->now_ns);
+
+    FUZZ_CHECK(err == CMT_OK || (err == CMT_ENOMEM && s->e.failed));
     s->was_held = true;
-    s->held = keep(s, (cmt_bytes){0});
+    s->held = err == CMT_OK;
+    if (s->held) { /* What was lent may go once it is kept. */
+      free(s->lent);
+      s->lent = NULL;
+    }
   }
   return s->held;
 }
 
-bool side_keep(fuzz_side *s, cmt_bytes data) { return keep(s, data); }
+void side_keep(fuzz_side *s, cmt_bytes data) {
+  uint8_t *copy = fuzz_copy(data);
+  cmt_err err = cmt_conn_recv(s->c, copy, data.len, s->now_ns);
+
+  free(copy);
+  FUZZ_CHECK(err == CMT_OK || (err == CMT_ECLOSED && s->e.failed));
+}
 
 /* ---- the way out ---- */
 
@@ -290,7 +296,7 @@ static void seal(fuzz_side *s, size_t max) {
     s->batch_len = cmt_conn_write(s->c, s->slots, cap, s->now_ns);
     FUZZ_CHECK(s->batch_len <= cap);
     FUZZ_CHECK((s->batch_len > 0) == wants || s->e.failed ||
-               cmt__conn_has_ended(s->c));
+               cmt_conn_has_ended(s->c));
   } else {
     FUZZ_CHECK(cmt_conn_write(s->c, s->slots, cap, s->now_ns) == 0);
   }
@@ -306,7 +312,7 @@ cmt_bytes side_output(fuzz_side *s, size_t max) {
 }
 
 void side_consume(fuzz_side *s, size_t len) {
-  cmt__credits credits;
+  cmt_credits credits;
   cmt_bytes out = side_output(s, len);
 
   if (s->c == NULL || out.len == 0) {
@@ -316,11 +322,11 @@ void side_consume(fuzz_side *s, size_t len) {
     wire_take(&s->wire, out);
     /* One more tells a node of the other profile what we speak. */
     FUZZ_CHECK(s->wire.pings <=
-               cmt__conn_pings_sent(s->c) + cmt__conn_has_ended(s->c));
+               cmt_conn_pings_sent(s->c) + cmt_conn_has_ended(s->c));
   }
   s->run_at += out.len;
   cmt_conn_consume(s->c, out.len, s->now_ns);
-  if (cmt__conn_take_credits(s->c, &credits)) {
+  if (cmt_conn_take_credits(s->c, &credits)) {
     FUZZ_CHECK(s->up);
   }
 }
@@ -354,7 +360,7 @@ void side_send(fuzz_side *s, size_t channel, size_t len) {
   cmt_buf_unref(msg);
   FUZZ_CHECK(err == CMT_EAGAIN || err == CMT_EPEERCHANNEL ||
              (err == CMT_ECLOSED &&
-              (!s->up || s->stopping || cmt__conn_has_ended(s->c))) ||
+              (!s->up || s->stopping || cmt_conn_has_ended(s->c))) ||
              (err == CMT_ETOOBIG && len > c->recv_message_max) ||
              (err == CMT_ENOMEM && s->e.failed));
 }
@@ -395,7 +401,7 @@ void side_pause(fuzz_side *s, bool on) {
     } else {
       cmt_conn_resume(s->c, s->now_ns);
     }
-    FUZZ_CHECK(cmt__conn_read_max(s->c) > 0);
+    FUZZ_CHECK(cmt_conn_read_max(s->c) > 0);
   }
 }
 

@@ -45,6 +45,7 @@ typedef struct fuzz_side {
   cmt_buf *kept; /* The last message. */
 
   bool held, was_held; /* By side_hold(). */
+  bool activated;      /* CMT_CONN_UP is to come once more. */
 
   /* Messages: the lengths accepted for sending, and how many came. */
   uint32_t sent[SIDE_CHANNELS][SIDE_MESSAGES];
@@ -75,7 +76,7 @@ bool side_events(fuzz_side *s, size_t max);
    is where it stands, and its input is kept. */
 bool side_hold(fuzz_side *s, bool on);
 /* Puts |data| behind what is kept. */
-bool side_keep(fuzz_side *s, cmt_bytes data);
+void side_keep(fuzz_side *s, cmt_bytes data);
 
 /* At most |max| bytes to write, lent until the next call. */
 cmt_bytes side_output(fuzz_side *s, size_t max);

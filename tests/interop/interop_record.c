@@ -80,11 +80,11 @@ static void events(recorder *r, uint64_t at) {
   cmt_conn_event e;
 
   while (cmt_conn_next_event(r->conn, &e)) {
-    session_event_text(&e, text);
+    session_event_text(r->conn, &e, text);
     r->events[e.kind]++;
     step(r, at, json_pack("{s:s}", "event", text));
-    if (e.kind == CMT_CONN_END && e.why->err != CMT_ECANCELED) {
-      die(e.why->text);
+    if (e.kind == CMT_CONN_END && e.err != CMT_ECANCELED) {
+      die(text);
     }
   }
 }

@@ -196,12 +196,14 @@ static void on_up(sim_stranger *st) {
 /* False: it has hung up. */
 static bool take_events(sim_stranger *st) {
   cmt_conn_event ev;
+  cmt_why why;
 
   while (cmt_conn_next_event(st->conn, &ev)) {
     if (ev.kind == CMT_CONN_UP) {
       on_up(st);
     } else if (ev.kind == CMT_CONN_END) {
-      sim_trace(st->crowd->sim->net, "a stranger ends: %s", ev.why->text);
+      cmt_conn_get_why(st->conn, &why);
+      sim_trace(st->crowd->sim->net, "a stranger ends: %s", why.text);
       hang_up(st);
       return false;
     }

@@ -7,7 +7,8 @@ usage: layers.py --release BUILD_DIR
 A file includes its own folder and those before it in the table, and so do the
 calls of its object; the files that may be used from below are in PORTS.  Inside
 a folder the types form no circle: a type is all files that begin with its name,
-such as conn.c, conn_recv.c and conn_impl.h.
+such as conn.c, conn_recv.c and conn_impl.h.  src/link uses connections as any
+program can: by the public calls alone.
 """
 import argparse
 import collections
@@ -47,6 +48,9 @@ PORTS = {"cmt__env_system", "cmt__env_system_panic", "cmt_env_init_sized"}
 # Circles that are still to be cut: each is a debt, and one that is gone must
 # leave this list.
 CIRCLES = []
+
+# Folders, and the folder of which each knows the public headers alone.
+PUBLIC_USERS = (("link", "core/conn"),)
 
 ORDER = [folder for folder, _ in LAYERS]
 
@@ -137,6 +141,21 @@ def wrong_calls(release):
                    f"{folders[owner]}/{owner}.c")
 
 
+def private_includes():
+    for path in sources():
+        for user, owner in PUBLIC_USERS:
+            if folder_of(path) == user:
+                yield from (f"{os.path.relpath(path, ROOT)} includes {owner}/{name}"
+                            for folder, name in includes(path) if folder == owner)
+
+
+def private_calls(release):
+    folders = folders_by_stem()
+    for user, owner, symbol in calls(release):
+        if (folders[user], folders[owner]) in PUBLIC_USERS and "cmt__" in symbol:
+            yield f"{folders[user]}/{user}.c calls {symbol}"
+
+
 def types(folder, stems):
     """{stem: its type}: the shortest other stem that begins it, or itself."""
     found = {}
@@ -192,6 +211,9 @@ def check_objects(report, release):
     wrong = list(wrong_calls(release))
     report.check(not wrong, "objects call their own folder and lower ones",
                  *wrong)
+    wrong = list(private_calls(release))
+    report.check(not wrong, "src/link calls public functions of connections",
+                 *wrong)
     found = circles(type_graph(release))
     report.check(found == CIRCLES, "the types of a folder form no circle",
                  *sorted(set(found) ^ set(CIRCLES)))
@@ -205,6 +227,9 @@ def main():
     report = tap.Writer()
     wrong = list(wrong_includes())
     report.check(not wrong, "files include their own folder and lower ones",
+                 *wrong)
+    wrong = list(private_includes())
+    report.check(not wrong, "src/link includes public headers of connections",
                  *wrong)
     if os.path.exists(os.path.join(release, "libcometp2p.a")):
         check_objects(report, release)

@@ -192,9 +192,9 @@ static void event_note(conn_peer *f, const cmt_conn_event *e) {
     snprintf(out, cap, "%spong", space);
     break;
   case CMT_CONN_END:
-    f->why = *e->why;
-    snprintf(out, cap, "%s%s(%s)", space, cmt_err_name(e->why->err),
-             cmt_stage_name(e->why->stage));
+    cmt_conn_get_why(f->c, &f->why);
+    snprintf(out, cap, "%s%s(%s)", space, cmt_err_name(e->err),
+             cmt_stage_name(f->why.stage));
     break;
   }
 }

@@ -122,7 +122,7 @@ size_t queue_take(send_queue_user *u, uint64_t now_ns,
 
 bool send_queue_credit(send_queue_user *u, uint32_t a, uint32_t b,
                        size_t bytes) {
-  cmt__credits c = {.messages = {a, b}, .bytes = bytes};
+  cmt_credits c = {.messages = {a, b}, .bytes = bytes};
 
   return cmt__send_queue_credit(&u->send_queue, &c);
 }

@@ -6,6 +6,7 @@
 
 #include "test.h"
 
+#include "core/mux/conn_group.h"
 #include "link/send_queue.h"
 
 /* Of the send queue that send_queue_user_setup() makes; it holds 1000 bytes. */

@@ -76,7 +76,10 @@ static void message_text(const cmt_conn_event *e, char out[SESSION_TEXT]) {
            hex);
 }
 
-void session_event_text(const cmt_conn_event *e, char out[SESSION_TEXT]) {
+void session_event_text(const cmt_conn *c, const cmt_conn_event *e,
+                        char out[SESSION_TEXT]) {
+  cmt_why why;
+
   switch (e->kind) {
   case CMT_CONN_NODE_INFO:
     snprintf(
@@ -94,8 +97,9 @@ void session_event_text(const cmt_conn_event *e, char out[SESSION_TEXT]) {
     snprintf(out, SESSION_TEXT, "pong %llu", (unsigned long long)e->rtt_ns);
     break;
   case CMT_CONN_END:
-    snprintf(out, SESSION_TEXT, "end %s %s", cmt_err_name(e->why->err),
-             cmt_stage_name(e->why->stage));
+    cmt_conn_get_why(c, &why);
+    snprintf(out, SESSION_TEXT, "end %s %s", cmt_err_name(e->err),
+             cmt_stage_name(why.stage));
     break;
   }
 }

@@ -36,7 +36,8 @@ void session_keys_fini(session_keys *k);
 cmt_err session_conn_new(const session_keys *k, cmt_conn **out, cmt_why *why);
 
 /* One line that says what |e| is. */
-void session_event_text(const cmt_conn_event *e, char out[SESSION_TEXT]);
+void session_event_text(const cmt_conn *c, const cmt_conn_event *e,
+                        char out[SESSION_TEXT]);
 
 cmt_buf *session_message(size_t size, uint8_t fill);
 

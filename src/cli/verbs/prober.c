@@ -237,10 +237,10 @@ static void drive_event(drive *d, const cmt_conn_event *e) {
     break;
   case CMT_CONN_END:
     d->r->id = e->id;
-    d->r->why = *e->why;
-    if (d->error != 0 && err_of_errno(d->error) == e->why->err) {
-      set_why(d->r, e->why->err, e->why->stage,
-              fault_text(e->why->err, d->error, text, sizeof text));
+    cmt_conn_get_why(d->r->conn, &d->r->why);
+    if (d->error != 0 && err_of_errno(d->error) == e->err) {
+      set_why(d->r, e->err, d->r->why.stage,
+              fault_text(e->err, d->error, text, sizeof text));
     }
     d->ended = true;
     break;

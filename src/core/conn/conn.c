@@ -41,27 +41,26 @@ void cmt__conn_handshake_free(cmt_conn *c) {
   if (c->shake == NULL) {
     return;
   }
-  cmt__free(&c->config->pool.env, c->shake->ours);
-  cmt__free(&c->config->pool.env, c->shake->in);
-  cmt__free(&c->config->pool.env, c->shake);
+  cmt__free(&c->group->pool.env, c->shake->ours);
+  cmt__free(&c->group->pool.env, c->shake->in);
+  cmt__free(&c->group->pool.env, c->shake);
   c->shake = NULL;
 }
 
 void cmt_conn_delete(cmt_conn *c) {
-  cmt__conn_config *config;
+  cmt_conn_group *group;
 
   if (c == NULL) {
     return;
   }
-  config = c->config;
+  group = c->group;
   cmt__conn_handshake_free(c);
   cmt_secret_conn_delete(c->secret);
   cmt_mconn_delete(c->mconn);
   cmt_node_key_delete(c->key);
-  cmt__free(&config->pool.env, c->theirs);
-  cmt__free(&config->pool.env, c->why);
-  cmt__free(&config->pool.env, c);
-  cmt__conn_config_unref(config);
+  cmt__free(&group->pool.env, c->theirs);
+  cmt__free(&group->pool.env, c);
+  cmt__conn_group_unref(group);
 }
 
 /* Our node info, with what follows from key and channels filled in. */
@@ -122,7 +121,7 @@ static cmt_err ours_check(const cmt_conn_options *o, cmt_why *why) {
 static cmt_err conn_handshake_new(cmt_conn *c, const cmt_conn_options *o) {
   ours x;
 
-  c->shake = cmt__alloc_zero(&c->config->pool.env, sizeof *c->shake);
+  c->shake = cmt__alloc_zero(&c->group->pool.env, sizeof *c->shake);
   if (c->shake == NULL) {
     return CMT_ENOMEM;
   }
@@ -133,7 +132,7 @@ static cmt_err conn_handshake_new(cmt_conn *c, const cmt_conn_options *o) {
     cmt__node_id_write(o->expect_id, &c->shake->expect);
   }
   ours_fill(o, &x);
-  c->shake->ours = cmt__node_info_clone(&c->config->pool.env, &x.info);
+  c->shake->ours = cmt__node_info_clone(&c->group->pool.env, &x.info);
   return c->shake->ours != NULL ? CMT_OK : CMT_ENOMEM;
 }
 
@@ -151,27 +150,23 @@ static cmt_mconn_options mconn_options(const cmt_conn_options *o) {
     .partial_message_max_ns = o->partial_message_max_ns,
     .send_rate = o->send_rate,
     .recv_rate = o->recv_rate,
+    .wake = o->wake,
+    .wake_arg = o->wake_arg,
   };
 }
 
 static cmt_err parts_new(cmt_conn *c, const cmt_conn_options *o) {
-  cmt_mconn_options m = mconn_options(o);
-  cmt_err err = cmt__mconn_new(&m, c->config, c->now_ns, &c->mconn);
+  cmt_err err = conn_handshake_new(c, o);
 
   if (err == CMT_OK) {
-    err = conn_handshake_new(c, o);
-  }
-  if (err == CMT_OK) {
-    err = cmt__secret_conn_new(&c->config->pool, o->key, &c->secret);
+    err = cmt__secret_conn_new(&c->group->pool, o->key, &c->secret);
   }
   return err;
 }
 
-cmt_err cmt__conn_options_check(const cmt_conn_options *o,
-                                const cmt__conn_config *config, cmt_why *why) {
+/* What is wrong with the options besides those of the multiplexer. */
+static cmt_err own_check(const cmt_conn_options *o, cmt_why *why) {
   const char *fault = NULL;
-  cmt_mconn_options m = mconn_options(o);
-  cmt_err err;
 
   if (o->key == NULL) {
     fault = "key is not set";
@@ -185,19 +180,27 @@ cmt_err cmt__conn_options_check(const cmt_conn_options *o,
   if (fault != NULL) {
     return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT, "%s", fault);
   }
-  err = cmt__mconn_options_check(&m, config, why);
-  return err == CMT_OK ? ours_check(o, why) : err;
+  return ours_check(o, why);
 }
 
-cmt_err cmt__conn_new(const cmt_conn_options *o, cmt__conn_config *config,
-                      uint64_t now_ns, cmt_conn **out) {
-  cmt_conn *c = cmt__alloc_zero(&config->pool.env, sizeof *c);
+cmt_err cmt__conn_options_check(const cmt_conn_options *o,
+                                const cmt_conn_group *group, cmt_why *why) {
+  cmt_mconn_options m = mconn_options(o);
+  cmt_err err = cmt__mconn_options_check(&m, group, why);
+
+  return err == CMT_OK ? own_check(o, why) : err;
+}
+
+/* The connection around |m|, which it takes over when this succeeds. */
+static cmt_err conn_make(const cmt_conn_options *o, cmt_mconn *m,
+                         uint64_t now_ns, cmt_conn **out) {
+  cmt_conn *c = cmt__alloc_zero(&o->group->pool.env, sizeof *c);
   cmt_err err;
 
   if (c == NULL) {
     return CMT_ENOMEM;
   }
-  c->config = cmt__conn_config_ref(config);
+  c->group = cmt__conn_group_ref(o->group);
   c->key = cmt__node_key_ref(o->key);
   now_ns = cmt__conn_enter(c, now_ns);
   c->flush_at_ns = CMT_NEVER;
@@ -207,31 +210,37 @@ cmt_err cmt__conn_new(const cmt_conn_options *o, cmt__conn_config *config,
     cmt_conn_delete(c);
     return err;
   }
+  c->mconn = m;
   *out = c;
   return CMT_OK;
 }
 
-static cmt_err alone_new(const cmt_conn_options *o, cmt__conn_config *config,
-                         uint64_t now_ns, cmt_conn **out) {
-  cmt_conn *c;
-  cmt_err err = cmt__conn_new(o, config, now_ns, &c);
+/* |o| is complete, and has a group. */
+static cmt_err parts_check_and_make(const cmt_conn_options *o, uint64_t now_ns,
+                                    cmt_conn **out, cmt_why *why) {
+  cmt_mconn_options m = mconn_options(o);
+  cmt_mconn *mconn;
+  cmt_err err;
 
-  if (err != CMT_OK) {
-    return err;
+  m.group = o->group;
+  err = cmt_mconn_new(&m, now_ns, &mconn, why);
+  if (err == CMT_OK) {
+    err = own_check(o, why);
+    if (err == CMT_OK) {
+      err = conn_make(o, mconn, now_ns, out);
+      cmt__why(why, err, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(err));
+    }
+    if (err != CMT_OK) {
+      cmt_mconn_delete(mconn);
+    }
   }
-  c->why = cmt__alloc_zero(&config->pool.env, sizeof *c->why);
-  if (c->why == NULL) {
-    cmt_conn_delete(c);
-    return CMT_ENOMEM;
-  }
-  *out = c;
-  return CMT_OK;
+  return err;
 }
 
 cmt_err cmt_conn_new(const cmt_conn_options *o, uint64_t now_ns, cmt_conn **out,
                      cmt_why *why) {
   cmt_conn_options full;
-  cmt__conn_config *config;
+  cmt_conn_group *group;
   cmt_err err = cmt__out_clear(out, why);
 
   cmt_conn_options_init(&full);
@@ -239,18 +248,17 @@ cmt_err cmt_conn_new(const cmt_conn_options *o, uint64_t now_ns, cmt_conn **out,
     err = cmt__sized_read(&full, sizeof full, o, "options", why);
   }
   if (err == CMT_OK) {
-    err = cmt__conn_config_new(full.env, full.channels, full.channel_count,
-                               &config, why);
+    err = cmt__conn_group_of(full.group, full.env, full.channels,
+                             full.channel_count, &group, why);
   }
   if (err != CMT_OK) {
     return err;
   }
-  err = cmt__conn_options_check(&full, config, why);
-  if (err == CMT_OK) {
-    err = alone_new(&full, config, now_ns, out);
-    cmt__why(why, err, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(err));
-  }
-  cmt__conn_config_unref(config); /* The connection has its own. */
+  full.group = group;
+  full.channels = group->list;
+  full.channel_count = group->count;
+  err = parts_check_and_make(&full, now_ns, out, why);
+  cmt__conn_group_unref(group); /* The connection has its own reference. */
   return err;
 }
 
@@ -303,9 +311,13 @@ void cmt__conn_end(cmt_conn *c, cmt_err err, const char *text) {
   }
 }
 
-void cmt__conn_why(const cmt_conn *c, cmt_why *out) {
+void cmt_conn_get_why(const cmt_conn *c, cmt_why *out) {
   uint64_t span_ns, bytes;
 
+  if (!c->ended) {
+    *out = (cmt_why){.err = CMT_OK, .stage = conn_stage(c)};
+    return;
+  }
   cmt__why(out, c->end_err, c->end_stage, "%s", c->end_text);
   if (c->end_err == CMT_EPONG &&
       cmt__mconn_is_stuck(c->mconn, &span_ns, &bytes)) {
@@ -331,7 +343,7 @@ void cmt__conn_update(cmt_conn *c) {
 void cmt_conn_stop(cmt_conn *c, cmt_err reason, uint64_t flush_ns,
                    uint64_t now_ns) {
   now_ns = cmt__conn_enter(c, now_ns);
-  CMT_REQUIRE(&c->config->pool.env, reason != CMT_OK,
+  CMT_REQUIRE(&c->group->pool.env, reason != CMT_OK,
               "cmt_conn_stop: the reason is CMT_OK");
   if (c->ended || (c->stopping && flush_ns > 0)) {
     return;
@@ -359,7 +371,7 @@ uint64_t cmt_conn_deadline(const cmt_conn *c) {
   return cmt__min64(at, c->flush_at_ns);
 }
 
-uint64_t cmt__conn_late_ns(const cmt_conn *c) {
+uint64_t cmt_conn_recv_deadline(const cmt_conn *c) {
   if (c->ended) {
     return CMT_NEVER;
   }
@@ -367,20 +379,20 @@ uint64_t cmt__conn_late_ns(const cmt_conn *c) {
                                   : c->handshake_at_ns;
 }
 
-uint64_t cmt__conn_stuck_ns(const cmt_conn *c) {
+uint64_t cmt_conn_send_deadline(const cmt_conn *c) {
   return c->state == CMT__CONN_UP && !c->ended ? cmt__mconn_stuck_ns(c->mconn)
                                                : CMT_NEVER;
 }
 
-bool cmt__conn_is_excused(const cmt_conn *c) {
+bool cmt_conn_peer_is_paused(const cmt_conn *c) {
   return cmt__mconn_is_excused(c->mconn);
 }
 
-void cmt__conn_moved(cmt_conn *c, uint64_t now_ns) {
+void cmt_conn_acked(cmt_conn *c, uint64_t now_ns) {
   cmt__mconn_moved(c->mconn, cmt__conn_enter(c, now_ns));
 }
 
-void cmt__conn_tick(cmt_conn *c, uint64_t now_ns, bool excused) {
+static void conn_tick(cmt_conn *c, uint64_t now_ns, bool excused) {
   bool trims;
   cmt_err err;
 
@@ -395,7 +407,7 @@ void cmt__conn_tick(cmt_conn *c, uint64_t now_ns, bool excused) {
     return;
   }
   err = cmt__mconn_tick(c->mconn, now_ns, excused, &trims);
-  if (trims && !cmt__conn_has_input(c)) {
+  if (trims && !cmt_conn_has_input(c)) {
     cmt__secret_conn_trim(c->secret);
   }
   if (err != CMT_OK) {
@@ -406,46 +418,74 @@ void cmt__conn_tick(cmt_conn *c, uint64_t now_ns, bool excused) {
 }
 
 void cmt_conn_tick(cmt_conn *c, uint64_t now_ns) {
-  cmt__conn_tick(c, now_ns, false);
+  conn_tick(c, now_ns, false);
 }
 
-void cmt__conn_delay_info(cmt_conn *c, uint64_t at_ns) {
+void cmt_conn_tick_excused(cmt_conn *c, uint64_t now_ns) {
+  conn_tick(c, now_ns, true);
+}
+
+void cmt_conn_delay_node_info(cmt_conn *c, uint64_t at_ns) {
   if (c->shake != NULL) {
     c->shake->info_at_ns = at_ns;
   }
 }
 
+/* On standby it does not read either, whatever the caller wants. */
+static void reading_set(cmt_conn *c, bool paused, bool standby,
+                        uint64_t now_ns) {
+  c->paused = paused;
+  c->standby = standby;
+  cmt__mconn_pause(c->mconn, paused || standby, cmt__conn_enter(c, now_ns));
+  cmt__mconn_standby(c->mconn, standby);
+}
+
 void cmt_conn_pause(cmt_conn *c, uint64_t now_ns) {
-  cmt__mconn_pause(c->mconn, true, cmt__conn_enter(c, now_ns));
+  reading_set(c, true, c->standby, now_ns);
 }
 
 void cmt_conn_resume(cmt_conn *c, uint64_t now_ns) {
-  cmt__mconn_pause(c->mconn, false, cmt__conn_enter(c, now_ns));
+  reading_set(c, false, c->standby, now_ns);
 }
 
-void cmt__conn_attach_quota(cmt_conn *c, cmt__quota *b,
-                            void (*on_gave_way)(void *arg), void *arg) {
-  cmt__mconn_attach_quota(c->mconn, b, on_gave_way, arg);
+cmt_err cmt_conn_standby(cmt_conn *c, uint64_t now_ns) {
+  cmt_err err;
+
+  if (c->state != CMT__CONN_UP || c->ended) {
+    return CMT_ECLOSED;
+  }
+  err = cmt_conn_keep(c);
+  if (err == CMT_OK && !c->standby) {
+    c->standby_room = CMT_CONN_STANDBY_MAX;
+    reading_set(c, c->paused, true, now_ns);
+  }
+  return err;
 }
 
-void cmt__conn_detach_quota(cmt_conn *c) { cmt__mconn_detach_quota(c->mconn); }
+void cmt_conn_activate(cmt_conn *c, uint64_t now_ns) {
+  if (!c->standby) {
+    return;
+  }
+  c->up_again = true;
+  reading_set(c, c->paused, false, now_ns);
+}
 
 bool cmt_conn_wants_read(const cmt_conn *c) {
-  return !c->ended && !cmt__conn_has_input(c) && cmt_mconn_wants_read(c->mconn);
+  if (c->standby) {
+    return !c->ended && c->standby_room > 0;
+  }
+  return !c->ended && !cmt_conn_has_input(c) && cmt_mconn_wants_read(c->mconn);
 }
 
-size_t cmt__conn_read_max(cmt_conn *c) {
+size_t cmt_conn_read_max(cmt_conn *c) {
+  if (c->standby) {
+    return cmt__max(c->standby_room, 1);
+  }
   return c->state == CMT__CONN_UP ? cmt__mconn_read_max(c->mconn)
                                   : CMT__HANDSHAKE_READ_MAX;
 }
 
 /* ---- sending ---- */
-
-void cmt__conn_latch(cmt_conn *c, uint64_t now_ns) {
-  cmt__mconn_enter(c->mconn, cmt__conn_enter(c, now_ns));
-}
-
-uint16_t cmt__conn_theirs(const cmt_conn *c) { return c->theirs_have; }
 
 static bool takes_messages(const cmt_conn *c) {
   return c->state == CMT__CONN_UP && !c->stopping && !c->ended;
@@ -462,21 +502,17 @@ cmt_err cmt_conn_try_send(cmt_conn *c, uint8_t channel, cmt_buf *msg,
   if (!takes_messages(c)) {
     return CMT_ECLOSED;
   }
-  cmt__conn_latch(c, now_ns);
-  at = c->config->index[channel];
-  err = cmt__channel_refuses(c->config->list, c->config->count, c->theirs_have,
+  cmt__mconn_enter(c->mconn, cmt__conn_enter(c, now_ns));
+  at = c->group->index[channel];
+  err = cmt__channel_refuses(c->group->list, c->group->count, c->theirs_have,
                              at, cmt_buf_bytes(msg).len);
   return err != CMT_OK ? err : cmt__mconn_queue(c->mconn, at, msg);
 }
 
-cmt_err cmt__conn_queue(cmt_conn *c, size_t at, cmt_buf *msg) {
-  return takes_messages(c) ? cmt__mconn_queue(c->mconn, at, msg) : CMT_ECLOSED;
-}
-
 uint32_t cmt_conn_room(const cmt_conn *c, uint8_t channel) {
-  size_t at = c->config->index[channel];
+  size_t at = c->group->index[channel];
 
-  return takes_messages(c) && at < c->config->count &&
+  return takes_messages(c) && at < c->group->count &&
              (c->theirs_have >> at & 1) != 0
            ? cmt__mconn_room(c->mconn, at)
            : 0;
@@ -486,7 +522,7 @@ cmt_err cmt_conn_ping(cmt_conn *c, uint64_t now_ns) {
   if (c == NULL) {
     return CMT_EINVAL;
   }
-  cmt__conn_latch(c, now_ns);
+  cmt__mconn_enter(c->mconn, cmt__conn_enter(c, now_ns));
   return c->state != CMT__CONN_UP || c->ended ? CMT_ECLOSED
                                               : cmt_mconn_ping(c->mconn);
 }
@@ -517,10 +553,18 @@ size_t cmt__conn_handshake_memory(const cmt_conn_options *o) {
          cmt__grow_max(CMT_SECRET_CONN_ANNOUNCED, 1);
 }
 
-cmt_node_info *cmt__conn_take_info(cmt_conn *c) {
+const cmt_node_id *cmt_conn_id(const cmt_conn *c) {
+  return cmt_secret_conn_id(c->secret);
+}
+
+const cmt_node_info *cmt_conn_node_info(const cmt_conn *c) { return c->theirs; }
+
+cmt_node_info *cmt_conn_take_node_info(cmt_conn *c) {
   cmt_node_info *theirs = c->theirs;
 
-  CMT_ASSERT(&c->config->pool.env, c->state == CMT__CONN_UP);
+  if (c->state != CMT__CONN_UP) {
+    return NULL;
+  }
   c->theirs = NULL;
   return theirs;
 }
@@ -529,7 +573,7 @@ cmt__channel_last *cmt__conn_retire(cmt_conn *c, cmt__channels_rest *rest) {
   return cmt__mconn_retire(c->mconn, rest);
 }
 
-bool cmt__conn_take_credits(cmt_conn *c, cmt__credits *out) {
+bool cmt_conn_take_credits(cmt_conn *c, cmt_credits *out) {
   return cmt__mconn_take_credits(c->mconn, out);
 }
 
@@ -537,19 +581,19 @@ uint64_t cmt__conn_copied(const cmt_conn *c) {
   return cmt__mconn_copied(c->mconn);
 }
 
-uint64_t cmt__conn_pings_sent(const cmt_conn *c) {
+uint64_t cmt_conn_pings_sent(const cmt_conn *c) {
   return cmt__mconn_pings_sent(c->mconn);
 }
 
-cmt__conn_progress cmt__conn_progress_of(const cmt_conn *c) {
+cmt_conn_progress cmt_conn_get_progress(const cmt_conn *c) {
   switch (cmt_secret_conn_get_state(c->secret)) {
   case CMT_SECRET_CONN_UP:
-    return CMT__CONN_AUTHENTICATED;
+    return CMT_CONN_AUTHENTICATED;
   case CMT_SECRET_CONN_AUTH:
-    return CMT__CONN_KEYED;
+    return CMT_CONN_KEYED;
   case CMT_SECRET_CONN_KEYS:
   case CMT_SECRET_CONN_FAILED:
     break;
   }
-  return CMT__CONN_SILENT;
+  return CMT_CONN_SILENT;
 }

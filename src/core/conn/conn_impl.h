@@ -39,7 +39,7 @@ typedef struct cmt__conn_handshake {
 } cmt__conn_handshake;
 
 struct cmt_conn {
-  cmt__conn_config *config;
+  cmt_conn_group *group;
   cmt_node_key *key; /* A reference of ours. */
   cmt_secret_conn *secret;
   cmt_mconn *mconn;
@@ -47,18 +47,21 @@ struct cmt_conn {
   cmt_node_info *theirs;      /* NULL again when it was taken. */
   cmt__conn_state state;
   cmt_err stop_reason;
-  uint16_t theirs_have; /* Bit i: they have channel i of |config|. */
+  uint16_t theirs_have;  /* Bit i: they have channel i of |group|. */
+  uint16_t standby_room; /* Bytes that may still be read on standby. */
   bool ended, end_told, stopping;
   bool parted; /* The parting ping was written; see conn_send.c. */
   bool batch_is_mconn;
   bool borrows;    /* The input, if there is any, is the caller's memory. */
+  bool paused;     /* The caller does not read. */
+  bool standby;    /* Nothing but the end is told, */
+  bool up_again;   /* or it is over, and that is still to be told. */
   cmt_bytes chunk; /* Decrypted bytes not yet used. */
   uint64_t now_ns;
   uint64_t handshake_at_ns, flush_at_ns; /* Deadlines. */
   /* The run under way, and where it stands in the multiplexer's stream. */
   size_t batch_len, batch_taken;
   uint64_t run_from;
-  cmt_why *why; /* What the last event lends; NULL: of cmt__conn_new(). */
   /* Why it ended. */
   cmt_err end_err;
   cmt_stage end_stage;

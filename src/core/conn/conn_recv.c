@@ -22,6 +22,36 @@ static void first_bytes_keep(cmt__conn_handshake *h, const uint8_t *data,
   }
 }
 
+/* A chunk goes to the multiplexer whole, so the rest of one is either here or
+   there. */
+static cmt_err input_keep(cmt_conn *c, cmt_bytes more) {
+  cmt_bytes *rest =
+    cmt__mconn_has_input(c->mconn) ? cmt__mconn_input(c->mconn) : &c->chunk;
+  cmt_err err = cmt__secret_conn_keep(c->secret, rest, more);
+
+  c->borrows = c->borrows && err != CMT_OK;
+  return err;
+}
+
+cmt_err cmt_conn_keep(cmt_conn *c) {
+  if (c->state != CMT__CONN_UP) {
+    return CMT_EINVAL;
+  }
+  return cmt_conn_borrows(c) ? input_keep(c, (cmt_bytes){0}) : CMT_OK;
+}
+
+/* Nothing is opened on standby, so all of it has to be kept. */
+static cmt_err standby_recv(cmt_conn *c, cmt_bytes in) {
+  cmt_err err = input_keep(c, in);
+
+  c->standby_room -= (uint16_t)cmt__min(in.len, c->standby_room);
+  if (err != CMT_OK) {
+    cmt__conn_fail(c, err);
+    return CMT_ECLOSED;
+  }
+  return CMT_OK;
+}
+
 cmt_err cmt_conn_recv(cmt_conn *c, uint8_t *data, size_t len, uint64_t now_ns) {
   cmt_err err;
 
@@ -32,47 +62,38 @@ cmt_err cmt_conn_recv(cmt_conn *c, uint8_t *data, size_t len, uint64_t now_ns) {
   if (c->ended) {
     return CMT_ECLOSED;
   }
-  if (c->chunk.len > 0 || cmt__mconn_has_input(c->mconn) ||
-      (data == NULL && len > 0)) {
+  if (data == NULL && len > 0) {
     return CMT_EINVAL;
   }
-  c->borrows = true;
+  if (c->standby) {
+    return standby_recv(c, (cmt_bytes){.base = data, .len = len});
+  }
+  if (c->chunk.len > 0 || cmt__mconn_has_input(c->mconn)) {
+    return CMT_EINVAL;
+  }
   if (c->state == CMT__CONN_SECRET) {
     first_bytes_keep(c->shake, data, len);
   }
   err = cmt_secret_conn_recv(c->secret, data, len);
-  if (err != CMT_OK && err != CMT_EINVAL) {
+  if (err == CMT_OK) {
+    c->borrows = true;
+  } else if (err != CMT_EINVAL) {
     cmt__conn_fail(c, err);
     return CMT_ECLOSED;
   }
   return err;
 }
 
-/* A chunk goes to the multiplexer whole, so the rest of one is either here or
-   there. */
-cmt_err cmt__conn_keep(cmt_conn *c, const uint8_t *data, size_t len) {
-  cmt_bytes *rest =
-    cmt__mconn_has_input(c->mconn) ? cmt__mconn_input(c->mconn) : &c->chunk;
-
-  cmt_err err;
-
-  CMT_ASSERT(&c->config->pool.env, c->state == CMT__CONN_UP);
-  err = cmt__secret_conn_keep(c->secret, rest,
-                              (cmt_bytes){.base = data, .len = len});
-  c->borrows = c->borrows && err != CMT_OK;
-  return err;
+bool cmt_conn_borrows(const cmt_conn *c) {
+  return c->borrows && cmt_conn_has_input(c);
 }
 
-bool cmt__conn_borrows(const cmt_conn *c) {
-  return c->borrows && cmt__conn_has_input(c);
-}
-
-bool cmt__conn_has_input(const cmt_conn *c) {
+bool cmt_conn_has_input(const cmt_conn *c) {
   return c->chunk.len > 0 || cmt__mconn_has_input(c->mconn) ||
          cmt__secret_conn_has_input(c->secret);
 }
 
-bool cmt__conn_has_ended(const cmt_conn *c) { return c->ended; }
+bool cmt_conn_has_ended(const cmt_conn *c) { return c->ended; }
 
 /* The other side has proved its key. */
 static void authenticated(cmt_conn *c) {
@@ -144,7 +165,7 @@ static bool info_take(cmt_conn *c, size_t n) {
   while (h->in_cap - h->in_len < n) {
     void *items = h->in;
 
-    if (!cmt__grow(&c->config->pool.env, &items, &h->in_cap, 1,
+    if (!cmt__grow(&c->group->pool.env, &items, &h->in_cap, 1,
                    CMT__INFO_FIRST)) {
       cmt__conn_fail(c, CMT_ENOMEM);
       return false;
@@ -198,7 +219,7 @@ static bool info_event(cmt_conn *c, cmt_conn_event *out) {
     cmt__conn_end(c, CMT_EPROTO, "malformed node info");
     return false;
   }
-  c->theirs = cmt__node_info_clone(&c->config->pool.env, &info);
+  c->theirs = cmt__node_info_clone(&c->group->pool.env, &info);
   if (c->theirs == NULL) {
     cmt__conn_fail(c, CMT_ENOMEM);
     return false;
@@ -248,7 +269,7 @@ static bool check_event(cmt_conn *c, cmt_conn_event *out) {
   }
   c->state = CMT__CONN_UP;
   c->theirs_have =
-    cmt__channels_among(c->config->list, c->config->count, c->theirs->channels);
+    cmt__channels_among(c->group->list, c->group->count, c->theirs->channels);
   cmt__mconn_start(c->mconn, c->now_ns);
   cmt__mconn_behind(c->mconn, !c->shake->info_sent || !cmt__conn_batch_done(c),
                     c->now_ns);
@@ -328,34 +349,39 @@ static bool conn_step(cmt_conn *c, cmt_conn_event *out, bool *more) {
   return have;
 }
 
+/* Others of its group have no business with it any more. */
 static bool end_event(cmt_conn *c, cmt_conn_event *out) {
   if (!c->ended || c->end_told) {
     return false;
   }
   c->end_told = true;
+  cmt__mconn_detach_quota(c->mconn);
   out->kind = CMT_CONN_END;
-  if (c->why != NULL) {
-    cmt__conn_why(c, c->why);
-    out->why = c->why;
-  }
+  out->err = c->end_err;
   return true;
 }
 
-void cmt__conn_whose(const cmt_conn *c, cmt_conn_event *out) {
-  out->id = cmt_secret_conn_id(c->secret);
-  out->node_info = c->theirs;
+static bool up_again_event(cmt_conn *c, cmt_conn_event *out) {
+  if (!c->up_again || c->ended) {
+    return false;
+  }
+  c->up_again = false;
+  out->kind = CMT_CONN_UP;
+  return true;
 }
 
 static bool next_event(cmt_conn *c, cmt_conn_event *out) {
-  bool have = false, more = true;
+  bool have, more = !c->standby || cmt__mconn_was_dropped(c->mconn);
 
   *out = (cmt_conn_event){.size = sizeof *out, .kind = CMT_CONN_END};
+  have = up_again_event(c, out);
   while (!have && more && !c->ended) {
     have = conn_step(c, out, &more);
   }
   cmt__conn_update(c);
   have = have || end_event(c, out);
-  cmt__conn_whose(c, out);
+  out->id = cmt_secret_conn_id(c->secret);
+  out->node_info = c->theirs;
   return have;
 }
 

@@ -42,7 +42,7 @@ static bool parting_wants_write(const cmt_conn *c) {
 bool cmt_conn_wants_write(cmt_conn *c, uint64_t now_ns, bool *urgent) {
   bool hurry = true, wants;
 
-  cmt__conn_latch(c, now_ns);
+  cmt__mconn_enter(c->mconn, cmt__conn_enter(c, now_ns));
   wants = handshake_wants_write(c) || parting_wants_write(c);
   if (!wants && c->state == CMT__CONN_UP && !c->ended &&
       !handshake_is_left(c)) {
@@ -93,7 +93,7 @@ static size_t batch_seal(cmt_conn *c, uint8_t *slots, const cmt__batch *r) {
 static size_t info_seal(cmt_conn *c, uint8_t *slots, cmt__batch r) {
   size_t size = cmt__node_info_size(c->shake->ours);
   cmt__writer w;
-  uint8_t *text = cmt__alloc(&c->config->pool.env, size + INFO_PREFIX_MAX);
+  uint8_t *text = cmt__alloc(&c->group->pool.env, size + INFO_PREFIX_MAX);
 
   if (text == NULL) {
     cmt__conn_fail(c, CMT_ENOMEM);
@@ -102,9 +102,9 @@ static size_t info_seal(cmt_conn *c, uint8_t *slots, cmt__batch r) {
   w = (cmt__writer){.at = text, .end = text + size + INFO_PREFIX_MAX};
   cmt__write_varint(&w, size);
   cmt__node_info_encode(c->shake->ours, &w);
-  CMT_ASSERT(&c->config->pool.env, !w.failed);
+  CMT_ASSERT(&c->group->pool.env, !w.failed);
   cmt__batch_write(&r, text, (size_t)(w.at - text));
-  cmt__free(&c->config->pool.env, text);
+  cmt__free(&c->group->pool.env, text);
   c->shake->info_sent = true;
   if (c->state == CMT__CONN_UP) {
     cmt__conn_handshake_free(c);
@@ -120,18 +120,18 @@ static size_t batch_next(cmt_conn *c, uint8_t *slots, size_t cap) {
   c->batch_is_mconn = false;
   if (parting_wants_write(c)) {
     c->parted = true;
-    r = cmt__batch_frames(&c->config->pool.env, slots, cap / CMT_FRAME_SLOT);
+    r = cmt__batch_frames(&c->group->pool.env, slots, cap / CMT_FRAME_SLOT);
     cmt__mconn_write_parting(c->mconn, &r);
     return batch_seal(c, slots, &r);
   }
   shake = cmt_secret_conn_output(c->secret);
   if (shake.len != 0) {
-    CMT_ASSERT(&c->config->pool.env, shake.len <= cap);
+    CMT_ASSERT(&c->group->pool.env, shake.len <= cap);
     memcpy(slots, shake.base, shake.len);
     cmt_secret_conn_consume(c->secret, shake.len);
     return batch_begin(c, shake.len);
   }
-  r = cmt__batch_frames(&c->config->pool.env, slots, cap / CMT_FRAME_SLOT);
+  r = cmt__batch_frames(&c->group->pool.env, slots, cap / CMT_FRAME_SLOT);
   if (c->shake != NULL && !c->shake->info_sent &&
       c->state != CMT__CONN_SECRET) {
     return info_seal(c, slots, r);
@@ -143,7 +143,7 @@ static size_t batch_next(cmt_conn *c, uint8_t *slots, size_t cap) {
 }
 
 size_t cmt_conn_write(cmt_conn *c, uint8_t *dest, size_t cap, uint64_t now_ns) {
-  CMT_REQUIRE(&c->config->pool.env, cap >= cmt_conn_write_min(c),
+  CMT_REQUIRE(&c->group->pool.env, cap >= cmt_conn_write_min(c),
               "cmt_conn_write: less room than cmt_conn_write_min()");
   return cmt__conn_batch_done(c) && cmt_conn_wants_write(c, now_ns, NULL)
            ? batch_next(c, dest, cap)
@@ -152,7 +152,7 @@ size_t cmt_conn_write(cmt_conn *c, uint8_t *dest, size_t cap, uint64_t now_ns) {
 
 void cmt_conn_consume(cmt_conn *c, size_t len, uint64_t now_ns) {
   (void)cmt__conn_enter(c, now_ns);
-  CMT_REQUIRE(&c->config->pool.env, len <= c->batch_len - c->batch_taken,
+  CMT_REQUIRE(&c->group->pool.env, len <= c->batch_len - c->batch_taken,
               "cmt_conn_consume: more than what was written");
   c->batch_taken += len;
   if (c->batch_is_mconn) {

@@ -22,7 +22,7 @@ void cmt__channels_start(cmt__channels *cs, uint64_t send_rate,
     cmt__rate_init(cs->urgent, urgent_rate, urgent_rate / 4, now_ns);
   }
   for (size_t i = 0; cs->rates != NULL && i < cs->count; i++) {
-    const cmt_channel *c = &cs->config->list[i];
+    const cmt_channel *c = &cs->group->list[i];
 
     cmt__rate_init_bytes(&cs->rates[i].send, c->send_rate, now_ns);
     cmt__rate_init_bytes(&cs->rates[i].recv, c->recv_rate, now_ns);
@@ -34,17 +34,17 @@ static cmt_err rates_new(cmt__channels *cs) {
   bool any = false, urgent = false;
 
   for (size_t i = 0; i < cs->count; i++) {
-    const cmt_channel *c = &cs->config->list[i];
+    const cmt_channel *c = &cs->group->list[i];
 
     any = any || c->send_rate > 0 || c->recv_rate > 0;
     urgent = urgent || c->traffic == CMT_TRAFFIC_URGENT;
   }
   if (any) {
     cs->rates =
-      cmt__alloc_zero(&cs->config->pool.env, cs->count * sizeof *cs->rates);
+      cmt__alloc_zero(&cs->group->pool.env, cs->count * sizeof *cs->rates);
   }
   if (urgent) {
-    cs->urgent = cmt__alloc_zero(&cs->config->pool.env, sizeof *cs->urgent);
+    cs->urgent = cmt__alloc_zero(&cs->group->pool.env, sizeof *cs->urgent);
   }
   return (any && cs->rates == NULL) || (urgent && cs->urgent == NULL)
            ? CMT_ENOMEM
@@ -71,24 +71,23 @@ uint64_t cmt__channels_read_left(cmt__channels *cs) {
 
 /* ---- making ---- */
 
-cmt_err cmt__channels_init(cmt__channels *cs, cmt__conn_config *config,
+cmt_err cmt__channels_init(cmt__channels *cs, cmt_conn_group *group,
                            const cmt__wire *wire) {
   *cs = (cmt__channels){
-    .config = config,
+    .group = group,
     .wire = wire,
     .cut_max = UINT64_MAX,
     .partial_max_ns = CMT_NEVER,
     .partial_check_ns = CMT_NEVER,
   };
-  if (config->count == 0) {
+  if (group->count == 0) {
     return CMT_OK;
   }
-  cs->list =
-    cmt__alloc_zero(&config->pool.env, config->count * sizeof *cs->list);
+  cs->list = cmt__alloc_zero(&group->pool.env, group->count * sizeof *cs->list);
   if (cs->list == NULL) {
     return CMT_ENOMEM;
   }
-  cs->count = config->count;
+  cs->count = group->count;
   if (rates_new(cs) != CMT_OK) {
     cmt__channels_fini(cs);
     return CMT_ENOMEM;
@@ -109,8 +108,8 @@ static void channels_empty(cmt__channels *cs, cmt__channels_rest *rest) {
     rest->list[i].count = cmt__counter32_get(&c->queue_count);
     rest->list[i].partial = c->partial;
   }
-  cmt__free(&cs->config->pool.env, cs->rates);
-  cmt__free(&cs->config->pool.env, cs->urgent);
+  cmt__free(&cs->group->pool.env, cs->rates);
+  cmt__free(&cs->group->pool.env, cs->urgent);
   cs->rates = NULL;
   cs->urgent = NULL;
   cs->count = 0;
@@ -138,9 +137,9 @@ void cmt__channels_fini(cmt__channels *cs) {
   cmt__channels_rest rest;
 
   channels_empty(cs, &rest);
-  cmt__free(&cs->config->pool.env, cs->list);
+  cmt__free(&cs->group->pool.env, cs->list);
   cs->list = NULL;
-  cmt__channels_let_go(&cs->config->pool.env, &rest);
+  cmt__channels_let_go(&cs->group->pool.env, &rest);
 }
 
 _Static_assert(sizeof(cmt__channel_last) <= sizeof(cmt__channel),
@@ -178,7 +177,7 @@ void cmt__channels_trim(cmt__channels *cs) {
     cmt__channel *c = &cs->list[i];
 
     if (cmt__counter32_get(&c->queue_count) == 0) {
-      cmt__free(&cs->config->pool.env, c->queue);
+      cmt__free(&cs->group->pool.env, c->queue);
       c->queue = NULL;
       c->queue_cap = 0;
       c->queue_head = 0;
@@ -211,7 +210,7 @@ static void partials_drop(void *owner) {
 
 /* For one that comes above its floor.  False: no memory. */
 static bool holder_new(cmt__channels *cs) {
-  cs->holder = cmt__alloc_zero(&cs->config->pool.env, sizeof *cs->holder);
+  cs->holder = cmt__alloc_zero(&cs->group->pool.env, sizeof *cs->holder);
   if (cs->holder != NULL) {
     cs->holder->reserved = cs->recv_held;
     cs->holder->unread = cs->unread;
@@ -281,7 +280,7 @@ void cmt__channels_unread(cmt__channels *cs, bool on) {
 
 void cmt__channels_detach_quota(cmt__channels *cs) {
   partial_give(cs, cs->recv_held);
-  cmt__free(&cs->config->pool.env, cs->holder);
+  cmt__free(&cs->group->pool.env, cs->holder);
   cs->holder = NULL;
   cs->quota = NULL;
 }
@@ -370,7 +369,7 @@ static cmt_err partial_reserve(cmt__channels *cs, cmt__channel *c, size_t have,
   if (err != CMT_OK) {
     return err;
   }
-  grown = cmt__buf_new_cap(&cs->config->pool.env, have + more);
+  grown = cmt__buf_new_cap(&cs->group->pool.env, have + more);
   if (grown == NULL) {
     partial_give(cs, more);
     return CMT_ENOMEM;
@@ -381,7 +380,7 @@ static cmt_err partial_reserve(cmt__channels *cs, cmt__channel *c, size_t have,
 /* A message that is whole in its packet has a buffer of exactly its length,
    which is delivered with the packet's last byte. */
 static cmt_err whole_begin(cmt__channels *cs, cmt__channel *c, size_t len) {
-  c->partial = cmt__buf_new_cap(&cs->config->pool.env, len);
+  c->partial = cmt__buf_new_cap(&cs->group->pool.env, len);
   cs->whole = c->partial != NULL ? c : NULL;
   return c->partial != NULL ? CMT_OK : CMT_ENOMEM;
 }
@@ -491,7 +490,7 @@ void cmt__channel_get_status(const cmt__channels *cs, size_t i,
   const cmt__channel *c = &cs->list[i];
 
   *out = (cmt_channel_status){
-    .id = cs->config->list[i].id,
+    .id = cs->group->list[i].id,
     .queued_messages = cmt__counter32_get(&c->queue_count),
     .queued_bytes = cmt__counter_get(&c->queued_bytes),
     .sent_messages = cmt__counter_get(&c->sent_messages),

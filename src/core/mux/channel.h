@@ -8,15 +8,8 @@
 
 #include "quota.h"
 #include "base/counter.h"
-#include "conn_config.h"
+#include "conn_group.h"
 #include "core/wire/wire.h"
-
-/* Messages cut to their end since the last call, per channel in the order of
-   the options, and their bytes in all. */
-typedef struct cmt__credits {
-  uint32_t messages[CMT_CHANNELS_MAX];
-  size_t bytes;
-} cmt__credits;
 
 /* A message to send, and since when. */
 typedef struct cmt__queued {
@@ -48,7 +41,7 @@ typedef struct cmt__channel_rates {
 } cmt__channel_rates;
 
 typedef struct cmt__channels {
-  cmt__conn_config *config;
+  cmt_conn_group *group;
   cmt__channel *list;
   size_t count; /* As of what is shared, until they are retired. */
   const cmt__wire *wire;
@@ -79,9 +72,9 @@ typedef struct cmt__channels {
   uint64_t partial_max_ns, partial_check_ns;
 } cmt__channels;
 
-/* Makes the channels of |config|, which outlives them.  CMT_ENOMEM. */
+/* Makes the channels of |group|, which outlives them.  CMT_ENOMEM. */
 CMT_NODISCARD cmt_err cmt__channels_init(cmt__channels *cs,
-                                         cmt__conn_config *config,
+                                         cmt_conn_group *group,
                                          const cmt__wire *wire);
 void cmt__channels_fini(cmt__channels *cs);
 
@@ -180,7 +173,7 @@ size_t cmt__channels_memory(const cmt_channel *list, size_t count);
 /* What the channel at |c| is. */
 static inline const cmt_channel *cmt__channel_desc(const cmt__channels *cs,
                                                    const cmt__channel *c) {
-  return &cs->config->list[c - cs->list];
+  return &cs->group->list[c - cs->list];
 }
 
 /* Fills in the status of the channel at |i|.  Any thread, as long as they are

@@ -14,7 +14,7 @@ enum { CMT__QUEUE_FIRST = 4 };
 
 /* NULL: no channel has this id. */
 static inline cmt__channel *cmt__channel_find(cmt__channels *cs, uint8_t id) {
-  uint8_t at = cs->config->index[id];
+  uint8_t at = cs->group->index[id];
 
   return at < cs->count ? &cs->list[at] : NULL;
 }

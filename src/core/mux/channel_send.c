@@ -155,7 +155,7 @@ void cmt__channels_decay(cmt__channels *cs, uint64_t now_ns) {
 
 static bool queue_grow(cmt__channels *cs, cmt__channel *c) {
   uint32_t cap = c->queue_cap ? 2 * c->queue_cap : CMT__QUEUE_FIRST;
-  cmt__queued *queue = cmt__alloc(&cs->config->pool.env, cap * sizeof *queue);
+  cmt__queued *queue = cmt__alloc(&cs->group->pool.env, cap * sizeof *queue);
 
   if (queue == NULL) {
     return false;
@@ -163,7 +163,7 @@ static bool queue_grow(cmt__channels *cs, cmt__channel *c) {
   for (uint32_t i = 0; i < c->queue_cap; i++) {
     queue[i] = *cmt__channel_queued(c, i);
   }
-  cmt__free(&cs->config->pool.env, c->queue);
+  cmt__free(&cs->group->pool.env, c->queue);
   c->queue = queue;
   c->queue_cap = cap;
   c->queue_head = 0;
@@ -174,7 +174,7 @@ cmt_err cmt__channel_queue(cmt__channels *cs, size_t at, cmt_buf *msg) {
   cmt__channel *c = &cs->list[at];
   uint32_t count = cmt__counter32_get(&c->queue_count);
 
-  if (!cmt__channel_has_room(&cs->config->list[at], count)) {
+  if (!cmt__channel_has_room(&cs->group->list[at], count)) {
     return CMT_EAGAIN;
   }
   if (count == c->queue_cap && !queue_grow(cs, c)) {

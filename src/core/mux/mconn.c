@@ -76,9 +76,9 @@ static cmt_err limits_check(const cmt_mconn_options *o, cmt_why *why) {
 
 /* A message over it could never be received. */
 static cmt_err recv_bytes_check(const cmt_mconn_options *o,
-                                const cmt__conn_config *config, cmt_why *why) {
-  for (size_t i = 0; o->recv_bytes_max > 0 && i < config->count; i++) {
-    const cmt_channel *c = &config->list[i];
+                                const cmt_conn_group *group, cmt_why *why) {
+  for (size_t i = 0; o->recv_bytes_max > 0 && i < group->count; i++) {
+    const cmt_channel *c = &group->list[i];
 
     if (c->recv_message_max > o->recv_bytes_max) {
       return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
@@ -91,7 +91,7 @@ static cmt_err recv_bytes_check(const cmt_mconn_options *o,
 }
 
 cmt_err cmt__mconn_options_check(const cmt_mconn_options *o,
-                                 const cmt__conn_config *config, cmt_why *why) {
+                                 const cmt_conn_group *group, cmt_why *why) {
   cmt_err err =
     payload_check("send_packet_payload_max", o->send_packet_payload_max,
                   CMT_PACKET_PAYLOAD_MIN, why);
@@ -109,14 +109,14 @@ cmt_err cmt__mconn_options_check(const cmt_mconn_options *o,
   if (err == CMT_OK) {
     err = limits_check(o, why);
   }
-  return err == CMT_OK ? recv_bytes_check(o, config, why) : err;
+  return err == CMT_OK ? recv_bytes_check(o, group, why) : err;
 }
 
 static size_t recv_bytes_default(const cmt__channels *cs) {
   size_t largest = 0;
 
   for (size_t i = 0; i < cs->count; i++) {
-    largest = cmt__max(largest, cs->config->list[i].recv_message_max);
+    largest = cmt__max(largest, cs->group->list[i].recv_message_max);
   }
   return largest + (1 << 20);
 }
@@ -156,38 +156,24 @@ static void mconn_init(cmt_mconn *m, const cmt_mconn_options *o) {
   m->recv_limited = o->recv_rate > 0 || m->channels.rates != NULL;
 }
 
-cmt_err cmt__mconn_new(const cmt_mconn_options *o, cmt__conn_config *config,
-                       uint64_t now_ns, cmt_mconn **out) {
-  cmt_mconn *m = cmt__alloc_zero(&config->pool.env, mconn_size(o));
+static cmt_err mconn_make(const cmt_mconn_options *o, cmt_conn_group *group,
+                          uint64_t now_ns, cmt_mconn **out) {
+  cmt_mconn *m = cmt__alloc_zero(&group->pool.env, mconn_size(o));
   cmt_err err =
-    m != NULL ? cmt__channels_init(&m->channels, config, cmt__wire_of(o->wire))
+    m != NULL ? cmt__channels_init(&m->channels, group, cmt__wire_of(o->wire))
               : CMT_ENOMEM;
 
   if (err != CMT_OK) {
-    cmt__free(&config->pool.env, m);
+    cmt__free(&group->pool.env, m);
     return err;
   }
-  (void)cmt__conn_config_ref(config);
+  (void)cmt__conn_group_ref(group);
   mconn_init(m, o);
   parts_init(m, o);
+  if (group->limited) {
+    cmt__mconn_attach_quota(m, &group->quota, o->wake, o->wake_arg);
+  }
   cmt__mconn_start(m, now_ns);
-  *out = m;
-  return CMT_OK;
-}
-
-static cmt_err alone_new(const cmt_mconn_options *o, cmt__conn_config *config,
-                         uint64_t now_ns, cmt_mconn **out) {
-  cmt_mconn *m;
-  cmt_err err = cmt__mconn_new(o, config, now_ns, &m);
-
-  if (err != CMT_OK) {
-    return err;
-  }
-  m->alone = cmt__alloc_zero(&config->pool.env, sizeof *m->alone);
-  if (m->alone == NULL) {
-    cmt_mconn_delete(m);
-    return CMT_ENOMEM;
-  }
   *out = m;
   return CMT_OK;
 }
@@ -195,7 +181,7 @@ static cmt_err alone_new(const cmt_mconn_options *o, cmt__conn_config *config,
 cmt_err cmt_mconn_new(const cmt_mconn_options *o, uint64_t now_ns,
                       cmt_mconn **out, cmt_why *why) {
   cmt_mconn_options full;
-  cmt__conn_config *config;
+  cmt_conn_group *group;
   cmt_err err = cmt__out_clear(out, why);
 
   cmt_mconn_options_init(&full);
@@ -203,37 +189,37 @@ cmt_err cmt_mconn_new(const cmt_mconn_options *o, uint64_t now_ns,
     err = cmt__sized_read(&full, sizeof full, o, "options", why);
   }
   if (err == CMT_OK) {
-    err = cmt__conn_config_new(full.env, full.channels, full.channel_count,
-                               &config, why);
+    err = cmt__conn_group_of(full.group, full.env, full.channels,
+                             full.channel_count, &group, why);
   }
   if (err != CMT_OK) {
     return err;
   }
-  err = cmt__mconn_options_check(&full, config, why);
+  err = cmt__mconn_options_check(&full, group, why);
   if (err == CMT_OK) {
-    err = alone_new(&full, config, now_ns, out);
+    err = mconn_make(&full, group, now_ns, out);
     cmt__why(why, err, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(err));
   }
-  cmt__conn_config_unref(config); /* The multiplexer has its own. */
+  cmt__conn_group_unref(group); /* The multiplexer has its own reference. */
   return err;
 }
 
 void cmt_mconn_delete(cmt_mconn *m) {
-  cmt__conn_config *config;
+  cmt_conn_group *group;
 
   if (m == NULL) {
     return;
   }
-  config = m->channels.config;
+  group = m->channels.group;
   cmt_buf_unref(m->lent);
-  cmt__packet_parser_fini(&m->parser, &config->pool.env);
+  cmt__packet_parser_fini(&m->parser, &group->pool.env);
   cmt__channels_fini(&m->channels);
   if (m->alone != NULL) {
-    cmt__free(&config->pool.env, m->alone->out.base);
-    cmt__free(&config->pool.env, m->alone);
+    cmt__free(&group->pool.env, m->alone->out.base);
+    cmt__free(&group->pool.env, m->alone);
   }
-  cmt__free(&config->pool.env, m);
-  cmt__conn_config_unref(config);
+  cmt__free(&group->pool.env, m);
+  cmt__conn_group_unref(group);
 }
 
 /* ---- time ---- */
@@ -271,10 +257,11 @@ static uint64_t stuck_ns(const cmt_mconn *m) {
 }
 
 uint64_t cmt_mconn_deadline(const cmt_mconn *m) {
-  uint64_t at_ns =
-    cmt__min64(m->channels.wire->pings->deadline(&m->ping), late_ns(m));
+  uint64_t at_ns = cmt__min64(late_ns(m), stuck_ns(m));
 
-  at_ns = cmt__min64(at_ns, stuck_ns(m));
+  if (!m->standby) {
+    at_ns = cmt__min64(at_ns, m->channels.wire->pings->deadline(&m->ping));
+  }
   if (m->failed != CMT_OK) {
     return CMT_NEVER;
   }
@@ -319,7 +306,7 @@ cmt_err cmt__mconn_tick(cmt_mconn *m, uint64_t now_ns, bool excused,
   if (err != CMT_OK) {
     return cmt__mconn_fail(m, err);
   }
-  *trims = m->channels.wire->pings->tick(&m->ping, now_ns);
+  *trims = !m->standby && m->channels.wire->pings->tick(&m->ping, now_ns);
   if (*trims) {
     cmt__channels_trim(&m->channels);
   }
@@ -351,6 +338,8 @@ void cmt__mconn_pause(cmt_mconn *m, bool on, uint64_t now_ns) {
   }
 }
 
+void cmt__mconn_standby(cmt_mconn *m, bool on) { m->standby = on; }
+
 void cmt__mconn_moved(cmt_mconn *m, uint64_t now_ns) {
   cmt__ping_moved(&m->ping, cmt__mconn_latch(m, now_ns));
 }
@@ -379,7 +368,7 @@ cmt_err cmt_mconn_ping(cmt_mconn *m) {
 /* ---- sending ---- */
 
 cmt_err cmt_mconn_try_send(cmt_mconn *m, uint8_t channel, cmt_buf *msg) {
-  const cmt__conn_config *config;
+  const cmt_conn_group *group;
   cmt_err err;
   size_t at;
 
@@ -389,9 +378,9 @@ cmt_err cmt_mconn_try_send(cmt_mconn *m, uint8_t channel, cmt_buf *msg) {
   if (m->failed != CMT_OK) {
     return m->failed;
   }
-  config = m->channels.config;
-  at = config->index[channel];
-  err = cmt__channel_refuses(config->list, m->channels.count, UINT16_MAX, at,
+  group = m->channels.group;
+  at = group->index[channel];
+  err = cmt__channel_refuses(group->list, m->channels.count, UINT16_MAX, at,
                              cmt_buf_bytes(msg).len);
   return err != CMT_OK ? err : cmt__channel_queue(&m->channels, at, msg);
 }
@@ -402,7 +391,7 @@ cmt_err cmt__mconn_queue(cmt_mconn *m, size_t at, cmt_buf *msg) {
 }
 
 uint32_t cmt__mconn_room(const cmt_mconn *m, size_t at) {
-  uint32_t max = m->channels.config->list[at].send_queue + 1;
+  uint32_t max = m->channels.group->list[at].send_queue + 1;
   uint32_t count = cmt__counter32_get(&m->channels.list[at].queue_count);
 
   return m->failed != CMT_OK || count >= max ? 0 : max - count;
@@ -453,20 +442,32 @@ void cmt__mconn_taken(cmt_mconn *m, uint64_t total, uint64_t now_ns) {
 
 uint64_t cmt__mconn_filled(const cmt_mconn *m) { return m->ping.filled; }
 
+static bool alone_make(cmt_mconn *m) {
+  if (m->alone == NULL) {
+    m->alone = cmt__alloc_zero(&m->channels.group->pool.env, sizeof *m->alone);
+  }
+  return m->alone != NULL;
+}
+
 cmt_bytes cmt_mconn_output(cmt_mconn *m, size_t max, uint64_t now_ns) {
-  cmt__outbuf *out = &m->alone->out;
+  cmt__outbuf *out;
   bool urgent;
 
   (void)cmt__mconn_latch(m, now_ns);
+  if (!alone_make(m)) {
+    (void)cmt__mconn_fail(m, CMT_ENOMEM);
+    return (cmt_bytes){.base = NULL};
+  }
+  out = &m->alone->out;
   if (out->begin == out->end && cmt__mconn_wants_write(m, &urgent)) {
     size_t cap = cmt__max(cmt__min(max, RUN_MAX), cmt__mconn_fill_min(m));
     cmt__batch r;
 
-    if (!cmt__outbuf_reserve(out, &m->channels.config->pool.env, cap)) {
+    if (!cmt__outbuf_reserve(out, &m->channels.group->pool.env, cap)) {
       (void)cmt__mconn_fail(m, CMT_ENOMEM);
       return (cmt_bytes){.base = NULL};
     }
-    r = cmt__batch_plain(&m->channels.config->pool.env, out->base, cap);
+    r = cmt__batch_plain(&m->channels.group->pool.env, out->base, cap);
     cmt__mconn_fill(m, &r, now_ns);
     out->begin = 0;
     out->end = r.len;
@@ -477,7 +478,7 @@ cmt_bytes cmt_mconn_output(cmt_mconn *m, size_t max, uint64_t now_ns) {
 void cmt_mconn_consume(cmt_mconn *m, size_t len, uint64_t now_ns) {
   cmt__mconn_alone *a = m->alone;
 
-  CMT_REQUIRE(&m->channels.config->pool.env, len <= a->out.end - a->out.begin,
+  CMT_REQUIRE(&m->channels.group->pool.env, len <= a->out.end - a->out.begin,
               "cmt_mconn_consume: more than the output that was lent");
   a->out.begin += len;
   a->consumed += len;
@@ -570,8 +571,12 @@ void cmt__mconn_detach_quota(cmt_mconn *m) {
   cmt__channels_detach_quota(&m->channels);
 }
 
+bool cmt__mconn_was_dropped(const cmt_mconn *m) {
+  return cmt__channels_gave_way(&m->channels);
+}
+
 bool cmt__mconn_gave_way(const cmt_mconn *m) {
-  return m->failed == CMT_ENOBUFS && cmt__channels_gave_way(&m->channels);
+  return m->failed == CMT_ENOBUFS && cmt__mconn_was_dropped(m);
 }
 
 static cmt_err next_event(cmt_mconn *m, cmt_mconn_event *out) {
@@ -584,7 +589,7 @@ static cmt_err next_event(cmt_mconn *m, cmt_mconn_event *out) {
   }
   while (m->failed == CMT_OK) {
     cmt_err err =
-      cmt__packet_next(&m->parser, &m->channels.config->pool.env, &m->in, &k);
+      cmt__packet_next(&m->parser, &m->channels.group->pool.env, &m->in, &k);
 
     if (err == CMT_EAGAIN) {
       cmt__channels_note(&m->channels);
@@ -646,7 +651,7 @@ size_t cmt__mconn_memory(const cmt_mconn_options *o) {
          cmt__channels_memory(o->channels, o->channel_count);
 }
 
-bool cmt__mconn_take_credits(cmt_mconn *m, cmt__credits *out) {
+bool cmt__mconn_take_credits(cmt_mconn *m, cmt_credits *out) {
   bool any = false;
 
   for (size_t i = 0; i < m->channels.count; i++) {

@@ -6,17 +6,11 @@
 
 #include "channel.h"
 
-/* All that can be wrong with options whose channels are those of |config|;
+/* All that can be wrong with options whose channels are those of |group|;
    CMT_EINVAL, and |why| names the option. */
 CMT_NODISCARD cmt_err cmt__mconn_options_check(const cmt_mconn_options *o,
-                                               const cmt__conn_config *config,
+                                               const cmt_conn_group *group,
                                                cmt_why *why);
-
-/* Makes one from checked options, with the environment and the channels of
-   |config|, of which it takes a reference.  CMT_ENOMEM. */
-CMT_NODISCARD cmt_err cmt__mconn_new(const cmt_mconn_options *o,
-                                     cmt__conn_config *config, uint64_t now_ns,
-                                     cmt_mconn **out);
 
 /* As cmt__channels_retire(). */
 cmt__channel_last *cmt__mconn_retire(cmt_mconn *m, cmt__channels_rest *rest);
@@ -49,6 +43,8 @@ void cmt__mconn_start(cmt_mconn *m, uint64_t now_ns);
 void cmt__mconn_attach_quota(cmt_mconn *m, cmt__quota *b,
                              void (*on_gave_way)(void *arg), void *arg);
 void cmt__mconn_detach_quota(cmt_mconn *m);
+/* Its unfinished messages are gone, and the next event is its end. */
+bool cmt__mconn_was_dropped(const cmt_mconn *m);
 /* Whether it failed, with CMT_ENOBUFS, since it held most of what all share. */
 bool cmt__mconn_gave_way(const cmt_mconn *m);
 
@@ -70,6 +66,9 @@ bool cmt__mconn_is_drained(const cmt_mconn *m);
    every third of the pong timeout, so that the peer does not give up on pings
    that we have not read. */
 void cmt__mconn_pause(cmt_mconn *m, bool on, uint64_t now_ns);
+
+/* It sends no pings of its own, or does so again. */
+void cmt__mconn_standby(cmt_mconn *m, bool on);
 
 /* The least room that cmt__mconn_fill() can work with: a packet is never cut in
    two runs, and a pong and a ping go before it. */
@@ -107,7 +106,7 @@ bool cmt__mconn_wants_write(const cmt_mconn *m, bool *urgent);
 /* Most bytes that one made with |o| takes, without messages and output. */
 size_t cmt__mconn_memory(const cmt_mconn_options *o);
 
-bool cmt__mconn_take_credits(cmt_mconn *m, cmt__credits *out);
+bool cmt__mconn_take_credits(cmt_mconn *m, cmt_credits *out);
 uint64_t cmt__mconn_copied(const cmt_mconn *m);
 uint64_t cmt__mconn_pings_sent(const cmt_mconn *m);
 

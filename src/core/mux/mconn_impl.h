@@ -13,7 +13,7 @@
 /* Pongs within a pong timeout in which nothing is read. */
 enum { CMT__UNASKED = 3 };
 
-/* What only one that a caller made with cmt_mconn_new() has. */
+/* What only one needs whose output is not written into the caller's memory. */
 typedef struct cmt__mconn_alone {
   cmt__outbuf out;   /* What cmt_mconn_output() lends. */
   uint64_t consumed; /* Bytes of it since the start. */
@@ -30,6 +30,7 @@ struct cmt_mconn {
   uint8_t first;       /* The first byte, until its packet is there; 0 then. */
   bool stuck;          /* It failed since nothing was taken. */
   bool paused;         /* The caller does not read. */
+  bool standby;        /* It sends no pings of its own. */
   bool limited;        /* It should not, for a limit. */
   bool recv_limited;   /* There is one, of some kind. */
   uint64_t stopped_ns; /* Since when one of both. */
@@ -41,7 +42,7 @@ struct cmt_mconn {
   /* When this connection may draw on the limits that it shares. */
   uint64_t shared_send_ns, shared_recv_ns;
   cmt__ping ping;
-  cmt__mconn_alone *alone; /* NULL: of cmt__mconn_new(). */
+  cmt__mconn_alone *alone; /* NULL: cmt_mconn_output() was not called. */
 };
 
 /* Latches the caller's instant and returns it; one before the last one counts

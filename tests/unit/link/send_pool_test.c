@@ -494,7 +494,7 @@ static void worker_turn(worker *w) {
 
   while (again) {
     cmt__send_queue_items *taken = &w->u->send_queue.taken;
-    cmt__credits c = {.bytes = 0};
+    cmt_credits c = {.bytes = 0};
     cmt__send_queue_view view;
 
     cmt__send_queue_take(&w->u->send_queue, 0, &view);

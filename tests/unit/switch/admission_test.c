@@ -252,10 +252,12 @@ static void check_part(fixture *f, const char *others, const char *crowd) {
   hostile h[18] = {{.tcp = NULL}};
   char from[32];
 
+  for (int i = 0; i < 18; i++) {
+    h[i] = (hostile){.mute = true};
+  }
   f->at.options.handshakes_max = 16;
   test_node_start(&f->at);
   for (int i = 0; i < 18; i++) {
-    h[i] = (hostile){.mute = true};
     snprintf(from, sizeof from, i >= 13 && i < 16 ? crowd : others, i + 1);
     come(f, &h[i], from);
     assert_int_equal(i >= 16, h[13].ended);

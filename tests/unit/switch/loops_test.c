@@ -123,8 +123,8 @@ static void what_they_share_is_shared_by_threads(void **state) {
   fixture *f = *state;
 
   test_node_start(&f->a);
-  assert_int_equal(LOOPS, f->a.sw->quota.threads);
-  assert_non_null(f->a.sw->quota.guard.lock);
+  assert_int_equal(LOOPS, f->a.sw->setup.group->quota.threads);
+  assert_non_null(f->a.sw->setup.group->quota.guard.lock);
 }
 
 /* ---- at any moment ---- */

@@ -8,7 +8,7 @@
 
 #include "base/buf.h"
 #include "core/mux/channel.h"
-#include "core/mux/conn_config.h"
+#include "core/mux/conn_group.h"
 
 #include <cometp2p/version.h>
 
@@ -403,8 +403,7 @@ static void one_channel_more_counts(void **state) {
   expected += EXACT_PEERS * (sizeof(uint32_t) + sizeof(cmt__send_queue_fifo) +
                              2 * (48 - 24) * sizeof(cmt__send_queue_item) +
                              10 * cmt__buf_header() + cmt__buf_header());
-  expected +=
-    cmt__conn_config_memory(2, 0, 0) - cmt__conn_config_memory(1, 0, 0);
+  expected += cmt__conn_group_memory(2, 0, 0) - cmt__conn_group_memory(1, 0, 0);
   assert_int_equal(before + expected, max_of(&e.o));
 }
 

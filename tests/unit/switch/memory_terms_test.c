@@ -6,7 +6,7 @@
 #include "node.h"
 
 #include "base/buf.h"
-#include "core/mux/conn_config.h"
+#include "core/mux/conn_group.h"
 #include "switch/attempt.h"
 #include "link/send_queue.h"
 #include "switch/session.h"
@@ -310,7 +310,7 @@ static uint64_t expected(const row *r, const cmt_conn_options *o) {
   const uint64_t longest = r->channels > 0 ? r->recv : 0;
   const uint64_t sums[] = {
     sizeof(cmt_switch),
-    cmt__conn_config_memory(r->channels, connections, shakes),
+    cmt__conn_group_memory(r->channels, connections, shakes),
     r->loops *
       (sizeof(cmt__loop_thread) + 8192 + SCRATCH + READ + peers * TIMER),
     r->loops * 2 * (longest + cmt__buf_header()),

@@ -204,14 +204,14 @@ static void what_loops_share_is_locked(void **state) {
     test_node_init(&n, &w);
     test_node_start(&n);
     lock = &n.sw->quota_lock;
-    assert_int_equal(loops, n.sw->quota.threads);
-    cmt__quota_lock(&n.sw->quota);
+    assert_int_equal(loops, n.sw->setup.group->quota.threads);
+    cmt__quota_lock(&n.sw->setup.group->quota);
     assert_int_equal(loops > 1 ? EBUSY : 0, pthread_mutex_trylock(lock));
     assert_int_equal(loops > 1, cmt__locks_held);
     if (loops == 1) {
       pthread_mutex_unlock(lock);
     }
-    cmt__quota_unlock(&n.sw->quota);
+    cmt__quota_unlock(&n.sw->setup.group->quota);
     assert_int_equal(0, cmt__locks_held);
     test_node_fini(&n);
     test_world_fini(&w);

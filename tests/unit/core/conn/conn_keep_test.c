@@ -86,17 +86,20 @@ static void run(size_t cut, size_t piece) {
   copy = copy_of(frames, cut);
   assert_cmt(CMT_OK, cmt_conn_recv(f.c, copy, cut, 0));
   assert_true(take_up(&f));
-  assert_cmt(CMT_OK, cmt__conn_keep(f.c, NULL, 0));
+  assert_cmt(CMT_OK, cmt_conn_standby(f.c, 0));
+  assert_false(cmt_conn_borrows(f.c));
   free(copy);
   for (size_t at = cut, n; at < len; at += n) {
     n = cmt__min(piece, len - at);
     copy = copy_of(frames + at, n);
-    assert_cmt(CMT_OK, cmt__conn_keep(f.c, copy, n));
+    assert_cmt(CMT_OK, cmt_conn_recv(f.c, copy, n, 0));
     free(copy);
+    assert_conn_events(&f, "");
   }
-  assert_true(cmt__conn_has_input(f.c));
-  assert_conn_events(&f, all);
-  assert_false(cmt__conn_has_input(f.c));
+  assert_true(cmt_conn_has_input(f.c));
+  cmt_conn_activate(f.c, 0);
+  assert_conn_events(&f, "up 31.3 ff.1000 ff.3 30.1");
+  assert_false(cmt_conn_has_input(f.c));
   assert_null(f.c->secret->kept); /* It goes with its last byte. */
   conn_peer_send_hex(&f, "0b1a09083110011a03616263");
   assert_conn_events(&f, "31.3");
@@ -121,9 +124,9 @@ static void nothing_to_keep_takes_no_memory(void **state) {
   conn_peer_start(&f);
   conn_peer_up(&f);
   live = f.t.live;
-  assert_cmt(CMT_OK, cmt__conn_keep(f.c, NULL, 0));
+  assert_cmt(CMT_OK, cmt_conn_keep(f.c));
   assert_int_equal(live, f.t.live);
-  assert_false(cmt__conn_has_input(f.c));
+  assert_false(cmt_conn_has_input(f.c));
   conn_peer_fini(&f);
 }
 
@@ -138,7 +141,7 @@ static void without_memory_nothing_changes(void **state) {
   assert_cmt(CMT_OK, cmt_conn_recv(f.c, frames, len, 0));
   assert_true(take_up(&f));
   f.t.fail_at = f.t.allocs;
-  assert_cmt(CMT_ENOMEM, cmt__conn_keep(f.c, NULL, 0));
+  assert_cmt(CMT_ENOMEM, cmt_conn_keep(f.c));
   f.t.fail_at = SIZE_MAX;
   assert_conn_events(&f, all);
   conn_peer_fini(&f);
@@ -154,10 +157,10 @@ static void an_end_needs_no_memory_kept(void **state) {
   len = write_frames(&f, frames);
   assert_cmt(CMT_OK, cmt_conn_recv(f.c, frames, len, 0));
   assert_true(take_up(&f));
-  assert_cmt(CMT_OK, cmt__conn_keep(f.c, NULL, 0));
-  assert_false(cmt__conn_has_ended(f.c));
+  assert_cmt(CMT_OK, cmt_conn_keep(f.c));
+  assert_false(cmt_conn_has_ended(f.c));
   cmt_conn_stop(f.c, CMT_EEOF, 0, 0);
-  assert_true(cmt__conn_has_ended(f.c));
+  assert_true(cmt_conn_has_ended(f.c));
   assert_conn_events(&f, "CMT_EEOF(up)");
   conn_peer_fini(&f);
 }
@@ -175,7 +178,7 @@ static void our_node_info_and_all_behind_it_wait_for_their_time(void **state) {
   f.stalled = true;
   conn_peer_hello(&f);
   conn_peer_auth(&f);
-  cmt__conn_delay_info(f.c, 1000);
+  cmt_conn_delay_node_info(f.c, 1000);
   conn_peer_send_info(&f);
   assert_conn_events(&f, "info up");
   f.stalled = false;
@@ -204,7 +207,7 @@ static void a_graceful_stop_waits_for_it(void **state) {
   f.stalled = true;
   conn_peer_hello(&f);
   conn_peer_auth(&f);
-  cmt__conn_delay_info(f.c, 1000);
+  cmt_conn_delay_node_info(f.c, 1000);
   conn_peer_send_info(&f);
   assert_conn_events(&f, "info up");
   f.stalled = false;

@@ -137,7 +137,7 @@ static void receive_limit_is_told(void **state) {
   assert_true(cmt_conn_wants_read(f.c));
   conn_peer_up(&f);
   assert_true(cmt_conn_wants_read(f.c));
-  assert_int_equal(800, cmt__conn_read_max(f.c));
+  assert_int_equal(800, cmt_conn_read_max(f.c));
   conn_peer_send(&f, (cmt_bytes){packet, r.len});
   assert_conn_events(&f, "30.1000");
   assert_false(cmt_conn_wants_read(f.c));
@@ -145,7 +145,7 @@ static void receive_limit_is_told(void **state) {
                    cmt_conn_deadline(f.c));
   conn_peer_tick(&f, cmt_conn_deadline(f.c));
   assert_true(cmt_conn_wants_read(f.c));
-  assert_int_equal(125, cmt__conn_read_max(f.c));
+  assert_int_equal(125, cmt_conn_read_max(f.c));
   conn_peer_fini(&f);
 }
 

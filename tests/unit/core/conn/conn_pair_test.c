@@ -89,7 +89,7 @@ static void side_events(side *s) {
     if (e.kind == CMT_CONN_UP) {
       s->up = true;
     } else if (e.kind == CMT_CONN_END) {
-      s->end = *e.why;
+      cmt_conn_get_why(s->c, &s->end);
     } else if (e.kind == CMT_CONN_MESSAGE) {
       cmt_bytes data = cmt_buf_bytes(e.msg);
 

@@ -31,7 +31,7 @@ static void nothing_is_sealed_while_our_node_info_waits(void **state) {
   conn_peer_init(&f, true);
   conn_peer_start(&f);
   conn_peer_hello(&f);
-  cmt__conn_delay_info(f.c, S(2));
+  cmt_conn_delay_node_info(f.c, S(2));
   conn_peer_auth(&f);
   assert_int_equal(1, f.frames); /* Our signature. */
   assert_int_equal(0, sealed(&f));
@@ -120,12 +120,12 @@ a_handshake_that_is_not_taken_counts_to_its_last_byte(void **state) {
   conn_peer_send_info(&f);
   assert_conn_events(&f, "info up");
   conn_peer_tick(&f, S(10));
-  assert_int_equal(S(25), cmt__conn_stuck_ns(f.c));
+  assert_int_equal(S(25), cmt_conn_send_deadline(f.c));
   for (size_t i = 0; i < CMT__COUNT(rows); i++) {
     assert_true(conn_peer_output(&f, 65536, S(10)).len >= rows[i].len);
     conn_peer_consume(&f, rows[i].len, S(10));
     assert_int_equal(rows[i].waits ? S(25) : CMT_NEVER,
-                     cmt__conn_stuck_ns(f.c));
+                     cmt_conn_send_deadline(f.c));
   }
   conn_peer_fini(&f);
 }

@@ -205,7 +205,7 @@ static void run_is_as_long_as_asked_for(void **state) {
 static void link_seals_into_its_own_memory(void **state) {
   static uint8_t slots[64 * CMT_FRAME_SLOT];
   cmt_channel_status status[CONN_PEER_CHANNELS];
-  cmt__credits credits;
+  cmt_credits credits;
   bool urgent;
   size_t len;
   conn_peer f;
@@ -226,8 +226,8 @@ static void link_seals_into_its_own_memory(void **state) {
   assert_int_equal(2 * CMT_FRAME_SLOT, len);
   assert_int_equal(4, cmt_conn_get_status(f.c, status, 4));
   assert_int_equal(S(1) / 2, status[1].wait_last_ns);
-  assert_int_equal(1, cmt__conn_pings_sent(f.c));
-  assert_true(cmt__conn_take_credits(f.c, &credits));
+  assert_int_equal(1, cmt_conn_pings_sent(f.c));
+  assert_true(cmt_conn_take_credits(f.c, &credits));
   assert_int_equal(1, credits.messages[1]);
   assert_int_equal(1500, credits.bytes);
   assert_int_equal(1024, secret_peer_open(&f.peer, slots).len);
@@ -331,7 +331,7 @@ static void without_a_nonce_it_ends(void **state) {
   assert_cmt(CMT_OK, conn_peer_queue(&f, 0x31, 1));
   f.c->secret->send_counter = UINT64_MAX;
   assert_int_equal(0, conn_peer_output(&f, SIZE_MAX, 0).len);
-  assert_true(cmt__conn_has_ended(f.c));
+  assert_true(cmt_conn_has_ended(f.c));
   conn_peer_tick(&f, 0);
   assert_conn_events(&f, "CMT_ENONCE(up)");
   conn_peer_fini(&f);

@@ -62,7 +62,7 @@ static void side_events(side *s) {
     s->pongs += e.kind == CMT_CONN_PONG;
     if (e.kind == CMT_CONN_END) {
       assert_int_equal(CMT_OK, s->end.err);
-      s->end = *e.why;
+      cmt_conn_get_why(s->c, &s->end);
     } else if (e.kind == CMT_CONN_MESSAGE) {
       s->messages++;
       s->sum = sum_of(s->sum, e.channel, cmt_buf_bytes(e.msg));

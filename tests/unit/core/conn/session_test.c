@@ -76,7 +76,7 @@ static void check_events(replay *r) {
   while (cmt_conn_next_event(r->conn, &e)) {
     const char *want = find_step(r, "event", &r->next_event);
 
-    session_event_text(&e, text);
+    session_event_text(r->conn, &e, text);
     if (want == NULL || strcmp(want, text) != 0) {
       fail_msg("split %zu: got '%s', recorded '%s'", r->split, text,
                want ? want : "nothing");

@@ -12,7 +12,7 @@ enum { OUT_MAX = 1 << 21, LINK_BYTES_PER_MS = 5120 };
 
 typedef struct fixture {
   test_env t;
-  cmt__conn_config *config;
+  cmt_conn_group *group;
   cmt__channels cs;
   uint64_t now_ns;
   uint8_t *out;
@@ -22,8 +22,8 @@ typedef struct fixture {
 static void fixture_init(fixture *f, const cmt_channel *list, size_t count) {
   test_env_init(&f->t);
   assert_cmt(CMT_OK,
-             cmt__conn_config_new(&f->t.env, list, count, &f->config, NULL));
-  assert_cmt(CMT_OK, cmt__channels_init(&f->cs, f->config, test_wire()));
+             cmt__conn_group_of(NULL, &f->t.env, list, count, &f->group, NULL));
+  assert_cmt(CMT_OK, cmt__channels_init(&f->cs, f->group, test_wire()));
   f->cs.payload_max = 1024;
   f->cs.decay_at_ns = CMT_SECONDS(2);
   cmt__channels_start(&f->cs, 0, 0);
@@ -34,20 +34,20 @@ static void fixture_init(fixture *f, const cmt_channel *list, size_t count) {
 
 static void fixture_fini(fixture *f) {
   cmt__channels_fini(&f->cs);
-  cmt__conn_config_unref(f->config);
+  cmt__conn_group_unref(f->group);
   test_env_fini(&f->t);
   free(f->out);
 }
 
 static cmt_err queue(fixture *f, uint8_t id, size_t len) {
   cmt_buf *msg = cmt_buf_new(&f->t.env, len);
-  size_t at = f->config->index[id];
+  size_t at = f->group->index[id];
   cmt_err err;
 
   if (len > 0) {
     memset(cmt_buf_data(msg), 0, len);
   }
-  err = cmt__channel_refuses(f->config->list, f->cs.count, UINT16_MAX, at, len);
+  err = cmt__channel_refuses(f->group->list, f->cs.count, UINT16_MAX, at, len);
   if (err == CMT_OK) {
     err = cmt__channel_queue(&f->cs, at, msg);
   }

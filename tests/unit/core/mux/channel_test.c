@@ -11,15 +11,15 @@
 
 typedef struct fixture {
   test_env t;
-  cmt__conn_config *config;
+  cmt_conn_group *group;
   cmt__channels cs;
 } fixture;
 
 static void fixture_init(fixture *f, const cmt_channel *list, size_t count) {
   test_env_init(&f->t);
   assert_cmt(CMT_OK,
-             cmt__conn_config_new(&f->t.env, list, count, &f->config, NULL));
-  assert_cmt(CMT_OK, cmt__channels_init(&f->cs, f->config, test_wire()));
+             cmt__conn_group_of(NULL, &f->t.env, list, count, &f->group, NULL));
+  assert_cmt(CMT_OK, cmt__channels_init(&f->cs, f->group, test_wire()));
   f->cs.payload_max = 1024;
   f->cs.recv_held_max = 1 << 20;
   f->cs.decay_at_ns = CMT_SECONDS(2);
@@ -27,21 +27,21 @@ static void fixture_init(fixture *f, const cmt_channel *list, size_t count) {
 
 static void fixture_fini(fixture *f) {
   cmt__channels_fini(&f->cs);
-  cmt__conn_config_unref(f->config);
+  cmt__conn_group_unref(f->group);
   test_env_fini(&f->t);
 }
 
 /* Queues a message of |len| bytes; what was not taken is dropped. */
 static cmt_err queue(fixture *f, uint8_t id, size_t len) {
   cmt_buf *msg = cmt_buf_new(&f->t.env, len);
-  size_t at = f->config->index[id];
+  size_t at = f->group->index[id];
   cmt_err err;
 
   assert_non_null(msg);
   if (len > 0) {
     memset(cmt_buf_data(msg), id, len);
   }
-  err = cmt__channel_refuses(f->config->list, f->cs.count, UINT16_MAX, at, len);
+  err = cmt__channel_refuses(f->group->list, f->cs.count, UINT16_MAX, at, len);
   if (err == CMT_OK) {
     err = cmt__channel_queue(&f->cs, at, msg);
   }
@@ -108,17 +108,17 @@ static void defaults_are_filled_in(void **state) {
 
 static void allocation_failure_of_init_is_reported(void **state) {
   const cmt_channel list[] = {{.id = 1, .priority = 1}};
-  cmt__conn_config *config;
+  cmt_conn_group *group;
   cmt__channels cs;
   test_env t;
 
   (void)state;
   test_env_init(&t);
-  assert_cmt(CMT_OK, cmt__conn_config_new(&t.env, list, 1, &config, NULL));
+  assert_cmt(CMT_OK, cmt__conn_group_of(NULL, &t.env, list, 1, &group, NULL));
   t.fail_at = t.allocs;
-  assert_cmt(CMT_ENOMEM, cmt__channels_init(&cs, config, test_wire()));
+  assert_cmt(CMT_ENOMEM, cmt__channels_init(&cs, group, test_wire()));
   cmt__channels_fini(&cs);
-  cmt__conn_config_unref(config);
+  cmt__conn_group_unref(group);
   test_env_fini(&t);
 }
 
@@ -166,7 +166,7 @@ static void buckets_take_memory_when_one_asks_for_them(void **state) {
     expected += rows[i].urgent ? sizeof *more.urgent : 0;
     fixture_init(&f, list, 2);
     before = f.t.live_bytes;
-    assert_cmt(CMT_OK, cmt__channels_init(&more, f.config, test_wire()));
+    assert_cmt(CMT_OK, cmt__channels_init(&more, f.group, test_wire()));
     assert_int_equal(expected, f.t.live_bytes - before);
     cmt__channels_fini(&more);
     fixture_fini(&f);

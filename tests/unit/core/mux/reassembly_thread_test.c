@@ -80,14 +80,14 @@ static void *run(void *arg) {
     {.id = 2, .priority = 1, .recv_message_max = MESSAGE}};
   sharers *s = arg;
   uint32_t x = 2654435761u * atomic_fetch_add(&s->seed, 1);
-  cmt__conn_config *config;
+  cmt_conn_group *group;
   cmt__channels cs;
 
-  assert_cmt(CMT_OK, cmt__conn_config_new(NULL, list, 2, &config, NULL));
+  assert_cmt(CMT_OK, cmt__conn_group_of(NULL, NULL, list, 2, &group, NULL));
   for (int i = 0; i < ROUNDS; i++) {
     cmt_err err = CMT_OK;
 
-    assert_cmt(CMT_OK, cmt__channels_init(&cs, config, test_wire()));
+    assert_cmt(CMT_OK, cmt__channels_init(&cs, group, test_wire()));
     cs.recv_held_max = 2 * MESSAGE;
     cmt__channels_attach_quota(&cs, &s->quota, on_gave_way, s);
     for (int k = 0; k < 4 && err == CMT_OK; k++) {
@@ -100,7 +100,7 @@ static void *run(void *arg) {
     atomic_fetch_add(&s->wrong, err != CMT_OK && err != CMT_ENOBUFS);
     cmt__channels_fini(&cs);
   }
-  cmt__conn_config_unref(config);
+  cmt__conn_group_unref(group);
   return NULL;
 }
 
