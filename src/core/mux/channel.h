@@ -122,7 +122,8 @@ void cmt__channels_fill(cmt__channels *cs, cmt__batch *r);
 /* The first instant at which a channel with something to send may, as far as
    its own limit goes; CMT_NEVER: none has something. */
 uint64_t cmt__channels_open_ns(const cmt__channels *cs);
-/* As above for an urgent channel before all others. */
+/* As above for an urgent channel before all others, without the bucket that the
+   connections of a group share. */
 uint64_t cmt__channels_urgent_ns(const cmt__channels *cs);
 /* The first at which all may receive. */
 uint64_t cmt__channels_read_ns(const cmt__channels *cs);

@@ -48,7 +48,7 @@ static bool is_urgent(const cmt__channels *cs, const cmt__channel *c) {
   return cmt__channel_desc(cs, c)->traffic == CMT_TRAFFIC_URGENT;
 }
 
-/* When the buckets of urgent channels open. */
+/* When the buckets of urgent channels open, that of the group included. */
 static uint64_t urgent_open_ns(const cmt__channels *cs) {
   uint64_t at_ns = cmt__rate_open_ns(cs->urgent);
 
@@ -66,7 +66,7 @@ uint64_t cmt__channels_urgent_ns(const cmt__channels *cs) {
         cmt__min64(at_ns, cs->rates == NULL ? 0 : cs->rates[i].send.open_ns);
     }
   }
-  return cmt__max64(at_ns, urgent_open_ns(cs));
+  return cmt__max64(at_ns, cmt__rate_open_ns(cs->urgent));
 }
 
 /* ---- scheduler ---- */

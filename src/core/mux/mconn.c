@@ -257,7 +257,7 @@ static uint64_t stuck_ns(const cmt_mconn *m) {
 }
 
 uint64_t cmt_mconn_deadline(const cmt_mconn *m) {
-  uint64_t at_ns = cmt__min64(late_ns(m), stuck_ns(m));
+  uint64_t at_ns = cmt__min64(late_ns(m), stuck_ns(m)), send_ns;
 
   if (!m->standby) {
     at_ns = cmt__min64(at_ns, m->channels.wire->pings->deadline(&m->ping));
@@ -265,8 +265,9 @@ uint64_t cmt_mconn_deadline(const cmt_mconn *m) {
   if (m->failed != CMT_OK) {
     return CMT_NEVER;
   }
-  if (m->channels.ready > 0 && cmt__mconn_send_ns(m) > m->channels.now_ns) {
-    at_ns = cmt__min64(at_ns, cmt__mconn_send_ns(m));
+  send_ns = cmt__mconn_send_ns(m);
+  if (send_ns > m->channels.now_ns) {
+    at_ns = cmt__min64(at_ns, send_ns);
   }
   if (m->paused || m->limited) {
     at_ns = cmt__min64(at_ns, m->pong_ns);
@@ -382,12 +383,21 @@ cmt_err cmt_mconn_try_send(cmt_mconn *m, uint8_t channel, cmt_buf *msg) {
   at = group->index[channel];
   err = cmt__channel_refuses(group->list, m->channels.count, UINT16_MAX, at,
                              cmt_buf_bytes(msg).len);
-  return err != CMT_OK ? err : cmt__channel_queue(&m->channels, at, msg);
+  return err != CMT_OK ? err : cmt__mconn_queue(m, at, msg);
 }
 
 cmt_err cmt__mconn_queue(cmt_mconn *m, size_t at, cmt_buf *msg) {
-  return m->failed != CMT_OK ? m->failed
-                             : cmt__channel_queue(&m->channels, at, msg);
+  size_t ready = m->channels.ready;
+  cmt_err err;
+
+  if (m->failed != CMT_OK) {
+    return m->failed;
+  }
+  err = cmt__channel_queue(&m->channels, at, msg);
+  if (m->channels.ready != ready) {
+    cmt__mconn_send_note(m);
+  }
+  return err;
 }
 
 uint32_t cmt__mconn_room(const cmt_mconn *m, size_t at) {
@@ -665,7 +675,10 @@ bool cmt__mconn_take_credits(cmt_mconn *m, cmt_credits *out) {
 }
 
 cmt__channel_last *cmt__mconn_retire(cmt_mconn *m, cmt__channels_rest *rest) {
-  return cmt__channels_retire(&m->channels, rest);
+  cmt__channel_last *last = cmt__channels_retire(&m->channels, rest);
+
+  cmt__mconn_send_note(m);
+  return last;
 }
 
 uint64_t cmt__mconn_copied(const cmt_mconn *m) { return m->parser.copied; }

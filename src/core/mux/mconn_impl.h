@@ -37,6 +37,9 @@ struct cmt_mconn {
   uint64_t resumed_ns; /* When it was last over. */
   uint64_t pong_ns;    /* When the next pong goes out for that, unsolicited. */
   uint64_t read_at_ns; /* When |limited| is over. */
+  /* When messages may go, and urgent ones before the limits of the others, as
+     far as this connection alone is concerned; see cmt__mconn_send_note(). */
+  uint64_t send_at_ns, urgent_at_ns;
   cmt__rate *send, *recv; /* NULL: no limit. */
   cmt__rate flood;
   /* When this connection may draw on the limits that it shares. */
@@ -63,8 +66,23 @@ static inline cmt_err cmt__mconn_fail(cmt_mconn *m, cmt_err err) {
 /* Fills all limits. */
 void cmt__mconn_limits_start(cmt_mconn *m);
 
-/* When messages may go as far as the limits are concerned. */
-uint64_t cmt__mconn_send_ns(const cmt_mconn *m);
+/* Computes when messages may go: after something was charged, and when a
+   channel has got its first message or has lost its last one. */
+void cmt__mconn_send_note(cmt_mconn *m);
+/* When messages may go as far as the limits are concerned; CMT_NEVER: there are
+   none.  Nothing is computed anew. */
+static inline uint64_t cmt__mconn_send_ns(const cmt_mconn *m) {
+  const cmt__channels *cs = &m->channels;
+  uint64_t urgent_ns = m->urgent_at_ns;
+
+  if (cs->urgent_ready == 0) {
+    return m->send_at_ns;
+  }
+  if (cs->quota != NULL) { /* Others charge its bucket, too. */
+    urgent_ns = cmt__max64(urgent_ns, cmt__quota_urgent_ns(cs->quota));
+  }
+  return cmt__min64(m->send_at_ns, urgent_ns);
+}
 /* Bytes of messages that may be cut now; what is over it by less than a packet
    is repaid. */
 uint64_t cmt__mconn_send_left(cmt_mconn *m);

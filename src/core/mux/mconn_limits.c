@@ -27,6 +27,7 @@ void cmt__mconn_limits_start(cmt_mconn *m) {
   }
   cmt__rate_init(&m->flood, FLOOD_PER_S, FLOOD_BURST, m->channels.now_ns);
   cmt__channels_start(&m->channels, send_rate, m->channels.now_ns);
+  cmt__mconn_send_note(m);
 }
 
 void cmt__mconn_attach_quota(cmt_mconn *m, cmt__quota *b,
@@ -36,14 +37,11 @@ void cmt__mconn_attach_quota(cmt_mconn *m, cmt__quota *b,
 }
 
 /* Urgent messages go past the limits, within those of their own. */
-uint64_t cmt__mconn_send_ns(const cmt_mconn *m) {
-  uint64_t at_ns =
+void cmt__mconn_send_note(cmt_mconn *m) {
+  m->send_at_ns =
     cmt__max64(cmt__max64(cmt__rate_open_ns(m->send), m->shared_send_ns),
                cmt__channels_open_ns(&m->channels));
-
-  return m->channels.urgent_ready == 0
-           ? at_ns
-           : cmt__min64(at_ns, cmt__channels_urgent_ns(&m->channels));
+  m->urgent_at_ns = cmt__channels_urgent_ns(&m->channels);
 }
 
 uint64_t cmt__mconn_send_left(cmt_mconn *m) {
@@ -69,9 +67,11 @@ void cmt__mconn_send_charge(cmt_mconn *m, size_t len) {
   if (b != NULL) {
     m->shared_send_ns = cmt__quota_charge(b, &b->send, len, m->shared_send_ns,
                                           m->channels.now_ns);
-    if (m->channels.ready > 0 && cmt__mconn_send_ns(m) > m->channels.now_ns) {
-      cmt__quota_count(b, &b->send_waits);
-    }
+  }
+  cmt__mconn_send_note(m);
+  if (b != NULL && m->channels.ready > 0 &&
+      cmt__mconn_send_ns(m) > m->channels.now_ns) {
+    cmt__quota_count(b, &b->send_waits);
   }
 }
 
