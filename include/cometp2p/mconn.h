@@ -8,7 +8,7 @@
 
    Bytes of the other side go in with cmt_mconn_recv() and come out as events.
    Messages go in with cmt_mconn_try_send() and come out as bytes of
-   cmt_mconn_output().  The first failure is final.
+   cmt_mconn_write().  The first failure is final.
 
    Instants should rise from call to call, on one clock of any origin.  One
    that steps back counts as the latest that the object was given before. */
@@ -292,19 +292,32 @@ CMT_API CMT_NODISCARD cmt_err cmt_mconn_next_event_sized(cmt_mconn *m,
     cmt_mconn_tick() then. */
 CMT_API bool cmt_mconn_wants_read(const cmt_mconn *m);
 
-/**
- * Bytes to send, at most |max| of them: a pong that is owed, a ping that is
- * due, then packets, each from the channel with the lowest ratio of recently
- * sent bytes to priority.
- *
- * Ownership  lent until the next call; what is not consumed comes again.
- *            Empty: nothing to send, or failed (CMT_ENOMEM).
- */
-CMT_API cmt_bytes cmt_mconn_output(cmt_mconn *m, size_t max, uint64_t now_ns);
+/** The least room for cmt_mconn_write(): a packet is never cut in two. */
+CMT_API size_t cmt_mconn_write_min(const cmt_mconn *m);
 
-/** Tells that the first |len| bytes of the output were taken at |now_ns|; more
-    than were lent is a mistake that panics (env.h). */
+/**
+ * Writes what is to be sent at |now_ns| into |dest|, at most |cap| bytes: a
+ * pong that is owed, a ping that is due, then packets, each from the channel
+ * with the lowest ratio of recently sent bytes to priority.
+ *
+ * All of them are to go out, in this order.  Nothing more is written before
+ * cmt_mconn_consume() told of all, so that what is sent next is chosen late.
+ *
+ * Returns    how many bytes; 0: there is nothing to send now, or the bytes
+ *            before are not consumed.  A |cap| below cmt_mconn_write_min() is a
+ *            mistake that panics (env.h).
+ */
+CMT_API size_t cmt_mconn_write(cmt_mconn *m, uint8_t *dest, size_t cap,
+                               uint64_t now_ns);
+
+/** Tells that |len| bytes more of what was written were taken at |now_ns|; more
+    than there were is a mistake that panics (env.h). */
 CMT_API void cmt_mconn_consume(cmt_mconn *m, size_t len, uint64_t now_ns);
+
+/** True when cmt_mconn_write() has something at |now_ns|, once the bytes before
+    are consumed.  |*urgent| (may be NULL): it should not wait for more, as
+    pings, pongs and messages of urgent channels. */
+CMT_API bool cmt_mconn_wants_write(cmt_mconn *m, uint64_t now_ns, bool *urgent);
 
 /** When cmt_mconn_tick() should be called; CMT_NEVER: no need. */
 CMT_API uint64_t cmt_mconn_deadline(const cmt_mconn *m);

@@ -333,6 +333,7 @@ static void mconn_feed(cmt_mconn *m, cmt_bytes in, uint32_t seed,
 
 /* Sends all of |all| from one multiplexer to another. */
 static void check_again(const packet_input *i, const messages *all) {
+  static uint8_t dest[CMT_PACKET_PAYLOAD_MAX + 4096];
   packet_input larger = *i;
   fuzz_env e;
   cmt_mconn *from, *to;
@@ -351,14 +352,18 @@ static void check_again(const packet_input *i, const messages *all) {
 
     FUZZ_CHECK(cmt_mconn_try_send(from, m->channel, cmt_buf_ref(m->bytes)) ==
                CMT_OK);
-    do {
-      size_t n;
+    while ((out.len = cmt_mconn_write(
+              from, dest, cmt_mconn_write_min(from) + seed % 3000, 0)) > 0) {
+      out.base = dest;
+      while (out.len > 0) {
+        size_t n = packet_input_piece(&seed, out.len);
 
-      out = cmt_mconn_output(from, 1 + seed % 3000, 0);
-      n = packet_input_piece(&seed, out.len);
-      mconn_feed(to, (cmt_bytes){out.base, n}, seed, &there);
-      cmt_mconn_consume(from, n, 0);
-    } while (out.len > 0);
+        mconn_feed(to, (cmt_bytes){out.base, n}, seed, &there);
+        cmt_mconn_consume(from, n, 0);
+        out.base += n;
+        out.len -= n;
+      }
+    }
   }
   FUZZ_CHECK(there.err == CMT_EAGAIN);
   messages_check_same(all, &there, false);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "mconn_output.h"
 #include "legacy_user.h"
 
 #include <stdio.h>
@@ -199,17 +200,17 @@ mconn_user *legacy_user_new(void) { return legacy_user_new_with(NULL); }
 
 void assert_legacy_sent(mconn_user *f, size_t max, uint64_t now_ns,
                         const char *expected) {
-  cmt_bytes out = cmt_mconn_output(f->m, max, now_ns);
+  cmt_bytes out = mconn_output(f->m, max, now_ns);
   char text[4096];
 
   legacy_words(out, 65536, text, sizeof text);
   assert_string_equal(expected, text);
-  cmt_mconn_consume(f->m, out.len, now_ns);
+  mconn_output_consume(f->m, out.len, now_ns);
 }
 
 void assert_legacy_bytes(mconn_user *f, uint64_t now_ns, const char *hex) {
-  cmt_bytes out = cmt_mconn_output(f->m, 65536, now_ns);
+  cmt_bytes out = mconn_output(f->m, 65536, now_ns);
 
   test_assert_hex(hex, out.base, out.len);
-  cmt_mconn_consume(f->m, out.len, now_ns);
+  mconn_output_consume(f->m, out.len, now_ns);
 }

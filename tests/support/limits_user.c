@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "mconn_output.h"
 #include "limits_user.h"
 
 #include "packets.h"
@@ -83,8 +84,8 @@ size_t limits_take(limits_user *u, size_t max) {
   size_t all = 0;
   cmt_bytes out;
 
-  while ((out = cmt_mconn_output(u->m, max, u->now_ns)).len > 0) {
-    cmt_mconn_consume(u->m, out.len, u->now_ns);
+  while ((out = mconn_output(u->m, max, u->now_ns)).len > 0) {
+    mconn_output_consume(u->m, out.len, u->now_ns);
     note(u, out.len);
     all += out.len;
   }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "mconn_output.h"
 #include "mconn_user.h"
 
 #include <stdlib.h>
@@ -48,11 +49,11 @@ cmt_err mconn_user_queue(mconn_user *f, uint8_t channel, size_t len) {
 }
 
 size_t mconn_user_sent(mconn_user *f, size_t max, uint64_t now_ns) {
-  cmt_bytes out = cmt_mconn_output(f->m, max, now_ns);
+  cmt_bytes out = mconn_output(f->m, max, now_ns);
 
   parsed_cut(&f->sent, 65536, out, parsed_next_whole, NULL);
   assert_cmt(CMT_EAGAIN, f->sent.err);
-  cmt_mconn_consume(f->m, out.len, now_ns);
+  mconn_output_consume(f->m, out.len, now_ns);
   return out.len;
 }
 

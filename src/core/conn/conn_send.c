@@ -60,7 +60,7 @@ bool cmt__conn_is_drained(const cmt_conn *c) {
 }
 
 size_t cmt_conn_write_min(const cmt_conn *c) {
-  size_t packets = cmt__mconn_fill_min(c->mconn);
+  size_t packets = cmt_mconn_write_min(c->mconn);
   size_t info = CMT_NODE_INFO_MAX + INFO_PREFIX_MAX;
   size_t most = c->shake != NULL ? cmt__max(packets, info) : packets;
 

@@ -21,10 +21,6 @@
 #include "base/mark.h"
 #include "base/sized.h"
 
-enum {
-  RUN_MAX = 1 << 18, /* Bytes of one output, but for longer packets. */
-};
-
 void cmt_mconn_options_init_sized(cmt_mconn_options *o, size_t size) {
   cmt_mconn_options defaults = {
     .size = sizeof defaults,
@@ -214,10 +210,6 @@ void cmt_mconn_delete(cmt_mconn *m) {
   cmt_buf_unref(m->lent);
   cmt__packet_parser_fini(&m->parser, &group->pool.env);
   cmt__channels_fini(&m->channels);
-  if (m->alone != NULL) {
-    cmt__free(&group->pool.env, m->alone->out.base);
-    cmt__free(&group->pool.env, m->alone);
-  }
   cmt__free(&group->pool.env, m);
   cmt__conn_group_unref(group);
 }
@@ -421,7 +413,7 @@ bool cmt__mconn_is_drained(const cmt_mconn *m) {
          (m->channels.ready == 0 && !cmt__ping_wants_write(&m->ping, false));
 }
 
-size_t cmt__mconn_fill_min(const cmt_mconn *m) {
+size_t cmt_mconn_write_min(const cmt_mconn *m) {
   const cmt__ping_rules *pings = m->ping.rules;
 
   return pings->pong.len + pings->ping.len + packet_max(m);
@@ -452,47 +444,34 @@ void cmt__mconn_taken(cmt_mconn *m, uint64_t total, uint64_t now_ns) {
 
 uint64_t cmt__mconn_filled(const cmt_mconn *m) { return m->ping.filled; }
 
-static bool alone_make(cmt_mconn *m) {
-  if (m->alone == NULL) {
-    m->alone = cmt__alloc_zero(&m->channels.group->pool.env, sizeof *m->alone);
-  }
-  return m->alone != NULL;
-}
-
-cmt_bytes cmt_mconn_output(cmt_mconn *m, size_t max, uint64_t now_ns) {
-  cmt__outbuf *out;
-  bool urgent;
+bool cmt_mconn_wants_write(cmt_mconn *m, uint64_t now_ns, bool *urgent) {
+  bool hurry;
 
   (void)cmt__mconn_latch(m, now_ns);
-  if (!alone_make(m)) {
-    (void)cmt__mconn_fail(m, CMT_ENOMEM);
-    return (cmt_bytes){.base = NULL};
-  }
-  out = &m->alone->out;
-  if (out->begin == out->end && cmt__mconn_wants_write(m, &urgent)) {
-    size_t cap = cmt__max(cmt__min(max, RUN_MAX), cmt__mconn_fill_min(m));
-    cmt__batch r;
+  return cmt__mconn_wants_write(m, urgent != NULL ? urgent : &hurry);
+}
 
-    if (!cmt__outbuf_reserve(out, &m->channels.group->pool.env, cap)) {
-      (void)cmt__mconn_fail(m, CMT_ENOMEM);
-      return (cmt_bytes){.base = NULL};
-    }
-    r = cmt__batch_plain(&m->channels.group->pool.env, out->base, cap);
-    cmt__mconn_fill(m, &r, now_ns);
-    out->begin = 0;
-    out->end = r.len;
+size_t cmt_mconn_write(cmt_mconn *m, uint8_t *dest, size_t cap,
+                       uint64_t now_ns) {
+  const cmt_env *env = &m->channels.group->pool.env;
+  cmt__batch r;
+
+  CMT_REQUIRE(env, cap >= cmt_mconn_write_min(m),
+              "cmt_mconn_write: less room than cmt_mconn_write_min()");
+  if (!cmt_mconn_wants_write(m, now_ns, NULL) ||
+      m->ping.taken < m->ping.filled) {
+    return 0;
   }
-  return cmt__outbuf_lend(out, max);
+  r = cmt__batch_plain(env, dest, cap);
+  cmt__mconn_fill(m, &r, now_ns);
+  return r.len;
 }
 
 void cmt_mconn_consume(cmt_mconn *m, size_t len, uint64_t now_ns) {
-  cmt__mconn_alone *a = m->alone;
-
-  CMT_REQUIRE(&m->channels.group->pool.env, len <= a->out.end - a->out.begin,
-              "cmt_mconn_consume: more than the output that was lent");
-  a->out.begin += len;
-  a->consumed += len;
-  cmt__mconn_taken(m, a->consumed, now_ns);
+  CMT_REQUIRE(&m->channels.group->pool.env,
+              len <= m->ping.filled - m->ping.taken,
+              "cmt_mconn_consume: more than what was written");
+  cmt__mconn_taken(m, m->ping.taken + len, now_ns);
 }
 
 /* ---- receiving ---- */

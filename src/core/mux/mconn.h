@@ -70,11 +70,8 @@ void cmt__mconn_pause(cmt_mconn *m, bool on, uint64_t now_ns);
 /* It sends no pings of its own, or does so again. */
 void cmt__mconn_standby(cmt_mconn *m, bool on);
 
-/* The least room that cmt__mconn_fill() can work with: a packet is never cut in
-   two runs, and a pong and a ping go before it. */
-size_t cmt__mconn_fill_min(const cmt_mconn *m);
-
-/* Writes what is due into |r|. */
+/* Writes what is due into |r|, which has room for cmt_mconn_write_min() bytes.
+ */
 void cmt__mconn_fill(cmt_mconn *m, cmt__batch *r, uint64_t now_ns);
 
 /* Tells that |total| bytes of all that was filled since the start were taken

@@ -7,17 +7,10 @@
 
 #include "mconn.h"
 
-#include "base/outbuf.h"
 #include "core/wire/parser.h"
 
 /* Pongs within a pong timeout in which nothing is read. */
 enum { CMT__UNASKED = 3 };
-
-/* What only one needs whose output is not written into the caller's memory. */
-typedef struct cmt__mconn_alone {
-  cmt__outbuf out;   /* What cmt_mconn_output() lends. */
-  uint64_t consumed; /* Bytes of it since the start. */
-} cmt__mconn_alone;
 
 struct cmt_mconn {
   cmt__channels channels;
@@ -45,7 +38,6 @@ struct cmt_mconn {
   /* When this connection may draw on the limits that it shares. */
   uint64_t shared_send_ns, shared_recv_ns;
   cmt__ping ping;
-  cmt__mconn_alone *alone; /* NULL: cmt_mconn_output() was not called. */
 };
 
 /* Latches the caller's instant and returns it; one before the last one counts

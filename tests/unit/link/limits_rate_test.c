@@ -2,6 +2,7 @@
 /* Rate limits of a multiplexer, in virtual time.  Instants are literal, and
    bytes are counted. */
 
+#include "mconn_output.h"
 #include "limits_user.h"
 
 /* ---- sending ---- */
@@ -111,9 +112,9 @@ static void channel_limit_holds_back_its_channel_alone(void **state) {
 
     limits_queue_all(u, LIMITS_FIRST, 2000);
     limits_queue_all(u, LIMITS_SECOND, 2000);
-    out = cmt_mconn_output(u->m, 3000, u->now_ns);
+    out = mconn_output(u->m, 3000, u->now_ns);
     assert_true(out.len > 0);
-    cmt_mconn_consume(u->m, out.len, u->now_ns);
+    mconn_output_consume(u->m, out.len, u->now_ns);
     u->total += out.len;
   }
   assert_about(channel_sent(u, 0), 1010000, 1600, LIMITS_PACKET_MAX);

@@ -3,6 +3,7 @@
    all others, to the byte and the nanosecond.  A message of 1000 bytes is a
    packet of 1012. */
 
+#include "mconn_output.h"
 #include "limits_user.h"
 
 enum { BULK = LIMITS_FIRST, VOTES = LIMITS_SECOND, PACKET = 1012 };
@@ -42,9 +43,9 @@ static uint64_t votes_sent(const limits_user *u) { return sent(u, VOTES); }
 
 /* One output of at most |max| bytes. */
 static void take_run(limits_user *u, size_t max) {
-  cmt_bytes out = cmt_mconn_output(u->m, max, u->now_ns);
+  cmt_bytes out = mconn_output(u->m, max, u->now_ns);
 
-  cmt_mconn_consume(u->m, out.len, u->now_ns);
+  mconn_output_consume(u->m, out.len, u->now_ns);
   u->total += out.len;
 }
 

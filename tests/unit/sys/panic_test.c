@@ -206,9 +206,15 @@ static void consume_of_a_multiplexer_in_parts(child *c) {
   size_t len;
 
   assert_cmt(CMT_OK, cmt_mconn_ping(m));
-  len = cmt_mconn_output(m, 1000, 0).len;
+  len = cmt_mconn_write(m, out_bytes, cmt_mconn_write_min(m), 0);
   cmt_mconn_consume(m, 1, 0);
   cmt_mconn_consume(m, len, 0);
+}
+
+static void write_of_a_multiplexer_into_too_little(child *c) {
+  cmt_mconn *m = child_mconn(c);
+
+  (void)cmt_mconn_write(m, out_bytes, cmt_mconn_write_min(m) - 1, 0);
 }
 
 static void consume_of_a_stream(child *c) {
@@ -301,10 +307,11 @@ static const row rows[] = {
   {write_into_too_little,
    "cmt_conn_write: less room than cmt_conn_write_min()"},
   {stop_without_a_reason, "cmt_conn_stop: the reason is CMT_OK"},
-  {consume_of_a_multiplexer,
-   "cmt_mconn_consume: more than the output that was lent"},
+  {consume_of_a_multiplexer, "cmt_mconn_consume: more than what was written"},
   {consume_of_a_multiplexer_in_parts,
-   "cmt_mconn_consume: more than the output that was lent"},
+   "cmt_mconn_consume: more than what was written"},
+  {write_of_a_multiplexer_into_too_little,
+   "cmt_mconn_write: less room than cmt_mconn_write_min()"},
   {consume_of_a_stream,
    "cmt_secret_conn_consume: more than the output that was lent"},
   {unprotect_too_many, "cmt_peer_unprotect: one call more than of "

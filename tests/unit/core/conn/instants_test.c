@@ -2,6 +2,7 @@
 /* Instants that step back, at every call that takes one.  Two runs do the same
    things; the first is given instants as a bad clock tells them, the second the
    latest that there was so far.  Both must say and send the same. */
+#include "mconn_output.h"
 #include "conn_peer.h"
 #include "core/mux/mconn.h"
 #include "base/rate.h"
@@ -220,8 +221,8 @@ static void half_act(test_env *t, half *h, uint64_t drawn, uint64_t now_ns) {
     break;
   case 5:
   case 6:
-    max = cmt__min(max, cmt_mconn_output(h->m, max, now_ns).len);
-    cmt_mconn_consume(h->m, max, now_ns);
+    max = cmt__min(max, mconn_output(h->m, max, now_ns).len);
+    mconn_output_consume(h->m, max, now_ns);
     h->taken += max;
     break;
   default:
@@ -295,7 +296,7 @@ static void the_end_of_time_is_an_instant(void **state) {
     assert_cmt(CMT_OK, cmt_mconn_new(&o, CMT_NEVER - before, &m, NULL));
     h.m = m;
     half_queue(&t, &h, 3000);
-    assert_true(cmt_mconn_output(m, 5000, CMT_NEVER).len > 0);
+    assert_true(mconn_output(m, 5000, CMT_NEVER).len > 0);
     assert_cmt(CMT_OK, cmt_mconn_tick(m, 0));
     cmt_mconn_delete(m);
   }

@@ -3,6 +3,7 @@
    here, then its test.  Where another file has the test, it is named.  The
    times are the defaults: pingTimeout 60 s, 45 s for the answer.  Output is
    read by the decoder of legacy_user.h. */
+#include "mconn_output.h"
 #include "legacy_user.h"
 
 #include <stdio.h>
@@ -85,9 +86,9 @@ static void full_link_is_shared_by_priority(void **state) {
            mconn_user_queue(f, 0x31, 4000) == CMT_OK ||
            mconn_user_queue(f, 0xff, 4000) == CMT_OK) {
     }
-    out = cmt_mconn_output(f->m, 8000, 1);
+    out = mconn_output(f->m, 8000, 1);
     all += out.len;
-    cmt_mconn_consume(f->m, out.len, 1);
+    mconn_output_consume(f->m, out.len, 1);
   }
   assert_int_equal(MCONN_USER_CHANNELS,
                    cmt_mconn_get_status(f->m, s, MCONN_USER_CHANNELS));
@@ -186,7 +187,7 @@ static void ping_goes_out_when_nothing_came_for_ping_timeout(void **state) {
     assert_int_equal(S(60), cmt_mconn_deadline(f->m));
     assert_given(f, receipts[i], S(59), CMT_EAGAIN,
                  i == 2 ? "31.0" : ""); /* Then again from 59 s on. */
-    cmt_mconn_consume(f->m, cmt_mconn_output(f->m, 9, S(59)).len, S(59));
+    mconn_output_consume(f->m, mconn_output(f->m, 9, S(59)).len, S(59));
     assert_int_equal(S(119), cmt_mconn_deadline(f->m));
     assert_cmt(CMT_OK, cmt_mconn_tick(f->m, S(119) - 1));
     assert_legacy_sent(f, 100, S(119) - 1, "");
@@ -568,7 +569,7 @@ static void no_byte_of_a_message_is_changed(void **state) {
   }
   assert_cmt(CMT_OK, cmt_mconn_try_send(a->m, 0xff, cmt_buf_ref(msg)));
   for (size_t piece = 1; done == 0; piece = piece % 3000 + 37) {
-    cmt_bytes out = cmt_mconn_output(a->m, piece, 1);
+    cmt_bytes out = mconn_output(a->m, piece, 1);
     cmt_mconn_event e;
 
     assert_true(out.len > 0);
@@ -578,7 +579,7 @@ static void no_byte_of_a_message_is_changed(void **state) {
       assert_int_equal(70000, done);
       assert_memory_equal(data, cmt_buf_bytes(e.msg).base, done);
     }
-    cmt_mconn_consume(a->m, out.len, 1);
+    mconn_output_consume(a->m, out.len, 1);
   }
   cmt_buf_unref(msg);
   mconn_user_delete(a);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A peer that takes nothing of what we send, in virtual time: a ping is due
    after 60 s, and then it has 105 s. */
+#include "mconn_output.h"
 #include "conn_peer.h"
 #include "marks.h"
 #include "legacy_user.h"
@@ -24,8 +25,8 @@ static void fill(mconn_user *f) {
 static void take_all(cmt_mconn *m, uint64_t now_ns) {
   cmt_bytes out;
 
-  while ((out = cmt_mconn_output(m, 500, now_ns)).len > 0) {
-    cmt_mconn_consume(m, out.len, now_ns);
+  while ((out = mconn_output(m, 500, now_ns)).len > 0) {
+    mconn_output_consume(m, out.len, now_ns);
   }
 }
 
@@ -38,7 +39,7 @@ static void a_full_output_has_its_time_from_the_ping_on(void **state) {
 
   (void)state;
   fill(f);
-  assert_in_range(cmt_mconn_output(f->m, 9000, S(1)).len, 8000, 9000);
+  assert_in_range(mconn_output(f->m, 9000, S(1)).len, 8000, 9000);
   assert_int_equal(CMT_NEVER, cmt__mconn_stuck_ns(f->m));
   assert_cmt(CMT_OK, cmt_mconn_tick(f->m, S(60)));
   assert_int_equal(0, cmt__mconn_pings_sent(f->m));
@@ -54,11 +55,11 @@ static void what_waits_is_told_to_the_byte(void **state) {
 
   (void)state;
   assert_cmt(CMT_OK, mconn_user_queue(f, 0xff, 5000));
-  assert_true(cmt_mconn_output(f->m, 3000, S(1)).len > 600);
+  assert_true(mconn_output(f->m, 3000, S(1)).len > 600);
   assert_false(cmt__mconn_is_stuck(f->m, &span_ns, &before));
   assert_in_range(before, 5001, 5100);
   for (uint64_t taken = 200; taken <= 600; taken += 200) {
-    cmt_mconn_consume(f->m, 200, S(1));
+    mconn_output_consume(f->m, 200, S(1));
     assert_false(cmt__mconn_is_stuck(f->m, &span_ns, &bytes));
     assert_int_equal(before - taken, bytes);
   }
@@ -70,7 +71,7 @@ static void whatever_comes_is_no_progress(void **state) {
 
   (void)state;
   fill(f);
-  assert_true(cmt_mconn_output(f->m, 9000, S(1)).len > 0);
+  assert_true(mconn_output(f->m, 9000, S(1)).len > 0);
   assert_cmt(CMT_OK, cmt_mconn_tick(f->m, S(60)));
   for (uint64_t s = 61; s < 165; s++) {
     assert_given(f, "061a0408311001", S(s), CMT_EAGAIN, "31.0");
@@ -88,7 +89,7 @@ static void unasked_pongs_are_borne_for_a_while(void **state) {
 
   (void)state;
   fill(f);
-  assert_true(cmt_mconn_output(f->m, 9000, S(1)).len > 0);
+  assert_true(mconn_output(f->m, 9000, S(1)).len > 0);
   assert_false(cmt__mconn_is_excused(f->m));
   for (uint64_t s = 15; s < 60 + 6 * 105; s += 15) {
     assert_given(f, "021200", S(s), CMT_EAGAIN, "");
@@ -104,7 +105,7 @@ static void the_last_unasked_pong_has_one_span(void **state) {
 
   (void)state;
   fill(f);
-  assert_true(cmt_mconn_output(f->m, 9000, S(1)).len > 0);
+  assert_true(mconn_output(f->m, 9000, S(1)).len > 0);
   assert_cmt(CMT_OK, cmt_mconn_tick(f->m, S(60)));
   assert_given(f, "021200", S(100), CMT_EAGAIN, "");
   assert_stuck_at(f->m, S(205));
@@ -118,16 +119,16 @@ static void what_counts_is_a_frame(void **state) {
 
   (void)state;
   fill(f);
-  assert_true(cmt_mconn_output(f->m, 60000, S(1)).len > 50000);
+  assert_true(mconn_output(f->m, 60000, S(1)).len > 50000);
   assert_cmt(CMT_OK, cmt_mconn_tick(f->m, at_ns));
   for (int i = 0; i < 20; i++) {
     at_ns += S(104);
     assert_cmt(CMT_OK, cmt_mconn_tick(f->m, at_ns));
-    cmt_mconn_consume(f->m, 1024, at_ns);
+    mconn_output_consume(f->m, 1024, at_ns);
     assert_int_equal(at_ns + S(105), cmt__mconn_stuck_ns(f->m));
   }
   for (int i = 1; i <= 100; i++) {
-    cmt_mconn_consume(f->m, 10, at_ns + S(i));
+    mconn_output_consume(f->m, 10, at_ns + S(i));
     assert_cmt(CMT_OK, cmt_mconn_tick(f->m, at_ns + S(i)));
   }
   assert_stuck_at(f->m, at_ns + S(105));
@@ -139,12 +140,12 @@ static void a_ping_that_was_taken_ends_the_watch(void **state) {
 
   (void)state;
   fill(f);
-  assert_true(cmt_mconn_output(f->m, 9000, S(1)).len > 0);
+  assert_true(mconn_output(f->m, 9000, S(1)).len > 0);
   assert_cmt(CMT_OK, cmt_mconn_tick(f->m, S(60)));
-  cmt_mconn_consume(f->m, cmt_mconn_output(f->m, 9000, S(100)).len, S(100));
-  cmt_mconn_consume(f->m, cmt_mconn_output(f->m, 9000, S(101)).len, S(101));
+  mconn_output_consume(f->m, mconn_output(f->m, 9000, S(100)).len, S(100));
+  mconn_output_consume(f->m, mconn_output(f->m, 9000, S(101)).len, S(101));
   assert_int_equal(1, cmt__mconn_pings_sent(f->m));
-  assert_true(cmt_mconn_output(f->m, 9000, S(102)).len > 0);
+  assert_true(mconn_output(f->m, 9000, S(102)).len > 0);
   assert_int_equal(CMT_NEVER, cmt__mconn_stuck_ns(f->m));
   assert_given(f, "021200", S(103), CMT_EAGAIN, "pong:2000000000");
   assert_cmt(CMT_OK, cmt_mconn_tick(f->m, S(120)));
@@ -158,7 +159,7 @@ static void time_in_which_we_do_not_read_does_not_count(void **state) {
 
   (void)state;
   fill(f);
-  assert_true(cmt_mconn_output(f->m, 9000, S(1)).len > 0);
+  assert_true(mconn_output(f->m, 9000, S(1)).len > 0);
   assert_cmt(CMT_OK, cmt_mconn_tick(f->m, S(60)));
   cmt__mconn_pause(f->m, true, S(164));
   assert_int_equal(CMT_NEVER, cmt__mconn_stuck_ns(f->m));
@@ -198,7 +199,7 @@ static void pings_of_the_caller_alone_are_watched_too(void **state) {
   o.ping_interval_ns = CMT_NEVER;
   assert_cmt(CMT_OK, cmt_mconn_new(&o, 0, &f->m, NULL));
   fill(f);
-  assert_true(cmt_mconn_output(f->m, 9000, S(1)).len > 0);
+  assert_true(mconn_output(f->m, 9000, S(1)).len > 0);
   assert_cmt(CMT_OK, cmt_mconn_tick(f->m, S(1000)));
   assert_cmt(CMT_OK, cmt_mconn_ping(f->m));
   assert_stuck_at(f->m, S(1090));
@@ -213,8 +214,8 @@ static void a_legacy_peer_that_only_sends_is_noticed(void **state) {
 
   (void)state;
   fill(f);
-  assert_true(cmt_mconn_output(f->m, 9000, S(1)).len > 5000);
-  cmt_mconn_consume(f->m, 3000, S(2));
+  assert_true(mconn_output(f->m, 9000, S(1)).len > 5000);
+  mconn_output_consume(f->m, 3000, S(2));
   for (uint64_t s = 3; s < 167; s++) {
     assert_given(f, "030408311001", S(s), CMT_EAGAIN, "31.0");
     assert_cmt(CMT_OK, cmt_mconn_tick(f->m, S(s)));
@@ -228,7 +229,7 @@ static void a_legacy_peer_that_is_silent_has_the_time_of_a_ping(void **state) {
 
   (void)state;
   fill(f);
-  assert_true(cmt_mconn_output(f->m, 9000, S(1)).len > 5000);
+  assert_true(mconn_output(f->m, 9000, S(1)).len > 5000);
   assert_cmt(CMT_OK, cmt_mconn_tick(f->m, S(60)));
   assert_stuck_at(f->m, S(165));
   mconn_user_delete(f);

@@ -2,6 +2,7 @@
 
 /* What connections of a group share. */
 
+#include "mconn_output.h"
 #include "packets.h"
 #include "test.h"
 
@@ -145,9 +146,9 @@ static size_t sent_at(fixture *f, size_t i, uint64_t now_ns) {
   cmt_bytes out;
   size_t sum = 0;
 
-  while ((out = cmt_mconn_output(f->m[i], SIZE_MAX, now_ns)).len > 0) {
+  while ((out = mconn_output(f->m[i], SIZE_MAX, now_ns)).len > 0) {
     sum += out.len;
-    cmt_mconn_consume(f->m[i], out.len, now_ns);
+    mconn_output_consume(f->m[i], out.len, now_ns);
   }
   return sum;
 }

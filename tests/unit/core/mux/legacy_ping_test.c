@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The ping rules of the legacy profile at their edges.  legacy_test.c has the
    sentences that they come from; the times are 60 s and 45 s again. */
+#include "mconn_output.h"
 #include "legacy_user.h"
 
 #include <stdio.h>
@@ -39,10 +40,10 @@ static void ping_that_waits_for_the_kernel_has_a_time_of_its_own(void **state) {
 
   (void)state;
   assert_cmt(CMT_OK, cmt_mconn_tick(f->m, S(60)));
-  assert_int_equal(1, cmt_mconn_output(f->m, 100, S(60)).len);
+  assert_int_equal(1, mconn_output(f->m, 100, S(60)).len);
   assert_int_equal(S(165), cmt_mconn_deadline(f->m));
   assert_cmt(CMT_OK, cmt_mconn_tick(f->m, S(160)));
-  cmt_mconn_consume(f->m, 1, S(160));
+  mconn_output_consume(f->m, 1, S(160));
   assert_int_equal(S(205), cmt_mconn_deadline(f->m));
   assert_cmt(CMT_EPONG, cmt_mconn_tick(f->m, S(205)));
   mconn_user_delete(f);
@@ -54,9 +55,9 @@ static void answer_before_the_ping_was_taken_is_none(void **state) {
 
   (void)state;
   assert_cmt(CMT_OK, cmt_mconn_ping(f->m));
-  assert_int_equal(1, cmt_mconn_output(f->m, 100, S(1)).len);
+  assert_int_equal(1, mconn_output(f->m, 100, S(1)).len);
   assert_given(f, "02030408311001", S(2), CMT_EAGAIN, "31.0");
-  cmt_mconn_consume(f->m, 1, S(3));
+  mconn_output_consume(f->m, 1, S(3));
   assert_int_equal(S(48), cmt_mconn_deadline(f->m));
   assert_cmt(CMT_EPONG, cmt_mconn_tick(f->m, S(48)));
   mconn_user_delete(f);
@@ -160,10 +161,10 @@ static void pong_is_owed_until_a_whole_packet_was_taken(void **state) {
   (void)state;
   assert_given(f, "01", S(1), CMT_EAGAIN, "");
   assert_cmt(CMT_OK, mconn_user_queue(f, 0x30, 9));
-  assert_int_equal(17, cmt_mconn_output(f->m, 100, S(2)).len);
-  cmt_mconn_consume(f->m, 16, S(3));
+  assert_int_equal(17, mconn_output(f->m, 100, S(2)).len);
+  mconn_output_consume(f->m, 16, S(3));
   assert_int_equal(S(1) + MS(11250), cmt_mconn_deadline(f->m));
-  cmt_mconn_consume(f->m, 1, S(4));
+  mconn_output_consume(f->m, 1, S(4));
   assert_int_equal(S(61), cmt_mconn_deadline(f->m));
   assert_legacy_sent(f, 100, S(5), "");
   mconn_user_delete(f);
@@ -177,13 +178,13 @@ static void packet_that_was_taken_before_the_ping_does_not_count(void **state) {
 
   (void)state;
   assert_cmt(CMT_OK, mconn_user_queue(f, 0x30, 2000)); /* 1032 + 986. */
-  out = cmt_mconn_output(f->m, 4000, S(1));
+  out = mconn_output(f->m, 4000, S(1));
   assert_int_equal(2018, out.len);
-  cmt_mconn_consume(f->m, 1032, S(1));
+  mconn_output_consume(f->m, 1032, S(1));
   assert_given(f, "01", S(2), CMT_EAGAIN, "");
-  cmt_mconn_consume(f->m, 985, S(3));
+  mconn_output_consume(f->m, 985, S(3));
   assert_int_equal(S(2) + MS(11250), cmt_mconn_deadline(f->m));
-  cmt_mconn_consume(f->m, 1, S(3));
+  mconn_output_consume(f->m, 1, S(3));
   assert_int_equal(S(62), cmt_mconn_deadline(f->m));
   assert_legacy_sent(f, 100, S(3), "");
 
@@ -201,15 +202,15 @@ static void long_run_answers_before_its_end(void **state) {
 
   (void)state;
   assert_cmt(CMT_OK, mconn_user_queue(f, 0x30, 60000));
-  out = cmt_mconn_output(f->m, 65536, S(1));
+  out = mconn_output(f->m, 65536, S(1));
   assert_in_range(out.len, 60000, 65536);
-  cmt_mconn_consume(f->m, 10500, S(1)); /* Within the eleventh packet. */
+  mconn_output_consume(f->m, 10500, S(1)); /* Within the eleventh packet. */
   assert_given(f, "01", S(2), CMT_EAGAIN, "");
-  cmt_mconn_consume(f->m, 500, S(3)); /* Still within it. */
+  mconn_output_consume(f->m, 500, S(3)); /* Still within it. */
   assert_int_equal(S(2) + MS(11250), cmt_mconn_deadline(f->m));
-  cmt_mconn_consume(f->m, 1100, S(4));
+  mconn_output_consume(f->m, 1100, S(4));
   assert_int_equal(S(62), cmt_mconn_deadline(f->m));
-  cmt_mconn_consume(f->m, out.len - 12100, S(5));
+  mconn_output_consume(f->m, out.len - 12100, S(5));
   assert_legacy_sent(f, 100, S(5), "");
   mconn_user_delete(f);
 }
@@ -222,13 +223,13 @@ static void pong_goes_first_when_no_packet_was_taken_in_time(void **state) {
   (void)state;
   assert_cmt(CMT_OK, mconn_user_queue(f, 0x30, 2000));
   assert_cmt(CMT_OK, mconn_user_queue(f, 0x30, 9));
-  out = cmt_mconn_output(f->m, 1100, S(1));
+  out = mconn_output(f->m, 1100, S(1));
   assert_int_equal(1032, out.len);
-  cmt_mconn_consume(f->m, 500, S(1));
+  mconn_output_consume(f->m, 500, S(1));
   assert_given(f, "01", S(2), CMT_EAGAIN, "");
   assert_cmt(CMT_OK, cmt_mconn_tick(f->m, S(2) + MS(11250) - 1));
   assert_cmt(CMT_OK, cmt_mconn_tick(f->m, S(2) + MS(11250)));
-  cmt_mconn_consume(f->m, 532, S(20));
+  mconn_output_consume(f->m, 532, S(20));
   assert_legacy_sent(f, 2000, S(20), "pong 30.976! 30.9!");
   assert_legacy_sent(f, 2000, S(20), "");
   mconn_user_delete(f);
@@ -312,7 +313,7 @@ static cmt_err pings(mconn_user *f, int count, uint64_t gap_ns,
     *now_ns += gap_ns;
     err = cmt_mconn_recv(f->m, (const uint8_t *)"\x01", 1, *now_ns);
     err = err == CMT_OK ? cmt_mconn_next_event(f->m, &e) : err;
-    cmt_mconn_consume(f->m, cmt_mconn_output(f->m, 99, *now_ns).len, *now_ns);
+    mconn_output_consume(f->m, mconn_output(f->m, 99, *now_ns).len, *now_ns);
   }
   return err;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pings and pongs of the multiplexer in virtual time.  Instants are literal. */
+#include "mconn_output.h"
 #include "mconn_user.h"
 #include "marks.h"
 
@@ -79,7 +80,7 @@ static void missed_pong_ends_it_after_105_seconds(void **state) {
   assert_cmt(CMT_EPONG, cmt_mconn_ping(f->m));
   assert_cmt(CMT_EPONG, cmt_mconn_recv(f->m, NULL, 0, S(105)));
   assert_cmt(CMT_EPONG, cmt_mconn_next_event(f->m, &e));
-  assert_int_equal(0, cmt_mconn_output(f->m, 100, S(105)).len);
+  assert_int_equal(0, mconn_output(f->m, 100, S(105)).len);
   mconn_user_delete(f);
 }
 
@@ -89,12 +90,12 @@ static void wait_begins_when_the_last_byte_of_the_ping_is_taken(void **state) {
   (void)state;
   assert_cmt(CMT_OK, mconn_user_queue(f, 0x30, 9));
   assert_cmt(CMT_OK, cmt_mconn_ping(f->m));
-  assert_int_equal(21, cmt_mconn_output(f->m, 100, S(1)).len);
-  cmt_mconn_consume(f->m, 2, S(10));
+  assert_int_equal(21, mconn_output(f->m, 100, S(1)).len);
+  mconn_output_consume(f->m, 2, S(10));
   assert_int_equal(S(60), cmt_mconn_deadline(f->m));
-  cmt_mconn_consume(f->m, 1, S(12));
+  mconn_output_consume(f->m, 1, S(12));
   assert_int_equal(S(57), cmt_mconn_deadline(f->m));
-  cmt_mconn_consume(f->m, 18, S(20));
+  mconn_output_consume(f->m, 18, S(20));
   assert_int_equal(S(57), cmt_mconn_deadline(f->m));
   assert_given(f, "021200", S(13) + S(7), CMT_EAGAIN, "pong:8000000000");
   mconn_user_delete(f);
@@ -107,13 +108,13 @@ static void ping_that_waits_to_be_taken_has_a_time_of_its_own(void **state) {
 
   (void)state;
   assert_cmt(CMT_OK, cmt_mconn_tick(f->m, S(60)));
-  assert_int_equal(3, cmt_mconn_output(f->m, 100, S(60)).len);
+  assert_int_equal(3, mconn_output(f->m, 100, S(60)).len);
   assert_int_equal(S(120), cmt_mconn_deadline(f->m));
   assert_cmt(CMT_OK, cmt_mconn_tick(f->m, S(120)));
   assert_int_equal(S(165), cmt_mconn_deadline(f->m));
   assert_cmt(CMT_OK, cmt_mconn_tick(f->m, S(165) - 1));
   assert_int_equal(1, cmt__mconn_pings_sent(f->m));
-  cmt_mconn_consume(f->m, 3, S(165) - 1);
+  mconn_output_consume(f->m, 3, S(165) - 1);
   assert_cmt(CMT_OK, cmt_mconn_tick(f->m, S(180)));
   assert_int_equal(S(210) - 1, cmt_mconn_deadline(f->m));
   assert_cmt(CMT_EPONG, cmt_mconn_tick(f->m, S(210) - 1));
