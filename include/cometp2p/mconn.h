@@ -152,7 +152,7 @@ typedef struct cmt_channel_status {
 /** Messages that were packetized to their end, whose credits come back. */
 typedef struct cmt_credits {
   uint32_t messages[CMT_CHANNELS_MAX]; /**< By channel, as in the options. */
-  size_t bytes;                        /**< Of all of them. */
+  size_t bytes;                        /**< The bytes of all these messages. */
 } cmt_credits;
 
 typedef struct cmt_mconn cmt_mconn;

@@ -483,6 +483,15 @@ static cmt_err any_network_check(const cmt_switch_options *o, cmt_why *why) {
   return CMT_OK;
 }
 
+/* The limits of all connections together come at the start. */
+static cmt_err group_take(cmt__switch_setup *s, const cmt_env *env,
+                          cmt_why *why) {
+  const cmt_conn_group_options o = cmt__conn_group_options(
+    env, s->channel_count > 0 ? s->channels : NULL, s->channel_count);
+
+  return cmt_conn_group_new(&o, 0, &s->group, why);
+}
+
 cmt_err cmt__setup_init(cmt__switch_setup *s, const cmt_env *env,
                         const cmt_switch_options *o, cmt__loop *loop,
                         cmt_why *why) {
@@ -501,9 +510,7 @@ cmt_err cmt__setup_init(cmt__switch_setup *s, const cmt_env *env,
     err = reactors_take(s, env, o, why);
   }
   if (err == CMT_OK) {
-    err =
-      cmt__conn_group_of(NULL, env, s->channel_count > 0 ? s->channels : NULL,
-                         s->channel_count, &s->group, why);
+    err = group_take(s, env, why);
   }
   if (err == CMT_OK) {
     err = cmt__floors_compute(&s->options, s->channels, s->channel_count,

@@ -55,6 +55,7 @@ static void not_called(cmt_switch *s, cmt_peer *p, cmt_dial *d, cmt_mailbox *m) 
   cmt_mconn_options mconn_options;
   cmt_mconn_event mconn_event;
   cmt_conn_options conn_options;
+  cmt_conn_group_options conn_group_options;
   cmt_conn_event conn_event;
   cmt_dial_options dial_options;
   cmt_probe_options probe_options;
@@ -68,6 +69,7 @@ static void not_called(cmt_switch *s, cmt_peer *p, cmt_dial *d, cmt_mailbox *m) 
 
   cmt_mconn_options_init(&mconn_options);
   cmt_conn_options_init(&conn_options);
+  cmt_conn_group_options_init(&conn_group_options);
   cmt_dial_options_init(&dial_options);
   cmt_probe_options_init(&probe_options);
   cmt_ban_init(&bans[0]);

@@ -134,8 +134,9 @@ OF_THE_SYSTEM = {"cmt_libraries", "cmt_log_stderr", "cmt_node_key_load",
                  "cmt_node_key_load_private", "cmt_node_key_save_new"}
 BESIDE = {
     "libcometp2p-core.so": (
-        ("buf.h", "conn.h", "env.h", "err.h", "mconn.h", "net_addr.h",
-         "node_info.h", "node_key.h", "secret_conn.h", "version.h"),
+        ("buf.h", "conn.h", "conn_group.h", "env.h", "err.h", "mconn.h",
+         "net_addr.h", "node_info.h", "node_key.h", "secret_conn.h",
+         "version.h"),
         OF_THE_SYSTEM, "COMETP2P_CORE"),
     "libcometp2p-protobuf.so": (("protobuf.h",), set(), "COMETP2P"),
 }

@@ -240,6 +240,7 @@ static cmt_err parts_check_and_make(const cmt_conn_options *o, uint64_t now_ns,
 cmt_err cmt_conn_new(const cmt_conn_options *o, uint64_t now_ns, cmt_conn **out,
                      cmt_why *why) {
   cmt_conn_options full;
+  cmt_conn_group_options own;
   cmt_conn_group *group;
   cmt_err err = cmt__out_clear(out, why);
 
@@ -248,8 +249,8 @@ cmt_err cmt_conn_new(const cmt_conn_options *o, uint64_t now_ns, cmt_conn **out,
     err = cmt__sized_read(&full, sizeof full, o, "options", why);
   }
   if (err == CMT_OK) {
-    err = cmt__conn_group_of(full.group, full.env, full.channels,
-                             full.channel_count, &group, why);
+    own = cmt__conn_group_options(full.env, full.channels, full.channel_count);
+    err = cmt__conn_group_of(full.group, &own, &group, why);
   }
   if (err != CMT_OK) {
     return err;

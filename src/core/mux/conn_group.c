@@ -231,20 +231,26 @@ cmt_err cmt_conn_group_new(const cmt_conn_group_options *o, uint64_t now_ns,
 
 void cmt_conn_group_delete(cmt_conn_group *g) { cmt__conn_group_unref(g); }
 
-cmt_err cmt__conn_group_of(cmt_conn_group *given, const cmt_env *env,
-                           const cmt_channel *list, size_t count,
-                           cmt_conn_group **out, cmt_why *why) {
+cmt_conn_group_options cmt__conn_group_options(const cmt_env *env,
+                                               const cmt_channel *list,
+                                               size_t count) {
   cmt_conn_group_options o;
 
-  if (given != NULL) {
-    *out = cmt__conn_group_ref(given);
-    return CMT_OK;
-  }
   cmt_conn_group_options_init(&o);
   o.env = env;
   o.channels = list;
   o.channel_count = count;
-  return cmt_conn_group_new(&o, 0, out, why);
+  return o;
+}
+
+cmt_err cmt__conn_group_of(cmt_conn_group *given,
+                           const cmt_conn_group_options *o,
+                           cmt_conn_group **out, cmt_why *why) {
+  if (given != NULL) {
+    *out = cmt__conn_group_ref(given);
+    return CMT_OK;
+  }
+  return cmt_conn_group_new(o, 0, out, why);
 }
 
 cmt_conn_group *cmt__conn_group_ref(cmt_conn_group *s) {

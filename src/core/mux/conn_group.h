@@ -51,11 +51,14 @@ static inline bool cmt__channel_has_room(const cmt_channel *c,
   return queued <= c->send_queue;
 }
 
-/* A reference to |given|, or a group of its own, with |env| and |list|, when
-   that is NULL.  Errors as cmt_conn_group_new(). */
+/* The options of a group without limits. */
+cmt_conn_group_options cmt__conn_group_options(const cmt_env *env,
+                                               const cmt_channel *list,
+                                               size_t count);
+/* A reference to |given|, or a new group made with |o| when that is NULL.
+   Errors as cmt_conn_group_new(). */
 CMT_NODISCARD cmt_err cmt__conn_group_of(cmt_conn_group *given,
-                                         const cmt_env *env,
-                                         const cmt_channel *list, size_t count,
+                                         const cmt_conn_group_options *o,
                                          cmt_conn_group **out, cmt_why *why);
 /* Sets the limits of all together, which are those of |o| as they are; before
    the first connection is made.  |guard| is for more than one of |threads|. */

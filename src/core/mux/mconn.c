@@ -177,6 +177,7 @@ static cmt_err mconn_make(const cmt_mconn_options *o, cmt_conn_group *group,
 cmt_err cmt_mconn_new(const cmt_mconn_options *o, uint64_t now_ns,
                       cmt_mconn **out, cmt_why *why) {
   cmt_mconn_options full;
+  cmt_conn_group_options own;
   cmt_conn_group *group;
   cmt_err err = cmt__out_clear(out, why);
 
@@ -185,8 +186,8 @@ cmt_err cmt_mconn_new(const cmt_mconn_options *o, uint64_t now_ns,
     err = cmt__sized_read(&full, sizeof full, o, "options", why);
   }
   if (err == CMT_OK) {
-    err = cmt__conn_group_of(full.group, full.env, full.channels,
-                             full.channel_count, &group, why);
+    own = cmt__conn_group_options(full.env, full.channels, full.channel_count);
+    err = cmt__conn_group_of(full.group, &own, &group, why);
   }
   if (err != CMT_OK) {
     return err;

@@ -21,7 +21,6 @@ typedef union any_options {
   cmt_switch_options sw;
   cmt_conn_options conn;
   cmt_mconn_options mconn;
-  cmt_conn_group_options group;
   uint8_t bytes[sizeof(cmt_switch_options) + LATER];
 } any_options;
 
@@ -97,23 +96,6 @@ static cmt_err mconn_make(const any_options *o, void **out, cmt_why *why) {
 
 static void mconn_drop(void *made) { cmt_mconn_delete(made); }
 
-static void group_init(any_options *o, size_t size) {
-  cmt_conn_group_options_init_sized((void *)o, size);
-}
-
-static void group_fill(any_options *o) {
-  o->group.env = &env.env;
-  o->group.channels = &channel;
-  o->group.channel_count = 1;
-}
-
-static cmt_err group_make(const any_options *o, void **out, cmt_why *why) {
-  return cmt_conn_group_new(o != NULL ? &o->group : NULL, 0,
-                            (cmt_conn_group **)out, why);
-}
-
-static void group_drop(void *made) { cmt_conn_group_delete(made); }
-
 static const maker makers[] = {
   {"switch", sizeof(cmt_switch_options), switch_init, switch_fill, switch_make,
    switch_drop},
@@ -121,8 +103,6 @@ static const maker makers[] = {
    conn_drop},
   {"mconn", sizeof(cmt_mconn_options), mconn_init, mconn_fill, mconn_make,
    mconn_drop},
-  {"group", sizeof(cmt_conn_group_options), group_init, group_fill, group_make,
-   group_drop},
 };
 
 static void *const untouched = (void *)&env;

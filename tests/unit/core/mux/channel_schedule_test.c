@@ -20,9 +20,11 @@ typedef struct fixture {
 } fixture;
 
 static void fixture_init(fixture *f, const cmt_channel *list, size_t count) {
+  cmt_conn_group_options o;
+
   test_env_init(&f->t);
-  assert_cmt(CMT_OK,
-             cmt__conn_group_of(NULL, &f->t.env, list, count, &f->group, NULL));
+  o = cmt__conn_group_options(&f->t.env, list, count);
+  assert_cmt(CMT_OK, cmt_conn_group_new(&o, 0, &f->group, NULL));
   assert_cmt(CMT_OK, cmt__channels_init(&f->cs, f->group, test_wire()));
   f->cs.payload_max = 1024;
   f->cs.decay_at_ns = CMT_SECONDS(2);

@@ -16,9 +16,11 @@ typedef struct fixture {
 } fixture;
 
 static void fixture_init(fixture *f, const cmt_channel *list, size_t count) {
+  cmt_conn_group_options o;
+
   test_env_init(&f->t);
-  assert_cmt(CMT_OK,
-             cmt__conn_group_of(NULL, &f->t.env, list, count, &f->group, NULL));
+  o = cmt__conn_group_options(&f->t.env, list, count);
+  assert_cmt(CMT_OK, cmt_conn_group_new(&o, 0, &f->group, NULL));
   assert_cmt(CMT_OK, cmt__channels_init(&f->cs, f->group, test_wire()));
   f->cs.payload_max = 1024;
   f->cs.recv_held_max = 1 << 20;
@@ -108,13 +110,15 @@ static void defaults_are_filled_in(void **state) {
 
 static void allocation_failure_of_init_is_reported(void **state) {
   const cmt_channel list[] = {{.id = 1, .priority = 1}};
+  cmt_conn_group_options o;
   cmt_conn_group *group;
   cmt__channels cs;
   test_env t;
 
   (void)state;
   test_env_init(&t);
-  assert_cmt(CMT_OK, cmt__conn_group_of(NULL, &t.env, list, 1, &group, NULL));
+  o = cmt__conn_group_options(&t.env, list, 1);
+  assert_cmt(CMT_OK, cmt_conn_group_new(&o, 0, &group, NULL));
   t.fail_at = t.allocs;
   assert_cmt(CMT_ENOMEM, cmt__channels_init(&cs, group, test_wire()));
   cmt__channels_fini(&cs);

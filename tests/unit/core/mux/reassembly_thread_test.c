@@ -80,10 +80,11 @@ static void *run(void *arg) {
     {.id = 2, .priority = 1, .recv_message_max = MESSAGE}};
   sharers *s = arg;
   uint32_t x = 2654435761u * atomic_fetch_add(&s->seed, 1);
+  cmt_conn_group_options o = cmt__conn_group_options(NULL, list, 2);
   cmt_conn_group *group;
   cmt__channels cs;
 
-  assert_cmt(CMT_OK, cmt__conn_group_of(NULL, NULL, list, 2, &group, NULL));
+  assert_cmt(CMT_OK, cmt_conn_group_new(&o, 0, &group, NULL));
   for (int i = 0; i < ROUNDS; i++) {
     cmt_err err = CMT_OK;
 
