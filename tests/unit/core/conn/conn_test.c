@@ -3,6 +3,9 @@
    connection ends is in conn_end_test.c, what it carries in conn_up_test.c. */
 #include "conn_peer.h"
 
+#include "core/conn/conn_impl.h"
+#include "core/secret/secret_conn.h"
+
 #include <stdlib.h>
 
 #define S(n) CMT_SECONDS(n)
@@ -517,6 +520,27 @@ static void bad_options_are_refused_by_name(void **state) {
 }
 
 /* Everything but the fields of the handshake is gone once it is over. */
+/* Each term of it, to the byte: what lives as long as the connection, and what
+   the handshake has besides. */
+static void memory_is_this_sum(void **state) {
+  enum { INFO = 10240, SEALED = INFO + 10 };
+  cmt_mconn_options m;
+  cmt_conn_options o;
+
+  (void)state;
+  cmt_mconn_options_init(&m);
+  cmt_conn_options_init(&o);
+  assert_int_equal(sizeof(cmt_conn) + cmt__mconn_memory(&m) +
+                     sizeof(cmt_secret_conn) + CMT_FRAME_SLOT +
+                     sizeof(cmt_node_info) + INFO,
+                   cmt__conn_memory(&o));
+  assert_int_equal(sizeof(cmt__conn_handshake) + sizeof(cmt_node_info) +
+                     SEALED + cmt__grow_max(SEALED, 512) + SEALED +
+                     sizeof(cmt__secret_handshake) +
+                     cmt__grow_max(CMT_SECRET_CONN_ANNOUNCED, 1),
+                   cmt__conn_handshake_memory(&o) - cmt__conn_memory(&o));
+}
+
 static void memory_of_the_handshake_goes_when_it_is_over(void **state) {
   size_t before;
   conn_peer f;
@@ -573,6 +597,7 @@ int main(void) {
     cmocka_unit_test(id_and_channels_are_filled_in),
     cmocka_unit_test(own_id_in_capitals_goes_out_in_small_letters),
     cmocka_unit_test(bad_options_are_refused_by_name),
+    cmocka_unit_test(memory_is_this_sum),
     cmocka_unit_test(memory_of_the_handshake_goes_when_it_is_over),
     cmocka_unit_test(memory_of_the_handshake_goes_with_our_node_info),
   };
