@@ -133,6 +133,10 @@ static inline uint32_t cmt__load_le32(const uint8_t *p) {
          (uint32_t)p[3] << 24;
 }
 
+static inline uint64_t cmt__load_le64(const uint8_t *p) {
+  return cmt__load_le32(p) | (uint64_t)cmt__load_le32(p + 4) << 32;
+}
+
 static inline void cmt__store_le32(uint8_t *p, uint32_t v) {
   for (int i = 0; i < 4; i++) {
     p[i] = (uint8_t)(v >> 8 * i);

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The kernel for AVX-512 in plain C: its source finds immintrin.h in
+   tests/support/avx512. */
+#define cmt__aead_avx512 kernel
+
+#include "crypto/x86/aead_avx512.c"
+
+static void authenticate_groups(group *g, int groups) {
+  (groups == 1 ? authenticate_one : authenticate_two)(g);
+}
+
+#include "kernel_user.h"
+
+int main(void) { return test_kernel(true, "nothing"); }
