@@ -74,7 +74,7 @@ typedef struct cmt_env {
       hook of the environment that it was made with, a message too. */
   void (*panic)(void *arg, const char *file, int line, const char *what);
   void *panic_arg;
-  const struct cmt_aead *aead; /**< The frame kernel; leave as it is. */
+  const struct cmt_aead *aead; /**< See cmt_env_set_aead(). */
   /** Memory for keys and for what they are computed with: |len| bytes, always a
       multiple of 16, aligned as by malloc; NULL: there is none.  It should stay
       out of core dumps and off the disk; *|locked| tells whether it does, and
@@ -117,6 +117,17 @@ CMT_API CMT_NODISCARD cmt_err cmt_env_init_sized(cmt_env *env, size_t size);
  */
 CMT_API void cmt_log_stderr(void *arg, cmt_log_level level, const char *module,
                             const char *line);
+
+/**
+ * Chooses what frames are sealed and opened with: "libsodium", "avx2" or
+ * "avx512", or "auto" for the fastest of them, which is the default.
+ *
+ * Returns    CMT_OK; CMT_EINVAL: |env| was not initialised, or no kernel of
+ *            that name was built, runs on this processor and passes its
+ *            known-answer test.  |env| is unchanged then.
+ * Context    any thread, before anything is made with |env|.
+ */
+CMT_API CMT_NODISCARD cmt_err cmt_env_set_aead(cmt_env *env, const char *name);
 
 /** The name of the frame kernel in |env| (NULL: the default one), such as
     "libsodium". */

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The portable frame kernel, on libsodium; the known answer that every kernel
-   must give before it is used; and which kernel that is. */
+/* The portable frame kernel, on libsodium, and the known answer that every
+   kernel must give before it is used. */
 
 #include "aead.h"
 
 #include <cometp2p/secret_conn.h>
 #include <sodium.h>
-#include <stdatomic.h>
 
 enum { NONCE = crypto_aead_chacha20poly1305_ietf_NPUBBYTES };
 
@@ -108,53 +107,4 @@ bool cmt__aead_self_test(const struct cmt_aead *aead) {
   t.slots[TEST_BROKEN][CMT_FRAME_SLOT - 1] ^= 0x80;
   aead->open(t.jobs, TEST_JOBS);
   return test_opened(&t);
-}
-
-/* ---- which kernel ---- */
-
-/* The fastest first. */
-static const struct cmt_aead *const kernels[] = {
-#ifdef CMT_KERNELS_X86
-  &cmt__aead_avx512,
-  &cmt__aead_avx2,
-#endif
-  &cmt__aead_libsodium,
-};
-
-enum { KERNELS = sizeof kernels / sizeof kernels[0] };
-
-typedef enum verdict { UNTESTED, PASSED, FAILED } verdict;
-
-/* Two threads that test a kernel together come to the same verdict. */
-static atomic_int verdicts[KERNELS];
-
-static bool kernel_passes(size_t i) {
-  int now = atomic_load(&verdicts[i]);
-
-  if (now == UNTESTED) {
-    now = cmt__aead_self_test(kernels[i]) ? PASSED : FAILED;
-    atomic_store(&verdicts[i], now);
-  }
-  return now == PASSED;
-}
-
-const struct cmt_aead *cmt__aead_find(const char *name) {
-  for (size_t i = 0; i < KERNELS; i++) {
-    const struct cmt_aead *k = kernels[i];
-
-    if ((name == NULL || strcmp(name, k->name) == 0) &&
-        (k->runs_here == NULL || k->runs_here()) && kernel_passes(i)) {
-      return k;
-    }
-  }
-  return NULL;
-}
-
-const char *cmt__aead_failed(void) {
-  for (size_t i = 0; i < KERNELS; i++) {
-    if (atomic_load(&verdicts[i]) == FAILED) {
-      return kernels[i]->name;
-    }
-  }
-  return NULL;
 }

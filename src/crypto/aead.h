@@ -27,18 +27,6 @@ struct cmt_aead {
 /* The portable kernel, and what single frames are cheapest with. */
 extern const struct cmt_aead cmt__aead_libsodium;
 
-/* Kernels for many frames at a time, of 64-bit x86. */
-extern const struct cmt_aead cmt__aead_avx2;
-extern const struct cmt_aead cmt__aead_avx512;
-
-/* The kernel of that name, or with NULL the fastest, if it was built, runs on
-   this processor and has passed its self-test; else NULL.  libsodium is always
-   there, unless it fails the test itself. */
-const struct cmt_aead *cmt__aead_find(const char *name);
-
-/* The name of the first kernel that failed its self-test; NULL: none did. */
-const char *cmt__aead_failed(void);
-
 /* Seals and opens a frame whose bytes are known; false: do not use |aead|. */
 bool cmt__aead_self_test(const struct cmt_aead *aead);
 

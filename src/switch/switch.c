@@ -33,6 +33,7 @@
    Everything is the same then but the thread, which is whichever runs that
    loop. */
 
+#include "sys/kernels.h"
 #include "switch.h"
 
 #include "dialer.h"
@@ -409,12 +410,25 @@ static cmt_err start_claim(cmt_switch *s, cmt_why *why) {
   return claimed ? CMT_OK : cmt__switch_may_start(s, why);
 }
 
+/* A kernel with a wrong answer is not used, but the machine wants a look. */
+static void warn_of_kernel(const cmt_switch *s) {
+  const char *failed = cmt__kernels_failed(&cmt__kernels_built_in);
+
+  if (failed != NULL) {
+    cmt__log(&s->env, CMT_LOG_WARN, "switch",
+             "the frame kernel %s fails its self-test on this machine; %s is "
+             "used in its place",
+             failed, s->env.aead->name);
+  }
+}
+
 cmt_err cmt_switch_start(cmt_switch *s, cmt_why *why) {
   cmt_err err = start_claim(s, why);
 
   if (err != CMT_OK) {
     return err;
   }
+  warn_of_kernel(s);
   err = cmt__loops_open(s, why);
   if (err == CMT_OK) {
     err = cmt__calls_reserve(&s->calls, s->loop, why);

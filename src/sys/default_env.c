@@ -3,12 +3,12 @@
 /* The environment of the system: the C library's allocator, the entropy and the
    secret memory of libsodium, and the end of the process after a panic. */
 
+#include "kernels.h"
 #include "secret_memory.h"
 
 #include "base/base.h"
 #include "base/guard.h"
 #include "base/sized.h"
-#include "crypto/aead.h"
 
 #include <sodium.h>
 #include <stdatomic.h>
@@ -88,11 +88,27 @@ cmt_err cmt_env_init_sized(cmt_env *env, size_t size) {
   if (sodium_init() < 0) {
     return CMT_EIO;
   }
-  full.aead = cmt__aead_find(NULL);
+  full.aead = cmt__kernels_find(&cmt__kernels_built_in, NULL);
   if (full.aead == NULL) {
     return CMT_EIO;
   }
   cmt__sized_write(env, size, &full, sizeof full);
+  return CMT_OK;
+}
+
+cmt_err cmt_env_set_aead(cmt_env *env, const char *name) {
+  const struct cmt_aead *found;
+
+  if (env == NULL || name == NULL ||
+      env->size < offsetof(cmt_env, aead) + sizeof env->aead) {
+    return CMT_EINVAL;
+  }
+  found = cmt__kernels_find(&cmt__kernels_built_in,
+                            strcmp(name, "auto") == 0 ? NULL : name);
+  if (found == NULL) {
+    return CMT_EINVAL;
+  }
+  env->aead = found;
   return CMT_OK;
 }
 

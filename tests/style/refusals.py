@@ -31,7 +31,6 @@ OPTION = re.compile(r"^[a-z]+(?:_[a-z0-9]+)+$")
 UNREACHED = {
     "cannot make a key: %s",
     "cannot wait for signals: %s",
-    "libsodium cannot start",
     "no answer in time",
     "no thread",
 }

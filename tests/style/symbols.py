@@ -29,6 +29,8 @@ ALLOWED = (
     r"v?snprintf", r"__v?snprintf_chk",
     # What compilers put in: bcmp in place of memcmp, where only equality counts.
     r"__stack_chk_fail", r"_GLOBAL_OFFSET_TABLE_", r"bcmp",
+    # The compiler's copy of what CPUID says.
+    r"__cpu_(model|features2|indicator_init)",
     # Computation of libsodium, without its random source.
     r"crypto_aead_chacha20poly1305_ietf_(de|en)crypt_detached",
     r"crypto_auth_hmacsha256_(init|update|final)",
@@ -98,9 +100,10 @@ def foreign_calls(symbols):
 
 
 # What is no object's: how many locks this thread holds, which finds a call of
-# the application's code under one (src/base/guard.h); and whether the process has
-# begun to panic, which ends it soon after.
-NO_OBJECTS = {("guard.c.o", "cmt__locks_held"), 
+# the application's code under one (src/base/guard.h); whether the process has
+# begun to panic, which ends it soon after; and which frame kernels passed their
+# self-tests on this machine.
+NO_OBJECTS = {("guard.c.o", "cmt__locks_held"), ("kernels.c.o", "built_in"),
               ("default_env.c.o", "panic_logged")}
 
 

@@ -268,8 +268,10 @@ static void log_line(void *arg, cmt_log_level level, const char *module,
 }
 
 bool cli_env_init(cmt_env *env, cli_io *io) {
-  if (cmt_env_init(env) != CMT_OK) {
-    cli_io_error(io, "libsodium cannot start");
+  cmt_why why;
+
+  if (cli_env_system(env, &why) != CMT_OK) {
+    cli_io_error(io, "%s", why.text);
     return false;
   }
   env->log = log_line;

@@ -309,3 +309,26 @@ void cli_size_text(double bytes, char *out, size_t cap) {
   }
   snprintf(out, cap, "%.1f %s", bytes, units[unit]);
 }
+
+cmt_err cli_env_system(cmt_env *env, cmt_why *why) {
+  const char *aead = getenv("CMT_AEAD");
+  cmt_err err = cmt_env_init(env);
+
+  why->err = err;
+  if (err != CMT_OK) {
+    snprintf(why->text, sizeof why->text, "libsodium cannot start");
+  } else if (aead != NULL && aead[0] != '\0') {
+    err = cmt_env_set_aead(env, aead);
+    why->err = err;
+    if (err != CMT_OK) {
+      char shown[80];
+
+      cmt_text_escape(cmt_bytes_of(aead), shown, sizeof shown);
+      snprintf(why->text, sizeof why->text,
+               "CMT_AEAD is '%s': it is auto, libsodium, avx2 or avx512, where "
+               "this processor has it",
+               shown);
+    }
+  }
+  return err;
+}

@@ -87,6 +87,10 @@ void cli_complain(const char *format, ...)
    for room.  False: errno. */
 bool cli_write_all(int fd, const void *data, size_t len);
 
+/* The system's environment, with the frame kernel that the variable CMT_AEAD
+   names.  Failures are explained in |why|. */
+cmt_err cli_env_system(cmt_env *env, cmt_why *why);
+
 /* What a verb without streams prints: it is gathered in |file| and written in
    one go. */
 typedef struct cli_page {

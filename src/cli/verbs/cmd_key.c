@@ -76,12 +76,13 @@ static int key_run(cli_options *o) {
   const char *what = o->arg_count > 0 ? o->args[0] : "";
   const char *file = o->arg_count > 1 ? o->args[1] : "node_key.json";
   cmt_env env;
+  cmt_why why;
 
   if (o->arg_count > 2) {
     return cli_options_usage(o, "it takes gen or show and one FILE");
   }
-  if (cmt_env_init(&env) != CMT_OK) {
-    return cli_fail("libsodium cannot start");
+  if (cli_env_system(&env, &why) != CMT_OK) {
+    return cli_fail("%s", why.text);
   }
   env.log = log_line;
   env.log_arg = o;

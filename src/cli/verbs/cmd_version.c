@@ -17,7 +17,7 @@ static size_t libraries(cmt_library *out) {
   return count + 1;
 }
 
-static int print_json(void) {
+static int print_json(const char *aead) {
   cmt_library libs[LIBRARIES_MAX];
   size_t count = libraries(libs);
   json_t *table = json_object();
@@ -29,7 +29,7 @@ static int print_json(void) {
   }
   line = json_pack("{s:s, s:s, s:[ss], s:s, s:o}", "event", "version",
                    "version", cmt_version(), "profiles", "cometbft", "legacy",
-                   "aead", cmt_env_aead(NULL), "libraries", table);
+                   "aead", aead, "libraries", table);
   cli_page_open(&page);
   json_dumpf(line, page.file, JSON_COMPACT | JSON_ENSURE_ASCII);
   json_decref(line);
@@ -37,7 +37,7 @@ static int print_json(void) {
   return cli_page_write(&page, STDOUT_FILENO);
 }
 
-static int print_text(void) {
+static int print_text(const char *aead) {
   cmt_library libs[LIBRARIES_MAX];
   size_t count = libraries(libs);
   cli_page page;
@@ -45,7 +45,7 @@ static int print_text(void) {
   cli_page_open(&page);
   fprintf(page.file,
           "cometp2p %s\nprofiles: cometbft, legacy\naead: %s\nlibraries:",
-          cmt_version(), cmt_env_aead(NULL));
+          cmt_version(), aead);
   for (size_t i = 0; i < count; i++) {
     fprintf(page.file, "%s %s %s", i == 0 ? "" : ",", libs[i].name,
             libs[i].version);
@@ -57,14 +57,18 @@ static int print_text(void) {
 int cli_version(const cli_verb *verb, int argc, char **argv) {
   cli_options o;
   int code = cli_options_parse(&o, verb, argc, argv);
+  cmt_env env;
+  cmt_why why;
 
   if (code != -1) {
     return code;
   }
   if (o.arg_count > 0) {
     code = cli_options_usage(&o, "it takes no arguments");
+  } else if (cli_env_system(&env, &why) != CMT_OK) {
+    code = cli_fail("%s", why.text);
   } else {
-    code = o.json ? print_json() : print_text();
+    code = (o.json ? print_json : print_text)(cmt_env_aead(&env));
   }
   cli_options_fini(&o);
   return code;

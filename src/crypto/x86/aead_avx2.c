@@ -7,7 +7,7 @@
    17 of four frames fill them once more.  Poly1305 has one frame in each of its
    four lanes, with its own key, so that nothing is summed across lanes. */
 
-#include "crypto/aead.h"
+#include "aead_x86.h"
 
 #include <cometp2p/secret_conn.h>
 #include <immintrin.h>
@@ -24,12 +24,12 @@
                                    _mm256_srli_epi32((v), 32 - (bits))))
 
 static inline __attribute__((always_inline)) __m256i turn_bytes(int by) {
-  const __m256i two = _mm256_set_epi8(
-    13, 12, 15, 14, 9, 8, 11, 10, 5, 4, 7, 6, 1, 0, 3, 2, 13, 12, 15, 14, 9, 8,
-    11, 10, 5, 4, 7, 6, 1, 0, 3, 2);
-  const __m256i one = _mm256_set_epi8(
-    14, 13, 12, 15, 10, 9, 8, 11, 6, 5, 4, 7, 2, 1, 0, 3, 14, 13, 12, 15, 10, 9,
-    8, 11, 6, 5, 4, 7, 2, 1, 0, 3);
+  const __m256i two =
+    _mm256_set_epi8(13, 12, 15, 14, 9, 8, 11, 10, 5, 4, 7, 6, 1, 0, 3, 2, 13,
+                    12, 15, 14, 9, 8, 11, 10, 5, 4, 7, 6, 1, 0, 3, 2);
+  const __m256i one =
+    _mm256_set_epi8(14, 13, 12, 15, 10, 9, 8, 11, 6, 5, 4, 7, 2, 1, 0, 3, 14,
+                    13, 12, 15, 10, 9, 8, 11, 6, 5, 4, 7, 2, 1, 0, 3);
 
   return by == 2 ? two : one;
 }
@@ -38,14 +38,14 @@ static inline __attribute__((always_inline)) __m256i turn_bytes(int by) {
 #include "poly1305_tag.h"
 
 enum {
-  LANES = 4,                                      /* Frames of a group. */
-  BLOCKS = 16,                                    /* Whole ones of a frame, */
-  AT_ONCE = 8,                                    /* that many at a time. */
-  BODY = (int)BLOCKS * CMT__CHACHA_BLOCK,         /* Their bytes. */
-  TAIL = (int)CMT_FRAME_PLAIN - (int)BODY,        /* Bytes of the last block. */
-  HALF = CMT__CHACHA_BLOCK / 2,                   /* A vector. */
-  LIMBS = 5,                                      /* Of Poly1305, */
-  LIMB_BITS = 26,                                 /* that wide. */
+  LANES = 4,                               /* Frames of a group. */
+  BLOCKS = 16,                             /* Whole ones of a frame, */
+  AT_ONCE = 8,                             /* that many at a time. */
+  BODY = (int)BLOCKS * CMT__CHACHA_BLOCK,  /* Their bytes. */
+  TAIL = (int)CMT_FRAME_PLAIN - (int)BODY, /* Bytes of the last block. */
+  HALF = CMT__CHACHA_BLOCK / 2,            /* A vector. */
+  LIMBS = 5,                               /* Poly1305's, */
+  LIMB_BITS = 26,                          /* that wide. */
 };
 _Static_assert(TAIL == 4, "the last block covers one word");
 
@@ -71,8 +71,8 @@ CMT__LANES_INLINE void transpose_words(VEC x[8]) {
   }
 }
 
-/* The keystream of the eight blocks that begin at |start|: block i is x[i] and
-   x[8 + i]. */
+/* |x| becomes the keystream of the eight blocks that begin at |start|: block i
+   is x[i] and x[8 + i]. */
 CMT__LANES_INLINE void keystream(const VEC start[CMT__CHACHA_WORDS],
                                  VEC x[CMT__CHACHA_WORDS]) {
   for (int i = 0; i < CMT__CHACHA_WORDS; i++) {
@@ -87,8 +87,9 @@ CMT__LANES_INLINE void keystream(const VEC start[CMT__CHACHA_WORDS],
 }
 
 CMT__LANES_INLINE void xor_half(uint8_t *at, VEC key) {
-  _mm256_storeu_si256((VEC *)(void *)at,
-                      VEC_XOR(key, _mm256_loadu_si256((const VEC *)(void *)at)));
+  _mm256_storeu_si256(
+    (VEC *)(void *)at,
+    VEC_XOR(key, _mm256_loadu_si256((const VEC *)(void *)at)));
 }
 
 /* Encrypts or decrypts the whole blocks of one frame. */
@@ -223,8 +224,8 @@ CMT__LANES_INLINE void poly_absorb(poly *p, VEC low, VEC high) {
   }
   for (int j = 1; j < LIMBS; j++) {
     for (int i = 0; i < LIMBS; i++) {
-      d[i] = add(d[i], product(a[j], i >= j ? p->r[i - j]
-                                            : p->r5[LIMBS + i - j]));
+      d[i] =
+        add(d[i], product(a[j], i >= j ? p->r[i - j] : p->r5[LIMBS + i - j]));
     }
   }
   /* Two chains of carries side by side. */
@@ -371,9 +372,7 @@ static void avx2_open(cmt__aead_job *jobs, size_t count) {
   in_groups(jobs, count, open_some, cmt__aead_libsodium.open);
 }
 
-static bool avx2_runs_here(void) {
-  return __builtin_cpu_supports("avx2");
-}
+static bool avx2_runs_here(void) { return __builtin_cpu_supports("avx2"); }
 
 const struct cmt_aead cmt__aead_avx2 = {
   .name = "avx2",

@@ -8,7 +8,7 @@
    eight frames fill them once more.  Poly1305 has one frame in each of its
    eight lanes, with its own key, so that nothing is summed across lanes. */
 
-#include "crypto/aead.h"
+#include "aead_x86.h"
 
 #include <cometp2p/secret_conn.h>
 #include <immintrin.h>
@@ -23,31 +23,31 @@
 #include "poly1305_tag.h"
 
 enum {
-  LANES = 8,                              /* Frames of a group. */
-  GROUPS = 2,                             /* Groups side by side. */
-  WIDTH = (int)GROUPS * LANES,            /* Frames at a time. */
-  BODY = 16 * CMT__CHACHA_BLOCK,          /* Bytes in whole blocks. */
-  TAIL = CMT_FRAME_PLAIN - BODY,          /* Bytes of the last block. */
-  BLOCKS = BODY / CMT__CHACHA_BLOCK,      /* ChaCha20's, without the tail. */
-  LIMB_BITS = 44,                         /* Of the limbs of Poly1305, */
+  LANES = 8,                             /* Frames of a group. */
+  GROUPS = 2,                            /* Groups side by side. */
+  WIDTH = (int)GROUPS * LANES,           /* Frames at a time. */
+  BODY = 16 * CMT__CHACHA_BLOCK,         /* Bytes in whole blocks. */
+  TAIL = CMT_FRAME_PLAIN - BODY,         /* Bytes of the last block. */
+  BLOCKS = BODY / CMT__CHACHA_BLOCK,     /* ChaCha20's, without the tail. */
+  LIMB_BITS = 44,                        /* Width of Poly1305's limbs, */
   TOP_BITS = 130 - (2 * (int)LIMB_BITS), /* and of the highest. */
 };
 _Static_assert(TAIL == 4, "the last block covers one word");
 
 /* ---- ChaCha20 ---- */
 
-CMT__LANES_INLINE void transpose_quarters(VEC a, VEC b, VEC c, VEC d,
-                                          VEC out[CMT__CHACHA_WORDS],
-                                          int first) {
-  const VEC ab_low = _mm512_shuffle_i32x4(a, b, 0x44);
-  const VEC ab_high = _mm512_shuffle_i32x4(a, b, 0xee);
-  const VEC cd_low = _mm512_shuffle_i32x4(c, d, 0x44);
-  const VEC cd_high = _mm512_shuffle_i32x4(c, d, 0xee);
+/* Takes four vectors, |step| apart, by quarters: the first quarters become the
+   first vector of |out|, the second ones the fifth, and so on. */
+CMT__LANES_INLINE void transpose_quarters(const VEC *in, int step, VEC *out) {
+  const VEC low = _mm512_shuffle_i32x4(in[0], in[step], 0x44);
+  const VEC high = _mm512_shuffle_i32x4(in[0], in[step], 0xee);
+  const VEC low2 = _mm512_shuffle_i32x4(in[2 * step], in[3 * step], 0x44);
+  const VEC high2 = _mm512_shuffle_i32x4(in[2 * step], in[3 * step], 0xee);
 
-  out[first] = _mm512_shuffle_i32x4(ab_low, cd_low, 0x88);
-  out[first + 4] = _mm512_shuffle_i32x4(ab_low, cd_low, 0xdd);
-  out[first + 8] = _mm512_shuffle_i32x4(ab_high, cd_high, 0x88);
-  out[first + 12] = _mm512_shuffle_i32x4(ab_high, cd_high, 0xdd);
+  out[0] = _mm512_shuffle_i32x4(low, low2, 0x88);
+  out[4] = _mm512_shuffle_i32x4(low, low2, 0xdd);
+  out[8] = _mm512_shuffle_i32x4(high, high2, 0x88);
+  out[12] = _mm512_shuffle_i32x4(high, high2, 0xdd);
 }
 
 /* Sixteen vectors of sixteen words: rows become columns. */
@@ -65,7 +65,7 @@ CMT__LANES_INLINE void transpose_words(VEC x[CMT__CHACHA_WORDS]) {
     quad[i + 3] = _mm512_unpackhi_epi64(pair[i + 1], pair[i + 3]);
   }
   for (int i = 0; i < 4; i++) {
-    transpose_quarters(quad[i], quad[i + 4], quad[i + 8], quad[i + 12], x, i);
+    transpose_quarters(quad + i, 4, x + i);
   }
 }
 
@@ -152,10 +152,10 @@ CMT__LANES_INLINE void split(VEC limbs[3], VEC low, VEC high) {
   const VEC mask = all64(LIMB_MASK);
 
   limbs[0] = _mm512_and_si512(low, mask);
-  limbs[1] = _mm512_and_si512(
-    _mm512_or_si512(_mm512_srli_epi64(low, LIMB_BITS),
-                    _mm512_slli_epi64(high, 64 - LIMB_BITS)),
-    mask);
+  limbs[1] =
+    _mm512_and_si512(_mm512_or_si512(_mm512_srli_epi64(low, LIMB_BITS),
+                                     _mm512_slli_epi64(high, 64 - LIMB_BITS)),
+                     mask);
   limbs[2] = _mm512_srli_epi64(high, 2 * LIMB_BITS - 64);
 }
 
@@ -176,18 +176,23 @@ static void poly_start(poly *p, const edges *e) {
   sodium_memzero(high, sizeof high);
 }
 
-/* The low and the high 52 bits of the products of one limb of the result, two
-   short chains of sums each. */
-CMT__LANES_INLINE void multiply(const VEC a[3], VEC b0, VEC b1, VEC b2, VEC *low,
-                                VEC *high) {
+/* The low and the high 52 bits of products. */
+typedef struct halves {
+  VEC low, high;
+} halves;
+
+/* One limb of the result, from two short chains of sums each. */
+CMT__LANES_INLINE halves multiply(const VEC a[3], VEC b0, VEC b1, VEC b2) {
   const VEC zero = _mm512_setzero_si512();
   const VEC l = _mm512_madd52lo_epu64(zero, a[0], b0);
   const VEC h = _mm512_madd52hi_epu64(zero, a[0], b0);
   const VEC m = _mm512_madd52lo_epu64(zero, a[1], b1);
   const VEC n = _mm512_madd52hi_epu64(zero, a[1], b1);
 
-  *low = _mm512_add_epi64(_mm512_madd52lo_epu64(l, a[2], b2), m);
-  *high = _mm512_add_epi64(_mm512_madd52hi_epu64(h, a[2], b2), n);
+  return (halves){
+    .low = _mm512_add_epi64(_mm512_madd52lo_epu64(l, a[2], b2), m),
+    .high = _mm512_add_epi64(_mm512_madd52hi_epu64(h, a[2], b2), n),
+  };
 }
 
 /* Takes sixteen bytes of each frame: sum = (sum + bytes + 2^128) * r.
@@ -196,30 +201,33 @@ CMT__LANES_INLINE void multiply(const VEC a[3], VEC b0, VEC b1, VEC b2, VEC *low
    2^52, which is as wide as the multiplier is. */
 CMT__LANES_INLINE void poly_absorb(poly *p, VEC low, VEC high) {
   const VEC mask = all64(LIMB_MASK), *r = p->r, *r20 = p->r20;
-  VEC a[3], d[3], e[3], carry;
+  halves d[3];
+  VEC a[3], carry;
 
   split(a, low, high);
   a[2] = _mm512_or_si512(a[2], all64(UINT64_C(1) << (128 - 2 * LIMB_BITS)));
   for (int i = 0; i < 3; i++) {
     a[i] = _mm512_add_epi64(a[i], p->sum[i]);
   }
-  multiply(a, r[0], r20[2], r20[1], &d[0], &e[0]);
-  multiply(a, r[1], r[0], r20[2], &d[1], &e[1]);
-  multiply(a, r[2], r[1], r[0], &d[2], &e[2]);
+  d[0] = multiply(a, r[0], r20[2], r20[1]);
+  d[1] = multiply(a, r[1], r[0], r20[2]);
+  d[2] = multiply(a, r[2], r[1], r[0]);
   /* The high parts stand eight bits above the next limb, the topmost ten above
      the modulus. */
-  d[1] = _mm512_add_epi64(d[1], _mm512_slli_epi64(e[0], 52 - LIMB_BITS));
-  d[2] = _mm512_add_epi64(d[2], _mm512_slli_epi64(e[1], 52 - LIMB_BITS));
-  d[1] = _mm512_add_epi64(d[1], _mm512_srli_epi64(d[0], LIMB_BITS));
-  d[2] = _mm512_add_epi64(d[2], _mm512_srli_epi64(d[1], LIMB_BITS));
-  carry = _mm512_add_epi64(_mm512_srli_epi64(d[2], TOP_BITS),
-                           _mm512_slli_epi64(e[2], 52 - TOP_BITS));
+  d[1].low =
+    _mm512_add_epi64(d[1].low, _mm512_slli_epi64(d[0].high, 52 - LIMB_BITS));
+  d[2].low =
+    _mm512_add_epi64(d[2].low, _mm512_slli_epi64(d[1].high, 52 - LIMB_BITS));
+  d[1].low = _mm512_add_epi64(d[1].low, _mm512_srli_epi64(d[0].low, LIMB_BITS));
+  d[2].low = _mm512_add_epi64(d[2].low, _mm512_srli_epi64(d[1].low, LIMB_BITS));
+  carry = _mm512_add_epi64(_mm512_srli_epi64(d[2].low, TOP_BITS),
+                           _mm512_slli_epi64(d[2].high, 52 - TOP_BITS));
   carry = _mm512_add_epi64(carry, _mm512_slli_epi64(carry, 2));
-  d[0] = _mm512_add_epi64(_mm512_and_si512(d[0], mask), carry);
-  p->sum[0] = _mm512_and_si512(d[0], mask);
-  p->sum[1] = _mm512_add_epi64(_mm512_and_si512(d[1], mask),
-                               _mm512_srli_epi64(d[0], LIMB_BITS));
-  p->sum[2] = _mm512_and_si512(d[2], all64(TOP_MASK));
+  d[0].low = _mm512_add_epi64(_mm512_and_si512(d[0].low, mask), carry);
+  p->sum[0] = _mm512_and_si512(d[0].low, mask);
+  p->sum[1] = _mm512_add_epi64(_mm512_and_si512(d[1].low, mask),
+                               _mm512_srli_epi64(d[0].low, LIMB_BITS));
+  p->sum[2] = _mm512_and_si512(d[2].low, all64(TOP_MASK));
 }
 
 /* Eight vectors of eight words of 64 bits: rows become columns. */
@@ -233,7 +241,7 @@ CMT__LANES_INLINE void transpose_long(VEC x[LANES]) {
   for (int i = 0; i < 2; i++) {
     VEC out[CMT__CHACHA_WORDS];
 
-    transpose_quarters(pair[i], pair[2 + i], pair[4 + i], pair[6 + i], out, i);
+    transpose_quarters(pair + i, 2, out + i);
     for (int j = 0; j < 4; j++) {
       x[2 * j + i] = out[4 * j + i];
     }

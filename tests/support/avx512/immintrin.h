@@ -41,12 +41,11 @@ EMULATE_64(_mm512_unpackhi_epi64, (i & 1) == 0 ? a.q[i + 1] : b.q[i])
     return out;                                                                \
   }
 EMULATE_32(_mm512_add_epi32, a.d[i] + b.d[i])
-EMULATE_32(_mm512_unpacklo_epi32,
-           (i & 1) == 0 ? a.d[(i & ~3) + (i & 3) / 2]
-                        : b.d[(i & ~3) + (i & 3) / 2])
-EMULATE_32(_mm512_unpackhi_epi32,
-           (i & 1) == 0 ? a.d[(i & ~3) + 2 + (i & 3) / 2]
-                        : b.d[(i & ~3) + 2 + (i & 3) / 2])
+EMULATE_32(_mm512_unpacklo_epi32, (i & 1) == 0 ? a.d[(i & ~3) + (i & 3) / 2]
+                                               : b.d[(i & ~3) + (i & 3) / 2])
+EMULATE_32(_mm512_unpackhi_epi32, (i & 1) == 0
+                                    ? a.d[(i & ~3) + 2 + (i & 3) / 2]
+                                    : b.d[(i & ~3) + 2 + (i & 3) / 2])
 #undef EMULATE_32
 
 static inline __m512i _mm512_rol_epi32(__m512i a, int bits) {

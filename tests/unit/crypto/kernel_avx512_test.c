@@ -9,6 +9,4 @@ static void authenticate_groups(group *g, int groups) {
 
 #include "kernel_user.h"
 
-int main(void) {
-  return test_kernel(avx512_runs_here(), "AVX-512 with IFMA");
-}
+int main(void) { return test_kernel(avx512_runs_here(), "AVX-512 with IFMA"); }

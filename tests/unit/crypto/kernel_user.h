@@ -12,7 +12,7 @@
 
 enum {
   JOBS_MAX = 40,
-  FRAMES = 6000,           /* Each compared with libsodium, by default. */
+  FRAMES = 6000, /* Each compared with libsodium, by default. */
   FRAME_BITS = 8 * CMT_FRAME_SLOT,
 };
 
@@ -130,8 +130,8 @@ static void kernel_refuses_any_changed_bit(void **state) {
   kernel.seal(&job, 1);
   for (size_t bit = 0; bit < FRAME_BITS; bit += 16) {
     for (size_t i = 0; i < 17; i++) {
-      k.jobs[i] = (cmt__aead_job){.key = key, .counter = 9, .slot = k.slots[i],
-                                  .ok = i < 16};
+      k.jobs[i] = (cmt__aead_job){
+        .key = key, .counter = 9, .slot = k.slots[i], .ok = i < 16};
       memcpy(k.slots[i], sealed, sizeof sealed);
       if (i < 16) {
         k.slots[i][(bit + i) / 8] ^= (uint8_t)(1 << (bit + i) % 8);
@@ -162,8 +162,8 @@ static void one_tag(const uint8_t key[32], const uint8_t *cipher,
 
   memcpy(input, cipher, CMT_FRAME_PLAIN);
   cmt__store_le64(input + MAC_INPUT - 8, CMT_FRAME_PLAIN);
-  assert_int_equal(
-    0, crypto_onetimeauth_poly1305(tag, input, sizeof input, key));
+  assert_int_equal(0,
+                   crypto_onetimeauth_poly1305(tag, input, sizeof input, key));
 }
 
 /* |groups| groups whose lanes hold |keys| and |slots|, each tag as libsodium
