@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define cmt__aead_avx2 kernel
+
+#include "crypto/x86/aead_avx2.c"
+
+#include "kernel_secrets.h"

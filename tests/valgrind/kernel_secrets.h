@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A frame kernel under valgrind, which is told that keys and plain bytes were
+   never written: it reports every branch and every address that depends on
+   them.  A test includes the kernel's source under the name |kernel|, then
+   this.  What is let through: sealed frames, which are public, and whether a
+   tag is right (sodium_memcmp).
+
+   Without valgrind this program checks nothing, and says so. */
+
+#include "test.h"
+
+#include <valgrind/memcheck.h>
+
+enum { JOBS = 20 }; /* Whole groups, and a part of one. */
+
+static uint8_t keys[JOBS][CMT__AEAD_KEY];
+static uint8_t slots[JOBS][CMT_FRAME_SLOT];
+static cmt__aead_job jobs[JOBS];
+
+int __real_sodium_memcmp(const void *a, const void *b, size_t len);
+int __wrap_sodium_memcmp(const void *a, const void *b, size_t len);
+int __wrap_sodium_memcmp(const void *a, const void *b, size_t len) {
+  int result = __real_sodium_memcmp(a, b, len);
+
+  (void)VALGRIND_MAKE_MEM_DEFINED(&result, sizeof result);
+  return result;
+}
+
+static void prepare(void) {
+  for (size_t i = 0; i < JOBS; i++) {
+    memset(keys[i], (int)i, CMT__AEAD_KEY);
+    memset(slots[i], (int)(2 * i), CMT_FRAME_PLAIN);
+    (void)VALGRIND_MAKE_MEM_UNDEFINED(keys[i], CMT__AEAD_KEY);
+    (void)VALGRIND_MAKE_MEM_UNDEFINED(slots[i], CMT_FRAME_PLAIN);
+    jobs[i] = (cmt__aead_job){.key = keys[i], .counter = i, .slot = slots[i]};
+  }
+}
+
+/* A run that would see nothing is none. */
+static void assert_marked(const void *p) {
+  unsigned char bits = 0;
+
+  if (RUNNING_ON_VALGRIND) {
+    assert_int_equal(1, VALGRIND_GET_VBITS(p, &bits, 1));
+    assert_int_not_equal(0, bits);
+  }
+}
+
+static void no_branch_depends_on_keys_or_plain_bytes(void **state) {
+  unsigned before = (unsigned)VALGRIND_COUNT_ERRORS;
+
+  (void)state;
+  prepare();
+  kernel.seal(jobs, JOBS);
+  assert_marked(slots[0]);
+  (void)VALGRIND_MAKE_MEM_DEFINED(slots, sizeof slots);
+  slots[3][100] ^= 1;
+  kernel.open(jobs, JOBS);
+  assert_marked(slots[0]);
+  for (size_t i = 0; i < JOBS; i++) {
+    assert_int_equal(i != 3, jobs[i].ok);
+  }
+  assert_int_equal(before, (unsigned)VALGRIND_COUNT_ERRORS);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(no_branch_depends_on_keys_or_plain_bytes),
+  };
+
+  if (!RUNNING_ON_VALGRIND) {
+    printf("# not under valgrind: nothing is checked\n");
+  }
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
