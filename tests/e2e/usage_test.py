@@ -288,6 +288,21 @@ def version(folder):
     equal(run("--version")[1], out)
 
 
+def frame_kernel(folder):
+    def aead(name):
+        return run("version", "--json", env={**os.environ, "CMT_AEAD": name})
+
+    fastest = json.loads(run("version", "--json")[1])["aead"]
+    equal(json.loads(aead("libsodium")[1])["aead"], "libsodium")
+    for name in ("", "auto"):
+        equal(json.loads(aead(name)[1])["aead"], fastest)
+    for args in (["version"], ["key", "gen", os.path.join(folder, "k")], LISTEN):
+        code, out, err = run(*args, env={**os.environ, "CMT_AEAD": "avx\n9"})
+        equal((code, out, len(err.splitlines())), (1, "", 1), args)
+        check("CMT_AEAD is 'avx" in err and "libsodium, avx2 or avx512" in err, err)
+    equal(os.listdir(folder), [])
+
+
 Tap().main([
     (f"{len(BAD)} bad arguments: one line that names them, exit 2", bad),
     ("--help of the command and each verb", helps),
@@ -300,4 +315,5 @@ Tap().main([
     ("an output that is full is told, exit 1", full_output),
     ("a closed stream stays closed", closed_streams),
     ("version", version),
+    ("CMT_AEAD chooses the frame kernel", frame_kernel),
 ])

@@ -347,13 +347,13 @@ static void open_some(group *g, cmt__aead_job *jobs, size_t count) {
 
 typedef void operation(cmt__aead_job *jobs, size_t count);
 
-/* A frame alone is cheaper without lanes. */
+/* One frame or two are cheaper without lanes. */
 static void in_groups(cmt__aead_job *jobs, size_t count,
                       void (*some)(group *, cmt__aead_job *, size_t),
                       operation *single) {
   group g;
 
-  while (count > 1) {
+  while (count > 2) {
     const size_t now = cmt__min(count, LANES);
 
     some(&g, jobs, now);

@@ -7,6 +7,9 @@
 #include "test.h"
 
 #include <cometp2p/secret_conn.h>
+#ifdef CMT_OPENSSL
+#include <openssl/evp.h>
+#endif
 #include <sodium.h>
 #include <stdlib.h>
 
@@ -89,10 +92,16 @@ static void break_some(kernel_jobs *k, size_t count, uint64_t *state) {
   }
 }
 
+/* CMT_FRAMES asks for more. */
+static size_t frames_wanted(void) {
+  const char *wanted = getenv("CMT_FRAMES");
+
+  return wanted != NULL ? strtoul(wanted, NULL, 10) : FRAMES;
+}
+
 static void kernel_equals_libsodium(void **state) {
   static kernel_jobs ours, theirs;
-  const char *wanted = getenv("CMT_FRAMES");
-  size_t frames = wanted != NULL ? strtoul(wanted, NULL, 10) : FRAMES, done = 0;
+  size_t frames = frames_wanted(), done = 0;
   uint64_t random = 0x9e3779b97f4a7c15;
 
   (void)state;
@@ -118,6 +127,53 @@ static void kernel_equals_libsodium(void **state) {
   }
   printf("# %zu frames are as libsodium's\n", done);
 }
+
+#ifdef CMT_OPENSSL
+static void openssl_seal(EVP_CIPHER_CTX *ctx, const cmt__aead_job *job) {
+  uint8_t nonce[12] = {0};
+  int len;
+
+  cmt__store_le64(nonce + 4, job->counter);
+  assert_int_equal(
+    1, EVP_EncryptInit_ex(ctx, EVP_chacha20_poly1305(), NULL, job->key, nonce));
+  assert_int_equal(
+    1, EVP_EncryptUpdate(ctx, job->slot, &len, job->slot, CMT_FRAME_PLAIN));
+  assert_int_equal(CMT_FRAME_PLAIN, len);
+  assert_int_equal(1, EVP_EncryptFinal_ex(ctx, job->slot + len, &len));
+  assert_int_equal(1, EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, 16,
+                                          job->slot + CMT_FRAME_PLAIN));
+}
+
+static void kernel_equals_openssl(void **state) {
+  static kernel_jobs ours, theirs;
+  EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+  size_t frames = frames_wanted(), done = 0;
+  uint64_t random = 0x2545f4914f6cdd1d;
+
+  (void)state;
+  assert_non_null(ctx);
+  while (done < frames) {
+    size_t count = next_random(&random) % (JOBS_MAX + 1);
+
+    draw_jobs(&ours, count, &random);
+    copy_jobs(&theirs, &ours, count);
+    kernel.seal(ours.jobs, count);
+    for (size_t i = 0; i < count; i++) {
+      openssl_seal(ctx, &theirs.jobs[i]);
+    }
+    assert_same(&ours, &theirs, count, "sealed");
+    done += count;
+  }
+  EVP_CIPHER_CTX_free(ctx);
+  printf("# %zu frames are as OpenSSL's\n", done);
+}
+#else
+static void kernel_equals_openssl(void **state) {
+  (void)state;
+  printf("# built without OpenSSL\n");
+  skip();
+}
+#endif
 
 /* Each bit of a frame in turn; what is refused is left as it came. */
 static void kernel_refuses_any_changed_bit(void **state) {
@@ -262,6 +318,7 @@ static int test_kernel(bool runs, const char *needs) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(kernel_passes_its_self_test),
     cmocka_unit_test(kernel_equals_libsodium),
+    cmocka_unit_test(kernel_equals_openssl),
     cmocka_unit_test(kernel_refuses_any_changed_bit),
     cmocka_unit_test(tags_hold_with_extreme_keys),
     cmocka_unit_test(tags_hold_around_the_modulus),
