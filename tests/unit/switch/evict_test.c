@@ -41,7 +41,9 @@ static int setup_three(void **state) { return setup_loops(state, 3); }
 static int teardown(void **state) {
   fixture *f = *state;
 
-  test_node_fini(&f->at);
+  if (f->at.sw != NULL) {
+    test_node_fini(&f->at);
+  }
   for (size_t i = 0; i < NODES; i++) {
     if (f->nodes[i].sw != NULL) {
       test_node_fini(&f->nodes[i]);
