@@ -87,9 +87,16 @@ enum {
 };
 
 /** cmt_switch_dial_new() with the default options but for |flags|, without a
-    handle.  CMT_EINVAL also: an unknown flag. */
+    handle: cmt_switch_dial_cancel() ends it.  CMT_EINVAL also: an unknown
+    flag. */
 CMT_API CMT_NODISCARD cmt_err cmt_switch_dial(cmt_switch *s, const char *addr,
                                               unsigned flags, cmt_why *why);
+
+/** Cancels, as cmt_dial_cancel(), each dial of the node |id|, in capitals or
+    small letters, of which nobody has a handle, such as those of
+    cmt_switch_dial() and cmt_switch_dial_list().  Returns how many that were; a
+    peer that was made stays. */
+CMT_API size_t cmt_switch_dial_cancel(cmt_switch *s, const cmt_node_id *id);
 
 typedef enum cmt_dial_state {
   CMT_DIAL_QUEUED,     /**< It begins soon, or when the switch starts. */

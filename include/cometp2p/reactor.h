@@ -98,7 +98,8 @@ enum {
 typedef struct cmt_mailbox_event {
   size_t size;
   cmt_mailbox_event_kind kind;
-  cmt_peer *peer;  /**< NULL: the event is not of a peer. */
+  cmt_peer *peer;  /**< NULL: the event is not of a peer.  That of a send or a
+                        post keeps no other event of the peer back. */
   uint8_t channel; /**< The message's. */
   cmt_buf *msg;    /**< The message; or one that could not be sent. */
   cmt_err reason;  /**< Why the peer is gone; what the callback is told. */

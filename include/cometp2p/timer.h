@@ -54,8 +54,9 @@ CMT_API bool cmt_switch_timer_cancel(cmt_switch *s, cmt_timer *t);
     grows. */
 typedef struct cmt_post {
   /** CMT_OK; CMT_ECANCELED: the switch ends; CMT_ECLOSED: the peer has ended.
-      NULL: with |event_reactor| of the switch CMT_EVENT_POST comes in place of
-      the callback of cmt_switch_post(). */
+      NULL: with |event_reactor| of the switch CMT_EVENT_POST comes in its
+     place, with the peer of a cmt_peer_post(), and the post is the switch's
+     until that is taken. */
   void (*cb)(void *arg, cmt_err status);
   void *arg;
   struct {
@@ -78,7 +79,7 @@ CMT_API CMT_NODISCARD cmt_err cmt_switch_post(cmt_switch *s, cmt_post *p);
     first, it is called with CMT_ECLOSED on the first loop, before remove_peer.
 
     Returns CMT_OK; CMT_ECLOSED: the peer is gone, and |cb| will not run;
-    CMT_EINVAL: without |cb|, or it waits elsewhere. */
+    CMT_EINVAL: without |cb| and |event_reactor|, or it waits elsewhere. */
 CMT_API CMT_NODISCARD cmt_err cmt_peer_post(cmt_peer *p, cmt_post *post);
 
 #ifdef __cplusplus

@@ -55,7 +55,10 @@ typedef struct cmt__send_queue {
   /* Takes over a send without a callback, which is under way until then; NULL:
      nobody is told of it.  Without the lock, on the loop. */
   void (*on_answer)(void *arg, struct cmt__send_queue *g, cmt_send_req *req);
-  void *answer_arg;
+  /* The same for a post. */
+  void (*on_post)(void *arg, struct cmt__send_queue *g, cmt_post *p,
+                  cmt_err status);
+  void *answer_arg;    /* Of both. */
   atomic_bool control; /* |stop|, |pauses|, |blocks| or |ping| changed since it
                           was looked at. */
   pthread_mutex_t lock;
@@ -120,6 +123,8 @@ void cmt__send_queue_block(cmt__send_queue *g);
 void cmt__send_queue_unblock(cmt__send_queue *g);
 /* See timer.h. */
 CMT_NODISCARD cmt_err cmt__send_queue_post(cmt__send_queue *g, cmt_post *p);
+/* A post that |on_post| took over is the application's again. */
+void cmt__send_queue_release_post(cmt__send_queue *g, cmt_post *p);
 /* Asks for a ping. */
 void cmt__send_queue_ping(cmt__send_queue *g);
 /* Makes the loop look at the peer. */

@@ -11,7 +11,8 @@ cmt_err cmt__send_queue_post(cmt__send_queue *g, cmt_post *p) {
   cmt_err err = CMT_OK;
 
   cmt__send_queue_lock(g);
-  if (p->internal.owner != NULL && p->internal.owner != g) {
+  if ((p->internal.owner != NULL && p->internal.owner != g) ||
+      (p->cb == NULL && g->on_post == NULL)) {
     err = CMT_EINVAL;
   } else if (g->state == CMT__SEND_QUEUE_GONE) {
     err = CMT_ECLOSED;
@@ -31,7 +32,14 @@ cmt_err cmt__send_queue_post(cmt__send_queue *g, cmt_post *p) {
   return err;
 }
 
-/* The first one, which is the caller's. */
+void cmt__send_queue_release_post(cmt__send_queue *g, cmt_post *p) {
+  cmt__lock(&g->lock);
+  p->internal.owner = NULL;
+  cmt__unlock(&g->lock);
+}
+
+/* The first one, which is the caller's; without a callback it stays under
+   way. */
 static cmt_post *post_take(cmt__send_queue *g, cmt_err *status) {
   cmt_post *p;
 
@@ -40,7 +48,7 @@ static cmt_post *post_take(cmt__send_queue *g, cmt_err *status) {
   g->posts = p->internal.next;
   g->posts_last = g->posts != NULL ? g->posts_last : NULL;
   g->post_count--;
-  p->internal.owner = NULL;
+  p->internal.owner = p->cb != NULL ? NULL : g;
   CMT__MARK_IF(g->state == CMT__SEND_QUEUE_GONE, post_outlives_its_peer);
   *status = g->state == CMT__SEND_QUEUE_GONE ? CMT_ECLOSED : CMT_OK;
   cmt__send_queue_unlock(g);
@@ -53,6 +61,10 @@ void cmt__send_queue_run_posts(cmt__send_queue *g, size_t count) {
     cmt_post *p = post_take(g, &status);
 
     cmt__assert_unlocked(g->env);
-    p->cb(p->arg, status);
+    if (p->cb != NULL) {
+      p->cb(p->arg, status);
+    } else {
+      g->on_post(g->answer_arg, g, p, status);
+    }
   }
 }

@@ -477,7 +477,7 @@ void cmt_peer_pause(cmt_peer *p) { cmt__send_queue_pause(&p->send_queue); }
 void cmt_peer_resume(cmt_peer *p) { cmt__send_queue_resume(&p->send_queue); }
 
 cmt_err cmt_peer_post(cmt_peer *p, cmt_post *post) {
-  if (p == NULL || post == NULL || post->cb == NULL) {
+  if (p == NULL || post == NULL) {
     return CMT_EINVAL;
   }
   return cmt__send_queue_post(&p->send_queue, post);

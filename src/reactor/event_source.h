@@ -18,7 +18,7 @@ typedef struct cmt__event_source {
   void (*done)(struct cmt__event_source *s, cmt_mailbox_event *ev);
 } cmt__event_source;
 
-enum { CMT__EVENT_SOURCES_MAX = 4 };
+enum { CMT__EVENT_SOURCES_MAX = 5 };
 
 /* The sources of a mailbox. */
 typedef struct cmt__event_sources {

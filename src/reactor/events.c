@@ -33,6 +33,10 @@ static cmt__events *of_sents(cmt__event_source *s) {
   return (cmt__events *)(void *)((char *)s - offsetof(cmt__events, sents));
 }
 
+static cmt_peer *peer_of(cmt__send_queue *g) {
+  return (cmt_peer *)(void *)((char *)g - offsetof(cmt_peer, send_queue));
+}
+
 /* ---- rejections and outcomes ---- */
 
 static void report_take(cmt__event_source *s, cmt_mailbox_event *out) {
@@ -222,7 +226,7 @@ static void sent_take(cmt__event_source *s, cmt_mailbox_event *out) {
   cmt__send_queue_release(req);
 }
 
-static void sent_done(cmt__event_source *s, cmt_mailbox_event *ev) {
+static void peer_done(cmt__event_source *s, cmt_mailbox_event *ev) {
   (void)s;
   cmt_peer_unref(ev->peer);
 }
@@ -232,8 +236,7 @@ static void sent_put(void *arg, cmt__send_queue *g, cmt_send_req *req) {
   cmt__events *e = arg;
   cmt_mailbox_event dropped = {.peer = NULL};
 
-  cmt_peer_ref(
-    (cmt_peer *)(void *)((char *)g - offsetof(cmt_peer, send_queue)));
+  cmt_peer_ref(peer_of(g));
   cmt__send_queue_wait_of(req)->next = NULL;
   cmt__lock(&e->mailbox->lock);
   if (e->sent_last != NULL) {
@@ -252,9 +255,56 @@ static void sent_put(void *arg, cmt__send_queue *g, cmt_send_req *req) {
   cmt_peer_unref(dropped.peer);
 }
 
+/* ---- posts to peers ---- */
+
+static cmt__events *of_posts(cmt__event_source *s) {
+  return (cmt__events *)(void *)((char *)s - offsetof(cmt__events, posts));
+}
+
+/* From here on the post is the application's. */
+static void post_take(cmt__event_source *s, cmt_mailbox_event *out) {
+  cmt__events *e = of_posts(s);
+  cmt_post *p = e->post_first;
+  cmt__send_queue *g = p->internal.owner;
+
+  e->post_first = p->internal.next;
+  e->post_last = e->post_first != NULL ? e->post_last : NULL;
+  out->kind = CMT_EVENT_POST;
+  out->peer = peer_of(g);
+  out->reason = (cmt_err)p->internal.numbers[0];
+  out->arg = p->arg;
+  cmt__send_queue_release_post(g, p);
+}
+
+/* A mailbox that was given up drops it at once. */
+static void post_put(void *arg, cmt__send_queue *g, cmt_post *p,
+                     cmt_err status) {
+  cmt__events *e = arg;
+  cmt_mailbox_event dropped = {.peer = NULL};
+
+  cmt_peer_ref(peer_of(g));
+  p->internal.numbers[0] = (uint64_t)status;
+  p->internal.next = NULL;
+  cmt__lock(&e->mailbox->lock);
+  if (e->post_last != NULL) {
+    e->post_last->internal.next = p;
+  } else {
+    e->post_first = p;
+  }
+  e->post_last = p;
+  if (e->mailbox->given_up) {
+    post_take(&e->posts, &dropped);
+  } else {
+    cmt__mailbox_offer(e->mailbox, &e->posts);
+  }
+  cmt__unlock(&e->mailbox->lock);
+  cmt_peer_unref(dropped.peer);
+}
+
 void cmt__events_attach(cmt__events *e, cmt_peer *p) {
   if (e->mailbox != NULL) {
     p->send_queue.on_answer = sent_put;
+    p->send_queue.on_post = post_put;
     p->send_queue.answer_arg = e;
   }
 }
@@ -269,9 +319,12 @@ void cmt__events_init(cmt__events *e, const cmt_env *env, cmt_mailbox *m) {
   e->reports.take = report_take;
   e->reports.done = report_done;
   e->sents.take = sent_take;
-  e->sents.done = sent_done;
+  e->sents.done = peer_done;
+  e->posts.take = post_take;
+  e->posts.done = peer_done;
   cmt__mailbox_add_source(m, &e->reports);
   cmt__mailbox_add_source(m, &e->sents);
+  cmt__mailbox_add_source(m, &e->posts);
 }
 
 uint64_t cmt__events_memory(const cmt__events *e) {

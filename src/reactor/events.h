@@ -3,9 +3,10 @@
 #define CMT__EVENTS_H
 
 /* Events of a switch for the mailbox of one reactor, in place of callbacks:
-   rejections, outcomes of dials and answers of sends.  A send waits in its own
-   memory.  The others are copied and bounded: connections of strangers have a
-   bound of their own, so that they take no room from our own dials. */
+   rejections, outcomes of dials, answers of sends and posts to peers.  A send
+   and a post wait in their own memory.  The others are copied and bounded:
+   connections of strangers have a bound of their own, so that they take no room
+   from our own dials. */
 
 #include "mailbox.h"
 
@@ -17,12 +18,13 @@ typedef struct cmt__report cmt__report;
 typedef struct cmt__events {
   const cmt_env *env;
   cmt_mailbox *mailbox; /* NULL: there are none. */
-  cmt__event_source reports, sents;
+  cmt__event_source reports, sents, posts;
   /* Under the lock of the mailbox: */
   cmt__report *first, *last;
   size_t held[2]; /* How many wait or are out: of accepts, of dials. */
   uint64_t lost;
   cmt_send_req *sent_first, *sent_last;
+  cmt_post *post_first, *post_last;
 } cmt__events;
 
 /* |m| NULL: nothing is told. */
@@ -37,7 +39,7 @@ void cmt__events_outcome(cmt__events *e, uint64_t dial, void *arg,
                          const cmt_dial_outcome *o);
 /* Drops the outcomes of the dial of that number that wait. */
 void cmt__events_forget(cmt__events *e, uint64_t dial);
-/* Sends to |p| without a callback are told. */
+/* Sends and posts to |p| without a callback are told. */
 void cmt__events_attach(cmt__events *e, cmt_peer *p);
 
 #endif

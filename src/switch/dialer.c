@@ -40,8 +40,8 @@ static bool redials(const cmt_dial *d, cmt_err err) {
          !d->sw->closing;
 }
 
-/* cmt_dial_cancel() waits for it. */
-static bool call_begin(cmt_dial *d) {
+/* cmt_dial_cancel() waits for it.  |*handle|: what the application has. */
+static bool call_begin(cmt_dial *d, cmt_dial **handle) {
   cmt_switch *sw = d->sw;
   bool calls;
 
@@ -49,6 +49,7 @@ static bool call_begin(cmt_dial *d) {
   calls = (d->options.on_outcome != NULL || sw->events.mailbox != NULL) &&
           !d->cancelled;
   if (calls) {
+    *handle = d->owned ? d : NULL;
     sw->calling = d;
     sw->caller = pthread_self();
   }
@@ -75,13 +76,14 @@ static void tell(cmt_dial *d, const cmt__outcome *o, bool again) {
     .redials = again,
     .why = *o->why,
   };
+  cmt_dial *handle = NULL;
 
-  if (!call_begin(d)) {
+  if (!call_begin(d, &handle)) {
     return;
   }
   if (d->options.on_outcome != NULL) {
     cmt__callback_begin(timer, "on_outcome", -1);
-    d->options.on_outcome(d->options.arg, d->owned ? d : NULL, &told);
+    d->options.on_outcome(d->options.arg, handle, &told);
     cmt__callback_end(timer);
   } else {
     cmt__events_outcome(&d->sw->events, d->number, d->options.arg, &told);

@@ -5,6 +5,7 @@
    whoever cancels it leaves the rest to the loop. */
 
 #include "base/sized.h"
+#include "core/conn/net_addr.h"
 #include "dial.h"
 
 enum { FACTOR_NONE = 100, FACTOR_MAX = 1000 };
@@ -260,6 +261,50 @@ void cmt_dial_cancel(cmt_dial *d) {
   } else if (over) {
     cmt__dial_drop(d);
   }
+}
+
+/* A dial in |list| of which nobody has a handle, and which has not ended. */
+static cmt_dial *unowned_in(cmt_dial *list, bool queued,
+                            const cmt_node_id *id) {
+  cmt_dial *d = list;
+
+  while (d != NULL && (d->owned || d->cancelled || d->state == CMT_DIAL_ENDED ||
+                       !cmt_node_id_equal(&d->addr.id, id))) {
+    d = queued ? d->begin_next : d->next;
+  }
+  return d;
+}
+
+/* From now on whoever cancels has the handle, so that the loop does not free
+   the dial, and the application hears of it no more. */
+static cmt_dial *dial_adopt(cmt_switch *s, const cmt_node_id *id) {
+  cmt_dial *d;
+
+  cmt__lock(&s->lock);
+  d = unowned_in(s->requests, true, id);
+  d = d != NULL ? d : unowned_in(s->dials, false, id);
+  if (d != NULL) {
+    d->owned = true;
+    d->cancelled = true;
+  }
+  cmt__unlock(&s->lock);
+  return d;
+}
+
+size_t cmt_switch_dial_cancel(cmt_switch *s, const cmt_node_id *id) {
+  size_t count = 0;
+  cmt_node_id small;
+  cmt_dial *d;
+
+  if (s == NULL || id == NULL ||
+      !cmt__node_id_read(cmt_bytes_of(id->text), &small)) {
+    return 0;
+  }
+  while ((d = dial_adopt(s, &small)) != NULL) {
+    cmt_dial_cancel(d);
+    count++;
+  }
+  return count;
 }
 
 /* ---- what they are at ---- */

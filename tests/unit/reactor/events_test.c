@@ -269,6 +269,56 @@ static void the_end_of_a_peer_answers_its_sends(void **state) {
 
 /* ---- timers and posts ---- */
 
+static void a_post_to_a_peer_is_an_event(void **state) {
+  fixture *f = *state;
+  cmt_mailbox_event ev;
+  cmt_post post = {.arg = &post}, last = {.arg = &last};
+  cmt_peer *p;
+
+  meet(f);
+  p = test_node_peer(&f->b);
+  assert_cmt(CMT_OK, cmt_peer_post(p, &post));
+  settle(f);
+  assert_cmt(CMT_OK, cmt_peer_post(p, &post)); /* Once for both. */
+  assert_cmt(CMT_EINVAL, cmt_switch_post(f->b.sw, &post));
+  settle(f);
+  ev = take(f, CMT_EVENT_POST, CMT_OK);
+  assert_ptr_equal(&post, ev.arg);
+  assert_ptr_equal(p, ev.peer);
+  assert_empty(f);
+  assert_cmt(CMT_OK, cmt_peer_post(p, &post)); /* It is ours again. */
+  done(f, &ev);
+  settle(f);
+  take_one(f, CMT_EVENT_POST, CMT_OK);
+  cmt_peer_stop(p, CMT_ECANCELED, 0);
+  assert_cmt(CMT_OK, cmt_peer_post(p, &last));
+  settle(f);
+  take_one(f, CMT_EVENT_PEER_GONE, CMT_ECANCELED); /* They take turns. */
+  settle(f);
+  ev = take(f, CMT_EVENT_POST, CMT_ECLOSED);
+  assert_ptr_equal(&last, ev.arg);
+  assert_ptr_equal(p, ev.peer);
+  assert_non_null(cmt_peer_id(ev.peer)); /* Its event keeps it. */
+  done(f, &ev);
+}
+
+/* What nobody takes any more is dropped, and may be used again. */
+static void a_closed_mailbox_drops_posts_to_peers(void **state) {
+  fixture *f = *state;
+  cmt_post before = {.arg = NULL}, after = {.arg = NULL};
+  cmt_peer *p;
+
+  meet(f);
+  p = test_node_peer(&f->b);
+  assert_cmt(CMT_OK, cmt_peer_post(p, &before));
+  settle(f);
+  cmt_mailbox_close(mailbox(f));
+  assert_null(before.internal.owner);
+  assert_cmt(CMT_OK, cmt_peer_post(p, &after));
+  settle(f);
+  assert_null(after.internal.owner);
+}
+
 static void a_timer_and_a_post_are_events(void **state) {
   fixture *f = *state;
   cmt_timer t = {.arg = &t};
@@ -480,6 +530,8 @@ int main(void) {
     TEST(without_memory_one_is_counted_too),
     TEST(a_send_is_answered_by_an_event),
     TEST(the_end_of_a_peer_answers_its_sends),
+    TEST(a_post_to_a_peer_is_an_event),
+    TEST(a_closed_mailbox_drops_posts_to_peers),
     TEST(a_timer_and_a_post_are_events),
     TEST(a_timer_whose_event_waits_is_cancelled_and_moved),
     TEST(the_end_of_the_switch_is_told_by_events),

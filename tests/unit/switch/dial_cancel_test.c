@@ -131,6 +131,56 @@ static void a_dial_on_standby_is_cancelled(void **state) {
   assert_false(cmt_peer_is_outbound(test_node_peer(&f->a)));
 }
 
+static size_t dials_of(const fixture *f) {
+  return cmt_switch_dials(f->a.sw, NULL, 0);
+}
+
+/* Those of the short forms, in each state; another id, and one that somebody
+   has, stay. */
+static void dials_without_a_handle_are_cancelled_by_id(void **state) {
+  fixture *f = *state;
+  cmt_node_id other = {.text = OTHER}, shouted, none = {.text = "nobody"};
+
+  test_node_start(&f->b);
+  assert_cmt(CMT_OK, test_node_new(&f->a, NULL));
+  for (int i = 0; i < 2; i++) { /* Before the start, and after it. */
+    assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, OTHER "@10.0.0.9:1",
+                                       CMT_DIAL_PERSISTENT, NULL));
+    assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->at, 0, NULL));
+    assert_int_equal(2, dials_of(f));
+    assert_int_equal(1, cmt_switch_dial_cancel(f->a.sw, &other));
+    assert_int_equal(0, cmt_switch_dial_cancel(f->a.sw, &other));
+    assert_int_equal(1, dials_of(f));
+    if (i == 0) {
+      assert_int_equal(1, cmt_switch_dial_cancel(f->a.sw, &f->id));
+      assert_cmt(CMT_OK, cmt_switch_start(f->a.sw, NULL));
+    }
+    test_loop_settle(f->w.loop);
+  }
+  assert_false(cmt_peer_is_persistent(test_node_peer(&f->a)));
+  assert_int_equal(0, dials_of(f));
+  dial(f); /* One that we have. */
+  shouted = f->id;
+  for (char *c = shouted.text; *c != '\0'; c++) {
+    *c = (char)(*c >= 'a' ? *c - 'a' + 'A' : *c);
+  }
+  assert_int_equal(0, cmt_switch_dial_cancel(f->a.sw, &shouted));
+  cmt_dial_cancel(f->dial);
+  assert_cmt(CMT_OK,
+             cmt_switch_dial(f->a.sw, f->at, CMT_DIAL_PERSISTENT, NULL));
+  test_loop_settle(f->w.loop);
+  assert_int_equal(1, cmt_switch_dial_cancel(f->a.sw, &shouted));
+  test_loop_settle(f->w.loop);
+  assert_int_equal(0, dials_of(f));
+  assert_non_null(test_node_peer(&f->a)); /* It stays, */
+  cmt_peer_stop(test_node_peer(&f->a), CMT_ECANCELED, 0);
+  test_loop_advance(f->w.loop, CMT_SECONDS(60));
+  assert_int_equal(0, cmt_switch_peers(f->a.sw, NULL, 0)); /* if it can. */
+  assert_int_equal(0, cmt_switch_dial_cancel(f->a.sw, &none));
+  assert_int_equal(0, cmt_switch_dial_cancel(f->a.sw, NULL));
+  assert_int_equal(0, cmt_switch_dial_cancel(NULL, &other));
+}
+
 static void an_outcome_cancels_its_own_dial(void **state) {
   fixture *f = *state;
 
@@ -166,6 +216,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_dial_is_cancelled_in_each_state),
     TEST(a_dial_on_standby_is_cancelled),
+    TEST(dials_without_a_handle_are_cancelled_by_id),
     TEST(an_outcome_cancels_its_own_dial),
     TEST(an_outcome_cancels_another_dial),
   };

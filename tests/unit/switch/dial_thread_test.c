@@ -129,22 +129,63 @@ static void *dial_and_cancel(void *arg) {
   return NULL;
 }
 
-static void many_threads_dial_and_cancel(void **state) {
+static void run_workers(void *(*run)(void *worker)) {
   cmt_switch *sw = switch_start();
   worker workers[THREADS];
   pthread_t threads[THREADS];
 
-  (void)state;
   for (unsigned i = 0; i < THREADS; i++) {
     workers[i] = (worker){sw, i};
-    assert_int_equal(
-      0, pthread_create(&threads[i], NULL, dial_and_cancel, &workers[i]));
+    assert_int_equal(0, pthread_create(&threads[i], NULL, run, &workers[i]));
   }
   for (unsigned i = 0; i < THREADS; i++) {
     pthread_join(threads[i], NULL);
   }
   assert_int_equal(0, cmt_switch_dials(sw, NULL, 0));
   assert_cmt(CMT_OK, cmt_switch_delete(sw));
+}
+
+static void many_threads_dial_and_cancel(void **state) {
+  (void)state;
+  run_workers(dial_and_cancel);
+}
+
+static void on_outcome_unowned(void *arg, cmt_dial *dial,
+                               const cmt_dial_outcome *o) {
+  *(uint64_t *)arg += dial == NULL ? o->attempt : 0;
+}
+
+/* One that is not persistent may end by itself meanwhile. */
+static void *dial_and_cancel_by_id(void *arg) {
+  const worker *w = arg;
+  char addr[CMT_NET_ADDR_TEXT_SIZE];
+  cmt_node_id id;
+
+  snprintf(id.text, sizeof id.text, SOMEBODY "%04x", w->number);
+  snprintf(addr, sizeof addr, "%s@[fe80::1%%nowhere]:1", id.text);
+  for (unsigned i = 0; i < ROUNDS; i++) {
+    uint64_t *count = calloc(1, sizeof *count);
+    cmt_dial_options o;
+
+    cmt_dial_options_init(&o);
+    o.persistent = i % 3 > 0;
+    o.retry_delay_ns = CMT_MILLISECONDS(1);
+    o.retry_jitter_ns = CMT_NO_JITTER;
+    o.on_outcome = on_outcome_unowned;
+    o.arg = count;
+    assert_cmt(CMT_OK, cmt_switch_dial_new(w->sw, addr, &o, NULL, NULL));
+    for (unsigned j = 0; j < i % 7; j++) {
+      sched_yield();
+    }
+    assert_in_range(cmt_switch_dial_cancel(w->sw, &id), o.persistent, 1);
+    free(count);
+  }
+  return NULL;
+}
+
+static void many_threads_cancel_by_id(void **state) {
+  (void)state;
+  run_workers(dial_and_cancel_by_id);
 }
 
 /* ---- beside the end of the switch ---- */
@@ -180,6 +221,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_cancel_waits_for_an_outcome_that_runs),
     cmocka_unit_test(many_threads_dial_and_cancel),
+    cmocka_unit_test(many_threads_cancel_by_id),
     cmocka_unit_test(a_cancel_beside_a_stop),
   };
 
