@@ -117,7 +117,8 @@ static int side_start(side *s, const args *a) {
   o.congestion = a->congestion;
   o.send_rate = a->send_rate;
   o.recv_rate = a->recv_rate;
-  o.queue_delay_target_ns = (uint64_t)(a->target_ms * 1e6);
+  o.queue_delay_target_ns =
+    a->target_ms > 0 ? (uint64_t)(a->target_ms * 1e6) : CMT_NO_DELAY_TARGET;
   if (cmt_switch_new(&o, &s->sw, &why) != CMT_OK ||
       cmt_switch_start(s->sw, &why) != CMT_OK ||
       (a->addr != NULL && cmt_switch_dial(s->sw, a->addr, 0, NULL) != CMT_OK)) {

@@ -78,7 +78,8 @@ static cmt_switch *start(bench *b, const cmt_reactor *r, const char *laddr) {
   o.laddr = laddr;
   o.reactors = r;
   o.reactor_count = 1;
-  o.queue_delay_target_ns = 0; /* Batches do not depend on the rate. */
+  o.queue_delay_target_ns =
+    CMT_NO_DELAY_TARGET; /* Batches do not depend on the rate. */
   if (cmt_switch_new(&o, &sw, &why) != CMT_OK ||
       cmt_switch_run_on(sw, &b->loop, &why) != CMT_OK) {
     fail("start", why.text);
@@ -102,7 +103,7 @@ static void start_both(bench *b) {
   from.add_peer = add_peer;
   b->to = start(b, &to, "127.0.0.1:0");
   b->from = start(b, &from, NULL);
-  if (cmt_switch_laddr(b->to, &at) != CMT_OK ||
+  if (cmt_switch_get_laddr(b->to, &at) != CMT_OK ||
       cmt_net_addr_format(&at, text, sizeof text) != CMT_OK ||
       cmt_switch_dial(b->from, text, 0, NULL) != CMT_OK) {
     fail("dial", "refused");

@@ -90,7 +90,7 @@ int main(int argc, char **argv) {
     fprintf(stderr, "chat: %s\n", why.text);
     return 1;
   }
-  if (cmt_switch_laddr_text(sw, text, sizeof text) == CMT_OK) {
+  if (cmt_switch_get_laddr_text(sw, text, sizeof text) == CMT_OK) {
     fprintf(stderr, "chat: others join with: chat %s\n", text);
   }
   for (int i = 1; i < argc; i++) {

@@ -96,7 +96,7 @@ static cmt_err serve_init_peer(void *self, cmt_peer *p) {
   if (t == NULL) {
     return CMT_ENOMEM;
   }
-  err = cmt_peer_set(p, "transfer", t, transfer_free);
+  err = cmt_peer_set_value(p, "transfer", t, transfer_free);
   if (err != CMT_OK) {
     free(t);
   }
@@ -167,7 +167,7 @@ static cmt_err open_file(cmt_peer *p, transfer *t, const char *name) {
 
 static cmt_err serve_receive(void *self, cmt_peer *p, uint8_t channel,
                              cmt_buf *msg) {
-  transfer *t = cmt_peer_get(p, "transfer");
+  transfer *t = cmt_peer_value(p, "transfer");
   char line[LINE_MAX_LEN + 1];
   uint64_t offset;
 
@@ -193,7 +193,7 @@ static cmt_err serve_receive(void *self, cmt_peer *p, uint8_t channel,
 }
 
 static void serve_remove_peer(void *self, cmt_peer *p, cmt_err reason) {
-  const transfer *t = cmt_peer_get(p, "transfer");
+  const transfer *t = cmt_peer_value(p, "transfer");
 
   (void)self;
   printf("%.8s is gone at %" PRIu64 " of %" PRIu64 ", most on its way %" PRIu64
@@ -254,7 +254,7 @@ static int serve(const char *laddr, uint64_t rate) {
     return 1;
   }
   cmt_node_key_delete(key); /* The switch has its own reference. */
-  if (cmt_switch_laddr_text(sw, address, sizeof address) == CMT_OK) {
+  if (cmt_switch_get_laddr_text(sw, address, sizeof address) == CMT_OK) {
     printf("serving at %s\n", address);
   }
   while (getchar() != EOF) {

@@ -32,7 +32,7 @@ int main(int argc, char **argv) {
   o.reactors = &talk;
   o.reactor_count = 1;
   if (cmt_switch_open(&o, &sw, NULL) != CMT_OK ||
-      cmt_switch_laddr_text(sw, address, sizeof address) != CMT_OK ||
+      cmt_switch_get_laddr_text(sw, address, sizeof address) != CMT_OK ||
       (argc > 1 && cmt_switch_dial(sw, argv[1], 0, NULL) != CMT_OK)) {
     return 1;
   }

@@ -86,7 +86,7 @@ int main(int argc, char **argv) {
     fprintf(stderr, "my_reactor: %s\n", why.text);
     return 1;
   }
-  if (cmt_switch_laddr(sw, &at) == CMT_OK &&
+  if (cmt_switch_get_laddr(sw, &at) == CMT_OK &&
       cmt_net_addr_format(&at, text, sizeof text) == CMT_OK) {
     printf("address: %s\n", text);
     fflush(stdout);

@@ -265,7 +265,7 @@ static bool start(program *x, cmt_why *why) {
     return false;
   }
   x->box = cmt_switch_mailbox(x->sw, "talk");
-  if (cmt_switch_laddr_text(x->sw, address, sizeof address) == CMT_OK) {
+  if (cmt_switch_get_laddr_text(x->sw, address, sizeof address) == CMT_OK) {
     printf("others join with: poll_mailbox %s\n", address);
   }
   return cmt_switch_timer(x->sw, &x->timer, BEAT) == CMT_OK;

@@ -102,7 +102,7 @@ static cmt_switch *start(const cmt_protobuf_reactor *typed) {
     fprintf(stderr, "protobuf_chat: %s\n", why.text);
     return NULL;
   }
-  if (cmt_switch_laddr(sw, &at) == CMT_OK &&
+  if (cmt_switch_get_laddr(sw, &at) == CMT_OK &&
       cmt_net_addr_format(&at, text, sizeof text) == CMT_OK) {
     fprintf(stderr, "protobuf_chat: others join %s\n", text);
   }

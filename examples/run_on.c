@@ -79,7 +79,7 @@ static void print_address(const program *x) {
   char text[CMT_NET_ADDR_TEXT_SIZE];
   cmt_net_addr at;
 
-  if (cmt_switch_laddr(x->sw, &at) == CMT_OK &&
+  if (cmt_switch_get_laddr(x->sw, &at) == CMT_OK &&
       cmt_net_addr_format(&at, text, sizeof text) == CMT_OK) {
     printf("address: %s\n", text);
     fflush(stdout);

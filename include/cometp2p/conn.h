@@ -39,7 +39,8 @@ extern "C" {
 
 typedef struct cmt_conn cmt_conn;
 
-/** Fill with cmt_conn_options_init(); |key|, |node_info| must be set. */
+/** Fill with cmt_conn_options_init(); |key|, |node_info| must be set.  0 is the
+    default of every other field. */
 typedef struct cmt_conn_options {
   size_t size;
   const cmt_env *env;      /**< NULL: the defaults.  Copied. */

@@ -20,7 +20,8 @@ extern "C" {
 #endif
 
 enum {
-  CMT_CHANNELS_MAX = 16,        /**< Channels of one connection. */
+  CMT_CHANNELS_MAX = 16, /**< Channels of one connection. */
+  CMT_PRIORITY_DEFAULT = 1,
   CMT_PRIORITY_MAX = 65535,     /**< So that ratios compare in 64 bits. */
   CMT_SEND_QUEUE_MAX = 1000000, /**< Waiting messages of a channel. */
   CMT_SEND_QUEUE_DEFAULT = 100,
@@ -85,8 +86,8 @@ typedef enum cmt_on_full {
     struct never grows: later fields take the place of |reserved|. */
 typedef struct cmt_channel {
   uint8_t id;
-  /** 1 to CMT_PRIORITY_MAX: the channel's share of a full link, relative to
-      those of the other channels with something to send. */
+  /** Up to CMT_PRIORITY_MAX, default 1: the channel's share of a full link,
+      relative to those of the other channels with something to send. */
   uint32_t priority;
   cmt_traffic traffic; /**< Default CMT_TRAFFIC_NORMAL. */
   /** Messages that may wait besides the one that is being cut into packets, at
@@ -158,7 +159,8 @@ typedef struct cmt_credits {
 typedef struct cmt_mconn cmt_mconn;
 typedef struct cmt_conn_group cmt_conn_group; /**< See conn_group.h. */
 
-/** Fill with cmt_mconn_options_init(), then set at least the channels. */
+/** Fill with cmt_mconn_options_init(), then set at least the channels.  0 is
+   the default of every field, which its comment names. */
 typedef struct cmt_mconn_options {
   size_t size;
   const cmt_env *env;          /**< NULL: the defaults.  Copied. */
@@ -180,7 +182,8 @@ typedef struct cmt_mconn_options {
       caller does not read counts for neither. */
   uint64_t pong_timeout_ns;
   /** Data bytes of one packet, up to CMT_PACKET_PAYLOAD_MAX; of one that is
-      sent at least CMT_PACKET_PAYLOAD_MIN, of one that is received 1. */
+      sent at least CMT_PACKET_PAYLOAD_MIN, default 1024, of one that is
+     received at least 1, default 1400. */
   uint32_t send_packet_payload_max, recv_packet_payload_max;
   /** Bytes under reassembly over all channels, without messages that are whole
       in a packet; at least the largest |recv_message_max|, by default 1 MiB

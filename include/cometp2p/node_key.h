@@ -57,7 +57,7 @@ CMT_API CMT_NODISCARD cmt_err cmt_node_key_save_new(const cmt_node_key *key,
                                                     cmt_why *why);
 
 /** The id of |key|: the first 20 bytes of the SHA-256 of its public half. */
-CMT_API void cmt_node_key_id(const cmt_node_key *key, cmt_node_id *out);
+CMT_API void cmt_node_key_get_id(const cmt_node_key *key, cmt_node_id *out);
 
 /** Lets go of |key|; NULL is fine.  Switches and connections that were made
     with it have references of their own: it is wiped and freed with the last

@@ -157,13 +157,13 @@ enum {
 
     Returns CMT_OK; CMT_EINVAL: no such key; CMT_ELIMIT: CMT_PEER_KEYS_MAX other
     keys; CMT_ENOMEM.  An error leaves |value| with the caller. */
-CMT_API CMT_NODISCARD cmt_err cmt_peer_set(cmt_peer *p, const char *key,
-                                           void *value,
-                                           void (*destroy)(void *));
+CMT_API CMT_NODISCARD cmt_err cmt_peer_set_value(cmt_peer *p, const char *key,
+                                                 void *value,
+                                                 void (*destroy)(void *));
 
 /** The value of |key|, or NULL.  It lives as long as the reference unless
     somebody replaces it: who does must know that nobody uses the old one. */
-CMT_API void *cmt_peer_get(const cmt_peer *p, const char *key);
+CMT_API void *cmt_peer_value(const cmt_peer *p, const char *key);
 
 enum {
   CMT_PEER_TAGS_MAX = 8, /**< Tags of one peer. */

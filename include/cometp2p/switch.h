@@ -36,8 +36,13 @@ enum { CMT_UNCONDITIONAL_MAX = 256 }; /**< Most |unconditional| ids. */
 
 /** For limits that have another default. */
 #define CMT_NO_LIMIT UINT32_MAX
+/** For |inbound_peers_max| and |outbound_peers_max|: none at all. */
+#define CMT_NO_PEERS (UINT32_MAX - 1)
+/** For |queue_delay_target_ns|: fixed sizes at any rate. */
+#define CMT_NO_DELAY_TARGET UINT64_MAX
 
-/** Fill with cmt_switch_options_init(), then change what should differ. */
+/** Fill with cmt_switch_options_init(), then change what should differ.  0 and
+    NULL are the default of every field, which its comment names. */
 typedef struct cmt_switch_options {
   size_t size;
   const cmt_env *env;      /**< NULL: the defaults.  Copied. */
@@ -87,8 +92,8 @@ typedef struct cmt_switch_options {
                                         CMT_ESTALLED. */
   /** Target for the time that sealed bytes spend below us; 5 ms.  At the
       measured delivery rate it bounds what is unsent in the kernel, 16 KiB to 4
-      MiB, and one write, 8 to 261 KiB; until the rate is known, and with 0
-      always, 32 KiB and 261 KiB.  docs/guide/channels.md. */
+      MiB, and one write, 8 to 261 KiB; until the rate is known, and always
+      with CMT_NO_DELAY_TARGET, 32 KiB and 261 KiB.  docs/guide/channels.md. */
   uint64_t queue_delay_target_ns;
   /** TCP congestion control of all connections, such as "bbr", which keeps the
       queues of routers short; NULL: the system's. */
@@ -101,15 +106,17 @@ typedef struct cmt_switch_options {
       peer, and of all together.  Of a total each peer may overdraw at most 16
       KiB and then waits until that is repaid, so they take turns. */
   uint64_t send_rate, recv_rate, send_rate_total, recv_rate_total;
-  /** 40; 0: none; at most CMT_PEERS_MAX.  Over it a connection is refused after
-      its handshake, CMT_ELIMIT.  A standby of a peer needs no place, and a node
-      of a persistent dial has an outbound one when there is none here. */
+  /** 40; CMT_NO_PEERS: none; at most CMT_PEERS_MAX.  Over it a connection is
+     refused after its handshake, CMT_ELIMIT.  A standby of a peer needs no
+     place, and a node of a persistent dial has an outbound one when there is
+     none here. */
   uint32_t inbound_peers_max;
   /** Inbound peers of one address; 0, the default, or CMT_NO_LIMIT: no
       limit. */
   uint32_t inbound_peers_per_ip_max;
   uint32_t outbound_peers_max; /**< 40; over it a dial is rejected,
-                                    CMT_ELIMIT.  At most CMT_PEERS_MAX. */
+                                    CMT_ELIMIT.  At most CMT_PEERS_MAX;
+                                    CMT_NO_PEERS: none. */
   /** Inbound handshakes at one time; 0: the default, 64.  A newcomer always
       gets a place: when all are taken, one of those that came least far, of the
       network and the address with the most, ends with CMT_ELIMIT.  Our own
@@ -222,12 +229,12 @@ CMT_API cmt_peer *cmt_switch_peer(cmt_switch *s, const cmt_node_id *id);
 CMT_API const cmt_env *cmt_switch_env(const cmt_switch *s);
 
 /** The id of this node. */
-CMT_API void cmt_switch_id(const cmt_switch *s, cmt_node_id *out);
+CMT_API void cmt_switch_get_id(const cmt_switch *s, cmt_node_id *out);
 
 /** Where it listens, with its id, after port 0 was replaced.  CMT_EINVAL: it
     does not listen. */
-CMT_API CMT_NODISCARD cmt_err cmt_switch_laddr(const cmt_switch *s,
-                                               cmt_net_addr *out);
+CMT_API CMT_NODISCARD cmt_err cmt_switch_get_laddr(const cmt_switch *s,
+                                                   cmt_net_addr *out);
 
 typedef struct cmt_switch_status {
   size_t size;
@@ -329,11 +336,11 @@ CMT_API CMT_NODISCARD cmt_err cmt_switch_open(const cmt_switch_options *o,
     cmt_switch_run_on() has not finished, and the switch is only stopped. */
 CMT_API cmt_err cmt_switch_close(cmt_switch *s, uint64_t flush_ns);
 
-/** cmt_switch_laddr() as the text that others dial; CMT_NET_ADDR_TEXT_SIZE is
-    enough for |cap|.  CMT_EINVAL: it does not listen, and |out| is empty;
+/** cmt_switch_get_laddr() as the text that others dial; CMT_NET_ADDR_TEXT_SIZE
+   is enough for |cap|.  CMT_EINVAL: it does not listen, and |out| is empty;
     CMT_ETOOBIG: |cap| is too small. */
-CMT_API CMT_NODISCARD cmt_err cmt_switch_laddr_text(const cmt_switch *s,
-                                                    char *out, size_t cap);
+CMT_API CMT_NODISCARD cmt_err cmt_switch_get_laddr_text(const cmt_switch *s,
+                                                        char *out, size_t cap);
 
 /** cmt_switch_dial() of each address of a text such as persistent_peers of
     CometBFT, with commas or blanks between them; it may be empty.  The first

@@ -54,6 +54,10 @@ static inline void cmt__sized_write(void *out, size_t out_size,
      ? (*(out) = NULL, CMT_OK)                                                 \
      : cmt__why((why), CMT_EINVAL, CMT_STAGE_TRANSPORT, "out: NULL"))
 
+/* A field of the options |o| that is 0 gets what it has in |defaults|. */
+#define cmt__or_default(o, defaults, field)                                    \
+  ((o)->field = (o)->field ? (o)->field : (defaults)->field)
+
 /* A flag that holds neither true nor false was never set. */
 static inline bool cmt__is_bool(const bool *flag) {
   uint8_t byte;

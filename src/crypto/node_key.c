@@ -92,7 +92,7 @@ cmt_err cmt__node_key_from_secret(const cmt_env *env, const uint8_t secret[64],
   return CMT_OK;
 }
 
-void cmt_node_key_id(const cmt_node_key *key, cmt_node_id *out) {
+void cmt_node_key_get_id(const cmt_node_key *key, cmt_node_id *out) {
   if (out != NULL) {
     *out = key != NULL ? key->id : (cmt_node_id){.text = ""};
   }

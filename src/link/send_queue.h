@@ -55,10 +55,10 @@ typedef struct cmt__send_queue {
   /* Takes over a send without a callback, which is under way until then; NULL:
      nobody is told of it.  Without the lock, on the loop. */
   void (*on_answer)(void *arg, struct cmt__send_queue *g, cmt_send_req *req);
-  /* The same for a post. */
+  /* Takes over a post without a callback, as |on_answer|. */
   void (*on_post)(void *arg, struct cmt__send_queue *g, cmt_post *p,
                   cmt_err status);
-  void *answer_arg;    /* Of both. */
+  void *answer_arg;    /* Both have it. */
   atomic_bool control; /* |stop|, |pauses|, |blocks| or |ping| changed since it
                           was looked at. */
   pthread_mutex_t lock;

@@ -509,13 +509,13 @@ cmt_err cmt_peer_explain(cmt_peer *p, cmt_err reason, const char *text) {
 
 /* ---- what others keep with it ---- */
 
-cmt_err cmt_peer_set(cmt_peer *p, const char *key, void *value,
-                     void (*destroy)(void *)) {
+cmt_err cmt_peer_set_value(cmt_peer *p, const char *key, void *value,
+                           void (*destroy)(void *)) {
   return p == NULL ? CMT_EINVAL
                    : cmt__peer_data_set(&p->data, key, value, destroy);
 }
 
 /* The lock and the list are no part of what the peer is. */
-void *cmt_peer_get(const cmt_peer *p, const char *key) {
+void *cmt_peer_value(const cmt_peer *p, const char *key) {
   return cmt__peer_data_get((cmt__peer_data *)(uintptr_t)&p->data, key);
 }

@@ -163,7 +163,7 @@ static cmt_err switch_begin(cmt_prober *p, const cmt_probe_options *o,
   so.protocol_block = o->protocol_block;
   so.wire = o->wire;
   so.any_network = true;
-  so.inbound_peers_max = 0;
+  so.inbound_peers_max = CMT_NO_PEERS;
   so.filter_peer = on_newcomer;
   so.filter_arg = p;
   err = cmt_switch_new(&so, &p->sw, why);

@@ -283,7 +283,7 @@ static cmt_err key_take(cmt__switch_setup *s, const cmt_env *env,
                       cmt_err_text(err));
     }
   }
-  cmt_node_key_id(s->key, &s->id);
+  cmt_node_key_get_id(s->key, &s->id);
   return CMT_OK;
 }
 
@@ -413,8 +413,8 @@ static cmt_err peers_check(const char *name, uint32_t found, cmt_why *why) {
     return CMT_OK;
   }
   return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
-                  "%s is %lu, allowed is 0 to %d", name, (unsigned long)found,
-                  CMT_PEERS_MAX);
+                  "%s is %lu, allowed is 1 to %d, or CMT_NO_PEERS", name,
+                  (unsigned long)found, CMT_PEERS_MAX);
 }
 
 static cmt_err limits_check(const cmt_switch_options *o, cmt_why *why) {
@@ -437,33 +437,52 @@ static cmt_err limits_check(const cmt_switch_options *o, cmt_why *why) {
   return err;
 }
 
-static void or_default(uint32_t *option, uint32_t value) {
-  *option = *option != 0 ? *option : value;
-}
+/* What is 0 has its default, and what is nothing is 0 from here on. */
+static void options_default(cmt_switch_options *o) {
+  cmt_switch_options d;
 
-static void limits_defaults(cmt_switch_options *o) {
-  or_default(&o->handshakes_max, HANDSHAKES_MAX);
-  or_default(&o->handshakes_per_ip_max, HANDSHAKES_PER_IP_MAX);
-  or_default(&o->dials_max, DIALS_MAX);
-  or_default(&o->inbound_peers_per_ip_max, CMT_NO_LIMIT);
-  or_default(&o->ip6_prefix_len, IP6_PREFIX_LEN);
-  if (o->filter_timeout_ns == 0) {
-    o->filter_timeout_ns = FILTER_TIMEOUT;
+  cmt_switch_options_init(&d);
+  cmt__or_default(o, &d, moniker);
+  cmt__or_default(o, &d, version);
+  cmt__or_default(o, &d, protocol_p2p);
+  cmt__or_default(o, &d, protocol_block);
+  cmt__or_default(o, &d, loops);
+  cmt__or_default(o, &d, ping_interval_ns);
+  cmt__or_default(o, &d, pong_timeout_ns);
+  cmt__or_default(o, &d, partial_message_max_ns);
+  cmt__or_default(o, &d, stall_max_ns);
+  cmt__or_default(o, &d, queue_delay_target_ns);
+  cmt__or_default(o, &d, dial_timeout_ns);
+  cmt__or_default(o, &d, handshake_timeout_ns);
+  cmt__or_default(o, &d, send_packet_payload_max);
+  cmt__or_default(o, &d, recv_packet_payload_max);
+  cmt__or_default(o, &d, inbound_peers_max);
+  cmt__or_default(o, &d, outbound_peers_max);
+  cmt__or_default(o, &d, handshakes_max);
+  cmt__or_default(o, &d, handshakes_per_ip_max);
+  cmt__or_default(o, &d, dials_max);
+  cmt__or_default(o, &d, ip6_prefix_len);
+  cmt__or_default(o, &d, send_bytes_max);
+  cmt__or_default(o, &d, filter_timeout_ns);
+  if (o->inbound_peers_per_ip_max == 0) {
+    o->inbound_peers_per_ip_max = CMT_NO_LIMIT;
+  }
+  if (o->inbound_peers_max == CMT_NO_PEERS) {
+    o->inbound_peers_max = 0;
+  }
+  if (o->outbound_peers_max == CMT_NO_PEERS) {
+    o->outbound_peers_max = 0;
+  }
+  if (o->queue_delay_target_ns == CMT_NO_DELAY_TARGET) {
+    o->queue_delay_target_ns = 0;
   }
 }
 
 static cmt_err numbers_check(const cmt_switch_options *o, cmt__loop *loop,
                              cmt_why *why) {
-  if (o->loops < 1 || o->loops > CMT_LOOPS_MAX) {
+  if (o->loops > CMT_LOOPS_MAX) {
     return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
                     "loops is %u, allowed is 1 to %d", o->loops, CMT_LOOPS_MAX);
-  }
-  if (o->dial_timeout_ns == 0 || o->handshake_timeout_ns == 0) {
-    return refuse(why,
-                  "dial_timeout_ns and handshake_timeout_ns must not be 0");
-  }
-  if (o->stall_max_ns == 0) {
-    return refuse(why, "stall_max_ns is 0: no peer could be paused");
   }
   if (congestion_check(o, loop, why) != CMT_OK) {
     return CMT_EINVAL;
@@ -495,14 +514,16 @@ static cmt_err group_take(cmt__switch_setup *s, const cmt_env *env,
 cmt_err cmt__setup_init(cmt__switch_setup *s, const cmt_env *env,
                         const cmt_switch_options *o, cmt__loop *loop,
                         cmt_why *why) {
-  cmt_err err = numbers_check(o, loop, why);
+  cmt_err err;
 
+  memset(s, 0, sizeof *s);
+  s->options = *o;
+  o = &s->options;
+  options_default(&s->options);
+  err = numbers_check(o, loop, why);
   if (err == CMT_OK) {
     err = any_network_check(o, why);
   }
-  memset(s, 0, sizeof *s);
-  s->options = *o;
-  limits_defaults(&s->options);
   if (err == CMT_OK) {
     err = texts_take(s, env, o, why);
   }

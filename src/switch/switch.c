@@ -662,14 +662,14 @@ cmt_peer *cmt_switch_peer(cmt_switch *s, const cmt_node_id *id) {
 
 const cmt_env *cmt_switch_env(const cmt_switch *s) { return &s->env; }
 
-void cmt_switch_id(const cmt_switch *s, cmt_node_id *out) {
+void cmt_switch_get_id(const cmt_switch *s, cmt_node_id *out) {
   if (out != NULL) {
     *out = s->setup.id;
   }
 }
 
 /* The lock is no part of what the switch is. */
-cmt_err cmt_switch_laddr(const cmt_switch *s, cmt_net_addr *out) {
+cmt_err cmt_switch_get_laddr(const cmt_switch *s, cmt_net_addr *out) {
   pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&s->lock;
   bool bound;
 

@@ -31,9 +31,9 @@ cmt_err cmt_switch_close(cmt_switch *s, uint64_t flush_ns) {
   return cmt_switch_delete(s);
 }
 
-cmt_err cmt_switch_laddr_text(const cmt_switch *s, char *out, size_t cap) {
+cmt_err cmt_switch_get_laddr_text(const cmt_switch *s, char *out, size_t cap) {
   cmt_net_addr at;
-  cmt_err err = s != NULL ? cmt_switch_laddr(s, &at) : CMT_EINVAL;
+  cmt_err err = s != NULL ? cmt_switch_get_laddr(s, &at) : CMT_EINVAL;
 
   if (out != NULL && cap > 0) {
     out[0] = '\0';

@@ -306,7 +306,7 @@ static void node_open(node *n, const cmt_env *env, const char *laddr) {
   n->chat = cmt_switch_mailbox(n->sw, "chat");
   CHECK(n->chat != NULL && cmt_switch_mailbox(n->sw, "other") == NULL);
   if (laddr != NULL) {
-    CHECK(cmt_switch_laddr_text(n->sw, n->addr, sizeof n->addr) == CMT_OK);
+    CHECK(cmt_switch_get_laddr_text(n->sw, n->addr, sizeof n->addr) == CMT_OK);
   }
 }
 

@@ -134,7 +134,7 @@ int main(int argc, char **argv) {
   if (argc > 1 && cmt_switch_dial(sw, argv[1], 0, NULL) != CMT_OK) {
     return 1;
   }
-  if (argc == 1 && cmt_switch_laddr(sw, &addr) == CMT_OK &&
+  if (argc == 1 && cmt_switch_get_laddr(sw, &addr) == CMT_OK &&
       cmt_net_addr_format(&addr, text, sizeof text) == CMT_OK) {
     printf("ready %s\n", text);
     fflush(stdout);

@@ -110,7 +110,7 @@ static void tell_address(const cmt_switch *sw) {
   char text[CMT_NET_ADDR_TEXT_SIZE];
   cmt_net_addr at;
 
-  if (cmt_switch_laddr(sw, &at) != CMT_OK ||
+  if (cmt_switch_get_laddr(sw, &at) != CMT_OK ||
       cmt_net_addr_format(&at, text, sizeof text) != CMT_OK) {
     die("no address");
   }

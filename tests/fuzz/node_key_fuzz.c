@@ -24,7 +24,7 @@ static void check_key(const cmt_node_key *key) {
   uint8_t sig[crypto_sign_BYTES];
   cmt_node_id id, again;
 
-  cmt_node_key_id(key, &id);
+  cmt_node_key_get_id(key, &id);
   cmt__node_id_of(public_key, &again);
   FUZZ_CHECK(strlen(id.text) == 40 && strcmp(id.text, again.text) == 0);
   cmt__node_key_sign(key, text, sig);

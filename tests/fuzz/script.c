@@ -46,7 +46,7 @@ static void script_make(fuzz_script *s, bool least) {
   cmt__secret_derive(&w, !least, s->recv_key, s->send_key);
   cmt__secret_write_key(their_public, s->hello);
   cmt__secret_write_auth(fuzz_node_key(1), s->challenge, s->auth);
-  cmt_node_key_id(fuzz_node_key(1), &s->id);
+  cmt_node_key_get_id(fuzz_node_key(1), &s->id);
 }
 
 const fuzz_script *fuzz_script_of(bool least) {

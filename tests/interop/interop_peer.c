@@ -181,8 +181,8 @@ static void emit_ready(const cmt_switch *sw) {
   cmt_net_addr laddr;
   cmt_node_id id;
 
-  cmt_switch_id(sw, &id);
-  if (cmt_switch_laddr(sw, &laddr) == CMT_OK) {
+  cmt_switch_get_id(sw, &id);
+  if (cmt_switch_get_laddr(sw, &laddr) == CMT_OK) {
     laddr.id.text[0] = '\0';
     if (cmt_net_addr_format(&laddr, text, sizeof text) != CMT_OK) {
       text[0] = '\0';

@@ -266,7 +266,7 @@ static void dial(pair *x) {
   char addr[CMT_NET_ADDR_TEXT_SIZE];
   cmt_net_addr at;
 
-  PRE_CHECK(cmt_switch_laddr(x->nodes[1].sw, &at) == CMT_OK);
+  PRE_CHECK(cmt_switch_get_laddr(x->nodes[1].sw, &at) == CMT_OK);
   snprintf(addr, sizeof addr, "%s@%s:%u", at.id.text,
            x->o->host != NULL ? x->o->host : "127.0.0.1", at.port);
   PRE_CHECK(cmt_switch_dial(x->nodes[0].sw, addr, CMT_DIAL_PERSISTENT, NULL) ==

@@ -459,7 +459,7 @@ static void stranger_init(sim_stranger *st, sim_crowd *c, size_t i) {
                        .timer = {.cb = on_timer}};
   if (!sends_raw(c)) {
     assert_cmt(CMT_OK, cmt_node_key_generate(&c->env.env, &st->key));
-    cmt_node_key_id(st->key, &st->id);
+    cmt_node_key_get_id(st->key, &st->id);
   }
 }
 

@@ -111,7 +111,7 @@ static void peer_init(sim_hostile *h) {
   sim *s = h->sim;
 
   assert_cmt(CMT_OK, cmt_node_key_generate(&h->env.env, &h->peer.key));
-  cmt_node_key_id(h->peer.key, &h->id);
+  cmt_node_key_get_id(h->peer.key, &h->id);
   h->peer.network =
     has_kind(h, SIM_HOSTILE_OTHER_NETWORK) ? "other-net" : "sim-net";
   h->peer.says_id = has_kind(h, SIM_HOSTILE_OTHER_ID)

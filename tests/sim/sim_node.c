@@ -114,8 +114,8 @@ static void on_value_gone(void *value) { ((sim_peer *)value)->node->values--; }
 
 /* Keeps what is known of the peer with the peer, too. */
 static void keep_value(sim_peer *p) {
-  if (cmt_peer_get(p->peer, "sim") == NULL &&
-      cmt_peer_set(p->peer, "sim", p, on_value_gone) == CMT_OK) {
+  if (cmt_peer_value(p->peer, "sim") == NULL &&
+      cmt_peer_set_value(p->peer, "sim", p, on_value_gone) == CMT_OK) {
     p->node->values++;
   }
 }
@@ -489,7 +489,7 @@ void sim_node_init(sim_node *n, sim *s, unsigned index) {
   sim_host_ip(index, ip);
   snprintf(n->laddr, sizeof n->laddr, "%s:%d", ip, SIM_PORT);
   assert_cmt(CMT_OK, cmt_node_key_generate(&n->env.env, &n->key));
-  cmt_node_key_id(n->key, &n->id);
+  cmt_node_key_get_id(n->key, &n->id);
   draw_reactors(n);
   draw_options(n);
   for (unsigned i = 0; i < n->options.loops; i++) {

@@ -69,7 +69,7 @@ static void send_info(hostile *h) {
   };
 
   memset(moniker, 'm', sizeof moniker);
-  cmt_node_key_id(h->key, &id);
+  cmt_node_key_get_id(h->key, &id);
   info.id = cmt_bytes_of(h->says_id != NULL ? h->says_id : id.text);
   if (h->channels.len > 0) {
     info.channels = h->channels;

@@ -180,7 +180,7 @@ void test_node_start(test_node *n) {
 
   assert_cmt(CMT_OK, test_node_new(n, NULL));
   assert_cmt(CMT_OK, cmt_switch_start(n->sw, NULL));
-  if (cmt_switch_laddr(n->sw, &at) == CMT_OK) {
+  if (cmt_switch_get_laddr(n->sw, &at) == CMT_OK) {
     assert_cmt(CMT_OK, cmt_net_addr_format(&at, n->addr, sizeof n->addr));
   }
   (void)test_node_log(n);

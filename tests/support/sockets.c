@@ -20,7 +20,7 @@ void test_switch_start(const cmt_switch_options *o, cmt_switch **sw,
 
   assert_cmt(CMT_OK, cmt_switch_new(o, sw, NULL));
   assert_cmt(CMT_OK, cmt_switch_start(*sw, NULL));
-  assert_cmt(CMT_OK, cmt_switch_laddr(*sw, &at));
+  assert_cmt(CMT_OK, cmt_switch_get_laddr(*sw, &at));
   assert_cmt(CMT_OK, cmt_net_addr_format(&at, addr, CMT_NET_ADDR_TEXT_SIZE));
 }
 

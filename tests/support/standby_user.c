@@ -8,8 +8,8 @@ static void make_keys(held_user *f) {
 
   assert_cmt(CMT_OK, cmt_node_key_generate(&f->w.env.env, &f->small));
   assert_cmt(CMT_OK, cmt_node_key_generate(&f->w.env.env, &f->large));
-  cmt_node_key_id(f->small, &small);
-  cmt_node_key_id(f->large, &large);
+  cmt_node_key_get_id(f->small, &small);
+  cmt_node_key_get_id(f->large, &large);
   if (strcmp(small.text, large.text) > 0) {
     cmt_node_key *k = f->small;
 

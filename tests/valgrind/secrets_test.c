@@ -316,7 +316,7 @@ static void a_node_key_depends_on_no_seed(void **state) {
   assert_int_equal(0, crypto_sign_seed_keypair(public_key, secret, seed));
   assert_cmt(CMT_OK, cmt__node_key_from_secret(&t.env, secret, &key));
   cmt__node_key_sign(key, text, sig);
-  cmt_node_key_id(key, &id);
+  cmt_node_key_get_id(key, &id);
   assert_int_equal(40, strlen(id.text));
   cmt_node_key_delete(key);
   test_env_fini(&t);

@@ -89,7 +89,7 @@ void cli_session_answer(cli_session *s, uint8_t channel, cmt_buf *msg) {
 }
 
 cli_session *cli_session_of(const cmt_peer *p) {
-  return cmt_peer_get(p, SESSION_KEY);
+  return cmt_peer_value(p, SESSION_KEY);
 }
 
 static bool node_tells(const cli_node *n) {
@@ -98,7 +98,7 @@ static bool node_tells(const cli_node *n) {
 
 static cmt_err session_new(cli_node *n, cmt_peer *p, cli_session **out) {
   cli_session *s = cli_alloc(1, sizeof *s);
-  cmt_err err = cmt_peer_set(p, SESSION_KEY, s, NULL);
+  cmt_err err = cmt_peer_set_value(p, SESSION_KEY, s, NULL);
 
   if (err != CMT_OK) {
     free(s);
@@ -320,7 +320,7 @@ static void switch_options(cli_node *n, cmt_switch_options *to) {
   to->flush_throttle_ns = o->flush_throttle_ns;
   to->send_rate = o->send_rate;
   to->recv_rate = o->recv_rate;
-  to->inbound_peers_max = o->inbound_max;
+  to->inbound_peers_max = o->inbound_max > 0 ? o->inbound_max : CMT_NO_PEERS;
   if (o->dial_count > to->outbound_peers_max) {
     to->outbound_peers_max = (uint32_t)o->dial_count;
   }

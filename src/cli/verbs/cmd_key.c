@@ -24,7 +24,7 @@ static int print_id(const cli_options *o, const cmt_node_key *key,
   cli_page page;
   json_t *line;
 
-  cmt_node_key_id(key, &id);
+  cmt_node_key_get_id(key, &id);
   cli_page_open(&page);
   if (!o->json) {
     fprintf(page.file, "%s\n", id.text);

@@ -31,10 +31,10 @@ static bool dial_all(cli_node *n) {
 static int listen_serve(cli_node *n) {
   cmt_net_addr laddr;
 
-  if (cmt_switch_laddr(n->sw, &laddr) != CMT_OK) {
+  if (cmt_switch_get_laddr(n->sw, &laddr) != CMT_OK) {
     return CLI_FAILED;
   }
-  cmt_switch_id(n->sw, &laddr.id);
+  cmt_switch_get_id(n->sw, &laddr.id);
   cli_event_ready(n->io, &laddr);
   if (!dial_all(n)) {
     return CLI_FAILED;

@@ -75,7 +75,7 @@ static void ours_fill(const cmt_conn_options *o, ours *out) {
   cmt_node_id given;
 
   *info = *o->node_info;
-  cmt_node_key_id(o->key, &out->id);
+  cmt_node_key_get_id(o->key, &out->id);
   if (info->id.len == 0 || (cmt__node_id_read(info->id, &given) &&
                             cmt_node_id_equal(&given, &out->id))) {
     info->id = cmt_bytes_of(out->id.text); /* CometBFT refuses capitals. */
@@ -116,6 +116,18 @@ static cmt_err ours_check(const cmt_conn_options *o, cmt_why *why) {
                     cmt__node_info_size(&x.info), CMT_NODE_INFO_MAX);
   }
   return CMT_OK;
+}
+
+static void options_default(cmt_conn_options *o) {
+  cmt_conn_options d;
+
+  cmt_conn_options_init(&d);
+  cmt__or_default(o, &d, handshake_timeout_ns);
+  cmt__or_default(o, &d, ping_interval_ns);
+  cmt__or_default(o, &d, pong_timeout_ns);
+  cmt__or_default(o, &d, send_packet_payload_max);
+  cmt__or_default(o, &d, recv_packet_payload_max);
+  cmt__or_default(o, &d, partial_message_max_ns);
 }
 
 static cmt_err conn_handshake_new(cmt_conn *c, const cmt_conn_options *o) {
@@ -172,8 +184,6 @@ static cmt_err own_check(const cmt_conn_options *o, cmt_why *why) {
     fault = "key is not set";
   } else if (o->node_info == NULL) {
     fault = "node_info is not set";
-  } else if (o->handshake_timeout_ns == 0) {
-    fault = "handshake_timeout_ns is 0, allowed is 1 and up";
   } else if (!cmt__is_bool(&o->any_network)) {
     fault = "any_network is neither true nor false";
   }
@@ -248,6 +258,7 @@ cmt_err cmt_conn_new(const cmt_conn_options *o, uint64_t now_ns, cmt_conn **out,
   if (err == CMT_OK) {
     err = cmt__sized_read(&full, sizeof full, o, "options", why);
   }
+  options_default(&full);
   if (err == CMT_OK) {
     own = cmt__conn_group_options(full.env, full.channels, full.channel_count);
     err = cmt__conn_group_of(full.group, &own, &group, why);

@@ -245,7 +245,7 @@ static cmt_err info_check(cmt_conn *c, cmt_why *why) {
                     "the node info says id %s, the key says %s",
                     cmt__quote(c->theirs->id, quoted, sizeof quoted), id->text);
   }
-  cmt_node_key_id(c->key, &own);
+  cmt_node_key_get_id(c->key, &own);
   if (cmt_node_id_equal(&own, id)) {
     return cmt__why(why, CMT_ESELF, CMT_STAGE_NODE_INFO, "%s",
                     cmt_err_text(CMT_ESELF));

@@ -11,6 +11,7 @@
 cmt_channel cmt__channel_defaults(const cmt_channel *c) {
   cmt_channel out = *c;
 
+  out.priority = c->priority ? c->priority : CMT_PRIORITY_DEFAULT;
   out.send_queue = c->send_queue ? c->send_queue : CMT_SEND_QUEUE_DEFAULT;
   out.recv_message_max =
     c->recv_message_max ? c->recv_message_max : CMT_MESSAGE_DEFAULT;

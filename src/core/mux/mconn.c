@@ -44,13 +44,24 @@ static cmt_err payload_check(const char *name, uint32_t found, uint32_t least,
                   CMT_PACKET_PAYLOAD_MAX);
 }
 
+static void options_default(cmt_mconn_options *o) {
+  cmt_mconn_options d;
+
+  cmt_mconn_options_init(&d);
+  cmt__or_default(o, &d, ping_interval_ns);
+  cmt__or_default(o, &d, pong_timeout_ns);
+  cmt__or_default(o, &d, send_packet_payload_max);
+  cmt__or_default(o, &d, recv_packet_payload_max);
+  cmt__or_default(o, &d, partial_message_max_ns);
+}
+
 static cmt_err pings_check(const cmt_mconn_options *o, cmt_why *why) {
-  if (o->pong_timeout_ns > 0 && o->pong_timeout_ns < o->ping_interval_ns) {
+  if (o->pong_timeout_ns < o->ping_interval_ns) {
     return CMT_OK;
   }
   return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
                   "ping_interval_ns is %llu, pong_timeout_ns is %llu: the "
-                  "timeout must be shorter than the interval, and not 0",
+                  "timeout must be shorter than the interval",
                   (unsigned long long)o->ping_interval_ns,
                   (unsigned long long)o->pong_timeout_ns);
 }
@@ -62,10 +73,6 @@ static cmt_err limits_check(const cmt_mconn_options *o, cmt_why *why) {
                     o->send_rate > CMT_RATE_MAX ? "send_rate" : "recv_rate",
                     (unsigned long long)cmt__max64(o->send_rate, o->recv_rate),
                     (unsigned long long)CMT_RATE_MAX);
-  }
-  if (o->partial_message_max_ns == 0) {
-    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
-                    "partial_message_max_ns is 0, allowed is 1 and up");
   }
   return CMT_OK;
 }
@@ -185,6 +192,7 @@ cmt_err cmt_mconn_new(const cmt_mconn_options *o, uint64_t now_ns,
   if (err == CMT_OK) {
     err = cmt__sized_read(&full, sizeof full, o, "options", why);
   }
+  options_default(&full);
   if (err == CMT_OK) {
     own = cmt__conn_group_options(full.env, full.channels, full.channel_count);
     err = cmt__conn_group_of(full.group, &own, &group, why);

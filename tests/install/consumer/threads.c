@@ -99,7 +99,7 @@ int main(int argc, char **argv) {
   cmt_net_addr at;
 
   (void)argv;
-  if (a == NULL || b == NULL || cmt_switch_laddr(a, &at) != CMT_OK) {
+  if (a == NULL || b == NULL || cmt_switch_get_laddr(a, &at) != CMT_OK) {
     return 1;
   }
   /* A name, so that libuv's own threads have work. */

@@ -147,9 +147,9 @@ static void no_key_has_no_id(void **state) {
   cmt_node_id id = {.text = "x"};
 
   (void)state;
-  cmt_node_key_id(NULL, &id);
+  cmt_node_key_get_id(NULL, &id);
   assert_string_equal("", id.text);
-  cmt_node_key_id(NULL, NULL);
+  cmt_node_key_get_id(NULL, NULL);
 }
 
 static void the_last_reference_ends_a_key(void **state) {
@@ -165,7 +165,7 @@ static void the_last_reference_ends_a_key(void **state) {
   cmt_node_key_delete(key);
   assert_int_equal(1, t.live);
   assert_int_equal(1, t.secret_live);
-  cmt_node_key_id(other, &id);
+  cmt_node_key_get_id(other, &id);
   assert_int_equal(40, strlen(id.text));
   cmt_node_key_delete(other);
   test_env_fini(&t);
@@ -211,7 +211,7 @@ static void a_key_has_the_id_of_its_public_half(void **state) {
 
   (void)state;
   assert_cmt(CMT_OK, cmt__node_key_from_secret(NULL, secret, &key));
-  cmt_node_key_id(key, &id);
+  cmt_node_key_get_id(key, &id);
   assert_string_equal("10ba682c8ad13513971e8b56881aab8bd702bb80", id.text);
   cmt__node_id_of(cmt__node_key_public(key), &id);
   assert_string_equal("10ba682c8ad13513971e8b56881aab8bd702bb80", id.text);

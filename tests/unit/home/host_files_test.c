@@ -119,8 +119,8 @@ static void assert_holds(const char *path, const cmt_node_key *key) {
   cmt_why why;
 
   assert_cmt(CMT_OK, cmt_node_key_load(NULL, path, &loaded, &why));
-  cmt_node_key_id(key, &expected);
-  cmt_node_key_id(loaded, &found);
+  cmt_node_key_get_id(key, &expected);
+  cmt_node_key_get_id(loaded, &found);
   assert_string_equal(expected.text, found.text);
   cmt_node_key_delete(loaded);
 }

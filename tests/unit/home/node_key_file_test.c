@@ -42,7 +42,7 @@ static cmt_node_key *key_of_seed11(void) {
 static void assert_id(const char *expected, const cmt_node_key *key) {
   cmt_node_id id;
 
-  cmt_node_key_id(key, &id);
+  cmt_node_key_get_id(key, &id);
   assert_string_equal(expected, id.text);
 }
 

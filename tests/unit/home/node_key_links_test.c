@@ -79,8 +79,8 @@ static void assert_saves(test_folder *f) {
   assert_int_equal(0600, st.st_mode & 07777);
   assert_int_equal(1, st.st_nlink);
   assert_cmt(CMT_OK, cmt_node_key_load_private(NULL, f->path, &again, &why));
-  cmt_node_key_id(key, &id);
-  cmt_node_key_id(again, &read);
+  cmt_node_key_get_id(key, &id);
+  cmt_node_key_get_id(again, &read);
   assert_string_equal(id.text, read.text);
   assert_cmt(CMT_EEXIST, cmt_node_key_save_new(key, f->path, &why));
   cmt_node_key_delete(key);

@@ -259,7 +259,7 @@ static void the_least_rate_and_the_least_target_count(void **state) {
     uint64_t target_ns, rate;
     size_t unsent_max;
   } rows[] = {
-    {0, RATE, 0},
+    {CMT_NO_DELAY_TARGET, RATE, 0},
     {1, RATE, 16384},
     {CMT_MILLISECONDS(5), 0, 0},
     {CMT_MILLISECONDS(5), 1, 16384},
@@ -434,7 +434,7 @@ static void a_run_is_no_longer_than_the_target(void **state) {
 static void without_a_target_nothing_follows(void **state) {
   fixture *f = *state;
 
-  f->a.options.queue_delay_target_ns = 0;
+  f->a.options.queue_delay_target_ns = CMT_NO_DELAY_TARGET;
   pair_at_rate(f, RATE);
   flood(f, 100);
   assert_int_equal(0, way(f)->unsent_changes);

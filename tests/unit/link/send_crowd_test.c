@@ -97,7 +97,7 @@ static cmt_peer *friend_of(fixture *f) {
   cmt_node_id id;
   cmt_peer *p;
 
-  cmt_switch_id(f->t.a.sw, &id);
+  cmt_switch_get_id(f->t.a.sw, &id);
   p = cmt_switch_peer(f->t.b.sw, &id);
   assert_non_null(p);
   return p;

@@ -191,7 +191,7 @@ static void meet_and_part(story *x) {
   side *a = &x->sides[TEST_DIALER], *b = &x->sides[TEST_ACCEPTOR];
   cmt_node_id id;
 
-  cmt_switch_id(b->node.sw, &id);
+  cmt_switch_get_id(b->node.sw, &id);
   snprintf(x->dialed, sizeof x->dialed, "%s@b.example:26656", id.text);
   dial(x);
   go_on(x);

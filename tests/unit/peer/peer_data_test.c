@@ -197,13 +197,13 @@ static void set_text(test_part *part, cmt_peer *p) {
   char *text = strdup("of the peer");
 
   (void)part;
-  assert_cmt(CMT_OK, cmt_peer_set(p, "note", text, destroy_text));
+  assert_cmt(CMT_OK, cmt_peer_set_value(p, "note", text, destroy_text));
 }
 
 static void get_text(test_part *part, cmt_peer *p) {
   (void)part;
   assert_int_equal(0, destroyed_total);
-  snprintf(seen, sizeof seen, "%s", (char *)cmt_peer_get(p, "note"));
+  snprintf(seen, sizeof seen, "%s", (char *)cmt_peer_value(p, "note"));
 }
 
 static void a_value_lives_as_long_as_its_peer(void **state) {
@@ -215,15 +215,15 @@ static void a_value_lives_as_long_as_its_peer(void **state) {
   t->a.parts[0].on_remove = get_text;
   test_pair(&t->w, &t->a, &t->b);
   p = cmt_peer_ref(test_node_peer(&t->a));
-  assert_string_equal("of the peer", cmt_peer_get(p, "note"));
+  assert_string_equal("of the peer", cmt_peer_value(p, "note"));
   cmt_peer_stop(p, CMT_ECANCELED, 0);
   test_loop_settle(t->w.loop);
   assert_string_equal("remove chat CMT_ECANCELED\n", test_node_log(&t->a));
   assert_string_equal("of the peer", seen);
-  assert_string_equal("of the peer", cmt_peer_get(p, "note"));
+  assert_string_equal("of the peer", cmt_peer_value(p, "note"));
   assert_int_equal(0, destroyed_total);
   /* It may still be set. */
-  assert_cmt(CMT_OK, cmt_peer_set(p, "late", strdup("x"), destroy_text));
+  assert_cmt(CMT_OK, cmt_peer_set_value(p, "late", strdup("x"), destroy_text));
   cmt_peer_unref(p);
   assert_int_equal(2, destroyed_total);
 }

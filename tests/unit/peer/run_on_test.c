@@ -148,7 +148,7 @@ static void node_start(node *n) {
   cmt_net_addr at;
 
   assert_cmt(CMT_OK, cmt_switch_run_on(n->sw, &n->app->loop, NULL));
-  assert_cmt(CMT_OK, cmt_switch_laddr(n->sw, &at));
+  assert_cmt(CMT_OK, cmt_switch_get_laddr(n->sw, &at));
   assert_cmt(CMT_OK, cmt_net_addr_format(&at, n->addr, sizeof n->addr));
 }
 
@@ -321,7 +321,7 @@ static void a_failed_start_leaves_the_loop_usable(void **state) {
   cmt_why why;
 
   node_start(&x->a);
-  assert_cmt(CMT_OK, cmt_switch_laddr(x->a.sw, &at));
+  assert_cmt(CMT_OK, cmt_switch_get_laddr(x->a.sw, &at));
   assert_cmt(CMT_OK, cmt_switch_delete(x->b.sw));
   at.id.text[0] = '\0';
   assert_cmt(CMT_OK, cmt_net_addr_format(&at, x->b.addr, sizeof x->b.addr));
@@ -498,7 +498,7 @@ static void connect_and_reset(const node *n) {
   int fd = socket(AF_INET, SOCK_STREAM, 0);
 
   assert_true(fd >= 0);
-  assert_cmt(CMT_OK, cmt_switch_laddr(n->sw, &at));
+  assert_cmt(CMT_OK, cmt_switch_get_laddr(n->sw, &at));
   to.sin_port = htons(at.port);
   to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   assert_int_equal(0, connect(fd, (struct sockaddr *)&to, sizeof to));

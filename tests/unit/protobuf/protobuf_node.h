@@ -140,7 +140,7 @@ static inline void node_b_start(fixture *f) {
   b->options.reactor_count = 1;
   assert_cmt(CMT_OK, test_world_switch(f->w, &b->options, &b->sw, NULL));
   assert_cmt(CMT_OK, cmt_switch_start(b->sw, NULL));
-  assert_cmt(CMT_OK, cmt_switch_laddr(b->sw, &at));
+  assert_cmt(CMT_OK, cmt_switch_get_laddr(b->sw, &at));
   assert_cmt(CMT_OK, cmt_net_addr_format(&at, b->addr, sizeof b->addr));
 }
 

@@ -215,7 +215,7 @@ static void whoever_takes_long_is_named(void **state) {
   test_loop_settle(w.loop);
   assert_cmt(CMT_OK, cmt_switch_post(a.sw, &post));
   test_loop_settle(w.loop);
-  assert_cmt(CMT_OK, cmt_switch_laddr(b.sw, &addr));
+  assert_cmt(CMT_OK, cmt_switch_get_laddr(b.sw, &addr));
   addr.port++;
   assert_cmt(CMT_OK, cmt_net_addr_format(&addr, at, sizeof at));
   dial(&a, at);

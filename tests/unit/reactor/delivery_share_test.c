@@ -92,7 +92,7 @@ static cmt_peer *friend_of(fixture *f) {
   cmt_node_id id;
   cmt_peer *p;
 
-  cmt_switch_id(f->t.a.sw, &id);
+  cmt_switch_get_id(f->t.a.sw, &id);
   p = cmt_switch_peer(f->t.b.sw, &id);
   assert_non_null(p);
   cmt_peer_unref(p);
@@ -174,7 +174,7 @@ static void victim_init(victim *v, uint64_t seed) {
   v->n.quiet = true;
   v->n.options.env = &v->env.env;
   v->n.options.inbound_peers_max = IDS;
-  v->n.options.outbound_peers_max = 0;
+  v->n.options.outbound_peers_max = CMT_NO_PEERS;
   v->n.options.send_bytes_max = 50000;
   v->n.options.recv_bytes_max = 50000;
   v->n.options.handshakes_max = 4;

@@ -124,7 +124,7 @@ static void an_outcome_has_the_id_of_the_peer(void **state) {
   test_node_start(&f->a);
   test_node_start(&f->b);
   test_node_dial(&f->b, f->a.addr, 0);
-  cmt_switch_id(f->a.sw, &id);
+  cmt_switch_get_id(f->a.sw, &id);
   for (int i = 0; i < 2; i++) { /* Sources and peers take turns. */
     assert_cmt(CMT_OK, cmt_mailbox_next(mailbox(f), &ev, 0));
     if (ev.kind == CMT_EVENT_OUTCOME) {

@@ -50,9 +50,9 @@ static void ask_peer(fixture *f, cmt_peer *p) {
   cmt_peer_get_remote(p, &at);
   cmt_peer_get_why(p, &why);
   cmt_peer_get_status(p, &status);
-  assert_cmt(CMT_OK, cmt_peer_set(p, "release", f, NULL));
-  assert_ptr_equal(f, cmt_peer_get(p, "release"));
-  assert_cmt(CMT_OK, cmt_peer_set(p, "release", NULL, NULL));
+  assert_cmt(CMT_OK, cmt_peer_set_value(p, "release", f, NULL));
+  assert_ptr_equal(f, cmt_peer_value(p, "release"));
+  assert_cmt(CMT_OK, cmt_peer_set_value(p, "release", NULL, NULL));
   assert_cmt(CMT_EPROTO, cmt_peer_explain(p, CMT_EPROTO, "a release says so"));
 }
 
@@ -87,8 +87,8 @@ static void use_switch(fixture *f, cmt_switch *s) {
     cmt_peer_unref(peers[i]);
   }
   (void)cmt_switch_env(s);
-  cmt_switch_id(s, &id);
-  ignore(cmt_switch_laddr(s, &at));
+  cmt_switch_get_id(s, &id);
+  ignore(cmt_switch_get_laddr(s, &at));
   cmt_switch_get_status(s, &status);
   assert_true(cmt_switch_memory_max(s) > 0);
   assert_null(cmt_switch_mailbox(s, "chat"));
@@ -383,10 +383,10 @@ static void so_may_the_destructor_of_a_value(void **state) {
 
     meet(f);
     f->made = 2;
-    assert_cmt(CMT_OK, cmt_peer_set(f->peer, "value", f, on_destroy));
-    assert_cmt(CMT_OK, cmt_peer_set(f->peer, "value", f, on_destroy));
+    assert_cmt(CMT_OK, cmt_peer_set_value(f->peer, "value", f, on_destroy));
+    assert_cmt(CMT_OK, cmt_peer_set_value(f->peer, "value", f, on_destroy));
     assert_int_equal(1, f->released);
-    assert_cmt(CMT_OK, cmt_peer_set(f->peer, "value", NULL, NULL));
+    assert_cmt(CMT_OK, cmt_peer_set_value(f->peer, "value", NULL, NULL));
     assert_int_equal(2, f->released);
     settle(f);
     fixture_delete(f);
@@ -408,7 +408,7 @@ static void so_may_one_that_goes_with_its_peer(void **state) {
   (void)state;
   meet(f);
   f->made = 1;
-  assert_cmt(CMT_OK, cmt_peer_set(f->peer, "value", f, on_last));
+  assert_cmt(CMT_OK, cmt_peer_set_value(f->peer, "value", f, on_last));
   cmt_peer_unref(f->peer);
   f->peer = NULL;
   test_conn_cut(test_loop_conn(f->t.w.loop, 0));

@@ -157,7 +157,7 @@ static void *call_until_it_is_gone(void *arg) {
     c->sent += c->err == CMT_OK;
     cmt_peer_get_status(c->peer, &status);
     cmt_switch_get_status(c->sw, &switch_status);
-    (void)cmt_peer_get(c->peer, "key");
+    (void)cmt_peer_value(c->peer, "key");
     (void)cmt_switch_peers(c->sw, NULL, 0);
     (void)cmt_switch_broadcast_bytes(c->sw, CHANNEL, "all", 3, NULL);
     pthread_mutex_unlock(&app);
@@ -255,10 +255,10 @@ static void *replace_values(void *arg) {
 
   while (c->sent++ < 200) {
     pthread_mutex_lock(&app);
-    (void)cmt_peer_get(c->peer, "key");
+    (void)cmt_peer_value(c->peer, "key");
     cmt_peer_unref(cmt_peer_ref(c->peer));
     pthread_mutex_unlock(&app);
-    assert_cmt(CMT_OK, cmt_peer_set(c->peer, "key", c, on_release));
+    assert_cmt(CMT_OK, cmt_peer_set_value(c->peer, "key", c, on_release));
   }
   return NULL;
 }

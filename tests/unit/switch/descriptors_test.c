@@ -53,7 +53,7 @@ static void child_run(int in, int out) {
   o.handshake_timeout_ns = CMT_SECONDS(100);
   child_check(cmt_switch_new(&o, &s, NULL) == CMT_OK, 12);
   child_check(cmt_switch_start(s, NULL) == CMT_OK, 13);
-  child_check(cmt_switch_laddr(s, &at) == CMT_OK, 14);
+  child_check(cmt_switch_get_laddr(s, &at) == CMT_OK, 14);
   child_tell(out, at.port);
   while (read(in, &byte, 1) == 1) {
     cmt_switch_get_status(s, &status);

@@ -62,7 +62,7 @@ static int setup_loops(void **state, unsigned loops) {
   assert_non_null(f);
   test_world_init_loops(&f->w, loops);
   assert_cmt(CMT_OK, cmt_node_key_generate(&f->w.env.env, &f->key));
-  cmt_node_key_id(f->key, &f->id);
+  cmt_node_key_get_id(f->key, &f->id);
   test_node_init(&f->a, &f->w);
   test_node_init(&f->b, &f->w);
   snprintf(f->at, sizeof f->at, "%s@10.0.0.2:26656", f->id.text);

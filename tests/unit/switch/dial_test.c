@@ -199,7 +199,7 @@ static void an_unconditional_dial_passes_the_caps(void **state) {
   fixture *f = *state;
   uint64_t most;
 
-  f->a.options.outbound_peers_max = 0;
+  f->a.options.outbound_peers_max = CMT_NO_PEERS;
   test_node_start(&f->a);
   test_node_start(&f->b);
   dial(f);
@@ -216,8 +216,8 @@ static void an_unconditional_dial_passes_the_caps(void **state) {
 static void its_node_passes_them_when_it_comes_by_itself(void **state) {
   fixture *f = *state;
 
-  f->a.options.outbound_peers_max = 0;
-  f->a.options.inbound_peers_max = 0;
+  f->a.options.outbound_peers_max = CMT_NO_PEERS;
+  f->a.options.inbound_peers_max = CMT_NO_PEERS;
   f->o.unconditional = true;
   test_node_start(&f->a);
   dial(f); /* Nobody is there. */

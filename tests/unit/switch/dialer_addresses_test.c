@@ -36,7 +36,7 @@ static fixture *begin(void) {
   assert_non_null(f);
   test_world_init(&f->w);
   assert_cmt(CMT_OK, cmt_node_key_generate(NULL, &f->key));
-  cmt_node_key_id(f->key, &id);
+  cmt_node_key_get_id(f->key, &id);
   snprintf(f->dialed, sizeof f->dialed, "%s@b.test:26656", id.text);
   f->w.env.env.log = on_log;
   f->w.env.env.log_arg = f;
@@ -184,7 +184,7 @@ static void wrong_ids_alone_are_one_outcome(void **state) {
   is_named(f, "10.0.0.3,10.0.0.9");
   test_node_start(&f->a);
   test_node_start(&f->c);
-  cmt_switch_id(f->c.sw, &c);
+  cmt_switch_get_id(f->c.sw, &c);
   test_node_dial(&f->a, f->dialed, 0);
   assert_string_equal("rejected outbound secret_connection CMT_EWRONGID\n",
                       test_node_log(&f->a));

@@ -21,7 +21,7 @@ static int setup(void **state) {
   assert_non_null(f);
   test_world_init(&f->w);
   assert_cmt(CMT_OK, cmt_node_key_generate(&f->w.env.env, &f->key));
-  cmt_node_key_id(f->key, &f->id);
+  cmt_node_key_get_id(f->key, &f->id);
   test_node_init(&f->a, &f->w);
   test_node_init(&f->b, &f->w);
   f->b.options.key = f->key;

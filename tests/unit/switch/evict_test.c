@@ -60,7 +60,7 @@ static void come(fixture *f, size_t i, const char *ip) {
   test_loop_set_source(f->w.loop, ip);
   if (f->nodes[i].sw == NULL) {
     test_node_start(&f->nodes[i]);
-    cmt_switch_id(f->nodes[i].sw, &f->ids[i]);
+    cmt_switch_get_id(f->nodes[i].sw, &f->ids[i]);
   }
   test_node_dial(&f->nodes[i], f->at.addr, 0);
 }
@@ -222,7 +222,7 @@ static void persistent_and_unconditional_peers_stay(void **state) {
   fixture *f = *state;
 
   test_node_start(&f->nodes[1]);
-  cmt_switch_id(f->nodes[1].sw, &f->ids[1]);
+  cmt_switch_get_id(f->nodes[1].sw, &f->ids[1]);
   f->at.options.unconditional = &f->ids[1];
   f->at.options.unconditional_count = 1;
   fill(f);

@@ -111,7 +111,7 @@ static void a_refused_peer_is_known(void **state) {
   f->a.options.moniker = "of a";
   at_desk.verdict = CMT_REFUSE;
   meet(f);
-  cmt_switch_id(f->a.sw, &id);
+  cmt_switch_get_id(f->a.sw, &id);
   assert_string_equal("rejected inbound filter CMT_EFILTER\n",
                       test_node_log(&f->b));
   assert_string_equal("filter_peer refused it", f->b.why.text);
@@ -290,7 +290,7 @@ static void an_end_after_the_answer_is_no_trouble(void **state) {
 
   f->b.options.filter_peer = desk_ask;
   meet(f);
-  cmt_switch_id(f->a.sw, &id);
+  cmt_switch_get_id(f->a.sw, &id);
   cmt_ban_init(&b);
   memcpy(b.subject, id.text, sizeof id.text);
   assert_cmt(CMT_OK, cmt_switch_ban(f->b.sw, &b, NULL));
@@ -420,12 +420,12 @@ static void ids_on_the_list_pass_every_cap(void **state) {
   cmt_node_id id;
 
   assert_cmt(CMT_OK, cmt_node_key_generate(&f->w.env.env, &key));
-  cmt_node_key_id(key, &id);
+  cmt_node_key_get_id(key, &id);
   f->a.options.key = key;
-  f->a.options.outbound_peers_max = 0;
+  f->a.options.outbound_peers_max = CMT_NO_PEERS;
   f->a.options.unconditional = &f->id;
   f->a.options.unconditional_count = 1;
-  f->b.options.inbound_peers_max = 0;
+  f->b.options.inbound_peers_max = CMT_NO_PEERS;
   f->b.options.unconditional = &id;
   f->b.options.unconditional_count = 1;
   test_node_start(&f->a);

@@ -136,7 +136,7 @@ static void send_waits_until_the_message_is_queued(void **state) {
   cmt_peer *p;
 
   (void)state;
-  assert_cmt(CMT_OK, cmt_switch_laddr(b, &at));
+  assert_cmt(CMT_OK, cmt_switch_get_laddr(b, &at));
   assert_cmt(CMT_OK, cmt_net_addr_format(&at, addr, sizeof addr));
   assert_cmt(CMT_OK, cmt_switch_dial(a, addr, 0, NULL));
   count_until(&c.peers, 2, &c);
@@ -170,14 +170,14 @@ static void what_a_peer_is_can_be_asked(void **state) {
   f->b.options.moniker = "bert";
   test_pair(&f->w, &f->a, &f->b);
   p = test_node_peer(&f->a);
-  cmt_switch_id(f->b.sw, &id);
+  cmt_switch_get_id(f->b.sw, &id);
   assert_string_equal(id.text, cmt_peer_id(p)->text);
   assert_memory_equal("bert", cmt_peer_node_info(p)->moniker.base, 4);
   assert_true(cmt_peer_is_outbound(p));
   assert_false(cmt_peer_is_outbound(test_node_peer(&f->b)));
   assert_false(cmt_peer_is_persistent(p));
-  assert_cmt(CMT_OK, cmt_peer_set(p, "height", &height, no_destroy));
-  assert_ptr_equal(&height, cmt_peer_get(p, "height"));
+  assert_cmt(CMT_OK, cmt_peer_set_value(p, "height", &height, no_destroy));
+  assert_ptr_equal(&height, cmt_peer_value(p, "height"));
 }
 
 /* It is recreated when it closes, if it should be. */

@@ -110,7 +110,7 @@ static cmt_err on_init(void *self, cmt_peer *p) {
   tie *t = calloc(1, sizeof *t);
 
   enter(n, &n->changing);
-  if (t == NULL || cmt_peer_set(p, "tie", t, free) != CMT_OK) {
+  if (t == NULL || cmt_peer_set_value(p, "tie", t, free) != CMT_OK) {
     abort();
   }
   leave(&n->changing);
@@ -119,7 +119,7 @@ static cmt_err on_init(void *self, cmt_peer *p) {
 
 static void on_add(void *self, cmt_peer *p) {
   node *n = self;
-  tie *t = cmt_peer_get(p, "tie");
+  tie *t = cmt_peer_value(p, "tie");
 
   enter(n, &n->changing);
   enter(n, &t->inside);
@@ -130,7 +130,7 @@ static void on_add(void *self, cmt_peer *p) {
 
 static void on_remove(void *self, cmt_peer *p, cmt_err reason) {
   node *n = self;
-  tie *t = cmt_peer_get(p, "tie");
+  tie *t = cmt_peer_value(p, "tie");
 
   (void)reason;
   enter(n, &n->changing);
@@ -171,7 +171,7 @@ static void try_blocking(node *n, cmt_peer *p) {
 static cmt_err on_receive(void *self, cmt_peer *p, uint8_t channel,
                           cmt_buf *msg) {
   node *n = self;
-  tie *t = cmt_peer_get(p, "tie");
+  tie *t = cmt_peer_value(p, "tie");
   cmt_bytes b = cmt_buf_bytes(msg);
 
   (void)channel;
@@ -257,7 +257,7 @@ static void node_start(node *n, unsigned loops) {
   o.arg = n;
   assert_cmt(CMT_OK, cmt_switch_new(&o, &n->sw, NULL));
   assert_cmt(CMT_OK, cmt_switch_start(n->sw, NULL));
-  assert_cmt(CMT_OK, cmt_switch_laddr(n->sw, &at));
+  assert_cmt(CMT_OK, cmt_switch_get_laddr(n->sw, &at));
   assert_cmt(CMT_OK, cmt_net_addr_format(&at, n->addr, sizeof n->addr));
 }
 

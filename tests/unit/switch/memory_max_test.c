@@ -47,7 +47,7 @@ static void crowd_init(crowd *c) {
   c->n.quiet = true;
   c->n.options.env = &c->victim.env;
   c->n.options.inbound_peers_max = PEERS;
-  c->n.options.outbound_peers_max = 0;
+  c->n.options.outbound_peers_max = CMT_NO_PEERS;
   c->n.options.handshakes_max = SHAKERS;
   c->n.options.handshakes_per_ip_max = CMT_NO_LIMIT;
   c->n.options.send_bytes_max = 1000000;
@@ -120,7 +120,7 @@ static void on_add(test_part *part, cmt_peer *p) {
   (void)part;
   for (int i = 0; i < CMT_PEER_KEYS_MAX; i++) {
     snprintf(key, sizeof key, "key %d", i);
-    assert_cmt(CMT_OK, cmt_peer_set(p, key, key, NULL));
+    assert_cmt(CMT_OK, cmt_peer_set_value(p, key, key, NULL));
   }
 }
 

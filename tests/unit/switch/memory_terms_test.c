@@ -233,8 +233,8 @@ static void made_init(made *m, const row *r) {
   o.congestion = r->congestion;
   o.reactors = r->channels > 0 ? &m->reactor : NULL;
   o.reactor_count = r->channels > 0;
-  o.inbound_peers_max = r->inbound;
-  o.outbound_peers_max = r->outbound;
+  o.inbound_peers_max = r->inbound > 0 ? r->inbound : CMT_NO_PEERS;
+  o.outbound_peers_max = r->outbound > 0 ? r->outbound : CMT_NO_PEERS;
   o.handshakes_max = r->handshakes;
   o.loops = r->loops;
   o.unconditional = ids;

@@ -595,7 +595,7 @@ static void the_texts_of_a_switch_are_those_of_its_node_info(void **state) {
 
   (void)state;
   filled(m, &o);
-  o.sw.moniker = NULL;
+  o.sw.moniker = "";
   assert_refused(m, &o, "moniker");
   filled(m, &o);
   o.sw.moniker = "\x1b[2J";
@@ -649,9 +649,9 @@ static void functions_without_an_object_refuse_null(void **state) {
   assert_cmt(CMT_EINVAL, cmt_node_key_load_private(NULL, "x", NULL, NULL));
   assert_cmt(CMT_EINVAL, cmt_node_key_save_new(NULL, "x", &why));
   assert_cmt(CMT_EINVAL, cmt_node_key_save_new(key, NULL, &why));
-  cmt_node_key_id(NULL, &id);
+  cmt_node_key_get_id(NULL, &id);
   assert_string_equal("", id.text);
-  cmt_node_key_id(key, NULL);
+  cmt_node_key_get_id(key, NULL);
   cmt_node_key_delete(NULL);
   assert_cmt(CMT_EINVAL, cmt_net_addr_parse(NULL, 0, &addr, &why));
   assert_cmt(CMT_EINVAL, cmt_net_addr_parse("1.2.3.4:5", 0, NULL, &why));
@@ -736,9 +736,9 @@ static void peers_and_switches_refuse_null(void **state) {
   assert_cmt(CMT_OK, cmt_peer_try_send_bytes(p, TEST_CHAT, NULL, 0));
   assert_cmt(CMT_EINVAL,
              cmt_peer_send_bytes(p, TEST_CHAT, NULL, 1, CMT_SEND_TIMEOUT));
-  assert_cmt(CMT_EINVAL, cmt_peer_set(p, NULL, p, NULL));
-  assert_cmt(CMT_EINVAL, cmt_peer_set(NULL, "key", p, NULL));
-  assert_null(cmt_peer_get(p, NULL));
+  assert_cmt(CMT_EINVAL, cmt_peer_set_value(p, NULL, p, NULL));
+  assert_cmt(CMT_EINVAL, cmt_peer_set_value(NULL, "key", p, NULL));
+  assert_null(cmt_peer_value(p, NULL));
   cmt_peer_get_remote(p, NULL);
   cmt_peer_get_why(p, NULL);
   cmt_peer_get_status_sized(p, NULL, sizeof(cmt_peer_status));
@@ -754,8 +754,8 @@ static void peers_and_switches_refuse_null(void **state) {
              cmt_switch_broadcast_bytes(NULL, TEST_CHAT, "x", 1, &counts));
   assert_int_equal(1, cmt_switch_peers(t->a.sw, NULL, 9));
   assert_null(cmt_switch_peer(t->a.sw, NULL));
-  assert_cmt(CMT_EINVAL, cmt_switch_laddr(t->a.sw, NULL));
-  cmt_switch_id(t->a.sw, NULL);
+  assert_cmt(CMT_EINVAL, cmt_switch_get_laddr(t->a.sw, NULL));
+  cmt_switch_get_id(t->a.sw, NULL);
   cmt_switch_get_status_sized(t->a.sw, NULL, sizeof(cmt_switch_status));
   assert_cmt(CMT_EINVAL, cmt_switch_start(NULL, &why));
   assert_string_equal("the switch is NULL", why.text);
@@ -916,7 +916,7 @@ static void a_key_lives_as_long_as_whoever_uses_it(void **state) {
   cmt_node_key *own;
 
   assert_cmt(CMT_OK, cmt_node_key_generate(&t->w.env.env, &own));
-  cmt_node_key_id(own, &id);
+  cmt_node_key_get_id(own, &id);
   t->a.options.key = own;
   assert_cmt(CMT_OK, test_node_new(&t->a, NULL));
   cmt_node_key_delete(own);

@@ -117,7 +117,7 @@ static void meet(scenario *s) {
   cmt_switch_status status;
   cmt_peer *p;
 
-  cmt_switch_id(s->b.sw, &id);
+  cmt_switch_get_id(s->b.sw, &id);
   snprintf(addr, sizeof addr, "%s@10.0.0.2:26656", id.text);
   if (cmt_switch_dial(s->a.sw, addr, 0, NULL) != CMT_OK) {
     return;

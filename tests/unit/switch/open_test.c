@@ -30,8 +30,8 @@ static void a_switch_is_opened_and_closed(void **state) {
   assert_int_equal(CMT_DELIVER_WORKERS, chat.delivery);
   test_switch_options(&o, &chat);
   assert_cmt(CMT_OK, cmt_switch_open(&o, &sw, NULL));
-  assert_cmt(CMT_OK, cmt_switch_laddr_text(sw, text, sizeof text));
-  assert_cmt(CMT_OK, cmt_switch_laddr(sw, &at));
+  assert_cmt(CMT_OK, cmt_switch_get_laddr_text(sw, text, sizeof text));
+  assert_cmt(CMT_OK, cmt_switch_get_laddr(sw, &at));
   assert_cmt(CMT_OK, cmt_net_addr_format(&at, expected, sizeof expected));
   assert_string_equal(expected, text);
   assert_cmt(CMT_OK, cmt_switch_close(sw, 0));
@@ -48,7 +48,7 @@ static void what_cannot_start_is_gone(void **state) {
   (void)state;
   test_switch_options(&o, &chat);
   assert_cmt(CMT_OK, cmt_switch_open(&o, &first, NULL));
-  assert_cmt(CMT_OK, cmt_switch_laddr_text(first, text, sizeof text));
+  assert_cmt(CMT_OK, cmt_switch_get_laddr_text(first, text, sizeof text));
   o.laddr = strchr(text, '@') + 1;
   assert_cmt(CMT_EIO, cmt_switch_open(&o, &second, &why));
   assert_null(second);
@@ -60,7 +60,7 @@ static void what_cannot_start_is_gone(void **state) {
   test_switch_options(&o, &chat);
   o.laddr = NULL;
   assert_cmt(CMT_OK, cmt_switch_open(&o, &first, NULL));
-  assert_cmt(CMT_EINVAL, cmt_switch_laddr_text(first, text, sizeof text));
+  assert_cmt(CMT_EINVAL, cmt_switch_get_laddr_text(first, text, sizeof text));
   assert_string_equal("", text);
   assert_cmt(CMT_OK, cmt_switch_close(first, 0));
 }

@@ -113,7 +113,7 @@ static void a_probe_says_what_it_is_told_to(void **state) {
 
   (void)state;
   assert_cmt(CMT_OK, cmt_node_key_generate(NULL, &key));
-  cmt_node_key_id(key, &id);
+  cmt_node_key_get_id(key, &id);
   test_switch_options(&o, NULL);
   o.reactor_count = 0;
   o.protocol_block = 12;

@@ -62,7 +62,6 @@ static void each_field_of_a_channel_has_its_range(void **state) {
     cmt_channel channel;
     const char *text;
   } rows[] = {
-    {{.id = TEST_CHAT}, "channel 0x51: priority is 0, allowed is 1 to 65535"},
     {{.id = TEST_CHAT, .priority = 65536},
      "channel 0x51: priority is 65536, allowed is 1 to 65535"},
     CHANNEL_ROW(traffic, (cmt_traffic)2, "traffic is 2, allowed is 0 to 1"),
@@ -118,33 +117,24 @@ static void set_number(cmt_switch_options *o, const number_row *r) {
 
 static void each_number_of_a_switch_has_its_range(void **state) {
   static const number_row rows[] = {
-    ROW(loops, 0, "loops is 0, allowed is 1 to 64"),
     ROW(loops, 65, "loops is 65, allowed is 1 to 64"),
     ROW(inbound_peers_max, 65536,
-        "inbound_peers_max is 65536, allowed is 0 to 65535"),
+        "inbound_peers_max is 65536, allowed is 1 to 65535, or CMT_NO_PEERS"),
     ROW(inbound_peers_max, UINT32_MAX,
-        "inbound_peers_max is 4294967295, allowed is 0 to 65535"),
+        "inbound_peers_max is 4294967295, allowed is 1 to 65535, or "
+        "CMT_NO_PEERS"),
     ROW(outbound_peers_max, 65536,
-        "outbound_peers_max is 65536, allowed is 0 to 65535"),
+        "outbound_peers_max is 65536, allowed is 1 to 65535, or CMT_NO_PEERS"),
     ROW(wire, 2, "wire is 2, which is none of enum cmt_wire"),
-    ROW(dial_timeout_ns, 0,
-        "dial_timeout_ns and handshake_timeout_ns must not be 0"),
-    ROW(handshake_timeout_ns, 0,
-        "dial_timeout_ns and handshake_timeout_ns must not be 0"),
-    ROW(pong_timeout_ns, 0,
-        "ping_interval_ns is 60000000000, pong_timeout_ns is 0: the timeout "
-        "must be shorter than the interval, and not 0"),
+    ROW(pong_timeout_ns, 60000000000,
+        "ping_interval_ns is 60000000000, pong_timeout_ns is 60000000000: the "
+        "timeout must be shorter than the interval"),
     ROW(send_packet_payload_max, 15,
         "send_packet_payload_max is 15, allowed is 16 to 65536"),
     ROW(send_packet_payload_max, 65537,
         "send_packet_payload_max is 65537, allowed is 16 to 65536"),
-    ROW(recv_packet_payload_max, 0,
-        "recv_packet_payload_max is 0, allowed is 1 to 65536"),
     ROW(recv_packet_payload_max, 65537,
         "recv_packet_payload_max is 65537, allowed is 1 to 65536"),
-    ROW(partial_message_max_ns, 0,
-        "partial_message_max_ns is 0, allowed is 1 and up"),
-    ROW(stall_max_ns, 0, "stall_max_ns is 0: no peer could be paused"),
     ROW(ip6_prefix_len, 129, "ip6_prefix_len is 129, allowed is 0 to 128"),
     ROW(send_rate, 10000000001,
         "send_rate is 10000000001, allowed is 0 to 10000000000 bytes per "
@@ -169,11 +159,30 @@ static void each_number_of_a_switch_has_its_range(void **state) {
   }
 }
 
+/* A switch that was given nothing but zeros is one with the defaults. */
+static void zero_is_the_default_of_every_option(void **state) {
+  fixture *f = *state;
+  cmt_switch_options zero = {.size = sizeof zero, .network = "test-net"};
+  cmt_switch_options full;
+  cmt_switch *a, *b;
+
+  (void)f;
+  cmt_switch_options_init(&full);
+  full.network = zero.network;
+  assert_cmt(CMT_OK, cmt_switch_new(&zero, &a, NULL));
+  assert_cmt(CMT_OK, cmt_switch_new(&full, &b, NULL));
+  assert_memory_equal(&b->setup.options, &a->setup.options,
+                      sizeof a->setup.options);
+  assert_int_equal(cmt_switch_memory_max(b), cmt_switch_memory_max(a));
+  assert_cmt(CMT_OK, cmt_switch_delete(a));
+  assert_cmt(CMT_OK, cmt_switch_delete(b));
+}
+
 static void the_bounds_themselves_are_allowed(void **state) {
   static const number_row rows[] = {
-    ROW(inbound_peers_max, 0, NULL),
+    ROW(inbound_peers_max, CMT_NO_PEERS, NULL),
     ROW(inbound_peers_max, 65535, NULL),
-    ROW(outbound_peers_max, 0, NULL),
+    ROW(outbound_peers_max, CMT_NO_PEERS, NULL),
     ROW(outbound_peers_max, 65535, NULL),
     ROW(dial_timeout_ns, 1, NULL),
     ROW(handshake_timeout_ns, 1, NULL),
@@ -307,7 +316,7 @@ static void a_dial_of_a_peer_says_what_exists(void **state) {
   char text[128];
 
   test_pair(&f->w, &f->a, &f->b);
-  cmt_switch_id(f->b.sw, &id);
+  cmt_switch_get_id(f->b.sw, &id);
   test_node_dial(&f->a, f->b.addr, 0);
   snprintf(text, sizeof text, "a connection with node %s exists", id.text);
   assert_string_equal(text, f->a.why.text);
@@ -320,7 +329,7 @@ static void a_dial_beside_another_says_so(void **state) {
 
   test_node_start(&f->a);
   test_node_start(&f->b);
-  cmt_switch_id(f->b.sw, &id);
+  cmt_switch_get_id(f->b.sw, &id);
   assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0, NULL));
   assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0, NULL));
   test_loop_settle(f->w.loop);
@@ -350,7 +359,7 @@ static void a_third_connection_says_that_there_are_two(void **state) {
   char text[128];
 
   assert_cmt(CMT_OK, cmt_node_key_generate(&f->w.env.env, &key));
-  cmt_node_key_id(key, &id);
+  cmt_node_key_get_id(key, &id);
   f->a.options.key = key;
   test_pair(&f->w, &f->a, &f->b);
   for (size_t i = 0; i < CMT__COUNT(more); i++) {
@@ -463,6 +472,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     TEST(each_field_of_a_channel_has_its_range),
     TEST(each_number_of_a_switch_has_its_range),
+    TEST(zero_is_the_default_of_every_option),
     TEST(the_bounds_themselves_are_allowed),
     TEST(a_count_needs_a_list),
     TEST(threads_are_bounded),

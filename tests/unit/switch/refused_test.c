@@ -46,7 +46,7 @@ static void crowd_init(crowd *c) {
   c->n.quiet = true;
   c->n.options.env = &c->victim.env;
   c->n.options.inbound_peers_max = 4;
-  c->n.options.outbound_peers_max = 0;
+  c->n.options.outbound_peers_max = CMT_NO_PEERS;
   c->n.options.handshakes_max = WAVE;
   c->n.options.send_bytes_max = 100000;
   c->n.options.recv_bytes_max = 100000;

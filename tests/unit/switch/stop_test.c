@@ -312,7 +312,7 @@ static void stopper_new(stopper *s, test_world *w, char *addr) {
   assert_cmt(CMT_OK, w != NULL ? test_world_switch(w, &o, &s->sw, NULL)
                                : cmt_switch_new(&o, &s->sw, NULL));
   assert_cmt(CMT_OK, cmt_switch_start(s->sw, NULL));
-  assert_cmt(CMT_OK, cmt_switch_laddr(s->sw, &at));
+  assert_cmt(CMT_OK, cmt_switch_get_laddr(s->sw, &at));
   assert_cmt(CMT_OK, cmt_net_addr_format(&at, addr, CMT_NET_ADDR_TEXT_SIZE));
 }
 
@@ -498,7 +498,7 @@ static void *ask(void *arg) {
   cmt_switch *sw = arg;
   cmt_net_addr at;
 
-  while (cmt_switch_laddr(sw, &at) != CMT_OK) {
+  while (cmt_switch_get_laddr(sw, &at) != CMT_OK) {
     cmt_switch_status status;
 
     cmt_switch_get_status(sw, &status);
@@ -524,7 +524,7 @@ static void a_switch_can_be_asked_while_it_starts(void **state) {
     assert_cmt(CMT_OK, cmt_switch_new(&o, &sw, NULL));
     assert_int_equal(0, pthread_create(&thread, NULL, ask, sw));
     assert_cmt(CMT_OK, cmt_switch_start(sw, NULL));
-    assert_cmt(CMT_OK, cmt_switch_laddr(sw, &at));
+    assert_cmt(CMT_OK, cmt_switch_get_laddr(sw, &at));
     pthread_join(thread, &port);
     assert_int_equal(at.port, (uintptr_t)port);
     assert_cmt(CMT_OK, cmt_switch_delete(sw));

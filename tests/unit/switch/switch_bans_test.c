@@ -114,7 +114,7 @@ static void a_banned_id_hears_nothing_about_us(void **state) {
 
   test_node_start(&f->a);
   test_node_start(&f->b);
-  cmt_switch_id(f->a.sw, &id);
+  cmt_switch_get_id(f->a.sw, &id);
   ban(&f->b, id.text, S_BAN);
   f->o.persistent = false;
   dial(f);
@@ -135,7 +135,7 @@ static void a_ban_ends_by_time(void **state) {
 
   test_node_start(&f->a);
   test_node_start(&f->b);
-  cmt_switch_id(f->a.sw, &id);
+  cmt_switch_get_id(f->a.sw, &id);
   f->o.retry_delay_ns = CMT_SECONDS(1);
   ban(&f->b, id.text, S_BAN);
   assert_int_equal(1, cmt_switch_bans(f->b.sw, left, 1));

@@ -89,7 +89,7 @@ static void a_handshake_that_was_dialed_is_told_with_the_id(void **state) {
 
   start_a(f);
   test_node_start(&f->trio.b);
-  cmt_switch_id(f->trio.b.sw, &b);
+  cmt_switch_get_id(f->trio.b.sw, &b);
   snprintf(dialed, sizeof dialed, "%s@%s", SOME_ID, f->trio.b.addr + 41);
   test_node_dial(&f->trio.a, dialed, 0);
   snprintf(expected, sizeof expected,
@@ -141,7 +141,7 @@ static void our_own_stop_is_no_news(void **state) {
 static void a_crowd_of_strangers_has_few_lines_and_a_count(void **state) {
   fixture *f = *state;
 
-  f->trio.a.options.inbound_peers_max = 0;
+  f->trio.a.options.inbound_peers_max = CMT_NO_PEERS;
   start_a(f);
   test_node_start(&f->trio.b);
   for (int i = 0; i < 200; i++) {

@@ -146,7 +146,7 @@ static void nobody_is_blamed_before_it_authenticated(void **state) {
   test_node_start(&f->b);
   test_node_dial(&f->a, at_place_of(&f->b, SOME_ID, addr), 0);
   assert_cmt(CMT_EWRONGID, f->a.why.err);
-  cmt_switch_id(f->b.sw, &id);
+  cmt_switch_get_id(f->b.sw, &id);
   assert_string_equal(id.text, f->a.blamed.text);
 }
 
@@ -205,7 +205,7 @@ static void a_wrong_id(void **state) {
   test_node_dial(&f->a, at_place_of(&f->b, SOME_ID, addr), 0);
   assert_string_equal("rejected outbound secret_connection CMT_EWRONGID\n",
                       test_node_log(&f->a));
-  cmt_switch_id(f->b.sw, &id);
+  cmt_switch_get_id(f->b.sw, &id);
   snprintf(text, sizeof text, "dialed node %s, found node %s", SOME_ID,
            id.text);
   assert_string_equal(text, f->a.why.text);

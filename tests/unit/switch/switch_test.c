@@ -136,7 +136,7 @@ static void what_a_peer_is_can_be_asked(void **state) {
   f->b.options.moniker = "bert";
   test_pair(&f->w, &f->a, &f->b);
   p = test_node_peer(&f->a);
-  cmt_switch_id(f->b.sw, &id);
+  cmt_switch_get_id(f->b.sw, &id);
   assert_string_equal(id.text, cmt_peer_id(p)->text);
   assert_true(cmt_peer_is_outbound(p));
   assert_false(cmt_peer_is_outbound(test_node_peer(&f->b)));

@@ -69,7 +69,7 @@ static void info_send(conn_peer *f, const char *row_name) {
   cmt_node_id id;
 
   if (strcmp(row_name, "the connection's own identity") == 0) {
-    cmt_node_key_id(f->key, &id);
+    cmt_node_key_get_id(f->key, &id);
     info.id = cmt_bytes_of(id.text);
   }
   conn_peer_send(

@@ -598,7 +598,7 @@ static void no_byte_of_a_message_is_changed(void **state) {
    other higher level thread-safe data used by the reactors."
 
    cmt_peer_is_outbound(), cmt_peer_is_persistent(), cmt_peer_id() and
-   cmt_peer_node_info(), cmt_peer_set() and cmt_peer_get():
+   cmt_peer_node_info(), cmt_peer_set_value() and cmt_peer_value():
    legacy_switch_test.c: what_a_peer_is_can_be_asked; of the data in
    peer_data_test.c: threads_may_set_and_get_at_one_time.  That it is recreated:
    legacy_switch_test.c: a_persistent_peer_is_recreated.

@@ -251,7 +251,7 @@ static cmt_err start_on(const char *laddr, cmt_net_addr *at, cmt_why *why) {
   }
   err = cmt_switch_start(sw, why);
   if (err == CMT_OK) {
-    assert_cmt(CMT_OK, cmt_switch_laddr(sw, at));
+    assert_cmt(CMT_OK, cmt_switch_get_laddr(sw, at));
   }
   assert_cmt(CMT_OK, cmt_switch_delete(sw));
   return err;
