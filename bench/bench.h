@@ -41,7 +41,8 @@ void bench_emit_bulk(const char *role, const bench_counter *c);
 /* Sorts |times_ns|. */
 void bench_emit_ping(const bench_args *a, uint64_t *times_ns, double cpu);
 void bench_emit_ready(const char *id, const char *laddr);
-/* The same of a switch; false: it does not listen. */
+/* As bench_emit_ready(), with the id and the address of a switch; false: it
+   does not listen. */
 bool bench_emit_listening(const cmt_switch *sw);
 
 /* A connected socket; exits when there is none.  Both block. */

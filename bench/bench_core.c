@@ -115,7 +115,7 @@ static void pump(side *a, side *b, cmt_buf *msg, uint64_t count) {
       queued++;
     }
     if (queued < count) {
-      cmt_buf_unref(msg); /* That of the send which was refused. */
+      cmt_buf_unref(msg); /* The reference of the send that was refused. */
     }
     if (move(a, b) + move(b, a) == 0) {
       fail("nothing moves", CMT_EPROTO);

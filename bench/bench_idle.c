@@ -96,12 +96,12 @@ static void count_free(void *arg, void *p) {
 }
 
 typedef struct memory {
-  size_t bytes, blocks; /* Of the switch. */
-  size_t keys;          /* Of it, in locked memory of their own. */
-  size_t resident;      /* Of the process. */
+  size_t bytes, blocks; /* What the switch has. */
+  size_t keys;          /* Its keys, in locked memory of their own. */
+  size_t resident;      /* What the process has. */
 } memory;
 
-/* Of what /proc tells in KiB. */
+/* Reads a value that /proc gives in KiB. */
 static size_t status_bytes(const char *key) {
   FILE *file = fopen("/proc/self/status", "r");
   size_t len = strlen(key), found = 0;
@@ -237,7 +237,7 @@ static int run_hub(const bench_args *a) {
 typedef struct member {
   cmt_node_key *key;
   cmt_conn *conn;
-  size_t messages; /* That came back. */
+  size_t messages; /* How many came back. */
 } member;
 
 static void member_start(member *m, const bench_args *a, struct pollfd *p) {

@@ -176,7 +176,7 @@ def compare(now, before, runs, seconds):
 
 
 def others(contenders, runs, seconds):
-    """The same work done by each library: one row a figure, medians."""
+    """Each library does this work: one row a figure, medians."""
     jobs = [
         (f"messages of {size} bytes, {unit}", unit,
          lambda c, size=size: c.bulk(size, seconds))

@@ -107,7 +107,7 @@ Test = collections.namedtuple("Test", "name argv environment")
 
 
 def unit_tests(build):
-    """Those that ctest runs, with one loop a switch and with more."""
+    """The tests that ctest runs, with one loop a switch and with more."""
     told = subprocess.run(["ctest", "--show-only=json-v1"], cwd=build,
                           capture_output=True, text=True, check=True)
     for test in json.loads(told.stdout)["tests"]:
@@ -225,7 +225,7 @@ class Trial:
         return said and execute(command, 900, test.environment)
 
     def measured(self, tests):
-        """Those of the tests that succeed as the sources are; the others could
+        """The tests that succeed as the sources are; the others could
         find nothing."""
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             said = list(pool.map(self.measure, tests))

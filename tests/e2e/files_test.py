@@ -202,7 +202,7 @@ def dotfiles(folder):
 
 
 def quota(folder):
-    """Of all peers together, for as long as the node runs."""
+    """A quota counts all peers together, for as long as the node runs."""
     out = os.path.join(folder, "out")
     files = [make_file(folder, f"f{i}", 40000, seed=i)[0] for i in range(4)]
     with Listen("--out", out, "--quota", "100k") as node:

@@ -13,7 +13,7 @@
 typedef struct run {
   fuzz_env e;
   cmt_secret_conn *s;
-  cmt_err err;   /* Of the last call. */
+  cmt_err err;   /* The error of the last call. */
   uint8_t *rest; /* Data behind the handshake. */
   size_t rest_len;
 } run;

@@ -178,7 +178,7 @@ static void decode_stream(const packet_input *i, parsed *out) {
   free(copy);
 }
 
-/* Of a packet that the stream cuts the header alone can be wrong. */
+/* In a packet that the stream cuts, the header alone can be wrong. */
 static void check_same(const parsed *a, const parsed *b) {
   FUZZ_CHECK(a->count == b->count);
   FUZZ_CHECK(a->err == b->err || (b->cut_over && a->err == CMT_EPROTO));

@@ -14,7 +14,7 @@ extern const cmt_channel packet_input_channels[PACKET_INPUT_CHANNELS];
 typedef struct packet_input {
   cmt_wire wire;
   uint32_t payload_max;
-  uint32_t seed; /* Of the pieces; never 0. */
+  uint32_t seed; /* Seed of the pieces; never 0. */
   cmt_bytes stream;
 } packet_input;
 

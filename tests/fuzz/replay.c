@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Of a sanitizer; not there without one. */
+/* A function of the sanitizers; without one it is not there. */
 extern void __sanitizer_set_death_callback(void (*callback)(void))
   __attribute__((weak));
 

@@ -13,7 +13,7 @@ typedef struct fuzz_script {
   uint8_t our_ephemeral[32]; /* The entropy of the side under test. */
   uint8_t hello[CMT__SECRET_KEY_MSG], auth[CMT__SECRET_AUTH_MSG];
   uint8_t challenge[32];
-  uint8_t send_key[32], recv_key[32]; /* Of the script. */
+  uint8_t send_key[32], recv_key[32]; /* The keys of the script. */
   cmt_node_id id;
 } fuzz_script;
 

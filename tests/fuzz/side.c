@@ -11,7 +11,7 @@ enum {
   REASSEMBLY_MAX = 70000 + (1 << 20), /* The default of |recv_bytes_max|. */
   KEPT_MAX = 1 << 19,
   TICKS_MAX = 3,
-  RINGS_MAX = 1024, /* Of the queues, by their lengths. */
+  RINGS_MAX = 1024, /* Lengths of the queues. */
 };
 
 const cmt_channel side_channels[SIDE_CHANNELS] = {

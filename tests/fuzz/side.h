@@ -18,7 +18,7 @@ extern const cmt_channel side_channels[SIDE_CHANNELS];
 
 typedef struct side_options {
   const uint8_t *ephemeral; /* 32 bytes. */
-  size_t key;               /* Of fuzz_node_key(). */
+  size_t key;               /* Number for fuzz_node_key(). */
   const struct cmt_aead *aead;
   const cmt_node_id *expect_id; /* NULL: any. */
   bool any_network;

@@ -70,7 +70,7 @@ def check_names(report, host):
 
 
 def check_flags(report, host):
-    """Those of the host are everywhere, ours on our sources alone."""
+    """Flags of the host are everywhere, ours on our sources alone."""
     wrong = []
     for source, command in host.commands():
         ours = not source.startswith(os.path.join(ROOT, "tests/"))

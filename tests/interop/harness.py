@@ -210,7 +210,7 @@ class Report:
 
 
 def environment():
-    """That of the children: Go where it is usually put, no colours."""
+    """The environment of the children: Go where it is usually put, no colours."""
     env = dict(os.environ)
     env["PATH"] = env.get("PATH", "") + os.pathsep + "/usr/local/go/bin"
     return env

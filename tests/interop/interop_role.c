@@ -26,7 +26,7 @@ typedef struct session {
 
 typedef struct sender {
   session *session;
-  size_t index; /* Of the channel. */
+  size_t index; /* Index of the channel. */
 } sender;
 
 static pthread_mutex_t sessions_lock = PTHREAD_MUTEX_INITIALIZER;

@@ -54,7 +54,7 @@ const char *const pre_call_names[PRE_CALL_COUNT] = {
 
 /* What a descriptor is to us. */
 typedef struct fd_note {
-  int epoll; /* That polls it, plus 1; 0: none. */
+  int epoll; /* The epoll instance that polls it, plus 1; 0: none. */
   struct epoll_event polled;
   bool is_event;
 } fd_note;
@@ -77,7 +77,7 @@ static void (*on_fault)(void *arg);
 static void *on_fault_arg;
 static atomic_bool counting, failing;
 static atomic_size_t calls[PRE_CALL_COUNT], faults;
-static _Atomic uint64_t ahead_ns; /* Of the clock of the system. */
+static _Atomic uint64_t ahead_ns; /* How far ahead of the system's clock. */
 
 /* ---- telling ---- */
 
@@ -390,7 +390,7 @@ EXPORT ssize_t read(int fd, void *data, size_t len) {
            : next(fd, data, len);
 }
 
-/* That a counter is full is told only of one that will wake its reader. */
+/* A full counter is noted only when it will wake its reader. */
 EXPORT ssize_t write(int fd, const void *data, size_t len) {
   NEXT(write)
   if (!counting || !is_event(fd) || !fails(PRE_EVENT_WRITE)) {

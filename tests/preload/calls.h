@@ -61,7 +61,7 @@ const char *pre_plan_text(const pre_plan *p, char *out, size_t cap);
    exit code 3.  Any thread. */
 _Noreturn void pre_die(const char *what, const char *file, int line);
 #define PRE_CHECK(cond) ((cond) ? (void)0 : pre_die(#cond, __FILE__, __LINE__))
-/* The same when it has not come back within |seconds|; 0: it has. */
+/* Dies when the test has not come back within |seconds|; 0: it has. */
 void pre_watch(unsigned seconds);
 
 /* Counts from 0 again.  |plan| NULL: nothing fails. */

@@ -13,7 +13,7 @@ from e2e import *  # noqa: E402,F403
 # The preloaded functions and those of a sanitizer do not go together.
 RELEASED = os.path.join(ARGUMENTS.release, "cometp2p")
 STARVE = os.path.join(ARGUMENTS.build, "preload-starve.so")
-DRAWN = 24  # Of so many at most each fails.
+DRAWN = 24  # Each of so many at most fails.
 WITHOUT = "out of memory"
 
 

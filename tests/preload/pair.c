@@ -49,7 +49,7 @@ struct pair {
   pair_report *report;
   unsigned messages;
   cmt_env env;
-  uv_loop_t loop; /* That they share. */
+  uv_loop_t loop; /* The loop that they share. */
   node nodes[2];
 };
 

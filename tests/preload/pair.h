@@ -38,7 +38,7 @@ typedef struct pair_report {
   size_t fds_left;    /* Descriptors that are open and were not before. */
   cmt_why start;      /* CMT_OK: both have started. */
   bool done;          /* All messages have arrived. */
-  pair_side sides[2]; /* Of the one that dials, of the other. */
+  pair_side sides[2]; /* The dialing side, then the other. */
   uint64_t took_ns;   /* On the clock that jumps. */
 } pair_report;
 

@@ -19,7 +19,7 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-/* Those of the C library, by the names that nobody else defines. */
+/* Functions of the C library, by names that nobody else defines. */
 extern void *__libc_malloc(size_t len);
 extern void *__libc_calloc(size_t count, size_t len);
 extern void *__libc_realloc(void *p, size_t len);

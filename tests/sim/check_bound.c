@@ -12,7 +12,7 @@ enum {
   HANDSHAKE = 64 << 10,
   DIAL = 4 << 10,
   PAST = 16 << 10, /* A peer that is gone. */
-  MESSAGE = 128,   /* Of each that is queued, besides its bytes. */
+  MESSAGE = 128,   /* Cost of each that is queued, besides its bytes. */
 };
 
 static size_t queue_slots(const sim_node *n) {
@@ -153,7 +153,7 @@ static void check_sender(sim_peer *p, sim_peer *from, size_t channel,
              from->flow[channel].received_bytes + len,
              allowed(rate, ns, ONE_PACKET));
   if (from->peer == NULL) {
-    return; /* Of a switch that is gone. */
+    return; /* The switch is gone. */
   }
   n->sent_bytes += len;
   check_rate(p, "its sender's rate to all", o->send_rate_total, n->sent_bytes,

@@ -145,7 +145,7 @@ void check_flow_receive(sim_peer *p, size_t channel, cmt_bytes msg) {
   if (f->list[at].state == SIM_MAYBE) {
     s->broadcasts[f->list[at].broadcast].matched++;
   }
-  /* Those that wait for their answer stay, before all others. */
+  /* Messages that wait for their answer stay, before all others. */
   for (size_t i = at, to = at + 1; i > f->first && kept > 0; i--) {
     if (f->list[i - 1].state == SIM_PASSED) {
       f->list[--to] = f->list[i - 1];

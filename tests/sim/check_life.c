@@ -14,7 +14,7 @@ static unsigned bit(size_t reactor) { return 1u << reactor; }
 /* The reactors before this one, and all. */
 static unsigned before(size_t reactor) { return bit(reactor) - 1; }
 
-/* Those of them that are called inline, in their order. */
+/* The reactors that are called inline, in their order. */
 static unsigned inline_of(const sim_peer *p, unsigned reactors) {
   for (size_t r = 0; r < p->node->sim->reactor_count; r++) {
     if (p->node->reactors[r].delivery != CMT_DELIVER_INLINE) {

@@ -19,9 +19,9 @@ typedef struct sim_net sim_net;
 
 /* Odds are of 65,536, each time that the fault could happen. */
 #define SIM_FAULT_MAP(X)                                                       \
-  X(LATENCY, "latency")             /* Of a connection: over 1 ms. */          \
-  X(BANDWIDTH, "bandwidth")         /* Of a connection: below 4 MB/s. */       \
-  X(SMALL_BUFFER, "small buffer")   /* Of a connection: below 16 KiB. */       \
+  X(LATENCY, "latency")             /* Over 1 ms on a connection. */           \
+  X(BANDWIDTH, "bandwidth")         /* Below 4 MB/s on it. */                  \
+  X(SMALL_BUFFER, "small buffer")   /* Below 16 KiB on it. */                  \
   X(SPLIT, "split")                 /* A read gives less than there is. */     \
   X(COALESCE, "coalesce")           /* What was written waits for more. */     \
   X(SHORT_WRITE, "short write")     /* A write takes less than it could. */    \
@@ -66,8 +66,8 @@ typedef struct sim_weather {
    against.  Kept until the network goes. */
 typedef struct sim_conn {
   unsigned id;
-  unsigned host[2];    /* Of the dialing side, then of the other. */
-  void *user[2];       /* Of whoever uses the sides. */
+  unsigned host[2];    /* The dialing side, then the other. */
+  void *user[2];       /* For whoever uses the sides. */
   bool open[2];        /* Not closed. */
   bool shut[2];        /* Its writer sent an end, or closed. */
   bool cut;            /* Reset by the network. */
@@ -82,7 +82,7 @@ typedef struct sim_conn {
   uint64_t queue_max_ns;    /* Longest way of a byte that a link has sealed. */
   uint64_t rate;            /* Lowest throughput, bytes per second. */
   uint64_t read[2];         /* Bytes that this side has read. */
-  const cmt__loop *loop[2]; /* That the side is on; NULL: on its way. */
+  const cmt__loop *loop[2]; /* Where the side is; NULL: on its way. */
 } sim_conn;
 
 sim_net *sim_net_new(uint64_t seed);

@@ -105,7 +105,7 @@ struct sim_net {
   uint64_t now_ns;
   /* SIM_LOOPS_MAX places for each host, the first of which it has first. */
   sim_loop *loops[SIM_LOOPS_ALL];
-  uint64_t offset_ns[SIM_HOSTS_MAX]; /* Of the clock of a host. */
+  uint64_t offset_ns[SIM_HOSTS_MAX]; /* Offset of each host's clock. */
   const sim_loop *running;
   sim_moves moves;
   sim_wire **wires;
@@ -190,7 +190,7 @@ void sim_move_ops(cmt__loop_ops *ops);
 void sim_net_ops(cmt__loop_ops *ops);
 /* NULL: no memory. */
 sim_end *sim_end_new(sim_loop *l, sim_wire *w, int side);
-/* Of the ends of |l|. */
+/* The list of the ends of |l|. */
 void sim_end_link(sim_loop *l, sim_end *e);
 void sim_end_unlink(sim_loop *l, sim_end *e);
 /* What is ready of it has changed; NULL is fine. */

@@ -18,7 +18,7 @@ enum {
   BLOCK = 25,            /* Seeds of one line. */
   SEEDS_FOR_ALL = 200,   /* So many draw every fault and use every checker. */
   SEEDS_FOR_MARKS = 600, /* So many reach every mark. */
-  SECONDS_MAX = 60,      /* Of one seed: it will never end. */
+  SECONDS_MAX = 60,      /* After so long a seed will never end. */
 };
 
 void __sanitizer_set_death_callback(void (*callback)(void))

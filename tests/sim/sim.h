@@ -27,7 +27,7 @@ typedef enum sim_broken {
 } sim_broken;
 
 enum {
-  SIM_ACTIONS = 160, /* Of applications, while there are faults. */
+  SIM_ACTIONS = 160, /* Actions of applications, while there are faults. */
   SIM_NODES_MAX = 8,
   SIM_CHANNELS_MAX = 5,
   SIM_REACTORS_MAX = 3,
@@ -94,7 +94,7 @@ typedef enum sim_entry_state {
   SIM_WAITING,  /* A send that was not answered yet. */
   SIM_ARRIVED,  /* It arrived before it was answered. */
   SIM_PASSED,   /* A later one arrived, so it may not be queued any more. */
-  SIM_MAYBE,    /* Of a broadcast, which tells only how many took it. */
+  SIM_MAYBE,    /* Broadcast, which tells only how many took it. */
 } sim_entry_state;
 
 /* A message that a peer was given. */
@@ -146,13 +146,13 @@ struct sim_peer {
   uint64_t removed_ns; /* From the first reactor. */
   bool stopped;        /* By a stop of ours, */
   bool closed;         /* or a send was called back that it is gone. */
-  cmt_err stop_reason, fail_reason; /* Of the stop; of a reactor. */
+  cmt_err stop_reason, fail_reason; /* Given to the stop; by a reactor. */
   unsigned pauses;
   uint64_t paused_at_ns, paused_ns;
   uint64_t unseen_ns; /* Until then no loop has seen the last resume. */
   uint64_t up_ns;
   size_t oversize;        /* Messages accepted that the other side refuses. */
-  uint64_t busy_ns;       /* Of the loops of both, when it came, */
+  uint64_t busy_ns;       /* What the loops of both had worked when it came, */
   uint64_t other_busy_ns; /* and of those of the other side. */
   sim_grace grace;
   sim_flow flow[SIM_CHANNELS_MAX];
@@ -198,7 +198,7 @@ struct sim_node {
   unsigned index;
   sim_node_state state;
   test_env env;
-  void *(*alloc)(void *arg, size_t len); /* Of |env| itself. */
+  void *(*alloc)(void *arg, size_t len); /* What |env| had itself. */
   sim_rng entropy;
   cmt_node_key *key;
   cmt_node_id id;
@@ -207,10 +207,10 @@ struct sim_node {
   cmt_switch_options options;
   cmt_reactor reactors[SIM_REACTORS_MAX];
   bool has_mailbox, has_rates, all_urgent;
-  bool weak; /* Of the minority. */
+  bool weak; /* It is in the minority. */
   sim_worker workers[SIM_REACTORS_MAX][SIM_WORKERS_MAX];
   size_t worker_count[SIM_REACTORS_MAX]; /* 0: it is called inline. */
-  uint64_t slow_ns;                      /* Of all tasks. */
+  uint64_t slow_ns;                      /* Time of all tasks. */
   sim_reactor selves[SIM_REACTORS_MAX];
   char names[SIM_REACTORS_MAX][32];
   char laddr[32];
@@ -224,7 +224,7 @@ struct sim_node {
   size_t values;                              /* Kept with its peers. */
   size_t memory_max;                          /* What the switch states. */
   /* Since the switch was made: */
-  sim_peer *peers, *past; /* Of this switch, and of earlier ones. */
+  sim_peer *peers, *past; /* Peers of this switch, and of earlier ones. */
   sim_target targets[SIM_NODES_MAX + 1]; /* The last: an unknown id. */
   uint64_t up_ns, recv_bytes, sent_bytes;
   size_t strangers; /* Peers of the crowd. */
@@ -240,7 +240,7 @@ typedef struct sim_without {
     hostile[SIM_HOSTILE_KINDS], habit[SIM_HABITS];
 } sim_without;
 
-/* Those that break and stay broken. */
+/* The nodes that break and stay broken. */
 typedef struct sim_minority {
   sim_broken kind;
   size_t count;      /* 0: there is none. */
@@ -277,13 +277,13 @@ struct sim {
   sim_request *requests;
   sim_broadcast *broadcasts;
   size_t broadcast_count, broadcast_cap;
-  uint64_t serial; /* Of the messages. */
+  uint64_t serial; /* Number of the next message. */
   unsigned peer_serial;
   uint64_t sent_bytes;   /* Accepted. */
   uint64_t moved_bytes;  /* Arrived. */
   uint64_t steps, still; /* In all; in this instant. */
-  uint32_t odds_reactor; /* That a call of a reactor does something. */
-  uint32_t odds_memory;  /* That a step of the script takes some away. */
+  uint32_t odds_reactor; /* Odds that a reactor does something in a call. */
+  uint32_t odds_memory;  /* Odds that a step takes memory away. */
   uint64_t checks[CHECKS];
   sim_crowd crowd;
   sim_minority minority;
@@ -298,7 +298,7 @@ typedef struct sim_tally {
     checks[CHECKS], faults[SIM_FAULTS];
   sim_moves moves;
   uint64_t bytes_min, bytes, peers, steps, steps_max;
-  uint64_t digest; /* Of the last seed. */
+  uint64_t digest; /* The digest of the last seed. */
 } sim_tally;
 
 /* Runs one seed.  |out| adds up what happened. */

@@ -210,7 +210,8 @@ static cmt_verdict ask(void *arg, const cmt_newcomer *who,
   return CMT_ADMIT;
 }
 
-/* One that is not answered, if there is one, or any; NULL: there is none. */
+/* A question that is not answered, if there is one, or any; NULL: there is
+   none. */
 static sim_question *any_question(sim_node *n) {
   sim_rng *rng = rng_of(n->sim, SIM_FILTERS);
   bool open = !sim_one_in(rng, 8);

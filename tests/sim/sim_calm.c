@@ -9,7 +9,7 @@
 
 enum {
   MOVED_MIN = 1 << 20, /* Bytes of each seed. */
-  SHARE_LEN = 4096,    /* Of each message that fills the link. */
+  SHARE_LEN = 4096,    /* Bytes of each message that fills the link. */
   SHARE_QUEUE = 16,    /* Both queues fit in a half of the least send total. */
   ALONE = 256 << 10,   /* Bytes of the one channel before the other wakes. */
   WARM = 100 << 10,    /* Bytes of both that are not counted. */

@@ -9,7 +9,7 @@
 
 enum {
   ONE_IN = 3,     /* Seeds with a crowd. */
-  HANDSHAKES = 8, /* Of the node that a crowd goes to, */
+  HANDSHAKES = 8, /* Limits of the node that a crowd goes to, */
   PLACES = 8,     /* and its inbound peers. */
   /* Each of 80 peers has a share, and a read of a few strangers is more. */
   QUEUE_TOTAL = 80 * (3 << 10),

@@ -18,10 +18,10 @@
 #define SLOW_ARRIVE_NS CMT_SECONDS(20)
 
 enum {
-  DRIP_FLOOR = 4096, /* Of each peer, of what is not finished. */
+  DRIP_FLOOR = 4096, /* Each peer's, of what is not finished. */
   TRIES = 8,
   SHORT = 100,
-  HALF_PART = 900, /* Of a friend's part of the total of a reactor. */
+  HALF_PART = 900, /* Half of a friend's part of a reactor's total. */
 };
 
 static uint64_t now(const sim *s) { return sim_net_now(s->net); }

@@ -64,7 +64,7 @@ static sim_dialed *listen(sim_node *n, const sim_target *t, bool for_ever,
   return d;
 }
 
-/* One that has not ended may still yield a peer, or be rejected. */
+/* A dial that has not ended may still yield a peer, or be rejected. */
 static void cancel(sim_dialed *d) {
   sim_target *t = &d->node->targets[d->target];
 
@@ -204,7 +204,7 @@ static void dial(sim_node *from, const sim_node *to, const char *host,
   }
 }
 
-/* The same where |to| is. */
+/* Dials |to| at its own address. */
 static void dial_right(sim_node *from, sim_node *to, const char *host,
                        bool for_ever) {
   dial(from, to, host, SIM_PORT, for_ever, to != from);

@@ -45,7 +45,7 @@ typedef struct sim_ban {
   char subject[CMT_BAN_TEXT_SIZE];
   unsigned ids, hosts; /* A bit for each node that it covers. */
   uint64_t from_ns;
-  uint64_t busy_ns;  /* Of the loops of its node, by then. */
+  uint64_t busy_ns;  /* Work of its node's loops by then. */
   uint64_t until_ns; /* Not before then, unless it was ended before. */
   bool ended;        /* By the application, at |until_ns|. */
 } sim_ban;
@@ -73,7 +73,7 @@ typedef struct sim_dialed {
   size_t target;
   cmt_dial *dial; /* NULL: it was cancelled. */
   bool for_ever, ended;
-  uint64_t attempts; /* That were told. */
+  uint64_t attempts; /* How many were reported. */
 } sim_dialed;
 
 /* ---- timers and posts ---- */
@@ -99,7 +99,7 @@ typedef struct sim_post {
 
 /* What a node has of all this. */
 typedef struct sim_habits {
-  sim_ban bans[SIM_BANS_MAX]; /* Of this switch, as the next two. */
+  sim_ban bans[SIM_BANS_MAX]; /* What this switch has, as the next two. */
   size_t ban_count;
   sim_dialed *dialed;
   sim_question *questions;
@@ -108,7 +108,8 @@ typedef struct sim_habits {
   uint64_t evicted_ns;       /* The last; 0: there was none. */
   sim_timer timers[SIM_TIMERS];
   sim_post posts[SIM_POSTS];
-  uint64_t post_serial, post_last; /* Of all, and the last that ran. */
+  uint64_t post_serial,
+    post_last; /* The last one set, and the last that ran. */
 } sim_habits;
 
 const char *sim_habit_text(sim_habit h);

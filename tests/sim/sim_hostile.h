@@ -42,8 +42,8 @@ typedef struct sim_hostile {
   cmt_node_id id;
   bool did, did_once; /* What is wrong, on this connection, on any. */
   bool trial;         /* Nothing else is wrong. */
-  cmt_err end;        /* Of its last connection, */
-  cmt_err refusal;    /* or of its last handshake. */
+  cmt_err end;        /* How its last connection ended, */
+  cmt_err refusal;    /* or its last handshake. */
 } sim_hostile;
 
 const char *sim_hostile_text(sim_hostile_kind k);

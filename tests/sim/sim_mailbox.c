@@ -22,7 +22,7 @@ static void call_reactor(sim_node *n, size_t reactor,
   }
 }
 
-/* Of one peer never two events are out. */
+/* No peer ever has two events out. */
 static void check_alone(sim_node *n, size_t reactor, const sim_worker *w) {
   for (size_t i = 0; i < n->worker_count[reactor]; i++) {
     const sim_worker *o = &n->workers[reactor][i];

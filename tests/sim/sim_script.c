@@ -21,7 +21,7 @@ static bool fits(const sim_peer *p, bool gone) {
   return gone ? p->gone : sim_peer_is_live(p);
 }
 
-/* One that lives, or rarely one that does not any more; NULL: none. */
+/* A peer that lives, or rarely one that does not any more; NULL: none. */
 sim_peer *sim_any_peer(sim *s) {
   bool gone = sim_one_in(&s->rng, 12) && !s->calm;
   sim_peer *found = NULL;

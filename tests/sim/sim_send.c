@@ -151,7 +151,7 @@ void sim_send(sim_peer *p, size_t channel, size_t len, uint64_t timeout_ns) {
   request(r);
 }
 
-/* Of the newest ones that wait; each is the one with an equal chance. */
+/* Draws one of the newest requests that wait, each with an equal chance. */
 static sim_request *any_request(sim *s) {
   sim_request *found = NULL;
   uint64_t count = 0;
@@ -189,7 +189,7 @@ void sim_cancel(sim *s) {
   memset(&r->req, 0xa5, sizeof r->req);
 }
 
-/* Those that were answered go; all, once every switch has stopped. */
+/* Frees the requests that were answered; all, once every switch has stopped. */
 void sim_requests_free(sim *s) {
   sim_request **at = &s->requests;
 

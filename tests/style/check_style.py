@@ -265,13 +265,30 @@ def check_allowed_calls_used(sources):
             yield f"{path} no longer needs its leave to call {name}()"
 
 
+NO_SUBJECT = r"That|Those|Of|One that|The same"
+
+
 def check_subjects(sources):
     """A comment names what it speaks of."""
     for source in sources:
-        if source.path.startswith(("src/", "include/")):
-            for match in re.finditer(r"/\*\*?<?\s*(That|Those|Of|One that|"
-                                     r"The same)\b", source.text):
-                yield f"{source.at(match.start())}: begins with {match[1]}"
+        for match in re.finditer(rf"/\*\*?<?\s*({NO_SUBJECT})\b", source.text):
+            yield f"{source.at(match.start())}: begins with {match[1]}"
+
+
+def check_script_subjects(paths):
+    """So does one in a script: the first line of a comment, or of what describes
+    a function."""
+    begin = re.compile(rf'(?:#|""")\s*({NO_SUBJECT})\b')
+    for path in paths:
+        if not path.endswith((".py", ".sh", ".cmake", "CMakeLists.txt")) and \
+                path != "dev":
+            continue
+        before = ""
+        for number, line in enumerate(read(path).splitlines(), 1):
+            found = begin.search(line)
+            if found and not before.lstrip().startswith("#"):
+                yield f"{path}:{number}: begins with {found[1]}"
+            before = line
 
 
 def check_uv(sources):
@@ -417,6 +434,7 @@ def main():
          check_allowed_calls_used(sources))
     rule("only the loop on libuv calls libuv", check_uv(sources))
     rule("comments name their subject", check_subjects(sources))
+    rule("so do those of scripts", check_script_subjects(paths))
     rule("only the registry names a wire profile", check_profiles(sources))
     rule("every assertion has the environment of an object",
          check_asserts(sources))

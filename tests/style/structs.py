@@ -35,7 +35,7 @@ def frozen():
 
 
 def sizes(names):
-    """Those of this machine."""
+    """The sizes on this machine."""
     program = "#include <cometp2p/cometp2p.h>\n" \
         "#include <cometp2p/protobuf.h>\n#include <stdio.h>\n" \
         "int main(void) {\n" + "".join(

@@ -177,7 +177,7 @@ def exported(library):
 
 
 def abi_version():
-    """That of the header: until 1.0 each minor version has an ABI."""
+    """The version that the header has: until 1.0 each minor version has an ABI."""
     with open(os.path.join(ROOT, "include/cometp2p/version.h"),
               encoding="utf-8") as file:
         number = dict(re.findall(r"^#define CMT_VERSION_(M\w+) (\d+)$",

@@ -21,8 +21,8 @@ extern const cmt_node_info conn_peer_info;
 
 typedef struct conn_peer {
   test_env t;
-  uint8_t eph_secret[32]; /* Of the connection. */
-  cmt_node_key *key;      /* Of the connection: seed 32 x 11. */
+  uint8_t eph_secret[32]; /* The connection's secret. */
+  cmt_node_key *key;      /* The connection's key: seed 32 x 11. */
   cmt_conn_options o;
   cmt_conn *c;
   conn_output out;  /* What it wrote, and is not taken yet. */
@@ -31,14 +31,15 @@ typedef struct conn_peer {
   bool echo;    /* Each message is sent back on its channel. */
   bool blind;   /* The peer cannot open frames: its keys are others. */
   bool stalled; /* The connection's output is not taken by itself. */
-  char events[CONN_PEER_TEXT_MAX]; /* Of the connection, as words. */
-  cmt_why why;                     /* Of its end. */
+  char events[CONN_PEER_TEXT_MAX]; /* What the connection gave out, as words. */
+  cmt_why why;                     /* Why it ended. */
   secret_sink messages;            /* Their bytes, one after the other. */
   secret_sink wire;                /* What the connection sent. */
-  size_t opened;                   /* Of it. */
+  size_t opened;                   /* How much of |wire| was opened. */
   secret_sink plain;               /* Its data after the signature. */
-  size_t read;                     /* Of it. */
-  uint32_t frame_len[64]; /* Of its frames, the signature's being the first. */
+  size_t read;                     /* How much of |plain| was read. */
+  uint32_t
+    frame_len[64]; /* Lengths of its frames; the first is the signature's. */
   size_t frames;
 } conn_peer;
 
@@ -57,7 +58,8 @@ void conn_peer_take(conn_peer *f);
 /* Gives the connection bytes, from memory of exactly their length, and notes
    its events.  Then takes its output. */
 void conn_peer_raw(conn_peer *f, cmt_bytes data);
-/* The same in pieces of |first| and then of |rest| bytes, while it lives. */
+/* As conn_peer_raw(), in pieces of |first| and then of |rest| bytes, while it
+   lives. */
 void conn_peer_raw_cut(conn_peer *f, cmt_bytes data, size_t first, size_t rest);
 
 /* Sends |data| as one frame, or in as many as it takes. */

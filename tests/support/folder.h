@@ -8,7 +8,7 @@
 
 typedef struct test_folder {
   char name[200];
-  char path[256]; /* Of "file" in it, which does not exist at first. */
+  char path[256]; /* The path of "file" in it, which does not exist at first. */
 } test_folder;
 
 /* For cmocka_unit_test_setup_teardown(); |*state| is a test_folder. */

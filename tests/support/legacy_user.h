@@ -19,8 +19,8 @@ typedef struct legacy_packet {
   uint8_t type, channel;
   bool eof;
   cmt_bytes data;
-  size_t size;      /* Of the packet. */
-  size_t announced; /* Of its fields, as far as known. */
+  size_t size;      /* Size of the packet. */
+  size_t announced; /* Size of its fields, as far as known. */
 } legacy_packet;
 
 /* Bytes of the longest msgPacket, but for ids that cost one more. */
@@ -32,14 +32,14 @@ legacy_how legacy_read(cmt_bytes in, size_t payload_max, legacy_packet *out);
 /* A multiplexer with the channels of mconn_user.h that started at 0, with the
    default times, 60 s and 45 s. */
 mconn_user *legacy_user_new(void);
-/* The same with the options that |change| sets. */
+/* As legacy_user_new(), with the options that |change| sets. */
 mconn_user *legacy_user_new_with(void (*change)(cmt_mconn_options *o));
 
 /* Takes one batch of at most |max| bytes and compares its packets: "ping",
    "pong", "30.5!" with the length, and a mark for EOF. */
 void assert_legacy_sent(mconn_user *f, size_t max, uint64_t now_ns,
                         const char *expected);
-/* The same as hex. */
+/* As above, the bytes in hex. */
 void assert_legacy_bytes(mconn_user *f, uint64_t now_ns, const char *hex);
 /* |in| as words like those; what is no packet ends them: "more", "bad",
    "foreign". */

@@ -30,7 +30,7 @@ typedef struct limits_user {
   uint64_t at_ns[LIMITS_TRACE_MAX];
   size_t len[LIMITS_TRACE_MAX], count; /* What passed at once, and when. */
   uint64_t total;
-  size_t messages; /* That arrived. */
+  size_t messages; /* How many arrived. */
   uint64_t longest_pause_ns;
   uint8_t
     stream[LIMITS_STREAM]; /* Whole packets, to be given again and again. */

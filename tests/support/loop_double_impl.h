@@ -19,7 +19,7 @@ typedef struct net_end {
   const cmt__tcp_callbacks *cbs;
   void *arg;
   bool connecting, reading, ended, want_write, shut, reset, closed;
-  cmt_err write_err; /* Of the write that was made to fail. */
+  cmt_err write_err; /* The error of the write that was made to fail. */
   bool detached;     /* It is on no loop, or about to be. */
   cmt__task let_go;
   struct net_end *next_closed;
@@ -70,7 +70,8 @@ struct test_loop {
   cmt__loop base;
   test_loop *first;  /* Whose network it is. */
   test_loop *beside; /* The next of those that share it. */
-  uint64_t drawn;    /* Of the first; 0: the order is that of the list. */
+  uint64_t drawn;    /* State of the draw, in the first; 0: the order is that of
+                        the list. */
   cmt__loop_ops ops;
   test_posts posts;
   bool stop; /* Under the mutex of |posts|. */

@@ -370,7 +370,7 @@ static void end_reading(net_end *e, cmt_err err) {
   e->cbs->on_end(e->arg, fault != CMT_OK ? fault : err);
 }
 
-/* The same calls as a loop makes on a socket, and counted like them.  The
+/* Makes the calls that a loop makes on a socket, and counts them alike.  The
    bytes are spoilt after the call, which only lends them. */
 static void read_turn(test_loop *l, net_end *e) {
   test_dir *d = &e->conn->shown.dir[1 - e->side];

@@ -19,12 +19,12 @@ typedef struct test_user {
   cmt__tcp *tcp; /* NULL before and after it is open. */
   size_t connects, reads, ends, writables, detaches;
   cmt_err connect_err, end_err;
-  uint64_t bytes, sent; /* Of the pattern, received and taken. */
+  uint64_t bytes, sent; /* Bytes of the pattern, received and taken. */
   size_t read_largest;
   bool damaged; /* A byte was not that of the pattern. */
   bool inside;  /* A callback runs. */
   void (*hook)(struct test_user *u, test_event event);
-  void *arg; /* Of the hook. */
+  void *arg; /* The argument of the hook. */
 } test_user;
 
 extern const cmt__tcp_callbacks test_user_callbacks;

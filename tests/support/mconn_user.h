@@ -19,7 +19,7 @@ typedef struct mconn_user {
   parsed sent; /* By the last mconn_user_sent(). */
 } mconn_user;
 
-/* One that started at instant 0. */
+/* A multiplexer that started at instant 0. */
 mconn_user *mconn_user_new(void);
 void mconn_user_delete(mconn_user *f);
 void mconn_user_options(mconn_user *f, cmt_mconn_options *o);

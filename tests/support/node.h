@@ -52,14 +52,14 @@ struct test_node {
   size_t log_len;
   char taken[8192];
   char addr[CMT_NET_ADDR_TEXT_SIZE]; /* "ID@127.0.0.1:PORT", once started. */
-  /* Of the last rejection. */
+  /* What the last rejection said. */
   cmt_why why;
   char remote[CMT_NET_ADDR_TEXT_SIZE], dialed[CMT_NET_ADDR_TEXT_SIZE];
   cmt_node_id blamed; /* Empty: nobody had authenticated. */
 };
 
 void test_world_init(test_world *w);
-/* The same with |loops| loops. */
+/* As test_world_init(), with |loops| loops. */
 void test_world_init_loops(test_world *w, unsigned loops);
 void test_world_fini(test_world *w);
 /* A switch on its loops. */

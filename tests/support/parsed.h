@@ -24,7 +24,7 @@ void parsed_init(parsed *p);
 /* Takes a part of a packet; |copied| is the parser's count so far. */
 void parsed_part(parsed *p, const cmt__packet *k, uint64_t copied);
 
-/* The same packets in the same order. */
+/* Whether both have the same packets in the same order. */
 bool parsed_packets_same(const parsed *a, const parsed *b);
 
 /* The length of the next piece. */
@@ -38,7 +38,7 @@ size_t parsed_next_split(void *arg);
    has its end here. */
 void parsed_run(parsed *out, cmt__packet_parser *p, cmt_bytes in,
                 parsed_next next, void *arg);
-/* The same with a parser of CometBFT's packets. */
+/* As above, with a parser of CometBFT's packets. */
 void parsed_cut(parsed *out, size_t payload_max, cmt_bytes in, parsed_next next,
                 void *arg);
 

@@ -11,7 +11,7 @@
 /* One direction. */
 typedef struct secret_half {
   uint8_t key[CMT__SECRET_KEY];
-  uint64_t counter; /* Of the next frame. */
+  uint64_t counter; /* The nonce of the next frame. */
 } secret_half;
 
 typedef struct secret_peer {

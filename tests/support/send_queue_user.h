@@ -9,7 +9,8 @@
 #include "core/mux/conn_group.h"
 #include "link/send_queue.h"
 
-/* Of the send queue that send_queue_user_setup() makes; it holds 1000 bytes. */
+/* Channels of the send queue that send_queue_user_setup() makes; it holds 1000
+   bytes. */
 enum { GATE_A = 0x10, GATE_B = 0x20, GATE_THEIRS_NOT = 0x30 };
 
 typedef struct send_queue_user {

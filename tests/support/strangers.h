@@ -45,7 +45,7 @@ typedef struct strangers {
 /* At most |cap| come, from now on, as strangers_come() is called. */
 void strangers_init(strangers *c, test_loop *loop, const char *addr,
                     size_t cap);
-/* Those that are due by now, in one go. */
+/* Lets all come that are due by now, in one go. */
 void strangers_come(strangers *c);
 /* How many are still connected. */
 size_t strangers_left(const strangers *c);

@@ -53,14 +53,14 @@ typedef struct test_env {
   size_t live_bytes, peak_bytes;
   size_t fail_at;  /* The allocation that fails, from 0; SIZE_MAX: none. */
   size_t shortage; /* How many more fail after that one; SIZE_MAX: all. */
-  uint64_t seed;   /* Of its entropy, which is a counter: repeatable. */
+  uint64_t seed;   /* Seed of its entropy, which is a counter: repeatable. */
   /* Secret memory, which any thread may return: pieces of it, and which one
      from 0 fails; SIZE_MAX: none.  Every piece is wiped when it comes back. */
   atomic_size_t secret_allocs, secret_live;
   size_t secret_fail_at;
 } test_env;
 
-/* Of the environments made from now on; 0 at first. */
+/* The |shortage| of environments made from now on; 0 at first. */
 extern size_t test_shortage;
 int test_shortage_begin(void **state); /* All allocations after a failed one. */
 int test_shortage_end(void **state);

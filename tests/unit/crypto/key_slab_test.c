@@ -148,7 +148,7 @@ static void chunks_have_as_many_slots_as_fit_their_pages(void **state) {
   }
 }
 
-/* One that is empty stays, so that the next connection need not ask the
+/* An empty chunk stays, so that the next connection need not ask the
    system. */
 static void empty_chunks_are_freed_but_one(void **state) {
   fixture *f = *state;

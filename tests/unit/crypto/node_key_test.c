@@ -12,7 +12,7 @@
 #define SEED11_SECRET                                                          \
   "1111111111111111111111111111111111111111111111111111111111111111"           \
   "d04ab232742bb4ab3a1368bd4615e4e6d0224ab71a016baf8520a332c9778737"
-/* Of 32 bytes 5c, by another implementation. */
+/* The signature of 32 bytes 5c, by another implementation. */
 #define SEED11_SIGNATURE                                                       \
   "1f91e76512db1292497d92ff08a39e8c356abadda74f747a224074cae88f7205"           \
   "1e44cecd55494a292c270083fafc37aa0e77268f7936dd3840e86c0132e8850e"

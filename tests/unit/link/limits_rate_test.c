@@ -75,7 +75,7 @@ static void pings_and_pongs_pass_a_send_limit_and_are_charged(void **state) {
   u->o.send_rate = 1000; /* Pieces of 15. */
   limits_user_start(u);
   limits_queue_all(u, LIMITS_FIRST, 1000);
-  assert_int_equal(1012, limits_take(u, SIZE_MAX)); /* Of a burst of 100. */
+  assert_int_equal(1012, limits_take(u, SIZE_MAX)); /* The burst is 100. */
   at_ns = cmt_mconn_deadline(u->m);
   assert_int_equal(MS(927), at_ns);
   limits_tick(u, MS(100), CMT_OK);

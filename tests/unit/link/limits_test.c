@@ -96,7 +96,7 @@ static void time_without_reading_makes_nothing_late(void **state) {
   limits_user_delete(u);
 }
 
-/* The same when a limit is why nothing is read; the pong waits as well. */
+/* A limit is why nothing is read here; the pong waits as well. */
 static void time_held_by_a_limit_makes_nothing_late(void **state) {
   limits_user *u = limits_user_new();
   uint64_t held_ns = 0;

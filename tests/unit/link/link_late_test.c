@@ -297,8 +297,8 @@ static void at_the_end_it_is_asked_once_more(void **state) {
   d->stalled = false;
 }
 
-/* Of little that was written it is not asked, nor of what the system does not
-   say. */
+/* The kernel is not asked about little that was written, nor where the system
+   does not say. */
 static void who_is_not_asked_is_stuck_in_time(void **state) {
   static const struct {
     size_t len;

@@ -100,7 +100,7 @@ static void a_throttle_may_be_as_short_as_a_nanosecond(void **state) {
   }
 }
 
-/* Of a batch that the socket did not take the rest is kept, and no more; the
+/* The rest of a batch that the socket did not take is kept, and no more; the
    next is as long as what was taken. */
 static void what_is_kept_is_the_rest_of_a_run(void **state) {
   const size_t run = 256 * 1044, taken = 20 * 1044 + 7;
@@ -188,7 +188,7 @@ static void the_socket_is_not_asked_for_single_messages(void **state) {
   fixture *f = *state;
 
   pair_at_rate(f, RATE);
-  for (int i = 0; i < 25; i++) { /* Of 1044 bytes on the way. */
+  for (int i = 0; i < 25; i++) { /* Each is 1044 bytes on the way. */
     assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "x"));
     test_loop_advance(f->w.loop, CMT_SECONDS(1));
   }
@@ -441,7 +441,7 @@ static void without_a_target_nothing_follows(void **state) {
   assert_int_equal(256, longest_run(f));
 }
 
-/* Of a second at most, or this product would be 0 in 64 bits. */
+/* The target is cut to a second, or this product would be 0 in 64 bits. */
 static void a_target_beyond_all_bounds_is_no_overflow(void **state) {
   fixture *f = *state;
 

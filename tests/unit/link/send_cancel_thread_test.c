@@ -21,7 +21,7 @@ typedef struct side {
 
 typedef struct pair {
   side a, b;
-  cmt_peer *peer; /* Of a. */
+  cmt_peer *peer; /* The peer of |a|. */
 } pair;
 
 static void on_add(void *self, cmt_peer *p) {

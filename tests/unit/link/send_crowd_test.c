@@ -13,7 +13,7 @@
 enum {
   CROWD = 20,
   TOTAL = 2 << 20,
-  FLOOR = TOTAL / 160, /* Of each of eighty peers. */
+  FLOOR = TOTAL / 160, /* Floor of each of eighty peers. */
   LARGE = 900000,
   PIECE = 1000,
 };

@@ -102,7 +102,7 @@ static void every_form_tells_the_errors_apart(void **state) {
     assert_cmt(CMT_ENOCHANNEL, by_form(&u, form, 9, 1));
     assert_cmt(CMT_EPEERCHANNEL, by_form(&u, form, 3, 1));
     assert_cmt(CMT_ETOOBIG, by_form(&u, form, 1, 1001));
-    u.env.fail_at = u.env.allocs + 1; /* That of the intake. */
+    u.env.fail_at = u.env.allocs + 1; /* The allocation of the intake. */
     assert_cmt(CMT_ENOMEM, by_form(&u, form, 1, 1));
     u.env.fail_at = SIZE_MAX;
   }

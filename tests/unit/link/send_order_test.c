@@ -18,7 +18,7 @@ enum {
   WAIT_S = 60,
   CHANNELS = 4,
   THREADS = 8,
-  SENDS = 1500,     /* Of each thread. */
+  SENDS = 1500,     /* Sends of each thread. */
   BYTES_MAX = 65536 /* Queued. */
 };
 
@@ -41,7 +41,7 @@ typedef struct ticket {
   size_t len;
   uint8_t channel;
   atomic_int outcome;
-  atomic_uint calls; /* Of the callback. */
+  atomic_uint calls; /* Calls of the callback. */
   cmt_err status;
   atomic_bool arrived;
 } ticket;
@@ -65,7 +65,7 @@ typedef struct field {
   atomic_bool stops; /* Every eighth message stops the reading for a while. */
   atomic_bool unchecked; /* Messages are not of tickets. */
   atomic_uint wrong;
-  uint64_t latest_before[CHANNELS]; /* Of what has arrived. */
+  uint64_t latest_before[CHANNELS]; /* The latest of what has arrived. */
 } field;
 
 static void wrong(field *f, const char *what, size_t number) {
@@ -282,7 +282,7 @@ static void look_at_bytes(field *f, size_t number) {
 typedef struct sender {
   field *field;
   unsigned seed, sends;
-  uint8_t *bytes; /* Of all its messages. */
+  uint8_t *bytes; /* Bytes of all its messages. */
 } sender;
 
 static unsigned draw(sender *s) {

@@ -90,7 +90,7 @@ static void each_may_have_what_is_left_for_the_others(void **state) {
   fixture *f = *state;
 
   assert_int_equal(FLOOR + 450, fill(&f->u[0]));
-  assert_int_equal(FLOOR + 230, fill(&f->u[1])); /* Of 450 that are left. */
+  assert_int_equal(FLOOR + 230, fill(&f->u[1])); /* 450 are left. */
   assert_int_equal(FLOOR + 110, fill(&f->u[2]));
   assert_int_equal(FLOOR + 60, fill(&f->u[3]));
   assert_int_equal(FLOOR + 30, fill(&f->u[4]));
@@ -229,7 +229,8 @@ static void room_that_comes_meanwhile_is_taken(void **state) {
   assert_cmt(CMT_OK, a.status);
 }
 
-/* One that has |above| bytes of the pool and lacks all of it, at each look. */
+/* A queue that has |above| bytes of the pool and lacks all of it, at each look.
+ */
 typedef struct lacking {
   cmt__pool_wait wait;
   size_t above;

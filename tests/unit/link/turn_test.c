@@ -223,7 +223,7 @@ static void a_pong_behind_what_was_put_by_is_in_time(void **state) {
   hostile_fini(&a);
 }
 
-/* One that floods for ever and answers no ping ends all the same. */
+/* A peer that floods for ever and answers no ping ends all the same. */
 static void a_flood_is_no_answer_to_a_ping(void **state) {
   fixture *f = *state;
   hostile a;

@@ -307,7 +307,7 @@ static void status_tells_how_long_messages_waited(void **state) {
   assert_cmt(CMT_OK, limits_queue(u, BULK, 1500));
   limits_tick(u, MS(7), CMT_OK);
   assert_cmt(CMT_OK, limits_queue(u, BULK, 10));
-  take_run(u, 1100); /* Of the first, not its last byte. */
+  take_run(u, 1100); /* A part of the first, without its last byte. */
   cmt_mconn_get_status(u->m, status, 2);
   assert_int_equal(0, status[0].wait_max_ns);
   limits_tick(u, MS(9), CMT_OK);

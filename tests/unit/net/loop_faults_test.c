@@ -15,7 +15,7 @@
 #include <stdlib.h>
 
 enum {
-  MESSAGES = 6, /* Of each side over each connection. */
+  MESSAGES = 6, /* Messages of each side over each connection. */
   FLIGHT_MAX = 6000,
 };
 

@@ -228,7 +228,7 @@ static void messages_of_every_kind_pack_to_themselves(void **state) {
 
 /* ---- what stands in them ---- */
 
-/* Of which member there was something to look at. */
+/* How often there was something to look at, for each member. */
 static unsigned blocks, parts, votes, steps, txs;
 
 static void look_at_block(const Cometbft__Types__Block *b) {

@@ -174,7 +174,7 @@ static void rejections_that_find_no_room_are_counted(void **state) {
   reject(f, true); /* Strangers take no room of dials. */
   assert_int_equal(7, lost(f));
   ev = take(f, CMT_EVENT_REJECTED, CMT_EREFUSED);
-  reject(f, false); /* One that is out counts. */
+  reject(f, false); /* An event that is out counts. */
   assert_int_equal(8, lost(f));
   done(f, &ev);
   reject(f, false);

@@ -31,7 +31,7 @@ static void start(fixture *f) {
 
 static void a_message_fits_within_the_limits_of_its_channel(void **state) {
   static const struct {
-    uint32_t messages; /* That wait on the channel, */
+    uint32_t messages; /* What waits on the channel, */
     size_t bytes;      /* and their bytes. */
     size_t cost;
     bool fits, is_full, over_half;

@@ -154,7 +154,7 @@ static void a_channel_that_drops_drops_the_newest(void **state) {
     assert_cmt(CMT_OK, put(f, 0, DROPS, k));
   }
   assert_cmt(CMT_EAGAIN, put(f, 0, DROPS, 5));
-  assert_cmt(CMT_OK, put(f, 1, DROPS, 9)); /* Of another peer. */
+  assert_cmt(CMT_OK, put(f, 1, DROPS, 9)); /* Another peer's. */
   assert_cmt(CMT_OK, put(f, 0, A, 6));     /* On another channel. */
   assert_false(is_stopped(f, 0));
   for (uint8_t k = 0; k < 5; k++) {

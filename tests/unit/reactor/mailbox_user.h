@@ -161,7 +161,7 @@ static inline const char *next(fixture *f, cmt_mailbox_event *ev) {
   return text;
 }
 
-/* The same, done at once. */
+/* As next(), and the event is done at once. */
 static inline const char *take(fixture *f) {
   cmt_mailbox_event ev;
   const char *text = next(f, &ev);

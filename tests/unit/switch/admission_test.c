@@ -658,7 +658,7 @@ static void a_persistent_node_has_the_place_of_its_dial(void **state) {
   assert_string_equal("init chat\nadd chat inbound\n", test_node_log(&f->at));
   assert_int_equal(3, status_of(&f->at).inbound_peers);
   assert_int_equal(0, status_of(&f->at).over_inbound_peers_max);
-  /* That place is taken now. */
+  /* The place is taken now. */
   friend_dials(f, 3);
   assert_string_equal("inbound peers are at their limit of 2", f->at.why.text);
   test_node_start(&f->friends[4]);
@@ -803,7 +803,8 @@ static void a_second_connection_needs_room_at_its_address(void **state) {
   fill_up(f, key);
   again->options.key = key;
   test_node_start(again);
-  test_loop_set_source(f->w.loop, "10.1.1.1"); /* That of another friend. */
+  test_loop_set_source(f->w.loop,
+                       "10.1.1.1"); /* The address of another friend. */
   test_node_dial(again, f->at.addr, 0);
   assert_string_equal("rejected inbound filter CMT_ELIMIT\n",
                       test_node_log(&f->at));

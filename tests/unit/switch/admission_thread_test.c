@@ -25,7 +25,7 @@ typedef struct crowd {
 typedef struct place {
   test_watch watch;
   unsigned added, rejected;
-  cmt_why why; /* Of the last dial that was rejected. */
+  cmt_why why; /* Why the last dial was rejected. */
   cmt_reactor reactor;
   cmt_switch *sw;
   char addr[CMT_NET_ADDR_TEXT_SIZE];

@@ -16,7 +16,7 @@ enum { OUTCOMES_MAX = 64 };
 typedef struct fixture {
   test_world w;
   test_node a, b;
-  cmt_node_key *key; /* Of B, whatever becomes of B. */
+  cmt_node_key *key; /* The key of B, whatever becomes of B. */
   cmt_node_id id;
   char at[CMT_NET_ADDR_TEXT_SIZE];
   cmt_dial_options o;
@@ -29,7 +29,7 @@ typedef struct fixture {
   cmt_dial_outcome last;
   cmt_node_id found;
   char remote[CMT_NET_ADDR_TEXT_SIZE];
-  size_t log_len;       /* Of A, inside of the last one. */
+  size_t log_len;       /* Length of A's log inside of the last one. */
   cmt_dial **to_cancel; /* Inside of the next one; or NULL. */
 } fixture;
 

@@ -11,11 +11,11 @@
 typedef struct fixture {
   test_world w;
   test_node a, b, c; /* B is dialed, C is another node. */
-  cmt_node_key *key; /* Of B, whatever becomes of B. */
+  cmt_node_key *key; /* The key of B, whatever becomes of B. */
   char dialed[CMT_NET_ADDR_TEXT_SIZE];
   cmt__listener *other; /* Where no node lives. */
   test_users users;
-  char lines[16384]; /* Of the log of A. */
+  char lines[16384]; /* Lines of the log of A. */
 } fixture;
 
 static void on_log(void *arg, cmt_log_level level, const char *module,

@@ -11,7 +11,7 @@
 typedef struct fixture {
   test_world w;
   test_node a, b;
-  cmt_node_key *key; /* Of B, whatever becomes of B. */
+  cmt_node_key *key; /* The key of B, whatever becomes of B. */
   cmt_node_id id;
 } fixture;
 

@@ -126,7 +126,7 @@ static void a_node_that_was_dialed_is_asked_for_too(void **state) {
   fixture *f = *state;
 
   f->a.options.filter_peer = desk_ask;
-  f->a.options.filter_addr = desk_ask; /* Of those that are accepted. */
+  f->a.options.filter_addr = desk_ask; /* For connections that are accepted. */
   at_desk.verdict = CMT_REFUSE;
   meet(f);
   assert_true(at_desk.outbound);

@@ -24,7 +24,7 @@ static const uint8_t ids[CHANNELS] = {0x00, 0x20, 0x21, 0x22, 0x23, 0x30,
 
 typedef struct fixture {
   test_world w;
-  test_env env; /* Of the hub. */
+  test_env env; /* What the hub allocates. */
   test_node hub, peers[PEERS];
 } fixture;
 

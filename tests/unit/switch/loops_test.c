@@ -198,7 +198,7 @@ static void any_allocation_may_fail(void **state) {
     run_out_of_memory(i, &ended);
   }
   printf("# %zu allocations, of which %u ended a peer\n", count, ended);
-  assert_true(ended >= 4); /* Of each side: the socket, and its timer. */
+  assert_true(ended >= 4); /* The socket and the timer of each side. */
 }
 
 int main(void) {

@@ -20,12 +20,13 @@ enum {
   LOOPS = 3,
   PEERS = 8,
   SENDERS = 4,
-  MESSAGES = 500, /* Of each sender to each peer. */
+  MESSAGES = 500, /* Messages of each sender to each peer. */
   CHANNEL = 0x20,
   WAIT_S = 60,
 };
 
-static int threads_left = -1; /* That can be started; below 0: any number. */
+static int threads_left =
+  -1; /* How many can be started; below 0: any number. */
 
 /* Calls of the library end up here. */
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr,

@@ -29,7 +29,7 @@ enum {
 static const uint8_t ids[CHANNELS] = {TEST_CHAT, 0x52, 0x53};
 
 typedef struct crowd {
-  test_world w;    /* Of the crowd, and of the loop. */
+  test_world w;    /* What the crowd and the loop have. */
   test_env victim; /* What the victim allocates. */
   test_node n;
   hostile peers[PEERS];
@@ -289,7 +289,7 @@ static void the_terms_follow_the_options(void **state) {
 
 enum {
   EXACT_PEERS = 80,
-  /* Those of the limit, one that is accepted, and one held beside each peer. */
+  /* The limit, one more that is accepted, and a standby beside each peer. */
   EXACT_SHAKES = 64 + 1 + EXACT_PEERS,
 };
 

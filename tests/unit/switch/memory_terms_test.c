@@ -22,7 +22,7 @@
 enum {
   CHANNELS = 3,
   MIB = 1 << 20,
-  READ = 65536,         /* Of one read. */
+  READ = 65536,         /* Bytes of one read. */
   SCRATCH = 256 * 1044, /* A batch of frames. */
   /* Timers of a session and of a dial on the first loop. */
   SESSION_TIMERS = 2,
@@ -256,8 +256,8 @@ static void made_init(made *m, const row *r) {
 
 static uint64_t text(const char *s) { return s != NULL ? strlen(s) + 1 : 0; }
 
-/* Of an array that grows from |first| by doubling: while it grows, the one
-   before it is there as well. */
+/* The size of an array that grows from |first| by doubling: while it grows, the
+   one before it is there as well. */
 static uint64_t grown(uint64_t count, uint64_t first) {
   uint64_t room = first, before = 0;
 
@@ -288,7 +288,7 @@ static uint64_t of_peer(const row *r, const cmt_conn_options *o) {
          messages * cmt__buf_header() + alone + r->channels * cmt__buf_header();
 }
 
-/* Of one with what may wait for its reactor: from a read that fills it up,
+/* A mailbox with what may wait for its reactor: from a read that fills it up,
    which ends with one more message, each empty message of 5 bytes. */
 static uint64_t of_mailbox(const row *r, uint64_t peers) {
   if (r->channels == 0 || r->delivery == CMT_DELIVER_INLINE) {

@@ -23,7 +23,7 @@
 
 enum {
   DRAWN = 3,
-  WATCH_S = 60, /* Of true time; a batch takes a hundredth of a second. */
+  WATCH_S = 60, /* Seconds of true time; a batch takes a hundredth of one. */
   MORE = 1000000,
 };
 
@@ -237,7 +237,7 @@ static void count_calls(const pair_options *o) {
     printf("# %s: %zu\n", pre_call_names[i], usual[i]);
   }
   for (size_t i = 0; i < CMT__COUNT(failures); i++) {
-    assert_true(usual[failures[i].call] > 0); /* Those of libuv, too. */
+    assert_true(usual[failures[i].call] > 0); /* libuv's count, too. */
   }
 }
 

@@ -26,7 +26,7 @@ typedef struct race {
   test_world w;
   test_node a, b;
   uint64_t drawn;
-  unsigned calm; /* Of a hundred draws, those without a stall. */
+  unsigned calm; /* Draws without a stall, in a hundred. */
 } race;
 
 static unsigned draw(race *r, unsigned below) {
@@ -169,7 +169,7 @@ typedef struct pair {
   side a, b;
 } pair;
 
-/* Of all that follows, and of the counters of all sides. */
+/* Guards all that follows, and the counters of all sides. */
 static test_watch watch = TEST_WATCH_INITIALIZER;
 
 static void on_add(void *self, cmt_peer *p) {

@@ -19,14 +19,14 @@ enum {
   TOTAL = 4 << 20,
   LARGE = 172032,      /* 21 MiB / 128. */
   BLOCK = 819200,      /* 100 MiB / 128. */
-  FLOOR = TOTAL / 160, /* Of each of eighty peers. */
+  FLOOR = TOTAL / 160, /* Floor of each of eighty peers. */
   PIECE = 1000,
 };
 
 typedef struct crowd {
   test_trio t; /* |a| and |c| are friends of |b|. */
   hostile list[CROWD_MAX];
-  size_t sent[CROWD_MAX]; /* Of its unfinished message. */
+  size_t sent[CROWD_MAX]; /* Bytes of its unfinished message. */
   size_t count, each;     /* How many, and bytes that each leaves unfinished. */
   uint8_t channel;
   size_t small, large; /* Messages of the friends that arrived, */
@@ -92,8 +92,8 @@ static cmt_switch_status status_of(crowd *c) {
   return status;
 }
 
-/* Those that are gone come again; the others go on to |each| bytes, and with a
-   packet of 16 bytes beyond that. */
+/* Strangers that are gone come again; the others go on to |each| bytes, and
+   with a packet of 16 bytes beyond that. */
 static void crowd_pushes(crowd *c) {
   for (size_t i = 0; i < c->count; i++) {
     hostile *h = &c->list[i];

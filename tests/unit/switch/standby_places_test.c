@@ -162,7 +162,7 @@ static void a_second_has_the_place_of_the_first(void **state) {
   }
 }
 
-/* Those of handshakes are for others. */
+/* Places of handshakes are for others. */
 static void who_is_held_has_no_place_of_a_handshake(void **state) {
   held_user *f = *state;
   test_node d;

@@ -284,8 +284,8 @@ static void refused_dials(held_user *f, test_node *d, test_conn **conn) {
   held_settle(f);
 }
 
-/* One that is refused hears what the socket takes at once: all of our node info
-   and then the end, or it is cut. */
+/* A connection that is refused gets what the socket takes at once: all of our
+   node info and then the end, or it is cut. */
 static void one_that_is_refused_gets_no_part_of_a_farewell(void **state) {
   static const struct {
     size_t cap;

@@ -143,8 +143,8 @@ static void leave_some_queued(fixture *f) {
   settle(f);
 }
 
-/* Those of A's 40,000 bytes are 39 packets of 1024 and one of 64, and those of
-   a message of up to 100 bytes take 9 bytes more than it has. */
+/* A's 40,000 bytes are 39 packets of 1024 and one of 64, and the packet of a
+   message of up to 100 bytes takes 9 bytes more than it has. */
 static void assert_channels(const cmt_channel_status *chat,
                             const cmt_channel_status *bulk) {
   assert_int_equal(TEST_CHAT, chat->id);
@@ -168,7 +168,7 @@ static void assert_channels(const cmt_channel_status *chat,
   assert_int_equal(MS(60), chat->wait_max_ns);
 }
 
-/* Those of a socket are gone with it. */
+/* The numbers of a socket are gone with it. */
 static void assert_numbers(fixture *f, uint64_t sent, uint64_t recv,
                            bool gone) {
   cmt_peer_status s;

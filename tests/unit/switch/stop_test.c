@@ -221,7 +221,7 @@ typedef struct stopper {
   cmt_send_req req;
   /* Under the lock: */
   unsigned calls[PLACES];
-  /* Of its loop, until that ends: */
+  /* What its loop called, until that ends: */
   unsigned inits, adds, removes;
   cmt_err delete_err; /* What the deletion said there. */
 } stopper;

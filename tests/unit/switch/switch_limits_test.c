@@ -157,7 +157,7 @@ static void recv_rate_of_all_peers(void **state) {
   f->b.options.recv_rate_total = 100000;
   meet(f);
   ten_seconds(f, &f->a, &f->c);
-  /* Of one message each a part is there; a frame each may be too early. */
+  /* A part of one message each is there; a frame each may be too early. */
   assert_in(got_by_b(f, got), 48, 50);
   assert_in(got[0], 24, 25);
   assert_in(got[1], 24, 25);
@@ -186,7 +186,7 @@ static void a_receive_limit_stops_no_sending(void **state) {
   cmt_peer_unref(peers[0]);
   cmt_peer_unref(peers[1]);
   (void)got_by_b(f, got);
-  assert_in(got[0], 4, 5); /* Of 101,000 bytes, and a frame. */
+  assert_in(got[0], 4, 5); /* 101,000 bytes, and a frame. */
 }
 
 /* The last message of a graceful stop arrives, as slowly as the limit says. */
@@ -322,7 +322,7 @@ static void reassembly_of_all_peers(void **state) {
   assert_string_equal("remove chat CMT_ENOBUFS\n", test_node_log(&f->b));
   assert_int_equal(3, status_of(&f->b).inbound_peers);
   assert_true(h[0].ended && !h[1].ended);
-  /* Those within their floor did not notice. */
+  /* Peers within their floor did not notice. */
   for (int i = 2; i < 4; i++) {
     for (int k = 0; k < 4; k++) {
       hostile_packet(&h[i], TEST_CHAT, 1000, k == 3);

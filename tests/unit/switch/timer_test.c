@@ -20,7 +20,7 @@ typedef struct caller {
   uint64_t after_ns;              /* by its callback, with this delay. */
   struct caller *other;           /* Cancelled by it. */
   cmt_err refusal;                /* What setting it anew said. */
-  char log[256];                  /* Of A, before it. */
+  char log[256];                  /* The log of A, before it. */
 } caller;
 
 static uint64_t now_of(const fixture *f) {
@@ -221,7 +221,7 @@ typedef struct crowd {
     uint64_t due_ns; /* 0: not set. */
     uint64_t order;
   } members[MANY];
-  uint64_t order; /* Of the calls. */
+  uint64_t order; /* Order of the calls. */
   uint64_t last_ns, last_order;
   size_t count;
 } crowd;

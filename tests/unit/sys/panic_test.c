@@ -20,7 +20,7 @@ enum { HOOKED = 42, SURVIVED = 43 };
 
 /* What a child leaves behind. */
 typedef struct last_words {
-  char text[2000]; /* Of its standard error. */
+  char text[2000]; /* What its standard error got. */
   int signal, status;
 } last_words;
 

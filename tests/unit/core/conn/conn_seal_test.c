@@ -101,7 +101,7 @@ static void a_parting_ping_comes_after_what_was_said(void **state) {
 static void
 a_handshake_that_is_not_taken_counts_to_its_last_byte(void **state) {
   static const struct {
-    size_t len; /* That is taken. */
+    size_t len; /* How much is taken. */
     bool waits; /* Something does after that. */
   } rows[] = {
     {1, true}, {CMT_FRAME_SLOT - 1, true}, /* Our signature. */

@@ -554,7 +554,7 @@ static void memory_of_the_handshake_goes_when_it_is_over(void **state) {
   conn_peer_fini(&f);
 }
 
-/* The same when our node info leaves after theirs was checked. */
+/* Our node info leaves after theirs was checked. */
 static void memory_of_the_handshake_goes_with_our_node_info(void **state) {
   size_t before;
   conn_peer f;

@@ -410,7 +410,7 @@ static void round_trip_is_measured_from_the_taken_frame(void **state) {
   assert_cmt(CMT_OK, cmt_conn_ping(f.c, f.now_ns));
   assert_cmt(CMT_EAGAIN, cmt_conn_ping(f.c, f.now_ns));
   out = conn_peer_output(&f, 9999, S(1));
-  /* Of a frame that is not whole the other side can read nothing. */
+  /* The other side can read nothing of a frame that is not whole. */
   conn_peer_consume(&f, out.len - 1, S(2));
   assert_int_equal(S(60), cmt_conn_deadline(f.c));
   conn_peer_consume(&f, 1, S(5));

@@ -228,8 +228,8 @@ static void mixed_profiles_are_reported_on_both_sides(void **state) {
 
 typedef struct row {
   cmt_wire wire;
-  const char *hex;    /* Of the peer, after the node infos. */
-  const char *events; /* Of the connection. */
+  const char *hex;    /* What the peer sends after the node infos. */
+  const char *events; /* What the connection gives out. */
   bool foreign;       /* Its end says so. */
 } row;
 

@@ -16,7 +16,7 @@ typedef struct fixture {
   cmt__channels cs;
   uint64_t now_ns;
   uint8_t *out;
-  size_t room; /* Of the link, not used in the milliseconds before. */
+  size_t room; /* Room of the link, not used in the milliseconds before. */
 } fixture;
 
 static void fixture_init(fixture *f, const cmt_channel *list, size_t count) {

@@ -170,7 +170,7 @@ static void pong_is_owed_until_a_whole_packet_was_taken(void **state) {
   mconn_user_delete(f);
 }
 
-/* Of a batch under way, a packet that ends behind the ping's arrival counts,
+/* In a batch under way, a packet that ends behind the ping's arrival counts,
    and one that was taken before it does not. */
 static void packet_that_was_taken_before_the_ping_does_not_count(void **state) {
   mconn_user *f = legacy_user_new();
@@ -263,7 +263,7 @@ static void pong_that_is_owed_keeps_its_time(void **state) {
   mconn_user_delete(f);
 }
 
-/* The same without a tick between: what was taken too late does not count. */
+/* Without a tick between, what was taken too late does not count either. */
 static void packet_taken_too_late_does_not_count(void **state) {
   mconn_user *f = legacy_user_new();
 
@@ -321,7 +321,7 @@ static cmt_err pings(mconn_user *f, int count, uint64_t gap_ns,
 static void flood_is_ten_within_one_interval(void **state) {
   static const struct {
     uint64_t gap_ns;
-    int most; /* Of those that are too often; 0: any number. */
+    int most; /* Most pings that are too often; 0: any number. */
   } rows[] = {
     {0, 10},
     {1, 10},

@@ -62,7 +62,7 @@ static void each_number_has_its_range(void **state) {
   static const struct {
     const char *name;
     size_t at, size;
-    uint64_t first, last; /* Of those that are allowed. */
+    uint64_t first, last; /* The range that is allowed. */
   } rows[] = {
     ROW(send_rate, 0, CMT_RATE_MAX),
     ROW(recv_rate, 0, CMT_RATE_MAX),

@@ -45,7 +45,7 @@ static void a_floor_is_ones_own_and_the_rest_is_shared(void **state) {
   assert_takes(&b, &a, 200, 300, 200);
   assert_int_equal(375, b.pool_used);
   assert_int_equal(475, a.reserved);
-  /* Of what is left a quarter is less than what is needed. */
+  /* A quarter of what is left is less than what is needed. */
   assert_takes(&b, &c, 50, 50, 50);
   assert_takes(&b, &c, 60, 200, 60);
   assert_int_equal(385, b.pool_used);
@@ -77,7 +77,7 @@ static void whoever_holds_most_gives_way(void **state) {
   assert_takes(&b, &h[1], 300, 300, 300);
   assert_takes(&b, &h[2], 160, 160, 160);
   assert_int_equal(380, b.pool_used);
-  /* One that is new, and one that holds little. */
+  /* A holder that is new, and one that holds little. */
   assert_takes(&b, &h[3], 140, 140, 140);
   assert_int_equal(1, told[1]);
   assert_true(cmt__holder_gave_way(&h[1]));
@@ -114,7 +114,7 @@ static void the_asker_gives_way_when_it_holds_most(void **state) {
   cmt__quota_give(&b, &h[0], 200);
 }
 
-/* Of equals the first that came above its floor goes, and the asker last. */
+/* Among equals the first that came above its floor goes, and the asker last. */
 static void equals_give_way_in_their_order(void **state) {
   unsigned told[3] = {0};
   cmt__holder h[3];
@@ -200,7 +200,7 @@ static void short_stops_do_not_make_time_begin_anew(void **state) {
   (void)state;
   cmt__quota_init(&b, 0, 1000);
   assert_takes(&b, &h[0], 300, 300, 300);
-  for (int i = 0; i < 50; i++) { /* Of each 300 ms 200 are read. */
+  for (int i = 0; i < 50; i++) { /* Reads for 200 of each 300 ms. */
     h[0].now_ns += CMT_MILLISECONDS(200);
     cmt__holder_unread(&b, &h[0], true);
     h[0].now_ns += CMT_MILLISECONDS(100);
@@ -224,7 +224,7 @@ typedef struct sharers {
   pthread_mutex_t lock;
   atomic_uint over;       /* What must not be. */
   atomic_uint gone;       /* How often one gave way. */
-  _Atomic uint64_t taken; /* Of the send limit. */
+  _Atomic uint64_t taken; /* Bytes of the send limit. */
 } sharers;
 
 static void lock(void *arg) { pthread_mutex_lock(arg); }

@@ -298,7 +298,7 @@ typedef enum proof { CLEAR, ACCEPTED, SEALED, REFLECTION, WHOLE } proof;
 typedef struct behaviour {
   const char *input;
   proof proof;
-  const char *name; /* Of the row. */
+  const char *name; /* The name of the row. */
 } behaviour;
 
 static const behaviour behaviours[] = {

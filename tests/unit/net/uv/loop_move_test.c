@@ -8,7 +8,7 @@
 
 #include <sys/epoll.h>
 
-static int epoll_error; /* Of the next call. */
+static int epoll_error; /* The error of the next call. */
 
 /* libuv ends up here. */
 __attribute__((visibility("default"))) int

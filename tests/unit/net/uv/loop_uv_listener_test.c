@@ -17,7 +17,7 @@
 #include <unistd.h>
 #include <uv.h>
 
-static int accept_errors[8]; /* Of the next calls, up to a 0. */
+static int accept_errors[8]; /* The errors of the next calls, up to a 0. */
 static size_t accepts;       /* Calls. */
 
 int accept4(int fd, struct sockaddr *from, socklen_t *len, int flags) {

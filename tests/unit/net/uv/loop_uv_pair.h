@@ -22,10 +22,10 @@
 
 static struct {
   size_t recvs, sends;
-  int recv_error, send_error, connect_error; /* Of the next call. */
+  int recv_error, send_error, connect_error; /* For the next call. */
   bool connect_waits; /* The connection is there when the call returns. */
   bool connect_self;
-  int connect_fd; /* Of the last one. */
+  int connect_fd; /* The socket of the last call. */
 } calls;
 
 static inline bool take_error(int *error) {

@@ -201,7 +201,7 @@ static bool has_ipv6(void) {
   return start_on("[::1]:0", &at, &why) == CMT_OK;
 }
 
-/* Of the addresses with a zone every machine with IPv6 has this one. */
+/* Every machine with IPv6 has this one of the addresses with a zone. */
 static void a_zone_can_be_listened_on_and_dialed(void **state) {
   char zoned[64];
   cmt_net_addr at;
