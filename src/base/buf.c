@@ -33,7 +33,7 @@ struct cmt_buf {
   atomic_uint refs;
 };
 
-/* What a mistake with |b| is told to. */
+/* The hooks that a mistake with |b| is reported to. */
 static cmt_env buf_env(const cmt_buf *b) {
   return (cmt_env){
     .panic = b->panic,

@@ -37,12 +37,12 @@ static inline cmt__reader cmt__reader_of(cmt_bytes b) {
 bool cmt__read_varint(cmt__reader *r, uint64_t *out);
 
 /* The next field of a message.  False at the end and on a malformed field;
-   |r|->failed tells which. */
+   |r|->failed distinguishes them. */
 bool cmt__read_field(cmt__reader *r, cmt__field *out);
 
 /* The length before a delimited message, from the |len| bytes at |data|: a
    varint of at most 10 bytes whose tenth is at most 1.  Returns the bytes it
-   takes, 0 when |len| bytes are too few to tell, -1 when malformed. */
+   takes, 0 when |len| bytes are too few, -1 when malformed. */
 int cmt__read_prefix(const uint8_t *data, size_t len, uint64_t *out);
 
 typedef struct cmt__writer {

@@ -2,12 +2,12 @@
 #ifndef CMT__FOREIGN_H
 #define CMT__FOREIGN_H
 
-/* Other protocols that may answer on a port that was dialed by mistake, told
-   by their first bytes. */
+/* Other protocols that may answer on a port that was dialed by mistake,
+   recognized by their first bytes. */
 
 #include <cometp2p/err.h>
 
-enum { CMT__FOREIGN_BYTES = 5 /* No protocol needs more to be told. */ };
+enum { CMT__FOREIGN_BYTES = 5 /* Enough for any of the protocols. */ };
 
 /**
  * Looks at the first |len| bytes that the other side sent, all of them or

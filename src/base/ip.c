@@ -2,7 +2,7 @@
 
 /* IP literals, read and written by hand, as the functions of the system
    depend on its version.  IPv4 has four decimal bytes without leading zeros;
-   IPv6 is written as RFC 5952 says, in hex throughout.  docs/PROTOCOL.md
+   IPv6 is written by RFC 5952, in hex throughout.  docs/PROTOCOL.md
    1.3. */
 
 #include "ip.h"

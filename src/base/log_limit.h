@@ -15,7 +15,7 @@ typedef struct cmt__log_limit {
 
 /* Returns whether one more line may be written; false when the second has had
    |lines_max|.  |*missed| counts the lines of the last second that were left
-   out; 0: there were none, or it was told before. */
+   out; 0: there were none, or it was given before. */
 bool cmt__log_limit_take(cmt__log_limit *l, unsigned lines_max, uint64_t now_ns,
                          uint64_t *missed);
 

@@ -282,7 +282,8 @@ static cmt_err parse_key(const key_file *f, const uint8_t *text, size_t len,
   cmt__key_members members;
   cmt_err err;
 
-  /* Where it is malformed is not told: that could quote the secret. */
+  /* The message does not say where it is malformed, which could quote the
+   * secret. */
   if (!cmt__key_json_read((cmt_bytes){.base = text, .len = len}, &members)) {
     return file_fail(f, CMT_EINVAL, "is not JSON");
   }

@@ -31,7 +31,8 @@ static void note_reader(cmt__delivery_rate *r, const cmt__tcp_info *info) {
   uint64_t acked = info->acked_bytes - r->acked_bytes, rate;
 
   if (busy_us < BUSY_MIN_US || acked == 0) {
-    return; /* It is too little to tell, and counts with the next sample. */
+    return; /* It is too little for a sample, and counts with the next sample.
+             */
   }
   rate = cmt__max64(acked * 1000000 / busy_us, 1);
   if (no_room_us <= busy_us / 4) {

@@ -3,7 +3,7 @@
 #define CMT__DELIVERY_RATE_H
 
 /* How fast the network and the other side take the bytes of a TCP connection,
-   from what the kernel says about it now and then, and how many bytes may
+   from what the kernel reports about it now and then, and how many bytes may
    therefore lie ahead of the network.  Without I/O and without a clock. */
 
 #include "sys/tcp_kernel.h"

@@ -39,8 +39,8 @@ static void link_shut(cmt__link *l) {
   cmt__link_free_rest(l);
   cmt__free(&l->loop->env, l->path);
   l->path = NULL;
-  cmt__free(&l->loop->env, l->said);
-  l->said = NULL;
+  cmt__free(&l->loop->env, l->owner_why);
+  l->owner_why = NULL;
   cmt__free(&l->loop->env, l->migration);
   l->migration = NULL;
 }
@@ -89,8 +89,8 @@ void cmt__link_end(cmt__link *l, const cmt_conn_event *ev) {
     l->migration->away = false;
   }
   cmt_conn_get_why(l->conn, &why);
-  if (l->said != NULL && l->said->err == why.err) {
-    memcpy(why.text, l->said->text, sizeof why.text);
+  if (l->owner_why != NULL && l->owner_why->err == why.err) {
+    memcpy(why.text, l->owner_why->text, sizeof why.text);
   } else if (l->error != 0 && strcmp(why.text, cmt_err_text(why.err)) == 0) {
     cmt__why(&why, why.err, why.stage, "%s",
              cmt__loop_fault(why.err, l->error, text, sizeof text));
@@ -213,10 +213,10 @@ static uint64_t link_stall_ns(const cmt__link *l) {
 }
 
 void cmt__link_say(cmt__link *l, const cmt_why *why) {
-  if (l->said == NULL) {
-    l->said = cmt__alloc(&l->loop->env, sizeof *l->said);
-    if (l->said != NULL) {
-      *l->said = *why;
+  if (l->owner_why == NULL) {
+    l->owner_why = cmt__alloc(&l->loop->env, sizeof *l->owner_why);
+    if (l->owner_why != NULL) {
+      *l->owner_why = *why;
     }
   }
 }

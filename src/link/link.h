@@ -16,7 +16,7 @@
 typedef struct cmt__link_callbacks {
   /* The outcome of cmt__link_connect(). */
   void (*on_connect)(void *arg, cmt_err err);
-  /* The other side is authenticated; nothing was said to it after that. */
+  /* The other side is authenticated; nothing was sent to it after that. */
   void (*on_id)(void *arg, const cmt_node_id *id);
   /* All checks passed.  The owner gives the link a send queue, holds it, or
      closes it. */
@@ -64,12 +64,12 @@ typedef struct cmt__link_options {
 typedef struct cmt__link_path {
   uint64_t sample_at_ns;  /* When the socket may be asked again. */
   uint64_t ask_at_ns;     /* When it is asked what was acknowledged, */
-  uint64_t asked_bytes;   /* and what it said. */
+  uint64_t asked_bytes;   /* and what it reported. */
   uint64_t sampled_bytes; /* |sent_bytes| when it was. */
   uint32_t batch_max;     /* Frames that are worth the target of delay. */
   uint32_t unsent_max;    /* The limit that the socket was given. */
   cmt__delivery_rate delivery;
-  /* What it told; any thread may read. */
+  /* What it reported; any thread may read. */
   cmt__counter unsent_bytes, in_flight_bytes, rtt_ns;
   cmt__counter rate;
 } cmt__link_path;
@@ -80,7 +80,7 @@ typedef struct cmt__link_migration {
   cmt__loop *home; /* Where it begins and ends. */
   cmt__loop *to;   /* Where it is about to move; NULL: nowhere. */
   bool away;       /* It has left loop 0, which alone uses this. */
-  bool end_due;    /* It has ended, and moves home to tell it. */
+  bool end_due;    /* It has ended, and moves home to report it. */
   cmt__post arrival;
   uint64_t left_ns; /* The last instant that it saw on its old loop. */
 } cmt__link_migration;
@@ -125,7 +125,7 @@ typedef struct cmt__link {
   _Atomic(cmt__link_path *) path; /* NULL: it did not write much yet. */
   uint64_t flush_at_ns;           /* Messages wait until then; 0: none do. */
   uint64_t stop_end_ns;           /* When flushing and discarding are over. */
-  cmt_why *said;                  /* Why the owner stopped it; or NULL. */
+  cmt_why *owner_why;             /* Why the owner stopped it; or NULL. */
   cmt__send_queue_view view;
   uint64_t rtt_last_ns, rtt_min_ns, pongs_recv;
   uint64_t sent_bytes, recv_bytes, write_calls, read_calls;
@@ -150,8 +150,8 @@ cmt_conn_progress cmt__link_progress(const cmt__link *l);
 void cmt__link_wake(cmt__link *l);
 /* Moves a link with a send queue to |to| soon: on_message and on_iteration, and
    all that it does, happen there from then on.  It comes back by itself when it
-   ends, so that on_end and what follows are told at home.  If |to| cannot take
-   it, that is the end.  CMT_ENOMEM: it stays. */
+   ends, so that on_end and what follows are reported at home.  If |to| cannot
+   take it, that is the end.  CMT_ENOMEM: it stays. */
 CMT_NODISCARD cmt_err cmt__link_move(cmt__link *l, cmt__loop *to);
 /* Suspends the link, inside of on_up: until cmt__link_release(), which has
    on_up called again, only on_end is called.  Up to CMT__SUSPENDED_MAX bytes
@@ -165,7 +165,7 @@ void cmt__link_ping(cmt__link *l);
    from inside the call or, when the link is at work, soon after. */
 void cmt__link_stop(cmt__link *l, const cmt_why *why);
 /* Shortens the linger after a graceful end to |flush_ns|.  A link on another
-   loop is told through its send queue. */
+   loop gets it through its send queue. */
 void cmt__link_shorten_linger(cmt__link *l, uint64_t flush_ns);
 /* Closes without on_end; on_closed follows as above. */
 void cmt__link_close(cmt__link *l);

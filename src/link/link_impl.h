@@ -41,14 +41,14 @@ void cmt__link_enter(cmt__link *l);
 void cmt__link_leave(cmt__link *l);
 /* Tells the end, at home. */
 void cmt__link_end(cmt__link *l, const cmt_conn_event *ev);
-/* Gives what is there to be told to the owner. */
+/* Reports what is there to the owner. */
 void cmt__link_drain(cmt__link *l);
 
 /* On the loop of its owner. */
 static inline bool cmt__link_is_home(const cmt__link *l) {
   return l->migration == NULL || l->loop == l->migration->home;
 }
-/* It has ended, and that is still to be told at home. */
+/* It has ended, and that is still to be reported at home. */
 static inline bool cmt__link_end_is_due(const cmt__link *l) {
   return l->migration != NULL && l->migration->end_due;
 }

@@ -12,7 +12,7 @@
    The same holds for what the other side takes.  When it seems to take
    nothing, the socket is written to once more, and asked how much the other
    side has acknowledged: a kernel that holds megabytes makes room in large
-   steps only.  The kernel itself is told to give up after the same time, for
+   steps only.  The kernel itself is set to give up after the same time, for
    the case that a host vanishes. */
 
 #include "link_impl.h"

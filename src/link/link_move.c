@@ -15,9 +15,9 @@
    What the other side sends meanwhile waits in the socket, what is sent to it
    in the send queue, and a stop or a pause there too.
 
-   An end that is seen away from home is not told there.  The link moves home
-   with it, in the same way, and everything that follows from an end happens on
-   the loop of the owner. */
+   An end that is seen away from home is not reported there.  The link moves
+   home with it, in the same way, and everything that follows from an end
+   happens on the loop of the owner. */
 
 #include "link_impl.h"
 

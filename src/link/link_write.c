@@ -29,7 +29,7 @@ void cmt__link_free_rest(cmt__link *l) {
 }
 
 /* The socket takes no more.  What the other side sent before it went is still
-   to be read, and the end of that says why. */
+   to be read, and the end of that has the reason. */
 static void link_broken(cmt__link *l, cmt_err err) {
   l->error = l->loop->error;
   err = cmt__link_reason(l, err);

@@ -5,7 +5,7 @@
    Design notes.  A peer may have at most as much of the pool as is left for all
    others.  One that reads nothing gets half of it, two a third each, and
    whatever their number the next one finds as much as each of them has.  So the
-   largest is refused first, and nobody has to be told.
+   largest is refused first, and nobody has to be notified.
 
    A message that is larger than what is left must pass at some time: the first
    that waits and has nothing above its floor is |next_up|, and nobody else

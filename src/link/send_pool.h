@@ -17,7 +17,7 @@ typedef struct cmt__pool_wait {
   struct cmt__pool_wait *next, *prev;
   bool listed;
   size_t above, need; /* What it has above its floor, and what it lacks. */
-  /* It takes what it can, and tells |above| and |need| as they are then; 0: it
+  /* It takes what it can, and sets |above| and |need| as they are then; 0: it
      lacks nothing any more.  Under the lock, from any thread. */
   void (*look)(void *arg, size_t *above, size_t *need);
   void *arg;

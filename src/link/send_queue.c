@@ -222,10 +222,10 @@ bool cmt__send_queue_credit(cmt__send_queue *g, const cmt_credits *c) {
 
 /* ---- what is asked of the link ----
 
-   Any thread asks, under the lock; |control| tells the loop to look, so that an
+   Any thread asks, under the lock; |control| makes the loop look, so that an
    iteration without a wish costs one look at an atomic. */
 
-/* The first stop says the reason; a later one can only hurry it. */
+/* The first stop has the reason; a later one can only hurry it. */
 void cmt__send_queue_stop_with(cmt__send_queue *g, cmt_err reason,
                                uint64_t flush_ns) {
   cmt__send_queue_lock(g);

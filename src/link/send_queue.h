@@ -53,7 +53,7 @@ typedef struct cmt__send_queue {
   uint16_t theirs;          /* Bit i: the peer has channel i. */
   uint16_t channel_count;
   /* Takes over a send without a callback, which is under way until then; NULL:
-     nobody is told of it.  Without the lock, on the loop. */
+     nobody is notified.  Without the lock, on the loop. */
   void (*on_answer)(void *arg, struct cmt__send_queue *g, cmt_send_req *req);
   /* Takes over a post without a callback, as |on_answer|. */
   void (*on_post)(void *arg, struct cmt__send_queue *g, cmt_post *p,

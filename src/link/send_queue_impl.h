@@ -47,9 +47,9 @@ void cmt__send_queue_pool_look(cmt__send_queue *g, size_t lacks);
 /* Under the lock: makes sure that the loop looks again. */
 void cmt__send_queue_wake(cmt__send_queue *g);
 /* Whether |msg| may be sent there at all.  Without the lock, which is needed
-   only to tell that the peer is closed, whatever is wrong besides. */
+   only to find that the peer is closed, whatever is wrong besides. */
 cmt_err cmt__send_queue_check(cmt__send_queue *g, size_t at, cmt_buf *msg);
-/* Under the lock: queues |msg|, or says why not. */
+/* Under the lock: queues |msg|, or returns why not. */
 cmt_err cmt__send_queue_try(cmt__send_queue *g, size_t at, cmt_buf *msg);
 /* Under the lock: takes a credit and puts |msg| into the intake.  Its room in
    the pool was taken; without memory it goes back. */

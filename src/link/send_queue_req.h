@@ -3,7 +3,7 @@
 #define CMT__SEND_QUEUE_REQ_H
 
 /* What a send queue keeps in the memory of a send that waits, which belongs to
-   the application.  A mark in it says that the request is under way, so that a
+   the application.  A mark in it means that the request is under way, so that a
    second use is refused, whichever peer it is for.  The mark depends on the
    address: memory that was never written, or is a copy of another request, does
    not look like it.

@@ -10,10 +10,10 @@
 #include <errno.h>
 
 enum {
-  WAIT_FRESH = 1,  /* It has no deadline yet. */
-  WAIT_BLOCKS = 2, /* It is that of a thread that blocks. */
-  WAIT_DONE = 4,   /* It waits no more: its callback is due. */
-  WAIT_TOLD = 8,   /* It is with whoever tells of it. */
+  WAIT_FRESH = 1,    /* It has no deadline yet. */
+  WAIT_BLOCKS = 2,   /* It is that of a thread that blocks. */
+  WAIT_DONE = 4,     /* It waits no more: its callback is due. */
+  WAIT_REPORTED = 8, /* Whoever reports it has it. */
 };
 
 typedef cmt__send_queue_wait queue_wait;
@@ -238,7 +238,8 @@ cmt_err cmt__send_queue_send_async(cmt__send_queue *g, size_t at, cmt_buf *msg,
   return err;
 }
 
-/* Ends the wait of |req|; nothing of it was queued, and nobody is told. */
+/* Ends the wait of |req|; nothing of it was queued, and its callback does not
+ * run. */
 static void wait_leave(cmt__send_queue *g, cmt_send_req *req) {
   bool lacked = cmt__send_queue_lacks(g);
 
@@ -272,8 +273,8 @@ cmt_err cmt__send_queue_cancel(cmt__send_queue *g, cmt_send_req *req) {
 
   cmt__send_queue_lock(g);
   if (cmt__send_queue_owns(g, req)) {
-    err = (wait_of(req)->flags & WAIT_TOLD) != 0 ? CMT_EBUSY
-                                                 : queue_withdraw(g, req);
+    err = (wait_of(req)->flags & WAIT_REPORTED) != 0 ? CMT_EBUSY
+                                                     : queue_withdraw(g, req);
   } else if (g->answering == req) {
     err = CMT_EBUSY;
   }
@@ -406,7 +407,7 @@ static void answer(cmt__send_queue *g, cmt_send_req *r) {
 
   done_remove(g, r);
   if (cb == NULL && g->on_answer != NULL) {
-    wait_of(r)->flags |= WAIT_TOLD;
+    wait_of(r)->flags |= WAIT_REPORTED;
     cmt__send_queue_unlock(g);
     g->on_answer(g->answer_arg, g, r);
     cmt__send_queue_lock(g);

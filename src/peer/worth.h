@@ -2,7 +2,7 @@
 #ifndef CMT__WORTH_H
 #define CMT__WORTH_H
 
-/* What a peer is worth: the sum of what reactors say under tags, and whether it
+/* What a peer is worth: the sum of what reactors set under tags, and whether it
    is protected.  Any thread may change and ask it. */
 
 #include "sys/lock.h"

@@ -5,8 +5,8 @@
 
 #define SLOW_NS CMT_MILLISECONDS(100)
 
-static void tell_slow(const cmt__callback_timer *t, const char *who,
-                      uint64_t took_ns) {
+static void log_slow(const cmt__callback_timer *t, const char *who,
+                     uint64_t took_ns) {
   unsigned long long ms = took_ns / CMT_MILLISECONDS(1);
 
   if (t->channel >= 0) {
@@ -32,7 +32,7 @@ void cmt__callback_end(cmt__callback_timer *t) {
 
   if (took_ns > SLOW_NS) {
     t->on_slow(t->arg);
-    tell_slow(t, who, took_ns);
+    log_slow(t, who, took_ns);
   }
   atomic_store_explicit(&t->running, NULL, memory_order_relaxed);
 }

@@ -2,7 +2,7 @@
 #ifndef CMT__CALLBACK_TIMER_H
 #define CMT__CALLBACK_TIMER_H
 
-/* Measures the callbacks of the application on one loop, and tells which one
+/* Measures the callbacks of the application on one loop, and knows which one
    is running.  Everything belongs to the thread of the loop but
    cmt__callback_running().
 

@@ -396,11 +396,11 @@ static bool log_has_room(cmt__delivery_loop *l) {
 /* Tells once of a peer that a full queue holds back its urgent channels. */
 static void tell_full(cmt__delivery_loop *l, cmt_peer *p, const cmt_reactor *r,
                       uint8_t channel) {
-  if (p->inboxes->told || !has_urgent(p->inboxes->delivery, p, channel) ||
+  if (p->inboxes->warned || !has_urgent(p->inboxes->delivery, p, channel) ||
       !log_has_room(l)) {
     return;
   }
-  p->inboxes->told = true;
+  p->inboxes->warned = true;
   cmt__log(l->callbacks.env, CMT_LOG_WARN, "switch",
            "the queue of reactor %.96s for channel 0x%02x of node %s is full: "
            "until half of it is done none of the peer's channels is read, also "

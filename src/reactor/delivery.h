@@ -60,7 +60,8 @@ struct cmt__inboxes {
   atomic_size_t left; /* Boxes whose peer gone is still to be done. */
   cmt__post post;     /* None is. */
   cmt__counter dropped[CMT_CHANNELS_MAX]; /* Messages, by channel. */
-  bool told; /* The log has said that a full queue delays urgent channels. */
+  bool warned; /* The log has a warning that a full queue delays urgent
+                  channels. */
   size_t count;
   cmt__inbox *list[]; /* By reactor; NULL: inline. */
 };

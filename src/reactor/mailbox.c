@@ -11,7 +11,7 @@
 
    Peer up and peer gone are flags of the inbox, so that neither needs memory
    that might not be there.  Peer gone is the last event of an inbox, and with
-   its end the inbox is nobody's: |on_gone| tells the loop, which alone knows
+   its end the inbox is nobody's: |on_gone| notifies the loop, which alone knows
    what follows.
 
    Room.  A channel that drops refuses the message that does not fit.  One that
@@ -46,8 +46,8 @@ static bool mailbox_has_event(const cmt_mailbox *m) {
   return !m->given_up && (m->ready_first != NULL || m->sources.events > 0);
 }
 
-/* Makes the descriptor say whether there is something to take, or nothing ever
-   again. */
+/* Makes the descriptor readable while there is something to take, or will never
+   be anything again. */
 static void mailbox_show(cmt_mailbox *m) {
   cmt__ready_fd_set(&m->ready_fd, m->env, mailbox_has_event(m) || is_over(m));
 }

@@ -78,7 +78,7 @@ CMT_NODISCARD cmt_err cmt__mailbox_new(const cmt_env *env, const cmt_reactor *r,
    what is read with the message that stops it. */
 uint64_t cmt__mailbox_memory(const cmt_reactor *r, size_t peers);
 /* All inboxes have ended, and it is closed or nobody waits for it; waits until
-   whoever was told of that has left.  NULL is fine. */
+   whoever was woken by that has left.  NULL is fine. */
 void cmt__mailbox_delete(cmt_mailbox *m);
 
 /* The bytes of an inbox. */
@@ -92,7 +92,7 @@ void cmt__inbox_fini(cmt__inbox *b, const cmt_env *env);
 void cmt__inbox_open(cmt__inbox *b, cmt_mailbox *m, cmt_peer *p);
 void cmt__inbox_up(cmt__inbox *b);
 /* Puts a message in, with a reference of its own; the link is stopped when that
-   fills the inbox, and |*stops| tells whether it has just been.  CMT_EAGAIN:
+   fills the inbox, and |*stops| is whether it has just been.  CMT_EAGAIN:
    dropped, the channel wants it; CMT_ENOMEM. */
 CMT_NODISCARD cmt_err cmt__inbox_put(cmt__inbox *b, uint8_t channel,
                                      cmt_buf *msg, bool *stops);
@@ -114,7 +114,7 @@ void cmt__mailbox_withdraw(cmt_mailbox *m, cmt__event_source *s);
 void cmt__mailbox_refuse(cmt_mailbox *m, const cmt_mailbox_event *ev);
 /* Drops what waits in all inboxes, and whatever comes. */
 void cmt__mailbox_discard(cmt_mailbox *m);
-/* Nothing comes any more: whoever waits for it is told. */
+/* Nothing comes any more: whoever waits for it is woken. */
 void cmt__mailbox_close(cmt_mailbox *m);
 /* Whether peers are not gone for the reactor yet. */
 bool cmt__mailbox_is_used(cmt_mailbox *m);

@@ -26,10 +26,10 @@ struct cmt__attempt {
   cmt__remote at; /* The present one. */
   /* What it reports if nothing comes of it: the most telling of the
      failures. */
-  cmt_why told;
-  cmt__remote told_at;
-  bool told_was_good;  /* It came from where the node was met last. */
-  cmt_node_id told_id; /* Empty: nobody was authenticated. */
+  cmt_why failure;
+  cmt__remote failure_at;
+  bool failure_was_good;  /* It came from where the node was met last. */
+  cmt_node_id failure_id; /* Empty: nobody was authenticated. */
 };
 
 static const cmt__session_callbacks session_callbacks;
@@ -74,13 +74,13 @@ static void finish(cmt__attempt *a, const cmt_why *why, const cmt_node_id *id,
 }
 
 /* No address is left. */
-static void finish_told(cmt__attempt *a) {
+static void finish_failed(cmt__attempt *a) {
   if (a->session != NULL) {
     cmt__session_leave(a->session);
     a->session = NULL;
   }
-  finish(a, &a->told, a->told_id.text[0] != '\0' ? &a->told_id : NULL,
-         &a->told_at);
+  finish(a, &a->failure, a->failure_id.text[0] != '\0' ? &a->failure_id : NULL,
+         &a->failure_at);
 }
 
 /* The text ends the sentence that the state begins. */
@@ -138,13 +138,13 @@ static bool is_theirs(const cmt_why *why) {
 /* What came further is more telling, then what the other side is to blame for,
    then what happened where the node was met last; of equals the last. */
 static bool is_more_telling(const cmt__attempt *a, const cmt_why *why) {
-  if (a->told.err == CMT_OK || why->stage != a->told.stage) {
-    return a->told.err == CMT_OK || why->stage > a->told.stage;
+  if (a->failure.err == CMT_OK || why->stage != a->failure.stage) {
+    return a->failure.err == CMT_OK || why->stage > a->failure.stage;
   }
-  if (is_theirs(why) != is_theirs(&a->told)) {
+  if (is_theirs(why) != is_theirs(&a->failure)) {
     return is_theirs(why);
   }
-  return !a->told_was_good;
+  return !a->failure_was_good;
 }
 
 /* Notes that nothing came of the present address. */
@@ -153,10 +153,10 @@ static void found_failed(cmt__attempt *a, const cmt_why *why,
   cmt_dial *d = a->dial;
 
   if (is_more_telling(a, why)) {
-    a->told = *why;
-    a->told_at = a->at;
-    a->told_id = id != NULL ? *id : (cmt_node_id){.text = ""};
-    a->told_was_good =
+    a->failure = *why;
+    a->failure_at = a->at;
+    a->failure_id = id != NULL ? *id : (cmt_node_id){.text = ""};
+    a->failure_was_good =
       !d->behind && cmt__remote_is_same_host(&a->at, &d->begin);
   }
   d->begin = a->at;
@@ -182,10 +182,10 @@ static bool has_session(cmt__attempt *a) {
   if (a->session == NULL) {
     a->session = cmt__session_new(a->dial->sw, &session_callbacks, a);
   }
-  if (a->session == NULL && a->told.err == CMT_OK) {
-    cmt__why(&a->told, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
+  if (a->session == NULL && a->failure.err == CMT_OK) {
+    cmt__why(&a->failure, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
              cmt_err_text(CMT_ENOMEM));
-    a->told_at = a->found[a->found_next];
+    a->failure_at = a->found[a->found_next];
   }
   return a->session != NULL;
 }
@@ -217,7 +217,7 @@ static void connect_next(cmt__attempt *a) {
     }
     cannot_connect(a, err);
   }
-  finish_told(a);
+  finish_failed(a);
 }
 
 static void on_resolved(void *arg, cmt_err err, const cmt_net_addr *addrs,
@@ -314,7 +314,7 @@ static void session_on_outcome(void *arg, const cmt_why *why,
     a->end_ns = cmt__after(cmt__loop_now(a->dial->sw->loop), a->left_ns);
     connect_next(a);
   } else {
-    finish_told(a);
+    finish_failed(a);
   }
 }
 

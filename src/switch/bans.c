@@ -273,7 +273,7 @@ void cmt__bans_remove(cmt__bans *b, const cmt__ban_key *key) {
   cmt__unlock(&b->lock);
 }
 
-uint64_t cmt__bans_settle(cmt__bans *b, uint64_t now_ns) {
+uint64_t cmt__bans_update(cmt__bans *b, uint64_t now_ns) {
   uint64_t next_ns;
 
   cmt__lock(&b->lock);

@@ -3,7 +3,7 @@
 #define CMT__BANS_H
 
 /* Bans of ids, addresses and ranges, each until an instant.  Any thread may
-   change and list them; the first loop asks, and says what time it is. */
+   change and list them; the first loop asks, and brings the instant. */
 
 #include "base/ip.h"
 #include "sys/lock.h"
@@ -41,7 +41,7 @@ void cmt__bans_fini(cmt__bans *b);
 /* Most bytes that the list has. */
 size_t cmt__bans_memory(void);
 
-/* CMT_EINVAL: |subject| is none, and |why| tells. */
+/* CMT_EINVAL: |subject| is none, and |why| has the reason. */
 CMT_NODISCARD cmt_err cmt__ban_parse(const char *subject, cmt__ban_key *out,
                                      cmt_why *why);
 /* Writes the canonical subject. */
@@ -55,7 +55,7 @@ CMT_NODISCARD cmt_err cmt__bans_put(cmt__bans *b, const cmt__ban_key *key,
 void cmt__bans_remove(cmt__bans *b, const cmt__ban_key *key);
 /* Counts the time of new bans from |now_ns|, and drops those that have ended.
    Returns when the next one ends. */
-uint64_t cmt__bans_settle(cmt__bans *b, uint64_t now_ns);
+uint64_t cmt__bans_update(cmt__bans *b, uint64_t now_ns);
 /* Whether the id or the address is banned, and then the ban of it that lasts
    longest. */
 bool cmt__bans_find_id(cmt__bans *b, const cmt_node_id *id, uint64_t now_ns,

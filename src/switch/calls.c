@@ -155,7 +155,7 @@ static cmt_post *posts_take(cmt__post_list *l) {
 }
 
 /* Moves fresh ones to the heap, now that there is an instant. */
-static void fresh_settle(cmt__calls *c, uint64_t now_ns) {
+static void fresh_schedule(cmt__calls *c, uint64_t now_ns) {
   cmt_timer *t;
 
   while ((t = c->fresh.first) != NULL) {
@@ -185,7 +185,7 @@ static void timer_unset(cmt__calls *c, cmt_timer *t) {
   } else if (NUMBER(t, STATE) == IN_HEAP) {
     heap_remove(c, t);
   } else {
-    list_remove(&c->told, t);
+    list_remove(&c->event_timers, t);
     cmt__mailbox_withdraw(c->mailbox, &c->timer_events);
   }
   NUMBER(t, STATE) = UNSET;
@@ -279,7 +279,7 @@ static bool timer_enter(cmt__calls *c, cmt_timer *t, cmt_err status) {
     t->internal.owner = c;
     NUMBER(t, STATE) = TOLD;
     NUMBER(t, STATUS) = (uint64_t)status;
-    list_append(&c->told, t);
+    list_append(&c->event_timers, t);
     cmt__mailbox_offer(c->mailbox, &c->timer_events);
   }
   return false;
@@ -326,7 +326,7 @@ static bool post_enter(cmt__calls *c, cmt_post *p, cmt_err status) {
   if (p->cb == NULL && !c->mailbox->given_up) {
     p->internal.owner = c;
     p->internal.numbers[0] = (uint64_t)status;
-    posts_append(&c->told_posts, p);
+    posts_append(&c->event_posts, p);
     cmt__mailbox_offer(c->mailbox, &c->post_events);
   }
   return p->cb != NULL;
@@ -361,7 +361,7 @@ static void calls_on_wake(cmt__post *wake) {
   cmt__lock(c->lock);
   c->posted = false;
   closed = c->closed;
-  fresh_settle(c, cmt__loop_now(c->reserved));
+  fresh_schedule(c, cmt__loop_now(c->reserved));
   left = c->post_count;
   cmt__unlock(c->lock);
   if (closed) {
@@ -379,9 +379,9 @@ static void calls_on_wake(cmt__post *wake) {
 static void timer_take(cmt__event_source *s, cmt_mailbox_event *out) {
   cmt__calls *c =
     (cmt__calls *)(void *)((char *)s - offsetof(cmt__calls, timer_events));
-  cmt_timer *t = c->told.first;
+  cmt_timer *t = c->event_timers.first;
 
-  list_remove(&c->told, t);
+  list_remove(&c->event_timers, t);
   NUMBER(t, STATE) = UNSET;
   t->internal.owner = NULL;
   out->kind = CMT_EVENT_TIMER;
@@ -392,7 +392,7 @@ static void timer_take(cmt__event_source *s, cmt_mailbox_event *out) {
 static void post_take(cmt__event_source *s, cmt_mailbox_event *out) {
   cmt__calls *c =
     (cmt__calls *)(void *)((char *)s - offsetof(cmt__calls, post_events));
-  cmt_post *p = posts_take(&c->told_posts);
+  cmt_post *p = posts_take(&c->event_posts);
 
   p->internal.owner = NULL;
   out->kind = CMT_EVENT_POST;
@@ -401,7 +401,8 @@ static void post_take(cmt__event_source *s, cmt_mailbox_event *out) {
 }
 
 void cmt__calls_tell(cmt__calls *c, cmt_mailbox *m) {
-  CMT_ASSERT(c->env, c->told.first == NULL && c->told_posts.first == NULL);
+  CMT_ASSERT(c->env,
+             c->event_timers.first == NULL && c->event_posts.first == NULL);
   c->mailbox = m;
   c->lock = m != NULL ? &m->lock : &c->own_lock;
   if (m != NULL) {
@@ -486,7 +487,7 @@ bool cmt__calls_close(cmt__calls *c) {
 
 void cmt__calls_fini(cmt__calls *c) {
   CMT_ASSERT(c->env, c->heap == NULL && c->fresh.first == NULL);
-  CMT_ASSERT(c->env, c->told.first == NULL && c->posts.first == NULL);
+  CMT_ASSERT(c->env, c->event_timers.first == NULL && c->posts.first == NULL);
   pthread_mutex_destroy(&c->own_lock);
   pthread_cond_destroy(&c->returned);
 }

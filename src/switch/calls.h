@@ -31,22 +31,22 @@ typedef struct cmt__calls {
   cmt__timer timer; /* Set to the earliest of the heap, or earlier. */
   cmt__post wake;
   cmt__loop *reserved; /* The loop with room for |timer|; or NULL. */
-  /* Who is told of those without a callback; or NULL. */
+  /* It gets what has no callback as events; or NULL. */
   cmt_mailbox *mailbox;
   cmt__event_source timer_events, post_events;
   pthread_mutex_t own_lock;
   pthread_mutex_t *lock;   /* The mailbox has it, or it is the own one. */
   pthread_cond_t returned; /* With |running|. */
   /* Under the lock: */
-  cmt__loop *loop;       /* NULL before the start. */
-  bool posted;           /* |wake| is under way. */
-  bool closed;           /* Nothing is taken any more. */
-  cmt__timer_list fresh; /* Set, and not seen by the loop yet, */
-  cmt__timer_list told;  /* and those that are events now. */
-  cmt_timer *heap;       /* The others; the root is the earliest. */
-  uint64_t order;        /* The number of the next one. */
+  cmt__loop *loop;              /* NULL before the start. */
+  bool posted;                  /* |wake| is under way. */
+  bool closed;                  /* Nothing is taken any more. */
+  cmt__timer_list fresh;        /* Set, and not seen by the loop yet, */
+  cmt__timer_list event_timers; /* and those that are events now. */
+  cmt_timer *heap;              /* The others; the root is the earliest. */
+  uint64_t order;               /* The number of the next one. */
   cmt__post_list posts;
-  cmt__post_list told_posts;
+  cmt__post_list event_posts;
   size_t post_count;
   const cmt_timer *running; /* Whose callback runs, */
   pthread_t runner;         /* and where. */
@@ -59,7 +59,7 @@ void cmt__calls_tell(cmt__calls *c, cmt_mailbox *m);
 /* Before any other thread runs |loop|. */
 CMT_NODISCARD cmt_err cmt__calls_reserve(cmt__calls *c, cmt__loop *loop,
                                          cmt_why *why);
-/* From here on the loop is told. */
+/* From here on calls wake the loop. */
 void cmt__calls_start(cmt__calls *c);
 /* Takes nothing more, and answers all that is there with CMT_ECANCELED.  False:
    on_drained will come.  May be called again; on the loop, or without one. */

@@ -51,7 +51,7 @@ static uint64_t floor_of(const demand *d, uint64_t total) {
   return cmt__max64(cmt__min64(floor, d->each), floor_min(d));
 }
 
-static cmt_err demand_settle(const demand *d, cmt__floor *out, cmt_why *why) {
+static cmt_err demand_resolve(const demand *d, cmt__floor *out, cmt_why *why) {
   uint64_t total = *d->total, least = total_min(d);
 
   if (total == 0) {
@@ -119,7 +119,7 @@ cmt_err cmt__floors_compute(cmt_switch_options *o, const cmt_channel *channels,
                             size_t count, cmt__floors *out, cmt_why *why) {
   demand recv = recv_demand(o, channels, count);
   demand send = send_demand(o, channels, count);
-  cmt_err err = demand_settle(&recv, &out->recv, why);
+  cmt_err err = demand_resolve(&recv, &out->recv, why);
 
-  return err == CMT_OK ? demand_settle(&send, &out->send, why) : err;
+  return err == CMT_OK ? demand_resolve(&send, &out->send, why) : err;
 }

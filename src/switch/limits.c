@@ -79,7 +79,7 @@ size_t cmt__limits_connections(const cmt_switch *s) {
 
 /* ---- peers and dials ---- */
 
-/* An address, with the options that tell how long it is. */
+/* An address, with the options for its prefix. */
 typedef struct place_address {
   const cmt_switch_options *options;
   cmt__ip ip;

@@ -3,7 +3,7 @@
 /* Probes.  Each has a switch of its own, which takes any network and listens
    nowhere.  It dials once, and its filter copies the node info and refuses the
    peer, so nothing follows the handshake.  All callbacks are on the loop of
-   that switch, and the first of them that has an answer tells it. */
+   that switch, and the first of them that has an answer reports it. */
 
 #include "base/sized.h"
 #include "core/conn/node_info.h"
@@ -36,7 +36,7 @@ struct cmt_prober {
   void (*on_done)(void *arg, cmt_probe_result *r);
   void *arg;
   atomic_bool deleted;
-  result_box *box; /* NULL: it was told. */
+  result_box *box; /* NULL: the result was delivered. */
 };
 
 /* ---- results ---- */
@@ -65,7 +65,7 @@ void cmt_probe_result_delete(cmt_probe_result *r) {
 
 /* ---- on the loop ---- */
 
-static void tell(cmt_prober *p, const cmt_why *why) {
+static void report(cmt_prober *p, const cmt_why *why) {
   result_box *b = p->box;
 
   if (b == NULL || atomic_load(&p->deleted)) {
@@ -109,7 +109,7 @@ static void on_outcome(void *arg, cmt_dial *dial, const cmt_dial_outcome *o) {
     cmt__why(&why, CMT_ENOMEM, CMT_STAGE_NODE_INFO, "%s",
              cmt_err_text(CMT_ENOMEM));
   }
-  tell(p, &why);
+  report(p, &why);
 }
 
 static void on_timer(void *arg, cmt_err status) {
@@ -120,7 +120,7 @@ static void on_timer(void *arg, cmt_err status) {
            "no node info within %llu ms",
            (unsigned long long)(p->timeout_ns / CMT_MILLISECONDS(1)));
   if (status == CMT_OK) {
-    tell(p, &why);
+    report(p, &why);
   }
 }
 

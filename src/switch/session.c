@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* Sessions.  |pending| holds until the one outcome, add_peer or a rejection, is
-   told; the handshakes in flight are the pending sessions.  The order for
+   reported; the handshakes in flight are the pending sessions.  The order for
    reactors is kept here: init_peer of each, listed, add_peer of each, messages,
    then the send queue closes, remove_peer of each, unlisted. */
 
@@ -105,7 +105,7 @@ static void reject_accepted(cmt_switch *sw, const cmt__remote *from,
   cmt__switch_reject(sw, &r);
 }
 
-/* Closes it by |close|, after which its memory may be gone, and tells why. */
+/* Closes it by |close|, after which its memory may be gone, and reports why. */
 static void session_fail(cmt__session *s, const cmt_why *why,
                          const cmt_node_id *id,
                          void (*close)(cmt__link *link)) {
@@ -528,7 +528,7 @@ static void session_on_end(void *arg, const cmt_why *why,
   }
 }
 
-/* Nothing has been said about us. */
+/* Our node info has not gone out. */
 static void session_on_id(void *arg, const cmt_node_id *id) {
   cmt__session *s = arg;
   cmt_switch *sw = s->sw;

@@ -33,7 +33,7 @@ struct cmt__session {
   uint64_t info_ns;        /* When our node info goes out. */
   cmt_peer *peer;          /* From the checks to remove_peer. */
   const cmt__session_callbacks *cbs; /* NULL: it was accepted, or the outcome
-                                        was told. */
+                                        was reported. */
   void *arg;
   bool outbound;
   uint8_t thread; /* Where the peer is, or will be soon. */

@@ -60,8 +60,8 @@ static cmt_err ask(cmt__session *s, const char *name, cmt_filter filter,
 }
 
 /* Fills in |why| of an error. */
-static cmt_err told(cmt_err err, const char *filter, cmt_stage stage,
-                    cmt_why *why) {
+static cmt_err explained(cmt_err err, const char *filter, cmt_stage stage,
+                         cmt_why *why) {
   if (err == CMT_EFILTER) {
     return refused(filter, stage, why);
   }
@@ -74,7 +74,7 @@ cmt_err cmt__filter_address(cmt__session *s, cmt_why *why) {
   cmt_newcomer who = {.id = NULL};
   cmt_err err = filter != NULL ? ask(s, "filter_addr", filter, &who) : CMT_OK;
 
-  return told(err, "filter_addr", CMT_STAGE_TRANSPORT, why);
+  return explained(err, "filter_addr", CMT_STAGE_TRANSPORT, why);
 }
 
 cmt_err cmt__filter_peer(cmt__session *s, const cmt_conn_event *ev,
@@ -91,7 +91,7 @@ cmt_err cmt__filter_peer(cmt__session *s, const cmt_conn_event *ev,
     cmt__filter_end(s);
     err = CMT_ENOMEM;
   }
-  return told(err, "filter_peer", CMT_STAGE_FILTER, why);
+  return explained(err, "filter_peer", CMT_STAGE_FILTER, why);
 }
 
 void cmt__filter_end(cmt__session *s) {

@@ -2,9 +2,9 @@
 #ifndef CMT__SESSION_FILTER_H
 #define CMT__SESSION_FILTER_H
 
-/* What the application says to newcomers: filter_addr before the handshake of
-   an accepted connection, filter_peer after every handshake.  Of the first loop
-   alone. */
+/* What the application decides about newcomers: filter_addr before the
+   handshake of an accepted connection, filter_peer after every handshake.  Of
+   the first loop alone. */
 
 #include "session.h"
 

@@ -11,7 +11,7 @@
    restarted, and has only the second.  A look that comes late, after a callback
    that took long or a stop of the process, is taken once more: the pong may lie
    in the socket, and the first on another loop, which was held up as well.  Two
-   that are late in a row say that the loop is slow, and the second counts. */
+   that are late in a row mean that the loop is slow, and the second counts. */
 
 #include "session_standby.h"
 
@@ -120,7 +120,7 @@ void cmt__standby_stagger(cmt__session *s, const cmt_node_id *id) {
   uint64_t at_ns = cmt__loop_now(s->sw->loop);
 
   if (cmt_node_id_equal(id, &s->sw->setup.id)) {
-    return; /* We ourselves, which both connections are about to tell. */
+    return; /* Both connections are about to find that it is ourselves. */
   }
   for (const cmt__session *o = s->sw->sessions; o != NULL; o = o->next) {
     const cmt_node_id *other = cmt__session_id(o);

@@ -290,13 +290,13 @@ static cmt_err key_take(cmt__switch_setup *s, const cmt_env *env,
 void cmt__setup_set_laddr(cmt__switch_setup *s, const cmt_net_addr *at) {
   static const char scheme[] = "tcp://";
   size_t len = strlen(scheme);
-  cmt_net_addr bare = *at, said;
+  cmt_net_addr bare = *at, announced;
 
   bare.id.text[0] = '\0';
-  said = bare;
-  cmt__net_addr_drop_zone(&said);
+  announced = bare;
+  cmt__net_addr_drop_zone(&announced);
   memcpy(s->listen_addr, scheme, len);
-  if (cmt_net_addr_format(&said, s->listen_addr + len,
+  if (cmt_net_addr_format(&announced, s->listen_addr + len,
                           sizeof s->listen_addr - len) != CMT_OK) {
     memcpy(s->listen_addr, CMT__NOT_LISTENING, sizeof CMT__NOT_LISTENING);
   }

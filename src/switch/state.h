@@ -15,7 +15,7 @@
 #include "reactor/events.h"
 #include "setup.h"
 
-/* How often cmt_switch_delete() tells what it waits for. */
+/* How often cmt_switch_delete() logs what it waits for. */
 #define CMT__REPORT_NS CMT_SECONDS(5)
 
 /* One loop of a switch with its thread.  The calls on two loops write to
@@ -54,8 +54,8 @@ struct cmt_switch {
   _Atomic uint64_t dials_made;
   _Atomic size_t dials_allocated;     /* Dials that have memory, */
   _Atomic size_t dials_unconditional; /* and those among them. */
-  atomic_bool
-    warned_unlocked_keys; /* The log has said that keys cannot be locked. */
+  atomic_bool warned_unlocked_keys; /* The log has the warning that keys cannot
+                                       be locked. */
   cmt__delivery delivery;
   cmt__events events; /* In place of callbacks. */
   cmt__calls calls;   /* What the application wants of the first loop. */
@@ -100,7 +100,7 @@ void cmt__switch_count(cmt_switch *s, uint64_t *counter);
 void cmt__switch_removed(cmt_switch *s, cmt_err err);
 /* The handshakes in flight, one more or one less. */
 void cmt__switch_handshakes(cmt_switch *s, int change);
-/* Tells the application and the log of a dial or an accept that yields no
+/* Reports to the application and the log a dial or an accept that yields no
    peer. */
 void cmt__switch_reject(cmt_switch *s, cmt_rejection *r);
 /* Under the lock: the loop looks at what lies there.  Before the start there is

@@ -26,8 +26,8 @@
    every peer.  Whatever ends asks for a look; the look finds nothing left: no
    session, not even one that only waits for the other side to read; no dial; no
    wake-up of a peer that is gone, whose post would otherwise come to a deleted
-   loop.  Then the timers and posts of the application are told, the reactors
-   are stopped, and the loop, and cmt_switch_delete() has only to join.
+   loop.  Then the timers and posts of the application are answered, the
+   reactors are stopped, and the loop, and cmt_switch_delete() has only to join.
 
    The loop can be the caller's instead (cmt__switch_new_on(), switch_uv.c).
    Everything is the same then but the thread, which is whichever runs that

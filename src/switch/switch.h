@@ -20,7 +20,7 @@ CMT_NODISCARD cmt_err cmt__switch_new_on_each(const cmt_switch_options *o,
 /* Whether a start makes sense: CMT_EINVAL: there was one; CMT_ECLOSED: it was
    stopped. */
 CMT_NODISCARD cmt_err cmt__switch_may_start(cmt_switch *s, cmt_why *why);
-/* A start failed: whoever waits for an event is told. */
+/* A start failed: whoever waits for an event is woken. */
 void cmt__switch_never_starts(cmt_switch *s);
 /* On the thread of the loop. */
 bool cmt__switch_is_finished(const cmt_switch *s);

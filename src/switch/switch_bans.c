@@ -101,8 +101,8 @@ static void sessions_end(cmt_switch *s) {
 
 /* Without memory for the timer a ban that has ended is dropped when the next
    one changes, and counts for nothing until then. */
-static void settle(cmt_switch *s) {
-  uint64_t next_ns = cmt__bans_settle(&s->bans, cmt__loop_now(s->loop));
+static void bans_update(cmt_switch *s) {
+  uint64_t next_ns = cmt__bans_update(&s->bans, cmt__loop_now(s->loop));
 
   if (!s->has_bans_timer) {
     s->has_bans_timer = cmt__loop_reserve_timers(s->loop, 1) == CMT_OK;
@@ -113,13 +113,13 @@ static void settle(cmt_switch *s) {
 }
 
 static void on_timer(cmt__timer *t) {
-  settle((cmt_switch *)((char *)t - offsetof(cmt_switch, bans_timer)));
+  bans_update((cmt_switch *)((char *)t - offsetof(cmt_switch, bans_timer)));
 }
 
 void cmt__switch_bans_apply(cmt_switch *s) {
   if (!s->closing) {
     s->bans_timer.cb = on_timer;
-    settle(s);
+    bans_update(s);
     cmt__dialer_bans_changed(s);
     sessions_end(s);
   }

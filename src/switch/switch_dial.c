@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* Dials as the application sees them.  A dial is its switch's from the first to
-   the last; the handle says no more than that the switch must not free it, so
+   the last; the handle means no more than that the switch must not free it, so
    whoever cancels it leaves the rest to the loop. */
 
 #include "base/sized.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The most bytes that a switch can hold: the sum of the bounds of everything it
    allocates.  The terms are those of cmt_switch_memory_max() in the header, one
-   function for each.  What cannot be told from here, such as the objects of
+   function for each.  What is not known here, such as the objects of
    libuv, has a generous constant. */
 
 #include "base/buf.h"

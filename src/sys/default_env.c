@@ -20,9 +20,9 @@ static void *default_alloc(void *arg, size_t len) {
   return malloc(len);
 }
 
-/* Where ThreadSanitizer cannot see what orders the last use of a buffer, it is
-   told by the name of this function (contrib/tsan.supp): so the call is no jump
-   that would leave no frame. */
+/* Where ThreadSanitizer cannot see what orders the last use of a buffer, a
+   suppression names this function (contrib/tsan.supp): so the call is no jump,
+   which would leave no frame. */
 static void default_free(void *arg, void *p) {
   (void)arg;
   free(p);

@@ -2,7 +2,7 @@
 #ifndef CMT__READY_FD_H
 #define CMT__READY_FD_H
 
-/* A descriptor for poll() that is readable as long as its owner says so: an
+/* A descriptor for poll() that is readable as long as its owner wants: an
    eventfd, which only Linux has. */
 
 #include "base/base.h"

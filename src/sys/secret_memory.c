@@ -9,7 +9,7 @@ void *cmt__secret_memory_alloc(void *arg, size_t len, bool *locked) {
   void *p = sodium_malloc(len);
 
   (void)arg;
-  /* It has tried to lock the pages, and does not tell. */
+  /* It has tried to lock the pages, and does not report how that went. */
   *locked = p != NULL && sodium_mlock(p, len) == 0;
   return p;
 }

@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* What a kernel is too old to tell stays 0. */
+/* What a kernel is too old to report stays 0. */
 bool cmt__tcp_kernel_info(int fd, cmt__tcp_info *out) {
   struct tcp_info info;
   socklen_t len = sizeof info;

@@ -2,7 +2,7 @@
 #ifndef CMT__TCP_KERNEL_H
 #define CMT__TCP_KERNEL_H
 
-/* What the kernel tells of a TCP socket, and how it sends. */
+/* What the kernel reports about a TCP socket, and how it sends. */
 
 #include <cometp2p/err.h>
 

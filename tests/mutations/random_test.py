@@ -46,7 +46,7 @@ def is_told(name):
 
 
 def stale(known):
-    """Those of the equivalent faults that the sources do not have."""
+    """The equivalent faults that the sources do not have."""
     for path, before, after in known:
         if not any((fault.before.strip(), fault.after.strip()) ==
                    (before, after) for fault in mutate_faults.faults_of(

@@ -95,7 +95,7 @@ static void output_put(cli_output *o, const char *text, size_t len) {
 }
 
 /* Takes the parts before |end| off the accounts, and frees them. */
-static void output_settle(cli_output *o, part *from, const part *end) {
+static void output_finish(cli_output *o, part *from, const part *end) {
   pthread_mutex_lock(&o->lock);
   while (from != end) {
     part *next = from->next;
@@ -122,7 +122,7 @@ static void output_write_some(cli_output *o, output_work *w) {
   }
   output_put(o, w->text, len);
   w->parts = p;
-  output_settle(o, from, p);
+  output_finish(o, from, p);
 }
 
 static void output_write(cli_output *o, output_work *w) {

@@ -5,7 +5,7 @@
    the decrypted bytes: the secret connection consumes them itself, the node
    info gathers one delimited message, the multiplexer parses packets.  Results
    are polled, as in the layers below.  The first failure, or the first stop,
-   is the reason; the event CMT_CONN_END tells it after all that came before.
+   is the reason; the event CMT_CONN_END reports it after all that came before.
 
    What is sent lies in runs.  A run is handshake bytes, or frames that were
    sealed together; the next one is made only when every byte of the last was
@@ -375,7 +375,7 @@ uint64_t cmt_conn_deadline(const cmt_conn *c) {
                                          : c->handshake_at_ns;
 
   if (c->ended) {
-    return c->end_told ? CMT_NEVER : c->now_ns;
+    return c->end_reported ? CMT_NEVER : c->now_ns;
   }
   if (cmt__conn_info_waits(c)) {
     at = cmt__min64(at, c->shake->info_at_ns);

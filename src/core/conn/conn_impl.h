@@ -49,7 +49,7 @@ struct cmt_conn {
   cmt_err stop_reason;
   uint16_t theirs_have;  /* Bit i: they have channel i of |group|. */
   uint16_t standby_room; /* Bytes that may still be read on standby. */
-  bool ended, end_told, stopping;
+  bool ended, end_reported, stopping;
   bool parted; /* The parting ping was written; see conn_send.c. */
   bool batch_is_mconn;
   bool borrows;    /* The input, if there is any, is the caller's memory. */

@@ -351,10 +351,10 @@ static bool conn_step(cmt_conn *c, cmt_conn_event *out, bool *more) {
 
 /* Others of its group have no business with it any more. */
 static bool end_event(cmt_conn *c, cmt_conn_event *out) {
-  if (!c->ended || c->end_told) {
+  if (!c->ended || c->end_reported) {
     return false;
   }
-  c->end_told = true;
+  c->end_reported = true;
   cmt__mconn_detach_quota(c->mconn);
   out->kind = CMT_CONN_END;
   out->err = c->end_err;

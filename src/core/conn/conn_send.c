@@ -7,7 +7,7 @@
 
 enum { INFO_PREFIX_MAX = 10 };
 
-/* A handshake that we end for what the other side said: our own part still goes
+/* A handshake that we end for what the other side sent: our own part still goes
    out, so that it fails for the same reason and not for an end of file. */
 static bool farewell(const cmt_conn *c) {
   return (c->state != CMT__CONN_UP || cmt__mconn_is_foreign(c->mconn)) &&
@@ -33,7 +33,7 @@ static bool handshake_wants_write(const cmt_conn *c) {
 }
 
 /* A peer of another wire profile gets a ping before the end, so that it sees
-   what we speak even when we have said nothing yet. */
+   what we speak even when we have sent nothing yet. */
 static bool parting_wants_write(const cmt_conn *c) {
   return c->ended && !c->parted && cmt__conn_batch_done(c) &&
          !handshake_is_left(c) && cmt__mconn_is_foreign(c->mconn);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Addresses ID@host:port, taken apart as docs/PROTOCOL.md 1.3 says.  A host
+/* Addresses ID@host:port, parsed as docs/PROTOCOL.md 1.3 defines.  A host
    name stays a name: nothing is resolved here. */
 
 #include "net_addr.h"

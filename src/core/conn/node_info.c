@@ -269,7 +269,7 @@ static cmt_err check_tx_index(cmt_bytes b, cmt_why *why) {
   return invalid(why, "tx_index", b, "allowed is nothing, 'on' or 'off'");
 }
 
-/* Fields that say they have bytes, have them. */
+/* Fields whose length is not 0 have bytes. */
 static cmt_err check_bytes(const cmt_node_info *i, cmt_why *why) {
   const struct {
     const char *name;

@@ -27,7 +27,7 @@ typedef struct cmt__channel {
   cmt_buf *partial;       /* NULL between messages. */
   uint64_t partial_at_ns; /* When |partial| got its last packet. */
   uint32_t recv_hint;     /* Length of the last message. */
-  /* What the status tells; its owner changes it, any thread may read. */
+  /* What the status has; its owner changes it, any thread may read. */
   cmt__counter32 queue_count;
   /* From queueing to the cut of the last byte: of the last message that was
      cut, and the most of all. */

@@ -82,8 +82,8 @@ void cmt__mconn_taken(cmt_mconn *m, uint64_t total, uint64_t now_ns);
 void cmt__mconn_moved(cmt_mconn *m, uint64_t now_ns);
 /* Tells that other bytes come before the output, and wait; or no more. */
 void cmt__mconn_behind(cmt_mconn *m, bool on, uint64_t now_ns);
-/* True when it said, since it last took something, that it does not read by
-   choice. */
+/* True when it has announced, since it last took something, that it does not
+   read by choice. */
 bool cmt__mconn_is_excused(const cmt_mconn *m);
 /* When the other side is late with taking what we send. */
 uint64_t cmt__mconn_stuck_ns(const cmt_mconn *m);
@@ -111,7 +111,7 @@ uint64_t cmt__mconn_pings_sent(const cmt_mconn *m);
    wire profile. */
 bool cmt__mconn_is_foreign(const cmt_mconn *m);
 
-/* Writes what tells such a peer of our profile, after the failure. */
+/* Writes what shows our profile to such a peer, after the failure. */
 void cmt__mconn_write_parting(const cmt_mconn *m, cmt__batch *r);
 
 #endif

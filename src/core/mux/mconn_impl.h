@@ -3,7 +3,7 @@
 #define CMT__MCONN_IMPL_H
 
 /* A multiplexer from the inside, for the two files that make it up: mconn.c,
-   and mconn_limits.c, which tells when messages may go and when to read. */
+   and mconn_limits.c, which computes when messages may go and when to read. */
 
 #include "mconn.h"
 

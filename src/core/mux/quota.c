@@ -7,7 +7,7 @@
    asks nobody, and nothing that others do takes it away.  What lies above the
    floors is one pool.  When it is used up, the connection that holds most of it
    gives way: its unfinished messages are freed at once, by whoever needs the
-   memory, and its owner is told, so that it ends.  So nobody waits for memory,
+   memory, and its owner is notified and ends.  So nobody waits for memory,
    and it is never whoever asks last that pays for what others hold.
 
    Those that stand still come first: for ten seconds less than 1/64 of what

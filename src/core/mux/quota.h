@@ -111,7 +111,7 @@ static inline bool cmt__holder_gave_way(const cmt__holder *h) {
 }
 
 /* Around all that the owner of |h| does with what it holds.  |b| may be NULL.
-   Returns what cmt__quota_leave() is to be told. */
+   Returns the argument for cmt__quota_leave(). */
 static inline bool cmt__quota_enter(cmt__quota *b, const cmt__holder *h) {
   bool locks = b != NULL && b->threads > 1 && h->reserved > b->floor;
 

@@ -48,7 +48,7 @@ static void handshake_delete(cmt_secret_conn *s) {
 }
 
 /* After a failure our own bytes that wait may still be sent: with our signature
-   the other side can tell that it was the authentication that failed. */
+   the other side learns that it was the authentication that failed. */
 static void handshake_wipe(cmt_secret_conn *s) {
   cmt__secret_handshake *h = s->handshake;
 

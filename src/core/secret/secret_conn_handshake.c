@@ -94,7 +94,7 @@ void cmt__secret_write_auth(const cmt_node_key *key,
   cmt__node_key_sign(key, challenge, out + sizeof sig_header);
 }
 
-/* What a second message says; its bytes lie in the message. */
+/* The content of a second message; its bytes lie in the message. */
 typedef struct auth_message {
   uint64_t member; /* The field of the key's oneof that came last; 0: none. */
   cmt_bytes key, sig;

@@ -65,8 +65,8 @@ static inline cmt__peek cmt__peek_body(cmt_bytes in, const cmt__header *h) {
    any, ends the packet. */
 cmt__header_kind cmt__peek_fields(cmt__peek *k, size_t inner, cmt__packet *out);
 
-/* Settles what |kind|, found up to |k|, means for the header.  What the whole
-   packet or 24 bytes do not settle is none of the usual form. */
+/* Decides what |kind|, found up to |k|, means for the header.  What the whole
+   packet or 24 bytes do not decide is none of the usual form. */
 static inline cmt__header_kind cmt__peek_done(cmt_bytes in, const cmt__peek *k,
                                               cmt__header_kind kind,
                                               cmt__header *h) {

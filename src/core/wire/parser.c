@@ -115,7 +115,7 @@ static cmt_err header_next(cmt__packet_parser *p, const cmt_env *env,
   }
   kind = p->wire->header(head, p->limit, &h);
   if (kind == CMT__HEADER_MORE) {
-    /* Fewer than 24 bytes are here, or 24 would have settled it. */
+    /* Fewer than 24 bytes are here, or 24 would have been enough. */
     if (kept == 0) {
       memcpy(p->header, in->base, n);
     }

@@ -14,8 +14,8 @@ typedef struct cmt__packet_parser {
                                              input cuts. */
   size_t header_len;
   cmt__packet msg;  /* The msg packet whose data is being given out. */
-  size_t data_left; /* Its data that are still to come; |in_data| tells 0 from
-                       none. */
+  size_t data_left; /* Its data that are still to come; |in_data| distinguishes
+                       0 from none. */
   bool in_data;
   uint8_t unknown;  /* The byte that it failed at, since no packet of its
                        profile begins so; 0: none. */

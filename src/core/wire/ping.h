@@ -11,9 +11,9 @@
    takes keeps it back.  So from the instant a ping is due the output is
    watched until that ping was taken: a span of interval and timeout in which
    less than CMT__PROGRESS_MIN bytes of it are taken ends the connection.
-   Somebody who does not read by choice may say so, by pongs that nobody asked
-   for: each begins the span anew, but all of them together make it no longer
-   than CMT__UNREAD_MAX spans. */
+   Somebody who does not read by choice may announce it, by pongs that nobody
+   asked for: each begins the span anew, but all of them together make it no
+   longer than CMT__UNREAD_MAX spans. */
 
 #include "batch.h"
 
@@ -103,8 +103,8 @@ uint64_t cmt__ping_stuck_ns(const cmt__ping *p);
 /* Since when it took too little of that, at the earliest when a ping was due.
  */
 uint64_t cmt__ping_stuck_since_ns(const cmt__ping *p);
-/* True when it has said, since it last took something, that it does not read by
-   choice. */
+/* True when it has announced, since it last took something, that it does not
+   read by choice. */
 bool cmt__ping_is_excused(const cmt__ping *p);
 
 /* Progress was made: what watches the output begins anew. */

@@ -12,7 +12,7 @@ struct uv_loop_s;
 CMT_NODISCARD cmt_err cmt__loop_uv_new(const cmt_env *env, cmt__loop **out);
 
 /* A loop on |uv|, which is the caller's and which the caller runs:
-   cmt__loop_run() and cmt__loop_stop() are not for it.  |inside| is told when
+   cmt__loop_run() and cmt__loop_stop() are not for it.  |inside| is called when
    callbacks begin and end on that thread. */
 CMT_NODISCARD cmt_err cmt__loop_uv_new_on(const cmt_env *env,
                                           struct uv_loop_s *uv,

@@ -31,7 +31,7 @@ typedef struct cmt__loop_uv {
   /* On the caller's loop, which cannot be run until nothing is left: */
   void (*inside)(bool is_inside);
   size_t handles;        /* Handles and requests that libuv has not let go. */
-  bool closing, deleted; /* The former is told by |on_closed|, once. */
+  bool closing, deleted; /* |on_closed| reports the former, once. */
   void (*on_closed)(void *arg);
   void *on_closed_arg;
 } cmt__loop_uv;

@@ -3,7 +3,7 @@
 /* Listeners of the production loop.  libuv's own closes connections unseen
    when descriptors run out; this one accepts under a poll handle and keeps a
    descriptor in reserve, with which it takes, closes and counts what waits.
-   Whatever accept4() says, the listener goes on; only where nothing can be
+   Whatever accept4() returns, the listener goes on; only where nothing can be
    accepted now and the poll would return at once does it rest: memory lacks, or
    every accept4() of an iteration failed. */
 
@@ -87,7 +87,8 @@ static void deliver(listener_uv *ls, int fd, const cmt__sockaddr *remote) {
   }
 }
 
-/* True when accepting goes on in this iteration after accept4() said |error|.
+/* True when accepting goes on in this iteration after accept4() returned
+ * |error|.
  */
 static bool survive(listener_uv *ls, int error) {
   switch (error) {

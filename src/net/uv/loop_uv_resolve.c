@@ -90,7 +90,7 @@ static void finish(resolve_uv *r, cmt_err err, const answer *found) {
 }
 
 /* The number of an interface becomes its name, so that one address has one
-   text; a zone that is none is told by a connect. */
+   text; a connect reports a zone that is none. */
 static void name_zone(cmt_net_addr *a) {
   cmt__sockaddr sa;
   socklen_t len;

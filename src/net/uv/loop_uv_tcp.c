@@ -146,15 +146,15 @@ static void end_reading(tcp_uv *t, cmt_err err, int error) {
   t->cbs->on_end(t->arg, err);
 }
 
-/* The kernel tells a reset once.  When a write was told, reading sees only an
+/* The kernel reports a reset once.  When a write got it, reading sees only an
    end, and reports what the write saw. */
 static void read_zero(tcp_uv *t) {
   end_reading(t, t->write_err != CMT_OK ? t->write_err : CMT_EEOF,
               t->write_error);
 }
 
-/* A read of less than the buffer emptied the socket; asking again would only
-   be told so.  An end or an error that comes after it makes the next poll
+/* A read of less than the buffer emptied the socket; another read would only
+   say so.  An end or an error that comes after it makes the next poll
    return at once. */
 static void read_turn(tcp_uv *t) {
   uint8_t *buffer = ((cmt__loop_uv *)t->base.loop)->read_buffer;

@@ -32,7 +32,8 @@ static void an_array_of_one_keeps_it(void **state) {
 
   (void)state;
   test_env_init(&t);
-  assert_true(cmt__grow(&t.env, &items, &cap, 4, 0)); /* Of no element yet. */
+  assert_true(
+    cmt__grow(&t.env, &items, &cap, 4, 0)); /* There is no element yet. */
   assert_int_equal(0, cap);
   assert_true(cmt__grow(&t.env, &items, &cap, 4, 1));
   assert_int_equal(1, cap);

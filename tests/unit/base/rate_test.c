@@ -107,7 +107,7 @@ static void a_span_is_rounded_up_and_may_be_for_ever(void **state) {
   }
 }
 
-/* Of two units half a unit is there already. */
+/* Half of the first of two units is there already. */
 static void part_of_a_unit_counts(void **state) {
   const cmt__rate r = {
     .per_s = 2, .burst = 9, .level = -2, .part = 500000000, .at_ns = 7};

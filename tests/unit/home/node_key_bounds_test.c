@@ -20,7 +20,7 @@
 
 #define TYPE "tendermint/PrivKeyEd25519"
 
-static bool closes_fail; /* Of files that were written. */
+static bool closes_fail; /* Closing fails for files that were written. */
 
 int close(int fd) {
   struct stat st;
@@ -64,7 +64,7 @@ typedef struct fixture {
   test_folder *folder;
   test_env t;
   cmt_node_key *key;
-  char base64[89]; /* Of its secret. */
+  char base64[89]; /* The text of its secret. */
 } fixture;
 
 static int setup(void **state) {

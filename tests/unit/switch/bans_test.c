@@ -23,7 +23,7 @@ static int setup(void **state) {
   assert_non_null(f);
   test_env_init(&f->env);
   assert_cmt(CMT_OK, cmt__bans_init(&f->b, &f->env.env));
-  (void)cmt__bans_settle(&f->b, S(1000));
+  (void)cmt__bans_update(&f->b, S(1000));
   *state = f;
   return 0;
 }
@@ -184,11 +184,11 @@ static void a_ban_counts_from_when_the_loop_sees_it(void **state) {
 
   assert_cmt(CMT_OK, ban(f, "10.0.0.1", S(5)));
   assert_int_equal(S(1025), end_of(f, "10.0.0.1", S(1020))); /* Not seen. */
-  assert_int_equal(S(1035), cmt__bans_settle(&f->b, S(1030)));
+  assert_int_equal(S(1035), cmt__bans_update(&f->b, S(1030)));
   assert_int_equal(S(1035), end_of(f, "10.0.0.1", S(1035) - 1));
   assert_int_equal(0, end_of(f, "10.0.0.1", S(1035)));
   assert_int_equal(1, cmt__bans_list(&f->b, NULL, 0, sizeof(cmt_ban)));
-  assert_int_equal(CMT_NEVER, cmt__bans_settle(&f->b, S(1035)));
+  assert_int_equal(CMT_NEVER, cmt__bans_update(&f->b, S(1035)));
   assert_int_equal(0, cmt__bans_list(&f->b, NULL, 0, sizeof(cmt_ban)));
 }
 
@@ -196,11 +196,11 @@ static void the_next_end_is_told(void **state) {
   fixture *f = *state;
 
   assert_cmt(CMT_OK, ban(f, ID, CMT_NEVER));
-  assert_int_equal(CMT_NEVER, cmt__bans_settle(&f->b, S(1000)));
+  assert_int_equal(CMT_NEVER, cmt__bans_update(&f->b, S(1000)));
   assert_cmt(CMT_OK, ban(f, "10.0.0.1", S(9)));
   assert_cmt(CMT_OK, ban(f, "10.0.0.2", S(4)));
-  assert_int_equal(S(1004), cmt__bans_settle(&f->b, S(1000)));
-  assert_int_equal(S(1009), cmt__bans_settle(&f->b, S(1004)));
+  assert_int_equal(S(1004), cmt__bans_update(&f->b, S(1000)));
+  assert_int_equal(S(1009), cmt__bans_update(&f->b, S(1004)));
 }
 
 static void
@@ -266,8 +266,8 @@ static void what_has_ended_makes_room(void **state) {
   fixture *f = *state;
 
   fill(f);
-  (void)cmt__bans_settle(&f->b, S(1000));
-  (void)cmt__bans_settle(&f->b, S(6000 - 1));
+  (void)cmt__bans_update(&f->b, S(1000));
+  (void)cmt__bans_update(&f->b, S(6000 - 1));
   assert_cmt(CMT_OK, ban(f, ID, S(1)));
   assert_int_equal(2, cmt__bans_list(&f->b, NULL, 0, sizeof(cmt_ban)));
 }
@@ -283,7 +283,7 @@ static void elements_have_the_size_of_the_caller(void **state) {
 
   assert_cmt(CMT_OK, ban(f, ID, 0));
   assert_cmt(CMT_OK, ban(f, "10.0.0.0/8", S(3)));
-  (void)cmt__bans_settle(&f->b, S(1000));
+  (void)cmt__bans_update(&f->b, S(1000));
   assert_cmt(CMT_OK, ban(f, "10.0.0.1", S(3)));
   memset(out, 1, sizeof out);
   assert_int_equal(3, cmt__bans_list(&f->b, out, 2, sizeof out[0]));

@@ -30,7 +30,7 @@ int clock_gettime(clockid_t id, struct timespec *out) {
 }
 
 static struct {
-  int attributes; /* That are in use. */
+  int attributes; /* How many are in use. */
   bool no_attribute, no_clock, no_condition;
 } conditions;
 

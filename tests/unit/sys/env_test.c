@@ -173,8 +173,8 @@ static void a_copy_without_a_needed_hook_is_refused(void **state) {
   assert_cmt(CMT_OK, cmt__env_copy(&broken, &copy));
 }
 
-/* Those of earlier headers end before the log or behind one of the words from
-   there on; what they do not have is that of the system. */
+/* Environments of earlier headers end before the log or behind one of the words
+   from there on; what they do not have is that of the system. */
 static void an_environment_of_an_older_header_is_filled_up(void **state) {
   cmt_env env, copy, defaults;
 
@@ -273,7 +273,7 @@ static void secret_memory_is_given_and_taken_back_wiped(void **state) {
   assert_null(cmt__secret_alloc(&env, 16, &locked));
   env.secret_protect = NULL;
   cmt__secret_protect(&env, p, sizeof secret, true);
-  p = cmt__secret_alloc(NULL, 16, &locked); /* That of the system. */
+  p = cmt__secret_alloc(NULL, 16, &locked); /* The default of the system. */
   assert_non_null(p);
   cmt__secret_protect(NULL, p, 16, true);
   cmt__secret_protect(NULL, p, 16, false);

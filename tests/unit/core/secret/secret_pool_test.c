@@ -106,7 +106,7 @@ static void both_slabs_are_under_its_guard(void **state) {
 }
 
 static void the_last_reference_frees_it(void **state) {
-  /* Of a struct that begins with a pool. */
+  /* The size of a struct that begins with a pool. */
   enum { SIZE = sizeof(cmt__secret_pool) + 100 };
   static const uint8_t zeros[100];
   cmt__secret_pool *p;

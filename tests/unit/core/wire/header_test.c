@@ -114,7 +114,7 @@ static void each_beginning_is_taken_for_one_thing(void **state) {
   }
 }
 
-/* Of a packet of nine bytes, whose data are five, one byte and more come
+/* In a packet of nine bytes, whose data are five, one byte and more come
    first. */
 static void a_header_that_is_cut_is_kept_once(void **state) {
   static const uint8_t bytes[] = {0x0b, 0x1a, 9,   0x08, 0x05, 0x1a,
