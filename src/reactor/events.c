@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-enum { ACCEPTED, DIALED }; /* The places in |held|. */
+enum { ACCEPTED, DIALED }; /* The places in |waiting|. */
 
 struct cmt__report {
   cmt__report *next;
@@ -22,8 +22,8 @@ struct cmt__report {
   char remote[CMT_NET_ADDR_TEXT_SIZE], dialed[CMT_NET_ADDR_TEXT_SIZE];
 };
 
-static const size_t held_max[] = {CMT_EVENTS_ACCEPTED_MAX,
-                                  CMT_EVENTS_DIALED_MAX};
+static const size_t waiting_max[] = {CMT_EVENTS_ACCEPTED_MAX,
+                                     CMT_EVENTS_DIALED_MAX};
 
 static cmt__events *of_reports(cmt__event_source *s) {
   return (cmt__events *)(void *)((char *)s - offsetof(cmt__events, reports));
@@ -62,7 +62,7 @@ static void report_done(cmt__event_source *s, cmt_mailbox_event *ev) {
   cmt__report *r = ev->internal;
 
   cmt__lock(&e->mailbox->lock);
-  e->held[r->origin]--;
+  e->waiting[r->origin]--;
   cmt__unlock(&e->mailbox->lock);
   cmt__free(e->env, r);
 }
@@ -73,15 +73,15 @@ static cmt__report *report_new(cmt__events *e, int origin) {
   bool room;
 
   cmt__lock(&e->mailbox->lock);
-  room = !e->mailbox->given_up && e->held[origin] < held_max[origin];
-  e->held[origin] += room;
+  room = !e->mailbox->given_up && e->waiting[origin] < waiting_max[origin];
+  e->waiting[origin] += room;
   cmt__unlock(&e->mailbox->lock);
   if (room) {
     r = cmt__alloc_zero(e->env, sizeof *r);
   }
   if (r == NULL) {
     cmt__lock(&e->mailbox->lock);
-    e->held[origin] -= room;
+    e->waiting[origin] -= room;
     e->lost++;
     cmt__unlock(&e->mailbox->lock);
     return NULL;
@@ -96,7 +96,7 @@ static void report_put(cmt__events *e, cmt__report *r) {
   cmt__lock(&e->mailbox->lock);
   dropped = e->mailbox->given_up;
   if (dropped) {
-    e->held[r->origin]--;
+    e->waiting[r->origin]--;
   } else {
     if (e->last != NULL) {
       e->last->next = r;
@@ -174,7 +174,7 @@ static cmt__report *reports_of(cmt__events *e, uint64_t dial) {
     if (r->dial == dial) {
       r->next = gone;
       gone = r;
-      e->held[r->origin]--;
+      e->waiting[r->origin]--;
       cmt__mailbox_withdraw(e->mailbox, &e->reports);
     } else if (e->last != NULL) {
       e->last->next = r;
@@ -328,7 +328,7 @@ void cmt__events_init(cmt__events *e, const cmt_env *env, cmt_mailbox *m) {
 }
 
 uint64_t cmt__events_memory(const cmt__events *e) {
-  return e->mailbox != NULL ? (held_max[ACCEPTED] + held_max[DIALED]) *
+  return e->mailbox != NULL ? (waiting_max[ACCEPTED] + waiting_max[DIALED]) *
                                 (uint64_t)sizeof(cmt__report)
                             : 0;
 }

@@ -21,7 +21,7 @@ typedef struct cmt__events {
   cmt__event_source reports, sents, posts;
   /* Under the lock of the mailbox: */
   cmt__report *first, *last;
-  size_t held[2]; /* How many wait or are out: of accepts, of dials. */
+  size_t waiting[2]; /* How many wait or are out: of accepts, of dials. */
   uint64_t lost;
   cmt_send_req *sent_first, *sent_last;
   cmt_post *post_first, *post_last;

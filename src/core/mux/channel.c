@@ -115,7 +115,7 @@ static void channels_empty(cmt__channels *cs, cmt__channels_rest *rest) {
   cs->count = 0;
   cs->ready = 0;
   cs->urgent_ready = 0;
-  cs->recv_held = 0;
+  cs->recv_reserved = 0;
   cs->whole = NULL;
   cs->partial_check_ns = CMT_NEVER;
 }
@@ -212,7 +212,7 @@ static void partials_drop(void *owner) {
 static bool holder_new(cmt__channels *cs) {
   cs->holder = cmt__alloc_zero(&cs->group->pool.env, sizeof *cs->holder);
   if (cs->holder != NULL) {
-    cs->holder->reserved = cs->recv_held;
+    cs->holder->reserved = cs->recv_reserved;
     cs->holder->unread = cs->unread;
     cs->holder->owner = cs;
     cs->holder->drop = partials_drop;
@@ -222,8 +222,8 @@ static bool holder_new(cmt__channels *cs) {
   return cs->holder != NULL;
 }
 
-static void standby_add(cmt__channels *cs, size_t more) {
-  cs->recv_held += more;
+static void reserved_add(cmt__channels *cs, size_t more) {
+  cs->recv_reserved += more;
   if (cs->quota != NULL) {
     cmt__quota_add(cs->quota, &cs->quota->reserved, more);
   }
@@ -232,15 +232,15 @@ static void standby_add(cmt__channels *cs, size_t more) {
 /* Takes up to |most| more bytes of what may still be held, by this connection
    and by all that share.  CMT_ENOBUFS: that is less than |least|; CMT_ENOMEM.
  */
-static cmt_err partial_hold(cmt__channels *cs, size_t least, size_t most,
-                            size_t *more) {
-  *more = cmt__min(most, cs->recv_held_max - cs->recv_held);
+static cmt_err partial_charge(cmt__channels *cs, size_t least, size_t most,
+                              size_t *more) {
+  *more = cmt__min(most, cs->recv_reserved_max - cs->recv_reserved);
   if (*more < least) {
     return CMT_ENOBUFS;
   }
   if (cs->quota == NULL ||
-      (cs->holder == NULL && cs->recv_held + *more <= cs->quota->floor)) {
-    standby_add(cs, *more);
+      (cs->holder == NULL && cs->recv_reserved + *more <= cs->quota->floor)) {
+    reserved_add(cs, *more);
     return CMT_OK;
   }
   if (cs->holder == NULL && !holder_new(cs)) {
@@ -250,16 +250,16 @@ static cmt_err partial_hold(cmt__channels *cs, size_t least, size_t most,
   if (!cmt__quota_take(cs->quota, cs->holder, least, *more, more)) {
     return CMT_ENOBUFS;
   }
-  cs->recv_held += *more;
+  cs->recv_reserved += *more;
   return CMT_OK;
 }
 
 static void partial_give(cmt__channels *cs, size_t less) {
   if (cs->holder == NULL) {
-    standby_add(cs, (size_t)0 - less);
+    reserved_add(cs, (size_t)0 - less);
   } else {
     cmt__quota_give(cs->quota, cs->holder, less);
-    cs->recv_held -= less;
+    cs->recv_reserved -= less;
   }
 }
 
@@ -279,7 +279,7 @@ void cmt__channels_unread(cmt__channels *cs, bool on) {
 }
 
 void cmt__channels_detach_quota(cmt__channels *cs) {
-  partial_give(cs, cs->recv_held);
+  partial_give(cs, cs->recv_reserved);
   cmt__free(&cs->group->pool.env, cs->holder);
   cs->holder = NULL;
   cs->quota = NULL;
@@ -365,7 +365,7 @@ static cmt_err partial_reserve(cmt__channels *cs, cmt__channel *c, size_t have,
   cap = ends ? need
              : cmt__min(cmt__max(cap, need),
                         cmt__channel_desc(cs, c)->recv_message_max);
-  err = partial_hold(cs, need - have, cap - have, &more);
+  err = partial_charge(cs, need - have, cap - have, &more);
   if (err != CMT_OK) {
     return err;
   }

@@ -52,9 +52,9 @@ typedef struct cmt__channels {
   size_t urgent_ready;  /* and the urgent ones of them. */
   cmt__rate *urgent;    /* What these may send before all others; NULL: none is
                            urgent. */
-  size_t recv_held;     /* Capacity under reassembly, */
-  size_t recv_held_max; /* which is at most so much. */
-  /* What is held, for all that share |quota|; NULL: it was never more than
+  size_t recv_reserved; /* Capacity under reassembly, */
+  size_t recv_reserved_max; /* which is at most so much. */
+  /* What is reserved, for all that share |quota|; NULL: it was never more than
      the floor. */
   cmt__holder *holder;
   bool unread; /* The stream is not read by our own choice. */
@@ -136,7 +136,7 @@ void cmt__channels_start(cmt__channels *cs, uint64_t send_rate,
 
 /* Starts the timeout of partial messages, once all input was parsed. */
 static inline void cmt__channels_note(cmt__channels *cs) {
-  if ((cs->recv_held > 0 || cs->whole != NULL) &&
+  if ((cs->recv_reserved > 0 || cs->whole != NULL) &&
       cs->partial_check_ns == CMT_NEVER) {
     cs->partial_check_ns = cmt__after(cs->now_ns, cs->partial_max_ns);
   }
@@ -150,7 +150,8 @@ void cmt__channels_attach_quota(cmt__channels *cs, cmt__quota *b,
 void cmt__channels_unread(cmt__channels *cs, bool on);
 /* The end of that; what is under reassembly is not to be taken further. */
 void cmt__channels_detach_quota(cmt__channels *cs);
-/* Its unfinished messages are gone, since it held most of what all share. */
+/* Its unfinished messages are gone, since it reserved most of what all share.
+ */
 static inline bool cmt__channels_gave_way(const cmt__channels *cs) {
   return cs->holder != NULL && cmt__holder_gave_way(cs->holder);
 }

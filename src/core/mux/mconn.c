@@ -148,7 +148,7 @@ static void parts_init(cmt_mconn *m, const cmt_mconn_options *o) {
 
 static void mconn_init(cmt_mconn *m, const cmt_mconn_options *o) {
   m->channels.payload_max = o->send_packet_payload_max;
-  m->channels.recv_held_max =
+  m->channels.recv_reserved_max =
     o->recv_bytes_max ? o->recv_bytes_max : recv_bytes_default(&m->channels);
   cmt__packet_parser_init(&m->parser, m->channels.wire,
                           o->recv_packet_payload_max);
@@ -592,7 +592,7 @@ static cmt_err next_event(cmt_mconn *m, cmt_mconn_event *out) {
     if (err == CMT_EAGAIN) {
       cmt__channels_note(&m->channels);
       if (m->recv_limited) {
-        cmt__mconn_recv_hold(m);
+        cmt__mconn_recv_throttle(m);
       }
       return err;
     }

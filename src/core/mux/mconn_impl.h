@@ -86,6 +86,6 @@ void cmt__mconn_send_charge(cmt_mconn *m, size_t len);
 void cmt__mconn_reading(cmt_mconn *m, bool paused, bool limited);
 void cmt__mconn_recv_charge(cmt_mconn *m, size_t len);
 /* The input is used up: looks whether a limit is. */
-void cmt__mconn_recv_hold(cmt_mconn *m);
+void cmt__mconn_recv_throttle(cmt_mconn *m);
 
 #endif

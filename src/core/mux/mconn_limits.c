@@ -109,7 +109,7 @@ void cmt__mconn_recv_charge(cmt_mconn *m, size_t len) {
   }
 }
 
-void cmt__mconn_recv_hold(cmt_mconn *m) {
+void cmt__mconn_recv_throttle(cmt_mconn *m) {
   uint64_t at_ns;
 
   if (m->limited) {

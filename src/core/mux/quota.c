@@ -5,13 +5,13 @@
 
    Design notes.  Each connection has a floor, which is its own: up to there it
    asks nobody, and nothing that others do takes it away.  What lies above the
-   floors is one pool.  When it is used up, the connection that holds most of it
-   gives way: its unfinished messages are freed at once, by whoever needs the
+   floors is one pool.  When it is used up, the connection that reserves most of
+   it gives way: its unfinished messages are freed at once, by whoever needs the
    memory, and its owner is notified and ends.  So nobody waits for memory,
-   and it is never whoever asks last that pays for what others hold.
+   and it is never whoever asks last that pays for what others reserve.
 
    Those that stand still come first: for ten seconds less than 1/64 of what
-   they hold arrived, and time in which we do not read is none.  A crowd that
+   they reserve arrived, and time in which we do not read is none.  A crowd that
    keeps equal parts of the pool and sends a packet a minute would otherwise end
    whoever sends a message longer than such a part.
 

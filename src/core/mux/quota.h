@@ -42,7 +42,7 @@ typedef struct cmt__holder {
 typedef struct cmt__quota {
   cmt__rate send, recv;
   cmt__rate urgent; /* What goes past |send|; without a limit if that is. */
-  size_t floor;     /* Bytes under reassembly that each may hold; */
+  size_t floor;     /* Bytes under reassembly that each may reserve; */
   size_t pool_max;  /* and what lies above the floors, of all together. */
   size_t pool_used; /* Under the lock. */
   cmt__holder *first,

@@ -23,7 +23,7 @@ static void fixture_init(fixture *f, const cmt_channel *list, size_t count) {
   assert_cmt(CMT_OK, cmt_conn_group_new(&o, 0, &f->group, NULL));
   assert_cmt(CMT_OK, cmt__channels_init(&f->cs, f->group, test_wire()));
   f->cs.payload_max = 1024;
-  f->cs.recv_held_max = 1 << 20;
+  f->cs.recv_reserved_max = 1 << 20;
   f->cs.decay_at_ns = CMT_SECONDS(2);
 }
 
@@ -432,7 +432,7 @@ static void messages_are_put_together(void **state) {
   test_assert_hex("0303030202", cmt_buf_bytes(done).base,
                   cmt_buf_bytes(done).len);
   cmt_buf_unref(done);
-  assert_int_equal(0, f.cs.recv_held);
+  assert_int_equal(0, f.cs.recv_reserved);
   assert_int_equal(1, f.cs.list[1].recv_messages);
   assert_int_equal(5, f.cs.list[1].recv_bytes);
   fixture_fini(&f);
@@ -503,18 +503,18 @@ static void bytes_under_reassembly_are_bounded(void **state) {
 
   (void)state;
   fixture_init(&f, list, 2);
-  f.cs.recv_held_max = 5000;
+  f.cs.recv_reserved_max = 5000;
   take_many(&f, 1, 1000, 3000);
   assert_cmt(CMT_OK, take(&f, 2, true, 900, &done));
   cmt_buf_unref(done);
-  assert_int_equal(4096, f.cs.recv_held);
+  assert_int_equal(4096, f.cs.recv_reserved);
   assert_cmt(CMT_ENOBUFS, take(&f, 2, false, 1001, &done));
   /* A complete message gives its memory back. */
   assert_cmt(CMT_OK, take(&f, 1, true, 0, &done));
   cmt_buf_unref(done);
-  assert_int_equal(0, f.cs.recv_held);
+  assert_int_equal(0, f.cs.recv_reserved);
   assert_cmt(CMT_OK, take(&f, 2, false, 5000, &done));
-  assert_int_equal(5000, f.cs.recv_held);
+  assert_int_equal(5000, f.cs.recv_reserved);
   fixture_fini(&f);
 }
 
@@ -527,15 +527,15 @@ a_message_that_is_whole_in_its_packet_counts_for_nothing(void **state) {
 
   (void)state;
   fixture_init(&f, list, 2);
-  f.cs.recv_held_max = 5000;
+  f.cs.recv_reserved_max = 5000;
   assert_cmt(CMT_OK, take(&f, 1, false, 5000, &done));
-  assert_int_equal(5000, f.cs.recv_held);
+  assert_int_equal(5000, f.cs.recv_reserved);
   for (size_t len = 0; len < 20000; len += 999) {
     assert_cmt(CMT_OK, take(&f, 2, true, len, &done));
     assert_int_equal(len, cmt_buf_bytes(done).len);
     assert_int_equal(len, cmt__buf_cap(done));
     cmt_buf_unref(done);
-    assert_int_equal(5000, f.cs.recv_held);
+    assert_int_equal(5000, f.cs.recv_reserved);
   }
   fixture_fini(&f);
 }
@@ -580,7 +580,7 @@ static void message_as_long_as_the_memory_limit_passes(void **state) {
 
   (void)state;
   fixture_init(&f, list, 1);
-  f.cs.recv_held_max = 3000;
+  f.cs.recv_reserved_max = 3000;
   take_many(&f, 1, 500, 3000);
   assert_cmt(CMT_OK, take(&f, 1, true, 0, &done));
   assert_int_equal(3000, cmt_buf_bytes(done).len);

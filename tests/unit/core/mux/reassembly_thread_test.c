@@ -89,7 +89,7 @@ static void *run(void *arg) {
     cmt_err err = CMT_OK;
 
     assert_cmt(CMT_OK, cmt__channels_init(&cs, group, test_wire()));
-    cs.recv_held_max = 2 * MESSAGE;
+    cs.recv_reserved_max = 2 * MESSAGE;
     cmt__channels_attach_quota(&cs, &s->quota, on_gave_way, s);
     for (int k = 0; k < 4 && err == CMT_OK; k++) {
       x = x * 1664525 + 1013904223;
