@@ -239,7 +239,7 @@ CMT_API CMT_NODISCARD cmt_err cmt_switch_get_laddr(const cmt_switch *s,
 typedef struct cmt_switch_status {
   size_t size;
   uint64_t inbound_peers, outbound_peers;
-  /** In flight: inbound ones, those of dials, and connections that are held. */
+  /** In flight: inbound ones, those of dials, and standby connections. */
   uint64_t handshakes;
   uint64_t accepted, dialed, added, removed, rejected; /**< Since the start. */
   uint64_t no_descriptors; /**< Accepted and closed for want of them. */

@@ -65,7 +65,7 @@ static void draw_jobs(kernel_jobs *k, size_t count, uint64_t *state) {
   }
 }
 
-/* The same jobs in memory of their own. */
+/* Copies the jobs, with memory of their own. */
 static void copy_jobs(kernel_jobs *to, const kernel_jobs *from, size_t count) {
   *to = *from;
   for (size_t i = 0; i < count; i++) {

@@ -135,8 +135,8 @@ static size_t dials_of(const fixture *f) {
   return cmt_switch_dials(f->a.sw, NULL, 0);
 }
 
-/* Those of the short forms, in each state; another id, and one that somebody
-   has, stay. */
+/* Dials of the short forms end, in each state; another id, and one that
+   somebody has, stay. */
 static void dials_without_a_handle_are_cancelled_by_id(void **state) {
   fixture *f = *state;
   cmt_node_id other = {.text = OTHER}, shouted, none = {.text = "nobody"};
@@ -159,7 +159,7 @@ static void dials_without_a_handle_are_cancelled_by_id(void **state) {
   }
   assert_false(cmt_peer_is_persistent(test_node_peer(&f->a)));
   assert_int_equal(0, dials_of(f));
-  dial(f); /* One that we have. */
+  dial(f); /* A dial that we have. */
   shouted = f->id;
   for (char *c = shouted.text; *c != '\0'; c++) {
     *c = (char)(*c >= 'a' ? *c - 'a' + 'A' : *c);

@@ -155,7 +155,7 @@ static void on_outcome_unowned(void *arg, cmt_dial *dial,
   *(uint64_t *)arg += dial == NULL ? o->attempt : 0;
 }
 
-/* One that is not persistent may end by itself meanwhile. */
+/* A dial that is not persistent may end by itself meanwhile. */
 static void *dial_and_cancel_by_id(void *arg) {
   const worker *w = arg;
   char addr[CMT_NET_ADDR_TEXT_SIZE];
