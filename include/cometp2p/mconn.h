@@ -2,16 +2,13 @@
 #ifndef CMT_MCONN_H
 #define CMT_MCONN_H
 
-/* The multiplexer alone, without I/O, clock or threads: channels with a byte
-   id and a priority over any reliable stream.  docs/PROTOCOL.md section 4.  An
-   object belongs to one thread at a time.
+/* The multiplexer alone, without I/O, clock or threads: channels with a byte id
+   and a priority over any reliable stream.  docs/PROTOCOL.md section 4.
 
    Bytes of the other side go in with cmt_mconn_recv() and come out as events.
    Messages go in with cmt_mconn_try_send() and come out as bytes of
-   cmt_mconn_write().  The first failure is final.
-
-   Instants should rise from call to call, on one clock of any origin.  One
-   that steps back counts as the latest that the object was given before. */
+   cmt_mconn_output().  The first failure is final.  An object belongs to one
+   thread at a time; instants should rise from call to call. */
 
 #include <cometp2p/buf.h>
 
@@ -45,38 +42,28 @@ enum {
     Secret connection and node infos are the same for all. */
 typedef enum cmt_wire {
   CMT_WIRE_COMETBFT, /**< As CometBFT v0.34 to v0.40 and v1. */
-  /** docs/LEGACY.md to the letter: a ping goes out when nothing came for the
-      ping interval, a message answers it as well as a pong, and a pong goes
-      out only when no message does.  Pings closer than half the interval (60 s
-      when that is CMT_NEVER) stay unanswered; ten of them within one interval
-      end the connection with CMT_EFLOOD. */
+  /** docs/LEGACY.md: a ping goes out when nothing came for the ping interval,
+      and a message answers it as well as a pong.  Pings closer than half the
+      interval (60 s when that is CMT_NEVER) stay unanswered; ten of them within
+      one interval end the connection with CMT_EFLOOD. */
   CMT_WIRE_LEGACY,
 } cmt_wire;
 
 /** How the messages of a channel that we send stand to those of others. */
 typedef enum cmt_traffic {
   CMT_TRAFFIC_NORMAL, /**< They share the link by priority. */
-  /** For a few small messages that must not wait, such as votes: their packets
-      go into the next output, before all others and past every send limit but
-      the channel's own, from a bucket that the urgent channels of a connection
-      share.  It holds 64 KiB and gets 256 KiB a second; under a |send_rate| of
-      less than 512 KiB/s half of that, and a quarter of a second's worth. Under
-      the |send_rate_total| of a switch all its peers together have half of it
-      the same way.  What goes this way is charged to the limits and repaid by
-      the messages that follow.  When the bucket is empty the channel competes
-      by its priority like any other.  No |flush_throttle_ns| of a switch holds
-      them back; |send_queue| and |send_bytes_max| bound them as all others.
-      Only our own order changes: the other side sees nothing of it.  What we
-      receive has no order of its own: an urgent message waits with all others
-      while a full |recv_queue| keeps us from reading. */
+  /** For a few small messages that must not wait, such as votes: sent before
+      all other channels and past the send limits of connection and switch,
+      within a bucket that the urgent channels share: 256 KiB/s, burst 64 KiB,
+      at most half of a |send_rate|.  Beyond it the channel competes by its
+      priority.  docs/guide/channels.md. */
   CMT_TRAFFIC_URGENT,
 } cmt_traffic;
 
 /** What becomes of a message that a reactor's queue has no room for. */
 typedef enum cmt_on_full {
-  /** None comes: the peer is not read until half of the queue is done, on none
-      of its channels.  It costs throughput, and time for what the peer sends on
-      its other channels, never the peer. */
+  /** The peer is not read until half of the queue is done, on none of its
+      channels. */
   CMT_ON_FULL_WAIT,
   /** It is dropped and counted; for what can be missed, such as gossip. */
   CMT_ON_FULL_DROP,
@@ -90,12 +77,9 @@ typedef struct cmt_channel {
       relative to those of the other channels with something to send. */
   uint32_t priority;
   cmt_traffic traffic; /**< Default CMT_TRAFFIC_NORMAL. */
-  /** Messages that may wait besides the one that is being cut into packets, at
-      most CMT_SEND_QUEUE_MAX; default CMT_SEND_QUEUE_DEFAULT, 100.  CometBFT's
-      consensus reactor asks for as many, its others for 10 to 1000, so that a
-      burst of small messages is not refused.  The bytes have a bound of their
-      own, |send_bytes_max| of a switch.  Choose 1 where only the newest message
-      is of use. */
+  /** Messages that may wait besides the one that is being packetized; default
+      CMT_SEND_QUEUE_DEFAULT, 100, at most CMT_SEND_QUEUE_MAX.  Choose 1 where
+      only the newest message is of use. */
   uint32_t send_queue;
   /** Longest message accepted for sending; default |recv_message_max|. */
   size_t send_message_max;
@@ -105,25 +89,12 @@ typedef struct cmt_channel {
   /** Bytes per second of its packets with their prefixes, at most CMT_RATE_MAX;
       0: no limit.  See cmt_mconn_options. */
   uint64_t send_rate, recv_rate;
-  /** What may wait of one peer at a switch whose reactor is not called inline,
-      the message that the reactor is at included.
-
-      |recv_queue| counts messages: at most CMT_RECV_QUEUE_MAX, default
-      CMT_RECV_QUEUE_DEFAULT, 10,000.  |recv_queue_bytes| counts their memory,
-      for which each message has 192 bytes besides its own: at most
-      CMT_MESSAGE_MAX, default CMT_RECV_QUEUE_BYTES_DEFAULT, 16 MiB; one message
-      always has room.  With CMT_ON_FULL_WAIT the message that reaches a limit
-      is the last one, but for those in at most 64 KiB of the stream that were
-      read with it.
-
-      A full queue delays every channel of that peer, urgent ones too, until
-      half of it is done: the protocol cannot hold back one channel alone.  A
-      protocol with a window avoids it when the window fits: a message that came
-      in several packets may take twice its length, so make |recv_queue_bytes|
-      twice the window and 192 bytes for each message in it.  The defaults hold
-      a window of 4 MiB in messages of 420 bytes or more.  Where the sender
-      keeps to no window only CMT_ON_FULL_DROP, a reactor that is fast enough,
-      or a connection of its own keeps other channels quick. */
+  /** Workers and mailboxes: bounds on one peer's messages that are not done, by
+      count (default 10,000, at most CMT_RECV_QUEUE_MAX) and by memory (default
+      16 MiB, at most CMT_MESSAGE_MAX; 192 bytes for each besides its own).  One
+      message always fits.  With CMT_ON_FULL_WAIT reading stops at the bound; up
+      to 64 KiB that were read already may still be queued.
+      docs/guide/back-pressure.md. */
   uint32_t recv_queue;
   size_t recv_queue_bytes;
   cmt_on_full on_full;  /**< Default CMT_ON_FULL_WAIT. */
@@ -141,11 +112,10 @@ typedef struct cmt_channel_status {
   uint64_t recently_sent_bytes; /**< With decay: the scheduler's. */
   uint64_t recv_messages, recv_bytes; /**< Complete messages. */
   uint64_t dropped_messages;          /**< By CMT_ON_FULL_DROP. */
-  /** How long a sent message waited with us, from the iteration of the loop
-     that took it over (of a connection alone: from the send; of a
-     multiplexer alone: from the last instant that it was given before the send)
-     to the output that has its last byte: the last message, and the longest of
-     all; in whole microseconds, at most 2^32 - 1 of them. */
+  /** How long a sent message waited with us, from the iteration that took it
+      over (of a connection alone: from the send) to the output that has its
+      last byte: the last message, and the longest of all.  In whole
+      microseconds, below 2^32. */
   uint64_t wait_last_ns, wait_max_ns;
   uint64_t reserved[5]; /**< For later counters; 0. */
 } cmt_channel_status;
@@ -168,22 +138,17 @@ typedef struct cmt_mconn_options {
   const cmt_channel *channels; /**< Copied. */
   size_t channel_count;        /**< 0 to CMT_CHANNELS_MAX. */
   /** A ping is sent this long after the start and so on, whatever the traffic
-      (but see CMT_WIRE_LEGACY); default 60 s.  CMT_NEVER: only
-      cmt_mconn_ping() sends them. */
+      (but see CMT_WIRE_LEGACY); default 60 s.  CMT_NEVER: only cmt_mconn_ping()
+      sends them. */
   uint64_t ping_interval_ns;
   /** Longest wait for a pong after the last byte of a ping was consumed;
-      shorter than the interval; default 45 s.
-
-      From the instant a ping is due until it was consumed, the other side has
-      interval and timeout together to take 1,024 bytes of the output, and again
-      for each 1,024.  If it takes fewer it reads nothing, which is CMT_EPONG
-      too.  A pong that it was not asked for begins that time anew, up to six
-      times.  Without an interval the timeout counts twice.  Time in which the
-      caller does not read counts for neither. */
+      shorter than the interval; default 45 s.  A side that takes less than
+      1,024 bytes in interval and timeout together, from the instant a ping is
+      due, reads nothing: CMT_EPONG too.  Time in which the caller does not read
+      counts for neither. */
   uint64_t pong_timeout_ns;
-  /** Data bytes of one packet, up to CMT_PACKET_PAYLOAD_MAX; of one that is
-      sent at least CMT_PACKET_PAYLOAD_MIN, default 1024, of one that is
-     received at least 1, default 1400. */
+  /** Maximum payload of a packet: sent, 16 to 65536, by default 1024; accepted,
+      1 to 65536, by default 1400. */
   uint32_t send_packet_payload_max, recv_packet_payload_max;
   /** Bytes under reassembly over all channels, without messages that are whole
       in a packet; at least the largest |recv_message_max|, by default 1 MiB
@@ -192,15 +157,10 @@ typedef struct cmt_mconn_options {
   /** How long a message may go without a packet before it is complete; longer
       ends the connection.  Default 60 s; CMT_NEVER: for ever. */
   uint64_t partial_message_max_ns;
-  /** Bytes per second, at most CMT_RATE_MAX; 0, the default: no limit.
-
-      A limit holds a tenth of a second's worth for a burst.  What is sent or
-      received in any time t is at most t x rate + that + one packet, or one
-      read; the excess is repaid.  |send_rate| holds back messages only: pings
-      and pongs go at once, and are charged, and so do urgent messages, see
-      CMT_TRAFFIC_URGENT.  |recv_rate| stops reading for at
-      most 250 ms at a time, see cmt_mconn_wants_read(); time in which a limit
-      stops reading counts towards no timeout. */
+  /** Bytes per second, at most CMT_RATE_MAX; 0, the default: no limit.  A limit
+      holds a tenth of a second's worth for a burst, and what exceeds it is
+      repaid.  |send_rate| holds back messages, |recv_rate| stops reading for at
+      most 250 ms at a time: see cmt_mconn_wants_read(). */
   uint64_t send_rate, recv_rate;
   /** What it shares with others; NULL: nothing.  With a group |env| and
       |channels| are those of the group, and what is set here is not used. */
@@ -259,31 +219,21 @@ CMT_API CMT_NODISCARD cmt_err cmt_mconn_try_send(cmt_mconn *m, uint8_t channel,
  */
 CMT_API CMT_NODISCARD cmt_err cmt_mconn_ping(cmt_mconn *m);
 
-/**
- * Hands over |len| bytes of the other side, cut anywhere, as seen at |now_ns|.
- *
- * Call cmt_mconn_next_event() until it says CMT_EAGAIN before the next call.
- *
- * Returns    CMT_OK; CMT_EINVAL: the bytes before are not used up; or the
- *            first failure.
- * Ownership  |data| is lent until cmt_mconn_next_event() said CMT_EAGAIN or
- *            failed.
- */
+/** Hands over |len| bytes of the other side, cut anywhere, as seen at |now_ns|.
+    |data| is lent until cmt_mconn_next_event() said CMT_EAGAIN or failed; call
+    that before the next recv.
+
+    Returns CMT_OK; CMT_EINVAL: the bytes before are not used up; or the first
+    failure. */
 CMT_API CMT_NODISCARD cmt_err cmt_mconn_recv(cmt_mconn *m, const uint8_t *data,
                                              size_t len, uint64_t now_ns);
 
-/**
- * The next event of the bytes given.
- *
- * Returns    CMT_OK; CMT_EAGAIN: all bytes are used up; CMT_EPROTO: a
- *            malformed or too long packet; CMT_EUNKNOWNCHANNEL; CMT_EMSGSIZE:
- *            a message over the channel's limit; CMT_ENOBUFS: over
- *            |recv_bytes_max|; CMT_EFLOOD: more than 500 useless packets and
- *            50 a second: pings, pongs that nobody asked for, packets without
- *            data or with less than 16 bytes of it that do not end a message;
- *            CMT_ENOMEM; or the first failure.  Events before a bad packet
- *            come first.
- */
+/** The next event of the bytes given.  Events before a bad packet come first.
+
+    Returns CMT_OK; CMT_EAGAIN: all bytes are used up; CMT_EPROTO: a malformed
+    or too long packet; CMT_EUNKNOWNCHANNEL; CMT_EMSGSIZE; CMT_ENOBUFS: over
+    |recv_bytes_max|; CMT_EFLOOD: more than 500 useless packets and 50 a second;
+    CMT_ENOMEM; or the first failure. */
 #define cmt_mconn_next_event(m, out)                                           \
   cmt_mconn_next_event_sized((m), (out), sizeof *(out))
 /** See cmt_mconn_next_event(). */
@@ -325,16 +275,11 @@ CMT_API bool cmt_mconn_wants_write(cmt_mconn *m, uint64_t now_ns, bool *urgent);
 /** When cmt_mconn_tick() should be called; CMT_NEVER: no need. */
 CMT_API uint64_t cmt_mconn_deadline(const cmt_mconn *m);
 
-/**
- * Does what is due at |now_ns|; early calls are harmless.
- *
- * Whoever was held up hands over what has come before, and tells what was
- * taken: only then is the other side late.
- *
- * Returns    CMT_OK; CMT_EPONG: no pong came in time, or nothing was taken;
- *            CMT_EPARTIAL: the rest of a message did not come; or the first
- *            failure.
- */
+/** Does what is due at |now_ns|; early calls are harmless.  First hand over
+    what has come before, and tell what was taken.
+
+    Returns CMT_OK; CMT_EPONG: no pong came in time, or nothing was taken;
+    CMT_EPARTIAL: the rest of a message did not come; or the first failure. */
 CMT_API CMT_NODISCARD cmt_err cmt_mconn_tick(cmt_mconn *m, uint64_t now_ns);
 
 /** Writes the status of up to |cap| channels, in the order they were given;
