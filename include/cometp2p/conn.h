@@ -3,31 +3,12 @@
 #define CMT_CONN_H
 
 /* The whole of one connection to a CometBFT node, without I/O, clock or
-   threads: secret connection, node infos, multiplexer.  TCP bytes go in,
-   events and TCP bytes come out.  docs/PROTOCOL.md sections 2 to 4.  An object
-   belongs to one thread at a time.  examples/conn_poll.c is a whole program.
+   threads: secret connection, node infos, multiplexer.  TCP bytes go in, events
+   and TCP bytes come out.  An object belongs to one thread at a time.  Instants
+   should rise from call to call, on one clock of any origin.
 
-     bytes read   -> cmt_conn_recv(), then cmt_conn_next_event() until false;
-                     then read on if cmt_conn_wants_read()
-     then         -> cmt_conn_write() and cmt_conn_consume() until it has none
-     at deadline  -> what there is to read as above, since it may have come in
-                     time, then cmt_conn_tick(), then events and output
-     end of file  -> cmt_conn_stop(c, CMT_EEOF, 0, now), then events
-
-   Back pressure: read only while cmt_conn_wants_read().  It is false while
-   events are left untaken, after cmt_conn_pause(), and when a receive limit is
-   used up; TCP then slows the other side down, all its channels together.
-   Events may be left for a moment; whoever has no room for longer pauses, which
-   suspends the timeouts of what we would have to read and sends pongs.  The
-   other way, cmt_conn_room() says how many messages a channel takes.
-
-   The last event is CMT_CONN_END.  It may be there when cmt_conn_stop() or
-   cmt_conn_tick() returns, so take events after both.  Then write what is left
-   and what cmt_conn_write() still has: our part of a handshake that we refuse,
-   so that the other side can tell why.  Then close the socket.
-
-   Instants should rise from call to call, on one clock of any origin.  One
-   that steps back counts as the latest that the object was given before. */
+   docs/guide/event-loop.md has the order of the calls, back pressure and the
+   end; examples/conn_poll.c is a whole program. */
 
 #include <cometp2p/mconn.h>
 #include <cometp2p/node_info.h>
@@ -51,8 +32,8 @@ typedef struct cmt_conn_options {
       no node would accept us: |moniker| above all is not empty. */
   const cmt_node_info *node_info;
   const cmt_node_id *expect_id; /**< Copied.  NULL: any. */
-  /** Accept another network, block version or set of channels; the caller
-      looks at the node info itself. */
+  /** Accept another network, block version or set of channels; the caller looks
+      at the node info itself. */
   bool any_network;
   cmt_wire wire;               /**< As cmt_mconn_options. */
   const cmt_channel *channels; /**< Copied. */
@@ -96,29 +77,21 @@ typedef struct cmt_conn_event {
   cmt_err err;
 } cmt_conn_event;
 
-/**
- * A connection over a stream that has just been made, at |now_ns|.
- *
- * Both sides do the same; nothing depends on who dialed.
- *
- * Returns    CMT_OK; CMT_EINVAL: |why| (may be NULL) names the option;
- *            CMT_ENOMEM; CMT_EIO: no default environment.
- * Ownership  the caller deletes |*out|; |o| is not kept.
- */
+/** A connection over a stream that has just been made, at |now_ns|; both sides
+    do the same.  The caller deletes |*out|; |o| is not kept.
+
+    Returns CMT_OK; CMT_EINVAL: |why| (may be NULL) names the option;
+    CMT_ENOMEM; CMT_EIO: no default environment. */
 CMT_API CMT_NODISCARD cmt_err cmt_conn_new(const cmt_conn_options *o,
                                            uint64_t now_ns, cmt_conn **out,
                                            cmt_why *why);
 
-/**
- * Hands over |len| bytes read from the stream at |now_ns|, cut anywhere.
- *
- * Call cmt_conn_next_event() until it is false before the next call.
- *
- * Returns    CMT_OK; CMT_EINVAL: events of the bytes before are left;
- *            CMT_ECLOSED: the connection has ended.
- * Ownership  |data| is lent until cmt_conn_next_event() was false; frames are
- *            opened in place.
- */
+/** Hands over |len| bytes read from the stream at |now_ns|, cut anywhere.
+    |data| is lent, and changed, until cmt_conn_next_event() was false; call
+    that before the next recv.
+
+    Returns CMT_OK; CMT_EINVAL: events of the bytes before are left;
+    CMT_ECLOSED: the connection has ended. */
 CMT_API CMT_NODISCARD cmt_err cmt_conn_recv(cmt_conn *c, uint8_t *data,
                                             size_t len, uint64_t now_ns);
 
@@ -138,16 +111,14 @@ CMT_API bool cmt_conn_has_input(const cmt_conn *c);
 CMT_API bool cmt_conn_borrows(const cmt_conn *c);
 
 /** Copies the bytes that are left, so that the memory given to cmt_conn_recv()
-    may go before their events are taken.  Once it is up.
-    CMT_OK; CMT_ENOMEM: nothing changed; CMT_EINVAL: it is not up. */
+    may go before their events are taken.  Once it is up.  CMT_OK; CMT_ENOMEM:
+    nothing changed; CMT_EINVAL: it is not up. */
 CMT_API CMT_NODISCARD cmt_err cmt_conn_keep(cmt_conn *c);
 
-/** Tells that the stream is not read by choice from |now_ns| on, until
-    cmt_conn_resume(); calls do not count.  That time counts towards no timeout
-    of the other side.  Every third of the pong timeout a pong goes out that
-    nobody asked for, so that the other side does not give up either: go on
-    with cmt_conn_tick() and output.  How long it may last is up to the
-    caller. */
+/** Tells that the stream is not read by choice from |now_ns| on; calls do not
+    count.  Meanwhile no timeout of the other side runs, and an unsolicited pong
+    goes out each third of the pong timeout: go on with cmt_conn_tick() and
+    output. */
 CMT_API void cmt_conn_pause(cmt_conn *c, uint64_t now_ns);
 CMT_API void cmt_conn_resume(cmt_conn *c, uint64_t now_ns);
 
@@ -205,23 +176,17 @@ enum { CMT_CONN_WRITE_ROOM = 68 << 10 };
     is up and 11,484 before. */
 CMT_API size_t cmt_conn_write_min(const cmt_conn *c);
 
-/**
- * Seals what is to be sent at |now_ns| into |dest|, at most |cap| bytes.
- *
- * All of them are to go out, in this order: keep what the socket does not take.
- * Nothing more is sealed before cmt_conn_consume() told of all, so that what is
- * sent next is chosen as late as possible; a |cap| of what the socket takes at
- * once is best.
- *
- * Returns    how many bytes; 0: there is nothing to write now, or the bytes
- *            before are not consumed.  A |cap| below cmt_conn_write_min() is a
- *            mistake that panics (env.h).
- */
+/** Seals what is to be sent at |now_ns| into |dest|, at most |cap| bytes, which
+    are best what the socket takes at once.  Nothing more is sealed before
+    cmt_conn_consume() told of all of them.  A |cap| below cmt_conn_write_min()
+    is a mistake that panics.
+
+    Returns how many bytes; 0: nothing now, or the bytes before are left. */
 CMT_API size_t cmt_conn_write(cmt_conn *c, uint8_t *dest, size_t cap,
                               uint64_t now_ns);
 
 /** Tells that the socket took |len| bytes more of what was written, at
-   |now_ns|; more than there were is a mistake that panics (env.h). */
+    |now_ns|; more than there were is a mistake that panics (env.h). */
 CMT_API void cmt_conn_consume(cmt_conn *c, size_t len, uint64_t now_ns);
 
 /** True when cmt_conn_write() has something at |now_ns|, once the bytes before
@@ -259,14 +224,10 @@ CMT_API bool cmt_conn_peer_is_paused(const cmt_conn *c);
     |at_ns|. */
 CMT_API void cmt_conn_delay_node_info(cmt_conn *c, uint64_t at_ns);
 
-/**
- * Ends the connection with |reason|; CMT_OK is a mistake that panics.
- *
- * With |flush_ns| of 0, or before the connection is up, CMT_CONN_END is the
- * next event.  Otherwise nothing more can be queued, and CMT_CONN_END comes
- * when all that was queued is consumed, or |flush_ns| after |now_ns|.  The
- * first reason stays.
- */
+/** Ends the connection with |reason|; CMT_OK is a mistake that panics.  Without
+    |flush_ns|, or before it is up, CMT_CONN_END is the next event; else it
+    comes when all that was queued is consumed, or at |now_ns| + |flush_ns|.
+    The first reason stays. */
 CMT_API void cmt_conn_stop(cmt_conn *c, cmt_err reason, uint64_t flush_ns,
                            uint64_t now_ns);
 
