@@ -45,17 +45,12 @@ typedef struct cmt_probe_options {
 #define cmt_probe_options_init(o) cmt_probe_options_init_sized((o), sizeof *(o))
 CMT_API void cmt_probe_options_init_sized(cmt_probe_options *o, size_t size);
 
-/**
- * Probes |addr|, "HOST:PORT" or "ID@HOST:PORT", where another id is refused,
- * and waits for what comes of it.
- *
- * Returns    the error of |*out|, which is set whenever the probe began; or
- *            CMT_EINVAL: |why| (may be NULL) names the option or the part of
- *            |addr|; CMT_ENOMEM; CMT_EIO; CMT_EDEADLK: the calling thread is
- *            one where a reactor is called.
- * Ownership  the caller deletes |*out|; |o| is not kept.  |o| NULL: the
- *            defaults.
- */
+/** Probes |addr|, "HOST:PORT" or "ID@HOST:PORT", and waits.  The caller deletes
+    |*out|, which is set whenever the probe began; |o| NULL: the defaults.
+
+    Returns the error of |*out|; CMT_EINVAL: |why| (may be NULL) names the
+    option or the part of |addr|; CMT_ENOMEM; CMT_EIO; CMT_EDEADLK: the calling
+    thread is one where a reactor is called. */
 CMT_API CMT_NODISCARD cmt_err cmt_probe(const cmt_probe_options *o,
                                         const char *addr,
                                         cmt_probe_result **out, cmt_why *why);
