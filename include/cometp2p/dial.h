@@ -48,9 +48,9 @@ typedef struct cmt_dial_options {
   uint64_t retry_jitter_ns; /**< Added to each delay, drawn below this: 3 s; or
                                  CMT_NO_JITTER. */
   uint32_t retry_factor_percent;
-  /** Dial again for ever when the attempt or the connection ends, the host name
-      resolved each time, but never while a peer with the id exists.  Without
-      memory for its timers it ends at once: CMT_ENOMEM, and |redials| is
+  /** Dial again after each failure or lost connection, resolving the name
+      again, but never while a peer with the id exists.  If memory for its
+      timers is lacking, the dial ends with CMT_ENOMEM, and |redials| is
       false. */
   bool persistent;
   /** As long as the dial has not ended, a node with its id becomes a peer
