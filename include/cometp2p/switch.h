@@ -247,10 +247,8 @@ typedef struct cmt_switch_status {
   uint64_t over_handshakes_max, over_handshakes_per_ip_max;
   uint64_t over_inbound_peers_max, over_inbound_peers_per_ip_max;
   uint64_t over_outbound_peers_max, over_dials_max;
-  /** Connections that had ended, and were closed before the other side had read
-      what was sent last, since more than |handshakes_max| of them waited for
-      that.  The oldest goes first, and those that never were peers before those
-      that were. */
+  /** Connections that lingered after their end and were closed early, since
+      more than |handshakes_max| of them did. */
   uint64_t over_connections_max;
   uint64_t slow_callbacks;    /**< Over 100 ms on a loop; each is logged. */
   uint64_t send_waits;        /**< Messages that a rate limit held back. */
