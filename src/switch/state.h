@@ -52,8 +52,8 @@ struct cmt_switch {
   pthread_cond_t called_cond; /* With |calling|. */
   uint64_t report_ns;
   _Atomic uint64_t dials_made;
-  _Atomic size_t dials_allocated;     /* Dials that have memory, */
-  _Atomic size_t dials_unconditional; /* and those among them. */
+  _Atomic size_t dials_allocated;     /* Dials whose memory exists. */
+  _Atomic size_t dials_unconditional; /* How many of these are that. */
   atomic_bool warned_unlocked_keys; /* The log has the warning that keys cannot
                                        be locked. */
   cmt__delivery delivery;
