@@ -7,7 +7,7 @@
 
    Bytes of the other side go in with cmt_mconn_recv() and come out as events.
    Messages go in with cmt_mconn_try_send() and come out as bytes of
-   cmt_mconn_output().  The first failure is final.  An object belongs to one
+   cmt_mconn_write().  The first failure is final.  An object belongs to one
    thread at a time; instants should rise from call to call. */
 
 #include <cometp2p/buf.h>
@@ -248,18 +248,11 @@ CMT_API bool cmt_mconn_wants_read(const cmt_mconn *m);
 /** The least room for cmt_mconn_write(): a packet is never cut in two. */
 CMT_API size_t cmt_mconn_write_min(const cmt_mconn *m);
 
-/**
- * Writes what is to be sent at |now_ns| into |dest|, at most |cap| bytes: a
- * pong that is owed, a ping that is due, then packets, each from the channel
- * with the lowest ratio of recently sent bytes to priority.
- *
- * All of them are to go out, in this order.  Nothing more is written before
- * cmt_mconn_consume() told of all, so that what is sent next is chosen late.
- *
- * Returns    how many bytes; 0: there is nothing to send now, or the bytes
- *            before are not consumed.  A |cap| below cmt_mconn_write_min() is a
- *            mistake that panics (env.h).
- */
+/** Writes what is to be sent at |now_ns| into |dest|, at most |cap| bytes: a
+   pong that is owed, a ping that is due, then packets, each of the channel with
+   the lowest ratio of recently sent bytes to priority.  Nothing more is written
+    before cmt_mconn_consume() told of all.  A |cap| below cmt_mconn_write_min()
+    is a mistake that panics.  Returns how many bytes; 0: nothing now. */
 CMT_API size_t cmt_mconn_write(cmt_mconn *m, uint8_t *dest, size_t cap,
                                uint64_t now_ns);
 
