@@ -3,94 +3,16 @@
    the name |kernel|, and then this, so that Poly1305 can be given keys that no
    run of ChaCha20 would be found for. */
 
-#include "crypto/aead.h"
+#include "frames.h"
 #include "test.h"
 
-#include <cometp2p/secret_conn.h>
 #ifdef CMT_OPENSSL
 #include <openssl/evp.h>
 #endif
 #include <sodium.h>
 #include <stdlib.h>
 
-enum {
-  JOBS_MAX = 40,
-  FRAMES = 6000, /* Each compared with libsodium, by default. */
-  FRAME_BITS = 8 * CMT_FRAME_SLOT,
-};
-
-typedef struct kernel_jobs {
-  cmt__aead_job jobs[JOBS_MAX];
-  uint8_t keys[JOBS_MAX][CMT__AEAD_KEY];
-  uint8_t slots[JOBS_MAX][CMT_FRAME_SLOT];
-} kernel_jobs;
-
-/* xorshift64*: the same numbers each time. */
-static uint64_t next_random(uint64_t *state) {
-  *state ^= *state >> 12;
-  *state ^= *state << 25;
-  *state ^= *state >> 27;
-  return *state * UINT64_C(0x2545f4914f6cdd1d);
-}
-
-static void fill_random(uint64_t *state, uint8_t *out, size_t len) {
-  for (size_t i = 0; i < len; i++) {
-    out[i] = (uint8_t)(next_random(state) >> 56);
-  }
-}
-
-/* All bytes zero, all ones, or random. */
-static void fill_some(uint64_t *state, uint8_t *out, size_t len) {
-  uint64_t kind = next_random(state) % 4;
-
-  if (kind < 2) {
-    memset(out, kind == 0 ? 0 : 0xff, len);
-  } else {
-    fill_random(state, out, len);
-  }
-}
-
-static void draw_jobs(kernel_jobs *k, size_t count, uint64_t *state) {
-  bool one_key = next_random(state) % 2 == 0;
-  uint64_t counter = next_random(state) >> next_random(state) % 64;
-
-  for (size_t i = 0; i < count; i++) {
-    fill_some(state, k->keys[i], CMT__AEAD_KEY);
-    fill_some(state, k->slots[i], CMT_FRAME_PLAIN);
-    k->jobs[i] = (cmt__aead_job){
-      .key = one_key ? k->keys[0] : k->keys[i],
-      .counter = counter + i,
-      .slot = k->slots[i],
-    };
-  }
-}
-
-/* Copies the jobs, with memory of their own. */
-static void copy_jobs(kernel_jobs *to, const kernel_jobs *from, size_t count) {
-  *to = *from;
-  for (size_t i = 0; i < count; i++) {
-    to->jobs[i].slot = to->slots[i];
-  }
-}
-
-static void assert_same(const kernel_jobs *a, const kernel_jobs *b,
-                        size_t count, const char *what) {
-  for (size_t i = 0; i < count; i++) {
-    if (a->jobs[i].ok != b->jobs[i].ok ||
-        memcmp(a->slots[i], b->slots[i], CMT_FRAME_SLOT) != 0) {
-      fail_msg("%s: frame %zu of %zu differs", what, i, count);
-    }
-  }
-}
-
-/* A frame more or less is broken, in one bit. */
-static void break_some(kernel_jobs *k, size_t count, uint64_t *state) {
-  for (size_t i = next_random(state) % 3; i < count; i += 1 + i) {
-    uint64_t bit = next_random(state) % FRAME_BITS;
-
-    k->slots[i][bit / 8] ^= (uint8_t)(1 << bit % 8);
-  }
-}
+enum { FRAMES = 6000 }; /* Each compared with others, by default. */
 
 /* CMT_FRAMES asks for more. */
 static size_t frames_wanted(void) {
@@ -100,32 +22,8 @@ static size_t frames_wanted(void) {
 }
 
 static void kernel_equals_libsodium(void **state) {
-  static kernel_jobs ours, theirs;
-  size_t frames = frames_wanted(), done = 0;
-  uint64_t random = 0x9e3779b97f4a7c15;
-
   (void)state;
-  while (done < frames) {
-    size_t count = next_random(&random) % (JOBS_MAX + 1);
-
-    draw_jobs(&ours, count, &random);
-    copy_jobs(&theirs, &ours, count);
-    kernel.seal(ours.jobs, count);
-    cmt__aead_libsodium.seal(theirs.jobs, count);
-    assert_same(&ours, &theirs, count, "sealed");
-    break_some(&ours, count, &random);
-    copy_jobs(&theirs, &ours, count);
-    kernel.open(ours.jobs, count);
-    cmt__aead_libsodium.open(theirs.jobs, count);
-    for (size_t i = 0; i < count; i++) {
-      if (!theirs.jobs[i].ok) { /* libsodium wipes such a frame. */
-        memcpy(theirs.slots[i], ours.slots[i], CMT_FRAME_SLOT);
-      }
-    }
-    assert_same(&ours, &theirs, count, "opened");
-    done += count;
-  }
-  printf("# %zu frames are as libsodium's\n", done);
+  frames_compare(&kernel, frames_wanted());
 }
 
 #ifdef CMT_OPENSSL
@@ -145,23 +43,23 @@ static void openssl_seal(EVP_CIPHER_CTX *ctx, const cmt__aead_job *job) {
 }
 
 static void kernel_equals_openssl(void **state) {
-  static kernel_jobs ours, theirs;
+  static frames ours, theirs;
   EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-  size_t frames = frames_wanted(), done = 0;
+  size_t wanted = frames_wanted(), done = 0;
   uint64_t random = 0x2545f4914f6cdd1d;
 
   (void)state;
   assert_non_null(ctx);
-  while (done < frames) {
-    size_t count = next_random(&random) % (JOBS_MAX + 1);
+  while (done < wanted) {
+    size_t count = frames_random(&random) % (FRAMES_MAX + 1);
 
-    draw_jobs(&ours, count, &random);
-    copy_jobs(&theirs, &ours, count);
+    frames_draw(&ours, count, &random);
+    frames_copy(&theirs, &ours);
     kernel.seal(ours.jobs, count);
     for (size_t i = 0; i < count; i++) {
       openssl_seal(ctx, &theirs.jobs[i]);
     }
-    assert_same(&ours, &theirs, count, "sealed");
+    frames_assert_same(&ours, &theirs, count, "sealed");
     done += count;
   }
   EVP_CIPHER_CTX_free(ctx);
@@ -178,7 +76,7 @@ static void kernel_equals_openssl(void **state) {
 /* Each bit of a frame in turn; what is refused is left as it came. */
 static void kernel_refuses_any_changed_bit(void **state) {
   static const uint8_t key[CMT__AEAD_KEY] = {7};
-  static kernel_jobs k, before;
+  static frames k, before;
   uint8_t sealed[CMT_FRAME_SLOT] = {3, 0, 0, 0, 'a', 'b', 'c'};
   cmt__aead_job job = {.key = key, .counter = 9, .slot = sealed};
 
@@ -224,7 +122,7 @@ static void one_tag(const uint8_t key[32], const uint8_t *cipher,
 
 /* |groups| groups whose lanes hold |keys| and |slots|, each tag as libsodium
    has it. */
-static void assert_tags(group *g, int groups, kernel_jobs *k,
+static void assert_tags(group *g, int groups, frames *k,
                         const uint8_t keys[][32], const char *what) {
   for (int i = 0; i < groups * LANES; i++) {
     k->jobs[i].slot = k->slots[i];
@@ -246,7 +144,7 @@ static void assert_tags(group *g, int groups, kernel_jobs *k,
    frames of zeros, of ones, and with one block of each among the other. */
 static void tags_hold_with_extreme_keys(void **state) {
   static const uint8_t bytes[] = {0x00, 0x01, 0x80, 0xfc, 0xff};
-  static kernel_jobs k;
+  static frames k;
   static group g[2];
   uint8_t keys[2 * LANES][32];
   uint64_t random = 1;
@@ -254,13 +152,13 @@ static void tags_hold_with_extreme_keys(void **state) {
   (void)state;
   for (size_t round = 0; round < 200; round++) {
     for (int i = 0; i < 2 * LANES; i++) {
-      memset(keys[i], bytes[next_random(&random) % sizeof bytes], 16);
-      memset(keys[i] + 16, bytes[next_random(&random) % sizeof bytes], 16);
-      keys[i][next_random(&random) % 16] = (uint8_t)next_random(&random);
-      memset(k.slots[i], bytes[next_random(&random) % sizeof bytes],
+      memset(keys[i], bytes[frames_random(&random) % sizeof bytes], 16);
+      memset(keys[i] + 16, bytes[frames_random(&random) % sizeof bytes], 16);
+      keys[i][frames_random(&random) % 16] = (uint8_t)frames_random(&random);
+      memset(k.slots[i], bytes[frames_random(&random) % sizeof bytes],
              CMT_FRAME_PLAIN);
-      memset(k.slots[i] + 16 * (next_random(&random) % 64),
-             bytes[next_random(&random) % sizeof bytes], 16);
+      memset(k.slots[i] + 16 * (frames_random(&random) % 64),
+             bytes[frames_random(&random) % sizeof bytes], 16);
     }
     assert_tags(g, 1 + (int)(round % 2), &k, keys, "extreme keys");
   }
@@ -281,7 +179,7 @@ static void frame_near_modulus(uint8_t *cipher, int distance, size_t first,
 }
 
 static void tags_hold_around_the_modulus(void **state) {
-  static kernel_jobs k;
+  static frames k;
   static group g[2];
   uint8_t keys[2 * LANES][32] = {{0}}, tag[16];
   int distance = -40;

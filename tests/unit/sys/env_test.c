@@ -99,6 +99,9 @@ static void a_kernel_is_chosen_by_name(void **state) {
   assert_cmt(CMT_EINVAL, cmt_env_set_aead(&env, ""));
   assert_cmt(CMT_EINVAL, cmt_env_set_aead(&env, NULL));
   assert_cmt(CMT_EINVAL, cmt_env_set_aead(NULL, "libsodium"));
+  env.size = offsetof(cmt_env, aead); /* That of a header without it. */
+  assert_cmt(CMT_EINVAL, cmt_env_set_aead(&env, "auto"));
+  env.size = sizeof env;
   assert_string_equal("libsodium", cmt_env_aead(&env));
   assert_cmt(CMT_OK, cmt_env_set_aead(&env, "auto"));
   assert_string_equal(fastest(), cmt_env_aead(&env));
