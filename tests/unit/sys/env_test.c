@@ -99,7 +99,7 @@ static void a_kernel_is_chosen_by_name(void **state) {
   assert_cmt(CMT_EINVAL, cmt_env_set_aead(&env, ""));
   assert_cmt(CMT_EINVAL, cmt_env_set_aead(&env, NULL));
   assert_cmt(CMT_EINVAL, cmt_env_set_aead(NULL, "libsodium"));
-  env.size = offsetof(cmt_env, aead); /* That of a header without it. */
+  env.size = offsetof(cmt_env, aead); /* As a header without kernels has it. */
   assert_cmt(CMT_EINVAL, cmt_env_set_aead(&env, "auto"));
   env.size = sizeof env;
   assert_string_equal("libsodium", cmt_env_aead(&env));
