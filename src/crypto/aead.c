@@ -66,6 +66,7 @@ static void test_fill(self_test *t) {
     for (size_t i = 0; i < CMT_FRAME_PLAIN; i++) {
       t->slots[j][i] = test_plain_byte(j, i);
     }
+    memset(t->slots[j] + CMT_FRAME_PLAIN, 0, CMT__AEAD_TAG);
     t->jobs[j] = (cmt__aead_job){
       .key = t->keys[j],
       .counter = (uint64_t)j * UINT64_C(0x0102030405060708),
