@@ -56,46 +56,80 @@ class Commands:
 
 class Place:
     """A folder for the library with one fault after the other.  Most tests
-    load it; those that contain it are linked anew."""
+    load it; those that contain it are linked anew, and those that include the
+    source are compiled anew."""
 
     def __init__(self, commands, folder):
         self.commands = commands
         self.folder = folder
-        self.object = os.path.join(folder, "fault.o")
+        self.source = self.included = self.text = self.object = None
         self.programs = {}
         os.makedirs(folder, exist_ok=True)
 
-    def make(self, root, fault):
-        """False: it does not compile."""
-        path = os.path.realpath(os.path.join(root, fault.path))
-        changed = os.path.join(self.folder, os.path.basename(path))
-        with open(changed, "w", encoding="utf-8") as file:
-            file.write(text_with(root, fault))
-        self.programs = {}
-        made = self.commands.objects[path]
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def compile(self, made, source, target):
+        """Compiles as |made| was compiled, with the changed source before the
+        one in the tree; None: it does not compile."""
         argv = list(self.commands.compiles[made])
-        argv[argv.index("-o") + 1] = self.object
-        argv[argv.index("-c") + 1] = changed
+        argv[argv.index("-o") + 1] = self.path(target)
+        argv[argv.index("-c") + 1] = source
         for option in ("-MT", "-MF"):  # It has no dependencies to be told.
             if option in argv:
-                argv[argv.index(option) + 1] = self.object + option
+                argv[argv.index(option) + 1] = self.path(target) + option
+        beside = os.path.dirname(self.source)
+        argv += ["-iquote", self.folder, "-iquote", beside]
+        return self.path(target) if self.commands.run(argv) else None
+
+    def make(self, root, fault):
+        """False: it does not compile."""
+        self.source = os.path.realpath(os.path.join(root, fault.path))
+        self.included = os.path.relpath(fault.path, "src")
+        self.text = text_with(root, fault)
+        self.programs = {}
+        changed = self.path(self.included)
+        os.makedirs(os.path.dirname(changed), exist_ok=True)
+        with open(changed, "w", encoding="utf-8") as file:
+            file.write(self.text)
+        made = self.commands.objects[self.source]
+        self.object = self.compile(made, changed, "fault.o")
+        os.remove(changed)
         library = [self.object if part == made else part
                    for part in self.commands.links[OPEN_LIBRARY]]
-        library[library.index("-o") + 1] = os.path.join(self.folder,
-                                                        OPEN_LIBRARY)
-        return self.commands.run([*argv, "-iquote", os.path.dirname(path)]) \
-            and self.commands.run(library)
+        library[library.index("-o") + 1] = self.path(OPEN_LIBRARY)
+        return self.object is not None and self.commands.run(library)
+
+    def includes(self, argv):
+        """The object of a test that includes the source, or None."""
+        return next((part for part in argv if part in self.commands.compiles
+                     and f'#include "{self.included}"' in
+                     read(self.commands.source(part))), None)
+
+    def with_source(self, argv, made):
+        """The link of a test with an object that has the changed source."""
+        changed = self.path(self.included)
+        with open(changed, "w", encoding="utf-8") as file:
+            file.write(self.text)
+        target = self.compile(made, self.commands.source(made), "test.o")
+        os.remove(changed)
+        return target and [target if part == made else part for part in argv]
+
+    def link(self, name):
+        argv = list(self.commands.links[name])
+        made = self.includes(argv)
+        if STATIC_LIBRARY not in argv and made is None:
+            return os.path.join(self.commands.build, name)
+        if STATIC_LIBRARY in argv:
+            argv.insert(argv.index(STATIC_LIBRARY), self.object)
+        argv[argv.index("-o") + 1] = self.path(name)
+        argv = self.with_source(argv, made) if made is not None else argv
+        return self.path(name) if argv and self.commands.run(argv) else None
 
     def program(self, name):
         """The path of the program of a test; None: it does not link."""
-        argv = list(self.commands.links[name])
-        if STATIC_LIBRARY not in argv:
-            return os.path.join(self.commands.build, name)
         if name not in self.programs:
-            path = os.path.join(self.folder, name)
-            argv[argv.index("-o") + 1] = path
-            argv.insert(argv.index(STATIC_LIBRARY), self.object)
-            self.programs[name] = path if self.commands.run(argv) else None
+            self.programs[name] = self.link(name)
         return self.programs[name]
 
 
