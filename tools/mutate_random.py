@@ -69,18 +69,31 @@ class Place:
     def path(self, name):
         return os.path.join(self.folder, name)
 
-    def compile(self, made, source, target):
-        """Compiles as |made| was compiled, with the changed source before the
-        one in the tree; None: it does not compile."""
+    def compile(self, made, source, target, *options):
+        """Compiles |source| as |made| was compiled; None: it does not
+        compile."""
         argv = list(self.commands.compiles[made])
         argv[argv.index("-o") + 1] = self.path(target)
         argv[argv.index("-c") + 1] = source
         for option in ("-MT", "-MF"):  # It has no dependencies to be told.
             if option in argv:
                 argv[argv.index(option) + 1] = self.path(target) + option
-        beside = os.path.dirname(self.source)
-        argv += ["-iquote", self.folder, "-iquote", beside]
+        argv += options
         return self.path(target) if self.commands.run(argv) else None
+
+    def compile_beside(self, made):
+        """Compiles the changed source in its own folder of the copy, so that
+        it finds the headers that it would find, and system headers none of
+        ours."""
+        folder, name = os.path.split(self.source)
+        changed = os.path.join(
+            folder, f"{os.path.basename(self.folder)}_{name}")
+        with open(changed, "w", encoding="utf-8") as file:
+            file.write(self.text)
+        try:
+            return self.compile(made, changed, "fault.o")
+        finally:
+            os.remove(changed)
 
     def make(self, root, fault):
         """False: it does not compile."""
@@ -88,13 +101,8 @@ class Place:
         self.included = os.path.relpath(fault.path, "src")
         self.text = text_with(root, fault)
         self.programs = {}
-        changed = self.path(self.included)
-        os.makedirs(os.path.dirname(changed), exist_ok=True)
-        with open(changed, "w", encoding="utf-8") as file:
-            file.write(self.text)
         made = self.commands.objects[self.source]
-        self.object = self.compile(made, changed, "fault.o")
-        os.remove(changed)
+        self.object = self.compile_beside(made)
         library = [self.object if part == made else part
                    for part in self.commands.links[OPEN_LIBRARY]]
         library[library.index("-o") + 1] = self.path(OPEN_LIBRARY)
@@ -109,9 +117,12 @@ class Place:
     def with_source(self, argv, made):
         """The link of a test with an object that has the changed source."""
         changed = self.path(self.included)
+        os.makedirs(os.path.dirname(changed), exist_ok=True)
         with open(changed, "w", encoding="utf-8") as file:
             file.write(self.text)
-        target = self.compile(made, self.commands.source(made), "test.o")
+        target = self.compile(made, self.commands.source(made), "test.o",
+                              "-iquote", self.folder, "-iquote",
+                              os.path.dirname(self.source))
         os.remove(changed)
         return target and [target if part == made else part for part in argv]
 
