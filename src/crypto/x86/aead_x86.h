@@ -8,4 +8,7 @@
 extern const struct cmt_aead cmt__aead_avx2;
 extern const struct cmt_aead cmt__aead_avx512;
 
+/* Without it a compiler keeps vectors in memory. */
+#define CMT__LANES_INLINE static inline __attribute__((always_inline))
+
 #endif

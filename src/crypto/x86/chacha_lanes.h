@@ -6,9 +6,7 @@
    blocks lies in vector i of the state.  A kernel defines VEC, VEC_ADD32,
    VEC_XOR and VEC_ROTL32 before it includes this. */
 
-#include "base/base.h"
-
-#define CMT__LANES_INLINE static inline __attribute__((always_inline))
+#include "aead_x86.h"
 
 enum { CMT__CHACHA_BLOCK = 64, CMT__CHACHA_WORDS = 16 };
 

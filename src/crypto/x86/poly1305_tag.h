@@ -10,8 +10,8 @@ __extension__ typedef unsigned __int128 cmt__u128;
 
 /* |sum| is the accumulator in words of 64 bits, less than 2^132; |pad| is the
    second half of the one-time key.  No branch depends on either. */
-static inline void cmt__poly1305_tag(const uint64_t sum[3],
-                                     const uint8_t pad[16], uint8_t tag[16]) {
+static inline void poly1305_tag(const uint64_t sum[3], const uint8_t pad[16],
+                                uint8_t tag[16]) {
   uint64_t low = sum[0], middle = sum[1], high = sum[2];
   cmt__u128 t;
 

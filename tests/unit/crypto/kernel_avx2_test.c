@@ -3,13 +3,6 @@
 
 #include "crypto/x86/aead_avx2.c"
 
-/* It has one group at a time. */
-static void authenticate_groups(group *g, int groups) {
-  for (int k = 0; k < groups; k++) {
-    authenticate(&g[k]);
-  }
-}
-
 #include "kernel_user.h"
 
 int main(void) { return test_kernel(avx2_runs_here(), "AVX2"); }

@@ -5,10 +5,6 @@
 
 #include "crypto/x86/aead_avx512.c"
 
-static void authenticate_groups(group *g, int groups) {
-  (groups == 1 ? authenticate_one : authenticate_two)(g);
-}
-
 #include "kernel_user.h"
 
 int main(void) { return test_kernel(true, "nothing"); }

@@ -3,10 +3,6 @@
 
 #include "crypto/x86/aead_avx512.c"
 
-static void authenticate_groups(group *g, int groups) {
-  (groups == 1 ? authenticate_one : authenticate_two)(g);
-}
-
 #include "kernel_user.h"
 
 int main(void) { return test_kernel(avx512_runs_here(), "AVX-512 with IFMA"); }

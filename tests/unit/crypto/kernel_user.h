@@ -129,7 +129,9 @@ static void assert_tags(group *g, int groups, frames *k,
     g[i / LANES].jobs[i % LANES] = &k->jobs[i];
     memcpy(g[i / LANES].edges.key[i % LANES], keys[i], 32);
   }
-  authenticate_groups(g, groups);
+  for (int i = 0; i < groups; i += GROUPS) {
+    authenticate_groups(&g[i], groups - i < GROUPS ? groups - i : GROUPS);
+  }
   for (int i = 0; i < groups * LANES; i++) {
     uint8_t tag[16];
 
