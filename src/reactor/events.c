@@ -231,10 +231,22 @@ static void peer_done(cmt__event_source *s, cmt_mailbox_event *ev) {
   cmt_peer_unref(ev->peer);
 }
 
-/* A mailbox that was given up drops it at once. */
+/* Under the lock: offers the event that |s| has got.  A mailbox that was given
+   up drops it at once, as |dropped|, whose references are given back without
+   the lock. */
+static void offer(const cmt__events *e, cmt__event_source *s,
+                  cmt_mailbox_event *dropped) {
+  *dropped = (cmt_mailbox_event){.peer = NULL};
+  if (e->mailbox->given_up) {
+    s->take(s, dropped);
+  } else {
+    cmt__mailbox_offer(e->mailbox, s);
+  }
+}
+
 static void sent_put(void *arg, cmt__send_queue *g, cmt_send_req *req) {
   cmt__events *e = arg;
-  cmt_mailbox_event dropped = {.peer = NULL};
+  cmt_mailbox_event dropped;
 
   cmt_peer_ref(peer_of(g));
   cmt__send_queue_wait_of(req)->next = NULL;
@@ -245,11 +257,7 @@ static void sent_put(void *arg, cmt__send_queue *g, cmt_send_req *req) {
     e->sent_first = req;
   }
   e->sent_last = req;
-  if (e->mailbox->given_up) {
-    sent_take(&e->sents, &dropped);
-  } else {
-    cmt__mailbox_offer(e->mailbox, &e->sents);
-  }
+  offer(e, &e->sents, &dropped);
   cmt__unlock(&e->mailbox->lock);
   cmt_buf_unref(dropped.msg);
   cmt_peer_unref(dropped.peer);
@@ -276,11 +284,10 @@ static void post_take(cmt__event_source *s, cmt_mailbox_event *out) {
   cmt__send_queue_release_post(g, p);
 }
 
-/* A mailbox that was given up drops it at once. */
 static void post_put(void *arg, cmt__send_queue *g, cmt_post *p,
                      cmt_err status) {
   cmt__events *e = arg;
-  cmt_mailbox_event dropped = {.peer = NULL};
+  cmt_mailbox_event dropped;
 
   cmt_peer_ref(peer_of(g));
   p->internal.numbers[0] = (uint64_t)status;
@@ -292,11 +299,7 @@ static void post_put(void *arg, cmt__send_queue *g, cmt_post *p,
     e->post_first = p;
   }
   e->post_last = p;
-  if (e->mailbox->given_up) {
-    post_take(&e->posts, &dropped);
-  } else {
-    cmt__mailbox_offer(e->mailbox, &e->posts);
-  }
+  offer(e, &e->posts, &dropped);
   cmt__unlock(&e->mailbox->lock);
   cmt_peer_unref(dropped.peer);
 }
