@@ -165,22 +165,27 @@ def test_chat(report, path):
                  *a.seen, *b.seen)
 
 
-def test_chat_pipe(report, path):
-    """A pipe that is faster than the network, from the first instant on."""
+def check_piped(report, chat, path, promise):
+    """Pipes lines through |path| to a chat, faster than the network, from the
+    first instant on."""
     count = 10000
-    a = Example(path)
-    addr = last_word(a.wait_for("others join"))
+    node = Example(chat)
+    addr = last_word(node.wait_for("others join"))
     done = subprocess.run([path, addr], timeout=2 * WAIT_S, text=True,
                           input="".join(f"line {i}\n" for i in range(count)),
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    gone = a.wait_for("is gone: ")
+    gone = node.wait_for("is gone: ")
     # Two streams in one pipe: what stands in it is what was printed.
-    heard = [line.split(": line ")[1] for line in a.seen if ": line " in line]
+    heard = [x.split(": line ")[1] for x in node.seen if ": line " in x]
     report.check(gone is not None and done.returncode == 0 and
                  heard == [str(i) for i in range(count)],
-                 f"all of {count} piped lines arrive, in their order",
-                 len(heard), done.stdout, *a.seen[:5], *a.seen[-5:])
-    a.end()
+                 promise.format(count),
+                 len(heard), done.stdout, *node.seen[:5], *node.seen[-5:])
+    node.end()
+
+
+def test_chat_pipe(report, path):
+    check_piped(report, path, path, "all of {} piped lines arrive, in their order")
 
 
 def test_chat_reasons(report, path):
@@ -251,19 +256,8 @@ def test_conn_poll(report, path):
 
 def test_conn_poll_pipe(report, path):
     """More lines than a queue has room for, before it is connected."""
-    count = 10000
-    node = Example(os.path.join(os.path.dirname(path), "chat"))
-    addr = last_word(node.wait_for("others join"))
-    done = subprocess.run([path, addr], timeout=2 * WAIT_S, text=True,
-                          input="".join(f"line {i}\n" for i in range(count)),
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    gone = node.wait_for("is gone: ")
-    heard = [x.split(": line ")[1] for x in node.seen if ": line " in x]
-    report.check(gone is not None and done.returncode == 0 and
-                 heard == [str(i) for i in range(count)],
-                 f"all of {count} lines wait for room, and arrive in order",
-                 len(heard), done.stdout, *node.seen[:5], *node.seen[-5:])
-    node.end()
+    check_piped(report, os.path.join(os.path.dirname(path), "chat"), path,
+                "all of {} lines wait for room, and arrive in order")
 
 
 def test_conn_poll_end(report, path):
@@ -345,20 +339,8 @@ def test_poll_mailbox_reasons(report, path):
 
 
 def test_poll_mailbox_pipe(report, path):
-    """A pipe that is faster than the network, from the first instant on."""
-    count = 10000
-    a = Example(path)
-    addr = last_word(a.wait_for("others join"))
-    done = subprocess.run([path, addr], timeout=2 * WAIT_S, text=True,
-                          input="".join(f"line {i}\n" for i in range(count)),
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    gone = a.wait_for("is gone: ")
-    heard = [line.split(": line ")[1] for line in a.seen if ": line " in line]
-    report.check(gone is not None and done.returncode == 0 and
-                 heard == [str(i) for i in range(count)],
-                 f"poll_mailbox sends all of {count} piped lines, in order",
-                 len(heard), done.stdout[-500:], *a.seen[:5], *a.seen[-5:])
-    a.end()
+    check_piped(report, path, path,
+                "poll_mailbox sends all of {} piped lines, in order")
 
 
 class Proxy:

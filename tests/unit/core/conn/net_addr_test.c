@@ -443,96 +443,6 @@ static void addresses_parse_as_in_the_reference(void **state) {
   json_decref(root);
 }
 
-static cmt__ip ip_of(const char *text) {
-  cmt__ip ip;
-
-  memset(&ip, 0xee, sizeof ip);
-  assert_true(cmt__ip_read(cmt_bytes_of(text), &ip));
-  return ip;
-}
-
-static void assert_ip_bytes(const char *bytes, const char *text) {
-  cmt__ip ip = ip_of(text);
-
-  assert_memory_equal(bytes, ip.bytes, sizeof ip.bytes);
-}
-
-static void an_ip_is_read_into_16_bytes(void **state) {
-  static const char *const none[] = {
-    "", "a.test", "1.2.3", "1.2.3.4%x", "1.2.3.4 ", ":", "1::2::3"};
-  cmt__ip ip = ip_of("::1");
-
-  (void)state;
-  assert_ip_bytes("\0\0\0\0\0\0\0\0\0\0\xff\xff\1\2\3\4", "1.2.3.4");
-  assert_ip_bytes("\0\0\0\0\0\0\0\0\0\0\xff\xff\1\2\3\4", "::ffff:1.2.3.4");
-  assert_ip_bytes("\x20\1\x0d\xb8\0\0\0\0\0\0\0\0\0\0\x12\x34",
-                  "2001:db8::1234");
-  assert_ip_bytes("\xfe\x80\0\0\0\0\0\0\0\0\0\0\0\0\0\1", "fe80::1%eth0");
-  for (size_t i = 0; i < CMT__COUNT(none); i++) {
-    assert_false(cmt__ip_read(cmt_bytes_of(none[i]), &ip));
-  }
-  assert_ip_bytes("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1", "::1");
-}
-
-static void kinds_of_ips(void **state) {
-  static const struct {
-    const char *text;
-    bool v4, loopback, link_local;
-  } rows[] = {
-    {"127.0.0.1", true, true, false},
-    {"127.255.3.4", true, true, false},
-    {"126.255.3.4", true, false, false},
-    {"128.0.0.1", true, false, false},
-    {"::ffff:127.0.0.1", true, true, false},
-    {"::1", false, true, false},
-    {"::2", false, false, false},
-    {"1::1", false, false, false},
-    {"fe80::1", false, false, true},
-    {"febf:ffff::1", false, false, true},
-    {"fec0::1", false, false, false},
-    {"fe7f::1", false, false, false},
-    {"ff80::1", false, false, false},
-    {"::fffe:127.0.0.1", false, false, false},
-  };
-
-  (void)state;
-  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
-    cmt__ip ip = ip_of(rows[i].text);
-
-    assert_int_equal(rows[i].v4, cmt__ip_is_v4(&ip));
-    assert_int_equal(rows[i].loopback, cmt__ip_is_loopback(&ip));
-    assert_int_equal(rows[i].link_local, cmt__ip_is_link_local(&ip));
-  }
-}
-
-static void an_ip_has_a_prefix(void **state) {
-  static const struct {
-    unsigned bits;
-    const char *text;
-  } rows[] = {
-    {0, "::"},
-    {1, "8000::"},
-    {7, "fe00::"},
-    {8, "ff00::"},
-    {9, "ff80::"},
-    {47, "ffff:ffff:fffe::"},
-    {64, "ffff:ffff:ffff:ffff::"},
-    {127, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe"},
-    {128, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"},
-    {129, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"},
-  };
-  cmt__ip all = ip_of("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
-
-  (void)state;
-  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
-    cmt__ip found = cmt__ip_prefix(&all, rows[i].bits);
-    cmt__ip expected = ip_of(rows[i].text);
-
-    assert_true(cmt__ip_equal(&expected, &found));
-    assert_int_equal(rows[i].bits >= 128, cmt__ip_equal(&all, &found));
-  }
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(an_address_has_an_id_a_host_and_a_port),
@@ -560,9 +470,6 @@ int main(void) {
     cmocka_unit_test(the_longest_text_has_room),
     cmocka_unit_test(a_text_without_room_is_empty),
     cmocka_unit_test(addresses_parse_as_in_the_reference),
-    cmocka_unit_test(an_ip_is_read_into_16_bytes),
-    cmocka_unit_test(kinds_of_ips),
-    cmocka_unit_test(an_ip_has_a_prefix),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
