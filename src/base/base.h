@@ -80,6 +80,9 @@ size_t cmt__grow_max(size_t count, size_t first);
 cmt_err cmt__why(cmt_why *why, cmt_err err, cmt_stage stage, const char *fmt,
                  ...) __attribute__((format(printf, 4, 5)));
 
+/* The reason that has no more to it than the text of |err|. */
+cmt_err cmt__why_plain(cmt_why *why, cmt_err err, cmt_stage stage);
+
 /* Escapes |in| into |out| for a reason, and cuts it to |cap| - 1 bytes with a
    final "..." where it was longer; returns |out|. */
 const char *cmt__quote(cmt_bytes in, char *out, size_t cap);

@@ -96,3 +96,7 @@ cmt_err cmt__why(cmt_why *why, cmt_err err, cmt_stage stage, const char *fmt,
   cmt__line_clean(why->text);
   return err;
 }
+
+cmt_err cmt__why_plain(cmt_why *why, cmt_err err, cmt_stage stage) {
+  return cmt__why(why, err, stage, "%s", cmt_err_text(err));
+}

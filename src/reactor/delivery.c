@@ -93,8 +93,7 @@ static cmt_err workers_start(cmt__delivery *d, cmt_why *why) {
   }
   d->workers = cmt__alloc_zero(d->options.env, count * sizeof *d->workers);
   if (d->workers == NULL) {
-    return cmt__why(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
-                    cmt_err_text(CMT_ENOMEM));
+    return cmt__why_plain(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT);
   }
   for (size_t i = 0; i < d->options.reactor_count; i++) {
     const cmt_reactor *r = &d->options.reactors[i];
@@ -180,8 +179,7 @@ cmt_err cmt__delivery_start(cmt__delivery *d, cmt_why *why) {
   }
   d->hurry.cb = delivery_on_timer;
   if (cmt__loop_reserve_timers(d->options.first->loop, 1) != CMT_OK) {
-    return cmt__why(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
-                    cmt_err_text(CMT_ENOMEM));
+    return cmt__why_plain(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT);
   }
   d->timed = true;
   return workers_start(d, why);
@@ -437,9 +435,7 @@ cmt_err cmt__delivery_receive(cmt__delivery_loop *l, cmt_peer *p,
   }
   if (b != NULL) {
     err = inbox_receive(l, b, r, channel, msg);
-    return err == CMT_OK
-             ? err
-             : cmt__why(why, err, CMT_STAGE_UP, "%s", cmt_err_text(err));
+    return err == CMT_OK ? err : cmt__why_plain(why, err, CMT_STAGE_UP);
   }
   cmt__callback_begin(&l->callbacks, r->name, channel);
   err = r->receive(r->self, p, channel, msg);

@@ -183,8 +183,7 @@ static bool has_session(cmt__attempt *a) {
     a->session = cmt__session_new(a->dial->sw, &session_callbacks, a);
   }
   if (a->session == NULL && a->failure.err == CMT_OK) {
-    cmt__why(&a->failure, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
-             cmt_err_text(CMT_ENOMEM));
+    cmt__why_plain(&a->failure, CMT_ENOMEM, CMT_STAGE_TRANSPORT);
     a->failure_at = a->found[a->found_next];
   }
   return a->session != NULL;

@@ -433,9 +433,7 @@ cmt_err cmt__calls_reserve(cmt__calls *c, cmt__loop *loop, cmt_why *why) {
   cmt_err err = cmt__loop_reserve_timers(loop, 1);
 
   c->reserved = err == CMT_OK ? loop : NULL;
-  return err == CMT_OK
-           ? err
-           : cmt__why(why, err, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(err));
+  return err == CMT_OK ? err : cmt__why_plain(why, err, CMT_STAGE_TRANSPORT);
 }
 
 void cmt__calls_start(cmt__calls *c) {

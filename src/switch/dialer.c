@@ -147,7 +147,7 @@ static void dial_try(cmt_dial *d) {
     if (err == CMT_OK) {
       return;
     }
-    cmt__why(&why, err, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(err));
+    cmt__why_plain(&why, err, CMT_STAGE_TRANSPORT);
   }
   refuse(d, &why);
 }
@@ -186,8 +186,7 @@ static void dial_begin(cmt_dial *d) {
   }
   count_attempt(d);
   if (!d->has_timers) {
-    cmt__why(&why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
-             cmt_err_text(CMT_ENOMEM));
+    cmt__why_plain(&why, CMT_ENOMEM, CMT_STAGE_TRANSPORT);
   } else if (banned) {
     cmt__ban_why(&ban, CMT_STAGE_FILTER, &why);
   } else if (cmt__dial_has_peer(d)) {

@@ -106,8 +106,7 @@ static void on_outcome(void *arg, cmt_dial *dial, const cmt_dial_outcome *o) {
     b->result.id = o->id != NULL ? *o->id : b->result.id;
   }
   if (why.err == CMT_EFILTER) {
-    cmt__why(&why, CMT_ENOMEM, CMT_STAGE_NODE_INFO, "%s",
-             cmt_err_text(CMT_ENOMEM));
+    cmt__why_plain(&why, CMT_ENOMEM, CMT_STAGE_NODE_INFO);
   }
   report(p, &why);
 }
@@ -135,17 +134,19 @@ void cmt_probe_options_init_sized(cmt_probe_options *o, size_t size) {
 
 static cmt_err options_take(const cmt_probe_options *given,
                             cmt_probe_options *out, cmt_why *why) {
+  cmt_probe_options d = {.network = NAME_DEFAULT, .moniker = NAME_DEFAULT};
   cmt_err err = CMT_OK;
 
   cmt_probe_options_init(out);
+  d.protocol_block = out->protocol_block;
+  d.timeout_ns = out->timeout_ns;
   if (given != NULL) {
     err = cmt__sized_read(out, sizeof *out, given, "options", why);
   }
-  out->network = out->network != NULL ? out->network : NAME_DEFAULT;
-  out->moniker = out->moniker != NULL ? out->moniker : NAME_DEFAULT;
-  out->protocol_block =
-    out->protocol_block != 0 ? out->protocol_block : BLOCK_DEFAULT;
-  out->timeout_ns = out->timeout_ns != 0 ? out->timeout_ns : TIMEOUT_DEFAULT;
+  cmt__or_default(out, &d, network);
+  cmt__or_default(out, &d, moniker);
+  cmt__or_default(out, &d, protocol_block);
+  cmt__or_default(out, &d, timeout_ns);
   return err;
 }
 
@@ -194,8 +195,7 @@ static cmt_err prober_begin(cmt_prober *p, const cmt_probe_options *o,
   }
   p->box = box_new(&p->env, dialed);
   if (p->box == NULL) {
-    return cmt__why(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
-                    cmt_err_text(CMT_ENOMEM));
+    return cmt__why_plain(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT);
   }
   p->timeout_ns = o->timeout_ns;
   return switch_begin(p, o, why);
@@ -221,12 +221,11 @@ cmt_err cmt_prober_new(const cmt_probe_options *o, const char *addr,
   }
   err = cmt__env_copy(full.env, &env);
   if (err != CMT_OK) {
-    return cmt__why(why, err, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(err));
+    return cmt__why_plain(why, err, CMT_STAGE_TRANSPORT);
   }
   p = cmt__alloc_zero(&env, sizeof *p);
   if (p == NULL) {
-    return cmt__why(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
-                    cmt_err_text(CMT_ENOMEM));
+    return cmt__why_plain(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT);
   }
   p->env = env;
   p->on_done = on_done;
@@ -304,12 +303,10 @@ cmt_err cmt_probe(const cmt_probe_options *o, const char *addr,
   cmt_err err = cmt__out_clear(out, why);
 
   if (err == CMT_OK && (cmt__thread_is_loop() || cmt__thread_is_worker())) {
-    err = cmt__why(why, CMT_EDEADLK, CMT_STAGE_TRANSPORT, "%s",
-                   cmt_err_text(CMT_EDEADLK));
+    err = cmt__why_plain(why, CMT_EDEADLK, CMT_STAGE_TRANSPORT);
   }
   if (err == CMT_OK && !waiter_init(&w)) {
-    err = cmt__why(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
-                   cmt_err_text(CMT_ENOMEM));
+    err = cmt__why_plain(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT);
   }
   if (err != CMT_OK) {
     return err;

@@ -235,8 +235,7 @@ void cmt__session_accept(void *arg, cmt__tcp *tcp) {
   }
   s = session_make(sw);
   if (s == NULL) {
-    cmt__why(&why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
-             cmt_err_text(CMT_ENOMEM));
+    cmt__why_plain(&why, CMT_ENOMEM, CMT_STAGE_TRANSPORT);
     accept_refuse(sw, tcp, &remote, &why);
     return;
   }
@@ -349,8 +348,7 @@ static cmt_err session_admit(cmt__session *s, const cmt_conn_event *ev,
     s->peer = NULL;
   }
   return s->peer != NULL ? CMT_OK
-                         : cmt__why(why, CMT_ENOMEM, CMT_STAGE_FILTER, "%s",
-                                    cmt_err_text(CMT_ENOMEM));
+                         : cmt__why_plain(why, CMT_ENOMEM, CMT_STAGE_FILTER);
 }
 
 /* Returns how many reactors know the peer; |why| has an error when one refused

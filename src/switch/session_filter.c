@@ -65,8 +65,7 @@ static cmt_err explained(cmt_err err, const char *filter, cmt_stage stage,
   if (err == CMT_EFILTER) {
     return refused(filter, stage, why);
   }
-  return err == CMT_ENOMEM ? cmt__why(why, err, stage, "%s", cmt_err_text(err))
-                           : err;
+  return err == CMT_ENOMEM ? cmt__why_plain(why, err, stage) : err;
 }
 
 cmt_err cmt__filter_address(cmt__session *s, cmt_why *why) {

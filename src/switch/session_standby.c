@@ -69,8 +69,7 @@ static void standby_lose(cmt__session *s) {
   cmt_why why;
 
   if (s->link.late_end != CMT_OK) {
-    cmt__why(&why, s->link.late_end, CMT_STAGE_FILTER, "%s",
-             cmt_err_text(s->link.late_end));
+    cmt__why_plain(&why, s->link.late_end, CMT_STAGE_FILTER);
   } else {
     cmt__why(&why, CMT_EDUPLICATE, CMT_STAGE_FILTER,
              "another connection with node %s stays", id.text);
@@ -167,7 +166,7 @@ cmt_err cmt__standby_begin(cmt__session *s, const cmt_node_id *id,
   }
   err = cmt__link_suspend(&s->link);
   if (err != CMT_OK) {
-    return cmt__why(why, err, CMT_STAGE_FILTER, "%s", cmt_err_text(err));
+    return cmt__why_plain(why, err, CMT_STAGE_FILTER);
   }
   cmt__place_leave(&sw->places, &s->place);
   s->standby.id = id;

@@ -65,8 +65,7 @@ static cmt_err refuse(cmt_why *why, const char *text) {
 }
 
 static cmt_err no_memory(cmt_why *why) {
-  return cmt__why(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
-                  cmt_err_text(CMT_ENOMEM));
+  return cmt__why_plain(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT);
 }
 
 /* Only some may be used by a process without privileges. */

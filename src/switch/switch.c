@@ -290,10 +290,10 @@ cmt_err cmt__switch_new_on_each(const cmt_switch_options *o,
   if (err != CMT_OK) {
     return err;
   }
-  cmt__why(why, CMT_OK, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(CMT_OK));
+  cmt__why_plain(why, CMT_OK, CMT_STAGE_TRANSPORT);
   err = switch_new(&full, loops, out, why);
   if (err != CMT_OK && why != NULL && why->err == CMT_OK) {
-    cmt__why(why, err, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(err));
+    cmt__why_plain(why, err, CMT_STAGE_TRANSPORT);
   }
   return err;
 }

@@ -29,7 +29,7 @@ void cmt_dial_options_init_sized(cmt_dial_options *o, size_t size) {
 }
 
 static cmt_err refuse(cmt_why *why, cmt_err err) {
-  return cmt__why(why, err, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(err));
+  return cmt__why_plain(why, err, CMT_STAGE_TRANSPORT);
 }
 
 static cmt_err delay_check(const char *name, uint64_t found, uint64_t least,

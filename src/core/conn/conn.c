@@ -238,7 +238,7 @@ static cmt_err parts_check_and_make(const cmt_conn_options *o, uint64_t now_ns,
     err = own_check(o, why);
     if (err == CMT_OK) {
       err = conn_make(o, mconn, now_ns, out);
-      cmt__why(why, err, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(err));
+      cmt__why_plain(why, err, CMT_STAGE_TRANSPORT);
     }
     if (err != CMT_OK) {
       cmt_mconn_delete(mconn);

@@ -247,8 +247,7 @@ static cmt_err info_check(cmt_conn *c, cmt_why *why) {
   }
   cmt_node_key_get_id(c->key, &own);
   if (cmt_node_id_equal(&own, id)) {
-    return cmt__why(why, CMT_ESELF, CMT_STAGE_NODE_INFO, "%s",
-                    cmt_err_text(CMT_ESELF));
+    return cmt__why_plain(why, CMT_ESELF, CMT_STAGE_NODE_INFO);
   }
   if (c->shake->any_network) {
     return CMT_OK;

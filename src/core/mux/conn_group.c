@@ -223,11 +223,10 @@ cmt_err cmt_conn_group_new(const cmt_conn_group_options *o, uint64_t now_ns,
   }
   *out = group_make(&env, full.channels, full.channel_count);
   if (*out == NULL) {
-    return cmt__why(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT, "%s",
-                    cmt_err_text(CMT_ENOMEM));
+    return cmt__why_plain(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT);
   }
   limits_take(*out, &full, now_ns);
-  return cmt__why(why, CMT_OK, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(CMT_OK));
+  return cmt__why_plain(why, CMT_OK, CMT_STAGE_TRANSPORT);
 }
 
 void cmt_conn_group_delete(cmt_conn_group *g) { cmt__conn_group_unref(g); }

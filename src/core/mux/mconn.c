@@ -203,7 +203,7 @@ cmt_err cmt_mconn_new(const cmt_mconn_options *o, uint64_t now_ns,
   err = cmt__mconn_options_check(&full, group, why);
   if (err == CMT_OK) {
     err = mconn_make(&full, group, now_ns, out);
-    cmt__why(why, err, CMT_STAGE_TRANSPORT, "%s", cmt_err_text(err));
+    cmt__why_plain(why, err, CMT_STAGE_TRANSPORT);
   }
   cmt__conn_group_unref(group); /* The multiplexer has its own reference. */
   return err;
