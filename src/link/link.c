@@ -403,7 +403,6 @@ static void on_end(void *arg, cmt_err err) {
 
   cmt__link_enter(l);
   l->eof = true;
-  l->reading = false;
   l->error = err == CMT_EEOF ? 0 : l->loop->error;
   err = cmt__link_reason(l, err);
   if (l->state == CMT__LINK_OPEN && err == CMT_EEOF &&

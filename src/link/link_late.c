@@ -34,7 +34,7 @@ static uint64_t link_span_ns(const cmt__link *l) {
 }
 
 bool cmt__link_reads_first(cmt__link *l, uint64_t late_ns) {
-  if (cmt__loop_now(l->loop) < late_ns || !l->reading) {
+  if (cmt__loop_now(l->loop) < late_ns || !l->reading || l->eof) {
     l->overdue = false;
     return false;
   }

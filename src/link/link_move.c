@@ -112,7 +112,6 @@ static void on_arrival(cmt__post *p) {
   err = link_attach(l);
   if (err != CMT_OK) {
     l->eof = true;
-    l->reading = false;
     l->write_err = err;
     l->error = l->loop->error;
     cmt__link_stop_conn(l, err);

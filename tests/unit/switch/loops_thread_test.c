@@ -483,6 +483,51 @@ static void a_thread_that_cannot_start_ends_the_start(void **state) {
   }
 }
 
+static cmt_err ignore_message(void *self, cmt_peer *p, uint8_t channel,
+                              cmt_buf *msg) {
+  (void)self;
+  (void)p;
+  (void)channel;
+  (void)msg;
+  return CMT_OK;
+}
+
+/* The workers start first, then the loops. */
+static void a_worker_that_cannot_start_ends_the_start(void **state) {
+  enum { WORKERS = 3 };
+  static const cmt_channel channels[] = {{.id = 1}};
+  const cmt_reactor reactor = {.name = "slow",
+                               .channels = channels,
+                               .channel_count = 1,
+                               .receive = ignore_message,
+                               .delivery = CMT_DELIVER_WORKERS,
+                               .threads = WORKERS};
+
+  (void)state;
+  for (int left = 0; left <= WORKERS + LOOPS; left++) {
+    cmt_switch_options o;
+    cmt_switch *s;
+    cmt_err err;
+    cmt_why why;
+
+    wants_loops(&o, NULL, LOOPS);
+    o.reactors = &reactor;
+    o.reactor_count = 1;
+    assert_cmt(CMT_OK, cmt_switch_new(&o, &s, NULL));
+    threads_left = left;
+    err = cmt_switch_start(s, &why);
+    threads_left = -1;
+    assert_cmt(left < WORKERS + LOOPS ? CMT_EIO : CMT_OK, err);
+    if (err != CMT_OK) {
+      assert_non_null(strstr(why.text,
+                             left < WORKERS
+                               ? "cannot start a thread for a reactor: "
+                               : "cannot start the thread of the loop: "));
+    }
+    assert_cmt(CMT_OK, cmt_switch_delete(s));
+  }
+}
+
 static void a_start_without_memory_leaves_nothing(void **state) {
   cmt_err err = CMT_ENOMEM;
   test_env env;
@@ -515,6 +560,7 @@ int main(void) {
     cmocka_unit_test(the_deletion_tells_of_a_reactor_on_any_loop),
     cmocka_unit_test(it_may_have_64_loops),
     cmocka_unit_test(a_thread_that_cannot_start_ends_the_start),
+    cmocka_unit_test(a_worker_that_cannot_start_ends_the_start),
     cmocka_unit_test(a_start_without_memory_leaves_nothing),
     TEST_SHORTAGE(a_start_without_memory_leaves_nothing),
   };
