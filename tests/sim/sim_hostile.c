@@ -396,9 +396,19 @@ static bool flow_has_come(const sim_peer *p) {
   return true;
 }
 
+/* Either side may replace the other by a newcomer; check_evicted() looks at
+   whether it might. */
+static bool was_evicted(const sim_peer *p) {
+  const sim_peer *other = sim_peer_other(p);
+
+  return p->end_reason == CMT_EEVICTED ||
+         (other != NULL && other->end_reason == CMT_EEVICTED);
+}
+
 static bool friends_have_all(const sim_hostile *h) {
   for (const sim_peer *p = h->at->peers; p != NULL; p = p->next) {
-    if (p->watched && !(flow_has_come(p) && flow_has_come(sim_peer_other(p)))) {
+    if (p->watched && !was_evicted(p) &&
+        !(flow_has_come(p) && flow_has_come(sim_peer_other(p)))) {
       return false;
     }
   }
@@ -410,7 +420,7 @@ static void check_friends(sim_hostile *h) {
         "n%u, beside a hostile node that %s: messages have not arrived",
         h->at->index, sim_hostile_text(h->kind));
   for (const sim_peer *p = h->at->peers; p != NULL; p = p->next) {
-    CHECK(h->sim, CHECK_HOSTILE, !p->watched || is_friend(p),
+    CHECK(h->sim, CHECK_HOSTILE, !p->watched || is_friend(p) || was_evicted(p),
           "n%u, beside a hostile node that %s: n%u ended with %s", h->at->index,
           sim_hostile_text(h->kind), p->remote, cmt_err_name(p->end_reason));
   }

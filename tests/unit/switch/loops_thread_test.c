@@ -519,10 +519,9 @@ static void a_worker_that_cannot_start_ends_the_start(void **state) {
     threads_left = -1;
     assert_cmt(left < WORKERS + LOOPS ? CMT_EIO : CMT_OK, err);
     if (err != CMT_OK) {
-      assert_non_null(strstr(why.text,
-                             left < WORKERS
-                               ? "cannot start a thread for a reactor: "
-                               : "cannot start the thread of the loop: "));
+      assert_non_null(strstr(
+        why.text, left < WORKERS ? "cannot start a thread for a reactor: "
+                                 : "cannot start the thread of the loop: "));
     }
     assert_cmt(CMT_OK, cmt_switch_delete(s));
   }
