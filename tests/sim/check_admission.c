@@ -138,10 +138,13 @@ static bool has_expired(const sim_node *n, const sim_question *q) {
   return q->verdict == CMT_LATER && sim_net_now(n->sim->net) >= q->deadline_ns;
 }
 
-/* The first answer counts, as long as the connection and the time last. */
+/* The first answer counts, as long as the connection and the time last.  A node
+   that ended the connection itself, for instance since it had no memory to
+   wait with it, has shut its side. */
 void check_filter_answer(sim_node *n, const sim_question *q, cmt_err err) {
   uint64_t end_ns = q->deadline_ns + sim_node_busy_ns(n) - q->busy_ns;
   bool may_count = q->verdict == CMT_LATER && q->conn->open[q->side] &&
+                   !q->conn->shut[q->side] &&
                    sim_net_now(n->sim->net) <= end_ns;
   bool must_count = may_count && !has_expired(n, q) && !q->conn->cut &&
                     !q->conn->shut[1 - q->side] &&
