@@ -90,7 +90,7 @@ struct cmt_switch {
   size_t undrained; /* Ended peers whose posted wake-up has not run yet. */
   cmt__log_limit strangers;
   cmt__timer bans_timer; /* The next ban ends. */
-  bool has_bans_timer;   /* There is room for it. */
+  bool has_bans_timer;   /* It is reserved. */
   cmt__task task;        /* Looks whether it is finished. */
 };
 

@@ -434,6 +434,9 @@ cmt_err cmt_switch_start(cmt_switch *s, cmt_why *why) {
     err = cmt__calls_reserve(&s->calls, s->loop, why);
   }
   if (err == CMT_OK) {
+    err = cmt__switch_bans_start(s, why);
+  }
+  if (err == CMT_OK) {
     cmt__limits_start(s);
     cmt__places_start(&s->places, s->loop);
     err = listener_start(s, why);
@@ -593,6 +596,7 @@ cmt_err cmt_switch_delete(cmt_switch *s) {
   CMT_ASSERT(&s->env, s->finished || !s->started);
   listener_stop(s);
   s->inside = true;
+  cmt__switch_bans_stop(s);
   cmt__calls_close(&s->calls);
   cmt__delivery_fini(&s->delivery); /* Before the loop, which workers use. */
   cmt__calls_tell(&s->calls, NULL);

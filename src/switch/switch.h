@@ -24,9 +24,11 @@ CMT_NODISCARD cmt_err cmt__switch_may_start(cmt_switch *s, cmt_why *why);
 void cmt__switch_never_starts(cmt_switch *s);
 /* On the thread of the loop. */
 bool cmt__switch_is_finished(const cmt_switch *s);
+/* Reserves the timer at which bans end, until cmt__switch_bans_stop(). */
+CMT_NODISCARD cmt_err cmt__switch_bans_start(cmt_switch *s, cmt_why *why);
 /* On the first loop: ends what bans cover now, and begins what waited. */
 void cmt__switch_bans_apply(cmt_switch *s);
-/* The switch stops. */
+/* The switch stops, or is deleted without a start. */
 void cmt__switch_bans_stop(cmt_switch *s);
 /* Closes what lies on the caller's libuv loop; on_finished follows. */
 void cmt__switch_let_go(cmt_switch *s);

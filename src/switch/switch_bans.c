@@ -99,26 +99,26 @@ static void sessions_end(cmt_switch *s) {
   }
 }
 
-/* Without memory for the timer a ban that has ended is dropped when the next
-   one changes, and counts for nothing until then. */
 static void bans_update(cmt_switch *s) {
   uint64_t next_ns = cmt__bans_update(&s->bans, cmt__loop_now(s->loop));
 
-  if (!s->has_bans_timer) {
-    s->has_bans_timer = cmt__loop_reserve_timers(s->loop, 1) == CMT_OK;
-  }
-  if (s->has_bans_timer) {
-    cmt__loop_timer(s->loop, &s->bans_timer, next_ns);
-  }
+  cmt__loop_timer(s->loop, &s->bans_timer, next_ns);
 }
 
 static void on_timer(cmt__timer *t) {
   bans_update((cmt_switch *)((char *)t - offsetof(cmt_switch, bans_timer)));
 }
 
+cmt_err cmt__switch_bans_start(cmt_switch *s, cmt_why *why) {
+  cmt_err err = cmt__loop_reserve_timers(s->loop, 1);
+
+  s->bans_timer.cb = on_timer;
+  s->has_bans_timer = err == CMT_OK;
+  return err == CMT_OK ? err : cmt__why_plain(why, err, CMT_STAGE_TRANSPORT);
+}
+
 void cmt__switch_bans_apply(cmt_switch *s) {
   if (!s->closing) {
-    s->bans_timer.cb = on_timer;
     bans_update(s);
     cmt__dialer_bans_changed(s);
     sessions_end(s);

@@ -83,6 +83,20 @@ static void a_ban_of_others_ends_nothing(void **state) {
   assert_int_equal(1, peers_of(&f->a));
 }
 
+/* The start reserves the timer.  The list of bans is the first allocation that
+   a ban needs, and the second one fails. */
+static void a_ban_ends_in_time_without_memory(void **state) {
+  fixture *f = *state;
+
+  test_node_start(&f->a);
+  f->w.env.fail_at = f->w.env.allocs + 1;
+  ban(&f->a, "10.0.0.0/24", S_BAN);
+  assert_int_equal(1, cmt_switch_bans(f->a.sw, NULL, 0));
+  test_loop_advance(f->w.loop, S_BAN + 1);
+  assert_int_equal(0, cmt_switch_bans(f->a.sw, NULL, 0));
+  f->w.env.fail_at = SIZE_MAX;
+}
+
 /* ---- who comes ---- */
 
 static void a_banned_address_has_no_handshake(void **state) {
@@ -312,6 +326,7 @@ int main(void) {
     TEST(a_banned_address_has_no_handshake),
     TEST(a_banned_id_hears_nothing_about_us),
     TEST(a_ban_ends_by_time),
+    TEST(a_ban_ends_in_time_without_memory),
     TEST(a_ban_before_the_start_counts_from_it),
     TEST(a_persistent_dial_waits_for_the_end),
     LOOPS(a_persistent_dial_waits_for_the_end),
