@@ -141,17 +141,23 @@ static bool takes_outbound(cmt_switch *s, const cmt__wanted *w,
          (w->unconditional || (w->persistent && has_room(outbound_limit(s))));
 }
 
-/* For one more inbound peer, which may replace |*victim|. */
+cmt_err cmt__limits_replace(cmt_switch *s, cmt_peer **victim, cmt_why *why) {
+  limit inbound = inbound_limit(s);
+
+  *victim = cmt__evict_find(s);
+  return *victim != NULL ? CMT_OK : limit_check(s, &inbound, why);
+}
+
+/* For one more inbound peer.  |*replaces|: another peer has to go for it. */
 static cmt_err inbound_check(cmt_switch *s, const cmt__remote *from,
-                             cmt_peer **victim, cmt_why *why) {
+                             bool *replaces, cmt_why *why) {
   limit inbound = inbound_limit(s);
   cmt_err err = CMT_OK;
 
-  if (!has_room(inbound) &&
-      places_at(s, from) < s->setup.options.inbound_peers_per_ip_max) {
-    *victim = cmt__evict_find(s);
-  }
-  if (*victim == NULL) {
+  *replaces = !has_room(inbound) &&
+              places_at(s, from) < s->setup.options.inbound_peers_per_ip_max &&
+              cmt__evict_find(s) != NULL;
+  if (!*replaces) {
     err = limit_check(s, &inbound, why);
   }
   return err == CMT_OK ? cmt__limits_address(s, from, why) : err;
@@ -163,12 +169,12 @@ cmt_err cmt__limits_admit(cmt_switch *s, const cmt_node_id *id,
   limit other = outbound_limit(s);
   cmt__wanted w = cmt__dials_want(s, id);
 
-  place->victim = NULL;
+  place->replaces = false;
   place->outbound = place->outbound || takes_outbound(s, &w, from);
   if (place->outbound) {
     return w.unconditional ? CMT_OK : limit_check(s, &other, why);
   }
-  return inbound_check(s, from, &place->victim, why);
+  return inbound_check(s, from, &place->replaces, why);
 }
 
 cmt_err cmt__limits_dial(cmt_switch *s, const cmt_dial *d, cmt_why *why) {

@@ -20,14 +20,18 @@ CMT_NODISCARD cmt_err cmt__limits_dial(cmt_switch *s, const cmt_dial *d,
                                        cmt_why *why);
 /* Where a new peer has its place. */
 typedef struct cmt__admitted {
-  bool outbound;    /* Among the outbound ones. */
-  cmt_peer *victim; /* The peer that it replaces; NULL: none. */
+  bool outbound; /* Among the outbound ones. */
+  bool replaces; /* Another peer has to go for it; cmt__limits_replace(). */
 } cmt__admitted;
 /* For one more peer, whose handshake is done.  |place|->outbound: by whom it
    was dialed. */
 CMT_NODISCARD cmt_err cmt__limits_admit(cmt_switch *s, const cmt_node_id *id,
                                         const cmt__remote *from,
                                         cmt__admitted *place, cmt_why *why);
+/* Chooses the peer |*victim| that goes for an inbound newcomer that found no
+   place free. */
+CMT_NODISCARD cmt_err cmt__limits_replace(cmt_switch *s, cmt_peer **victim,
+                                          cmt_why *why);
 /* For one more inbound peer of its address, which has a place among all. */
 CMT_NODISCARD cmt_err cmt__limits_address(cmt_switch *s,
                                           const cmt__remote *from,

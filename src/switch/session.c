@@ -191,6 +191,16 @@ const cmt_node_id *cmt__session_id(const cmt__session *s) {
   return s->peer != NULL ? cmt_peer_id(s->peer) : cmt__link_id(&s->link);
 }
 
+bool cmt__session_is_banned(const cmt__session *s, cmt__ban *out) {
+  cmt__bans *bans = &s->sw->bans;
+  const cmt_node_id *id = cmt__session_id(s);
+  uint64_t now_ns = cmt__loop_now(s->sw->loop);
+
+  return (id != NULL && cmt__bans_find_id(bans, id, now_ns, out)) ||
+         (cmt__remote_is_known(&s->remote) &&
+          cmt__bans_find_ip(bans, &s->remote.ip, now_ns, out));
+}
+
 /* Closes a connection that has no session. */
 static void accept_refuse(cmt_switch *sw, cmt__tcp *tcp,
                           const cmt__remote *remote, const cmt_why *why) {
@@ -295,18 +305,12 @@ static void peer_on_drained(void *arg) {
 
 /* A session on standby takes the place of the peer that is gone. */
 static cmt_err place_take(cmt__session *s, const cmt_node_id *id,
-                          cmt_why *why) {
-  cmt__admitted place = {.outbound = s->outbound};
-  cmt_err err;
-
-  s->sw->victim = NULL;
+                          cmt__admitted *place, cmt_why *why) {
+  *place = (cmt__admitted){.outbound = s->outbound};
   if (!s->standby.has_place) {
-    err = cmt__limits_admit(s->sw, id, &s->remote, &place, why);
-    s->outbound_place = place.outbound;
-    s->sw->victim = place.victim;
-    return err;
+    return cmt__limits_admit(s->sw, id, &s->remote, place, why);
   }
-  s->outbound_place = s->standby.outbound_place;
+  place->outbound = s->standby.outbound_place;
   return s->standby.outbound_place || s->standby.same_address
            ? CMT_OK
            : cmt__limits_address(s->sw, &s->remote, why);
@@ -314,7 +318,7 @@ static cmt_err place_take(cmt__session *s, const cmt_node_id *id,
 
 /* The checks that need the other peers, and the memory for one more. */
 static cmt_err session_admit(cmt__session *s, const cmt_conn_event *ev,
-                             cmt_why *why) {
+                             cmt__admitted *place, cmt_why *why) {
   cmt_switch *sw = s->sw;
   cmt_err err;
 
@@ -322,7 +326,7 @@ static cmt_err session_admit(cmt__session *s, const cmt_conn_event *ev,
     return cmt__why(why, CMT_EDUPLICATE, CMT_STAGE_FILTER,
                     "a connection with node %s exists", ev->id->text);
   }
-  err = place_take(s, ev->id, why);
+  err = place_take(s, ev->id, place, why);
   if (err != CMT_OK) {
     return err;
   }
@@ -431,9 +435,6 @@ static void peer_add(cmt__session *s) {
   const cmt__session_callbacks *cbs = s->cbs;
   cmt_why why = {.err = CMT_OK, .stage = CMT_STAGE_UP};
 
-  if (s->sw->victim != NULL) {
-    cmt__evict(s->sw, s->sw->victim);
-  }
   cmt__peer_set_add(&s->sw->peers, s->peer);
   cmt__switch_count(s->sw, &s->sw->status.added);
   s->link.send_queue = &s->peer->send_queue;
@@ -449,8 +450,38 @@ static void peer_add(cmt__session *s) {
   peer_choose_loop(s);
 }
 
+/* A filter or init_peer may have banned the other side. */
+static cmt_err bans_check(const cmt__session *s, cmt_why *why) {
+  cmt__ban ban;
+
+  if (!cmt__session_is_banned(s, &ban)) {
+    return CMT_OK;
+  }
+  cmt__ban_why(&ban, CMT_STAGE_FILTER, why);
+  return why->err;
+}
+
+/* Decides anew what init_peer may have changed: whether the newcomer is banned,
+   and whom it replaces.  Nothing of the application runs between this and the
+   list of peers. */
+static cmt_err newcomer_check(cmt__session *s, const cmt__admitted *place,
+                              cmt_why *why) {
+  cmt_peer *victim;
+  cmt_err err = bans_check(s, why);
+
+  if (err != CMT_OK || !place->replaces) {
+    return err;
+  }
+  err = cmt__limits_replace(s->sw, &victim, why);
+  if (err == CMT_OK) {
+    cmt__evict(s->sw, victim);
+  }
+  return err;
+}
+
 /* It passed the filter. */
 static void session_enter(cmt__session *s, const cmt_conn_event *ev) {
+  cmt__admitted place;
   cmt_why why;
   size_t known;
 
@@ -460,17 +491,17 @@ static void session_enter(cmt__session *s, const cmt_conn_event *ev) {
     }
     return;
   }
-  if (session_admit(s, ev, &why) != CMT_OK) {
+  if (session_admit(s, ev, &place, &why) != CMT_OK) {
     cmt__session_refuse(s, &why, ev->id);
     return;
   }
   s->peer->remote = s->remote;
   s->peer->outbound = s->outbound;
-  s->peer->outbound_place = s->outbound_place;
+  s->peer->outbound_place = place.outbound;
   s->peer->persistent =
     s->outbound && cmt__dials_want(s->sw, ev->id).persistent;
   known = reactors_init(s, &why);
-  if (why.err == CMT_OK) {
+  if (why.err == CMT_OK && newcomer_check(s, &place, &why) == CMT_OK) {
     peer_add(s);
     return;
   }
@@ -483,6 +514,9 @@ static void session_on_up(void *arg, const cmt_conn_event *ev) {
   cmt_why why;
   cmt_err err = cmt__filter_peer(s, ev, &why);
 
+  if (err == CMT_OK) {
+    err = bans_check(s, &why);
+  }
   if (err == CMT_OK) {
     session_enter(s, ev);
   } else if (err != CMT_EAGAIN) {

@@ -39,9 +39,8 @@ struct cmt__session {
   uint8_t thread; /* Where the peer is, or will be soon. */
   bool pending;   /* The outcome is not known yet. */
   bool was_peer;
-  bool filtered;       /* filter_peer lets it pass. */
-  bool outbound_place; /* Among whose places that of its peer is. */
-  cmt__remote remote;  /* The other side's, from when it is known. */
+  bool filtered;      /* filter_peer lets it pass. */
+  cmt__remote remote; /* The other side's, from when it is known. */
 };
 
 /* A session to dial with; NULL: no memory. */
@@ -74,6 +73,9 @@ void cmt__session_departed(cmt_switch *sw, cmt_peer *p, bool listed);
 void cmt__session_end(cmt__session *s, const cmt_why *why);
 /* Who is at the other end, if it is known; NULL: it is not. */
 const cmt_node_id *cmt__session_id(const cmt__session *s);
+/* Whether the other side is banned by its id or its address, as far as they are
+   known; by |*out|. */
+bool cmt__session_is_banned(const cmt__session *s, cmt__ban *out);
 /* The switch stops: what has no peer yet is rejected. */
 void cmt__session_cancel(cmt__session *s);
 

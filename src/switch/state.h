@@ -84,7 +84,6 @@ struct cmt_switch {
   cmt__places places;
   /* Places of peers that are gone, for their standbys: inbound and outbound. */
   size_t kept[2];
-  cmt_peer *victim;       /* Inside of on_up: whom the newcomer replaces. */
   cmt_peer *evicting;     /* It goes for a newcomer, and is on the list. */
   uint64_t evicted_at_ns; /* When the last one began to go; 0: never. */
   size_t undrained; /* Ended peers whose posted wake-up has not run yet. */

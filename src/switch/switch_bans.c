@@ -74,15 +74,6 @@ size_t cmt_switch_bans_sized(cmt_switch *s, cmt_ban *out, size_t cap,
 
 /* ---- on the first loop ---- */
 
-static bool is_banned(const cmt__session *s, cmt__ban *out) {
-  const cmt_node_id *id = cmt__session_id(s);
-  uint64_t now_ns = cmt__loop_now(s->sw->loop);
-
-  return (id != NULL && cmt__bans_find_id(&s->sw->bans, id, now_ns, out)) ||
-         (cmt__remote_is_known(&s->remote) &&
-          cmt__bans_find_ip(&s->sw->bans, &s->remote.ip, now_ns, out));
-}
-
 static void sessions_end(cmt_switch *s) {
   cmt__session *next;
   cmt__ban ban;
@@ -90,7 +81,7 @@ static void sessions_end(cmt_switch *s) {
 
   for (cmt__session *x = s->sessions; x != NULL; x = next) {
     next = x->next;
-    if ((x->pending || x->peer != NULL) && is_banned(x, &ban)) {
+    if ((x->pending || x->peer != NULL) && cmt__session_is_banned(x, &ban)) {
       CMT__MARK(ban_ends_connection);
       cmt__ban_why(&ban, x->peer != NULL ? CMT_STAGE_UP : CMT_STAGE_FILTER,
                    &why);

@@ -218,6 +218,63 @@ static void a_protected_peer_stays(void **state) {
   assert_goes(f, 1, 4);
 }
 
+/* The application protects the peers of |count| nodes while the newcomer's
+   init_peer runs. */
+typedef struct guardian {
+  fixture *f;
+  const size_t *nodes;
+  size_t count;
+} guardian;
+
+static void on_init_protect(test_part *part, cmt_peer *newcomer) {
+  const guardian *g = part->arg;
+
+  for (size_t i = 0; i < g->count; i++) {
+    cmt_peer *p = peer_of(g->f, g->nodes[i]);
+
+    assert_ptr_not_equal(newcomer, p);
+    cmt_peer_protect(p);
+    cmt_peer_unref(p);
+  }
+}
+
+static void guard(fixture *f, guardian *g) {
+  g->f = f;
+  f->at.parts[0].arg = g;
+  f->at.parts[0].on_init = on_init_protect;
+}
+
+static void a_peer_that_init_peer_protects_stays(void **state) {
+  const size_t nodes[] = {1};
+  fixture *f = *state;
+  guardian g = {.nodes = nodes, .count = CMT__COUNT(nodes)};
+
+  fill(f);
+  worth(f, 1, -5);
+  worth(f, 0, -2);
+  guard(f, &g);
+  come(f, 3, "10.0.3.1");
+  assert_goes(f, 0, 3);
+}
+
+static void the_newcomer_is_refused_when_init_peer_protects_all(void **state) {
+  const size_t nodes[] = {0, 1, 2};
+  fixture *f = *state;
+  guardian g = {.nodes = nodes, .count = CMT__COUNT(nodes)};
+  cmt_switch_status st;
+
+  fill(f);
+  guard(f, &g);
+  come(f, 3, "10.0.3.1");
+  assert_string_equal("init chat\nremove chat CMT_ELIMIT\n"
+                      "rejected inbound filter CMT_ELIMIT\n",
+                      test_node_log(&f->at));
+  assert_false(is_peer(f, 3));
+  assert_int_equal(3, cmt_switch_peers(f->at.sw, NULL, 0));
+  cmt_switch_get_status(f->at.sw, &st);
+  assert_int_equal(1, st.over_inbound_peers_max);
+}
+
 static void persistent_and_unconditional_peers_stay(void **state) {
   fixture *f = *state;
 
@@ -298,6 +355,9 @@ int main(void) {
     TEST(a_network_has_this_length),
     LOOPS(there_is_a_rate),
     TEST(a_protected_peer_stays),
+    TEST(a_peer_that_init_peer_protects_stays),
+    LOOPS(a_peer_that_init_peer_protects_stays),
+    TEST(the_newcomer_is_refused_when_init_peer_protects_all),
     TEST(persistent_and_unconditional_peers_stay),
     TEST(a_full_address_evicts_nobody),
     TEST(tags_add_up_and_are_bounded),

@@ -142,6 +142,56 @@ static void a_banned_id_hears_nothing_about_us(void **state) {
   assert_mark("banned_id_refused", before, 1);
 }
 
+/* ---- bans set by a callback about the newcomer itself ---- */
+
+static void ban_within(cmt_switch *sw, const char *subject) {
+  cmt_ban b;
+
+  cmt_ban_init(&b);
+  snprintf(b.subject, sizeof b.subject, "%s", subject);
+  b.duration_ns = S_BAN;
+  assert_cmt(CMT_OK, cmt_switch_ban(sw, &b, NULL));
+}
+
+static void on_init_ban(test_part *part, cmt_peer *p) {
+  ban_within(part->node->sw, cmt_peer_id(p)->text);
+}
+
+static void nobody_is_a_peer_whom_init_peer_bans(void **state) {
+  fixture *f = *state;
+
+  test_node_start(&f->a);
+  test_node_start(&f->b);
+  f->b.parts[0].on_init = on_init_ban;
+  f->o.persistent = false;
+  dial(f);
+  assert_string_equal("init chat\nremove chat CMT_EBANNED\n"
+                      "rejected inbound filter CMT_EBANNED\n",
+                      test_node_log(&f->b));
+  assert_int_equal(0, peers_of(&f->b));
+}
+
+static cmt_verdict filter_ban(void *arg, const cmt_newcomer *who,
+                              const cmt_admission *request) {
+  (void)request;
+  ban_within(((test_node *)arg)->sw, who->id->text);
+  return CMT_ADMIT;
+}
+
+static void nobody_is_a_peer_whom_the_filter_bans(void **state) {
+  fixture *f = *state;
+
+  f->b.options.filter_peer = filter_ban;
+  f->b.options.filter_arg = &f->b;
+  test_node_start(&f->a);
+  test_node_start(&f->b);
+  f->o.persistent = false;
+  dial(f);
+  assert_string_equal("rejected inbound filter CMT_EBANNED\n",
+                      test_node_log(&f->b));
+  assert_int_equal(0, peers_of(&f->b));
+}
+
 static void a_ban_ends_by_time(void **state) {
   fixture *f = *state;
   cmt_ban left[1];
@@ -325,6 +375,9 @@ int main(void) {
     TEST(a_ban_of_others_ends_nothing),
     TEST(a_banned_address_has_no_handshake),
     TEST(a_banned_id_hears_nothing_about_us),
+    TEST(nobody_is_a_peer_whom_init_peer_bans),
+    LOOPS(nobody_is_a_peer_whom_init_peer_bans),
+    TEST(nobody_is_a_peer_whom_the_filter_bans),
     TEST(a_ban_ends_by_time),
     TEST(a_ban_ends_in_time_without_memory),
     TEST(a_ban_before_the_start_counts_from_it),
