@@ -155,6 +155,11 @@ CMT_API bool cmt_conn_next_event_sized(cmt_conn *c, cmt_conn_event *out,
  */
 CMT_API CMT_NODISCARD cmt_err cmt_conn_try_send(cmt_conn *c, uint8_t channel,
                                                 cmt_buf *msg, uint64_t now_ns);
+/** cmt_conn_try_send() on the channel at |at| of the options, as in
+   cmt_credits, for callers that have looked it up already. */
+CMT_API CMT_NODISCARD cmt_err cmt_conn_try_send_at(cmt_conn *c, size_t at,
+                                                   cmt_buf *msg,
+                                                   uint64_t now_ns);
 
 /** What was packetized to its end since the last call; false: nothing. */
 CMT_API bool cmt_conn_take_credits(cmt_conn *c, cmt_credits *out);

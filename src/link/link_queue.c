@@ -13,8 +13,7 @@ void cmt__link_take_intake(cmt__link *l) {
   cmt__send_queue_take(l->send_queue, now_ns, &l->view);
   for (size_t i = 0; i < taken->count; i++) {
     cmt__send_queue_item *item = &taken->list[i];
-    cmt_err err = cmt_conn_try_send(l->conn, l->send_queue->descs[item->at].id,
-                                    item->msg, now_ns);
+    cmt_err err = cmt_conn_try_send_at(l->conn, item->at, item->msg, now_ns);
 
     if (err == CMT_OK) {
       continue;

@@ -360,13 +360,7 @@ void cmt__delivery_add(cmt__delivery *d, cmt_peer *p) {
 }
 
 static void count_drop(cmt_peer *p, uint8_t channel) {
-  const cmt__delivery *d = p->inboxes->delivery;
-
-  for (size_t i = 0; i < d->options.channel_count; i++) {
-    if (d->options.channels[i].id == channel) {
-      cmt__counter_add(&p->inboxes->dropped[i], 1);
-    }
-  }
+  cmt__counter_add(&p->inboxes->dropped[p->group->index[channel]], 1);
 }
 
 /* Whether the peer has an urgent channel besides |channel|. */

@@ -505,8 +505,14 @@ static bool takes_messages(const cmt_conn *c) {
 
 cmt_err cmt_conn_try_send(cmt_conn *c, uint8_t channel, cmt_buf *msg,
                           uint64_t now_ns) {
+  return c == NULL
+           ? CMT_EINVAL
+           : cmt_conn_try_send_at(c, c->group->index[channel], msg, now_ns);
+}
+
+cmt_err cmt_conn_try_send_at(cmt_conn *c, size_t at, cmt_buf *msg,
+                             uint64_t now_ns) {
   cmt_err err;
-  size_t at;
 
   if (c == NULL || msg == NULL) {
     return CMT_EINVAL;
@@ -515,7 +521,6 @@ cmt_err cmt_conn_try_send(cmt_conn *c, uint8_t channel, cmt_buf *msg,
     return CMT_ECLOSED;
   }
   cmt__mconn_enter(c->mconn, cmt__conn_enter(c, now_ns));
-  at = c->group->index[channel];
   err = cmt__channel_refuses(c->group->list, c->group->count, c->theirs_have,
                              at, cmt_buf_bytes(msg).len);
   return err != CMT_OK ? err : cmt__mconn_queue(c->mconn, at, msg);

@@ -39,6 +39,36 @@ static void channel_that_either_side_lacks_is_told_apart(void **state) {
   conn_peer_fini(&f);
 }
 
+static cmt_err queue_at(conn_peer *f, size_t at) {
+  cmt_buf *msg = cmt_buf_new(&f->t.env, 0);
+  cmt_err err;
+
+  assert_non_null(msg);
+  err = cmt_conn_try_send_at(f->c, at, msg, f->now_ns);
+  if (err != CMT_OK) {
+    cmt_buf_unref(msg);
+  }
+  return err;
+}
+
+static void place_stands_for_its_channel(void **state) {
+  cmt_buf *msg;
+  conn_peer f;
+
+  (void)state;
+  up_init(&f);
+  assert_cmt(CMT_OK, queue_at(&f, 2));
+  conn_peer_take(&f);
+  assert_conn_sent(&f, "1a0408311001");
+  assert_cmt(CMT_ENOCHANNEL, queue_at(&f, CONN_PEER_CHANNELS));
+  assert_cmt(CMT_ENOCHANNEL, queue_at(&f, SIZE_MAX));
+  assert_cmt(CMT_EINVAL, cmt_conn_try_send_at(f.c, 0, NULL, f.now_ns));
+  msg = cmt_buf_new(&f.t.env, 0);
+  assert_cmt(CMT_EINVAL, cmt_conn_try_send_at(NULL, 0, msg, f.now_ns));
+  cmt_buf_unref(msg);
+  conn_peer_fini(&f);
+}
+
 static void full_queue_and_long_message_are_refused(void **state) {
   conn_peer f;
 
@@ -505,6 +535,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(channel_that_either_side_lacks_is_told_apart),
     cmocka_unit_test(full_queue_and_long_message_are_refused),
+    cmocka_unit_test(place_stands_for_its_channel),
     cmocka_unit_test(one_run_holds_packets_of_several_channels),
     cmocka_unit_test(status_counts_both_ways),
     cmocka_unit_test(memory_under_reassembly_is_bounded),
