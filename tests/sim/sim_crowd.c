@@ -520,6 +520,12 @@ void sim_crowd_gather(sim *s, size_t tries) {
   }
 }
 
+void sim_crowd_last(sim *s) {
+  for (size_t i = 0; i < s->crowd.count; i++) {
+    s->crowd.list[i].tries = 0;
+  }
+}
+
 void sim_crowd_greet(sim_crowd *c, cmt_peer *peer) {
   for (size_t i = 0; i < c->sim->channel_count; i++) {
     const cmt_channel *d = &c->at->by_index[i];

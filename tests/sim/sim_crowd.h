@@ -79,6 +79,8 @@ typedef struct sim_crowd {
 void sim_crowd_init(struct sim *s);
 /* Every stranger may connect |tries| times more, and begins to. */
 void sim_crowd_gather(struct sim *s, size_t tries);
+/* No stranger begins another connection. */
+void sim_crowd_last(struct sim *s);
 /* Every stranger hangs up, for good. */
 void sim_crowd_end(struct sim *s);
 void sim_crowd_fini(struct sim *s);
