@@ -7,7 +7,7 @@
 
    Bytes of the other side go in with cmt_mconn_recv() and come out as events.
    Messages go in with cmt_mconn_try_send() and come out as bytes of
-   cmt_mconn_write().  The first failure is final.  An object belongs to one
+   cmt_mconn_write().  The first failure ends it.  An object belongs to one
    thread at a time; instants should rise from call to call. */
 
 #include <cometp2p/buf.h>
@@ -176,8 +176,9 @@ typedef struct cmt_mconn_options {
 CMT_API void cmt_mconn_options_init_sized(cmt_mconn_options *o, size_t size);
 
 typedef enum cmt_mconn_event_kind {
-  CMT_MCONN_MESSAGE, /**< A complete message, which may be empty. */
-  CMT_MCONN_PONG,    /**< The answer to a ping of ours. */
+  CMT_MCONN_MESSAGE, /**< |channel| and |msg|, which may be empty. */
+  CMT_MCONN_PONG,    /**< |rtt_ns|: a ping of ours was answered. */
+  CMT_MCONN_END,     /**< |err|, and cmt_mconn_get_why(); the last event. */
 } cmt_mconn_event_kind;
 
 typedef struct cmt_mconn_event {
@@ -186,6 +187,7 @@ typedef struct cmt_mconn_event {
   uint8_t channel;
   cmt_buf *msg; /**< Lent until the next call; cmt_buf_ref() keeps it. */
   uint64_t rtt_ns;
+  cmt_err err;
 } cmt_mconn_event;
 
 /**
@@ -202,10 +204,10 @@ CMT_API CMT_NODISCARD cmt_err cmt_mconn_new(const cmt_mconn_options *o,
 /**
  * Queues |msg| on |channel|, or refuses at once.
  *
- * A channel takes |send_queue| messages besides the one being cut.
+ * A channel has room for |send_queue| messages besides the one being cut.
  *
  * Returns    CMT_OK; CMT_EAGAIN: no room; CMT_ENOCHANNEL; CMT_ETOOBIG;
- *            CMT_ENOMEM; or the first failure.
+ *            CMT_ENOMEM; CMT_ECLOSED: the multiplexer has ended.
  * Ownership  CMT_OK takes one reference to |msg|, an error leaves it.
  */
 CMT_API CMT_NODISCARD cmt_err cmt_mconn_try_send(cmt_mconn *m, uint8_t channel,
@@ -214,35 +216,33 @@ CMT_API CMT_NODISCARD cmt_err cmt_mconn_try_send(cmt_mconn *m, uint8_t channel,
 /**
  * Sends a ping besides those of the interval.
  *
- * Returns    CMT_OK; CMT_EAGAIN: a ping is under way already; or the first
- *            failure.
+ * Returns    CMT_OK; CMT_EAGAIN: a ping is under way already; CMT_ECLOSED: the
+ *            multiplexer has ended.
  */
 CMT_API CMT_NODISCARD cmt_err cmt_mconn_ping(cmt_mconn *m);
 
 /** Hands over |len| bytes of the other side, cut anywhere, as seen at |now_ns|.
-    |data| is lent until cmt_mconn_next_event() said CMT_EAGAIN or failed; call
-    that before the next recv.
+    |data| is lent until cmt_mconn_next_event() was false; call that before the
+    next recv.
 
-    Returns CMT_OK; CMT_EINVAL: the bytes before are not used up; or the first
-    failure. */
+    Returns CMT_OK; CMT_EINVAL: events of the bytes before are left;
+    CMT_ECLOSED: the multiplexer has ended. */
 CMT_API CMT_NODISCARD cmt_err cmt_mconn_recv(cmt_mconn *m, const uint8_t *data,
                                              size_t len, uint64_t now_ns);
 
-/** The next event of the bytes given.  Events before a bad packet come first.
-
-    Returns CMT_OK; CMT_EAGAIN: all bytes are used up; CMT_EPROTO: a malformed
-    or too long packet; CMT_EUNKNOWNCHANNEL; CMT_EMSGSIZE; CMT_ENOBUFS: over
-    |recv_bytes_max|; CMT_EFLOOD: more than 500 useless packets and 50 a second;
-    CMT_ENOMEM; or the first failure. */
+/** Takes the next event; false: there is none now.  What fails shows as
+    CMT_MCONN_END after the events that came before it.  Received bytes may
+    cause CMT_EPROTO: a malformed or too long packet; CMT_EUNKNOWNCHANNEL;
+    CMT_EMSGSIZE; CMT_ENOBUFS: over |recv_bytes_max|; CMT_EFLOOD: more than 500
+    useless packets and 50 a second; CMT_ENOMEM. */
 #define cmt_mconn_next_event(m, out)                                           \
   cmt_mconn_next_event_sized((m), (out), sizeof *(out))
 /** See cmt_mconn_next_event(). */
-CMT_API CMT_NODISCARD cmt_err cmt_mconn_next_event_sized(cmt_mconn *m,
-                                                         cmt_mconn_event *out,
-                                                         size_t size);
+CMT_API bool cmt_mconn_next_event_sized(cmt_mconn *m, cmt_mconn_event *out,
+                                        size_t size);
 
-/** False: a receive limit is used up.  Do not read until the deadline, and call
-    cmt_mconn_tick() then. */
+/** False: do not read.  It has ended, or a receive limit is used up: then call
+    cmt_mconn_tick() at the deadline. */
 CMT_API bool cmt_mconn_wants_read(const cmt_mconn *m);
 
 /** The least room for cmt_mconn_write(): a packet is never cut in two. */
@@ -268,12 +268,17 @@ CMT_API bool cmt_mconn_wants_write(cmt_mconn *m, uint64_t now_ns, bool *urgent);
 /** When cmt_mconn_tick() should be called; CMT_NEVER: no need. */
 CMT_API uint64_t cmt_mconn_deadline(const cmt_mconn *m);
 
-/** Does what is due at |now_ns|; early calls are harmless.  First hand over
-    what has come before, and tell what was taken.
+/** Does what is due at |now_ns|; early calls are harmless.  Events and output
+    may follow.  First hand over what has come before, and consume what was
+    sent: only then is the other side late.  CMT_EPONG: no pong came in time, or
+    nothing was consumed; CMT_EPARTIAL: the rest of a message did not come. */
+CMT_API void cmt_mconn_tick(cmt_mconn *m, uint64_t now_ns);
 
-    Returns CMT_OK; CMT_EPONG: no pong came in time, or nothing was taken;
-    CMT_EPARTIAL: the rest of a message did not come; or the first failure. */
-CMT_API CMT_NODISCARD cmt_err cmt_mconn_tick(cmt_mconn *m, uint64_t now_ns);
+/** True once it has ended: CMT_MCONN_END is the next event, or was the last. */
+CMT_API bool cmt_mconn_has_ended(const cmt_mconn *m);
+
+/** Why it has ended; |out|->err is CMT_OK before. */
+CMT_API void cmt_mconn_get_why(const cmt_mconn *m, cmt_why *out);
 
 /** Writes the status of up to |cap| channels, in the order they were given;
     returns how many there are. */

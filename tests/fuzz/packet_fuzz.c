@@ -318,9 +318,13 @@ static void mconn_feed(cmt_mconn *m, cmt_bytes in, uint32_t seed,
     size_t n = packet_input_piece(&seed, in.len);
     uint8_t *copy = fuzz_copy((cmt_bytes){in.base, n});
 
-    out->err = cmt_mconn_recv(m, copy, n, 0);
-    while (out->err == CMT_OK &&
-           (out->err = cmt_mconn_next_event(m, &e)) == CMT_OK) {
+    FUZZ_CHECK(cmt_mconn_recv(m, copy, n, 0) == CMT_OK);
+    while (cmt_mconn_next_event(m, &e)) {
+      if (e.kind == CMT_MCONN_END) {
+        out->err = e.err;
+        continue;
+      }
+      FUZZ_CHECK(out->err == CMT_EAGAIN);      /* No event follows the end. */
       FUZZ_CHECK(e.kind == CMT_MCONN_MESSAGE); /* No ping of ours. */
       out->list[out->count++] =
         (message){.channel = e.channel, .bytes = cmt_buf_ref(e.msg)};

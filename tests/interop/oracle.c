@@ -185,11 +185,13 @@ static json_t *channels_json(void) {
   return list;
 }
 
+/* Returns what it ends with; CMT_OK: it goes on. */
 static cmt_err mconn_feed(cmt_mconn *m, cmt_bytes stream, json_t *messages) {
-  cmt_mconn_event e;
   cmt_err err = cmt_mconn_recv(m, stream.base, stream.len, 0);
+  cmt_mconn_event e;
 
-  while (err == CMT_OK && (err = cmt_mconn_next_event(m, &e)) == CMT_OK) {
+  while (err == CMT_OK && cmt_mconn_next_event(m, &e)) {
+    err = e.err;
     if (e.kind == CMT_MCONN_MESSAGE) {
       json_array_append_new(messages,
                             message_text(e.channel, cmt_buf_bytes(e.msg)));
@@ -214,7 +216,7 @@ static json_t *judge_packets(cmt_bytes input) {
   out = json_pack("{s:s, s:o, s:i, s:o, s:o, s:s, s:s}", "kind", "packets",
                   "stream", hex(in.stream), "payload", (int)in.payload_max,
                   "channels", channels_json(), "out", messages, "verdict",
-                  err == CMT_EAGAIN ? "end of stream" : "refused", "text",
+                  err == CMT_OK ? "end of stream" : "refused", "text",
                   cmt_err_name(err));
   cmt_mconn_delete(m);
   return out;

@@ -51,9 +51,10 @@ cmt_err limits_queue(limits_user *u, uint8_t channel, size_t len);
 void limits_queue_all(limits_user *u, uint8_t channel, size_t len);
 /* Takes all that may go now, in runs of at most |max|. */
 size_t limits_take(limits_user *u, size_t max);
+/* |expected| is what it has ended with after that; CMT_OK: it has not. */
 void limits_tick(limits_user *u, uint64_t now_ns, cmt_err expected);
 
-/* Gives it bytes; |expected| ends the events. */
+/* Gives it bytes; |expected| is what it ends with, as its last event. */
 void limits_give(limits_user *u, const uint8_t *data, size_t len,
                  cmt_err expected);
 /* A packet of |len| bytes that ends its message or not. */

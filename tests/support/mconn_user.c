@@ -76,33 +76,31 @@ void assert_sent(mconn_user *f, const char *expected) {
   assert_string_equal(expected, text);
 }
 
-/* Gives |hex| and returns what ends the events, which are told in |text|. */
-static cmt_err give(mconn_user *f, const char *hex, uint64_t now_ns, char *text,
-                    size_t cap) {
+static int event_write(const cmt_mconn_event *e, char *text, size_t cap) {
+  switch (e->kind) {
+  case CMT_MCONN_MESSAGE:
+    return snprintf(text, cap, "%02x.%zu", e->channel,
+                    cmt_buf_bytes(e->msg).len);
+  case CMT_MCONN_PONG:
+    return snprintf(text, cap, "pong:%llu", (unsigned long long)e->rtt_ns);
+  case CMT_MCONN_END:
+    break;
+  }
+  return snprintf(text, cap, "%s", cmt_err_name(e->err));
+}
+
+void assert_given(mconn_user *f, const char *hex, uint64_t now_ns,
+                  const char *events) {
+  char text[512] = "";
   size_t len, at = 0;
   uint8_t *bytes = test_unhex(hex, &len);
   cmt_mconn_event e;
-  cmt_err err = cmt_mconn_recv(f->m, bytes, len, now_ns);
 
-  text[0] = '\0';
-  while (err == CMT_OK && (err = cmt_mconn_next_event(f->m, &e)) == CMT_OK) {
-    at += (size_t)snprintf(text + at, cap - at, at > 0 ? " " : "");
-    if (e.kind == CMT_MCONN_PONG) {
-      at += (size_t)snprintf(text + at, cap - at, "pong:%llu",
-                             (unsigned long long)e.rtt_ns);
-    } else {
-      at += (size_t)snprintf(text + at, cap - at, "%02x.%zu", e.channel,
-                             cmt_buf_bytes(e.msg).len);
-    }
+  assert_cmt(CMT_OK, cmt_mconn_recv(f->m, bytes, len, now_ns));
+  while (cmt_mconn_next_event(f->m, &e)) {
+    at += (size_t)snprintf(text + at, sizeof text - at, at > 0 ? " " : "");
+    at += (size_t)event_write(&e, text + at, sizeof text - at);
   }
   free(bytes);
-  return err;
-}
-
-void assert_given(mconn_user *f, const char *hex, uint64_t now_ns, cmt_err err,
-                  const char *events) {
-  char text[512];
-
-  assert_cmt(err, give(f, hex, now_ns, text, sizeof text));
   assert_string_equal(events, text);
 }

@@ -33,9 +33,9 @@ size_t mconn_user_sent(mconn_user *f, size_t max, uint64_t now_ns);
 /* The packets of that run as words: "ping", "pong", "30.5!". */
 void assert_sent(mconn_user *f, const char *expected);
 
-/* Gives |hex|; |err| ends the events, which are "31.3" for a message and
-   "pong:" with the nanoseconds. */
-void assert_given(mconn_user *f, const char *hex, uint64_t now_ns, cmt_err err,
+/* Gives |hex|.  An event is "31.3" for a message, "pong:" with the nanoseconds,
+   or the name of the error that ends it. */
+void assert_given(mconn_user *f, const char *hex, uint64_t now_ns,
                   const char *events);
 
 #endif

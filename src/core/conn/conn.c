@@ -315,30 +315,29 @@ void cmt__conn_end(cmt_conn *c, cmt_err err, const char *text) {
   c->ended = true;
   c->end_err = foreign == NULL ? err : CMT_EPROTO;
   c->end_stage = conn_stage(c);
-  c->end_text = text;
-  if (c->state != CMT__CONN_UP) {
-    snprintf(c->shake->end_text, sizeof c->shake->end_text, "%s",
-             foreign == NULL ? text : foreign);
+  c->end_text = foreign == NULL ? text : foreign;
+  if (c->state != CMT__CONN_UP && c->end_text != NULL) {
+    snprintf(c->shake->end_text, sizeof c->shake->end_text, "%s", c->end_text);
     c->end_text = c->shake->end_text;
   }
 }
 
 void cmt_conn_get_why(const cmt_conn *c, cmt_why *out) {
-  uint64_t span_ns, bytes;
-
   if (!c->ended) {
     *out = (cmt_why){.err = CMT_OK, .stage = conn_stage(c)};
-    return;
+  } else if (c->end_text == NULL) {
+    cmt_mconn_get_why(c->mconn, out);
+    out->stage = c->end_stage;
+  } else {
+    cmt__why(out, c->end_err, c->end_stage, "%s", c->end_text);
   }
-  cmt__why(out, c->end_err, c->end_stage, "%s", c->end_text);
-  if (c->end_err == CMT_EPONG &&
-      cmt__mconn_is_stuck(c->mconn, &span_ns, &bytes)) {
-    cmt__why(out, c->end_err, c->end_stage,
-             "the peer reads nothing: it took no data for %llu ms, and %llu "
-             "bytes wait",
-             (unsigned long long)(span_ns / CMT_MILLISECONDS(1)),
-             (unsigned long long)bytes);
-  }
+}
+
+void cmt__conn_mconn_ended(cmt_conn *c) {
+  cmt_why why;
+
+  cmt_mconn_get_why(c->mconn, &why);
+  cmt__conn_end(c, why.err, NULL);
 }
 
 void cmt__conn_fail(cmt_conn *c, cmt_err err) {
@@ -405,9 +404,6 @@ void cmt_conn_acked(cmt_conn *c, uint64_t now_ns) {
 }
 
 static void conn_tick(cmt_conn *c, uint64_t now_ns, bool excused) {
-  bool trims;
-  cmt_err err;
-
   now_ns = cmt__conn_enter(c, now_ns);
   if (c->ended) {
     return;
@@ -418,12 +414,11 @@ static void conn_tick(cmt_conn *c, uint64_t now_ns, bool excused) {
     }
     return;
   }
-  err = cmt__mconn_tick(c->mconn, now_ns, excused, &trims);
-  if (trims && !cmt_conn_has_input(c)) {
+  if (cmt__mconn_tick(c->mconn, now_ns, excused) && !cmt_conn_has_input(c)) {
     cmt__secret_conn_trim(c->secret);
   }
-  if (err != CMT_OK) {
-    cmt__conn_fail(c, err);
+  if (cmt_mconn_has_ended(c->mconn)) {
+    cmt__conn_mconn_ended(c);
   } else if (now_ns >= c->flush_at_ns) {
     cmt__conn_fail(c, c->stop_reason);
   }

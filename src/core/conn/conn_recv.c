@@ -114,14 +114,13 @@ static void authenticated(cmt_conn *c) {
 static void frames_check(cmt_conn *c) {
   uint64_t empty = cmt_secret_conn_empty_frames(c->secret);
 
-  if (empty > 0) {
-    cmt_err err;
-
-    cmt__mconn_enter(c->mconn, c->now_ns);
-    err = cmt__mconn_charge_flood(c->mconn, empty);
-    if (err != CMT_OK) {
-      cmt__conn_fail(c, err);
-    }
+  if (empty == 0) {
+    return;
+  }
+  cmt__mconn_enter(c->mconn, c->now_ns);
+  cmt__mconn_charge_flood(c->mconn, empty);
+  if (cmt_mconn_has_ended(c->mconn)) {
+    cmt__conn_mconn_ended(c);
   }
 }
 
@@ -279,27 +278,14 @@ static bool check_event(cmt_conn *c, cmt_conn_event *out) {
   return true;
 }
 
-static void mconn_failed(cmt_conn *c, cmt_err err) {
-  const char *text = err == CMT_EPROTO ? "malformed packet" : cmt_err_text(err);
-
-  if (cmt__mconn_is_foreign(c->mconn)) {
-    text = "peer seems to speak another wire profile";
-  } else if (cmt__mconn_gave_way(c->mconn)) {
-    text = "it held most of the memory that all peers share for unfinished "
-           "messages";
-  }
-  cmt__conn_end(c, err, text);
-}
-
 static bool mconn_event(cmt_conn *c, cmt_conn_event *out) {
   cmt_mconn_event e;
-  cmt_err err = cmt_mconn_next_event(c->mconn, &e);
 
-  if (err == CMT_EAGAIN) {
+  if (!cmt_mconn_next_event(c->mconn, &e)) {
     return false;
   }
-  if (err != CMT_OK) {
-    mconn_failed(c, err);
+  if (e.kind == CMT_MCONN_END) {
+    cmt__conn_mconn_ended(c);
     return false;
   }
   out->kind = e.kind == CMT_MCONN_PONG ? CMT_CONN_PONG : CMT_CONN_MESSAGE;
@@ -314,10 +300,8 @@ static void chunk_feed(cmt_conn *c) {
   cmt_err err =
     cmt_mconn_recv(c->mconn, c->chunk.base, c->chunk.len, c->now_ns);
 
+  CMT_ASSERT(&c->group->pool.env, err == CMT_OK);
   c->chunk.len = 0;
-  if (err != CMT_OK) {
-    mconn_failed(c, err);
-  }
 }
 
 /* One step of the chain; true: |*out| is an event; |*more|: try again. */

@@ -223,6 +223,41 @@ void cmt_mconn_delete(cmt_mconn *m) {
   cmt__conn_group_unref(group);
 }
 
+/* ---- the end ---- */
+
+/* Ends it, unless it has ended before; |text| is static. */
+static void mconn_end(cmt_mconn *m, cmt_err err, const char *text) {
+  if (!cmt__mconn_has_ended(m)) {
+    m->end_err = err;
+    m->end_text = text;
+  }
+}
+
+void cmt__mconn_fail(cmt_mconn *m, cmt_err err) {
+  mconn_end(m, err, cmt_err_text(err));
+}
+
+bool cmt_mconn_has_ended(const cmt_mconn *m) { return cmt__mconn_has_ended(m); }
+
+void cmt_mconn_get_why(const cmt_mconn *m, cmt_why *out) {
+  uint64_t span_ns;
+
+  if (!cmt__mconn_has_ended(m)) {
+    *out = (cmt_why){.err = CMT_OK, .stage = CMT_STAGE_UP};
+    return;
+  }
+  if (!m->stuck) {
+    cmt__why(out, m->end_err, CMT_STAGE_UP, "%s", m->end_text);
+    return;
+  }
+  span_ns = cmt__since(m->channels.now_ns, cmt__ping_stuck_since_ns(&m->ping));
+  cmt__why(out, m->end_err, CMT_STAGE_UP,
+           "the peer reads nothing: it took no data for %llu ms, and %llu "
+           "bytes wait",
+           (unsigned long long)(span_ns / CMT_MILLISECONDS(1)),
+           (unsigned long long)cmt__mconn_unsent(m));
+}
+
 /* ---- time ---- */
 
 void cmt__mconn_enter(cmt_mconn *m, uint64_t now_ns) {
@@ -263,8 +298,8 @@ uint64_t cmt_mconn_deadline(const cmt_mconn *m) {
   if (!m->standby) {
     at_ns = cmt__min64(at_ns, m->channels.wire->pings->deadline(&m->ping));
   }
-  if (m->failed != CMT_OK) {
-    return CMT_NEVER;
+  if (cmt__mconn_has_ended(m)) {
+    return m->end_reported ? CMT_NEVER : m->channels.now_ns;
   }
   send_ns = cmt__mconn_send_ns(m);
   if (send_ns > m->channels.now_ns) {
@@ -276,40 +311,40 @@ uint64_t cmt_mconn_deadline(const cmt_mconn *m) {
   return m->limited ? cmt__min64(at_ns, m->read_at_ns) : at_ns;
 }
 
-static cmt_err late_check(cmt_mconn *m) {
+/* Ends it when the other side is late. */
+static void late_check(cmt_mconn *m) {
   if (m->channels.now_ns >= stuck_ns(m)) {
     CMT__MARK(output_stuck);
     m->stuck = true;
-    return CMT_EPONG;
+    cmt__mconn_fail(m, CMT_EPONG);
+    return;
   }
   if (m->channels.now_ns < late_ns(m)) {
-    return CMT_OK;
+    return;
   }
   if (!cmt__channels_tick(&m->channels, m->channels.now_ns)) {
     CMT__MARK(partial_timeout);
-    return CMT_EPARTIAL;
+    cmt__mconn_fail(m, CMT_EPARTIAL);
+  } else if (m->channels.now_ns >= late_ns(m)) {
+    cmt__mconn_fail(m, CMT_EPONG);
   }
-  return m->channels.now_ns < late_ns(m) ? CMT_OK : CMT_EPONG;
 }
 
-cmt_err cmt__mconn_tick(cmt_mconn *m, uint64_t now_ns, bool excused,
-                        bool *trims) {
-  cmt_err err;
+bool cmt__mconn_tick(cmt_mconn *m, uint64_t now_ns, bool excused) {
+  bool trims;
 
-  *trims = false;
   now_ns = cmt__mconn_latch(m, now_ns);
-  if (m->failed != CMT_OK) {
-    return m->failed;
-  }
   if (m->limited && now_ns >= m->read_at_ns) {
     cmt__mconn_reading(m, m->paused, false);
   }
-  err = excused ? CMT_OK : late_check(m);
-  if (err != CMT_OK) {
-    return cmt__mconn_fail(m, err);
+  if (!excused && !cmt__mconn_has_ended(m)) {
+    late_check(m);
   }
-  *trims = !m->standby && m->channels.wire->pings->tick(&m->ping, now_ns);
-  if (*trims) {
+  if (cmt__mconn_has_ended(m)) {
+    return false;
+  }
+  trims = !m->standby && m->channels.wire->pings->tick(&m->ping, now_ns);
+  if (trims) {
     cmt__channels_trim(&m->channels);
   }
   if ((m->paused || m->limited) && now_ns >= m->pong_ns) {
@@ -317,16 +352,11 @@ cmt_err cmt__mconn_tick(cmt_mconn *m, uint64_t now_ns, bool excused,
     m->ping.pong = CMT__PONG_DUE;
     m->pong_ns = cmt__after(now_ns, m->ping.timeout_ns / CMT__UNASKED);
   }
-  return CMT_OK;
+  return trims;
 }
 
-cmt_err cmt_mconn_tick(cmt_mconn *m, uint64_t now_ns) {
-  bool trims;
-
-  if (m == NULL) {
-    return CMT_EINVAL;
-  }
-  return cmt__mconn_tick(m, now_ns, false, &trims);
+void cmt_mconn_tick(cmt_mconn *m, uint64_t now_ns) {
+  (void)cmt__mconn_tick(m, now_ns, false);
 }
 
 void cmt__mconn_pause(cmt_mconn *m, bool on, uint64_t now_ns) {
@@ -363,8 +393,8 @@ cmt_err cmt_mconn_ping(cmt_mconn *m) {
   if (m == NULL) {
     return CMT_EINVAL;
   }
-  return m->failed != CMT_OK ? m->failed
-                             : cmt__ping_ask(&m->ping, m->channels.now_ns);
+  return cmt__mconn_has_ended(m) ? CMT_ECLOSED
+                                 : cmt__ping_ask(&m->ping, m->channels.now_ns);
 }
 
 /* ---- sending ---- */
@@ -377,8 +407,8 @@ cmt_err cmt_mconn_try_send(cmt_mconn *m, uint8_t channel, cmt_buf *msg) {
   if (m == NULL || msg == NULL) {
     return CMT_EINVAL;
   }
-  if (m->failed != CMT_OK) {
-    return m->failed;
+  if (cmt__mconn_has_ended(m)) {
+    return CMT_ECLOSED;
   }
   group = m->channels.group;
   at = group->index[channel];
@@ -389,12 +419,8 @@ cmt_err cmt_mconn_try_send(cmt_mconn *m, uint8_t channel, cmt_buf *msg) {
 
 cmt_err cmt__mconn_queue(cmt_mconn *m, size_t at, cmt_buf *msg) {
   size_t ready = m->channels.ready;
-  cmt_err err;
+  cmt_err err = cmt__channel_queue(&m->channels, at, msg);
 
-  if (m->failed != CMT_OK) {
-    return m->failed;
-  }
-  err = cmt__channel_queue(&m->channels, at, msg);
   if (m->channels.ready != ready) {
     cmt__mconn_send_note(m);
   }
@@ -405,20 +431,20 @@ uint32_t cmt__mconn_room(const cmt_mconn *m, size_t at) {
   uint32_t max = m->channels.group->list[at].send_queue + 1;
   uint32_t count = cmt__counter32_get(&m->channels.list[at].queue_count);
 
-  return m->failed != CMT_OK || count >= max ? 0 : max - count;
+  return cmt__mconn_has_ended(m) || count >= max ? 0 : max - count;
 }
 
 bool cmt__mconn_wants_write(const cmt_mconn *m, bool *urgent) {
   bool ping = cmt__ping_wants_write(&m->ping, m->channels.ready > 0);
 
   *urgent = ping || m->channels.urgent_ready > 0;
-  return m->failed == CMT_OK &&
+  return !cmt__mconn_has_ended(m) &&
          (ping || (m->channels.ready > 0 &&
                    m->channels.now_ns >= cmt__mconn_send_ns(m)));
 }
 
 bool cmt__mconn_is_drained(const cmt_mconn *m) {
-  return m->failed != CMT_OK ||
+  return cmt__mconn_has_ended(m) ||
          (m->channels.ready == 0 && !cmt__ping_wants_write(&m->ping, false));
 }
 
@@ -433,7 +459,7 @@ void cmt__mconn_fill(cmt_mconn *m, cmt__batch *r, uint64_t now_ns) {
   size_t before = r->len, messages;
 
   (void)cmt__mconn_latch(m, now_ns);
-  if (m->failed != CMT_OK) {
+  if (cmt__mconn_has_ended(m)) {
     return;
   }
   cmt__channels_decay(&m->channels, m->channels.now_ns);
@@ -487,12 +513,17 @@ void cmt_mconn_consume(cmt_mconn *m, size_t len, uint64_t now_ns) {
 
 /* What the parser refuses may be of another profile: the first packet, or one
    that begins as none of ours does. */
-static cmt_err packet_fail(cmt_mconn *m, cmt_err err) {
+static void packet_fail(cmt_mconn *m, cmt_err err) {
   uint8_t first = m->first != 0 ? m->first : m->parser.unknown;
 
-  m->foreign =
-    err == CMT_EPROTO && cmt__wire_is_foreign(m->channels.wire, first);
-  return cmt__mconn_fail(m, err);
+  if (err != CMT_EPROTO) {
+    cmt__mconn_fail(m, err);
+    return;
+  }
+  m->foreign = cmt__wire_is_foreign(m->channels.wire, first);
+  mconn_end(m, err,
+            m->foreign ? "peer seems to speak another wire profile"
+                       : "malformed packet");
 }
 
 cmt_err cmt_mconn_recv(cmt_mconn *m, const uint8_t *data, size_t len,
@@ -501,8 +532,8 @@ cmt_err cmt_mconn_recv(cmt_mconn *m, const uint8_t *data, size_t len,
     return CMT_EINVAL;
   }
   (void)cmt__mconn_latch(m, now_ns);
-  if (m->failed != CMT_OK) {
-    return m->failed;
+  if (cmt__mconn_has_ended(m)) {
+    return CMT_ECLOSED;
   }
   if (m->in.len > 0 || (data == NULL && len > 0)) {
     return CMT_EINVAL;
@@ -522,34 +553,41 @@ bool cmt__mconn_has_input(const cmt_mconn *m) { return m->in.len > 0; }
 
 cmt_bytes *cmt__mconn_input(cmt_mconn *m) { return &m->in; }
 
-/* Acts on one packet; true: |*out| is an event. */
-static bool packet_event(cmt_mconn *m, const cmt__packet *k,
-                         cmt_mconn_event *out) {
+static void ping_came(cmt_mconn *m) {
+  cmt_err err =
+    m->channels.wire->pings->ping_came(&m->ping, m->channels.now_ns);
+
+  if (err != CMT_OK) {
+    cmt__mconn_fail(m, err);
+    return;
+  }
+  cmt__mconn_charge_flood(m, 1);
+}
+
+/* An unsolicited pong is fine, and no event. */
+static bool pong_event(cmt_mconn *m, cmt_mconn_event *out) {
+  *out = (cmt_mconn_event){.size = sizeof *out, .kind = CMT_MCONN_PONG};
+  if (cmt__ping_pong_came(&m->ping, m->channels.now_ns, &out->rtt_ns)) {
+    return true;
+  }
+  cmt__mconn_charge_flood(m, 1);
+  return false;
+}
+
+static bool message_event(cmt_mconn *m, const cmt__packet *k,
+                          cmt_mconn_event *out) {
   const cmt__ping_rules *pings = m->channels.wire->pings;
   cmt_err err;
 
-  if (k->kind == CMT__PACKET_PING) {
-    err = pings->ping_came(&m->ping, m->channels.now_ns);
-    err =
-      err != CMT_OK ? cmt__mconn_fail(m, err) : cmt__mconn_charge_flood(m, 1);
-    (void)err;
-    return false;
-  }
-  if (k->kind == CMT__PACKET_PONG) {
-    *out = (cmt_mconn_event){.size = sizeof *out, .kind = CMT_MCONN_PONG};
-    if (cmt__ping_pong_came(&m->ping, m->channels.now_ns, &out->rtt_ns)) {
-      return true;
+  if (k->total < CMT_PACKET_PAYLOAD_MIN && k->first && !k->eof) {
+    cmt__mconn_charge_flood(m, 1);
+    if (cmt__mconn_has_ended(m)) {
+      return false;
     }
-    (void)cmt__mconn_charge_flood(m, 1); /* Unsolicited: fine, and no news. */
-    return false;
-  }
-  if (k->total < CMT_PACKET_PAYLOAD_MIN && k->first && !k->eof &&
-      cmt__mconn_charge_flood(m, 1) != CMT_OK) {
-    return false;
   }
   err = cmt__channel_take(&m->channels, k, &m->lent);
   if (err != CMT_OK) {
-    (void)cmt__mconn_fail(m, err);
+    cmt__mconn_fail(m, err);
     return false;
   }
   if (k->last && pings->came != NULL) {
@@ -565,6 +603,21 @@ static bool packet_event(cmt_mconn *m, const cmt__packet *k,
   return true;
 }
 
+/* Acts on one packet; true: |*out| is an event. */
+static bool packet_event(cmt_mconn *m, const cmt__packet *k,
+                         cmt_mconn_event *out) {
+  switch (k->kind) {
+  case CMT__PACKET_PING:
+    ping_came(m);
+    return false;
+  case CMT__PACKET_PONG:
+    return pong_event(m, out);
+  case CMT__PACKET_MSG:
+    break;
+  }
+  return message_event(m, k, out);
+}
+
 void cmt__mconn_detach_quota(cmt_mconn *m) {
   cmt__channels_detach_quota(&m->channels);
 }
@@ -573,19 +626,27 @@ bool cmt__mconn_was_dropped(const cmt_mconn *m) {
   return cmt__channels_gave_way(&m->channels);
 }
 
-bool cmt__mconn_gave_way(const cmt_mconn *m) {
-  return m->failed == CMT_ENOBUFS && cmt__mconn_was_dropped(m);
+static bool end_event(cmt_mconn *m, cmt_mconn_event *out) {
+  if (m->end_reported) {
+    return false;
+  }
+  m->end_reported = true;
+  *out = (cmt_mconn_event){
+    .size = sizeof *out, .kind = CMT_MCONN_END, .err = m->end_err};
+  return true;
 }
 
-static cmt_err next_event(cmt_mconn *m, cmt_mconn_event *out) {
+static bool next_event(cmt_mconn *m, cmt_mconn_event *out) {
   cmt__packet k;
 
   cmt_buf_unref(m->lent);
   m->lent = NULL;
   if (cmt__channels_gave_way(&m->channels)) {
-    return cmt__mconn_fail(m, CMT_ENOBUFS);
+    mconn_end(m, CMT_ENOBUFS,
+              "its unfinished messages had most of the memory that all "
+              "peers share for them");
   }
-  while (m->failed == CMT_OK) {
+  while (!cmt__mconn_has_ended(m)) {
     cmt_err err =
       cmt__packet_next(&m->parser, &m->channels.group->pool.env, &m->in, &k);
 
@@ -594,39 +655,36 @@ static cmt_err next_event(cmt_mconn *m, cmt_mconn_event *out) {
       if (m->recv_limited) {
         cmt__mconn_recv_throttle(m);
       }
-      return err;
+      return false;
     }
     if (err != CMT_OK) {
-      return packet_fail(m, err);
+      packet_fail(m, err);
+      break;
     }
     m->first = 0;
     if (packet_event(m, &k, out)) {
-      return CMT_OK;
+      return true;
     }
   }
-  return m->failed;
+  return end_event(m, out);
 }
 
 /* Another header made the event. */
-CMT__COLD static cmt_err next_event_convert(cmt_mconn *m, cmt_mconn_event *out,
-                                            size_t size) {
+CMT__COLD static bool next_event_convert(cmt_mconn *m, cmt_mconn_event *out,
+                                         size_t size) {
   cmt_mconn_event full;
-  cmt_err err;
 
-  if (!cmt__size_is_known(size, sizeof full)) {
-    return CMT_EINVAL;
+  if (!cmt__size_is_known(size, sizeof full) || !next_event(m, &full)) {
+    return false;
   }
-  err = next_event(m, &full);
-  if (err == CMT_OK) {
-    cmt__sized_write(out, size, &full, sizeof full);
-  }
-  return err;
+  cmt__sized_write(out, size, &full, sizeof full);
+  return true;
 }
 
-cmt_err cmt_mconn_next_event_sized(cmt_mconn *m, cmt_mconn_event *out,
-                                   size_t size) {
+bool cmt_mconn_next_event_sized(cmt_mconn *m, cmt_mconn_event *out,
+                                size_t size) {
   if (m == NULL || out == NULL) {
-    return CMT_EINVAL;
+    return false;
   }
   return size == sizeof *out ? next_event(m, out)
                              : next_event_convert(m, out, size);
@@ -673,14 +731,13 @@ uint64_t cmt__mconn_copied(const cmt_mconn *m) { return m->parser.copied; }
 
 uint64_t cmt__mconn_pings_sent(const cmt_mconn *m) { return m->ping.sent; }
 
-bool cmt__mconn_is_stuck(const cmt_mconn *m, uint64_t *span_ns,
-                         uint64_t *bytes) {
-  *span_ns = cmt__since(m->channels.now_ns, cmt__ping_stuck_since_ns(&m->ping));
-  *bytes = m->ping.filled - m->ping.taken;
+uint64_t cmt__mconn_unsent(const cmt_mconn *m) {
+  uint64_t bytes = m->ping.filled - m->ping.taken;
+
   for (size_t i = 0; i < m->channels.count; i++) {
-    *bytes += cmt__counter_get(&m->channels.list[i].queued_bytes);
+    bytes += cmt__counter_get(&m->channels.list[i].queued_bytes);
   }
-  return m->stuck;
+  return bytes;
 }
 
 bool cmt__mconn_is_foreign(const cmt_mconn *m) { return m->foreign; }

@@ -15,12 +15,11 @@ CMT_NODISCARD cmt_err cmt__mconn_options_check(const cmt_mconn_options *o,
 /* As cmt__channels_retire(). */
 cmt__channel_last *cmt__mconn_retire(cmt_mconn *m, cmt__channels_rest *rest);
 
-/* As cmt_mconn_tick().  |excused|: nobody is called late, since what came may
-   not have been read.  |*trims|: this is the instant of a ping, in which
+/* As cmt_mconn_tick().  |excused|: the other side is not late, since what it
+   sent may not have been read.  True: this is the instant of a ping, in which
    memory that nothing needs now is given back, since the connection may have
    fallen idle. */
-CMT_NODISCARD cmt_err cmt__mconn_tick(cmt_mconn *m, uint64_t now_ns,
-                                      bool excused, bool *trims);
+bool cmt__mconn_tick(cmt_mconn *m, uint64_t now_ns, bool excused);
 /* When the other side is late with a pong or the rest of a message. */
 uint64_t cmt__mconn_late_ns(const cmt_mconn *m);
 
@@ -43,10 +42,9 @@ void cmt__mconn_start(cmt_mconn *m, uint64_t now_ns);
 void cmt__mconn_attach_quota(cmt_mconn *m, cmt__quota *b,
                              void (*on_gave_way)(void *arg), void *arg);
 void cmt__mconn_detach_quota(cmt_mconn *m);
-/* Its unfinished messages are gone, and the next event is its end. */
+/* True when its unfinished messages are gone for those of others: the next
+   event is its end. */
 bool cmt__mconn_was_dropped(const cmt_mconn *m);
-/* Whether it failed, with CMT_ENOBUFS, since it held most of what all share. */
-bool cmt__mconn_gave_way(const cmt_mconn *m);
 
 /* Latches the caller's instant. */
 void cmt__mconn_enter(cmt_mconn *m, uint64_t now_ns);
@@ -55,8 +53,8 @@ void cmt__mconn_enter(cmt_mconn *m, uint64_t now_ns);
 size_t cmt__mconn_read_max(cmt_mconn *m);
 
 /* Charges |count| packets that cost only us, of which a peer may send 500 and
-   50 a second.  CMT_EFLOOD: too many; or the first failure. */
-cmt_err cmt__mconn_charge_flood(cmt_mconn *m, uint64_t count);
+   50 a second; more end the multiplexer with CMT_EFLOOD. */
+void cmt__mconn_charge_flood(cmt_mconn *m, uint64_t count);
 
 /* True when nothing is left to be sent, now or later. */
 bool cmt__mconn_is_drained(const cmt_mconn *m);
@@ -87,10 +85,8 @@ void cmt__mconn_behind(cmt_mconn *m, bool on, uint64_t now_ns);
 bool cmt__mconn_is_excused(const cmt_mconn *m);
 /* When the other side is late with taking what we send. */
 uint64_t cmt__mconn_stuck_ns(const cmt_mconn *m);
-/* True when it failed, with CMT_EPONG, since the other side had taken nothing
-   for |*span_ns| while |*bytes| waited. */
-bool cmt__mconn_is_stuck(const cmt_mconn *m, uint64_t *span_ns,
-                         uint64_t *bytes);
+/* The bytes that wait to be taken, packetized or not. */
+uint64_t cmt__mconn_unsent(const cmt_mconn *m);
 
 /* Bytes filled since the start. */
 uint64_t cmt__mconn_filled(const cmt_mconn *m);
@@ -107,11 +103,11 @@ bool cmt__mconn_take_credits(cmt_mconn *m, cmt_credits *out);
 uint64_t cmt__mconn_copied(const cmt_mconn *m);
 uint64_t cmt__mconn_pings_sent(const cmt_mconn *m);
 
-/* True when it failed, with CMT_EPROTO, since the peer seems to speak another
-   wire profile. */
+/* True when it ended with CMT_EPROTO since the other side seems to speak
+   another wire profile. */
 bool cmt__mconn_is_foreign(const cmt_mconn *m);
 
-/* Writes what shows our profile to such a peer, after the failure. */
+/* Writes what shows our profile to such a peer, after the end. */
 void cmt__mconn_write_parting(const cmt_mconn *m, cmt__batch *r);
 
 #endif

@@ -16,12 +16,14 @@ struct cmt_mconn {
   cmt__channels channels;
   cmt__packet_parser parser;
   cmt_bytes in;
-  cmt_buf *lent; /* The message of the last event. */
-  cmt_err failed;
+  cmt_buf *lent;        /* The message of the last event. */
+  cmt_err end_err;      /* CMT_OK until it has ended. */
+  const char *end_text; /* Static. */
+  bool end_reported;
   bool begun;          /* A byte came. */
-  bool foreign;        /* It failed at what another profile looks like. */
+  bool foreign;        /* It ended at what another profile looks like. */
   uint8_t first;       /* The first byte, until its packet is there; 0 then. */
-  bool stuck;          /* It failed since nothing was taken. */
+  bool stuck;          /* It ended since nothing was taken. */
   bool paused;         /* The caller does not read. */
   bool standby;        /* It sends no pings of its own. */
   bool limited;        /* It should not, for a limit. */
@@ -47,13 +49,12 @@ static inline uint64_t cmt__mconn_latch(cmt_mconn *m, uint64_t now_ns) {
   return m->channels.now_ns;
 }
 
-/* The first failure stays; it is returned. */
-static inline cmt_err cmt__mconn_fail(cmt_mconn *m, cmt_err err) {
-  if (m->failed == CMT_OK) {
-    m->failed = err;
-  }
-  return m->failed;
+static inline bool cmt__mconn_has_ended(const cmt_mconn *m) {
+  return m->end_err != CMT_OK;
 }
+
+/* Ends it with the text of the error, unless it has ended before. */
+void cmt__mconn_fail(cmt_mconn *m, cmt_err err);
 
 /* Fills all limits. */
 void cmt__mconn_limits_start(cmt_mconn *m);

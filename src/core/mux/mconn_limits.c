@@ -129,7 +129,7 @@ void cmt__mconn_recv_throttle(cmt_mconn *m) {
 }
 
 bool cmt_mconn_wants_read(const cmt_mconn *m) {
-  return m->failed == CMT_OK && !m->limited && !m->paused;
+  return !cmt__mconn_has_ended(m) && !m->limited && !m->paused;
 }
 
 size_t cmt__mconn_read_max(cmt_mconn *m) {
@@ -150,11 +150,10 @@ size_t cmt__mconn_read_max(cmt_mconn *m) {
   return (size_t)cmt__min64(cmt__max64(left, 1), SIZE_MAX);
 }
 
-cmt_err cmt__mconn_charge_flood(cmt_mconn *m, uint64_t count) {
+void cmt__mconn_charge_flood(cmt_mconn *m, uint64_t count) {
   cmt__rate_charge(&m->flood, count, m->channels.now_ns);
-  if (m->failed == CMT_OK && m->flood.level >= 0) {
-    return CMT_OK;
+  if (m->flood.level < 0 && !cmt__mconn_has_ended(m)) {
+    CMT__MARK(flood_ended);
+    cmt__mconn_fail(m, CMT_EFLOOD);
   }
-  CMT__MARK_IF(m->failed == CMT_OK, flood_ended);
-  return cmt__mconn_fail(m, CMT_EFLOOD);
 }

@@ -4,6 +4,7 @@
 
 #include "limits_user.h"
 #include "marks.h"
+#include "mconn_pull.h"
 
 #include "core/mux/mconn_impl.h"
 
@@ -15,17 +16,17 @@ static void partial_message_without_a_packet_ends_the_peer(void **state) {
   (void)state;
   limits_user_start(u);
   u->now_ns = S(1);
-  limits_give_part(u, LIMITS_FIRST, 1000, false, CMT_EAGAIN);
+  limits_give_part(u, LIMITS_FIRST, 1000, false, CMT_OK);
   assert_int_equal(S(61), cmt_mconn_deadline(u->m));
   u->now_ns = S(50);
-  limits_give_part(u, LIMITS_FIRST, 1000, false, CMT_EAGAIN);
+  limits_give_part(u, LIMITS_FIRST, 1000, false, CMT_OK);
   /* Looked at when it would have been late, it is not. */
   assert_int_equal(S(61), cmt_mconn_deadline(u->m));
   limits_tick(u, S(61), CMT_OK);
   assert_int_equal(S(110), cmt_mconn_deadline(u->m));
   limits_tick(u, S(110) - 1, CMT_OK);
   limits_tick(u, S(110), CMT_EPARTIAL);
-  assert_cmt(CMT_EPARTIAL, limits_queue(u, LIMITS_FIRST, 1));
+  assert_cmt(CMT_ECLOSED, limits_queue(u, LIMITS_FIRST, 1));
   limits_user_delete(u);
 }
 
@@ -34,11 +35,11 @@ static void complete_message_is_not_late(void **state) {
 
   (void)state;
   limits_user_start(u);
-  limits_give_part(u, LIMITS_FIRST, 1000, true, CMT_EAGAIN);
+  limits_give_part(u, LIMITS_FIRST, 1000, true, CMT_OK);
   assert_true(cmt_mconn_deadline(u->m) == CMT_NEVER);
-  limits_give_part(u, LIMITS_FIRST, 1000, false, CMT_EAGAIN);
+  limits_give_part(u, LIMITS_FIRST, 1000, false, CMT_OK);
   u->now_ns = S(59);
-  limits_give_part(u, LIMITS_FIRST, 1000, true, CMT_EAGAIN);
+  limits_give_part(u, LIMITS_FIRST, 1000, true, CMT_OK);
   limits_tick(u, S(60), CMT_OK);
   assert_true(cmt_mconn_deadline(u->m) == CMT_NEVER);
   assert_int_equal(2, u->messages);
@@ -52,10 +53,10 @@ static void each_channel_is_late_by_itself(void **state) {
   (void)state;
   u->o.partial_message_max_ns = S(5);
   limits_user_start(u);
-  limits_give_part(u, LIMITS_FIRST, 1000, false, CMT_EAGAIN);
+  limits_give_part(u, LIMITS_FIRST, 1000, false, CMT_OK);
   for (int i = 1; i < 5; i++) {
     u->now_ns = S(i);
-    limits_give_part(u, LIMITS_SECOND, 1000, false, CMT_EAGAIN);
+    limits_give_part(u, LIMITS_SECOND, 1000, false, CMT_OK);
     limits_tick(u, S(i), CMT_OK);
   }
   limits_tick(u, S(5), CMT_EPARTIAL);
@@ -71,10 +72,10 @@ static void packet_that_never_ends_is_late(void **state) {
 
   (void)state;
   limits_user_start(u);
-  limits_give(u, header, sizeof header, CMT_EAGAIN);
+  limits_give(u, header, sizeof header, CMT_OK);
   assert_int_equal(S(60), cmt_mconn_deadline(u->m));
   u->now_ns = S(59);
-  limits_give(u, (const uint8_t *)"", 1, CMT_EAGAIN);
+  limits_give(u, (const uint8_t *)"", 1, CMT_OK);
   limits_tick(u, S(60), CMT_EPARTIAL);
   limits_user_delete(u);
 }
@@ -85,7 +86,7 @@ static void time_without_reading_makes_nothing_late(void **state) {
   (void)state;
   u->o.partial_message_max_ns = S(10);
   limits_user_start(u);
-  limits_give_part(u, LIMITS_FIRST, 1000, false, CMT_EAGAIN);
+  limits_give_part(u, LIMITS_FIRST, 1000, false, CMT_OK);
   u->now_ns = S(4);
   cmt__mconn_pause(u->m, true, S(4));
   limits_tick(u, S(100), CMT_OK);
@@ -110,7 +111,7 @@ static void time_held_by_a_limit_makes_nothing_late(void **state) {
   limits_stream(u, LIMITS_SECOND, 1000);
   assert_cmt(CMT_OK, cmt_mconn_ping(u->m));
   assert_int_equal(3, limits_take(u, SIZE_MAX));
-  limits_give_part(u, LIMITS_FIRST, 1000, false, CMT_EAGAIN);
+  limits_give_part(u, LIMITS_FIRST, 1000, false, CMT_OK);
   limits_read(u, 18000);
   /* Nineteen seconds' worth, less the burst. */
   while (!cmt_mconn_wants_read(u->m)) {
@@ -170,11 +171,11 @@ static void useless_work_draws_on_the_flood_bucket(void **state) {
 
     limits_user_start(u);
     for (int k = 0; k < 500; k++) {
-      limits_give(u, row->packet, row->len, CMT_EAGAIN);
+      limits_give(u, row->packet, row->len, CMT_OK);
     }
     if (!row->draws) {
       for (int k = 0; k < 5000; k++) {
-        limits_give(u, row->packet, row->len, CMT_EAGAIN);
+        limits_give(u, row->packet, row->len, CMT_OK);
       }
       limits_user_delete(u);
       continue;
@@ -182,10 +183,10 @@ static void useless_work_draws_on_the_flood_bucket(void **state) {
     /* Fifty more each second. */
     u->now_ns = MS(200);
     for (int k = 0; k < 10; k++) {
-      limits_give(u, row->packet, row->len, CMT_EAGAIN);
+      limits_give(u, row->packet, row->len, CMT_OK);
     }
     limits_give(u, row->packet, row->len, CMT_EFLOOD);
-    assert_cmt(CMT_EFLOOD, cmt_mconn_tick(u->m, u->now_ns));
+    assert_mconn_tick(u->m, u->now_ns, CMT_EFLOOD);
     limits_user_delete(u);
   }
   assert_mark_reached("flood_ended", before);
@@ -203,9 +204,9 @@ static void asked_pongs_are_of_use(void **state) {
     assert_cmt(CMT_OK, cmt_mconn_ping(u->m));
     assert_int_equal(3, limits_take(u, SIZE_MAX));
     assert_cmt(CMT_OK, cmt_mconn_recv(u->m, pong, sizeof pong, 0));
-    assert_cmt(CMT_OK, cmt_mconn_next_event(u->m, &e));
+    assert_true(cmt_mconn_next_event(u->m, &e));
     assert_int_equal(CMT_MCONN_PONG, e.kind);
-    assert_cmt(CMT_EAGAIN, cmt_mconn_next_event(u->m, &e));
+    assert_false(cmt_mconn_next_event(u->m, &e));
   }
   limits_user_delete(u);
 }
@@ -219,7 +220,7 @@ static void regular_pings_never_flood(void **state) {
   limits_user_start(u);
   for (uint64_t i = 0; i < 20000; i++) {
     u->now_ns = MS(20) * i;
-    limits_give(u, ping, sizeof ping, CMT_EAGAIN);
+    limits_give(u, ping, sizeof ping, CMT_OK);
   }
   limits_user_delete(u);
 }
@@ -228,28 +229,31 @@ static void regular_pings_never_flood(void **state) {
 
 /* The first holds 4096 bytes, the second 3072, the third 2048. */
 static void memory_of_all_together_is_bounded(void **state) {
-  cmt_mconn_event e;
   limits_crowd c;
+  cmt_why why;
 
   (void)state;
   limits_crowd_init(&c, 0, 0, 10300);
   for (size_t i = 0; i < 3; i++) {
     for (size_t k = 0; k < 4 - i; k++) {
-      limits_give_part(c.users[i], LIMITS_FIRST, 1024, false, CMT_EAGAIN);
+      limits_give_part(c.users[i], LIMITS_FIRST, 1024, false, CMT_OK);
     }
   }
   assert_in_range(atomic_load(&c.quota.reserved), 9216, 10300);
   /* A message in one packet takes nothing of it. */
-  limits_give_part(c.users[3], LIMITS_FIRST, 1024, true, CMT_EAGAIN);
+  limits_give_part(c.users[3], LIMITS_FIRST, 1024, true, CMT_OK);
   assert_int_equal(1, c.users[3]->messages);
   /* The packet that would exceed it ends the largest, not its own peer. */
-  limits_give_part(c.users[3], LIMITS_FIRST, 1024, false, CMT_EAGAIN);
+  limits_give_part(c.users[3], LIMITS_FIRST, 1024, false, CMT_OK);
   assert_false(cmt__channels_gave_way(&c.users[0]->m->channels));
-  limits_give_part(c.users[3], LIMITS_FIRST, 1024, false, CMT_EAGAIN);
-  assert_cmt(CMT_ENOBUFS, cmt_mconn_next_event(c.users[0]->m, &e));
-  assert_true(cmt__mconn_gave_way(c.users[0]->m));
+  limits_give_part(c.users[3], LIMITS_FIRST, 1024, false, CMT_OK);
+  assert_mconn_end(c.users[0]->m, CMT_ENOBUFS);
+  cmt_mconn_get_why(c.users[0]->m, &why);
+  assert_string_equal("its unfinished messages had most of the memory that all "
+                      "peers share for them",
+                      why.text);
   for (size_t i = 1; i < 4; i++) {
-    limits_give_part(c.users[i], LIMITS_FIRST, 1024, true, CMT_EAGAIN);
+    limits_give_part(c.users[i], LIMITS_FIRST, 1024, true, CMT_OK);
   }
   assert_int_equal(2, c.users[3]->messages);
   assert_true(atomic_load(&c.quota.reserved) == 0);
@@ -279,7 +283,7 @@ static void limits_out_of_range_are_refused(void **state) {
                       why.text);
   u->channels[1].recv_rate = 0;
   limits_user_start(u);
-  limits_give_part(u, LIMITS_FIRST, 1000, false, CMT_EAGAIN);
+  limits_give_part(u, LIMITS_FIRST, 1000, false, CMT_OK);
   assert_true(cmt_mconn_deadline(u->m) == CMT_NEVER);
   limits_user_delete(u);
 }
