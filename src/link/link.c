@@ -9,6 +9,7 @@
 #include "link_impl.h"
 
 #include "base/mark.h"
+#include "base/trace.h"
 
 #define DISCARD_MAX_NS CMT_SECONDS(1)
 
@@ -136,6 +137,7 @@ static void link_event(cmt__link *l, const cmt_conn_event *ev) {
     break;
   case CMT_CONN_MESSAGE:
     l->iteration_left--;
+    CMT__TRACE(CMT__TRACE_DELIVER, ev->channel, 0);
     l->cbs->on_message(l->arg, ev->channel, ev->msg);
     break;
   case CMT_CONN_PONG:
@@ -378,6 +380,7 @@ static void on_read(void *arg, uint8_t *data, size_t len) {
   cmt_err err;
 
   l->recv_bytes += len;
+  CMT__TRACE(CMT__TRACE_READ, l->recv_bytes, cmt__tcp_unread(l->tcp));
   l->overdue_left -= (uint32_t)cmt__min(len, l->overdue_left);
   if (l->state != CMT__LINK_OPEN) {
     return;

@@ -6,6 +6,8 @@
 
 #include "link_impl.h"
 
+#include "base/trace.h"
+
 void cmt__link_take_intake(cmt__link *l) {
   cmt__send_queue_items *taken = &l->send_queue->taken;
   uint64_t now_ns = cmt__loop_now(l->loop);
@@ -16,6 +18,7 @@ void cmt__link_take_intake(cmt__link *l) {
     cmt_err err = cmt_conn_try_send_at(l->conn, item->at, item->msg, now_ns);
 
     if (err == CMT_OK) {
+      CMT__TRACE(CMT__TRACE_TAKE, l->send_queue->descs[item->at].id, 0);
       continue;
     }
     /* The send queue has the same limits as the connection. */

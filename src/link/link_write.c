@@ -9,6 +9,8 @@
 
 #include "link_impl.h"
 
+#include "base/trace.h"
+
 #include <cometp2p/secret_conn.h>
 
 enum {
@@ -52,6 +54,7 @@ static bool link_write_some(cmt__link *l, const uint8_t *data, size_t len,
     return false;
   }
   l->sent_bytes += *taken;
+  CMT__TRACE(CMT__TRACE_WRITE, l->sent_bytes, 0);
   if (*taken > 0) {
     cmt_conn_consume(l->conn, *taken, cmt__loop_now(l->loop));
   }
@@ -189,6 +192,7 @@ void cmt__link_write(cmt__link *l) {
     return;
   }
   len = cmt_conn_write(l->conn, l->loop->scratch, link_batch_max(l), now_ns);
+  CMT__TRACE(CMT__TRACE_SEAL, l->sent_bytes, len);
   if (len == 0 || !link_write_some(l, l->loop->scratch, len, &taken)) {
     return;
   }

@@ -12,6 +12,8 @@
 
 #include "channel_impl.h"
 
+#include "base/trace.h"
+
 enum {
   DECAY_NS = 2000000000, /* As CometBFT: times 0.8 each 2 s. */
   /* How far a channel that wakes may lag behind the others.  Without a floor
@@ -245,6 +247,7 @@ static bool packet_cut(cmt__channels *cs, cmt__channel *c, cmt__batch *r) {
     cmt__rate_charge(&cs->rates[c - cs->list].send, size, cs->now_ns);
   }
   if (eof) {
+    CMT__TRACE(CMT__TRACE_CUT, id, r->len);
     message_cut(cs, c);
   }
   return true;

@@ -12,6 +12,7 @@
 #include <sodium.h>
 
 #include "base/bytes.h"
+#include "base/trace.h"
 
 enum {
   BATCH = 16, /* Frames per call of the kernel. */
@@ -325,6 +326,7 @@ static cmt_err batch_open(cmt_secret_conn *s) {
     };
   }
   s->pool->env.aead->open(jobs, s->batch_len);
+  CMT__TRACE(CMT__TRACE_OPEN, s->batch_len, 0);
   s->batch_ok = 0;
   for (size_t i = 0; i < s->batch_len; i++) {
     s->batch_ok |= (uint32_t)jobs[i].ok << i;
