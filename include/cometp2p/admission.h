@@ -6,8 +6,8 @@
    thread and from any callback.  docs/guide/admission.md.
 
    A ban covers a node id, an IP address or a range of addresses until an
-   instant.  What a ban covers is refused, not dialed, and ended at once, with
-   CMT_EBANNED.  Bans are not kept on disk. */
+   instant.  Nodes that a ban covers are refused and not dialed, and their
+   connections end at once, with CMT_EBANNED. Bans are not stored on disk. */
 
 #include <cometp2p/node_info.h>
 #include <cometp2p/reactor.h>
@@ -32,28 +32,29 @@ typedef struct cmt_ban {
   uint64_t end_ns;
   /** A node id; an IP address; or a range such as "10.0.0.0/8" or
       "2001:db8::/32".  An IPv6 address that maps one of IPv4 is that one, and
-      no other range of IPv6 covers IPv4.  A zone is left out.  A list has the
-      canonical form, with the bits of a range that do not count cleared. */
+      no other range of IPv6 covers IPv4.  A zone is ignored. cmt_switch_bans()
+      returns the canonical form, with the host bits of a range cleared. */
   char subject[CMT_BAN_TEXT_SIZE];
 } cmt_ban;
 
 #define cmt_ban_init(b) cmt_ban_init_sized((b), sizeof *(b))
 CMT_API void cmt_ban_init_sized(cmt_ban *b, size_t size);
 
-/** Bans a copy of |b|; a subject that is banned gets the new duration, be it
-    shorter.  Peers, handshakes and attempts that it covers end soon after.
-    With CMT_BANS_MAX bans the one that ends soonest makes room.
+/** Bans a copy of |b|; a subject that is banned already gets the new duration,
+    even if that is shorter.  Peers, handshakes and attempts that it covers end
+    soon after.  With CMT_BANS_MAX bans the new one replaces the one that ends
+    soonest.
 
-    Returns CMT_OK; CMT_EINVAL: |why| (may be NULL) tells what is wrong with the
-    subject; CMT_ELIMIT: all bans last longer; CMT_ENOMEM. */
+    Returns CMT_OK; CMT_EINVAL: |why| (may be NULL) states what is wrong with
+    the subject; CMT_ELIMIT: all bans last longer; CMT_ENOMEM. */
 CMT_API CMT_NODISCARD cmt_err cmt_switch_ban(cmt_switch *s, const cmt_ban *b,
                                              cmt_why *why);
 
 /** Ends the ban of just this |subject|, in any of its forms; a range that
     covers it stays.  Dials that waited for it begin.
 
-    Returns CMT_OK, also when there is none; CMT_EINVAL: no such subject, and
-    |why| (may be NULL) tells. */
+    Returns CMT_OK, also when there is none; CMT_EINVAL: |subject| is malformed,
+    and |why| (may be NULL) states how. */
 CMT_API cmt_err cmt_switch_unban(cmt_switch *s, const char *subject,
                                  cmt_why *why);
 
@@ -72,7 +73,7 @@ typedef struct cmt_newcomer {
   size_t size;
   const char *remote; /**< "IP:PORT". */
   bool outbound;      /**< We dialed it. */
-  /** Authenticated, and what it says of itself, checked; both NULL for
+  /** The authenticated id and the validated node info; both NULL for
       |filter_addr|. */
   const cmt_node_id *id;
   const cmt_node_info *node_info;
@@ -84,25 +85,26 @@ typedef enum cmt_verdict {
   CMT_LATER, /**< cmt_admission_answer() follows. */
 } cmt_verdict;
 
-/** Names one question of a switch.  A plain value: copy it out of the filter
-    for an answer that comes later; it needs no release.  It may be kept however
-    long, but not used after cmt_switch_delete(). */
+/** Identifies one question of a switch.  It is a plain value: copy it out of
+    the filter for a later answer; it needs no release.  It must not be used
+    after cmt_switch_delete(). */
 typedef struct cmt_admission {
   cmt_switch *sw;
   uint64_t number;
 } cmt_admission;
 
-/** What |filter_addr| and |filter_peer| of cmt_switch_options are: on the first
-    loop, where they must not block.  Any value but the three is CMT_REFUSE. */
+/** The type of |filter_addr| and |filter_peer| of cmt_switch_options.  Filters
+    run on the first loop and must not block.  Any value but the three is
+    CMT_REFUSE. */
 typedef cmt_verdict (*cmt_filter)(void *arg, const cmt_newcomer *who,
                                   const cmt_admission *request);
 
 /** Answers a question with CMT_ADMIT or CMT_REFUSE, inside of the filter, which
     then returns CMT_LATER, or afterwards on any thread.
 
-    Returns CMT_OK: this is the answer; CMT_ECLOSED: it changes nothing, since
-    it was answered, timed out, or the connection has ended; CMT_EINVAL: another
-    verdict, or no request. */
+    Returns CMT_OK: this is the answer; CMT_ECLOSED: too late, since the
+    question was answered or timed out, or the connection has ended; CMT_EINVAL:
+    another verdict, or |request| is NULL. */
 CMT_API cmt_err cmt_admission_answer(const cmt_admission *request,
                                      cmt_verdict verdict);
 

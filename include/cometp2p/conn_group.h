@@ -2,8 +2,8 @@
 #ifndef CMT_CONN_GROUP_H
 #define CMT_CONN_GROUP_H
 
-/* What the connections of one node share: channels, memory for keys, and
-   limits of all together.  A connection without a group has all of it alone. */
+/* A group of connections of one node: they share channels, memory for keys, and
+   limits of all together.  A connection without a group has its own. */
 
 #include <cometp2p/mconn.h>
 
@@ -17,17 +17,16 @@ typedef struct cmt_conn_group_options {
   const cmt_env *env;          /**< NULL: the defaults.  Copied. */
   const cmt_channel *channels; /**< Copied. */
   size_t channel_count;        /**< 0 to CMT_CHANNELS_MAX. */
-  /** Bytes under reassembly: what each connection may have in any case, default
-      0, and what all of them may have above that, default no limit.  When the
+  /** Bytes under reassembly: the floor of each connection, default 0, and what
+      all of them may have above their floors, default no limit.  When the
       latter is used up, the connection that has most of it ends with
-      CMT_ENOBUFS, and those whose messages stand still come first. */
+      CMT_ENOBUFS; those whose messages make no progress end first. */
   size_t recv_bytes_floor, recv_bytes_total_max;
   /** Bytes per second of all connections, at most CMT_RATE_MAX; 0: no limit. */
   uint64_t send_rate_total, recv_rate_total;
-  /** How many threads the connections live on, default 1.  More need |lock| and
-      |unlock|, which work on one mutex that outlives the connections; what they
-      enclose calls no code of the application but the hooks of the memory and
-      |wake| of a connection. */
+  /** How many threads the connections live on, default 1.  More than one needs
+      |lock| and |unlock| of a mutex that outlives the connections; under it
+      only the memory hooks and |wake| of a connection are called. */
   unsigned threads;
   void (*lock)(void *arg);
   void (*unlock)(void *arg);
@@ -50,7 +49,8 @@ CMT_API CMT_NODISCARD cmt_err
 cmt_conn_group_new(const cmt_conn_group_options *o, uint64_t now_ns,
                    cmt_conn_group **out, cmt_why *why);
 
-/** Its connections keep what they need of it.  Any thread; NULL is fine. */
+/** Frees |g|; its connections keep what they need of it.  Any thread; NULL is
+    fine. */
 CMT_API void cmt_conn_group_delete(cmt_conn_group *g);
 
 #ifdef __cplusplus

@@ -17,7 +17,7 @@ extern "C" {
 
 typedef struct cmt_dial cmt_dial;
 
-/** What came of one attempt.  Lent for the call. */
+/** The outcome of one attempt.  Lent for the call. */
 typedef struct cmt_dial_outcome {
   size_t size;
   const cmt_node_id *id; /**< Authenticated; NULL before it was. */
@@ -25,19 +25,19 @@ typedef struct cmt_dial_outcome {
   uint64_t attempt;      /**< Its number, from 1. */
   bool redials;          /**< Another attempt follows, now or when the peer is
                               gone. */
-  cmt_why why; /**< CMT_OK: cmt_switch_peer() of |id| is the peer.  Else it is
-                    what on_rejected of the switch was told before. */
+  cmt_why why; /**< CMT_OK: cmt_switch_peer() of |id| is the peer.  Else the
+                    reason that on_rejected of the switch received before. */
 } cmt_dial_outcome;
 
-/** For |retry_jitter_ns|: the delays are exact. */
+/** For |retry_jitter_ns|: no jitter, the delays are exact. */
 #define CMT_NO_JITTER UINT64_MAX
 
 /** Fill with cmt_dial_options_init(), then change what should differ. */
 typedef struct cmt_dial_options {
   size_t size;
-  /** On the first loop, exactly once for each attempt, and not after
-      cmt_dial_cancel(); may be NULL.  For CMT_OK it comes before add_peer.
-      |dial| is NULL when the caller took no handle. */
+  /** Runs on the first loop, exactly once for each attempt, and not after
+      cmt_dial_cancel(); may be NULL. For CMT_OK it runs before add_peer.
+      |dial| is NULL when the caller did not ask for a handle. */
   void (*on_outcome)(void *arg, cmt_dial *dial, const cmt_dial_outcome *o);
   void *arg;
   /** From a failure, or the end of the peer, to the next attempt: 5 s; 1 ms to
@@ -49,9 +49,8 @@ typedef struct cmt_dial_options {
                                  CMT_NO_JITTER. */
   uint32_t retry_factor_percent;
   /** Dial again after each failure or lost connection, resolving the name
-      again, but never while a peer with the id exists.  If memory for its
-      timers is lacking, the dial ends with CMT_ENOMEM, and |redials| is
-      false. */
+      again, but never while a peer with the id exists.  If there is no memory
+      for its timers, the dial ends with CMT_ENOMEM, and |redials| is false. */
   bool persistent;
   /** As long as the dial has not ended, a node with its id becomes a peer
       whoever dialed it, even when |inbound_peers_max|, |outbound_peers_max| or
@@ -68,17 +67,17 @@ CMT_API void cmt_dial_options_init_sized(cmt_dial_options *o, size_t size);
     cmt_dial_cancel() or the end of cmt_switch_delete().
 
     Returns CMT_OK; CMT_EINVAL: |why| (may be NULL) names address or option;
-    CMT_EDUPLICATE: there is a persistent dial of the id; CMT_ECLOSED: the
-    switch is stopping; CMT_ENOMEM. */
+    CMT_EDUPLICATE: a persistent dial of the id exists; CMT_ECLOSED: the switch
+    is stopping; CMT_ENOMEM. */
 CMT_API CMT_NODISCARD cmt_err cmt_switch_dial_new(cmt_switch *s,
                                                   const char *addr,
                                                   const cmt_dial_options *o,
                                                   cmt_dial **out, cmt_why *why);
 
 /** Ends the dial and releases |d|; NULL is fine.  An attempt under way ends
-    without an outcome; a peer that was made stays.  On return on_outcome does
-    not run and will not: this waits for one that runs on another thread, and
-    returns at once inside of it. */
+    without an outcome; an existing peer stays.  On return on_outcome does not
+    run and never will: the call waits for one that runs on another thread, and
+    returns at once when on_outcome itself makes it. */
 CMT_API void cmt_dial_cancel(cmt_dial *d);
 
 enum {
@@ -92,10 +91,10 @@ enum {
 CMT_API CMT_NODISCARD cmt_err cmt_switch_dial(cmt_switch *s, const char *addr,
                                               unsigned flags, cmt_why *why);
 
-/** Cancels, as cmt_dial_cancel(), each dial of the node |id|, in capitals or
-    small letters, of which nobody has a handle, such as those of
-    cmt_switch_dial() and cmt_switch_dial_list().  Returns how many that were; a
-    peer that was made stays. */
+/** Cancels, as cmt_dial_cancel(), each dial of the node |id|, in upper or lower
+    case, that has no handle, such as those of cmt_switch_dial() and
+    cmt_switch_dial_list().  Returns how many it cancelled; an existing peer
+    stays. */
 CMT_API size_t cmt_switch_dial_cancel(cmt_switch *s, const cmt_node_id *id);
 
 typedef enum cmt_dial_state {

@@ -3,12 +3,9 @@
 #define CMT_ENV_H
 
 /* The environment of an object: allocator, entropy, log, panic hook, frame
-   kernel and memory for secrets.  Each object copies the one that it is made
-   with; NULL means the defaults of cmt_env_init().
-
-   Every struct that a program fills in begins with its size, which an init
-   macro sets.  Numbers and enums out of their range are CMT_EINVAL, and |why|
-   names them.  docs/guide/conventions.md. */
+   kernel and memory for secrets.  Each object copies the environment that it is
+   made with; NULL means the defaults of cmt_env_init().  The rules that all
+   headers have in common are in docs/guide/conventions.md. */
 
 #include <cometp2p/err.h>
 
@@ -42,29 +39,32 @@ typedef struct cmt_env {
   /** Fills |out| with |len| unpredictable bytes; cannot fail. */
   void (*entropy)(void *arg, void *out, size_t len);
   void *entropy_arg;
-  /** One line without a line break, shorter than 1024 bytes; NULL: silent.
-      Warnings and errors are what an operator should look at.  Info has each
-      dial of ours that yields no peer, and why.  Debug has the same for
-      connections that others make, at most 50 a second. */
+  /** One line without a line break, shorter than 1024 bytes; NULL: no log.
+      Warnings and errors need the attention of an operator.  Each of our dials
+      that yields no peer is logged at info with its reason; each accepted
+      connection that yields no peer is logged at debug, at most 50 a second. */
   void (*log)(void *arg, cmt_log_level level, const char *module,
               const char *line);
   void *log_arg;
-  /** A broken invariant of this library, or a mistake of the program that the
-      headers call one that panics; |what| is one line that says which.  It must
-      not return; if it does, the library aborts.  The default gives the line to
-      |log|, writes it to descriptor 2, and aborts. */
+  /** Reports a broken invariant of this library, or a mistake of the program
+      for which the headers state that it panics; |what| describes it in one
+      line.  The hook must not return; if it does, the library aborts.  The
+      default passes the line to |log|, writes it to descriptor 2, and
+      aborts. */
   void (*panic)(void *arg, const char *file, int line, const char *what);
   void *panic_arg;
   const struct cmt_aead *aead; /**< See cmt_env_set_aead(). */
   /** Memory for keys: |len| bytes, a multiple of 16, aligned as by malloc;
-      NULL: there is none.  *|locked|, false before, tells whether it stays off
-      the disk and out of core dumps.  One call serves many connections. */
+      NULL: the allocation failed.  The hook sets *|locked|, which is false
+      before, if the memory stays off the disk and out of core dumps.  One call
+      serves many connections. */
   void *(*secret_alloc)(void *arg, size_t len, bool *locked);
-  /** The |len| bytes at |p| of secret_alloc are not needed any more.  They were
-      wiped. */
+  /** Frees the |len| bytes at |p| that secret_alloc returned.  The library has
+      wiped them. */
   void (*secret_free)(void *arg, void *p, size_t len);
-  /** Nobody writes to the |len| bytes at |p| while |on|; what secret_free gets
-      may be written.  NULL: nothing is done about it. */
+  /** Makes the |len| bytes at |p| read-only if |on|, and writable again if not;
+      what is passed to secret_free is writable.  NULL: the memory stays
+      writable. */
   void (*secret_protect)(void *arg, void *p, size_t len, bool on);
   void *secret_arg;
 } cmt_env;
@@ -76,19 +76,18 @@ typedef struct cmt_env {
     log, abort, the best frame kernel whose known-answer test passes here, and
     locked pages for secrets.  Any thread.
 
-    Returns CMT_OK; CMT_EINVAL: |env| is NULL, or |size| is none that this
-    library knows; CMT_EIO: libsodium cannot start. */
+    Returns CMT_OK; CMT_EINVAL: |env| is NULL, or |size| is not that of any
+    known version; CMT_EIO: libsodium cannot start. */
 CMT_API CMT_NODISCARD cmt_err cmt_env_init_sized(cmt_env *env, size_t size);
 
-/** A log hook that is ready to use: writes one line with its instant to
-    descriptor 2.  |log_arg| points to the least severe level that is written,
-    and lives as long as the environment; NULL: CMT_LOG_INFO.  Any thread; keeps
-    errno. */
+/** A ready-made log hook: writes each line with a timestamp to descriptor 2.
+    |log_arg| points to the least severe level that is written, and lives as
+    long as the environment; NULL: CMT_LOG_INFO.  Any thread; keeps errno. */
 CMT_API void cmt_log_stderr(void *arg, cmt_log_level level, const char *module,
                             const char *line);
 
 /**
- * Chooses what frames are sealed and opened with: "libsodium", "avx2" or
+ * Chooses the kernel that seals and opens frames: "libsodium", "avx2" or
  * "avx512", or "auto" for the fastest of them, which is the default.
  *
  * Returns    CMT_OK; CMT_EINVAL: |env| was not initialised, or no kernel of

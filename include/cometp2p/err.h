@@ -2,7 +2,7 @@
 #ifndef CMT_ERR_H
 #define CMT_ERR_H
 
-/* Errors: one enum, a class for each value that says whom to blame, and one
+/* Errors: one enum, a class for each value that states whom to blame, and one
    line of text for a person.  Nothing here allocates or keeps state; every
    function may be called from any thread. */
 
@@ -40,7 +40,7 @@ extern "C" {
   X(CMT_EEXIST, -26, CALLER, "already exists")                                 \
   X(CMT_ESELF, -27, CALLER, "the other side is this node itself")              \
   X(CMT_ECANCELED, -28, CALLER, "stopped by the application")                  \
-  X(CMT_EALREADY, -29, CALLER, "too late: it has been done")                   \
+  X(CMT_EALREADY, -29, CALLER, "too late: the operation has completed")        \
   X(CMT_ENOMEM, -40, LOCAL, "allocation failed")                               \
   X(CMT_ENOBUFS, -41, LOCAL, "receive memory limit reached")                   \
   X(CMT_EIO, -42, LOCAL, "a call of the operating system failed")              \
@@ -50,7 +50,7 @@ extern "C" {
   X(CMT_ESTALLED, -46, LOCAL, "reading was stopped for too long")              \
   X(CMT_EBANNED, -47, LOCAL, "this node has banned the other side")            \
   X(CMT_EFILTER, -48, LOCAL, "a filter refused the other side")                \
-  X(CMT_EEVICTED, -49, LOCAL, "a newcomer took the peer's place")              \
+  X(CMT_EEVICTED, -49, LOCAL, "a newcomer replaced the peer")                  \
   X(CMT_EEOF, -60, LINK, "the peer closed the connection")                     \
   X(CMT_EPONG, -61, LINK, "no pong within the timeout")                        \
   X(CMT_ERESET, -62, LINK, "the connection was reset")                         \
@@ -66,9 +66,9 @@ extern "C" {
   X(CMT_EAUTH, -82, PEER, "authentication failed")                             \
   X(CMT_EUNKNOWNCHANNEL, -83, PEER, "packet on a channel that we lack")        \
   X(CMT_EINCOMPATIBLE, -84, PEER, "the peer's node info does not fit ours")    \
-  X(CMT_EWRONGID, -85, PEER, "the node has another id than was dialed")        \
+  X(CMT_EWRONGID, -85, PEER, "the node's id is not the one that was dialed")   \
   X(CMT_ENODEINFO, -86, PEER, "the peer's node info is invalid")               \
-  X(CMT_EFLOOD, -87, PEER, "too many packets that are of no use")
+  X(CMT_EFLOOD, -87, PEER, "too many useless packets")
 
 /** The result of every call that can fail: CMT_OK or a negative value.  A later
     library may return values that are not here. */
@@ -112,9 +112,9 @@ typedef struct cmt_why {
  */
 CMT_API const char *cmt_err_name(cmt_err e);
 
-/** Says that the loss of a result is fine, where the compiler would warn of it,
-    such as for a message that may be dropped:
-    cmt_ignore(cmt_peer_try_send_bytes(p, 1, "hi", 2)); */
+/** Ignores a result on purpose, where the compiler would warn, such as for a
+    message that may be dropped: cmt_ignore(cmt_peer_try_send_bytes(p, 1, "hi",
+    2)); */
 static inline void cmt_ignore(cmt_err e) { (void)e; }
 
 /** One short static line for |e|, without a full stop. */

@@ -13,8 +13,8 @@ extern "C" {
 #endif
 
 /** A node id: the 40 hex digits of 20 bytes, and a NUL.  An empty text is no
-    id.  This library writes small letters, and takes capitals for the same;
-    compare with cmt_node_id_equal(). */
+    id.  This library writes lower case and accepts upper case; compare with
+    cmt_node_id_equal(). */
 typedef struct cmt_node_id {
   char text[41];
 } cmt_node_id;
@@ -33,7 +33,7 @@ typedef struct cmt_net_addr {
 } cmt_net_addr;
 
 enum {
-  CMT_ADDR_ID_OPTIONAL = 1, /**< "host:port" is fine too. */
+  CMT_ADDR_ID_OPTIONAL = 1, /**< "host:port" is accepted too. */
   CMT_ADDR_NO_ID = 2,       /**< Only "host:port"; an id is an error. */
   /** An address to listen on: "host:port" without an id, and "*:port" or
       ":port" for all addresses of this machine, which gives the host "::". */
@@ -57,7 +57,7 @@ CMT_API CMT_NODISCARD cmt_err cmt_net_addr_parse(const char *text,
 
 /**
  * Writes "ID@host:port" to |out|, or "host:port" when the id is empty; IPv6
- * gets its brackets, the id small letters.
+ * gets its brackets, the id lower case.
  *
  * Returns    CMT_OK; CMT_EINVAL: |cap| is too small, |out| is then empty.
  */

@@ -2,9 +2,9 @@
 #ifndef CMT_NODE_INFO_H
 #define CMT_NODE_INFO_H
 
-/* What a node says of itself once a connection is authenticated.
-   docs/PROTOCOL.md section 3.  A node info is plain data; every function may
-   be called from any thread. */
+/* The node info: how a node describes itself once a connection is
+   authenticated.  docs/PROTOCOL.md section 3.  A node info is plain data; every
+   function may be called from any thread. */
 
 #include <cometp2p/buf.h>
 #include <cometp2p/net_addr.h>
@@ -19,8 +19,9 @@ enum {
 };
 
 /** The fields of docs/PROTOCOL.md 3.1.  Text may hold any byte until
-    cmt_node_info_validate() has passed.  The bytes belong to whoever made the
-    struct; one that comes from a connection lives as long as its object. */
+    cmt_node_info_validate() has passed.  The creator of the struct owns the
+    bytes; a node info of a connection lives as long as the connection
+    object. */
 typedef struct cmt_node_info {
   uint64_t protocol_p2p, protocol_block, protocol_app;
   cmt_bytes id; /**< 40 lower-case hex digits in a valid one. */
@@ -48,8 +49,8 @@ CMT_API CMT_NODISCARD cmt_err cmt_node_info_validate(const cmt_node_info *i,
  * The checks of docs/PROTOCOL.md 3.3 item 6: block version, network, and a
  * common channel unless ours has none.
  *
- * Returns    CMT_OK; CMT_EINCOMPATIBLE: |why| (may be NULL) names the field
- *            and both values; CMT_EINVAL: as above, of either.
+ * Returns    CMT_OK; CMT_EINCOMPATIBLE: |why| (may be NULL) names the field and
+ *            both values; CMT_EINVAL: as above, for either of them.
  */
 CMT_API CMT_NODISCARD cmt_err cmt_node_info_compatible(
   const cmt_node_info *theirs, const cmt_node_info *ours, cmt_why *why);

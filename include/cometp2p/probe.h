@@ -2,10 +2,10 @@
 #ifndef CMT_PROBE_H
 #define CMT_PROBE_H
 
-/* Probes: what the node at an address says of itself, whatever its network is.
-   A probe connects once, on a thread of its own, proves who both are, takes the
-   node info and hangs up.  The node need not accept us: it tells its node info
-   before it has looked at ours. */
+/* Probes: read the node info of the node at an address, whatever its network
+   is.  A probe connects once, on a thread of its own, authenticates both sides,
+   reads the node info and disconnects.  The node need not accept us: it sends
+   its node info before it has read ours. */
 
 #include <cometp2p/conn.h>
 
@@ -13,15 +13,15 @@
 extern "C" {
 #endif
 
-/** What came of a probe.  It belongs to whoever was given it. */
+/** The result of a probe.  It belongs to the caller, or to |on_done|. */
 typedef struct cmt_probe_result {
   size_t size;
-  cmt_why why;    /**< CMT_OK: |node_info| is there. */
-  cmt_node_id id; /**< The id that it has proved; empty: none. */
+  cmt_why why;    /**< CMT_OK: |node_info| is valid. */
+  cmt_node_id id; /**< The authenticated id; empty: none. */
   char remote[CMT_NET_ADDR_TEXT_SIZE]; /**< "IP:PORT", or what was dialed before
                                           that was known. */
-  /** Checked, but nothing in it is proved except the id; what it points to
-      lives as long as the result. */
+  /** Validated, but only its id is authenticated; what it points to lives as
+      long as the result. */
   cmt_node_info node_info;
 } cmt_probe_result;
 
@@ -33,7 +33,7 @@ typedef struct cmt_probe_options {
   size_t size;
   const cmt_env *env;      /**< NULL: the defaults.  Copied. */
   const cmt_node_key *key; /**< NULL: a fresh one. */
-  const char *network;     /**< What we say: NULL, "cometp2p". */
+  const char *network;     /**< In our node info; NULL: "cometp2p". */
   const char *moniker;     /**< NULL: "cometp2p". */
   uint64_t protocol_block; /**< 0, the default: 11. */
   cmt_wire wire;           /**< CMT_WIRE_COMETBFT. */
@@ -50,19 +50,19 @@ CMT_API void cmt_probe_options_init_sized(cmt_probe_options *o, size_t size);
 
     Returns the error of |*out|; CMT_EINVAL: |why| (may be NULL) names the
     option or the part of |addr|; CMT_ENOMEM; CMT_EIO; CMT_EDEADLK: the calling
-    thread is one where a reactor is called. */
+    thread runs a function of a reactor. */
 CMT_API CMT_NODISCARD cmt_err cmt_probe(const cmt_probe_options *o,
                                         const char *addr,
                                         cmt_probe_result **out, cmt_why *why);
 
-/** A probe that is under way, or over. */
+/** A probe that is under way or has finished. */
 typedef struct cmt_prober cmt_prober;
 
 /**
  * Begins a probe as cmt_probe() and returns.
  *
- * |on_done| runs once, on a thread of the library, which it must not block;
- * it must not call cmt_prober_delete().  The result is its own.
+ * |on_done| runs once, on a thread of the library, which it must not block; it
+ * must not call cmt_prober_delete().  It owns |r|.
  *
  * Returns    CMT_OK: |on_done| will run, unless |*out| is deleted before;
  *            otherwise as cmt_probe(), but CMT_EDEADLK.
@@ -73,8 +73,8 @@ CMT_API CMT_NODISCARD cmt_err cmt_prober_new(
   void (*on_done)(void *arg, cmt_probe_result *r), void *arg);
 
 /** Ends the probe, if it is under way, and frees; NULL is fine.  On return
-    |on_done| does not run and never will.  On a thread where a reactor or
-    |on_done| is called it is a mistake that panics. */
+    |on_done| does not run and never will.  A call from a function of a reactor
+    or from |on_done| panics. */
 CMT_API void cmt_prober_delete(cmt_prober *p);
 
 #ifdef __cplusplus

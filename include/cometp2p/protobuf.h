@@ -31,20 +31,22 @@ enum {
   CMT_PROTOBUF_DEPTH_MAX = 100, /**< Messages inside each other. */
 };
 
-/** Fill with cmt_protobuf_reactor_init(), then set what there is. */
+/** Fill with cmt_protobuf_reactor_init(), then set the fields that apply. */
 typedef struct cmt_protobuf_reactor {
   size_t size;
-  /** As it would be without this library: name, channels, |self|, and all
-      functions.  Its receive gets the messages of channels without a type. */
+  /** The reactor as it would be without this library: name, channels, |self|,
+      and all functions.  Its receive gets the messages of channels without a
+      type. */
   cmt_reactor base;
   const cmt_protobuf_type *types; /**< At most one of each channel. */
   size_t type_count;
-  /** A message on a channel with a type.  |msg| is lent for the call, with all
-      that it points to; |packed| is what it came as, lent too, for passing it
-      on: cmt_buf_ref() keeps it.  An error ends the peer with that reason. */
+  /** Receives a message on a channel with a type.  |msg| is lent for the call,
+      with all that it points to; |packed|, lent too, is the message as it was
+      received, for forwarding: cmt_buf_ref() keeps it.  An error ends the peer
+      with that reason. */
   cmt_err (*receive)(void *self, cmt_peer *p, uint8_t channel,
                      const struct ProtobufCMessage *msg, cmt_buf *packed);
-  /** A message of n bytes may take |growth| * n + |extra| bytes of memory while
+  /** A message of n bytes may use |growth| * n + |extra| bytes of memory while
       it is unpacked and read; lists of short elements need a larger
       |growth|. */
   size_t growth, extra;
@@ -56,8 +58,8 @@ typedef struct cmt_protobuf_reactor {
 CMT_API void cmt_protobuf_reactor_init_sized(cmt_protobuf_reactor *r,
                                              size_t size);
 
-/** Fills in |out|, the reactor to give to a switch in place of |r|->base.  |r|
-    is borrowed until the switch is deleted.  A message that cannot be unpacked
+/** Fills in |out|, the reactor for the switch in place of |r|->base.  |r| is
+    borrowed until the switch is deleted.  A message that cannot be unpacked
     within its limits ends its peer with CMT_EPROTO and a text that names
     channel and type.  |out|->receive may also be called directly, on any
     thread.
@@ -67,10 +69,10 @@ CMT_API CMT_NODISCARD cmt_err cmt_protobuf_reactor_wrap(
   const cmt_protobuf_reactor *r, cmt_reactor *out, cmt_why *why);
 
 /**
- * Packs |msg| into a buffer of |env|, for what takes a buffer.
+ * Packs |msg| into a buffer of |env|, for calls that need a buffer.
  *
  * Returns    CMT_OK; CMT_ETOOBIG: over CMT_MESSAGE_MAX bytes; CMT_ENOMEM.
- * Ownership  the caller holds the one reference to |*out|.
+ * Ownership  the caller owns the one reference to |*out|.
  */
 CMT_API CMT_NODISCARD cmt_err cmt_protobuf_pack(
   const cmt_env *env, const struct ProtobufCMessage *msg, cmt_buf **out);
@@ -82,7 +84,8 @@ CMT_API CMT_NODISCARD cmt_err cmt_peer_try_send_message(
 CMT_API CMT_NODISCARD cmt_err
 cmt_peer_send_message(cmt_peer *p, uint8_t channel,
                       const struct ProtobufCMessage *msg, uint64_t timeout_ns);
-/** cmt_peer_send_async() of |msg|, packed: what comes back is the buffer. */
+/** cmt_peer_send_async() of |msg|, packed; the callback hands back the
+    buffer. */
 CMT_API CMT_NODISCARD cmt_err cmt_peer_send_async_message(
   cmt_peer *p, uint8_t channel, const struct ProtobufCMessage *msg,
   cmt_send_req *req);

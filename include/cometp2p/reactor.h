@@ -18,20 +18,21 @@ extern "C" {
 
 typedef struct cmt_switch cmt_switch;
 
-/** Events of peers for one reactor, waiting to be taken. */
+/** The events of all peers for one reactor, until the application receives
+    them. */
 typedef struct cmt_mailbox cmt_mailbox;
 
 typedef enum cmt_delivery {
-  /** Called on a loop of the switch, with no queue between: for what takes
-      microseconds.  It must not block; a callback over 100 ms is counted and
-      logged.  cmt_peer_pause() slows a sender down. */
+  /** The functions are called on a loop of the switch, with no queue between:
+      for work of microseconds.  They must not block; a callback over 100 ms is
+      counted and logged. cmt_peer_pause() slows a sender down. */
   CMT_DELIVER_INLINE,
-  /** Called on threads of the reactor's own, which may block.  While a peer's
-      queue for a channel is full (|recv_queue|, |recv_queue_bytes| of
+  /** The functions are called on threads of the reactor, and may block.  While
+      a peer's queue for a channel is full (|recv_queue|, |recv_queue_bytes| of
       cmt_channel), nothing of that peer is read, for any reactor:
       docs/guide/back-pressure.md. */
   CMT_DELIVER_WORKERS,
-  /** Taken by the application from its own thread or event loop, with
+  /** The application receives events on its own thread or event loop, with
       cmt_mailbox_next(); add_peer and receive are not called, and remove_peer
       only for a peer that a later init_peer refused.  Each CMT_EVENT_PEER_UP
       has one CMT_EVENT_PEER_GONE. */
@@ -44,8 +45,8 @@ enum {
 };
 
 /** Zero it, as an initialiser of any field does (in C++: cmt_reactor r{}), then
-    set what there is.  The struct never grows: later fields take the place of
-    |reserved|. */
+    set the fields that apply.  The struct never grows: later fields take the
+    place of |reserved|. */
 typedef struct cmt_reactor {
   const char *name; /**< Not NULL; of no other reactor of the switch. */
   /** Each id belongs to one reactor of a switch; at most CMT_CHANNELS_MAX over
@@ -80,7 +81,7 @@ typedef enum cmt_mailbox_event_kind {
   CMT_EVENT_PEER_UP,   /**< In place of add_peer. */
   CMT_EVENT_MESSAGE,   /**< In place of receive. */
   CMT_EVENT_PEER_GONE, /**< In place of remove_peer; the peer's last. */
-  /* Only where |event_reactor| of the switch says so: */
+  /* Only for the reactor that |event_reactor| of the switch names: */
   CMT_EVENT_REJECTED, /**< In place of on_rejected of the switch. */
   CMT_EVENT_OUTCOME,  /**< In place of on_outcome of a dial. */
   CMT_EVENT_SENT,     /**< In place of |cb| of a cmt_send_req. */
@@ -93,16 +94,19 @@ enum {
   CMT_EVENTS_DIALED_MAX = 1024,  /**< those of dials and outcomes. */
 };
 
-/** What cmt_mailbox_next() gives.  All that it points to is lent until
-    cmt_mailbox_done(); cmt_peer_ref() and cmt_buf_ref() keep those. */
+/** What cmt_mailbox_next() returns.  All that it points to is lent until
+    cmt_mailbox_done(); cmt_peer_ref() and cmt_buf_ref() keep a peer and a
+    buffer. */
 typedef struct cmt_mailbox_event {
   size_t size;
   cmt_mailbox_event_kind kind;
-  cmt_peer *peer;  /**< NULL: the event is not of a peer.  That of a send or a
-                        post keeps no other event of the peer back. */
+  cmt_peer *peer;  /**< NULL: the event does not belong to a peer.  The event of
+                        a send or a post does not delay other events of the
+                        peer. */
   uint8_t channel; /**< The message's. */
   cmt_buf *msg;    /**< The message; or one that could not be sent. */
-  cmt_err reason;  /**< Why the peer is gone; what the callback is told. */
+  cmt_err reason;  /**< Why the peer is gone, or the status that a callback
+                        would receive. */
   void *internal;
   void *source;
   void *arg; /**< The |arg| of the dial, send, timer or post. */
@@ -110,9 +114,9 @@ typedef struct cmt_mailbox_event {
   const struct cmt_dial_outcome *outcome;
 } cmt_mailbox_event;
 
-/** Takes the next event, of the peer that has waited longest; waits up to
+/** Receives the next event, of the peer that has waited longest; waits up to
     |timeout_ns| (0: not at all, CMT_NEVER: without limit).  Until its
-    cmt_mailbox_done() no other event of that peer is given out.  Any thread.
+    cmt_mailbox_done() no other event of that peer is returned.  Any thread.
 
     Returns CMT_OK; CMT_ETIMEDOUT; CMT_ECLOSED: nothing will come any more;
     CMT_EDEADLK: a timeout on the loop of a switch. */
@@ -125,13 +129,13 @@ CMT_API CMT_NODISCARD cmt_err cmt_mailbox_next_sized(cmt_mailbox *m,
                                                      uint64_t timeout_ns);
 
 /**
- * Takes what can be taken at once, at most |cap| events, into the array |out|;
+ * Receives all events that are ready, at most |cap|, into the array |out|;
  * waits for the first as cmt_mailbox_next().
  *
- * They are of different peers, since of one peer one event is out at a time.
+ * They belong to different peers, since a peer has one event out at a time.
  *
  * Returns    how many, each of which needs its cmt_mailbox_done(); 0: none, and
- *            cmt_mailbox_next() tells why.
+ *            cmt_mailbox_next() returns the reason.
  */
 #define cmt_mailbox_next_many(m, out, cap, timeout_ns)                         \
   cmt_mailbox_next_many_sized((m), (out), (cap), sizeof *(out), (timeout_ns))
@@ -142,19 +146,18 @@ CMT_API CMT_NODISCARD size_t cmt_mailbox_next_many_sized(cmt_mailbox *m,
                                                          size_t size,
                                                          uint64_t timeout_ns);
 
-/** Gives the mailbox up: drops what waits in it and whatever comes later.  From
-    now on taking says CMT_ECLOSED, and neither a stop nor cmt_switch_delete()
-    waits for anything here but events that are out.  The peers stay.  Any
-    thread and any number of times. */
+/** Closes the mailbox: drops all events that wait in it and all later ones.
+    From now on cmt_mailbox_next() returns CMT_ECLOSED, and a stop and
+    cmt_switch_delete() wait only for events that are out.  The peers stay.  Any
+    thread, any number of times. */
 CMT_API void cmt_mailbox_close(cmt_mailbox *m);
 
 /** Ends an event: exactly once for each, from any thread.  |ev| is wiped.  An
-    event that is done already, or of another mailbox, is a mistake that panics
-    (env.h). */
+    event that is done already, or of another mailbox, panics (env.h). */
 CMT_API void cmt_mailbox_done(cmt_mailbox *m, cmt_mailbox_event *ev);
 
-/** Readable while there is an event to take, and when nothing will come any
-    more: for poll() and the like.  Never read or close it. */
+/** A descriptor for poll() and the like: readable while an event is ready, and
+    when no event will come any more.  Never read or close it. */
 CMT_API int cmt_mailbox_fd(const cmt_mailbox *m);
 
 #ifdef __cplusplus

@@ -2,11 +2,11 @@
 #ifndef CMT_SWITCH_H
 #define CMT_SWITCH_H
 
-/* The switch: listens, dials, keeps the set of peers, and gives each message to
-   the reactor that owns its channel.  docs/guide/first-node.md.  Any thread and
-   any callback may call everything here; cmt_switch_new(), cmt_switch_start()
-   and cmt_switch_delete() each from one thread.  After fork() the child must
-   not touch a switch or a peer. */
+/* The switch: listens, dials, keeps the set of peers, and delivers each message
+   to the reactor that owns its channel. docs/guide/first-node.md.  Any thread
+   and any callback may call everything here; cmt_switch_new(),
+   cmt_switch_start() and cmt_switch_delete() are each for one thread.  After
+   fork() the child must not touch a switch or a peer. */
 
 #include <cometp2p/admission.h>
 #include <cometp2p/dial.h>
@@ -15,7 +15,7 @@
 extern "C" {
 #endif
 
-/** A dial or an accept that yields no peer.  The log says the same: at info for
+/** A dial or an accept that yields no peer.  The log has it too: at info for
     dials, at debug for accepts. */
 typedef struct cmt_rejection {
   size_t size;
@@ -23,7 +23,7 @@ typedef struct cmt_rejection {
   const char *dialed;    /**< The text of cmt_switch_dial(); NULL: accepted. */
   const cmt_node_id *id; /**< Authenticated; NULL before it was. */
   bool outbound;
-  bool redials; /**< A persistent address that is tried again. */
+  bool redials; /**< The dial is persistent and tries again. */
   cmt_why why;
 } cmt_rejection;
 
@@ -36,7 +36,7 @@ enum { CMT_UNCONDITIONAL_MAX = 256 }; /**< Most |unconditional| ids. */
 
 /** For limits that have another default. */
 #define CMT_NO_LIMIT UINT32_MAX
-/** For |inbound_peers_max| and |outbound_peers_max|: none at all. */
+/** For |inbound_peers_max| and |outbound_peers_max|: no peers at all. */
 #define CMT_NO_PEERS (UINT32_MAX - 1)
 /** For |queue_delay_target_ns|: fixed sizes at any rate. */
 #define CMT_NO_DELAY_TARGET UINT64_MAX
@@ -56,7 +56,7 @@ typedef struct cmt_switch_options {
       are all addresses of IPv6 and IPv4; "0.0.0.0:PORT" is all of IPv4.  NULL:
       the switch does not listen. */
   const char *laddr;
-  /** Said in the node info instead of |laddr|; NULL: |laddr| itself, and
+  /** Advertised in the node info instead of |laddr|; NULL: |laddr| itself, and
       "tcp://0.0.0.0:0" without one. */
   const char *external_address;
   uint64_t protocol_p2p, protocol_block, protocol_app; /**< 8, 11, 0. */
@@ -69,18 +69,18 @@ typedef struct cmt_switch_options {
       and does the handshakes.  docs/guide/threads.md. */
   unsigned loops;
   cmt_wire wire; /**< CMT_WIRE_COMETBFT; every peer must speak the same. */
-  /** On the first loop, once per dial or accept that yields no peer; may be
-   * NULL. */
+  /** Runs on the first loop, once per dial or accept that yields no peer; may
+      be NULL. */
   void (*on_rejected)(void *arg, const cmt_rejection *r);
-  /** Only after cmt_switch_run_on(): the last callback of all, once; the switch
-      may be deleted inside.  May be NULL. */
+  /** Runs once, after cmt_switch_run_on() only, as the last callback of all; it
+      may delete the switch.  May be NULL. */
   void (*on_finished)(void *arg);
   void *arg;
   uint64_t ping_interval_ns;       /**< 60 s. */
-  uint64_t pong_timeout_ns;        /**< 45 s; shorter than the interval.
-                                        Once a ping is due, a peer has both
-                                        together to take 1,024 bytes of what we
-                                        send; see cmt_mconn_options. */
+  uint64_t pong_timeout_ns;        /**< 45 s; shorter than the interval.  Once a
+                                        ping is due, a peer has both together to
+                                        receive 1,024 bytes of what we send; see
+                                        cmt_mconn_options. */
   uint64_t flush_throttle_ns;      /**< 0; else messages wait so long for others
                                         to share their frames. */
   uint64_t partial_message_max_ns; /**< 60 s; a message that goes so long
@@ -103,13 +103,13 @@ typedef struct cmt_switch_options {
   uint32_t send_packet_payload_max; /**< 1024; 16 to 65536. */
   uint32_t recv_packet_payload_max; /**< 1400; 1 to 65536. */
   /** Bytes per second, as cmt_mconn_options; 0, the default: no limit.  Of each
-      peer, and of all together.  Of a total each peer may overdraw at most 16
-      KiB and then waits until that is repaid, so they take turns. */
+      peer, and of all together.  Each peer may overdraw a total by at most 16
+      KiB and then waits until that is repaid, so that all peers progress. */
   uint64_t send_rate, recv_rate, send_rate_total, recv_rate_total;
-  /** 40; CMT_NO_PEERS: none; at most CMT_PEERS_MAX.  Over it a connection is
-     refused after its handshake, CMT_ELIMIT.  A standby of a peer needs no
-     place, and a node of a persistent dial has an outbound one when there is
-     none here. */
+  /** 40; CMT_NO_PEERS: none; at most CMT_PEERS_MAX. Over it a connection is
+      refused after its handshake, CMT_ELIMIT. A standby of a peer does not
+      count, and a node with a persistent dial counts as outbound when this
+      limit is reached. */
   uint32_t inbound_peers_max;
   /** Inbound peers of one address; 0, the default, or CMT_NO_LIMIT: no
       limit. */
@@ -118,9 +118,9 @@ typedef struct cmt_switch_options {
                                     CMT_ELIMIT.  At most CMT_PEERS_MAX;
                                     CMT_NO_PEERS: none. */
   /** Inbound handshakes at one time; 0: the default, 64.  A newcomer always
-      gets a place: when all are taken, one of those that came least far, of the
-      network and the address with the most, ends with CMT_ELIMIT.  Our own
-      dials need none.  docs/guide/operating.md. */
+      gets a place: when all are occupied, one of those that progressed least,
+      of the network and the address with the most, ends with CMT_ELIMIT. Our
+      own dials need none. docs/guide/operating.md. */
   uint32_t handshakes_max;
   /** Inbound handshakes of one address; 0: the default, 8; or CMT_NO_LIMIT.
       Over it one of that address ends, by the same rule.  Loopback is
@@ -137,29 +137,29 @@ typedef struct cmt_switch_options {
   size_t send_bytes_max; /**< Queued per peer: 32 MiB, or one message. */
   /** Queued for all peers together; 0, the default: 256 MiB, or four times what
       one peer may have when that is more.  Each possible peer has a floor that
-      no other can take, 1.6 MiB by default.  Above the floors whoever has most
-      is refused first. */
+      no other can use, 1.6 MiB by default.  Above the floors the peer that has
+      most is refused first. */
   size_t send_bytes_total_max;
   size_t recv_bytes_max; /**< Under reassembly per peer, at least the
                               largest message; 0: that + 1 MiB.  Over it
                               the peer ends with CMT_ENOBUFS. */
   /** Under reassembly of all peers together; 0, the default: 512 MiB, or four
       times |recv_bytes_max| when that is more.  Each possible peer has a floor
-      that no other can take, 3.2 MiB by default.  Above the floors the peer
-      that holds most ends with CMT_ENOBUFS.  CMT_EINVAL: less than one largest
-      message and 4096 bytes for each other peer. */
+      that no other can use, 3.2 MiB by default.  Above the floors the peer that
+      has most ends with CMT_ENOBUFS.  CMT_EINVAL: less than one largest message
+      and 4096 bytes for each other peer. */
   size_t recv_bytes_total_max;
-  /** Asked for each connection that is accepted, before its handshake, and for
-      each that has completed one, whoever dialed; NULL: all may come.  Until an
-      answer comes the other side is not read, and the connection counts among
-      |handshakes_max|.  docs/guide/admission.md. */
+  /** |filter_addr| decides about each accepted connection before its handshake,
+      |filter_peer| about each connection that has completed one, whoever
+      dialed; NULL admits all.  Until the answer the other side is not read, and
+      the connection counts among |handshakes_max|.  docs/guide/admission.md. */
   cmt_filter filter_addr, filter_peer;
   void *filter_arg;
-  /** Without an answer for so long it is refused, CMT_EFILTER: 5 s.  CMT_NEVER:
-      no limit. */
+  /** A question without an answer for so long refuses, CMT_EFILTER: 5 s.
+      CMT_NEVER: no limit. */
   uint64_t filter_timeout_ns;
-  /** Up to CMT_UNCONDITIONAL_MAX ids, copied: as with |unconditional| of a dial
-      (dial.h), for as long as the switch lives. */
+  /** Up to CMT_UNCONDITIONAL_MAX ids, copied, to which |unconditional| of a
+      dial (dial.h) applies for as long as the switch lives. */
   const cmt_node_id *unconditional;
   size_t unconditional_count;
   /** 0, the default: over |inbound_peers_max| the newcomer is refused.  Else at
@@ -173,10 +173,10 @@ typedef struct cmt_switch_options {
       CMT_EVENTS_ACCEPTED_MAX and CMT_EVENTS_DIALED_MAX are dropped and counted
       in |lost_events|.  NULL, the default: none. */
   const char *event_reactor;
-  /** Takes nodes of any network, block version and set of channels, for a
-      program that learns what there is: cmt_peer_node_info() tells.  They end
-      the connection when ours does not suit them.  Only a switch that dials
-      may: CMT_EINVAL with |laddr|. */
+  /** Accepts nodes of any network, block version and set of channels, for a
+      program that explores: cmt_peer_node_info() has theirs.  They end the
+      connection when our node info does not suit them.  Only for a switch that
+      does not listen: CMT_EINVAL with |laddr|. */
   bool any_network;
 } cmt_switch_options;
 
@@ -186,7 +186,7 @@ CMT_API void cmt_switch_options_init_sized(cmt_switch_options *o, size_t size);
 
 /** A switch that does nothing yet; the caller deletes |*out|, and |o| is not
     kept.  Of the descriptors 0 to 2, those that are closed become /dev/null,
-    since libuv takes none of them for a socket.
+    since libuv aborts when it gets one of them for a socket.
 
     Returns CMT_OK; CMT_EINVAL: |why| (may be NULL) names the option, what was
     found and what is allowed; CMT_ENOMEM; CMT_EIO. */
@@ -196,20 +196,21 @@ CMT_API CMT_NODISCARD cmt_err cmt_switch_new(const cmt_switch_options *o,
 /** Listens, starts the reactors and then the threads of the loops.  After an
     error only cmt_switch_delete() makes sense.
 
-    Returns CMT_OK; CMT_EIO: |why| (may be NULL) tells, such as that it cannot
-    listen; CMT_EINVAL: started before; CMT_ECLOSED: stopped before; CMT_ENOMEM;
-    or the error of a reactor's start. */
+    Returns CMT_OK; CMT_EIO: |why| (may be NULL) names the cause, such as that
+    it cannot listen; CMT_EINVAL: started before; CMT_ECLOSED: stopped before;
+    CMT_ENOMEM; or the error of a reactor's start. */
 CMT_API CMT_NODISCARD cmt_err cmt_switch_start(cmt_switch *s, cmt_why *why);
 
 /** The mailbox of the reactor of that name, for as long as the switch lives;
     NULL: there is none, or its delivery is not CMT_DELIVER_MAILBOX. */
 CMT_API cmt_mailbox *cmt_switch_mailbox(cmt_switch *s, const char *reactor);
 
-/** cmt_peer_try_send() of one buffer to every peer; a peer without room goes
-    without it.  CMT_OK takes one reference to |msg|, an error leaves it.
+/** cmt_peer_try_send() of one buffer to every peer; a peer without room does
+    not get it.  The reference to |msg| moves on CMT_OK only.
 
-    Returns CMT_OK, whatever each peer said: |counts| (may be NULL) tells, and
-    is all 0 after an error; CMT_ENOCHANNEL; CMT_ETOOBIG; CMT_ENOMEM. */
+    Returns CMT_OK, whatever the result for each peer: |counts| (may be NULL)
+    has those, and is all 0 after an error; CMT_ENOCHANNEL; CMT_ETOOBIG;
+    CMT_ENOMEM. */
 CMT_API cmt_err cmt_switch_broadcast(cmt_switch *s, uint8_t channel,
                                      cmt_buf *msg, cmt_broadcast *counts);
 /** cmt_switch_broadcast() of a copy of |len| bytes. */
@@ -221,48 +222,49 @@ CMT_API cmt_err cmt_switch_broadcast_bytes(cmt_switch *s, uint8_t channel,
     returns how many there are. */
 CMT_API size_t cmt_switch_peers(cmt_switch *s, cmt_peer **out, size_t cap);
 
-/** The peer with |id|, in capitals or small letters, with a reference for the
-    caller, or NULL. */
+/** The peer with |id|, in upper or lower case, with a reference for the caller,
+    or NULL. */
 CMT_API cmt_peer *cmt_switch_peer(cmt_switch *s, const cmt_node_id *id);
 
-/** The environment that it was made with, for cmt_buf_new(). */
+/** The environment of the switch, for cmt_buf_new(). */
 CMT_API const cmt_env *cmt_switch_env(const cmt_switch *s);
 
 /** The id of this node. */
 CMT_API void cmt_switch_get_id(const cmt_switch *s, cmt_node_id *out);
 
-/** Where it listens, with its id, after port 0 was replaced.  CMT_EINVAL: it
-    does not listen. */
+/** The address where the switch listens, with its id and its actual port.
+    CMT_EINVAL: it does not listen. */
 CMT_API CMT_NODISCARD cmt_err cmt_switch_get_laddr(const cmt_switch *s,
                                                    cmt_net_addr *out);
 
 typedef struct cmt_switch_status {
   size_t size;
   uint64_t inbound_peers, outbound_peers;
-  /** In flight: inbound ones, those of dials, and standby connections. */
+  /** Now: inbound ones, those of dials, and standby connections. */
   uint64_t handshakes;
   uint64_t accepted, dialed, added, removed, rejected; /**< Since the start. */
-  uint64_t no_descriptors; /**< Accepted and closed for want of them. */
-  /** How many of |rejected| were for a limit: the option of that name. */
+  uint64_t no_descriptors; /**< Accepted and closed for lack of them. */
+  /** How many of |rejected| exceeded the limit of that name. */
   uint64_t over_handshakes_max, over_handshakes_per_ip_max;
   uint64_t over_inbound_peers_max, over_inbound_peers_per_ip_max;
   uint64_t over_outbound_peers_max, over_dials_max;
   /** Connections that lingered after their end and were closed early, since
       more than |handshakes_max| of them did. */
   uint64_t over_connections_max;
-  uint64_t slow_callbacks;    /**< Over 100 ms on a loop; each is logged. */
-  uint64_t send_waits;        /**< Messages that a rate limit held back. */
-  uint64_t recv_pauses;       /**< How often a rate limit stopped reading. */
-  uint64_t recv_held_bytes;   /**< Under reassembly, now. */
-  uint64_t recv_queued_bytes; /**< Waiting for reactors, now. */
-  uint64_t send_queued_bytes; /**< Queued for all peers, now. */
-  /** Memory for the keys of connections, now: locked, and what the system did
-      not lock (see RLIMIT_MEMLOCK), which works all the same.  The log has one
-      line when that begins. */
+  uint64_t slow_callbacks;      /**< Over 100 ms on a loop; each is logged. */
+  uint64_t send_waits;          /**< Messages that a rate limit delayed. */
+  uint64_t recv_pauses;         /**< How often a rate limit stopped reading. */
+  uint64_t recv_reserved_bytes; /**< Under reassembly, now. */
+  uint64_t recv_queued_bytes;   /**< Waiting for reactors, now. */
+  uint64_t send_queued_bytes;   /**< Queued for all peers, now. */
+  /** Memory for the keys of connections, now: locked, and not locked because
+      the system refused (see RLIMIT_MEMLOCK).  Unlocked memory works as well;
+      one line is logged when the first is needed. */
   uint64_t locked_key_bytes, unlocked_key_bytes;
   /** Attempts that ended without an outcome: cmt_dial_cancel(). */
   uint64_t cancelled;
-  /** Rejections and outcomes of dials that found no room: |event_reactor|. */
+  /** Rejections and outcomes of dials that were dropped: see
+      |event_reactor|. */
   uint64_t lost_events;
 } cmt_switch_status;
 
@@ -299,21 +301,22 @@ CMT_API uint64_t cmt_switch_memory_max(cmt_switch *s);
 
 /** Ends listening and dialing, and every peer as cmt_peer_stop() with
     CMT_ECANCELED; |flush_ns| bounds flushing and the wait for the other side
-    together.  Messages that no reactor has taken by then are dropped.  Returns
-    at once; a second call changes nothing. */
+    together.  Messages that no reactor has received by then are dropped.
+    Returns at once; a second call changes nothing. */
 CMT_API void cmt_switch_stop(cmt_switch *s, uint64_t flush_ns);
 
 /** Stops with no flush unless cmt_switch_stop() was called, waits until the
     last peer is removed and the reactors are stopped, and frees; NULL is fine.
     Each 5 s it logs what it waits for.  docs/guide/stopping.md.
 
-    Returns CMT_OK; CMT_EDEADLK, and nothing is freed: on a loop or a worker, in
-    a function of a reactor, or before the caller's loop has finished. */
+    Returns CMT_OK; CMT_EDEADLK, and nothing is freed: the call came from a
+    loop, a worker or a function of a reactor, or before the caller's loop has
+    finished. */
 CMT_API CMT_NODISCARD cmt_err cmt_switch_delete(cmt_switch *s);
 
 /* ---- short forms ---- */
 
-/** A reactor of a name and an array of channels, and what else there is:
+/** Initialises a reactor with a name, an array of channels and further fields:
     static const cmt_reactor chat =
       CMT_REACTOR("chat", channels, .receive = receive);
     For C, and for C++ from C++20 on. */
@@ -328,8 +331,8 @@ CMT_API CMT_NODISCARD cmt_err cmt_switch_delete(cmt_switch *s);
 CMT_API CMT_NODISCARD cmt_err cmt_switch_open(const cmt_switch_options *o,
                                               cmt_switch **out, cmt_why *why);
 
-/** cmt_switch_stop() and cmt_switch_delete(): waits until peers have taken what
-    is queued, at most |flush_ns|, and for the reactors.  CMT_EDEADLK: on a
+/** cmt_switch_stop() and cmt_switch_delete(): waits until peers have received
+    what is queued, at most |flush_ns|, and for the reactors.  CMT_EDEADLK: on a
     thread where a reactor is called, and nothing happens; or the loop of
     cmt_switch_run_on() has not finished, and the switch is only stopped. */
 CMT_API cmt_err cmt_switch_close(cmt_switch *s, uint64_t flush_ns);
@@ -341,9 +344,9 @@ CMT_API CMT_NODISCARD cmt_err cmt_switch_get_laddr_text(const cmt_switch *s,
                                                         char *out, size_t cap);
 
 /** cmt_switch_dial() of each address of a text such as persistent_peers of
-    CometBFT, with commas or blanks between them; it may be empty.  The first
-    error ends it, with those before it dialed, and |why| (may be NULL) names
-    the address. */
+    CometBFT, separated by commas or blanks; it may be empty.  It stops at the
+    first error, after dialing those before, and |why| (may be NULL) names the
+    address. */
 CMT_API CMT_NODISCARD cmt_err cmt_switch_dial_list(cmt_switch *s,
                                                    const char *addrs,
                                                    unsigned flags,

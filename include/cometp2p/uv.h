@@ -11,7 +11,7 @@
 extern "C" {
 #endif
 
-struct uv_loop_s; /* The uv_loop_t of <uv.h>. */
+struct uv_loop_s; /* uv_loop_t of <uv.h>. */
 
 /** Starts |s| on |loop|, borrowed until |s| is deleted, in place of
     cmt_switch_start().  All callbacks come from inside uv_run(); on_finished of

@@ -2,7 +2,7 @@
 #ifndef CMT_VERSION_H
 #define CMT_VERSION_H
 
-/* What was built, and with what. */
+/* The versions of this library and of the libraries that it uses. */
 
 #include <cometp2p/err.h>
 

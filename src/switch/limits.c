@@ -194,7 +194,7 @@ cmt_err cmt__limits_dial(cmt_switch *s, const cmt_dial *d, cmt_why *why) {
 void cmt__limits_status(cmt_switch *s, cmt_switch_status *out) {
   const cmt__quota *b = &s->setup.group->quota;
 
-  out->recv_held_bytes =
+  out->recv_reserved_bytes =
     atomic_load_explicit(&b->reserved, memory_order_relaxed);
   out->send_waits = atomic_load_explicit(&b->send_waits, memory_order_relaxed);
   out->recv_pauses =

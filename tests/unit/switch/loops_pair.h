@@ -159,7 +159,7 @@ static inline void assert_balanced(test_node *n) {
   assert_int_equal(s.dialed + s.accepted - s.rejected, s.added);
   assert_int_equal(s.added, s.removed);
   assert_int_equal(0, s.handshakes);
-  assert_int_equal(0, s.recv_held_bytes);
+  assert_int_equal(0, s.recv_reserved_bytes);
 }
 
 static uint64_t running; /* The seed under way. */

@@ -228,7 +228,7 @@ static void assert_removed(fixture *f, cmt_err err) {
   assert_string_equal(expected, test_node_log(&f->b));
   assert_int_equal(1, status.removed);
   assert_int_equal(1, test_reason(f->b.sw, err).removed);
-  assert_int_equal(0, status.recv_held_bytes);
+  assert_int_equal(0, status.recv_reserved_bytes);
 }
 
 static void a_message_that_is_never_completed(void **state) {
@@ -241,7 +241,7 @@ static void a_message_that_is_never_completed(void **state) {
   (void)test_node_log(&f->b);
   hostile_packet(&h, TEST_CHAT, 1000, false);
   settle(f);
-  assert_int_equal(1024, status_of(&f->b).recv_held_bytes);
+  assert_int_equal(1024, status_of(&f->b).recv_reserved_bytes);
   test_loop_advance(f->w.loop, S(60) - 1);
   assert_string_equal("", test_node_log(&f->b));
   test_loop_advance(f->w.loop, 1);
@@ -307,7 +307,7 @@ static void reassembly_of_all_peers(void **state) {
     settle(f);
   }
   assert_string_equal("", test_node_log(&f->b));
-  assert_int_equal(2 * 4096, status_of(&f->b).recv_held_bytes);
+  assert_int_equal(2 * 4096, status_of(&f->b).recv_reserved_bytes);
   hostile_packet(&h[0], TEST_CHAT, 1000, false);
   hostile_packet(&h[0], TEST_CHAT, 1000, false);
   hostile_packet(&h[0], TEST_CHAT, 1000, false);
@@ -316,7 +316,7 @@ static void reassembly_of_all_peers(void **state) {
   assert_string_equal("", test_node_log(&f->b));
   /* The first has 7000 bytes, the second 5000: above the floors that is 3808 of
      4096.  Whoever holds most goes, not who asks. */
-  assert_in_range(status_of(&f->b).recv_held_bytes, 12000, 12288);
+  assert_in_range(status_of(&f->b).recv_reserved_bytes, 12000, 12288);
   hostile_packet(&h[1], TEST_CHAT, 1000, false);
   settle(f);
   assert_string_equal("remove chat CMT_ENOBUFS\n", test_node_log(&f->b));
