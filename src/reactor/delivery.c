@@ -88,15 +88,15 @@ static size_t reactor_threads(const cmt_reactor *r) {
 static cmt_err workers_start(cmt__delivery *d, cmt_why *why) {
   size_t count = 0, at = 0;
 
-  for (size_t i = 0; i < d->options.reactor_count; i++) {
-    count += reactor_threads(&d->options.reactors[i]);
+  for (size_t i = 0; i < d->options.reactors->count; i++) {
+    count += reactor_threads(&d->options.reactors->list[i]);
   }
   d->workers = cmt__alloc_zero(d->options.env, count * sizeof *d->workers);
   if (d->workers == NULL) {
     return cmt__why_plain(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT);
   }
-  for (size_t i = 0; i < d->options.reactor_count; i++) {
-    const cmt_reactor *r = &d->options.reactors[i];
+  for (size_t i = 0; i < d->options.reactors->count; i++) {
+    const cmt_reactor *r = &d->options.reactors->list[i];
 
     for (size_t n = reactor_threads(r); n > 0; n--) {
       d->workers[at++] =
@@ -109,17 +109,17 @@ static cmt_err workers_start(cmt__delivery *d, cmt_why *why) {
 /* ---- of a switch ---- */
 
 static cmt_err mailboxes_new(cmt__delivery *d, cmt_why *why) {
-  const cmt_channel *channels = d->options.channels;
+  const cmt_channel *channels = d->options.reactors->channels;
   char text[160];
   cmt_err err = CMT_OK;
 
-  d->mailboxes = cmt__alloc_zero(d->options.env, d->options.reactor_count *
+  d->mailboxes = cmt__alloc_zero(d->options.env, d->options.reactors->count *
                                                    sizeof(cmt_mailbox *));
   if (d->mailboxes == NULL) {
     err = CMT_ENOMEM;
   }
-  for (size_t i = 0; i < d->options.reactor_count && err == CMT_OK; i++) {
-    const cmt_reactor *r = &d->options.reactors[i];
+  for (size_t i = 0; i < d->options.reactors->count && err == CMT_OK; i++) {
+    const cmt_reactor *r = &d->options.reactors->list[i];
 
     if (r->delivery != CMT_DELIVER_INLINE) {
       err = cmt__mailbox_new(d->options.env, r, channels, d->options.peers_max,
@@ -142,8 +142,8 @@ cmt_err cmt__delivery_init(cmt__delivery *d, const cmt__delivery_options *o,
   cmt_err err = CMT_OK;
 
   d->options = *o;
-  for (size_t i = 0; i < d->options.reactor_count; i++) {
-    any = any || d->options.reactors[i].delivery != CMT_DELIVER_INLINE;
+  for (size_t i = 0; i < d->options.reactors->count; i++) {
+    any = any || d->options.reactors->list[i].delivery != CMT_DELIVER_INLINE;
   }
   if (any) {
     err = mailboxes_new(d, why);
@@ -152,7 +152,7 @@ cmt_err cmt__delivery_init(cmt__delivery *d, const cmt__delivery_options *o,
     cmt__delivery_fini(d);
     return err;
   }
-  for (size_t i = 0; any && i < d->options.reactor_count; i++) {
+  for (size_t i = 0; any && i < d->options.reactors->count; i++) {
     if (d->mailboxes[i] != NULL) {
       d->mailboxes[i]->on_gone = inboxes_on_gone;
     }
@@ -161,7 +161,7 @@ cmt_err cmt__delivery_init(cmt__delivery *d, const cmt__delivery_options *o,
 }
 
 static void mailboxes_discard(cmt__delivery *d) {
-  for (size_t i = 0; i < d->options.reactor_count; i++) {
+  for (size_t i = 0; i < d->options.reactors->count; i++) {
     if (d->mailboxes[i] != NULL) {
       cmt__mailbox_discard(d->mailboxes[i]);
     }
@@ -200,7 +200,7 @@ void cmt__delivery_stop(cmt__delivery *d, uint64_t flush_ns) {
 
 void cmt__delivery_give_up(cmt__delivery *d) {
 
-  for (size_t i = 0; d->mailboxes != NULL && i < d->options.reactor_count;
+  for (size_t i = 0; d->mailboxes != NULL && i < d->options.reactors->count;
        i++) {
     if (d->mailboxes[i] != NULL) {
       cmt__mailbox_close(d->mailboxes[i]);
@@ -227,7 +227,7 @@ void cmt__delivery_fini(cmt__delivery *d) {
   for (size_t i = 0; i < d->worker_count; i++) {
     pthread_join(d->workers[i].thread, NULL);
   }
-  for (size_t i = 0; i < d->options.reactor_count; i++) {
+  for (size_t i = 0; i < d->options.reactors->count; i++) {
     cmt__mailbox_delete(d->mailboxes[i]);
   }
   cmt__free(d->options.env, d->workers);
@@ -237,7 +237,7 @@ void cmt__delivery_fini(cmt__delivery *d) {
 
 const char *cmt__delivery_waits_for(const cmt__delivery *d) {
 
-  for (size_t i = 0; d->mailboxes != NULL && i < d->options.reactor_count;
+  for (size_t i = 0; d->mailboxes != NULL && i < d->options.reactors->count;
        i++) {
     if (d->mailboxes[i] != NULL && cmt__mailbox_is_used(d->mailboxes[i])) {
       return d->mailboxes[i]->name;
@@ -249,7 +249,7 @@ const char *cmt__delivery_waits_for(const cmt__delivery *d) {
 uint64_t cmt__delivery_queued(const cmt__delivery *d) {
   uint64_t bytes = 0;
 
-  for (size_t i = 0; d->mailboxes != NULL && i < d->options.reactor_count;
+  for (size_t i = 0; d->mailboxes != NULL && i < d->options.reactors->count;
        i++) {
     if (d->mailboxes[i] != NULL) {
       bytes += cmt__mailbox_bytes(d->mailboxes[i]);
@@ -260,8 +260,8 @@ uint64_t cmt__delivery_queued(const cmt__delivery *d) {
 
 cmt_mailbox *cmt__delivery_mailbox(const cmt__delivery *d,
                                    const char *reactor) {
-  for (size_t i = 0; reactor != NULL && i < d->options.reactor_count; i++) {
-    const cmt_reactor *r = &d->options.reactors[i];
+  for (size_t i = 0; reactor != NULL && i < d->options.reactors->count; i++) {
+    const cmt_reactor *r = &d->options.reactors->list[i];
 
     if (r->delivery == CMT_DELIVER_MAILBOX && strcmp(r->name, reactor) == 0) {
       return d->mailboxes[i];
@@ -304,7 +304,7 @@ static void inboxes_free(struct cmt__inboxes *b) {
 }
 
 cmt_err cmt__delivery_admit(cmt__delivery *d, cmt_peer *p) {
-  size_t count = d->options.reactor_count;
+  size_t count = d->options.reactors->count;
   size_t at = sizeof *p->inboxes + count * sizeof(cmt__inbox *);
   size_t size = at;
   struct cmt__inboxes *b;
@@ -340,12 +340,12 @@ static cmt__inbox *inbox_of(const cmt__delivery *d, cmt_peer *p,
                             const cmt_reactor *r) {
   return r->delivery == CMT_DELIVER_INLINE
            ? NULL
-           : p->inboxes->list[r - d->options.reactors];
+           : p->inboxes->list[r - d->options.reactors->list];
 }
 
 void cmt__delivery_add(cmt__delivery *d, cmt_peer *p) {
-  for (size_t i = 0; i < d->options.reactor_count; i++) {
-    const cmt_reactor *r = &d->options.reactors[i];
+  for (size_t i = 0; i < d->options.reactors->count; i++) {
+    const cmt_reactor *r = &d->options.reactors->list[i];
     cmt__inbox *b = inbox_of(d, p, r);
 
     if (b != NULL) {
@@ -368,8 +368,8 @@ static bool has_urgent(const cmt__delivery *d, const cmt_peer *p,
                        uint8_t channel) {
   bool any = false;
 
-  for (size_t i = 0; i < d->options.channel_count; i++) {
-    const cmt_channel *c = &d->options.channels[i];
+  for (size_t i = 0; i < d->options.reactors->channel_count; i++) {
+    const cmt_channel *c = &d->options.reactors->channels[i];
 
     any = any || (c->id != channel && c->traffic == CMT_TRAFFIC_URGENT &&
                   cmt_peer_has_channel(p, c->id));
@@ -420,7 +420,7 @@ static cmt_err inbox_receive(cmt__delivery_loop *l, cmt__inbox *b,
 cmt_err cmt__delivery_receive(cmt__delivery_loop *l, cmt_peer *p,
                               uint8_t channel, cmt_buf *msg, cmt_why *why) {
   const cmt__delivery *d = l->delivery;
-  const cmt_reactor *r = d->options.owners[channel];
+  const cmt_reactor *r = d->options.reactors->owners[channel];
   cmt__inbox *b = inbox_of(d, p, r);
   cmt_err err;
 
@@ -445,7 +445,8 @@ cmt_err cmt__delivery_receive(cmt__delivery_loop *l, cmt_peer *p,
 static size_t inboxes_remove(cmt__delivery *d, cmt_peer *p, cmt_err reason) {
   size_t count = 0;
 
-  for (size_t i = 0; p->inboxes != NULL && i < d->options.reactor_count; i++) {
+  for (size_t i = 0; p->inboxes != NULL && i < d->options.reactors->count;
+       i++) {
     count += p->inboxes->list[i] != NULL;
   }
   if (count == 0) {
@@ -453,7 +454,7 @@ static size_t inboxes_remove(cmt__delivery *d, cmt_peer *p, cmt_err reason) {
   }
   d->departing++;
   atomic_store(&p->inboxes->left, count);
-  for (size_t i = 0; i < d->options.reactor_count; i++) {
+  for (size_t i = 0; i < d->options.reactors->count; i++) {
     if (p->inboxes->list[i] != NULL) {
       cmt__inbox_gone(p->inboxes->list[i], reason);
     }
@@ -473,8 +474,8 @@ static void remove_inline(cmt__delivery *d, const cmt_reactor *r, cmt_peer *p,
 bool cmt__delivery_remove(cmt__delivery *d, cmt_peer *p, cmt_err reason) {
   size_t count = inboxes_remove(d, p, reason);
 
-  for (size_t i = 0; i < d->options.reactor_count; i++) {
-    const cmt_reactor *r = &d->options.reactors[i];
+  for (size_t i = 0; i < d->options.reactors->count; i++) {
+    const cmt_reactor *r = &d->options.reactors->list[i];
 
     if (r->delivery == CMT_DELIVER_INLINE) {
       remove_inline(d, r, p, reason);
@@ -488,7 +489,7 @@ bool cmt__delivery_remove(cmt__delivery *d, cmt_peer *p, cmt_err reason) {
 void cmt__delivery_refuse(cmt__delivery *d, cmt_peer *p, cmt_err reason,
                           size_t known) {
   for (size_t i = 0; i < known; i++) {
-    const cmt_reactor *r = &d->options.reactors[i];
+    const cmt_reactor *r = &d->options.reactors->list[i];
 
     if (r->delivery == CMT_DELIVER_INLINE || r->init_peer != NULL) {
       remove_inline(d, r, p, reason);

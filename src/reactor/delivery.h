@@ -5,8 +5,8 @@
 /* How what happens to peers reaches the reactors: inline, through worker
    threads, or through a mailbox that the application empties. */
 
-#include "callback_timer.h"
 #include "mailbox.h"
+#include "reactor_list.h"
 
 #include "base/log_limit.h"
 #include "net/loop.h"
@@ -29,12 +29,7 @@ typedef struct cmt__delivery_loop {
 /* What a delivery works with.  All of it is borrowed. */
 typedef struct cmt__delivery_options {
   const cmt_env *env;
-  const cmt_reactor *reactors;
-  size_t reactor_count;
-  const cmt_channel
-    *channels; /* The channels of all reactors, in their order. */
-  size_t channel_count;
-  const cmt_reactor *const *owners; /* By channel id. */
+  const cmt__reactor_list *reactors;
   size_t peers_max;
   cmt__delivery_loop *first; /* Loop 0, which adds and removes peers. */
   /* The last remove_peer of a peer returned after cmt__delivery_remove() did;

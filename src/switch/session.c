@@ -355,35 +355,6 @@ static cmt_err session_admit(cmt__session *s, const cmt_conn_event *ev,
                          : cmt__why_plain(why, CMT_ENOMEM, CMT_STAGE_FILTER);
 }
 
-/* Returns how many reactors know the peer; |why| has an error when one refused
-   it. */
-static size_t reactors_init(cmt__session *s, cmt_why *why) {
-  const cmt__switch_setup *setup = &s->sw->setup;
-
-  why->err = CMT_OK;
-  for (size_t i = 0; i < setup->reactor_count; i++) {
-    const cmt_reactor *r = &setup->reactors[i];
-    cmt_err err = CMT_OK;
-    cmt__send_queue_stop stop;
-
-    if (r->init_peer != NULL) {
-      cmt__callback_begin(&s->sw->threads[0].delivery.callbacks, r->name, -1);
-      err = r->init_peer(r->self, s->peer);
-      cmt__callback_end(&s->sw->threads[0].delivery.callbacks);
-    }
-    stop = cmt__send_queue_take_stop(&s->peer->send_queue);
-    if (err != CMT_OK || stop.wanted) {
-      size_t known = err == CMT_OK ? i + 1 : i;
-
-      err = err != CMT_OK ? err : stop.reason;
-      cmt__why(why, err, CMT_STAGE_FILTER, "reactor %s refused the peer: %s",
-               r->name, cmt_err_text(err));
-      return known;
-    }
-  }
-  return setup->reactor_count;
-}
-
 /* Closes the send queue; the session has no peer any more.  The caller has it.
  */
 static cmt_peer *peer_end(cmt__session *s, const cmt_why *why) {
@@ -500,7 +471,9 @@ static void session_enter(cmt__session *s, const cmt_conn_event *ev) {
   s->peer->outbound_place = place.outbound;
   s->peer->persistent =
     s->outbound && cmt__dials_want(s->sw, ev->id).persistent;
-  known = reactors_init(s, &why);
+  known = cmt__reactor_list_init_peer(&s->sw->setup.reactors,
+                                      &s->sw->threads[0].delivery.callbacks,
+                                      s->peer, &why);
   if (why.err == CMT_OK && newcomer_check(s, &place, &why) == CMT_OK) {
     peer_add(s);
     return;

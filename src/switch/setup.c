@@ -12,7 +12,6 @@
 #include "crypto/node_key.h"
 #include "base/sized.h"
 #include "net/uv/loop_uv.h"
-#include "reactor/reactor_options.h"
 
 #include <cometp2p/version.h>
 
@@ -85,103 +84,6 @@ static cmt_err congestion_check(const cmt_switch_options *o, cmt__loop *loop,
   cmt__quote(cmt_bytes_of(o->congestion), name, sizeof name);
   return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
                   "congestion: cannot use \"%s\": %s", name, reason);
-}
-
-/* ---- reactors ---- */
-
-static cmt_err name_check(const cmt_switch_options *o, size_t index,
-                          cmt_why *why) {
-  const char *name = o->reactors[index].name;
-
-  if (name == NULL) {
-    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
-                    "reactor %zu has no name", index);
-  }
-  for (size_t i = 0; i < index; i++) {
-    if (strcmp(o->reactors[i].name, name) == 0) {
-      return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
-                      "two reactors are named %s", name);
-    }
-  }
-  return CMT_OK;
-}
-
-/* Takes the channels of the reactor |r|, which lies in the setup. */
-static cmt_err channels_take(cmt__switch_setup *s, const cmt_reactor *r,
-                             cmt_why *why) {
-  if (r->channel_count > 0 && r->channels == NULL) {
-    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
-                    "reactor %s: channel_count is %zu and channels is NULL",
-                    r->name, r->channel_count);
-  }
-  if (r->channel_count == 0 && r->channels != NULL) {
-    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
-                    "reactor %s: channels is set and channel_count is 0",
-                    r->name);
-  }
-  if (r->channel_count > CMT_CHANNELS_MAX) {
-    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
-                    "reactor %s: channel_count is %zu, allowed is 0 to %d",
-                    r->name, r->channel_count, CMT_CHANNELS_MAX);
-  }
-  for (size_t i = 0; i < r->channel_count; i++) {
-    const cmt_channel *c = &r->channels[i];
-    const cmt_reactor *owner = s->owners[c->id];
-
-    if (owner == r) {
-      return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
-                      "reactor %s claims channel 0x%02x twice", r->name, c->id);
-    }
-    if (owner != NULL) {
-      return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
-                      "reactors %s and %s both claim channel 0x%02x",
-                      owner->name, r->name, c->id);
-    }
-    if (s->channel_count == CMT_CHANNELS_MAX) {
-      return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
-                      "the reactors claim more than %d channels",
-                      CMT_CHANNELS_MAX);
-    }
-    s->owners[c->id] = r;
-    s->channel_ids[s->channel_count] = c->id;
-    s->channels[s->channel_count++] = cmt__channel_defaults(c);
-  }
-  return CMT_OK;
-}
-
-static cmt_err reactors_take(cmt__switch_setup *s, const cmt_env *env,
-                             const cmt_switch_options *o, cmt_why *why) {
-  if (o->reactor_count > 0 && o->reactors == NULL) {
-    return refuse(why, "reactor_count is set and reactors is not");
-  }
-  if (o->reactor_count == 0 && o->reactors != NULL) {
-    return refuse(why, "reactors is set and reactor_count is not");
-  }
-  if (o->reactor_count > CMT_REACTORS_MAX) {
-    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
-                    "reactor_count is %zu, allowed is 0 to %d",
-                    o->reactor_count, CMT_REACTORS_MAX);
-  }
-  s->reactors = cmt__alloc(env, o->reactor_count * sizeof *s->reactors);
-  if (s->reactors == NULL) {
-    return no_memory(why);
-  }
-  for (size_t i = 0; i < o->reactor_count; i++) {
-    cmt_err err = name_check(o, i, why);
-
-    s->reactors[i] = o->reactors[i];
-    s->reactor_count = i + 1;
-    if (err == CMT_OK) {
-      err = cmt__reactor_options_fill(&s->reactors[i], why);
-    }
-    if (err == CMT_OK) {
-      err = channels_take(s, &s->reactors[i], why);
-    }
-    if (err != CMT_OK) {
-      return err;
-    }
-  }
-  return CMT_OK;
 }
 
 /* ---- texts, key and addresses ---- */
@@ -341,7 +243,8 @@ void cmt__setup_conn_options(const cmt__switch_setup *s, const cmt_env *env,
       s->external_address != NULL ? s->external_address : s->listen_addr),
     .network = cmt_bytes_of(s->network),
     .version = cmt_bytes_of(s->version),
-    .channels = {.base = s->channel_ids, .len = s->channel_count},
+    .channels = {.base = s->reactors.channel_ids,
+                 .len = s->reactors.channel_count},
     .moniker = cmt_bytes_of(s->moniker),
     .tx_index = cmt_bytes_of("off"),
   };
@@ -351,8 +254,8 @@ void cmt__setup_conn_options(const cmt__switch_setup *s, const cmt_env *env,
   out->node_info = info;
   out->any_network = o->any_network;
   out->wire = o->wire;
-  out->channels = s->channels;
-  out->channel_count = s->channel_count;
+  out->channels = s->reactors.channels;
+  out->channel_count = s->reactors.channel_count;
   out->group = s->group;
   out->handshake_timeout_ns = o->handshake_timeout_ns;
   out->ping_interval_ns = o->ping_interval_ns;
@@ -505,7 +408,8 @@ static cmt_err any_network_check(const cmt_switch_options *o, cmt_why *why) {
 static cmt_err group_take(cmt__switch_setup *s, const cmt_env *env,
                           cmt_why *why) {
   const cmt_conn_group_options o = cmt__conn_group_options(
-    env, s->channel_count > 0 ? s->channels : NULL, s->channel_count);
+    env, s->reactors.channel_count > 0 ? s->reactors.channels : NULL,
+    s->reactors.channel_count);
 
   return cmt_conn_group_new(&o, 0, &s->group, why);
 }
@@ -527,14 +431,15 @@ cmt_err cmt__setup_init(cmt__switch_setup *s, const cmt_env *env,
     err = texts_take(s, env, o, why);
   }
   if (err == CMT_OK) {
-    err = reactors_take(s, env, o, why);
+    err = cmt__reactor_list_init(&s->reactors, env, o->reactors,
+                                 o->reactor_count, why);
   }
   if (err == CMT_OK) {
     err = group_take(s, env, why);
   }
   if (err == CMT_OK) {
-    err = cmt__floors_compute(&s->options, s->channels, s->channel_count,
-                              &s->floors, why);
+    err = cmt__floors_compute(&s->options, s->reactors.channels,
+                              s->reactors.channel_count, &s->floors, why);
   }
   if (err == CMT_OK) {
     err = key_take(s, env, o, why);
@@ -561,7 +466,7 @@ void cmt__setup_fini(cmt__switch_setup *s, const cmt_env *env) {
   cmt__free(env, s->external_address);
   cmt__free(env, s->congestion);
   cmt__free(env, s->unconditional);
-  cmt__free(env, s->reactors);
+  cmt__reactor_list_fini(&s->reactors, env);
   cmt__conn_group_unref(s->group);
   cmt_node_key_delete(s->key);
 }

@@ -4,23 +4,19 @@
 
 /* The options of a switch, checked and copied. */
 
-#include "link/link.h"
 #include "floors.h"
+#include "link/link.h"
+#include "reactor/reactor_list.h"
 
 #include <cometp2p/switch.h>
 
 /* Copies of what the options point to, and what follows from them. */
 typedef struct cmt__switch_setup {
   cmt_switch_options options; /* For its numbers and callbacks. */
-  cmt_reactor *reactors;
-  size_t reactor_count;
-  cmt_channel channels[CMT_CHANNELS_MAX]; /* With their defaults. */
-  size_t channel_count;
-  uint8_t channel_ids[CMT_CHANNELS_MAX];
-  cmt__floors floors;             /* What peers share of the memory. */
-  cmt_conn_group *group;          /* What all connections have in common, */
-  cmt__link_options link;         /* and of their links. */
-  const cmt_reactor *owners[256]; /* By channel. */
+  cmt__reactor_list reactors; /* And their channels. */
+  cmt__floors floors;         /* What peers share of the memory. */
+  cmt_conn_group *group;      /* What all connections have in common. */
+  cmt__link_options link;     /* Common to all links. */
   char *network, *moniker, *version, *external_address, *congestion;
   cmt_node_id *unconditional; /* In small letters. */
   cmt_node_key *key;          /* A reference of ours. */

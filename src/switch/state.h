@@ -39,7 +39,6 @@ struct cmt_switch {
   bool on_caller; /* Its libuv loop is the caller's: cmt_switch_run_on(). */
   bool start_called, has_thread;
   bool inside; /* A reactor is called on the thread of the application. */
-  size_t reactors_started;
   cmt__peer_set peers;
   cmt__post post;               /* Rings the loop for what is under the lock. */
   pthread_mutex_t quota_lock;   /* Guards the limits of the group. */

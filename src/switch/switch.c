@@ -190,14 +190,9 @@ static void switch_on_departed(void *arg, cmt_peer *p) {
 }
 
 static cmt_err delivery_init(cmt_switch *s, cmt_why *why) {
-  const cmt__switch_setup *setup = &s->setup;
   const cmt__delivery_options o = {
     .env = &s->env,
-    .reactors = setup->reactors,
-    .reactor_count = setup->reactor_count,
-    .channels = setup->channels,
-    .channel_count = setup->channel_count,
-    .owners = setup->owners,
+    .reactors = &s->setup.reactors,
     .peers_max = cmt__limits_peers(s),
     .first = &s->threads[0].delivery,
     .on_departed = switch_on_departed,
@@ -338,35 +333,16 @@ static cmt_err listener_start(cmt_switch *s, cmt_why *why) {
 }
 
 static cmt_err reactors_start(cmt_switch *s, cmt_why *why) {
-  for (size_t i = 0; i < s->setup.reactor_count; i++) {
-    const cmt_reactor *r = &s->setup.reactors[i];
-    cmt_err err = CMT_OK;
+  cmt_err err;
 
-    if (r->start != NULL) {
-      s->inside = true;
-      err = r->start(r->self, s);
-      s->inside = false;
-    }
-    if (err != CMT_OK) {
-      return cmt__why(why, err, CMT_STAGE_TRANSPORT,
-                      "reactor %s cannot start: %s", r->name,
-                      cmt_err_text(err));
-    }
-    s->reactors_started = i + 1;
-  }
-  return CMT_OK;
+  s->inside = true;
+  err = cmt__reactor_list_start(&s->setup.reactors, s, why);
+  s->inside = false;
+  return err;
 }
 
 static void reactors_stop(cmt_switch *s) {
-  while (s->reactors_started > 0) {
-    const cmt_reactor *r = &s->setup.reactors[--s->reactors_started];
-
-    if (r->stop != NULL) {
-      cmt__callback_begin(&s->threads[0].delivery.callbacks, r->name, -1);
-      r->stop(r->self);
-      cmt__callback_end(&s->threads[0].delivery.callbacks);
-    }
-  }
+  cmt__reactor_list_stop(&s->setup.reactors, &s->threads[0].delivery.callbacks);
 }
 
 cmt_err cmt__switch_may_start(cmt_switch *s, cmt_why *why) {
@@ -607,103 +583,4 @@ cmt_err cmt_switch_delete(cmt_switch *s) {
 
 cmt_mailbox *cmt_switch_mailbox(cmt_switch *s, const char *reactor) {
   return cmt__delivery_mailbox(&s->delivery, reactor);
-}
-
-/* ---- peers ---- */
-
-cmt_err cmt_switch_broadcast(cmt_switch *s, uint8_t channel, cmt_buf *msg,
-                             cmt_broadcast *counts) {
-  const cmt_conn_group *group;
-  cmt_broadcast own;
-  cmt_err err;
-  size_t at;
-
-  counts = counts != NULL ? counts : &own;
-  *counts = (cmt_broadcast){.queued = 0};
-  if (s == NULL || msg == NULL) {
-    return CMT_EINVAL;
-  }
-  group = s->setup.group;
-  at = group->index[channel];
-  err = cmt__channel_refuses(group->list, group->count, UINT16_MAX, at,
-                             cmt_buf_bytes(msg).len);
-  if (err != CMT_OK) {
-    return err;
-  }
-  cmt__peer_set_broadcast(&s->peers, at, msg, counts);
-  cmt_buf_unref(msg);
-  return CMT_OK;
-}
-
-cmt_err cmt_switch_broadcast_bytes(cmt_switch *s, uint8_t channel,
-                                   const void *data, size_t len,
-                                   cmt_broadcast *counts) {
-  cmt_buf *msg = s != NULL ? cmt_buf_copy(&s->env, data, len) : NULL;
-  cmt_err err;
-
-  if (msg == NULL) {
-    if (counts != NULL) {
-      *counts = (cmt_broadcast){.queued = 0};
-    }
-    return s == NULL || (data == NULL && len > 0) ? CMT_EINVAL : CMT_ENOMEM;
-  }
-  err = cmt_switch_broadcast(s, channel, msg, counts);
-  if (err != CMT_OK) {
-    cmt_buf_unref(msg);
-  }
-  return err;
-}
-
-size_t cmt_switch_peers(cmt_switch *s, cmt_peer **out, size_t cap) {
-  return cmt__peer_set_snapshot(&s->peers, out, out != NULL ? cap : 0);
-}
-
-cmt_peer *cmt_switch_peer(cmt_switch *s, const cmt_node_id *id) {
-  return id != NULL ? cmt__peer_set_find(&s->peers, id) : NULL;
-}
-
-/* ---- what it is ---- */
-
-const cmt_env *cmt_switch_env(const cmt_switch *s) { return &s->env; }
-
-void cmt_switch_get_id(const cmt_switch *s, cmt_node_id *out) {
-  if (out != NULL) {
-    *out = s->setup.id;
-  }
-}
-
-/* The lock is no part of what the switch is. */
-cmt_err cmt_switch_get_laddr(const cmt_switch *s, cmt_net_addr *out) {
-  pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&s->lock;
-  bool bound;
-
-  cmt__lock(lock);
-  bound = s->setup.bound;
-  if (bound && out != NULL) {
-    *out = s->setup.laddr;
-  }
-  cmt__unlock(lock);
-  return bound && out != NULL ? CMT_OK : CMT_EINVAL;
-}
-
-void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
-                                 size_t size) {
-  cmt_switch_status full;
-  size_t all, inbound;
-
-  cmt__peer_set_count(&s->peers, &all, &inbound);
-  switch_lock(s);
-  full = s->status;
-  if (s->listener != NULL) {
-    full.no_descriptors = cmt__listener_dropped(s->listener);
-  }
-  switch_unlock(s);
-  cmt__limits_status(s, &full);
-  full.lost_events = cmt__events_lost(&s->events);
-  full.recv_queued_bytes = cmt__delivery_queued(&s->delivery);
-  cmt__secret_pool_bytes(&s->setup.group->pool, &full.locked_key_bytes,
-                         &full.unlocked_key_bytes);
-  full.inbound_peers = inbound;
-  full.outbound_peers = all - inbound;
-  cmt__sized_write(out, size, &full, sizeof full);
 }

@@ -41,8 +41,8 @@ static sums sums_of(const cmt_switch *s) {
     .extra = cmt__limits_extra(s),
   };
 
-  for (size_t i = 0; i < setup->channel_count; i++) {
-    const cmt_channel *c = &setup->channels[i];
+  for (size_t i = 0; i < setup->reactors.channel_count; i++) {
+    const cmt_channel *c = &setup->reactors.channels[i];
     uint64_t count = (uint64_t)c->send_queue + 1;
 
     n.messages += (size_t)count;
@@ -81,10 +81,10 @@ static uint64_t own_bytes(const cmt_switch *s, const sums *n) {
 
   return sizeof *s +
          cmt__conn_group_memory(
-           setup->channel_count,
+           setup->reactors.channel_count,
            cmt__limits_connections(s) + dial_connections(s), handshakes(s)) +
          setup->options.loops * loop_bytes(n) +
-         setup->reactor_count * sizeof *setup->reactors +
+         setup->reactors.count * sizeof *setup->reactors.list +
          text_bytes(setup->network) + text_bytes(setup->moniker) +
          text_bytes(setup->version) + text_bytes(setup->external_address) +
          text_bytes(setup->congestion) + cmt__bans_memory() +
@@ -114,7 +114,7 @@ static uint64_t peer_bytes(const cmt_switch *s, const sums *n,
 
   return cmt__conn_memory(o) + sizeof(cmt_peer) + sizeof(cmt__link_migration) +
          sizeof(cmt__link_path) + 2 * sizeof(cmt_why) +
-         s->setup.channel_count *
+         s->setup.reactors.channel_count *
            (sizeof(uint32_t) + sizeof(cmt__send_queue_fifo)) +
          sizeof(cmt__pool_wait) + items * sizeof(cmt__send_queue_item) +
          CMT_PEER_KEYS_MAX * KEY_BYTES + sizeof(cmt__worth_tags) +
@@ -143,7 +143,7 @@ static uint64_t recv_bytes(const cmt_switch *s, const sums *n) {
   each = cmt__min64(each, n->recv_bytes);
   return cmt__min64(n->peers * each, o->recv_bytes_total_max +
                                        n->extra * s->setup.floors.recv.floor) +
-         n->peers * (s->setup.channel_count * cmt__buf_header() +
+         n->peers * (s->setup.reactors.channel_count * cmt__buf_header() +
                      cmt__min64(o->recv_packet_payload_max, n->recv_one)) +
          2 * o->loops * (n->recv_one + cmt__buf_header());
 }
@@ -156,8 +156,8 @@ static uint64_t mailbox_bytes(const cmt_switch *s, const sums *n) {
                         CMT__READ_MAX;
   uint64_t bytes = cmt__events_memory(&s->events);
 
-  for (size_t i = 0; i < s->setup.reactor_count; i++) {
-    const cmt_reactor *r = &s->setup.reactors[i];
+  for (size_t i = 0; i < s->setup.reactors.count; i++) {
+    const cmt_reactor *r = &s->setup.reactors.list[i];
 
     if (r->delivery != CMT_DELIVER_INLINE) {
       bytes += sizeof(cmt_mailbox) + n->peers * (over + n->recv_one) +
