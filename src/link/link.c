@@ -118,6 +118,8 @@ void cmt__link_stop_conn(cmt__link *l, cmt_err err) {
 /* ---- events ---- */
 
 static void link_pong(cmt__link *l, uint64_t rtt_ns) {
+  cmt__pong *pong = l->pong;
+
   if (l->send_queue != NULL) {
     cmt__send_queue_trim(l->send_queue);
   }
@@ -125,6 +127,10 @@ static void link_pong(cmt__link *l, uint64_t rtt_ns) {
   l->rtt_last_ns = rtt_ns;
   if (l->pongs_recv == 1 || rtt_ns < l->rtt_min_ns) {
     l->rtt_min_ns = rtt_ns;
+  }
+  l->pong = NULL;
+  if (pong != NULL) {
+    pong->cb(pong, rtt_ns);
   }
 }
 
@@ -590,7 +596,8 @@ void cmt__link_release(cmt__link *l) {
   cmt__loop_defer(l->loop, &l->task);
 }
 
-void cmt__link_ping(cmt__link *l) {
+void cmt__link_ping(cmt__link *l, cmt__pong *pong) {
+  l->pong = pong != NULL ? pong : l->pong;
   if (l->state == CMT__LINK_OPEN &&
       cmt_conn_ping(l->conn, cmt__loop_now(l->loop)) ==
         CMT_OK) { /* Or one is under way. */

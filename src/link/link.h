@@ -53,6 +53,11 @@ typedef enum cmt__link_state {
   CMT__LINK_CLOSED,
 } cmt__link_state;
 
+/* Whoever waits for the answer to a ping; in the waiting one's memory. */
+typedef struct cmt__pong {
+  void (*cb)(struct cmt__pong *p, uint64_t rtt_ns);
+} cmt__pong;
+
 /* What links are made with; see cmt_switch_options. */
 typedef struct cmt__link_options {
   uint64_t ping_interval_ns, pong_timeout_ns;
@@ -128,6 +133,7 @@ typedef struct cmt__link {
   cmt_why *owner_why;             /* Why the owner stopped it; or NULL. */
   cmt__send_queue_view view;
   uint64_t rtt_last_ns, rtt_min_ns, pongs_recv;
+  cmt__pong *pong; /* NULL: nobody waits for one. */
   uint64_t sent_bytes, recv_bytes, write_calls, read_calls;
 } cmt__link;
 
@@ -159,8 +165,9 @@ CMT_NODISCARD cmt_err cmt__link_move(cmt__link *l, cmt__loop *to);
    they are delivered.  CMT_ENOMEM: the link is not suspended. */
 CMT_NODISCARD cmt_err cmt__link_suspend(cmt__link *l);
 void cmt__link_release(cmt__link *l);
-/* Asks the other side for a pong; |pongs_recv| counts them. */
-void cmt__link_ping(cmt__link *l);
+/* Asks the other side for a pong; |pongs_recv| counts them.  |pong| (may be
+   NULL) is called with the next one, unless the link ends before. */
+void cmt__link_ping(cmt__link *l, cmt__pong *pong);
 /* Ends the connection at once with |why|->err and |why|->text, on_end follows
    from inside the call or, when the link is at work, soon after. */
 void cmt__link_stop(cmt__link *l, const cmt_why *why);

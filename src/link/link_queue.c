@@ -77,7 +77,7 @@ void cmt__link_control(cmt__link *l) {
   }
   link_pause(l);
   if (cmt__send_queue_take_ping(l->send_queue)) {
-    cmt__link_ping(l);
+    cmt__link_ping(l, NULL);
   }
   stop = cmt__send_queue_take_stop(l->send_queue);
   if (stop.wanted) {

@@ -268,6 +268,7 @@ static void session_on_connect(void *arg, cmt_err err) {
   }
   set_timer(a, CMT_NEVER);
   a->left_ns = a->end_ns - cmt__min64(a->end_ns, now_ns);
+  a->dial->connected_ns = now_ns;
   cmt__dial_set_state(a->dial, CMT_DIAL_HANDSHAKE);
   cmt__session_start(a->session, has_id(a->dial) ? &a->dial->addr.id : NULL);
 }

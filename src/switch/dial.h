@@ -25,6 +25,7 @@ struct cmt_dial {
   cmt__timer timer; /* Starts the next attempt; dialer.c has |cb|. */
   struct cmt__attempt *attempt; /* While one is under way. */
   bool barred;                  /* The timer waits for the end of a ban. */
+  uint64_t connected_ns;        /* When TCP was connected last. */
   uint64_t delay_ns;            /* After the last failure; 0: there was none. */
   /* Where its name said last that its node is, and where the node last came
      from or was found as a peer; each as limits count it. */

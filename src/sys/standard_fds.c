@@ -9,9 +9,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* An epoll and an eventfd, two pipes for signals, and two to spare. */
-enum { LOOP_FDS = 8 };
-
 void cmt__standard_fds_hold(void) {
   int error = errno;
 
@@ -24,19 +21,19 @@ void cmt__standard_fds_hold(void) {
 }
 
 /* A close() that succeeds leaves errno alone. */
-bool cmt__loop_fds_are_left(void) {
-  int fds[LOOP_FDS];
-  int count = 0;
+unsigned cmt__fds_left(unsigned wanted) {
+  int fds[CMT__FDS_MAX];
+  unsigned count = 0;
 
-  while (count < LOOP_FDS) {
+  while (count < wanted && count < CMT__FDS_MAX) {
     fds[count] = eventfd(0, EFD_CLOEXEC); /* Needs no file. */
     if (fds[count] < 0) {
       break;
     }
     count++;
   }
-  for (int i = 0; i < count; i++) {
+  for (unsigned i = 0; i < count; i++) {
     close(fds[i]);
   }
-  return count == LOOP_FDS;
+  return count;
 }

@@ -155,17 +155,25 @@ def nobody(folder):
 
 
 def few_descriptors(folder):
-    """The descriptors 0 to 2 and two of its own are open: five more it takes.
-    The limit counts from 0, so that it says how many are left."""
-    for left in range(5):
+    """The descriptors 0 to 2 and two of its own are open: eleven more it
+    takes.  The limit counts from 0, so that it says how many are left."""
+    for left in (0, 1, 4, 7, 8, 9, 10):
         child = subprocess.run(
             [COMMAND, "probe", "localhost:1"], timeout=LIMIT,
             stdin=subprocess.DEVNULL, capture_output=True, text=True,
             preexec_fn=lambda: resource.setrlimit(
                 resource.RLIMIT_NOFILE, (5 + left, 5 + left)))
         equal((child.returncode, child.stdout), (1, ""), left)
-        equal(child.stderr, "cometp2p: localhost:1: a probe needs 5 free "
+        equal(child.stderr, "cometp2p: localhost:1: a probe needs 11 free "
               f"descriptors, there are {left}: Too many open files\n", left)
+    with Listen() as node:
+        child = subprocess.run(
+            [COMMAND, "probe", f"localhost:{node.port}", "--network",
+             "cometp2p"], timeout=LIMIT,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            preexec_fn=lambda: resource.setrlimit(
+                resource.RLIMIT_NOFILE, (5 + 11, 5 + 11)))
+        equal((child.returncode, child.stderr), (0, ""))
 
 
 def no_name(folder):

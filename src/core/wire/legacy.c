@@ -219,6 +219,7 @@ static const cmt__ping_rules pings = {
   .ping = {.base = ping, .len = sizeof ping},
   .pong = {.base = pong, .len = sizeof pong},
   .receipts_count = true,
+  .answered_gap_ns = CMT_SECONDS(30), /* Half of the default interval. */
   .state_size = sizeof(legacy_state),
   .start = legacy_start,
   .deadline = legacy_deadline,

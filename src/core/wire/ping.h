@@ -72,6 +72,9 @@ struct cmt__ping_rules {
   /* Whatever comes puts off the next ping, and shows as well as a pong does
      that the other side lives. */
   bool receipts_count;
+  /* A node may leave a ping that comes sooner after another without an answer;
+     0: it answers each. */
+  uint64_t answered_gap_ns;
   size_t state_size; /* Bytes that the rules keep for a connection. */
   /* When tick() has something to do. */
   uint64_t (*deadline)(const cmt__ping *p);

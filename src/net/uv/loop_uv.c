@@ -317,7 +317,7 @@ static cmt_err start_uv(cmt__loop_uv *l, uv_loop_t *given) {
   int error;
 
   cmt__standard_fds_hold();
-  if (given == NULL && !cmt__loop_fds_are_left()) {
+  if (given == NULL && cmt__fds_left(CMT__LOOP_FDS) < CMT__LOOP_FDS) {
     return CMT_EIO;
   }
   if (uv_mutex_init(&l->mutex) != 0) {

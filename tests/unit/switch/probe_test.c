@@ -133,6 +133,104 @@ static void a_probe_says_what_it_is_told_to(void **state) {
   cmt_node_key_delete(key);
 }
 
+/* ---- pings ---- */
+
+static void count_peer(void *self, cmt_peer *p) {
+  (void)p;
+  test_bump(self, &asked);
+}
+
+/* A node that counts its peers, in |asked|. */
+static cmt_switch *pinged_start(test_watch *w, cmt_wire wire, char *addr) {
+  cmt_reactor counter =
+    CMT_REACTOR("chat", channels, .self = w, .add_peer = count_peer);
+  cmt_switch_options o;
+  cmt_switch *sw;
+
+  asked = 0;
+  test_switch_options(&o, &counter);
+  o.network = "other-net";
+  o.wire = wire;
+  test_switch_start(&o, &sw, addr);
+  return sw;
+}
+
+static void ping_options(cmt_probe_options *o, cmt_wire wire, uint32_t pings) {
+  cmt_probe_options_init(o);
+  o->network = "other-net";
+  o->wire = wire;
+  o->channels = channels;
+  o->channel_count = 1;
+  o->pings = pings;
+  o->ping_gap_ns = CMT_MILLISECONDS(1);
+}
+
+static void round_trips_are_measured(void **state) {
+  static test_watch w = TEST_WATCH_INITIALIZER;
+  const cmt_wire wires[] = {CMT_WIRE_COMETBFT, CMT_WIRE_LEGACY};
+  const uint32_t counts[] = {5, 1};
+
+  (void)state;
+  for (size_t i = 0; i < 2; i++) {
+    char addr[CMT_NET_ADDR_TEXT_SIZE];
+    cmt_switch *sw = pinged_start(&w, wires[i], addr);
+    cmt_probe_options o;
+    cmt_probe_result *r;
+
+    ping_options(&o, wires[i], counts[i]);
+    assert_cmt(CMT_OK, cmt_probe(&o, addr, &r, NULL));
+    assert_int_equal(CMT_STAGE_UP, r->why.stage);
+    assert_text("other-net", r->node_info.network);
+    assert_true(r->handshake_ns > 0);
+    assert_int_equal(counts[i], r->rtt_count);
+    for (size_t k = 0; k < r->rtt_count; k++) {
+      assert_true(r->rtts_ns[k] > 0);
+    }
+    cmt_probe_result_delete(r);
+    assert_int_equal(1, test_counter(&w, &asked));
+    assert_cmt(CMT_OK, cmt_switch_close(sw, 0));
+  }
+}
+
+/* It hangs up without a word; what it is was told before. */
+static void a_node_that_refuses_us_answers_no_ping(void **state) {
+  static test_watch w = TEST_WATCH_INITIALIZER;
+  char addr[CMT_NET_ADDR_TEXT_SIZE];
+  cmt_switch *sw = pinged_start(&w, CMT_WIRE_COMETBFT, addr);
+  cmt_probe_options o;
+  cmt_probe_result *r;
+  cmt_err err;
+
+  (void)state;
+  ping_options(&o, CMT_WIRE_COMETBFT, 1);
+  o.network = "of-nobody";
+  err = cmt_probe(&o, addr, &r, NULL);
+  assert_int_equal(CMT_CLASS_LINK, cmt_err_class_of(err));
+  assert_int_equal(0, r->rtt_count);
+  assert_text("other-net", r->node_info.network);
+  cmt_probe_result_delete(r);
+  assert_int_equal(0, test_counter(&w, &asked));
+  assert_cmt(CMT_OK, cmt_switch_close(sw, 0));
+}
+
+/* A node of the legacy profile leaves the second ping without an answer. */
+static void a_ping_without_an_answer_ends_the_probe(void **state) {
+  static test_watch w = TEST_WATCH_INITIALIZER;
+  char addr[CMT_NET_ADDR_TEXT_SIZE];
+  cmt_switch *sw = pinged_start(&w, CMT_WIRE_LEGACY, addr);
+  cmt_probe_options o;
+  cmt_probe_result *r;
+
+  (void)state;
+  ping_options(&o, CMT_WIRE_LEGACY, 3);
+  o.pong_timeout_ns = CMT_MILLISECONDS(500);
+  assert_cmt(CMT_EPONG, cmt_probe(&o, addr, &r, NULL));
+  assert_int_equal(CMT_STAGE_UP, r->why.stage);
+  assert_int_equal(1, r->rtt_count);
+  cmt_probe_result_delete(r);
+  assert_cmt(CMT_OK, cmt_switch_close(sw, 0));
+}
+
 /* ---- what is not ---- */
 
 static void another_node_is_named(void **state) {
@@ -205,6 +303,10 @@ static void mistakes_are_refused_by_name(void **state) {
   o.wire = (cmt_wire)77;
   assert_cmt(CMT_EINVAL, cmt_probe(&o, "127.0.0.1:1", &r, &why));
   assert_non_null(strstr(why.text, "wire"));
+  o.wire = CMT_WIRE_COMETBFT;
+  o.pings = CMT_PROBE_PINGS_MAX + 1;
+  assert_cmt(CMT_EINVAL, cmt_probe(&o, "127.0.0.1:1", &r, &why));
+  assert_string_equal("pings is 10001, allowed is 0 to 10000", why.text);
   o.size = 3;
   assert_cmt(CMT_EINVAL, cmt_probe(&o, "127.0.0.1:1", &r, &why));
   cmt_probe_result_delete(NULL);
@@ -252,6 +354,70 @@ static void a_probe_that_is_deleted_tells_nothing(void **state) {
     assert_cmt(CMT_OK, cmt_prober_new(NULL, node, &p, NULL, on_done, &w));
     cmt_prober_delete(p);
   }
+  assert_cmt(CMT_OK, cmt_switch_close(sw, 0));
+  close(fd);
+}
+
+static cmt_probe_result *kept;
+
+static void keep_result(void *arg, cmt_probe_result *r) {
+  test_watch *w = arg;
+
+  test_watch_lock(w);
+  kept = r;
+  test_watch_unlock(w);
+  test_bump(w, &told);
+}
+
+/* It is cancelled wherever it is. */
+static void check_cancelled_early(test_watch *w, const char *addr) {
+  cmt_prober *p;
+
+  told = 0;
+  assert_cmt(CMT_OK, cmt_prober_new(NULL, addr, &p, NULL, keep_result, w));
+  cmt_prober_cancel(p);
+  test_await(w, &told, 1);
+  assert_cmt(CMT_ECANCELED, kept->why.err);
+  assert_string_equal("the probe was cancelled", kept->why.text);
+  assert_string_equal(addr, kept->remote);
+  assert_int_equal(0, kept->node_info.id.len);
+  cmt_probe_result_delete(kept);
+  cmt_prober_delete(p);
+}
+
+/* The node has added us, so that we know its id; its node info may be on its
+   way. */
+static void check_cancelled_late(test_watch *w, const char *addr) {
+  cmt_probe_options o;
+  cmt_prober *p;
+
+  ping_options(&o, CMT_WIRE_COMETBFT, 2);
+  o.ping_gap_ns = CMT_NEVER;
+  told = 0;
+  assert_cmt(CMT_OK, cmt_prober_new(&o, addr, &p, NULL, keep_result, w));
+  test_await(w, &asked, 1);
+  cmt_prober_cancel(p);
+  test_await(w, &told, 1);
+  cmt_prober_cancel(p);
+  cmt_prober_delete(p);
+  assert_int_equal(1, test_counter(w, &told));
+  assert_cmt(CMT_ECANCELED, kept->why.err);
+  assert_true(kept->why.stage > CMT_STAGE_TRANSPORT);
+  assert_memory_equal(addr, kept->id.text, 40);
+  cmt_probe_result_delete(kept);
+}
+
+static void a_probe_that_is_cancelled_tells_how_far_it_came(void **state) {
+  static test_watch w = TEST_WATCH_INITIALIZER;
+  char silent[64], addr[CMT_NET_ADDR_TEXT_SIZE];
+  int fd = silent_socket(true, silent, sizeof silent);
+  cmt_switch *sw = pinged_start(&w, CMT_WIRE_COMETBFT, addr);
+
+  (void)state;
+  for (int i = 0; i < 5; i++) {
+    check_cancelled_early(&w, silent);
+  }
+  check_cancelled_late(&w, addr);
   assert_cmt(CMT_OK, cmt_switch_close(sw, 0));
   close(fd);
 }
@@ -312,12 +478,16 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_node_of_any_network_says_what_it_is),
     cmocka_unit_test(a_probe_says_what_it_is_told_to),
+    cmocka_unit_test(round_trips_are_measured),
+    cmocka_unit_test(a_node_that_refuses_us_answers_no_ping),
+    cmocka_unit_test(a_ping_without_an_answer_ends_the_probe),
     cmocka_unit_test(another_node_is_named),
     cmocka_unit_test(nobody_at_the_address_is_told),
     cmocka_unit_test(one_that_is_silent_has_so_much_time),
     cmocka_unit_test(mistakes_are_refused_by_name),
     cmocka_unit_test(zero_is_the_default),
     cmocka_unit_test(a_probe_that_is_deleted_tells_nothing),
+    cmocka_unit_test(a_probe_that_is_cancelled_tells_how_far_it_came),
     cmocka_unit_test(a_loop_may_not_wait_for_one),
     cmocka_unit_test(without_memory_it_says_so),
   };

@@ -13,8 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* What a loop of libuv begins with, and two to spare. */
-enum { LOOP_FDS = 8 };
+enum { FDS = CMT__LOOP_FDS };
 
 /* What |check| returns in a child: 0, or the line that went wrong. */
 static int in_child(int (*check)(unsigned arg), unsigned arg) {
@@ -87,7 +86,7 @@ static void each_that_is_closed_is_the_null_device(void **state) {
 }
 
 /* The process may open |left| more; the lowest free one is 0 or above 2. */
-static int loop_with(unsigned left) {
+static int count_with(unsigned left) {
   struct rlimit limit;
   int first;
 
@@ -105,23 +104,23 @@ static int loop_with(unsigned left) {
   limit.rlim_cur = (rlim_t)(first == 0 ? 2 : first) + left;
   EXPECT(setrlimit(RLIMIT_NOFILE, &limit) == 0);
   errno = EBADMSG;
-  EXPECT(cmt__loop_fds_are_left() == (left >= LOOP_FDS));
-  EXPECT(errno == (left >= LOOP_FDS ? EBADMSG : EMFILE));
+  EXPECT(cmt__fds_left(FDS) == (left < FDS ? left : FDS));
+  EXPECT(errno == (left >= FDS ? EBADMSG : EMFILE));
   EXPECT(next_fd() == first);
   return 0;
 }
 
-static void a_loop_needs_eight(void **state) {
+static void those_that_are_left_are_counted(void **state) {
   (void)state;
-  for (unsigned left = 1; left < LOOP_FDS + 3; left++) {
-    assert_int_equal(0, in_child(loop_with, left));
+  for (unsigned left = 1; left < FDS + 3; left++) {
+    assert_int_equal(0, in_child(count_with, left));
   }
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(each_that_is_closed_is_the_null_device),
-    cmocka_unit_test(a_loop_needs_eight),
+    cmocka_unit_test(those_that_are_left_are_counted),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);
