@@ -151,7 +151,7 @@ def draw(count, seed, names):
 
 def main():
     parser = argparse.ArgumentParser(description="Mutates and simulates.")
-    parser.add_argument("--seeds", type=int, default=1000)
+    parser.add_argument("--seeds", type=int, default=2000)
     parser.add_argument("--random", type=int, metavar="N")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--in", dest="sources", action="append", default=[],

@@ -77,9 +77,14 @@ static void part(sim_node *a, sim_node *b) {
   }
 }
 
+/* A slow reactor has an event of each stranger between two of a friend. */
+static uint64_t arrive_ns(const sim *s) {
+  return s->crowd.slow ? SLOW_ARRIVE_NS : ARRIVE_NS;
+}
+
 static void try_dial(sim *s, sim_node *from, sim_node *to) {
   part(from, to);
-  (void)wait_for(s, are_apart, from, to, COME_IN_NS);
+  (void)wait_for(s, are_apart, from, to, arrive_ns(s));
   if (sim_crowd_begins_anew(&s->crowd)) {
     sim_crowd_gather(s, TRIES);
     sim_pass(s, now(s) + FULL_NS);
@@ -109,11 +114,6 @@ static bool all_came(const sim_node *from, const sim_node *to) {
     }
   }
   return p != NULL;
-}
-
-/* A slow reactor has an event of each stranger between two of a friend. */
-static uint64_t arrive_ns(const sim *s) {
-  return s->crowd.slow ? SLOW_ARRIVE_NS : ARRIVE_NS;
 }
 
 /* Beside messages that are not finished a friend has its floor alone. */
