@@ -17,20 +17,15 @@ static cmt_err receive(void *self, cmt_peer *p, uint8_t channel, cmt_buf *msg) {
 }
 
 int main(int argc, char **argv) {
-  const cmt_channel channels[] = {{.id = 0x51, .priority = 1}};
-  const cmt_reactor talk =
-    CMT_REACTOR("talk", channels, .self = "hello", .add_peer = add_peer,
-                .receive = receive);
+  const cmt_channel channels[] = {{.id = 0x51}};
+  const cmt_reactor reactors[] = {CMT_REACTOR("talk", channels, .self = "hello",
+                                              .add_peer = add_peer,
+                                              .receive = receive)};
+  const cmt_switch_options o = /* Nodes of other networks are refused. */
+    CMT_SWITCH_OPTIONS("my-net", reactors, .laddr = "127.0.0.1:0");
   char address[CMT_NET_ADDR_TEXT_SIZE];
-  cmt_switch_options o;
   cmt_switch *sw;
 
-  setvbuf(stdout, NULL, _IOLBF, 0);
-  cmt_switch_options_init(&o);
-  o.network = "my-net"; /* Nodes of other networks are refused. */
-  o.laddr = "127.0.0.1:0";
-  o.reactors = &talk;
-  o.reactor_count = 1;
   if (cmt_switch_open(&o, &sw, NULL) != CMT_OK ||
       cmt_switch_get_laddr_text(sw, address, sizeof address) != CMT_OK ||
       (argc > 1 && cmt_switch_dial(sw, argv[1], 0, NULL) != CMT_OK)) {

@@ -326,6 +326,17 @@ CMT_API CMT_NODISCARD cmt_err cmt_switch_delete(cmt_switch *s);
     .channel_count = sizeof(channels_) / sizeof *(channels_), __VA_ARGS__      \
   }
 
+/** Options of a network and an array of reactors, and what else there is:
+    const cmt_switch_options o =
+      CMT_SWITCH_OPTIONS("my-net", reactors, .laddr = "127.0.0.1:0");
+    For C, and for C++ from C++20 on. */
+#define CMT_SWITCH_OPTIONS(network_, reactors_, ...)                           \
+  {                                                                            \
+    .size = sizeof(cmt_switch_options), .network = (network_),                 \
+    .reactors = (reactors_),                                                   \
+    .reactor_count = sizeof(reactors_) / sizeof *(reactors_), __VA_ARGS__      \
+  }
+
 /** cmt_switch_new() and cmt_switch_start(), with the errors of both; after an
     error nothing is left to be deleted. */
 CMT_API CMT_NODISCARD cmt_err cmt_switch_open(const cmt_switch_options *o,

@@ -3,6 +3,7 @@
 """Runs the examples as a reader of them would: several processes on this
 machine that talk to each other."""
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -25,19 +26,26 @@ WAIT_S = 30
 
 
 class Example:
-    """A running example, whose lines are waited for."""
+    """A running example, whose lines are waited for.  On a terminal its output
+    comes by the line."""
 
-    def __init__(self, path, *arguments):
+    def __init__(self, path, *arguments, terminal=False):
+        ours, theirs = os.openpty() if terminal else os.pipe()
         self.process = subprocess.Popen(
-            [path, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            [path, *arguments], stdin=subprocess.PIPE, stdout=theirs,
             stderr=subprocess.STDOUT, text=True)
+        os.close(theirs)
+        self.output = open(ours, encoding="utf-8", errors="replace",
+                           newline="\n")
         self.lines = queue.Queue()
         self.seen = []
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):
-        for line in self.process.stdout:
-            self.lines.put(line.rstrip("\n"))
+        # A terminal that ends is an error.
+        with self.output, contextlib.suppress(OSError):
+            for line in self.output:
+                self.lines.put(line.rstrip("\r\n"))
         self.lines.put(None)
 
     def wait_for(self, part):
@@ -115,9 +123,9 @@ def test_hello(report, path):
     with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
         shown = re.search(r"^```text\n(.*?)^```$", file.read(),
                           re.DOTALL | re.MULTILINE)[1].splitlines()
-    a = Example(path)
+    a = Example(path, terminal=True)
     addr = last_word(a.wait_for("listening at "))
-    b = Example(path, addr)
+    b = Example(path, addr, terminal=True)
     report.check(a.wait_for("hello") is not None and
                  b.wait_for("hello") is not None,
                  "two nodes that run hello greet each other", *a.seen, *b.seen)

@@ -46,6 +46,10 @@ static void on_sent(void *arg, cmt_err status, cmt_buf *msg) {
 static const cmt_channel channels[] = {{.id = 1, .priority = 1}};
 static const cmt_reactor reactor =
   CMT_REACTOR("chat", channels, .delivery = CMT_DELIVER_MAILBOX);
+static const cmt_reactor reactors[] = {
+  CMT_REACTOR("chat", channels, .delivery = CMT_DELIVER_MAILBOX)};
+static const cmt_switch_options short_options =
+  CMT_SWITCH_OPTIONS("net", reactors, .laddr = "127.0.0.1:0");
 #endif
 
 /* Every macro that looks like a function. */
@@ -97,7 +101,7 @@ int main(void) {
     not_called(NULL, NULL, NULL, NULL);
   }
 #ifndef __cplusplus
-  if (reactor.channel_count != 1) {
+  if (reactor.channel_count != 1 || short_options.reactor_count != 1) {
     return 1;
   }
 #endif

@@ -14,6 +14,8 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "../.."))
 sys.path.insert(0, os.path.join(ROOT, "tools"))
 import tap  # noqa: E402
 
+PROGRAM_LINES = 26
+
 
 def read(path):
     with open(os.path.join(ROOT, path), encoding="utf-8") as file:
@@ -47,6 +49,13 @@ def check_program(report, text):
     report.check(code_of(shown) == example,
                  "the README's program is examples/hello.c",
                  first_difference(code_of(shown), example))
+
+
+    lines = [line for line in example.splitlines()
+             if line.strip() not in ("", "}") and not line.startswith("/*")]
+    report.check(len(lines) <= PROGRAM_LINES,
+                 f"the README's program has at most {PROGRAM_LINES} lines that "
+                 "are more than a brace", len(lines))
 
 
 def check_commands(report, text):
