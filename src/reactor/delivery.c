@@ -313,7 +313,8 @@ cmt_err cmt__delivery_admit(cmt__delivery *d, cmt_peer *p) {
     return CMT_OK;
   }
   for (size_t i = 0; i < count; i++) {
-    size += d->mailboxes[i] != NULL ? cmt__inbox_size(d->mailboxes[i]) : 0;
+    size +=
+      d->mailboxes[i] != NULL ? cmt__inbox_size(&d->mailboxes[i]->quota) : 0;
   }
   b = cmt__alloc_zero(d->options.env, size);
   if (b == NULL) {
@@ -326,7 +327,7 @@ cmt_err cmt__delivery_admit(cmt__delivery *d, cmt_peer *p) {
   for (size_t i = 0; i < count; i++) {
     if (d->mailboxes[i] != NULL) {
       b->list[i] = (cmt__inbox *)(void *)((char *)b + at);
-      at += cmt__inbox_size(d->mailboxes[i]);
+      at += cmt__inbox_size(&d->mailboxes[i]->quota);
     }
   }
   p->inboxes = b;
@@ -349,8 +350,8 @@ void cmt__delivery_add(cmt__delivery *d, cmt_peer *p) {
     cmt__inbox *b = inbox_of(d, p, r);
 
     if (b != NULL) {
-      cmt__inbox_open(b, d->mailboxes[i], p);
-      cmt__inbox_up(b);
+      cmt__mailbox_add_inbox(d->mailboxes[i], b, p);
+      cmt__mailbox_peer_up(b);
     } else if (r->add_peer != NULL) {
       cmt__callback_begin(&d->options.first->callbacks, r->name, -1);
       r->add_peer(r->self, p);
@@ -405,7 +406,7 @@ static cmt_err inbox_receive(cmt__delivery_loop *l, cmt__inbox *b,
                              cmt_buf *msg) {
   cmt_peer *p = b->peer;
   bool stops;
-  cmt_err err = cmt__inbox_put(b, channel, msg, &stops);
+  cmt_err err = cmt__mailbox_put(b, channel, msg, &stops);
 
   if (stops) {
     tell_full(l, p, r, channel);
@@ -456,7 +457,7 @@ static size_t inboxes_remove(cmt__delivery *d, cmt_peer *p, cmt_err reason) {
   atomic_store(&p->inboxes->left, count);
   for (size_t i = 0; i < d->options.reactors->count; i++) {
     if (p->inboxes->list[i] != NULL) {
-      cmt__inbox_gone(p->inboxes->list[i], reason);
+      cmt__mailbox_peer_gone(p->inboxes->list[i], reason);
     }
   }
   return count;

@@ -2,30 +2,17 @@
 
 /* Mailboxes.
 
-   Design notes.  An inbox holds the events of one peer for one reactor: peer
-   up, messages in their order, peer gone.  It is in the list of those that are
-   ready exactly when it has an event and none of it is out, so no peer ever has
-   two events out at one time, and what one takes next is of the peer that has
-   waited longest.  An event is out from cmt_mailbox_next() to
-   cmt_mailbox_done(); a message counts until then, since its memory is in use.
-
-   Peer up and peer gone are flags of the inbox, so that neither needs memory
-   that might not be there.  Peer gone is the last event of an inbox, and with
-   its end the inbox is nobody's: |on_gone| notifies the loop, which alone knows
-   what follows.
-
-   Room.  A channel that drops refuses the message that does not fit.  One that
-   waits takes it, for it was read already, and stops the link; the link reads
-   on when every channel of the inbox is down to half of its limits, and the
-   inbox to half of what it may have of the mailbox.  What a link had read when
-   it stopped is at most 64 KiB of stream.
-
-   An inbox that is stopped has messages, and at the latest when they are done
-   it reads on: no peer waits for what others do with theirs.  What it may have
-   is the matter of its quota (inbox_quota.h).
+   Design notes.  An inbox is in the list of those that are ready exactly when
+   it has an event and none of it is out, so no peer ever has two events out at
+   one time, and the next event is of the peer that has waited longest.  An
+   event is out from cmt_mailbox_next() to cmt_mailbox_done(); a message counts
+   until then, since its memory is in use.  Peer gone is the last event of an
+   inbox, and with its end the mailbox has the inbox no more: |on_gone| notifies
+   the loop, which alone knows what follows.
 
    The lock comes before that of a send queue.  Under it nothing of the
-   application runs: messages are let go after it, and so is |on_gone| called.
+   application runs: messages are released after it, and |on_gone| is called
+   after it.
  */
 
 #include "mailbox.h"
@@ -53,11 +40,6 @@ static void mailbox_show(cmt_mailbox *m) {
 }
 
 /* ---- the list of those that are ready ---- */
-
-static bool inbox_has_event(const cmt__inbox *b) {
-  return b->out == CMT__OUT_NONE &&
-         (b->up_due || b->gone_due || b->queue.count > 0);
-}
 
 static void ready_append(cmt_mailbox *m, cmt__inbox *b) {
   b->next = NULL;
@@ -94,7 +76,7 @@ static bool inbox_is_ready(const cmt_mailbox *m, const cmt__inbox *b) {
 
 /* Puts the inbox where it belongs after a change. */
 static void inbox_requeue(cmt_mailbox *m, cmt__inbox *b) {
-  bool has = inbox_has_event(b), is = inbox_is_ready(m, b);
+  bool has = cmt__inbox_has_event(b), is = inbox_is_ready(m, b);
 
   if (has && !is) {
     ready_append(m, b);
@@ -104,37 +86,10 @@ static void inbox_requeue(cmt_mailbox *m, cmt__inbox *b) {
   mailbox_show(m);
 }
 
-/* ---- room ---- */
-
-static void inbox_resume(cmt_mailbox *m, cmt__inbox *b) {
-  if (b->waits && !cmt__inbox_quota_over_half(&m->quota, &b->usage)) {
-    b->waits = false;
-    cmt__send_queue_unblock(&b->peer->send_queue);
-  }
-}
-
-static void inbox_wait(cmt__inbox *b) {
-  if (!b->waits) {
-    b->waits = true;
-    cmt__send_queue_block(&b->peer->send_queue);
-  }
-}
-
-/* Gives back what one message took. */
-static void inbox_release(cmt_mailbox *m, cmt__inbox *b,
-                          const cmt__entry *entry) {
-  cmt__inbox_quota_release(&m->quota, &b->usage, entry->channel, entry->cost);
-  inbox_resume(m, b);
-}
-
-/* Takes all messages out of |b|, for queue_release() without the lock. */
+/* Moves all messages out of |b|, for queue_release() without the lock. */
 static cmt__entry_queue inbox_empty(cmt_mailbox *m, cmt__inbox *b) {
-  cmt__entry_queue queue = b->queue;
+  cmt__entry_queue queue = cmt__inbox_empty(b, &m->quota);
 
-  b->queue = (cmt__entry_queue){.list = NULL};
-  for (size_t i = 0; i < queue.count; i++) {
-    inbox_release(m, b, cmt__entry_queue_at(&queue, i));
-  }
   inbox_requeue(m, b);
   return queue;
 }
@@ -148,19 +103,7 @@ static void queue_release(const cmt_mailbox *m, cmt__entry_queue *queue) {
 
 /* ---- for the loop ---- */
 
-size_t cmt__inbox_size(const cmt_mailbox *m) {
-  size_t size =
-    sizeof(cmt__inbox) + m->quota.channel_count * sizeof(cmt__inbox_count);
-
-  return (size + _Alignof(cmt__inbox) - 1) & ~(_Alignof(cmt__inbox) - 1);
-}
-
-void cmt__inbox_fini(cmt__inbox *b, const cmt_env *env) {
-  CMT_ASSERT(env, !b->open && b->queue.count == 0);
-  cmt__entry_queue_fini(&b->queue, env);
-}
-
-void cmt__inbox_open(cmt__inbox *b, cmt_mailbox *m, cmt_peer *p) {
+void cmt__mailbox_add_inbox(cmt_mailbox *m, cmt__inbox *b, cmt_peer *p) {
   b->mailbox = m;
   b->peer = p;
   b->usage.counts = b->counts;
@@ -174,14 +117,14 @@ void cmt__inbox_open(cmt__inbox *b, cmt_mailbox *m, cmt_peer *p) {
   mailbox_unlock(m);
 }
 
-void cmt__inbox_up(cmt__inbox *b) {
+void cmt__mailbox_peer_up(cmt__inbox *b) {
   mailbox_lock(b->mailbox);
   b->up_due = true;
   inbox_requeue(b->mailbox, b);
   mailbox_unlock(b->mailbox);
 }
 
-/* Takes the inbox out of the mailbox. */
+/* The mailbox has the inbox no more. */
 static void inbox_close(cmt_mailbox *m, cmt__inbox *b) {
   b->waits = false;
   if (b->all_prev != NULL) {
@@ -197,8 +140,7 @@ static void inbox_close(cmt_mailbox *m, cmt__inbox *b) {
 
 /* Ends an inbox in a mailbox that was given up.  False: it does not end yet. */
 static bool inbox_give_up(cmt_mailbox *m, cmt__inbox *b) {
-  if (!m->given_up || b->out != CMT__OUT_NONE || !b->gone_due ||
-      b->queue.count > 0) {
+  if (!m->given_up || !cmt__inbox_has_only_gone(b)) {
     return false;
   }
   b->up_due = false;
@@ -208,7 +150,7 @@ static bool inbox_give_up(cmt_mailbox *m, cmt__inbox *b) {
   return true;
 }
 
-void cmt__inbox_gone(cmt__inbox *b, cmt_err reason) {
+void cmt__mailbox_peer_gone(cmt__inbox *b, cmt_err reason) {
   cmt_mailbox *m = b->mailbox;
   bool ended;
 
@@ -223,30 +165,8 @@ void cmt__inbox_gone(cmt__inbox *b, cmt_err reason) {
   }
 }
 
-/* cmt__inbox_put() under the lock. */
-static cmt_err inbox_push(cmt_mailbox *m, cmt__inbox *b,
-                          const cmt__entry *entry) {
-  bool drops = m->channels[entry->channel].drops;
-
-  if (drops && !cmt__inbox_quota_fits(&m->quota, &b->usage, entry->channel,
-                                      entry->cost)) {
-    return CMT_EAGAIN;
-  }
-  if (cmt__entry_queue_push(&b->queue, m->env, entry) != CMT_OK) {
-    return CMT_ENOMEM;
-  }
-  cmt_buf_ref(entry->msg);
-  cmt__inbox_quota_charge(&m->quota, &b->usage, entry->channel, entry->cost);
-  if (!drops &&
-      cmt__inbox_quota_is_full(&m->quota, &b->usage, entry->channel)) {
-    inbox_wait(b);
-  }
-  inbox_requeue(m, b);
-  return CMT_OK;
-}
-
-cmt_err cmt__inbox_put(cmt__inbox *b, uint8_t channel, cmt_buf *msg,
-                       bool *stops) {
+cmt_err cmt__mailbox_put(cmt__inbox *b, uint8_t channel, cmt_buf *msg,
+                         bool *stops) {
   cmt_mailbox *m = b->mailbox;
   cmt__entry entry = {
     .msg = msg,
@@ -258,7 +178,9 @@ cmt_err cmt__inbox_put(cmt__inbox *b, uint8_t channel, cmt_buf *msg,
   mailbox_lock(m);
   *stops = !b->waits;
   if (!b->refuses && !m->hurries) {
-    err = inbox_push(m, b, &entry);
+    err = cmt__inbox_push(b, &m->quota, m->env, &entry,
+                          m->channels[entry.channel].drops);
+    inbox_requeue(m, b);
   }
   *stops = *stops && b->waits;
   mailbox_unlock(m);
@@ -273,21 +195,9 @@ static void inbox_take(cmt_mailbox *m, cmt_mailbox_event *out) {
   ready_remove(m, b);
   *out =
     (cmt_mailbox_event){.size = sizeof *out, .peer = b->peer, .internal = b};
-  if (b->up_due) {
-    b->up_due = false;
-    b->out = CMT__OUT_UP;
-    out->kind = CMT_EVENT_PEER_UP;
-  } else if (b->queue.count > 0) {
-    b->taken = cmt__entry_queue_pop(&b->queue, m->env);
-    b->out = CMT__OUT_MESSAGE;
-    out->kind = CMT_EVENT_MESSAGE;
+  cmt__inbox_take(b, m->env, out);
+  if (out->kind == CMT_EVENT_MESSAGE) {
     out->channel = m->channels[b->taken.channel].id;
-    out->msg = b->taken.msg;
-  } else {
-    b->gone_due = false;
-    b->out = CMT__OUT_GONE;
-    out->kind = CMT_EVENT_PEER_GONE;
-    out->reason = b->reason;
   }
   mailbox_show(m);
 }
@@ -387,14 +297,7 @@ cmt_err cmt_mailbox_next_sized(cmt_mailbox *m, cmt_mailbox_event *out,
 
 /* The end of an event that is out; true: the inbox has ended. */
 static bool inbox_done(cmt_mailbox *m, cmt__inbox *b) {
-  cmt__inbox_out out = b->out;
-
-  CMT_ASSERT(m->env, out != CMT__OUT_NONE);
-  b->out = CMT__OUT_NONE;
-  if (out == CMT__OUT_MESSAGE) {
-    inbox_release(m, b, &b->taken);
-  }
-  if (out == CMT__OUT_GONE) {
+  if (cmt__inbox_done(b, &m->quota, m->env) == CMT__OUT_GONE) {
     inbox_close(m, b);
     return true;
   }

@@ -6,42 +6,11 @@
    them.  Each peer has an inbox in it, which keeps the order of its events; the
    loop puts them in, any thread takes them out. */
 
-#include "entry_queue.h"
 #include "event_source.h"
-#include "inbox_quota.h"
-#include "peer/peer.h"
+#include "inbox.h"
 #include "sys/ready_fd.h"
 
 #include <cometp2p/reactor.h>
-
-/* What of an inbox is with somebody who takes events. */
-typedef enum cmt__inbox_out {
-  CMT__OUT_NONE,
-  CMT__OUT_UP,
-  CMT__OUT_MESSAGE,
-  CMT__OUT_GONE,
-} cmt__inbox_out;
-
-/* The events of one peer.  Zeroed at first; all of it is under the lock of the
-   mailbox. */
-typedef struct cmt__inbox {
-  struct cmt_mailbox *mailbox; /* NULL: the reactor is called inline. */
-  cmt_peer *peer;
-  struct cmt__inbox *next,
-    *prev; /* The list of inboxes with an event to take. */
-  struct cmt__inbox *all_next, *all_prev; /* All of the mailbox. */
-  cmt__entry_queue queue;
-  cmt__entry taken;       /* The message that is out. */
-  cmt__inbox_usage usage; /* Counts the message that is out, too. */
-  cmt__inbox_out out;
-  bool open;     /* From cmt__inbox_open() to the end. */
-  bool up_due;   /* Peer up is still to be taken. */
-  bool gone_due; /* So is peer gone. */
-  bool refuses;  /* Messages are dropped, for the reactor ended the peer. */
-  bool waits;    /* The link does not read until there is room here. */
-  cmt_err reason;
-  cmt__inbox_count counts[]; /* By the place of the channel. */
-} cmt__inbox;
 
 struct cmt_mailbox {
   const cmt_env *env;
@@ -81,22 +50,19 @@ uint64_t cmt__mailbox_memory(const cmt_reactor *r, size_t peers);
    whoever was woken by that has left.  NULL is fine. */
 void cmt__mailbox_delete(cmt_mailbox *m);
 
-/* The bytes of an inbox. */
-size_t cmt__inbox_size(const cmt_mailbox *m);
-/* Frees what an inbox still has, with its peer; the mailbox may be gone. */
-void cmt__inbox_fini(cmt__inbox *b, const cmt_env *env);
-
 /* The loop alone. */
 
-/* From here on the inbox is one of |m| until its peer gone is done. */
-void cmt__inbox_open(cmt__inbox *b, cmt_mailbox *m, cmt_peer *p);
-void cmt__inbox_up(cmt__inbox *b);
-/* Puts a message in, with a reference of its own; the link is stopped when that
-   fills the inbox, and |*stops| is whether it has just been.  CMT_EAGAIN:
-   dropped, the channel wants it; CMT_ENOMEM. */
-CMT_NODISCARD cmt_err cmt__inbox_put(cmt__inbox *b, uint8_t channel,
-                                     cmt_buf *msg, bool *stops);
-void cmt__inbox_gone(cmt__inbox *b, cmt_err reason);
+/* Adds the inbox |b| of |p|; the mailbox has it until its peer gone is done. */
+void cmt__mailbox_add_inbox(cmt_mailbox *m, cmt__inbox *b, cmt_peer *p);
+/* Adds peer up to |b|. */
+void cmt__mailbox_peer_up(cmt__inbox *b);
+/* Adds a message to |b|, with a reference of its own; the link is stopped when
+   that fills the inbox, and |*stops| is whether it has just been.  CMT_EAGAIN:
+   dropped, as the channel wants it; CMT_ENOMEM. */
+CMT_NODISCARD cmt_err cmt__mailbox_put(cmt__inbox *b, uint8_t channel,
+                                       cmt_buf *msg, bool *stops);
+/* Adds peer gone to |b|, its last event. */
+void cmt__mailbox_peer_gone(cmt__inbox *b, cmt_err reason);
 
 /* Before anything is in it. */
 void cmt__mailbox_add_source(cmt_mailbox *m, cmt__event_source *s);

@@ -174,7 +174,7 @@ static void a_box_is_as_large_as_its_channels(void **state) {
     while (size % align != 0) {
       size++;
     }
-    assert_int_equal(size, cmt__inbox_size(&m));
+    assert_int_equal(size, cmt__inbox_size(&m.quota));
   }
 }
 

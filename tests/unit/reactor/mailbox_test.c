@@ -12,11 +12,11 @@ static void a_peer_comes_up_sends_and_goes(void **state) {
   fixture *f = *state;
 
   start(f, 0);
-  cmt__inbox_up(f->inboxes[0]);
+  cmt__mailbox_peer_up(f->inboxes[0]);
   assert_cmt(CMT_OK, put(f, 0, A, 1));
   assert_cmt(CMT_OK, put(f, 0, B, 2));
   assert_cmt(CMT_OK, put(f, 0, A, 3));
-  cmt__inbox_gone(f->inboxes[0], CMT_EEOF);
+  cmt__mailbox_peer_gone(f->inboxes[0], CMT_EEOF);
   assert_string_equal("0 up", take(f));
   assert_string_equal("0 10 1", take(f));
   assert_string_equal("0 20 2", take(f));
@@ -32,13 +32,13 @@ static void two_events_of_a_peer_are_never_out(void **state) {
   cmt_mailbox_event first, second;
 
   start(f, 0);
-  cmt__inbox_up(f->inboxes[0]);
+  cmt__mailbox_peer_up(f->inboxes[0]);
   assert_cmt(CMT_OK, put(f, 0, A, 1));
   assert_cmt(CMT_OK, put(f, 1, A, 2));
   assert_string_equal("0 up", next(f, &first));
   assert_string_equal("1 10 2", next(f, &second));
   assert_string_equal("CMT_ETIMEDOUT", take(f));
-  cmt__inbox_gone(f->inboxes[1], CMT_EEOF);
+  cmt__mailbox_peer_gone(f->inboxes[1], CMT_EEOF);
   assert_string_equal("CMT_ETIMEDOUT", take(f));
   cmt_mailbox_done(f->mailbox, &first);
   assert_string_equal("0 10 1", take(f));
@@ -176,10 +176,11 @@ static void without_memory_a_message_fails_and_the_end_does_not(void **state) {
   start(f, 0);
   msg = cmt_buf_new(&f->env.env, 1);
   f->env.fail_at = f->env.allocs;
-  assert_cmt(CMT_ENOMEM, cmt__inbox_put(f->inboxes[0], A, msg, &(bool){false}));
+  assert_cmt(CMT_ENOMEM,
+             cmt__mailbox_put(f->inboxes[0], A, msg, &(bool){false}));
   f->env.fail_at = f->env.allocs;
-  cmt__inbox_up(f->inboxes[0]);
-  cmt__inbox_gone(f->inboxes[0], CMT_ENOMEM);
+  cmt__mailbox_peer_up(f->inboxes[0]);
+  cmt__mailbox_peer_gone(f->inboxes[0], CMT_ENOMEM);
   assert_string_equal("0 up", take(f));
   assert_string_equal("0 gone CMT_ENOMEM", take(f));
   f->env.fail_at = SIZE_MAX;
@@ -207,7 +208,7 @@ static void a_reactor_that_refuses_gets_only_the_end(void **state) {
   cmt_mailbox_done(f->mailbox, &ev);
   assert_int_equal(0, cmt__mailbox_bytes(f->mailbox));
   assert_string_equal("CMT_ETIMEDOUT", take(f));
-  cmt__inbox_gone(f->inboxes[0], CMT_EREACTOR);
+  cmt__mailbox_peer_gone(f->inboxes[0], CMT_EREACTOR);
   assert_string_equal("0 gone CMT_EREACTOR", take(f));
 }
 
@@ -216,7 +217,7 @@ static void in_a_hurry_all_messages_are_dropped(void **state) {
   cmt_mailbox_event ev;
 
   start(f, 0);
-  cmt__inbox_up(f->inboxes[0]);
+  cmt__mailbox_peer_up(f->inboxes[0]);
   for (uint8_t k = 0; k < 5; k++) {
     assert_cmt(CMT_OK, put(f, 0, A, k));
     assert_cmt(CMT_OK, put(f, 1, A, k));
@@ -229,7 +230,7 @@ static void in_a_hurry_all_messages_are_dropped(void **state) {
   assert_cmt(CMT_OK, put(f, 0, A, 9));
   cmt_mailbox_done(f->mailbox, &ev);
   assert_string_equal("CMT_ETIMEDOUT", take(f));
-  cmt__inbox_gone(f->inboxes[0], CMT_ECANCELED);
+  cmt__mailbox_peer_gone(f->inboxes[0], CMT_ECANCELED);
   assert_string_equal("0 gone CMT_ECANCELED", take(f));
 }
 
@@ -242,7 +243,7 @@ static void a_peer_that_goes_while_it_is_stopped_is_nobodys(void **state) {
     assert_cmt(CMT_OK, put(f, 0, A, k));
   }
   assert_true(is_stopped(f, 0));
-  cmt__inbox_gone(f->inboxes[0], CMT_EEOF);
+  cmt__mailbox_peer_gone(f->inboxes[0], CMT_EEOF);
   for (int k = 0; k < 5; k++) {
     snprintf(text, sizeof text, "0 10 %d", k);
     assert_string_equal(text, take(f));
@@ -257,7 +258,7 @@ static void whoever_waits_is_told_of_the_end(void **state) {
 
   start(f, 0);
   for (size_t i = 0; i < PEERS; i++) {
-    cmt__inbox_gone(f->inboxes[i], CMT_EEOF);
+    cmt__mailbox_peer_gone(f->inboxes[i], CMT_EEOF);
     take(f);
   }
   assert_cmt(CMT_ETIMEDOUT, cmt_mailbox_next(f->mailbox, &ev, 0));
@@ -327,7 +328,8 @@ static void on_release(void *arg) {
 
 static cmt_err put_adopted(fixture *f, size_t peer, uint8_t channel) {
   cmt_buf *msg = cmt_buf_adopt(NULL, cmt_bytes_of("adopted"), on_release, f);
-  cmt_err err = cmt__inbox_put(f->inboxes[peer], channel, msg, &(bool){false});
+  cmt_err err =
+    cmt__mailbox_put(f->inboxes[peer], channel, msg, &(bool){false});
 
   cmt_buf_unref(msg);
   return err;
@@ -508,8 +510,8 @@ static void crowd_put(fixture *f) {
     while (is_stopped(f, peer)) {
     }
     cmt__store_le32(cmt_buf_data(msg), numbers[peer][channel]++);
-    assert_cmt(CMT_OK, cmt__inbox_put(f->inboxes[peer], channel == 0 ? A : B,
-                                      msg, &(bool){false}));
+    assert_cmt(CMT_OK, cmt__mailbox_put(f->inboxes[peer], channel == 0 ? A : B,
+                                        msg, &(bool){false}));
     cmt_buf_unref(msg);
   }
 }
@@ -527,7 +529,7 @@ static void threads_take_each_peer_in_its_order(void **state) {
   }
   crowd_put(f);
   for (size_t i = 0; i < PEERS; i++) {
-    cmt__inbox_gone(f->inboxes[i], CMT_EEOF);
+    cmt__mailbox_peer_gone(f->inboxes[i], CMT_EEOF);
   }
   while (atomic_load(&gone_count) < PEERS) {
   }

@@ -65,9 +65,10 @@ static inline void start(fixture *f, size_t total) {
     assert_cmt(CMT_OK, cmt__send_queue_init(&p->send_queue, &f->env.env,
                                             f->channels, 3, 7));
     p->send_queue.wake = on_ring;
-    f->inboxes[i] = cmt__alloc_zero(&f->env.env, cmt__inbox_size(f->mailbox));
+    f->inboxes[i] =
+      cmt__alloc_zero(&f->env.env, cmt__inbox_size(&f->mailbox->quota));
     assert_non_null(f->inboxes[i]);
-    cmt__inbox_open(f->inboxes[i], f->mailbox, p);
+    cmt__mailbox_add_inbox(f->mailbox, f->inboxes[i], p);
   }
 }
 
@@ -93,7 +94,7 @@ static inline int teardown(void **state) {
 
   for (size_t i = 0; i < f->peer_count; i++) {
     if (f->inboxes[i]->open && !f->inboxes[i]->gone_due) {
-      cmt__inbox_gone(f->inboxes[i], CMT_EEOF);
+      cmt__mailbox_peer_gone(f->inboxes[i], CMT_EEOF);
     }
   }
   while (cmt_mailbox_next(f->mailbox, &ev, 0) == CMT_OK) {
@@ -120,7 +121,7 @@ static inline cmt_err put_len(fixture *f, size_t peer, uint8_t channel,
 
   assert_non_null(msg);
   memset(cmt_buf_data(msg), k, len);
-  err = cmt__inbox_put(f->inboxes[peer], channel, msg, &(bool){false});
+  err = cmt__mailbox_put(f->inboxes[peer], channel, msg, &(bool){false});
   cmt_buf_unref(msg);
   return err;
 }
