@@ -15,16 +15,16 @@
   ((cond) ? (void)0 : cmt__panic((env), __FILE__, __LINE__, #cond))
 
 /* As CMT_ASSERT(), for a mistake of the application: |text| names the call and
-   the mistake, for the person who made it. */
+   the mistake for the programmer. */
 #define CMT_REQUIRE(env, cond, text)                                           \
   ((cond) ? (void)0 : cmt__panic((env), __FILE__, __LINE__, (text)))
 
-/* Code of the application is about to run, so the thread holds no lock of the
-   library (lock.h).  |env| may be NULL. */
+/* Asserts, before code of the application runs, that the thread holds no lock
+   of the library (lock.h).  |env| may be NULL. */
 void cmt__assert_unlocked(const cmt_env *env);
 
-/* Before a function that is rarely called: it stays out of its caller, which
-   does without the frame and the stack protector of what lies in here. */
+/* Marks a function that is rarely called: it is not inlined, so that its caller
+   needs neither its stack frame nor its stack protector. */
 #define CMT__COLD __attribute__((cold, noinline))
 
 #define CMT__COUNT(array) (sizeof(array) / sizeof(array)[0])
@@ -34,21 +34,22 @@ _Noreturn void cmt__panic(const cmt_env *env, const char *file, int line,
 
 /* What the system provides (src/sys/default_env.c): the environment that NULL
    stands for, and the end of the process after a panic that no hook of the host
-   took; the log hook of |env|, which may be NULL, hears of it first. */
+   handled.  The log hook of |env|, which may be NULL, receives the line
+   first. */
 extern const cmt_env cmt__env_system;
 _Noreturn void cmt__env_system_panic(const cmt_env *env, const char *file,
                                      int line, const char *what);
 
-/* An environment of an older or a later header may have this size, with which
-   it has a whole allocator. */
+/* The least size of an environment of any header: it includes a whole
+   allocator. */
 bool cmt__env_size_is_known(size_t size);
 
 /* Copies |env|, or the defaults when it is NULL; CMT_EINVAL: its size is
    unknown, or a hook that is needed is NULL. */
 CMT_NODISCARD cmt_err cmt__env_copy(const cmt_env *env, cmt_env *out);
 
-/* Memory can be had of |env| as it is: NULL, or whole.  One that the
-   application gave may be neither. */
+/* True when |env| can allocate: it is NULL, or has both functions of an
+   allocator.  An environment of the application may have only one of them. */
 static inline bool cmt__env_fits(const cmt_env *env) {
   return env == NULL ||
          (env->size == sizeof *env && env->alloc != NULL && env->free != NULL);
@@ -60,11 +61,12 @@ void *cmt__alloc_zero(const cmt_env *env, size_t len);
 void cmt__free(const cmt_env *env, void *p); /* NULL is fine. */
 
 /* Secret memory: |len| bytes, a multiple of 16, zeroed and aligned for any
-   object; NULL: there is none.  |*locked|: it never reaches the disk. */
+   object; NULL: the allocation failed.  |*locked|: the memory never reaches the
+   disk. */
 void *cmt__secret_alloc(const cmt_env *env, size_t len, bool *locked);
-/* Wipes the |len| bytes at |p|, which were not protected or are no more. */
+/* Wipes the |len| bytes at |p|, which must be writable, and frees them. */
 void cmt__secret_free(const cmt_env *env, void *p, size_t len);
-/* Nobody writes to it while |on|. */
+/* Makes the memory read-only if |on|, and writable again if not. */
 void cmt__secret_protect(const cmt_env *env, void *p, size_t len, bool on);
 
 /* Doubles the array |*items| of |*cap| elements of |item| bytes, at least to
@@ -72,23 +74,23 @@ void cmt__secret_protect(const cmt_env *env, void *p, size_t len, bool on);
 bool cmt__grow(const cmt_env *env, void **items, size_t *cap, size_t item,
                size_t first);
 
-/* The most elements for which an array has memory while it grows like that to
-   |count|, the old memory and the new together. */
+/* The most elements for which an array has memory at one time while cmt__grow()
+   brings it to |count|: the old memory and the new together. */
 size_t cmt__grow_max(size_t count, size_t first);
 
 /* Formats a reason, cut to fit; returns |err|.  |why| may be NULL. */
 cmt_err cmt__why(cmt_why *why, cmt_err err, cmt_stage stage, const char *fmt,
                  ...) __attribute__((format(printf, 4, 5)));
 
-/* The reason that has no more to it than the text of |err|. */
+/* Sets a reason whose text is that of |err|. */
 cmt_err cmt__why_plain(cmt_why *why, cmt_err err, cmt_stage stage);
 
 /* Escapes |in| into |out| for a reason, and cuts it to |cap| - 1 bytes with a
    final "..." where it was longer; returns |out|. */
 const char *cmt__quote(cmt_bytes in, char *out, size_t cap);
 
-/* Makes |text| one printable line.  Callers escape what a peer sent; this keeps
-   the promise even for one that forgot to. */
+/* Makes |text| one printable line.  Callers escape what a peer sent; this is
+   the safety net for one that does not. */
 void cmt__line_clean(char *text);
 
 /* Ends the line that snprintf() left in |text|, of |size| bytes, when it
@@ -115,13 +117,13 @@ static inline bool cmt__bytes_have(cmt_bytes b, uint8_t byte) {
   return b.len > 0 && memchr(b.base, byte, b.len) != NULL;
 }
 
-/* The present instant of an object that was given |now_ns| after |before_ns|:
-   it never steps back, and CMT_NEVER never comes. */
+/* The present instant of an object that was at |before_ns| and receives
+   |now_ns|: it never steps back, and CMT_NEVER never comes. */
 static inline uint64_t cmt__latest(uint64_t before_ns, uint64_t now_ns) {
   return cmt__max64(before_ns, cmt__min64(now_ns, CMT_NEVER - 1));
 }
 
-/* How long |then_ns| is ago; 0 when it is not in the past. */
+/* The time since |then_ns|; 0 when it is not in the past. */
 static inline uint64_t cmt__since(uint64_t now_ns, uint64_t then_ns) {
   return now_ns > then_ns ? now_ns - then_ns : 0;
 }

@@ -10,7 +10,7 @@
 
 #include "buf.h"
 
-/* Far from an overflow, even with every thread about to add one. */
+/* Far below an overflow, even if every thread adds one at the same time. */
 #define REFS_MAX (UINT32_MAX / 2)
 
 struct cmt_buf {
@@ -19,7 +19,7 @@ struct cmt_buf {
   bool adopted;
   void (*release)(void *arg);
   void *release_arg;
-  /* The hooks that it needs later by value, as a message may outlive its
+  /* Copies of the hooks that are needed later, since a message may outlive its
      environment.  NULL: the default. */
   void (*free)(void *arg, void *p);
   void *free_arg;

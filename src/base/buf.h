@@ -10,10 +10,10 @@
    fails. */
 cmt_buf *cmt__buf_new_cap(const cmt_env *env, size_t cap);
 
-/* Bytes that a buffer takes besides those that it can hold. */
+/* Overhead of a buffer in bytes, besides its capacity. */
 size_t cmt__buf_header(void);
 
-/* How many bytes |b| can hold. */
+/* The capacity of |b| in bytes. */
 size_t cmt__buf_cap(const cmt_buf *b);
 
 /* |len| is at most the capacity. */

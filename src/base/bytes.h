@@ -4,7 +4,7 @@
 
 /* One bounded cursor for reading and one for writing varints and protobuf.
    docs/PROTOCOL.md section 0.  Both remember their first failure, so that a
-   run of calls needs one check at its end. */
+   sequence of calls needs one check at its end. */
 
 #include "base.h"
 
@@ -41,8 +41,8 @@ bool cmt__read_varint(cmt__reader *r, uint64_t *out);
 bool cmt__read_field(cmt__reader *r, cmt__field *out);
 
 /* The length before a delimited message, from the |len| bytes at |data|: a
-   varint of at most 10 bytes whose tenth is at most 1.  Returns the bytes it
-   takes, 0 when |len| bytes are too few, -1 when malformed. */
+   varint of at most 10 bytes whose tenth is at most 1.  Returns the bytes of
+   the varint, 0 when |len| bytes are too few, -1 when malformed. */
 int cmt__read_prefix(const uint8_t *data, size_t len, uint64_t *out);
 
 typedef struct cmt__writer {

@@ -3,7 +3,7 @@
 #define CMT__COUNTER_H
 
 /* Numbers that one thread changes and any thread may read at any time.  Since
-   only one changes them, no locked operation is needed. */
+   only one thread changes them, no locked operation is needed. */
 
 #include <stdatomic.h>
 #include <stdint.h>

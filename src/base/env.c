@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Everything that the library wants of its environment goes through here.  A
-   NULL environment stands for that of the system. */
+/* All uses of an environment go through the functions of this file.  A NULL
+   environment stands for that of the system. */
 
 #include <cometp2p/env.h>
 

@@ -2,8 +2,8 @@
 #ifndef CMT__ERR_H
 #define CMT__ERR_H
 
-/* Tables by error.  Nothing public has one, since later versions have more
-   errors. */
+/* Indices for tables by error.  No public table is indexed by error, since
+   later versions have more errors. */
 
 #include <cometp2p/err.h>
 

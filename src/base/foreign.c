@@ -24,7 +24,8 @@ typedef struct protocol {
 
 static const protocol protocols[] = {
   PROTOCOL("HTTP/", true, HTTP),
-  /* Version 0.9 has no status line, and servers take us for that. */
+  /* A response of HTTP 0.9 has no status line; servers send one because they
+     read our bytes as a request of that version. */
   PROTOCOL("<html", false, HTTP),
   PROTOCOL("<HTML", false, HTTP),
   PROTOCOL("<!DOC", false, HTTP),

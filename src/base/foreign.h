@@ -13,8 +13,8 @@ enum { CMT__FOREIGN_BYTES = 5 /* Enough for any of the protocols. */ };
  * Looks at the first |len| bytes that the other side sent, all of them or
  * CMT__FOREIGN_BYTES.
  *
- * |*certain| is set when no first message of a handshake begins so: there is
- * nothing to wait for.
+ * |*certain| is set when no first message of a handshake begins with these
+ * bytes, so that it is useless to wait for more.
  *
  * Returns    one line for a person, static; NULL: no protocol of the table.
  */

@@ -9,17 +9,17 @@
    The locks of the library (sys/lock.h) have a rule in common: no code of the
    application runs while a thread holds one.  Releases of buffers, destructors
    of values, callbacks and log lines may call everything and may take locks of
-   the application, which another thread may hold while it calls us.  What is to
-   be let go is moved out under the lock and let go after it.  The hooks of the
-   memory and of a panic are the exceptions (env.h).
+   the application, which another thread may hold while it calls us.  An object
+   to be released is moved out under the lock and released afterwards.  The
+   hooks of the memory and of a panic are the exceptions (env.h).
 
-   Each thread counts the locks that it holds, and whatever is about to run code
-   of the application looks at the count. */
+   Each thread counts the locks that it holds, and before code of the
+   application runs, the count is asserted to be 0. */
 
 #include <stddef.h>
 
-/* How many locks the thread holds.  The model of access spares each lock and
-   each release a call into the dynamic linker. */
+/* How many locks the thread holds.  This TLS model avoids a call into the
+   dynamic linker with each lock and unlock. */
 extern _Thread_local unsigned cmt__locks_held
   __attribute__((tls_model("initial-exec")));
 

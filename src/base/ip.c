@@ -88,8 +88,8 @@ typedef struct ip6_parts {
   size_t gap; /* Groups before "::"; NO_GAP when there is none. */
 } ip6_parts;
 
-/* Skips ":" or "::" between two groups.  What is not skipped is no group: a
-   second "::", and the last colon of a text. */
+/* Skips ":" or "::" between two groups.  A second "::" and a colon at the end
+   of the text are not skipped, and so cause a failure as the next group. */
 static void ip6_skip_colon(cmt_bytes text, size_t *at, ip6_parts *parts) {
   if (text.base[*at] != ':' || *at + 1 == text.len) {
     return;
@@ -195,8 +195,8 @@ void cmt__ip_write(const cmt__ip *ip, char out[CMT__IP_TEXT_SIZE]) {
   ip6_write(groups, out);
 }
 
-/* A zone is the name or the number of an interface: printable, and with none of
-   the marks of an address. */
+/* A zone is the name or the number of an interface: printable, and without
+   characters that separate the parts of an address. */
 static bool zone_is_fine(cmt_bytes zone) {
   for (size_t i = 0; i < zone.len; i++) {
     if (zone.base[i] <= 32 || zone.base[i] > 126 ||
@@ -207,7 +207,7 @@ static bool zone_is_fine(cmt_bytes zone) {
   return zone.len > 0 && zone.len < CMT__ZONE_SIZE;
 }
 
-/* What stands behind the '%' of |text|; false: it has none. */
+/* Finds the zone behind the '%' of |text|; false: it has none. */
 static bool zone_find(cmt_bytes text, cmt_bytes *zone) {
   const uint8_t *mark = text.len > 0 ? memchr(text.base, '%', text.len) : NULL;
 

@@ -2,10 +2,9 @@
 #ifndef CMT__MARK_H
 #define CMT__MARK_H
 
-/* Marks of lines that are rarely reached, so that a test can assert that what
-   it has seen came about there and not elsewhere: tests/support/marks.h.  They
-   are compiled into the builds for tests with sanitizers, and are nothing in
-   all others.  A name stands at one line alone. */
+/* Coverage marks on lines that are rarely reached, so that a test can assert
+   that the line ran which it means to test: tests/support/marks.h.  Only builds
+   with sanitizers contain them.  Each name marks one line. */
 
 #ifdef CMT_MARKS
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Structs that begin with their size. */
+/* Conversion of structs that begin with their size. */
 
 #include "sized.h"
 

@@ -3,24 +3,24 @@
 #define CMT__SIZED_H
 
 /* Structs of the application that begin with their size, which is that of the
-   header that it was compiled with.  The size is looked at before anything
-   else.  Of a smaller struct the fields that are there count, and the rest has
-   its defaults.  A larger one may not set a field that this library does not
-   know.  A size that no struct of ours can have is refused.
+   header that it was compiled with.  The library reads the size before anything
+   else.  Fields that a smaller struct lacks have their defaults.  A larger
+   struct may not set a field that this library does not know.  A size that no
+   version of the struct can have is refused.
 
-   Structs that never grow have words that are reserved in their place. */
+   Structs that never grow have reserved words instead. */
 
 #include "base.h"
 
-/* A struct of ours, which has |size| bytes here, may have |given| in another
-   version. */
+/* True when a struct that has |size| bytes in this version may have |given|
+   bytes in another version. */
 bool cmt__size_is_known(size_t given, size_t size);
 
-/* Where |given| sets a field that a struct of |size| bytes does not have; 0:
-   nowhere. */
+/* The offset at which |given| sets a field that a struct of |size| bytes does
+   not have; 0: none. */
 size_t cmt__sized_unknown(const void *given, size_t size);
 
-/* None of the words that are reserved is set. */
+/* True when no reserved word is set. */
 bool cmt__reserved_are_zero(const uint64_t *words, size_t count);
 
 /* Fills |full|, of |size| bytes, which has the defaults, with what |given|
