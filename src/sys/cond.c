@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Conditions with deadlines.  The clock is the monotonic one, which nobody
-   sets. */
+/* Conditions with deadlines.  The clock is the monotonic one, which cannot be
+   set. */
 
 #include "cond.h"
 

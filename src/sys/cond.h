@@ -11,7 +11,7 @@
 
 /* False: no memory. */
 bool cmt__cond_init(pthread_cond_t *cond);
-/* What pthread_cond_timedwait() takes for |delay_ns| from now. */
+/* The deadline |delay_ns| from now for pthread_cond_timedwait(). */
 struct timespec cmt__cond_deadline(uint64_t delay_ns);
 
 #endif

@@ -21,8 +21,8 @@ static void *default_alloc(void *arg, size_t len) {
 }
 
 /* Where ThreadSanitizer cannot see what orders the last use of a buffer, a
-   suppression names this function (contrib/tsan.supp): so the call is no jump,
-   which would leave no frame. */
+   suppression names this function (contrib/tsan.supp).  It must not become a
+   tail call, which would leave no frame to match. */
 static void default_free(void *arg, void *p) {
   (void)arg;
   free(p);
@@ -46,7 +46,7 @@ static void default_panic(void *arg, const char *file, int line,
   ssize_t put = write(STDERR_FILENO, text, len);
 
   (void)arg;
-  (void)put; /* There is nobody else to tell. */
+  (void)put; /* A failure has nowhere to be reported. */
   abort();
 }
 

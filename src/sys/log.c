@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The log hook that is ready to use. */
+/* The ready-made log hook. */
 
 #include "base/base.h"
 
@@ -14,7 +14,7 @@ enum { LINE_SIZE = 1200 };
 
 #define DATE "2026-01-31T23:59:59"
 
-/* With room for whatever a compiler takes for milliseconds. */
+/* Large enough for any value that a compiler assumes for milliseconds. */
 typedef struct stamp {
   char text[sizeof DATE ".-9223372036854Z"];
 } stamp;
@@ -65,8 +65,8 @@ void cmt_log_stderr(void *arg, cmt_log_level level, const char *module,
                                stamp_now().text, level_name(level),
                                module != NULL ? module : "?",
                                line != NULL ? line : ""));
-  /* One write is one line also beside other threads. */
+  /* One write call per line keeps lines of other threads apart. */
   put = write(STDERR_FILENO, text, len);
-  (void)put; /* A log that cannot be written cannot be told to anybody. */
+  (void)put; /* A failure of the log has nowhere to be reported. */
   errno = error;
 }

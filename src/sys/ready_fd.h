@@ -8,13 +8,13 @@
 #include "base/base.h"
 
 typedef struct cmt__ready_fd {
-  int fd; /* -1: there is none, and setting it does nothing. */
+  int fd; /* -1: no descriptor, and setting it does nothing. */
   bool readable;
 } cmt__ready_fd;
 
-/* False, and errno: there is none to be had. */
+/* False, and errno: it cannot be opened. */
 CMT_NODISCARD bool cmt__ready_fd_open(cmt__ready_fd *r);
-/* Calls of one at a time. */
+/* The caller serializes calls for one descriptor. */
 void cmt__ready_fd_set(cmt__ready_fd *r, const cmt_env *env, bool readable);
 void cmt__ready_fd_close(cmt__ready_fd *r);
 

@@ -9,7 +9,7 @@ void *cmt__secret_memory_alloc(void *arg, size_t len, bool *locked) {
   void *p = sodium_malloc(len);
 
   (void)arg;
-  /* It has tried to lock the pages, and does not report how that went. */
+  /* libsodium has tried to lock the pages, and does not report the result. */
   *locked = p != NULL && sodium_mlock(p, len) == 0;
   return p;
 }
@@ -25,5 +25,6 @@ void cmt__secret_memory_protect(void *arg, void *p, size_t len, bool on) {
 
   (void)arg;
   (void)len;
-  (void)failed; /* It only guards against mistakes of this process. */
+  (void)failed; /* A failure is ignored: the protection only guards against
+                   bugs. */
 }

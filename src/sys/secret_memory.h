@@ -4,8 +4,8 @@
 
 /* The system's memory for secrets, as the hooks of an environment: pages of
    their own with guard pages around them, which stay out of core dumps and are
-   locked, so that they never reach the disk.  A system that does not allow so
-   much locked memory is no error. */
+   locked, so that they never reach the disk.  A refusal of the system to lock
+   so much memory is no error. */
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Threads.  One inherits the signals that its maker blocks. */
+/* Threads.  A thread inherits the signal mask of its creator. */
 
 #include "thread.h"
 

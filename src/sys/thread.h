@@ -8,7 +8,7 @@
 #include <pthread.h>
 
 /* Runs |run|(|arg|) on a thread of its own, which has all signals blocked.
-   CMT_EIO: |why| says that |what| cannot be started, and the reason. */
+   CMT_EIO: |why| states that |what| cannot be started, and the reason. */
 CMT_NODISCARD cmt_err cmt__thread_start(pthread_t *out, void *(*run)(void *),
                                         void *arg, const char *what,
                                         cmt_why *why);
