@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The portable frame kernel, on libsodium, and the known answer that every
-   kernel must give before it is used. */
+/* The portable frame kernel, on libsodium, and the known-answer test that every
+   kernel must pass before it is used. */
 
 #include "aead.h"
 

@@ -8,8 +8,8 @@
 
 #include <sodium.h>
 
-/* One computation: what goes in, and the memory that it works with, where all
-   of its secrets are. */
+/* One computation: its input, and the working memory that contains all of its
+   secrets. */
 typedef struct cmt__hkdf {
   cmt_bytes ikm, salt, info;
   crypto_auth_hmacsha256_state hmac;
@@ -18,8 +18,8 @@ typedef struct cmt__hkdf {
 } cmt__hkdf;
 
 /* Fills |out| with |len| bytes and wipes what |h| worked with; false, and
-   nothing is written, when |len| is above the 8,160 bytes that the construction
-   can give. */
+   nothing is written, when |len| is above 8,160 bytes, the limit of the
+   construction. */
 CMT_NODISCARD bool cmt__hkdf_sha256(cmt__hkdf *h, uint8_t *out, size_t len);
 
 #endif

@@ -11,7 +11,8 @@
 enum {
   PAGE = 4096,
   CHUNK_PAGES_MAX = 16,
-  /* What the system's secret memory has before it is no longer than that. */
+  /* The header that the system's secret memory puts before it is not longer
+     than this. */
   ALIGN = 16,
   WORD = 64,
 };
@@ -21,7 +22,7 @@ struct cmt__key_chunk {
   uint8_t *base;
   size_t count, used; /* Slots. */
   bool locked;
-  uint64_t taken[]; /* A bit for each slot. */
+  uint64_t in_use[]; /* A bit for each slot. */
 };
 
 static size_t chunk_bytes(const cmt__key_slab *k, const cmt__key_chunk *c) {
@@ -114,14 +115,14 @@ static void *slot_take(const cmt__key_slab *k, const cmt_env *env,
                        cmt__key_chunk *c) {
   size_t i = 0;
 
-  while (c->taken[i / WORD] == UINT64_MAX) {
+  while (c->in_use[i / WORD] == UINT64_MAX) {
     i += WORD;
   }
-  while ((c->taken[i / WORD] >> i % WORD & 1) != 0) {
+  while ((c->in_use[i / WORD] >> i % WORD & 1) != 0) {
     i++;
   }
   CMT_ASSERT(env, i < c->count);
-  c->taken[i / WORD] |= UINT64_C(1) << i % WORD;
+  c->in_use[i / WORD] |= UINT64_C(1) << i % WORD;
   c->used++;
   return c->base + i * k->slot;
 }
@@ -170,8 +171,8 @@ void cmt__key_slab_give(cmt__key_slab *k, const cmt_env *env, void *slot) {
   c = chunk_of(k, slot);
   CMT_ASSERT(env, c != NULL);
   i = (size_t)((uint8_t *)slot - c->base) / k->slot;
-  CMT_ASSERT(env, (c->taken[i / WORD] >> i % WORD & 1) != 0);
-  c->taken[i / WORD] &= ~(UINT64_C(1) << i % WORD);
+  CMT_ASSERT(env, (c->in_use[i / WORD] >> i % WORD & 1) != 0);
+  c->in_use[i / WORD] &= ~(UINT64_C(1) << i % WORD);
   c->used--;
   if (c->used == 0 && chunks_with_room(k) > 1) {
     chunk_delete(k, env, c);

@@ -6,9 +6,9 @@
    chunks of secret memory.  Memory that the environment could not lock is no
    error: the chunk is used as it is.
 
-   A slot belongs to whoever took it.  Threads that share a slab take and give
-   back under its guard.  What is known of the slots lies in ordinary memory of
-   the environment. */
+   A slot belongs to its allocator until it is freed.  Threads that share a slab
+   allocate and free under its guard.  The bookkeeping lies in ordinary memory
+   of the environment. */
 
 #include "base/base.h"
 #include "base/guard.h"
@@ -24,9 +24,10 @@ typedef struct cmt__key_slab {
   size_t bytes, locked_bytes; /* All chunks, and the locked ones. */
 } cmt__key_slab;
 
-/* For slots of |size| bytes, and for one thread; no memory yet. */
+/* Initializes a slab for slots of |size| bytes and for one thread; allocates
+   nothing yet. */
 void cmt__key_slab_init(cmt__key_slab *k, const cmt_env *env, size_t size);
-/* Every slot was given back. */
+/* Every slot was freed before. */
 void cmt__key_slab_fini(cmt__key_slab *k, const cmt_env *env);
 
 /* A slot of zeros, aligned for any object; NULL: no memory. */
@@ -38,8 +39,8 @@ void cmt__key_slab_give(cmt__key_slab *k, const cmt_env *env, void *slot);
 void cmt__key_slab_count(cmt__key_slab *k, uint64_t *locked,
                          uint64_t *unlocked);
 
-/* Most bytes of ordinary memory that it takes for |count| slots of |size|
-   bytes at one time. */
+/* Most bytes of ordinary memory that the bookkeeping of |count| slots of |size|
+   bytes needs at one time. */
 size_t cmt__key_slab_memory(size_t size, size_t count);
 
 #endif

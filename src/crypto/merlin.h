@@ -11,7 +11,7 @@ typedef struct cmt__merlin {
   cmt__strobe strobe;
 } cmt__merlin;
 
-/* Labels, messages and challenges have at most UINT32_MAX bytes. */
+/* Labels, messages and challenges are limited to UINT32_MAX bytes. */
 void cmt__merlin_init(cmt__merlin *m, const char *label);
 void cmt__merlin_append(cmt__merlin *m, const char *label, cmt_bytes msg);
 void cmt__merlin_challenge(cmt__merlin *m, const char *label, uint8_t *out,

@@ -98,7 +98,7 @@ void cmt_node_key_get_id(const cmt_node_key *key, cmt_node_id *out) {
   }
 }
 
-/* A key looks the same to all who have it; only the count changes. */
+/* The key is immutable to all its users; only the count changes. */
 static cmt_node_key *key_counted(const cmt_node_key *key) {
   return (cmt_node_key *)(uintptr_t)key;
 }

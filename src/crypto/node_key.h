@@ -12,8 +12,8 @@
 
 enum { CMT__NODE_KEY_SECRET = 64, CMT__NODE_KEY_PUBLIC = 32 };
 
-/* Whoever works with a key has a reference to it, so it outlives them all,
-   whenever the application lets go of its own. */
+/* Each user of a key has a reference to it, so the key outlives all users, even
+   when the application drops its own reference early. */
 struct cmt_node_key {
   cmt_node_id id;
   cmt_env env;

@@ -13,7 +13,7 @@
 #define VEC_ALL32(v) _mm256_set1_epi32(v)
 #define VEC_ZERO _mm256_setzero_si256()
 #define VEC_COUNT _mm256_set_epi32(8, 7, 6, 5, 4, 3, 2, 1)
-/* A turn by whole bytes is one shuffle. */
+/* A rotation by whole bytes is one shuffle. */
 #define VEC_ROTL32(v, bits)                                                    \
   ((bits) == 16  ? _mm256_shuffle_epi8((v), turn_bytes(2))                     \
    : (bits) == 8 ? _mm256_shuffle_epi8((v), turn_bytes(1))                     \
@@ -99,13 +99,13 @@ CMT__LANES_INLINE VEC fold(VEC limb) {
 CMT__LANES_INLINE VEC product(VEC a, VEC b) { return _mm256_mul_epu32(a, b); }
 CMT__LANES_INLINE VEC add(VEC a, VEC b) { return _mm256_add_epi64(a, b); }
 
-/* Adds what |from| has above a limb to |to|. */
+/* Carries what |from| has above a limb over to |to|. */
 CMT__LANES_INLINE void carry(VEC *from, VEC *to) {
   *to = add(*to, _mm256_srli_epi64(*from, LIMB_BITS));
   *from = _mm256_and_si256(*from, all64(LIMB_MASK));
 }
 
-/* Takes sixteen bytes of each frame: sum = (sum + bytes + 2^128) * r.
+/* Absorbs sixteen bytes of each frame: sum = (sum + bytes + 2^128) * r.
 
    The limbs of the sum are below 2^26 + 2^10 before, so that all factors fit
    into the multiplier's 32 bits, and five products into 64. */

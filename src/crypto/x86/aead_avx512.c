@@ -26,8 +26,8 @@ enum {
   TOP_BITS = 130 - (2 * (int)LIMB_BITS),
 };
 
-/* Takes four vectors, |step| apart, by quarters: the first quarters become the
-   first vector of |out|, the second ones the fifth, and so on. */
+/* Splits four vectors, |step| apart, into quarters: the first quarters become
+   the first vector of |out|, the second ones the fifth, and so on. */
 CMT__LANES_INLINE void transpose_quarters(const VEC *in, int step, VEC *out) {
   const VEC low = _mm512_shuffle_i32x4(in[0], in[step], 0x44);
   const VEC high = _mm512_shuffle_i32x4(in[0], in[step], 0xee);
@@ -120,7 +120,7 @@ CMT__LANES_INLINE halves multiply(const VEC a[3], VEC b0, VEC b1, VEC b2) {
   };
 }
 
-/* Takes sixteen bytes of each frame: sum = (sum + bytes + 2^128) * r.
+/* Absorbs sixteen bytes of each frame: sum = (sum + bytes + 2^128) * r.
 
    The limbs of the sum are below 2^44 + 2^13 before, so that no factor reaches
    2^52, which is as wide as the multiplier is. */

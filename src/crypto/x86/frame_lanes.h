@@ -2,7 +2,7 @@
 #ifndef CMT__FRAME_LANES_H
 #define CMT__FRAME_LANES_H
 
-/* What the frame kernels have in common.  A frame takes blocks 0 to 17 of its
+/* What the frame kernels have in common.  A frame uses blocks 0 to 17 of its
    keystream: block 0 is the one-time key of Poly1305, 1 to 16 cover its first
    1024 bytes, and 17 its last four.  Whole blocks of one frame fill the lanes
    of ChaCha20; blocks 0 and 17 of a group of frames fill them once more.
@@ -240,8 +240,8 @@ static void authenticate_groups(group *g, int groups) {
   (groups == GROUPS ? authenticate_all : authenticate_one)(g);
 }
 
-/* Takes up to WIDTH jobs; a lane without one repeats the last job, and nothing
-   of it is written.  Returns how many groups they are: all, or one. */
+/* Prepares up to WIDTH jobs; a lane without one repeats the last job without
+   writing its result.  Returns how many groups the jobs fill: all, or one. */
 static int gather(group g[GROUPS], cmt__aead_job *jobs, size_t count) {
   const int groups = count > LANES ? GROUPS : 1;
 
@@ -266,8 +266,8 @@ static void seal_some(group g[GROUPS], cmt__aead_job *jobs, size_t count) {
   }
 }
 
-/* All tags are looked at before anything is decrypted, and only what is
-   authentic is. */
+/* All tags are checked before anything is decrypted, and only authentic frames
+   are. */
 static void open_some(group g[GROUPS], cmt__aead_job *jobs, size_t count) {
   authenticate_groups(g, gather(g, jobs, count));
   for (size_t i = 0; i < count; i++) {
@@ -283,7 +283,7 @@ static void open_some(group g[GROUPS], cmt__aead_job *jobs, size_t count) {
 
 typedef void operation(cmt__aead_job *jobs, size_t count);
 
-/* What is left and cheaper without lanes goes through |single|. */
+/* Jobs that are left over and cheaper without lanes go through |single|. */
 static void in_groups(cmt__aead_job *jobs, size_t count,
                       void (*some)(group *, cmt__aead_job *, size_t),
                       operation *single) {

@@ -15,7 +15,8 @@ static inline void poly1305_tag(const uint64_t sum[3], const uint8_t pad[16],
   uint64_t low = sum[0], middle = sum[1], high = sum[2];
   cmt__u128 t;
 
-  /* Once around the modulus, 2^130 - 5: now it is less than twice that. */
+  /* One partial reduction by the modulus, 2^130 - 5: the sum is now less than
+     twice the modulus. */
   t = (cmt__u128)low + 5 * (high >> 2);
   low = (uint64_t)t;
   t = (t >> 64) + middle;
