@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What a link writes.  What is sealed cannot be reordered any more, so it is
+/* The output of a link.  Sealed bytes cannot be reordered any more, so they are
    sealed as late as possible: a new batch of frames only when the last one was
-   taken whole, and one after a short write as long as what was taken; of what
-   a socket does not take, the rest is kept.  What the kernel takes ahead of
-   what it sends, and a batch, are each worth the target of delay at the
-   delivery rate, which the socket is asked for now and then. */
+   written whole, and after a short write one as long as what was written; the
+   rest of a short write is kept.  The unsent bytes in the kernel and a batch
+   are each worth the delay target at the delivery rate, which is sampled from
+   the socket now and then. */
 
 #include "link_impl.h"
 
@@ -15,8 +15,9 @@
 
 enum {
   BATCH_MIN = 8,          /* Frames. */
-  THROTTLE_BYTES = 65536, /* Queued messages that are not held back. */
-  /* Written since the socket was asked; less is never more than it may hold. */
+  THROTTLE_BYTES = 65536, /* Queued messages that need not wait. */
+  /* Written since the last sample; less than this never exceeds the limit of
+     the socket. */
   SAMPLE_BYTES = CMT__UNSENT_FIRST,
   UNSENT_MIN = 16384, /* Less would need too many iterations. */
 };
@@ -30,8 +31,8 @@ void cmt__link_free_rest(cmt__link *l) {
   l->rest_len = 0;
 }
 
-/* The socket takes no more.  What the other side sent before it went is still
-   to be read, and the end of that has the reason. */
+/* Nothing more can be written.  What the other side sent before it closed is
+   still to be read, and the end of that has the reason. */
 static void link_broken(cmt__link *l, cmt_err err) {
   l->error = l->loop->error;
   err = cmt__link_reason(l, err);
@@ -45,40 +46,40 @@ static void link_broken(cmt__link *l, cmt_err err) {
 }
 
 static bool link_write_some(cmt__link *l, const uint8_t *data, size_t len,
-                            size_t *taken) {
-  cmt_err err = cmt__tcp_write(l->tcp, data, len, taken);
+                            size_t *written) {
+  cmt_err err = cmt__tcp_write(l->tcp, data, len, written);
 
   l->write_calls++;
   if (err != CMT_OK) {
     link_broken(l, err);
     return false;
   }
-  l->sent_bytes += *taken;
+  l->sent_bytes += *written;
   CMT__TRACE(CMT__TRACE_WRITE, l->sent_bytes, 0);
-  if (*taken > 0) {
-    cmt_conn_consume(l->conn, *taken, cmt__loop_now(l->loop));
+  if (*written > 0) {
+    cmt_conn_consume(l->conn, *written, cmt__loop_now(l->loop));
   }
   return true;
 }
 
-/* After a short write the next batch is as long as what was taken: more would
-   only be committed too early. */
+/* After a short write the next batch is as long as what was written: more would
+   only be sealed too early. */
 static void link_keep_rest(cmt__link *l, const uint8_t *data, size_t len,
-                           size_t taken) {
+                           size_t written) {
   l->batch_frames =
-    cmt__min(cmt__max(taken / CMT_FRAME_SLOT, BATCH_MIN), CMT__BATCH_MAX);
-  l->rest = cmt__alloc(&l->loop->env, len - taken);
+    cmt__min(cmt__max(written / CMT_FRAME_SLOT, BATCH_MIN), CMT__BATCH_MAX);
+  l->rest = cmt__alloc(&l->loop->env, len - written);
   if (l->rest == NULL) {
     cmt__link_stop_conn(l, CMT_ENOMEM);
     return;
   }
-  memcpy(l->rest, data + taken, len - taken);
-  l->rest_len = len - taken;
+  memcpy(l->rest, data + written, len - written);
+  l->rest_len = len - written;
 }
 
 /* ---- the delivery rate ---- */
 
-/* NULL: no memory, and nothing follows before there is. */
+/* NULL: there is no memory, and the rate is not measured before there is. */
 static cmt__link_path *link_path_new(cmt__link *l) {
   cmt__link_path *p = cmt__alloc_zero(&l->loop->env, sizeof *p);
 
@@ -104,8 +105,8 @@ static void link_follow(cmt__link *l, cmt__link_path *p, uint64_t rate) {
                                     CMT__BATCH_MAX);
 }
 
-/* True when so much was written that the socket should be asked, or its last
-   answer may be no longer true. */
+/* True when so much was written that the socket should be sampled, or its last
+   sample may be out of date. */
 static bool link_wonders(const cmt__link *l, const cmt__link_path *p) {
   if (p == NULL) {
     return l->sent_bytes >= SAMPLE_BYTES;
@@ -151,8 +152,8 @@ static size_t link_batch_max(const cmt__link *l) {
 
 /* ---- batches ---- */
 
-/* Messages alone wait for others to share their frames; never the rest of what
-   is being sent, nor for long when there is much. */
+/* Messages wait for others to share their frames only while nothing else is
+   being sent, and not for long when there are many. */
 static bool link_throttle(cmt__link *l, bool urgent) {
   uint64_t now_ns = cmt__loop_now(l->loop);
 
@@ -168,12 +169,12 @@ static bool link_throttle(cmt__link *l, bool urgent) {
 }
 
 void cmt__link_write_rest(cmt__link *l) {
-  size_t taken;
+  size_t written;
 
   if (l->rest_len > 0 &&
-      link_write_some(l, l->rest + l->rest_at, l->rest_len, &taken)) {
-    l->rest_at += taken;
-    l->rest_len -= taken;
+      link_write_some(l, l->rest + l->rest_at, l->rest_len, &written)) {
+    l->rest_at += written;
+    l->rest_len -= written;
     if (l->rest_len == 0) {
       cmt__link_free_rest(l);
     }
@@ -182,7 +183,7 @@ void cmt__link_write_rest(cmt__link *l) {
 
 void cmt__link_write(cmt__link *l) {
   uint64_t now_ns = cmt__loop_now(l->loop);
-  size_t len, taken;
+  size_t len, written;
   bool urgent;
 
   l->throttled = false;
@@ -193,11 +194,11 @@ void cmt__link_write(cmt__link *l) {
   }
   len = cmt_conn_write(l->conn, l->loop->scratch, link_batch_max(l), now_ns);
   CMT__TRACE(CMT__TRACE_SEAL, l->sent_bytes, len);
-  if (len == 0 || !link_write_some(l, l->loop->scratch, len, &taken)) {
+  if (len == 0 || !link_write_some(l, l->loop->scratch, len, &written)) {
     return;
   }
-  if (taken < len) {
-    link_keep_rest(l, l->loop->scratch, len, taken);
+  if (written < len) {
+    link_keep_rest(l, l->loop->scratch, len, written);
     return;
   }
   l->batch_frames = cmt__min(2 * l->batch_frames, CMT__BATCH_MAX);
@@ -220,15 +221,15 @@ void cmt__link_flush(cmt__link *l) {
 }
 
 bool cmt__link_final_flush(cmt__link *l) {
-  size_t len, taken = 0;
+  size_t len, written = 0;
 
   while (l->rest_len == 0 && l->write_err == CMT_OK &&
          cmt_conn_wants_write(l->conn, cmt__loop_now(l->loop), NULL)) {
     len = cmt_conn_write(l->conn, l->loop->scratch, CMT__SCRATCH,
                          cmt__loop_now(l->loop));
     if (len == 0 ||
-        cmt__tcp_write(l->tcp, l->loop->scratch, len, &taken) != CMT_OK ||
-        taken < len) {
+        cmt__tcp_write(l->tcp, l->loop->scratch, len, &written) != CMT_OK ||
+        written < len) {
       return false;
     }
     cmt_conn_consume(l->conn, len, cmt__loop_now(l->loop));

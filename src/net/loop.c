@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What all loops share: the heap of timers, the ring of due tasks, and the
-   scratch memory.  The invariant of the heap: no timer is due before its
+/* What all loops have in common: the heap of timers, the list of due tasks, and
+   the scratch memory.  The invariant of the heap: no timer is due before its
    parent, and each timer knows its own place, counted from 1. */
 
 #include "loop.h"
@@ -113,8 +113,8 @@ uint64_t cmt__loop_next_timer(const cmt__loop *l) {
   return l->heap_count == 0 ? CMT_NEVER : l->heap[0]->at_ns;
 }
 
-/* A callback may set its timer to the present instant again; counting keeps
-   such a timer from holding the loop in here for ever. */
+/* A callback may set its timer to the present instant again; the count keeps
+   such a timer from keeping the loop here for ever. */
 void cmt__loop_run_timers(cmt__loop *l) {
   for (size_t left = l->heap_count; left > 0; left--) {
     cmt__timer *t;
@@ -170,7 +170,7 @@ void cmt__loop_timer(cmt__loop *l, cmt__timer *t, uint64_t at_ns) {
     }
     heap_remove(l, t);
   }
-  /* A timer that is due as it is set waits for nothing that could come. */
+  /* A timer that is due when it is set need not wait for a poll. */
   t->at_ns =
     at_ns <= l->now_ns ? cmt__min64(at_ns, cmt__loop_polled(l)) : at_ns;
   if (at_ns != CMT_NEVER) {

@@ -2,13 +2,13 @@
 #ifndef CMT__LOOP_H
 #define CMT__LOOP_H
 
-/* The event loop as everything above it sees it.  One small interface with
+/* The event loop as the layers above it see it: one small interface with
    several implementations: loop_uv for production, doubles for tests, a
    simulator with virtual time.
 
    Everything here but cmt__loop_post(), cmt__loop_stop() and
    cmt__listener_dropped() belongs to the thread that runs the loop (or to any
-   one thread while nobody runs it); a tcp can go from one loop to another.
+   one thread while no thread runs it); a tcp can move from one loop to another.
    Callbacks come from inside the run, never from inside a call of this
    interface; after an object was closed or a timer was stopped none comes. */
 
@@ -46,17 +46,18 @@ typedef struct cmt__task {
 } cmt__task;
 
 typedef struct cmt__tcp_callbacks {
-  /* Once, for a tcp of cmt__loop_connect(): CMT_OK, CMT_EREFUSED,
+  /* Runs once, for a tcp of cmt__loop_connect(): CMT_OK, CMT_EREFUSED,
      CMT_EUNREACH, CMT_ERESET, CMT_EIO.  Close it after a failure. */
   void (*on_connect)(void *arg, cmt_err err);
   /* |len| > 0 bytes, lent for the call and free to be changed. */
   void (*on_read)(void *arg, uint8_t *data, size_t len);
-  /* Once: CMT_EEOF, CMT_ERESET, or another reason why nothing more can be
-     read.  Everything that arrived before was given to on_read. */
+  /* Runs once: CMT_EEOF, CMT_ERESET, or another reason why nothing more can be
+     read.  Everything that arrived before was passed to on_read. */
   void (*on_end)(void *arg, cmt_err err);
-  /* Once after a cmt__tcp_write() that took less than all: there is room. */
+  /* Runs once after a cmt__tcp_write() that wrote less than all: there is
+     room. */
   void (*on_writable)(void *arg);
-  /* Once after cmt__tcp_detach(): the loop has let go of it. */
+  /* Runs once after cmt__tcp_detach(): the loop has released the socket. */
   void (*on_detached)(void *arg);
 } cmt__tcp_callbacks;
 
@@ -70,8 +71,8 @@ enum {
   CMT__READ_MAX = 65536, /* Bytes of one on_read. */
   CMT__READ_ITERATION_MAX =
     262144,              /* Bytes that one tcp reads in an iteration. */
-  CMT__ACCEPTS_MAX = 64, /* Connections that a listener takes in an iteration,
-                            so that those it took get theirs. */
+  CMT__ACCEPTS_MAX = 64, /* Connections that a listener accepts in an iteration,
+                            so that accepted ones are served meanwhile. */
   CMT__UNSENT_FIRST = 32768, /* cmt__tcp_unsent_max() at first. */
   CMT__RESOLVE_MAX = 32      /* Addresses that a resolve reports. */
 };
@@ -92,7 +93,7 @@ typedef struct cmt__loop_ops {
   void (*tcp_start)(cmt__tcp *t, const cmt__tcp_callbacks *cbs, void *arg);
   void (*tcp_read)(cmt__tcp *t, bool on);
   cmt_err (*tcp_write)(cmt__tcp *t, const uint8_t *data, size_t len,
-                       size_t *taken);
+                       size_t *written);
   void (*tcp_shutdown)(cmt__tcp *t);
   void (*tcp_remote)(const cmt__tcp *t, cmt_net_addr *out);
   void (*tcp_close)(cmt__tcp *t);
@@ -116,20 +117,21 @@ struct cmt__loop {
   const cmt__loop_ops *ops;
   cmt_env env;
   uint64_t now_ns; /* Latched by the implementation; never runs backwards. */
-  /* When it last began to look for what has come; 0: it looks at every
-     instant before anything is due. */
+  /* When the last poll began; 0: the implementation polls before every instant
+     at which something is due. */
   uint64_t polled_ns;
   cmt__timer **heap;
   size_t heap_count, heap_cap, reserved;
-  cmt__task tasks;  /* Head of a ring: due at the end of this iteration. */
+  cmt__task tasks;  /* Head of a circular list: due at the end of this
+                       iteration. */
   uint8_t *scratch; /* CMT__SCRATCH bytes, for one use at a time. */
   /* The errno behind the last failure that it reported, or the error of
      getaddrinfo(), which is negative; 0: unknown. */
   int error;
-  void *user; /* For whoever owns the loop. */
+  void *user; /* For the owner of the loop. */
 };
 
-/* A run of 256 frames: what a link seals before it writes. */
+/* Room for 256 frames, which a link seals before it writes. */
 enum { CMT__SCRATCH = 256 * 1044 };
 
 /* For implementations. */
@@ -138,8 +140,9 @@ CMT_NODISCARD cmt_err cmt__loop_init(cmt__loop *l, const cmt__loop_ops *ops,
 void cmt__loop_fini(cmt__loop *l);
 /* When the earliest timer is due; CMT_NEVER without one. */
 uint64_t cmt__loop_next_timer(const cmt__loop *l);
-/* Runs the timers that are due at cmt__loop_polled(), the earliest first: what
-   had come by a deadline goes before it, however late both are. */
+/* Runs the timers that are due at cmt__loop_polled(), the earliest first: data
+   that arrived before a deadline are handled before it, however late both
+   are. */
 void cmt__loop_run_timers(cmt__loop *l);
 /* Runs the tasks that were due when it was called; true when more are due
    now, so the loop must not block. */
@@ -147,21 +150,22 @@ bool cmt__loop_run_tasks(cmt__loop *l);
 
 /* For users. */
 
-/* What went wrong, in words: those of the system for CMT_EIO and CMT_EUNREACH
+/* Describes a failure: in the words of the system for CMT_EIO and CMT_EUNREACH
    when |error| is an errno, those of the resolver for CMT_ERESOLVE, else the
    text of |err|.  Lies in |out|, or is static. */
 const char *cmt__loop_fault(cmt_err err, int error, char *out, size_t cap);
 
 static inline uint64_t cmt__loop_now(const cmt__loop *l) { return l->now_ns; }
 
-/* All that had come by then was given to its owner, but for what a bound on
-   reading has left.  A deadline after it is not over yet, whatever the time:
-   who is held up looks at the sockets first. */
+/* The instant of the last poll: all that had arrived by then was passed to its
+   owner, except what a bound on reading has left.  A later deadline does not
+   count as passed, whatever the time is: after a delay the sockets are read
+   first. */
 static inline uint64_t cmt__loop_polled(const cmt__loop *l) {
   return l->polled_ns != 0 ? l->polled_ns : l->now_ns;
 }
 
-/* Another loop has seen |now_ns|, and what it saw then comes here. */
+/* Another loop has seen |now_ns|, and events of that time arrive here. */
 static inline void cmt__loop_catch_up(cmt__loop *l, uint64_t now_ns) {
   l->now_ns = cmt__max64(l->now_ns, now_ns);
 }
@@ -172,10 +176,12 @@ void cmt__loop_timer(cmt__loop *l, cmt__timer *t, uint64_t at_ns);
 /* Makes room for |count| more timers that may be set at one time, besides those
    of earlier calls: several owners may share a loop. */
 CMT_NODISCARD cmt_err cmt__loop_reserve_timers(cmt__loop *l, size_t count);
-/* Gives back the room of timers that are not set and will not be. */
+/* Releases the room of timers that are not set and will not be. */
 void cmt__loop_release_timers(cmt__loop *l, size_t count);
 
-void cmt__loop_defer(cmt__loop *l, cmt__task *t);        /* Twice is once. */
+void cmt__loop_defer(cmt__loop *l, cmt__task *t);        /* Does nothing when
+                                                            |t| is due
+                                                            already. */
 void cmt__loop_defer_cancel(cmt__loop *l, cmt__task *t); /* Not due: fine. */
 
 /* Runs until cmt__loop_stop(), on the calling thread. */
@@ -186,14 +192,14 @@ static inline void cmt__loop_stop(cmt__loop *l) { l->ops->stop(l); }
 static inline void cmt__loop_post(cmt__loop *l, cmt__post *p) {
   l->ops->post(l, p);
 }
-/* Closes nothing: every tcp, listener and resolve was closed before. */
+/* Frees the loop: every tcp, listener and resolve was closed before. */
 static inline void cmt__loop_delete(cmt__loop *l) { l->ops->delete (l); }
 
 /* Listens on an IP literal of this machine; port 0 picks a free one.  "::"
-   takes IPv4 as well, whatever the default of the system is, and is "0.0.0.0"
-   where there is no IPv6.  Each connection goes to |cb|, which starts or closes
-   it before it returns. Running out of descriptors never ends accepting:
-   waiting connections are closed and counted.  CMT_EIO: |why| says "cannot
+   accepts IPv4 as well, whatever the default of the system is, and is "0.0.0.0"
+   where there is no IPv6.  Each connection is passed to |cb|, which starts or
+   closes it before it returns. Running out of descriptors never ends accepting:
+   waiting connections are closed and counted.  CMT_EIO: |why| reads "cannot
    listen on A: reason". */
 CMT_NODISCARD static inline cmt_err
 cmt__loop_listen(cmt__loop *l, const cmt_net_addr *at, cmt__accept_cb cb,
@@ -246,18 +252,18 @@ static inline void cmt__tcp_read(cmt__tcp *t, bool on) {
 static inline void cmt__tcp_read_max(cmt__tcp *t, size_t max) {
   t->read_max = max;
 }
-/* For implementations: what the next read may take of |left|. */
+/* For implementations: how much of |left| the next read may use. */
 static inline size_t cmt__tcp_read_room(const cmt__tcp *t, size_t left) {
   size_t room = cmt__min(left, CMT__READ_MAX);
 
   return t->read_max > 0 ? cmt__min(room, t->read_max) : room;
 }
-/* One write call.  |*taken| of |len| bytes were taken; when that is less,
-   on_writable comes once.  CMT_ERESET, CMT_EUNREACH or CMT_EIO: nothing more
-   can be written. */
+/* Makes one write call.  |*written| of |len| bytes were written; when that is
+   less, on_writable comes once.  CMT_ERESET, CMT_EUNREACH or CMT_EIO: nothing
+   more can be written. */
 CMT_NODISCARD static inline cmt_err
-cmt__tcp_write(cmt__tcp *t, const uint8_t *data, size_t len, size_t *taken) {
-  return t->loop->ops->tcp_write(t, data, len, taken);
+cmt__tcp_write(cmt__tcp *t, const uint8_t *data, size_t len, size_t *written) {
+  return t->loop->ops->tcp_write(t, data, len, written);
 }
 /* Sends EOF after what was written. */
 static inline void cmt__tcp_shutdown(cmt__tcp *t) {
@@ -266,13 +272,13 @@ static inline void cmt__tcp_shutdown(cmt__tcp *t) {
 static inline void cmt__tcp_remote(const cmt__tcp *t, cmt_net_addr *out) {
   t->loop->ops->tcp_remote(t, out);
 }
-/* False: nothing is known. */
+/* False: the system reports nothing. */
 CMT_NODISCARD static inline bool cmt__tcp_info_get(const cmt__tcp *t,
                                                    cmt__tcp_info *out) {
   return t->loop->ops->tcp_info != NULL && t->loop->ops->tcp_info(t, out);
 }
-/* Writes are short while more than |max| bytes are taken and not sent, and
-   on_writable comes when it is half. */
+/* Makes writes short while more than |max| bytes are written and not sent;
+   on_writable comes when half of it is left. */
 static inline void cmt__tcp_unsent_max(cmt__tcp *t, size_t max) {
   if (t->loop->ops->tcp_unsent_max != NULL) {
     t->loop->ops->tcp_unsent_max(t, max);
@@ -282,8 +288,8 @@ static inline void cmt__tcp_unsent_max(cmt__tcp *t, size_t max) {
 static inline size_t cmt__tcp_unread(const cmt__tcp *t) {
   return t->loop->ops->tcp_unread != NULL ? t->loop->ops->tcp_unread(t) : 0;
 }
-/* The system ends the connection with ETIMEDOUT when the other side takes
-   nothing of what was sent for |after_ns|; 0: after its own time. */
+/* Makes the system end the connection with ETIMEDOUT when the other side
+   acknowledges nothing for |after_ns|; 0: after the default of the system. */
 static inline void cmt__tcp_give_up(cmt__tcp *t, uint64_t after_ns) {
   if (t->loop->ops->tcp_give_up != NULL) {
     t->loop->ops->tcp_give_up(t, after_ns);
@@ -303,21 +309,21 @@ static inline void cmt__tcp_congestion(cmt__tcp *t, const char *name) {
 }
 /* Closes at once; |t| is gone for its user. */
 static inline void cmt__tcp_close(cmt__tcp *t) { t->loop->ops->tcp_close(t); }
-/* Takes the connected |t| off its loop, not in one of its own callbacks.  Of
-   those only on_detached still comes, the last that happens to it there. */
+/* Removes the connected |t| from its loop, not in one of its own callbacks.  Of
+   those only on_detached still comes, as the last one on that loop. */
 static inline void cmt__tcp_detach(cmt__tcp *t) { t->loop->ops->tcp_detach(t); }
 /* Puts a |t| that was detached on |l|, where all goes on as it was: it is read
    if it was, and on_writable is owed if it was.  CMT_EIO, CMT_ENOMEM: |l|
-   cannot take it, and it was closed. */
+   cannot accept it, and it was closed. */
 CMT_NODISCARD static inline cmt_err cmt__tcp_attach(cmt__tcp *t, cmt__loop *l) {
   return l->ops->tcp_attach(t, l);
 }
-/* Bounds the connections that it takes in an iteration; 0: to CMT__ACCEPTS_MAX.
- */
+/* Bounds the connections that it accepts in an iteration; 0: to
+ CMT__ACCEPTS_MAX. */
 static inline void cmt__listener_accepts_max(cmt__listener *ls, unsigned max) {
   ls->accepts_max = max;
 }
-/* For implementations: how many it may take in an iteration. */
+/* For implementations: how many it may accept in an iteration. */
 static inline unsigned cmt__listener_room(const cmt__listener *ls) {
   return ls->accepts_max > 0 ? ls->accepts_max : CMT__ACCEPTS_MAX;
 }
@@ -325,8 +331,8 @@ static inline void cmt__listener_addr(const cmt__listener *ls,
                                       cmt_net_addr *out) {
   ls->loop->ops->listener_addr(ls, out);
 }
-/* Connections closed for want of descriptors or memory.  Any thread, as long
-   as the listener is not closed. */
+/* Connections closed for lack of descriptors or memory.  Any thread, as long as
+   the listener is not closed. */
 static inline uint64_t cmt__listener_dropped(const cmt__listener *ls) {
   return ls->loop->ops->listener_dropped(ls);
 }

@@ -5,25 +5,25 @@
    Design notes.  getaddrinfo() cannot be interrupted, and takes 20 s and more
    for a name whose servers are silent.  So each lookup has a thread, which is
    started when it is needed, and ends when nothing waits.  A name has one
-   lookup at a time, whoever asks and how often, so that a dead name holds one
-   thread.
+   lookup at a time for all its questions, so that a name whose servers are
+   silent occupies one thread.
 
-   A lookup whose last question is left is slow, and so is its name until it
-   answers one in time.  Lookups that are slow do not count against the others:
-   of these CMT__LOOKUPS_FAST are under way whatever the slow ones do, up to
-   CMT__LOOKUPS_MAX in all, and a name that is known to be slow waits when there
-   are CMT__LOOKUPS_SLOW.  What waits is in a queue, in the order of the
-   questions, of which there are no more than dials.
+   A lookup whose last question was cancelled is slow, and so is its name until
+   a later lookup of it answers in time.  Lookups that are slow do not count
+   against the others: of these CMT__LOOKUPS_FAST are under way whatever the
+   slow ones do, up to CMT__LOOKUPS_MAX in all, and a name that is known to be
+   slow waits when there are CMT__LOOKUPS_SLOW.  What waits is in a queue, in
+   the order of the questions, of which there are no more than dials.
 
-   Nobody waits for a lookup at the end.  The resolver is counted: the loop has
+   The end waits for no lookup.  The resolver is reference counted: the loop has
    one reference and each thread has one.  Memory that a thread may have to free
    after the loop is gone belongs to no environment, since that may be gone with
    its application; it comes from malloc(), as the system's own list of
    addresses does.
 
    Only |queue|, |done|, the counts and |loop| are shared with the threads,
-   under the lock.  Who asks, the list of lookups and the names are of the loop
-   alone. */
+   under the lock.  The questions, the list of lookups and the names belong to
+   the loop alone. */
 
 #include "resolver.h"
 
@@ -58,7 +58,7 @@ typedef struct fifo {
 
 struct cmt__resolver {
   pthread_mutex_t lock;
-  cmt__post post; /* Something is done. */
+  cmt__post post; /* Signals that |done| has a lookup. */
   cmt__task task; /* A lookup has become slow, so that others may begin. */
   cmt__lookup *lookups;
   uint64_t slow_names[CMT__SLOW_NAMES]; /* Hashes; a wake-up. */
@@ -152,7 +152,7 @@ static bool may_begin(const cmt__resolver *r, bool slow) {
                : r->running - r->running_slow < CMT__LOOKUPS_FAST);
 }
 
-/* Under the lock: takes the first that may begin off the queue. */
+/* Under the lock: removes the first lookup that may begin from the queue. */
 static cmt__lookup *queue_take(cmt__resolver *r) {
   cmt__lookup *k = r->queue.first;
 
@@ -247,7 +247,7 @@ static int thread_start(cmt__resolver *r, cmt__lookup *k) {
 }
 
 /* Starts what may begin.  0, or the errno of the thread that could not be
-   started; a thread that ends takes what stays in the queue. */
+   started; a thread that finishes a lookup continues with the queue. */
 static int queue_start(cmt__resolver *r) {
   int error = 0;
 
@@ -282,8 +282,8 @@ static void answer(cmt__resolver *r, cmt__lookup *k) {
   lookup_free(k);
 }
 
-/* A callback may ask again, but not close the resolver: that waits for the end
-   of the loop. */
+/* A callback may ask again, but must not close the resolver, which happens only
+   at the end of the loop. */
 static void on_post(cmt__post *post) {
   cmt__resolver *r =
     (cmt__resolver *)((char *)post - offsetof(cmt__resolver, post));
@@ -304,8 +304,8 @@ static void on_post(cmt__post *post) {
   }
 }
 
-/* At the end of the iteration, since questions are often left together: what
-   waits is to begin only if somebody still asks. */
+/* Runs at the end of the iteration, since questions are often cancelled
+   together: a lookup that waits begins only if it still has a question. */
 static void on_iteration(cmt__task *task) {
   (void)queue_start(
     (cmt__resolver *)((char *)task - offsetof(cmt__resolver, task)));
@@ -389,7 +389,8 @@ static void question_remove(cmt__question *q) {
   q->lookup = NULL;
 }
 
-/* Nobody asks for |k| any more.  What has begun goes on, as a slow one. */
+/* |k| has no question any more.  A lookup that has begun goes on, as a slow
+   one. */
 static void lookup_leave(cmt__resolver *r, cmt__lookup *k) {
   lookup_state state;
 
@@ -434,7 +435,7 @@ cmt_err cmt__resolver_ask(cmt__resolver *r, const char *host,
   cmt__lock(&r->lock);
   stuck = r->running == 0 && k->state == QUEUED;
   cmt__unlock(&r->lock);
-  if (stuck) { /* No thread will ever take it. */
+  if (stuck) { /* No thread will ever start it. */
     cmt__resolver_leave(r, q);
     errno = error;
     return CMT_EIO;

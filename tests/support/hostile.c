@@ -7,18 +7,18 @@ enum { FRAMES_MAX = 64 };
 
 /* What the socket does not take now goes when it is writable. */
 static void write_all(hostile *h, const uint8_t *data, size_t len) {
-  size_t taken = 0;
+  size_t written = 0;
 
   if (h->ended || h->tcp == NULL) {
     return;
   }
   if (h->pending.len == 0 &&
-      cmt__tcp_write(h->tcp, data, len, &taken) != CMT_OK) {
+      cmt__tcp_write(h->tcp, data, len, &written) != CMT_OK) {
     h->ended = true;
     return;
   }
-  if (taken < len) {
-    test_bytes_put(&h->pending, data + taken, len - taken);
+  if (written < len) {
+    test_bytes_put(&h->pending, data + written, len - written);
   }
 }
 
@@ -121,18 +121,18 @@ static void on_end(void *arg, cmt_err err) {
 
 static void on_writable(void *arg) {
   hostile *h = arg;
-  size_t taken = 0;
+  size_t written = 0;
 
   if (h->ended || h->pending.len == 0) {
     return;
   }
   if (cmt__tcp_write(h->tcp, h->pending.base + h->pending.head, h->pending.len,
-                     &taken) != CMT_OK) {
+                     &written) != CMT_OK) {
     h->ended = true;
     return;
   }
-  h->pending.head += taken;
-  h->pending.len -= taken;
+  h->pending.head += written;
+  h->pending.len -= written;
 }
 
 static const cmt__tcp_callbacks callbacks = {.on_connect = on_connect,

@@ -126,7 +126,7 @@ static void tcp_read(cmt__tcp *t, bool on) {
 /* The first write to an end that is closed still succeeds, and is answered
    with a reset. */
 static cmt_err tcp_write(cmt__tcp *t, const uint8_t *data, size_t len,
-                         size_t *taken) {
+                         size_t *written) {
   net_end *e = (net_end *)t;
   test_loop *l = test_loop_of(t->loop);
   test_dir *d = &e->conn->shown.dir[e->side];
@@ -134,7 +134,7 @@ static cmt_err tcp_write(cmt__tcp *t, const uint8_t *data, size_t len,
   uint8_t *tapped;
 
   assert_false(e->connecting || e->closed);
-  *taken = 0;
+  *written = 0;
   if (len == 0) {
     return CMT_OK;
   }
@@ -150,18 +150,18 @@ static cmt_err tcp_write(cmt__tcp *t, const uint8_t *data, size_t len,
   }
   if (e->conn->ends[1 - e->side] == NULL) {
     e->reset = true;
-    *taken = len;
+    *written = len;
     return CMT_OK;
   }
-  *taken = d->cap > d->in_flight ? cmt__min(len, d->cap - d->in_flight) : 0;
-  if (*taken > 0) {
-    tapped = pipe_put(p, d, data, *taken);
-    d->written += *taken;
+  *written = d->cap > d->in_flight ? cmt__min(len, d->cap - d->in_flight) : 0;
+  if (*written > 0) {
+    tapped = pipe_put(p, d, data, *written);
+    d->written += *written;
     if (l->tap != NULL) {
-      l->tap(l->tap_arg, &e->conn->shown, e->side, tapped, *taken);
+      l->tap(l->tap_arg, &e->conn->shown, e->side, tapped, *written);
     }
   }
-  e->want_write |= *taken < len;
+  e->want_write |= *written < len;
   return CMT_OK;
 }
 

@@ -8,14 +8,14 @@
    end of the check is the one place that decides whether and how long the next
    poll may block, and a stop takes effect there with nothing left half done.
 
-   A timer is run only when the poll before it began after it was due.  So
-   whoever was held up, by a slow callback or by a process that was stopped,
-   sees what has come meanwhile before anybody is late; a timer costs one more
-   poll, which does not block.
+   A timer is run only when the poll before it began after it was due.  So after
+   a delay, by a slow callback or a stopped process, the loop reads what has
+   arrived meanwhile before a deadline counts; a timer costs one more poll,
+   which does not block.
 
-   All that holds on an application's loop, too.  Only the end differs: that
-   loop is not ours to run until libuv has let go of everything, so what it
-   holds is counted, and whoever is last frees. */
+   All this is true on an application's loop, too.  Only the end differs: we
+   cannot run that loop until libuv has closed everything, so its handles and
+   requests are counted, and the last one to go frees. */
 
 #include "loop_uv.h"
 
@@ -109,8 +109,8 @@ static void on_check(uv_check_t *check) {
   cmt__uv_leave(&l->base);
 }
 
-/* A record belongs to its poster again from the moment its callback is
-   entered, so nothing of it is read after that. */
+/* A post belongs to its poster again from the moment its callback is entered,
+   so it is not read after that. */
 static cmt__post *pop_post(cmt__loop_uv *l, cmt__post **list) {
   cmt__post *p;
 
@@ -181,8 +181,9 @@ static void loop_stop(cmt__loop *base) {
   uv_async_send(&l->async);
 }
 
-/* Every call comes either from a callback, and the check that follows looks at
-   timers and tasks, or from outside, and the start of the run does. */
+/* Every call comes either from a callback, and the check handle that follows
+   reads timers and tasks, or from outside, and the start of the run reads
+   them. */
 static void loop_rearm(cmt__loop *base) { (void)base; }
 
 static void free_loop(cmt__loop_uv *l) {
@@ -242,8 +243,8 @@ void cmt__loop_uv_close(cmt__loop *base, void (*cb)(void *arg), void *arg) {
   close_handles(l);
 }
 
-/* Closed tcps may still wait for libuv to let them go; the run ends when it
-   has. */
+/* Closed tcps may still wait for libuv to close their handles; the run ends
+   then. */
 static void drain(cmt__loop_uv *l) {
   int error;
 

@@ -23,7 +23,7 @@ CMT_NODISCARD cmt_err cmt__loop_uv_new_on(const cmt_env *env,
 int cmt__loop_uv_congestion_check(const char *name);
 
 /* Closes the handles of a loop on the caller's; every tcp, listener and resolve
-   was closed before.  |cb| comes once libuv has let go of them all, and may
+   was closed before.  |cb| is called once libuv has released them all, and may
    delete the loop.  Deleted earlier, the loop frees itself at that time, and
    |cb| never comes. */
 void cmt__loop_uv_close(cmt__loop *l, void (*cb)(void *arg), void *arg);

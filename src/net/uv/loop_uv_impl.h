@@ -30,7 +30,7 @@ typedef struct cmt__loop_uv {
   uint8_t *read_buffer; /* CMT__READ_MAX bytes, shared by all tcps. */
   /* On the caller's loop, which cannot be run until nothing is left: */
   void (*inside)(bool is_inside);
-  size_t handles;        /* Handles and requests that libuv has not let go. */
+  size_t handles;        /* Handles and requests that libuv has not released. */
   bool closing, deleted; /* |on_closed| reports the former, once. */
   void (*on_closed)(void *arg);
   void *on_closed_arg;
@@ -47,8 +47,8 @@ typedef union cmt__sockaddr {
 void cmt__uv_enter(cmt__loop *l);
 void cmt__uv_leave(cmt__loop *l);
 
-/* libuv holds |count| more handles or requests of ours, or let go of one.  The
-   loop may be gone after the latter. */
+/* libuv has |count| more handles or requests of ours, or has released one.  The
+   loop may be freed by the latter. */
 void cmt__uv_hold(cmt__loop *l, size_t count);
 void cmt__uv_let_go(cmt__loop *l);
 
@@ -59,7 +59,8 @@ int cmt__uv_sockaddr(const cmt_net_addr *a, cmt__sockaddr *out, socklen_t *len);
    zone: the name of its interface, or else its number. */
 void cmt__uv_net_addr(const struct sockaddr *sa, cmt_net_addr *out);
 
-/* Takes the connected or connecting socket |fd|; NULL: it was closed. */
+/* Makes a tcp of the connected or connecting socket |fd|; NULL: it was
+   closed. */
 cmt__tcp *cmt__uv_tcp_new(cmt__loop *l, int fd, const cmt__sockaddr *remote);
 
 cmt_err cmt__uv_listen(cmt__loop *l, const cmt_net_addr *at, cmt__accept_cb cb,
@@ -74,7 +75,7 @@ cmt_err cmt__uv_connect(cmt__loop *l, const cmt_net_addr *to,
 void cmt__uv_tcp_start(cmt__tcp *t, const cmt__tcp_callbacks *cbs, void *arg);
 void cmt__uv_tcp_read(cmt__tcp *t, bool on);
 cmt_err cmt__uv_tcp_write(cmt__tcp *t, const uint8_t *data, size_t len,
-                          size_t *taken);
+                          size_t *written);
 void cmt__uv_tcp_shutdown(cmt__tcp *t);
 void cmt__uv_tcp_remote(const cmt__tcp *t, cmt_net_addr *out);
 void cmt__uv_tcp_close(cmt__tcp *t);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Listeners of the production loop.  libuv's own closes connections unseen
-   when descriptors run out; this one accepts under a poll handle and keeps a
-   descriptor in reserve, with which it takes, closes and counts what waits.
-   Whatever accept4() returns, the listener goes on; only where nothing can be
-   accepted now and the poll would return at once does it rest: memory lacks, or
-   every accept4() of an iteration failed. */
+/* Listeners of the production loop.  libuv's own closes connections unseen when
+   descriptors run out; this one accepts under a poll handle and keeps a
+   descriptor in reserve, with which it accepts, closes and counts waiting
+   connections.  Whatever accept4() returns, the listener goes on.  It pauses
+   only where nothing can be accepted now and the poll would return at once: for
+   lack of memory, or when every accept4() of an iteration failed. */
 
 #include "loop_uv_impl.h"
 
@@ -21,7 +21,7 @@ typedef struct listener_uv {
   uv_poll_t poll;
   uv_timer_t rest;
   int fd, reserve; /* |reserve| is -1 while it could not be opened. */
-  int handles;     /* Handles that libuv has not let go of. */
+  int handles;     /* Handles that libuv has not closed yet. */
   cmt__accept_cb cb;
   void *arg;
   _Atomic uint64_t dropped;
@@ -101,7 +101,7 @@ static bool survive(listener_uv *ls, int error) {
   case ENOMEM:
     rest(ls);
     return false;
-  default: /* What became of one connection, not of the listener. */
+  default: /* Errors of one connection, not of the listener. */
     return true;
   }
 }
@@ -125,7 +125,7 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
       failed++;
     }
   }
-  /* After a failed status libuv has stopped the handle. */
+  /* libuv stops the handle when the status is an error. */
   if ((status < 0 || failed == CMT__ACCEPTS_MAX) && !ls->closed) {
     rest(ls);
   }

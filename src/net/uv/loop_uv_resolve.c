@@ -80,7 +80,7 @@ static void add_addresses(answer *to, const cmt_env *env,
   }
 }
 
-/* Tells the outcome; |r| is gone before that. */
+/* Reports the outcome after |r| is freed. */
 static void finish(resolve_uv *r, cmt_err err, const answer *found) {
   cmt__resolve_cb cb = r->cb;
   void *arg = r->arg;

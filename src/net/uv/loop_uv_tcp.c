@@ -7,7 +7,7 @@
    differ in one direction only: what is armed without need stays so until it
    fires once, because arming costs system calls and a flood needs the same
    again at once.  A callback may close its own tcp: the memory stays until
-   libuv has let go of the handle, and |closed| is looked at after each call. */
+   libuv has released the handle, and |closed| is checked after each call. */
 
 #include "loop_uv_impl.h"
 
@@ -154,7 +154,7 @@ static void read_zero(tcp_uv *t) {
 }
 
 /* A read of less than the buffer emptied the socket; another read would only
-   say so.  An end or an error that comes after it makes the next poll
+   return EAGAIN.  An end or an error that comes after it makes the next poll
    return at once. */
 static void read_turn(tcp_uv *t) {
   uint8_t *buffer = ((cmt__loop_uv *)t->base.loop)->read_buffer;
@@ -210,7 +210,7 @@ static void serve(tcp_uv *t, int events) {
   }
 }
 
-/* libuv reports POLLERR as a failed status, and has stopped the handle. */
+/* libuv reports POLLERR as an error status, and has stopped the handle. */
 static void on_poll(uv_poll_t *poll, int status, int events) {
   tcp_uv *t = poll->data;
 
@@ -234,7 +234,7 @@ static void on_outcome(cmt__task *task) {
 
 /* Puts |t| under a poll handle of |l|.  False: it cannot be polled there, and
    is gone. */
-static bool take(cmt__loop *l, tcp_uv *t) {
+static bool attach(cmt__loop *l, tcp_uv *t) {
   int error = uv_poll_init(((cmt__loop_uv *)l)->uv, &t->poll, t->fd);
 
   if (error != 0) {
@@ -260,7 +260,7 @@ cmt__tcp *cmt__uv_tcp_new(cmt__loop *l, int fd, const cmt__sockaddr *remote) {
   t->fd = fd;
   t->remote = *remote;
   t->outcome.cb = on_outcome;
-  if (!take(l, t)) {
+  if (!attach(l, t)) {
     return NULL;
   }
   set_options(fd);
@@ -334,12 +334,12 @@ static cmt_err write_failed(tcp_uv *t, int error) {
 }
 
 cmt_err cmt__uv_tcp_write(cmt__tcp *base, const uint8_t *data, size_t len,
-                          size_t *taken) {
+                          size_t *written) {
   tcp_uv *t = tcp_of(base);
   ssize_t n;
 
   CMT_ASSERT(&base->loop->env, !t->connecting && !t->closed);
-  *taken = 0;
+  *written = 0;
   if (len == 0) {
     return CMT_OK;
   }
@@ -349,8 +349,8 @@ cmt_err cmt__uv_tcp_write(cmt__tcp *base, const uint8_t *data, size_t len,
   if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
     return write_failed(t, errno);
   }
-  *taken = n < 0 ? 0 : (size_t)n;
-  if (*taken < len) {
+  *written = n < 0 ? 0 : (size_t)n;
+  if (*written < len) {
     t->want_write = true;
     t->room = false;
     arm(t);
@@ -435,7 +435,7 @@ void cmt__uv_tcp_detach(cmt__tcp *base) {
 cmt_err cmt__uv_tcp_attach(cmt__tcp *base, cmt__loop *l) {
   tcp_uv *t = tcp_of(base);
 
-  if (!take(l, t)) {
+  if (!attach(l, t)) {
     return CMT_EIO;
   }
   arm(t);
