@@ -22,17 +22,17 @@ void cmt__delivery_rate_init(cmt__delivery_rate *r) {
   *r = (cmt__delivery_rate){.reader = UINT64_MAX};
 }
 
-/* The rate of the reader is an average while the want of room holds back the
-   sender for over a quarter of the time.  Otherwise it doubles with each
-   sample, until it is no limit any more. */
+/* The rate of the reader is an average while a lack of room stops the sender
+   for over a quarter of the time.  Otherwise it doubles with each sample, until
+   it is no limit any more. */
 static void note_reader(cmt__delivery_rate *r, const cmt__tcp_info *info) {
   uint64_t busy_us = (info->busy_ns - r->busy_ns) / 1000;
   uint64_t no_room_us = (info->no_room_ns - r->no_room_ns) / 1000;
   uint64_t acked = info->acked_bytes - r->acked_bytes, rate;
 
   if (busy_us < BUSY_MIN_US || acked == 0) {
-    return; /* It is too little for a sample, and counts with the next sample.
-             */
+    return; /* The interval is too short for a sample, and counts with the next
+             one. */
   }
   rate = cmt__max64(acked * 1000000 / busy_us, 1);
   if (no_room_us <= busy_us / 4) {

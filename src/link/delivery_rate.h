@@ -2,25 +2,25 @@
 #ifndef CMT__DELIVERY_RATE_H
 #define CMT__DELIVERY_RATE_H
 
-/* How fast the network and the other side take the bytes of a TCP connection,
-   from what the kernel reports about it now and then, and how many bytes may
-   therefore lie ahead of the network.  Without I/O and without a clock. */
+/* Estimates how fast the network and the other side consume the bytes of a TCP
+   connection, from samples of the kernel's counters, and so how many bytes may
+   be queued ahead of the network.  It has no I/O and no clock. */
 
 #include "sys/tcp_kernel.h"
 
-/* More bytes ahead of the network help at no rate. */
+/* More bytes ahead of the network are useful at no rate. */
 enum { CMT__DELIVERY_BYTES_MAX = 4 << 20 };
 
 typedef struct cmt__delivery_rate {
-  uint64_t path;   /* What the network takes; 0: not known yet. */
-  uint64_t reader; /* What a slow reader takes; UINT64_MAX: it is not slow. */
+  uint64_t path;   /* The rate of the path; 0: not known yet. */
+  uint64_t reader; /* The rate of a slow reader; UINT64_MAX: it is not slow. */
   /* The totals of the sample that |reader| was last computed from. */
   uint64_t acked_bytes, busy_ns, no_room_ns;
 } cmt__delivery_rate;
 
 void cmt__delivery_rate_init(cmt__delivery_rate *r);
 
-/* Takes |info|, the latest sample of the connection, into account. */
+/* Updates the estimate with |info|, the latest sample of the connection. */
 void cmt__delivery_rate_note(cmt__delivery_rate *r, const cmt__tcp_info *info);
 
 /* Bytes per second; 0: not known yet. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The way between a socket and a connection.  Whatever happens marks the link's
-   task; the task, once per iteration of the loop, takes the send queue's intake
-   (link_queue.c), seals one batch of frames and writes it with one call
-   (link_write.c).  Every callback may end the link, so the state is looked at
-   after each; the memory lives until the outermost entry leaves. */
+/* A link moves bytes between a socket and a connection.  Every event marks the
+   link's task; the task, once per iteration of the loop, takes over the send
+   queue's intake (link_queue.c), seals one batch of frames and writes it with
+   one call (link_write.c).  Every callback may end the link, so the state is
+   checked after each; the memory lives until the outermost entry leaves. */
 
 #include "link_impl.h"
 
@@ -64,8 +64,8 @@ void cmt__link_reading(cmt__link *l) {
 /* ---- the end ---- */
 
 /* Closing with unread input sends a reset, which can overtake our last message
-   in the other side's queue.  So after a stop that has sent all it goes on
-   reading for a while. */
+   in the other side's queue.  So after a stop that has sent everything the link
+   goes on reading for a while. */
 static void link_discard(cmt__link *l) {
   uint64_t now_ns = cmt__loop_now(l->loop);
 
@@ -159,7 +159,7 @@ static void link_event(cmt__link *l, const cmt_conn_event *ev) {
   }
 }
 
-/* Tells the owner who is at the other end, once that is known. */
+/* Reports the id of the other side to the owner once it is known. */
 static void link_meet(cmt__link *l) {
   const cmt_node_id *id;
 
@@ -173,8 +173,8 @@ static void link_meet(cmt__link *l) {
   }
 }
 
-/* The link has handed over all that one iteration may.  The end is reported all
-   the same. */
+/* The iteration has reached its limit of messages.  The end is reported all the
+   same. */
 static bool link_waits(const cmt__link *l) {
   return l->iteration_left == 0 && !cmt_conn_has_ended(l->conn);
 }
@@ -196,8 +196,8 @@ void cmt__link_drain(cmt__link *l) {
   }
 }
 
-/* Keeps what the iteration has no room for: the loop's memory is the next
- * link's. */
+/* Copies the bytes that this iteration does not deliver, since the next link
+   uses the memory of the loop. */
 static void link_put_by(cmt__link *l) {
   cmt_err err;
 
@@ -214,7 +214,7 @@ static void link_put_by(cmt__link *l) {
 
 /* ---- an iteration ---- */
 
-/* When it was not read for too long. */
+/* The instant at which it was not read for too long. */
 static uint64_t link_stall_ns(const cmt__link *l) {
   return l->paused ? cmt__after(l->paused_at_ns, l->options->stall_max_ns)
                    : CMT_NEVER;
@@ -296,7 +296,8 @@ static void link_next_turn(cmt__link *l) {
   l->iteration_left = CMT__ITERATION_MESSAGES;
 }
 
-/* What has come and was put by comes before the judgement of what is late. */
+/* Bytes that were read before and copied are delivered before deadlines
+   count. */
 static void link_drain_and_tick(cmt__link *l, bool ticked) {
   cmt__link_drain(l);
   if (!ticked && l->state == CMT__LINK_OPEN && !cmt_conn_has_input(l->conn)) {
@@ -306,8 +307,8 @@ static void link_drain_and_tick(cmt__link *l, bool ticked) {
   }
 }
 
-/* Sends whose time is over get what room there is before they are told so.
-   Before the first look at the send queue there are none. */
+/* Sends whose time is over may still be queued if there is room.  There are
+   none before the send queue was first attended. */
 static void link_serve_waits(cmt__link *l) {
   uint64_t at_ns = l->view.deadline_ns;
 
@@ -507,7 +508,7 @@ void cmt__link_disconnect(cmt__link *l) {
   l->state = CMT__LINK_IDLE;
 }
 
-/* Any thread: the next look of the loop sees it. */
+/* Any thread: the loop sees it when it attends to the queue next. */
 static void on_gave_way(void *arg) {
   cmt__send_queue_look(((cmt__link *)arg)->send_queue);
 }
@@ -600,7 +601,7 @@ void cmt__link_ping(cmt__link *l, cmt__pong *pong) {
   l->pong = pong != NULL ? pong : l->pong;
   if (l->state == CMT__LINK_OPEN &&
       cmt_conn_ping(l->conn, cmt__loop_now(l->loop)) ==
-        CMT_OK) { /* Or one is under way. */
+        CMT_OK) { /* CMT_EAGAIN: a ping is under way already. */
     cmt__loop_defer(l->loop, &l->task);
   }
 }

@@ -18,8 +18,8 @@ typedef struct cmt__link_callbacks {
   void (*on_connect)(void *arg, cmt_err err);
   /* The other side is authenticated; nothing was sent to it after that. */
   void (*on_id)(void *arg, const cmt_node_id *id);
-  /* All checks passed.  The owner gives the link a send queue, holds it, or
-     closes it. */
+  /* All checks passed.  The owner sets the send queue of the link, suspends the
+     link, or closes it. */
   void (*on_up)(void *arg, const cmt_conn_event *ev);
   void (*on_message)(void *arg, uint8_t channel, cmt_buf *msg);
   /* Once, unless the owner closed the link.  |id| is NULL when the other side
@@ -27,20 +27,20 @@ typedef struct cmt__link_callbacks {
   void (*on_end)(void *arg, const cmt_why *why, const cmt_node_id *id);
   /* The end of an iteration of a link with a send queue. */
   void (*on_iteration)(void *arg);
-  /* It is on |loop| from here on; the last that happens on its old one. */
+  /* The link belongs to |loop| from here on; the last call on its old loop. */
   void (*on_move)(void *arg);
   /* It has ended, and stays open for a while so that the other side can read
      what was sent last. */
   void (*on_linger)(void *arg);
-  /* Last of all: the memory is the owner's again. */
+  /* The last call: the memory belongs to the owner again. */
   void (*on_closed)(void *arg);
 } cmt__link_callbacks;
 
 enum {
   /* Messages that a link hands to its owner in one iteration of the loop.  A
      read of 64 KiB can have 13,000 empty ones, and each is a call of a reactor;
-     at a few microseconds a call this many take about a millisecond, and the
-     other links have their turn between. */
+     at a few microseconds a call this many last about a millisecond, and then
+     the other links of the loop run. */
   CMT__ITERATION_MESSAGES = 512,
 };
 
@@ -65,12 +65,12 @@ typedef struct cmt__link_options {
   const char *congestion; /* NULL: that of the system. */
 } cmt__link_options;
 
-/* What a link that writes much knows of its way to the other side. */
+/* What a link that writes much has measured of its path. */
 typedef struct cmt__link_path {
-  uint64_t sample_at_ns;  /* When the socket may be asked again. */
-  uint64_t ask_at_ns;     /* When it is asked what was acknowledged, */
-  uint64_t asked_bytes;   /* and what it reported. */
-  uint64_t sampled_bytes; /* |sent_bytes| when it was. */
+  uint64_t sample_at_ns;  /* When the socket may be sampled again. */
+  uint64_t ask_at_ns;     /* When acknowledgements are sampled next, */
+  uint64_t asked_bytes;   /* and the last sample. */
+  uint64_t sampled_bytes; /* |sent_bytes| at the last sample. */
   uint32_t batch_max;     /* Frames that are worth the target of delay. */
   uint32_t unsent_max;    /* The limit that the socket was given. */
   cmt__delivery_rate delivery;
@@ -79,15 +79,15 @@ typedef struct cmt__link_path {
   cmt__counter rate;
 } cmt__link_path;
 
-/* What a link needs that goes to another loop. */
+/* The state of a link that moves to another loop. */
 typedef struct cmt__link_migration {
   struct cmt__link *link;
-  cmt__loop *home; /* Where it begins and ends. */
-  cmt__loop *to;   /* Where it is about to move; NULL: nowhere. */
+  cmt__loop *home; /* The home loop, where it begins and ends. */
+  cmt__loop *to;   /* The target of a pending move; NULL: none. */
   bool away;       /* It has left loop 0, which alone uses this. */
   bool end_due;    /* It has ended, and moves home to report it. */
   cmt__post arrival;
-  uint64_t left_ns; /* The last instant that it saw on its old loop. */
+  uint64_t left_ns; /* The last instant on its old loop. */
 } cmt__link_migration;
 
 typedef struct cmt__link {
@@ -107,23 +107,24 @@ typedef struct cmt__link {
   bool reading;
   bool paused;    /* The owner does not want to read. */
   bool blocked;   /* Because a reactor's queue is full. */
-  bool suspended; /* Up, and the owner waits with it. */
+  bool suspended; /* Up, and suspended by the owner. */
   bool throttled;
   bool stopping;
-  bool guarded; /* The kernel gives up by itself. */
-  bool overdue; /* A deadline is over, and what came before it is read. */
+  bool guarded; /* The kernel has a timeout of its own. */
+  bool overdue; /* A deadline has passed, and bytes that arrived before it are
+                   read. */
   bool eof;     /* Nothing more can be read. */
   /* The end that is reported once the bytes that were read before it are
      delivered; CMT_OK: there is none. */
   cmt_err late_end;
-  cmt_err write_err; /* Nothing more can be written. */
-  uint32_t
-    iteration_left;      /* Messages that this iteration may still hand over. */
-  uint32_t overdue_left; /* Bytes of what came before it. */
+  cmt_err write_err;       /* Nothing more can be written. */
+  uint32_t iteration_left; /* Messages that this iteration may still deliver. */
+  uint32_t overdue_left;   /* Bytes that arrived before it and are left. */
   int error; /* The errno behind the end of reading or writing, or 0. */
-  uint64_t paused_at_ns, paused_ns; /* Since when, and before that in all. */
-  uint64_t give_up_ns; /* When that is an end although reading goes on. */
-  /* What a short write left. */
+  uint64_t paused_at_ns, paused_ns; /* Not read since, and the total before. */
+  uint64_t give_up_ns; /* When a write error ends the link although reading goes
+                          on. */
+  /* The rest of a short write. */
   uint8_t *rest;
   size_t rest_at, rest_len;
   size_t batch_frames;            /* The longest batch that is sealed. */
@@ -143,21 +144,21 @@ void cmt__link_init(cmt__link *l, cmt__loop *loop,
                     const cmt__link_callbacks *cbs, void *arg);
 CMT_NODISCARD cmt_err cmt__link_connect(cmt__link *l, const cmt_net_addr *to);
 void cmt__link_accept(cmt__link *l, cmt__tcp *tcp);
-/* Back to IDLE after a connect that failed or takes too long. */
+/* Back to IDLE after a connect that failed or timed out. */
 void cmt__link_disconnect(cmt__link *l);
 /* Begins the handshake on the connection made, as cmt_conn_new(). */
 CMT_NODISCARD cmt_err cmt__link_start(cmt__link *l, const cmt_conn_options *o,
                                       cmt_why *why);
-/* Who is at the other end; NULL: not known, or it has ended. */
+/* The id of the other side; NULL: not known, or it has ended. */
 const cmt_node_id *cmt__link_id(const cmt__link *l);
 /* How far the other side has come in the handshake. */
 cmt_conn_progress cmt__link_progress(const cmt__link *l);
-/* Looks at the send queue at the end of this iteration. */
+/* Attends to the send queue at the end of this iteration. */
 void cmt__link_wake(cmt__link *l);
-/* Moves a link with a send queue to |to| soon: on_message and on_iteration, and
-   all that it does, happen there from then on.  It comes back by itself when it
-   ends, so that on_end and what follows are reported at home.  If |to| cannot
-   take it, that is the end.  CMT_ENOMEM: it stays. */
+/* Moves a link with a send queue to |to| soon: on_message, on_iteration and all
+   its work happen there from then on.  It returns by itself when it ends, so
+   that on_end and what follows are reported on its home loop.  If |to| cannot
+   accept it, the link ends.  CMT_ENOMEM: it stays. */
 CMT_NODISCARD cmt_err cmt__link_move(cmt__link *l, cmt__loop *to);
 /* Suspends the link, inside of on_up: until cmt__link_release(), which has
    on_up called again, only on_end is called.  Up to CMT__SUSPENDED_MAX bytes
@@ -168,16 +169,16 @@ void cmt__link_release(cmt__link *l);
 /* Asks the other side for a pong; |pongs_recv| counts them.  |pong| (may be
    NULL) is called with the next one, unless the link ends before. */
 void cmt__link_ping(cmt__link *l, cmt__pong *pong);
-/* Ends the connection at once with |why|->err and |why|->text, on_end follows
-   from inside the call or, when the link is at work, soon after. */
+/* Ends the connection at once with |why|->err and |why|->text.  on_end follows
+   inside the call or, when the link is at work, soon after. */
 void cmt__link_stop(cmt__link *l, const cmt_why *why);
 /* Shortens the linger after a graceful end to |flush_ns|.  A link on another
    loop gets it through its send queue. */
 void cmt__link_shorten_linger(cmt__link *l, uint64_t flush_ns);
 /* Closes without on_end; on_closed follows as above. */
 void cmt__link_close(cmt__link *l);
-/* As cmt__link_close(), but our part of the handshake goes out first if the
-   socket takes it, and the other side has a second to read it. */
+/* As cmt__link_close(), but our part of the handshake is sent first if the
+   socket accepts it, and the other side has a second to read it. */
 void cmt__link_close_after_linger(cmt__link *l);
 
 #endif

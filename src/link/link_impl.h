@@ -14,70 +14,71 @@ enum { CMT__BATCH_MAX = 256 }; /* Frames of the longest batch. */
 /* How long reading may go on when nothing more can be written. */
 #define CMT__GIVE_UP_NS CMT_SECONDS(1)
 
-/* Ends the connection with |err| at once; the event of it is to be drained. */
+/* Ends the connection with |err| at once; the caller drains the event of the
+   end. */
 void cmt__link_stop_conn(cmt__link *l, cmt_err err);
-/* Reads unless the owner or a limit is against it, and no more at once than the
+/* Reads unless the owner or a limit prevents it, and no more at once than the
    limits allow. */
 void cmt__link_reading(cmt__link *l);
 
-/* Keeps the first reason for the end; without memory for it the text of the
-   error itself has to do. */
+/* Records the first reason for the end; without memory for it the text of the
+   error is used. */
 void cmt__link_say(cmt__link *l, const cmt_why *why);
 
-/* True while what had come by |late_ns| is still to be read. */
+/* True while bytes that had arrived by |late_ns| are still to be read. */
 bool cmt__link_reads_first(cmt__link *l, uint64_t late_ns);
-/* True while nobody may be called late. */
+/* True while no deadline of the other side counts. */
 bool cmt__link_excuses(cmt__link *l);
-/* Has the kernel give up when the other side takes nothing. */
+/* Makes the kernel end the connection when the other side acknowledges
+   nothing. */
 void cmt__link_guard(cmt__link *l);
-/* When the calls above have something to do; CMT_NEVER: nothing of their own.
- */
+/* The next instant at which one of the calls above is due; CMT_NEVER: none. */
 uint64_t cmt__link_look_ns(const cmt__link *l);
 /* The reason for an end of the socket with |err|. */
 cmt_err cmt__link_reason(cmt__link *l, cmt_err err);
 
-/* Around all that the loop calls. */
+/* Enclose all callbacks of the loop. */
 void cmt__link_enter(cmt__link *l);
 void cmt__link_leave(cmt__link *l);
-/* Tells the end, at home. */
+/* Reports the end, on the home loop. */
 void cmt__link_end(cmt__link *l, const cmt_conn_event *ev);
-/* Reports what is there to the owner. */
+/* Reports waiting events to the owner. */
 void cmt__link_drain(cmt__link *l);
 
-/* On the loop of its owner. */
+/* True on the loop of its owner. */
 static inline bool cmt__link_is_home(const cmt__link *l) {
   return l->migration == NULL || l->loop == l->migration->home;
 }
-/* It has ended, and that is still to be reported at home. */
+/* True when it has ended, and must still report that on its home loop. */
 static inline bool cmt__link_end_is_due(const cmt__link *l) {
   return l->migration != NULL && l->migration->end_due;
 }
-/* The move that is due.  True: nothing else is to be done, and the link may
-   already be another loop's. */
+/* Makes the move that is due.  True: the caller must stop, and the link may
+   already belong to another loop. */
 bool cmt__link_departs(cmt__link *l);
 void cmt__link_on_detached(void *arg);
-/* It has ended away from home. */
+/* Handles an end away from the home loop. */
 void cmt__link_go_home(cmt__link *l);
 
 void cmt__link_take_intake(cmt__link *l);
-/* Does what other threads, and callbacks, asked for. */
+/* Carries out the requests of other threads and of callbacks. */
 void cmt__link_control(cmt__link *l);
 void cmt__link_credit(cmt__link *l);
 
-/* Asks the socket now and then how it does, and follows its rate. */
+/* Samples the socket now and then, and updates the delivery rate. */
 void cmt__link_sample(cmt__link *l);
 /* NULL: it did not write much yet. */
 static inline cmt__link_path *cmt__link_path_of(const cmt__link *l) {
   return atomic_load_explicit(&l->path, memory_order_relaxed);
 }
-/* Seals a batch and writes it, if it is time. */
+/* Seals a batch and writes it, unless it should wait. */
 void cmt__link_write(cmt__link *l);
-/* Writes what the socket still takes of all that may be sent. */
+/* Writes as much of all that may be sent as the socket accepts. */
 void cmt__link_flush(cmt__link *l);
-/* Goes on with what a short write left, if it left something. */
+/* Continues after a short write, if one left something. */
 void cmt__link_write_rest(cmt__link *l);
 void cmt__link_free_rest(cmt__link *l);
-/* Our part of a handshake that we refuse goes out if the socket takes it.
+/* Sends our part of a handshake that we refuse, if the socket accepts it.
    False: it does not. */
 bool cmt__link_final_flush(cmt__link *l);
 

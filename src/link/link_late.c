@@ -5,15 +5,13 @@
    Design notes.  A deadline may be noticed late: a callback took its time, or
    the process was stopped.  What had come by the deadline is then in the
    socket, and the other side is late only when it is not among that.  So a
-   deadline counts once the loop has looked at the sockets after it, and once
-   as many bytes were read as lay in the socket when it was noticed.  What
-   comes later puts nothing off.
-
-   The same holds for what the other side takes.  When it seems to take
-   nothing, the socket is written to once more, and asked how much the other
-   side has acknowledged: a kernel that holds megabytes makes room in large
-   steps only.  The kernel itself is set to give up after the same time, for
-   the case that a host vanishes. */
+   deadline counts once the loop has looked at the sockets after it, and once as
+   many bytes were read as lay in the socket when it was noticed.  What arrives
+   later does not postpone it.  The same applies to what the other side
+   acknowledges.  When that seems to be nothing, the socket is written to once
+   more and sampled: a kernel that buffers megabytes makes room in large steps
+   only.  The kernel has a timeout of the same length, for a host that
+   disappears. */
 
 #include "link_impl.h"
 
@@ -21,10 +19,10 @@
 
 #include <errno.h>
 
-/* Parts of the time to take something, in which the socket is asked once. */
+/* The socket is sampled once in each of so many parts of the time. */
 enum { LOOKS = 4 };
 
-/* How long the other side may take nothing; as in core/wire/ping.c. */
+/* How long the other side may acknowledge nothing; as in core/wire/ping.c. */
 static uint64_t link_span_ns(const cmt__link *l) {
   uint64_t interval_ns = l->options->ping_interval_ns;
   uint64_t timeout_ns = l->options->pong_timeout_ns;
@@ -48,9 +46,9 @@ bool cmt__link_reads_first(cmt__link *l, uint64_t late_ns) {
   return l->overdue_left > 0;
 }
 
-/* Asks the socket what was acknowledged; what is counted from is fresh unless
-   it is from an earlier watch.  Before much was written the socket holds no
-   more than it may.  Whatever it answers, the next time is later. */
+/* Samples what was acknowledged; the baseline is current unless it is from an
+   earlier watch.  Before much was written the socket is below its limit.
+   Whatever the result, the next sample is later. */
 static void link_ask(cmt__link *l, cmt__link_path *p) {
   uint64_t now_ns = cmt__loop_now(l->loop), look_ns = link_span_ns(l) / LOOKS;
   cmt__tcp_info info;
@@ -74,7 +72,7 @@ static bool link_is_stuck(const cmt__link *l) {
   return cmt__loop_now(l->loop) >= cmt_conn_send_deadline(l->conn);
 }
 
-/* Whether it may take something after all. */
+/* Whether the other side may still acknowledge something. */
 static bool link_writes_first(cmt__link *l) {
   uint64_t stuck_ns = cmt_conn_send_deadline(l->conn);
   cmt__link_path *p = cmt__link_path_of(l);
@@ -105,8 +103,9 @@ bool cmt__link_excuses(cmt__link *l) {
   return link_writes_first(l) || reads;
 }
 
-/* While we do not read, the other side may wait for that before it reads, and
-   it may not read by its own choice; then the kernel must not give up. */
+/* While we do not read, the other side may wait for us before it reads, or it
+   may not read by its own choice; then the kernel must not end the
+   connection. */
 void cmt__link_guard(cmt__link *l) {
   uint64_t now_ns = cmt__loop_now(l->loop), span_ns = link_span_ns(l);
   bool on =
@@ -134,7 +133,7 @@ uint64_t cmt__link_look_ns(const cmt__link *l) {
 }
 
 /* On a connection the system has no other cause for this errno, and it counts
-   from the last acknowledgement: what we saw move may be later. */
+   from the last acknowledgement: the progress that we saw may be later. */
 cmt_err cmt__link_reason(cmt__link *l, cmt_err err) {
   cmt_why why;
 

@@ -3,14 +3,14 @@
 /* A link on its way from one loop to another.
 
    Design notes.  A link moves at the beginning of an iteration.  There nothing
-   of the stream is borrowed from the memory of the loop: what was read before
-   is used up, and what was cut, sealed or half received lies in the connection.
-   The send queue is attended, so nobody wakes it until the new loop has looked
-   at it, and no wake-up is under way, or the iteration after it is waited for.
-   Then the timer and the task are taken off, the loop lets go of the socket,
-   and the last thing that happens on the old loop is the post to the new one.
-   So the link is always of one thread, and each post carries all that was done
-   before.
+   of the stream is borrowed from the memory of the loop: bytes that were read
+   before are used up, and what was packetized, sealed or half received lies in
+   the connection.  The send queue is attended, so no thread wakes it until the
+   new loop has attended to it; if a wake-up is under way, the move waits for
+   the iteration after it.  Then the timer and the task are removed, the loop
+   releases the socket, and the last action on the old loop is the post to the
+   new one.  So the link always belongs to one thread, and each post orders all
+   that was done before it.
 
    What the other side sends meanwhile waits in the socket, what is sent to it
    in the send queue, and a stop or a pause there too.
@@ -64,7 +64,7 @@ void cmt__link_go_home(cmt__link *l) {
   cmt__loop_defer(l->loop, &l->task);
 }
 
-/* At home its timer has kept its room. */
+/* On the home loop the room of its timer stayed reserved. */
 static cmt_err link_attach(cmt__link *l) {
   cmt_err err = CMT_OK;
 
@@ -84,8 +84,7 @@ static cmt_err link_attach(cmt__link *l) {
   return err;
 }
 
-/* A stop that came when it had ended can still bring the end of flushing
-   nearer. */
+/* A stop after the end can still shorten the flush. */
 static void link_end_at_home(cmt__link *l) {
   cmt__send_queue_stop stop = cmt__send_queue_take_stop(l->send_queue);
   cmt_conn_event ev = {.kind = CMT_CONN_END, .id = cmt_conn_id(l->conn)};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What a link does for its send queue: it takes the messages that were
-   accepted, acts on what other threads and callbacks asked for, and gives the
-   credits back. */
+/* How a link serves its send queue: it takes over accepted messages, carries
+   out the requests of other threads and of callbacks, and returns the
+   credits. */
 
 #include "link_impl.h"
 
@@ -31,7 +31,7 @@ void cmt__link_take_intake(cmt__link *l) {
   taken->count = 0;
 }
 
-/* A later stop only brings the end nearer; link_tick() watches it. */
+/* A later stop only shortens the time; link_tick() checks it. */
 static void link_stop_by(cmt__link *l, const cmt__send_queue_stop *stop) {
   uint64_t now_ns = cmt__loop_now(l->loop);
   uint64_t end_ns = cmt__after(now_ns, stop->flush_ns);
@@ -43,8 +43,8 @@ static void link_stop_by(cmt__link *l, const cmt__send_queue_stop *stop) {
   cmt_conn_stop(l->conn, stop->reason, stop->flush_ns, now_ns);
 }
 
-/* Looks whether the owner, or a reactor's queue that is full, is against
-   reading.  What came before a write failed is still to be read then. */
+/* Reads whether a pause, or a full queue of a reactor, prevents reading.  What
+   arrived before a write failed is read even then. */
 static void link_pause(cmt__link *l) {
   uint64_t now_ns = cmt__loop_now(l->loop);
   bool before = l->paused;

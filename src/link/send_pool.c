@@ -3,26 +3,27 @@
 /* The pool of what is queued above the floors.
 
    Design notes.  A peer may have at most as much of the pool as is left for all
-   others.  One that reads nothing gets half of it, two a third each, and
-   whatever their number the next one finds as much as each of them has.  So the
-   largest is refused first, and nobody has to be notified.
+   others.  One peer that reads nothing gets half of it, two get a third each,
+   and whatever their number the next one finds as much as each of them has.  So
+   the largest is refused first, without any notification.
 
    A message that is larger than what is left must pass at some time: the first
-   that waits and has nothing above its floor is |next_up|, and nobody else
-   takes anything of the pool until it has gone on.  Within the floors all goes
-   on as before.
+   waiter that has nothing above its floor is |next_up|, and no other peer gets
+   anything of the pool until |next_up| has progressed.  Within the floors
+   nothing changes.
 
-   Whoever makes room lets those who wait take it, on its own thread.  A turn is
-   over as soon as there is room, so a peer whose loop stands in a long callback
-   keeps nobody else waiting: its message is queued and the turn passes on,
-   however late the loop comes to look.  A turn whose owner wants nothing any
-   more passes on at the next look as well, whoever looks.
+   The thread that makes room serves the waiters.  |next_up| changes as soon as
+   there was room for it, so a peer whose loop is busy in a long callback delays
+   no other: its message is queued, however late its loop attends to it.  If
+   |next_up| needs nothing any more, the next thread that serves the waiters
+   passes on to another.
 
-   No wake-up is lost: whoever waits puts itself into the list and then tries
-   again; whoever gives changes |used| and then looks whether the list is empty.
-   Both orders are sequentially consistent, so one of the two sees the other.
+   No wake-up is lost: a waiter enters the list and then tries again; a release
+   changes |used| and then checks whether the list is empty.  Both orders are
+   sequentially consistent, so one of the two sees the other.
 
-   The lock comes before those of send queues, and is never taken under one. */
+   The lock comes before those of send queues, and is never acquired under
+   one. */
 
 #include "send_pool.h"
 
@@ -56,7 +57,7 @@ void cmt__send_pool_give(cmt__send_pool *p, size_t less) {
   atomic_fetch_sub(&p->used, less);
 }
 
-/* ---- those who wait ---- */
+/* ---- waiters ---- */
 
 static void list_append(cmt__send_pool *p, cmt__pool_wait *w) {
   w->listed = true;
@@ -97,8 +98,8 @@ static cmt__pool_wait *find_next_up(cmt__send_pool *p) {
   return w;
 }
 
-/* Under the lock: |w| takes what it can, and leaves the list when it lacks
-   nothing any more. */
+/* Under the lock: serves |w|, which leaves the list when it lacks nothing any
+   more. */
 static void let_take(cmt__send_pool *p, cmt__pool_wait *w) {
   w->look(w->arg, &w->above, &w->need);
   if (w->need == 0) {
@@ -106,8 +107,8 @@ static void let_take(cmt__send_pool *p, cmt__pool_wait *w) {
   }
 }
 
-/* Under the lock: one turn after the other, and when nobody has one, each that
-   could go on. */
+/* Under the lock: serves one |next_up| after the other, and without one each
+   waiter that can progress. */
 static void look_all(cmt__send_pool *p) {
   cmt__pool_wait *w, *next, *last = NULL;
 

@@ -3,38 +3,38 @@
 /* The send queue of a peer.
 
    Design notes.  A send is decided under the lock, on the caller's thread, and
-   the decision is final: it takes one of the channel's credits and its message
-   lies in the intake, or it is refused, or it waits.  A credit comes back when
-   the message was cut to its end, so the counts here are those of the
+   the decision is final: the send consumes one of the channel's credits and its
+   message lies in the intake, or it is refused, or it waits.  A credit comes
+   back when the message is packetized, so the counts here are those of the
    connection plus the intake, and the connection, which has the same limits,
-   can never refuse for want of room.
+   can never refuse for lack of room.
 
    The loop learns of the intake by a wake-up: one post for any number of sends.
 
      attended  posted
-     no        no      Nothing has come since the last look; a send posts.
+     no        no      Nothing was queued since the loop attended; a send posts.
      yes       yes     A wake-up is under way.
-     yes       no      The loop is at work on this peer and ends with a look.
-     no        yes     A look came before the wake-up; a send posts no other.
+     yes       no      The loop works on this peer, and attends at the end.
+     no        yes     It attended before the wake-up; a send posts no other.
 
-   |attended| is cleared in the same locked section that takes the intake, so no
-   message can slip in between unseen.  The wake-up is posted under the lock on
-   purpose: once cmt__send_queue_close() has returned nobody can post any more,
-   and the loop may be deleted.  Posting takes only the mutex of the post queue,
-   inside this one.
+   |attended| is cleared in the same critical section that takes over the
+   intake, so no message can be missed in between.  The wake-up is posted under
+   the lock on purpose: once cmt__send_queue_close() has returned no thread can
+   post any more, and the loop may be deleted.  Posting acquires only the mutex
+   of the post queue, inside this one.
 
    Sends that wait stand in one FIFO per channel, and a free credit goes to the
-   head that waited longest among those whose channel has one.  Nobody overtakes
-   on a channel, since a try_send finds a waiting send in its way.  Bytes are
-   shared by all channels: when that head lacks only them, nobody else gets any
-   until it has them, or the small messages of other channels would keep a large
-   one waiting for ever.  When it lacks room in the pool of all peers, which may
-   take long, those that need nothing of that go on.  A request is the
-   caller's memory, so waiting sends cost the send queue nothing.  A thread that
-   blocks is a request on its stack with a condition; it is answered under the
-   lock and watches its own deadline, so a loop that is held up by a callback
-   does not hold it.  All others are answered by the loop outside the lock,
-   and never from inside a send.
+   head that waited longest among those whose channel has one.  No send
+   overtakes another on a channel, since a try_send is refused while a send
+   waits.  Bytes are shared by all channels: when that head lacks only them, no
+   other send gets any until it has them, since otherwise small messages of
+   other channels could keep a large one waiting for ever.  When it lacks room
+   in the pool of all peers, which may last long, sends that need nothing of the
+   pool go on.  A request is the caller's memory, so waiting sends cost the send
+   queue nothing.  A thread that blocks is a request on its stack with a
+   condition; it is answered under the lock and has its own deadline, so a loop
+   that is busy in a callback does not delay it.  The loop answers all others
+   outside the lock, and never from inside a send.
 
    A request is under way from its send until the loop takes it out of |done|,
    one at a time and under the lock, and calls back.  So whoever cancels it
@@ -170,7 +170,7 @@ void cmt__send_queue_take(cmt__send_queue *g, uint64_t now_ns,
   g->intake = g->taken;
   g->taken = items;
   cmt__send_queue_expire(g, now_ns);
-  /* The send that expired may have stood before one that fits. */
+  /* The send that expired may have blocked one that fits. */
   if (cmt__send_queue_admit(g)) {
     cmt__send_queue_wake(g);
   }
@@ -220,12 +220,11 @@ bool cmt__send_queue_credit(cmt__send_queue *g, const cmt_credits *c) {
   return any;
 }
 
-/* ---- what is asked of the link ----
+/* ---- requests to the link ---- Any thread makes a request under the lock;
+   |control| makes the loop read it, so that an iteration without requests costs
+   one load of an atomic. */
 
-   Any thread asks, under the lock; |control| makes the loop look, so that an
-   iteration without a wish costs one look at an atomic. */
-
-/* The first stop has the reason; a later one can only hurry it. */
+/* The first stop has the reason; a later one can only shorten the flush. */
 void cmt__send_queue_stop_with(cmt__send_queue *g, cmt_err reason,
                                uint64_t flush_ns) {
   cmt__send_queue_lock(g);
@@ -253,7 +252,7 @@ static void queue_pause_pool(cmt__send_queue *g, unsigned *count) {
   cmt__send_queue_unlock(g);
 }
 
-/* The hook for a mistake is called without the lock. */
+/* The panic hook is called without the lock. */
 static void queue_resume_pool(cmt__send_queue *g, unsigned *count,
                               const char *too_many) {
   bool suspended;
@@ -383,7 +382,7 @@ cmt_err cmt__send_queue_init(cmt__send_queue *g, const cmt_env *env,
   return CMT_OK;
 }
 
-/* Nobody may be inside any more. */
+/* No thread may be in a call of the queue any more. */
 void cmt__send_queue_fini(cmt__send_queue *g) {
   CMT_ASSERT(g->env, g->done.first == NULL && g->intake.count == 0);
   CMT_ASSERT(g->env, g->post_count == 0);

@@ -4,7 +4,7 @@
 
 /* The send queue of a peer: where sends of any thread meet its loop.  One short
    mutex over the state, each channel's count of queued messages, the sends that
-   wait and the intake, which the loop takes out whole. */
+   wait and the intake, which the loop takes over whole. */
 
 #include "sys/cond.h"
 #include "send_pool.h"
@@ -43,8 +43,9 @@ typedef struct cmt__send_queue_stop {
 } cmt__send_queue_stop;
 
 /* |wake|, |wake_arg|, |bytes_max| and |pool| are set after
-   cmt__send_queue_init(). |wake| is called under the lock when the loop should
-   come: it posts, and the loop answers with cmt__send_queue_on_wake(). */
+   cmt__send_queue_init(). |wake| is called under the lock when the loop must
+   attend to the queue: it posts, and the loop calls
+   cmt__send_queue_on_wake(). */
 typedef struct cmt__send_queue {
   const cmt_env *env;
   void (*wake)(void *arg);
@@ -52,31 +53,32 @@ typedef struct cmt__send_queue {
   const cmt_channel *descs; /* The connection's. */
   uint16_t theirs;          /* Bit i: the peer has channel i. */
   uint16_t channel_count;
-  /* Takes over a send without a callback, which is under way until then; NULL:
-     nobody is notified.  Without the lock, on the loop. */
+  /* Receives a send without a callback, which is under way until then; NULL:
+     its result is not reported.  Called without the lock, on the loop. */
   void (*on_answer)(void *arg, struct cmt__send_queue *g, cmt_send_req *req);
-  /* Takes over a post without a callback, as |on_answer|. */
+  /* Receives a post without a callback, as |on_answer| does a send. */
   void (*on_post)(void *arg, struct cmt__send_queue *g, cmt_post *p,
                   cmt_err status);
-  void *answer_arg;    /* Both have it. */
-  atomic_bool control; /* |stop|, |pauses|, |blocks| or |ping| changed since it
-                          was looked at. */
+  void *answer_arg;    /* Bit i: both sides have channel i. */
+  atomic_bool control; /* |stop|, |pauses|, |blocks| or |ping| changed since the
+                          loop read them. */
   pthread_mutex_t lock;
   /* Under the lock: */
   cmt__send_queue_state state;
-  bool attended;    /* The loop is sure to look at the send queue once more. */
+  bool attended;    /* The loop will attend to the send queue once more. */
   bool posted;      /* A wake-up was not answered yet. */
-  bool ping;        /* Somebody wants to know whether the peer lives. */
-  uint32_t *queued; /* By channel: in the intake, behind it, or being cut. */
+  bool ping;        /* A ping was requested. */
+  uint32_t *queued; /* By channel: in the intake, in the connection, or being
+                       packetized. */
   size_t bytes, bytes_max, messages; /* Queued on all channels. */
   cmt__send_queue_fifo *waits; /* By channel, and a cmt__pool_wait behind them;
                             NULL: no send has ever waited. */
   bool starved; /* A waiting send has its credit, and lacks only bytes. */
-  bool gave;    /* What was taken of the pool for one that had no memory. */
+  bool gave;    /* Reserved in the pool for a send that then had no memory. */
   uint32_t done_count; /* How many |done| has. */
   size_t lacks; /* Bytes of one that has both, and lacks only the pool; or 0. */
   uint64_t sequence;             /* The number of the next send that waits. */
-  uint64_t deadline_ns;          /* No waiting send is due before. */
+  uint64_t deadline_ns;          /* No waiting send is due earlier. */
   bool fresh;                    /* Some have no deadline yet. */
   cmt__send_queue_fifo done;     /* Callbacks that are due. */
   const cmt_send_req *answering; /* The callback of this one is running. */
@@ -92,10 +94,10 @@ typedef struct cmt__send_queue {
   bool listed; /* It waits for the pool, or did until others let it in. */
 } cmt__send_queue;
 
-/* What the loop finds when it looks. */
+/* What the loop takes over. */
 typedef struct cmt__send_queue_view {
   size_t queued_bytes;
-  uint64_t deadline_ns; /* When it must look again. */
+  uint64_t deadline_ns; /* When it must attend to the queue again. */
 } cmt__send_queue_view;
 
 /* For |channels| with their defaults filled in, which outlive it.  Bit i of
@@ -127,45 +129,45 @@ CMT_NODISCARD cmt_err cmt__send_queue_post(cmt__send_queue *g, cmt_post *p);
 void cmt__send_queue_release_post(cmt__send_queue *g, cmt_post *p);
 /* Asks for a ping. */
 void cmt__send_queue_ping(cmt__send_queue *g);
-/* Makes the loop look at the peer. */
+/* Makes the loop attend to the queue. */
 void cmt__send_queue_look(cmt__send_queue *g);
 
 /* The loop alone. */
 
 /* Answers a wake-up.  False: the send queue is gone. */
 bool cmt__send_queue_on_wake(cmt__send_queue *g);
-/* Promises cmt__send_queue_take() in this iteration, so nobody needs to wake
- * it. */
+/* Promises cmt__send_queue_take() in this iteration, so that no thread needs to
+   wake the loop. */
 void cmt__send_queue_attend(cmt__send_queue *g);
-/* Promises it for the iteration of another loop, which goes on with the send
-   queue. False: a wake-up is still to be answered on this one. */
+/* Promises it for the iteration of another loop, which continues with the send
+   queue.  False: a wake-up is still under way on this one. */
 bool cmt__send_queue_leave(cmt__send_queue *g);
-/* Keeps the promise: moves the intake to |taken|, whose messages are the
-   caller's then, gives waiting sends their deadlines, and ends those that are
+/* Fulfils the promise: moves the intake to |taken|, whose messages belong to
+   the caller then, sets the deadlines of waiting sends, and ends those that are
    due. */
 void cmt__send_queue_take(cmt__send_queue *g, uint64_t now_ns,
                           cmt__send_queue_view *out);
-/* Returns credits and lets waiting sends in.  True: some came in, and the
-   caller attends. */
+/* Returns credits and queues waiting sends.  True: some were queued, and the
+   caller attends to the queue again. */
 bool cmt__send_queue_credit(cmt__send_queue *g, const cmt_credits *c);
 /* Runs the callbacks that are due, and the posts.  True: there were any, and
-   the caller attends. */
+   the caller attends to the queue again. */
 bool cmt__send_queue_answer(cmt__send_queue *g);
-/* Gives back the memory of intakes that are empty. */
+/* Frees the memory of empty intakes. */
 void cmt__send_queue_trim(cmt__send_queue *g);
-/* The stop that is wanted now; taken. */
+/* The stop that was requested; clears the request. */
 cmt__send_queue_stop cmt__send_queue_take_stop(cmt__send_queue *g);
-/* Whether a ping was asked for; taken. */
+/* Whether a ping was requested; clears the request. */
 bool cmt__send_queue_take_ping(cmt__send_queue *g);
-/* True: do not read.  |*full|: a mailbox wants it so. */
+/* True: do not read.  |*full|: because a mailbox is full. */
 bool cmt__send_queue_is_paused(cmt__send_queue *g, bool *full);
 /* Bytes queued on all channels.  Any thread. */
 size_t cmt__send_queue_queued(cmt__send_queue *g);
-/* Gives back what it has of the pool: it is closed, and all that was queued has
-   been let go. */
+/* Releases its part of the pool: the queue is closed, and all that was queued
+   was released. */
 void cmt__send_queue_forget(cmt__send_queue *g);
 /* The end: every send that waits becomes due with CMT_ECLOSED, the intake is
-   dropped.  True: a wake-up is still to be answered. */
+   dropped.  True: a wake-up is still under way. */
 bool cmt__send_queue_close(cmt__send_queue *g);
 
 #endif

@@ -5,8 +5,7 @@
 /* A send queue from the inside, for the files that make it up: send_queue.c has
    what is queued, what the loop does with it, and stops, pauses and pings;
    send_queue_wait.c the sends that wait; send_queue_post.c the posts;
-   send_queue_pool.c what it takes of the
-   memory that all peers share. */
+   send_queue_pool.c its part of the memory that all peers share. */
 
 #include "send_queue.h"
 
@@ -22,46 +21,46 @@ static inline void cmt__send_queue_unlock(cmt__send_queue *g) {
 
 /* ---- send_queue_pool.c ---- */
 
-/* Under the lock: whether |len| more bytes take something of the pool. */
+/* Under the lock: whether |len| more bytes need some of the pool. */
 bool cmt__send_queue_needs_pool(const cmt__send_queue *g, size_t len);
-/* Under the lock: whether the pool, if nobody else had anything of it, has room
-   for that. */
+/* Under the lock: whether an otherwise unused pool would have room for that. */
 bool cmt__send_queue_pool_has(const cmt__send_queue *g, size_t len);
-/* Under the lock: takes of the pool what |len| more bytes need.  False: there
-   is not so much. */
+/* Under the lock: reserves what |len| more bytes need of the pool.  False:
+   there is not so much. */
 CMT_NODISCARD bool cmt__send_queue_take_room(cmt__send_queue *g, size_t len);
-/* Under the lock: gives that back; they did not come, or are gone.  True: it
-   was something. */
+/* Under the lock: releases that, when the bytes were not queued or are gone.
+   True: the amount was not 0. */
 bool cmt__send_queue_drop_room(cmt__send_queue *g, size_t len);
-/* Under the lock: |len| bytes are gone.  True: somebody may wait for them, and
-   cmt__send_pool_wake() is to follow without the lock. */
+/* Under the lock: |len| bytes are gone.  True: another peer may wait for them,
+   and the caller calls cmt__send_pool_wake() without the lock. */
 CMT_NODISCARD bool cmt__send_queue_give_room(cmt__send_queue *g, size_t len);
 /* Bytes of |waits|. */
 size_t cmt__send_queue_waits_size(const cmt__send_queue *g);
-/* The loop, without the lock: a look found that a send of |lacks| bytes waits
-   for the pool; 0: none does. */
+/* Called by the loop, without the lock: a send of |lacks| bytes waits for the
+   pool; 0: none does. */
 void cmt__send_queue_pool_look(cmt__send_queue *g, size_t lacks);
 
 /* ---- send_queue.c ---- */
 
-/* Under the lock: makes sure that the loop looks again. */
+/* Under the lock: makes sure that the loop attends to the queue again. */
 void cmt__send_queue_wake(cmt__send_queue *g);
-/* Whether |msg| may be sent there at all.  Without the lock, which is needed
-   only to find that the peer is closed, whatever is wrong besides. */
+/* Whether |msg| may be sent there at all.  Called without the lock, which is
+   acquired only to report that a closed peer is closed, whatever else is
+   wrong. */
 cmt_err cmt__send_queue_check(cmt__send_queue *g, size_t at, cmt_buf *msg);
 /* Under the lock: queues |msg|, or returns why not. */
 cmt_err cmt__send_queue_try(cmt__send_queue *g, size_t at, cmt_buf *msg);
-/* Under the lock: takes a credit and puts |msg| into the intake.  Its room in
-   the pool was taken; without memory it goes back. */
+/* Under the lock: consumes a credit and puts |msg| into the intake.  Its room
+   in the pool was reserved before, and is released when memory is lacking. */
 cmt_err cmt__send_queue_put(cmt__send_queue *g, size_t at, cmt_buf *msg);
 
-/* One more message may be queued on the channel. */
+/* True when one more message may be queued on the channel. */
 static inline bool cmt__send_queue_has_room(const cmt__send_queue *g,
                                             size_t at) {
   return cmt__channel_has_room(&g->descs[at], g->queued[at]);
 }
 
-/* A send has its credit and fits, and lacks only the pool. */
+/* True when a send has its credit and fits, and lacks only the pool. */
 static inline bool cmt__send_queue_lacks(const cmt__send_queue *g) {
   return g->lacks > 0;
 }
@@ -72,8 +71,8 @@ static inline cmt_send_req *cmt__send_queue_first(const cmt__send_queue *g,
   return g->waits != NULL ? g->waits[at].first : NULL;
 }
 
-/* A message over |bytes_max| goes alone, and one for which the pool is too
-   small when there are others. */
+/* True when |msg| fits.  A message over |bytes_max| is queued only alone, and
+   so is one for which the pool is too small beside others. */
 static inline bool cmt__send_queue_fits(const cmt__send_queue *g, size_t len) {
   return g->messages == 0 ||
          (g->bytes <= g->bytes_max && len <= g->bytes_max - g->bytes &&
@@ -84,8 +83,8 @@ static inline bool cmt__send_queue_fits(const cmt__send_queue *g, size_t len) {
 
 /* Under the lock: ends every send that waits with CMT_ECLOSED. */
 void cmt__send_queue_fail_waits(cmt__send_queue *g);
-/* Under the lock: lets those in for which there is room.  True: there were
-   any. */
+/* Under the lock: queues the waiting sends for which there is room.  True:
+   there were any. */
 bool cmt__send_queue_admit(cmt__send_queue *g);
 /* Under the lock: gives sends that wait their deadlines, and ends those that
    are due. */

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What a send queue takes of the pool that all peers share, and how it waits
-   for it. Only the loop puts the send queue into the list of those that wait:
-   it does so at each look that leaves a send for which the pool has no room.
-   Whoever makes room lets the sends in, on any thread, and the loop learns of
-   it by a wake-up. */
+/* The part of a send queue in the pool that all peers share, and how it waits
+   for room there.  Only the loop puts the send queue into the list of waiters,
+   each time that it leaves a send for which the pool has no room.  The thread
+   that makes room queues the sends, and a wake-up notifies the loop. */
 
 #include "send_queue_impl.h"
 
@@ -72,7 +71,7 @@ void cmt__send_queue_pool_look(cmt__send_queue *g, size_t lacks) {
   if (lacks > 0) {
     cmt__pool_wait *w = pool_wait(g);
 
-    if (!g->listed) { /* Nobody else has it. */
+    if (!g->listed) { /* No other thread has a reference. */
       w->look = on_look;
       w->arg = g;
     }

@@ -38,8 +38,8 @@ void cmt__send_queue_release_post(cmt__send_queue *g, cmt_post *p) {
   cmt__unlock(&g->lock);
 }
 
-/* The first one, which is the caller's; without a callback it stays under
-   way. */
+/* Removes the first post, which belongs to the caller then; without a callback
+   it stays under way. */
 static cmt_post *post_take(cmt__send_queue *g, cmt_err *status) {
   cmt_post *p;
 

@@ -6,11 +6,9 @@
    the application.  A mark in it means that the request is under way, so that a
    second use is refused, whichever peer it is for.  The mark depends on the
    address: memory that was never written, or is a copy of another request, does
-   not look like it.
-
-   Somebody who writes to a request that is under way takes the mark and the
-   links away.  Each step along a list looks at both, and a list that is not
-   what it should be is a panic with a text rather than a walk without end. */
+   not match it.  A program that writes to a request under way destroys the mark
+   and the links.  Each step along a list checks both, so that a damaged list
+   causes a panic with a text and not an endless loop. */
 
 #include "send_queue.h"
 
@@ -41,7 +39,8 @@ static inline void *cmt__send_queue_mark(const cmt_send_req *req) {
   return (void *)((uintptr_t)req ^ (uintptr_t)UINT64_C(0x5e4d9a3cb1f07d26));
 }
 
-/* False: it is under way already, here or with another peer. */
+/* Marks |req| as under way.  False: it is already, here or with another
+   peer. */
 static inline bool cmt__send_queue_claim(cmt_send_req *req) {
   void *mark = cmt__send_queue_mark(req);
 
@@ -49,8 +48,9 @@ static inline bool cmt__send_queue_claim(cmt_send_req *req) {
                              __ATOMIC_ACQ_REL) != mark;
 }
 
-/* It may be used again.  It names no send queue any more, so that nobody who
-   cancels it takes a later use that is not in a list yet for this one. */
+/* Marks |req| as free for another use.  It names no send queue any more, so
+   that a cancel does not confuse this use with a later one that is not in a
+   list yet. */
 static inline void cmt__send_queue_release(cmt_send_req *req) {
   cmt__send_queue_wait_of(req)->send_queue = NULL;
   __atomic_store_n(&req->internal[CMT__SEND_QUEUE_MARK_AT], NULL,
@@ -71,8 +71,8 @@ cmt__send_queue_req_panic(const cmt__send_queue *g) {
              "callback came");
 }
 
-/* Looks whether |req|, which |c| of |g| leads to, is as the send queue left it.
- */
+/* Checks that |req|, which |c| of |g| leads to, is as the send queue left
+ it. */
 static inline void cmt__send_queue_check_req(const cmt__send_queue *g,
                                              const cmt__send_queue_fifo *c,
                                              cmt_send_req *req) {

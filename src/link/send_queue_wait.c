@@ -11,9 +11,9 @@
 
 enum {
   WAIT_FRESH = 1,    /* It has no deadline yet. */
-  WAIT_BLOCKS = 2,   /* It is that of a thread that blocks. */
-  WAIT_DONE = 4,     /* It waits no more: its callback is due. */
-  WAIT_REPORTED = 8, /* Whoever reports it has it. */
+  WAIT_BLOCKS = 2,   /* The request of a blocked thread. */
+  WAIT_DONE = 4,     /* Its wait is over: its callback is due. */
+  WAIT_REPORTED = 8, /* |on_answer| has it. */
 };
 
 typedef cmt__send_queue_wait queue_wait;
@@ -113,7 +113,7 @@ static void wait_remove(cmt__send_queue *g, cmt_send_req *req) {
 }
 
 /* Ends the wait of |req|, which is in no FIFO any more.  A blocked thread may
-   leave, and take |req| with it, once the lock is free. */
+   return, and |req| on its stack ends, once the lock is free. */
 static void wait_finish(cmt__send_queue *g, cmt_send_req *req, cmt_err status) {
   if ((wait_of(req)->flags & WAIT_BLOCKS) != 0) {
     blocked *b = (blocked *)req;
@@ -130,8 +130,8 @@ static bool fits_without_pool(const cmt__send_queue *g, size_t len) {
   return cmt__send_queue_fits(g, len) && !cmt__send_queue_needs_pool(g, len);
 }
 
-/* Whether the head |r| of channel |at| may be looked at: it has a credit, and
-   for |small| fits without the pool. */
+/* Whether the head |r| of channel |at| is a candidate: it has a credit, and for
+   |small| fits without the pool. */
 static bool head_is_ready(const cmt__send_queue *g, const cmt_send_req *r,
                           size_t at, bool small) {
   return r != NULL && cmt__send_queue_has_room(g, at) &&
@@ -156,9 +156,9 @@ static cmt_send_req *waits_longest(cmt__send_queue *g, bool small) {
   return best;
 }
 
-/* The next to come in, whose room in the pool is taken.  One that lacks bytes
-   of its peer holds up all others; one that lacks only the pool, those that
-   need it too. */
+/* The next send to be queued, whose room in the pool is reserved.  A send that
+   lacks bytes of its peer blocks all others; one that lacks only the pool
+   blocks those that need it too. */
 static cmt_send_req *waits_pick(cmt__send_queue *g) {
   cmt_send_req *best = waits_longest(g, false);
   size_t len = best != NULL ? cmt_buf_bytes(best->msg).len : 0;
@@ -239,18 +239,18 @@ cmt_err cmt__send_queue_send_async(cmt__send_queue *g, size_t at, cmt_buf *msg,
 }
 
 /* Ends the wait of |req|; nothing of it was queued, and its callback does not
- * run. */
+   run. */
 static void wait_leave(cmt__send_queue *g, cmt_send_req *req) {
   bool lacked = cmt__send_queue_lacks(g);
 
   wait_remove(g, req);
-  /* It may have stood before one that fits, or in the list of the pool. */
+  /* It may have blocked one that fits, or be in the list of the pool. */
   if (cmt__send_queue_admit(g) || lacked) {
     cmt__send_queue_wake(g);
   }
 }
 
-/* |req| is under way here, and its callback has not begun. */
+/* True when |req| is under way here, and its callback has not begun. */
 static cmt_err queue_withdraw(cmt__send_queue *g, cmt_send_req *req) {
   const queue_wait *w = wait_of(req);
   bool is_queued = false;
@@ -350,7 +350,7 @@ void cmt__send_queue_fail_waits(cmt__send_queue *g) {
 
 /* ---- the loop ---- */
 
-/* Fresh sends are the last of their FIFO, but for those of threads. */
+/* Fresh sends are the last of their FIFO, except those of blocked threads. */
 static void waits_set_deadlines(cmt__send_queue *g, uint64_t now_ns) {
   for (size_t i = 0; g->fresh && i < g->channel_count; i++) {
     for (cmt_send_req *r = g->waits[i].last; r != NULL; r = wait_of(r)->prev) {
@@ -397,8 +397,8 @@ void cmt__send_queue_expire(cmt__send_queue *g, uint64_t now_ns) {
   waits_end_due(g, now_ns);
 }
 
-/* Ends |r|, which may be used again from its callback on.  Gives the lock away
-   for the callback, and notes which one is running. */
+/* Ends |r|, which may be used again from its callback on.  Unlocks for the
+   callback, and records which one is running. */
 static void answer(cmt__send_queue *g, cmt_send_req *r) {
   void (*cb)(void *arg, cmt_err status, cmt_buf *msg) = r->cb;
   cmt_err status = (cmt_err)wait_of(r)->status;
