@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The file node_key.json.  docs/PROTOCOL.md 1.2.  Whatever held the key's text
-   is wiped before it is freed, and a file is only ever complete: it is written
-   under another name and then gets its own, which it takes from nobody. */
+/* The file node_key.json.  docs/PROTOCOL.md 1.2.  All memory with the key's
+   text is wiped before it is freed.  A file is always complete: it is written
+   under a temporary name and then gets its own, without replacing another
+   file. */
 
 #include <cometp2p/node_key.h>
 
@@ -26,14 +27,14 @@
 
 enum {
   FILE_MAX = 16 * 1024,
-  /* A secret or a type has no longer text, in any spelling. */
+  /* The longest text of a secret or a type, in any spelling. */
   TEXT_SIZE = 512,
   TEMP_TRIES = 8,
   TEMP_MODE = S_IRUSR | S_IWUSR,
 };
 
 #define TEMP_FORMAT "%.*s.node_key-%016llx.tmp"
-/* Most that it has besides the folder. */
+/* The longest name of a temporary file, without its folder. */
 #define TEMP_NAME ".node_key-0123456789abcdef.tmp"
 
 /* How a release wrote a key: its name of the type, the member with the
@@ -55,12 +56,12 @@ typedef struct key_file {
   const cmt_env *env;
   const char *path;
   cmt_why *why;
-  bool private; /* Others must not be able to get at it. */
-  /* How they can, for when it holds a key; or empty. */
+  bool private; /* Other users must not be able to access it. */
+  /* How they can, for a file with a key; or empty. */
   char warning[sizeof((cmt_why *)NULL)->text];
 } key_file;
 
-/* A fault that does not keep the key from being used. */
+/* A fault that does not prevent the use of the key. */
 static void file_warn(const key_file *f, const char *fault) {
   char quoted[150];
 
@@ -128,8 +129,8 @@ static void folder_of(const char *path, char *out, size_t cap) {
   snprintf(out, cap, "%.*s", (int)len, path);
 }
 
-/* Others may put another file in the place of this one; |text| says so.  What
-   could be opened has no longer path. */
+/* Checks whether other users may replace this file; |text| describes that.  The
+   path is not too long, since it could be opened. */
 static bool folder_is_open(const char *path, char *text, size_t cap) {
   char folder[PATH_MAX];
   struct stat st;
@@ -144,7 +145,8 @@ static bool folder_is_open(const char *path, char *text, size_t cap) {
   return true;
 }
 
-/* How others than its owner, us and root can get at the file, in |text|. */
+/* Describes in |text| how users other than its owner, us and root can access
+   the file. */
 static bool others_can(const key_file *f, const struct stat *st, char *text,
                        size_t cap) {
   bool read = (st->st_mode & (S_IRGRP | S_IROTH)) != 0;
@@ -179,7 +181,7 @@ static cmt_err check_file(key_file *f, int fd) {
     return file_fail(f, CMT_EIO, "is a directory");
   }
   if (!S_ISREG(st.st_mode)) {
-    return file_fail(f, CMT_EIO, "is no regular file");
+    return file_fail(f, CMT_EIO, "is not a regular file");
   }
   return check_mode(f, &st);
 }
@@ -257,7 +259,7 @@ static cmt_err read_secret(const key_file *f, const cmt__key_members *members,
   const spelling *s;
 
   if (members->type.len == 0) {
-    return file_fail(f, CMT_EINVAL, "holds no priv_key with a type");
+    return file_fail(f, CMT_EINVAL, "has no priv_key with a type");
   }
   (void)cmt__key_json_text(members->type, type, sizeof type);
   s = find_spelling(type);
@@ -282,8 +284,8 @@ static cmt_err parse_key(const key_file *f, const uint8_t *text, size_t len,
   cmt__key_members members;
   cmt_err err;
 
-  /* The message does not say where it is malformed, which could quote the
-   * secret. */
+  /* The message does not state where it is malformed, since that could quote
+     the secret. */
   if (!cmt__key_json_read((cmt_bytes){.base = text, .len = len}, &members)) {
     return file_fail(f, CMT_EINVAL, "is not JSON");
   }
@@ -423,7 +425,7 @@ static void sync_folder(const char *path, char *name, size_t cap) {
 
 /* Gives the file |temp| the name |path|, which nothing has: by a link, which
    never replaces anything, or by a rename that does not; some file systems have
-   only one of them, or none.  There the name is taken by an empty file of ours
+   only one of them, or none.  There an empty file of ours reserves the name
    first.  Returns 0 or the error. */
 static int name_file(const char *temp, const char *path) {
   int fd, error;
@@ -488,7 +490,8 @@ cmt_err cmt_node_key_save_new(const cmt_node_key *key, const char *path,
   f.env = &key->env;
   cap = strlen(path) + sizeof TEMP_NAME;
 
-  /* Only for a better reason than that of a folder without permission. */
+  /* Checked only for a better reason than that of a folder without
+     permission. */
   if (lstat(path, &st) == 0) {
     return file_fail(&f, CMT_EEXIST, "already exists");
   }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* A strict reader of JSON (RFC 8259) that only looks: values are walked over,
-   and of strings it remembers where they lie.  Each level of nesting is a call,
-   so there are few of them. */
+/* A strict reader of JSON (RFC 8259) that copies nothing: it skips values, and
+   records where strings lie.  Each level of nesting is a recursive call, so the
+   depth is limited. */
 
 #include "node_key_json.h"
 
@@ -16,7 +16,7 @@ typedef struct cursor {
   unsigned depth;
 } cursor;
 
-/* What is done with the members of an object. */
+/* A function for the members of an object. */
 typedef bool (*member_fn)(cursor *c, const char *name, cmt__key_members *out);
 
 static bool walk_value(cursor *c);
@@ -34,7 +34,7 @@ static int peek(cursor *c) {
   return c->at < c->end ? *c->at : -1;
 }
 
-static bool take(cursor *c, char wanted) {
+static bool accept_char(cursor *c, char wanted) {
   if (peek(c) != wanted) {
     return false;
   }
@@ -70,7 +70,8 @@ static bool read_unit(const uint8_t **at, const uint8_t *end, uint32_t *unit) {
   return true;
 }
 
-/* |unit| is half of a pair, of the first halves or of the second ones. */
+/* True when |unit| is a surrogate: the first half of a pair, or the second
+   one. */
 static bool is_half(uint32_t unit, uint32_t first) {
   return (unit & 0xfc00) == first;
 }
@@ -99,9 +100,9 @@ static uint32_t read_escape(const uint8_t **at, const uint8_t *end) {
   return 0x10000 + ((high & 0x3ff) << 10 | (low & 0x3ff));
 }
 
-/* Walks over a UTF-8 character of a string, of which there is one byte. */
+/* Skips a UTF-8 character of a string, which has at least one byte. */
 static bool walk_char(cursor *c) {
-  /* By length, what a character has to be that is no shorter. */
+  /* By length, the least character that needs so many bytes. */
   static const uint32_t least[] = {
     [1] = 0x20, [2] = 0x80, [3] = 0x800, [4] = 0x10000};
   const uint8_t *at = c->at;
@@ -129,7 +130,7 @@ static bool walk_char(cursor *c) {
 static bool walk_string(cursor *c, cmt__key_string *out) {
   const uint8_t *begin;
 
-  if (!take(c, '"')) {
+  if (!accept_char(c, '"')) {
     return false;
   }
   begin = c->at;
@@ -241,7 +242,7 @@ static bool walk_word(cursor *c, const char *word) {
 }
 
 static bool walk_array(cursor *c) {
-  if (!take(c, '[') || ++c->depth > DEPTH_MAX) {
+  if (!accept_char(c, '[') || ++c->depth > DEPTH_MAX) {
     return false;
   }
   if (peek(c) != ']') {
@@ -249,14 +250,14 @@ static bool walk_array(cursor *c) {
       if (!walk_value(c)) {
         return false;
       }
-    } while (take(c, ','));
+    } while (accept_char(c, ','));
   }
   c->depth--;
-  return take(c, ']');
+  return accept_char(c, ']');
 }
 
 static bool walk_object(cursor *c, member_fn member, cmt__key_members *out) {
-  if (!take(c, '{') || ++c->depth > DEPTH_MAX) {
+  if (!accept_char(c, '{') || ++c->depth > DEPTH_MAX) {
     return false;
   }
   if (peek(c) != '}') {
@@ -265,20 +266,20 @@ static bool walk_object(cursor *c, member_fn member, cmt__key_members *out) {
       char name[NAME_SIZE];
       const char *known = name;
 
-      if (!walk_string(c, &key) || !take(c, ':')) {
+      if (!walk_string(c, &key) || !accept_char(c, ':')) {
         return false;
       }
-      /* None that is longer is looked for. */
+      /* No longer name is of interest. */
       if (cmt__key_json_text(key, name, sizeof name) >= sizeof name) {
         known = "";
       }
       if (!member(c, known, out)) {
         return false;
       }
-    } while (take(c, ','));
+    } while (accept_char(c, ','));
   }
   c->depth--;
-  return take(c, '}');
+  return accept_char(c, '}');
 }
 
 static bool any_member(cursor *c, const char *name, cmt__key_members *out) {

@@ -8,10 +8,10 @@
 
 #include "base/base.h"
 
-/* The inside of a string, with its escapes; |base| is NULL: there is none. */
+/* The content of a string, with its escapes; |base| is NULL: there is none. */
 typedef cmt_bytes cmt__key_string;
 
-/* What a key file has in its priv_key.  Of a member that comes twice the last
+/* The members of priv_key in a key file.  When a member occurs twice the last
    one counts. */
 typedef struct cmt__key_members {
   cmt__key_string type, value, data;

@@ -245,11 +245,11 @@ static void malformed_json_is_refused(void **state) {
   memset(deep + 65, ']', 65);
   deep[130] = '\0';
   assert_refused_text(*state, deep, "is not JSON");
-  assert_refused(*state, deep + 1, 128, "holds no priv_key with a type");
+  assert_refused(*state, deep + 1, 128, "has no priv_key with a type");
 }
 
 static void files_without_a_key_are_refused(void **state) {
-  static const char no_type[] = "holds no priv_key with a type";
+  static const char no_type[] = "has no priv_key with a type";
 
   assert_refused_text(*state, "", "is not JSON");
   assert_refused_text(*state, "{", "is not JSON");
@@ -356,7 +356,7 @@ static void what_is_no_file_is_named_in_the_reason(void **state) {
   assert_unreadable(f->path, "No such file or directory");
   assert_unreadable(f->name, "is a directory");
   assert_int_equal(0, mkfifo(f->path, 0600));
-  assert_unreadable(f->path, "is no regular file");
+  assert_unreadable(f->path, "is not a regular file");
 }
 
 static void a_path_is_escaped_in_the_reason(void **state) {
