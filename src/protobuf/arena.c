@@ -2,11 +2,11 @@
 
 /* An arena that protobuf-c unpacks a message into.
 
-   Freeing gives nothing back to the quota.  What that costs is little, since
-   protobuf-c frees hardly anything before the message is done; what it buys is
-   a bound of the work, too: a field that is no list and comes again is merged
-   with the one before by copying both, so that the bytes copied grow with the
-   square of the input where only what is live is counted. */
+   Freeing returns nothing to the limit.  That costs little, since protobuf-c
+   frees hardly anything before the message is done, and it bounds the work,
+   too: a field that is no list and is repeated is merged with the one before by
+   copying both, so that the bytes copied would grow with the square of the
+   input if only live bytes counted. */
 
 #include "arena.h"
 
@@ -25,8 +25,8 @@ static size_t round_up(size_t size) {
   return (size + ALIGN - 1) / ALIGN * ALIGN;
 }
 
-/* A block with room for |size| bytes, and for more if the quota has them.
-   What is left of the block before counts as given out. */
+/* A block with room for |size| bytes, and for more if the limit allows it.  The
+   rest of the block before counts as allocated. */
 static bool add_block(cmt__arena *a, size_t size) {
   size_t len = a->block_len;
   arena_block *b;

@@ -3,7 +3,7 @@
 #define CMT__ARENA_H
 
 /* The memory of one unpacked message: pieces of a few large blocks, within a
-   quota, freed all at once. */
+   limit, freed all at once. */
 
 #include <cometp2p/env.h>
 #include <protobuf-c/protobuf-c.h>
@@ -12,11 +12,11 @@ typedef struct arena_block arena_block;
 
 typedef struct cmt__arena {
   const cmt_env *env;
-  ProtobufCAllocator allocator; /* Serves from here. */
+  ProtobufCAllocator allocator; /* The allocator that protobuf-c calls. */
   arena_block *blocks;          /* The latest first. */
   unsigned char *at;            /* The free part of it. */
   size_t left;
-  size_t quota;     /* What may still be given out, |left| included. */
+  size_t quota;     /* How much may still be allocated, |left| included. */
   size_t block_len; /* The size of the next block. */
   bool over_quota, no_memory; /* Why an allocation failed. */
 } cmt__arena;

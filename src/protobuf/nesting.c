@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* A walk over the tags of a message.  protobuf-c calls itself for each message
-   inside a message and has no limit: 20 KB of a type that holds itself would
-   use up a stack of 8 MiB.
+/* A walk over the tags of a message. protobuf-c calls itself for each message
+   inside a message and has no limit: 20 KB of a recursive type would use up a
+   stack of 8 MiB.
 
-   Whatever is refused here protobuf-c would refuse as well, and whatever it
-   takes for a message is one here; otherwise depth could hide between the two.
-   A tag has at most 5 bytes there, a length too, a varint 10. */
+   What is refused here protobuf-c would refuse as well, and what protobuf-c
+   reads as a message is one here; otherwise the two could disagree about the
+   depth.  In protobuf-c a tag has at most 5 bytes, a length too, a varint
+   10. */
 
 #include "nesting.h"
 
@@ -35,7 +36,7 @@ static bool skip(cursor *c, size_t len) {
   return true;
 }
 
-/* The value is only of use where it has at most SHORT_VARINT bytes. */
+/* The value is only needed where the varint has at most SHORT_VARINT bytes. */
 static bool read_varint(cursor *c, size_t size_max, uint64_t *out) {
   *out = 0;
   for (size_t i = 0; i < size_max && i < c->left; i++) {
@@ -99,7 +100,7 @@ cmt__nesting cmt__nesting_check(cmt_bytes packed,
     return CMT__NESTING_TOO_DEEP;
   }
   if (!holds_messages(type)) {
-    return CMT__NESTING_FINE; /* protobuf-c looks at the rest. */
+    return CMT__NESTING_FINE; /* protobuf-c checks the rest. */
   }
   while (c.left > 0) {
     const ProtobufCMessageDescriptor *inner;

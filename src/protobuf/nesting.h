@@ -2,14 +2,15 @@
 #ifndef CMT__NESTING_H
 #define CMT__NESTING_H
 
-/* How deep messages lie inside each other, before they are unpacked. */
+/* Limits how deep messages are nested, before they are unpacked. */
 
 #include <cometp2p/buf.h>
 #include <protobuf-c/protobuf-c.h>
 
 typedef enum cmt__nesting {
   CMT__NESTING_FINE,
-  CMT__NESTING_TOO_DEEP, /* Over |depth_max| messages. */
+  CMT__NESTING_TOO_DEEP, /* True when they are nested deeper than
+                            |depth_max|. */
   CMT__NESTING_MALFORMED,
 } cmt__nesting;
 

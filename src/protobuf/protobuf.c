@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Typed messages.  A reactor of them is a plain reactor whose |self| is the
-   cmt_protobuf_reactor: each function is passed on with the |self| of the inner
-   one, but receive, which unpacks first.  The message lives in an arena for the
-   length of the call, so nothing of it is freed piece by piece. */
+/* Typed messages.  Their reactor is a plain reactor whose |self| is the
+   cmt_protobuf_reactor: each function calls that of the inner reactor with its
+   |self|; receive unpacks first.  The message lives in an arena for the length
+   of the call, so nothing of it is freed piece by piece. */
 
 #include <cometp2p/protobuf.h>
 
@@ -45,7 +45,8 @@ static cmt_err pack_for(cmt_peer *p, const ProtobufCMessage *msg,
   return p == NULL ? CMT_EINVAL : cmt_protobuf_pack(cmt_peer_env(p), msg, out);
 }
 
-/* An error of a send leaves the buffer, which nobody else has. */
+/* When a send fails the buffer stays with us, and this is its only
+   reference. */
 static cmt_err sent(cmt_err err, cmt_buf *packed) {
   if (err != CMT_OK) {
     cmt_buf_unref(packed);
@@ -111,8 +112,8 @@ static const cmt_protobuf_type *find_entry(const cmt_protobuf_reactor *r,
   return NULL;
 }
 
-/* The struct is that of the header which the application was compiled with:
-   what it does not have yet has its default. */
+/* The struct is that of the header that the application was compiled with: a
+   field that it lacks has its default. */
 static bool has_field(const cmt_protobuf_reactor *r, size_t end) {
   return r->size >= end;
 }
@@ -142,7 +143,7 @@ static cmt_err refuse(cmt_peer *p, uint8_t channel,
   return cmt_peer_explain(p, CMT_EPROTO, text);
 }
 
-/* Unpacks |packed| into |a| and gives it to the reactor. */
+/* Unpacks |packed| into |a| and calls the reactor with it. */
 static cmt_err receive_typed(const cmt_protobuf_reactor *r, cmt_peer *p,
                              uint8_t channel, cmt_buf *packed, cmt__arena *a) {
   const ProtobufCMessageDescriptor *type = find_entry(r, channel)->type;
@@ -187,7 +188,7 @@ static cmt_err on_receive(void *self, cmt_peer *p, uint8_t channel,
   return err;
 }
 
-/* ---- what is passed on ---- */
+/* ---- calls of the inner reactor ---- */
 
 static cmt_err on_start(void *self, cmt_switch *sw) {
   const cmt_reactor *r = &((const cmt_protobuf_reactor *)self)->base;
@@ -221,8 +222,8 @@ static void on_stop(void *self) {
 
 /* ---- making ---- */
 
-/* No struct grows by more from one release to a later one; one without a place
-   for receive is none. */
+/* No struct grows by more from one release to a later one, and none is too
+   small for receive. */
 static bool size_is_known(size_t size) {
   return size >= offsetof(cmt_protobuf_reactor, growth) &&
          size % sizeof(size_t) == 0 &&
@@ -240,7 +241,7 @@ void cmt_protobuf_reactor_init_sized(cmt_protobuf_reactor *r, size_t size) {
     return;
   }
   if (!size_is_known(size)) {
-    r->size = 0; /* Refused when it is used. */
+    r->size = 0; /* A use of it is refused. */
     return;
   }
   memset(r, 0, size);
@@ -285,7 +286,7 @@ static cmt_err type_check(const cmt_protobuf_reactor *r, size_t index,
   return CMT_OK;
 }
 
-/* The fields of this version; none of a later one is set. */
+/* Copies the fields of this version; a later one that is set is an error. */
 static cmt_err fields_check(const cmt_protobuf_reactor *r, cmt_why *why) {
   const uint8_t *bytes = (const uint8_t *)r;
 
