@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Greets each peer and prints what peers say, until Enter: hello [ADDRESS] */
+/* Greets each peer and prints what it receives, until Enter: hello [ADDRESS] */
 #include <cometp2p/cometp2p.h>
 #include <stdio.h>
 
