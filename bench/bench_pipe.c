@@ -40,6 +40,8 @@ static bool write_all(int fd, const uint8_t *data, size_t len) {
 /* Writes what the handshake has and reads until both sides are up. */
 static cmt_secret_conn *secret_up(int fd) {
   static uint8_t in[CMT_FRAME_SLOT + 64];
+  cmt_secret_conn_event e;
+  size_t want = 35;
   cmt_secret_conn *s;
   cmt_node_key *key;
   cmt_bytes out;
@@ -49,25 +51,22 @@ static cmt_secret_conn *secret_up(int fd) {
     return NULL;
   }
   while (true) {
-    size_t want = cmt_secret_conn_get_state(s) == CMT_SECRET_CONN_KEYS
-                    ? 35
-                    : CMT_FRAME_SLOT;
-
     out = cmt_secret_conn_output(s);
     if (!write_all(fd, out.base, out.len)) {
       return NULL;
     }
     cmt_secret_conn_consume(s, out.len);
-    if (cmt_secret_conn_get_state(s) == CMT_SECRET_CONN_UP) {
+    if (cmt_secret_conn_id(s) != NULL) {
       cmt_node_key_delete(key);
       return s;
     }
     /* Exactly one message, so that the first frames of data stay behind. */
     if (recv(fd, in, want, MSG_WAITALL) != (ssize_t)want ||
         cmt_secret_conn_recv(s, in, want) != CMT_OK ||
-        cmt_secret_conn_next(s, &out) != CMT_EAGAIN) {
+        (cmt_secret_conn_next_event(s, &e) && e.kind != CMT_SECRET_CONN_UP)) {
       return NULL;
     }
+    want = CMT_FRAME_SLOT;
   }
 }
 
@@ -76,7 +75,7 @@ static int run_recv(const bench_args *a) {
   int fd = bench_accept();
   cmt_secret_conn *s = secret_up(fd);
   bench_counter c = {.cpu = bench_cpu_seconds()};
-  cmt_bytes data;
+  cmt_secret_conn_event e;
   ssize_t n;
 
   (void)a;
@@ -86,16 +85,16 @@ static int run_recv(const bench_args *a) {
   while ((n = read(fd, in, sizeof in)) > 0) {
     cmt_err err = cmt_secret_conn_recv(s, in, (size_t)n);
 
-    while (err == CMT_OK) {
-      err = cmt_secret_conn_next(s, &data);
-      if (err == CMT_OK) {
+    while (err == CMT_OK && cmt_secret_conn_next_event(s, &e)) {
+      err = e.err;
+      if (e.kind == CMT_SECRET_CONN_DATA) {
         if (c.messages++ == 0) {
           c.first_ns = bench_now_ns();
         }
-        c.bytes += data.len;
+        c.bytes += e.data.len;
       }
     }
-    if (err != CMT_EAGAIN) {
+    if (err != CMT_OK) {
       return fail(cmt_err_name(err));
     }
   }

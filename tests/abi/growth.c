@@ -79,6 +79,44 @@ static void env_init(cmt_env *env) {
 #endif
 }
 
+/* ---- a secret connection alone ---- */
+
+/* Gives |to| what |from| has to send; true: |to| is up with that. */
+static bool secret_carry(cmt_secret_conn *from, cmt_secret_conn *to) {
+  cmt_bytes out = cmt_secret_conn_output(from);
+  cmt_secret_conn_event event;
+  uint8_t bytes[4096];
+  bool up = false;
+
+  CHECK(out.len > 0 && out.len <= sizeof bytes);
+  memcpy(bytes, out.base, out.len);
+  cmt_secret_conn_consume(from, out.len);
+  CHECK(cmt_secret_conn_recv(to, bytes, out.len) == CMT_OK);
+  DIRTY(event);
+  while (cmt_secret_conn_next_event(to, &event)) {
+    CHECK_FILLED(event);
+    CHECK(event.kind == CMT_SECRET_CONN_UP);
+    up = true;
+    DIRTY(event);
+  }
+  return up;
+}
+
+static void secret_check(const cmt_env *env) {
+  cmt_secret_conn *from, *to;
+  cmt_node_key *key;
+
+  CHECK(cmt_node_key_generate(env, &key) == CMT_OK);
+  CHECK(cmt_secret_conn_new(env, key, &from) == CMT_OK);
+  CHECK(cmt_secret_conn_new(env, key, &to) == CMT_OK);
+  CHECK(!secret_carry(from, to));
+  CHECK(secret_carry(to, from));
+  CHECK(secret_carry(from, to));
+  cmt_secret_conn_delete(from);
+  cmt_secret_conn_delete(to);
+  cmt_node_key_delete(key);
+}
+
 /* ---- a multiplexer alone ---- */
 
 static cmt_mconn *mconn_new(const cmt_env *env) {
@@ -596,6 +634,7 @@ int main(void) {
   errors_check();
   env_init(&env);
   group_check(&env);
+  secret_check(&env);
   mconn_check(&env);
   conn_check(&env);
   switch_check(&env);

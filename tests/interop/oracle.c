@@ -88,13 +88,13 @@ static json_t *judge_node_info(cmt_bytes input) {
 
 /* ---- handshakes ---- */
 
-/* Feeds the whole stream; returns the last result. */
+/* Feeds the whole stream; returns what it ends with, or CMT_OK. */
 static cmt_err secret_feed(cmt_secret_conn *s, uint8_t *bytes, size_t len) {
   cmt_err err = cmt_secret_conn_recv(s, bytes, len);
-  cmt_bytes out;
+  cmt_secret_conn_event e;
 
-  while (err == CMT_OK) {
-    err = cmt_secret_conn_next(s, &out);
+  while (err == CMT_OK && cmt_secret_conn_next_event(s, &e)) {
+    err = e.err;
   }
   return err;
 }
@@ -110,16 +110,14 @@ static json_t *announced(cmt_bytes stream) {
 }
 
 static const char *auth_verdict(cmt_secret_conn *s, bool second, cmt_err err) {
-  bool up = cmt_secret_conn_get_state(s) == CMT_SECRET_CONN_UP;
-
-  if (second && (up || cmt_secret_conn_id(s) != NULL)) {
+  if (second && cmt_secret_conn_id(s) != NULL) {
     return "up";
   }
   /* With the keys our signature goes out, in a frame after our key. */
   if (!second && cmt_secret_conn_output(s).len > CMT__SECRET_KEY_MSG) {
     return "keys";
   }
-  return err == CMT_EAGAIN ? "end of stream" : "refused";
+  return err == CMT_OK ? "end of stream" : "refused";
 }
 
 static json_t *judge_auth(cmt_bytes input) {

@@ -58,6 +58,7 @@ static void not_called(cmt_switch *s, cmt_peer *p, cmt_dial *d, cmt_mailbox *m) 
   cmt_mailbox_event events[2];
   cmt_mconn_options mconn_options;
   cmt_mconn_event mconn_event;
+  cmt_secret_conn_event secret_event;
   cmt_conn_options conn_options;
   cmt_conn_group_options conn_group_options;
   cmt_conn_event conn_event;
@@ -69,6 +70,7 @@ static void not_called(cmt_switch *s, cmt_peer *p, cmt_dial *d, cmt_mailbox *m) 
   cmt_reason_counts reasons[2];
   cmt_ban bans[2];
   cmt_mconn *mconn;
+  cmt_secret_conn *secret;
   cmt_conn *conn;
 
   cmt_mconn_options_init(&mconn_options);
@@ -79,6 +81,8 @@ static void not_called(cmt_switch *s, cmt_peer *p, cmt_dial *d, cmt_mailbox *m) 
   cmt_ban_init(&bans[0]);
   if (cmt_mconn_new(&mconn_options, 0, &mconn, NULL) == CMT_OK &&
       cmt_conn_new(&conn_options, CMT_MILLISECONDS(1), &conn, NULL) == CMT_OK &&
+      cmt_secret_conn_new(NULL, NULL, &secret) == CMT_OK &&
+      cmt_secret_conn_next_event(secret, &secret_event) &&
       cmt_mconn_next_event(mconn, &mconn_event) &&
       cmt_conn_next_event(conn, &conn_event) &&
       cmt_mailbox_next(m, &events[0], 0) == CMT_OK &&

@@ -95,17 +95,19 @@ static void on_connect(void *arg, cmt_err err) {
 
 static void on_read(void *arg, uint8_t *data, size_t len) {
   hostile *h = arg;
-  cmt_bytes out;
+  cmt_secret_conn_event e;
+  bool up = false;
 
   h->received += len;
   if (h->secret == NULL ||
       cmt_secret_conn_recv(h->secret, data, len) != CMT_OK) {
     return;
   }
-  while (cmt_secret_conn_next(h->secret, &out) == CMT_OK) {
+  while (cmt_secret_conn_next_event(h->secret, &e)) {
+    up = up || e.kind == CMT_SECRET_CONN_UP;
   }
   flush(h);
-  if (!h->up && cmt_secret_conn_get_state(h->secret) == CMT_SECRET_CONN_UP) {
+  if (up && !cmt_secret_conn_has_ended(h->secret)) {
     h->up = true;
     send_info(h);
     if (h->deaf) {

@@ -90,20 +90,25 @@ static void sink_append(secret_sink *sink, cmt_bytes data) {
 
 cmt_err secret_feed(cmt_secret_conn *s, cmt_bytes data, secret_sink *sink) {
   uint8_t *copy = malloc(data.len > 0 ? data.len : 1);
-  cmt_bytes out;
-  cmt_err err;
+  cmt_secret_conn_event e;
+  cmt_err ended = CMT_OK;
 
   assert_non_null(copy);
   if (data.len > 0) {
     memcpy(copy, data.base, data.len);
   }
-  err = cmt_secret_conn_recv(s, copy, data.len);
-  while (err == CMT_OK && (err = cmt_secret_conn_next(s, &out)) == CMT_OK) {
-    assert_true(out.len > 0);
-    sink_append(sink, out);
+  assert_cmt(CMT_OK, cmt_secret_conn_recv(s, copy, data.len));
+  while (cmt_secret_conn_next_event(s, &e)) {
+    assert_cmt(CMT_OK, ended);
+    ended = e.err;
+    assert_int_equal(e.kind == CMT_SECRET_CONN_END, ended != CMT_OK);
+    assert_int_equal(e.kind == CMT_SECRET_CONN_DATA, e.data.len > 0);
+    if (e.kind == CMT_SECRET_CONN_DATA) {
+      sink_append(sink, e.data);
+    }
   }
   free(copy);
-  return err;
+  return ended;
 }
 
 void secret_sink_fini(secret_sink *sink) {
@@ -159,9 +164,9 @@ void secret_peer_handshake(secret_peer *p, uint8_t out[SECRET_HANDSHAKE]) {
 
 cmt_err secret_feed_pieces(cmt_secret_conn *s, cmt_bytes data, size_t first,
                            size_t rest, secret_sink *sink) {
-  cmt_err err = CMT_EAGAIN;
+  cmt_err err = CMT_OK;
 
-  for (size_t at = 0, n = first; at < data.len && err == CMT_EAGAIN;
+  for (size_t at = 0, n = first; at < data.len && err == CMT_OK;
        at += n, n = rest) {
     n = cmt__min(n, data.len - at);
     err = secret_feed(s, (cmt_bytes){data.base + at, n}, sink);
@@ -198,9 +203,9 @@ void secret_fixture_up(secret_fixture *f) {
 
   secret_peer_meet(&f->peer, f->s);
   secret_peer_handshake(&f->peer, bytes);
-  assert_cmt(CMT_EAGAIN,
+  assert_cmt(CMT_OK,
              secret_feed(f->s, (cmt_bytes){bytes, sizeof bytes}, &sink));
-  assert_int_equal(CMT_SECRET_CONN_UP, cmt_secret_conn_get_state(f->s));
+  assert_int_equal(CMT__SECRET_UP, f->s->state);
   assert_int_equal(0, sink.len);
   cmt_secret_conn_consume(f->s, cmt_secret_conn_output(f->s).len);
   f->peer.recv.counter = 1; /* The frame with the connection's signature. */
@@ -210,4 +215,16 @@ void secret_fixture_fini(secret_fixture *f) {
   cmt_secret_conn_delete(f->s);
   cmt_node_key_delete(f->key);
   test_env_fini(&f->t);
+}
+
+void assert_secret_end(cmt_secret_conn *s, cmt_err err) {
+  cmt_secret_conn_event e;
+  cmt_why why;
+
+  assert_true(cmt_secret_conn_next_event(s, &e));
+  assert_int_equal(CMT_SECRET_CONN_END, e.kind);
+  assert_cmt(err, e.err);
+  cmt_secret_conn_get_why(s, &why);
+  assert_cmt(err, why.err);
+  assert_false(cmt_secret_conn_next_event(s, &e));
 }

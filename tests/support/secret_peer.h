@@ -47,8 +47,7 @@ typedef struct secret_sink {
 } secret_sink;
 
 /* Gives a copy of |data| to |s|, of exactly its length, and gathers what comes
-   out; the last result of cmt_secret_conn_next(), or the failure of
-   cmt_secret_conn_recv(). */
+   out; what |s| ends with, as its last event, or CMT_OK. */
 cmt_err secret_feed(cmt_secret_conn *s, cmt_bytes data, secret_sink *sink);
 void secret_sink_fini(secret_sink *sink);
 
@@ -68,8 +67,11 @@ extern const uint8_t secret_eph_low[32], secret_eph_high[32];
 void secret_peer_meet(secret_peer *p, cmt_secret_conn *s);
 void secret_peer_handshake(secret_peer *p, uint8_t out[SECRET_HANDSHAKE]);
 
-/* secret_feed() in pieces of |first| and then of |rest| bytes, until one
-   fails. */
+/* The next event of |s| is its end, with |err|, and the last. */
+void assert_secret_end(cmt_secret_conn *s, cmt_err err);
+
+/* secret_feed() in pieces of |first| and then of |rest| bytes, until one ends
+   |s|. */
 cmt_err secret_feed_pieces(cmt_secret_conn *s, cmt_bytes data, size_t first,
                            size_t rest, secret_sink *sink);
 

@@ -222,11 +222,10 @@ static cmt_err pass_on(cmt_secret_conn *from, cmt_secret_conn *to) {
 
 static void fixture_up(fixture *f) {
   for (size_t i = 0; i < 4; i++) {
-    assert_cmt(CMT_EAGAIN, pass_on(f->sides[i & 1], f->sides[~i & 1]));
+    assert_cmt(CMT_OK, pass_on(f->sides[i & 1], f->sides[~i & 1]));
   }
   for (size_t i = 0; i < 2; i++) {
-    assert_int_equal(CMT_SECRET_CONN_UP,
-                     cmt_secret_conn_get_state(f->sides[i]));
+    assert_int_equal(CMT__SECRET_UP, f->sides[i]->state);
     assert_marked(f->sides[i]->keys->send, 32);
     assert_marked(f->sides[i]->keys->recv, 32);
   }
@@ -278,7 +277,7 @@ static void a_stream_depends_on_no_key(void **state) {
   memset(slots, 1, sizeof slots);
   assert_cmt(CMT_OK, cmt_secret_conn_seal(f.sides[0], slots,
                                           (SLOTS - 1) * CMT_FRAME_DATA + 5));
-  assert_cmt(CMT_EAGAIN,
+  assert_cmt(CMT_OK,
              secret_feed(f.sides[1], (cmt_bytes){slots, sizeof slots}, &sink));
   assert_int_equal((SLOTS - 1) * CMT_FRAME_DATA + 5, sink.len);
   secret_sink_fini(&sink);
@@ -297,7 +296,7 @@ static void a_refused_peer_depends_on_no_secret(void **state) {
   assert_cmt(
     CMT_EAUTH,
     secret_feed(f.sides[0], (cmt_bytes){low_order, sizeof low_order}, &sink));
-  assert_cmt(CMT_EAGAIN, pass_on(f.sides[0], f.sides[1]));
+  assert_cmt(CMT_OK, pass_on(f.sides[0], f.sides[1]));
   fixture_fini(&f);
   assert_int_equal(before, found());
 }

@@ -322,21 +322,30 @@ void cmt__conn_end(cmt_conn *c, cmt_err err, const char *text) {
   }
 }
 
+/* Why the part has ended that ended the connection. */
+static void part_get_why(const cmt_conn *c, cmt_why *out) {
+  if (cmt_mconn_has_ended(c->mconn)) {
+    cmt_mconn_get_why(c->mconn, out);
+  } else {
+    cmt_secret_conn_get_why(c->secret, out);
+  }
+}
+
 void cmt_conn_get_why(const cmt_conn *c, cmt_why *out) {
   if (!c->ended) {
     *out = (cmt_why){.err = CMT_OK, .stage = conn_stage(c)};
   } else if (c->end_text == NULL) {
-    cmt_mconn_get_why(c->mconn, out);
+    part_get_why(c, out);
     out->stage = c->end_stage;
   } else {
     cmt__why(out, c->end_err, c->end_stage, "%s", c->end_text);
   }
 }
 
-void cmt__conn_mconn_ended(cmt_conn *c) {
+void cmt__conn_part_ended(cmt_conn *c) {
   cmt_why why;
 
-  cmt_mconn_get_why(c->mconn, &why);
+  part_get_why(c, &why);
   cmt__conn_end(c, why.err, NULL);
 }
 
@@ -418,7 +427,7 @@ static void conn_tick(cmt_conn *c, uint64_t now_ns, bool excused) {
     cmt__secret_conn_trim(c->secret);
   }
   if (cmt_mconn_has_ended(c->mconn)) {
-    cmt__conn_mconn_ended(c);
+    cmt__conn_part_ended(c);
   } else if (now_ns >= c->flush_at_ns) {
     cmt__conn_fail(c, c->stop_reason);
   }
@@ -598,14 +607,12 @@ uint64_t cmt_conn_pings_sent(const cmt_conn *c) {
 }
 
 cmt_conn_progress cmt_conn_get_progress(const cmt_conn *c) {
-  switch (cmt_secret_conn_get_state(c->secret)) {
-  case CMT_SECRET_CONN_UP:
-    return CMT_CONN_AUTHENTICATED;
-  case CMT_SECRET_CONN_AUTH:
-    return CMT_CONN_KEYED;
-  case CMT_SECRET_CONN_KEYS:
-  case CMT_SECRET_CONN_FAILED:
-    break;
-  }
-  return CMT_CONN_SILENT;
+  static const cmt_conn_progress progress[] = {
+    [CMT__SECRET_KEYS] = CMT_CONN_SILENT,
+    [CMT__SECRET_AUTH] = CMT_CONN_KEYED,
+    [CMT__SECRET_UP] = CMT_CONN_AUTHENTICATED,
+  };
+
+  return cmt_secret_conn_has_ended(c->secret) ? CMT_CONN_SILENT
+                                              : progress[c->secret->state];
 }

@@ -65,8 +65,8 @@ struct cmt_conn {
   /* Why it ended. */
   cmt_err end_err;
   cmt_stage end_stage;
-  const char
-    *end_text; /* Static, that of |shake|, or NULL: the multiplexer's. */
+  /* Static, or that of |shake|; NULL: it is that of the part that ended. */
+  const char *end_text;
 };
 
 /* Latches the caller's instant and returns it; one before the last one counts
@@ -85,8 +85,8 @@ static inline bool cmt__conn_batch_done(const cmt_conn *c) {
 void cmt__conn_end(cmt_conn *c, cmt_err err, const char *text);
 /* Ends it with the text of the error itself. */
 void cmt__conn_fail(cmt_conn *c, cmt_err err);
-/* Ends it as the multiplexer has ended. */
-void cmt__conn_mconn_ended(cmt_conn *c);
+/* Ends it as its secret connection or its multiplexer has ended. */
+void cmt__conn_part_ended(cmt_conn *c);
 /* Nothing is left to be sent, now or later, but for a batch under way. */
 bool cmt__conn_is_drained(const cmt_conn *c);
 /* Ends a graceful stop when nothing is left to be written. */

@@ -75,12 +75,7 @@ cmt_err cmt_conn_recv(cmt_conn *c, uint8_t *data, size_t len, uint64_t now_ns) {
     first_bytes_keep(c->shake, data, len);
   }
   err = cmt_secret_conn_recv(c->secret, data, len);
-  if (err == CMT_OK) {
-    c->borrows = true;
-  } else if (err != CMT_EINVAL) {
-    cmt__conn_fail(c, err);
-    return CMT_ECLOSED;
-  }
+  c->borrows = c->borrows || err == CMT_OK;
   return err;
 }
 
@@ -120,41 +115,44 @@ static void frames_check(cmt_conn *c) {
   cmt__mconn_enter(c->mconn, c->now_ns);
   cmt__mconn_charge_flood(c->mconn, empty);
   if (cmt_mconn_has_ended(c->mconn)) {
-    cmt__conn_mconn_ended(c);
+    cmt__conn_part_ended(c);
   }
 }
 
-/* What is malformed below the node infos. */
-static void secret_failed(cmt_conn *c, cmt_err err) {
-  const char *malformed = c->state == CMT__CONN_SECRET
-                            ? "malformed message of the handshake"
-                            : "malformed frame";
-
-  cmt__conn_end(c, err, err == CMT_EPROTO ? malformed : cmt_err_text(err));
-}
-
-/* Asks the secret connection for more; false: there is none. */
-static bool chunk_next(cmt_conn *c) {
-  cmt_err err = cmt_secret_conn_next(c->secret, &c->chunk);
+/* The bytes given are used up: looks whether they are those of another
+   protocol, which would go on waiting. */
+static void foreign_check(cmt_conn *c) {
   bool foreign = false;
 
-  if (err == CMT_EAGAIN && c->state == CMT__CONN_SECRET) {
+  if (c->state == CMT__CONN_SECRET) {
     (void)cmt__foreign(c->shake->first, c->shake->first_len, &foreign);
-    err = foreign ? CMT_EPROTO : err;
   }
-  if (err != CMT_OK) {
-    c->chunk.len = 0;
+  if (foreign) {
+    cmt__conn_fail(c, CMT_EPROTO);
   }
-  /* A bad frame right behind the signature may have failed it already. */
-  if (c->state == CMT__CONN_SECRET && cmt_secret_conn_id(c->secret) != NULL) {
-    authenticated(c);
-  }
-  if (err == CMT_EAGAIN) {
+}
+
+/* Takes the next event of the secret connection; false: there is none. */
+static bool chunk_next(cmt_conn *c) {
+  cmt_secret_conn_event e;
+
+  if (!cmt_secret_conn_next_event(c->secret, &e)) {
+    foreign_check(c);
     frames_check(c);
-  } else if (err != CMT_OK) {
-    secret_failed(c, err);
+    return false;
   }
-  return err == CMT_OK && !c->ended;
+  switch (e.kind) {
+  case CMT_SECRET_CONN_UP:
+    authenticated(c);
+    break;
+  case CMT_SECRET_CONN_DATA:
+    c->chunk = e.data;
+    break;
+  case CMT_SECRET_CONN_END:
+    cmt__conn_part_ended(c);
+    break;
+  }
+  return !c->ended;
 }
 
 /* Appends |n| bytes of the chunk to the node info. */
@@ -285,7 +283,7 @@ static bool mconn_event(cmt_conn *c, cmt_conn_event *out) {
     return false;
   }
   if (e.kind == CMT_MCONN_END) {
-    cmt__conn_mconn_ended(c);
+    cmt__conn_part_ended(c);
     return false;
   }
   out->kind = e.kind == CMT_MCONN_PONG ? CMT_CONN_PONG : CMT_CONN_MESSAGE;
@@ -311,7 +309,7 @@ static bool conn_step(cmt_conn *c, cmt_conn_event *out, bool *more) {
   *more = true;
   switch (c->state) {
   case CMT__CONN_SECRET:
-    *more = chunk_next(c) || c->state != CMT__CONN_SECRET;
+    *more = chunk_next(c);
     return false;
   case CMT__CONN_INFO:
     have = info_event(c, out);

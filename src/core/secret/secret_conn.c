@@ -12,6 +12,7 @@
 #include <sodium.h>
 
 #include "base/bytes.h"
+#include "base/sized.h"
 #include "base/trace.h"
 
 enum {
@@ -62,19 +63,18 @@ static void handshake_wipe(cmt_secret_conn *s) {
   h->message = NULL;
 }
 
-/* Records the first failure and wipes what no later call needs. */
-static cmt_err fail(cmt_secret_conn *s, cmt_err err) {
+/* Ends the connection and wipes what no later call needs. */
+static void fail(cmt_secret_conn *s, cmt_err err) {
   CMT_ASSERT(&s->pool->env, err != CMT_OK && err != CMT_EAGAIN);
-  CMT_ASSERT(&s->pool->env, s->failed == CMT_OK);
-  s->failed = err;
-  s->state = CMT_SECRET_CONN_FAILED;
+  CMT_ASSERT(&s->pool->env, s->end_err == CMT_OK);
+  s->end_err = err;
   key_let_go(s);
   keys_give(s);
   handshake_wipe(s);
   s->input_len = 0;
   s->batch_len = 0;
   s->scratch_len = 0;
-  return err;
+  s->rest.len = 0;
 }
 
 /* Writes the header and the zero padding of |slot|, which holds |n| bytes. */
@@ -213,7 +213,7 @@ static cmt_err keys_finish(cmt_secret_conn *s) {
   sodium_memzero(w->dh, sizeof w->dh);
   auth_send(s);
   message_reset(h);
-  s->state = CMT_SECRET_CONN_AUTH;
+  s->state = CMT__SECRET_AUTH;
   return CMT_OK;
 }
 
@@ -234,8 +234,7 @@ static void auth_finish(cmt_secret_conn *s, const uint8_t public_key[32]) {
   cmt__secret_handshake *h = s->handshake;
 
   cmt__node_id_of(public_key, &s->id);
-  s->authenticated = true;
-  s->state = CMT_SECRET_CONN_UP;
+  s->state = CMT__SECRET_UP;
   key_let_go(s);
   work_give(s);
   cmt__free(&s->pool->env, h->message);
@@ -247,11 +246,11 @@ static void auth_finish(cmt_secret_conn *s, const uint8_t public_key[32]) {
   }
 }
 
-/* Takes the second message out of a frame's data; what comes after it stays in
-   |*data|. */
-static cmt_err auth_next(cmt_secret_conn *s, cmt_bytes *data) {
+/* Appends |data| of a frame to the second message; when that is complete, what
+   follows it is the first data of the stream. */
+static cmt_err auth_take(cmt_secret_conn *s, cmt_bytes data) {
   uint8_t public_key[CMT__NODE_KEY_PUBLIC];
-  cmt_err err = message_take(s, data);
+  cmt_err err = message_take(s, &data);
 
   if (err == CMT_EAGAIN) {
     return CMT_OK;
@@ -263,6 +262,7 @@ static cmt_err auth_next(cmt_secret_conn *s, cmt_bytes *data) {
                               s->handshake->work->challenge, public_key);
   if (err == CMT_OK) {
     auth_finish(s, public_key);
+    s->rest = data;
   }
   return err;
 }
@@ -360,15 +360,35 @@ static cmt_err frame_next(cmt_secret_conn *s, cmt_bytes *data) {
   return CMT_OK;
 }
 
-static cmt_err step(cmt_secret_conn *s, cmt_bytes *out) {
+/* The data of the next frame that has some. */
+static cmt_err data_next(cmt_secret_conn *s, cmt_bytes *data) {
   cmt_err err;
 
-  if (s->state == CMT_SECRET_CONN_KEYS) {
-    return keys_next(s);
+  if (s->rest.len > 0) {
+    *data = s->rest;
+    s->rest.len = 0;
+    return CMT_OK;
   }
-  err = frame_next(s, out);
-  if (err == CMT_OK && s->state == CMT_SECRET_CONN_AUTH) {
-    err = auth_next(s, out);
+  do {
+    err = frame_next(s, data);
+  } while (err == CMT_OK && data->len == 0);
+  return err;
+}
+
+/* Goes through the handshake as far as the input does; CMT_OK: it is done. */
+static cmt_err handshake_next(cmt_secret_conn *s) {
+  cmt_err err = CMT_OK;
+  cmt_bytes data;
+
+  while (err == CMT_OK && s->state != CMT__SECRET_UP) {
+    if (s->state == CMT__SECRET_KEYS) {
+      err = keys_next(s);
+      continue;
+    }
+    err = frame_next(s, &data);
+    if (err == CMT_OK) {
+      err = auth_take(s, data);
+    }
   }
   return err;
 }
@@ -448,10 +468,10 @@ cmt_err cmt_secret_conn_recv(cmt_secret_conn *s, uint8_t *data, size_t len) {
   if (s == NULL) {
     return CMT_EINVAL;
   }
-  if (s->failed != CMT_OK) {
-    return s->failed;
+  if (s->end_err != CMT_OK) {
+    return CMT_ECLOSED;
   }
-  if (s->input_len > 0 || s->batch_len > 0 || (data == NULL && len > 0)) {
+  if (cmt__secret_conn_has_input(s) || (data == NULL && len > 0)) {
     return CMT_EINVAL;
   }
   s->input = data;
@@ -459,26 +479,78 @@ cmt_err cmt_secret_conn_recv(cmt_secret_conn *s, uint8_t *data, size_t len) {
   return CMT_OK;
 }
 
-cmt_err cmt_secret_conn_next(cmt_secret_conn *s, cmt_bytes *out) {
+static bool end_event(cmt_secret_conn *s, cmt_secret_conn_event *out) {
+  if (s->end_err == CMT_OK || s->end_reported) {
+    return false;
+  }
+  s->end_reported = true;
+  out->kind = CMT_SECRET_CONN_END;
+  out->err = s->end_err;
+  return true;
+}
+
+static bool next_event(cmt_secret_conn *s, cmt_secret_conn_event *out) {
   cmt_err err;
 
-  if (s == NULL || out == NULL) {
-    return CMT_EINVAL;
+  *out =
+    (cmt_secret_conn_event){.size = sizeof *out, .kind = CMT_SECRET_CONN_DATA};
+  if (s->end_err != CMT_OK) {
+    return end_event(s, out);
   }
-  err = s->failed;
-  *out = (cmt_bytes){0};
-  if (err != CMT_OK) {
-    return err;
+  if (s->state == CMT__SECRET_UP) {
+    err = data_next(s, &out->data);
+  } else {
+    out->kind = CMT_SECRET_CONN_UP;
+    err = handshake_next(s);
   }
-  do {
-    err = step(s, out);
-  } while (err == CMT_OK && out->len == 0);
   if (err == CMT_OK) {
-    return CMT_OK;
+    return true;
   }
-  *out = (cmt_bytes){0};
   kept_free(s);
-  return err == CMT_EAGAIN ? err : fail(s, err);
+  if (err != CMT_EAGAIN) {
+    fail(s, err);
+  }
+  return end_event(s, out);
+}
+
+/* Another header made the event. */
+CMT__COLD static bool next_event_convert(cmt_secret_conn *s,
+                                         cmt_secret_conn_event *out,
+                                         size_t size) {
+  cmt_secret_conn_event full;
+
+  if (!cmt__size_is_known(size, sizeof full) || !next_event(s, &full)) {
+    return false;
+  }
+  cmt__sized_write(out, size, &full, sizeof full);
+  return true;
+}
+
+bool cmt_secret_conn_next_event_sized(cmt_secret_conn *s,
+                                      cmt_secret_conn_event *out, size_t size) {
+  if (s == NULL || out == NULL) {
+    return false;
+  }
+  return size == sizeof *out ? next_event(s, out)
+                             : next_event_convert(s, out, size);
+}
+
+bool cmt_secret_conn_has_ended(const cmt_secret_conn *s) {
+  return s->end_err != CMT_OK;
+}
+
+void cmt_secret_conn_get_why(const cmt_secret_conn *s, cmt_why *out) {
+  bool up = s->state == CMT__SECRET_UP;
+  cmt_stage stage = up ? CMT_STAGE_UP : CMT_STAGE_SECRET_CONNECTION;
+
+  if (s->end_err == CMT_EPROTO) {
+    cmt__why(out, s->end_err, stage, "%s",
+             up ? "malformed frame" : "malformed message of the handshake");
+  } else if (s->end_err != CMT_OK) {
+    cmt__why_plain(out, s->end_err, stage);
+  } else {
+    *out = (cmt_why){.err = CMT_OK, .stage = stage};
+  }
 }
 
 static uint8_t *put(uint8_t *at, const uint8_t *data, size_t len) {
@@ -539,17 +611,14 @@ void cmt_secret_conn_consume(cmt_secret_conn *s, size_t len) {
   CMT_REQUIRE(&s->pool->env, len <= h->output_end - h->output_at,
               "cmt_secret_conn_consume: more than the output that was lent");
   h->output_at += len;
-  if (s->state >= CMT_SECRET_CONN_UP && h->output_at == h->output_end) {
+  if ((s->state == CMT__SECRET_UP || s->end_err != CMT_OK) &&
+      h->output_at == h->output_end) {
     handshake_delete(s);
   }
 }
 
-cmt_secret_conn_state cmt_secret_conn_get_state(const cmt_secret_conn *s) {
-  return s->state;
-}
-
 const cmt_node_id *cmt_secret_conn_id(const cmt_secret_conn *s) {
-  return s->authenticated ? &s->id : NULL;
+  return s->state == CMT__SECRET_UP ? &s->id : NULL;
 }
 
 cmt_err cmt_secret_conn_seal(cmt_secret_conn *s, uint8_t *slots, size_t len) {
@@ -558,14 +627,15 @@ cmt_err cmt_secret_conn_seal(cmt_secret_conn *s, uint8_t *slots, size_t len) {
   if (s == NULL) {
     return CMT_EINVAL;
   }
-  if (s->failed != CMT_OK) {
-    return s->failed;
+  if (s->end_err != CMT_OK) {
+    return CMT_ECLOSED;
   }
-  if (s->state != CMT_SECRET_CONN_UP || len == 0 || slots == NULL) {
+  if (s->state != CMT__SECRET_UP || len == 0 || slots == NULL) {
     return CMT_EINVAL;
   }
   if (count + (rest > 0) > UINT64_MAX - s->send_counter) {
-    return fail(s, CMT_ENONCE);
+    fail(s, CMT_ENONCE);
+    return CMT_ENONCE;
   }
   for (size_t i = 0; i < count; i++) {
     slot_finish(slots + i * CMT_FRAME_SLOT, CMT_FRAME_DATA);

@@ -11,8 +11,15 @@
 
 #include <cometp2p/secret_conn.h>
 
-/* What only the handshake needs.  It goes when the state is UP and everything
-   was sent, so that an idle connection is small. */
+/* How far the handshake has come. */
+typedef enum cmt__secret_state {
+  CMT__SECRET_KEYS, /* Waiting for the other side's ephemeral key. */
+  CMT__SECRET_AUTH, /* Waiting for its key and signature. */
+  CMT__SECRET_UP,   /* Authenticated: frames may be sealed. */
+} cmt__secret_state;
+
+/* What only the handshake needs.  It goes when the connection is up and
+   everything was sent, so that an idle connection is small. */
 typedef struct cmt__secret_handshake {
   cmt__secret_work *work; /* NULL: nothing of it is needed any more. */
   uint8_t public[CMT__SECRET_KEY];
@@ -31,13 +38,14 @@ typedef struct cmt__secret_handshake {
 
 struct cmt_secret_conn {
   cmt__secret_pool *pool;
-  cmt_secret_conn_state state;
-  cmt_err failed;         /* The first failure. */
-  cmt__secret_keys *keys; /* NULL since FAILED. */
+  cmt__secret_state state;
+  cmt_err end_err; /* CMT_OK until it has ended. */
+  bool end_reported;
+  cmt__secret_keys *keys; /* NULL after the end. */
   uint64_t send_counter,
     recv_counter;                   /* Number the next frame of each direction;
                                        UINT64_MAX is never used. */
-  cmt_node_key *key;                /* Ours; NULL since UP or FAILED. */
+  cmt_node_key *key;                /* Ours; NULL once up, or ended. */
   cmt__secret_handshake *handshake; /* NULL when nothing needs it. */
 
   uint8_t *input; /* The caller's bytes that are not used up. */
@@ -50,9 +58,10 @@ struct cmt_secret_conn {
   uint8_t *kept;     /* What cmt__secret_conn_keep() copied; else NULL. */
   size_t kept_len;
 
+  cmt_bytes rest; /* Data behind the signature, in the same frame. */
+
   uint64_t empty_frames;
-  bool authenticated; /* |id| is that of the other side. */
-  cmt_node_id id;
+  cmt_node_id id; /* The id of the other side, once up. */
 };
 
 /* As cmt_secret_conn_new(), with the environment of |pool|, of which it takes
@@ -66,15 +75,14 @@ CMT_NODISCARD cmt_err cmt__secret_conn_new(cmt__secret_pool *pool,
 void cmt__secret_conn_trim(cmt_secret_conn *s);
 
 /* Copies what is left of the caller's bytes, so that they may go, and puts
-   |more|, which came after them, behind them.  |*data|, the rest of what the
-   last cmt_secret_conn_next() gave, moves along.  CMT_ENOMEM: nothing
-   changed. */
+   |more|, which came after them, behind them.  |*data|, the rest of the data of
+   the last event, moves along.  CMT_ENOMEM: nothing changed. */
 CMT_NODISCARD cmt_err cmt__secret_conn_keep(cmt_secret_conn *s, cmt_bytes *data,
                                             cmt_bytes more);
 
 /* True while bytes given to it are not used up. */
 static inline bool cmt__secret_conn_has_input(const cmt_secret_conn *s) {
-  return s->input_len > 0 || s->batch_len > 0;
+  return s->input_len > 0 || s->batch_len > 0 || s->rest.len > 0;
 }
 
 /* The keys of a side out of the shared secret |w|->dh; |least|: the side's

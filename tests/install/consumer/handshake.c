@@ -11,6 +11,7 @@
 typedef struct end {
   cmt_node_key *key;
   cmt_secret_conn *conn;
+  bool up;
 } end;
 
 static cmt_err end_init(end *e) {
@@ -29,7 +30,7 @@ static cmt_err carry(end *from, end *to) {
   cmt_bytes out = cmt_secret_conn_output(from->conn);
   uint8_t wire[2 * CMT_FRAME_SLOT];
   size_t len = out.len < sizeof wire ? out.len : sizeof wire;
-  cmt_bytes none;
+  cmt_secret_conn_event e;
   cmt_err err;
 
   if (len == 0) {
@@ -38,14 +39,15 @@ static cmt_err carry(end *from, end *to) {
   memcpy(wire, out.base, len);
   cmt_secret_conn_consume(from->conn, len);
   err = cmt_secret_conn_recv(to->conn, wire, len);
-  if (err == CMT_OK) {
-    err = cmt_secret_conn_next(to->conn, &none);
+  while (err == CMT_OK && cmt_secret_conn_next_event(to->conn, &e)) {
+    to->up = to->up || e.kind == CMT_SECRET_CONN_UP;
+    err = e.err;
   }
-  return err == CMT_EAGAIN ? CMT_OK : err;
+  return err;
 }
 
 int main(void) {
-  end left = {NULL, NULL}, right = {NULL, NULL};
+  end left = {NULL, NULL, false}, right = {NULL, NULL, false};
   cmt_err err = end_init(&left);
 
   if (err == CMT_OK) {
@@ -61,9 +63,7 @@ int main(void) {
   if (err == CMT_OK) {
     err = carry(&left, &right);
   }
-  if (err == CMT_OK &&
-      (cmt_secret_conn_get_state(left.conn) != CMT_SECRET_CONN_UP ||
-       cmt_secret_conn_get_state(right.conn) != CMT_SECRET_CONN_UP)) {
+  if (err == CMT_OK && !(left.up && right.up)) {
     err = CMT_EHANDSHAKE;
   }
   printf("%s\n", cmt_err_name(err));

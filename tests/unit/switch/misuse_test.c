@@ -674,8 +674,8 @@ static void functions_without_an_object_refuse_null(void **state) {
 }
 
 static void parts_without_io_refuse_null(void **state) {
+  cmt_secret_conn_event secret_event;
   cmt_mconn_event event;
-  cmt_bytes bytes;
   any_options o;
   cmt_mconn *m;
   cmt_conn *c;
@@ -707,12 +707,13 @@ static void parts_without_io_refuse_null(void **state) {
   assert_cmt(CMT_EINVAL, cmt_conn_ping(NULL, 0));
   assert_cmt(CMT_OK, cmt_secret_conn_new(&env.env, key, &s));
   assert_cmt(CMT_EINVAL, cmt_secret_conn_recv(s, NULL, 1));
-  assert_cmt(CMT_EINVAL, cmt_secret_conn_next(s, NULL));
-  assert_cmt(CMT_EAGAIN, cmt_secret_conn_next(s, &bytes));
+  assert_false(cmt_secret_conn_next_event_sized(s, NULL, sizeof secret_event));
+  assert_false(cmt_secret_conn_next_event_sized(s, &secret_event, SIZE_MAX));
+  assert_false(cmt_secret_conn_next_event(s, &secret_event));
   assert_cmt(CMT_EINVAL, cmt_secret_conn_seal(s, NULL, 1));
   cmt_secret_conn_delete(s);
   assert_cmt(CMT_EINVAL, cmt_secret_conn_recv(NULL, NULL, 0));
-  assert_cmt(CMT_EINVAL, cmt_secret_conn_next(NULL, &bytes));
+  assert_false(cmt_secret_conn_next_event(NULL, &secret_event));
   assert_cmt(CMT_EINVAL, cmt_secret_conn_seal(NULL, NULL, 1));
 }
 

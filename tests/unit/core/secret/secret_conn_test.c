@@ -13,20 +13,25 @@ static void bad_frame_length_in_handshake_keeps_first_failure(void **state) {
   secret_fixture f;
   secret_sink sink = {0};
   uint8_t slot[CMT_FRAME_SLOT], bytes[35];
-  cmt_bytes out;
+  cmt_secret_conn_event e;
+  cmt_why why;
 
   (void)state;
   secret_fixture_init(&f, true);
   secret_peer_meet(&f.peer, f.s);
   secret_peer_write_key(&f.peer, bytes);
-  assert_cmt(CMT_EAGAIN, secret_feed(f.s, (cmt_bytes){bytes, 35}, &sink));
+  assert_cmt(CMT_OK, secret_feed(f.s, (cmt_bytes){bytes, 35}, &sink));
   secret_peer_seal_as(&f.peer, (cmt_bytes){0}, 1025, slot);
   assert_cmt(CMT_EPROTO,
              secret_feed(f.s, (cmt_bytes){slot, sizeof slot}, &sink));
-  assert_int_equal(CMT_SECRET_CONN_FAILED, cmt_secret_conn_get_state(f.s));
-  assert_cmt(CMT_EPROTO, cmt_secret_conn_recv(f.s, slot, sizeof slot));
-  assert_cmt(CMT_EPROTO, cmt_secret_conn_next(f.s, &out));
-  assert_cmt(CMT_EPROTO, cmt_secret_conn_seal(f.s, slot, 1));
+  assert_true(cmt_secret_conn_has_ended(f.s));
+  cmt_secret_conn_get_why(f.s, &why);
+  assert_cmt(CMT_EPROTO, why.err);
+  assert_int_equal(CMT_STAGE_SECRET_CONNECTION, why.stage);
+  assert_string_equal("malformed message of the handshake", why.text);
+  assert_cmt(CMT_ECLOSED, cmt_secret_conn_recv(f.s, slot, sizeof slot));
+  assert_false(cmt_secret_conn_next_event(f.s, &e)); /* The end comes once. */
+  assert_cmt(CMT_ECLOSED, cmt_secret_conn_seal(f.s, slot, 1));
   /* What waited may still be sent: our key and our signature. */
   assert_int_equal(35 + CMT_FRAME_SLOT, cmt_secret_conn_output(f.s).len);
   cmt_secret_conn_consume(f.s, 35);
@@ -67,8 +72,7 @@ static void data_of_any_cut_arrives_in_order(void **state) {
   }
   for (size_t at = 0, n; at < sizeof stream; at += n) {
     n = cmt__min(sizeof stream - at, draw(&seed, 40000));
-    assert_cmt(CMT_EAGAIN,
-               secret_feed(f.s, (cmt_bytes){stream + at, n}, &sink));
+    assert_cmt(CMT_OK, secret_feed(f.s, (cmt_bytes){stream + at, n}, &sink));
   }
   assert_int_equal(sent.len, sink.len);
   assert_memory_equal(sent.bytes, sink.bytes, sent.len);
@@ -81,7 +85,7 @@ static void whole_frames_are_lent_in_place_without_allocating(void **state) {
   enum { FRAMES = 40 };
   static uint8_t stream[FRAMES * CMT_FRAME_SLOT];
   secret_fixture f;
-  cmt_bytes out;
+  cmt_secret_conn_event e;
   size_t allocs;
 
   (void)state;
@@ -94,11 +98,13 @@ static void whole_frames_are_lent_in_place_without_allocating(void **state) {
   allocs = f.t.allocs;
   assert_cmt(CMT_OK, cmt_secret_conn_recv(f.s, stream, sizeof stream));
   for (size_t i = 0; i < FRAMES; i++) {
-    assert_cmt(CMT_OK, cmt_secret_conn_next(f.s, &out));
-    assert_ptr_equal(stream + i * CMT_FRAME_SLOT + CMT_FRAME_HEADER, out.base);
-    assert_int_equal(1, out.len);
+    assert_true(cmt_secret_conn_next_event(f.s, &e));
+    assert_int_equal(CMT_SECRET_CONN_DATA, e.kind);
+    assert_ptr_equal(stream + i * CMT_FRAME_SLOT + CMT_FRAME_HEADER,
+                     e.data.base);
+    assert_int_equal(1, e.data.len);
   }
-  assert_cmt(CMT_EAGAIN, cmt_secret_conn_next(f.s, &out));
+  assert_false(cmt_secret_conn_next_event(f.s, &e));
   assert_int_equal(allocs, f.t.allocs);
   secret_fixture_fini(&f);
 }
@@ -115,9 +121,8 @@ static void cut_frames_share_one_scratch(void **state) {
   allocs = f.t.allocs;
   for (size_t i = 1; i < CMT_FRAME_SLOT; i++) {
     secret_peer_seal(&f.peer, (cmt_bytes){(const uint8_t *)&i, 4}, slot);
-    assert_cmt(CMT_EAGAIN,
-               secret_feed_pieces(f.s, (cmt_bytes){slot, sizeof slot}, i,
-                                  CMT_FRAME_SLOT, &sink));
+    assert_cmt(CMT_OK, secret_feed_pieces(f.s, (cmt_bytes){slot, sizeof slot},
+                                          i, CMT_FRAME_SLOT, &sink));
     assert_int_equal(4 * i, sink.len);
     assert_memory_equal(&i, sink.bytes + 4 * (i - 1), 4);
   }
@@ -163,7 +168,7 @@ static void empty_frames_are_skipped_and_counted(void **state) {
                      stream + i * CMT_FRAME_SLOT);
   }
   assert_int_equal(0, cmt_secret_conn_empty_frames(f.s));
-  assert_cmt(CMT_EAGAIN,
+  assert_cmt(CMT_OK,
              secret_feed(f.s, (cmt_bytes){stream, sizeof stream}, &sink));
   assert_int_equal(1, sink.len);
   assert_int_equal(39, cmt_secret_conn_empty_frames(f.s));
@@ -223,7 +228,8 @@ static void last_nonce_is_never_sent(void **state) {
   memcpy(before, slots, sizeof slots);
   assert_cmt(CMT_ENONCE, cmt_secret_conn_seal(f.s, slots, 1025));
   assert_memory_equal(before, slots, sizeof slots);
-  assert_cmt(CMT_ENONCE, cmt_secret_conn_seal(f.s, slots, 1));
+  assert_cmt(CMT_ECLOSED, cmt_secret_conn_seal(f.s, slots, 1));
+  assert_secret_end(f.s, CMT_ENONCE);
   secret_fixture_fini(&f);
 
   secret_fixture_init(&f, true);
@@ -233,7 +239,7 @@ static void last_nonce_is_never_sent(void **state) {
   check_seal(&f, 1025);
   assert_int_equal(UINT64_MAX, f.s->send_counter);
   assert_cmt(CMT_ENONCE, cmt_secret_conn_seal(f.s, slots, 1));
-  assert_int_equal(CMT_SECRET_CONN_FAILED, cmt_secret_conn_get_state(f.s));
+  assert_true(cmt_secret_conn_has_ended(f.s));
   secret_fixture_fini(&f);
 }
 
@@ -262,7 +268,7 @@ static void last_nonce_is_never_opened(void **state) {
 static void wrong_calls_are_refused_and_not_final(void **state) {
   uint8_t slot[CMT_FRAME_SLOT] = {0}, two[2 * CMT_FRAME_SLOT];
   secret_fixture f;
-  cmt_bytes out;
+  cmt_secret_conn_event e;
 
   (void)state;
   secret_fixture_init(&f, true);
@@ -274,22 +280,79 @@ static void wrong_calls_are_refused_and_not_final(void **state) {
                    two + CMT_FRAME_SLOT);
   assert_cmt(CMT_OK, cmt_secret_conn_recv(f.s, two, sizeof two));
   assert_cmt(CMT_EINVAL, cmt_secret_conn_recv(f.s, slot, sizeof slot));
-  assert_cmt(CMT_OK, cmt_secret_conn_next(f.s, &out));
+  assert_true(cmt_secret_conn_next_event(f.s, &e));
   assert_cmt(CMT_EINVAL, cmt_secret_conn_recv(f.s, slot, sizeof slot));
-  assert_cmt(CMT_OK, cmt_secret_conn_next(f.s, &out));
-  assert_int_equal('b', out.base[0]);
-  assert_cmt(CMT_EAGAIN, cmt_secret_conn_next(f.s, &out));
-  assert_null(out.base);
-  assert_int_equal(0, out.len);
+  assert_true(cmt_secret_conn_next_event(f.s, &e));
+  assert_int_equal('b', e.data.base[0]);
+  assert_false(cmt_secret_conn_next_event(f.s, &e));
+  assert_null(e.data.base);
+  assert_int_equal(0, e.data.len);
   assert_cmt(CMT_OK, cmt_secret_conn_recv(f.s, NULL, 0));
-  assert_cmt(CMT_EAGAIN, cmt_secret_conn_next(f.s, &out));
+  assert_false(cmt_secret_conn_next_event(f.s, &e));
   assert_cmt(CMT_EINVAL, cmt_secret_conn_recv(f.s, NULL, 1));
   assert_cmt(CMT_EINVAL, cmt_secret_conn_recv(NULL, slot, 1));
-  assert_cmt(CMT_EINVAL, cmt_secret_conn_next(NULL, &out));
-  assert_cmt(CMT_EINVAL, cmt_secret_conn_next(f.s, NULL));
+  assert_false(cmt_secret_conn_next_event(NULL, &e));
+  assert_false(cmt_secret_conn_next_event_sized(f.s, NULL, sizeof e));
+  assert_false(cmt_secret_conn_next_event_sized(f.s, &e, 0));
   assert_cmt(CMT_EINVAL, cmt_secret_conn_seal(NULL, slot, 1));
   assert_cmt(CMT_EINVAL, cmt_secret_conn_seal(f.s, NULL, 1));
-  assert_cmt(CMT_EAGAIN, cmt_secret_conn_next(f.s, &out));
+  assert_false(cmt_secret_conn_next_event(f.s, &e));
+  secret_fixture_fini(&f);
+}
+
+/* The frame of the signature may have data behind it: first it is up, then
+   these come, and then what the next frame breaks. */
+static void it_is_up_before_the_data_and_the_end(void **state) {
+  uint8_t auth[106], bytes[SECRET_HANDSHAKE + CMT_FRAME_SLOT];
+  secret_fixture f;
+  cmt_secret_conn_event e;
+  cmt_why why;
+
+  (void)state;
+  secret_fixture_init(&f, true);
+  secret_peer_meet(&f.peer, f.s);
+  secret_peer_write_key(&f.peer, bytes);
+  secret_peer_write_auth(&f.peer, auth);
+  memcpy(auth + 103, "abc", 3);
+  secret_peer_seal(&f.peer, (cmt_bytes){auth, sizeof auth}, bytes + 35);
+  secret_peer_seal_as(&f.peer, (cmt_bytes){0}, 1025, bytes + SECRET_HANDSHAKE);
+  assert_cmt(CMT_OK, cmt_secret_conn_recv(f.s, bytes, sizeof bytes));
+  assert_null(cmt_secret_conn_id(f.s));
+  assert_true(cmt_secret_conn_next_event(f.s, &e));
+  assert_int_equal(CMT_SECRET_CONN_UP, e.kind);
+  assert_non_null(cmt_secret_conn_id(f.s));
+  assert_cmt(CMT_EINVAL, cmt_secret_conn_recv(f.s, bytes, 1));
+  cmt_secret_conn_get_why(f.s, &why);
+  assert_cmt(CMT_OK, why.err);
+  assert_true(cmt_secret_conn_next_event(f.s, &e));
+  assert_int_equal(CMT_SECRET_CONN_DATA, e.kind);
+  assert_int_equal(3, e.data.len);
+  assert_memory_equal("abc", e.data.base, 3);
+  assert_secret_end(f.s, CMT_EPROTO);
+  cmt_secret_conn_get_why(f.s, &why);
+  assert_int_equal(CMT_STAGE_UP, why.stage);
+  assert_string_equal("malformed frame", why.text);
+  assert_non_null(cmt_secret_conn_id(f.s));
+  secret_fixture_fini(&f);
+}
+
+/* A frame that ends with the signature leaves nothing, and further bytes may
+   come at once. */
+static void up_may_be_the_only_event(void **state) {
+  uint8_t bytes[SECRET_HANDSHAKE];
+  secret_fixture f;
+  cmt_secret_conn_event e;
+
+  (void)state;
+  secret_fixture_init(&f, true);
+  secret_peer_meet(&f.peer, f.s);
+  secret_peer_handshake(&f.peer, bytes);
+  assert_cmt(CMT_OK, cmt_secret_conn_recv(f.s, bytes, sizeof bytes));
+  assert_true(cmt_secret_conn_next_event(f.s, &e));
+  assert_int_equal(CMT_SECRET_CONN_UP, e.kind);
+  assert_int_equal(0, e.data.len);
+  assert_false(cmt_secret_conn_next_event(f.s, &e));
+  assert_cmt(CMT_OK, cmt_secret_conn_recv(f.s, NULL, 0));
   secret_fixture_fini(&f);
 }
 
@@ -305,9 +368,8 @@ static void output_outlives_the_handshake(void **state) {
   cmt_secret_conn_consume(f.s, 10);
   assert_int_equal(25, cmt_secret_conn_output(f.s).len);
   secret_peer_handshake(&f.peer, bytes);
-  assert_cmt(CMT_EAGAIN,
-             secret_feed(f.s, (cmt_bytes){bytes, sizeof bytes}, &sink));
-  assert_int_equal(CMT_SECRET_CONN_UP, cmt_secret_conn_get_state(f.s));
+  assert_cmt(CMT_OK, secret_feed(f.s, (cmt_bytes){bytes, sizeof bytes}, &sink));
+  assert_int_equal(CMT__SECRET_UP, f.s->state);
   out = cmt_secret_conn_output(f.s);
   assert_int_equal(SECRET_HANDSHAKE - 10, out.len);
   memcpy(bytes, out.base + 25, CMT_FRAME_SLOT);
@@ -353,6 +415,8 @@ int main(void) {
     cmocka_unit_test(last_nonce_is_never_sent),
     cmocka_unit_test(last_nonce_is_never_opened),
     cmocka_unit_test(wrong_calls_are_refused_and_not_final),
+    cmocka_unit_test(it_is_up_before_the_data_and_the_end),
+    cmocka_unit_test(up_may_be_the_only_event),
     cmocka_unit_test(output_outlives_the_handshake),
     cmocka_unit_test(null_environment_means_the_defaults),
   };
