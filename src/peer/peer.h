@@ -20,8 +20,8 @@ typedef struct cmt__remote {
   uint16_t port;             /* 0: the address is not known. */
 } cmt__remote;
 
-/* Takes it from |a|, whose id is left out; a host that is no literal is not
-   known. */
+/* Reads the remote from |a|, whose id is left out; a host that is no literal is
+   not known. */
 cmt__remote cmt__remote_of(const cmt_net_addr *a);
 /* Without a host when |r| is not known. */
 cmt_net_addr cmt__remote_addr(const cmt__remote *r);
@@ -80,7 +80,7 @@ struct cmt_peer {
 typedef struct cmt__peer_options {
   cmt__link *link;
   const cmt_node_id *id;
-  const cmt_node_info *node_info; /* What the other side told. */
+  const cmt_node_info *node_info; /* What the other side sent. */
   cmt_conn_group *group;
   size_t send_bytes_max;
   cmt__send_pool *send_pool;
@@ -96,7 +96,7 @@ cmt_peer *cmt__peer_new(const cmt__peer_options *o);
    has no channels any more.  True: on_drained will come. */
 bool cmt__peer_end(cmt_peer *p, const cmt_why *why);
 
-/* Tells the counters of the link as they are now. */
+/* Publishes the counters of the link as they are now. */
 void cmt__peer_count(cmt_peer *p);
 
 /* What any thread can know of the connection: as of its last iteration, and

@@ -50,7 +50,7 @@ static cmt__datum **find(cmt__peer_data *d, const char *key) {
   return at;
 }
 
-/* Takes the entry of |key| out of the list; NULL: there is none. */
+/* Removes the entry of |key| from the list; NULL: there is none. */
 static cmt__datum *take(cmt__peer_data *d, const char *key) {
   cmt__datum **at = find(d, key);
   cmt__datum *x = *at;

@@ -21,9 +21,9 @@ void cmt__peer_set_fini(cmt__peer_set *s); /* It is empty. */
 
 /* Makes room for one more. */
 CMT_NODISCARD cmt_err cmt__peer_set_reserve(cmt__peer_set *s);
-/* Takes a reference. */
+/* Adds the peer, with a reference of its own. */
 void cmt__peer_set_add(cmt__peer_set *s, cmt_peer *p);
-/* Hands the reference back. */
+/* Removes the peer, and drops that reference. */
 void cmt__peer_set_remove(cmt__peer_set *s, cmt_peer *p);
 
 bool cmt__peer_set_has(cmt__peer_set *s, const cmt_node_id *id);

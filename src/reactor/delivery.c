@@ -3,8 +3,8 @@
 /* Delivery.
 
    Design notes.  An inline reactor is called here, on the loop, and costs
-   nothing else.  Of all others a peer has an inbox in the reactor's mailbox,
-   and the loop only puts events in.  A worker is a thread that takes events and
+   nothing else.  For every other reactor a peer has an inbox in its mailbox,
+   and the loop only adds events.  A worker is a thread that takes events and
    makes the same calls.
 
    The end of a peer that was added has two halves then.  The loop calls the
@@ -386,7 +386,7 @@ static bool log_has_room(cmt__delivery_loop *l) {
                              cmt__loop_now(l->loop), &missed);
 }
 
-/* Tells once of a peer that a full queue holds back its urgent channels. */
+/* Logs once for each peer that a full queue delays its urgent channels. */
 static void tell_full(cmt__delivery_loop *l, cmt_peer *p, const cmt_reactor *r,
                       uint8_t channel) {
   if (p->inboxes->warned || !has_urgent(p->inboxes->delivery, p, channel) ||

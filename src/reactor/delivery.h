@@ -94,7 +94,7 @@ CMT_NODISCARD cmt_err cmt__delivery_admit(cmt__delivery *d, cmt_peer *p);
 /* Calls add_peer of each reactor. */
 void cmt__delivery_add(cmt__delivery *d, cmt_peer *p);
 /* Hands |msg| to the reactor of |channel|, on the loop |l|, where the peer
-   lives.  An error is to end the peer, with what |why| says. */
+   lives.  An error is to end the peer with the reason |why|. */
 CMT_NODISCARD cmt_err cmt__delivery_receive(cmt__delivery_loop *l, cmt_peer *p,
                                             uint8_t channel, cmt_buf *msg,
                                             cmt_why *why);

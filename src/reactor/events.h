@@ -27,19 +27,19 @@ typedef struct cmt__events {
   cmt_post *post_first, *post_last;
 } cmt__events;
 
-/* |m| NULL: nothing is told. */
+/* |m| NULL: nothing is reported. */
 void cmt__events_init(cmt__events *e, const cmt_env *env, cmt_mailbox *m);
 /* The most bytes that it allocates. */
 uint64_t cmt__events_memory(const cmt__events *e);
 uint64_t cmt__events_lost(const cmt__events *e);
 
-/* Copies of what a callback would be told. */
+/* Report copies of the arguments that a callback would get. */
 void cmt__events_reject(cmt__events *e, const cmt_rejection *r);
 void cmt__events_outcome(cmt__events *e, uint64_t dial, void *arg,
                          const cmt_dial_outcome *o);
 /* Drops the outcomes of the dial of that number that wait. */
 void cmt__events_forget(cmt__events *e, uint64_t dial);
-/* Sends and posts to |p| without a callback are told. */
+/* From here on sends and posts to |p| without a callback are reported. */
 void cmt__events_attach(cmt__events *e, cmt_peer *p);
 
 #endif

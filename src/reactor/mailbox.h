@@ -35,7 +35,7 @@ struct cmt_mailbox {
   unsigned idle;              /* Threads that wait for |more|. */
   bool hurries;               /* All messages that are not out are dropped. */
   bool closed;                /* Nothing will come any more. */
-  bool given_up;              /* Nobody will take anything any more. */
+  bool given_up;              /* Events are no longer given out. */
 };
 
 /* |channels| are those of |r| with their defaults; up to |peers| share it.

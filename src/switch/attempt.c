@@ -105,8 +105,8 @@ static void cannot_resolve(cmt__attempt *a, cmt_err err) {
 
 /* ---- the addresses of a name ---- */
 
-/* Takes what a name has resolved to, from where this attempt is to begin.  A
-   name with more addresses than an attempt tries has all of them tried by the
+/* Copies the addresses of a name, from the one where this attempt is to begin.
+   A name with more addresses than an attempt tries has all of them tried by the
    attempts that follow each other. */
 static void found_take(cmt__attempt *a, const cmt_net_addr *addrs,
                        size_t count) {

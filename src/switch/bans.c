@@ -189,7 +189,7 @@ static void put_in(cmt__bans *b, size_t at, const cmt__ban *ban) {
   b->count++;
 }
 
-/* Drops those that have ended; returns when the next one ends. */
+/* Drops the bans that have ended; returns when the next one ends. */
 static uint64_t drop_ended(cmt__bans *b) {
   uint64_t next_ns = CMT_NEVER;
   size_t kept = 0;
@@ -289,7 +289,7 @@ uint64_t cmt__bans_update(cmt__bans *b, uint64_t now_ns) {
   return next_ns;
 }
 
-/* Under the lock: takes the ban of |key| if it lasts longer than |*out|. */
+/* Under the lock: chooses the ban of |key| if it lasts longer than |*out|. */
 static bool find(const cmt__bans *b, const cmt__ban_key *key, uint64_t now_ns,
                  bool found, cmt__ban *out) {
   size_t at;

@@ -9,7 +9,7 @@
    out and never touch the timer of the loop: that comes too early then, finds
    nothing due, and is set again.
 
-   A callback runs without the lock.  |running| says which timer it belongs to,
+   A callback runs without the lock.  |running| is the timer that it belongs to,
    for whoever cancels that timer and must wait for it.  The timer itself is the
    application's again as soon as its callback is entered, and is only compared
    from then on.
@@ -175,7 +175,7 @@ static void calls_wake(cmt__calls *c) {
   }
 }
 
-/* Takes |t| out; one that is not set is fine. */
+/* Removes the timer |t|; a timer that is not set is fine. */
 static void timer_unset(cmt__calls *c, cmt_timer *t) {
   if (NUMBER(t, STATE) == UNSET) {
     return;

@@ -61,8 +61,9 @@ CMT_NODISCARD cmt_err cmt__calls_reserve(cmt__calls *c, cmt__loop *loop,
                                          cmt_why *why);
 /* From here on calls wake the loop. */
 void cmt__calls_start(cmt__calls *c);
-/* Takes nothing more, and answers all that is there with CMT_ECANCELED.  False:
-   on_drained will come.  May be called again; on the loop, or without one. */
+/* Accepts nothing more, and answers all that is there with CMT_ECANCELED.
+   False: on_drained will come.  May be called again; on the loop, or without
+   one. */
 bool cmt__calls_close(cmt__calls *c);
 /* It was closed, or nothing was ever set or posted. */
 void cmt__calls_fini(cmt__calls *c);

@@ -3,7 +3,7 @@
 #define CMT__DIAL_H
 
 /* A dial: a node that we want a connection with, what is known of where it is,
-   and when it is tried next.  Of the first loop alone but for cmt__dial_new().
+   and when it is tried next.  Only loop 0 uses it, except cmt__dial_new().
    The attempts are made by dialer.c. */
 
 #include "state.h"
@@ -27,8 +27,8 @@ struct cmt_dial {
   bool barred;                  /* The timer waits for the end of a ban. */
   uint64_t connected_ns;        /* When TCP was connected last. */
   uint64_t delay_ns;            /* After the last failure; 0: there was none. */
-  /* Where its name said last that its node is, and where the node last came
-     from or was found as a peer; each as limits count it. */
+  /* The addresses to which its name resolved last, and the address at which the
+     node was last a peer; each as the limits count it. */
   cmt__ip known[CMT__RESOLVE_MAX];
   size_t known_count;
   cmt__ip met;
@@ -42,8 +42,8 @@ struct cmt_dial {
   /* Under the lock of the switch; but for |cancelled| only the loop changes
      them once it has the dial. */
   bool queued;    /* The loop has not seen it. */
-  bool owned;     /* The application has it. */
-  bool cancelled; /* The application has it no more. */
+  bool owned;     /* The application has a handle. */
+  bool cancelled; /* The application has cancelled the dial. */
   cmt_dial_state state;
   uint64_t attempts, failures, next_ns;
   cmt_why last;
@@ -52,8 +52,8 @@ struct cmt_dial {
 /* |o| has its defaults.  CMT_EINVAL: the address cannot be written. */
 CMT_NODISCARD cmt_err cmt__dial_new(cmt_switch *s, const cmt_net_addr *addr,
                                     const cmt_dial_options *o, cmt_dial **out);
-/* As cmt_switch_dial_new(), of an address that was read.  Without an id whoever
-   is there is met, which goes with no persistence. */
+/* As cmt_switch_dial_new(), with an address that was parsed.  Without an id the
+   dial accepts any node, and cannot be persistent. */
 CMT_NODISCARD cmt_err cmt__switch_dial_at(cmt_switch *s, const cmt_net_addr *at,
                                           const cmt_dial_options *o,
                                           cmt_dial **out, cmt_why *why);
@@ -62,17 +62,17 @@ void cmt__dial_free(cmt_dial *d);
 /* Under the lock: puts the dials that wait for the loop into the list of the
    switch; returns the first of them, linked by |begin_next|. */
 cmt_dial *cmt__dials_take(cmt_switch *s);
-/* Takes |d| out of the list and frees it. */
+/* Removes |d| from the list and frees it. */
 void cmt__dial_drop(cmt_dial *d);
-/* Frees all, when the switch goes. */
+/* Frees all dials, when the switch is deleted. */
 void cmt__dials_free(cmt_switch *s);
-/* Tells others what it is at. */
+/* Publishes the state of the dial. */
 void cmt__dial_set_state(cmt_dial *d, cmt_dial_state state);
-/* Its name resolved to |addrs|. */
+/* The name of the dial resolved to |addrs|. */
 void cmt__dial_know(cmt_dial *d, const cmt_net_addr *addrs, size_t count);
 /* Sets the timer of the next attempt. */
 void cmt__dial_wait(cmt_dial *d);
-/* Sets it to the end of |ban|. */
+/* Sets that timer to the end of |ban|. */
 void cmt__dial_bar(cmt_dial *d, const cmt__ban *ban);
 /* Whether its id, or its address when that is no name, is banned. */
 bool cmt__dial_is_banned(const cmt_dial *d, cmt__ban *out);

@@ -2,15 +2,17 @@
 #ifndef CMT__DIALER_H
 #define CMT__DIALER_H
 
-/* The dialer: makes the attempts of dials.  Of the first loop alone. */
+/* The dialer: makes the attempts of dials.  Only loop 0 uses it. */
 
 #include "dial.h"
 
-/* |first| and what follows it by |begin_next| make their first attempts. */
+/* Begins the first attempt of |first| and of each dial linked by
+   |begin_next|. */
 void cmt__dialer_begin(cmt_dial *first);
-/* Ends and frees those by |cancel_next|, without outcomes. */
+/* Ends and frees |first| and each dial linked by |cancel_next|, without an
+   outcome. */
 void cmt__dialer_cancel(cmt_dial *first);
-/* Attempts that a ban covers end, and dials that waited for one begin. */
+/* Ends attempts that a ban covers, and begins dials whose ban has ended. */
 void cmt__dialer_bans_changed(cmt_switch *s);
 /* The switch stops: no dial goes on, now or soon. */
 void cmt__dialer_stop(cmt_switch *s);

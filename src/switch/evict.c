@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Eviction.  A newcomer is worth 0, so whoever is worth more stays.  Of those
-   that are worth least one goes whose network (/24 or /64) has the most inbound
-   peers, so that a crowd evicts itself first, and of these the youngest.
-   Networks are counted in a table by their hash, without memory of its own.
+/* Eviction.  A newcomer is worth 0, so a peer that is worth more stays.  Of the
+   peers that are worth least one goes whose network (/24 or /64) has the most
+   inbound peers, so that a crowd evicts itself first, and of these the
+   youngest.  Networks are counted in a table by their hash, without memory of
+   its own.
 
    The newcomer is a peer at once, and the one that goes may take a while, so
    there is at most one that is going. */
@@ -56,7 +57,7 @@ static bool may_go(const search *s, cmt_peer *p) {
   return !w.persistent && !w.unconditional && !view.stopping;
 }
 
-/* Rather |p| than the best so far. */
+/* Whether |p| goes before the best choice so far. */
 static bool goes_before(const search *s, const cmt_peer *p, int64_t worth) {
   uint32_t mine = s->networks[bucket_of(&p->remote)], best;
 

@@ -148,7 +148,8 @@ cmt_err cmt__limits_replace(cmt_switch *s, cmt_peer **victim, cmt_why *why) {
   return *victim != NULL ? CMT_OK : limit_check(s, &inbound, why);
 }
 
-/* For one more inbound peer.  |*replaces|: another peer has to go for it. */
+/* Checks the limits for one more inbound peer.  |*replaces|: another peer has
+   to go for it. */
 static cmt_err inbound_check(cmt_switch *s, const cmt__remote *from,
                              bool *replaces, cmt_why *why) {
   limit inbound = inbound_limit(s);

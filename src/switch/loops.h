@@ -15,7 +15,7 @@ CMT_NODISCARD cmt_err cmt__loops_open(cmt_switch *s, cmt_why *why);
 CMT_NODISCARD cmt_err cmt__loops_start(cmt_switch *s, cmt_why *why);
 /* Ends all threads, from one of them. */
 void cmt__loops_stop(cmt_switch *s);
-/* Waits until they have ended, and logs now and then for what. */
+/* Waits until they have ended, and logs now and then what for. */
 void cmt__loops_join(cmt_switch *s);
 /* Deletes the loops that are the switch's own. */
 void cmt__loops_fini(cmt_switch *s);

@@ -137,8 +137,8 @@ static void pool_add(cmt__places *ps, cmt__place *p) {
   p->same_network = network;
 }
 
-/* Tells those of the same address and network that they are |address| and
-   |network| now. */
+/* Updates how many handshakes there are of the same address and of the same
+   network, at each of them. */
 static void pool_recount(cmt__places *ps, const cmt__place *p, uint32_t address,
                          uint32_t network) {
   for (cmt__place *o = ps->pool.oldest; o != NULL; o = o->newer) {

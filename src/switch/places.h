@@ -2,27 +2,28 @@
 #ifndef CMT__PLACES_H
 #define CMT__PLACES_H
 
-/* The places that sessions take besides those of peers.  Of the first loop
-   alone.
+/* The places that sessions take besides those of peers.  Only loop 0
+   uses them.
 
-   An inbound handshake takes one of the |handshakes_max| places of the pool, or
-   the one that is kept for the address of a persistent dial.  A newcomer always
-   gets a place: when the pool is full, or the address has as many as it may
-   have, another handshake gives way.  A dial and a standby session take none of
-   these.  A session that has ended and lingers has a place of its own, too. */
+   An inbound handshake has one of the |handshakes_max| places of the pool, or
+   the place that is reserved for the address of a persistent dial.  A newcomer
+   always gets a place: when the pool is full, or the address has as many as it
+   may have, another handshake gives way.  A dial and a session on standby have
+   none of these.  A session that has ended and lingers has a place of its own,
+   too. */
 
 #include "peer/peer.h"
 
 #include <cometp2p/switch.h>
 
-/* What limits take for the address of |r|: all of IPv4, the first bits of
-   IPv6. */
+/* The address of |r| as the limits count it: all of an IPv4 address, the first
+   bits of an IPv6 one. */
 cmt__ip cmt__address_of(const cmt_switch_options *o, const cmt__remote *r);
-/* Whether limits take |a| and |b| for one address. */
+/* Whether the limits count |a| and |b| as one address. */
 bool cmt__same_address(const cmt_switch_options *o, const cmt__remote *a,
                        const cmt__remote *b);
-/* Writes it for people: that of |r|, with the prefix length when it stands for
-   many. */
+/* Writes the address of |r| for people, with the prefix length when it stands
+   for many. */
 const char *cmt__address_text(const cmt_switch_options *o, const cmt__remote *r,
                               char *out, size_t cap);
 enum { CMT__ADDRESS_TEXT_SIZE = 64 };
@@ -39,7 +40,7 @@ typedef enum cmt__place_kind {
 typedef struct cmt__place {
   uint8_t kind;    /* A cmt__place_kind. */
   uint32_t round;  /* The round of the places when it came. */
-  cmt__ip address; /* As limits take it. */
+  cmt__ip address; /* As the limits count it. */
   const cmt__link *link;
   union {
     struct cmt__place *older;     /* In the list of its kind; */
@@ -76,7 +77,7 @@ typedef struct cmt__places {
 } cmt__places;
 
 void cmt__places_start(cmt__places *ps, cmt__loop *loop);
-/* Nothing is accepted any more. */
+/* The switch accepts no further connection. */
 void cmt__places_stop(cmt__places *ps);
 
 /* Gives the inbound handshake on |link|, from |address|, the place |p|, whoever
@@ -85,14 +86,14 @@ void cmt__place_accept(cmt__places *ps, cmt__place *p, const cmt__link *link,
                        const cmt__ip *address, cmt__reserve *reserve);
 /* The owner of |p| has ended and lingers. */
 void cmt__place_linger(cmt__places *ps, cmt__place *p, bool was_peer);
-/* Takes the place |p| away, if it is one. */
+/* Gives the place |p| back, if it is one. */
 void cmt__place_leave(cmt__places *ps, cmt__place *p);
 /* |reserve| goes; what is in it needs another place if it |stays|. */
 void cmt__reserve_end(cmt__places *ps, cmt__reserve *reserve, bool stays);
 
 /* Most connections that have ended and wait for the other side to read. */
 uint32_t cmt__places_linger_max(const cmt_switch_options *o);
-/* Most connections that are accepted in an iteration, so that those before them
+/* Most connections that are accepted in an iteration, so that earlier ones
    are read before they have to give way. */
 unsigned cmt__places_accepts(const cmt_switch_options *o);
 

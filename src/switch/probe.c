@@ -160,7 +160,7 @@ static void on_outcome(void *arg, cmt_dial *dial, const cmt_dial_outcome *o) {
 
 /* ---- pings ---- */
 
-/* The end of the switch tells in place of a timer that cannot be set. */
+/* The end of the switch reports in place of a timer that cannot be set. */
 static void wait_for(cmt_prober *p, probe_phase phase, uint64_t after_ns) {
   p->phase = phase;
   cmt_ignore(cmt_switch_timer(p->sw, &p->timer, after_ns));

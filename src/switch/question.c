@@ -25,7 +25,7 @@ static void put_first(cmt__questions *qs, cmt__question *q) {
   qs->list = q;
 }
 
-/* Behind those that are answered. */
+/* Adds the question behind the answered ones. */
 static void put_open(cmt__questions *qs, cmt__question *q) {
   cmt__question *before = NULL;
 

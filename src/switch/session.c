@@ -27,7 +27,7 @@ static void session_decide(cmt__session *s) {
   }
 }
 
-/* One whose outcome is not known. */
+/* Makes a session whose outcome is not known yet. */
 static cmt__session *session_make(cmt_switch *sw) {
   cmt__session *s = cmt__alloc_zero(&sw->env, sizeof *s);
 
@@ -105,7 +105,8 @@ static void reject_accepted(cmt_switch *sw, const cmt__remote *from,
   cmt__switch_reject(sw, &r);
 }
 
-/* Closes it by |close|, after which its memory may be gone, and reports why. */
+/* Closes the session by |close|, after which its memory may be gone, and
+   reports |why|. */
 static void session_fail(cmt__session *s, const cmt_why *why,
                          const cmt_node_id *id,
                          void (*close)(cmt__link *link)) {
@@ -268,7 +269,7 @@ void cmt__session_disconnect(cmt__session *s) {
   cmt__link_disconnect(&s->link);
 }
 
-/* Tells once that the system does not lock the memory of keys. */
+/* Logs once that the system does not lock the memory of keys. */
 static void keys_check(cmt_switch *sw) {
   uint64_t locked, unlocked;
 
@@ -432,9 +433,9 @@ static cmt_err bans_check(const cmt__session *s, cmt_why *why) {
   return why->err;
 }
 
-/* Decides anew what init_peer may have changed: whether the newcomer is banned,
-   and whom it replaces.  Nothing of the application runs between this and the
-   list of peers. */
+/* Decides again what init_peer may have changed: whether the newcomer is
+   banned, and which peer it replaces.  Nothing of the application runs between
+   this and the list of peers. */
 static cmt_err newcomer_check(cmt__session *s, const cmt__admitted *place,
                               cmt_why *why) {
   cmt_peer *victim;
@@ -450,7 +451,7 @@ static cmt_err newcomer_check(cmt__session *s, const cmt__admitted *place,
   return err;
 }
 
-/* It passed the filter. */
+/* The other side has passed the filter and the bans. */
 static void session_enter(cmt__session *s, const cmt_conn_event *ev) {
   cmt__admitted place;
   cmt_why why;

@@ -3,8 +3,8 @@
 #define CMT__SESSION_H
 
 /* A session: one connection of a switch, from the accept or the dial to its
-   last byte.  Each ends in exactly one add_peer or rejection.  Of the first
-   loop alone, but for the link of a peer, which may be on another. */
+   last byte.  Each ends in exactly one add_peer or rejection.  Only loop 0
+   uses it, but the link of a peer may be on another loop. */
 
 #include "session_standby.h"
 
@@ -12,7 +12,7 @@
    question to a filter or a standby. */
 enum { CMT__SESSION_TIMERS = 2 };
 
-/* What whoever dials hears of a session. */
+/* What a session reports to its dial. */
 typedef struct cmt__session_callbacks {
   /* The outcome of cmt__session_connect(). */
   void (*on_connect)(void *arg, cmt_err err);
@@ -54,19 +54,19 @@ void cmt__session_disconnect(cmt__session *s);
 void cmt__session_start(cmt__session *s, const cmt_node_id *expect);
 /* Closes it without an outcome. */
 void cmt__session_leave(cmt__session *s);
-/* Takes an accepted connection; cmt__accept_cb. */
+/* Makes a session of an accepted connection; cmt__accept_cb. */
 void cmt__session_accept(void *arg, cmt__tcp *tcp);
 /* Owns the places of inbound handshakes and of those that linger. */
 void cmt__session_displaced(cmt__place *p, bool of_address);
 void cmt__session_cut(cmt__place *p);
 /* "IP:PORT" in |out|, which is returned. */
 const char *cmt__remote_text(const cmt__remote *r, char *out, size_t cap);
-/* Tells that it yields no peer, and closes it; the other side is to have our
-   node info. */
+/* Reports that the session yields no peer, and closes it once our node info has
+   gone out. */
 void cmt__session_refuse(cmt__session *s, const cmt_why *why,
                          const cmt_node_id *id);
-/* The last remove_peer of |p| has returned: takes it off the list if it is on
-   it, and drops the reference. */
+/* The last remove_peer of |p| has returned: removes the peer from the list if
+   it is |listed|, and drops the reference. */
 void cmt__session_departed(cmt_switch *sw, cmt_peer *p, bool listed);
 /* Ends it for |why|, whether it has a peer or not.  On the first loop, and not
    inside of a callback of its link. */
@@ -76,7 +76,7 @@ const cmt_node_id *cmt__session_id(const cmt__session *s);
 /* Whether the other side is banned by its id or its address, as far as they are
    known; by |*out|. */
 bool cmt__session_is_banned(const cmt__session *s, cmt__ban *out);
-/* The switch stops: what has no peer yet is rejected. */
+/* The switch stops: a session without a peer is rejected. */
 void cmt__session_cancel(cmt__session *s);
 
 #endif

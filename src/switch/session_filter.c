@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Filters.  What is asked waits without reading: before its handshake nothing
-   was read at all, and after it the link is suspended, as that of a standby. A
-   newcomer is asked for before it is on standby beside a peer with its id, and
-   once.
- */
+/* Filters.  A connection that waits for an answer is not read: before its
+   handshake nothing was read at all, and after it the link is suspended, as on
+   standby.  filter_peer is asked once, before a newcomer is put on standby
+   beside a peer with its id. */
 
 #include "session_filter.h"
 
@@ -59,7 +58,7 @@ static cmt_err ask(cmt__session *s, const char *name, cmt_filter filter,
   return verdict == CMT_ADMIT ? CMT_OK : CMT_EFILTER;
 }
 
-/* Fills in |why| of an error. */
+/* Fills in the reason |why| of an error. */
 static cmt_err explained(cmt_err err, const char *filter, cmt_stage stage,
                          cmt_why *why) {
   if (err == CMT_EFILTER) {

@@ -10,7 +10,7 @@
    The first is not kept when it leaves a ping unanswered: the other side has
    restarted, and has only the second.  A look that comes late, after a callback
    that took long or a stop of the process, is taken once more: the pong may lie
-   in the socket, and the first on another loop, which was held up as well.  Two
+   in the socket, and the first on another loop, which was delayed as well.  Two
    that are late in a row mean that the loop is slow, and the second counts. */
 
 #include "session_standby.h"
@@ -33,8 +33,8 @@ static cmt__session *standby_find(cmt_switch *sw, const cmt_node_id *id) {
   return s;
 }
 
-/* The peer |id|, which the set has; NULL when its connection has ended.  Tells
-   in |*outbound| whether we dialed the peer. */
+/* The peer |id|, which the set has; NULL when its connection has ended.
+   |*outbound|: we dialed the peer. */
 static cmt_peer *first_find(cmt_switch *sw, const cmt_node_id *id,
                             bool *outbound) {
   cmt_peer *p = cmt__peer_set_find(&sw->peers, id);

@@ -40,7 +40,7 @@ CMT_NODISCARD cmt_err cmt__standby_begin(cmt__session *s, const cmt_node_id *id,
                                          cmt_why *why);
 /* The outcome of |s|, on standby or not, is known. */
 void cmt__standby_end(cmt__session *s);
-/* The peer |gone| is off the list; its standby takes its place. */
+/* The peer |gone| was removed from the list; its standby becomes the peer. */
 void cmt__standby_promote(cmt_switch *sw, const cmt_peer *gone);
 
 #endif

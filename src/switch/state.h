@@ -60,15 +60,16 @@ struct cmt_switch {
   cmt__calls calls;   /* What the application wants of the first loop. */
   /* Under the lock: */
   bool started, stopping, posted;
-  bool bans_changed; /* And the loop has not looked. */
+  bool bans_changed; /* The loop has not looked at the bans since. */
   bool let_go;       /* The caller's loop has closed our handles. */
   unsigned ended;    /* Threads that are about to go. */
   uint64_t flush_ns;
-  bool over;                          /* The loop looks at nothing any more. */
-  cmt_dial *requests, *requests_last; /* Dials not yet seen by the loop, */
-  cmt_dial *cancels;                  /* and those to end. */
-  cmt_dial *calling;                  /* Whose on_outcome runs, */
-  pthread_t caller;                   /* and where. */
+  bool over; /* The loop looks at nothing any more. */
+  /* Dials that the loop has not seen yet. */
+  cmt_dial *requests, *requests_last;
+  cmt_dial *cancels; /* Dials to end. */
+  cmt_dial *calling; /* The dial whose on_outcome runs. */
+  pthread_t caller;  /* The thread that runs it. */
   cmt_switch_status status;
   /* Its |rejected| and |removed| by the reason, at its cmt__err_index(). */
   uint64_t rejected_by[CMT__ERR_COUNT], removed_by[CMT__ERR_COUNT];
@@ -83,7 +84,8 @@ struct cmt_switch {
   cmt__places places;
   /* Places of peers that are gone, for their standbys: inbound and outbound. */
   size_t kept[2];
-  cmt_peer *evicting;     /* It goes for a newcomer, and is on the list. */
+  /* The peer that goes for a newcomer, while it is listed; or NULL. */
+  cmt_peer *evicting;
   uint64_t evicted_at_ns; /* When the last one began to go; 0: never. */
   size_t undrained; /* Ended peers whose posted wake-up has not run yet. */
   cmt__log_limit strangers;
@@ -96,16 +98,15 @@ struct cmt_switch {
 void cmt__switch_count(cmt_switch *s, uint64_t *counter);
 /* Counts a peer that is gone for |err|. */
 void cmt__switch_removed(cmt_switch *s, cmt_err err);
-/* The handshakes in flight, one more or one less. */
+/* Counts one handshake in flight more or less. */
 void cmt__switch_handshakes(cmt_switch *s, int change);
 /* Reports to the application and the log a dial or an accept that yields no
    peer. */
 void cmt__switch_reject(cmt_switch *s, cmt_rejection *r);
-/* Under the lock: the loop looks at what lies there.  Before the start there is
-   none. */
+/* Under the lock: makes the loop look at what lies there, once it runs. */
 void cmt__switch_wake(cmt_switch *s);
-/* Something ended: looks at the end of this iteration whether it was the last.
- */
+/* Something ended: the switch checks at the end of this iteration whether that
+   was the last. */
 void cmt__switch_look(cmt_switch *s);
 
 #endif

@@ -19,7 +19,7 @@
    Locks are taken in the order set, send queue, queue of posts, and the locks
    of what peers share, |quota_lock| and that of |send_pool|, before those of
    send queues; |lock| stands alone over the queue of posts, and |secrets_lock|
-   stands alone.  None is held during a callback.
+   stands alone.  No lock is held during a callback.
 
    The end has four steps.  cmt_switch_stop() sets a flag and wakes the loop. It
    then closes the listener, ends every dial, rejects every handshake and stops
@@ -124,8 +124,8 @@ static cmt_err calls_init(cmt_switch *s) {
 
 static void calls_fini(cmt_switch *s) { cmt__calls_fini(&s->calls); }
 
-/* The parts that may fail for want of the system's memory, in the order in
-   which they are made. */
+/* The parts that fail when the system has no memory, in the order in which they
+   are made. */
 static const struct {
   cmt_err (*init)(cmt_switch *s);
   void (*fini)(cmt_switch *s);
