@@ -85,6 +85,7 @@ class Model:
         self.payload = payload
         self.bucket = fractions.Fraction(URGENT_BURST)
         self.now = 0
+        self.level = 0, 1  # Bytes and priority of the highest that was due.
         self.seen = collections.Counter()
 
     def ready(self):
@@ -95,11 +96,12 @@ class Model:
         if len(channel.rests) > channel.waiting_max:
             self.seen["refused"] += 1
             return False
-        if not channel.rests and self.ready():
-            lowest = min(c.ratio() for c in self.ready())
-            level = int(lowest * channel.priority) - LAG
+        if not channel.rests:
+            sent, priority = self.level
+            level = sent * channel.priority // priority - LAG
             if level > channel.recent:
                 self.seen["floor"] += 1
+                self.seen["floor, alone"] += not self.ready()
                 channel.recent = level
         channel.rests.append(length)
         return True
@@ -109,6 +111,7 @@ class Model:
         for _ in range((self.now + count) // DECAY - self.now // DECAY):
             for channel in self.channels:
                 channel.recent = channel.recent * 4 // 5
+            self.level = self.level[0] * 4 // 5, self.level[1]
         self.now += count
         before = self.bucket
         self.bucket = min(fractions.Fraction(URGENT_BURST), before +
@@ -133,6 +136,8 @@ class Model:
             channel = first[0]
             length, last = channel.next_packet(self.payload)
             size = packet_size(channel.ident, last, length)
+            if not urgent and channel.ratio() > fractions.Fraction(*self.level):
+                self.level = channel.recent, channel.priority
             if size > room:
                 self.seen["no room"] += 1
                 break
@@ -257,11 +262,11 @@ def check():
         same = file.read() == text
     print(f"{'ok' if same else 'not ok'} 1 - schedule.json is what the model "
           "writes")
-    for rule in ("floor", "tie", "refused", "split last", "empty", "no room",
+    for rule in ("floor", "floor, alone", "tie", "refused", "split last", "empty", "no room",
                  "urgent", "overtaken", "bucket empty", "refill"):
         print(f"# {rule}: {seen[rule]} times")
     rare = all(seen[rule] >= 20
-               for rule in ("floor", "tie", "split last", "overtaken",
+               for rule in ("floor", "floor, alone", "tie", "split last", "overtaken",
                             "bucket empty", "refill"))
     print(f"{'ok' if rare else 'not ok'} 2 - the tables try every rule")
     print("1..2")

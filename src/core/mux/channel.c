@@ -77,6 +77,7 @@ cmt_err cmt__channels_init(cmt__channels *cs, cmt_conn_group *group,
     .group = group,
     .wire = wire,
     .cut_max = UINT64_MAX,
+    .level_priority = 1,
     .partial_max_ns = CMT_NEVER,
     .partial_check_ns = CMT_NEVER,
   };

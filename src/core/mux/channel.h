@@ -45,14 +45,17 @@ typedef struct cmt__channels {
   cmt__channel *list;
   size_t count; /* As of what is shared, until they are retired. */
   const cmt__wire *wire;
-  size_t payload_max; /* Data bytes of one packet. */
+  uint32_t payload_max; /* Data bytes of one packet. */
+  /* The level of the scheduler, bytes by priority. */
+  uint32_t level_priority;
+  uint64_t level_sent;
   uint64_t decay_at_ns;
-  size_t cut_bytes;     /* As cut_messages, over all channels. */
-  size_t ready;         /* Channels with something to send, */
-  size_t urgent_ready;  /* and the urgent ones of them. */
-  cmt__rate *urgent;    /* What these may send before all others; NULL: none is
-                           urgent. */
-  size_t recv_reserved; /* Capacity under reassembly, */
+  size_t cut_bytes;      /* As cut_messages, over all channels. */
+  uint32_t ready;        /* Channels with something to send, */
+  uint32_t urgent_ready; /* and the urgent ones of them. */
+  cmt__rate *urgent;     /* What these may send before all others; NULL: none is
+                            urgent. */
+  size_t recv_reserved;  /* Capacity under reassembly, */
   size_t recv_reserved_max; /* which is at most so much. */
   /* What is reserved, for all that share |quota|; NULL: it was never more than
      the floor. */

@@ -114,34 +114,46 @@ static cmt__channel *urgent_pick(const cmt__channels *cs) {
            : NULL;
 }
 
-/* A channel that becomes ready starts at most FLOOR_LAG bytes, weighed by its
-   priority, behind the lowest of those that are. */
-static void channel_wake(cmt__channels *cs, cmt__channel *c) {
-  const cmt__channel *lowest = channel_pick(cs);
-  uint64_t level;
+/* The level of the scheduler is the highest ratio that a channel had when it
+   was due: those that are ready have at least that, but for what is left of
+   their lag.  It stays while none is ready, so that a queue which runs empty
+   for a moment is not at a disadvantage afterwards. */
+static void level_note(cmt__channels *cs, const cmt__channel *c) {
+  uint64_t sent = cmt__counter_get(&c->recently_sent);
 
-  if (lowest != NULL) {
-    level = cmt__counter_get(&lowest->recently_sent) * priority_of(cs, c) /
-            priority_of(cs, lowest);
-    level = cmt__min64(level, RECENTLY_SENT_MAX);
-    if (level > FLOOR_LAG &&
-        level - FLOOR_LAG > cmt__counter_get(&c->recently_sent)) {
-      cmt__counter_set(&c->recently_sent, level - FLOOR_LAG);
-    }
+  if (sent * cs->level_priority > cs->level_sent * priority_of(cs, c)) {
+    cs->level_sent = sent;
+    cs->level_priority = (uint32_t)priority_of(cs, c);
+  }
+}
+
+/* A channel that becomes ready starts at most FLOOR_LAG bytes, weighed by its
+   priority, behind the level. */
+static void channel_wake(cmt__channels *cs, cmt__channel *c) {
+  uint64_t level = cs->level_sent * priority_of(cs, c) / cs->level_priority;
+
+  level = cmt__min64(level, RECENTLY_SENT_MAX);
+  if (level > FLOOR_LAG &&
+      level - FLOOR_LAG > cmt__counter_get(&c->recently_sent)) {
+    cmt__counter_set(&c->recently_sent, level - FLOOR_LAG);
   }
   cs->ready++;
   cs->urgent_ready += is_urgent(cs, c);
 }
 
+static uint64_t decayed(uint64_t sent) {
+  return sent / 5 * 4 + sent % 5 * 4 / 5;
+}
+
 void cmt__channels_decay(cmt__channels *cs, uint64_t now_ns) {
   while (now_ns >= cs->decay_at_ns) {
-    bool any = false;
+    bool any = cs->level_sent > 0;
 
     cs->decay_at_ns = cmt__after(cs->decay_at_ns, DECAY_NS);
+    cs->level_sent = decayed(cs->level_sent);
     for (size_t i = 0; i < cs->count; i++) {
       cmt__counter *sent = &cs->list[i].recently_sent;
-      uint64_t before = cmt__counter_get(sent);
-      uint64_t after = before / 5 * 4 + before % 5 * 4 / 5;
+      uint64_t after = decayed(cmt__counter_get(sent));
 
       cmt__counter_set(sent, after);
       any = any || after > 0;
@@ -280,7 +292,11 @@ void cmt__channels_fill(cmt__channels *cs, cmt__batch *r) {
     return;
   }
   while (left > 0 && r->len - before < cs->cut_max &&
-         (c = channel_pick(cs)) != NULL && packet_cut(cs, c, r)) {
+         (c = channel_pick(cs)) != NULL) {
+    level_note(cs, c);
+    if (!packet_cut(cs, c, r)) {
+      return;
+    }
     left--;
   }
 }

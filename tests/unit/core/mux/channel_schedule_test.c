@@ -142,7 +142,7 @@ static void table_init(fixture *f, const json_t *table) {
   }
   fixture_init(f, list, json_array_size(channels));
   f->cs.payload_max =
-    (size_t)json_integer_value(json_object_get(table, "payload"));
+    (uint32_t)json_integer_value(json_object_get(table, "payload"));
 }
 
 static size_t step_run(fixture *f, const json_t *step, const char *where) {
@@ -297,6 +297,79 @@ static void saturated_channels_share_by_priority(void **state) {
   fixture_fini(&f);
 }
 
+typedef struct shares {
+  cmt_channel list[16];
+  size_t count, len_max;
+  uint32_t payload_max;
+  uint64_t priorities; /* Their sum. */
+} shares;
+
+static uint64_t below(uint64_t *random, uint64_t bound) {
+  *random = *random * UINT64_C(6364136223846793005) + 1442695040888963407;
+  return (*random >> 33) % bound;
+}
+
+/* Priorities from 1 to 1000, as many below 32 as above. */
+static shares shares_draw(uint64_t *random) {
+  static const uint32_t payloads[] = {64, 100, 1024, 1400, 16384, 65536};
+  shares s = {.count = 2 + below(random, 15)};
+
+  s.payload_max = payloads[below(random, CMT__COUNT(payloads))];
+  s.len_max = 1 + below(random, 5 * s.payload_max);
+  for (size_t i = 0; i < s.count; i++) {
+    uint64_t most = below(random, 2) == 0 ? 32 : 1000;
+
+    s.list[i] = (cmt_channel){.id = (uint8_t)(16 * i),
+                              .priority = (uint32_t)(1 + below(random, most)),
+                              .send_queue = UINT16_MAX};
+    s.priorities += s.list[i].priority;
+  }
+  return s;
+}
+
+/* What a channel has in its queue is more than the link takes at once. */
+static void shares_refill(fixture *f, const shares *s, uint64_t *random) {
+  for (size_t i = 0; i < s->count; i++) {
+    const cmt__channel *c = &f->cs.list[i];
+
+    while (c->queued_bytes + c->queue_count <
+           2 * LINK_BYTES_PER_MS + s->payload_max) {
+      assert_cmt(CMT_OK,
+                 queue(f, s->list[i].id, 1 + below(random, s->len_max)));
+    }
+  }
+}
+
+static void shares_of_ten_seconds_are_within_a_hundredth(void **state) {
+  uint64_t random = 1;
+
+  (void)state;
+  for (int draw = 0; draw < 4; draw++) {
+    shares s = shares_draw(&random);
+    uint64_t total = 0;
+    fixture f;
+
+    fixture_init(&f, s.list, s.count);
+    f.cs.payload_max = s.payload_max;
+    f.out = realloc(f.out, 2 * OUT_MAX);
+    for (int ms = 0; ms < 10000; ms++) {
+      shares_refill(&f, &s, &random);
+      link_millisecond(&f);
+    }
+    for (size_t i = 0; i < s.count; i++) {
+      total += f.cs.list[i].sent_bytes;
+    }
+    assert_true(total > 9900 * LINK_BYTES_PER_MS);
+    for (size_t i = 0; i < s.count; i++) {
+      uint64_t fair = total * s.list[i].priority / s.priorities;
+
+      assert_in_range(f.cs.list[i].sent_bytes + total / 100, fair,
+                      fair + total / 50);
+    }
+    fixture_fini(&f);
+  }
+}
+
 typedef struct wake {
   uint64_t longest_ms;  /* Without a byte of the busy channel. */
   uint64_t busy, woken; /* Bytes in the second after the wake. */
@@ -384,13 +457,46 @@ static void channel_that_comes_and_goes_gains_nothing(void **state) {
   fixture_fini(&f);
 }
 
+/* A channel that becomes ready while no other is, since the queue of a busy one
+   has just run empty, is not ahead of it by all that it ever sent. */
+static void channel_that_wakes_alone_starves_nobody(void **state) {
+  const cmt_channel list[] = {{.id = 1, .priority = 10, .send_queue = 100},
+                              {.id = 2, .priority = 1, .send_queue = 100}};
+  uint64_t quiet = 0, longest = 0;
+  fixture f;
+
+  (void)state;
+  fixture_init(&f, list, 2);
+  for (int ms = 0; ms < 30000; ms++) {
+    refill(&f, 1, 100);
+    link_millisecond(&f);
+  }
+  f.room = OUT_MAX - LINK_BYTES_PER_MS;
+  link_millisecond(&f);
+  assert_int_equal(0, f.cs.ready);
+  f.room = 0;
+  for (int ms = 0; ms < 1000; ms++) {
+    uint64_t had = f.cs.list[0].sent_bytes;
+
+    refill(&f, 2, 100);
+    refill(&f, 1, 100);
+    link_millisecond(&f);
+    quiet = f.cs.list[0].sent_bytes == had ? quiet + 1 : 0;
+    longest = quiet > longest ? quiet : longest;
+  }
+  assert_in_range(longest, 1, 14); /* 64 KiB, as above. */
+  fixture_fini(&f);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(scheduler_equals_the_model),
     cmocka_unit_test(recently_sent_fades_by_a_fifth_each_two_seconds),
     cmocka_unit_test(counts_never_overflow),
     cmocka_unit_test(saturated_channels_share_by_priority),
+    cmocka_unit_test(shares_of_ten_seconds_are_within_a_hundredth),
     cmocka_unit_test(channel_that_wakes_starves_nobody),
+    cmocka_unit_test(channel_that_wakes_alone_starves_nobody),
     cmocka_unit_test(channel_that_comes_and_goes_gains_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -322,14 +322,14 @@ static void a_run_has_at_most_4096_packets(void **state) {
 /* No packet that is sent is over the limit of a node with the same payload,
    whatever the id. */
 static void no_packet_is_over_an_equal_nodes_limit(void **state) {
-  static const size_t payloads[] = {1, 2, 127, 128, 1024, 1400, 16384};
+  static const uint32_t payloads[] = {1, 2, 127, 128, 1024, 1400, 16384};
   static uint8_t out[1 << 18];
 
   (void)state;
   for (size_t k = 0; k < CMT__COUNT(payloads); k++) {
     for (unsigned id = 0; id < 256; id += 5) {
       const cmt_channel list[] = {{.id = (uint8_t)id, .priority = 1}};
-      size_t payload = payloads[k];
+      uint32_t payload = payloads[k];
       fixture f;
 
       fixture_init(&f, list, 1);
