@@ -3,11 +3,11 @@
 
    Design notes.  A connection is a chain of stages, each with its own rule for
    the decrypted bytes: the secret connection consumes them itself, the node
-   info gathers one delimited message, the multiplexer parses packets.  Results
-   are polled, as in the layers below.  The first failure, or the first stop,
+   info gathers one delimited message, the multiplexer parses packets.  Events
+   are pulled, as in the layers below.  The first failure, or the first stop,
    is the reason; the event CMT_CONN_END reports it after all that came before.
 
-   What is sent lies in runs.  A run is handshake bytes, or frames that were
+   Output is made in batches.  A batch is handshake bytes, or frames that were
    sealed together; the next one is made only when every byte of the last was
    consumed.  So what is sent next is chosen as late as possible, and the place
    in the stream that the other side can have seen is known. */
@@ -42,7 +42,7 @@ void cmt__conn_handshake_free(cmt_conn *c) {
     return;
   }
   cmt__free(&c->group->pool.env, c->shake->ours);
-  cmt__free(&c->group->pool.env, c->shake->in);
+  cmt__delimited_fini(&c->shake->in, &c->group->pool.env);
   cmt__free(&c->group->pool.env, c->shake);
   c->shake = NULL;
 }
@@ -139,6 +139,8 @@ static cmt_err conn_handshake_new(cmt_conn *c, const cmt_conn_options *o) {
   }
   c->shake->any_network = o->any_network;
   c->shake->timeout_ns = o->handshake_timeout_ns;
+  c->shake->in =
+    (cmt__delimited){.max = CMT_NODE_INFO_MAX, .first = CMT__INFO_FIRST};
   if (o->expect_id != NULL) {
     c->shake->expects = true;
     cmt__node_id_write(o->expect_id, &c->shake->expect);

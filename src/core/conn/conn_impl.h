@@ -6,6 +6,7 @@
    makes and ends it, conn_recv.c has the way in, conn_send.c the way out. */
 
 #include "conn.h"
+#include "base/delimited.h"
 #include "base/foreign.h"
 
 #include "core/mux/mconn.h"
@@ -28,8 +29,7 @@ typedef struct cmt__conn_handshake {
   cmt_node_id expect;
   cmt_node_info *ours;
   uint64_t timeout_ns;
-  uint8_t *in; /* Their node info with its prefix. */
-  size_t in_len, in_cap;
+  cmt__delimited in;                 /* Their node info. */
   uint8_t first[CMT__FOREIGN_BYTES]; /* What they sent first of all. */
   size_t first_len;
   bool info_sent;
@@ -54,12 +54,12 @@ struct cmt_conn {
   bool batch_is_mconn;
   bool borrows;    /* The input, if there is any, is the caller's memory. */
   bool paused;     /* The caller does not read. */
-  bool standby;    /* Nothing but the end is told, */
-  bool up_again;   /* or it is over, and that is still to be told. */
+  bool standby;    /* The end is the only event. */
+  bool up_again;   /* Standby is over: CMT_CONN_UP comes again. */
   cmt_bytes chunk; /* Decrypted bytes not yet used. */
   uint64_t now_ns;
   uint64_t handshake_at_ns, flush_at_ns; /* Deadlines. */
-  /* The run under way, and where it stands in the multiplexer's stream. */
+  /* The batch under way, and where it begins in the multiplexer's stream. */
   size_t batch_len, batch_taken;
   uint64_t run_from;
   /* Why it ended. */

@@ -155,64 +155,30 @@ static bool chunk_next(cmt_conn *c) {
   return !c->ended;
 }
 
-/* Appends |n| bytes of the chunk to the node info. */
-static bool info_take(cmt_conn *c, size_t n) {
-  cmt__conn_handshake *h = c->shake;
-
-  while (h->in_cap - h->in_len < n) {
-    void *items = h->in;
-
-    if (!cmt__grow(&c->group->pool.env, &items, &h->in_cap, 1,
-                   CMT__INFO_FIRST)) {
-      cmt__conn_fail(c, CMT_ENOMEM);
-      return false;
-    }
-    h->in = items;
-  }
-  memcpy(h->in + h->in_len, c->chunk.base, n);
-  h->in_len += n;
-  c->chunk.base += n;
-  c->chunk.len -= n;
-  return true;
-}
-
-/* Gathers the delimited node info; true when |*body| is it. */
-static bool info_gather(cmt_conn *c, cmt_bytes *body) {
-  cmt__conn_handshake *h = c->shake;
+/* Gathers the delimited node info; true: it is complete. */
+static bool info_gather(cmt_conn *c) {
+  cmt_err err =
+    cmt__delimited_take(&c->shake->in, &c->group->pool.env, &c->chunk);
   char text[96];
-  uint64_t len;
-  int prefix;
 
-  while ((prefix = cmt__read_prefix(h->in, h->in_len, &len)) == 0) {
-    if (c->chunk.len == 0 || !info_take(c, 1)) {
-      return false;
-    }
-  }
-  if (prefix < 0 || len > CMT_NODE_INFO_MAX) {
+  if (err == CMT_EPROTO) {
     snprintf(text, sizeof text,
              "node info announced with more than the allowed %d bytes",
              CMT_NODE_INFO_MAX);
-    cmt__conn_end(c, CMT_EPROTO, text);
-    return false;
+    cmt__conn_end(c, err, text);
+  } else if (err == CMT_ENOMEM) {
+    cmt__conn_fail(c, err);
   }
-  len += (uint64_t)prefix;
-  if (c->chunk.len > 0 && h->in_len < len &&
-      !info_take(c, cmt__min(c->chunk.len, (size_t)len - h->in_len))) {
-    return false;
-  }
-  *body =
-    (cmt_bytes){.base = h->in + prefix, .len = h->in_len - (size_t)prefix};
-  return h->in_len == len;
+  return err == CMT_OK;
 }
 
 static bool info_event(cmt_conn *c, cmt_conn_event *out) {
   cmt_node_info info;
-  cmt_bytes body;
 
-  if (!info_gather(c, &body)) {
+  if (!info_gather(c)) {
     return false;
   }
-  if (!cmt__node_info_decode(body, &info)) {
+  if (!cmt__node_info_decode(cmt__delimited_bytes(&c->shake->in), &info)) {
     cmt__conn_end(c, CMT_EPROTO, "malformed node info");
     return false;
   }

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The multiplexer.
 
-   Design notes.  Results are polled: recv only notes where the input lies, and
+   Design notes.  Events are pulled: recv only notes where the input lies, and
    next_event parses as far as the next event, so nothing is queued and a
-   caller that stops asking holds no more than its own input.  Nothing calls
+   caller that stops pulling keeps no more than its own input.  Nothing calls
    back, so nothing can re-enter.  Each entry latches the caller's instant; an
    instant that steps back counts as the latest one before it.  The first
-   failure is final.
+   failure ends the multiplexer, and its last event reports that.
 
    What packets look like and when pings are sent is the wire profile's; see
-   wire.h and ping.h.  Time in which the caller does not read is not held
+   wire.h and ping.h.  Time in which the caller does not read does not count
    against the peer: the wait for the answer to a ping begins anew when it goes
    on.  Pings are not seen then; so that the peer does not give up either, it
    gets a pong now and then that it may not have asked for.

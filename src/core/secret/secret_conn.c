@@ -3,9 +3,10 @@
    section 2.  The bytes of the other side are, in this order: the frames
    opened and not yet given (|batch|), the frame cut by the end of the input
    before (|scratch|), and the rest of the input (|input|).  While an opened
-   frame stands in |scratch|, |scratch_len| is 0.  The input is the caller's, or
-   a copy in |kept| when he could not wait for it to be used up.  Every frame
-   counter is used by one frame, and none is used after a failure. */
+   frame stands in |scratch|, |scratch_len| is 0.  The input is the caller's
+   memory, or a copy in |kept| when the caller needed that memory before the
+   input was used up.  Each frame counter seals or opens one frame, and none
+   does after the end. */
 
 #include "secret_conn.h"
 
@@ -45,7 +46,7 @@ static void handshake_delete(cmt_secret_conn *s) {
   }
   work_give(s);
   s->handshake = NULL;
-  cmt__free(&s->pool->env, h->message);
+  cmt__delimited_fini(&h->message, &s->pool->env);
   cmt__free(&s->pool->env, h);
 }
 
@@ -59,8 +60,7 @@ static void handshake_wipe(cmt_secret_conn *s) {
     return;
   }
   work_give(s);
-  cmt__free(&s->pool->env, h->message);
-  h->message = NULL;
+  cmt__delimited_fini(&h->message, &s->pool->env);
 }
 
 /* Ends the connection and wipes what no later call needs. */
@@ -77,7 +77,7 @@ static void fail(cmt_secret_conn *s, cmt_err err) {
   s->rest.len = 0;
 }
 
-/* Writes the header and the zero padding of |slot|, which holds |n| bytes. */
+/* Writes the header and the zero padding of |slot|, which has |n| bytes. */
 static void slot_finish(uint8_t *slot, size_t n) {
   cmt__store_le32(slot, (uint32_t)n);
   memset(slot + CMT_FRAME_HEADER + n, 0, CMT_FRAME_DATA - n);
@@ -103,81 +103,6 @@ static void slots_seal(cmt_secret_conn *s, uint8_t *slots, size_t count) {
   }
 }
 
-/* Takes the next byte of the length before a handshake message. */
-static cmt_err prefix_push(cmt__secret_handshake *h, uint8_t byte) {
-  uint64_t length = 0;
-  int taken;
-
-  h->prefix[h->prefix_len++] = byte;
-  taken = cmt__read_prefix(h->prefix, h->prefix_len, &length);
-  if (taken == 0 && h->prefix_len < sizeof h->prefix) {
-    return CMT_OK;
-  }
-  if (taken <= 0 || length > CMT_SECRET_CONN_ANNOUNCED) {
-    return CMT_EPROTO;
-  }
-  h->has_length = true;
-  h->length = (size_t)length;
-  return CMT_OK;
-}
-
-static bool message_reserve(cmt_secret_conn *s, size_t len) {
-  cmt__secret_handshake *h = s->handshake;
-
-  while (h->message_cap < len) {
-    void *items = h->message;
-
-    if (!cmt__grow(&s->pool->env, &items, &h->message_cap, 1, MESSAGE_FIRST)) {
-      return false;
-    }
-    h->message = items;
-  }
-  return true;
-}
-
-/* Takes what the current message lacks from |in|.  CMT_EAGAIN: all of |in| is
-   taken and the message is not complete. */
-static cmt_err message_take(cmt_secret_conn *s, cmt_bytes *in) {
-  cmt__secret_handshake *h = s->handshake;
-  size_t n;
-
-  while (!h->has_length) {
-    cmt_err err;
-
-    if (in->len == 0) {
-      return CMT_EAGAIN;
-    }
-    err = prefix_push(h, in->base[0]);
-    if (err != CMT_OK) {
-      return err;
-    }
-    in->base++;
-    in->len--;
-  }
-  n = cmt__min(in->len, h->length - h->message_len);
-  if (n > 0) {
-    if (!message_reserve(s, h->message_len + n)) {
-      return CMT_ENOMEM;
-    }
-    memcpy(h->message + h->message_len, in->base, n);
-    h->message_len += n;
-    in->base += n;
-    in->len -= n;
-  }
-  return h->message_len == h->length ? CMT_OK : CMT_EAGAIN;
-}
-
-static cmt_bytes message_bytes(const cmt__secret_handshake *h) {
-  return (cmt_bytes){.base = h->message, .len = h->message_len};
-}
-
-static void message_reset(cmt__secret_handshake *h) {
-  h->prefix_len = 0;
-  h->has_length = false;
-  h->length = 0;
-  h->message_len = 0;
-}
-
 /* Seals our key and signature into a frame of their own. */
 static void auth_send(cmt_secret_conn *s) {
   cmt__secret_handshake *h = s->handshake;
@@ -190,12 +115,12 @@ static void auth_send(cmt_secret_conn *s) {
   h->output_end += CMT_FRAME_SLOT;
 }
 
-/* The other side's key is there: derives everything from it and answers. */
+/* The other side's key has arrived: derives the keys and answers. */
 static cmt_err keys_finish(cmt_secret_conn *s) {
   cmt__secret_handshake *h = s->handshake;
   cmt__secret_work *w = h->work;
   uint8_t theirs[CMT__SECRET_KEY];
-  cmt_err err = cmt__secret_read_key(message_bytes(h), theirs);
+  cmt_err err = cmt__secret_read_key(cmt__delimited_bytes(&h->message), theirs);
   bool least;
 
   if (err != CMT_OK) {
@@ -212,7 +137,7 @@ static cmt_err keys_finish(cmt_secret_conn *s) {
   cmt__secret_derive(w, least, s->keys->recv, s->keys->send);
   sodium_memzero(w->dh, sizeof w->dh);
   auth_send(s);
-  message_reset(h);
+  cmt__delimited_next(&h->message);
   s->state = CMT__SECRET_AUTH;
   return CMT_OK;
 }
@@ -224,7 +149,7 @@ static cmt_err keys_next(cmt_secret_conn *s) {
   if (in.len == 0) {
     return CMT_EAGAIN; /* Before the first bytes there is no memory either. */
   }
-  err = message_take(s, &in);
+  err = cmt__delimited_take(&s->handshake->message, &s->pool->env, &in);
   s->input += s->input_len - in.len;
   s->input_len = in.len;
   return err == CMT_OK ? keys_finish(s) : err;
@@ -237,10 +162,7 @@ static void auth_finish(cmt_secret_conn *s, const uint8_t public_key[32]) {
   s->state = CMT__SECRET_UP;
   key_let_go(s);
   work_give(s);
-  cmt__free(&s->pool->env, h->message);
-  h->message = NULL;
-  h->message_cap = 0;
-  h->message_len = 0;
+  cmt__delimited_fini(&h->message, &s->pool->env);
   if (h->output_at == h->output_end) {
     handshake_delete(s);
   }
@@ -249,8 +171,9 @@ static void auth_finish(cmt_secret_conn *s, const uint8_t public_key[32]) {
 /* Appends |data| of a frame to the second message; when that is complete, what
    follows it is the first data of the stream. */
 static cmt_err auth_take(cmt_secret_conn *s, cmt_bytes data) {
+  cmt__secret_handshake *h = s->handshake;
   uint8_t public_key[CMT__NODE_KEY_PUBLIC];
-  cmt_err err = message_take(s, &data);
+  cmt_err err = cmt__delimited_take(&h->message, &s->pool->env, &data);
 
   if (err == CMT_EAGAIN) {
     return CMT_OK;
@@ -258,8 +181,8 @@ static cmt_err auth_take(cmt_secret_conn *s, cmt_bytes data) {
   if (err != CMT_OK) {
     return err;
   }
-  err = cmt__secret_read_auth(message_bytes(s->handshake),
-                              s->handshake->work->challenge, public_key);
+  err = cmt__secret_read_auth(cmt__delimited_bytes(&h->message),
+                              h->work->challenge, public_key);
   if (err == CMT_OK) {
     auth_finish(s, public_key);
     s->rest = data;
@@ -349,7 +272,7 @@ static cmt_err frame_next(cmt_secret_conn *s, cmt_bytes *data) {
   s->batch += CMT_FRAME_SLOT;
   s->batch_len--;
   s->batch_ok >>= 1;
-  /* The other side chose this length and has proved only that it holds the
+  /* The other side chose this length and has proved only that it knows the
      key. */
   n = cmt__load_le32(slot);
   if (n > CMT_FRAME_DATA) {
@@ -424,6 +347,8 @@ cmt_err cmt__secret_conn_new(cmt__secret_pool *pool, const cmt_node_key *key,
   (void)crypto_scalarmult_curve25519_base(h->public, h->work->secret);
   cmt__secret_write_key(h->public, h->output);
   h->output_end = CMT__SECRET_KEY_MSG;
+  h->message =
+    (cmt__delimited){.max = CMT_SECRET_CONN_ANNOUNCED, .first = MESSAGE_FIRST};
   s->key = cmt__node_key_ref(key);
   *out = s;
   return CMT_OK;
@@ -455,7 +380,7 @@ cmt_err cmt_secret_conn_new(const cmt_env *env, const cmt_node_key *key,
   return err;
 }
 
-/* All of it is used up, or never will be.  It holds opened frames. */
+/* All of the copy is used up, or never will be.  Opened frames lie in it. */
 static void kept_free(cmt_secret_conn *s) {
   if (s->kept != NULL) {
     sodium_memzero(s->kept, s->kept_len);

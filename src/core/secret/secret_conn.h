@@ -5,6 +5,7 @@
 /* The inside of a secret connection, and the handshake's messages and secrets
    as plain functions.  docs/PROTOCOL.md section 2. */
 
+#include "base/delimited.h"
 #include "crypto/aead.h"
 #include "crypto/node_key.h"
 #include "secret_pool.h"
@@ -24,13 +25,7 @@ typedef struct cmt__secret_handshake {
   cmt__secret_work *work; /* NULL: nothing of it is needed any more. */
   uint8_t public[CMT__SECRET_KEY];
 
-  /* The message being received: its length, then its bytes. */
-  uint8_t prefix[10];
-  size_t prefix_len;
-  bool has_length;
-  size_t length;    /* At most CMT_SECRET_CONN_ANNOUNCED. */
-  uint8_t *message; /* Grows with the bytes received. */
-  size_t message_cap, message_len;
+  cmt__delimited message; /* The one being received. */
 
   uint8_t output[CMT__SECRET_KEY_MSG + CMT_FRAME_SLOT];
   size_t output_at, output_end;
