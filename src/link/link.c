@@ -314,7 +314,7 @@ static void link_serve_waits(cmt__link *l) {
 
   if (at_ns != 0 && cmt__loop_now(l->loop) >= at_ns) {
     cmt__link_write(l);
-    cmt__link_credit(l);
+    cmt__link_answer(l);
   }
 }
 
@@ -338,7 +338,7 @@ static void link_work(cmt__link *l) {
   link_next_turn(l);
   if (l->send_queue != NULL) {
     cmt__link_guard(l);
-    cmt__link_credit(l);
+    cmt__link_answer(l);
     l->cbs->on_iteration(l->arg);
   }
   cmt__link_reading(l);

@@ -63,7 +63,10 @@ void cmt__link_go_home(cmt__link *l);
 void cmt__link_take_intake(cmt__link *l);
 /* Carries out the requests of other threads and of callbacks. */
 void cmt__link_control(cmt__link *l);
+/* Returns the credits of what was cut. */
 void cmt__link_credit(cmt__link *l);
+/* Returns credits, and answers the sends that are done. */
+void cmt__link_answer(cmt__link *l);
 
 /* Samples the socket now and then, and updates the delivery rate. */
 void cmt__link_sample(cmt__link *l);

@@ -88,10 +88,14 @@ void cmt__link_control(cmt__link *l) {
 void cmt__link_credit(cmt__link *l) {
   cmt_credits credits;
 
-  if (cmt_conn_take_credits(l->conn, &credits) &&
+  if (l->send_queue != NULL && cmt_conn_take_credits(l->conn, &credits) &&
       cmt__send_queue_credit(l->send_queue, &credits)) {
     cmt__loop_defer(l->loop, &l->task);
   }
+}
+
+void cmt__link_answer(cmt__link *l) {
+  cmt__link_credit(l);
   if (cmt__send_queue_answer(l->send_queue)) {
     cmt__loop_defer(l->loop, &l->task);
   }

@@ -194,6 +194,7 @@ void cmt__link_write(cmt__link *l) {
   }
   len = cmt_conn_write(l->conn, l->loop->scratch, link_batch_max(l), now_ns);
   CMT__TRACE(CMT__TRACE_SEAL, l->sent_bytes, len);
+  cmt__link_credit(l); /* Senders go on while the socket is written to. */
   if (len == 0 || !link_write_some(l, l->loop->scratch, len, &written)) {
     return;
   }

@@ -126,6 +126,34 @@ static void what_is_kept_is_the_rest_of_a_run(void **state) {
   assert_int_equal(2, received(f, 1).recv_messages);
 }
 
+static void on_first_write(void *arg, test_conn *conn, int from, uint8_t *data,
+                           size_t len) {
+  fixture *f = arg;
+
+  (void)conn;
+  (void)data;
+  (void)len;
+  if (from == TEST_DIALER) {
+    test_loop_tap(f->w.loop, NULL, NULL);
+    assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "3"));
+    assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "4"));
+    assert_cmt(CMT_EAGAIN, test_node_say(&f->a, TEST_CHAT, "5"));
+  }
+}
+
+/* Other threads may be inside of a send meanwhile. */
+static void credits_are_back_before_the_socket_is_written_to(void **state) {
+  fixture *f = *state;
+
+  pair_with_bulk(f, 1);
+  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "1"));
+  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "2"));
+  assert_cmt(CMT_EAGAIN, test_node_say(&f->a, TEST_CHAT, "3"));
+  test_loop_tap(f->w.loop, on_first_write, f);
+  settle(f);
+  assert_int_equal(4, received(f, 0).recv_messages);
+}
+
 /* Whether that of a whole batch or that of the rest of one. */
 static void of_a_write_that_fails_nothing_is_kept(void **state) {
   fixture *f = *state;
@@ -626,6 +654,7 @@ int main(void) {
     TEST(what_a_throttle_holds_is_less_than_64_kib),
     TEST(a_throttle_may_be_as_short_as_a_nanosecond),
     TEST(what_is_kept_is_the_rest_of_a_run),
+    TEST(credits_are_back_before_the_socket_is_written_to),
     TEST(of_a_write_that_fails_nothing_is_kept),
     TEST(the_socket_is_asked_at_most_each_20_ms),
     TEST(the_socket_is_not_asked_for_single_messages),
