@@ -99,4 +99,8 @@ void cmt__link_answer(cmt__link *l) {
   if (cmt__send_queue_answer(l->send_queue)) {
     cmt__loop_defer(l->loop, &l->task);
   }
+  if (l->send_queue->rouses &&
+      cmt__send_queue_rouse(l->send_queue, cmt__loop_is_deferred(&l->task))) {
+    cmt__loop_defer(l->loop, &l->task);
+  }
 }

@@ -31,10 +31,18 @@
    other channels could keep a large one waiting for ever.  When it lacks room
    in the pool of all peers, which may last long, sends that need nothing of the
    pool go on.  A request is the caller's memory, so waiting sends cost the send
-   queue nothing.  A thread that blocks is a request on its stack with a
-   condition; it is answered under the lock and has its own deadline, so a loop
-   that is busy in a callback does not delay it.  The loop answers all others
-   outside the lock, and never from inside a send.
+   queue nothing.  A thread that blocks is a request on its stack with a flag,
+   and has its own deadline.  The loop answers all others outside the lock, and
+   never from inside a send.
+
+   To wake a thread costs more than to send a small message, so threads are
+   woken for a burst of messages rather than for each.  A thread whose send is
+   over stands in the list of those that are asleep.  Whenever the loop attends,
+   it wakes the first of them, if half of its channel is free, and it attends
+   again as long as there are some: one thread fills the queue while the others
+   sleep.  When the loop would wait for something else, a socket that is full
+   for one, it wakes them all.  A thread whose time is over takes itself out of
+   the list.
 
    A request is under way from its send until the loop takes it out of |done|,
    one at a time and under the lock, and calls back.  So whoever cancels it
@@ -176,6 +184,8 @@ void cmt__send_queue_take(cmt__send_queue *g, uint64_t now_ns,
   }
   out->queued_bytes = g->bytes;
   out->deadline_ns = g->deadline_ns;
+  g->rouses = cmt__send_queue_sleeper(g) != NULL;
+  g->roused = false;
   lacks = g->lacks;
   gave = g->gave;
   g->gave = false;
@@ -201,6 +211,7 @@ void cmt__send_queue_trim(cmt__send_queue *g) {
 }
 
 bool cmt__send_queue_credit(cmt__send_queue *g, const cmt_credits *c) {
+  cmt_send_req *woken;
   bool any, wakes;
 
   cmt__send_queue_lock(g);
@@ -213,7 +224,9 @@ bool cmt__send_queue_credit(cmt__send_queue *g, const cmt_credits *c) {
   wakes = cmt__send_queue_give_room(g, c->bytes);
   any = cmt__send_queue_admit(g) || cmt__send_queue_lacks(g);
   g->attended = g->attended || any;
+  woken = cmt__send_queue_wake_next(g);
   cmt__send_queue_unlock(g);
+  cmt__send_queue_raise(woken);
   if (wakes) {
     cmt__send_pool_wake(g->pool);
   }
@@ -227,6 +240,8 @@ bool cmt__send_queue_credit(cmt__send_queue *g, const cmt_credits *c) {
 /* The first stop has the reason; a later one can only shorten the flush. */
 void cmt__send_queue_stop_with(cmt__send_queue *g, cmt_err reason,
                                uint64_t flush_ns) {
+  cmt_send_req *woken;
+
   cmt__send_queue_lock(g);
   if (g->state == CMT__SEND_QUEUE_OPEN) {
     g->state = CMT__SEND_QUEUE_STOPPING;
@@ -240,7 +255,9 @@ void cmt__send_queue_stop_with(cmt__send_queue *g, cmt_err reason,
   }
   atomic_store(&g->control, true);
   cmt__send_queue_wake(g);
+  woken = cmt__send_queue_wake_all(g);
   cmt__send_queue_unlock(g);
+  cmt__send_queue_raise(woken);
 }
 
 static void queue_pause_pool(cmt__send_queue *g, unsigned *count) {
@@ -341,15 +358,18 @@ bool cmt__send_queue_is_paused(cmt__send_queue *g, bool *full) {
 
 bool cmt__send_queue_close(cmt__send_queue *g) {
   cmt__send_queue_items items;
+  cmt_send_req *woken;
   bool posted;
 
   cmt__send_queue_lock(g);
   g->state = CMT__SEND_QUEUE_GONE;
   cmt__send_queue_fail_waits(g);
+  woken = cmt__send_queue_wake_all(g);
   items = g->intake;
   g->intake = (cmt__send_queue_items){.list = NULL};
   posted = g->posted;
   cmt__send_queue_unlock(g);
+  cmt__send_queue_raise(woken);
   for (size_t i = 0; i < items.count; i++) {
     cmt_buf_unref(items.list[i].msg);
   }

@@ -6,7 +6,6 @@
    mutex over the state, each channel's count of queued messages, the sends that
    wait and the intake, which the loop takes over whole. */
 
-#include "sys/cond.h"
 #include "send_pool.h"
 
 #include <cometp2p/conn.h>
@@ -68,11 +67,14 @@ typedef struct cmt__send_queue {
   bool attended;    /* The loop will attend to the send queue once more. */
   bool posted;      /* A wake-up was not answered yet. */
   bool ping;        /* A ping was requested. */
+  bool roused;      /* A thread was woken since the loop attended. */
   uint32_t *queued; /* By channel: in the intake, in the connection, or being
                        packetized. */
   size_t bytes, bytes_max, messages; /* Queued on all channels. */
-  cmt__send_queue_fifo *waits; /* By channel, and a cmt__pool_wait behind them;
-                            NULL: no send has ever waited. */
+  cmt__send_queue_fifo *waits; /* By channel; behind them the threads that are
+                            asleep: their send is done, and they were not woken
+                            yet; and a cmt__pool_wait.  NULL: no send has ever
+                            waited. */
   bool starved; /* A waiting send has its credit, and lacks only bytes. */
   bool gave;    /* Reserved in the pool for a send that then had no memory. */
   uint32_t done_count; /* How many |done| has. */
@@ -92,6 +94,7 @@ typedef struct cmt__send_queue {
   /* Only the loop uses these: */
   cmt__send_queue_items taken;
   bool listed; /* It waits for the pool, or did until others let it in. */
+  bool rouses; /* Threads were asleep when the loop attended. */
 } cmt__send_queue;
 
 /* What the loop takes over. */
@@ -150,6 +153,10 @@ void cmt__send_queue_take(cmt__send_queue *g, uint64_t now_ns,
 /* Returns credits and queues waiting sends.  True: some were queued, and the
    caller attends to the queue again. */
 bool cmt__send_queue_credit(cmt__send_queue *g, const cmt_credits *c);
+/* After cmt__send_queue_take() found threads asleep: wakes the first one if
+   half of its channel is free, and all of them unless the caller |attends|
+   anyway. True: some are left, and the caller attends to the queue again. */
+bool cmt__send_queue_rouse(cmt__send_queue *g, bool attends);
 /* Runs the callbacks that are due, and the posts.  True: there were any, and
    the caller attends to the queue again. */
 bool cmt__send_queue_answer(cmt__send_queue *g);

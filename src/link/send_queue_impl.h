@@ -71,6 +71,17 @@ static inline cmt_send_req *cmt__send_queue_first(const cmt__send_queue *g,
   return g->waits != NULL ? g->waits[at].first : NULL;
 }
 
+/* The threads that are asleep; there are |waits|. */
+static inline cmt__send_queue_fifo *
+cmt__send_queue_asleep(const cmt__send_queue *g) {
+  return &g->waits[g->channel_count];
+}
+
+/* The thread that is woken next; NULL: none is asleep. */
+static inline cmt_send_req *cmt__send_queue_sleeper(const cmt__send_queue *g) {
+  return cmt__send_queue_first(g, g->channel_count);
+}
+
 /* True when |msg| fits.  A message over |bytes_max| is queued only alone, and
    so is one for which the pool is too small beside others. */
 static inline bool cmt__send_queue_fits(const cmt__send_queue *g, size_t len) {
@@ -84,8 +95,14 @@ static inline bool cmt__send_queue_fits(const cmt__send_queue *g, size_t len) {
 /* Under the lock: ends every send that waits with CMT_ECLOSED. */
 void cmt__send_queue_fail_waits(cmt__send_queue *g);
 /* Under the lock: queues the waiting sends for which there is room.  True:
-   there were any. */
+   there were any.  Threads among them are asleep until they are woken. */
 bool cmt__send_queue_admit(cmt__send_queue *g);
+/* Under the lock: takes the first thread that is asleep, if half of its channel
+   is free, or all of them.  The caller wakes them without the lock. */
+CMT_NODISCARD cmt_send_req *cmt__send_queue_wake_next(cmt__send_queue *g);
+CMT_NODISCARD cmt_send_req *cmt__send_queue_wake_all(cmt__send_queue *g);
+/* Wakes those that one of the two took. */
+void cmt__send_queue_raise(cmt_send_req *req);
 /* Under the lock: gives sends that wait their deadlines, and ends those that
    are due. */
 void cmt__send_queue_expire(cmt__send_queue *g, uint64_t now_ns);

@@ -46,12 +46,12 @@ bool cmt__send_queue_give_room(cmt__send_queue *g, size_t len) {
 }
 
 size_t cmt__send_queue_waits_size(const cmt__send_queue *g) {
-  return g->channel_count * sizeof *g->waits + sizeof(cmt__pool_wait);
+  return (g->channel_count + 1) * sizeof *g->waits + sizeof(cmt__pool_wait);
 }
 
 /* It lies behind the FIFOs. */
 static cmt__pool_wait *pool_wait(const cmt__send_queue *g) {
-  return (cmt__pool_wait *)(void *)(g->waits + g->channel_count);
+  return (cmt__pool_wait *)(void *)(cmt__send_queue_asleep(g) + 1);
 }
 
 /* Under the lock of the pool. */

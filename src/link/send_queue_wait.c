@@ -7,13 +7,14 @@
 #include "send_queue_impl.h"
 #include "send_queue_req.h"
 
-#include <errno.h>
+#include "sys/flag.h"
 
 enum {
   WAIT_FRESH = 1,    /* It has no deadline yet. */
   WAIT_BLOCKS = 2,   /* The request of a blocked thread. */
   WAIT_DONE = 4,     /* Its wait is over: its callback is due. */
   WAIT_REPORTED = 8, /* |on_answer| has it. */
+  WAIT_WOKEN = 16,   /* Its thread is being woken. */
 };
 
 typedef cmt__send_queue_wait queue_wait;
@@ -21,9 +22,7 @@ typedef cmt__send_queue_wait queue_wait;
 /* A request on the stack of the thread that waits for it. */
 typedef struct blocked {
   cmt_send_req req;
-  pthread_cond_t cond;
-  bool done;
-  cmt_err status;
+  cmt__flag woken;
 } blocked;
 
 static queue_wait *wait_of(cmt_send_req *req) {
@@ -112,15 +111,14 @@ static void wait_remove(cmt__send_queue *g, cmt_send_req *req) {
   fifo_remove(g, &g->waits[wait_of(req)->channel], req);
 }
 
-/* Ends the wait of |req|, which is in no FIFO any more.  A blocked thread may
-   return, and |req| on its stack ends, once the lock is free. */
+/* Ends the wait of |req|, which is in no FIFO any more. */
 static void wait_finish(cmt__send_queue *g, cmt_send_req *req, cmt_err status) {
-  if ((wait_of(req)->flags & WAIT_BLOCKS) != 0) {
-    blocked *b = (blocked *)req;
+  queue_wait *w = wait_of(req);
 
-    b->done = true;
-    b->status = status;
-    pthread_cond_signal(&b->cond);
+  if ((w->flags & WAIT_BLOCKS) != 0) {
+    w->status = (int16_t)status;
+    w->flags |= WAIT_DONE;
+    fifo_append(g, cmt__send_queue_asleep(g), req);
   } else {
     done_append(g, req, status);
   }
@@ -284,27 +282,60 @@ cmt_err cmt__send_queue_cancel(cmt__send_queue *g, cmt_send_req *req) {
 
 /* ---- blocking ---- */
 
-/* Waits under the lock until |b| is done or its time has passed. */
-static void blocked_wait(cmt__send_queue *g, blocked *b, uint64_t timeout_ns) {
-  struct timespec at = cmt__cond_deadline(timeout_ns);
-  bool late = false;
+/* The time of |b| is over.  True: it is done for that reason, or was before.
+   False: it is just being woken. */
+static bool blocked_leave(cmt__send_queue *g, blocked *b) {
+  queue_wait *w = wait_of(&b->req);
+  bool left = true;
 
-  while (!b->done && !late) {
-    int error = timeout_ns == CMT_NEVER
-                  ? pthread_cond_wait(&b->cond, &g->lock)
-                  : pthread_cond_timedwait(&b->cond, &g->lock, &at);
-
-    late = error == ETIMEDOUT;
-  }
-  if (!b->done) {
+  cmt__send_queue_lock(g);
+  if ((w->flags & WAIT_WOKEN) != 0) {
+    left = false;
+  } else if ((w->flags & WAIT_DONE) != 0) {
+    fifo_remove(g, cmt__send_queue_asleep(g), &b->req);
+  } else {
+    w->status = CMT_ETIMEDOUT;
     wait_leave(g, &b->req);
-    b->status = CMT_ETIMEDOUT;
   }
+  cmt__send_queue_unlock(g);
+  return left;
+}
+
+/* Waits until |b| is done or its time has passed. */
+static cmt_err blocked_wait(cmt__send_queue *g, blocked *b,
+                            uint64_t timeout_ns) {
+  cmt_err status;
+
+  if (!cmt__flag_wait(&b->woken, timeout_ns) && !blocked_leave(g, b)) {
+    (void)cmt__flag_wait(&b->woken, CMT_NEVER);
+  }
+  status = (cmt_err)wait_of(&b->req)->status;
+  cmt__send_queue_release(&b->req);
+  cmt__flag_fini(&b->woken);
+  return status;
+}
+
+/* Under the lock: puts |b| behind those that wait.  CMT_ENOMEM. */
+static cmt_err blocked_begin(cmt__send_queue *g, blocked *b, size_t at) {
+  if (!waits_reserve(g) || !cmt__flag_init(&b->woken)) {
+    return CMT_ENOMEM;
+  }
+  (void)cmt__send_queue_claim(&b->req);
+  *wait_of(&b->req) = (queue_wait){.send_queue = g,
+                                   .deadline_ns = CMT_NEVER,
+                                   .channel = (uint8_t)at,
+                                   .flags = WAIT_BLOCKS};
+  wait_append(g, &b->req);
+  if (cmt__send_queue_lacks(g)) {
+    cmt__send_queue_wake(g);
+  }
+  return CMT_OK;
 }
 
 cmt_err cmt__send_queue_send(cmt__send_queue *g, size_t at, cmt_buf *msg,
                              uint64_t timeout_ns) {
   blocked b = {.req.msg = msg};
+  bool blocks = false;
   cmt_err err = cmt__send_queue_check(g, at, msg);
 
   if (err != CMT_OK) {
@@ -314,26 +345,71 @@ cmt_err cmt__send_queue_send(cmt__send_queue *g, size_t at, cmt_buf *msg,
   err = cmt__send_queue_try(g, at, msg);
   if (err == CMT_EAGAIN && timeout_ns == 0) {
     err = CMT_ETIMEDOUT;
-  } else if (err == CMT_EAGAIN &&
-             (!waits_reserve(g) || !cmt__cond_init(&b.cond))) {
-    err = CMT_ENOMEM;
   } else if (err == CMT_EAGAIN) {
-    (void)cmt__send_queue_claim(&b.req);
-    *wait_of(&b.req) = (queue_wait){.send_queue = g,
-                                    .deadline_ns = CMT_NEVER,
-                                    .channel = (uint8_t)at,
-                                    .flags = WAIT_BLOCKS};
-    wait_append(g, &b.req);
-    if (cmt__send_queue_lacks(g)) {
-      cmt__send_queue_wake(g);
-    }
-    blocked_wait(g, &b, timeout_ns);
-    cmt__send_queue_release(&b.req);
-    pthread_cond_destroy(&b.cond);
-    err = b.status;
+    err = blocked_begin(g, &b, at);
+    blocks = err == CMT_OK;
   }
   cmt__send_queue_unlock(g);
-  return err;
+  return blocks ? blocked_wait(g, &b, timeout_ns) : err;
+}
+
+/* ---- waking ---- */
+
+/* The channel takes |send_queue| + 1 messages. */
+static bool half_is_free(const cmt__send_queue *g, size_t at) {
+  return g->queued[at] <= (g->descs[at].send_queue + 1) / 2;
+}
+
+cmt_send_req *cmt__send_queue_wake_next(cmt__send_queue *g) {
+  cmt_send_req *req = cmt__send_queue_sleeper(g);
+
+  if (req == NULL || g->roused || !half_is_free(g, wait_of(req)->channel)) {
+    return NULL;
+  }
+  g->roused = true;
+  fifo_remove(g, cmt__send_queue_asleep(g), req);
+  wait_of(req)->flags |= WAIT_WOKEN;
+  wait_of(req)->next = NULL;
+  return req;
+}
+
+cmt_send_req *cmt__send_queue_wake_all(cmt__send_queue *g) {
+  cmt_send_req *first = cmt__send_queue_sleeper(g);
+
+  for (cmt_send_req *r = first; r != NULL; r = wait_of(r)->next) {
+    cmt__send_queue_check_req(g, cmt__send_queue_asleep(g), r);
+    wait_of(r)->flags |= WAIT_WOKEN;
+  }
+  if (first != NULL) {
+    *cmt__send_queue_asleep(g) = (cmt__send_queue_fifo){.first = NULL};
+  }
+  return first;
+}
+
+/* A thread that is woken takes its request with it. */
+void cmt__send_queue_raise(cmt_send_req *req) {
+  while (req != NULL) {
+    cmt_send_req *next = wait_of(req)->next;
+
+    cmt__flag_raise(&((blocked *)req)->woken);
+    req = next;
+  }
+}
+
+bool cmt__send_queue_rouse(cmt__send_queue *g, bool attends) {
+  cmt_send_req *woken;
+  bool any;
+
+  cmt__send_queue_lock(g);
+  woken = cmt__send_queue_wake_next(g);
+  if (!attends && !g->roused) {
+    woken = cmt__send_queue_wake_all(g);
+  }
+  any = cmt__send_queue_sleeper(g) != NULL;
+  g->attended = g->attended || any;
+  cmt__send_queue_unlock(g);
+  cmt__send_queue_raise(woken);
+  return any;
 }
 
 void cmt__send_queue_fail_waits(cmt__send_queue *g) {

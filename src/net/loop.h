@@ -183,6 +183,9 @@ void cmt__loop_defer(cmt__loop *l, cmt__task *t);        /* Does nothing when
                                                             |t| is due
                                                             already. */
 void cmt__loop_defer_cancel(cmt__loop *l, cmt__task *t); /* Not due: fine. */
+static inline bool cmt__loop_is_deferred(const cmt__task *t) {
+  return t->next != NULL;
+}
 
 /* Runs until cmt__loop_stop(), on the calling thread. */
 static inline void cmt__loop_run(cmt__loop *l) { l->ops->run(l); }

@@ -19,6 +19,7 @@
 
 #include "base/buf.h"
 #include "base/sized.h"
+#include "sys/cond.h"
 
 #include <errno.h>
 

@@ -508,6 +508,9 @@ static void worker_turn(worker *w) {
     taken->count = 0;
     again = (again && cmt__send_queue_credit(&w->u->send_queue, &c));
     again = cmt__send_queue_answer(&w->u->send_queue) || again;
+    again = (w->u->send_queue.rouses &&
+             cmt__send_queue_rouse(&w->u->send_queue, again)) ||
+            again;
     atomic_fetch_add(&w->wrong, atomic_load(&w->f->pool.used) > POOL);
   }
 }

@@ -5,13 +5,18 @@
 
 #include "send_queue_user.h"
 
+#include "link/send_queue_impl.h"
+
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 
 typedef struct blocker {
   send_queue_user *u;
   cmt_buf *msg;
   uint64_t timeout_ns;
   cmt_err err;
+  atomic_bool ended;
 } blocker;
 
 static void *block(void *arg) {
@@ -19,37 +24,147 @@ static void *block(void *arg) {
 
   b->err = cmt__send_queue_send(
     &b->u->send_queue, send_queue_place(b->u, GATE_A), b->msg, b->timeout_ns);
+  atomic_store(&b->ended, true);
   return NULL;
 }
 
-/* Both credits of A are taken; returns when the thread stands in the FIFO. */
-static pthread_t block_on_full(send_queue_user *u, blocker *b) {
-  pthread_t t;
-  bool stands = false;
+/* The thread is in the FIFO, after |count| - 1 others. */
+static bool stands_at(send_queue_user *u, uint64_t count) {
+  bool stands;
 
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
+  pthread_mutex_lock(&u->send_queue.lock);
+  stands = u->send_queue.waits != NULL &&
+           u->send_queue.waits[0].first != NULL &&
+           u->send_queue.sequence == count;
+  pthread_mutex_unlock(&u->send_queue.lock);
+  return stands;
+}
+
+/* Returns when the thread stands in the FIFO, as the one with the number
+   |count| that ever did. */
+static pthread_t block_behind(send_queue_user *u, blocker *b, uint64_t count) {
+  pthread_t t;
+
   b->u = u;
   b->msg = send_queue_message(u, 1);
   assert_int_equal(0, pthread_create(&t, NULL, block, b));
-  while (!stands) {
-    pthread_mutex_lock(&u->send_queue.lock);
-    stands =
-      u->send_queue.waits != NULL && u->send_queue.waits[0].first != NULL;
-    pthread_mutex_unlock(&u->send_queue.lock);
+  while (!stands_at(u, count)) {
+    sched_yield();
   }
   return t;
 }
 
-static void a_blocked_send_goes_on_with_a_credit(void **state) {
-  blocker b = {.timeout_ns = CMT_NEVER};
-  pthread_t t = block_on_full(*state, &b);
+/* Both credits of A are taken. */
+static pthread_t block_on_full(send_queue_user *u, blocker *b) {
+  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
+  return block_behind(u, b, u->send_queue.sequence + 1);
+}
 
-  queue_take(b.u, 0, NULL);
-  assert_true(send_queue_credit(b.u, 1, 0, 1));
-  pthread_join(t, NULL);
-  assert_cmt(CMT_OK, b.err);
-  assert_int_equal(1, queue_take(b.u, 0, NULL));
+static bool is_asleep(send_queue_user *u) {
+  queue_take(u, 0, NULL);
+  return u->send_queue.rouses;
+}
+
+/* What wakes the thread, after |credits| of the two messages before its own. */
+static const struct {
+  uint32_t credits;
+  bool rouses, attends;
+  bool wakes;
+} wake_rows[] = {
+  {2, false, false, true}, /* Half of the queue is free. */
+  {1, false, false, false},
+  {1, true, true, false}, /* The loop looks again by itself. */
+  {1, true, false, true}, /* It would wait for something else. */
+};
+
+static void a_blocked_send_is_woken_at_half_a_queue(void **state) {
+  for (size_t i = 0; i < CMT__COUNT(wake_rows); i++) {
+    send_queue_user *u = *state;
+    blocker b = {.timeout_ns = CMT_NEVER};
+    pthread_t t = block_on_full(u, &b);
+
+    assert_false(is_asleep(u));
+    assert_true(
+      send_queue_credit(u, wake_rows[i].credits, 0, wake_rows[i].credits));
+    if (wake_rows[i].rouses) {
+      assert_int_equal(
+        !wake_rows[i].wakes,
+        cmt__send_queue_rouse(&u->send_queue, wake_rows[i].attends));
+    }
+    assert_int_equal(!wake_rows[i].wakes, is_asleep(u));
+    (void)cmt__send_queue_rouse(&u->send_queue, false);
+    pthread_join(t, NULL);
+    assert_cmt(CMT_OK, b.err);
+    assert_int_equal(3 - wake_rows[i].credits, u->send_queue.queued[0]);
+    (void)send_queue_credit(u, 3 - wake_rows[i].credits, 0,
+                            3 - wake_rows[i].credits);
+  }
+}
+
+/* Each look wakes one; the last finds none, and the loop may wait. */
+static void one_look_wakes_one_thread(void **state) {
+  send_queue_user *u = *state;
+  blocker b[2] = {{.timeout_ns = CMT_NEVER}, {.timeout_ns = CMT_NEVER}};
+  pthread_t t[2];
+
+  t[0] = block_on_full(u, &b[0]);
+  t[1] = block_behind(u, &b[1], 2);
+  queue_take(u, 0, NULL);
+  assert_true(send_queue_credit(u, 2, 0, 2)); /* Both come in. */
+  assert_true(is_asleep(u));
+  assert_false(send_queue_credit(u, 2, 0, 2));
+  pthread_join(t[0], NULL);
+  assert_true(cmt__send_queue_rouse(&u->send_queue, false));
+  assert_true(is_asleep(u));
+  assert_false(cmt__send_queue_rouse(&u->send_queue, false));
+  pthread_join(t[1], NULL);
+  assert_false(is_asleep(u));
+  assert_cmt(CMT_OK, b[0].err);
+  assert_cmt(CMT_OK, b[1].err);
+}
+
+/* The loop's part under the lock that the thread needs to give up: one credit
+   comes back.  False: the thread does not wait, not yet or not any more. */
+static bool let_in(cmt__send_queue *g) {
+  bool waits;
+
+  cmt__lock(&g->lock);
+  waits = cmt__send_queue_first(g, 0) != NULL;
+  if (waits) {
+    g->queued[0]--;
+    g->messages--;
+    g->bytes--;
+    assert_true(cmt__send_queue_admit(g));
+    assert_non_null(cmt__send_queue_sleeper(g));
+  }
+  cmt__unlock(&g->lock);
+  return waits;
+}
+
+/* Nobody wakes it, and its message came in before its time was over. */
+static void a_thread_that_is_asleep_watches_its_deadline(void **state) {
+  send_queue_user *u = *state;
+  bool in = false;
+
+  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
+  while (!in) {
+    blocker b = {.u = u, .timeout_ns = CMT_MILLISECONDS(50)};
+    pthread_t t;
+
+    b.msg = send_queue_message(u, 1);
+    assert_int_equal(0, pthread_create(&t, NULL, block, &b));
+    while (!in && !atomic_load(&b.ended)) {
+      in = let_in(&u->send_queue);
+    }
+    pthread_join(t, NULL);
+    assert_cmt(in ? CMT_OK : CMT_ETIMEDOUT, b.err);
+    if (!in) {
+      cmt_buf_unref(b.msg);
+    }
+  }
+  assert_null(cmt__send_queue_sleeper(&u->send_queue));
 }
 
 static void the_end_wakes_a_blocked_send(void **state) {
@@ -119,7 +234,9 @@ int main(void) {
   cmocka_unit_test_setup_teardown(name, send_queue_user_setup,                 \
                                   send_queue_user_teardown)
   const struct CMUnitTest tests[] = {
-    TEST(a_blocked_send_goes_on_with_a_credit),
+    TEST(a_blocked_send_is_woken_at_half_a_queue),
+    TEST(one_look_wakes_one_thread),
+    TEST(a_thread_that_is_asleep_watches_its_deadline),
     TEST(the_end_wakes_a_blocked_send),
     TEST(a_stop_wakes_a_blocked_send),
     TEST(a_blocked_send_watches_its_own_deadline),
