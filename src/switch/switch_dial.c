@@ -4,6 +4,7 @@
    the last; the handle means no more than that the switch must not free it, so
    whoever cancels it leaves the rest to the loop. */
 
+#include "base/mark.h"
 #include "base/sized.h"
 #include "core/conn/net_addr.h"
 #include "dial.h"
@@ -284,6 +285,7 @@ static cmt_dial *dial_adopt(cmt_switch *s, const cmt_node_id *id) {
   d = unowned_in(s->requests, true, id);
   d = d != NULL ? d : unowned_in(s->dials, false, id);
   if (d != NULL) {
+    CMT__MARK(dial_cancelled_by_id);
     d->owned = true;
     d->cancelled = true;
   }

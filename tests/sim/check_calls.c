@@ -32,6 +32,26 @@ void check_dial_outcome(const sim_dialed *d, const cmt_dial *dial,
   cmt_peer_unref(peer);
 }
 
+/* Dials that the application can still cancel one by one. */
+static size_t count_handles(const sim_node *n, size_t target) {
+  const cmt_dial *last = n->targets[target].dial;
+  size_t count = last != NULL;
+
+  for (const sim_dialed *d = n->habits.dialed; d != NULL; d = d->next) {
+    count += d->target == target && d->dial != NULL && d->dial != last;
+  }
+  return count;
+}
+
+void check_forgotten(sim_node *n, size_t target, size_t listed, size_t count,
+                     size_t left) {
+  CHECK(n->sim, CHECK_DIAL,
+        left == count_handles(n, target) && listed == left + count,
+        "n%u cancels %zu dials of n%zu without a handle: %zu were listed, %zu "
+        "are left, and it has %zu handles",
+        n->index, count, target, listed, left, count_handles(n, target));
+}
+
 void check_dial_over(const sim_dialed *d) {
   CHECK(d->node->sim, CHECK_DIAL, d->for_ever || d->dial == NULL || d->ended,
         "n%u never hears what came of a dial", d->node->index);

@@ -115,6 +115,47 @@ void sim_dial_cancel_any(sim *s) {
   }
 }
 
+/* ---- without a handle ---- */
+
+static const cmt_node_id nobody = {"0123456789abcdef0123456789abcdef01234567"};
+
+static const cmt_node_id *id_of(const sim *s, size_t target) {
+  return target < SIM_NODES_MAX ? &s->nodes[target].id : &nobody;
+}
+
+/* How many dials of |id| the switch lists. */
+static size_t count_listed(sim_node *n, const cmt_node_id *id) {
+  size_t cap = cmt_switch_dials(n->sw, NULL, 0), count = 0;
+  cmt_dial_status *list = test_resize(NULL, (cap + 1) * sizeof *list);
+
+  cap = cmt_switch_dials(n->sw, list, cap);
+  for (size_t i = 0; i < cap; i++) {
+    count += cmt_node_id_equal(&list[i].id, id);
+  }
+  free(list);
+  return count;
+}
+
+/* As with cancel(), one that has not ended may still yield a peer. */
+void sim_dial_forget(sim *s) {
+  sim_rng *rng = &s->habit_rng[SIM_FORGETS];
+  sim_node *n = &s->nodes[sim_below(rng, s->node_count)];
+  size_t i = sim_below(rng, s->node_count + 1);
+  size_t target = i < s->node_count ? i : SIM_NODES_MAX, listed, count;
+  const cmt_node_id *id = id_of(s, target);
+
+  if (n->sw == NULL || s->calm) {
+    return;
+  }
+  listed = count_listed(n, id);
+  count = cmt_switch_dial_cancel(n->sw, id);
+  sim_trace(s->net, "n%u cancels %zu dials of n%zu by its id", n->index, count,
+            target);
+  check_forgotten(n, target, listed, count, count_listed(n, id));
+  n->targets[target].once -= count;
+  n->targets[target].cancelled += count;
+}
+
 /* ---- dialing ---- */
 
 /* Returns |err|, of the dial; |d| is there for CMT_OK. */
@@ -177,7 +218,6 @@ static cmt_err dial_once(sim_node *from, const sim_target *t,
    or will be. */
 static void dial(sim_node *from, const sim_node *to, const char *host,
                  unsigned port, bool for_ever, bool right) {
-  static const char nobody[] = "0123456789abcdef0123456789abcdef01234567";
   char text[128];
   sim_target *t = &from->targets[to != NULL ? to->index : SIM_NODES_MAX];
   cmt_err err, expected = from->state == SIM_UP ? CMT_OK : CMT_ECLOSED;
@@ -186,8 +226,8 @@ static void dial(sim_node *from, const sim_node *to, const char *host,
   if (from->sw == NULL) {
     return;
   }
-  snprintf(text, sizeof text, "%s@%s:%u", to != NULL ? to->id.text : nobody,
-           host, port);
+  snprintf(text, sizeof text, "%s@%s:%u",
+           to != NULL ? to->id.text : nobody.text, host, port);
   sim_trace(from->sim->net, "n%u dials %s%s", from->index, text,
             for_ever ? " for ever" : "");
   err = for_ever ? dial_for_ever(from, t, text, right, &expected)

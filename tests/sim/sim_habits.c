@@ -36,6 +36,9 @@ void sim_habits_act(sim *s) {
   if (s->has_habit[SIM_CANCELS] && sim_one_in(&s->habit_rng[SIM_CANCELS], 4)) {
     sim_dial_cancel_any(s);
   }
+  if (s->has_habit[SIM_FORGETS] && sim_one_in(&s->habit_rng[SIM_FORGETS], 3)) {
+    sim_dial_forget(s);
+  }
 }
 
 void sim_habits_calm(sim *s) { sim_admission_calm(s); }

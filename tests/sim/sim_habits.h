@@ -22,7 +22,8 @@ struct sim_peer;
   X(FILTERS, "asks filters, some of which answer later")                       \
   X(EVICTION, "lets newcomers replace peers")                                  \
   X(CANCELS, "cancels dials")                                                  \
-  X(CALLS, "sets timers and posts")
+  X(CALLS, "sets timers and posts")                                            \
+  X(FORGETS, "cancels all dials of a node id that it keeps no handle of")
 
 typedef enum sim_habit {
 #define X(name, text) SIM_##name,
@@ -136,6 +137,7 @@ void sim_admission_greet(struct sim_peer *p);
 
 /* sim_dial.c: dials. */
 void sim_dial_cancel_any(struct sim *s);
+void sim_dial_forget(struct sim *s);
 
 /* sim_calls.c: timers and posts. */
 void sim_calls_init(struct sim *s);

@@ -140,6 +140,7 @@ static size_t dials_of(const fixture *f) {
 static void dials_without_a_handle_are_cancelled_by_id(void **state) {
   fixture *f = *state;
   cmt_node_id other = {.text = OTHER}, shouted, none = {.text = "nobody"};
+  uint64_t before = test_mark("dial_cancelled_by_id");
 
   test_node_start(&f->b);
   assert_cmt(CMT_OK, test_node_new(&f->a, NULL));
@@ -179,6 +180,7 @@ static void dials_without_a_handle_are_cancelled_by_id(void **state) {
   assert_int_equal(0, cmt_switch_dial_cancel(f->a.sw, &none));
   assert_int_equal(0, cmt_switch_dial_cancel(f->a.sw, NULL));
   assert_int_equal(0, cmt_switch_dial_cancel(NULL, &other));
+  assert_mark_reached("dial_cancelled_by_id", before);
 }
 
 static void an_outcome_cancels_its_own_dial(void **state) {
