@@ -401,7 +401,7 @@ static void a_text_in_pieces_is_the_text(void **state) {
 
 /* ---- rejections ---- */
 
-static void a_few_rejections_of_a_second_are_told(void **state) {
+static void a_few_rejections_of_a_second_are_reported(void **state) {
   cli_rejections r;
   uint64_t before, told = 0;
 
@@ -422,7 +422,7 @@ static void a_few_rejections_of_a_second_are_told(void **state) {
 }
 
 /* Told, counted and given back add up, in whatever order. */
-static void every_rejection_is_told_or_counted_once(void **state) {
+static void every_rejection_is_reported_or_counted_once(void **state) {
   cli_rejections r;
   uint64_t now_ns = 1, sum = 0, before, n;
 
@@ -483,8 +483,8 @@ int main(void) {
     TEST(who_waits_for_room_can_be_hurried),
     TEST(who_waits_for_room_goes_on_when_it_was_read),
     TEST(a_text_in_pieces_is_the_text),
-    TEST(a_few_rejections_of_a_second_are_told),
-    TEST(every_rejection_is_told_or_counted_once),
+    TEST(a_few_rejections_of_a_second_are_reported),
+    TEST(every_rejection_is_reported_or_counted_once),
     TEST(counts_have_groups_of_digits),
   };
 

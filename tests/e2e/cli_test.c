@@ -108,7 +108,7 @@ static void channels_have_defaults_and_limits(void **state) {
   assert_int_equal(o.channels[1].recv_message_max, 4096);
   assert_int_equal(o.roles[1], CLI_ROLE_ECHO);
   assert_false(cli_parse_channel(&o, "0x61"));
-  assert_string_equal(o.fault, "this id was given before");
+  assert_string_equal(o.fault, "this id is used twice");
   assert_int_equal(o.channel_count, 2);
 }
 
@@ -248,7 +248,7 @@ static void percentiles_are_within_a_percent(void **state) {
   free(r);
 }
 
-static void errors_are_told_by_their_last_name(void **state) {
+static void errors_are_reported_by_their_last_name(void **state) {
   char text[32];
 
   (void)state;
@@ -608,7 +608,7 @@ int main(void) {
     cmocka_unit_test(line_messages_have_these_bytes),
     cmocka_unit_test(names_are_one_component),
     cmocka_unit_test(percentiles_are_within_a_percent),
-    cmocka_unit_test(errors_are_told_by_their_last_name),
+    cmocka_unit_test(errors_are_reported_by_their_last_name),
     cmocka_unit_test(a_narrow_terminal_keeps_the_numbers),
     cmocka_unit_test_setup_teardown(a_file_is_there_after_its_hash,
                                     receiver_setup, receiver_teardown),

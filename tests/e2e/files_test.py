@@ -579,9 +579,9 @@ Tap().main([
     ("a file that grows is not sent as a part", grows, 10),
     ("a long file that grows is not either", grows, 3000000),
     ("what is no file is told by its kind", special_files),
-    ("a missing file is told before dialing", cannot_send, "none",
+    ("a missing file is reported before dialing", cannot_send, "none",
      "No such file"),
-    ("a directory is told before dialing", cannot_send, ".",
+    ("a directory is reported before dialing", cannot_send, ".",
      "not a regular file"),
-    ("a peer without the channel is told", missing_channel),
+    ("a peer without the channel is reported", missing_channel),
 ])

@@ -197,7 +197,7 @@ Tap().main([
     ("lines and a file at the same time", with_files),
     ("lines are escaped for people", escaped),
     ("lines are ASCII in JSON", escaped_json),
-    ("a line that is too long is told, others pass", too_long),
+    ("a line that is too long is reported, others pass", too_long),
     ("lines that nobody answered fail", unanswered),
     ("an empty message ends the peer", bad_message, b""),
     ("an unknown message ends the peer", bad_message, b"\3" + bytes(8)),
@@ -207,5 +207,5 @@ Tap().main([
     ("a node whose output nobody reads ends in time", not_read_and_stopped),
     ("a node whose output was closed ends", closed_output),
     ("send ends when its output was closed", closed_output_of_send),
-    ("a missing file of lines is told", no_such_file),
+    ("a missing file of lines is reported", no_such_file),
 ])

@@ -293,7 +293,7 @@ def ignored(folder, number):
 
 
 # Preloaded into the command, which must have no sanitizers: one name takes half
-# a minute to resolve, and the FIFO in SLOW_NAME tells that the wait began.
+# a minute to resolve, and the FIFO in SLOW_NAME reports that the wait began.
 SLOW_NAME_C = rb"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -465,7 +465,7 @@ def for_people(folder):
 TESTS = [
     ("every event has its fields", forms),
     ("output for people", for_people),
-    ("the log says why dials and handshakes fail", log_of_failures),
+    ("the log states why dials and handshakes fail", log_of_failures),
     ("all addresses", every_address),
     ("a zone that is no interface", zones),
     ("nobody listens", refused_dial),

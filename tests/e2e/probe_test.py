@@ -156,7 +156,7 @@ def nobody(folder):
 
 def few_descriptors(folder):
     """The descriptors 0 to 2 and two of its own are open: eleven more it
-    takes.  The limit counts from 0, so that it says how many are left."""
+    takes.  The limit counts from 0, so that it states how many are left."""
     for left in (0, 1, 4, 7, 8, 9, 10):
         child = subprocess.run(
             [COMMAND, "probe", "localhost:1"], timeout=LIMIT,
@@ -387,7 +387,7 @@ Tap().main([
     ("a node that goes on having one", busy_for_ever),
     ("channels that are given are claimed", own_channels),
     ("nobody listens", nobody),
-    ("few descriptors are told at once", few_descriptors),
+    ("few descriptors are reported at once", few_descriptors),
     ("a name without an address", no_name),
     ("something that talks first", stranger, b"HTTP/1.1 400 Bad Request\r\n" * 4,
      "proto"),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Encoding and decoding of the messages of files and lines.  Every field has a
-   fixed width and stands in little-endian order; the last one takes what is
-   left.  A decoder accepts exactly what an encoder writes. */
+   fixed width and stands in little-endian order; the last one has what is left.
+   A decoder accepts exactly what an encoder writes. */
 
 #include "files.h"
 

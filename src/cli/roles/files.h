@@ -10,7 +10,7 @@ typedef enum cli_file_type {
   CLI_FILE_OFFER = 1,   /* id, number: size, bytes: name. */
   CLI_FILE_DATA = 2,    /* id, number: offset, bytes. */
   CLI_FILE_END = 3,     /* id, bytes: SHA-256. */
-  CLI_FILE_ACK = 4,     /* id, number: bytes taken; the first one is 0. */
+  CLI_FILE_ACK = 4,     /* id, number: bytes written; the first one is 0. */
   CLI_FILE_DONE = 5,    /* id. */
   CLI_FILE_REFUSED = 6, /* id, code, bytes: text. */
 } cli_file_type;
@@ -26,7 +26,7 @@ enum {
 
 /* Why a file is refused: code, value on the wire, error, text. */
 #define CLI_REFUSAL_MAP(X)                                                     \
-  X(CLI_REFUSED_NO_FILES, 1, CMT_EREACTOR, "this node takes no files")         \
+  X(CLI_REFUSED_NO_FILES, 1, CMT_EREACTOR, "this node stores no files")        \
   X(CLI_REFUSED_NAME, 2, CMT_EINVAL, "the name is not a plain file name")      \
   X(CLI_REFUSED_EXISTS, 3, CMT_EEXIST, "something has this name already")      \
   X(CLI_REFUSED_SIZE, 4, CMT_EPROTO, "the data are not as long as offered")    \

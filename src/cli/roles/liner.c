@@ -43,7 +43,7 @@ typedef struct partial {
   bool skip;
 } partial;
 
-/* There can be as many errors as lines, so this waits for who reads them. */
+/* There can be as many errors as lines, so this waits for the reader. */
 static void liner_error(cli_liner *l, cmt_err err, const char *text) {
   cli_output_wait(l->o.io->out);
   cli_output_wait(l->o.io->err);
@@ -59,7 +59,7 @@ static void liner_error(cli_liner *l, cmt_err err, const char *text) {
   pthread_mutex_unlock(&l->lock);
 }
 
-/* Takes a number and a place for the next line; 0: stopped. */
+/* Allocates a number and a place for the next line; 0: stopped. */
 static uint64_t next_seq(cli_liner *l) {
   uint64_t seq = 0;
 

@@ -13,7 +13,7 @@ typedef struct cli_liner cli_liner;
 typedef struct cli_liner_options {
   cli_io *io;
   const cmt_env *env;
-  int fd; /* Taken. */
+  int fd; /* Lines that were read. */
   const cmt_channel *channel;
 } cli_liner_options;
 

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How long the switch may take for its end after the flush. */
+/* How long the end of the switch may last after the flush. */
 enum { END_MS = 1000 };
 
 #define SESSION_KEY "cometp2p.session"
@@ -113,8 +113,8 @@ static cmt_err session_new(cli_node *n, cmt_peer *p, cli_session **out) {
   return CMT_OK;
 }
 
-/* Runs for each reactor.  Without room for a line about it, a peer would come
-   and go unseen, as often as it likes. */
+/* Runs for each reactor.  Without room for a line about it, a peer could
+   connect and disconnect unseen, as often as it likes. */
 static cmt_err node_init_peer(void *self, cmt_peer *p) {
   cli_node *n = self;
   cli_session *s = cli_session_of(p);
@@ -126,7 +126,7 @@ static cmt_err node_init_peer(void *self, cmt_peer *p) {
   }
   if (s == NULL &&
       (cli_output_is_full(n->io->out) || cli_output_is_full(n->io->err))) {
-    return cmt_peer_explain(p, CMT_ELIMIT, "nobody reads our output");
+    return cmt_peer_explain(p, CMT_ELIMIT, "our output is not read");
   }
   if (s == NULL) {
     err = session_new(n, p, &s);
@@ -230,7 +230,7 @@ uint64_t cli_node_tell_rejections(cli_node *n, bool all) {
   return cli_rejections_due(&n->rejections);
 }
 
-/* What a stranger causes is gathered; of our own dials there are few. */
+/* Rejections of strangers are gathered; of our own dials there are few. */
 static void tell_rejected(cli_node *n, const cmt_rejection *r) {
   uint64_t now_ns = cli_now_ns(), before = 0;
   bool tell =
@@ -242,7 +242,8 @@ static void tell_rejected(cli_node *n, const cmt_rejection *r) {
     tell = false;
   }
   if (!tell) {
-    cli_waiter_wake(&n->io->wait); /* Which tells of them when it is time. */
+    cli_waiter_wake(&n->io->wait); /* The main thread prints them when it is
+                                      time. */
   }
 }
 

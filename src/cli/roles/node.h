@@ -23,20 +23,21 @@ typedef struct cli_session {
   cli_node *node;
   cmt_peer *peer;
   char id[41];
-  bool added;                                       /* peer_added was told. */
+  bool added;                                       /* peer_added was
+                                                       printed. */
   struct cli_receiver *receivers[CMT_CHANNELS_MAX]; /* The writer's. */
   uint64_t progress_ns[CMT_CHANNELS_MAX];           /* The writer's. */
-  pthread_mutex_t lock;                             /* Over what follows. */
+  pthread_mutex_t lock;                             /* Guards what follows. */
   unsigned refs;
-  unsigned reactors; /* How many know the peer. */
+  unsigned reactors; /* How many reactors have the peer. */
   size_t waiting;    /* Answers without room; the peer is paused meanwhile. */
 } cli_session;
 
-/* What send wants to know; each may be NULL.  |removed| comes last for a peer,
+/* Hooks for the verb send; each may be NULL.  |removed| comes last for a peer,
    on the loop or on the writer's thread. */
 typedef struct cli_node_hooks {
   void *arg;
-  bool quiet; /* Tell of peers only in JSON: there is one, and it is known. */
+  bool quiet; /* Print peers only in JSON: there is one, and it is known. */
   void (*added)(void *arg, cli_session *s);
   void (*removed)(void *arg, cli_session *s, const cmt_why *why);
   void (*rejected)(void *arg, const cmt_rejection *r);
@@ -52,7 +53,7 @@ struct cli_node {
   cmt_node_key *key; /* NULL: the switch's own. */
   cmt_switch *sw;
   atomic_bool sw_ended;
-  cli_rejections rejections; /* What is told of strangers. */
+  cli_rejections rejections; /* Rejections of strangers. */
   cli_store store;           /* The folder of --out. */
   uint8_t index[256];        /* Where each channel id stands in the options. */
 };
@@ -66,8 +67,8 @@ bool cli_node_open(cli_node *n, const cli_options *o, cli_io *io,
    has not ended a second after that, the process ends here with |code|. */
 void cli_node_close(cli_node *n, uint64_t flush_ns, int code);
 
-/* Tells of the rejections that were counted in a second that is over; |all|: of
-   every one.  Returns when to call it again; CMT_NEVER: at a wake-up. */
+/* Prints the count of rejections of a second that is over; |all|: of every one.
+   Returns when to call it again; CMT_NEVER: at a wake-up. */
 uint64_t cli_node_tell_rejections(cli_node *n, bool all);
 
 /* The environment of the command: a log that goes to standard error. */
@@ -80,7 +81,8 @@ bool cli_load_key(const cli_options *o, cli_io *io, const cmt_env *env,
 /* What the command keeps of a peer, from its init_peer to its last remove_peer.
  */
 cli_session *cli_session_of(const cmt_peer *p);
-/* In remove_peer of each reactor: the last one tells that the peer is gone. */
+/* Called in remove_peer of each reactor: the last one prints that the peer is
+   gone. */
 void cli_session_leave(cli_session *s);
 
 /* Sends |msg|, which moves, in order, whenever there is room; reading from the

@@ -117,7 +117,7 @@ void cli_progress_show(cli_progress *p, const cli_sender_status *files,
     };
     event.eta_s =
       event.rate > 0 ? (double)(files->size - files->acked) / event.rate : -1;
-    /* A line that nobody reads is out of date when the next one comes. */
+    /* A line that is not read is out of date when the next one comes. */
     if (!cli_output_is_slow(p->io->out)) {
       cli_event_progress(p->io, &event, NULL);
     }

@@ -22,10 +22,10 @@ typedef struct cli_progress {
   struct {
     uint64_t at_ns, bytes;
   } samples[CLI_PROGRESS_SAMPLES];
-  size_t count; /* All that were taken. */
+  size_t count; /* The number of samples. */
 } cli_progress;
 
-/* Tells of |files| and |lines|, either of which may be NULL, if it is time. */
+/* Shows |files| and |lines|, either of which may be NULL, if it is time. */
 void cli_progress_show(cli_progress *p, const cli_sender_status *files,
                        const cli_liner_status *lines);
 
@@ -35,7 +35,7 @@ void cli_progress_show(cli_progress *p, const cli_sender_status *files,
 int cli_progress_line(const cli_file_event *e, const cli_liner_status *lines,
                       size_t width, char *out);
 
-/* Takes the bar away. */
+/* Removes the bar. */
 void cli_progress_clear(cli_progress *p);
 
 #endif

@@ -77,7 +77,7 @@ static void receiver_fail(cli_receiver *r, cmt_err err, const char *text) {
   r->hooks.failed(r->hooks.arg, &file, err, text);
 }
 
-/* |detail| (may be NULL) says more than the code. */
+/* |detail| (may be NULL) adds to the code. */
 static void receiver_refuse(cli_receiver *r, cli_refusal code,
                             const char *detail) {
   char text[CLI_FILE_TEXT_MAX];
@@ -149,7 +149,7 @@ static bool over_quota(cli_receiver *r, uint64_t size, char *detail,
     return false;
   }
   if (r->store->files_left == 0) {
-    snprintf(detail, cap, "no more files are taken");
+    snprintf(detail, cap, "no more files are stored");
   } else {
     snprintf(detail, cap, "%llu bytes were offered, %llu are left",
              (unsigned long long)size,
@@ -158,8 +158,7 @@ static bool over_quota(cli_receiver *r, uint64_t size, char *detail,
   return true;
 }
 
-/* Whether the name of an offer is one that is taken; it becomes that of the
-   file. */
+/* Whether the name of an offer is accepted; it becomes that of the file. */
 static bool take_name(cli_receiver *r, cmt_bytes name) {
   struct stat st;
 
@@ -173,7 +172,7 @@ static bool take_name(cli_receiver *r, cmt_bytes name) {
   }
   memcpy(r->name, name.base, name.len);
   r->name[name.len] = '\0';
-  /* Known early, nothing is sent in vain; the end checks it again. */
+  /* An early check avoids useless transfers; the end checks it again. */
   if (fstatat(r->store->dir_fd, r->name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
     receiver_refuse(r, CLI_REFUSED_EXISTS, NULL);
     return false;
@@ -246,7 +245,7 @@ static cmt_err take_data(cli_receiver *r, const cli_file_message *m) {
   return CMT_OK;
 }
 
-/* The name is taken by an empty file of ours, which is then replaced. */
+/* An empty file of ours reserves the name, and is then replaced. */
 static bool name_in_two_steps(const cli_receiver *r) {
   int dir = r->store->dir_fd, error;
   int fd = openat(dir, r->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
@@ -288,7 +287,8 @@ static bool receiver_place(cli_receiver *r) {
 
   r->fd = -1;
   if (close(fd) != 0) {
-    return false; /* Some file systems tell only here that it is not stored. */
+    return false; /* Some file systems report only here that it is not
+                     stored. */
   }
   if (!receiver_name(r)) {
     return false;

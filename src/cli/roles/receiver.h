@@ -2,8 +2,9 @@
 #ifndef CLI_RECEIVER_H
 #define CLI_RECEIVER_H
 
-/* The receiving side of the role files for one channel of one peer: what it is
-   told, what it answers, and the file that it writes.  docs/FILES.md. */
+/* The receiving side of the role files for one channel of one peer: messages
+   that it receives, its answers, and the file that it writes.
+   docs/FILES.md. */
 
 #include "files.h"
 #include "store.h"
@@ -12,7 +13,7 @@
 
 typedef struct cli_receiver cli_receiver;
 
-/* The file that is told of; lent for the call. */
+/* The file of an event; lent for the call. */
 typedef struct cli_incoming {
   const char *name; /* Escaped. */
   uint64_t size, received;
@@ -44,7 +45,7 @@ void cli_receiver_set_hooks(cli_receiver *r, const cli_receiver_hooks *hooks);
  * One message of the sender, at |now_ns|.
  *
  * Returns    CMT_OK, also for a file that is refused; CMT_EPROTO: a message
- *            that no sender sends, after which the peer should go.
+ *            that no sender sends, after which the peer should be ended.
  */
 cmt_err cli_receiver_feed(cli_receiver *r, const cli_file_message *m,
                           uint64_t now_ns);

@@ -53,7 +53,7 @@ typedef struct upload {
   uint64_t size, left;
   uint64_t offset;
   const char *fault; /* Why reading ended early; NULL: it did not. */
-  cmt_err put_err;   /* Why the peer took no more; CMT_OK: it did. */
+  cmt_err put_err;   /* Why a send failed; CMT_OK: none did. */
   crypto_hash_sha256_state hash;
   uint8_t digest[CLI_HASH_SIZE];
 } upload;
@@ -331,8 +331,8 @@ static void file_refused(cli_sender *s, const upload *u) {
   sender_error(s, cli_refusal_err(s->code), text);
 }
 
-/* A send that was refused comes before the word that the peer is gone, which
-   has the reason. */
+/* A refused send comes before the report that the peer is gone, which has the
+   reason. */
 static void file_lost(cli_sender *s, const upload *u) {
   cmt_why why = {.err = u->put_err};
 

@@ -39,7 +39,7 @@ bool cli_sender_start(cli_sender *s, cmt_peer *p);
 /* An answer of the receiver; from the loop. */
 void cli_sender_answer(cli_sender *s, const cli_file_message *m);
 
-/* Nothing more will be answered, because of |why|; the thread ends soon. */
+/* No answer will come any more, because of |why|; the thread ends soon. */
 void cli_sender_stop(cli_sender *s, const cmt_why *why);
 
 void cli_sender_get_status(cli_sender *s, cli_sender_status *out);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The bytes of a file count as they come, so that files under way together
-   cannot exceed the quota, and an offer alone takes nothing of it. */
+   cannot exceed the quota, and an offer alone uses nothing of it. */
 
 #include "store.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One worker serves all peers in turns, so a session's receivers are touched by
-   one thread alone. */
+/* One worker serves all peers, so only one thread uses the receivers of a
+   session. */
 
 #include "writer.h"
 

@@ -16,7 +16,7 @@ typedef struct cli_backlog_part {
   cmt_peer *peer; /* Holds a reference. */
   size_t held;
   bool paused;
-  bool gone; /* What waits of it belongs to nobody who could be paused. */
+  bool gone; /* Its waiting bytes belong to no peer that could be paused. */
 } cli_backlog_part;
 
 typedef struct cli_backlog {
@@ -28,13 +28,13 @@ typedef struct cli_backlog {
   size_t count, cap;
 } cli_backlog;
 
-/* |len| bytes more wait, which |p| gave; NULL: no peer did. */
+/* |len| bytes more wait, which |p| caused; NULL: no peer did. */
 void cli_backlog_add(cli_backlog *b, size_t len, cmt_peer *p);
 
 /* |len| of them are gone. */
 void cli_backlog_sub(cli_backlog *b, size_t len, cmt_peer *p);
 
-/* |p| is gone: whoever comes in its place has a floor of its own. */
+/* |p| is gone: a peer that replaces it has a floor of its own. */
 void cli_backlog_leave(cli_backlog *b, const cmt_peer *p);
 
 /* Resumes everybody and frees. */

@@ -34,7 +34,8 @@ bool cli_io_open(cli_io *io, bool json, cmt_log_level level) {
   return true;
 }
 
-/* Tells how many lines were not told, if there were any and there is room. */
+/* Prints how many lines were suppressed, if there were any and there is
+   room. */
 static bool io_tell_unlogged(cli_io *io) {
   uint64_t count = atomic_exchange(&io->unlogged, 0);
   char line[96], digits[32];
@@ -85,8 +86,8 @@ static bool io_finish(cli_io *io, int *code) {
   return drained;
 }
 
-/* Whoever waits for the process, such as a shell in a loop, is to know that a
-   signal ended it before its work was done. */
+/* The parent process, such as a shell in a loop, must see that a signal ended
+   the command before its work was done. */
 static void io_pass_signal(const cli_io *io, bool finished, int code) {
   if (io->wait.interrupted && !io->serves && (!finished || code != CLI_OK)) {
     cli_waiter_die(&io->wait);
@@ -156,7 +157,7 @@ void cli_complain(const char *format, ...) {
   va_end(args);
   len = strlen(line);
   line[len++] = '\n';
-  /* There is nowhere to tell that standard error cannot be written. */
+  /* A failure of standard error has nowhere to be reported. */
   (void)cli_write_all(STDERR_FILENO, line, len);
 }
 

@@ -17,7 +17,7 @@
 
 enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 
-/* Bits that say which verbs take an option. */
+/* Bits for the verbs that accept an option. */
 enum {
   CLI_KEY = 1,
   CLI_LISTEN = 2,
@@ -33,7 +33,7 @@ typedef struct cli_verb {
   unsigned bit;
   int (*run)(const struct cli_verb *verb, int argc, char **argv);
   const char *usage; /* What follows the name. */
-  const char *help;  /* The first line stands in the list of verbs. */
+  const char *help;  /* The first line is in the list of verbs. */
 } cli_verb;
 
 int cli_key(const cli_verb *verb, int argc, char **argv);
@@ -49,24 +49,24 @@ typedef struct cli_io {
   bool json;
   bool serves; /* A signal is the way to end the verb, and no failure. */
   cmt_log_level log_level;
-  atomic_uint_fast64_t unlogged; /* Lines of standard error not told. */
+  atomic_uint_fast64_t unlogged; /* Suppressed lines of standard error. */
 } cli_io;
 
-/* Takes the ending signals over and starts the writers.  Call it before any
-   other thread exists.  False: an error was printed. */
+/* Handles the ending signals and starts the writers.  Call it before any other
+   thread exists.  False: an error was printed. */
 bool cli_io_open(cli_io *io, bool json, cmt_log_level level);
 
 /* Waits until all is written, or a signal ends the wait; returns |code|, or
-   CLI_FAILED when standard output could not be written, which is told unless
-   its reader closed it.  A verb that failed and was interrupted ends by the
-   signal here, unless it serves. */
+   CLI_FAILED when standard output could not be written, which is reported
+   unless its reader closed it.  A verb that failed and was interrupted ends by
+   the signal here, unless it serves. */
 int cli_io_close(cli_io *io, int code);
 
 /* As above, and ends the process, whatever its other threads do. */
 _Noreturn void cli_io_leave(cli_io *io, int code);
 
-/* One line on standard error after "cometp2p: ".  Where far too many wait they
-   are counted, and the count is told as soon as there is room. */
+/* One line on standard error after "cometp2p: ".  When far too many wait they
+   are counted, and the count is printed as soon as there is room. */
 void cli_io_error(cli_io *io, const char *format, ...)
   __attribute__((format(printf, 2, 3)));
 
@@ -82,7 +82,7 @@ int cli_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void cli_complain(const char *format, ...)
   __attribute__((format(printf, 1, 2)));
 
-/* Writes all |len| bytes, however often |fd| takes only a part.  Another
+/* Writes all |len| bytes, however often |fd| accepts only a part.  Another
    program that shares a stream may have made it non-blocking: then this waits
    for room.  False: errno. */
 bool cli_write_all(int fd, const void *data, size_t len);
@@ -101,7 +101,7 @@ typedef struct cli_page {
 
 void cli_page_open(cli_page *p);
 /* Writes the page to |fd| and frees it.  Returns CLI_OK or CLI_FAILED; a
-   failure is told unless the reader closed the stream. */
+   failure is reported unless the reader closed the stream. */
 int cli_page_write(cli_page *p, int fd);
 
 /* Zeroed memory; ends the process when there is none. */

@@ -2,8 +2,9 @@
 #ifndef CLI_EVENTS_H
 #define CLI_EVENTS_H
 
-/* What a verb tells on standard output, as JSON or for a person.  |p| is the
-   peer that causes the line and is paused while nobody reads; NULL: none is. */
+/* The events that a verb prints on standard output, as JSON or for a person.
+   |p| is the peer that causes the line and is paused while nobody reads; NULL:
+   none is. */
 
 #include "cli.h"
 
@@ -38,10 +39,10 @@ typedef struct cli_summary_event {
 void cli_event_ready(cli_io *io, const cmt_net_addr *laddr);
 void cli_event_peer_added(cli_io *io, cmt_peer *p);
 void cli_event_peer_removed(cli_io *io, const cmt_peer *p, const cmt_why *why);
-/* Strangers may cause it as often as they like.  False: nobody reads, and it
-   was not told; the same of cli_event_more_rejected(). */
+/* Strangers may cause it as often as they like.  False: too much output waits,
+   and it was not printed; the same applies to cli_event_more_rejected(). */
 bool cli_event_rejected(cli_io *io, const cmt_rejection *r, bool inferred);
-/* As many more were rejected as |count| says. */
+/* |count| more were rejected. */
 bool cli_event_more_rejected(cli_io *io, uint64_t count);
 void cli_event_message(cli_io *io, const cli_message_event *e, cmt_peer *p);
 void cli_event_line(cli_io *io, cmt_bytes text, cmt_peer *p);
@@ -50,7 +51,7 @@ void cli_event_progress(cli_io *io, const cli_file_event *e, cmt_peer *p);
 void cli_event_done(cli_io *io, const cli_file_event *e, cmt_peer *p);
 void cli_event_error(cli_io *io, const cli_failure *f, cmt_peer *p);
 /* cli_failure_tell() for a verb that fails by it: also a line on standard
- * error. */
+   error. */
 void cli_tell_error(cli_io *io, const cli_failure *f, cmt_peer *p);
 void cli_event_summary(cli_io *io, const cli_summary_event *e);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One table holds every option: its name, the verbs that take it, how its
-   value is read, and its help.  A bad value yields one line that names the
-   option, what was found and what is allowed. */
+/* One table has every option: its name, the verbs that accept it, how its value
+   is read, and its help.  A bad value yields one line that names the option,
+   what was found and what is allowed. */
 
 #include "options.h"
 
@@ -12,7 +12,7 @@
 
 typedef struct option_row {
   const char *name;
-  const char *value; /* NULL: takes none. */
+  const char *value; /* NULL: it has no value. */
   unsigned verbs;
   bool (*set)(cli_options *o, const char *value);
   const char *help;
@@ -58,8 +58,7 @@ static bool set_network(cli_options *o, const char *value) {
   return set_text(o, &o->network, value);
 }
 
-/* A node with another moniker is refused by all others, which do not say
-   why. */
+/* All other nodes refuse a node with another moniker, without a reason. */
 static bool set_moniker(cli_options *o, const char *value) {
   cmt_node_info info = {
     .id = cmt_bytes_of("0000000000000000000000000000000000000000"),
@@ -277,9 +276,9 @@ static const option_row rows[] = {
    "how many pings (3; 1 with --wire legacy)"},
   {"key", "FILE", CLI_NODES, set_key, "node_key.json; without it a fresh key"},
   {"strict-key", NULL, CLI_NODES | CLI_KEY, set_strict_key,
-   "refuse a key file that others can get at"},
+   "refuse a key file that other users can access"},
   {"network", "NAME", CLI_NODES, set_network, "chain id (cometp2p)"},
-  {"moniker", "NAME", CLI_NODES, set_moniker, "what we call ourselves"},
+  {"moniker", "NAME", CLI_NODES, set_moniker, "the name of this node"},
   {"channel", "SPEC", CLI_NODES, cli_parse_channel,
    "ID[:PRIORITY[:QUEUE[:MAX_MESSAGE]]][=ROLE]; may be\n"
    "repeated; roles are files, lines, echo, discard\n"

@@ -98,7 +98,7 @@ bool cli_parse_size(const char *text, uint64_t min, uint64_t max,
                     uint64_t *out);
 bool cli_parse_duration(const char *text, uint64_t *out_ns);
 
-/* Adds the channel that |spec| describes; false: |o->fault| says why not. */
+/* Adds the channel that |spec| describes; false: |o->fault| states why not. */
 bool cli_parse_channel(cli_options *o, const char *spec);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What waits is a list of parts of at most PART_MAX bytes, each with the peer
    that caused it, so that memory follows what waits and every written part is
-   taken off its peer's account.  The thread takes the list whole and gathers
-   parts for one write; nothing here waits for the reader but the thread, and
-   who asks for it. */
+   subtracted from its peer's account.  The thread takes over the list whole and
+   gathers parts for one write; only the thread waits for the reader, and
+   callers of cli_output_wait(). */
 
 #include "output.h"
 
@@ -49,7 +49,7 @@ struct cli_output {
   int fault; /* The errno that broke the stream, or 0. */
 };
 
-/* What the thread has taken. */
+/* The parts that the thread writes. */
 typedef struct output_work {
   part *parts;
   char status[OUTPUT_STATUS_SIZE];
@@ -57,7 +57,7 @@ typedef struct output_work {
   char text[WRITE_MAX];
 } output_work;
 
-/* Takes what there is to write.  False: the end. */
+/* Takes over what there is to write.  False: the end. */
 static bool output_take(cli_output *o, output_work *w) {
   bool more;
 
@@ -94,7 +94,7 @@ static void output_put(cli_output *o, const char *text, size_t len) {
   cli_waiter_wake(o->wait);
 }
 
-/* Takes the parts before |end| off the accounts, and frees them. */
+/* Subtracts the parts before |end| from the accounts, and frees them. */
 static void output_finish(cli_output *o, part *from, const part *end) {
   pthread_mutex_lock(&o->lock);
   while (from != end) {
@@ -165,9 +165,9 @@ cli_output *cli_output_new(int fd, const cli_waiter *wait) {
   return o;
 }
 
-/* The part that takes more of the line being added; |len| bytes are to come.
-   The first part of a peer has no room to spare, and each one behind it at most
-   as much as all before. */
+/* The part that has room for more of the line being added; |len| bytes are to
+   come.  The first part of a peer has no room to spare, and each one behind it
+   at most as much as all before. */
 static part *output_part(cli_output *o, size_t len) {
   part *last = o->pending.last;
   size_t cap = len;

@@ -2,14 +2,14 @@
 #ifndef CLI_OUTPUT_H
 #define CLI_OUTPUT_H
 
-/* A stream that a thread of its own writes, so that a reader who does not read
-   holds up nobody else.  Lines leave whole, in order, at once.  On a terminal
-   one status line may stand below them.
+/* A stream that a thread of its own writes, so that a slow reader delays no
+   other thread.  Lines are written whole, in order, at once.  On a terminal one
+   status line may stand below them.
 
    What waits is bounded by its causes: a line that a peer causes counts against
    that peer, which is paused while it has too much waiting (backlog.h); lines
-   that no peer causes are refused over CLI_OUTPUT_FULL, and counted by whoever
-   wanted to tell them. */
+   that no peer causes are refused over CLI_OUTPUT_FULL, and the caller counts
+   them. */
 
 #include "wait.h"
 
@@ -17,7 +17,7 @@
 
 enum {
   CLI_OUTPUT_MARK = 1 << 20,   /* Peers over their floor are paused over it. */
-  CLI_OUTPUT_FLOOR = 16 << 10, /* Bytes of one peer that pause nobody. */
+  CLI_OUTPUT_FLOOR = 16 << 10, /* Bytes of one peer that do not pause it. */
   CLI_OUTPUT_FULL = 4 << 20,   /* Bytes of lines that belong to no peer. */
 };
 

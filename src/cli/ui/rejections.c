@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every rejection is either told by itself or in exactly one count, so that
+/* Every rejection is either printed by itself or in exactly one count, so that
    the lines and the counts add up. */
 
 #include "rejections.h"

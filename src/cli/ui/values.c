@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The forms of values: numbers, sizes, durations, channels.  Each parser takes
-   the whole text or nothing. */
+/* The forms of values: numbers, sizes, durations, channels.  Each parser
+   accepts the whole text or nothing. */
 
 #include "options.h"
 
@@ -173,7 +173,7 @@ static bool channel_numbers(cli_options *o, char *const *parts, size_t count,
 static bool channel_fits(cli_options *o, const cmt_channel *c, cli_role role) {
   for (size_t i = 0; i < o->channel_count; i++) {
     if (o->channels[i].id == c->id) {
-      return channel_fault(o, "this id was given before");
+      return channel_fault(o, "this id is used twice");
     }
   }
   if (o->channel_count == CMT_CHANNELS_MAX) {

@@ -94,7 +94,7 @@ bool cli_waiter_wait_fd(cli_waiter *w, uint64_t timeout_ns, int fd,
   }
   if (polled[1].revents != 0 &&
       read(w->event_fd, &count, sizeof count) != sizeof count) {
-    /* Another wait took it; nothing is lost. */
+    /* Another wait consumed it; nothing is lost. */
     count = 0;
   }
   *ready = polled[2].revents;

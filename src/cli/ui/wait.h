@@ -14,7 +14,7 @@ typedef struct cli_waiter {
   int signal;       /* The first of them; 0: none. */
 } cli_waiter;
 
-/* Takes the signals over and blocks them in this thread and all it starts.  A
+/* Handles the signals and blocks them in this thread and all it starts.  A
    signal that is ignored already, as nohup and a shell's background jobs have
    it, stays ignored.  False: errno. */
 bool cli_waiter_init(cli_waiter *w);
@@ -32,8 +32,8 @@ bool cli_waiter_wait(cli_waiter *w, uint64_t timeout_ns);
 bool cli_waiter_wait_fd(cli_waiter *w, uint64_t timeout_ns, int fd,
                         short events, short *ready);
 
-/* Ends the process by |w->signal|, as if nobody had taken it over, so that a
-   shell sees by what it ended. */
+/* Ends the process by |w->signal|, as if it had not been handled, so that a
+   shell sees the signal. */
 void cli_waiter_die(const cli_waiter *w);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* listen: a node that runs until it is told to stop.  Everything happens in
+/* listen: a node that runs until a signal ends it.  Everything happens in
    callbacks; the main thread only waits. */
 
 #include "cli/ui/events.h"
@@ -98,7 +98,7 @@ int cli_listen(const cli_verb *verb, int argc, char **argv) {
   if (o.laddr == NULL) {
     code = cli_options_usage(&o, "--laddr is missing");
   } else if (o.arg_count > 0) {
-    code = cli_options_usage(&o, "it takes no arguments but options");
+    code = cli_options_usage(&o, "it has no arguments but options");
   } else if (o.out_dir == NULL && (o.quota != 0 || o.dotfiles)) {
     code = cli_options_usage(&o, "--quota and --allow-dotfiles need --out");
   } else if (!cli_io_open(&io, o.json, o.log_level)) {

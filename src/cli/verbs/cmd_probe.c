@@ -119,7 +119,7 @@ static cmt_probe_result *probe_done(probe *p) {
   return r;
 }
 
-/* A signal ends the probe, which tells how far it came. */
+/* A signal ends the probe, which reports how far it came. */
 static void probe_wait(probe *p, cmt_prober *prober) {
   bool cancelled = false;
 

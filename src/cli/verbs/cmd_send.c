@@ -26,7 +26,7 @@ typedef struct send_run {
   cli_liner *liner;   /* NULL: no lines. */
   bool started;
   uint64_t begin_ns, end_ns;
-  pthread_mutex_t lock; /* Over what the loop tells. */
+  pthread_mutex_t lock; /* Guards what the loop reports. */
   cmt_peer *peer;
   bool gone;   /* The peer was removed, or never came. */
   cmt_why why; /* Why. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* version: what was built, and with what. */
+/* version: the versions of the command and its libraries. */
 
 #include "cli/ui/options.h"
 

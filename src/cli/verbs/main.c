@@ -17,7 +17,7 @@ static const cli_verb verbs[] = {
    "gen writes a fresh key to FILE (node_key.json), never over an existing\n"
    "file, and prints its id.  show prints the id of the key in FILE."},
   {"listen", CLI_LISTEN, cli_listen, "--laddr HOST:PORT [OPTION]...",
-   "accept peers; take files, print lines, echo\n"
+   "accept peers; store files, print lines, echo\n"
    "\n"
    "Runs until SIGINT or SIGTERM.  Lines are printed and answered with a\n"
    "receipt; files are stored under --out once their hash matched, never\n"
@@ -32,7 +32,7 @@ static const cli_verb verbs[] = {
   {"probe", CLI_PROBE, cli_probe, "[ID@]HOST:PORT [OPTION]...",
    "shake hands with any CometBFT node and ping it\n"
    "\n"
-   "Prints what the node says of itself and the round-trip times.  Without\n"
+   "Prints the node info of the node and the round-trip times.  Without\n"
    "--network it learns network, block version and channels from a first\n"
    "connection."},
   {"version", CLI_VERSION, cli_version, "[OPTION]...",
@@ -62,7 +62,7 @@ static int print_verbs(int fd) {
     fprintf(page.file, "  %-8s  %.*s\n", verbs[i].name,
             (int)strcspn(verbs[i].help, "\n"), verbs[i].help);
   }
-  fputs("\ncometp2p VERB --help tells more of each.\n", page.file);
+  fputs("\ncometp2p VERB --help describes each.\n", page.file);
   return cli_page_write(&page, fd);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* getaddrinfo() cannot be interrupted, so it runs in a detached thread; when
-   nobody waits any more, the thread itself frees what both shared. */
+   the caller does not wait any more, the thread itself frees what both
+   shared. */
 
 #include "resolve.h"
 
@@ -110,7 +111,7 @@ static bool zone_scope(const char *zone, uint32_t *out) {
 }
 
 /* Writes an IP literal to |out|, which is for one.  The resolver of the system
-   does not take a zone for every address.  False: |addr| has a name. */
+   does not accept a zone for every address.  False: |addr| has a name. */
 static bool take_literal(const cmt_net_addr *addr, cli_address *out,
                          const char **fault) {
   struct sockaddr_in in = {.sin_family = AF_INET,

@@ -19,7 +19,7 @@ typedef struct cli_address {
 } cli_address;
 
 /* Writes the addresses of |addr| to |out|, at most CLI_ADDRESSES_MAX, within
-   |timeout_ns|; returns how many; 0: |why| says why, or a signal came. */
+   |timeout_ns|; returns how many; 0: |why| has the reason, or a signal came. */
 size_t cli_resolve(const cmt_net_addr *addr, cli_waiter *wait,
                    uint64_t timeout_ns, cli_address *out, cmt_why *why);
 
