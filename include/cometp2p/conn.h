@@ -26,14 +26,14 @@ typedef struct cmt_conn_options {
   size_t size;
   const cmt_env *env;      /**< NULL: the defaults.  Copied. */
   const cmt_node_key *key; /**< The connection has a reference of its own. */
-  /** What we say of ourselves, encoded at once.  |id| and |channels| are filled
-      in from |key| and the channels below when they are empty, |listen_addr| is
+  /** Our node info, encoded at once.  |id| and |channels| are filled in from
+      |key| and the channels below when they are empty, |listen_addr| is
       "tcp://0.0.0.0:0" then.  The rest must pass cmt_node_info_validate(), or
-      no node would accept us: |moniker| above all is not empty. */
+      no node would accept us: above all |moniker| must not be empty. */
   const cmt_node_info *node_info;
   const cmt_node_id *expect_id; /**< Copied.  NULL: any. */
-  /** Accept another network, block version or set of channels; the caller looks
-      at the node info itself. */
+  /** Accept another network, block version or set of channels; the caller
+      checks the node info itself. */
   bool any_network;
   cmt_wire wire;               /**< As cmt_mconn_options. */
   const cmt_channel *channels; /**< Copied. */
@@ -53,7 +53,7 @@ typedef struct cmt_conn_options {
 CMT_API void cmt_conn_options_init_sized(cmt_conn_options *o, size_t size);
 
 typedef enum cmt_conn_event_kind {
-  /** The other side is authenticated and has told its node info, which is
+  /** The other side is authenticated and has sent its node info, which is
       decoded and not yet checked: CMT_CONN_UP or CMT_CONN_END follows. */
   CMT_CONN_NODE_INFO,
   /** All checks passed; messages may flow.  Once more after
@@ -95,8 +95,8 @@ CMT_API CMT_NODISCARD cmt_err cmt_conn_new(const cmt_conn_options *o,
 CMT_API CMT_NODISCARD cmt_err cmt_conn_recv(cmt_conn *c, uint8_t *data,
                                             size_t len, uint64_t now_ns);
 
-/** False: do not read.  Events are left untaken, it is paused, it has ended, or
-    a receive limit is used up: then call cmt_conn_tick() at the deadline. */
+/** False: do not read.  Events are left, it is paused, it has ended, or a
+    receive limit is used up: then call cmt_conn_tick() at the deadline. */
 CMT_API bool cmt_conn_wants_read(const cmt_conn *c);
 
 /** How many bytes to read at most next, 1 or more.  A receive limit lets no
@@ -104,21 +104,22 @@ CMT_API bool cmt_conn_wants_read(const cmt_conn *c);
     copy them. */
 CMT_API size_t cmt_conn_read_max(cmt_conn *c);
 
-/** True while bytes of cmt_conn_recv() are left whose events were not taken. */
+/** True while bytes of cmt_conn_recv() are left whose events were not
+    pulled. */
 CMT_API bool cmt_conn_has_input(const cmt_conn *c);
 
 /** True while these bytes lie in the memory of the caller. */
 CMT_API bool cmt_conn_borrows(const cmt_conn *c);
 
-/** Copies the bytes that are left, so that the memory given to cmt_conn_recv()
-    may go before their events are taken.  Once it is up.  CMT_OK; CMT_ENOMEM:
-    nothing changed; CMT_EINVAL: it is not up. */
+/** Copies the bytes that are left, so that the memory passed to cmt_conn_recv()
+    may be reused before their events are pulled.  Only for a connection that is
+    up.  CMT_OK; CMT_ENOMEM: nothing changed; CMT_EINVAL: it is not up. */
 CMT_API CMT_NODISCARD cmt_err cmt_conn_keep(cmt_conn *c);
 
-/** Tells that the stream is not read by choice from |now_ns| on; calls do not
-    count.  Meanwhile no timeout of the other side runs, and an unsolicited pong
-    goes out each third of the pong timeout: go on with cmt_conn_tick() and
-    output. */
+/** Declares that the stream is not read by choice from |now_ns| on; calls are
+    not counted.  Meanwhile no timeout of the other side runs, and an
+    unsolicited pong goes out each third of the pong timeout: go on with
+    cmt_conn_tick() and output. */
 CMT_API void cmt_conn_pause(cmt_conn *c, uint64_t now_ns);
 CMT_API void cmt_conn_resume(cmt_conn *c, uint64_t now_ns);
 
@@ -128,8 +129,7 @@ enum { CMT_CONN_STANDBY_MAX = 4096 };
 /**
  * Puts a connection that is up on standby from |now_ns| on: it stays alive as
  * if paused, sends no pings of its own, gives no event but CMT_CONN_END, and
- * copies up to CMT_CONN_STANDBY_MAX bytes of what comes, so that an end is
- * seen.
+ * copies up to CMT_CONN_STANDBY_MAX bytes that arrive, so that an end is seen.
  *
  * Returns    CMT_OK; CMT_ECLOSED: not up, or ended; CMT_ENOMEM: nothing
  *            changed.
@@ -161,10 +161,11 @@ CMT_API CMT_NODISCARD cmt_err cmt_conn_try_send_at(cmt_conn *c, size_t at,
                                                    cmt_buf *msg,
                                                    uint64_t now_ns);
 
-/** What was packetized to its end since the last call; false: nothing. */
+/** The messages that were packetized to their end since the last call; false:
+    none. */
 CMT_API bool cmt_conn_take_credits(cmt_conn *c, cmt_credits *out);
 
-/** How many messages more cmt_conn_try_send() takes on |channel| now; 0 also
+/** How many more messages cmt_conn_try_send() accepts on |channel| now; 0 also
     when it would refuse them for another reason than their length. */
 CMT_API uint32_t cmt_conn_room(const cmt_conn *c, uint8_t channel);
 
@@ -181,17 +182,17 @@ enum { CMT_CONN_WRITE_ROOM = 68 << 10 };
     is up and 11,484 before. */
 CMT_API size_t cmt_conn_write_min(const cmt_conn *c);
 
-/** Seals what is to be sent at |now_ns| into |dest|, at most |cap| bytes, which
-    are best what the socket takes at once.  Nothing more is sealed before
-    cmt_conn_consume() told of all of them.  A |cap| below cmt_conn_write_min()
-    is a mistake that panics.
+/** Seals what is to be sent at |now_ns| into |dest|, at most |cap| bytes, best
+    as many as the socket accepts at once.  Nothing more is sealed before
+    cmt_conn_consume() has reported all of them.  A |cap| below
+    cmt_conn_write_min() panics.
 
     Returns how many bytes; 0: nothing now, or the bytes before are left. */
 CMT_API size_t cmt_conn_write(cmt_conn *c, uint8_t *dest, size_t cap,
                               uint64_t now_ns);
 
-/** Tells that the socket took |len| bytes more of what was written, at
-    |now_ns|; more than there were is a mistake that panics (env.h). */
+/** Reports that the socket accepted |len| more of the written bytes at
+    |now_ns|; more than there were panics (env.h). */
 CMT_API void cmt_conn_consume(cmt_conn *c, size_t len, uint64_t now_ns);
 
 /** True when cmt_conn_write() has something at |now_ns|, once the bytes before
@@ -203,36 +204,38 @@ CMT_API bool cmt_conn_wants_write(cmt_conn *c, uint64_t now_ns, bool *urgent);
 CMT_API uint64_t cmt_conn_deadline(const cmt_conn *c);
 
 /** Does what is due at |now_ns|; early calls are harmless.  Events and output
-    may follow.  Whoever was held up reads what has come before: only then is
-    the other side late. */
+    may follow.  After a delay read what has arrived first: only then is the
+    other side late. */
 CMT_API void cmt_conn_tick(cmt_conn *c, uint64_t now_ns);
 
 /** The instants at which the other side is late: with what it has to send (its
-    part of the handshake, a pong, the rest of a message), and with taking what
-    we send.  CMT_NEVER: it owes nothing. */
+    part of the handshake, a pong, the rest of a message), and with receiving
+    what we send.  CMT_NEVER: it owes nothing. */
 CMT_API uint64_t cmt_conn_recv_deadline(const cmt_conn *c);
 CMT_API uint64_t cmt_conn_send_deadline(const cmt_conn *c);
 
-/** As cmt_conn_tick(), but the other side is not late: what came before its
-    deadlines may not have been read, or not have been written. */
+/** As cmt_conn_tick(), but the other side is not late: bytes that arrived
+    before its deadlines may not have been read, or ours not have been
+    written. */
 CMT_API void cmt_conn_tick_excused(cmt_conn *c, uint64_t now_ns);
 
-/** Tells at |now_ns| that the other side has acknowledged 1,024 bytes or more,
-    although the socket made no room: its deadline for taking moves on. */
+/** Reports at |now_ns| that the other side has acknowledged 1,024 bytes or
+    more, although the socket made no room: its deadline for receiving moves
+    on. */
 CMT_API void cmt_conn_acked(cmt_conn *c, uint64_t now_ns);
 
-/** True when the other side said by a pong that nobody asked for that it does
-    not read by choice, and has taken nothing since. */
+/** True when an unsolicited pong of the other side stated that it does not read
+    by choice, and it has received nothing since. */
 CMT_API bool cmt_conn_peer_is_paused(const cmt_conn *c);
 
-/** Our node info, if it did not go out yet, and all that follows it waits until
+/** Delays our node info, if it was not sent yet, and all that follows it until
     |at_ns|. */
 CMT_API void cmt_conn_delay_node_info(cmt_conn *c, uint64_t at_ns);
 
-/** Ends the connection with |reason|; CMT_OK is a mistake that panics.  Without
-    |flush_ns|, or before it is up, CMT_CONN_END is the next event; else it
-    comes when all that was queued is consumed, or at |now_ns| + |flush_ns|.
-    The first reason stays. */
+/** Ends the connection with |reason|; CMT_OK panics.  Without |flush_ns|, or
+    before it is up, CMT_CONN_END is the next event; else it comes when all that
+    was queued is consumed, or at |now_ns| + |flush_ns|.  The first reason
+    stays. */
 CMT_API void cmt_conn_stop(cmt_conn *c, cmt_err reason, uint64_t flush_ns,
                            uint64_t now_ns);
 
@@ -250,13 +253,14 @@ typedef enum cmt_conn_progress {
 } cmt_conn_progress;
 CMT_API cmt_conn_progress cmt_conn_get_progress(const cmt_conn *c);
 
-/** As in events: NULL before the other side is authenticated, or has told. */
+/** As in events: NULL before the other side is authenticated, or has sent
+    it. */
 CMT_API const cmt_node_id *cmt_conn_id(const cmt_conn *c);
 CMT_API const cmt_node_info *cmt_conn_node_info(const cmt_conn *c);
 
-/** The node info of the other side, which is the caller's from then on: one
-    block, for |free| of the environment.  Later events have none.  NULL: it is
-    not up, or it was taken. */
+/** Moves the node info of the other side to the caller: one block, for |free|
+    of the environment.  Later events have none.  NULL: it is not up, or it was
+    moved before. */
 CMT_API cmt_node_info *cmt_conn_take_node_info(cmt_conn *c);
 
 /** As cmt_mconn_get_status(); 0 before the connection was up. */

@@ -60,16 +60,17 @@ typedef enum cmt_traffic {
   CMT_TRAFFIC_URGENT,
 } cmt_traffic;
 
-/** What becomes of a message that a reactor's queue has no room for. */
+/** What happens to a message when a reactor's queue has no room for it. */
 typedef enum cmt_on_full {
-  /** The peer is not read until half of the queue is done, on none of its
-      channels. */
+  /** The peer is not read, on any of its channels, until half of the queue is
+      done. */
   CMT_ON_FULL_WAIT,
-  /** It is dropped and counted; for what can be missed, such as gossip. */
+  /** It is dropped and counted; for messages that may be lost, such as
+      gossip. */
   CMT_ON_FULL_DROP,
 } cmt_on_full;
 
-/** What a channel is.  Fields left 0 have the default that is named.  The
+/** A channel. 0 is the default of every field, which its comment names.  The
     struct never grows: later fields take the place of |reserved|. */
 typedef struct cmt_channel {
   uint8_t id;
@@ -105,17 +106,17 @@ typedef struct cmt_channel {
 /** Counters of one channel of one connection.  The struct never grows. */
 typedef struct cmt_channel_status {
   uint8_t id;
-  uint32_t queued_messages;     /**< Waiting or being cut. */
-  uint64_t queued_bytes;        /**< What is not yet cut of them. */
-  uint64_t sent_messages;       /**< Cut to the end. */
+  uint32_t queued_messages;     /**< Waiting or being packetized. */
+  uint64_t queued_bytes;        /**< Their bytes that are not packetized yet. */
+  uint64_t sent_messages;       /**< Packetized to the end. */
   uint64_t sent_bytes;          /**< Encoded packets with their prefixes. */
   uint64_t recently_sent_bytes; /**< With decay: the scheduler's. */
   uint64_t recv_messages, recv_bytes; /**< Complete messages. */
   uint64_t dropped_messages;          /**< By CMT_ON_FULL_DROP. */
-  /** How long a sent message waited with us, from the iteration that took it
-      over (of a connection alone: from the send) to the output that has its
-      last byte: the last message, and the longest of all.  In whole
-      microseconds, below 2^32. */
+  /** How long a sent message waited on our side, from the iteration that took
+      it over (of a connection without a switch: from the send) to the output
+      that has its last byte: the last message, and the longest of all.  In
+      whole microseconds, below 2^32. */
   uint64_t wait_last_ns, wait_max_ns;
   uint64_t reserved[5]; /**< For later counters; 0. */
 } cmt_channel_status;
@@ -142,9 +143,9 @@ typedef struct cmt_mconn_options {
       sends them. */
   uint64_t ping_interval_ns;
   /** Longest wait for a pong after the last byte of a ping was consumed;
-      shorter than the interval; default 45 s.  A side that takes less than
+      shorter than the interval; default 45 s.  A side that receives less than
       1,024 bytes in interval and timeout together, from the instant a ping is
-      due, reads nothing: CMT_EPONG too.  Time in which the caller does not read
+      due, does not read: CMT_EPONG too.  Time in which the caller does not read
       counts for neither. */
   uint64_t pong_timeout_ns;
   /** Maximum payload of a packet: sent, 16 to 65536, by default 1024; accepted,
@@ -158,16 +159,16 @@ typedef struct cmt_mconn_options {
       ends the connection.  Default 60 s; CMT_NEVER: for ever. */
   uint64_t partial_message_max_ns;
   /** Bytes per second, at most CMT_RATE_MAX; 0, the default: no limit.  A limit
-      holds a tenth of a second's worth for a burst, and what exceeds it is
-      repaid.  |send_rate| holds back messages, |recv_rate| stops reading for at
+      allows a burst of a tenth of a second's worth, and what exceeds it is
+      repaid.  |send_rate| delays messages, |recv_rate| stops reading for at
       most 250 ms at a time: see cmt_mconn_wants_read(). */
   uint64_t send_rate, recv_rate;
   /** What it shares with others; NULL: nothing.  With a group |env| and
       |channels| are those of the group, and what is set here is not used. */
   cmt_conn_group *group;
-  /** Called when it gave way to others of its group, so that it has failed:
-      look for events soon.  From any thread, under the lock of the group, so it
-      must only pass that on.  NULL: nobody is told. */
+  /** Called when the group ended it for its memory under reassembly: pull its
+      events soon.  Runs on any thread, under the lock of the group, so it must
+      only wake the thread of the connection.  NULL: not reported. */
   void (*wake)(void *arg);
   void *wake_arg;
 } cmt_mconn_options;
@@ -202,13 +203,14 @@ CMT_API CMT_NODISCARD cmt_err cmt_mconn_new(const cmt_mconn_options *o,
                                             cmt_why *why);
 
 /**
- * Queues |msg| on |channel|, or refuses at once.
+ * Queues |msg| on |channel|, or refuses it at once.
  *
- * A channel has room for |send_queue| messages besides the one being cut.
+ * A channel has room for |send_queue| messages besides the one being
+ * packetized.
  *
  * Returns    CMT_OK; CMT_EAGAIN: no room; CMT_ENOCHANNEL; CMT_ETOOBIG;
- *            CMT_ENOMEM; CMT_ECLOSED: the multiplexer has ended.
- * Ownership  CMT_OK takes one reference to |msg|, an error leaves it.
+ * CMT_ENOMEM; CMT_ECLOSED: the multiplexer has ended.  Ownership  the reference
+ * to |msg| moves on CMT_OK only.
  */
 CMT_API CMT_NODISCARD cmt_err cmt_mconn_try_send(cmt_mconn *m, uint8_t channel,
                                                  cmt_buf *msg);
@@ -251,13 +253,13 @@ CMT_API size_t cmt_mconn_write_min(const cmt_mconn *m);
 /** Writes what is to be sent at |now_ns| into |dest|, at most |cap| bytes: a
    pong that is owed, a ping that is due, then packets, each of the channel with
    the lowest ratio of recently sent bytes to priority.  Nothing more is written
-    before cmt_mconn_consume() told of all.  A |cap| below cmt_mconn_write_min()
-    is a mistake that panics.  Returns how many bytes; 0: nothing now. */
+   before cmt_mconn_consume() has reported all of it as sent.  A |cap| below
+   cmt_mconn_write_min() panics.  Returns how many bytes; 0: nothing now. */
 CMT_API size_t cmt_mconn_write(cmt_mconn *m, uint8_t *dest, size_t cap,
                                uint64_t now_ns);
 
-/** Tells that |len| bytes more of what was written were taken at |now_ns|; more
-    than there were is a mistake that panics (env.h). */
+/** Reports that |len| more of the written bytes were sent at |now_ns|; more
+    than there were panics (env.h). */
 CMT_API void cmt_mconn_consume(cmt_mconn *m, size_t len, uint64_t now_ns);
 
 /** True when cmt_mconn_write() has something at |now_ns|, once the bytes before

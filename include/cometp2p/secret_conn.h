@@ -24,8 +24,8 @@ enum {
   CMT_FRAME_PLAIN = 1028,          /**< Header and data. */
   CMT_FRAME_SLOT = 1044,           /**< A sealed frame on the wire. */
   CMT_SECRET_CONN_ANNOUNCED = 4000 /**< Longest handshake message accepted;
-                                        longer ones would hold memory of a
-                                        stranger (CometBFT waits for 1 MiB). */
+                                        longer ones would occupy memory for a
+                                        stranger (CometBFT accepts 1 MiB). */
 };
 
 typedef struct cmt_secret_conn cmt_secret_conn;
@@ -66,7 +66,8 @@ CMT_API CMT_NODISCARD cmt_err cmt_secret_conn_recv(cmt_secret_conn *s,
 /** Takes the next event; false: there is none now.  What fails shows as
     CMT_SECRET_CONN_END after the events that came before it.  Received bytes
     may cause CMT_EPROTO: a malformed or too long handshake message or frame;
-    CMT_EAUTH: what does not verify; CMT_ENONCE; CMT_ENOMEM. */
+    CMT_EAUTH: a key, signature or tag does not verify; CMT_ENONCE;
+    CMT_ENOMEM. */
 #define cmt_secret_conn_next_event(s, out)                                     \
   cmt_secret_conn_next_event_sized((s), (out), sizeof *(out))
 /** See cmt_secret_conn_next_event(). */
@@ -84,8 +85,8 @@ CMT_API bool cmt_secret_conn_next_event_sized(cmt_secret_conn *s,
  */
 CMT_API cmt_bytes cmt_secret_conn_output(cmt_secret_conn *s);
 
-/** Tells that the first |len| bytes of cmt_secret_conn_output() were sent; more
-    than were lent is a mistake that panics (env.h). */
+/** Reports that the first |len| bytes of cmt_secret_conn_output() were sent;
+    more than were lent panics (env.h). */
 CMT_API void cmt_secret_conn_consume(cmt_secret_conn *s, size_t len);
 
 /** The id of the authenticated other side; NULL before CMT_SECRET_CONN_UP. */
