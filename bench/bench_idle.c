@@ -5,8 +5,9 @@
      bench_idle crowd --addr ID@A --count N    as many nodes that dial it
 
    Each peer sends a message on every channel and gets one back; then it only
-   answers pings.  Once the hub has a pong of each, it tells what it holds.  The
-   crowd are connections without a switch, so that one thread has them all. */
+   answers pings.  Once the hub has a pong of each, it reports what it holds.
+   The crowd are connections without a switch, so that one thread has them all.
+ */
 
 #include "bench.h"
 

@@ -8,7 +8,7 @@ usage: tap.py ctest BUILD_DIR [--parallel N] [--only PATTERN]
 
 Runs every test program of a build, or one command, prints each test with the
 program it is in, and closes with "N passed, N failed, N skipped".  A program
-that dies, ends with a failure that none of its tests tells of, prints no plan
+that dies, ends with a failure that none of its tests reports, prints no plan
 or leaves planned tests out counts as one failed test more.  Exits 1 when
 anything failed, or when nothing ran.
 """
@@ -119,7 +119,7 @@ class Program:
         self.last_note = ""
 
     def end(self, fault):
-        """|fault| says how the program ended, None that it succeeded."""
+        """|fault| states how the program ended, None that it succeeded."""
         if self.planned is None and self.seen == 0:
             self._fail(f"printed no tests ({fault or 'success'})")
         elif self.planned is None:

@@ -201,13 +201,13 @@ def test_chat_reasons(report, path):
     addr = last_word(a.wait_for("others join"))
     b = Example(path, "1" * 40 + addr[40:])
     report.check((b.wait_for("no peer at") or "").find("1" * 40) > 0,
-                 "chat says that the id is another", *b.seen)
+                 "chat states that the id is another", *b.seen)
     b.end()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     c = Example(path, "1" * 40 + f"@127.0.0.1:{port}")
     report.check(c.wait_for("connection refused") is not None,
-                 "chat says that nobody listens", *c.seen)
+                 "chat states that nobody listens", *c.seen)
     c.end()
     a.end()
 
@@ -251,7 +251,7 @@ def test_conn_poll(report, path):
     guest.say("/resume")
     report.check(guest.wait_for(": for later") is not None and
                  guest.seen[-2] == "resumed",
-                 "what came in a pause is told after it, and not before",
+                 "what came in a pause is reported after it, and not before",
                  *guest.seen)
     statuses = [guest.end()]
     report.check(node.wait_for("is gone: ") is not None and
@@ -283,7 +283,7 @@ def test_conn_poll_end(report, path):
         if pause:
             guest.say("/resume")
         report.check(guest.wait_for("ended: ") is not None,
-                     "conn_poll says that the node is gone" +
+                     "conn_poll states that the node is gone" +
                      (", after a pause" if pause else ""), *guest.seen)
         report.check(guest.end() == 1, "and fails", *guest.seen)
         node.process.stdin.close()
@@ -342,7 +342,7 @@ def test_poll_mailbox_reasons(report, path):
     a = Example(path, "1" * 40 + f"@127.0.0.1:{port}")
     report.check(a.wait_for("attempt 1 at ") is not None and
                  a.seen[-1].endswith(": the connection was refused"),
-                 "poll_mailbox says why an attempt failed", *a.seen)
+                 "poll_mailbox states why an attempt failed", *a.seen)
     report.check(a.end() == 0, "and ends without a peer", *a.seen)
 
 
@@ -562,7 +562,7 @@ def test_mempool(report, path):
                  "mempool goes on with the new connection", *a.seen)
     b = Example(path, addr, "chain-2")
     report.check("chain-1" in (b.wait_for("failed in stage") or ""),
-                 "mempool says that the node is of another chain", *b.seen)
+                 "mempool states that the node is of another chain", *b.seen)
     statuses = [x.end(interrupt=True) for x in (a, b)]
     report.check(statuses + [node.end()] == [0, 0, 0],
                  "mempool ends with SIGINT", statuses, *a.seen, *b.seen)

@@ -228,7 +228,7 @@ static void pair_start(pair *p) {
 }
 
 /* Moves all that there is at this instant, and that a pipe has room for. */
-static void settle(pair *p) {
+static void run_until_idle(pair *p) {
   size_t still = 0;
 
   for (size_t i = 0; still < 4; i++) {
@@ -281,7 +281,7 @@ static void drain(pair *p) {
     side_pause(&p->sides[i], false);
     (void)side_hold(&p->sides[i], false);
   }
-  settle(p);
+  run_until_idle(p);
   for (size_t i = 0; !at_rest(p); i++) {
     uint64_t at_ns = next_ns(p);
 
@@ -289,7 +289,7 @@ static void drain(pair *p) {
     at_ns = cmt__max64(at_ns, p->sides[0].now_ns); /* It may be overdue. */
     side_tick(&p->sides[0], at_ns);
     side_tick(&p->sides[1], at_ns);
-    settle(p);
+    run_until_idle(p);
   }
 }
 

@@ -245,16 +245,16 @@ bool side_events(fuzz_side *s, size_t max) {
 bool side_hold(fuzz_side *s, bool on) {
   bool up = s->up;
 
-  if (s->c == NULL || s->end || (s->was_held && !s->held)) {
+  if (s->c == NULL || s->end || (s->was_on_standby && !s->on_standby)) {
     return false;
   }
-  if (s->held) {
-    s->held = on && !cmt_conn_has_ended(s->c);
-    if (!s->held) {
+  if (s->on_standby) {
+    s->on_standby = on && !cmt_conn_has_ended(s->c);
+    if (!s->on_standby) {
       s->activated = !cmt_conn_has_ended(s->c);
       cmt_conn_activate(s->c, s->now_ns);
     }
-    return s->held;
+    return s->on_standby;
   }
   if (!on || up) {
     return false;
@@ -265,14 +265,14 @@ bool side_hold(fuzz_side *s, bool on) {
     cmt_err err = cmt_conn_standby(s->c, s->now_ns);
 
     FUZZ_CHECK(err == CMT_OK || (err == CMT_ENOMEM && s->e.failed));
-    s->was_held = true;
-    s->held = err == CMT_OK;
-    if (s->held) { /* What was lent may go once it is kept. */
+    s->was_on_standby = true;
+    s->on_standby = err == CMT_OK;
+    if (s->on_standby) { /* What was lent may go once it is kept. */
       free(s->lent);
       s->lent = NULL;
     }
   }
-  return s->held;
+  return s->on_standby;
 }
 
 void side_keep(fuzz_side *s, cmt_bytes data) {
@@ -445,7 +445,7 @@ static void status_check(const fuzz_side *s) {
   }
 }
 
-/* What the library says that a connection takes at most, and besides that the
+/* What the library states that a connection takes at most, and besides that the
    messages under reassembly, which the options bound, the last one and input
    that is kept. */
 static size_t memory_max(fuzz_side *s) {
@@ -457,7 +457,7 @@ static size_t memory_max(fuzz_side *s) {
   own = s->o.aead == &fuzz_null_aead ? own : cmt__conn_handshake_memory(&o);
   return own + REASSEMBLY_MAX +
          (s->kept != NULL ? cmt_buf_bytes(s->kept).len : 0) +
-         (s->was_held ? KEPT_MAX : 0) + RINGS_MAX;
+         (s->was_on_standby ? KEPT_MAX : 0) + RINGS_MAX;
 }
 
 void side_check(fuzz_side *s) {

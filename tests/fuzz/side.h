@@ -34,7 +34,7 @@ typedef struct side_options {
 typedef struct fuzz_side {
   side_options o;
   fuzz_env e;
-  cmt_conn *c; /* NULL: making it failed for want of memory. */
+  cmt_conn *c; /* NULL: making it failed for lack of memory. */
   uint64_t now_ns;
   uint8_t *lent; /* Input that the connection may still read. */
 
@@ -44,8 +44,8 @@ typedef struct fuzz_side {
   uint64_t pongs;
   cmt_buf *kept; /* The last message. */
 
-  bool held, was_held; /* By side_hold(). */
-  bool activated;      /* CMT_CONN_UP is to come once more. */
+  bool on_standby, was_on_standby; /* By side_hold(). */
+  bool activated;                  /* CMT_CONN_UP is to come once more. */
 
   /* Messages: the lengths accepted for sending, and how many came. */
   uint32_t sent[SIDE_CHANNELS][SIDE_MESSAGES];

@@ -133,7 +133,7 @@ def protobuf_by_pkg_config(prefix, folder):
 
 
 def messages_by_pkg_config(prefix, folder):
-    """The pkg-config file says where the messages of CometBFT are."""
+    """The pkg-config file states where the messages of CometBFT are."""
     if not has_protobuf(prefix):
         return
     protos = prefix.flags("--variable=protodir", "cometp2p-protobuf")[0]

@@ -2,7 +2,7 @@
 
 /* The command line: that of the Go node, but for -key, which names a file
    instead of a seed, and without -advertise, since the switch of this library
-   never tells of a channel that it lacks.  Rates are accepted and ignored: this
+   never reports a channel that it lacks.  Rates are accepted and ignored: this
    side has no limiter. */
 
 #include "interop_peer.h"

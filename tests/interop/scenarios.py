@@ -289,7 +289,7 @@ def lacking_channel(direction, context, programs):
 
 
 def unknown_channel(direction, context, programs):
-    """Their node info tells of a channel that their connection lacks."""
+    """Their node info reports a channel that their connection lacks."""
     ours, theirs = pair(start_node, context, programs, direction,
                         we=["-channels", "40,61"],
                         they=["-channels", "40", "-advertise", "4061"])
@@ -446,7 +446,7 @@ def lives(events):
     return changes[-1]
 
 
-def dial_is_settled(events):
+def dial_is_decided(events):
     return any(e.get("outbound") and e["event"] in ("peer_added", "rejected")
                for e in events)
 
@@ -457,8 +457,8 @@ def same_connection(ours, theirs):
         mine, other = lives(ours.events), lives(theirs.events)
         return (mine is not None and other is not None and
                 mine["outbound"] != other["outbound"] and
-                dial_is_settled(ours.events) and
-                dial_is_settled(theirs.events))
+                dial_is_decided(ours.events) and
+                dial_is_decided(theirs.events))
 
 
 def wait_same_connection(ours, theirs):
@@ -487,7 +487,7 @@ def one_race(ours, theirs, size):
     for sender, receiver in ((ours, theirs), (theirs, ours)):
         sender.command(f"send 40 {size} 1")
         receiver.wait("message", size=size)
-    check(same_connection(ours, theirs), "a peer went after all was settled")
+    check(same_connection(ours, theirs), "a peer went after all was decided")
     raced = bool(ours.find("peer_added") and ours.find("rejected") or
                  len(ours.find("peer_added")) > 1)
     ours.command("drop")

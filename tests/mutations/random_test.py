@@ -68,7 +68,7 @@ def main():
     whole = [(fault.path, fault.line) for fault in first(100000, 1, "base")]
     report.check(len(whole) == len(set(whole)) > 100, "each line once")
     report.check(is_told("src/ba") and not is_told("src/base/"),
-                 "a name without a source is told")
+                 "a name without a source is reported")
     found = list(stale(mutate_faults.equivalents(ROOT)))
     report.check(not found, "equivalent faults are of the sources", *found)
     report.finish()

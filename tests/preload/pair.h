@@ -7,7 +7,7 @@
    they have become peers, and both stop when all have arrived.  Each message
    has a hash over all before it, so that a loss, a change, a double or another
    order is seen with the next.  Whatever fails meanwhile, pair_run() comes back
-   with both switches deleted, or the program ends and says why. */
+   with both switches deleted, or the program ends and states why. */
 
 #include "test.h"
 

@@ -10,7 +10,7 @@
 
 const char *check_name(check_kind k);
 const char *check_promise(check_kind k);
-/* One more that held. */
+/* Counts a check that passed. */
 void check_held(sim *s, check_kind k);
 _Noreturn void check_fail(sim *s, check_kind k, const char *fmt, ...)
   __attribute__((format(printf, 3, 4)));
@@ -101,7 +101,7 @@ void check_calls_over(sim_node *n);
 /* sim_hostile.c: the hostile node is removed. */
 void check_hostile_end(sim *s, cmt_err reason);
 
-/* check_bound.c: bytes held, and bytes in a time. */
+/* check_bound.c: bytes allocated, and bytes in a time. */
 
 /* |p| received a message of |len| bytes. */
 void check_rates(sim_peer *p, size_t channel, size_t len);

@@ -68,7 +68,7 @@ static unsigned node_of(const sim *s, const char *id) {
   return i;
 }
 
-/* An attempt at several addresses tells of the first one late. */
+/* An attempt at several addresses reports the first one late. */
 bool check_ban_explains_rejection(const sim_node *n, const cmt_rejection *r) {
   const cmt_switch_options *o = &n->options;
   uint64_t late_ns =

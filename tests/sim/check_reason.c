@@ -75,8 +75,8 @@ static bool is_possible(const sim_peer *p, cmt_err reason) {
     return c->half_closed[0] || c->half_closed[1] || !c->open[theirs] ||
            c->shut[theirs] ||
            delay_max_ns(p) >= p->node->options.pong_timeout_ns ||
-           c->rival ||      /* The other side holds it, unread, beside that, */
-           c->held[theirs]; /* or until its filter answers. */
+           c->rival || /* The other side holds it, unread, beside that, */
+           c->filtering[theirs]; /* or until its filter answers. */
   case CMT_EAUTH:
     return c->flipped[theirs];
   case CMT_EBANNED:

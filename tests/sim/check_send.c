@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What sends say.  A refusal for want of room needs as many messages, or bytes,
+/* What sends say.  A refusal for lack of room needs as many messages, or bytes,
    that were accepted and have not arrived: what has arrived cannot be queued
    any more. */
 

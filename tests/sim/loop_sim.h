@@ -75,7 +75,7 @@ typedef struct sim_conn {
   bool flipped[2];     /* In what this side writes. */
   bool unattached[2];  /* No loop could take this side. */
   bool rival;          /* There was another one between the two. */
-  bool held[2];        /* A filter of this side takes its time. */
+  bool filtering[2];   /* A filter of this side takes its time. */
   uint64_t stalled_ns; /* Sum over both directions, partitions too. */
   uint64_t stalled_until_ns;
   uint64_t vanished_ns;     /* Since when nothing passes; 0: it does. */

@@ -447,7 +447,7 @@ static void read_nothing(sim_net *net, sim_end *e) {
 }
 
 /* The bytes are spoilt after the call, which only lends them. */
-static void read_turn(sim_net *net, sim_end *e) {
+static void read_iteration(sim_net *net, sim_end *e) {
   size_t left = CMT__READ_ITERATION_MAX;
 
   while (!e->closed && e->reading && left > 0) {
@@ -475,7 +475,7 @@ static void read_turn(sim_net *net, sim_end *e) {
   }
 }
 
-static void end_turn(sim_net *net, sim_end *e) {
+static void end_iteration(sim_net *net, sim_end *e) {
   if (e->wire->waits != NULL && e->side == 1) {
     sim_accept(net, e);
     return;
@@ -487,7 +487,7 @@ static void end_turn(sim_net *net, sim_end *e) {
     return;
   }
   if (e->cbs != NULL && e->reading && readable_ns(e) <= net->now_ns) {
-    read_turn(net, e);
+    read_iteration(net, e);
   }
   if (!e->closed && e->want_write && writable_ns(e) <= net->now_ns) {
     e->want_write = false;
@@ -510,7 +510,7 @@ void sim_ends_run(sim_loop *l) {
     sim_end *e = list[(first + i) % count];
 
     if (!e->closed) {
-      end_turn(l->net, e);
+      end_iteration(l->net, e);
     }
   }
 }

@@ -147,7 +147,7 @@ static void check_node(sim_node *n) {
     CHECK(s, CHECK_LIVE, now_ns <= n->stop_by_ns + late_ns,
           "n%u has not stopped %llu ms after its stop", n->index,
           (unsigned long long)(now_ns - n->stop_ns) / 1000000);
-    (void)sim_node_settle(n);
+    (void)sim_node_run_until_idle(n);
   }
   if (n->state == SIM_DOWN && now_ns >= n->start_ns && !s->ending) {
     sim_node_start(n);

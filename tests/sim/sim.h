@@ -36,7 +36,8 @@ enum {
   SIM_FLOOR = 4096,
   SIM_FLOORS = 80 * SIM_FLOOR,
   SIM_PORT = 26656,
-  SIM_DISTINCT = 16, /* Bytes of a message that is told from all others. */
+  SIM_DISTINCT =
+    16, /* Bytes of a message that is distinguished from all others. */
 };
 
 #define CHECK_MAP(X)                                                           \
@@ -60,8 +61,8 @@ enum {
   X(LIMIT, "limit", "peers and handshakes stay within their limits")           \
   X(RATE, "rate", "no more is sent or received than the limits allow")         \
   X(CANCEL, "cancel",                                                          \
-    "a send that is cancelled is told apart, and ends there")                  \
-  X(MEMORY, "memory", "the bytes held stay within the bound")                  \
+    "a send that is cancelled is distinguished, and ends there")               \
+  X(MEMORY, "memory", "the bytes allocated stay within the bound")             \
   X(BAN, "ban", "who is banned is no peer, as long as that lasts")             \
   X(FILTER, "filter", "only who was admitted by the filters is a peer")        \
   X(EVICTION, "eviction", "only who may go is evicted, and not too often")     \
@@ -354,7 +355,7 @@ uint64_t sim_peer_busy_ns(const sim_peer *p);
 void sim_node_start(sim_node *n);
 void sim_node_stop(sim_node *n, uint64_t flush_ns);
 /* Deletes the switch of a node that stopped, when it has finished. */
-bool sim_node_settle(sim_node *n);
+bool sim_node_run_until_idle(sim_node *n);
 void sim_node_fini(sim_node *n);
 /* Time that its loops were busy, one after the other, */
 uint64_t sim_node_busy_ns(const sim_node *n);

@@ -201,7 +201,7 @@ static cmt_verdict ask(void *arg, const cmt_newcomer *who,
     q->verdict = CMT_REFUSE;
     return sim_one_in(rng, 2) ? CMT_REFUSE : (cmt_verdict)7;
   } else {
-    q->conn->held[q->side] = q->conn->held[q->side] || q->of_peer;
+    q->conn->filtering[q->side] = q->conn->filtering[q->side] || q->of_peer;
     if (way < 9) {
       answer(n, q, draw_verdict(rng));
     }

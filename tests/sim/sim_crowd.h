@@ -18,7 +18,7 @@
 struct sim;
 struct sim_node;
 
-/* What the strangers of a crowd do.  A 1 says that the trial of the kind is
+/* What the strangers of a crowd do.  A 1 states that the trial of the kind is
    held against the honest nodes at the end of its seeds. */
 #define SIM_CROWD_MAP(X)                                                       \
   X(SILENT, 1, "connect and send nothing")                                     \

@@ -122,8 +122,8 @@ static size_t long_max(const sim *s) {
                                          : SIZE_MAX;
 }
 
-/* What can be missed, and is too short to be told from the next, is not
-   sent. */
+/* What can be missed, and is too short to be distinguished from the next, is
+   not sent. */
 static bool is_told_apart(const sim_node *to, size_t channel, size_t max) {
   return to->by_index[channel].on_full != CMT_ON_FULL_DROP ||
          max >= SIM_DISTINCT;

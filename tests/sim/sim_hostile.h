@@ -21,8 +21,8 @@
   X(MUTE, CMT_EPONG, "answers nothing")                                        \
   X(PARTIAL, CMT_EPARTIAL, "never ends a message")                             \
   X(HANGS_UP, CMT_EEOF, "hangs up in the middle of a message")                 \
-  X(OTHER_NETWORK, CMT_EINCOMPATIBLE, "says that it is of another network")    \
-  X(OTHER_ID, CMT_EAUTH, "says that it is an honest node")
+  X(OTHER_NETWORK, CMT_EINCOMPATIBLE, "states that it is of another network")  \
+  X(OTHER_ID, CMT_EAUTH, "states that it is an honest node")
 
 typedef enum sim_hostile_kind {
 #define X(name, err, text) SIM_HOSTILE_##name,

@@ -132,7 +132,7 @@ uint64_t sim_node_slow_ns(const sim_node *n) {
   return sim_node_busy_ns(n) + n->slow_ns;
 }
 
-bool sim_node_settle(sim_node *n) {
+bool sim_node_run_until_idle(sim_node *n) {
   sim *s = n->sim;
 
   if (n->state != SIM_STOPPING || !cmt__switch_is_finished(n->sw)) {

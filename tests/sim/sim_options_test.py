@@ -27,7 +27,7 @@ def fresh(report, sim):
     runs = [run(sim, "--seeds", "2", "--revision", "abc") for _ in range(2)]
     firsts = {FRESH.match(text)[1] for _, text in runs if FRESH.match(text)}
     report.check(all(status == 0 for status, _ in runs) and len(firsts) == 2,
-                 "seeds are fresh, and the first line says which", *runs)
+                 "seeds are fresh, and the first line states which", *runs)
 
 
 def world(report, sim):
@@ -73,7 +73,7 @@ def without(report, sim):
 def refused(report, sim):
     found = run(sim, "--seeds", "1x")
     report.check(found == (2, 'sim: --seeds takes a number, found "1x"\n'),
-                 "what is no number is told", *found)
+                 "what is no number is reported", *found)
     status, text = run(sim, "--nonsense")
     report.check(status == 2 and "usage: sim" in text,
                  "an unknown option is a usage error", status, text)

@@ -57,7 +57,7 @@ static bool may_drop(const sim_peer *p, size_t channel) {
   return to->by_index[channel].on_full == CMT_ON_FULL_DROP;
 }
 
-/* What can be missed must be told from the next. */
+/* What can be missed must be distinguished from the next. */
 static size_t distinct(const sim_peer *p, size_t channel, size_t len) {
   return may_drop(p, channel) ? cmt__max(len, SIM_DISTINCT) : len;
 }

@@ -83,7 +83,7 @@ def check_changes(report, base):
         if number == 0:
             status, text = run(*command, folder, "--baseline", baseline)
             report.check(status == 1 and HINT in text,
-                         "without a baseline it says how to make one", text)
+                         "without a baseline it states how to make one", text)
             run(*command, folder, "--baseline", baseline, "--update")
         status, text = run(*command, folder, "--baseline", baseline)
         report.check(status == (1 if counts else 0) and

@@ -291,6 +291,34 @@ def check_script_subjects(paths):
             before = line
 
 
+# Words with a private meaning that have left the project, and words in use.
+GONE = {
+    r"(?:says?|said|tells?|told)(?: that)? `?CMT_\w": "returns",
+    r"(?<![A-Za-z])(?:settle[sd]?|settling)(?![A-Za-z])": "idle, decided",
+    r"(?<![A-Za-z])gates?(?![A-Za-z])": "send queue",
+    r"(?<![A-Za-z])budgets?(?![A-Za-z])": "quota",
+    r"\bfor want of\b": "for lack of",
+    r"\bheld_(?:user|peer|conn)": "standby",
+    r"\btold apart\b": "distinguished",
+}
+WORDS_ENDINGS = (".c", ".h", ".py", ".md", ".1", ".3", ".txt", ".cmake", ".patch")
+# The protocol's own page keeps its wording, and this file has the list.
+WORDS_LEFT = QUOTED + ("docs/PROTOCOL.md", "tests/style/check_style.py",
+                       "tests/vectors/")
+
+
+def check_words(paths):
+    """The words of docs/HACKING.md have one meaning; others do not come back."""
+    for path in paths:
+        if not path.endswith(WORDS_ENDINGS) or path.startswith(WORDS_LEFT):
+            continue
+        for number, line in enumerate(read(path).splitlines(), 1):
+            for pattern, use in GONE.items():
+                found = re.search(pattern, line)
+                if found:
+                    yield f"{path}:{number}: \"{found[0]}\", use {use}"
+
+
 def check_uv(sources):
     for source in sources:
         if not source.path.startswith(("src/", "include/")):
@@ -435,6 +463,7 @@ def main():
     rule("only the loop on libuv calls libuv", check_uv(sources))
     rule("comments name their subject", check_subjects(sources))
     rule("so do those of scripts", check_script_subjects(paths))
+    rule("no word has a private meaning", check_words(paths))
     rule("only the registry names a wire profile", check_profiles(sources))
     rule("every assertion has the environment of an object",
          check_asserts(sources))

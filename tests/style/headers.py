@@ -224,7 +224,7 @@ def run_program(report, release, folder):
         report.check(status == 0 and output.endswith(" 1\n"), name, output)
 
 
-# A header says what and how much; docs/guide/ says why.
+# A header says what and how much; docs/guide/ states why.
 ITEM_LINES = 6
 # The comment at the top of a header has a little more room.
 TOP_LINES = 8

@@ -106,7 +106,7 @@ def check_ctest(report):
     expected = ["unit/b_test.c: planned 2 tests and ran 1 (Exception: "
                 "SegFault)", "unit/c_test.c: ended badly (Failed)"]
     report.check(totals.passed == 4 and totals.failed == expected,
-                 "programs that run at the same time are told apart",
+                 "programs that run at the same time are distinguished",
                  totals.passed, *totals.failed)
     report.check(totals.close() == 1, "a failure ends the run with status 1")
 

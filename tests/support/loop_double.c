@@ -184,7 +184,7 @@ static uint64_t next_timer(const test_loop *first) {
   return at_ns;
 }
 
-void test_loop_settle(test_loop *l) {
+void test_loop_run_until_idle(test_loop *l) {
   for (size_t turns = 0; is_busy(l); turns++) {
     if (turns == STILL_MAX) {
       fail_msg("the loop does not come to rest");
@@ -196,10 +196,10 @@ void test_loop_settle(test_loop *l) {
 void test_loop_advance(test_loop *l, uint64_t ns) {
   uint64_t end_ns = cmt__after(l->base.now_ns, ns);
 
-  test_loop_settle(l);
+  test_loop_run_until_idle(l);
   while (next_timer(l) <= end_ns) {
     jump(l, next_timer(l));
-    test_loop_settle(l);
+    test_loop_run_until_idle(l);
   }
   jump(l, end_ns);
 }

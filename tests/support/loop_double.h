@@ -64,7 +64,7 @@ void test_loop_step(test_loop *l);
 /* An iteration of |l| alone, which may be any of them. */
 void test_loop_step_one(test_loop *l);
 /* Turns until nothing is left to do at the present instant. */
-void test_loop_settle(test_loop *l);
+void test_loop_run_until_idle(test_loop *l);
 /* Lets |ns| pass in which no loop has an iteration, as when the process is
    stopped or, inside of a callback, when that takes so long. */
 void test_loop_pass(test_loop *l, uint64_t ns);
@@ -93,10 +93,10 @@ void test_loop_set_source(test_loop *l, const char *ip);
 /* The errno by which a congestion control other than "reno" is refused from now
    on; ENOENT at first. */
 void test_loop_refuse_congestion(test_loop *l, int error);
-/* The next |count| accepts fail for want of descriptors. */
+/* The next |count| accepts fail for lack of descriptors. */
 void test_loop_exhaust(test_loop *l, size_t count);
 
-/* What can fail: calls of the interface, and what it tells of them. */
+/* What can fail: calls of the interface, and what it reports them. */
 typedef enum test_call {
   TEST_CALL_LISTEN,
   TEST_CALL_RESOLVE,

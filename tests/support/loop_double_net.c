@@ -372,7 +372,7 @@ static void end_reading(net_end *e, cmt_err err) {
 
 /* Makes the calls that a loop makes on a socket, and counts them alike.  The
    bytes are spoilt after the call, which only lends them. */
-static void read_turn(test_loop *l, net_end *e) {
+static void read_iteration(test_loop *l, net_end *e) {
   test_dir *d = &e->conn->shown.dir[1 - e->side];
   net_pipe *p = &e->conn->pipes[1 - e->side];
   size_t left = CMT__READ_ITERATION_MAX;
@@ -414,7 +414,7 @@ static void run_end(test_loop *l, net_end *e) {
     return;
   }
   if (is_readable(e)) {
-    read_turn(l, e);
+    read_iteration(l, e);
   }
   if (!e->closed && is_writable(e)) {
     e->want_write = false;

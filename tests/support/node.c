@@ -188,7 +188,7 @@ void test_node_start(test_node *n) {
 
 void test_node_dial(test_node *n, const char *addr, unsigned flags) {
   assert_cmt(CMT_OK, cmt_switch_dial(n->sw, addr, flags, NULL));
-  test_loop_settle(n->world->loop);
+  test_loop_run_until_idle(n->world->loop);
 }
 
 cmt_peer *test_node_peer(test_node *n) {
@@ -226,7 +226,7 @@ const char *test_node_log(test_node *n) {
 
 void test_node_fini(test_node *n) {
   cmt_switch_stop(n->sw, 0);
-  test_loop_settle(n->world->loop);
+  test_loop_run_until_idle(n->world->loop);
   if (n->sw->started) {
     assert_true(cmt__switch_is_finished(n->sw));
   }
@@ -269,6 +269,6 @@ int test_trio_teardown(void **state) {
   return 0;
 }
 
-void test_ring_late(cmt__post *post) {
-  cmt_peer_pause(((test_late_ring *)post)->peer);
+void test_wake_up_late(cmt__post *post) {
+  cmt_peer_pause(((test_late_wake_up *)post)->peer);
 }

@@ -98,11 +98,12 @@ typedef struct test_trio {
 int test_trio_setup(void **state);
 int test_trio_teardown(void **state);
 
-/* A wake-up of |peer| that comes as the post of a loop, cb test_ring_late(). */
-typedef struct test_late_ring {
+/* A wake-up of |peer| that comes as the post of a loop, cb test_wake_up_late().
+ */
+typedef struct test_late_wake_up {
   cmt__post post;
   cmt_peer *peer;
-} test_late_ring;
-void test_ring_late(cmt__post *post);
+} test_late_wake_up;
+void test_wake_up_late(cmt__post *post);
 
 #endif

@@ -12,7 +12,7 @@ static const cmt_channel channels[] = {
    .send_message_max = 100},
 };
 
-static void on_ring(void *arg) { ((send_queue_user *)arg)->rings++; }
+static void on_wake(void *arg) { ((send_queue_user *)arg)->rings++; }
 
 static void on_answer(void *arg, cmt_err status, cmt_buf *msg) {
   queue_answer *a = arg;
@@ -38,7 +38,7 @@ void send_queue_user_init(send_queue_user *u, const cmt_channel *list,
                        &u->send_queue, &u->env.env, list, count,
                        cmt__channels_among(list, count, cmt_bytes_of(theirs))));
   u->send_queue.bytes_max = 1000;
-  u->send_queue.wake = on_ring;
+  u->send_queue.wake = on_wake;
   u->send_queue.wake_arg = u;
   queue_take(u, 0, NULL);
 }

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-static void make_keys(held_user *f) {
+static void make_keys(standby_user *f) {
   cmt_node_id small, large;
 
   assert_cmt(CMT_OK, cmt_node_key_generate(&f->w.env.env, &f->small));
@@ -18,8 +18,8 @@ static void make_keys(held_user *f) {
   }
 }
 
-int held_setup(void **state) {
-  held_user *f = calloc(1, sizeof *f);
+int standby_setup(void **state) {
+  standby_user *f = calloc(1, sizeof *f);
 
   assert_non_null(f);
   test_world_init(&f->w);
@@ -34,8 +34,8 @@ int held_setup(void **state) {
   return 0;
 }
 
-int held_teardown(void **state) {
-  held_user *f = *state;
+int standby_teardown(void **state) {
+  standby_user *f = *state;
   test_node *nodes[] = {&f->a, &f->b, &f->c};
 
   for (size_t i = 0; i < CMT__COUNT(nodes); i++) {
@@ -50,36 +50,38 @@ int held_teardown(void **state) {
   return 0;
 }
 
-void held_settle(held_user *f) { test_loop_settle(f->w.loop); }
+void standby_run_until_idle(standby_user *f) {
+  test_loop_run_until_idle(f->w.loop);
+}
 
-void held_advance_ms(held_user *f, uint64_t ms) {
+void standby_advance_ms(standby_user *f, uint64_t ms) {
   test_loop_advance(f->w.loop, CMT_MILLISECONDS(ms));
 }
 
-uint64_t held_handshakes(test_node *n) {
+uint64_t standby_handshakes(test_node *n) {
   cmt_switch_status status;
 
   cmt_switch_get_status(n->sw, &status);
   return status.handshakes;
 }
 
-void held_go_silent(held_user *f, size_t conn, bool on) {
+void standby_go_silent(standby_user *f, size_t conn, bool on) {
   test_conn *c = test_loop_conn(f->w.loop, conn);
 
   c->dir[TEST_DIALER].stalled = on;
   c->dir[TEST_ACCEPTOR].stalled = on;
 }
 
-void held_first_is_there(held_user *f) {
+void standby_first_is_there(standby_user *f) {
   test_pair(&f->w, &f->a, &f->b);
-  held_advance_ms(f, 100);
+  standby_advance_ms(f, 100);
 }
 
-void held_second_dials(held_user *f) {
-  held_first_is_there(f);
+void standby_second_dials(standby_user *f) {
+  standby_first_is_there(f);
   test_node_start(&f->c);
   test_node_dial(&f->c, f->b.addr, 0);
   assert_string_equal("init chat\nadd chat outbound\n", test_node_log(&f->c));
   assert_string_equal("", test_node_log(&f->b));
-  assert_int_equal(1, held_handshakes(&f->b));
+  assert_int_equal(1, standby_handshakes(&f->b));
 }

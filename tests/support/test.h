@@ -35,7 +35,7 @@ void test_used(const char *name, size_t used, size_t intended, size_t total);
 void test_note(char letter);
 void test_assert_trace(const char *expected);
 
-/* The seed under way, 0 for none; the teardown tells which one failed. */
+/* The seed under way, 0 for none; the teardown reports which one failed. */
 extern uint64_t test_seed;
 int test_tell_seed(void **state);
 

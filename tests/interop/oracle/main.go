@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // gooracle gives streams and messages to the unmodified packages of CometBFT
-// and tells what they made of them.  It reads one case in a JSON object a line
+// and reports what they made of them.  It reads one case in a JSON object a line
 // from its standard input, and writes one verdict a line, in the same order.
 package main
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // gopeer is a node on the unmodified p2p package of CometBFT, driven by flags
-// and by commands on its standard input.  It tells what happens in one JSON
+// and by commands on its standard input.  It reports what happens in one JSON
 // object a line on its standard output, and ends at the end of its input.
 //
 // Commands: "send CHANNEL SIZE SEED" and "try CHANNEL SIZE SEED" (CHANNEL in
-// hex) to every peer, "dial ID@HOST:PORT", "drop" all peers, "peers" tells how
+// hex) to every peer, "dial ID@HOST:PORT", "drop" all peers, "peers" reports how
 // many the switch has, "stop".
 package main
 

@@ -175,7 +175,7 @@ func (s *session) reportSent(ch byte, data []byte, accepted bool) {
 	}
 }
 
-// reportDone tells that all is sent and, where asked for, came back.
+// reportDone reports that all is sent and, where asked for, came back.
 func (s *session) reportDone() {
 	if s.sending > 0 || (s.options.awaitEcho && s.echoed < s.sent) {
 		return

@@ -48,7 +48,7 @@ static void an_array_of_one_keeps_it(void **state) {
 }
 
 /* The old memory and the new one; what has its first memory has no old. */
-static void an_array_tells_the_most_that_it_takes(void **state) {
+static void an_array_reports_the_most_that_it_takes(void **state) {
   static const struct {
     size_t count, first, most;
   } rows[] = {
@@ -317,7 +317,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(an_array_grows_and_keeps_its_elements),
     cmocka_unit_test(an_array_of_one_keeps_it),
-    cmocka_unit_test(an_array_tells_the_most_that_it_takes),
+    cmocka_unit_test(an_array_reports_the_most_that_it_takes),
     cmocka_unit_test(an_array_that_cannot_grow_is_untouched),
     cmocka_unit_test(an_array_never_wraps_around),
     cmocka_unit_test(a_reason_has_its_parts),

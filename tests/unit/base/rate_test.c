@@ -321,7 +321,7 @@ static void opening_is_the_earliest(void **state) {
 
 /* Several who want all they can get share a bucket: each gets the same, all
    together the rate, and the debt stays within a share from each. */
-static void sharers_take_turns(void **state) {
+static void users_of_a_bucket_alternate(void **state) {
   enum { SHARERS = 5 };
   uint64_t next_ns[SHARERS] = {0}, got[SHARERS] = {0}, total = 0, now_ns = 0;
   cmt__rate r;
@@ -368,7 +368,7 @@ int main(void) {
     cmocka_unit_test(no_window_lets_more_through),
     cmocka_unit_test(taker_gets_the_whole_rate),
     cmocka_unit_test(opening_is_the_earliest),
-    cmocka_unit_test(sharers_take_turns),
+    cmocka_unit_test(users_of_a_bucket_alternate),
   };
 
   return cmocka_run_group_tests_name("rate", tests, NULL, NULL);

@@ -112,7 +112,7 @@ static void a_size_that_no_struct_has_is_refused(void **state) {
   }
 }
 
-static void no_struct_is_told(void **state) {
+static void no_struct_is_reported(void **state) {
   thing full = defaults;
   cmt_why why;
 
@@ -171,7 +171,7 @@ int main(void) {
     cmocka_unit_test(what_is_given_counts_and_the_rest_has_its_defaults),
     cmocka_unit_test(a_later_struct_may_set_nothing_new),
     cmocka_unit_test(a_size_that_no_struct_has_is_refused),
-    cmocka_unit_test(no_struct_is_told),
+    cmocka_unit_test(no_struct_is_reported),
     cmocka_unit_test(as_much_is_written_as_there_is_room_for),
     cmocka_unit_test(a_flag_is_true_or_false),
   };

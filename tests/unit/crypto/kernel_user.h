@@ -213,7 +213,7 @@ static int start_libsodium(void **state) {
   return sodium_init() < 0;
 }
 
-/* |runs| tells whether this processor can; else every test is skipped. */
+/* |runs| reports whether this processor can; else every test is skipped. */
 static int test_kernel(bool runs, const char *needs) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(kernel_passes_its_self_test),

@@ -173,7 +173,7 @@ static void empty_chunks_are_freed_but_one(void **state) {
 
 /* A header and a word for each chunk that may be there at one time, and a bit
    for each slot, of the last chunk too. */
-static void what_is_told_is_a_sum_of_chunks_and_bits(void **state) {
+static void what_is_reported_is_a_sum_of_chunks_and_bits(void **state) {
   enum { HEADER = 40 + 8 };
   static const struct {
     size_t size, count, chunks, bits;
@@ -190,7 +190,8 @@ static void what_is_told_is_a_sum_of_chunks_and_bits(void **state) {
   }
 }
 
-static void slots_of_the_environment_stay_within_what_is_told(void **state) {
+static void
+slots_of_the_environment_stay_within_what_is_reported(void **state) {
   fixture *f = *state;
 
   for (size_t i = 0; i < MANY; i++) {
@@ -458,12 +459,12 @@ static int connect_without_locks(void) {
            : 1;
 }
 
-static void a_switch_says_once_that_keys_are_not_locked(void **state) {
+static void a_switch_reports_once_that_keys_are_not_locked(void **state) {
   (void)state;
   assert_int_equal(0, without_locks(connect_without_locks));
 }
 
-static void a_switch_tells_what_is_locked(void **state) {
+static void a_switch_reports_what_is_locked(void **state) {
   cmt_switch_status status;
   test_trio *trio;
 
@@ -483,8 +484,8 @@ int main(void) {
     TEST(a_slot_is_wiped_and_used_again),
     cmocka_unit_test(chunks_have_as_many_slots_as_fit_their_pages),
     TEST(empty_chunks_are_freed_but_one),
-    cmocka_unit_test(what_is_told_is_a_sum_of_chunks_and_bits),
-    TEST(slots_of_the_environment_stay_within_what_is_told),
+    cmocka_unit_test(what_is_reported_is_a_sum_of_chunks_and_bits),
+    TEST(slots_of_the_environment_stay_within_what_is_reported),
     TEST(without_memory_there_is_no_slot),
     TEST(without_secret_memory_there_is_no_slot),
     TEST(chunks_come_back_wiped),
@@ -492,8 +493,8 @@ int main(void) {
     cmocka_unit_test(threads_share_a_slab),
     TEST(pages_are_locked_and_stay_out_of_core_dumps),
     cmocka_unit_test(a_refused_lock_is_no_error),
-    cmocka_unit_test(a_switch_says_once_that_keys_are_not_locked),
-    cmocka_unit_test(a_switch_tells_what_is_locked),
+    cmocka_unit_test(a_switch_reports_once_that_keys_are_not_locked),
+    cmocka_unit_test(a_switch_reports_what_is_locked),
   };
 #undef TEST
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Whatever held a secret is wiped when it is used up: this program has a
+/* Memory of a secret is wiped when it is used up: this program has a
    sodium_memzero() of its own, which counts. */
 
 #include "crypto/hkdf.h"

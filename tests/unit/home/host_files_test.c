@@ -146,7 +146,7 @@ static void a_key_comes_and_goes_in_pieces(void **state) {
   cmt_node_key_delete(key);
 }
 
-static void a_read_that_fails_in_the_middle_is_told(void **state) {
+static void a_read_that_fails_in_the_middle_is_reported(void **state) {
   test_folder *f = *state;
   cmt_node_key *key = new_key(), *loaded = NULL;
   cmt_why why;
@@ -356,7 +356,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
   const struct CMUnitTest tests[] = {
     TEST(a_key_comes_and_goes_in_pieces),
-    TEST(a_read_that_fails_in_the_middle_is_told),
+    TEST(a_read_that_fails_in_the_middle_is_reported),
     TEST(a_write_that_fails_leaves_no_file),
     TEST(the_file_is_synced_and_then_its_folder),
     TEST(the_folder_is_that_of_the_path),

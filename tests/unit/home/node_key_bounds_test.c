@@ -280,7 +280,7 @@ static void a_file_is_for_its_owner_whatever_the_umask(void **state) {
 }
 
 /* It may be that of the disk, which was full. */
-static void a_close_that_fails_is_told(void **state) {
+static void a_close_that_fails_is_reported(void **state) {
   fixture *f = *state;
   cmt_why why;
 
@@ -302,7 +302,7 @@ int main(void) {
     TEST(what_is_null_is_named),
     TEST(whatever_held_the_text_is_wiped),
     TEST(a_file_is_for_its_owner_whatever_the_umask),
-    TEST(a_close_that_fails_is_told),
+    TEST(a_close_that_fails_is_reported),
   };
 #undef TEST
 

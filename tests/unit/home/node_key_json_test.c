@@ -150,7 +150,7 @@ static size_t character_len(unsigned first) {
 }
 
 /* The second is one that may follow the first. */
-static void each_first_byte_says_how_many_follow(void **state) {
+static void each_first_byte_determines_how_many_follow(void **state) {
   (void)state;
   for (unsigned first = 1; first <= 0xff; first++) {
     for (size_t len = 1; len <= 6; len++) {
@@ -399,7 +399,7 @@ int main(void) {
     cmocka_unit_test(each_escape_is_its_character),
     cmocka_unit_test(a_text_is_cut_between_characters),
     cmocka_unit_test(what_is_no_character_is_refused),
-    cmocka_unit_test(each_first_byte_says_how_many_follow),
+    cmocka_unit_test(each_first_byte_determines_how_many_follow),
     cmocka_unit_test(a_text_is_one_object_or_array),
     cmocka_unit_test(a_value_is_a_number_or_a_word),
     cmocka_unit_test(a_text_that_ends_early_is_none),

@@ -132,7 +132,7 @@ static void the_rate_is_the_lower_of_both(void **state) {
   feed(rows, CMT__COUNT(rows));
 }
 
-/* A rate of 0 says that nothing is known. */
+/* A rate of 0 states that nothing is known. */
 static void a_known_rate_of_a_reader_is_never_0(void **state) {
   static const sample rows[] = {
     {.acked = 1,

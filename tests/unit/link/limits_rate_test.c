@@ -40,7 +40,7 @@ static void send_rate_is_exact_over_time(void **state) {
   }
 }
 
-static void held_back_output_is_empty_until_the_deadline(void **state) {
+static void delayed_output_is_empty_until_the_deadline(void **state) {
   limits_user *u = limits_user_new();
   bool urgent;
 
@@ -265,7 +265,7 @@ static void one_pause_is_at_most_250_ms(void **state) {
     assert_int_equal(MS(250) * (uint64_t)i, cmt_mconn_deadline(u->m));
     limits_tick(u, cmt_mconn_deadline(u->m), CMT_OK);
     assert_true(cmt_mconn_wants_read(u->m));
-    /* One byte tells whether the connection still lives. */
+    /* One byte reports whether the connection still lives. */
     assert_int_equal(1, cmt__mconn_read_max(u->m));
     limits_read(u, 1);
     assert_false(cmt_mconn_wants_read(u->m));
@@ -399,7 +399,7 @@ static void no_limit_never_stops_reading(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(send_rate_is_exact_over_time),
-    cmocka_unit_test(held_back_output_is_empty_until_the_deadline),
+    cmocka_unit_test(delayed_output_is_empty_until_the_deadline),
     cmocka_unit_test(pings_and_pongs_pass_a_send_limit_and_are_charged),
     cmocka_unit_test(channel_limit_holds_back_its_channel_alone),
     cmocka_unit_test(limited_channel_alone_sets_the_deadline),

@@ -131,7 +131,7 @@ static void who_is_not_read_is_not_ended(void **state) {
   assert_peers(t);
   assert_int_equal(0, dir(t, TEST_DIALER)->give_up_ns);
   cmt_peer_resume(test_node_peer(&t->a));
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   assert_int_equal(MS(1500), dir(t, TEST_DIALER)->give_up_ns);
   advance(t, MS(1499));
   assert_peers(t);
@@ -141,7 +141,7 @@ static void who_is_not_read_is_not_ended(void **state) {
 }
 
 /* One of us that does not read by choice sends pongs unsolicited. */
-static void who_says_that_it_does_not_read_is_borne_longer(void **state) {
+static void a_peer_that_reports_not_to_read_has_longer(void **state) {
   test_trio *t = *state;
 
   t->b.options.ping_interval_ns = S(1);
@@ -166,7 +166,7 @@ static void what_was_acknowledged_counts_as_taken(void **state) {
   d = dir(t, TEST_DIALER);
   d->knows = true;
   assert_cmt(CMT_OK, send_some(&t->a, 100000));
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   d->cap = 5000;
   d->stalled = true;
   assert_cmt(CMT_OK, send_some(&t->a, 60000));
@@ -189,7 +189,7 @@ static test_dir *fill_and_watch(test_trio *t, size_t len) {
   d = dir(t, TEST_DIALER);
   d->knows = true;
   assert_cmt(CMT_OK, send_some(&t->a, len));
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   d->cap = 5000;
   d->stalled = true;
   assert_cmt(CMT_OK, send_some(&t->a, 60000));
@@ -231,7 +231,7 @@ static void the_least_progress_counts_in_time(void **state) {
 }
 
 /* What was acknowledged between two watches is news of neither. */
-static void an_earlier_watch_says_nothing_of_this_one(void **state) {
+static void an_earlier_watch_does_not_count_for_this_one(void **state) {
   test_trio *t = *state;
   test_dir *d = fill_and_watch(t, 100000);
 
@@ -250,13 +250,13 @@ static void an_earlier_watch_says_nothing_of_this_one(void **state) {
 }
 
 /* An answer that comes two quarters after the last one counts from then on. */
-static void what_was_asked_long_ago_says_nothing(void **state) {
+static void an_old_sample_does_not_count(void **state) {
   test_trio *t = *state;
   test_dir *d = fill_and_watch(t, 100000);
 
   test_loop_pass(t->w.loop, 2 * MS(1500) / 4);
   d->info.acked_bytes += 1024;
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   advance(t, MS(1500) / 2 - 1);
   assert_peers(t);
   advance(t, 1);
@@ -328,7 +328,7 @@ static void a_watch_goes_on_when_a_write_failed(void **state) {
   test_loop_fail(t->w.loop, TEST_CALL_WRITE,
                  test_loop_calls(t->w.loop, TEST_CALL_WRITE), CMT_ERESET);
   d->stalled = false;
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   d->stalled = true;
   advance(t, MS(1000) - 1);
   assert_peers(t);
@@ -338,7 +338,7 @@ static void a_watch_goes_on_when_a_write_failed(void **state) {
 }
 
 /* Without pings nobody is watched. */
-static void without_pings_the_kernel_is_told_nothing(void **state) {
+static void without_pings_the_kernel_has_no_timeout(void **state) {
   test_trio *t = *state;
 
   t->a.options.ping_interval_ns = CMT_NEVER;
@@ -359,7 +359,7 @@ static void a_pause_is_borne_by_the_kernel_in_time(void **state) {
   advance(t, 1);
   assert_int_equal(0, dir(t, TEST_DIALER)->give_up_ns);
   cmt_peer_resume(test_node_peer(&t->a));
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   assert_int_equal(MS(1500), dir(t, TEST_DIALER)->give_up_ns);
 }
 
@@ -386,7 +386,7 @@ static void kernel_gives_up(test_trio *t, uint64_t after_ns) {
   test_loop_fail(t->w.loop, TEST_CALL_READ,
                  test_loop_calls(t->w.loop, TEST_CALL_READ), CMT_EUNREACH);
   assert_cmt(CMT_OK, send_some(&t->b, 10));
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   cmt_peer_get_why(p, &why);
   assert_cmt(CMT_EPONG, why.err);
   assert_string_equal("the peer reads nothing: it acknowledged no data for "
@@ -395,7 +395,7 @@ static void kernel_gives_up(test_trio *t, uint64_t after_ns) {
   cmt_peer_unref(p);
 }
 
-static void the_kernel_that_gives_up_says_the_same(void **state) {
+static void a_timeout_of_the_kernel_reports_the_same(void **state) {
   kernel_gives_up(*state, MS(5900));
 }
 
@@ -414,7 +414,7 @@ static void a_pong_that_lies_in_the_socket_is_in_time(void **state) {
   advance(t, MS(1400));
   test_loop_pass(t->w.loop, S(3));
   dir(t, TEST_ACCEPTOR)->stalled = false;
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   assert_peers(t);
   advance(t, MS(900));
   assert_peers(t);
@@ -432,7 +432,7 @@ static void a_pong_whose_last_byte_is_left_is_in_time(void **state) {
   d->read_max = CMT_FRAME_SLOT - 1;
   test_loop_pass(t->w.loop, S(3));
   d->stalled = false;
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   assert_peers(t);
 }
 
@@ -451,7 +451,7 @@ static void a_pong_behind_much_else_is_in_time(void **state) {
     assert_true(d->in_flight > 3 * MIB);
     test_loop_pass(t->w.loop, S(30));
     d->stalled = false;
-    test_loop_settle(t->w.loop);
+    test_loop_run_until_idle(t->w.loop);
     assert_peers(t);
   }
 }
@@ -467,7 +467,7 @@ static void what_lies_there_is_no_answer(void **state) {
   advance(t, MS(1400));
   test_loop_pass(t->w.loop, S(30));
   dir(t, TEST_ACCEPTOR)->stalled = false;
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   assert_string_equal("remove chat CMT_EPONG\n", test_node_log(&t->a));
   dir(t, TEST_DIALER)->stalled = false;
 }
@@ -505,7 +505,7 @@ static void the_rest_of_a_message_is_in_time(void **state) {
   test_loop_pass(t->w.loop, S(5));
   dir(t, TEST_ACCEPTOR)->stalled = false;
   dir(t, TEST_ACCEPTOR)->cap = SIZE_MAX;
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   assert_peers(t);
 }
 
@@ -521,7 +521,7 @@ static void a_handshake_may_be_held_up_anywhere(void **state) {
       test_loop_step(t->w.loop);
     }
     test_loop_pass(t->w.loop, MS(2900));
-    test_loop_settle(t->w.loop);
+    test_loop_run_until_idle(t->w.loop);
     assert_peers(t);
     test_trio_teardown(state);
     setup(state);
@@ -537,7 +537,7 @@ static void a_connection_that_is_made_meanwhile_counts(void **state) {
   test_node_dial(&t->a, t->b.addr, 0);
   test_loop_set_connect(t->w.loop, strchr(t->b.addr, '@') + 1, CMT_OK);
   test_loop_pass(t->w.loop, S(10));
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   assert_peers(t);
 }
 
@@ -557,10 +557,10 @@ static void who_lingers_reads_what_has_come(void **state) {
     assert_string_equal("remove chat CMT_ECANCELED\n", test_node_log(&t->a));
     dir(t, TEST_ACCEPTOR)->stalled = true;
     assert_cmt(CMT_OK, send_some(&t->b, 3 * MIB));
-    test_loop_settle(t->w.loop);
+    test_loop_run_until_idle(t->w.loop);
     test_loop_pass(t->w.loop, S(5));
     dir(t, TEST_ACCEPTOR)->stalled = false;
-    test_loop_settle(t->w.loop);
+    test_loop_run_until_idle(t->w.loop);
     assert_true(dir(t, TEST_ACCEPTOR)->read > 3 * MIB);
     assert_false(test_loop_conn(t->w.loop, 0)->open[TEST_DIALER]);
     dir(t, TEST_DIALER)->stalled = false;
@@ -623,7 +623,7 @@ static void a_callback_until_the_pong_is_late_costs_nothing(void **state) {
   advance(t, MS(1400));
   assert_int_equal(2 * CMT_FRAME_SLOT, d->in_flight);
   d->stalled = false;
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   assert_int_equal(0, d->in_flight);
   assert_peers(t);
   advance(t, MS(500));
@@ -643,7 +643,7 @@ static void a_callback_until_nothing_was_taken_costs_nothing(void **state) {
   assert_cmt(CMT_OK, send_some(&t->a, 60000));
   advance(t, MS(2400));
   assert_cmt(CMT_OK, send_some(&t->b, 10));
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   assert_peers(t);
   assert_int_equal(0, d->in_flight);
 }
@@ -665,18 +665,18 @@ static void a_send_whose_time_is_over_gets_the_room_there_is(void **state) {
   test_pair(&t->w, &t->a, &t->b);
   dir(t, TEST_DIALER)->cap = 0;
   assert_cmt(CMT_OK, send_some(&t->a, 10));
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   while (send_some(&t->a, 10) == CMT_OK) {
-    test_loop_settle(t->w.loop);
+    test_loop_run_until_idle(t->w.loop);
   }
   memset(cmt_buf_data(msg), 1, 10);
   assert_cmt(CMT_OK,
              cmt_peer_send_async(test_node_peer(&t->a), TEST_CHAT, msg, &req));
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   assert_cmt(CMT_EAGAIN, status);
   test_loop_pass(t->w.loop, MS(600));
   dir(t, TEST_DIALER)->cap = SIZE_MAX;
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   assert_cmt(CMT_OK, status);
 }
 
@@ -687,13 +687,13 @@ static void a_flush_that_is_over_writes_what_the_socket_takes(void **state) {
   test_pair(&t->w, &t->a, &t->b);
   dir(t, TEST_DIALER)->cap = 0;
   assert_cmt(CMT_OK, test_node_say(&t->a, TEST_CHAT, "one"));
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   assert_cmt(CMT_OK, test_node_say(&t->a, TEST_CHAT, "two"));
   cmt_peer_stop(test_node_peer(&t->a), CMT_ECANCELED, MS(200));
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   test_loop_pass(t->w.loop, MS(400));
   dir(t, TEST_DIALER)->cap = SIZE_MAX;
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   assert_string_equal("receive chat 51 one\nreceive chat 51 two\n"
                       "remove chat CMT_EEOF\n",
                       test_node_log(&t->b));
@@ -706,19 +706,19 @@ int main(void) {
     TEST(a_reader_that_stops_at_any_moment_ends),
     TEST(a_slow_reader_stays),
     TEST(who_is_not_read_is_not_ended),
-    TEST(who_says_that_it_does_not_read_is_borne_longer),
+    TEST(a_peer_that_reports_not_to_read_has_longer),
     TEST(what_was_acknowledged_counts_as_taken),
     TEST(the_socket_is_asked_four_times_a_span),
     TEST(the_least_progress_counts_in_time),
-    TEST(an_earlier_watch_says_nothing_of_this_one),
-    TEST(what_was_asked_long_ago_says_nothing),
+    TEST(an_earlier_watch_does_not_count_for_this_one),
+    TEST(an_old_sample_does_not_count),
     TEST(at_the_end_it_is_written_to_once_more),
     TEST(at_the_end_it_is_asked_once_more),
     TEST(who_is_not_asked_is_stuck_in_time),
     TEST(a_watch_goes_on_when_a_write_failed),
-    TEST(without_pings_the_kernel_is_told_nothing),
+    TEST(without_pings_the_kernel_has_no_timeout),
     TEST(a_pause_is_borne_by_the_kernel_in_time),
-    TEST(the_kernel_that_gives_up_says_the_same),
+    TEST(a_timeout_of_the_kernel_reports_the_same),
     TEST(the_kernel_that_gives_up_is_right_about_the_time),
     TEST(a_pong_that_lies_in_the_socket_is_in_time),
     TEST(a_pong_whose_last_byte_is_left_is_in_time),

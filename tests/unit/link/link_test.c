@@ -10,7 +10,7 @@ enum { KIB = 1024, MIB = 1024 * KIB };
 
 typedef test_trio fixture;
 
-static void settle(fixture *f) { test_loop_settle(f->w.loop); }
+static void run_until_idle(fixture *f) { test_loop_run_until_idle(f->w.loop); }
 
 static void advance_ms(fixture *f, uint64_t ms) {
   test_loop_advance(f->w.loop, CMT_MILLISECONDS(ms));
@@ -82,14 +82,14 @@ the_third_send_is_refused_while_the_link_does_not_drain(void **state) {
   test_pair(&f->w, &f->a, &f->b);
   sends(f)->cap = 0;
   assert_cmt(CMT_OK, try_pattern(f, 0, MIB));
-  settle(f); /* It is being cut. */
+  run_until_idle(f); /* It is being cut. */
   assert_cmt(CMT_OK, try_pattern(f, 1, MIB));
-  settle(f);
+  run_until_idle(f);
   assert_cmt(CMT_EAGAIN, try_pattern(f, 2, MIB));
   sends(f)->cap = SIZE_MAX;
-  settle(f);
+  run_until_idle(f);
   assert_cmt(CMT_OK, try_pattern(f, 2, MIB));
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(3, got.count);
 }
 
@@ -101,12 +101,12 @@ static void the_answer_does_not_wait_for_the_loop(void **state) {
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "2"));
   assert_cmt(CMT_EAGAIN, test_node_say(&f->a, TEST_CHAT, "3"));
   assert_cmt(CMT_ENOCHANNEL, test_node_say(&f->a, 0x99, "4"));
-  settle(f);
+  run_until_idle(f);
   assert_string_equal("receive chat 51 1\nreceive chat 51 2\n",
                       test_node_log(&f->b));
 }
 
-static void a_channel_that_the_peer_lacks_is_told(void **state) {
+static void a_channel_that_the_peer_lacks_is_reported(void **state) {
   fixture *f = *state;
 
   test_part_channel(&f->a.parts[0], (cmt_channel){.id = 0x60, .priority = 1});
@@ -153,7 +153,7 @@ static void waiting_sends_go_in_their_order(void **state) {
     send_later(f, &x[i], i, CMT_NEVER);
   }
   assert_string_equal("", test_node_log(&f->a));
-  settle(f);
+  run_until_idle(f);
   assert_string_equal("sent 0 CMT_OK\nsent 1 CMT_OK\nsent 2 CMT_OK\n"
                       "sent 3 CMT_OK\nsent 4 CMT_OK\nsent 5 CMT_OK\n",
                       test_node_log(&f->a));
@@ -169,9 +169,9 @@ static void a_send_waits_no_longer_than_its_time(void **state) {
   send_later(f, &x[0], 0, CMT_NEVER);
   send_later(f, &x[1], 1, CMT_NEVER);
   send_later(f, &x[2], 2, CMT_MILLISECONDS(300));
-  settle(f);
+  run_until_idle(f);
   send_later(f, &x[3], 3, CMT_MILLISECONDS(100)); /* Re-arms the timer. */
-  settle(f);
+  run_until_idle(f);
   (void)test_node_log(&f->a);
   advance_ms(f, 99);
   assert_string_equal("", test_node_log(&f->a));
@@ -192,9 +192,9 @@ static void waiting_sends_end_before_the_peer_is_removed(void **state) {
   for (int i = 0; i < 4; i++) {
     send_later(f, &x[i], i, CMT_SECONDS(60));
   }
-  settle(f);
+  run_until_idle(f);
   test_conn_cut(test_loop_conn(f->w.loop, 0));
-  settle(f);
+  run_until_idle(f);
   assert_string_equal("sent 0 CMT_OK\nsent 1 CMT_OK\nsent 2 CMT_ECLOSED\n"
                       "sent 3 CMT_ECLOSED\nremove chat CMT_ERESET\n",
                       test_node_log(&f->a));
@@ -228,11 +228,11 @@ static void a_broadcast_is_one_buffer(void **state) {
   cmt_buf_unref(msg);
   assert_cmt(CMT_OK,
              cmt_switch_broadcast_bytes(f->a.sw, 0x52, "to c", 4, NULL));
-  settle(f);
+  run_until_idle(f);
   assert_non_null(strstr(f->c.log, "receive chat 52 to c\n"));
 }
 
-static void a_broadcast_of_bytes_tells_its_counts(void **state) {
+static void a_broadcast_of_bytes_reports_its_counts(void **state) {
   static uint8_t large[CMT_MESSAGE_DEFAULT + 1];
   fixture *f = *state;
   cmt_broadcast counts;
@@ -283,7 +283,7 @@ static void answer_it(test_part *part, cmt_peer *p, uint8_t channel,
     p->send_queue.posted); /* The loop is here: nobody need wake it. */
 }
 
-static void an_answer_leaves_in_the_turn_of_its_question(void **state) {
+static void an_answer_leaves_in_the_iteration_of_its_question(void **state) {
   fixture *f = *state;
 
   f->b.parts[0].on_receive = answer_it;
@@ -307,7 +307,7 @@ static void a_short_write_keeps_only_the_rest(void **state) {
   for (size_t i = 0; i < 10; i++) {
     assert_cmt(CMT_OK, try_pattern(f, i, 300 * KIB + i));
   }
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(10, got.count);
   assert_int_equal(10 * 300 * KIB + 45, got.bytes);
   cmt_peer_get_status(test_node_peer(&f->a), &status);
@@ -338,7 +338,7 @@ static void what_arrived_is_read_although_writing_failed(void **state) {
   }
   assert_cmt(CMT_ERESET, test_node_peer(&f->a)->link->write_err);
   f->a.quiet = false;
-  settle(f);
+  run_until_idle(f);
   assert_memory_equal("receive chat 51 ", f->a.log, 16);
   assert_non_null(strstr(f->a.log, "remove chat CMT_EEOF\n"));
 }
@@ -351,7 +351,7 @@ static void a_socket_that_breaks_is_read_for_a_second(void **state) {
   test_loop_fail(f->w.loop, TEST_CALL_WRITE,
                  test_loop_calls(f->w.loop, TEST_CALL_WRITE), CMT_ERESET);
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "anyone?"));
-  settle(f);
+  run_until_idle(f);
   assert_cmt(CMT_ERESET, test_node_peer(&f->a)->link->write_err);
   advance_ms(f, 999);
   assert_string_equal("", test_node_log(&f->a));
@@ -364,17 +364,17 @@ static void a_paused_peer_that_cannot_be_written_to_ends(void **state) {
 
   test_pair(&f->w, &f->a, &f->b);
   cmt_peer_pause(test_node_peer(&f->a));
-  settle(f);
+  run_until_idle(f);
   cmt_peer_stop(test_node_peer(&f->b), CMT_ECANCELED, 0);
-  settle(f);
+  run_until_idle(f);
   for (int i = 0; i < 2; i++) {
     assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "anyone?"));
-    settle(f);
+    run_until_idle(f);
   }
   assert_string_equal("remove chat CMT_ERESET\n", test_node_log(&f->a));
 }
 
-static void a_run_shrinks_to_what_was_taken_and_grows_again(void **state) {
+static void a_batch_shrinks_to_what_was_written_and_grows_again(void **state) {
   fixture *f = *state;
   cmt__link *l;
   collected got;
@@ -390,12 +390,12 @@ static void a_run_shrinks_to_what_was_taken_and_grows_again(void **state) {
   assert_int_equal(20, l->batch_frames);
   assert_true(l->rest_len > 0 && l->rest_len <= 256 * 1044);
   sends(f)->cap = 100;
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(8, l->batch_frames);
   assert_null(l->rest);
   sends(f)->cap = SIZE_MAX;
   assert_cmt(CMT_OK, try_pattern(f, 1, MIB));
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(256, l->batch_frames);
   assert_int_equal(2, got.count);
 }
@@ -411,7 +411,7 @@ static void bytes_may_arrive_one_by_one(void **state) {
   for (size_t i = 0; i < 4; i++) {
     assert_cmt(CMT_OK, try_pattern(f, i, 3000 * i));
   }
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(4, got.count);
 }
 
@@ -438,7 +438,7 @@ static void eight_busy_channels_share_one_connection(void **state) {
                                            (uint8_t)(TEST_CHAT + k), b));
     }
   }
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(1, test_loop_conn_count(f->w.loop));
   cmt_peer_get_status(test_node_peer(&f->b), &status);
   assert_int_equal(8, status.channel_count);
@@ -473,7 +473,7 @@ static void no_peer_starves_another(void **state) {
   (void)cmt_switch_broadcast_bytes(f->a.sw, TEST_CHAT, "small", 5, NULL);
   test_loop_step(f->w.loop);
   assert_int_equal(1044, to_c->in_flight);
-  settle(f);
+  run_until_idle(f);
 }
 
 /* ---- throttle ---- */
@@ -494,7 +494,7 @@ static void a_flush_throttle_gathers_messages(void **state) {
   advance_ms(f, 5);
   assert_int_equal(writes + 1, sends(f)->writes);
   f->b.quiet = true;
-  settle(f);
+  run_until_idle(f);
 }
 
 static void a_flush_throttle_does_not_hold_much(void **state) {
@@ -505,7 +505,7 @@ static void a_flush_throttle_does_not_hold_much(void **state) {
   collect(f, &got);
   test_pair(&f->w, &f->a, &f->b);
   assert_cmt(CMT_OK, try_pattern(f, 0, MIB));
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(1, got.count);
 }
 
@@ -516,7 +516,7 @@ static void a_flush_throttle_holds_back_no_urgent_message(void **state) {
   f->a.parts[0].channels[0].traffic = CMT_TRAFFIC_URGENT;
   test_pair(&f->w, &f->a, &f->b);
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "now"));
-  settle(f);
+  run_until_idle(f);
   assert_string_equal("receive chat 51 now\n", test_node_log(&f->b));
 }
 
@@ -529,7 +529,7 @@ static void the_rest_of_what_is_being_sent_is_not_throttled(void **state) {
   test_pair(&f->w, &f->a, &f->b);
   assert_cmt(CMT_OK, try_pattern(f, 0, 250000));
   assert_cmt(CMT_OK, try_pattern(f, 1, 30000)); /* Ends in a second run. */
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(2, got.count);
 }
 
@@ -540,7 +540,7 @@ static void a_ping_takes_throttled_messages_along(void **state) {
   test_pair(&f->w, &f->a, &f->b);
   test_loop_advance(f->w.loop, CMT_SECONDS(59));
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "aboard"));
-  settle(f);
+  run_until_idle(f);
   assert_string_equal("", test_node_log(&f->b));
   test_loop_advance(f->w.loop, CMT_SECONDS(1));
   assert_string_equal("receive chat 51 aboard\n", test_node_log(&f->b));
@@ -568,16 +568,16 @@ static void a_paused_peer_is_not_read(void **state) {
   for (size_t i = 0; i < 200; i++) {
     assert_cmt(CMT_OK, try_pattern(f, i, 10000));
   }
-  settle(f);
+  run_until_idle(f);
   at_pause = got.bytes;
   assert_true(at_pause <= 65536);
   cmt_peer_pause(test_node_peer(&f->b));
-  settle(f);
+  run_until_idle(f);
   cmt_peer_resume(test_node_peer(&f->b));
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(at_pause, got.bytes); /* Paused twice, resumed once. */
   cmt_peer_resume(test_node_peer(&f->b));
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(200, got.count);
 }
 
@@ -586,9 +586,9 @@ static void a_paused_peer_can_still_send(void **state) {
 
   test_pair(&f->w, &f->a, &f->b);
   cmt_peer_pause(test_node_peer(&f->b));
-  settle(f);
+  run_until_idle(f);
   assert_cmt(CMT_OK, test_node_say(&f->b, TEST_CHAT, "hello"));
-  settle(f);
+  run_until_idle(f);
   assert_string_equal("receive chat 51 hello\n", test_node_log(&f->a));
 }
 
@@ -598,10 +598,10 @@ static void a_paused_peer_can_be_stopped_gracefully(void **state) {
   test_pair(&f->w, &f->a, &f->b);
   cmt_peer_pause(test_node_peer(&f->a));
   assert_cmt(CMT_OK, test_node_say(&f->b, TEST_CHAT, "unread"));
-  settle(f);
+  run_until_idle(f);
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "last"));
   cmt_peer_stop(test_node_peer(&f->a), CMT_ECANCELED, CMT_SECONDS(1));
-  settle(f);
+  run_until_idle(f);
   assert_string_equal("receive chat 51 last\nremove chat CMT_EEOF\n",
                       test_node_log(&f->b));
   assert_string_equal("remove chat CMT_ECANCELED\n", test_node_log(&f->a));
@@ -613,19 +613,19 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     TEST(the_third_send_is_refused_while_the_link_does_not_drain),
     TEST(the_answer_does_not_wait_for_the_loop),
-    TEST(a_channel_that_the_peer_lacks_is_told),
+    TEST(a_channel_that_the_peer_lacks_is_reported),
     TEST(waiting_sends_go_in_their_order),
     TEST(a_send_waits_no_longer_than_its_time),
     TEST(waiting_sends_end_before_the_peer_is_removed),
     TEST(a_broadcast_is_one_buffer),
-    TEST(a_broadcast_of_bytes_tells_its_counts),
+    TEST(a_broadcast_of_bytes_reports_its_counts),
     TEST(a_lone_message_leaves_at_once_in_one_call),
-    TEST(an_answer_leaves_in_the_turn_of_its_question),
+    TEST(an_answer_leaves_in_the_iteration_of_its_question),
     TEST(a_short_write_keeps_only_the_rest),
     TEST(what_arrived_is_read_although_writing_failed),
     TEST(a_socket_that_breaks_is_read_for_a_second),
     TEST(a_paused_peer_that_cannot_be_written_to_ends),
-    TEST(a_run_shrinks_to_what_was_taken_and_grows_again),
+    TEST(a_batch_shrinks_to_what_was_written_and_grows_again),
     TEST(bytes_may_arrive_one_by_one),
     TEST(eight_busy_channels_share_one_connection),
     TEST(no_peer_starves_another),

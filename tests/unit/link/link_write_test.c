@@ -14,7 +14,7 @@ enum { BULK = 0x52, MIB = 1 << 20 };
 
 typedef test_trio fixture;
 
-static void settle(fixture *f) { test_loop_settle(f->w.loop); }
+static void run_until_idle(fixture *f) { test_loop_run_until_idle(f->w.loop); }
 
 /* A pair with a bulk channel, whose priority is |priority|, besides the chat,
    whose is 1; the chat is the first of the status. */
@@ -55,7 +55,7 @@ static void an_urgent_message_goes_into_the_next_run(void **state) {
   f->a.parts[0].channels[0].traffic = CMT_TRAFFIC_URGENT;
   pair_with_bulk(f, CMT_PRIORITY_MAX);
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "more than its share"));
-  settle(f);
+  run_until_idle(f);
   send_bulk(f, 4, MIB);
   test_loop_step(f->w.loop); /* The first run of 256 KiB. */
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "1"));
@@ -65,7 +65,7 @@ static void an_urgent_message_goes_into_the_next_run(void **state) {
   }
   assert_int_equal(3, received(f, 0).recv_messages);
   assert_int_equal(0, received(f, 1).recv_messages);
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(4, received(f, 1).recv_messages);
 }
 
@@ -77,10 +77,10 @@ static void what_a_throttle_holds_is_less_than_64_kib(void **state) {
   pair_with_bulk(f, 1);
   before = way(f)->written;
   send_bulk(f, 1, 65535);
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(before, way(f)->written);
   send_bulk(f, 1, 1);
-  settle(f);
+  run_until_idle(f);
   assert_in_range(way(f)->written - before, 65536, 70000);
 }
 
@@ -93,7 +93,7 @@ static void a_throttle_may_be_as_short_as_a_nanosecond(void **state) {
   for (int i = 0; i < 3; i++) {
     before = way(f)->written;
     assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "x"));
-    settle(f);
+    run_until_idle(f);
     assert_int_equal(before, way(f)->written);
     test_loop_advance(f->w.loop, 1);
     assert_int_equal(before + 1044, way(f)->written);
@@ -109,20 +109,20 @@ static void what_is_kept_is_the_rest_of_a_run(void **state) {
 
   pair_with_bulk(f, 1);
   send_bulk(f, 1, 100000); /* The socket was asked. */
-  settle(f);
+  run_until_idle(f);
   way(f)->stalled = true;
   way(f)->cap = way(f)->in_flight + taken;
   send_bulk(f, 1, MIB);
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(taken, way(f)->in_flight);
   first = f->w.env.live_bytes;
   way(f)->cap += run - taken;
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(run, way(f)->in_flight);
   assert_int_equal((run - taken) - 20 * 1044, first - f->w.env.live_bytes);
   way(f)->cap = SIZE_MAX;
   way(f)->stalled = false;
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(2, received(f, 1).recv_messages);
 }
 
@@ -167,7 +167,7 @@ static void of_a_write_that_fails_nothing_is_kept(void **state) {
     way(f)->cap = way(f)->in_flight + 5000;
     if (rest == 1) {
       send_bulk(f, 1, 50000);
-      settle(f);
+      run_until_idle(f);
       assert_int_equal(5000, way(f)->in_flight);
       assert_true(l->rest_len > 0);
       way(f)->cap = SIZE_MAX;
@@ -175,7 +175,7 @@ static void of_a_write_that_fails_nothing_is_kept(void **state) {
     test_loop_fail(f->w.loop, TEST_CALL_WRITE,
                    test_loop_calls(f->w.loop, TEST_CALL_WRITE), CMT_ERESET);
     send_bulk(f, 1, 50000);
-    settle(f);
+    run_until_idle(f);
     assert_cmt(CMT_ERESET, l->write_err);
     assert_int_equal(0, l->rest_len + l->rest_at);
     assert_null(l->rest);
@@ -227,10 +227,10 @@ static void the_socket_is_not_asked_for_single_messages(void **state) {
 static void take_just(fixture *f, size_t bytes) {
   way(f)->stalled = true;
   way(f)->cap = bytes;
-  settle(f);
+  run_until_idle(f);
   way(f)->cap = 0;
   way(f)->stalled = false;
-  settle(f);
+  run_until_idle(f);
 }
 
 /* Each 32 KiB, to the byte. */
@@ -240,7 +240,7 @@ static void the_socket_is_asked_when_enough_was_written(void **state) {
   pair_at_rate(f, RATE);
   way(f)->cap = 0;
   send_bulk(f, 1, 200000);
-  settle(f);
+  run_until_idle(f);
   for (size_t asked = 0; asked < 3; asked++) {
     test_loop_advance(f->w.loop, CMT_MILLISECONDS(20));
     take_just(f, 32768 * (asked + 1) - 1 - way(f)->written);
@@ -250,7 +250,7 @@ static void the_socket_is_asked_when_enough_was_written(void **state) {
     assert_int_equal(asked + 1, way(f)->asked);
   }
   way(f)->cap = SIZE_MAX;
-  settle(f);
+  run_until_idle(f);
 }
 
 static void what_the_kernel_may_hold_follows_the_delivery_rate(void **state) {
@@ -366,7 +366,7 @@ static uint64_t rate_after(fixture *f, uint64_t bytes, uint64_t busy_us,
   way(f)->info.no_room_ns += no_room_us * 1000;
   test_loop_advance(f->w.loop, CMT_MILLISECONDS(20));
   send_bulk(f, 1, 40000);
-  settle(f);
+  run_until_idle(f);
   cmt_peer_get_status(test_node_peer(&f->a), &status);
   return status.delivery_rate;
 }
@@ -394,12 +394,12 @@ static void the_rate_of_a_reader_is_an_average(void **state) {
     (void)rate_after(f, 10000, 20000, 0);
   }
   assert_int_equal(1000000000, rate_after(f, 10000, 20000, 0));
-  /* It is never 0, which says that nothing is known. */
+  /* It is never 0, which states that nothing is known. */
   assert_int_equal(1, rate_after(f, 1, 2000000, 2000000));
   assert_int_equal(1, rate_after(f, 1, 2000000, 2000000));
 }
 
-/* A rate that was no higher for want of bytes is a bound from below, when there
+/* A rate that was no higher for lack of bytes is a bound from below, when there
    is one to be raised. */
 static void the_rate_in_bursts_is_the_last_that_was_not_limited(void **state) {
   static const struct {
@@ -481,7 +481,7 @@ static void a_target_beyond_all_bounds_is_no_overflow(void **state) {
 
 /* ---- what the status tells ---- */
 
-static void the_status_tells_where_bytes_wait(void **state) {
+static void the_status_reports_where_bytes_wait(void **state) {
   fixture *f = *state;
   cmt_peer_status status;
 
@@ -499,10 +499,10 @@ static void the_status_tells_where_bytes_wait(void **state) {
   assert_int_equal(CMT_MILLISECONDS(7), status.tcp_rtt_ns);
   /* What was unsent then is asked for again, without more to write. */
   way(f)->info.unsent_bytes = 0;
-  settle(f);
+  run_until_idle(f);
   test_loop_advance(f->w.loop, CMT_MILLISECONDS(20));
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "x"));
-  settle(f);
+  run_until_idle(f);
   cmt_peer_get_status(test_node_peer(&f->a), &status);
   assert_int_equal(0, status.kernel_unsent_bytes);
 }
@@ -513,7 +513,7 @@ static uint64_t unsent_after(fixture *f, uint64_t ns) {
 
   test_loop_advance(f->w.loop, ns);
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "x"));
-  settle(f);
+  run_until_idle(f);
   cmt_peer_get_status(test_node_peer(&f->a), &status);
   return status.kernel_unsent_bytes;
 }
@@ -524,14 +524,14 @@ static void the_socket_is_asked_every_20_ms(void **state) {
   pair_at_rate(f, RATE);
   way(f)->info.unsent_bytes = 1; /* As long as there is one byte. */
   flood(f, 100);
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(1, unsent_after(f, CMT_SECONDS(1)));
   way(f)->info.unsent_bytes = 0;
   assert_int_equal(1, unsent_after(f, CMT_MILLISECONDS(20) - 1));
   assert_int_equal(0, unsent_after(f, 1));
 }
 
-static void a_network_that_tells_nothing_leaves_zeros(void **state) {
+static void a_network_that_reports_nothing_leaves_zeros(void **state) {
   fixture *f = *state;
   cmt_peer_status status;
 
@@ -544,22 +544,22 @@ static void a_network_that_tells_nothing_leaves_zeros(void **state) {
   assert_int_equal(0, way(f)->unsent_changes);
 }
 
-static void the_status_tells_how_long_messages_waited(void **state) {
+static void the_status_reports_how_long_messages_waited(void **state) {
   fixture *f = *state;
   cmt_peer_status status;
 
   pair_with_bulk(f, 1);
   way(f)->cap = 0;
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "sealed at once"));
-  settle(f);
+  run_until_idle(f);
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "waits for room"));
-  settle(f);
+  run_until_idle(f);
   test_loop_advance(f->w.loop, CMT_MILLISECONDS(30));
   way(f)->cap = SIZE_MAX;
-  settle(f);
+  run_until_idle(f);
   test_loop_advance(f->w.loop, CMT_SECONDS(1)); /* Without an iteration. */
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "does not wait"));
-  settle(f);
+  run_until_idle(f);
   cmt_peer_get_status(test_node_peer(&f->a), &status);
   assert_int_equal(3, status.channels[0].sent_messages);
   assert_int_equal(0, status.channels[0].wait_last_ns);
@@ -582,7 +582,7 @@ static void rates_are_those_of_the_last_second(void **state) {
   assert_int_equal(10440, b.recv_rate);
   test_loop_advance(f->w.loop, CMT_SECONDS(10)); /* No turn in between. */
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "x"));
-  settle(f);
+  run_until_idle(f);
   cmt_peer_get_status(test_node_peer(&f->a), &a);
   assert_in_range(a.send_rate, 104, 1044);
 }
@@ -669,10 +669,10 @@ int main(void) {
     TEST(a_run_is_no_longer_than_the_target),
     TEST(without_a_target_nothing_follows),
     TEST(a_target_beyond_all_bounds_is_no_overflow),
-    TEST(the_status_tells_where_bytes_wait),
+    TEST(the_status_reports_where_bytes_wait),
     TEST(the_socket_is_asked_every_20_ms),
-    TEST(a_network_that_tells_nothing_leaves_zeros),
-    TEST(the_status_tells_how_long_messages_waited),
+    TEST(a_network_that_reports_nothing_leaves_zeros),
+    TEST(the_status_reports_how_long_messages_waited),
     TEST(rates_are_those_of_the_last_second),
     TEST(the_congestion_control_is_that_of_the_options),
     TEST(who_accepts_sets_its_congestion_control_too),

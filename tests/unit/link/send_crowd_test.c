@@ -59,7 +59,7 @@ static int setup(void **state) {
   for (int i = 0; i < CROWD; i++) {
     f->crowd[i] = (hostile){.deaf = true};
     hostile_dial(&f->crowd[i], f->t.w.loop, f->t.b.addr);
-    test_loop_settle(f->t.w.loop);
+    test_loop_run_until_idle(f->t.w.loop);
     assert_true(f->crowd[i].up);
     /* What is written to it stays with the writer. */
     test_loop_conn(f->t.w.loop, test_loop_conn_count(f->t.w.loop) - 1)
@@ -126,7 +126,7 @@ static void fill_crowd(fixture *f) {
     cmt_peer_unref(peers[i]);
   }
   cmt_peer_unref(friend);
-  test_loop_settle(f->t.w.loop);
+  test_loop_run_until_idle(f->t.w.loop);
 }
 
 static void the_sum_stays_within_the_total(void **state) {
@@ -143,13 +143,13 @@ static void the_sum_stays_within_the_total(void **state) {
     for (size_t k = 0; k < FLOOR / PIECE; k++) {
       assert_cmt(CMT_OK, try_send(f, friend, PIECE));
     }
-    test_loop_settle(f->t.w.loop);
+    test_loop_run_until_idle(f->t.w.loop);
     assert_int_equal(i * (FLOOR / PIECE), f->small);
   }
   cmt_peer_unref(friend);
 }
 
-static void a_broadcast_says_who_is_full(void **state) {
+static void a_broadcast_reports_who_is_full(void **state) {
   fixture *f = *state;
   cmt_broadcast counts;
   cmt_buf *msg;
@@ -160,7 +160,7 @@ static void a_broadcast_says_who_is_full(void **state) {
     memset(cmt_buf_data(msg), 1, PIECE);
     assert_cmt(CMT_OK,
                cmt_switch_broadcast(f->t.b.sw, TEST_CHAT, msg, &counts));
-    test_loop_settle(f->t.w.loop);
+    test_loop_run_until_idle(f->t.w.loop);
   } while (counts.queued > 1);
   assert_int_equal(1, counts.queued);
   assert_int_equal(CROWD, counts.full);
@@ -191,11 +191,11 @@ static void a_large_message_waits_for_the_ends_of_others(void **state) {
   memset(cmt_buf_data(msg), 1, LARGE);
   fill_crowd(f);
   assert_cmt(CMT_OK, cmt_peer_send_async(friend, TEST_CHAT, msg, &a.req));
-  test_loop_settle(f->t.w.loop);
+  test_loop_run_until_idle(f->t.w.loop);
   assert_int_equal(0, a.calls);
   for (int i = 0; i < CROWD; i++) {
     hostile_fini(&f->crowd[i]);
-    test_loop_settle(f->t.w.loop);
+    test_loop_run_until_idle(f->t.w.loop);
   }
   assert_int_equal(1, a.calls);
   assert_cmt(CMT_OK, a.status);
@@ -207,7 +207,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
   const struct CMUnitTest tests[] = {
     TEST(the_sum_stays_within_the_total),
-    TEST(a_broadcast_says_who_is_full),
+    TEST(a_broadcast_reports_who_is_full),
     TEST(a_large_message_waits_for_the_ends_of_others),
   };
 #undef TEST

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* Sends in each form at a send queue, with the test as the loop: who gets the
-   bytes that become free, and how errors are told apart. */
+   bytes that become free, and how errors are distinguished. */
 
 #include "send_queue_user.h"
 
@@ -93,7 +93,7 @@ static cmt_err by_form(send_queue_user *u, int form, uint8_t channel,
   return err;
 }
 
-static void every_form_tells_the_errors_apart(void **state) {
+static void every_form_distinguishes_the_errors(void **state) {
   send_queue_user u;
 
   (void)state;
@@ -127,7 +127,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(bytes_go_to_the_send_that_waits_for_them),
     cmocka_unit_test(a_full_channel_keeps_no_bytes_from_others),
-    cmocka_unit_test(every_form_tells_the_errors_apart),
+    cmocka_unit_test(every_form_distinguishes_the_errors),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

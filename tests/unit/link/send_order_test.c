@@ -203,7 +203,7 @@ static cmt_buf *message(field *f, size_t number, uint8_t *bytes, size_t len) {
   return msg;
 }
 
-static void settle(ticket *t, cmt_err err, cmt_buf *msg) {
+static void finish(ticket *t, cmt_err err, cmt_buf *msg) {
   t->status = err;
   if (err != CMT_OK) {
     cmt_buf_unref(msg);
@@ -215,7 +215,7 @@ static void on_sent(void *arg, cmt_err status, cmt_buf *msg) {
   ticket *t = arg;
 
   atomic_fetch_add(&t->calls, 1);
-  settle(t, status, msg);
+  finish(t, status, msg);
   atomic_fetch_sub(&t->field->open, 1);
 }
 
@@ -262,7 +262,7 @@ static void send_as(field *f, ticket *t, unsigned form, cmt_buf *msg) {
   }
   atomic_store(&t->after, atomic_fetch_add(&f->instant, 1));
   if (form % 4 != 1 || err != CMT_OK) {
-    settle(t, err, msg);
+    finish(t, err, msg);
   }
 }
 

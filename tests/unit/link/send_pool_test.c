@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 /* Bytes: of each send queue, and above the floors of all. */
-enum { GATES = 5, FLOOR = 100, POOL = 900, GATE_MAX = 2000 };
+enum { QUEUES = 5, FLOOR = 100, POOL = 900, QUEUE_BYTES = 2000 };
 
 static const cmt_channel channels[] = {
   {.id = GATE_A, .priority = 1, .send_queue = 1000, .send_message_max = 1000},
@@ -21,7 +21,7 @@ static const cmt_channel channels[] = {
 
 typedef struct fixture {
   cmt__send_pool pool;
-  send_queue_user u[GATES];
+  send_queue_user u[QUEUES];
 } fixture;
 
 static int setup(void **state) {
@@ -30,9 +30,9 @@ static int setup(void **state) {
   assert_non_null(f);
   cmt__send_pool_init(&f->pool, FLOOR, POOL);
   pthread_mutex_init(&f->pool.lock, NULL);
-  for (int i = 0; i < GATES; i++) {
+  for (int i = 0; i < QUEUES; i++) {
     send_queue_user_init(&f->u[i], channels, CMT__COUNT(channels), "\x10\x20");
-    f->u[i].send_queue.bytes_max = GATE_MAX;
+    f->u[i].send_queue.bytes_max = QUEUE_BYTES;
     f->u[i].send_queue.pool = &f->pool;
   }
   *state = f;
@@ -48,7 +48,7 @@ static void end(send_queue_user *u) {
 static int teardown(void **state) {
   fixture *f = *state;
 
-  for (int i = 0; i < GATES; i++) {
+  for (int i = 0; i < QUEUES; i++) {
     end(&f->u[i]);
     send_queue_user_fini(&f->u[i]);
   }
@@ -174,7 +174,7 @@ static void *take_and_give(void *arg) {
 
 /* Whoever is told that it has taken has done so; the teardown looks whether
    anything is left. */
-static void what_threads_take_at_once_is_counted(void **state) {
+static void what_threads_reserve_at_once_is_counted(void **state) {
   fixture *f = *state;
   pthread_t takers[TAKERS];
 
@@ -210,7 +210,7 @@ static void the_shortest_send_is_woken_too(void **state) {
 }
 
 /* Between the look that finds none and the wait for it. */
-static void room_that_comes_meanwhile_is_taken(void **state) {
+static void room_that_comes_meanwhile_is_accepted(void **state) {
   fixture *f = *state;
   send_queue_user *u = &f->u[1];
   queue_answer a = send_queue_answer_new(CMT_NEVER);
@@ -481,7 +481,7 @@ typedef struct worker {
   atomic_uint wrong;
 } worker;
 
-static void worker_ring(void *arg) {
+static void worker_wake(void *arg) {
   worker *w = arg;
 
   pthread_mutex_lock(&w->lock);
@@ -557,25 +557,25 @@ static void *worker_sends(void *arg) {
 
 static void no_wake_up_is_lost(void **state) {
   fixture *f = *state;
-  pthread_t loops[GATES], senders[2 * GATES];
-  worker w[GATES];
+  pthread_t loops[QUEUES], senders[2 * QUEUES];
+  worker w[QUEUES];
 
-  for (int i = 0; i < GATES; i++) {
+  for (int i = 0; i < QUEUES; i++) {
     w[i] = (worker){.f = f, .u = &f->u[i]};
     pthread_mutex_init(&w[i].lock, NULL);
     pthread_cond_init(&w[i].cond, NULL);
-    f->u[i].send_queue.wake = worker_ring;
+    f->u[i].send_queue.wake = worker_wake;
     f->u[i].send_queue.wake_arg = &w[i];
     assert_int_equal(0, pthread_create(&loops[i], NULL, worker_loop, &w[i]));
   }
-  for (int i = 0; i < 2 * GATES; i++) {
+  for (int i = 0; i < 2 * QUEUES; i++) {
     assert_int_equal(
-      0, pthread_create(&senders[i], NULL, worker_sends, &w[i % GATES]));
+      0, pthread_create(&senders[i], NULL, worker_sends, &w[i % QUEUES]));
   }
-  for (int i = 0; i < 2 * GATES; i++) {
+  for (int i = 0; i < 2 * QUEUES; i++) {
     pthread_join(senders[i], NULL);
   }
-  for (int i = 0; i < GATES; i++) {
+  for (int i = 0; i < QUEUES; i++) {
     pthread_mutex_lock(&w[i].lock);
     w[i].ends = true;
     pthread_cond_signal(&w[i].cond);
@@ -596,10 +596,10 @@ int main(void) {
     TEST(a_newcomer_may_have_all_that_is_left_at_once),
     TEST(without_memory_the_room_goes_back),
     TEST(a_second_message_may_use_up_the_pool),
-    TEST(what_threads_take_at_once_is_counted),
+    TEST(what_threads_reserve_at_once_is_counted),
     TEST(who_has_nothing_of_the_pool_is_next_up),
     TEST(the_shortest_send_is_woken_too),
-    TEST(room_that_comes_meanwhile_is_taken),
+    TEST(room_that_comes_meanwhile_is_accepted),
     TEST(room_of_another_wakes_a_send),
     TEST(the_end_of_another_wakes_a_send),
     TEST(one_above_its_floor_is_woken_too),

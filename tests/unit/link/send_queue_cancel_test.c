@@ -54,7 +54,7 @@ static void one_without_a_callback_is_withdrawn_too(void **state) {
 }
 
 /* Before and after the loop has taken it out of the intake. */
-static void a_queued_message_is_sent_and_nobody_is_told(void **state) {
+static void a_queued_message_is_sent_without_a_report(void **state) {
   send_queue_user *u = *state;
   queue_answer a = send_queue_answer_new(CMT_NEVER);
 
@@ -71,7 +71,7 @@ static void a_queued_message_is_sent_and_nobody_is_told(void **state) {
 }
 
 /* It waited, came in with a credit, and its callback is still to come. */
-static void a_send_that_came_in_is_sent_and_nobody_is_told(void **state) {
+static void a_send_that_came_in_is_sent_without_a_report(void **state) {
   send_queue_user *u = *state;
   queue_answer a = send_queue_answer_new(CMT_NEVER);
 
@@ -248,7 +248,7 @@ static void pool_end(cmt__send_pool *pool, send_queue_user *u) {
 }
 
 /* Or nobody else would ever get anything of it. */
-static void its_turn_at_the_pool_passes_on(void **state) {
+static void the_next_waiter_of_the_pool_follows(void **state) {
   send_queue_user *u = *state;
   queue_answer a = send_queue_answer_new(CMT_NEVER);
   cmt__send_pool pool;
@@ -309,7 +309,7 @@ static caller caller_of(send_queue_user *u, queue_answer *victim) {
                   .victim = victim};
 }
 
-static void in_its_own_callback_it_says_busy(void **state) {
+static void in_its_own_callback_it_returns_busy(void **state) {
   send_queue_user *u = *state;
   queue_answer first = send_queue_answer_new(CMT_NEVER);
   caller c = caller_of(u, &first);
@@ -381,8 +381,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     TEST(a_send_that_waits_is_withdrawn),
     TEST(one_without_a_callback_is_withdrawn_too),
-    TEST(a_queued_message_is_sent_and_nobody_is_told),
-    TEST(a_send_that_came_in_is_sent_and_nobody_is_told),
+    TEST(a_queued_message_is_sent_without_a_report),
+    TEST(a_send_that_came_in_is_sent_without_a_report),
     TEST(a_send_whose_time_passed_is_withdrawn),
     TEST(a_withdrawn_send_has_no_deadline),
     TEST(at_the_end_of_the_peer_it_is_withdrawn),
@@ -391,8 +391,8 @@ int main(void) {
     TEST(the_next_comes_in_at_once),
     TEST(nobody_stands_in_the_way_any_more),
     TEST(a_send_that_waits_for_the_pool_is_withdrawn),
-    TEST(its_turn_at_the_pool_passes_on),
-    TEST(in_its_own_callback_it_says_busy),
+    TEST(the_next_waiter_of_the_pool_follows),
+    TEST(in_its_own_callback_it_returns_busy),
     TEST(a_callback_that_is_due_does_not_run_after_it),
     TEST(a_callback_withdraws_a_send_that_waits),
     TEST(a_send_from_its_callback_is_withdrawn),

@@ -8,7 +8,7 @@
 #include "send_queue_user.h"
 
 /* The loop may go to another only when no wake-up is under way to it. */
-static void a_loop_leaves_when_no_ring_is_under_way(void **state) {
+static void a_loop_leaves_when_no_wake_up_is_under_way(void **state) {
   send_queue_user *u = *state;
 
   assert_true(cmt__send_queue_leave(&u->send_queue));
@@ -23,7 +23,7 @@ static void a_loop_leaves_when_no_ring_is_under_way(void **state) {
 }
 
 /* A thread that comes to a full channel needs nothing of the loop. */
-static void a_thread_that_waits_for_a_credit_rings_nobody(void **state) {
+static void a_thread_that_waits_for_a_credit_wakes_no_loop(void **state) {
   send_queue_user *u = *state;
   cmt_buf *msg = send_queue_message(u, 1);
 
@@ -48,7 +48,7 @@ static void noop(void *arg, cmt_err status) {
 
 /* Whatever it is told of makes it look once more, and until then nobody rings;
    nothing to be told of leaves that as it was. */
-static void a_loop_that_looks_again_is_not_rung(void **state) {
+static void a_loop_that_looks_again_is_not_woken(void **state) {
   send_queue_user *u = *state;
   cmt__send_queue *g = &u->send_queue;
   queue_answer a = send_queue_answer_new(CMT_NEVER);
@@ -128,7 +128,7 @@ static void posts_run_once_in_their_order(void **state) {
   send_queue_user_fini(&other);
 }
 
-static void a_post_that_is_late_is_told_of_the_end(void **state) {
+static void a_post_that_is_late_is_reported_of_the_end(void **state) {
   send_queue_user *u = *state;
   posted p = {.name = 'a'}, late = {.name = 'b'};
 
@@ -148,11 +148,11 @@ int main(void) {
   cmocka_unit_test_setup_teardown(name, send_queue_user_setup,                 \
                                   send_queue_user_teardown)
   const struct CMUnitTest tests[] = {
-    TEST(a_loop_leaves_when_no_ring_is_under_way),
-    TEST(a_thread_that_waits_for_a_credit_rings_nobody),
-    TEST(a_loop_that_looks_again_is_not_rung),
+    TEST(a_loop_leaves_when_no_wake_up_is_under_way),
+    TEST(a_thread_that_waits_for_a_credit_wakes_no_loop),
+    TEST(a_loop_that_looks_again_is_not_woken),
     TEST(posts_run_once_in_their_order),
-    TEST(a_post_that_is_late_is_told_of_the_end),
+    TEST(a_post_that_is_late_is_reported_of_the_end),
   };
 #undef TEST
 

@@ -28,7 +28,7 @@ static void a_credit_makes_room_for_one(void **state) {
   assert_cmt(CMT_EAGAIN, queue_try(u, GATE_A, 1));
 }
 
-static void faults_of_the_caller_are_told_apart(void **state) {
+static void faults_of_the_caller_are_distinguished(void **state) {
   send_queue_user *u = *state;
 
   assert_cmt(CMT_ENOCHANNEL, queue_try(u, 0x99, 1));
@@ -283,7 +283,7 @@ static void a_callback_may_use_its_request_again(void **state) {
   assert_cmt(CMT_OK, a.status);
 }
 
-static void a_burst_rings_once(void **state) {
+static void a_burst_wakes_once(void **state) {
   send_queue_user *u = *state;
 
   for (size_t i = 0; i < 4; i++) {
@@ -298,7 +298,7 @@ static void a_burst_rings_once(void **state) {
   assert_int_equal(2, u->rings);
 }
 
-static void a_loop_that_attends_is_not_rung(void **state) {
+static void a_loop_that_attends_is_not_woken(void **state) {
   send_queue_user *u = *state;
 
   cmt__send_queue_attend(&u->send_queue);
@@ -309,7 +309,7 @@ static void a_loop_that_attends_is_not_rung(void **state) {
   assert_int_equal(1, u->rings);
 }
 
-static void a_ring_outlives_the_end(void **state) {
+static void a_wake_up_outlives_the_end(void **state) {
   send_queue_user *u = *state;
 
   assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
@@ -320,7 +320,7 @@ static void a_ring_outlives_the_end(void **state) {
   assert_false(cmt__send_queue_on_wake(&u->send_queue));
 }
 
-static void the_first_stop_says_why(void **state) {
+static void the_first_stop_reports_why(void **state) {
   send_queue_user *u = *state;
   queue_answer a = send_queue_answer_new(CMT_NEVER);
   cmt__send_queue_stop stop;
@@ -466,7 +466,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     TEST(the_third_send_is_refused),
     TEST(a_credit_makes_room_for_one),
-    TEST(faults_of_the_caller_are_told_apart),
+    TEST(faults_of_the_caller_are_distinguished),
     TEST(bytes_are_bounded_over_all_channels),
     TEST(a_message_over_the_bytes_goes_alone),
     TEST(nobody_overtakes_a_waiting_send),
@@ -480,10 +480,10 @@ int main(void) {
     TEST(the_end_answers_every_send_once),
     TEST(a_send_may_have_no_callback),
     TEST(a_callback_may_use_its_request_again),
-    TEST(a_burst_rings_once),
-    TEST(a_loop_that_attends_is_not_rung),
-    TEST(a_ring_outlives_the_end),
-    TEST(the_first_stop_says_why),
+    TEST(a_burst_wakes_once),
+    TEST(a_loop_that_attends_is_not_woken),
+    TEST(a_wake_up_outlives_the_end),
+    TEST(the_first_stop_reports_why),
     TEST(pauses_are_counted),
     TEST(without_memory_the_message_stays_with_the_caller),
     TEST(without_memory_no_send_waits),

@@ -30,10 +30,10 @@ static int teardown(void **state) {
     cmt_mailbox *m = cmt_switch_mailbox(t->b.sw, "chat");
 
     cmt_switch_stop(t->b.sw, 0);
-    test_loop_settle(t->w.loop);
+    test_loop_run_until_idle(t->w.loop);
     while (cmt_mailbox_next(m, &ev, 0) == CMT_OK) {
       cmt_mailbox_done(m, &ev);
-      test_loop_settle(t->w.loop);
+      test_loop_run_until_idle(t->w.loop);
     }
   }
   return test_trio_teardown(state);
@@ -50,12 +50,12 @@ static uint64_t written(test_trio *t) {
 
 static void pause_b(test_trio *t) {
   cmt_peer_pause(test_node_peer(&t->b));
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
 }
 
 static void resume_b(test_trio *t) {
   cmt_peer_resume(test_node_peer(&t->b));
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
 }
 
 /* Fills the queue of the mailbox of b. */
@@ -66,7 +66,7 @@ static void fill_b(test_trio *t) {
   test_node_dial(&t->a, t->b.addr, 0);
   for (int i = 0; i < 3; i++) {
     assert_cmt(CMT_OK, test_node_say(&t->a, TEST_CHAT, "x"));
-    test_loop_settle(t->w.loop);
+    test_loop_run_until_idle(t->w.loop);
   }
   assert_true(test_node_peer(&t->b)->link->blocked);
   (void)test_node_log(&t->a);
@@ -82,7 +82,7 @@ static void it_goes_on_sending(void **state) {
   pause_b(t);
   advance_s(t, 120);
   assert_cmt(CMT_OK, test_node_say(&t->b, TEST_CHAT, "one"));
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   assert_string_equal("receive chat 51 one\n", test_node_log(&t->a));
 }
 

@@ -54,7 +54,7 @@ static void listen(fixture *f, heard *h) {
 static void come(fixture *f, hostile *h) {
   *h = (hostile){.tcp = NULL};
   hostile_dial(h, f->w.loop, f->b.addr);
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   assert_true(h->up && !h->ended);
 }
 
@@ -75,7 +75,7 @@ static void flood(hostile *h, uint32_t count, bool numbered) {
   hostile_send(h, (cmt_bytes){bytes, r.len});
 }
 
-static void a_flood_of_empty_messages_is_cut_into_turns(void **state) {
+static void a_flood_of_empty_messages_is_cut_into_iterations(void **state) {
   fixture *f = *state;
   hostile a;
   heard h;
@@ -112,7 +112,7 @@ static void another_peer_is_heard_between(void **state) {
   flood(&a, FLOOD, false);
   test_loop_step(f->w.loop);
   hostile_packet(&c, TEST_CHAT, 0, true);
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   assert_int_equal(FLOOD, h.all);
   assert_in_range(h.before_other, 1, 3 * CMT__ITERATION_MESSAGES);
   hostile_fini(&a);
@@ -120,7 +120,7 @@ static void another_peer_is_heard_between(void **state) {
 }
 
 /* Wherever a read is cut, and whatever the turns leave of it. */
-static void nothing_is_lost_between_the_turns(void **state) {
+static void nothing_is_lost_between_the_iterations(void **state) {
   static const size_t reads[] = {65536, 60000, 20001, 5000, 1045, 700};
   fixture *f = *state;
   heard h;
@@ -135,12 +135,12 @@ static void nothing_is_lost_between_the_turns(void **state) {
     for (int k = 0; k < 3; k++) {
       h.all = 0;
       flood(&a, 4000, true);
-      test_loop_settle(f->w.loop);
+      test_loop_run_until_idle(f->w.loop);
       assert_int_equal(4000, h.all);
       assert_int_equal(0, h.wrong);
     }
     hostile_fini(&a);
-    test_loop_settle(f->w.loop);
+    test_loop_run_until_idle(f->w.loop);
   }
 }
 
@@ -155,13 +155,13 @@ static void what_was_put_by_comes_before_the_end(void **state) {
   flood(&a, FLOOD, false);
   cmt__tcp_close(a.tcp);
   a.tcp = NULL;
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   assert_int_equal(FLOOD, h.all);
   assert_string_equal("remove chat CMT_EEOF\n", test_node_log(&f->b));
   hostile_fini(&a);
 }
 
-static void an_error_ends_it_between_the_turns_too(void **state) {
+static void an_error_ends_it_between_the_iterations_too(void **state) {
   fixture *f = *state;
   hostile a;
   heard h;
@@ -171,14 +171,14 @@ static void an_error_ends_it_between_the_turns_too(void **state) {
   come(f, &a);
   (void)test_node_log(&f->b);
   flood(&a, FLOOD, false);
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   assert_int_equal(h.stop_at, h.all);
   assert_string_equal("remove chat CMT_EPROTO\n", test_node_log(&f->b));
   hostile_fini(&a);
 }
 
 /* A pause stops reading; what was read is handed over as before. */
-static void a_pause_between_the_turns_loses_nothing(void **state) {
+static void a_pause_between_the_iterations_loses_nothing(void **state) {
   fixture *f = *state;
   cmt_peer *p;
   hostile a;
@@ -189,11 +189,11 @@ static void a_pause_between_the_turns_loses_nothing(void **state) {
   come(f, &a);
   flood(&a, 4000, true);
   flood(&a, 1, false);
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   assert_in_range(h.all, h.pause_at, 4000 + 1);
   p = test_node_peer(&f->b);
   cmt_peer_resume(p);
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   assert_int_equal(4001, h.all);
   assert_int_equal(0, h.wrong);
   hostile_fini(&a);
@@ -256,7 +256,7 @@ static void without_memory_to_put_it_by_the_peer_ends(void **state) {
   flood(&a, FLOOD, false);
   /* An empty message takes one allocation: the next is for the rest. */
   f->w.env.fail_at = f->w.env.allocs + CMT__ITERATION_MESSAGES;
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   assert_int_equal(CMT__ITERATION_MESSAGES, h.all);
   assert_string_equal("remove chat CMT_ENOMEM\n", test_node_log(&f->b));
   hostile_fini(&a);
@@ -266,12 +266,12 @@ int main(void) {
 #define TEST(name)                                                             \
   cmocka_unit_test_setup_teardown(name, test_trio_setup, test_trio_teardown)
   const struct CMUnitTest tests[] = {
-    TEST(a_flood_of_empty_messages_is_cut_into_turns),
+    TEST(a_flood_of_empty_messages_is_cut_into_iterations),
     TEST(another_peer_is_heard_between),
-    TEST(nothing_is_lost_between_the_turns),
+    TEST(nothing_is_lost_between_the_iterations),
     TEST(what_was_put_by_comes_before_the_end),
-    TEST(an_error_ends_it_between_the_turns_too),
-    TEST(a_pause_between_the_turns_loses_nothing),
+    TEST(an_error_ends_it_between_the_iterations_too),
+    TEST(a_pause_between_the_iterations_loses_nothing),
     TEST(a_pong_behind_what_was_put_by_is_in_time),
     TEST(a_flood_is_no_answer_to_a_ping),
     TEST(without_memory_to_put_it_by_the_peer_ends),

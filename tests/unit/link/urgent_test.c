@@ -298,7 +298,7 @@ static void passes_the_turns_of_a_total_and_takes_half_at_most(void **state) {
 
 /* ---- waiting ---- */
 
-static void status_tells_how_long_messages_waited(void **state) {
+static void status_reports_how_long_messages_waited(void **state) {
   limits_user *u = user_started();
   cmt_channel_status status[2];
 
@@ -346,7 +346,7 @@ int main(void) {
     cmocka_unit_test(the_limit_of_the_channel_itself_holds),
     cmocka_unit_test(a_deadline_waits_for_the_limit_of_the_channel),
     cmocka_unit_test(passes_the_turns_of_a_total_and_takes_half_at_most),
-    cmocka_unit_test(status_tells_how_long_messages_waited),
+    cmocka_unit_test(status_reports_how_long_messages_waited),
     cmocka_unit_test(traffic_of_no_kind_is_refused),
   };
 

@@ -49,7 +49,7 @@ static int fini(void **state) {
 
 static void open_pair(place *p) {
   test_user_connect(&p->client, p->base, &p->at);
-  test_loop_settle(p->loop);
+  test_loop_run_until_idle(p->loop);
   assert_int_equal(1, p->client.connects);
   assert_cmt(CMT_OK, p->client.connect_err);
   assert_int_equal(1, p->servers.count);
@@ -85,7 +85,7 @@ static void writes_are_taken_whole_and_read_in_buffers(void **state) {
   assert_int_equal(1 << 20, d->in_flight);
   test_loop_step(p->loop);
   assert_int_equal(CMT__READ_ITERATION_MAX, p->server->bytes);
-  test_loop_settle(p->loop);
+  test_loop_run_until_idle(p->loop);
   assert_int_equal(1 << 20, p->server->bytes);
   assert_int_equal(CMT__READ_MAX, p->server->read_largest);
   assert_int_equal(1, d->writes);
@@ -110,7 +110,7 @@ static void a_cap_makes_writes_short_until_half_is_drained(void **state) {
   test_loop_step(p->loop);
   test_loop_step(p->loop);
   assert_int_equal(1, p->client.writables);
-  test_loop_settle(p->loop);
+  test_loop_run_until_idle(p->loop);
   assert_int_equal(1, p->client.writables);
   assert_int_equal(1000, p->server->bytes);
 }
@@ -123,12 +123,12 @@ static void nothing_arrives_in_a_stalled_direction(void **state) {
   test_user_write(&p->client, 100);
   test_user_write(p->server, 100);
   cmt__tcp_shutdown(p->client.tcp);
-  test_loop_settle(p->loop);
+  test_loop_run_until_idle(p->loop);
   assert_int_equal(0, p->server->bytes);
   assert_int_equal(0, p->server->ends);
   assert_int_equal(100, p->client.bytes);
   p->conn->dir[TEST_DIALER].stalled = false;
-  test_loop_settle(p->loop);
+  test_loop_run_until_idle(p->loop);
   assert_int_equal(100, p->server->bytes);
   assert_cmt(CMT_EEOF, p->server->end_err);
 }
@@ -139,7 +139,7 @@ static void defaults_are_for_new_connections(void **state) {
   test_loop_defaults(p->loop)->read_max = 1;
   open_pair(p);
   test_user_write(&p->client, 100);
-  test_loop_settle(p->loop);
+  test_loop_run_until_idle(p->loop);
   assert_int_equal(100, p->server->reads);
 }
 
@@ -155,11 +155,11 @@ static void reading_can_be_turned_off_inside_on_read(void **state) {
   p->servers.hook = turn_reading_off;
   open_pair(p);
   test_user_write(&p->client, 200000);
-  test_loop_settle(p->loop);
+  test_loop_run_until_idle(p->loop);
   assert_int_equal(CMT__READ_MAX, p->server->bytes);
   cmt__tcp_read(p->server->tcp, true);
   assert_int_equal(1, p->server->reads);
-  test_loop_settle(p->loop);
+  test_loop_run_until_idle(p->loop);
   assert_int_equal(2, p->server->reads);
 }
 
@@ -170,7 +170,7 @@ static void a_shutdown_is_eof_after_all_bytes(void **state) {
   test_user_write(&p->client, 100);
   cmt__tcp_shutdown(p->client.tcp);
   test_user_write(p->server, 50);
-  test_loop_settle(p->loop);
+  test_loop_run_until_idle(p->loop);
   assert_int_equal(100, p->server->bytes);
   assert_cmt(CMT_EEOF, p->server->end_err);
   assert_int_equal(50, p->client.bytes);
@@ -187,7 +187,7 @@ static void closing_with_unread_bytes_is_a_reset(void **state) {
   test_user_close(&p->client);
   assert_false(p->conn->open[TEST_DIALER]);
   assert_true(p->conn->open[TEST_ACCEPTOR]);
-  test_loop_settle(p->loop);
+  test_loop_run_until_idle(p->loop);
   assert_cmt(CMT_ERESET, p->server->end_err);
   assert_int_equal(0, p->server->bytes);
 }
@@ -202,7 +202,7 @@ static void writing_to_a_closed_end_is_answered_with_a_reset(void **state) {
   assert_int_equal(10, test_user_write(p->server, 10));
   assert_cmt(CMT_ERESET,
              cmt__tcp_write(p->server->tcp, (const uint8_t *)"x", 1, &taken));
-  test_loop_settle(p->loop);
+  test_loop_run_until_idle(p->loop);
   assert_int_equal(100, p->server->bytes);
   assert_cmt(CMT_EEOF, p->server->end_err);
 }
@@ -216,7 +216,7 @@ static void a_cut_resets_both_ends(void **state) {
   test_conn_cut(p->conn);
   assert_cmt(CMT_ERESET,
              cmt__tcp_write(p->client.tcp, (const uint8_t *)"x", 1, &taken));
-  test_loop_settle(p->loop);
+  test_loop_run_until_idle(p->loop);
   assert_cmt(CMT_ERESET, p->client.end_err);
   assert_cmt(CMT_ERESET, p->server->end_err);
   assert_int_equal(0, p->server->bytes);
@@ -229,10 +229,10 @@ static void a_cut_ends_the_wait_for_room(void **state) {
   test_loop_defaults(p->loop)->stalled = true;
   open_pair(p);
   test_user_write(&p->client, 100);
-  test_loop_settle(p->loop);
+  test_loop_run_until_idle(p->loop);
   assert_int_equal(0, p->client.writables);
   test_conn_cut(p->conn);
-  test_loop_settle(p->loop);
+  test_loop_run_until_idle(p->loop);
   assert_int_equal(1, p->client.writables);
 }
 
@@ -260,13 +260,13 @@ static void a_tap_sees_and_changes_bytes_in_flight(void **state) {
   open_pair(p);
   test_user_write(&p->client, 1000);
   test_user_write(p->server, 7);
-  test_loop_settle(p->loop);
+  test_loop_run_until_idle(p->loop);
   assert_int_equal(1000, t.bytes[TEST_DIALER]);
   assert_int_equal(7, t.bytes[TEST_ACCEPTOR]);
   assert_false(p->server->damaged);
   t.flips = true;
   test_user_write(&p->client, 1);
-  test_loop_settle(p->loop);
+  test_loop_run_until_idle(p->loop);
   assert_true(p->server->damaged);
 }
 
@@ -276,7 +276,7 @@ static void try_connect(place *p) {
   p->client.connects = 0;
   test_user_connect(&p->client, p->base, &p->at);
   assert_int_equal(0, p->client.connects);
-  test_loop_settle(p->loop);
+  test_loop_run_until_idle(p->loop);
 }
 
 static void connects_have_the_outcome_that_was_set(void **state) {
@@ -290,7 +290,7 @@ static void connects_have_the_outcome_that_was_set(void **state) {
   try_connect(p);
   assert_int_equal(0, p->client.connects);
   test_loop_set_connect(p->loop, "127.0.0.1:20000", CMT_OK);
-  test_loop_settle(p->loop);
+  test_loop_run_until_idle(p->loop);
   assert_cmt(CMT_OK, p->client.connect_err);
   assert_int_equal(1, p->servers.count);
 }
@@ -332,7 +332,7 @@ static void without_descriptors_connections_are_dropped(void **state) {
   test_loop_exhaust(p->loop, 1);
   try_connect(p);
   cmt__tcp_read(p->client.tcp, true);
-  test_loop_settle(p->loop);
+  test_loop_run_until_idle(p->loop);
   assert_cmt(CMT_EEOF, p->client.end_err);
   assert_int_equal(1, cmt__listener_dropped(p->listener));
   test_user_close(&p->client);
@@ -340,7 +340,7 @@ static void without_descriptors_connections_are_dropped(void **state) {
   open_pair(p);
 }
 
-static void a_turn_takes_as_many_as_it_may(void **state) {
+static void an_iteration_delivers_as_many_as_it_may(void **state) {
   place *p = *state;
   test_user more[3] = {{.tcp = NULL}};
   size_t last = 0;
@@ -368,7 +368,7 @@ static void a_closed_listener_resets_what_waits(void **state) {
   cmt__tcp_read(p->client.tcp, true);
   cmt__listener_close(p->listener);
   p->listener = NULL;
-  test_loop_settle(p->loop);
+  test_loop_run_until_idle(p->loop);
   assert_cmt(CMT_ERESET, p->client.end_err);
   assert_int_equal(0, p->servers.count);
 }
@@ -392,7 +392,7 @@ static void objects_come_from_the_environment(void **state) {
   open_pair(p);
   p->env.fail_at = p->env.allocs;
   test_user_write(&p->client, 1 << 20);
-  test_loop_settle(p->loop);
+  test_loop_run_until_idle(p->loop);
   assert_int_equal(1 << 20, p->server->bytes);
 }
 
@@ -406,7 +406,7 @@ static void a_tcp_can_close_itself_in_each_callback(void **state) {
 
   p->client.hook = close_itself;
   test_user_connect(&p->client, p->base, &p->at);
-  test_loop_settle(p->loop);
+  test_loop_run_until_idle(p->loop);
   assert_null(p->client.tcp);
   p->client.hook = NULL;
   p->servers.count = 0;
@@ -416,7 +416,7 @@ static void a_tcp_can_close_itself_in_each_callback(void **state) {
   p->client.connects = 0;
   open_pair(p);
   test_user_write(&p->client, 200000);
-  test_loop_settle(p->loop);
+  test_loop_run_until_idle(p->loop);
   assert_int_equal(1, p->server->reads);
   assert_null(p->server->tcp);
   assert_cmt(CMT_ERESET, p->client.end_err);
@@ -446,7 +446,7 @@ static answer resolve(place *p, const char *host) {
 
   assert_cmt(CMT_OK, cmt__loop_resolve(p->base, host, 7, on_answer, &a, &r));
   assert_int_equal(0, a.calls);
-  test_loop_settle(p->loop);
+  test_loop_run_until_idle(p->loop);
   assert_int_equal(1, a.calls);
   return a;
 }
@@ -477,7 +477,7 @@ static void a_cancelled_resolve_does_not_answer(void **state) {
 
   assert_cmt(CMT_OK, cmt__loop_resolve(p->base, "::1", 7, on_answer, &a, &r));
   cmt__resolve_cancel(r);
-  test_loop_settle(p->loop);
+  test_loop_run_until_idle(p->loop);
   assert_int_equal(0, a.calls);
 }
 
@@ -515,7 +515,7 @@ static void time_moves_only_as_asked(void **state) {
 
   assert_int_equal(CMT_SECONDS(1000), cmt__loop_now(p->base));
   start(&k);
-  test_loop_settle(p->loop);
+  test_loop_run_until_idle(p->loop);
   assert_int_equal(CMT_SECONDS(1000), cmt__loop_now(p->base));
   test_loop_advance(p->loop, CMT_SECONDS(10));
   assert_int_equal(3, k.ticks);
@@ -564,7 +564,7 @@ static void on_call(cmt__post *p) {
   }
 }
 
-static void a_post_by_a_post_runs_in_a_later_turn(void **state) {
+static void a_post_by_a_post_runs_in_a_later_iteration(void **state) {
   place *p = *state;
   call c = {.post = {.cb = on_call}, .loop = p->base};
 
@@ -572,7 +572,7 @@ static void a_post_by_a_post_runs_in_a_later_turn(void **state) {
   cmt__loop_post(p->base, &c.post);
   test_loop_step(p->loop);
   assert_int_equal(1, c.runs);
-  test_loop_settle(p->loop);
+  test_loop_run_until_idle(p->loop);
   assert_int_equal(3, c.runs);
 }
 
@@ -597,7 +597,7 @@ int main(void) {
     PLACE_TEST(wildcards_listen_on_every_address),
     PLACE_TEST(a_port_in_use_is_named),
     PLACE_TEST(without_descriptors_connections_are_dropped),
-    PLACE_TEST(a_turn_takes_as_many_as_it_may),
+    PLACE_TEST(an_iteration_delivers_as_many_as_it_may),
     PLACE_TEST(a_closed_listener_resets_what_waits),
     PLACE_TEST(objects_come_from_the_environment),
     PLACE_TEST(a_tcp_can_close_itself_in_each_callback),
@@ -606,7 +606,7 @@ int main(void) {
     PLACE_TEST(time_moves_only_as_asked),
     PLACE_TEST(a_run_until_jumps_from_timer_to_timer),
     PLACE_TEST(a_run_ends_when_stopped_or_when_nothing_is_left),
-    PLACE_TEST(a_post_by_a_post_runs_in_a_later_turn),
+    PLACE_TEST(a_post_by_a_post_runs_in_a_later_iteration),
   };
 
   return cmocka_run_group_tests_name("loop_double", tests, NULL, NULL);

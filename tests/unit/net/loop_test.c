@@ -149,7 +149,7 @@ static void a_timer_that_is_always_due_does_not_hold_the_loop(void **state) {
   assert_int_equal(10, cmt__loop_next_timer(l));
 }
 
-static void the_loop_is_told_when_the_earliest_timer_changes(void **state) {
+static void the_loop_is_reported_when_the_earliest_timer_changes(void **state) {
   cmt__loop *l = *state;
   alert a = alert_of(l, 'a'), b = alert_of(l, 'b');
 
@@ -271,7 +271,7 @@ static chore chore_of(cmt__loop *l, char letter) {
   return (chore){.task = {.cb = on_chore}, .loop = l, .letter = letter};
 }
 
-static void turns_run_once_in_the_order_of_their_marks(void **state) {
+static void tasks_run_once_in_the_order_of_their_defers(void **state) {
   cmt__loop *l = *state;
   chore a = chore_of(l, 'a'), b = chore_of(l, 'b');
 
@@ -287,7 +287,7 @@ static void turns_run_once_in_the_order_of_their_marks(void **state) {
   test_assert_trace("");
 }
 
-static void a_turn_marked_by_a_turn_comes_in_the_next(void **state) {
+static void a_task_deferred_by_a_task_comes_in_the_next(void **state) {
   cmt__loop *l = *state;
   chore a = chore_of(l, 'a'), b = chore_of(l, 'b');
 
@@ -301,7 +301,7 @@ static void a_turn_marked_by_a_turn_comes_in_the_next(void **state) {
   test_assert_trace("a");
 }
 
-static void a_cancelled_turn_does_not_run(void **state) {
+static void a_cancelled_task_does_not_run(void **state) {
   cmt__loop *l = *state;
   chore a = chore_of(l, 'a'), b = chore_of(l, 'b'), c = chore_of(l, 'c');
 
@@ -324,13 +324,13 @@ int main(void) {
     LOOP_TEST(a_timer_can_be_set_to_its_instant_again),
     LOOP_TEST(a_callback_can_stop_and_set_timers),
     LOOP_TEST(a_timer_that_is_always_due_does_not_hold_the_loop),
-    LOOP_TEST(the_loop_is_told_when_the_earliest_timer_changes),
+    LOOP_TEST(the_loop_is_reported_when_the_earliest_timer_changes),
     LOOP_TEST(the_heap_agrees_with_a_plain_search),
     LOOP_TEST(a_failed_reserve_changes_nothing),
     LOOP_TEST(room_for_timers_adds_up_and_can_be_given_back),
-    LOOP_TEST(turns_run_once_in_the_order_of_their_marks),
-    LOOP_TEST(a_turn_marked_by_a_turn_comes_in_the_next),
-    LOOP_TEST(a_cancelled_turn_does_not_run),
+    LOOP_TEST(tasks_run_once_in_the_order_of_their_defers),
+    LOOP_TEST(a_task_deferred_by_a_task_comes_in_the_next),
+    LOOP_TEST(a_cancelled_task_does_not_run),
   };
 
   return cmocka_run_group_tests_name("loop", tests, NULL, NULL);

@@ -25,17 +25,17 @@
 /* What the threads and the test share. */
 static test_watch watch = TEST_WATCH_INITIALIZER;
 static unsigned lookups, under_way, most_under_way;
-static bool open_gate;
+static bool released;
 static char asked[8192]; /* The names, each with a space. */
 static sigset_t blocked_there;
 
-static void pass_the_gate(void) {
+static void wait_for_release(void) {
   pthread_mutex_lock(&watch.lock);
   lookups++;
   under_way++;
   most_under_way = under_way > most_under_way ? under_way : most_under_way;
   pthread_cond_broadcast(&watch.cond);
-  while (!open_gate) {
+  while (!released) {
     pthread_cond_wait(&watch.cond, &watch.lock);
   }
   under_way--;
@@ -77,7 +77,7 @@ int getaddrinfo(const char *host, const char *service,
   snprintf(asked + strlen(asked), sizeof asked - strlen(asked), "%s ", host);
   test_watch_unlock(&watch);
   if (strncasecmp(host, "dead", 4) == 0) {
-    pass_the_gate();
+    wait_for_release();
     return EAI_AGAIN;
   }
   if (strcmp(host, "nothing") == 0) {
@@ -132,9 +132,9 @@ static void await_the_end_of_threads(void) {
   }
 }
 
-static void open_the_gate(void) {
+static void release_all(void) {
   test_watch_lock(&watch);
-  open_gate = true;
+  released = true;
   test_watch_unlock(&watch);
 }
 
@@ -161,7 +161,7 @@ static int setup(void **state) {
   assert_non_null(p);
   test_watch_lock(&watch);
   lookups = under_way = most_under_way = 0;
-  open_gate = false;
+  released = false;
   asked[0] = '\0';
   test_watch_unlock(&watch);
   count_usual_threads();
@@ -177,7 +177,7 @@ static int setup(void **state) {
 static int teardown(void **state) {
   place *p = *state;
 
-  open_the_gate();
+  release_all();
   cmt__loop_delete(p->loop);
   await_the_end_of_threads();
   test_env_fini(&p->env);
@@ -264,7 +264,7 @@ a_dead_name_holds_one_thread_however_often_it_is_asked(void **state) {
   (void)ask(p, 2, "dead.example");
   await(p, ask(p, 100, "live"), CMT_OK);
   test_await(&watch, &lookups, 1);
-  open_the_gate();
+  release_all();
   await(p, &p->answers[1], CMT_ERESOLVE);
   await(p, &p->answers[2], CMT_ERESOLVE);
   assert_int_equal(1, test_counter(&watch, &lookups));
@@ -311,11 +311,11 @@ static void names_that_are_known_to_be_slow_leave_room(void **state) {
     cancel(&p->answers[i]);
     test_await(&watch, &lookups, (unsigned)i + 1);
   }
-  open_the_gate();
+  release_all();
   await_the_end_of_threads();
   turn(p);
   test_watch_lock(&watch);
-  open_gate = false;
+  released = false;
   lookups = most_under_way = 0;
   test_watch_unlock(&watch);
   ask_dead(p, 0, 60);
@@ -331,7 +331,7 @@ static void a_slow_name_that_answers_is_slow_no_more(void **state) {
 
   cancel(ask(p, 0, "dead"));
   test_await(&watch, &lookups, 1);
-  open_the_gate();
+  release_all();
   await(p, ask(p, 1, "dead"), CMT_ERESOLVE);
   await(p, ask(p, 2, "live"), CMT_OK);
 }
@@ -354,7 +354,7 @@ static void numbers_need_no_thread(void **state) {
 
 /* ---- answers ---- */
 
-static void of_many_addresses_some_are_told(void **state) {
+static void of_many_addresses_some_are_reported(void **state) {
   place *p = *state;
 
   await(p, ask(p, 0, "many"), CMT_OK);
@@ -362,7 +362,7 @@ static void of_many_addresses_some_are_told(void **state) {
 }
 
 /* Where they begin is drawn, so that none is left out for ever. */
-static void each_of_many_addresses_is_told_some_day(void **state) {
+static void each_of_many_addresses_is_reported_some_day(void **state) {
   place *p = *state;
   bool first[101] = {false};
   size_t firsts = 0;
@@ -378,7 +378,7 @@ static void each_of_many_addresses_is_told_some_day(void **state) {
   assert_true(firsts > 10);
 }
 
-static void a_name_without_an_address_says_so(void **state) {
+static void a_name_without_an_address_reports_so(void **state) {
   place *p = *state;
   char text[100];
 
@@ -386,7 +386,7 @@ static void a_name_without_an_address_says_so(void **state) {
   assert_string_equal(
     "the host name has no address",
     cmt__loop_fault(CMT_ERESOLVE, p->loop->error, text, sizeof text));
-  open_the_gate();
+  release_all();
   await(p, ask(p, 0, "dead"), CMT_ERESOLVE);
   assert_string_equal(
     gai_strerror(EAI_AGAIN),
@@ -493,9 +493,9 @@ int main(void) {
     TEST(names_that_are_known_to_be_slow_leave_room),
     TEST(a_slow_name_that_answers_is_slow_no_more),
     TEST(numbers_need_no_thread),
-    TEST(of_many_addresses_some_are_told),
-    TEST(each_of_many_addresses_is_told_some_day),
-    TEST(a_name_without_an_address_says_so),
+    TEST(of_many_addresses_some_are_reported),
+    TEST(each_of_many_addresses_is_reported_some_day),
+    TEST(a_name_without_an_address_reports_so),
     TEST(without_memory_a_name_is_refused),
     TEST(a_lookup_blocks_all_signals),
     TEST(a_deletion_waits_for_no_lookup),

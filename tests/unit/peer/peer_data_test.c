@@ -217,7 +217,7 @@ static void a_value_lives_as_long_as_its_peer(void **state) {
   p = cmt_peer_ref(test_node_peer(&t->a));
   assert_string_equal("of the peer", cmt_peer_value(p, "note"));
   cmt_peer_stop(p, CMT_ECANCELED, 0);
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   assert_string_equal("remove chat CMT_ECANCELED\n", test_node_log(&t->a));
   assert_string_equal("of the peer", seen);
   assert_string_equal("of the peer", cmt_peer_value(p, "note"));
@@ -260,7 +260,7 @@ static void an_explanation_replaces_the_general_text(void **state) {
   test_pair(&t->w, &t->a, &t->b);
   p = cmt_peer_ref(test_node_peer(&t->b));
   assert_cmt(CMT_OK, test_node_say(&t->a, TEST_CHAT, "hello"));
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   cmt_peer_get_why(p, &why);
   assert_cmt(CMT_EPROTO, why.err);
   assert_int_equal(CMT_STAGE_UP, why.stage);
@@ -272,7 +272,7 @@ static void explain_init(test_part *part, cmt_peer *p) {
   part->init_err = cmt_peer_explain(p, CMT_EREACTOR, "not on the guest list");
 }
 
-static void an_explanation_is_told_of_a_refused_peer(void **state) {
+static void an_explanation_is_reported_of_a_refused_peer(void **state) {
   test_trio *t = *state;
 
   t->a.parts[0].on_init = explain_init;
@@ -284,7 +284,7 @@ static void an_explanation_is_told_of_a_refused_peer(void **state) {
   assert_string_equal("not on the guest list", t->a.why.text);
 }
 
-static void an_explanation_is_not_told_of_another_end(void **state) {
+static void an_explanation_is_not_reported_of_another_end(void **state) {
   test_trio *t = *state;
   cmt_peer *p;
   cmt_why why;
@@ -296,7 +296,7 @@ static void an_explanation_is_not_told_of_another_end(void **state) {
   assert_cmt(CMT_OK, why.err);
   assert_string_equal("", why.text);
   cmt_peer_stop(p, CMT_ECANCELED, 0);
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   cmt_peer_get_why(p, &why);
   assert_cmt(CMT_ECANCELED, why.err);
   assert_null(strstr(why.text, "height"));
@@ -314,7 +314,7 @@ static void a_long_explanation_is_cut(void **state) {
   test_pair(&t->w, &t->a, &t->b);
   p = cmt_peer_ref(test_node_peer(&t->a));
   cmt_peer_stop(p, cmt_peer_explain(p, CMT_EPROTO, text), 0);
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   cmt_peer_get_why(p, &why);
   assert_int_equal(255, strlen(why.text));
   assert_string_equal("\\x01...", why.text + 255 - 7);
@@ -344,8 +344,8 @@ int main(void) {
     TRIO(a_value_lives_as_long_as_its_peer),
     TRIO(a_refused_peer_destroys_its_values),
     TRIO(an_explanation_replaces_the_general_text),
-    TRIO(an_explanation_is_told_of_a_refused_peer),
-    TRIO(an_explanation_is_not_told_of_another_end),
+    TRIO(an_explanation_is_reported_of_a_refused_peer),
+    TRIO(an_explanation_is_not_reported_of_another_end),
     TRIO(a_long_explanation_is_cut),
     TRIO(a_peer_and_its_switch_tell_their_environment),
   };

@@ -51,7 +51,7 @@ static void a_deep_message_ends_the_peer(void **state) {
   bytes = nest(101, &len);
   assert_cmt(CMT_OK, cmt_peer_try_send_bytes(p, SHAPE, bytes, len));
   free(bytes);
-  settle(f);
+  run_until_idle(f);
   assert_log(f, "CMT_EPROTO\npeer\nchannel 0x32: a shapes.Nested was "
                 "expected: the message is nested too deep\n");
 }
@@ -182,7 +182,7 @@ static void the_limits_are_the_applications(void **state) {
   assert_cmt(CMT_OK, give(f, bytes, sizeof bytes));
 }
 
-static void a_short_message_takes_one_allocation(void **state) {
+static void a_short_message_needs_one_allocation(void **state) {
   fixture *f = *state;
   size_t before;
 
@@ -201,7 +201,7 @@ static void a_required_field_must_be_there(void **state) {
   assert_cmt(CMT_OK, give(f, "\x08\x01", 2));
 }
 
-static void without_memory_it_says_so(void **state) {
+static void without_memory_it_reports_so(void **state) {
   enum { LEN = 1000 };
   fixture *f = *state;
   uint8_t bytes[LEN];
@@ -306,9 +306,9 @@ int main(void) {
     TEST(messages_nest_to_a_depth_of_100),
     TEST(memory_is_within_what_was_allowed),
     TEST(the_limits_are_the_applications),
-    TEST(a_short_message_takes_one_allocation),
+    TEST(a_short_message_needs_one_allocation),
     TEST(a_required_field_must_be_there),
-    TEST(without_memory_it_says_so),
+    TEST(without_memory_it_reports_so),
     TEST(drawn_messages_get_the_verdict_of_protobuf_c),
   };
 

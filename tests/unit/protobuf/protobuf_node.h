@@ -192,6 +192,8 @@ static inline cmt_peer *connect_nodes(fixture *f) {
   return test_node_peer(f->a);
 }
 
-static inline void settle(fixture *f) { test_loop_settle(f->w->loop); }
+static inline void run_until_idle(fixture *f) {
+  test_loop_run_until_idle(f->w->loop);
+}
 
 #endif

@@ -20,11 +20,11 @@ static void txs_arrive_as_txs(void **state) {
   msg.sum_case = COMETBFT__MEMPOOL__MESSAGE__SUM_TXS;
   msg.txs = &txs;
   assert_cmt(CMT_OK, cmt_peer_try_send_message(p, MEMPOOL, &msg.base));
-  settle(f);
+  run_until_idle(f);
   assert_log(f, "typed 30 txs 2\n");
   assert_cmt(CMT_OK,
              cmt_peer_send_message(p, MEMPOOL, &msg.base, CMT_SEND_TIMEOUT));
-  settle(f);
+  run_until_idle(f);
   assert_log(f, "typed 30 txs 2\n");
 }
 
@@ -51,7 +51,7 @@ static void a_message_waits_for_room(void **state) {
   assert_cmt(CMT_OK, cmt_peer_send_cancel(p, &late));
   cmt_buf_unref(late.msg);
   assert_cmt(CMT_ETIMEDOUT, cmt_peer_send_message(p, MEMPOOL, &msg.base, 0));
-  settle(f);
+  run_until_idle(f);
   assert_cmt(CMT_OK, status);
   assert_cmt(CMT_EINVAL, other);
   assert_int_equal((queued + 1) * strlen("typed 30 txs 0\n"), strlen(f->log));
@@ -64,12 +64,12 @@ static void bytes_of_cometbft_are_understood(void **state) {
   assert_cmt(CMT_OK, test_node_say(f->a, MEMPOOL,
                                    "\x0a\x06\x0a\x04"
                                    "bb=2"));
-  settle(f);
+  run_until_idle(f);
   assert_log(f, "typed 30 txs 1\n");
   assert_cmt(CMT_OK, test_node_say(f->a, PEX,
                                    "\x12\x06\x0a\x04\x0a\x02"
                                    "ab"));
-  settle(f);
+  run_until_idle(f);
   assert_log(f, "typed 00 pex 2\n");
 }
 
@@ -78,7 +78,7 @@ static void an_empty_message_is_one(void **state) {
 
   connect_nodes(f);
   assert_cmt(CMT_OK, test_node_say(f->a, MEMPOOL, ""));
-  settle(f);
+  run_until_idle(f);
   assert_log(f, "typed 30 txs 0\n");
 }
 
@@ -87,7 +87,7 @@ static void a_channel_without_a_type_stays_raw(void **state) {
 
   connect_nodes(f);
   assert_cmt(CMT_OK, test_node_say(f->a, RAW, "\xff\xff"));
-  settle(f);
+  run_until_idle(f);
   assert_log(f, "raw 31 2\n");
 }
 
@@ -103,7 +103,7 @@ static void a_reactor_may_have_typed_messages_alone(void **state) {
   test_node_dial(f->a, f->b->addr, 0);
   assert_cmt(CMT_OK, test_node_say(f->a, RAW, "x"));
   assert_cmt(CMT_OK, test_node_say(f->a, MEMPOOL, ""));
-  settle(f);
+  run_until_idle(f);
   assert_log(f, "typed 30 txs 0\n");
 }
 
@@ -113,7 +113,7 @@ static void an_error_of_receive_ends_the_peer(void **state) {
   connect_nodes(f);
   f->receive_err = CMT_EREACTOR;
   assert_cmt(CMT_OK, test_node_say(f->a, MEMPOOL, ""));
-  settle(f);
+  run_until_idle(f);
   assert_log(f, "typed 30 txs 0\nCMT_EREACTOR\nlocal\nreactor typed ended the "
                 "peer on channel 0x30: a reactor refused the peer or the "
                 "message\n");
@@ -137,7 +137,7 @@ static void a_malformed_message_ends_the_peer(void **state) {
   assert_cmt(CMT_OK, test_node_say(f->a, MEMPOOL,
                                    "\x0a\x06\x0a\x04"
                                    "bb="));
-  settle(f);
+  run_until_idle(f);
   assert_log(f, "CMT_EPROTO\npeer\nchannel 0x30: a cometbft.mempool.Message "
                 "was expected: the message is malformed\n");
 }
@@ -154,7 +154,7 @@ static void a_greedy_message_ends_the_peer(void **state) {
   }
   assert_cmt(CMT_OK, cmt_peer_try_send_bytes(p, MEMPOOL, greedy, 200000));
   free(greedy);
-  settle(f);
+  run_until_idle(f);
   assert_log(f, "CMT_EPROTO\npeer\nchannel 0x30: a cometbft.mempool.Message "
                 "was expected: the message needs too much memory\n");
 }
@@ -188,7 +188,7 @@ static void a_broadcast_packs_once(void **state) {
                                                   &counts));
   assert_int_equal(2, counts.queued);
   assert_in_range(f->w->env.live_bytes - before, LEN, LEN + 1000);
-  settle(f);
+  run_until_idle(f);
   assert_log(f, "typed 30 txs 1\n");
   free(bytes);
 }

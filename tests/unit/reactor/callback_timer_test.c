@@ -170,7 +170,7 @@ static void start(test_world *w, side *s) {
   o.arg = s;
   assert_cmt(CMT_OK, test_world_switch(w, &o, &s->sw, NULL));
   assert_cmt(CMT_OK, cmt_switch_start(s->sw, NULL));
-  test_loop_settle(w->loop);
+  test_loop_run_until_idle(w->loop);
 }
 
 static void dial(side *from, const char *at) {
@@ -212,26 +212,26 @@ static void whoever_takes_long_is_named(void **state) {
   start(&w, &a);
   start(&w, &b);
   assert_cmt(CMT_OK, cmt_switch_timer(a.sw, &timer, 0));
-  test_loop_settle(w.loop);
+  test_loop_run_until_idle(w.loop);
   assert_cmt(CMT_OK, cmt_switch_post(a.sw, &post));
-  test_loop_settle(w.loop);
+  test_loop_run_until_idle(w.loop);
   assert_cmt(CMT_OK, cmt_switch_get_laddr(b.sw, &addr));
   addr.port++;
   assert_cmt(CMT_OK, cmt_net_addr_format(&addr, at, sizeof at));
   dial(&a, at);
-  test_loop_settle(w.loop);
+  test_loop_run_until_idle(w.loop);
   addr.port--;
   assert_cmt(CMT_OK, cmt_net_addr_format(&addr, at, sizeof at));
   dial(&a, at);
-  test_loop_settle(w.loop);
+  test_loop_run_until_idle(w.loop);
   assert_int_equal(1, cmt_switch_peers(a.sw, &p, 1));
   assert_cmt(CMT_OK, cmt_peer_try_send_bytes(p, TEST_CHAT, "1", 1));
   cmt_peer_unref(p);
-  test_loop_settle(w.loop);
+  test_loop_run_until_idle(w.loop);
   cmt_switch_stop(a.sw, 0);
-  test_loop_settle(w.loop);
+  test_loop_run_until_idle(w.loop);
   cmt_switch_stop(b.sw, 0);
-  test_loop_settle(w.loop);
+  test_loop_run_until_idle(w.loop);
   assert_called(&a,
                 "timer\npost\non_rejected\non_outcome\nfilter_peer\n"
                 "init_peer\non_outcome\nadd_peer\nremove_peer\nstop\n",

@@ -51,10 +51,10 @@ static int teardown(void **state) {
   }
   test_node_fini(&f->t.a);
   cmt_switch_stop(f->t.b.sw, 0);
-  test_loop_settle(f->t.w.loop);
+  test_loop_run_until_idle(f->t.w.loop);
   while (cmt_mailbox_next(mailbox(f), &ev, 0) == CMT_OK) {
     cmt_mailbox_done(mailbox(f), &ev);
-    test_loop_settle(f->t.w.loop);
+    test_loop_run_until_idle(f->t.w.loop);
   }
   test_node_fini(&f->t.b);
   test_world_fini(&f->t.w);
@@ -77,13 +77,13 @@ static size_t paused_peers(fixture *f) {
 static void crowd_fills_the_queues(fixture *f) {
   for (size_t i = 0; i < HOARDERS; i++) {
     hostile_dial(&f->crowd[i], f->t.w.loop, f->t.b.addr);
-    test_loop_settle(f->t.w.loop);
+    test_loop_run_until_idle(f->t.w.loop);
   }
   for (size_t k = 0; k < MESSAGES; k++) {
     for (size_t i = 0; i < HOARDERS; i++) {
       hostile_packet(&f->crowd[i], TEST_CHAT, MESSAGE, true);
     }
-    test_loop_settle(f->t.w.loop);
+    test_loop_run_until_idle(f->t.w.loop);
   }
   assert_int_equal(HOARDERS, paused_peers(f));
 }
@@ -123,7 +123,7 @@ static void a_friend_is_heard_in_its_turn_beside_a_crowd_that_fills_the_queues(
   test_node_dial(&f->t.a, f->t.b.addr, 0);
   for (int i = 0; i < 5; i++) {
     assert_cmt(CMT_OK, test_node_say(&f->t.a, TEST_CHAT, "hello"));
-    test_loop_settle(f->t.w.loop);
+    test_loop_run_until_idle(f->t.w.loop);
     assert_false(friend_of(f)->link->paused);
   }
   /* The first iteration of the friend is that it is up. */
@@ -145,7 +145,7 @@ static void what_the_crowd_leaves_there_is_bounded(void **state) {
   test_node_dial(&f->t.a, f->t.b.addr, 0);
   while (!friend_of(f)->link->paused) {
     assert_cmt(CMT_OK, test_node_say(&f->t.a, TEST_CHAT, "hello"));
-    test_loop_settle(f->t.w.loop);
+    test_loop_run_until_idle(f->t.w.loop);
   }
   cmt_switch_get_status(f->t.b.sw, &status);
   assert_in_range(status.recv_queued_bytes, TOTAL / 2, 2 * TOTAL);
@@ -193,7 +193,7 @@ static void victim_take(victim *v, size_t count) {
 
   while (count > 0 && cmt_mailbox_next(m, &ev, 0) == CMT_OK) {
     cmt_mailbox_done(m, &ev);
-    test_loop_settle(v->w.loop);
+    test_loop_run_until_idle(v->w.loop);
     count--;
   }
 }
@@ -202,7 +202,7 @@ static void victim_fini(victim *v) {
   for (size_t i = 0; i < IDS; i++) {
     hostile_fini(&v->ids[i]);
   }
-  test_loop_settle(v->w.loop);
+  test_loop_run_until_idle(v->w.loop);
   victim_take(v, SIZE_MAX);
   test_node_fini(&v->n);
   test_env_fini(&v->env);
@@ -229,12 +229,12 @@ static void a_round(victim *v) {
     if (test_below(&v->drawn, 6) == 0 || h->tcp == NULL || h->ended) {
       hostile_fini(h); /* What it sent still waits. */
       hostile_dial(h, v->w.loop, v->n.addr);
-      test_loop_settle(v->w.loop);
+      test_loop_run_until_idle(v->w.loop);
     }
     for (size_t k = 0; h->up && !h->ended && k < 100; k++) {
       say_something(v, h, kind);
     }
-    test_loop_settle(v->w.loop);
+    test_loop_run_until_idle(v->w.loop);
   }
   victim_take(v, test_below(&v->drawn, 60));
   (void)test_node_log(&v->n);

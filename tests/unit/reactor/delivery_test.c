@@ -50,7 +50,7 @@ static const char *take(test_node *n) {
 
   if (text[0] != 'C') {
     cmt_mailbox_done(mailbox(n), &ev);
-    test_loop_settle(n->world->loop);
+    test_loop_run_until_idle(n->world->loop);
   }
   return text;
 }
@@ -79,7 +79,7 @@ static int teardown(void **state) {
       cmt_switch_stop(nodes[i]->sw, 0);
     }
   }
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   while (t->b.sw != NULL && t->b.parts[0].delivery == CMT_DELIVER_MAILBOX &&
          take(&t->b)[0] != 'C') {
   }
@@ -97,7 +97,7 @@ static void meet(test_trio *t) {
 
 static void say(test_node *n, const char *text) {
   assert_cmt(CMT_OK, test_node_say(n, TEST_CHAT, text));
-  test_loop_settle(n->world->loop);
+  test_loop_run_until_idle(n->world->loop);
 }
 
 /* ---- a peer's life ---- */
@@ -117,7 +117,7 @@ static void events_come_in_place_of_calls(void **state) {
   assert_string_equal("message two", take(&t->b));
   assert_string_equal("CMT_ETIMEDOUT", take(&t->b));
   cmt_peer_stop(test_node_peer(&t->a), CMT_ECANCELED, 0);
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   assert_string_equal("gone CMT_EEOF", take(&t->b));
   assert_string_equal("", test_node_log(&t->b));
 }
@@ -129,7 +129,7 @@ static void what_came_before_the_end_is_delivered_before_it(void **state) {
   assert_cmt(CMT_OK, test_node_say(&t->a, TEST_CHAT, "one"));
   assert_cmt(CMT_OK, test_node_say(&t->a, TEST_CHAT, "two"));
   cmt_peer_stop(test_node_peer(&t->a), CMT_ECANCELED, CMT_SECONDS(1));
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   assert_int_equal(0, peer_count(&t->a));
   assert_string_equal("up", take(&t->b));
   assert_string_equal("message one", take(&t->b));
@@ -146,18 +146,18 @@ a_peer_is_listed_until_its_last_reactor_has_let_it_go(void **state) {
   meet(t);
   say(&t->a, "one");
   cmt_peer_stop(test_node_peer(&t->a), CMT_ECANCELED, 0);
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   assert_string_equal("up", take(&t->b));
   assert_string_equal("message one", take(&t->b));
   assert_string_equal("gone CMT_EEOF", next(&t->b, &ev));
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   assert_int_equal(1, peer_count(&t->b));
   assert_cmt(CMT_ECLOSED, test_node_say(&t->b, TEST_CHAT, "late"));
   cmt_switch_get_status(t->b.sw, &status);
   assert_int_equal(0, status.removed);
   cmt_mailbox_done(mailbox(&t->b), &ev);
   assert_int_equal(1, peer_count(&t->b)); /* The loop does it. */
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   assert_int_equal(0, peer_count(&t->b));
   cmt_switch_get_status(t->b.sw, &status);
   assert_int_equal(1, status.removed);
@@ -168,10 +168,10 @@ static void an_id_is_free_only_then(void **state) {
 
   meet(t);
   cmt_peer_stop(test_node_peer(&t->a), CMT_ECANCELED, 0);
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   (void)test_node_log(&t->a);
   test_node_dial(&t->a, t->b.addr, 0);
-  assert_string_equal("", test_node_log(&t->b)); /* It is held. */
+  assert_string_equal("", test_node_log(&t->b)); /* It waits. */
   assert_string_equal("up", take(&t->b));
   assert_string_equal("gone CMT_EEOF", take(&t->b));
   assert_string_equal("init chat\n", test_node_log(&t->b));
@@ -219,7 +219,7 @@ static void inline_reactors_do_not_wait_for_the_others(void **state) {
   assert_string_equal("init chat\ninit second\nadd second inbound\n",
                       test_node_log(&t->b));
   cmt_peer_stop(test_node_peer(&t->a), CMT_ECANCELED, 0);
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   assert_string_equal("remove second CMT_EEOF\n", test_node_log(&t->b));
   assert_string_equal("up", take(&t->b));
   assert_string_equal("gone CMT_EEOF", take(&t->b));
@@ -269,7 +269,7 @@ static void a_message_without_memory_ends_the_peer(void **state) {
     meet(t);
     assert_cmt(CMT_OK, test_node_say(&t->a, TEST_CHAT, "one"));
     t->w.env.fail_at = t->w.env.allocs + i;
-    test_loop_settle(t->w.loop);
+    test_loop_run_until_idle(t->w.loop);
     failed = t->w.env.allocs > t->w.env.fail_at;
     t->w.env.fail_at = SIZE_MAX;
     assert_string_equal("up", take(&t->b));
@@ -335,7 +335,7 @@ messages_are_read_behind_a_full_queue_though_writing_failed(void **state) {
   test_loop_advance(t->w.loop, CMT_SECONDS(2));
   for (int i = 0; i < 3; i++) {
     (void)test_node_say(&t->b, TEST_CHAT, "anyone?");
-    test_loop_settle(t->w.loop);
+    test_loop_run_until_idle(t->w.loop);
   }
   assert_cmt(CMT_ERESET, test_node_peer(&t->b)->link->write_err);
   test_loop_advance(t->w.loop, CMT_SECONDS(30));
@@ -367,14 +367,15 @@ static void a_switch_ends_when_its_mailboxes_have(void **state) {
   assert_string_equal("stop chat\n", test_node_log(&t->b));
 }
 
-static void what_nobody_took_in_the_time_of_the_stop_is_dropped(void **state) {
+static void
+events_not_received_in_the_time_of_the_stop_are_dropped(void **state) {
   test_trio *t = *state;
 
   meet(t);
   say(&t->a, "one");
   say(&t->a, "two");
   cmt_switch_stop(t->b.sw, CMT_SECONDS(1));
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   assert_string_equal("up", take(&t->b));
   assert_string_equal("message one", take(&t->b));
   test_loop_advance(t->w.loop, CMT_SECONDS(1));
@@ -438,15 +439,15 @@ static void without_memory_the_story_still_ends(void **state) {
     if (cmt_switch_dial(t.a.sw, t.b.addr, 0, NULL) != CMT_OK) {
       assert_true(at == 0);
     }
-    test_loop_settle(t.w.loop);
+    test_loop_run_until_idle(t.w.loop);
     if (peer_count(&t.a) > 0) {
       (void)test_node_say(&t.a, TEST_CHAT, "one");
     }
-    test_loop_settle(t.w.loop);
+    test_loop_run_until_idle(t.w.loop);
     reached = t.w.env.allocs > t.w.env.fail_at;
     cmt_switch_stop(t.a.sw, 0);
     cmt_switch_stop(t.b.sw, CMT_SECONDS(1));
-    test_loop_settle(t.w.loop);
+    test_loop_run_until_idle(t.w.loop);
     while ((story = take(&t.b))[0] != 'C') {
       assert_true(story[0] == 'u' ? !up : story[0] == 'g' || up);
       up = up || story[0] == 'u';
@@ -474,7 +475,7 @@ int main(void) {
     TEST(what_waits_is_in_the_status),
     TEST(messages_are_read_behind_a_full_queue_though_writing_failed),
     TEST(a_switch_ends_when_its_mailboxes_have),
-    TEST(what_nobody_took_in_the_time_of_the_stop_is_dropped),
+    TEST(events_not_received_in_the_time_of_the_stop_are_dropped),
     TEST(only_a_reactor_that_wants_one_has_a_mailbox),
     TEST(options_out_of_range_are_refused),
     cmocka_unit_test(without_memory_the_story_still_ends),

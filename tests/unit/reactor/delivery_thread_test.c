@@ -24,7 +24,7 @@ typedef struct side {
   test_watch watch;
   unsigned added, received, removed, stopped, inside, inside_max, disorder;
   unsigned next[2]; /* The next number on each channel. */
-  bool held;        /* Callbacks wait. */
+  bool blocked;     /* Callbacks wait. */
   bool answers;     /* receive sends the message back and waits for room. */
   unsigned sleeps;  /* Milliseconds of a callback of receive. */
   cmt_err answer_err, receive_err, delete_err;
@@ -36,7 +36,7 @@ typedef struct side {
 
 static void release(side *s) {
   test_watch_lock(&s->watch);
-  s->held = false;
+  s->blocked = false;
   test_watch_unlock(&s->watch);
 }
 
@@ -71,7 +71,7 @@ static unsigned count(side *s, uint8_t channel, cmt_buf *msg) {
   s->inside++;
   s->inside_max = s->inside > s->inside_max ? s->inside : s->inside_max;
   pthread_cond_broadcast(&s->watch.cond);
-  while (s->held) {
+  while (s->blocked) {
     pthread_cond_wait(&s->watch.cond, &s->watch.lock);
   }
   s->disorder += b.len >= 4 && cmt__load_le32(b.base) != (*number)++;
@@ -268,7 +268,7 @@ static void a_slow_worker_loses_nothing_and_holds_little(void **state) {
   pair *x = *state;
   cmt_switch_status status;
 
-  x->b.held = true;
+  x->b.blocked = true;
   x->b.channels[0].recv_queue = 10;
   meet(x);
   send_numbers(x, CHANNEL, 20, 10000);
@@ -283,7 +283,7 @@ static void a_slow_worker_loses_nothing_and_holds_little(void **state) {
 static void an_error_on_a_worker_ends_the_peer(void **state) {
   pair *x = *state;
 
-  x->b.held = true;
+  x->b.blocked = true;
   x->b.receive_err = CMT_EREACTOR;
   x->b.fail_at = 3;
   meet(x);
@@ -304,7 +304,7 @@ static void several_workers_are_at_several_peers_at_once(void **state) {
   side more[2];
 
   x->b.reactor.threads = 3;
-  x->b.held = true;
+  x->b.blocked = true;
   meet(x);
   send_numbers(x, CHANNEL, 4, 100);
   for (size_t i = 0; i < 2; i++) {
@@ -336,7 +336,7 @@ static void several_workers_are_at_several_peers_at_once(void **state) {
 static void a_stop_does_not_wait_for_what_workers_have_not_begun(void **state) {
   pair *x = *state;
 
-  x->b.held = true;
+  x->b.blocked = true;
   meet(x);
   send_numbers(x, CHANNEL, 100, 100);
   test_await(&x->b.watch, &x->b.inside, 1);
@@ -354,12 +354,12 @@ static void *delete_b(void *arg) {
   return NULL;
 }
 
-static void a_deletion_tells_for_which_worker_it_waits(void **state) {
+static void a_deletion_reports_for_which_worker_it_waits(void **state) {
   pair *x = *state;
   pthread_t thread;
   bool told = false;
 
-  x->b.held = true;
+  x->b.blocked = true;
   meet(x);
   x->b.sw->report_ns = CMT_MILLISECONDS(10);
   send_numbers(x, CHANNEL, 1, 100);
@@ -424,7 +424,7 @@ int main(void) {
     TEST(an_error_on_a_worker_ends_the_peer),
     TEST(several_workers_are_at_several_peers_at_once),
     TEST(a_stop_does_not_wait_for_what_workers_have_not_begun),
-    TEST(a_deletion_tells_for_which_worker_it_waits),
+    TEST(a_deletion_reports_for_which_worker_it_waits),
     TEST(an_inline_callback_over_100_ms_is_counted_and_logged),
     TEST(a_slow_worker_is_no_alarm),
   };

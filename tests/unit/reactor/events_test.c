@@ -15,7 +15,7 @@
 
 typedef test_trio fixture;
 
-static void settle(fixture *f) { test_loop_settle(f->w.loop); }
+static void run_until_idle(fixture *f) { test_loop_run_until_idle(f->w.loop); }
 
 static cmt_mailbox *mailbox(fixture *f) {
   return cmt_switch_mailbox(f->b.sw, "chat");
@@ -100,7 +100,7 @@ static void a_failed_dial_is_two_events(void **state) {
   cmt_dial_options_init(&o);
   o.arg = &arg;
   assert_cmt(CMT_OK, cmt_switch_dial_new(f->b.sw, NOWHERE, &o, &d, NULL));
-  settle(f);
+  run_until_idle(f);
   ev = take(f, CMT_EVENT_REJECTED, CMT_EREFUSED);
   assert_string_equal(NOWHERE, ev.rejection->dialed);
   assert_true(ev.rejection->outbound);
@@ -144,7 +144,7 @@ static void a_cancelled_dial_has_no_outcome_left(void **state) {
   assert_cmt(CMT_OK, cmt_switch_dial_new(f->b.sw, NOWHERE, NULL, &d[0], NULL));
   assert_cmt(CMT_OK,
              cmt_switch_dial_new(f->b.sw, NOWHERE_EITHER, NULL, &d[1], NULL));
-  settle(f);
+  run_until_idle(f);
   cmt_dial_cancel(d[0]);
   take_one(f, CMT_EVENT_REJECTED, CMT_EREFUSED);
   take_one(f, CMT_EVENT_REJECTED, CMT_EREFUSED);
@@ -225,7 +225,7 @@ static void a_send_is_answered_by_an_event(void **state) {
   meet(f);
   p = test_node_peer(&f->b);
   assert_cmt(CMT_OK, send_async(f, p, &req));
-  settle(f);
+  run_until_idle(f);
   assert_cmt(CMT_EINVAL, send_async(f, p, &req)); /* It is under way. */
   assert_cmt(CMT_EBUSY, cmt_peer_send_cancel(p, &req));
   ev = take(f, CMT_EVENT_SENT, CMT_OK);
@@ -234,7 +234,7 @@ static void a_send_is_answered_by_an_event(void **state) {
   assert_null(ev.msg);
   assert_cmt(CMT_OK, send_async(f, p, &req)); /* It was taken. */
   done(f, &ev);
-  settle(f);
+  run_until_idle(f);
   take_one(f, CMT_EVENT_SENT, CMT_OK);
   assert_empty(f);
 }
@@ -252,7 +252,7 @@ static void the_end_of_a_peer_answers_its_sends(void **state) {
     assert_cmt(CMT_OK, send_async(f, test_node_peer(&f->b), &reqs[i]));
   }
   cmt_peer_stop(test_node_peer(&f->b), CMT_EREACTOR, 0);
-  settle(f);
+  run_until_idle(f);
   while (cmt_mailbox_next(mailbox(f), &ev, 0) == CMT_OK) {
     if (ev.kind == CMT_EVENT_SENT && ev.reason != CMT_OK) {
       assert_cmt(CMT_ECLOSED, ev.reason);
@@ -278,23 +278,23 @@ static void a_post_to_a_peer_is_an_event(void **state) {
   meet(f);
   p = test_node_peer(&f->b);
   assert_cmt(CMT_OK, cmt_peer_post(p, &post));
-  settle(f);
+  run_until_idle(f);
   assert_cmt(CMT_OK, cmt_peer_post(p, &post)); /* Once for both. */
   assert_cmt(CMT_EINVAL, cmt_switch_post(f->b.sw, &post));
-  settle(f);
+  run_until_idle(f);
   ev = take(f, CMT_EVENT_POST, CMT_OK);
   assert_ptr_equal(&post, ev.arg);
   assert_ptr_equal(p, ev.peer);
   assert_empty(f);
   assert_cmt(CMT_OK, cmt_peer_post(p, &post)); /* It is ours again. */
   done(f, &ev);
-  settle(f);
+  run_until_idle(f);
   take_one(f, CMT_EVENT_POST, CMT_OK);
   cmt_peer_stop(p, CMT_ECANCELED, 0);
   assert_cmt(CMT_OK, cmt_peer_post(p, &last));
-  settle(f);
+  run_until_idle(f);
   take_one(f, CMT_EVENT_PEER_GONE, CMT_ECANCELED); /* They take turns. */
-  settle(f);
+  run_until_idle(f);
   ev = take(f, CMT_EVENT_POST, CMT_ECLOSED);
   assert_ptr_equal(&last, ev.arg);
   assert_ptr_equal(p, ev.peer);
@@ -311,11 +311,11 @@ static void a_closed_mailbox_drops_posts_to_peers(void **state) {
   meet(f);
   p = test_node_peer(&f->b);
   assert_cmt(CMT_OK, cmt_peer_post(p, &before));
-  settle(f);
+  run_until_idle(f);
   cmt_mailbox_close(mailbox(f));
   assert_null(before.internal.owner);
   assert_cmt(CMT_OK, cmt_peer_post(p, &after));
-  settle(f);
+  run_until_idle(f);
   assert_null(after.internal.owner);
 }
 
@@ -326,15 +326,15 @@ static void a_timer_and_a_post_are_events(void **state) {
   cmt_mailbox_event ev;
 
   test_node_start(&f->b);
-  settle(f);
+  run_until_idle(f);
   assert_cmt(CMT_OK, cmt_switch_timer(f->b.sw, &t, CMT_SECONDS(1)));
   assert_cmt(CMT_OK, cmt_switch_post(f->b.sw, &p));
-  settle(f);
+  run_until_idle(f);
   ev = take(f, CMT_EVENT_POST, CMT_OK);
   assert_ptr_equal(&p, ev.arg);
   assert_cmt(CMT_OK, cmt_switch_post(f->b.sw, &p));
   done(f, &ev);
-  settle(f);
+  run_until_idle(f);
   take_one(f, CMT_EVENT_POST, CMT_OK);
   assert_empty(f);
   test_loop_advance(f->w.loop, CMT_SECONDS(1));
@@ -349,32 +349,32 @@ static void a_timer_whose_event_waits_is_cancelled_and_moved(void **state) {
   cmt_timer t = {.arg = &t};
 
   test_node_start(&f->b);
-  settle(f);
+  run_until_idle(f);
   assert_cmt(CMT_OK, cmt_switch_timer(f->b.sw, &t, 0));
-  settle(f);
+  run_until_idle(f);
   assert_true(cmt_switch_timer_cancel(f->b.sw, &t));
   assert_empty(f);
   assert_cmt(CMT_OK, cmt_switch_timer(f->b.sw, &t, 0));
-  settle(f);
+  run_until_idle(f);
   assert_cmt(CMT_OK, cmt_switch_timer(f->b.sw, &t, CMT_SECONDS(1)));
-  settle(f);
+  run_until_idle(f);
   assert_empty(f);
   test_loop_advance(f->w.loop, CMT_SECONDS(1));
   take_one(f, CMT_EVENT_TIMER, CMT_OK);
   assert_false(cmt_switch_timer_cancel(f->b.sw, &t));
 }
 
-static void the_end_of_the_switch_is_told_by_events(void **state) {
+static void the_end_of_the_switch_is_reported_by_events(void **state) {
   fixture *f = *state;
   cmt_timer t[2] = {{.arg = &t[0]}, {.arg = &t[1]}};
   cmt_mailbox_event ev;
 
   test_node_start(&f->b);
-  settle(f);
+  run_until_idle(f);
   assert_cmt(CMT_OK, cmt_switch_timer(f->b.sw, &t[0], CMT_NEVER));
   assert_cmt(CMT_OK, cmt_switch_timer(f->b.sw, &t[1], CMT_NEVER));
   cmt_switch_stop(f->b.sw, 0);
-  settle(f);
+  run_until_idle(f);
   take_one(f, CMT_EVENT_TIMER, CMT_ECANCELED);
   assert_true(cmt_switch_timer_cancel(f->b.sw, &t[0]) ||
               cmt_switch_timer_cancel(f->b.sw, &t[1]));
@@ -383,19 +383,19 @@ static void the_end_of_the_switch_is_told_by_events(void **state) {
 
 /* ---- several at once ---- */
 
-static void several_events_are_taken_in_one_call(void **state) {
+static void several_events_are_received_in_one_call(void **state) {
   fixture *f = *state;
   cmt_timer t[5] = {{.arg = NULL}};
   cmt_mailbox_event events[4];
 
   meet(f);
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "one"));
-  settle(f);
+  run_until_idle(f);
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "two"));
   for (int i = 0; i < 5; i++) {
     assert_cmt(CMT_OK, cmt_switch_timer(f->b.sw, &t[i], 0));
   }
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(4, cmt_mailbox_next_many(mailbox(f), events, 4, 0));
   assert_int_equal(CMT_EVENT_MESSAGE, events[0].kind == CMT_EVENT_MESSAGE
                                         ? events[0].kind
@@ -443,13 +443,13 @@ static void a_switch_ends_when_its_mailbox_is_given_up(void **state) {
   meet(f);
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "nobody reads this"));
   reject(f, true);
-  settle(f);
+  run_until_idle(f);
   cmt_switch_stop(f->b.sw, CMT_NEVER);
   test_loop_advance(f->w.loop, CMT_SECONDS(60));
   assert_false(cmt__switch_is_finished(f->b.sw));
   cmt_mailbox_close(mailbox(f));
   cmt_mailbox_close(mailbox(f));
-  settle(f);
+  run_until_idle(f);
   assert_true(cmt__switch_is_finished(f->b.sw));
   assert_cmt(CMT_ECLOSED, cmt_mailbox_next(mailbox(f), &ev, 0));
 }
@@ -468,12 +468,12 @@ static void what_comes_later_is_dropped(void **state) {
   assert_cmt(CMT_OK, send_async(f, test_node_peer(&f->b), &req));
   assert_cmt(CMT_OK, cmt_switch_timer(f->b.sw, &t, 0));
   reject(f, true);
-  settle(f);
+  run_until_idle(f);
   assert_false(cmt_switch_timer_cancel(f->b.sw, &t));
   assert_cmt(CMT_OK, send_async(f, test_node_peer(&f->b), &req));
   assert_cmt(CMT_ECLOSED, cmt_mailbox_next(mailbox(f), &ev, 0));
   cmt_peer_stop(test_node_peer(&f->b), CMT_EREACTOR, 0);
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(0, cmt_switch_peers(f->b.sw, NULL, 0));
 }
 
@@ -490,11 +490,11 @@ static void an_event_that_is_out_is_waited_for(void **state) {
   test_loop_advance(f->w.loop, CMT_SECONDS(60));
   assert_false(cmt__switch_is_finished(f->b.sw));
   done(f, &ev);
-  settle(f);
+  run_until_idle(f);
   assert_true(cmt__switch_is_finished(f->b.sw));
 }
 
-static void what_nobody_took_goes_with_the_switch(void **state) {
+static void events_not_received_go_with_the_switch(void **state) {
   fixture *f = *state;
   cmt_timer t = {.arg = NULL};
 
@@ -502,13 +502,13 @@ static void what_nobody_took_goes_with_the_switch(void **state) {
   reject(f, true);
   assert_cmt(CMT_OK, cmt_switch_timer(f->b.sw, &t, 0));
   cmt_switch_stop(f->b.sw, 0);
-  settle(f);
+  run_until_idle(f);
   assert_cmt(CMT_OK, cmt_switch_delete(f->b.sw));
   f->b.sw = NULL;
   assert_null(t.internal.owner);
 }
 
-static void a_wrong_name_is_told(void **state) {
+static void a_wrong_name_is_reported(void **state) {
   fixture *f = *state;
   cmt_why why;
 
@@ -534,14 +534,14 @@ int main(void) {
     TEST(a_closed_mailbox_drops_posts_to_peers),
     TEST(a_timer_and_a_post_are_events),
     TEST(a_timer_whose_event_waits_is_cancelled_and_moved),
-    TEST(the_end_of_the_switch_is_told_by_events),
-    TEST(several_events_are_taken_in_one_call),
+    TEST(the_end_of_the_switch_is_reported_by_events),
+    TEST(several_events_are_received_in_one_call),
     TEST(elements_may_be_larger_than_ours),
     TEST(a_switch_ends_when_its_mailbox_is_given_up),
     TEST(what_comes_later_is_dropped),
     TEST(an_event_that_is_out_is_waited_for),
-    TEST(what_nobody_took_goes_with_the_switch),
-    TEST(a_wrong_name_is_told),
+    TEST(events_not_received_go_with_the_switch),
+    TEST(a_wrong_name_is_reported),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,7 +48,7 @@ static void a_deletion_waits_for_no_mailbox_that_was_given_up(void **state) {
   assert_cmt(CMT_OK, cmt_switch_delete(b));
 }
 
-static void whoever_waits_is_told_that_it_is_given_up(void **state) {
+static void waiting_threads_learn_that_it_is_closed(void **state) {
   cmt_reactor in_mailbox = reactor;
   char addr[CMT_NET_ADDR_TEXT_SIZE];
   pthread_t thread;
@@ -72,7 +72,7 @@ static void whoever_waits_is_told_that_it_is_given_up(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_deletion_waits_for_no_mailbox_that_was_given_up),
-    cmocka_unit_test(whoever_waits_is_told_that_it_is_given_up),
+    cmocka_unit_test(waiting_threads_learn_that_it_is_closed),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

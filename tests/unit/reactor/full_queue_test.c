@@ -25,7 +25,7 @@ typedef struct side {
   char addr[CMT_NET_ADDR_TEXT_SIZE];
   test_watch watch;
   unsigned added, began, heard;
-  bool held, answers;
+  bool blocked, answers;
 } side;
 
 static void on_add(void *self, cmt_peer *p) {
@@ -44,7 +44,7 @@ static cmt_err on_bulk(void *self, cmt_peer *p, uint8_t channel, cmt_buf *msg) {
   test_watch_lock(&s->watch);
   s->began++;
   pthread_cond_broadcast(&s->watch.cond);
-  while (s->held) {
+  while (s->blocked) {
     pthread_cond_wait(&s->watch.cond, &s->watch.lock);
   }
   test_watch_unlock(&s->watch);
@@ -86,7 +86,7 @@ static void side_start(side *s, cmt_delivery delivery) {
 
 static void side_end(side *s) {
   test_watch_lock(&s->watch);
-  s->held = false;
+  s->blocked = false;
   test_watch_unlock(&s->watch);
   assert_cmt(CMT_OK, cmt_switch_delete(s->sw));
   test_watch_fini(&s->watch);
@@ -94,7 +94,7 @@ static void side_end(side *s) {
 
 /* A whole window of bulk, then round trips of votes. */
 static void try_window(size_t len) {
-  side a = {.answers = false}, b = {.answers = true, .held = true};
+  side a = {.answers = false}, b = {.answers = true, .blocked = true};
   uint8_t *data = calloc(1, len);
   cmt_peer *p = NULL;
 
@@ -170,7 +170,7 @@ static void take_all(fixture *f) {
 
   while (cmt_mailbox_next(m, &ev, 0) == CMT_OK) {
     cmt_mailbox_done(m, &ev);
-    test_loop_settle(f->t.w.loop);
+    test_loop_run_until_idle(f->t.w.loop);
   }
 }
 
@@ -179,7 +179,7 @@ static int teardown(void **state) {
 
   test_node_fini(&f->t.a);
   cmt_switch_stop(f->t.b.sw, 0);
-  test_loop_settle(f->t.w.loop);
+  test_loop_run_until_idle(f->t.w.loop);
   take_all(f);
   test_node_fini(&f->t.b);
   test_world_fini(&f->t.w);
@@ -202,13 +202,13 @@ static void meet(fixture *f) {
 static void fill(fixture *f) {
   for (int i = 0; i < 6; i++) {
     assert_cmt(CMT_OK, test_node_say(&f->t.a, TEST_CHAT, "bulk"));
-    test_loop_settle(f->t.w.loop);
+    test_loop_run_until_idle(f->t.w.loop);
   }
   assert_true(test_node_peer(&f->t.b)->link->paused);
 }
 
 static void
-a_full_queue_that_delays_an_urgent_channel_is_told_once(void **state) {
+a_full_queue_that_delays_an_urgent_channel_is_reported_once(void **state) {
   fixture *f = *state;
   cmt_peer *p;
   char told[256];
@@ -230,7 +230,7 @@ a_full_queue_that_delays_an_urgent_channel_is_told_once(void **state) {
   }
   assert_int_equal(1, f->lines);
   cmt_peer_stop(p, CMT_ECANCELED, 0); /* The next connection is told anew. */
-  test_loop_settle(f->t.w.loop);
+  test_loop_run_until_idle(f->t.w.loop);
   take_all(f);
   test_loop_advance(f->t.w.loop, CMT_SECONDS(2));
   test_node_dial(&f->t.a, f->t.b.addr, 0);
@@ -238,7 +238,7 @@ a_full_queue_that_delays_an_urgent_channel_is_told_once(void **state) {
   assert_int_equal(2, f->lines);
 }
 
-static void one_that_delays_no_urgent_channel_is_not_told(void **state) {
+static void one_that_delays_no_urgent_channel_is_not_reported(void **state) {
   fixture *f = *state;
 
   add_votes(&f->t.a, CMT_TRAFFIC_NORMAL);
@@ -262,8 +262,8 @@ static void nor_is_one_of_a_peer_that_lacks_it(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(by_default_a_window_of_bulk_delays_no_vote),
-    TEST(a_full_queue_that_delays_an_urgent_channel_is_told_once),
-    TEST(one_that_delays_no_urgent_channel_is_not_told),
+    TEST(a_full_queue_that_delays_an_urgent_channel_is_reported_once),
+    TEST(one_that_delays_no_urgent_channel_is_not_reported),
     TEST(nor_is_one_of_a_peer_that_lacks_it),
   };
 

@@ -252,7 +252,7 @@ static void a_peer_that_goes_while_it_is_stopped_is_nobodys(void **state) {
   assert_false(f->inboxes[0]->waits);
 }
 
-static void whoever_waits_is_told_of_the_end(void **state) {
+static void waiting_threads_learn_of_the_end(void **state) {
   fixture *f = *state;
   cmt_mailbox_event ev;
 
@@ -288,7 +288,7 @@ static unsigned idle_of(cmt_mailbox *m) {
 
 /* Its lock and its counts live until the last of those that it told has left,
    though the application has no way to know when that is. */
-static void its_end_waits_for_whoever_it_told(void **state) {
+static void its_end_waits_for_whoever_it_notified(void **state) {
   fixture *f = *state;
   pthread_t threads[WAITERS];
   cmt_mailbox *m;
@@ -316,7 +316,7 @@ static void its_end_waits_for_whoever_it_told(void **state) {
 
 static unsigned released;
 
-/* Takes the lock of the mailbox, and no lock of ours is held. */
+/* Acquires the lock of the mailbox, and none of ours is locked. */
 static void on_release(void *arg) {
   fixture *f = arg;
 
@@ -371,8 +371,7 @@ a_release_may_take_the_lock_wherever_its_message_ends(void **state) {
 
 /* ---- waiting ---- */
 
-static void
-the_descriptor_is_readable_while_something_can_be_taken(void **state) {
+static void the_descriptor_is_readable_while_an_event_is_ready(void **state) {
   fixture *f = *state;
   cmt_mailbox_event ev;
 
@@ -406,7 +405,7 @@ static void letter_take(cmt__event_source *s, cmt_mailbox_event *out) {
 }
 
 /* Each source in its turn, as long as it has one, and peers between them. */
-static void sources_and_peers_take_turns(void **state) {
+static void sources_and_peers_alternate(void **state) {
   fixture *f = *state;
   letters list[3] = {{.letter = 'a'}, {.letter = 'b'}, {.letter = 'c'}};
   const size_t counts[] = {4, 1, 2};
@@ -556,11 +555,11 @@ int main(void) {
     TEST(a_reactor_that_refuses_gets_only_the_end),
     TEST(in_a_hurry_all_messages_are_dropped),
     TEST(a_peer_that_goes_while_it_is_stopped_is_nobodys),
-    TEST(whoever_waits_is_told_of_the_end),
-    TEST(its_end_waits_for_whoever_it_told),
-    TEST(the_descriptor_is_readable_while_something_can_be_taken),
+    TEST(waiting_threads_learn_of_the_end),
+    TEST(its_end_waits_for_whoever_it_notified),
+    TEST(the_descriptor_is_readable_while_an_event_is_ready),
     TEST(a_release_may_take_the_lock_wherever_its_message_ends),
-    TEST(sources_and_peers_take_turns),
+    TEST(sources_and_peers_alternate),
     TEST(a_timeout_passes),
     TEST(threads_take_each_peer_in_its_order),
   };

@@ -41,7 +41,7 @@ static inline void on_gone(cmt__inbox *b) {
   atomic_fetch_add(&gone_count, 1);
 }
 
-static inline void on_ring(void *arg) { (void)arg; }
+static inline void on_wake(void *arg) { (void)arg; }
 
 /* In all |total|, of which each peer has an equal share. */
 static inline void start(fixture *f, size_t total) {
@@ -64,7 +64,7 @@ static inline void start(fixture *f, size_t total) {
 
     assert_cmt(CMT_OK, cmt__send_queue_init(&p->send_queue, &f->env.env,
                                             f->channels, 3, 7));
-    p->send_queue.wake = on_ring;
+    p->send_queue.wake = on_wake;
     f->inboxes[i] =
       cmt__alloc_zero(&f->env.env, cmt__inbox_size(&f->mailbox->quota));
     assert_non_null(f->inboxes[i]);

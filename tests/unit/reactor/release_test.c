@@ -147,7 +147,9 @@ static void wait_adopted(fixture *f, uint64_t timeout_ns) {
   assert_cmt(CMT_OK, cmt_peer_send_async(f->peer, TEST_CHAT, adopted(f), req));
 }
 
-static void settle(fixture *f) { test_loop_settle(f->t.w.loop); }
+static void run_until_idle(fixture *f) {
+  test_loop_run_until_idle(f->t.w.loop);
+}
 
 /* From now on the network takes nothing of node a. */
 static void dam(fixture *f) {
@@ -166,56 +168,56 @@ static void meet(fixture *f) {
 
 static void is_cut(fixture *f) {
   say_adopted(f, 3);
-  settle(f);
+  run_until_idle(f);
 }
 
 static void queue_up(fixture *f) {
   dam(f);
   say_adopted(f, QUEUE);
-  settle(f);
+  run_until_idle(f);
 }
 
 static void its_connection_is_lost(fixture *f) {
   queue_up(f);
   test_conn_cut(test_loop_conn(f->t.w.loop, 0));
-  settle(f);
+  run_until_idle(f);
 }
 
 static void the_other_side_hangs_up(fixture *f) {
   queue_up(f);
   cmt_peer_stop(test_node_peer(&f->t.b), CMT_ECANCELED, 0);
-  settle(f);
+  run_until_idle(f);
 }
 
 static void its_peer_is_stopped(fixture *f) {
   queue_up(f);
   cmt_peer_stop(f->peer, CMT_ECANCELED, 0);
-  settle(f);
+  run_until_idle(f);
 }
 
 static void the_flush_of_a_stop_takes_too_long(fixture *f) {
   queue_up(f);
   cmt_peer_stop(f->peer, CMT_ECANCELED, CMT_SECONDS(1));
-  settle(f);
+  run_until_idle(f);
   test_loop_advance(f->t.w.loop, CMT_SECONDS(2));
 }
 
 static void the_switch_stops(fixture *f) {
   queue_up(f);
   cmt_switch_stop(f->t.a.sw, 0);
-  settle(f);
+  run_until_idle(f);
 }
 
-static void it_was_not_taken_from_the_gate(fixture *f) {
+static void it_was_not_removed_from_the_queue(fixture *f) {
   say_adopted(f, QUEUE);
   cmt_peer_stop(f->peer, CMT_ECANCELED, 0);
-  settle(f);
+  run_until_idle(f);
 }
 
 static void there_is_no_memory_to_queue_it(fixture *f) {
   say_adopted(f, 1);
   f->t.w.env.fail_at = f->t.w.env.allocs;
-  settle(f);
+  run_until_idle(f);
   f->t.w.env.fail_at = SIZE_MAX;
 }
 
@@ -225,9 +227,9 @@ static void it_waited_for_room(fixture *f) {
   for (int i = 0; i < 4; i++) {
     wait_adopted(f, CMT_NEVER);
   }
-  settle(f);
+  run_until_idle(f);
   test_conn_cut(test_loop_conn(f->t.w.loop, 0));
-  settle(f);
+  run_until_idle(f);
 }
 
 static void its_time_passed(fixture *f) {
@@ -235,19 +237,19 @@ static void its_time_passed(fixture *f) {
   say_adopted(f, 1);
   wait_adopted(f, 0);
   wait_adopted(f, CMT_SECONDS(1));
-  settle(f);
+  run_until_idle(f);
   test_loop_advance(f->t.w.loop, CMT_SECONDS(2));
   test_conn_cut(test_loop_conn(f->t.w.loop, 0));
-  settle(f);
+  run_until_idle(f);
 }
 
 static void a_stop_refuses_what_waits(fixture *f) {
   queue_up(f);
   say_adopted(f, 1);
   wait_adopted(f, CMT_NEVER);
-  settle(f);
+  run_until_idle(f);
   cmt_peer_stop(f->peer, CMT_ECANCELED, 0);
-  settle(f);
+  run_until_idle(f);
 }
 
 /* The reference of the call is the last one: nobody has room. */
@@ -260,23 +262,23 @@ static void a_broadcast_reaches_nobody(fixture *f) {
              cmt_switch_broadcast(f->t.a.sw, TEST_CHAT, adopted(f), &counts));
   assert_int_equal(1, counts.full);
   test_conn_cut(test_loop_conn(f->t.w.loop, 0));
-  settle(f);
+  run_until_idle(f);
 }
 
 static void a_broadcast_ends_with_its_peer(fixture *f) {
   dam(f);
   assert_cmt(CMT_OK,
              cmt_switch_broadcast(f->t.a.sw, TEST_CHAT, adopted(f), NULL));
-  settle(f);
+  run_until_idle(f);
   test_conn_cut(test_loop_conn(f->t.w.loop, 0));
-  settle(f);
+  run_until_idle(f);
 }
 
 static void its_send_is_refused(fixture *f) {
   cmt_buf *msg;
 
   cmt_peer_stop(f->peer, CMT_ECANCELED, 0);
-  settle(f);
+  run_until_idle(f);
   msg = adopted(f);
   assert_cmt(CMT_ECLOSED, cmt_peer_try_send(f->peer, TEST_CHAT, msg));
   cmt_buf_unref(msg);
@@ -289,7 +291,7 @@ static void (*const places[])(fixture *f) = {
   its_peer_is_stopped,
   the_flush_of_a_stop_takes_too_long,
   the_switch_stops,
-  it_was_not_taken_from_the_gate,
+  it_was_not_removed_from_the_queue,
   there_is_no_memory_to_queue_it,
   it_waited_for_room,
   its_time_passed,
@@ -388,7 +390,7 @@ static void so_may_the_destructor_of_a_value(void **state) {
     assert_int_equal(1, f->released);
     assert_cmt(CMT_OK, cmt_peer_set_value(f->peer, "value", NULL, NULL));
     assert_int_equal(2, f->released);
-    settle(f);
+    run_until_idle(f);
     fixture_delete(f);
   }
 }
@@ -412,7 +414,7 @@ static void so_may_one_that_goes_with_its_peer(void **state) {
   cmt_peer_unref(f->peer);
   f->peer = NULL;
   test_conn_cut(test_loop_conn(f->t.w.loop, 0));
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(1, f->released);
   fixture_delete(f);
 }

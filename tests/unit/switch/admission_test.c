@@ -187,7 +187,7 @@ static void whole_keys_keep_nobody_out(void **state) {
 static void come(fixture *f, hostile *h, const char *from) {
   test_loop_set_source(f->w.loop, from);
   hostile_dial(h, f->w.loop, f->at.addr);
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
 }
 
 /* A connection whose key has arrived, and that does not read our answer. */
@@ -198,7 +198,7 @@ static void come_with_key(fixture *f, hostile *h, const char *from) {
   test_loop_conn(f->w.loop, test_loop_conn_count(f->w.loop) - 1)
     ->dir[TEST_ACCEPTOR]
     .stalled = true;
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
 }
 
 static void leave_all(hostile *list, size_t count) {
@@ -363,7 +363,7 @@ static size_t left_of(fixture *f, const char *from, int count) {
     left += !h[i].ended;
   }
   leave_all(h, (size_t)count);
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   (void)test_node_log(&f->at);
   return left;
 }
@@ -496,7 +496,7 @@ static void dials_have_places_of_their_own(void **state) {
                cmt_switch_dial(f->at.sw, f->friends[i].addr,
                                i % 2 == 0 ? CMT_DIAL_PERSISTENT : 0, NULL));
   }
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   no_dial_was_rejected(&f->at);
   assert_int_equal(4, status_of(&f->at).outbound_peers);
   assert_false(h[0].ended);
@@ -625,14 +625,14 @@ static void a_place_that_is_kept_no_more(void **state) {
              cmt_switch_dial(
                f->at.sw, "00112233445566778899aabbccddeeff00112233@10.1.0.1:9",
                CMT_DIAL_PERSISTENT, NULL));
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   come(f, &h[0], "10.1.0.1");
   come(f, &h[1], "10.0.0.1");
   assert_ended(h, "..");
   come(f, &h[2], "10.1.0.1");
   assert_ended(h, ".x.");
   cmt_switch_stop(f->at.sw, 0);
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   assert_ended(h, "xxx");
   leave_all(h, 3);
 }
@@ -836,7 +836,7 @@ static void the_place_of_the_first_is_kept(void **state) {
     test_loop_step(f->w.loop);
   }
   test_conn_cut(test_loop_conn(f->w.loop, 0));
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   assert_int_equal(FULL, status_of(&f->at).inbound_peers);
   assert_int_equal(1, cmt_switch_peers(again->sw, NULL, 0));
   (void)test_node_log(&f->at);

@@ -192,7 +192,7 @@ static void a_ban_counts_from_when_the_loop_sees_it(void **state) {
   assert_int_equal(0, cmt__bans_list(&f->b, NULL, 0, sizeof(cmt_ban)));
 }
 
-static void the_next_end_is_told(void **state) {
+static void the_next_end_is_reported(void **state) {
   fixture *f = *state;
 
   assert_cmt(CMT_OK, ban(f, ID, CMT_NEVER));
@@ -318,7 +318,7 @@ int main(void) {
     TEST(a_range_covers_its_addresses_alone),
     TEST(the_longest_ban_of_an_address_counts),
     TEST(a_ban_counts_from_when_the_loop_sees_it),
-    TEST(the_next_end_is_told),
+    TEST(the_next_end_is_reported),
     TEST(another_ban_of_a_subject_takes_the_place_of_the_first),
     TEST(the_one_that_ends_soonest_goes),
     TEST(a_shorter_ban_drives_none_out),

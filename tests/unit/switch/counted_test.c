@@ -65,7 +65,7 @@ static void send_batch(fixture *f, cmt_buf *config) {
                  cmt_peer_try_send_bytes(p, TEST_CHAT, bytes, sizeof bytes));
     }
   }
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
 }
 
 static cost measure(fixture *f, cmt_buf *config, int batches) {
@@ -95,7 +95,7 @@ static cost measure(fixture *f, cmt_buf *config, int batches) {
   return c;
 }
 
-static void a_mib_takes_at_most_20_writes_and_20_reads(void **state) {
+static void a_mib_needs_at_most_20_writes_and_20_reads(void **state) {
   fixture *f = *state;
   cost c;
 
@@ -106,7 +106,7 @@ static void a_mib_takes_at_most_20_writes_and_20_reads(void **state) {
 }
 
 static void
-a_message_takes_1_allocation_to_send_and_2_to_receive(void **state) {
+a_message_needs_1_allocation_to_send_and_2_to_receive(void **state) {
   fixture *f = *state;
   cost c;
 
@@ -116,7 +116,7 @@ a_message_takes_1_allocation_to_send_and_2_to_receive(void **state) {
   assert_true(c.recv_allocs <= 2);
 }
 
-static void a_shared_buffer_takes_no_allocation(void **state) {
+static void a_shared_buffer_needs_no_allocation(void **state) {
   fixture *f = *state;
   cmt_buf *config;
   cost c;
@@ -131,7 +131,7 @@ static void a_shared_buffer_takes_no_allocation(void **state) {
   cmt_buf_unref(config);
 }
 
-static void small_packets_take_no_more(void **state) {
+static void small_packets_need_no_more(void **state) {
   fixture *f = *state;
   cost c;
 
@@ -147,10 +147,10 @@ static void small_packets_take_no_more(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
   const struct CMUnitTest tests[] = {
-    TEST(a_mib_takes_at_most_20_writes_and_20_reads),
-    TEST(a_message_takes_1_allocation_to_send_and_2_to_receive),
-    TEST(a_shared_buffer_takes_no_allocation),
-    TEST(small_packets_take_no_more),
+    TEST(a_mib_needs_at_most_20_writes_and_20_reads),
+    TEST(a_message_needs_1_allocation_to_send_and_2_to_receive),
+    TEST(a_shared_buffer_needs_no_allocation),
+    TEST(small_packets_need_no_more),
   };
 #undef TEST
 

@@ -11,20 +11,20 @@
 typedef struct place {
   cmt_dial_state state;
   const char *host;
-  bool starts, settles, stalls, listens, once;
+  bool starts, runs_idle, stalls, listens, once;
 } place;
 
 static const place places[] = {
   {CMT_DIAL_QUEUED, "10.0.0.2", .starts = false},
   {CMT_DIAL_QUEUED, "10.0.0.2", .starts = true},
-  {CMT_DIAL_RESOLVING, "b.test", .starts = true, .settles = true},
-  {CMT_DIAL_CONNECTING, "10.0.0.9", .starts = true, .settles = true},
-  {CMT_DIAL_HANDSHAKE, "10.0.0.2", .starts = true, .settles = true,
+  {CMT_DIAL_RESOLVING, "b.test", .starts = true, .runs_idle = true},
+  {CMT_DIAL_CONNECTING, "10.0.0.9", .starts = true, .runs_idle = true},
+  {CMT_DIAL_HANDSHAKE, "10.0.0.2", .starts = true, .runs_idle = true,
    .stalls = true, .listens = true},
-  {CMT_DIAL_WAITING, "10.0.0.2", .starts = true, .settles = true},
-  {CMT_DIAL_CONNECTED, "10.0.0.2", .starts = true, .settles = true,
+  {CMT_DIAL_WAITING, "10.0.0.2", .starts = true, .runs_idle = true},
+  {CMT_DIAL_CONNECTED, "10.0.0.2", .starts = true, .runs_idle = true,
    .listens = true},
-  {CMT_DIAL_ENDED, "10.0.0.2", .starts = true, .settles = true, .once = true},
+  {CMT_DIAL_ENDED, "10.0.0.2", .starts = true, .runs_idle = true, .once = true},
 };
 
 static void bring_to(fixture *f, const place *p) {
@@ -43,8 +43,8 @@ static void bring_to(fixture *f, const place *p) {
   }
   assert_cmt(CMT_OK,
              cmt_switch_dial_new(f->a.sw, f->at, &f->o, &f->dial, NULL));
-  if (p->settles) {
-    test_loop_settle(f->w.loop);
+  if (p->runs_idle) {
+    test_loop_run_until_idle(f->w.loop);
   }
   assert_int_equal(p->state, status_of(f).state);
 }
@@ -74,7 +74,7 @@ static void check_cancelled(fixture *f, const place *p) {
   with = cmt_switch_memory_max(f->a.sw);
   cmt_dial_cancel(f->dial);
   assert_int_equal(0, cmt_switch_dials(f->a.sw, NULL, 0));
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   assert_int_equal(tries, cancelled_of(f));
   without = cmt_switch_memory_max(f->a.sw);
   assert_true(without < with);
@@ -89,7 +89,7 @@ static void check_cancelled(fixture *f, const place *p) {
   /* The id may be dialed again. */
   dial(f);
   cmt_dial_cancel(f->dial);
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   assert_int_equal(without, cmt_switch_memory_max(f->a.sw));
 }
 
@@ -156,7 +156,7 @@ static void dials_without_a_handle_are_cancelled_by_id(void **state) {
       assert_int_equal(1, cmt_switch_dial_cancel(f->a.sw, &f->id));
       assert_cmt(CMT_OK, cmt_switch_start(f->a.sw, NULL));
     }
-    test_loop_settle(f->w.loop);
+    test_loop_run_until_idle(f->w.loop);
   }
   assert_false(cmt_peer_is_persistent(test_node_peer(&f->a)));
   assert_int_equal(0, dials_of(f));
@@ -169,9 +169,9 @@ static void dials_without_a_handle_are_cancelled_by_id(void **state) {
   cmt_dial_cancel(f->dial);
   assert_cmt(CMT_OK,
              cmt_switch_dial(f->a.sw, f->at, CMT_DIAL_PERSISTENT, NULL));
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   assert_int_equal(1, cmt_switch_dial_cancel(f->a.sw, &shouted));
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   assert_int_equal(0, dials_of(f));
   assert_non_null(test_node_peer(&f->a)); /* It stays, */
   cmt_peer_stop(test_node_peer(&f->a), CMT_ECANCELED, 0);
@@ -205,7 +205,7 @@ static void an_outcome_cancels_another_dial(void **state) {
   assert_cmt(CMT_OK,
              cmt_switch_dial_new(f->a.sw, f->at, &f->o, &f->dial, NULL));
   f->to_cancel = &f->dial; /* The first outcome is that of the other. */
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   assert_int_equal(1, f->count);
   test_loop_advance(f->w.loop, CMT_SECONDS(1));
   assert_int_equal(1, cmt_switch_dials(f->a.sw, NULL, 0));

@@ -100,7 +100,7 @@ static int teardown(void **state) {
 static void dial(fixture *f) {
   assert_cmt(CMT_OK,
              cmt_switch_dial_new(f->a.sw, f->at, &f->o, &f->dial, NULL));
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
 }
 
 static inline cmt_dial_status status_of(const fixture *f) {

@@ -64,7 +64,7 @@ static void a_peer_begins_the_schedule_again(void **state) {
   assert_int_equal(CMT_NEVER, st.next_ns);
   assert_int_equal(3, st.attempts);
   cmt_peer_stop(test_node_peer(&f->a), CMT_ECANCELED, 0);
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   st = status_of(f);
   assert_int_equal(CMT_DIAL_WAITING, st.state);
   assert_int_equal(now_of(f) + CMT_SECONDS(5), st.next_ns);
@@ -108,7 +108,7 @@ static void a_dial_without_a_handle_has_outcomes_too(void **state) {
   f->o.persistent = false;
   test_node_start(&f->a);
   assert_cmt(CMT_OK, cmt_switch_dial_new(f->a.sw, f->at, &f->o, NULL, NULL));
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   assert_int_equal(1, f->count);
   assert_int_equal(0, cmt_switch_dials(f->a.sw, NULL, 0));
 }
@@ -153,7 +153,7 @@ static void a_stop_is_the_outcome_of_what_is_under_way(void **state) {
   dial(f);
   assert_int_equal(CMT_DIAL_CONNECTING, status_of(f).state);
   cmt_switch_stop(f->a.sw, 0);
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   assert_int_equal(1, f->count);
   assert_cmt(CMT_ECANCELED, f->last.why.err);
   assert_false(f->last.redials);
@@ -173,11 +173,11 @@ static void an_id_has_one_persistent_dial(void **state) {
 
   test_node_start(&f->a);
   snprintf(other, sizeof other, "%s@b.test:1", f->id.text);
-  for (int settled = 0; settled < 2; settled++) {
+  for (int idle = 0; idle < 2; idle++) {
     assert_cmt(CMT_OK,
                cmt_switch_dial_new(f->a.sw, f->at, &f->o, &f->dial, NULL));
-    if (settled) {
-      test_loop_settle(f->w.loop);
+    if (idle) {
+      test_loop_run_until_idle(f->w.loop);
     }
     assert_cmt(CMT_EDUPLICATE,
                cmt_switch_dial_new(f->a.sw, other, &f->o, &second, &why));
@@ -226,7 +226,7 @@ static void its_node_passes_them_when_it_comes_by_itself(void **state) {
   assert_false(cmt_peer_is_outbound(test_node_peer(&f->a)));
   cmt_dial_cancel(f->dial);
   cmt_peer_stop(test_node_peer(&f->a), CMT_ECANCELED, 0);
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   (void)test_node_log(&f->a);
   test_node_dial(&f->b, f->a.addr, 0);
   assert_string_equal("rejected inbound filter CMT_ELIMIT\n",
@@ -373,7 +373,7 @@ static void each_option_has_its_range(void **state) {
       fail_msg("%s", why.text);
     }
     cmt_dial_cancel(f->dial);
-    test_loop_settle(f->w.loop);
+    test_loop_run_until_idle(f->w.loop);
   }
 }
 
@@ -431,7 +431,7 @@ static void delays_grow_to_the_nanosecond(void **state) {
   }
 }
 
-static void a_dial_says_why_it_is_refused(void **state) {
+static void a_dial_reports_why_it_is_refused(void **state) {
   fixture *f = *state;
   cmt_why why;
 
@@ -461,7 +461,7 @@ static void without_memory_nothing_is_lost(void **state) {
     f->w.env.fail_at = f->w.env.allocs + n;
     err = cmt_switch_dial_new(f->a.sw, f->at, &f->o, &f->dial, &why);
     assert_cmt(err, why.err);
-    test_loop_settle(f->w.loop);
+    test_loop_run_until_idle(f->w.loop);
     lacked = f->w.env.allocs > f->w.env.fail_at;
     f->w.env.fail_at = SIZE_MAX;
     if (err == CMT_OK) {
@@ -470,7 +470,7 @@ static void without_memory_nothing_is_lost(void **state) {
       f->count = 0;
     }
     cmt_dial_cancel(f->dial);
-    test_loop_settle(f->w.loop);
+    test_loop_run_until_idle(f->w.loop);
     assert_int_equal(0, cmt_switch_dials(f->a.sw, NULL, 0));
   }
 }
@@ -496,7 +496,7 @@ int main(void) {
     TEST(the_defaults_are_these),
     TEST(an_hour_is_the_most_by_default),
     TEST(delays_grow_to_the_nanosecond),
-    TEST(a_dial_says_why_it_is_refused),
+    TEST(a_dial_reports_why_it_is_refused),
     TEST(without_memory_nothing_is_lost),
   };
 #undef TEST

@@ -64,7 +64,7 @@ static void end(fixture *f) {
   if (f->other != NULL) {
     cmt__listener_close(f->other);
   }
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   cmt_node_key_delete(f->key);
   test_world_fini(&f->w);
   free(f);
@@ -117,7 +117,7 @@ static bool has_line(void *arg) { return ((test_node *)arg)->log_len > 0; }
 /* Runs until the log of A has something to say, and what follows from it. */
 static const char *news(fixture *f) {
   test_loop_run_until(f->w.loop, has_line, &f->a, CMT_SECONDS(30));
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   return test_node_log(&f->a);
 }
 
@@ -275,7 +275,7 @@ static void returns_from(fixture *f, const char *hosts) {
   size_t before = test_loop_conn_count(f->w.loop);
 
   cmt_peer_stop(test_node_peer(&f->a), CMT_ECANCELED, 0);
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   (void)test_node_log(&f->a);
   assert_string_equal(ADDED, news(f));
   assert_string_equal(hosts, dialed_hosts(f, before));
@@ -311,7 +311,7 @@ static void a_good_address_that_is_no_answer_any_more_is_left(void **state) {
   f->b.options.laddr = "10.0.0.5:26656";
   test_node_start(&f->b);
   is_named(f, "10.0.0.3,10.0.0.5");
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   (void)test_node_log(&f->a);
   assert_string_equal(ADDED, news(f));
   assert_string_equal("3 2 3 5", dialed_hosts(f, 0));
@@ -333,7 +333,7 @@ static void a_good_address_that_turned_bad_comes_last(void **state) {
   f->b.options.laddr = "10.0.0.2:26656";
   test_node_start(&f->b);
   other_listens(f, NULL);
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   (void)test_node_log(&f->a);
   assert_string_equal("rejected outbound secret_connection CMT_EHANDSHAKE "
                       "redials\n",
@@ -406,7 +406,7 @@ static bool fails_at(size_t at) {
   f->w.env.fail_at = f->w.env.allocs + at;
   if (cmt_switch_dial(f->a.sw, f->dialed, 0, NULL) == CMT_OK) {
     test_loop_run_until(f->w.loop, has_ended, f, CMT_SECONDS(60));
-    test_loop_settle(f->w.loop);
+    test_loop_run_until_idle(f->w.loop);
     st = status_of(&f->a);
     assert_int_equal(1, st.added + st.rejected);
     assert_int_equal(0, f->a.sw->dial_count);

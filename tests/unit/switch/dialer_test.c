@@ -124,7 +124,7 @@ static void a_dial_counts_until_it_has_ended(void **state) {
   one = cmt_switch_memory_max(f->a.sw) - before;
   assert_true(one > 0);
   (void)until_news(f);
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   assert_int_equal(before, cmt_switch_memory_max(f->a.sw));
   test_node_dial(&f->a, b_at(f, "10.0.0.2:26656"), CMT_DIAL_PERSISTENT);
   assert_int_equal(before + one, cmt_switch_memory_max(f->a.sw));
@@ -143,7 +143,7 @@ static void a_persistent_peer_is_redialed_until_it_comes(void **state) {
   test_node_start(&f->b);
   (void)test_node_log(&f->a);
   assert_gap(until_news(f));
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   assert_string_equal("init chat\nadd chat outbound\n", test_node_log(&f->a));
   assert_true(cmt_peer_is_persistent(test_node_peer(&f->a)));
 }
@@ -176,7 +176,7 @@ static void a_listener_that_dies_and_returns_elsewhere(void **state) {
   assert_string_equal("init chat\nadd chat outbound\n", test_node_log(&f->a));
   assert_int_equal(1, test_loop_resolves(f->w.loop));
   test_node_fini(&f->b);
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   assert_string_equal("remove chat CMT_EEOF\n", test_node_log(&f->a));
   assert_gap(until_news(f));
   assert_string_equal("rejected outbound transport CMT_EREFUSED redials\n",
@@ -184,7 +184,7 @@ static void a_listener_that_dies_and_returns_elsewhere(void **state) {
   test_loop_set_host(f->w.loop, "b.test", "10.0.0.3");
   b_returns(f, "10.0.0.3:26656");
   assert_gap(until_news(f));
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   assert_string_equal("init chat\nadd chat outbound\n", test_node_log(&f->a));
   assert_int_equal(3, test_loop_resolves(f->w.loop));
 }
@@ -196,10 +196,10 @@ static void a_peer_that_was_stopped_is_redialed(void **state) {
   test_node_start(&f->b);
   test_node_dial(&f->a, b_at(f, "10.0.0.2:26656"), CMT_DIAL_PERSISTENT);
   cmt_peer_stop(test_node_peer(&f->a), CMT_ECANCELED, 0);
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   (void)test_node_log(&f->a);
   assert_gap(until_news(f));
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   assert_string_equal("init chat\nadd chat outbound\n", test_node_log(&f->a));
 }
 
@@ -217,10 +217,10 @@ static void an_inbound_peer_holds_a_persistent_dial_back(void **state) {
   assert_string_equal("", test_node_log(&f->a)); /* No rejection, no dial. */
   assert_int_equal(2, test_loop_conn_count(f->w.loop));
   cmt_peer_stop(test_node_peer(&f->b), CMT_ECANCELED, 0);
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   assert_string_equal("remove chat CMT_EEOF\n", test_node_log(&f->a));
   assert_gap(until_news(f));
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   assert_string_equal("init chat\nadd chat outbound\n", test_node_log(&f->a));
 }
 
@@ -237,7 +237,7 @@ static void a_persistent_dial_of_a_peer_waits_for_its_end(void **state) {
   test_loop_advance(f->w.loop, CMT_SECONDS(50));
   assert_string_equal("", test_node_log(&f->a));
   cmt_peer_stop(test_node_peer(&f->b), CMT_ECANCELED, 0);
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   (void)test_node_log(&f->a);
   assert_gap(until_news(f));
 }
@@ -251,7 +251,7 @@ static void the_gap_begins_with_the_end_of_the_peer(void **state) {
   test_node_dial(&f->a, b_at(f, "10.0.0.2:26656"), CMT_DIAL_PERSISTENT);
   test_loop_advance(f->w.loop, CMT_MILLISECONDS(4900));
   cmt_peer_stop(test_node_peer(&f->b), CMT_ECANCELED, 0);
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   (void)test_node_log(&f->a);
   assert_gap(until_news(f));
 }
@@ -310,7 +310,7 @@ static void an_id_in_capitals_is_the_same_node(void **state) {
   assert_cmt(CMT_EDUPLICATE, cmt_switch_dial(f->a.sw, b_at(f, "10.0.0.2:26656"),
                                              CMT_DIAL_PERSISTENT, NULL));
   cmt_peer_stop(test_node_peer(&f->a), CMT_ECANCELED, 0);
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   (void)test_node_log(&f->a);
   assert_gap(until_news(f));
 }
@@ -336,10 +336,10 @@ static void dials_before_the_start_wait_for_it(void **state) {
   test_node_start(&f->b);
   assert_cmt(CMT_OK, test_node_new(&f->a, NULL));
   assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0, NULL));
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   assert_string_equal("", test_node_log(&f->a));
   assert_cmt(CMT_OK, cmt_switch_start(f->a.sw, NULL));
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   assert_string_equal("start chat\ninit chat\nadd chat outbound\n",
                       test_node_log(&f->a));
 }
@@ -360,7 +360,7 @@ static void a_stop_leaves_no_dial(void **state) {
   test_node_dial(&f->a, b_at(f, "10.0.0.2:26656"), CMT_DIAL_PERSISTENT);
   (void)test_node_log(&f->a);
   cmt_switch_stop(f->a.sw, 0);
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   assert_string_equal("stop chat\n", test_node_log(&f->a));
   assert_true(cmt__loop_next_timer(test_loop_base(f->w.loop)) == CMT_NEVER);
 }

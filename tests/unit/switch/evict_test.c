@@ -285,7 +285,7 @@ static void persistent_and_unconditional_peers_stay(void **state) {
   fill(f);
   assert_cmt(CMT_OK, cmt_switch_dial(f->at.sw, f->nodes[0].addr,
                                      CMT_DIAL_PERSISTENT, NULL));
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   (void)test_node_log(&f->at);
   worth(f, 0, -3);
   worth(f, 1, -2);

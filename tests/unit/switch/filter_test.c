@@ -73,7 +73,7 @@ static uint64_t handshakes_of(const test_node *n) {
 static cmt_err answer(fixture *f, size_t i, cmt_verdict verdict) {
   cmt_err err = cmt_admission_answer(&at_desk.requests[i], verdict);
 
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   return err;
 }
 
@@ -275,7 +275,7 @@ static void an_answer_after_the_end_changes_nothing(void **state) {
   f->b.options.filter_peer = desk_ask;
   meet(f);
   cmt_peer_stop(test_node_peer(&f->a), CMT_ECANCELED, 0);
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   assert_string_equal("rejected inbound filter CMT_EEOF\n",
                       test_node_log(&f->b));
   assert_int_equal(0, handshakes_of(&f->b));
@@ -295,7 +295,7 @@ static void an_end_after_the_answer_is_no_trouble(void **state) {
   memcpy(b.subject, id.text, sizeof id.text);
   assert_cmt(CMT_OK, cmt_switch_ban(f->b.sw, &b, NULL));
   assert_cmt(CMT_OK, cmt_admission_answer(&at_desk.requests[0], CMT_ADMIT));
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   assert_string_equal("rejected inbound filter CMT_EBANNED\n",
                       test_node_log(&f->b));
 }
@@ -306,7 +306,7 @@ static void a_cancelled_dial_is_asked_for_no_more(void **state) {
   f->a.options.filter_peer = desk_ask;
   meet(f);
   cmt_dial_cancel(f->dial);
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   assert_cmt(CMT_ECLOSED, answer(f, 0, CMT_ADMIT));
   assert_int_equal(0, peers_of(&f->a));
 }
@@ -317,7 +317,7 @@ static void a_stop_ends_what_waits(void **state) {
   f->b.options.filter_addr = desk_ask;
   meet(f);
   cmt_switch_stop(f->b.sw, 0);
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   assert_string_equal("rejected inbound transport CMT_ECANCELED\nstop chat\n",
                       test_node_log(&f->b));
   assert_cmt(CMT_ECLOSED, answer(f, 0, CMT_ADMIT));
@@ -331,7 +331,7 @@ static void what_waits_may_give_way(void **state) {
   meet(f);
   assert_cmt(CMT_OK,
              cmt_switch_dial(f->a.sw, OTHER "@10.0.0.2:26656", 0, NULL));
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   assert_int_equal(2, at_desk.asked);
   assert_string_equal("rejected inbound filter CMT_ELIMIT\n",
                       test_node_log(&f->b));
@@ -341,14 +341,15 @@ static void what_waits_may_give_way(void **state) {
 
 /* ---- beside others ---- */
 
-/* Two connections of one id wait; one is the peer, and the other is held. */
+/* Two connections of one id wait; one is the peer, and the other is on standby.
+ */
 static void two_of_one_id_may_wait(void **state) {
   fixture *f = *state;
 
   f->b.options.filter_peer = desk_ask;
   meet(f);
   assert_cmt(CMT_OK, cmt_switch_dial(f->b.sw, f->a.addr, 0, NULL));
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   test_loop_advance(f->w.loop, CMT_MILLISECONDS(100)); /* It is staggered. */
   assert_int_equal(2, at_desk.asked);
   assert_cmt(CMT_OK, answer(f, 1, CMT_ADMIT));
@@ -378,7 +379,7 @@ static void a_standby_is_not_asked_for_again(void **state) {
   assert_int_equal(2, at_desk.asked);
   at_desk.verdict = CMT_REFUSE;
   cmt_peer_stop(test_node_peer(&f->b), CMT_ECANCELED, 0);
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   assert_int_equal(2, at_desk.asked);
   assert_int_equal(1, peers_of(&f->b));
 }
@@ -403,7 +404,7 @@ static void without_memory_who_waits_is_refused(void **state) {
   for (size_t i = 0; at_desk.asked < ASKED_MAX && i < 60; i++) {
     f->w.env.fail_at = f->w.env.allocs + i;
     cmt_ignore(cmt_switch_dial(f->a.sw, f->at, 0, NULL));
-    test_loop_settle(f->w.loop);
+    test_loop_run_until_idle(f->w.loop);
     f->w.env.fail_at = SIZE_MAX;
     test_loop_advance(f->w.loop, CMT_SECONDS(20));
     assert_int_equal(0, handshakes_of(&f->b));

@@ -24,8 +24,8 @@ static cmt_switch_options options(void) {
   return o;
 }
 
-static cmt__floors settle(cmt_switch_options *o, const cmt_channel *list,
-                          size_t count) {
+static cmt__floors floors_of(cmt_switch_options *o, const cmt_channel *list,
+                             size_t count) {
   cmt__floors s;
   cmt_why why;
 
@@ -70,7 +70,7 @@ static void assert_taken(cmt_switch_options *o, const cmt_channel *list,
 /* Eighty peers, and half of each total. */
 static void the_defaults_have_these_floors(void **state) {
   cmt_switch_options o = options();
-  cmt__floors s = settle(&o, &usual, 1);
+  cmt__floors s = floors_of(&o, &usual, 1);
 
   (void)state;
   assert_int_equal(512 * MIB, o.recv_bytes_total_max);
@@ -90,7 +90,7 @@ static void defaults_grow_with_the_largest_message(void **state) {
   list[1].id = 0x41;
   list[1].recv_message_max = 600 * MIB;
   list[1].send_message_max = 600 * MIB;
-  s = settle(&o, list, 2);
+  s = floors_of(&o, list, 2);
   assert_int_equal(4 * 601 * MIB, s.recv.total);
   assert_int_equal(4 * 600 * MIB, s.send.total);
   assert_taken(&o, list, 2);
@@ -101,7 +101,7 @@ static void defaults_grow_with_the_largest_message(void **state) {
   /* Many peers have their floors. */
   o = options();
   o.inbound_peers_max = CMT_PEERS_MAX;
-  s = settle(&o, &usual, 1);
+  s = floors_of(&o, &usual, 1);
   assert_int_equal(CMT__FLOOR_MIN, s.recv.floor);
   assert_int_equal(CMT__FLOOR_MIN, s.send.floor);
 }
@@ -114,7 +114,7 @@ static void a_floor_is_no_more_than_a_peer_can_use(void **state) {
                              .recv_message_max = 1000,
                              .send_message_max = 700};
   cmt_switch_options o = options();
-  cmt__floors s = settle(&o, &small, 1);
+  cmt__floors s = floors_of(&o, &small, 1);
 
   (void)state;
   assert_int_equal(1000, s.recv.floor);
@@ -122,11 +122,11 @@ static void a_floor_is_no_more_than_a_peer_can_use(void **state) {
   o = options();
   o.inbound_peers_max = 1;
   o.outbound_peers_max = 0;
-  s = settle(&o, &usual, 1);
+  s = floors_of(&o, &usual, 1);
   assert_int_equal(CMT_MESSAGE_DEFAULT, s.recv.floor);
   assert_int_equal(32 * MIB, s.send.floor);
   o = options();
-  s = settle(&o, NULL, 0);
+  s = floors_of(&o, NULL, 0);
   assert_int_equal(0, s.recv.floor);
 }
 
@@ -140,7 +140,7 @@ static void a_largest_message_fits_whatever_others_hold(void **state) {
 
     o.recv_bytes_total_max = total;
     o.send_bytes_total_max = total;
-    s = settle(&o, &usual, 1);
+    s = floors_of(&o, &usual, 1);
     assert_int_equal(total, s.recv.total);
     assert_true(s.recv.floor >= CMT__FLOOR_MIN);
     assert_true(s.recv.floor + s.recv.pool >= CMT_MESSAGE_DEFAULT);

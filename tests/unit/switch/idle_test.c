@@ -92,7 +92,7 @@ static void talk(fixture *f, size_t i, size_t len) {
     assert_cmt(CMT_OK, cmt_peer_try_send_bytes(test_node_peer(&f->peers[i]),
                                                ids[k], bytes, len));
   }
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
 }
 
 /* A ping and its pong. */
@@ -110,7 +110,7 @@ static void node_infos_have_the_promised_size(void **state) {
 }
 
 /* The first peer brings memory that all share. */
-static void an_idle_peer_takes_at_most_4096_bytes(void **state) {
+static void an_idle_peer_needs_at_most_4096_bytes(void **state) {
   fixture *f = *state;
   size_t before = 0;
 
@@ -166,7 +166,7 @@ a_peer_that_is_gone_keeps_its_numbers_and_little_else(void **state) {
   p = cmt_peer_ref(test_node_peer(&f->hub));
   cmt_peer_get_status(p, &before);
   cmt_peer_stop(p, CMT_ECANCELED, 0);
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   with = f->env.live_bytes;
   cmt_peer_get_status(p, &after);
   assert_int_equal(CHANNELS, after.channel_count);
@@ -181,7 +181,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
   const struct CMUnitTest tests[] = {
     TEST(node_infos_have_the_promised_size),
-    TEST(an_idle_peer_takes_at_most_4096_bytes),
+    TEST(an_idle_peer_needs_at_most_4096_bytes),
     TEST(what_traffic_needed_is_given_back),
     TEST(a_peer_that_is_gone_keeps_its_numbers_and_little_else),
   };

@@ -23,7 +23,7 @@ static int setup(void **state) {
   return 0;
 }
 
-static void settle(fixture *f) { test_loop_settle(f->w.loop); }
+static void run_until_idle(fixture *f) { test_loop_run_until_idle(f->w.loop); }
 
 /* ======== Sending Messages ======== */
 
@@ -54,7 +54,7 @@ static void both_ways_to_send_belong_to_the_peer(void **state) {
   memcpy(cmt_buf_data(msg), "three", 5);
   assert_cmt(CMT_OK, cmt_peer_send_async(p, TEST_CHAT, msg, &req));
   assert_cmt(CMT_EAGAIN, answer);
-  settle(f);
+  run_until_idle(f);
   assert_cmt(CMT_OK, answer);
   assert_string_equal("receive chat 51 one\nreceive chat 51 two\n"
                       "receive chat 51 three\n",
@@ -190,7 +190,7 @@ static void a_persistent_peer_is_recreated(void **state) {
   assert_true(cmt_peer_is_persistent(test_node_peer(&f->a)));
   assert_string_equal("init chat\nadd chat outbound\n", test_node_log(&f->a));
   test_conn_cut(test_loop_conn(f->w.loop, 0));
-  settle(f);
+  run_until_idle(f);
   assert_string_equal("remove chat CMT_ERESET\n", test_node_log(&f->a));
   test_loop_advance(f->w.loop, CMT_SECONDS(9));
   assert_string_equal("init chat\nadd chat outbound\n", test_node_log(&f->a));
@@ -260,11 +260,11 @@ messages_are_received_on_the_reactor_of_their_channel(void **state) {
   test_node_dial(&f->a, f->b.addr, 0);
   (void)test_node_log(&f->b);
   assert_cmt(CMT_OK, test_node_say(&f->a, 0xff, "one"));
-  settle(f);
+  run_until_idle(f);
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, ""));
-  settle(f);
+  run_until_idle(f);
   assert_cmt(CMT_OK, test_node_say(&f->a, 0x40, "three"));
-  settle(f);
+  run_until_idle(f);
   assert_string_equal("receive files ff one\nreceive chat 51 \n"
                       "receive files 40 three\n",
                       test_node_log(&f->b));
@@ -296,7 +296,7 @@ static void the_example_of_the_document(void **state) {
     }
     cmt_peer_unref(peers[i]);
   }
-  settle(f);
+  run_until_idle(f);
   assert_string_equal("receive chat 51 Here's a random message\n",
                       test_node_log(&f->b));
   assert_string_equal("", test_node_log(&f->c));
@@ -328,7 +328,7 @@ static void mixed_switches_say_so_on_both_sides(void **state) {
     f->a.parts[0].on_remove = f->b.parts[0].on_remove = keep_why;
     test_pair(&f->w, &f->a, &f->b);
     assert_cmt(CMT_OK, test_node_say(i / 2 ? &f->a : &f->b, TEST_CHAT, "hi"));
-    settle(f);
+    run_until_idle(f);
     assert_string_equal("remove chat CMT_EPROTO\n", test_node_log(&f->a));
     assert_string_equal("remove chat CMT_EPROTO\n", test_node_log(&f->b));
     assert_string_equal(foreign, why_text(&f->a.parts[0]));

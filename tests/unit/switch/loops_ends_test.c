@@ -66,7 +66,7 @@ static void run_ending(ending how, unsigned steps) {
   }
   end_it(f, how);
   say_number(f, &f->b);
-  settle(f);
+  run_until_idle(f);
   if (how == STOP_OF_THE_SWITCH) {
     test_loop_advance(f->w.loop, CMT_SECONDS(1));
     assert_true(cmt__switch_is_finished(f->a.sw));
@@ -75,7 +75,7 @@ static void run_ending(ending how, unsigned steps) {
   assert_int_equal(0, cmt_switch_peers(f->a.sw, NULL, 0));
   cmt_switch_stop(f->a.sw, 0);
   cmt_switch_stop(f->b.sw, 0);
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(f->asked, f->answered);
   assert_balanced(&f->a);
   assert_balanced(&f->b);
@@ -122,14 +122,14 @@ static void a_pause_meanwhile_is_kept(void **state) {
   cmt_peer *p = catch_it_moving(f);
 
   cmt_peer_pause(p);
-  settle(f);
+  run_until_idle(f);
   (void)test_node_log(&f->a);
   (void)test_node_log(&f->b);
   assert_cmt(CMT_OK, test_node_say(&f->b, TEST_CHAT, "unheard"));
-  settle(f);
+  run_until_idle(f);
   assert_string_equal("", test_node_log(&f->a));
   cmt_peer_resume(p);
-  settle(f);
+  run_until_idle(f);
   assert_string_equal("receive chat 51 unheard\n", test_node_log(&f->a));
 }
 
@@ -142,18 +142,18 @@ static void time_does_not_go_back_for_it(void **state) {
 
   cmt__loop_catch_up(first, cmt__loop_now(first) + CMT_MILLISECONDS(1));
   assert_true(cmt__loop_now(last) < cmt__loop_now(first));
-  settle(f);
+  run_until_idle(f);
   assert_ptr_equal(last, p->link->loop);
   assert_int_equal(cmt__loop_now(first), cmt__loop_now(last));
 }
 
-static void a_send_meanwhile_rings_nobody(void **state) {
+static void a_send_meanwhile_wakes_no_loop(void **state) {
   fixture *f = *state;
   cmt_peer *p = catch_it_moving(f);
 
   assert_cmt(CMT_OK, cmt_peer_try_send_bytes(p, TEST_CHAT, "early", 5));
   assert_false(p->send_queue.posted);
-  settle(f);
+  run_until_idle(f);
   assert_non_null(strstr(test_node_log(&f->b), "receive chat 51 early\n"));
 }
 
@@ -215,9 +215,9 @@ static void one_that_never_left_is_hurried_too(void **state) {
 
 /* The ring comes in the turn in which the connection ends, and its post only in
    the next. */
-static void a_ring_under_way_is_waited_for(void **state) {
+static void a_wake_up_under_way_is_waited_for(void **state) {
   fixture *f = *state;
-  test_late_ring late = {.post = {.cb = test_ring_late}};
+  test_late_wake_up late = {.post = {.cb = test_wake_up_late}};
 
   test_pair(&f->w, &f->a, &f->b);
   late.peer = test_node_peer(&f->a);
@@ -230,14 +230,14 @@ static void a_ring_under_way_is_waited_for(void **state) {
   test_loop_step_one(f->w.loops[2]);
   assert_false(late.peer->send_queue.posted);
   assert_int_equal(CMT__LINK_MOVING, late.peer->link->state);
-  settle(f);
+  run_until_idle(f);
   assert_string_equal("remove chat CMT_ERESET\n", test_node_log(&f->a));
 }
 
 /* ---- memory ---- */
 
 /* The other loop cannot take it: its own peer alone ends, with that reason. */
-static void a_loop_that_cannot_take_a_peer_ends_it(void **state) {
+static void a_loop_that_cannot_accept_a_peer_ends_it(void **state) {
   fixture *f = *state;
   cmt_peer *p = cmt_peer_ref(catch_it_moving(f));
   cmt_why why;
@@ -246,7 +246,7 @@ static void a_loop_that_cannot_take_a_peer_ends_it(void **state) {
   f->w.env.fail_at = f->w.env.allocs;
   test_loop_step_one(f->w.loops[2]);
   f->w.env.fail_at = SIZE_MAX;
-  settle(f);
+  run_until_idle(f);
   cmt_peer_get_why(p, &why);
   assert_cmt(CMT_EIO, why.err);
   assert_int_equal(0, cmt_switch_peers(f->a.sw, NULL, 0));
@@ -258,12 +258,12 @@ int main(void) {
     cmocka_unit_test_teardown(it_may_end_at_any_moment, tell_seed),
     PAIR_TEST(a_pause_meanwhile_is_kept),
     PAIR_TEST(time_does_not_go_back_for_it),
-    PAIR_TEST(a_send_meanwhile_rings_nobody),
+    PAIR_TEST(a_send_meanwhile_wakes_no_loop),
     PAIR_TEST(a_stop_of_the_switch_meanwhile_bounds_it),
     PAIR_TEST(a_stop_of_the_switch_hurries_one_on_its_way_home),
     PAIR_TEST(one_that_never_left_is_hurried_too),
-    PAIR_TEST(a_ring_under_way_is_waited_for),
-    PAIR_TEST(a_loop_that_cannot_take_a_peer_ends_it),
+    PAIR_TEST(a_wake_up_under_way_is_waited_for),
+    PAIR_TEST(a_loop_that_cannot_accept_a_peer_ends_it),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -71,7 +71,9 @@ static inline int teardown(void **state) {
   return 0;
 }
 
-static inline void settle(fixture *f) { test_loop_settle(f->w.loop); }
+static inline void run_until_idle(fixture *f) {
+  test_loop_run_until_idle(f->w.loop);
+}
 
 static inline size_t loop_of(const test_node *n, const cmt_peer *p) {
   size_t i = 0;

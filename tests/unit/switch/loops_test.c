@@ -113,7 +113,7 @@ static void what_came_with_the_node_info_is_heard_first(void **state) {
            f->received[1] < i) {
       test_loop_step(f->w.loop);
     }
-    settle(f);
+    run_until_idle(f);
   }
   assert_int_equal(20, f->received[1]);
 }
@@ -144,7 +144,7 @@ static void messages_around_the_move_arrive_once_in_order(void **state) {
       test_loop_step(f->w.loop);
       say_number(f, draw(f, 2) == 0 ? &f->a : &f->b);
     }
-    settle(f);
+    run_until_idle(f);
     assert_int_equal(f->sent[0], f->received[0]);
     assert_int_equal(f->sent[1], f->received[1]);
     assert_int_equal(f->asked, f->answered);
@@ -168,20 +168,20 @@ static size_t run_out_of_memory(size_t fail, unsigned *ended_by_it) {
   allocs = f->w.env.allocs;
   f->w.env.fail_at = fail == SIZE_MAX ? SIZE_MAX : allocs + fail;
   if (cmt_switch_dial(f->a.sw, f->b.addr, 0, NULL) == CMT_OK) {
-    settle(f);
+    run_until_idle(f);
     (void)cmt_switch_broadcast_bytes(f->a.sw, TEST_CHAT, "hello", 5, NULL);
     (void)cmt_switch_broadcast_bytes(f->b.sw, TEST_CHAT, "hello", 5, NULL);
-    settle(f);
+    run_until_idle(f);
     *ended_by_it +=
       (unsigned)(f->a.sw->status.removed + f->b.sw->status.removed) > 0;
     cmt_switch_stop(f->a.sw, CMT_SECONDS(1));
-    settle(f);
+    run_until_idle(f);
   }
   f->w.env.fail_at = SIZE_MAX;
   allocs = f->w.env.allocs - allocs;
   cmt_switch_stop(f->a.sw, 0);
   cmt_switch_stop(f->b.sw, 0);
-  settle(f);
+  run_until_idle(f);
   assert_balanced(&f->b);
   assert_int_equal(f->a.sw->status.added, f->a.sw->status.removed);
   fixture_delete(f);

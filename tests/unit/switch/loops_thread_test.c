@@ -430,7 +430,7 @@ static void it_may_be_deleted_at_any_moment(void **state) {
   }
 }
 
-static void the_deletion_tells_of_a_reactor_on_any_loop(void **state) {
+static void the_deletion_reports_of_a_reactor_on_any_loop(void **state) {
   node hub = {.blocks = true}, other = {.blocks = false};
 
   (void)state;
@@ -556,7 +556,7 @@ int main(void) {
     cmocka_unit_test(peers_may_be_stopped_in_the_middle),
     cmocka_unit_test(receive_runs_for_two_peers_at_once),
     cmocka_unit_test(it_may_be_deleted_at_any_moment),
-    cmocka_unit_test(the_deletion_tells_of_a_reactor_on_any_loop),
+    cmocka_unit_test(the_deletion_reports_of_a_reactor_on_any_loop),
     cmocka_unit_test(it_may_have_64_loops),
     cmocka_unit_test(a_thread_that_cannot_start_ends_the_start),
     cmocka_unit_test(a_worker_that_cannot_start_ends_the_start),

@@ -59,7 +59,7 @@ static unsigned take_all(test_trio *t) {
       messages++;
     }
     cmt_mailbox_done(m, &ev);
-    test_loop_settle(t->w.loop);
+    test_loop_run_until_idle(t->w.loop);
   }
   for (size_t i = 0; i < CMT_CHANNELS_MAX && messages > 0; i++) {
     assert_int_equal(ROOM + 1, seen[i]);
@@ -82,12 +82,12 @@ static void sixteen_full_channels_into_a_mailbox(void **state) {
     assert_int_equal(ROOM + 1, fill(p, (uint8_t)(17 * i)));
   }
   cmt_peer_ref(p);
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   assert_full(p);
   assert_int_equal(CMT_CHANNELS_MAX * (ROOM + 1), take_all(t));
   cmt_switch_stop(t->a.sw, 0);
   cmt_switch_stop(t->b.sw, CMT_SECONDS(1));
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   (void)take_all(t);
   assert_full(p); /* The last one stays. */
   cmt_peer_unref(p);
@@ -115,7 +115,7 @@ static size_t longest_moniker(test_trio *t, char *moniker) {
   return len;
 }
 
-static void the_longest_node_info_is_taken(void **state) {
+static void the_longest_node_info_is_accepted(void **state) {
   test_trio *t = *state;
   char *moniker = malloc(INFO_TOO_LONG + 1);
   cmt_peer *p;
@@ -131,7 +131,7 @@ static void the_longest_node_info_is_taken(void **state) {
   assert_int_equal(CMT_NODE_INFO_MAX,
                    cmt__node_info_size(cmt_peer_node_info(p)));
   assert_cmt(CMT_OK, test_node_say(&t->a, TEST_CHAT, "hello"));
-  test_loop_settle(t->w.loop);
+  test_loop_run_until_idle(t->w.loop);
   assert_string_equal("receive chat 51 hello\n", test_node_log(&t->b));
   free(moniker);
 }
@@ -216,7 +216,7 @@ int main(void) {
   cmocka_unit_test_setup_teardown(name, test_trio_setup, test_trio_teardown)
   const struct CMUnitTest tests[] = {
     TEST(sixteen_full_channels_into_a_mailbox),
-    TEST(the_longest_node_info_is_taken),
+    TEST(the_longest_node_info_is_accepted),
     cmocka_unit_test(sixty_four_loops_and_256_threads),
   };
 #undef TEST

@@ -78,8 +78,8 @@ static void crowd_fini(crowd *c) {
   test_world_fini(&c->w);
 }
 
-static void settle(crowd *c) {
-  test_loop_settle(c->w.loop);
+static void run_until_idle(crowd *c) {
+  test_loop_run_until_idle(c->w.loop);
   (void)test_node_log(&c->n);
   if (c->victim.peak_bytes > c->max) {
     fail_msg("%zu bytes are more than %llu", c->victim.peak_bytes,
@@ -133,7 +133,7 @@ static void peers_come(crowd *c) {
     *h = (hostile){.deaf = true, .moniker = 10000};
     test_loop_defaults(c->w.loop)->cap = SIZE_MAX;
     hostile_dial(h, c->w.loop, c->n.addr);
-    settle(c);
+    run_until_idle(c);
     assert_true(h->up && !h->ended);
     /* The victim's direction takes nothing more. */
     test_loop_conn(c->w.loop, test_loop_conn_count(c->w.loop) - 1)
@@ -146,7 +146,7 @@ static void peers_come(crowd *c) {
 static void queues_fill(crowd *c) {
   for (int i = 0; i < 3; i++) {
     fill_all(c);
-    settle(c);
+    run_until_idle(c);
   }
 }
 
@@ -157,7 +157,7 @@ static void messages_never_end(crowd *c, int packets) {
         hostile_packet(&c->peers[i], ids[ch], 1000, false);
       }
     }
-    settle(c);
+    run_until_idle(c);
   }
 }
 
@@ -170,7 +170,7 @@ static void handshakes_never_end(crowd *c) {
     hostile_fini(h);
     *h = (hostile){.mute = i % 4 == 3, .moniker = 10000, .hold = 1};
     hostile_dial(h, c->w.loop, c->n.addr);
-    settle(c);
+    run_until_idle(c);
   }
 }
 
@@ -179,7 +179,7 @@ static void floods_end_peers(crowd *c) {
     for (int k = 0; k < 600; k++) {
       hostile_ping(&c->peers[i]);
     }
-    settle(c);
+    run_until_idle(c);
   }
   assert_int_equal(0, cmt_switch_peers(c->n.sw, NULL, 0));
 }
@@ -202,7 +202,7 @@ static void a_hostile_crowd_stays_within_the_bound(void **state) {
     assert_int_equal(SHAKERS, status.handshakes);
     floods_end_peers(c);
     test_loop_advance(c->w.loop, S(7));
-    settle(c);
+    run_until_idle(c);
   }
   cmt_switch_get_status(c->n.sw, &status);
   printf("# %zu bytes of at most %llu; removed %llu, flood %llu, nobufs %llu\n",

@@ -30,7 +30,7 @@ enum {
   TIMER = 24, /* A place in a heap that doubles, with the heap before it. */
 };
 
-/* A switch, and the values of the sum that are told apart in it. */
+/* A switch, and the values of the sum that are distinguished in it. */
 typedef struct row {
   uint32_t inbound, outbound, handshakes, loops;
   unsigned dials;

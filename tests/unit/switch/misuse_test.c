@@ -883,7 +883,7 @@ static cmt_err never(void *self, cmt_switch *sw) {
 
 /* Nothing comes from a switch that never starts, and a thread that takes its
    events must not wait for that. */
-static void who_takes_events_is_told_when_there_is_no_start(void **state) {
+static void readers_of_events_learn_that_there_is_no_start(void **state) {
   cmt_mailbox *mailbox;
   cmt_mailbox_event event;
   cmt_reactor r;
@@ -986,7 +986,7 @@ int main(void) {
     WITH_NODES(flags_that_nobody_knows_are_refused),
     cmocka_unit_test(a_switch_that_was_stopped_does_not_start),
     cmocka_unit_test(a_switch_starts_once),
-    cmocka_unit_test(who_takes_events_is_told_when_there_is_no_start),
+    cmocka_unit_test(readers_of_events_learn_that_there_is_no_start),
     WITH_NODES(a_key_lives_as_long_as_whoever_uses_it),
     cmocka_unit_test(a_key_may_go_in_the_middle_of_a_handshake),
   };

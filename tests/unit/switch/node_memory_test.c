@@ -67,7 +67,7 @@ static void mailboxes_take(scenario *s) {
       s->ups += ev.kind == CMT_EVENT_PEER_UP;
       s->gones += ev.kind == CMT_EVENT_PEER_GONE;
       cmt_mailbox_done(m, &ev);
-      test_loop_settle(s->w.loop);
+      test_loop_run_until_idle(s->w.loop);
     }
   }
 }
@@ -107,7 +107,7 @@ static void talk(scenario *s, cmt_peer *p) {
     (void)!cmt_peer_try_send_bytes(p, (uint8_t)(FIRST_MAIL + i % MAILBOXES),
                                    "mail", 4);
   }
-  test_loop_settle(s->w.loop);
+  test_loop_run_until_idle(s->w.loop);
   mailboxes_take(s);
 }
 
@@ -122,7 +122,7 @@ static void meet(scenario *s) {
   if (cmt_switch_dial(s->a.sw, addr, 0, NULL) != CMT_OK) {
     return;
   }
-  test_loop_settle(s->w.loop);
+  test_loop_run_until_idle(s->w.loop);
   p = cmt_switch_peer(s->a.sw, &id);
   cmt_switch_get_status(s->a.sw, &status);
   assert_int_equal(1, status.added + status.rejected);
@@ -162,7 +162,7 @@ static size_t run(scenario *s, bool mailboxes, size_t fail) {
   }
   if (b) {
     cmt_switch_stop(s->b.sw, 0);
-    test_loop_settle(s->w.loop);
+    test_loop_run_until_idle(s->w.loop);
     mailboxes_take(s);
     test_node_fini(&s->b);
   }

@@ -44,7 +44,7 @@ static void come(fixture *f, const char *from, int number, bool key) {
   test_loop_conn(f->w.loop, test_loop_conn_count(f->w.loop) - 1)
     ->dir[TEST_ACCEPTOR]
     .stalled = key;
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
 }
 
 static void check(const row *r) {
@@ -136,7 +136,7 @@ static void who_comes_is_fresh_for_two_iterations(void **state) {
   cmt__loop_delete(test_loop_base(loop));
 }
 
-static void an_eighth_is_accepted_in_a_turn(void **state) {
+static void an_eighth_is_accepted_in_an_iteration(void **state) {
   static const uint32_t rows[][2] = {
     {1, 1},    {8, 1},    {15, 1},   {16, 2},   {23, 2},    {24, 3},
     {127, 15}, {128, 16}, {135, 16}, {136, 16}, {1000, 16}, {CMT_NO_LIMIT, 16},
@@ -158,7 +158,7 @@ static cmt__remote remote(const char *host) {
 }
 
 /* Each host of a link counts alone, and so does this one. */
-static void an_address_is_as_long_as_it_says(void **state) {
+static void an_address_is_as_long_as_its_length(void **state) {
   static const struct {
     uint32_t prefix_len;
     const char *host, *other; /* Whether they are one address, */
@@ -192,8 +192,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_part_of_the_places_gives_way_when_it_is_exceeded),
     cmocka_unit_test(who_comes_is_fresh_for_two_iterations),
-    cmocka_unit_test(an_eighth_is_accepted_in_a_turn),
-    cmocka_unit_test(an_address_is_as_long_as_it_says),
+    cmocka_unit_test(an_eighth_is_accepted_in_an_iteration),
+    cmocka_unit_test(an_address_is_as_long_as_its_length),
   };
 
   return cmocka_run_group_tests_name("places", tests, NULL, NULL);

@@ -9,7 +9,7 @@
 
    Both switches on one loop and one thread make the same calls each time, and
    each of them fails.  With a loop and a thread for each they do not, and a
-   call is drawn; CMT_PRELOAD says how many for each failure, CMT_PRELOAD_SEED
+   call is drawn; CMT_PRELOAD states how many for each failure, CMT_PRELOAD_SEED
    which. */
 
 #include "calls.h"
@@ -366,7 +366,7 @@ static const struct {
    0},
 };
 
-static void a_start_that_fails_says_why(void **state) {
+static void a_start_that_fails_reports_why(void **state) {
   (void)state;
   for (size_t i = 0; i < CMT__COUNT(starts); i++) {
     pair_report r;
@@ -389,7 +389,7 @@ static bool is_told(const pair_report *r, const char *words) {
   return false;
 }
 
-static void a_failure_is_told_in_the_words_of_the_system(void **state) {
+static void a_failure_is_reported_in_the_words_of_the_system(void **state) {
   static const pre_plan plans[] = {
     {PRE_SOCKET, 1, 1, PRE_INSTEAD, EMFILE},
     {PRE_SOCKET, 1, 1, PRE_INSTEAD, ENOBUFS},
@@ -445,8 +445,8 @@ int main(void) {
     cmocka_unit_test(any_call_may_fail_on_one_loop),
     cmocka_unit_test(any_call_may_fail_on_two_loops),
     cmocka_unit_test(a_name_without_an_answer_is_resolved_again),
-    cmocka_unit_test(a_start_that_fails_says_why),
-    cmocka_unit_test(a_failure_is_told_in_the_words_of_the_system),
+    cmocka_unit_test(a_start_that_fails_reports_why),
+    cmocka_unit_test(a_failure_is_reported_in_the_words_of_the_system),
     cmocka_unit_test(an_accept_that_never_works_does_not_keep_the_loop_busy),
   };
 

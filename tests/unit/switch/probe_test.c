@@ -67,7 +67,7 @@ static void check_node(const cmt_probe_result *r, const char *addr) {
   assert_int_equal(7, i->protocol_app);
 }
 
-static void a_node_of_any_network_says_what_it_is(void **state) {
+static void a_node_of_any_network_reports_what_it_is(void **state) {
   char addr[CMT_NET_ADDR_TEXT_SIZE];
   cmt_switch *sw = node_start(addr);
   const char *texts[] = {addr, strchr(addr, '@') + 1};
@@ -101,7 +101,7 @@ static cmt_verdict see(void *arg, const cmt_newcomer *who,
 }
 
 /* What a probe says of itself follows from its options. */
-static void a_probe_says_what_it_is_told_to(void **state) {
+static void a_probe_reports_what_it_is_reported_to(void **state) {
   static test_watch w = TEST_WATCH_INITIALIZER;
   char addr[CMT_NET_ADDR_TEXT_SIZE];
   cmt_switch_options o;
@@ -250,7 +250,7 @@ static void another_node_is_named(void **state) {
   assert_cmt(CMT_OK, cmt_switch_close(sw, 0));
 }
 
-static void nobody_at_the_address_is_told(void **state) {
+static void no_listener_at_the_address_is_reported(void **state) {
   char addr[64], expected[160];
   int fd = silent_socket(false, addr, sizeof addr);
   cmt_probe_result *r;
@@ -335,7 +335,7 @@ static void on_done(void *arg, cmt_probe_result *r) {
   test_bump(arg, &told);
 }
 
-static void a_probe_that_is_deleted_tells_nothing(void **state) {
+static void a_probe_that_is_deleted_reports_nothing(void **state) {
   static test_watch w = TEST_WATCH_INITIALIZER;
   char addr[64], node[CMT_NET_ADDR_TEXT_SIZE];
   int fd = silent_socket(true, addr, sizeof addr);
@@ -407,7 +407,7 @@ static void check_cancelled_late(test_watch *w, const char *addr) {
   cmt_probe_result_delete(kept);
 }
 
-static void a_probe_that_is_cancelled_tells_how_far_it_came(void **state) {
+static void a_probe_that_is_cancelled_reports_how_far_it_came(void **state) {
   static test_watch w = TEST_WATCH_INITIALIZER;
   char silent[64], addr[CMT_NET_ADDR_TEXT_SIZE];
   int fd = silent_socket(true, silent, sizeof silent);
@@ -449,7 +449,7 @@ static void a_loop_may_not_wait_for_one(void **state) {
 /* ---- memory ---- */
 
 /* Whatever allocation fails first, nothing is left. */
-static void without_memory_it_says_so(void **state) {
+static void without_memory_it_reports_so(void **state) {
   char addr[CMT_NET_ADDR_TEXT_SIZE];
   cmt_switch *sw = node_start(addr);
   cmt_probe_options o;
@@ -476,20 +476,20 @@ static void without_memory_it_says_so(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(a_node_of_any_network_says_what_it_is),
-    cmocka_unit_test(a_probe_says_what_it_is_told_to),
+    cmocka_unit_test(a_node_of_any_network_reports_what_it_is),
+    cmocka_unit_test(a_probe_reports_what_it_is_reported_to),
     cmocka_unit_test(round_trips_are_measured),
     cmocka_unit_test(a_node_that_refuses_us_answers_no_ping),
     cmocka_unit_test(a_ping_without_an_answer_ends_the_probe),
     cmocka_unit_test(another_node_is_named),
-    cmocka_unit_test(nobody_at_the_address_is_told),
+    cmocka_unit_test(no_listener_at_the_address_is_reported),
     cmocka_unit_test(one_that_is_silent_has_so_much_time),
     cmocka_unit_test(mistakes_are_refused_by_name),
     cmocka_unit_test(zero_is_the_default),
-    cmocka_unit_test(a_probe_that_is_deleted_tells_nothing),
-    cmocka_unit_test(a_probe_that_is_cancelled_tells_how_far_it_came),
+    cmocka_unit_test(a_probe_that_is_deleted_reports_nothing),
+    cmocka_unit_test(a_probe_that_is_cancelled_reports_how_far_it_came),
     cmocka_unit_test(a_loop_may_not_wait_for_one),
-    cmocka_unit_test(without_memory_it_says_so),
+    cmocka_unit_test(without_memory_it_reports_so),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

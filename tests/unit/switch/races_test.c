@@ -2,7 +2,7 @@
 
 /* Two nodes that dial each other at the same moment, over and over: each time
    both end with exactly one peer, over the same connection, and no reactor is
-   left with half of one.  The variable CMT_RACES says how often. */
+   left with half of one.  The variable CMT_RACES states how often. */
 
 #include "node.h"
 #include "sockets.h"
@@ -54,7 +54,7 @@ static void end_stalls(race *r) {
 }
 
 /* All that was begun has its outcome; |dials| is how many this side began. */
-static bool is_settled(cmt_switch *sw, unsigned dials) {
+static bool is_decided(cmt_switch *sw, unsigned dials) {
   cmt_switch_status s;
 
   cmt_switch_get_status(sw, &s);
@@ -62,16 +62,16 @@ static bool is_settled(cmt_switch *sw, unsigned dials) {
          s.added - s.removed == 1;
 }
 
-static bool both_are_settled(void *arg) {
+static bool both_are_idle(void *arg) {
   race *r = arg;
 
-  return is_settled(r->a.sw, 1) && is_settled(r->b.sw, 1);
+  return is_decided(r->a.sw, 1) && is_decided(r->b.sw, 1);
 }
 
 static void assert_node_hears(race *r, test_node *from, test_node *to) {
   (void)test_node_log(to);
   assert_cmt(CMT_OK, test_node_say(from, TEST_CHAT, "hello"));
-  test_loop_settle(r->w.loop);
+  test_loop_run_until_idle(r->w.loop);
   assert_string_equal("receive chat 51 hello\n", test_node_log(to));
 }
 
@@ -79,7 +79,7 @@ static void assert_balanced(test_node *n) {
   cmt_switch_status s;
 
   cmt_switch_stop(n->sw, 0);
-  test_loop_settle(n->world->loop);
+  test_loop_run_until_idle(n->world->loop);
   cmt_switch_get_status(n->sw, &s);
   assert_int_equal(s.added, s.removed);
   assert_int_equal(0, s.handshakes);
@@ -126,8 +126,8 @@ static void run_drawn(uint64_t seed) {
     }
   }
   end_stalls(r);
-  test_loop_run_until(r->w.loop, both_are_settled, r, CMT_SECONDS(10));
-  test_loop_settle(r->w.loop);
+  test_loop_run_until(r->w.loop, both_are_idle, r, CMT_SECONDS(10));
+  test_loop_run_until_idle(r->w.loop);
   count_race(r);
   assert_true(cmt_peer_is_outbound(test_node_peer(&r->a)) !=
               cmt_peer_is_outbound(test_node_peer(&r->b)));
@@ -221,22 +221,22 @@ static void side_start(side *s) {
 }
 
 /* Whether |s| told of every outcome, once, and what it has is one peer. */
-static bool side_is_settled(void *arg) {
+static bool side_is_idle(void *arg) {
   side *s = arg;
 
-  return is_settled(s->sw, 1) && s->added - s->removed == 1;
+  return is_decided(s->sw, 1) && s->added - s->removed == 1;
 }
 
-static bool pair_is_settled(void *arg) {
+static bool pair_is_idle(void *arg) {
   pair *x = arg;
 
-  return side_is_settled(&x->a) && side_is_settled(&x->b);
+  return side_is_idle(&x->a) && side_is_idle(&x->b);
 }
 
-/* One side may have settled before the other's choice reached it. */
-static void pair_settle(pair *x) {
-  if (!test_await_that(&watch, pair_is_settled, x)) {
-    const side *s = side_is_settled(&x->a) ? &x->b : &x->a;
+/* One side may have decided before the other's choice reached it. */
+static void pair_run_until_idle(pair *x) {
+  if (!test_await_that(&watch, pair_is_idle, x)) {
+    const side *s = side_is_idle(&x->a) ? &x->b : &x->a;
 
     fail_msg("added %u, removed %u, rejected %u, received %u", s->added,
              s->removed, s->rejected, s->received);
@@ -268,7 +268,7 @@ static void side_end(side *s) {
 }
 
 static void pair_check(pair *x) {
-  pair_settle(x);
+  pair_run_until_idle(x);
   assert_true(is_outbound(&x->a) != is_outbound(&x->b));
   hears(&x->a, &x->b);
   hears(&x->b, &x->a);

@@ -102,14 +102,14 @@ static void crowd_pushes(crowd *c) {
       hostile_fini(h);
       c->sent[i] = 0;
       hostile_dial(h, c->t.w.loop, c->t.b.addr);
-      test_loop_settle(c->t.w.loop);
+      test_loop_run_until_idle(c->t.w.loop);
     }
     while (c->sent[i] < c->each && !h->ended) {
       hostile_packet(h, c->channel, PIECE, false);
       c->sent[i] += PIECE;
     }
     hostile_packet(h, c->channel, 16, false);
-    test_loop_settle(c->t.w.loop);
+    test_loop_run_until_idle(c->t.w.loop);
     assert_true(status_of(c).recv_reserved_bytes <= TOTAL);
   }
 }
@@ -121,7 +121,7 @@ static void say(crowd *c, test_node *n, uint8_t channel, size_t len) {
     cmt_buf_data(msg)[i] = (uint8_t)(len + i);
   }
   assert_cmt(CMT_OK, cmt_peer_try_send(test_node_peer(n), channel, msg));
-  test_loop_settle(c->t.w.loop);
+  test_loop_run_until_idle(c->t.w.loop);
 }
 
 /* Ten minutes, in each of which everybody in the crowd sends a packet, and
@@ -174,7 +174,7 @@ static void a_crowd_at_its_floors_costs_no_friend_anything(void **state) {
 }
 
 /* The largest of the crowd is told why it ended, and whose memory it was. */
-static void the_reason_is_told(void **state) {
+static void the_reason_is_reported(void **state) {
   crowd *c = calloc(1, sizeof *c);
 
   (void)state;
@@ -223,7 +223,7 @@ int main(void) {
     cmocka_unit_test(a_crowd_of_25_costs_no_friend_anything),
     cmocka_unit_test(six_with_long_messages_cost_no_friend_anything),
     cmocka_unit_test(a_crowd_at_its_floors_costs_no_friend_anything),
-    cmocka_unit_test(the_reason_is_told),
+    cmocka_unit_test(the_reason_is_reported),
     cmocka_unit_test(what_loops_share_is_locked),
   };
 

@@ -310,7 +310,7 @@ static void a_host_has_at_most_255_bytes(void **state) {
 
 /* ---- two connections of an id ---- */
 
-static void a_dial_of_a_peer_says_what_exists(void **state) {
+static void a_dial_of_a_peer_reports_what_exists(void **state) {
   fixture *f = *state;
   cmt_node_id id;
   char text[128];
@@ -322,7 +322,7 @@ static void a_dial_of_a_peer_says_what_exists(void **state) {
   assert_string_equal(text, f->a.why.text);
 }
 
-static void a_dial_beside_another_says_so(void **state) {
+static void a_dial_beside_another_reports_so(void **state) {
   fixture *f = *state;
   cmt_node_id id;
   char text[128];
@@ -332,7 +332,7 @@ static void a_dial_beside_another_says_so(void **state) {
   cmt_switch_get_id(f->b.sw, &id);
   assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0, NULL));
   assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0, NULL));
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   snprintf(text, sizeof text, "node %s is being dialed already", id.text);
   assert_string_equal(text, f->a.why.text);
 }
@@ -350,8 +350,8 @@ static void dials_under_way_are_bounded(void **state) {
   assert_string_equal("dials under way are at their limit of 1", f->a.why.text);
 }
 
-/* The first is the peer, the second is held. */
-static void a_third_connection_says_that_there_are_two(void **state) {
+/* The first is the peer, the second is on standby. */
+static void a_third_connection_reports_that_there_are_two(void **state) {
   fixture *f = *state;
   test_node more[2];
   cmt_node_key *key;
@@ -399,7 +399,7 @@ static bool lacks_memory_with(fixture *f, const char *text) {
   return found;
 }
 
-static void without_memory_it_says_for_what(void **state) {
+static void without_memory_it_reports_for_what(void **state) {
   fixture *f = *state;
 
   f->a.parts[0].delivery = CMT_DELIVER_MAILBOX;
@@ -478,11 +478,11 @@ int main(void) {
     TEST(threads_are_bounded),
     cmocka_unit_test(addresses_that_are_none),
     cmocka_unit_test(a_host_has_at_most_255_bytes),
-    TEST(a_dial_of_a_peer_says_what_exists),
-    TEST(a_dial_beside_another_says_so),
+    TEST(a_dial_of_a_peer_reports_what_exists),
+    TEST(a_dial_beside_another_reports_so),
     TEST(dials_under_way_are_bounded),
-    TEST(a_third_connection_says_that_there_are_two),
-    TEST(without_memory_it_says_for_what),
+    TEST(a_third_connection_reports_that_there_are_two),
+    TEST(without_memory_it_reports_for_what),
     TEST(a_loop_of_the_caller_needs_memory),
     cmocka_unit_test(no_byte_of_a_log_is_unprintable),
   };

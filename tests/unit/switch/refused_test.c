@@ -77,7 +77,7 @@ static void a_wave(crowd *c) {
     c->ids[i] = (hostile){.moniker = 10000};
     hostile_dial(&c->ids[i], c->w.loop, c->n.addr);
   }
-  test_loop_settle(c->w.loop);
+  test_loop_run_until_idle(c->w.loop);
   test_loop_advance(c->w.loop, CMT_SECONDS(2));
   (void)test_node_log(&c->n);
 }

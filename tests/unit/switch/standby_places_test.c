@@ -10,52 +10,52 @@
 static const char *const replaced = "remove chat CMT_EDUPLICATE\n"
                                     "init chat\nadd chat inbound\n";
 
-static void second_comes(held_user *f) {
+static void second_comes(standby_user *f) {
   test_node_start(&f->c);
   test_node_dial(&f->c, f->b.addr, 0);
 }
 
 /* It has not read the ping.  What is queued for it does not hold it up. */
 static void who_speaks_and_answers_nothing_is_silent(void **state) {
-  held_user *f = *state;
+  standby_user *f = *state;
   test_dir *to_a;
 
-  held_first_is_there(f);
+  standby_first_is_there(f);
   to_a = &test_loop_conn(f->w.loop, 0)->dir[TEST_ACCEPTOR];
   to_a->stalled = true;
   to_a->cap = to_a->in_flight;
   for (int i = 0; i < 2; i++) {
     assert_cmt(CMT_OK, test_node_say(&f->b, TEST_CHAT, "are you there?"));
-    held_settle(f);
+    standby_run_until_idle(f);
   }
   second_comes(f);
-  held_advance_ms(f, 1500);
+  standby_advance_ms(f, 1500);
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "here I am"));
-  held_advance_ms(f, 1499);
+  standby_advance_ms(f, 1499);
   assert_string_equal("receive chat 51 here I am\n", test_node_log(&f->b));
-  held_advance_ms(f, 1);
+  standby_advance_ms(f, 1);
   assert_string_equal(replaced, test_node_log(&f->b));
   to_a->stalled = false;
 }
 
 static void pongs_of_before_are_no_answer(void **state) {
-  held_user *f = *state;
+  standby_user *f = *state;
 
   f->b.options.ping_interval_ns = CMT_SECONDS(10);
   f->b.options.pong_timeout_ns = CMT_SECONDS(9);
-  held_first_is_there(f);
-  held_advance_ms(f, 10000);
-  held_go_silent(f, 0, true);
+  standby_first_is_there(f);
+  standby_advance_ms(f, 10000);
+  standby_go_silent(f, 0, true);
   second_comes(f);
-  held_advance_ms(f, 2999);
+  standby_advance_ms(f, 2999);
   assert_string_equal("", test_node_log(&f->b));
-  held_advance_ms(f, 1);
+  standby_advance_ms(f, 1);
   assert_string_equal(replaced, test_node_log(&f->b));
-  held_go_silent(f, 0, false);
+  standby_go_silent(f, 0, false);
 }
 
 /* Takes the next event of B; false: there is none. */
-static bool take_event(held_user *f, cmt_mailbox_event_kind expected) {
+static bool take_event(standby_user *f, cmt_mailbox_event_kind expected) {
   cmt_mailbox *m = cmt_switch_mailbox(f->b.sw, "chat");
   cmt_mailbox_event ev;
 
@@ -64,31 +64,31 @@ static bool take_event(held_user *f, cmt_mailbox_event_kind expected) {
   }
   assert_int_equal(expected, ev.kind);
   cmt_mailbox_done(m, &ev);
-  held_settle(f);
+  standby_run_until_idle(f);
   return true;
 }
 
 /* Its end was not yet taken out of the mailbox when the second is looked at. */
 static void a_first_whose_end_is_not_told_yet_is_waited_for(void **state) {
-  held_user *f = *state;
+  standby_user *f = *state;
 
   f->b.parts[0].delivery = CMT_DELIVER_MAILBOX;
   test_node_start(&f->b);
   test_node_start(&f->a);
   test_node_dial(&f->a, f->b.addr, 0);
   assert_true(take_event(f, CMT_EVENT_PEER_UP));
-  held_advance_ms(f, 100);
+  standby_advance_ms(f, 100);
   second_comes(f);
   test_node_fini(&f->a);
-  held_advance_ms(f, 4000);
+  standby_advance_ms(f, 4000);
   assert_string_equal("init chat\n", test_node_log(&f->b));
-  assert_int_equal(1, held_handshakes(&f->b));
+  assert_int_equal(1, standby_handshakes(&f->b));
   assert_true(take_event(f, CMT_EVENT_PEER_GONE));
   assert_string_equal("init chat\n", test_node_log(&f->b));
-  assert_int_equal(0, held_handshakes(&f->b));
+  assert_int_equal(0, standby_handshakes(&f->b));
   assert_true(take_event(f, CMT_EVENT_PEER_UP));
   test_node_fini(&f->c);
-  held_settle(f);
+  standby_run_until_idle(f);
   assert_true(take_event(f, CMT_EVENT_PEER_GONE));
   assert_false(take_event(f, CMT_EVENT_PEER_UP));
 }
@@ -96,16 +96,16 @@ static void a_first_whose_end_is_not_told_yet_is_waited_for(void **state) {
 /* The second is the next peer then, and not looked at any more.  From another
    loop the end comes home a moment after the look. */
 static void a_first_that_ends_when_it_is_looked_at_is_gone(void **state) {
-  held_user *f = *state;
+  standby_user *f = *state;
 
-  held_first_is_there(f);
+  standby_first_is_there(f);
   second_comes(f);
-  held_advance_ms(f, 999);
-  held_go_silent(f, 0, true);
+  standby_advance_ms(f, 999);
+  standby_go_silent(f, 0, true);
   test_node_fini(&f->a);
   test_loop_pass(f->w.loop, CMT_MILLISECONDS(1));
-  held_go_silent(f, 0, false);
-  held_settle(f);
+  standby_go_silent(f, 0, false);
+  standby_run_until_idle(f);
   assert_string_equal(
     f->w.loop_count == 1
       ? "remove chat CMT_EEOF\ninit chat\nadd chat inbound\n"
@@ -117,7 +117,7 @@ static void a_first_that_ends_when_it_is_looked_at_is_gone(void **state) {
 
 static const char *const one_more = "init chat\nadd chat inbound\n";
 
-static void dials_from(held_user *f, test_node *n, const char *source) {
+static void dials_from(standby_user *f, test_node *n, const char *source) {
   test_loop_set_source(f->w.loop, source);
   test_node_dial(n, f->b.addr, 0);
 }
@@ -128,7 +128,7 @@ static void a_second_has_the_place_of_the_first(void **state) {
   static const struct {
     bool outbound; /* The first. */
     const char *source, *log;
-    uint64_t held;
+    uint64_t standbys;
   } rows[] = {
     {false, "127.0.0.1", "", 1},
     {false, "127.0.0.2", "rejected inbound filter CMT_ELIMIT\n", 0},
@@ -138,7 +138,7 @@ static void a_second_has_the_place_of_the_first(void **state) {
   };
 
   for (size_t i = 0; i < CMT__COUNT(rows); i++) {
-    held_user *f = *state;
+    standby_user *f = *state;
     test_node d;
 
     test_node_init(&d, &f->w);
@@ -149,38 +149,38 @@ static void a_second_has_the_place_of_the_first(void **state) {
     test_node_start(&f->c);
     test_node_dial(rows[i].outbound ? &f->b : &f->a,
                    rows[i].outbound ? f->a.addr : f->b.addr, 0);
-    held_advance_ms(f, 100);
+    standby_advance_ms(f, 100);
     dials_from(f, &d, "127.0.0.2");
     assert_int_equal(2, cmt_switch_peers(f->b.sw, NULL, 0));
     (void)test_node_log(&f->b);
     dials_from(f, &f->c, rows[i].source);
     assert_string_equal(rows[i].log, test_node_log(&f->b));
-    assert_int_equal(rows[i].held, held_handshakes(&f->b));
+    assert_int_equal(rows[i].standbys, standby_handshakes(&f->b));
     test_node_fini(&d);
-    held_teardown(state);
-    held_setup(state);
+    standby_teardown(state);
+    standby_setup(state);
   }
 }
 
 /* Places of handshakes are for others. */
-static void who_is_held_has_no_place_of_a_handshake(void **state) {
-  held_user *f = *state;
+static void a_standby_has_no_place_of_a_handshake(void **state) {
+  standby_user *f = *state;
   test_node d;
 
   f->b.options.handshakes_max = 1;
-  held_second_dials(f);
+  standby_second_dials(f);
   test_node_init(&d, &f->w);
   test_node_start(&d);
   test_node_dial(&d, f->b.addr, 0);
   assert_string_equal(one_more, test_node_log(&f->b));
-  assert_int_equal(1, held_handshakes(&f->b));
+  assert_int_equal(1, standby_handshakes(&f->b));
   test_node_fini(&d);
 }
 
 /* Whoever has taken over the outbound place has no inbound one, and gives back
    the one it has. */
 static void a_place_that_was_taken_over_is_given_back(void **state) {
-  held_user *f = *state;
+  standby_user *f = *state;
   test_node d;
 
   f->b.options.inbound_peers_max = 1;
@@ -190,22 +190,22 @@ static void a_place_that_was_taken_over_is_given_back(void **state) {
   test_node_start(&f->b);
   test_node_start(&f->a);
   test_node_dial(&f->b, f->a.addr, 0);
-  held_advance_ms(f, 100);
+  standby_advance_ms(f, 100);
   second_comes(f);
   (void)test_node_log(&f->b);
   test_node_fini(&f->a);
-  held_settle(f);
+  standby_run_until_idle(f);
   assert_string_equal("remove chat CMT_EEOF\ninit chat\nadd chat inbound\n",
                       test_node_log(&f->b));
   assert_cmt(CMT_OK, cmt_switch_dial(f->b.sw, d.addr, 0, NULL));
-  held_settle(f);
+  standby_run_until_idle(f);
   assert_string_equal("rejected outbound filter CMT_ELIMIT\n",
                       test_node_log(&f->b));
   test_node_dial(&d, f->b.addr, 0);
   assert_string_equal(one_more, test_node_log(&f->b));
   cmt_peer_stop(test_node_peer(&d), CMT_ECANCELED, 0);
   test_node_fini(&f->c);
-  held_settle(f);
+  standby_run_until_idle(f);
   (void)test_node_log(&f->b);
   test_node_dial(&f->b, d.addr, 0);
   assert_string_equal("init chat\nadd chat outbound\n", test_node_log(&f->b));
@@ -214,14 +214,14 @@ static void a_place_that_was_taken_over_is_given_back(void **state) {
 
 int main(void) {
 #define TEST(name)                                                             \
-  cmocka_unit_test_setup_teardown(name, held_setup, held_teardown)
+  cmocka_unit_test_setup_teardown(name, standby_setup, standby_teardown)
   const struct CMUnitTest tests[] = {
     TEST(who_speaks_and_answers_nothing_is_silent),
     TEST(pongs_of_before_are_no_answer),
     TEST(a_first_whose_end_is_not_told_yet_is_waited_for),
     TEST(a_first_that_ends_when_it_is_looked_at_is_gone),
     TEST(a_second_has_the_place_of_the_first),
-    TEST(who_is_held_has_no_place_of_a_handshake),
+    TEST(a_standby_has_no_place_of_a_handshake),
     TEST(a_place_that_was_taken_over_is_given_back),
   };
 #undef TEST

@@ -31,7 +31,9 @@ static void advance(fixture *f, uint64_t ns) {
   test_loop_advance(f->t->w.loop, ns);
 }
 
-static void settle(fixture *f) { test_loop_settle(f->t->w.loop); }
+static void run_until_idle(fixture *f) {
+  test_loop_run_until_idle(f->t->w.loop);
+}
 
 /* A, which pings each 10 s, has dialed B, which does not. */
 static void begin(fixture *f) {
@@ -66,19 +68,19 @@ static void answer_after(fixture *f, uint64_t ms) {
   advance(f, S(10) - (now_ns(f) - f->up_at_ns) % S(10));
   advance(f, MS(ms));
   way(f, TEST_ACCEPTOR)->stalled = false;
-  settle(f);
+  run_until_idle(f);
 }
 
 /* One message waits for |ms| in our queue, behind one that does not. */
 static void wait_for(fixture *f, uint64_t ms) {
   way(f, TEST_DIALER)->cap = 0;
   say(&f->t->a, TEST_CHAT, 1, 1);
-  settle(f);
+  run_until_idle(f);
   say(&f->t->a, TEST_CHAT, 1, 1);
-  settle(f);
+  run_until_idle(f);
   advance(f, MS(ms));
   way(f, TEST_DIALER)->cap = SIZE_MAX;
-  settle(f);
+  run_until_idle(f);
 }
 
 /* Four messages of A, and those of B: one, three and two of a kind.  The socket
@@ -93,15 +95,15 @@ static void exchange(fixture *f) {
   say(&f->t->a, BULK, BULK_LEN, 1);
   say(&f->t->b, TEST_CHAT, 100, 3);
   say(&f->t->b, BULK, 11, 2);
-  settle(f);
+  run_until_idle(f);
   answer_after(f, 30);
   wait_for(f, 60);
   wait_for(f, 20);
   cmt_peer_pause(f->p);
-  settle(f);
+  run_until_idle(f);
   advance(f, MS(250));
   cmt_peer_resume(f->p);
-  settle(f);
+  run_until_idle(f);
   answer_after(f, 70);
 }
 
@@ -111,13 +113,13 @@ static void exchange(fixture *f) {
 static void count_rates(fixture *f, uint64_t *sent, uint64_t *recv) {
   advance(f, S(38) - (now_ns(f) - f->up_at_ns));
   say(&f->t->a, TEST_CHAT, 1, 1);
-  settle(f);
+  run_until_idle(f);
   *sent = way(f, TEST_DIALER)->written;
   *recv = way(f, TEST_ACCEPTOR)->read;
   advance(f, MS(900));
   say(&f->t->a, TEST_CHAT, 3000, 1);
   say(&f->t->b, TEST_CHAT, 1, 1);
-  settle(f);
+  run_until_idle(f);
   way(f, TEST_ACCEPTOR)->stalled = true;
   advance(f, MS(1100));
   *sent = (way(f, TEST_DIALER)->written - *sent) / 2;
@@ -131,16 +133,16 @@ static void leave_some_queued(fixture *f) {
 
   d->cap = 0;
   say(&f->t->a, TEST_CHAT, 1, 1);
-  settle(f);
+  run_until_idle(f);
   say(&f->t->a, TEST_CHAT, 1, 1);
-  settle(f);
+  run_until_idle(f);
   advance(f, MS(20));
   d->stalled = true;
   d->cap = CMT_FRAME_SLOT;
-  settle(f);
+  run_until_idle(f);
   say(&f->t->a, TEST_CHAT, 7, 2);
   say(&f->t->a, BULK, 9, 3);
-  settle(f);
+  run_until_idle(f);
 }
 
 /* A's 40,000 bytes are 39 packets of 1024 and one of 64, and the packet of a
@@ -206,7 +208,7 @@ static void each_number_of_a_peer_is_its_own(void **state) {
   assert_true(sent > recv && recv > 0);
   assert_numbers(&f, sent, recv, false);
   cmt_peer_stop(f.p, CMT_ECANCELED, 0);
-  settle(&f);
+  run_until_idle(&f);
   assert_int_equal(0, cmt_switch_peers(f.t->a.sw, NULL, 0));
   assert_numbers(&f, sent, recv, true);
   cmt_peer_unref(f.p);

@@ -188,7 +188,7 @@ static void a_switch_finishes_within_its_flush(void **state) {
                    CMT_DIAL_PERSISTENT);
     cmt_switch_stop(t->a.sw, CMT_MILLISECONDS(flushes_ms[i]));
     test_loop_advance(t->w.loop, CMT_MILLISECONDS(flushes_ms[i]));
-    test_loop_settle(t->w.loop);
+    test_loop_run_until_idle(t->w.loop);
     assert_true(cmt__switch_is_finished(t->a.sw));
     assert_int_equal(0, test_trio_teardown((void **)&t));
   }
@@ -345,7 +345,7 @@ static void a_stop_from_inside_in_virtual_time(void **state) {
     stopper_new(&other, &w, other_addr);
     stopper_new(&s, &w, addr);
     stopper_dials(&s, other_addr);
-    test_loop_settle(w.loop);
+    test_loop_run_until_idle(w.loop);
     if (s.at == IN_REMOVE || s.at == IN_STOP) {
       cmt_switch_stop(s.at == IN_REMOVE ? other.sw : s.sw, 0);
     }
@@ -354,7 +354,7 @@ static void a_stop_from_inside_in_virtual_time(void **state) {
       fail_msg("it goes on after a stop in %s", place_names[s.at]);
     }
     cmt_switch_stop(other.sw, 0);
-    test_loop_settle(w.loop);
+    test_loop_run_until_idle(w.loop);
     assert_cmt(CMT_OK, cmt_switch_delete(s.sw));
     assert_cmt(CMT_OK, cmt_switch_delete(other.sw));
     assert_balanced(&s);

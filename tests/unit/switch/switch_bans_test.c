@@ -17,12 +17,12 @@ static void ban(test_node *n, const char *subject, uint64_t duration_ns) {
   snprintf(b.subject, sizeof b.subject, "%s", subject);
   b.duration_ns = duration_ns;
   assert_cmt(CMT_OK, cmt_switch_ban(n->sw, &b, NULL));
-  test_loop_settle(n->world->loop);
+  test_loop_run_until_idle(n->world->loop);
 }
 
 static void unban(test_node *n, const char *subject) {
   assert_cmt(CMT_OK, cmt_switch_unban(n->sw, subject, NULL));
-  test_loop_settle(n->world->loop);
+  test_loop_run_until_idle(n->world->loop);
 }
 
 static size_t peers_of(const test_node *n) {
@@ -225,7 +225,7 @@ static void a_ban_before_the_start_counts_from_it(void **state) {
   assert_int_equal(CMT_NEVER, left[0].end_ns);
   test_loop_advance(f->w.loop, CMT_SECONDS(10));
   assert_cmt(CMT_OK, cmt_switch_start(f->a.sw, NULL));
-  test_loop_settle(f->w.loop);
+  test_loop_run_until_idle(f->w.loop);
   assert_int_equal(1, cmt_switch_bans(f->a.sw, left, 1));
   assert_int_equal(now_of(f) + CMT_SECONDS(86400), left[0].end_ns);
 }
@@ -255,7 +255,7 @@ static void a_persistent_dial_waits_for_the_end(void **state) {
     assert_cmt(CMT_OK, f->last.why.err);
     cmt_dial_cancel(f->dial);
     cmt_peer_stop(test_node_peer(&f->a), CMT_ECANCELED, 0);
-    test_loop_settle(f->w.loop);
+    test_loop_run_until_idle(f->w.loop);
   }
   assert_mark("ban_holds_dial", before, CMT__COUNT(subjects));
 }

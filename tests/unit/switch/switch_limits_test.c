@@ -13,7 +13,7 @@ enum { LARGE = 20000, PACKET_MAX = 1040, QUANTUM = 1563 };
 
 typedef test_trio fixture;
 
-static void settle(fixture *f) { test_loop_settle(f->w.loop); }
+static void run_until_idle(fixture *f) { test_loop_run_until_idle(f->w.loop); }
 
 static cmt_switch_status status_of(test_node *n) {
   cmt_switch_status status;
@@ -215,7 +215,7 @@ static void a_graceful_stop_waits_for_a_send_limit(void **state) {
 
 static void hostile_up(fixture *f, hostile *h) {
   hostile_dial(h, f->w.loop, f->b.addr);
-  settle(f);
+  run_until_idle(f);
   assert_true(h->up);
   assert_int_equal(1, status_of(&f->b).inbound_peers);
 }
@@ -240,7 +240,7 @@ static void a_message_that_is_never_completed(void **state) {
   hostile_up(f, &h);
   (void)test_node_log(&f->b);
   hostile_packet(&h, TEST_CHAT, 1000, false);
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(1024, status_of(&f->b).recv_reserved_bytes);
   test_loop_advance(f->w.loop, S(60) - 1);
   assert_string_equal("", test_node_log(&f->b));
@@ -260,7 +260,7 @@ static void the_shortest_packets_of_ours_are_no_flood(void **state) {
   for (int i = 0; i < 5; i++) {
     assert_cmt(CMT_OK, cmt_peer_try_send_bytes(test_node_peer(&f->a), TEST_CHAT,
                                                bytes, sizeof bytes));
-    settle(f);
+    run_until_idle(f);
   }
   cmt_peer_get_status(test_node_peer(&f->b), &status);
   assert_int_equal(5, status.channels[0].recv_messages);
@@ -277,10 +277,10 @@ static void a_flood_of_pings(void **state) {
   for (int i = 0; i < 500; i++) {
     hostile_ping(&h);
   }
-  settle(f);
+  run_until_idle(f);
   assert_string_equal("", test_node_log(&f->b));
   hostile_ping(&h);
-  settle(f);
+  run_until_idle(f);
   assert_removed(f, CMT_EFLOOD);
   assert_int_equal(CMT_CLASS_PEER, cmt_err_class_of(CMT_EFLOOD));
   hostile_fini(&h);
@@ -298,13 +298,13 @@ static void reassembly_of_all_peers(void **state) {
   test_node_start(&f->b);
   for (int i = 0; i < 4; i++) {
     hostile_dial(&h[i], f->w.loop, f->b.addr);
-    settle(f);
+    run_until_idle(f);
     (void)test_node_log(&f->b);
   }
   for (int i = 0; i < 4; i++) {
     hostile_packet(&h[0], TEST_CHAT, 1000, false);
     hostile_packet(&h[1], TEST_CHAT, 1000, false);
-    settle(f);
+    run_until_idle(f);
   }
   assert_string_equal("", test_node_log(&f->b));
   assert_int_equal(2 * 4096, status_of(&f->b).recv_reserved_bytes);
@@ -312,13 +312,13 @@ static void reassembly_of_all_peers(void **state) {
   hostile_packet(&h[0], TEST_CHAT, 1000, false);
   hostile_packet(&h[0], TEST_CHAT, 1000, false);
   hostile_packet(&h[1], TEST_CHAT, 1000, false);
-  settle(f);
+  run_until_idle(f);
   assert_string_equal("", test_node_log(&f->b));
   /* The first has 7000 bytes, the second 5000: above the floors that is 3808 of
      4096.  Whoever holds most goes, not who asks. */
   assert_in_range(status_of(&f->b).recv_reserved_bytes, 12000, 12288);
   hostile_packet(&h[1], TEST_CHAT, 1000, false);
-  settle(f);
+  run_until_idle(f);
   assert_string_equal("remove chat CMT_ENOBUFS\n", test_node_log(&f->b));
   assert_int_equal(3, status_of(&f->b).inbound_peers);
   assert_true(h[0].ended && !h[1].ended);
@@ -329,7 +329,7 @@ static void reassembly_of_all_peers(void **state) {
     }
     hostile_packet(&h[i], TEST_CHAT, 1000, true);
   }
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(1, status_of(&f->b).removed);
   assert_int_equal(3, status_of(&f->b).inbound_peers);
   for (int i = 0; i < 4; i++) {
@@ -360,10 +360,10 @@ static void handshakes_of_one_address(void **state) {
   test_loop_set_source(f->w.loop, "10.0.0.1");
   hostile_dial(&h[0], f->w.loop, f->b.addr);
   hostile_dial(&h[1], f->w.loop, f->b.addr);
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(2, status_of(&f->b).handshakes);
   hostile_dial(&h[2], f->w.loop, f->b.addr);
-  settle(f);
+  run_until_idle(f);
   assert_true(h[0].ended && !h[1].ended && !h[2].ended);
   assert_refused(f, status_of(&f->b).over_handshakes_per_ip_max,
                  "handshakes in flight from 10.0.0.1 are at their limit of 2, "
@@ -371,7 +371,7 @@ static void handshakes_of_one_address(void **state) {
   /* Others are not in its way. */
   test_loop_set_source(f->w.loop, "10.0.0.2");
   hostile_dial(&h[3], f->w.loop, f->b.addr);
-  settle(f);
+  run_until_idle(f);
   assert_false(h[3].ended);
   assert_int_equal(3, status_of(&f->b).handshakes);
   for (int i = 0; i < 4; i++) {
@@ -387,7 +387,7 @@ static void handshakes_in_all(void **state) {
   test_node_start(&f->b);
   hostile_dial(&h[0], f->w.loop, f->b.addr);
   hostile_dial(&h[1], f->w.loop, f->b.addr);
-  settle(f);
+  run_until_idle(f);
   assert_true(h[0].ended && !h[1].ended);
   assert_refused(f, status_of(&f->b).over_handshakes_max,
                  "handshakes in flight are at their limit of 1, and this one "
@@ -446,7 +446,7 @@ static void outbound_peers_that_come_up_together(void **state) {
   test_node_start(&f->c);
   assert_cmt(CMT_OK, cmt_switch_dial(f->b.sw, f->a.addr, 0, NULL));
   assert_cmt(CMT_OK, cmt_switch_dial(f->b.sw, f->c.addr, 0, NULL));
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(1, status_of(&f->b).outbound_peers);
   assert_refused(f, status_of(&f->b).over_outbound_peers_max,
                  "outbound peers are at their limit of 1");
@@ -456,7 +456,7 @@ static void outbound_peers_that_come_up_together(void **state) {
 static void part(fixture *f, hostile *h) {
   hostile_up(f, h);
   cmt_peer_stop(test_node_peer(&f->b), CMT_ECANCELED, S(9));
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(0, status_of(&f->b).inbound_peers);
 }
 
@@ -501,7 +501,7 @@ static void strangers_that_linger_go_first(void **state) {
   test_node_dial(&f->a, f->b.addr, 0);
   for (int i = 1; i < 4; i++) {
     hostile_dial(&h[i], f->w.loop, f->b.addr);
-    settle(f);
+    run_until_idle(f);
     assert_cmt(CMT_ELIMIT, f->b.why.err);
   }
   assert_int_equal(2, status_of(&f->b).over_connections_max);
@@ -515,7 +515,7 @@ static void strangers_that_linger_go_first(void **state) {
 
 /* ---- status ---- */
 
-static void status_tells_what_is_queued(void **state) {
+static void status_reports_what_is_queued(void **state) {
   fixture *f = *state;
 
   f->a.parts[0].channels[0].send_queue = 10;
@@ -534,7 +534,7 @@ static void reasons_of_the_application_are_counted_in_the_sums(void **state) {
 
   test_pair(&f->w, &f->a, &f->b);
   cmt_peer_stop(test_node_peer(&f->a), (cmt_err)-1234, 0);
-  settle(f);
+  run_until_idle(f);
   status = status_of(&f->a);
   assert_int_equal(1, status.removed);
   assert_int_equal(0, cmt_switch_reasons(f->a.sw, NULL, 0));
@@ -579,7 +579,7 @@ int main(void) {
     TEST(outbound_peers_that_come_up_together),
     TEST(connections_that_linger),
     TEST(strangers_that_linger_go_first),
-    TEST(status_tells_what_is_queued),
+    TEST(status_reports_what_is_queued),
     TEST(reasons_of_the_application_are_counted_in_the_sums),
     TEST(totals_out_of_range_are_refused),
   };

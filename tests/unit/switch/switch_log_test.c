@@ -66,7 +66,7 @@ static const char *log_of(fixture *f) {
   return taken;
 }
 
-static void a_dial_that_fails_is_told_at_info(void **state) {
+static void a_dial_that_fails_is_reported_at_info(void **state) {
   fixture *f = *state;
 
   start_a(f);
@@ -82,7 +82,7 @@ static void a_dial_that_fails_is_told_at_info(void **state) {
                       log_of(f));
 }
 
-static void a_handshake_that_was_dialed_is_told_with_the_id(void **state) {
+static void a_handshake_that_was_dialed_is_reported_with_the_id(void **state) {
   fixture *f = *state;
   char dialed[CMT_NET_ADDR_TEXT_SIZE], expected[1024];
   cmt_node_id b;
@@ -100,7 +100,7 @@ static void a_handshake_that_was_dialed_is_told_with_the_id(void **state) {
   assert_cmt(CMT_EWRONGID, f->trio.a.why.err);
 }
 
-static void a_stranger_is_told_at_debug(void **state) {
+static void a_stranger_is_reported_at_debug(void **state) {
   fixture *f = *state;
   char expected[1024];
 
@@ -132,7 +132,7 @@ static void our_own_stop_is_no_news(void **state) {
   test_loop_set_connect(f->trio.w.loop, "1.2.3.4:26656", CMT_EAGAIN);
   test_node_dial(&f->trio.a, SOME_ID "@1.2.3.4:26656", CMT_DIAL_PERSISTENT);
   cmt_switch_stop(f->trio.a.sw, 0);
-  test_loop_settle(f->trio.w.loop);
+  test_loop_run_until_idle(f->trio.w.loop);
   assert_non_null(strstr(f->lines, "debug switch: dial of " SOME_ID));
   assert_int_equal(1, f->count);
 }
@@ -192,9 +192,9 @@ static void a_second_has_its_lines_to_the_nanosecond(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
   const struct CMUnitTest tests[] = {
-    TEST(a_dial_that_fails_is_told_at_info),
-    TEST(a_handshake_that_was_dialed_is_told_with_the_id),
-    TEST(a_stranger_is_told_at_debug),
+    TEST(a_dial_that_fails_is_reported_at_info),
+    TEST(a_handshake_that_was_dialed_is_reported_with_the_id),
+    TEST(a_stranger_is_reported_at_debug),
     TEST(a_peer_that_comes_is_no_failure),
     TEST(our_own_stop_is_no_news),
     TEST(a_crowd_of_strangers_has_few_lines_and_a_count),

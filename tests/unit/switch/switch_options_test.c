@@ -47,7 +47,7 @@ static void two_reactors_with_one_channel(void **state) {
   refused(f, "reactors chat and files both claim channel 0x51");
 }
 
-static void only_who_does_not_listen_takes_any_network(void **state) {
+static void only_who_does_not_listen_accepts_any_network(void **state) {
   fixture *f = *state;
 
   f->a.options.any_network = true;
@@ -174,7 +174,7 @@ static void assert_bytes(const char *text, cmt_bytes b) {
   assert_memory_equal(text, b.base, b.len);
 }
 
-static void the_node_info_says_where_it_listens(void **state) {
+static void the_node_info_reports_where_it_listens(void **state) {
   fixture *f = *state;
   test_node b, c;
   cmt_peer *p;
@@ -267,7 +267,7 @@ static void one_loop_of_the_caller_is_one(void **state) {
 }
 
 /* It means something on this machine alone. */
-static void a_zone_is_not_told_to_others(void **state) {
+static void a_zone_is_not_reported_to_others(void **state) {
   fixture *f = *state;
   cmt_net_addr at;
 
@@ -343,7 +343,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
   const struct CMUnitTest tests[] = {
     TEST(two_reactors_with_one_channel),
-    TEST(only_who_does_not_listen_takes_any_network),
+    TEST(only_who_does_not_listen_accepts_any_network),
     TEST(a_reactor_with_one_channel_twice),
     TEST(two_reactors_with_one_name),
     TEST(a_reactor_without_a_name),
@@ -356,11 +356,11 @@ int main(void) {
     TEST(loops_out_of_range),
     TEST(one_loop_of_the_caller_is_one),
     TEST(a_node_info_that_others_would_refuse),
-    TEST(the_node_info_says_where_it_listens),
+    TEST(the_node_info_reports_where_it_listens),
     TEST(without_laddr_there_is_no_listening),
     TEST(without_memory_there_is_no_mailbox),
     TEST(without_memory_there_is_no_switch),
-    TEST(a_zone_is_not_told_to_others),
+    TEST(a_zone_is_not_reported_to_others),
     TEST(the_defaults_are_those_of_the_header),
   };
 #undef TEST

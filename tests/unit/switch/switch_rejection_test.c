@@ -11,7 +11,7 @@
 
 typedef test_trio fixture;
 
-static void settle(fixture *f) { test_loop_settle(f->w.loop); }
+static void run_until_idle(fixture *f) { test_loop_run_until_idle(f->w.loop); }
 
 static void start_both(fixture *f) {
   test_node_start(&f->a);
@@ -57,7 +57,7 @@ static void raw_dial(fixture *f, const test_node *n, raw *r) {
   assert_cmt(CMT_OK, cmt_net_addr_parse(n->addr, 0, &to, NULL));
   assert_cmt(CMT_OK, cmt__loop_connect(test_loop_base(f->w.loop), &to,
                                        &raw_callbacks, r, &r->tcp));
-  settle(f);
+  run_until_idle(f);
 }
 
 static void raw_accept(void *arg, cmt__tcp *tcp) {
@@ -139,7 +139,7 @@ static void nobody_is_blamed_before_it_authenticated(void **state) {
   ls = raw_listen(f, &r, addr);
   test_node_dial(&f->a, addr, 0);
   cmt__tcp_close(r.tcp);
-  settle(f);
+  run_until_idle(f);
   assert_cmt(CMT_EEOF, f->a.why.err);
   assert_string_equal("", f->a.blamed.text);
   cmt__listener_close(ls);
@@ -164,7 +164,7 @@ static void a_silent_connection_that_was_accepted(void **state) {
   assert_string_equal("rejected inbound secret_connection CMT_EHANDSHAKE\n",
                       test_node_log(&f->a));
   assert_string_equal("", f->a.dialed);
-  settle(f);
+  run_until_idle(f);
   assert_true(r.ended);
   cmt__tcp_close(r.tcp);
 }
@@ -191,7 +191,7 @@ static void an_end_of_file_in_the_handshake_keeps_its_stage(void **state) {
   test_node_start(&f->a);
   raw_dial(f, &f->a, &r);
   cmt__tcp_close(r.tcp);
-  settle(f);
+  run_until_idle(f);
   assert_string_equal("rejected inbound secret_connection CMT_EEOF\n",
                       test_node_log(&f->a));
 }
@@ -270,7 +270,7 @@ static void an_id_that_is_being_dialed_is_not_dialed_twice(void **state) {
   start_both(f);
   assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0, NULL));
   assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0, NULL));
-  settle(f);
+  run_until_idle(f);
   assert_string_equal("rejected outbound filter CMT_EDUPLICATE\n"
                       "init chat\nadd chat outbound\n",
                       test_node_log(&f->a));
@@ -291,7 +291,7 @@ static void the_second_connection_of_an_id_is_refused(void **state) {
   assert_string_equal("rejected inbound filter CMT_EDUPLICATE\n",
                       test_node_log(&f->b));
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "still here"));
-  settle(f);
+  run_until_idle(f);
   assert_string_equal("receive chat 51 still here\n", test_node_log(&f->b));
   test_node_fini(&f->a);
   test_node_fini(&f->c);
@@ -315,7 +315,7 @@ static void whoever_is_refused_sees_our_node_info(void **state) {
   }
   assert_int_equal(2 * 1044, dir->in_flight); /* Signature and node info. */
   dir->stalled = false;
-  settle(f);
+  run_until_idle(f);
   assert_string_equal("init chat\nrejected inbound filter CMT_EREACTOR\n",
                       test_node_log(&f->b));
   assert_string_equal("init chat\nadd chat outbound\nremove chat CMT_EEOF\n",
@@ -337,7 +337,7 @@ static void whoever_is_refused_has_a_second_to_go(void **state) {
     test_loop_step(f->w.loop);
   }
   conn->dir[TEST_ACCEPTOR].stalled = true;
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(1, f->b.sw->session_count);
   test_loop_advance(f->w.loop, CMT_MILLISECONDS(999));
   assert_int_equal(1, f->b.sw->session_count);
@@ -370,7 +370,7 @@ static void inbound_peers_over_the_cap(void **state) {
   assert_int_equal(1, status.inbound_peers);
   assert_int_equal(0, status.outbound_peers);
   test_node_fini(&f->a);
-  settle(f);
+  run_until_idle(f);
   (void)test_node_log(&f->b);
   test_node_start(&f->c); /* There is room again. */
   test_node_dial(&f->c, f->b.addr, 0);
@@ -385,7 +385,7 @@ static void the_cap_holds_for_handshakes_that_end_together(void **state) {
   test_node_start(&f->c);
   assert_cmt(CMT_OK, cmt_switch_dial(f->a.sw, f->b.addr, 0, NULL));
   assert_cmt(CMT_OK, cmt_switch_dial(f->c.sw, f->b.addr, 0, NULL));
-  settle(f);
+  run_until_idle(f);
   assert_string_equal("init chat\nadd chat inbound\n"
                       "rejected inbound filter CMT_ELIMIT\n",
                       test_node_log(&f->b));
@@ -447,7 +447,7 @@ static void want_of_descriptors_is_counted(void **state) {
   test_node_dial(&f->a, f->b.addr, 0);
   assert_int_equal(1, cmt_switch_peers(f->b.sw, NULL, 0));
   cmt_switch_stop(f->b.sw, 0);
-  settle(f);
+  run_until_idle(f);
   cmt_switch_get_status(f->b.sw, &status);
   assert_int_equal(1, status.no_descriptors);
 }
@@ -470,7 +470,7 @@ static void a_stop_rejects_what_is_under_way(void **state) {
   cmt_switch_get_status(f->a.sw, &status);
   assert_int_equal(3, status.handshakes);
   cmt_switch_stop(f->a.sw, CMT_SECONDS(9));
-  settle(f);
+  run_until_idle(f);
   assert_string_equal("rejected outbound transport CMT_ECANCELED\n"
                       "rejected outbound secret_connection CMT_ECANCELED\n"
                       "rejected inbound secret_connection CMT_ECANCELED\n"

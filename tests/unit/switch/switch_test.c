@@ -8,7 +8,7 @@
 
 typedef test_trio fixture;
 
-static void settle(fixture *f) { test_loop_settle(f->w.loop); }
+static void run_until_idle(fixture *f) { test_loop_run_until_idle(f->w.loop); }
 
 static void stop_now(test_part *part, cmt_peer *p) {
   (void)part;
@@ -32,11 +32,11 @@ static void reactors_are_called_in_their_order(void **state) {
   assert_cmt(CMT_OK, cmt_switch_start(f->b.sw, NULL));
   assert_string_equal("start chat\nstart files\n", test_node_log(&f->b));
   assert_cmt(CMT_OK, cmt_switch_dial(f->b.sw, f->a.addr, 0, NULL));
-  settle(f);
+  run_until_idle(f);
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "hello"));
-  settle(f);
+  run_until_idle(f);
   cmt_switch_stop(f->b.sw, 0);
-  settle(f);
+  run_until_idle(f);
   assert_string_equal("init chat\ninit files\n"
                       "add chat outbound\nadd files outbound\n"
                       "receive chat 51 hello\n"
@@ -64,15 +64,15 @@ static void a_message_goes_to_the_owner_of_its_channel_alone(void **state) {
   test_node_dial(&f->a, f->b.addr, 0);
   (void)test_node_log(&f->b);
   assert_cmt(CMT_OK, test_node_say(&f->a, 0x41, "one"));
-  settle(f);
+  run_until_idle(f);
   assert_cmt(CMT_OK, test_node_say(&f->a, 0xff, "two"));
-  settle(f);
+  run_until_idle(f);
   assert_cmt(CMT_OK, test_node_say(&f->a, 0x00, ""));
-  settle(f);
+  run_until_idle(f);
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "four"));
-  settle(f);
+  run_until_idle(f);
   assert_cmt(CMT_OK, test_node_say(&f->a, 0x40, "five"));
-  settle(f);
+  run_until_idle(f);
   assert_string_equal("receive files 41 one\nreceive votes ff two\n"
                       "receive votes 00 \nreceive chat 51 four\n"
                       "receive files 40 five\n",
@@ -88,7 +88,7 @@ static void a_peer_is_listed_until_the_last_remove_returned(void **state) {
   assert_ptr_equal(test_node_peer(&f->a), p);
   cmt_peer_stop(p, CMT_ECANCELED, 0);
   assert_int_equal(1, cmt_switch_peers(f->a.sw, NULL, 0));
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(0, cmt_switch_peers(f->a.sw, NULL, 0));
   assert_null(cmt_switch_peer(f->a.sw, cmt_peer_id(p)));
   cmt_peer_unref(p);
@@ -149,7 +149,7 @@ static void what_a_peer_is_can_be_asked(void **state) {
   assert_string_equal(id.text, remote.id.text);
 }
 
-static void a_gone_peer_says_closed(void **state) {
+static void a_gone_peer_returns_closed(void **state) {
   fixture *f = *state;
   cmt_peer *p;
   cmt_peer_status status;
@@ -182,7 +182,7 @@ static void messages_before_the_end_of_file_are_delivered_first(void **state) {
     assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "last words"));
   }
   cmt_switch_stop(f->a.sw, CMT_SECONDS(2));
-  settle(f);
+  run_until_idle(f);
   assert_string_equal("receive chat 51 last words\n"
                       "receive chat 51 last words\n"
                       "remove chat CMT_EEOF\n",
@@ -207,7 +207,7 @@ static void a_graceful_stop_reads_until_the_other_side_closes(void **state) {
   test_loop_step(f->w.loop);
   test_loop_step(f->w.loop);
   test_loop_conn(f->w.loop, 0)->dir[TEST_ACCEPTOR].stalled = false;
-  settle(f);
+  run_until_idle(f);
   assert_string_equal("receive chat 51 last words\nremove chat CMT_EEOF\n",
                       test_node_log(&f->b));
   assert_false(test_loop_conn(f->w.loop, 0)->open[TEST_DIALER]);
@@ -221,7 +221,7 @@ static void waiting_for_the_other_side_is_bounded(void **state) {
   conn = test_loop_conn(f->w.loop, 0);
   conn->dir[TEST_DIALER].stalled = true; /* B never learns of it. */
   cmt_peer_stop(test_node_peer(&f->a), CMT_ECANCELED, CMT_SECONDS(5));
-  settle(f);
+  run_until_idle(f);
   assert_string_equal("remove chat CMT_ECANCELED\n", test_node_log(&f->a));
   assert_true(conn->open[TEST_DIALER]);
   test_loop_advance(f->w.loop, CMT_MILLISECONDS(999));
@@ -239,7 +239,7 @@ static void a_flush_is_bounded(void **state) {
   conn->dir[TEST_DIALER].cap = 0;
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "stuck"));
   cmt_switch_stop(f->a.sw, CMT_SECONDS(2));
-  settle(f);
+  run_until_idle(f);
   assert_cmt(CMT_ECLOSED, test_node_say(&f->a, TEST_CHAT, "late"));
   test_loop_advance(f->w.loop, CMT_MILLISECONDS(1999));
   assert_string_equal("", test_node_log(&f->a));
@@ -258,9 +258,9 @@ static void a_second_stop_can_hurry_a_flush(void **state) {
   test_loop_conn(f->w.loop, 0)->dir[TEST_DIALER].cap = 0;
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "stuck"));
   cmt_peer_stop(p, CMT_ECANCELED, CMT_SECONDS(60));
-  settle(f);
+  run_until_idle(f);
   cmt_peer_stop(p, CMT_EREACTOR, 0);
-  settle(f);
+  run_until_idle(f);
   assert_string_equal("remove chat CMT_ECANCELED\n", test_node_log(&f->a));
 }
 
@@ -271,13 +271,13 @@ static void the_stop_of_the_switch_bounds_earlier_stops(void **state) {
   test_pair(&f->w, &f->a, &f->b);
   test_loop_conn(f->w.loop, 0)->dir[TEST_DIALER].stalled = true;
   cmt_peer_stop(test_node_peer(&f->a), CMT_EREACTOR, CMT_SECONDS(60));
-  settle(f);
+  run_until_idle(f);
   test_node_start(&f->c);
   test_node_dial(&f->a, f->c.addr, 0);
   test_loop_conn(f->w.loop, 1)->dir[TEST_DIALER].cap = 0;
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "stuck"));
   cmt_peer_stop(test_node_peer(&f->a), CMT_EREACTOR, CMT_SECONDS(60));
-  settle(f);
+  run_until_idle(f);
   (void)test_node_log(&f->a);
   cmt_switch_stop(f->a.sw, CMT_MILLISECONDS(200));
   test_loop_advance(f->w.loop, CMT_MILLISECONDS(199));
@@ -298,7 +298,7 @@ static void a_later_stop_does_not_make_a_flush_longer(void **state) {
   test_loop_conn(f->w.loop, 0)->dir[TEST_DIALER].cap = 0;
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "stuck"));
   cmt_peer_stop(p, CMT_ECANCELED, CMT_SECONDS(2));
-  settle(f);
+  run_until_idle(f);
   cmt_peer_stop(p, CMT_EREACTOR, CMT_SECONDS(60));
   test_loop_advance(f->w.loop, CMT_SECONDS(2));
   assert_string_equal("remove chat CMT_ECANCELED\n", test_node_log(&f->a));
@@ -310,17 +310,17 @@ static void a_stop_without_flush_sends_nothing_more(void **state) {
   test_pair(&f->w, &f->a, &f->b);
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "never heard"));
   cmt_peer_stop(test_node_peer(&f->a), CMT_EREACTOR, 0);
-  settle(f);
+  run_until_idle(f);
   assert_string_equal("remove chat CMT_EREACTOR\n", test_node_log(&f->a));
   assert_string_equal("remove chat CMT_EEOF\n", test_node_log(&f->b));
 }
 
-static void a_reset_is_told_apart_from_an_end(void **state) {
+static void a_reset_is_reported_apart_from_an_end(void **state) {
   fixture *f = *state;
 
   test_pair(&f->w, &f->a, &f->b);
   test_conn_cut(test_loop_conn(f->w.loop, 0));
-  settle(f);
+  run_until_idle(f);
   assert_string_equal("remove chat CMT_ERESET\n", test_node_log(&f->a));
   assert_int_equal(0, cmt_switch_peers(f->b.sw, NULL, 0));
 }
@@ -347,7 +347,7 @@ static void a_pause_does_not_count_towards_the_pong_timeout(void **state) {
   test_loop_advance(f->w.loop, CMT_SECONDS(500));
   assert_string_equal("", test_node_log(&f->a));
   cmt_peer_resume(test_node_peer(&f->a));
-  settle(f);
+  run_until_idle(f);
   cmt_peer_get_status(test_node_peer(&f->a), &status);
   assert_int_equal(1, status.pongs_recv);
   test_loop_conn(f->w.loop, 0)->dir[TEST_ACCEPTOR].stalled = true;
@@ -383,7 +383,7 @@ static void a_flipped_byte_ends_the_peer(void **state) {
   test_pair(&f->w, &f->a, &f->b);
   test_loop_tap(f->w.loop, flip_byte, NULL);
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "hello"));
-  settle(f);
+  run_until_idle(f);
   assert_string_equal("remove chat CMT_EAUTH\n", test_node_log(&f->b));
   assert_string_equal("remove chat CMT_EEOF\n", test_node_log(&f->a));
 }
@@ -398,7 +398,7 @@ static void an_error_of_receive_is_the_reason(void **state) {
   p = cmt_peer_ref(test_node_peer(&f->b));
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "one"));
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "two"));
-  settle(f);
+  run_until_idle(f);
   assert_string_equal("receive chat 51 one\nremove chat CMT_EREACTOR\n",
                       test_node_log(&f->b));
   cmt_peer_get_why(p, &why);
@@ -416,7 +416,7 @@ static void after_a_stop_in_receive_no_message_comes(void **state) {
   test_pair(&f->w, &f->a, &f->b);
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "one"));
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "two"));
-  settle(f);
+  run_until_idle(f);
   assert_string_equal("receive chat 51 one\nremove chat CMT_EREACTOR\n",
                       test_node_log(&f->b));
 }
@@ -496,7 +496,7 @@ static void a_callback_can_stop_the_switch(void **state) {
   f->b.parts[0].on_receive = stop_switch;
   test_pair(&f->w, &f->a, &f->b);
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "stop"));
-  settle(f);
+  run_until_idle(f);
   assert_string_equal("receive chat 51 stop\nremove chat CMT_ECANCELED\n"
                       "stop chat\n",
                       test_node_log(&f->b));
@@ -507,7 +507,7 @@ static void a_callback_can_stop_the_switch(void **state) {
 /* The post of a wake-up must not come to a loop that is deleted. */
 static void a_switch_is_not_finished_before_its_last_wake_up(void **state) {
   fixture *f = *state;
-  test_late_ring late = {.post = {.cb = test_ring_late}};
+  test_late_wake_up late = {.post = {.cb = test_wake_up_late}};
 
   if (f->w.loop_count > 1) {
     return; /* It counts the turns of one loop. */
@@ -517,7 +517,7 @@ static void a_switch_is_not_finished_before_its_last_wake_up(void **state) {
   test_loop_conn(f->w.loop, 0)->dir[TEST_DIALER].cap = 0;
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "stuck"));
   cmt_switch_stop(f->a.sw, CMT_SECONDS(60));
-  settle(f);
+  run_until_idle(f);
   cmt__loop_post(test_loop_base(f->w.loop), &late.post);
   test_conn_cut(test_loop_conn(f->w.loop, 0));
   test_loop_step(f->w.loop); /* The ring, then the end of the peer. */
@@ -544,7 +544,7 @@ static void a_reactor_that_cannot_start_ends_the_start(void **state) {
                       test_node_log(&f->a));
 }
 
-static void a_taken_address_is_told(void **state) {
+static void a_taken_address_is_reported(void **state) {
   fixture *f = *state;
   cmt_why why;
   char text[300];
@@ -583,7 +583,7 @@ int main(void) {
     TEST(a_peer_is_listed_until_the_last_remove_returned),
     TEST(a_switch_that_only_dials_meets_any_network),
     TEST(what_a_peer_is_can_be_asked),
-    TEST(a_gone_peer_says_closed),
+    TEST(a_gone_peer_returns_closed),
     TEST(messages_before_the_end_of_file_are_delivered_first),
     TEST(a_graceful_stop_reads_until_the_other_side_closes),
     TEST(waiting_for_the_other_side_is_bounded),
@@ -592,7 +592,7 @@ int main(void) {
     TEST(the_stop_of_the_switch_bounds_earlier_stops),
     TEST(a_later_stop_does_not_make_a_flush_longer),
     TEST(a_stop_without_flush_sends_nothing_more),
-    TEST(a_reset_is_told_apart_from_an_end),
+    TEST(a_reset_is_reported_apart_from_an_end),
     TEST(a_missed_pong_ends_the_peer),
     TEST(a_pause_does_not_count_towards_the_pong_timeout),
     TEST(an_idle_peer_stays_and_pings_are_counted),
@@ -606,7 +606,7 @@ int main(void) {
     TEST(a_callback_can_stop_the_switch),
     TEST(a_switch_is_not_finished_before_its_last_wake_up),
     TEST(a_reactor_that_cannot_start_ends_the_start),
-    TEST(a_taken_address_is_told),
+    TEST(a_taken_address_is_reported),
     TEST(a_switch_that_was_never_started_can_be_deleted),
   };
 #undef TEST

@@ -421,7 +421,7 @@ static void stop_late(void *self) {
   pthread_mutex_unlock(&x->lock);
 }
 
-static void a_delete_tells_which_reactor_it_waits_for(void **state) {
+static void a_delete_reports_which_reactor_it_waits_for(void **state) {
   stuck x = {.lock = PTHREAD_MUTEX_INITIALIZER,
              .cond = PTHREAD_COND_INITIALIZER};
   cmt_reactor reactor = {.name = "sleeper", .self = &x, .stop = stop_late};
@@ -552,7 +552,7 @@ int main(void) {
     cmocka_unit_test(another_thread_can_resume),
     cmocka_unit_test(every_request_is_answered_once_whatever_happens),
     cmocka_unit_test(a_delete_at_any_moment_joins),
-    cmocka_unit_test(a_delete_tells_which_reactor_it_waits_for),
+    cmocka_unit_test(a_delete_reports_which_reactor_it_waits_for),
     cmocka_unit_test(a_start_that_failed_can_be_deleted),
     cmocka_unit_test(a_status_is_read_while_the_peer_works_and_ends),
     cmocka_unit_test(the_last_message_is_delivered),

@@ -15,12 +15,13 @@ typedef struct caller {
   size_t count;
   cmt_err status[CALLS_MAX];
   uint64_t at_ns[CALLS_MAX];
-  const char *running[CALLS_MAX]; /* What the first loop says that it calls. */
-  unsigned again;                 /* How often it is set or posted anew, */
-  uint64_t after_ns;              /* by its callback, with this delay. */
-  struct caller *other;           /* Cancelled by it. */
-  cmt_err refusal;                /* What setting it anew said. */
-  char log[256];                  /* The log of A, before it. */
+  const char
+    *running[CALLS_MAX]; /* What the first loop states that it calls. */
+  unsigned again;        /* How often it is set or posted anew, */
+  uint64_t after_ns;     /* by its callback, with this delay. */
+  struct caller *other;  /* Cancelled by it. */
+  cmt_err refusal;       /* What setting it anew said. */
+  char log[256];         /* The log of A, before it. */
 } caller;
 
 static uint64_t now_of(const fixture *f) {
@@ -82,7 +83,7 @@ static void post(caller *c) {
 
 static void stop(fixture *f) {
   cmt_switch_stop(f->a.sw, 0);
-  settle(f);
+  run_until_idle(f);
   assert_true(cmt__switch_is_finished(f->a.sw));
 }
 
@@ -94,7 +95,7 @@ static void a_timer_comes_once_at_its_instant(void **state) {
 
   caller_init(&c, f);
   test_node_start(&f->a);
-  settle(f);
+  run_until_idle(f);
   set(&c, CMT_MILLISECONDS(100));
   test_loop_advance(f->w.loop, CMT_MILLISECONDS(100) - 1);
   assert_int_equal(0, c.count);
@@ -106,7 +107,7 @@ static void a_timer_comes_once_at_its_instant(void **state) {
   assert_int_equal(1, c.count);
   set(&c, 0);
   assert_int_equal(1, c.count); /* Never inside of the call. */
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(2, c.count);
 }
 
@@ -117,14 +118,14 @@ static void a_timer_that_is_set_again_moves(void **state) {
 
   caller_init(&c, f);
   test_node_start(&f->a);
-  settle(f);
+  run_until_idle(f);
   began = now_of(f);
   set(&c, CMT_MILLISECONDS(10)); /* Before the loop has seen it, */
   set(&c, CMT_MILLISECONDS(30));
   test_loop_advance(f->w.loop, CMT_MILLISECONDS(20));
   assert_int_equal(0, c.count);
   set(&c, CMT_MILLISECONDS(50)); /* later, */
-  settle(f);
+  run_until_idle(f);
   set(&c, CMT_MILLISECONDS(5)); /* and earlier. */
   test_loop_advance(f->w.loop, CMT_SECONDS(1));
   assert_int_equal(1, c.count);
@@ -139,7 +140,7 @@ static void a_callback_sets_its_timer_again(void **state) {
   c.again = 9;
   c.after_ns = CMT_MILLISECONDS(7);
   test_node_start(&f->a);
-  settle(f);
+  run_until_idle(f);
   set(&c, CMT_MILLISECONDS(7));
   test_loop_advance(f->w.loop, CMT_SECONDS(1));
   assert_int_equal(10, c.count);
@@ -156,7 +157,7 @@ static void a_delay_of_nothing_does_not_hold_up_the_loop(void **state) {
   caller_init(&c, f);
   c.again = 30;
   test_node_start(&f->a);
-  settle(f);
+  run_until_idle(f);
   set(&c, 0);
   post(&c);
   for (size_t i = 0; i < 10; i++) {
@@ -165,7 +166,7 @@ static void a_delay_of_nothing_does_not_hold_up_the_loop(void **state) {
     test_loop_step(f->w.loop);
     assert_in_range(c.count - before, 0, 2);
   }
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(32, c.count);
 }
 
@@ -176,12 +177,12 @@ static void a_cancelled_timer_does_not_come(void **state) {
 
   caller_init(&c, f);
   test_node_start(&f->a);
-  settle(f);
+  run_until_idle(f);
   assert_false(cmt_switch_timer_cancel(f->a.sw, &c.timer));
   set(&c, CMT_MILLISECONDS(1));
   assert_true(cmt_switch_timer_cancel(f->a.sw, &c.timer));
   set(&c, CMT_MILLISECONDS(1));
-  settle(f);
+  run_until_idle(f);
   assert_true(cmt_switch_timer_cancel(f->a.sw, &c.timer));
   assert_false(cmt_switch_timer_cancel(f->a.sw, &c.timer));
   test_loop_advance(f->w.loop, CMT_SECONDS(1));
@@ -198,7 +199,7 @@ static void a_callback_cancels_its_own_timer_and_others(void **state) {
   first.other = &second;
   second.other = &second;
   test_node_start(&f->a);
-  settle(f);
+  run_until_idle(f);
   set(&first, CMT_MILLISECONDS(1));
   set(&second, CMT_MILLISECONDS(1)); /* Due at the same instant. */
   test_loop_advance(f->w.loop, CMT_SECONDS(1));
@@ -269,12 +270,12 @@ static void many_come_in_the_order_of_their_instants(void **state) {
     c->timers[i] = (cmt_timer){.cb = on_member, .arg = &c->members[i]};
   }
   test_node_start(&f->a);
-  settle(f);
+  run_until_idle(f);
   for (size_t i = 0; i < 300; i++) {
     for (unsigned n = draw(f, 60); n > 0; n--) {
       crowd_change(c);
     }
-    settle(f);
+    run_until_idle(f);
     test_loop_advance(f->w.loop, CMT_MILLISECONDS(draw(f, 10)));
   }
   test_loop_advance(f->w.loop, CMT_SECONDS(1));
@@ -292,7 +293,7 @@ static void posts_come_in_their_order_and_once(void **state) {
   caller c[3];
 
   test_node_start(&f->a);
-  settle(f);
+  run_until_idle(f);
   for (size_t i = 0; i < 3; i++) {
     caller_init(&c[i], f);
     post(&c[i]);
@@ -300,14 +301,14 @@ static void posts_come_in_their_order_and_once(void **state) {
     assert_int_equal(0, c[i].count);
     c[i].other = i > 0 ? &c[i - 1] : NULL;
   }
-  settle(f);
+  run_until_idle(f);
   for (size_t i = 0; i < 3; i++) {
     assert_int_equal(1, c[i].count);
     assert_cmt(CMT_OK, c[i].status[0]);
     assert_string_equal("a post", c[i].running[0]);
   }
   post(&c[1]);
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(2, c[1].count);
 }
 
@@ -323,7 +324,7 @@ static void what_waits_for_the_start_comes_after_it(void **state) {
   test_loop_advance(f->w.loop, CMT_SECONDS(5));
   assert_int_equal(0, c.count + p.count);
   assert_cmt(CMT_OK, cmt_switch_start(f->a.sw, NULL));
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(1, p.count);
   assert_int_equal(0, c.count);
   test_loop_advance(f->w.loop, CMT_SECONDS(1));
@@ -336,7 +337,7 @@ static void neither_needs_memory(void **state) {
 
   caller_init(&c, f);
   test_node_start(&f->a);
-  settle(f);
+  run_until_idle(f);
   f->w.env.fail_at = f->w.env.allocs;
   f->w.env.shortage = SIZE_MAX;
   set(&c, 1);
@@ -359,7 +360,7 @@ static void the_end_of_the_switch_answers_what_is_left(void **state) {
   timer.again = 1;
   test_pair(&f->w, &f->a, &f->b);
   set(&timer, CMT_SECONDS(3600));
-  settle(f);
+  run_until_idle(f);
   set(&fresh, CMT_NEVER);
   stop(f);
   assert_int_equal(1, timer.count);
@@ -387,7 +388,7 @@ static void timers_come_until_the_last_peer_has_gone(void **state) {
   test_loop_conn(f->w.loop, 0)->dir[TEST_DIALER].stalled = true;
   test_loop_conn(f->w.loop, 0)->dir[TEST_ACCEPTOR].stalled = true;
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "never arrives"));
-  settle(f);
+  run_until_idle(f);
   set(&c, CMT_MILLISECONDS(10));
   cmt_switch_stop(f->a.sw, CMT_MILLISECONDS(100));
   test_loop_advance(f->w.loop, CMT_SECONDS(10));
@@ -403,7 +404,7 @@ static void the_end_waits_for_no_post_that_posts_itself(void **state) {
   caller_init(&c, f);
   c.again = 60;
   test_node_start(&f->a);
-  settle(f);
+  run_until_idle(f);
   post(&c);
   test_loop_step(f->w.loop);
   cmt_switch_stop(f->a.sw, 0);
@@ -435,7 +436,7 @@ static void the_end_waits_for_a_wake_up_that_is_under_way(void **state) {
   assert_int_equal(1, c.count);
   assert_cmt(CMT_OK, cmt_switch_delete(f->a.sw));
   f->a.sw = NULL;
-  settle(f); /* Nothing of it is on the loop. */
+  run_until_idle(f); /* Nothing of it is on the loop. */
 }
 
 static void
@@ -464,7 +465,7 @@ static void so_does_one_whose_start_failed(void **state) {
   set(&c, 0);
   assert_cmt(CMT_EREACTOR, cmt_switch_start(f->a.sw, NULL));
   set(&c, 0);
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(0, c.count);
   assert_cmt(CMT_OK, cmt_switch_delete(f->a.sw));
   f->a.sw = NULL;
@@ -495,7 +496,7 @@ static void mistakes_are_refused(void **state) {
   assert_false(cmt_switch_timer_cancel(f->b.sw, &c.timer));
   assert_cmt(CMT_EINVAL, cmt_switch_post(f->b.sw, &c.post));
   assert_cmt(CMT_EINVAL, cmt_peer_post(test_node_peer(&f->a), &c.post));
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(2, c.count);
 }
 
@@ -522,7 +523,7 @@ static void a_post_runs_on_the_loop_of_its_peer(void **state) {
   test_loop_step_one(f->w.loops[2]);
   assert_int_equal(1, c.count);
   assert_cmt(CMT_OK, c.status[0]);
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(1, c.count);
 }
 
@@ -545,7 +546,7 @@ static void a_peer_that_moves_takes_its_posts_along(void **state) {
     assert_int_equal(i + 1, c.count);
     assert_cmt(CMT_OK, c.status[i]);
     cmt_peer_stop(test_node_peer(&f->a), CMT_EREACTOR, 0);
-    settle(f);
+    run_until_idle(f);
     test_loop_advance(f->w.loop, CMT_SECONDS(5));
   }
 }
@@ -563,13 +564,13 @@ the_end_of_a_peer_answers_its_posts_before_it_is_removed(void **state) {
   test_conn_cut(test_loop_conn(f->w.loop, 0));
   test_loop_step_one(f->w.loops[2]); /* It is on its way home. */
   post_to(&c, p);
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(1, c.count);
   assert_cmt(CMT_ECLOSED, c.status[0]);
   assert_string_equal("", c.log);
   assert_string_equal("remove chat CMT_ERESET\n", test_node_log(&f->a));
   assert_cmt(CMT_ECLOSED, cmt_peer_post(p, &c.post));
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(1, c.count);
   cmt_peer_unref(p);
 }

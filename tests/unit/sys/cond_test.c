@@ -150,7 +150,7 @@ static void a_wait_ends_at_its_deadline_of_the_monotonic_clock(void **state) {
   pthread_cond_destroy(&cond);
 }
 
-static void a_condition_that_cannot_be_had_is_told(void **state) {
+static void a_condition_that_cannot_be_had_is_reported(void **state) {
   bool *const faults[] = {&conditions.no_attribute, &conditions.no_clock,
                           &conditions.no_condition};
   pthread_cond_t cond;
@@ -170,7 +170,7 @@ int main(void) {
     TEST(the_coarse_clock_counts_nanoseconds),
     TEST(a_deadline_is_that_much_after_now),
     TEST(a_wait_ends_at_its_deadline_of_the_monotonic_clock),
-    TEST(a_condition_that_cannot_be_had_is_told),
+    TEST(a_condition_that_cannot_be_had_is_reported),
   };
 #undef TEST
 

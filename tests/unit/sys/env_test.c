@@ -249,7 +249,7 @@ static void note_protect(void *arg, void *p, size_t len, bool on) {
   *(int *)arg += on ? 10 : 100;
 }
 
-static void secret_memory_is_given_and_taken_back_wiped(void **state) {
+static void secret_memory_is_allocated_and_freed_wiped(void **state) {
   static const uint8_t zeros[sizeof secret];
   bool locked = true;
   int calls = 0;
@@ -427,7 +427,7 @@ int main(void) {
     cmocka_unit_test(a_copy_without_a_needed_hook_is_refused),
     cmocka_unit_test(an_environment_of_an_older_header_is_filled_up),
     cmocka_unit_test(memory_can_be_had_of_a_whole_environment),
-    cmocka_unit_test(secret_memory_is_given_and_taken_back_wiped),
+    cmocka_unit_test(secret_memory_is_allocated_and_freed_wiped),
     cmocka_unit_test(memory_goes_through_the_hooks),
     cmocka_unit_test(no_bytes_ask_the_hook_for_one),
     cmocka_unit_test(a_failed_allocation_is_passed_on),

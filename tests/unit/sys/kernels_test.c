@@ -35,7 +35,7 @@ static void the_first_kernel_that_works_is_used(void **state) {
 }
 
 /* The first in the table is looked at as the others are. */
-static void a_first_kernel_that_is_wrong_is_told(void **state) {
+static void a_first_kernel_that_is_wrong_is_reported(void **state) {
   const struct cmt_aead wrong = {"wrong", NULL, seal_all_but_last,
                                  cmt__aead_libsodium.open};
   cmt__kernel entries[] = {{.aead = &wrong}, {.aead = &cmt__aead_libsodium}};
@@ -79,7 +79,7 @@ static int start_libsodium(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_first_kernel_that_works_is_used),
-    cmocka_unit_test(a_first_kernel_that_is_wrong_is_told),
+    cmocka_unit_test(a_first_kernel_that_is_wrong_is_reported),
     cmocka_unit_test(the_kernels_of_this_build_work),
   };
   return cmocka_run_group_tests(tests, start_libsodium, NULL);

@@ -61,7 +61,7 @@ static bool can_write(volatile uint8_t *p) {
   return WIFEXITED(status);
 }
 
-static void memory_is_given_protected_and_taken_back(void **state) {
+static void memory_is_allocated_protected_and_freed(void **state) {
   bool locked = false;
   uint8_t *p = cmt__secret_memory_alloc(NULL, SIZE, &locked);
 
@@ -107,7 +107,7 @@ static void memory_that_is_not_there_is_not_locked(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup(name, start)
   const struct CMUnitTest tests[] = {
-    TEST(memory_is_given_protected_and_taken_back),
+    TEST(memory_is_allocated_protected_and_freed),
     TEST(memory_that_may_not_be_locked_can_be_used),
     TEST(memory_that_is_not_there_is_not_locked),
   };

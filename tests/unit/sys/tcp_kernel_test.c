@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What the kernel tells of TCP sockets on loopback, and what is made of it:
+/* What the kernel reports TCP sockets on loopback, and what is made of it:
    this program has a getsockopt() of its own. */
 
 #include "sys/tcp_kernel.h"
@@ -75,7 +75,7 @@ static uint64_t fill(int fd) {
 
 /* A reader that does not read leaves bytes unsent, as many as they may be and
    a write more. */
-static void unsent_bytes_are_told_and_bounded(void **state) {
+static void unsent_bytes_are_reported_and_bounded(void **state) {
   fixture *f = *state;
   cmt__tcp_info info;
 
@@ -101,7 +101,7 @@ static void a_higher_bound_takes_more(void **state) {
   assert_true(after.unsent_bytes > before.unsent_bytes);
 }
 
-static void what_is_no_tcp_socket_tells_nothing(void **state) {
+static void what_is_no_tcp_socket_reports_nothing(void **state) {
   int fds[2];
   cmt__tcp_info info;
 
@@ -124,7 +124,7 @@ static const struct tcp_info info_told = {
   .tcpi_rwnd_limited = 3000000009,
 };
 
-static void every_value_of_the_kernel_is_told(void **state) {
+static void every_value_of_the_kernel_is_reported(void **state) {
   cmt__tcp_info info;
 
   (void)state;
@@ -247,10 +247,10 @@ static void a_check_leaves_no_descriptor_behind(void **state) {
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
   const struct CMUnitTest tests[] = {
-    TEST(unsent_bytes_are_told_and_bounded),
+    TEST(unsent_bytes_are_reported_and_bounded),
     TEST(a_higher_bound_takes_more),
-    TEST(what_is_no_tcp_socket_tells_nothing),
-    TEST(every_value_of_the_kernel_is_told),
+    TEST(what_is_no_tcp_socket_reports_nothing),
+    TEST(every_value_of_the_kernel_is_reported),
     TEST(more_may_be_acknowledged_than_was_sent),
     TEST(what_an_old_kernel_does_not_tell_is_0),
     TEST(options_reach_the_kernel),

@@ -78,7 +78,7 @@ a_thread_blocks_all_signals_and_its_maker_those_before(void **state) {
 }
 
 /* No system has room for such a stack. */
-static void a_thread_that_cannot_start_is_told(void **state) {
+static void a_thread_that_cannot_start_is_reported(void **state) {
   pthread_attr_t before, huge;
   pthread_t thread;
   seen s = {.ran = false};
@@ -111,7 +111,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup(name, block_one)
   const struct CMUnitTest tests[] = {
     TEST(a_thread_blocks_all_signals_and_its_maker_those_before),
-    TEST(a_thread_that_cannot_start_is_told),
+    TEST(a_thread_that_cannot_start_is_reported),
   };
 #undef TEST
 

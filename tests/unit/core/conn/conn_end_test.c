@@ -43,7 +43,7 @@ static void reach(conn_peer *f, stage to) {
   f->events[0] = '\0';
 }
 
-static void end_of_file_is_told_with_its_stage(void **state) {
+static void end_of_file_is_reported_with_its_stage(void **state) {
   static const struct {
     stage stage;
     const char *events;
@@ -76,7 +76,7 @@ static void end_of_file_is_told_with_its_stage(void **state) {
 }
 
 /* What the events of an end tell of the other side. */
-static void end_tells_who_it_was_as_far_as_known(void **state) {
+static void end_reports_the_id_as_far_as_known(void **state) {
   static const stage stages[] = {FRESH, KEYS, AUTH, UP};
 
   (void)state;
@@ -143,7 +143,7 @@ static void assert_malformed(conn_peer *f, const char *where,
   conn_peer_fini(f);
 }
 
-static void what_is_malformed_is_told_by_its_layer(void **state) {
+static void what_is_malformed_is_reported_by_its_layer(void **state) {
   static const uint8_t no_key[35] = {0x22, 0x12};
   uint8_t slot[CMT_FRAME_SLOT];
   conn_peer f;
@@ -209,7 +209,7 @@ static void own_node_info_leaves_after_own_key_was_refused(void **state) {
 }
 
 /* The reason does not depend on how the link cuts the bytes. */
-static void bad_frame_behind_the_signature_is_told_as_such(void **state) {
+static void bad_frame_behind_the_signature_is_reported_as_such(void **state) {
   static const cmt_node_id other = {
     .text = "10ba682c8ad13513971e8b56881aab8bd702bb80"};
   static const size_t cuts[] = {CMT_FRAME_SLOT, 2 * CMT_FRAME_SLOT};
@@ -526,14 +526,14 @@ static void deleting_at_any_stage_leaves_nothing(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(end_of_file_is_told_with_its_stage),
-    cmocka_unit_test(end_tells_who_it_was_as_far_as_known),
+    cmocka_unit_test(end_of_file_is_reported_with_its_stage),
+    cmocka_unit_test(end_reports_the_id_as_far_as_known),
     cmocka_unit_test(messages_before_a_bad_packet_come_first),
     cmocka_unit_test(messages_before_a_bad_frame_come_first),
-    cmocka_unit_test(what_is_malformed_is_told_by_its_layer),
+    cmocka_unit_test(what_is_malformed_is_reported_by_its_layer),
     cmocka_unit_test(own_signature_leaves_after_theirs_failed),
     cmocka_unit_test(own_node_info_leaves_after_own_key_was_refused),
-    cmocka_unit_test(bad_frame_behind_the_signature_is_told_as_such),
+    cmocka_unit_test(bad_frame_behind_the_signature_is_reported_as_such),
     cmocka_unit_test(one_flipped_bit_of_any_byte_ends_it),
     cmocka_unit_test(replayed_frame_ends_it),
     cmocka_unit_test(hard_stop_drops_what_waits),

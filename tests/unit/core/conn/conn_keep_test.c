@@ -115,7 +115,7 @@ static void what_waits_outlives_its_memory_wherever_it_is_cut(void **state) {
   run(CMT_FRAME_SLOT, 1);
 }
 
-static void nothing_to_keep_takes_no_memory(void **state) {
+static void nothing_to_keep_needs_no_memory(void **state) {
   conn_peer f;
   size_t live;
 
@@ -223,7 +223,7 @@ static void a_graceful_stop_waits_for_it(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(what_waits_outlives_its_memory_wherever_it_is_cut),
-    cmocka_unit_test(nothing_to_keep_takes_no_memory),
+    cmocka_unit_test(nothing_to_keep_needs_no_memory),
     cmocka_unit_test(without_memory_nothing_changes),
     cmocka_unit_test(an_end_needs_no_memory_kept),
     cmocka_unit_test(our_node_info_and_all_behind_it_wait_for_their_time),

@@ -122,7 +122,7 @@ static void graceful_stop_under_a_limit_has_its_deadline(void **state) {
   conn_peer_fini(&f);
 }
 
-static void receive_limit_is_told(void **state) {
+static void receive_limit_is_reported(void **state) {
   static uint8_t packet[1100], data[1000];
   cmt__batch r = cmt__batch_plain(NULL, packet, sizeof packet);
   conn_peer f;
@@ -156,7 +156,7 @@ int main(void) {
     cmocka_unit_test(they_count_in_the_handshake_too),
     cmocka_unit_test(graceful_stop_flushes_what_a_limit_holds_back),
     cmocka_unit_test(graceful_stop_under_a_limit_has_its_deadline),
-    cmocka_unit_test(receive_limit_is_told),
+    cmocka_unit_test(receive_limit_is_reported),
   };
 
   return cmocka_run_group_tests_name("conn_limits", tests, NULL, NULL);

@@ -123,7 +123,7 @@ static size_t carry(pair *p, side *from, side *to) {
 }
 
 /* Until neither has anything to send. */
-static void settle(pair *p) {
+static void run_until_idle(pair *p) {
   while (carry(p, &p->a, &p->b) + carry(p, &p->b, &p->a) > 0) {
     p->now_ns += 1000;
   }
@@ -164,7 +164,7 @@ static void run_exchange(size_t most, uint8_t channel) {
 
   pair_init(&p, most);
   pair_start(&p);
-  settle(&p);
+  run_until_idle(&p);
   assert_true(p.a.up && p.b.up);
   for (size_t i = 0; i < CMT__COUNT(lengths); i++) {
     if (channel == 0x31 && lengths[i] > 5000) {
@@ -173,7 +173,7 @@ static void run_exchange(size_t most, uint8_t channel) {
     assert_cmt(CMT_OK, queue(&p.a, channel, lengths[i], 7, &sum_a));
     assert_cmt(CMT_OK, queue(&p.b, channel, lengths[i], 9, &sum_b));
     count++;
-    settle(&p);
+    run_until_idle(&p);
   }
   assert_int_equal(count, p.a.messages);
   assert_int_equal(count, p.b.messages);
@@ -207,7 +207,7 @@ static void saturated_channels_lose_nothing(void **state) {
   (void)state;
   pair_init(&p, 30000);
   pair_start(&p);
-  settle(&p);
+  run_until_idle(&p);
   for (size_t turn = 0; turn < 600; turn++) {
     for (size_t i = 0; i < CMT__COUNT(ids); i++) {
       size_t len = turn % 3 == 0 ? 0 : turn * 37 % 5000;
@@ -221,7 +221,7 @@ static void saturated_channels_lose_nothing(void **state) {
     (void)carry(&p, &p.a, &p.b);
     (void)carry(&p, &p.b, &p.a);
   }
-  settle(&p);
+  run_until_idle(&p);
   assert_int_equal(sent, p.b.messages);
   assert_int_equal(bytes, p.b.bytes);
   assert_in_range(p.a.messages, 1000, 2400);
@@ -239,12 +239,12 @@ static void copies_are_rare_for_long_messages(void **state) {
   (void)state;
   pair_init(&p, 1 << 20);
   pair_start(&p);
-  settle(&p);
+  run_until_idle(&p);
   for (int i = 0; i < 40; i++) {
     assert_cmt(CMT_OK, queue(&p.a, 0xff, 65536, 1, &ignored));
     packets += 65; /* The last one is empty. */
     if (i % 10 == 9) {
-      settle(&p);
+      run_until_idle(&p);
     }
   }
   assert_int_equal(40, p.b.messages);
@@ -263,13 +263,13 @@ static void warm_receiver_allocates_once_a_message(void **state) {
   (void)state;
   pair_init(&p, 200000);
   pair_start(&p);
-  settle(&p);
+  run_until_idle(&p);
   for (int i = 0; i < 30; i++) {
     if (i == 10) {
       before = p.b.t.allocs;
     }
     assert_cmt(CMT_OK, queue(&p.a, 0xff, 65536, 1, &ignored));
-    settle(&p);
+    run_until_idle(&p);
   }
   assert_int_equal(20, p.b.t.allocs - before);
   pair_fini(&p);
@@ -282,12 +282,12 @@ static void graceful_stop_reaches_the_other_side_whole(void **state) {
   (void)state;
   pair_init(&p, 777);
   pair_start(&p);
-  settle(&p);
+  run_until_idle(&p);
   for (int i = 0; i < 5; i++) {
     assert_cmt(CMT_OK, queue(&p.a, 0xff, 50000, (uint8_t)i, &sum));
   }
   cmt_conn_stop(p.a.c, CMT_ECANCELED, CMT_SECONDS(5), p.now_ns);
-  settle(&p);
+  run_until_idle(&p);
   assert_cmt(CMT_ECANCELED, p.a.end.err);
   cmt_conn_stop(p.b.c, CMT_EEOF, 0, p.now_ns);
   side_events(&p.b);
@@ -309,7 +309,7 @@ static cmt_err oom_scenario(pair *p) {
     return err;
   }
   assert_cmt(CMT_OK, side_start(&p->b));
-  settle(p);
+  run_until_idle(p);
   for (int i = 0; i < 6 && p->a.end.err == CMT_OK; i++) {
     err = queue(&p->a, 0xff, (size_t)i * 700, 1, &ignored);
     if (err != CMT_OK) {
@@ -317,7 +317,7 @@ static cmt_err oom_scenario(pair *p) {
     }
     (void)!queue(&p->b, 0xff, (size_t)i * 1700, 1, &ignored);
   }
-  settle(p);
+  run_until_idle(p);
   if (p->a.end.err == CMT_OK) {
     assert_int_equal(6, p->a.messages);
     cmt_conn_stop(p->a.c, CMT_ECANCELED, CMT_SECONDS(1), p->now_ns);

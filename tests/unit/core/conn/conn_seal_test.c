@@ -77,7 +77,7 @@ static void sealing_packets_needs_no_memory(void **state) {
 
 /* By a ping of its own the other side knows what we speak, also after a batch
    of messages, which it could not read. */
-static void a_parting_ping_comes_after_what_was_said(void **state) {
+static void a_parting_ping_comes_after_the_messages(void **state) {
   conn_peer f;
 
   (void)state;
@@ -136,7 +136,7 @@ int main(void) {
     cmocka_unit_test(nothing_is_sealed_while_our_node_info_waits),
     cmocka_unit_test(nothing_is_sealed_after_the_end),
     cmocka_unit_test(sealing_packets_needs_no_memory),
-    cmocka_unit_test(a_parting_ping_comes_after_what_was_said),
+    cmocka_unit_test(a_parting_ping_comes_after_the_messages),
     cmocka_unit_test(a_handshake_that_is_not_taken_counts_to_its_last_byte),
   };
 

@@ -18,7 +18,7 @@ static void up_init(conn_peer *f) {
 
 /* ---- channels ---- */
 
-static void channel_that_either_side_lacks_is_told_apart(void **state) {
+static void channel_that_either_side_lacks_is_distinguished(void **state) {
   cmt_node_info info = conn_peer_info;
   uint8_t out[512];
   conn_peer f;
@@ -183,7 +183,7 @@ static void packets_of_1400_bytes_are_accepted(void **state) {
 /* ---- runs ---- */
 
 /* What is sent next is chosen only when all before is taken. */
-static void next_run_is_sealed_when_the_last_is_taken(void **state) {
+static void next_batch_is_sealed_when_the_last_is_written(void **state) {
   cmt_bytes out;
   conn_peer f;
 
@@ -533,14 +533,14 @@ static void packets_cross_frames_anywhere(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(channel_that_either_side_lacks_is_told_apart),
+    cmocka_unit_test(channel_that_either_side_lacks_is_distinguished),
     cmocka_unit_test(full_queue_and_long_message_are_refused),
     cmocka_unit_test(place_stands_for_its_channel),
     cmocka_unit_test(one_run_holds_packets_of_several_channels),
     cmocka_unit_test(status_counts_both_ways),
     cmocka_unit_test(memory_under_reassembly_is_bounded),
     cmocka_unit_test(packets_of_1400_bytes_are_accepted),
-    cmocka_unit_test(next_run_is_sealed_when_the_last_is_taken),
+    cmocka_unit_test(next_batch_is_sealed_when_the_last_is_written),
     cmocka_unit_test(run_is_as_long_as_asked_for),
     cmocka_unit_test(link_seals_into_its_own_memory),
     cmocka_unit_test(handshake_is_urgent_to_write),

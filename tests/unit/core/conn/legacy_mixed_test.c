@@ -90,7 +90,7 @@ static size_t carry(side *from, side *to, size_t most, size_t piece) {
   return out.len;
 }
 
-static void settle(side *a, side *b, size_t piece) {
+static void run_until_idle(side *a, side *b, size_t piece) {
   while (carry(a, b, 65536, piece) + carry(b, a, 65536, piece) > 0) {
   }
   side_events(a);
@@ -127,14 +127,14 @@ static void legacy_messages_arrive_whatever_the_link_does(void **state) {
 
     side_init(&a, 0x11, CMT_WIRE_LEGACY);
     side_init(&b, 0x22, CMT_WIRE_LEGACY);
-    settle(&a, &b, pieces[p]);
+    run_until_idle(&a, &b, pieces[p]);
     for (size_t i = 0; i < count; i++) {
       assert_cmt(CMT_OK, say(&a, 0xff, lengths[i], &sum_a));
       assert_cmt(CMT_OK, say(&b, i % 2 ? 0x00 : 0x30, lengths[i], &sum_b));
-      settle(&a, &b, pieces[p]);
+      run_until_idle(&a, &b, pieces[p]);
     }
     assert_cmt(CMT_OK, cmt_conn_ping(a.c, 0));
-    settle(&a, &b, pieces[p]);
+    run_until_idle(&a, &b, pieces[p]);
     assert_int_equal(count, a.messages);
     assert_int_equal(count, b.messages);
     assert_int_equal(sum_a, b.sum);
@@ -156,10 +156,10 @@ static void legacy_stop_sends_what_was_queued(void **state) {
   (void)state;
   side_init(&a, 0x11, CMT_WIRE_LEGACY);
   side_init(&b, 0x22, CMT_WIRE_LEGACY);
-  settle(&a, &b, 65536);
+  run_until_idle(&a, &b, 65536);
   assert_cmt(CMT_OK, say(&a, 0xff, 90000, &sum));
   cmt_conn_stop(a.c, CMT_ECANCELED, CMT_SECONDS(1), 1);
-  settle(&a, &b, 777);
+  run_until_idle(&a, &b, 777);
   assert_cmt(CMT_ECANCELED, a.end.err);
   assert_int_equal(1, b.messages);
   assert_int_equal(sum, b.sum);
@@ -196,7 +196,7 @@ static void both_say_so(cmt_wire wire, unsigned who, word w, size_t piece) {
   side_init(&a, 0x11, wire);
   side_init(&b, 0x22,
             wire == CMT_WIRE_LEGACY ? CMT_WIRE_COMETBFT : CMT_WIRE_LEGACY);
-  settle(&a, &b, piece);
+  run_until_idle(&a, &b, piece);
   assert_true(a.up && b.up);
   if ((who & 1) != 0) {
     speak(&a, w);
@@ -204,14 +204,15 @@ static void both_say_so(cmt_wire wire, unsigned who, word w, size_t piece) {
   if ((who & 2) != 0) {
     speak(&b, w);
   }
-  settle(&a, &b, piece);
+  run_until_idle(&a, &b, piece);
   assert_foreign(&a);
   assert_foreign(&b);
   side_fini(&a);
   side_fini(&b);
 }
 
-/* Both are told apart before a message or a pong of the other is believed. */
+/* Both are distinguished before a message or a pong of the other is believed.
+ */
 static void mixed_profiles_are_reported_on_both_sides(void **state) {
   (void)state;
   for (word w = PINGS; w <= NO_CHANNEL_ID; w++) {

@@ -525,7 +525,7 @@ static void lowest_ratio_is_chosen(void **state) {
    byte, msg interface{}) bool {} [and] TrySend [...]"
 
    cmt_peer_send() (and cmt_peer_send_async(), which calls back) and
-   cmt_peer_try_send().  In place of false each says why.
+   cmt_peer_try_send().  In place of false each states why.
 
    "`Send(chID, msg)` is a blocking call that waits until `msg` is successfully
    queued for the channel with the given id byte `chID`."

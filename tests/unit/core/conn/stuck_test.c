@@ -50,7 +50,7 @@ static void a_full_output_has_its_time_from_the_ping_on(void **state) {
 }
 
 /* What is cut and not taken, and what is not cut. */
-static void what_waits_is_told_to_the_byte(void **state) {
+static void what_waits_is_reported_to_the_byte(void **state) {
   mconn_user *f = mconn_user_new();
   uint64_t before;
 
@@ -293,7 +293,7 @@ static void a_reader_may_stop_at_any_byte(void **state) {
   }
 }
 
-static void the_reason_says_how_long_and_how_much(void **state) {
+static void the_reason_reports_how_long_and_how_much(void **state) {
   static conn_peer f;
 
   (void)state;
@@ -321,7 +321,7 @@ static void the_reason_says_how_long_and_how_much(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_full_output_has_its_time_from_the_ping_on),
-    cmocka_unit_test(what_waits_is_told_to_the_byte),
+    cmocka_unit_test(what_waits_is_reported_to_the_byte),
     cmocka_unit_test(whatever_comes_is_no_progress),
     cmocka_unit_test(unasked_pongs_are_borne_for_a_while),
     cmocka_unit_test(the_last_unasked_pong_has_one_span),
@@ -334,7 +334,7 @@ int main(void) {
     cmocka_unit_test(a_legacy_peer_that_is_silent_has_the_time_of_a_ping),
     cmocka_unit_test(a_legacy_peer_that_takes_all_is_never_stuck),
     cmocka_unit_test(a_reader_may_stop_at_any_byte),
-    cmocka_unit_test(the_reason_says_how_long_and_how_much),
+    cmocka_unit_test(the_reason_reports_how_long_and_how_much),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

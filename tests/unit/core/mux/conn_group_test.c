@@ -131,7 +131,7 @@ static void the_one_that_holds_most_gives_way(void **state) {
   fixture_fini(&f);
 }
 
-static void a_floor_is_taken_from_nobody(void **state) {
+static void no_peer_loses_its_floor(void **state) {
   fixture f;
 
   (void)state;
@@ -225,7 +225,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(channels_and_environment_are_those_of_the_group),
     cmocka_unit_test(the_one_that_holds_most_gives_way),
-    cmocka_unit_test(a_floor_is_taken_from_nobody),
+    cmocka_unit_test(no_peer_loses_its_floor),
     cmocka_unit_test(a_rate_is_that_of_all_together),
     cmocka_unit_test(threads_share_under_the_lock),
     cmocka_unit_test(options_are_refused),

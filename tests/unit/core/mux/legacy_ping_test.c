@@ -66,7 +66,7 @@ static void answer_before_the_ping_was_taken_is_none(void **state) {
 
 /* The pong may come behind a message that was on its way already: then it tells
    the round trip, and ends no later wait. */
-static void pong_behind_a_message_tells_the_round_trip(void **state) {
+static void pong_behind_a_message_reports_the_round_trip(void **state) {
   mconn_user *f = legacy_user_new();
 
   (void)state;
@@ -87,7 +87,7 @@ static void pong_behind_a_message_tells_the_round_trip(void **state) {
   mconn_user_delete(f);
 }
 
-/* Time in which we do not read is not held against the other side. */
+/* Time in which we do not read does not count against the other side. */
 static void pause_suspends_the_wait(void **state) {
   mconn_user *f = legacy_user_new();
 
@@ -396,7 +396,7 @@ int main(void) {
     cmocka_unit_test(no_second_ping_while_one_is_under_way),
     cmocka_unit_test(ping_that_waits_for_the_kernel_has_a_time_of_its_own),
     cmocka_unit_test(answer_before_the_ping_was_taken_is_none),
-    cmocka_unit_test(pong_behind_a_message_tells_the_round_trip),
+    cmocka_unit_test(pong_behind_a_message_reports_the_round_trip),
     cmocka_unit_test(pause_suspends_the_wait),
     cmocka_unit_test(interval_of_never_sends_none),
     cmocka_unit_test(times_are_those_of_the_options),

@@ -154,7 +154,7 @@ static void second_ping_waits_for_the_first(void **state) {
   mconn_user_delete(f);
 }
 
-/* Time in which we do not read is not held against the other side. */
+/* Time in which we do not read does not count against the other side. */
 static void pause_suspends_the_wait_for_the_pong(void **state) {
   mconn_user *f = mconn_user_new();
   uint64_t before = test_mark("unsolicited_pong");

@@ -104,7 +104,7 @@ static void each_number_has_its_range(void **state) {
 }
 
 /* It is of little use, which has a limit, and nothing is wrong with it. */
-static void a_short_first_packet_is_taken(void **state) {
+static void a_short_first_packet_is_accepted(void **state) {
   mconn_user *f = mconn_user_new();
 
   (void)state;
@@ -219,7 +219,7 @@ static void nothing_more_is_written_before_all_is_consumed(void **state) {
   mconn_user_delete(f);
 }
 
-static void a_write_takes_no_memory(void **state) {
+static void a_write_needs_no_memory(void **state) {
   mconn_user *f = mconn_user_new();
   size_t before;
 
@@ -496,14 +496,14 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(bad_options_are_refused_by_name),
     cmocka_unit_test(each_number_has_its_range),
-    cmocka_unit_test(a_short_first_packet_is_taken),
+    cmocka_unit_test(a_short_first_packet_is_accepted),
     cmocka_unit_test(zero_is_the_default_of_every_option),
     cmocka_unit_test(no_channels_are_fine),
     cmocka_unit_test(one_is_cut_one_waits_the_third_is_refused),
     cmocka_unit_test(one_run_holds_packets_of_several_channels),
     cmocka_unit_test(run_ends_where_the_next_packet_does_not_fit),
     cmocka_unit_test(nothing_more_is_written_before_all_is_consumed),
-    cmocka_unit_test(a_write_takes_no_memory),
+    cmocka_unit_test(a_write_needs_no_memory),
     cmocka_unit_test(zero_length_messages_are_never_lost),
     cmocka_unit_test(status_is_in_the_order_of_the_options),
     cmocka_unit_test(credits_come_back_once),

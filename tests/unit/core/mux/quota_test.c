@@ -314,7 +314,7 @@ static void *take_once(void *arg) {
   return NULL;
 }
 
-static void threads_that_take_at_once_share_what_there_is(void **state) {
+static void threads_that_reserve_at_once_share_what_there_is(void **state) {
   sharers s;
 
   (void)state;
@@ -358,7 +358,7 @@ int main(void) {
     cmocka_unit_test(what_we_do_not_read_does_not_stand_still),
     cmocka_unit_test(short_stops_do_not_make_time_begin_anew),
     cmocka_unit_test(threads_hold_no_more_than_there_is),
-    cmocka_unit_test(threads_that_take_at_once_share_what_there_is),
+    cmocka_unit_test(threads_that_reserve_at_once_share_what_there_is),
     cmocka_unit_test(every_charge_of_a_thread_counts),
   };
 

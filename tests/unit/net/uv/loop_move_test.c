@@ -74,7 +74,7 @@ static void it_is_read_on_its_new_loop(void **state) {
   assert_false(p->server->damaged);
 }
 
-static void nothing_is_told_while_it_is_on_none(void **state) {
+static void nothing_is_reported_while_it_is_on_none(void **state) {
   fixture *f = *state;
   pair *p = f->p;
 
@@ -113,7 +113,7 @@ static bool server_has_room(void *arg) {
   return ((pair *)arg)->server->writables > 0;
 }
 
-static void room_that_is_owed_is_told_there(void **state) {
+static void room_that_is_owed_is_reported_there(void **state) {
   enum { CHUNK = 100000 };
   fixture *f = *state;
   pair *p = f->p;
@@ -161,7 +161,7 @@ static void it_can_be_closed_there(void **state) {
   assert_cmt(CMT_EEOF, p->client.end_err);
 }
 
-static void a_loop_that_cannot_take_it_closes_it(void **state) {
+static void a_loop_that_cannot_accept_it_closes_it(void **state) {
   fixture *f = *state;
   pair *p = f->p;
   size_t live;
@@ -197,7 +197,7 @@ static int doubles_setup(void **state) {
   d->second = test_loop_new_beside(d->first);
   d->listener = test_listen(test_loop_base(d->first), &d->servers, &at);
   test_user_connect(&d->client, test_loop_base(d->first), &at);
-  test_loop_settle(d->first);
+  test_loop_run_until_idle(d->first);
   *state = d;
   return 0;
 }
@@ -222,7 +222,7 @@ static void a_double_behaves_the_same(void **state) {
   cmt__tcp_detach(server->tcp);
   assert_int_equal(0, server->detaches);
   test_user_write(&d->client, 1000);
-  test_loop_settle(d->first);
+  test_loop_run_until_idle(d->first);
   assert_int_equal(1, server->detaches);
   assert_int_equal(0, server->bytes);
   assert_cmt(CMT_OK, cmt__tcp_attach(server->tcp, test_loop_base(d->second)));
@@ -246,12 +246,12 @@ int main(void) {
   cmocka_unit_test_setup_teardown(f, doubles_setup, doubles_teardown)
   const struct CMUnitTest tests[] = {
     TEST(it_is_read_on_its_new_loop),
-    TEST(nothing_is_told_while_it_is_on_none),
+    TEST(nothing_is_reported_while_it_is_on_none),
     TEST(reading_stays_off),
-    TEST(room_that_is_owed_is_told_there),
+    TEST(room_that_is_owed_is_reported_there),
     TEST(it_can_come_back),
     TEST(it_can_be_closed_there),
-    TEST(a_loop_that_cannot_take_it_closes_it),
+    TEST(a_loop_that_cannot_accept_it_closes_it),
     DOUBLE(a_double_behaves_the_same),
     DOUBLE(doubles_have_one_clock),
   };

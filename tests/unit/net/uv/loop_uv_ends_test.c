@@ -39,7 +39,7 @@ static void reset_server(pair *p) {
   test_user_close(&p->client);
 }
 
-static void a_reset_is_told_while_reading(void **state) {
+static void a_reset_is_reported_while_reading(void **state) {
   pair *p = *state;
 
   open_pair(p, true);
@@ -51,7 +51,7 @@ static void a_reset_is_told_while_reading(void **state) {
   assert_int_equal(1, p->server->ends);
 }
 
-static void a_reset_is_told_after_the_bytes_before_it(void **state) {
+static void a_reset_is_reported_after_the_bytes_before_it(void **state) {
   pair *p = *state;
 
   open_pair(p, false);
@@ -226,8 +226,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     PAIR_TEST(a_shutdown_is_eof_after_all_bytes),
     PAIR_TEST(a_close_is_eof),
-    PAIR_TEST(a_reset_is_told_while_reading),
-    PAIR_TEST(a_reset_is_told_after_the_bytes_before_it),
+    PAIR_TEST(a_reset_is_reported_while_reading),
+    PAIR_TEST(a_reset_is_reported_after_the_bytes_before_it),
     PAIR_TEST(a_write_after_a_reset_fails_and_so_does_reading),
     PAIR_TEST(a_reset_ends_the_wait_for_room),
     PAIR_TEST(other_errors_have_their_codes),

@@ -80,7 +80,7 @@ static void a_connect_goes_before_a_timer_that_fell_due(void **state) {
 }
 
 /* In whole milliseconds, rounded up; what is too long is the system's time. */
-static void the_kernel_is_told_when_to_give_up(void **state) {
+static void the_kernel_gets_the_timeout(void **state) {
   static const struct {
     uint64_t ns;
     unsigned ms;
@@ -134,8 +134,7 @@ int main(void) {
                                     fini),
     cmocka_unit_test_setup_teardown(a_connect_goes_before_a_timer_that_fell_due,
                                     init, fini),
-    cmocka_unit_test_setup_teardown(the_kernel_is_told_when_to_give_up, init,
-                                    fini),
+    cmocka_unit_test_setup_teardown(the_kernel_gets_the_timeout, init, fini),
     cmocka_unit_test_setup_teardown(what_is_unread_is_known, init, fini),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -137,7 +137,7 @@ static void on_iteration(cmt__task *task) {
   }
 }
 
-static void a_turn_takes_as_many_as_it_may(void **state) {
+static void an_iteration_delivers_as_many_as_it_may(void **state) {
   place *p = *state;
   turns t = {.task = {.cb = on_iteration}, .p = p};
 
@@ -400,7 +400,7 @@ static void note_inside(test_user *u, test_event event) {
 
 static void on_loop_closed(void *arg) { *(bool *)arg = true; }
 
-static void the_host_is_told_when_callbacks_begin_and_end(void **state) {
+static void the_host_is_notified_when_callbacks_begin_and_end(void **state) {
   test_users users = {.hook = note_inside};
   test_user client = {.hook = note_inside};
   cmt__listener *listener;
@@ -433,7 +433,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     PLACE_TEST(port_0_picks_a_free_port),
     PLACE_TEST(every_waiting_connection_is_accepted),
-    PLACE_TEST(a_turn_takes_as_many_as_it_may),
+    PLACE_TEST(an_iteration_delivers_as_many_as_it_may),
     PLACE_TEST(a_port_in_use_is_named),
     PLACE_TEST(a_host_name_cannot_be_listened_on),
     PLACE_TEST(a_port_can_be_listened_on_again),
@@ -445,7 +445,7 @@ int main(void) {
     PLACE_TEST(a_lost_reserve_does_not_end_accepting),
     PLACE_TEST(an_accept_can_close_its_tcp_and_the_listener),
     PLACE_TEST(a_listener_without_memory_is_refused),
-    cmocka_unit_test(the_host_is_told_when_callbacks_begin_and_end),
+    cmocka_unit_test(the_host_is_notified_when_callbacks_begin_and_end),
   };
 
   return cmocka_run_group_tests_name("loop_uv_listener", tests, NULL, NULL);

@@ -231,7 +231,7 @@ static void fill(pair *p) {
   } while (p->client.writables > told);
 }
 
-static void a_short_write_is_told_once_when_there_is_room(void **state) {
+static void a_short_write_is_reported_once_when_there_is_room(void **state) {
   pair *p = *state;
 
   open_pair(p, false);
@@ -300,7 +300,7 @@ static void read_under_the_meter(test_user *u, test_event event) {
 }
 
 /* Twelve kernel buffers' worth waits, and comes in portions. */
-static void a_turn_reads_a_bounded_part_of_what_waits(void **state) {
+static void an_iteration_reads_a_bounded_part_of_what_waits(void **state) {
   pair *p = *state;
   meter m = {.task = {.cb = on_meter}, .loop = p->loop, .user = p->server};
   int fd;
@@ -338,9 +338,9 @@ int main(void) {
     PAIR_TEST(a_write_of_nothing_makes_no_call),
     PAIR_TEST(an_interrupted_call_is_made_again),
     PAIR_TEST(streams_flow_both_ways_in_few_calls),
-    PAIR_TEST(a_short_write_is_told_once_when_there_is_room),
+    PAIR_TEST(a_short_write_is_reported_once_when_there_is_room),
     PAIR_TEST(reading_can_be_turned_off_inside_on_read),
-    PAIR_TEST(a_turn_reads_a_bounded_part_of_what_waits),
+    PAIR_TEST(an_iteration_reads_a_bounded_part_of_what_waits),
   };
 
   return cmocka_run_group_tests_name("loop_uv_tcp", tests, NULL, NULL);

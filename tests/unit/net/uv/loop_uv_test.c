@@ -146,7 +146,7 @@ static chore chore_of(cmt__loop *l, char letter, int again) {
 }
 
 /* With nothing else to wake it: blocking once would be for ever. */
-static void the_loop_does_not_block_while_turns_are_due(void **state) {
+static void the_loop_does_not_block_while_tasks_are_due(void **state) {
   cmt__loop *l = *state;
   chore c = chore_of(l, 'c', 4);
 
@@ -187,7 +187,7 @@ static call call_of(cmt__loop *l, char letter) {
   return (call){.post = {.cb = on_call}, .loop = l, .letter = letter};
 }
 
-static void turns_come_after_all_else_of_the_turn(void **state) {
+static void tasks_come_after_all_else_of_the_iteration(void **state) {
   cmt__loop *l = *state;
   chore task = chore_of(l, 't', 0);
   ticker timer = {.letter = 'k', .left = 2, .period_ns = CMT_SECONDS(1000)};
@@ -204,7 +204,7 @@ static void turns_come_after_all_else_of_the_turn(void **state) {
 
 /* Posts. */
 
-static void a_post_of_a_post_runs_in_a_later_turn(void **state) {
+static void a_post_of_a_post_runs_in_a_later_iteration(void **state) {
   cmt__loop *l = *state;
   chore task = chore_of(l, 't', 1);
   call a = call_of(l, 'a'), b = call_of(l, 'b');
@@ -303,7 +303,7 @@ static void another_thread_can_stop_a_blocked_loop(void **state) {
   assert_int_equal(0, pthread_join(thread, NULL));
 }
 
-static void a_stop_before_the_run_ends_it_after_one_turn(void **state) {
+static void a_stop_before_the_run_ends_it_after_one_iteration(void **state) {
   cmt__loop *l = *state;
   call a = call_of(l, 'a');
 
@@ -313,7 +313,7 @@ static void a_stop_before_the_run_ends_it_after_one_turn(void **state) {
   test_assert_trace("a");
 }
 
-static void a_stop_lets_the_turn_finish(void **state) {
+static void a_stop_lets_the_iteration_finish(void **state) {
   cmt__loop *l = *state;
   chore task = chore_of(l, 't', 0);
   call a = call_of(l, 'a'), b = call_of(l, 'b');
@@ -473,7 +473,7 @@ static void a_resolve_without_memory_is_refused(void **state) {
   test_env_fini(&env);
 }
 
-static void a_loop_tells_which_congestion_controls_it_has(void **state) {
+static void a_loop_reports_which_congestion_controls_it_has(void **state) {
   cmt__loop *l = *state;
 
   assert_int_equal(0, cmt__loop_congestion_check(l, "reno"));
@@ -490,15 +490,15 @@ int main(void) {
     LOOP_TEST(a_timer_set_by_its_callback_runs_again),
     LOOP_TEST(a_timer_that_fell_due_meanwhile_runs_at_once),
     LOOP_TEST(a_far_timer_does_not_overflow),
-    LOOP_TEST(the_loop_does_not_block_while_turns_are_due),
-    LOOP_TEST(turns_come_after_all_else_of_the_turn),
-    LOOP_TEST(a_post_of_a_post_runs_in_a_later_turn),
+    LOOP_TEST(the_loop_does_not_block_while_tasks_are_due),
+    LOOP_TEST(tasks_come_after_all_else_of_the_iteration),
+    LOOP_TEST(a_post_of_a_post_runs_in_a_later_iteration),
     LOOP_TEST(a_post_that_waits_is_posted_once),
     LOOP_TEST(no_post_of_any_thread_is_lost),
     LOOP_TEST(another_thread_can_stop_a_blocked_loop),
-    LOOP_TEST(a_stop_before_the_run_ends_it_after_one_turn),
-    LOOP_TEST(a_stop_lets_the_turn_finish),
-    LOOP_TEST(a_loop_tells_which_congestion_controls_it_has),
+    LOOP_TEST(a_stop_before_the_run_ends_it_after_one_iteration),
+    LOOP_TEST(a_stop_lets_the_iteration_finish),
+    LOOP_TEST(a_loop_reports_which_congestion_controls_it_has),
     LOOP_TEST(an_ip_literal_resolves_to_itself),
     LOOP_TEST(localhost_resolves_to_distinct_loopback_addresses),
     LOOP_TEST(an_impossible_name_has_no_address),

@@ -101,7 +101,7 @@ static void a_number_is_a_zone_too(void **state) {
   assert_back("fe80:1111:2222:3333:4444:5555:6666:7777%4294967295", &sa);
 }
 
-static void a_zone_that_is_no_interface_is_told_apart(void **state) {
+static void a_zone_that_is_no_interface_is_distinguished(void **state) {
   cmt__sockaddr sa;
 
   (void)state;
@@ -310,7 +310,7 @@ static void a_listener_names_an_unknown_zone(void **state) {
                       why.text);
 }
 
-static void a_listener_says_what_the_system_said(void **state) {
+static void a_listener_reports_what_the_system_said(void **state) {
   cmt_net_addr at;
   cmt_why why;
 
@@ -331,7 +331,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     TEST(a_zone_is_a_scope_and_back),
     TEST(a_number_is_a_zone_too),
-    TEST(a_zone_that_is_no_interface_is_told_apart),
+    TEST(a_zone_that_is_no_interface_is_distinguished),
     TEST(all_addresses_are_both_families_where_bindv6only_is_1),
     TEST(without_ipv6_all_addresses_are_those_of_ipv4),
     TEST(a_zone_can_be_listened_on_and_dialed),
@@ -339,7 +339,7 @@ int main(void) {
     TEST(every_way_to_name_all_addresses),
     TEST(what_is_no_address_to_listen_on_is_refused),
     TEST(a_listener_names_an_unknown_zone),
-    TEST(a_listener_says_what_the_system_said),
+    TEST(a_listener_reports_what_the_system_said),
   };
 #undef TEST
 
