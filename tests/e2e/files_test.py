@@ -131,8 +131,8 @@ def no_out(folder):
                   if e["event"] == "error"]
         equal(len(errors), 1)
         equal(errors[0]["file"], "x")
-        check("takes no files" in errors[0]["text"], errors[0])
-        check("takes no files" in err and err.count("\n") == 1, err)
+        check("stores no files" in errors[0]["text"], errors[0])
+        check("stores no files" in err and err.count("\n") == 1, err)
 
 
 def write_fails(folder):

@@ -101,7 +101,7 @@ def offers_for_people(folder):
             check(stall(flood) < count, "the peer was not paused")
             with os.fdopen(near, "rb") as reader:
                 for _ in range(count):
-                    check(b"takes no files" in reader.readline(), "a line")
+                    check(b"stores no files" in reader.readline(), "a line")
     finally:
         child.kill()
         child.wait()

@@ -88,7 +88,7 @@ BAD = [
     (LISTEN + ["--channel", "1:1:1:1:1"], ["a channel is ID"]),
     (LISTEN + ["--channel", "1=file"], ["files, lines, echo or discard"]),
     (LISTEN + ["--channel", "1=files", "--channel", "0x01=echo"],
-     ["'0x01=echo'", "given before"]),
+     ["'0x01=echo'", "used twice"]),
     (LISTEN + ["--channel", "1:1:1:500=files"], ["512 bytes"]),
     (LISTEN + ["--channel", "1:1:1:10=lines"], ["lines needs messages of 16 bytes"]),
     (LISTEN + ["--channel", "1:1:1:65546=lines"],
