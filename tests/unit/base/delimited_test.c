@@ -59,7 +59,7 @@ static void a_message_of_any_cut_is_whole(void **state) {
   test_env_fini(&t);
 }
 
-static void an_empty_message_takes_no_memory(void **state) {
+static void an_empty_message_needs_no_memory(void **state) {
   cmt__delimited d = {.max = MAX, .first = FIRST};
   cmt_bytes in = {(const uint8_t *)"\0", 1};
   test_env t;
@@ -127,7 +127,7 @@ static void memory_grows_with_the_bytes(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_message_of_any_cut_is_whole),
-    cmocka_unit_test(an_empty_message_takes_no_memory),
+    cmocka_unit_test(an_empty_message_needs_no_memory),
     cmocka_unit_test(a_length_over_the_limit_is_refused),
     cmocka_unit_test(memory_grows_with_the_bytes),
   };

@@ -150,7 +150,7 @@ static void credits_are_back_before_the_socket_is_written_to(void **state) {
   assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "2"));
   assert_cmt(CMT_EAGAIN, test_node_say(&f->a, TEST_CHAT, "3"));
   test_loop_tap(f->w.loop, on_first_write, f);
-  settle(f);
+  run_until_idle(f);
   assert_int_equal(4, received(f, 0).recv_messages);
 }
 
