@@ -52,15 +52,15 @@ typedef struct cmt__send_queue {
   const cmt_channel *descs; /* The connection's. */
   uint16_t theirs;          /* Bit i: the peer has channel i. */
   uint16_t channel_count;
+  atomic_bool control; /* |stop|, |pauses|, |blocks| or |ping| changed since the
+                          loop read them. */
   /* Receives a send without a callback, which is under way until then; NULL:
      its result is not reported.  Called without the lock, on the loop. */
   void (*on_answer)(void *arg, struct cmt__send_queue *g, cmt_send_req *req);
   /* Receives a post without a callback, as |on_answer| does a send. */
   void (*on_post)(void *arg, struct cmt__send_queue *g, cmt_post *p,
                   cmt_err status);
-  void *answer_arg;    /* Bit i: both sides have channel i. */
-  atomic_bool control; /* |stop|, |pauses|, |blocks| or |ping| changed since the
-                          loop read them. */
+  void *answer_arg;
   pthread_mutex_t lock;
   /* Under the lock: */
   cmt__send_queue_state state;
@@ -77,11 +77,11 @@ typedef struct cmt__send_queue {
                             waited. */
   bool starved; /* A waiting send has its credit, and lacks only bytes. */
   bool gave;    /* Reserved in the pool for a send that then had no memory. */
+  bool fresh;   /* Some waiting sends have no deadline yet. */
   uint32_t done_count; /* How many |done| has. */
   size_t lacks; /* Bytes of one that has both, and lacks only the pool; or 0. */
   uint64_t sequence;             /* The number of the next send that waits. */
   uint64_t deadline_ns;          /* No waiting send is due earlier. */
-  bool fresh;                    /* Some have no deadline yet. */
   cmt__send_queue_fifo done;     /* Callbacks that are due. */
   const cmt_send_req *answering; /* The callback of this one is running. */
   cmt_post *posts, *posts_last;  /* Posts of the application, */

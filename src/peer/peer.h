@@ -41,6 +41,7 @@ struct cmt__inboxes; /* Declared in delivery.h. */
 
 struct cmt_peer {
   atomic_uint refs;
+  cmt_err explained; /* What |why_text| is for, or CMT_OK; under the lock. */
   cmt_conn_group *group;
   cmt_node_id id;
   bool outbound, persistent;
@@ -57,7 +58,6 @@ struct cmt_peer {
   cmt__channel_last *last; /* The last status of the channels; or NULL. */
   cmt_err reason;          /* Why it ended; CMT_OK before, */
   cmt_stage stage;         /* and how far it had come. */
-  cmt_err explained;       /* What |why_text| is for, or CMT_OK. */
   char *why_text;          /* NULL: that of the error itself. */
   /* Only the loop uses these: */
   cmt__loop

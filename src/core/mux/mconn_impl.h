@@ -17,8 +17,8 @@ struct cmt_mconn {
   cmt__packet_parser parser;
   cmt_bytes in;
   cmt_buf *lent;        /* The message of the last event. */
-  cmt_err end_err;      /* CMT_OK until it has ended. */
   const char *end_text; /* Static. */
+  cmt_err end_err;      /* CMT_OK until it has ended. */
   bool end_reported;
   bool begun;          /* A byte came. */
   bool foreign;        /* It ended at what another profile looks like. */

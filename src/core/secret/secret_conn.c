@@ -202,7 +202,7 @@ static cmt_err tail_keep(cmt_secret_conn *s) {
     }
   }
   memcpy(s->scratch + s->scratch_len, s->input, s->input_len);
-  s->scratch_len += s->input_len;
+  s->scratch_len += (uint32_t)s->input_len;
   s->input_len = 0;
   return CMT_EAGAIN;
 }
@@ -227,8 +227,9 @@ static cmt_err batch_find(cmt_secret_conn *s) {
     return CMT_OK;
   }
   s->batch = s->input;
-  s->batch_len = cmt__min(s->input_len / CMT_FRAME_SLOT, BATCH);
-  s->batch_len = (size_t)cmt__min64(s->batch_len, UINT64_MAX - s->recv_counter);
+  s->batch_len = (uint32_t)cmt__min(s->input_len / CMT_FRAME_SLOT, BATCH);
+  s->batch_len =
+    (uint32_t)cmt__min64(s->batch_len, UINT64_MAX - s->recv_counter);
   s->input += s->batch_len * CMT_FRAME_SLOT;
   s->input_len -= s->batch_len * CMT_FRAME_SLOT;
   return CMT_OK;

@@ -34,8 +34,10 @@ typedef struct cmt__secret_handshake {
 struct cmt_secret_conn {
   cmt__secret_pool *pool;
   cmt__secret_state state;
-  cmt_err end_err; /* CMT_OK until it has ended. */
+  cmt_err end_err;      /* CMT_OK until it has ended. */
+  uint32_t scratch_len; /* Bytes in |scratch|. */
   bool end_reported;
+  cmt_node_id id;         /* The id of the other side, once up. */
   cmt__secret_keys *keys; /* NULL after the end. */
   uint64_t send_counter,
     recv_counter;                   /* Number the next frame of each direction;
@@ -46,9 +48,8 @@ struct cmt_secret_conn {
   uint8_t *input; /* The caller's bytes that are not used up. */
   size_t input_len;
   uint8_t *scratch; /* The frame that the input's end cuts; NULL before. */
-  size_t scratch_len;
-  uint8_t *batch; /* Frames opened and not yet given. */
-  size_t batch_len;
+  uint8_t *batch;   /* Frames opened and not yet given. */
+  uint32_t batch_len;
   uint32_t batch_ok; /* Bit 0: the tag of the first of them is right. */
   uint8_t *kept;     /* What cmt__secret_conn_keep() copied; else NULL. */
   size_t kept_len;
@@ -56,7 +57,6 @@ struct cmt_secret_conn {
   cmt_bytes rest; /* Data behind the signature, in the same frame. */
 
   uint64_t empty_frames;
-  cmt_node_id id; /* The id of the other side, once up. */
 };
 
 /* As cmt_secret_conn_new(), with the environment of |pool|, of which it takes
