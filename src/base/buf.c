@@ -178,6 +178,24 @@ void cmt_buf_unref(cmt_buf *b) {
   }
 }
 
+/* The bytes follow the header, so |release_arg| is free for the list. */
+bool cmt__buf_link(cmt_buf *b, cmt_buf *list) {
+  if (b->adopted || atomic_load_explicit(&b->refs, memory_order_acquire) != 1) {
+    return false;
+  }
+  b->release_arg = list;
+  return true;
+}
+
+void cmt__buf_unref_list(cmt_buf *list) {
+  while (list != NULL) {
+    cmt_buf *next = list->release_arg;
+
+    cmt_buf_unref(list);
+    list = next;
+  }
+}
+
 cmt_buf *cmt__buf_new_cap(const cmt_env *env, size_t cap) {
   return buf_alloc(env, cap);
 }

@@ -19,6 +19,12 @@ size_t cmt__buf_cap(const cmt_buf *b);
 /* |len| is at most the capacity. */
 void cmt__buf_set_len(cmt_buf *b, size_t len);
 
+/* Puts |b| before |list|, a list of buffers that some thread releases later.
+   False: it has other references, or its bytes are the application's. */
+CMT_NODISCARD bool cmt__buf_link(cmt_buf *b, cmt_buf *list);
+/* Releases all buffers of |list|; NULL: there are none. */
+void cmt__buf_unref_list(cmt_buf *list);
+
 /* Where the bytes of |b|, which is not an adopted one, begin. */
 uint8_t *cmt__buf_base(cmt_buf *b);
 

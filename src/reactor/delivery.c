@@ -28,19 +28,20 @@ bool cmt__thread_is_worker(void) { return thread_is_worker; }
 /* ---- workers ---- */
 
 /* An error of receive ends the peer, and this reactor gets no more of it. */
-static void worker_failed(const cmt__worker *w, const cmt_mailbox_event *ev,
-                          cmt_err err) {
+static void worker_failed(const cmt__worker *w, cmt__run *run, cmt_err err) {
+  const cmt_mailbox_event *ev = &run->ev;
   char text[192];
 
   snprintf(text, sizeof text,
            "reactor %.96s ended the peer on channel 0x%02x: %s",
            w->reactor->name, ev->channel, cmt_err_text(err));
-  cmt__mailbox_refuse(w->mailbox, ev);
+  cmt__mailbox_refuse(w->mailbox, run);
   (void)cmt_peer_explain(ev->peer, err, text);
   cmt_peer_stop(ev->peer, err, 0);
 }
 
-static void worker_call(const cmt__worker *w, const cmt_mailbox_event *ev) {
+static void worker_call(const cmt__worker *w, cmt__run *run) {
+  const cmt_mailbox_event *ev = &run->ev;
   const cmt_reactor *r = w->reactor;
   cmt_err err = CMT_OK;
 
@@ -53,17 +54,17 @@ static void worker_call(const cmt__worker *w, const cmt_mailbox_event *ev) {
     r->remove_peer(r->self, ev->peer, ev->reason);
   }
   if (err != CMT_OK) {
-    worker_failed(w, ev, err);
+    worker_failed(w, run, err);
   }
 }
 
 static void *worker_run(void *arg) {
   const cmt__worker *w = arg;
-  cmt_mailbox_event ev = {.internal = NULL};
+  cmt__run run = {.count = 0};
 
   thread_is_worker = true;
-  while (cmt__mailbox_done_and_next(w->mailbox, &ev) == CMT_OK) {
-    worker_call(w, &ev);
+  while (cmt__mailbox_done_and_next(w->mailbox, &run) == CMT_OK) {
+    worker_call(w, &run);
   }
   return NULL;
 }

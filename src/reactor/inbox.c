@@ -21,7 +21,7 @@ size_t cmt__inbox_size(const cmt__inbox_quota *q) {
 }
 
 void cmt__inbox_fini(cmt__inbox *b, const cmt_env *env) {
-  CMT_ASSERT(env, !b->open && b->queue.count == 0);
+  CMT_ASSERT(env, !b->open && b->queue.count == 0 && b->spent == NULL);
   cmt__entry_queue_fini(&b->queue, env);
 }
 
@@ -105,6 +105,23 @@ cmt__inbox_out cmt__inbox_done(cmt__inbox *b, cmt__inbox_quota *q,
     inbox_release(b, q, &b->taken);
   }
   return out;
+}
+
+void cmt__inbox_done_run(cmt__inbox *b, cmt__inbox_quota *q, const cmt_env *env,
+                         const cmt__entry *run, size_t count) {
+  CMT_ASSERT(env, b->out != CMT__OUT_NONE);
+  b->out = CMT__OUT_NONE;
+  for (size_t i = 0; i < count; i++) {
+    cmt__inbox_quota_release(q, &b->usage, run[i].channel, run[i].cost);
+  }
+  inbox_resume(b, q);
+}
+
+cmt_buf *cmt__inbox_spent(cmt__inbox *b) {
+  cmt_buf *spent = b->spent;
+
+  b->spent = NULL;
+  return spent;
 }
 
 cmt__entry_queue cmt__inbox_empty(cmt__inbox *b, cmt__inbox_quota *q) {

@@ -32,11 +32,12 @@ typedef struct cmt__inbox {
   cmt__entry taken;       /* The message that is out. */
   cmt__inbox_usage usage; /* Counts the message that is out, too. */
   cmt__inbox_out out;
-  bool open;     /* The mailbox has it. */
-  bool up_due;   /* Peer up is still to be taken. */
-  bool gone_due; /* So is peer gone. */
-  bool refuses;  /* Messages are dropped, for the reactor ended the peer. */
-  bool waits;    /* The link does not read until there is room here. */
+  cmt_buf *spent; /* A list of buffers that the loop releases. */
+  bool open;      /* The mailbox has it. */
+  bool up_due;    /* Peer up is still to be taken. */
+  bool gone_due;  /* So is peer gone. */
+  bool refuses;   /* Messages are dropped, for the reactor ended the peer. */
+  bool waits;     /* The link does not read until there is room here. */
   cmt_err reason;
   cmt__inbox_count counts[]; /* By the place of the channel. */
 } cmt__inbox;
@@ -64,6 +65,12 @@ void cmt__inbox_take(cmt__inbox *b, const cmt_env *env, cmt_mailbox_event *ev);
    again when that makes room. */
 cmt__inbox_out cmt__inbox_done(cmt__inbox *b, cmt__inbox_quota *q,
                                const cmt_env *env);
+/* As cmt__inbox_done() for a run of |count| messages, of which |taken| was the
+   first; other events are runs of none. */
+void cmt__inbox_done_run(cmt__inbox *b, cmt__inbox_quota *q, const cmt_env *env,
+                         const cmt__entry *run, size_t count);
+/* Moves |spent| out, which is the caller's to release. */
+cmt_buf *cmt__inbox_spent(cmt__inbox *b);
 /* Moves all messages out, whose references are the caller's then. */
 cmt__entry_queue cmt__inbox_empty(cmt__inbox *b, cmt__inbox_quota *q);
 

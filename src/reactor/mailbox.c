@@ -10,6 +10,13 @@
    inbox, and with its end the mailbox has the inbox no more: |on_gone| notifies
    the loop, which alone knows what follows.
 
+   Runs.  While no other peer has an event, a worker takes several short
+   messages of a peer under one lock.  The loop allocates the buffers that a
+   worker releases, for which allocators have locks of their own.  So while more
+   of the peer waits, the buffers of a run return to the loop, which releases
+   them with the next message (|spent|).  They are at most those of one run for
+   each inbox, and none when nothing waits.
+
    The lock comes before that of a send queue.  Under it nothing of the
    application runs: messages are released after it, and |on_gone| is called
    after it.
@@ -87,10 +94,13 @@ static void inbox_requeue(cmt_mailbox *m, cmt__inbox *b) {
   mailbox_show(m);
 }
 
-/* Moves all messages out of |b|, for queue_release() without the lock. */
-static cmt__entry_queue inbox_empty(cmt_mailbox *m, cmt__inbox *b) {
+/* Moves all messages out of |b|, for queue_release() without the lock, and
+   |*spent|. */
+static cmt__entry_queue inbox_empty(cmt_mailbox *m, cmt__inbox *b,
+                                    cmt_buf **spent) {
   cmt__entry_queue queue = cmt__inbox_empty(b, &m->quota);
 
+  *spent = cmt__inbox_spent(b);
   inbox_requeue(m, b);
   return queue;
 }
@@ -175,8 +185,10 @@ cmt_err cmt__mailbox_put(cmt__inbox *b, uint8_t channel, cmt_buf *msg,
     .channel = m->places[channel],
   };
   cmt_err err = CMT_OK;
+  cmt_buf *spent;
 
   mailbox_lock(m);
+  spent = cmt__inbox_spent(b);
   *stops = !b->waits;
   if (!b->refuses && !m->hurries) {
     err = cmt__inbox_push(b, &m->quota, m->env, &entry,
@@ -185,6 +197,7 @@ cmt_err cmt__mailbox_put(cmt__inbox *b, uint8_t channel, cmt_buf *msg,
   }
   *stops = *stops && b->waits;
   mailbox_unlock(m);
+  cmt__buf_unref_list(spent);
   return err;
 }
 
@@ -350,22 +363,102 @@ void cmt_mailbox_done(cmt_mailbox *m, cmt_mailbox_event *ev) {
   }
 }
 
-cmt_err cmt__mailbox_done_and_next(cmt_mailbox *m, cmt_mailbox_event *ev) {
-  cmt__inbox *b = ev->internal;
+/* ---- runs ---- */
+
+/* Releases the message that |r| is at, or keeps it with those that are spent.
+ */
+static void run_release(cmt__run *r) {
+  cmt_buf *msg = r->list[r->at++].msg;
+
+  if (cmt__buf_link(msg, r->spent)) {
+    r->spent = msg;
+  } else {
+    cmt_buf_unref(msg);
+  }
+}
+
+/* Ends the message that |r| is at.  True: it is at the next one. */
+static bool run_goes_on(const cmt_mailbox *m, cmt__run *r) {
+  run_release(r);
+  while (r->at < r->end && atomic_load(&m->hurries)) {
+    run_release(r);
+  }
+  if (r->at == r->end) {
+    return false;
+  }
+  r->ev.channel = m->channels[r->list[r->at].channel].id;
+  r->ev.msg = r->list[r->at].msg;
+  return true;
+}
+
+/* Takes the next event, and with a message those that may go with it. */
+static void run_take(cmt_mailbox *m, cmt__run *r) {
+  cmt__inbox *b;
+  size_t bytes;
+
+  inbox_take(m, &r->ev);
+  b = r->ev.internal;
+  r->at = 0;
+  r->count = r->ev.kind == CMT_EVENT_MESSAGE;
+  r->list[0] = b->taken;
+  bytes = b->taken.cost;
+  while (r->count > 0 && r->count < CMT__RUN_MESSAGES && b->queue.count > 0 &&
+         m->ready_first == NULL) {
+    bytes += cmt__entry_queue_at(&b->queue, 0)->cost;
+    if (bytes > CMT__RUN_BYTES) {
+      break;
+    }
+    r->list[r->count++] = cmt__entry_queue_pop(&b->queue, m->env);
+  }
+  r->end = r->count;
+}
+
+/* Ends |r| under the lock.  The loop gets its buffers, if it is sure to come;
+   otherwise they stay in |r|, and those that the loop had are returned. */
+static cmt_buf *run_done(cmt_mailbox *m, cmt__run *r) {
+  cmt__inbox *b = r->ev.internal;
+  bool is_short = r->count > 1 || b->taken.cost <= CMT__RUN_BYTES;
+
+  cmt__inbox_done_run(b, &m->quota, m->env, r->list, r->count);
+  inbox_requeue(m, b);
+  if (b->queue.count == 0) {
+    return cmt__inbox_spent(b);
+  }
+  if (b->spent == NULL && is_short) {
+    b->spent = r->spent;
+    r->spent = NULL;
+  }
+  return NULL;
+}
+
+static void run_end(cmt_mailbox *m, cmt__run *r) {
+  cmt_buf *spent;
+
+  if (r->ev.kind == CMT_EVENT_PEER_GONE) {
+    cmt_mailbox_done(m, &r->ev);
+    return;
+  }
+  mailbox_lock(m);
+  spent = run_done(m, r);
+  mailbox_unlock(m);
+  cmt__buf_unref_list(spent);
+  cmt__buf_unref_list(r->spent);
+  r->spent = NULL;
+}
+
+cmt_err cmt__mailbox_done_and_next(cmt_mailbox *m, cmt__run *run) {
   cmt_err err;
 
-  if (ev->kind == CMT_EVENT_PEER_GONE && b != NULL) {
-    cmt_mailbox_done(m, ev);
-    b = NULL;
+  if (run->count > 0 && run_goes_on(m, run)) {
+    return CMT_OK;
   }
-  cmt_buf_unref(ev->msg);
+  if (run->ev.internal != NULL) {
+    run_end(m, run);
+  }
   mailbox_lock(m);
-  if (b != NULL) {
-    (void)inbox_done(m, b);
-  }
   err = mailbox_wait(m, CMT_NEVER);
   if (err == CMT_OK) {
-    inbox_take(m, ev);
+    run_take(m, run);
   }
   mailbox_unlock(m);
   return err;
@@ -375,15 +468,20 @@ int cmt_mailbox_fd(const cmt_mailbox *m) { return m->ready_fd.fd; }
 
 /* ---- for the end ---- */
 
-void cmt__mailbox_refuse(cmt_mailbox *m, const cmt_mailbox_event *ev) {
-  cmt__inbox *b = ev->internal;
+void cmt__mailbox_refuse(cmt_mailbox *m, cmt__run *run) {
+  cmt__inbox *b = run->ev.internal;
   cmt__entry_queue dropped;
+  cmt_buf *spent;
 
   mailbox_lock(m);
   b->refuses = true;
-  dropped = inbox_empty(m, b);
+  dropped = inbox_empty(m, b, &spent);
   mailbox_unlock(m);
   queue_release(m, &dropped);
+  cmt__buf_unref_list(spent);
+  while (run->end > run->at + 1) {
+    cmt_buf_unref(run->list[--run->end].msg);
+  }
 }
 
 void cmt__mailbox_discard(cmt_mailbox *m) {
@@ -391,18 +489,20 @@ void cmt__mailbox_discard(cmt_mailbox *m) {
 
   while (any) {
     cmt__entry_queue dropped = {.list = NULL};
+    cmt_buf *spent = NULL;
 
     mailbox_lock(m);
-    m->hurries = true;
+    atomic_store(&m->hurries, true);
     any = false;
     for (cmt__inbox *b = m->inboxes; b != NULL && !any; b = b->all_next) {
       if (b->queue.count > 0) {
-        dropped = inbox_empty(m, b);
+        dropped = inbox_empty(m, b, &spent);
         any = true;
       }
     }
     mailbox_unlock(m);
     queue_release(m, &dropped);
+    cmt__buf_unref_list(spent);
   }
 }
 
@@ -525,7 +625,8 @@ static cmt_err locks_new(cmt_mailbox *m) {
 }
 
 uint64_t cmt__mailbox_memory(const cmt_reactor *r, size_t peers) {
-  return cmt__inbox_quota_memory(r->recv_queue_bytes_total, peers);
+  return cmt__inbox_quota_memory(r->recv_queue_bytes_total, peers) +
+         (uint64_t)peers * CMT__RUN_BYTES;
 }
 
 cmt_err cmt__mailbox_new(const cmt_env *env, const cmt_reactor *r,

@@ -11,6 +11,7 @@
 #include "sys/ready_fd.h"
 
 #include <cometp2p/reactor.h>
+#include <stdatomic.h>
 
 struct cmt_mailbox {
   const cmt_env *env;
@@ -33,10 +34,25 @@ struct cmt_mailbox {
   cmt__event_sources sources; /* Added before anything is in it. */
   bool sources_next;          /* An event of a source comes next. */
   unsigned idle;              /* Threads that wait for |more|. */
-  bool hurries;               /* All messages that are not out are dropped. */
+  atomic_bool hurries;        /* All messages that are not out are dropped;
+                                 changed under the lock. */
   bool closed;                /* Nothing will come any more. */
   bool given_up;              /* Events are no longer given out. */
 };
+
+/* The longest run of messages that a worker takes at once, and the most bytes
+   of one that is more than a message. */
+enum { CMT__RUN_MESSAGES = 16, CMT__RUN_BYTES = 16384 };
+
+/* The event that a worker handles, or a run of messages of one peer, which are
+   out together.  Zeroed at first. */
+typedef struct cmt__run {
+  cmt_mailbox_event ev; /* The event that is handled now. */
+  cmt__entry list[CMT__RUN_MESSAGES];
+  size_t at, end; /* The message that is handled now; where the run ends. */
+  size_t count;   /* Messages taken; 0: the event is no message. */
+  cmt_buf *spent; /* A list of buffers that are done. */
+} cmt__run;
 
 /* |channels| are those of |r| with their defaults; up to |peers| share it.
    CMT_ENOMEM; CMT_EIO with an errno: no descriptor. */
@@ -76,8 +92,8 @@ void cmt__mailbox_withdraw(cmt_mailbox *m, cmt__event_source *s);
 
 /* Any thread. */
 
-/* Drops what waits in the inbox of |ev|, and whatever comes. */
-void cmt__mailbox_refuse(cmt_mailbox *m, const cmt_mailbox_event *ev);
+/* Drops what waits in the inbox of |run|, and whatever comes. */
+void cmt__mailbox_refuse(cmt_mailbox *m, cmt__run *run);
 /* Drops what waits in all inboxes, and whatever comes. */
 void cmt__mailbox_discard(cmt_mailbox *m);
 /* Nothing comes any more: whoever waits for it is woken. */
@@ -86,9 +102,9 @@ void cmt__mailbox_close(cmt_mailbox *m);
 bool cmt__mailbox_is_used(cmt_mailbox *m);
 /* What its messages count for. */
 size_t cmt__mailbox_bytes(cmt_mailbox *m);
-/* cmt_mailbox_done() of |ev|, unless its |internal| is NULL, and
-   cmt_mailbox_next() without end. */
-CMT_NODISCARD cmt_err cmt__mailbox_done_and_next(cmt_mailbox *m,
-                                                 cmt_mailbox_event *ev);
+/* Ends the event of |run|, if any, and goes on to the next, for which it waits
+   without end.  It takes several messages at once only while no other peer has
+   an event. */
+CMT_NODISCARD cmt_err cmt__mailbox_done_and_next(cmt_mailbox *m, cmt__run *run);
 
 #endif

@@ -289,13 +289,14 @@ static uint64_t of_peer(const row *r, const cmt_conn_options *o) {
 }
 
 /* A mailbox with what may wait for its reactor: from a read that fills it up,
-   which ends with one more message, each empty message of 5 bytes. */
+   which ends with one more message, each empty message of 5 bytes; and the
+   buffers of a run that the loop is to release. */
 static uint64_t of_mailbox(const row *r, uint64_t peers) {
   if (r->channels == 0 || r->delivery == CMT_DELIVER_INLINE) {
     return 0;
   }
   return sizeof(cmt_mailbox) + r->entry + peers * (r->entry / peers) +
-         peers * (1024 + READ / 5 * 192 + READ + r->recv);
+         peers * (1024 + READ / 5 * 192 + READ + r->recv + CMT__RUN_BYTES);
 }
 
 static uint64_t expected(const row *r, const cmt_conn_options *o) {
