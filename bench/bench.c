@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <getopt.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,27 @@ uint64_t bench_now_ns(void) {
 
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+void bench_sleep_ns(uint64_t ns) {
+  nanosleep(&(struct timespec){.tv_sec = (time_t)(ns / 1000000000u),
+                               .tv_nsec = (long)(ns % 1000000000u)},
+            NULL);
+}
+
+const cmt_env *bench_env(void) {
+  const char *aead = getenv("CMT_AEAD");
+  static cmt_env env;
+
+  if (env.alloc == NULL && cmt_env_init(&env) != CMT_OK) {
+    fprintf(stderr, "no default environment\n");
+    exit(1);
+  }
+  if (aead != NULL && cmt_env_set_aead(&env, aead) != CMT_OK) {
+    fprintf(stderr, "CMT_AEAD is \"%s\", which does not run here\n", aead);
+    exit(2);
+  }
+  return &env;
 }
 
 double bench_cpu_seconds(void) {
@@ -53,14 +75,36 @@ static int times_compare(const void *a, const void *b) {
   return x < y ? -1 : x > y;
 }
 
+void bench_print_times(uint64_t *times_ns, size_t count) {
+  static const double percents[] = {0,  1,  5,  10, 25,   50,
+                                    75, 90, 95, 99, 99.9, 100};
+
+  if (count > 0) {
+    qsort(times_ns, count, sizeof *times_ns, times_compare);
+  }
+  printf(",\"count\":%zu,\"quantiles_us\":{", count);
+  for (size_t i = 0; count > 0 && i < sizeof percents / sizeof *percents; i++) {
+    size_t at = (size_t)((double)(count - 1) * percents[i] / 100);
+
+    printf("%s\"%g\":%.3f", i == 0 ? "" : ",", percents[i],
+           (double)times_ns[at] / 1e3);
+  }
+  printf("}");
+}
+
 void bench_emit_ping(const bench_args *a, uint64_t *times_ns, double cpu) {
-  qsort(times_ns, a->count, sizeof *times_ns, times_compare);
-  printf("{\"event\":\"result\",\"role\":\"ping\",\"count\":%zu,"
-         "\"size\":%zu,\"p50_ms\":%.6f,\"p99_ms\":%.6f,\"min_ms\":%.6f,"
-         "\"cpu_seconds\":%.6f}\n",
-         a->count, a->size, (double)times_ns[(a->count - 1) * 50 / 100] / 1e6,
-         (double)times_ns[(a->count - 1) * 99 / 100] / 1e6,
-         (double)times_ns[0] / 1e6, bench_cpu_seconds() - cpu);
+  printf("{\"event\":\"result\",\"role\":\"ping\",\"size\":%zu,"
+         "\"cpu_seconds\":%.6f",
+         a->size, bench_cpu_seconds() - cpu);
+  bench_print_times(times_ns, a->count);
+  printf("}\n");
+  fflush(stdout);
+}
+
+void bench_emit_load(uint64_t *times_ns, size_t count) {
+  printf("{\"event\":\"result\",\"role\":\"load\"");
+  bench_print_times(times_ns, count);
+  printf("}\n");
   fflush(stdout);
 }
 
@@ -127,38 +171,73 @@ int bench_dial(const char *addr) {
   return fd;
 }
 
+/* ---- arguments ---- */
+
+typedef enum argument_kind { TEXT, COUNT, REAL } argument_kind;
+
+static const struct argument {
+  const char *name;
+  argument_kind kind;
+  size_t at; /* Its field in bench_args. */
+} arguments[] = {
+  {"addr", TEXT, offsetof(bench_args, addr)},
+  {"size", COUNT, offsetof(bench_args, size)},
+  {"seconds", REAL, offsetof(bench_args, seconds)},
+  {"count", COUNT, offsetof(bench_args, count)},
+  {"queue", COUNT, offsetof(bench_args, queue)},
+  {"packet", COUNT, offsetof(bench_args, packet)},
+  {"senders", COUNT, offsetof(bench_args, senders)},
+  {"loops", COUNT, offsetof(bench_args, loops)},
+  {"rounds", COUNT, offsetof(bench_args, rounds)},
+  {"delay-ms", REAL, offsetof(bench_args, delay_ms)},
+};
+
+enum { ARGUMENTS = sizeof arguments / sizeof *arguments };
+
+static void argument_set(bench_args *a, const struct argument *row,
+                         const char *text) {
+  void *field = (char *)a + row->at;
+
+  switch (row->kind) {
+  case TEXT:
+    *(const char **)field = text;
+    break;
+  case COUNT:
+    *(size_t *)field = strtoul(text, NULL, 10);
+    break;
+  case REAL:
+    *(double *)field = strtod(text, NULL);
+    break;
+  }
+}
+
+static int usage(const char *program, const bench_verb *verbs, size_t count) {
+  fprintf(stderr, "usage: %s ", program);
+  for (size_t i = 0; i < count; i++) {
+    fprintf(stderr, "%s%s", i == 0 ? "" : "|", verbs[i].name);
+  }
+  for (size_t i = 0; i < ARGUMENTS; i++) {
+    fprintf(stderr, " [--%s X]", arguments[i].name);
+  }
+  fprintf(stderr, "\n");
+  return 2;
+}
+
 int bench_main(int argc, char **argv, const bench_verb *verbs, size_t count) {
-  static const struct option options[] = {
-    {"addr", required_argument, NULL, 'a'},
-    {"size", required_argument, NULL, 's'},
-    {"seconds", required_argument, NULL, 't'},
-    {"count", required_argument, NULL, 'c'},
-    {"queue", required_argument, NULL, 'q'},
-    {0},
-  };
-  bench_args a = {.size = 65536, .seconds = 3, .count = 1000, .queue = 100};
+  bench_args a = {
+    .size = 65536, .seconds = 3, .count = 1000, .senders = 1, .rounds = 10};
+  struct option options[ARGUMENTS + 1] = {{0}};
   int option;
 
-  while ((option = getopt_long_only(argc, argv, "", options, NULL)) != -1) {
-    switch (option) {
-    case 'a':
-      a.addr = optarg;
-      break;
-    case 's':
-      a.size = strtoul(optarg, NULL, 10);
-      break;
-    case 't':
-      a.seconds = strtod(optarg, NULL);
-      break;
-    case 'c':
-      a.count = strtoul(optarg, NULL, 10);
-      break;
-    case 'q':
-      a.queue = (uint32_t)strtoul(optarg, NULL, 10);
-      break;
-    default:
-      return 2;
-    }
+  for (size_t i = 0; i < ARGUMENTS; i++) {
+    options[i] = (struct option){arguments[i].name, required_argument, NULL, 0};
+  }
+  for (int at = 0;
+       (option = getopt_long_only(argc, argv, "", options, &at)) == 0;) {
+    argument_set(&a, &arguments[at], optarg);
+  }
+  if (option != -1) {
+    return usage(argv[0], verbs, count);
   }
   a.verb = optind < argc ? argv[optind] : "";
   for (size_t i = 0; i < count; i++) {
@@ -166,9 +245,5 @@ int bench_main(int argc, char **argv, const bench_verb *verbs, size_t count) {
       return verbs[i].run(&a);
     }
   }
-  fprintf(stderr,
-          "usage: %s VERB [--addr A] [--size N] [--seconds S] "
-          "[--count N] [--queue N]\n",
-          argv[0]);
-  return 2;
+  return usage(argv[0], verbs, count);
 }

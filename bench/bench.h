@@ -11,13 +11,22 @@ enum {
   BENCH_END_SIZE = 8, /* The message that ends a run; others are larger. */
 };
 
+/* 0 is the default of the library that is measured. */
 typedef struct bench_args {
   const char *verb, *addr;
   size_t size;
   double seconds;
   size_t count;
-  uint32_t queue;
+  size_t queue;    /* Messages that wait in the channel. */
+  size_t packet;   /* Longest payload of a packet. */
+  size_t senders;  /* Threads that send. */
+  size_t loops;    /* Loops of a switch. */
+  size_t rounds;   /* Broadcasts. */
+  double delay_ms; /* What the receiver takes for each message. */
 } bench_args;
+
+/* Between an echo behind bulk and the next one. */
+#define BENCH_ECHO_GAP_NS UINT64_C(2000000)
 
 typedef struct bench_verb {
   const char *name;
@@ -27,7 +36,11 @@ typedef struct bench_verb {
 /* Parses the arguments and runs the verb; the exit code. */
 int bench_main(int argc, char **argv, const bench_verb *verbs, size_t count);
 
+/* The default environment, with the frame kernel that the variable CMT_AEAD
+   names. */
+const cmt_env *bench_env(void);
 uint64_t bench_now_ns(void);
+void bench_sleep_ns(uint64_t ns);
 double bench_cpu_seconds(void); /* User and system time of this process. */
 
 /* What one side of a bulk run moved. */
@@ -38,8 +51,10 @@ typedef struct bench_counter {
 
 void bench_count(bench_counter *c, size_t len);
 void bench_emit_bulk(const char *role, const bench_counter *c);
-/* Sorts |times_ns|. */
+/* Prints |count| times as quantiles in microseconds; sorts them. */
+void bench_print_times(uint64_t *times_ns, size_t count);
 void bench_emit_ping(const bench_args *a, uint64_t *times_ns, double cpu);
+void bench_emit_load(uint64_t *times_ns, size_t count);
 void bench_emit_ready(const char *id, const char *laddr);
 /* As bench_emit_ready(), with the id and the address of a switch; false: it
    does not listen. */

@@ -13,8 +13,7 @@ static int run_recv(const bench_args *a) {
   bench_counter counter = {0};
   size_t len;
 
-  (void)a;
-  if (!library->open(NULL) || !library->recv(&len)) {
+  if (!library->open(a) || !library->recv(&len)) {
     return 1;
   }
   counter.cpu = bench_cpu_seconds();
@@ -53,7 +52,7 @@ static int run_send(const bench_args *a) {
   bench_counter counter = {0};
   bool sent;
 
-  if (msg == NULL || !library->open(a->addr)) {
+  if (msg == NULL || !library->open(a)) {
     free(msg);
     return 1;
   }
@@ -72,8 +71,7 @@ static int run_send(const bench_args *a) {
 static int run_echo(const bench_args *a) {
   size_t len = 0;
 
-  (void)a;
-  if (!library->open(NULL)) {
+  if (!library->open(a)) {
     return 1;
   }
   while (len != BENCH_END_SIZE) {
@@ -96,7 +94,7 @@ static int run_ping(const bench_args *a) {
   uint8_t *msg = calloc(1, a->size);
   double cpu;
 
-  if (times_ns == NULL || msg == NULL || !library->open(a->addr)) {
+  if (times_ns == NULL || msg == NULL || !library->open(a)) {
     return 1;
   }
   cpu = bench_cpu_seconds();
@@ -118,12 +116,88 @@ static int run_ping(const bench_args *a) {
   return 0;
 }
 
+/* ---- an echo behind bulk, on the one connection that there is ---- */
+
+enum { ECHO_SIZE = 256, ECHOES_MAX = 100000 };
+
+static int run_serve(const bench_args *a) {
+  bench_counter bulk = {0};
+  size_t len = 0;
+
+  if (!library->open(a)) {
+    return 1;
+  }
+  while (len != BENCH_END_SIZE) {
+    if (!library->recv(&len) || (len <= ECHO_SIZE && !library->send_back())) {
+      return 1;
+    }
+    if (len > ECHO_SIZE) {
+      bench_count(&bulk, len);
+    }
+  }
+  bench_emit_bulk("serve", &bulk);
+  library->close();
+  return 0;
+}
+
+/* Sends bulk, and an echo whenever the gap since the last one is over; at most
+   one echo is under way. */
+static bool load(const bench_args *a, const uint8_t *msg, uint64_t *times_ns,
+                 size_t *trips) {
+  uint64_t now_ns = bench_now_ns(), sent_ns = 0;
+  uint64_t until_ns = now_ns + (uint64_t)(a->seconds * 1e9);
+  uint64_t next_ns = now_ns + BENCH_ECHO_GAP_NS;
+  size_t len;
+
+  for (; now_ns < until_ns; now_ns = bench_now_ns()) {
+    if (sent_ns == 0 && a->count > 0 && now_ns >= next_ns) {
+      sent_ns = now_ns;
+      if (!library->send(msg, ECHO_SIZE)) {
+        return false;
+      }
+    }
+    if (!library->send(msg, a->size) || !library->try_recv(&len)) {
+      return false;
+    }
+    if (len > 0 && *trips < ECHOES_MAX) {
+      now_ns = bench_now_ns();
+      times_ns[(*trips)++] = now_ns - sent_ns;
+      next_ns = now_ns + BENCH_ECHO_GAP_NS;
+      sent_ns = 0;
+    }
+  }
+  len = 0;
+  if (!library->send(end, sizeof end)) {
+    return false;
+  }
+  while (len != BENCH_END_SIZE) {
+    if (!library->recv(&len)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+static int run_load(const bench_args *a) {
+  uint64_t *times_ns = calloc(ECHOES_MAX, sizeof *times_ns);
+  uint8_t *msg = calloc(1, a->size);
+  size_t trips = 0;
+
+  if (times_ns == NULL || msg == NULL || !library->open(a) ||
+      !load(a, msg, times_ns, &trips)) {
+    return 1;
+  }
+  bench_emit_load(times_ns, trips);
+  library->close();
+  free(times_ns);
+  free(msg);
+  return 0;
+}
+
 int bench_blocking_main(int argc, char **argv, const bench_blocking *l) {
   static const bench_verb verbs[] = {
-    {"recv", run_recv},
-    {"send", run_send},
-    {"echo", run_echo},
-    {"ping", run_ping},
+    {"recv", run_recv}, {"send", run_send},   {"echo", run_echo},
+    {"ping", run_ping}, {"serve", run_serve}, {"load", run_load},
   };
 
   library = l;

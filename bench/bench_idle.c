@@ -1,67 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an idle peer costs, in memory:
+/* What many peers cost:
 
-     bench_idle hub --count N                  a switch, until N peers are idle
+     bench_idle hub --count N --rounds B      a switch, until N peers are idle;
+                                               then it sends B broadcasts
      bench_idle crowd --addr ID@A --count N    as many nodes that dial it
 
    Each peer sends a message on every channel and gets one back; then it only
    answers pings.  Once the hub has a pong of each, it reports what it holds.
-   The crowd are connections without a switch, so that one thread has them all.
- */
+   Then it broadcasts messages of 1 KiB, each when all peers have got the one
+   before, and tells what processor time that took for each peer. */
 
-#include "bench.h"
+#include "bench_crowd.h"
 
 #include "core/conn/node_info.h"
 
-#include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
-#define NETWORK "bench-idle"
-/* With these both node infos take about 200 bytes. */
-#define MONIKER "an-operator-of-a-validator-with-a-long-name-0123456789-abcdef"
-#define VERSION "0.40.0-bench-0123456789abcdef"
-
-/* The channels of a CometBFT node, and one more. */
-static const uint8_t ids[] = {0x00, 0x20, 0x21, 0x22, 0x23, 0x30,
-                              0x31, 0x38, 0x40, 0x60, 0x61};
-
-enum { CHANNELS = sizeof ids, MESSAGE = 64, READ = 65536 };
-
-static cmt_channel channels[CHANNELS];
-
-static void channels_init(void) {
-  for (size_t i = 0; i < CHANNELS; i++) {
-    channels[i] = (cmt_channel){.id = ids[i], .priority = 5, .send_queue = 100};
-  }
-}
+enum { MESSAGE = 64, BROADCAST = 1024, READY = 64 };
 
 static _Noreturn void die(const char *what, const char *text) {
   fprintf(stderr, "bench_idle: %s: %s\n", what, text);
   exit(1);
-}
-
-/* Room for the sockets of |count| peers. */
-static void descriptors_raise(size_t count) {
-  const rlim_t wanted = count + 64;
-  struct rlimit r;
-
-  if (getrlimit(RLIMIT_NOFILE, &r) != 0) {
-    die("limits", "unknown");
-  }
-  if (r.rlim_cur < wanted) {
-    r.rlim_cur = wanted;
-    r.rlim_max = r.rlim_max < wanted ? wanted : r.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &r) != 0) {
-      die("limits", "not enough descriptors are allowed");
-    }
-  }
 }
 
 /* ---- memory ---- */
@@ -135,16 +100,15 @@ static double each(size_t none, size_t all, size_t peers) {
   return ((double)all - (double)none) / (double)peers;
 }
 
-static void memory_emit(const memory *none, const memory *all, size_t peers) {
+static void memory_print(const memory *none, const memory *all, size_t peers) {
   printf("{\"event\":\"result\",\"role\":\"hub\",\"peers\":%zu,"
          "\"bytes_without\":%zu,\"bytes_with\":%zu,"
          "\"bytes_per_peer\":%.1f,\"blocks_per_peer\":%.2f,"
-         "\"keys_per_peer\":%.1f,\"resident_per_peer\":%.1f}\n",
+         "\"keys_per_peer\":%.1f,\"resident_per_peer\":%.1f",
          peers, none->bytes, all->bytes, each(none->bytes, all->bytes, peers),
          each(none->blocks, all->blocks, peers),
          each(none->keys, all->keys, peers),
          each(none->resident, all->resident, peers));
-  fflush(stdout);
 }
 
 /* ---- the hub ---- */
@@ -165,8 +129,8 @@ static cmt_err hub_receive(void *self, cmt_peer *p, uint8_t channel,
 static void hub_start(hub *h, const cmt_env *env, const bench_args *a) {
   const cmt_reactor reactor = {
     .name = "idle",
-    .channels = channels,
-    .channel_count = CHANNELS,
+    .channels = bench_crowd_channels(),
+    .channel_count = BENCH_CROWD_CHANNELS,
     .self = h,
     .receive = hub_receive,
   };
@@ -175,9 +139,9 @@ static void hub_start(hub *h, const cmt_env *env, const bench_args *a) {
 
   cmt_switch_options_init(&o);
   o.env = env;
-  o.network = NETWORK;
-  o.moniker = MONIKER;
-  o.version = VERSION;
+  o.network = BENCH_CROWD_NETWORK;
+  o.moniker = BENCH_CROWD_MONIKER;
+  o.version = BENCH_CROWD_VERSION;
   o.laddr = "127.0.0.1:0";
   o.reactors = &reactor;
   o.reactor_count = 1;
@@ -207,27 +171,57 @@ static size_t hub_idle(const hub *h, cmt_peer **peers, size_t cap) {
   return idle;
 }
 
+/* Waits until everything is with the kernel. */
+static void hub_flush(const hub *h) {
+  cmt_switch_status status;
+
+  do {
+    bench_sleep_ns(CMT_MILLISECONDS(1));
+    cmt_switch_get_status(h->sw, &status);
+  } while (status.send_queued_bytes > 0);
+}
+
+/* Processor time of this process for each message of |rounds| broadcasts. */
+static double hub_broadcast(const hub *h, size_t peers, size_t rounds) {
+  static const uint8_t bytes[BROADCAST];
+  double cpu = bench_cpu_seconds();
+
+  for (size_t i = 0; i < rounds; i++) {
+    cmt_broadcast counts;
+
+    if (cmt_switch_broadcast_bytes(h->sw, BENCH_CHANNEL, bytes, sizeof bytes,
+                                   &counts) != CMT_OK ||
+        counts.queued != peers) {
+      die("broadcast", "not all peers queued it");
+    }
+    hub_flush(h);
+  }
+  return (bench_cpu_seconds() - cpu) / (double)(rounds * peers) * 1e9;
+}
+
 static int run_hub(const bench_args *a) {
   static hub h;
   cmt_peer **peers = calloc(a->count, sizeof(cmt_peer *));
   memory none, all;
-  cmt_env env;
+  cmt_env env = *bench_env();
 
-  channels_init();
-  descriptors_raise(a->count);
-  if (peers == NULL || cmt_env_init(&env) != CMT_OK) {
+  bench_crowd_descriptors(a->count);
+  if (peers == NULL) {
     die("start", "no memory");
   }
   env.alloc = count_alloc;
   env.free = count_free;
   hub_start(&h, &env, a);
   none = memory_now(h.sw);
-  while (atomic_load(&h.messages) < a->count * CHANNELS ||
+  while (atomic_load(&h.messages) < a->count * BENCH_CROWD_CHANNELS ||
          hub_idle(&h, peers, a->count) < a->count) {
-    usleep(200000);
+    bench_sleep_ns(CMT_MILLISECONDS(200));
   }
   all = memory_now(h.sw);
-  memory_emit(&none, &all, a->count);
+  memory_print(&none, &all, a->count);
+  printf(",\"broadcast_ns_per_peer\":%.1f}\n",
+         hub_broadcast(&h, a->count, a->rounds));
+  fflush(stdout);
   free(peers);
   cmt_switch_stop(h.sw, 0);
   return cmt_switch_delete(h.sw) == CMT_OK ? 0 : 1;
@@ -235,128 +229,61 @@ static int run_hub(const bench_args *a) {
 
 /* ---- the crowd ---- */
 
-typedef struct member {
-  cmt_node_key *key;
-  cmt_conn *conn;
-  size_t messages; /* How many came back. */
-} member;
-
-static void member_start(member *m, const bench_args *a, struct pollfd *p) {
-  const cmt_node_info info = {
-    .protocol_p2p = 8,
-    .protocol_block = 11,
-    .listen_addr = cmt_bytes_of("tcp://127.0.0.1:26656"),
-    .network = cmt_bytes_of(NETWORK),
-    .version = cmt_bytes_of(VERSION),
-    .moniker = cmt_bytes_of(MONIKER),
-    .tx_index = cmt_bytes_of("off"),
-  };
-  cmt_conn_options o;
-  cmt_why why;
-
-  cmt_conn_options_init(&o);
-  o.node_info = &info;
-  o.channels = channels;
-  o.channel_count = CHANNELS;
-  o.ping_interval_ns = CMT_NEVER;
-  if (cmt_node_key_generate(NULL, &m->key) != CMT_OK) {
-    die("start", "no key");
-  }
-  o.key = m->key;
-  if (cmt_conn_new(&o, bench_now_ns(), &m->conn, &why) != CMT_OK) {
-    die("start", why.text);
-  }
-  *p = (struct pollfd){.fd = bench_dial(a->addr), .events = POLLIN};
-}
-
-static void member_write(member *m, int fd) {
-  static uint8_t out[CMT_CONN_WRITE_ROOM];
-  size_t len;
-
-  while ((len = cmt_conn_write(m->conn, out, sizeof out, bench_now_ns())) > 0) {
-    if (write(fd, out, len) != (ssize_t)len) {
-      die("write", "the hub is gone, or takes nothing");
-    }
-    cmt_conn_consume(m->conn, len, bench_now_ns());
-  }
-}
-
-static void member_speak(member *m) {
-  static const uint8_t bytes[MESSAGE];
-
-  for (size_t i = 0; i < CHANNELS; i++) {
-    cmt_buf *msg = cmt_buf_copy(NULL, bytes, sizeof bytes);
-
-    if (msg == NULL ||
-        cmt_conn_try_send(m->conn, ids[i], msg, bench_now_ns()) != CMT_OK) {
-      die("send", "a message was refused");
-    }
-  }
-}
-
-/* Reads once; false: the hub is gone. */
-static bool member_read(member *m, int fd) {
-  static uint8_t bytes[READ];
-  ssize_t n = read(fd, bytes, sizeof bytes);
-  cmt_conn_event ev;
-
-  if (n <= 0 ||
-      cmt_conn_recv(m->conn, bytes, (size_t)n, bench_now_ns()) != CMT_OK) {
-    return false;
-  }
-  while (cmt_conn_next_event(m->conn, &ev)) {
-    if (ev.kind == CMT_CONN_UP) {
-      member_speak(m);
-    }
-    if (ev.kind == CMT_CONN_END) {
-      die("handshake", cmt_err_text(ev.err));
-    }
-    m->messages += ev.kind == CMT_CONN_MESSAGE;
-  }
-  member_write(m, fd);
-  return true;
-}
-
 /* Serves whoever has something to read; false: the hub is gone. */
-static bool crowd_serve(member *crowd, struct pollfd *p, size_t count) {
-  if (poll(p, count, -1) < 0) {
-    die("poll", "failed");
-  }
-  for (size_t i = 0; i < count; i++) {
-    if (p[i].revents != 0 && !member_read(&crowd[i], p[i].fd)) {
+static bool crowd_serve(bench_member *crowd, int epoll) {
+  struct epoll_event ready[READY];
+  int count = epoll_wait(epoll, ready, READY, -1);
+
+  for (int i = 0; i < count; i++) {
+    if (!bench_member_read(&crowd[ready[i].data.u32])) {
       return false;
     }
   }
   return true;
 }
 
-static int run_crowd(const bench_args *a) {
-  member *crowd = calloc(a->count, sizeof *crowd);
-  struct pollfd *p = calloc(a->count, sizeof *p);
+/* Dials, and goes on when the hub has answered on all channels. */
+static void crowd_join(bench_member *crowd, uint32_t i, int epoll,
+                       const bench_args *a) {
+  struct epoll_event ev = {.events = EPOLLIN, .data.u32 = i};
+  bool spoken = false;
+  cmt_node_key *key;
 
-  channels_init();
-  descriptors_raise(a->count);
-  if (crowd == NULL || p == NULL || a->addr == NULL) {
-    die("start", "no address or no memory");
+  if (cmt_node_key_generate(NULL, &key) != CMT_OK) {
+    die("start", "no key");
   }
-  for (size_t i = 0; i < a->count; i++) {
-    member_start(&crowd[i], a, &p[i]);
-    member_write(&crowd[i], p[i].fd);
-    while (crowd[i].messages < CHANNELS) {
-      if (!crowd_serve(crowd, p, i + 1)) {
-        die("start", "the hub is gone");
-      }
+  bench_member_start(&crowd[i], key, a->addr);
+  cmt_node_key_delete(key); /* The connection has a reference of its own. */
+  epoll_ctl(epoll, EPOLL_CTL_ADD, crowd[i].fd, &ev);
+  while (crowd[i].messages < BENCH_CROWD_CHANNELS) {
+    if (!crowd_serve(crowd, epoll)) {
+      die("start", "the hub is gone");
+    }
+    if (crowd[i].up && !spoken) {
+      bench_member_speak(&crowd[i], MESSAGE);
+      spoken = true;
     }
   }
-  while (crowd_serve(crowd, p, a->count)) {
+}
+
+static int run_crowd(const bench_args *a) {
+  bench_member *crowd = calloc(a->count, sizeof *crowd);
+  int epoll = epoll_create1(0);
+
+  bench_crowd_descriptors(a->count);
+  if (crowd == NULL || epoll < 0 || a->addr == NULL) {
+    die("start", "no address or no memory");
+  }
+  for (uint32_t i = 0; i < a->count; i++) {
+    crowd_join(crowd, i, epoll, a);
+  }
+  while (crowd_serve(crowd, epoll)) {
   }
   for (size_t i = 0; i < a->count; i++) {
-    cmt_conn_delete(crowd[i].conn);
-    cmt_node_key_delete(crowd[i].key);
-    close(p[i].fd);
+    bench_member_stop(&crowd[i]);
   }
   free(crowd);
-  free(p);
+  close(epoll);
   printf("{\"event\":\"result\",\"role\":\"crowd\"}\n");
   return 0;
 }

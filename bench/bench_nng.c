@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One connection of NNG with TLS: two pair0 sockets with queues of 100
-   messages, since NNG's default is none.  The server makes a certificate for
-   itself; its id is that certificate, so the client knows whom it talks to. */
+   messages if --queue does not say how many, since NNG's default is none.  The
+   server makes a certificate for itself; its id is that certificate, so the
+   client knows whom it talks to. */
 
 #include "bench_blocking.h"
 
@@ -158,22 +159,23 @@ static bool dial_with(nng_tls_config *tls, const char *addr) {
          check(nng_dialer_start(dialer, 0), "dial");
 }
 
-static bool nng_begin(const char *addr) {
+static bool nng_begin(const bench_args *a) {
+  int queue = a->queue > 0 ? (int)a->queue : QUEUE;
   nng_tls_config *tls;
   bool ok;
 
-  listens = addr == NULL;
+  listens = a->addr == NULL;
   sem_init(&gone, 0, 0);
   ok = check(nng_pair0_open(&sock), "open") &&
-       check(nng_socket_set_int(sock, NNG_OPT_SENDBUF, QUEUE), "queue") &&
-       check(nng_socket_set_int(sock, NNG_OPT_RECVBUF, QUEUE), "queue") &&
+       check(nng_socket_set_int(sock, NNG_OPT_SENDBUF, queue), "queue") &&
+       check(nng_socket_set_int(sock, NNG_OPT_RECVBUF, queue), "queue") &&
        check(nng_pipe_notify(sock, NNG_PIPE_EV_REM_POST, on_gone, NULL),
              "notify") &&
        check(nng_tls_config_alloc(&tls, listens ? NNG_TLS_MODE_SERVER
                                                 : NNG_TLS_MODE_CLIENT),
              "TLS");
   if (ok) {
-    ok = listens ? listen_with(tls) : dial_with(tls, addr);
+    ok = listens ? listen_with(tls) : dial_with(tls, a->addr);
     nng_tls_config_free(tls);
   }
   return ok;
@@ -189,12 +191,32 @@ static bool nng_send_one(const uint8_t *data, size_t len) {
   return check(nng_sendmsg(sock, out, 0), "send");
 }
 
-static bool nng_recv_one(size_t *len) {
+static void drop_message(void) {
   if (msg != NULL) {
     nng_msg_free(msg);
     msg = NULL;
   }
+}
+
+static bool nng_recv_one(size_t *len) {
+  drop_message();
   if (!check(nng_recvmsg(sock, &msg, 0), "recv")) {
+    return false;
+  }
+  *len = nng_msg_len(msg);
+  return true;
+}
+
+static bool nng_try_recv_one(size_t *len) {
+  int result;
+
+  drop_message();
+  *len = 0;
+  result = nng_recvmsg(sock, &msg, NNG_FLAG_NONBLOCK);
+  if (result == NNG_EAGAIN) {
+    return true;
+  }
+  if (!check(result, "recv")) {
     return false;
   }
   *len = nng_msg_len(msg);
@@ -222,6 +244,7 @@ int main(int argc, char **argv) {
   static const bench_blocking nng = {.open = nng_begin,
                                      .send = nng_send_one,
                                      .recv = nng_recv_one,
+                                     .try_recv = nng_try_recv_one,
                                      .send_back = nng_send_back,
                                      .close = nng_end};
 

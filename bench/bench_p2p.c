@@ -3,6 +3,9 @@
 
      bench_p2p recv                             counts what a sender sends
      bench_p2p send --addr ID@A --size N --seconds S
+                                                until all has arrived
+     bench_p2p flood                            as send, and leaves at once
+     bench_p2p drain --count C                  as send, so many messages
      bench_p2p echo                             returns each message
      bench_p2p ping --addr ID@A --size N --count C   round trips
      bench_p2p take                             checks what feed sends, on a
@@ -125,6 +128,9 @@ static cmt_err receive(void *self, cmt_peer *p, uint8_t channel, cmt_buf *msg) {
     return err;
   }
   bench_count(&s->counter, len);
+  if (s->args->delay_ms > 0) {
+    bench_sleep_ns((uint64_t)(s->args->delay_ms * 1e6));
+  }
   return CMT_OK;
 }
 
@@ -135,7 +141,7 @@ static int fail(const char *what, const char *text) {
 
 static int side_start(side *s, const bench_args *a, bool listens) {
   const cmt_channel channels[] = {
-    {.id = BENCH_CHANNEL, .priority = 1, .send_queue = a->queue}};
+    {.id = BENCH_CHANNEL, .priority = 1, .send_queue = (uint32_t)a->queue}};
   const cmt_reactor reactor = {
     .name = "bench",
     .channels = channels,
@@ -154,7 +160,10 @@ static int side_start(side *s, const bench_args *a, bool listens) {
   pthread_cond_init(&s->changed, NULL);
   s->msg = cmt_buf_new(NULL, a->size);
   cmt_switch_options_init(&o);
+  o.env = bench_env();
   o.network = "bench";
+  o.send_packet_payload_max = (uint32_t)a->packet;
+  o.recv_packet_payload_max = (uint32_t)a->packet;
   o.laddr = listens ? "127.0.0.1:0" : NULL;
   o.reactors = &reactor;
   o.reactor_count = 1;
@@ -196,33 +205,93 @@ static int run_recv(const bench_args *a) {
   return side_stop(&s);
 }
 
-static int run_send(const bench_args *a) {
+/* ---- bulk ---- */
+
+typedef struct sender {
+  side *side;
+  uint64_t until_ns, count; /* Until one of them. */
+  uint64_t sent;
+  bool refused;
+  pthread_t thread;
+} sender;
+
+static void *send_all(void *arg) {
+  sender *to = arg;
+  side *s = to->side;
+
+  while (to->sent < to->count && bench_now_ns() < to->until_ns) {
+    if (cmt_peer_send(s->peer, BENCH_CHANNEL, cmt_buf_ref(s->msg),
+                      CMT_SEND_TIMEOUT) != CMT_OK) {
+      to->refused = true;
+      break;
+    }
+    to->sent++;
+  }
+  return NULL;
+}
+
+/* Sends with all threads, for the time or the number of messages. */
+static bool send_from_all(side *s, uint64_t until_ns, uint64_t count) {
+  size_t threads = s->args->senders;
+  sender *all = calloc(threads, sizeof *all);
+  bool refused = all == NULL;
+
+  for (size_t i = 0; i < threads && all != NULL; i++) {
+    all[i] = (sender){.side = s,
+                      .until_ns = until_ns,
+                      .count = count / threads + (i < count % threads)};
+    pthread_create(&all[i].thread, NULL, send_all, &all[i]);
+  }
+  for (size_t i = 0; i < threads && all != NULL; i++) {
+    pthread_join(all[i].thread, NULL);
+    s->counter.messages += all[i].sent;
+    s->counter.bytes += all[i].sent * s->args->size;
+    refused = refused || all[i].refused;
+  }
+  free(all);
+  return !refused;
+}
+
+static int send_bulk(const bench_args *a, uint64_t count, bool waits) {
   static const uint8_t end[BENCH_END_SIZE];
-  uint64_t until_ns;
+  uint64_t ns =
+    count == UINT64_MAX ? (uint64_t)(a->seconds * 1e9) : CMT_SECONDS(60);
   static side s;
 
   if (side_start(&s, a, false) != 0) {
     return 1;
   }
-  until_ns = bench_now_ns() + (uint64_t)(a->seconds * 1e9);
-  while (bench_now_ns() < until_ns) {
-    if (cmt_peer_send(s.peer, BENCH_CHANNEL, cmt_buf_ref(s.msg),
-                      CMT_SEND_TIMEOUT) != CMT_OK) {
-      return fail("send", "a message was refused");
+  s.counter.first_ns = bench_now_ns();
+  if (!send_from_all(&s, s.counter.first_ns + ns, count)) {
+    return fail("send", "a message was refused");
+  }
+  if (waits) {
+    if (cmt_peer_send_bytes(s.peer, BENCH_CHANNEL, end, sizeof end,
+                            CMT_SEND_TIMEOUT) != CMT_OK) {
+      return fail("send", "the end was refused");
     }
-    s.counter.messages++;
-    s.counter.bytes += a->size;
+    side_wait(&s, &s.done);
+  } else {
+    cmt_peer_stop(s.peer, CMT_ECANCELED, 0);
   }
-  if (cmt_peer_send_bytes(s.peer, BENCH_CHANNEL, end, sizeof end,
-                          CMT_SEND_TIMEOUT) != CMT_OK) {
-    return fail("send", "the end was refused");
-  }
-  side_wait(&s, &s.done);
-  s.counter.first_ns = until_ns - (uint64_t)(a->seconds * 1e9);
   s.counter.last_ns = bench_now_ns();
-  bench_emit_bulk("send", &s.counter);
+  bench_emit_bulk(a->verb, &s.counter);
   return side_stop(&s);
 }
+
+static int run_send(const bench_args *a) {
+  return send_bulk(a, UINT64_MAX, true);
+}
+
+static int run_flood(const bench_args *a) {
+  return send_bulk(a, UINT64_MAX, false);
+}
+
+static int run_drain(const bench_args *a) {
+  return send_bulk(a, a->count, true);
+}
+
+/* ---- round trips ---- */
 
 static int run_echo(const bench_args *a) {
   static side s = {.echoes = true};
@@ -306,8 +375,9 @@ static int run_feed(const bench_args *a) {
 
 int main(int argc, char **argv) {
   static const bench_verb verbs[] = {
-    {"recv", run_recv}, {"send", run_send}, {"echo", run_echo},
-    {"ping", run_ping}, {"take", run_take}, {"feed", run_feed},
+    {"recv", run_recv},   {"send", run_send}, {"flood", run_flood},
+    {"drain", run_drain}, {"echo", run_echo}, {"ping", run_ping},
+    {"take", run_take},   {"feed", run_feed},
   };
 
   return bench_main(argc, argv, verbs, sizeof verbs / sizeof *verbs);

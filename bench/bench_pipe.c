@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What bounds a connection on this machine: the cryptography and the system
-   calls alone.
+/* What bounds a connection on this machine: one copy, the cryptography and the
+   system calls alone.
 
-     bench_pipe recv                      reads and opens frames
-     bench_pipe send --addr A --seconds S  seals runs of 256 frames and writes
-     bench_pipe echo | ping --addr A --count N
-                    one frame back and forth, over the same event loop as the
-                    switch and without any protocol */
+     bench_pipe recv                      reads, opens and copies out frames
+     bench_pipe send --addr A --seconds S  copies in and seals runs of 256
+   frames, and writes them bench_pipe drink | pour --addr A --seconds S the same
+   calls, without copies and cryptography bench_pipe echo | ping --addr A
+   --count N one frame back and forth, over the same event loop as the switch
+   and without any protocol */
 
 #include "bench.h"
 #include "net/uv/loop_uv.h"
@@ -47,7 +48,7 @@ static cmt_secret_conn *secret_up(int fd) {
   cmt_bytes out;
 
   if (cmt_node_key_generate(NULL, &key) != CMT_OK ||
-      cmt_secret_conn_new(NULL, key, &s) != CMT_OK) {
+      cmt_secret_conn_new(bench_env(), key, &s) != CMT_OK) {
     return NULL;
   }
   while (true) {
@@ -70,62 +71,100 @@ static cmt_secret_conn *secret_up(int fd) {
   }
 }
 
-static int run_recv(const bench_args *a) {
-  static uint8_t in[READ_SIZE];
-  int fd = bench_accept();
-  cmt_secret_conn *s = secret_up(fd);
-  bench_counter c = {.cpu = bench_cpu_seconds()};
+/* Opens what was read, and copies it to where a message would be. */
+static cmt_err open_all(cmt_secret_conn *s, uint8_t *in, size_t len,
+                        bench_counter *c) {
+  static uint8_t msg[READ_SIZE];
+  cmt_err err = cmt_secret_conn_recv(s, in, len);
   cmt_secret_conn_event e;
+  size_t opened = 0;
+
+  while (err == CMT_OK && cmt_secret_conn_next_event(s, &e)) {
+    err = e.err;
+    if (e.kind == CMT_SECRET_CONN_DATA) {
+      memcpy(msg, e.data.base, e.data.len);
+      opened += e.data.len;
+    }
+  }
+  if (opened > 0) {
+    bench_count(c, opened);
+  }
+  return err;
+}
+
+/* |s| is NULL where nothing is opened. */
+static int recv_all(int fd, cmt_secret_conn *s) {
+  static uint8_t in[READ_SIZE];
+  bench_counter c = {.cpu = bench_cpu_seconds()};
   ssize_t n;
 
-  (void)a;
-  if (s == NULL) {
-    return fail("handshake");
-  }
   while ((n = read(fd, in, sizeof in)) > 0) {
-    cmt_err err = cmt_secret_conn_recv(s, in, (size_t)n);
-
-    while (err == CMT_OK && cmt_secret_conn_next_event(s, &e)) {
-      err = e.err;
-      if (e.kind == CMT_SECRET_CONN_DATA) {
-        if (c.messages++ == 0) {
-          c.first_ns = bench_now_ns();
-        }
-        c.bytes += e.data.len;
-      }
-    }
-    if (err != CMT_OK) {
-      return fail(cmt_err_name(err));
+    if (s == NULL) {
+      bench_count(&c, (size_t)n);
+    } else if (open_all(s, in, (size_t)n, &c) != CMT_OK) {
+      return fail("open");
     }
   }
-  c.last_ns = bench_now_ns();
   bench_emit_bulk("recv", &c);
   cmt_secret_conn_delete(s);
   close(fd);
   return 0;
 }
 
-static int run_send(const bench_args *a) {
+static void copy_in(uint8_t *slots, const uint8_t *msg) {
+  for (size_t i = 0; i < RUN_FRAMES; i++) {
+    memcpy(slots + i * CMT_FRAME_SLOT + CMT_FRAME_HEADER,
+           msg + i * CMT_FRAME_DATA, CMT_FRAME_DATA);
+  }
+}
+
+/* |s| is NULL where nothing is sealed. */
+static int send_all(const bench_args *a, int fd, cmt_secret_conn *s) {
   static uint8_t slots[RUN_FRAMES * CMT_FRAME_SLOT];
-  int fd = bench_dial(a->addr);
-  cmt_secret_conn *s = secret_up(fd);
+  static uint8_t msg[RUN_FRAMES * CMT_FRAME_DATA];
   bench_counter c = {.cpu = bench_cpu_seconds()};
   uint64_t until_ns = bench_now_ns() + (uint64_t)(a->seconds * 1e9);
 
-  if (s == NULL) {
-    return fail("handshake");
-  }
   while (bench_now_ns() < until_ns) {
-    if (cmt_secret_conn_seal(s, slots, RUN_FRAMES * CMT_FRAME_DATA) != CMT_OK ||
-        !write_all(fd, slots, sizeof slots)) {
+    if (s != NULL) {
+      copy_in(slots, msg);
+      if (cmt_secret_conn_seal(s, slots, sizeof msg) != CMT_OK) {
+        return fail("seal");
+      }
+    }
+    if (!write_all(fd, slots, sizeof slots)) {
       return fail("send");
     }
-    bench_count(&c, RUN_FRAMES * CMT_FRAME_DATA);
+    bench_count(&c, s != NULL ? sizeof msg : sizeof slots);
   }
   bench_emit_bulk("send", &c);
   cmt_secret_conn_delete(s);
   close(fd);
   return 0;
+}
+
+static int run_recv(const bench_args *a) {
+  int fd = bench_accept();
+  cmt_secret_conn *s = secret_up(fd);
+
+  (void)a;
+  return s != NULL ? recv_all(fd, s) : fail("handshake");
+}
+
+static int run_send(const bench_args *a) {
+  int fd = bench_dial(a->addr);
+  cmt_secret_conn *s = secret_up(fd);
+
+  return s != NULL ? send_all(a, fd, s) : fail("handshake");
+}
+
+static int run_drink(const bench_args *a) {
+  (void)a;
+  return recv_all(bench_accept(), NULL);
+}
+
+static int run_pour(const bench_args *a) {
+  return send_all(a, bench_dial(a->addr), NULL);
 }
 
 /* ---- the plain echo ---- */
@@ -249,10 +288,8 @@ static int run_ping(const bench_args *a) {
 
 int main(int argc, char **argv) {
   static const bench_verb verbs[] = {
-    {"recv", run_recv},
-    {"send", run_send},
-    {"echo", run_echo},
-    {"ping", run_ping},
+    {"recv", run_recv}, {"send", run_send}, {"drink", run_drink},
+    {"pour", run_pour}, {"echo", run_echo}, {"ping", run_ping},
   };
 
   return bench_main(argc, argv, verbs, sizeof verbs / sizeof *verbs);

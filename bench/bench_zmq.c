@@ -4,6 +4,7 @@
 
 #include "bench_blocking.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <zmq.h>
@@ -59,18 +60,29 @@ static bool dial_with(const char *addr, const char *public_key,
          check(zmq_connect(pair, to), "connect");
 }
 
-static bool zmq_open(const char *addr) {
+/* libzmq's own limit on both sides is 1000 messages. */
+static bool set_queue(size_t queue) {
+  int limit = (int)queue;
+
+  return queue == 0 ||
+         (check(zmq_setsockopt(pair, ZMQ_SNDHWM, &limit, sizeof limit),
+                "queue") &&
+          check(zmq_setsockopt(pair, ZMQ_RCVHWM, &limit, sizeof limit),
+                "queue"));
+}
+
+static bool zmq_open(const bench_args *a) {
   char public_key[KEY_SIZE], secret_key[KEY_SIZE];
 
   zmq_msg_init(&msg);
   context = zmq_ctx_new();
   pair = zmq_socket(context, ZMQ_PAIR);
-  if (pair == NULL ||
+  if (pair == NULL || !set_queue(a->queue) ||
       !check(zmq_curve_keypair(public_key, secret_key), "key")) {
     return false;
   }
-  return addr == NULL ? listen_with(public_key, secret_key)
-                      : dial_with(addr, public_key, secret_key);
+  return a->addr == NULL ? listen_with(public_key, secret_key)
+                         : dial_with(a->addr, public_key, secret_key);
 }
 
 static bool zmq_send_one(const uint8_t *data, size_t len) {
@@ -91,6 +103,15 @@ static bool zmq_recv_one(size_t *len) {
   return true;
 }
 
+static bool zmq_try_recv_one(size_t *len) {
+  *len = 0;
+  if (zmq_msg_recv(&msg, pair, ZMQ_DONTWAIT) >= 0) {
+    *len = zmq_msg_size(&msg);
+    return true;
+  }
+  return zmq_errno() == EAGAIN || check(-1, "recv");
+}
+
 static bool zmq_send_back(void) {
   return check(zmq_msg_send(&msg, pair, 0), "send");
 }
@@ -105,6 +126,7 @@ int main(int argc, char **argv) {
   static const bench_blocking zeromq = {.open = zmq_open,
                                         .send = zmq_send_one,
                                         .recv = zmq_recv_one,
+                                        .try_recv = zmq_try_recv_one,
                                         .send_back = zmq_send_back,
                                         .close = zmq_end};
 

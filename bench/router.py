@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How long small messages take beside a flood, behind a router with a queue.
 
-usage: queue.py OUR_BUILD_DIR [--runs N] [--seconds S]
+usage: router.py OUR_BUILD_DIR [--runs N] [--seconds S]
 
 Three network namespaces, sender, router and receiver; the router sends 100
 Mbit/s to the receiver and queues 2 MB.  For each congestion control the target
@@ -103,10 +103,10 @@ def main():
     parser.add_argument("--seconds", type=float, default=10)
     args = parser.parse_args()
     if os.geteuid() != 0:
-        sys.exit("queue.py: needs root, to make network namespaces")
+        sys.exit("router.py: needs root, to make network namespaces")
     for tool in ("ip", "tc"):
         if shutil.which(tool) is None:
-            sys.exit(f"queue.py: needs {tool}, of the package iproute2")
+            sys.exit(f"router.py: needs {tool}, of the package iproute2")
     program = os.path.join(os.path.abspath(args.build), "bench_queue")
     cases = [(c, t) for c in CONGESTIONS for t in TARGETS_MS]
     results = {case: [] for case in cases}

@@ -15,8 +15,8 @@ func echo(a arguments) error {
 	if err != nil {
 		return err
 	}
-	m, err := connect(c, a.queue, func(m *connection, msg []byte) {
-		m.Send(channelID, slices.Clone(msg))
+	m, err := connect(c, a, oneChannel(a), func(m *connection, ch byte, msg []byte) {
+		m.Send(ch, slices.Clone(msg))
 	})
 	if err != nil {
 		return err
@@ -31,13 +31,13 @@ func ping(a arguments) error {
 		return errors.New("-count must be positive")
 	}
 	back := make(chan int, 1)
-	m, err := dial(a, func(_ *connection, msg []byte) { back <- len(msg) })
+	m, err := dial(a, oneChannel(a), func(_ *connection, _ byte, msg []byte) { back <- len(msg) })
 	if err != nil {
 		return err
 	}
 	cpu := cpuSeconds()
 	msg := make([]byte, a.size)
-	var times []float64
+	var times []time.Duration
 	for range a.count {
 		start := time.Now()
 		if !m.Send(channelID, msg) {
@@ -51,13 +51,11 @@ func ping(a arguments) error {
 		case reason := <-m.failed:
 			return fmt.Errorf("connection lost: %v", reason)
 		}
-		times = append(times, float64(time.Since(start).Nanoseconds())/1e6)
+		times = append(times, time.Since(start))
 	}
-	slices.Sort(times)
 	emit(map[string]any{
 		"event": "result", "role": "ping", "count": a.count, "size": a.size,
-		"p50_ms": times[(len(times)-1)*50/100], "p99_ms": times[(len(times)-1)*99/100],
-		"min_ms": times[0], "cpu_seconds": cpuSeconds() - cpu,
+		"quantiles_us": quantiles(times), "cpu_seconds": cpuSeconds() - cpu,
 	})
 	return m.Stop()
 }

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whole handshakes, from the SYN to a peer whose node info was checked:
+
+     bench_dials hub                       a switch, until its input ends
+     bench_dials dial --addr ID@A --count N --seconds S
+                                           N at a time, each closed once it is
+                                           up
+
+   Those who dial are connections without a switch. */
+
+#include "bench_crowd.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { KEYS = 256, AT_A_TIME_MAX = 64 };
+
+static int fail(const char *what, const char *text) {
+  fprintf(stderr, "bench_dials: %s: %s\n", what, text);
+  return 1;
+}
+
+static cmt_err receive(void *self, cmt_peer *p, uint8_t channel, cmt_buf *msg) {
+  (void)self;
+  (void)p;
+  (void)channel;
+  (void)msg;
+  return CMT_OK;
+}
+
+static int run_hub(const bench_args *a) {
+  const cmt_reactor reactor = {
+    .name = "dials",
+    .channels = bench_crowd_channels(),
+    .channel_count = BENCH_CROWD_CHANNELS,
+    .receive = receive,
+  };
+  cmt_switch_options o;
+  cmt_switch *sw;
+  cmt_why why;
+  char byte;
+
+  cmt_switch_options_init(&o);
+  o.env = bench_env();
+  o.network = BENCH_CROWD_NETWORK;
+  o.laddr = "127.0.0.1:0";
+  o.reactors = &reactor;
+  o.reactor_count = 1;
+  o.loops = (unsigned)a->loops;
+  o.inbound_peers_max = CMT_PEERS_MAX;
+  if (cmt_switch_new(&o, &sw, &why) != CMT_OK ||
+      cmt_switch_start(sw, &why) != CMT_OK) {
+    return fail("start", why.text);
+  }
+  if (!bench_emit_listening(sw)) {
+    return fail("start", "no address");
+  }
+  while (read(STDIN_FILENO, &byte, 1) > 0) {
+  }
+  printf("{\"event\":\"result\",\"role\":\"hub\",\"cpu_seconds\":%.6f}\n",
+         bench_cpu_seconds());
+  cmt_switch_stop(sw, 0);
+  return cmt_switch_delete(sw) == CMT_OK ? 0 : 1;
+}
+
+/* Each of them has a key of its own, which is used again long after the hub has
+   dropped the peer that had it. */
+static const cmt_node_key *next_key(void) {
+  static cmt_node_key *keys[KEYS];
+  static size_t next;
+
+  for (size_t i = 0; keys[KEYS - 1] == NULL && i < KEYS; i++) {
+    if (cmt_node_key_generate(NULL, &keys[i]) != CMT_OK) {
+      exit(fail("start", "no key"));
+    }
+  }
+  return keys[next++ % KEYS];
+}
+
+static int run_dial(const bench_args *a) {
+  static bench_member members[AT_A_TIME_MAX];
+  static struct pollfd fds[AT_A_TIME_MAX];
+  uint64_t begin_ns, until_ns, done = 0;
+
+  if (a->count > AT_A_TIME_MAX || a->addr == NULL) {
+    return fail("dial", "no address, or too many at a time");
+  }
+  next_key(); /* Makes all of them. */
+  begin_ns = bench_now_ns();
+  until_ns = begin_ns + (uint64_t)(a->seconds * 1e9);
+  for (size_t i = 0; i < a->count; i++) {
+    bench_member_start(&members[i], next_key(), a->addr);
+    fds[i] = (struct pollfd){.fd = members[i].fd, .events = POLLIN};
+  }
+  while (bench_now_ns() < until_ns && poll(fds, a->count, -1) > 0) {
+    for (size_t i = 0; i < a->count; i++) {
+      if (fds[i].revents != 0 && !bench_member_read(&members[i])) {
+        return fail("dial", "the hub closed");
+      }
+      if (members[i].up) {
+        done++;
+        bench_member_stop(&members[i]);
+        bench_member_start(&members[i], next_key(), a->addr);
+        fds[i].fd = members[i].fd;
+      }
+    }
+  }
+  printf("{\"event\":\"result\",\"role\":\"dial\",\"handshakes\":%llu,"
+         "\"seconds\":%.6f}\n",
+         (unsigned long long)done, (double)(bench_now_ns() - begin_ns) / 1e9);
+  for (size_t i = 0; i < a->count; i++) {
+    bench_member_stop(&members[i]);
+  }
+  return 0;
+}
+
+int main(int argc, char **argv) {
+  static const bench_verb verbs[] = {{"hub", run_hub}, {"dial", run_dial}};
+
+  return bench_main(argc, argv, verbs, sizeof verbs / sizeof *verbs);
+}
