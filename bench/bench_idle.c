@@ -146,8 +146,9 @@ static void hub_start(hub *h, const cmt_env *env, const bench_args *a) {
   o.reactors = &reactor;
   o.reactor_count = 1;
   o.inbound_peers_max = (uint32_t)a->count;
-  o.ping_interval_ns = CMT_SECONDS(2);
-  o.pong_timeout_ns = CMT_SECONDS(1);
+  /* A thousand peers need longer to come than a hundred. */
+  o.ping_interval_ns = CMT_MILLISECONDS(1000 + a->count / 4);
+  o.pong_timeout_ns = o.ping_interval_ns - CMT_MILLISECONDS(100);
   if (cmt_switch_new(&o, &h->sw, &why) != CMT_OK ||
       cmt_switch_start(h->sw, &why) != CMT_OK) {
     die("start", why.text);
@@ -215,7 +216,7 @@ static int run_hub(const bench_args *a) {
   none = memory_now(h.sw);
   while (atomic_load(&h.messages) < a->count * BENCH_CROWD_CHANNELS ||
          hub_idle(&h, peers, a->count) < a->count) {
-    bench_sleep_ns(CMT_MILLISECONDS(200));
+    bench_sleep_ns(CMT_MILLISECONDS(50));
   }
   all = memory_now(h.sw);
   memory_print(&none, &all, a->count);

@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the README shows is true: its C program is examples/hello.c, its commands
 are verbs of ./dev, its files exist, each promise names a test, and all examples
-are there.
+are there.  Its figures, and those of docs/PERFORMANCE.md, are the measured
+ones.
 """
 import glob
+import json
 import os
 import re
 import subprocess
@@ -12,6 +14,8 @@ import sys
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "../.."))
 sys.path.insert(0, os.path.join(ROOT, "tools"))
+sys.path.insert(0, os.path.join(ROOT, "bench"))
+import tables  # noqa: E402
 import tap  # noqa: E402
 
 PROGRAM_LINES = 26
@@ -90,6 +94,24 @@ def check_examples(report, text):
                  *sorted(linked ^ there))
 
 
+def check_figures(report):
+    """The tables are those of the last results."""
+    with open(os.path.join(ROOT, "bench/results/latest.json"),
+              encoding="utf-8") as file:
+        results = json.load(file)
+    for path in ("README.md", "docs/PERFORMANCE.md"):
+        text = read(path)
+        report.check("<!-- bench: machine -->" in text and
+                     tables.filled(text, results) == text,
+                     f"the figures of {path} are those of the last results",
+                     "./dev bench --publish writes them")
+    shown = re.findall(r"\]\((charts/\w+\.svg)\)", read("docs/PERFORMANCE.md"))
+    there = [path for path in shown
+             if os.path.exists(os.path.join(ROOT, "docs", path))]
+    report.check(len(shown) == 4 and there == shown, "the charts are there",
+                 *sorted(set(shown) - set(there)))
+
+
 def main():
     report = tap.Writer()
     if report.check(os.path.exists(os.path.join(ROOT, "README.md")),
@@ -100,6 +122,7 @@ def main():
         check_links(report, text)
         check_promises(report, text)
         check_examples(report, text)
+    check_figures(report)
     report.finish()
 
 

@@ -203,7 +203,7 @@ func crowdHub(a arguments) error {
 	for r.received.Load() < int64(a.count*messages) {
 		time.Sleep(10 * time.Millisecond)
 	}
-	time.Sleep(time.Second) // They become idle.
+	time.Sleep(300 * time.Millisecond) // They become idle.
 	cpu := cpuSeconds()
 	for range a.rounds {
 		r.broadcast()

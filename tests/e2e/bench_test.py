@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""./dev bench: its statistics, the judgement of a target, the tables, and that
+every program of ours runs and the results are complete.  It judges no time."""
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import types
+
+ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "../.."))
+sys.path.insert(0, os.path.join(ROOT, "tools"))
+sys.path.insert(0, os.path.join(ROOT, "bench"))
+import contenders  # noqa: E402
+import figures  # noqa: E402
+import measures  # noqa: E402
+import spread  # noqa: E402
+import tables  # noqa: E402
+import tap  # noqa: E402
+
+WAIT_S = 110
+
+
+def statistics_of_runs(report):
+    runs = [{"x": 3}, {"x": 1}, {"x": None}, {"x": 8}]
+    report.check(spread.of_metric(runs, "x") == (3, [1, 8]),
+                 "median and spread leave out what is missing",
+                 spread.of_metric(runs, "x"))
+    report.check(spread.of_metric([{"x": None}], "x") is None and
+                 spread.of_metric([], "x") is None, "no value is no median")
+    pooled = spread.pooled_quantiles([
+        {"quantiles_us": {"99": 5, "50": 1}}, {"quantiles_us": {"99": 9, "50": 2}},
+        {"quantiles_us": {"99": 6, "50": 4}}, {"quantiles_us": {}}])
+    report.check(list(pooled.items()) == [("50", 2), ("99", 6)],
+                 "quantiles are the medians of the runs, in order", pooled)
+
+
+def alternation(report):
+    order, told = [], []
+    two = [types.SimpleNamespace(key=k, name=k) for k in "ab"]
+
+    def measure(c):
+        order.append(c.key)
+        if len(order) == 3:
+            raise contenders.Failed("broke off")
+        return {"n": len(order)}
+
+    results = spread.alternate(two, 2, measure, told.append)
+    report.check(order == ["a", "b", "a", "b"], "contenders alternate", order)
+    report.check(results == {"a": [{"n": 1}], "b": [{"n": 2}, {"n": 4}]} and
+                 any("FAILED: a: broke off" in line for line in told),
+                 "a run that breaks off is told, and the others count", results,
+                 told)
+    order.clear()
+    spread.alternate(two, 5, lambda c: order.append(c.key) or {}, told.append, 0)
+    report.check(order == ["a", "b"], "after the deadline there is one run",
+                 order)
+
+
+def targets(report):
+    row = figures.Row("w", "u", "job", "x", True, (
+        figures.least(2, "best"), figures.least(3, "zeromq_curve", "avx512"),
+        figures.most(9)))
+    runs = {key: [{"x": x}] for key, x in
+            (("ours", 8), ("cometbft_v0_40_0", 4), ("zeromq_curve", 3))}
+    for kernel, count, met in (("avx2", 2, True), ("avx512", 3, False)):
+        found = figures.figure(row, {"job": runs}, kernel)
+        report.check(len(found["targets"]) == count and found["met"] is met,
+                     f"targets are judged, with {kernel}", found)
+    del runs["cometbft_v0_40_0"]
+    found = figures.figure(row, {"job": runs}, "avx2")
+    report.check(found["met"] is None, "what cannot be judged is neither", found)
+    report.check(set(figures.COLUMNS) <= set(found) and
+                 found["spreads"]["ours"] == [8, 8] and found["ours"] == 8,
+                 "each column is in a row, and spreads are", found)
+    off = measures.off_by([[1, 30], [3, 70]])
+    report.check(abs(off - 5) < 1e-9, "an error of shares is in percent", off)
+
+
+def table_of(report):
+    row = {"work": "w", "unit": "u", "better": "less", "target": None,
+           **dict.fromkeys(figures.COLUMNS), "ours": 5, "zeromq_curve": 2}
+    results = {"names": {}, "figures": [row], "readme": ["w"]}
+    text = tables.filled("a\n<!-- bench: readme -->\nold\n<!-- bench: end -->\nb",
+                         results)
+    report.check("old" not in text and "| w, u | 5 | - | - | **2** | - |" in text
+                 and text.startswith("a\n") and text.endswith("\nb"),
+                 "a block of a document is filled, and the best is bold", text)
+    report.check(tables.filled(text, results) == text,
+                 "to fill it again changes nothing")
+    report.check("ahead in: w." in tables.best_line(results),
+                 "what others do better is named", tables.best_line(results))
+
+
+def quick(report, build):
+    with tempfile.TemporaryDirectory() as folder:
+        out = os.path.join(folder, "a b", "latest.json")
+        done = subprocess.run(
+            [sys.executable, "-B", os.path.join(ROOT, "bench/run.py"), build,
+             "--quick", "--out", out], stdin=subprocess.DEVNULL, text=True,
+            capture_output=True, timeout=WAIT_S, check=False)
+        if not report.check(done.returncode == 0, "every program runs",
+                            done.returncode, done.stdout, done.stderr):
+            return
+        with open(out, encoding="utf-8") as file:
+            results = json.load(file)
+    report.check(not results["failures"], "no run breaks off",
+                 *results["failures"])
+    works = [row.work for row in figures.rows(measures.QUICK)]
+    report.check([row["work"] for row in results["figures"]] == works,
+                 "there is a figure for each row of the table")
+    empty = [row["work"] for row in results["figures"]
+             if row["ours"] is None and row["limit"] is None]
+    report.check(not empty, "each has a value of ours, or of the limit", *empty)
+    wanted = {"throughput", "latency_idle", "latency_loaded", "shares", "peers"}
+    report.check(set(results["series"]) == wanted and
+                 all("ours" in data for data in results["series"].values()),
+                 "the charts have what they show", results["series"].keys())
+    report.check(len(results["matrix"]) == 5 and
+                 all(row["ours"] for row in results["matrix"]),
+                 "so has CometBFT's own comparison", results["matrix"])
+    named = {"processor", "cores", "kernel", "aead", "load_before"}
+    report.check(set(results["machine"]) == named and results["revision"],
+                 "machine and revision are named", results["machine"])
+    report.check(len(results["left_out"]) == 4 and all(
+        "left out" in line for line in results["left_out"]),
+        "who is not here is named as left out", *results["left_out"])
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", required=True)
+    parser.add_argument("--release")
+    build = parser.parse_args().build
+    report = tap.Writer()
+    for test in (statistics_of_runs, alternation, targets, table_of):
+        test(report)
+    quick(report, build)
+    report.finish()
+
+
+if __name__ == "__main__":
+    main()
