@@ -180,6 +180,7 @@ static bool link_waits(const cmt__link *l) {
 }
 
 void cmt__link_drain(cmt__link *l) {
+  uint32_t before = l->iteration_left;
   cmt_conn_event ev;
 
   while (l->state == CMT__LINK_OPEN && !link_waits(l) &&
@@ -189,6 +190,9 @@ void cmt__link_drain(cmt__link *l) {
     if (l->state == CMT__LINK_OPEN) {
       cmt__link_control(l);
     }
+  }
+  if (l->state == CMT__LINK_OPEN && l->iteration_left < before) {
+    l->cbs->on_messages_end(l->arg);
   }
   link_meet(l);
   if (l->state == CMT__LINK_OPEN && l->late_end != CMT_OK && !l->suspended) {

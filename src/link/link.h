@@ -22,6 +22,8 @@ typedef struct cmt__link_callbacks {
      link, or closes it. */
   void (*on_up)(void *arg, const cmt_conn_event *ev);
   void (*on_message)(void *arg, uint8_t channel, cmt_buf *msg);
+  /* After one or more messages: the link has no more of them now. */
+  void (*on_messages_end)(void *arg);
   /* Once, unless the owner closed the link.  |id| is NULL when the other side
      was not authenticated.  The send queue is not used after that. */
   void (*on_end)(void *arg, const cmt_why *why, const cmt_node_id *id);

@@ -443,6 +443,14 @@ cmt_err cmt__delivery_receive(cmt__delivery_loop *l, cmt_peer *p,
                       r->name, channel, cmt_err_text(err));
 }
 
+void cmt__delivery_flush(cmt_peer *p) {
+  for (size_t i = 0; p->inboxes != NULL && i < p->inboxes->count; i++) {
+    if (p->inboxes->list[i] != NULL) {
+      cmt__mailbox_flush(p->inboxes->list[i]);
+    }
+  }
+}
+
 /* Peer gone for each reactor that is not inline. */
 static size_t inboxes_remove(cmt__delivery *d, cmt_peer *p, cmt_err reason) {
   size_t count = 0;

@@ -98,6 +98,8 @@ void cmt__delivery_add(cmt__delivery *d, cmt_peer *p);
 CMT_NODISCARD cmt_err cmt__delivery_receive(cmt__delivery_loop *l, cmt_peer *p,
                                             uint8_t channel, cmt_buf *msg,
                                             cmt_why *why);
+/* After one or more of those: wakes the workers. */
+void cmt__delivery_flush(cmt_peer *p);
 /* Calls remove_peer of each reactor, for a peer that was added.  True: all have
    returned; false: on_departed follows, with the caller's reference. */
 CMT_NODISCARD bool cmt__delivery_remove(cmt__delivery *d, cmt_peer *p,

@@ -38,6 +38,7 @@ typedef struct cmt__inbox {
   bool gone_due;  /* So is peer gone. */
   bool refuses;   /* Messages are dropped, for the reactor ended the peer. */
   bool waits;     /* The link does not read until there is room here. */
+  bool rings;     /* A wake-up is due, once the loop has put in what it read. */
   cmt_err reason;
   cmt__inbox_count counts[]; /* By the place of the channel. */
 } cmt__inbox;

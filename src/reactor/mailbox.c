@@ -17,6 +17,9 @@
    them with the next message (|spent|).  They are at most those of one run for
    each inbox, and none when nothing waits.
 
+   A thread that waits for events is woken for the messages of a whole read,
+   with cmt__mailbox_flush(), and for other events at once.
+
    The lock comes before that of a send queue.  Under it nothing of the
    application runs: messages are released after it, and |on_gone| is called
    after it.
@@ -58,6 +61,10 @@ static void ready_append(cmt_mailbox *m, cmt__inbox *b) {
     m->ready_first = b;
   }
   m->ready_last = b;
+}
+
+/* Wakes one of those that wait, if there are any. */
+static void mailbox_ring(cmt_mailbox *m) {
   if (m->idle > 0) {
     pthread_cond_signal(&m->more);
   }
@@ -88,6 +95,7 @@ static void inbox_requeue(cmt_mailbox *m, cmt__inbox *b) {
 
   if (has && !is) {
     ready_append(m, b);
+    b->rings = true;
   } else if (!has && is) {
     ready_remove(m, b);
   }
@@ -132,6 +140,7 @@ void cmt__mailbox_peer_up(cmt__inbox *b) {
   mailbox_lock(b->mailbox);
   b->up_due = true;
   inbox_requeue(b->mailbox, b);
+  mailbox_ring(b->mailbox);
   mailbox_unlock(b->mailbox);
 }
 
@@ -169,6 +178,7 @@ void cmt__mailbox_peer_gone(cmt__inbox *b, cmt_err reason) {
   b->gone_due = true;
   b->reason = reason;
   inbox_requeue(m, b);
+  mailbox_ring(m);
   ended = inbox_give_up(m, b);
   mailbox_unlock(m);
   if (ended) {
@@ -199,6 +209,17 @@ cmt_err cmt__mailbox_put(cmt__inbox *b, uint8_t channel, cmt_buf *msg,
   mailbox_unlock(m);
   cmt__buf_unref_list(spent);
   return err;
+}
+
+void cmt__mailbox_flush(cmt__inbox *b) {
+  cmt_mailbox *m = b->mailbox;
+
+  mailbox_lock(m);
+  if (b->rings && inbox_is_ready(m, b)) {
+    mailbox_ring(m);
+  }
+  b->rings = false;
+  mailbox_unlock(m);
 }
 
 /* ---- for whoever takes the events ---- */
@@ -316,6 +337,7 @@ static bool inbox_done(cmt_mailbox *m, cmt__inbox *b) {
     return true;
   }
   inbox_requeue(m, b);
+  mailbox_ring(m);
   return inbox_give_up(m, b);
 }
 
@@ -421,6 +443,7 @@ static cmt_buf *run_done(cmt_mailbox *m, cmt__run *r) {
 
   cmt__inbox_done_run(b, &m->quota, m->env, r->list, r->count);
   inbox_requeue(m, b);
+  mailbox_ring(m);
   if (b->queue.count == 0) {
     return cmt__inbox_spent(b);
   }

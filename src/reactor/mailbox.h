@@ -77,6 +77,8 @@ void cmt__mailbox_peer_up(cmt__inbox *b);
    dropped, as the channel wants it; CMT_ENOMEM. */
 CMT_NODISCARD cmt_err cmt__mailbox_put(cmt__inbox *b, uint8_t channel,
                                        cmt_buf *msg, bool *stops);
+/* After one or more messages: wakes whoever waits for them. */
+void cmt__mailbox_flush(cmt__inbox *b);
 /* Adds peer gone to |b|, its last event. */
 void cmt__mailbox_peer_gone(cmt__inbox *b, cmt_err reason);
 

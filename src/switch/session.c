@@ -513,6 +513,14 @@ static void session_on_message(void *arg, uint8_t channel, cmt_buf *msg) {
   }
 }
 
+static void session_on_messages_end(void *arg) {
+  cmt__session *s = arg;
+
+  if (s->peer != NULL) {
+    cmt__delivery_flush(s->peer);
+  }
+}
+
 static void session_on_end(void *arg, const cmt_why *why,
                            const cmt_node_id *id) {
   cmt__session *s = arg;
@@ -580,6 +588,7 @@ static const cmt__link_callbacks link_callbacks = {
   .on_id = session_on_id,
   .on_up = session_on_up,
   .on_message = session_on_message,
+  .on_messages_end = session_on_messages_end,
   .on_end = session_on_end,
   .on_iteration = session_on_iteration,
   .on_move = session_on_move,

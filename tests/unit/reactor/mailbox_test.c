@@ -514,6 +514,7 @@ static void crowd_put(fixture *f) {
     cmt__store_le32(cmt_buf_data(msg), numbers[peer][channel]++);
     assert_cmt(CMT_OK, cmt__mailbox_put(f->inboxes[peer], channel == 0 ? A : B,
                                         msg, &(bool){false}));
+    cmt__mailbox_flush(f->inboxes[peer]);
     cmt_buf_unref(msg);
   }
 }
