@@ -2,8 +2,9 @@
 #ifndef CMT__CONN_IMPL_H
 #define CMT__CONN_IMPL_H
 
-/* A connection from the inside, for the three files that make it up: conn.c
-   makes and ends it, conn_recv.c has the way in, conn_send.c the way out. */
+/* A connection from the inside, for the four files that make it up: conn.c
+   makes and ends it, conn_options.c checks its options, conn_recv.c has the way
+   in, conn_send.c the way out. */
 
 #include "conn.h"
 #include "base/delimited.h"
@@ -68,6 +69,26 @@ struct cmt_conn {
   /* Static, or that of |shake|; NULL: it is that of the part that ended. */
   const char *end_text;
 };
+
+/* Our node info, with what follows from key and channels filled in. */
+typedef struct cmt__conn_ours {
+  cmt_node_info info;
+  cmt_node_id id;
+  uint8_t channels[CMT_CHANNELS_MAX];
+} cmt__conn_ours;
+
+/* Copies |o| to |full|, with the defaults in place of what is 0; CMT_EINVAL for
+   a size or a field that this library does not know. */
+CMT_NODISCARD cmt_err cmt__conn_options_read(const cmt_conn_options *o,
+                                             cmt_conn_options *full,
+                                             cmt_why *why);
+/* All that can be wrong with the options besides those of the multiplexer. */
+CMT_NODISCARD cmt_err cmt__conn_options_check_own(const cmt_conn_options *o,
+                                                  cmt_why *why);
+/* The options of the multiplexer of a connection. */
+cmt_mconn_options cmt__conn_mconn_options(const cmt_conn_options *o);
+/* Fills in |out|, which borrows from |o| and points into itself. */
+void cmt__conn_ours_fill(const cmt_conn_options *o, cmt__conn_ours *out);
 
 /* Latches the caller's instant and returns it; one before the last one counts
    as that. */

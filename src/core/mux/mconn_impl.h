@@ -2,8 +2,9 @@
 #ifndef CMT__MCONN_IMPL_H
 #define CMT__MCONN_IMPL_H
 
-/* A multiplexer from the inside, for the two files that make it up: mconn.c,
-   and mconn_limits.c, which computes when messages may go and when to read. */
+/* A multiplexer from the inside, for the three files that make it up: mconn.c,
+   mconn_options.c, which checks its options, and mconn_limits.c, which computes
+   when messages may go and when to read. */
 
 #include "mconn.h"
 
@@ -55,6 +56,18 @@ static inline bool cmt__mconn_has_ended(const cmt_mconn *m) {
 
 /* Ends it with the text of the error, unless it has ended before. */
 void cmt__mconn_fail(cmt_mconn *m, cmt_err err);
+
+/* Copies |o| to |full|, with the defaults in place of what is 0; CMT_EINVAL for
+   a size or a field that this library does not know. */
+CMT_NODISCARD cmt_err cmt__mconn_options_read(const cmt_mconn_options *o,
+                                              cmt_mconn_options *full,
+                                              cmt_why *why);
+/* Most bytes of unfinished messages; the default depends on the channels. */
+size_t cmt__mconn_recv_bytes_max(const cmt_mconn_options *o,
+                                 const cmt_conn_group *group);
+/* Bytes of a multiplexer and of those of its parts that not every one needs,
+   which lie behind it. */
+size_t cmt__mconn_size(const cmt_mconn_options *o);
 
 /* Fills all limits. */
 void cmt__mconn_limits_start(cmt_mconn *m);
