@@ -322,7 +322,7 @@ void cmt_conn_delay_node_info(cmt_conn *c, uint64_t at_ns) {
   }
 }
 
-/* On standby it does not read either, whatever the caller wants. */
+/* A connection on standby does not read either, whatever the caller wants. */
 static void reading_set(cmt_conn *c, bool paused, bool standby,
                         uint64_t now_ns) {
   c->paused = paused;

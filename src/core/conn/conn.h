@@ -15,15 +15,15 @@ CMT_NODISCARD cmt_err cmt__conn_options_check(const cmt_conn_options *o,
                                               const cmt_conn_group *group,
                                               cmt_why *why);
 
-/* The last status of its channels, and |rest|, as cmt__channels_retire().  It
-   has ended, or is refused: no message goes either way any more. */
+/* The last status of its channels, and |rest|, as cmt__channels_retire().  The
+   connection has ended, or is refused: no message goes either way any more. */
 cmt__channel_last *cmt__conn_retire(cmt_conn *c, cmt__channels_rest *rest);
 
 /* cmt_conn_read_max() before the connection is up. */
 enum { CMT__HANDSHAKE_READ_MAX = 8192 };
 
-/* Most bytes that one made with |o| takes, without messages: once it is up, and
-   in its handshake. */
+/* Most bytes that a connection made with |o| takes, without messages: once it
+   is up, and in its handshake. */
 size_t cmt__conn_memory(const cmt_conn_options *o);
 size_t cmt__conn_handshake_memory(const cmt_conn_options *o);
 

@@ -62,7 +62,7 @@ struct cmt_conn {
   uint64_t handshake_at_ns, flush_at_ns; /* Deadlines. */
   /* The batch under way, and where it begins in the multiplexer's stream. */
   size_t batch_len, batch_taken;
-  uint64_t run_from;
+  uint64_t batch_from;
   /* Why it ended. */
   cmt_err end_err;
   cmt_stage end_stage;
@@ -102,18 +102,19 @@ static inline bool cmt__conn_batch_done(const cmt_conn *c) {
 }
 
 /* The first end is the reason, and a graceful stop comes before whatever ends
-   it early.  Once it is up |text| is static. */
+   it early.  Once the connection is up |text| is static. */
 void cmt__conn_end(cmt_conn *c, cmt_err err, const char *text);
-/* Ends it with the text of the error itself. */
+/* Ends the connection with the text of the error itself. */
 void cmt__conn_fail(cmt_conn *c, cmt_err err);
-/* Ends it as its secret connection or its multiplexer has ended. */
+/* Ends the connection as its secret connection or its multiplexer has ended. */
 void cmt__conn_part_ended(cmt_conn *c);
-/* Nothing is left to be sent, now or later, but for a batch under way. */
+/* True when nothing is left to be sent, now or later, but for a batch under
+   way. */
 bool cmt__conn_is_drained(const cmt_conn *c);
 /* Ends a graceful stop when nothing is left to be written. */
 void cmt__conn_update(cmt_conn *c);
 void cmt__conn_handshake_free(cmt_conn *c);
-/* Our node info is not sent, and is not to be sent yet. */
+/* True when our node info is not sent, and is not to be sent yet. */
 static inline bool cmt__conn_info_waits(const cmt_conn *c) {
   return c->shake != NULL && !c->shake->info_sent &&
          c->now_ns < c->shake->info_at_ns;

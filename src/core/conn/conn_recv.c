@@ -11,7 +11,7 @@
 #include "crypto/node_key.h"
 #include "core/secret/secret_conn.h"
 
-/* Keeps the first bytes of all, by which another protocol can be told. */
+/* Keeps the first bytes of all, by which another protocol is recognised. */
 static void first_bytes_keep(cmt__conn_handshake *h, const uint8_t *data,
                              size_t len) {
   size_t n = cmt__min(len, sizeof h->first - h->first_len);
@@ -296,7 +296,7 @@ static bool conn_step(cmt_conn *c, cmt_conn_event *out, bool *more) {
   return have;
 }
 
-/* Others of its group have no business with it any more. */
+/* With its end a connection leaves the quota of its group. */
 static bool end_event(cmt_conn *c, cmt_conn_event *out) {
   if (!c->ended || c->end_reported) {
     return false;
@@ -332,7 +332,8 @@ static bool next_event(cmt_conn *c, cmt_conn_event *out) {
   return have;
 }
 
-/* Another header made the event. */
+/* The caller was compiled with another header, so its event has another size.
+ */
 CMT__COLD static bool next_event_convert(cmt_conn *c, cmt_conn_event *out,
                                          size_t size) {
   cmt_conn_event full;

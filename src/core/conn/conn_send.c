@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The way out: handshake bytes as they are, then our node info in frames of its
-   own, then runs of packets.  A new run is sealed only when the last one was
-   consumed whole. */
+   own, then batches of packets.  A new batch is sealed only when the last one
+   was consumed whole. */
 
 #include "conn_impl.h"
 
@@ -137,7 +137,7 @@ static size_t batch_next(cmt_conn *c, uint8_t *slots, size_t cap) {
     return info_seal(c, slots, r);
   }
   c->batch_is_mconn = true;
-  c->run_from = cmt__mconn_filled(c->mconn);
+  c->batch_from = cmt__mconn_filled(c->mconn);
   cmt__mconn_fill(c->mconn, &r, c->now_ns);
   return batch_seal(c, slots, &r);
 }
@@ -160,7 +160,7 @@ void cmt_conn_consume(cmt_conn *c, size_t len, uint64_t now_ns) {
     uint64_t bytes = c->batch_taken / CMT_FRAME_SLOT * CMT_FRAME_DATA;
 
     cmt__mconn_taken(
-      c->mconn, cmt__min64(c->run_from + bytes, cmt__mconn_filled(c->mconn)),
+      c->mconn, cmt__min64(c->batch_from + bytes, cmt__mconn_filled(c->mconn)),
       c->now_ns);
   } else if (c->state == CMT__CONN_UP && cmt__conn_batch_done(c) &&
              !handshake_is_left(c)) {

@@ -8,7 +8,7 @@
 
 #include <cometp2p/net_addr.h>
 
-/* cmt_net_addr_parse() on bytes.  Returns NULL, or a static text that says
+/* cmt_net_addr_parse() on bytes.  Returns NULL, or a static text that states
    what is wrong with them; |out| is unchanged then. */
 const char *cmt__net_addr_read(cmt_bytes text, unsigned flags,
                                cmt_net_addr *out);

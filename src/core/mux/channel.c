@@ -188,8 +188,8 @@ void cmt__channels_trim(cmt__channels *cs) {
 
 /* ---- receiving ---- */
 
-/* Around all that is done with unfinished messages: of one that is above its
-   floor another thread may free them. */
+/* Called around all that is done with unfinished messages: another thread may
+   free those of a connection above its floor. */
 static inline bool partials_enter(const cmt__channels *cs) {
   return cs->holder != NULL && cmt__quota_enter(cs->quota, cs->holder);
 }
@@ -209,7 +209,8 @@ static void partials_drop(void *owner) {
   }
 }
 
-/* For one that comes above its floor.  False: no memory. */
+/* Makes the holder of a connection that comes above its floor.  False: no
+   memory. */
 static bool holder_new(cmt__channels *cs) {
   cs->holder = cmt__alloc_zero(&cs->group->pool.env, sizeof *cs->holder);
   if (cs->holder != NULL) {

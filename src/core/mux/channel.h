@@ -82,7 +82,7 @@ CMT_NODISCARD cmt_err cmt__channels_init(cmt__channels *cs,
 void cmt__channels_fini(cmt__channels *cs);
 
 /* Messages that channels no longer have: what was queued, and what was under
-   reassembly.  Letting them go runs releases of the application. */
+   reassembly.  Letting them go calls release functions of the application. */
 typedef struct cmt__channels_rest {
   struct {
     cmt__queued *queue;
@@ -128,9 +128,9 @@ uint64_t cmt__channels_open_ns(const cmt__channels *cs);
 /* As above for an urgent channel before all others, without the bucket that the
    connections of a group share. */
 uint64_t cmt__channels_urgent_ns(const cmt__channels *cs);
-/* The first at which all may receive. */
+/* The first instant at which all channels may receive. */
 uint64_t cmt__channels_read_ns(const cmt__channels *cs);
-/* Bytes that each of them may receive until then. */
+/* Bytes that each channel may receive until then. */
 uint64_t cmt__channels_read_left(cmt__channels *cs);
 /* Fills the limits of all channels, and the bucket of the urgent ones beside
    the |send_rate| of the connection. */
@@ -149,12 +149,13 @@ static inline void cmt__channels_note(cmt__channels *cs) {
    cmt__channels_gave_way(). */
 void cmt__channels_attach_quota(cmt__channels *cs, cmt__quota *b,
                                 void (*on_gave_way)(void *arg), void *arg);
-/* The stream is not read by our own choice, or is read again. */
+/* Notes that the stream is not read by our own choice, or is read again. */
 void cmt__channels_unread(cmt__channels *cs, bool on);
-/* The end of that; what is under reassembly is not to be taken further. */
+/* Ends the use of the quota; what is under reassembly is not to be taken
+   further. */
 void cmt__channels_detach_quota(cmt__channels *cs);
-/* Its unfinished messages are gone, since it reserved most of what all share.
- */
+/* True when the unfinished messages are gone, since they reserved most of what
+   all connections share. */
 static inline bool cmt__channels_gave_way(const cmt__channels *cs) {
   return cs->holder != NULL && cmt__holder_gave_way(cs->holder);
 }
@@ -172,7 +173,7 @@ void cmt__channels_decay(cmt__channels *cs, uint64_t now_ns);
 CMT_NODISCARD cmt_err cmt__channel_take(cmt__channels *cs, const cmt__packet *k,
                                         cmt_buf **done);
 
-/* Most bytes that |count| of them take, without messages. */
+/* Most bytes that |count| channels take, without messages. */
 size_t cmt__channels_memory(const cmt_channel *list, size_t count);
 
 /* What the channel at |c| is. */

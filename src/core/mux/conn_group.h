@@ -21,7 +21,7 @@ struct cmt_conn_group {
   cmt_channel list[]; /* With their defaults, without their names. */
 };
 
-/* What cmt_conn_group_new() checks of them. */
+/* What cmt_conn_group_new() checks of channels. */
 CMT_NODISCARD cmt_err cmt__channels_check(const cmt_channel *list, size_t count,
                                           cmt_why *why);
 /* |c| with its defaults filled in. */
@@ -68,9 +68,9 @@ void cmt__conn_group_limit(cmt_conn_group *s, const cmt_conn_group_options *o,
 cmt_conn_group *cmt__conn_group_ref(cmt_conn_group *s);
 void cmt__conn_group_unref(cmt_conn_group *s); /* NULL is fine. */
 
-/* Most bytes of one for |count| channels, and at one time for |connections| of
-   which |handshakes| are not up; without the memory of the keys itself, which
-   is not of the environment. */
+/* Most bytes of a group for |count| channels, and at one time for |connections|
+   of which |handshakes| are not up; without the memory of the keys itself,
+   which is not of the environment. */
 size_t cmt__conn_group_memory(size_t count, size_t connections,
                               size_t handshakes);
 

@@ -112,7 +112,7 @@ void cmt_mconn_delete(cmt_mconn *m) {
 
 /* ---- the end ---- */
 
-/* Ends it, unless it has ended before; |text| is static. */
+/* Ends the multiplexer, unless it has ended before; |text| is static. */
 static void mconn_end(cmt_mconn *m, cmt_err err, const char *text) {
   if (!cmt__mconn_has_ended(m)) {
     m->end_err = err;
@@ -151,7 +151,7 @@ void cmt__mconn_enter(cmt_mconn *m, uint64_t now_ns) {
   (void)cmt__mconn_latch(m, now_ns);
 }
 
-/* The longest packet that it sends, all included. */
+/* Bytes of the longest packet that goes out, all included. */
 static size_t packet_max(const cmt_mconn *m) {
   return m->channels.wire->msg_size(0xff, true, m->channels.payload_max);
 }
@@ -172,9 +172,9 @@ static uint64_t late_ns(const cmt_mconn *m) {
                                               m->channels.partial_check_ns);
 }
 
-/* When it is late with taking what we send.  It may wait for us to read before
-   it reads itself, so a pause is no fault of its own; under a limit we go on
-   reading. */
+/* When the other side is late with taking what we send.  It may wait for us to
+   read before it reads itself, so a pause is no fault of its own; under a limit
+   we go on reading. */
 static uint64_t stuck_ns(const cmt_mconn *m) {
   return m->paused ? CMT_NEVER : cmt__ping_stuck_ns(&m->ping);
 }
@@ -198,7 +198,7 @@ uint64_t cmt_mconn_deadline(const cmt_mconn *m) {
   return m->limited ? cmt__min64(at_ns, m->read_at_ns) : at_ns;
 }
 
-/* Ends it when the other side is late. */
+/* Ends the multiplexer when the other side is late. */
 static void late_check(cmt_mconn *m) {
   if (m->channels.now_ns >= stuck_ns(m)) {
     CMT__MARK(output_stuck);
@@ -556,7 +556,8 @@ static bool next_event(cmt_mconn *m, cmt_mconn_event *out) {
   return end_event(m, out);
 }
 
-/* Another header made the event. */
+/* The caller was compiled with another header, so its event has another size.
+ */
 CMT__COLD static bool next_event_convert(cmt_mconn *m, cmt_mconn_event *out,
                                          size_t size) {
   cmt_mconn_event full;

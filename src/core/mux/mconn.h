@@ -29,7 +29,7 @@ CMT_NODISCARD cmt_err cmt__mconn_queue(cmt_mconn *m, size_t at, cmt_buf *msg);
 /* How many messages more the channel at |at| takes. */
 uint32_t cmt__mconn_room(const cmt_mconn *m, size_t at);
 
-/* True while bytes given to it are not used up. */
+/* True while bytes given to the multiplexer are not used up. */
 bool cmt__mconn_has_input(const cmt_mconn *m);
 /* The input that is left, which the caller may move elsewhere. */
 cmt_bytes *cmt__mconn_input(cmt_mconn *m);
@@ -42,8 +42,8 @@ void cmt__mconn_start(cmt_mconn *m, uint64_t now_ns);
 void cmt__mconn_attach_quota(cmt_mconn *m, cmt__quota *b,
                              void (*on_gave_way)(void *arg), void *arg);
 void cmt__mconn_detach_quota(cmt_mconn *m);
-/* True when its unfinished messages are gone for those of others: the next
-   event is its end. */
+/* True when the unfinished messages were freed for those of others: the next
+   event is the end. */
 bool cmt__mconn_was_dropped(const cmt_mconn *m);
 
 /* Latches the caller's instant. */
@@ -59,29 +59,29 @@ void cmt__mconn_charge_flood(cmt_mconn *m, uint64_t count);
 /* True when nothing is left to be sent, now or later. */
 bool cmt__mconn_is_drained(const cmt_mconn *m);
 
-/* Tells that the caller stops reading, or reads again.  While reading is
+/* Notes that the caller stops reading, or reads again.  While reading is
    stopped no timeout of what should come runs, and an unsolicited pong goes out
    every third of the pong timeout, so that the peer does not give up on pings
    that we have not read. */
 void cmt__mconn_pause(cmt_mconn *m, bool on, uint64_t now_ns);
 
-/* It sends no pings of its own, or does so again. */
+/* Stops pings of our own, or lets them go out again. */
 void cmt__mconn_standby(cmt_mconn *m, bool on);
 
 /* Writes what is due into |r|, which has room for cmt_mconn_write_min() bytes.
  */
 void cmt__mconn_fill(cmt_mconn *m, cmt__batch *r, uint64_t now_ns);
 
-/* Tells that |total| bytes of all that was filled since the start were taken
+/* Notes that |total| bytes of all that was filled since the start were taken
    at |now_ns|. */
 void cmt__mconn_taken(cmt_mconn *m, uint64_t total, uint64_t now_ns);
 
-/* Tells that the other side has taken bytes besides those of the output. */
+/* Notes that the other side has taken bytes besides those of the output. */
 void cmt__mconn_moved(cmt_mconn *m, uint64_t now_ns);
-/* Tells that other bytes come before the output, and wait; or no more. */
+/* Notes that other bytes come before the output, and wait; or no more. */
 void cmt__mconn_behind(cmt_mconn *m, bool on, uint64_t now_ns);
-/* True when it has announced, since it last took something, that it does not
-   read by choice. */
+/* True when the other side has announced, since it last took something, that it
+   does not read by choice. */
 bool cmt__mconn_is_excused(const cmt_mconn *m);
 /* When the other side is late with taking what we send. */
 uint64_t cmt__mconn_stuck_ns(const cmt_mconn *m);
@@ -96,15 +96,16 @@ uint64_t cmt__mconn_filled(const cmt_mconn *m);
    more. */
 bool cmt__mconn_wants_write(const cmt_mconn *m, bool *urgent);
 
-/* Most bytes that one made with |o| takes, without messages and output. */
+/* Most bytes that a multiplexer made with |o| takes, without messages and
+   output. */
 size_t cmt__mconn_memory(const cmt_mconn_options *o);
 
 bool cmt__mconn_take_credits(cmt_mconn *m, cmt_credits *out);
 uint64_t cmt__mconn_copied(const cmt_mconn *m);
 uint64_t cmt__mconn_pings_sent(const cmt_mconn *m);
 
-/* True when it ended with CMT_EPROTO since the other side seems to speak
-   another wire profile. */
+/* True when the multiplexer ended with CMT_EPROTO since the other side seems to
+   speak another wire profile. */
 bool cmt__mconn_is_foreign(const cmt_mconn *m);
 
 /* Writes what shows our profile to such a peer, after the end. */

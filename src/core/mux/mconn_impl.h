@@ -22,16 +22,16 @@ struct cmt_mconn {
   cmt_err end_err;      /* CMT_OK until it has ended. */
   bool end_reported;
   bool begun;          /* A byte came. */
-  bool foreign;        /* It ended at what another profile looks like. */
+  bool foreign;        /* The end came at a packet of another profile. */
   uint8_t first;       /* The first byte, until its packet is there; 0 then. */
-  bool stuck;          /* It ended since nothing was taken. */
+  bool stuck;          /* The end came since nothing was taken. */
   bool paused;         /* The caller does not read. */
-  bool standby;        /* It sends no pings of its own. */
-  bool limited;        /* It should not, for a limit. */
-  bool recv_limited;   /* There is one, of some kind. */
-  uint64_t stopped_ns; /* Since when one of both. */
-  uint64_t resumed_ns; /* When it was last over. */
-  uint64_t pong_ns;    /* When the next pong goes out for that, unsolicited. */
+  bool standby;        /* No pings of our own go out. */
+  bool limited;        /* The caller should not read, for a limit. */
+  bool recv_limited;   /* Receiving has a limit, of whatever kind. */
+  uint64_t stopped_ns; /* When |paused| or |limited| began. */
+  uint64_t resumed_ns; /* When both were last over. */
+  uint64_t pong_ns;    /* When the next unsolicited pong goes out. */
   uint64_t read_at_ns; /* When |limited| is over. */
   /* When messages may go, and urgent ones before the limits of the others, as
      far as this connection alone is concerned; see cmt__mconn_send_note(). */
@@ -54,7 +54,8 @@ static inline bool cmt__mconn_has_ended(const cmt_mconn *m) {
   return m->end_err != CMT_OK;
 }
 
-/* Ends it with the text of the error, unless it has ended before. */
+/* Ends the multiplexer with the text of the error, unless it has ended before.
+ */
 void cmt__mconn_fail(cmt_mconn *m, cmt_err err);
 
 /* Copies |o| to |full|, with the defaults in place of what is 0; CMT_EINVAL for
@@ -99,7 +100,7 @@ void cmt__mconn_send_charge(cmt_mconn *m, size_t len);
    is late. */
 void cmt__mconn_reading(cmt_mconn *m, bool paused, bool limited);
 void cmt__mconn_recv_charge(cmt_mconn *m, size_t len);
-/* The input is used up: looks whether a limit is. */
+/* Stops reading when a limit is used up; called once the input is. */
 void cmt__mconn_recv_throttle(cmt_mconn *m);
 
 #endif

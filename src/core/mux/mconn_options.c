@@ -72,7 +72,7 @@ static cmt_err limits_check(const cmt_mconn_options *o, cmt_why *why) {
   return CMT_OK;
 }
 
-/* A message over it could never be received. */
+/* A message longer than recv_bytes_max could never be received. */
 static cmt_err recv_bytes_check(const cmt_mconn_options *o,
                                 const cmt_conn_group *group, cmt_why *why) {
   for (size_t i = 0; o->recv_bytes_max > 0 && i < group->count; i++) {

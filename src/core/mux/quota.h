@@ -22,7 +22,7 @@ typedef struct cmt__holder {
     *prev;              /* The list of all that are above their floor. */
   size_t reserved;      /* Bytes; changed by the owner alone. */
   size_t above;         /* How many of them lie above the floor. */
-  atomic_bool gave_way; /* For others: it is to end. */
+  atomic_bool gave_way; /* Its memory went to others: the owner is to end. */
   uint64_t now_ns;      /* The owner's instant. */
   /* When it last went on by a good part of what it holds, and the bytes that
      came since. */
@@ -33,7 +33,7 @@ typedef struct cmt__holder {
   void *owner;
   /* Frees all that |owner| holds.  Under the lock, from any thread. */
   void (*drop)(void *owner);
-  /* Tells the owner that others made it give way.  Under the lock, from any
+  /* Notifies the owner that others made it give way.  Under the lock, from any
      thread, once; may be NULL. */
   void (*on_gave_way)(void *arg);
   void *arg;
@@ -110,8 +110,8 @@ static inline bool cmt__holder_gave_way(const cmt__holder *h) {
   return atomic_load_explicit(&h->gave_way, memory_order_acquire);
 }
 
-/* Around all that the owner of |h| does with what it holds.  |b| may be NULL.
-   Returns the argument for cmt__quota_leave(). */
+/* Called around all that the owner of |h| does with what it holds.  |b| may be
+   NULL. Returns the argument for cmt__quota_leave(). */
 static inline bool cmt__quota_enter(cmt__quota *b, const cmt__holder *h) {
   bool locks = b != NULL && b->threads > 1 && h->reserved > b->floor;
 

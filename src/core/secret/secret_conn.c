@@ -439,7 +439,8 @@ static bool next_event(cmt_secret_conn *s, cmt_secret_conn_event *out) {
   return end_event(s, out);
 }
 
-/* Another header made the event. */
+/* The caller was compiled with another header, so its event has another size.
+ */
 CMT__COLD static bool next_event_convert(cmt_secret_conn *s,
                                          cmt_secret_conn_event *out,
                                          size_t size) {

@@ -75,7 +75,7 @@ void cmt__secret_conn_trim(cmt_secret_conn *s);
 CMT_NODISCARD cmt_err cmt__secret_conn_keep(cmt_secret_conn *s, cmt_bytes *data,
                                             cmt_bytes more);
 
-/* True while bytes given to it are not used up. */
+/* True while bytes given to |s| are not used up. */
 static inline bool cmt__secret_conn_has_input(const cmt_secret_conn *s) {
   return s->input_len > 0 || s->batch_len > 0 || s->rest.len > 0;
 }

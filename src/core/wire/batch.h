@@ -14,7 +14,7 @@ typedef struct cmt__batch {
   size_t left; /* Room from there to the end of the segment. */
   size_t segment, gap;
   size_t len, cap;
-  const cmt_env *env; /* Hears of more than it has room for. */
+  const cmt_env *env; /* For the panic when more is written than fits. */
 } cmt__batch;
 
 /* A batch over |slots| frames at |base|; |env| outlives it. */

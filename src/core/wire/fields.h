@@ -12,7 +12,7 @@
 
 /* What the bytes at the start of a packet turn out to be. */
 typedef enum cmt__header_kind {
-  CMT__HEADER_MORE,    /* Too few bytes to tell. */
+  CMT__HEADER_MORE,    /* Too few bytes to decide. */
   CMT__HEADER_BAD,     /* No packet, or one over the limit. */
   CMT__HEADER_UNKNOWN, /* No packet of this profile begins like that. */
   CMT__HEADER_GENERAL, /* Not the usual form; |body| bytes after |size|. */

@@ -15,8 +15,8 @@ uint64_t cmt__ping_late_ns(const cmt__ping *p) {
                                      : CMT_NEVER;
 }
 
-/* How long it may take too little.  Where no pings are sent but those that are
-   asked for, the timeout has to do for the interval. */
+/* How long the other side may take too little.  Where no pings are sent but
+   those that are asked for, the timeout has to do for the interval. */
 static uint64_t stuck_max_ns(const cmt__ping *p) {
   uint64_t interval_ns =
     p->interval_ns == CMT_NEVER ? p->timeout_ns : p->interval_ns;
@@ -24,9 +24,9 @@ static uint64_t stuck_max_ns(const cmt__ping *p) {
   return cmt__after(interval_ns, p->timeout_ns);
 }
 
-/* Where whatever comes puts off the next ping, none would ever be due of
-   somebody who sends and never reads.  An interval without progress counts as
-   much. */
+/* Where whatever comes puts off the next ping, no ping would ever be due
+   to a peer that sends and never reads.  There an interval without progress
+   counts as a ping that is due. */
 uint64_t cmt__ping_stuck_since_ns(const cmt__ping *p) {
   uint64_t due_ns = p->watch_ns;
 

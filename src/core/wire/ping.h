@@ -100,14 +100,15 @@ void cmt__ping_start(cmt__ping *p, size_t packet_max, uint64_t now_ns);
    owner moves |wait_ns| by the time in which nothing is read. */
 uint64_t cmt__ping_late_ns(const cmt__ping *p);
 
-/* When it is late with taking what we send; CMT_NEVER: nothing waits.  The
-   owner begins the watch anew after time in which nothing is read. */
-uint64_t cmt__ping_stuck_ns(const cmt__ping *p);
-/* Since when it took too little of that, at the earliest when a ping was due.
+/* When the other side is late with taking what we send; CMT_NEVER: nothing
+   waits.  The owner begins the watch anew after time in which nothing is read.
  */
+uint64_t cmt__ping_stuck_ns(const cmt__ping *p);
+/* Since when the other side took too little of that, at the earliest when a
+   ping was due. */
 uint64_t cmt__ping_stuck_since_ns(const cmt__ping *p);
-/* True when it has announced, since it last took something, that it does not
-   read by choice. */
+/* True when the other side has announced, since it last took something, that it
+   does not read by choice. */
 bool cmt__ping_is_excused(const cmt__ping *p);
 
 /* Progress was made: what watches the output begins anew. */
@@ -126,8 +127,8 @@ static inline bool cmt__ping_wants_write(const cmt__ping *p, bool messages) {
 void cmt__ping_fill(cmt__ping *p, cmt__batch *r, bool messages,
                     uint64_t now_ns);
 
-/* Tells that the messages of this run lie from |begin| to |end|, where it
-   ends. */
+/* Notes that the messages of this batch lie from |begin| to |end|, where the
+   batch ends. */
 static inline void cmt__ping_messages(cmt__ping *p, uint64_t begin,
                                       uint64_t end) {
   p->filled = end;
@@ -136,7 +137,7 @@ static inline void cmt__ping_messages(cmt__ping *p, uint64_t begin,
   }
 }
 
-/* Tells that |total| bytes of the output were taken. */
+/* Notes that |total| bytes of the output were taken. */
 void cmt__ping_taken(cmt__ping *p, uint64_t total, uint64_t now_ns);
 
 /* A pong came; true: for the ping under way, after |*rtt_ns|. */
