@@ -125,6 +125,15 @@ bool bench_emit_listening(const cmt_switch *sw) {
   return true;
 }
 
+cmt_err bench_return(cmt_peer *p, uint8_t channel, cmt_buf *msg) {
+  cmt_err err = cmt_peer_try_send(p, channel, cmt_buf_ref(msg));
+
+  if (err != CMT_OK) {
+    cmt_buf_unref(msg); /* The reference of the send that was refused. */
+  }
+  return err;
+}
+
 static _Noreturn void die(const char *what) {
   perror(what);
   exit(1);

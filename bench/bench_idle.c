@@ -123,7 +123,7 @@ static cmt_err hub_receive(void *self, cmt_peer *p, uint8_t channel,
   hub *h = self;
 
   atomic_fetch_add(&h->messages, 1);
-  return cmt_peer_try_send(p, channel, cmt_buf_ref(msg));
+  return bench_return(p, channel, msg);
 }
 
 static void hub_start(hub *h, const cmt_env *env, const bench_args *a) {

@@ -102,7 +102,7 @@ static cmt_err receive_feed(side *s, cmt_peer *p, cmt_buf *msg) {
       return CMT_OK;
     }
     s->ended = true;
-    return cmt_peer_try_send(p, BENCH_CHANNEL, cmt_buf_ref(msg));
+    return bench_return(p, BENCH_CHANNEL, msg);
   }
   s->wrong += number != s->counter.messages || b.len != feed_len(number);
   bench_count(&s->counter, b.len);
@@ -120,10 +120,10 @@ static cmt_err receive(void *self, cmt_peer *p, uint8_t channel, cmt_buf *msg) {
     return receive_feed(s, p, msg);
   }
   if (s->echoes) {
-    return cmt_peer_try_send(p, channel, cmt_buf_ref(msg));
+    return bench_return(p, channel, msg);
   }
   if (len == BENCH_END_SIZE) {
-    cmt_err err = cmt_peer_try_send(p, channel, cmt_buf_ref(msg));
+    cmt_err err = bench_return(p, channel, msg);
     side_set(s, &s->done);
     return err;
   }

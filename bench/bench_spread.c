@@ -34,7 +34,7 @@ static cmt_err fan_receive(void *self, cmt_peer *p, uint8_t channel,
   size_t len = cmt_buf_bytes(msg).len;
 
   if (len == BENCH_END_SIZE) {
-    return cmt_peer_try_send(p, channel, cmt_buf_ref(msg));
+    return bench_return(p, channel, msg);
   }
   bench_count(&f->counter, len);
   if (f->args->delay_ms > 0) {

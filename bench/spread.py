@@ -26,8 +26,6 @@ def alternate(contenders, runs, measure, say, deadline=None):
         if run > 0 and deadline is not None and time.monotonic() > deadline:
             say("  the time is up: no more runs of this")
             break
-        say(f"  run {run + 1} of {runs}: "
-            + ", ".join(c.name for c in contenders))
         for c in contenders:
             try:
                 results[c.key].append(measure(c))
