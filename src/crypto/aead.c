@@ -44,9 +44,9 @@ const struct cmt_aead cmt__aead_libsodium = {
   .open = libsodium_open,
 };
 
-/* Enough jobs for a kernel that works on sixteen frames at a time to go through
-   both its wide and its narrow code. */
-enum { TEST_JOBS = 17, TEST_BROKEN = 5 };
+/* Enough jobs for a kernel that works on sixteen frames at a time to have one
+   left, and lists of two and of one: each way that a kernel takes. */
+enum { TEST_JOBS = 17, TEST_MANY = 14, TEST_BROKEN = 5 };
 
 typedef struct self_test {
   cmt__aead_job jobs[TEST_JOBS];
@@ -106,6 +106,8 @@ bool cmt__aead_self_test(const struct cmt_aead *aead) {
     return false;
   }
   t.slots[TEST_BROKEN][CMT_FRAME_SLOT - 1] ^= 0x80;
-  aead->open(t.jobs, TEST_JOBS);
+  aead->open(t.jobs, TEST_MANY);
+  aead->open(t.jobs + TEST_MANY, 2);
+  aead->open(t.jobs + TEST_MANY + 2, 1);
   return test_opened(&t);
 }

@@ -24,7 +24,7 @@ struct cmt_aead {
   void (*open)(cmt__aead_job *jobs, size_t count);
 };
 
-/* The portable kernel, which is also the cheapest for single frames. */
+/* The portable kernel. */
 extern const struct cmt_aead cmt__aead_libsodium;
 
 /* Seals and opens a frame whose bytes are known; false: do not use |aead|. */

@@ -2,44 +2,111 @@
 #ifndef CMT__FRAME_LANES_H
 #define CMT__FRAME_LANES_H
 
-/* What the frame kernels have in common.  A frame uses blocks 0 to 17 of its
+/* What the frame kernels have in common.  A frame takes blocks 0 to 17 of its
    keystream: block 0 is the one-time key of Poly1305, 1 to 16 cover its first
-   1024 bytes, and 17 its last four.  Whole blocks of one frame fill the lanes
-   of ChaCha20; blocks 0 and 17 of a group of frames fill them once more.
-   Poly1305 has one frame in each of its lanes, with its own key, so that
-   nothing is summed across lanes.
+   1024 bytes, and 17 its last four.
+
+   ChaCha20 has blocks in the lanes of vectors.  While the vector units compute
+   a chunk of keystream, the integer units take bytes into Poly1305: the
+   instructions of both are mixed, one block of Poly1305 behind some quarter
+   rounds.  Sealing takes in what is encrypted already, opening what came.
+
+   Frames go in pairs, so that the two sums hide each other's latency.  Whole
+   blocks of one frame fill the lanes, and blocks 0 and 17 of a group of frames
+   fill them once more.  A frame alone has its blocks 0 to 17 in the lanes one
+   after another.
 
    A kernel includes this behind what it defines itself:
 
-     VEC, VEC_ADD32, VEC_XOR, VEC_ROTL32, VEC_LOAD, VEC_STORE, VEC_ALL32,
-     VEC_ZERO                   a vector and its operations
-     VEC_COUNT                  the numbers from 1, one in each lane of 32 bits
-     LANES                      lanes of 64 bits, and frames of a group
-     GROUPS                     groups side by side
-     ALONE                      so many frames are cheaper without lanes
-     LIMBS, LIMB_BITS           of Poly1305's numbers
-     transpose_words(x)         of 2 * LANES vectors rows become columns
-     transpose_longs(x)         the same of LANES vectors with words of 64 bits
-     split(limbs, low, high)    a number of 128 bits in limbs
-     fold(limb)                 a limb times what passes the modulus comes back
-   as absorb(sum, r, folded, low, high) sum = (sum + low and high + 2^128) * r
- */
+     VEC, VEC_ADD32, VEC_XOR, VEC_ROTL32, VEC_LOAD, VEC_STORE, VEC_ALL32
+                            a vector and its operations
+     VEC_COUNT              the numbers from 0, one in each lane of 32 bits
+     AT_ONCE                lanes of 32 bits: blocks of ChaCha20 at a time
+     transpose_words(x)     of AT_ONCE vectors rows become columns */
 
 #include "chacha_lanes.h"
-#include "poly1305_tag.h"
+#include "poly1305_words.h"
 
 #include <cometp2p/secret_conn.h>
 #include <sodium.h>
 
 enum {
-  BLOCKS = 16,                             /* Whole ones of a frame, */
-  BODY = (int)BLOCKS * CMT__CHACHA_BLOCK,  /* and their bytes. */
-  TAIL = (int)CMT_FRAME_PLAIN - (int)BODY, /* Bytes of the last block. */
-  WIDTH = (int)GROUPS * (int)LANES,        /* Frames at a time. */
-  AT_ONCE = 2 * (int)LANES,                /* Blocks of ChaCha20 at a time, */
-  PARTS = (int)CMT__CHACHA_WORDS / (int)AT_ONCE, /* vectors of each. */
+  BLOCKS = 16,                                   /* Whole ones of a frame, */
+  BODY = (int)BLOCKS * CMT__CHACHA_BLOCK,        /* and their bytes. */
+  TAIL = (int)CMT_FRAME_PLAIN - (int)BODY,       /* Bytes of the last block. */
+  PARTS = (int)CMT__CHACHA_WORDS / (int)AT_ONCE, /* Vectors of a block. */
+  CHUNK = (int)AT_ONCE * CMT__CHACHA_BLOCK,      /* Bytes at a time. */
+  CHUNKS = (int)BODY / (int)CHUNK,               /* Whole ones of a frame. */
+  RUNS = (int)CHUNKS + 1,                        /* For all its blocks. */
+  GROUP = (int)AT_ONCE / 2,                      /* Frames. */
+  STEPS = CMT__CHACHA_DOUBLE_ROUNDS / 2,
+  MAC_BLOCK = 16, /* Bytes that Poly1305 takes at a time. */
 };
 _Static_assert(TAIL == 4, "the last block covers one word");
+
+/* ---- Poly1305 ---- */
+
+/* What Poly1305 has taken in of a frame, which is to be in registers, */
+typedef struct progress {
+  cmt__word sum[3];
+  const uint8_t *at;
+} progress;
+
+/* and beside it the key, of which each word is read where it is used. */
+typedef struct mac {
+  progress progress;
+  cmt__poly key;
+} mac;
+
+static void mac_start(mac *m, const uint8_t key[32], const uint8_t *slot) {
+  m->progress = (progress){.at = slot};
+  poly_start(&m->key, key);
+}
+
+/* Word by word: a compiler that copied vectors would wait for the words. */
+CMT__LANES_INLINE void progress_copy(progress *to, const progress *from) {
+  to->sum[0] = from->sum[0];
+  to->sum[1] = from->sum[1];
+  to->sum[2] = from->sum[2];
+  to->at = from->at;
+}
+
+CMT__LANES_INLINE void absorb(const mac macs[], progress now[], int count) {
+  for (int k = 0; k < count; k++) {
+    poly_absorb(&macs[k].key, now[k].sum, cmt__load_le64(now[k].at),
+                cmt__load_le64(now[k].at + 8));
+    now[k].at += MAC_BLOCK;
+  }
+}
+
+/* Takes in what is left of |count| frames, which are equally far, and the
+   length of each: no associated data, and a frame's plain bytes. */
+CMT__LANES_INLINE void macs_end(mac *macs, const cmt__aead_job *jobs, int count,
+                                uint8_t tags[][CMT__AEAD_TAG]) {
+  progress now[2];
+
+  for (int k = 0; k < count; k++) {
+    progress_copy(&now[k], &macs[k].progress);
+  }
+  while (now[0].at < jobs[0].slot + BODY) {
+    absorb(macs, now, count);
+  }
+  for (int k = 0; k < count; k++) {
+    poly_absorb(&macs[k].key, now[k].sum, cmt__load_le32(now[k].at), 0);
+    poly_absorb(&macs[k].key, now[k].sum, 0, CMT_FRAME_PLAIN);
+    poly_tag(now[k].sum, macs[k].key.pad, tags[k]);
+  }
+}
+
+/* What is taken in while a chunk of keystream is computed: in each of STEPS
+   steps |each| blocks of |count| frames. */
+typedef struct meanwhile {
+  mac *macs;
+  int count;
+  int each;
+} meanwhile;
+
+static const meanwhile nothing = {NULL, 0, 0};
 
 /* ---- ChaCha20 ---- */
 
@@ -49,263 +116,386 @@ CMT__LANES_INLINE void transpose_states(VEC x[CMT__CHACHA_WORDS]) {
   }
 }
 
+/* One of the eight parts of a step: two quarter rounds, and that part of the
+   blocks of Poly1305. */
+CMT__LANES_INLINE void step_part(VEC x[CMT__CHACHA_WORDS], int part,
+                                 meanwhile also, progress now[2]) {
+  chacha_two(x, part % 2 * 2, part / 2 % 2);
+  for (int n = also.each * part / 8; n < also.each * (part + 1) / 8; n++) {
+    absorb(also.macs, now, also.count);
+  }
+}
+
+/* Two double rounds.  No branch is in it, so that compilers keep the state in
+   registers, and mix. */
+CMT__LANES_INLINE void step(VEC x[CMT__CHACHA_WORDS], meanwhile also,
+                            progress now[2]) {
+  step_part(x, 0, also, now);
+  step_part(x, 1, also, now);
+  step_part(x, 2, also, now);
+  step_part(x, 3, also, now);
+  step_part(x, 4, also, now);
+  step_part(x, 5, also, now);
+  step_part(x, 6, also, now);
+  step_part(x, 7, also, now);
+}
+
 /* |x| becomes the keystream of the blocks that begin at |start|: part p of
    block i is x[p * AT_ONCE + i]. */
 CMT__LANES_INLINE void keystream(const VEC start[CMT__CHACHA_WORDS],
-                                 VEC x[CMT__CHACHA_WORDS]) {
+                                 VEC x[CMT__CHACHA_WORDS], meanwhile also) {
+  progress now[2];
+
+  for (int k = 0; k < also.count; k++) {
+    progress_copy(&now[k], &also.macs[k].progress);
+  }
   for (int i = 0; i < CMT__CHACHA_WORDS; i++) {
     x[i] = start[i];
   }
-  chacha_rounds(x);
+  for (int i = 0; i < STEPS; i++) {
+    step(x, also, now);
+  }
   for (int i = 0; i < CMT__CHACHA_WORDS; i++) {
     x[i] = VEC_ADD32(x[i], start[i]);
   }
   transpose_states(x);
+  for (int k = 0; k < also.count; k++) {
+    progress_copy(&also.macs[k].progress, &now[k]);
+  }
 }
 
-/* Encrypts or decrypts the whole blocks of one frame. */
-static void cipher_body(const cmt__aead_job *job) {
-  uint32_t words[CMT__CHACHA_WORDS];
-  VEC start[CMT__CHACHA_WORDS], x[CMT__CHACHA_WORDS];
-  uint8_t *at = job->slot;
+/* The keystream of a frame from block |first| on. */
+CMT__LANES_INLINE void chunk_keystream(const cmt__aead_job *job, int first,
+                                       VEC x[CMT__CHACHA_WORDS],
+                                       meanwhile also) {
+  VEC start[CMT__CHACHA_WORDS];
 
-  chacha_state(words, job->key, 0, job->counter);
   for (int i = 0; i < CMT__CHACHA_WORDS; i++) {
-    start[i] = VEC_ALL32((int)words[i]);
+    start[i] = VEC_ALL32((int)chacha_word(i, job->key, 0, job->counter));
   }
-  start[12] = VEC_COUNT;
-  for (int done = 0; done < BLOCKS; done += AT_ONCE) {
-    keystream(start, x);
-    for (int i = 0; i < CMT__CHACHA_WORDS; i++) {
-      VEC key = x[i % PARTS * AT_ONCE + i / PARTS];
-
-      VEC_STORE(at, VEC_XOR(key, VEC_LOAD(at)));
-      at += sizeof(VEC);
-    }
-    start[12] = VEC_ADD32(start[12], VEC_ALL32(AT_ONCE));
-  }
-  sodium_memzero(words, sizeof words);
+  start[12] = VEC_ADD32(VEC_COUNT, VEC_ALL32(first));
+  keystream(start, x, also);
 }
+
+/* Vector i of what chunk_keystream() made, in the order of bytes. */
+CMT__LANES_INLINE VEC in_order(const VEC x[CMT__CHACHA_WORDS], int i) {
+  return x[i % PARTS * AT_ONCE + i / PARTS];
+}
+
+CMT__LANES_INLINE void chunk_store(const VEC x[CMT__CHACHA_WORDS],
+                                   uint8_t *out) {
+  for (int i = 0; i < CMT__CHACHA_WORDS; i++) {
+    VEC_STORE(out + (size_t)i * sizeof(VEC), in_order(x, i));
+  }
+}
+
+CMT__LANES_INLINE void chunk_xor(const VEC x[CMT__CHACHA_WORDS], uint8_t *at) {
+  for (int i = 0; i < CMT__CHACHA_WORDS; i++) {
+    VEC_STORE(at, VEC_XOR(in_order(x, i), VEC_LOAD(at)));
+    at += sizeof(VEC);
+  }
+}
+
+/* |len| is a number of whole vectors. */
+static void body_xor(uint8_t *at, const uint8_t *key, size_t len) {
+  for (size_t i = 0; i < len; i += sizeof(VEC)) {
+    VEC_STORE(at + i, VEC_XOR(VEC_LOAD(at + i), VEC_LOAD(key + i)));
+  }
+}
+
+static void tail_xor(const cmt__aead_job *job, const uint8_t *tail) {
+  uint8_t *last = job->slot + BODY;
+
+  cmt__store_le32(last, cmt__load_le32(last) ^ cmt__load_le32(tail));
+}
+
+/* ---- pairs ---- */
 
 /* The first and the last block of the keystream of each frame of a group. */
 typedef struct edges {
-  uint8_t key[LANES][CMT__CHACHA_BLOCK];
-  uint8_t tail[LANES][CMT__CHACHA_BLOCK];
+  uint8_t key[GROUP][CMT__CHACHA_BLOCK];
+  uint8_t tail[GROUP][CMT__CHACHA_BLOCK];
 } edges;
 
-static void make_edges(edges *e, cmt__aead_job *const jobs[LANES]) {
+/* A lane without a frame repeats the last one. */
+static void make_edges(edges *e, const cmt__aead_job *jobs, size_t count) {
   uint32_t words[AT_ONCE][CMT__CHACHA_WORDS];
   VEC start[CMT__CHACHA_WORDS], x[CMT__CHACHA_WORDS];
 
-  for (int i = 0; i < LANES; i++) {
-    chacha_state(words[i], jobs[i]->key, 0, jobs[i]->counter);
-    chacha_state(words[LANES + i], jobs[i]->key, BLOCKS + 1, jobs[i]->counter);
+  for (size_t i = 0; i < GROUP; i++) {
+    const cmt__aead_job *job = &jobs[cmt__min(i, count - 1)];
+
+    for (int k = 0; k < CMT__CHACHA_WORDS; k++) {
+      words[i][k] = chacha_word(k, job->key, 0, job->counter);
+      words[GROUP + i][k] = chacha_word(k, job->key, BLOCKS + 1, job->counter);
+    }
   }
   for (int i = 0; i < CMT__CHACHA_WORDS; i++) {
     start[i] = VEC_LOAD(words[i % AT_ONCE] + i / AT_ONCE * AT_ONCE);
   }
   transpose_states(start);
-  keystream(start, x);
+  keystream(start, x, nothing);
   for (int i = 0; i < CMT__CHACHA_WORDS; i++) {
-    uint8_t(*out)[CMT__CHACHA_BLOCK] = i % AT_ONCE < LANES ? e->key : e->tail;
+    uint8_t(*out)[CMT__CHACHA_BLOCK] = i % AT_ONCE < GROUP ? e->key : e->tail;
 
-    VEC_STORE(out[i % LANES] + (size_t)(i / AT_ONCE) * sizeof(VEC), x[i]);
+    VEC_STORE(out[i % GROUP] + (size_t)(i / AT_ONCE) * sizeof(VEC), x[i]);
   }
   sodium_memzero(words, sizeof words);
 }
 
-static void cipher_frame(const cmt__aead_job *job, const uint8_t *tail) {
-  uint8_t *last = job->slot + BODY;
+typedef struct frame_pair {
+  cmt__aead_job *jobs;
+  mac macs[2];
+  uint8_t tags[2][CMT__AEAD_TAG];
+} frame_pair;
 
-  cipher_body(job);
-  cmt__store_le32(last, cmt__load_le32(last) ^ cmt__load_le32(tail));
-}
-
-/* ---- Poly1305 ---- */
-
-typedef struct poly {
-  VEC sum[LIMBS];
-  VEC r[LIMBS];
-  VEC folded[LIMBS]; /* What of r passes the modulus, in its place below. */
-} poly;
-
-static void poly_start(poly *p, const edges *e) {
-  uint64_t low[LANES], high[LANES];
-
-  for (int i = 0; i < LANES; i++) {
-    low[i] = cmt__load_le64(e->key[i]) & UINT64_C(0x0ffffffc0fffffff);
-    high[i] = cmt__load_le64(e->key[i] + 8) & UINT64_C(0x0ffffffc0ffffffc);
-  }
-  split(p->r, VEC_LOAD(low), VEC_LOAD(high));
-  for (int i = 0; i < LIMBS; i++) {
-    p->sum[i] = VEC_ZERO;
-    p->folded[i] = fold(p->r[i]);
-  }
-  sodium_memzero(low, sizeof low);
-  sodium_memzero(high, sizeof high);
-}
-
-CMT__LANES_INLINE void poly_absorb(poly *p, VEC low, VEC high) {
-  absorb(p->sum, p->r, p->folded, low, high);
-}
-
-/* Adds limb |k| of a number to its words of 64 bits. */
-CMT__LANES_INLINE void add_limb(uint64_t sum[3], uint64_t limb, int k) {
-  const int word = k * LIMB_BITS / 64;
-  const cmt__u128 shifted = (cmt__u128)limb << k * LIMB_BITS % 64;
-  cmt__u128 t = (cmt__u128)sum[word] + (uint64_t)shifted;
-
-  sum[word] = (uint64_t)t;
-  t = (t >> 64) + sum[word + 1] + (shifted >> 64);
-  sum[word + 1] = (uint64_t)t;
-  if (word == 0) {
-    sum[2] += (uint64_t)(t >> 64);
-  }
-}
-
-static void poly_end(const poly *p, const edges *e, uint8_t tags[LANES][16]) {
-  uint64_t limbs[LIMBS][LANES], sum[3];
-
-  for (int k = 0; k < LIMBS; k++) {
-    VEC_STORE(limbs[k], p->sum[k]);
-  }
-  for (int i = 0; i < LANES; i++) {
-    memset(sum, 0, sizeof sum);
-    for (int k = 0; k < LIMBS; k++) {
-      add_limb(sum, limbs[k][i], k);
-    }
-    poly1305_tag(sum, e->key[i] + 16, tags[i]);
-  }
-  sodium_memzero(limbs, sizeof limbs);
-  sodium_memzero(sum, sizeof sum);
-}
-
-/* ---- groups ---- */
-
-typedef struct group {
-  cmt__aead_job *jobs[LANES];
+/* What holds secrets, and is wiped when a list of jobs is done. */
+typedef struct scratch {
   edges edges;
-  poly poly;
-  uint8_t tags[LANES][16];
-} group;
+  frame_pair pairs[2];
+  uint8_t keystream[2][(size_t)RUNS * CHUNK];
+} scratch;
 
-/* The last bytes of the frames, and the length of what came before: no
-   associated data, and a frame's plain bytes. */
-static void absorb_end(group *g) {
-  uint64_t last[LANES], length[LANES];
-
-  for (int i = 0; i < LANES; i++) {
-    last[i] = cmt__load_le32(g->jobs[i]->slot + BODY);
-    length[i] = CMT_FRAME_PLAIN;
+static void pair_start(frame_pair *p, cmt__aead_job *jobs,
+                       const uint8_t (*keys)[CMT__CHACHA_BLOCK]) {
+  p->jobs = jobs;
+  for (int k = 0; k < 2; k++) {
+    mac_start(&p->macs[k], keys[k], jobs[k].slot);
   }
-  poly_absorb(&g->poly, VEC_LOAD(last), VEC_ZERO);
-  poly_absorb(&g->poly, VEC_ZERO, VEC_LOAD(length));
-  poly_end(&g->poly, &g->edges, g->tags);
 }
 
-/* The tags of |groups| groups, which are interleaved, so that the multiplier
-   does not wait for its own results. */
-CMT__LANES_INLINE void authenticate(group *g, int groups) {
-  poly p[GROUPS];
+static void pair_end(frame_pair *p) { macs_end(p->macs, p->jobs, 2, p->tags); }
 
-  for (int k = 0; k < groups; k++) {
-    poly_start(&g[k].poly, &g[k].edges);
-    p[k] = g[k].poly;
-  }
-  for (int at = 0; at < BODY; at += (int)sizeof(VEC)) {
-    VEC x[GROUPS][LANES];
+/* While a chunk of each frame is computed, nearly as much of both is taken
+   in. */
+CMT__LANES_INLINE meanwhile half_a_chunk(frame_pair *p) {
+  return (meanwhile){p->macs, 2, CHUNK / MAC_BLOCK / 2 / STEPS};
+}
 
-    for (int k = 0; k < groups; k++) {
-      for (int i = 0; i < LANES; i++) {
-        x[k][i] = VEC_LOAD(g[k].jobs[i]->slot + at);
+/* ---- sealing pairs ---- */
+
+static void cipher_chunk(const cmt__aead_job *job, int chunk) {
+  VEC x[CMT__CHACHA_WORDS];
+
+  chunk_keystream(job, 1 + chunk * AT_ONCE, x, nothing);
+  chunk_xor(x, job->slot + (size_t)chunk * CHUNK);
+}
+
+CMT__NOINLINE void seal_chunk(const cmt__aead_job *job, int chunk,
+                              frame_pair *behind) {
+  VEC x[CMT__CHACHA_WORDS];
+
+  chunk_keystream(job, 1 + chunk * AT_ONCE, x, half_a_chunk(behind));
+  chunk_xor(x, job->slot + (size_t)chunk * CHUNK);
+}
+
+/* Encrypts the bodies of a pair.  Poly1305 is one chunk behind: it begins with
+   the last one of |before|, the pair before, if there is one. */
+static void seal_pair(frame_pair *now, frame_pair *before) {
+  frame_pair *behind = before;
+
+  for (int chunk = 0; chunk < CHUNKS; chunk++) {
+    for (int k = 0; k < 2; k++) {
+      if (behind == NULL) {
+        cipher_chunk(&now->jobs[k], chunk);
+      } else {
+        seal_chunk(&now->jobs[k], chunk, behind);
       }
-      transpose_longs(x[k]);
     }
-    for (int i = 0; i < LANES; i += 2) {
-      for (int k = 0; k < groups; k++) {
-        poly_absorb(&p[k], x[k][i], x[k][i + 1]);
-      }
+    behind = now;
+  }
+}
+
+static void write_tags(frame_pair *p) {
+  pair_end(p);
+  for (int k = 0; k < 2; k++) {
+    memcpy(p->jobs[k].slot + CMT_FRAME_PLAIN, p->tags[k], CMT__AEAD_TAG);
+  }
+}
+
+static void seal_pairs(scratch *s, cmt__aead_job *jobs, size_t count) {
+  frame_pair *before = NULL;
+
+  for (size_t i = 0; i < count; i += 2) {
+    frame_pair *now = &s->pairs[i / 2 % 2];
+    const size_t in_group = i % GROUP;
+
+    if (in_group == 0) {
+      make_edges(&s->edges, jobs + i, count - i);
     }
+    pair_start(now, jobs + i, s->edges.key + in_group);
+    tail_xor(&jobs[i], s->edges.tail[in_group]);
+    tail_xor(&jobs[i + 1], s->edges.tail[in_group + 1]);
+    seal_pair(now, before);
+    if (before != NULL) {
+      write_tags(before);
+    }
+    before = now;
   }
-  for (int k = 0; k < groups; k++) {
-    g[k].poly = p[k];
-    absorb_end(&g[k]);
-  }
-}
-
-static void authenticate_one(group *g) { authenticate(g, 1); }
-static void authenticate_all(group *g) { authenticate(g, GROUPS); }
-
-static void authenticate_groups(group *g, int groups) {
-  (groups == GROUPS ? authenticate_all : authenticate_one)(g);
-}
-
-/* Prepares up to WIDTH jobs; a lane without one repeats the last job without
-   writing its result.  Returns how many groups the jobs fill: all, or one. */
-static int gather(group g[GROUPS], cmt__aead_job *jobs, size_t count) {
-  const int groups = count > LANES ? GROUPS : 1;
-
-  for (int i = 0; i < groups * LANES; i++) {
-    g[i / LANES].jobs[i % LANES] = &jobs[cmt__min((size_t)i, count - 1)];
-  }
-  for (int k = 0; k < groups; k++) {
-    make_edges(&g[k].edges, g[k].jobs);
-  }
-  return groups;
-}
-
-static void seal_some(group g[GROUPS], cmt__aead_job *jobs, size_t count) {
-  const int groups = gather(g, jobs, count);
-
-  for (size_t i = 0; i < count; i++) {
-    cipher_frame(&jobs[i], g[i / LANES].edges.tail[i % LANES]);
-  }
-  authenticate_groups(g, groups);
-  for (size_t i = 0; i < count; i++) {
-    memcpy(jobs[i].slot + CMT_FRAME_PLAIN, g[i / LANES].tags[i % LANES], 16);
+  if (before != NULL) {
+    write_tags(before);
   }
 }
 
-/* All tags are checked before anything is decrypted, and only authentic frames
-   are. */
-static void open_some(group g[GROUPS], cmt__aead_job *jobs, size_t count) {
-  authenticate_groups(g, gather(g, jobs, count));
-  for (size_t i = 0; i < count; i++) {
-    jobs[i].ok = sodium_memcmp(jobs[i].slot + CMT_FRAME_PLAIN,
-                               g[i / LANES].tags[i % LANES], 16) == 0;
-  }
-  for (size_t i = 0; i < count; i++) {
-    if (jobs[i].ok) {
-      cipher_frame(&jobs[i], g[i / LANES].edges.tail[i % LANES]);
+/* ---- opening pairs ---- */
+
+CMT__NOINLINE void open_chunk(const cmt__aead_job *job, int chunk,
+                              frame_pair *p, uint8_t *out) {
+  VEC x[CMT__CHACHA_WORDS];
+
+  chunk_keystream(job, 1 + chunk * AT_ONCE, x, half_a_chunk(p));
+  chunk_store(x, out + (size_t)chunk * CHUNK);
+}
+
+/* Computes the keystream and the tags of a pair. */
+static void open_pair(scratch *s, frame_pair *p) {
+  for (int chunk = 0; chunk < CHUNKS; chunk++) {
+    for (int k = 0; k < 2; k++) {
+      open_chunk(&p->jobs[k], chunk, p, s->keystream[k]);
     }
   }
+  pair_end(p);
 }
 
-typedef void operation(cmt__aead_job *jobs, size_t count);
-
-/* Jobs that are left over and cheaper without lanes go through |single|. */
-static void in_groups(cmt__aead_job *jobs, size_t count,
-                      void (*some)(group *, cmt__aead_job *, size_t),
-                      operation *single) {
-  group g[GROUPS];
-
-  while (count > ALONE) {
-    const size_t now = cmt__min(count, WIDTH);
-
-    some(g, jobs, now);
-    jobs += now;
-    count -= now;
+/* Only what is authentic is decrypted. */
+static void decrypt_if(cmt__aead_job *job, const uint8_t tag[CMT__AEAD_TAG],
+                       const uint8_t *body, const uint8_t *tail) {
+  job->ok = crypto_verify_16(job->slot + CMT_FRAME_PLAIN, tag) == 0;
+  if (job->ok) {
+    body_xor(job->slot, body, BODY);
+    tail_xor(job, tail);
   }
-  single(jobs, count);
-  sodium_memzero(g, sizeof g);
 }
 
-static void lanes_seal(cmt__aead_job *jobs, size_t count) {
-  in_groups(jobs, count, seal_some, cmt__aead_libsodium.seal);
+static void open_pairs(scratch *s, cmt__aead_job *jobs, size_t count) {
+  frame_pair *now = &s->pairs[0];
+
+  for (size_t i = 0; i < count; i += 2) {
+    const size_t in_group = i % GROUP;
+
+    if (in_group == 0) {
+      make_edges(&s->edges, jobs + i, count - i);
+    }
+    pair_start(now, jobs + i, s->edges.key + in_group);
+    open_pair(s, now);
+    for (size_t k = 0; k < 2; k++) {
+      decrypt_if(&jobs[i + k], now->tags[k], s->keystream[k],
+                 s->edges.tail[in_group + k]);
+    }
+  }
 }
 
-static void lanes_open(cmt__aead_job *jobs, size_t count) {
-  in_groups(jobs, count, open_some, cmt__aead_libsodium.open);
+/* ---- one frame ---- */
+
+enum {
+  /* Blocks of Poly1305 that are there after the first run, and before the last
+     one, and what a step takes of them. */
+  READY_FIRST = (AT_ONCE - 1) * CMT__CHACHA_BLOCK / MAC_BLOCK,
+  READY_LAST = ((RUNS - 1) * AT_ONCE - 1) * CMT__CHACHA_BLOCK / MAC_BLOCK,
+  EACH_MIDDLE = READY_FIRST / STEPS,
+  EACH_LAST = READY_LAST / STEPS - (RUNS - 2) * EACH_MIDDLE,
+};
+
+CMT__LANES_INLINE void alone_run(const cmt__aead_job *job, int run,
+                                 uint8_t *out, meanwhile also) {
+  VEC x[CMT__CHACHA_WORDS];
+
+  chunk_keystream(job, run * AT_ONCE, x, also);
+  chunk_store(x, out + (size_t)run * CHUNK);
+}
+
+CMT__NOINLINE void alone_first(const cmt__aead_job *job, uint8_t *out) {
+  alone_run(job, 0, out, nothing);
+}
+
+CMT__NOINLINE void alone_middle(const cmt__aead_job *job, int run, uint8_t *out,
+                                mac *m) {
+  alone_run(job, run, out, (meanwhile){m, 1, EACH_MIDDLE});
+}
+
+CMT__NOINLINE void alone_last(const cmt__aead_job *job, uint8_t *out, mac *m) {
+  alone_run(job, RUNS - 1, out, (meanwhile){m, 1, EACH_LAST});
+}
+
+/* The keystream behind the first run, while Poly1305 takes in what the runs
+   before have covered. */
+static void alone_next(const cmt__aead_job *job, int run, uint8_t *out,
+                       mac *m) {
+  if (run < RUNS - 1) {
+    alone_middle(job, run, out, m);
+  } else {
+    alone_last(job, out, m);
+  }
+}
+
+static void alone_end(const cmt__aead_job *job, frame_pair *p) {
+  macs_end(p->macs, job, 1, p->tags);
+}
+
+static void seal_alone(scratch *s, cmt__aead_job *job) {
+  uint8_t *const body = s->keystream[0] + CMT__CHACHA_BLOCK;
+  frame_pair *p = &s->pairs[0];
+  size_t done = CHUNK - CMT__CHACHA_BLOCK;
+
+  alone_first(job, s->keystream[0]);
+  mac_start(&p->macs[0], s->keystream[0], job->slot);
+  body_xor(job->slot, body, done);
+  for (int run = 1; run < RUNS; run++) {
+    const size_t len = cmt__min(BODY - done, CHUNK);
+
+    alone_next(job, run, s->keystream[0], &p->macs[0]);
+    body_xor(job->slot + done, body + done, len);
+    done += len;
+  }
+  tail_xor(job, body + BODY);
+  alone_end(job, p);
+  memcpy(job->slot + CMT_FRAME_PLAIN, p->tags[0], CMT__AEAD_TAG);
+}
+
+/* Computes the rest of the keystream, and the tag. */
+static void open_rest(scratch *s, const cmt__aead_job *job, frame_pair *p) {
+  for (int run = 1; run < RUNS; run++) {
+    alone_next(job, run, s->keystream[0], &p->macs[0]);
+  }
+  alone_end(job, p);
+}
+
+static void open_alone(scratch *s, cmt__aead_job *job) {
+  uint8_t *const body = s->keystream[0] + CMT__CHACHA_BLOCK;
+  frame_pair *p = &s->pairs[0];
+
+  alone_first(job, s->keystream[0]);
+  mac_start(&p->macs[0], s->keystream[0], job->slot);
+  open_rest(s, job, p);
+  decrypt_if(job, p->tags[0], body, body + BODY);
+}
+
+/* ---- lists of jobs ---- */
+
+/* So many are sealed faster in pairs: the first pair has nothing to take in
+   while it is encrypted.  Opening has, and always pays. */
+enum { SEAL_IN_PAIRS = 4 };
+
+static void pairs_seal(cmt__aead_job *jobs, size_t count) {
+  const size_t paired = count < SEAL_IN_PAIRS ? 0 : count - count % 2;
+  scratch s;
+
+  seal_pairs(&s, jobs, paired);
+  for (size_t i = paired; i < count; i++) {
+    seal_alone(&s, &jobs[i]);
+  }
+  sodium_memzero(&s, sizeof s);
+}
+
+static void pairs_open(cmt__aead_job *jobs, size_t count) {
+  const size_t paired = count - count % 2;
+  scratch s;
+
+  open_pairs(&s, jobs, paired);
+  if (paired < count) {
+    open_alone(&s, &jobs[paired]);
+  }
+  sodium_memzero(&s, sizeof s);
 }
 
 #endif

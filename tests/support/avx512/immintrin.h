@@ -147,4 +147,15 @@ static inline __m512i _mm512_madd52hi_epu64(__m512i sum, __m512i a, __m512i b) {
   return emulated_madd52(sum, a, b, 52);
 }
 
+/* This one is of every 64-bit x86. */
+static inline unsigned char _addcarry_u64(unsigned char carry,
+                                          unsigned long long a,
+                                          unsigned long long b,
+                                          unsigned long long *out) {
+  const unsigned long long sum = a + b;
+
+  *out = sum + carry;
+  return (unsigned char)((sum < a) | (*out < sum));
+}
+
 #endif

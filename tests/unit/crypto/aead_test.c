@@ -175,6 +175,16 @@ static void open_all_but_last(cmt__aead_job *jobs, size_t count) {
   jobs[count - 1].ok = false;
 }
 
+static void open_with_a_wrong_byte_of_one(cmt__aead_job *jobs, size_t count) {
+  cmt__aead_libsodium.open(jobs, count);
+  jobs[0].slot[9] ^= count == 1;
+}
+
+static void open_with_a_wrong_byte_of_two(cmt__aead_job *jobs, size_t count) {
+  cmt__aead_libsodium.open(jobs, count);
+  jobs[count - 1].slot[9] ^= count == 2;
+}
+
 static void seal_with_a_wrong_last_byte(cmt__aead_job *jobs, size_t count) {
   cmt__aead_libsodium.seal(jobs, count);
   jobs[count - 1].slot[CMT_FRAME_SLOT - 1] ^= 1;
@@ -191,6 +201,9 @@ static void self_test_finds_wrong_kernels(void **state) {
     {"first byte", NULL, cmt__aead_libsodium.seal,
      open_with_a_wrong_first_byte},
     {"last byte", NULL, cmt__aead_libsodium.seal, open_with_a_wrong_last_byte},
+    {"one alone", NULL, cmt__aead_libsodium.seal,
+     open_with_a_wrong_byte_of_one},
+    {"two", NULL, cmt__aead_libsodium.seal, open_with_a_wrong_byte_of_two},
     {"first frame", NULL, cmt__aead_libsodium.seal, open_all_but_first},
     {"last frame", NULL, cmt__aead_libsodium.seal, open_all_but_last},
   };

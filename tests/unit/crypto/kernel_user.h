@@ -14,6 +14,11 @@
 
 enum { FRAMES = 6000 }; /* Each compared with others, by default. */
 
+/* Every one is tried; a test that is slow says less. */
+#ifndef BIT_STEP
+#define BIT_STEP 1
+#endif
+
 /* CMT_FRAMES asks for more. */
 static size_t frames_wanted(void) {
   const char *wanted = getenv("CMT_FRAMES");
@@ -101,6 +106,36 @@ static void kernel_refuses_any_changed_bit(void **state) {
   }
 }
 
+/* Each bit of a frame that comes alone, and of one in a pair whose other one is
+   right. */
+static void kernel_refuses_any_changed_bit_of_few(void **state) {
+  static const uint8_t key[CMT__AEAD_KEY] = {7};
+  static frames k, before;
+  uint8_t sealed[CMT_FRAME_SLOT] = {3, 0, 0, 0, 'a', 'b', 'c'};
+  cmt__aead_job job = {.key = key, .counter = 9, .slot = sealed};
+
+  (void)state;
+  kernel.seal(&job, 1);
+  for (size_t bit = 0; bit < FRAME_BITS; bit += BIT_STEP) {
+    for (size_t i = 0; i < 3; i++) {
+      k.jobs[i] =
+        (cmt__aead_job){.key = key, .counter = 9, .slot = k.slots[i], .ok = i};
+      memcpy(k.slots[i], sealed, sizeof sealed);
+      if (i != 1) {
+        k.slots[i][bit / 8] ^= (uint8_t)(1 << bit % 8);
+      }
+    }
+    before = k;
+    kernel.open(k.jobs, 2);
+    kernel.open(k.jobs + 2, 1);
+    assert_true(k.jobs[1].ok);
+    for (size_t i = 0; i < 3; i += 2) {
+      assert_false(k.jobs[i].ok);
+      assert_memory_equal(before.slots[i], k.slots[i], CMT_FRAME_SLOT);
+    }
+  }
+}
+
 static void kernel_passes_its_self_test(void **state) {
   (void)state;
   assert_true(cmt__aead_self_test(&kernel));
@@ -120,49 +155,126 @@ static void one_tag(const uint8_t key[32], const uint8_t *cipher,
                    crypto_onetimeauth_poly1305(tag, input, sizeof input, key));
 }
 
-/* |groups| groups whose lanes hold |keys| and |slots|, each tag as libsodium
-   has it. */
-static void assert_tags(group *g, int groups, frames *k,
-                        const uint8_t keys[][32], const char *what) {
-  for (int i = 0; i < groups * LANES; i++) {
-    k->jobs[i].slot = k->slots[i];
-    g[i / LANES].jobs[i % LANES] = &k->jobs[i];
-    memcpy(g[i / LANES].edges.key[i % LANES], keys[i], 32);
-  }
-  for (int i = 0; i < groups; i += GROUPS) {
-    authenticate_groups(&g[i], groups - i < GROUPS ? groups - i : GROUPS);
-  }
-  for (int i = 0; i < groups * LANES; i++) {
-    uint8_t tag[16];
+/* Frames of a test that chooses their one-time keys. */
+enum { KEYED = 16 };
 
-    one_tag(keys[i], k->slots[i], tag);
-    if (memcmp(tag, g[i / LANES].tags[i % LANES], sizeof tag) != 0) {
-      fail_msg("%s: the tag of lane %d differs", what, i);
-    }
+typedef struct keyed {
+  frames frames;
+  uint8_t keys[KEYED][CMT__CHACHA_BLOCK]; /* Their first halves. */
+} keyed;
+
+static void keyed_init(keyed *k) {
+  for (size_t i = 0; i < FRAMES_MAX; i++) {
+    k->frames.jobs[i] = (cmt__aead_job){
+      .key = k->frames.keys[i],
+      .counter = i,
+      .slot = k->frames.slots[i],
+    };
   }
 }
+
+static void assert_tag(const keyed *k, int i, const uint8_t *tag,
+                       const char *what) {
+  uint8_t expected[CMT__AEAD_TAG];
+
+  one_tag(k->keys[i], k->frames.slots[i], expected);
+  if (memcmp(expected, tag, sizeof expected) != 0) {
+    fail_msg("%s: the tag of frame %d differs", what, i);
+  }
+}
+
+/* Each way that a frame takes into Poly1305 has instructions of its own. */
+static void assert_tags_opening_pairs(keyed *k) {
+  static scratch s;
+
+  for (int i = 0; i < KEYED; i += 2) {
+    frame_pair *p = &s.pairs[0];
+
+    pair_start(p, &k->frames.jobs[i], k->keys + i);
+    open_pair(&s, p);
+    assert_tag(k, i, p->tags[0], "opened in a pair");
+    assert_tag(k, i + 1, p->tags[1], "opened in a pair");
+  }
+}
+
+/* The pair before is taken in while another is encrypted. */
+static void assert_tags_sealing_pairs(keyed *k) {
+  static const uint8_t no_keys[2][CMT__CHACHA_BLOCK];
+  static frame_pair now, before;
+
+  for (int i = 0; i < KEYED; i += 2) {
+    pair_start(&before, &k->frames.jobs[i], k->keys + i);
+    pair_start(&now, &k->frames.jobs[KEYED], no_keys);
+    seal_pair(&now, &before);
+    pair_end(&before);
+    assert_tag(k, i, before.tags[0], "sealed in a pair");
+    assert_tag(k, i + 1, before.tags[1], "sealed in a pair");
+  }
+}
+
+static void assert_tags_alone(keyed *k) {
+  static scratch s;
+
+  for (int i = 0; i < KEYED; i++) {
+    frame_pair *p = &s.pairs[0];
+
+    mac_start(&p->macs[0], k->keys[i], k->frames.slots[i]);
+    open_rest(&s, &k->frames.jobs[i], p);
+    assert_tag(k, i, p->tags[0], "alone");
+  }
+}
+
+#ifdef CMT__FRAME_GROUPS_H
+static void assert_tags_in_groups(keyed *k, int groups) {
+  static group g[GROUPS];
+
+  for (int i = 0; i < groups * GROUP; i++) {
+    g[i / GROUP].jobs[i % GROUP] = &k->frames.jobs[i];
+    memcpy(g[i / GROUP].edges.key[i % GROUP], k->keys[i], 32);
+  }
+  authenticate_groups(g, groups);
+  for (int i = 0; i < groups * GROUP; i++) {
+    assert_tag(k, i, g[i / GROUP].tags[i % GROUP], "in a group");
+  }
+}
+
+static void assert_tags(keyed *k) {
+  assert_tags_in_groups(k, 1);
+  assert_tags_in_groups(k, GROUPS);
+  assert_tags_opening_pairs(k);
+  assert_tags_sealing_pairs(k);
+  assert_tags_alone(k);
+}
+#else
+static void assert_tags(keyed *k) {
+  assert_tags_opening_pairs(k);
+  assert_tags_sealing_pairs(k);
+  assert_tags_alone(k);
+}
+#endif
 
 /* Every r of a few at the limits of what clamping leaves, and every pad, with
    frames of zeros, of ones, and with one block of each among the other. */
 static void tags_hold_with_extreme_keys(void **state) {
   static const uint8_t bytes[] = {0x00, 0x01, 0x80, 0xfc, 0xff};
-  static frames k;
-  static group g[2];
-  uint8_t keys[2 * LANES][32];
+  static keyed k;
   uint64_t random = 1;
 
   (void)state;
+  keyed_init(&k);
   for (size_t round = 0; round < 200; round++) {
-    for (int i = 0; i < 2 * LANES; i++) {
-      memset(keys[i], bytes[frames_random(&random) % sizeof bytes], 16);
-      memset(keys[i] + 16, bytes[frames_random(&random) % sizeof bytes], 16);
-      keys[i][frames_random(&random) % 16] = (uint8_t)frames_random(&random);
-      memset(k.slots[i], bytes[frames_random(&random) % sizeof bytes],
+    for (int i = 0; i < KEYED; i++) {
+      uint8_t *key = k.keys[i], *slot = k.frames.slots[i];
+
+      memset(key, bytes[frames_random(&random) % sizeof bytes], 16);
+      memset(key + 16, bytes[frames_random(&random) % sizeof bytes], 16);
+      key[frames_random(&random) % 16] = (uint8_t)frames_random(&random);
+      memset(slot, bytes[frames_random(&random) % sizeof bytes],
              CMT_FRAME_PLAIN);
-      memset(k.slots[i] + 16 * (frames_random(&random) % 64),
+      memset(slot + 16 * (frames_random(&random) % 64),
              bytes[frames_random(&random) % sizeof bytes], 16);
     }
-    assert_tags(g, 1 + (int)(round % 2), &k, keys, "extreme keys");
+    assert_tags(&k);
   }
 }
 
@@ -181,30 +293,31 @@ static void frame_near_modulus(uint8_t *cipher, int distance, size_t first,
 }
 
 static void tags_hold_around_the_modulus(void **state) {
-  static frames k;
-  static group g[2];
-  uint8_t keys[2 * LANES][32] = {{0}}, tag[16];
+  static keyed k;
+  uint8_t tag[CMT__AEAD_TAG];
   int distance = -40;
 
   (void)state;
-  for (int i = 0; i < 2 * LANES; i++) {
-    keys[i][0] = 1;
+  keyed_init(&k);
+  for (int i = 0; i < KEYED; i++) {
+    k.keys[i][0] = 1;
   }
   /* The modulus itself leaves nothing, and what is next to it one. */
-  frame_near_modulus(k.slots[0], 0, 0, 1);
-  one_tag(keys[0], k.slots[0], tag);
+  frame_near_modulus(k.frames.slots[0], 0, 0, 1);
+  one_tag(k.keys[0], k.frames.slots[0], tag);
   test_assert_hex("00000000000000000000000000000000", tag, sizeof tag);
-  frame_near_modulus(k.slots[0], 1, 0, 1);
-  one_tag(keys[0], k.slots[0], tag);
+  frame_near_modulus(k.frames.slots[0], 1, 0, 1);
+  one_tag(k.keys[0], k.frames.slots[0], tag);
   test_assert_hex("01000000000000000000000000000000", tag, sizeof tag);
   while (distance < 40) {
-    for (int i = 0; i < 2 * LANES; i++) {
+    for (int i = 0; i < KEYED; i++) {
       size_t first = (size_t)(distance + 40) % 64;
 
-      frame_near_modulus(k.slots[i], distance++, first, (first + 7) % 64);
-      memset(keys[i] + 16, i % 2 == 0 ? 0 : 0xff, 16);
+      frame_near_modulus(k.frames.slots[i], distance++, first,
+                         (first + 7) % 64);
+      memset(k.keys[i] + 16, i % 2 == 0 ? 0 : 0xff, 16);
     }
-    assert_tags(g, 2, &k, keys, "around the modulus");
+    assert_tags(&k);
   }
 }
 
@@ -220,6 +333,7 @@ static int test_kernel(bool runs, const char *needs) {
     cmocka_unit_test(kernel_equals_libsodium),
     cmocka_unit_test(kernel_equals_openssl),
     cmocka_unit_test(kernel_refuses_any_changed_bit),
+    cmocka_unit_test(kernel_refuses_any_changed_bit_of_few),
     cmocka_unit_test(tags_hold_with_extreme_keys),
     cmocka_unit_test(tags_hold_around_the_modulus),
   };
