@@ -36,7 +36,7 @@ ALLOWED = (
     r"crypto_auth_hmacsha256_(init|update|final)",
     r"crypto_hash_sha256", r"crypto_scalarmult_curve25519(_base)?",
     r"crypto_sign_(detached|verify_detached|seed_keypair)",
-    r"sodium_(bin2hex|memcmp|memzero)",
+    r"sodium_(bin2hex|memcmp|memzero)", r"crypto_verify_16",
 )
 
 # What the defaults of an environment call besides, which lie in the archive of
