@@ -256,6 +256,11 @@ static void on_timer(cmt__timer *t) {
 /* A probe meets whoever is there. */
 static bool has_id(const cmt_dial *d) { return d->addr.id.text[0] != '\0'; }
 
+/* Without an id in the dial, whoever proves one is the node. */
+static bool is_of_node(const cmt_dial *d, const cmt_node_id *id) {
+  return id != NULL && (!has_id(d) || cmt_node_id_equal(id, &d->addr.id));
+}
+
 static void session_on_connect(void *arg, cmt_err err) {
   cmt__attempt *a = arg;
   uint64_t now_ns = cmt__loop_now(a->dial->sw->loop);
@@ -288,8 +293,7 @@ static bool is_of_address(const cmt__attempt *a, const cmt_why *why,
   cmt_err_class blame = cmt_err_class_of(why->err);
 
   return a->dial->state == CMT_DIAL_HANDSHAKE && blame != CMT_CLASS_CALLER &&
-         blame != CMT_CLASS_LOCAL &&
-         (id == NULL || !cmt_node_id_equal(id, &a->dial->addr.id));
+         blame != CMT_CLASS_LOCAL && !is_of_node(a->dial, id);
 }
 
 /* A persistent dial goes on within its attempt when another node was found.

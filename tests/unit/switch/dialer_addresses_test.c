@@ -6,6 +6,8 @@
 #include "loop_user.h"
 #include "node.h"
 
+#include "switch/dial.h"
+
 #include <stdio.h>
 
 typedef struct fixture {
@@ -208,6 +210,35 @@ static void the_node_itself_ends_the_attempt(void **state) {
   assert_string_equal("rejected outbound node_info CMT_EINCOMPATIBLE\n",
                       test_node_log(&f->a));
   assert_string_equal("2", dialed_hosts(f, 0));
+}
+
+/* Without an id whoever proves one is meant, as for a probe; here it hangs up,
+   since it has banned us. */
+static void any_node_ends_an_attempt_without_an_id(void **state) {
+  fixture *f = *state;
+  cmt_net_addr at = {.host = "b.test", .port = 26656};
+  cmt_dial_options o;
+  cmt_dial *dial;
+  cmt_node_id a, b;
+  cmt_ban ban;
+
+  is_named(f, "10.0.0.2,10.0.0.3");
+  test_node_start(&f->a);
+  test_node_start(&f->b);
+  test_node_start(&f->c);
+  cmt_switch_get_id(f->a.sw, &a);
+  cmt_switch_get_id(f->b.sw, &b);
+  cmt_ban_init(&ban);
+  memcpy(ban.subject, a.text, sizeof a.text);
+  assert_cmt(CMT_OK, cmt_switch_ban(f->b.sw, &ban, NULL));
+  cmt_dial_options_init(&o);
+  assert_cmt(CMT_OK, cmt__switch_dial_at(f->a.sw, &at, &o, &dial, NULL));
+  test_loop_run_until_idle(f->w.loop);
+  assert_string_equal("rejected outbound node_info CMT_ERESET\n",
+                      test_node_log(&f->a));
+  assert_string_equal(b.text, f->a.blamed.text);
+  assert_string_equal("2", dialed_hosts(f, 0));
+  cmt_dial_cancel(dial);
 }
 
 /* ---- no node ---- */
@@ -434,6 +465,7 @@ int main(void) {
     TEST(a_dial_that_is_not_persistent_moves_on_too),
     TEST(wrong_ids_alone_are_one_outcome),
     TEST(the_node_itself_ends_the_attempt),
+    TEST(any_node_ends_an_attempt_without_an_id),
     TEST(silence_at_the_first_address),
     TEST(a_hang_up_at_the_first_address),
     TEST(another_protocol_at_the_first_address),
