@@ -279,6 +279,7 @@ static bool timer_enter(cmt__calls *c, cmt_timer *t, cmt_err status) {
     t->internal.owner = c;
     NUMBER(t, STATE) = TOLD;
     NUMBER(t, STATUS) = (uint64_t)status;
+    CMT__MARK_IF(c->event_timers.first != NULL, timer_events_wait);
     list_append(&c->event_timers, t);
     cmt__mailbox_offer(c->mailbox, &c->timer_events);
   }

@@ -83,8 +83,7 @@ bool check_is_kept(const sim_peer *p);
 void check_evicted(sim_peer *p);
 
 /* check_calls.c: outcomes of dials, timers and posts. */
-void check_dial_outcome(const sim_dialed *d, const cmt_dial *dial,
-                        const cmt_dial_outcome *o);
+void check_dial_outcome(const sim_dialed *d, const cmt_dial_outcome *o);
 /* The application of |n| has cancelled |count| dials of a node id without a
    handle, of the |listed| that there were; |left| are listed. */
 void check_forgotten(sim_node *n, size_t target, size_t listed, size_t count,

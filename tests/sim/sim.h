@@ -171,7 +171,7 @@ struct sim_request {
   bool waits, again; /* Sent from its own callback. */
 };
 
-/* Takes the events of a mailbox.  Without a peer in |ev| it is idle. */
+/* Takes the events of a mailbox.  It is idle when |ev| is none. */
 typedef struct sim_worker {
   cmt_mailbox_event ev;
   uint64_t until_ns; /* When its task ends. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* Timers and posts of applications: set, set anew and cancelled from their own
-   thread, from the middle of an iteration, and from inside their callbacks. */
+   thread, from the middle of an iteration, and from inside their callbacks.
+   Where events come to a mailbox, every other one has no callback. */
 
 #include "check.h"
 
@@ -11,6 +12,20 @@ enum { AGAIN_ONE_IN = 3 };
 
 static sim_rng *rng_of(const sim_node *n) {
   return &n->sim->habit_rng[SIM_CALLS];
+}
+
+static bool is_event(const sim_node *n, size_t index) {
+  return index % 2 == 0 && sim_events_come_to(n);
+}
+
+/* What the node has worked, without the rest of the tasks that a worker is at:
+   an event waits for the rest of those. */
+static uint64_t worked_ns(const sim_node *n, bool of_event) {
+  uint64_t now_ns = sim_net_now(n->sim->net), end_ns = sim_node_work_end(n);
+  uint64_t rest_ns = end_ns > now_ns ? end_ns - now_ns : 0;
+
+  return of_event ? sim_node_slow_ns(n) - cmt__min64(rest_ns, n->slow_ns)
+                  : sim_node_busy_ns(n);
 }
 
 /* ---- timers ---- */
@@ -32,7 +47,7 @@ static void set(sim_timer *t) {
   if (err == CMT_OK) {
     t->set = true;
     t->due_ns = cmt__after(now_ns, after_ns);
-    t->busy_ns = sim_node_busy_ns(n);
+    t->busy_ns = worked_ns(n, t->is_event);
   }
 }
 
@@ -47,7 +62,7 @@ static void cancel(sim_timer *t) {
   t->set = false;
 }
 
-static void on_timer(void *arg, cmt_err status) {
+void sim_calls_timer(void *arg, cmt_err status) {
   sim_timer *t = arg;
 
   sim_trace(t->node->sim->net, "n%u: timer %zu: %s", t->node->index, t->index,
@@ -82,11 +97,11 @@ static void post(sim_post *p) {
     p->waits = true;
     p->number = ++n->habits.post_serial;
     p->posted_ns = sim_net_now(n->sim->net);
-    p->busy_ns = sim_node_busy_ns(n);
+    p->busy_ns = worked_ns(n, p->is_event);
   }
 }
 
-static void on_post(void *arg, cmt_err status) {
+void sim_calls_post(void *arg, cmt_err status) {
   sim_post *p = arg;
 
   sim_trace(p->node->sim->net, "n%u: post %zu%s: %s", p->node->index, p->index,
@@ -125,7 +140,8 @@ static void post_to_peer(sim_node *n) {
   p->posts[i].node = n;
   p->posts[i].peer = p;
   p->posts[i].index = i;
-  p->posts[i].post.cb = on_post;
+  p->posts[i].is_event = is_event(n, i);
+  p->posts[i].post.cb = p->posts[i].is_event ? NULL : sim_calls_post;
   p->posts[i].post.arg = &p->posts[i];
   post(&p->posts[i]);
 }
@@ -163,14 +179,16 @@ void sim_calls_init(sim *s) {
     for (size_t k = 0; k < SIM_TIMERS; k++) {
       sim_timer *t = &n->habits.timers[k];
 
-      *t = (sim_timer){.node = n, .index = k};
-      t->timer = (cmt_timer){.cb = on_timer, .arg = t};
+      *t = (sim_timer){.node = n, .index = k, .is_event = is_event(n, k)};
+      t->timer.cb = t->is_event ? NULL : sim_calls_timer;
+      t->timer.arg = t;
     }
     for (size_t k = 0; k < SIM_POSTS; k++) {
       sim_post *p = &n->habits.posts[k];
 
-      *p = (sim_post){.node = n, .index = k};
-      p->post = (cmt_post){.cb = on_post, .arg = p};
+      *p = (sim_post){.node = n, .index = k, .is_event = is_event(n, k)};
+      p->post.cb = p->is_event ? NULL : sim_calls_post;
+      p->post.arg = p;
     }
   }
 }

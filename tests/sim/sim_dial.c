@@ -15,15 +15,21 @@ static sim_node *any_node(sim *s) {
 
 /* ---- with a handle ---- */
 
-static void on_outcome(void *arg, cmt_dial *dial, const cmt_dial_outcome *o) {
-  sim_dialed *d = arg;
-
+void sim_dial_tell(sim_dialed *d, const cmt_dial_outcome *o) {
   sim_trace(d->node->sim->net, "n%u: attempt %llu at %zu: %s", d->node->index,
             (unsigned long long)o->attempt, d->target,
             cmt_err_name(o->why.err));
-  check_dial_outcome(d, dial, o);
+  check_dial_outcome(d, o);
   d->attempts = o->attempt;
   d->ended = !o->redials;
+}
+
+static void on_outcome(void *arg, cmt_dial *dial, const cmt_dial_outcome *o) {
+  sim_dialed *d = arg;
+
+  CHECK(d->node->sim, CHECK_DIAL, dial == d->dial,
+        "n%u hears of a dial with the handle of another", d->node->index);
+  sim_dial_tell(d, o);
 }
 
 static sim_dialed *dialed_new(sim_node *n, size_t target, bool for_ever) {
@@ -51,6 +57,10 @@ static bool takes_handle(sim *s) {
   return s->has_habit[SIM_CANCELS] && sim_one_in(&s->habit_rng[SIM_CANCELS], 2);
 }
 
+static sim_rng *events_rng(sim_node *n) {
+  return &n->sim->habit_rng[SIM_EVENTS];
+}
+
 /* The outcomes of a dial in |*o| come to the application; NULL: they do not. */
 static sim_dialed *listen(sim_node *n, const sim_target *t, bool for_ever,
                           cmt_dial_options *o) {
@@ -58,7 +68,8 @@ static sim_dialed *listen(sim_node *n, const sim_target *t, bool for_ever,
 
   if (takes_handle(n->sim)) {
     d = dialed_new(n, (size_t)(t - n->targets), for_ever);
-    o->on_outcome = on_outcome;
+    d->is_event = sim_events_come_to(n) && sim_one_in(events_rng(n), 2);
+    o->on_outcome = d->is_event ? NULL : on_outcome;
     o->arg = d;
   }
   return d;

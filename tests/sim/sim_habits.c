@@ -27,6 +27,7 @@ void sim_habits_init(sim *s) {
       sim_one_in(&s->habit_rng[h], ONE_IN) && !s->without->habit[h];
   }
   sim_admission_init(s);
+  sim_events_init(s);
   sim_calls_init(s);
 }
 
@@ -51,6 +52,7 @@ void sim_habits_up(sim_node *n) {
 void sim_habits_down(sim_node *n) {
   sim_habits *h = &n->habits;
 
+  sim_events_drain(n);
   check_calls_over(n);
   while (h->dialed != NULL) {
     sim_dialed *d = h->dialed;

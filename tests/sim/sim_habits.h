@@ -23,7 +23,8 @@ struct sim_peer;
   X(EVICTION, "lets newcomers replace peers")                                  \
   X(CANCELS, "cancels dials")                                                  \
   X(CALLS, "sets timers and posts")                                            \
-  X(FORGETS, "cancels all dials of a node id that it keeps no handle of")
+  X(FORGETS, "cancels all dials of a node id that it keeps no handle of")      \
+  X(EVENTS, "receives timers, posts and outcomes as events")
 
 typedef enum sim_habit {
 #define X(name, text) SIM_##name,
@@ -74,6 +75,7 @@ typedef struct sim_dialed {
   size_t target;
   cmt_dial *dial; /* NULL: it was cancelled. */
   bool for_ever, ended;
+  bool is_event;     /* Its outcomes are events. */
   uint64_t attempts; /* How many were reported. */
 } sim_dialed;
 
@@ -83,6 +85,7 @@ typedef struct sim_timer {
   cmt_timer timer;
   struct sim_node *node;
   size_t index;
+  bool is_event; /* It has no callback. */
   bool set;
   uint64_t due_ns; /* Not before. */
   uint64_t busy_ns;
@@ -93,6 +96,7 @@ typedef struct sim_post {
   struct sim_node *node;
   struct sim_peer *peer; /* NULL: of the switch. */
   size_t index;
+  bool is_event; /* It has no callback. */
   bool waits;
   uint64_t number; /* In the order of the posts of its node. */
   uint64_t posted_ns, busy_ns;
@@ -110,7 +114,8 @@ typedef struct sim_habits {
   sim_timer timers[SIM_TIMERS];
   sim_post posts[SIM_POSTS];
   uint64_t post_serial,
-    post_last; /* The last one set, and the last that ran. */
+    post_last,       /* The last one set, and the last that ran, */
+    post_event_last; /* or that came as an event. */
 } sim_habits;
 
 const char *sim_habit_text(sim_habit h);
@@ -138,9 +143,23 @@ void sim_admission_greet(struct sim_peer *p);
 /* sim_dial.c: dials. */
 void sim_dial_cancel_any(struct sim *s);
 void sim_dial_forget(struct sim *s);
+void sim_dial_tell(sim_dialed *d, const cmt_dial_outcome *o);
 
 /* sim_calls.c: timers and posts. */
 void sim_calls_init(struct sim *s);
 void sim_calls_act(struct sim *s);
+void sim_calls_timer(void *timer_arg, cmt_err status);
+void sim_calls_post(void *post_arg, cmt_err status);
+
+/* sim_events.c: what a mailbox has beside the events of peers. */
+
+/* Draws the reactor of each node whose mailbox receives them. */
+void sim_events_init(struct sim *s);
+bool sim_events_come_to(const struct sim_node *n);
+/* A worker of |n| has taken |ev|, which is not of an inbox. */
+void sim_events_receive(struct sim_node *n, const cmt_mailbox_event *ev);
+/* The switch of |n| has finished: ends the events that are out,
+   and receives what its mailbox still has. */
+void sim_events_drain(struct sim_node *n);
 
 #endif

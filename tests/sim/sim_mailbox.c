@@ -22,26 +22,47 @@ static void call_reactor(sim_node *n, size_t reactor,
   }
 }
 
-/* No peer ever has two events out. */
+static bool is_out(const sim_worker *w) { return w->ev.internal != NULL; }
+
+/* No inbox ever has two events out. */
 static void check_alone(sim_node *n, size_t reactor, const sim_worker *w) {
   for (size_t i = 0; i < n->worker_count[reactor]; i++) {
     const sim_worker *o = &n->workers[reactor][i];
 
-    CHECK(n->sim, CHECK_LIFE, o == w || o->ev.peer != w->ev.peer,
+    CHECK(n->sim, CHECK_LIFE,
+          o == w || w->ev.source != NULL || o->ev.internal != w->ev.internal,
           "n%u, reactor %zu: two events of a peer are out at once", n->index,
           reactor);
   }
+}
+
+/* So that other events wait, and are cancelled meanwhile. */
+static bool event_takes_long(sim_node *n, const sim_worker *w) {
+  return w->ev.source != NULL && !n->sim->calm &&
+         !n->sim->without->fault[SIM_LONG_WORK] &&
+         sim_one_in(&n->sim->habit_rng[SIM_EVENTS], 3);
+}
+
+/* How long the task takes; 0: it ends at once. */
+static uint64_t draw_long(sim_node *n, const sim_worker *w) {
+  if (sim_fault_now(n->sim->net, SIM_LONG_WORK)) {
+    return sim_spread(&n->sim->rng, 1000, LONG_MAX_NS);
+  }
+  return event_takes_long(n, w)
+           ? 1 + sim_below(&n->sim->habit_rng[SIM_EVENTS], LONG_MAX_NS)
+           : 0;
 }
 
 /* True: there was something to do. */
 static bool work(sim_node *n, size_t reactor, sim_worker *w) {
   sim_net *net = n->sim->net;
   cmt_mailbox *m = cmt_switch_mailbox(n->sw, n->names[reactor]);
+  uint64_t long_ns;
 
-  if (w->ev.peer != NULL && sim_net_now(net) < w->until_ns) {
+  if (is_out(w) && sim_net_now(net) < w->until_ns) {
     return false;
   }
-  if (w->ev.peer != NULL) {
+  if (is_out(w)) {
     cmt_mailbox_done(m, &w->ev);
     return true;
   }
@@ -50,12 +71,14 @@ static bool work(sim_node *n, size_t reactor, sim_worker *w) {
     return false;
   }
   check_alone(n, reactor, w);
-  call_reactor(n, reactor, &w->ev);
+  if (w->ev.source != NULL) {
+    sim_events_receive(n, &w->ev);
+  } else {
+    call_reactor(n, reactor, &w->ev);
+  }
   if (n->sim->crowd.slow && n->sim->crowd.at == n) {
     w->until_ns = sim_net_now(net) + SLOW_NS;
-  } else if (sim_fault_now(net, SIM_LONG_WORK)) {
-    uint64_t long_ns = sim_spread(&n->sim->rng, 1000, LONG_MAX_NS);
-
+  } else if ((long_ns = draw_long(n, w)) > 0) {
     w->until_ns = sim_net_now(net) + long_ns;
     n->slow_ns += long_ns;
     sim_trace(net, "n%u: reactor %zu works for %llu us", n->index, reactor,
@@ -88,7 +111,7 @@ static void look_at_work(const sim_node *n, uint64_t *first_ns,
     for (size_t i = 0; i < n->worker_count[r]; i++) {
       const sim_worker *w = &n->workers[r][i];
 
-      if (w->ev.peer != NULL) {
+      if (is_out(w)) {
         *first_ns = cmt__min64(*first_ns, w->until_ns);
         *last_ns = cmt__max64(*last_ns, w->until_ns);
       }

@@ -3,6 +3,7 @@
 /* Events in place of callbacks, several in one call, and mailboxes that are
    given up, in virtual time. */
 
+#include "marks.h"
 #include "node.h"
 
 #include "switch/state.h"
@@ -367,6 +368,7 @@ static void a_timer_whose_event_waits_is_cancelled_and_moved(void **state) {
 static void the_end_of_the_switch_is_reported_by_events(void **state) {
   fixture *f = *state;
   cmt_timer t[2] = {{.arg = &t[0]}, {.arg = &t[1]}};
+  uint64_t before = test_mark("timer_events_wait");
   cmt_mailbox_event ev;
 
   test_node_start(&f->b);
@@ -375,6 +377,7 @@ static void the_end_of_the_switch_is_reported_by_events(void **state) {
   assert_cmt(CMT_OK, cmt_switch_timer(f->b.sw, &t[1], CMT_NEVER));
   cmt_switch_stop(f->b.sw, 0);
   run_until_idle(f);
+  assert_mark("timer_events_wait", before, 1);
   take_one(f, CMT_EVENT_TIMER, CMT_ECANCELED);
   assert_true(cmt_switch_timer_cancel(f->b.sw, &t[0]) ||
               cmt_switch_timer_cancel(f->b.sw, &t[1]));
