@@ -47,6 +47,9 @@ typedef struct cmt_conn_options {
   cmt_conn_group *group;                                 /**< As there. */
   void (*wake)(void *arg);                               /**< As there. */
   void *wake_arg;
+  /** The public-key operations of the handshake run in cmt_conn_compute()
+      alone, and in no other call. */
+  bool defer_compute;
 } cmt_conn_options;
 
 #define cmt_conn_options_init(o) cmt_conn_options_init_sized((o), sizeof *(o))
@@ -112,9 +115,18 @@ CMT_API bool cmt_conn_has_input(const cmt_conn *c);
 CMT_API bool cmt_conn_borrows(const cmt_conn *c);
 
 /** Copies the bytes that are left, so that the memory passed to cmt_conn_recv()
-    may be reused before their events are pulled.  Only for a connection that is
-    up.  CMT_OK; CMT_ENOMEM: nothing changed; CMT_EINVAL: it is not up. */
+    may be reused before their events are pulled.  CMT_OK; CMT_ENOMEM: nothing
+    changed; CMT_EINVAL: it is not up, and no public-key operation waits. */
 CMT_API CMT_NODISCARD cmt_err cmt_conn_keep(cmt_conn *c);
+
+/** True while a public-key operation of a connection with |defer_compute|
+   waits; what the bytes behind it cause comes after it. */
+CMT_API bool cmt_conn_wants_compute(const cmt_conn *c);
+
+/** Runs one public-key operation, if one waits: the ephemeral key pair, the key
+    agreement, the signature or the verification, each 20 to 60 us.  Events and
+    output may follow. */
+CMT_API void cmt_conn_compute(cmt_conn *c);
 
 /** Declares that the stream is not read by choice from |now_ns| on; calls are
     not counted.  Meanwhile no timeout of the other side runs, and an

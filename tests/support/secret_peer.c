@@ -88,16 +88,10 @@ static void sink_append(secret_sink *sink, cmt_bytes data) {
   sink->len += data.len;
 }
 
-cmt_err secret_feed(cmt_secret_conn *s, cmt_bytes data, secret_sink *sink) {
-  uint8_t *copy = malloc(data.len > 0 ? data.len : 1);
+static cmt_err events_gather(cmt_secret_conn *s, secret_sink *sink) {
   cmt_secret_conn_event e;
   cmt_err ended = CMT_OK;
 
-  assert_non_null(copy);
-  if (data.len > 0) {
-    memcpy(copy, data.base, data.len);
-  }
-  assert_cmt(CMT_OK, cmt_secret_conn_recv(s, copy, data.len));
   while (cmt_secret_conn_next_event(s, &e)) {
     assert_cmt(CMT_OK, ended);
     ended = e.err;
@@ -106,6 +100,28 @@ cmt_err secret_feed(cmt_secret_conn *s, cmt_bytes data, secret_sink *sink) {
     if (e.kind == CMT_SECRET_CONN_DATA) {
       sink_append(sink, e.data);
     }
+  }
+  return ended;
+}
+
+cmt_err secret_feed(cmt_secret_conn *s, cmt_bytes data, secret_sink *sink) {
+  uint8_t *copy = malloc(data.len > 0 ? data.len : 1);
+  cmt_bytes none = {0};
+  cmt_err ended;
+
+  assert_non_null(copy);
+  if (data.len > 0) {
+    memcpy(copy, data.base, data.len);
+  }
+  assert_cmt(CMT_OK, cmt_secret_conn_recv(s, copy, data.len));
+  ended = events_gather(s, sink);
+  while (cmt__secret_conn_wants_compute(s)) {
+    assert_true(secret_conn_defers);
+    if (cmt__secret_conn_keep(s, &none, (cmt_bytes){0}) == CMT_OK) {
+      memset(copy, 0xee, data.len);
+    }
+    cmt__secret_conn_compute(s);
+    ended = events_gather(s, sink);
   }
   free(copy);
   return ended;
@@ -121,6 +137,39 @@ static void entropy_fixed(void *arg, void *out, size_t len) {
   memcpy(out, arg, len);
 }
 
+bool secret_conn_defers;
+
+int secret_conn_defer(void **state) {
+  (void)state;
+  secret_conn_defers = true;
+  return 0;
+}
+
+int secret_conn_do_not_defer(void **state) {
+  (void)state;
+  secret_conn_defers = false;
+  return 0;
+}
+
+static cmt_err conn_new_deferring(const cmt_env *env, const cmt_node_key *key,
+                                  cmt_secret_conn **out) {
+  cmt__secret_pool *pool = cmt__secret_pool_new(env, sizeof *pool);
+  cmt_err err;
+
+  if (pool == NULL) {
+    return CMT_ENOMEM;
+  }
+  err = cmt__secret_conn_new(pool, key, true, out);
+  cmt__secret_pool_unref(pool);
+  if (err == CMT_OK) {
+    assert_int_equal(0, cmt_secret_conn_output(*out).len);
+    assert_true(cmt__secret_conn_wants_compute(*out));
+    cmt__secret_conn_compute(*out);
+    assert_false(cmt__secret_conn_wants_compute(*out));
+  }
+  return err;
+}
+
 cmt_secret_conn *secret_conn_with(test_env *t, const uint8_t eph_secret[32],
                                   const cmt_node_key *key) {
   uint8_t copy[32];
@@ -131,7 +180,8 @@ cmt_secret_conn *secret_conn_with(test_env *t, const uint8_t eph_secret[32],
   memcpy(copy, eph_secret, sizeof copy);
   env.entropy = entropy_fixed;
   env.entropy_arg = copy;
-  err = cmt_secret_conn_new(&env, key, &s);
+  err = secret_conn_defers ? conn_new_deferring(&env, key, &s)
+                           : cmt_secret_conn_new(&env, key, &s);
   assert_cmt(s != NULL ? CMT_OK : CMT_ENOMEM, err);
   return s;
 }

@@ -51,6 +51,17 @@ typedef struct secret_sink {
 cmt_err secret_feed(cmt_secret_conn *s, cmt_bytes data, secret_sink *sink);
 void secret_sink_fini(secret_sink *sink);
 
+/* Whether secret_conn_with() makes connections that defer their public-key
+   operations.  Then it runs the first one, and secret_feed() the others, each
+   after the bytes given were copied and overwritten. */
+extern bool secret_conn_defers;
+
+/* |test| once more, with that. */
+#define SECRET_DEFERRED_TEST(test)                                             \
+  { #test "_deferred", test, secret_conn_defer, secret_conn_do_not_defer, NULL }
+int secret_conn_defer(void **state);
+int secret_conn_do_not_defer(void **state);
+
 /* A connection with the given ephemeral secret, and the key it signs with. */
 cmt_secret_conn *secret_conn_with(test_env *t, const uint8_t eph_secret[32],
                                   const cmt_node_key *key);

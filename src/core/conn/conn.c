@@ -73,7 +73,8 @@ static cmt_err parts_new(cmt_conn *c, const cmt_conn_options *o) {
   cmt_err err = conn_handshake_new(c, o);
 
   if (err == CMT_OK) {
-    err = cmt__secret_conn_new(&c->group->pool, o->key, &c->secret);
+    err = cmt__secret_conn_new(&c->group->pool, o->key, o->defer_compute,
+                               &c->secret);
   }
   return err;
 }
@@ -470,6 +471,12 @@ cmt_conn_progress cmt_conn_get_progress(const cmt_conn *c) {
     [CMT__SECRET_UP] = CMT_CONN_AUTHENTICATED,
   };
 
-  return cmt_secret_conn_has_ended(c->secret) ? CMT_CONN_SILENT
-                                              : progress[c->secret->state];
+  if (cmt_secret_conn_has_ended(c->secret)) {
+    return CMT_CONN_SILENT;
+  }
+  /* Their key has arrived, and waits for the key agreement. */
+  return c->secret->state == CMT__SECRET_KEYS &&
+             cmt__secret_conn_op_waits(c->secret)
+           ? CMT_CONN_KEYED
+           : progress[c->secret->state];
 }

@@ -104,6 +104,8 @@ cmt_err cmt__conn_options_check_own(const cmt_conn_options *o, cmt_why *why) {
     fault = "node_info is not set";
   } else if (!cmt__is_bool(&o->any_network)) {
     fault = "any_network is neither true nor false";
+  } else if (!cmt__is_bool(&o->defer_compute)) {
+    fault = "defer_compute is neither true nor false";
   }
   if (fault != NULL) {
     return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT, "%s", fault);

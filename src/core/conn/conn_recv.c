@@ -34,7 +34,7 @@ static cmt_err input_keep(cmt_conn *c, cmt_bytes more) {
 }
 
 cmt_err cmt_conn_keep(cmt_conn *c) {
-  if (c->state != CMT__CONN_UP) {
+  if (c->state != CMT__CONN_UP && !cmt_conn_wants_compute(c)) {
     return CMT_EINVAL;
   }
   return cmt_conn_borrows(c) ? input_keep(c, (cmt_bytes){0}) : CMT_OK;
@@ -89,6 +89,16 @@ bool cmt_conn_has_input(const cmt_conn *c) {
 }
 
 bool cmt_conn_has_ended(const cmt_conn *c) { return c->ended; }
+
+bool cmt_conn_wants_compute(const cmt_conn *c) {
+  return !c->ended && cmt__secret_conn_wants_compute(c->secret);
+}
+
+void cmt_conn_compute(cmt_conn *c) {
+  if (!c->ended) {
+    cmt__secret_conn_compute(c->secret);
+  }
+}
 
 /* The other side has proved its key. */
 static void authenticated(cmt_conn *c) {

@@ -5,7 +5,8 @@
    before (|scratch|), and the rest of the input (|input|).  While an opened
    frame stands in |scratch|, |scratch_len| is 0.  The input is the caller's
    memory, or a copy in |kept| when the caller needed that memory before the
-   input was used up.  Each frame counter seals or opens one frame, and none
+   input was used up.  Bytes behind those that require a public-key operation
+   wait for it.  Each frame counter seals or opens one frame, and none
    does after the end. */
 
 #include "secret_conn.h"
@@ -59,6 +60,7 @@ static void handshake_wipe(cmt_secret_conn *s) {
     handshake_delete(s);
     return;
   }
+  h->op = CMT__SECRET_NO_OP;
   work_give(s);
   cmt__delimited_fini(&h->message, &s->pool->env);
 }
@@ -115,31 +117,55 @@ static void auth_send(cmt_secret_conn *s) {
   h->output_end += CMT_FRAME_SLOT;
 }
 
-/* The other side's key has arrived: derives the keys and answers. */
-static cmt_err keys_finish(cmt_secret_conn *s) {
+/* Our ephemeral public key, and the message that has it. */
+static cmt_err key_pair_compute(cmt_secret_conn *s) {
+  cmt__secret_handshake *h = s->handshake;
+
+  (void)crypto_scalarmult_curve25519_base(h->public, h->work->secret);
+  cmt__secret_write_key(h->public, h->output);
+  h->output_end = CMT__SECRET_KEY_MSG;
+  h->has_public = true;
+  return CMT_OK;
+}
+
+/* The keys of both directions and the challenge. */
+static cmt_err agreement_compute(cmt_secret_conn *s) {
   cmt__secret_handshake *h = s->handshake;
   cmt__secret_work *w = h->work;
-  uint8_t theirs[CMT__SECRET_KEY];
-  cmt_err err = cmt__secret_read_key(cmt__delimited_bytes(&h->message), theirs);
   bool least;
 
-  if (err != CMT_OK) {
-    return err;
-  }
-  if (crypto_scalarmult_curve25519(w->dh, w->secret, theirs) != 0) {
+  if (crypto_scalarmult_curve25519(w->dh, w->secret, h->theirs) != 0) {
     return CMT_EAUTH; /* A point of low order: the result is all zero. */
   }
   sodium_memzero(w->secret, sizeof w->secret);
   /* Equal keys make both sides the lower one, and then no frame opens. */
-  least = memcmp(h->public, theirs, CMT__SECRET_KEY) <= 0;
-  cmt__secret_challenge(w, least ? h->public : theirs,
-                        least ? theirs : h->public);
+  least = memcmp(h->public, h->theirs, CMT__SECRET_KEY) <= 0;
+  cmt__secret_challenge(w, least ? h->public : h->theirs,
+                        least ? h->theirs : h->public);
   cmt__secret_derive(w, least, s->keys->recv, s->keys->send);
   sodium_memzero(w->dh, sizeof w->dh);
+  h->op = CMT__SECRET_SIGNATURE;
+  return CMT_OK;
+}
+
+static cmt_err signature_compute(cmt_secret_conn *s) {
   auth_send(s);
-  cmt__delimited_next(&h->message);
+  s->handshake->op = CMT__SECRET_NO_OP;
   s->state = CMT__SECRET_AUTH;
   return CMT_OK;
+}
+
+/* Their key has arrived. */
+static cmt_err keys_finish(cmt_secret_conn *s) {
+  cmt__secret_handshake *h = s->handshake;
+  cmt_err err =
+    cmt__secret_read_key(cmt__delimited_bytes(&h->message), h->theirs);
+
+  if (err == CMT_OK) {
+    cmt__delimited_next(&h->message);
+    h->op = CMT__SECRET_AGREEMENT;
+  }
+  return err;
 }
 
 static cmt_err keys_next(cmt_secret_conn *s) {
@@ -168,26 +194,31 @@ static void auth_finish(cmt_secret_conn *s, const uint8_t public_key[32]) {
   }
 }
 
+/* Their key and signature have arrived. */
+static cmt_err verification_compute(cmt_secret_conn *s) {
+  cmt__secret_handshake *h = s->handshake;
+  uint8_t public_key[CMT__NODE_KEY_PUBLIC];
+  cmt_err err = cmt__secret_read_auth(cmt__delimited_bytes(&h->message),
+                                      h->work->challenge, public_key);
+
+  if (err == CMT_OK) {
+    h->op = CMT__SECRET_NO_OP;
+    auth_finish(s, public_key);
+  }
+  return err;
+}
+
 /* Appends |data| of a frame to the second message; when that is complete, what
    follows it is the first data of the stream. */
 static cmt_err auth_take(cmt_secret_conn *s, cmt_bytes data) {
   cmt__secret_handshake *h = s->handshake;
-  uint8_t public_key[CMT__NODE_KEY_PUBLIC];
   cmt_err err = cmt__delimited_take(&h->message, &s->pool->env, &data);
 
-  if (err == CMT_EAGAIN) {
-    return CMT_OK;
-  }
-  if (err != CMT_OK) {
-    return err;
-  }
-  err = cmt__secret_read_auth(cmt__delimited_bytes(&h->message),
-                              h->work->challenge, public_key);
   if (err == CMT_OK) {
-    auth_finish(s, public_key);
+    h->op = CMT__SECRET_VERIFICATION;
     s->rest = data;
   }
-  return err;
+  return err == CMT_EAGAIN ? CMT_OK : err;
 }
 
 /* Keeps the frame that the input's end cuts. */
@@ -299,19 +330,44 @@ static cmt_err data_next(cmt_secret_conn *s, cmt_bytes *data) {
   return err;
 }
 
-/* Goes through the handshake as far as the input does; CMT_OK: it is done. */
+/* The operation that is due; our own key pair comes before all others. */
+static cmt__secret_op op_next(const cmt_secret_conn *s) {
+  return s->handshake->has_public ? s->handshake->op : CMT__SECRET_KEY_PAIR;
+}
+
+static cmt_err op_compute(cmt_secret_conn *s) {
+  static cmt_err (*const compute[])(cmt_secret_conn * s) = {
+    [CMT__SECRET_KEY_PAIR] = key_pair_compute,
+    [CMT__SECRET_AGREEMENT] = agreement_compute,
+    [CMT__SECRET_SIGNATURE] = signature_compute,
+    [CMT__SECRET_VERIFICATION] = verification_compute,
+  };
+
+  return compute[op_next(s)](s);
+}
+
+/* Takes what has arrived of the next message. */
+static cmt_err message_next(cmt_secret_conn *s) {
+  cmt_bytes data;
+  cmt_err err;
+
+  if (s->state == CMT__SECRET_KEYS) {
+    return keys_next(s);
+  }
+  err = frame_next(s, &data);
+  return err == CMT_OK ? auth_take(s, data) : err;
+}
+
+/* Goes through the handshake as far as the input and the operations do; CMT_OK:
+   it is done. */
 static cmt_err handshake_next(cmt_secret_conn *s) {
   cmt_err err = CMT_OK;
-  cmt_bytes data;
 
   while (err == CMT_OK && s->state != CMT__SECRET_UP) {
-    if (s->state == CMT__SECRET_KEYS) {
-      err = keys_next(s);
-      continue;
-    }
-    err = frame_next(s, &data);
-    if (err == CMT_OK) {
-      err = auth_take(s, data);
+    if (!cmt__secret_conn_op_waits(s)) {
+      err = message_next(s);
+    } else {
+      err = s->handshake->defers ? CMT_EAGAIN : op_compute(s);
     }
   }
   return err;
@@ -330,7 +386,7 @@ static bool parts_new(cmt_secret_conn *s) {
 }
 
 cmt_err cmt__secret_conn_new(cmt__secret_pool *pool, const cmt_node_key *key,
-                             cmt_secret_conn **out) {
+                             bool defers, cmt_secret_conn **out) {
   const cmt_env *env = &pool->env;
   cmt_secret_conn *s = cmt__alloc_zero(env, sizeof *s);
   cmt__secret_handshake *h;
@@ -345,12 +401,13 @@ cmt_err cmt__secret_conn_new(cmt__secret_pool *pool, const cmt_node_key *key,
   }
   h = s->handshake;
   env->entropy(env->entropy_arg, h->work->secret, sizeof h->work->secret);
-  (void)crypto_scalarmult_curve25519_base(h->public, h->work->secret);
-  cmt__secret_write_key(h->public, h->output);
-  h->output_end = CMT__SECRET_KEY_MSG;
   h->message =
     (cmt__delimited){.max = CMT_SECRET_CONN_ANNOUNCED, .first = MESSAGE_FIRST};
+  h->defers = defers;
   s->key = cmt__node_key_ref(key);
+  if (!defers) {
+    (void)key_pair_compute(s);
+  }
   *out = s;
   return CMT_OK;
 }
@@ -376,7 +433,7 @@ cmt_err cmt_secret_conn_new(const cmt_env *env, const cmt_node_key *key,
   if (pool == NULL) {
     return CMT_ENOMEM;
   }
-  err = cmt__secret_conn_new(pool, key, out);
+  err = cmt__secret_conn_new(pool, key, false, out);
   cmt__secret_pool_unref(pool); /* The connection has its own. */
   return err;
 }
@@ -423,20 +480,38 @@ static bool next_event(cmt_secret_conn *s, cmt_secret_conn_event *out) {
   if (s->end_err != CMT_OK) {
     return end_event(s, out);
   }
-  if (s->state == CMT__SECRET_UP) {
+  if (s->up_reported) {
     err = data_next(s, &out->data);
   } else {
     out->kind = CMT_SECRET_CONN_UP;
     err = handshake_next(s);
+    s->up_reported = err == CMT_OK;
   }
   if (err == CMT_OK) {
     return true;
+  }
+  if (err == CMT_EAGAIN && cmt__secret_conn_op_waits(s)) {
+    return false; /* The rest of the input comes after it. */
   }
   kept_free(s);
   if (err != CMT_EAGAIN) {
     fail(s, err);
   }
   return end_event(s, out);
+}
+
+bool cmt__secret_conn_wants_compute(const cmt_secret_conn *s) {
+  return s->state != CMT__SECRET_UP && s->end_err == CMT_OK &&
+         op_next(s) != CMT__SECRET_NO_OP;
+}
+
+void cmt__secret_conn_compute(cmt_secret_conn *s) {
+  cmt_err err = cmt__secret_conn_wants_compute(s) ? op_compute(s) : CMT_OK;
+
+  if (err != CMT_OK) {
+    kept_free(s);
+    fail(s, err);
+  }
 }
 
 /* The caller was compiled with another header, so its event has another size.
@@ -491,8 +566,8 @@ static uint8_t *put(uint8_t *at, const uint8_t *data, size_t len) {
 cmt_err cmt__secret_conn_keep(cmt_secret_conn *s, cmt_bytes *data,
                               cmt_bytes more) {
   size_t batch_len = s->batch_len * CMT_FRAME_SLOT;
-  size_t len = data->len + batch_len + s->input_len + more.len;
-  uint8_t *kept, *batch, *input, *end;
+  size_t len = data->len + s->rest.len + batch_len + s->input_len + more.len;
+  uint8_t *kept, *rest, *batch, *input, *end;
 
   if (len == 0) {
     return CMT_OK;
@@ -501,7 +576,8 @@ cmt_err cmt__secret_conn_keep(cmt_secret_conn *s, cmt_bytes *data,
   if (kept == NULL) {
     return CMT_ENOMEM;
   }
-  batch = put(kept, data->base, data->len);
+  rest = put(kept, data->base, data->len);
+  batch = put(rest, s->rest.base, s->rest.len);
   input = put(batch, s->batch, batch_len);
   end = put(put(input, s->input, s->input_len), more.base, more.len);
   CMT_ASSERT(&s->pool->env, end == kept + len);
@@ -509,6 +585,7 @@ cmt_err cmt__secret_conn_keep(cmt_secret_conn *s, cmt_bytes *data,
   s->kept = kept;
   s->kept_len = len;
   data->base = kept;
+  s->rest.base = rest;
   s->batch = batch;
   s->input = input;
   s->input_len += more.len;

@@ -19,13 +19,28 @@ typedef enum cmt__secret_state {
   CMT__SECRET_UP,   /* Authenticated: frames may be sealed. */
 } cmt__secret_state;
 
+/* The public-key operations of a handshake, in their order. */
+typedef enum cmt__secret_op {
+  CMT__SECRET_NO_OP,
+  CMT__SECRET_KEY_PAIR,     /* Our ephemeral public key. */
+  CMT__SECRET_AGREEMENT,    /* The shared secret, and the keys made of it. */
+  CMT__SECRET_SIGNATURE,    /* Ours. */
+  CMT__SECRET_VERIFICATION, /* The other side's signature. */
+} cmt__secret_op;
+
 /* What only the handshake needs.  It goes when the connection is up and
    everything was sent, so that an idle connection is small. */
 typedef struct cmt__secret_handshake {
   cmt__secret_work *work; /* NULL: nothing of it is needed any more. */
   uint8_t public[CMT__SECRET_KEY];
+  uint8_t theirs[CMT__SECRET_KEY]; /* Once their key has arrived. */
+  bool defers;     /* Operations wait for cmt__secret_conn_compute(). */
+  bool has_public; /* |public| is made, and was put into |output|. */
+  /* What the bytes that have arrived require; none is used before it is
+     done. */
+  cmt__secret_op op;
 
-  cmt__delimited message; /* The one being received. */
+  cmt__delimited message; /* The one being received, or verified next. */
 
   uint8_t output[CMT__SECRET_KEY_MSG + CMT_FRAME_SLOT];
   size_t output_at, output_end;
@@ -36,7 +51,7 @@ struct cmt_secret_conn {
   cmt__secret_state state;
   cmt_err end_err;      /* CMT_OK until it has ended. */
   uint32_t scratch_len; /* Bytes in |scratch|. */
-  bool end_reported;
+  bool up_reported, end_reported;
   cmt_node_id id;         /* The id of the other side, once up. */
   cmt__secret_keys *keys; /* NULL after the end. */
   uint64_t send_counter,
@@ -60,10 +75,18 @@ struct cmt_secret_conn {
 };
 
 /* As cmt_secret_conn_new(), with the environment of |pool|, of which it takes
-   a reference. */
+   a reference.  |defers|: no call but cmt__secret_conn_compute() runs a
+   public-key operation. */
 CMT_NODISCARD cmt_err cmt__secret_conn_new(cmt__secret_pool *pool,
-                                           const cmt_node_key *key,
+                                           const cmt_node_key *key, bool defers,
                                            cmt_secret_conn **out);
+
+/* True while a public-key operation waits.  Events of the bytes behind it come
+   after it. */
+bool cmt__secret_conn_wants_compute(const cmt_secret_conn *s);
+/* Runs the next public-key operation, if one waits; events and output may
+   follow. */
+void cmt__secret_conn_compute(cmt_secret_conn *s);
 
 /* Gives back memory that only a cut frame needs.  All data of frames was used
    up. */
@@ -75,9 +98,15 @@ void cmt__secret_conn_trim(cmt_secret_conn *s);
 CMT_NODISCARD cmt_err cmt__secret_conn_keep(cmt_secret_conn *s, cmt_bytes *data,
                                             cmt_bytes more);
 
+/* True while an operation waits that bytes given to it require. */
+static inline bool cmt__secret_conn_op_waits(const cmt_secret_conn *s) {
+  return s->handshake != NULL && s->handshake->op != CMT__SECRET_NO_OP;
+}
+
 /* True while bytes given to |s| are not used up. */
 static inline bool cmt__secret_conn_has_input(const cmt_secret_conn *s) {
-  return s->input_len > 0 || s->batch_len > 0 || s->rest.len > 0;
+  return s->input_len > 0 || s->batch_len > 0 || s->rest.len > 0 ||
+         cmt__secret_conn_op_waits(s);
 }
 
 /* The keys of a side out of the shared secret |w|->dh; |least|: the side's
