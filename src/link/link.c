@@ -23,6 +23,44 @@ void cmt__link_leave(cmt__link *l) {
   }
 }
 
+/* ---- public-key operations ---- */
+
+static void link_after_compute(cmt__link *l) {
+  l->computes = false;
+  l->view = (cmt__send_queue_view){0};
+}
+
+static void on_compute(cmt__task *t) {
+  cmt__link *l = (cmt__link *)((char *)t - offsetof(cmt__link, compute));
+
+  cmt__link_enter(l);
+  link_after_compute(l);
+  cmt_conn_compute(l->conn);
+  cmt__loop_defer(l->loop, &l->task);
+  cmt__link_drain(l);
+  cmt__link_leave(l);
+}
+
+/* Queues the link for its next public-key operation, if there is one: each
+   iteration of the loop runs one of those of all links. */
+static void link_compute(cmt__link *l) {
+  if (l->state == CMT__LINK_OPEN && !l->computes &&
+      cmt_conn_wants_compute(l->conn)) {
+    l->computes = true;
+    l->compute = (cmt__task){.cb = on_compute};
+    cmt__loop_defer_costly(l->loop, &l->compute);
+  }
+}
+
+static void link_conn_delete(cmt__link *l) {
+  if (l->computes) {
+    cmt__loop_defer_cancel(l->loop, &l->compute);
+    link_after_compute(l);
+  }
+  cmt_conn_delete(l->conn);
+  l->conn = NULL;
+}
+
 static void link_shut(cmt__link *l) {
   if (l->state == CMT__LINK_CLOSED) {
     return;
@@ -35,8 +73,7 @@ static void link_shut(cmt__link *l) {
     cmt__tcp_close(l->tcp);
     l->tcp = NULL;
   }
-  cmt_conn_delete(l->conn);
-  l->conn = NULL;
+  link_conn_delete(l);
   cmt__link_free_rest(l);
   cmt__free(&l->loop->env, l->path);
   l->path = NULL;
@@ -102,8 +139,7 @@ void cmt__link_end(cmt__link *l, const cmt_conn_event *ev) {
     return;
   }
   l->send_queue = NULL;
-  cmt_conn_delete(l->conn);
-  l->conn = NULL;
+  link_conn_delete(l);
   if (gentle) {
     link_discard(l);
   } else {
@@ -195,6 +231,7 @@ void cmt__link_drain(cmt__link *l) {
     l->cbs->on_messages_end(l->arg);
   }
   link_meet(l);
+  link_compute(l);
   if (l->state == CMT__LINK_OPEN && l->late_end != CMT_OK && !l->suspended) {
     cmt__loop_defer(l->loop, &l->task);
   }
@@ -294,7 +331,7 @@ static void link_tick(cmt__link *l) {
    block before it. */
 static void link_next_turn(cmt__link *l) {
   if (l->iteration_left == 0 ||
-      (!l->suspended && cmt_conn_has_input(l->conn))) {
+      (!l->suspended && !l->computes && cmt_conn_has_input(l->conn))) {
     cmt__loop_defer(l->loop, &l->task);
   }
   l->iteration_left = CMT__ITERATION_MESSAGES;
@@ -525,12 +562,14 @@ cmt_err cmt__link_start(cmt__link *l, const cmt_conn_options *o, cmt_why *why) {
 
   own.wake = on_gave_way;
   own.wake_arg = l;
+  own.defer_compute = true;
   err = cmt_conn_new(&own, cmt__loop_now(l->loop), &l->conn, why);
   if (err != CMT_OK) {
     return err;
   }
   l->state = CMT__LINK_OPEN;
   cmt__link_reading(l);
+  link_compute(l);
   cmt__loop_defer(l->loop, &l->task);
   return CMT_OK;
 }
@@ -578,8 +617,7 @@ void cmt__link_close(cmt__link *l) {
 void cmt__link_close_after_linger(cmt__link *l) {
   cmt__link_enter(l);
   if (l->state == CMT__LINK_OPEN && !l->eof && cmt__link_final_flush(l)) {
-    cmt_conn_delete(l->conn);
-    l->conn = NULL;
+    link_conn_delete(l);
     l->stop_end_ns = CMT_NEVER;
     link_discard(l);
   } else {

@@ -121,10 +121,11 @@ typedef struct cmt__link {
   bool suspended; /* Up, and suspended by the owner. */
   bool throttled;
   bool stopping;
-  bool guarded; /* The kernel has a timeout of its own. */
-  bool overdue; /* A deadline has passed, and bytes that arrived before it are
-                   read. */
-  bool eof;     /* Nothing more can be read. */
+  bool guarded;  /* The kernel has a timeout of its own. */
+  bool overdue;  /* A deadline has passed, and bytes that arrived before it are
+                    read. */
+  bool eof;      /* Nothing more can be read. */
+  bool computes; /* A public-key operation waits for |compute|. */
   /* The end that is reported once the bytes that were read before it are
      delivered; CMT_OK: there is none. */
   cmt_err late_end;
@@ -143,7 +144,10 @@ typedef struct cmt__link {
   uint64_t flush_at_ns;           /* Messages wait until then; 0: none do. */
   uint64_t stop_end_ns;           /* When flushing and discarding are over. */
   cmt_why *owner_why;             /* Why the owner stopped it; or NULL. */
-  cmt__send_queue_view view;
+  union {
+    cmt__task compute;         /* While |computes|. */
+    cmt__send_queue_view view; /* From then on; zero at first. */
+  };
   uint64_t rtt_last_ns, rtt_min_ns, pongs_recv;
   cmt__pong *pong; /* NULL: nobody waits for one. */
   uint64_t sent_bytes, recv_bytes, write_calls, read_calls;

@@ -87,6 +87,21 @@ static void ring_move(cmt__task *from, cmt__task *to) {
   from->prev = from;
 }
 
+static bool ring_is_empty(const cmt__task *head) { return head->next == head; }
+
+/* Runs the first of the costly tasks. */
+static void costly_run(cmt__loop *l) {
+  cmt__task *t = l->costly.next;
+
+  if (!ring_is_empty(&l->costly)) {
+    ring_remove(t);
+    t->cb(t);
+  }
+}
+
+/* The task is due only to keep the loop from blocking. */
+static void on_costly_due(cmt__task *t) { (void)t; }
+
 cmt_err cmt__loop_init(cmt__loop *l, const cmt__loop_ops *ops,
                        const cmt_env *env) {
   cmt_err err;
@@ -94,6 +109,9 @@ cmt_err cmt__loop_init(cmt__loop *l, const cmt__loop_ops *ops,
   *l = (cmt__loop){.ops = ops};
   l->tasks.next = &l->tasks;
   l->tasks.prev = &l->tasks;
+  l->costly.next = &l->costly;
+  l->costly.prev = &l->costly;
+  l->costly_due.cb = on_costly_due;
   err = cmt__env_copy(env, &l->env);
   if (err != CMT_OK) {
     return err;
@@ -131,14 +149,18 @@ void cmt__loop_run_timers(cmt__loop *l) {
 bool cmt__loop_run_tasks(cmt__loop *l) {
   cmt__task due;
 
+  costly_run(l);
   ring_move(&l->tasks, &due);
-  while (due.next != &due) {
+  while (!ring_is_empty(&due)) {
     cmt__task *t = due.next;
 
     ring_remove(t);
     t->cb(t);
   }
-  return l->tasks.next != &l->tasks;
+  if (!ring_is_empty(&l->costly)) {
+    cmt__loop_defer(l, &l->costly_due);
+  }
+  return !ring_is_empty(&l->tasks);
 }
 
 const char *cmt__loop_fault(cmt_err err, int error, char *out, size_t cap) {
@@ -208,6 +230,13 @@ void cmt__loop_defer(cmt__loop *l, cmt__task *t) {
   ring_append(&l->tasks, t);
   if (l->tasks.next == t) {
     l->ops->rearm(l);
+  }
+}
+
+void cmt__loop_defer_costly(cmt__loop *l, cmt__task *t) {
+  if (t->next == NULL) {
+    ring_append(&l->costly, t);
+    cmt__loop_defer(l, &l->costly_due);
   }
 }
 

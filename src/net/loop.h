@@ -123,9 +123,11 @@ struct cmt__loop {
   uint64_t polled_ns;
   cmt__timer **heap;
   size_t heap_count, heap_cap, reserved;
-  cmt__task tasks;  /* Head of a circular list: due at the end of this
-                       iteration. */
-  uint8_t *scratch; /* CMT__SCRATCH bytes, for one use at a time. */
+  cmt__task tasks;      /* Head of a circular list: due at the end of this
+                           iteration. */
+  cmt__task costly;     /* Head of a circular list: each iteration runs one. */
+  cmt__task costly_due; /* Due while there are some. */
+  uint8_t *scratch;     /* CMT__SCRATCH bytes, for one use at a time. */
   /* The errno behind the last failure that it reported, or the error of
      getaddrinfo(), which is negative; 0: unknown. */
   int error;
@@ -180,9 +182,12 @@ CMT_NODISCARD cmt_err cmt__loop_reserve_timers(cmt__loop *l, size_t count);
 /* Releases the room of timers that are not set and will not be. */
 void cmt__loop_release_timers(cmt__loop *l, size_t count);
 
-void cmt__loop_defer(cmt__loop *l, cmt__task *t);        /* Does nothing when
-                                                            |t| is due
-                                                            already. */
+void cmt__loop_defer(cmt__loop *l, cmt__task *t); /* Does nothing when
+                                                     |t| is due
+                                                     already. */
+/* As cmt__loop_defer(), for calls that take long: an iteration runs one of
+   them, in the order in which they came, before its other tasks. */
+void cmt__loop_defer_costly(cmt__loop *l, cmt__task *t);
 void cmt__loop_defer_cancel(cmt__loop *l, cmt__task *t); /* Not due: fine. */
 static inline bool cmt__loop_is_deferred(const cmt__task *t) {
   return t->next != NULL;

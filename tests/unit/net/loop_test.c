@@ -315,6 +315,61 @@ static void a_cancelled_task_does_not_run(void **state) {
   test_assert_trace("a");
 }
 
+/* ---- costly tasks ---- */
+
+typedef struct job {
+  cmt__task task;
+  cmt__loop *loop;
+  char letter;
+  bool again;
+} job;
+
+static void on_job(cmt__task *t) {
+  job *j = (job *)t;
+
+  test_note(j->letter);
+  if (j->again) {
+    j->again = false;
+    cmt__loop_defer_costly(j->loop, t);
+  }
+}
+
+static job job_of(cmt__loop *l, char letter, bool again) {
+  return (job){
+    .task = {.cb = on_job}, .loop = l, .letter = letter, .again = again};
+}
+
+static void costly_tasks_run_one_in_an_iteration(void **state) {
+  static const char *const traces[] = {"a", "b", "c", "a", ""};
+  cmt__loop *l = *state;
+  job jobs[] = {job_of(l, 'a', true), job_of(l, 'b', false),
+                job_of(l, 'c', false)};
+
+  for (size_t i = 0; i < CMT__COUNT(jobs); i++) {
+    cmt__loop_defer_costly(l, &jobs[i].task);
+    cmt__loop_defer_costly(l, &jobs[i].task); /* It is due already. */
+  }
+  for (size_t i = 0; i < CMT__COUNT(traces); i++) {
+    assert_int_equal(i < 3, cmt__loop_run_tasks(l));
+    test_assert_trace(traces[i]);
+  }
+}
+
+static void a_costly_task_can_be_cancelled(void **state) {
+  cmt__loop *l = *state;
+  job a = job_of(l, 'a', false), b = job_of(l, 'b', false);
+
+  cmt__loop_defer_costly(l, &a.task);
+  cmt__loop_defer_costly(l, &b.task);
+  cmt__loop_defer_cancel(l, &a.task);
+  (void)cmt__loop_run_tasks(l);
+  test_assert_trace("b");
+  cmt__loop_defer_costly(l, &a.task);
+  cmt__loop_defer_cancel(l, &a.task);
+  assert_false(cmt__loop_run_tasks(l));
+  test_assert_trace("");
+}
+
 #define LOOP_TEST(f) cmocka_unit_test_setup_teardown(f, init, fini)
 
 int main(void) {
@@ -331,6 +386,8 @@ int main(void) {
     LOOP_TEST(tasks_run_once_in_the_order_of_their_defers),
     LOOP_TEST(a_task_deferred_by_a_task_comes_in_the_next),
     LOOP_TEST(a_cancelled_task_does_not_run),
+    LOOP_TEST(costly_tasks_run_one_in_an_iteration),
+    LOOP_TEST(a_costly_task_can_be_cancelled),
   };
 
   return cmocka_run_group_tests_name("loop", tests, NULL, NULL);
