@@ -39,7 +39,7 @@ static double aead_rate(operation *op, double seconds) {
   uint64_t begin_ns = bench_now_ns(), now_ns = begin_ns, bytes = 0;
   cmt__aead_job jobs[FRAMES];
 
-  for (uint64_t counter = 0; now_ns - begin_ns < seconds * 1e9;) {
+  for (uint64_t counter = 0; (double)(now_ns - begin_ns) < seconds * 1e9;) {
     for (size_t i = 0; i < FRAMES; i++) {
       jobs[i] =
         (cmt__aead_job){.key = key, .counter = counter++, .slot = slots[i]};
@@ -66,7 +66,7 @@ static int run_copy(const bench_args *a) {
   static uint8_t msg[FRAMES * CMT_FRAME_DATA];
   uint64_t begin_ns = bench_now_ns(), now_ns = begin_ns, bytes = 0;
 
-  while (now_ns - begin_ns < a->seconds * 1e9) {
+  while ((double)(now_ns - begin_ns) < a->seconds * 1e9) {
     for (size_t i = 0; i < FRAMES; i++) {
       memcpy(slots[i] + CMT_FRAME_HEADER, msg + i * CMT_FRAME_DATA,
              CMT_FRAME_DATA);
