@@ -370,7 +370,6 @@ static void link_work(cmt__link *l) {
   if (ticks) {
     link_tick(l);
   }
-  cmt__link_sample_reads(l);
   cmt__link_write(l);
   cmt__link_sample(l);
   link_drain_and_tick(l, ticks);
@@ -436,7 +435,6 @@ static void on_read(void *arg, uint8_t *data, size_t len) {
   }
   cmt__link_enter(l);
   l->read_calls++;
-  cmt__link_note_read(l, len);
   if (l->send_queue != NULL) {
     cmt__send_queue_attend(l->send_queue);
   }

@@ -8,7 +8,6 @@
    cmt__link_move() and its end. */
 
 #include "delivery_rate.h"
-#include "recv_window.h"
 #include "send_queue.h"
 
 #include "base/counter.h"
@@ -68,7 +67,7 @@ typedef struct cmt__link_options {
   const char *congestion; /* NULL: that of the system. */
 } cmt__link_options;
 
-/* What a link that writes or reads much has measured of its path. */
+/* What a link that writes much has measured of its path. */
 typedef struct cmt__link_path {
   uint64_t sample_at_ns;  /* When the socket may be sampled again. */
   uint64_t ask_at_ns;     /* When acknowledgements are sampled next, */
@@ -77,14 +76,6 @@ typedef struct cmt__link_path {
   uint32_t batch_max;     /* Frames that are worth the target of delay. */
   uint32_t unsent_max;    /* The limit that the socket was given. */
   cmt__delivery_rate delivery;
-  cmt__recv_window window;
-  uint64_t waiting_until_ns; /* Until then the window is bounded. */
-  uint64_t window_at_ns;     /* When the window may be looked at again. */
-  uint64_t iteration_ns;     /* When this iteration began to read, */
-  uint64_t iteration_bytes;  /* and how much it has read; 0: nothing. */
-  uint64_t urgent_messages;  /* Urgent ones, both ways, at last. */
-  uint64_t urgent_until_ns;  /* Until then the target is halved for them. */
-  uint32_t window_max;       /* What the socket was given; 0: nothing. */
   /* What it reported; any thread may read. */
   cmt__counter unsent_bytes, in_flight_bytes, rtt_ns;
   cmt__counter rate;
@@ -140,7 +131,7 @@ typedef struct cmt__link {
   uint8_t *rest;
   size_t rest_at, rest_len;
   size_t batch_frames;            /* The longest batch that is sealed. */
-  _Atomic(cmt__link_path *) path; /* NULL: it did not move much yet. */
+  _Atomic(cmt__link_path *) path; /* NULL: it did not write much yet. */
   uint64_t flush_at_ns;           /* Messages wait until then; 0: none do. */
   uint64_t stop_end_ns;           /* When flushing and discarding are over. */
   cmt_why *owner_why;             /* Why the owner stopped it; or NULL. */

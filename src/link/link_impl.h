@@ -4,9 +4,8 @@
 
 /* A link from the inside, for the files that make it up: link.c has its states,
    events and iterations, link_queue.c what it does for its send queue,
-   link_write.c what it writes, link_read.c how much may be under way to it,
-   link_late.c when the other side is late, link_move.c its way from one loop to
-   another. */
+   link_write.c what it writes, link_late.c when the other side is late,
+   link_move.c its way from one loop to another. */
 
 #include "link.h"
 
@@ -71,15 +70,7 @@ void cmt__link_answer(cmt__link *l);
 
 /* Samples the socket now and then, and updates the delivery rate. */
 void cmt__link_sample(cmt__link *l);
-/* Bytes came; they are counted for the receive window. */
-void cmt__link_note_read(cmt__link *l, size_t len);
-/* The end of an iteration: has the receive window follow what was read. */
-void cmt__link_sample_reads(cmt__link *l);
-/* NULL: no memory, and nothing follows before there is. */
-cmt__link_path *cmt__link_path_new(cmt__link *l);
-/* The target of delay, shorter while urgent messages go either way. */
-uint64_t cmt__link_target_ns(cmt__link *l, cmt__link_path *p);
-/* NULL: it did not move much yet. */
+/* NULL: it did not write much yet. */
 static inline cmt__link_path *cmt__link_path_of(const cmt__link *l) {
   return atomic_load_explicit(&l->path, memory_order_relaxed);
 }

@@ -100,7 +100,6 @@ typedef struct cmt__loop_ops {
   /* NULL: nothing is known, or nothing can be changed. */
   bool (*tcp_info)(const cmt__tcp *t, cmt__tcp_info *out);
   void (*tcp_unsent_max)(cmt__tcp *t, size_t max);
-  void (*tcp_window_max)(cmt__tcp *t, size_t max);
   size_t (*tcp_unread)(const cmt__tcp *t);
   void (*tcp_give_up)(cmt__tcp *t, uint64_t after_ns);
   void (*tcp_congestion)(cmt__tcp *t, const char *name);
@@ -291,13 +290,6 @@ CMT_NODISCARD static inline bool cmt__tcp_info_get(const cmt__tcp *t,
 static inline void cmt__tcp_unsent_max(cmt__tcp *t, size_t max) {
   if (t->loop->ops->tcp_unsent_max != NULL) {
     t->loop->ops->tcp_unsent_max(t, max);
-  }
-}
-/* The other side may have |max| bytes under way, unread ones included; 0: what
-   the system finds. */
-static inline void cmt__tcp_window_max(cmt__tcp *t, size_t max) {
-  if (t->loop->ops->tcp_window_max != NULL) {
-    t->loop->ops->tcp_window_max(t, max);
   }
 }
 /* Bytes that have come and were not read. */

@@ -7,7 +7,6 @@
 
 #include "base/base.h"
 
-#include <asm/socket.h>
 #include <errno.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
@@ -34,9 +33,6 @@ bool cmt__tcp_kernel_info(int fd, cmt__tcp_info *out) {
     .acked_bytes = info.tcpi_bytes_acked,
     .busy_ns = info.tcpi_busy_time * 1000,
     .no_room_ns = info.tcpi_rwnd_limited * 1000,
-    .rtt_min_ns =
-      info.tcpi_min_rtt == UINT32_MAX ? 0 : info.tcpi_min_rtt * UINT64_C(1000),
-    .recv_segment_bytes = info.tcpi_rcv_mss,
   };
   return true;
 }
@@ -45,37 +41,6 @@ void cmt__tcp_kernel_unsent_max(int fd, size_t max) {
   int value = (int)cmt__min(max, INT32_MAX);
 
   (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, sizeof value);
-}
-
-/* Says whether the system may still tune the receive buffer; kernels before
-   5.14 cannot be told. */
-static bool buffer_lock(int fd, int locks) {
-  return setsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &locks, sizeof locks) == 0;
-}
-
-/* A buffer that shrinks may have to drop what was already sent, so it only
-   grows.  The kernel doubles the size that it is given, for its own needs. */
-static void buffer_grow(int fd, int max) {
-  int size = 0;
-  socklen_t len = sizeof size;
-
-  if (getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, &len) == 0 &&
-      size / 2 < max) {
-    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &max, sizeof max);
-  }
-}
-
-/* The clamp bounds what the other side may send before we acknowledge it, and
-   the buffer that together with what we have not read. */
-void cmt__tcp_kernel_window_max(int fd, size_t max) {
-  int value = max == 0 ? INT32_MAX : (int)cmt__min(max, INT32_MAX);
-
-  if (max == 0) {
-    (void)buffer_lock(fd, 0);
-  } else if (buffer_lock(fd, SOCK_RCVBUF_LOCK)) {
-    buffer_grow(fd, value);
-  }
-  (void)setsockopt(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, &value, sizeof value);
 }
 
 void cmt__tcp_kernel_user_timeout(int fd, unsigned ms) {

@@ -19,15 +19,11 @@ typedef struct cmt__tcp_info {
      send or to be acknowledged, and for how much of that time the other side
      had no room. */
   uint64_t acked_bytes, busy_ns, no_room_ns;
-  uint64_t rtt_min_ns;         /* Lately, for what we sent; 0: not known. */
-  uint32_t recv_segment_bytes; /* About the longest that came. */
 } cmt__tcp_info;
 
 /* False: the descriptor is not a TCP socket. */
 CMT_NODISCARD bool cmt__tcp_kernel_info(int fd, cmt__tcp_info *out);
 void cmt__tcp_kernel_unsent_max(int fd, size_t max);
-/* Bytes that the other side may have under way; 0: what the system finds. */
-void cmt__tcp_kernel_window_max(int fd, size_t max);
 /* How long sent data may stay unacknowledged; 0: the default of the system. */
 void cmt__tcp_kernel_user_timeout(int fd, unsigned ms);
 /* Changes the congestion control; 0 or an errno. */

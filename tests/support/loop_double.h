@@ -26,7 +26,6 @@ typedef struct test_dir {
   size_t read_max; /* Bytes of one on_read.  CMT__READ_MAX. */
   bool stalled;    /* Nothing arrives, nor its end. */
   size_t in_flight;
-  size_t waiting;       /* Unread bytes besides those. */
   size_t writes, reads; /* Calls. */
   uint64_t written, read;
   /* What the writing end is told of itself. */
@@ -35,7 +34,6 @@ typedef struct test_dir {
   size_t asked; /* How often. */
   /* What it asked for. */
   size_t unsent_max, unsent_changes;
-  size_t window_max, window_changes; /* The other way. */
   uint64_t give_up_ns;
   char congestion[16];
 } test_dir;

@@ -200,18 +200,11 @@ static void tcp_unsent_max(cmt__tcp *t, size_t max) {
   d->unsent_changes++;
 }
 
-static void tcp_window_max(cmt__tcp *t, size_t max) {
-  test_dir *d = own_dir(t);
-
-  d->window_max = max;
-  d->window_changes++;
-}
-
 static size_t tcp_unread(const cmt__tcp *t) {
   const net_end *e = (const net_end *)t;
   const test_dir *d = &e->conn->shown.dir[1 - e->side];
 
-  return d->stalled ? 0 : d->in_flight + d->waiting;
+  return d->stalled ? 0 : d->in_flight;
 }
 
 static void tcp_give_up(cmt__tcp *t, uint64_t after_ns) {
@@ -577,7 +570,6 @@ void test_net_ops(cmt__loop_ops *ops) {
   ops->tcp_remote = tcp_remote;
   ops->tcp_info = tcp_info;
   ops->tcp_unsent_max = tcp_unsent_max;
-  ops->tcp_window_max = tcp_window_max;
   ops->tcp_unread = tcp_unread;
   ops->tcp_give_up = tcp_give_up;
   ops->tcp_congestion = tcp_congestion;

@@ -296,7 +296,6 @@ static const cmt__loop_ops loop_ops = {
   .tcp_close = cmt__uv_tcp_close,
   .tcp_info = cmt__uv_tcp_info,
   .tcp_unsent_max = cmt__uv_tcp_unsent_max,
-  .tcp_window_max = cmt__uv_tcp_window_max,
   .tcp_unread = cmt__uv_tcp_unread,
   .tcp_give_up = cmt__uv_tcp_give_up,
   .tcp_congestion = cmt__uv_tcp_congestion,

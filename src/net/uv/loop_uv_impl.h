@@ -81,7 +81,6 @@ void cmt__uv_tcp_remote(const cmt__tcp *t, cmt_net_addr *out);
 void cmt__uv_tcp_close(cmt__tcp *t);
 bool cmt__uv_tcp_info(const cmt__tcp *t, cmt__tcp_info *out);
 void cmt__uv_tcp_unsent_max(cmt__tcp *t, size_t max);
-void cmt__uv_tcp_window_max(cmt__tcp *t, size_t max);
 size_t cmt__uv_tcp_unread(const cmt__tcp *t);
 void cmt__uv_tcp_give_up(cmt__tcp *t, uint64_t after_ns);
 void cmt__uv_tcp_congestion(cmt__tcp *t, const char *name);

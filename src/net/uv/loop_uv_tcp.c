@@ -374,10 +374,6 @@ void cmt__uv_tcp_unsent_max(cmt__tcp *base, size_t max) {
   cmt__tcp_kernel_unsent_max(tcp_of(base)->fd, max);
 }
 
-void cmt__uv_tcp_window_max(cmt__tcp *base, size_t max) {
-  cmt__tcp_kernel_window_max(tcp_of(base)->fd, max);
-}
-
 /* Looks at the receive queue; an end or an error is none of it. */
 size_t cmt__uv_tcp_unread(const cmt__tcp *base) {
   int unread = 0;
