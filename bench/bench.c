@@ -199,6 +199,7 @@ static const struct argument {
   {"loops", COUNT, offsetof(bench_args, loops)},
   {"rounds", COUNT, offsetof(bench_args, rounds)},
   {"delay-ms", REAL, offsetof(bench_args, delay_ms)},
+  {"trace", TEXT, offsetof(bench_args, trace)},
 };
 
 enum { ARGUMENTS = sizeof arguments / sizeof *arguments };

@@ -17,12 +17,13 @@ typedef struct bench_args {
   size_t size;
   double seconds;
   size_t count;
-  size_t queue;    /* Messages that wait in the channel. */
-  size_t packet;   /* Longest payload of a packet. */
-  size_t senders;  /* Threads that send. */
-  size_t loops;    /* Loops of a switch. */
-  size_t rounds;   /* Broadcasts. */
-  double delay_ms; /* What the receiver takes for each message. */
+  size_t queue;      /* Messages that wait in the channel. */
+  size_t packet;     /* Longest payload of a packet. */
+  size_t senders;    /* Threads that send. */
+  size_t loops;      /* Loops of a switch. */
+  size_t rounds;     /* Broadcasts. */
+  double delay_ms;   /* What the receiver takes for each message. */
+  const char *trace; /* Where bench_trace_write() writes. */
 } bench_args;
 
 /* Between an echo behind bulk and the next one. */

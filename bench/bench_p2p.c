@@ -7,31 +7,23 @@
      bench_p2p flood                            as send, and leaves at once
      bench_p2p drain --count C                  as send, so many messages
      bench_p2p echo                             returns each message
-     bench_p2p ping --addr ID@A --size N --count C   round trips
-     bench_p2p take                             checks what feed sends, on a
-                                                worker
-     bench_p2p feed --addr ID@A --count C       numbered messages of many
-                                                sizes, by try_send */
+     bench_p2p ping --addr ID@A --size N --count C   round trips */
 
 #include "bench.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* Shared by the loop and the main thread, which waits for |done|. */
 typedef struct side {
   const bench_args *args;
-  bool echoes, takes;
-  bool ended; /* The end of a feed has come. */
+  bool echoes;
   pthread_mutex_t lock;
   pthread_cond_t changed;
   cmt_peer *peer;
   bool done, gone;
   bench_counter counter;
-  uint64_t wrong; /* Messages that are lost, or not as they were sent. */
   cmt_buf *msg;
   uint64_t *times_ns, sent_ns;
   size_t trips;
@@ -68,7 +60,7 @@ static void remove_peer(void *self, cmt_peer *p, cmt_err reason) {
   side_set(self, &((side *)self)->gone);
 }
 
-static cmt_err migration(side *s, cmt_peer *p) {
+static cmt_err trip_begin(side *s, cmt_peer *p) {
   s->sent_ns = bench_now_ns();
   return cmt_peer_try_send(p, BENCH_CHANNEL, cmt_buf_ref(s->msg));
 }
@@ -79,34 +71,7 @@ static cmt_err receive_ping(side *s, cmt_peer *p) {
     side_set(s, &s->done);
     return CMT_OK;
   }
-  return migration(s, p);
-}
-
-/* Message k, from 8 bytes to 4 KiB, most of them short. */
-static size_t feed_len(uint64_t k) {
-  uint64_t x = k * UINT64_C(0x9e3779b97f4a7c15) >> 40;
-
-  return 9 + (x & 0xfff) % (x >> 12 & 15 ? 120 : 4087);
-}
-
-static cmt_err receive_feed(side *s, cmt_peer *p, cmt_buf *msg) {
-  cmt_bytes b = cmt_buf_bytes(msg);
-  uint64_t number = 0;
-
-  if (b.len >= sizeof number) {
-    memcpy(&number, b.base, sizeof number);
-  }
-  if (b.len == BENCH_END_SIZE) {
-    s->wrong += number != s->counter.messages;
-    if (s->ended) {
-      return CMT_OK;
-    }
-    s->ended = true;
-    return bench_return(p, BENCH_CHANNEL, msg);
-  }
-  s->wrong += number != s->counter.messages || b.len != feed_len(number);
-  bench_count(&s->counter, b.len);
-  return CMT_OK;
+  return trip_begin(s, p);
 }
 
 static cmt_err receive(void *self, cmt_peer *p, uint8_t channel, cmt_buf *msg) {
@@ -115,9 +80,6 @@ static cmt_err receive(void *self, cmt_peer *p, uint8_t channel, cmt_buf *msg) {
 
   if (s->times_ns != NULL) {
     return receive_ping(s, p);
-  }
-  if (s->takes) {
-    return receive_feed(s, p, msg);
   }
   if (s->echoes) {
     return bench_return(p, channel, msg);
@@ -146,7 +108,6 @@ static int side_start(side *s, const bench_args *a, bool listens) {
     .name = "bench",
     .channels = channels,
     .channel_count = 1,
-    .delivery = s->takes ? CMT_DELIVER_WORKERS : CMT_DELIVER_INLINE,
     .self = s,
     .add_peer = add_peer,
     .receive = receive,
@@ -310,7 +271,7 @@ static int run_ping(const bench_args *a) {
   if (s.times_ns == NULL || side_start(&s, a, false) != 0) {
     return 1;
   }
-  if (migration(&s, s.peer) != CMT_OK) {
+  if (trip_begin(&s, s.peer) != CMT_OK) {
     return fail("ping", "the first message was refused");
   }
   side_wait(&s, &s.done);
@@ -322,62 +283,10 @@ static int run_ping(const bench_args *a) {
   return side_stop(&s);
 }
 
-static int run_take(const bench_args *a) {
-  static side s = {.takes = true};
-
-  if (side_start(&s, a, true) != 0) {
-    return 1;
-  }
-  side_wait(&s, &s.gone);
-  bench_emit_bulk("take", &s.counter);
-  if (s.wrong > 0) {
-    return fail("take", "messages are lost or wrong");
-  }
-  return side_stop(&s);
-}
-
-static cmt_err feed_one(side *s, uint64_t k) {
-  size_t len = feed_len(k);
-  cmt_buf *msg = cmt_buf_new(NULL, len);
-  cmt_err err;
-
-  memset(cmt_buf_data(msg), (int)(k & 0xff), len);
-  memcpy(cmt_buf_data(msg), &k, sizeof k);
-  while ((err = cmt_peer_try_send(s->peer, BENCH_CHANNEL, msg)) == CMT_EAGAIN) {
-    sched_yield();
-  }
-  s->counter.bytes += len;
-  return err;
-}
-
-static int run_feed(const bench_args *a) {
-  uint64_t count = a->count;
-  static side s;
-
-  if (side_start(&s, a, false) != 0) {
-    return 1;
-  }
-  s.counter.first_ns = bench_now_ns();
-  while (s.counter.messages < count) {
-    if (feed_one(&s, s.counter.messages++) != CMT_OK) {
-      return fail("feed", "a message was refused");
-    }
-  }
-  if (cmt_peer_send_bytes(s.peer, BENCH_CHANNEL, &count, BENCH_END_SIZE,
-                          CMT_SEND_TIMEOUT) != CMT_OK) {
-    return fail("feed", "the end was refused");
-  }
-  side_wait(&s, &s.done); /* The worker has come to the end. */
-  s.counter.last_ns = bench_now_ns();
-  bench_emit_bulk("feed", &s.counter);
-  return side_stop(&s);
-}
-
 int main(int argc, char **argv) {
   static const bench_verb verbs[] = {
     {"recv", run_recv},   {"send", run_send}, {"flood", run_flood},
     {"drain", run_drain}, {"echo", run_echo}, {"ping", run_ping},
-    {"take", run_take},   {"feed", run_feed},
   };
 
   return bench_main(argc, argv, verbs, sizeof verbs / sizeof *verbs);

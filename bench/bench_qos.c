@@ -8,9 +8,13 @@
      bench_qos urgent                      as load, on an urgent channel
      bench_qos shares --addr ID@A --size N --seconds S
                     channels of all priorities are always full, and the server
-                    tells how many bytes each of them got */
+                    tells how many bytes each of them got
+
+   With --trace FILE serve, load and urgent write what a build with
+   -DCMT_TRACE=ON notes of their messages; see trace.py. */
 
 #include "bench.h"
+#include "bench_trace.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -113,6 +117,7 @@ static int side_start(side *s, const bench_args *a) {
                                     .send_queue = SHARE_QUEUE};
   }
   s->args = a;
+  bench_trace_start();
   cmt_switch_options_init(&o);
   o.env = bench_env();
   o.network = "bench";
@@ -158,6 +163,7 @@ static int run_serve(const bench_args *a) {
   }
   printf("]}\n");
   fflush(stdout);
+  bench_trace_write(a->trace);
   return side_stop(&s);
 }
 
@@ -184,6 +190,7 @@ static bool echo_until(side *s, uint64_t until_ns) {
         CMT_OK) {
       return false;
     }
+    bench_trace_ask(s->sent_ns);
     while (!s->returned && !s->gone) {
       bench_sleep_ns(CMT_MILLISECONDS(1));
     }
@@ -216,6 +223,7 @@ static int load_on(const bench_args *a, uint8_t channel) {
   cmt_peer_stop(s.peer, CMT_ECANCELED, 0);
   pthread_join(thread, NULL);
   bench_emit_load(s.times_ns, s.trips);
+  bench_trace_write(a->trace);
   cmt_buf_unref(s.msg);
   free(s.times_ns);
   return side_stop(&s) == 0 && well ? 0 : fail("load", "the connection broke");

@@ -12,7 +12,7 @@ OWN_PACKET = 4 << 20
 
 # The program of ours that has the verb of the server.
 OUR_PROGRAMS = {
-    "recv": "bench_p2p", "echo": "bench_p2p", "take": "bench_p2p",
+    "recv": "bench_p2p", "echo": "bench_p2p",
     "serve": "bench_qos", "hub": "bench_dials", "fans": "bench_spread",
 }
 

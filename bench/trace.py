@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the time of a round trip beside a flood goes.
 
-usage: trace.py BUILD_DIR [--seconds S] [FLAG...]
+usage: trace.py BUILD_DIR [--seconds S] [--urgent]
 
-Runs bench_load, built with -DCMT_TRACE=ON, and splits each round trip at the
+Runs bench_qos, built with -DCMT_TRACE=ON, and splits each round trip at the
 points that the message passed: in the middle (from p45 to p55) and around p99
-(from p985 to p995), means of each part.  Other flags go to both sides.
+(from p985 to p995), means of each part.  --urgent: on an urgent channel.
 """
 
 import argparse
@@ -86,32 +86,36 @@ def split(title, rows):
               f"{mean(r[2][i] for r in rows):>10.1f}")
 
 
-def run(program, seconds, flags, folder):
-    paths = [os.path.join(folder, name) for name in ("ask", "answer")]
+def run(program, verb, seconds, folder):
+    paths = [os.path.join(folder, name) for name in (verb, "serve")]
     with subprocess.Popen(
-        [program, "answer", "--trace", paths[1], *flags],
+        [program, "serve", "--trace", paths[1]],
         stdout=subprocess.PIPE, text=True,
-    ) as answer:
-        ready = json.loads(answer.stdout.readline())
-        asked = subprocess.run(
-            [program, "ask", "--addr", ready["laddr"], "--seconds",
-             str(seconds), "--trace", paths[0], *flags],
+    ) as server:
+        ready = json.loads(server.stdout.readline())
+        loaded = subprocess.run(
+            [program, verb, "--addr", ready["laddr"], "--seconds",
+             str(seconds), "--trace", paths[0]],
             stdout=subprocess.PIPE, text=True, check=True)
-        got = json.loads(answer.communicate()[0].splitlines()[-1])
-    return json.loads(asked.stdout), got, *map(Side, paths)
+        served = json.loads(server.communicate()[0].splitlines()[-1])
+    return json.loads(loaded.stdout), served, *map(Side, paths)
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("build")
     parser.add_argument("--seconds", type=float, default=5)
-    args, flags = parser.parse_known_args()
-    program = os.path.join(os.path.abspath(args.build), "bench_load")
+    parser.add_argument("--urgent", dest="verb", action="store_const",
+                        const="urgent", default="load")
+    args = parser.parse_args()
+    program = os.path.join(os.path.abspath(args.build), "bench_qos")
     with tempfile.TemporaryDirectory() as folder:
-        asked, got, here, there = run(program, args.seconds, flags, folder)
-    print(f"p50 {asked['p50_ms']:.3f} ms, p90 {asked['p90_ms']:.3f}, p99 "
-          f"{asked['p99_ms']:.3f}; {got['bytes'] / got['seconds'] / 1e6:.0f} "
-          "MB/s")
+        loaded, served, here, there = run(program, args.verb, args.seconds,
+                                          folder)
+    p50, p90, p99 = (loaded["quantiles_us"][p] / 1000
+                     for p in ("50", "90", "99"))
+    print(f"p50 {p50:.3f} ms, p90 {p90:.3f}, p99 {p99:.3f}; "
+          f"{served['bytes'] / served['seconds'] / 1e6:.0f} MB/s")
     rows = sorted(trips(here, there))
     n = len(rows)
     print(f"{'':18}{'out, us':>12}{'back, us':>10}")
