@@ -10,31 +10,9 @@
 #include "sim.h"
 
 #include "crypto/aead.h"
+#include "wrapped_sodium.h"
 
 #include <cometp2p/secret_conn.h>
-
-/* The linker makes these names: the first of each pair is what the library
-   calls, the second is that of libsodium. */
-int __wrap_crypto_scalarmult_curve25519(uint8_t *out, const uint8_t *secret,
-                                        const uint8_t *theirs);
-int __real_crypto_scalarmult_curve25519(uint8_t *out, const uint8_t *secret,
-                                        const uint8_t *theirs);
-int __wrap_crypto_scalarmult_curve25519_base(uint8_t *out,
-                                             const uint8_t *secret);
-int __real_crypto_scalarmult_curve25519_base(uint8_t *out,
-                                             const uint8_t *secret);
-int __wrap_crypto_sign_detached(uint8_t *sig, unsigned long long *sig_len,
-                                const uint8_t *msg, unsigned long long len,
-                                const uint8_t *secret);
-int __real_crypto_sign_detached(uint8_t *sig, unsigned long long *sig_len,
-                                const uint8_t *msg, unsigned long long len,
-                                const uint8_t *secret);
-int __wrap_crypto_sign_verify_detached(const uint8_t *sig, const uint8_t *msg,
-                                       unsigned long long len,
-                                       const uint8_t *key);
-int __real_crypto_sign_verify_detached(const uint8_t *sig, const uint8_t *msg,
-                                       unsigned long long len,
-                                       const uint8_t *key);
 
 enum { KEY = 32, SIG = 64, LANES = 4 };
 

@@ -5,31 +5,11 @@
 /* Counts the public-key operations of a handshake.  For one source of a test
    whose linker wraps them: it defines the wrappers. */
 
-#include <sodium.h>
+#include "wrapped_sodium.h"
+
 #include <stddef.h>
 
 static size_t public_key_ops;
-
-int __real_crypto_scalarmult_curve25519(uint8_t *out, const uint8_t *secret,
-                                        const uint8_t *theirs);
-int __wrap_crypto_scalarmult_curve25519(uint8_t *out, const uint8_t *secret,
-                                        const uint8_t *theirs);
-int __real_crypto_scalarmult_curve25519_base(uint8_t *out,
-                                             const uint8_t *secret);
-int __wrap_crypto_scalarmult_curve25519_base(uint8_t *out,
-                                             const uint8_t *secret);
-int __real_crypto_sign_detached(uint8_t *sig, unsigned long long *sig_len,
-                                const uint8_t *msg, unsigned long long len,
-                                const uint8_t *secret);
-int __wrap_crypto_sign_detached(uint8_t *sig, unsigned long long *sig_len,
-                                const uint8_t *msg, unsigned long long len,
-                                const uint8_t *secret);
-int __real_crypto_sign_verify_detached(const uint8_t *sig, const uint8_t *msg,
-                                       unsigned long long len,
-                                       const uint8_t *key);
-int __wrap_crypto_sign_verify_detached(const uint8_t *sig, const uint8_t *msg,
-                                       unsigned long long len,
-                                       const uint8_t *key);
 
 int __wrap_crypto_scalarmult_curve25519(uint8_t *out, const uint8_t *secret,
                                         const uint8_t *theirs) {

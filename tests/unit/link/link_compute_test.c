@@ -30,12 +30,6 @@ void __wrap_cmt_conn_compute(cmt_conn *c) {
   computed++;
 }
 
-static void count_anew(void) {
-  computed = 0;
-  ops_of_others = 0;
-  public_key_ops = 0;
-}
-
 static void on_receive(test_part *part, cmt_peer *p, uint8_t channel,
                        cmt_buf *msg) {
   size_t *received = part->arg;
@@ -56,10 +50,21 @@ static void listen(fixture *f, size_t *received) {
   test_node_start(&f->b);
 }
 
+/* The crowd dials, and its operations are counted from 0. */
 static void come(fixture *f, hostile *crowd) {
+  computed = 0;
+  ops_of_others = 0;
+  public_key_ops = 0;
   memset(crowd, 0, CROWD * sizeof *crowd);
   for (size_t i = 0; i < CROWD; i++) {
     hostile_dial(&crowd[i], f->w.loop, f->b.addr);
+  }
+}
+
+/* From here on the others of the crowd wait for theirs. */
+static void until_one_is_computed(fixture *f) {
+  while (computed == 0) {
+    test_loop_step(f->w.loop);
   }
 }
 
@@ -75,7 +80,6 @@ static void an_iteration_runs_one_operation(void **state) {
   size_t received;
 
   listen(f, &received);
-  count_anew();
   come(f, crowd);
   while (computed < CROWD * OPS) {
     size_t before = computed;
@@ -100,11 +104,8 @@ static void a_peer_is_served_between(void **state) {
   listen(f, &received);
   hostile_dial(&peer, f->w.loop, f->b.addr);
   test_loop_run_until_idle(f->w.loop);
-  count_anew();
   come(f, crowd);
-  while (computed == 0) {
-    test_loop_step(f->w.loop);
-  }
+  until_one_is_computed(f);
   hostile_packet(&peer, TEST_CHAT, 0, true);
   while (received == 0) {
     assert_in_range(++steps, 1, 3);
@@ -122,11 +123,8 @@ static void a_link_that_ends_waits_for_no_operation(void **state) {
   size_t received;
 
   listen(f, &received);
-  count_anew();
   come(f, crowd);
-  while (computed == 0) {
-    test_loop_step(f->w.loop);
-  }
+  until_one_is_computed(f);
   for (size_t i = 0; i < CROWD; i += 2) {
     hostile_hang_up(&crowd[i]);
   }
@@ -144,11 +142,8 @@ static void a_switch_may_stop_while_links_wait(void **state) {
   size_t received;
 
   listen(f, &received);
-  count_anew();
   come(f, crowd);
-  while (computed == 0) {
-    test_loop_step(f->w.loop);
-  }
+  until_one_is_computed(f);
   cmt_switch_stop(f->b.sw, 0);
   test_loop_run_until_idle(f->w.loop);
   assert_in_range(computed, 1, CROWD);
