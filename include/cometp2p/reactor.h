@@ -154,9 +154,7 @@ CMT_API void cmt_mailbox_close(cmt_mailbox *m);
 
 /** Ends an event: exactly once for each, from any thread.  |ev| is wiped.  An
     event that is done already, or of another mailbox, panics (env.h).
-    cmt_switch_delete() waits for the events of peers alone: end each
-    CMT_EVENT_REJECTED, CMT_EVENT_OUTCOME, CMT_EVENT_SENT, CMT_EVENT_TIMER and
-    CMT_EVENT_POST before. */
+    cmt_switch_delete() waits until each event that was received is done. */
 CMT_API void cmt_mailbox_done(cmt_mailbox *m, cmt_mailbox_event *ev);
 
 /** A descriptor for poll() and the like: readable while an event is ready, and

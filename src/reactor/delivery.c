@@ -10,10 +10,15 @@
    The end of a peer that was added has two halves then.  The loop calls the
    inline reactors and puts peer gone into each inbox.  Whoever does the last of
    these posts to the loop, which takes the peer off the list; until then its id
-   is not free, and the switch does not finish. */
+   is not free, and the switch does not finish.
+
+   Nor does it finish while an event of a source is out, such as that of a timer.
+   The sources keep what was not received, so events can still be taken after
+   the end of the loop, and the deletion waits for those. */
 
 #include "delivery.h"
 
+#include "sys/cond.h"
 #include "sys/thread.h"
 
 #include <errno.h>
@@ -137,6 +142,22 @@ static cmt_err mailboxes_new(cmt__delivery *d, cmt_why *why) {
 
 static void inboxes_on_gone(cmt__inbox *b);
 
+static void delivery_on_events_done(cmt__post *post) {
+  cmt__delivery *d =
+    (cmt__delivery *)((char *)post - offsetof(cmt__delivery, events_done));
+
+  atomic_store(&d->events_done_posted, false);
+  d->options.on_events_done(d->options.arg);
+}
+
+/* The loop stays until it has run the post. */
+static void mailbox_on_sources_done(void *arg) {
+  cmt__delivery *d = arg;
+
+  atomic_store(&d->events_done_posted, true);
+  cmt__loop_post(d->options.first->loop, &d->events_done);
+}
+
 cmt_err cmt__delivery_init(cmt__delivery *d, const cmt__delivery_options *o,
                            cmt_why *why) {
   bool any = false;
@@ -156,8 +177,11 @@ cmt_err cmt__delivery_init(cmt__delivery *d, const cmt__delivery_options *o,
   for (size_t i = 0; any && i < d->options.reactors->count; i++) {
     if (d->mailboxes[i] != NULL) {
       d->mailboxes[i]->on_gone = inboxes_on_gone;
+      d->mailboxes[i]->on_sources_done = mailbox_on_sources_done;
+      d->mailboxes[i]->arg = d;
     }
   }
+  d->events_done.cb = delivery_on_events_done;
   return CMT_OK;
 }
 
@@ -217,6 +241,31 @@ void cmt__delivery_close(cmt__delivery *d) {
     d->timed = false;
   }
   cmt__delivery_give_up(d);
+}
+
+bool cmt__delivery_holds_events(cmt__delivery *d) {
+  bool out = false;
+
+  for (size_t i = 0; d->mailboxes != NULL && i < d->options.reactors->count;
+       i++) {
+    out = (d->mailboxes[i] != NULL &&
+           cmt__mailbox_sources_out(d->mailboxes[i])) ||
+          out;
+  }
+  return out || atomic_load(&d->events_done_posted);
+}
+
+bool cmt__delivery_drain(cmt__delivery *d, uint64_t timeout_ns) {
+  struct timespec until = cmt__cond_deadline(timeout_ns);
+  bool drained = true;
+
+  for (size_t i = 0; d->mailboxes != NULL && i < d->options.reactors->count;
+       i++) {
+    drained = (d->mailboxes[i] == NULL ||
+               cmt__mailbox_drain(d->mailboxes[i], &until)) &&
+              drained;
+  }
+  return drained;
 }
 
 void cmt__delivery_fini(cmt__delivery *d) {

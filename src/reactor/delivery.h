@@ -35,6 +35,8 @@ typedef struct cmt__delivery_options {
   /* The last remove_peer of a peer returned after cmt__delivery_remove() did;
      the caller's reference comes back. */
   void (*on_departed)(void *arg, cmt_peer *p);
+  /* cmt__delivery_holds_events() was true and may not be any more; on loop 0. */
+  void (*on_events_done)(void *arg);
   void *arg;
 } cmt__delivery_options;
 
@@ -46,6 +48,8 @@ typedef struct cmt__delivery {
   cmt__timer hurry; /* When what waits is dropped. */
   bool timed;       /* There is room for it in the loop. */
   size_t departing; /* Peers whose last remove_peer is still to return. */
+  cmt__post events_done;
+  atomic_bool events_done_posted;
 } cmt__delivery;
 
 /* The inboxes of a peer: one for each reactor that is not inline. */
@@ -68,7 +72,10 @@ CMT_NODISCARD cmt_err cmt__delivery_init(cmt__delivery *d,
                                          cmt_why *why);
 /* Starts the workers; the first loop exists. */
 CMT_NODISCARD cmt_err cmt__delivery_start(cmt__delivery *d, cmt_why *why);
-/* Ends the workers and frees. */
+/* Drops the events that wait in mailboxes and gives none out any more; waits
+   |timeout_ns| for those that are out.  False: one still is. */
+CMT_NODISCARD bool cmt__delivery_drain(cmt__delivery *d, uint64_t timeout_ns);
+/* Ends the workers and frees; no event is out. */
 void cmt__delivery_fini(cmt__delivery *d);
 /* No peer will ever come: the switch did not start, and never will. */
 void cmt__delivery_give_up(cmt__delivery *d);
@@ -86,6 +93,8 @@ bool cmt__thread_is_worker(void);
 /* The switch stops: what reactors have not taken after |flush_ns| is dropped,
    but for peers that are gone. */
 void cmt__delivery_stop(cmt__delivery *d, uint64_t flush_ns);
+/* Whether an event is out that belongs to no inbox. */
+bool cmt__delivery_holds_events(cmt__delivery *d);
 /* The last peer is gone. */
 void cmt__delivery_close(cmt__delivery *d);
 

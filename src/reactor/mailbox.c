@@ -239,6 +239,7 @@ static void inbox_take(cmt_mailbox *m, cmt_mailbox_event *out) {
 
 static void source_take(cmt_mailbox *m, cmt_mailbox_event *out) {
   cmt__event_sources_take(&m->sources, out);
+  m->sources_out++;
   mailbox_show(m);
 }
 
@@ -348,6 +349,22 @@ static void event_wipe(cmt_mailbox_event *ev) {
   cmt__sized_write(ev, ev->size, &done, sizeof done);
 }
 
+/* The last thing that is done with an event: a deletion may go on now. */
+static void source_return(cmt_mailbox *m) {
+  mailbox_lock(m);
+  m->sources_out--;
+  if (m->sources_out == 0) {
+    if (m->sources_wanted) {
+      m->sources_wanted = false;
+      m->on_sources_done(m->arg);
+    }
+    if (is_over(m)) {
+      pthread_cond_broadcast(&m->more); /* For cmt__mailbox_drain(). */
+    }
+  }
+  mailbox_unlock(m);
+}
+
 static void source_done(cmt_mailbox *m, cmt_mailbox_event *ev) {
   cmt__event_source *s = ev->source;
 
@@ -358,6 +375,7 @@ static void source_done(cmt_mailbox *m, cmt_mailbox_event *ev) {
     s->done(s, ev);
   }
   event_wipe(ev);
+  source_return(m);
 }
 
 void cmt_mailbox_done(cmt_mailbox *m, cmt_mailbox_event *ev) {
@@ -611,9 +629,33 @@ bool cmt__mailbox_is_used(cmt_mailbox *m) {
   bool used;
 
   mailbox_lock(m);
-  used = m->inboxes != NULL;
+  used = m->inboxes != NULL || m->sources_out > 0;
   mailbox_unlock(m);
   return used;
+}
+
+bool cmt__mailbox_sources_out(cmt_mailbox *m) {
+  bool out;
+
+  mailbox_lock(m);
+  out = m->sources_out > 0;
+  m->sources_wanted = out;
+  mailbox_unlock(m);
+  return out;
+}
+
+bool cmt__mailbox_drain(cmt_mailbox *m, const struct timespec *until) {
+  int error = 0;
+  bool drained;
+
+  cmt_mailbox_close(m);
+  mailbox_lock(m);
+  while (m->sources_out > 0 && error != ETIMEDOUT) {
+    error = pthread_cond_timedwait(&m->more, &m->lock, until);
+  }
+  drained = m->sources_out == 0;
+  mailbox_unlock(m);
+  return drained;
 }
 
 size_t cmt__mailbox_bytes(cmt_mailbox *m) {
@@ -687,7 +729,7 @@ void cmt__mailbox_delete(cmt_mailbox *m) {
     return;
   }
   CMT_ASSERT(m->env, m->inboxes == NULL && m->quota.bytes == 0);
-  sources_drop(m);
+  CMT_ASSERT(m->env, m->sources.events == 0 && m->sources_out == 0);
   mailbox_lock(m);
   CMT_ASSERT(m->env, is_over(m) || m->idle == 0);
   while (m->idle > 0) {

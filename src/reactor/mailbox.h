@@ -19,6 +19,10 @@ struct cmt_mailbox {
   /* A peer gone was done; any thread, no lock.  Nothing of |b| is used after
      the call. */
   void (*on_gone)(cmt__inbox *b);
+  /* The last event of a source that was out is done, after
+     cmt__mailbox_sources_out() said that one is; any thread, under the lock. */
+  void (*on_sources_done)(void *arg);
+  void *arg;
   struct {
     uint8_t id;
     bool drops;
@@ -33,6 +37,8 @@ struct cmt_mailbox {
   cmt__ready_fd ready_fd;     /* For cmt_mailbox_fd(). */
   cmt__event_sources sources; /* Added before anything is in it. */
   bool sources_next;          /* An event of a source comes next. */
+  size_t sources_out;         /* Events of sources that are out. */
+  bool sources_wanted;        /* |on_sources_done| is called for the last. */
   unsigned idle;              /* Threads that wait for |more|. */
   atomic_bool hurries;        /* All messages that are not out are dropped;
                                  changed under the lock. */
@@ -62,8 +68,8 @@ CMT_NODISCARD cmt_err cmt__mailbox_new(const cmt_env *env, const cmt_reactor *r,
 /* Most bytes that may wait in it for |peers| before any is stopped, besides
    what is read with the message that stops it. */
 uint64_t cmt__mailbox_memory(const cmt_reactor *r, size_t peers);
-/* All inboxes have ended, and it is closed or nobody waits for it; waits until
-   whoever was woken by that has left.  NULL is fine. */
+/* All inboxes have ended, no event is out, and it is closed or nobody waits for
+   it; waits until whoever was woken by that has left.  NULL is fine. */
 void cmt__mailbox_delete(cmt_mailbox *m);
 
 /* The loop alone. */
@@ -100,8 +106,14 @@ void cmt__mailbox_refuse(cmt_mailbox *m, cmt__run *run);
 void cmt__mailbox_discard(cmt_mailbox *m);
 /* Nothing comes any more: whoever waits for it is woken. */
 void cmt__mailbox_close(cmt_mailbox *m);
-/* Whether peers are not gone for the reactor yet. */
+/* Whether peers are not gone for the reactor yet, or an event is out. */
 bool cmt__mailbox_is_used(cmt_mailbox *m);
+/* Whether an event of a source is out; then |on_sources_done| follows. */
+bool cmt__mailbox_sources_out(cmt_mailbox *m);
+/* Drops what waits there, gives no event out any more, and waits until none of a
+   source is out, at most until |until|; false: one still is. */
+CMT_NODISCARD bool cmt__mailbox_drain(cmt_mailbox *m,
+                                      const struct timespec *until);
 /* What its messages count for. */
 size_t cmt__mailbox_bytes(cmt_mailbox *m);
 /* Ends the event of |run|, if any, and goes on to the next, for which it waits

@@ -152,6 +152,12 @@ static void report(cmt_switch *s) {
   }
 }
 
+void cmt__loops_await_events(cmt_switch *s) {
+  while (!cmt__delivery_drain(&s->delivery, s->report_ns)) {
+    report(s);
+  }
+}
+
 void cmt__loops_join(cmt_switch *s) {
   unsigned count = s->setup.options.loops;
 

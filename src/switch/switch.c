@@ -189,6 +189,8 @@ static void switch_on_departed(void *arg, cmt_peer *p) {
   cmt__session_departed(arg, p, true);
 }
 
+static void switch_on_events_done(void *arg) { cmt__switch_look(arg); }
+
 static cmt_err delivery_init(cmt_switch *s, cmt_why *why) {
   const cmt__delivery_options o = {
     .env = &s->env,
@@ -196,6 +198,7 @@ static cmt_err delivery_init(cmt_switch *s, cmt_why *why) {
     .peers_max = cmt__limits_peers(s),
     .first = &s->threads[0].delivery,
     .on_departed = switch_on_departed,
+    .on_events_done = switch_on_events_done,
     .arg = s,
   };
 
@@ -511,7 +514,8 @@ static bool is_over(cmt_switch *s) {
 
   if (s->finished || s->session_count > 0 || s->dial_count > 0 ||
       s->undrained > 0 || s->delivery.departing > 0 ||
-      !cmt__calls_close(&s->calls)) {
+      !cmt__calls_close(&s->calls) ||
+      cmt__delivery_holds_events(&s->delivery)) {
     return false;
   }
   switch_lock(s);
@@ -574,6 +578,7 @@ cmt_err cmt_switch_delete(cmt_switch *s) {
   s->inside = true;
   cmt__switch_bans_stop(s);
   cmt__calls_close(&s->calls);
+  cmt__loops_await_events(s);
   cmt__delivery_fini(&s->delivery); /* Before the loop, which workers use. */
   cmt__calls_tell(&s->calls, NULL);
   reactors_stop(s);

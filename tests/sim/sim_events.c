@@ -60,16 +60,10 @@ void sim_events_receive(sim_node *n, const cmt_mailbox_event *ev) {
   }
 }
 
-/* The events that are out end before the switch is deleted. */
-static void end_tasks(sim_node *n, size_t reactor, cmt_mailbox *m) {
+static void check_tasks(const sim_node *n, size_t reactor) {
   for (size_t i = 0; i < n->worker_count[reactor]; i++) {
-    cmt_mailbox_event *ev = &n->workers[reactor][i].ev;
-
-    CHECK(n->sim, CHECK_LIFE, ev->internal == NULL || ev->source != NULL,
-          "n%u has finished, and an event of a peer is out", n->index);
-    if (ev->internal != NULL) {
-      cmt_mailbox_done(m, ev);
-    }
+    CHECK(n->sim, CHECK_LIFE, n->workers[reactor][i].ev.internal == NULL,
+          "n%u has finished, and an event is out", n->index);
   }
 }
 
@@ -80,10 +74,10 @@ void sim_events_drain(sim_node *n) {
   if (!sim_events_come_to(n)) {
     return;
   }
-  m = cmt_switch_mailbox(n->sw, n->options.event_reactor);
   for (size_t r = 0; r < n->sim->reactor_count; r++) {
-    end_tasks(n, r, cmt_switch_mailbox(n->sw, n->names[r]));
+    check_tasks(n, r);
   }
+  m = cmt_switch_mailbox(n->sw, n->options.event_reactor);
   while (cmt_mailbox_next(m, &ev, 0) == CMT_OK) {
     CHECK(n->sim, CHECK_LIFE, ev.source != NULL,
           "n%u has finished, and an event of a peer waits", n->index);

@@ -384,6 +384,30 @@ static void the_end_of_the_switch_is_reported_by_events(void **state) {
   assert_cmt(CMT_ECLOSED, cmt_mailbox_next(mailbox(f), &ev, 0));
 }
 
+/* What the event points to is the switch's, so that stays. */
+static void a_switch_stays_until_its_events_are_done(void **state) {
+  fixture *f = *state;
+  cmt_timer t[2] = {{.arg = &t[0]}, {.arg = &t[1]}};
+  cmt_mailbox_event ev[2];
+
+  test_node_start(&f->b);
+  run_until_idle(f);
+  for (int i = 0; i < 2; i++) {
+    assert_cmt(CMT_OK, cmt_switch_timer(f->b.sw, &t[i], 0));
+    run_until_idle(f);
+    ev[i] = take(f, CMT_EVENT_TIMER, CMT_OK);
+  }
+  cmt_switch_stop(f->b.sw, 0);
+  run_until_idle(f);
+  assert_false(cmt__switch_is_finished(f->b.sw));
+  done(f, &ev[1]);
+  run_until_idle(f);
+  assert_false(cmt__switch_is_finished(f->b.sw));
+  done(f, &ev[0]);
+  run_until_idle(f);
+  assert_true(cmt__switch_is_finished(f->b.sw));
+}
+
 /* ---- several at once ---- */
 
 static void several_events_are_received_in_one_call(void **state) {
@@ -538,6 +562,7 @@ int main(void) {
     TEST(a_timer_and_a_post_are_events),
     TEST(a_timer_whose_event_waits_is_cancelled_and_moved),
     TEST(the_end_of_the_switch_is_reported_by_events),
+    TEST(a_switch_stays_until_its_events_are_done),
     TEST(several_events_are_received_in_one_call),
     TEST(elements_may_be_larger_than_ours),
     TEST(a_switch_ends_when_its_mailbox_is_given_up),
