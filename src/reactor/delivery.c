@@ -12,9 +12,9 @@
    these posts to the loop, which takes the peer off the list; until then its id
    is not free, and the switch does not finish.
 
-   Nor does it finish while an event of a source is out, such as that of a timer.
-   The sources keep what was not received, so events can still be taken after
-   the end of the loop, and the deletion waits for those. */
+   Nor does it finish while an event of a source is out, such as that of a
+   timer. The sources keep what was not received, so events can still be taken
+   after the end of the loop, and the deletion waits for those. */
 
 #include "delivery.h"
 
@@ -248,9 +248,9 @@ bool cmt__delivery_holds_events(cmt__delivery *d) {
 
   for (size_t i = 0; d->mailboxes != NULL && i < d->options.reactors->count;
        i++) {
-    out = (d->mailboxes[i] != NULL &&
-           cmt__mailbox_sources_out(d->mailboxes[i])) ||
-          out;
+    out =
+      (d->mailboxes[i] != NULL && cmt__mailbox_sources_out(d->mailboxes[i])) ||
+      out;
   }
   return out || atomic_load(&d->events_done_posted);
 }

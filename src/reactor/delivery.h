@@ -35,7 +35,8 @@ typedef struct cmt__delivery_options {
   /* The last remove_peer of a peer returned after cmt__delivery_remove() did;
      the caller's reference comes back. */
   void (*on_departed)(void *arg, cmt_peer *p);
-  /* cmt__delivery_holds_events() was true and may not be any more; on loop 0. */
+  /* cmt__delivery_holds_events() was true and may not be any more; on loop 0.
+   */
   void (*on_events_done)(void *arg);
   void *arg;
 } cmt__delivery_options;

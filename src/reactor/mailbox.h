@@ -110,8 +110,8 @@ void cmt__mailbox_close(cmt_mailbox *m);
 bool cmt__mailbox_is_used(cmt_mailbox *m);
 /* Whether an event of a source is out; then |on_sources_done| follows. */
 bool cmt__mailbox_sources_out(cmt_mailbox *m);
-/* Drops what waits there, gives no event out any more, and waits until none of a
-   source is out, at most until |until|; false: one still is. */
+/* Drops what waits there, gives no event out any more, and waits until none of
+   a source is out, at most until |until|; false: one still is. */
 CMT_NODISCARD bool cmt__mailbox_drain(cmt_mailbox *m,
                                       const struct timespec *until);
 /* What its messages count for. */

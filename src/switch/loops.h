@@ -17,8 +17,8 @@ CMT_NODISCARD cmt_err cmt__loops_start(cmt_switch *s, cmt_why *why);
 void cmt__loops_stop(cmt_switch *s);
 /* Waits until they have ended, and logs now and then what for. */
 void cmt__loops_join(cmt_switch *s);
-/* Drops the events that wait in mailboxes and waits for those that are out; logs
-   now and then what for. */
+/* Drops the events that wait in mailboxes and waits for those that are out;
+   logs now and then what for. */
 void cmt__loops_await_events(cmt_switch *s);
 /* Deletes the loops that are the switch's own. */
 void cmt__loops_fini(cmt_switch *s);
