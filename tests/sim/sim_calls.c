@@ -42,7 +42,8 @@ static void set(sim_timer *t) {
             t->index, (unsigned long long)after_ns / 1000, cmt_err_name(err));
   CHECK(n->sim, CHECK_TIMER,
         err == CMT_OK ||
-          (err == CMT_ECLOSED && n->state == SIM_STOPPING && !t->set),
+          (err == CMT_ECLOSED && n->state == SIM_STOPPING &&
+           (!t->set || t->is_event)), /* Its event may still wait. */
         "n%u cannot set timer %zu: %s", n->index, t->index, cmt_err_name(err));
   if (err == CMT_OK) {
     t->set = true;
@@ -90,7 +91,8 @@ static void post(sim_post *p) {
   sim_trace(n->sim->net, "n%u posts %zu%s: %s", n->index, p->index,
             p->peer != NULL ? " of a peer" : "", cmt_err_name(err));
   CHECK(n->sim, CHECK_POST,
-        err == CMT_OK || (err == CMT_ECLOSED && may_be_over && !p->waits),
+        err == CMT_OK ||
+          (err == CMT_ECLOSED && may_be_over && (!p->waits || p->is_event)),
         "n%u cannot post %zu%s: %s", n->index, p->index,
         p->peer != NULL ? " of a peer" : "", cmt_err_name(err));
   if (err == CMT_OK && !p->waits) {

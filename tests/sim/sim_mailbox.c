@@ -66,6 +66,9 @@ static bool work(sim_node *n, size_t reactor, sim_worker *w) {
     cmt_mailbox_done(m, &w->ev);
     return true;
   }
+  if (cmt__switch_is_finished(n->sw)) { /* sim_events_drain() takes the rest. */
+    return false;
+  }
   if (cmt_mailbox_next(m, &w->ev, 0) != CMT_OK) {
     w->ev = (cmt_mailbox_event){.peer = NULL};
     return false;
