@@ -42,12 +42,13 @@ static void release(side *s) {
 
 static void on_add(void *self, cmt_peer *p) {
   side *s = self;
+  cmt_err delete_err = cmt_switch_delete(s->sw);
   sigset_t mask;
 
   (void)p;
-  s->delete_err = cmt_switch_delete(s->sw);
   pthread_sigmask(SIG_BLOCK, NULL, &mask);
   test_watch_lock(&s->watch);
+  s->delete_err = delete_err;
   s->signals_blocked =
     sigismember(&mask, SIGINT) && sigismember(&mask, SIGPIPE);
   s->added++;
@@ -94,7 +95,9 @@ static cmt_err on_receive(void *self, cmt_peer *p, uint8_t channel,
 
     if (err != CMT_OK) {
       cmt_buf_unref(msg);
+      test_watch_lock(&s->watch);
       s->answer_err = err;
+      test_watch_unlock(&s->watch);
     }
   }
   return count(s, channel, msg) == s->fail_at ? s->receive_err : CMT_OK;
@@ -320,14 +323,12 @@ static void several_workers_are_at_several_peers_at_once(void **state) {
     send_numbers(&other, OTHER, 1, 100);
   }
   test_await(&x->b.watch, &x->b.inside, 3);
-  x->b.next[1] = 0;
-  test_watch_lock(&x->b.watch);
-  x->b.disorder = 0;
-  test_watch_unlock(&x->b.watch);
   release(&x->b);
   test_await(&x->b.watch, &x->b.received, 6);
+  test_watch_lock(&x->b.watch);
+  x->b.disorder = 0; /* Each of the two sent number 0. */
+  test_watch_unlock(&x->b.watch);
   assert_int_equal(3, x->b.inside_max); /* Never two of one peer. */
-  x->b.disorder = 0;                    /* Each of the two sent number 0. */
   for (size_t i = 0; i < 2; i++) {
     side_end(&more[i]);
   }
