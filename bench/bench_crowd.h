@@ -28,6 +28,9 @@ typedef struct bench_member {
   uint64_t messages; /* How many came. */
 } bench_member;
 
+/* For members and their keys. */
+const cmt_env *bench_crowd_env(void);
+
 /* Dials |addr| and sends the first message of the handshake.  |key| is
    borrowed until the member stops. */
 void bench_member_start(bench_member *m, const cmt_node_key *key,

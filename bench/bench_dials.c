@@ -72,7 +72,7 @@ static const cmt_node_key *next_key(void) {
   static size_t next;
 
   for (size_t i = 0; keys[KEYS - 1] == NULL && i < KEYS; i++) {
-    if (cmt_node_key_generate(NULL, &keys[i]) != CMT_OK) {
+    if (cmt_node_key_generate(bench_crowd_env(), &keys[i]) != CMT_OK) {
       exit(fail("start", "no key"));
     }
   }

@@ -250,7 +250,7 @@ static void crowd_join(bench_member *crowd, uint32_t i, int epoll,
   bool spoken = false;
   cmt_node_key *key;
 
-  if (cmt_node_key_generate(NULL, &key) != CMT_OK) {
+  if (cmt_node_key_generate(bench_crowd_env(), &key) != CMT_OK) {
     die("start", "no key");
   }
   bench_member_start(&crowd[i], key, a->addr);

@@ -3,7 +3,9 @@
 #define CMT_CONN_GROUP_H
 
 /* A group of connections of one node: they share channels, memory for keys, and
-   limits of all together.  A connection without a group has its own. */
+   limits of all together.  A connection without a group has its own; its keys
+   then lie in pages of their own, four mappings of the 65,530 that Linux allows
+   a process by default, and eight during the handshake. */
 
 #include <cometp2p/mconn.h>
 
