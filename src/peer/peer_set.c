@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The set of peers: an array under a mutex.  Inside it only send queues are
-   locked, and no send queue knows the set, so the order is always the same. */
+/* The set of peers: an array under a mutex, sorted by id, so that a look-up
+   reads the ids of a few peers however many there are.  Inside it only send
+   queues are locked, and no send queue knows the set, so the order is always
+   the same. */
 
 #include "peer_set.h"
 
@@ -32,32 +34,52 @@ cmt_err cmt__peer_set_reserve(cmt__peer_set *s) {
   return ok ? CMT_OK : CMT_ENOMEM;
 }
 
+/* The index of the first peer whose id is |id| or follows it. */
+static size_t set_index(const cmt__peer_set *s, const cmt_node_id *id) {
+  size_t low = 0, high = s->count;
+
+  while (low < high) {
+    size_t mid = low + (high - low) / 2;
+
+    if (cmt__node_id_compare(&s->list[mid]->id, id) < 0) {
+      low = mid + 1;
+    } else {
+      high = mid;
+    }
+  }
+  return low;
+}
+
+/* The peer with |id|, or NULL. */
+static cmt_peer *set_find(const cmt__peer_set *s, const cmt_node_id *id) {
+  size_t i = set_index(s, id);
+
+  return i < s->count && cmt_node_id_equal(&s->list[i]->id, id) ? s->list[i]
+                                                                : NULL;
+}
+
 void cmt__peer_set_add(cmt__peer_set *s, cmt_peer *p) {
+  cmt_peer **at;
+
   cmt__lock(&s->lock);
-  CMT_ASSERT(s->env, s->count < s->cap);
-  s->list[s->count++] = cmt_peer_ref(p);
+  CMT_ASSERT(s->env, s->count < s->cap && set_find(s, &p->id) == NULL);
+  at = &s->list[set_index(s, &p->id)];
+  memmove(at + 1, at, (size_t)(&s->list[s->count] - at) * sizeof *at);
+  *at = cmt_peer_ref(p);
+  s->count++;
   s->inbound += !p->outbound;
   s->places += !p->outbound_place;
   cmt__unlock(&s->lock);
 }
 
-/* The index of the peer with |id|; the count when there is none. */
-static size_t set_index(const cmt__peer_set *s, const cmt_node_id *id) {
-  size_t i = 0;
-
-  while (i < s->count && !cmt_node_id_equal(&s->list[i]->id, id)) {
-    i++;
-  }
-  return i;
-}
-
 void cmt__peer_set_remove(cmt__peer_set *s, cmt_peer *p) {
-  size_t i;
+  cmt_peer **at;
 
   cmt__lock(&s->lock);
-  i = set_index(s, &p->id);
-  CMT_ASSERT(s->env, i < s->count && s->list[i] == p);
-  s->list[i] = s->list[--s->count];
+  CMT_ASSERT(s->env, set_find(s, &p->id) == p);
+  at = &s->list[set_index(s, &p->id)];
+  s->count--;
+  memmove(at, at + 1, (size_t)(&s->list[s->count] - at) * sizeof *at);
   s->inbound -= !p->outbound;
   s->places -= !p->outbound_place;
   cmt__unlock(&s->lock);
@@ -68,19 +90,18 @@ bool cmt__peer_set_has(cmt__peer_set *s, const cmt_node_id *id) {
   bool has;
 
   cmt__lock(&s->lock);
-  has = set_index(s, id) < s->count;
+  has = set_find(s, id) != NULL;
   cmt__unlock(&s->lock);
   return has;
 }
 
 cmt_peer *cmt__peer_set_find(cmt__peer_set *s, const cmt_node_id *id) {
-  cmt_peer *p = NULL;
-  size_t i;
+  cmt_peer *p;
 
   cmt__lock(&s->lock);
-  i = set_index(s, id);
-  if (i < s->count) {
-    p = cmt_peer_ref(s->list[i]);
+  p = set_find(s, id);
+  if (p != NULL) {
+    cmt_peer_ref(p);
   }
   cmt__unlock(&s->lock);
   return p;

@@ -10,7 +10,7 @@
 typedef struct cmt__peer_set {
   const cmt_env *env;
   pthread_mutex_t lock;
-  cmt_peer **list; /* Each with a reference. */
+  cmt_peer **list; /* Sorted by id, each with a reference. */
   size_t count, cap;
   size_t inbound; /* By who dialed, */
   size_t places;  /* and those with a place among the inbound ones. */

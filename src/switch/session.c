@@ -16,9 +16,37 @@
 
 static const cmt__link_callbacks link_callbacks;
 
+static cmt__session **list_of(const cmt__session *s) {
+  return s->pending ? &s->sw->pending : &s->sw->sessions;
+}
+
+static void list_add(cmt__session *s) {
+  cmt__session **list = list_of(s);
+
+  s->prev = NULL;
+  s->next = *list;
+  if (s->next != NULL) {
+    s->next->prev = s;
+  }
+  *list = s;
+}
+
+static void list_remove(cmt__session *s) {
+  if (s->prev != NULL) {
+    s->prev->next = s->next;
+  } else {
+    *list_of(s) = s->next;
+  }
+  if (s->next != NULL) {
+    s->next->prev = s->prev;
+  }
+}
+
 static void session_decide(cmt__session *s) {
   CMT_ASSERT(&s->sw->env, s->pending);
+  list_remove(s);
   s->pending = false;
+  list_add(s);
   cmt__place_leave(&s->sw->places, &s->place);
   cmt__filter_end(s);
   cmt__standby_end(s);
@@ -41,11 +69,7 @@ static cmt__session *session_make(cmt_switch *sw) {
   cmt__link_init(&s->link, sw->loop, &sw->setup.link, &link_callbacks, s);
   s->sw = sw;
   s->pending = true;
-  s->next = sw->sessions;
-  if (s->next != NULL) {
-    s->next->prev = s;
-  }
-  sw->sessions = s;
+  list_add(s);
   sw->session_count++;
   return s;
 }
@@ -67,14 +91,7 @@ static void session_on_closed(void *arg) {
   cmt_switch *sw = s->sw;
 
   CMT_ASSERT(&sw->env, !s->pending && s->peer == NULL);
-  if (s->prev != NULL) {
-    s->prev->next = s->next;
-  } else {
-    sw->sessions = s->next;
-  }
-  if (s->next != NULL) {
-    s->next->prev = s->prev;
-  }
+  list_remove(s);
   sw->session_count--;
   cmt__place_leave(&sw->places, &s->place);
   cmt__loop_release_timers(sw->loop, CMT__SESSION_TIMERS);

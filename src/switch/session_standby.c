@@ -24,7 +24,7 @@
 #define LOOK_NS CMT_MILLISECONDS(250)
 
 static cmt__session *standby_find(cmt_switch *sw, const cmt_node_id *id) {
-  cmt__session *s = sw->sessions;
+  cmt__session *s = sw->pending;
 
   while (s != NULL &&
          (s->standby.id == NULL || !cmt_node_id_equal(s->standby.id, id))) {
@@ -115,18 +115,35 @@ static void standby_on_timer(cmt__timer *t) {
   }
 }
 
+/* When our node info goes out to the peer |id|; 0: there is none, or its
+   connection has ended. */
+static uint64_t peer_info_ns(cmt_switch *sw, const cmt_node_id *id) {
+  cmt_peer *p = cmt__peer_set_find(&sw->peers, id);
+  const cmt__link *link = p != NULL ? p->link : NULL;
+
+  cmt_peer_unref(p);
+  return link == NULL ? 0
+                      : ((const cmt__session *)((const char *)link -
+                                                offsetof(cmt__session, link)))
+                          ->info_ns;
+}
+
 void cmt__standby_stagger(cmt__session *s, const cmt_node_id *id) {
-  uint64_t at_ns = cmt__loop_now(s->sw->loop);
+  uint64_t at_ns = cmt__loop_now(s->sw->loop), peer_ns;
 
   if (cmt_node_id_equal(id, &s->sw->setup.id)) {
     return; /* Both connections are about to find that it is ourselves. */
   }
-  for (const cmt__session *o = s->sw->sessions; o != NULL; o = o->next) {
+  for (const cmt__session *o = s->sw->pending; o != NULL; o = o->next) {
     const cmt_node_id *other = cmt__session_id(o);
 
     if (o != s && other != NULL && cmt_node_id_equal(other, id)) {
       at_ns = cmt__max64(at_ns, cmt__after(o->info_ns, CMT__STAGGER_NS));
     }
+  }
+  peer_ns = peer_info_ns(s->sw, id);
+  if (peer_ns != 0) {
+    at_ns = cmt__max64(at_ns, cmt__after(peer_ns, CMT__STAGGER_NS));
   }
   s->info_ns = at_ns;
   cmt_conn_delay_node_info(s->link.conn, at_ns);

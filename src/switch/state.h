@@ -75,10 +75,12 @@ struct cmt_switch {
   uint64_t rejected_by[CMT__ERR_COUNT], removed_by[CMT__ERR_COUNT];
   cmt__listener *listener; /* Changed by the loop alone. */
   /* Only loop 0 uses these: */
-  bool closing;           /* The stop was seen. */
-  bool finished;          /* Nothing is left, the reactors are stopped. */
-  cmt__session *sessions; /* Doubly linked, as the dials. */
-  cmt_dial *dials;        /* Changed under the lock. */
+  bool closing;  /* The stop was seen. */
+  bool finished; /* Nothing is left, the reactors are stopped. */
+  /* Doubly linked, as the dials: the sessions whose outcome is not known, which
+     the limits bound, and all others, which are as many as peers. */
+  cmt__session *pending, *sessions;
+  cmt_dial *dials;                              /* Changed under the lock. */
   size_t session_count, dial_count, handshakes; /* Dials that go on. */
   size_t attempts; /* How many of the dials |dials_max| counts. */
   cmt__places places;

@@ -461,10 +461,12 @@ static void sessions_cancel(cmt_switch *s, uint64_t flush_ns) {
 
   for (cmt__session *x = s->sessions; x != NULL; x = next) {
     next = x->next;
+    cmt__link_shorten_linger(&x->link, flush_ns);
+  }
+  for (cmt__session *x = s->pending; x != NULL; x = next) {
+    next = x->next;
     if (x->pending) {
       cmt__session_cancel(x);
-    } else {
-      cmt__link_shorten_linger(&x->link, flush_ns);
     }
   }
 }

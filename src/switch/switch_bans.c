@@ -74,12 +74,12 @@ size_t cmt_switch_bans_sized(cmt_switch *s, cmt_ban *out, size_t cap,
 
 /* ---- on the first loop ---- */
 
-static void sessions_end(cmt_switch *s) {
+static void list_end(cmt__session *first) {
   cmt__session *next;
   cmt__ban ban;
   cmt_why why;
 
-  for (cmt__session *x = s->sessions; x != NULL; x = next) {
+  for (cmt__session *x = first; x != NULL; x = next) {
     next = x->next;
     if ((x->pending || x->peer != NULL) && cmt__session_is_banned(x, &ban)) {
       CMT__MARK(ban_ends_connection);
@@ -88,6 +88,11 @@ static void sessions_end(cmt_switch *s) {
       cmt__session_end(x, &why);
     }
   }
+}
+
+static void sessions_end(cmt_switch *s) {
+  list_end(s->sessions);
+  list_end(s->pending);
 }
 
 static void bans_update(cmt_switch *s) {

@@ -197,14 +197,18 @@ bool cmt__node_id_read(cmt_bytes text, cmt_node_id *out) {
   return true;
 }
 
-bool cmt_node_id_equal(const cmt_node_id *a, const cmt_node_id *b) {
+int cmt__node_id_compare(const cmt_node_id *a, const cmt_node_id *b) {
   size_t i = 0;
 
   while (i < ID_TEXT && a->text[i] != '\0' &&
          small_letter(a->text[i]) == small_letter(b->text[i])) {
     i++;
   }
-  return i == ID_TEXT || a->text[i] == b->text[i];
+  return i == ID_TEXT ? 0 : small_letter(a->text[i]) - small_letter(b->text[i]);
+}
+
+bool cmt_node_id_equal(const cmt_node_id *a, const cmt_node_id *b) {
+  return cmt__node_id_compare(a, b) == 0;
 }
 
 void cmt__node_id_write(const cmt_node_id *id, cmt_node_id *out) {

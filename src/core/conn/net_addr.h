@@ -16,6 +16,9 @@ const char *cmt__net_addr_read(cmt_bytes text, unsigned flags,
 /* Reads 40 hex digits of either case, and writes them in small letters.  False
    when |text| is something else; |out| is unchanged then. */
 bool cmt__node_id_read(cmt_bytes text, cmt_node_id *out);
+/* Negative, 0 or positive as |a| comes before, is or comes after |b|, in
+   letters of either case. */
+int cmt__node_id_compare(const cmt_node_id *a, const cmt_node_id *b);
 /* Copies an id that an application made, in small letters and with a NUL. */
 void cmt__node_id_write(const cmt_node_id *id, cmt_node_id *out);
 
