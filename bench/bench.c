@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the benches share. */
+/* What the benches have in common. */
 
 #include "bench.h"
 

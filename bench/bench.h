@@ -2,7 +2,8 @@
 #ifndef CMT_BENCH_H
 #define CMT_BENCH_H
 
-/* What the benches share: arguments, clocks, results as lines of JSON. */
+/* What the benches have in common: arguments, clocks, results as lines of
+   JSON. */
 
 #include <cometp2p/cometp2p.h>
 
@@ -22,7 +23,7 @@ typedef struct bench_args {
   size_t senders;    /* Threads that send. */
   size_t loops;      /* Loops of a switch. */
   size_t rounds;     /* Broadcasts. */
-  double delay_ms;   /* What the receiver takes for each message. */
+  double delay_ms;   /* What the receiver spends on each message. */
   const char *trace; /* Where bench_trace_write() writes. */
 } bench_args;
 

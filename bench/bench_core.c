@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two connections in memory, without I/O: what the core alone takes.  Its
+/* Two connections in memory, without I/O: what the core alone costs.  Its
    instructions per MiB compare two builds exactly, where seconds do not:
 
      valgrind --tool=callgrind bench_core WIRE MIB

@@ -6,9 +6,9 @@
      bench_idle crowd --addr ID@A --count N    as many nodes that dial it
 
    Each peer sends a message on every channel and gets one back; then it only
-   answers pings.  Once the hub has a pong of each, it reports what it holds.
-   Then it broadcasts messages of 1 KiB, each when all peers have got the one
-   before, and tells what processor time that took for each peer. */
+   answers pings.  Once the hub has a pong of each, it reports the memory that
+   it uses. Then it broadcasts messages of 1 KiB, each when all peers have got
+   the one before, and prints the processor time that each peer cost. */
 
 #include "bench_crowd.h"
 

@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Shared by the loop and the main thread, which waits for |done|. */
+/* Used by the loop and by the main thread, which waits for |done|. */
 typedef struct side {
   const bench_args *args;
   bool echoes;

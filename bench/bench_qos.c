@@ -8,7 +8,7 @@
      bench_qos urgent                      as load, on an urgent channel
      bench_qos shares --addr ID@A --size N --seconds S
                     channels of all priorities are always full, and the server
-                    tells how many bytes each of them got
+                    prints how many bytes each of them got
 
    With --trace FILE serve, load and urgent write what a build with
    -DCMT_TRACE=ON notes of their messages; see trace.py. */

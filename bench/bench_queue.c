@@ -8,7 +8,8 @@
    Each 10 ms a message of 256 bytes goes on a channel of priority 10, and one
    on an urgent channel of priority 1, beside messages of 64 KiB of priority 1.
    Both sides read the same clock, so they run on one machine; queue.py puts a
-   router between them.  recv tells the quantiles, send what the status said. */
+   router between them.  recv prints the quantiles, send what the status
+   reported. */
 
 #include "bench.h"
 
@@ -190,7 +191,7 @@ static void send_small(side *s, uint8_t channel) {
   }
 }
 
-/* What the status says of where messages wait, on average. */
+/* What the status reports of where messages wait, on average. */
 typedef struct waits {
   double unsent_bytes, unsent_ns, in_flight, rtt_ns;
   uint64_t count;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Two switches on one libuv loop, with a connection over loopback between them:
-   what a message takes from cmt_peer_try_send() to receive(), kernel left out.
-   The instructions compare two builds, where seconds do not:
+   what a message costs from cmt_peer_try_send() to receive(), without the
+   kernel. The instructions compare two builds, where seconds do not:
 
      valgrind --tool=callgrind bench_switch SIZE COUNT
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Keeps what a trace notes in memory until the end of the run.  The file has
-   records of four 64-bit words: instant, point, and the two that the point
-   says; see base/trace.h.  Point 100 is a message that was asked for. */
+   records of four 64-bit words: instant, point, and the two that belong to the
+   point; see base/trace.h.  Point 100 is a message that was asked for. */
 
 #include "bench_trace.h"
 

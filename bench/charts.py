@@ -105,7 +105,7 @@ def shares(series):
         width = 0.8 / (len(keys) + 1)
         ideal = [p / sum(priorities) * 100 for p in priorities]
         axes.bar([i - 0.4 for i in range(len(ideal))], ideal, width,
-                 color="#bbbbbb", label="the priority's share", align="edge")
+                 color="#bbbbbb", label="the priority's part", align="edge")
         for at, key in enumerate(keys, 1):
             axes.bar([i - 0.4 + at * width for i in range(len(ideal))],
                      [n for _, n in data[key]], width, align="edge",

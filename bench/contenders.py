@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The programs that do the work, and how a pair of them is run: both sides are
-processes of their own, on loopback, and say in JSON what they measured."""
+processes of their own, on loopback, and print in JSON what they measured."""
 import json
 import os
 import subprocess

@@ -35,14 +35,14 @@ CHARTS = os.path.join(ROOT, "docs/charts")
 DOCUMENTS = ("README.md", "docs/PERFORMANCE.md")
 # The rounds of the figures end by the first, and then CometBFT's own comparison
 # by the second, with one run of each case at least.
-ROUNDS_S, BUDGET_S = 440, 560
+ROUNDS_S, LIMIT_S = 440, 560
 
 
 def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def measured(effort, contenders, only, deadline, tell):
+def measured(effort, contenders, only, deadline, note):
     """{job: {contender: [metrics of each run]}}.  Each round runs every job
     once, so that a change of the machine meets all of them; there is no further
     round when it would not end before |deadline|."""
@@ -53,13 +53,13 @@ def measured(effort, contenders, only, deadline, tell):
     for number in range(effort.runs):
         begin = time.monotonic()
         if number > 0 and deadline is not None and begin + took > deadline:
-            tell(f"the time is up after {number} of {effort.runs} rounds")
+            note(f"the time is up after {number} of {effort.runs} rounds")
             break
         for job in chosen:
-            tell(f"round {number + 1} of {effort.runs}: {job.title}")
+            note(f"round {number + 1} of {effort.runs}: {job.title}")
             here = [contenders[key] for key in job.contenders
                     if key in contenders]
-            found = spread.alternate(here, 1, job.measure, tell)
+            found = spread.alternate(here, 1, job.measure, note)
             for key, runs in found.items():
                 results[job.key].setdefault(key, []).extend(runs)
         took = time.monotonic() - begin
@@ -74,7 +74,7 @@ def run(build, effort, only=None):
     """The results as they stand in the file."""
     failures = []
 
-    def tell(text):
+    def note(text):
         say(text)
         if "FAILED" in text:
             failures.append(text.strip())
@@ -83,12 +83,12 @@ def run(build, effort, only=None):
     for line in left_out:
         say(line)
     start = time.monotonic()
-    deadline = start + BUDGET_S if effort is not measures.FULL else None
+    deadline = start + LIMIT_S if effort is not measures.FULL else None
     rounds_end = start + ROUNDS_S if deadline else None
     kernel = kernel_of(contenders)
     here = machine.machine(kernel)
-    results = measured(effort, contenders, only, rounds_end, tell)
-    rows = [] if only else matrix.run(effort, contenders, tell, deadline)
+    results = measured(effort, contenders, only, rounds_end, note)
+    rows = [] if only else matrix.run(effort, contenders, note, deadline)
     return {
         "machine": here, "revision": machine.revision(ROOT),
         "seconds": round(time.monotonic() - start),

@@ -19,7 +19,7 @@ def spread(values):
 def alternate(contenders, runs, measure, say, deadline=None):
     """All results of |runs| alternated runs of measure(contender), by the key of
     the contender.  After |deadline|, of time.monotonic(), there is no further
-    run, but there is always one.  A run that breaks off is told and has no
+    run, but there is always one.  A run that breaks off is reported and has no
     result."""
     results = {c.key: [] for c in contenders}
     for run in range(runs):

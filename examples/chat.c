@@ -76,8 +76,8 @@ int main(int argc, char **argv) {
   if (cmt_env_init(&env) != CMT_OK) {
     return 1;
   }
-  env.log = cmt_log_stderr; /* Says what is wrong, and what an end waits for; */
-  env.log_arg = &level;     /* on_rejected() below tells the rest. */
+  env.log = cmt_log_stderr; /* Errors, and what an end waits for; */
+  env.log_arg = &level;     /* on_rejected() below reports the rest. */
   cmt_switch_options_init(&o);
   o.env = &env;
   o.network = "my-net";

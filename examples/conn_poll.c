@@ -106,8 +106,8 @@ static void read_some(program *x) {
 
 /* ---- what goes ---- */
 
-/* New bytes only when the socket took all before: so late the order of what
-   waits is chosen. */
+/* New bytes are written only when the socket has accepted all before, so that
+   the order of what waits is chosen as late as possible. */
 static bool has_output(program *x) {
   if (x->out_at == x->out_len) {
     x->out_at = 0;
@@ -230,7 +230,7 @@ static void wait_for_more(program *x) {
   if (reads && (fds[0].revents & ~POLLOUT) != 0) {
     read_some(x);
   } else if ((fds[0].revents & (POLLERR | POLLHUP)) != 0) {
-    stop(x, CMT_ERESET, 0); /* While paused nothing else would tell it. */
+    stop(x, CMT_ERESET, 0); /* While paused nothing else would report it. */
   }
   if (fds[1].revents != 0) {
     read_typed(x);

@@ -121,8 +121,8 @@ static cmt_err send_chunk(cmt_peer *p, transfer *t) {
     cmt_buf_unref(msg);
     return cmt_peer_explain(p, CMT_EREACTOR, "the file became shorter");
   }
-  /* The window leaves room in the queue.  Other peers may have used up what all
-     share; then this waits. */
+  /* The window leaves room in the queue.  Other peers may have used up the
+     memory that all share; then this waits. */
   err = cmt_peer_send(p, DATA, msg, CMT_NEVER);
   if (err != CMT_OK) {
     cmt_buf_unref(msg);
@@ -292,7 +292,7 @@ static void get_add_peer(void *self, cmt_peer *p) {
 
   (void)self;
   snprintf(line, sizeof line, "get %s", client.name);
-  cmt_ignore(send_line(p, line)); /* An end of the peer is told below. */
+  cmt_ignore(send_line(p, line)); /* An end of the peer is reported below. */
 }
 
 static void get_remove_peer(void *self, cmt_peer *p, cmt_err reason) {

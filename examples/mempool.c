@@ -29,9 +29,9 @@ static const cmt_protobuf_type types[] = {
 };
 
 /* A node keeps a transaction from peers that are more than a height behind it,
-   and takes those for it that do not say where they are.  We say that we are
-   far ahead: for a peer at its own height or below it would look for blocks and
-   votes to send. */
+   and counts among them those that do not state their height.  We state a
+   height far ahead: for a peer at its own height or below it would look for
+   blocks and votes to send. */
 static void add_peer(void *self, cmt_peer *p) {
   Cometbft__Consensus__NewRoundStep step =
     COMETBFT__CONSENSUS__NEW_ROUND_STEP__INIT;
@@ -92,7 +92,7 @@ static cmt_switch *start(const cmt_protobuf_reactor *typed,
   if (cmt_env_init(&env) != CMT_OK) {
     return NULL;
   }
-  env.log = cmt_log_stderr; /* Says why there is no peer, too. */
+  env.log = cmt_log_stderr; /* Also reports why there is no peer. */
   cmt_switch_options_init(&o);
   o.env = &env;
   o.network = network;

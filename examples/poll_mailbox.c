@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* A program with one thread and one poll(): everything that the switch has to
-   tell comes out of a mailbox, and no callback runs on another thread.
+/* A program with one thread and one poll(): everything that the switch reports
+   comes out of a mailbox, and no callback runs on another thread.
 
      poll_mailbox [ID@HOST:PORT]...
 
@@ -44,7 +44,7 @@ typedef struct program {
 /* Whether a line can go to all peers that there may be. */
 static bool has_room(const program *x) { return x->unused_count >= PEERS_MAX; }
 
-/* Queues the text, or has it wait for room; CMT_EVENT_SENT tells. */
+/* Queues the text, or has it wait for room; CMT_EVENT_SENT reports the end. */
 static void queue(program *x, cmt_peer *p, const char *text) {
   const cmt_send_req fresh = CMT_SEND_REQ(CMT_NEVER, NULL, NULL);
   cmt_send_req *req = x->unused[x->unused_count - 1];
@@ -70,7 +70,7 @@ static void say(program *x, const char *text) {
 }
 
 /* Sends the next lines of a flood.  A post brings the rest when there is room,
-   so that other events have their turn between two slices. */
+   so that other events are served between two slices. */
 static void send_slice(program *x) {
   char text[40];
 
@@ -86,7 +86,7 @@ static void send_slice(program *x) {
 
 static void on_line(program *x, const char *line) {
   if (strcmp(line, "/quit") == 0) {
-    /* What waits is dropped, and nobody has to take anything any more. */
+    /* What waits is dropped, and nobody has to receive events any more. */
     cmt_mailbox_close(x->box);
     x->stopping = true;
   } else if (strncmp(line, "/flood ", 7) == 0) {
@@ -133,7 +133,8 @@ static void on_input(program *x) {
   }
 }
 
-/* What peers have not got yet is flushed; each tells when it is gone. */
+/* What peers have not received yet is flushed; an event reports the end of
+   each. */
 static void stop_when_all_is_sent(program *x) {
   if (x->input_ended && !x->stopping && x->flood == 0 &&
       x->unused_count == REQUESTS) {

@@ -23,7 +23,7 @@ static const cmt_protobuf_type types[] = {
   {.channel = CHAT, .type = &example__line__descriptor},
 };
 
-/* Text of a peer may hold anything but a NUL. */
+/* Text of a peer may contain anything but a NUL. */
 static void print_text(const char *text) {
   char escaped[4000];
 
@@ -88,7 +88,7 @@ static cmt_switch *start(const cmt_protobuf_reactor *typed) {
   if (cmt_env_init(&env) != CMT_OK) {
     return NULL;
   }
-  env.log = cmt_log_stderr; /* Says what is wrong, and what an end waits for. */
+  env.log = cmt_log_stderr; /* Errors, and what an end waits for. */
   cmt_switch_options_init(&o);
   o.env = &env;
   o.network = "my-net";

@@ -100,7 +100,7 @@ int main(int argc, char **argv) {
   if (cmt_env_init(&env) != CMT_OK) {
     return 1;
   }
-  env.log = cmt_log_stderr; /* Says what is wrong, and what an end waits for. */
+  env.log = cmt_log_stderr; /* Errors, and what an end waits for. */
   cmt_switch_options_init(&o);
   o.env = &env;
   o.network = "my-net";

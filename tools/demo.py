@@ -171,7 +171,7 @@ class Demo:
                 stream.write(b"line %d\n" % self.lines)
                 stream.flush()
         except OSError:
-            pass  # The node is gone, which its events tell.
+            pass  # The node is gone, which its events report.
         finally:
             try:
                 stream.close()

@@ -96,7 +96,7 @@ class Copy:
                    "-r", "-", "-i", path, *flags, cwd=self.source)
 
     def simulate(self, seeds):
-        """The checker that failed, the number of seeds, and what it said; or
+        """The checker that failed, the number of seeds, and what it printed; or
         None."""
         try:
             ran = run(os.path.join(self.build, "sim"), "--from", "1",

@@ -75,7 +75,7 @@ class Place:
         argv = list(self.commands.compiles[made])
         argv[argv.index("-o") + 1] = self.path(target)
         argv[argv.index("-c") + 1] = source
-        for option in ("-MT", "-MF"):  # It has no dependencies to be told.
+        for option in ("-MT", "-MF"):  # It needs no dependencies.
             if option in argv:
                 argv[argv.index(option) + 1] = self.path(target) + option
         argv += options
@@ -213,7 +213,7 @@ def end_session(process):
 
 
 def execute(command, seconds, environment):
-    """None when it succeeded, or what it said last."""
+    """None when it succeeded, or what it printed last."""
     variables = {
         **os.environ, "CMOCKA_MESSAGE_OUTPUT": "TAP", **environment,
         "ASAN_OPTIONS": "hard_rss_limit_mb=3000:detect_odr_violation=0"}
@@ -314,7 +314,7 @@ class Trial:
             self.places.put(place)
 
 
-def tell(fault, became, said):
+def report(fault, became, said):
     print(f"{became:10} {fault.path}:{fault.line} ({fault.kind})"
           f"{'  ' + said[:110] if said else ''}", flush=True)
     if became in ("survived", "doubtful"):
@@ -351,7 +351,7 @@ def drawn(trial, faults, count):
             for one in done:
                 fault, became, said = one.result()
                 results[became].append((fault, said))
-                tell(fault, became, said)
+                report(fault, became, said)
                 judged += became != "broken"
 
 
@@ -366,6 +366,6 @@ def run_random(copy, count, seed, names):
     for became in ("survived", "doubtful"):
         print(f"\n{became}:" if results[became] else "", flush=True)
         for fault, said in results[became]:
-            tell(fault, became, said)
+            report(fault, became, said)
     print(score(seed, results))
     return not results["survived"]

@@ -9,7 +9,7 @@
 #include "base/trace.h"
 
 void cmt__link_take_intake(cmt__link *l) {
-  cmt__send_queue_items *taken = &l->send_queue->taken;
+  cmt__send_queue_items *taken = &l->send_queue->taken_over;
   uint64_t now_ns = cmt__loop_now(l->loop);
 
   cmt__send_queue_take(l->send_queue, now_ns, &l->view);

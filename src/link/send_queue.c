@@ -171,12 +171,12 @@ void cmt__send_queue_take(cmt__send_queue *g, uint64_t now_ns,
   size_t lacks;
   bool gave;
 
-  CMT_ASSERT(g->env, g->taken.count == 0);
+  CMT_ASSERT(g->env, g->taken_over.count == 0);
   cmt__send_queue_lock(g);
   g->attended = false;
   items = g->intake;
-  g->intake = g->taken;
-  g->taken = items;
+  g->intake = g->taken_over;
+  g->taken_over = items;
   cmt__send_queue_expire(g, now_ns);
   /* The send that expired may have blocked one that fits. */
   if (cmt__send_queue_admit(g)) {
@@ -197,17 +197,17 @@ void cmt__send_queue_take(cmt__send_queue *g, uint64_t now_ns,
 }
 
 void cmt__send_queue_trim(cmt__send_queue *g) {
-  CMT_ASSERT(g->env, g->taken.count == 0);
-  cmt__free(g->env, g->taken.list);
-  g->taken = (cmt__send_queue_items){.list = NULL};
+  CMT_ASSERT(g->env, g->taken_over.count == 0);
+  cmt__free(g->env, g->taken_over.list);
+  g->taken_over = (cmt__send_queue_items){.list = NULL};
   cmt__send_queue_lock(g);
   if (g->intake.count == 0) {
-    g->taken = g->intake;
+    g->taken_over = g->intake;
     g->intake = (cmt__send_queue_items){.list = NULL};
   }
   cmt__send_queue_unlock(g);
-  cmt__free(g->env, g->taken.list);
-  g->taken = (cmt__send_queue_items){.list = NULL};
+  cmt__free(g->env, g->taken_over.list);
+  g->taken_over = (cmt__send_queue_items){.list = NULL};
 }
 
 bool cmt__send_queue_credit(cmt__send_queue *g, const cmt_credits *c) {
@@ -374,8 +374,8 @@ bool cmt__send_queue_close(cmt__send_queue *g) {
     cmt_buf_unref(items.list[i].msg);
   }
   cmt__free(g->env, items.list);
-  cmt__free(g->env, g->taken.list);
-  g->taken = (cmt__send_queue_items){.list = NULL};
+  cmt__free(g->env, g->taken_over.list);
+  g->taken_over = (cmt__send_queue_items){.list = NULL};
   return posted;
 }
 
@@ -407,7 +407,7 @@ void cmt__send_queue_fini(cmt__send_queue *g) {
   CMT_ASSERT(g->env, g->done.first == NULL && g->intake.count == 0);
   CMT_ASSERT(g->env, g->post_count == 0);
   cmt__free(g->env, g->intake.list);
-  cmt__free(g->env, g->taken.list);
+  cmt__free(g->env, g->taken_over.list);
   cmt__free(g->env, g->queued);
   cmt__free(g->env, g->waits);
   pthread_mutex_destroy(&g->lock);

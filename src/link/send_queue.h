@@ -92,7 +92,7 @@ typedef struct cmt__send_queue {
   unsigned blocks;      /* By mailboxes that are full. */
   cmt__send_pool *pool; /* NULL: none. */
   /* Only the loop uses these: */
-  cmt__send_queue_items taken;
+  cmt__send_queue_items taken_over;
   bool listed; /* It waits for the pool, or did until others let it in. */
   bool rouses; /* Threads were asleep when the loop attended. */
 } cmt__send_queue;

@@ -15,7 +15,7 @@
 enum { ALIGN = alignof(max_align_t), BLOCK_MIN = 1024 };
 
 /* Far from what would overflow. */
-#define BUDGET_MAX (SIZE_MAX / 8)
+#define QUOTA_MAX (SIZE_MAX / 8)
 
 struct arena_block {
   alignas(max_align_t) arena_block *next;
@@ -82,7 +82,7 @@ void cmt__arena_init(cmt__arena *a, const cmt_env *env, size_t len,
     .allocator = {.alloc = arena_alloc,
                   .free = arena_free,
                   .allocator_data = a},
-    .quota = round_up(quota < BUDGET_MAX ? quota : BUDGET_MAX),
+    .quota = round_up(quota < QUOTA_MAX ? quota : QUOTA_MAX),
     .block_len = round_up(len + BLOCK_MIN),
   };
 }

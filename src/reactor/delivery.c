@@ -437,8 +437,8 @@ static bool log_has_room(cmt__delivery_loop *l) {
 }
 
 /* Logs once for each peer that a full queue delays its urgent channels. */
-static void tell_full(cmt__delivery_loop *l, cmt_peer *p, const cmt_reactor *r,
-                      uint8_t channel) {
+static void log_full(cmt__delivery_loop *l, cmt_peer *p, const cmt_reactor *r,
+                     uint8_t channel) {
   if (p->inboxes->warned || !has_urgent(p->inboxes->delivery, p, channel) ||
       !log_has_room(l)) {
     return;
@@ -459,7 +459,7 @@ static cmt_err inbox_receive(cmt__delivery_loop *l, cmt__inbox *b,
   cmt_err err = cmt__mailbox_put(b, channel, msg, &stops);
 
   if (stops) {
-    tell_full(l, p, r, channel);
+    log_full(l, p, r, channel);
   }
   if (err != CMT_EAGAIN) {
     return err;

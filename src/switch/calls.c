@@ -26,7 +26,7 @@
 enum { CHILD, NEXT, PREV };
 /* The places in |numbers|; a fresh timer has its delay as INSTANT. */
 enum { INSTANT, ORDER, STATE, STATUS };
-enum { UNSET, FRESH, IN_HEAP, TOLD }; /* A STATE. */
+enum { UNSET, FRESH, IN_HEAP, IS_EVENT }; /* A STATE. */
 
 #define LINK(t, which) ((t)->internal.links[which])
 #define NUMBER(t, which) ((t)->internal.numbers[which])
@@ -277,7 +277,7 @@ static bool timer_enter(cmt__calls *c, cmt_timer *t, cmt_err status) {
   }
   if (!c->mailbox->given_up) {
     t->internal.owner = c;
-    NUMBER(t, STATE) = TOLD;
+    NUMBER(t, STATE) = IS_EVENT;
     NUMBER(t, STATUS) = (uint64_t)status;
     CMT__MARK_IF(c->event_timers.first != NULL, timer_events_wait);
     list_append(&c->event_timers, t);
@@ -401,7 +401,7 @@ static void post_take(cmt__event_source *s, cmt_mailbox_event *out) {
   out->arg = p->arg;
 }
 
-void cmt__calls_tell(cmt__calls *c, cmt_mailbox *m) {
+void cmt__calls_set_mailbox(cmt__calls *c, cmt_mailbox *m) {
   CMT_ASSERT(c->env,
              c->event_timers.first == NULL && c->event_posts.first == NULL);
   c->mailbox = m;

@@ -55,7 +55,7 @@ typedef struct cmt__calls {
 CMT_NODISCARD cmt_err cmt__calls_init(cmt__calls *c, const cmt_env *env);
 /* Calls without a callback become events of |m| from now on; NULL: they are
    refused, as at first.  Nobody uses it meanwhile, and nothing is there. */
-void cmt__calls_tell(cmt__calls *c, cmt_mailbox *m);
+void cmt__calls_set_mailbox(cmt__calls *c, cmt_mailbox *m);
 /* Before any other thread runs |loop|. */
 CMT_NODISCARD cmt_err cmt__calls_reserve(cmt__calls *c, cmt__loop *loop,
                                          cmt_why *why);

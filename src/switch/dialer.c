@@ -66,10 +66,10 @@ static void call_end(cmt_dial *d) {
   cmt__unlock(&sw->lock);
 }
 
-static void tell(cmt_dial *d, const cmt__outcome *o, bool again) {
+static void report(cmt_dial *d, const cmt__outcome *o, bool again) {
   cmt__callback_timer *timer = &d->sw->threads[0].delivery.callbacks;
-  cmt_dial_outcome told = {
-    .size = sizeof told,
+  cmt_dial_outcome outcome = {
+    .size = sizeof outcome,
     .id = o->id,
     .remote = o->remote,
     .attempt = d->attempts,
@@ -83,10 +83,10 @@ static void tell(cmt_dial *d, const cmt__outcome *o, bool again) {
   }
   if (d->options.on_outcome != NULL) {
     cmt__callback_begin(timer, "on_outcome", -1);
-    d->options.on_outcome(d->options.arg, handle, &told);
+    d->options.on_outcome(d->options.arg, handle, &outcome);
     cmt__callback_end(timer);
   } else {
-    cmt__events_outcome(&d->sw->events, d->number, d->options.arg, &told);
+    cmt__events_outcome(&d->sw->events, d->number, d->options.arg, &outcome);
   }
   call_end(d);
 }
@@ -119,7 +119,7 @@ static void dial_on_outcome(cmt_dial *d, const cmt__outcome *o) {
   if (err != CMT_OK) {
     reject(d, o, again);
   }
-  tell(d, o, again);
+  report(d, o, again);
   if (!again) {
     dial_end(d);
   }

@@ -35,12 +35,12 @@ enum { PROBE_FDS = CMT__LOOP_FDS + 3 };
 #define NAME_DEFAULT "cometp2p"
 
 /* A result and what it has its memory from. */
-typedef struct result_box {
+typedef struct result_block {
   cmt_probe_result result;
   cmt_env env;
   cmt_node_info *node_info; /* NULL: there is none. */
   uint64_t rtts_ns[];       /* Room for every ping. */
-} result_box;
+} result_block;
 
 /* What the timer waits for. */
 typedef enum probe_phase {
@@ -62,14 +62,15 @@ struct cmt_prober {
   void (*on_done)(void *arg, cmt_probe_result *r);
   void *arg;
   atomic_bool deleted;
-  result_box *box; /* NULL: the result was delivered. */
+  result_block *result; /* NULL: the result was delivered. */
 };
 
 /* ---- results ---- */
 
-static result_box *box_new(const cmt_env *env, const char *dialed,
-                           size_t pings) {
-  result_box *b = cmt__alloc_zero(env, sizeof *b + pings * sizeof *b->rtts_ns);
+static result_block *result_new(const cmt_env *env, const char *dialed,
+                                size_t pings) {
+  result_block *b =
+    cmt__alloc_zero(env, sizeof *b + pings * sizeof *b->rtts_ns);
 
   if (b != NULL) {
     b->env = *env;
@@ -81,7 +82,7 @@ static result_box *box_new(const cmt_env *env, const char *dialed,
 }
 
 void cmt_probe_result_delete(cmt_probe_result *r) {
-  result_box *b = (result_box *)r;
+  result_block *b = (result_block *)r;
 
   if (b != NULL) {
     cmt_env env = b->env;
@@ -94,12 +95,12 @@ void cmt_probe_result_delete(cmt_probe_result *r) {
 /* ---- on the loop ---- */
 
 static void report(cmt_prober *p, const cmt_why *why) {
-  result_box *b = p->box;
+  result_block *b = p->result;
 
   if (b == NULL || atomic_load(&p->deleted)) {
     return;
   }
-  p->box = NULL;
+  p->result = NULL;
   b->result.why = *why;
   if (why->err == CMT_ECANCELED) {
     cmt__why(&b->result.why, CMT_ECANCELED, why->stage,
@@ -118,7 +119,7 @@ static void report_ok(cmt_prober *p, cmt_stage stage) {
 static cmt_verdict on_newcomer(void *arg, const cmt_newcomer *who,
                                const cmt_admission *request) {
   cmt_prober *p = arg;
-  result_box *b = p->box;
+  result_block *b = p->result;
 
   (void)request;
   if (b == NULL) {
@@ -137,7 +138,7 @@ static cmt_verdict on_newcomer(void *arg, const cmt_newcomer *who,
    the node info, or is pinged next. */
 static void on_outcome(void *arg, cmt_dial *dial, const cmt_dial_outcome *o) {
   cmt_prober *p = arg;
-  result_box *b = p->box;
+  result_block *b = p->result;
   cmt_why why = o->why;
 
   (void)dial;
@@ -173,7 +174,7 @@ static void ping(cmt_prober *p) {
 
 static void on_pong(cmt__pong *pong, uint64_t rtt_ns) {
   cmt_prober *p = (cmt_prober *)((char *)pong - offsetof(cmt_prober, pong));
-  result_box *b = p->box;
+  result_block *b = p->result;
 
   if (b == NULL) {
     return;
@@ -340,8 +341,8 @@ static cmt_err prober_begin(cmt_prober *p, const char *addr, cmt_why *why) {
   if (err != CMT_OK) {
     return err;
   }
-  p->box = box_new(&p->env, dialed, p->options.pings);
-  if (p->box == NULL) {
+  p->result = result_new(&p->env, dialed, p->options.pings);
+  if (p->result == NULL) {
     return cmt__why_plain(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT);
   }
   return switch_begin(p, why);
@@ -399,7 +400,7 @@ void cmt_prober_delete(cmt_prober *p) {
   CMT_REQUIRE(&env, cmt_switch_close(p->sw, 0) == CMT_OK,
               "cmt_prober_delete: on a thread where a reactor or on_done is "
               "called");
-  cmt_probe_result_delete(p->box != NULL ? &p->box->result : NULL);
+  cmt_probe_result_delete(p->result != NULL ? &p->result->result : NULL);
   cmt__free(&env, p);
 }
 

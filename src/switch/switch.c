@@ -219,7 +219,7 @@ static cmt_err events_init(cmt_switch *s, cmt_why *why) {
                     name);
   }
   cmt__events_init(&s->events, &s->env, m);
-  cmt__calls_tell(&s->calls, m);
+  cmt__calls_set_mailbox(&s->calls, m);
   return CMT_OK;
 }
 
@@ -582,7 +582,7 @@ cmt_err cmt_switch_delete(cmt_switch *s) {
   cmt__calls_close(&s->calls);
   cmt__loops_await_events(s);
   cmt__delivery_fini(&s->delivery); /* Before the loop, which workers use. */
-  cmt__calls_tell(&s->calls, NULL);
+  cmt__calls_set_mailbox(&s->calls, NULL);
   reactors_stop(s);
   switch_free(s);
   return CMT_OK;

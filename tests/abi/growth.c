@@ -443,7 +443,7 @@ static void sends_check(node *a, node *b) {
 }
 
 /* Two events at once: the elements of the array are as far from each other as
-   this program says. */
+   this program expects. */
 static void calls_check(node *n) {
   cmt_mailbox_event events[3];
   cmt_timer timers[2] = {{.arg = &timers[0]}, {.arg = &timers[1]}};

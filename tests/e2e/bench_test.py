@@ -51,7 +51,7 @@ def alternation(report):
     report.check(order == ["a", "b", "a", "b"], "contenders alternate", order)
     report.check(results == {"a": [{"n": 1}], "b": [{"n": 2}, {"n": 4}]} and
                  any("FAILED: a: broke off" in line for line in told),
-                 "a run that breaks off is told, and the others count", results,
+                 "a run that breaks off is reported, and the others count", results,
                  told)
     order.clear()
     spread.alternate(two, 5, lambda c: order.append(c.key) or {}, told.append, 0)

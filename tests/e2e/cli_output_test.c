@@ -180,7 +180,7 @@ static void stream_close(stream *s) {
   while (!cli_output_is_drained(s->out)) {
     cli_waiter_wait(&s->wait, CMT_SECONDS(10));
   }
-  assert_int_equal(0, cli_output_held(s->out));
+  assert_int_equal(0, cli_output_waiting(s->out));
   cli_output_delete(s->out);
   close(s->near);
   close(s->far);
@@ -208,7 +208,7 @@ static void a_flooding_peer_is_paused_and_nothing_is_lost(void **state) {
     cli_output_line(s.out, text, LEN, peer(0));
   }
   assert_int_equal(1, peers[0].pauses);
-  assert_true(cli_output_held(s.out) > CLI_OUTPUT_MARK);
+  assert_true(cli_output_waiting(s.out) > CLI_OUTPUT_MARK);
   assert_true(cli_output_is_slow(s.out));
   cli_output_line(s.out, "last", 4, peer(1));
   assert_int_equal(0, peers[1].pauses);
@@ -232,7 +232,7 @@ static void lines_of_nobody_are_refused_when_too_many_wait(void **state) {
   stream_open(&s);
   while (cli_output_extra(s.out, text, LEN)) {
     added++;
-    assert_true(cli_output_held(s.out) <= CLI_OUTPUT_FULL + 2 * (LEN + 1));
+    assert_true(cli_output_waiting(s.out) <= CLI_OUTPUT_FULL + 2 * (LEN + 1));
   }
   assert_true(cli_output_is_full(s.out));
   /* A peer's line is not refused for it. */
@@ -330,7 +330,7 @@ static void who_waits_for_room_goes_on_when_it_was_read(void **state) {
 
 /* ---- text in pieces ---- */
 
-/* What is written for |text| is what a reader of JSON takes it for. */
+/* A reader of JSON reads what is written for |text| as that text. */
 static void check_json(const uint8_t *base, size_t len) {
   json_t *whole = json_stringn((const char *)base, len), *got;
   char *line = malloc(6 * len + 8), *shown = malloc(4 * len + 1);
@@ -403,25 +403,25 @@ static void a_text_in_pieces_is_the_text(void **state) {
 
 static void a_few_rejections_of_a_second_are_reported(void **state) {
   cli_rejections r;
-  uint64_t before, told = 0;
+  uint64_t before, reported = 0;
 
   (void)state;
   cli_rejections_init(&r);
   assert_int_equal(CMT_NEVER, cli_rejections_due(&r));
   for (unsigned i = 0; i < 17000; i++) {
-    told += cli_rejections_add(&r, CMT_MILLISECONDS(7) + i, &before);
+    reported += cli_rejections_add(&r, CMT_MILLISECONDS(7) + i, &before);
     assert_int_equal(0, before);
   }
-  assert_int_equal(CLI_REJECTIONS_A_SECOND, told);
+  assert_int_equal(CLI_REJECTIONS_A_SECOND, reported);
   assert_int_equal(CMT_MILLISECONDS(1007), cli_rejections_due(&r));
   assert_int_equal(0, cli_rejections_take(&r, CMT_MILLISECONDS(1007) - 1));
-  assert_int_equal(17000 - told,
+  assert_int_equal(17000 - reported,
                    cli_rejections_take(&r, CMT_MILLISECONDS(1007)));
   assert_int_equal(CMT_NEVER, cli_rejections_due(&r));
   cli_rejections_fini(&r);
 }
 
-/* Told, counted and given back add up, in whatever order. */
+/* Printed, counted and given back add up, in whatever order. */
 static void every_rejection_is_reported_or_counted_once(void **state) {
   cli_rejections r;
   uint64_t now_ns = 1, sum = 0, before, n;

@@ -260,19 +260,19 @@ static void errors_are_reported_by_their_last_name(void **state) {
 
 enum { QUOTA = 10 };
 
-/* What a receiver answered and told last. */
-typedef struct told {
+/* What a receiver answered and reported last. */
+typedef struct answers {
   char dir[64];
   cli_store store;
   cli_file_message reply;
   int replies, done, failed;
   cmt_err err;
   cli_receiver *r;
-  bool taken; /* Somebody takes the name during the transfer. */
-} told;
+  bool taken; /* Another file gets the name during the transfer. */
+} answers;
 
 static void on_reply(void *arg, const cli_file_message *m) {
-  told *t = arg;
+  answers *t = arg;
 
   t->reply = *m;
   t->replies++;
@@ -284,7 +284,7 @@ static void on_progress(void *arg, const cli_incoming *f) {
 }
 
 static void on_done(void *arg, const cli_incoming *f) {
-  told *t = arg;
+  answers *t = arg;
 
   assert_non_null(f->hash);
   t->done++;
@@ -292,7 +292,7 @@ static void on_done(void *arg, const cli_incoming *f) {
 
 static void on_failed(void *arg, const cli_incoming *f, cmt_err err,
                       const char *text) {
-  told *t = arg;
+  answers *t = arg;
 
   assert_non_null(f->name);
   assert_non_null(text);
@@ -301,7 +301,7 @@ static void on_failed(void *arg, const cli_incoming *f, cmt_err err,
 }
 
 static int receiver_setup(void **state) {
-  told *t = calloc(1, sizeof *t);
+  answers *t = calloc(1, sizeof *t);
   cli_receiver_hooks hooks = {t, on_reply, on_progress, on_done, on_failed};
 
   snprintf(t->dir, sizeof t->dir, "receiver-test-XXXXXX");
@@ -319,7 +319,7 @@ static int receiver_setup(void **state) {
 
 /* Fails when anything but a file "x" was left. */
 static int receiver_teardown(void **state) {
-  told *t = *state;
+  answers *t = *state;
   int left;
 
   cli_receiver_delete(t->r, CMT_EEOF, "gone");
@@ -340,13 +340,13 @@ static cmt_err feed_to(cli_receiver *r, cli_file_type type, uint64_t number,
   return cli_receiver_feed(r, &m, 1);
 }
 
-static cmt_err feed(told *t, cli_file_type type, uint64_t number,
+static cmt_err feed(answers *t, cli_file_type type, uint64_t number,
                     const char *bytes, size_t len) {
   return feed_to(t->r, type, number, bytes, len);
 }
 
 static void a_file_is_there_after_its_hash(void **state) {
-  told *t = *state;
+  answers *t = *state;
   uint8_t hash[32];
 
   crypto_hash_sha256(hash, (const uint8_t *)"hello", 5);
@@ -364,7 +364,8 @@ static void a_file_is_there_after_its_hash(void **state) {
   assert_int_equal(faccessat(t->store.dir_fd, "x", R_OK, 0), 0);
 }
 
-/* What a file system that lacks a call says to it; 0: it does not. */
+/* The error with which a file system refuses a call that it lacks; 0: it has
+   it. */
 static int no_rename, no_link;
 
 int __real_renameat2(int from, const char *old, int to, const char *new,
@@ -389,7 +390,7 @@ int __wrap_linkat(int from, const char *old, int to, const char *new,
 }
 
 /* The file "x" with these five bytes, from the offer to the end. */
-static void feed_whole(told *t, const char *text) {
+static void feed_whole(answers *t, const char *text) {
   cli_receiver_hooks hooks = {t, on_reply, on_progress, on_done, on_failed};
   uint8_t hash[32];
 
@@ -405,15 +406,15 @@ static void feed_whole(told *t, const char *text) {
   assert_cmt(CMT_OK, feed(t, CLI_FILE_END, 0, (const char *)hash, 32));
 }
 
-/* On exFAT, of FUSE, under a filter of calls: the file gets its name, and takes
-   it from nobody. */
+/* On exFAT, of FUSE, under a filter of calls: the file gets its name, and
+   replaces no other. */
 static void a_file_gets_its_name_on_any_file_system(void **state) {
   static const struct {
     int no_rename, no_link;
   } rows[] = {{0, 0},           {EINVAL, 0},      {ENOSYS, 0},
               {EINVAL, EPERM},  {ENOSYS, EPERM},  {EPERM, EPERM},
               {EINVAL, ENOSYS}, {EINVAL, EMLINK}, {ENOTSUP, EOPNOTSUPP}};
-  told *t = *state;
+  answers *t = *state;
   struct stat st;
 
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -436,7 +437,7 @@ static void a_file_gets_its_name_on_any_file_system(void **state) {
 }
 
 static void late_data_of_a_refused_file_are_dropped(void **state) {
-  told *t = *state;
+  answers *t = *state;
 
   assert_cmt(CMT_OK, feed(t, CLI_FILE_OFFER, 5, "..", 2));
   assert_int_equal(t->reply.type, CLI_FILE_REFUSED);
@@ -448,7 +449,7 @@ static void late_data_of_a_refused_file_are_dropped(void **state) {
 }
 
 static void a_file_under_way_goes_with_the_peer(void **state) {
-  told *t = *state;
+  answers *t = *state;
   cli_receiver_hooks hooks = {t, on_reply, on_progress, on_done, on_failed};
   cli_store nowhere;
 
@@ -464,7 +465,7 @@ static void a_file_under_way_goes_with_the_peer(void **state) {
 }
 
 /* Offers |size| bytes as the file |id|, named "x". */
-static void offer(told *t, cli_receiver *r, uint32_t id, uint64_t size) {
+static void offer(answers *t, cli_receiver *r, uint32_t id, uint64_t size) {
   cli_file_message m = {.type = CLI_FILE_OFFER,
                         .id = id,
                         .number = size,
@@ -475,7 +476,7 @@ static void offer(told *t, cli_receiver *r, uint32_t id, uint64_t size) {
 }
 
 static void the_quota_counts_what_is_under_way_and_stored(void **state) {
-  told *t = *state;
+  answers *t = *state;
   cli_receiver_hooks hooks = {t, on_reply, on_progress, on_done, on_failed};
   cli_receiver *other = cli_receiver_new(&t->store, &hooks);
   uint8_t hash[32];
@@ -508,7 +509,7 @@ static void the_quota_counts_what_is_under_way_and_stored(void **state) {
 }
 
 static void an_offer_without_data_takes_nothing(void **state) {
-  told *t = *state;
+  answers *t = *state;
   cli_receiver_hooks hooks = {t, on_reply, on_progress, on_done, on_failed};
   cli_receiver *other = cli_receiver_new(&t->store, &hooks);
   uint64_t files = t->store.files_left;
@@ -531,7 +532,7 @@ static void an_offer_without_data_takes_nothing(void **state) {
 }
 
 static void the_number_of_files_is_bounded_too(void **state) {
-  told *t = *state;
+  answers *t = *state;
   uint64_t bytes_left = t->store.bytes_left;
 
   assert_true(t->store.files_left > 0);
@@ -546,7 +547,7 @@ static void the_number_of_files_is_bounded_too(void **state) {
 }
 
 static void half_of_the_free_space_is_the_quota(void **state) {
-  told *t = *state;
+  answers *t = *state;
   struct statvfs now;
   cli_store s;
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the end-to-end tests share: TAP lines, processes, the messages of
+"""What all end-to-end tests need: TAP lines, processes, the messages of
 docs/FILES.md, a TCP relay.  Nothing waits by sleeping: every wait is for a
 line, an exit or a socket, with a limit."""
 
@@ -131,7 +131,7 @@ class Process:
         return [line[:300] for line in self.seen[-5:]]
 
     def until(self, wanted, limit=LIMIT):
-        """Lines up to the one for which |wanted| holds, which is returned."""
+        """Lines up to the one for which |wanted| is true, which is returned."""
         end = time.monotonic() + limit
         while True:
             line = self.line(max(0.01, end - time.monotonic()))
@@ -238,7 +238,7 @@ def run(*args, stdin=b"", limit=LIMIT, **options):
 
 
 def soon(holds, what, limit=LIMIT):
-    """Looks again and again until |holds|, which nothing announces."""
+    """Looks again and again until |holds| returns true; nothing announces it."""
     end = time.monotonic() + limit
     while not holds():
         check(time.monotonic() < end, what)
@@ -246,7 +246,7 @@ def soon(holds, what, limit=LIMIT):
 
 
 def flowing(process):
-    """Waits until some of a file has arrived, as |process| tells."""
+    """Waits until some of a file has arrived, as |process| reports."""
     while process.event("progress")["sent"] == 0:
         pass
 

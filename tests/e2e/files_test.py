@@ -182,7 +182,7 @@ def strange_names(folder):
 
 
 def dotfiles(folder):
-    """A name like .bashrc is taken only where that was asked for."""
+    """A name like .bashrc is accepted only where that was asked for."""
     out = os.path.join(folder, "out")
     path, digest = make_file(folder, ".profile", 100)
     with Listen("--out", out) as node:
@@ -268,7 +268,7 @@ def empty_offer(folder):
 
 
 def free_space(folder):
-    """Without --quota half of what is free is taken."""
+    """Without --quota half of what is free is accepted."""
     out = os.path.join(folder, "out")
     os.mkdir(out)
     st = os.statvfs(out)
@@ -454,7 +454,7 @@ def shrinks(folder):
 
 
 def made_up(folder):
-    """Files whose size says nothing of their bytes are no success."""
+    """Files whose size has nothing to do with their bytes are no success."""
     out = os.path.join(folder, "out")
     empty, digest = make_file(folder, "empty", 0)
     with Listen("--out", out) as node:
@@ -488,7 +488,7 @@ def grows(folder, size):
 
 
 def special_files(folder):
-    """What is no file is told by its kind, before anything is dialed."""
+    """What is no file is reported by its kind, before anything is dialed."""
     fifo = os.path.join(folder, "fifo")
     os.mkfifo(fifo)
     path = os.path.join(folder, "socket")
@@ -578,7 +578,7 @@ Tap().main([
     ("files of /proc are not sent as empty ones", made_up),
     ("a file that grows is not sent as a part", grows, 10),
     ("a long file that grows is not either", grows, 3000000),
-    ("what is no file is told by its kind", special_files),
+    ("what is no file is reported by its kind", special_files),
     ("a missing file is reported before dialing", cannot_send, "none",
      "No such file"),
     ("a directory is reported before dialing", cannot_send, ".",

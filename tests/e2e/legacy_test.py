@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`--wire legacy`: files, lines and pings between two nodes of that profile,
-and two profiles that meet: both say so."""
+and two profiles that meet: both report it."""
 
 from e2e import *
 
@@ -137,10 +137,10 @@ Tap().main([
     ("more pings are half an interval apart", pings_are_spaced),
     ("a ping that is too close has no answer", one_ping_too_many),
     ("idle nodes stay together", idle),
-    *[(f"listen {ours}, send {theirs}: both say so", mixed_send, ours, theirs)
+    *[(f"listen {ours}, send {theirs}: both report it", mixed_send, ours, theirs)
       for ours, theirs in (WIRES, WIRES[::-1])],
-    *[(f"listen {ours}, probe {theirs}: both say so", mixed_probe, ours,
+    *[(f"listen {ours}, probe {theirs}: both report it", mixed_probe, ours,
        theirs) for ours, theirs in (WIRES, WIRES[::-1])],
-    ("the side that listens speaks first: both say so", mixed_dial),
+    ("the side that listens speaks first: both report it", mixed_dial),
     ("another word is refused", bad_value),
 ])

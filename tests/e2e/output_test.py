@@ -11,7 +11,7 @@ RELEASED = os.path.join(ARGUMENTS.release or ARGUMENTS.build, "cometp2p")
 
 class Unread(Process):
     """A node, built without sanitizers so that its memory can be measured,
-    whose output nobody reads until told."""
+    whose output nobody reads until a test does."""
 
     def __init__(self, *args, json_lines=True, **options):
         flags = ["--json"] if json_lines else []
@@ -64,7 +64,7 @@ def text_line(seq, text):
 
 
 def offers(folder):
-    """Refused offers pause who makes them, and each of them is told."""
+    """Refused offers pause who makes them, and each of them is reported."""
     count = 30000
     name = b"\1" * 200
     messages = (offer(i, 1, b"%05d" % i + name) for i in range(1, count + 1))
@@ -166,7 +166,7 @@ def longest_line(folder):
 
 
 def strangers(folder, json_lines):
-    """A few of a second are told, the others counted, and none is lost."""
+    """A few of a second are printed, the others counted, and none is lost."""
     count = 400
     with Unread(json_lines=json_lines) as node:
         node.start_reading()
@@ -192,7 +192,7 @@ def strangers(folder, json_lines):
 
 
 def peers_that_come_and_go(folder):
-    """Who comes is told, and when nobody reads that any more, nobody may
+    """Who comes is reported, and when nobody reads that any more, nobody may
     come."""
     args = [RELEASED, "probe", "--network", "cometp2p", "--count", "1",
             "--moniker", '"' * 9500]

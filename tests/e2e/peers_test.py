@@ -85,7 +85,7 @@ def refused_dial(folder):
 
 
 def no_address(folder):
-    """What never was an address is told as it was dialed, without the id."""
+    """What never was an address is reported as it was dialed, without the id."""
     dialed = "1" * 40 + "@name.invalid:1"
     with Listen("--dial", dialed) as node:
         told = node.event("rejected")
@@ -263,7 +263,7 @@ def send_ends_without_a_writer(folder, number):
 
 
 def send_ends_while_nobody_reads(folder, number):
-    """What it had to tell is lost, and so it does not end well."""
+    """What it had to report is lost, and so it does not end well."""
     path = os.path.join(folder, "lines")
     with open(path, "w", encoding="ascii") as f:
         f.writelines(f"{i}\n" for i in range(50000))

@@ -155,8 +155,8 @@ def nobody(folder):
 
 
 def few_descriptors(folder):
-    """The descriptors 0 to 2 and two of its own are open: eleven more it
-    takes.  The limit counts from 0, so that it states how many are left."""
+    """The descriptors 0 to 2 and two of its own are open: eleven more are
+    what it needs.  The limit counts from 0, so that it states how many are left."""
     for left in (0, 1, 4, 7, 8, 9, 10):
         child = subprocess.run(
             [COMMAND, "probe", "localhost:1"], timeout=LIMIT,
@@ -222,7 +222,7 @@ SPEAKS_HTTP = "this port speaks HTTP; p2p is usually 26656"
 
 
 def rpc_port(folder):
-    """Whoever dials the wrong port of a node is told."""
+    """Whoever dials the wrong port of a node gets a hint."""
     with HttpServer() as address:
         for args in ([address], ["1" * 40 + "@" + address],
                      [address, "--network", "n"]):
@@ -395,7 +395,7 @@ Tap().main([
        what) for verb in ("probe", "send") for name, what in
       (("another node", None), ("silent", b""), ("reset", b"reset"),
        ("another protocol", b"HTTP/1.1 400 Bad Request\r\n\r\n"))],
-    ("something that says nothing", stranger, b"\x22", "handshake"),
+    ("something that sends nothing", stranger, b"\x22", "handshake"),
     ("the port of the RPC: it speaks HTTP", rpc_port),
     ("a short answer of HTTP", other_protocol, b"HTTP/1.1 400\r\n", "HTTP"),
     ("a TLS alert", other_protocol, b"\x15\3\1\0\2\2\x46", "TLS"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rate limits of the command: a file takes as long as they say, or longer."""
+"""Rate limits of the command: a file takes as long as they imply, or longer."""
 
 import os
 import time
@@ -36,7 +36,7 @@ def receiver_is_limited(folder):
 
 
 def other_direction_is_not(folder):
-    """What these hold back is a few acknowledgements, within the burst."""
+    """What these delay is a few acknowledgements, within the burst."""
     transfer(folder, ["--send-rate", "20k"], ["--recv-rate", "20k"])
 
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A node that sends what its input says and prints what it receives, for tests
-   that need a peer which keeps the encryption and breaks everything above it.
-   Channels 0x40, 0x50, 0x60 and 0x61.
+/* A node that sends what its input asks for and prints what it receives, for
+   tests that need a peer which keeps the encryption and breaks everything above
+   it. Channels 0x40, 0x50, 0x60 and 0x61.
 
      raw_peer ID@HOST:PORT     dials
      raw_peer                  listens, and prints "ready ID@HOST:PORT"

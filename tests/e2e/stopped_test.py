@@ -26,7 +26,7 @@ def unread(column, port):
 
 def keeps(folder):
     """The pong comes while the node is stopped, which lasts for longer than
-    the pong may take: a probe of the node gives up meanwhile."""
+    a pong may need: a probe of the node gives up meanwhile."""
     with Listen("--ping-interval", "3s", "--pong-timeout", "2s") as node:
         with Listen("--dial", node.address) as peer:
             node.event("peer_added", id=peer.id)

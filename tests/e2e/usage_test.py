@@ -161,7 +161,7 @@ def good_values(folder):
 
 
 def own_texts(folder):
-    """Nothing is dialed, and the longest that is taken works."""
+    """Nothing is dialed, and the longest that is accepted works."""
     with socket.create_server(("127.0.0.1", 0)) as s:
         address = "1" * 40 + "@127.0.0.1:%d" % s.getsockname()[1]
         for verb in (["probe", address], ["send", address, "--lines", "-"]):
@@ -242,7 +242,7 @@ def open_key(folder):
 
 
 def full_output(folder):
-    """What cannot be written is told, for every verb."""
+    """What cannot be written is reported, for every verb."""
     key = os.path.join(folder, "k")
     run("key", "gen", key)
     with Listen() as node, open("/dev/full", "wb") as full:

@@ -160,13 +160,13 @@ def test_chat(report, path):
                  "chat keeps what was typed before there was a peer, and shows "
                  "it escaped", heard, *a.seen)
     report.check(any("is here" in line for line in a.seen),
-                 "chat tells who comes", *a.seen)
+                 "chat prints who comes", *a.seen)
     a.say("good day")
     line = b.wait_for("good day")
     report.check(line is not None and line[:8] == addr[:8],
-                 "chat says who wrote the answer", line, addr)
+                 "chat prints who wrote the answer", line, addr)
     statuses = [b.end()]
-    report.check(a.wait_for("is gone: ") is not None, "chat tells who goes",
+    report.check(a.wait_for("is gone: ") is not None, "chat prints who goes",
                  *a.seen)
     statuses.append(a.end())
     report.check(statuses == [0, 0], "chat ends with its input", statuses,
@@ -299,7 +299,7 @@ def test_poll_mailbox(report, path):
     b.wait_for(": beat ")
     report.check(f"{addr[:8]} is here" in b.seen and
                  f"attempt 1 at {addr[41:]}: success" in b.seen,
-                 "poll_mailbox is told the outcome of a dial, and the peer",
+                 "poll_mailbox gets the outcome of a dial, and the peer",
                  *b.seen)
     beats = [a.wait_for(": beat ") for _ in range(3)]
     numbers = [int(last_word(line) or -1) for line in beats]
@@ -542,7 +542,7 @@ def test_mempool(report, path):
     a = Example(path, addr, "chain-1")
     announced = '"channel":32,"bytes":"0a09088080808080201801"'
     report.check(node.wait_for(announced) is not None,
-                 "mempool tells the node that it is far ahead", *node.seen)
+                 "mempool states a height far ahead", *node.seen)
     node.say("20 0a0408151801")  # The node's own step.
     node.say("30 ")
     node.say("30 " + field(field(b"bb=2")).hex())
@@ -556,7 +556,7 @@ def test_mempool(report, path):
     node.say("drop")
     report.check(a.wait_for("is gone: ") is not None and
                  node.wait_for(announced) is not None,
-                 "mempool dials again and tells it again", *a.seen, *node.seen)
+                 "mempool dials again and states it again", *a.seen, *node.seen)
     node.say("30 " + field(field(b"again")).hex())
     report.check(a.wait_for(printed(b"again")[1]) is not None,
                  "mempool goes on with the new connection", *a.seen)

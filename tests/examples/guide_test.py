@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The programs of the guide run, and print what the guide says."""
+"""The programs of the guide run, and print what the guide shows."""
 import argparse
 import glob
 import os

@@ -4,10 +4,10 @@
 
      hex_node NETWORK [ID@HOST:PORT]
 
-   It dials that node, or tells its own address and waits.  It tells each
-   message, and sends by itself none.  Commands, on its standard input:
-   "CHANNEL MESSAGE", both in hex, sends to a peer, and "drop" ends it.  Events
-   are JSON, one a line.  It ends at the end of its input. */
+   It dials that node, or prints its own address and waits. It prints each
+   message, and sends none by itself.  Commands, on its standard input: "CHANNEL
+   MESSAGE", both in hex, sends to a peer, and "drop" ends it.  Events are JSON,
+   one a line.  It ends at the end of its input. */
 
 #include <cometp2p/switch.h>
 #include <jansson.h>
@@ -106,7 +106,7 @@ static void commands(cmt_switch *sw) {
   }
 }
 
-static void tell_address(const cmt_switch *sw) {
+static void print_address(const cmt_switch *sw) {
   char text[CMT_NET_ADDR_TEXT_SIZE];
   cmt_net_addr at;
 
@@ -144,7 +144,7 @@ int main(int argc, char **argv) {
     die(why.text);
   }
   if (argc == 2) {
-    tell_address(sw);
+    print_address(sw);
   } else if (cmt_switch_dial(sw, argv[2], 0, &why) != CMT_OK) {
     die(why.text);
   }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The Python program of the guide runs on the shared library of the release
-build, and prints what the guide says."""
+build, and prints what the guide shows."""
 import argparse
 import os
 import re

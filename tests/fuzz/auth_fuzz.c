@@ -14,7 +14,7 @@ typedef struct run {
   fuzz_env e;
   cmt_secret_conn *s;
   cmt_err err;   /* What it ended with; CMT_EAGAIN: it has not. */
-  bool up;       /* It has said so. */
+  bool up;       /* It has reported that. */
   uint8_t *rest; /* Data behind the handshake. */
   size_t rest_len;
 } run;

@@ -114,7 +114,7 @@ static void check_fields(cmt_bytes in) {
   FUZZ_CHECK(!cmt__read_field(&r, &f));
 }
 
-/* The escaped text is printable, tells its whole length, and is never cut
+/* The escaped text is printable, returns its whole length, and is never cut
    inside an escape. */
 static void check_escape(cmt_bytes in, size_t cap) {
   char *text = malloc(cap + 1), *whole;

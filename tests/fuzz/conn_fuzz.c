@@ -17,7 +17,7 @@ typedef struct drive {
   fuzz_side s;
   const fuzz_script *script;
   uint8_t piece; /* Frames of this many bytes over 16; 0: full ones. */
-  size_t events; /* Taken after each input; 0: all. */
+  size_t events; /* Accepted after each input; 0: all. */
   cmt__quota quota;
 } drive;
 

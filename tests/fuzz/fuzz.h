@@ -2,10 +2,10 @@
 #ifndef CMT_FUZZ_H
 #define CMT_FUZZ_H
 
-/* What the fuzz targets share.  A target is one LLVMFuzzerTestOneInput(), which
-   draws what it does from its input and ends the process when an invariant is
-   broken.  Without libFuzzer the same target is linked with replay.c, which
-   runs the kept corpus. */
+/* What the fuzz targets have in common.  A target is one
+   LLVMFuzzerTestOneInput(), which draws what it does from its input and ends
+   the process when an invariant is broken.  Without libFuzzer the same target
+   is linked with replay.c, which runs the kept corpus. */
 
 #include "base/base.h"
 

@@ -26,7 +26,7 @@ static void check_round(const cmt_net_addr *a) {
   FUZZ_CHECK(again[0] == '\0');
 }
 
-/* What is accepted is as the header says. */
+/* What is accepted has the form that the header states. */
 static void check_shape(const cmt_net_addr *a, unsigned flags) {
   size_t id = strlen(a->id.text), host = strlen(a->host);
   char canonical[256];

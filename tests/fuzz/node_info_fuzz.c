@@ -32,7 +32,7 @@ static void check_same(const cmt_node_info *a, const cmt_node_info *b) {
   FUZZ_CHECK(a->protocol_app == b->protocol_app);
 }
 
-/* Encoded again it is no longer than it came, and says the same. */
+/* Encoded again it is no longer than it came, and has the same content. */
 static void check_encode(const cmt_node_info *i) {
   size_t size = cmt__node_info_size(i);
   uint8_t *out = malloc(size);

@@ -24,8 +24,8 @@ typedef struct parsed {
   uint8_t *bytes;
   size_t len;
   cmt_err err; /* CMT_EAGAIN: the stream ended well, or inside a packet. */
-  /* Only decode_stream() tells: it ended inside a packet, and inside one that
-     is too long unless its channel is from 0x80 up. */
+  /* Only decode_stream() knows: it ended inside a packet, and inside one that
+   is too long unless its channel is from 0x80 up. */
   bool cut, cut_over;
 } parsed;
 
@@ -44,7 +44,7 @@ static void parsed_fini(parsed *p) {
   free(p->bytes);
 }
 
-/* Takes a part.  One that is not the last is not counted yet. */
+/* Consumes a part.  One that is not the last is not counted yet. */
 static void parsed_part(parsed *p, const cmt__packet *k, size_t *begun) {
   cmt__packet *to = &p->list[p->count];
 
@@ -398,9 +398,9 @@ static size_t pings(const parsed *p) {
   return count;
 }
 
-/* Whether a multiplexer may end with |found| where the model says |expected|:
-   of a packet that the stream cuts the header already counts, and one byte may
-   show that the stream is of the other profile. */
+/* Whether a multiplexer may end with |found| where the model expects
+   |expected|: of a packet that the stream cuts the header already counts, and
+   one byte may show that the stream is of the other profile. */
 static bool err_is_due(const packet_input *i, const parsed *p, cmt_err expected,
                        cmt_err found) {
   if (found == CMT_EFLOOD) {

@@ -2,8 +2,8 @@
 /* Two connections against each other.  What one writes waits in a pipe, where
    the input may change, drop, double or cut it, and reaches the other in drawn
    pieces.  With the real AEAD whatever arrives is what was sent, in order, and
-   nothing else, whoever sits on the line; with the null AEAD that holds as long
-   as nobody does. */
+   nothing else, whoever sits on the line; with the null AEAD that is true as
+   long as nobody does. */
 
 #include "side.h"
 
@@ -27,7 +27,7 @@ typedef struct pair {
   bool failing, mixed; /* Two wire profiles. */
   cmt__quota quotas[2];
   bool flushed[2], hard[2]; /* Stops of either kind. */
-  bool holds[2];            /* Takes no event behind CMT_CONN_UP for a while. */
+  bool holds[2];            /* Polls no event behind CMT_CONN_UP for a while. */
 } pair;
 
 static size_t pipe_len(const pipe_of *p) { return p->end - p->begin; }
@@ -274,7 +274,7 @@ static bool at_rest(const pair *p) {
   return !waits;
 }
 
-/* Moves all that there is, and lets the time pass that limits take. */
+/* Moves all that there is, and lets the time pass that limits need. */
 static void drain(pair *p) {
   for (size_t i = 0; i < 2; i++) {
     p->holds[i] = false;

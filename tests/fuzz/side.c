@@ -285,7 +285,7 @@ void side_keep(fuzz_side *s, cmt_bytes data) {
 
 /* ---- the way out ---- */
 
-/* Seals the next batch when the last one was taken. */
+/* Seals the next batch when the last one was consumed. */
 static void seal(fuzz_side *s, size_t max) {
   size_t cap = s->o.greedy ? SIDE_RUN : cmt__min(max, SIDE_RUN);
   bool wants = cmt_conn_wants_write(s->c, s->now_ns, NULL);
@@ -320,7 +320,7 @@ void side_consume(fuzz_side *s, size_t len) {
   }
   if (s->o.aead == &fuzz_null_aead) {
     wire_take(&s->wire, out);
-    /* One more tells a node of the other profile what we speak. */
+    /* One more shows a node of the other profile what we speak. */
     FUZZ_CHECK(s->wire.pings <=
                cmt_conn_pings_sent(s->c) + cmt_conn_has_ended(s->c));
   }
@@ -416,7 +416,7 @@ void side_stop(fuzz_side *s, cmt_err reason, uint64_t flush_ns) {
   cmt_conn_stop(s->c, reason, flush_ns, s->now_ns);
 }
 
-/* ---- what holds ---- */
+/* ---- invariants ---- */
 
 bool side_has_queued(const fuzz_side *s) {
   cmt_channel_status status[SIDE_CHANNELS];
@@ -445,9 +445,9 @@ static void status_check(const fuzz_side *s) {
   }
 }
 
-/* What the library states that a connection takes at most, and besides that the
-   messages under reassembly, which the options bound, the last one and input
-   that is kept. */
+/* The most memory that a connection uses as the library states it, and besides
+   that the messages under reassembly, which the options bound, the last one and
+   input that is kept. */
 static size_t memory_max(fuzz_side *s) {
   cmt_conn_options o = conn_options(s);
   size_t own = s->up && s->wire.stage == WIRE_PACKETS

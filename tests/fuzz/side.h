@@ -3,7 +3,7 @@
 #define CMT_FUZZ_SIDE_H
 
 /* A whole connection under test with everything that is known of it: what it
-   may still report, what it has to send, what it may hold. */
+   may still report, what it has to send, what memory it may use. */
 
 #include "core/conn/conn.h"
 #include "core/conn/node_info.h"
@@ -25,7 +25,7 @@ typedef struct side_options {
   bool greedy; /* Seals long batches, whatever is asked for. */
   cmt_wire wire;
   uint64_t send_rate, recv_rate;
-  cmt__quota *quota; /* NULL: shares nothing. */
+  cmt__quota *quota; /* NULL: it has nothing in common with others. */
   uint32_t send_payload_max, recv_payload_max;
   uint64_t ping_interval_ns, pong_timeout_ns;
   size_t fail_at; /* The allocation that fails; SIZE_MAX: none. */
@@ -69,10 +69,10 @@ void side_fini(fuzz_side *s);
 
 /* Gives |data|, unless it has ended or bytes before are not used up. */
 bool side_recv(fuzz_side *s, cmt_bytes data);
-/* Takes at most |max| events; false: there are more. */
+/* Polls at most |max| events; false: there are more. */
 bool side_events(fuzz_side *s, size_t max);
 
-/* As long as |on|, takes the events up to CMT_CONN_UP and then none; true: that
+/* As long as |on|, polls the events up to CMT_CONN_UP and then none; true: that
    is where it stands, and its input is kept. */
 bool side_hold(fuzz_side *s, bool on);
 /* Puts |data| behind what is kept. */
@@ -85,11 +85,11 @@ void side_consume(fuzz_side *s, size_t len);
 void side_send(fuzz_side *s, size_t channel, size_t len);
 void side_ping(fuzz_side *s);
 void side_tick(fuzz_side *s, uint64_t now_ns);
-/* Tells that it is not read, or is again. */
+/* Pauses its reading, or resumes it. */
 void side_pause(fuzz_side *s, bool on);
 void side_stop(fuzz_side *s, cmt_err reason, uint64_t flush_ns);
 
-/* What holds between any two calls. */
+/* Checks what is true between any two calls. */
 void side_check(fuzz_side *s);
 
 /* Messages accepted that are not cut to their end. */

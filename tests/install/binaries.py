@@ -47,7 +47,7 @@ def is_elf(path):
 
 
 def faults_of_linking(path, executable):
-    """What the dynamic linker is told about it, and what of the kernel."""
+    """What it asks of the dynamic linker, and what of the kernel."""
     segments, dynamic = readelf("-l", path), readelf("-d", path)
     if not re.search(r"^\s+GNU_RELRO\s", segments, re.MULTILINE):
         yield "no RELRO"

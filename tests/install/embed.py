@@ -107,7 +107,7 @@ def check_ways(report, base):
     host = Host(os.path.join(base, "fetched"), "-DBY_FETCH=ON",
                 "-DCMT_TESTS=ON", "-DCMAKE_BUILD_TYPE=Release")
     report.check(host.status == 0 and "cometp2p-static" in host.said("targets"),
-                 "FetchContent takes it, and leaves the host alone",
+                 "FetchContent adds it, and leaves the host alone",
                  host.output)
     report.check("cometp2p-protobuf-shared" not in host.said("targets"),
                  "protobuf comes only when it is asked for")
@@ -120,7 +120,7 @@ def check_ways(report, base):
                  "the core alone needs libsodium alone", host.output)
     host = Host(os.path.join(base, "asked"), "-DCMT_PROTOBUF=ON")
     report.check(host.status != 0 and "libprotobuf-c" in host.output,
-                 "who asks for protobuf is told that protobuf-c is missing",
+                 "who asks for protobuf learns that protobuf-c is missing",
                  host.output)
     if run("pkg-config", "--exists", "libprotobuf-c")[0] != 0:
         report.skip("who asks for protobuf gets it", "no libprotobuf-c")

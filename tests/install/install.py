@@ -203,7 +203,7 @@ def two_copies(prefix, folder):
 
 
 def consumer(prefix, folder, components, *options, **more):
-    """The status of CMake, what it says, and the targets that it found."""
+    """The status of CMake, what it prints, and the targets that it found."""
     build = os.path.join(folder, "consumer")
     shutil.rmtree(build, ignore_errors=True)
     status, output = prefix.attempt(
@@ -241,7 +241,7 @@ def messages_of(prefix):
 
 def messages_by_cmake(prefix, folder):
     """All messages that are installed compile, those of a program are right,
-    and a mistake is told."""
+    and a mistake is reported."""
     if not has_protobuf(prefix):
         raise Skipped("there is no protobuf-c")
     names = messages_of(prefix)
@@ -395,7 +395,7 @@ def by_dev(prefix, folder):
 
 
 TESTS = (
-    ("what ./dev install says is enough for the README's recipe", by_dev),
+    ("what ./dev install prints is enough for the README's recipe", by_dev),
     ("the installed command runs", command),
     ("the command and its verbs have man pages", man_pages),
     ("the shared core serves a program, found by pkg-config",

@@ -18,7 +18,7 @@ WAIT_S = 30.0
 
 
 class Failure(Exception):
-    """A scenario did not go as it should; the text says what was seen."""
+    """A scenario did not go as it should; the text describes what was seen."""
 
 
 def check(condition, text):
@@ -81,7 +81,7 @@ class Program:
                 self.changed.wait(left)
 
     def wait_until(self, holds, what, timeout=WAIT_S):
-        """Waits until |holds| says so of the events; |what| names it."""
+        """Waits until |holds| is true of the events; |what| names it."""
         end = time.monotonic() + timeout
         with self.changed:
             while not holds(self.events):

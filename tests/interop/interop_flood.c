@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* The flood: each channel is kept full with numbered messages for a while, and
-   what comes in is held against its number.  The last message reports how many
+   what comes in is compared with its number.  The last message reports how many
    there were. */
 
 #include "interop_peer.h"

@@ -38,7 +38,8 @@ static void fail(const char *what, const char *text) {
   exit(1);
 }
 
-/* A "send" or "try": the message goes to every peer, each outcome is told. */
+/* A "send" or "try": the message goes to every peer, and each outcome is
+   reported. */
 static void send_command(cmt_switch *sw, bool wait, const char *arguments) {
   cmt_peer *peers[PEERS_MAX];
   char channel_text[8], size_text[16], seed_text[24];

@@ -64,7 +64,7 @@ bool pattern_equal(const uint8_t *data, size_t len, uint64_t k,
 /* interop_role.c */
 
 extern const cmt_reactor interop_reactor;
-/** Queues |msg|, waiting as long as the peer lives.  Takes the reference. */
+/** Queues |msg|, waiting as long as the peer lives.  Consumes the reference. */
 cmt_err send_patiently(cmt_peer *p, uint8_t channel, cmt_buf *msg,
                        uint64_t *refused);
 /** Waits until no thread of a role runs; the peers must be gone. */
@@ -82,7 +82,7 @@ typedef struct flood_channel {
     sends the end.  Only |f|->refused changes meanwhile; the rest is for the
     caller to read afterwards. */
 bool flood_send(cmt_peer *p, uint8_t channel, flood_channel *f);
-/** Holds one received message against its number. */
+/** Compares one received message with its number. */
 void flood_receive(flood_channel *f, uint8_t channel, cmt_bytes data);
 
 #endif

@@ -37,7 +37,7 @@ def rpc_status(port, node):
         except OSError:
             if node.process.poll() is not None:
                 break
-            time.sleep(0.2)  # The node tells nobody when it is ready.
+            time.sleep(0.2)  # The node reports to nobody when it is ready.
     raise Failure("the node does not serve its RPC")
 
 
@@ -88,7 +88,7 @@ def watch_node(context, programs):
         status = rpc_status(rpc, node)
         network = status["node_info"]["network"]
         while int(status["sync_info"]["latest_block_height"]) < 3:
-            time.sleep(0.2)  # The node tells nobody without being asked.
+            time.sleep(0.2)  # The node reports it to nobody without being asked.
             status = rpc_status(rpc, node)
         with subprocess.Popen([example, f"{node_id}@{addr}", network],
                               stdout=subprocess.PIPE, text=True,
@@ -99,7 +99,7 @@ def watch_node(context, programs):
                     digest = hashlib.sha256(tx.encode()).hexdigest().upper()
                     line = watcher.stdout.readline()
                     check(line.split() == [str(len(tx)), name] and
-                          name == digest, f"{name}: the example said {line!r}")
+                          name == digest, f"{name}: the example printed {line!r}")
             finally:
                 watcher.terminate()
                 check(watcher.wait(20) == 0, "the example did not end")
@@ -107,14 +107,14 @@ def watch_node(context, programs):
 
 
 def check_node(context, addr, node_id, info):
-    check(info["id"] == node_id, f"the RPC says {info}")
+    check(info["id"] == node_id, f"the RPC answers {info}")
     learned = scenarios.check_probe(context, addr, node_id, False)
     known = scenarios.check_probe(context, f"{node_id}@{addr}", node_id, True,
                                   "--network", info["network"])
     for event in (learned, known):
         check(event["node_info"] == info,
-              f"probe says {event['node_info']}, the RPC {info}")
-        check(len(event["rtt_ms"]) == 3, f"probe says {event}")
+              f"probe reports {event['node_info']}, the RPC {info}")
+        check(len(event["rtt_ms"]) == 3, f"probe reports {event}")
 
 
 def every():

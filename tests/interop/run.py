@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Holds this implementation against the unmodified Go module of CometBFT.
+"""Checks this implementation against the unmodified Go module of CometBFT.
 
   run.py OUR_BINARY OUTDIR [--peer PROGRAM] [--version V]... [--long]
          [--only TEXT]

@@ -110,8 +110,8 @@ def handshake(direction, context, programs):
     ours, theirs = pair(start_command, context, programs, direction)
     our_event, their_event = connected(ours, theirs)
     we_dial = direction == "we dial"
-    check(our_event["outbound"] == we_dial, f"we say {our_event}")
-    check(their_event["outbound"] != we_dial, f"they say {their_event}")
+    check(our_event["outbound"] == we_dial, f"we report {our_event}")
+    check(their_event["outbound"] != we_dial, f"they report {their_event}")
     stop_command(ours)
     theirs.wait("peer_removed", id=ours.ready["id"])
 
@@ -123,7 +123,7 @@ def node_info(direction, context, programs):
     want = {"moniker": "they", "network": NETWORK, "channels": "405061",
             "version": theirs.ready["version"]}
     for key, value in want.items():
-        check(seen[key] == value, f"their {key} is {value}, we say {seen[key]}")
+        check(seen[key] == value, f"their {key} is {value}, we report {seen[key]}")
     info = said["node_info"]
     want = {"id": ours.ready["id"], "moniker": "we", "network": NETWORK,
             "channels": "4050",
@@ -132,9 +132,9 @@ def node_info(direction, context, programs):
         got = info[key]
         if key == "listen_addr":
             got, value = got.rpartition("/")[2], value.rpartition("/")[2]
-        check(got == value, f"our {key} is {value}, they say {got}")
+        check(got == value, f"our {key} is {value}, they report {got}")
     check(info["protocol_version"] == {"p2p": "8", "block": "11", "app": "0"},
-          f'they say {info["protocol_version"]}')
+          f'they report {info["protocol_version"]}')
 
 
 def their_messages(direction, context, programs):
@@ -225,9 +225,9 @@ def check_probe(context, target, node_id, verified, *flags):
     done, event = probe(context, target, *flags)
     check(done.returncode == 0 and event is not None,
           f"probe ended with {done.returncode}: {done.stdout}{done.stderr}")
-    check(event["id"] == node_id, f"probe says {event}")
-    check(event["verified"] is verified, f"probe says {event}")
-    check(event["handshake_ms"] > 0, f"probe says {event}")
+    check(event["id"] == node_id, f"probe reports {event}")
+    check(event["verified"] is verified, f"probe reports {event}")
+    check(event["handshake_ms"] > 0, f"probe reports {event}")
     return event
 
 
@@ -236,7 +236,7 @@ def probe_known(context, programs):
     event = check_probe(context, address(theirs.ready), theirs.ready["id"],
                         True, "--network", NETWORK, "--count", "5")
     check(len(event["rtt_ms"]) == 5 and all(t > 0 for t in event["rtt_ms"]),
-          f"probe says {event}")
+          f"probe reports {event}")
     check_probe_info(theirs, event["node_info"])
 
 
@@ -244,7 +244,7 @@ def probe_learns(context, programs):
     theirs = start_they(context, programs)
     event = check_probe(context, theirs.ready["laddr"], theirs.ready["id"],
                         False)
-    check(len(event["rtt_ms"]) == 3, f"probe says {event}")
+    check(len(event["rtt_ms"]) == 3, f"probe reports {event}")
     check_probe_info(theirs, event["node_info"])
     theirs.wait("ping_received", count=3)
 
@@ -256,7 +256,7 @@ def check_probe_info(theirs, info):
             "version": theirs.ready["version"], "channels": "405081",
             "other": {"tx_index": "off", "rpc_address": ""}}
     for key, value in want.items():
-        check(info[key] == value, f"{key} is {value}, probe says {info[key]}")
+        check(info[key] == value, f"{key} is {value}, probe reports {info[key]}")
 
 
 def probe_refused(context, programs):
@@ -277,7 +277,7 @@ def lacking_channel(direction, context, programs):
     ours.command("try 50 100 1")
     sent = ours.wait("sent", channel=0x50)
     check(not sent["accepted"] and sent["reason"] == "peerchannel",
-          f"we say {sent}")
+          f"we report {sent}")
     theirs.command("send 60 100 1")
     check(not theirs.wait("sent", channel=0x60)["accepted"],
           "they sent on a channel that we lack")
@@ -296,10 +296,10 @@ def unknown_channel(direction, context, programs):
     connected(ours, theirs)
     ours.command("send 61 100 1")
     gone = theirs.wait("peer_removed")
-    check("unknown channel 61" in gone["reason"], f"they say {gone}")
+    check("unknown channel 61" in gone["reason"], f"they report {gone}")
     gone = ours.wait("peer_removed")
     check(gone["class"] == "link" and gone["reason"] in ("eof", "reset"),
-          f"we say {gone}")
+          f"we report {gone}")
 
 
 def they_exceed(direction, context, programs):
@@ -314,9 +314,9 @@ def they_exceed(direction, context, programs):
     theirs.command("send 40 10001 2")
     gone = ours.wait("peer_removed")
     check(gone["class"] == "peer" and gone["reason"] == "msgsize",
-          f"we say {gone}")
+          f"we report {gone}")
     gone = theirs.wait("peer_removed")
-    check(any(text in gone["reason"] for text in CLOSED), f"they say {gone}")
+    check(any(text in gone["reason"] for text in CLOSED), f"they report {gone}")
     check(not ours.find("message", size=10001), "we delivered it")
 
 
@@ -331,10 +331,10 @@ def we_exceed(direction, context, programs):
     ours.command("send 40 10001 2")
     gone = theirs.wait("peer_removed")
     check("received message exceeds available capacity" in gone["reason"],
-          f"they say {gone}")
+          f"they report {gone}")
     gone = ours.wait("peer_removed")
     check(gone["class"] == "link" and gone["reason"] in ("eof", "reset"),
-          f"we say {gone}")
+          f"we report {gone}")
 
 
 def incompatible(direction, context, programs, they, field):
@@ -343,11 +343,11 @@ def incompatible(direction, context, programs, they, field):
     check(refused["stage"] == "node_info" and
           refused["reason"] == "incompatible" and
           refused["class"] == "peer" and field in refused["text"] and
-          refused["outbound"] == (direction == "we dial"), f"we say {refused}")
-    # Whoever hangs up first takes the other's word away.
+          refused["outbound"] == (direction == "we dial"), f"we report {refused}")
+    # Whoever hangs up first loses the other's last words.
     text = theirs.wait("rejected")["text"]
     check(any(part in text for part in ("incompatible", "handshake failed")),
-          f"they say {text}")
+          f"they report {text}")
     check(not ours.find("peer_added") and not theirs.find("peer_added"),
           "the peer was added")
     stop_command(ours)
@@ -360,7 +360,7 @@ def wrong_id(context, programs):
                          "0" * 40 + "@" + theirs.ready["laddr"])
     refused = ours.wait("rejected")
     check(refused["reason"] == "wrongid" and
-          refused["stage"] == "secret_connection", f"we say {refused}")
+          refused["stage"] == "secret_connection", f"we report {refused}")
     theirs.wait("rejected")
     stop_command(ours)
 
@@ -408,7 +408,7 @@ def sleepers(direction, context, programs, *, we=(), they=()):
 def our_sleep(direction, context, programs):
     """A reactor of ours sleeps under traffic: the link stops reading, the Go
     peer stays, and nothing is lost.  What becomes of a Go reactor that does
-    the same is told beside it."""
+    the same is reported beside it."""
     ours, theirs = sleepers(direction, context, programs,
                             we=["-sleep", f"{SLEEP_S}s"])
     done = {p.name: p.wait("done", timeout=60, unless="peer_removed")
@@ -471,7 +471,7 @@ def wait_same_connection(ours, theirs):
 
 
 def wait_no_peer(theirs):
-    """Their reactors are told before the switch lets the id go."""
+    """Their reactors learn it before the switch lets the id go."""
     for asked in range(1, 10000):
         theirs.command("peers")
         if theirs.wait("peers", count=asked)["count"] == 0:

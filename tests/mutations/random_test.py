@@ -37,7 +37,7 @@ def first(count, seed, *names):
     return list(itertools.islice(mutate_faults.draw(ROOT, seed, names), count))
 
 
-def is_told(name):
+def is_reported(name):
     try:
         mutate_faults.named(ROOT, [name])
         return False
@@ -67,7 +67,7 @@ def main():
                  "faults are drawn from the named sources", *sorted(paths))
     whole = [(fault.path, fault.line) for fault in first(100000, 1, "base")]
     report.check(len(whole) == len(set(whole)) > 100, "each line once")
-    report.check(is_told("src/ba") and not is_told("src/base/"),
+    report.check(is_reported("src/ba") and not is_reported("src/base/"),
                  "a name without a source is reported")
     found = list(stale(mutate_faults.equivalents(ROOT)))
     report.check(not found, "equivalent faults are of the sources", *found)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Each function counts itself, asks whether it is the one that fails, and hands
-   on.  What epoll and eventfd are used with is noted, for spurious wake-ups and
-   to know the descriptors; the table is under a mutex, which is never held
-   during a call that may wait. */
+/* Each function counts itself, asks whether it is the one that fails, and calls
+   the real one.  What epoll and eventfd are used with is noted, for spurious
+   wake-ups and to know the descriptors; the table is under a mutex, which is
+   never locked during a call that may wait. */
 
 #include "calls.h"
 
@@ -79,7 +79,7 @@ static atomic_bool counting, failing;
 static atomic_size_t calls[PRE_CALL_COUNT], faults;
 static _Atomic uint64_t ahead_ns; /* How far ahead of the system's clock. */
 
-/* ---- telling ---- */
+/* ---- reports ---- */
 
 static const char *effect_text(const pre_plan *p) {
   static const char *const texts[] = {

@@ -42,7 +42,7 @@ typedef enum pre_effect {
   PRE_AFTER,    /* It is called all the same, and what it gave is lost. */
   PRE_SHORT,    /* A byte at most is read or written; no error. */
   PRE_END,      /* The end of the stream is read; no error. */
-  PRE_SPURIOUS, /* Everything is told to be ready; no error. */
+  PRE_SPURIOUS, /* Everything is reported as ready; no error. */
 } pre_effect;
 
 typedef struct pre_plan {
@@ -57,7 +57,7 @@ extern const char *const pre_call_names[PRE_CALL_COUNT];
 
 /* "send 7 fails 3 times: EAGAIN", cut to fit; returns |out|. */
 const char *pre_plan_text(const pre_plan *p, char *out, size_t cap);
-/* For a program that cannot go on: says what and the plan, and ends it with
+/* For a program that cannot go on: prints why and the plan, and ends it with
    exit code 3.  Any thread. */
 _Noreturn void pre_die(const char *what, const char *file, int line);
 #define PRE_CHECK(cond) ((cond) ? (void)0 : pre_die(#cond, __FILE__, __LINE__))
@@ -72,7 +72,7 @@ void pre_end(void);
 size_t pre_calls(pre_call call); /* So far, */
 size_t pre_faults(void);         /* and how many failed. */
 
-/* |hook| is told just before a call fails, on the thread that makes it. */
+/* |hook| is called just before a call fails, on the thread that makes it. */
 void pre_on_fault(void (*hook)(void *arg), void *arg);
 
 /* Lets the clocks jump when this many loops wait and no name is being resolved;

@@ -35,7 +35,7 @@ typedef struct node {
   cmt_switch *sw;
   cmt_reactor reactor;
   cmt_switch_options options;
-  pair_side *told;
+  pair_side *side;
   cmt_peer *peer; /* Lent. */
   unsigned sent, received;
   uint8_t sent_hash[HASH], received_hash[HASH];
@@ -49,7 +49,7 @@ struct pair {
   pair_report *report;
   unsigned messages;
   cmt_env env;
-  uv_loop_t loop; /* The loop that they share. */
+  uv_loop_t loop; /* The loop of both. */
   node nodes[2];
 };
 
@@ -125,7 +125,7 @@ static void pair_unlock(pair *x) {
 }
 
 static void note_end(node *n, bool rejected, const cmt_why *why) {
-  pair_side *s = n->told;
+  pair_side *s = n->side;
 
   if (!stopping) {
     PRE_CHECK(s->end_count < PAIR_ENDS_MAX);
@@ -139,7 +139,7 @@ static void on_add(void *self, cmt_peer *p) {
   pair_lock(n->pair);
   PRE_CHECK(n->peer == NULL);
   n->peer = p;
-  n->told->added++;
+  n->side->added++;
   n->sent = 0;
   n->received = 0;
   memset(n->sent_hash, 0, HASH);
@@ -234,7 +234,7 @@ static cmt_err node_new(pair *x, int side, cmt_why *why) {
   node *n = &x->nodes[side];
 
   n->pair = x;
-  n->told = &x->report->sides[side];
+  n->side = &x->report->sides[side];
   n->reactor = (cmt_reactor){.name = "chat",
                              .channels = channels,
                              .channel_count = CMT__COUNT(channels),
@@ -343,7 +343,7 @@ static void delete_both(pair *x) {
     node *n = &x->nodes[i];
 
     if (n->sw != NULL) {
-      cmt_switch_get_status(n->sw, &n->told->status);
+      cmt_switch_get_status(n->sw, &n->side->status);
       PRE_CHECK(cmt_switch_delete(n->sw) == CMT_OK);
       PRE_CHECK(n->peer == NULL);
     }

@@ -15,7 +15,7 @@
 
 enum { PAIR_ENDS_MAX = 8 };
 
-/* A rejection or the end of a peer, before the switches were told to stop. */
+/* A rejection or the end of a peer, before the switches were asked to stop. */
 typedef struct pair_end {
   bool rejected;
   cmt_why why;
@@ -29,7 +29,7 @@ typedef struct pair_side {
 } pair_side;
 
 typedef struct pair_options {
-  bool threads;      /* A loop of its own for each; else both share one. */
+  bool threads;      /* A loop of its own for each; else both have one. */
   const char *host;  /* Dialed; NULL: 127.0.0.1. */
   unsigned messages; /* 0: 100. */
 } pair_options;
@@ -48,7 +48,7 @@ void pair_fini(void);
 
 void pair_run(const pair_options *o, pair_report *r);
 
-/* True from the moment that both are told to stop. */
+/* True from the moment that both are asked to stop. */
 bool pair_is_stopping(void);
 
 #endif

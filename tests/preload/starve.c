@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* To be preloaded into the command: one allocation inside jansson fails, from 0
-   the one that CMT_STARVE says, and so do all after it.  At a regular end of
-   the process it writes how many there were to the file CMT_STARVE_COUNT.
+/* To be preloaded into the command: one allocation inside jansson fails, the
+   one with the number in CMT_STARVE, from 0, and so do all after it.  At a
+   regular end of the process it writes how many there were to the file
+   CMT_STARVE_COUNT.
 
    The functions that a program gives to jansson are put into one of ours, so
    that what fails is the allocation under them, as it would. */

@@ -2,7 +2,7 @@
 #ifndef CMT_SIM_CHECK_H
 #define CMT_SIM_CHECK_H
 
-/* The checkers of the simulation.  Each holds one promise against what the
+/* The checkers of the simulation.  Each checks one promise against what the
    nodes were seen to do; none calls or reads the code that it checks.  A
    failure ends the program with one line. */
 
@@ -70,7 +70,7 @@ void check_bans(sim_node *n);
 /* A filter is asked |q|, */
 void check_question(sim_node *n, const sim_question *q,
                     const cmt_newcomer *who);
-/* and its answer says |err|. */
+/* and its answer is |err|. */
 void check_filter_answer(sim_node *n, const sim_question *q, cmt_err err);
 /* A filter may be why one more was rejected. */
 bool check_filter_explains(sim_node *n);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Bytes that a node holds, against the sum of its limits, and bytes that it
-   sends and receives in a time. */
+/* Bytes that a node has allocated, against the sum of its limits, and bytes
+   that it sends and receives in a time. */
 
 #include "check.h"
 
@@ -42,7 +42,7 @@ static size_t waiting(const sim_node *n) {
   return bytes;
 }
 
-/* What may wait of one peer for those who take it from mailboxes. */
+/* What may wait of one peer for those who receive from mailboxes. */
 static size_t mailbox_bytes(const sim_node *n) {
   size_t bytes = 0;
 
@@ -127,7 +127,7 @@ static size_t peer_count(const sim_node *n) {
   return count;
 }
 
-/* What urgent messages may take past a limit of |rate| and not have repaid. */
+/* What urgent messages may send past a limit of |rate| and not have repaid. */
 static uint64_t urgent(const sim_node *n, uint64_t rate) {
   for (size_t c = 0; c < n->sim->channel_count; c++) {
     if (n->has[c] && n->by_index[c].traffic == CMT_TRAFFIC_URGENT) {

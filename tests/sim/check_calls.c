@@ -2,7 +2,7 @@
 
 /* What is called back: outcomes of dials, timers and posts.  Each comes once,
    on the loop that it belongs to, as soon as that is not busy; and not after it
-   was cancelled.  What comes as an event is taken on no loop, as soon as a
+   was cancelled.  What comes as an event is received on no loop, as soon as a
    worker has ended its task. */
 
 #include "check.h"

@@ -5,7 +5,7 @@
    the first of the list.  A message's bytes follow from its key, so nothing but
    that message fits.  Two kinds of entries may be passed over: a send that
    waited and was refused in the end, and a message of a broadcast, which does
-   not say who took it. */
+   not report who accepted it. */
 
 #include "check.h"
 
@@ -100,8 +100,8 @@ static bool may_be_missing(sim_entry *e) {
   return e->state == SIM_PASSED || e->state == SIM_MAYBE || e->may_drop;
 }
 
-static _Noreturn void tell_wrong(sim_peer *from, size_t channel, size_t at,
-                                 cmt_bytes msg) {
+static _Noreturn void fail_flow(sim_peer *from, size_t channel, size_t at,
+                                cmt_bytes msg) {
   const sim_flow *f = &from->flow[channel];
   size_t i = f->first;
   const char *what = "unknown to its sender";
@@ -135,12 +135,12 @@ void check_flow_receive(sim_peer *p, size_t channel, cmt_bytes msg) {
       break;
     }
     if (!may_be_missing(&f->list[at])) {
-      tell_wrong(from, channel, at, msg);
+      fail_flow(from, channel, at, msg);
     }
     kept += f->list[at].state == SIM_PASSED;
   }
   if (at == f->count) {
-    tell_wrong(from, channel, at, msg);
+    fail_flow(from, channel, at, msg);
   }
   if (f->list[at].state == SIM_MAYBE) {
     s->broadcasts[f->list[at].broadcast].matched++;

@@ -124,7 +124,7 @@ void check_remove(sim_peer *p, size_t reactor) {
   p->gone = p->removed == p->inited;
 }
 
-/* Between turns: the list is that of the peers that were added and not yet
+/* Between iterations: the list is that of the peers that were added and not yet
    removed by all; the loop unlists one an iteration after its last mailbox. */
 static bool is_listed(const sim_peer *p) {
   return (p->added & 1) != 0 && !p->gone;

@@ -120,7 +120,7 @@ static void check_target(sim_node *n, size_t i) {
 
 #define HELD_NS                                                                \
   CMT_SECONDS(4) /* The longest that one waits beside another.                 \
-                  */
+     \ */
 
 /* A dial that is not for ever has its outcome before all timeouts passed. */
 static void check_dials(sim_node *n) {
@@ -155,7 +155,7 @@ static void check_stalls(sim_node *n) {
 }
 
 /* The next ping is due within an interval, in the legacy profile the output is
-   watched after two, and then there is interval and timeout to take it. */
+   watched after two, and then there is interval and timeout to read it. */
 /* A node that hangs answers no more than one whose bytes do not pass. */
 static uint64_t vanished_ns(const sim_peer *p) {
   const sim *s = p->node->sim;

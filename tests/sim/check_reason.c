@@ -11,9 +11,9 @@ static uint64_t limited_ns(const sim_node *n) {
   return n->has_rates ? CMT_SECONDS(10) : 0;
 }
 
-/* Time that a pong may take although nobody is at fault.  A side that does not
+/* Time that a pong may need although nobody is at fault.  A side that does not
    read by its own choice sends pongs unsolicited, and waits for none.  Time in
-   which |p|'s own node was held up is no reason: what came is read first. */
+   which |p|'s own node was delayed is no reason: what came is read first. */
 static uint64_t delay_max_ns(const sim_peer *p) {
   const sim_peer *other = sim_peer_other(p);
   const sim_node *to = &p->node->sim->nodes[p->remote];
@@ -75,7 +75,7 @@ static bool is_possible(const sim_peer *p, cmt_err reason) {
     return c->half_closed[0] || c->half_closed[1] || !c->open[theirs] ||
            c->shut[theirs] ||
            delay_max_ns(p) >= p->node->options.pong_timeout_ns ||
-           c->rival || /* The other side holds it, unread, beside that, */
+           c->rival || /* It lies unread at the other side beside that, */
            c->filtering[theirs]; /* or until its filter answers. */
   case CMT_EAUTH:
     return c->flipped[theirs];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What sends say.  A refusal for lack of room needs as many messages, or bytes,
-   that were accepted and have not arrived: what has arrived cannot be queued
-   any more. */
+/* What sends return.  A refusal for lack of room needs as many messages, or
+   bytes, that were accepted and have not arrived: what has arrived cannot be
+   queued any more. */
 
 #include "check.h"
 
@@ -55,9 +55,9 @@ static void check_full(sim_peer *p, int channel, size_t len) {
 }
 
 /* Another thread may learn of an end before the reactors do: in the middle of
-   the turn that finds it, or while the first loop is still to hear of it from
-   another, or while it has not told of a ban or an eviction.  From then on the
-   peer stays closed. */
+   the iteration that finds it, or while the first loop is still to hear of it
+   from another, or while it has not reported a ban or an eviction.  From then
+   on the peer stays closed. */
 static bool ended_just_now(sim_peer *p, cmt_err err) {
   bool may_know = sim_net_other_runs(p->node->sim->net) || p->doomed ||
                   p->conn->loop[p->side] != p->node->loops[0];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The simulated loops: whose turn it is, and what time it is.  When a loop has
-   something to do is kept until something of it changes, so that a step does
-   not look at every socket. */
+/* The simulated loops: which of them has the next iteration, and what time it
+   is.  When a loop has something to do is kept until something of it changes,
+   so that a step does not look at every socket. */
 
 #include "loop_sim_impl.h"
 
@@ -132,7 +132,7 @@ static void loop_post(cmt__loop *base, cmt__post *p) {
   sim_loop_stale(l);
 }
 
-/* ---- turns ---- */
+/* ---- iterations ---- */
 
 /* When |l| has something to do, on the clock of the network. */
 static uint64_t find_ready(sim_loop *l) {
@@ -186,7 +186,7 @@ static void stop_all(sim_loop *l) {
 }
 
 /* Posts and sockets come in any order, timers after what had come when they
-   were due, and turns last. */
+   were due, and tasks last. */
 static void task(sim_loop *l) {
   unsigned first = (unsigned)sim_below(&l->net->rng, 2);
 

@@ -24,21 +24,21 @@ typedef struct sim_net sim_net;
   X(SMALL_BUFFER, "small buffer")   /* Below 16 KiB on it. */                  \
   X(SPLIT, "split")                 /* A read gives less than there is. */     \
   X(COALESCE, "coalesce")           /* What was written waits for more. */     \
-  X(SHORT_WRITE, "short write")     /* A write takes less than it could. */    \
+  X(SHORT_WRITE, "short write")     /* A write accepts less than it could. */  \
   X(STALL, "stall")                 /* One direction stops for a while. */     \
   X(VANISH, "vanished host")        /* Nothing passes any more, silently. */   \
   X(HALF_CLOSE, "half-close")       /* One direction ends for its reader. */   \
-  X(RESET, "reset")                 /* Both sides are told of a reset. */      \
+  X(RESET, "reset")                 /* Both sides see a reset. */              \
   X(FLIP, "flipped byte")           /* In what was written. */                 \
   X(PARTITION, "partition")         /* Nothing passes between two nodes. */    \
   X(REFUSED, "refused")             /* A connect, by a listening node. */      \
-  X(UNREACHABLE, "unreachable")     /* A connect, told soon. */                \
-  X(NO_ANSWER, "no answer")         /* A connect, never told. */               \
+  X(UNREACHABLE, "unreachable")     /* A connect, reported soon. */            \
+  X(NO_ANSWER, "no answer")         /* A connect, never reported. */           \
   X(NO_SOCKET, "no socket")         /* A connect has no descriptor. */         \
   X(NO_DESCRIPTOR, "no descriptor") /* An accept has none. */                  \
   X(SLOW_RESOLVE, "slow resolve")   /* Up to 4 s. */                           \
   X(RESOLVE_FAILS, "resolve fails")                                            \
-  X(NO_ATTACH, "no attach")  /* A loop cannot take an end. */                  \
+  X(NO_ATTACH, "no attach")  /* A loop cannot take over an end. */             \
   X(BUSY, "busy loop")       /* An iteration takes up to 300 ms. */            \
   X(STOPPED, "stopped node") /* All its loops stand still, up to 8 s. */       \
   X(OTHER_THREAD,                                                              \
@@ -62,7 +62,7 @@ typedef struct sim_weather {
   size_t buffer;                    /* Bytes in flight, at least. */
 } sim_weather;
 
-/* One connection as its facts are: what a reason for its end is held
+/* One connection as its facts are: what a reason for its end is checked
    against.  Kept until the network goes. */
 typedef struct sim_conn {
   unsigned id;
@@ -73,9 +73,9 @@ typedef struct sim_conn {
   bool cut;            /* Reset by the network. */
   bool half_closed[2]; /* By the network, what this side writes. */
   bool flipped[2];     /* In what this side writes. */
-  bool unattached[2];  /* No loop could take this side. */
+  bool unattached[2];  /* No loop could take over this side. */
   bool rival;          /* There was another one between the two. */
-  bool filtering[2];   /* A filter of this side takes its time. */
+  bool filtering[2];   /* A filter of this side answers late. */
   uint64_t stalled_ns; /* Sum over both directions, partitions too. */
   uint64_t stalled_until_ns;
   uint64_t vanished_ns;     /* Since when nothing passes; 0: it does. */
@@ -112,14 +112,15 @@ void sim_net_rejoin(sim_net *net);
 /* The process of the host stands still, and the kernel below it does not. */
 void sim_host_hang(sim_net *net, unsigned host);
 void sim_host_go_on(sim_net *net, unsigned host);
-/* One turn of one loop; or time goes on to the next event, at most to
+/* One iteration of one loop; or time goes on to the next event, at most to
    |until_ns|.  False: |until_ns| is reached and nothing is left to do. */
 bool sim_net_step(sim_net *net, uint64_t until_ns);
-/* |run| stands for another thread, whose calls come in the middle of turns. */
+/* |run| stands for another thread, whose calls come in the middle of
+   iterations. */
 void sim_net_other_thread(sim_net *net, void (*run)(void *arg), void *arg);
 /* It does so now. */
 bool sim_net_other_runs(const sim_net *net);
-/* Nothing of a connection arrives any more, and neither side is told. */
+/* Nothing of a connection arrives any more, and neither side notices. */
 void sim_conn_vanish(sim_net *net, sim_conn *c);
 /* Sets what a connection goes through from now on. */
 void sim_conn_set(sim_net *net, sim_conn *c, const sim_weather *w);
@@ -131,7 +132,7 @@ typedef struct sim_moves {
 } sim_moves;
 
 sim_moves sim_net_moves(const sim_net *net);
-/* The loop whose turn it is; NULL: of none. */
+/* The loop whose iteration it is; NULL: none. */
 const cmt__loop *sim_net_running(const sim_net *net);
 
 enum { SIM_LOOPS_MAX = 3 };
@@ -139,7 +140,7 @@ enum { SIM_LOOPS_MAX = 3 };
 /* A loop on host |host|, from 0: 10.0.HOST.1, "nHOST.sim"; at most
    SIM_LOOPS_MAX are there. */
 cmt__loop *sim_loop_new(sim_net *net, unsigned host, const cmt_env *env);
-/* Between turns: NULL, or what was not given back: a socket, a listener, a
+/* Between iterations: NULL, or what was not given back: a socket, a listener, a
    resolve, a timer, a post, an iteration. */
 const char *sim_loop_left(cmt__loop *l);
 uint64_t sim_loop_accepts(const cmt__loop *l);
@@ -156,7 +157,7 @@ sim_conn *sim_tcp_conn(cmt__tcp *t, int *side);
 /* Other connections between the hosts of |c| that |side| of it has open. */
 size_t sim_conn_rivals(const sim_net *net, const sim_conn *c, int side);
 
-/* Tells what happens, a line each, with the time; off: does nothing. */
+/* Prints what happens, a line each, with the time; off: does nothing. */
 void sim_net_trace(sim_net *net, bool on);
 void sim_trace(sim_net *net, const char *fmt, ...)
   __attribute__((format(printf, 2, 3)));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What stands between hosts for a time, and hosts that are broken until they
-   are told to recover: parted from all others, or hanging, with the kernel
+/* What stands between hosts for a time, and hosts that are broken until the
+   test lets them recover: parted from all others, or hanging, with the kernel
    below still at work. */
 
 #include "loop_sim_impl.h"

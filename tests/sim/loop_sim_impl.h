@@ -2,8 +2,8 @@
 #ifndef CMT_LOOP_SIM_IMPL_H
 #define CMT_LOOP_SIM_IMPL_H
 
-/* What the files of the simulated loops share: loop_sim.c has the loops and
-   their time, the others the network between them. */
+/* What the files of the simulated loops have in common: loop_sim.c has the
+   loops and their time, the others the network between them. */
 
 #include "loop_sim.h"
 
@@ -25,7 +25,7 @@ typedef struct sim_mark {
 /* One direction, named by the side that writes. */
 typedef struct sim_pipe {
   test_bytes bytes;
-  sim_mark *marks; /* A ring that covers |bytes|. */
+  sim_mark *marks; /* A ring buffer that covers |bytes|. */
   size_t mark_head, mark_count, mark_cap;
   size_t cap;
   uint64_t latency_ns, bytes_per_s;
@@ -176,7 +176,7 @@ uint64_t sim_net_next_arrival(const sim_net *net);
 
 /* Nothing that |side| writes arrives until then. */
 void sim_wire_stall(sim_wire *w, int side, uint64_t from_ns, uint64_t until_ns);
-/* Nothing passes any more, and neither side is told. */
+/* Nothing passes any more, and neither side notices. */
 void sim_wire_cut(sim_net *net, sim_wire *w);
 /* Nothing ever passes between the two hosts. */
 bool sim_net_parts(const sim_net *net, unsigned a, unsigned b);

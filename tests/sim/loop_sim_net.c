@@ -3,7 +3,7 @@
 /* The simulated network.  A pipe holds the bytes of one direction with the
    instants at which they arrive; what an end may read follows from those, from
    stalls and from a reset, and is never remembered.  An end that is closed
-   stays in memory until the turn of its loop is over. */
+   stays in memory until the iteration of its loop is over. */
 
 #include "loop_sim_impl.h"
 
@@ -175,9 +175,9 @@ void sim_end_unlink(sim_loop *l, sim_end *e) {
   e->wire->facts.loop[e->side] = NULL;
 }
 
-/* What a close says to the other side: an end after all that was written; a
+/* What the other side gets of a close: an end after all that was written; a
    reset when something is unread, or as soon as something comes. */
-static void close_tell(sim_net *net, sim_end *e) {
+static void close_other_side(sim_net *net, sim_end *e) {
   sim_pipe *in = sim_pipe_in(e), *out = sim_pipe_out(e);
   sim_end *other = e->wire->end[1 - e->side];
 
@@ -200,7 +200,7 @@ static void tcp_close(cmt__tcp *t) {
 
   CMT_ASSERT(&l->base.env, !e->closed && !e->detached);
   sim_trace(l->net, "n%u closes c%u", l->host, w->facts.id);
-  close_tell(l->net, e);
+  close_other_side(l->net, e);
   sim_pipe_clear(sim_pipe_in(e));
   e->closed = true;
   w->end[e->side] = NULL;
@@ -372,7 +372,7 @@ static cmt_err tcp_write(cmt__tcp *t, const uint8_t *data, size_t len,
   return CMT_OK;
 }
 
-/* ---- the turn of an end ---- */
+/* ---- an end in an iteration ---- */
 
 static uint64_t readable_ns(const sim_end *e) {
   const sim_pipe *p = sim_pipe_in(e);

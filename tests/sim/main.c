@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The simulation as a program: runs seeds, and reports in TAP how many held,
+/* The simulation as a program: runs seeds, and reports in TAP how many passed,
    how often each checker looked and each fault happened. */
 
 #include "check.h"
@@ -34,11 +34,11 @@ static void line(bool passed, const char *text) {
   printf("%s %zu - %s\n", passed ? "ok" : "not ok", ++lines, text);
 }
 
-static void tell_failure(uint64_t seed, const char *check, const char *text) {
+static void report_failure(uint64_t seed, const char *check, const char *text) {
   char all[640];
 
   if (!setup.tell) {
-    sim_tell();
+    sim_print();
   }
   snprintf(all, sizeof all, "seed %" PRIu64 ": %s: %s", seed, check, text);
   if (tap) {
@@ -55,12 +55,12 @@ static void tell_failure(uint64_t seed, const char *check, const char *text) {
 }
 
 void sim_failed(uint64_t seed, const char *check, const char *text) {
-  tell_failure(seed, check, text);
+  report_failure(seed, check, text);
   _exit(1);
 }
 
 static void on_death(void) {
-  tell_failure(running, "sanitizer", "see the report of the sanitizer");
+  report_failure(running, "sanitizer", "see the report of the sanitizer");
 }
 
 static void on_alarm(int number) {
@@ -68,7 +68,7 @@ static void on_alarm(int number) {
 
   (void)number;
   (void)!write(STDOUT_FILENO, text, sizeof text - 1);
-  tell_failure(running, "liveness", "the seed does not end");
+  report_failure(running, "liveness", "the seed does not end");
   _exit(1);
 }
 
@@ -171,7 +171,7 @@ static bool report_moves(const sim_tally *t, bool all) {
          away;
 }
 
-/* Tells in how many seeds |who| did |what|; in all of them somebody must. */
+/* Reports in how many seeds |who| did |what|; in all of them somebody must. */
 static bool report_who(const char *who, const char *what, uint64_t seeds,
                        bool all) {
   bool used = seeds > 0 || !all;
@@ -346,7 +346,7 @@ typedef struct arguments {
   const char *listed, *revision;
 } arguments;
 
-static int run_as_told(const arguments *a) {
+static int run_with_rights(const arguments *a) {
   if (a->one) {
     return run_one(a->seed, a->quiet);
   }
@@ -416,5 +416,5 @@ int main(int argc, char **argv) {
   if (__sanitizer_set_death_callback != NULL) {
     __sanitizer_set_death_callback(on_death);
   }
-  return run_as_told(&a);
+  return run_with_rights(&a);
 }

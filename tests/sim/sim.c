@@ -114,7 +114,7 @@ static void sim_init(sim *s, uint64_t seed, const sim_setup *setup) {
   sim_hostile_init(s);
   sim_habits_init(s);
   if (setup->tell) {
-    sim_world_tell(s);
+    sim_world_print(s);
   }
   sim_net_weather(s->net, &s->weather);
   sim_net_other_thread(s->net, sim_act_other_thread, s);
@@ -280,4 +280,4 @@ void sim_run(uint64_t seed, const sim_setup *setup, sim_tally *out) {
   out->checks[CHECK_LEFT]++;
 }
 
-void sim_tell(void) { sim_world_tell(&the_sim); }
+void sim_print(void) { sim_world_print(&the_sim); }

@@ -32,7 +32,7 @@ enum {
   SIM_CHANNELS_MAX = 5,
   SIM_REACTORS_MAX = 3,
   SIM_WORKERS_MAX = 3,
-  /* What the floors of eighty peers take of a total at least. */
+  /* What the floors of eighty peers need of a total at least. */
   SIM_FLOOR = 4096,
   SIM_FLOORS = 80 * SIM_FLOOR,
   SIM_PORT = 26656,
@@ -95,7 +95,7 @@ typedef enum sim_entry_state {
   SIM_WAITING,  /* A send that was not answered yet. */
   SIM_ARRIVED,  /* It arrived before it was answered. */
   SIM_PASSED,   /* A later one arrived, so it may not be queued any more. */
-  SIM_MAYBE,    /* Broadcast, which tells only how many took it. */
+  SIM_MAYBE,    /* A broadcast, which returns only how many accepted it. */
 } sim_entry_state;
 
 /* A message that a peer was given. */
@@ -171,7 +171,7 @@ struct sim_request {
   bool waits, again; /* Sent from its own callback. */
 };
 
-/* Takes the events of a mailbox.  It is idle when |ev| is none. */
+/* Receives the events of a mailbox.  It is idle when |ev| is none. */
 typedef struct sim_worker {
   cmt_mailbox_event ev;
   uint64_t until_ns; /* When its task ends. */
@@ -203,7 +203,7 @@ struct sim_node {
   sim_rng entropy;
   cmt_node_key *key;
   cmt_node_id id;
-  cmt__loop *loops[SIM_LOOPS_MAX]; /* As many as its options say. */
+  cmt__loop *loops[SIM_LOOPS_MAX]; /* As many as its options state. */
   cmt_switch *sw;
   cmt_switch_options options;
   cmt_reactor reactors[SIM_REACTORS_MAX];
@@ -253,7 +253,7 @@ typedef struct sim_minority {
 
 /* How seeds are run. */
 typedef struct sim_setup {
-  bool trace; /* Tells each step, */
+  bool trace; /* Prints each step, */
   bool tell;  /* and the world before the first. */
   sim_without without;
 } sim_setup;
@@ -284,7 +284,7 @@ struct sim {
   uint64_t moved_bytes;  /* Arrived. */
   uint64_t steps, still; /* In all; in this instant. */
   uint32_t odds_reactor; /* Odds that a reactor does something in a call. */
-  uint32_t odds_memory;  /* Odds that a step takes memory away. */
+  uint32_t odds_memory;  /* Odds that memory is lacking from a step on. */
   uint64_t checks[CHECKS];
   sim_crowd crowd;
   sim_minority minority;
@@ -304,8 +304,8 @@ typedef struct sim_tally {
 
 /* Runs one seed.  |out| adds up what happened. */
 void sim_run(uint64_t seed, const sim_setup *setup, sim_tally *out);
-/* Tells the world of the seed that runs, or ran last. */
-void sim_tell(void);
+/* Prints the world of the seed that runs, or ran last. */
+void sim_print(void);
 /* What a failure calls last; does not return. */
 _Noreturn void sim_failed(uint64_t seed, const char *check, const char *text);
 
@@ -326,7 +326,7 @@ void sim_minority_try(sim *s);
 void sim_minority_mend(sim *s);
 
 /* sim_world.c */
-void sim_world_tell(const sim *s);
+void sim_world_print(const sim *s);
 
 /* sim_without.c: the names of what can be left out. */
 
@@ -361,12 +361,12 @@ void sim_node_fini(sim_node *n);
 uint64_t sim_node_busy_ns(const sim_node *n);
 /* or a task of it took. */
 uint64_t sim_node_slow_ns(const sim_node *n);
-/* When the turns of all its loops are over. */
+/* When the iterations of all its loops are over. */
 uint64_t sim_node_busy_until(const sim_node *n);
 
-/* sim_mailbox.c: the applications that take events. */
+/* sim_mailbox.c: the applications that receive events. */
 
-/* Lets the applications take events; true: there were any. */
+/* Lets the applications receive events; true: there were any. */
 bool sim_mailboxes_take(sim *s);
 /* When the next task ends. */
 uint64_t sim_mailboxes_next(const sim *s);

@@ -86,17 +86,17 @@ static void ban(sim_node *n, const sim_ban *b, sim_ban *place) {
   sim *s = n->sim;
   sim_rng *rng = rng_of(s, SIM_BANS);
   size_t lacks = n->lacks;
-  cmt_ban told;
+  cmt_ban drawn;
   cmt_err err;
 
-  cmt_ban_init(&told);
-  told.duration_ns = sim_one_in(rng, 6)
-                       ? CMT_NEVER
-                       : sim_spread(rng, CMT_MILLISECONDS(1), BAN_MAX_NS);
-  memcpy(told.subject, b->subject, sizeof told.subject);
-  err = cmt_switch_ban(n->sw, &told, NULL);
+  cmt_ban_init(&drawn);
+  drawn.duration_ns = sim_one_in(rng, 6)
+                        ? CMT_NEVER
+                        : sim_spread(rng, CMT_MILLISECONDS(1), BAN_MAX_NS);
+  memcpy(drawn.subject, b->subject, sizeof drawn.subject);
+  err = cmt_switch_ban(n->sw, &drawn, NULL);
   sim_trace(s->net, "n%u bans %s for %llu ms: %s", n->index, b->subject,
-            (unsigned long long)told.duration_ns / 1000000, cmt_err_name(err));
+            (unsigned long long)drawn.duration_ns / 1000000, cmt_err_name(err));
   CHECK(s, CHECK_BAN, err == CMT_OK || (err == CMT_ENOMEM && n->lacks > lacks),
         "n%u cannot ban %s: %s", n->index, b->subject, cmt_err_name(err));
   if (err != CMT_OK) {
@@ -106,7 +106,7 @@ static void ban(sim_node *n, const sim_ban *b, sim_ban *place) {
   *place = *b;
   place->from_ns = sim_net_now(s->net);
   place->busy_ns = sim_node_busy_ns(n);
-  place->until_ns = cmt__after(place->from_ns, told.duration_ns);
+  place->until_ns = cmt__after(place->from_ns, drawn.duration_ns);
   doom(n, b);
 }
 

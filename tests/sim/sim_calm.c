@@ -115,8 +115,8 @@ static bool is_whole(const sim_peer *p) {
          sim_peer_is_live(other);
 }
 
-/* Both sides have the same connection of each other, and neither was told that
-   it is closed. */
+/* Both sides have the same connection of each other, and neither got a report
+   that it is closed. */
 static bool all_agree(sim *s) {
   for (size_t i = 0; i < s->node_count; i++) {
     for (const sim_peer *p = s->nodes[i].peers; p != NULL; p = p->next) {

@@ -11,7 +11,7 @@ enum {
   ONE_IN = 3,     /* Seeds with a crowd. */
   HANDSHAKES = 8, /* Limits of the node that a crowd goes to, */
   PLACES = 8,     /* and its inbound peers. */
-  /* Each of 80 peers has a share, and a read of a few strangers is more. */
+  /* Each of 80 peers has a floor, and a read of a few strangers is more. */
   QUEUE_TOTAL = 80 * (3 << 10),
   DEAF_QUEUE = 256 << 10, /* Bytes that may wait for one that reads nothing. */
   LIVE_TRIES = 12,        /* Connections of a place while there are faults. */
@@ -397,7 +397,7 @@ static size_t longest(const sim_node *n) {
 }
 
 /* Queues of a channel are wide, for only the total is on trial: a friend that
-   fills its own queue holds itself up. */
+   fills its own queue delays itself. */
 static void fit_channels(sim_node *n, size_t reactor) {
   const cmt_reactor *r = &n->reactors[reactor];
 

@@ -19,7 +19,7 @@ struct sim;
 struct sim_node;
 
 /* What the strangers of a crowd do.  A 1 states that the trial of the kind is
-   held against the honest nodes at the end of its seeds. */
+   judged at the honest nodes at the end of its seeds. */
 #define SIM_CROWD_MAP(X)                                                       \
   X(SILENT, 1, "connect and send nothing")                                     \
   X(HALF_KEY, 1, "send a half of their key")                                   \
@@ -95,7 +95,7 @@ void sim_crowd_greet(sim_crowd *c, cmt_peer *peer);
    is sealed and no part of a queue any more. */
 void sim_crowd_fill(struct sim *s);
 /* The crowd at its work, without other faults: a friend of |at| still comes in,
-   is dialed, and has its messages taken. */
+   is dialed, and has its messages received. */
 void sim_crowd_try(struct sim *s);
 
 #endif

@@ -124,7 +124,7 @@ static size_t long_max(const sim *s) {
 
 /* What can be missed, and is too short to be distinguished from the next, is
    not sent. */
-static bool is_told_apart(const sim_node *to, size_t channel, size_t max) {
+static bool is_distinct(const sim_node *to, size_t channel, size_t max) {
   return to->by_index[channel].on_full != CMT_ON_FULL_DROP ||
          max >= SIM_DISTINCT;
 }
@@ -138,7 +138,7 @@ static void try_messages(sim *s, sim_node *from, sim_node *to) {
                           to->by_index[c].recv_message_max);
 
     max = cmt__min(max, long_max(s));
-    if (is_told_apart(to, c, max)) {
+    if (is_distinct(to, c, max)) {
       (void)sim_try_send(p, c, cmt__min(SHORT, max));
       (void)sim_try_send(p, c, max);
     }

@@ -2,10 +2,10 @@
 
 /* What stands for the cryptography in nine seeds of ten: frames that are not
    encrypted and have a checksum for a tag, and key agreement and signatures
-   that anybody could forge.  They cost little, and still tell a changed byte, a
-   wrong key, and a counter that was used twice or left out.  The library is the
-   same in all seeds: the frames come through the environment, and the linker
-   puts the four other functions in the place of those of libsodium. */
+   that anybody could forge.  They cost little, and still detect a changed byte,
+   a wrong key, and a counter that was used twice or left out.  The library is
+   the same in all seeds: the frames come through the environment, and the
+   linker puts the four other functions in the place of those of libsodium. */
 
 #include "sim.h"
 

@@ -15,7 +15,7 @@ static sim_node *any_node(sim *s) {
 
 /* ---- with a handle ---- */
 
-void sim_dial_tell(sim_dialed *d, const cmt_dial_outcome *o) {
+void sim_dial_outcome(sim_dialed *d, const cmt_dial_outcome *o) {
   sim_trace(d->node->sim->net, "n%u: attempt %llu at %zu: %s", d->node->index,
             (unsigned long long)o->attempt, d->target,
             cmt_err_name(o->why.err));
@@ -29,7 +29,7 @@ static void on_outcome(void *arg, cmt_dial *dial, const cmt_dial_outcome *o) {
 
   CHECK(d->node->sim, CHECK_DIAL, dial == d->dial,
         "n%u hears of a dial with the handle of another", d->node->index);
-  sim_dial_tell(d, o);
+  sim_dial_outcome(d, o);
 }
 
 static sim_dialed *dialed_new(sim_node *n, size_t target, bool for_ever) {

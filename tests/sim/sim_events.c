@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* Events of a switch: a mailbox of some nodes receives timers, posts and
-   outcomes of dials that have no callback.  They are held against the same
+   outcomes of dials that have no callback.  They are checked against the same
    promises as callbacks are. */
 
 #include "check.h"
@@ -56,7 +56,7 @@ void sim_events_receive(sim_node *n, const cmt_mailbox_event *ev) {
     check_fail(n->sim, CHECK_LIFE, "n%u: an event of kind %d has a callback",
                n->index, (int)ev->kind);
   } else if (ev->arg != NULL) { /* Else the application does not ask. */
-    sim_dial_tell(ev->arg, ev->outcome);
+    sim_dial_outcome(ev->arg, ev->outcome);
   }
 }
 

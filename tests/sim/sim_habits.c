@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Which habits a world has, and when each of them has its turn. */
+/* Which habits a world has, and when each of them is tried. */
 
 #include "check.h"
 

@@ -108,7 +108,7 @@ typedef struct sim_habits {
   size_t ban_count;
   sim_dialed *dialed;
   sim_question *questions;
-  uint64_t refusals;         /* By a filter, that were told. */
+  uint64_t refusals;         /* By a filter, that were reported. */
   cmt_node_id unconditional; /* Empty: there is none. */
   uint64_t evicted_ns;       /* The last; 0: there was none. */
   sim_timer timers[SIM_TIMERS];
@@ -143,7 +143,7 @@ void sim_admission_greet(struct sim_peer *p);
 /* sim_dial.c: dials. */
 void sim_dial_cancel_any(struct sim *s);
 void sim_dial_forget(struct sim *s);
-void sim_dial_tell(sim_dialed *d, const cmt_dial_outcome *o);
+void sim_dial_outcome(sim_dialed *d, const cmt_dial_outcome *o);
 
 /* sim_calls.c: timers and posts. */
 void sim_calls_init(struct sim *s);
@@ -156,7 +156,7 @@ void sim_calls_post(void *post_arg, cmt_err status);
 /* Draws the reactor of each node whose mailbox receives them. */
 void sim_events_init(struct sim *s);
 bool sim_events_come_to(const struct sim_node *n);
-/* A worker of |n| has taken |ev|, which is not of an inbox. */
+/* A worker of |n| has received |ev|, which is not of an inbox. */
 void sim_events_receive(struct sim_node *n, const cmt_mailbox_event *ev);
 /* The switch of |n| has finished: ends the events that are out,
    and receives what its mailbox still has. */

@@ -37,7 +37,7 @@ const char *sim_hostile_text(sim_hostile_kind k) {
   return texts[k];
 }
 
-/* What it ends with, which says whom to blame. */
+/* What it ends with, which states whom to blame. */
 static cmt_err expected(const sim_hostile *h) {
   static const cmt_err errs[] = {
 #define X(name, err, text) err,

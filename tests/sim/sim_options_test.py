@@ -53,7 +53,7 @@ def without(report, sim):
         'sim: --without knows no "nothing"; there are: latency, ') and
         {"no-memory", "crowd-deaf", "broken-hanging", "hostile-mute",
          "habit-bans"} <=
-        set(names), "what cannot be left out is told all names", status, text)
+        set(names), "what cannot be left out gets all names", status, text)
     left = [word for name in names for word in ("--without", name)]
     status, text = run(sim, "--from", "1", "--seeds", "12", *left)
     quiet = re.findall(r"ok \d+ - (?:fault|crowd|minority of|hostile node|application).*?"

@@ -44,8 +44,8 @@ static void note_accepted(sim_peer *p, size_t channel, size_t len) {
   p->oversize += len > to->by_index[channel].recv_message_max;
 }
 
-static void tell_send(const sim_peer *p, size_t channel, size_t len,
-                      cmt_err err) {
+static void trace_send(const sim_peer *p, size_t channel, size_t len,
+                       cmt_err err) {
   sim_trace(p->node->sim->net, "n%u sends %zu bytes to n%u, channel %zu: %s",
             p->node->index, len, p->remote, channel, cmt_err_name(err));
 }
@@ -73,7 +73,7 @@ bool sim_try_send(sim_peer *p, size_t channel, size_t len) {
   len = e.len;
 
   check_answer(p, (int)channel, len, err);
-  tell_send(p, channel, len, err);
+  trace_send(p, channel, len, err);
   if (err != CMT_OK) {
     cmt_buf_unref(msg);
     return false;
@@ -105,7 +105,7 @@ static void request(sim_request *r) {
   r->waits = true;
   err = cmt_peer_send_async(p->peer, id_of(p->node->sim, (int)r->channel),
                             r->msg, &r->req);
-  tell_send(p, r->channel, r->len, err);
+  trace_send(p, r->channel, r->len, err);
   if (!r->again || err != CMT_ECLOSED) {
     check_answer(p, (int)r->channel, r->len, err);
   }
@@ -122,7 +122,7 @@ static void on_answer(void *arg, cmt_err status, cmt_buf *msg) {
   sim_peer *p = r->to;
 
   check_request(r, status, msg);
-  tell_send(p, r->channel, r->len, status);
+  trace_send(p, r->channel, r->len, status);
   r->waits = false;
   p->closed = p->closed || status == CMT_ECLOSED;
   check_flow_answer(p, r->channel, r->key, status == CMT_OK);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Tells the drawn world: everything that was drawn before its first step. */
+/* Prints the drawn world: everything that was drawn before its first step. */
 
 #include "sim.h"
 
@@ -8,7 +8,7 @@
 
 #define MS(ns) ((double)(ns) / 1e6)
 
-static void tell_weather(const sim_weather *w, const sim_without *off) {
+static void print_weather(const sim_weather *w, const sim_without *off) {
   printf("# weather: latency to %.1f ms, %" PRIu64 " B/s or more, %zu bytes or "
          "more in flight\n# odds of 65,536:",
          MS(w->latency_ns), w->bytes_per_s, w->buffer);
@@ -21,41 +21,41 @@ static void tell_weather(const sim_weather *w, const sim_without *off) {
   printf(" no other\n");
 }
 
-static void tell_limit(const char *name, uint64_t value) {
+static void print_limit(const char *name, uint64_t value) {
   if (value > 0) {
     printf(", %s %" PRIu64, name, value);
   }
 }
 
-static void tell_limits(const cmt_switch_options *o) {
-  tell_limit("send_bytes_max", o->send_bytes_max);
-  tell_limit("send_bytes_total_max", o->send_bytes_total_max);
-  tell_limit("recv_bytes_max", o->recv_bytes_max);
-  tell_limit("recv_bytes_total_max", o->recv_bytes_total_max);
-  tell_limit("inbound_peers_per_ip_max", o->inbound_peers_per_ip_max);
-  tell_limit("send_rate", o->send_rate);
-  tell_limit("recv_rate", o->recv_rate);
-  tell_limit("send_rate_total", o->send_rate_total);
-  tell_limit("recv_rate_total", o->recv_rate_total);
-  tell_limit("evict_interval_ns", o->evict_interval_ns);
-  tell_limit("unconditional", o->unconditional_count);
+static void print_limits(const cmt_switch_options *o) {
+  print_limit("send_bytes_max", o->send_bytes_max);
+  print_limit("send_bytes_total_max", o->send_bytes_total_max);
+  print_limit("recv_bytes_max", o->recv_bytes_max);
+  print_limit("recv_bytes_total_max", o->recv_bytes_total_max);
+  print_limit("inbound_peers_per_ip_max", o->inbound_peers_per_ip_max);
+  print_limit("send_rate", o->send_rate);
+  print_limit("recv_rate", o->recv_rate);
+  print_limit("send_rate_total", o->send_rate_total);
+  print_limit("recv_rate_total", o->recv_rate_total);
+  print_limit("evict_interval_ns", o->evict_interval_ns);
+  print_limit("unconditional", o->unconditional_count);
 }
 
-static void tell_channel(const sim_node *n, size_t c) {
+static void print_channel(const sim_node *n, size_t c) {
   const cmt_channel *d = &n->by_index[c];
 
   printf("#   channel %zu: priority %" PRIu32 "%s, send_queue %" PRIu32
          ", messages of %zu and %zu bytes",
          c, d->priority, d->traffic == CMT_TRAFFIC_URGENT ? " urgent" : "",
          d->send_queue, d->send_message_max, d->recv_message_max);
-  tell_limit("send_rate", d->send_rate);
-  tell_limit("recv_rate", d->recv_rate);
-  tell_limit("recv_queue", d->recv_queue);
-  tell_limit("recv_queue_bytes", d->recv_queue_bytes);
+  print_limit("send_rate", d->send_rate);
+  print_limit("recv_rate", d->recv_rate);
+  print_limit("recv_queue", d->recv_queue);
+  print_limit("recv_queue_bytes", d->recv_queue_bytes);
   printf("%s\n", d->on_full == CMT_ON_FULL_DROP ? ", drops when full" : "");
 }
 
-static void tell_node(const sim_node *n) {
+static void print_node(const sim_node *n) {
   const cmt_switch_options *o = &n->options;
 
   printf("# n%u: %" PRIu32 " loops, ping after %.1f ms, pong within %.1f ms, "
@@ -69,7 +69,7 @@ static void tell_node(const sim_node *n) {
          " and %" PRIu32 " of an address, dials %" PRIu32,
          o->inbound_peers_max, o->outbound_peers_max, o->handshakes_max,
          o->handshakes_per_ip_max, o->dials_max);
-  tell_limits(o);
+  print_limits(o);
   if (o->filter_addr != NULL || o->filter_peer != NULL) {
     printf(", filters of%s%s answer within %.1f ms",
            o->filter_addr != NULL ? " addresses" : "",
@@ -84,12 +84,12 @@ static void tell_node(const sim_node *n) {
   }
   for (size_t c = 0; c < n->sim->channel_count; c++) {
     if (n->has[c]) {
-      tell_channel(n, c);
+      print_channel(n, c);
     }
   }
 }
 
-static void tell_minority(const sim *s) {
+static void print_minority(const sim *s) {
   const char *before = ":";
 
   printf("# broken for good, ");
@@ -107,7 +107,7 @@ static void tell_minority(const sim *s) {
   printf(" (%s)\n", sim_broken_text(s->minority.kind));
 }
 
-void sim_world_tell(const sim *s) {
+void sim_world_print(const sim *s) {
   if (s->net == NULL || s->without == NULL) {
     return;
   }
@@ -122,9 +122,9 @@ void sim_world_tell(const sim *s) {
   printf("# calls of reactors act in %" PRIu32 ", steps take memory away in "
          "%" PRIu32 " of 65,536\n",
          s->odds_reactor, s->odds_memory);
-  tell_weather(&s->weather, s->without);
+  print_weather(&s->weather, s->without);
   for (size_t i = 0; i < s->node_count; i++) {
-    tell_node(&s->nodes[i]);
+    print_node(&s->nodes[i]);
   }
   if (s->crowd.count > 0) {
     printf("# crowd: %zu strangers %s at n%u\n", s->crowd.count,
@@ -135,7 +135,7 @@ void sim_world_tell(const sim *s) {
            sim_hostile_text(s->hostile.kind), s->hostile.at->index);
   }
   if (s->minority.count > 0) {
-    tell_minority(s);
+    print_minority(s);
   }
   for (size_t h = 0; h < SIM_HABITS; h++) {
     if (s->has_habit[h]) {

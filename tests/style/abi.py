@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """./dev abi sees each change of what programs were compiled against, and no
-change of what is private; and it says what to do."""
+change of what is private; and it prints what to do."""
 import argparse
 import os
 import shutil
@@ -105,7 +105,7 @@ def check_missing(report, base):
                        env={**os.environ, "PATH": place})
     report.check(status == 1 and text == "dev: abi: abidw and abidiff are "
                  'missing: "./dev setup" installs them (abigail-tools in '
-                 "Debian)\n", "it says when abidiff is missing", status, text)
+                 "Debian)\n", "it reports when abidiff is missing", status, text)
 
 
 def main():

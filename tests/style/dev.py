@@ -53,7 +53,7 @@ def check_moved(report, folder):
     status, text = run(dev, "build")
     report.check(status == 1 and text == "dev: build/release was built when "
                  "this checkout was in /where/it was: run ./dev clean\n",
-                 "a moved checkout says ./dev clean", status, text)
+                 "a moved checkout asks for ./dev clean", status, text)
     status, text = run(dev, "clean")
     report.check(status == 0 and not os.path.exists(cache),
                  "./dev clean removes what was built", status, text)
@@ -70,7 +70,7 @@ def check_without_cmocka(report, folder):
     status, text = run("cmake", "-S", ROOT, "-B", build, "-G", "Ninja",
                        env={**os.environ, "PKG_CONFIG_LIBDIR": folder})
     report.check(status == 0 and "No cmocka or no python3: the tests are not "
-                 "built" in text, "CMake goes on without cmocka, and says so",
+                 "built" in text, "CMake goes on without cmocka, and reports it",
                  status, text)
     with open(os.path.join(build, "CMakeCache.txt"), encoding="utf-8") as file:
         kind = re.search(r"^CMAKE_BUILD_TYPE:\w+=(.*)$", file.read(),

@@ -37,7 +37,7 @@ LAYERS = (
     ("link", "a socket under a connection, and its send queue"),
     ("peer", "a peer, its values, the set of peers"),
     ("reactor", "delivery: inline, by workers, by mailbox"),
-    ("switch", "switch, sessions, dialer, admission, shares of memory"),
+    ("switch", "switch, sessions, dialer, admission, floors of memory"),
     ("home", "the files of a node's home"),
 )
 # These see the public headers, and each other in this order.

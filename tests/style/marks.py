@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Marks of rare lines (src/base/mark.h): each has a name of its own, and a unit
 test asserts that it was reached.  That the fixed seeds of the simulation reach
-all of them is held by the simulation itself."""
+all of them is checked by the simulation itself."""
 import collections
 import glob
 import os

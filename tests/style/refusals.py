@@ -21,7 +21,7 @@ TEXT = re.compile(rf"{STRING}(?:\s*(?:[A-Z]\w+\s*)?{STRING})*")
 COMMENT = re.compile(rf"({STRING})|/\*.*?\*/", re.DOTALL)
 CONVERSION = re.compile(r"%[-+ #0]*(?:\d+|\*)?(?:\.(?:\d+|\*))?"
                         r"(?:hh|h|ll|l|z|j|t)?[a-zA-Z]|%%")
-# Calls whose texts tell why something was refused or has failed.
+# Calls whose texts state why something was refused or has failed.
 REFUSES = re.compile(r"\b(?:cmt__why|cmt__conn_end|bad\w*|refuse\w*|\w*_why|"
                      r"cli_fail|cli_complain)\(")
 # A function whose result is the text of a refusal.
@@ -36,7 +36,7 @@ UNREACHED = {
 }
 # Names that are none of an option.
 NO_OPTIONS = {"secret_connection", "node_key", "priv_key", "pub_key", "on_rejected"}
-LEAST = 6  # Characters of a part that tells a text from others.
+LEAST = 6  # Characters of a part that distinguishes a text from others.
 
 
 def read(path):
@@ -124,7 +124,7 @@ def is_expected(text, tests, quoted):
 
 
 def pieces(tests):
-    """What tests look for that is long enough to tell one text from others."""
+    """What tests look for that is long enough to distinguish a text."""
     found = {match[1] for match in re.finditer(r"[\"']([^\"'\n]{9,80})[\"']",
                                                tests)}
     return {piece for piece in found if len(piece.split()) > 1}

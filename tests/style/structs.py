@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each struct of the public headers begins with its size, or is on the list of
 frozen ones in docs/HACKING.md with the size that it has.  What fills in a struct
-with a size is told the size of the caller's."""
+with a size gets the size of the caller's."""
 import glob
 import os
 import re
@@ -79,7 +79,7 @@ def main():
                  *sorted(bare - set(listed)))
     report.check(set(listed) <= bare, "the list has no others",
                  *sorted(set(listed) - bare))
-    report.check(not outputs, "what fills in a struct is told its size",
+    report.check(not outputs, "what fills in a struct gets its size",
                  *outputs)
     name = "frozen structs have the size that is listed"
     if sys.maxsize > 2 ** 32:

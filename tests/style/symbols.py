@@ -29,7 +29,7 @@ ALLOWED = (
     r"v?snprintf", r"__v?snprintf_chk",
     # What compilers put in: bcmp in place of memcmp, where only equality counts.
     r"__stack_chk_fail", r"_GLOBAL_OFFSET_TABLE_", r"bcmp",
-    # The compiler's copy of what CPUID says.
+    # The compiler's copy of what CPUID returns.
     r"__cpu_(model|features2|indicator_init)",
     # Computation of libsodium, without its random source.
     r"crypto_aead_chacha20poly1305_ietf_(de|en)crypt_detached",

@@ -93,7 +93,7 @@ def check_reasons(report):
         program.feed(line)
     skipped = [line.strip() for line in program.shown if line[0] == "s"]
     expected = ["skip   p: a (needs IPv6)", "skip   p: b (no disk)"]
-    report.check(skipped == expected, "a skipped test tells its reason",
+    report.check(skipped == expected, "a skipped test prints its reason",
                  skipped)
 
 

@@ -2,7 +2,7 @@
 #ifndef CMT_TEST_CONN_OUTPUT_H
 #define CMT_TEST_CONN_OUTPUT_H
 
-/* What a connection wrote, for tests that take it in pieces. */
+/* What a connection wrote, for tests that consume it in pieces. */
 
 #include "base/base.h"
 

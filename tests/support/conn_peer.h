@@ -25,12 +25,12 @@ typedef struct conn_peer {
   cmt_node_key *key;      /* The connection's key: seed 32 x 11. */
   cmt_conn_options o;
   cmt_conn *c;
-  conn_output out;  /* What it wrote, and is not taken yet. */
+  conn_output out;  /* What it wrote, and is not consumed yet. */
   secret_peer peer; /* Seed 32 x 22. */
   uint64_t now_ns;
   bool echo;    /* Each message is sent back on its channel. */
   bool blind;   /* The peer cannot open frames: its keys are others. */
-  bool stalled; /* The connection's output is not taken by itself. */
+  bool stalled; /* The connection's output is not consumed by itself. */
   char events[CONN_PEER_TEXT_MAX]; /* What the connection gave out, as words. */
   cmt_why why;                     /* Why it ended. */
   secret_sink messages;            /* Their bytes, one after the other. */
@@ -52,11 +52,11 @@ void conn_peer_fini(conn_peer *f);
 /* At most |max| bytes of what the connection has to send, at |now_ns|. */
 cmt_bytes conn_peer_output(conn_peer *f, size_t max, uint64_t now_ns);
 void conn_peer_consume(conn_peer *f, size_t len, uint64_t now_ns);
-/* Takes all that the connection has to send. */
+/* Consumes all that the connection has to send. */
 void conn_peer_take(conn_peer *f);
 
 /* Gives the connection bytes, from memory of exactly their length, and notes
-   its events.  Then takes its output. */
+   its events.  Then consumes its output. */
 void conn_peer_raw(conn_peer *f, cmt_bytes data);
 /* As conn_peer_raw(), in pieces of |first| and then of |rest| bytes, while it
    lives. */

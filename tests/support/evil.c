@@ -4,8 +4,8 @@
 #include <sodium.h>
 #include <stdlib.h>
 
-/* A peer whose ephemeral key ends in a zero byte, so that 31 bytes of it say
-   the same, on each side of the connection's. */
+/* A peer whose ephemeral key ends in a zero byte, so that 31 bytes of it are
+   the same key, on each side of the connection's. */
 static secret_peer peers[2];
 
 static void peers_find(void) {

@@ -6,8 +6,8 @@
 
 #include "conn_peer.h"
 
-/* A peer whose ephemeral key ends in a zero byte, so that 31 bytes of it say
-   the same, for a connection whose own is secret_eph_high; |least|: the
+/* A peer whose ephemeral key ends in a zero byte, so that 31 bytes of it are
+   the same key, for a connection whose own is secret_eph_high; |least|: the
    connection's is the lower one. */
 void evil_peer_init(secret_peer *p, bool least);
 

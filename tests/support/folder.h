@@ -22,7 +22,7 @@ size_t test_folder_empty(const test_folder *f);
 /* Makes or replaces a file of mode 0600. */
 void test_write_file(const char *path, const char *text, size_t len);
 
-/* The file holds |expected|, which is shorter than 1024 bytes. */
+/* The file contains |expected|, which is shorter than 1024 bytes. */
 void test_assert_file(const char *path, const char *expected);
 
 #endif

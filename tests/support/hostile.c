@@ -5,7 +5,7 @@
 
 enum { FRAMES_MAX = 64 };
 
-/* What the socket does not take now goes when it is writable. */
+/* What the socket does not accept now is written when it is writable. */
 static void write_all(hostile *h, const uint8_t *data, size_t len) {
   size_t written = 0;
 

@@ -2,8 +2,8 @@
 #ifndef CMT_TEST_HOSTILE_H
 #define CMT_TEST_HOSTILE_H
 
-/* A node on a simulated loop that can do the handshake and then says whatever a
-   test wants: half a node info, packets that never end, useless ones. */
+/* A node on a simulated loop that can do the handshake and then sends whatever
+   a test wants: half a node info, packets that never end, useless ones. */
 
 #include "loop_double.h"
 #include "loop_parts.h"
@@ -23,11 +23,11 @@ typedef struct hostile {
   bool deaf;      /* It reads nothing after the handshake. */
   size_t hold;    /* Last bytes of its node info that it does not send. */
   size_t moniker; /* Bytes of its moniker. */
-  /* What its node info says; NULL, or without a length: the test's own. */
+  /* What its node info contains; NULL, or without a length: the test's own. */
   const char *network, *says_id;
   cmt_bytes channels;
   bool spoils;        /* One byte of what it seals. */
-  test_bytes pending; /* What the socket did not take yet. */
+  test_bytes pending; /* What the socket has not accepted yet. */
   bool up;            /* Its part of the handshake is done. */
   bool ended;         /* The other side is gone. */
   uint64_t received;

@@ -2,9 +2,9 @@
 #ifndef CMT_TEST_LEGACY_USER_H
 #define CMT_TEST_LEGACY_USER_H
 
-/* The legacy profile as docs/LEGACY.md has it, read by a decoder that shares
-   nothing with the library: whole packets only, from memory in one piece.  And
-   a multiplexer of that profile, whose output it reads. */
+/* The legacy profile as docs/LEGACY.md has it, read by a decoder that has
+   nothing in common with the library: whole packets only, from memory in one
+   piece.  And a multiplexer of that profile, whose output it reads. */
 
 #include "mconn_user.h"
 
@@ -35,7 +35,7 @@ mconn_user *legacy_user_new(void);
 /* As legacy_user_new(), with the options that |change| sets. */
 mconn_user *legacy_user_new_with(void (*change)(cmt_mconn_options *o));
 
-/* Takes one batch of at most |max| bytes and compares its packets: "ping",
+/* Reads one batch of at most |max| bytes and compares its packets: "ping",
    "pong", "30.5!" with the length, and a mark for EOF. */
 void assert_legacy_sent(mconn_user *f, size_t max, uint64_t now_ns,
                         const char *expected);

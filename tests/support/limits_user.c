@@ -142,8 +142,8 @@ void limits_give_part(limits_user *u, uint8_t channel, size_t len, bool eof,
 }
 
 void limits_crowd_init(limits_crowd *c, uint64_t send_rate, uint64_t recv_rate,
-                       size_t held_max) {
-  cmt__quota_init(&c->quota, 0, held_max);
+                       size_t reserved_max) {
+  cmt__quota_init(&c->quota, 0, reserved_max);
   cmt__quota_limit(&c->quota, send_rate, recv_rate, 0);
   for (size_t i = 0; i < LIMITS_SHARERS; i++) {
     c->users[i] = limits_user_new();

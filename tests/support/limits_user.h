@@ -2,7 +2,7 @@
 #ifndef CMT_TEST_LIMITS_USER_H
 #define CMT_TEST_LIMITS_USER_H
 
-/* Multiplexers with limits in virtual time, alone or several that share, and
+/* Multiplexers with limits in virtual time, alone or several of one group, and
    what passed through them, to the byte and the nanosecond. */
 
 #include "core/mux/mconn.h"
@@ -49,7 +49,7 @@ void assert_about(uint64_t found, uint64_t expected, uint64_t less,
 
 cmt_err limits_queue(limits_user *u, uint8_t channel, size_t len);
 void limits_queue_all(limits_user *u, uint8_t channel, size_t len);
-/* Takes all that may go now, in runs of at most |max|. */
+/* Consumes all that may go now, in batches of at most |max|. */
 size_t limits_take(limits_user *u, size_t max);
 /* |expected| is what it has ended with after that; CMT_OK: it has not. */
 void limits_tick(limits_user *u, uint64_t now_ns, cmt_err expected);
@@ -66,14 +66,14 @@ void limits_stream(limits_user *u, uint8_t channel, size_t len);
 /* Gives it the next |max| bytes of that. */
 void limits_read(limits_user *u, size_t max);
 
-/* Several that share. */
+/* Several of one group. */
 typedef struct limits_crowd {
   cmt__quota quota;
   limits_user *users[LIMITS_SHARERS];
 } limits_crowd;
 
 void limits_crowd_init(limits_crowd *c, uint64_t send_rate, uint64_t recv_rate,
-                       size_t held_max);
+                       size_t reserved_max);
 void limits_crowd_fini(limits_crowd *c);
 
 #endif

@@ -9,7 +9,9 @@
 
 #include "core/conn/net_addr.h"
 
-enum { STILL_MAX = 1000000 }; /* Turns in one instant: it will never end. */
+enum {
+  STILL_MAX = 1000000
+}; /* Iterations in one instant: it will never end. */
 
 typedef struct resolve {
   cmt__resolve base;
@@ -140,7 +142,7 @@ static unsigned draw(test_loop *first, unsigned below) {
   return (unsigned)(first->drawn >> 33) % below;
 }
 
-/* One turn of a loop that is drawn; the others follow in a later step. */
+/* One iteration of a loop that is drawn; the others follow in a later step. */
 static void step_drawn(test_loop *first) {
   unsigned count = 0, chosen;
   test_loop *l = first;

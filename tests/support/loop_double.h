@@ -28,7 +28,7 @@ typedef struct test_dir {
   size_t in_flight;
   size_t writes, reads; /* Calls. */
   uint64_t written, read;
-  /* What the writing end is told of itself. */
+  /* What the writing end learns of itself. */
   bool knows;
   cmt__tcp_info info;
   size_t asked; /* How often. */
@@ -55,23 +55,24 @@ cmt__loop *test_loop_base(test_loop *l);
 
 /* One more, which goes before |first| does. */
 test_loop *test_loop_new_beside(test_loop *first);
-/* From now on each step draws which loops have an iteration, and their order.
- */
+/* From now on each step draws which loops have an iteration, and their
+   order. */
 void test_loop_draw(test_loop *first, uint64_t seed);
 
-/* One turn of each: posts, connections, due timers, turns. */
+/* One iteration of each: posts, connections, due timers, tasks. */
 void test_loop_step(test_loop *l);
 /* An iteration of |l| alone, which may be any of them. */
 void test_loop_step_one(test_loop *l);
-/* Turns until nothing is left to do at the present instant. */
+/* Iterations until nothing is left to do at the present instant. */
 void test_loop_run_until_idle(test_loop *l);
 /* Lets |ns| pass in which no loop has an iteration, as when the process is
    stopped or, inside of a callback, when that takes so long. */
 void test_loop_pass(test_loop *l, uint64_t ns);
 /* Lets |ns| pass, with whatever falls due. */
 void test_loop_advance(test_loop *l, uint64_t ns);
-/* Runs until |done| says so.  Time jumps to the next timer whenever nothing
-   else is to do; the test fails when |limit_ns| passed or nothing is left. */
+/* Runs until |done| returns true.  Time jumps to the next timer whenever
+   nothing else is to do; the test fails when |limit_ns| passed or nothing is
+   left. */
 void test_loop_run_until(test_loop *l, bool (*done)(void *arg), void *arg,
                          uint64_t limit_ns);
 
@@ -85,7 +86,7 @@ test_dir *test_loop_defaults(test_loop *l);
 void test_conn_cut(test_conn *conn);
 void test_loop_tap(test_loop *l, test_tap tap, void *arg);
 
-/* The outcome of later connects to |at|, "host:port"; CMT_OK takes it back,
+/* The outcome of later connects to |at|, "host:port"; CMT_OK undoes that,
    CMT_EAGAIN makes them wait as long as it stands. */
 void test_loop_set_connect(test_loop *l, const char *at, cmt_err outcome);
 /* The IP from which later connects come; 127.0.0.1 at first. */
@@ -112,7 +113,7 @@ typedef enum test_call {
 /* How often |call| was made so far. */
 size_t test_loop_calls(const test_loop *l, test_call call);
 /* The call number |at| of its kind, from 0, fails with |err|; just before that
-   |on_fault| is told at which end of a connection.  One at a time. */
+   |on_fault| is called with the end of a connection.  One at a time. */
 void test_loop_fail(test_loop *l, test_call call, size_t at, cmt_err err);
 void test_loop_on_fault(test_loop *l, void (*on_fault)(void *arg, int side),
                         void *arg);

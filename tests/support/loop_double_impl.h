@@ -2,7 +2,7 @@
 #ifndef CMT_TEST_LOOP_DOUBLE_IMPL_H
 #define CMT_TEST_LOOP_DOUBLE_IMPL_H
 
-/* What the two files of the loop double share: the loop itself is in
+/* What the two files of the loop double have in common: the loop itself is in
    loop_double.c, its network in loop_double_net.c. */
 
 #include "loop_double.h"
@@ -26,7 +26,7 @@ typedef struct net_end {
 } net_end;
 
 typedef struct net_pipe {
-  test_bytes bytes; /* As many as |dir|.in_flight says. */
+  test_bytes bytes; /* As many as |dir|.in_flight states. */
   bool eof;
 } net_pipe;
 
@@ -111,7 +111,7 @@ cmt_err test_loop_fault(test_loop *l, test_call call, int side);
 
 /* Puts the functions of the network into |ops|. */
 void test_net_ops(cmt__loop_ops *ops);
-/* One turn of all connections of |l|. */
+/* One iteration of all connections of |l|. */
 void test_net_run(test_loop *l);
 bool test_net_is_ready(const test_loop *l);
 void test_net_free_closed(test_loop *l);

@@ -2,9 +2,9 @@
 
 /* The network of the loop double.  A pipe holds the bytes in flight of one
    direction, and its end of file.  An end that is closed stays in memory until
-   the turn is over; it is out of its connection at once.  Whether something is
-   to do is always read from the state, never remembered, so that a test may
-   change any control between two turns. */
+   the iteration is over; it is out of its connection at once.  Whether
+   something is to do is always read from the state, never remembered, so that a
+   test may change any control between two iterations. */
 
 #include "loop_double_impl.h"
 

@@ -2,9 +2,10 @@
 #ifndef CMT_TEST_LOOP_PARTS_H
 #define CMT_TEST_LOOP_PARTS_H
 
-/* What the loops of the tests share: the queue of posts, bytes in flight, and
-   the question whether a text is an IP literal.  Running out of memory here
-   ends the program: it is the test's memory and no part of what is tested. */
+/* What the loops of the tests have in common: the queue of posts, bytes in
+   flight, and the question whether a text is an IP literal.  Running out of
+   memory here ends the program: it is the test's memory and no part of what is
+   tested. */
 
 #include "net/loop.h"
 

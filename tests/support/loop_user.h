@@ -2,8 +2,8 @@
 #ifndef CMT_TEST_LOOP_USER_H
 #define CMT_TEST_LOOP_USER_H
 
-/* Users of connections on any loop: they count what they are told, check it
-   against a pattern, and may do more through a hook. */
+/* Users of connections on any loop: they count what is reported to them, check
+   it against a pattern, and may do more through a hook. */
 
 #include "net/loop.h"
 
@@ -19,7 +19,7 @@ typedef struct test_user {
   cmt__tcp *tcp; /* NULL before and after it is open. */
   size_t connects, reads, ends, writables, detaches;
   cmt_err connect_err, end_err;
-  uint64_t bytes, sent; /* Bytes of the pattern, received and taken. */
+  uint64_t bytes, sent; /* Bytes of the pattern, received and accepted. */
   size_t read_largest;
   bool damaged; /* A byte was not that of the pattern. */
   bool inside;  /* A callback runs. */
@@ -33,7 +33,7 @@ void test_user_connect(test_user *u, cmt__loop *l, const cmt_net_addr *to);
 /* For cmt__loop_listen(): |arg| is a test_users. */
 void test_user_accept(void *arg, cmt__tcp *tcp);
 void test_user_close(test_user *u);
-/* One write of the next |len| bytes of the pattern; what it took. */
+/* One write of the next |len| bytes of the pattern; what was accepted. */
 size_t test_user_write(test_user *u, size_t len);
 
 enum { TEST_USERS = 8 };

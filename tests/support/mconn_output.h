@@ -2,7 +2,7 @@
 #ifndef CMT_TEST_MCONN_OUTPUT_H
 #define CMT_TEST_MCONN_OUTPUT_H
 
-/* What multiplexers wrote, for tests that take it in pieces. */
+/* What multiplexers wrote, for tests that consume it in pieces. */
 
 #include "core/mux/mconn.h"
 

@@ -27,10 +27,10 @@ void mconn_user_options(mconn_user *f, cmt_mconn_options *o);
 /* Queues a message of |len| bytes; what is refused is dropped. */
 cmt_err mconn_user_queue(mconn_user *f, uint8_t channel, size_t len);
 
-/* Takes one batch of at most |max| bytes; its length. */
+/* Reads one batch of at most |max| bytes; its length. */
 size_t mconn_user_sent(mconn_user *f, size_t max, uint64_t now_ns);
 
-/* The packets of that run as words: "ping", "pong", "30.5!". */
+/* The packets of that batch as words: "ping", "pong", "30.5!". */
 void assert_sent(mconn_user *f, const char *expected);
 
 /* Gives |hex|.  An event is "31.3" for a message, "pong:" with the nanoseconds,

@@ -212,7 +212,7 @@ cmt_reason_counts test_reason(cmt_switch *sw, cmt_err err) {
   return none;
 }
 
-cmt_err test_node_say(test_node *n, uint8_t channel, const char *text) {
+cmt_err test_node_send(test_node *n, uint8_t channel, const char *text) {
   return cmt_peer_try_send_bytes(test_node_peer(n), channel, text,
                                  strlen(text));
 }

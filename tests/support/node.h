@@ -52,7 +52,7 @@ struct test_node {
   size_t log_len;
   char taken[8192];
   char addr[CMT_NET_ADDR_TEXT_SIZE]; /* "ID@127.0.0.1:PORT", once started. */
-  /* What the last rejection said. */
+  /* The text of the last rejection. */
   cmt_why why;
   char remote[CMT_NET_ADDR_TEXT_SIZE], dialed[CMT_NET_ADDR_TEXT_SIZE];
   cmt_node_id blamed; /* Empty: nobody had authenticated. */
@@ -80,7 +80,7 @@ cmt_peer *test_node_peer(test_node *n);
 /* How often |err| was the reason at |sw|. */
 cmt_reason_counts test_reason(cmt_switch *sw, cmt_err err);
 /* Sends |text| to the only peer. */
-cmt_err test_node_say(test_node *n, uint8_t channel, const char *text);
+cmt_err test_node_send(test_node *n, uint8_t channel, const char *text);
 /* What happened since the last call. */
 const char *test_node_log(test_node *n);
 /* Stops without a flush and deletes. */
@@ -98,8 +98,8 @@ typedef struct test_trio {
 int test_trio_setup(void **state);
 int test_trio_teardown(void **state);
 
-/* A wake-up of |peer| that comes as the post of a loop, cb test_wake_up_late().
- */
+/* A wake-up of |peer| that comes as the post of a loop, cb
+   test_wake_up_late(). */
 typedef struct test_late_wake_up {
   cmt__post post;
   cmt_peer *peer;

@@ -21,7 +21,7 @@ typedef struct parsed {
 
 void parsed_init(parsed *p);
 
-/* Takes a part of a packet; |copied| is the parser's count so far. */
+/* Consumes a part of a packet; |copied| is the parser's count so far. */
 void parsed_part(parsed *p, const cmt__packet *k, uint64_t copied);
 
 /* Whether both have the same packets in the same order. */

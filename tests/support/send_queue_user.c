@@ -4,9 +4,9 @@
 #include <stdlib.h>
 
 static const cmt_channel channels[] = {
-  {.id = GATE_A, .priority = 1, .send_queue = 1, .send_message_max = 100},
-  {.id = GATE_B, .priority = 1, .send_queue = 3, .send_message_max = 1000},
-  {.id = GATE_THEIRS_NOT,
+  {.id = QUEUE_A, .priority = 1, .send_queue = 1, .send_message_max = 100},
+  {.id = QUEUE_B, .priority = 1, .send_queue = 3, .send_message_max = 1000},
+  {.id = QUEUE_THEIRS_NOT,
    .priority = 1,
    .send_queue = 1,
    .send_message_max = 100},
@@ -25,7 +25,7 @@ static void on_answer(void *arg, cmt_err status, cmt_buf *msg) {
 
     a->again = NULL;
     assert_cmt(CMT_OK, cmt__send_queue_send_async(&u->send_queue,
-                                                  send_queue_place(u, GATE_A),
+                                                  send_queue_place(u, QUEUE_A),
                                                   msg, &a->req));
   }
 }
@@ -112,11 +112,11 @@ size_t queue_take(send_queue_user *u, uint64_t now_ns,
   size_t count;
 
   cmt__send_queue_take(&u->send_queue, now_ns, view != NULL ? view : &own);
-  count = u->send_queue.taken.count;
+  count = u->send_queue.taken_over.count;
   for (size_t i = 0; i < count; i++) {
-    cmt_buf_unref(u->send_queue.taken.list[i].msg);
+    cmt_buf_unref(u->send_queue.taken_over.list[i].msg);
   }
-  u->send_queue.taken.count = 0;
+  u->send_queue.taken_over.count = 0;
   return count;
 }
 

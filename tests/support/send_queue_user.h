@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef CMT_TEST_GATE_USER_H
-#define CMT_TEST_GATE_USER_H
+#ifndef CMT_TEST_SEND_QUEUE_USER_H
+#define CMT_TEST_SEND_QUEUE_USER_H
 
 /* A send queue alone: the test plays the loop. */
 
@@ -9,9 +9,9 @@
 #include "core/mux/conn_group.h"
 #include "link/send_queue.h"
 
-/* Channels of the send queue that send_queue_user_setup() makes; it holds 1000
-   bytes. */
-enum { GATE_A = 0x10, GATE_B = 0x20, GATE_THEIRS_NOT = 0x30 };
+/* Channels of the send queue that send_queue_user_setup() makes; it has room
+   for 1000 bytes. */
+enum { QUEUE_A = 0x10, QUEUE_B = 0x20, QUEUE_THEIRS_NOT = 0x30 };
 
 typedef struct send_queue_user {
   test_env env;
@@ -19,7 +19,7 @@ typedef struct send_queue_user {
   unsigned rings;
 } send_queue_user;
 
-/* A send that may wait, and what its callback was told. */
+/* A send that may wait, and what its callback was called with. */
 typedef struct queue_answer {
   cmt_send_req req;
   unsigned calls;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the recorder of sessions and their replay share. */
+/* What the recorder of sessions and their replay have in common. */
 
 #include "session.h"
 

@@ -5,7 +5,7 @@
 /* A session between this library and another node, as a list of steps:
 
      {"at": NS, "in": HEX}          bytes of the other side arrive
-     {"at": NS, "out": HEX}         our bytes are taken by the network
+     {"at": NS, "out": HEX}         our bytes are accepted by the network
      {"at": NS, "send": ID, "size": N, "fill": BYTE}
                                     a message is queued
      {"at": NS, "ping": true}       a ping is queued
@@ -35,7 +35,7 @@ void session_keys_fini(session_keys *k);
 /* Our side at 0. */
 cmt_err session_conn_new(const session_keys *k, cmt_conn **out, cmt_why *why);
 
-/* One line that says what |e| is. */
+/* One line that describes |e|. */
 void session_event_text(const cmt_conn *c, const cmt_conn_event *e,
                         char out[SESSION_TEXT]);
 

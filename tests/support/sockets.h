@@ -38,8 +38,8 @@ void test_bump(test_watch *w, unsigned *counter);
 unsigned test_counter(test_watch *w, const unsigned *counter);
 /* Waits until |*counter| is |count|; fails the test after 60 s. */
 void test_await(test_watch *w, const unsigned *counter, unsigned count);
-/* Waits until |holds| says so, which is asked under the lock; false: it does
-   not hold after 60 s. */
+/* Waits until |holds| returns true, which is called under the lock; false: it
+   does not after 60 s. */
 bool test_await_that(test_watch *w, bool (*holds)(void *arg), void *arg);
 
 #endif

@@ -2,18 +2,18 @@
 #ifndef CMT_TEST_STRANGERS_H
 #define CMT_TEST_STRANGERS_H
 
-/* A crowd that connects to a node of a loop double at a steady rate, says a
+/* A crowd that connects to a node of a loop double at a steady rate, sends a
    part of a handshake, and then nothing. */
 
 #include "loop_double.h"
 #include "node.h"
 
-/* What each of them says. */
-typedef enum strangers_say {
+/* What each of them sends. */
+typedef enum strangers_send {
   STRANGERS_NOTHING,
   STRANGERS_HALF_A_KEY,
   STRANGERS_A_KEY, /* A whole one, which costs the node its part. */
-} strangers_say;
+} strangers_send;
 
 /* Where they come from. */
 typedef enum strangers_from {
@@ -31,7 +31,7 @@ typedef struct stranger {
 } stranger;
 
 typedef struct strangers {
-  strangers_say say;
+  strangers_send say;
   strangers_from from;
   uint32_t a_second;
   test_loop *loop;

@@ -74,7 +74,7 @@ void test_assert_trace(const char *expected) {
 
 uint64_t test_seed;
 
-int test_tell_seed(void **state) {
+int test_print_seed(void **state) {
   (void)state;
   if (test_seed != 0) {
     printf("# failed with seed %llu\n", (unsigned long long)test_seed);

@@ -2,8 +2,8 @@
 #ifndef CMT_TEST_H
 #define CMT_TEST_H
 
-/* What the unit tests share: cmocka, hex, vector files, an environment that
-   counts its allocations and can fail one of them. */
+/* What the unit tests have in common: cmocka, hex, vector files, an environment
+   that counts its allocations and can fail one of them. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -37,7 +37,7 @@ void test_assert_trace(const char *expected);
 
 /* The seed under way, 0 for none; the teardown reports which one failed. */
 extern uint64_t test_seed;
-int test_tell_seed(void **state);
+int test_print_seed(void **state);
 
 /* The next number drawn from |*seed|; the same one less than |bound|. */
 uint64_t test_draw(uint64_t *seed);

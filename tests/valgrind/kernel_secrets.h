@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A frame kernel under valgrind, which is told that keys and plain bytes were
+/* A frame kernel under valgrind, for which keys and plain bytes are marked as
    never written: it reports every branch and every address that depends on
    them.  A test includes the kernel's source under the name |kernel|, then
    this.  What is let through: sealed frames, which are public, and whether a
    tag is right (crypto_verify_16).
 
-   Without valgrind this program checks nothing, and says so. */
+   Without valgrind this program checks nothing, and reports that. */
 
 #include "test.h"
 

@@ -19,7 +19,7 @@
                               tag was right
      sodium_memcmp            whether both are equal; it takes the same time
 
-   Without valgrind this program checks nothing, and says so. */
+   Without valgrind this program checks nothing, and reports that. */
 
 #include <sodium.h>
 #include <valgrind/memcheck.h>

@@ -3,8 +3,8 @@
 """A model of the scheduler: which packets go out, in which order.
 
 docs/PROTOCOL.md 4.1, 4.2 and 4.4, and the floor and the urgent channels of
-docs/ARCHITECTURE.md.  The model counts with exact fractions and shares nothing
-with the library.  It draws 300 tables of channels and steps and writes
+docs/ARCHITECTURE.md.  The model counts with exact fractions and has nothing
+in common with the library.  It draws 300 tables of channels and steps and writes
 schedule.json beside itself; --check writes nothing and reports in TAP whether
 that file is what it would write.
 

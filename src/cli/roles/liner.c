@@ -47,13 +47,13 @@ typedef struct partial {
 static void liner_error(cli_liner *l, cmt_err err, const char *text) {
   cli_output_wait(l->o.io->out);
   cli_output_wait(l->o.io->err);
-  cli_tell_error(l->o.io,
-                 &(cli_failure){
-                   .id = cmt_peer_id(l->peer)->text,
-                   .err = err,
-                   .text = text,
-                 },
-                 l->peer);
+  cli_report_error(l->o.io,
+                   &(cli_failure){
+                     .id = cmt_peer_id(l->peer)->text,
+                     .err = err,
+                     .text = text,
+                   },
+                   l->peer);
   pthread_mutex_lock(&l->lock);
   l->failures++;
   pthread_mutex_unlock(&l->lock);

@@ -92,7 +92,7 @@ cli_session *cli_session_of(const cmt_peer *p) {
   return cmt_peer_value(p, SESSION_KEY);
 }
 
-static bool node_tells(const cli_node *n) {
+static bool node_reports(const cli_node *n) {
   return n->io->json || !n->hooks.quiet;
 }
 
@@ -142,7 +142,7 @@ static void node_add_peer(void *self, cmt_peer *p) {
   cli_session *s = cli_session_of(p);
 
   s->added = true;
-  if (node_tells(n)) {
+  if (node_reports(n)) {
     cli_event_peer_added(n->io, p);
   }
   if (n->hooks.added != NULL) {
@@ -155,7 +155,7 @@ static void session_end(cli_session *s) {
   cmt_why why;
 
   cmt_peer_get_why(s->peer, &why);
-  if (s->added && node_tells(n)) {
+  if (s->added && node_reports(n)) {
     cli_event_peer_removed(n->io, s->peer, &why);
   }
   cli_output_leave(n->io->out, s->peer);
@@ -222,7 +222,7 @@ static void more_rejected(cli_node *n, uint64_t count, uint64_t now_ns) {
   }
 }
 
-uint64_t cli_node_tell_rejections(cli_node *n, bool all) {
+uint64_t cli_node_report_rejections(cli_node *n, bool all) {
   uint64_t now_ns = cli_now_ns();
 
   more_rejected(
@@ -231,7 +231,7 @@ uint64_t cli_node_tell_rejections(cli_node *n, bool all) {
 }
 
 /* Rejections of strangers are gathered; of our own dials there are few. */
-static void tell_rejected(cli_node *n, const cmt_rejection *r) {
+static void report_rejected(cli_node *n, const cmt_rejection *r) {
   uint64_t now_ns = cli_now_ns(), before = 0;
   bool tell =
     r->outbound || cli_rejections_add(&n->rejections, now_ns, &before);
@@ -250,8 +250,8 @@ static void tell_rejected(cli_node *n, const cmt_rejection *r) {
 static void node_rejected(void *arg, const cmt_rejection *r) {
   cli_node *n = arg;
 
-  if (node_tells(n)) {
-    tell_rejected(n, r);
+  if (node_reports(n)) {
+    report_rejected(n, r);
   }
   if (n->hooks.rejected != NULL) {
     n->hooks.rejected(n->hooks.arg, r);
@@ -449,7 +449,7 @@ void cli_node_close(cli_node *n, uint64_t flush_ns, int code) {
   if (n->sw != NULL && !end_switch(n, flush_ns)) {
     cli_io_leave(n->io, code);
   }
-  (void)cli_node_tell_rejections(n, true);
+  (void)cli_node_report_rejections(n, true);
   cli_rejections_fini(&n->rejections);
   cmt_node_key_delete(n->key);
   cli_store_close(&n->store);

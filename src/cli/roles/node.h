@@ -69,7 +69,7 @@ void cli_node_close(cli_node *n, uint64_t flush_ns, int code);
 
 /* Prints the count of rejections of a second that is over; |all|: of every one.
    Returns when to call it again; CMT_NEVER: at a wake-up. */
-uint64_t cli_node_tell_rejections(cli_node *n, bool all);
+uint64_t cli_node_report_rejections(cli_node *n, bool all);
 
 /* The environment of the command: a log that goes to standard error. */
 bool cli_env_init(cmt_env *env, cli_io *io);

@@ -85,14 +85,14 @@ const char *cli_file_fault(mode_t mode) {
 }
 
 static void sender_error(cli_sender *s, cmt_err err, const char *text) {
-  cli_tell_error(s->o.io,
-                 &(cli_failure){
-                   .id = cmt_peer_id(s->peer)->text,
-                   .file = s->status.name,
-                   .err = err,
-                   .text = text,
-                 },
-                 s->peer);
+  cli_report_error(s->o.io,
+                   &(cli_failure){
+                     .id = cmt_peer_id(s->peer)->text,
+                     .file = s->status.name,
+                     .err = err,
+                     .text = text,
+                   },
+                   s->peer);
   pthread_mutex_lock(&s->lock);
   s->status.failures++;
   pthread_mutex_unlock(&s->lock);

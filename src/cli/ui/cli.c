@@ -36,7 +36,7 @@ bool cli_io_open(cli_io *io, bool json, cmt_log_level level) {
 
 /* Prints how many lines were suppressed, if there were any and there is
    room. */
-static bool io_tell_unlogged(cli_io *io) {
+static bool io_report_unlogged(cli_io *io) {
   uint64_t count = atomic_exchange(&io->unlogged, 0);
   char line[96], digits[32];
 
@@ -80,7 +80,7 @@ static bool io_finish(cli_io *io, int *code) {
   }
   drained = io_drain(io, io->err, until_ns) && drained;
   if (atomic_load(&io->unlogged) > 0) {
-    (void)io_tell_unlogged(io);
+    (void)io_report_unlogged(io);
     drained = io_drain(io, io->err, until_ns) && drained;
   }
   return drained;
@@ -125,7 +125,7 @@ static void io_line(cli_io *io, cmt_peer *p, const char *format, va_list args) {
   vsnprintf(line + prefix, sizeof line - (size_t)prefix, format, args);
   if (p != NULL) {
     cli_output_line(io->err, line, strlen(line), p);
-  } else if (!io_tell_unlogged(io) ||
+  } else if (!io_report_unlogged(io) ||
              !cli_output_extra(io->err, line, strlen(line))) {
     atomic_fetch_add(&io->unlogged, 1);
   }

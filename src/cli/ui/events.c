@@ -198,11 +198,11 @@ static json_t *rejected_json(const cmt_rejection *r, bool inferred) {
 /* Whether |line|, which is released, was printed. */
 static bool extra_json(cli_io *io, json_t *line) {
   char *text = json_dumps(line, JSON_FORM);
-  bool told = text != NULL && cli_output_extra(io->out, text, strlen(text));
+  bool printed = text != NULL && cli_output_extra(io->out, text, strlen(text));
 
   free(text);
   json_decref(line);
-  return told;
+  return printed;
 }
 
 bool cli_event_rejected(cli_io *io, const cmt_rejection *r, bool inferred) {
@@ -329,7 +329,7 @@ void cli_event_error(cli_io *io, const cli_failure *f, cmt_peer *p) {
                  p);
 }
 
-void cli_tell_error(cli_io *io, const cli_failure *f, cmt_peer *p) {
+void cli_report_error(cli_io *io, const cli_failure *f, cmt_peer *p) {
   cli_event_error(io, f, p);
   if (io->json) {
     error_text(io, f, p);

@@ -50,9 +50,9 @@ void cli_event_receipt(cli_io *io, uint64_t seq, double rtt_ms, cmt_peer *p);
 void cli_event_progress(cli_io *io, const cli_file_event *e, cmt_peer *p);
 void cli_event_done(cli_io *io, const cli_file_event *e, cmt_peer *p);
 void cli_event_error(cli_io *io, const cli_failure *f, cmt_peer *p);
-/* cli_failure_tell() for a verb that fails by it: also a line on standard
+/* cli_event_error() for a verb that fails by it: also a line on standard
    error. */
-void cli_tell_error(cli_io *io, const cli_failure *f, cmt_peer *p);
+void cli_report_error(cli_io *io, const cli_failure *f, cmt_peer *p);
 void cli_event_summary(cli_io *io, const cli_summary_event *e);
 
 /* A JSON string of |text|, which is short, that any reader takes: as it is when

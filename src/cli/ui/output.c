@@ -256,7 +256,7 @@ bool cli_output_is_full(cli_output *o) {
 }
 
 bool cli_output_is_slow(cli_output *o) {
-  return cli_output_held(o) > CLI_OUTPUT_MARK;
+  return cli_output_waiting(o) > CLI_OUTPUT_MARK;
 }
 
 void cli_output_wait(cli_output *o) {
@@ -274,7 +274,7 @@ void cli_output_hurry(cli_output *o) {
   pthread_mutex_unlock(&o->lock);
 }
 
-size_t cli_output_held(cli_output *o) {
+size_t cli_output_waiting(cli_output *o) {
   size_t held;
 
   pthread_mutex_lock(&o->lock);

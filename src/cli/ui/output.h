@@ -58,7 +58,7 @@ void cli_output_wait(cli_output *o);
 void cli_output_hurry(cli_output *o);
 
 /* Bytes that wait or are being written. */
-size_t cli_output_held(cli_output *o);
+size_t cli_output_waiting(cli_output *o);
 
 /* Shows |text| below the lines until the next call; "" removes it. */
 void cli_output_status(cli_output *o, const char *text);

@@ -23,23 +23,23 @@ static uint64_t take_all(cli_rejections *r) {
 }
 
 bool cli_rejections_add(cli_rejections *r, uint64_t now_ns, uint64_t *before) {
-  bool tell;
+  bool prints;
 
   *before = 0;
   pthread_mutex_lock(&r->lock);
-  if (r->told == 0 || now_ns >= end_of_second(r)) {
+  if (r->printed == 0 || now_ns >= end_of_second(r)) {
     *before = take_all(r);
     r->begin_ns = now_ns;
-    r->told = 0;
+    r->printed = 0;
   }
-  tell = r->told < CLI_REJECTIONS_A_SECOND;
-  if (tell) {
-    r->told++;
+  prints = r->printed < CLI_REJECTIONS_A_SECOND;
+  if (prints) {
+    r->printed++;
   } else {
     r->more++;
   }
   pthread_mutex_unlock(&r->lock);
-  return tell;
+  return prints;
 }
 
 void cli_rejections_give_back(cli_rejections *r, uint64_t count,
@@ -47,7 +47,7 @@ void cli_rejections_give_back(cli_rejections *r, uint64_t count,
   pthread_mutex_lock(&r->lock);
   r->more += count;
   r->begin_ns = now_ns;
-  r->told = CLI_REJECTIONS_A_SECOND;
+  r->printed = CLI_REJECTIONS_A_SECOND;
   pthread_mutex_unlock(&r->lock);
 }
 

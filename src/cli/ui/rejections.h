@@ -15,7 +15,7 @@ enum { CLI_REJECTIONS_A_SECOND = 5 };
 typedef struct cli_rejections {
   pthread_mutex_t lock;
   uint64_t begin_ns; /* When the second began. */
-  unsigned told;     /* In it. */
+  unsigned printed;  /* In it. */
   uint64_t more;     /* How many were not reported yet. */
 } cli_rejections;
 

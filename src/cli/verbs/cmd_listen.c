@@ -40,7 +40,7 @@ static int listen_serve(cli_node *n) {
     return CLI_FAILED;
   }
   while (!n->io->wait.interrupted && !cli_output_is_broken(n->io->out)) {
-    uint64_t due_ns = cli_node_tell_rejections(n, false);
+    uint64_t due_ns = cli_node_report_rejections(n, false);
     uint64_t now_ns = cli_now_ns();
 
     if (due_ns != CMT_NEVER) {

@@ -346,7 +346,7 @@ static void print_text(const probe *p) {
   }
 }
 
-static void tell_failure(const probe *p) {
+static void report_failure(const probe *p) {
   const cmt_probe_result *r = p->result;
   cmt_why why = p->why;
   bool inferred = infer(p, &why);
@@ -397,7 +397,7 @@ static int probe_verb(probe *p) {
   pthread_mutex_init(&p->lock, NULL);
   ok = p->o->network_given ? probe_free(p, FIRST_FOR_S) : probe_learned(p);
   if (!ok) {
-    tell_failure(p);
+    report_failure(p);
   } else if (p->io->json) {
     print_json(p);
   } else {

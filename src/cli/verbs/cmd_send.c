@@ -178,8 +178,8 @@ static bool run_transfer(send_run *r, cmt_peer *peer) {
   return done && files.failures == 0 && lines.failures == 0;
 }
 
-/* Why all ended early, unless a thread has told an error of its own. */
-static void tell_early_end(send_run *r, const cli_liner_status *lines) {
+/* Why all ended early, unless a thread has reported an error of its own. */
+static void report_early_end(send_run *r, const cli_liner_status *lines) {
   cmt_peer *peer;
   cmt_why why;
   char text[sizeof why.text + 64];
@@ -194,17 +194,17 @@ static void tell_early_end(send_run *r, const cli_liner_status *lines) {
              (unsigned long long)lines->answered,
              (unsigned long long)lines->sent);
   }
-  cli_tell_error(r->io,
-                 &(cli_failure){
-                   .id = cmt_peer_id(peer)->text,
-                   .err = why.err,
-                   .text = text,
-                 },
-                 NULL);
+  cli_report_error(r->io,
+                   &(cli_failure){
+                     .id = cmt_peer_id(peer)->text,
+                     .err = why.err,
+                     .text = text,
+                   },
+                   NULL);
 }
 
 /* Both threads have ended. */
-static void tell_summary(send_run *r, bool done) {
+static void report_summary(send_run *r, bool done) {
   cli_sender_status files;
   cli_liner_status lines;
   bool answered;
@@ -212,7 +212,7 @@ static void tell_summary(send_run *r, bool done) {
   (void)run_look(r, &files, &lines);
   answered = lines.answered > 0;
   if (!done && files.failures == 0 && lines.failures == 0) {
-    tell_early_end(r, &lines);
+    report_early_end(r, &lines);
   }
   cli_event_summary(r->io,
                     &(cli_summary_event){
@@ -280,7 +280,7 @@ static bool run_all(send_run *r) {
   if (r->started) {
     cli_sender_join(r->sender);
     cli_liner_join(r->liner);
-    tell_summary(r, done);
+    report_summary(r, done);
   }
   cmt_peer_unref(r->peer);
   pthread_mutex_destroy(&r->lock);

@@ -156,7 +156,7 @@ static void read_zero(tcp_uv *t) {
 /* A read of less than the buffer emptied the socket; another read would only
    return EAGAIN.  An end or an error that comes after it makes the next poll
    return at once. */
-static void read_turn(tcp_uv *t) {
+static void read_iteration(tcp_uv *t) {
   uint8_t *buffer = ((cmt__loop_uv *)t->base.loop)->read_buffer;
   size_t left = CMT__READ_ITERATION_MAX;
 
@@ -192,7 +192,7 @@ static void serve(tcp_uv *t, int events) {
   } else {
     t->room = t->want_write && (events & UV_WRITABLE) != 0;
     if ((events & UV_READABLE) != 0) {
-      read_turn(t);
+      read_iteration(t);
     }
     if (!t->closed && t->room) {
       t->want_write = false;

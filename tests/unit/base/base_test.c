@@ -242,7 +242,7 @@ static void a_long_log_line_is_cut(void **state) {
 }
 
 /* So many lines a second, which begins with a line; those that were left out
-   are told with the first of the next one. */
+   are reported with the first of the next one. */
 static void lines_of_a_second_are_limited(void **state) {
   static const struct {
     uint64_t at_ns;

@@ -18,7 +18,7 @@ static void stream_write(uint8_t out[STREAM]) {
          6);
 }
 
-/* Takes one message from |*in| in pieces of |piece| bytes. */
+/* Reads one message from |*in| in pieces of |piece| bytes. */
 static cmt_err take(cmt__delimited *d, test_env *t, cmt_bytes *in,
                     size_t piece) {
   cmt_err err = CMT_EAGAIN;
@@ -53,7 +53,7 @@ static void a_message_of_any_cut_is_whole(void **state) {
     assert_cmt(CMT_OK, take(&d, &t, &in, piece));
     assert_int_equal(200, cmt__delimited_bytes(&d).len);
     assert_memory_equal(stream + 6, cmt__delimited_bytes(&d).base, 200);
-    assert_int_equal(1, in.len); /* What follows is not taken. */
+    assert_int_equal(1, in.len); /* What follows is not consumed. */
     cmt__delimited_fini(&d, &t.env);
   }
   test_env_fini(&t);

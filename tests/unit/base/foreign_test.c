@@ -7,7 +7,7 @@
 typedef struct foreign_row {
   const char *bytes;
   size_t len;
-  size_t known;     /* From so many bytes on the protocol is told. */
+  size_t known;     /* From so many bytes on the protocol is known. */
   const char *text; /* NULL: none of the table. */
 } foreign_row;
 

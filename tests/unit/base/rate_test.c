@@ -50,8 +50,8 @@ static void full_bucket_lets_its_burst_through_and_closes(void **state) {
   assert_int_equal(1, cmt__rate_left(&r, S(5) + 1000000));
 }
 
-/* 16 ms of the rate, from one byte to 16 KiB; a burst of a tenth of a second.
- */
+/* 16 ms of the rate, from one byte to 16 KiB; a burst of a tenth of a
+   second. */
 static void bytes_go_in_pieces_worth_a_wake_up(void **state) {
   static const struct {
     uint64_t per_s, burst;
@@ -204,7 +204,7 @@ static void earlier_instant_counts_as_the_last(void **state) {
 /* ---- properties ---- */
 
 /* The content after each step is the floor of what a sum without rounding
-   says, over a hundred years and more. */
+   gives, over a hundred years and more. */
 static void content_is_exact_for_centuries(void **state) {
   uint64_t seed = 1;
 
@@ -300,7 +300,7 @@ static void taker_gets_the_whole_rate(void **state) {
   }
 }
 
-/* It opens in the first nanosecond in which it holds the quantum. */
+/* It opens in the first nanosecond in which it contains the quantum. */
 static void opening_is_the_earliest(void **state) {
   uint64_t seed = 4;
 

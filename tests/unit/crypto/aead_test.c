@@ -141,7 +141,7 @@ static void seal_all_but_last(cmt__aead_job *jobs, size_t count) {
   cmt__aead_libsodium.seal(jobs, count - 1);
 }
 
-/* Says what is right of the tags and leaves the bytes as they are. */
+/* Reports which tags are right and leaves the bytes as they are. */
 static void open_without_plaintext(cmt__aead_job *jobs, size_t count) {
   uint8_t sealed[17][CMT_FRAME_SLOT];
 

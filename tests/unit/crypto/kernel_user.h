@@ -14,7 +14,7 @@
 
 enum { FRAMES = 6000 }; /* Each compared with others, by default. */
 
-/* Every one is tried; a test that is slow says less. */
+/* Every one is tried; a test that is slow checks less. */
 #ifndef BIT_STEP
 #define BIT_STEP 1
 #endif
@@ -183,7 +183,7 @@ static void assert_tag(const keyed *k, int i, const uint8_t *tag,
   }
 }
 
-/* Each way that a frame takes into Poly1305 has instructions of its own. */
+/* Each path of a frame into Poly1305 has instructions of its own. */
 static void assert_tags_opening_pairs(keyed *k) {
   static scratch s;
 
@@ -197,7 +197,7 @@ static void assert_tags_opening_pairs(keyed *k) {
   }
 }
 
-/* The pair before is taken in while another is encrypted. */
+/* The pair before is authenticated while another is encrypted. */
 static void assert_tags_sealing_pairs(keyed *k) {
   static const uint8_t no_keys[2][CMT__CHACHA_BLOCK];
   static frame_pair now, before;

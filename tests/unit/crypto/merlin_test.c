@@ -146,7 +146,7 @@ static void run_op(cmt__merlin *m, const json_t *op) {
   test_assert_hex(json_string_value(json_array_get(op, 3)), out, len);
 }
 
-/* The vector whose operations are told in words. */
+/* The vector whose operations are described in words. */
 static void run_long(cmt__merlin *m, const json_t *row) {
   uint8_t big[1024], c[32];
 

@@ -112,7 +112,7 @@ static cmt_node_key *new_key(void) {
   return key;
 }
 
-/* The file at |path| holds |key|. */
+/* The file at |path| contains |key|. */
 static void assert_holds(const char *path, const cmt_node_key *key) {
   cmt_node_key *loaded;
   cmt_node_id expected, found;
@@ -261,8 +261,8 @@ static size_t open_descriptors(void) {
   return count;
 }
 
-/* Runs |work| while 0 is free.  Afterwards it is free again, or /dev/null when
-   |keeps| says so, and no other descriptor is open that was not before. */
+/* Runs |work| while 0 is free.  Afterwards it is free again, or /dev/null with
+   |keeps|, and no other descriptor is open that was not before. */
 static void without_descriptor_0(void (*work)(void *arg), void *arg,
                                  bool keeps) {
   int kept = dup(0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Files of node keys at the bounds: the longest texts, names that are taken,
-   what is wiped, and a close that fails.  The functions here come before those
-   of the C library and of libsodium. */
+/* Files of node keys at the bounds: the longest texts, names that exist
+   already, what is wiped, and a close that fails.  The functions here come
+   before those of the C library and of libsodium. */
 
 #include "test.h"
 
@@ -99,7 +99,7 @@ static int teardown(void **state) {
   return 0;
 }
 
-/* Loads a file of |text|; |why| says what came of it. */
+/* Loads a file of |text|; |why| describes what came of it. */
 static cmt_err load(const fixture *f, const char *text, cmt_why *why) {
   cmt_node_key *key;
   cmt_err err;
@@ -261,7 +261,7 @@ static void whatever_held_the_text_is_wiped(void **state) {
   cmt_node_key_delete(key);
 }
 
-/* A umask may take even from its owner what a file of a key needs. */
+/* A umask may deny even its owner what a file of a key needs. */
 static void a_file_is_for_its_owner_whatever_the_umask(void **state) {
   static const mode_t masks[] = {0, 022, 077, 0777};
   fixture *f = *state;

@@ -494,7 +494,7 @@ static void a_file_that_others_can_write_is_refused_by_option(void **state) {
   assert_int_equal(0, chmod(f->name, 0700));
 }
 
-/* fstat() of every file says |stranger|, unless that is 0. */
+/* fstat() of every file returns |stranger| as its owner, unless that is 0. */
 static uid_t stranger;
 
 int fstat(int fd, struct stat *st) {
@@ -559,7 +559,7 @@ enum {
   SHADOW_MIN = 1 << 28, /* Mappings so large are a sanitizer's own. */
 };
 
-/* Whether any memory that can be written holds |needle|, which is masked so
+/* Whether any memory that can be written contains |needle|, which is masked so
    that it is not found itself. */
 static bool memory_has(const uint8_t needle[NEEDLE]) {
   static uint8_t chunk[CHUNK + NEEDLE];

@@ -120,8 +120,8 @@ static void legacy_pings_and_pongs_are_charged(void **state) {
   limits_user_delete(u);
 }
 
-/* A message would stand for the pong, and a limit holds it back: the pong goes
-   when it is due, a quarter of the timeout after the ping. */
+/* A message would stand for the pong, and a limit delays it: the pong goes when
+   it is due, a quarter of the timeout after the ping. */
 static void a_legacy_pong_that_is_owed_passes_a_send_limit(void **state) {
   static const uint8_t ping[] = {1};
   limits_user *u = limits_user_new();

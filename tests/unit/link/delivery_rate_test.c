@@ -6,7 +6,7 @@
 
 enum { MBYTE = 1000000 };
 
-/* What the kernel says of the time since the sample before. */
+/* What the kernel reports of the time since the sample before. */
 typedef struct sample {
   uint64_t acked, busy_us, no_room_us, delivery_rate;
   bool app_limited;
@@ -81,7 +81,7 @@ static void a_slow_reader_is_an_average_of_its_samples(void **state) {
 
 static void a_reader_that_has_room_is_no_limit_in_the_end(void **state) {
   static const sample rows[] = {
-    /* Want of room for a quarter of the time is not what holds it back. */
+    /* Lack of room for a quarter of the time is not what bounds it. */
     {.acked = 10000, .busy_us = 20000, .no_room_us = 5000},
     {.acked = 10000,
      .busy_us = 20000,

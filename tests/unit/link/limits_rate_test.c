@@ -106,7 +106,7 @@ static void channel_limit_holds_back_its_channel_alone(void **state) {
   u->channels[0].send_rate = 100000;
   u->channels[0].priority = 10;
   limits_user_start(u);
-  /* The link takes 1 MB/s: two full packets each 2 ms. */
+  /* The link carries 1 MB/s: two full packets each 2 ms. */
   for (u->now_ns = 0; u->now_ns < S(10); u->now_ns += MS(2)) {
     cmt_bytes out;
 
@@ -143,7 +143,7 @@ static void limited_channel_alone_sets_the_deadline(void **state) {
   limits_user_delete(u);
 }
 
-/* ---- several that share ---- */
+/* ---- several of one group ---- */
 
 static void total_send_limit_is_exact_and_shared_evenly(void **state) {
   const uint64_t rate = 1000000, quantum = rate / 64;
@@ -199,8 +199,8 @@ static void pong_costs_no_place_in_the_queue(void **state) {
 
 /* ---- receiving ---- */
 
-/* Reads what it may until |end_ns|, at most |chunk| at once, and stops as it is
-   told.  |bounded|: it asks how much. */
+/* Reads what it may until |end_ns|, at most |chunk| at once, and stops when it
+   has to.  |bounded|: it asks how much. */
 static void read_until(limits_user *u, uint64_t end_ns, size_t chunk,
                        bool bounded) {
   while (u->now_ns < end_ns) {
@@ -282,7 +282,7 @@ static void one_pause_is_at_most_250_ms(void **state) {
   limits_user_delete(u);
 }
 
-static void sending_goes_on_while_reading_is_held(void **state) {
+static void sending_goes_on_while_reading_is_paused(void **state) {
   limits_user *u = limits_user_new();
 
   (void)state;
@@ -408,7 +408,7 @@ int main(void) {
     cmocka_unit_test(recv_rate_is_exact_over_time),
     cmocka_unit_test(recv_overshoot_is_repaid),
     cmocka_unit_test(one_pause_is_at_most_250_ms),
-    cmocka_unit_test(sending_goes_on_while_reading_is_held),
+    cmocka_unit_test(sending_goes_on_while_reading_is_paused),
     cmocka_unit_test(unasked_pongs_go_out_while_a_limit_stops_reading),
     cmocka_unit_test(channel_recv_limit_is_exact_within_a_frame),
     cmocka_unit_test(total_recv_limit_is_exact_and_shared_evenly),

@@ -64,7 +64,7 @@ static void each_channel_is_late_by_itself(void **state) {
   assert_mark("partial_timeout", before, 1);
 }
 
-/* A part of a packet is held too: its first bytes count, not its last. */
+/* A part of a packet is kept too: its first bytes count, not its last. */
 static void packet_that_never_ends_is_late(void **state) {
   static const uint8_t header[] = {0xf1,         7,    0x1a, 0xee, 7, 0x08,
                                    LIMITS_FIRST, 0x1a, 0xe9, 7,    0};
@@ -100,7 +100,7 @@ static void time_without_reading_makes_nothing_late(void **state) {
 /* A limit is why nothing is read here; the pong waits as well. */
 static void time_held_by_a_limit_makes_nothing_late(void **state) {
   limits_user *u = limits_user_new();
-  uint64_t held_ns = 0;
+  uint64_t paused_ns = 0;
 
   (void)state;
   u->o.partial_message_max_ns = S(10);
@@ -118,14 +118,14 @@ static void time_held_by_a_limit_makes_nothing_late(void **state) {
     uint64_t from_ns = u->now_ns;
 
     limits_tick(u, cmt_mconn_deadline(u->m), CMT_OK);
-    held_ns += u->now_ns - from_ns;
+    paused_ns += u->now_ns - from_ns;
     if (u->now_ns < MS(18500)) {
       limits_read(u, 1);
     }
   }
-  assert_true(held_ns >= MS(18500));
-  limits_tick(u, held_ns + S(8) - 1, CMT_OK);
-  limits_tick(u, held_ns + S(8), CMT_EPONG);
+  assert_true(paused_ns >= MS(18500));
+  limits_tick(u, paused_ns + S(8) - 1, CMT_OK);
+  limits_tick(u, paused_ns + S(8), CMT_EPONG);
   limits_user_delete(u);
 }
 
@@ -227,7 +227,7 @@ static void regular_pings_never_flood(void **state) {
 
 /* ---- memory ---- */
 
-/* The first holds 4096 bytes, the second 3072, the third 2048. */
+/* The first has reserved 4096 bytes, the second 3072, the third 2048. */
 static void memory_of_all_together_is_bounded(void **state) {
   limits_crowd c;
   cmt_why why;
@@ -240,7 +240,7 @@ static void memory_of_all_together_is_bounded(void **state) {
     }
   }
   assert_in_range(atomic_load(&c.quota.reserved), 9216, 10300);
-  /* A message in one packet takes nothing of it. */
+  /* A message in one packet reserves nothing of it. */
   limits_give_part(c.users[3], LIMITS_FIRST, 1024, true, CMT_OK);
   assert_int_equal(1, c.users[3]->messages);
   /* The packet that would exceed it ends the largest, not its own peer. */

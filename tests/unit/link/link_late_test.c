@@ -56,8 +56,8 @@ static void assert_peers(test_trio *t) {
 
 /* ---- who reads nothing ---- */
 
-/* Both send all the time, and at |stop_ns| b stops reading; the pipe to it
-   holds |cap| bytes.  How long it is borne from then on. */
+/* Both send all the time, and at |stop_ns| b stops reading; the pipe to it has
+   room for |cap| bytes.  How long it is borne from then on. */
 static uint64_t borne_ns(test_trio *t, uint64_t stop_ns, size_t cap) {
   const uint64_t step_ns = MS(50);
   uint64_t ns = 0;
@@ -157,7 +157,7 @@ static void a_peer_that_reports_not_to_read_has_longer(void **state) {
   assert_string_equal("remove chat CMT_EPONG\n", test_node_log(&t->a));
 }
 
-/* A kernel that holds much makes room in large steps only. */
+/* A kernel that buffers much makes room in large steps only. */
 static void what_was_acknowledged_counts_as_taken(void **state) {
   test_trio *t = *state;
   test_dir *d;
@@ -180,8 +180,8 @@ static void what_was_acknowledged_counts_as_taken(void **state) {
   d->stalled = false;
 }
 
-/* Something waits behind what the socket holds, of which |len| bytes were
-   written before, and a ping is due: from now on the socket is asked. */
+/* Something waits behind what the socket has buffered, of which |len| bytes
+   were written before, and a ping is due: from now on the socket is asked. */
 static test_dir *fill_and_watch(test_trio *t, size_t len) {
   test_dir *d;
 
@@ -264,7 +264,7 @@ static void an_old_sample_does_not_count(void **state) {
   d->stalled = false;
 }
 
-/* The socket has room, though not so much that it says so. */
+/* The socket has room, though not so much that it is reported writable. */
 static void at_the_end_it_is_written_to_once_more(void **state) {
   test_trio *t = *state;
   test_dir *d = fill_and_watch(t, 1000);
@@ -298,7 +298,7 @@ static void at_the_end_it_is_asked_once_more(void **state) {
 }
 
 /* The kernel is not asked about little that was written, nor where the system
-   does not say. */
+   does not report it. */
 static void who_is_not_asked_is_stuck_in_time(void **state) {
   static const struct {
     size_t len;
@@ -437,7 +437,7 @@ static void a_pong_whose_last_byte_is_left_is_in_time(void **state) {
 }
 
 /* An iteration reads 256 KiB of the three megabytes before it.  Each time that
-   it is held up counts for itself. */
+   it is delayed counts for itself. */
 static void a_pong_behind_much_else_is_in_time(void **state) {
   test_trio *t = *state;
   test_dir *d;
@@ -509,7 +509,7 @@ static void the_rest_of_a_message_is_in_time(void **state) {
   assert_peers(t);
 }
 
-/* Nobody runs for longer than the handshake may take, after any step of it. */
+/* Nobody runs for longer than the handshake may last, after any step of it. */
 static void a_handshake_may_be_held_up_anywhere(void **state) {
   for (int steps = 0; steps < 30; steps++) {
     test_trio *t = *state;
@@ -543,7 +543,7 @@ static void a_connection_that_is_made_meanwhile_counts(void **state) {
 
 /* What has come by the end of that, three megabytes, is read before A closes: a
    reset might overtake its last message.  The second time something was late
-   before: a pong, which ends a flush that a limit holds back. */
+   before: a pong, which ends a flush that a limit delays. */
 static void who_lingers_reads_what_has_come(void **state) {
   for (int late = 0; late < 2; late++) {
     test_trio *t = *state;
@@ -569,7 +569,7 @@ static void who_lingers_reads_what_has_come(void **state) {
   }
 }
 
-/* A callback for one peer holds up the loop of the other. */
+/* A callback for one peer delays the loop of the other. */
 static void hold_up(test_part *part, cmt_peer *p, uint8_t channel,
                     cmt_buf *msg) {
   (void)p;
@@ -686,9 +686,9 @@ static void a_flush_that_is_over_writes_what_the_socket_takes(void **state) {
   t->b.quiet = false;
   test_pair(&t->w, &t->a, &t->b);
   dir(t, TEST_DIALER)->cap = 0;
-  assert_cmt(CMT_OK, test_node_say(&t->a, TEST_CHAT, "one"));
+  assert_cmt(CMT_OK, test_node_send(&t->a, TEST_CHAT, "one"));
   test_loop_run_until_idle(t->w.loop);
-  assert_cmt(CMT_OK, test_node_say(&t->a, TEST_CHAT, "two"));
+  assert_cmt(CMT_OK, test_node_send(&t->a, TEST_CHAT, "two"));
   cmt_peer_stop(test_node_peer(&t->a), CMT_ECANCELED, MS(200));
   test_loop_run_until_idle(t->w.loop);
   test_loop_pass(t->w.loop, MS(400));

@@ -97,10 +97,10 @@ static void the_answer_does_not_wait_for_the_loop(void **state) {
   fixture *f = *state;
 
   test_pair(&f->w, &f->a, &f->b);
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "1"));
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "2"));
-  assert_cmt(CMT_EAGAIN, test_node_say(&f->a, TEST_CHAT, "3"));
-  assert_cmt(CMT_ENOCHANNEL, test_node_say(&f->a, 0x99, "4"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "1"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "2"));
+  assert_cmt(CMT_EAGAIN, test_node_send(&f->a, TEST_CHAT, "3"));
+  assert_cmt(CMT_ENOCHANNEL, test_node_send(&f->a, 0x99, "4"));
   run_until_idle(f);
   assert_string_equal("receive chat 51 1\nreceive chat 51 2\n",
                       test_node_log(&f->b));
@@ -111,7 +111,7 @@ static void a_channel_that_the_peer_lacks_is_reported(void **state) {
 
   test_part_channel(&f->a.parts[0], (cmt_channel){.id = 0x60, .priority = 1});
   test_pair(&f->w, &f->a, &f->b);
-  assert_cmt(CMT_EPEERCHANNEL, test_node_say(&f->a, 0x60, "x"));
+  assert_cmt(CMT_EPEERCHANNEL, test_node_send(&f->a, 0x60, "x"));
 }
 
 typedef struct waiting {
@@ -267,7 +267,7 @@ static void a_lone_message_leaves_at_once_in_one_call(void **state) {
   test_pair(&f->w, &f->a, &f->b);
   writes = sends(f)->writes;
   reads = sends(f)->reads;
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "now"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "now"));
   test_loop_step(f->w.loop);
   test_loop_step(f->w.loop);
   assert_string_equal("receive chat 51 now\n", test_node_log(&f->b));
@@ -288,7 +288,7 @@ static void an_answer_leaves_in_the_iteration_of_its_question(void **state) {
 
   f->b.parts[0].on_receive = answer_it;
   test_pair(&f->w, &f->a, &f->b);
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "ping?"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "ping?"));
   test_loop_step(f->w.loop); /* Sent, */
   test_loop_step(f->w.loop); /* read and answered, */
   test_loop_step(f->w.loop); /* read. */
@@ -333,7 +333,7 @@ static void what_arrived_is_read_although_writing_failed(void **state) {
   assert_false(test_loop_conn(f->w.loop, 0)->open[TEST_ACCEPTOR]);
   back->stalled = false;
   for (int i = 0; i < 2; i++) {
-    assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "anyone?"));
+    assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "anyone?"));
     test_loop_step(f->w.loop);
   }
   assert_cmt(CMT_ERESET, test_node_peer(&f->a)->link->write_err);
@@ -343,14 +343,14 @@ static void what_arrived_is_read_although_writing_failed(void **state) {
   assert_non_null(strstr(f->a.log, "remove chat CMT_EEOF\n"));
 }
 
-/* The system says at a write that it is over, and no end ever comes. */
+/* A write fails because the connection is over, and no end ever comes. */
 static void a_socket_that_breaks_is_read_for_a_second(void **state) {
   fixture *f = *state;
 
   test_pair(&f->w, &f->a, &f->b);
   test_loop_fail(f->w.loop, TEST_CALL_WRITE,
                  test_loop_calls(f->w.loop, TEST_CALL_WRITE), CMT_ERESET);
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "anyone?"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "anyone?"));
   run_until_idle(f);
   assert_cmt(CMT_ERESET, test_node_peer(&f->a)->link->write_err);
   advance_ms(f, 999);
@@ -368,7 +368,7 @@ static void a_paused_peer_that_cannot_be_written_to_ends(void **state) {
   cmt_peer_stop(test_node_peer(&f->b), CMT_ECANCELED, 0);
   run_until_idle(f);
   for (int i = 0; i < 2; i++) {
-    assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "anyone?"));
+    assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "anyone?"));
     run_until_idle(f);
   }
   assert_string_equal("remove chat CMT_ERESET\n", test_node_log(&f->a));
@@ -453,7 +453,7 @@ static void no_peer_starves_another(void **state) {
   test_dir *to_c;
 
   if (f->w.loop_count > 1) {
-    return; /* It counts the turns of one loop. */
+    return; /* It counts the iterations of one loop. */
   }
   send_queue(f, 50);
   f->b.quiet = true;
@@ -487,7 +487,7 @@ static void a_flush_throttle_gathers_messages(void **state) {
   test_pair(&f->w, &f->a, &f->b);
   writes = sends(f)->writes;
   for (int i = 0; i < 5; i++) {
-    assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "x"));
+    assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "x"));
     advance_ms(f, 19);
   }
   assert_int_equal(writes, sends(f)->writes);
@@ -515,7 +515,7 @@ static void a_flush_throttle_holds_back_no_urgent_message(void **state) {
   f->a.options.flush_throttle_ns = CMT_SECONDS(100);
   f->a.parts[0].channels[0].traffic = CMT_TRAFFIC_URGENT;
   test_pair(&f->w, &f->a, &f->b);
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "now"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "now"));
   run_until_idle(f);
   assert_string_equal("receive chat 51 now\n", test_node_log(&f->b));
 }
@@ -539,7 +539,7 @@ static void a_ping_takes_throttled_messages_along(void **state) {
   f->a.options.flush_throttle_ns = CMT_SECONDS(100);
   test_pair(&f->w, &f->a, &f->b);
   test_loop_advance(f->w.loop, CMT_SECONDS(59));
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "aboard"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "aboard"));
   run_until_idle(f);
   assert_string_equal("", test_node_log(&f->b));
   test_loop_advance(f->w.loop, CMT_SECONDS(1));
@@ -587,7 +587,7 @@ static void a_paused_peer_can_still_send(void **state) {
   test_pair(&f->w, &f->a, &f->b);
   cmt_peer_pause(test_node_peer(&f->b));
   run_until_idle(f);
-  assert_cmt(CMT_OK, test_node_say(&f->b, TEST_CHAT, "hello"));
+  assert_cmt(CMT_OK, test_node_send(&f->b, TEST_CHAT, "hello"));
   run_until_idle(f);
   assert_string_equal("receive chat 51 hello\n", test_node_log(&f->a));
 }
@@ -597,9 +597,9 @@ static void a_paused_peer_can_be_stopped_gracefully(void **state) {
 
   test_pair(&f->w, &f->a, &f->b);
   cmt_peer_pause(test_node_peer(&f->a));
-  assert_cmt(CMT_OK, test_node_say(&f->b, TEST_CHAT, "unread"));
+  assert_cmt(CMT_OK, test_node_send(&f->b, TEST_CHAT, "unread"));
   run_until_idle(f);
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "last"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "last"));
   cmt_peer_stop(test_node_peer(&f->a), CMT_ECANCELED, CMT_SECONDS(1));
   run_until_idle(f);
   assert_string_equal("receive chat 51 last\nremove chat CMT_EEOF\n",

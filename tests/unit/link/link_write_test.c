@@ -54,12 +54,12 @@ static void an_urgent_message_goes_into_the_next_run(void **state) {
 
   f->a.parts[0].channels[0].traffic = CMT_TRAFFIC_URGENT;
   pair_with_bulk(f, CMT_PRIORITY_MAX);
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "more than its share"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "more than its share"));
   run_until_idle(f);
   send_bulk(f, 4, MIB);
-  test_loop_step(f->w.loop); /* The first run of 256 KiB. */
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "1"));
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "2"));
+  test_loop_step(f->w.loop); /* The first batch of 256 KiB. */
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "1"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "2"));
   for (int i = 0; i < 4; i++) {
     test_loop_step(f->w.loop);
   }
@@ -92,7 +92,7 @@ static void a_throttle_may_be_as_short_as_a_nanosecond(void **state) {
   pair_with_bulk(f, 1);
   for (int i = 0; i < 3; i++) {
     before = way(f)->written;
-    assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "x"));
+    assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "x"));
     run_until_idle(f);
     assert_int_equal(before, way(f)->written);
     test_loop_advance(f->w.loop, 1);
@@ -100,8 +100,8 @@ static void a_throttle_may_be_as_short_as_a_nanosecond(void **state) {
   }
 }
 
-/* The rest of a batch that the socket did not take is kept, and no more; the
-   next is as long as what was taken. */
+/* The rest of a batch that the socket did not accept is kept, and no more; the
+   next is as long as what was accepted. */
 static void what_is_kept_is_the_rest_of_a_run(void **state) {
   const size_t run = 256 * 1044, taken = 20 * 1044 + 7;
   fixture *f = *state;
@@ -135,9 +135,9 @@ static void on_first_write(void *arg, test_conn *conn, int from, uint8_t *data,
   (void)len;
   if (from == TEST_DIALER) {
     test_loop_tap(f->w.loop, NULL, NULL);
-    assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "3"));
-    assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "4"));
-    assert_cmt(CMT_EAGAIN, test_node_say(&f->a, TEST_CHAT, "5"));
+    assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "3"));
+    assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "4"));
+    assert_cmt(CMT_EAGAIN, test_node_send(&f->a, TEST_CHAT, "5"));
   }
 }
 
@@ -146,9 +146,9 @@ static void credits_are_back_before_the_socket_is_written_to(void **state) {
   fixture *f = *state;
 
   pair_with_bulk(f, 1);
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "1"));
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "2"));
-  assert_cmt(CMT_EAGAIN, test_node_say(&f->a, TEST_CHAT, "3"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "1"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "2"));
+  assert_cmt(CMT_EAGAIN, test_node_send(&f->a, TEST_CHAT, "3"));
   test_loop_tap(f->w.loop, on_first_write, f);
   run_until_idle(f);
   assert_int_equal(4, received(f, 0).recv_messages);
@@ -189,7 +189,7 @@ static void of_a_write_that_fails_nothing_is_kept(void **state) {
 
 enum { RATE = 12500000 }; /* 100 Mbit/s. */
 
-/* A pair on a network that tells |rate|, and takes little at once. */
+/* A pair on a network that reports |rate|, and accepts little at once. */
 static void pair_at_rate(fixture *f, uint64_t rate) {
   pair_with_bulk(f, 1);
   way(f)->knows = true;
@@ -217,13 +217,13 @@ static void the_socket_is_not_asked_for_single_messages(void **state) {
 
   pair_at_rate(f, RATE);
   for (int i = 0; i < 25; i++) { /* Each is 1044 bytes on the way. */
-    assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "x"));
+    assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "x"));
     test_loop_advance(f->w.loop, CMT_SECONDS(1));
   }
   assert_int_equal(0, way(f)->asked);
 }
 
-/* The socket takes |bytes| and then no more. */
+/* The socket accepts |bytes| and then no more. */
 static void take_just(fixture *f, size_t bytes) {
   way(f)->stalled = true;
   way(f)->cap = bytes;
@@ -325,7 +325,7 @@ static void a_change_of_a_quarter_is_not_worth_a_call(void **state) {
   }
 }
 
-/* A flood of which the other side takes |bytes| each millisecond, without room
+/* A flood of which the other side reads |bytes| each millisecond, without room
    for more during |no_room_us| of it. */
 static void flood_reader(fixture *f, int ms, uint64_t bytes,
                          uint64_t no_room_us) {
@@ -345,7 +345,7 @@ static void a_slow_reader_counts_and_not_its_bursts(void **state) {
   pair_at_rate(f, 1000000000);
   flood_reader(f, 100, 5000, 300);
   assert_int_equal(25000, way(f)->unsent_max);
-  flood_reader(f, 100, 0, 1000); /* It takes nothing for a while. */
+  flood_reader(f, 100, 0, 1000); /* It reads nothing for a while. */
   cmt_peer_get_status(test_node_peer(&f->a), &status);
   assert_in_range(status.delivery_rate, 4500000, 5000000);
   flood_reader(f, 40, 5000, 250); /* Not want of room. */
@@ -375,9 +375,9 @@ static void the_rate_of_a_reader_is_an_average(void **state) {
   static const struct {
     uint64_t bytes, busy_us, no_room_us, rate;
   } rows[] = {
-    {5000, 9999, 9999, 1000000000}, /* Too little to tell. */
+    {5000, 9999, 9999, 1000000000}, /* Too little for a sample. */
     {0, 1, 1, 500000},              /* With what was before. */
-    {0, 20000, 20000, 500000},      /* Nothing was taken: */
+    {0, 20000, 20000, 500000},      /* Nothing was accepted: */
     {30000, 10000, 10000, 625000},  /* 1 MB/s in all, a quarter of which. */
     {10000, 20000, 5000, 1250000},  /* Not want of room: twice as much. */
     {10000, 20000, 5001, 1062500},  /* Want of room, in over a quarter. */
@@ -403,7 +403,7 @@ static void the_rate_of_a_reader_is_an_average(void **state) {
    is one to be raised. */
 static void the_rate_in_bursts_is_the_last_that_was_not_limited(void **state) {
   static const struct {
-    uint64_t told;
+    uint64_t reported;
     bool app_limited;
     uint64_t rate;
   } rows[] = {
@@ -414,7 +414,7 @@ static void the_rate_in_bursts_is_the_last_that_was_not_limited(void **state) {
 
   pair_at_rate(f, 0);
   for (size_t i = 0; i < CMT__COUNT(rows); i++) {
-    way(f)->info.delivery_rate = rows[i].told;
+    way(f)->info.delivery_rate = rows[i].reported;
     way(f)->info.app_limited = rows[i].app_limited;
     assert_int_equal(rows[i].rate, rate_after(f, 0, 0, 0));
   }
@@ -430,7 +430,7 @@ static void a_slow_reader_counts_alone_too(void **state) {
   assert_int_equal(100000, way(f)->unsent_max);
 }
 
-/* The longest batch when the socket takes all. */
+/* The longest batch when the socket accepts all. */
 static uint64_t longest_run(fixture *f) {
   uint64_t longest = 0;
 
@@ -479,7 +479,7 @@ static void a_target_beyond_all_bounds_is_no_overflow(void **state) {
   assert_int_equal(1024000, way(f)->unsent_max);
 }
 
-/* ---- what the status tells ---- */
+/* ---- what the status reports ---- */
 
 static void the_status_reports_where_bytes_wait(void **state) {
   fixture *f = *state;
@@ -501,7 +501,7 @@ static void the_status_reports_where_bytes_wait(void **state) {
   way(f)->info.unsent_bytes = 0;
   run_until_idle(f);
   test_loop_advance(f->w.loop, CMT_MILLISECONDS(20));
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "x"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "x"));
   run_until_idle(f);
   cmt_peer_get_status(test_node_peer(&f->a), &status);
   assert_int_equal(0, status.kernel_unsent_bytes);
@@ -512,7 +512,7 @@ static uint64_t unsent_after(fixture *f, uint64_t ns) {
   cmt_peer_status status;
 
   test_loop_advance(f->w.loop, ns);
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "x"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "x"));
   run_until_idle(f);
   cmt_peer_get_status(test_node_peer(&f->a), &status);
   return status.kernel_unsent_bytes;
@@ -550,15 +550,15 @@ static void the_status_reports_how_long_messages_waited(void **state) {
 
   pair_with_bulk(f, 1);
   way(f)->cap = 0;
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "sealed at once"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "sealed at once"));
   run_until_idle(f);
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "waits for room"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "waits for room"));
   run_until_idle(f);
   test_loop_advance(f->w.loop, CMT_MILLISECONDS(30));
   way(f)->cap = SIZE_MAX;
   run_until_idle(f);
   test_loop_advance(f->w.loop, CMT_SECONDS(1)); /* Without an iteration. */
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "does not wait"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "does not wait"));
   run_until_idle(f);
   cmt_peer_get_status(test_node_peer(&f->a), &status);
   assert_int_equal(3, status.channels[0].sent_messages);
@@ -572,7 +572,7 @@ static void rates_are_those_of_the_last_second(void **state) {
 
   pair_with_bulk(f, 1);
   for (int i = 0; i < 50; i++) { /* A frame of 1044 bytes each 100 ms. */
-    assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "x"));
+    assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "x"));
     test_loop_advance(f->w.loop, CMT_MILLISECONDS(100));
   }
   cmt_peer_get_status(test_node_peer(&f->a), &a);
@@ -580,8 +580,8 @@ static void rates_are_those_of_the_last_second(void **state) {
   assert_int_equal(10440, a.send_rate);
   assert_int_equal(0, a.recv_rate);
   assert_int_equal(10440, b.recv_rate);
-  test_loop_advance(f->w.loop, CMT_SECONDS(10)); /* No turn in between. */
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "x"));
+  test_loop_advance(f->w.loop, CMT_SECONDS(10)); /* No iteration in between. */
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "x"));
   run_until_idle(f);
   cmt_peer_get_status(test_node_peer(&f->a), &a);
   assert_in_range(a.send_rate, 104, 1044);

@@ -43,17 +43,17 @@ static int teardown(void **state) {
   return 0;
 }
 
-/* A channel takes two messages. */
+/* A channel has room for two messages. */
 static void fill(send_queue_user *u) {
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
   queue_take(u, 0, NULL);
 }
 
 static cmt_err use(send_queue_user *u, cmt_send_req *req) {
   cmt_buf *msg = send_queue_message(u, 1);
   cmt_err err = cmt__send_queue_send_async(
-    &u->send_queue, send_queue_place(u, GATE_A), msg, req);
+    &u->send_queue, send_queue_place(u, QUEUE_A), msg, req);
 
   if (err != CMT_OK) {
     cmt_buf_unref(msg);
@@ -122,7 +122,7 @@ static void from_its_callback_on_it_may_be_used_again(void **state) {
   fill(f->u);
   f->a.req.timeout_ns = 0;
   f->a.again = f->u; /* and in it. */
-  assert_cmt(CMT_EAGAIN, queue_try(f->u, GATE_A, 1));
+  assert_cmt(CMT_EAGAIN, queue_try(f->u, QUEUE_A, 1));
   assert_cmt(CMT_OK, use(f->u, &f->a.req));
   (void)cmt__send_queue_answer(&f->u->send_queue);
   assert_int_equal(3, f->a.calls);
@@ -175,7 +175,7 @@ memory_that_was_never_written_is_no_request_under_way(void **state) {
 
 /* ---- overwritten ---- */
 
-enum { NOTICED = 7 /* How a process ends whose panic says so. */ };
+enum { NOTICED = 7 /* How a process ends by its panic hook. */ };
 
 static void on_panic(void *arg, const char *file, int line, const char *what) {
   (void)arg;
@@ -292,7 +292,7 @@ static void *race(void *arg) {
   for (int i = 0; i < 100; i++) {
     cmt_buf *msg = cmt_buf_new(NULL, 1);
     cmt_err err = cmt__send_queue_send_async(
-      &r->u->send_queue, send_queue_place(r->u, GATE_A), msg, &r->f->a.req);
+      &r->u->send_queue, send_queue_place(r->u, QUEUE_A), msg, &r->f->a.req);
 
     r->taken += err == CMT_OK;
     if (err != CMT_OK) {

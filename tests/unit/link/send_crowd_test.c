@@ -115,7 +115,7 @@ static cmt_err try_send(fixture *f, cmt_peer *p, size_t len) {
   return err;
 }
 
-/* All that the switch takes for those that read nothing. */
+/* All that the switch accepts for those that read nothing. */
 static void fill_crowd(fixture *f) {
   cmt_peer *peers[CROWD + 1], *friend = friend_of(f);
   size_t count = cmt_switch_peers(f->t.b.sw, peers, CROWD + 1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What the send queues of several peers share, at their send queues alone:
-   floors, who is refused first, and who is woken when room comes back. */
+/* The send pool of several peers, at their send queues alone: floors, who is
+   refused first, and who is woken when room comes back. */
 
 #include "send_queue_user.h"
 #include "marks.h"
@@ -15,8 +15,8 @@
 enum { QUEUES = 5, FLOOR = 100, POOL = 900, QUEUE_BYTES = 2000 };
 
 static const cmt_channel channels[] = {
-  {.id = GATE_A, .priority = 1, .send_queue = 1000, .send_message_max = 1000},
-  {.id = GATE_B, .priority = 1, .send_queue = 1000, .send_message_max = 1000},
+  {.id = QUEUE_A, .priority = 1, .send_queue = 1000, .send_message_max = 1000},
+  {.id = QUEUE_B, .priority = 1, .send_queue = 1000, .send_message_max = 1000},
 };
 
 typedef struct fixture {
@@ -62,7 +62,7 @@ static int teardown(void **state) {
 
 /* Queues messages of ten bytes until one is refused. */
 static size_t fill(send_queue_user *u) {
-  while (queue_try(u, GATE_A, 10) == CMT_OK) {
+  while (queue_try(u, QUEUE_A, 10) == CMT_OK) {
   }
   return cmt__send_queue_queued(&u->send_queue);
 }
@@ -96,7 +96,7 @@ static void each_may_have_what_is_left_for_the_others(void **state) {
   assert_int_equal(FLOOR + 30, fill(&f->u[4]));
   assert_int_equal(880, atomic_load(&f->pool.used));
   /* Who has most gets no more, and who gives back does. */
-  assert_cmt(CMT_EAGAIN, queue_try(&f->u[0], GATE_B, 1));
+  assert_cmt(CMT_EAGAIN, queue_try(&f->u[0], QUEUE_B, 1));
   drain(&f->u[0], 550);
   assert_int_equal(FLOOR + 240, fill(&f->u[0]));
 }
@@ -107,54 +107,55 @@ static void a_floor_is_there_whatever_others_have(void **state) {
   for (int i = 0; i < 4; i++) {
     (void)fill(&f->u[i]);
   }
-  assert_cmt(CMT_OK, queue_try(&f->u[4], GATE_A, FLOOR - 1));
-  assert_cmt(CMT_OK, queue_try(&f->u[4], GATE_A, 1));
+  assert_cmt(CMT_OK, queue_try(&f->u[4], QUEUE_A, FLOOR - 1));
+  assert_cmt(CMT_OK, queue_try(&f->u[4], QUEUE_A, 1));
   /* And one larger message, if there is room for it. */
   drain(&f->u[4], 0);
-  assert_cmt(CMT_EAGAIN, queue_try(&f->u[4], GATE_A, 51));
-  assert_cmt(CMT_OK, queue_try(&f->u[4], GATE_A, 50));
+  assert_cmt(CMT_EAGAIN, queue_try(&f->u[4], QUEUE_A, 51));
+  assert_cmt(CMT_OK, queue_try(&f->u[4], QUEUE_A, 50));
 }
 
 static void a_newcomer_may_have_all_that_is_left_at_once(void **state) {
   fixture *f = *state;
 
   assert_int_equal(FLOOR + 450, fill(&f->u[0]));
-  assert_cmt(CMT_EAGAIN, queue_try(&f->u[1], GATE_A, FLOOR + 451));
-  assert_cmt(CMT_OK, queue_try(&f->u[1], GATE_A, FLOOR + 450));
-  assert_cmt(CMT_EAGAIN, queue_try(&f->u[1], GATE_A, 1));
-  assert_cmt(CMT_OK, queue_try(&f->u[2], GATE_A, FLOOR));
-  assert_cmt(CMT_EAGAIN, queue_try(&f->u[2], GATE_A, 1));
+  assert_cmt(CMT_EAGAIN, queue_try(&f->u[1], QUEUE_A, FLOOR + 451));
+  assert_cmt(CMT_OK, queue_try(&f->u[1], QUEUE_A, FLOOR + 450));
+  assert_cmt(CMT_EAGAIN, queue_try(&f->u[1], QUEUE_A, 1));
+  assert_cmt(CMT_OK, queue_try(&f->u[2], QUEUE_A, FLOOR));
+  assert_cmt(CMT_EAGAIN, queue_try(&f->u[2], QUEUE_A, 1));
 }
 
 static void without_memory_the_room_goes_back(void **state) {
   fixture *f = *state;
   send_queue_user *u = &f->u[0];
 
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 400));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 400));
   drain(u, 0);
   cmt__send_queue_trim(&u->send_queue);
   u->env.fail_at = u->env.allocs + 1; /* The first is for the message. */
-  assert_cmt(CMT_ENOMEM, queue_try(u, GATE_A, 100));
+  assert_cmt(CMT_ENOMEM, queue_try(u, QUEUE_A, 100));
   assert_int_equal(300, atomic_load(&f->pool.used));
-  /* Somebody may have been refused meanwhile: the loop tells those who wait. */
+  /* Somebody may have been refused meanwhile: the loop reports it to those who
+   wait. */
   assert_true(u->send_queue.gave);
   assert_int_equal(1, u->rings);
   /* So it does for the next one, before the loop has looked. */
   u->env.fail_at = u->env.allocs + 1;
-  assert_cmt(CMT_ENOMEM, queue_try(u, GATE_A, 100));
+  assert_cmt(CMT_ENOMEM, queue_try(u, QUEUE_A, 100));
   assert_int_equal(300, atomic_load(&f->pool.used));
   look(u);
   assert_false(u->send_queue.gave);
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 100));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 100));
   assert_int_equal(400, atomic_load(&f->pool.used));
 }
 
 static void a_second_message_may_use_up_the_pool(void **state) {
   fixture *f = *state;
 
-  assert_cmt(CMT_OK, queue_try(&f->u[0], GATE_A, FLOOR));
-  assert_cmt(CMT_EAGAIN, queue_try(&f->u[0], GATE_A, POOL + 1));
-  assert_cmt(CMT_OK, queue_try(&f->u[0], GATE_A, POOL));
+  assert_cmt(CMT_OK, queue_try(&f->u[0], QUEUE_A, FLOOR));
+  assert_cmt(CMT_EAGAIN, queue_try(&f->u[0], QUEUE_A, POOL + 1));
+  assert_cmt(CMT_OK, queue_try(&f->u[0], QUEUE_A, POOL));
   assert_int_equal(POOL, atomic_load(&f->pool.used));
 }
 
@@ -172,7 +173,7 @@ static void *take_and_give(void *arg) {
   return NULL;
 }
 
-/* Whoever is told that it has taken has done so; the teardown looks whether
+/* A send that succeeds has reserved its room; the teardown looks whether
    anything is left. */
 static void what_threads_reserve_at_once_is_counted(void **state) {
   fixture *f = *state;
@@ -195,10 +196,10 @@ static void the_shortest_send_is_woken_too(void **state) {
   fixture *f = *state;
   queue_answer a = send_queue_answer_new(CMT_NEVER);
 
-  assert_cmt(CMT_OK, queue_try(&f->u[0], GATE_A, FLOOR));
-  assert_cmt(CMT_OK, queue_try(&f->u[0], GATE_A, POOL));
-  assert_cmt(CMT_OK, queue_try(&f->u[1], GATE_A, FLOOR));
-  send_queue_send(&f->u[1], GATE_A, 1, &a);
+  assert_cmt(CMT_OK, queue_try(&f->u[0], QUEUE_A, FLOOR));
+  assert_cmt(CMT_OK, queue_try(&f->u[0], QUEUE_A, POOL));
+  assert_cmt(CMT_OK, queue_try(&f->u[1], QUEUE_A, FLOOR));
+  send_queue_send(&f->u[1], QUEUE_A, 1, &a);
   look(&f->u[1]);
   assert_int_equal(0, a.calls);
   assert_int_equal(1, atomic_load(&f->pool.waiting));
@@ -216,11 +217,11 @@ static void room_that_comes_meanwhile_is_accepted(void **state) {
   queue_answer a = send_queue_answer_new(CMT_NEVER);
 
   assert_true(cmt__send_pool_take(&f->pool, NULL, 0, POOL));
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, FLOOR));
-  send_queue_send(u, GATE_A, 10, &a);
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, FLOOR));
+  send_queue_send(u, QUEUE_A, 10, &a);
   look(u);
   assert_int_equal(1, atomic_load(&f->pool.waiting));
-  cmt__send_pool_give(&f->pool, POOL); /* Nobody is told. */
+  cmt__send_pool_give(&f->pool, POOL); /* Nobody is woken. */
   assert_int_equal(0, u->rings);
   cmt__send_queue_pool_look(&u->send_queue, 10);
   assert_int_equal(1, u->rings);
@@ -229,8 +230,8 @@ static void room_that_comes_meanwhile_is_accepted(void **state) {
   assert_cmt(CMT_OK, a.status);
 }
 
-/* A queue that has |above| bytes of the pool and lacks all of it, at each look.
- */
+/* A queue that has |above| bytes of the pool and lacks all of it, at each
+   look. */
 typedef struct lacking {
   cmt__pool_wait wait;
   size_t above;
@@ -268,7 +269,7 @@ static void room_of_another_wakes_a_send(void **state) {
   queue_answer a = send_queue_answer_new(CMT_NEVER);
 
   assert_int_equal(FLOOR + 450, fill(&f->u[0]));
-  send_queue_send(&f->u[1], GATE_A, FLOOR + 500, &a);
+  send_queue_send(&f->u[1], QUEUE_A, FLOOR + 500, &a);
   look(&f->u[1]);
   assert_int_equal(0, a.calls);
   assert_int_equal(1, atomic_load(&f->pool.waiting));
@@ -287,7 +288,7 @@ static void the_end_of_another_wakes_a_send(void **state) {
   queue_answer a = send_queue_answer_new(CMT_NEVER);
 
   assert_int_equal(FLOOR + 450, fill(&f->u[0]));
-  send_queue_send(&f->u[1], GATE_A, FLOOR + 900, &a);
+  send_queue_send(&f->u[1], QUEUE_A, FLOOR + 900, &a);
   look(&f->u[1]);
   assert_int_equal(0, a.calls);
   end(&f->u[0]);
@@ -302,7 +303,7 @@ static void one_above_its_floor_is_woken_too(void **state) {
 
   assert_int_equal(FLOOR + 450, fill(&f->u[0]));
   assert_int_equal(FLOOR + 230, fill(&f->u[1]));
-  send_queue_send(&f->u[1], GATE_B, 100, &a);
+  send_queue_send(&f->u[1], QUEUE_B, 100, &a);
   look(&f->u[1]);
   drain(&f->u[0], 100);
   assert_int_equal(0, f->u[1].rings); /* 230 + 100 are over 320. */
@@ -311,24 +312,24 @@ static void one_above_its_floor_is_woken_too(void **state) {
   assert_cmt(CMT_OK, a.status);
 }
 
-/* Nobody takes what comes back before it, and all goes on within the floors. */
+/* Nobody gets what comes back before it, and all goes on within the floors. */
 static void a_large_message_gets_what_comes_back(void **state) {
   fixture *f = *state;
   queue_answer a = send_queue_answer_new(CMT_NEVER),
                b = send_queue_answer_new(CMT_NEVER);
 
   assert_int_equal(FLOOR + 450, fill(&f->u[0]));
-  send_queue_send(&f->u[1], GATE_A, 1000, &a);
+  send_queue_send(&f->u[1], QUEUE_A, 1000, &a);
   look(&f->u[1]);
   for (int i = 0; i < 44; i++) {
     drain(&f->u[0], 10);
     look(&f->u[1]);
     assert_int_equal(0, a.calls);
-    assert_cmt(CMT_EAGAIN, queue_try(&f->u[0], GATE_A, 10));
-    assert_cmt(CMT_EAGAIN, queue_try(&f->u[2], GATE_A, FLOOR + 1));
+    assert_cmt(CMT_EAGAIN, queue_try(&f->u[0], QUEUE_A, 10));
+    assert_cmt(CMT_EAGAIN, queue_try(&f->u[2], QUEUE_A, FLOOR + 1));
   }
-  assert_cmt(CMT_OK, queue_try(&f->u[2], GATE_A, FLOOR));
-  send_queue_send(&f->u[3], GATE_A, 200, &b);
+  assert_cmt(CMT_OK, queue_try(&f->u[2], QUEUE_A, FLOOR));
+  send_queue_send(&f->u[3], QUEUE_A, 200, &b);
   look(&f->u[3]);
   assert_int_equal(0, b.calls);
   drain(&f->u[0], 10);
@@ -342,7 +343,7 @@ static void a_large_message_gets_what_comes_back(void **state) {
   assert_cmt(CMT_OK, b.status);
 }
 
-/* A send that waits for the pool holds up its channel and no small message of
+/* A send that waits for the pool delays its channel and no small message of
    another. */
 static void small_messages_of_other_channels_go_on(void **state) {
   fixture *f = *state;
@@ -351,14 +352,15 @@ static void small_messages_of_other_channels_go_on(void **state) {
                b = send_queue_answer_new(CMT_NEVER);
 
   assert_int_equal(FLOOR + 450, fill(&f->u[0]));
-  send_queue_send(u, GATE_A, 800, &a);
+  send_queue_send(u, QUEUE_A, 800, &a);
   look(u);
-  assert_cmt(CMT_EAGAIN, queue_try(u, GATE_A, 1));
-  assert_cmt(CMT_OK, queue_try(u, GATE_B, 50));
-  send_queue_send(u, GATE_B, 50, &b);
+  assert_cmt(CMT_EAGAIN, queue_try(u, QUEUE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_B, 50));
+  send_queue_send(u, QUEUE_B, 50, &b);
   look(u);
   assert_cmt(CMT_OK, b.status);
-  assert_cmt(CMT_EAGAIN, queue_try(u, GATE_B, 1)); /* It would take the pool. */
+  assert_cmt(CMT_EAGAIN,
+             queue_try(u, QUEUE_B, 1)); /* It would need the pool. */
   end(&f->u[0]);
   look(u);
   assert_cmt(CMT_OK, a.status);
@@ -371,10 +373,10 @@ static void small_messages_starve_no_large_one(void **state) {
   send_queue_user *u = &f->u[0];
   queue_answer a = send_queue_answer_new(CMT_NEVER);
 
-  assert_cmt(CMT_OK, queue_try(u, GATE_B, 50));
-  send_queue_send(u, GATE_A, FLOOR + POOL, &a);
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_B, 50));
+  send_queue_send(u, QUEUE_A, FLOOR + POOL, &a);
   look(u);
-  assert_cmt(CMT_EAGAIN, queue_try(u, GATE_B, 1));
+  assert_cmt(CMT_EAGAIN, queue_try(u, QUEUE_B, 1));
   assert_true(send_queue_credit(u, 0, 1, 50));
   queue_take(u, 0, NULL);
   (void)cmt__send_queue_answer(&u->send_queue);
@@ -388,9 +390,9 @@ static void whoever_gives_up_lets_the_next_on(void **state) {
                b = send_queue_answer_new(CMT_NEVER);
 
   assert_int_equal(FLOOR + 450, fill(&f->u[0]));
-  send_queue_send(&f->u[1], GATE_A, 1000, &a);
+  send_queue_send(&f->u[1], QUEUE_A, 1000, &a);
   look(&f->u[1]);
-  send_queue_send(&f->u[2], GATE_A, FLOOR + 300, &b);
+  send_queue_send(&f->u[2], QUEUE_A, FLOOR + 300, &b);
   look(&f->u[2]);
   assert_int_equal(0, b.calls); /* There is room, for the first. */
   queue_take(&f->u[1], 100, NULL);
@@ -407,9 +409,9 @@ static void a_stop_lets_the_next_on(void **state) {
                b = send_queue_answer_new(CMT_NEVER);
 
   assert_int_equal(FLOOR + 450, fill(&f->u[0]));
-  send_queue_send(&f->u[1], GATE_A, 1000, &a);
+  send_queue_send(&f->u[1], QUEUE_A, 1000, &a);
   look(&f->u[1]);
-  send_queue_send(&f->u[2], GATE_A, FLOOR + 300, &b);
+  send_queue_send(&f->u[2], QUEUE_A, FLOOR + 300, &b);
   look(&f->u[2]);
   cmt__send_queue_stop_with(&f->u[1].send_queue, CMT_ECANCELED, 0);
   look(&f->u[1]);
@@ -422,24 +424,24 @@ static void a_stop_lets_the_next_on(void **state) {
 /* ---- a loop that does not look ---- */
 
 /* The first to go on is in a long callback: what comes back is queued for it,
-   and the others take the rest. */
+   and the others get the rest. */
 static void a_slow_loop_keeps_nobody_waiting(void **state) {
   fixture *f = *state;
   queue_answer a = send_queue_answer_new(CMT_NEVER),
                b = send_queue_answer_new(CMT_NEVER);
 
   assert_int_equal(FLOOR + 450, fill(&f->u[0]));
-  send_queue_send(&f->u[1], GATE_A, FLOOR + 500, &a);
+  send_queue_send(&f->u[1], QUEUE_A, FLOOR + 500, &a);
   look(&f->u[1]);
-  send_queue_send(&f->u[2], GATE_A, FLOOR + 200, &b);
+  send_queue_send(&f->u[2], QUEUE_A, FLOOR + 200, &b);
   look(&f->u[2]);
   assert_int_equal(0, b.calls); /* There is room, for the first. */
   drain(&f->u[0], 100);
-  assert_cmt(CMT_EAGAIN, queue_try(&f->u[3], GATE_A, FLOOR + 1));
+  assert_cmt(CMT_EAGAIN, queue_try(&f->u[3], QUEUE_A, FLOOR + 1));
   drain(&f->u[0], 450);
   look(&f->u[2]);
   assert_cmt(CMT_OK, b.status);
-  assert_cmt(CMT_OK, queue_try(&f->u[3], GATE_A, FLOOR + 200));
+  assert_cmt(CMT_OK, queue_try(&f->u[3], QUEUE_A, FLOOR + 200));
   assert_int_equal(0, a.calls);
   assert_int_equal(FLOOR + 500, cmt__send_queue_queued(&f->u[1].send_queue));
   look(&f->u[1]);
@@ -452,9 +454,9 @@ static void nor_does_one_that_was_stopped(void **state) {
                b = send_queue_answer_new(CMT_NEVER);
 
   assert_int_equal(FLOOR + 450, fill(&f->u[0]));
-  send_queue_send(&f->u[1], GATE_A, 1000, &a);
+  send_queue_send(&f->u[1], QUEUE_A, 1000, &a);
   look(&f->u[1]);
-  send_queue_send(&f->u[2], GATE_A, FLOOR + 300, &b);
+  send_queue_send(&f->u[2], QUEUE_A, FLOOR + 300, &b);
   look(&f->u[2]);
   cmt__send_queue_stop_with(&f->u[1].send_queue, CMT_ECANCELED, 0);
   drain(&f->u[0], 10); /* Whoever comes next passes the turn on. */
@@ -470,7 +472,7 @@ static void nor_does_one_that_was_stopped(void **state) {
 
 enum { ROUNDS = 2000 };
 
-/* A loop: it answers rings, and what it took goes out at once. */
+/* A loop: it answers wake-ups, and what it takes over goes out at once. */
 typedef struct worker {
   fixture *f;
   send_queue_user *u;
@@ -490,11 +492,11 @@ static void worker_wake(void *arg) {
   pthread_mutex_unlock(&w->lock);
 }
 
-static void worker_turn(worker *w) {
+static void worker_iteration(worker *w) {
   bool again = cmt__send_queue_on_wake(&w->u->send_queue);
 
   while (again) {
-    cmt__send_queue_items *taken = &w->u->send_queue.taken;
+    cmt__send_queue_items *taken = &w->u->send_queue.taken_over;
     cmt_credits c = {.bytes = 0};
     cmt__send_queue_view view;
 
@@ -528,7 +530,7 @@ static void *worker_loop(void *arg) {
     w->rings = 0;
     pthread_mutex_unlock(&w->lock);
     if (!ends) {
-      worker_turn(w);
+      worker_iteration(w);
     }
   }
   return NULL;

@@ -19,10 +19,10 @@ static void assert_withdrawn(send_queue_user *u, queue_answer *a) {
   assert_int_equal(0, a->calls);
 }
 
-/* A channel takes two messages; the loop has both. */
+/* A channel has room for two messages; the loop has both. */
 static void fill(send_queue_user *u) {
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
   queue_take(u, 0, NULL);
 }
 
@@ -32,7 +32,7 @@ static void a_send_that_waits_is_withdrawn(void **state) {
 
   fill(u);
   for (int i = 0; i < 3; i++) {
-    send_queue_send(u, GATE_A, 1, &a);
+    send_queue_send(u, QUEUE_A, 1, &a);
     assert_withdrawn(u, &a);
     assert_cmt(CMT_EINVAL, cancel(u, &a));
   }
@@ -49,21 +49,21 @@ static void one_without_a_callback_is_withdrawn_too(void **state) {
 
   a.req.cb = NULL;
   fill(u);
-  send_queue_send(u, GATE_A, 1, &a);
+  send_queue_send(u, QUEUE_A, 1, &a);
   assert_withdrawn(u, &a);
 }
 
-/* Before and after the loop has taken it out of the intake. */
+/* Before and after the loop has taken it over from the intake. */
 static void a_queued_message_is_sent_without_a_report(void **state) {
   send_queue_user *u = *state;
   queue_answer a = send_queue_answer_new(CMT_NEVER);
 
-  send_queue_send(u, GATE_A, 1, &a);
+  send_queue_send(u, QUEUE_A, 1, &a);
   assert_cmt(CMT_EALREADY, cancel(u, &a));
   assert_null(a.req.msg);
   assert_cmt(CMT_EINVAL, cancel(u, &a));
   assert_int_equal(1, queue_take(u, 0, NULL));
-  send_queue_send(u, GATE_A, 1, &a);
+  send_queue_send(u, QUEUE_A, 1, &a);
   assert_int_equal(1, queue_take(u, 0, NULL));
   assert_cmt(CMT_EALREADY, cancel(u, &a));
   assert_false(cmt__send_queue_answer(&u->send_queue));
@@ -76,7 +76,7 @@ static void a_send_that_came_in_is_sent_without_a_report(void **state) {
   queue_answer a = send_queue_answer_new(CMT_NEVER);
 
   fill(u);
-  send_queue_send(u, GATE_A, 1, &a);
+  send_queue_send(u, QUEUE_A, 1, &a);
   assert_true(send_queue_credit(u, 1, 0, 1));
   assert_cmt(CMT_EALREADY, cancel(u, &a));
   assert_false(cmt__send_queue_answer(&u->send_queue));
@@ -84,15 +84,15 @@ static void a_send_that_came_in_is_sent_without_a_report(void **state) {
   assert_int_equal(0, a.calls);
 }
 
-/* The time passed, and the callback that would say so does not run. */
+/* The time passed, and the callback that would report it does not run. */
 static void a_send_whose_time_passed_is_withdrawn(void **state) {
   send_queue_user *u = *state;
   queue_answer at_once = send_queue_answer_new(0),
                later = send_queue_answer_new(100);
 
   fill(u);
-  send_queue_send(u, GATE_A, 1, &at_once);
-  send_queue_send(u, GATE_A, 1, &later);
+  send_queue_send(u, QUEUE_A, 1, &at_once);
+  send_queue_send(u, QUEUE_A, 1, &later);
   assert_withdrawn(u, &at_once);
   queue_take(u, 0, NULL);
   queue_take(u, 100, NULL);
@@ -106,10 +106,10 @@ static void a_withdrawn_send_has_no_deadline(void **state) {
   queue_answer a = send_queue_answer_new(100), b = send_queue_answer_new(100);
 
   fill(u);
-  send_queue_send(u, GATE_A, 1, &a);
+  send_queue_send(u, QUEUE_A, 1, &a);
   assert_withdrawn(u, &a);
   queue_take(u, 0, NULL);
-  send_queue_send(u, GATE_A, 1, &b);
+  send_queue_send(u, QUEUE_A, 1, &b);
   queue_take(u, 0, NULL);
   assert_withdrawn(u, &b);
   queue_take(u, 1000, NULL);
@@ -122,10 +122,10 @@ static void at_the_end_of_the_peer_it_is_withdrawn(void **state) {
                b = send_queue_answer_new(CMT_NEVER),
                queued = send_queue_answer_new(CMT_NEVER);
 
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
-  send_queue_send(u, GATE_A, 1, &queued);
-  send_queue_send(u, GATE_A, 1, &a);
-  send_queue_send(u, GATE_A, 1, &b);
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
+  send_queue_send(u, QUEUE_A, 1, &queued);
+  send_queue_send(u, QUEUE_A, 1, &a);
+  send_queue_send(u, QUEUE_A, 1, &b);
   cmt__send_queue_stop_with(&u->send_queue, CMT_ECANCELED, 0);
   assert_withdrawn(u, &a);
   (void)cmt__send_queue_close(&u->send_queue);
@@ -142,7 +142,7 @@ static void what_is_not_under_way_here_is_refused(void **state) {
   send_queue_user_init(&other, u->send_queue.descs, u->send_queue.channel_count,
                        "\x10\x20");
   assert_cmt(CMT_EINVAL, cancel(u, &a)); /* It was never sent, */
-  send_queue_send(u, GATE_A, 1, &a);
+  send_queue_send(u, QUEUE_A, 1, &a);
   assert_cmt(CMT_EINVAL, cancel(&other, &a)); /* or to another peer, */
   assert_true(cmt__send_queue_answer(&u->send_queue));
   assert_cmt(CMT_EINVAL, cancel(u, &a)); /* or was answered. */
@@ -164,7 +164,7 @@ static void the_others_keep_their_order(void **state) {
     fill(u);
     for (size_t i = 0; i < COUNT; i++) {
       a[i] = send_queue_answer_new(CMT_NEVER);
-      send_queue_send(u, GATE_A, 1, &a[i]);
+      send_queue_send(u, QUEUE_A, 1, &a[i]);
     }
     assert_withdrawn(u, &a[gone]);
     for (size_t i = 0; i < COUNT - 1; i++, next++) {
@@ -187,10 +187,10 @@ static void the_next_comes_in_at_once(void **state) {
                small = send_queue_answer_new(CMT_NEVER);
 
   u->send_queue.bytes_max = 110;
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 100));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 100));
   queue_take(u, 0, NULL);
-  send_queue_send(u, GATE_A, 50, &large);
-  send_queue_send(u, GATE_B, 10, &small);
+  send_queue_send(u, QUEUE_A, 50, &large);
+  send_queue_send(u, QUEUE_B, 10, &small);
   assert_true(cmt__send_queue_on_wake(&u->send_queue));
   queue_take(u, 0, NULL);
   u->rings = 0;
@@ -207,13 +207,13 @@ static void nobody_stands_in_the_way_any_more(void **state) {
   queue_answer large = send_queue_answer_new(CMT_NEVER);
 
   u->send_queue.bytes_max = 110;
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 100));
-  send_queue_send(u, GATE_A, 50, &large);
-  assert_cmt(CMT_EAGAIN, queue_try(u, GATE_A, 1));
-  assert_cmt(CMT_EAGAIN, queue_try(u, GATE_B, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 100));
+  send_queue_send(u, QUEUE_A, 50, &large);
+  assert_cmt(CMT_EAGAIN, queue_try(u, QUEUE_A, 1));
+  assert_cmt(CMT_EAGAIN, queue_try(u, QUEUE_B, 1));
   assert_withdrawn(u, &large);
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
-  assert_cmt(CMT_OK, queue_try(u, GATE_B, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_B, 1));
 }
 
 /* ---- the pool of all peers ---- */
@@ -238,7 +238,7 @@ static void pool_begin(cmt__send_pool *pool, send_queue_user *u) {
   pthread_mutex_init(&pool->lock, NULL);
   u->send_queue.pool = pool;
   assert_true(cmt__send_pool_take(pool, NULL, 0, POOL));
-  assert_cmt(CMT_OK, queue_try(u, GATE_B, FLOOR - 10));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_B, FLOOR - 10));
 }
 
 static void pool_end(cmt__send_pool *pool, send_queue_user *u) {
@@ -254,7 +254,7 @@ static void the_next_waiter_of_the_pool_follows(void **state) {
   cmt__send_pool pool;
 
   pool_begin(&pool, u);
-  send_queue_send(u, GATE_B, 20, &a);
+  send_queue_send(u, QUEUE_B, 20, &a);
   look(u);
   assert_ptr_equal(&u->send_queue, atomic_load(&pool.next_up));
   assert_withdrawn(u, &a);
@@ -271,8 +271,8 @@ static void a_send_that_waits_for_the_pool_is_withdrawn(void **state) {
   cmt__send_pool pool;
 
   pool_begin(&pool, u);
-  send_queue_send(u, GATE_B, 20, &a);
-  send_queue_send(u, GATE_B, 10, &b);
+  send_queue_send(u, QUEUE_B, 20, &a);
+  send_queue_send(u, QUEUE_B, 10, &b);
   look(u);
   assert_int_equal(1, atomic_load(&pool.waiting));
   assert_withdrawn(u, &a);
@@ -314,8 +314,8 @@ static void in_its_own_callback_it_returns_busy(void **state) {
   queue_answer first = send_queue_answer_new(CMT_NEVER);
   caller c = caller_of(u, &first);
 
-  send_queue_send(u, GATE_B, 1, &first);
-  send_queue_send(u, GATE_B, 1, &c.a);
+  send_queue_send(u, QUEUE_B, 1, &first);
+  send_queue_send(u, QUEUE_B, 1, &c.a);
   assert_true(cmt__send_queue_answer(&u->send_queue));
   assert_int_equal(1, c.a.calls);
   assert_cmt(CMT_EBUSY, c.before);
@@ -329,9 +329,9 @@ static void a_callback_that_is_due_does_not_run_after_it(void **state) {
                last = send_queue_answer_new(CMT_NEVER);
   caller c = caller_of(u, &next);
 
-  send_queue_send(u, GATE_B, 1, &c.a);
-  send_queue_send(u, GATE_B, 1, &next);
-  send_queue_send(u, GATE_B, 1, &last);
+  send_queue_send(u, QUEUE_B, 1, &c.a);
+  send_queue_send(u, QUEUE_B, 1, &next);
+  send_queue_send(u, QUEUE_B, 1, &last);
   assert_true(cmt__send_queue_answer(&u->send_queue));
   assert_false(cmt__send_queue_answer(&u->send_queue));
   assert_cmt(CMT_EALREADY, c.on_victim);
@@ -345,9 +345,9 @@ static void a_callback_withdraws_a_send_that_waits(void **state) {
   queue_answer waits = send_queue_answer_new(CMT_NEVER);
   caller c = caller_of(u, &waits);
 
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
-  send_queue_send(u, GATE_A, 1, &c.a);
-  send_queue_send(u, GATE_A, 1, &waits);
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
+  send_queue_send(u, QUEUE_A, 1, &c.a);
+  send_queue_send(u, QUEUE_A, 1, &waits);
   assert_true(cmt__send_queue_answer(&u->send_queue));
   assert_cmt(CMT_OK, c.on_victim);
   cmt_buf_unref(waits.req.msg);
@@ -365,7 +365,7 @@ static void a_send_from_its_callback_is_withdrawn(void **state) {
   fill(u);
   a.req.timeout_ns = 0;
   a.again = u;
-  send_queue_send(u, GATE_A, 1, &a);
+  send_queue_send(u, QUEUE_A, 1, &a);
   a.req.timeout_ns = CMT_NEVER;
   assert_true(cmt__send_queue_answer(&u->send_queue));
   assert_int_equal(1, a.calls);

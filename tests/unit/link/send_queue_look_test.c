@@ -12,10 +12,10 @@ static void a_loop_leaves_when_no_wake_up_is_under_way(void **state) {
   send_queue_user *u = *state;
 
   assert_true(cmt__send_queue_leave(&u->send_queue));
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1)); /* It is attended now. */
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1)); /* It is attended now. */
   assert_int_equal(0, u->rings);
   queue_take(u, 0, NULL);
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
   assert_int_equal(1, u->rings);
   assert_false(cmt__send_queue_leave(&u->send_queue));
   assert_true(cmt__send_queue_on_wake(&u->send_queue));
@@ -27,13 +27,13 @@ static void a_thread_that_waits_for_a_credit_wakes_no_loop(void **state) {
   send_queue_user *u = *state;
   cmt_buf *msg = send_queue_message(u, 1);
 
-  while (queue_try(u, GATE_A, 1) == CMT_OK) {
+  while (queue_try(u, QUEUE_A, 1) == CMT_OK) {
   }
   queue_take(u, 0, NULL);
   u->rings = 0;
   u->send_queue.posted = false;
   assert_cmt(CMT_ETIMEDOUT,
-             cmt__send_queue_send(&u->send_queue, send_queue_place(u, GATE_A),
+             cmt__send_queue_send(&u->send_queue, send_queue_place(u, QUEUE_A),
                                   msg, CMT_MILLISECONDS(1)));
   assert_int_equal(0, u->rings);
   cmt_buf_unref(msg);
@@ -46,8 +46,8 @@ static void noop(void *arg, cmt_err status) {
   (void)status;
 }
 
-/* Whatever it is told of makes it look once more, and until then nobody rings;
-   nothing to be told of leaves that as it was. */
+/* Whatever is reported to it makes it look once more, and until then nobody
+   wakes it; without a report that stays as it was. */
 static void a_loop_that_looks_again_is_not_woken(void **state) {
   send_queue_user *u = *state;
   cmt__send_queue *g = &u->send_queue;
@@ -61,9 +61,9 @@ static void a_loop_that_looks_again_is_not_woken(void **state) {
     assert_false(cmt__send_queue_answer(g));
     assert_int_equal(attends, g->attended);
 
-    while (queue_try(u, GATE_A, 1) == CMT_OK) {
+    while (queue_try(u, QUEUE_A, 1) == CMT_OK) {
     }
-    send_queue_send(u, GATE_A, 1, &a);
+    send_queue_send(u, QUEUE_A, 1, &a);
     queue_take(u, 0, NULL);
     g->attended = attends;
     assert_true(send_queue_credit(u, 1, 0, 1)); /* It lets the other in. */
@@ -115,7 +115,7 @@ static void posts_run_once_in_their_order(void **state) {
     assert_cmt(CMT_EINVAL, cmt__send_queue_post(&other.send_queue, &p[i].post));
   }
   assert_int_equal(1, u->rings);
-  p[1].again = u; /* From inside of it, for the next turn. */
+  p[1].again = u; /* From inside of it, for the next iteration. */
   assert_true(cmt__send_queue_answer(g));
   test_assert_trace("abc");
   assert_true(cmt__send_queue_answer(g));

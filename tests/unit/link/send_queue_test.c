@@ -9,59 +9,59 @@
 static void the_third_send_is_refused(void **state) {
   send_queue_user *u = *state;
 
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
-  assert_cmt(CMT_EAGAIN, queue_try(u, GATE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
+  assert_cmt(CMT_EAGAIN, queue_try(u, QUEUE_A, 1));
   assert_int_equal(2, queue_take(u, 0, NULL));
-  assert_cmt(CMT_EAGAIN, queue_try(u, GATE_A, 1));
-  assert_cmt(CMT_OK, queue_try(u, GATE_B, 1)); /* Channels are apart. */
+  assert_cmt(CMT_EAGAIN, queue_try(u, QUEUE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_B, 1)); /* Channels are apart. */
 }
 
 static void a_credit_makes_room_for_one(void **state) {
   send_queue_user *u = *state;
 
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
   queue_take(u, 0, NULL);
   assert_false(send_queue_credit(u, 1, 0, 1));
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
-  assert_cmt(CMT_EAGAIN, queue_try(u, GATE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
+  assert_cmt(CMT_EAGAIN, queue_try(u, QUEUE_A, 1));
 }
 
 static void faults_of_the_caller_are_distinguished(void **state) {
   send_queue_user *u = *state;
 
   assert_cmt(CMT_ENOCHANNEL, queue_try(u, 0x99, 1));
-  assert_cmt(CMT_EPEERCHANNEL, queue_try(u, GATE_THEIRS_NOT, 1));
-  assert_cmt(CMT_ETOOBIG, queue_try(u, GATE_A, 101));
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 100));
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 0));
+  assert_cmt(CMT_EPEERCHANNEL, queue_try(u, QUEUE_THEIRS_NOT, 1));
+  assert_cmt(CMT_ETOOBIG, queue_try(u, QUEUE_A, 101));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 100));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 0));
   cmt__send_queue_stop_with(&u->send_queue, CMT_ECANCELED, 0);
-  assert_cmt(CMT_ECLOSED, queue_try(u, GATE_A, 1));
+  assert_cmt(CMT_ECLOSED, queue_try(u, QUEUE_A, 1));
 }
 
 static void bytes_are_bounded_over_all_channels(void **state) {
   send_queue_user *u = *state;
 
-  assert_cmt(CMT_OK, queue_try(u, GATE_B, 950));
-  assert_cmt(CMT_EAGAIN, queue_try(u, GATE_A, 51));
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 50));
-  assert_cmt(CMT_EAGAIN, queue_try(u, GATE_B, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_B, 950));
+  assert_cmt(CMT_EAGAIN, queue_try(u, QUEUE_A, 51));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 50));
+  assert_cmt(CMT_EAGAIN, queue_try(u, QUEUE_B, 1));
   queue_take(u, 0, NULL);
   send_queue_credit(u, 0, 1, 950);
-  assert_cmt(CMT_OK, queue_try(u, GATE_B, 950));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_B, 950));
 }
 
 static void a_message_over_the_bytes_goes_alone(void **state) {
   send_queue_user *u = *state;
 
   u->send_queue.bytes_max = 10;
-  assert_cmt(CMT_OK, queue_try(u, GATE_B, 1000));
-  assert_cmt(CMT_EAGAIN, queue_try(u, GATE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_B, 1000));
+  assert_cmt(CMT_EAGAIN, queue_try(u, QUEUE_A, 1));
   queue_take(u, 0, NULL);
   send_queue_credit(u, 0, 1, 1000);
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
-  assert_cmt(CMT_EAGAIN, queue_try(u, GATE_B, 1000));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
+  assert_cmt(CMT_EAGAIN, queue_try(u, QUEUE_B, 1000));
 }
 
 static void nobody_overtakes_a_waiting_send(void **state) {
@@ -69,10 +69,10 @@ static void nobody_overtakes_a_waiting_send(void **state) {
   queue_answer a = send_queue_answer_new(CMT_NEVER);
 
   u->send_queue.bytes_max = 150;
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 100));
-  send_queue_send(u, GATE_A, 100,
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 100));
+  send_queue_send(u, QUEUE_A, 100,
                   &a); /* A credit is free, the bytes are not. */
-  assert_cmt(CMT_EAGAIN, queue_try(u, GATE_A, 1));
+  assert_cmt(CMT_EAGAIN, queue_try(u, QUEUE_A, 1));
   queue_take(u, 0, NULL);
   assert_true(send_queue_credit(u, 1, 0, 100));
   assert_int_equal(0, a.calls);
@@ -80,29 +80,29 @@ static void nobody_overtakes_a_waiting_send(void **state) {
   assert_int_equal(1, a.calls);
   assert_cmt(CMT_OK, a.status);
   assert_null(a.msg);
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
 }
 
 static void waiting_sends_come_in_in_their_order(void **state) {
   send_queue_user *u = *state;
   queue_answer a[4];
 
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
   for (size_t i = 0; i < 4; i++) {
     a[i] = send_queue_answer_new(CMT_NEVER);
-    send_queue_send(u, GATE_A, 10 + i, &a[i]);
+    send_queue_send(u, QUEUE_A, 10 + i, &a[i]);
   }
   queue_take(u, 0, NULL);
   assert_true(send_queue_credit(u, 2, 0, 2));
   cmt__send_queue_take(&u->send_queue, 0, &(cmt__send_queue_view){0});
-  assert_int_equal(2, u->send_queue.taken.count);
+  assert_int_equal(2, u->send_queue.taken_over.count);
   for (size_t i = 0; i < 2; i++) {
     assert_int_equal(10 + i,
-                     cmt_buf_bytes(u->send_queue.taken.list[i].msg).len);
-    cmt_buf_unref(u->send_queue.taken.list[i].msg);
+                     cmt_buf_bytes(u->send_queue.taken_over.list[i].msg).len);
+    cmt_buf_unref(u->send_queue.taken_over.list[i].msg);
   }
-  u->send_queue.taken.count = 0;
+  u->send_queue.taken_over.count = 0;
   cmt__send_queue_answer(&u->send_queue);
   for (size_t i = 0; i < 4; i++) {
     assert_int_equal(i < 2, a[i].calls);
@@ -119,9 +119,9 @@ static void of_two_channels_the_earlier_wait_gets_the_bytes(void **state) {
                early = send_queue_answer_new(CMT_NEVER);
 
   u->send_queue.bytes_max = 100;
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 100));
-  send_queue_send(u, GATE_B, 90, &early);
-  send_queue_send(u, GATE_A, 90, &late);
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 100));
+  send_queue_send(u, QUEUE_B, 90, &early);
+  send_queue_send(u, QUEUE_A, 90, &late);
   queue_take(u, 0, NULL);
   send_queue_credit(u, 1, 0, 100);
   cmt__send_queue_answer(&u->send_queue);
@@ -137,7 +137,7 @@ static void a_send_that_finds_room_is_answered_later(void **state) {
   send_queue_user *u = *state;
   queue_answer a = send_queue_answer_new(0);
 
-  send_queue_send(u, GATE_A, 1, &a);
+  send_queue_send(u, QUEUE_A, 1, &a);
   assert_int_equal(0, a.calls);
   assert_int_equal(1, u->rings);
   assert_true(cmt__send_queue_answer(&u->send_queue));
@@ -151,10 +151,10 @@ static void a_deadline_hands_the_message_back_once(void **state) {
   queue_answer a = send_queue_answer_new(500), b = send_queue_answer_new(200);
   cmt__send_queue_view view;
 
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
-  send_queue_send(u, GATE_A, 1, &a);
-  send_queue_send(u, GATE_A, 1, &b);
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
+  send_queue_send(u, QUEUE_A, 1, &a);
+  send_queue_send(u, QUEUE_A, 1, &b);
   queue_take(u, 1000, &view); /* The loop first sees them at 1000. */
   assert_int_equal(1200, view.deadline_ns);
   queue_take(u, 1199, &view);
@@ -179,14 +179,14 @@ static void a_later_send_may_have_the_earlier_deadline(void **state) {
   queue_answer a = send_queue_answer_new(500), b = send_queue_answer_new(100);
   cmt__send_queue_view view;
 
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
-  send_queue_send(u, GATE_A, 1, &a);
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
+  send_queue_send(u, QUEUE_A, 1, &a);
   assert_true(cmt__send_queue_on_wake(&u->send_queue));
   queue_take(u, 1000, &view);
   assert_int_equal(1500, view.deadline_ns);
   u->rings = 0;
-  send_queue_send(u, GATE_A, 1, &b);
+  send_queue_send(u, QUEUE_A, 1, &b);
   assert_int_equal(1, u->rings);
   queue_take(u, 1010, &view);
   assert_int_equal(1110, view.deadline_ns);
@@ -202,9 +202,9 @@ static void an_expired_head_lets_the_next_in(void **state) {
                small = send_queue_answer_new(CMT_NEVER);
 
   u->send_queue.bytes_max = 110;
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 100));
-  send_queue_send(u, GATE_A, 50, &big);
-  send_queue_send(u, GATE_A, 10, &small);
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 100));
+  send_queue_send(u, QUEUE_A, 50, &big);
+  send_queue_send(u, QUEUE_A, 10, &small);
   queue_take(u, 0, NULL);
   queue_take(u, 100, NULL);
   cmt__send_queue_answer(&u->send_queue);
@@ -217,9 +217,9 @@ static void no_time_to_wait_is_a_timeout(void **state) {
   send_queue_user *u = *state;
   queue_answer a = send_queue_answer_new(0);
 
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
-  send_queue_send(u, GATE_A, 1, &a);
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
+  send_queue_send(u, QUEUE_A, 1, &a);
   assert_int_equal(0, a.calls);
   cmt__send_queue_answer(&u->send_queue);
   assert_cmt(CMT_ETIMEDOUT, a.status);
@@ -232,7 +232,7 @@ static void the_end_answers_every_send_once(void **state) {
 
   for (size_t i = 0; i < 3; i++) {
     a[i] = send_queue_answer_new(CMT_NEVER);
-    send_queue_send(u, GATE_A, 1,
+    send_queue_send(u, QUEUE_A, 1,
                     &a[i]); /* Two find room, and are not yet answered. */
   }
   assert_true(cmt__send_queue_close(&u->send_queue));
@@ -243,22 +243,22 @@ static void the_end_answers_every_send_once(void **state) {
     assert_cmt(i < 2 ? CMT_OK : CMT_ECLOSED, a[i].status);
   }
   cmt_buf_unref(a[2].msg);
-  assert_cmt(CMT_ECLOSED, queue_try(u, GATE_A, 1));
+  assert_cmt(CMT_ECLOSED, queue_try(u, QUEUE_A, 1));
 }
 
-/* Its messages are let go: what was queued by whoever took it, the other here.
- */
+/* Its messages are released: by the loop those that it has taken over, the
+   others here. */
 static void a_send_may_have_no_callback(void **state) {
   send_queue_user *u = *state;
   cmt_send_req queued = {.size = sizeof queued, .timeout_ns = 0},
                late = {.size = sizeof late, .timeout_ns = 0};
 
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
   assert_cmt(CMT_OK, cmt__send_queue_send_async(
-                       &u->send_queue, send_queue_place(u, GATE_A),
+                       &u->send_queue, send_queue_place(u, QUEUE_A),
                        send_queue_message(u, 1), &queued));
   assert_cmt(CMT_OK, cmt__send_queue_send_async(
-                       &u->send_queue, send_queue_place(u, GATE_A),
+                       &u->send_queue, send_queue_place(u, QUEUE_A),
                        send_queue_message(u, 1), &late));
   assert_true(cmt__send_queue_answer(&u->send_queue));
   assert_int_equal(2, queue_take(u, 0, NULL));
@@ -268,9 +268,9 @@ static void a_callback_may_use_its_request_again(void **state) {
   send_queue_user *u = *state;
   queue_answer a = send_queue_answer_new(100);
 
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
-  send_queue_send(u, GATE_A, 1, &a);
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
+  send_queue_send(u, QUEUE_A, 1, &a);
   a.again = u;
   queue_take(u, 0, NULL);
   queue_take(u, 100, NULL);
@@ -287,14 +287,14 @@ static void a_burst_wakes_once(void **state) {
   send_queue_user *u = *state;
 
   for (size_t i = 0; i < 4; i++) {
-    assert_cmt(CMT_OK, queue_try(u, GATE_B, 1));
+    assert_cmt(CMT_OK, queue_try(u, QUEUE_B, 1));
   }
   assert_int_equal(1, u->rings);
   assert_true(cmt__send_queue_on_wake(&u->send_queue));
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1)); /* The look is still to come. */
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1)); /* The look is still to come. */
   assert_int_equal(1, u->rings);
   queue_take(u, 0, NULL);
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
   assert_int_equal(2, u->rings);
 }
 
@@ -302,17 +302,17 @@ static void a_loop_that_attends_is_not_woken(void **state) {
   send_queue_user *u = *state;
 
   cmt__send_queue_attend(&u->send_queue);
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
   assert_int_equal(0, u->rings);
   assert_int_equal(1, queue_take(u, 0, NULL));
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
   assert_int_equal(1, u->rings);
 }
 
 static void a_wake_up_outlives_the_end(void **state) {
   send_queue_user *u = *state;
 
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
   assert_true(cmt__send_queue_close(&u->send_queue));
   cmt__send_queue_pause(&u->send_queue);
   cmt__send_queue_stop_with(&u->send_queue, CMT_ECANCELED, 0);
@@ -325,9 +325,9 @@ static void the_first_stop_reports_why(void **state) {
   queue_answer a = send_queue_answer_new(CMT_NEVER);
   cmt__send_queue_stop stop;
 
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
-  send_queue_send(u, GATE_A, 1, &a);
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
+  send_queue_send(u, QUEUE_A, 1, &a);
   cmt__send_queue_stop_with(&u->send_queue, CMT_ECANCELED, 700);
   cmt__send_queue_stop_with(&u->send_queue, CMT_EREACTOR, 800);
   stop = cmt__send_queue_take_stop(&u->send_queue);
@@ -381,10 +381,10 @@ static void without_memory_the_message_stays_with_the_caller(void **state) {
   u->send_queue.intake.list = NULL;
   u->env.fail_at = u->env.allocs;
   assert_cmt(CMT_ENOMEM, cmt__send_queue_try_send(
-                           &u->send_queue, send_queue_place(u, GATE_A), msg));
+                           &u->send_queue, send_queue_place(u, QUEUE_A), msg));
   assert_int_equal(0, u->send_queue.messages);
   assert_cmt(CMT_OK, cmt__send_queue_try_send(
-                       &u->send_queue, send_queue_place(u, GATE_A), msg));
+                       &u->send_queue, send_queue_place(u, QUEUE_A), msg));
 }
 
 static void without_memory_no_send_waits(void **state) {
@@ -392,15 +392,15 @@ static void without_memory_no_send_waits(void **state) {
   cmt_buf *msg = send_queue_message(u, 1);
   queue_answer a = send_queue_answer_new(CMT_NEVER);
 
-  while (queue_try(u, GATE_A, 1) == CMT_OK) {
+  while (queue_try(u, QUEUE_A, 1) == CMT_OK) {
   }
   u->env.fail_at = u->env.allocs;
-  assert_cmt(CMT_ENOMEM, cmt__send_queue_send_async(&u->send_queue,
-                                                    send_queue_place(u, GATE_A),
-                                                    msg, &a.req));
+  assert_cmt(CMT_ENOMEM,
+             cmt__send_queue_send_async(
+               &u->send_queue, send_queue_place(u, QUEUE_A), msg, &a.req));
   u->env.fail_at = u->env.allocs;
   assert_cmt(CMT_ENOMEM,
-             cmt__send_queue_send(&u->send_queue, send_queue_place(u, GATE_A),
+             cmt__send_queue_send(&u->send_queue, send_queue_place(u, QUEUE_A),
                                   msg, CMT_NEVER));
   cmt_buf_unref(msg);
 }
@@ -412,13 +412,13 @@ static void an_empty_intake_gives_its_memory_back(void **state) {
   cmt__send_queue_trim(&u->send_queue);
   idle = u->env.live;
   for (int i = 0; i < 2; i++) {
-    assert_cmt(CMT_OK, queue_try(u, GATE_B, 1));
+    assert_cmt(CMT_OK, queue_try(u, QUEUE_B, 1));
     assert_int_equal(1, queue_take(u, 0, NULL));
   }
   assert_int_equal(idle + 2, u->env.live);
   cmt__send_queue_trim(&u->send_queue);
   assert_int_equal(idle, u->env.live);
-  assert_cmt(CMT_OK, queue_try(u, GATE_B, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_B, 1));
   cmt__send_queue_trim(&u->send_queue); /* What is in it stays. */
   assert_int_equal(1, queue_take(u, 0, NULL));
   cmt__send_queue_trim(&u->send_queue);
@@ -449,7 +449,7 @@ static void a_steady_flow_allocates_nothing(void **state) {
     }
     for (size_t k = 0; k < 4; k++) {
       assert_cmt(CMT_OK, cmt__send_queue_try_send(&u->send_queue,
-                                                  send_queue_place(u, GATE_B),
+                                                  send_queue_place(u, QUEUE_B),
                                                   cmt_buf_ref(msg)));
     }
     assert_int_equal(4, queue_take(u, i, NULL));

@@ -23,7 +23,7 @@ static void *block(void *arg) {
   blocker *b = arg;
 
   b->err = cmt__send_queue_send(
-    &b->u->send_queue, send_queue_place(b->u, GATE_A), b->msg, b->timeout_ns);
+    &b->u->send_queue, send_queue_place(b->u, QUEUE_A), b->msg, b->timeout_ns);
   atomic_store(&b->ended, true);
   return NULL;
 }
@@ -54,10 +54,10 @@ static pthread_t block_behind(send_queue_user *u, blocker *b, uint64_t count) {
   return t;
 }
 
-/* Both credits of A are taken. */
+/* Both credits of A are used. */
 static pthread_t block_on_full(send_queue_user *u, blocker *b) {
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
   return block_behind(u, b, u->send_queue.sequence + 1);
 }
 
@@ -147,8 +147,8 @@ static void a_thread_that_is_asleep_watches_its_deadline(void **state) {
   send_queue_user *u = *state;
   bool in = false;
 
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
   while (!in) {
     blocker b = {.u = u, .timeout_ns = CMT_MILLISECONDS(50)};
     pthread_t t;
@@ -192,13 +192,13 @@ static void a_blocked_send_watches_its_own_deadline(void **state) {
   send_queue_user *u = *state;
   cmt_buf *msg = send_queue_message(u, 1);
 
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
-  assert_cmt(CMT_OK, queue_try(u, GATE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
+  assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
   assert_cmt(
     CMT_ETIMEDOUT,
-    cmt__send_queue_send(&u->send_queue, send_queue_place(u, GATE_A), msg, 0));
+    cmt__send_queue_send(&u->send_queue, send_queue_place(u, QUEUE_A), msg, 0));
   assert_cmt(CMT_ETIMEDOUT,
-             cmt__send_queue_send(&u->send_queue, send_queue_place(u, GATE_A),
+             cmt__send_queue_send(&u->send_queue, send_queue_place(u, QUEUE_A),
                                   msg, CMT_MILLISECONDS(20)));
   assert_null(u->send_queue.waits[0].first);
   cmt_buf_unref(msg);
@@ -215,7 +215,7 @@ static void an_end_leaves_the_list_of_those_that_wait(void **state) {
   pthread_mutex_init(&pool.lock, NULL);
   atomic_store(&pool.used, 100);
   u->send_queue.pool = &pool;
-  send_queue_send(u, GATE_A, 50, &a);
+  send_queue_send(u, QUEUE_A, 50, &a);
   assert_true(cmt__send_queue_on_wake(&u->send_queue));
   queue_take(u, 0, NULL);
   assert_int_equal(1, atomic_load(&pool.waiting));

@@ -65,7 +65,7 @@ static void fill_b(test_trio *t) {
   test_node_start(&t->a);
   test_node_dial(&t->a, t->b.addr, 0);
   for (int i = 0; i < 3; i++) {
-    assert_cmt(CMT_OK, test_node_say(&t->a, TEST_CHAT, "x"));
+    assert_cmt(CMT_OK, test_node_send(&t->a, TEST_CHAT, "x"));
     test_loop_run_until_idle(t->w.loop);
   }
   assert_true(test_node_peer(&t->b)->link->blocked);
@@ -81,7 +81,7 @@ static void it_goes_on_sending(void **state) {
   test_pair(&t->w, &t->a, &t->b);
   pause_b(t);
   advance_s(t, 120);
-  assert_cmt(CMT_OK, test_node_say(&t->b, TEST_CHAT, "one"));
+  assert_cmt(CMT_OK, test_node_send(&t->b, TEST_CHAT, "one"));
   test_loop_run_until_idle(t->w.loop);
   assert_string_equal("receive chat 51 one\n", test_node_log(&t->a));
 }
@@ -119,7 +119,7 @@ static void the_other_side_does_not_give_up(void **state) {
   pause_b(t);
   advance_s(t, 590);
   assert_string_equal("", test_node_log(&t->a));
-  assert_cmt(CMT_OK, test_node_say(&t->a, TEST_CHAT, "one"));
+  assert_cmt(CMT_OK, test_node_send(&t->a, TEST_CHAT, "one"));
   resume_b(t);
   assert_string_equal("receive chat 51 one\n", test_node_log(&t->b));
   advance_s(t, 200);
@@ -235,7 +235,7 @@ static void a_queue_that_stays_full_ends_the_peer(void **state) {
   fill_b(t);
   m = cmt_switch_mailbox(t->b.sw, "chat");
   advance_s(t, 100);
-  for (int i = 0; i < 3; i++) { /* The queue holds two messages. */
+  for (int i = 0; i < 3; i++) { /* The queue has room for two messages. */
     assert_cmt(CMT_OK, cmt_mailbox_next(m, &ev, 0));
     assert_int_equal(i == 0 ? CMT_EVENT_PEER_UP : CMT_EVENT_MESSAGE, ev.kind);
     cmt_mailbox_done(m, &ev);

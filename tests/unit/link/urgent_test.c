@@ -107,7 +107,7 @@ static void others_lose_no_more_than_the_bucket(void **state) {
   limits_user_delete(u);
 }
 
-/* What went before all others counts in the share. */
+/* What went before all others counts in its part. */
 static void beyond_the_bucket_it_competes_by_its_priority(void **state) {
   limits_user *u = user_new();
 
@@ -288,7 +288,7 @@ static void passes_the_turns_of_a_total_and_takes_half_at_most(void **state) {
     votes += votes_sent(c.users[i]);
     total += c.users[i]->total;
   }
-  /* Each sends a packet more by its priority, which it had no share of yet. */
+  /* Each sends a packet more by its priority, which it had no part of yet. */
   assert_about(votes, rate / 2 * 10 + rate / 8, PACKET,
                (1 + LIMITS_SHARERS) * PACKET);
   assert_about(total, rate * 10 + rate / 10, rate / 8,

@@ -2,11 +2,11 @@
 
 /* A story of two nodes on the loop double, once for each call of the loop
    interface, each time that it is made, and each error: that call fails with
-   that error.  However it goes, a connection that ends tells the error as its
+   that error.  However it goes, a connection that ends reports the error as its
    reason, each attempt has one outcome, and the persistent dial brings the
    peers back and all messages across.  The story: a dial by a name with two
    addresses, of which the second is the right one; messages both ways, more
-   than the network takes at once; the other side ends the peer and is dialed
+   than the network accepts at once; the other side ends the peer and is dialed
    again; both stop. */
 
 #include "node.h"
@@ -254,7 +254,7 @@ static story *story_new(void) {
   return x;
 }
 
-static void story_tell(story *x) {
+static void story_run(story *x) {
   bool ok = start(x, TEST_ACCEPTOR) && start(x, TEST_DIALER);
 
   if (ok) {
@@ -285,7 +285,7 @@ static void story_delete(story *x) {
 static story *calm;    /* Without a fault. */
 static char plan[100]; /* What is to fail; empty between two stories. */
 
-static int tell_plan(void **state) {
+static int print_plan(void **state) {
   (void)state;
   if (plan[0] != '\0') {
     print_error("in the story where %s\n", plan);
@@ -294,10 +294,10 @@ static int tell_plan(void **state) {
   return 0;
 }
 
-static int tell_calm(void **state) {
+static int run_calm(void **state) {
   (void)state;
   calm = story_new();
-  story_tell(calm);
+  story_run(calm);
   assert_int_equal(2, calm->sides[TEST_DIALER].adds);
   return 0;
 }
@@ -345,7 +345,7 @@ static void run(test_call call, size_t at, cmt_err err) {
   snprintf(plan, sizeof plan, "%s %zu fails with %s", call_names[call], at,
            cmt_err_name(err));
   test_loop_fail(x->w.loop, call, at, err);
-  story_tell(x);
+  story_run(x);
   assert_true(x->fired);
   check(x, call, at, err);
   story_delete(x);
@@ -434,7 +434,7 @@ static void fail_allocations(size_t more) {
              more);
     x->w.env.fail_at = i;
     x->w.env.shortage = more;
-    story_tell(x);
+    story_run(x);
     story_delete(x);
     plan[0] = '\0';
   }
@@ -455,7 +455,7 @@ static void allocations_may_fail_for_a_while(void **state) {
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_teardown(name, tell_plan)
+#define TEST(name) cmocka_unit_test_teardown(name, print_plan)
   const struct CMUnitTest tests[] = {
     TEST(a_listen_that_fails_is_the_error_of_the_start),
     TEST(any_resolve_may_fail),
@@ -470,6 +470,6 @@ int main(void) {
   };
 #undef TEST
 
-  return cmocka_run_group_tests_name("loop_faults", tests, tell_calm,
+  return cmocka_run_group_tests_name("loop_faults", tests, run_calm,
                                      forget_calm);
 }

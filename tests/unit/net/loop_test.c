@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What all loops share, under an implementation that does nothing. */
+/* What all loops have in common, under an implementation that does nothing. */
 
 #include "net/loop.h"
 
@@ -29,7 +29,7 @@ static int fini(void **state) {
   return 0;
 }
 
-/* Timers and turns write their letter, and may do one thing more. */
+/* Timers and tasks write their letter, and may do one thing more. */
 typedef struct alert {
   cmt__timer timer;
   cmt__loop *loop;

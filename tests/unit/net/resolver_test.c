@@ -22,7 +22,7 @@
 #include <strings.h>
 #include <uv.h>
 
-/* What the threads and the test share. */
+/* What the threads and the test use at once. */
 static test_watch watch = TEST_WATCH_INITIALIZER;
 static unsigned lookups, under_way, most_under_way;
 static bool released;

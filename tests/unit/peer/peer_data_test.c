@@ -259,7 +259,7 @@ static void an_explanation_replaces_the_general_text(void **state) {
   t->b.parts[0].on_receive = explain;
   test_pair(&t->w, &t->a, &t->b);
   p = cmt_peer_ref(test_node_peer(&t->b));
-  assert_cmt(CMT_OK, test_node_say(&t->a, TEST_CHAT, "hello"));
+  assert_cmt(CMT_OK, test_node_send(&t->a, TEST_CHAT, "hello"));
   test_loop_run_until_idle(t->w.loop);
   cmt_peer_get_why(p, &why);
   assert_cmt(CMT_EPROTO, why.err);
@@ -321,7 +321,7 @@ static void a_long_explanation_is_cut(void **state) {
   cmt_peer_unref(p);
 }
 
-static void a_peer_and_its_switch_tell_their_environment(void **state) {
+static void a_peer_and_its_switch_have_their_environment(void **state) {
   test_trio *t = *state;
 
   test_pair(&t->w, &t->a, &t->b);
@@ -347,7 +347,7 @@ int main(void) {
     TRIO(an_explanation_is_reported_of_a_refused_peer),
     TRIO(an_explanation_is_not_reported_of_another_end),
     TRIO(a_long_explanation_is_cut),
-    TRIO(a_peer_and_its_switch_tell_their_environment),
+    TRIO(a_peer_and_its_switch_have_their_environment),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,7 +32,7 @@ typedef struct node {
   atomic_int received;
   int stop_at; /* Messages after which the whole application stops. */
   bool deletes_itself;
-  cmt_err inside_delete, inside_send; /* What callbacks were told. */
+  cmt_err inside_delete, inside_send; /* What callbacks were called with. */
   cmt_peer *peer;                     /* Referenced. */
 } node;
 
@@ -459,7 +459,7 @@ static void the_last_outcome_cancels_its_dial(void **state) {
 
   at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   assert_int_equal(0, bind(fd, (struct sockaddr *)&at, sizeof at));
-  assert_int_equal(0, listen(fd, 1)); /* Nobody ever says a word. */
+  assert_int_equal(0, listen(fd, 1)); /* Nobody ever sends a byte. */
   assert_int_equal(0, getsockname(fd, (struct sockaddr *)&at, &len));
   snprintf(addr, sizeof addr,
            "00112233445566778899aabbccddeeff00112233@127.0.0.1:%u",
@@ -490,7 +490,8 @@ static void on_sigpipe(int signal_number) {
   sigpipes = sigpipes + 1;
 }
 
-/* Half closes, then resets: the next write on the other side says EPIPE. */
+/* Half closes, then resets: the next write on the other side fails with
+   EPIPE. */
 static void connect_and_reset(const node *n) {
   struct linger at_once = {.l_onoff = 1};
   struct sockaddr_in to = {.sin_family = AF_INET};

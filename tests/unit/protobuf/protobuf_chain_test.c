@@ -343,7 +343,7 @@ static void look(const ProtobufCMessage *m) {
   }
 }
 
-static void the_fields_of_recorded_messages_mean_what_they_say(void **state) {
+static void the_fields_of_recorded_messages_have_their_meaning(void **state) {
   (void)state;
   every_message("chain_v0.38.25.json", 50, look);
   assert_true(blocks >= 4 && parts >= 2 && votes >= 2 && steps >= 10);
@@ -406,7 +406,7 @@ static void single_messages_pack_to_themselves(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(recorded_messages_pack_to_themselves),
-    cmocka_unit_test(the_fields_of_recorded_messages_mean_what_they_say),
+    cmocka_unit_test(the_fields_of_recorded_messages_have_their_meaning),
     cmocka_unit_test(messages_of_every_kind_pack_to_themselves),
     cmocka_unit_test(messages_of_several_versions_pack_to_themselves),
     cmocka_unit_test(single_messages_pack_to_themselves),

@@ -78,7 +78,7 @@ static void messages_nest_to_a_depth_of_100(void **state) {
   }
 }
 
-/* A piece of a message, repeated; how much memory it takes tells the row. */
+/* A piece of a message, repeated; the row states how much memory it needs. */
 typedef struct growth_row {
   const char *what;
   const ProtobufCMessageDescriptor *type;
@@ -113,7 +113,7 @@ static const growth_row growth_rows[] = {
    PIECE("\x0a\x02\x08\x01"), CMT_EPROTO},
 };
 
-/* Counts what one message takes when all memory is given. */
+/* Counts what one message allocates when nothing fails. */
 static size_t whole_growth(fixture *f, const uint8_t *bytes, size_t len) {
   size_t growth = f->typed.growth, extra = f->typed.extra, before, taken;
 
@@ -135,7 +135,7 @@ static void memory_is_within_what_was_allowed(void **state) {
 
   assert_non_null(bytes);
   connect_nodes(f);
-  /* The first explanation is kept, and no later one takes memory. */
+  /* The first explanation is kept, and no later one allocates. */
   (void)cmt_peer_explain(test_node_peer(f->b), CMT_EPROTO, "the first");
   for (size_t i = 0; i < CMT__COUNT(growth_rows); i++) {
     const growth_row *row = &growth_rows[i];

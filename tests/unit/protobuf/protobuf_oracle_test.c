@@ -184,7 +184,7 @@ static bool reads_alike(const uint8_t *body, size_t len) {
   return same;
 }
 
-/* protobuf-c takes a bool of any wire type; CometBFT does not, nor do we. */
+/* protobuf-c accepts a bool of any wire type; CometBFT does not, nor do we. */
 static bool is_odd_bool(uint8_t tag) { return tag >> 3 == 2 && tag % 8 != 0; }
 
 static void changed_packets_are_read_alike(void **state) {

@@ -61,14 +61,14 @@ static void bytes_of_cometbft_are_understood(void **state) {
   fixture *f = *state;
 
   connect_nodes(f);
-  assert_cmt(CMT_OK, test_node_say(f->a, MEMPOOL,
-                                   "\x0a\x06\x0a\x04"
-                                   "bb=2"));
+  assert_cmt(CMT_OK, test_node_send(f->a, MEMPOOL,
+                                    "\x0a\x06\x0a\x04"
+                                    "bb=2"));
   run_until_idle(f);
   assert_log(f, "typed 30 txs 1\n");
-  assert_cmt(CMT_OK, test_node_say(f->a, PEX,
-                                   "\x12\x06\x0a\x04\x0a\x02"
-                                   "ab"));
+  assert_cmt(CMT_OK, test_node_send(f->a, PEX,
+                                    "\x12\x06\x0a\x04\x0a\x02"
+                                    "ab"));
   run_until_idle(f);
   assert_log(f, "typed 00 pex 2\n");
 }
@@ -77,7 +77,7 @@ static void an_empty_message_is_one(void **state) {
   fixture *f = *state;
 
   connect_nodes(f);
-  assert_cmt(CMT_OK, test_node_say(f->a, MEMPOOL, ""));
+  assert_cmt(CMT_OK, test_node_send(f->a, MEMPOOL, ""));
   run_until_idle(f);
   assert_log(f, "typed 30 txs 0\n");
 }
@@ -86,7 +86,7 @@ static void a_channel_without_a_type_stays_raw(void **state) {
   fixture *f = *state;
 
   connect_nodes(f);
-  assert_cmt(CMT_OK, test_node_say(f->a, RAW, "\xff\xff"));
+  assert_cmt(CMT_OK, test_node_send(f->a, RAW, "\xff\xff"));
   run_until_idle(f);
   assert_log(f, "raw 31 2\n");
 }
@@ -101,8 +101,8 @@ static void a_reactor_may_have_typed_messages_alone(void **state) {
   node_b_start(f);
   test_node_start(f->a);
   test_node_dial(f->a, f->b->addr, 0);
-  assert_cmt(CMT_OK, test_node_say(f->a, RAW, "x"));
-  assert_cmt(CMT_OK, test_node_say(f->a, MEMPOOL, ""));
+  assert_cmt(CMT_OK, test_node_send(f->a, RAW, "x"));
+  assert_cmt(CMT_OK, test_node_send(f->a, MEMPOOL, ""));
   run_until_idle(f);
   assert_log(f, "typed 30 txs 0\n");
 }
@@ -112,7 +112,7 @@ static void an_error_of_receive_ends_the_peer(void **state) {
 
   connect_nodes(f);
   f->receive_err = CMT_EREACTOR;
-  assert_cmt(CMT_OK, test_node_say(f->a, MEMPOOL, ""));
+  assert_cmt(CMT_OK, test_node_send(f->a, MEMPOOL, ""));
   run_until_idle(f);
   assert_log(f, "typed 30 txs 0\nCMT_EREACTOR\nlocal\nreactor typed ended the "
                 "peer on channel 0x30: a reactor refused the peer or the "
@@ -134,9 +134,9 @@ static void a_malformed_message_ends_the_peer(void **state) {
   fixture *f = *state;
 
   connect_nodes(f);
-  assert_cmt(CMT_OK, test_node_say(f->a, MEMPOOL,
-                                   "\x0a\x06\x0a\x04"
-                                   "bb="));
+  assert_cmt(CMT_OK, test_node_send(f->a, MEMPOOL,
+                                    "\x0a\x06\x0a\x04"
+                                    "bb="));
   run_until_idle(f);
   assert_log(f, "CMT_EPROTO\npeer\nchannel 0x30: a cometbft.mempool.Message "
                 "was expected: the message is malformed\n");

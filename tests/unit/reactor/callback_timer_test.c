@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Whose function runs on a loop, and that one which takes long is told of: for
+/* Whose function runs on a loop, and that one which takes long is reported: for
    each kind of function that the application has there. */
 
 #include "node.h"
@@ -43,7 +43,7 @@ static void more_than_a_tenth_of_a_second_is_slow(void **state) {
 typedef struct side {
   cmt_switch *sw;
   cmt_reactor reactor;
-  char called[256], told[1024];
+  char called[256], logged[1024];
 } side;
 
 static void append(char *text, size_t cap, const char *more) {
@@ -136,7 +136,7 @@ static void on_log(void *arg, cmt_log_level level, const char *module,
     ms += strspn(ms, "0123456789");
     assert_memory_equal(" ms", ms, 3);
     snprintf(text, sizeof text, "%.*s%s", (int)(held - line), line, ms + 3);
-    append(s->told, sizeof s->told, text);
+    append(s->logged, sizeof s->logged, text);
   }
 }
 
@@ -183,13 +183,13 @@ static void dial(side *from, const char *at) {
   assert_cmt(CMT_OK, cmt_switch_dial_new(from->sw, at, &o, NULL, NULL));
 }
 
-static void assert_called(side *s, const char *called, const char *told) {
+static void assert_called(side *s, const char *called, const char *logged) {
   cmt_switch_status status;
   unsigned lines = 0;
 
   assert_string_equal(called, s->called);
-  assert_string_equal(told, s->told);
-  for (const char *at = told; *at != '\0'; at++) {
+  assert_string_equal(logged, s->logged);
+  for (const char *at = logged; *at != '\0'; at++) {
     lines += *at == '\n';
   }
   cmt_switch_get_status(s->sw, &status);

@@ -14,7 +14,8 @@ static cmt_mailbox *mailbox(test_node *n) {
   return m;
 }
 
-/* Takes the next event as "up", "message TEXT" or "gone REASON"; it is out. */
+/* Receives the next event as "up", "message TEXT" or "gone REASON"; it is
+   out. */
 static const char *next(test_node *n, cmt_mailbox_event *ev) {
   static char text[96];
   cmt_err err = cmt_mailbox_next(mailbox(n), ev, 0);
@@ -96,7 +97,7 @@ static void meet(test_trio *t) {
 }
 
 static void say(test_node *n, const char *text) {
-  assert_cmt(CMT_OK, test_node_say(n, TEST_CHAT, text));
+  assert_cmt(CMT_OK, test_node_send(n, TEST_CHAT, text));
   test_loop_run_until_idle(n->world->loop);
 }
 
@@ -126,8 +127,8 @@ static void what_came_before_the_end_is_delivered_before_it(void **state) {
   test_trio *t = *state;
 
   meet(t);
-  assert_cmt(CMT_OK, test_node_say(&t->a, TEST_CHAT, "one"));
-  assert_cmt(CMT_OK, test_node_say(&t->a, TEST_CHAT, "two"));
+  assert_cmt(CMT_OK, test_node_send(&t->a, TEST_CHAT, "one"));
+  assert_cmt(CMT_OK, test_node_send(&t->a, TEST_CHAT, "two"));
   cmt_peer_stop(test_node_peer(&t->a), CMT_ECANCELED, CMT_SECONDS(1));
   test_loop_run_until_idle(t->w.loop);
   assert_int_equal(0, peer_count(&t->a));
@@ -152,7 +153,7 @@ a_peer_is_listed_until_its_last_reactor_has_let_it_go(void **state) {
   assert_string_equal("gone CMT_EEOF", next(&t->b, &ev));
   test_loop_run_until_idle(t->w.loop);
   assert_int_equal(1, peer_count(&t->b));
-  assert_cmt(CMT_ECLOSED, test_node_say(&t->b, TEST_CHAT, "late"));
+  assert_cmt(CMT_ECLOSED, test_node_send(&t->b, TEST_CHAT, "late"));
   cmt_switch_get_status(t->b.sw, &status);
   assert_int_equal(0, status.removed);
   cmt_mailbox_done(mailbox(&t->b), &ev);
@@ -256,7 +257,7 @@ static void a_full_queue_loses_nothing_and_costs_no_peer(void **state) {
   assert_string_equal("", test_node_log(&t->a));
 }
 
-/* Whichever allocation fails once the message is under way, it is taken or the
+/* Whichever allocation fails once the message is under way, it is queued or the
    peer ends: it is never lost beside a peer that goes on. */
 static void a_message_without_memory_ends_the_peer(void **state) {
   size_t ended = 0;
@@ -267,7 +268,7 @@ static void a_message_without_memory_ends_the_peer(void **state) {
     const char *text;
 
     meet(t);
-    assert_cmt(CMT_OK, test_node_say(&t->a, TEST_CHAT, "one"));
+    assert_cmt(CMT_OK, test_node_send(&t->a, TEST_CHAT, "one"));
     t->w.env.fail_at = t->w.env.allocs + i;
     test_loop_run_until_idle(t->w.loop);
     failed = t->w.env.allocs > t->w.env.fail_at;
@@ -334,7 +335,7 @@ messages_are_read_behind_a_full_queue_though_writing_failed(void **state) {
   cmt_peer_stop(test_node_peer(&t->a), CMT_ECANCELED, CMT_SECONDS(1));
   test_loop_advance(t->w.loop, CMT_SECONDS(2));
   for (int i = 0; i < 3; i++) {
-    (void)test_node_say(&t->b, TEST_CHAT, "anyone?");
+    (void)test_node_send(&t->b, TEST_CHAT, "anyone?");
     test_loop_run_until_idle(t->w.loop);
   }
   assert_cmt(CMT_ERESET, test_node_peer(&t->b)->link->write_err);
@@ -441,7 +442,7 @@ static void without_memory_the_story_still_ends(void **state) {
     }
     test_loop_run_until_idle(t.w.loop);
     if (peer_count(&t.a) > 0) {
-      (void)test_node_say(&t.a, TEST_CHAT, "one");
+      (void)test_node_send(&t.a, TEST_CHAT, "one");
     }
     test_loop_run_until_idle(t.w.loop);
     reached = t.w.env.allocs > t.w.env.fail_at;

@@ -2,7 +2,7 @@
 
 /* Threaded delivery between two switches over real sockets.  Everything is
    waited for under a mutex; where a worker must be slow it waits for the test,
-   and where a callback must hold the loop it sleeps. */
+   and where a callback must block the loop it sleeps. */
 
 #include "sockets.h"
 
@@ -266,7 +266,8 @@ static void a_worker_may_wait_for_room(void **state) {
   assert_cmt(CMT_OK, x->b.answer_err);
 }
 
-/* The queue holds 10; what the link had read when it stopped comes on top. */
+/* The queue has room for 10; what the link had read when it stopped comes on
+   top. */
 static void a_slow_worker_loses_nothing_and_holds_little(void **state) {
   pair *x = *state;
   cmt_switch_status status;
@@ -358,7 +359,7 @@ static void *delete_b(void *arg) {
 static void a_deletion_reports_for_which_worker_it_waits(void **state) {
   pair *x = *state;
   pthread_t thread;
-  bool told = false;
+  bool logged = false;
 
   x->b.blocked = true;
   meet(x);
@@ -366,10 +367,10 @@ static void a_deletion_reports_for_which_worker_it_waits(void **state) {
   send_numbers(x, CHANNEL, 1, 100);
   test_await(&x->b.watch, &x->b.inside, 1);
   assert_int_equal(0, pthread_create(&thread, NULL, delete_b, x));
-  while (!told) {
+  while (!logged) {
     test_watch_lock(&x->b.watch);
-    told = strcmp(x->b.log, "the deletion waits for reactor test to take its "
-                            "events") == 0;
+    logged = strcmp(x->b.log, "the deletion waits for reactor test to take its "
+                              "events") == 0;
     test_watch_unlock(&x->b.watch);
   }
   release(&x->b);

@@ -22,7 +22,7 @@ static cmt_mailbox *mailbox(fixture *f) {
   return cmt_switch_mailbox(f->b.sw, "chat");
 }
 
-/* B tells all by events. */
+/* B reports all by events. */
 static int setup(void **state) {
   fixture *f;
 
@@ -35,7 +35,7 @@ static int setup(void **state) {
   return 0;
 }
 
-/* Nobody takes what is left. */
+/* Nobody receives what is left. */
 static int teardown(void **state) {
   fixture *f = *state;
 
@@ -80,7 +80,7 @@ static uint64_t lost(fixture *f) {
   return st.lost_events;
 }
 
-/* A and B are peers, and B has taken the event of that. */
+/* A and B are peers, and B has received the event of that. */
 static void meet(fixture *f) {
   test_node_start(&f->b);
   test_node_start(&f->a);
@@ -172,7 +172,7 @@ static void rejections_that_find_no_room_are_counted(void **state) {
     reject(f, false);
   }
   assert_int_equal(7, lost(f));
-  reject(f, true); /* Strangers take no room of dials. */
+  reject(f, true); /* Strangers use no room of dials. */
   assert_int_equal(7, lost(f));
   ev = take(f, CMT_EVENT_REJECTED, CMT_EREFUSED);
   reject(f, false); /* An event that is out counts. */
@@ -303,7 +303,7 @@ static void a_post_to_a_peer_is_an_event(void **state) {
   done(f, &ev);
 }
 
-/* What nobody takes any more is dropped, and may be used again. */
+/* What nobody receives any more is dropped, and may be used again. */
 static void a_closed_mailbox_drops_posts_to_peers(void **state) {
   fixture *f = *state;
   cmt_post before = {.arg = NULL}, after = {.arg = NULL};
@@ -416,9 +416,9 @@ static void several_events_are_received_in_one_call(void **state) {
   cmt_mailbox_event events[4];
 
   meet(f);
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "one"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "one"));
   run_until_idle(f);
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "two"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "two"));
   for (int i = 0; i < 5; i++) {
     assert_cmt(CMT_OK, cmt_switch_timer(f->b.sw, &t[i], 0));
   }
@@ -468,7 +468,7 @@ static void a_switch_ends_when_its_mailbox_is_given_up(void **state) {
   cmt_mailbox_event ev;
 
   meet(f);
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "nobody reads this"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "nobody reads this"));
   reject(f, true);
   run_until_idle(f);
   cmt_switch_stop(f->b.sw, CMT_NEVER);
@@ -491,7 +491,7 @@ static void what_comes_later_is_dropped(void **state) {
   test_node_start(&f->a);
   cmt_mailbox_close(mailbox(f));
   test_node_dial(&f->a, f->b.addr, 0);
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "nobody reads this"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "nobody reads this"));
   assert_cmt(CMT_OK, send_async(f, test_node_peer(&f->b), &req));
   assert_cmt(CMT_OK, cmt_switch_timer(f->b.sw, &t, 0));
   reject(f, true);

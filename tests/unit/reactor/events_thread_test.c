@@ -30,7 +30,7 @@ static void wait_for_peer(cmt_switch *sw) {
   cmt_mailbox_done(m, &ev);
 }
 
-/* Nobody takes the end of its peer. */
+/* Nobody receives the end of its peer. */
 static void a_deletion_waits_for_no_mailbox_that_was_given_up(void **state) {
   cmt_reactor in_mailbox = reactor;
   char addr[CMT_NET_ADDR_TEXT_SIZE], own[CMT_NET_ADDR_TEXT_SIZE];
@@ -57,7 +57,7 @@ static void waiting_threads_learn_that_it_is_closed(void **state) {
   cmt_mailbox *m;
   cmt_switch *sw;
   cmt_switch_options o;
-  void *told;
+  void *result;
 
   (void)state;
   in_mailbox.delivery = CMT_DELIVER_MAILBOX;
@@ -66,8 +66,8 @@ static void waiting_threads_learn_that_it_is_closed(void **state) {
   m = cmt_switch_mailbox(sw, "test");
   assert_int_equal(0, pthread_create(&thread, NULL, take_all, m));
   cmt_mailbox_close(m);
-  pthread_join(thread, &told);
-  assert_ptr_equal(m, told);
+  pthread_join(thread, &result);
+  assert_ptr_equal(m, result);
   assert_cmt(CMT_OK, cmt_switch_delete(sw));
 }
 

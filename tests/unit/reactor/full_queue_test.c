@@ -129,7 +129,7 @@ static void by_default_a_window_of_bulk_delays_no_vote(void **state) {
   }
 }
 
-/* ---- what the log says, on a loop double ---- */
+/* ---- the log, on a loop double ---- */
 
 typedef struct fixture {
   test_trio t;
@@ -201,7 +201,7 @@ static void meet(fixture *f) {
 
 static void fill(fixture *f) {
   for (int i = 0; i < 6; i++) {
-    assert_cmt(CMT_OK, test_node_say(&f->t.a, TEST_CHAT, "bulk"));
+    assert_cmt(CMT_OK, test_node_send(&f->t.a, TEST_CHAT, "bulk"));
     test_loop_run_until_idle(f->t.w.loop);
   }
   assert_true(test_node_peer(&f->t.b)->link->paused);
@@ -211,25 +211,25 @@ static void
 a_full_queue_that_delays_an_urgent_channel_is_reported_once(void **state) {
   fixture *f = *state;
   cmt_peer *p;
-  char told[256];
+  char expected[256];
 
   add_votes(&f->t.a, CMT_TRAFFIC_URGENT);
   add_votes(&f->t.b, CMT_TRAFFIC_URGENT);
   meet(f);
   fill(f);
   p = test_node_peer(&f->t.b);
-  snprintf(told, sizeof told,
+  snprintf(expected, sizeof expected,
            "the queue of reactor chat for channel 0x51 of node %s is full",
            cmt_peer_id(p)->text);
   assert_int_equal(1, f->lines);
-  assert_memory_equal(told, f->line, strlen(told));
+  assert_memory_equal(expected, f->line, strlen(expected));
   for (int i = 0; i < 3; i++) {
     take_all(f);
     assert_false(p->link->paused);
     fill(f);
   }
   assert_int_equal(1, f->lines);
-  cmt_peer_stop(p, CMT_ECANCELED, 0); /* The next connection is told anew. */
+  cmt_peer_stop(p, CMT_ECANCELED, 0); /* The next connection is logged anew. */
   test_loop_run_until_idle(f->t.w.loop);
   take_all(f);
   test_loop_advance(f->t.w.loop, CMT_SECONDS(2));

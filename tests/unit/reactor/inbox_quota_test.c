@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What may wait in a mailbox, as a table: a quota that three peers share, of a
-   channel of at most 4 messages and 1,000 bytes, and another without limits
-   that matter. */
+/* What may wait in a mailbox, as a table: a quota of three peers, of a channel
+   of at most 4 messages and 1,000 bytes, and another without limits that
+   matter. */
 
 #include "reactor/inbox_quota.h"
 #include "test.h"
@@ -101,7 +101,8 @@ static void an_inbox_has_its_floor_and_what_is_left(void **state) {
   }
 }
 
-/* Peers that each take what fits, in any order, and stop when they are full. */
+/* Peers that each reserve what fits, in any order, and stop when they are
+   full. */
 static void all_peers_together_stay_under_the_promised_memory(void **state) {
   uint64_t seed = 4, most = cmt__inbox_quota_memory(TOTAL, PEERS);
 

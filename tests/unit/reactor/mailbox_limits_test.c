@@ -2,7 +2,8 @@
 
 /* The limits of a mailbox to the byte: a long walk in which messages come and
    are done, all of them worth a few units, and all limits too, so that each is
-   met exactly again and again; a model of a few sums says what must follow. */
+   met exactly again and again; a model of a few sums computes what must
+   follow. */
 
 #include "mailbox_user.h"
 
@@ -35,7 +36,7 @@ static size_t units_of_all(const model *m) {
   return units_of(m, 0) + units_of(m, 1) + units_of(m, 2);
 }
 
-/* Its share, or as much as is left for all others. */
+/* Its floor, or as much as is left for all others. */
 static size_t most_of_peer(const model *m) {
   size_t all = units_of_all(m), left = all < TOTAL ? TOTAL - all : 0;
 
@@ -130,8 +131,8 @@ static void limits_are_exact(void **state) {
   }
 }
 
-/* The ring of an inbox starts with 8 places and doubles; one of more than 64
-   goes when it is empty. */
+/* The ring buffer of an inbox starts with 8 places and doubles; one of more
+   than 64 goes when it is empty. */
 static void a_queue_has_as_many_places_as_it_needs(void **state) {
   static const struct {
     size_t messages, places, kept;
@@ -162,8 +163,8 @@ static void a_queue_has_as_many_places_as_it_needs(void **state) {
   }
 }
 
-/* Boxes lie behind each other, so each begins where one may. */
-static void a_box_is_as_large_as_its_channels(void **state) {
+/* Inboxes lie behind each other in memory, so each begins where one may. */
+static void an_inbox_is_as_large_as_its_channels(void **state) {
   const size_t align = _Alignof(cmt__inbox);
 
   (void)state;
@@ -183,7 +184,7 @@ int main(void) {
     cmocka_unit_test_setup_teardown(limits_are_exact, setup, teardown),
     cmocka_unit_test_setup_teardown(a_queue_has_as_many_places_as_it_needs,
                                     setup, teardown),
-    cmocka_unit_test(a_box_is_as_large_as_its_channels),
+    cmocka_unit_test(an_inbox_is_as_large_as_its_channels),
   };
 
   return cmocka_run_group_tests_name("mailbox_limits", tests, NULL, NULL);

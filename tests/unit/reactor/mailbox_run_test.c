@@ -39,7 +39,7 @@ static void a_run_is_short_and_of_one_peer(void **state) {
     {1, 1, 0, 1},
     {16, 1, 0, 16},
     {17, 1, 0, CMT__RUN_MESSAGES},
-    {16, 1, 1, 1}, /* Peers are served in turns. */
+    {16, 1, 1, 1}, /* Peers are served by turns. */
     {3, CMT__RUN_BYTES / 2 - COST, 0, 2},
     {3, CMT__RUN_BYTES / 2 - COST + 1, 0, 1},
     {3, 2 * CMT__RUN_BYTES, 0, 1},
@@ -108,7 +108,7 @@ static void spent_buffers_return_with_the_next_message(void **state) {
   for (int k = 0; k < 8; k++) {
     (void)go_on(f, &r);
   }
-  assert_cmt(CMT_OK, put(f, 1, A, 9)); /* The last of the peer was taken. */
+  assert_cmt(CMT_OK, put(f, 1, A, 9)); /* The last of the peer was received. */
   assert_string_equal("1 10 9", go_on(f, &r));
   assert_null(f->inboxes[0]->spent);
   assert_int_equal(before - 40 + 2,
@@ -137,8 +137,8 @@ static void a_buffer_that_is_kept_is_not_spent(void **state) {
   cmt_mailbox_done(f->mailbox, &r.ev);
 }
 
-/* Neither what waits nor the rest of a run is delivered, and nothing is kept.
- */
+/* Neither what waits nor the rest of a run is delivered, and nothing is
+   kept. */
 static void a_hurry_ends_a_run(void **state) {
   fixture *f = begin(state);
   cmt__run r = {.count = 0};

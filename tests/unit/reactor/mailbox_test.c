@@ -286,7 +286,7 @@ static unsigned idle_of(cmt_mailbox *m) {
   return idle;
 }
 
-/* Its lock and its counts live until the last of those that it told has left,
+/* Its lock and its counts live until the last of those that it woke has left,
    though the application has no way to know when that is. */
 static void its_end_waits_for_whoever_it_notified(void **state) {
   fixture *f = *state;
@@ -305,10 +305,10 @@ static void its_end_waits_for_whoever_it_notified(void **state) {
   cmt__mailbox_delete(m);
   start(f, 0); /* For the end of the test. */
   for (size_t i = 0; i < WAITERS; i++) {
-    void *told;
+    void *result;
 
-    pthread_join(threads[i], &told);
-    assert_ptr_equal(m, told);
+    pthread_join(threads[i], &result);
+    assert_ptr_equal(m, result);
   }
 }
 
@@ -407,7 +407,7 @@ static void letter_take(cmt__event_source *s, cmt_mailbox_event *out) {
   test_note(((letters *)s)->letter);
 }
 
-/* Each source in its turn, as long as it has one, and peers between them. */
+/* Sources by turns, as long as each has an event, and peers between them. */
 static void sources_and_peers_alternate(void **state) {
   fixture *f = *state;
   letters list[3] = {{.letter = 'a'}, {.letter = 'b'}, {.letter = 'c'}};

@@ -3,7 +3,7 @@
 #define CMT_TEST_MAILBOX_USER_H
 
 /* A mailbox alone, for the tests that include this: the test plays the loop,
-   and whoever takes the events. */
+   and whoever receives the events. */
 
 #include "reactor/mailbox.h"
 #include "reactor/reactor_options.h"
@@ -28,7 +28,7 @@ typedef struct fixture {
   test_env env;
   cmt_channel channels[3];
   cmt_mailbox *mailbox;
-  size_t peer_count; /* PEERS, or what the test says before the start. */
+  size_t peer_count; /* PEERS, or what the test sets before the start. */
   size_t queue, queue_bytes; /* Limits of a channel: 5 messages, 10,000. */
   cmt_peer peers[PEERS_MAX];
   cmt__inbox *inboxes[PEERS_MAX];
@@ -43,7 +43,7 @@ static inline void on_gone(cmt__inbox *b) {
 
 static inline void on_wake(void *arg) { (void)arg; }
 
-/* In all |total|, of which each peer has an equal share. */
+/* In all |total|, of which each peer has an equal floor. */
 static inline void start(fixture *f, size_t total) {
   cmt_reactor r = {.name = "test",
                    .channels = f->channels,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* Wherever a message or a value ends, its release may call everything, because
-   no lock of the library is held there.  Whole nodes on a loop double. */
+   no lock of the library is locked there.  Whole nodes on a loop double. */
 
 #include "node.h"
 
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 enum {
-  LEN = 1 << 20, /* Several batches of frames, so that a socket holds it up. */
+  LEN = 1 << 20, /* Several batches of frames, so that a socket delays it. */
   QUEUE = 5,
   REQS = 64,
 };
@@ -133,13 +133,13 @@ static cmt_buf *adopted_len(fixture *f, size_t len) {
 
 static cmt_buf *adopted(fixture *f) { return adopted_len(f, LEN); }
 
-static void say_adopted(fixture *f, unsigned count) {
+static void send_adopted(fixture *f, unsigned count) {
   for (unsigned i = 0; i < count; i++) {
     assert_cmt(CMT_OK, cmt_peer_try_send(f->peer, TEST_CHAT, adopted(f)));
   }
 }
 
-/* A send whose message nobody takes back. */
+/* A send whose message nobody cancels. */
 static void wait_adopted(fixture *f, uint64_t timeout_ns) {
   cmt_send_req *req = &f->reqs[f->asked++ % REQS];
 
@@ -151,7 +151,7 @@ static void run_until_idle(fixture *f) {
   test_loop_run_until_idle(f->t.w.loop);
 }
 
-/* From now on the network takes nothing of node a. */
+/* From now on the network accepts nothing of node a. */
 static void dam(fixture *f) {
   test_loop_conn(f->t.w.loop, 0)->dir[TEST_DIALER].cap = 0;
 }
@@ -167,13 +167,13 @@ static void meet(fixture *f) {
 /* ---- where a message can end ---- */
 
 static void is_cut(fixture *f) {
-  say_adopted(f, 3);
+  send_adopted(f, 3);
   run_until_idle(f);
 }
 
 static void queue_up(fixture *f) {
   dam(f);
-  say_adopted(f, QUEUE);
+  send_adopted(f, QUEUE);
   run_until_idle(f);
 }
 
@@ -209,13 +209,13 @@ static void the_switch_stops(fixture *f) {
 }
 
 static void it_was_not_removed_from_the_queue(fixture *f) {
-  say_adopted(f, QUEUE);
+  send_adopted(f, QUEUE);
   cmt_peer_stop(f->peer, CMT_ECANCELED, 0);
   run_until_idle(f);
 }
 
 static void there_is_no_memory_to_queue_it(fixture *f) {
-  say_adopted(f, 1);
+  send_adopted(f, 1);
   f->t.w.env.fail_at = f->t.w.env.allocs;
   run_until_idle(f);
   f->t.w.env.fail_at = SIZE_MAX;
@@ -223,7 +223,7 @@ static void there_is_no_memory_to_queue_it(fixture *f) {
 
 static void it_waited_for_room(fixture *f) {
   queue_up(f);
-  say_adopted(f, 1);
+  send_adopted(f, 1);
   for (int i = 0; i < 4; i++) {
     wait_adopted(f, CMT_NEVER);
   }
@@ -234,7 +234,7 @@ static void it_waited_for_room(fixture *f) {
 
 static void its_time_passed(fixture *f) {
   queue_up(f);
-  say_adopted(f, 1);
+  send_adopted(f, 1);
   wait_adopted(f, 0);
   wait_adopted(f, CMT_SECONDS(1));
   run_until_idle(f);
@@ -245,7 +245,7 @@ static void its_time_passed(fixture *f) {
 
 static void a_stop_refuses_what_waits(fixture *f) {
   queue_up(f);
-  say_adopted(f, 1);
+  send_adopted(f, 1);
   wait_adopted(f, CMT_NEVER);
   run_until_idle(f);
   cmt_peer_stop(f->peer, CMT_ECANCELED, 0);
@@ -257,7 +257,7 @@ static void a_broadcast_reaches_nobody(fixture *f) {
   cmt_broadcast counts;
 
   queue_up(f);
-  say_adopted(f, 1);
+  send_adopted(f, 1);
   assert_cmt(CMT_OK,
              cmt_switch_broadcast(f->t.a.sw, TEST_CHAT, adopted(f), &counts));
   assert_int_equal(1, counts.full);
@@ -346,12 +346,12 @@ static void a_release_may_call_everything(void **state) {
 }
 
 /* The peer queued it before any reactor refused it. */
-static void say_early(test_part *part, cmt_peer *p) {
+static void send_early(test_part *part, cmt_peer *p) {
   fixture *f = part->arg;
 
   if (f->peer == NULL) {
     f->peer = cmt_peer_ref(p);
-    say_adopted(f, 2);
+    send_adopted(f, 2);
     wait_adopted(f, CMT_NEVER);
   }
 }
@@ -362,7 +362,7 @@ static void so_may_one_of_a_peer_that_is_refused(void **state) {
     fixture *f = fixture_new((stops)k);
 
     f->t.a.parts[0].arg = f;
-    f->t.a.parts[0].on_init = say_early;
+    f->t.a.parts[0].on_init = send_early;
     f->t.a.parts[0].init_err = CMT_EREACTOR;
     f->t.a.parts[0].channels[0].send_queue = QUEUE;
     test_node_start(&f->t.a);

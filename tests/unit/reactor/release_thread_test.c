@@ -13,7 +13,7 @@
 
 enum {
   CHANNEL = 7,
-  LEN = 4 << 20, /* More than the kernel takes of a peer that does not read. */
+  LEN = 4 << 20, /* More than the kernel buffers for one that does not read. */
   ROUNDS = 10,
 };
 

@@ -72,7 +72,7 @@ static void pass_ms(fixture *f, unsigned ms) {
   }
 }
 
-static void crowd_begins(fixture *f, strangers_say say, strangers_from from,
+static void crowd_begins(fixture *f, strangers_send say, strangers_from from,
                          uint32_t a_second) {
   f->crowd.say = say;
   f->crowd.from = from;
@@ -96,7 +96,7 @@ static void friend_dials(fixture *f, int i) {
 /* ---- crowds ---- */
 
 typedef struct row {
-  strangers_say say;
+  strangers_send say;
   strangers_from from;
   uint32_t a_second;
 } row;
@@ -159,7 +159,7 @@ static void check_crowd(const row *r) {
   (void)teardown(&state);
 }
 
-static void check_crowds(strangers_say say) {
+static void check_crowds(strangers_send say) {
   for (int from = STRANGERS_ONE_ADDRESS; from <= STRANGERS_ANYWHERE_V6;
        from++) {
     check_crowd(&(row){say, (strangers_from)from, 300});
@@ -316,7 +316,7 @@ static void a_key_on_its_way_has_a_floor(void **state) {
   leave_all(h, 7);
 }
 
-/* Strangers that prove an id and say nothing after that have their part of the
+/* Strangers that prove an id and send nothing after that have their part of the
    places, and no more. */
 static void whole_signatures_keep_nobody_out(void **state) {
   fixture *f = *state;
@@ -443,7 +443,7 @@ static void the_reason_names_the_address(void **state) {
   leave_all(h, 2);
 }
 
-/* A friend shares the address of a crowd. */
+/* A friend has the address of a crowd. */
 static void a_friend_behind_the_address_of_a_crowd(void **state) {
   fixture *f = *state;
 
@@ -560,7 +560,7 @@ static void persistent_addresses_keep_a_place(void **state) {
   conn = test_loop_conn(f->w.loop, test_loop_conn_count(f->w.loop) - 1);
   assert_string_equal("10.1.0.1", conn->from.host);
   conn->dir[TEST_DIALER].stalled = true;
-  pass_ms(f, 500); /* The crowd has taken all places many times. */
+  pass_ms(f, 500); /* The crowd has had all places many times. */
   assert_true(conn->open[TEST_ACCEPTOR]);
   conn->dir[TEST_DIALER].stalled = false;
   pass_ms(f, 5);
@@ -658,7 +658,7 @@ static void a_persistent_node_has_the_place_of_its_dial(void **state) {
   assert_string_equal("init chat\nadd chat inbound\n", test_node_log(&f->at));
   assert_int_equal(3, status_of(&f->at).inbound_peers);
   assert_int_equal(0, status_of(&f->at).over_inbound_peers_max);
-  /* The place is taken now. */
+  /* The place is occupied now. */
   friend_dials(f, 3);
   assert_string_equal("inbound peers are at their limit of 2", f->at.why.text);
   test_node_start(&f->friends[4]);
@@ -670,7 +670,7 @@ static void a_persistent_node_has_the_place_of_its_dial(void **state) {
 
 enum { FULL = 3 };
 
-/* Friends are all the peers that it takes. */
+/* Friends are all the peers that it accepts. */
 static void fill_up(fixture *f, const cmt_node_key *key) {
   f->at.options.inbound_peers_max = FULL;
   test_node_start(&f->at);
@@ -718,7 +718,7 @@ static void back_at_a_full_node(void **state, const char *from) {
   test_loop_set_source(f->w.loop, from);
   test_node_dial(again, f->at.addr, 0);
   assert_string_equal("", test_node_log(&f->at));
-  assert_cmt(CMT_OK, test_node_say(again, TEST_CHAT, "back"));
+  assert_cmt(CMT_OK, test_node_send(again, TEST_CHAT, "back"));
   strangers_knock(f, 2900);
   (void)test_node_log(&f->at);
   test_loop_advance(f->w.loop, MS(99));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Promises that are numbers: calls and allocations, over a loop that takes
+/* Promises that are numbers: calls and allocations, over a loop that accepts
    every write whole and hands over up to 64 KiB a read. */
 
 #include "node.h"

@@ -22,7 +22,7 @@ enum {
 
 typedef struct child {
   pid_t pid;
-  int to, from; /* Pipes; what it tells is a uint64_t each. */
+  int to, from; /* Pipes; each report is a uint64_t. */
 } child;
 
 /* ---- the child, which reports by its exit code ---- */
@@ -33,7 +33,7 @@ static void child_check(bool ok, int code) {
   }
 }
 
-static void child_tell(int fd, uint64_t number) {
+static void child_report(int fd, uint64_t number) {
   child_check(write(fd, &number, sizeof number) == sizeof number, 10);
 }
 
@@ -54,11 +54,11 @@ static void child_run(int in, int out) {
   child_check(cmt_switch_new(&o, &s, NULL) == CMT_OK, 12);
   child_check(cmt_switch_start(s, NULL) == CMT_OK, 13);
   child_check(cmt_switch_get_laddr(s, &at) == CMT_OK, 14);
-  child_tell(out, at.port);
+  child_report(out, at.port);
   while (read(in, &byte, 1) == 1) {
     cmt_switch_get_status(s, &status);
-    child_tell(out, status.no_descriptors);
-    child_tell(out, status.handshakes);
+    child_report(out, status.no_descriptors);
+    child_report(out, status.handshakes);
   }
   child_check(cmt_switch_delete(s) == CMT_OK, 15);
   _exit(0);
@@ -82,7 +82,7 @@ static void child_start(child *c) {
   c->from = from[0];
 }
 
-static uint64_t child_told(const child *c) {
+static uint64_t child_reported(const child *c) {
   uint64_t number = 0;
 
   assert_int_equal(sizeof number, read(c->from, &number, sizeof number));
@@ -91,8 +91,8 @@ static uint64_t child_told(const child *c) {
 
 static void child_ask(const child *c, uint64_t *dropped, uint64_t *handshakes) {
   assert_int_equal(1, write(c->to, "?", 1));
-  *dropped = child_told(c);
-  *handshakes = child_told(c);
+  *dropped = child_reported(c);
+  *handshakes = child_reported(c);
 }
 
 static void child_end(child *c) {
@@ -134,7 +134,7 @@ static void want_of_descriptors_never_ends_accepting(void **state) {
 
   (void)state;
   child_start(&c);
-  port = child_told(&c);
+  port = child_reported(&c);
   for (int i = 0; i < CONNECTIONS; i++) {
     fds[i] = greet((uint16_t)port);
     accepted += fds[i] >= 0;
@@ -149,7 +149,7 @@ static void want_of_descriptors_never_ends_accepting(void **state) {
       close(fds[i]);
     }
   }
-  /* As soon as it has seen that they are gone, it takes others. */
+  /* As soon as it has seen that they are gone, it accepts others. */
   for (int i = 0; i < 10000 && fd < 0; i++) {
     fd = greet((uint16_t)port);
   }

@@ -2,7 +2,7 @@
 #ifndef CMT_TEST_DIAL_FIXTURE_H
 #define CMT_TEST_DIAL_FIXTURE_H
 
-/* Two nodes, and a dial of A with what it was told. */
+/* Two nodes, and a dial of A with its outcomes. */
 
 #include "node.h"
 
@@ -22,7 +22,7 @@ typedef struct fixture {
   cmt_dial_options o;
   cmt_dial *dial;
   bool owned;
-  /* What on_outcome was told. */
+  /* What on_outcome was called with. */
   size_t count;
   cmt_err errs[OUTCOMES_MAX];
   uint64_t at_ns[OUTCOMES_MAX];

@@ -403,7 +403,7 @@ static void an_hour_is_the_most_by_default(void **state) {
 }
 
 /* Each delay is multiplied to the nanosecond, below it is cut off, and the
-   longest are not more than 64 bits can tell. */
+   longest are not more than 64 bits can hold. */
 static void delays_grow_to_the_nanosecond(void **state) {
   static const struct {
     uint64_t delay_ns;

@@ -82,7 +82,7 @@ static int teardown(void **state) {
   return 0;
 }
 
-/* Something that is no node at 10.0.0.4, which does what |hook| says. */
+/* Something that is no node at 10.0.0.4, which does what |hook| does. */
 static void other_listens(fixture *f,
                           void (*hook)(test_user *u, test_event event)) {
   cmt_net_addr at = {.host = "10.0.0.4", .port = 26656};
@@ -116,7 +116,7 @@ static void is_named(fixture *f, const char *ips) {
 
 static bool has_line(void *arg) { return ((test_node *)arg)->log_len > 0; }
 
-/* Runs until the log of A has something to say, and what follows from it. */
+/* Runs until the log of A has a line, and what follows from it. */
 static const char *news(fixture *f) {
   test_loop_run_until(f->w.loop, has_line, &f->a, CMT_SECONDS(30));
   test_loop_run_until_idle(f->w.loop);
@@ -190,7 +190,8 @@ static void wrong_ids_alone_are_one_outcome(void **state) {
   test_node_dial(&f->a, f->dialed, 0);
   assert_string_equal("rejected outbound secret_connection CMT_EWRONGID\n",
                       test_node_log(&f->a));
-  assert_string_equal("10.0.0.3:26656", f->a.remote); /* The more telling. */
+  assert_string_equal("10.0.0.3:26656",
+                      f->a.remote); /* The error that explains more. */
   assert_string_equal(c.text, f->a.blamed.text);
   st = status_of(&f->a);
   assert_int_equal(st.dialed, st.rejected);
@@ -348,7 +349,7 @@ static void a_good_address_that_is_no_answer_any_more_is_left(void **state) {
   assert_string_equal("3 2 3 5", dialed_hosts(f, 0));
 }
 
-/* A good address that turns silent does not stay the first. */
+/* A good address that becomes silent does not stay the first. */
 static void a_good_address_that_turned_bad_comes_last(void **state) {
   fixture *f = *state;
 

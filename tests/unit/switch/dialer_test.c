@@ -62,7 +62,7 @@ static void b_returns(fixture *f, const char *laddr) {
 
 static bool has_line(void *arg) { return ((test_node *)arg)->log_len > 0; }
 
-/* Runs until the log of A has something to say; returns how long that took. */
+/* Runs until the log of A has a line; returns how long that took. */
 static uint64_t until_news(fixture *f) {
   uint64_t before = cmt__loop_now(test_loop_base(f->w.loop));
 
@@ -112,7 +112,7 @@ static void the_dial_timeout_holds_for_all_addresses_together(void **state) {
   assert_string_equal("10.0.0.9:26656", f->a.remote);
 }
 
-/* In what the switch may hold at most. */
+/* In the memory that the switch may use at most. */
 static void a_dial_counts_until_it_has_ended(void **state) {
   fixture *f = *state;
   uint64_t before, one;

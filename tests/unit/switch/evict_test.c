@@ -188,7 +188,7 @@ static void there_is_a_rate(void **state) {
   come(f, 3, "10.0.3.1");
   assert_goes(f, 2, 3);
   test_loop_advance(f->w.loop, MINUTE - CMT_SECONDS(1) - 1);
-  come(f, 4, "10.0.4.1"); /* It takes a second to come. */
+  come(f, 4, "10.0.4.1"); /* It needs a second to come. */
   assert_stays(f, 4);
   test_loop_advance(f->w.loop, 1);
   come(f, 4, "10.0.4.1");

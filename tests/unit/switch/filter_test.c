@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Filters of addresses and of peers, in virtual time: what they are told, and
-   answers at once, later, never and too late. */
+/* Filters of addresses and of peers, in virtual time: what they are called
+   with, and answers at once, later, never and too late. */
 
 #include "dial_fixture.h"
 
@@ -9,13 +9,13 @@
 
 enum { ASKED_MAX = 8 };
 
-/* What a filter says, and what it was told. */
+/* What a filter answers, and what it was called with. */
 typedef struct desk {
   cmt_verdict verdict, inside; /* |inside| is answered from within. */
   size_t asked;
   cmt_admission requests[ASKED_MAX];
   char remote[CMT_NET_ADDR_TEXT_SIZE], moniker[32];
-  cmt_node_id id; /* Empty: it was not told. */
+  cmt_node_id id; /* Empty: it was not called. */
   bool outbound;
 } desk;
 
@@ -188,7 +188,7 @@ static void a_peer_waits_for_its_answer(void **state) {
   f->b.options.filter_peer = desk_ask;
   meet(f);
   assert_int_equal(1, peers_of(&f->a));
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "early"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "early"));
   test_loop_advance(f->w.loop, CMT_SECONDS(4));
   assert_int_equal(0, peers_of(&f->b));
   assert_int_equal(1, handshakes_of(&f->b));
@@ -341,8 +341,8 @@ static void what_waits_may_give_way(void **state) {
 
 /* ---- beside others ---- */
 
-/* Two connections of one id wait; one is the peer, and the other is on standby.
- */
+/* Two connections of one id wait; one is the peer, and the other is on
+   standby. */
 static void two_of_one_id_may_wait(void **state) {
   fixture *f = *state;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What peers share of the memory of a switch: totals, floors, and options that
+/* The memory of a switch that its peers share: totals, floors, and options that
    contradict each other. */
 
 #include "switch/floors.h"

@@ -109,7 +109,7 @@ static void node_infos_have_the_promised_size(void **state) {
   assert_in_range(size, NODE_INFO - 4, NODE_INFO + 4);
 }
 
-/* The first peer brings memory that all share. */
+/* The first peer brings memory for all of them. */
 static void an_idle_peer_needs_at_most_4096_bytes(void **state) {
   fixture *f = *state;
   size_t before = 0;
@@ -152,7 +152,7 @@ static void what_traffic_needed_is_given_back(void **state) {
   assert_int_equal(idle, f->env.live_bytes);
 }
 
-/* What a peer that is gone tells stays, without its connection. */
+/* What a peer that is gone reports stays, without its connection. */
 static void
 a_peer_that_is_gone_keeps_its_numbers_and_little_else(void **state) {
   fixture *f = *state;

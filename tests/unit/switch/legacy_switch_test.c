@@ -45,11 +45,11 @@ static void both_ways_to_send_belong_to_the_peer(void **state) {
 
   test_pair(&f->w, &f->a, &f->b);
   p = test_node_peer(&f->a);
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "one"));
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "two"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "one"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "two"));
   /* "[...] if the queue is not full; otherwise it returns false immediately."
    */
-  assert_cmt(CMT_EAGAIN, test_node_say(&f->a, TEST_CHAT, "refused"));
+  assert_cmt(CMT_EAGAIN, test_node_send(&f->a, TEST_CHAT, "refused"));
   msg = cmt_buf_new(&f->w.env.env, 5);
   memcpy(cmt_buf_data(msg), "three", 5);
   assert_cmt(CMT_OK, cmt_peer_send_async(p, TEST_CHAT, msg, &req));
@@ -220,8 +220,8 @@ static void busy_peers_send_no_pings(void **state) {
   f->a.quiet = f->b.quiet = true;
   test_pair(&f->w, &f->a, &f->b);
   for (int i = 0; i < 100; i++) {
-    assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "x"));
-    assert_cmt(CMT_OK, test_node_say(&f->b, TEST_CHAT, "y"));
+    assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "x"));
+    assert_cmt(CMT_OK, test_node_send(&f->b, TEST_CHAT, "y"));
     test_loop_advance(f->w.loop, CMT_SECONDS(59));
   }
   cmt_peer_get_status(test_node_peer(&f->a), &status);
@@ -259,11 +259,11 @@ messages_are_received_on_the_reactor_of_their_channel(void **state) {
   }
   test_node_dial(&f->a, f->b.addr, 0);
   (void)test_node_log(&f->b);
-  assert_cmt(CMT_OK, test_node_say(&f->a, 0xff, "one"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, 0xff, "one"));
   run_until_idle(f);
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, ""));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, ""));
   run_until_idle(f);
-  assert_cmt(CMT_OK, test_node_say(&f->a, 0x40, "three"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, 0x40, "three"));
   run_until_idle(f);
   assert_string_equal("receive files ff one\nreceive chat 51 \n"
                       "receive files 40 three\n",
@@ -316,7 +316,7 @@ static void keep_why(test_part *part, cmt_peer *p) {
   part->arg = text;
 }
 
-static void mixed_switches_say_so_on_both_sides(void **state) {
+static void mixed_switches_report_it_on_both_sides(void **state) {
   static const char foreign[] = "peer seems to speak another wire profile";
 
   for (int i = 0; i < 4; i++) {
@@ -327,7 +327,7 @@ static void mixed_switches_say_so_on_both_sides(void **state) {
     (i % 2 ? &f->a : &f->b)->options.wire = CMT_WIRE_COMETBFT;
     f->a.parts[0].on_remove = f->b.parts[0].on_remove = keep_why;
     test_pair(&f->w, &f->a, &f->b);
-    assert_cmt(CMT_OK, test_node_say(i / 2 ? &f->a : &f->b, TEST_CHAT, "hi"));
+    assert_cmt(CMT_OK, test_node_send(i / 2 ? &f->a : &f->b, TEST_CHAT, "hi"));
     run_until_idle(f);
     assert_string_equal("remove chat CMT_EPROTO\n", test_node_log(&f->a));
     assert_string_equal("remove chat CMT_EPROTO\n", test_node_log(&f->b));
@@ -359,7 +359,7 @@ int main(void) {
     TEST(silent_peer_is_removed_after_105_seconds),
     TEST(messages_are_received_on_the_reactor_of_their_channel),
     TEST(the_example_of_the_document),
-    cmocka_unit_test(mixed_switches_say_so_on_both_sides),
+    cmocka_unit_test(mixed_switches_report_it_on_both_sides),
     TEST(switch_with_an_unknown_profile_is_refused),
   };
 #undef TEST

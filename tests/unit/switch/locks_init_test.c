@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* The system may have no memory for one more lock or condition: each of them
-   fails in its turn, at the making of a switch and of its peers, and whatever
-   was made before goes again. */
+   fails once, at the making of a switch and of its peers, and whatever was made
+   before goes again. */
 
 #include "node.h"
 

@@ -61,11 +61,11 @@ static void run_ending(ending how, unsigned steps) {
     test_loop_step(f->w.loop);
   }
   for (unsigned i = 0; i < steps; i++) {
-    say_number(f, draw(f, 2) == 0 ? &f->a : &f->b);
+    send_number(f, draw(f, 2) == 0 ? &f->a : &f->b);
     test_loop_step(f->w.loop);
   }
   end_it(f, how);
-  say_number(f, &f->b);
+  send_number(f, &f->b);
   run_until_idle(f);
   if (how == STOP_OF_THE_SWITCH) {
     test_loop_advance(f->w.loop, CMT_SECONDS(1));
@@ -99,8 +99,8 @@ static void it_may_end_at_any_moment(void **state) {
 
 /* ---- while it moves ---- */
 
-/* Until the link of |a| is between two loops, the other loops not having had
-   their turn. */
+/* Until the link of |a| is between two loops, the other loops not having had an
+   iteration. */
 static cmt_peer *catch_it_moving(fixture *f) {
   cmt_peer *p = NULL;
 
@@ -125,7 +125,7 @@ static void a_pause_meanwhile_is_kept(void **state) {
   run_until_idle(f);
   (void)test_node_log(&f->a);
   (void)test_node_log(&f->b);
-  assert_cmt(CMT_OK, test_node_say(&f->b, TEST_CHAT, "unheard"));
+  assert_cmt(CMT_OK, test_node_send(&f->b, TEST_CHAT, "unheard"));
   run_until_idle(f);
   assert_string_equal("", test_node_log(&f->a));
   cmt_peer_resume(p);
@@ -211,10 +211,10 @@ static void one_that_never_left_is_hurried_too(void **state) {
   assert_true(cmt__switch_is_finished(f->a.sw));
 }
 
-/* ---- rings under way ---- */
+/* ---- wake-ups under way ---- */
 
-/* The ring comes in the turn in which the connection ends, and its post only in
-   the next. */
+/* The wake-up comes in the iteration in which the connection ends, and its post
+   only in the next. */
 static void a_wake_up_under_way_is_waited_for(void **state) {
   fixture *f = *state;
   test_late_wake_up late = {.post = {.cb = test_wake_up_late}};
@@ -236,7 +236,8 @@ static void a_wake_up_under_way_is_waited_for(void **state) {
 
 /* ---- memory ---- */
 
-/* The other loop cannot take it: its own peer alone ends, with that reason. */
+/* The other loop cannot take it over: its own peer alone ends, with that
+   reason. */
 static void a_loop_that_cannot_accept_a_peer_ends_it(void **state) {
   fixture *f = *state;
   cmt_peer *p = cmt_peer_ref(catch_it_moving(f));
@@ -255,7 +256,7 @@ static void a_loop_that_cannot_accept_a_peer_ends_it(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test_teardown(it_may_end_at_any_moment, tell_seed),
+    cmocka_unit_test_teardown(it_may_end_at_any_moment, print_seed),
     PAIR_TEST(a_pause_meanwhile_is_kept),
     PAIR_TEST(time_does_not_go_back_for_it),
     PAIR_TEST(a_send_meanwhile_wakes_no_loop),

@@ -113,7 +113,7 @@ static inline bool ask(fixture *f, cmt_peer *p, cmt_buf *msg) {
 }
 
 /* A numbered message from |n| to its peer, by one of the two ways. */
-static inline void say_number(fixture *f, test_node *n) {
+static inline void send_number(fixture *f, test_node *n) {
   unsigned *sent = &f->sent[n == &f->a];
   size_t len = draw(f, 4) == 0 ? 60000 : 4;
   cmt_peer *p = NULL;
@@ -166,7 +166,7 @@ static inline void assert_balanced(test_node *n) {
 
 static uint64_t running; /* The seed under way. */
 
-static inline int tell_seed(void **state) {
+static inline int print_seed(void **state) {
   (void)state;
   if (running != 0) {
     printf("# failed with seed %llu\n", (unsigned long long)running);
@@ -174,7 +174,7 @@ static inline int tell_seed(void **state) {
   return 0;
 }
 
-/* From the dial on both sides send in between the turns of the loops. */
+/* From the dial on both sides send in between the iterations of the loops. */
 #define PAIR_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 #endif

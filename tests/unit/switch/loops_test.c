@@ -70,7 +70,7 @@ static void receive_is_called_on_the_loop_of_the_peer(void **state) {
   f->b.parts[0].on_receive = is_on_the_last;
   test_pair(&f->w, &f->a, &f->b);
   assert_int_equal(2, loop_of(&f->a, test_node_peer(&f->a)));
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "hello"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "hello"));
   for (int i = 0; i < 5; i++) {
     test_loop_step_one(f->w.loops[0]);
     test_loop_step_one(f->w.loops[1]);
@@ -85,7 +85,7 @@ static void remove_peer_is_called_on_the_first_loop(void **state) {
   fixture *f = *state;
 
   test_pair(&f->w, &f->a, &f->b);
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "last words"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "last words"));
   test_loop_step_one(f->w.loops[2]);
   test_conn_cut(test_loop_conn(f->w.loop, 0));
   for (int i = 0; i < 5; i++) {
@@ -142,7 +142,7 @@ static void messages_around_the_move_arrive_once_in_order(void **state) {
     for (int i = 0; f->sent[0] < 30 || f->sent[1] < 30; i++) {
       assert_true(i < 100000);
       test_loop_step(f->w.loop);
-      say_number(f, draw(f, 2) == 0 ? &f->a : &f->b);
+      send_number(f, draw(f, 2) == 0 ? &f->a : &f->b);
     }
     run_until_idle(f);
     assert_int_equal(f->sent[0], f->received[0]);
@@ -210,7 +210,7 @@ int main(void) {
     PAIR_TEST(what_came_with_the_node_info_is_heard_first),
     PAIR_TEST(what_they_share_is_shared_by_threads),
     cmocka_unit_test_teardown(messages_around_the_move_arrive_once_in_order,
-                              tell_seed),
+                              print_seed),
     cmocka_unit_test(any_allocation_may_fail),
     TEST_SHORTAGE(any_allocation_may_fail),
   };

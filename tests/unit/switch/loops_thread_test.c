@@ -59,11 +59,11 @@ typedef struct node {
   unsigned meeting;     /* Calls of receive that wait for one another. */
   atomic_int changing;  /* init_peer, add_peer and remove_peer that run. */
   atomic_uint overlaps; /* Calls that ran at the same time as they may not. */
-  atomic_uint disorder; /* Messages that came out of turn. */
+  atomic_uint disorder; /* Messages that came out of order. */
   atomic_uint not_refused; /* What would wait for a loop, on one. */
   bool meets;              /* receive waits until it runs for two peers. */
-  bool blocks;             /* receive waits until |told|. */
-  bool told;
+  bool blocks;             /* receive waits until |logged|. */
+  bool logged;
   char line[200];
 } node;
 
@@ -154,7 +154,7 @@ static void wait_for_the_log(node *n) {
   pthread_mutex_lock(&n->lock);
   n->meeting++;
   pthread_cond_broadcast(&n->cond);
-  while (!n->told) {
+  while (!n->logged) {
     pthread_cond_wait(&n->cond, &n->lock);
   }
   pthread_mutex_unlock(&n->lock);
@@ -215,9 +215,9 @@ static void on_log(void *arg, cmt_log_level level, const char *module,
   (void)level;
   (void)module;
   pthread_mutex_lock(&n->lock);
-  if (n->blocks && !n->told && strstr(line, "to return") != NULL) {
+  if (n->blocks && !n->logged && strstr(line, "to return") != NULL) {
     snprintf(n->line, sizeof n->line, "%s", line);
-    n->told = true;
+    n->logged = true;
     pthread_cond_broadcast(&n->cond);
   }
   pthread_mutex_unlock(&n->lock);

@@ -100,7 +100,7 @@ static cmt_err make(test_trio *t, const char *moniker, cmt_why *why) {
   return test_node_new(&t->a, why);
 }
 
-/* The most bytes of a moniker that cmt_switch_new() takes. */
+/* The most bytes of a moniker that cmt_switch_new() accepts. */
 static size_t longest_moniker(test_trio *t, char *moniker) {
   size_t len = INFO_TOO_LONG;
   cmt_why why = {.err = CMT_OK}, last;
@@ -130,7 +130,7 @@ static void the_longest_node_info_is_accepted(void **state) {
   assert_int_equal(len, cmt_peer_node_info(p)->moniker.len);
   assert_int_equal(CMT_NODE_INFO_MAX,
                    cmt__node_info_size(cmt_peer_node_info(p)));
-  assert_cmt(CMT_OK, test_node_say(&t->a, TEST_CHAT, "hello"));
+  assert_cmt(CMT_OK, test_node_send(&t->a, TEST_CHAT, "hello"));
   test_loop_run_until_idle(t->w.loop);
   assert_string_equal("receive chat 51 hello\n", test_node_log(&t->b));
   free(moniker);

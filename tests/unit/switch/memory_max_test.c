@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The most bytes that a switch says it can hold, against a crowd that makes it
-   hold all it can: handshakes and node infos that never end, messages that
-   never end on every channel, peers that read nothing while the application
-   queues for them, floods; and all of them again and again. */
+/* The most bytes that a switch states that it can allocate, against a crowd
+   that makes it allocate all it can: handshakes and node infos that never end,
+   messages that never end on every channel, peers that read nothing while the
+   application queues for them, floods; and all of them again and again. */
 
 #include "hostile.h"
 
@@ -20,7 +20,7 @@
 enum {
   PEERS = 6,
   COMERS = 5,  /* One less, so that handshakes are accepted besides. */
-  SHAKERS = 8, /* As many handshakes as the victim takes. */
+  SHAKERS = 8, /* As many handshakes as the victim accepts. */
   CHANNELS = 3,
   ROUNDS = 5,
   MESSAGE = 60000,
@@ -87,7 +87,7 @@ static void run_until_idle(crowd *c) {
   }
 }
 
-/* The application queues all that the switch takes, and keeps values. */
+/* The application queues all that the switch accepts, and keeps values. */
 static void fill(crowd *c, cmt_peer *p) {
   for (int i = 0; i < CHANNELS; i++) {
     cmt_err err = CMT_OK;
@@ -135,7 +135,7 @@ static void peers_come(crowd *c) {
     hostile_dial(h, c->w.loop, c->n.addr);
     run_until_idle(c);
     assert_true(h->up && !h->ended);
-    /* The victim's direction takes nothing more. */
+    /* The victim's direction accepts nothing more. */
     test_loop_conn(c->w.loop, test_loop_conn_count(c->w.loop) - 1)
       ->dir[TEST_ACCEPTOR]
       .cap = 0;
@@ -161,7 +161,7 @@ static void messages_never_end(crowd *c, int packets) {
   }
 }
 
-/* Half of them say half of their node info, which is as long as it may be, and
+/* Half of them send half of their node info, which is as long as it may be, and
    as many connections again are over the limit. */
 static void handshakes_never_end(crowd *c) {
   for (int i = 0; i < 2 * SHAKERS; i++) {
@@ -220,7 +220,7 @@ static void a_hostile_crowd_stays_within_the_bound(void **state) {
   free(c);
 }
 
-/* Each option moves it as its term says. */
+/* Each option moves it by its term. */
 static uint64_t max_of(const cmt_switch_options *o) {
   cmt_switch *s;
   uint64_t max;
@@ -281,7 +281,7 @@ static void the_terms_follow_the_options(void **state) {
   r.recv_queue_bytes_total = 1 << 20;
   assert_true(max_of(&o) > before + (1 << 20));
   before = max_of(&o);
-  r.recv_queue_bytes_total += 8200; /* And the shares of 82 peers. */
+  r.recv_queue_bytes_total += 8200; /* And the floors of 82 peers. */
   assert_int_equal(2 * 8200, max_of(&o) - before);
 }
 
@@ -299,7 +299,7 @@ typedef struct exact {
   cmt_switch_options o;
 } exact;
 
-/* With totals that hold whatever one peer may have. */
+/* With totals that have room for whatever one peer may have. */
 static void exact_init(exact *e) {
   *e = (exact){.channels = {{.id = 1, .priority = 1, .send_queue = 9},
                             {.id = 2, .priority = 1, .send_queue = 9}}};
@@ -386,8 +386,8 @@ static void what_one_peer_may_have_counts_for_each(void **state) {
   assert_int_equal(before + 10 * EXACT_PEERS, max_of(&e.o));
 }
 
-/* Its state and its queue in each connection; its credits, what is taken in and
-   the headers of its messages for each peer. */
+/* Its state and its queue in each connection; its credits, its intake and the
+   headers of its messages for each peer. */
 static void one_channel_more_counts(void **state) {
   const uint64_t queue =
     24 * sizeof(cmt__queued); /* 16, and 8 while it grows. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The most bytes that a switch says it can hold, to the byte: an inventory of
-   what it may allocate, each kind with its count and its size, for switches
-   that differ in everything that the sum depends on. */
+/* The most bytes that a switch states that it can allocate, to the byte: an
+   inventory of what it may allocate, each kind with its count and its size, for
+   switches that differ in everything that the sum depends on. */
 
 #include "node.h"
 
@@ -40,7 +40,7 @@ typedef struct row {
                         others half. */
   size_t payload;
   size_t send_each, recv_each;   /* The bounds of a peer, as given, */
-  uint64_t send_peer, recv_peer; /* and as they hold. */
+  uint64_t send_peer, recv_peer; /* and as they are. */
   size_t send_total, recv_total; /* 0: more than the peers may have. */
   cmt_delivery delivery;
   size_t entry; /* What may wait for a reactor. */
@@ -125,7 +125,7 @@ static const row rows[] = {
    "tcp://10.0.0.1:26656",
    "reno",
    0},
-  /* The bounds of a peer hold; the default is a message and 1 MiB. */
+  /* The bounds of a peer count; the default is a message and 1 MiB. */
   {3,
    2,
    10,
@@ -268,7 +268,7 @@ static uint64_t grown(uint64_t count, uint64_t first) {
 }
 
 /* Node infos of both sides with what waits of them, besides what the core
-   says. */
+   states. */
 static uint64_t of_handshake(const cmt_conn_options *o) {
   const uint64_t frames = CMT_NODE_INFO_MAX / 1024 + 2;
 

@@ -2,8 +2,8 @@
 
 /* Wrong arguments of every kind: structs that nobody filled in, sizes of other
    versions, counts without lists, pointers that are NULL, flags that nobody
-   knows.  Each is refused, by name where a reason can be told, and nothing is
-   left behind. */
+   knows.  Each is refused, by name where there is a reason, and nothing is left
+   behind. */
 
 #include "node.h"
 
@@ -881,7 +881,7 @@ static cmt_err never(void *self, cmt_switch *sw) {
   return CMT_EREACTOR;
 }
 
-/* Nothing comes from a switch that never starts, and a thread that takes its
+/* Nothing comes from a switch that never starts, and a thread that receives its
    events must not wait for that. */
 static void readers_of_events_learn_that_there_is_no_start(void **state) {
   cmt_mailbox *mailbox;

@@ -57,7 +57,7 @@ static void mailboxes_prepare(test_node *n, cmt_delivery delivery) {
   }
 }
 
-/* Takes all events of |b|. */
+/* Receives all events of |b|. */
 static void mailboxes_take(scenario *s) {
   for (size_t i = 1; i < s->b.part_count; i++) {
     cmt_mailbox *m = cmt_switch_mailbox(s->b.sw, s->b.parts[i].name);
@@ -135,7 +135,7 @@ static void meet(scenario *s) {
   }
 }
 
-/* |fail| SIZE_MAX: nothing fails.  Returns how many allocations it took. */
+/* |fail| SIZE_MAX: nothing fails.  Returns how many allocations there were. */
 static size_t run(scenario *s, bool mailboxes, size_t fail) {
   bool a, b;
   size_t allocs;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The numbers by which handshakes give way: each part of the places, just as
-   much as it is and one more; and what limits take for an address. */
+   much as it is and one more; and what limits count as an address. */
 
 #include "hostile.h"
 
@@ -163,7 +163,7 @@ static void an_address_is_as_long_as_its_length(void **state) {
     uint32_t prefix_len;
     const char *host, *other; /* Whether they are one address, */
     bool same;
-    const char *text; /* and how |host| is told. */
+    const char *text; /* and how |host| is reported. */
   } rows[] = {
     {64, "10.0.0.1", "10.0.0.0", false, "10.0.0.1"},
     {64, "10.0.0.1", "10.0.0.1", true, "10.0.0.1"},

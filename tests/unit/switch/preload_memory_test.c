@@ -26,7 +26,7 @@ enum {
   MESSAGES = 10,
 };
 
-/* Shared by the processes. */
+/* In memory of both processes. */
 typedef struct starved {
   atomic_size_t allocs;               /* So far, */
   atomic_size_t fail_at;              /* which one fails, from 0, */

@@ -30,7 +30,7 @@ enum {
 /* What a failure does to the connection that it meets. */
 typedef enum harm {
   HARMLESS,
-  LOST,    /* It ends, and its reason is told. */
+  LOST,    /* It ends, and its reason is reported. */
   REFUSED, /* It is accepted and closed at once, and counted. */
 } harm;
 
@@ -378,7 +378,7 @@ static void a_start_that_fails_reports_why(void **state) {
   }
 }
 
-static bool is_told(const pair_report *r, const char *words) {
+static bool is_reported(const pair_report *r, const char *words) {
   for (int i = 0; i < 2; i++) {
     for (size_t k = 0; k < r->sides[i].end_count; k++) {
       if (strstr(r->sides[i].ends[k].why.text, words) != NULL) {
@@ -409,14 +409,15 @@ static void a_failure_is_reported_in_the_words_of_the_system(void **state) {
   (void)state;
   for (size_t i = 0; i < CMT__COUNT(plans); i++) {
     run(&on_one_loop, &plans[i], &r);
-    if (!is_told(&r, strerror(plans[i].error))) {
+    if (!is_reported(&r, strerror(plans[i].error))) {
       fail_msg("%s: not told: %s", pre_plan_text(&plans[i], text, sizeof text),
                strerror(plans[i].error));
     }
   }
 }
 
-/* The connection stays where it is, so the listener is told of it for ever. */
+/* The connection stays where it is, so the listener is called for it for
+   ever. */
 static void
 an_accept_that_never_works_does_not_keep_the_loop_busy(void **state) {
   const pre_plan plan = {PRE_ACCEPT, 0, 1000, PRE_INSTEAD, EPERM};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Probes over real sockets: what they learn, and what they say when there is
+/* Probes over real sockets: what they learn, and what they report when there is
    nothing to learn. */
 
 #include "sockets.h"
@@ -14,7 +14,7 @@ static const cmt_channel channels[] = {{.id = 0x51, .priority = 1},
                                        {.id = 0x30, .priority = 1}};
 static const cmt_reactor chat = CMT_REACTOR("chat", channels);
 
-/* A node of another network than a probe says. */
+/* A node of another network than that of a probe. */
 static cmt_switch *node_start(char *addr) {
   cmt_switch_options o;
   cmt_switch *sw;
@@ -100,7 +100,7 @@ static cmt_verdict see(void *arg, const cmt_newcomer *who,
   return CMT_REFUSE;
 }
 
-/* What a probe says of itself follows from its options. */
+/* The node info of a probe follows from its options. */
 static void a_probe_reports_what_it_is_reported_to(void **state) {
   static test_watch w = TEST_WATCH_INITIALIZER;
   char addr[CMT_NET_ADDR_TEXT_SIZE];
@@ -192,7 +192,7 @@ static void round_trips_are_measured(void **state) {
   }
 }
 
-/* It hangs up without a word; what it is was told before. */
+/* It hangs up without a word; its node info came before. */
 static void a_node_that_refuses_us_answers_no_ping(void **state) {
   static test_watch w = TEST_WATCH_INITIALIZER;
   char addr[CMT_NET_ADDR_TEXT_SIZE];
@@ -328,11 +328,11 @@ static void zero_is_the_default(void **state) {
 
 /* ---- threads ---- */
 
-static unsigned told;
+static unsigned reported;
 
 static void on_done(void *arg, cmt_probe_result *r) {
   cmt_probe_result_delete(r);
-  test_bump(arg, &told);
+  test_bump(arg, &reported);
 }
 
 static void a_probe_that_is_deleted_reports_nothing(void **state) {
@@ -343,12 +343,12 @@ static void a_probe_that_is_deleted_reports_nothing(void **state) {
   cmt_prober *p;
 
   (void)state;
-  told = 0;
+  reported = 0;
   assert_cmt(CMT_OK, cmt_prober_new(NULL, addr, &p, NULL, on_done, &w));
   cmt_prober_delete(p);
-  assert_int_equal(0, test_counter(&w, &told));
+  assert_int_equal(0, test_counter(&w, &reported));
   assert_cmt(CMT_OK, cmt_prober_new(NULL, node, &p, NULL, on_done, &w));
-  test_await(&w, &told, 1);
+  test_await(&w, &reported, 1);
   cmt_prober_delete(p);
   for (int i = 0; i < 20; i++) { /* Wherever it is. */
     assert_cmt(CMT_OK, cmt_prober_new(NULL, node, &p, NULL, on_done, &w));
@@ -366,17 +366,17 @@ static void keep_result(void *arg, cmt_probe_result *r) {
   test_watch_lock(w);
   kept = r;
   test_watch_unlock(w);
-  test_bump(w, &told);
+  test_bump(w, &reported);
 }
 
 /* It is cancelled wherever it is. */
 static void check_cancelled_early(test_watch *w, const char *addr) {
   cmt_prober *p;
 
-  told = 0;
+  reported = 0;
   assert_cmt(CMT_OK, cmt_prober_new(NULL, addr, &p, NULL, keep_result, w));
   cmt_prober_cancel(p);
-  test_await(w, &told, 1);
+  test_await(w, &reported, 1);
   assert_cmt(CMT_ECANCELED, kept->why.err);
   assert_string_equal("the probe was cancelled", kept->why.text);
   assert_string_equal(addr, kept->remote);
@@ -393,14 +393,14 @@ static void check_cancelled_late(test_watch *w, const char *addr) {
 
   ping_options(&o, CMT_WIRE_COMETBFT, 2);
   o.ping_gap_ns = CMT_NEVER;
-  told = 0;
+  reported = 0;
   assert_cmt(CMT_OK, cmt_prober_new(&o, addr, &p, NULL, keep_result, w));
   test_await(w, &asked, 1);
   cmt_prober_cancel(p);
-  test_await(w, &told, 1);
+  test_await(w, &reported, 1);
   cmt_prober_cancel(p);
   cmt_prober_delete(p);
-  assert_int_equal(1, test_counter(w, &told));
+  assert_int_equal(1, test_counter(w, &reported));
   assert_cmt(CMT_ECANCELED, kept->why.err);
   assert_true(kept->why.stage > CMT_STAGE_TRANSPORT);
   assert_memory_equal(addr, kept->id.text, 40);
@@ -422,14 +422,14 @@ static void a_probe_that_is_cancelled_reports_how_far_it_came(void **state) {
   close(fd);
 }
 
-static cmt_err said_inside;
+static cmt_err returned_inside;
 
 static void probe_inside(void *arg, cmt_err status) {
   cmt_probe_result *r;
 
   (void)status;
-  said_inside = cmt_probe(NULL, "127.0.0.1:1", &r, NULL);
-  test_bump(arg, &told);
+  returned_inside = cmt_probe(NULL, "127.0.0.1:1", &r, NULL);
+  test_bump(arg, &reported);
 }
 
 static void a_loop_may_not_wait_for_one(void **state) {
@@ -439,10 +439,10 @@ static void a_loop_may_not_wait_for_one(void **state) {
   cmt_post post = {.cb = probe_inside, .arg = &w};
 
   (void)state;
-  told = 0;
+  reported = 0;
   assert_cmt(CMT_OK, cmt_switch_post(sw, &post));
-  test_await(&w, &told, 1);
-  assert_cmt(CMT_EDEADLK, said_inside);
+  test_await(&w, &reported, 1);
+  assert_cmt(CMT_EDEADLK, returned_inside);
   assert_cmt(CMT_OK, cmt_switch_close(sw, 0));
 }
 

@@ -70,7 +70,7 @@ static bool both_are_idle(void *arg) {
 
 static void assert_node_hears(race *r, test_node *from, test_node *to) {
   (void)test_node_log(to);
-  assert_cmt(CMT_OK, test_node_say(from, TEST_CHAT, "hello"));
+  assert_cmt(CMT_OK, test_node_send(from, TEST_CHAT, "hello"));
   test_loop_run_until_idle(r->w.loop);
   assert_string_equal("receive chat 51 hello\n", test_node_log(to));
 }
@@ -220,7 +220,7 @@ static void side_start(side *s) {
   test_switch_start(&o, &s->sw, s->addr);
 }
 
-/* Whether |s| told of every outcome, once, and what it has is one peer. */
+/* Whether |s| reported every outcome, once, and what it has is one peer. */
 static bool side_is_idle(void *arg) {
   side *s = arg;
 
@@ -318,7 +318,7 @@ static void real_loops(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     {"nodes that dial each other, with drawn delays, keep one connection",
-     drawn_delays, NULL, test_tell_seed, NULL},
+     drawn_delays, NULL, test_print_seed, NULL},
     {"nodes that dial each other over sockets keep one connection", real_loops,
      NULL, NULL, NULL},
   };

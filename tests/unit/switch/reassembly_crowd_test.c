@@ -173,7 +173,7 @@ static void a_crowd_at_its_floors_costs_no_friend_anything(void **state) {
   run(25, FLOOR - PIECE, TEST_CHAT, BLOCK, LARGE);
 }
 
-/* The largest of the crowd is told why it ended, and whose memory it was. */
+/* The largest of the crowd learns why it ended, and whose memory it was. */
 static void the_reason_is_reported(void **state) {
   crowd *c = calloc(1, sizeof *c);
 
@@ -192,7 +192,7 @@ static void the_reason_is_reported(void **state) {
   free(c);
 }
 
-/* What connections on several loops share; one loop needs no lock. */
+/* The quotas of connections on several loops; one loop needs no lock. */
 static void what_loops_share_is_locked(void **state) {
   (void)state;
   for (unsigned loops = 1; loops <= 3; loops++) {

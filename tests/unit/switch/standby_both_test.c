@@ -24,7 +24,7 @@ static void both_dial(standby_user *f, size_t first) {
   standby_go_silent(f, 1 - first, false);
   standby_advance_ms(f, 99);
   assert_int_equal(
-    1, standby_handshakes(&f->a)); /* Neither has told its node info. */
+    1, standby_handshakes(&f->a)); /* Neither has sent its node info. */
   assert_int_equal(1, standby_handshakes(&f->b));
   standby_advance_ms(f, 1);
   assert_string_equal(first == 0 ? "init chat\nadd chat outbound\n"
@@ -44,8 +44,8 @@ static void both_dial(standby_user *f, size_t first) {
 static void assert_they_talk(standby_user *f) {
   assert_int_equal(0, standby_handshakes(&f->a));
   assert_int_equal(0, standby_handshakes(&f->b));
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "one"));
-  assert_cmt(CMT_OK, test_node_say(&f->b, TEST_CHAT, "two"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "one"));
+  assert_cmt(CMT_OK, test_node_send(&f->b, TEST_CHAT, "two"));
   standby_run_until_idle(f);
   assert_string_equal("receive chat 51 two\n", test_node_log(&f->a));
   assert_string_equal("receive chat 51 one\n", test_node_log(&f->b));
@@ -83,7 +83,7 @@ static void the_one_that_the_larger_id_dialed_goes(void **state) {
   assert_they_talk(f);
 }
 
-/* Each side takes for the first what the other holds. */
+/* The first of each side is the second of the other. */
 static void sides_that_disagree_come_to_agree(void **state) {
   standby_user *f = *state;
 
@@ -260,7 +260,7 @@ static void bytes_that_came_with_the_node_info_are_kept(void **state) {
   standby_first_is_there(f);
   dir = dials_without_its_info(f, &f->c);
   assert_int_equal(BEFORE_INFO, dir->read);
-  assert_cmt(CMT_OK, test_node_say(&f->c, TEST_CHAT, "with it"));
+  assert_cmt(CMT_OK, test_node_send(&f->c, TEST_CHAT, "with it"));
   standby_run_until_idle(f);
   assert_int_equal(0, standby_handshakes(&f->c));
   dir->stalled = false;
@@ -274,7 +274,7 @@ static void bytes_that_came_with_the_node_info_are_kept(void **state) {
                       test_node_log(&f->b));
 }
 
-/* The first ends, and |d| completes before the second has its turn. */
+/* The first ends, and |d| completes before the second does. */
 static void third_completes(standby_user *f, test_node *d,
                             const char *expected) {
   test_dir *dir;
@@ -339,7 +339,7 @@ static void second_comes(standby_user *f, bool together) {
 }
 
 /* The second is on standby, and becomes the peer; allocation |fail| of that
-   fails. Returns how many it took. */
+   fails.  Returns how many there were. */
 static size_t run_out_of_memory(size_t fail, bool together) {
   void *state = NULL;
   cmt_switch_status status;

@@ -15,7 +15,7 @@ static void second_comes(standby_user *f) {
   test_node_dial(&f->c, f->b.addr, 0);
 }
 
-/* It has not read the ping.  What is queued for it does not hold it up. */
+/* It has not read the ping.  What is queued for it does not delay it. */
 static void who_speaks_and_answers_nothing_is_silent(void **state) {
   standby_user *f = *state;
   test_dir *to_a;
@@ -25,12 +25,12 @@ static void who_speaks_and_answers_nothing_is_silent(void **state) {
   to_a->stalled = true;
   to_a->cap = to_a->in_flight;
   for (int i = 0; i < 2; i++) {
-    assert_cmt(CMT_OK, test_node_say(&f->b, TEST_CHAT, "are you there?"));
+    assert_cmt(CMT_OK, test_node_send(&f->b, TEST_CHAT, "are you there?"));
     standby_run_until_idle(f);
   }
   second_comes(f);
   standby_advance_ms(f, 1500);
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "here I am"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "here I am"));
   standby_advance_ms(f, 1499);
   assert_string_equal("receive chat 51 here I am\n", test_node_log(&f->b));
   standby_advance_ms(f, 1);
@@ -54,7 +54,7 @@ static void pongs_of_before_are_no_answer(void **state) {
   standby_go_silent(f, 0, false);
 }
 
-/* Takes the next event of B; false: there is none. */
+/* Receives the next event of B; false: there is none. */
 static bool take_event(standby_user *f, cmt_mailbox_event_kind expected) {
   cmt_mailbox *m = cmt_switch_mailbox(f->b.sw, "chat");
   cmt_mailbox_event ev;
@@ -68,8 +68,9 @@ static bool take_event(standby_user *f, cmt_mailbox_event_kind expected) {
   return true;
 }
 
-/* Its end was not yet taken out of the mailbox when the second is looked at. */
-static void a_first_whose_end_is_not_told_yet_is_waited_for(void **state) {
+/* Its end was not yet received from the mailbox when the second is looked
+   at. */
+static void a_first_whose_end_is_not_reported_yet_is_waited_for(void **state) {
   standby_user *f = *state;
 
   f->b.parts[0].delivery = CMT_DELIVER_MAILBOX;
@@ -218,7 +219,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     TEST(who_speaks_and_answers_nothing_is_silent),
     TEST(pongs_of_before_are_no_answer),
-    TEST(a_first_whose_end_is_not_told_yet_is_waited_for),
+    TEST(a_first_whose_end_is_not_reported_yet_is_waited_for),
     TEST(a_first_that_ends_when_it_is_looked_at_is_gone),
     TEST(a_second_has_the_place_of_the_first),
     TEST(a_standby_has_no_place_of_a_handshake),

@@ -27,7 +27,7 @@ static void a_first_that_answers_stays(void **state) {
   assert_string_equal(text, f->b.why.text);
   assert_string_equal("remove chat CMT_EEOF\n", test_node_log(&f->c));
   assert_int_equal(0, standby_handshakes(&f->b));
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "still here"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "still here"));
   standby_run_until_idle(f);
   assert_string_equal("receive chat 51 still here\n", test_node_log(&f->b));
   assert_mark("newcomer_gives_way", before, 1);
@@ -41,7 +41,7 @@ static void a_silent_first_is_replaced_after_three_seconds(void **state) {
   standby_go_silent(f, 0, true);
   test_node_start(&f->c);
   test_node_dial(&f->c, f->b.addr, 0);
-  assert_cmt(CMT_OK, test_node_say(&f->c, TEST_CHAT, "I am back"));
+  assert_cmt(CMT_OK, test_node_send(&f->c, TEST_CHAT, "I am back"));
   standby_advance_ms(f, 2999);
   assert_string_equal("", test_node_log(&f->b));
   standby_advance_ms(f, 1);
@@ -172,7 +172,7 @@ static void the_end_of_the_first_makes_the_second_the_peer(void **state) {
   uint64_t before = test_mark("standby_promoted");
 
   standby_second_dials(f);
-  assert_cmt(CMT_OK, test_node_say(&f->c, TEST_CHAT, "early"));
+  assert_cmt(CMT_OK, test_node_send(&f->c, TEST_CHAT, "early"));
   standby_run_until_idle(f);
   assert_string_equal("", test_node_log(&f->b));
   test_node_fini(&f->a);
@@ -180,7 +180,7 @@ static void the_end_of_the_first_makes_the_second_the_peer(void **state) {
   assert_string_equal("remove chat CMT_EEOF\n"
                       "init chat\nadd chat inbound\nreceive chat 51 early\n",
                       test_node_log(&f->b));
-  assert_cmt(CMT_OK, test_node_say(&f->c, TEST_CHAT, "later"));
+  assert_cmt(CMT_OK, test_node_send(&f->c, TEST_CHAT, "later"));
   standby_run_until_idle(f);
   assert_string_equal("receive chat 51 later\n", test_node_log(&f->b));
   standby_advance_ms(f, 5000); /* Its timer went with the wait. */
@@ -214,7 +214,7 @@ static void a_second_that_is_reset_has_its_own_error(void **state) {
 /* The last words of the second came with its end. */
 static void second_reports_farewell(standby_user *f) {
   standby_second_dials(f);
-  assert_cmt(CMT_OK, test_node_say(&f->c, TEST_CHAT, "farewell"));
+  assert_cmt(CMT_OK, test_node_send(&f->c, TEST_CHAT, "farewell"));
   cmt_peer_stop(test_node_peer(&f->c), CMT_ECANCELED, CMT_SECONDS(1));
   standby_run_until_idle(f);
   assert_string_equal("", test_node_log(&f->b));
@@ -238,7 +238,7 @@ static void a_second_that_has_ended_replaces_nobody(void **state) {
   standby_go_silent(f, 0, true);
   test_node_start(&f->c);
   test_node_dial(&f->c, f->b.addr, 0);
-  assert_cmt(CMT_OK, test_node_say(&f->c, TEST_CHAT, "farewell"));
+  assert_cmt(CMT_OK, test_node_send(&f->c, TEST_CHAT, "farewell"));
   cmt_peer_stop(test_node_peer(&f->c), CMT_ECANCELED, CMT_SECONDS(1));
   standby_advance_ms(f, 999);
   assert_string_equal("", test_node_log(&f->b));
@@ -284,7 +284,7 @@ static void refused_dials(standby_user *f, test_node *d, test_conn **conn) {
   standby_run_until_idle(f);
 }
 
-/* A connection that is refused gets what the socket takes at once: all of our
+/* A connection that is refused gets what the socket accepts at once: all of our
    node info and then the end, or it is cut. */
 static void one_that_is_refused_gets_no_part_of_a_farewell(void **state) {
   static const struct {

@@ -107,9 +107,9 @@ static void exchange(fixture *f) {
   answer_after(f, 70);
 }
 
-/* Two seconds between two turns at which the rates are counted, in which
+/* Two seconds between two iterations at which the rates are counted, in which
    |*sent| and |*recv| bytes a second went and came.  The ping of the second
-   turn has no answer. */
+   iteration has no answer. */
 static void count_rates(fixture *f, uint64_t *sent, uint64_t *recv) {
   advance(f, S(38) - (now_ns(f) - f->up_at_ns));
   say(&f->t->a, TEST_CHAT, 1, 1);
@@ -126,8 +126,8 @@ static void count_rates(fixture *f, uint64_t *sent, uint64_t *recv) {
   *recv = (way(f, TEST_ACCEPTOR)->read - *recv) / 2;
 }
 
-/* The last message that is cut has waited for 20 ms, and the socket takes no
-   more. */
+/* The last message that is packetized has waited for 20 ms, and the socket
+   accepts no more. */
 static void leave_some_queued(fixture *f) {
   test_dir *d = way(f, TEST_DIALER);
 

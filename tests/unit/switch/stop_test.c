@@ -2,7 +2,7 @@
 
 /* How peers and switches end: what was queued before a graceful stop arrives, a
    switch can be stopped from inside any function that it calls, and its
-   deletion takes no longer than it may. */
+   deletion lasts no longer than it may. */
 
 #include "node.h"
 #include "sockets.h"
@@ -91,7 +91,7 @@ static bool is_gone(void *arg) {
   return cmt_switch_peers(((round_ *)arg)->b.sw, NULL, 0) == 0;
 }
 
-/* The network takes little at a time, and now and then nothing. */
+/* The network accepts little at a time, and now and then nothing. */
 static void draw_network(round_ *r, test_conn *c) {
   for (int side = 0; side < 2; side++) {
     c->dir[side].stalled = draw(r, 3) == 0;
@@ -223,7 +223,7 @@ typedef struct stopper {
   unsigned calls[PLACES];
   /* What its loop called, until that ends: */
   unsigned inits, adds, removes;
-  cmt_err delete_err; /* What the deletion said there. */
+  cmt_err delete_err; /* What the deletion returned there. */
 } stopper;
 
 static test_watch watch = TEST_WATCH_INITIALIZER;
@@ -534,7 +534,7 @@ static void a_switch_can_be_asked_while_it_starts(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_teardown(what_was_queued_before_a_graceful_stop_arrives,
-                              test_tell_seed),
+                              test_print_seed),
     cmocka_unit_test(a_switch_finishes_within_its_flush),
     cmocka_unit_test(a_stop_from_inside_in_virtual_time),
     cmocka_unit_test(a_stop_and_a_deletion_from_inside),

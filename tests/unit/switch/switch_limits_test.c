@@ -189,7 +189,8 @@ static void a_receive_limit_stops_no_sending(void **state) {
   assert_in(got[0], 4, 5); /* 101,000 bytes, and a frame. */
 }
 
-/* The last message of a graceful stop arrives, as slowly as the limit says. */
+/* The last message of a graceful stop arrives, as slowly as the limit
+   allows. */
 static void a_graceful_stop_waits_for_a_send_limit(void **state) {
   fixture *f = *state;
   uint64_t from_ns;
@@ -200,10 +201,10 @@ static void a_graceful_stop_waits_for_a_send_limit(void **state) {
   test_pair(&f->w, &f->a, &f->b);
   from_ns = cmt__loop_now(test_loop_base(f->w.loop));
   for (int i = 0; i < 30; i++) {
-    assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT,
-                                     "0123456789012345678901234567890123456"));
+    assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT,
+                                      "0123456789012345678901234567890123456"));
   }
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "the last"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "the last"));
   cmt_peer_stop(test_node_peer(&f->a), CMT_ECANCELED, S(9));
   test_loop_advance(f->w.loop, S(3));
   assert_non_null(strstr(test_node_log(&f->b), "receive chat 51 the last\n"
@@ -315,7 +316,7 @@ static void reassembly_of_all_peers(void **state) {
   run_until_idle(f);
   assert_string_equal("", test_node_log(&f->b));
   /* The first has 7000 bytes, the second 5000: above the floors that is 3808 of
-     4096.  Whoever holds most goes, not who asks. */
+   4096.  Whoever has reserved most goes, not who asks. */
   assert_in_range(status_of(&f->b).recv_reserved_bytes, 12000, 12288);
   hostile_packet(&h[1], TEST_CHAT, 1000, false);
   run_until_idle(f);
@@ -522,7 +523,7 @@ static void status_reports_what_is_queued(void **state) {
   test_pair(&f->w, &f->a, &f->b);
   test_loop_conn(f->w.loop, 0)->dir[TEST_DIALER].cap = 0;
   for (int i = 0; i < 4; i++) {
-    assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "0123456789"));
+    assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "0123456789"));
   }
   assert_int_equal(40, status_of(&f->a).send_queued_bytes);
   assert_int_equal(0, status_of(&f->b).send_queued_bytes);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What the log says of a dial or an accept that yields no peer: why, at which
-   stage, with whom; at info for our own dials, at debug for strangers. */
+/* The log of a dial or an accept that yields no peer: why, at which stage, with
+   whom; at info for our own dials, at debug for strangers. */
 
 #include "node.h"
 

@@ -279,7 +279,7 @@ static void a_zone_is_not_reported_to_others(void **state) {
   test_node_fini(&f->a);
 }
 
-/* What the header says of each, and what has no default is nothing. */
+/* The defaults that the header states; what has none is 0. */
 static void the_defaults_are_those_of_the_header(void **state) {
 #define SAME(name, value) assert_int_equal(value, o.name)
   cmt_switch_options o, rest = {.size = 0};

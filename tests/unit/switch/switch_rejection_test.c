@@ -24,7 +24,7 @@ static const char *at_place_of(const test_node *n, const char *id, char *out) {
   return out;
 }
 
-/* ---- a connection that the test holds itself ---- */
+/* ---- a connection that the test drives itself ---- */
 
 typedef struct raw {
   cmt__tcp *tcp;
@@ -121,7 +121,7 @@ static void a_connect_that_takes_too_long(void **state) {
                       test_node_log(&f->a));
 }
 
-/* ---- whom it is told of ---- */
+/* ---- who is reported ---- */
 
 /* Before the other side has proved an id no id gets the blame, least of all the
    one that was dialed: anybody can sit at an address. */
@@ -290,7 +290,7 @@ static void the_second_connection_of_an_id_is_refused(void **state) {
   test_loop_advance(f->w.loop, CMT_SECONDS(1)); /* See standby_test.c. */
   assert_string_equal("rejected inbound filter CMT_EDUPLICATE\n",
                       test_node_log(&f->b));
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "still here"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "still here"));
   run_until_idle(f);
   assert_string_equal("receive chat 51 still here\n", test_node_log(&f->b));
   test_node_fini(&f->a);
@@ -299,7 +299,7 @@ static void the_second_connection_of_an_id_is_refused(void **state) {
 }
 
 /* B reads the whole handshake of A at once, and so refuses the peer before it
-   has told its node info. */
+   has sent its node info. */
 static void whoever_is_refused_sees_our_node_info(void **state) {
   fixture *f = *state;
   test_dir *dir;

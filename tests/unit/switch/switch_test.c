@@ -33,7 +33,7 @@ static void reactors_are_called_in_their_order(void **state) {
   assert_string_equal("start chat\nstart files\n", test_node_log(&f->b));
   assert_cmt(CMT_OK, cmt_switch_dial(f->b.sw, f->a.addr, 0, NULL));
   run_until_idle(f);
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "hello"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "hello"));
   run_until_idle(f);
   cmt_switch_stop(f->b.sw, 0);
   run_until_idle(f);
@@ -63,15 +63,15 @@ static void a_message_goes_to_the_owner_of_its_channel_alone(void **state) {
   }
   test_node_dial(&f->a, f->b.addr, 0);
   (void)test_node_log(&f->b);
-  assert_cmt(CMT_OK, test_node_say(&f->a, 0x41, "one"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, 0x41, "one"));
   run_until_idle(f);
-  assert_cmt(CMT_OK, test_node_say(&f->a, 0xff, "two"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, 0xff, "two"));
   run_until_idle(f);
-  assert_cmt(CMT_OK, test_node_say(&f->a, 0x00, ""));
+  assert_cmt(CMT_OK, test_node_send(&f->a, 0x00, ""));
   run_until_idle(f);
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "four"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "four"));
   run_until_idle(f);
-  assert_cmt(CMT_OK, test_node_say(&f->a, 0x40, "five"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, 0x40, "five"));
   run_until_idle(f);
   assert_string_equal("receive files 41 one\nreceive votes ff two\n"
                       "receive votes 00 \nreceive chat 51 four\n"
@@ -179,7 +179,7 @@ static void messages_before_the_end_of_file_are_delivered_first(void **state) {
 
   test_pair(&f->w, &f->a, &f->b);
   for (int i = 0; i < 2; i++) {
-    assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "last words"));
+    assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "last words"));
   }
   cmt_switch_stop(f->a.sw, CMT_SECONDS(2));
   run_until_idle(f);
@@ -191,7 +191,7 @@ static void messages_before_the_end_of_file_are_delivered_first(void **state) {
                       test_node_log(&f->a));
 }
 
-/* Both have something to say last, and closing with unread input would reset
+/* Both have something to send last, and closing with unread input would reset
    the connection. */
 static void a_graceful_stop_reads_until_the_other_side_closes(void **state) {
   fixture *f = *state;
@@ -200,9 +200,9 @@ static void a_graceful_stop_reads_until_the_other_side_closes(void **state) {
   test_pair(&f->w, &f->a, &f->b);
   test_loop_conn(f->w.loop, 0)->dir[TEST_ACCEPTOR].stalled = true;
   for (int i = 0; i < 50; i++) {
-    assert_cmt(CMT_OK, test_node_say(&f->b, TEST_CHAT, "flood"));
+    assert_cmt(CMT_OK, test_node_send(&f->b, TEST_CHAT, "flood"));
   }
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "last words"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "last words"));
   cmt_peer_stop(test_node_peer(&f->a), CMT_ECANCELED, CMT_SECONDS(2));
   test_loop_step(f->w.loop);
   test_loop_step(f->w.loop);
@@ -237,10 +237,10 @@ static void a_flush_is_bounded(void **state) {
   test_pair(&f->w, &f->a, &f->b);
   conn = test_loop_conn(f->w.loop, 0);
   conn->dir[TEST_DIALER].cap = 0;
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "stuck"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "stuck"));
   cmt_switch_stop(f->a.sw, CMT_SECONDS(2));
   run_until_idle(f);
-  assert_cmt(CMT_ECLOSED, test_node_say(&f->a, TEST_CHAT, "late"));
+  assert_cmt(CMT_ECLOSED, test_node_send(&f->a, TEST_CHAT, "late"));
   test_loop_advance(f->w.loop, CMT_MILLISECONDS(1999));
   assert_string_equal("", test_node_log(&f->a));
   test_loop_advance(f->w.loop, CMT_MILLISECONDS(1));
@@ -256,7 +256,7 @@ static void a_second_stop_can_hurry_a_flush(void **state) {
   test_pair(&f->w, &f->a, &f->b);
   p = test_node_peer(&f->a);
   test_loop_conn(f->w.loop, 0)->dir[TEST_DIALER].cap = 0;
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "stuck"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "stuck"));
   cmt_peer_stop(p, CMT_ECANCELED, CMT_SECONDS(60));
   run_until_idle(f);
   cmt_peer_stop(p, CMT_EREACTOR, 0);
@@ -275,7 +275,7 @@ static void the_stop_of_the_switch_bounds_earlier_stops(void **state) {
   test_node_start(&f->c);
   test_node_dial(&f->a, f->c.addr, 0);
   test_loop_conn(f->w.loop, 1)->dir[TEST_DIALER].cap = 0;
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "stuck"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "stuck"));
   cmt_peer_stop(test_node_peer(&f->a), CMT_EREACTOR, CMT_SECONDS(60));
   run_until_idle(f);
   (void)test_node_log(&f->a);
@@ -296,7 +296,7 @@ static void a_later_stop_does_not_make_a_flush_longer(void **state) {
   test_pair(&f->w, &f->a, &f->b);
   p = test_node_peer(&f->a);
   test_loop_conn(f->w.loop, 0)->dir[TEST_DIALER].cap = 0;
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "stuck"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "stuck"));
   cmt_peer_stop(p, CMT_ECANCELED, CMT_SECONDS(2));
   run_until_idle(f);
   cmt_peer_stop(p, CMT_EREACTOR, CMT_SECONDS(60));
@@ -308,7 +308,7 @@ static void a_stop_without_flush_sends_nothing_more(void **state) {
   fixture *f = *state;
 
   test_pair(&f->w, &f->a, &f->b);
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "never heard"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "never heard"));
   cmt_peer_stop(test_node_peer(&f->a), CMT_EREACTOR, 0);
   run_until_idle(f);
   assert_string_equal("remove chat CMT_EREACTOR\n", test_node_log(&f->a));
@@ -382,7 +382,7 @@ static void a_flipped_byte_ends_the_peer(void **state) {
 
   test_pair(&f->w, &f->a, &f->b);
   test_loop_tap(f->w.loop, flip_byte, NULL);
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "hello"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "hello"));
   run_until_idle(f);
   assert_string_equal("remove chat CMT_EAUTH\n", test_node_log(&f->b));
   assert_string_equal("remove chat CMT_EEOF\n", test_node_log(&f->a));
@@ -396,8 +396,8 @@ static void an_error_of_receive_is_the_reason(void **state) {
   f->b.parts[0].receive_err = CMT_EREACTOR;
   test_pair(&f->w, &f->a, &f->b);
   p = cmt_peer_ref(test_node_peer(&f->b));
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "one"));
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "two"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "one"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "two"));
   run_until_idle(f);
   assert_string_equal("receive chat 51 one\nremove chat CMT_EREACTOR\n",
                       test_node_log(&f->b));
@@ -414,8 +414,8 @@ static void after_a_stop_in_receive_no_message_comes(void **state) {
 
   f->b.parts[0].on_receive = stop_on_message;
   test_pair(&f->w, &f->a, &f->b);
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "one"));
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "two"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "one"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "two"));
   run_until_idle(f);
   assert_string_equal("receive chat 51 one\nremove chat CMT_EREACTOR\n",
                       test_node_log(&f->b));
@@ -465,7 +465,7 @@ static void a_stop_in_add_peer_still_adds_it_everywhere(void **state) {
                       test_node_log(&f->b));
 }
 
-static void say_welcome(test_part *part, cmt_peer *p) {
+static void send_welcome(test_part *part, cmt_peer *p) {
   (void)part;
   assert_cmt(CMT_OK, cmt_peer_try_send_bytes(p, TEST_CHAT, "welcome", 7));
 }
@@ -473,7 +473,7 @@ static void say_welcome(test_part *part, cmt_peer *p) {
 static void a_message_of_init_peer_is_sent_once_the_peer_is_up(void **state) {
   fixture *f = *state;
 
-  f->b.parts[0].on_init = say_welcome;
+  f->b.parts[0].on_init = send_welcome;
   test_node_start(&f->a);
   test_node_start(&f->b);
   test_node_dial(&f->a, f->b.addr, 0);
@@ -495,7 +495,7 @@ static void a_callback_can_stop_the_switch(void **state) {
 
   f->b.parts[0].on_receive = stop_switch;
   test_pair(&f->w, &f->a, &f->b);
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "stop"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "stop"));
   run_until_idle(f);
   assert_string_equal("receive chat 51 stop\nremove chat CMT_ECANCELED\n"
                       "stop chat\n",
@@ -510,17 +510,17 @@ static void a_switch_is_not_finished_before_its_last_wake_up(void **state) {
   test_late_wake_up late = {.post = {.cb = test_wake_up_late}};
 
   if (f->w.loop_count > 1) {
-    return; /* It counts the turns of one loop. */
+    return; /* It counts the iterations of one loop. */
   }
   test_pair(&f->w, &f->a, &f->b);
   late.peer = test_node_peer(&f->a);
   test_loop_conn(f->w.loop, 0)->dir[TEST_DIALER].cap = 0;
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "stuck"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "stuck"));
   cmt_switch_stop(f->a.sw, CMT_SECONDS(60));
   run_until_idle(f);
   cmt__loop_post(test_loop_base(f->w.loop), &late.post);
   test_conn_cut(test_loop_conn(f->w.loop, 0));
-  test_loop_step(f->w.loop); /* The ring, then the end of the peer. */
+  test_loop_step(f->w.loop); /* The wake-up, then the end of the peer. */
   assert_string_equal("remove chat CMT_ECANCELED\n", test_node_log(&f->a));
   assert_false(cmt__switch_is_finished(f->a.sw));
   test_loop_step(f->w.loop);

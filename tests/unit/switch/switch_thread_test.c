@@ -19,11 +19,11 @@ typedef struct side {
   char addr[CMT_NET_ADDR_TEXT_SIZE];
   test_watch watch;
   unsigned added, removed, received, stopped, rejected;
-  unsigned disorder;          /* Messages that came out of turn. */
+  unsigned disorder;          /* Messages that came out of order. */
   uint32_t next[CHANNELS][4]; /* By channel and sender. */
   bool check_order;
   bool pause; /* Pause at the first message. */
-  /* What blocking calls said inside a callback. */
+  /* What blocking calls returned inside a callback. */
   cmt_err wait_err, wait_bytes_err, delete_err;
   bool signals_blocked;
 } side;
@@ -215,7 +215,7 @@ static void *send_all(void *arg) {
   return NULL;
 }
 
-/* |spread|: each sender has its channel; otherwise all share one. */
+/* |spread|: each sender has its channel; otherwise all use one. */
 static void four_senders(bool spread, bool blocks) {
   enum { COUNT = 2000 };
   pair *x = pair_new();
@@ -390,7 +390,7 @@ static void a_delete_at_any_moment_joins(void **state) {
 typedef struct stuck {
   pthread_mutex_t lock;
   pthread_cond_t cond;
-  bool told, entered;
+  bool logged, entered;
   char line[200];
 } stuck;
 
@@ -401,21 +401,21 @@ static void on_log(void *arg, cmt_log_level level, const char *module,
   (void)level;
   (void)module;
   pthread_mutex_lock(&x->lock);
-  if (!x->told) {
+  if (!x->logged) {
     snprintf(x->line, sizeof x->line, "%s", line);
-    x->told = x->entered;
+    x->logged = x->entered;
   }
   pthread_cond_broadcast(&x->cond);
   pthread_mutex_unlock(&x->lock);
 }
 
-/* Does not return before the log has told of it. */
+/* Does not return before the log has the line. */
 static void stop_late(void *self) {
   stuck *x = self;
 
   pthread_mutex_lock(&x->lock);
   x->entered = true;
-  while (!x->told) {
+  while (!x->logged) {
     pthread_cond_wait(&x->cond, &x->lock);
   }
   pthread_mutex_unlock(&x->lock);

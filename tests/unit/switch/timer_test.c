@@ -20,7 +20,7 @@ typedef struct caller {
   unsigned again;        /* How often it is set or posted anew, */
   uint64_t after_ns;     /* by its callback, with this delay. */
   struct caller *other;  /* Cancelled by it. */
-  cmt_err refusal;       /* What setting it anew said. */
+  cmt_err refusal;       /* What setting it anew returned. */
   char log[256];         /* The log of A, before it. */
 } caller;
 
@@ -387,7 +387,7 @@ static void timers_come_until_the_last_peer_has_gone(void **state) {
   test_pair(&f->w, &f->a, &f->b);
   test_loop_conn(f->w.loop, 0)->dir[TEST_DIALER].stalled = true;
   test_loop_conn(f->w.loop, 0)->dir[TEST_ACCEPTOR].stalled = true;
-  assert_cmt(CMT_OK, test_node_say(&f->a, TEST_CHAT, "never arrives"));
+  assert_cmt(CMT_OK, test_node_send(&f->a, TEST_CHAT, "never arrives"));
   run_until_idle(f);
   set(&c, CMT_MILLISECONDS(10));
   cmt_switch_stop(f->a.sw, CMT_MILLISECONDS(100));

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* A libsodium that starts as a test says. */
+/* A libsodium that starts as a test wants. */
 static struct {
   bool is_set;
   int started;
@@ -57,7 +57,7 @@ static void defaults_are_complete(void **state) {
   assert_memory_not_equal(a, b, sizeof a);
 }
 
-/* It tells 0 the first time and 1 from then on. */
+/* It returns 0 the first time and 1 from then on. */
 static void without_libsodium_there_is_no_environment(void **state) {
   static const struct {
     int started;
@@ -264,7 +264,7 @@ static void secret_memory_is_allocated_and_freed_wiped(void **state) {
   env.secret_arg = &calls;
   p = cmt__secret_alloc(&env, sizeof secret, &locked);
   assert_ptr_equal(secret, p);
-  assert_false(locked); /* Unless the host says so. */
+  assert_false(locked); /* Unless the host asks for it. */
   assert_memory_equal(zeros, p, sizeof zeros);
   cmt__secret_protect(&env, p, sizeof secret, true);
   assert_int_equal(10, calls);

@@ -533,8 +533,8 @@ static void a_panic_always_leaves_a_line(void **state) {
   assert_int_equal(SIGABRT, last.signal);
 }
 
-/* What a longjmp() out of the hook finds: no lock is held for a mistake in the
-   count of pauses, so the peer can still be used. */
+/* What a longjmp() out of the hook finds: a mistake in the count of pauses is
+   reported without a lock, so the peer can still be used. */
 static jmp_buf back;
 
 static void hook_that_jumps(void *arg, const char *file, int line,
@@ -562,7 +562,7 @@ static void no_lock_is_held_while_the_host_hears_it(void **state) {
     fail();
   }
   cmt_peer_get_status(test_node_peer(&a), &status);
-  assert_cmt(CMT_OK, test_node_say(&a, TEST_CHAT, "hello"));
+  assert_cmt(CMT_OK, test_node_send(&a, TEST_CHAT, "hello"));
   test_node_fini(&a);
   test_node_fini(&b);
   test_world_fini(&w);

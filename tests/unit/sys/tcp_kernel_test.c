@@ -14,16 +14,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* What TCP_INFO gives, the first |told_len| bytes; NULL: the kernel's. */
-static const struct tcp_info *told;
-static size_t told_len;
+/* What TCP_INFO gives, the first |reported_len| bytes; NULL: the kernel's. */
+static const struct tcp_info *reported;
+static size_t reported_len;
 
 int getsockopt(int fd, int level, int name, void *value, socklen_t *len) {
-  if (told == NULL || level != IPPROTO_TCP || name != TCP_INFO) {
+  if (reported == NULL || level != IPPROTO_TCP || name != TCP_INFO) {
     return (int)syscall(SYS_getsockopt, fd, level, name, value, len);
   }
-  *len = (socklen_t)cmt__min(*len, told_len);
-  memcpy(value, told, *len);
+  *len = (socklen_t)cmt__min(*len, reported_len);
+  memcpy(value, reported, *len);
   return 0;
 }
 
@@ -53,14 +53,14 @@ static int setup(void **state) {
 static int teardown(void **state) {
   fixture *f = *state;
 
-  told = NULL;
+  reported = NULL;
   close(f->near);
   close(f->far);
   free(f);
   return 0;
 }
 
-/* Writes until the socket takes no more; how much it took. */
+/* Writes until the socket accepts no more; how much it accepted. */
 static uint64_t fill(int fd) {
   static const uint8_t data[65536];
   uint64_t taken = 0;
@@ -112,7 +112,7 @@ static void what_is_no_tcp_socket_reports_nothing(void **state) {
   close(fds[1]);
 }
 
-static const struct tcp_info info_told = {
+static const struct tcp_info info_reported = {
   .tcpi_notsent_bytes = 11,
   .tcpi_bytes_sent = 5000,
   .tcpi_bytes_retrans = 700,
@@ -128,8 +128,8 @@ static void every_value_of_the_kernel_is_reported(void **state) {
   cmt__tcp_info info;
 
   (void)state;
-  told = &info_told;
-  told_len = sizeof info_told;
+  reported = &info_reported;
+  reported_len = sizeof info_reported;
   assert_true(cmt__tcp_kernel_info(-1, &info));
   assert_int_equal(11, info.unsent_bytes);
   assert_int_equal(300, info.in_flight_bytes);
@@ -144,27 +144,27 @@ static void every_value_of_the_kernel_is_reported(void **state) {
 /* Between two counters that the kernel reads, and from a kernel that has no
    counter of what was sent. */
 static void more_may_be_acknowledged_than_was_sent(void **state) {
-  struct tcp_info more = info_told;
+  struct tcp_info more = info_reported;
   cmt__tcp_info info;
 
   (void)state;
   more.tcpi_bytes_acked = 4301;
-  told = &more;
-  told_len = sizeof more;
+  reported = &more;
+  reported_len = sizeof more;
   assert_true(cmt__tcp_kernel_info(-1, &info));
   assert_int_equal(0, info.in_flight_bytes);
-  told_len = offsetof(struct tcp_info, tcpi_bytes_sent);
+  reported_len = offsetof(struct tcp_info, tcpi_bytes_sent);
   assert_true(cmt__tcp_kernel_info(-1, &info));
   assert_int_equal(0, info.in_flight_bytes);
   assert_int_equal(4301, info.acked_bytes);
 }
 
-static void what_an_old_kernel_does_not_tell_is_0(void **state) {
+static void what_an_old_kernel_does_not_report_is_0(void **state) {
   cmt__tcp_info info;
 
   (void)state;
-  told = &info_told;
-  told_len = offsetof(struct tcp_info, tcpi_pacing_rate);
+  reported = &info_reported;
+  reported_len = offsetof(struct tcp_info, tcpi_pacing_rate);
   assert_true(cmt__tcp_kernel_info(-1, &info));
   assert_int_equal(0, info.unsent_bytes);
   assert_int_equal(0, info.in_flight_bytes);
@@ -252,7 +252,7 @@ int main(void) {
     TEST(what_is_no_tcp_socket_reports_nothing),
     TEST(every_value_of_the_kernel_is_reported),
     TEST(more_may_be_acknowledged_than_was_sent),
-    TEST(what_an_old_kernel_does_not_tell_is_0),
+    TEST(what_an_old_kernel_does_not_report_is_0),
     TEST(options_reach_the_kernel),
     TEST(congestion_control_is_set_by_name),
     TEST(a_check_leaves_no_descriptor_behind),

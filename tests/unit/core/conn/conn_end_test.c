@@ -75,7 +75,7 @@ static void end_of_file_is_reported_with_its_stage(void **state) {
   }
 }
 
-/* What the events of an end tell of the other side. */
+/* What the events of an end report of the other side. */
 static void end_reports_the_id_as_far_as_known(void **state) {
   static const stage stages[] = {FRESH, KEYS, AUTH, UP};
 
@@ -298,7 +298,7 @@ static void stop_before_it_is_up_is_at_once(void **state) {
   }
 }
 
-/* Bytes that a link still had under way may be told of after the end. */
+/* Bytes that a link still had under way may be reported after the end. */
 static void consuming_after_the_end_is_harmless(void **state) {
   cmt_bytes out;
   conn_peer f;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* Back pressure of a connection: what is written, what is read, and what its
-   channels take. */
+   channels accept. */
 
 #include "conn_peer.h"
 
@@ -69,7 +69,7 @@ static void wanting_to_write_follows_the_instant(void **state) {
   conn_peer_fini(&f);
 }
 
-/* Whatever the connection was told before. */
+/* Whatever the connection was called with before. */
 static void what_a_message_waits_counts_from_its_send(void **state) {
   cmt_channel_status s[CONN_PEER_CHANNELS];
   static uint8_t out[CMT_CONN_WRITE_ROOM];

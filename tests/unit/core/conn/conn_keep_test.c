@@ -45,7 +45,7 @@ static size_t write_frames(conn_peer *f, uint8_t *out) {
   return sealed;
 }
 
-/* Takes events until the connection is up. */
+/* Polls events until the connection is up. */
 static bool take_up(conn_peer *f) {
   cmt_conn_event e;
 

@@ -71,7 +71,7 @@ static void they_count_in_the_handshake_too(void **state) {
   conn_peer_fini(&f);
 }
 
-/* What a limit holds back is not sent yet: a graceful stop waits for it. */
+/* What a limit delays is not sent yet: a graceful stop waits for it. */
 static void graceful_stop_flushes_what_a_limit_holds_back(void **state) {
   conn_peer f;
   cmt_bytes body;

@@ -20,7 +20,7 @@ typedef struct side {
 typedef struct pair {
   side a, b;
   uint64_t now_ns, seed;
-  size_t most; /* Bytes that the link takes and gives at once. */
+  size_t most; /* Bytes that the link accepts and gives at once. */
 } pair;
 
 static uint64_t sum_of(uint64_t sum, uint8_t channel, cmt_bytes data) {

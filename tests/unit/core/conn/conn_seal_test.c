@@ -96,12 +96,12 @@ static void a_parting_ping_comes_after_the_messages(void **state) {
   conn_peer_fini(&f);
 }
 
-/* A ping is due 10 s after it is up, and then the other side has 15 s to take
+/* A ping is due 10 s after it is up, and then the other side has 15 s to accept
    something, as long as something waits: our signature and node info too. */
 static void
 a_handshake_that_is_not_taken_counts_to_its_last_byte(void **state) {
   static const struct {
-    size_t len; /* How much is taken. */
+    size_t len; /* How much is accepted. */
     bool waits; /* Something does after that. */
   } rows[] = {
     {1, true}, {CMT_FRAME_SLOT - 1, true}, /* Our signature. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* A connection that is up and waits until it is needed: it lives on, is not
-   read beyond a bound, and tells nothing but its end. */
+   read beyond a bound, and reports nothing but its end. */
 
 #include "conn_peer.h"
 
@@ -142,7 +142,7 @@ static void nobody_is_late_on_standby(void **state) {
   conn_peer_fini(&f);
 }
 
-/* A caller that was held up reads what has come before it judges. */
+/* A caller that was delayed reads what has come before it judges. */
 static void an_excused_tick_calls_nobody_late(void **state) {
   conn_peer f;
 

@@ -71,7 +71,7 @@ static void handshake_works_in_pieces_of_any_size(void **state) {
   }
 }
 
-/* Our half of the handshake leaves in pieces as small as the link takes. */
+/* Our half of the handshake leaves in pieces as small as the link accepts. */
 static void own_handshake_leaves_in_pieces(void **state) {
   conn_peer f;
 
@@ -136,7 +136,7 @@ static void signature_stands_alone_in_its_frame(void **state) {
   conn_peer_start(&f);
   f.stalled = true;
   stream_write(&f, stream);
-  /* All is there before anything is taken, and a message waits besides. */
+  /* All is there before anything is polled, and a message waits besides. */
   conn_peer_raw(&f, (cmt_bytes){stream, sizeof stream});
   assert_cmt(CMT_OK, conn_peer_queue(&f, 0x30, 5));
   conn_peer_take(&f);

@@ -76,7 +76,7 @@ static void full_queue_and_long_message_are_refused(void **state) {
   up_init(&f);
   f.stalled = true;
   assert_cmt(CMT_OK, conn_peer_queue(&f, 0x00, 3000));
-  /* The first is being cut, and the link takes nothing more. */
+  /* The first is being packetized, and the link accepts nothing more. */
   assert_int_equal(100, conn_peer_output(&f, 100, 0).len);
   assert_cmt(CMT_OK, conn_peer_queue(&f, 0x00, 1));
   assert_cmt(CMT_EAGAIN, conn_peer_queue(&f, 0x00, 1));
@@ -180,9 +180,9 @@ static void packets_of_1400_bytes_are_accepted(void **state) {
   }
 }
 
-/* ---- runs ---- */
+/* ---- batches ---- */
 
-/* What is sent next is chosen only when all before is taken. */
+/* What is sent next is chosen only when all before is consumed. */
 static void next_batch_is_sealed_when_the_last_is_written(void **state) {
   cmt_bytes out;
   conn_peer f;
@@ -379,7 +379,7 @@ static void ping_is_answered_in_the_next_run_of_a_flood(void **state) {
   for (int k = 0; k < 11; k++) {
     assert_cmt(CMT_OK, conn_peer_queue(&f, 0xff, 90000));
   }
-  /* A run is under way, half taken, when the ping comes. */
+  /* A batch is under way, half consumed, when the ping comes. */
   assert_int_equal(20 * CMT_FRAME_SLOT,
                    conn_peer_output(&f, 20 * CMT_FRAME_SLOT, 0).len);
   for (int half = 0; half < 2; half++) {
@@ -455,8 +455,8 @@ static void round_trip_is_measured_from_the_taken_frame(void **state) {
   conn_peer_fini(&f);
 }
 
-/* The ping is in the first frames of a long run: the wait begins when these
-   are taken, not with the rest. */
+/* The ping is in the first frames of a long batch: the wait begins when these
+   are consumed, not with the rest. */
 static void wait_begins_with_the_frame_of_the_ping(void **state) {
   conn_peer f;
 

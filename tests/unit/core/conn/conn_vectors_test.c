@@ -202,7 +202,7 @@ static const char *info_difference(const char *name) {
   return NULL;
 }
 
-/* Our events for what CometBFT says of a node info that it refuses. */
+/* Our events for what CometBFT reports of a node info that it refuses. */
 static const char *info_events(const char *reason) {
   static const struct {
     const char *there, *here;

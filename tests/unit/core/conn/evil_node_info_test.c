@@ -279,7 +279,7 @@ static void every_check_of_a_node_info(void **state) {
   }
 }
 
-/* Everything from one check on is wrong: the earliest is told. */
+/* Everything from one check on is wrong: the earliest is reported. */
 static void checks_are_in_their_order(void **state) {
   static const struct {
     field field;

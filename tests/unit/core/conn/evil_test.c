@@ -11,10 +11,10 @@
 
 enum { MESSAGE_MAX = 4200, FRAMES_MAX = 256 };
 
-/* What the connection tells at the end of a row. */
+/* What the connection reports at the end of a row. */
 static void row_expected(const evil_row *row, char *out, size_t cap) {
   if (row->expected == CMT_OK && row->rest > 0) {
-    /* The bytes behind the signature are taken for a node info. */
+    /* The bytes behind the signature are read as a node info. */
     snprintf(out, cap, "CMT_EPROTO(node_info)");
   } else if (row->expected == CMT_OK) {
     snprintf(out, cap, "info up");

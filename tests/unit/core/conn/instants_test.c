@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Instants that step back, at every call that takes one.  Two runs do the same
-   things; the first is given instants as a bad clock tells them, the second the
-   latest that there was so far.  Both must say and send the same. */
+   things; the first is given instants as a bad clock returns them, the second
+   the latest that there was so far.  Both must report and send the same. */
 #include "mconn_output.h"
 #include "mconn_pull.h"
 #include "conn_peer.h"
@@ -61,7 +61,7 @@ static bool conn_takes_instant(uint64_t what) {
   return what % 3 != 0 || (what / 3 % 8 != 0 && what / 3 % 8 != 4);
 }
 
-/* Everything that a user may do, with the output taken or not. */
+/* Everything that a user may do, with the output consumed or not. */
 static void conn_act(conn_peer *f, uint64_t what, uint64_t now_ns) {
   bool legacy = f->o.wire == CMT_WIRE_LEGACY;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whole connections of the legacy profile, and of two profiles that meet: both
-   sides say that it is so, whoever speaks first and whatever is said. */
+   sides report it, whoever speaks first and whatever is sent. */
 #include "conn_peer.h"
 
 #include <stdlib.h>
@@ -190,7 +190,7 @@ static void speak(side *s, word w) {
 }
 
 /* |who| speaks: 1 for a, which has |wire|, 2 for b, 3 for both. */
-static void both_say_so(cmt_wire wire, unsigned who, word w, size_t piece) {
+static void both_report_it(cmt_wire wire, unsigned who, word w, size_t piece) {
   side a, b;
 
   side_init(&a, 0x11, wire);
@@ -211,18 +211,18 @@ static void both_say_so(cmt_wire wire, unsigned who, word w, size_t piece) {
   side_fini(&b);
 }
 
-/* Both are distinguished before a message or a pong of the other is believed.
- */
+/* Both are distinguished before a message or a pong of the other is
+   believed. */
 static void mixed_profiles_are_reported_on_both_sides(void **state) {
   (void)state;
   for (word w = PINGS; w <= NO_CHANNEL_ID; w++) {
     for (unsigned who = 1; who <= 3; who++) {
-      both_say_so(CMT_WIRE_COMETBFT, who, w, 65536);
-      both_say_so(CMT_WIRE_LEGACY, who, w, 65536);
+      both_report_it(CMT_WIRE_COMETBFT, who, w, 65536);
+      both_report_it(CMT_WIRE_LEGACY, who, w, 65536);
     }
   }
-  both_say_so(CMT_WIRE_COMETBFT, 1, LONG, 3);
-  both_say_so(CMT_WIRE_LEGACY, 1, LONG, 3);
+  both_report_it(CMT_WIRE_COMETBFT, 1, LONG, 3);
+  both_report_it(CMT_WIRE_LEGACY, 1, LONG, 3);
 }
 
 /* ---- byte by byte, against a peer driven by hand ---- */
@@ -231,7 +231,7 @@ typedef struct row {
   cmt_wire wire;
   const char *hex;    /* What the peer sends after the node infos. */
   const char *events; /* What the connection gives out. */
-  bool foreign;       /* Its end says so. */
+  bool foreign;       /* Its end reports that. */
 } row;
 
 static void check_row(const row *r, bool by_byte) {

@@ -72,7 +72,7 @@ static void ids_are_unique_bytes(void **state) {
 /* "Each `Channel` also has a relative priority that determines the quality of
    service of the `Channel` compared to other `Channel`s."
 
-   Of a full link each channel gets the share of its priority: here 5, 1 and
+   Of a full link each channel gets its part by priority: here 5, 1 and
    10 sixteenths, within one packet of a batch. */
 static void full_link_is_shared_by_priority(void **state) {
   mconn_user *f = legacy_user_new();
@@ -220,7 +220,7 @@ static void part_of_a_packet_and_what_we_send_put_no_ping_off(void **state) {
 
    With nothing queued the pong goes at once.  With messages queued it waits for
    one of them to be handed to the kernel, which stands for it.  Should that
-   take longer than a quarter of the time that the other side is willing to
+   last longer than a quarter of the time that the other side is willing to
    wait, the pong goes first.  More of this in legacy_ping_test.c. */
 static void pong_is_sent_when_nothing_else_is(void **state) {
   mconn_user *f = legacy_user_new();
@@ -476,7 +476,7 @@ static void batch_may_have_several_channels(void **state) {
    channel holding one unsent message at a time."
 
    With a |send_queue| of 1 one message waits, besides the one that is being
-   cut; by default a channel has a longer queue. */
+   packetized; by default a channel has a longer queue. */
 static void channel_holds_one_unsent_message(void **state) {
   mconn_user *f = legacy_user_new();
 

@@ -238,7 +238,7 @@ static void assert_ip(const char *expected, const char *text) {
 }
 
 /* Text that ends anywhere is read up to its end, and is an IP exactly when the
-   C library says so. */
+   C library parses it as one. */
 static void each_part_of_an_ip_is_read_within_its_bytes(void **state) {
   static const char *const texts[] = {
     "255.10.0.199", "::ffff:1.2.3.4",     "::",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Node infos held against what the reference sends and accepts.
+/* Node infos compared with what the reference sends and accepts.
    docs/PROTOCOL.md section 3. */
 
 #include "node_infos.h"
@@ -71,7 +71,8 @@ static bool is_of_connection(const char *name) {
          strcmp(name, "id of another key") == 0;
 }
 
-/* What the checks of this source say of the message |hex| with its prefix. */
+/* What the checks of this source return for the message |hex| with its
+   prefix. */
 static cmt_err verdict(const char *hex, cmt_why *why) {
   cmt_node_info ours = reference(), theirs;
   size_t len;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A peer that takes nothing of what we send, in virtual time: a ping is due
+/* A peer that reads nothing of what we send, in virtual time: a ping is due
    after 60 s, and then it has 105 s. */
 #include "mconn_output.h"
 #include "mconn_pull.h"
@@ -33,7 +33,7 @@ static void take_all(cmt_mconn *m, uint64_t now_ns) {
 
 /* ---- the multiplexer ---- */
 
-/* The run before the ping is not taken, so the ping is never written. */
+/* The batch before the ping is not consumed, so the ping is never written. */
 static void a_full_output_has_its_time_from_the_ping_on(void **state) {
   mconn_user *f = mconn_user_new();
   uint64_t before = test_mark("output_stuck");
@@ -49,7 +49,7 @@ static void a_full_output_has_its_time_from_the_ping_on(void **state) {
   assert_mark("output_stuck", before, 1);
 }
 
-/* What is cut and not taken, and what is not cut. */
+/* What is packetized and not consumed, and what is not packetized. */
 static void what_waits_is_reported_to_the_byte(void **state) {
   mconn_user *f = mconn_user_new();
   uint64_t before;
@@ -82,8 +82,8 @@ static void whatever_comes_is_no_progress(void **state) {
   mconn_user_delete(f);
 }
 
-/* Pongs that nobody asked for say that it does not read by choice, which is
-   borne for six times as long. */
+/* Unsolicited pongs mean that it does not read by choice, which is borne for
+   six times as long. */
 static void unasked_pongs_are_borne_for_a_while(void **state) {
   mconn_user *f = mconn_user_new();
 
@@ -250,7 +250,7 @@ static void a_legacy_peer_that_takes_all_is_never_stuck(void **state) {
 
 /* ---- a connection ---- */
 
-/* The peer takes |taken| bytes of what we write from the start on, and then
+/* The peer reads |taken| bytes of what we write from the start on, and then
    nothing; it sends all that it has to send, and messages for ever. */
 static void stop_reading_at(size_t taken, cmt_wire wire) {
   static conn_peer f;

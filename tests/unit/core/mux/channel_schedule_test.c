@@ -327,7 +327,7 @@ static shares shares_draw(uint64_t *random) {
   return s;
 }
 
-/* What a channel has in its queue is more than the link takes at once. */
+/* What a channel has in its queue is more than the link accepts at once. */
 static void shares_refill(fixture *f, const shares *s, uint64_t *random) {
   for (size_t i = 0; i < s->count; i++) {
     const cmt__channel *c = &f->cs.list[i];

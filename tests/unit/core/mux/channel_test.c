@@ -33,7 +33,7 @@ static void fixture_fini(fixture *f) {
   test_env_fini(&f->t);
 }
 
-/* Queues a message of |len| bytes; what was not taken is dropped. */
+/* Queues a message of |len| bytes; what was not accepted is dropped. */
 static cmt_err queue(fixture *f, uint8_t id, size_t len) {
   cmt_buf *msg = cmt_buf_new(&f->t.env, len);
   size_t at = f->group->index[id];
@@ -285,7 +285,7 @@ static void ids_from_0x80_leave_a_byte_for_the_eof(void **state) {
   fixture_fini(&f);
 }
 
-/* Empty messages would fill a run with tens of thousands of packets. */
+/* Empty messages would fill a batch with tens of thousands of packets. */
 static void a_run_has_at_most_4096_packets(void **state) {
   const cmt_channel list[] = {
     {.id = 0x31, .priority = 1, .send_queue = 6000},
@@ -404,7 +404,7 @@ static cmt_err take(fixture *f, uint8_t id, bool eof, size_t len,
   return err;
 }
 
-/* Takes packets without eof of |len| bytes until |total| are there. */
+/* Receives packets without eof of |len| bytes until |total| are there. */
 static void take_many(fixture *f, uint8_t id, size_t len, size_t total) {
   cmt_buf *done;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What connections of a group share. */
+/* What connections of a group have in common. */
 
 #include "mconn_output.h"
 #include "mconn_pull.h"

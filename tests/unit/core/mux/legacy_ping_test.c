@@ -64,8 +64,8 @@ static void answer_before_the_ping_was_taken_is_none(void **state) {
   mconn_user_delete(f);
 }
 
-/* The pong may come behind a message that was on its way already: then it tells
-   the round trip, and ends no later wait. */
+/* The pong may come behind a message that was on its way already: then it
+   measures the round trip, and ends no later wait. */
 static void pong_behind_a_message_reports_the_round_trip(void **state) {
   mconn_user *f = legacy_user_new();
 
@@ -172,7 +172,7 @@ static void pong_is_owed_until_a_whole_packet_was_taken(void **state) {
 }
 
 /* In a batch under way, a packet that ends behind the ping's arrival counts,
-   and one that was taken before it does not. */
+   and one that was consumed before it does not. */
 static void packet_that_was_taken_before_the_ping_does_not_count(void **state) {
   mconn_user *f = legacy_user_new();
   cmt_bytes out;
@@ -196,7 +196,7 @@ static void packet_that_was_taken_before_the_ping_does_not_count(void **state) {
   mconn_user_delete(f);
 }
 
-/* In a long run no end of a packet is far away. */
+/* In a long batch no end of a packet is far away. */
 static void long_run_answers_before_its_end(void **state) {
   mconn_user *f = legacy_user_new();
   cmt_bytes out;
@@ -216,7 +216,8 @@ static void long_run_answers_before_its_end(void **state) {
   mconn_user_delete(f);
 }
 
-/* A run that the kernel does not take: the pong is the first of the next. */
+/* A batch that the kernel does not accept: the pong is the first of the
+   next. */
 static void pong_goes_first_when_no_packet_was_taken_in_time(void **state) {
   mconn_user *f = legacy_user_new();
   cmt_bytes out;
@@ -264,7 +265,7 @@ static void pong_that_is_owed_keeps_its_time(void **state) {
   mconn_user_delete(f);
 }
 
-/* Without a tick between, what was taken too late does not count either. */
+/* Without a tick between, what was consumed too late does not count either. */
 static void packet_taken_too_late_does_not_count(void **state) {
   mconn_user *f = legacy_user_new();
 

@@ -103,8 +103,8 @@ static void wait_begins_when_the_last_byte_of_the_ping_is_taken(void **state) {
   mconn_user_delete(f);
 }
 
-/* The other side has interval and timeout to take a ping, and then the timeout
-   to answer it. */
+/* The other side has interval and timeout to accept a ping, and then the
+   timeout to answer it. */
 static void ping_that_waits_to_be_taken_has_a_time_of_its_own(void **state) {
   mconn_user *f = mconn_user_new();
 

@@ -52,7 +52,7 @@ static void bad_options_are_refused_by_name(void **state) {
   mconn_user_delete(f);
 }
 
-/* The ends of each range are taken, and one more is refused; 0 is the
+/* The ends of each range are accepted, and one more is refused; 0 is the
    default. */
 static void each_number_has_its_range(void **state) {
 #define ROW(name, first, last)                                                 \

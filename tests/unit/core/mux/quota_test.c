@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What connections share, alone and with threads that share it too. */
+/* The quotas of connections, alone and with threads that use them at once. */
 
 #include "core/mux/quota.h"
 #include "marks.h"
@@ -15,9 +15,9 @@ static void drop_nothing(void *owner) { (void)owner; }
 
 static void on_gave_way(void *arg) { ++*(unsigned *)arg; }
 
-static cmt__holder holder(unsigned *told) {
+static cmt__holder holder(unsigned *gave_way) {
   return (cmt__holder){
-    .drop = drop_nothing, .on_gave_way = on_gave_way, .arg = told};
+    .drop = drop_nothing, .on_gave_way = on_gave_way, .arg = gave_way};
 }
 
 static void assert_takes(cmt__quota *b, cmt__holder *h, size_t least,
@@ -31,8 +31,8 @@ static void assert_takes(cmt__quota *b, cmt__holder *h, size_t least,
 /* Up to the floor nobody is asked; beyond it, at most a quarter of what is
    left, unless more is needed. */
 static void a_floor_is_ones_own_and_the_rest_is_shared(void **state) {
-  unsigned told = 0;
-  cmt__holder a = holder(&told), c = holder(&told);
+  unsigned gave_way = 0;
+  cmt__holder a = holder(&gave_way), c = holder(&gave_way);
   cmt__quota b;
 
   (void)state;
@@ -59,11 +59,11 @@ static void a_floor_is_ones_own_and_the_rest_is_shared(void **state) {
   assert_int_equal(0, b.pool_used);
   assert_int_equal(0, atomic_load(&b.reserved));
   assert_null(b.first);
-  assert_int_equal(0, told);
+  assert_int_equal(0, gave_way);
 }
 
 static void whoever_holds_most_gives_way(void **state) {
-  unsigned told[4] = {0};
+  unsigned gave_way[4] = {0};
   cmt__holder h[4];
   cmt__quota b;
   uint64_t before = test_mark("largest_partial_gives_way");
@@ -71,20 +71,20 @@ static void whoever_holds_most_gives_way(void **state) {
   (void)state;
   cmt__quota_init(&b, 100, 400);
   for (int i = 0; i < 4; i++) {
-    h[i] = holder(&told[i]);
+    h[i] = holder(&gave_way[i]);
   }
   assert_takes(&b, &h[0], 220, 220, 220);
   assert_takes(&b, &h[1], 300, 300, 300);
   assert_takes(&b, &h[2], 160, 160, 160);
   assert_int_equal(380, b.pool_used);
-  /* A holder that is new, and one that holds little. */
+  /* A holder that is new, and one that has reserved little. */
   assert_takes(&b, &h[3], 140, 140, 140);
-  assert_int_equal(1, told[1]);
+  assert_int_equal(1, gave_way[1]);
   assert_true(cmt__holder_gave_way(&h[1]));
   assert_int_equal(220, b.pool_used);
   assert_int_equal(520, atomic_load(&b.reserved));
   assert_takes(&b, &h[2], 170, 170, 170);
-  assert_int_equal(0, told[0]);
+  assert_int_equal(0, gave_way[0]);
   assert_false(cmt__quota_take(&b, &h[1], 1, 1, &(size_t){0}));
   cmt__quota_give(&b, &h[1], 300); /* It has nothing any more. */
   assert_int_equal(220 + 330 + 140, atomic_load(&b.reserved));
@@ -97,8 +97,8 @@ static void whoever_holds_most_gives_way(void **state) {
 }
 
 static void the_asker_gives_way_when_it_holds_most(void **state) {
-  unsigned told[2] = {0};
-  cmt__holder h[2] = {holder(&told[0]), holder(&told[1])};
+  unsigned gave_way[2] = {0};
+  cmt__holder h[2] = {holder(&gave_way[0]), holder(&gave_way[1])};
   cmt__quota b;
   size_t taken;
 
@@ -108,45 +108,45 @@ static void the_asker_gives_way_when_it_holds_most(void **state) {
   assert_takes(&b, &h[1], 201, 201, 201);
   assert_false(cmt__quota_take(&b, &h[1], 200, 200, &taken));
   assert_true(cmt__holder_gave_way(&h[1]));
-  assert_int_equal(0, told[1]); /* It knows. */
-  assert_int_equal(0, told[0]);
+  assert_int_equal(0, gave_way[1]); /* It knows. */
+  assert_int_equal(0, gave_way[0]);
   assert_int_equal(100, b.pool_used);
   cmt__quota_give(&b, &h[0], 200);
 }
 
 /* Among equals the first that came above its floor goes, and the asker last. */
 static void equals_give_way_in_their_order(void **state) {
-  unsigned told[3] = {0};
+  unsigned gave_way[3] = {0};
   cmt__holder h[3];
   cmt__quota b;
 
   (void)state;
   cmt__quota_init(&b, 0, 300);
   for (int i = 2; i >= 0; i--) {
-    h[i] = holder(&told[i]);
+    h[i] = holder(&gave_way[i]);
     assert_takes(&b, &h[i], 100, 100, 100);
   }
   assert_takes(&b, &h[2], 1, 1, 1);
-  assert_int_equal(0, told[0] + told[2]);
-  assert_int_equal(1, told[1]);
+  assert_int_equal(0, gave_way[0] + gave_way[2]);
+  assert_int_equal(1, gave_way[1]);
   assert_takes(&b, &h[0], 99, 99, 99);
   assert_int_equal(300, b.pool_used);
   assert_false(cmt__quota_take(&b, &h[0], 1, 1, &(size_t){0}));
   assert_true(cmt__holder_gave_way(&h[0]));
-  assert_int_equal(0, told[0] + told[2]);
+  assert_int_equal(0, gave_way[0] + gave_way[2]);
   cmt__quota_give(&b, &h[2], 101);
 }
 
 /* Less than 1/64 in ten seconds; who sends more is not asked before those. */
 static void those_that_stand_still_give_way_first(void **state) {
-  unsigned told[4] = {0};
+  unsigned gave_way[4] = {0};
   cmt__holder h[4];
   cmt__quota b;
 
   (void)state;
   cmt__quota_init(&b, 0, 64000);
   for (int i = 0; i < 4; i++) {
-    h[i] = holder(&told[i]);
+    h[i] = holder(&gave_way[i]);
     assert_takes(&b, &h[i], (size_t)i * 6400, (size_t)i * 6400,
                  (size_t)i * 6400);
   }
@@ -157,16 +157,16 @@ static void those_that_stand_still_give_way_first(void **state) {
   cmt__holder_came(&h[3], 44800 / 64);
   cmt__holder_came(&h[1], 6400 / 64 - 1);
   assert_takes(&b, &h[3], 1, 1, 1);
-  assert_int_equal(1, told[2]); /* The larger of the two that do. */
+  assert_int_equal(1, gave_way[2]); /* The larger of the two that do. */
   assert_takes(&b, &h[3], 12800, 12800, 12800);
-  assert_int_equal(1, told[1]);
-  assert_int_equal(0, told[3]);
+  assert_int_equal(1, gave_way[1]);
+  assert_int_equal(0, gave_way[3]);
   cmt__quota_give(&b, &h[3], h[3].reserved);
 }
 
 static void what_we_do_not_read_does_not_stand_still(void **state) {
-  unsigned told[2] = {0};
-  cmt__holder h[2] = {holder(&told[0]), holder(&told[1])};
+  unsigned gave_way[2] = {0};
+  cmt__holder h[2] = {holder(&gave_way[0]), holder(&gave_way[1])};
   cmt__quota b;
 
   (void)state;
@@ -179,22 +179,22 @@ static void what_we_do_not_read_does_not_stand_still(void **state) {
   assert_false(cmt__quota_take(&b, &h[1], 1, 1, &(size_t){0}));
   h[0].now_ns = CMT_SECONDS(200);
   cmt__holder_unread(&b, &h[0], false);
-  h[1] = holder(&told[1]);
+  h[1] = holder(&gave_way[1]);
   h[1].now_ns = CMT_SECONDS(205);
   assert_takes(&b, &h[1], 700, 700, 700);
   assert_false(cmt__quota_take(&b, &h[1], 1, 1, &(size_t){0}));
-  h[1] = holder(&told[1]);
+  h[1] = holder(&gave_way[1]);
   h[1].now_ns = CMT_SECONDS(210);
   assert_takes(&b, &h[1], 700, 700, 700);
   assert_takes(&b, &h[1], 1, 1, 1);
-  assert_int_equal(1, told[0]);
+  assert_int_equal(1, gave_way[0]);
   cmt__quota_give(&b, &h[1], 701);
 }
 
 /* A limit stops reading many times a second; only that time does not count. */
 static void short_stops_do_not_make_time_begin_anew(void **state) {
-  unsigned told[2] = {0};
-  cmt__holder h[2] = {holder(&told[0]), holder(&told[1])};
+  unsigned gave_way[2] = {0};
+  cmt__holder h[2] = {holder(&gave_way[0]), holder(&gave_way[1])};
   cmt__quota b;
 
   (void)state;
@@ -209,11 +209,11 @@ static void short_stops_do_not_make_time_begin_anew(void **state) {
   h[1].now_ns = h[0].now_ns - 1;
   assert_takes(&b, &h[1], 700, 700, 700);
   assert_false(cmt__quota_take(&b, &h[1], 1, 1, &(size_t){0}));
-  h[1] = holder(&told[1]);
+  h[1] = holder(&gave_way[1]);
   h[1].now_ns = h[0].now_ns;
   assert_takes(&b, &h[1], 700, 700, 700);
   assert_takes(&b, &h[1], 1, 1, 1);
-  assert_int_equal(1, told[0]);
+  assert_int_equal(1, gave_way[0]);
   cmt__quota_give(&b, &h[1], 701);
 }
 
@@ -251,16 +251,18 @@ static void in_threads(sharers *s, void *(*run)(void *arg)) {
   pthread_mutex_destroy(&s->lock);
 }
 
-/* A thread and what it holds.  Another may take it. */
+/* A thread and what it has reserved.  Another may make it give way. */
 typedef struct keeper {
   cmt__holder holder;
   unsigned dropped; /* Under the lock. */
-  atomic_uint told;
+  atomic_uint gave_way;
 } keeper;
 
 static void keeper_drop(void *owner) { ((keeper *)owner)->dropped++; }
 
-static void keeper_told(void *arg) { atomic_fetch_add((atomic_uint *)arg, 1); }
+static void keeper_gave_way(void *arg) {
+  atomic_fetch_add((atomic_uint *)arg, 1);
+}
 
 static void *hold_and_count(void *arg) {
   sharers *s = arg;
@@ -271,8 +273,8 @@ static void *hold_and_count(void *arg) {
 
     k.holder = (cmt__holder){.owner = &k,
                              .drop = keeper_drop,
-                             .on_gave_way = keeper_told,
-                             .arg = &k.told};
+                             .on_gave_way = keeper_gave_way,
+                             .arg = &k.gave_way};
     while (k.holder.reserved < 500 &&
            cmt__quota_take(&s->b, &k.holder, 1, 1 + i % 90, &taken)) {
       bool locks = cmt__quota_enter(&s->b, &k.holder);
@@ -304,7 +306,7 @@ static void threads_hold_no_more_than_there_is(void **state) {
   assert_int_equal(THREADS * ROUNDS, atomic_load(&s.b.send_waits));
 }
 
-/* All at one instant: each takes what it may, once. */
+/* All at one instant: each reserves what it may, once. */
 static void *take_once(void *arg) {
   sharers *s = arg;
   uint64_t share = cmt__quota_available(&s->b, &s->b.send, 0);

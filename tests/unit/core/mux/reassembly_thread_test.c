@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Channels of several threads that share the memory for unfinished messages:
-   each takes it from the others, and no byte of a complete message is
-   another's. */
+/* Channels of several threads with one quota for unfinished messages: each
+   makes the others give way, and no byte of a complete message is another's. */
 
 #include "packets.h"
 
@@ -23,7 +22,7 @@ enum {
 typedef struct sharers {
   cmt__quota quota;
   pthread_mutex_t lock;
-  atomic_uint seed, wrong, over, complete, gave_way, told;
+  atomic_uint seed, wrong, over, complete, gave_way, reported;
 } sharers;
 
 static void lock(void *arg) { pthread_mutex_lock(arg); }
@@ -31,7 +30,7 @@ static void lock(void *arg) { pthread_mutex_lock(arg); }
 static void unlock(void *arg) { pthread_mutex_unlock(arg); }
 
 static void on_gave_way(void *arg) {
-  atomic_fetch_add(&((sharers *)arg)->told, 1);
+  atomic_fetch_add(&((sharers *)arg)->reported, 1);
 }
 
 static void check(sharers *s, const cmt_buf *msg) {
@@ -123,7 +122,7 @@ static void threads_take_memory_from_each_other(void **state) {
   }
   print_message("# %u complete, %u gave way, %u of them to others\n",
                 atomic_load(&s.complete), atomic_load(&s.gave_way),
-                atomic_load(&s.told));
+                atomic_load(&s.reported));
   assert_int_equal(0, atomic_load(&s.wrong));
   assert_int_equal(0, atomic_load(&s.over));
   assert_int_equal(0, atomic_load(&s.quota.reserved));

@@ -283,7 +283,7 @@ static void whole_paused(conn_peer *f, bool least) {
 static const struct {
   const char *input;
   void (*run)(conn_peer *f, bool least);
-  const char *events; /* What the connection tells. */
+  const char *events; /* What the connection reports. */
 } wholes[] = {
   {"AuthSig + NodeInfo + ping in one frame", whole_packed, "info up"},
   {"the node's own key", whole_own_key, "info CMT_ESELF(node_info)"},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the contract of the secret connection says.  Vectors, memory and peers
-   that break the protocol have files of their own. */
+/* What the contract of the secret connection promises.  Vectors, memory and
+   peers that break the protocol have files of their own. */
 #include "core/secret/secret_conn.h"
 #include "secret_peer.h"
 

@@ -61,7 +61,7 @@ static void side_fini(vector_side *v) {
   free(v->frame);
 }
 
-/* Takes |n| bytes of output, which must be those of |hex|. */
+/* Consumes |n| bytes of output, which must be those of |hex|. */
 static void assert_output(cmt_secret_conn *s, const char *hex) {
   cmt_bytes out = cmt_secret_conn_output(s);
 

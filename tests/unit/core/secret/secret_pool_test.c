@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What streams share: the memory of their keys, counted and under a guard, for
-   as long as anybody has a reference. */
+/* What streams have in common: the memory of their keys, counted and under a
+   guard, for as long as anybody has a reference. */
 
 #include "core/secret/secret_pool.h"
 #include "test.h"

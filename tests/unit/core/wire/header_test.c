@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What the first bytes of a packet are taken for, as soon as that can be told,
+/* What the first bytes of a packet are parsed as, as soon as that can be known,
    and how much of a packet that is cut in its header is kept. */
 
 #include "core/wire/parser.h"

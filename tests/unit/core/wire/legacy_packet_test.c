@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Packets of the legacy profile: literal bytes, the limits, and the resumable
    parser, at every place where the input can be cut, against a decoder of whole
-   packets that shares nothing with it. */
+   packets that has no code in common with it. */
 #include "legacy_user.h"
 
 #include "core/wire/parser.h"

@@ -5,7 +5,7 @@
 #include "packets.h"
 #include "parsed.h"
 
-/* The check that shares no code with the parser but the decoder of whole
+/* The check that has no code in common with the parser but the decoder of whole
    packets.  |unsure|: a packet of one byte over the limit, not complete, which
    a parser may refuse at its header. */
 static void parse_reference(size_t payload_max, cmt_bytes in, parsed *out,

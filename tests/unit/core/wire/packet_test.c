@@ -222,7 +222,7 @@ static uint8_t *form_bytes(const char *hex, size_t *len) {
   return test_unhex(text, len);
 }
 
-/* The result of |hex|, which is whole when it holds a packet. */
+/* The result of |hex|, which is whole when it contains a packet. */
 static cmt_err parse_hex(size_t payload_max, const char *hex) {
   static parsed p;
   size_t len;

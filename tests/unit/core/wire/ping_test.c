@@ -119,7 +119,7 @@ static void an_excuse_makes_the_watch_longer(void **state) {
   assert_int_equal(71 + CMT_NEVER / 6 - 1, cmt__ping_stuck_ns(&f.ping));
 }
 
-/* The run begins behind ten bytes, and three more were in the output. */
+/* The batch begins behind ten bytes, and three more were in the output. */
 static void a_ping_ends_where_its_last_byte_is(void **state) {
   static const uint8_t before[10];
   uint64_t rtt_ns = 0;
@@ -160,7 +160,7 @@ static void a_ping_ends_where_its_last_byte_is(void **state) {
   }
 }
 
-/* 1,024 bytes that were taken, by one call or by several. */
+/* 1,024 bytes that were consumed, by one call or by several. */
 static void so_many_bytes_are_progress(void **state) {
   fixture f;
 

@@ -62,7 +62,7 @@ static void check_own(const cmt__wire *w, cmt_bytes in) {
   assert_int_equal(0, unknown);
 }
 
-/* Everybody else refuses |in| of |w|, and takes it for that of another. */
+/* Everybody else refuses |in| of |w|, and recognizes it as that of another. */
 static void check_foreign(const cmt__wire *w, cmt_bytes in) {
   for (int i = 0; i < profile_count(); i++) {
     uint8_t unknown;

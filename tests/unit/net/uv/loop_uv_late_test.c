@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A production loop that is held up over real sockets: what has come meanwhile
+/* A production loop that is delayed over real sockets: what has come meanwhile
    goes before the timers that fell due. */
 #include "loop_uv_pair.h"
 
@@ -31,8 +31,8 @@ static void on_due(cmt__timer *t) {
 
 static bool has_fired(void *arg) { return ((held_up *)arg)->fired; }
 
-/* A callback that lasts until the timer is due, and in which something comes.
- */
+/* A callback that lasts until the timer is due, and in which something
+   comes. */
 static void hold_up(held_up *h) {
   uint64_t due_ns = cmt__loop_now(h->p->loop) + CMT_MILLISECONDS(2);
 

@@ -34,8 +34,8 @@ int accept4(int fd, struct sockaddr *from, socklen_t *len, int flags) {
   return (int)syscall(SYS_accept4, fd, from, len, flags);
 }
 
-/* What the tests of this file share: one loop, one listener, its users, and
-   clients to connect with. */
+/* What the tests of this file have in common: one loop, one listener, its
+   users, and clients to connect with. */
 typedef struct place {
   test_env env;
   cmt__loop *loop;
@@ -280,7 +280,7 @@ static rlim_t limit_descriptors(rlim_t limit) {
   return old.rlim_cur;
 }
 
-/* Puts the limit just above the lowest free descriptor and takes all below. */
+/* Puts the limit just above the lowest free descriptor and opens all below. */
 static int fill_descriptors(int *fds, int count, rlim_t *old) {
   int taken = 0, next = open("/dev/null", O_RDONLY);
 

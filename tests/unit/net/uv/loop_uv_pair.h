@@ -140,7 +140,7 @@ static inline bool client_has_outcome(void *arg) {
   return ((pair *)arg)->client.connects > 0;
 }
 
-/* A few turns in which whatever is due would come. */
+/* A few iterations in which whatever is due would come. */
 typedef struct pause {
   cmt__timer timer;
   bool over;

@@ -43,7 +43,7 @@ static void sockets_have_their_options(void **state) {
   assert_true((fcntl(calls.connect_fd, F_GETFL) & O_NONBLOCK) != 0);
 }
 
-/* The port was free a moment ago, and only we would take it. */
+/* The port was free a moment ago, and nobody else would bind it. */
 static void nobody_listening_is_refused(void **state) {
   pair *p = *state;
   test_users none = {.count = 0};
@@ -218,17 +218,17 @@ static void streams_flow_both_ways_in_few_calls(void **state) {
                                p->server->writables);
 }
 
-/* Writes until neither kernel takes more. */
+/* Writes until neither kernel accepts more. */
 static void fill(pair *p) {
-  size_t told;
+  size_t before;
 
   do {
-    told = p->client.writables;
+    before = p->client.writables;
     while (test_user_write(&p->client, 1 << 20) == 1 << 20) {
     }
     run_a_while(p);
-    assert_in_range(p->client.writables, told, told + 1);
-  } while (p->client.writables > told);
+    assert_in_range(p->client.writables, before, before + 1);
+  } while (p->client.writables > before);
 }
 
 static void a_short_write_is_reported_once_when_there_is_room(void **state) {

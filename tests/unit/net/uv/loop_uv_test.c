@@ -120,7 +120,7 @@ static void a_far_timer_does_not_overflow(void **state) {
   cmt__loop_timer(l, &far.timer, CMT_NEVER);
 }
 
-/* Turns. */
+/* Iterations. */
 
 typedef struct chore {
   cmt__task task;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* How the inboxes of a mailbox share its total: each has its part, and who
-   holds most is stopped first. */
+/* How the total of a mailbox is divided between its inboxes: each has its
+   floor, and who uses most is stopped first. */
 
 #include "mailbox_user.h"
 
@@ -35,13 +35,13 @@ static void hoard_all(fixture *f) {
   for (size_t i = 0; i < HOARDERS; i++) {
     hoard(f, i);
   }
-  /* Each has its share and more. */
+  /* Each has its floor and more. */
   for (size_t i = 0; i < HOARDERS; i++) {
     assert_true(reserved(f, i) >= SHARE);
   }
 }
 
-static void a_peer_under_its_share_is_never_stopped_by_the_total(void **state) {
+static void a_peer_under_its_floor_is_never_stopped_by_the_total(void **state) {
   fixture *f = *state;
   size_t friend = HOARDERS;
 
@@ -55,7 +55,7 @@ static void a_peer_under_its_share_is_never_stopped_by_the_total(void **state) {
   assert_true(is_stopped(f, friend));
 }
 
-static void its_message_is_taken_in_its_own_turn(void **state) {
+static void its_message_comes_in_its_own_turn(void **state) {
   fixture *f = *state;
   int turns = 1;
 
@@ -120,7 +120,7 @@ static void what_is_left_is_for_those_who_hold_less(void **state) {
   assert_false(is_stopped(f, 0));
 }
 
-static void a_channel_that_drops_shares_the_same_way(void **state) {
+static void a_channel_that_drops_has_the_same_floors(void **state) {
   fixture *f = *state;
 
   start_wide(f, 3, 12000);
@@ -135,7 +135,7 @@ static void a_channel_that_drops_shares_the_same_way(void **state) {
 }
 
 /* The first message of a peer always has room. */
-static void a_message_longer_than_a_share_has_room_alone(void **state) {
+static void a_message_longer_than_a_floor_has_room_alone(void **state) {
   fixture *f = *state;
 
   start_wide(f, 3, 3000);
@@ -153,8 +153,8 @@ static void a_message_longer_than_a_share_has_room_alone(void **state) {
 
 /* ---- drawn ---- */
 
-/* What holds at any time: a peer that has done half of its floor reads on, and
-   all together are within what is promised. */
+/* What is true at any time: a peer that has done half of its floor reads on,
+   and all together are within what is promised. */
 static void assert_shared(fixture *f, size_t most) {
   cmt_reactor r = {.recv_queue_bytes_total = f->mailbox->quota.bytes_max};
   size_t sum = 0;
@@ -210,13 +210,13 @@ static void nobody_is_left_stopped(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
   const struct CMUnitTest tests[] = {
-    TEST(a_peer_under_its_share_is_never_stopped_by_the_total),
-    TEST(its_message_is_taken_in_its_own_turn),
+    TEST(a_peer_under_its_floor_is_never_stopped_by_the_total),
+    TEST(its_message_comes_in_its_own_turn),
     TEST(a_peer_reads_on_when_its_own_are_done),
     TEST(who_holds_most_is_stopped_first),
     TEST(what_is_left_is_for_those_who_hold_less),
-    TEST(a_channel_that_drops_shares_the_same_way),
-    TEST(a_message_longer_than_a_share_has_room_alone),
+    TEST(a_channel_that_drops_has_the_same_floors),
+    TEST(a_message_longer_than_a_floor_has_room_alone),
     TEST(nobody_is_left_stopped),
   };
 #undef TEST

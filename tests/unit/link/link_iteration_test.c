@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* The messages that a link hands over in one iteration of its loop: their
-   number is bounded, others have their turns between, and none is lost. */
+   number is bounded, others are served between, and none is lost. */
 
 #include "hostile.h"
 
@@ -58,7 +58,7 @@ static void come(fixture *f, hostile *h) {
   assert_true(h->up && !h->ended);
 }
 
-/* |count| messages in as few frames as hold them: empty ones, or of four bytes
+/* |count| messages in as few frames as possible: empty ones, or of four bytes
    with their number. */
 static void flood(hostile *h, uint32_t count, bool numbered) {
   static uint8_t bytes[65536];
@@ -82,7 +82,7 @@ static void a_flood_of_empty_messages_is_cut_into_iterations(void **state) {
   size_t steps = 0;
 
   if (f->w.loop_count > 1) {
-    return; /* It counts the turns of one loop. */
+    return; /* It counts the iterations of one loop. */
   }
   listen(f, &h);
   come(f, &a);
@@ -104,7 +104,7 @@ static void another_peer_is_heard_between(void **state) {
   heard h;
 
   if (f->w.loop_count > 1) {
-    return; /* It counts the turns of one loop. */
+    return; /* It counts the iterations of one loop. */
   }
   listen(f, &h);
   come(f, &a);
@@ -119,7 +119,7 @@ static void another_peer_is_heard_between(void **state) {
   hostile_fini(&c);
 }
 
-/* Wherever a read is cut, and whatever the turns leave of it. */
+/* Wherever a read is cut, and whatever the iterations leave of it. */
 static void nothing_is_lost_between_the_iterations(void **state) {
   static const size_t reads[] = {65536, 60000, 20001, 5000, 1045, 700};
   fixture *f = *state;
@@ -199,7 +199,8 @@ static void a_pause_between_the_iterations_loses_nothing(void **state) {
   hostile_fini(&a);
 }
 
-/* A pong that lies behind messages which wait for their turn is not late. */
+/* A pong that lies behind messages which wait for the next iteration is not
+   late. */
 static void a_pong_behind_what_was_put_by_is_in_time(void **state) {
   static const uint8_t pong[] = {2, 0x12, 0};
   fixture *f = *state;
@@ -254,7 +255,7 @@ static void without_memory_to_put_it_by_the_peer_ends(void **state) {
   come(f, &a);
   (void)test_node_log(&f->b);
   flood(&a, FLOOD, false);
-  /* An empty message takes one allocation: the next is for the rest. */
+  /* An empty message needs one allocation: the next is for the rest. */
   f->w.env.fail_at = f->w.env.allocs + CMT__ITERATION_MESSAGES;
   test_loop_run_until_idle(f->w.loop);
   assert_int_equal(CMT__ITERATION_MESSAGES, h.all);

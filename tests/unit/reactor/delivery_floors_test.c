@@ -11,7 +11,7 @@
 
 enum {
   HOARDERS = 33,
-  TOTAL = 4 << 20, /* 80 peers share it. */
+  TOTAL = 4 << 20, /* It is the total of 80 peers. */
   MESSAGE = 1000,
   MESSAGES = 200, /* More than any may leave there. */
 };
@@ -99,8 +99,8 @@ static cmt_peer *friend_of(fixture *f) {
   return p;
 }
 
-/* How many events are taken until the next message of the friend is. */
-static size_t turns_until_heard(fixture *f) {
+/* How many events are received until the next message of the friend is. */
+static size_t events_until_heard(fixture *f) {
   const cmt_peer *friend = friend_of(f);
   size_t turns = 0;
   bool heard = false;
@@ -115,21 +115,21 @@ static size_t turns_until_heard(fixture *f) {
   return turns;
 }
 
-static void a_friend_is_heard_in_its_turn_beside_a_crowd_that_fills_the_queues(
+static void a_friend_is_served_in_its_turn_beside_a_crowd_that_fills_the_queues(
   void **state) {
   fixture *f = *state;
 
   crowd_fills_the_queues(f);
   test_node_dial(&f->t.a, f->t.b.addr, 0);
   for (int i = 0; i < 5; i++) {
-    assert_cmt(CMT_OK, test_node_say(&f->t.a, TEST_CHAT, "hello"));
+    assert_cmt(CMT_OK, test_node_send(&f->t.a, TEST_CHAT, "hello"));
     test_loop_run_until_idle(f->t.w.loop);
     assert_false(friend_of(f)->link->paused);
   }
   /* The first iteration of the friend is that it is up. */
-  assert_in_range(turns_until_heard(f), 1, 2 * (HOARDERS + 1));
+  assert_in_range(events_until_heard(f), 1, 2 * (HOARDERS + 1));
   for (int i = 1; i < 5; i++) {
-    assert_in_range(turns_until_heard(f), 1, HOARDERS + 1);
+    assert_in_range(events_until_heard(f), 1, HOARDERS + 1);
   }
   assert_in_range(paused_peers(f), 1, HOARDERS);
 }
@@ -141,10 +141,10 @@ static void what_the_crowd_leaves_there_is_bounded(void **state) {
   crowd_fills_the_queues(f);
   cmt_switch_get_status(f->t.b.sw, &status);
   assert_in_range(status.recv_queued_bytes, TOTAL / 2, TOTAL);
-  /* No more than twice, with a friend that fills its share. */
+  /* No more than twice, with a friend that fills its floor. */
   test_node_dial(&f->t.a, f->t.b.addr, 0);
   while (!friend_of(f)->link->paused) {
-    assert_cmt(CMT_OK, test_node_say(&f->t.a, TEST_CHAT, "hello"));
+    assert_cmt(CMT_OK, test_node_send(&f->t.a, TEST_CHAT, "hello"));
     test_loop_run_until_idle(f->t.w.loop);
   }
   cmt_switch_get_status(f->t.b.sw, &status);
@@ -211,7 +211,7 @@ static void victim_fini(victim *v) {
 
 /* A message of a kind that fills queues: many that are empty, or of a packet,
    or long ones in several. */
-static void say_something(victim *v, hostile *h, unsigned kind) {
+static void send_something(victim *v, hostile *h, unsigned kind) {
   size_t packets =
     kind == 2 ? 1 + test_below(&v->drawn, VICTIM_MESSAGE / 1000) : 1;
 
@@ -232,7 +232,7 @@ static void a_round(victim *v) {
       test_loop_run_until_idle(v->w.loop);
     }
     for (size_t k = 0; h->up && !h->ended && k < 100; k++) {
-      say_something(v, h, kind);
+      send_something(v, h, kind);
     }
     test_loop_run_until_idle(v->w.loop);
   }
@@ -268,7 +268,7 @@ static void what_waits_for_a_slow_reactor_is_within_the_bound(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    TEST(a_friend_is_heard_in_its_turn_beside_a_crowd_that_fills_the_queues),
+    TEST(a_friend_is_served_in_its_turn_beside_a_crowd_that_fills_the_queues),
     TEST(what_the_crowd_leaves_there_is_bounded),
     cmocka_unit_test(what_waits_for_a_slow_reactor_is_within_the_bound),
   };
