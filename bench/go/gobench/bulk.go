@@ -16,9 +16,12 @@ type counter struct {
 	messages, bytes int64
 	first, last     time.Time
 	cpu             float64
+	lock            sync.Mutex
 }
 
 func (c *counter) add(size int) {
+	c.lock.Lock()
+	defer c.lock.Unlock()
 	c.last = time.Now()
 	if c.messages == 0 {
 		c.first = c.last
@@ -27,7 +30,21 @@ func (c *counter) add(size int) {
 	c.bytes += int64(size)
 }
 
+// counting is a receiver that counts and sends the end marker back.
+func (c *counter) counting(a arguments) func(*connection, byte, []byte) {
+	return func(m *connection, _ byte, msg []byte) {
+		if len(msg) == endSize {
+			m.Send(channelID, make([]byte, endSize))
+			return
+		}
+		c.add(len(msg))
+		delay(a)
+	}
+}
+
 func (c *counter) emit(role string) {
+	c.lock.Lock()
+	defer c.lock.Unlock()
 	emit(map[string]any{
 		"event": "result", "role": role, "messages": c.messages, "bytes": c.bytes,
 		"seconds": c.last.Sub(c.first).Seconds(), "cpu_seconds": cpuSeconds() - c.cpu,
@@ -40,30 +57,18 @@ func delay(a arguments) {
 	}
 }
 
-// recv counts until the sender closes, and sends the end marker back.
+// recv counts until the sender closes.
 func recv(a arguments) error {
 	c, err := accept()
 	if err != nil {
 		return err
 	}
 	count := counter{cpu: cpuSeconds()}
-	var lock sync.Mutex
-	m, err := connect(c, a, oneChannel(a), func(m *connection, _ byte, msg []byte) {
-		if len(msg) == endSize {
-			m.Send(channelID, make([]byte, endSize))
-			return
-		}
-		lock.Lock()
-		count.add(len(msg))
-		lock.Unlock()
-		delay(a)
-	})
+	m, err := connect(c, a, oneChannel(a), count.counting(a))
 	if err != nil {
 		return err
 	}
 	<-m.failed // The sender closes once it has the answer.
-	lock.Lock()
-	defer lock.Unlock()
 	count.emit("recv")
 	return nil
 }

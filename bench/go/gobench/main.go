@@ -133,6 +133,16 @@ func oneChannel(a arguments) []*conn.ChannelDescriptor {
 	}}
 }
 
+// connConfig has rates that the limiter never reaches.
+func connConfig(a arguments) conn.MConnConfig {
+	config := conn.DefaultMConnConfig()
+	config.SendRate, config.RecvRate = unlimited, unlimited
+	if a.packet > 0 {
+		config.MaxPacketMsgPayloadSize = a.packet
+	}
+	return config
+}
+
 // connect authenticates |c| and starts the multiplexer on it.
 func connect(c net.Conn, a arguments, channels []*conn.ChannelDescriptor,
 	receive func(*connection, byte, []byte),
@@ -141,11 +151,7 @@ func connect(c net.Conn, a arguments, channels []*conn.ChannelDescriptor,
 	if err != nil {
 		return nil, err
 	}
-	config := conn.DefaultMConnConfig()
-	config.SendRate = unlimited
-	config.RecvRate = unlimited
 	if a.packet > 0 {
-		config.MaxPacketMsgPayloadSize = a.packet
 		for _, ch := range channels {
 			ch.RecvBufferCapacity = a.packet
 		}
@@ -153,7 +159,7 @@ func connect(c net.Conn, a arguments, channels []*conn.ChannelDescriptor,
 	m := &connection{failed: make(chan any, 1)}
 	m.MConnection = conn.NewMConnectionWithConfig(secret, channels,
 		func(ch byte, msg []byte) { receive(m, ch, msg) },
-		func(reason any) { m.failed <- reason }, config)
+		func(reason any) { m.failed <- reason }, connConfig(a))
 	m.SetLogger(log.NewNopLogger())
 	return m, m.Start()
 }

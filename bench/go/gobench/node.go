@@ -41,10 +41,9 @@ func nodeInfo(id p2p.ID, addr string) p2p.DefaultNodeInfo {
 
 // startSwitch starts a switch with one reactor that takes |count| peers, with
 // rates that its limiter never reaches; its address is in a "ready" line.
-func startSwitch(count int) (*p2p.Switch, *crowd, error) {
+func startSwitch(a arguments, count int) (*p2p.Switch, *crowd, error) {
 	key := p2p.NodeKey{PrivKey: ed25519.GenPrivKey()}
-	mconn := conn.DefaultMConnConfig()
-	mconn.SendRate, mconn.RecvRate = unlimited, unlimited
+	mconn := connConfig(a)
 	l, err := listen()
 	if err != nil {
 		return nil, nil, err
@@ -77,8 +76,8 @@ func startSwitch(count int) (*p2p.Switch, *crowd, error) {
 }
 
 // hub is a switch until its input ends.
-func hub(arguments) error {
-	sw, _, err := startSwitch(math.MaxInt16)
+func hub(a arguments) error {
+	sw, _, err := startSwitch(a, math.MaxInt16)
 	if err != nil {
 		return err
 	}
@@ -196,7 +195,7 @@ func (r *crowd) Receive(e p2p.Envelope) {
 // crowdHub is a switch that broadcasts to -count peers, once all have come, and
 // tells the processor time that it took for each.
 func crowdHub(a arguments) error {
-	sw, r, err := startSwitch(a.count)
+	sw, r, err := startSwitch(a, a.count)
 	if err != nil {
 		return err
 	}

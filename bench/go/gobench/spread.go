@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -23,7 +22,6 @@ func fans(a arguments) error {
 		names = append(names, l.Addr().String())
 	}
 	count := counter{cpu: cpuSeconds()}
-	var lock sync.Mutex
 	emit(map[string]any{"event": "ready", "laddr": strings.Join(names, ",")})
 	var all []*connection
 	for _, l := range lists {
@@ -31,16 +29,7 @@ func fans(a arguments) error {
 		if err != nil {
 			return err
 		}
-		m, err := connect(c, a, oneChannel(a), func(m *connection, _ byte, msg []byte) {
-			if len(msg) == endSize {
-				m.Send(channelID, make([]byte, endSize))
-				return
-			}
-			lock.Lock()
-			count.add(len(msg))
-			lock.Unlock()
-			delay(a)
-		})
+		m, err := connect(c, a, oneChannel(a), count.counting(a))
 		if err != nil {
 			return err
 		}
