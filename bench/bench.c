@@ -139,21 +139,43 @@ static _Noreturn void die(const char *what) {
   exit(1);
 }
 
-int bench_accept(void) {
+void bench_descriptors(size_t count) {
+  enum { BESIDE = 64 };
+  const rlim_t wanted = count + BESIDE;
+  struct rlimit r;
+
+  if (getrlimit(RLIMIT_NOFILE, &r) != 0) {
+    die("limits");
+  }
+  if (r.rlim_cur < wanted) {
+    r.rlim_cur = wanted;
+    r.rlim_max = r.rlim_max < wanted ? wanted : r.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &r) != 0) {
+      die("not enough descriptors are allowed");
+    }
+  }
+}
+
+int bench_listen(int backlog) {
   struct sockaddr_in at = {.sin_family = AF_INET,
                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   socklen_t len = sizeof at;
-  int listener = socket(AF_INET, SOCK_STREAM, 0), fd;
+  int listener = socket(AF_INET, SOCK_STREAM, 0);
   char text[64];
 
   if (listener < 0 || bind(listener, (struct sockaddr *)&at, sizeof at) != 0 ||
-      listen(listener, 1) != 0 ||
+      listen(listener, backlog) != 0 ||
       getsockname(listener, (struct sockaddr *)&at, &len) != 0) {
     die("listen");
   }
   snprintf(text, sizeof text, "127.0.0.1:%u", ntohs(at.sin_port));
   bench_emit_ready("", text);
-  fd = accept(listener, NULL, NULL);
+  return listener;
+}
+
+int bench_accept(void) {
+  int listener = bench_listen(1), fd = accept(listener, NULL, NULL);
+
   if (fd < 0) {
     die("accept");
   }

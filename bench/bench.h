@@ -62,9 +62,14 @@ void bench_emit_ready(const char *id, const char *laddr);
    does not listen. */
 bool bench_emit_listening(const cmt_switch *sw);
 
+/* Allows so many connections; exits where the system does not. */
+void bench_descriptors(size_t count);
+
 /* Sends a message that was received back; |msg| stays the caller's. */
 cmt_err bench_return(cmt_peer *p, uint8_t channel, cmt_buf *msg);
 
+/* Prints where it listens; a listening socket, or exits. */
+int bench_listen(int backlog);
 /* A connected socket; exits when there is none.  Both block. */
 int bench_accept(void);
 int bench_dial(const char *addr);

@@ -5,10 +5,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
-enum { READ = 65536, SPOKEN_MAX = 1024, DESCRIPTORS_BESIDE = 64 };
+enum { READ = 65536, SPOKEN_MAX = 1024 };
 
 static _Noreturn void die(const char *what, const char *text) {
   fprintf(stderr, "bench_crowd: %s: %s\n", what, text);
@@ -24,22 +23,6 @@ const cmt_channel *bench_crowd_channels(void) {
     channels[i] = (cmt_channel){.id = ids[i], .priority = 5, .send_queue = 100};
   }
   return channels;
-}
-
-void bench_crowd_descriptors(size_t count) {
-  const rlim_t wanted = count + DESCRIPTORS_BESIDE;
-  struct rlimit r;
-
-  if (getrlimit(RLIMIT_NOFILE, &r) != 0) {
-    die("limits", "unknown");
-  }
-  if (r.rlim_cur < wanted) {
-    r.rlim_cur = wanted;
-    r.rlim_max = r.rlim_max < wanted ? wanted : r.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &r) != 0) {
-      die("limits", "not enough descriptors are allowed");
-    }
-  }
 }
 
 static void member_write(bench_member *m) {
@@ -142,6 +125,7 @@ void bench_member_speak(bench_member *m, size_t len) {
     }
   }
   member_write(m);
+  m->spoken = true;
 }
 
 void bench_member_stop(bench_member *m) {

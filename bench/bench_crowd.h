@@ -18,13 +18,10 @@ enum { BENCH_CROWD_CHANNELS = 11 };
 /* The channels of a CometBFT node, and one more. */
 const cmt_channel *bench_crowd_channels(void);
 
-/* Room for the sockets of |count| peers; exits when there is none. */
-void bench_crowd_descriptors(size_t count);
-
 typedef struct bench_member {
   cmt_conn *conn;
   int fd;
-  bool up;
+  bool up, spoken;
   uint64_t messages; /* How many came. */
 } bench_member;
 

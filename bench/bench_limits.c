@@ -3,6 +3,8 @@
 
      bench_limits aead | copy --seconds S  one core that only seals, then only
                                            opens; or only copies frames
+     bench_limits keys --seconds S         the public-key operations of one side
+                                           of a handshake, one after another
      bench_limits drain --count N          reads from so many connections
      bench_limits fan --addr A --count N --rounds R
                           seals a frame and writes it, for each connection */
@@ -10,17 +12,15 @@
 #include "bench.h"
 #include "crypto/aead.h"
 
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <arpa/inet.h>
-
-enum { FRAMES = 256, READY = 64, READ_SIZE = 65536, BEYOND = 64 };
+enum { FRAMES = 256, READY = 64, READ_SIZE = 65536 };
 
 typedef void operation(cmt__aead_job *jobs, size_t count);
 
@@ -80,36 +80,37 @@ static int run_copy(const bench_args *a) {
   return 0;
 }
 
-/* ---- a frame and a write for each connection ---- */
+/* An ephemeral key pair, a key agreement, a signature and a verification. */
+static int run_keys(const bench_args *a) {
+  uint8_t public_key[crypto_sign_PUBLICKEYBYTES], seed[crypto_sign_SEEDBYTES];
+  uint8_t secret_key[crypto_sign_SECRETKEYBYTES], sig[crypto_sign_BYTES];
+  uint8_t point[crypto_scalarmult_BYTES], shared[crypto_scalarmult_BYTES];
+  uint8_t challenge[32] = {0};
+  uint64_t begin_ns, now_ns, done = 0;
 
-static void descriptors_raise(size_t count) {
-  struct rlimit r;
-
-  if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < count + BEYOND) {
-    r.rlim_cur = count + BEYOND;
-    if (setrlimit(RLIMIT_NOFILE, &r) != 0) {
-      exit(fail("descriptors"));
+  memset(seed, 1, sizeof seed);
+  if (sodium_init() < 0 ||
+      crypto_sign_seed_keypair(public_key, secret_key, seed) != 0) {
+    return fail("keys");
+  }
+  begin_ns = now_ns = bench_now_ns();
+  for (; (double)(now_ns - begin_ns) < a->seconds * 1e9; done++) {
+    if (crypto_scalarmult_base(point, seed) != 0 ||
+        crypto_scalarmult(shared, seed, point) != 0 ||
+        crypto_sign_detached(sig, NULL, challenge, sizeof challenge,
+                             secret_key) != 0 ||
+        crypto_sign_verify_detached(sig, challenge, sizeof challenge,
+                                    public_key) != 0) {
+      return fail("keys");
     }
+    now_ns = bench_now_ns();
   }
+  printf("{\"event\":\"result\",\"role\":\"keys\",\"handshakes\":%.1f}\n",
+         (double)done / (double)(now_ns - begin_ns) * 1e9);
+  return 0;
 }
 
-/* Prints where it listens; the listening socket. */
-static int listen_for(int count) {
-  struct sockaddr_in at = {.sin_family = AF_INET,
-                           .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  socklen_t len = sizeof at;
-  int fd = socket(AF_INET, SOCK_STREAM, 0);
-  char text[64];
-
-  if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof at) != 0 ||
-      listen(fd, count) != 0 ||
-      getsockname(fd, (struct sockaddr *)&at, &len) != 0) {
-    exit(fail("listen"));
-  }
-  snprintf(text, sizeof text, "127.0.0.1:%u", ntohs(at.sin_port));
-  bench_emit_ready("", text);
-  return fd;
-}
+/* ---- a frame and a write for each connection ---- */
 
 static int run_drain(const bench_args *a) {
   static uint8_t in[READ_SIZE];
@@ -117,8 +118,8 @@ static int run_drain(const bench_args *a) {
   int epoll = epoll_create1(0), listener;
   size_t open = a->count;
 
-  descriptors_raise(a->count);
-  listener = listen_for((int)a->count);
+  bench_descriptors(a->count);
+  listener = bench_listen((int)a->count);
   for (size_t i = 0; i < a->count; i++) {
     int fd = accept(listener, NULL, NULL);
     struct epoll_event ev = {.events = EPOLLIN, .data.fd = fd};
@@ -147,7 +148,7 @@ static int run_fan(const bench_args *a) {
   int *fds = calloc(a->count, sizeof *fds);
   double cpu;
 
-  descriptors_raise(a->count);
+  bench_descriptors(a->count);
   for (size_t i = 0; fds != NULL && i < a->count; i++) {
     fds[i] = bench_dial(a->addr);
   }
@@ -175,6 +176,7 @@ static int run_fan(const bench_args *a) {
 int main(int argc, char **argv) {
   static const bench_verb verbs[] = {{"aead", run_aead},
                                      {"copy", run_copy},
+                                     {"keys", run_keys},
                                      {"drain", run_drain},
                                      {"fan", run_fan}};
 

@@ -2,16 +2,23 @@
 /* What bounds a connection on this machine: one copy, the cryptography and the
    system calls alone.
 
-     bench_pipe recv                      reads, opens and copies out frames
-     bench_pipe send --addr A --seconds S  copies in and seals runs of 256
-   frames, and writes them bench_pipe drink | pour --addr A --seconds S the same
-   calls, without copies and cryptography bench_pipe echo | ping --addr A
-   --count N one frame back and forth, over the same event loop as the switch
-   and without any protocol */
+     bench_pipe recv
+                    reads, opens and copies out frames
+     bench_pipe send --addr A --seconds S
+                    copies in and seals runs of 256 frames, and writes them
+     bench_pipe drink | pour --addr A --seconds S
+                    the same calls, without copies and cryptography
+     bench_pipe echo | ping --addr A --count N
+                    one frame back and forth, over the same event loop as the
+                    switch and without any protocol
+     bench_pipe serve | load --addr A --seconds S
+                    as recv and send, and one plain frame back and forth beside
+                    it, on a connection and a thread of its own */
 
 #include "bench.h"
 #include "net/uv/loop_uv.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,6 +174,88 @@ static int run_pour(const bench_args *a) {
   return send_all(a, bench_dial(a->addr), NULL);
 }
 
+/* ---- an echo beside it, which waits behind nothing but the processor ---- */
+
+enum { ECHOES_MAX = 100000 };
+
+typedef struct bulk {
+  const bench_args *args;
+  int fd;
+  cmt_secret_conn *secret;
+} bulk;
+
+static void *bulk_recv(void *arg) {
+  bulk *b = arg;
+
+  if (recv_all(b->fd, b->secret) != 0) {
+    exit(1);
+  }
+  return NULL;
+}
+
+static void *bulk_send(void *arg) {
+  bulk *b = arg;
+
+  if (send_all(b->args, b->fd, b->secret) != 0) {
+    exit(1);
+  }
+  return NULL;
+}
+
+static int run_serve(const bench_args *a) {
+  static uint8_t frame[CMT_FRAME_SLOT];
+  int listener = bench_listen(2), fd;
+  bulk b = {.args = a, .fd = accept(listener, NULL, NULL)};
+  pthread_t thread;
+
+  b.secret = secret_up(b.fd);
+  fd = accept(listener, NULL, NULL);
+  if (b.secret == NULL || fd < 0) {
+    return fail("accept");
+  }
+  pthread_create(&thread, NULL, bulk_recv, &b);
+  while (recv(fd, frame, sizeof frame, MSG_WAITALL) == (ssize_t)sizeof frame &&
+         write_all(fd, frame, sizeof frame)) {
+  }
+  pthread_join(thread, NULL);
+  close(fd);
+  close(listener);
+  return 0;
+}
+
+static int run_load(const bench_args *a) {
+  static uint8_t frame[CMT_FRAME_SLOT];
+  bulk b = {.args = a, .fd = bench_dial(a->addr)};
+  uint64_t *times_ns = calloc(ECHOES_MAX, sizeof *times_ns), until_ns;
+  size_t trips = 0;
+  pthread_t thread;
+  int fd;
+
+  b.secret = secret_up(b.fd);
+  fd = bench_dial(a->addr);
+  if (b.secret == NULL || times_ns == NULL) {
+    return fail("handshake");
+  }
+  until_ns = bench_now_ns() + (uint64_t)(a->seconds * 1e9);
+  pthread_create(&thread, NULL, bulk_send, &b);
+  bench_sleep_ns(CMT_MILLISECONDS(100)); /* Until the link is full. */
+  while (bench_now_ns() < until_ns && trips < ECHOES_MAX) {
+    uint64_t sent_ns = bench_now_ns();
+
+    if (!write_all(fd, frame, sizeof frame) ||
+        recv(fd, frame, sizeof frame, MSG_WAITALL) != (ssize_t)sizeof frame) {
+      return fail("echo");
+    }
+    times_ns[trips++] = bench_now_ns() - sent_ns;
+    bench_sleep_ns(BENCH_ECHO_GAP_NS);
+  }
+  pthread_join(thread, NULL);
+  bench_emit_load(times_ns, trips);
+  close(fd);
+  free(times_ns);
+  return 0;
+}
+
 /* ---- the plain echo ---- */
 
 typedef struct echo {
@@ -288,8 +377,9 @@ static int run_ping(const bench_args *a) {
 
 int main(int argc, char **argv) {
   static const bench_verb verbs[] = {
-    {"recv", run_recv}, {"send", run_send}, {"drink", run_drink},
-    {"pour", run_pour}, {"echo", run_echo}, {"ping", run_ping},
+    {"recv", run_recv},   {"send", run_send}, {"drink", run_drink},
+    {"pour", run_pour},   {"echo", run_echo}, {"ping", run_ping},
+    {"serve", run_serve}, {"load", run_load},
   };
 
   return bench_main(argc, argv, verbs, sizeof verbs / sizeof *verbs);
