@@ -4,6 +4,7 @@
 
 #include "bench_blocking.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static const bench_blocking *library;
@@ -194,10 +195,72 @@ static int run_load(const bench_args *a) {
   return 0;
 }
 
+/* ---- a crowd ---- */
+
+enum { BROADCAST = 1024 };
+
+static int run_hub(const bench_args *a) {
+  static const uint8_t msg[BROADCAST];
+  double cpu;
+
+  if (!library->hub_open(a)) {
+    return 1;
+  }
+  cpu = bench_cpu_seconds();
+  for (size_t i = 0; i < a->rounds; i++) {
+    if (!library->send(msg, sizeof msg)) {
+      return 1;
+    }
+    /* Nothing tells when all of it is with the kernel. */
+    bench_sleep_ns(CMT_MILLISECONDS(50) + a->count * 50000);
+  }
+  cpu = bench_cpu_seconds() - cpu;
+  if (!library->send(end, sizeof end)) {
+    return 1;
+  }
+  printf("{\"event\":\"result\",\"role\":\"crowd-hub\","
+         "\"broadcast_ns_per_peer\":%.1f}\n",
+         cpu / (double)(a->rounds * a->count) * 1e9);
+  fflush(stdout);
+  library->close();
+  return 0;
+}
+
+/* Whether the |i|th member gets all broadcasts, and then the end. */
+static bool member_gets_all(const bench_args *a, size_t i) {
+  size_t len = 0, got = 0;
+
+  while (len != BENCH_END_SIZE) {
+    if (!library->crowd_recv(i, &len)) {
+      return false;
+    }
+    got += len == BROADCAST;
+  }
+  if (got != a->rounds) {
+    fprintf(stderr, "%zu of %zu broadcasts came\n", got, a->rounds);
+  }
+  return got == a->rounds;
+}
+
+static int run_crowd(const bench_args *a) {
+  bool well = library->crowd_open(a);
+
+  for (size_t i = 0; well && i < a->count; i++) {
+    well = member_gets_all(a, i);
+  }
+  if (!well) {
+    return 1;
+  }
+  library->crowd_close(a->count);
+  printf("{\"event\":\"result\",\"role\":\"crowd\"}\n");
+  return 0;
+}
+
 int bench_blocking_main(int argc, char **argv, const bench_blocking *l) {
   static const bench_verb verbs[] = {
-    {"recv", run_recv}, {"send", run_send},   {"echo", run_echo},
-    {"ping", run_ping}, {"serve", run_serve}, {"load", run_load},
+    {"recv", run_recv},     {"send", run_send},   {"echo", run_echo},
+    {"ping", run_ping},     {"serve", run_serve}, {"load", run_load},
+    {"crowd-hub", run_hub}, {"crowd", run_crowd},
   };
 
   library = l;

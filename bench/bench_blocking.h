@@ -2,9 +2,13 @@
 #ifndef CMT_BENCH_BLOCKING_H
 #define CMT_BENCH_BLOCKING_H
 
-/* The verbs recv, send, echo and ping of bench_p2p, and serve and load of
-   bench_qos, for another library, whose
-   sends and receives block. */
+/* The verbs recv, send, echo and ping of bench_p2p, serve and load of
+   bench_qos, and those of a crowd, for another library, whose sends and
+   receives block:
+
+     crowd-hub --count N --rounds B    sends B broadcasts to N who subscribed
+     crowd --addr A --count N --rounds B
+                                       as many who subscribe */
 
 #include "bench.h"
 
@@ -18,6 +22,12 @@ typedef struct bench_blocking {
   bool (*try_recv)(size_t *len); /* |*len| is 0 when there is none yet. */
   bool (*send_back)(void);
   void (*close)(void); /* Waits until the other side has what was sent. */
+  /* A socket whose sends go to all; returns once |a|->count have subscribed. */
+  bool (*hub_open)(const bench_args *a);
+  /* As many subscribers, and what the |i|th of them gets next. */
+  bool (*crowd_open)(const bench_args *a);
+  bool (*crowd_recv)(size_t i, size_t *len);
+  void (*crowd_close)(size_t count);
 } bench_blocking;
 
 /* The exit code. */

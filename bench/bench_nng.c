@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One connection of NNG with TLS: two pair0 sockets with queues of 100
-   messages if --queue does not say how many, since NNG's default is none.  The
+/* NNG with TLS: two pair0 sockets with queues of 100 messages if --queue does
+   not say how many, since NNG's default is none, and for a crowd a pub0 socket
+   and as many sub0 sockets.  The
    server makes a certificate for itself; its id is that certificate, so the
    client knows whom it talks to. */
 
@@ -13,6 +14,8 @@
 #include <mbedtls/x509_crt.h>
 #include <nng/nng.h>
 #include <nng/protocol/pair0/pair.h>
+#include <nng/protocol/pubsub0/pub.h>
+#include <nng/protocol/pubsub0/sub.h>
 #include <nng/supplemental/tls/tls.h>
 #include <nng/transport/tls/tls.h>
 #include <semaphore.h>
@@ -28,7 +31,8 @@ enum { PEM_SIZE = 4096, QUEUE = 100 };
 
 static nng_socket sock = NNG_SOCKET_INITIALIZER;
 static nng_msg *msg;
-static sem_t gone; /* Posted when the connection has ended. */
+static sem_t gone; /* Posted when a connection has ended. */
+static size_t to_leave = 1;
 static bool listens;
 
 static bool check(int result, const char *what) {
@@ -159,26 +163,28 @@ static bool dial_with(nng_tls_config *tls, const char *addr) {
          check(nng_dialer_start(dialer, 0), "dial");
 }
 
-static bool nng_begin(const bench_args *a) {
-  int queue = a->queue > 0 ? (int)a->queue : QUEUE;
+static bool open_tls(nng_tls_mode mode, const char *addr) {
   nng_tls_config *tls;
-  bool ok;
+  bool ok = check(nng_tls_config_alloc(&tls, mode), "TLS");
 
-  listens = a->addr == NULL;
-  sem_init(&gone, 0, 0);
-  ok = check(nng_pair0_open(&sock), "open") &&
-       check(nng_socket_set_int(sock, NNG_OPT_SENDBUF, queue), "queue") &&
-       check(nng_socket_set_int(sock, NNG_OPT_RECVBUF, queue), "queue") &&
-       check(nng_pipe_notify(sock, NNG_PIPE_EV_REM_POST, on_gone, NULL),
-             "notify") &&
-       check(nng_tls_config_alloc(&tls, listens ? NNG_TLS_MODE_SERVER
-                                                : NNG_TLS_MODE_CLIENT),
-             "TLS");
   if (ok) {
-    ok = listens ? listen_with(tls) : dial_with(tls, a->addr);
+    ok = addr == NULL ? listen_with(tls) : dial_with(tls, addr);
     nng_tls_config_free(tls);
   }
   return ok;
+}
+
+static bool nng_begin(const bench_args *a) {
+  int queue = a->queue > 0 ? (int)a->queue : QUEUE;
+
+  listens = a->addr == NULL;
+  sem_init(&gone, 0, 0);
+  return check(nng_pair0_open(&sock), "open") &&
+         check(nng_socket_set_int(sock, NNG_OPT_SENDBUF, queue), "queue") &&
+         check(nng_socket_set_int(sock, NNG_OPT_RECVBUF, queue), "queue") &&
+         check(nng_pipe_notify(sock, NNG_PIPE_EV_REM_POST, on_gone, NULL),
+               "notify") &&
+         open_tls(listens ? NNG_TLS_MODE_SERVER : NNG_TLS_MODE_CLIENT, a->addr);
 }
 
 static bool nng_send_one(const uint8_t *data, size_t len) {
@@ -230,10 +236,73 @@ static bool nng_send_back(void) {
   return check(nng_sendmsg(sock, back, 0), "send");
 }
 
+/* ---- a crowd ---- */
+
+static nng_socket *members;
+static sem_t there;
+
+static void on_there(nng_pipe pipe, nng_pipe_ev event, void *arg) {
+  (void)pipe;
+  (void)event;
+  (void)arg;
+  sem_post(&there);
+}
+
+static bool nng_hub(const bench_args *a) {
+  bench_descriptors(a->count);
+  listens = true;
+  sem_init(&gone, 0, 0);
+  sem_init(&there, 0, 0);
+  to_leave = a->count;
+  if (!check(nng_pub0_open(&sock), "open") ||
+      !check(nng_socket_set_int(sock, NNG_OPT_SENDBUF, QUEUE), "queue") ||
+      !check(nng_pipe_notify(sock, NNG_PIPE_EV_ADD_POST, on_there, NULL),
+             "notify") ||
+      !check(nng_pipe_notify(sock, NNG_PIPE_EV_REM_POST, on_gone, NULL),
+             "notify") ||
+      !open_tls(NNG_TLS_MODE_SERVER, NULL)) {
+    return false;
+  }
+  for (size_t i = 0; i < a->count; i++) {
+    sem_wait(&there);
+  }
+  return true;
+}
+
+static bool nng_crowd(const bench_args *a) {
+  bench_descriptors(a->count);
+  members = calloc(a->count, sizeof *members);
+  for (size_t i = 0; members != NULL && i < a->count; i++) {
+    if (!check(nng_sub0_open(&members[i]), "open") ||
+        !check(nng_socket_set(members[i], NNG_OPT_SUB_SUBSCRIBE, "", 0),
+               "subscribe")) {
+      return false;
+    }
+    sock = members[i];
+    if (!open_tls(NNG_TLS_MODE_CLIENT, a->addr)) {
+      return false;
+    }
+  }
+  return members != NULL;
+}
+
+static bool nng_crowd_recv(size_t i, size_t *len) {
+  sock = members[i];
+  return nng_recv_one(len);
+}
+
+static void nng_crowd_end(size_t count) {
+  drop_message();
+  for (size_t i = 0; i < count; i++) {
+    nng_close(members[i]);
+  }
+  free(members);
+}
+
 /* Closing drops what is queued, so the server waits until the client, which has
    everything, has closed. */
 static void nng_end(void) {
-  if (listens) {
+  for (size_t i = 0; listens && i < to_leave; i++) {
     sem_wait(&gone);
   }
   nng_msg_free(msg);
@@ -246,7 +315,11 @@ int main(int argc, char **argv) {
                                      .recv = nng_recv_one,
                                      .try_recv = nng_try_recv_one,
                                      .send_back = nng_send_back,
-                                     .close = nng_end};
+                                     .close = nng_end,
+                                     .hub_open = nng_hub,
+                                     .crowd_open = nng_crowd,
+                                     .crowd_recv = nng_crowd_recv,
+                                     .crowd_close = nng_crowd_end};
 
   return bench_blocking_main(argc, argv, &nng);
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One connection of ZeroMQ with CURVE: two PAIR sockets with libzmq's defaults.
+/* ZeroMQ with CURVE and libzmq's defaults: two PAIR sockets, and for a crowd an
+   XPUB socket and as many SUB sockets.
    The server's id is its public key, so the client knows whom it talks to. */
 
 #include "bench_blocking.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <zmq.h>
 
@@ -85,6 +87,75 @@ static bool zmq_open(const bench_args *a) {
                          : dial_with(a->addr, public_key, secret_key);
 }
 
+/* ---- a crowd ---- */
+
+static void **members;
+
+/* An XPUB socket receives a message for each subscription. */
+static bool zmq_hub(const bench_args *a) {
+  int verbose = 1;
+  char public_key[KEY_SIZE], secret_key[KEY_SIZE];
+
+  bench_descriptors(a->count);
+  zmq_msg_init(&msg);
+  context = zmq_ctx_new();
+  pair = zmq_socket(context, ZMQ_XPUB);
+  if (pair == NULL ||
+      !check(zmq_setsockopt(pair, ZMQ_XPUB_VERBOSE, &verbose, sizeof verbose),
+             "verbose") ||
+      !check(zmq_curve_keypair(public_key, secret_key), "key") ||
+      !listen_with(public_key, secret_key)) {
+    return false;
+  }
+  for (size_t i = 0; i < a->count; i++) {
+    if (!check(zmq_msg_recv(&msg, pair, 0), "subscription")) {
+      return false;
+    }
+  }
+  return true;
+}
+
+static bool zmq_crowd(const bench_args *a) {
+  char public_key[KEY_SIZE], secret_key[KEY_SIZE];
+
+  bench_descriptors(2 * a->count); /* Each socket has one to signal with. */
+  zmq_msg_init(&msg);
+  context = zmq_ctx_new();
+  members = calloc(a->count, sizeof *members);
+  if (members == NULL ||
+      !check(zmq_ctx_set(context, ZMQ_MAX_SOCKETS, (int)a->count), "sockets") ||
+      !check(zmq_curve_keypair(public_key, secret_key), "key")) {
+    return false;
+  }
+  for (size_t i = 0; i < a->count; i++) {
+    pair = members[i] = zmq_socket(context, ZMQ_SUB);
+    if (pair == NULL || !dial_with(a->addr, public_key, secret_key) ||
+        !check(zmq_setsockopt(pair, ZMQ_SUBSCRIBE, "", 0), "subscribe")) {
+      return false;
+    }
+  }
+  return true;
+}
+
+static bool zmq_crowd_recv(size_t i, size_t *len) {
+  if (!check(zmq_msg_recv(&msg, members[i], 0), "recv")) {
+    return false;
+  }
+  *len = zmq_msg_size(&msg);
+  return true;
+}
+
+static void zmq_crowd_end(size_t count) {
+  zmq_msg_close(&msg);
+  for (size_t i = 0; i < count; i++) {
+    zmq_close(members[i]);
+  }
+  free(members);
+  zmq_ctx_term(context);
+}
+
+/* ---- one connection ---- */
+
 static bool zmq_send_one(const uint8_t *data, size_t len) {
   zmq_msg_t out;
 
@@ -128,7 +199,11 @@ int main(int argc, char **argv) {
                                         .recv = zmq_recv_one,
                                         .try_recv = zmq_try_recv_one,
                                         .send_back = zmq_send_back,
-                                        .close = zmq_end};
+                                        .close = zmq_end,
+                                        .hub_open = zmq_hub,
+                                        .crowd_open = zmq_crowd,
+                                        .crowd_recv = zmq_crowd_recv,
+                                        .crowd_close = zmq_crowd_end};
 
   return bench_blocking_main(argc, argv, &zeromq);
 }
