@@ -32,6 +32,9 @@ SETTINGS = {
 }
 
 
+LIMIT_LINES = ((0, (1, 4)), (0, (1, 2)), (0, (4, 2, 1, 2)), ":")
+
+
 def keys_of(data):
     return [key for key in STYLES if key in data]
 
@@ -58,9 +61,9 @@ def throughput(series):
                               [p[2] for p in data[key]],
                               [p[3] for p in data[key]],
                               color=STYLES[key][0], alpha=0.1, linewidth=0)
-    if "limit" in data:
-        axes.axhline(data["limit"][0][1], color="#777777", linestyle=":",
-                     label="limit: copy, seal, write / read, open, copy")
+    for at, (name, rate) in enumerate(series["limits"].items()):
+        axes.axhline(rate, color="#777777", linestyle=LIMIT_LINES[at],
+                     linewidth=1.2, label=name)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(size_text))
@@ -109,13 +112,15 @@ def shares(series):
         for at, key in enumerate(keys, 1):
             axes.bar([i - 0.4 + at * width for i in range(len(ideal))],
                      [n for _, n in data[key]], width, align="edge",
-                     color=STYLES[key][0], label=STYLES[key][2])
+                     color=STYLES[key][0], label=STYLES[key][2],
+                     hatch="//" if key.endswith("_own") else None,
+                     edgecolor="white", linewidth=0.5)
         axes.set_xticks(range(len(ideal)), [str(p) for p in priorities])
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
     axes.set(xlabel="priority of the channel", ylabel="% of the bytes",
              title="Channels that always have something to send")
-    axes.legend()
+    axes.legend(fontsize=8)
     return figure
 
 
@@ -132,7 +137,7 @@ def peers(series):
     axes.yaxis.set_minor_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
     axes.set(xlabel="peers", ylabel="us of processor time for each",
              title="A broadcast of 1 KiB")
-    axes.legend()
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 

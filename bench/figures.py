@@ -12,7 +12,7 @@ NAMES = {
     "cometbft_v0_38_25": "CometBFT v0.38.25", "zeromq_curve": "ZeroMQ CURVE",
     "nng_tls": "NNG TLS", "limit": "limit",
     "best": "the better of CometBFT and ZeroMQ", "one_loop": "one loop",
-    "unloaded": "bulk alone",
+    "unloaded": "bulk alone", "one_thread": "one thread",
 }
 
 
@@ -29,7 +29,7 @@ class Target:
         sign = "≥" if self.at_least else "≤"
         if not self.column:
             return f"{sign} {self.factor:g}"
-        return f"{sign} {self.factor:g}x {NAMES[self.column]}"
+        return f"{sign} {self.factor:.3g}x {NAMES[self.column]}"
 
     def met(self, values):
         """None: there is nothing to compare with."""
@@ -63,13 +63,19 @@ class Row:
     digits: int = 1
     # (name, job, metric) of what a target compares with besides the columns.
     other: tuple = ()
+    # (job, contender, metric, scale) of the limit, when it is of another job.
+    limit_of: tuple = ()
     in_readme: bool = False
 
 
 def rows(effort):
     """The table."""
+    def pipeline(size):
+        """Messages a second, if they were all that the pipeline carries."""
+        return ("bulk-65536", "limit", "MB/s", 1e6 / size)
+
     third = 1 / 3
-    crowd = max(effort.crowds)
+    fewer, crowd = sorted(effort.crowds)[-2:]
     table = [
         Row("messages of 64 KiB", "MB/s", "bulk-65536", "MB/s", True,
             (least(0.8, "limit"), least(3.3, "cometbft_v0_40_0", "avx512"),
@@ -84,14 +90,19 @@ def rows(effort):
             False, (most(third, "cometbft_v0_40_0"),), digits=3, in_readme=True),
         Row("messages of 1 KiB", "per second", "bulk-1024", "messages/s", True,
             (least(4, "cometbft_v0_40_0"), least(3, "zeromq_curve")), digits=0,
-            in_readme=True),
+            limit_of=pipeline(1024), in_readme=True),
         Row("messages of 256 bytes, a queue of 16", "per second", "queue-16",
-            "messages/s", True, (least(2, "best"),), digits=0, in_readme=True),
+            "messages/s", True, (least(2, "best"),), digits=0,
+            limit_of=pipeline(256), in_readme=True),
+        Row("messages of 256 bytes from 16 threads, a queue of 16",
+            "per second", "threads-16", "messages/s", True,
+            (least(0.8, "one_thread"),), digits=0, limit_of=pipeline(256),
+            other=("one_thread", "queue-16", "messages/s")),
         Row("messages of 256 bytes, a queue of 1,000", "per second",
             "queue-1000", "messages/s", True, (least(3, "best"),), digits=0,
-            in_readme=True),
+            limit_of=pipeline(256), in_readme=True),
         Row("messages of 64 bytes", "per second", "bulk-64", "messages/s", True,
-            digits=0, in_readme=True),
+            digits=0, limit_of=pipeline(64), in_readme=True),
     ]
     for place in ("one core", "two cores"):
         table += [
@@ -121,12 +132,16 @@ def rows(effort):
             "shares", "% off", False, (most(1),), digits=3, in_readme=True),
         Row("whole handshakes, one after another", "per second", "dials-1",
             "per s", True, (least(3, "cometbft_v0_40_0"),), digits=0,
-            in_readme=True),
+            limit="limits", in_readme=True),
         Row("whole handshakes, 16 at once", "per second", "dials-16", "per s",
-            True, (least(3, "cometbft_v0_40_0"),), digits=0, in_readme=True),
+            True, (least(3, "cometbft_v0_40_0"),), digits=0, limit="limits",
+            in_readme=True),
         Row(f"memory of ours for each of {crowd:,} idle peers", "bytes",
             f"crowd-{crowd}", "bytes/peer", False, (most(4096),), digits=0,
             in_readme=True),
+        Row(f"a broadcast of 1 KiB to {fewer:,}, for each", "us of processor",
+            f"crowd-{fewer}", "ns/peer", False, (), limit="limits", scale=1e-3,
+            digits=2, in_readme=True),
         Row(f"a broadcast of 1 KiB to {crowd:,}, for each", "us of processor",
             f"crowd-{crowd}", "ns/peer", False, (most(1.5, "limit"),),
             limit="limits", scale=1e-3, digits=2, in_readme=True),
@@ -152,12 +167,15 @@ def figure(row, results, kernel):
         columns = {c: "" for c in COLUMNS} | {"limit": row.limit}
     values, spreads = {}, {}
     for column, key in columns.items():
-        found = spread.of_metric(job.get(key, []), row.metric) if key else None
+        runs, metric, scale = job.get(key, []), row.metric, row.scale
+        if column == "limit" and row.limit_of:
+            other_job, key, metric, scale = row.limit_of
+            runs = results.get(other_job, {}).get(key, [])
+        found = spread.of_metric(runs, metric)
         values[column] = None
         if found:
-            values[column] = round(found[0] * row.scale, row.digits)
-            spreads[column] = [round(x * row.scale, row.digits)
-                               for x in found[1]]
+            values[column] = round(found[0] * scale, row.digits)
+            spreads[column] = [round(x * scale, row.digits) for x in found[1]]
     references = dict(values)
     peers = [values[c] for c in ("cometbft_v0_40_0", "zeromq_curve")]
     if None not in peers:

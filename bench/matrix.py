@@ -52,22 +52,32 @@ def measure(effort, case):
     return once
 
 
-def run(effort, contenders, say, deadline):
-    """One row a case."""
-    here = [contenders[key] for key in CONTENDERS if key in contenders]
-    rows = []
+def title_of(kind, size, senders, delay_ms):
+    title = f"{kind}, {size // 1024} KiB, {senders} senders"
+    return title + (f", {delay_ms} ms" if delay_ms else "")
+
+
+def jobs(effort):
+    return [measures.Job(f"matrix {title_of(*case)}", title_of(*case),
+                         tuple(CONTENDERS), measure(effort, case))
+            for case in cases(effort)]
+
+
+def rows(effort, results):
+    """One row a case that was run."""
+    found = []
     for case in cases(effort):
         kind, size, senders, delay_ms = case
-        say(f"{kind}, {size:,} bytes, {senders} senders, {delay_ms} ms")
-        results = spread.alternate(here, effort.matrix_runs,
-                                   measure(effort, case), say, deadline)
+        runs = results.get(f"matrix {title_of(*case)}")
+        if not runs:
+            continue
         row = {"kind": kind, "size": size, "senders": senders,
                "delay_ms": delay_ms, "unit": "MB/s", "spreads": {},
-               "runs": len(results["ours_own"])}
+               "runs": max(map(len, runs.values()))}
         for key, name in CONTENDERS.items():
-            found = spread.of_metric(results.get(key, []), "MB/s")
-            row[name] = found and round(found[0], 2)
-            if found:
-                row["spreads"][name] = [round(x, 2) for x in found[1]]
-        rows.append(row)
-    return rows
+            value = spread.of_metric(runs.get(key, []), "MB/s")
+            row[name] = value and round(value[0], 2)
+            if value:
+                row["spreads"][name] = [round(x, 2) for x in value[1]]
+        found.append(row)
+    return found

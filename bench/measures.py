@@ -9,11 +9,15 @@ from typing import Callable
 PLACES = {"one core": ({0}, {0}), "two cores": ({0}, {1})}
 FAN_CONNECTIONS = 8
 SHARE_MESSAGE = 16384
+# A queue of a hundred messages of 4 MiB would take seconds to drain, so a queue
+# of large ones holds so much, whosever it is.
+LARGE_QUEUE = 32 << 20
 
 COMETBFT = ("cometbft_v0_40_0", "cometbft_v0_38_25")
 OWN = ("cometbft_v0_40_0_own", "cometbft_v0_38_25_own")
 LIBRARIES = ("zeromq_curve", "nng_tls")
 PEERS = ("ours", *COMETBFT, *LIBRARIES)
+ALL = (*PEERS, *OWN)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,17 +29,19 @@ class Effort:
     load_s: float = 1.0
     shares_s: float = 2.1
     dials_s: float = 0.3
-    pings: int = 4000
+    pings: int = 2000
     fan_mib: int = 128
     crowds: tuple = (100, 1000, 10000)
-    cometbft_crowd_max: int = 1000
-    rounds: int = 5
+    rounds: int = 3
+    # CometBFT takes twenty times as long to get 10,000 peers, and a member of
+    # NNG's crowd 10 ms, for its handshake.
+    crowd_max: int = 1000
+    nng_crowd_max: int = 100
     # The matrix: seconds of a flood, MiB that are drained, and the delays of
     # the receiver.
     flood_s: float = 0.2
     drain_mib: int = 32
     delays_ms: tuple = (0,)
-    matrix_runs: int = 5
     matrix_sizes: tuple = (1024, 8192, 65536, 524288)
     matrix_senders: tuple = (1, 8, 16)
 
@@ -43,12 +49,12 @@ class Effort:
 NORMAL = Effort()
 # All of CometBFT's own comparison, as long as it is there; hours of the machine.
 FULL = dataclasses.replace(NORMAL, flood_s=10, drain_mib=1024,
-                           delays_ms=(0, 20), matrix_runs=1)
+                           delays_ms=(0, 20))
 # For the tests: every program for a moment.
 QUICK = Effort(runs=1, sizes=(64, 1024, 65536), bulk_s=0.02, load_s=0.2,
                shares_s=0.2, dials_s=0.05,
-               pings=10, fan_mib=1, crowds=(5, 10), cometbft_crowd_max=5,
-               rounds=1, flood_s=0.02, drain_mib=1, matrix_runs=1,
+               pings=10, fan_mib=1, crowds=(5, 10), crowd_max=5,
+               nng_crowd_max=5, rounds=1, flood_s=0.02, drain_mib=1,
                matrix_sizes=(65536,), matrix_senders=(1, 8))
 
 
@@ -70,12 +76,17 @@ def per_gb(side):
     return side["cpu_seconds"] / max(side["bytes"], 1) * 1e9
 
 
-def bulk(size, seconds, queue=0):
+def bulk(size, seconds, queue=0, senders=0):
+    if not queue and size >= 512 << 10:
+        queue = LARGE_QUEUE // size
+
     def measure(c):
         servers = ("recv", "send")
         if c.key == "tcp":
             servers = ("drink", "pour")
         flags = ("-size", str(size), "-seconds", str(seconds))
+        if senders:
+            flags += ("-senders", str(senders))
         shared = ("-queue", str(queue)) if queue else ()
         sent, got = c.pair(*servers, *flags, shared=shared)
         return {
@@ -97,8 +108,11 @@ def with_percents(result):
 def ping(count, cores):
     def measure(c):
         trips = count
-        if c.key in COMETBFT:  # Each waits for the flush throttle, twice.
-            trips = max(2, count // (100 if c.key == COMETBFT[0] else 1000))
+        # Each of CometBFT's waits for the flush throttle, twice.
+        if c.key.startswith(COMETBFT[0]):
+            trips = max(4, count // 100)
+        elif c.key.startswith(COMETBFT[1]):
+            trips = max(4, count // 1000)
         result, _ = c.pair("echo", "ping", "-size", "256", "-count", str(trips),
                            cores=cores)
         return with_percents(result)
@@ -135,6 +149,8 @@ def shares(seconds):
 
 def dials(at_a_time, seconds):
     def measure(c):
+        if c.key == "limits":
+            return {"per s": c.run("keys", "-seconds", str(seconds))["handshakes"]}
         result, _ = c.pair("hub", "dial", "-count", str(at_a_time), "-seconds",
                            str(seconds))
         return {"per s": result["handshakes"] / result["seconds"]}
@@ -148,9 +164,11 @@ def crowd(count, rounds, of):
         if c.key == "limits":
             result, _ = c.pair("drain", "fan", shared=shared)
             return {"ns/peer": result["ns_per_peer"]}
-        hub = of if c.key == "ours" else c
-        verb = "hub" if c.key == "ours" else "crowd-hub"
-        _, got = hub.pair(verb, "crowd", shared=shared, other=of)
+        if c.key == "ours":
+            _, got = of.pair("hub", "crowd", shared=shared)
+        else:
+            _, got = c.pair("crowd-hub", "crowd", shared=shared,
+                            other=None if c.key in LIBRARIES else of)
         return {"ns/peer": got["broadcast_ns_per_peer"],
                 "bytes/peer": got.get("bytes_per_peer"),
                 "resident/peer": got.get("resident_per_peer")}
@@ -185,33 +203,40 @@ def jobs(effort, contenders):
     for size in effort.sizes:
         extra = ("ours_avx2", "limit", "tcp") if size == 65536 else ()
         found.append(Job(f"bulk-{size}", f"messages of {size:,} bytes",
-                         (*PEERS, *OWN, *extra), bulk(size, effort.bulk_s)))
+                         (*ALL, *extra), bulk(size, effort.bulk_s)))
     for queue in (16, 1000):
         found.append(Job(f"queue-{queue}",
                          f"messages of 256 bytes, a queue of {queue:,}", PEERS,
                          bulk(256, effort.bulk_s, queue)))
+    found.append(Job("threads-16", "the same from 16 threads, a queue of 16",
+                     ("ours", *COMETBFT), bulk(256, effort.bulk_s, 16, 16)))
     for place, cores in PLACES.items():
         found.append(Job(f"ping {place}", f"round trip of 256 bytes, {place}",
-                         (*PEERS, "limit"), ping(effort.pings, cores)))
+                         (*ALL, "limit"), ping(effort.pings, cores)))
     found += [
-        Job("load", "an echo behind saturated bulk", PEERS, load(effort.load_s)),
+        Job("load", "an echo behind saturated bulk", (*ALL, "limit"),
+            load(effort.load_s)),
         Job("urgent", "the same on an urgent channel", ("ours",),
             load(effort.load_s, "urgent")),
         Job("unloaded", "bulk alone", ("ours",),
             load(effort.load_s, echoes=False)),
-        Job("shares", "shares against priorities", ("ours", *COMETBFT),
+        Job("shares", "shares against priorities", ("ours", *COMETBFT, *OWN),
             shares(effort.shares_s)),
         Job("dials-1", "whole handshakes, one after another",
-            ("ours", *COMETBFT), dials(1, effort.dials_s)),
-        Job("dials-16", "whole handshakes, 16 at once", ("ours", *COMETBFT),
-            dials(16, effort.dials_s)),
+            ("ours", *COMETBFT, "limits"), dials(1, effort.dials_s)),
+        Job("dials-16", "whole handshakes, 16 at once",
+            ("ours", *COMETBFT, "limits"), dials(16, effort.dials_s)),
         Job("one loop", "8 connections, one loop, one core", ("ours",),
             spread_over(1, {0}, effort.fan_mib)),
         Job("two loops", "8 connections, two loops, two cores", ("ours",),
             spread_over(2, {0, 1}, effort.fan_mib)),
     ]
     for count in effort.crowds:
-        others = COMETBFT if count <= effort.cometbft_crowd_max else ()
+        others = ()
+        if count <= effort.crowd_max:
+            others = (*COMETBFT, *OWN, "zeromq_curve")
+        if count <= effort.nng_crowd_max:
+            others += ("nng_tls",)
         found.append(Job(f"crowd-{count}", f"a broadcast to {count:,} peers",
                          ("ours", *others, "limits"),
                          crowd(count, effort.rounds, of)))

@@ -3,16 +3,18 @@
 """Measures ours beside CometBFT, ZeroMQ, NNG and the limit of the machine.
 
 usage: run.py BUILD_DIR [--out FILE] [--full | --quick] [--only PATTERN]
+                        [--runs N]
        run.py BUILD_DIR --against BUILD_DIR [--runs N] [--seconds S]
        run.py --publish FILE
 
 Writes all results to FILE, bench/results/latest.json by default, and prints
 them as a table.  --full: CometBFT's own comparison as long as it is there, with
 delays.  --quick: every program for a moment.  --only: the jobs whose title has
-PATTERN.  --against: two builds of ours.  --publish: the charts in docs/charts
+PATTERN.  --runs: so many rounds.  --against: two builds of ours.  --publish: the charts in docs/charts
 and the tables of the documents, out of FILE.
 """
 import argparse
+import dataclasses
 import json
 import os
 import re
@@ -33,22 +35,23 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), ".."))
 LATEST = os.path.join(ROOT, "bench/results/latest.json")
 CHARTS = os.path.join(ROOT, "docs/charts")
 DOCUMENTS = ("README.md", "docs/PERFORMANCE.md")
-# The rounds of the figures end by the first, and then CometBFT's own comparison
-# by the second, with one run of each case at least.
-ROUNDS_S, LIMIT_S = 440, 560
+# There is no further round that would not end by then.
+ROUNDS_S = 560
 
 
 def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def measured(effort, contenders, only, deadline, note):
-    """{job: {contender: [metrics of each run]}}.  Each round runs every job
-    once, so that a change of the machine meets all of them; there is no further
-    round when it would not end before |deadline|."""
-    chosen = [job for job in measures.jobs(effort, contenders)
+def measured(effort, contenders, only, deadline, tell):
+    """({job: {contender: [metrics of each run]}}, {title: seconds}).  Each round
+    runs every job once, so that a change of the machine meets all of them; there
+    is no further round when it would not end before |deadline|."""
+    chosen = [job for job in [*measures.jobs(effort, contenders),
+                              *matrix.jobs(effort)]
               if not only or re.search(only, job.title)]
     results = {job.key: {} for job in chosen}
+    spent = dict.fromkeys((job.title for job in chosen), 0)
     took = 0
     for number in range(effort.runs):
         begin = time.monotonic()
@@ -56,14 +59,16 @@ def measured(effort, contenders, only, deadline, note):
             note(f"the time is up after {number} of {effort.runs} rounds")
             break
         for job in chosen:
-            note(f"round {number + 1} of {effort.runs}: {job.title}")
+            tell(f"round {number + 1} of {effort.runs}: {job.title}")
+            start = time.monotonic()
             here = [contenders[key] for key in job.contenders
                     if key in contenders]
             found = spread.alternate(here, 1, job.measure, note)
             for key, runs in found.items():
                 results[job.key].setdefault(key, []).extend(runs)
+            spent[job.title] += time.monotonic() - start
         took = time.monotonic() - begin
-    return results
+    return results, spent
 
 
 def kernel_of(contenders):
@@ -83,21 +88,20 @@ def run(build, effort, only=None):
     for line in left_out:
         say(line)
     start = time.monotonic()
-    deadline = start + LIMIT_S if effort is not measures.FULL else None
-    rounds_end = start + ROUNDS_S if deadline else None
+    deadline = start + ROUNDS_S if effort is not measures.FULL else None
     kernel = kernel_of(contenders)
     here = machine.machine(kernel)
-    results = measured(effort, contenders, only, rounds_end, note)
-    rows = [] if only else matrix.run(effort, contenders, note, deadline)
+    results, spent = measured(effort, contenders, only, deadline, tell)
     return {
         "machine": here, "revision": machine.revision(ROOT),
         "seconds": round(time.monotonic() - start),
+        "took": {title: round(s, 2) for title, s in spent.items()},
         "left_out": left_out, "failures": failures,
         "names": {key: c.name for key, c in contenders.items()},
         "figures": figures.figures(effort, results, kernel),
         "readme": figures.readme_works(effort),
         "series": series.series(results, effort.sizes, effort.crowds),
-        "matrix": rows,
+        "matrix": matrix.rows(effort, results),
     }
 
 
@@ -130,7 +134,7 @@ def main():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only")
     parser.add_argument("--against")
-    parser.add_argument("--runs", type=int, default=15)
+    parser.add_argument("--runs", type=int)
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--publish", nargs="?", const=LATEST)
     a = parser.parse_args()
@@ -140,12 +144,15 @@ def main():
     if not a.build:
         parser.error("BUILD_DIR is missing")
     if a.against:
-        compare.compare(a.build, a.against, a.runs, a.seconds, say)
+        compare.compare(a.build, a.against, a.runs or 15, a.seconds, say)
         return
     effort = (measures.QUICK if a.quick else
               measures.FULL if a.full else measures.NORMAL)
+    if a.runs:
+        effort = dataclasses.replace(effort, runs=a.runs)
     results = run(a.build, effort, a.only)
     print(tables.terminal(results))
+    say("\n" + tables.times(results))
     if not a.only:
         write(a.out, json.dumps(results, indent=1, ensure_ascii=False) + "\n")
         say(f"written to {os.path.relpath(a.out)}")

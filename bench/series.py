@@ -36,8 +36,20 @@ def shares(results):
     return found
 
 
+def limits(results):
+    """{part of the way: MB/s}, each alone on a core, and all in a pipeline."""
+    parts = (("memcpy alone", "alone", "limits", "copy MB/s"),
+             ("TCP alone, the same calls", "bulk-65536", "tcp", "MB/s"),
+             ("AEAD alone, sealing", "alone", "limits", "seal MB/s"),
+             ("all three in a pipeline", "bulk-65536", "limit", "MB/s"))
+    found = {name: spread.of_metric(results.get(job, {}).get(key, []), metric)
+             for name, job, key, metric in parts}
+    return {name: round(value[0], 1) for name, value in found.items() if value}
+
+
 def series(results, sizes, crowds):
     return {
+        "limits": limits(results),
         "throughput": points(results, [(s, f"bulk-{s}") for s in sizes], "MB/s"),
         "latency_idle": quantiles(results, "ping two cores"),
         "latency_loaded": {**quantiles(results, "load"), **{

@@ -2,7 +2,6 @@
 """Medians and spreads of alternated runs."""
 import statistics
 import subprocess
-import time
 
 from contenders import Failed
 
@@ -16,16 +15,11 @@ def spread(values):
     return [min(values), max(values)]
 
 
-def alternate(contenders, runs, measure, say, deadline=None):
+def alternate(contenders, runs, measure, say):
     """All results of |runs| alternated runs of measure(contender), by the key of
-    the contender.  After |deadline|, of time.monotonic(), there is no further
-    run, but there is always one.  A run that breaks off is reported and has no
-    result."""
+    the contender.  A run that breaks off is told and has no result."""
     results = {c.key: [] for c in contenders}
-    for run in range(runs):
-        if run > 0 and deadline is not None and time.monotonic() > deadline:
-            say("  the time is up: no more runs of this")
-            break
+    for _ in range(runs):
         for c in contenders:
             try:
                 results[c.key].append(measure(c))

@@ -2,6 +2,7 @@
 """The tables: in the terminal, and in the documents."""
 import re
 
+import matrix
 from figures import COLUMNS, NAMES
 
 BLOCK = "<!-- bench: {} -->\n{}<!-- bench: end -->"
@@ -59,9 +60,17 @@ def terminal(results):
     return "\n".join(text)
 
 
+def times(results):
+    """Where the time of the run went."""
+    took = sorted(results["took"].items(), key=lambda one: -one[1])
+    return plain(["", "seconds"],
+                 [[title, f"{seconds:.1f}"] for title, seconds in took]
+                 + [["all", f"{results['seconds']}"]])
+
+
 def matrix_title(row):
-    title = f"{row['kind']}, {row['size'] // 1024} KiB, {row['senders']} senders"
-    return title + (f", {row['delay_ms']} ms" if row["delay_ms"] else "")
+    return matrix.title_of(*(row[k] for k in
+                             ("kind", "size", "senders", "delay_ms")))
 
 
 def ratio(row):
