@@ -61,7 +61,7 @@ def throughput(series):
                               [p[2] for p in data[key]],
                               [p[3] for p in data[key]],
                               color=STYLES[key][0], alpha=0.1, linewidth=0)
-    for at, (name, rate) in enumerate(series["limits"].items()):
+    for at, (name, rate) in enumerate(series.get("limits", {}).items()):
         axes.axhline(rate, color="#777777", linestyle=LIMIT_LINES[at],
                      linewidth=1.2, label=name)
     axes.set_xscale("log", base=2)

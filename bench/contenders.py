@@ -61,15 +61,16 @@ class Contender:
         return result_of(path, done.stdout)
 
     def pair(self, server, client, *flags, shared=(), cores=(None, None),
-             other=None, servers=()):
+             other=None, servers=(), wraps=((), ())):
         """The results of (client, server), None where a side has none.  |shared|
         flags go to both, |servers| to the server alone, and |other| is the
-        contender that has the client."""
+        contender that has the client.  |wraps| are the commands under which
+        server and client run."""
         if self.packet:
             shared = (*shared, "-packet", str(self.packet))
         client_path = (other or self).path(server)
         with subprocess.Popen(
-            [self.path(server), server, *shared, *servers],
+            [*wraps[0], self.path(server), server, *shared, *servers],
             env=self.env, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             preexec_fn=pinned(cores[0]),
@@ -77,8 +78,8 @@ class Contender:
             try:
                 ready = result_of(self.name, serving.stdout.readline())
                 done = subprocess.run(
-                    [client_path, client, "-addr", address_of(ready), *shared,
-                     *flags],
+                    [*wraps[1], client_path, client, "-addr",
+                     address_of(ready), *shared, *flags],
                     env=(other or self).env, text=True,
                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                     timeout=TIMEOUT_S, check=False,

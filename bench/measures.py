@@ -37,6 +37,7 @@ class Effort:
     # NNG's crowd 10 ms, for its handshake.
     crowd_max: int = 1000
     nng_crowd_max: int = 100
+    profile_s: float = 2.0
     # The matrix: seconds of a flood, MiB that are drained, and the delays of
     # the receiver.
     flood_s: float = 0.2
@@ -54,7 +55,7 @@ FULL = dataclasses.replace(NORMAL, flood_s=10, drain_mib=1024,
 QUICK = Effort(runs=1, sizes=(64, 1024, 65536), bulk_s=0.02, load_s=0.2,
                shares_s=0.2, dials_s=0.05,
                pings=10, fan_mib=1, crowds=(5, 10), crowd_max=5,
-               nng_crowd_max=5, rounds=1, flood_s=0.02, drain_mib=1,
+               nng_crowd_max=5, rounds=1, profile_s=0.1, flood_s=0.02, drain_mib=1,
                matrix_sizes=(65536,), matrix_senders=(1, 8))
 
 

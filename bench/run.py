@@ -4,14 +4,16 @@
 
 usage: run.py BUILD_DIR [--out FILE] [--full | --quick] [--only PATTERN]
                         [--runs N]
-       run.py BUILD_DIR --against BUILD_DIR [--runs N] [--seconds S]
+       run.py BUILD_DIR --against BUILD_DIR [--only PATTERN] [--runs N]
+                        [--seconds S]
        run.py --publish FILE
 
-Writes all results to FILE, bench/results/latest.json by default, and prints
-them as a table.  --full: CometBFT's own comparison as long as it is there, with
-delays.  --quick: every program for a moment.  --only: the jobs whose title has
-PATTERN.  --runs: so many rounds.  --against: two builds of ours.  --publish: the charts in docs/charts
-and the tables of the documents, out of FILE.
+Writes all results to FILE, bench/results/latest.json by default, with profiles
+by perf, and prints them as a table.  --full: CometBFT's own comparison as long
+as it is there, with delays.  --quick: every program for a moment.  --only: the
+jobs whose title has PATTERN.  --runs: so many rounds.  --against: two builds of
+ours.  --publish: the charts in docs/charts and the tables of the documents, out
+of FILE.
 """
 import argparse
 import dataclasses
@@ -26,6 +28,7 @@ import figures
 import machine
 import matrix
 import measures
+import profiles
 import series
 import spread
 import tables
@@ -35,7 +38,7 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), ".."))
 LATEST = os.path.join(ROOT, "bench/results/latest.json")
 CHARTS = os.path.join(ROOT, "docs/charts")
 DOCUMENTS = ("README.md", "docs/PERFORMANCE.md")
-# There is no further round that would not end by then.
+# There is no further round that would not end by then; the profiles follow.
 ROUNDS_S = 560
 
 
@@ -92,6 +95,14 @@ def run(build, effort, only=None):
     kernel = kernel_of(contenders)
     here = machine.machine(kernel)
     results, spent = measured(effort, contenders, only, deadline, tell)
+    found = []
+    if not only and not profiles.may_record():
+        left_out.append("the profiles are left out: perf may not record")
+        say(left_out[-1])
+    elif not only:
+        begin = time.monotonic()
+        found = profiles.profiles(build, contenders, effort.profile_s, tell)
+        spent["profiles"] = time.monotonic() - begin
     return {
         "machine": here, "revision": machine.revision(ROOT),
         "seconds": round(time.monotonic() - start),
@@ -102,6 +113,7 @@ def run(build, effort, only=None):
         "readme": figures.readme_works(effort),
         "series": series.series(results, effort.sizes, effort.crowds),
         "matrix": matrix.rows(effort, results),
+        "profiles": found,
     }
 
 
@@ -135,7 +147,7 @@ def main():
     parser.add_argument("--only")
     parser.add_argument("--against")
     parser.add_argument("--runs", type=int)
-    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--seconds", type=float, default=1)
     parser.add_argument("--publish", nargs="?", const=LATEST)
     a = parser.parse_args()
     if a.publish:
@@ -144,7 +156,8 @@ def main():
     if not a.build:
         parser.error("BUILD_DIR is missing")
     if a.against:
-        compare.compare(a.build, a.against, a.runs or 15, a.seconds, say)
+        compare.compare(a.build, a.against,
+                        compare.effort_of(a.runs or 15, a.seconds), a.only, say)
         return
     effort = (measures.QUICK if a.quick else
               measures.FULL if a.full else measures.NORMAL)

@@ -135,6 +135,23 @@ def matrix_table(results):
          for row in results["matrix"]])
 
 
+def profile_cells(profiles):
+    """(header, rows) of what each part of the processor time is, in percent."""
+    shown = [part for part in (profiles[0]["parts"] if profiles else ())
+             if any(one["parts"][part] >= 0.5 for one in profiles)]
+    header = ["%", *(f"{one['title']}: {one['side']}" for one in profiles)]
+    return header, [
+        *([part, *(number(one["parts"][part]) for one in profiles)]
+          for part in shown),
+        ["cores in use", *(f"{one['cores']:.2f}" for one in profiles)]]
+
+
+def profile_table(results):
+    if not results.get("profiles"):
+        return "No profile was made where this was measured.\n"
+    return markdown(*profile_cells(results["profiles"]))
+
+
 def machine_line(results):
     machine = results["machine"]
     load = machine["load_before"]
@@ -160,6 +177,7 @@ def best_line(results):
 BLOCKS = {
     "machine": machine_line, "readme": readme_table, "figures": figures_table,
     "spreads": spreads_table, "matrix": matrix_table, "ahead": best_line,
+    "profiles": profile_table,
 }
 
 

@@ -13,9 +13,11 @@ import types
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "../.."))
 sys.path.insert(0, os.path.join(ROOT, "tools"))
 sys.path.insert(0, os.path.join(ROOT, "bench"))
+import compare  # noqa: E402
 import contenders  # noqa: E402
 import figures  # noqa: E402
 import measures  # noqa: E402
+import profiles  # noqa: E402
 import spread  # noqa: E402
 import tables  # noqa: E402
 import tap  # noqa: E402
@@ -75,6 +77,43 @@ def targets(report):
     report.check(abs(off - 5) < 1e-9, "an error of shares is in percent", off)
 
 
+def two_builds(report):
+    runs = {"now": [{"x": 3, "quantiles_us": {}}, {"x": 5}], "before": [{"x": 2}]}
+    found = list(compare.lines(runs))
+    report.check(found == [["x", "4 (3 to 5)", "2 (2 to 2)", "2.000"]],
+                 "two builds are compared by the medians of each number", found)
+    report.check(list(compare.lines({"now": [], "before": [{"x": 2}]})) == [],
+                 "without a run there is nothing to compare")
+    report.check([job.key for job in compare.chosen(measures.QUICK, "16 threads")]
+                 == ["threads-16"], "a pattern chooses the jobs")
+
+
+def parts_of_samples(report):
+    kernel, program = "[kernel.kallsyms]", "/x/bench_p2p"
+    folders = {"seal_some": "aead", "cut": "core/mux", "sent": "link"}
+    for chain, part in (
+            ([("seal_some.part.0", program)], "seal and open"),
+            ([("cut", program)], "src/core"),
+            ([("sent", program)], "src/link, net, peer"),
+            ([("main", program)], "the bench itself"),
+            ([("__memmove_avx_unaligned_erms", "/lib/libc.so.6")], "copies"),
+            ([("malloc", "/lib/libc.so.6")], "libc and libuv"),
+            ([("[unknown]", "/lib/libsodium.so.23")], "keys and hashes"),
+            ([("tcp_ack", kernel), ("__x64_sys_sendto", kernel)], "write"),
+            ([("tcp_recvmsg", kernel), ("__arm64_sys_read", kernel)], "read"),
+            ([("do_epoll_wait", kernel), ("__x64_sys_epoll_wait", kernel)],
+             "other system calls"),
+            ([("rep_movs_alternative", kernel), ("__x64_sys_read", kernel)],
+             "copies by the kernel"),
+            ([("finish_task_switch", kernel), ("__schedule", kernel),
+              ("__x64_sys_epoll_wait", kernel)], "wake-ups and scheduler"),
+            ([("enqueue_task", kernel), ("try_to_wake_up", kernel),
+              ("__x64_sys_sendto", kernel)], "wake-ups and scheduler"),
+            ([("clear_page", kernel)], "the rest of the kernel")):
+        found = profiles.part_of(chain, folders)
+        report.check(found == part, f"a sample of {chain[0][0]}: {part}", found)
+
+
 def table_of(report):
     row = {"work": "w", "unit": "u", "better": "less", "target": None,
            **dict.fromkeys(figures.COLUMNS), "ours": 5, "zeromq_curve": 2}
@@ -124,9 +163,14 @@ def quick(report, build):
     named = {"processor", "cores", "kernel", "aead", "load_before"}
     report.check(set(results["machine"]) == named and results["revision"],
                  "machine and revision are named", results["machine"])
-    report.check(len(results["left_out"]) == 4 and all(
+    left_out = [line for line in results["left_out"] if "profiles" not in line]
+    report.check(len(left_out) == 4 and all(
         "left out" in line for line in results["left_out"]),
         "who is not here is named as left out", *results["left_out"])
+    report.check(len(results["profiles"]) == 11 or
+                 len(left_out) < len(results["left_out"]),
+                 "each side has a profile, if perf may record",
+                 [(one["row"], one["side"]) for one in results["profiles"]])
 
 
 def main():
@@ -135,7 +179,8 @@ def main():
     parser.add_argument("--release")
     build = parser.parse_args().build
     report = tap.Writer()
-    for test in (statistics_of_runs, alternation, targets, table_of):
+    for test in (statistics_of_runs, alternation, targets, two_builds,
+                 parts_of_samples, table_of):
         test(report)
     quick(report, build)
     report.finish()
