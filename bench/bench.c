@@ -221,6 +221,10 @@ static const struct argument {
   {"loops", COUNT, offsetof(bench_args, loops)},
   {"rounds", COUNT, offsetof(bench_args, rounds)},
   {"delay-ms", REAL, offsetof(bench_args, delay_ms)},
+  {"laddr", TEXT, offsetof(bench_args, laddr)},
+  {"after", REAL, offsetof(bench_args, after)},
+  {"congestion", TEXT, offsetof(bench_args, congestion)},
+  {"target-ms", REAL, offsetof(bench_args, target_ms)},
   {"trace", TEXT, offsetof(bench_args, trace)},
 };
 
@@ -257,7 +261,15 @@ static int usage(const char *program, const bench_verb *verbs, size_t count) {
 
 int bench_main(int argc, char **argv, const bench_verb *verbs, size_t count) {
   bench_args a = {
-    .size = 65536, .seconds = 3, .count = 1000, .senders = 1, .rounds = 10};
+    .size = 65536,
+    .seconds = 3,
+    .count = 1000,
+    .senders = 1,
+    .rounds = 10,
+    .laddr = "127.0.0.1:0",
+    .after = 0.1,
+    .target_ms = -1,
+  };
   struct option options[ARGUMENTS + 1] = {{0}};
   int option;
 

@@ -14,16 +14,19 @@ enum {
 
 /* 0 is the default of the library that is measured. */
 typedef struct bench_args {
-  const char *verb, *addr;
+  const char *verb, *addr, *laddr;
   size_t size;
   double seconds;
   size_t count;
-  size_t queue;      /* Messages that wait in the channel. */
-  size_t packet;     /* Longest payload of a packet. */
-  size_t senders;    /* Threads that send. */
-  size_t loops;      /* Loops of a switch. */
-  size_t rounds;     /* Broadcasts. */
-  double delay_ms;   /* What the receiver spends on each message. */
+  size_t queue;    /* Messages that wait in the channel. */
+  size_t packet;   /* Longest payload of a packet. */
+  size_t senders;  /* Threads that send. */
+  size_t loops;    /* Loops of a switch. */
+  size_t rounds;   /* Broadcasts. */
+  double delay_ms; /* What the receiver takes for each message. */
+  double after;    /* Seconds before the first echo behind bulk. */
+  const char *congestion;
+  double target_ms;  /* The delay in queues below us; 0: any.  Less: default. */
   const char *trace; /* Where bench_trace_write() writes. */
 } bench_args;
 

@@ -232,7 +232,7 @@ static int run_hub(const bench_args *a) {
 
 typedef struct crowd {
   bench_member *members;
-  size_t joined; /* Those that the hub has answered on all channels. */
+  size_t joined; /* Answered by the hub on all channels. */
   int epoll;
 } crowd;
 

@@ -10,6 +10,10 @@
                     channels of all priorities are always full, and the server
                     prints how many bytes each of them got
 
+   load and urgent also tell what the status said, on average, of where bytes
+   waited.  --congestion and --target-ms are options of the switch, --after how
+   many seconds pass before the first echo.
+
    With --trace FILE serve, load and urgent write what a build with
    -DCMT_TRACE=ON notes of their messages; see trace.py. */
 
@@ -121,7 +125,12 @@ static int side_start(side *s, const bench_args *a) {
   cmt_switch_options_init(&o);
   o.env = bench_env();
   o.network = "bench";
-  o.laddr = a->addr == NULL ? "127.0.0.1:0" : NULL;
+  o.laddr = a->addr == NULL ? a->laddr : NULL;
+  o.congestion = a->congestion;
+  if (a->target_ms >= 0) {
+    o.queue_delay_target_ns =
+      a->target_ms > 0 ? (uint64_t)(a->target_ms * 1e6) : CMT_NO_DELAY_TARGET;
+  }
   o.reactors = &reactor;
   o.reactor_count = 1;
   if (cmt_switch_new(&o, &s->sw, &why) != CMT_OK ||
@@ -181,8 +190,33 @@ static void *flood(void *arg) {
   return NULL;
 }
 
+/* What the status says of where bytes wait: sums, and how many. */
+typedef struct waits {
+  double unsent_bytes, unsent_ns, in_flight, rtt_ns, count;
+} waits;
+
+static void waits_add(waits *w, const cmt_peer *p) {
+  cmt_peer_status status;
+
+  cmt_peer_get_status(p, &status);
+  w->unsent_bytes += (double)status.kernel_unsent_bytes;
+  w->unsent_ns += (double)status.kernel_unsent_ns;
+  w->in_flight += (double)status.in_flight_bytes;
+  w->rtt_ns += (double)status.tcp_rtt_ns;
+  w->count++;
+}
+
+static void waits_emit(const waits *w) {
+  double n = w->count > 0 ? w->count : 1;
+
+  printf("{\"event\":\"status\",\"unsent_kb\":%.1f,\"unsent_ms\":%.2f,"
+         "\"in_flight_kb\":%.1f,\"rtt_ms\":%.2f}\n",
+         w->unsent_bytes / n / 1e3, w->unsent_ns / n / 1e6,
+         w->in_flight / n / 1e3, w->rtt_ns / n / 1e6);
+}
+
 /* One echo at a time, until the time is over. */
-static bool echo_until(side *s, uint64_t until_ns) {
+static bool echo_until(side *s, uint64_t until_ns, waits *w) {
   while (bench_now_ns() < until_ns && s->trips < ECHOES_MAX && !s->gone) {
     s->returned = false;
     s->sent_ns = bench_now_ns();
@@ -194,6 +228,7 @@ static bool echo_until(side *s, uint64_t until_ns) {
     while (!s->returned && !s->gone) {
       bench_sleep_ns(CMT_MILLISECONDS(1));
     }
+    waits_add(w, s->peer);
     bench_sleep_ns(BENCH_ECHO_GAP_NS);
   }
   return !s->gone;
@@ -202,6 +237,7 @@ static bool echo_until(side *s, uint64_t until_ns) {
 static int load_on(const bench_args *a, uint8_t channel) {
   static side s;
   uint64_t until_ns;
+  waits w = {0};
   bool well = true;
   pthread_t thread;
 
@@ -214,14 +250,15 @@ static int load_on(const bench_args *a, uint8_t channel) {
   memset(cmt_buf_data(s.msg), 0, ECHO_SIZE);
   until_ns = bench_now_ns() + (uint64_t)(a->seconds * 1e9);
   pthread_create(&thread, NULL, flood, &s);
-  bench_sleep_ns(CMT_MILLISECONDS(100)); /* Until the link is full. */
+  bench_sleep_ns((uint64_t)(a->after * 1e9)); /* Until the link is full. */
   if (a->count > 0) {
-    well = echo_until(&s, until_ns);
+    well = echo_until(&s, until_ns, &w);
   } else {
     bench_sleep_ns(until_ns - bench_now_ns());
   }
   cmt_peer_stop(s.peer, CMT_ECANCELED, 0);
   pthread_join(thread, NULL);
+  waits_emit(&w);
   bench_emit_load(s.times_ns, s.trips);
   bench_trace_write(a->trace);
   cmt_buf_unref(s.msg);

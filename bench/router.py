@@ -5,13 +5,16 @@
 usage: router.py OUR_BUILD_DIR [--runs N] [--seconds S]
 
 Three network namespaces, sender, router and receiver; the router sends 100
-Mbit/s to the receiver and queues 2 MB.  For each congestion control the target
-of the queue delay is 0 (32 KiB unsent in the kernel, whatever the rate), 5 ms,
-or 40 ms, alternated.  Needs root, ip and tc; makes nothing that stays.
+Mbit/s to the receiver and queues 2 MB, and nothing bounds the way back of the
+echoes.  For each congestion control the target of the queue delay is 0 (32 KiB
+unsent in the kernel, whatever the rate), 5 ms, or 40 ms, alternated with both
+versions of CometBFT where they were built.  Needs root, ip and tc; makes nothing
+that stays.
 """
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import os
 import shutil
@@ -19,10 +22,31 @@ import statistics
 import subprocess
 import sys
 
+import tables
+from contenders import address_of
+
 RATE, LIMIT, BURST = "100mbit", "2m", "32k"
 TARGETS_MS = (0, 5, 40)
+TIMEOUT_S = 120
+TITLES = {"load": "echo of priority 10", "urgent": "urgent echo"}
+# What the status says of where bytes wait.
+WAITS = (("unsent kB", "unsent_kb"), ("unsent ms", "unsent_ms"),
+         ("in flight kB", "in_flight_kb"), ("rtt ms", "rtt_ms"))
 CONGESTIONS = ("cubic", "bbr")
 NAMES = [f"cmt{os.getpid()}{side}" for side in "srd"]  # And a destination.
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    name: str
+    program: str
+    flags: tuple = ()
+    verbs: tuple = ("load",)
+
+
+def middle(runs, what):
+    values = [run[what] for run in runs if what in run]
+    return statistics.median(values) if values else None
 
 
 def run(*words):
@@ -60,40 +84,57 @@ def network():
                            stderr=subprocess.DEVNULL)
 
 
-def measure(program, address, seconds, congestion, target_ms):
-    """The results of both sides."""
-    flags = ["--congestion", congestion, "--target-ms", str(target_ms)]
+def echoes(program, verb, address, *flags):
+    """(the lines of who sends the echoes, the result of who returns them)."""
     with subprocess.Popen(
-        inside(NAMES[2], program, "recv", "--laddr", f"{address}:0", *flags),
+        inside(NAMES[2], program, "serve", "-laddr", f"{address}:0"),
         stdout=subprocess.PIPE, text=True,
-    ) as receiver:
+    ) as server:
         try:
-            ready = json.loads(receiver.stdout.readline())
-            addr = ready["laddr"]
-            if "@" not in addr:
-                addr = f"{ready['id']}@{addr}"
+            ready = json.loads(server.stdout.readline())
             sent = subprocess.run(
-                inside(NAMES[0], program, "send", "--addr", addr,
-                       "--seconds", str(seconds), *flags),
-                stdout=subprocess.PIPE, text=True, check=True,
-                timeout=seconds + 60)
-            status = json.loads(sent.stdout.splitlines()[-1])
-            result = json.loads(
-                receiver.communicate(timeout=60)[0].splitlines()[-1])
-            return {
-                "priority 10, p50 ms": result["priority"]["p50_ms"],
-                "priority 10, p99 ms": result["priority"]["p99_ms"],
-                "urgent, p50 ms": result["urgent"]["p50_ms"],
-                "urgent, p99 ms": result["urgent"]["p99_ms"],
-                "bulk MB/s": result["MB/s"],
-                "status: unsent kB": status["unsent_kb"],
-                "status: unsent ms": status["unsent_ms"],
-                "status: in flight kB": status["in_flight_kb"],
-                "status: rtt ms": status["rtt_ms"],
-            }
+                inside(NAMES[0], program, verb, "-addr", address_of(ready),
+                       *flags),
+                stdout=subprocess.PIPE, text=True, check=True, timeout=TIMEOUT_S)
+            output = server.communicate(timeout=TIMEOUT_S)[0]
+            return ([json.loads(line) for line in sent.stdout.splitlines()],
+                    json.loads(output.splitlines()[-1]))
         finally:
-            if receiver.poll() is None:
-                receiver.kill()
+            if server.poll() is None:
+                server.kill()
+
+
+def measure(case, address, seconds):
+    """What one case is like, {what: value}."""
+    flags = ["-seconds", str(seconds), "-after", str(min(3, seconds / 2)),
+             *case.flags]
+    found = {}
+    for verb in case.verbs:
+        lines, served = echoes(case.program, verb, address, *flags)
+        quantiles = lines[-1]["quantiles_us"]
+        found |= {f"{TITLES[verb]}, {name} ms": quantiles[percent] / 1e3
+                  for name, percent in (("p50", "50"), ("p99", "99"))}
+        found |= {f"{TITLES[verb]}, bulk MB/s":
+                  served["bytes"] / served["seconds"] / 1e6}
+        if len(lines) > 1:
+            found |= {f"{TITLES[verb]}, {name}": lines[0][key]
+                      for name, key in WAITS}
+    return found
+
+
+def cases(build):
+    """Ours with each congestion control and target, and CometBFT."""
+    def program(name):
+        return os.path.join(os.path.abspath(build), name)
+
+    for congestion in CONGESTIONS:
+        for target in TARGETS_MS:
+            yield Case(f"{congestion}, {target} ms", program("bench_qos"),
+                       ("-congestion", congestion, "-target-ms", str(target)),
+                       ("load", "urgent"))
+    for version in ("v0.40.0", "v0.38.25"):
+        if os.access(program(f"gobench-{version}"), os.X_OK):
+            yield Case(version, program(f"gobench-{version}"))
 
 
 def main():
@@ -107,23 +148,19 @@ def main():
     for tool in ("ip", "tc"):
         if shutil.which(tool) is None:
             sys.exit(f"router.py: needs {tool}, of the package iproute2")
-    program = os.path.join(os.path.abspath(args.build), "bench_queue")
-    cases = [(c, t) for c in CONGESTIONS for t in TARGETS_MS]
-    results = {case: [] for case in cases}
+    all_cases = list(cases(args.build))
+    results = {case.name: [] for case in all_cases}
     with network() as address:
         for number in range(args.runs):
-            for case in cases:
-                print(f"run {number + 1} of {args.runs}: {case[0]}, "
-                      f"{case[1]} ms", file=sys.stderr, flush=True)
-                results[case].append(
-                    measure(program, address, args.seconds, *case))
+            for case in all_cases:
+                print(f"run {number + 1} of {args.runs}: {case.name}",
+                      file=sys.stderr, flush=True)
+                results[case.name].append(measure(case, address, args.seconds))
     print(f"{RATE}, queue {LIMIT}; medians of {args.runs} runs")
-    print(f"{'':22}" + "".join(f"{c + ', ' + str(t) + ' ms':>14}"
-                               for c, t in cases))
-    for key in results[cases[0]][0]:
-        print(f"{key:22}" + "".join(
-            f"{statistics.median(r[key] for r in results[c]):>14.2f}"
-            for c in cases))
+    rows = [[what, *(tables.number(middle(results[case.name], what))
+                     for case in all_cases)]
+            for what in results[all_cases[0].name][0]]
+    print(tables.plain(["", *(case.name for case in all_cases)], rows))
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ def run(program, verb, seconds, folder):
              str(seconds), "--trace", paths[0]],
             stdout=subprocess.PIPE, text=True, check=True)
         served = json.loads(server.communicate()[0].splitlines()[-1])
-    return json.loads(loaded.stdout), served, *map(Side, paths)
+    return json.loads(loaded.stdout.splitlines()[-1]), served, *map(Side, paths)
 
 
 def main():

@@ -59,7 +59,7 @@ func delay(a arguments) {
 
 // recv counts until the sender closes.
 func recv(a arguments) error {
-	c, err := accept()
+	c, err := accept(a)
 	if err != nil {
 		return err
 	}

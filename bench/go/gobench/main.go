@@ -34,6 +34,8 @@ const (
 
 type arguments struct {
 	verb, addr string
+	laddr      string
+	after      float64
 	size       int
 	seconds    float64
 	count      int
@@ -59,6 +61,8 @@ func main() {
 	}
 	f := flag.NewFlagSet("gobench", flag.ExitOnError)
 	f.StringVar(&a.addr, "addr", "", "HOST:PORT of the other side, or several")
+	f.StringVar(&a.laddr, "laddr", "127.0.0.1:0", "where a server listens")
+	f.Float64Var(&a.after, "after", 0.1, "seconds before the first echo behind bulk")
 	f.IntVar(&a.size, "size", 65536, "bytes of a message")
 	f.Float64Var(&a.seconds, "seconds", 3, "how long to send")
 	f.IntVar(&a.count, "count", 100, "round trips, messages or connections")
@@ -106,13 +110,13 @@ func quantiles(times []time.Duration) map[string]float64 {
 	return found
 }
 
-func listen() (net.Listener, error) {
-	return net.Listen("tcp", "127.0.0.1:0")
+func listen(a arguments) (net.Listener, error) {
+	return net.Listen("tcp", a.laddr)
 }
 
 // accept prints the address of a fresh listener and takes one connection.
-func accept() (net.Conn, error) {
-	l, err := listen()
+func accept(a arguments) (net.Conn, error) {
+	l, err := listen(a)
 	if err != nil {
 		return nil, err
 	}

@@ -44,7 +44,7 @@ func nodeInfo(id p2p.ID, addr string) p2p.DefaultNodeInfo {
 func startSwitch(a arguments, count int) (*p2p.Switch, *crowd, error) {
 	key := p2p.NodeKey{PrivKey: ed25519.GenPrivKey()}
 	mconn := connConfig(a)
-	l, err := listen()
+	l, err := listen(a)
 	if err != nil {
 		return nil, nil, err
 	}

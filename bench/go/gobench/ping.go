@@ -11,7 +11,7 @@ import (
 
 // echo returns each message until the other side closes.
 func echo(a arguments) error {
-	c, err := accept()
+	c, err := accept(a)
 	if err != nil {
 		return err
 	}

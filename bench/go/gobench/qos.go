@@ -37,7 +37,7 @@ func qosChannels() []*conn.ChannelDescriptor {
 
 // serve counts bulk and the bytes of each shared channel, and returns echoes.
 func serve(a arguments) error {
-	c, err := accept()
+	c, err := accept(a)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func load(a arguments) error {
 	}
 	until := time.Now().Add(duration(a))
 	go keepFull(m, channelID, a.size)
-	time.Sleep(settling) // Until the link is full.
+	time.Sleep(time.Duration(a.after * float64(time.Second))) // Until the link is full.
 	var times []time.Duration
 	msg := make([]byte, echoSize)
 	for a.count > 0 && time.Now().Before(until) {

@@ -14,7 +14,7 @@ func fans(a arguments) error {
 	var lists []net.Listener
 	var names []string
 	for range a.count {
-		l, err := listen()
+		l, err := listen(a)
 		if err != nil {
 			return err
 		}
