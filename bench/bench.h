@@ -23,7 +23,7 @@ typedef struct bench_args {
   size_t senders;  /* Threads that send. */
   size_t loops;    /* Loops of a switch. */
   size_t rounds;   /* Broadcasts. */
-  double delay_ms; /* What the receiver takes for each message. */
+  double delay_ms; /* What the receiver spends on each message. */
   double after;    /* Seconds before the first echo behind bulk. */
   const char *congestion;
   double target_ms;  /* The delay in queues below us; 0: any.  Less: default. */

@@ -211,7 +211,7 @@ static int run_hub(const bench_args *a) {
     if (!library->send(msg, sizeof msg)) {
       return 1;
     }
-    /* Nothing tells when all of it is with the kernel. */
+    /* There is no way to know when all of it is with the kernel. */
     bench_sleep_ns(CMT_MILLISECONDS(50) + a->count * 50000);
   }
   cpu = bench_cpu_seconds() - cpu;

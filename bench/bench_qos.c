@@ -10,7 +10,7 @@
                     channels of all priorities are always full, and the server
                     prints how many bytes each of them got
 
-   load and urgent also tell what the status said, on average, of where bytes
+   load and urgent also print what the status reports of where bytes
    waited.  --congestion and --target-ms are options of the switch, --after how
    many seconds pass before the first echo.
 
@@ -190,7 +190,7 @@ static void *flood(void *arg) {
   return NULL;
 }
 
-/* What the status says of where bytes wait: sums, and how many. */
+/* What the status reports of where bytes wait: sums, and how many. */
 typedef struct waits {
   double unsent_bytes, unsent_ns, in_flight, rtt_ns, count;
 } waits;

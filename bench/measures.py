@@ -33,8 +33,8 @@ class Effort:
     fan_mib: int = 128
     crowds: tuple = (100, 1000, 10000)
     rounds: int = 3
-    # CometBFT takes twenty times as long to get 10,000 peers, and a member of
-    # NNG's crowd 10 ms, for its handshake.
+    # A thousand peers cost CometBFT 2 to 7 s, and NNG 20, most of it for their
+    # handshakes, so more of them are left to ours.
     crowd_max: int = 1000
     nng_crowd_max: int = 100
     profile_s: float = 2.0

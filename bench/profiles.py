@@ -205,16 +205,16 @@ def may_record():
             return False
 
 
-def profiles(build, contenders, seconds, tell, only=None):
+def profiles(build, contenders, seconds, note, only=None):
     folders = folders_of(os.path.join(build, "libcometp2p.a"))
     found = []
     for row in rows(seconds):
         if only in (None, row.key):
-            tell(f"profile: {row.title}")
+            note(f"profile: {row.title}")
             try:
                 found += profile(row, contenders, folders)
             except (Failed, subprocess.SubprocessError) as failure:
-                tell(f"  FAILED: profile of {row.title}: {failure}")
+                note(f"  FAILED: profile of {row.title}: {failure}")
     return found
 
 

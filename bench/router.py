@@ -29,7 +29,7 @@ RATE, LIMIT, BURST = "100mbit", "2m", "32k"
 TARGETS_MS = (0, 5, 40)
 TIMEOUT_S = 120
 TITLES = {"load": "echo of priority 10", "urgent": "urgent echo"}
-# What the status says of where bytes wait.
+# What the status reports of where bytes wait.
 WAITS = (("unsent kB", "unsent_kb"), ("unsent ms", "unsent_ms"),
          ("in flight kB", "in_flight_kb"), ("rtt ms", "rtt_ms"))
 CONGESTIONS = ("cubic", "bbr")

@@ -46,7 +46,7 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def measured(effort, contenders, only, deadline, tell):
+def measured(effort, contenders, only, deadline, note):
     """({job: {contender: [metrics of each run]}}, {title: seconds}).  Each round
     runs every job once, so that a change of the machine meets all of them; there
     is no further round when it would not end before |deadline|."""
@@ -62,7 +62,7 @@ def measured(effort, contenders, only, deadline, tell):
             note(f"the time is up after {number} of {effort.runs} rounds")
             break
         for job in chosen:
-            tell(f"round {number + 1} of {effort.runs}: {job.title}")
+            note(f"round {number + 1} of {effort.runs}: {job.title}")
             start = time.monotonic()
             here = [contenders[key] for key in job.contenders
                     if key in contenders]
@@ -94,14 +94,14 @@ def run(build, effort, only=None):
     deadline = start + ROUNDS_S if effort is not measures.FULL else None
     kernel = kernel_of(contenders)
     here = machine.machine(kernel)
-    results, spent = measured(effort, contenders, only, deadline, tell)
+    results, spent = measured(effort, contenders, only, deadline, note)
     found = []
     if not only and not profiles.may_record():
         left_out.append("the profiles are left out: perf may not record")
         say(left_out[-1])
     elif not only:
         begin = time.monotonic()
-        found = profiles.profiles(build, contenders, effort.profile_s, tell)
+        found = profiles.profiles(build, contenders, effort.profile_s, note)
         spent["profiles"] = time.monotonic() - begin
     return {
         "machine": here, "revision": machine.revision(ROOT),

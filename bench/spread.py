@@ -17,7 +17,7 @@ def spread(values):
 
 def alternate(contenders, runs, measure, say):
     """All results of |runs| alternated runs of measure(contender), by the key of
-    the contender.  A run that breaks off is told and has no result."""
+    the contender.  A run that breaks off is reported and has no result."""
     results = {c.key: [] for c in contenders}
     for _ in range(runs):
         for c in contenders:
