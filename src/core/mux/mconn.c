@@ -198,7 +198,8 @@ uint64_t cmt_mconn_deadline(const cmt_mconn *m) {
   return m->limited ? cmt__min64(at_ns, m->read_at_ns) : at_ns;
 }
 
-/* Ends the multiplexer when the other side is late. */
+/* The ping timeout and that of unfinished messages: ends the multiplexer when
+   the other side is late. */
 static void late_check(cmt_mconn *m) {
   if (m->channels.now_ns >= stuck_ns(m)) {
     CMT__MARK(output_stuck);
