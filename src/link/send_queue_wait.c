@@ -311,13 +311,12 @@ static cmt_err blocked_wait(cmt__send_queue *g, blocked *b,
   }
   status = (cmt_err)wait_of(&b->req)->status;
   cmt__send_queue_release(&b->req);
-  cmt__flag_fini(&b->woken);
   return status;
 }
 
 /* Under the lock: puts |b| behind those that wait.  CMT_ENOMEM. */
 static cmt_err blocked_begin(cmt__send_queue *g, blocked *b, size_t at) {
-  if (!waits_reserve(g) || !cmt__flag_init(&b->woken)) {
+  if (!waits_reserve(g)) {
     return CMT_ENOMEM;
   }
   (void)cmt__send_queue_claim(&b->req);

@@ -2,21 +2,19 @@
 #ifndef CMT__FLAG_H
 #define CMT__FLAG_H
 
-/* A flag that one thread waits for and another raises, once.  The waiting
-   thread needs no other lock to go on, and may free the flag as soon as its
-   wait has returned. */
+/* A flag that one thread waits for and another raises, once.  Raising it wakes
+   the thread once, and only if it sleeps.  The waiting thread needs no lock to
+   go on, and may free the flag as soon as its wait has returned: whoever raises
+   it does not touch it after that. */
 
-#include "cond.h"
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 typedef struct cmt__flag {
-  pthread_mutex_t lock;
-  pthread_cond_t cond;
-  bool raised;
+  atomic_uint state; /* 0 at first. */
 } cmt__flag;
 
-/* False: no memory. */
-bool cmt__flag_init(cmt__flag *f);
-void cmt__flag_fini(cmt__flag *f);
 void cmt__flag_raise(cmt__flag *f);
 /* Waits |timeout_ns| at most; CMT_NEVER: as long as it takes.  False: it was
    not raised in time. */
