@@ -153,9 +153,9 @@ Test = collections.namedtuple("Test", "name argv environment")
 
 def unit_tests(build):
     """The tests that ctest runs, with one loop a switch and with more."""
-    told = subprocess.run(["ctest", "--show-only=json-v1"], cwd=build,
+    got = subprocess.run(["ctest", "--show-only=json-v1"], cwd=build,
                           capture_output=True, text=True, check=True)
-    for test in json.loads(told.stdout)["tests"]:
+    for test in json.loads(got.stdout)["tests"]:
         if test["name"].startswith(("unit/", "loops/")):
             environment = [one["value"] for one in test["properties"]
                            if one["name"] == "ENVIRONMENT"]

@@ -40,7 +40,7 @@ def statistics_of_runs(report):
 
 
 def alternation(report):
-    order, told = [], []
+    order, got = [], []
     two = [types.SimpleNamespace(key=k, name=k) for k in "ab"]
 
     def measure(c):
@@ -49,12 +49,12 @@ def alternation(report):
             raise contenders.Failed("broke off")
         return {"n": len(order)}
 
-    results = spread.alternate(two, 2, measure, told.append)
+    results = spread.alternate(two, 2, measure, got.append)
     report.check(order == ["a", "b", "a", "b"], "contenders alternate", order)
     report.check(results == {"a": [{"n": 1}], "b": [{"n": 2}, {"n": 4}]} and
-                 any("FAILED: a: broke off" in line for line in told),
+                 any("FAILED: a: broke off" in line for line in got),
                  "a run that breaks off is reported, and the others count", results,
-                 told)
+                 got)
 
 
 def targets(report):

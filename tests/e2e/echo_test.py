@@ -13,10 +13,10 @@ def sizes(folder):
             message = hashlib.shake_128(b"%d" % size).digest(size)
             peer.send(ECHO, message)
             check(peer.recv(ECHO) == message, f"echo of {size} bytes")
-            told = node.event("message")
-            equal((told["channel"], told["size"], told["sha256"]),
+            reported = node.event("message")
+            equal((reported["channel"], reported["size"], reported["sha256"]),
                   (ECHO, size, sha256(message).hex()))
-            equal(len(told["id"]), 40)
+            equal(len(reported["id"]), 40)
 
 
 def order(folder):
@@ -62,8 +62,8 @@ def too_big(folder):
         peer.send(ECHO, bytes(1000))
         equal(peer.recv(ECHO), bytes(1000))
         peer.send(ECHO, bytes(5000))
-        told = node.event("peer_removed")
-        equal((told["reason"], told["class"]), ("msgsize", "peer"))
+        reported = node.event("peer_removed")
+        equal((reported["reason"], reported["class"]), ("msgsize", "peer"))
 
 
 def unknown_channel(folder):

@@ -153,13 +153,13 @@ def whole(folder, size):
     path, digest = make_file(folder, "a file", size)
     with Listen("--out", out) as node:
         with Send(node.address, path) as sender:
-            told = sender.event("done")
-            equal(told["sha256"], digest)
-            equal(told["size"], size)
+            reported = sender.event("done")
+            equal(reported["sha256"], digest)
+            equal(reported["size"], size)
             equal(sender.exit(), 0, "exit code")
             equal(sender.errors(), "")
-        told = node.event("done")
-        equal((told["file"], told["size"], told["sha256"]),
+        reported = node.event("done")
+        equal((reported["file"], reported["size"], reported["sha256"]),
               ("a file", size, digest))
         equal(names(out), ["a file"])
         equal(file_hash(os.path.join(out, "a file")), digest)
@@ -286,9 +286,9 @@ def several_files(folder):
         code, text, _ = run("send", node.address, *(p for p, _ in files),
                             "--json")
         equal(code, 0)
-        told = [e for e in map(json.loads, text.splitlines())
+        reported = [e for e in map(json.loads, text.splitlines())
                 if e["event"] == "done"]
-        equal([t["file"] for t in told], [f"f{i}" for i in range(5)], "order")
+        equal([t["file"] for t in reported], [f"f{i}" for i in range(5)], "order")
     equal([file_hash(os.path.join(out, f"f{i}")) for i in range(5)],
           [h for _, h in files])
 
@@ -391,8 +391,8 @@ def window(folder):
         equal(offset, 4 << 20, "window")
         peer.send(FILES, ack(1, 65536))
         equal(len(peer.recv(FILES)), 65536 + 13, "after the acknowledgement")
-        told = sender.event("progress", sent=65536)
-        equal(told["size"], 1 << 30)
+        reported = sender.event("progress", sent=65536)
+        equal(reported["size"], 1 << 30)
         peer.close_input()
         equal(sender.event("error")["class"], "link")
         equal(sender.exit(), 1)

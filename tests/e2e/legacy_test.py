@@ -21,9 +21,9 @@ def files_and_lines(folder):
         for i in range(200):
             equal(node.event("line")["text"], f"line {i}")
         equal(sender.exit(), 0)
-        told = sender.events()[-1]
-        equal((told["event"], told["files"], told["lines"],
-               told["answered"]), ("summary", 1, 200, 200))
+        got = sender.events()[-1]
+        equal((got["event"], got["files"], got["lines"],
+               got["answered"]), ("summary", 1, 200, 200))
     equal(file_hash(os.path.join(out, "file.bin")), digest)
 
 
@@ -46,8 +46,8 @@ def probe(folder):
         code, out, err = run("probe", node.address, "--wire", "legacy",
                              "--json")
         equal((code, err), (0, ""))
-        told = json.loads(out)
-        equal((told["event"], told["id"], len(told["rtt_ms"])),
+        got = json.loads(out)
+        equal((got["event"], got["id"], len(got["rtt_ms"])),
               ("probe", node.id, 1))
         code, out, _ = run("probe", node.address, "--wire", "legacy",
                            "--count", "0")
@@ -95,8 +95,8 @@ def mixed_send(folder, ours, theirs):
         node.event("peer_added")
         sender.write(b"hello\n")
         for process in (sender, node):
-            told = process.event("peer_removed")
-            equal((told["class"], told["reason"], told["text"]),
+            got = process.event("peer_removed")
+            equal((got["class"], got["reason"], got["text"]),
                   ("peer", "proto", FOREIGN))
         equal(sender.exit(), 1)
         check(FOREIGN in sender.errors(), sender.errors())
@@ -106,9 +106,9 @@ def mixed_probe(folder, ours, theirs):
     with Listen("--wire", ours) as node:
         code, out, err = run("probe", node.address, "--wire", theirs,
                              "--json")
-        told = json.loads(out)
-        equal((code, told["event"], told["stage"], told["class"],
-               told["reason"], told["text"]),
+        got = json.loads(out)
+        equal((code, got["event"], got["stage"], got["class"],
+               got["reason"], got["text"]),
               (1, "rejected", "up", "peer", "proto", FOREIGN))
         equal(err.count("\n"), 1)
         equal(node.event("peer_removed")["text"], FOREIGN)

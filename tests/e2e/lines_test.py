@@ -20,9 +20,9 @@ def from_stdin(folder):
     with Listen() as node, Send(node.address, "--lines", "-") as sender:
         for seq, text in enumerate(["hello", "", "with \u00fc and \"quotes\""]):
             sender.write(text.encode() + b"\n")
-            told = sender.event("receipt")
-            equal(told["seq"], seq + 1)
-            check(0 < told["rtt_ms"] < LIMIT * 1000, told)
+            got = sender.event("receipt")
+            equal(got["seq"], seq + 1)
+            check(0 < got["rtt_ms"] < LIMIT * 1000, got)
             equal(node.event("line")["text"], text)
         sender.write(b"no line break")
         sender.close_input()
@@ -82,13 +82,13 @@ def escaped(folder):
 
 def escaped_json(folder):
     with Listen() as node, RawPeer(node.address) as peer:
-        for seq, (sent, told) in enumerate([
+        for seq, (sent, got) in enumerate([
                 (b"\x1b[2J \x00", "\x1b[2J \0"), (b"\xff\\", "\\xff\\\\"),
                 ("\u20ac".encode(), "\u20ac")]):
             peer.send(LINES, line(seq, sent))
             raw = node.until(lambda l: '"line"' in l)
             check(raw.isascii() and raw.isprintable(), raw)
-            equal(json.loads(raw)["text"], told)
+            equal(json.loads(raw)["text"], got)
 
 
 def too_long(folder):
@@ -141,10 +141,10 @@ def not_read(folder):
         last = 0
         while True:
             try:
-                told = json.loads(sender.line(1.0))
+                got = json.loads(sender.line(1.0))
             except AssertionError:
                 break
-            last = told.get("seq", last)
+            last = got.get("seq", last)
         check(0 < last < count, f"{last} receipts of {count}")
         node.start_reading()
         for i in range(count):

@@ -173,20 +173,20 @@ def strangers(folder, json_lines):
         for _ in range(count):
             with socket.create_connection(("127.0.0.1", node.port)):
                 pass
-        told = seen = 0
-        while told + seen < count:
+        reported = seen = 0
+        while reported + seen < count:
             line = node.line()
             if json_lines:
                 event = json.loads(line)
-                told += event["event"] == "rejected"
+                reported += event["event"] == "rejected"
                 seen += event.get("count", 0)
             elif line.startswith("and "):
                 seen += int(line.split()[1].replace(",", ""))
                 check(line.endswith(" more rejected"), line)
             else:
-                told += line.startswith("rejected ")
-        equal(told + seen, count)
-        check(told <= count // 4, f"{told} lines of {count}")
+                reported += line.startswith("rejected ")
+        equal(reported + seen, count)
+        check(reported <= count // 4, f"{reported} lines of {count}")
         node.signal(signal.SIGTERM)
         equal(node.exit(), 0)
 

@@ -75,9 +75,9 @@ def refused_dial(folder):
         port = s.getsockname()[1]
     address = "1" * 40 + f"@127.0.0.1:{port}"
     code, out, err = run("send", address, "--lines", "-", "--json")
-    told = json.loads(out)
-    equal((code, told["event"], told["reason"], told["stage"],
-           told["outbound"]),
+    got = json.loads(out)
+    equal((code, got["event"], got["reason"], got["stage"],
+           got["outbound"]),
           (1, "rejected", "refused", "transport", True))
     equal(err.count("\n"), 1)
     code, out, err = run("send", address, "--lines", "-")
@@ -88,8 +88,8 @@ def no_address(folder):
     """What never was an address is reported as it was dialed, without the id."""
     dialed = "1" * 40 + "@name.invalid:1"
     with Listen("--dial", dialed) as node:
-        told = node.event("rejected")
-        equal((told["remote"], told["dialed"], told["reason"], told["stage"]),
+        got = node.event("rejected")
+        equal((got["remote"], got["dialed"], got["reason"], got["stage"]),
               ("name.invalid:1", dialed, "resolve", "transport"))
 
 
@@ -112,8 +112,8 @@ def rejected(folder, at_node, options, reason, stage):
         with Send(address, "--lines", "-", *options) as sender:
             sender.close_input()
             equal(sender.exit(), 1, "exit code")
-            told = node.event("rejected") if at_node else sender.events()[-1]
-            equal((told["event"], told["reason"], told["stage"]),
+            got = node.event("rejected") if at_node else sender.events()[-1]
+            equal((got["event"], got["reason"], got["stage"]),
                   ("rejected", reason, stage))
             equal(sender.errors().count("\n"), 1)
 
@@ -128,8 +128,8 @@ def duplicate(folder):
         code, out, err = run("send", node.address, "--lines", "-", "--key",
                              key, stdin=b"z\n")
         equal((code, err.count("\n")), (1, 1))
-        told = node.event("rejected")
-        equal((told["reason"], told["stage"]), ("duplicate", "filter"))
+        got = node.event("rejected")
+        equal((got["reason"], got["stage"]), ("duplicate", "filter"))
         first.write(b"y\n")
         first.event("receipt")
         first.close_input()
@@ -154,8 +154,8 @@ def limit(folder, option):
         first.event("receipt")
         code, _, err = run("send", node.address, "--lines", "-", stdin=b"y\n")
         equal((code, err.count("\n")), (1, 1))
-        told = node.event("rejected")
-        equal((told["reason"], told["stage"], told["class"]),
+        got = node.event("rejected")
+        equal((got["reason"], got["stage"], got["class"]),
               ("limit", "filter", "local"))
         first.close_input()
         equal(first.exit(), 0)
@@ -178,8 +178,8 @@ def allowed(folder):
         code, _, err = run("send", node.address, "--lines", "-", "--key",
                            keys[2], stdin=b"x\n")
         equal((code, err.count("\n")), (1, 1))
-        told = node.event("rejected")
-        equal((told["id"], told["reason"], told["stage"], told["text"]),
+        got = node.event("rejected")
+        equal((got["id"], got["reason"], got["stage"], got["text"]),
               (ids[2], "reactor", "filter",
                "the node's id is not one of those of --allow"))
         equal(run("send", node.address, "--lines", "-", stdin=b"x\n")[0], 1)
@@ -189,8 +189,8 @@ def allowed(folder):
 def dialed(folder):
     with Listen() as one, Listen("--dial", one.address) as two:
         equal(two.event("peer_added")["outbound"], True)
-        told = one.event("peer_added")
-        equal((told["id"], told["outbound"]), (two.id, False))
+        got = one.event("peer_added")
+        equal((got["id"], got["outbound"]), (two.id, False))
         two.signal(signal.SIGTERM)
         equal(two.exit(2.0), 0)
         equal(one.event("peer_removed")["class"], "link")
@@ -440,8 +440,8 @@ def zones(folder):
     check(unreachable in err, err)
     dialed = "1" * 40 + "@" + wrong
     with Listen("--dial", dialed) as node:
-        told = node.event("rejected")
-        equal((told["dialed"], told["remote"], told["reason"], told["text"]),
+        got = node.event("rejected")
+        equal((got["dialed"], got["remote"], got["reason"], got["text"]),
               (dialed, wrong, "unreach", unreachable))
 
 

@@ -21,14 +21,14 @@ def probe(*args, limit=LIMIT):
 def verified(folder):
     with Listen("--moniker", "the \"node\"", "--network", "some-net",
                 "--channel", "0x20=echo", "--channel", "0xff=echo") as node:
-        code, told, err = probe(node.address, "--count", "2")
+        code, got, err = probe(node.address, "--count", "2")
         equal((code, err), (0, ""))
-        equal((told["event"], told["id"], told["verified"]),
+        equal((got["event"], got["id"], got["verified"]),
               ("probe", node.id, True))
-        check(0 < told["handshake_ms"] < 3000, told)
-        equal(len(told["rtt_ms"]), 2)
-        check(all(0 < t < 10000 for t in told["rtt_ms"]), told)
-        info = told["node_info"]
+        check(0 < got["handshake_ms"] < 3000, got)
+        equal(len(got["rtt_ms"]), 2)
+        check(all(0 < t < 10000 for t in got["rtt_ms"]), got)
+        info = got["node_info"]
         equal(sorted(info), ["channels", "id", "listen_addr", "moniker",
                              "network", "other", "protocol_version",
                              "version"])
@@ -49,11 +49,11 @@ def verified(folder):
 def capitals(folder):
     with Listen() as node:
         shouted = node.id.upper() + "@" + node.ready["laddr"]
-        code, told, err = probe(shouted, "--count", "1")
-        equal((code, err, told["id"], told["verified"]),
+        code, got, err = probe(shouted, "--count", "1")
+        equal((code, err, got["id"], got["verified"]),
               (0, "", node.id, True))
-        code, told, err = probe("ABCDEF0123" * 4 + "@" + node.ready["laddr"])
-        equal((code, told["dialed"]),
+        code, got, err = probe("ABCDEF0123" * 4 + "@" + node.ready["laddr"])
+        equal((code, got["dialed"]),
               (1, "abcdef0123" * 4 + "@" + node.ready["laddr"]))
         with Listen("--dial", shouted) as other:
             equal(other.event("peer_added")["id"], node.id)
@@ -61,8 +61,8 @@ def capitals(folder):
 
 def unverified(folder):
     with Listen() as node:
-        code, told, err = probe(node.ready["laddr"])
-        equal((code, told["verified"], told["id"], len(told["rtt_ms"])),
+        code, got, err = probe(node.ready["laddr"])
+        equal((code, got["verified"], got["id"], len(got["rtt_ms"])),
               (0, False, node.id, 3))
 
 
@@ -79,9 +79,9 @@ def for_people(folder):
 
 def wrong_id(folder):
     with Listen() as node:
-        code, told, err = probe("1" * 40 + "@" + node.ready["laddr"])
-        equal((code, told["event"], told["reason"], told["stage"],
-               told["class"], told["outbound"]),
+        code, got, err = probe("1" * 40 + "@" + node.ready["laddr"])
+        equal((code, got["event"], got["reason"], got["stage"],
+               got["class"], got["outbound"]),
               (1, "rejected", "wrongid", "secret_connection", "peer", True))
         equal(err.count("\n"), 1)
         check(node.id in err, err)
@@ -90,20 +90,20 @@ def wrong_id(folder):
 def inferred(folder, option, value, text):
     """The node hangs up in silence; the reason is our own evaluation."""
     with Listen() as node:
-        code, told, err = probe(node.address, "--network", "cometp2p",
+        code, got, err = probe(node.address, "--network", "cometp2p",
                                 option, value)
-        equal((code, told["event"], told["reason"], told["stage"],
-               told["inferred"]),
+        equal((code, got["event"], got["reason"], got["stage"],
+               got["inferred"]),
               (1, "rejected", "incompatible", "node_info", True))
-        check(text in told["text"], told)
+        check(text in got["text"], got)
         check("inferred" in err and err.count("\n") == 1, err)
 
 
 def own_network(folder):
     """With --network there is one connection."""
     with Listen("--network", "n") as node:
-        code, told, err = probe(node.address, "--network", "n")
-        equal((code, told["event"]), (0, "probe"))
+        code, got, err = probe(node.address, "--network", "n")
+        equal((code, got["event"]), (0, "probe"))
         equal(node.event("peer_added")["channels"], "4050")
         check(all(e["event"] != "rejected" for e in node.events()), "one")
 
@@ -112,46 +112,46 @@ def held(folder):
     """A node that still holds the first connection refuses the second one by
     its address; probe comes again."""
     with Listen() as node, Relay(node.port, refuse=(1, 2)) as relay:
-        code, told, err = probe(node.at(relay.port), "--count", "1")
-        equal((code, told["event"], err), (0, "probe", ""))
+        code, got, err = probe(node.at(relay.port), "--count", "1")
+        equal((code, got["event"], err), (0, "probe", ""))
         equal(relay.accepted, 4)
 
 
 def busy(folder, *flags):
     """Another connection of this address is there for a while."""
     with Listen() as node, Relay(node.port, refuse=(0, 1)) as relay:
-        code, told, err = probe(node.at(relay.port), "--count", "1", *flags)
-        equal((code, told["event"], err), (0, "probe", ""))
+        code, got, err = probe(node.at(relay.port), "--count", "1", *flags)
+        equal((code, got["event"], err), (0, "probe", ""))
         equal(relay.accepted, 3 if flags else 4)
 
 
 def busy_for_ever(folder):
     with Listen() as node, Relay(node.port, refuse=range(100)) as relay:
-        code, told, _ = probe(node.at(relay.port))
-        equal((code, told["event"], told["class"]), (1, "rejected", "link"))
+        code, got, _ = probe(node.at(relay.port))
+        equal((code, got["event"], got["class"]), (1, "rejected", "link"))
         check(relay.accepted > 5, relay.accepted)
 
 
 def own_channels(folder):
     """Channels that are given are claimed, with the network that was learned."""
     with Listen("--network", "n") as node:
-        code, told, err = probe(node.address, "--channel", "0x50")
-        equal((code, told["event"], err), (0, "probe", ""))
+        code, got, err = probe(node.address, "--channel", "0x50")
+        equal((code, got["event"], err), (0, "probe", ""))
         equal(node.event("peer_added")["channels"], "50")
-        code, told, _ = probe(node.address, "--channel", "0x77")
-        equal((code, told["reason"], told["inferred"]),
+        code, got, _ = probe(node.address, "--channel", "0x77")
+        equal((code, got["reason"], got["inferred"]),
               (1, "incompatible", True))
 
 
 def nobody(folder):
     with socket.create_server(("127.0.0.1", 0)) as s:
         port = s.getsockname()[1]
-    code, told, err = probe(f"127.0.0.1:{port}")
-    equal((code, told["event"], told["reason"], told["stage"],
-           told["class"]), (1, "rejected", "refused", "transport", "link"))
+    code, got, err = probe(f"127.0.0.1:{port}")
+    equal((code, got["event"], got["reason"], got["stage"],
+           got["class"]), (1, "rejected", "refused", "transport", "link"))
     equal(err.count("\n"), 1)
     # In the words of "send" and of a node's log.
-    equal(told["text"].endswith(": connection refused"), True)
+    equal(got["text"].endswith(": connection refused"), True)
 
 
 def few_descriptors(folder):
@@ -177,8 +177,8 @@ def few_descriptors(folder):
 
 
 def no_name(folder):
-    code, told, err = probe("name.invalid:1")
-    equal((code, told["reason"], told["stage"]), (1, "resolve", "transport"))
+    code, got, err = probe("name.invalid:1")
+    equal((code, got["reason"], got["stage"]), (1, "resolve", "transport"))
 
 
 def stranger(folder, answer, reason):
@@ -189,8 +189,8 @@ def stranger(folder, answer, reason):
         peer, _ = s.accept()
         with peer, child:
             peer.sendall(answer)
-            told = child.event("rejected")
-            equal((told["reason"], told["stage"]),
+            got = child.event("rejected")
+            equal((got["reason"], got["stage"]),
                   (reason, "secret_connection"))
             equal(child.exit(), 1)
 
@@ -226,8 +226,8 @@ def rpc_port(folder):
     with HttpServer() as address:
         for args in ([address], ["1" * 40 + "@" + address],
                      [address, "--network", "n"]):
-            code, told, err = probe(*args)
-            equal((code, told["reason"], told["stage"], told["text"]),
+            code, got, err = probe(*args)
+            equal((code, got["reason"], got["stage"], got["text"]),
                   (1, "proto", "secret_connection", SPEAKS_HTTP), args)
             check(SPEAKS_HTTP in err and err.count("\n") == 1, err)
         code, _, err = run("send", "1" * 40 + "@" + address, "--lines", "-")
@@ -250,8 +250,8 @@ def other_protocol(folder, answer, what):
                 if not waits:
                     peer.close()
                     s.close()
-                told = child.event("rejected")
-                equal((told["text"], told["stage"]),
+                got = child.event("rejected")
+                equal((got["text"], got["stage"]),
                       (f"this port speaks {what}; p2p is usually 26656",
                        "secret_connection"))
                 equal(child.exit(), 1)
@@ -260,8 +260,8 @@ def other_protocol(folder, answer, what):
 def full(folder):
     """A node at its limit hangs up before any word."""
     with Listen("--max-inbound", "0") as node:
-        code, told, _ = probe(node.address, "--network", "cometp2p")
-        equal((code, told["event"], told["class"]), (1, "rejected", "link"))
+        code, got, _ = probe(node.address, "--network", "cometp2p")
+        equal((code, got["event"], got["class"]), (1, "rejected", "link"))
         equal(node.event("rejected")["stage"], "filter")
 
 
@@ -285,8 +285,8 @@ def interrupted_early(folder, number):
                       f"127.0.0.1:{port}"]) as child:
             soon(lambda: connecting(port) > before, "no SYN")
             child.signal(number)
-            told = child.event("rejected")
-            equal((told["reason"], told["stage"], told["text"]),
+            got = child.event("rejected")
+            equal((got["reason"], got["stage"], got["text"]),
                   ("canceled", "transport", "interrupted"))
             equal(child.exit(2.0), -number)
 

@@ -45,9 +45,9 @@ def flipped_key(folder, direction, offset):
             Send(node.at(relay.port), path) as sender:
         equal(sender.exit(), 1, "exit code")
         ours, theirs = sender.events()[-1], node.event("rejected")
-        for told, outbound in ((ours, True), (theirs, False)):
-            equal((told["event"], told["reason"], told["class"],
-                   told["stage"], told["outbound"]),
+        for got, outbound in ((ours, True), (theirs, False)):
+            equal((got["event"], got["reason"], got["class"],
+                   got["stage"], got["outbound"]),
                   ("rejected", "auth", "peer", "secret_connection", outbound))
 
 

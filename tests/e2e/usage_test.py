@@ -283,8 +283,8 @@ def version(folder):
     equal((code, err), (0, ""))
     check(all(w in out for w in ("cometp2p", "profiles", "aead",
                                  "libsodium", "libuv", "jansson")), out)
-    told = json.loads(run("version", "--json")[1])
-    equal(told["profiles"], ["cometbft", "legacy"])
+    got = json.loads(run("version", "--json")[1])
+    equal(got["profiles"], ["cometbft", "legacy"])
     equal(run("--version")[1], out)
 
 

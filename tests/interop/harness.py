@@ -109,7 +109,7 @@ class Program:
             status = self.process.wait(timeout)
         except subprocess.TimeoutExpired:
             raise Failure(f"{self.name}: still runs {timeout:g} s after it was"
-                          " told to stop") from None
+                          " got to stop") from None
         self.reader.join(WAIT_S)
         return status
 

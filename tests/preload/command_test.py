@@ -127,12 +127,12 @@ def listen(folder):
             **starved(folder, fail_at))
         ready = node.stdout.readline().decode()
         if ready:
-            told = json.loads(ready)
-            run("send", f"{told['id']}@{told['laddr']}", path)
+            got = json.loads(ready)
+            run("send", f"{got['id']}@{got['laddr']}", path)
             node.terminate()
-        told, err = node.communicate(timeout=LIMIT)
+        got, err = node.communicate(timeout=LIMIT)
         what = f"allocation {fail_at} fails: {node.returncode} {err}"
-        check_lines(told.decode(), what)
+        check_lines(got.decode(), what)
         check(node.returncode in (0, 1), what)
         check(node.returncode == 0 or WITHOUT in err.decode(), what)
         there = os.path.join(out, "file")

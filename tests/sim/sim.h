@@ -67,7 +67,7 @@ enum {
   X(FILTER, "filter", "only who was admitted by the filters is a peer")        \
   X(EVICTION, "eviction", "only who may go is evicted, and not too often")     \
   X(DIAL, "dial",                                                              \
-    "each attempt of a dial is told once, until it is cancelled")              \
+    "each attempt of a dial is reported once, until it is cancelled")          \
   X(TIMER, "timer", "a timer comes once and in time, until it is cancelled")   \
   X(POST, "post", "a post runs once, on its loop, in its order")               \
   X(CROWD, "crowd", "strangers cost friends nothing")                          \

@@ -299,7 +299,7 @@ GONE = {
     r"(?<![A-Za-z])budgets?(?![A-Za-z])": "quota",
     r"\bfor want of\b": "for lack of",
     r"\bheld_(?:user|peer|conn)": "standby",
-    r"\btold apart\b": "distinguished",
+    r"\btold\b": "reported, distinguished",
 }
 WORDS_ENDINGS = (".c", ".h", ".py", ".md", ".1", ".3", ".txt", ".cmake", ".patch")
 # The protocol's own page keeps its wording, and this file has the list.

@@ -410,7 +410,8 @@ static void a_failure_is_reported_in_the_words_of_the_system(void **state) {
   for (size_t i = 0; i < CMT__COUNT(plans); i++) {
     run(&on_one_loop, &plans[i], &r);
     if (!is_reported(&r, strerror(plans[i].error))) {
-      fail_msg("%s: not told: %s", pre_plan_text(&plans[i], text, sizeof text),
+      fail_msg("%s: not reported: %s",
+               pre_plan_text(&plans[i], text, sizeof text),
                strerror(plans[i].error));
     }
   }
