@@ -53,10 +53,10 @@ typedef enum cmt_wire {
 typedef enum cmt_traffic {
   CMT_TRAFFIC_NORMAL, /**< They share the link by priority. */
   /** For a few small messages that must not wait, such as votes: sent before
-      all other channels and past the send limits of connection and switch,
-      within a bucket that the urgent channels share: 256 KiB/s, burst 64 KiB,
-      at most half of a |send_rate|.  Beyond it the channel competes by its
-      priority.  docs/guide/channels.md. */
+      all other channels, in a short write, and past the send limits of
+      connection and switch, within a bucket that the urgent channels share: 256
+      KiB/s, burst 64 KiB, at most half of a |send_rate|.  Beyond it the channel
+      competes by its priority.  docs/guide/channels.md. */
   CMT_TRAFFIC_URGENT,
 } cmt_traffic;
 

@@ -90,10 +90,11 @@ typedef struct cmt_switch_options {
                                         long, because it is paused or a
                                         reactor's queue is full, ends,
                                         CMT_ESTALLED. */
-  /** Target for the time that sealed bytes spend below us; 5 ms.  At the
-      measured delivery rate it bounds what is unsent in the kernel, 16 KiB to 4
-      MiB, and one write, 8 to 261 KiB; until the rate is known, and always
-      with CMT_NO_DELAY_TARGET, 32 KiB and 261 KiB.  docs/guide/channels.md. */
+  /** Target for the time that sealed bytes wait below us on a fast path; 0.5
+      ms.  At the measured delivery rate half of it bounds what is unsent in the
+      kernel, 16 KiB to 4 MiB, and a fifth one write, 8 to 261 KiB.  Slow paths
+      may take ten times as long.  CMT_NO_DELAY_TARGET: 32 KiB and 127 KiB at
+      any rate.  docs/guide/channels.md. */
   uint64_t queue_delay_target_ns;
   /** TCP congestion control of all connections, such as "bbr", which keeps the
       queues of routers short; NULL: the system's. */

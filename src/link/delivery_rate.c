@@ -13,7 +13,14 @@
 
 #include "base/base.h"
 
-enum { BUSY_MIN_US = 10000 };
+enum {
+  BUSY_MIN_US = 10000,
+  PIPE_BYTES = 128 << 10, /* Unsent bytes that are enough for a fast path. */
+  PIPE_TARGETS = 10,      /* Most targets that unsent bytes are worth. */
+  /* A last packet that does not fit leaves a part of the last frame empty,
+     which is less than a hundredth of so long a batch. */
+  BATCH_BYTES = 60 * 1044,
+};
 
 /* No target is longer than this, so the product below fits in 64 bits. */
 #define TARGET_MAX_NS CMT_SECONDS(1)
@@ -70,6 +77,25 @@ uint32_t cmt__delivery_bytes(uint64_t rate, uint64_t target_ns) {
 
   return (uint32_t)cmt__min64(rate / 1000 * target_us / 1000,
                               CMT__DELIVERY_BYTES_MAX);
+}
+
+uint32_t cmt__delivery_unsent(uint64_t rate, uint64_t target_ns,
+                              uint64_t rtt_ns) {
+  uint64_t target = cmt__min64(target_ns, TARGET_MAX_NS);
+  uint64_t most = PIPE_TARGETS * target;
+  uint64_t own = cmt__max64(target / 2, cmt__min64(rtt_ns / 8, most));
+
+  return (uint32_t)cmt__max(
+    cmt__delivery_bytes(rate, own),
+    cmt__min(cmt__delivery_bytes(rate, most), PIPE_BYTES));
+}
+
+uint32_t cmt__delivery_batch(uint64_t rate, uint64_t target_ns) {
+  uint64_t target = cmt__min64(target_ns, TARGET_MAX_NS);
+
+  return (uint32_t)cmt__max(
+    cmt__delivery_bytes(rate, target / 5),
+    cmt__min(cmt__delivery_bytes(rate, PIPE_TARGETS * target), BATCH_BYTES));
 }
 
 bool cmt__delivery_bytes_changed(uint32_t before, uint32_t bytes) {

@@ -30,6 +30,17 @@ uint64_t cmt__delivery_rate_get(const cmt__delivery_rate *r);
    per second; at most CMT__DELIVERY_BYTES_MAX. */
 uint32_t cmt__delivery_bytes(uint64_t rate, uint64_t target_ns);
 
+/* The bytes that may lie unsent in the kernel: what is delivered within half of
+   |target_ns|, or an eighth of the path's |rtt_ns|, since a shorter queue
+   changes little there.  Up to 128 KiB may be worth ten targets, which a loop
+   needs to come round before a fast path runs dry; no more is worth more. */
+uint32_t cmt__delivery_unsent(uint64_t rate, uint64_t target_ns,
+                              uint64_t rtt_ns);
+
+/* The bytes of a batch: what is delivered within a fifth of |target_ns|.  Up to
+   60 frames may be worth ten targets. */
+uint32_t cmt__delivery_batch(uint64_t rate, uint64_t target_ns);
+
 /* True when |bytes| differs from |before| by more than a quarter of it: smaller
    changes are not worth a system call. */
 bool cmt__delivery_bytes_changed(uint32_t before, uint32_t bytes);

@@ -76,6 +76,8 @@ typedef struct cmt__link_path {
   uint32_t batch_max;     /* Frames that are worth the target of delay. */
   uint32_t unsent_max;    /* The limit that the socket was given. */
   cmt__delivery_rate delivery;
+  uint64_t urgent_messages; /* Urgent ones, both ways, at last. */
+  uint64_t urgent_until_ns; /* Until then the target is halved for them. */
   /* What it reported; any thread may read. */
   cmt__counter unsent_bytes, in_flight_bytes, rtt_ns;
   cmt__counter rate;

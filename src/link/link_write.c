@@ -4,8 +4,8 @@
    sealed as late as possible: a new batch of frames only when the last one was
    written whole, and after a short write one as long as what was written; the
    rest of a short write is kept.  The unsent bytes in the kernel and a batch
-   are each worth the delay target at the delivery rate, which is sampled from
-   the socket now and then. */
+   are worth parts of the delay target at the delivery rate, which is sampled
+   from the socket now and then. */
 
 #include "link_impl.h"
 
@@ -15,6 +15,7 @@
 
 enum {
   BATCH_MIN = 8,          /* Frames. */
+  BATCH_FIRST = 125,      /* Until the rate is known; two reads of 64 KiB. */
   THROTTLE_BYTES = 65536, /* Queued messages that need not wait. */
   /* Written since the last sample; less than this never exceeds the limit of
      the socket. */
@@ -23,6 +24,8 @@ enum {
 };
 
 #define SAMPLE_NS CMT_MILLISECONDS(20)
+/* How long a connection counts as urgent after such a message. */
+#define URGENT_NS CMT_SECONDS(1)
 
 void cmt__link_free_rest(cmt__link *l) {
   cmt__free(&l->loop->env, l->rest);
@@ -84,7 +87,7 @@ static cmt__link_path *link_path_new(cmt__link *l) {
   cmt__link_path *p = cmt__alloc_zero(&l->loop->env, sizeof *p);
 
   if (p != NULL) {
-    p->batch_max = CMT__BATCH_MAX;
+    p->batch_max = BATCH_FIRST;
     p->unsent_max = CMT__UNSENT_FIRST;
     cmt__delivery_rate_init(&p->delivery);
     atomic_store_explicit(&l->path, p, memory_order_release);
@@ -92,16 +95,45 @@ static cmt__link_path *link_path_new(cmt__link *l) {
   return p;
 }
 
-static void link_follow(cmt__link *l, cmt__link_path *p, uint64_t rate) {
-  uint32_t bytes = cmt__delivery_bytes(rate, l->options->queue_delay_target_ns);
+/* Messages of urgent channels that were sent and received. */
+static uint64_t link_urgent_messages(const cmt__link *l) {
+  cmt_channel_status list[CMT_CHANNELS_MAX];
+  size_t count = cmt_conn_get_status(l->conn, list, CMT_CHANNELS_MAX);
+  uint64_t messages = 0;
 
-  uint32_t unsent_max = (uint32_t)cmt__max(bytes, UNSENT_MIN);
+  for (size_t i = 0; l->send_queue != NULL && i < count; i++) {
+    if (l->send_queue->descs[i].traffic == CMT_TRAFFIC_URGENT) {
+      messages += list[i].sent_messages + list[i].recv_messages;
+    }
+  }
+  return messages;
+}
+
+/* The target of delay, shorter while urgent messages go either way. */
+static uint64_t link_target_ns(cmt__link *l, cmt__link_path *p) {
+  uint64_t now_ns = cmt__loop_now(l->loop);
+  uint64_t messages = link_urgent_messages(l);
+
+  if (messages != p->urgent_messages) {
+    p->urgent_messages = messages;
+    p->urgent_until_ns = cmt__after(now_ns, URGENT_NS);
+  }
+  return now_ns < p->urgent_until_ns ? l->options->queue_delay_target_ns / 2
+                                     : l->options->queue_delay_target_ns;
+}
+
+static void link_follow(cmt__link *l, cmt__link_path *p, uint64_t rate,
+                        uint64_t rtt_ns) {
+  uint64_t target_ns = link_target_ns(l, p);
+  uint32_t batch = cmt__delivery_batch(rate, target_ns);
+  uint32_t unsent_max = (uint32_t)cmt__max(
+    cmt__delivery_unsent(rate, target_ns, rtt_ns), UNSENT_MIN);
 
   if (cmt__delivery_bytes_changed(p->unsent_max, unsent_max)) {
     p->unsent_max = unsent_max;
     cmt__tcp_unsent_max(l->tcp, unsent_max);
   }
-  p->batch_max = (uint32_t)cmt__min(cmt__max(bytes / CMT_FRAME_SLOT, BATCH_MIN),
+  p->batch_max = (uint32_t)cmt__min(cmt__max(batch / CMT_FRAME_SLOT, BATCH_MIN),
                                     CMT__BATCH_MAX);
 }
 
@@ -137,7 +169,7 @@ void cmt__link_sample(cmt__link *l) {
   cmt__counter_set(&p->rtt_ns, info.rtt_ns);
   cmt__counter_set(&p->rate, rate);
   if (l->options->queue_delay_target_ns > 0 && rate > 0) {
-    link_follow(l, p, rate);
+    link_follow(l, p, rate, info.rtt_ns);
   }
 }
 

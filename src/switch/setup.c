@@ -46,7 +46,7 @@ void cmt_switch_options_init_sized(cmt_switch_options *o, size_t size) {
     .recv_packet_payload_max = c.recv_packet_payload_max,
     .partial_message_max_ns = c.partial_message_max_ns,
     .stall_max_ns = CMT_SECONDS(600),
-    .queue_delay_target_ns = CMT_MILLISECONDS(5),
+    .queue_delay_target_ns = CMT_MILLISECONDS(1) / 2,
     .inbound_peers_max = 40,
     .outbound_peers_max = 40,
     .handshakes_max = HANDSHAKES_MAX,

@@ -119,7 +119,8 @@ CMT_NODISCARD cmt_err cmt__channel_queue(cmt__channels *cs, size_t at,
 /* Writes packets into |r| as long as a whole one fits: of urgent channels first
    as long as their bucket lasts, whatever |cut_max| is; then, while less than
    |cut_max| was written, each from the channel that is due.  At most 4096
-   packets go into one batch. */
+   packets go into one batch, and with urgent ones no others once it has 7000
+   bytes. */
 void cmt__channels_fill(cmt__channels *cs, cmt__batch *r);
 
 /* The first instant at which a channel with something to send may, as far as

@@ -22,6 +22,10 @@ enum {
   /* Packets of one batch.  The longest has room for 50,000 empty ones, and
      other links wait meanwhile; so many take less than a millisecond. */
   RUN_PACKETS_MAX = 4096,
+  /* A batch is sealed as a whole before its first byte is written, so one with
+     urgent messages takes no packets of others beyond this: about eight frames,
+     which the kernels of the encryption seal at once. */
+  URGENT_BATCH = 7000,
 };
 
 #define RECENTLY_SENT_MAX (UINT64_C(1) << 47)
@@ -286,12 +290,15 @@ static bool urgent_fill(cmt__channels *cs, cmt__batch *r, size_t *left) {
 
 void cmt__channels_fill(cmt__channels *cs, cmt__batch *r) {
   size_t before = r->len, left = RUN_PACKETS_MAX;
+  uint64_t cut_max;
   cmt__channel *c;
 
   if (!urgent_fill(cs, r, &left)) {
     return;
   }
-  while (left > 0 && r->len - before < cs->cut_max &&
+  cut_max =
+    r->len > before ? cmt__min64(cs->cut_max, URGENT_BATCH) : cs->cut_max;
+  while (left > 0 && r->len - before < cut_max &&
          (c = channel_pick(cs)) != NULL) {
     level_note(cs, c);
     if (!packet_cut(cs, c, r)) {

@@ -179,6 +179,48 @@ static void bytes_are_worth_the_target(void **state) {
   }
 }
 
+static void what_lies_unsent_keeps_the_pipe_full(void **state) {
+  static const struct {
+    uint64_t rate, rtt_ns;
+    uint32_t bytes;
+  } rows[] = {
+    {12500000, 0, 62500}, /* Ten targets of half a millisecond. */
+    {26214000, 0, 131070},
+    {125000000, 0, 131072},
+    {1000000000, 0, 250000},       /* Half of the target. */
+    {1000000000, 2000000, 250000}, /* An eighth of that. */
+    {1000000000, 8000000, 1000000},
+    {125000000, CMT_MILLISECONDS(40), 625000},
+    {125000000, CMT_MILLISECONDS(50), 625000}, /* Ten targets again. */
+    {125000000, UINT64_MAX, 625000},
+    {0, CMT_MILLISECONDS(50), 0},
+  };
+
+  (void)state;
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    assert_int_equal(rows[i].bytes,
+                     cmt__delivery_unsent(rows[i].rate, CMT_MILLISECONDS(1) / 2,
+                                          rows[i].rtt_ns));
+  }
+  assert_int_equal(1024000, cmt__delivery_unsent(2048000, UINT64_MAX, 0));
+}
+
+static void a_batch_is_worth_a_fifth_of_the_target(void **state) {
+  static const struct {
+    uint64_t rate;
+    uint32_t bytes;
+  } rows[] = {
+    {1000000, 5000},    {12500000, 62500},    {125000000, 62640},
+    {626000000, 62640}, {1000000000, 100000},
+  };
+
+  (void)state;
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    assert_int_equal(rows[i].bytes, cmt__delivery_batch(
+                                      rows[i].rate, CMT_MILLISECONDS(1) / 2));
+  }
+}
+
 static void a_change_counts_beyond_a_quarter(void **state) {
   static const struct {
     uint32_t before, bytes;
@@ -204,6 +246,8 @@ int main(void) {
     cmocka_unit_test(the_rate_is_the_lower_of_both),
     cmocka_unit_test(a_known_rate_of_a_reader_is_never_0),
     cmocka_unit_test(bytes_are_worth_the_target),
+    cmocka_unit_test(what_lies_unsent_keeps_the_pipe_full),
+    cmocka_unit_test(a_batch_is_worth_a_fifth_of_the_target),
     cmocka_unit_test(a_change_counts_beyond_a_quarter),
   };
 

@@ -297,7 +297,7 @@ static void the_defaults_are_those_of_the_header(void **state) {
   SAME(pong_timeout_ns, CMT_SECONDS(45));
   SAME(partial_message_max_ns, CMT_SECONDS(60));
   SAME(stall_max_ns, CMT_SECONDS(600));
-  SAME(queue_delay_target_ns, CMT_MILLISECONDS(5));
+  SAME(queue_delay_target_ns, CMT_MILLISECONDS(1) / 2);
   SAME(dial_timeout_ns, CMT_SECONDS(3));
   SAME(handshake_timeout_ns, CMT_SECONDS(3));
   SAME(send_packet_payload_max, 1024);
