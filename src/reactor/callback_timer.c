@@ -11,10 +11,10 @@ static void log_slow(const cmt__callback_timer *t, const char *who,
 
   if (t->channel >= 0) {
     cmt__log(t->env, CMT_LOG_WARN, "switch",
-             "%s held the loop for %llu ms with a message on channel 0x%02x",
+             "%s blocked the loop for %llu ms with a message on channel 0x%02x",
              who, ms, (unsigned)t->channel);
   } else {
-    cmt__log(t->env, CMT_LOG_WARN, "switch", "%s held the loop for %llu ms",
+    cmt__log(t->env, CMT_LOG_WARN, "switch", "%s blocked the loop for %llu ms",
              who, ms);
   }
 }

@@ -182,8 +182,11 @@ class Process:
         return code
 
     def errors(self):
+        """Standard error, without warnings that the machine was busy."""
         self.err_file.seek(0)
-        return self.err_file.read().decode()
+        return "".join(
+            line for line in self.err_file.read().decode().splitlines(True)
+            if "blocked the loop for" not in line)
 
     def kill(self):
         if self.child.poll() is None:

@@ -122,7 +122,7 @@ static void on_post(void *arg, cmt_err status) {
 /* Only lines about callbacks that took long; their times are cut off. */
 static void on_log(void *arg, cmt_log_level level, const char *module,
                    const char *line) {
-  static const char words[] = " held the loop for ";
+  static const char words[] = " blocked the loop for ";
   side *s = arg;
   const char *held = strstr(line, words);
   char text[128];

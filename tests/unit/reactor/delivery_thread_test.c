@@ -396,10 +396,11 @@ static void an_inline_callback_over_100_ms_is_counted_and_logged(void **state) {
   cmt_switch_get_status(x->b.sw, &status);
   assert_int_equal(1, status.slow_callbacks);
   test_watch_lock(&x->b.watch);
-  assert_int_equal(1, sscanf(x->b.log,
-                             "test held the loop for %u ms with a message on "
-                             "channel 0x08%n",
-                             &ms, &len));
+  assert_int_equal(1,
+                   sscanf(x->b.log,
+                          "test blocked the loop for %u ms with a message on "
+                          "channel 0x08%n",
+                          &ms, &len));
   test_watch_unlock(&x->b.watch);
   assert_true(len > 0);
   assert_true(ms >= 100 && ms < 100000);
