@@ -37,7 +37,7 @@ class Effort:
     # handshakes, so more of them are left to ours.
     crowd_max: int = 1000
     nng_crowd_max: int = 100
-    profile_s: float = 2.0
+    profile_s: float = 1.0
     # The matrix: seconds of a flood, MiB that are drained, and the delays of
     # the receiver.
     flood_s: float = 0.2

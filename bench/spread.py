@@ -23,7 +23,7 @@ def alternate(contenders, runs, measure, say):
         for c in contenders:
             try:
                 results[c.key].append(measure(c))
-            except (Failed, subprocess.TimeoutExpired) as failure:
+            except (Failed, OSError, subprocess.TimeoutExpired) as failure:
                 say(f"  FAILED: {c.name}: {failure}")
     return results
 
