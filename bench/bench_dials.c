@@ -5,17 +5,23 @@
      bench_dials dial --addr ID@A --count N --seconds S
                                            N at a time, each closed once it is
                                            up
+     bench_dials knock --addr ID@A --seconds S
+                                           connections that end at once
 
-   Those who dial are connections without a switch. */
+   Those who dial are connections without a switch.  While handshakes are in
+   flight the hub posts to its first loop once a millisecond, and reports how
+   long the loop takes to call back: that is what established peers wait. */
 
 #include "bench_crowd.h"
 
 #include <poll.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-enum { KEYS = 256, AT_A_TIME_MAX = 64 };
+enum { KEYS = 256, AT_A_TIME_MAX = 64, DELAYS_MAX = 1 << 16 };
 
 static int fail(const char *what, const char *text) {
   fprintf(stderr, "bench_dials: %s: %s\n", what, text);
@@ -30,7 +36,57 @@ static cmt_err receive(void *self, cmt_peer *p, uint8_t channel, cmt_buf *msg) {
   return CMT_OK;
 }
 
+/* How long the loop took to answer each post. */
+typedef struct delays {
+  uint64_t posted_ns, list_ns[DELAYS_MAX];
+  size_t count;
+  sem_t answered;
+} delays;
+
+static void on_post(void *arg, cmt_err status) {
+  delays *d = arg;
+
+  (void)status;
+  d->list_ns[d->count] = bench_now_ns() - d->posted_ns;
+  sem_post(&d->answered);
+}
+
+static void delay_note(delays *d, cmt_switch *sw) {
+  cmt_post post = {.cb = on_post, .arg = d};
+  cmt_switch_status status;
+
+  cmt_switch_get_status(sw, &status);
+  if ((status.handshakes == 0 && d->count > 0) || d->count == DELAYS_MAX) {
+    return;
+  }
+  d->posted_ns = bench_now_ns();
+  if (cmt_switch_post(sw, &post) == CMT_OK) {
+    while (sem_wait(&d->answered) != 0) {
+    }
+    d->count++;
+  }
+}
+
+/* Until the input ends. */
+static void delays_watch(delays *d, cmt_switch *sw) {
+  struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+  char byte;
+
+  sem_init(&d->answered, 0, 0);
+  for (;;) {
+    int ready = poll(&input, 1, 1);
+
+    if (ready > 0 && read(STDIN_FILENO, &byte, 1) <= 0) {
+      break;
+    }
+    delay_note(d, sw);
+  }
+  sem_destroy(&d->answered);
+}
+
 static int run_hub(const bench_args *a) {
+  static delays delayed;
+  cmt_switch_status status;
   const cmt_reactor reactor = {
     .name = "dials",
     .channels = bench_crowd_channels(),
@@ -40,7 +96,6 @@ static int run_hub(const bench_args *a) {
   cmt_switch_options o;
   cmt_switch *sw;
   cmt_why why;
-  char byte;
 
   cmt_switch_options_init(&o);
   o.env = bench_env();
@@ -57,10 +112,13 @@ static int run_hub(const bench_args *a) {
   if (!bench_emit_listening(sw)) {
     return fail("start", "no address");
   }
-  while (read(STDIN_FILENO, &byte, 1) > 0) {
-  }
-  printf("{\"event\":\"result\",\"role\":\"hub\",\"cpu_seconds\":%.6f}\n",
-         bench_cpu_seconds());
+  delays_watch(&delayed, sw);
+  cmt_switch_get_status(sw, &status);
+  printf("{\"event\":\"result\",\"role\":\"hub\",\"cpu_seconds\":%.6f,"
+         "\"accepted\":%llu",
+         bench_cpu_seconds(), (unsigned long long)status.accepted);
+  bench_print_times(delayed.list_ns, delayed.count);
+  printf("}\n");
   cmt_switch_stop(sw, 0);
   return cmt_switch_delete(sw) == CMT_OK ? 0 : 1;
 }
@@ -116,8 +174,32 @@ static int run_dial(const bench_args *a) {
   return 0;
 }
 
+/* Each is reset, since as many that close in order would use up the ports of
+   this machine in seconds. */
+static int run_knock(const bench_args *a) {
+  const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+  uint64_t begin_ns = bench_now_ns(), now_ns = begin_ns, done = 0;
+
+  if (a->addr == NULL) {
+    return fail("knock", "no address");
+  }
+  while ((double)(now_ns - begin_ns) < a->seconds * 1e9) {
+    int fd = bench_dial(a->addr);
+
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    close(fd);
+    done++;
+    now_ns = bench_now_ns();
+  }
+  printf("{\"event\":\"result\",\"role\":\"knock\",\"connections\":%llu,"
+         "\"seconds\":%.6f}\n",
+         (unsigned long long)done, (double)(now_ns - begin_ns) / 1e9);
+  return 0;
+}
+
 int main(int argc, char **argv) {
-  static const bench_verb verbs[] = {{"hub", run_hub}, {"dial", run_dial}};
+  static const bench_verb verbs[] = {
+    {"hub", run_hub}, {"dial", run_dial}, {"knock", run_knock}};
 
   return bench_main(argc, argv, verbs, sizeof verbs / sizeof *verbs);
 }

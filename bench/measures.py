@@ -152,9 +152,19 @@ def dials(at_a_time, seconds):
     def measure(c):
         if c.key == "limits":
             return {"per s": c.run("keys", "-seconds", str(seconds))["handshakes"]}
-        result, _ = c.pair("hub", "dial", "-count", str(at_a_time), "-seconds",
-                           str(seconds))
-        return {"per s": result["handshakes"] / result["seconds"]}
+        result, hub = c.pair("hub", "dial", "-count", str(at_a_time), "-seconds",
+                             str(seconds))
+        delays = (hub or {}).get("quantiles_us", {})
+        return {"per s": result["handshakes"] / result["seconds"],
+                "delay p50 us": delays.get("50")}
+    return measure
+
+
+def knocks(seconds):
+    """Connections that end at once."""
+    def measure(c):
+        _, hub = c.pair("hub", "knock", "-seconds", str(seconds))
+        return {"us each": hub["cpu_seconds"] / max(hub["accepted"], 1) * 1e6}
     return measure
 
 
@@ -227,6 +237,8 @@ def jobs(effort, contenders):
             ("ours", *COMETBFT, "limits"), dials(1, effort.dials_s)),
         Job("dials-16", "whole handshakes, 16 at once",
             ("ours", *COMETBFT, "limits"), dials(16, effort.dials_s)),
+        Job("knocks", "connections that end at once", ("ours",),
+            knocks(effort.dials_s)),
         Job("one loop", "8 connections, one loop, one core", ("ours",),
             spread_over(1, {0}, effort.fan_mib)),
         Job("two loops", "8 connections, two loops, two cores", ("ours",),
