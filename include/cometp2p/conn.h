@@ -124,8 +124,8 @@ CMT_API CMT_NODISCARD cmt_err cmt_conn_keep(cmt_conn *c);
 CMT_API bool cmt_conn_wants_compute(const cmt_conn *c);
 
 /** Runs one public-key operation, if one waits: the ephemeral key pair, the key
-    agreement, the signature or the verification, each 20 to 60 us.  Events and
-    output may follow. */
+    agreement, the signature or the verification; docs/PERFORMANCE.md has how
+    long each takes.  Events and output may follow. */
 CMT_API void cmt_conn_compute(cmt_conn *c);
 
 /** Declares that the stream is not read by choice from |now_ns| on; calls are
