@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The way out: handshake bytes as they are, then our node info in frames of its
    own, then batches of packets.  A new batch is sealed only when the last one
-   was consumed whole. */
+   was consumed whole.  A batch is made in one call, and no call leaves one that
+   is not sealed: those of several connections are filled one after another and
+   sealed together in the same call. */
 
 #include "conn_impl.h"
+
+#include "core/secret/secret_conn.h"
 
 enum { INFO_PREFIX_MAX = 10 };
 
@@ -74,13 +78,14 @@ static size_t batch_begin(cmt_conn *c, size_t len) {
   return len;
 }
 
-static size_t batch_seal(cmt_conn *c, uint8_t *slots, const cmt__batch *r) {
+static size_t batch_seal(cmt_conn *c, uint8_t *slots, const cmt__batch *r,
+                         cmt__seals *seals) {
   cmt_err err;
 
   if (r->len == 0) {
     return 0;
   }
-  err = cmt_secret_conn_seal(c->secret, slots, r->len);
+  err = cmt__secret_conn_seal(c->secret, slots, r->len, seals);
   if (err != CMT_OK) {
     cmt__conn_fail(c, err);
     return 0;
@@ -90,7 +95,8 @@ static size_t batch_seal(cmt_conn *c, uint8_t *slots, const cmt__batch *r) {
 }
 
 /* Our node info in frames of its own. */
-static size_t info_seal(cmt_conn *c, uint8_t *slots, cmt__batch r) {
+static size_t info_seal(cmt_conn *c, uint8_t *slots, cmt__batch r,
+                        cmt__seals *seals) {
   size_t size = cmt__node_info_size(c->shake->ours);
   cmt__writer w;
   uint8_t *text = cmt__alloc(&c->group->pool.env, size + INFO_PREFIX_MAX);
@@ -109,11 +115,12 @@ static size_t info_seal(cmt_conn *c, uint8_t *slots, cmt__batch r) {
   if (c->state == CMT__CONN_UP) {
     cmt__conn_handshake_free(c);
   }
-  return batch_seal(c, slots, &r);
+  return batch_seal(c, slots, &r, seals);
 }
 
 /* The next batch; there is one. */
-static size_t batch_next(cmt_conn *c, uint8_t *slots, size_t cap) {
+static size_t batch_next(cmt_conn *c, uint8_t *slots, size_t cap,
+                         cmt__seals *seals) {
   cmt_bytes shake;
   cmt__batch r;
 
@@ -122,7 +129,7 @@ static size_t batch_next(cmt_conn *c, uint8_t *slots, size_t cap) {
     c->parted = true;
     r = cmt__batch_frames(&c->group->pool.env, slots, cap / CMT_FRAME_SLOT);
     cmt__mconn_write_parting(c->mconn, &r);
-    return batch_seal(c, slots, &r);
+    return batch_seal(c, slots, &r, seals);
   }
   shake = cmt_secret_conn_output(c->secret);
   if (shake.len != 0) {
@@ -134,20 +141,57 @@ static size_t batch_next(cmt_conn *c, uint8_t *slots, size_t cap) {
   r = cmt__batch_frames(&c->group->pool.env, slots, cap / CMT_FRAME_SLOT);
   if (c->shake != NULL && !c->shake->info_sent &&
       c->state != CMT__CONN_SECRET) {
-    return info_seal(c, slots, r);
+    return info_seal(c, slots, r, seals);
   }
   c->batch_is_mconn = true;
   c->batch_from = cmt__mconn_filled(c->mconn);
   cmt__mconn_fill(c->mconn, &r, c->now_ns);
-  return batch_seal(c, slots, &r);
+  return batch_seal(c, slots, &r, seals);
 }
 
-size_t cmt_conn_write(cmt_conn *c, uint8_t *dest, size_t cap, uint64_t now_ns) {
+static size_t conn_write(cmt_conn *c, uint8_t *dest, size_t cap,
+                         uint64_t now_ns, cmt__seals *seals) {
   CMT_REQUIRE(&c->group->pool.env, cap >= cmt_conn_write_min(c),
               "cmt_conn_write: less room than cmt_conn_write_min()");
   return cmt__conn_batch_done(c) && cmt_conn_wants_write(c, now_ns, NULL)
-           ? batch_next(c, dest, cap)
+           ? batch_next(c, dest, cap, seals)
            : 0;
+}
+
+static void seals_begin(cmt__seals *seals) {
+  seals->aead = NULL;
+  seals->count = 0;
+}
+
+size_t cmt_conn_write(cmt_conn *c, uint8_t *dest, size_t cap, uint64_t now_ns) {
+  cmt__seals seals;
+  size_t len;
+
+  seals_begin(&seals);
+  len = conn_write(c, dest, cap, now_ns, &seals);
+  cmt__seals_end(&seals);
+  return len;
+}
+
+size_t cmt_conn_write_many(cmt_conn_batch *list, size_t count, uint8_t *dest,
+                           size_t cap, uint64_t now_ns) {
+  cmt__seals seals;
+  size_t i;
+
+  seals_begin(&seals);
+  for (i = 0; i < count; i++) {
+    cmt_conn_batch *b = &list[i];
+
+    if (i > 0 && cap < cmt_conn_write_min(b->conn)) {
+      break;
+    }
+    b->base = dest;
+    b->len = conn_write(b->conn, dest, cmt__min(cap, b->max), now_ns, &seals);
+    dest += b->len;
+    cap -= b->len;
+  }
+  cmt__seals_end(&seals);
+  return i;
 }
 
 void cmt_conn_consume(cmt_conn *c, size_t len, uint64_t now_ns) {

@@ -85,23 +85,29 @@ static void slot_finish(uint8_t *slot, size_t n) {
   memset(slot + CMT_FRAME_HEADER + n, 0, CMT_FRAME_DATA - n);
 }
 
+void cmt__seals_end(cmt__seals *seals) {
+  if (seals->count > 0) {
+    seals->aead->seal(seals->jobs, seals->count);
+    seals->count = 0;
+  }
+}
+
 /* Seals |count| finished slots; the counter is known to suffice. */
-static void slots_seal(cmt_secret_conn *s, uint8_t *slots, size_t count) {
-  cmt__aead_job jobs[BATCH];
-
-  while (count > 0) {
-    size_t n = cmt__min(count, BATCH);
-
-    for (size_t i = 0; i < n; i++) {
-      jobs[i] = (cmt__aead_job){
-        .key = s->keys->send,
-        .counter = s->send_counter++,
-        .slot = slots + i * CMT_FRAME_SLOT,
-      };
+static void slots_seal(cmt_secret_conn *s, uint8_t *slots, size_t count,
+                       cmt__seals *seals) {
+  if (seals->aead != s->pool->env.aead) {
+    cmt__seals_end(seals);
+    seals->aead = s->pool->env.aead;
+  }
+  for (size_t i = 0; i < count; i++) {
+    seals->jobs[seals->count++] = (cmt__aead_job){
+      .key = s->keys->send,
+      .counter = s->send_counter++,
+      .slot = slots + i * CMT_FRAME_SLOT,
+    };
+    if (seals->count == CMT__SEALS_MAX) {
+      cmt__seals_end(seals);
     }
-    s->pool->env.aead->seal(jobs, n);
-    slots += n * CMT_FRAME_SLOT;
-    count -= n;
   }
 }
 
@@ -109,11 +115,13 @@ static void slots_seal(cmt_secret_conn *s, uint8_t *slots, size_t count) {
 static void auth_send(cmt_secret_conn *s) {
   cmt__secret_handshake *h = s->handshake;
   uint8_t *slot = h->output + h->output_end;
+  cmt__seals seals = {0};
 
   CMT_ASSERT(&s->pool->env, h->output_end + CMT_FRAME_SLOT == sizeof h->output);
   cmt__secret_write_auth(s->key, h->work->challenge, slot + CMT_FRAME_HEADER);
   slot_finish(slot, CMT__SECRET_AUTH_MSG);
-  slots_seal(s, slot, 1);
+  slots_seal(s, slot, 1, &seals);
+  cmt__seals_end(&seals);
   h->output_end += CMT_FRAME_SLOT;
 }
 
@@ -625,12 +633,10 @@ const cmt_node_id *cmt_secret_conn_id(const cmt_secret_conn *s) {
   return s->state == CMT__SECRET_UP ? &s->id : NULL;
 }
 
-cmt_err cmt_secret_conn_seal(cmt_secret_conn *s, uint8_t *slots, size_t len) {
+cmt_err cmt__secret_conn_seal(cmt_secret_conn *s, uint8_t *slots, size_t len,
+                              cmt__seals *seals) {
   size_t count = len / CMT_FRAME_DATA, rest = len % CMT_FRAME_DATA;
 
-  if (s == NULL) {
-    return CMT_EINVAL;
-  }
   if (s->end_err != CMT_OK) {
     return CMT_ECLOSED;
   }
@@ -648,8 +654,22 @@ cmt_err cmt_secret_conn_seal(cmt_secret_conn *s, uint8_t *slots, size_t len) {
     slot_finish(slots + count * CMT_FRAME_SLOT, rest);
     count++;
   }
-  slots_seal(s, slots, count);
+  slots_seal(s, slots, count, seals);
   return CMT_OK;
+}
+
+cmt_err cmt_secret_conn_seal(cmt_secret_conn *s, uint8_t *slots, size_t len) {
+  cmt__seals seals;
+  cmt_err err;
+
+  if (s == NULL) {
+    return CMT_EINVAL;
+  }
+  seals.aead = NULL;
+  seals.count = 0;
+  err = cmt__secret_conn_seal(s, slots, len, &seals);
+  cmt__seals_end(&seals);
+  return err;
 }
 
 uint64_t cmt_secret_conn_empty_frames(cmt_secret_conn *s) {

@@ -81,6 +81,23 @@ CMT_NODISCARD cmt_err cmt__secret_conn_new(cmt__secret_pool *pool,
                                            const cmt_node_key *key, bool defers,
                                            cmt_secret_conn **out);
 
+enum { CMT__SEALS_MAX = 16 }; /* As many as the kernels work on at a time. */
+
+/* Frames that are finished and not sealed yet, perhaps of several connections.
+   None of these may be used, nor their frames, before cmt__seals_end(). */
+typedef struct cmt__seals {
+  const struct cmt_aead *aead; /* Seals all |jobs|. */
+  size_t count;
+  cmt__aead_job jobs[CMT__SEALS_MAX];
+} cmt__seals;
+
+/* As cmt_secret_conn_seal(), by |seals|: frames that do not fill a list wait
+   for more. */
+CMT_NODISCARD cmt_err cmt__secret_conn_seal(cmt_secret_conn *s, uint8_t *slots,
+                                            size_t len, cmt__seals *seals);
+/* Seals what waits. */
+void cmt__seals_end(cmt__seals *seals);
+
 /* True while a public-key operation waits.  Events of the bytes behind it come
    after it. */
 bool cmt__secret_conn_wants_compute(const cmt_secret_conn *s);
