@@ -3,8 +3,10 @@
 /* A link moves bytes between a socket and a connection.  Every event marks the
    link's task; the task, once per iteration of the loop, takes over the send
    queue's intake (link_queue.c), seals one batch of frames and writes it with
-   one call (link_write.c).  Every callback may end the link, so the state is
-   checked after each; the memory lives until the outermost entry leaves. */
+   one call (link_write.c).  A link with little to send does that, and what
+   follows in its iteration, behind the tasks of all links.  Every callback may
+   end the link, so the state is checked after each; the memory lives until the
+   outermost entry leaves. */
 
 #include "link_impl.h"
 
@@ -61,13 +63,18 @@ static void link_conn_delete(cmt__link *l) {
   l->conn = NULL;
 }
 
+static void link_tasks_cancel(cmt__link *l) {
+  cmt__loop_defer_cancel(l->loop, &l->task);
+  cmt__loop_cancel_last(l->loop, &l->writes);
+}
+
 static void link_shut(cmt__link *l) {
   if (l->state == CMT__LINK_CLOSED) {
     return;
   }
   l->state = CMT__LINK_CLOSED;
   l->send_queue = NULL;
-  cmt__loop_defer_cancel(l->loop, &l->task);
+  link_tasks_cancel(l);
   cmt__loop_timer(l->loop, &l->timer, CMT_NEVER);
   if (l->tcp != NULL) {
     cmt__tcp_close(l->tcp);
@@ -111,7 +118,7 @@ static void link_discard(cmt__link *l) {
   cmt__tcp_shutdown(l->tcp);
   cmt__tcp_read_max(l->tcp, 0);
   link_read(l, true);
-  cmt__loop_defer_cancel(l->loop, &l->task);
+  link_tasks_cancel(l);
   cmt__loop_timer(l->loop, &l->timer,
                   cmt__min64(l->stop_end_ns, now_ns + DISCARD_MAX_NS));
   l->cbs->on_linger(l->arg);
@@ -359,20 +366,10 @@ static void link_serve_waits(cmt__link *l) {
   }
 }
 
-static void link_work(cmt__link *l) {
-  bool ticks = l->suspended || !cmt_conn_has_input(l->conn);
-
-  if (l->send_queue != NULL) {
-    link_serve_waits(l);
-    cmt__link_take_intake(l);
-    cmt__link_control(l);
-  }
-  if (ticks) {
-    link_tick(l);
-  }
-  cmt__link_write(l);
+/* What follows the write in an iteration. */
+static void link_finish(cmt__link *l, bool ticked) {
   cmt__link_sample(l);
-  link_drain_and_tick(l, ticks);
+  link_drain_and_tick(l, ticked);
   if (l->state != CMT__LINK_OPEN || cmt__link_end_is_due(l)) {
     return;
   }
@@ -384,6 +381,45 @@ static void link_work(cmt__link *l) {
   }
   cmt__link_reading(l);
   link_arm(l);
+}
+
+static void on_write(cmt__loop *loop) {
+  cmt__link *list[CMT__TOGETHER_MAX];
+  size_t count = 0;
+  cmt__last *t;
+
+  while (count < CMT__TOGETHER_MAX && (t = cmt__loop_take_last(loop)) != NULL) {
+    list[count] = (cmt__link *)((char *)t - offsetof(cmt__link, writes));
+    cmt__link_enter(list[count++]);
+  }
+  cmt__link_write_all(list, count);
+  for (size_t i = 0; i < count; i++) {
+    if (list[i]->state == CMT__LINK_OPEN) {
+      link_finish(list[i], true);
+    }
+    cmt__link_leave(list[i]);
+  }
+}
+
+static void link_work(cmt__link *l) {
+  bool ticks = l->suspended || !cmt_conn_has_input(l->conn);
+
+  if (l->send_queue != NULL) {
+    link_serve_waits(l);
+    cmt__link_take_intake(l);
+    cmt__link_control(l);
+  }
+  if (ticks) {
+    link_tick(l);
+  }
+  if (ticks && cmt__link_write_or_wait(l)) {
+    cmt__loop_defer_last(l->loop, &l->writes, on_write);
+    return;
+  }
+  if (!ticks) {
+    cmt__link_write(l);
+  }
+  link_finish(l, ticks);
 }
 
 static void on_iteration(cmt__task *t) {

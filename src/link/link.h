@@ -105,9 +105,11 @@ typedef struct cmt__link {
   cmt__send_queue *send_queue; /* From on_up to the end. */
   cmt__timer timer;
   cmt__task task;
+  cmt__last writes; /* Due: it writes behind the tasks of the iteration. */
   cmt__link_state state;
-  unsigned busy; /* Entries from the loop or the owner under way. */
-  bool known;    /* on_id was called. */
+  uint16_t busy;         /* Entries from the loop or the owner under way. */
+  uint16_t batch_frames; /* The longest batch that is sealed. */
+  bool known;            /* on_id was called. */
   bool reading;
   bool paused;    /* The owner does not want to read. */
   bool blocked;   /* Because a reactor's queue is full. */
@@ -132,7 +134,6 @@ typedef struct cmt__link {
   /* The rest of a short write. */
   uint8_t *rest;
   size_t rest_at, rest_len;
-  size_t batch_frames;            /* The longest batch that is sealed. */
   _Atomic(cmt__link_path *) path; /* NULL: it did not write much yet. */
   uint64_t flush_at_ns;           /* Messages wait until then; 0: none do. */
   uint64_t stop_end_ns;           /* When flushing and discarding are over. */

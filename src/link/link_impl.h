@@ -9,7 +9,10 @@
 
 #include "link.h"
 
-enum { CMT__BATCH_MAX = 256 }; /* Frames of the longest batch. */
+enum {
+  CMT__BATCH_MAX = 256,   /* Frames of the longest batch. */
+  CMT__TOGETHER_MAX = 32, /* Links whose batches are sealed together. */
+};
 
 /* How long reading may go on when nothing more can be written. */
 #define CMT__GIVE_UP_NS CMT_SECONDS(1)
@@ -76,6 +79,14 @@ static inline cmt__link_path *cmt__link_path_of(const cmt__link *l) {
 }
 /* Seals a batch and writes it, unless it should wait. */
 void cmt__link_write(cmt__link *l);
+/* True when it has a batch so short that it should be sealed with those of
+   others: cmt__link_write_all() writes it.  False: it has none, or has written
+   it. */
+bool cmt__link_write_or_wait(cmt__link *l);
+/* Seals and writes the batches of |count| links, at most CMT__TOGETHER_MAX, for
+   each of which cmt__link_write_or_wait() was true in this iteration.  Calls no
+   owner. */
+void cmt__link_write_all(cmt__link *const *list, size_t count);
 /* Writes as much of all that may be sent as the socket accepts. */
 void cmt__link_flush(cmt__link *l);
 /* Continues after a short write, if one left something. */

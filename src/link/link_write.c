@@ -5,7 +5,11 @@
    written whole, and after a short write one as long as what was written; the
    rest of a short write is kept.  The unsent bytes in the kernel and a batch
    are worth parts of the delay target at the delivery rate, which is sampled
-   from the socket now and then. */
+   from the socket now and then.
+
+   A frame kernel is at its best with many frames at a time.  So a link with
+   little to send waits until all others of the iteration have been looked at,
+   and their batches are sealed together. */
 
 #include "link_impl.h"
 
@@ -17,6 +21,7 @@ enum {
   BATCH_MIN = 8,          /* Frames. */
   BATCH_FIRST = 125,      /* Until the rate is known; two reads of 64 KiB. */
   THROTTLE_BYTES = 65536, /* Queued messages that need not wait. */
+  TOGETHER_BYTES = 4096,  /* More of them fill the lanes of a kernel alone. */
   /* Written since the last sample; less than this never exceeds the limit of
      the socket. */
   SAMPLE_BYTES = CMT__UNSENT_FIRST,
@@ -69,8 +74,8 @@ static bool link_write_some(cmt__link *l, const uint8_t *data, size_t len,
    only be sealed too early. */
 static void link_keep_rest(cmt__link *l, const uint8_t *data, size_t len,
                            size_t written) {
-  l->batch_frames =
-    cmt__min(cmt__max(written / CMT_FRAME_SLOT, BATCH_MIN), CMT__BATCH_MAX);
+  l->batch_frames = (uint16_t)cmt__min(
+    cmt__max(written / CMT_FRAME_SLOT, BATCH_MIN), CMT__BATCH_MAX);
   l->rest = cmt__alloc(&l->loop->env, len - written);
   if (l->rest == NULL) {
     cmt__link_stop_conn(l, CMT_ENOMEM);
@@ -213,33 +218,79 @@ void cmt__link_write_rest(cmt__link *l) {
   }
 }
 
-void cmt__link_write(cmt__link *l) {
-  uint64_t now_ns = cmt__loop_now(l->loop);
-  size_t len, written;
+/* True when a batch is to be sealed now. */
+static bool link_may_write(cmt__link *l) {
   bool urgent;
 
   l->throttled = false;
-  if (l->rest_len > 0 || l->write_err != CMT_OK ||
-      !cmt_conn_wants_write(l->conn, now_ns, &urgent) ||
-      link_throttle(l, urgent)) {
-    return;
-  }
-  len = cmt_conn_write(l->conn, l->loop->scratch, link_batch_max(l), now_ns);
+  return l->rest_len == 0 && l->write_err == CMT_OK &&
+         cmt_conn_wants_write(l->conn, cmt__loop_now(l->loop), &urgent) &&
+         !link_throttle(l, urgent);
+}
+
+/* Writes the sealed batch. */
+static void link_batch_write(cmt__link *l, const uint8_t *data, size_t len) {
+  uint64_t now_ns = cmt__loop_now(l->loop);
+  size_t written;
+
   CMT__TRACE(CMT__TRACE_SEAL, l->sent_bytes, len);
   cmt__link_credit(l); /* Senders go on while the socket is written to. */
-  if (len == 0 || !link_write_some(l, l->loop->scratch, len, &written)) {
+  if (len == 0 || !link_write_some(l, data, len, &written)) {
     return;
   }
   if (written < len) {
-    link_keep_rest(l, l->loop->scratch, len, written);
+    link_keep_rest(l, data, len, written);
     return;
   }
-  l->batch_frames = cmt__min(2 * l->batch_frames, CMT__BATCH_MAX);
+  l->batch_frames =
+    (uint16_t)cmt__min((size_t)2 * l->batch_frames, CMT__BATCH_MAX);
   l->flush_at_ns = 0;
-  now_ns = cmt__loop_now(l->loop);
   if (cmt_conn_wants_write(l->conn, now_ns, NULL)) {
     l->flush_at_ns = now_ns;
     cmt__loop_defer(l->loop, &l->task);
+  }
+}
+
+static void link_batch(cmt__link *l) {
+  size_t len = cmt_conn_write(l->conn, l->loop->scratch, link_batch_max(l),
+                              cmt__loop_now(l->loop));
+
+  link_batch_write(l, l->loop->scratch, len);
+}
+
+void cmt__link_write(cmt__link *l) {
+  if (link_may_write(l)) {
+    link_batch(l);
+  }
+}
+
+bool cmt__link_write_or_wait(cmt__link *l) {
+  if (!link_may_write(l)) {
+    return false;
+  }
+  if (l->send_queue != NULL && l->view.queued_bytes <= TOGETHER_BYTES &&
+      cmt__loop_has_others(l->loop)) {
+    return true;
+  }
+  link_batch(l);
+  return false;
+}
+
+void cmt__link_write_all(cmt__link *const *list, size_t count) {
+  cmt_conn_batch batches[CMT__TOGETHER_MAX];
+  cmt__loop *loop = list[0]->loop;
+  size_t done;
+
+  for (size_t i = 0; i < count; i++) {
+    batches[i] =
+      (cmt_conn_batch){.conn = list[i]->conn, .max = link_batch_max(list[i])};
+  }
+  for (size_t at = 0; at < count; at += done) {
+    done = cmt_conn_write_many(batches + at, count - at, loop->scratch,
+                               CMT__SCRATCH, cmt__loop_now(loop));
+    for (size_t i = at; i < at + done; i++) {
+      link_batch_write(list[i], batches[i].base, batches[i].len);
+    }
   }
 }
 

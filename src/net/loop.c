@@ -109,9 +109,12 @@ cmt_err cmt__loop_init(cmt__loop *l, const cmt__loop_ops *ops,
   *l = (cmt__loop){.ops = ops};
   l->tasks.next = &l->tasks;
   l->tasks.prev = &l->tasks;
+  l->running.next = &l->running;
   l->costly.next = &l->costly;
   l->costly.prev = &l->costly;
   l->costly_due.cb = on_costly_due;
+  l->last.next = &l->last;
+  l->last_end = &l->last;
   err = cmt__env_copy(env, &l->env);
   if (err != CMT_OK) {
     return err;
@@ -147,15 +150,16 @@ void cmt__loop_run_timers(cmt__loop *l) {
 }
 
 bool cmt__loop_run_tasks(cmt__loop *l) {
-  cmt__task due;
-
   costly_run(l);
-  ring_move(&l->tasks, &due);
-  while (!ring_is_empty(&due)) {
-    cmt__task *t = due.next;
+  ring_move(&l->tasks, &l->running);
+  while (!ring_is_empty(&l->running)) {
+    cmt__task *t = l->running.next;
 
     ring_remove(t);
     t->cb(t);
+  }
+  while (l->last.next != &l->last) {
+    l->last_cb(l);
   }
   if (!ring_is_empty(&l->costly)) {
     cmt__loop_defer(l, &l->costly_due);
@@ -238,6 +242,40 @@ void cmt__loop_defer_costly(cmt__loop *l, cmt__task *t) {
     ring_append(&l->costly, t);
     cmt__loop_defer(l, &l->costly_due);
   }
+}
+
+void cmt__loop_defer_last(cmt__loop *l, cmt__last *t, cmt__last_cb cb) {
+  CMT_ASSERT(&l->env, t->next == NULL);
+  l->last_cb = cb;
+  t->next = &l->last;
+  l->last_end->next = t;
+  l->last_end = t;
+}
+
+cmt__last *cmt__loop_take_last(cmt__loop *l) {
+  cmt__last *t = l->last.next;
+
+  if (t == &l->last) {
+    return NULL;
+  }
+  cmt__loop_cancel_last(l, t);
+  return t;
+}
+
+void cmt__loop_cancel_last(cmt__loop *l, cmt__last *t) {
+  cmt__last *before = &l->last;
+
+  if (t->next == NULL) {
+    return;
+  }
+  while (before->next != t) {
+    before = before->next;
+  }
+  before->next = t->next;
+  if (l->last_end == t) {
+    l->last_end = before;
+  }
+  t->next = NULL;
 }
 
 void cmt__loop_defer_cancel(cmt__loop *l, cmt__task *t) {

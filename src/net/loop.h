@@ -45,6 +45,12 @@ typedef struct cmt__task {
   void (*cb)(struct cmt__task *t);
 } cmt__task;
 
+/* A place among the calls behind all tasks of an iteration.  Embedded, zeroed
+   at first. */
+typedef struct cmt__last {
+  struct cmt__last *next; /* NULL when not due. */
+} cmt__last;
+
 typedef struct cmt__tcp_callbacks {
   /* Runs once, for a tcp of cmt__loop_connect(): CMT_OK, CMT_EREFUSED,
      CMT_EUNREACH, CMT_ERESET, CMT_EIO.  Close it after a failure. */
@@ -76,6 +82,9 @@ enum {
   CMT__UNSENT_FIRST = 32768, /* cmt__tcp_unsent_max() at first. */
   CMT__RESOLVE_MAX = 32      /* Addresses that a resolve reports. */
 };
+
+/* Takes what is due with cmt__loop_take_last(), at least one. */
+typedef void (*cmt__last_cb)(cmt__loop *l);
 
 typedef struct cmt__loop_ops {
   void (*run)(cmt__loop *l);
@@ -124,8 +133,13 @@ struct cmt__loop {
   size_t heap_count, heap_cap, reserved;
   cmt__task tasks;      /* Head of a circular list: due at the end of this
                            iteration. */
+  cmt__task running;    /* Head of a circular list: those of them that are left
+                           while they run. */
   cmt__task costly;     /* Head of a circular list: each iteration runs one. */
   cmt__task costly_due; /* Due while there are some. */
+  cmt__last last;       /* Head of a circular list: due behind the tasks, */
+  cmt__last *last_end;  /* and the last of them, or the head. */
+  cmt__last_cb last_cb; /* What takes them. */
   uint8_t *scratch;     /* CMT__SCRATCH bytes, for one use at a time. */
   /* The errno behind the last failure that it reported, or the error of
      getaddrinfo(), which is negative; 0: unknown. */
@@ -188,6 +202,18 @@ void cmt__loop_defer(cmt__loop *l, cmt__task *t); /* Does nothing when
    them, in the order in which they came, before its other tasks. */
 void cmt__loop_defer_costly(cmt__loop *l, cmt__task *t);
 void cmt__loop_defer_cancel(cmt__loop *l, cmt__task *t); /* Not due: fine. */
+/* Makes |t| due behind all tasks of this iteration, so that what several tasks
+   have left is done in one go: |cb| runs until it has taken all that are due.
+   Only a task may call this, and |cb| is the same in all calls. */
+void cmt__loop_defer_last(cmt__loop *l, cmt__last *t, cmt__last_cb cb);
+/* Asked by a task: true when another one is still to run in this iteration, or
+   has made something due behind them. */
+static inline bool cmt__loop_has_others(const cmt__loop *l) {
+  return l->running.next != &l->running || l->last.next != &l->last;
+}
+/* The next one that is due, which it is no more; NULL: there is none. */
+cmt__last *cmt__loop_take_last(cmt__loop *l);
+void cmt__loop_cancel_last(cmt__loop *l, cmt__last *t); /* Not due: fine. */
 static inline bool cmt__loop_is_deferred(const cmt__task *t) {
   return t->next != NULL;
 }

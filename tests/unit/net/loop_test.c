@@ -370,6 +370,101 @@ static void a_costly_task_can_be_cancelled(void **state) {
   test_assert_trace("");
 }
 
+/* ---- behind the tasks ---- */
+
+/* Makes |last| due, and cancels |cancels| again. */
+typedef struct lasting {
+  cmt__task task;
+  cmt__loop *loop;
+  cmt__last last, *cancels;
+  char letter;
+} lasting;
+
+static void on_last(cmt__loop *l) {
+  cmt__last *t;
+
+  test_note('(');
+  for (int i = 0; i < 2 && (t = cmt__loop_take_last(l)) != NULL; i++) {
+    assert_null(t->next);
+    test_note(((lasting *)((char *)t - offsetof(lasting, last)))->letter);
+  }
+  test_note(')');
+}
+
+static void on_lasting(cmt__task *t) {
+  lasting *x = (lasting *)t;
+
+  test_note(cmt__loop_has_others(x->loop) ? '.' : '!');
+  cmt__loop_defer_last(x->loop, &x->last, on_last);
+  if (x->cancels != NULL) {
+    cmt__loop_cancel_last(x->loop, x->cancels);
+  }
+}
+
+/* Up to two at a time, as their callback takes them. */
+static void what_is_last_comes_together_behind_the_tasks(void **state) {
+  cmt__loop *l = *state;
+  lasting x[3];
+
+  assert_null(cmt__loop_take_last(l));
+  for (size_t i = 0; i < CMT__COUNT(x); i++) {
+    x[i] = (lasting){
+      .task = {.cb = on_lasting}, .loop = l, .letter = (char)('a' + i)};
+  }
+  for (int again = 0; again < 2; again++) {
+    for (size_t i = 0; i < CMT__COUNT(x); i++) {
+      cmt__loop_defer(l, &x[i].task);
+    }
+    assert_false(cmt__loop_run_tasks(l));
+    test_assert_trace("...(ab)(c)");
+  }
+  assert_false(cmt__loop_run_tasks(l));
+  test_assert_trace("");
+}
+
+/* Whether they come or have been. */
+static void a_task_sees_whether_there_are_others(void **state) {
+  cmt__loop *l = *state;
+  lasting x = {.task = {.cb = on_lasting}, .loop = l, .letter = 'x'};
+  chore a = chore_of(l, 'a');
+
+  cmt__loop_defer(l, &x.task);
+  assert_false(cmt__loop_run_tasks(l));
+  test_assert_trace("!(x)");
+  cmt__loop_defer(l, &x.task);
+  cmt__loop_defer(l, &a.task);
+  assert_false(cmt__loop_run_tasks(l));
+  test_assert_trace(".a(x)");
+  cmt__loop_defer(l, &a.task);
+  cmt__loop_defer(l, &x.task);
+  assert_false(cmt__loop_run_tasks(l));
+  test_assert_trace("a!(x)");
+}
+
+static void what_is_last_can_be_cancelled(void **state) {
+  static const struct {
+    size_t by, cancelled; /* Who cancels whom, while all before it are due. */
+    const char *trace;
+  } rows[] = {
+    {0, 0, "...(bc)"}, {0, 2, "...(ab)(c)"}, {1, 0, "...(bc)"},
+    {2, 0, "...(bc)"}, {2, 1, "...(ac)"},    {2, 2, "...(ab)"},
+  };
+  cmt__loop *l = *state;
+
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    lasting x[3];
+
+    for (size_t k = 0; k < CMT__COUNT(x); k++) {
+      x[k] = (lasting){
+        .task = {.cb = on_lasting}, .loop = l, .letter = (char)('a' + k)};
+      cmt__loop_defer(l, &x[k].task);
+    }
+    x[rows[i].by].cancels = &x[rows[i].cancelled].last;
+    assert_false(cmt__loop_run_tasks(l));
+    test_assert_trace(rows[i].trace);
+  }
+}
+
 #define LOOP_TEST(f) cmocka_unit_test_setup_teardown(f, init, fini)
 
 int main(void) {
@@ -388,6 +483,9 @@ int main(void) {
     LOOP_TEST(a_cancelled_task_does_not_run),
     LOOP_TEST(costly_tasks_run_one_in_an_iteration),
     LOOP_TEST(a_costly_task_can_be_cancelled),
+    LOOP_TEST(what_is_last_comes_together_behind_the_tasks),
+    LOOP_TEST(a_task_sees_whether_there_are_others),
+    LOOP_TEST(what_is_last_can_be_cancelled),
   };
 
   return cmocka_run_group_tests_name("loop", tests, NULL, NULL);
