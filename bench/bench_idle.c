@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What many peers cost:
 
-     bench_idle hub --count N --rounds B      a switch, until N peers are idle;
-                                               then it sends B broadcasts
+     bench_idle hub --count N --rounds B --size S
+                                               a switch, until N peers are idle;
+                                               then it broadcasts B messages
      bench_idle crowd --addr ID@A --count N    as many nodes that dial it
 
    Each peer sends a message on every channel and gets one back; then it only
    answers pings.  Once the hub has a pong of each, it reports the memory that
-   it uses. Then it broadcasts messages of 1 KiB, each when all peers have got
-   the one before, and prints the processor time that each peer cost. */
+   it uses.  Then it broadcasts messages of S bytes, each when all peers have
+   got the one before, and prints the processor time that each peer cost. */
 
 #include "bench_crowd.h"
 
@@ -22,7 +23,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-enum { MESSAGE = 64, BROADCAST = 1024, READY = 64, JOINING_MAX = 48 };
+enum { MESSAGE = 64, READY = 64, JOINING_MAX = 48 };
 
 static _Noreturn void die(const char *what, const char *text) {
   fprintf(stderr, "bench_idle: %s: %s\n", what, text);
@@ -175,30 +176,34 @@ static size_t hub_idle(const hub *h, cmt_peer **peers, size_t cap) {
 /* No connection has a reference any more: the last one has sealed it. */
 static void on_sealed(void *arg) { sem_post(arg); }
 
-/* Processor time of this process for each message of |rounds| broadcasts.  It
-   waits for the end of each without looking at the switch, since a look at
-   thousands of send queues would be part of what is measured. */
-static double hub_broadcast(const hub *h, size_t peers, size_t rounds) {
-  static const uint8_t bytes[BROADCAST];
+/* Processor time of this process for each message of the broadcasts.  It waits
+   for the end of each without looking at the switch, since a look at thousands
+   of send queues would be part of what is measured. */
+static double hub_broadcast(const hub *h, const bench_args *a) {
+  uint8_t *bytes = calloc(1, a->size);
   double cpu = bench_cpu_seconds();
   sem_t sealed;
 
+  if (bytes == NULL) {
+    die("broadcast", "no memory");
+  }
   sem_init(&sealed, 0, 0);
-  for (size_t i = 0; i < rounds; i++) {
+  for (size_t i = 0; i < a->rounds; i++) {
     cmt_broadcast counts;
     cmt_buf *msg =
-      cmt_buf_adopt(NULL, (cmt_bytes){bytes, sizeof bytes}, on_sealed, &sealed);
+      cmt_buf_adopt(NULL, (cmt_bytes){bytes, a->size}, on_sealed, &sealed);
 
     if (msg == NULL ||
         cmt_switch_broadcast(h->sw, BENCH_CHANNEL, msg, &counts) != CMT_OK ||
-        counts.queued != peers) {
+        counts.queued != a->count) {
       die("broadcast", "not all peers queued it");
     }
     while (sem_wait(&sealed) != 0) {
     }
   }
   sem_destroy(&sealed);
-  return (bench_cpu_seconds() - cpu) / (double)(rounds * peers) * 1e9;
+  free(bytes);
+  return (bench_cpu_seconds() - cpu) / (double)(a->rounds * a->count) * 1e9;
 }
 
 static int run_hub(const bench_args *a) {
@@ -221,8 +226,7 @@ static int run_hub(const bench_args *a) {
   }
   all = memory_now(h.sw);
   memory_print(&none, &all, a->count);
-  printf(",\"broadcast_ns_per_peer\":%.1f}\n",
-         hub_broadcast(&h, a->count, a->rounds));
+  printf(",\"broadcast_ns_per_peer\":%.1f}\n", hub_broadcast(&h, a));
   fflush(stdout);
   free(peers);
   cmt_switch_stop(h.sw, 0);

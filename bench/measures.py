@@ -8,6 +8,9 @@ from typing import Callable
 # an idle core takes longer than the work.  So both are pinned.
 PLACES = {"one core": ({0}, {0}), "two cores": ({0}, {1})}
 FAN_CONNECTIONS = 8
+BROADCAST_SIZE = 1024
+# A relay: its message fits into one frame.
+RELAY_PEERS, RELAY_SIZE = 50, 900
 SHARE_MESSAGE = 16384
 # A queue of a hundred messages of 4 MiB would take seconds to drain, so a queue
 # of large ones holds so much, whosever it is.
@@ -33,6 +36,7 @@ class Effort:
     fan_mib: int = 128
     crowds: tuple = (100, 1000, 10000)
     rounds: int = 3
+    relay_rounds: int = 100
     # A thousand peers cost CometBFT 2 to 7 s, and NNG 20, most of it for their
     # handshakes, so more of them are left to ours.
     crowd_max: int = 1000
@@ -55,7 +59,8 @@ FULL = dataclasses.replace(NORMAL, flood_s=10, drain_mib=1024,
 QUICK = Effort(runs=1, sizes=(64, 1024, 65536), bulk_s=0.02, load_s=0.2,
                shares_s=0.2, dials_s=0.05,
                pings=10, fan_mib=1, crowds=(5, 10), crowd_max=5,
-               nng_crowd_max=5, rounds=1, profile_s=0.1, flood_s=0.02, drain_mib=1,
+               nng_crowd_max=5, rounds=1, relay_rounds=2, profile_s=0.1,
+               flood_s=0.02, drain_mib=1,
                matrix_sizes=(65536,), matrix_senders=(1, 8))
 
 
@@ -168,10 +173,11 @@ def knocks(seconds):
     return measure
 
 
-def crowd(count, rounds, of):
+def crowd(count, rounds, of, size=BROADCAST_SIZE):
     """|of| is the contender that is our own crowd of peers."""
     def measure(c):
-        shared = ("-count", str(count), "-rounds", str(rounds))
+        shared = ("-count", str(count), "-rounds", str(rounds), "-size",
+                  str(size))
         if c.key == "limits":
             result, _ = c.pair("drain", "fan", shared=shared)
             return {"ns/peer": result["ns_per_peer"]}
@@ -244,6 +250,9 @@ def jobs(effort, contenders):
         Job("two loops", "8 connections, two loops, two cores", ("ours",),
             spread_over(2, {0, 1}, effort.fan_mib)),
     ]
+    found.append(Job("relay", f"a relay to {RELAY_PEERS} peers",
+                     ("ours", "limits"),
+                     crowd(RELAY_PEERS, effort.relay_rounds, of, RELAY_SIZE)))
     for count in effort.crowds:
         others = ()
         if count <= effort.crowd_max:

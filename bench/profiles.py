@@ -19,6 +19,7 @@ import tempfile
 
 import tables
 from contenders import Failed, all_contenders
+from measures import BROADCAST_SIZE
 
 SOURCES = os.path.join(os.path.dirname(__file__), "../src")
 SAMPLES_PER_S = 1999
@@ -54,7 +55,8 @@ def rows(seconds):
         Row("load", "an echo behind bulk", ("serve", "load"),
             ("-size", BULK, *some)),
         Row("broadcast", "a broadcast to 200", ("hub", "crowd"), (), client="",
-            server="sender", shared=("-count", "200", "-rounds", rounds),
+            server="sender", shared=("-count", "200", "-rounds", rounds, "-size",
+                                     str(BROADCAST_SIZE)),
             contender="crowd"),
         Row("handshake", "handshakes, 16 at once", ("hub", "dial"),
             ("-count", "16", *some), client="dialer", server="listener"),
