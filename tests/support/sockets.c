@@ -3,8 +3,6 @@
 
 #include <time.h>
 
-enum { WAIT_S = 60 };
-
 void test_switch_options(cmt_switch_options *o, const cmt_reactor *r) {
   cmt_switch_options_init(o);
   o->network = "test-net";
@@ -12,6 +10,8 @@ void test_switch_options(cmt_switch_options *o, const cmt_reactor *r) {
   o->reactors = r;
   o->reactor_count = 1;
   o->loops = test_loops();
+  o->dial_timeout_ns = CMT_SECONDS(TEST_WAIT_S);
+  o->handshake_timeout_ns = CMT_SECONDS(TEST_WAIT_S);
 }
 
 void test_switch_start(const cmt_switch_options *o, cmt_switch **sw,
@@ -62,7 +62,7 @@ bool test_await_that(test_watch *w, bool (*holds)(void *arg), void *arg) {
   int error = 0;
 
   clock_gettime(CLOCK_REALTIME, &at);
-  at.tv_sec += WAIT_S;
+  at.tv_sec += TEST_WAIT_S;
   pthread_mutex_lock(&w->lock);
   while (!(done = holds(arg)) && error == 0) {
     error = pthread_cond_timedwait(&w->cond, &w->lock, &at);
@@ -86,7 +86,7 @@ void test_await(test_watch *w, const unsigned *counter, unsigned count) {
   goal g = {counter, count};
 
   if (!test_await_that(w, is_reached, &g)) {
-    fail_msg("%u after %d s, expected %u", test_counter(w, counter), WAIT_S,
-             count);
+    fail_msg("%u after %d s, expected %u", test_counter(w, counter),
+             TEST_WAIT_S, count);
   }
 }

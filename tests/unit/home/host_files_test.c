@@ -321,7 +321,7 @@ static void run_switches(void *arg) {
     cmt_mailbox_event ev;
 
     assert_true(cmt_mailbox_fd(m) >= 0);
-    assert_cmt(CMT_OK, cmt_mailbox_next(m, &ev, CMT_SECONDS(60)));
+    assert_cmt(CMT_OK, cmt_mailbox_next(m, &ev, CMT_SECONDS(TEST_WAIT_S)));
     cmt_mailbox_done(m, &ev);
     test_bump(&watch, &added);
   }
@@ -331,7 +331,8 @@ static void run_switches(void *arg) {
     cmt_mailbox_event ev;
 
     cmt_switch_stop(sw[i], 0);
-    while (m != NULL && cmt_mailbox_next(m, &ev, CMT_SECONDS(60)) == CMT_OK) {
+    while (m != NULL &&
+           cmt_mailbox_next(m, &ev, CMT_SECONDS(TEST_WAIT_S)) == CMT_OK) {
       cmt_mailbox_done(m, &ev);
     }
   }

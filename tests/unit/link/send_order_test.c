@@ -15,7 +15,6 @@
 #include <time.h>
 
 enum {
-  WAIT_S = 60,
   CHANNELS = 4,
   THREADS = 8,
   SENDS = 1500,     /* Sends of each thread. */
@@ -325,7 +324,7 @@ static void senders_start(field *f, sender *s, pthread_t *threads,
 }
 
 static void await_none(atomic_uint *zero) {
-  time_t end = time(NULL) + WAIT_S;
+  time_t end = time(NULL) + TEST_WAIT_S;
 
   while (atomic_load(zero) > 0) {
     assert_true(time(NULL) < end);
@@ -357,7 +356,7 @@ what_arrives_is_what_was_sent_in_the_order_of_the_sends(void **state) {
   field *f = *state;
   pthread_t threads[THREADS];
   sender s[THREADS];
-  time_t end = time(NULL) + WAIT_S;
+  time_t end;
   size_t sent;
 
   atomic_store(&f->stops, true);
@@ -367,13 +366,16 @@ what_arrives_is_what_was_sent_in_the_order_of_the_sends(void **state) {
   }
   await_none(&f->open);
   sent = count(f, SENT);
+  end = time(NULL) + TEST_WAIT_S;
   while (atomic_load(&f->arrived) < sent && time(NULL) < end) {
     sched_yield();
   }
   printf("# %zu sent, %zu refused\n", sent, count(f, REFUSED));
   assert_int_equal(sent, f->arrived);
   assert_int_equal(0, f->wrong);
-  assert_true(sent > THREADS * SENDS / 2 && count(f, REFUSED) > 100);
+  /* A sixth of them wait without end; how many of the others find room is a
+     matter of the machine. */
+  assert_true(sent > THREADS * SENDS / 8 && count(f, REFUSED) > 0);
   for (size_t i = 0; i < f->next; i++) {
     assert_true(f->tickets[i].arrived ==
                 (atomic_load(&f->tickets[i].outcome) == SENT));
@@ -440,7 +442,7 @@ static void small_messages_do_not_keep_a_large_one_waiting(void **state) {
   }
   for (int i = 0; i < 20; i++) {
     assert_cmt(CMT_OK, cmt_peer_send_bytes(f->a.peer, 1, bytes, sizeof bytes,
-                                           CMT_SEND_TIMEOUT));
+                                           CMT_SECONDS(TEST_WAIT_S)));
   }
   atomic_store(&f->stops, true);
   for (size_t i = 0; i < 2; i++) {

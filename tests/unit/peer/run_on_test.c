@@ -133,11 +133,8 @@ static void node_new(node *n, app *x) {
                              .receive = on_receive,
                              .remove_peer = on_remove,
                              .stop = on_stop};
-  cmt_switch_options_init(&n->options);
-  n->options.network = "test-net";
-  n->options.laddr = "127.0.0.1:0";
-  n->options.reactors = &n->reactor;
-  n->options.reactor_count = 1;
+  test_switch_options(&n->options, &n->reactor);
+  n->options.loops = 1;
   n->options.on_rejected = on_rejected;
   n->options.on_finished = on_finished;
   n->options.arg = n;
@@ -290,12 +287,12 @@ static void *sender_run(void *arg) {
 
   test_await(&x->watch, &x->dialed, 1);
   for (int i = 0; i < MESSAGES; i++) {
-    if (cmt_peer_send_bytes(x->a.peer, CHAT, "x", 1, CMT_SEND_TIMEOUT) !=
-        CMT_OK) {
+    if (cmt_peer_send_bytes(x->a.peer, CHAT, "x", 1,
+                            CMT_SECONDS(TEST_WAIT_S)) != CMT_OK) {
       break;
     }
   }
-  cmt_switch_stop(x->a.sw, CMT_SECONDS(10));
+  cmt_switch_stop(x->a.sw, CMT_SECONDS(TEST_WAIT_S));
   return NULL;
 }
 

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <time.h>
 
-enum { WAIT_S = 60, CHANNEL = 7, OTHER = 8 };
+enum { CHANNEL = 7, OTHER = 8 };
 
 typedef struct side {
   cmt_reactor reactor;
@@ -20,6 +20,7 @@ typedef struct side {
   cmt_switch_options options;
   cmt_switch *sw;
   char addr[CMT_NET_ADDR_TEXT_SIZE];
+  const char *log_wanted; /* What is in the lines that |log| takes. */
   char log[512];
   test_watch watch;
   unsigned added, received, removed, stopped, inside, inside_max, disorder;
@@ -85,13 +86,14 @@ static unsigned count(side *s, uint8_t channel, cmt_buf *msg) {
 static cmt_err on_receive(void *self, cmt_peer *p, uint8_t channel,
                           cmt_buf *msg) {
   side *s = self;
+  unsigned ms = test_counter(&s->watch, &s->sleeps);
 
-  if (s->sleeps > 0) {
-    sleep_ms(s->sleeps);
+  if (ms > 0) {
+    sleep_ms(ms);
   }
   if (s->answers) {
     cmt_err err =
-      cmt_peer_send(p, channel, cmt_buf_ref(msg), CMT_SECONDS(WAIT_S));
+      cmt_peer_send(p, channel, cmt_buf_ref(msg), CMT_SECONDS(TEST_WAIT_S));
 
     if (err != CMT_OK) {
       cmt_buf_unref(msg);
@@ -126,13 +128,16 @@ static void on_log(void *arg, cmt_log_level level, const char *module,
   (void)level;
   (void)module;
   test_watch_lock(&s->watch);
-  snprintf(s->log, sizeof s->log, "%s", line);
+  if (strstr(line, s->log_wanted) != NULL) {
+    snprintf(s->log, sizeof s->log, "%s", line);
+  }
   test_watch_unlock(&s->watch);
 }
 
 static void side_init(side *s, cmt_delivery delivery) {
   test_watch_init(&s->watch);
   s->fail_at = UINT32_MAX;
+  s->log_wanted = "";
   s->channels[0] = (cmt_channel){.id = CHANNEL, .send_queue = 10};
   s->channels[1] = (cmt_channel){.id = OTHER, .send_queue = 10};
   s->channels[0].priority = 1;
@@ -223,7 +228,8 @@ static void send_numbers(pair *x, uint8_t channel, unsigned messages,
     assert_non_null(msg);
     memset(cmt_buf_data(msg), 0, len);
     cmt__store_le32(cmt_buf_data(msg), i);
-    assert_cmt(CMT_OK, cmt_peer_send(p, channel, msg, CMT_SECONDS(WAIT_S)));
+    assert_cmt(CMT_OK,
+               cmt_peer_send(p, channel, msg, CMT_SECONDS(TEST_WAIT_S)));
   }
   cmt_peer_unref(p);
 }
@@ -231,7 +237,7 @@ static void send_numbers(pair *x, uint8_t channel, unsigned messages,
 /* Until |messages| of 100 bytes are with b, and none is on its way. */
 static void wait_for_queue(side *s, unsigned messages) {
   cmt_switch_status status = {.recv_queued_bytes = 0};
-  time_t end = time(NULL) + WAIT_S;
+  time_t end = time(NULL) + TEST_WAIT_S;
 
   while (status.recv_queued_bytes < messages * (100 + CMT__ENTRY_COST)) {
     cmt_switch_get_status(s->sw, &status);
@@ -387,14 +393,18 @@ static void an_inline_callback_over_100_ms_is_counted_and_logged(void **state) {
 
   x->b.reactor.delivery = CMT_DELIVER_INLINE;
   x->b.sleeps = 130;
+  x->b.log_wanted = "channel 0x08";
   meet(x);
   send_numbers(x, OTHER, 1, 100);
   test_await(&x->b.watch, &x->b.received, 1);
+  test_watch_lock(&x->b.watch);
   x->b.sleeps = 0;
+  test_watch_unlock(&x->b.watch);
   send_numbers(x, CHANNEL, 1, 100);
   test_await(&x->b.watch, &x->b.received, 2);
   cmt_switch_get_status(x->b.sw, &status);
-  assert_int_equal(1, status.slow_callbacks);
+  /* On a busy machine others may be as slow. */
+  assert_true(status.slow_callbacks >= 1);
   test_watch_lock(&x->b.watch);
   assert_int_equal(1,
                    sscanf(x->b.log,

@@ -25,7 +25,7 @@ static void wait_for_peer(cmt_switch *sw) {
   cmt_mailbox_event ev;
   cmt_mailbox *m = cmt_switch_mailbox(sw, "test");
 
-  assert_cmt(CMT_OK, cmt_mailbox_next(m, &ev, CMT_SECONDS(60)));
+  assert_cmt(CMT_OK, cmt_mailbox_next(m, &ev, CMT_SECONDS(TEST_WAIT_S)));
   assert_int_equal(CMT_EVENT_PEER_UP, ev.kind);
   cmt_mailbox_done(m, &ev);
 }

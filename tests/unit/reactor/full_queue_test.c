@@ -105,8 +105,8 @@ static void try_window(size_t len) {
   test_await(&a.watch, &a.added, 1);
   assert_int_equal(1, cmt_switch_peers(a.sw, &p, 1));
   for (size_t sent = 0; sent < WINDOW; sent += len) {
-    assert_cmt(CMT_OK,
-               cmt_peer_send_bytes(p, TEST_CHAT, data, len, CMT_SEND_TIMEOUT));
+    assert_cmt(CMT_OK, cmt_peer_send_bytes(p, TEST_CHAT, data, len,
+                                           CMT_SECONDS(TEST_WAIT_S)));
   }
   test_await(&b.watch, &b.began, 1);
   for (unsigned i = 1; i <= 50; i++) {

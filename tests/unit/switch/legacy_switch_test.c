@@ -3,6 +3,7 @@
    of the legacy profile; legacy_test.c has the sentences.  On the loop double,
    but for the call that blocks. */
 #include "node.h"
+#include "sockets.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -112,12 +113,9 @@ static cmt_switch *real_switch(counter *c) {
   cmt_switch_options o;
   cmt_switch *sw;
 
-  cmt_switch_options_init(&o);
-  o.network = "test-net";
-  o.laddr = "127.0.0.1:0";
+  test_switch_options(&o, &reactor);
+  o.loops = 1;
   o.wire = CMT_WIRE_LEGACY;
-  o.reactors = &reactor;
-  o.reactor_count = 1;
   assert_cmt(CMT_OK, cmt_switch_new(&o, &sw, NULL));
   assert_cmt(CMT_OK, cmt_switch_start(sw, NULL));
   return sw;
@@ -143,7 +141,7 @@ static void send_waits_until_the_message_is_queued(void **state) {
   assert_int_equal(1, cmt_switch_peers(a, &p, 1));
   for (int i = 0; i < COUNT; i++) {
     assert_cmt(CMT_OK, cmt_peer_send_bytes(p, TEST_CHAT, bytes, sizeof bytes,
-                                           CMT_SEND_TIMEOUT));
+                                           CMT_SECONDS(TEST_WAIT_S)));
   }
   count_until(&c.messages, COUNT, &c);
   assert_cmt(CMT_ENOCHANNEL,

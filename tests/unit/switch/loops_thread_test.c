@@ -22,7 +22,7 @@ enum {
   SENDERS = 4,
   MESSAGES = 500, /* Messages of each sender to each peer. */
   CHANNEL = 0x20,
-  WAIT_S = 60,
+  WAIT_S = 300,
 };
 
 static int threads_left =
@@ -251,7 +251,8 @@ static void node_start(node *n, unsigned loops) {
   o.network = "test-net";
   o.laddr = "127.0.0.1:0";
   o.loops = loops;
-  o.handshake_timeout_ns = CMT_SECONDS(WAIT_S); /* The machine may be busy. */
+  o.dial_timeout_ns = CMT_SECONDS(WAIT_S); /* The machine may be busy. */
+  o.handshake_timeout_ns = CMT_SECONDS(WAIT_S);
   o.reactors = &reactor;
   o.reactor_count = 1;
   o.on_rejected = on_rejected;
@@ -327,7 +328,7 @@ static bool send_number(cmt_peer *p, uint32_t sender_number, uint32_t i) {
 
   cmt__store_le32(bytes, sender_number);
   cmt__store_le32(bytes + 4, i);
-  return cmt_peer_send_bytes(p, CHANNEL, bytes, len, CMT_SEND_TIMEOUT) ==
+  return cmt_peer_send_bytes(p, CHANNEL, bytes, len, CMT_SECONDS(WAIT_S)) ==
          CMT_OK;
 }
 

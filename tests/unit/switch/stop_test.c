@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ROUNDS = 300, CHANNELS = 3, WAIT_S = 60 };
+enum { ROUNDS = 300, CHANNELS = 3 };
 
 /* ---- a graceful stop, in virtual time ---- */
 
@@ -478,7 +478,7 @@ static void unread_input_destroys_no_last_words(void **state) {
     speak(&b, 50, LARGE);
     sent += speak(&a, i, i % 2 == 0 ? LARGE : 10);
     p = peer_of(&a);
-    cmt_peer_stop(p, CMT_ECANCELED, CMT_SECONDS(WAIT_S));
+    cmt_peer_stop(p, CMT_ECANCELED, CMT_SECONDS(TEST_WAIT_S));
     cmt_peer_unref(p);
     test_await(&watch, &b.removed, i);
     assert_int_equal(sent, test_counter(&watch, &b.received));

@@ -12,12 +12,13 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-enum { CHANNELS = 4, WAIT_S = 60 };
+enum { CHANNELS = 4 };
 
 typedef struct side {
   cmt_switch *sw;
   char addr[CMT_NET_ADDR_TEXT_SIZE];
   test_watch watch;
+  /* Under the lock: */
   unsigned added, removed, received, stopped, rejected;
   unsigned disorder;          /* Messages that came out of order. */
   uint32_t next[CHANNELS][4]; /* By channel and sender. */
@@ -34,16 +35,22 @@ typedef struct pair {
 
 static void try_blocking(side *s, cmt_peer *p) {
   cmt_buf *msg = cmt_buf_copy(NULL, "x", 1);
+  cmt_err wait_err, wait_bytes_err, delete_err;
   sigset_t mask;
 
   assert_non_null(msg);
-  s->wait_err = cmt_peer_send(p, 0, msg, CMT_NEVER);
+  wait_err = cmt_peer_send(p, 0, msg, CMT_NEVER);
   cmt_buf_unref(msg);
-  s->wait_bytes_err = cmt_peer_send_bytes(p, 0, "x", 1, CMT_SEND_TIMEOUT);
-  s->delete_err = cmt_switch_delete(s->sw);
+  wait_bytes_err = cmt_peer_send_bytes(p, 0, "x", 1, CMT_SEND_TIMEOUT);
+  delete_err = cmt_switch_delete(s->sw);
   pthread_sigmask(SIG_BLOCK, NULL, &mask);
+  test_watch_lock(&s->watch);
+  s->wait_err = wait_err;
+  s->wait_bytes_err = wait_bytes_err;
+  s->delete_err = delete_err;
   s->signals_blocked =
     sigismember(&mask, SIGINT) && sigismember(&mask, SIGPIPE);
+  test_watch_unlock(&s->watch);
 }
 
 static void on_add(void *self, cmt_peer *p) {
@@ -59,6 +66,7 @@ static cmt_err on_receive(void *self, cmt_peer *p, uint8_t channel,
   side *s = self;
   cmt_bytes b = cmt_buf_bytes(msg);
 
+  test_watch_lock(&s->watch);
   if (s->pause && s->received == 0) {
     cmt_peer_pause(p);
   }
@@ -68,7 +76,8 @@ static cmt_err on_receive(void *self, cmt_peer *p, uint8_t channel,
 
     s->disorder += s->next[channel][sender]++ != number;
   }
-  test_bump(&s->watch, &s->received);
+  s->received++;
+  test_watch_unlock(&s->watch);
   return CMT_OK;
 }
 
@@ -164,8 +173,8 @@ static void a_blocking_send_waits_its_turn(void **state) {
   pair_meet(x);
   p = peer_of(&x->a);
   for (int i = 0; i < COUNT; i++) {
-    assert_cmt(
-      CMT_OK, cmt_peer_send_bytes(p, 0, bytes, sizeof bytes, CMT_SEND_TIMEOUT));
+    assert_cmt(CMT_OK, cmt_peer_send_bytes(p, 0, bytes, sizeof bytes,
+                                           CMT_SECONDS(TEST_WAIT_S)));
   }
   test_await(&x->b.watch, &x->b.received, COUNT);
   cmt_peer_unref(p);
@@ -203,9 +212,9 @@ static void *send_all(void *arg) {
     cmt__store_le32(bytes + 4, i);
     msg = cmt_buf_copy(NULL, bytes, sizeof bytes);
     do {
-      s->err = s->blocks
-                 ? cmt_peer_send(s->peer, s->channel, msg, CMT_SECONDS(WAIT_S))
-                 : cmt_peer_try_send(s->peer, s->channel, msg);
+      s->err = s->blocks ? cmt_peer_send(s->peer, s->channel, msg,
+                                         CMT_SECONDS(TEST_WAIT_S))
+                         : cmt_peer_try_send(s->peer, s->channel, msg);
     } while (s->err == CMT_EAGAIN && sched_yield() == 0);
     if (s->err != CMT_OK) {
       cmt_buf_unref(msg);
@@ -307,8 +316,8 @@ static void another_thread_can_resume(void **state) {
     if (sent == 4) {
       cmt_peer_resume(q);
     }
-    assert_cmt(
-      CMT_OK, cmt_peer_send_bytes(p, 1, bytes, sizeof bytes, CMT_SEND_TIMEOUT));
+    assert_cmt(CMT_OK, cmt_peer_send_bytes(p, 1, bytes, sizeof bytes,
+                                           CMT_SECONDS(TEST_WAIT_S)));
   }
   test_await(&x->b.watch, &x->b.received, COUNT + 1);
   cmt_peer_unref(p);
@@ -481,7 +490,7 @@ static void *read_statuses(void *arg) {
   status_reader *r = arg;
   cmt_peer_status before = {.size = 0}, now;
 
-  while (!atomic_load(&r->done)) {
+  do {
     cmt_peer_get_status(r->p, &now);
     r->fell =
       r->fell || now.sent_bytes < before.sent_bytes || now.up_ns < before.up_ns;
@@ -491,7 +500,7 @@ static void *read_statuses(void *arg) {
     }
     before = now;
     r->reads++;
-  }
+  } while (!atomic_load(&r->done));
   return NULL;
 }
 
@@ -509,7 +518,7 @@ static void a_status_is_read_while_the_peer_works_and_ends(void **state) {
   assert_int_equal(0, pthread_create(&thread, NULL, read_statuses, &r));
   for (int i = 0; i < COUNT; i++) {
     assert_cmt(CMT_OK, cmt_peer_send_bytes(r.p, 1, bytes, sizeof bytes,
-                                           CMT_SEND_TIMEOUT));
+                                           CMT_SECONDS(TEST_WAIT_S)));
   }
   test_await(&x->b.watch, &x->b.received, COUNT);
   cmt_peer_stop(r.p, CMT_ECANCELED, 0);
@@ -534,7 +543,7 @@ static void the_last_message_is_delivered(void **state) {
     pair_meet(x);
     cmt_switch_broadcast_bytes(x->b.sw, 0, "crossing", 8, NULL);
     cmt_switch_broadcast_bytes(x->a.sw, 1, "last words", 10, NULL);
-    cmt_switch_stop(x->a.sw, CMT_SECONDS(5));
+    cmt_switch_stop(x->a.sw, CMT_SECONDS(TEST_WAIT_S));
     test_await(&x->b.watch, &x->b.removed, 1);
     assert_int_equal(1, test_counter(&x->b.watch, &x->b.received));
     pair_end(x);
