@@ -31,7 +31,7 @@ void test_user_run(cmt__loop *l, bool (*done)(void *arg), void *arg) {
   watch.loop = l;
   watch.done = done;
   watch.arg = arg;
-  cmt__loop_timer(l, &limit, cmt__loop_now(l) + CMT_SECONDS(20));
+  cmt__loop_timer(l, &limit, cmt__loop_now(l) + CMT_SECONDS(300));
   cmt__loop_run(l);
   cmt__loop_timer(l, &limit, CMT_NEVER);
   watch.loop = NULL;
