@@ -22,7 +22,8 @@ CHANNELS = [0x40, 0x50, 0x81]
 # ID:PRIORITY:QUEUE of the matrix, in hex as the test nodes take it.
 MATRIX = "40:1:10,50:10:10,81:5:10"
 CLOSED = ("EOF", "reset by peer", "broken pipe", "closed network connection")
-QUICK_PINGS = ["-ping-interval", "300ms", "-pong-timeout", "200ms"]
+# What is left to a busy machine is the timeout.
+QUICK_PINGS = ["-ping-interval", "1200ms", "-pong-timeout", "1s"]
 
 
 @dataclasses.dataclass
@@ -199,15 +200,15 @@ def pings(direction, context, programs):
                         we=QUICK_PINGS, they=QUICK_PINGS)
     connected(ours, theirs)
     for event in ("ping_received", "pong_sent", "ping_sent", "pong_received"):
-        theirs.wait(event, count=5)
+        theirs.wait(event, count=3)
     # Our answers were enough for them; theirs must have come to us as well.
     # Our own last ping may still be on its way.
     ours.command("status")
     status = ours.wait("status")
-    check(status["pongs_received"] >= 4 and
+    check(status["pongs_received"] >= 2 and
           status["pings_sent"] - status["pongs_received"] <= 1,
           f"we counted {status}")
-    check(0 < status["rtt_ms"] < 200, f"we measured {status}")
+    check(0 < status["rtt_ms"] < 1000, f"we measured {status}")
     still_connected(ours, theirs)
     stop_nodes(ours, theirs)
 
@@ -383,21 +384,26 @@ def flood(direction, seconds, context, programs):
     check(done["we"]["sent"] == done["they"]["received"] and
           done["they"]["sent"] == done["we"]["received"],
           f"the counts differ: {done}")
-    check(len(theirs.find("pong_received")) >= seconds // 2 - 1,
-          "they missed our pongs")
+    pings, pongs = (len(theirs.find(event))
+                    for event in ("ping_sent", "pong_received"))
+    check(pongs >= 1 and pongs >= pings - 1,
+          f"of {pings} pings of theirs {pongs} were answered")
     still_connected(ours, theirs)
     stop_nodes(ours, theirs)
 
 
 # ---- a reactor that sleeps -------------------------------------------------
 
-# Three pong timeouts, and longer than the pings are apart.
-SLEEPY = ["-ping-interval", "1s", "-pong-timeout", "600ms"]
-SLEEP_S = 1.8
+# Three pong timeouts, and longer than the pings are apart.  Our unsolicited
+# pongs are a third of the timeout apart, so that two thirds are left to a busy
+# machine.
+PONG_S = 1.5
+SLEEPY = ["-ping-interval", "2s", "-pong-timeout", f"{PONG_S}s"]
+SLEEP_S = 3 * PONG_S
 
 
 def sleepers(direction, context, programs, *, we=(), they=()):
-    flags = ["-role", "flood", "-flood-seconds", 3, "-channels", MATRIX,
+    flags = ["-role", "flood", "-flood-seconds", 6, "-channels", MATRIX,
              *SLEEPY]
     ours, theirs = pair(start_node, context, programs, direction,
                         we=[*flags, *we], they=[*flags, *they])
@@ -421,7 +427,7 @@ def our_sleep(direction, context, programs):
           f"the counts differ: {done}")
     ours.command("status")
     paused = ours.wait("status")["read_paused_s"]
-    check(paused > 0.6, f"the link was not read for only {paused} s")
+    check(paused > PONG_S, f"the link was not read for only {paused} s")
     still_connected(ours, theirs)
     stop_nodes(ours, theirs)
     start = time.monotonic()
@@ -430,7 +436,7 @@ def our_sleep(direction, context, programs):
     ours.wait("peer_removed")
     seconds = time.monotonic() - start
     reason = theirs.wait("peer_removed")["reason"]
-    print(f"# a reactor sleeps {SLEEP_S} s with a pong timeout of 0.6 s: ours"
+    print(f"# a reactor sleeps {SLEEP_S} s with a pong timeout of {PONG_S} s: ours"
           f" kept its peer, unread for {paused:.1f} s; that of CometBFT lost"
           f" us after {seconds:.1f} s: {reason}", flush=True)
 
