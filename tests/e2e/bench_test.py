@@ -22,7 +22,7 @@ import spread  # noqa: E402
 import tables  # noqa: E402
 import tap  # noqa: E402
 
-WAIT_S = 110
+WAIT_S = 500
 
 
 def statistics_of_runs(report):

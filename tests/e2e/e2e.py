@@ -30,7 +30,7 @@ arguments.add_argument("--only", default="", help="a part of a test's name")
 ARGUMENTS = arguments.parse_args()
 COMMAND = os.path.join(ARGUMENTS.build, "cometp2p")
 RAW_PEER = os.path.join(ARGUMENTS.build, "raw_peer")
-LIMIT = 30.0
+LIMIT = 120.0
 # For `listen`: room for a sparse file, whatever the disk has.
 ROOM = ("--quota", "4096G")
 

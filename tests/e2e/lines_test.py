@@ -162,7 +162,7 @@ def not_read_and_stopped(folder):
             while True:
                 sender.line(0.5)
         node.signal(signal.SIGTERM)
-        equal(node.exit(2.0), 0, "exit code")
+        equal(node.exit(), 0, "exit code")
         equal(sender.exit(), 1)
 
 

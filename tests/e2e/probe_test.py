@@ -288,7 +288,7 @@ def interrupted_early(folder, number):
             got = child.event("rejected")
             equal((got["reason"], got["stage"], got["text"]),
                   ("canceled", "transport", "interrupted"))
-            equal(child.exit(2.0), -number)
+            equal(child.exit(), -number)
 
 
 def interrupted(folder, number):
@@ -299,7 +299,7 @@ def interrupted(folder, number):
         with peer, child:
             peer.recv(35)
             child.signal(number)
-            equal(child.exit(2.0), -number)
+            equal(child.exit(), -number)
 
 
 TWO_ADDRESSES_C = r"""

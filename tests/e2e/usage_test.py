@@ -157,7 +157,7 @@ def good_values(folder):
                  ["--log-level", "debug"]):
         with Listen(*args) as node:
             node.signal(signal.SIGTERM)
-            equal(node.exit(2.0), 0, args)
+            equal(node.exit(), 0, args)
 
 
 def own_texts(folder):
@@ -275,7 +275,7 @@ def closed_streams(folder):
         equal(run("send", address, "--lines", "-", stdin=b"x\n")[0], 0)
         node.until(lambda line: line.endswith(": x"))
         node.signal(signal.SIGTERM)
-        equal(node.exit(2.0), 0)
+        equal(node.exit(), 0)
 
 
 def version(folder):
