@@ -163,7 +163,7 @@ def run(report, name, build, program, libraries):
     if fine:
         done = subprocess.run([path], stdin=subprocess.DEVNULL, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              timeout=60)
+                              timeout=300)
         fine = done.returncode == 0 and \
             done.stdout.endswith("all as it should be\n")
         output = done.stdout

@@ -22,7 +22,7 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "../.."))
 sys.path.insert(0, os.path.join(ROOT, "tools"))
 import tap  # noqa: E402
 
-WAIT_S = 30
+WAIT_S = 120
 
 
 class Example:

@@ -23,7 +23,7 @@ HOST = os.path.join(ROOT, "tests/install/host")
 def run(*command, **variables):
     done = subprocess.run(command, stdin=subprocess.DEVNULL, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          timeout=110, env={**os.environ, **variables})
+                          timeout=500, env={**os.environ, **variables})
     return done.returncode, done.stdout
 
 

@@ -51,7 +51,7 @@ class Prefix:
         """The status and the output, with |more| variables."""
         done = subprocess.run(command, env=self.environment(**more), text=True,
                               stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT,
-                              stdout=subprocess.PIPE, timeout=60)
+                              stdout=subprocess.PIPE, timeout=300)
         return done.returncode, done.stdout
 
     def run(self, *command, **more):
@@ -326,7 +326,7 @@ def tsan_suppressions(prefix, folder):
     expect(prefix.run("env", options, program), "ok\n")
     done = subprocess.run(["env", options, program, "race"], text=True,
                           env=prefix.environment(), capture_output=True,
-                          timeout=60)
+                          timeout=300)
     if done.returncode != 66 or "data race" not in done.stderr:
         raise Failed(f"the race was not found\n{done.stderr}")
 
@@ -388,7 +388,7 @@ def by_dev(prefix, folder):
               f"cc '{hello}' $(pkg-config --cflags --libs cometp2p) -o hello",
               "./hello </dev/null", "command -v cometp2p", "cometp2p version"]
     done = subprocess.run(["bash", "-c", "\n".join(recipe), folder], env=shell,
-                          text=True, stdin=subprocess.DEVNULL, timeout=60,
+                          text=True, stdin=subprocess.DEVNULL, timeout=300,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode != 0 or f"{place}/bin/cometp2p" not in done.stdout:
         raise Failed(f"status {done.returncode}\n{done.stdout}")

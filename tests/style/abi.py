@@ -52,7 +52,7 @@ HINT = 'run "./dev abi --update"'
 def run(*command, **options):
     done = subprocess.run(command, stdin=subprocess.DEVNULL, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          timeout=60, **options)
+                          timeout=300, **options)
     return done.returncode, done.stdout
 
 
