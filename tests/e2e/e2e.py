@@ -89,6 +89,13 @@ def preloaded(library, **variables):
             "env": {**os.environ, "LD_PRELOAD": f"./{name}", **variables}}
 
 
+def without_alarms(errors):
+    """Without the warnings of callbacks that took long: on a busy machine any
+    may."""
+    return "".join(line for line in errors.splitlines(keepends=True)
+                   if " blocked the loop for " not in line)
+
+
 class Process:
     """A child whose output is read by a thread, line by line."""
 
@@ -184,9 +191,7 @@ class Process:
     def errors(self):
         """Standard error, without warnings that the machine was busy."""
         self.err_file.seek(0)
-        return "".join(
-            line for line in self.err_file.read().decode().splitlines(True)
-            if "blocked the loop for" not in line)
+        return without_alarms(self.err_file.read().decode())
 
     def kill(self):
         if self.child.poll() is None:
@@ -237,7 +242,8 @@ def run(*args, stdin=b"", limit=LIMIT, **options):
     """Runs the command to its end; (code, stdout, stderr)."""
     done = subprocess.run([COMMAND, *map(str, args)], input=stdin,
                           capture_output=True, timeout=limit, **options)
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
+    return (done.returncode, done.stdout.decode(),
+            without_alarms(done.stderr.decode()))
 
 
 def soon(holds, what, limit=LIMIT):
