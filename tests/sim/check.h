@@ -104,6 +104,8 @@ void check_hostile_end(sim *s, cmt_err reason);
 
 /* |p| received a message of |len| bytes. */
 void check_rates(sim_peer *p, size_t channel, size_t len);
+/* |side| of |c| writes |len| bytes. */
+void check_write(sim_conn *c, int side, size_t len);
 void check_memory(sim_node *n);
 
 #endif

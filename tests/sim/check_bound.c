@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Bytes that a node has allocated, against the sum of its limits, and bytes
-   that it sends and receives in a time. */
+/* Bytes that a node has allocated, against the sum of its limits, bytes that it
+   sends and receives in a time, and those that it writes at once. */
 
 #include "check.h"
 
@@ -92,6 +92,10 @@ void check_memory(sim_node *n) {
 
 enum {
   ONE_READ = 65536,
+  URGENT_FIRST = 32768, /* Half of the bucket of urgent channels. */
+  /* Bytes of others in a write with urgent ones: 7000 bytes, the packet that
+     passes them, and what its last frame leaves empty. */
+  URGENT_BESIDE = 7000 + 1400 + 100 + 1024,
   ONE_PACKET = 2048,
   OVERDRAFT = 16384,
   URGENT_MAX = 65536,
@@ -187,5 +191,46 @@ void check_rates(sim_peer *p, size_t channel, size_t len) {
   if (from != NULL && (p->node->has_rates || from->node->has_rates)) {
     check_sender(p, from, channel, len);
     check_receiver(p, from, channel, len);
+  }
+}
+
+/* ---- one write ---- */
+
+static uint64_t urgent_sent(const sim_peer *p) {
+  cmt_peer_status st;
+  uint64_t bytes = 0;
+
+  cmt_peer_get_status(p->peer, &st);
+  for (size_t c = 0; c < p->node->sim->channel_count; c++) {
+    const cmt_channel *d = &p->node->by_index[c];
+
+    for (size_t i = 0; p->node->has[c] && i < st.channel_count; i++) {
+      if (st.channels[i].id == d->id && d->traffic == CMT_TRAFFIC_URGENT) {
+        bytes += st.channels[i].sent_bytes;
+      }
+    }
+  }
+  return bytes;
+}
+
+/* As long as all that was urgent is a part of the first bucket, none of it
+   competed by its priority. */
+void check_write(sim_conn *c, int side, size_t len) {
+  sim_peer *p = c->user[side];
+  uint64_t bytes, before;
+
+  if (p == NULL || p->peer == NULL || p->node->has_rates) {
+    return;
+  }
+  before = p->urgent_bytes;
+  bytes = urgent_sent(p);
+  p->urgent_bytes = bytes;
+  if (bytes > before && bytes < URGENT_FIRST) {
+    CHECK(p->node->sim, CHECK_URGENT,
+          len / CMT_FRAME_SLOT * CMT_FRAME_DATA <=
+            bytes - before + URGENT_BESIDE,
+          "n%u to n%u on c%u: %zu bytes were written with %llu urgent ones",
+          p->node->index, p->remote, c->id, len,
+          (unsigned long long)(bytes - before));
   }
 }

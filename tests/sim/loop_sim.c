@@ -373,6 +373,11 @@ void sim_net_other_thread(sim_net *net, void (*run)(void *arg), void *arg) {
   net->other_arg = arg;
 }
 
+void sim_net_on_write(sim_net *net,
+                      void (*wrote)(sim_conn *c, int side, size_t len)) {
+  net->wrote = wrote;
+}
+
 bool sim_net_other_runs(const sim_net *net) { return net->inside; }
 
 void sim_net_trace(sim_net *net, bool on) { net->traced = on; }

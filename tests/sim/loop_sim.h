@@ -120,6 +120,10 @@ bool sim_net_step(sim_net *net, uint64_t until_ns);
 void sim_net_other_thread(sim_net *net, void (*run)(void *arg), void *arg);
 /* It does so now. */
 bool sim_net_other_runs(const sim_net *net);
+/* |wrote| is called with each write of |len| bytes of |side|, before anything
+   becomes of them. */
+void sim_net_on_write(sim_net *net,
+                      void (*wrote)(sim_conn *c, int side, size_t len));
 /* Nothing of a connection arrives any more, and neither side notices. */
 void sim_conn_vanish(sim_net *net, sim_conn *c);
 /* Sets what a connection goes through from now on. */

@@ -120,6 +120,7 @@ struct sim_net {
   bool inside; /* Another thread is at work. */
   void (*other_thread)(void *arg);
   void *other_arg;
+  void (*wrote)(sim_conn *c, int side, size_t len); /* Or NULL. */
   uint8_t buffer[CMT__READ_MAX];
 };
 

@@ -344,6 +344,9 @@ static cmt_err tcp_write(cmt__tcp *t, const uint8_t *data, size_t len,
 
   CMT_ASSERT(&t->loop->env, !e->connecting && !e->closed && !e->detached);
   sim_other_thread(net);
+  if (net->wrote != NULL) {
+    net->wrote(&e->wire->facts, e->side, len);
+  }
   *taken = 0;
   if (e->reset_ns <= net->now_ns || e->shut) {
     return CMT_ERESET;

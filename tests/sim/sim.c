@@ -118,6 +118,7 @@ static void sim_init(sim *s, uint64_t seed, const sim_setup *setup) {
   }
   sim_net_weather(s->net, &s->weather);
   sim_net_other_thread(s->net, sim_act_other_thread, s);
+  sim_net_on_write(s->net, check_write);
   for (unsigned i = 0; i < s->node_count; i++) {
     sim_node_start(&s->nodes[i]);
   }

@@ -60,6 +60,7 @@ enum {
   X(FLOOR, "floor", "a channel that wakes does not hold the link")             \
   X(LIMIT, "limit", "peers and handshakes stay within their limits")           \
   X(RATE, "rate", "no more is sent or received than the limits allow")         \
+  X(URGENT, "urgent", "little is written together with an urgent message")     \
   X(CANCEL, "cancel",                                                          \
     "a send that is cancelled is distinguished, and ends there")               \
   X(MEMORY, "memory", "the bytes allocated stay within the bound")             \
@@ -152,6 +153,7 @@ struct sim_peer {
   uint64_t paused_at_ns, paused_ns;
   uint64_t unseen_ns; /* Until then no loop has seen the last resume. */
   uint64_t up_ns;
+  uint64_t urgent_bytes;  /* Urgent packets of all writes so far. */
   size_t oversize;        /* Messages accepted that the other side refuses. */
   uint64_t busy_ns;       /* What the loops of both had worked when it came, */
   uint64_t other_busy_ns; /* and of those of the other side. */
