@@ -173,6 +173,13 @@ def knocks(seconds):
     return measure
 
 
+def bytes_each(got):
+    """What the library holds for a peer, with its keys; of ours alone."""
+    if "bytes_per_peer" not in got:
+        return None
+    return got["bytes_per_peer"] + got["keys_per_peer"]
+
+
 def crowd(count, rounds, of, size=BROADCAST_SIZE):
     """|of| is the contender that is our own crowd of peers."""
     def measure(c):
@@ -187,7 +194,7 @@ def crowd(count, rounds, of, size=BROADCAST_SIZE):
             _, got = c.pair("crowd-hub", "crowd", shared=shared,
                             other=None if c.key in LIBRARIES else of)
         return {"ns/peer": got["broadcast_ns_per_peer"],
-                "bytes/peer": got.get("bytes_per_peer"),
+                "bytes/peer": bytes_each(got),
                 "resident/peer": got.get("resident_per_peer")}
     return measure
 

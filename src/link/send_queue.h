@@ -41,6 +41,18 @@ typedef struct cmt__send_queue_stop {
   uint64_t flush_ns;
 } cmt__send_queue_stop;
 
+struct cmt__send_queue;
+
+/* Receives what has no callback of its own: a send, which is under way until
+   then, and a post.  Called without the lock, on the loop.  One for all queues
+   of a switch. */
+typedef struct cmt__send_queue_sink {
+  void (*answer)(void *arg, struct cmt__send_queue *g, cmt_send_req *req);
+  void (*post)(void *arg, struct cmt__send_queue *g, cmt_post *p,
+               cmt_err status);
+  void *arg;
+} cmt__send_queue_sink;
+
 /* |wake|, |wake_arg|, |bytes_max| and |pool| are set after
    cmt__send_queue_init(). |wake| is called under the lock when the loop must
    attend to the queue: it posts, and the loop calls
@@ -54,13 +66,11 @@ typedef struct cmt__send_queue {
   uint16_t channel_count;
   atomic_bool control; /* |stop|, |pauses|, |blocks| or |ping| changed since the
                           loop read them. */
-  /* Receives a send without a callback, which is under way until then; NULL:
-     its result is not reported.  Called without the lock, on the loop. */
-  void (*on_answer)(void *arg, struct cmt__send_queue *g, cmt_send_req *req);
-  /* Receives a post without a callback, as |on_answer| does a send. */
-  void (*on_post)(void *arg, struct cmt__send_queue *g, cmt_post *p,
-                  cmt_err status);
-  void *answer_arg;
+  /* Only the loop uses these two: */
+  bool listed; /* It waits for the pool, or did until others let it in. */
+  bool rouses; /* Threads were asleep when the loop attended. */
+  const cmt__send_queue_sink *sink; /* NULL: what has no callback is not
+                                       reported. */
   pthread_mutex_t lock;
   /* Under the lock: */
   cmt__send_queue_state state;
@@ -88,13 +98,10 @@ typedef struct cmt__send_queue {
   size_t post_count;             /* and how many. */
   cmt__send_queue_items intake;
   cmt__send_queue_stop stop;
-  unsigned pauses;      /* By the application. */
-  unsigned blocks;      /* By mailboxes that are full. */
-  cmt__send_pool *pool; /* NULL: none. */
-  /* Only the loop uses these: */
-  cmt__send_queue_items taken_over;
-  bool listed; /* It waits for the pool, or did until others let it in. */
-  bool rouses; /* Threads were asleep when the loop attended. */
+  unsigned pauses;                  /* By the application. */
+  unsigned blocks;                  /* By mailboxes that are full. */
+  cmt__send_pool *pool;             /* NULL: none. */
+  cmt__send_queue_items taken_over; /* Only the loop uses it. */
 } cmt__send_queue;
 
 /* What the loop takes over. */
@@ -128,7 +135,7 @@ void cmt__send_queue_block(cmt__send_queue *g);
 void cmt__send_queue_unblock(cmt__send_queue *g);
 /* See timer.h. */
 CMT_NODISCARD cmt_err cmt__send_queue_post(cmt__send_queue *g, cmt_post *p);
-/* A post that |on_post| took over is the application's again. */
+/* A post that the sink took over is the application's again. */
 void cmt__send_queue_release_post(cmt__send_queue *g, cmt_post *p);
 /* Asks for a ping. */
 void cmt__send_queue_ping(cmt__send_queue *g);

@@ -12,7 +12,7 @@ cmt_err cmt__send_queue_post(cmt__send_queue *g, cmt_post *p) {
 
   cmt__send_queue_lock(g);
   if ((p->internal.owner != NULL && p->internal.owner != g) ||
-      (p->cb == NULL && g->on_post == NULL)) {
+      (p->cb == NULL && g->sink == NULL)) {
     err = CMT_EINVAL;
   } else if (g->state == CMT__SEND_QUEUE_GONE) {
     err = CMT_ECLOSED;
@@ -64,7 +64,7 @@ void cmt__send_queue_run_posts(cmt__send_queue *g, size_t count) {
     if (p->cb != NULL) {
       p->cb(p->arg, status);
     } else {
-      g->on_post(g->answer_arg, g, p, status);
+      g->sink->post(g->sink->arg, g, p, status);
     }
   }
 }

@@ -13,7 +13,7 @@ enum {
   WAIT_FRESH = 1,    /* It has no deadline yet. */
   WAIT_BLOCKS = 2,   /* The request of a blocked thread. */
   WAIT_DONE = 4,     /* Its wait is over: its callback is due. */
-  WAIT_REPORTED = 8, /* |on_answer| has it. */
+  WAIT_REPORTED = 8, /* The sink has it. */
   WAIT_WOKEN = 16,   /* Its thread is being woken. */
 };
 
@@ -481,10 +481,10 @@ static void answer(cmt__send_queue *g, cmt_send_req *r) {
   void *arg = r->arg;
 
   done_remove(g, r);
-  if (cb == NULL && g->on_answer != NULL) {
+  if (cb == NULL && g->sink != NULL) {
     wait_of(r)->flags |= WAIT_REPORTED;
     cmt__send_queue_unlock(g);
-    g->on_answer(g->answer_arg, g, r);
+    g->sink->answer(g->sink->arg, g, r);
     cmt__send_queue_lock(g);
     return;
   }

@@ -306,16 +306,18 @@ static void post_put(void *arg, cmt__send_queue *g, cmt_post *p,
 
 void cmt__events_attach(cmt__events *e, cmt_peer *p) {
   if (e->mailbox != NULL) {
-    p->send_queue.on_answer = sent_put;
-    p->send_queue.on_post = post_put;
-    p->send_queue.answer_arg = e;
+    p->send_queue.sink = &e->sink;
   }
 }
 
 /* ---- its life ---- */
 
 void cmt__events_init(cmt__events *e, const cmt_env *env, cmt_mailbox *m) {
-  *e = (cmt__events){.env = env, .mailbox = m};
+  *e = (cmt__events){
+    .env = env,
+    .mailbox = m,
+    .sink = {.answer = sent_put, .post = post_put, .arg = e},
+  };
   if (m == NULL) {
     return;
   }

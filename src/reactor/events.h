@@ -17,7 +17,8 @@ typedef struct cmt__report cmt__report;
 
 typedef struct cmt__events {
   const cmt_env *env;
-  cmt_mailbox *mailbox; /* NULL: there are none. */
+  cmt_mailbox *mailbox;      /* NULL: there are none. */
+  cmt__send_queue_sink sink; /* The send queues of peers point to it. */
   cmt__event_source reports, sents, posts;
   /* Under the lock of the mailbox: */
   cmt__report *first, *last;

@@ -29,8 +29,8 @@ typedef struct tcp_uv {
   const cmt__tcp_callbacks *cbs;
   void *arg;
   cmt__sockaddr remote;
-  cmt__task outcome; /* Reports a connect() that did not need to wait. */
-  int connect_error; /* Its errno. */
+  int connect_error; /* The errno of a connect() that did not need to wait, */
+  cmt__task outcome; /* which this reports. */
   cmt_err write_err; /* Why the first write that failed did, */
   int write_error;   /* and its errno. */
   bool connecting, reading, ended, closed;
