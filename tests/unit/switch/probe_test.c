@@ -30,7 +30,7 @@ static cmt_switch *node_start(char *addr) {
 }
 
 static bool took_too_long(cmt_err err) {
-  return err == CMT_ETIMEDOUT || err == CMT_EHANDSHAKE;
+  return err == CMT_ETIMEDOUT || err == CMT_EDIAL || err == CMT_EHANDSHAKE;
 }
 
 /* A probe has 3 s for each half of the handshake, and the node would wait: on a
