@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 
-TIMEOUT_S = 120
+TIMEOUT_S = 300
 # A node of ours takes packets of 64 KiB at most, CometBFT's of any size.
 OUR_PACKET_MAX = 65536
 OWN_PACKET = 4 << 20
