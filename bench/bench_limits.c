@@ -165,7 +165,8 @@ static int run_fan(const bench_args *a) {
         return fail("write");
       }
     }
-    bench_sleep_ns(CMT_MILLISECONDS(20)); /* The other side reads. */
+    /* The other side reads. */
+    bench_sleep_ns(CMT_MILLISECONDS(2) + a->count * 2000);
   }
   printf("{\"event\":\"result\",\"role\":\"fan\",\"ns_per_peer\":%.1f}\n",
          (bench_cpu_seconds() - cpu) / (double)(a->rounds * a->count) * 1e9);
