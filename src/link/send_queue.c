@@ -44,6 +44,11 @@
    for one, it wakes them all.  A thread whose time is over takes itself out of
    the list.
 
+   Before it blocks, a thread spins for some microseconds as long as that pays,
+   one thread at a time.  It does not wait in the sense of what is said above:
+   when credits came back it tries once more under the lock, like any new send,
+   and only then goes to the end of the FIFO.
+
    A request is under way from its send until the loop takes it out of |done|,
    one at a time and under the lock, and calls back.  So whoever cancels it
    finds it waiting, or done with its callback still to come, and takes it out
@@ -222,6 +227,7 @@ bool cmt__send_queue_credit(cmt__send_queue *g, const cmt_credits *c) {
   }
   CMT_ASSERT(g->env, c->bytes <= g->bytes);
   wakes = cmt__send_queue_give_room(g, c->bytes);
+  atomic_fetch_add_explicit(&g->freed, 1, memory_order_release);
   any = cmt__send_queue_admit(g) || cmt__send_queue_lacks(g);
   g->attended = g->attended || any;
   woken = cmt__send_queue_wake_next(g);
@@ -399,6 +405,7 @@ cmt_err cmt__send_queue_init(cmt__send_queue *g, const cmt_env *env,
     return CMT_ENOMEM;
   }
   atomic_init(&g->control, false);
+  atomic_init(&g->freed, 0);
   return CMT_OK;
 }
 

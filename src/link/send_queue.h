@@ -8,6 +8,8 @@
 
 #include "send_pool.h"
 
+#include "sys/spin.h"
+
 #include <cometp2p/conn.h>
 #include <cometp2p/timer.h>
 #include <stdatomic.h>
@@ -88,6 +90,7 @@ typedef struct cmt__send_queue {
   bool starved; /* A waiting send has its credit, and lacks only bytes. */
   bool gave;    /* Reserved in the pool for a send that then had no memory. */
   bool fresh;   /* Some waiting sends have no deadline yet. */
+  bool spins;   /* A thread spins until there is room. */
   uint32_t done_count; /* How many |done| has. */
   size_t lacks; /* Bytes of one that has both, and lacks only the pool; or 0. */
   uint64_t sequence;             /* The number of the next send that waits. */
@@ -98,10 +101,13 @@ typedef struct cmt__send_queue {
   size_t post_count;             /* and how many. */
   cmt__send_queue_items intake;
   cmt__send_queue_stop stop;
-  unsigned pauses;                  /* By the application. */
-  unsigned blocks;                  /* By mailboxes that are full. */
+  unsigned pauses; /* By the application. */
+  unsigned blocks; /* By mailboxes that are full. */
+  cmt__spin spin;
   cmt__send_pool *pool;             /* NULL: none. */
   cmt__send_queue_items taken_over; /* Only the loop uses it. */
+  atomic_uint freed; /* How often the loop returned credits, for a thread that
+                        spins. */
 } cmt__send_queue;
 
 /* What the loop takes over. */

@@ -331,6 +331,33 @@ static cmt_err blocked_begin(cmt__send_queue *g, blocked *b, size_t at) {
   return CMT_OK;
 }
 
+/* Under the lock, which is given up meanwhile: spins until there is room for
+   |msg|.  CMT_EAGAIN: it has to wait. */
+static cmt_err spin_and_try(cmt__send_queue *g, size_t at, cmt_buf *msg,
+                            uint64_t timeout_ns) {
+  uint64_t end_ns;
+  cmt_err err;
+  bool freed;
+
+  if (g->spins || cmt__send_queue_first(g, at) != NULL ||
+      !cmt__spin_is_due(&g->spin)) {
+    return CMT_EAGAIN;
+  }
+  g->spins = true;
+  end_ns = cmt__spin_end_ns(timeout_ns);
+  do {
+    unsigned before = atomic_load_explicit(&g->freed, memory_order_relaxed);
+
+    cmt__send_queue_unlock(g);
+    freed = cmt__spin_while(&g->freed, before, end_ns);
+    cmt__send_queue_lock(g);
+    err = cmt__send_queue_try(g, at, msg);
+  } while (freed && err == CMT_EAGAIN && cmt__send_queue_first(g, at) == NULL);
+  g->spins = false;
+  cmt__spin_note(&g->spin, err != CMT_EAGAIN);
+  return err;
+}
+
 cmt_err cmt__send_queue_send(cmt__send_queue *g, size_t at, cmt_buf *msg,
                              uint64_t timeout_ns) {
   blocked b = {.req.msg = msg};
@@ -342,6 +369,9 @@ cmt_err cmt__send_queue_send(cmt__send_queue *g, size_t at, cmt_buf *msg,
   }
   cmt__send_queue_lock(g);
   err = cmt__send_queue_try(g, at, msg);
+  if (err == CMT_EAGAIN && timeout_ns > 0) {
+    err = spin_and_try(g, at, msg, timeout_ns);
+  }
   if (err == CMT_EAGAIN && timeout_ns == 0) {
     err = CMT_ETIMEDOUT;
   } else if (err == CMT_EAGAIN) {

@@ -6,6 +6,7 @@
    base of loop.h, so that the two convert into each other by a cast. */
 
 #include "net/loop.h"
+#include "sys/spin.h"
 
 #include <netinet/in.h>
 #include <stdatomic.h>
@@ -26,6 +27,8 @@ typedef struct cmt__loop_uv {
   cmt__post *posts, *posts_last;
   struct cmt__resolver *resolver; /* NULL before the first name. */
   atomic_bool stop;
+  uint64_t posted_ns; /* When posts came last; 0: long ago. */
+  cmt__spin spin;
   bool running;
   uint8_t *read_buffer; /* CMT__READ_MAX bytes, shared by all tcps. */
   /* On the caller's loop, which cannot be run until nothing is left: */
