@@ -10,10 +10,11 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)),
                                 "../e2e"))
 from e2e import *  # noqa: E402
 
-SHORT = ("--ping-interval", "2s", "--pong-timeout", "1500ms")
+# Shorter than the 3 s after which the kernel has no route to the other host.
+SHORT = ("--ping-interval", "1s", "--pong-timeout", "500ms")
 # A ping is due within an interval, and then the other side has interval and
 # timeout; the rest is for a busy machine.  TCP alone would take minutes.
-NOTICED = 2.0 + 3.5 + 15
+NOTICED = 1.0 + 1.5 + 15
 
 
 def ip(*args):
