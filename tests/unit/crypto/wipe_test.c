@@ -33,13 +33,11 @@ static void watch(size_t len, const uint8_t *begin, size_t begin_len) {
   wiped.count = 0;
 }
 
-static void a_permutation_wipes_its_columns_and_lanes(void **state) {
+/* What a round works with has no memory of its own. */
+static void a_permutation_wipes_its_lanes(void **state) {
   uint8_t st[200] = {1};
 
   (void)state;
-  watch(5 * sizeof(uint64_t), NULL, 0);
-  cmt__keccak_f1600(st);
-  assert_int_equal(24, wiped.count);
   watch(25 * sizeof(uint64_t), NULL, 0);
   cmt__keccak_f1600(st);
   assert_int_equal(1, wiped.count);
@@ -90,7 +88,7 @@ static void a_slot_that_comes_back_is_wiped(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(a_permutation_wipes_its_columns_and_lanes),
+    cmocka_unit_test(a_permutation_wipes_its_lanes),
     cmocka_unit_test(a_derivation_wipes_all_it_worked_with),
     cmocka_unit_test(a_key_wipes_its_seed_and_its_secret),
     cmocka_unit_test(a_slot_that_comes_back_is_wiped),
