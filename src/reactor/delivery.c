@@ -244,15 +244,13 @@ void cmt__delivery_close(cmt__delivery *d) {
 }
 
 bool cmt__delivery_holds_events(cmt__delivery *d) {
-  bool out = false;
-
   for (size_t i = 0; d->mailboxes != NULL && i < d->options.reactors->count;
        i++) {
-    out =
-      (d->mailboxes[i] != NULL && cmt__mailbox_sources_out(d->mailboxes[i])) ||
-      out;
+    if (d->mailboxes[i] != NULL && cmt__mailbox_sources_out(d->mailboxes[i])) {
+      return true;
+    }
   }
-  return out || atomic_load(&d->events_done_posted);
+  return atomic_load(&d->events_done_posted);
 }
 
 bool cmt__delivery_drain(cmt__delivery *d, uint64_t timeout_ns) {

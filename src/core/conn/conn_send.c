@@ -158,16 +158,11 @@ static size_t conn_write(cmt_conn *c, uint8_t *dest, size_t cap,
            : 0;
 }
 
-static void seals_begin(cmt__seals *seals) {
-  seals->aead = NULL;
-  seals->count = 0;
-}
-
 size_t cmt_conn_write(cmt_conn *c, uint8_t *dest, size_t cap, uint64_t now_ns) {
   cmt__seals seals;
   size_t len;
 
-  seals_begin(&seals);
+  cmt__seals_begin(&seals);
   len = conn_write(c, dest, cap, now_ns, &seals);
   cmt__seals_end(&seals);
   return len;
@@ -178,7 +173,7 @@ size_t cmt_conn_write_many(cmt_conn_batch *list, size_t count, uint8_t *dest,
   cmt__seals seals;
   size_t i;
 
-  seals_begin(&seals);
+  cmt__seals_begin(&seals);
   for (i = 0; i < count; i++) {
     cmt_conn_batch *b = &list[i];
 

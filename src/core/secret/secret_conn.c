@@ -115,11 +115,12 @@ static void slots_seal(cmt_secret_conn *s, uint8_t *slots, size_t count,
 static void auth_send(cmt_secret_conn *s) {
   cmt__secret_handshake *h = s->handshake;
   uint8_t *slot = h->output + h->output_end;
-  cmt__seals seals = {0};
+  cmt__seals seals;
 
   CMT_ASSERT(&s->pool->env, h->output_end + CMT_FRAME_SLOT == sizeof h->output);
   cmt__secret_write_auth(s->key, h->work->challenge, slot + CMT_FRAME_HEADER);
   slot_finish(slot, CMT__SECRET_AUTH_MSG);
+  cmt__seals_begin(&seals);
   slots_seal(s, slot, 1, &seals);
   cmt__seals_end(&seals);
   h->output_end += CMT_FRAME_SLOT;
@@ -665,8 +666,7 @@ cmt_err cmt_secret_conn_seal(cmt_secret_conn *s, uint8_t *slots, size_t len) {
   if (s == NULL) {
     return CMT_EINVAL;
   }
-  seals.aead = NULL;
-  seals.count = 0;
+  cmt__seals_begin(&seals);
   err = cmt__secret_conn_seal(s, slots, len, &seals);
   cmt__seals_end(&seals);
   return err;

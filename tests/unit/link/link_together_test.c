@@ -146,6 +146,16 @@ static void several_messages_of_each_share_its_frames(void **state) {
 
 /* ---- a link that ends among others ---- */
 
+/* The first of all, two among them and the last. */
+static const size_t which[] = {0, 1, 20, CROWD - 1};
+
+static fixture *begin_again(void **state, hostile crowd[CROWD]) {
+  leave(crowd);
+  test_trio_teardown(state);
+  test_trio_setup(state);
+  return *state;
+}
+
 /* A task behind those of the links. */
 typedef struct ender {
   cmt__post post;
@@ -170,7 +180,6 @@ static void on_end_post(cmt__post *p) {
 }
 
 static void one_that_ends_before_it_is_sealed_is_left_out(void **state) {
-  static const size_t which[] = {0, 1, 20, CROWD - 1};
   fixture *f = *state;
   hostile crowd[CROWD];
 
@@ -189,10 +198,7 @@ static void one_that_ends_before_it_is_sealed_is_left_out(void **state) {
     assert_string_equal("remove chat CMT_ESTALLED\n", test_node_log(&f->b));
     assert_int_equal(CROWD - 1, frames);
     assert_int_equal(CROWD - 1, served(crowd));
-    leave(crowd);
-    test_trio_teardown(state);
-    test_trio_setup(state);
-    f = *state;
+    f = begin_again(state, crowd);
   }
 }
 
@@ -209,7 +215,6 @@ static void on_remove(test_part *part, cmt_peer *p) {
 /* Its write fails, and the end of it ends another, whose batch has been
    written. */
 static void one_whose_write_fails_ends_another(void **state) {
-  static const size_t which[] = {0, 1, 20, CROWD - 1};
   fixture *f = *state;
   hostile crowd[CROWD];
 
@@ -229,10 +234,7 @@ static void one_whose_write_fails_ends_another(void **state) {
     assert_int_equal(CROWD - 2, served(crowd));
     assert_string_equal("remove chat CMT_ERESET\nremove chat CMT_ESTALLED\n",
                         test_node_log(&f->b));
-    leave(crowd);
-    test_trio_teardown(state);
-    test_trio_setup(state);
-    f = *state;
+    f = begin_again(state, crowd);
   }
 }
 
