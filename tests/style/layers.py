@@ -41,7 +41,7 @@ LAYERS = (
     ("home", "the files of a node's home"),
 )
 # These see the public headers, and each other in this order.
-ON_PUBLIC_HEADERS = (("protobuf",), ("cli/ui", "cli/roles", "cli/verbs"))
+ON_PUBLIC_HEADERS = (("protobuf",), ("pex",), ("cli/ui", "cli/roles", "cli/verbs"))
 # What the lowest layers leave to a higher one to define: the environment that
 # NULL stands for.
 PORTS = {"cmt__env_system", "cmt__env_system_panic", "cmt_env_init_sized"}

@@ -32,7 +32,7 @@ json_t *test_vectors(const char *name) {
   json_t *root;
 
   snprintf(path, sizeof path, "%s/vectors/%s", CMT_TESTS_DIR, name);
-  root = json_load_file(path, 0, &error);
+  root = json_load_file(path, JSON_ALLOW_NUL, &error);
   if (root == NULL) {
     fail_msg("%s:%d: %s", path, error.line, error.text);
   }

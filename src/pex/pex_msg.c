@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Messages of peer exchange, decoded as the reference does: unknown fields are
+   skipped, the last member of the oneof counts, and each entry is checked
+   before the first is used.  A list is read twice where it lies, so that it
+   needs no memory. */
+
+#include "pex_msg.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum {
+  VARINT_MAX = 10,
+  GROUP_DEPTH_MAX = 64,
+  WIRE_VARINT = 0,
+  WIRE_FIXED64 = 1,
+  WIRE_BYTES = 2,
+  WIRE_GROUP = 3,
+  WIRE_GROUP_END = 4,
+  WIRE_FIXED32 = 5,
+  MESSAGE_REQUEST = 1,
+  MESSAGE_ADDRS = 2,
+  ADDRS_ENTRY = 1,
+  ENTRY_ID = 1,
+  ENTRY_IP = 2,
+  ENTRY_PORT = 3,
+  IP_TEXT_MAX = 45, /* Six groups of hex digits and an IPv4 address. */
+  ID_TEXT = 40,
+  PORT_MAX = 65535,
+};
+
+/* ---- protobuf ---- */
+
+/* Bytes that were not read yet. */
+typedef cmt_bytes reader;
+
+typedef struct field {
+  uint64_t number;
+  unsigned type;
+  uint64_t value;
+  cmt_bytes bytes;
+} field;
+
+/* Surplus bits of the tenth byte are dropped, as in the reference. */
+static bool read_varint(reader *r, uint64_t *out) {
+  *out = 0;
+  for (unsigned i = 0; i < VARINT_MAX && r->len > 0; i++) {
+    uint8_t byte = *r->base++;
+
+    r->len--;
+    *out |= (uint64_t)(byte & 0x7f) << 7 * i;
+    if (byte < 0x80) {
+      return true;
+    }
+  }
+  return false;
+}
+
+static bool read_run(reader *r, uint64_t len, cmt_bytes *out) {
+  if (len > r->len) {
+    return false;
+  }
+  *out = (cmt_bytes){.base = r->base, .len = (size_t)len};
+  if (len > 0) {
+    r->base += len;
+    r->len -= (size_t)len;
+  }
+  return true;
+}
+
+static bool read_value(reader *r, field *out) {
+  uint64_t len;
+
+  switch (out->type) {
+  case WIRE_VARINT:
+    return read_varint(r, &out->value);
+  case WIRE_FIXED64:
+    return read_run(r, 8, &out->bytes);
+  case WIRE_BYTES:
+    return read_varint(r, &len) && read_run(r, len, &out->bytes);
+  case WIRE_FIXED32:
+    return read_run(r, 4, &out->bytes);
+  default:
+    return false;
+  }
+}
+
+/* Skips the rest of a group.  As in the reference, numbers of starts and ends
+   are not compared. */
+static bool skip_group(reader *r) {
+  unsigned depth = 1;
+
+  while (depth > 0) {
+    field inner;
+    uint64_t tag;
+
+    if (!read_varint(r, &tag)) {
+      return false;
+    }
+    inner = (field){.type = (unsigned)(tag & 7)};
+    if (inner.type == WIRE_GROUP) {
+      depth++;
+    } else if (inner.type == WIRE_GROUP_END) {
+      depth--;
+    } else if (!read_value(r, &inner)) {
+      return false;
+    }
+    if (depth > GROUP_DEPTH_MAX) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/* The next field.  There must be one. */
+static bool read_field(reader *r, field *out) {
+  uint64_t tag;
+
+  if (!read_varint(r, &tag)) {
+    return false;
+  }
+  *out = (field){.number = tag >> 3, .type = (unsigned)(tag & 7)};
+  if (out->number == 0 || out->number > INT32_MAX) {
+    return false;
+  }
+  return out->type == WIRE_GROUP ? skip_group(r) : read_value(r, out);
+}
+
+/* The next field of a message whose fields up to |known| have the types of
+   |types|. */
+static bool read_known(reader *r, const unsigned *types, unsigned known,
+                       field *out) {
+  return read_field(r, out) &&
+         (out->number > known || out->type == types[out->number - 1]);
+}
+
+/* ---- addresses ---- */
+
+static bool is_of(cmt_bytes text, const char *allowed) {
+  for (size_t i = 0; i < text.len; i++) {
+    if (text.base[i] == '\0' || strchr(allowed, text.base[i]) == NULL) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/* Four decimal bytes without leading zeros, |text| of digits and dots. */
+static bool is_ip4(const char *text) {
+  for (int i = 0; i < 4; i++) {
+    size_t digits = strspn(text, "0123456789");
+    unsigned value = 0;
+
+    for (size_t k = 0; k < digits && k < 4; k++) {
+      value = 10 * value + (unsigned)(text[k] - '0');
+    }
+    if (digits == 0 || digits > 3 || (digits > 1 && text[0] == '0') ||
+        value > 255 || text[digits] != (i < 3 ? '.' : '\0')) {
+      return false;
+    }
+    text += digits + 1;
+  }
+  return true;
+}
+
+bool cmt__pex_ip(cmt_bytes text, cmt_net_addr *out) {
+  char ip[IP_TEXT_MAX + 1], dialed[IP_TEXT_MAX + 6];
+  cmt_net_addr a;
+  bool v6;
+
+  if (text.len == 0 || text.len > IP_TEXT_MAX ||
+      !is_of(text, "0123456789abcdefABCDEF:.")) {
+    return false;
+  }
+  memcpy(ip, text.base, text.len);
+  ip[text.len] = '\0';
+  v6 = strchr(ip, ':') != NULL;
+  if (!v6 && !is_ip4(ip)) {
+    return false;
+  }
+  snprintf(dialed, sizeof dialed, v6 ? "[%s]:0" : "%s:0", ip);
+  if (cmt_net_addr_parse(dialed, CMT_ADDR_NO_ID, &a, NULL) != CMT_OK) {
+    return false;
+  }
+  memcpy(out->host, a.host, sizeof out->host);
+  return true;
+}
+
+/* The id in lower case; empty when |text| is none. */
+static void read_id(cmt_bytes text, cmt_node_id *out) {
+  *out = (cmt_node_id){.text = ""};
+  if (text.len != ID_TEXT || !is_of(text, "0123456789abcdefABCDEF")) {
+    return;
+  }
+  for (size_t i = 0; i < ID_TEXT; i++) {
+    char c = (char)text.base[i];
+
+    out->text[i] = c >= 'A' && c <= 'F' ? (char)(c - 'A' + 'a') : c;
+  }
+}
+
+/* NULL, or what is wrong.  |*decodes|: the entry is a message at all. */
+static const char *read_entry(cmt_bytes entry, cmt_net_addr *out,
+                              bool *decodes) {
+  static const unsigned types[] = {WIRE_BYTES, WIRE_BYTES, WIRE_VARINT};
+  cmt_bytes id = {0}, ip = {0};
+  uint32_t port = 0;
+  field f;
+
+  *decodes = false;
+  while (entry.len > 0) {
+    if (!read_known(&entry, types, ENTRY_PORT, &f)) {
+      return "an entry does not decode";
+    }
+    if (f.number == ENTRY_ID) {
+      id = f.bytes;
+    } else if (f.number == ENTRY_IP) {
+      ip = f.bytes;
+    } else if (f.number == ENTRY_PORT) {
+      port = (uint32_t)f.value; /* The upper half is dropped. */
+    }
+  }
+  *decodes = true;
+  if (!cmt__pex_ip(ip, out)) {
+    return "an entry has no IP address";
+  }
+  if (port > PORT_MAX) {
+    return "an entry has a port over 65535";
+  }
+  read_id(id, &out->id);
+  out->port = (uint16_t)port;
+  return NULL;
+}
+
+/* ---- messages ---- */
+
+/* Decodes all entries of |list|, so that no other kind of failure comes before
+   that of a message that does not decode. */
+static cmt__pex_kind check_entries(cmt_bytes list, const char **fault) {
+  static const unsigned types[] = {WIRE_BYTES};
+  cmt__pex_kind kind = CMT__PEX_ADDRS;
+  field f;
+
+  while (list.len > 0) {
+    cmt_net_addr addr;
+    const char *wrong = NULL;
+    bool decodes = true;
+
+    if (!read_known(&list, types, ADDRS_ENTRY, &f)) {
+      *fault = "the list does not decode";
+      return CMT__PEX_MALFORMED;
+    }
+    if (f.number == ADDRS_ENTRY) {
+      wrong = read_entry(f.bytes, &addr, &decodes);
+    }
+    if (!decodes) {
+      *fault = wrong;
+      return CMT__PEX_MALFORMED;
+    }
+    if (wrong != NULL) {
+      *fault = wrong;
+      kind = CMT__PEX_BAD_ENTRY;
+    }
+  }
+  return kind;
+}
+
+/* Whether the content of a request decodes: it has no fields that are known. */
+static bool check_request(cmt_bytes request) {
+  field f;
+
+  while (request.len > 0) {
+    if (!read_field(&request, &f)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/* A list that a later member replaces must decode, and its entries may be
+   anything. */
+cmt__pex_kind cmt__pex_read(cmt_bytes msg, cmt__pex_addrs *out,
+                            const char **fault) {
+  static const unsigned types[] = {WIRE_BYTES, WIRE_BYTES};
+  cmt__pex_kind kind = CMT__PEX_MALFORMED;
+  field f;
+
+  *fault = "the message has neither a request nor a list";
+  if (msg.len > CMT__PEX_MESSAGE_MAX) {
+    *fault = "the message has more than 64000 bytes";
+    return CMT__PEX_MALFORMED;
+  }
+  while (msg.len > 0) {
+    if (!read_known(&msg, types, MESSAGE_ADDRS, &f)) {
+      *fault = "the message does not decode";
+      return CMT__PEX_MALFORMED;
+    }
+    if (f.number == MESSAGE_ADDRS) {
+      kind = check_entries(f.bytes, fault);
+      *out = (cmt__pex_addrs){.rest = f.bytes};
+      if (kind == CMT__PEX_MALFORMED) {
+        return kind;
+      }
+    } else if (f.number == MESSAGE_REQUEST) {
+      if (!check_request(f.bytes)) {
+        *fault = "the request does not decode";
+        return CMT__PEX_MALFORMED;
+      }
+      kind = CMT__PEX_REQUEST;
+    }
+  }
+  return kind;
+}
+
+bool cmt__pex_next(cmt__pex_addrs *list, cmt_net_addr *out) {
+  field f;
+  bool decodes;
+
+  while (list->looked_at < CMT__PEX_ADDRS_MAX && list->rest.len > 0 &&
+         read_field(&list->rest, &f)) {
+    if (f.number != ADDRS_ENTRY) {
+      continue;
+    }
+    list->looked_at++;
+    if (read_entry(f.bytes, out, &decodes) == NULL && out->id.text[0] != '\0') {
+      return true;
+    }
+  }
+  return false;
+}
+
+/* ---- writing ---- */
+
+static size_t varint_size(uint64_t v) {
+  size_t size = 1;
+
+  for (; v >= 0x80; v >>= 7) {
+    size++;
+  }
+  return size;
+}
+
+static uint8_t *put_varint(uint8_t *at, uint64_t v) {
+  for (; v >= 0x80; v >>= 7) {
+    *at++ = (uint8_t)(v | 0x80);
+  }
+  *at++ = (uint8_t)v;
+  return at;
+}
+
+/* A field of |len| bytes begins; they follow. */
+static uint8_t *put_head(uint8_t *at, unsigned number, size_t len) {
+  *at++ = (uint8_t)(number << 3 | WIRE_BYTES);
+  return put_varint(at, len);
+}
+
+static uint8_t *put_text(uint8_t *at, unsigned number, const char *text) {
+  size_t len = strlen(text);
+
+  at = put_head(at, number, len);
+  memcpy(at, text, len);
+  return at + len;
+}
+
+static bool is_sent(const cmt_net_addr *a) {
+  cmt_net_addr ip;
+
+  return a->id.text[0] != '\0' && cmt__pex_ip(cmt_bytes_of(a->host), &ip);
+}
+
+/* A text has a byte for its field and one for its length. */
+static size_t entry_size(const cmt_net_addr *a) {
+  return 2 + strlen(a->id.text) + 2 + strlen(a->host) +
+         (a->port != 0 ? 1 + varint_size(a->port) : 0);
+}
+
+static uint8_t *put_entry(uint8_t *at, const cmt_net_addr *a) {
+  at = put_head(at, ADDRS_ENTRY, entry_size(a));
+  at = put_text(at, ENTRY_ID, a->id.text);
+  at = put_text(at, ENTRY_IP, a->host);
+  if (a->port != 0) {
+    *at++ = ENTRY_PORT << 3 | WIRE_VARINT;
+    at = put_varint(at, a->port);
+  }
+  return at;
+}
+
+cmt_buf *cmt__pex_new_request(const cmt_env *env) {
+  static const uint8_t request[] = {MESSAGE_REQUEST << 3 | WIRE_BYTES, 0};
+
+  return cmt_buf_copy(env, request, sizeof request);
+}
+
+cmt_buf *cmt__pex_new_addrs(const cmt_env *env, const cmt_net_addr *addrs,
+                            size_t count) {
+  size_t len = 0;
+  cmt_buf *b;
+  uint8_t *at;
+
+  count = count < CMT__PEX_ADDRS_MAX ? count : CMT__PEX_ADDRS_MAX;
+  for (size_t i = 0; i < count; i++) {
+    len += is_sent(&addrs[i])
+             ? 1 + varint_size(entry_size(&addrs[i])) + entry_size(&addrs[i])
+             : 0;
+  }
+  b = cmt_buf_new(env, 1 + varint_size(len) + len);
+  if (b == NULL) {
+    return NULL;
+  }
+  at = put_head(cmt_buf_data(b), MESSAGE_ADDRS, len);
+  for (size_t i = 0; i < count; i++) {
+    at = is_sent(&addrs[i]) ? put_entry(at, &addrs[i]) : at;
+  }
+  return b;
+}
