@@ -404,6 +404,45 @@ static void a_replaced_list_must_decode(void **state) {
   }
 }
 
+static void each_fault_has_its_text(void **state) {
+  static const struct {
+    const char *bytes, *fault;
+  } rows[] = {
+    {"", "the message has neither a request nor a list"},
+    {"1001", "the message does not decode"},
+    {"0a0107", "the request does not decode"},
+    {"120108", "the list does not decode"},
+    {"12030a0108", "an entry does not decode"},
+    {"12020a00", "an entry has no IP address"},
+    {"120a0a0812023a3a18808004", "an entry has a port over 65535"},
+  };
+
+  (void)state;
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    cmt__pex_addrs list;
+    const char *fault = "";
+    size_t len;
+    uint8_t *data = test_unhex(rows[i].bytes, &len);
+
+    (void)cmt__pex_read((cmt_bytes){.base = data, .len = len}, &list, &fault);
+    assert_string_equal(rows[i].fault, fault);
+    free(data);
+  }
+}
+
+static void a_long_message_is_not_read(void **state) {
+  uint8_t *data = calloc(1, CMT__PEX_MESSAGE_MAX + 1);
+  cmt__pex_addrs list;
+  const char *fault;
+
+  (void)state;
+  assert_int_equal(
+    CMT__PEX_MALFORMED,
+    cmt__pex_read((cmt_bytes){data, CMT__PEX_MESSAGE_MAX + 1}, &list, &fault));
+  assert_string_equal("the message has more than 64000 bytes", fault);
+  free(data);
+}
+
 static void nothing_is_written_without_memory(void **state) {
   test_env t;
 
@@ -425,6 +464,8 @@ int main(void) {
     cmocka_unit_test(a_name_is_not_sent),
     cmocka_unit_test(entries_that_no_id_has_count_too),
     cmocka_unit_test(a_replaced_list_must_decode),
+    cmocka_unit_test(each_fault_has_its_text),
+    cmocka_unit_test(a_long_message_is_not_read),
     cmocka_unit_test(nothing_is_written_without_memory),
   };
 
