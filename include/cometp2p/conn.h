@@ -50,6 +50,11 @@ typedef struct cmt_conn_options {
   /** The public-key operations of the handshake run in cmt_conn_compute()
       alone, and in no other call. */
   bool defer_compute;
+  /** How long our node info waits for the other side's, from when that has
+      proved its key; 0, the default: not at all.  Shorter than
+      |handshake_timeout_ns|: at most 2 s when the other side does not wait, and
+      1 s when it may.  docs/PROTOCOL.md 3.4. */
+  uint64_t info_wait_ns;
 } cmt_conn_options;
 
 #define cmt_conn_options_init(o) cmt_conn_options_init_sized((o), sizeof *(o))
@@ -261,6 +266,16 @@ CMT_API bool cmt_conn_peer_is_paused(const cmt_conn *c);
     |at_ns|. */
 CMT_API void cmt_conn_delay_node_info(cmt_conn *c, uint64_t at_ns);
 
+/** Replaces our node info, with |id|, |channels| and |listen_addr| filled in as
+    from the options; |info| is copied.  With |info_wait_ns| this answers what
+    CMT_CONN_NODE_INFO reports, when it comes before the next
+    cmt_conn_next_event(): theirs is compared with |info| then.
+
+    Returns CMT_OK; CMT_ECLOSED: ours was sent, or the connection has ended;
+    CMT_EINVAL: |why| (may be NULL) names the field; CMT_ENOMEM. */
+CMT_API CMT_NODISCARD cmt_err cmt_conn_set_node_info(cmt_conn *c,
+                                                     const cmt_node_info *info,
+                                                     cmt_why *why);
 /** Ends the connection with |reason|; CMT_OK panics.  Without |flush_ns|, or
     before it is up, CMT_CONN_END is the next event; else it comes when all that
     was queued is consumed, or at |now_ns| + |flush_ns|.  The first reason

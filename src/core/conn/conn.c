@@ -58,6 +58,7 @@ static cmt_err conn_handshake_new(cmt_conn *c, const cmt_conn_options *o) {
   }
   c->shake->any_network = o->any_network;
   c->shake->timeout_ns = o->handshake_timeout_ns;
+  c->shake->info_wait_ns = o->info_wait_ns;
   c->shake->in =
     (cmt__delimited){.max = CMT_NODE_INFO_MAX, .first = CMT__INFO_FIRST};
   if (o->expect_id != NULL) {
@@ -262,7 +263,7 @@ uint64_t cmt_conn_deadline(const cmt_conn *c) {
     return c->end_reported ? CMT_NEVER : c->now_ns;
   }
   if (cmt__conn_info_waits(c)) {
-    at = cmt__min64(at, c->shake->info_at_ns);
+    at = cmt__min64(at, cmt__conn_info_due(c));
   }
   return cmt__min64(at, c->flush_at_ns);
 }
@@ -321,6 +322,39 @@ void cmt_conn_delay_node_info(cmt_conn *c, uint64_t at_ns) {
   if (c->shake != NULL) {
     c->shake->info_at_ns = at_ns;
   }
+}
+
+cmt_err cmt_conn_set_node_info(cmt_conn *c, const cmt_node_info *info,
+                               cmt_why *why) {
+  cmt_conn_options o;
+  cmt__conn_ours x;
+  cmt_node_info *ours;
+  cmt_err err;
+
+  if (info == NULL) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_NODE_INFO, "info is NULL");
+  }
+  if (c->ended || c->shake == NULL || c->shake->info_sent) {
+    return cmt__why_plain(why, CMT_ECLOSED, CMT_STAGE_NODE_INFO);
+  }
+  o = (cmt_conn_options){
+    .key = c->key,
+    .node_info = info,
+    .channels = c->group->list,
+    .channel_count = c->group->count,
+  };
+  err = cmt__conn_node_info_check(&o, why);
+  if (err != CMT_OK) {
+    return err;
+  }
+  cmt__conn_ours_fill(&o, &x);
+  ours = cmt__node_info_clone(&c->group->pool.env, &x.info);
+  if (ours == NULL) {
+    return cmt__why_plain(why, CMT_ENOMEM, CMT_STAGE_NODE_INFO);
+  }
+  cmt__free(&c->group->pool.env, c->shake->ours);
+  c->shake->ours = ours;
+  return CMT_OK;
 }
 
 /* A connection on standby does not read either, whatever the caller wants. */

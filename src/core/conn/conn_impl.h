@@ -34,7 +34,9 @@ typedef struct cmt__conn_handshake {
   uint8_t first[CMT__FOREIGN_BYTES]; /* What they sent first of all. */
   size_t first_len;
   bool info_sent;
-  uint64_t info_at_ns;                       /* Ours waits until then. */
+  uint64_t info_at_ns;    /* Ours waits until then, */
+  uint64_t info_wait_ns;  /* and for theirs so long, from when they are */
+  uint64_t info_until_ns; /* authenticated until then. */
   char end_text[sizeof((cmt_why *)0)->text]; /* Describes an end before it is
                                                 up. */
 } cmt__conn_handshake;
@@ -82,6 +84,9 @@ typedef struct cmt__conn_ours {
 CMT_NODISCARD cmt_err cmt__conn_options_read(const cmt_conn_options *o,
                                              cmt_conn_options *full,
                                              cmt_why *why);
+/* All that can be wrong with our node info, |node_info| of the options. */
+CMT_NODISCARD cmt_err cmt__conn_node_info_check(const cmt_conn_options *o,
+                                                cmt_why *why);
 /* All that can be wrong with the options besides those of the multiplexer. */
 CMT_NODISCARD cmt_err cmt__conn_options_check_own(const cmt_conn_options *o,
                                                   cmt_why *why);
@@ -114,10 +119,18 @@ bool cmt__conn_is_drained(const cmt_conn *c);
 /* Ends a graceful stop when nothing is left to be written. */
 void cmt__conn_update(cmt_conn *c);
 void cmt__conn_handshake_free(cmt_conn *c);
+/* When our node info may go out.  It need not wait for theirs once that was
+   checked, since the owner of the connection has chosen the answer then. */
+static inline uint64_t cmt__conn_info_due(const cmt_conn *c) {
+  bool theirs = c->state == CMT__CONN_UP || c->ended;
+
+  return theirs ? c->shake->info_at_ns
+                : cmt__latest(c->shake->info_at_ns, c->shake->info_until_ns);
+}
 /* True when our node info is not sent, and is not to be sent yet. */
 static inline bool cmt__conn_info_waits(const cmt_conn *c) {
   return c->shake != NULL && !c->shake->info_sent &&
-         c->now_ns < c->shake->info_at_ns;
+         c->now_ns < cmt__conn_info_due(c);
 }
 
 #endif

@@ -70,7 +70,7 @@ void cmt__conn_ours_fill(const cmt_conn_options *o, cmt__conn_ours *out) {
 }
 
 /* A fault of our own node info is one of the options. */
-static cmt_err node_info_check(const cmt_conn_options *o, cmt_why *why) {
+cmt_err cmt__conn_node_info_check(const cmt_conn_options *o, cmt_why *why) {
   char quoted[64];
   cmt__conn_ours x;
 
@@ -110,7 +110,14 @@ cmt_err cmt__conn_options_check_own(const cmt_conn_options *o, cmt_why *why) {
   if (fault != NULL) {
     return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT, "%s", fault);
   }
-  return node_info_check(o, why);
+  if (o->info_wait_ns >= o->handshake_timeout_ns) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "info_wait_ns is %llu, allowed is less than "
+                    "handshake_timeout_ns, %llu",
+                    (unsigned long long)o->info_wait_ns,
+                    (unsigned long long)o->handshake_timeout_ns);
+  }
+  return cmt__conn_node_info_check(o, why);
 }
 
 cmt_mconn_options cmt__conn_mconn_options(const cmt_conn_options *o) {

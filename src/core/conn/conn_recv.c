@@ -113,6 +113,7 @@ static void authenticated(cmt_conn *c) {
   }
   c->state = CMT__CONN_INFO;
   c->handshake_at_ns = cmt__after(c->now_ns, c->shake->timeout_ns);
+  c->shake->info_until_ns = cmt__after(c->now_ns, c->shake->info_wait_ns);
 }
 
 /* The bytes given are used up: counts the frames without data among them. */
