@@ -57,6 +57,8 @@ typedef struct cmt_dial_options {
       |inbound_peers_per_ip_max| of the switch is reached.  It counts among the
       others. */
   bool unconditional;
+  /** The node's network (network.h), copied; NULL: that of the switch. */
+  const char *network;
 } cmt_dial_options;
 
 #define cmt_dial_options_init(o) cmt_dial_options_init_sized((o), sizeof *(o))

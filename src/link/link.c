@@ -180,6 +180,7 @@ static void link_pong(cmt__link *l, uint64_t rtt_ns) {
 static void link_event(cmt__link *l, const cmt_conn_event *ev) {
   switch (ev->kind) {
   case CMT_CONN_NODE_INFO:
+    l->cbs->on_node_info(l->arg, ev->node_info);
     break;
   case CMT_CONN_UP:
     l->cbs->on_up(l->arg, ev);

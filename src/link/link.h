@@ -18,6 +18,8 @@ typedef struct cmt__link_callbacks {
   void (*on_connect)(void *arg, cmt_err err);
   /* The other side is authenticated; nothing was sent to it after that. */
   void (*on_id)(void *arg, const cmt_node_id *id);
+  /* The other side has sent its node info, which is not checked yet. */
+  void (*on_node_info)(void *arg, const cmt_node_info *theirs);
   /* All checks passed.  The owner sets the send queue of the link, suspends the
      link, or closes it. */
   void (*on_up)(void *arg, const cmt_conn_event *ev);

@@ -275,7 +275,8 @@ static void session_on_connect(void *arg, cmt_err err) {
   a->left_ns = a->end_ns - cmt__min64(a->end_ns, now_ns);
   a->dial->connected_ns = now_ns;
   cmt__dial_set_state(a->dial, CMT_DIAL_HANDSHAKE);
-  cmt__session_start(a->session, has_id(a->dial) ? &a->dial->addr.id : NULL);
+  cmt__session_start(a->session, has_id(a->dial) ? &a->dial->addr.id : NULL,
+                     a->dial->options.network);
 }
 
 static void session_on_id(void *arg, const cmt_node_id *id) {

@@ -26,6 +26,10 @@ cmt_err cmt__dial_new(cmt_switch *sw, const cmt_net_addr *addr,
   }
   d->sw = sw;
   d->options = *o;
+  if (o->network != NULL) {
+    snprintf(d->network, sizeof d->network, "%s", o->network);
+    d->options.network = d->network;
+  }
   d->addr = *addr;
   d->next_ns = CMT_NEVER;
   d->number = atomic_fetch_add(&sw->dials_made, 1) + 1;

@@ -14,11 +14,12 @@ enum { CMT__DIAL_TIMERS = 2 };
 
 struct cmt_dial {
   cmt_switch *sw;
-  uint64_t number;       /* No other dial of the switch has it; from 1. */
-  cmt_dial *next, *prev; /* Changed under the lock of the switch. */
-  cmt_dial *begin_next;  /* The list of dials that the loop is to begin, */
-  cmt_dial *cancel_next; /* and to end. */
-  cmt_dial_options options;
+  uint64_t number;          /* No other dial of the switch has it; from 1. */
+  cmt_dial *next, *prev;    /* Changed under the lock of the switch. */
+  cmt_dial *begin_next;     /* The list of dials that the loop is to begin, */
+  cmt_dial *cancel_next;    /* and to end. */
+  cmt_dial_options options; /* |network| is the one below, or NULL. */
+  char network[CMT_NETWORK_NAME_MAX + 1];
   cmt_net_addr addr;
   char text[CMT_NET_ADDR_TEXT_SIZE];
   bool has_timers;  /* There is room for them. */

@@ -6,6 +6,7 @@
    then the send queue closes, remove_peer of each, unlisted. */
 
 #include "session_filter.h"
+#include "session_network.h"
 
 #include "base/mark.h"
 
@@ -240,7 +241,7 @@ static void session_begin(cmt__session *s) {
   cmt__place_accept(&sw->places, &s->place, &s->link, &address,
                     cmt__dials_reserve(sw, &address));
   if (err == CMT_OK) {
-    cmt__session_start(s, NULL);
+    cmt__session_start(s, NULL, NULL);
   }
 }
 
@@ -298,17 +299,21 @@ static void keys_check(cmt_switch *sw) {
   }
 }
 
-void cmt__session_start(cmt__session *s, const cmt_node_id *expect) {
+void cmt__session_start(cmt__session *s, const cmt_node_id *expect,
+                        const char *network) {
   cmt_switch *sw = s->sw;
   cmt_conn_options o;
   cmt_node_info info;
+  cmt__network *x;
   cmt_why why;
 
   cmt__setup_conn_options(&sw->setup, &sw->env, &info, &o);
   o.expect_id = expect;
-  if (cmt__link_start(&s->link, &o, &why) != CMT_OK) {
+  x = cmt__session_network(s, network, &info, &o, &why);
+  if (why.err != CMT_OK || cmt__link_start(&s->link, &o, &why) != CMT_OK) {
     session_reject(s, &why, NULL);
   }
+  cmt__network_unref(&sw->networks, x);
   keys_check(sw);
 }
 
@@ -603,6 +608,7 @@ static void session_on_move(void *arg) {
 static const cmt__link_callbacks link_callbacks = {
   .on_connect = session_on_connect,
   .on_id = session_on_id,
+  .on_node_info = cmt__session_answer,
   .on_up = session_on_up,
   .on_message = session_on_message,
   .on_messages_end = session_on_messages_end,

@@ -50,8 +50,10 @@ cmt__session *cmt__session_new(cmt_switch *s, const cmt__session_callbacks *cbs,
 CMT_NODISCARD cmt_err cmt__session_connect(cmt__session *s,
                                            const cmt__remote *to);
 void cmt__session_disconnect(cmt__session *s);
-/* Begins the handshake on the connection made. */
-void cmt__session_start(cmt__session *s, const cmt_node_id *expect);
+/* Begins the handshake on the connection made, as a node of |network|; NULL:
+   that of the switch. */
+void cmt__session_start(cmt__session *s, const cmt_node_id *expect,
+                        const char *network);
 /* Closes it without an outcome. */
 void cmt__session_leave(cmt__session *s);
 /* Makes a session of an accepted connection; cmt__accept_cb. */

@@ -109,7 +109,7 @@ static bool is_of_address(const cmt__session *s) {
 
 static void go_on(cmt__session *s) {
   if (is_of_address(s)) {
-    cmt__session_start(s, NULL);
+    cmt__session_start(s, NULL, NULL);
   } else {
     s->filtered = true;
     cmt__link_release(&s->link);

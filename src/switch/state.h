@@ -9,6 +9,7 @@
 #include "calls.h"
 #include "peer/peer_set.h"
 #include "bans.h"
+#include "networks.h"
 #include "places.h"
 #include "question.h"
 #include "reactor/delivery.h"
@@ -45,6 +46,7 @@ struct cmt_switch {
   pthread_mutex_t secrets_lock; /* Guards the memory for their keys. */
   cmt__send_pool send_pool;     /* What is queued above the floors of peers. */
   cmt__bans bans;
+  cmt__networks networks;
   cmt__questions questions; /* To filters. */
   pthread_mutex_t lock;
   pthread_cond_t ended_cond;  /* With |ended|. */

@@ -104,6 +104,12 @@ static cmt_err bans_init(cmt_switch *s) {
 
 static void bans_fini(cmt_switch *s) { cmt__bans_fini(&s->bans); }
 
+static cmt_err networks_init(cmt_switch *s) {
+  return cmt__networks_init(&s->networks, &s->env);
+}
+
+static void networks_fini(cmt_switch *s) { cmt__networks_fini(&s->networks); }
+
 static cmt_err questions_init(cmt_switch *s) {
   return cmt__questions_init(&s->questions);
 }
@@ -130,10 +136,10 @@ static const struct {
   cmt_err (*init)(cmt_switch *s);
   void (*fini)(cmt_switch *s);
 } parts[] = {
-  {locks_init, locks_fini},   {ended_init, ended_fini},
-  {called_init, called_fini}, {peers_init, peers_fini},
-  {bans_init, bans_fini},     {questions_init, questions_fini},
-  {calls_init, calls_fini},
+  {locks_init, locks_fini},         {ended_init, ended_fini},
+  {called_init, called_fini},       {peers_init, peers_fini},
+  {bans_init, bans_fini},           {networks_init, networks_fini},
+  {questions_init, questions_fini}, {calls_init, calls_fini},
 };
 
 static void parts_fini(cmt_switch *s, size_t count) {

@@ -143,12 +143,31 @@ static cmt_err enqueue(cmt_switch *s, cmt_dial *d, cmt_why *why) {
   return CMT_OK;
 }
 
+static cmt_err network_check(cmt_switch *s, const char *name, cmt_why *why) {
+  cmt__network *x;
+  char quoted[64];
+
+  if (name == NULL || strcmp(name, s->setup.network) == 0) {
+    return CMT_OK;
+  }
+  x = cmt__networks_find(&s->networks, cmt_bytes_of(name));
+  cmt__network_unref(&s->networks, x);
+  return x != NULL
+           ? CMT_OK
+           : cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                      "network: the switch has none with the name %s",
+                      cmt__quote(cmt_bytes_of(name), quoted, sizeof quoted));
+}
+
 static cmt_err dial_make(cmt_switch *s, const cmt_net_addr *at,
                          const cmt_dial_options *o, cmt_dial **out,
                          cmt_why *why) {
   cmt_dial_options full;
   cmt_err err = options_take(o, &full, why);
 
+  if (err == CMT_OK) {
+    err = network_check(s, full.network, why);
+  }
   if (err != CMT_OK) {
     return err;
   }

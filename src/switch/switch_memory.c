@@ -88,6 +88,7 @@ static uint64_t own_bytes(const cmt_switch *s, const sums *n) {
          text_bytes(setup->network) + text_bytes(setup->moniker) +
          text_bytes(setup->version) + text_bytes(setup->external_address) +
          text_bytes(setup->congestion) + cmt__bans_memory() +
+         cmt__networks_memory() +
          setup->options.unconditional_count * sizeof *setup->unconditional +
          cmt__grow_max(n->peers, 8) * sizeof(cmt_peer *);
 }

@@ -529,6 +529,18 @@ static void bans_check(node *a, node *b) {
   CHECK(reasons[1].rejected == UINT64_C(0xa5a5a5a5a5a5a5a5));
 }
 
+static void networks_check(node *n) {
+  cmt_network net;
+
+  DIRTY(net);
+  cmt_network_init(&net);
+  CHECK_FILLED(net);
+  net.name = "other";
+  CHECK_REFUSED(net, cmt_switch_set_network(n->sw, &net, NULL));
+  CHECK(cmt_switch_set_network(n->sw, &net, NULL) == CMT_OK);
+  CHECK(cmt_switch_remove_network(n->sw, "other"));
+}
+
 static void probe_check(const cmt_env *env, const node *n) {
   cmt_probe_result *result;
   cmt_probe_options o;
@@ -557,6 +569,7 @@ static void switch_check(const cmt_env *env) {
   calls_check(&a);
   status_check(&a);
   bans_check(&a, &b);
+  networks_check(&a);
   probe_check(env, &b);
   cmt_peer_unref(a.peer);
   cmt_peer_unref(b.peer);

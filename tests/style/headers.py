@@ -69,6 +69,7 @@ static void not_called(cmt_switch *s, cmt_peer *p, cmt_dial *d, cmt_mailbox *m) 
   cmt_peer_status peer_status;
   cmt_reason_counts reasons[2];
   cmt_ban bans[2];
+  cmt_network network;
   cmt_mconn *mconn;
   cmt_secret_conn *secret;
   cmt_conn *conn;
@@ -79,6 +80,7 @@ static void not_called(cmt_switch *s, cmt_peer *p, cmt_dial *d, cmt_mailbox *m) 
   cmt_dial_options_init(&dial_options);
   cmt_probe_options_init(&probe_options);
   cmt_ban_init(&bans[0]);
+  cmt_network_init(&network);
   if (cmt_mconn_new(&mconn_options, 0, &mconn, NULL) == CMT_OK &&
       cmt_conn_new(&conn_options, CMT_MILLISECONDS(1), &conn, NULL) == CMT_OK &&
       cmt_secret_conn_new(NULL, NULL, &secret) == CMT_OK &&

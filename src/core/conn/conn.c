@@ -472,6 +472,10 @@ const cmt_node_id *cmt_conn_id(const cmt_conn *c) {
 
 const cmt_node_info *cmt_conn_node_info(const cmt_conn *c) { return c->theirs; }
 
+const cmt_node_info *cmt__conn_own_node_info(const cmt_conn *c) {
+  return c->shake != NULL ? c->shake->ours : NULL;
+}
+
 cmt_node_info *cmt_conn_take_node_info(cmt_conn *c) {
   cmt_node_info *theirs = c->theirs;
 

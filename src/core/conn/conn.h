@@ -27,6 +27,10 @@ enum { CMT__HANDSHAKE_READ_MAX = 8192 };
 size_t cmt__conn_memory(const cmt_conn_options *o);
 size_t cmt__conn_handshake_memory(const cmt_conn_options *o);
 
+/* Our node info as it was sent, or is to be sent; NULL: it is not known any
+   more. */
+const cmt_node_info *cmt__conn_own_node_info(const cmt_conn *c);
+
 /* Bytes of payload that the packet parser copied anywhere but into a message,
    since the start. */
 uint64_t cmt__conn_copied(const cmt_conn *c);
