@@ -25,8 +25,11 @@ typedef struct cmt_dial_outcome {
   uint64_t attempt;      /**< Its number, from 1. */
   bool redials;          /**< Another attempt follows, now or when the peer is
                               gone. */
-  cmt_why why; /**< CMT_OK: cmt_switch_peer() of |id| is the peer.  Else the
-                    reason that on_rejected of the switch received before. */
+  cmt_why why; /**< CMT_OK: cmt_switch_peer() of |id| is the peer, unless the
+                    dial is a feeler.  Else the reason that on_rejected of the
+                    switch received before. */
+  /** CMT_OK: that of the node, validated; NULL otherwise, and in an event. */
+  const cmt_node_info *node_info;
 } cmt_dial_outcome;
 
 /** For |retry_jitter_ns|: no jitter, the delays are exact. */
@@ -59,6 +62,11 @@ typedef struct cmt_dial_options {
   bool unconditional;
   /** The node's network (network.h), copied; NULL: that of the switch. */
   const char *network;
+  /** Only finds out whether the node is there: the connection ends when both
+      sides are authenticated and the node info of the other fits.  There is no
+      peer, no reactor learns of it, and no limit of peers nor a filter applies.
+      Not together with |persistent| or |unconditional|. */
+  bool feeler;
 } cmt_dial_options;
 
 #define cmt_dial_options_init(o) cmt_dial_options_init_sized((o), sizeof *(o))

@@ -267,6 +267,8 @@ typedef struct cmt_switch_status {
   /** Rejections and outcomes of dials that were dropped: see
       |event_reactor|. */
   uint64_t lost_events;
+  /** Attempts of feelers that found their node. */
+  uint64_t felt;
 } cmt_switch_status;
 
 /** Fills in the cmt_switch_status |out| as of now. */

@@ -156,6 +156,7 @@ void cmt__events_outcome(cmt__events *e, uint64_t dial, void *arg,
     r->dial = dial;
     r->arg = arg;
     r->outcome = *o;
+    r->outcome.node_info = NULL;
     copy_id(r, &r->outcome.id);
     copy_text(r->remote, &r->outcome.remote);
     report_put(e, r);

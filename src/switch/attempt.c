@@ -56,14 +56,16 @@ static void leave(cmt__attempt *a) {
   a->dial->attempt = NULL;
 }
 
-static void finish(cmt__attempt *a, const cmt_why *why, const cmt_node_id *id,
-                   const cmt__remote *at) {
+static void finish_with(cmt__attempt *a, const cmt_why *why,
+                        const cmt_node_id *id, const cmt_node_info *info,
+                        const cmt__remote *at) {
   cmt_dial *d = a->dial;
   cmt_switch *sw = d->sw;
   char text[CMT_NET_ADDR_TEXT_SIZE];
   cmt__outcome o = {
     .why = why,
     .id = id,
+    .node_info = info,
     .remote = cmt__remote_is_known(at) ? cmt__remote_text(at, text, sizeof text)
                                        : d->text,
   };
@@ -71,6 +73,11 @@ static void finish(cmt__attempt *a, const cmt_why *why, const cmt_node_id *id,
   leave(a);
   a->on_outcome(d, &o);
   cmt__free(&sw->env, a);
+}
+
+static void finish(cmt__attempt *a, const cmt_why *why, const cmt_node_id *id,
+                   const cmt__remote *at) {
+  finish_with(a, why, id, NULL, at);
 }
 
 /* No address is left. */
@@ -182,7 +189,9 @@ static bool has_session(cmt__attempt *a) {
   if (a->session == NULL) {
     a->session = cmt__session_new(a->dial->sw, &session_callbacks, a);
   }
-  if (a->session == NULL && a->failure.err == CMT_OK) {
+  if (a->session != NULL) {
+    a->session->feeler = a->dial->options.feeler;
+  } else if (a->failure.err == CMT_OK) {
     cmt__why_plain(&a->failure, CMT_ENOMEM, CMT_STAGE_TRANSPORT);
     a->failure_at = a->found[a->found_next];
   }
@@ -306,12 +315,13 @@ static bool may_go_on(const cmt__attempt *a, const cmt_why *why) {
 }
 
 static void session_on_outcome(void *arg, const cmt_why *why,
-                               const cmt_node_id *id) {
+                               const cmt_node_id *id,
+                               const cmt_node_info *info) {
   cmt__attempt *a = arg;
 
   a->session = NULL;
   if (why->err == CMT_OK || !is_of_address(a, why, id)) {
-    finish(a, why, id, &a->at);
+    finish_with(a, why, id, info, &a->at);
     return;
   }
   found_failed(a, why, id);

@@ -10,9 +10,11 @@
 
 /* Lent for the call. */
 typedef struct cmt__outcome {
-  const cmt_why *why;    /* CMT_OK: a peer was added. */
+  const cmt_why *why;    /* CMT_OK: a peer was added, or a feeler met its
+                            node. */
   const cmt_node_id *id; /* Who was found; NULL: nobody was authenticated. */
-  const char *remote;    /* Where, or what was dialed. */
+  const cmt_node_info *node_info; /* With CMT_OK. */
+  const char *remote;             /* Where, or what was dialed. */
 } cmt__outcome;
 
 typedef struct cmt__attempt cmt__attempt;

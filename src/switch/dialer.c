@@ -71,6 +71,7 @@ static void report(cmt_dial *d, const cmt__outcome *o, bool again) {
   cmt_dial_outcome outcome = {
     .size = sizeof outcome,
     .id = o->id,
+    .node_info = o->node_info,
     .remote = o->remote,
     .attempt = d->attempts,
     .redials = again,

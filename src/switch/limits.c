@@ -180,8 +180,8 @@ cmt_err cmt__limits_admit(cmt_switch *s, const cmt_node_id *id,
 
 cmt_err cmt__limits_dial(cmt_switch *s, const cmt_dial *d, cmt_why *why) {
   const cmt_dial_options *o = &d->options;
-  bool unconditional =
-    o->unconditional || cmt__setup_is_unconditional(&s->setup, &d->addr.id);
+  bool unconditional = o->unconditional || o->feeler ||
+                       cmt__setup_is_unconditional(&s->setup, &d->addr.id);
   limit dials = {"dials under way", NULL, s->attempts,
                  s->setup.options.dials_max, &s->status.over_dials_max};
   limit peers = outbound_limit(s);

@@ -140,7 +140,7 @@ static void session_fail(cmt__session *s, const cmt_why *why,
   close(&s->link);
   id = id != NULL ? &who : NULL;
   if (cbs != NULL) {
-    cbs->on_outcome(arg, &own, id);
+    cbs->on_outcome(arg, &own, id, NULL);
   } else {
     reject_accepted(sw, &remote, &own, id);
   }
@@ -437,7 +437,8 @@ static void peer_add(cmt__session *s) {
   cmt__dials_peer_here(s->sw, s->peer);
   s->cbs = NULL;
   if (cbs != NULL) {
-    cbs->on_outcome(s->arg, &why, cmt_peer_id(s->peer));
+    cbs->on_outcome(s->arg, &why, cmt_peer_id(s->peer),
+                    cmt_peer_node_info(s->peer));
   }
   cmt__peer_count(s->peer);
   cmt__delivery_add(&s->sw->delivery, s->peer);
@@ -505,11 +506,28 @@ static void session_enter(cmt__session *s, const cmt_conn_event *ev) {
   cmt__session_refuse(s, &why, ev->id);
 }
 
+/* The node info is lent by the link, so that the link goes last. */
+static void session_felt(cmt__session *s, const cmt_conn_event *ev) {
+  const cmt__session_callbacks *cbs = s->cbs;
+  cmt_why why = {.err = CMT_OK, .stage = CMT_STAGE_NODE_INFO};
+
+  cmt__switch_count(s->sw, &s->sw->status.felt);
+  session_decide(s);
+  s->cbs = NULL;
+  cbs->on_outcome(s->arg, &why, ev->id, ev->node_info);
+  cmt__link_close_after_linger(&s->link);
+}
+
 static void session_on_up(void *arg, const cmt_conn_event *ev) {
   cmt__session *s = arg;
   cmt_why why;
-  cmt_err err = cmt__filter_peer(s, ev, &why);
+  cmt_err err = CMT_OK;
 
+  if (s->feeler && bans_check(s, &why) == CMT_OK) {
+    session_felt(s, ev);
+    return;
+  }
+  err = cmt__filter_peer(s, ev, &why);
   if (err == CMT_OK) {
     err = bans_check(s, &why);
   }

@@ -18,9 +18,11 @@ typedef struct cmt__session_callbacks {
   void (*on_connect)(void *arg, cmt_err err);
   /* The other side has proved that it is |id|. */
   void (*on_id)(void *arg, const cmt_node_id *id);
-  /* The last, once: CMT_OK and a peer, or why there is none; |id| is who was
-     found, or NULL.  Without a peer the session is closed already. */
-  void (*on_outcome)(void *arg, const cmt_why *why, const cmt_node_id *id);
+  /* The last, once: CMT_OK and a peer, or what a feeler found, or why there is
+     none; |id| is who was found, or NULL, and |info| with CMT_OK its node info.
+     Without a peer the session is closed already, or will be. */
+  void (*on_outcome)(void *arg, const cmt_why *why, const cmt_node_id *id,
+                     const cmt_node_info *info);
 } cmt__session_callbacks;
 
 struct cmt__session {
@@ -40,6 +42,7 @@ struct cmt__session {
   bool pending;   /* The outcome is not known yet. */
   bool was_peer;
   bool filtered;      /* filter_peer lets it pass. */
+  bool feeler;        /* It ends with the node info, and becomes no peer. */
   cmt__remote remote; /* The other side's, from when it is known. */
 };
 

@@ -89,10 +89,15 @@ static cmt_err options_take(const cmt_dial_options *o, cmt_dial_options *out,
     err = cmt__sized_read(out, sizeof *out, o, "options", why);
   }
   if (err == CMT_OK &&
-      (!cmt__is_bool(&out->persistent) || !cmt__is_bool(&out->unconditional))) {
+      (!cmt__is_bool(&out->persistent) || !cmt__is_bool(&out->unconditional) ||
+       !cmt__is_bool(&out->feeler))) {
     err = cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
-                   "persistent or unconditional is neither true nor false: "
-                   "use the init macro");
+                   "persistent, unconditional or feeler is neither true nor "
+                   "false: use the init macro");
+  }
+  if (err == CMT_OK && out->feeler && (out->persistent || out->unconditional)) {
+    err = cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                   "feeler is set together with persistent or unconditional");
   }
   if (err != CMT_OK) {
     return err;

@@ -343,8 +343,8 @@ static void a_wrong_option_is_named(void **state) {
   memset(&f->o.persistent, 0xab, sizeof f->o.persistent);
   assert_cmt(CMT_EINVAL,
              cmt_switch_dial_new(f->a.sw, f->at, &f->o, NULL, &why));
-  assert_string_equal("persistent or unconditional is neither true nor false: "
-                      "use the init macro",
+  assert_string_equal("persistent, unconditional or feeler is neither true nor "
+                      "false: use the init macro",
                       why.text);
 }
 
