@@ -68,7 +68,8 @@ extern "C" {
   X(CMT_EINCOMPATIBLE, -84, PEER, "the peer's node info does not fit ours")    \
   X(CMT_EWRONGID, -85, PEER, "the node's id is not the one that was dialed")   \
   X(CMT_ENODEINFO, -86, PEER, "the peer's node info is invalid")               \
-  X(CMT_EFLOOD, -87, PEER, "too many useless packets")
+  X(CMT_EFLOOD, -87, PEER, "too many useless packets")                         \
+  X(CMT_ENETWORK, -88, PEER, "the peer is of another network")
 
 /** The result of every call that can fail: CMT_OK or a negative value.  A later
     library may return values that are not here. */

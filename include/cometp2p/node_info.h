@@ -49,8 +49,9 @@ CMT_API CMT_NODISCARD cmt_err cmt_node_info_validate(const cmt_node_info *i,
  * The checks of docs/PROTOCOL.md 3.3 item 6: block version, network, and a
  * common channel unless ours has none.
  *
- * Returns    CMT_OK; CMT_EINCOMPATIBLE: |why| (may be NULL) names the field and
- *            both values; CMT_EINVAL: as above, for either of them.
+ * Returns    CMT_OK; CMT_ENETWORK: another network; CMT_EINCOMPATIBLE: another
+ *            block version, or no common channel; CMT_EINVAL: as above, for
+ *            either of them.  |why| (may be NULL) has both values.
  */
 CMT_API CMT_NODISCARD cmt_err cmt_node_info_compatible(
   const cmt_node_info *theirs, const cmt_node_info *ours, cmt_why *why);

@@ -470,7 +470,7 @@ TESTS = [
     ("a name without an address", no_address),
     ("an id that is dialed at two addresses", one_id_twice),
     ("another network is refused", rejected, True, ["--network", "x"],
-     "incompatible", "node_info"),
+     "network", "node_info"),
     ("no common channel is refused", rejected, True,
      ["--channel", "0x51=lines"], "incompatible", "node_info"),
     ("another id than dialed is refused", rejected, False, [], "wrongid",

@@ -41,7 +41,7 @@ def verified(folder):
         check(info["listen_addr"].endswith(node.ready["laddr"]), info)
         # Two connections: one that only learned, one that was a peer.
         check(node.event("rejected")["reason"] in
-              ("incompatible", "eof", "reset"), "the first")
+              ("incompatible", "network", "eof", "reset"), "the first")
         equal(node.event("peer_added")["channels"], "20FF")
         node.event("peer_removed")
 
@@ -87,14 +87,14 @@ def wrong_id(folder):
         check(node.id in err, err)
 
 
-def inferred(folder, option, value, text):
+def inferred(folder, option, value, text, reason="incompatible"):
     """The node hangs up in silence; the reason is our own evaluation."""
     with Listen() as node:
         code, got, err = probe(node.address, "--network", "cometp2p",
                                 option, value)
         equal((code, got["event"], got["reason"], got["stage"],
                got["inferred"]),
-              (1, "rejected", "incompatible", "node_info", True))
+              (1, "rejected", reason, "node_info", True))
         check(text in got["text"], got)
         check("inferred" in err and err.count("\n") == 1, err)
 
@@ -377,7 +377,7 @@ Tap().main([
     ("the form for people", for_people),
     ("another id than dialed", wrong_id),
     ("another network: inferred", inferred, "--network", "other",
-     "network differs"),
+     "network differs", "network"),
     ("no common channel: inferred", inferred, "--channel", "0x77",
      "no common channel"),
     ("the network that is given is claimed", own_network),

@@ -167,7 +167,8 @@ static bool end_is_due(const fuzz_side *s, cmt_err err) {
   if (err == CMT_EWRONGID) {
     return !s->info && s->o.expect_id != NULL;
   }
-  if (err == CMT_ESELF || err == CMT_ENODEINFO || err == CMT_EINCOMPATIBLE) {
+  if (err == CMT_ESELF || err == CMT_ENODEINFO || err == CMT_EINCOMPATIBLE ||
+      err == CMT_ENETWORK) {
     return s->info && !s->up;
   }
   /* Frames without data may be too many at any time. */

@@ -338,11 +338,12 @@ def we_exceed(direction, context, programs):
           f"we report {gone}")
 
 
-def incompatible(direction, context, programs, they, field):
+def incompatible(direction, context, programs, they, field,
+                 reason="incompatible"):
     ours, theirs = pair(start_command, context, programs, direction, they=they)
     refused = ours.wait("rejected")
     check(refused["stage"] == "node_info" and
-          refused["reason"] == "incompatible" and
+          refused["reason"] == reason and
           refused["class"] == "peer" and field in refused["text"] and
           refused["outbound"] == (direction == "we dial"), f"we report {refused}")
     # Whoever hangs up first loses the other's last words.
@@ -552,7 +553,8 @@ def every():
         ("their message over our capacity: we close", they_exceed),
         ("our message over their capacity: they close", we_exceed),
         ("another network", functools.partial(
-            incompatible, they=["-network", "another"], field="network")),
+            incompatible, they=["-network", "another"], field="network",
+            reason="network")),
         ("no common channel", functools.partial(
             incompatible, they=["-channels", "61"], field="channel")),
         ("ten seconds saturated both ways",

@@ -21,7 +21,7 @@
   X(MUTE, CMT_EPONG, "answers nothing")                                        \
   X(PARTIAL, CMT_EPARTIAL, "never ends a message")                             \
   X(HANGS_UP, CMT_EEOF, "hangs up in the middle of a message")                 \
-  X(OTHER_NETWORK, CMT_EINCOMPATIBLE, "states that it is of another network")  \
+  X(OTHER_NETWORK, CMT_ENETWORK, "states that it is of another network")       \
   X(OTHER_ID, CMT_EAUTH, "states that it is an honest node")
 
 typedef enum sim_hostile_kind {

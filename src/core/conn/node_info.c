@@ -365,7 +365,7 @@ cmt_err cmt_node_info_compatible(const cmt_node_info *theirs,
                     (unsigned long long)ours->protocol_block);
   }
   if (!bytes_equal(theirs->network, ours->network)) {
-    return cmt__why(why, CMT_EINCOMPATIBLE, CMT_STAGE_NODE_INFO,
+    return cmt__why(why, CMT_ENETWORK, CMT_STAGE_NODE_INFO,
                     "network differs: theirs '%s', ours '%s'",
                     cmt__quote(theirs->network, their_text, QUOTE_SIZE),
                     cmt__quote(ours->network, our_text, QUOTE_SIZE));

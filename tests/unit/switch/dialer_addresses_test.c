@@ -208,7 +208,7 @@ static void the_node_itself_ends_the_attempt(void **state) {
   test_node_start(&f->b);
   test_node_start(&f->c);
   test_node_dial(&f->a, f->dialed, 0);
-  assert_string_equal("rejected outbound node_info CMT_EINCOMPATIBLE\n",
+  assert_string_equal("rejected outbound node_info CMT_ENETWORK\n",
                       test_node_log(&f->a));
   assert_string_equal("2", dialed_hosts(f, 0));
 }

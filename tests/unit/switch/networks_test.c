@@ -88,7 +88,7 @@ static void unknown_network_meets_that_of_the_switch(void **state) {
   test_node_dial(&t->a, t->c.addr, 0);
   assert_non_null(strstr(t->a.why.text, "test-net"));
   assert_non_null(strstr(t->c.why.text, "net-z"));
-  assert_cmt(CMT_EINCOMPATIBLE, t->c.why.err);
+  assert_cmt(CMT_ENETWORK, t->c.why.err);
 }
 
 static void mirror_suits_any_block_version_and_channels(void **state) {
@@ -150,7 +150,7 @@ static void dial_of_another_network_finds_that_out(void **state) {
   serve(&t->c, "net-b", NULL, 0, true);
   serve(&t->c, "net-d", NULL, 0, true);
   dial_of(&t->c, t->b.addr, "net-d");
-  assert_cmt(CMT_EINCOMPATIBLE, t->c.why.err);
+  assert_cmt(CMT_ENETWORK, t->c.why.err);
   assert_non_null(strstr(t->c.why.text, "net-b"));
 }
 
@@ -166,7 +166,7 @@ static void dialer_that_stays_silent_meets_the_first(void **state) {
   assert_string_equal("", test_node_log(&t->b));
   test_loop_advance(t->w.loop, 1);
   test_loop_run_until_idle(t->w.loop);
-  assert_cmt(CMT_EINCOMPATIBLE, t->b.why.err);
+  assert_cmt(CMT_ENETWORK, t->b.why.err);
   assert_non_null(strstr(t->b.why.text, "test-net"));
 }
 
@@ -183,7 +183,7 @@ static void network_comes_and_goes(void **state) {
   assert_false(cmt_switch_remove_network(t->c.sw, "net-b"));
   assert_false(cmt_switch_remove_network(t->c.sw, NULL));
   test_node_dial(&t->b, t->c.addr, 0);
-  assert_cmt(CMT_EINCOMPATIBLE, t->b.why.err);
+  assert_cmt(CMT_ENETWORK, t->b.why.err);
 }
 
 static void removed_network_fails_its_dials(void **state) {

@@ -113,7 +113,7 @@ static void a_stranger_is_reported_at_debug(void **state) {
            "%s: %s\n",
            f->trio.a.remote, f->trio.a.blamed.text, f->trio.a.why.text);
   assert_string_equal(expected, log_of(f));
-  assert_cmt(CMT_EINCOMPATIBLE, f->trio.a.why.err);
+  assert_cmt(CMT_ENETWORK, f->trio.a.why.err);
 }
 
 static void a_peer_that_comes_is_no_failure(void **state) {

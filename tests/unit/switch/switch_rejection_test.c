@@ -222,9 +222,9 @@ static void another_network(void **state) {
   f->b.options.network = "other-net";
   start_both(f);
   test_node_dial(&f->a, f->b.addr, 0);
-  assert_string_equal("rejected outbound node_info CMT_EINCOMPATIBLE\n",
+  assert_string_equal("rejected outbound node_info CMT_ENETWORK\n",
                       test_node_log(&f->a));
-  assert_string_equal("rejected inbound node_info CMT_EINCOMPATIBLE\n",
+  assert_string_equal("rejected inbound node_info CMT_ENETWORK\n",
                       test_node_log(&f->b));
   assert_non_null(strstr(f->a.why.text, "other-net"));
 }

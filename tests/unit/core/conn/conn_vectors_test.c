@@ -208,6 +208,8 @@ static const char *info_events(const char *reason) {
     const char *there, *here;
   } table[] = {
     {"\"invalid NodeInfo:", "info CMT_ENODEINFO(node_info)"},
+    {"\"incompatible: peer is on a different network",
+     "info CMT_ENETWORK(node_info)"},
     {"\"incompatible:", "info CMT_EINCOMPATIBLE(node_info)"},
     {"\"auth failure: conn.ID", "info CMT_EAUTH(node_info)"},
     {"\"auth failure: handshake failed: message exceeds",

@@ -201,13 +201,13 @@ static const info_row info_rows[] = {
    .name = "another network",
    NETWORK,
    B("test-net2"),
-   CMT_EINCOMPATIBLE,
+   CMT_ENETWORK,
    "network differs: theirs 'test-net2', ours 'test-net'"},
   {.check = "6",
    .name = "no network",
    NETWORK,
    B(""),
-   CMT_EINCOMPATIBLE,
+   CMT_ENETWORK,
    "network differs: theirs '', ours 'test-net'"},
   {.check = "6",
    .name = "no common channel",
@@ -296,7 +296,7 @@ static void checks_are_in_their_order(void **state) {
     {ID, B("0000000000000000000000000000000000000000"), CMT_EAUTH,
      "the node info says id"},
     {NOTHING, B(""), CMT_EINCOMPATIBLE, "block version"},
-    {NETWORK, B("other"), CMT_EINCOMPATIBLE, "network"},
+    {NETWORK, B("other"), CMT_ENETWORK, "network"},
   };
 
   (void)state;

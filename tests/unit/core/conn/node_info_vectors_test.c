@@ -100,8 +100,9 @@ static void check_row(const json_t *row, const char *name) {
   cmt_err expected = CMT_OK, found = verdict(test_str(row, "sent"), &why);
 
   if (!accepted) {
-    expected = strstr(reason, "incompatible") != NULL ? CMT_EINCOMPATIBLE
-                                                      : CMT_ENODEINFO;
+    expected = strstr(reason, "incompatible") == NULL ? CMT_ENODEINFO
+               : strstr(reason, "network") != NULL    ? CMT_ENETWORK
+                                                      : CMT_EINCOMPATIBLE;
   }
   assert_cmt(expected, found);
   printf("# nodeinfo_validation.json: %s: %s\n", name, why.text);
