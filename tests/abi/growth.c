@@ -579,6 +579,87 @@ static void switch_check(const cmt_env *env) {
   CHECK(cmt_switch_close(b.sw, 0) == CMT_OK);
 }
 
+/* ---- address book ---- */
+
+static cmt_net_addr node_addr(const char *text) {
+  cmt_net_addr a;
+
+  CHECK(cmt_net_addr_parse(text, 0, &a, NULL) == CMT_OK);
+  return a;
+}
+
+static void bans_check(cmt_addrbook *b, const cmt_net_addr *a) {
+  cmt_addrbook_ban ban;
+
+  DIRTY(ban);
+  cmt_addrbook_ban_init(&ban);
+  CHECK_FILLED(ban);
+  ban.kind = CMT_ADDRBOOK_WRONG_ID;
+  ban.addr = *a;
+  ban.end_ns = CMT_SECONDS(9);
+  CHECK_REFUSED(ban, cmt_addrbook_bar(b, &ban, 1));
+  CHECK(cmt_addrbook_bar(b, &ban, 1) == CMT_OK);
+  CHECK(cmt_addrbook_is_barred(b, a, 1));
+}
+
+static void snapshot_check(cmt_addrbook *b, const cmt_net_addr *a) {
+  cmt_addrbook_snapshot *s;
+  cmt_addrbook_entry e;
+  cmt_addrbook_ban ban;
+
+  CHECK(cmt_addrbook_snapshot_new(b, &s) == CMT_OK);
+  DIRTY(e);
+  CHECK(cmt_addrbook_snapshot_get(s, 0, &e));
+  CHECK_FILLED(e);
+  CHECK(strcmp(e.addr.host, "5.6.7.8") == 0 && e.other_count == 0);
+  DIRTY(ban);
+  CHECK(cmt_addrbook_snapshot_get_ban(s, 0, &ban));
+  CHECK_FILLED(ban);
+  CHECK(cmt_node_id_equal(&ban.addr.id, &a->id));
+  cmt_addrbook_snapshot_delete(s);
+  cmt_addrbook_remove(b, &e.addr.id);
+  CHECK_REFUSED(e, cmt_addrbook_restore(b, &e));
+  CHECK(cmt_addrbook_restore(b, &e) == CMT_OK);
+  DIRTY(e);
+  CHECK(!cmt_addrbook_get(b, &a->id, &e));
+}
+
+static void book_check(const cmt_env *env) {
+  cmt_net_addr a = node_addr("1111111111111111111111111111111111111111"
+                             "@5.6.7.8:1");
+  cmt_net_addr wrong = node_addr("2222222222222222222222222222222222222222"
+                                 "@5.6.7.8:1");
+  cmt_addrbook_options o;
+  cmt_addrbook_proof p;
+  cmt_addrbook_query q;
+  cmt_addrbook_status status;
+  cmt_addrbook *b;
+
+  DIRTY(o);
+  cmt_addrbook_options_init(&o);
+  CHECK_FILLED(o);
+  o.env = env;
+  CHECK_REFUSED(o, cmt_addrbook_new(&o, &b, NULL));
+  CHECK(cmt_addrbook_new(&o, &b, NULL) == CMT_OK);
+  DIRTY(p);
+  cmt_addrbook_proof_init(&p);
+  CHECK_FILLED(p);
+  p.addr = &a;
+  CHECK_REFUSED(p, cmt_addrbook_proved(b, &p, 1));
+  CHECK(cmt_addrbook_proved(b, &p, 1) == CMT_OK);
+  bans_check(b, &wrong);
+  snapshot_check(b, &wrong);
+  DIRTY(q);
+  cmt_addrbook_query_init(&q);
+  CHECK_FILLED(q);
+  CHECK(cmt_addrbook_select(b, &q, &a, 1, 1) == 1);
+  DIRTY(status);
+  cmt_addrbook_get_status(b, &status);
+  CHECK_FILLED(status);
+  CHECK(status.entries == 1 && status.bans == 1);
+  cmt_addrbook_delete(b);
+}
+
 /* ---- typed messages ---- */
 
 #ifdef WITH_PROTOBUF
@@ -651,6 +732,7 @@ int main(void) {
   mconn_check(&env);
   conn_check(&env);
   switch_check(&env);
+  book_check(&env);
   protobuf_check();
   printf("all as it should be\n");
   return 0;

@@ -42,7 +42,8 @@ BANNED_IN_LIBRARY = {
     "pthread_mutex_lock": "cmt__lock", "pthread_mutex_unlock": "cmt__unlock",
 }
 LIBRARY = ("src/base/", "src/crypto/", "src/core/", "src/sys/", "src/net/",
-           "src/link/", "src/peer/", "src/reactor/", "src/switch/", "src/home/",
+           "src/link/", "src/peer/", "src/reactor/", "src/switch/", "src/pex/",
+           "src/home/",
            "src/protobuf/")
 
 # (file, call): why it is allowed there.

@@ -52,7 +52,29 @@ static const cmt_switch_options short_options =
   CMT_SWITCH_OPTIONS("net", reactors, .laddr = "127.0.0.1:0");
 #endif
 
-/* Every macro that looks like a function. */
+/* Every macro of the address book that looks like a function. */
+static void no_book(cmt_addrbook *b, cmt_addrbook_snapshot *s) {
+  cmt_addrbook_options options;
+  cmt_addrbook_proof proof;
+  cmt_addrbook_query query;
+  cmt_addrbook_ban ban;
+  cmt_addrbook_entry entry;
+  cmt_addrbook_status status;
+  cmt_node_id id;
+
+  cmt_addrbook_options_init(&options);
+  cmt_addrbook_proof_init(&proof);
+  cmt_addrbook_query_init(&query);
+  cmt_addrbook_ban_init(&ban);
+  cmt_addrbook_get_status(b, &status);
+  if (cmt_addrbook_snapshot_get(s, 0, &entry) &&
+      cmt_addrbook_snapshot_get_ban(s, 0, &ban)) {
+    id = entry.addr.id;
+    printf("%d\\n", cmt_addrbook_get(b, &id, &entry));
+  }
+}
+
+/* Every other macro that looks like a function. */
 static void not_called(cmt_switch *s, cmt_peer *p, cmt_dial *d, cmt_mailbox *m) {
   cmt_send_req req = CMT_SEND_REQ(CMT_SECONDS(1), on_sent, NULL);
   cmt_mailbox_event events[2];
@@ -105,6 +127,7 @@ int main(void) {
 
   if (cmt_version_number() == 0) {
     not_called(NULL, NULL, NULL, NULL);
+    no_book(NULL, NULL);
   }
 #ifndef __cplusplus
   if (reactor.channel_count != 1 || short_options.reactor_count != 1) {

@@ -38,6 +38,7 @@ LAYERS = (
     ("peer", "a peer, its values, the set of peers"),
     ("reactor", "delivery: inline, by workers, by mailbox"),
     ("switch", "switch, sessions, dialer, admission, floors of memory"),
+    ("pex", "address book and peer exchange"),
     ("home", "the files of a node's home"),
 )
 # These see the public headers, and each other in this order.

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The address book: its life, and what it is asked about ids. */
+
+#include "book_impl.h"
+
+#include <sodium.h>
+
+#include "base/sized.h"
+#include "net_group.h"
+
+void cmt_addrbook_options_init_sized(cmt_addrbook_options *o, size_t size) {
+  const cmt_addrbook_options full = {.allow_unroutable = false};
+
+  cmt__sized_write(o, size, &full, sizeof full);
+}
+
+/* The text of a drawn key, as CometBFT's. */
+static void draw_file_key(cmt_addrbook *b) {
+  uint8_t bytes[(BOOK_FILE_KEY - 1) / 2];
+
+  b->env.entropy(b->env.entropy_arg, bytes, sizeof bytes);
+  sodium_bin2hex(b->file_key, sizeof b->file_key, bytes, sizeof bytes);
+}
+
+static cmt_err set_keys(cmt_addrbook *b, const cmt_addrbook_options *o,
+                        cmt_why *why) {
+  if (o->file_key == NULL || o->file_key[0] == '\0') {
+    draw_file_key(b);
+  } else if (strlen(o->file_key) >= sizeof b->file_key) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "file_key has %zu characters, at most %zu are allowed",
+                    strlen(o->file_key), sizeof b->file_key - 1);
+  } else {
+    snprintf(b->file_key, sizeof b->file_key, "%s", o->file_key);
+  }
+  if (o->hash_key != NULL) {
+    memcpy(b->hash_key, o->hash_key, sizeof b->hash_key);
+  } else {
+    b->env.entropy(b->env.entropy_arg, b->hash_key, sizeof b->hash_key);
+  }
+  return CMT_OK;
+}
+
+static cmt_err set_ids(cmt_addrbook *b, const cmt_addrbook_options *o,
+                       cmt_why *why) {
+  const char *name = "own_ids";
+  cmt_err err =
+    cmt__book_ids_copy(&b->env, o->own_ids, o->own_id_count, &b->own);
+
+  if (err == CMT_OK) {
+    name = "private_ids";
+    err = cmt__book_ids_copy(&b->env, o->private_ids, o->private_id_count,
+                             &b->private);
+  }
+  if (err == CMT_OK) {
+    return CMT_OK;
+  }
+  return cmt__why(why, err, CMT_STAGE_TRANSPORT, "%s: %s", name,
+                  err == CMT_ENOMEM
+                    ? cmt_err_text(err)
+                    : "one is not 40 hex digits, or there are over 4096");
+}
+
+static cmt_err start(cmt_addrbook *b, const cmt_addrbook_options *o,
+                     cmt_why *why) {
+  cmt_err err = set_ids(b, o, why);
+
+  b->strict = !o->allow_unroutable;
+  return err == CMT_OK ? set_keys(b, o, why) : err;
+}
+
+cmt_err cmt_addrbook_new(const cmt_addrbook_options *o, cmt_addrbook **out,
+                         cmt_why *why) {
+  cmt_addrbook_options full = {.size = sizeof full};
+  cmt_addrbook *b;
+  cmt_env env;
+  cmt_err err = cmt__out_clear(out, why);
+
+  if (err == CMT_OK && o != NULL) {
+    err = cmt__sized_read(&full, sizeof full, o, "cmt_addrbook_options", why);
+  }
+  if (err != CMT_OK) {
+    return err;
+  }
+  if (!cmt__is_bool(&full.allow_unroutable)) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "allow_unroutable is neither true nor false");
+  }
+  err = cmt__env_copy(full.env, &env);
+  if (err != CMT_OK) {
+    return cmt__why(why, err, CMT_STAGE_TRANSPORT,
+                    "the environment is not usable");
+  }
+  b = cmt__alloc_zero(&env, sizeof *b);
+  if (b == NULL) {
+    return cmt__why_plain(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT);
+  }
+  b->env = env;
+  err = start(b, &full, why);
+  if (err != CMT_OK) {
+    cmt_addrbook_delete(b);
+    return err;
+  }
+  *out = b;
+  return CMT_OK;
+}
+
+void cmt_addrbook_delete(cmt_addrbook *b) {
+  cmt_env env;
+
+  if (b == NULL) {
+    return;
+  }
+  env = b->env;
+  for (size_t i = 0; i < b->count; i++) {
+    cmt__free(&env, cmt__book_at(b, i)->others);
+  }
+  for (size_t i = 0; i < BOOK_CHUNKS; i++) {
+    cmt__free(&env, b->chunks[i]);
+  }
+  cmt__free(&env, b->own.list);
+  cmt__free(&env, b->private.list);
+  cmt__free(&env, b->index);
+  cmt__free(&env, b->bans);
+  cmt__free(&env, b->quotas);
+  sodium_memzero(b->hash_key, sizeof b->hash_key);
+  cmt__free(&env, b);
+}
+
+cmt_err cmt_addrbook_set_private(cmt_addrbook *b, const cmt_node_id *ids,
+                                 size_t count) {
+  cmt__book_ids list;
+  cmt_err err = cmt__book_ids_copy(&b->env, ids, count, &list);
+
+  if (err != CMT_OK) {
+    return err;
+  }
+  cmt__free(&b->env, b->private.list);
+  b->private = list;
+  for (size_t i = 0; i < list.count; i++) {
+    cmt__book_entry *e = cmt__book_lookup(b, list.list[i]);
+
+    if (e != NULL) {
+      cmt__book_drop(b, e);
+    }
+  }
+  return CMT_OK;
+}
+
+bool cmt_addrbook_is_own(const cmt_addrbook *b, const cmt_node_id *id) {
+  uint8_t bytes[BOOK_ID];
+
+  return cmt__book_id_read(id, bytes) && cmt__book_ids_have(&b->own, bytes);
+}
+
+bool cmt_addrbook_is_private(const cmt_addrbook *b, const cmt_node_id *id) {
+  uint8_t bytes[BOOK_ID];
+
+  return cmt__book_id_read(id, bytes) && cmt__book_ids_have(&b->private, bytes);
+}
+
+bool cmt_addrbook_has(const cmt_addrbook *b, const cmt_node_id *id) {
+  uint8_t bytes[BOOK_ID];
+
+  return cmt__book_id_read(id, bytes) &&
+         cmt__book_find(b, bytes) != BOOK_NO_ENTRY;
+}
+
+void cmt_addrbook_group(const cmt_addrbook *b, const cmt_net_addr *a,
+                        char out[CMT_ADDRBOOK_GROUP_SIZE]) {
+  cmt__book_addr addr;
+
+  _Static_assert((int)CMT_ADDRBOOK_GROUP_SIZE >= (int)CMT__GROUP_SIZE, "room");
+  out[0] = '\0';
+  if (cmt__book_addr_read(a, true, &addr) == CMT_OK) {
+    cmt__ip_group(&addr.at.ip, b->strict, a->id.text[0] != '\0', out);
+  }
+}
+
+/* The memory that the book has allocated. */
+static size_t memory_of(const cmt_addrbook *b) {
+  size_t bytes = sizeof *b;
+
+  for (size_t i = 0; i < BOOK_CHUNKS; i++) {
+    bytes += b->chunks[i] != NULL ? BOOK_CHUNK * sizeof *b->chunks[i] : 0;
+  }
+  bytes += b->others_memory * CMT_ADDRBOOK_OTHERS_MAX * sizeof(cmt__book_place);
+  bytes += b->index_cap * sizeof *b->index + b->ban_cap * sizeof *b->bans +
+           b->quota_cap * sizeof *b->quotas;
+  return bytes + (b->own.count + b->private.count) * BOOK_ID;
+}
+
+void cmt_addrbook_get_status_sized(const cmt_addrbook *b,
+                                   cmt_addrbook_status *out, size_t size) {
+  const cmt_addrbook_status full = {
+    .size = sizeof full,
+    .entries = b->count,
+    .new_entries = b->count - b->old_count,
+    .old_entries = b->old_count,
+    .proven = b->proven_count,
+    .bans = b->ban_count,
+    .tests = b->contest_count,
+    .bytes = memory_of(b),
+    .added = b->added,
+    .replaced = b->replaced,
+    .refused = b->refused,
+    .promoted = b->promoted,
+    .demoted = b->demoted,
+    .revision = b->revision,
+  };
+
+  cmt__sized_write(out, size, &full, sizeof full);
+}

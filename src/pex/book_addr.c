@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Addresses and ids between their texts and bytes. */
+
+#include "book_impl.h"
+
+#include <stdlib.h>
+
+#include "core/conn/net_addr.h"
+
+static unsigned hex_value(char c) {
+  return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
+}
+
+bool cmt__book_id_read(const cmt_node_id *in, uint8_t out[BOOK_ID]) {
+  cmt_node_id id;
+  cmt_bytes text = {.base = (const uint8_t *)in->text,
+                    .len = strnlen(in->text, sizeof in->text)};
+
+  if (!cmt__node_id_read(text, &id)) {
+    return false;
+  }
+  for (size_t i = 0; i < BOOK_ID; i++) {
+    out[i] =
+      (uint8_t)(hex_value(id.text[2 * i]) << 4 | hex_value(id.text[2 * i + 1]));
+  }
+  return true;
+}
+
+void cmt__book_id_write(const uint8_t id[BOOK_ID], cmt_node_id *out) {
+  static const char digits[] = "0123456789abcdef";
+
+  for (size_t i = 0; i < BOOK_ID; i++) {
+    out->text[2 * i] = digits[id[i] >> 4];
+    out->text[2 * i + 1] = digits[id[i] & 15];
+  }
+  out->text[2 * BOOK_ID] = '\0';
+}
+
+cmt_err cmt__book_addr_read(const cmt_net_addr *in, bool id_optional,
+                            cmt__book_addr *out) {
+  cmt_bytes host;
+
+  *out = (cmt__book_addr){.at.port = 0};
+  if (in == NULL) {
+    return CMT_EINVAL;
+  }
+  out->at.port = in->port;
+  if (!(id_optional && in->id.text[0] == '\0') &&
+      !cmt__book_id_read(&in->id, out->id)) {
+    return CMT_EINVAL;
+  }
+  host = (cmt_bytes){.base = (const uint8_t *)in->host,
+                     .len = strnlen(in->host, sizeof in->host)};
+  /* A zone means something on this machine alone. */
+  if (cmt__bytes_have(host, '%') || !cmt__ip_read(host, &out->at.ip)) {
+    return CMT_EINVAL;
+  }
+  return CMT_OK;
+}
+
+void cmt__book_addr_write(const cmt__book_addr *in, cmt_net_addr *out) {
+  static const uint8_t none[BOOK_ID] = {0};
+
+  out->id.text[0] = '\0';
+  if (memcmp(in->id, none, sizeof none) != 0) {
+    cmt__book_id_write(in->id, &out->id);
+  }
+  cmt__ip_write(&in->at.ip, out->host);
+  out->port = in->at.port;
+}
+
+bool cmt__book_place_equal(const cmt__book_place *a, const cmt__book_place *b) {
+  return a->port == b->port && cmt__ip_equal(&a->ip, &b->ip);
+}
+
+static int compare(const void *a, const void *b) {
+  return memcmp(a, b, BOOK_ID);
+}
+
+cmt_err cmt__book_ids_copy(const cmt_env *env, const cmt_node_id *ids,
+                           size_t count, cmt__book_ids *out) {
+  *out = (cmt__book_ids){.count = 0};
+  if (count == 0) {
+    return CMT_OK;
+  }
+  if (ids == NULL || count > BOOK_IDS_MAX) {
+    return CMT_EINVAL;
+  }
+  out->list = cmt__alloc(env, count * sizeof *out->list);
+  if (out->list == NULL) {
+    return CMT_ENOMEM;
+  }
+  for (; out->count < count; out->count++) {
+    if (!cmt__book_id_read(&ids[out->count], out->list[out->count])) {
+      cmt__free(env, out->list);
+      *out = (cmt__book_ids){.count = 0};
+      return CMT_EINVAL;
+    }
+  }
+  qsort(out->list, count, sizeof *out->list, compare);
+  return CMT_OK;
+}
+
+bool cmt__book_ids_have(const cmt__book_ids *ids, const uint8_t id[BOOK_ID]) {
+  return ids->count > 0 &&
+         bsearch(id, ids->list, ids->count, sizeof *ids->list, compare) != NULL;
+}

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Which entry is dialed, and which ones are an answer.  docs/PROTOCOL.md 7.6.
+   No floating point decides, so that all platforms choose alike. */
+
+#include "book_impl.h"
+
+#include "base/sized.h"
+
+#define HOUR_NS CMT_SECONDS(3600)
+
+enum {
+  PERCENT = 100,
+  SHARE_PERCENT = 23,
+  SHARE_MIN = 32,
+  POOL =
+    4 * CMT_ADDRBOOK_ANSWER_MAX, /* Candidates that an answer is made of. */
+  IP4_AT = 12,                   /* Where IPv4 lies in an address. */
+  NEAR_CAP = 1024,
+};
+
+/* ---- one entry ---- */
+
+/* The root of |v|, rounded down. */
+static uint64_t root(uint64_t v) {
+  uint64_t out = 0;
+
+  for (uint64_t bit = UINT64_C(1) << 31; bit > 0; bit >>= 1) {
+    if ((out + bit) * (out + bit) <= v) {
+      out += bit;
+    }
+  }
+  return out;
+}
+
+static bool draw_old(cmt_addrbook *b, unsigned bias) {
+  /* The roots have 20 bits behind the point. */
+  uint64_t old = root((uint64_t)b->old_count << 40) * (PERCENT - bias);
+  uint64_t new = root((uint64_t)(b->count - b->old_count) << 40) * bias;
+
+  return old + new > 0 && cmt__book_random(b, old + new) < old;
+}
+
+/* A random bucket from |first| on that is not empty. */
+static unsigned draw_bucket(cmt_addrbook *b, unsigned first, unsigned count) {
+  unsigned filled = 0;
+  uint64_t skip;
+
+  for (unsigned i = 0; i < count; i++) {
+    filled += b->fill[first + i] > 0;
+  }
+  CMT_ASSERT(&b->env, filled > 0);
+  skip = cmt__book_random(b, filled);
+  for (unsigned i = first;; i++) {
+    if (b->fill[i] > 0 && skip-- == 0) {
+      return i;
+    }
+  }
+}
+
+cmt_err cmt_addrbook_pick(cmt_addrbook *b, unsigned bias, cmt_net_addr *out) {
+  bool old = draw_old(b, bias < PERCENT ? bias : PERCENT);
+  unsigned bucket;
+  uint64_t skip;
+
+  if ((old ? b->old_count : b->count - b->old_count) == 0) {
+    return CMT_EAGAIN;
+  }
+  bucket = draw_bucket(b, old ? BOOK_NEW_BUCKETS : 0,
+                       old ? BOOK_OLD_BUCKETS : BOOK_NEW_BUCKETS);
+  skip = cmt__book_random(b, b->fill[bucket]);
+  for (unsigned slot = 0;; slot++) {
+    size_t number = cmt__book_slot(b, bucket, slot);
+
+    if (number != BOOK_NO_ENTRY && skip-- == 0) {
+      cmt__book_addr_write(&cmt__book_at(b, number)->addr, out);
+      return CMT_OK;
+    }
+  }
+}
+
+/* ---- an answer ---- */
+
+/* How many chosen addresses begin with the same bits. */
+typedef struct near_table {
+  uint64_t keys[NEAR_CAP]; /* 0: free. */
+  uint8_t counts[NEAR_CAP];
+} near_table;
+
+/* An answer in the making. */
+typedef struct answer {
+  cmt_addrbook *b;
+  const cmt_addrbook_query *q;
+  uint64_t now_ns;
+  uint8_t asker[BOOK_ID]; /* Zeros: nobody. */
+  size_t wanted;
+  uint16_t *order; /* Numbers of all entries, of which a part is shuffled. */
+  uint16_t pool[POOL];
+  size_t pool_count;
+  uint16_t chosen[CMT_ADDRBOOK_ANSWER_MAX];
+  size_t chosen_count;
+  bool only_new, only_old;
+  near_table wide, narrow;
+} answer;
+
+void cmt_addrbook_query_init_sized(cmt_addrbook_query *q, size_t size) {
+  const cmt_addrbook_query full = {.max = 0};
+
+  cmt__sized_write(q, size, &full, sizeof full);
+}
+
+/* CometBFT's number of addresses of a plain answer. */
+static size_t plain_count(size_t count) {
+  return cmt__min(
+    CMT_ADDRBOOK_ANSWER_MAX,
+    cmt__max(cmt__min(SHARE_MIN, count), count * SHARE_PERCENT / PERCENT));
+}
+
+static bool fits(const answer *a, const cmt__book_entry *e) {
+  const cmt_addrbook_query *q = a->q;
+  unsigned family =
+    cmt__ip_is_v4(&e->addr.at.ip) ? CMT_ADDRBOOK_IP4 : CMT_ADDRBOOK_IP6;
+
+  if (q->proven_within_ns != 0 &&
+      (e->proven_ns == 0 || e->attempts > 0 ||
+       cmt__since(a->now_ns, e->proven_ns) > q->proven_within_ns)) {
+    return false;
+  }
+  if ((a->only_new && e->old) || (a->only_old && !e->old)) {
+    return false;
+  }
+  return (q->families == 0 || (q->families & family) != 0) &&
+         e->height >= q->height_min &&
+         (q->version == NULL ||
+          strncmp(e->version, q->version, strlen(q->version)) == 0) &&
+         (q->asker == NULL || memcmp(e->addr.id, a->asker, BOOK_ID) != 0);
+}
+
+/* A number for the first bits of |ip|, which is not 0. */
+static uint64_t prefix_key(const cmt__ip *ip, unsigned ip4_bits,
+                           unsigned ip6_bits) {
+  unsigned at = cmt__ip_is_v4(ip) ? IP4_AT : 0;
+  unsigned bits = at != 0 ? ip4_bits : ip6_bits;
+  uint64_t key = 1;
+
+  for (unsigned i = 0; i < bits / 8; i++) {
+    key = key << 8 | ip->bytes[at + i];
+  }
+  return key << 1 | (at != 0);
+}
+
+/* The place of |key| in the table, or a free one. */
+static size_t near_search(const near_table *t, uint64_t key) {
+  size_t at = (size_t)(key * UINT64_C(0x9e3779b97f4a7c15) >> 54);
+
+  _Static_assert(NEAR_CAP == 1024, "the shift");
+  while (t->keys[at] != 0 && t->keys[at] != key) {
+    at = (at + 1) % NEAR_CAP;
+  }
+  return at;
+}
+
+static size_t near_count(const near_table *t, uint64_t key) {
+  return t->counts[near_search(t, key)];
+}
+
+static void near_add(near_table *t, uint64_t key) {
+  size_t at = near_search(t, key);
+
+  t->keys[at] = key;
+  t->counts[at]++;
+}
+
+static bool group_is_full(const answer *a, const cmt__ip *ip) {
+  return (a->q->per_16_max > 0 &&
+          near_count(&a->wide, prefix_key(ip, 16, 32)) >= a->q->per_16_max) ||
+         (a->q->per_24_max > 0 &&
+          near_count(&a->narrow, prefix_key(ip, 24, 48)) >= a->q->per_24_max);
+}
+
+static void take(answer *a, uint16_t number) {
+  const cmt__ip *ip = &cmt__book_at(a->b, number)->addr.at.ip;
+
+  a->chosen[a->chosen_count++] = number;
+  near_add(&a->wide, prefix_key(ip, 16, 32));
+  near_add(&a->narrow, prefix_key(ip, 24, 48));
+}
+
+/* Draws candidates in random order, until there are enough of them. */
+static void fill_pool(answer *a, size_t most) {
+  size_t count = a->b->count;
+
+  for (size_t i = 0; i < count && a->pool_count < most; i++) {
+    size_t at = i + (size_t)cmt__book_random(a->b, count - i);
+    uint16_t number = a->order[at];
+
+    a->order[at] = a->order[i];
+    a->order[i] = number;
+    if (fits(a, cmt__book_at(a->b, number))) {
+      a->pool[a->pool_count++] = number;
+    }
+  }
+}
+
+/* Moves candidates that |wanted| accepts from the pool to the answer, until it
+   has |most|. */
+static void choose(answer *a, size_t most,
+                   bool (*wanted)(const answer *, const cmt__book_entry *)) {
+  size_t kept = 0;
+
+  for (size_t i = 0; i < a->pool_count; i++) {
+    uint16_t number = a->pool[i];
+    const cmt__book_entry *e = cmt__book_at(a->b, number);
+
+    if (a->chosen_count < most && wanted(a, e) &&
+        !group_is_full(a, &e->addr.at.ip)) {
+      take(a, number);
+    } else {
+      a->pool[kept++] = number;
+    }
+  }
+  a->pool_count = kept;
+}
+
+static bool is_any(const answer *a, const cmt__book_entry *e) {
+  (void)a;
+  (void)e;
+  return true;
+}
+
+static bool is_reliable(const answer *a, const cmt__book_entry *e) {
+  (void)a;
+  return cmt__book_is_reliable(e);
+}
+
+static bool is_fresh(const answer *a, const cmt__book_entry *e) {
+  return e->served_ns == 0 || cmt__since(a->now_ns, e->served_ns) >= HOUR_NS;
+}
+
+static bool is_fresh_and_reliable(const answer *a, const cmt__book_entry *e) {
+  return is_fresh(a, e) && cmt__book_is_reliable(e);
+}
+
+static void select_proven(answer *a) {
+  size_t fresh = a->wanted * cmt__min(a->q->fresh_percent, PERCENT) / PERCENT;
+
+  fill_pool(a, POOL);
+  choose(a, fresh, is_fresh_and_reliable);
+  choose(a, fresh, is_fresh);
+  choose(a, a->wanted, is_reliable);
+  choose(a, a->wanted, is_any);
+}
+
+static bool is_chosen(const answer *a, size_t number) {
+  for (size_t i = 0; i < a->chosen_count; i++) {
+    if (a->chosen[i] == number) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/* The entry in the |skip|-th place of all new buckets. */
+static uint16_t entry_at_place(const cmt_addrbook *b, uint64_t skip) {
+  unsigned bucket = 0, slot = 0;
+
+  for (; skip >= b->fill[bucket]; bucket++) {
+    skip -= b->fill[bucket];
+  }
+  for (;; slot++) {
+    if (b->slots[bucket][slot] != 0 && skip-- == 0) {
+      return (uint16_t)cmt__book_slot(b, bucket, slot);
+    }
+  }
+}
+
+/* Chooses new entries by their places, until there are |most|: one that is in
+   several buckets is as many times as likely. */
+static void choose_by_place(answer *a, size_t most) {
+  size_t places = 0, tries;
+
+  for (unsigned i = 0; i < BOOK_NEW_BUCKETS; i++) {
+    places += a->b->fill[i];
+  }
+  tries = places > 0 ? 2 * most : 0; /* The last few are left to others. */
+  for (size_t i = 0; i < tries && a->chosen_count < most; i++) {
+    uint16_t number = entry_at_place(a->b, cmt__book_random(a->b, places));
+    const cmt__book_entry *e = cmt__book_at(a->b, number);
+
+    if (!is_chosen(a, number) && fits(a, e) &&
+        !group_is_full(a, &e->addr.at.ip)) {
+      take(a, number);
+    }
+  }
+}
+
+static bool is_missing(const answer *a, const cmt__book_entry *e) {
+  return !is_chosen(a, cmt__book_find(a->b, e->addr.id));
+}
+
+/* CometBFT's choice of a seed: so many new entries, then old ones. */
+static void select_biased(answer *a) {
+  size_t bias = cmt__min(a->q->bias, PERCENT);
+  size_t most = (bias * a->wanted + PERCENT / 2) / PERCENT;
+
+  if (a->wanted > a->b->old_count) {
+    most = cmt__max(most, a->wanted - a->b->old_count);
+  }
+  most = cmt__min(most, a->b->count - a->b->old_count);
+  choose_by_place(a, most);
+  a->only_new = true;
+  fill_pool(a, POOL);
+  choose(a, most, is_missing);
+  a->only_new = false;
+  a->only_old = true;
+  a->pool_count = 0;
+  fill_pool(a, POOL);
+  choose(a, a->wanted, is_any);
+}
+
+static void select_plain(answer *a) {
+  bool caps = a->q->per_16_max > 0 || a->q->per_24_max > 0;
+
+  fill_pool(a, caps ? POOL : a->wanted);
+  choose(a, a->wanted, is_any);
+}
+
+static size_t answer_write(const answer *a, cmt_net_addr *out) {
+  for (size_t i = 0; i < a->chosen_count; i++) {
+    cmt__book_entry *e = cmt__book_at(a->b, a->chosen[i]);
+
+    e->served_ns = a->now_ns;
+    cmt__book_addr_write(&e->addr, &out[i]);
+  }
+  return a->chosen_count;
+}
+
+/* False: memory is short. */
+static bool answer_start(answer *a) {
+  a->order = cmt__alloc(&a->b->env, a->b->count * sizeof *a->order);
+  for (size_t i = 0; a->order != NULL && i < a->b->count; i++) {
+    a->order[i] = (uint16_t)i;
+  }
+  return a->order != NULL;
+}
+
+size_t cmt_addrbook_select(cmt_addrbook *b, const cmt_addrbook_query *q,
+                           cmt_net_addr *out, size_t cap, uint64_t now_ns) {
+  cmt_addrbook_query full;
+  answer a = {.b = b, .q = &full, .now_ns = now_ns};
+
+  cmt_addrbook_query_init(&full);
+  if (q != NULL && cmt__sized_read(&full, sizeof full, q, "cmt_addrbook_query",
+                                   NULL) != CMT_OK) {
+    return 0;
+  }
+  if ((full.asker != NULL && !cmt__book_id_read(full.asker, a.asker)) ||
+      !answer_start(&a)) {
+    return 0;
+  }
+  a.wanted = full.proven_within_ns != 0 ? CMT_ADDRBOOK_ANSWER_MAX
+                                        : plain_count(b->count);
+  a.wanted = cmt__min(a.wanted, full.max != 0 ? full.max : a.wanted);
+  a.wanted = cmt__min(a.wanted, cap);
+  if (full.proven_within_ns != 0) {
+    select_proven(&a);
+  } else if (full.biased) {
+    select_biased(&a);
+  } else {
+    select_plain(&a);
+  }
+  cmt__free(&b->env, a.order);
+  return answer_write(&a, out);
+}
