@@ -30,6 +30,9 @@ typedef struct cmt_dial_outcome {
                     switch received before. */
   /** CMT_OK: that of the node, validated; NULL otherwise, and in an event. */
   const cmt_node_info *node_info;
+  /** How long its last address took to connect, to prove its id, and then until
+      it was a peer; 0: it did not get there. */
+  uint64_t connect_ns, secret_ns, info_ns;
 } cmt_dial_outcome;
 
 /** For |retry_jitter_ns|: no jitter, the delays are exact. */

@@ -23,7 +23,10 @@ struct cmt__attempt {
   /* The addresses in their order, and how many were tried. */
   cmt__remote found[CMT__RESOLVE_MAX];
   size_t found_count, found_next;
-  cmt__remote at; /* The present one. */
+  cmt__remote at; /* The present one, */
+  /* and when it was dialed, was connected, and had proved its id; 0: not
+     yet. */
+  uint64_t dialed_ns, connected_ns, proved_ns;
   /* What it reports if nothing comes of it: the most telling of the
      failures. */
   cmt_why failure;
@@ -41,6 +44,18 @@ static void set_timer(cmt__attempt *a, uint64_t at_ns) {
 }
 
 /* ---- the outcome ---- */
+
+static uint64_t part_ns(uint64_t from_ns, uint64_t to_ns) {
+  return from_ns != 0 && to_ns >= from_ns ? cmt__max64(to_ns - from_ns, 1) : 0;
+}
+
+static void times_fill(const cmt__attempt *a, bool ok, cmt__outcome *o) {
+  uint64_t now_ns = cmt__loop_now(a->dial->sw->loop);
+
+  o->connect_ns = part_ns(a->dialed_ns, a->connected_ns);
+  o->secret_ns = part_ns(a->connected_ns, a->proved_ns);
+  o->info_ns = ok ? part_ns(a->proved_ns, now_ns) : 0;
+}
 
 /* The dial has no attempt any more; the memory stays. */
 static void leave(cmt__attempt *a) {
@@ -70,6 +85,7 @@ static void finish_with(cmt__attempt *a, const cmt_why *why,
                                        : d->text,
   };
 
+  times_fill(a, why->err == CMT_OK, &o);
   leave(a);
   a->on_outcome(d, &o);
   cmt__free(&sw->env, a);
@@ -217,6 +233,8 @@ static void connect_next(cmt__attempt *a) {
     cmt_err err;
 
     a->at = a->found[a->found_next++];
+    a->dialed_ns = now_ns;
+    a->connected_ns = a->proved_ns = 0;
     err = is_banned(a, now_ns) ? CMT_EBANNED
                                : cmt__session_connect(a->session, &a->at);
     if (err == CMT_OK) {
@@ -282,7 +300,7 @@ static void session_on_connect(void *arg, cmt_err err) {
   }
   set_timer(a, CMT_NEVER);
   a->left_ns = a->end_ns - cmt__min64(a->end_ns, now_ns);
-  a->dial->connected_ns = now_ns;
+  a->dial->connected_ns = a->connected_ns = now_ns;
   cmt__dial_set_state(a->dial, CMT_DIAL_HANDSHAKE);
   cmt__session_start(a->session, has_id(a->dial) ? &a->dial->addr.id : NULL,
                      a->dial->options.network);
@@ -291,6 +309,7 @@ static void session_on_connect(void *arg, cmt_err err) {
 static void session_on_id(void *arg, const cmt_node_id *id) {
   cmt__attempt *a = arg;
 
+  a->proved_ns = cmt__loop_now(a->dial->sw->loop);
   if (cmt_node_id_equal(id, &a->dial->addr.id)) {
     a->dial->begin = a->at;
     a->dial->behind = false;

@@ -15,6 +15,8 @@ typedef struct cmt__outcome {
   const cmt_node_id *id; /* Who was found; NULL: nobody was authenticated. */
   const cmt_node_info *node_info; /* With CMT_OK. */
   const char *remote;             /* Where, or what was dialed. */
+  /* How long each part took, at the last address; 0: it did not end. */
+  uint64_t connect_ns, secret_ns, info_ns;
 } cmt__outcome;
 
 typedef struct cmt__attempt cmt__attempt;

@@ -76,6 +76,9 @@ static void report(cmt_dial *d, const cmt__outcome *o, bool again) {
     .attempt = d->attempts,
     .redials = again,
     .why = *o->why,
+    .connect_ns = o->connect_ns,
+    .secret_ns = o->secret_ns,
+    .info_ns = o->info_ns,
   };
   cmt_dial *handle = NULL;
 

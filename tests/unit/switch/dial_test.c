@@ -72,6 +72,39 @@ static void a_peer_begins_the_schedule_again(void **state) {
 
 /* ---- outcomes ---- */
 
+static void outcome_has_the_time_of_each_part(void **state) {
+  fixture *f = *state;
+  uint64_t began_ns, took_ns;
+
+  test_node_start(&f->a);
+  test_node_start(&f->b);
+  assert_cmt(CMT_OK,
+             cmt_switch_dial_new(f->a.sw, f->at, &f->o, &f->dial, NULL));
+  began_ns = now_of(f);
+  while (f->count == 0) { /* Each step takes a millisecond. */
+    test_loop_step(f->w.loop);
+    test_loop_pass(f->w.loop, CMT_MILLISECONDS(1));
+  }
+  took_ns = f->at_ns[0] - began_ns;
+  assert_cmt(CMT_OK, f->last.why.err);
+  assert_in_range(f->last.connect_ns, 1, took_ns);
+  assert_in_range(f->last.secret_ns, CMT_MILLISECONDS(2), took_ns);
+  assert_in_range(f->last.info_ns, 1, took_ns);
+  assert_in_range(f->last.connect_ns + f->last.secret_ns + f->last.info_ns,
+                  CMT_MILLISECONDS(3), took_ns);
+}
+
+static void outcome_of_a_failure_has_no_times(void **state) {
+  fixture *f = *state;
+
+  test_node_start(&f->a);
+  dial(f);
+  assert_cmt(CMT_EREFUSED, f->last.why.err);
+  assert_int_equal(0, f->last.connect_ns);
+  assert_int_equal(0, f->last.secret_ns);
+  assert_int_equal(0, f->last.info_ns);
+}
+
 static void each_attempt_has_one_outcome(void **state) {
   fixture *f = *state;
 
@@ -481,6 +514,8 @@ int main(void) {
     TEST(the_schedule_is_exact),
     TEST(the_default_is_five_seconds_and_up_to_three),
     TEST(a_peer_begins_the_schedule_again),
+    TEST(outcome_has_the_time_of_each_part),
+    TEST(outcome_of_a_failure_has_no_times),
     TEST(each_attempt_has_one_outcome),
     TEST(a_dial_without_a_handle_has_outcomes_too),
     TEST(an_outcome_has_who_was_found),
