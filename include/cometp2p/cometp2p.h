@@ -13,6 +13,7 @@
 #include <cometp2p/env.h>
 #include <cometp2p/err.h>
 #include <cometp2p/mconn.h>
+#include <cometp2p/metrics.h>
 #include <cometp2p/net_addr.h>
 #include <cometp2p/network.h>
 #include <cometp2p/node_info.h>

@@ -541,6 +541,24 @@ static void networks_check(node *n) {
   CHECK(cmt_switch_remove_network(n->sw, "other"));
 }
 
+static void metrics_check(const cmt_env *env, node *n) {
+  cmt_metrics_options o;
+  cmt_metrics *m;
+  cmt_buf *page;
+
+  DIRTY(o);
+  cmt_metrics_options_init(&o);
+  CHECK_FILLED(o);
+  o.env = env;
+  o.chain_id = "net";
+  o.sw = n->sw;
+  CHECK_REFUSED(o, cmt_metrics_new(&o, &m, NULL));
+  CHECK(cmt_metrics_new(&o, &m, NULL) == CMT_OK);
+  CHECK(cmt_metrics_page(&m, 1, &page) == CMT_OK);
+  cmt_buf_unref(page);
+  cmt_metrics_delete(m);
+}
+
 static void probe_check(const cmt_env *env, const node *n) {
   cmt_probe_result *result;
   cmt_probe_options o;
@@ -570,6 +588,7 @@ static void switch_check(const cmt_env *env) {
   status_check(&a);
   bans_check(&a, &b);
   networks_check(&a);
+  metrics_check(env, &a);
   probe_check(env, &b);
   cmt_peer_unref(a.peer);
   cmt_peer_unref(b.peer);

@@ -28,7 +28,8 @@ import tap  # noqa: E402
 PROGRAM = os.path.join(HERE, "growth.c")
 # As CMakeLists.txt has them.
 FOLDERS = ("base", "crypto", "core/*", "sys", "net", "net/uv", "link", "peer",
-           "reactor", "switch", "pex", "home")
+           "reactor", "switch", "pex", "ops",
+           "home")
 STRUCT = re.compile(r"^typedef struct (\w+) \{\n(.*?)^\} \1;", re.S | re.M)
 RESERVED = re.compile(r"\b(\w+) reserved\[(\d+)\];")
 # What the library lends in an event, and the program does not name.

@@ -42,7 +42,7 @@ BANNED_IN_LIBRARY = {
     "pthread_mutex_lock": "cmt__lock", "pthread_mutex_unlock": "cmt__unlock",
 }
 LIBRARY = ("src/base/", "src/crypto/", "src/core/", "src/sys/", "src/net/",
-           "src/link/", "src/peer/", "src/reactor/", "src/switch/", "src/pex/",
+           "src/link/", "src/peer/", "src/reactor/", "src/switch/", "src/pex/", "src/ops/",
            "src/home/",
            "src/protobuf/")
 

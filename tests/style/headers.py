@@ -92,6 +92,7 @@ static void not_called(cmt_switch *s, cmt_peer *p, cmt_dial *d, cmt_mailbox *m) 
   cmt_reason_counts reasons[2];
   cmt_ban bans[2];
   cmt_network network;
+  cmt_metrics_options metrics_options;
   cmt_mconn *mconn;
   cmt_secret_conn *secret;
   cmt_conn *conn;
@@ -103,6 +104,7 @@ static void not_called(cmt_switch *s, cmt_peer *p, cmt_dial *d, cmt_mailbox *m) 
   cmt_probe_options_init(&probe_options);
   cmt_ban_init(&bans[0]);
   cmt_network_init(&network);
+  cmt_metrics_options_init(&metrics_options);
   if (cmt_mconn_new(&mconn_options, 0, &mconn, NULL) == CMT_OK &&
       cmt_conn_new(&conn_options, CMT_MILLISECONDS(1), &conn, NULL) == CMT_OK &&
       cmt_secret_conn_new(NULL, NULL, &secret) == CMT_OK &&

@@ -8,7 +8,8 @@ A file includes its own folder and those before it in the table, and so do the
 calls of its object; the files that may be used from below are in PORTS.  Inside
 a folder the types form no circle: a type is all files that begin with its name,
 such as conn.c, conn_recv.c and conn_impl.h.  src/link uses connections as any
-program can, by the public calls alone, and so does src/pex with switches.
+program can, by the public calls alone, and so do src/pex and src/ops
+with switches.
 """
 import argparse
 import collections
@@ -39,6 +40,7 @@ LAYERS = (
     ("reactor", "delivery: inline, by workers, by mailbox"),
     ("switch", "switch, sessions, dialer, admission, floors of memory"),
     ("pex", "address book and peer exchange"),
+    ("ops", "metrics"),
     ("home", "the files of a node's home"),
 )
 # These see the public headers, and each other in this order.
@@ -53,7 +55,9 @@ CIRCLES = []
 
 # Folders, and the folder of which each knows the public headers alone.
 PUBLIC_USERS = (("link", "core/conn"), ("pex", "switch"), ("pex", "reactor"),
-                ("pex", "peer"), ("pex", "link"))
+                ("pex", "peer"), ("pex", "link"),
+                ("ops", "switch"), ("ops", "reactor"), ("ops", "peer"),
+                ("ops", "link"), ("ops", "pex"))
 
 ORDER = [folder for folder, _ in LAYERS]
 
