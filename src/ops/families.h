@@ -4,11 +4,12 @@
 
 /* The families of metrics that count what is reported.  A family has a series
    for each value of its one or two labels, and a histogram one for each of its
-   buckets besides.  What a page asks the switch for is in collect.c. */
+   buckets besides.  What a page asks the switch for is in metrics_switch.c. */
 
 #include <cometp2p/metrics.h>
 
-/* Those that only the functions of metrics.h add to follow the public ones. */
+/* Families that only the functions of metrics.h add to, behind the public
+   ones. */
 enum {
   CMT__METRIC_CONNECTIONS = CMT_METRICS,
   CMT__METRIC_HANDSHAKE_SECONDS,
@@ -37,14 +38,14 @@ typedef struct cmt__family {
   bool comets;             /* The name follows "NAMESPACE_p2p_". */
   uint64_t unit;           /* A value is divided by it on the page. */
   cmt__label labels[2];    /* Their names are in order. */
-  const uint64_t *buckets; /* Of a histogram: upper bounds, rising. */
+  const uint64_t *buckets; /* Upper bounds of a histogram, rising. */
   unsigned bucket_count;
 } cmt__family;
 
 extern const cmt__family cmt__families[CMT__METRICS];
 
-/* How many series |f| has, each with cmt__family_values() values: of a
-   histogram its buckets, +Inf and the sum. */
+/* How many series |f| has, and how many values each has: those of a histogram
+   are its buckets, +Inf and the sum. */
 unsigned cmt__family_series(const cmt__family *f);
 unsigned cmt__family_values(const cmt__family *f);
 

@@ -157,7 +157,7 @@ static void add_at(cmt_metrics *m, unsigned metric, unsigned at,
   }
 }
 
-/* Of a histogram each value counts in its bucket alone; the page sums up. */
+/* Counts a value of a histogram in its bucket alone; the page sums up. */
 static void observe(cmt_metrics *m, unsigned metric, unsigned at,
                     uint64_t value) {
   const cmt__family *f = &cmt__families[metric];
@@ -254,32 +254,36 @@ static uint64_t read_value(const cmt__value *v) {
   return atomic_load_explicit(&v->value, memory_order_relaxed);
 }
 
-static void page_histogram(cmt__page *p, const char *prefix,
-                           const cmt__family *f, const cmt__value *v,
+/* |pairs| has room for the bound of a bucket at its end. */
+static void page_histogram(cmt__page *p, const cmt__family *f,
+                           const cmt__value *v, cmt__series s,
                            cmt__pair pairs[CMT__PAIRS_MAX]) {
-  uint64_t count = 0;
+  uint64_t count = 0, unit = s.unit;
   char bound[48];
 
+  s.suffix = "_bucket";
+  s.unit = 1;
   for (unsigned i = 0; i <= f->bucket_count; i++) {
     if (i < f->bucket_count) {
-      cmt__page_number(bound, sizeof bound, f->buckets[i], f->unit);
+      cmt__page_number(bound, sizeof bound, f->buckets[i], unit);
     } else {
       snprintf(bound, sizeof bound, "+Inf");
     }
     count += read_value(&v[i]);
-    pairs[3] = (cmt__pair){"le", bound};
-    cmt__page_series(p, prefix, f->name, "_bucket", pairs, CMT__PAIRS_MAX,
-                     count, 1);
+    pairs[CMT__PAIRS_MAX - 1] = (cmt__pair){"le", bound};
+    cmt__page_series(p, &s, count);
   }
-  pairs[3].name = NULL;
-  cmt__page_series(p, prefix, f->name, "_sum", pairs, CMT__PAIRS_MAX,
-                   read_value(&v[f->bucket_count + 1]), f->unit);
-  cmt__page_series(p, prefix, f->name, "_count", pairs, CMT__PAIRS_MAX, count,
-                   1);
+  pairs[CMT__PAIRS_MAX - 1].name = NULL;
+  s.suffix = "_count";
+  cmt__page_series(p, &s, count);
+  s.suffix = "_sum";
+  s.unit = unit;
+  cmt__page_series(p, &s, read_value(&v[f->bucket_count + 1]));
 }
 
 static bool was_seen(const cmt__family *f, const cmt__value *v) {
-  unsigned last = cmt__family_values(f) - 1; /* Of a histogram the sum. */
+  unsigned last =
+    cmt__family_values(f) - 1; /* The sum, if it is a histogram. */
 
   return atomic_load_explicit(&v[last].seen, memory_order_relaxed);
 }
@@ -294,6 +298,12 @@ static void page_series(cmt__page *p, cmt_metrics *m, unsigned metric,
   for (unsigned at = 0; at < cmt__family_series(f); at++) {
     const cmt__value *v = series(m, metric, at);
     cmt__pair pairs[CMT__PAIRS_MAX] = {{"chain_id", m->chain_id}};
+    const cmt__series named = {.prefix = prefix,
+                               .name = f->name,
+                               .suffix = "",
+                               .pairs = pairs,
+                               .count = CMT__PAIRS_MAX,
+                               .unit = f->unit};
 
     if (!was_seen(f, v)) {
       continue;
@@ -304,15 +314,14 @@ static void page_series(cmt__page *p, cmt_metrics *m, unsigned metric,
     }
     pairs_of(f, at, &pairs[1]);
     if (f->type == CMT__HISTOGRAM) {
-      page_histogram(p, prefix, f, v, pairs);
+      page_histogram(p, f, v, named, pairs);
     } else {
-      cmt__page_series(p, prefix, f->name, "", pairs, CMT__PAIRS_MAX,
-                       read_value(v), f->unit);
+      cmt__page_series(p, &named, read_value(v));
     }
   }
 }
 
-/* Of one name space there is one family: objects of another one have theirs. */
+/* A name space has one family, and objects of another one have theirs. */
 static bool begins_name_space(cmt_metrics *const *list, size_t at) {
   for (size_t i = 0; i < at; i++) {
     if (strcmp(list[i]->name_space, list[at]->name_space) == 0) {
@@ -362,8 +371,8 @@ cmt_err cmt_metrics_page(cmt_metrics *const *list, size_t count,
   for (unsigned i = 0; i < CMT__METRICS; i++) {
     page_family(&p, list, count, i);
   }
-  cmt__collect_switches(&p, list, count);
-  cmt__collect_process(&p);
+  cmt__metrics_page_switches(&p, list, count);
+  cmt__metrics_page_process(&p);
   err = page_take(&p, out);
   cmt__page_fini(&p);
   return err;

@@ -32,8 +32,8 @@ static inline const char *cmt__metrics_prefix(const cmt_metrics *m,
 }
 
 /* The families that a page asks the switches for, and those of the process. */
-void cmt__collect_switches(cmt__page *p, cmt_metrics *const *list,
-                           size_t count);
-void cmt__collect_process(cmt__page *p);
+void cmt__metrics_page_switches(cmt__page *p, cmt_metrics *const *list,
+                                size_t count);
+void cmt__metrics_page_process(cmt__page *p);
 
 #endif

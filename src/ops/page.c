@@ -67,35 +67,33 @@ void cmt__page_number(char *out, size_t cap, uint64_t value, uint64_t unit) {
 }
 
 /* Labels stand in the order of their bytes. */
-static size_t pairs_sort(const cmt__pair *pairs, size_t count, cmt__pair *out) {
+static size_t pairs_sort(const cmt__series *s, cmt__pair *out) {
   size_t n = 0;
 
-  for (size_t i = 0; i < count && n < CMT__PAIRS_MAX; i++) {
+  for (size_t i = 0; i < s->count && n < CMT__PAIRS_MAX; i++) {
     size_t at = n;
 
-    if (pairs[i].name == NULL) {
+    if (s->pairs[i].name == NULL) {
       continue;
     }
-    while (at > 0 && strcmp(out[at - 1].name, pairs[i].name) > 0) {
+    while (at > 0 && strcmp(out[at - 1].name, s->pairs[i].name) > 0) {
       out[at] = out[at - 1];
       at--;
     }
-    out[at] = pairs[i];
+    out[at] = s->pairs[i];
     n++;
   }
   return n;
 }
 
-void cmt__page_series(cmt__page *p, const char *prefix, const char *name,
-                      const char *suffix, const cmt__pair *pairs, size_t count,
-                      uint64_t value, uint64_t unit) {
+void cmt__page_series(cmt__page *p, const cmt__series *s, uint64_t value) {
   cmt__pair sorted[CMT__PAIRS_MAX];
-  size_t n = pairs_sort(pairs, count, sorted);
+  size_t n = pairs_sort(s, sorted);
   char number[48];
 
-  page_text(p, prefix);
-  page_text(p, name);
-  page_text(p, suffix);
+  page_text(p, s->prefix);
+  page_text(p, s->name);
+  page_text(p, s->suffix);
   for (size_t i = 0; i < n; i++) {
     page_text(p, i == 0 ? "{" : ",");
     page_text(p, sorted[i].name);
@@ -104,7 +102,7 @@ void cmt__page_series(cmt__page *p, const char *prefix, const char *name,
     page_text(p, "\"");
   }
   page_text(p, n > 0 ? "} " : " ");
-  cmt__page_number(number, sizeof number, value, unit);
+  cmt__page_number(number, sizeof number, value, s->unit);
   page_text(p, number);
   page_text(p, "\n");
 }

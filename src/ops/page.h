@@ -22,11 +22,16 @@ enum { CMT__PAIRS_MAX = 4 };
 /* The two lines before the first series of a family. */
 void cmt__page_family(cmt__page *p, const char *prefix, const char *name,
                       const char *help, const char *type);
-/* One series.  The pairs, at most CMT__PAIRS_MAX, come in any order, and those
-   without a name are left out; |value| is divided by |unit|. */
-void cmt__page_series(cmt__page *p, const char *prefix, const char *name,
-                      const char *suffix, const cmt__pair *pairs, size_t count,
-                      uint64_t value, uint64_t unit);
+/* What a series is called.  The pairs, at most CMT__PAIRS_MAX, come in any
+   order, and those without a name are left out. */
+typedef struct cmt__series {
+  const char *prefix, *name, *suffix;
+  const cmt__pair *pairs;
+  size_t count;
+  uint64_t unit; /* Values are divided by it. */
+} cmt__series;
+
+void cmt__page_series(cmt__page *p, const cmt__series *s, uint64_t value);
 /* |value| / |unit| as Prometheus writes it: no zeros at the end. */
 void cmt__page_number(char *out, size_t cap, uint64_t value, uint64_t unit);
 void cmt__page_fini(cmt__page *p);

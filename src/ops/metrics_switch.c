@@ -142,7 +142,14 @@ static void put(family *f, const cmt_metrics *m, uint64_t value,
     cmt__page_family(f->page, prefix, f->name, f->help, f->type);
     f->begun = true;
   }
-  cmt__page_series(f->page, prefix, f->name, "", pairs, 3, value, f->unit);
+  cmt__page_series(f->page,
+                   &(cmt__series){.prefix = prefix,
+                                  .name = f->name,
+                                  .suffix = "",
+                                  .pairs = pairs,
+                                  .count = CMT__COUNT(pairs),
+                                  .unit = f->unit},
+                   value);
 }
 
 /* CometBFT's; as there it is absent until there was a peer. */
@@ -385,8 +392,8 @@ static void page_status(cmt__page *p, const sample *list, size_t count) {
   }
 }
 
-void cmt__collect_switches(cmt__page *p, cmt_metrics *const *list,
-                           size_t count) {
+void cmt__metrics_page_switches(cmt__page *p, cmt_metrics *const *list,
+                                size_t count) {
   sample *samples = cmt__alloc(p->env, count * sizeof *samples);
   size_t n = 0;
 

@@ -21,10 +21,31 @@ enum {
   STAT_FIELDS,
 };
 
-static void put(cmt__page *p, const char *name, const char *help,
-                const char *type, uint64_t value, uint64_t unit) {
-  cmt__page_family(p, "process_", name, help, type);
-  cmt__page_series(p, "process_", name, "", NULL, 0, value, unit);
+typedef struct metric {
+  const char *name, *help, *type;
+} metric;
+
+static const metric cpu = {"cpu_seconds_total",
+                           "Total user and system CPU time spent in seconds.",
+                           "counter"};
+static const metric resident = {"resident_memory_bytes",
+                                "Resident memory size in bytes.", "gauge"};
+static const metric started = {
+  "start_time_seconds",
+  "Start time of the process since unix epoch in seconds.", "gauge"};
+static const metric mapped = {"virtual_memory_bytes",
+                              "Virtual memory size in bytes.", "gauge"};
+static const metric descriptors_max = {
+  "max_fds", "Maximum number of open file descriptors.", "gauge"};
+static const metric descriptors = {"open_fds",
+                                   "Number of open file descriptors.", "gauge"};
+
+static void put(cmt__page *p, const metric *m, uint64_t value, uint64_t unit) {
+  const cmt__series s = {
+    .prefix = "process_", .name = m->name, .suffix = "", .unit = unit};
+
+  cmt__page_family(p, s.prefix, m->name, m->help, m->type);
+  cmt__page_series(p, &s, value);
 }
 
 /* Reads the start of |path| as a text; "": it cannot be read. */
@@ -90,30 +111,23 @@ static void put_stat(cmt__page *p) {
   if (!stat_read(f)) {
     return;
   }
-  put(p, "cpu_seconds_total",
-      "Total user and system CPU time spent in seconds.", "counter",
-      f[STAT_USER] + f[STAT_SYSTEM], ticks);
-  put(p, "resident_memory_bytes", "Resident memory size in bytes.", "gauge",
-      f[STAT_RESIDENT] * page, 1);
+  put(p, &cpu, f[STAT_USER] + f[STAT_SYSTEM], ticks);
+  put(p, &resident, f[STAT_RESIDENT] * page, 1);
   if (boot > 0) {
-    put(p, "start_time_seconds",
-        "Start time of the process since unix epoch in seconds.", "gauge",
-        boot * ticks + f[STAT_START], ticks);
+    put(p, &started, boot * ticks + f[STAT_START], ticks);
   }
-  put(p, "virtual_memory_bytes", "Virtual memory size in bytes.", "gauge",
-      f[STAT_VIRTUAL], 1);
+  put(p, &mapped, f[STAT_VIRTUAL], 1);
 }
 
-void cmt__collect_process(cmt__page *p) {
+void cmt__metrics_page_process(cmt__page *p) {
   struct rlimit limit;
   uint64_t open;
 
   put_stat(p);
   if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-    put(p, "max_fds", "Maximum number of open file descriptors.", "gauge",
-        limit.rlim_cur, 1);
+    put(p, &descriptors_max, limit.rlim_cur, 1);
   }
   if (descriptors_count(&open)) {
-    put(p, "open_fds", "Number of open file descriptors.", "gauge", open, 1);
+    put(p, &descriptors, open, 1);
   }
 }
