@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLI_HTTP_H
+#define CLI_HTTP_H
+
+/* A small HTTP server, on libmicrohttpd: one thread answers GET, HEAD and POST
+   from what the command has ready.  It never waits for a loop, and a client
+   that is slow, or one of many, costs a bounded number of connections. */
+
+#include "cli/ui/cli.h"
+
+typedef struct cli_http cli_http;
+
+typedef struct cli_http_request {
+  const char *path;  /* Without the query. */
+  const char *query; /* What follows the first '?'; "". */
+  cmt_bytes body;    /* What a POST has, at most CLI_HTTP_BODY_MAX bytes. */
+} cli_http_request;
+
+enum {
+  CLI_HTTP_BODY_MAX = 64 << 10,
+  CLI_HTTP_CONNECTIONS_MAX = 64, /* Sockets at one time, */
+  CLI_HTTP_PER_IP_MAX = 16,      /* and those of one address. */
+  CLI_HTTP_IDLE_S = 10,          /* A connection that says nothing is closed. */
+};
+
+/* The answer.  |body| NULL: the page of a path that does not exist. */
+typedef struct cli_http_answer {
+  unsigned status;
+  const char *type; /* Content type; static. */
+  cmt_buf *body;    /* The server drops the reference. */
+} cli_http_answer;
+
+typedef struct cli_http_options {
+  const char *addr; /* "HOST:PORT" or ":PORT", perhaps with "tcp://" or
+                       "http://" before it; HOST is an IP literal or
+                       "localhost". */
+  const char *what; /* For messages: the key or option that |addr| is of. */
+  unsigned requests_max; /* In work at one time; 0: no limit.  Over it 503. */
+  /* On the thread of the server. */
+  cli_http_answer (*answer)(void *arg, const cli_http_request *r);
+  void *arg;
+} cli_http_options;
+
+/* NULL: |why| states what is wrong with the address, or that it cannot
+   listen. */
+cli_http *cli_http_start(const cli_http_options *o, cmt_why *why);
+/* Where it listens, "IP:PORT". */
+const char *cli_http_addr(const cli_http *h);
+/* On return no answer runs.  NULL is fine. */
+void cli_http_stop(cli_http *h);
+
+/* Splits |addr| as above into a socket address; false: |why| has the reason. */
+bool cli_http_parse(const char *addr, const char *what, char host[64],
+                    uint16_t *port, cmt_why *why);
+
+#endif
