@@ -12,6 +12,7 @@
 #include <cometp2p/dial.h>
 #include <cometp2p/env.h>
 #include <cometp2p/err.h>
+#include <cometp2p/home.h>
 #include <cometp2p/mconn.h>
 #include <cometp2p/metrics.h>
 #include <cometp2p/net_addr.h>

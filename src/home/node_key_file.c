@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* The file node_key.json.  docs/PROTOCOL.md 1.2.  All memory with the key's
-   text is wiped before it is freed.  A file is always complete: it is written
-   under a temporary name and then gets its own, without replacing another
-   file. */
+   text is wiped before it is freed. */
 
 #include <cometp2p/node_key.h>
 
@@ -18,6 +16,7 @@
 #include <cometp2p/node_info.h>
 
 #include "crypto/node_key.h"
+#include "new_file.h"
 #include "node_key_json.h"
 
 #define TYPE_NAME "tendermint/PrivKeyEd25519"
@@ -29,13 +28,7 @@ enum {
   FILE_MAX = 16 * 1024,
   /* The longest text of a secret or a type, in any spelling. */
   TEXT_SIZE = 512,
-  TEMP_TRIES = 8,
-  TEMP_MODE = S_IRUSR | S_IWUSR,
 };
-
-#define TEMP_FORMAT "%.*s.node_key-%016llx.tmp"
-/* The longest name of a temporary file, without its folder. */
-#define TEMP_NAME ".node_key-0123456789abcdef.tmp"
 
 /* How a release wrote a key: its name of the type, the member with the
    secret, and whether that is hex or base64. */
@@ -111,31 +104,13 @@ static ssize_t read_all(int fd, uint8_t *out, size_t cap) {
   return (ssize_t)len;
 }
 
-/* The length of the folder in |path|, with its final slash. */
-static size_t folder_len(const char *path) {
-  const char *slash = strrchr(path, '/');
-
-  return slash != NULL ? (size_t)(slash - path) + 1 : 0;
-}
-
-/* The folder of |path|, in |out|, which has room for |path|. */
-static void folder_of(const char *path, char *out, size_t cap) {
-  size_t len = folder_len(path);
-
-  if (len == 0) {
-    path = ".";
-    len = strlen(path);
-  }
-  snprintf(out, cap, "%.*s", (int)len, path);
-}
-
 /* Checks whether other users may replace this file; |text| describes that.  The
    path is not too long, since it could be opened. */
 static bool folder_is_open(const char *path, char *text, size_t cap) {
   char folder[PATH_MAX];
   struct stat st;
 
-  folder_of(path, folder, sizeof folder);
+  cmt__folder_of(path, folder, sizeof folder);
   if (stat(folder, &st) != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)) == 0 ||
       (st.st_mode & S_ISVTX) != 0) {
     return false;
@@ -354,124 +329,23 @@ cmt_err cmt_node_key_load_private(const cmt_env *env, const char *path,
   return load_key(&f, out);
 }
 
-static bool write_all(int fd, const char *text, size_t len) {
-  ssize_t put;
-
-  while (len > 0) {
-    put = write(fd, text, len);
-    if (put < 0 && errno != EINTR) {
-      return false;
-    }
-    if (put > 0) {
-      text += put;
-      len -= (size_t)put;
-    }
-  }
-  return true;
-}
-
-/* Opens a new file beside |f|'s and leaves its name in |temp|. */
-static int open_temp(const key_file *f, char *temp, size_t cap) {
-  uint64_t number;
-  int fd = -1;
-
-  for (int i = 0; i < TEMP_TRIES && fd < 0; i++) {
-    f->env->entropy(f->env->entropy_arg, &number, sizeof number);
-    snprintf(temp, cap, TEMP_FORMAT, (int)folder_len(f->path), f->path,
-             (unsigned long long)number);
-    fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, TEMP_MODE);
-    if (fd < 0 && errno != EEXIST) {
-      break;
-    }
-  }
-  return fd;
-}
-
-/* Writes the text of |key| to |fd|, down to the disk, and closes it. */
-static bool fill_file(int fd, const cmt_node_key *key) {
+/* Writes the file of |key|. */
+static cmt_err write_key(const key_file *f, const cmt_node_key *key,
+                         int *error) {
   char base64[sodium_base64_ENCODED_LEN(CMT__NODE_KEY_SECRET,
                                         sodium_base64_VARIANT_ORIGINAL)];
   char text[sizeof FILE_HEAD + sizeof base64 + sizeof FILE_TAIL];
-  int len, error;
-  bool ok;
+  cmt__new_file file = {
+    .path = f->path, .kind = "node_key", .mode = S_IRUSR | S_IWUSR};
+  cmt_err err;
 
   sodium_bin2base64(base64, sizeof base64, key->secret, CMT__NODE_KEY_SECRET,
                     sodium_base64_VARIANT_ORIGINAL);
-  len = snprintf(text, sizeof text, FILE_HEAD "%s" FILE_TAIL, base64);
-  ok = fchmod(fd, TEMP_MODE) == 0 && write_all(fd, text, (size_t)len) &&
-       fsync(fd) == 0;
-  error = errno;
+  snprintf(text, sizeof text, FILE_HEAD "%s" FILE_TAIL, base64);
+  file.text = cmt_bytes_of(text);
+  err = cmt__new_file_write(f->env, &file, error);
   sodium_memzero(base64, sizeof base64);
   sodium_memzero(text, sizeof text);
-  if (close(fd) != 0 && ok) {
-    return false;
-  }
-  errno = error;
-  return ok;
-}
-
-/* Makes the new name last.  Some file systems refuse this on a folder; the
-   file is whole all the same. */
-static void sync_folder(const char *path, char *name, size_t cap) {
-  int fd;
-
-  folder_of(path, name, cap);
-  fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd >= 0) {
-    (void)fsync(fd);
-    close(fd);
-  }
-}
-
-/* Gives the file |temp| the name |path|, which nothing has: by a link, which
-   never replaces anything, or by a rename that does not; some file systems have
-   only one of them, or none.  There an empty file of ours reserves the name
-   first.  Returns 0 or the error. */
-static int name_file(const char *temp, const char *path) {
-  int fd, error;
-
-  if (link(temp, path) == 0) {
-    return 0;
-  }
-  if (errno == EEXIST) {
-    return EEXIST;
-  }
-  if (renameat2(AT_FDCWD, temp, AT_FDCWD, path, RENAME_NOREPLACE) == 0) {
-    return 0;
-  }
-  if (errno == EEXIST) {
-    return EEXIST;
-  }
-  fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, TEMP_MODE);
-  if (fd < 0) {
-    return errno;
-  }
-  close(fd);
-  if (rename(temp, path) == 0) {
-    return 0;
-  }
-  error = errno;
-  unlink(path);
-  return error;
-}
-
-static cmt_err save_file(const key_file *f, const cmt_node_key *key, char *temp,
-                         size_t cap) {
-  int fd = open_temp(f, temp, cap), error;
-  cmt_err err = CMT_OK;
-
-  if (fd < 0) {
-    return file_fail_errno(f, errno);
-  }
-  error = fill_file(fd, key) ? name_file(temp, f->path) : errno;
-  if (error != 0) {
-    err = error == EEXIST ? file_fail(f, CMT_EEXIST, "already exists")
-                          : file_fail_errno(f, error);
-  }
-  unlink(temp);
-  if (err == CMT_OK) {
-    sync_folder(f->path, temp, cap);
-  }
   return err;
 }
 
@@ -479,27 +353,21 @@ cmt_err cmt_node_key_save_new(const cmt_node_key *key, const char *path,
                               cmt_why *why) {
   key_file f = {.path = path, .why = why};
   struct stat st;
-  size_t cap;
-  char *temp;
   cmt_err err;
+  int error = 0;
 
   if (key == NULL || path == NULL) {
     return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT, "%s is NULL",
                     key == NULL ? "the key" : "the path of the key file");
   }
   f.env = &key->env;
-  cap = strlen(path) + sizeof TEMP_NAME;
-
   /* Checked only for a better reason than that of a folder without
      permission. */
-  if (lstat(path, &st) == 0) {
-    return file_fail(&f, CMT_EEXIST, "already exists");
+  err = lstat(path, &st) == 0 ? CMT_EEXIST : write_key(&f, key, &error);
+  if (err == CMT_EEXIST) {
+    return file_fail(&f, err, "already exists");
   }
-  temp = cmt__alloc(&key->env, cap);
-  if (temp == NULL) {
-    return file_fail(&f, CMT_ENOMEM, NO_MEMORY);
-  }
-  err = save_file(&f, key, temp, cap);
-  cmt__free(&key->env, temp);
-  return err;
+  return err == CMT_OK ? err
+                       : (err == CMT_ENOMEM ? file_fail(&f, err, NO_MEMORY)
+                                            : file_fail_errno(&f, error));
 }

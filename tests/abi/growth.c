@@ -5,6 +5,7 @@
    library of another one.  GROWN: the headers are the later ones, whose structs
    have a field |grown| that the library does not have. */
 
+#define _DEFAULT_SOURCE /* mkdtemp() */
 #include <cometp2p/cometp2p.h>
 
 #include <stdio.h>
@@ -576,6 +577,78 @@ static void probe_check(const cmt_env *env, const node *n) {
   cmt_probe_result_delete(result);
 }
 
+/* ---- homes ---- */
+
+static void count_file(void *arg, const char *path, bool made) {
+  CHECK(path != NULL && made);
+  ++*(int *)arg;
+}
+
+static void home_init_check(const cmt_env *env, const char *dir) {
+  cmt_home_init_options o;
+  cmt_why why;
+  int files = 0;
+
+  DIRTY(o);
+  cmt_home_init_options_init(&o);
+  CHECK_FILLED(o);
+  o.env = env;
+  o.dir = dir;
+  o.chain_id = "net";
+  o.on_file = count_file;
+  o.arg = &files;
+  CHECK_REFUSED(o, cmt_home_init(&o, &why));
+  CHECK(cmt_home_init(&o, &why) == CMT_OK);
+  CHECK(files == 3);
+}
+
+static void home_remove(const char *dir) {
+  static const char *const names[] = {"config/config.toml",
+                                      "config/genesis.json",
+                                      "config/node_key.json",
+                                      "config",
+                                      "data",
+                                      ""};
+  char path[300];
+
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+    CHECK(remove(path) == 0);
+  }
+}
+
+static void home_check(const cmt_env *env) {
+  cmt_home_value value = {.key = "p2p.max_num_inbound_peers", .value = "7"};
+  char dir[] = "/tmp/cometp2p-growth-XXXXXX";
+  cmt_switch_options options;
+  const char *chain_id;
+  cmt_home_options o;
+  cmt_home *h;
+  cmt_why why;
+
+  CHECK(mkdtemp(dir) != NULL);
+  home_init_check(env, dir);
+  DIRTY(o);
+  cmt_home_options_init(&o);
+  CHECK_FILLED(o);
+  o.env = env;
+  o.dir = dir;
+  o.values = &value;
+  o.value_count = 1;
+  CHECK_REFUSED(o, cmt_home_open(&o, &h, &why));
+  CHECK_REFUSED(value, cmt_home_open(&o, &h, &why));
+  CHECK(cmt_home_open(&o, &h, &why) == CMT_OK);
+  CHECK(cmt_home_get_settings(h)->size > 0);
+  CHECK(cmt_home_get_settings(h)->max_num_inbound_peers == 7);
+  CHECK(cmt_home_load_chain_id(h, &chain_id, &why) == CMT_OK);
+  cmt_switch_options_init(&options);
+  cmt_home_set_switch(h, &options);
+  CHECK_FILLED(options);
+  CHECK(options.inbound_peers_max == 7 && options.network == chain_id);
+  cmt_home_delete(h);
+  home_remove(dir);
+}
+
 static void switch_check(const cmt_env *env) {
   node a, b;
 
@@ -750,6 +823,7 @@ int main(void) {
   secret_check(&env);
   mconn_check(&env);
   conn_check(&env);
+  home_check(&env);
   switch_check(&env);
   book_check(&env);
   protobuf_check();

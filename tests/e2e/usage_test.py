@@ -13,7 +13,7 @@ PROBE = ["probe", "127.0.0.1:1"]
 
 # Arguments, and what the one line on standard error must hold.
 BAD = [
-    (["frobnicate"], ["frobnicate", "key, listen, send, probe"]),
+    (["frobnicate"], ["frobnicate", "init, key, listen, send, probe"]),
     (["listen"], ["--laddr", "missing"]),
     (["listen", "--laddr", "x"], ["--laddr 'x'"]),
     (["listen", "--laddr", "127.0.0.1"], ["--laddr '127.0.0.1'"]),
@@ -109,6 +109,9 @@ BAD = [
     (["probe", "127.0.0.1"], ["127.0.0.1"]),
     (["probe", "127.0.0.1:1", "127.0.0.1:2"], ["one [ID@]HOST:PORT"]),
     (["probe", "127.0.0.1:1", "--count", "10001"], ["0 to 10000"]),
+    (["init", "x"], ["no arguments"]),
+    (["init", "--home", ""], ["--home", "empty"]),
+    (["init", "--network", "x"], ["unknown option '--network'"]),
     (["key"], ["gen or show"]),
     (["key", "steal"], ["gen or show"]),
     (["key", "gen", "a", "b"], ["one FILE"]),
@@ -131,7 +134,7 @@ def bad(folder):
 def helps(folder):
     code, out, err = run("--help")
     equal((code, err), (0, ""))
-    for verb in ("key", "listen", "send", "probe", "version"):
+    for verb in ("init", "key", "listen", "send", "probe", "version"):
         check(verb in out, verb)
         code, text, err = run(verb, "--help")
         equal((code, err), (0, ""))

@@ -86,6 +86,8 @@ static void not_called(cmt_switch *s, cmt_peer *p, cmt_dial *d, cmt_mailbox *m) 
   cmt_conn_event conn_event;
   cmt_dial_options dial_options;
   cmt_probe_options probe_options;
+  cmt_home_options home_options;
+  cmt_home_init_options home_init_options;
   cmt_dial_status dials[2];
   cmt_switch_status status;
   cmt_peer_status peer_status;
@@ -102,6 +104,8 @@ static void not_called(cmt_switch *s, cmt_peer *p, cmt_dial *d, cmt_mailbox *m) 
   cmt_conn_group_options_init(&conn_group_options);
   cmt_dial_options_init(&dial_options);
   cmt_probe_options_init(&probe_options);
+  cmt_home_options_init(&home_options);
+  cmt_home_init_options_init(&home_init_options);
   cmt_ban_init(&bans[0]);
   cmt_network_init(&network);
   cmt_metrics_options_init(&metrics_options);

@@ -24,8 +24,10 @@ enum {
   CLI_SEND = 4,
   CLI_PROBE = 8,
   CLI_VERSION = 16,
+  CLI_INIT = 32,
   CLI_NODES = CLI_LISTEN | CLI_SEND | CLI_PROBE,
-  CLI_ALL = CLI_NODES | CLI_KEY | CLI_VERSION,
+  CLI_HOMES = CLI_INIT, /* The verbs with a home. */
+  CLI_ALL = CLI_NODES | CLI_HOMES | CLI_KEY | CLI_VERSION,
 };
 
 typedef struct cli_verb {
@@ -37,6 +39,7 @@ typedef struct cli_verb {
 } cli_verb;
 
 int cli_key(const cli_verb *verb, int argc, char **argv);
+int cli_init(const cli_verb *verb, int argc, char **argv);
 int cli_listen(const cli_verb *verb, int argc, char **argv);
 int cli_send(const cli_verb *verb, int argc, char **argv);
 int cli_probe(const cli_verb *verb, int argc, char **argv);

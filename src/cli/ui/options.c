@@ -70,6 +70,7 @@ static bool set_moniker(cli_options *o, const char *value) {
     return allowed(o, "expected 1 or more printable ASCII characters, not only "
                       "spaces");
   }
+  o->moniker_given = true;
   return set_text(o, &o->moniker, value);
 }
 
@@ -243,7 +244,33 @@ static bool set_count(cli_options *o, const char *value) {
   return set_number(o, &o->pings, value, 0, CLI_PINGS_MAX);
 }
 
+static bool set_home(cli_options *o, const char *value) {
+  return set_text(o, &o->home, value);
+}
+
+static bool set_env_prefix(cli_options *o, const char *value) {
+  return set_text(o, &o->env_prefix, value);
+}
+
+static bool set_chain_id(cli_options *o, const char *value) {
+  return set_text(o, &o->chain_id, value);
+}
+
+static bool set_seeds(cli_options *o, const char *value) {
+  return set_text(o, &o->seeds, value);
+}
+
 static const option_row rows[] = {
+  {"home", "DIR", CLI_HOMES, set_home,
+   "the home directory of a node; else CMTHOME, else\n"
+   "~/.cometbft"},
+  {"chain-id", "NAME", CLI_HOMES, set_chain_id,
+   "the network, for a new genesis.json (test-chain-...)"},
+  {"seeds", "LIST", CLI_HOMES, set_seeds,
+   "ID@HOST:PORT,... for a new config.toml"},
+  {"env-prefix", "NAME", CLI_HOMES, set_env_prefix,
+   "read variables such as NAME_P2P_SEEDS too, before\n"
+   "those that begin with CMT_"},
   {"laddr", "HOST:PORT", CLI_LISTEN, set_laddr,
    "where to listen; * is everywhere, port 0 a free one"},
   {"dial", "ADDRESS", CLI_LISTEN, set_dial,
@@ -278,7 +305,8 @@ static const option_row rows[] = {
   {"strict-key", NULL, CLI_NODES | CLI_KEY, set_strict_key,
    "refuse a key file that other users can access"},
   {"network", "NAME", CLI_NODES, set_network, "chain id (cometp2p)"},
-  {"moniker", "NAME", CLI_NODES, set_moniker, "the name of this node"},
+  {"moniker", "NAME", CLI_NODES | CLI_INIT, set_moniker,
+   "the name of this node"},
   {"channel", "SPEC", CLI_NODES, cli_parse_channel,
    "ID[:PRIORITY[:QUEUE[:MAX_MESSAGE]]][=ROLE]; may be\n"
    "repeated; roles are files, lines, echo, discard\n"
@@ -298,7 +326,7 @@ static const option_row rows[] = {
   {"wire", "PROFILE", CLI_NODES, set_wire,
    "cometbft, or legacy: the framing and pings of\n"
    "docs/LEGACY.md; both sides must agree (cometbft)"},
-  {"log-level", "LEVEL", CLI_NODES | CLI_KEY, set_log_level,
+  {"log-level", "LEVEL", CLI_NODES | CLI_INIT | CLI_KEY, set_log_level,
    "error, warn, info or debug (warn)"},
   {"json", NULL, CLI_ALL, set_json, "one JSON object a line"},
 };
@@ -502,6 +530,8 @@ int cli_options_parse(cli_options *o, const cli_verb *verb, int argc,
 void cli_options_fini(cli_options *o) {
   free(o->dials);
   free(o->friends);
+  free(o->default_home);
+  o->default_home = NULL;
   o->dials = NULL;
   o->friends = NULL;
 }

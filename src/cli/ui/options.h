@@ -36,6 +36,7 @@ typedef struct cli_options {
   const char *network;
   bool network_given;
   const char *moniker;
+  bool moniker_given;
   cmt_channel channels[CMT_CHANNELS_MAX];
   cli_role roles[CMT_CHANNELS_MAX]; /* One for each channel. */
   size_t channel_count;
@@ -64,7 +65,12 @@ typedef struct cli_options {
   const char *lines;              /* NULL: none; "-": standard input. */
   uint32_t pings;
   bool pings_given;
-  char **args; /* What is no option. */
+  const char *home; /* NULL: see cli_home_dir(), which keeps its own. */
+  char *default_home;
+  const char *env_prefix; /* NULL: none but CMT_. */
+  const char *chain_id;   /* NULL: that of the home. */
+  const char *seeds;      /* NULL: none are given. */
+  char **args;            /* What is no option. */
   size_t arg_count;
   char fault[CLI_FAULT_SIZE]; /* What is allowed, for the message. */
 } cli_options;

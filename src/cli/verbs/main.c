@@ -11,6 +11,12 @@
 #include <unistd.h>
 
 static const cli_verb verbs[] = {
+  {"init", CLI_INIT, cli_init, "[--home DIR] [OPTION]...",
+   "make the home directory of a node\n"
+   "\n"
+   "Makes config/config.toml, config/genesis.json and config/node_key.json,\n"
+   "those that are missing, and changes nothing that is there.  Prints each\n"
+   "file, the id of the node and its network."},
   {"key", CLI_KEY, cli_key, "gen|show [FILE] [OPTION]...",
    "make or show a node key\n"
    "\n"
@@ -114,7 +120,7 @@ int main(int argc, char **argv) {
     char shown[80];
 
     cmt_text_escape(cmt_bytes_of(name), shown, sizeof shown);
-    cli_fail("unknown verb '%s': key, listen, send, probe or version "
+    cli_fail("unknown verb '%s': init, key, listen, send, probe or version "
              "(see cometp2p --help)",
              shown);
     return CLI_USAGE;

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which home a verb works on, and what overrides its file. */
+
+#include "home.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The value of a variable; NULL: it has none, or an empty one. */
+static const char *variable(const char *name) {
+  const char *value = getenv(name);
+
+  return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+/* ~/.cometbft. */
+static const char *default_dir(cli_options *o) {
+  static const char name[] = "/.cometbft";
+  const char *user = variable("HOME");
+  size_t size;
+
+  if (user == NULL) {
+    cli_fail("neither --home nor one of the variables CMTHOME and HOME says "
+             "where the home is");
+    return NULL;
+  }
+  size = strlen(user) + sizeof name;
+  free(o->default_home);
+  o->default_home = cli_alloc(1, size);
+  snprintf(o->default_home, size, "%s%s", user, name);
+  return o->default_home;
+}
+
+const char *cli_home_dir(cli_options *o) {
+  if (o->home != NULL) {
+    return o->home;
+  }
+  if (variable("CMTHOME") != NULL) {
+    return variable("CMTHOME");
+  }
+  if (variable("TMHOME") != NULL) {
+    cli_fail("the variable TMHOME is deprecated: use CMTHOME or --home");
+    return variable("TMHOME");
+  }
+  return default_dir(o);
+}
+
+cmt_err cli_home_open(const cli_options *o, const cmt_env *env, const char *dir,
+                      cmt_home **out, cmt_why *why) {
+  cmt_home_value chain_id = {.key = "chain_id", .value = o->chain_id};
+  cmt_home_options options;
+
+  cmt_home_options_init(&options);
+  options.env = env;
+  options.dir = dir;
+  options.environment = (const char *const *)environ;
+  options.env_prefix = o->env_prefix;
+  if (o->chain_id != NULL) {
+    options.values = &chain_id;
+    options.value_count = 1;
+  }
+  return cmt_home_open(&options, out, why);
+}

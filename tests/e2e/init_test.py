@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""init: new homes, homes that are there, and which home it is."""
+
+import json
+import os
+import shutil
+
+from e2e import *
+
+SAMPLES = os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                       "../vectors/samples")
+FILES = ["config/config.toml", "config/genesis.json", "config/node_key.json"]
+SEED = "1" * 40 + "@127.0.0.1:1"
+
+
+def init(*args, **variables):
+    """Runs the verb with these variables alone; the code and both outputs."""
+    names = {"CMTHOME", "TMHOME", "CMT_HOME"}
+    env = {name: value for name, value in os.environ.items()
+           if name not in names and not name.startswith("CMT_")}
+    return run("init", *args, env={**env, **variables})
+
+
+def content(home):
+    found = {}
+    for folder, _, names in os.walk(home):
+        for name in names:
+            path = os.path.join(folder, name)
+            with open(path, "rb") as file:
+                found[os.path.relpath(path, home)] = file.read()
+    return found
+
+
+def new_home(folder):
+    home = os.path.join(folder, "a home")
+    code, out, err = init("--home", home)
+    equal((code, err), (0, ""))
+    lines = [line.split(None, 1) for line in out.splitlines()]
+    equal(lines[:3], [["made", os.path.join(home, name)] for name in FILES])
+    equal([lines[3][0], lines[4][0]], ["id", "network"])
+    equal(sorted(os.listdir(home)), ["config", "data"])
+    before = content(home)
+    equal(sorted(before), FILES)
+    equal(json.loads(before[FILES[1]])["chain_id"], lines[4][1])
+    equal(run("key", "show", os.path.join(home, FILES[2]))[1].strip(),
+          lines[3][1])
+    code, out, err = init("--home", home, "--json")
+    equal((code, err), (0, ""))
+    equal(json.loads(out), {
+        "event": "home", "id": lines[3][1], "network": lines[4][1], "made": [],
+        "found": [os.path.join(home, name) for name in FILES]})
+    equal(content(home), before, "nothing is written twice")
+
+
+def with_values(folder):
+    home = os.path.join(folder, "h")
+    code, out, err = init("--home", home, "--chain-id", "chain-1", "--moniker",
+                          "m", "--seeds", SEED)
+    equal((code, err), (0, ""))
+    check(out.endswith("network  chain-1\n"), out)
+    text = content(home)[FILES[0]].decode()
+    check('moniker = "m"\n' in text and f'seeds = "{SEED}"\n' in text, text)
+    code, out, err = init("--home", home, "--chain-id", "chain-2")
+    equal((code, out, err),
+          (1, "", "cometp2p: --chain-id 'chain-2': the home has the network "
+                  "'chain-1'\n"))
+
+
+def homes_of_nodes(folder):
+    """The files of each release stay as they are, and nobody is warned."""
+    for version in ("0.34.35", "0.38.25", "0.40.0", "1.0.1"):
+        home = os.path.join(folder, version)
+        os.makedirs(os.path.join(home, "config"))
+        shutil.copy(os.path.join(SAMPLES, f"config.v{version}.toml"),
+                    os.path.join(home, FILES[0]))
+        shutil.copy(os.path.join(SAMPLES, "node_key.seed11.json"),
+                    os.path.join(home, FILES[2]))
+        os.chmod(os.path.join(home, FILES[2]), 0o600)
+        before = content(home)
+        code, out, err = init("--home", home)
+        equal((code, err), (0, ""), version)
+        check("id       10ba682c8ad13513971e8b56881aab8bd702bb80\n" in out, out)
+        after = content(home)
+        equal({name: after[name] for name in before}, before, version)
+
+
+def which_home(folder):
+    def made(*args, **variables):
+        code, out, err = init(*args, "--json", **variables)
+        equal(code, 0, err)
+        path = json.loads(out)["made"][0]
+        home = path[len(folder) + 1:-len(FILES[0]) - 1]
+        shutil.rmtree(os.path.join(folder, home))
+        return home, err
+
+    a, b, c = (os.path.join(folder, name) for name in "abc")
+    equal(made("--home", a, CMTHOME=b, HOME=folder), ("a", ""))
+    equal(made(CMTHOME=b, TMHOME=c, HOME=folder), ("b", ""))
+    equal(made(TMHOME=c, HOME=folder),
+          ("c", "cometp2p: the variable TMHOME is deprecated: use CMTHOME or "
+                "--home\n"))
+    equal(made(CMT_HOME=a, HOME=folder), (".cometbft", ""))
+    equal(made(CMTHOME="", HOME=folder), (".cometbft", ""))
+    code, out, err = init(HOME="")
+    equal((code, out, err.count("\n")), (1, "", 1))
+    equal(err, "cometp2p: neither --home nor one of the variables CMTHOME and "
+               "HOME says where the home is\n")
+
+
+def mistakes(folder):
+    """Each has one line with its place, and none is hidden by another."""
+    home = os.path.join(folder, "h")
+    equal(init("--home", home)[0], 0)
+    path = os.path.join(home, FILES[0])
+    with open(path, "a") as file:
+        file.write("name_space = 1\n")
+    lines = open(path).read().count("\n")
+    code, out, err = init("--home", home)
+    equal((code, err),
+          (0, f"cometp2p: {path}:{lines}: instrumentation.name_space is not "
+              "known and has no effect; did you mean "
+              "instrumentation.namespace?\n"))
+    code, out, err = init("--home", home, CMT_P2P_PEX="maybe")
+    check(err.endswith("cometp2p: variable CMT_P2P_PEX is 'maybe', allowed is "
+                       "true or false\n") and code == 1, err)
+    code, out, err = init("--home", home, "--env-prefix", "GAIAD",
+                          GAIAD_P2P_PEX="maybe")
+    check("variable GAIAD_P2P_PEX is 'maybe'" in err and code == 1, err)
+    code, out, err = init("--home", os.path.join(path, "x"))
+    equal((code, out, err),
+          (1, "", f"cometp2p: cannot make '{path}/x': Not a directory\n"))
+
+
+Tap().main([
+    ("init makes a home once", new_home),
+    ("init takes a chain id, a name and seeds", with_values),
+    ("homes of CometBFT are completed and not changed", homes_of_nodes),
+    ("--home, CMTHOME, TMHOME, then ~/.cometbft", which_home),
+    ("mistakes are named with their place", mistakes),
+])
