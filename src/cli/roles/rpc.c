@@ -5,6 +5,7 @@
 #include "rpc.h"
 
 #include "cli/ui/events.h"
+#include "cli/ui/go_json.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -235,36 +236,14 @@ static json_t *(*method_find(const char *name))(const cli_rpc *r) {
   return NULL;
 }
 
-/* Copies |text| to |out|, or only counts when that is NULL. */
-static size_t escaped(const char *text, uint8_t *out) {
-  size_t len = 0;
-
-  for (; *text != '\0'; text++) {
-    char code[8];
-    int n = strchr("<>&", *text) != NULL
-              ? snprintf(code, sizeof code, "\\u%04x", (unsigned)*text)
-              : snprintf(code, sizeof code, "%c", *text);
-
-    if (out != NULL) {
-      memcpy(out + len, code, (size_t)n);
-    }
-    len += (size_t)n;
-  }
-  return len;
-}
-
 static cmt_buf *body_of(json_t *all) {
-  char *text = all != NULL ? json_dumps(all, JSON_COMPACT) : NULL;
-  cmt_buf *body = NULL;
+  char *text = cli_go_json(all, 0);
+  cmt_buf *body = text != NULL ? cmt_buf_new(NULL, strlen(text)) : NULL;
 
-  if (text != NULL) {
-    body = cmt_buf_new(NULL, escaped(text, NULL));
-  }
   if (body != NULL) {
-    (void)escaped(text, cmt_buf_data(body));
+    memcpy(cmt_buf_data(body), text, strlen(text));
   }
   free(text);
-  json_decref(all);
   return body;
 }
 
