@@ -620,6 +620,7 @@ static void home_remove(const char *dir) {
 static void home_check(const cmt_env *env) {
   cmt_home_value value = {.key = "p2p.max_num_inbound_peers", .value = "7"};
   char dir[] = "/tmp/cometp2p-growth-XXXXXX";
+  const cmt_home_settings *settings;
   cmt_switch_options options;
   const char *chain_id;
   cmt_home_options o;
@@ -638,8 +639,8 @@ static void home_check(const cmt_env *env) {
   CHECK_REFUSED(o, cmt_home_open(&o, &h, &why));
   CHECK_REFUSED(value, cmt_home_open(&o, &h, &why));
   CHECK(cmt_home_open(&o, &h, &why) == CMT_OK);
-  CHECK(cmt_home_get_settings(h)->size > 0);
-  CHECK(cmt_home_get_settings(h)->max_num_inbound_peers == 7);
+  settings = cmt_home_get_settings(h);
+  CHECK(settings->size > 0 && settings->max_num_inbound_peers == 7);
   CHECK(cmt_home_load_chain_id(h, &chain_id, &why) == CMT_OK);
   cmt_switch_options_init(&options);
   cmt_home_set_switch(h, &options);
@@ -680,7 +681,7 @@ static cmt_net_addr node_addr(const char *text) {
   return a;
 }
 
-static void bans_check(cmt_addrbook *b, const cmt_net_addr *a) {
+static void book_bans_check(cmt_addrbook *b, const cmt_net_addr *a) {
   cmt_addrbook_ban ban;
 
   DIRTY(ban);
@@ -739,7 +740,7 @@ static void book_check(const cmt_env *env) {
   p.addr = &a;
   CHECK_REFUSED(p, cmt_addrbook_proved(b, &p, 1));
   CHECK(cmt_addrbook_proved(b, &p, 1) == CMT_OK);
-  bans_check(b, &wrong);
+  book_bans_check(b, &wrong);
   snapshot_check(b, &wrong);
   DIRTY(q);
   cmt_addrbook_query_init(&q);

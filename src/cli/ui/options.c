@@ -265,7 +265,7 @@ static const option_row rows[] = {
    "the home directory of a node; else CMTHOME, else\n"
    "~/.cometbft"},
   {"chain-id", "NAME", CLI_HOMES, set_chain_id,
-   "the network, for a new genesis.json (test-chain-...)"},
+   "the network, for a new genesis.json\n(test-chain- and six letters)"},
   {"seeds", "LIST", CLI_HOMES, set_seeds,
    "ID@HOST:PORT,... for a new config.toml"},
   {"env-prefix", "NAME", CLI_HOMES, set_env_prefix,
