@@ -196,29 +196,33 @@ static void open_some(group g[GROUPS], cmt__aead_job *jobs, size_t count) {
   }
 }
 
-/* What is left and cheaper otherwise goes through |pairs|. */
-static void in_groups(cmt__aead_job *jobs, size_t count,
-                      void (*some)(group *, cmt__aead_job *, size_t),
-                      void (*pairs)(cmt__aead_job *, size_t)) {
+/* Seals or opens in groups as long as that is cheaper than in pairs.  Returns
+   how many jobs are done. */
+CMT__NOINLINE size_t in_groups(cmt__aead_job *jobs, size_t count,
+                               void (*some)(group *, cmt__aead_job *, size_t)) {
+  size_t done = 0;
   group g[GROUPS];
 
-  while (count > IN_PAIRS) {
-    const size_t now = cmt__min(count, WIDTH);
+  while (count - done > IN_PAIRS) {
+    const size_t now = cmt__min(count - done, WIDTH);
 
-    some(g, jobs, now);
-    jobs += now;
-    count -= now;
+    some(g, jobs + done, now);
+    done += now;
   }
-  pairs(jobs, count);
   sodium_memzero(g, sizeof g);
+  return done;
 }
 
 static void groups_seal(cmt__aead_job *jobs, size_t count) {
-  in_groups(jobs, count, seal_some, pairs_seal);
+  const size_t done = count > IN_PAIRS ? in_groups(jobs, count, seal_some) : 0;
+
+  pairs_seal(jobs + done, count - done);
 }
 
 static void groups_open(cmt__aead_job *jobs, size_t count) {
-  in_groups(jobs, count, open_some, pairs_open);
+  const size_t done = count > IN_PAIRS ? in_groups(jobs, count, open_some) : 0;
+
+  pairs_open(jobs + done, count - done);
 }
 
 #endif

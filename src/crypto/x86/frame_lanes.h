@@ -388,6 +388,8 @@ static void open_pairs(scratch *s, cmt__aead_job *jobs, size_t count) {
 /* ---- one frame ---- */
 
 enum {
+  /* Bytes of the keystream that the last run makes, rounded up to vectors. */
+  LAST = (int)(BLOCKS + 2) * CMT__CHACHA_BLOCK - (int)CHUNKS * (int)CHUNK,
   /* Blocks of Poly1305 that are there after the first run, and before the last
      one, and what a step takes of them. */
   READY_FIRST = (AT_ONCE - 1) * CMT__CHACHA_BLOCK / MAC_BLOCK,
@@ -395,79 +397,93 @@ enum {
   EACH_MIDDLE = READY_FIRST / STEPS,
   EACH_LAST = READY_LAST / STEPS - (RUNS - 2) * EACH_MIDDLE,
 };
+_Static_assert(LAST % sizeof(VEC) == 0, "the last run ends with a vector");
 
-CMT__LANES_INLINE void alone_run(const cmt__aead_job *job, int run,
-                                 uint8_t *out, meanwhile also) {
+/* A frame with what holds secrets of it.  Small, since what a frame alone takes
+   is not shared with others: it is wiped with the frame. */
+typedef struct alone {
+  cmt__aead_job *job;
+  mac mac;
+  uint8_t tag[1][CMT__AEAD_TAG];
+  uint8_t keystream[(size_t)CHUNKS * CHUNK + LAST];
+} alone;
+
+/* The keystream of a run, of which |len| bytes are kept. */
+CMT__LANES_INLINE void alone_run(alone *a, int run, size_t len,
+                                 meanwhile also) {
+  uint8_t *out = a->keystream + (size_t)run * CHUNK;
   VEC x[CMT__CHACHA_WORDS];
 
-  chunk_keystream(job, run * AT_ONCE, x, also);
-  chunk_store(x, out + (size_t)run * CHUNK);
+  chunk_keystream(a->job, run * AT_ONCE, x, also);
+  for (size_t i = 0; i < len / sizeof(VEC); i++) {
+    VEC_STORE(out + i * sizeof(VEC), in_order(x, (int)i));
+  }
 }
 
-CMT__NOINLINE void alone_first(const cmt__aead_job *job, uint8_t *out) {
-  alone_run(job, 0, out, nothing);
+CMT__NOINLINE void alone_first(alone *a) { alone_run(a, 0, CHUNK, nothing); }
+
+CMT__NOINLINE void alone_middle(alone *a, int run) {
+  alone_run(a, run, CHUNK, (meanwhile){&a->mac, 1, EACH_MIDDLE});
 }
 
-CMT__NOINLINE void alone_middle(const cmt__aead_job *job, int run, uint8_t *out,
-                                mac *m) {
-  alone_run(job, run, out, (meanwhile){m, 1, EACH_MIDDLE});
-}
-
-CMT__NOINLINE void alone_last(const cmt__aead_job *job, uint8_t *out, mac *m) {
-  alone_run(job, RUNS - 1, out, (meanwhile){m, 1, EACH_LAST});
+CMT__NOINLINE void alone_last(alone *a) {
+  alone_run(a, RUNS - 1, LAST, (meanwhile){&a->mac, 1, EACH_LAST});
 }
 
 /* The keystream behind the first run, while Poly1305 takes in what the runs
    before have covered. */
-static void alone_next(const cmt__aead_job *job, int run, uint8_t *out,
-                       mac *m) {
+static void alone_next(alone *a, int run) {
   if (run < RUNS - 1) {
-    alone_middle(job, run, out, m);
+    alone_middle(a, run);
   } else {
-    alone_last(job, out, m);
+    alone_last(a);
   }
 }
 
-static void alone_end(const cmt__aead_job *job, frame_pair *p) {
-  macs_end(p->macs, job, 1, p->tags);
+static void alone_begin(alone *a, cmt__aead_job *job) {
+  a->job = job;
+  alone_first(a);
+  mac_start(&a->mac, a->keystream, job->slot);
 }
 
-static void seal_alone(scratch *s, cmt__aead_job *job) {
-  uint8_t *const body = s->keystream[0] + CMT__CHACHA_BLOCK;
-  frame_pair *p = &s->pairs[0];
-  size_t done = CHUNK - CMT__CHACHA_BLOCK;
+static void alone_end(alone *a) { macs_end(&a->mac, a->job, 1, a->tag); }
 
-  alone_first(job, s->keystream[0]);
-  mac_start(&p->macs[0], s->keystream[0], job->slot);
+static void seal_alone(cmt__aead_job *job) {
+  size_t done = CHUNK - CMT__CHACHA_BLOCK;
+  alone a;
+  uint8_t *const body = a.keystream + CMT__CHACHA_BLOCK;
+
+  alone_begin(&a, job);
   body_xor(job->slot, body, done);
   for (int run = 1; run < RUNS; run++) {
     const size_t len = cmt__min(BODY - done, CHUNK);
 
-    alone_next(job, run, s->keystream[0], &p->macs[0]);
+    alone_next(&a, run);
     body_xor(job->slot + done, body + done, len);
     done += len;
   }
   tail_xor(job, body + BODY);
-  alone_end(job, p);
-  memcpy(job->slot + CMT_FRAME_PLAIN, p->tags[0], CMT__AEAD_TAG);
+  alone_end(&a);
+  memcpy(job->slot + CMT_FRAME_PLAIN, a.tag, CMT__AEAD_TAG);
+  sodium_memzero(&a, sizeof a);
 }
 
 /* Computes the rest of the keystream, and the tag. */
-static void open_rest(scratch *s, const cmt__aead_job *job, frame_pair *p) {
+static void open_rest(alone *a) {
   for (int run = 1; run < RUNS; run++) {
-    alone_next(job, run, s->keystream[0], &p->macs[0]);
+    alone_next(a, run);
   }
-  alone_end(job, p);
+  alone_end(a);
 }
 
-static void open_alone(scratch *s, cmt__aead_job *job) {
-  uint8_t *const body = s->keystream[0] + CMT__CHACHA_BLOCK;
-  frame_pair *p = &s->pairs[0];
+static void open_alone(cmt__aead_job *job) {
+  alone a;
+  uint8_t *const body = a.keystream + CMT__CHACHA_BLOCK;
 
-  alone_first(job, s->keystream[0]);
-  mac_start(&p->macs[0], s->keystream[0], job->slot);
-  open_rest(s, job, p);
-  decrypt_if(job, p->tags[0], body, body + BODY);
+  alone_begin(&a, job);
+  open_rest(&a);
+  decrypt_if(job, a.tag[0], body, body + BODY);
+  sodium_memzero(&a, sizeof a);
 }
 
 /* ---- lists of jobs ---- */
@@ -478,24 +494,30 @@ enum { SEAL_IN_PAIRS = 4 };
 
 static void pairs_seal(cmt__aead_job *jobs, size_t count) {
   const size_t paired = count < SEAL_IN_PAIRS ? 0 : count - count % 2;
-  scratch s;
 
-  seal_pairs(&s, jobs, paired);
-  for (size_t i = paired; i < count; i++) {
-    seal_alone(&s, &jobs[i]);
+  if (paired > 0) {
+    scratch s;
+
+    seal_pairs(&s, jobs, paired);
+    sodium_memzero(&s, sizeof s);
   }
-  sodium_memzero(&s, sizeof s);
+  for (size_t i = paired; i < count; i++) {
+    seal_alone(&jobs[i]);
+  }
 }
 
 static void pairs_open(cmt__aead_job *jobs, size_t count) {
   const size_t paired = count - count % 2;
-  scratch s;
 
-  open_pairs(&s, jobs, paired);
-  if (paired < count) {
-    open_alone(&s, &jobs[paired]);
+  if (paired > 0) {
+    scratch s;
+
+    open_pairs(&s, jobs, paired);
+    sodium_memzero(&s, sizeof s);
   }
-  sodium_memzero(&s, sizeof s);
+  if (paired < count) {
+    open_alone(&jobs[paired]);
+  }
 }
 
 #endif
