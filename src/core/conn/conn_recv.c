@@ -270,7 +270,8 @@ static bool mconn_event(cmt_conn *c, cmt_conn_event *out) {
   return true;
 }
 
-/* Hands the whole chunk to the multiplexer. */
+/* Hands the whole chunk to the multiplexer, which has used up the one
+   before. */
 static void chunk_feed(cmt_conn *c) {
   cmt_err err =
     cmt_mconn_recv(c->mconn, c->chunk.base, c->chunk.len, c->now_ns);
@@ -294,11 +295,10 @@ static bool conn_step(cmt_conn *c, cmt_conn_event *out, bool *more) {
   case CMT__CONN_CHECK:
     return check_event(c, out);
   case CMT__CONN_UP:
-    have = mconn_event(c, out);
-    if (!have && !c->ended && c->chunk.len > 0) {
+    if (c->chunk.len > 0 && !cmt_mconn_has_ended(c->mconn)) {
       chunk_feed(c);
-      return false;
     }
+    have = mconn_event(c, out);
     break;
   }
   if (!have && !c->ended) {
