@@ -6,7 +6,7 @@
    allocated, so the caller wipes one buffer and no text of a secret is left.
    docs/PROTOCOL.md 1.2. */
 
-#include "base/base.h"
+#include "json.h"
 
 /* The content of a string, with its escapes; |base| is NULL: there is none. */
 typedef cmt_bytes cmt__key_string;
