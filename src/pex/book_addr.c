@@ -6,25 +6,37 @@
 
 #include <stdlib.h>
 
-#include "core/conn/net_addr.h"
+/* The value of a hex digit of either case, or 16. */
+static unsigned hex_value(uint8_t c) {
+  unsigned digit = c - (unsigned)'0', letter = (c | 0x20u) - (unsigned)'a';
 
-static unsigned hex_value(char c) {
-  return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
+  return digit < 10 ? digit : letter < 6 ? 10 + letter : 16;
 }
 
-bool cmt__book_id_read(const cmt_node_id *in, uint8_t out[BOOK_ID]) {
-  cmt_node_id id;
-  cmt_bytes text = {.base = (const uint8_t *)in->text,
-                    .len = strnlen(in->text, sizeof in->text)};
+bool cmt__book_id_parse(cmt_bytes text, uint8_t out[BOOK_ID]) {
+  unsigned any = 0;
 
-  if (!cmt__node_id_read(text, &id)) {
+  if (text.len != 2 * BOOK_ID) {
     return false;
   }
   for (size_t i = 0; i < BOOK_ID; i++) {
-    out[i] =
-      (uint8_t)(hex_value(id.text[2 * i]) << 4 | hex_value(id.text[2 * i + 1]));
+    unsigned high = hex_value(text.base[2 * i]);
+    unsigned low = hex_value(text.base[2 * i + 1]);
+
+    if (high > 15 || low > 15) {
+      return false;
+    }
+    out[i] = (uint8_t)(high << 4 | low);
+    any |= out[i];
   }
-  return true;
+  return any != 0;
+}
+
+bool cmt__book_id_read(const cmt_node_id *in, uint8_t out[BOOK_ID]) {
+  return cmt__book_id_parse(
+    (cmt_bytes){.base = (const uint8_t *)in->text,
+                .len = strnlen(in->text, sizeof in->text)},
+    out);
 }
 
 void cmt__book_id_write(const uint8_t id[BOOK_ID], cmt_node_id *out) {

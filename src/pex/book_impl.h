@@ -118,6 +118,19 @@ struct cmt_addrbook {
   size_t random_left;
 };
 
+/* A copy of the book. */
+struct cmt_addrbook_snapshot {
+  cmt_env env;
+  char file_key[BOOK_FILE_KEY];
+  uint8_t hash_key[CMT__HIGHWAY_KEY_SIZE];
+  uint64_t revision;
+  cmt__book_entry *entries; /* |others| of each points into |others|. */
+  size_t count;
+  cmt__book_place *others;
+  cmt__book_ban *bans;
+  size_t ban_count;
+};
+
 /* ---- book_addr.c: conversion ---- */
 
 /* CMT_EINVAL: the host is no IP literal, or the id is malformed; an empty id is
@@ -126,6 +139,8 @@ CMT_NODISCARD cmt_err cmt__book_addr_read(const cmt_net_addr *in,
                                           bool id_optional,
                                           cmt__book_addr *out);
 void cmt__book_addr_write(const cmt__book_addr *in, cmt_net_addr *out);
+/* Reads 40 hex digits; an id of zeros alone stands for none, and is refused. */
+bool cmt__book_id_parse(cmt_bytes text, uint8_t out[BOOK_ID]);
 bool cmt__book_id_read(const cmt_node_id *in, uint8_t out[BOOK_ID]);
 void cmt__book_id_write(const uint8_t id[BOOK_ID], cmt_node_id *out);
 bool cmt__book_place_equal(const cmt__book_place *a, const cmt__book_place *b);
@@ -223,5 +238,12 @@ bool cmt__book_barred(const cmt_addrbook *b, const cmt__book_addr *addr,
 void cmt__book_leave_old(cmt_addrbook *b, cmt__book_entry *e);
 /* Moves a new entry to its old bucket, which has room. */
 void cmt__book_promote(cmt_addrbook *b, cmt__book_entry *e);
+
+/* ---- book_snapshot.c ---- */
+
+/* As cmt_addrbook_restore(), with all of |from| but its slots; its buckets are
+   numbered from 0 to 319. */
+CMT_NODISCARD cmt_err cmt__book_put_back(cmt_addrbook *b,
+                                         const cmt__book_entry *from);
 
 #endif

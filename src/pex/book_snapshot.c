@@ -6,18 +6,7 @@
 #include "book_impl.h"
 
 #include "base/sized.h"
-
-struct cmt_addrbook_snapshot {
-  cmt_env env;
-  char file_key[BOOK_FILE_KEY];
-  uint8_t hash_key[CMT__HIGHWAY_KEY_SIZE];
-  uint64_t revision;
-  cmt__book_entry *entries; /* |others| of each points into |others|. */
-  size_t count;
-  cmt__book_place *others;
-  cmt__book_ban *bans;
-  size_t ban_count;
-};
+#include "net_group.h"
 
 static void entry_write(const cmt__book_entry *e, cmt_addrbook_entry *out) {
   *out = (cmt_addrbook_entry){
@@ -193,18 +182,16 @@ bool cmt_addrbook_snapshot_get_ban_sized(const cmt_addrbook_snapshot *s,
 /* Brings the entry into the stored buckets that exist and have room, at most
    one of them for an old entry.  False: it is in none. */
 static bool enter_stored(cmt_addrbook *b, cmt__book_entry *e,
-                         const cmt_addrbook_entry *from) {
-  bool old = from->kind == CMT_ADDRBOOK_OLD;
-  size_t most = old ? 1 : CMT_ADDRBOOK_BUCKETS_PER_ENTRY;
+                         const cmt__book_entry *from) {
+  unsigned first = from->old ? BOOK_NEW_BUCKETS : 0;
+  unsigned end = from->old ? BOOK_BUCKETS : BOOK_NEW_BUCKETS;
+  size_t most = from->old ? 1 : CMT_ADDRBOOK_BUCKETS_PER_ENTRY;
 
   for (size_t i = 0; i < cmt__min(from->bucket_count, most); i++) {
     unsigned bucket = from->buckets[i];
 
-    if (bucket >= (old ? BOOK_OLD_BUCKETS : BOOK_NEW_BUCKETS)) {
-      continue;
-    }
-    bucket += old ? BOOK_NEW_BUCKETS : 0;
-    if (b->fill[bucket] < BOOK_SLOTS && !cmt__book_in_bucket(e, bucket)) {
+    if (bucket >= first && bucket < end && b->fill[bucket] < BOOK_SLOTS &&
+        !cmt__book_in_bucket(e, bucket)) {
       cmt__book_enter(b, e, bucket);
     }
   }
@@ -223,7 +210,7 @@ static bool enter_computed(cmt_addrbook *b, cmt__book_entry *e, bool old) {
 }
 
 static void copy_back(cmt_addrbook *b, cmt__book_entry *e,
-                      const cmt_addrbook_entry *from) {
+                      const cmt__book_entry *from) {
   e->attempts = from->attempts;
   e->last_attempt_ns = from->last_attempt_ns;
   e->last_success_ns = from->last_success_ns;
@@ -231,36 +218,36 @@ static void copy_back(cmt_addrbook *b, cmt__book_entry *e,
   e->served_ns = from->served_ns;
   e->tried_ns = from->tried_ns;
   e->height = from->height;
-  snprintf(e->version, sizeof e->version, "%.*s", (int)sizeof e->version - 1,
-           from->version);
-  cmt__line_clean(e->version);
-  for (size_t i = 0; i < CMT_ADDRBOOK_WINDOWS; i++) {
-    e->windows[i] = (cmt__book_window){.weight = from->weight[i],
-                                       .count = from->count[i],
-                                       .success = from->success[i]};
-  }
+  memcpy(e->version, from->version, sizeof e->version);
+  memcpy(e->windows, from->windows, sizeof e->windows);
   cmt__book_set_proven(b, e, from->proven_ns);
-  for (size_t i = 0; i < cmt__min(from->other_count, CMT_ADDRBOOK_OTHERS_MAX);
-       i++) {
-    cmt__book_addr other;
-
-    if (cmt__book_addr_read(&from->others[i], true, &other) == CMT_OK) {
-      cmt__book_add_other(b, e, &other.at);
-    }
+  for (size_t i = 0; i < from->other_count; i++) {
+    cmt__book_add_other(b, e, &from->others[i]);
   }
 }
 
-static cmt_err restore(cmt_addrbook *b, const cmt_addrbook_entry *from,
-                       const cmt__book_addr *addr, const cmt__book_addr *src) {
-  cmt__book_entry *e = cmt__book_append(b, addr->id);
+cmt_err cmt__book_put_back(cmt_addrbook *b, const cmt__book_entry *from) {
+  cmt__book_entry *e;
 
+  if (!cmt__ip_is_valid(&from->addr.at.ip)) {
+    return CMT_EINVAL;
+  }
+  if (cmt__book_ids_have(&b->own, from->addr.id)) {
+    return CMT_ESELF;
+  }
+  if (cmt__book_ids_have(&b->private, from->addr.id)) {
+    return CMT_EFILTER;
+  }
+  if (cmt__book_find(b, from->addr.id) != BOOK_NO_ENTRY) {
+    return CMT_EEXIST;
+  }
+  e = cmt__book_append(b, from->addr.id);
   if (e == NULL) {
     return b->count == BOOK_ENTRIES ? CMT_ELIMIT : CMT_ENOMEM;
   }
-  e->addr = *addr;
-  e->src = *src;
-  if (!enter_stored(b, e, from) &&
-      !enter_computed(b, e, from->kind == CMT_ADDRBOOK_OLD)) {
+  e->addr = from->addr;
+  e->src = from->src;
+  if (!enter_stored(b, e, from) && !enter_computed(b, e, from->old)) {
     cmt__book_drop(b, e);
     return CMT_ELIMIT;
   }
@@ -270,9 +257,57 @@ static cmt_err restore(cmt_addrbook *b, const cmt_addrbook_entry *from,
   return CMT_OK;
 }
 
+static void version_read(const char *in, char *out) {
+  snprintf(out, CMT_ADDRBOOK_VERSION_SIZE, "%.*s",
+           CMT_ADDRBOOK_VERSION_SIZE - 1, in);
+  cmt__line_clean(out);
+}
+
+/* The entry in bytes, but for its address and source; its others lie in
+   |others|. */
+static cmt__book_entry entry_read(const cmt_addrbook_entry *in,
+                                  cmt__book_place *others) {
+  cmt__book_entry out = {
+    .old = in->kind == CMT_ADDRBOOK_OLD,
+    .attempts = in->attempts,
+    .last_attempt_ns = in->last_attempt_ns,
+    .last_success_ns = in->last_success_ns,
+    .last_ban_ns = in->last_ban_ns,
+    .served_ns = in->served_ns,
+    .tried_ns = in->tried_ns,
+    .proven_ns = in->proven_ns,
+    .height = in->height,
+    .others = others,
+  };
+
+  version_read(in->version, out.version);
+  for (size_t i = 0;
+       i < cmt__min(in->bucket_count, CMT_ADDRBOOK_BUCKETS_PER_ENTRY); i++) {
+    unsigned bucket = in->buckets[i] + (out.old ? BOOK_NEW_BUCKETS : 0u);
+
+    out.buckets[out.bucket_count++] =
+      (uint16_t)(bucket < BOOK_BUCKETS ? bucket : BOOK_BUCKETS);
+  }
+  for (size_t i = 0; i < CMT_ADDRBOOK_WINDOWS; i++) {
+    out.windows[i] = (cmt__book_window){.weight = in->weight[i],
+                                        .count = in->count[i],
+                                        .success = in->success[i]};
+  }
+  for (size_t i = 0; i < cmt__min(in->other_count, CMT_ADDRBOOK_OTHERS_MAX);
+       i++) {
+    cmt__book_addr other;
+
+    if (cmt__book_addr_read(&in->others[i], true, &other) == CMT_OK) {
+      others[out.other_count++] = other.at;
+    }
+  }
+  return out;
+}
+
 cmt_err cmt_addrbook_restore(cmt_addrbook *b, const cmt_addrbook_entry *e) {
+  cmt__book_place others[CMT_ADDRBOOK_OTHERS_MAX];
   cmt_addrbook_entry full = {.size = sizeof full};
-  cmt__book_addr addr, src;
+  cmt__book_entry from;
   cmt_err err =
     cmt__sized_read(&full, sizeof full, e, "cmt_addrbook_entry", NULL);
 
@@ -280,21 +315,13 @@ cmt_err cmt_addrbook_restore(cmt_addrbook *b, const cmt_addrbook_entry *e) {
       (full.kind != CMT_ADDRBOOK_NEW && full.kind != CMT_ADDRBOOK_OLD)) {
     return CMT_EINVAL;
   }
-  err = cmt__book_addr_read(&full.addr, false, &addr);
+  from = entry_read(&full, others);
+  err = cmt__book_addr_read(&full.addr, false, &from.addr);
   if (err != CMT_OK) {
     return err;
   }
-  if (cmt__book_addr_read(&full.src, true, &src) != CMT_OK) {
-    src = addr;
+  if (cmt__book_addr_read(&full.src, true, &from.src) != CMT_OK) {
+    from.src = from.addr;
   }
-  if (cmt__book_ids_have(&b->own, addr.id)) {
-    return CMT_ESELF;
-  }
-  if (cmt__book_ids_have(&b->private, addr.id)) {
-    return CMT_EFILTER;
-  }
-  if (cmt__book_find(b, addr.id) != BOOK_NO_ENTRY) {
-    return CMT_EEXIST;
-  }
-  return restore(b, &full, &addr, &src);
+  return cmt__book_put_back(b, &from);
 }

@@ -409,7 +409,7 @@ static void half_of_second_additions_take(void **state) {
   (void)state;
   book_user_init(&u, 5);
   for (uint32_t i = 0; i < BOOKS; i++) {
-    cmt_net_addr a = book_node(i), src = book_node(0x50000 + i * 7919),
+    cmt_net_addr a = book_node(i + 1), src = book_node(0x50000 + i * 7919),
                  other = book_node(0x990000 + i * 104729);
 
     snprintf(a.host, sizeof a.host, "%u.%u.3.3", 20 + i % 100, i / 100);
