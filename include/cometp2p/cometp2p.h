@@ -5,6 +5,7 @@
 /* All public headers of cometp2p, the peer-to-peer stack of CometBFT in C. */
 
 #include <cometp2p/addrbook.h>
+#include <cometp2p/addrbook_file.h>
 #include <cometp2p/admission.h>
 #include <cometp2p/buf.h>
 #include <cometp2p/conn.h>

@@ -717,6 +717,23 @@ static void snapshot_check(cmt_addrbook *b, const cmt_net_addr *a) {
   CHECK(!cmt_addrbook_get(b, &a->id, &e));
 }
 
+static void book_file_check(const cmt_env *env) {
+  cmt_addrbook_file_status status;
+  cmt_addrbook_options o;
+  cmt_addrbook_file *f;
+
+  cmt_addrbook_options_init(&o);
+  o.env = env;
+  CHECK_REFUSED(o,
+                cmt_addrbook_file_open("no-such-book.json", &o, 1, &f, NULL));
+  CHECK(cmt_addrbook_file_open("no-such-book.json", &o, 1, &f, NULL) == CMT_OK);
+  DIRTY(status);
+  cmt_addrbook_file_get_status(f, &status);
+  CHECK_FILLED(status);
+  CHECK(status.loaded == 0 && !status.saving);
+  cmt_addrbook_file_close(f);
+}
+
 static void book_check(const cmt_env *env) {
   cmt_net_addr a = node_addr("1111111111111111111111111111111111111111"
                              "@5.6.7.8:1");
@@ -827,6 +844,7 @@ int main(void) {
   home_check(&env);
   switch_check(&env);
   book_check(&env);
+  book_file_check(&env);
   protobuf_check();
   printf("all as it should be\n");
   return 0;

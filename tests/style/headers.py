@@ -53,13 +53,15 @@ static const cmt_switch_options short_options =
 #endif
 
 /* Every macro of the address book that looks like a function. */
-static void no_book(cmt_addrbook *b, cmt_addrbook_snapshot *s) {
+static void no_book(cmt_addrbook *b, cmt_addrbook_snapshot *s,
+                    cmt_addrbook_file *f) {
   cmt_addrbook_options options;
   cmt_addrbook_proof proof;
   cmt_addrbook_query query;
   cmt_addrbook_ban ban;
   cmt_addrbook_entry entry;
   cmt_addrbook_status status;
+  cmt_addrbook_file_status file_status;
   cmt_node_id id;
 
   cmt_addrbook_options_init(&options);
@@ -67,6 +69,7 @@ static void no_book(cmt_addrbook *b, cmt_addrbook_snapshot *s) {
   cmt_addrbook_query_init(&query);
   cmt_addrbook_ban_init(&ban);
   cmt_addrbook_get_status(b, &status);
+  cmt_addrbook_file_get_status(f, &file_status);
   if (cmt_addrbook_snapshot_get(s, 0, &entry) &&
       cmt_addrbook_snapshot_get_ban(s, 0, &ban)) {
     id = entry.addr.id;
@@ -133,7 +136,7 @@ int main(void) {
 
   if (cmt_version_number() == 0) {
     not_called(NULL, NULL, NULL, NULL);
-    no_book(NULL, NULL);
+    no_book(NULL, NULL, NULL);
   }
 #ifndef __cplusplus
   if (reactor.channel_count != 1 || short_options.reactor_count != 1) {
