@@ -35,9 +35,14 @@ void sim_fault_fired(sim_net *net, sim_fault f) { net->fired[f]++; }
 
 void sim_loop_stale(sim_loop *l) { l->stale = true; }
 
-/* Each host has a /24 of its own. */
+/* Each host has a /24 of its own; with SIM_WIDE also a /16, until all
+   of 5.0.0.0 are used. */
 void sim_host_ip(unsigned host, char out[16]) {
+#ifdef SIM_WIDE
+  snprintf(out, 16, "5.%u.%u.1", host % 256, host / 256 % 256);
+#else
   snprintf(out, 16, "10.0.%u.1", host % 256);
+#endif
 }
 
 /* ---- names ---- */
@@ -221,7 +226,7 @@ bool sim_net_step(sim_net *net, uint64_t until_ns) {
 
   sim_net_arrive(net);
   next_ns = sim_net_next_arrival(net);
-  for (size_t i = 0; i < SIM_LOOPS_ALL; i++) {
+  for (size_t i = 0; i < net->loops_end; i++) {
     sim_loop *l = net->loops[i];
 
     if (l == NULL) {
@@ -311,6 +316,7 @@ cmt__loop *sim_loop_new(sim_net *net, unsigned host, const cmt_env *env) {
   l->stale = true;
   test_posts_init(&l->posts);
   of_host[index] = l;
+  net->loops_end = cmt__max(net->loops_end, l->place + 1);
   return &l->base;
 }
 

@@ -9,7 +9,14 @@
 
 #include "loop_parts.h"
 
-enum { SIM_HOSTS_MAX = 11, SIM_LOOPS_ALL = SIM_HOSTS_MAX * SIM_LOOPS_MAX };
+/* The simulation of peer exchange has more hosts, in more groups. */
+#ifndef SIM_HOSTS
+#define SIM_HOSTS 11
+#endif
+enum {
+  SIM_HOSTS_MAX = SIM_HOSTS,
+  SIM_LOOPS_ALL = SIM_HOSTS_MAX * SIM_LOOPS_MAX
+};
 
 #define SIM_GONE_NS (CMT_NEVER / 2) /* For good. */
 
@@ -105,6 +112,7 @@ struct sim_net {
   uint64_t now_ns;
   /* SIM_LOOPS_MAX places for each host, the first of which it has first. */
   sim_loop *loops[SIM_LOOPS_ALL];
+  size_t loops_end;                  /* No loop is behind it. */
   uint64_t offset_ns[SIM_HOSTS_MAX]; /* Offset of each host's clock. */
   const sim_loop *running;
   sim_moves moves;
