@@ -21,6 +21,7 @@
 #include <cometp2p/node_info.h>
 #include <cometp2p/node_key.h>
 #include <cometp2p/peer.h>
+#include <cometp2p/pex.h>
 #include <cometp2p/probe.h>
 #include <cometp2p/reactor.h>
 #include <cometp2p/secret_conn.h>

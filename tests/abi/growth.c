@@ -734,6 +734,25 @@ static void book_file_check(const cmt_env *env) {
   cmt_addrbook_file_close(f);
 }
 
+static void pex_check(const cmt_env *env, cmt_addrbook *b) {
+  cmt_pex_options o;
+  cmt_pex_status status;
+  cmt_pex *p;
+
+  DIRTY(o);
+  cmt_pex_options_init(&o);
+  CHECK_FILLED(o);
+  o.env = env;
+  o.book = b;
+  CHECK_REFUSED(o, cmt_pex_new(&o, &p, NULL));
+  CHECK(cmt_pex_new(&o, &p, NULL) == CMT_OK);
+  DIRTY(status);
+  cmt_pex_get_status(p, &status);
+  CHECK_FILLED(status);
+  CHECK(status.peers == 0 && !status.online);
+  cmt_pex_delete(p);
+}
+
 static void book_check(const cmt_env *env) {
   cmt_net_addr a = node_addr("1111111111111111111111111111111111111111"
                              "@5.6.7.8:1");
@@ -767,6 +786,7 @@ static void book_check(const cmt_env *env) {
   cmt_addrbook_get_status(b, &status);
   CHECK_FILLED(status);
   CHECK(status.entries == 1 && status.bans == 1);
+  pex_check(env, b);
   cmt_addrbook_delete(b);
 }
 

@@ -212,6 +212,25 @@ def test_chat_reasons(report, path):
     a.end()
 
 
+def test_find_peers(report, path):
+    first = Example(path)
+    seed = last_word(first.wait_for("listening at") or "")
+    second = Example(path, seed)
+    report.check(second.wait_for("found ") is not None,
+                 "find_peers: a node finds its seed", *second.seen)
+    third = Example(path, seed)
+    report.check(third.wait_for("found ") is not None and
+                 third.wait_for("found ") is not None,
+                 "find_peers: and a node that the seed knows", *third.seen)
+    third.say("")
+    report.check(third.end() == 0 and
+                 any(line.startswith("2 peers, ") for line in third.seen),
+                 "find_peers: it says how many it has found", *third.seen)
+    for one in (second, first):
+        one.say("")
+        one.end()
+
+
 def test_run_on(report, path):
     a = Example(path)
     addr = last_word(a.wait_for("address: "))
@@ -587,6 +606,7 @@ def main():
     for name, test in (("hello", test_hello), ("my_reactor", test_my_reactor),
                        ("chat", test_chat),
                        ("chat", test_chat_pipe), ("chat", test_chat_reasons),
+                       ("find_peers", test_find_peers),
                        ("run_on", test_run_on),
                        ("conn_poll", test_conn_poll),
                        ("conn_poll", test_conn_poll_pipe),

@@ -77,6 +77,14 @@ static void no_book(cmt_addrbook *b, cmt_addrbook_snapshot *s,
   }
 }
 
+static void no_pex(cmt_pex *p) {
+  cmt_pex_options options;
+  cmt_pex_status status;
+
+  cmt_pex_options_init(&options);
+  cmt_pex_get_status(p, &status);
+}
+
 /* Every other macro that looks like a function. */
 static void not_called(cmt_switch *s, cmt_peer *p, cmt_dial *d, cmt_mailbox *m) {
   cmt_send_req req = CMT_SEND_REQ(CMT_SECONDS(1), on_sent, NULL);
@@ -137,6 +145,7 @@ int main(void) {
   if (cmt_version_number() == 0) {
     not_called(NULL, NULL, NULL, NULL);
     no_book(NULL, NULL, NULL);
+    no_pex(NULL);
   }
 #ifndef __cplusplus
   if (reactor.channel_count != 1 || short_options.reactor_count != 1) {

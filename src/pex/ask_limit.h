@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef CMT__PEX_LIMIT_H
-#define CMT__PEX_LIMIT_H
+#ifndef CMT__ASK_LIMIT_H
+#define CMT__ASK_LIMIT_H
 
 /* How often one peer may ask us, and we ask it: no I/O and no clock, the
    present instant is an argument.  docs/PROTOCOL.md 7.2.
@@ -12,23 +12,23 @@
 #include <cometp2p/err.h>
 
 enum {
-  CMT__PEX_DROPS_MAX = 10,     /* Dropped requests of a peer within a minute. */
+  CMT__ASK_DROPS_MAX = 10,     /* Dropped requests of a peer within a minute. */
   CMT__PEX_ENTRIES_MAX = 1000, /* Entries of a peer that we take in an hour. */
 };
 
-#define CMT__PEX_GAP_NS CMT_SECONDS(10) /* From one request to the next. */
-#define CMT__PEX_DROPS_NS CMT_SECONDS(60)
-/* Our own requests are later than CMT__PEX_GAP_NS by less than this. */
-#define CMT__PEX_JITTER_NS CMT_SECONDS(2)
+#define CMT__ASK_GAP_NS CMT_SECONDS(10) /* From one request to the next. */
+#define CMT__ASK_DROPS_NS CMT_SECONDS(60)
+/* Our own requests are later than CMT__ASK_GAP_NS by less than this. */
+#define CMT__ASK_JITTER_NS CMT_SECONDS(2)
 
-typedef struct cmt__pex_limit {
+typedef struct cmt__ask_limit {
   uint64_t answer_ns;                 /* The earliest of the next answer. */
   uint64_t ask_ns;                    /* The earliest of our next request. */
-  uint64_t drops[CMT__PEX_DROPS_MAX]; /* When the last ones were dropped. */
+  uint64_t drops[CMT__ASK_DROPS_MAX]; /* When the last ones were dropped. */
   uint64_t dropped;                   /* In all. */
   bool held;                          /* A request waits for |answer_ns|. */
   bool outstanding;                   /* We asked, and no answer has come. */
-} cmt__pex_limit;
+} cmt__ask_limit;
 
 typedef enum cmt__pex_verdict {
   CMT__PEX_ANSWER, /* Now. */
@@ -40,17 +40,17 @@ typedef enum cmt__pex_verdict {
 /* The limit of a new peer has all fields 0. */
 
 /* A request has come. */
-cmt__pex_verdict cmt__pex_request_came(cmt__pex_limit *l, uint64_t now_ns);
+cmt__pex_verdict cmt__pex_request_came(cmt__ask_limit *l, uint64_t now_ns);
 /* When the held request is to be answered; CMT_NEVER: none is held. */
-uint64_t cmt__pex_due_ns(const cmt__pex_limit *l);
+uint64_t cmt__pex_due_ns(const cmt__ask_limit *l);
 /* True when a held request is due; it counts as answered then. */
-bool cmt__pex_take_due(cmt__pex_limit *l, uint64_t now_ns);
+bool cmt__pex_take_due(cmt__ask_limit *l, uint64_t now_ns);
 
 /* Whether a request of ours may go out. */
-bool cmt__pex_may_ask(const cmt__pex_limit *l, uint64_t now_ns);
-void cmt__pex_asked(cmt__pex_limit *l);
+bool cmt__pex_may_ask(const cmt__ask_limit *l, uint64_t now_ns);
+void cmt__pex_asked(cmt__ask_limit *l);
 /* A list has come.  False: nobody asked for it.  The gap to our next request
    begins here, since the peer counts from when it received the last one, which
    may have been long after we sent it.  |jitter_ns| is drawn. */
-bool cmt__pex_list_came(cmt__pex_limit *l, uint64_t now_ns, uint64_t jitter_ns);
+bool cmt__pex_list_came(cmt__ask_limit *l, uint64_t now_ns, uint64_t jitter_ns);
 #endif

@@ -4,10 +4,10 @@
 
 #include "test.h"
 
-#include "pex/pex_limit.h"
+#include "pex/ask_limit.h"
 
 static void the_first_request_is_answered_at_once(void **state) {
-  cmt__pex_limit l = {0};
+  cmt__ask_limit l = {0};
 
   (void)state;
   assert_int_equal(CMT__PEX_ANSWER, cmt__pex_request_came(&l, 0));
@@ -16,7 +16,7 @@ static void the_first_request_is_answered_at_once(void **state) {
 }
 
 static void an_early_request_is_held_until_it_is_due(void **state) {
-  cmt__pex_limit l = {0};
+  cmt__ask_limit l = {0};
 
   (void)state;
   (void)cmt__pex_request_came(&l, 5);
@@ -29,7 +29,7 @@ static void an_early_request_is_held_until_it_is_due(void **state) {
 }
 
 static void the_next_ten_seconds_begin_with_the_held_answer(void **state) {
-  cmt__pex_limit l = {0};
+  cmt__ask_limit l = {0};
 
   (void)state;
   (void)cmt__pex_request_came(&l, 0);
@@ -40,7 +40,7 @@ static void the_next_ten_seconds_begin_with_the_held_answer(void **state) {
 }
 
 static void a_request_after_ten_seconds_is_answered(void **state) {
-  cmt__pex_limit l = {0};
+  cmt__ask_limit l = {0};
 
   (void)state;
   for (uint64_t i = 0; i < 5; i++) {
@@ -51,12 +51,12 @@ static void a_request_after_ten_seconds_is_answered(void **state) {
 }
 
 static void only_one_request_is_held(void **state) {
-  cmt__pex_limit l = {0};
+  cmt__ask_limit l = {0};
 
   (void)state;
   (void)cmt__pex_request_came(&l, 0);
   assert_int_equal(CMT__PEX_HOLD, cmt__pex_request_came(&l, 1));
-  for (uint64_t i = 0; i < CMT__PEX_DROPS_MAX; i++) {
+  for (uint64_t i = 0; i < CMT__ASK_DROPS_MAX; i++) {
     assert_int_equal(CMT__PEX_DROP, cmt__pex_request_came(&l, 2 + i));
   }
   assert_int_equal(10, l.dropped);
@@ -65,7 +65,7 @@ static void only_one_request_is_held(void **state) {
 
 /* Ten a minute are dropped for ever, eleven are not. */
 static void drops_count_for_a_minute(void **state) {
-  cmt__pex_limit l = {0};
+  cmt__ask_limit l = {0};
   uint64_t now = 0;
 
   (void)state;
@@ -79,7 +79,7 @@ static void drops_count_for_a_minute(void **state) {
 }
 
 static void nothing_is_asked_while_an_answer_is_outstanding(void **state) {
-  cmt__pex_limit l = {0};
+  cmt__ask_limit l = {0};
 
   (void)state;
   assert_true(cmt__pex_may_ask(&l, 0));
@@ -88,7 +88,7 @@ static void nothing_is_asked_while_an_answer_is_outstanding(void **state) {
 }
 
 static void the_gap_begins_with_the_answer(void **state) {
-  cmt__pex_limit l = {0};
+  cmt__ask_limit l = {0};
 
   (void)state;
   cmt__pex_asked(&l);
@@ -98,7 +98,7 @@ static void the_gap_begins_with_the_answer(void **state) {
 }
 
 static void a_list_that_nobody_asked_for_is_unsolicited(void **state) {
-  cmt__pex_limit l = {0};
+  cmt__ask_limit l = {0};
 
   (void)state;
   assert_false(cmt__pex_list_came(&l, 0, 0));

@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The decisions of peer exchange: rounds, places, seeds, feelers, questions and
+   answers.  ensure_dial.c chooses addresses and draws the conclusions from
+   dials. */
+
+#include "ensure.h"
+
+#include <string.h>
+
+#include "ensure_dial.h"
+#include "ensure_seed.h"
+
+/* From one tour through the seeds to the next: at first, and then twice as long
+   each time, up to a round. */
+#define SEEDS_NS CMT_SECONDS(5)
+
+enum {
+  PROVEN_PER_PEER = 5, /* Proven entries for each peer that is wanted. */
+  EXTRA_MAX = 8,       /* Dials beyond the free places, when most fail. */
+};
+
+/* CometBFT's threshold; and a book that is full of what nobody has proved does
+   not end the search, since whoever lies would only have to lie enough. */
+static bool needs_more(const cmt__ensure *e) {
+  cmt_addrbook_status st;
+
+  cmt_addrbook_get_status(e->o.book, &st);
+  return st.entries < CMT_ADDRBOOK_NEED_MORE ||
+         st.proven < PROVEN_PER_PEER * e->o.outbound_max;
+}
+
+/* ---- beginning and end ---- */
+
+void cmt__ensure_init(cmt__ensure *e, const cmt__ensure_options *o,
+                      cmt__pex_time t) {
+  *e = (cmt__ensure){.o = *o};
+  e->o.anchors = NULL;
+  for (size_t i = 0; i < o->anchor_count && i < CMT__ENSURE_ANCHORS_MAX; i++) {
+    e->anchors[e->anchor_count++] = o->anchors[i];
+    e->kept[e->kept_count++] = o->anchors[i];
+  }
+  e->round_ns = t.now_ns + cmt__ensure_draw(e, CMT_SECONDS(1));
+  e->feeler_ns = o->feeler_ns == CMT_NEVER
+                   ? CMT_NEVER
+                   : t.now_ns + cmt__ensure_draw(e, o->feeler_ns) + 1;
+  e->seeds_wait_ns = SEEDS_NS;
+}
+
+void cmt__ensure_fini(cmt__ensure *e) {
+  while (e->peers != NULL) {
+    cmt__ensure_peer *next = e->peers->next;
+
+    e->o.env->free(e->o.env->alloc_arg, e->peers);
+    e->peers = next;
+  }
+}
+
+void cmt__ensure_set_seeds(cmt__ensure *e, size_t count) {
+  e->seed_count = count < CMT__ENSURE_SEEDS_MAX ? count : CMT__ENSURE_SEEDS_MAX;
+  e->seeds_left = 0; /* A tour begins when it is needed. */
+  e->seeds_ns = 0;
+  e->seeds_wait_ns = SEEDS_NS;
+}
+
+/* ---- peers ---- */
+
+bool cmt__ensure_is_online(const cmt__ensure *e) {
+  for (const cmt__ensure_peer *p = e->peers; p != NULL; p = p->next) {
+    if (strcmp(p->group, e->peers->group) != 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+static void count_peer(cmt__ensure *e, const cmt__ensure_peer *p, int by) {
+  e->peer_count += (size_t)by;
+  e->outbound += p->outbound ? (size_t)by : 0;
+}
+
+/* What an inbound peer says is used at once only if it is where its socket is.
+   Anything else is tried when the peer is gone: while it is here we would have
+   two connections of one id. */
+static void take_claim(cmt__ensure *e, cmt__ensure_peer *p,
+                       const cmt_net_addr *claimed, cmt__pex_time t) {
+  cmt_net_addr dial;
+
+  if (!p->outbound && claimed != NULL &&
+      cmt_addrbook_add_claimed(e->o.book, claimed, &p->at, &dial, t.utc_ns) ==
+        CMT_EAGAIN) {
+    p->claimed = dial;
+  }
+}
+
+cmt__ensure_peer *cmt__ensure_add(cmt__ensure *e, const cmt__ensure_peer *given,
+                                  const cmt_net_addr *claimed,
+                                  const char *version, cmt__pex_time t) {
+  cmt__ensure_peer *p = e->o.env->alloc(e->o.env->alloc_arg, sizeof *p);
+
+  if (p == NULL) {
+    return NULL;
+  }
+  *p = *given;
+  p->prev = NULL;
+  p->next = e->peers;
+  if (p->next != NULL) {
+    p->next->prev = p;
+  }
+  e->peers = p;
+  p->up_ns = t.now_ns;
+  cmt__ensure_group(e, &p->at, p->group);
+  count_peer(e, p, 1);
+  if (p->outbound && p->listed) {
+    cmt__ensure_proved(e, &p->at, version, t);
+  }
+  p->ask = p->outbound && p->has_pex && (p->seed || needs_more(e));
+  p->close_ns = CMT_NEVER;
+  if (e->o.seed) {
+    cmt__seed_greet(p, t.now_ns);
+  }
+  take_claim(e, p, claimed, t);
+  return p;
+}
+
+static void check_later(cmt__ensure *e, const cmt_net_addr *claimed) {
+  if (e->claimed_count < CMT__ENSURE_CLAIMED_MAX) {
+    e->claimed[e->claimed_count++] = *claimed;
+  }
+}
+
+void cmt__ensure_remove(cmt__ensure *e, cmt__ensure_peer *p, cmt_err reason,
+                        cmt__pex_time t) {
+  if (p->next != NULL) {
+    p->next->prev = p->prev;
+  }
+  if (p->prev != NULL) {
+    p->prev->next = p->next;
+  } else {
+    e->peers = p->next;
+  }
+  count_peer(e, p, -1);
+  if (p->outbound) {
+    cmt__ensure_rest(e, p, reason, t);
+    e->dry = false;
+  }
+  if (p->claimed.id.text[0] != '\0') {
+    check_later(e, &p->claimed);
+  }
+  e->o.env->free(e->o.env->alloc_arg, p);
+}
+
+/* The operator trusts a seed to know who is there, so that half of the dials
+   are of what it says as long as that lasts. */
+static void take_hints(cmt__ensure *e, const cmt_net_addr *addrs,
+                       size_t count) {
+  for (size_t i = 0; i < count && e->hint_count < CMT__ENSURE_HINTS_MAX; i++) {
+    e->hints[e->hint_count++] = addrs[i];
+  }
+}
+
+size_t cmt__ensure_learn(cmt__ensure *e, cmt__ensure_peer *p,
+                         const cmt_net_addr *addrs, size_t count,
+                         cmt__pex_time t) {
+  size_t found =
+    cmt_addrbook_add_answer(e->o.book, addrs, count, &p->at, t.utc_ns);
+
+  if (p->seed) {
+    e->hint_count = 0;
+    take_hints(e, addrs, count);
+  }
+  if (found > 0 || p->seed) {
+    e->dry = false;
+    e->seeds_wait_ns = SEEDS_NS;
+  }
+  return found;
+}
+
+void cmt__ensure_blame(cmt__ensure *e, const cmt__ensure_peer *p,
+                       cmt__pex_time t) {
+  cmt_addrbook_ban ban;
+
+  cmt_addrbook_ban_init(&ban);
+  ban.kind = CMT_ADDRBOOK_MISBEHAVED;
+  ban.addr.id = p->at.id;
+  ban.end_ns = t.utc_ns + CMT_ADDRBOOK_BAN_NS;
+  cmt_ignore(cmt_addrbook_bar(e->o.book, &ban, t.utc_ns));
+}
+
+/* ---- anchors ---- */
+
+static bool group_is_in(const cmt__ensure *e, const cmt_net_addr *list,
+                        size_t count, const char *group) {
+  char other[CMT_ADDRBOOK_GROUP_SIZE];
+
+  for (size_t i = 0; i < count; i++) {
+    cmt__ensure_group(e, &list[i], other);
+    if (strcmp(group, other) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/* The oldest one whose group is not in the list yet. */
+static const cmt__ensure_peer *
+next_anchor(const cmt__ensure *e, const cmt_net_addr *list, size_t count) {
+  const cmt__ensure_peer *found = NULL;
+
+  for (const cmt__ensure_peer *p = e->peers; p != NULL; p = p->next) {
+    if (p->outbound && !p->seed && !p->listed &&
+        (found == NULL || p->up_ns < found->up_ns) &&
+        !group_is_in(e, list, count, p->group)) {
+      found = p;
+    }
+  }
+  return found;
+}
+
+/* Remembers them while there are any. */
+static void keep_anchors(cmt__ensure *e) {
+  cmt_net_addr list[CMT__ENSURE_ANCHORS_MAX];
+  size_t count = 0;
+
+  while (count < CMT__ENSURE_ANCHORS_MAX) {
+    const cmt__ensure_peer *p = next_anchor(e, list, count);
+
+    if (p == NULL) {
+      break;
+    }
+    list[count++] = p->at;
+  }
+  if (count > 0) {
+    memcpy(e->kept, list, sizeof e->kept);
+    e->kept_count = count;
+  }
+}
+
+size_t cmt__ensure_anchors(cmt__ensure *e, cmt_net_addr *out, size_t cap) {
+  keep_anchors(e);
+  for (size_t i = 0; i < e->kept_count && i < cap; i++) {
+    out[i] = e->kept[i];
+  }
+  return e->kept_count;
+}
+
+/* ---- rounds ---- */
+
+static uint64_t jittered(cmt__ensure *e, uint64_t ns) {
+  return ns - ns / 8 + cmt__ensure_draw(e, ns / 4 + 1);
+}
+
+static void begin_round(cmt__ensure *e, uint64_t now_ns) {
+  e->round_ns = now_ns + e->o.period_ns + cmt__ensure_draw(e, CMT_SECONDS(1));
+  e->rounds++;
+  e->dry = false;
+  e->asks_left = e->o.asks_max;
+  keep_anchors(e);
+}
+
+static bool has_seed(const cmt__ensure *e) {
+  for (const cmt__ensure_peer *p = e->peers; p != NULL; p = p->next) {
+    if (p->seed) {
+      return true;
+    }
+  }
+  for (size_t i = 0; i <= CMT__ENSURE_DIALS_MAX; i++) {
+    if (e->dials[i].used && e->dials[i].kind == CMT__ENSURE_SEED) {
+      return true;
+    }
+  }
+  return false;
+}
+
+static uint64_t later(uint64_t a, uint64_t b) { return a > b ? a : b; }
+
+static uint64_t earlier(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
+/* When the next seed may be dialed, if none is needed CMT_NEVER. */
+static uint64_t seed_due_ns(const cmt__ensure *e) {
+  if (e->o.seed || e->seed_count == 0 || (!e->dry && e->misses < EXTRA_MAX) ||
+      e->outbound >= e->o.outbound_max || e->dialing >= e->o.dials_max ||
+      has_seed(e) || !needs_more(e)) {
+    return CMT_NEVER;
+  }
+  return later(cmt__ensure_spend_ns(e), e->seeds_left != 0 ? 0 : e->seeds_ns);
+}
+
+/* One seed after another, in an order that is drawn, until one is up. */
+static bool next_seed(cmt__ensure *e, size_t *out, uint64_t now_ns) {
+  size_t skip;
+
+  if (e->seeds_left == 0) {
+    e->seeds_left = UINT64_MAX >> (64 - e->seed_count);
+    e->seeds_ns = now_ns + jittered(e, e->seeds_wait_ns);
+    e->seeds_wait_ns = earlier(2 * e->seeds_wait_ns, e->o.period_ns);
+  }
+  skip =
+    (size_t)cmt__ensure_draw(e, (uint64_t)__builtin_popcountll(e->seeds_left));
+  for (size_t i = 0; i < e->seed_count; i++) {
+    if ((e->seeds_left >> i & 1) != 0 && skip-- == 0) {
+      e->seeds_left &= ~(UINT64_C(1) << i);
+      *out = i;
+      return true;
+    }
+  }
+  return false;
+}
+
+/* The longer no dial has succeeded, the more are tried at one time. */
+static bool has_room(const cmt__ensure *e) {
+  size_t extra = e->misses / 2 < EXTRA_MAX ? e->misses / 2 : EXTRA_MAX;
+
+  return e->outbound < e->o.outbound_max && e->dialing < e->o.dials_max &&
+         e->outbound + e->dialing < e->o.outbound_max + extra;
+}
+
+static bool step_dial(cmt__ensure *e, cmt__pex_time t, cmt__ensure_step *out) {
+  cmt__ensure_dial d = {.kind = CMT__ENSURE_BOOK};
+
+  if (!has_room(e) || !cmt__ensure_may_spend(e, t.now_ns)) {
+    return false;
+  }
+  if (!cmt__ensure_choose(e, &d, t)) {
+    e->dry = true;
+    return false;
+  }
+  out->act = CMT__ENSURE_DIAL;
+  out->dial = cmt__ensure_begin(e, &d, t);
+  return out->dial != NULL;
+}
+
+/* A seed beside what the book had, when that is not enough. */
+static bool step_seed(cmt__ensure *e, cmt__pex_time t, cmt__ensure_step *out) {
+  cmt__ensure_dial d = {.kind = CMT__ENSURE_SEED};
+
+  if (t.now_ns < seed_due_ns(e) || !next_seed(e, &d.seed, t.now_ns)) {
+    return false;
+  }
+  out->act = CMT__ENSURE_DIAL;
+  out->dial = cmt__ensure_begin(e, &d, t);
+  return out->dial != NULL;
+}
+
+static bool step_feeler(cmt__ensure *e, cmt__pex_time t,
+                        cmt__ensure_step *out) {
+  cmt__ensure_dial d = {.kind = CMT__ENSURE_FEELER};
+
+  if (e->dials[CMT__ENSURE_DIALS_MAX].used) {
+    return false;
+  }
+  if (e->claimed_count > 0 && t.now_ns >= e->check_ns) {
+    d.addr = e->claimed[--e->claimed_count];
+    e->check_ns = t.now_ns + CMT_SECONDS(2);
+  } else if (t.now_ns >= e->feeler_ns) {
+    e->feeler_ns = t.now_ns + jittered(e, e->o.feeler_ns);
+    if (!cmt__ensure_choose_feeler(e, &d, t)) {
+      return false;
+    }
+  } else {
+    return false;
+  }
+  out->act = CMT__ENSURE_DIAL;
+  out->dial = cmt__ensure_begin(e, &d, t);
+  return out->dial != NULL;
+}
+
+/* ---- questions and answers ---- */
+
+static bool step_answer(cmt__ensure *e, uint64_t now_ns,
+                        cmt__ensure_step *out) {
+  for (cmt__ensure_peer *p = e->peers; p != NULL; p = p->next) {
+    if (cmt__pex_take_due(&p->limit, now_ns)) {
+      *out = (cmt__ensure_step){.act = CMT__ENSURE_ANSWER, .peer = p};
+      return true;
+    }
+  }
+  return false;
+}
+
+static bool may_ask(const cmt__ensure_peer *p, uint64_t now_ns) {
+  return p->has_pex && cmt__pex_may_ask(&p->limit, now_ns);
+}
+
+/* Marks a peer that is asked in this round; any peer, whoever dialed, so that
+   nobody who fills our places alone decides what we hear. */
+static void mark_asked(cmt__ensure *e, uint64_t now_ns) {
+  uint64_t count = 0;
+
+  for (cmt__ensure_peer *p = e->peers; p != NULL; p = p->next) {
+    count += !p->ask && may_ask(p, now_ns);
+  }
+  if (count == 0) {
+    return;
+  }
+  count = cmt__ensure_draw(e, count);
+  for (cmt__ensure_peer *p = e->peers; p != NULL; p = p->next) {
+    if (!p->ask && may_ask(p, now_ns) && count-- == 0) {
+      p->ask = true;
+      return;
+    }
+  }
+}
+
+/* Nobody who has all peers that it wants asks in each round. */
+static bool wants_to_ask(const cmt__ensure *e) {
+  return (e->outbound < e->o.outbound_max || e->rounds % 8 == 0) &&
+         needs_more(e);
+}
+
+static bool step_ask(cmt__ensure *e, uint64_t now_ns, cmt__ensure_step *out) {
+  if (e->asks_left > 0) {
+    for (bool wants = wants_to_ask(e); e->asks_left > 0; e->asks_left--) {
+      if (wants) {
+        mark_asked(e, now_ns);
+      }
+    }
+  }
+  for (cmt__ensure_peer *p = e->peers; p != NULL; p = p->next) {
+    if (p->ask && may_ask(p, now_ns)) {
+      p->ask = false;
+      cmt__pex_asked(&p->limit);
+      *out = (cmt__ensure_step){.act = CMT__ENSURE_ASK, .peer = p};
+      return true;
+    }
+  }
+  return false;
+}
+
+void cmt__ensure_query(const cmt__ensure *e, const cmt__ensure_peer *p,
+                       cmt_addrbook_query *out) {
+  cmt_addrbook_query_init(out);
+  out->asker = &p->at.id;
+  if (e->o.seed && !p->outbound) {
+    cmt__seed_query(out);
+  }
+}
+
+void cmt__ensure_served(cmt__ensure *e, cmt__ensure_peer *p, cmt__pex_time t) {
+  if (e->o.seed && !p->listed) {
+    p->close_ns = t.now_ns;
+  }
+}
+
+/* ---- steps ---- */
+
+bool cmt__ensure_next(cmt__ensure *e, cmt__pex_time t, cmt__ensure_step *out) {
+  *out = (cmt__ensure_step){.dial = NULL};
+  if (t.now_ns >= e->round_ns) {
+    begin_round(e, t.now_ns);
+  }
+  if (step_answer(e, t.now_ns, out) || step_ask(e, t.now_ns, out)) {
+    return true;
+  }
+  return e->o.seed
+           ? cmt__seed_close(e, t.now_ns, out) || cmt__seed_crawl(e, t, out)
+           : (!e->dry && step_dial(e, t, out)) || step_seed(e, t, out) ||
+               step_feeler(e, t, out);
+}
+
+uint64_t cmt__ensure_next_ns(const cmt__ensure *e, uint64_t now_ns) {
+  uint64_t next = e->round_ns;
+
+  if (e->o.seed) {
+    next = earlier(next, cmt__seed_next_ns(e));
+  } else if (!e->dials[CMT__ENSURE_DIALS_MAX].used) {
+    next = earlier(next, e->feeler_ns);
+    next = earlier(next, e->claimed_count > 0 ? e->check_ns : CMT_NEVER);
+  }
+  next = earlier(next, seed_due_ns(e));
+  if (!e->o.seed && !e->dry && has_room(e)) {
+    next = earlier(next, cmt__ensure_spend_ns(e));
+  }
+  for (const cmt__ensure_peer *p = e->peers; p != NULL; p = p->next) {
+    next = earlier(next, cmt__pex_due_ns(&p->limit));
+    next = earlier(next, p->close_ns);
+    if (p->ask && !p->limit.outstanding) {
+      next = earlier(next, p->limit.ask_ns);
+    }
+  }
+  return next > now_ns ? next : now_ns;
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT__ENSURE_H
+#define CMT__ENSURE_H
+
+/* Whom to dial, whom to ask, and whom to answer next: the decisions of peer
+   exchange without I/O, on instants that the caller passes.  docs/PROTOCOL.md
+   7.4 has what CometBFT does.
+
+   It works in rounds of 30 s.  Places that are free are filled from the book in
+   parallel, within a limit; what fails is replaced at once and not when the
+   next round begins.  An address group has one outbound peer of the book's
+   choice, so that whoever has many addresses in few groups fills few places.
+   Failures count in the book only while peers of two groups are up, since else
+   it may be we who are offline. */
+
+#include <cometp2p/addrbook.h>
+
+#include "ask_limit.h"
+
+enum {
+  CMT__ENSURE_DIALS_MAX = 64,  /* Most dials at one time. */
+  CMT__ENSURE_ANCHORS_MAX = 4, /* Kept over a restart. */
+  CMT__ENSURE_SEEDS_MAX = 64,
+  CMT__ENSURE_RECENT_MAX = 256, /* Ids that are not dialed again yet. */
+  CMT__ENSURE_HINTS_MAX = 64,
+  CMT__ENSURE_CLAIMED_MAX = 16, /* Claimed addresses that wait for a feeler. */
+};
+
+/* The present instant: of a clock that never runs backwards, and since 1970. */
+typedef struct cmt__pex_time {
+  uint64_t now_ns, utc_ns;
+} cmt__pex_time;
+
+typedef struct cmt__ensure_options {
+  const cmt_env *env; /* Lives as long. */
+  cmt_addrbook *book;
+  cmt_node_id self;
+  unsigned outbound_max, dials_max;
+  unsigned asks_max; /* Peers that are asked in a round. */
+  uint64_t period_ns;
+  uint64_t feeler_ns;          /* CMT_NEVER: none. */
+  bool seed;                   /* Crawls and serves instead of keeping peers. */
+  const cmt_net_addr *anchors; /* Copied. */
+  size_t anchor_count;
+} cmt__ensure_options;
+
+/* A peer that is up. */
+typedef struct cmt__ensure_peer {
+  struct cmt__ensure_peer *next, *prev;
+  void *user;
+  cmt_net_addr at; /* Its id and the address of its socket. */
+  char group[CMT_ADDRBOOK_GROUP_SIZE];
+  cmt__ask_limit limit;
+  uint64_t up_ns;
+  cmt_net_addr claimed; /* Dialed by a feeler when the peer is gone; the id is
+                           empty for none. */
+  uint64_t close_ns;    /* When a seed ends it at the latest. */
+  bool outbound, listed, seed, has_pex;
+  bool ask; /* It is asked as soon as it may be. */
+} cmt__ensure_peer;
+
+typedef enum cmt__ensure_kind {
+  CMT__ENSURE_BOOK,
+  CMT__ENSURE_ANCHOR,
+  CMT__ENSURE_SEED,
+  CMT__ENSURE_FEELER,
+  CMT__ENSURE_CRAWL, /* A seed looks who is there. */
+} cmt__ensure_kind;
+
+/* A dial under way. */
+typedef struct cmt__ensure_dial {
+  bool used;
+  cmt__ensure_kind kind;
+  bool feeler;       /* It becomes no peer. */
+  size_t seed;       /* Its number. */
+  cmt_net_addr addr; /* For all but seeds. */
+  char group[CMT_ADDRBOOK_GROUP_SIZE];
+} cmt__ensure_dial;
+
+typedef struct cmt__ensure_recent {
+  cmt_node_id id;
+  uint64_t until_ns;
+} cmt__ensure_recent;
+
+typedef struct cmt__ensure {
+  cmt__ensure_options o;
+  cmt__ensure_peer *peers;
+  size_t peer_count, outbound, listed_outbound;
+  size_t seed_count;
+  cmt__ensure_dial dials[CMT__ENSURE_DIALS_MAX + 1]; /* And a feeler. */
+  size_t dialing;                                    /* Without the feeler. */
+  cmt__ensure_recent recent[CMT__ENSURE_RECENT_MAX];
+  size_t recent_at;
+  cmt_net_addr anchors[CMT__ENSURE_ANCHORS_MAX]; /* To dial first. */
+  size_t anchor_count;
+  cmt_net_addr kept[CMT__ENSURE_ANCHORS_MAX]; /* For the next start. */
+  size_t kept_count;
+  cmt_net_addr hints[CMT__ENSURE_HINTS_MAX]; /* What seeds answered last. */
+  size_t hint_count;
+  bool by_hint; /* The last one was; the next comes of the book. */
+  cmt_net_addr claimed[CMT__ENSURE_CLAIMED_MAX];
+  size_t claimed_count;
+  uint64_t round_ns, feeler_ns; /* When the next one is due. */
+  uint64_t check_ns;            /* Claimed addresses are tried from then on. */
+  uint64_t spent_ns;            /* Dials have used the time up to there. */
+  uint64_t seeds_left;          /* A bit for each that may be dialed now. */
+  uint64_t seeds_ns, seeds_wait_ns; /* When all may be again, and after that. */
+  unsigned asks_left, rounds;
+  unsigned misses; /* Dials that failed since the last that did not. */
+  bool dry;        /* The book has nobody to dial at present. */
+} cmt__ensure;
+
+typedef enum cmt__ensure_act {
+  CMT__ENSURE_DIAL,   /* |dial|; cmt__ensure_dialed() follows. */
+  CMT__ENSURE_ASK,    /* |peer|: send a request. */
+  CMT__ENSURE_ANSWER, /* |peer|: send addresses. */
+  CMT__ENSURE_CLOSE,  /* |peer|: end it, once what is queued was sent. */
+} cmt__ensure_act;
+
+typedef struct cmt__ensure_step {
+  cmt__ensure_act act;
+  cmt__ensure_dial *dial;
+  cmt__ensure_peer *peer;
+} cmt__ensure_step;
+
+/* |o| is copied.  The first round begins within a second. */
+void cmt__ensure_init(cmt__ensure *e, const cmt__ensure_options *o,
+                      cmt__pex_time t);
+/* All peers were removed. */
+void cmt__ensure_fini(cmt__ensure *e);
+void cmt__ensure_set_seeds(cmt__ensure *e, size_t count);
+
+/* What is to be done at |t|.  False: nothing until cmt__ensure_next_ns(). */
+bool cmt__ensure_next(cmt__ensure *e, cmt__pex_time t, cmt__ensure_step *out);
+/* At the earliest; also after each call below. */
+uint64_t cmt__ensure_next_ns(const cmt__ensure *e, uint64_t now_ns);
+
+/* The outcome of a dial: |at| has the id and the address that were reached, or
+   NULL; |version| may be NULL. */
+typedef struct cmt__ensure_outcome {
+  cmt_err err;
+  const cmt_net_addr *at;
+  const char *version;
+} cmt__ensure_outcome;
+
+void cmt__ensure_dialed(cmt__ensure *e, cmt__ensure_dial *d,
+                        const cmt__ensure_outcome *o, cmt__pex_time t);
+
+/* A peer is up; |p| has user, at, outbound, listed, seed and has_pex. |claimed|
+   is what an inbound peer says that it is reached at; NULL: nothing.  NULL: no
+   memory. */
+cmt__ensure_peer *cmt__ensure_add(cmt__ensure *e, const cmt__ensure_peer *p,
+                                  const cmt_net_addr *claimed,
+                                  const char *version, cmt__pex_time t);
+void cmt__ensure_remove(cmt__ensure *e, cmt__ensure_peer *p, cmt_err reason,
+                        cmt__pex_time t);
+/* The answer of a peer that was asked.  Returns how many were new. */
+size_t cmt__ensure_learn(cmt__ensure *e, cmt__ensure_peer *p,
+                         const cmt_net_addr *addrs, size_t count,
+                         cmt__pex_time t);
+/* A peer broke the rules: its id stays out of the book for a day. */
+void cmt__ensure_blame(cmt__ensure *e, const cmt__ensure_peer *p,
+                       cmt__pex_time t);
+
+/* The longest-lived outbound peers of distinct groups, or those before the last
+   one was gone. */
+size_t cmt__ensure_anchors(cmt__ensure *e, cmt_net_addr *out, size_t cap);
+
+/* What an answer for |p| has in it. */
+void cmt__ensure_query(const cmt__ensure *e, const cmt__ensure_peer *p,
+                       cmt_addrbook_query *out);
+/* The peer was answered, or has answered. */
+void cmt__ensure_served(cmt__ensure *e, cmt__ensure_peer *p, cmt__pex_time t);
+
+/* Whether peers of two groups are up. */
+bool cmt__ensure_is_online(const cmt__ensure *e);
+
+#endif

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "ensure_dial.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "net_group.h"
+
+enum {
+  PICKS_MIN = 32,   /* Addresses that are looked at for one dial. */
+  BACKOFF_MAX = 12, /* 2^12 s, a bit over an hour. */
+};
+
+#define SPEND_NS CMT_MILLISECONDS(250) /* The time that each dial uses. */
+#define AGAIN_NS CMT_SECONDS(30) /* From a dial of an id to the next one. */
+#define FULL_NS CMT_SECONDS(300) /* After a node has hung up at once. */
+#define SOON_NS CMT_SECONDS(10)  /* Within this is at once. */
+
+uint64_t cmt__ensure_draw(const cmt__ensure *e, uint64_t limit) {
+  uint64_t drawn;
+
+  e->o.env->entropy(e->o.env->entropy_arg, &drawn, sizeof drawn);
+  return drawn % limit;
+}
+
+void cmt__ensure_group(const cmt__ensure *e, const cmt_net_addr *a,
+                       char out[CMT_ADDRBOOK_GROUP_SIZE]) {
+  cmt__ip ip;
+
+  if (cmt__ip_read(cmt_bytes_of(a->host), &ip) && cmt__ip_is_routable(&ip)) {
+    cmt_addrbook_group(e->o.book, a, out);
+  } else {
+    snprintf(out, CMT_ADDRBOOK_GROUP_SIZE, "%.32s:%u", a->host, a->port);
+  }
+}
+
+/* ---- how many dials ---- */
+
+/* As many at once as may be under way, and then one after another. */
+bool cmt__ensure_may_spend(const cmt__ensure *e, uint64_t now_ns) {
+  return now_ns >= cmt__ensure_spend_ns(e);
+}
+
+uint64_t cmt__ensure_spend_ns(const cmt__ensure *e) {
+  uint64_t burst_ns = e->o.dials_max * SPEND_NS;
+
+  return e->spent_ns > burst_ns ? e->spent_ns - burst_ns : 0;
+}
+
+static void spend(cmt__ensure *e, uint64_t now_ns) {
+  e->spent_ns = (e->spent_ns > now_ns ? e->spent_ns : now_ns) + SPEND_NS;
+}
+
+/* ---- who is not dialed ---- */
+
+static void note_recent(cmt__ensure *e, const cmt_node_id *id,
+                        uint64_t until_ns) {
+  for (size_t i = 0; i < CMT__ENSURE_RECENT_MAX; i++) {
+    if (cmt_node_id_equal(&e->recent[i].id, id)) {
+      e->recent[i].until_ns = until_ns;
+      return;
+    }
+  }
+  e->recent[e->recent_at] = (cmt__ensure_recent){*id, until_ns};
+  e->recent_at = (e->recent_at + 1) % CMT__ENSURE_RECENT_MAX;
+}
+
+static bool is_recent(const cmt__ensure *e, const cmt_node_id *id,
+                      uint64_t now_ns) {
+  for (size_t i = 0; i < CMT__ENSURE_RECENT_MAX; i++) {
+    if (now_ns < e->recent[i].until_ns &&
+        cmt_node_id_equal(&e->recent[i].id, id)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+static bool is_busy(const cmt__ensure *e, const cmt_node_id *id) {
+  for (const cmt__ensure_peer *p = e->peers; p != NULL; p = p->next) {
+    if (cmt_node_id_equal(&p->at.id, id)) {
+      return true;
+    }
+  }
+  for (size_t i = 0; i <= CMT__ENSURE_DIALS_MAX; i++) {
+    if (e->dials[i].used && cmt_node_id_equal(&e->dials[i].addr.id, id)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+static bool has_group(const cmt__ensure *e, const char *group) {
+  for (const cmt__ensure_peer *p = e->peers; p != NULL; p = p->next) {
+    if (p->outbound && strcmp(p->group, group) == 0) {
+      return true;
+    }
+  }
+  for (size_t i = 0; i < CMT__ENSURE_DIALS_MAX; i++) {
+    if (e->dials[i].used && strcmp(e->dials[i].group, group) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/* 2^n seconds after the n-th failure in a row. */
+static bool is_too_early(const cmt__ensure *e, const cmt_node_id *id,
+                         uint64_t utc_ns) {
+  cmt_addrbook_entry entry;
+  uint64_t wait_ns;
+
+  if (!cmt_addrbook_get(e->o.book, id, &entry) || entry.attempts == 0) {
+    return false;
+  }
+  wait_ns = CMT_SECONDS(1) << (entry.attempts < BACKOFF_MAX ? entry.attempts
+                                                            : BACKOFF_MAX);
+  return utc_ns >= entry.last_attempt_ns &&
+         utc_ns - entry.last_attempt_ns < wait_ns;
+}
+
+bool cmt__ensure_may_dial(const cmt__ensure *e, const cmt_net_addr *a,
+                          cmt__pex_time t) {
+  return !is_busy(e, &a->id) && !is_recent(e, &a->id, t.now_ns) &&
+         !cmt_node_id_equal(&a->id, &e->o.self) &&
+         !cmt_addrbook_is_barred(e->o.book, a, t.utc_ns) &&
+         !is_too_early(e, &a->id, t.utc_ns);
+}
+
+/* ---- choice ---- */
+
+static bool fits(const cmt__ensure *e, const cmt_net_addr *a,
+                 cmt__ensure_dial *out, cmt__pex_time t) {
+  if (!cmt__ensure_may_dial(e, a, t)) {
+    return false;
+  }
+  cmt__ensure_group(e, a, out->group);
+  if (has_group(e, out->group)) {
+    return false;
+  }
+  out->addr = *a;
+  return true;
+}
+
+static bool choose_anchor(cmt__ensure *e, cmt__ensure_dial *out,
+                          cmt__pex_time t) {
+  while (e->anchor_count > 0) {
+    cmt_net_addr a = e->anchors[--e->anchor_count];
+
+    if (fits(e, &a, out, t)) {
+      out->kind = CMT__ENSURE_ANCHOR;
+      return true;
+    }
+  }
+  return false;
+}
+
+static bool choose_hint(cmt__ensure *e, cmt__ensure_dial *out,
+                        cmt__pex_time t) {
+  e->by_hint = !e->by_hint;
+  while (e->by_hint && e->hint_count > 0) {
+    cmt_net_addr a = e->hints[--e->hint_count];
+
+    if (cmt_addrbook_has(e->o.book, &a.id) && fits(e, &a, out, t)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/* The more outbound peers there are, the more new addresses are tried; as
+   CometBFT. */
+static unsigned bias_of(const cmt__ensure *e) {
+  return (unsigned)(e->outbound < 8 ? e->outbound : 8) * 10 + 10;
+}
+
+bool cmt__ensure_choose(cmt__ensure *e, cmt__ensure_dial *out,
+                        cmt__pex_time t) {
+  unsigned picks = PICKS_MIN + 3 * e->o.outbound_max;
+  cmt_net_addr a;
+
+  if (choose_anchor(e, out, t) || choose_hint(e, out, t)) {
+    return true;
+  }
+  for (unsigned i = 0; i < picks; i++) {
+    if (cmt_addrbook_pick(e->o.book, bias_of(e), &a) == CMT_OK &&
+        fits(e, &a, out, t)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/* Never reached by us. */
+static bool is_untried(const cmt__ensure *e, const cmt_net_addr *a) {
+  cmt_addrbook_entry entry;
+
+  return cmt_addrbook_get(e->o.book, &a->id, &entry) && entry.proven_ns == 0;
+}
+
+bool cmt__ensure_choose_feeler(cmt__ensure *e, cmt__ensure_dial *out,
+                               cmt__pex_time t) {
+  cmt_net_addr a;
+
+  if (cmt_addrbook_next_test(e->o.book, &a, t.utc_ns) == CMT_OK &&
+      cmt__ensure_may_dial(e, &a, t)) {
+    out->addr = a;
+    return true;
+  }
+  for (unsigned i = 0; i < PICKS_MIN; i++) {
+    if (cmt_addrbook_pick(e->o.book, 100, &a) == CMT_OK && is_untried(e, &a) &&
+        cmt__ensure_may_dial(e, &a, t)) {
+      out->addr = a;
+      return true;
+    }
+  }
+  return false;
+}
+
+/* ---- a dial under way ---- */
+
+cmt__ensure_dial *cmt__ensure_begin(cmt__ensure *e, const cmt__ensure_dial *d,
+                                    cmt__pex_time t) {
+  size_t at = d->kind == CMT__ENSURE_FEELER ? CMT__ENSURE_DIALS_MAX : 0;
+
+  while (at < CMT__ENSURE_DIALS_MAX && e->dials[at].used) {
+    at++;
+  }
+  if (e->dials[at].used) {
+    return NULL;
+  }
+  e->dials[at] = *d;
+  e->dials[at].feeler = d->feeler || d->kind == CMT__ENSURE_FEELER;
+  e->dials[at].used = true;
+  if (d->kind != CMT__ENSURE_FEELER) {
+    e->dialing++;
+    spend(e, t.now_ns);
+  }
+  if (d->kind != CMT__ENSURE_SEED) {
+    note_recent(e, &d->addr.id, t.now_ns + AGAIN_NS);
+    cmt_addrbook_attempt(e->o.book, &d->addr.id, t.utc_ns);
+  }
+  return &e->dials[at];
+}
+
+static void bar(cmt__ensure *e, cmt_addrbook_ban_kind kind,
+                const cmt_net_addr *a, uint64_t utc_ns) {
+  cmt_addrbook_ban ban;
+
+  cmt_addrbook_ban_init(&ban);
+  ban.kind = kind;
+  ban.addr = *a;
+  if (kind == CMT_ADDRBOOK_WRONG_NETWORK) {
+    ban.addr.host[0] = '\0';
+  }
+  ban.end_ns = utc_ns + CMT_ADDRBOOK_WRONG_NS;
+  cmt_ignore(cmt_addrbook_bar(e->o.book, &ban, utc_ns));
+}
+
+void cmt__ensure_proved(cmt__ensure *e, const cmt_net_addr *at,
+                        const char *version, cmt__pex_time t) {
+  cmt_addrbook_proof proof;
+
+  cmt_addrbook_proof_init(&proof);
+  proof.addr = at;
+  proof.version = version;
+  cmt_ignore(cmt_addrbook_proved(e->o.book, &proof, t.utc_ns));
+  cmt_addrbook_good(e->o.book, &at->id, t.utc_ns);
+}
+
+static void failed(cmt__ensure *e, const cmt__ensure_dial *d, cmt_err err,
+                   cmt__pex_time t) {
+  cmt_err_class blame = cmt_err_class_of(err);
+
+  if (err == CMT_ENETWORK) {
+    bar(e, CMT_ADDRBOOK_WRONG_NETWORK, &d->addr, t.utc_ns);
+  } else if (err == CMT_EWRONGID) {
+    bar(e, CMT_ADDRBOOK_WRONG_ID, &d->addr, t.utc_ns);
+  } else if (err == CMT_ESELF) {
+    cmt_addrbook_remove(e->o.book, &d->addr.id);
+  } else if (err != CMT_EDUPLICATE &&
+             (blame == CMT_CLASS_LINK || blame == CMT_CLASS_PEER) &&
+             cmt__ensure_is_online(e)) {
+    cmt_addrbook_failed(e->o.book, &d->addr.id, t.utc_ns);
+  }
+}
+
+void cmt__ensure_dialed(cmt__ensure *e, cmt__ensure_dial *d,
+                        const cmt__ensure_outcome *o, cmt__pex_time t) {
+  if (d->kind == CMT__ENSURE_SEED) {
+    if (o->err == CMT_OK) {
+      e->seeds_left = 0; /* One is enough for this round. */
+    }
+  } else if (o->err == CMT_OK) {
+    cmt__ensure_proved(e, o->at != NULL ? o->at : &d->addr, o->version, t);
+  } else {
+    failed(e, d, o->err, t);
+  }
+  e->dialing -= d->kind != CMT__ENSURE_FEELER;
+  e->dry = e->dry && o->err == CMT_OK;
+  e->misses = o->err == CMT_OK ? 0 : e->misses + 1;
+  d->used = false;
+}
+
+void cmt__ensure_rest(cmt__ensure *e, const cmt__ensure_peer *p, cmt_err reason,
+                      cmt__pex_time t) {
+  bool soon = t.now_ns - p->up_ns < SOON_NS && reason != CMT_ECANCELED;
+
+  note_recent(e, &p->at.id, t.now_ns + (soon ? FULL_NS : AGAIN_NS));
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT__ENSURE_SEED_H
+#define CMT__ENSURE_SEED_H
+
+/* What a seed does instead of keeping peers: it crawls, so that it serves only
+   what it reached itself, and it ends each visit.  For ensure.c. */
+
+#include "ensure.h"
+
+/* A peer is up: it is asked when we dialed it, and it has its time. */
+void cmt__seed_greet(cmt__ensure_peer *p, uint64_t now_ns);
+/* A peer whose time is over. */
+bool cmt__seed_close(cmt__ensure *e, uint64_t now_ns, cmt__ensure_step *out);
+/* The next dial of an address whose proof is not fresh. */
+bool cmt__seed_crawl(cmt__ensure *e, cmt__pex_time t, cmt__ensure_step *out);
+/* When the next one may be due. */
+uint64_t cmt__seed_next_ns(const cmt__ensure *e);
+/* What an inbound peer is served. */
+void cmt__seed_query(cmt_addrbook_query *q);
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMT__PEX_IMPL_H
+#define CMT__PEX_IMPL_H
+
+/* What the files of peer exchange share.  pex.c has the object and its lists,
+   pex_reactor.c what happens on the loops.  They use the public calls of the
+   switch.
+
+   Steps run on the first loop, one after another; messages come on the loop of
+   their peer.  |lock| guards the book, the decisions and the numbers; nothing
+   of the switch is called under it. */
+
+#include <cometp2p/network.h>
+#include <cometp2p/pex.h>
+#include <cometp2p/timer.h>
+
+#include <pthread.h>
+
+#include "base/base.h"
+#include "ensure.h"
+
+/* A persistent peer; |dial| is NULL before the start. */
+typedef struct cmt__pex_listed {
+  cmt_net_addr addr;
+  cmt_dial *dial;
+} cmt__pex_listed;
+
+/* What an outcome belongs to. */
+typedef struct cmt__pex_slot {
+  cmt_pex *pex;
+  size_t index; /* The place in |dials| of the decisions. */
+} cmt__pex_slot;
+
+struct cmt_pex {
+  cmt_env env;
+  cmt_pex_options o;
+  char network[CMT_NETWORK_NAME_MAX + 1]; /* Empty: of all. */
+  pthread_mutex_t lock;
+  cmt_switch *sw; /* From start to stop. */
+  cmt__ensure ensure;
+  cmt_timer timer;
+  cmt_post post;
+  cmt__pex_slot slots[CMT__ENSURE_DIALS_MAX + 1];
+  cmt_net_addr anchors[CMT_PEX_ANCHORS_MAX];
+  cmt_net_addr *seeds;
+  size_t seed_count;
+  cmt__pex_listed *listed;
+  size_t listed_count;
+  cmt_pex_status status;
+  cmt_net_addr scratch[CMT_ADDRBOOK_ANSWER_MAX];
+};
+
+cmt__pex_time cmt__pex_now(const cmt_pex *p);
+/* Begins the dial of each persistent peer that has none. */
+void cmt__pex_dial_listed(cmt_pex *p);
+/* Steps follow soon, on the first loop. */
+void cmt__pex_wake(cmt_pex *p);
+/* The functions of the reactor. */
+void cmt__pex_reactor(cmt_pex *p, cmt_reactor *out);
+
+#endif

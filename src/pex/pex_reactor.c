@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The reactor on channel 0x00, and the steps that the decisions ask for. */
+
+#include "pex_impl.h"
+
+#include <cometp2p/admission.h>
+
+#include "pex_msg.h"
+#include "sys/lock.h"
+
+#define VALUE "cometp2p/pex" /* The key of a peer's record. */
+#define CLOSE_NS CMT_SECONDS(1)
+
+static const cmt_channel channels[] = {{
+  .id = CMT__PEX_CHANNEL,
+  .priority = 1,
+  .send_queue = 10,
+  .send_message_max = CMT__PEX_MESSAGE_MAX,
+  .recv_message_max = CMT__PEX_MESSAGE_MAX,
+}};
+
+static uint64_t draw(const cmt_pex *p) {
+  uint64_t drawn;
+
+  p->env.entropy(p->env.entropy_arg, &drawn, sizeof drawn);
+  return drawn;
+}
+
+/* A random selection of the book for |peer|, NULL without memory.  Under the
+   lock. */
+static cmt_buf *make_answer(cmt_pex *p, cmt__ensure_peer *peer,
+                            cmt__pex_time t) {
+  cmt_addrbook_query q;
+  size_t count;
+
+  cmt__ensure_query(&p->ensure, peer, &q);
+  count = cmt_addrbook_select(p->o.book, &q, p->scratch, CMT__COUNT(p->scratch),
+                              t.utc_ns);
+  p->status.answers_sent++;
+  cmt__ensure_served(&p->ensure, peer, t);
+  return cmt__pex_new_addrs(&p->env, p->scratch, count);
+}
+
+/* |msg| may be NULL: there was no memory. */
+static bool send(cmt_peer *peer, cmt_buf *msg) {
+  cmt_err err = CMT_ENOMEM;
+
+  if (msg != NULL) {
+    err = cmt_peer_try_send(peer, CMT__PEX_CHANNEL, msg);
+    if (err != CMT_OK) {
+      cmt_buf_unref(msg);
+    }
+  }
+  return err == CMT_OK;
+}
+
+/* ---- dials ---- */
+
+static bool read_reached(const cmt_dial_outcome *o, cmt_net_addr *out) {
+  if (o->id == NULL ||
+      cmt_net_addr_parse(o->remote, CMT_ADDR_NO_ID, out, NULL) != CMT_OK) {
+    return false;
+  }
+  out->id = *o->id;
+  return true;
+}
+
+static const char *read_version(const cmt_node_info *info, char *out,
+                                size_t cap) {
+  if (info == NULL || info->version.len == 0) {
+    return NULL;
+  }
+  snprintf(out, cap, "%.*s", (int)info->version.len,
+           (const char *)info->version.base);
+  return out;
+}
+
+static void dial_ended(cmt__pex_slot *slot, const cmt__ensure_outcome *o) {
+  cmt_pex *p = slot->pex;
+  cmt__pex_time t = cmt__pex_now(p);
+  cmt__ensure_dial *d = &p->ensure.dials[slot->index];
+  bool feeler = d->feeler;
+
+  cmt__lock(&p->lock);
+  p->status.dials_failed += !feeler && o->err != CMT_OK;
+  p->status.feelers_failed += feeler && o->err != CMT_OK;
+  cmt__ensure_dialed(&p->ensure, d, o, t);
+  cmt__unlock(&p->lock);
+}
+
+static void on_outcome(void *arg, cmt_dial *dial, const cmt_dial_outcome *o) {
+  cmt__pex_slot *slot = arg;
+  char version[CMT_ADDRBOOK_VERSION_SIZE];
+  cmt_net_addr at;
+  cmt__ensure_outcome outcome = {
+    .err = o->why.err,
+    .at = read_reached(o, &at) ? &at : NULL,
+    .version = read_version(o->node_info, version, sizeof version),
+  };
+
+  (void)dial;
+  dial_ended(slot, &outcome);
+  cmt__pex_wake(slot->pex);
+}
+
+/* What a step needs outside of the lock. */
+typedef struct job {
+  cmt__ensure_act act;
+  cmt__pex_slot *slot;
+  cmt_net_addr addr;
+  bool feeler;
+  cmt_peer *peer; /* With a reference. */
+  cmt__ensure_peer *record;
+  cmt_buf *msg;
+} job;
+
+static void do_dial(cmt_pex *p, const job *j) {
+  char text[CMT_NET_ADDR_TEXT_SIZE];
+  cmt__ensure_outcome failure = {.err = CMT_EINVAL};
+  cmt_dial_options o;
+
+  cmt_dial_options_init(&o);
+  o.on_outcome = on_outcome;
+  o.arg = j->slot;
+  o.feeler = j->feeler;
+  o.network = p->network[0] != '\0' ? p->network : NULL;
+  if (cmt_net_addr_format(&j->addr, text, sizeof text) == CMT_OK) {
+    failure.err = cmt_switch_dial_new(p->sw, text, &o, NULL, NULL);
+  }
+  if (failure.err != CMT_OK) {
+    dial_ended(j->slot, &failure);
+  }
+}
+
+static void do_ask(cmt_pex *p, const job *j) {
+  bool sent = send(j->peer, j->msg);
+
+  cmt__lock(&p->lock);
+  p->status.requests_sent += sent;
+  if (!sent) {
+    j->record->limit.outstanding = false;
+  }
+  cmt__unlock(&p->lock);
+}
+
+/* ---- steps ---- */
+
+static void count_dial(cmt_pex *p, const cmt__ensure_dial *d) {
+  p->status.dials += !d->feeler;
+  p->status.feelers += d->feeler;
+  p->status.seeds_dialed += d->kind == CMT__ENSURE_SEED;
+}
+
+/* Under the lock. */
+static job job_of(cmt_pex *p, const cmt__ensure_step *step, cmt__pex_time t) {
+  job j = {.act = step->act};
+
+  if (step->act == CMT__ENSURE_DIAL) {
+    const cmt__ensure_dial *d = step->dial;
+
+    j.slot = &p->slots[d - p->ensure.dials];
+    j.addr = d->kind == CMT__ENSURE_SEED ? p->seeds[d->seed] : d->addr;
+    j.feeler = d->feeler;
+    count_dial(p, d);
+    return j;
+  }
+  j.record = step->peer;
+  j.peer = cmt_peer_ref(step->peer->user);
+  if (step->act == CMT__ENSURE_ASK) {
+    j.msg = cmt__pex_new_request(&p->env);
+  } else if (step->act == CMT__ENSURE_ANSWER) {
+    j.msg = make_answer(p, step->peer, t);
+  }
+  return j;
+}
+
+static void run(cmt_pex *p, const job *j) {
+  if (j->act == CMT__ENSURE_DIAL) {
+    do_dial(p, j);
+  } else if (j->act == CMT__ENSURE_ASK) {
+    do_ask(p, j);
+  } else if (j->act == CMT__ENSURE_CLOSE) {
+    (void)cmt_peer_explain(j->peer, CMT_ECANCELED, "the visit is over");
+    cmt_peer_stop(j->peer, CMT_ECANCELED, CLOSE_NS);
+  } else {
+    (void)send(j->peer, j->msg);
+  }
+  cmt_peer_unref(j->peer);
+}
+
+/* On the first loop, where no peer can go meanwhile. */
+static void run_steps(cmt_pex *p) {
+  cmt__pex_time t = cmt__pex_now(p);
+  cmt__ensure_step step;
+  uint64_t next_ns;
+  bool more = true;
+
+  while (more) {
+    job j;
+
+    cmt__lock(&p->lock);
+    more = cmt__ensure_next(&p->ensure, t, &step);
+    if (more) {
+      j = job_of(p, &step, t);
+    }
+    next_ns = cmt__ensure_next_ns(&p->ensure, t.now_ns);
+    cmt__unlock(&p->lock);
+    if (more) {
+      run(p, &j);
+    }
+  }
+  cmt_ignore(cmt_switch_timer(p->sw, &p->timer, next_ns - t.now_ns));
+}
+
+static void on_time(void *arg, cmt_err status) {
+  if (status == CMT_OK) {
+    run_steps(arg);
+  }
+}
+
+void cmt__pex_wake(cmt_pex *p) {
+  cmt_switch *sw;
+
+  cmt__lock(&p->lock);
+  sw = p->sw;
+  cmt__unlock(&p->lock);
+  if (sw != NULL) {
+    cmt_ignore(cmt_switch_post(sw, &p->post));
+  }
+}
+
+/* ---- peers ---- */
+
+static bool is_ours(const cmt_pex *p, const cmt_peer *peer) {
+  cmt_bytes network = cmt_peer_node_info(peer)->network;
+
+  return p->network[0] == '\0' ||
+         (network.len == strlen(p->network) &&
+          memcmp(network.base, p->network, network.len) == 0);
+}
+
+/* Under the lock. */
+static bool is_seed(const cmt_pex *p, const cmt_node_id *id) {
+  for (size_t i = 0; i < p->seed_count; i++) {
+    if (cmt_node_id_equal(&p->seeds[i].id, id)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+static bool is_listed(const cmt_pex *p, const cmt_node_id *id) {
+  for (size_t i = 0; i < p->listed_count; i++) {
+    if (cmt_node_id_equal(&p->listed[i].addr.id, id)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/* What an inbound peer says that it is reached at. */
+static bool read_claim(const cmt_peer *peer, cmt_net_addr *out) {
+  char text[CMT_NET_ADDR_TEXT_SIZE];
+  cmt_bytes listen = cmt_peer_node_info(peer)->listen_addr;
+
+  if (listen.len >= sizeof text) {
+    return false;
+  }
+  snprintf(text, sizeof text, "%.*s", (int)listen.len,
+           (const char *)listen.base);
+  if (cmt_net_addr_parse(text, CMT_ADDR_NO_ID, out, NULL) != CMT_OK) {
+    return false;
+  }
+  out->id = *cmt_peer_id(peer);
+  return true;
+}
+
+static void add_peer(void *self, cmt_peer *peer) {
+  cmt_pex *p = self;
+  cmt__pex_time t = cmt__pex_now(p);
+  char version[CMT_ADDRBOOK_VERSION_SIZE];
+  cmt__ensure_peer given = {
+    .user = peer,
+    .outbound = cmt_peer_is_outbound(peer),
+    .has_pex = cmt_peer_has_channel(peer, CMT__PEX_CHANNEL),
+  };
+  cmt__ensure_peer *record;
+  cmt_net_addr claim;
+
+  if (!is_ours(p, peer)) {
+    return;
+  }
+  cmt_peer_get_remote(peer, &given.at);
+  cmt__lock(&p->lock);
+  given.seed = is_seed(p, &given.at.id);
+  given.listed = is_listed(p, &given.at.id);
+  record = cmt__ensure_add(
+    &p->ensure, &given, read_claim(peer, &claim) ? &claim : NULL,
+    read_version(cmt_peer_node_info(peer), version, sizeof version), t);
+  cmt__unlock(&p->lock);
+  if (record == NULL ||
+      cmt_peer_set_value(peer, VALUE, record, NULL) != CMT_OK) {
+    cmt_peer_stop(peer, CMT_ENOMEM, 0);
+  }
+  cmt__pex_wake(p);
+}
+
+static void remove_peer(void *self, cmt_peer *peer, cmt_err reason) {
+  cmt_pex *p = self;
+  cmt__pex_time t = cmt__pex_now(p);
+  cmt__ensure_peer *record = cmt_peer_value(peer, VALUE);
+
+  if (record == NULL) {
+    return;
+  }
+  cmt__lock(&p->lock);
+  cmt__ensure_remove(&p->ensure, record, reason, t);
+  cmt__unlock(&p->lock);
+  cmt_ignore(cmt_peer_set_value(peer, VALUE, NULL, NULL));
+  cmt__pex_wake(p);
+}
+
+/* ---- messages ---- */
+
+/* Whoever breaks the rules ends and stays away for a day, in the book and at
+   the switch; one that the operator has listed only ends. */
+static cmt_err blame(cmt_pex *p, cmt_peer *peer, cmt__ensure_peer *record,
+                     const char *text) {
+  cmt__pex_time t = cmt__pex_now(p);
+  cmt_ban ban;
+  bool listed;
+
+  cmt__lock(&p->lock);
+  listed = record->listed;
+  p->status.peers_banned++;
+  if (!listed) {
+    cmt__ensure_blame(&p->ensure, record, t);
+  }
+  cmt__unlock(&p->lock);
+  (void)cmt_peer_explain(peer, CMT_EPROTO, text);
+  if (!listed) {
+    cmt_ban_init(&ban);
+    snprintf(ban.subject, sizeof ban.subject, "%s", cmt_peer_id(peer)->text);
+    cmt_ignore(cmt_switch_ban(p->sw, &ban, NULL));
+  }
+  return CMT_EPROTO;
+}
+
+static cmt_err on_request(cmt_pex *p, cmt_peer *peer,
+                          cmt__ensure_peer *record) {
+  cmt__pex_time t = cmt__pex_now(p);
+  cmt__pex_verdict verdict;
+  cmt_buf *answer = NULL;
+
+  cmt__lock(&p->lock);
+  verdict = cmt__pex_request_came(&record->limit, t.now_ns);
+  p->status.requests_received++;
+  p->status.requests_held += verdict == CMT__PEX_HOLD;
+  p->status.requests_dropped +=
+    verdict == CMT__PEX_DROP || verdict == CMT__PEX_END;
+  p->status.peers_flooding += verdict == CMT__PEX_END;
+  if (verdict == CMT__PEX_ANSWER) {
+    answer = make_answer(p, record, t);
+  }
+  cmt__unlock(&p->lock);
+  if (verdict == CMT__PEX_ANSWER) {
+    (void)send(peer, answer);
+  }
+  if (verdict == CMT__PEX_HOLD || p->o.seed) {
+    cmt__pex_wake(p);
+  } else if (verdict == CMT__PEX_END) {
+    return cmt_peer_explain(peer, CMT_EFLOOD,
+                            "more than ten early requests for addresses in a "
+                            "minute");
+  }
+  return CMT_OK;
+}
+
+static cmt_err on_addrs(cmt_pex *p, cmt_peer *peer, cmt__ensure_peer *record,
+                        cmt__pex_addrs *list) {
+  cmt__pex_time t = cmt__pex_now(p);
+  size_t count = 0, found = 0;
+  bool asked;
+
+  cmt__lock(&p->lock);
+  asked = cmt__pex_list_came(&record->limit, t.now_ns, draw(p));
+  if (asked) {
+    while (count < CMT__COUNT(p->scratch) &&
+           cmt__pex_next(list, &p->scratch[count])) {
+      count++;
+    }
+    found = cmt__ensure_learn(&p->ensure, record, p->scratch, count, t);
+    p->status.answers_received++;
+    p->status.addrs_received += count;
+    p->status.addrs_new += found;
+    cmt__ensure_served(&p->ensure, record, t);
+  }
+  cmt__unlock(&p->lock);
+  if (!asked) {
+    return blame(p, peer, record, "addresses that nobody asked for");
+  }
+  if (found > 0 || p->o.seed) {
+    cmt__pex_wake(p);
+  }
+  return CMT_OK;
+}
+
+static cmt_err receive(void *self, cmt_peer *peer, uint8_t channel,
+                       cmt_buf *msg) {
+  cmt_pex *p = self;
+  cmt__ensure_peer *record = cmt_peer_value(peer, VALUE);
+  cmt__pex_addrs list;
+  const char *fault;
+
+  (void)channel;
+  if (record == NULL) {
+    return CMT_OK; /* A peer of another network, or one without memory. */
+  }
+  switch (cmt__pex_read(cmt_buf_bytes(msg), &list, &fault)) {
+  case CMT__PEX_REQUEST:
+    return on_request(p, peer, record);
+  case CMT__PEX_ADDRS:
+    return on_addrs(p, peer, record, &list);
+  case CMT__PEX_BAD_ENTRY:
+    return blame(p, peer, record, fault);
+  case CMT__PEX_MALFORMED:
+    break;
+  }
+  return cmt_peer_explain(peer, CMT_EPROTO, fault);
+}
+
+/* ---- start and stop ---- */
+
+static cmt_err start(void *self, cmt_switch *sw) {
+  cmt_pex *p = self;
+  cmt__ensure_options o = {
+    .env = &p->env,
+    .book = p->o.book,
+    .outbound_max =
+      p->o.outbound_max == CMT_PEX_NO_PEERS ? 0 : p->o.outbound_max,
+    .dials_max = p->o.dials_max,
+    .asks_max = p->o.asks_max,
+    .period_ns = p->o.period_ns,
+    .feeler_ns = p->o.feeler_ns,
+    .seed = p->o.seed,
+    .anchors = p->anchors,
+    .anchor_count = p->o.anchor_count,
+  };
+
+  cmt_switch_get_id(sw, &o.self);
+  p->timer = (cmt_timer){.cb = on_time, .arg = p};
+  p->post = (cmt_post){.cb = on_time, .arg = p};
+  cmt__lock(&p->lock);
+  cmt__ensure_init(&p->ensure, &o, cmt__pex_now(p));
+  cmt__ensure_set_seeds(&p->ensure, p->seed_count);
+  p->sw = sw;
+  cmt__unlock(&p->lock);
+  cmt__pex_dial_listed(p);
+  cmt__pex_wake(p);
+  return CMT_OK;
+}
+
+/* The handles of the dials go with the switch. */
+static void stop(void *self) {
+  cmt_pex *p = self;
+
+  cmt__lock(&p->lock);
+  for (size_t i = 0; i < p->listed_count; i++) {
+    p->listed[i].dial = NULL;
+  }
+  p->sw = NULL;
+  cmt__unlock(&p->lock);
+}
+
+void cmt__pex_reactor(cmt_pex *p, cmt_reactor *out) {
+  *out = (cmt_reactor){
+    .name = "pex",
+    .channels = channels,
+    .channel_count = CMT__COUNT(channels),
+    .self = p,
+    .start = start,
+    .add_peer = add_peer,
+    .receive = receive,
+    .remove_peer = remove_peer,
+    .stop = stop,
+  };
+}

@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The decisions of peer exchange, on instants of the test. */
+
+#include "test.h"
+
+#include <stdlib.h>
+
+#include "pex/ensure.h"
+
+#define UTC CMT_SECONDS(1800000000)
+
+typedef struct fixture {
+  test_env env;
+  cmt_addrbook *book;
+  cmt__ensure_options o;
+  cmt__ensure e;
+  uint64_t now_ns;
+  unsigned serial;
+} fixture;
+
+static cmt__pex_time now(const fixture *f) {
+  return (cmt__pex_time){f->now_ns, UTC + f->now_ns};
+}
+
+static int setup(void **state) {
+  fixture *f = calloc(1, sizeof *f);
+  cmt_addrbook_options b;
+
+  assert_non_null(f);
+  test_env_init(&f->env);
+  cmt_addrbook_options_init(&b);
+  b.env = &f->env.env;
+  assert_cmt(CMT_OK, cmt_addrbook_new(&b, &f->book, NULL));
+  f->o = (cmt__ensure_options){.env = &f->env.env,
+                               .book = f->book,
+                               .outbound_max = 10,
+                               .dials_max = 16,
+                               .asks_max = 3,
+                               .period_ns = CMT_SECONDS(30),
+                               .feeler_ns = CMT_NEVER};
+  *state = f;
+  return 0;
+}
+
+static int teardown(void **state) {
+  fixture *f = *state;
+
+  cmt__ensure_fini(&f->e);
+  cmt_addrbook_delete(f->book);
+  test_env_fini(&f->env);
+  free(f);
+  return 0;
+}
+
+static void begin(fixture *f) { cmt__ensure_init(&f->e, &f->o, now(f)); }
+
+static cmt_net_addr at(unsigned number, const char *ip) {
+  cmt_net_addr a = {.port = 26656};
+
+  snprintf(a.id.text, sizeof a.id.text, "%040x", number);
+  snprintf(a.host, sizeof a.host, "%s", ip);
+  return a;
+}
+
+static cmt_net_addr know(fixture *f, const char *ip) {
+  cmt_net_addr a = at(++f->serial, ip);
+
+  assert_cmt(CMT_OK, cmt_addrbook_add(f->book, &a, &a, now(f).utc_ns));
+  return a;
+}
+
+/* All dials that are due, in |out|; returns how many. */
+static size_t dials(fixture *f, cmt__ensure_dial **out, size_t cap) {
+  cmt__ensure_step step;
+  size_t count = 0;
+
+  while (cmt__ensure_next(&f->e, now(f), &step)) {
+    if (step.act == CMT__ENSURE_DIAL) {
+      assert_true(count < cap);
+      out[count++] = step.dial;
+    }
+  }
+  return count;
+}
+
+static void end(fixture *f, cmt__ensure_dial *d, cmt_err err) {
+  const cmt__ensure_outcome o = {.err = err};
+
+  cmt__ensure_dialed(&f->e, d, &o, now(f));
+}
+
+static cmt__ensure_peer *up(fixture *f, const cmt_net_addr *a, bool outbound) {
+  cmt__ensure_peer given = {.at = *a, .outbound = outbound, .has_pex = true};
+  cmt__ensure_peer *p = cmt__ensure_add(&f->e, &given, NULL, NULL, now(f));
+
+  assert_non_null(p);
+  return p;
+}
+
+/* Nothing of what the test made is left. */
+static void all_down(fixture *f) {
+  while (f->e.peers != NULL) {
+    cmt__ensure_remove(&f->e, f->e.peers, CMT_EEOF, now(f));
+  }
+}
+
+static void places_are_filled_in_parallel(void **state) {
+  fixture *f = *state;
+  cmt__ensure_dial *d[64];
+  char ip[32];
+
+  for (unsigned i = 0; i < 50; i++) {
+    snprintf(ip, sizeof ip, "5.%u.0.1", i);
+    know(f, ip);
+  }
+  begin(f);
+  assert_int_equal(10, dials(f, d, 64));
+  end(f, d[0], CMT_EREFUSED);
+  end(f, d[1], CMT_EREFUSED);
+  /* At once, not in the next round, and one more since none succeeded. */
+  assert_int_equal(3, dials(f, d, 64));
+}
+
+static void no_more_dials_than_allowed(void **state) {
+  fixture *f = *state;
+  cmt__ensure_dial *d[64];
+  size_t begun = 0;
+  char ip[32];
+
+  f->o.dials_max = 4;
+  f->o.outbound_max = 100;
+  for (unsigned i = 0; i < 200; i++) {
+    snprintf(ip, sizeof ip, "5.%u.0.1", i);
+    know(f, ip);
+  }
+  begin(f);
+  for (int i = 0; i < 10; i++) { /* Each fails at once. */
+    size_t count = dials(f, d, 64);
+
+    assert_true(count <= 5);
+    begun += count;
+    for (size_t k = 0; k < count; k++) {
+      end(f, d[k], CMT_EREFUSED);
+    }
+  }
+  assert_in_range(begun, 4, 5);
+  assert_int_equal(CMT_MILLISECONDS(250),
+                   cmt__ensure_next_ns(&f->e, f->now_ns));
+  f->now_ns = CMT_MILLISECONDS(250);
+  assert_int_equal(1, dials(f, d, 64));
+}
+
+static void a_group_has_one_outbound_peer(void **state) {
+  fixture *f = *state;
+  cmt_net_addr other = at(1000, "5.1.99.1");
+  cmt__ensure_dial *d[64];
+  cmt__ensure_peer *p;
+  char ip[32];
+
+  for (unsigned i = 0; i < 40; i++) {
+    snprintf(ip, sizeof ip, "5.1.%u.1", i);
+    know(f, ip);
+  }
+  begin(f);
+  assert_int_equal(1, dials(f, d, 64));
+  end(f, d[0], CMT_EREFUSED);
+  p = up(f, &other, true);
+  assert_int_equal(0, dials(f, d, 64));
+  cmt__ensure_remove(&f->e, p, CMT_EEOF, now(f));
+  assert_int_equal(1, dials(f, d, 64));
+  all_down(f);
+}
+
+/* A private network has one group, and whoever is in it may dial all of it. */
+static void hosts_of_a_private_network_are_groups_of_their_own(void **state) {
+  fixture *f = *state;
+  cmt_addrbook_options b;
+  cmt__ensure_dial *d[64];
+  char ip[32];
+
+  cmt_addrbook_delete(f->book);
+  cmt_addrbook_options_init(&b);
+  b.env = &f->env.env;
+  b.allow_unroutable = true;
+  assert_cmt(CMT_OK, cmt_addrbook_new(&b, &f->book, NULL));
+  f->o.book = f->book;
+  for (unsigned i = 0; i < 20; i++) {
+    snprintf(ip, sizeof ip, "10.0.0.%u", i);
+    know(f, ip);
+  }
+  begin(f);
+  assert_int_equal(10, dials(f, d, 64));
+}
+
+static void failures_do_not_count_while_we_are_offline(void **state) {
+  fixture *f = *state;
+  cmt_net_addr a = know(f, "5.1.0.1"), one = at(1001, "5.2.0.1"),
+               two = at(1002, "5.3.0.1");
+  cmt__ensure_dial *d[64];
+  cmt_addrbook_entry entry;
+
+  begin(f);
+  up(f, &one, true);
+  assert_int_equal(1, dials(f, d, 64));
+  end(f, d[0], CMT_EDIAL);
+  assert_true(cmt_addrbook_get(f->book, &a.id, &entry));
+  assert_int_equal(0, entry.attempts);
+  up(f, &two, false);
+  assert_true(cmt__ensure_is_online(&f->e));
+  f->now_ns += CMT_SECONDS(31);
+  assert_int_equal(1, dials(f, d, 64));
+  end(f, d[0], CMT_EDIAL);
+  assert_true(cmt_addrbook_get(f->book, &a.id, &entry));
+  assert_int_equal(1, entry.attempts);
+  all_down(f);
+}
+
+static void each_failure_doubles_the_wait(void **state) {
+  fixture *f = *state;
+  cmt_net_addr a = know(f, "5.1.0.1"), one = at(1001, "5.2.0.1"),
+               two = at(1002, "5.3.0.1");
+  cmt__ensure_dial *d[64];
+
+  begin(f);
+  up(f, &one, true);
+  up(f, &two, true);
+  for (int i = 0; i < 7; i++) {
+    cmt_addrbook_failed(f->book, &a.id, now(f).utc_ns);
+  }
+  f->now_ns += CMT_SECONDS(127);
+  assert_int_equal(0, dials(f, d, 64));
+  f->now_ns += CMT_SECONDS(31);
+  assert_int_equal(1, dials(f, d, 64));
+  all_down(f);
+}
+
+static void a_wrong_network_and_a_wrong_id_leave_the_book(void **state) {
+  static const cmt_err errs[] = {CMT_ENETWORK, CMT_EWRONGID, CMT_ESELF};
+  fixture *f = *state;
+
+  begin(f);
+  for (size_t i = 0; i < CMT__COUNT(errs); i++) {
+    cmt_net_addr a = know(f, "5.1.0.1");
+    cmt__ensure_dial *d[4];
+
+    f->now_ns += CMT_SECONDS(31);
+    assert_int_equal(1, dials(f, d, 4));
+    end(f, d[0], errs[i]);
+    assert_false(cmt_addrbook_has(f->book, &a.id));
+    assert_true(errs[i] == CMT_ESELF ||
+                cmt_addrbook_is_barred(f->book, &a,
+                                       now(f).utc_ns + CMT_SECONDS(7 * 86399)));
+  }
+}
+
+static void a_success_is_a_proof(void **state) {
+  fixture *f = *state;
+  cmt_net_addr a = know(f, "5.1.0.1");
+  const cmt__ensure_outcome o = {CMT_OK, &a, "v0.38.25"};
+  cmt_addrbook_entry entry;
+  cmt__ensure_dial *d[4];
+
+  begin(f);
+  assert_int_equal(1, dials(f, d, 4));
+  cmt__ensure_dialed(&f->e, d[0], &o, now(f));
+  assert_true(cmt_addrbook_get(f->book, &a.id, &entry));
+  assert_int_equal(now(f).utc_ns, entry.proven_ns);
+  assert_int_equal(CMT_ADDRBOOK_OLD, entry.kind);
+  assert_string_equal("v0.38.25", entry.version);
+}
+
+static void who_hangs_up_at_once_is_left_alone(void **state) {
+  fixture *f = *state;
+  cmt_net_addr a = know(f, "5.1.0.1");
+  cmt__ensure_dial *d[4];
+
+  begin(f);
+  assert_int_equal(1, dials(f, d, 4));
+  end(f, d[0], CMT_OK);
+  cmt__ensure_remove(&f->e, up(f, &a, true), CMT_EEOF, now(f));
+  f->now_ns += CMT_SECONDS(299);
+  assert_int_equal(0, dials(f, d, 4));
+  f->now_ns += CMT_SECONDS(32);
+  assert_int_equal(1, dials(f, d, 4));
+}
+
+static void a_feeler_tries_what_was_never_reached(void **state) {
+  fixture *f = *state;
+  cmt_net_addr a = know(f, "5.1.0.1");
+  cmt__ensure_dial *d[4];
+
+  f->o.outbound_max = 0;
+  f->o.feeler_ns = CMT_SECONDS(120);
+  begin(f);
+  f->now_ns += CMT_SECONDS(121);
+  assert_int_equal(1, dials(f, d, 4));
+  assert_true(d[0]->feeler);
+  assert_true(cmt_node_id_equal(&a.id, &d[0]->addr.id));
+  f->now_ns += CMT_SECONDS(1000);
+  assert_int_equal(0, dials(f, d, 4)); /* One at a time. */
+  end(f, d[0], CMT_OK);
+  f->now_ns += CMT_SECONDS(1000);
+  assert_int_equal(0, dials(f, d, 4)); /* It was reached. */
+}
+
+/* ---- anchors ---- */
+
+static void anchors_are_the_oldest_of_distinct_groups(void **state) {
+  static const char *const ips[] = {"5.1.0.1", "5.1.0.2", "5.2.0.1",
+                                    "5.3.0.1", "5.4.0.1", "5.5.0.1"};
+  fixture *f = *state;
+  cmt_net_addr got[8];
+
+  begin(f);
+  for (unsigned i = 0; i < 6; i++) {
+    cmt_net_addr a = at(i + 1, ips[i]);
+
+    f->now_ns += CMT_SECONDS(1);
+    up(f, &a, true);
+  }
+  assert_int_equal(4, cmt__ensure_anchors(&f->e, got, 8));
+  assert_string_equal("5.1.0.1", got[0].host);
+  assert_string_equal("5.2.0.1", got[1].host);
+  assert_string_equal("5.3.0.1", got[2].host);
+  assert_string_equal("5.4.0.1", got[3].host);
+  all_down(f); /* The end of all peers does not lose them. */
+  assert_int_equal(4, cmt__ensure_anchors(&f->e, got, 8));
+}
+
+static void anchors_are_dialed_first(void **state) {
+  fixture *f = *state;
+  const cmt_net_addr anchors[] = {at(1001, "6.1.0.1"), at(1002, "6.2.0.1")};
+  cmt__ensure_dial *d[16];
+  char ip[32];
+
+  for (unsigned i = 0; i < 20; i++) {
+    snprintf(ip, sizeof ip, "5.%u.0.1", i);
+    know(f, ip);
+  }
+  f->o.anchors = anchors;
+  f->o.anchor_count = 2;
+  f->o.outbound_max = 3;
+  begin(f);
+  assert_int_equal(3, dials(f, d, 16));
+  assert_int_equal(CMT__ENSURE_ANCHOR, d[0]->kind);
+  assert_int_equal(CMT__ENSURE_ANCHOR, d[1]->kind);
+  assert_int_equal(CMT__ENSURE_BOOK, d[2]->kind);
+}
+
+/* ---- seeds and questions ---- */
+
+static void seeds_are_tried_one_after_another(void **state) {
+  fixture *f = *state;
+  cmt__ensure_dial *d[4];
+  uint64_t seen = 0;
+
+  begin(f);
+  cmt__ensure_set_seeds(&f->e, 3);
+  for (int i = 0; i < 3; i++) {
+    assert_int_equal(1, dials(f, d, 4));
+    assert_int_equal(CMT__ENSURE_SEED, d[0]->kind);
+    seen |= UINT64_C(1) << d[0]->seed;
+    end(f, d[0], CMT_EREFUSED);
+  }
+  assert_int_equal(7, seen);
+  assert_int_equal(0, dials(f, d, 4));
+  assert_in_range(cmt__ensure_next_ns(&f->e, f->now_ns), 1, CMT_SECONDS(6));
+  f->now_ns += CMT_SECONDS(6);
+  assert_int_equal(1, dials(f, d, 4));
+}
+
+static void one_seed_is_enough(void **state) {
+  fixture *f = *state;
+  cmt__ensure_dial *d[4];
+
+  begin(f);
+  cmt__ensure_set_seeds(&f->e, 3);
+  assert_int_equal(1, dials(f, d, 4));
+  end(f, d[0], CMT_OK);
+  assert_int_equal(0, dials(f, d, 4));
+}
+
+static void several_peers_are_asked_in_a_round(void **state) {
+  fixture *f = *state;
+  cmt__ensure_step step;
+  size_t asked = 0;
+
+  begin(f);
+  for (unsigned i = 0; i < 8; i++) {
+    cmt_net_addr a = at(i + 1, "5.1.0.1");
+
+    a.host[2] = (char)('1' + i);
+    up(f, &a, false); /* Who dialed us is not asked at once. */
+  }
+  assert_false(cmt__ensure_next(&f->e, (cmt__pex_time){0, UTC}, &step) &&
+               step.act == CMT__ENSURE_ASK);
+  f->now_ns += CMT_SECONDS(2);
+  while (cmt__ensure_next(&f->e, now(f), &step)) {
+    asked += step.act == CMT__ENSURE_ASK;
+  }
+  assert_int_equal(3, asked);
+  all_down(f);
+}
+
+static void a_peer_needs_memory(void **state) {
+  fixture *f = *state;
+  cmt_net_addr a = at(1, "5.1.0.1");
+  cmt__ensure_peer given = {.at = a};
+
+  begin(f);
+  f->env.fail_at = f->env.allocs;
+  assert_null(cmt__ensure_add(&f->e, &given, NULL, NULL, now(f)));
+  f->env.fail_at = SIZE_MAX;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+    TEST(places_are_filled_in_parallel),
+    TEST(no_more_dials_than_allowed),
+    TEST(a_group_has_one_outbound_peer),
+    TEST(hosts_of_a_private_network_are_groups_of_their_own),
+    TEST(failures_do_not_count_while_we_are_offline),
+    TEST(each_failure_doubles_the_wait),
+    TEST(a_wrong_network_and_a_wrong_id_leave_the_book),
+    TEST(a_success_is_a_proof),
+    TEST(who_hangs_up_at_once_is_left_alone),
+    TEST(a_feeler_tries_what_was_never_reached),
+    TEST(anchors_are_the_oldest_of_distinct_groups),
+    TEST(anchors_are_dialed_first),
+    TEST(seeds_are_tried_one_after_another),
+    TEST(one_seed_is_enough),
+    TEST(several_peers_are_asked_in_a_round),
+    TEST(a_peer_needs_memory),
+  };
+
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What a peer may do on the channel of peer exchange, and what becomes of one
+   that does something else. */
+
+#include "pex_world.h"
+
+#define REQUEST "\x0a\x00"
+#define EMPTY "\x12\x00"
+#define BAD_ENTRY "\x12\x02\x0a\x00"
+
+/* A is the node with peer exchange, |other| does what the test says. */
+typedef struct fixture {
+  test_world w;
+  pex_node a;
+  test_node other;
+  size_t asked, answered; /* What the other one has received. */
+} fixture;
+
+static void on_receive(test_part *part, cmt_peer *p, uint8_t channel,
+                       cmt_buf *msg) {
+  fixture *f = part->arg;
+
+  (void)p;
+  (void)channel;
+  f->asked += cmt_buf_bytes(msg).base[0] == REQUEST[0];
+  f->answered += cmt_buf_bytes(msg).base[0] == EMPTY[0];
+}
+
+static int setup(void **state) {
+  fixture *f = calloc(1, sizeof *f);
+  test_part *part;
+
+  assert_non_null(f);
+  test_world_init(&f->w);
+  pex_node_init(&f->a, &f->w, "5.1.0.1");
+  test_node_init(&f->other, &f->w);
+  f->other.options.laddr = "5.2.0.1:26656";
+  f->other.quiet = true;
+  part = &f->other.parts[0];
+  part->on_receive = on_receive;
+  part->arg = f;
+  test_part_channel(part, (cmt_channel){.id = 0, .priority = 1});
+  *state = f;
+  return 0;
+}
+
+static int teardown(void **state) {
+  fixture *f = *state;
+
+  pex_node_fini(&f->a);
+  test_node_fini(&f->other);
+  test_world_fini(&f->w);
+  free(f);
+  return 0;
+}
+
+/* The other one dials A. */
+static void begin_inbound(fixture *f) {
+  test_loop_set_source(f->w.loop, "5.2.0.1");
+  pex_node_start(&f->a);
+  test_node_start(&f->other);
+  test_node_dial(&f->other, f->a.addr, 0);
+  assert_int_equal(1, pex_peers(&f->a));
+}
+
+/* A dials the other one, and asks it. */
+static void begin_outbound(fixture *f) {
+  test_node_start(&f->other);
+  pex_know(&f->a, f->other.addr);
+  pex_node_start(&f->a);
+  test_loop_advance(f->w.loop, CMT_SECONDS(2));
+  assert_int_equal(1, pex_peers(&f->a));
+  assert_int_equal(1, f->asked);
+}
+
+static void say(fixture *f, const void *bytes, size_t len) {
+  assert_cmt(CMT_OK,
+             cmt_peer_try_send_bytes(test_node_peer(&f->other), 0, bytes, len));
+  test_loop_run_until_idle(f->w.loop);
+}
+
+#define SAY(f, text) say((f), (text), sizeof(text) - 1)
+
+static size_t bans(const fixture *f) {
+  return cmt_switch_bans(f->a.sw, NULL, 0);
+}
+
+/* The only peer of A, until lost(). */
+static cmt_peer *hold(const fixture *f) {
+  cmt_peer *p = NULL;
+
+  assert_int_equal(1, cmt_switch_peers(f->a.sw, &p, 1));
+  return p;
+}
+
+static void lost(cmt_peer *p, const char *text) {
+  cmt_why why;
+
+  cmt_peer_get_why(p, &why);
+  assert_string_equal(text, why.text);
+  cmt_peer_unref(p);
+}
+
+static uint64_t ends(const fixture *f, cmt_err err) {
+  return test_reason(f->a.sw, err).removed;
+}
+
+static void a_request_is_answered_at_once(void **state) {
+  fixture *f = *state;
+
+  begin_inbound(f);
+  SAY(f, REQUEST);
+  assert_int_equal(1, f->answered);
+}
+
+static void an_early_request_is_answered_later(void **state) {
+  fixture *f = *state;
+
+  begin_inbound(f);
+  SAY(f, REQUEST);
+  SAY(f, REQUEST);
+  assert_int_equal(1, f->answered);
+  test_loop_advance(f->w.loop, CMT_SECONDS(10) - 1);
+  assert_int_equal(1, f->answered);
+  test_loop_advance(f->w.loop, CMT_MILLISECONDS(1));
+  test_loop_run_until_idle(f->w.loop);
+  assert_int_equal(2, f->answered);
+  test_loop_advance(f->w.loop, CMT_SECONDS(60));
+  assert_int_equal(2, f->answered);
+  assert_int_equal(1, pex_status(&f->a).requests_held);
+}
+
+static void too_many_requests_end_the_peer_without_a_ban(void **state) {
+  fixture *f = *state;
+  cmt_peer *p;
+
+  begin_inbound(f);
+  for (int i = 0; i < 12; i++) {
+    SAY(f, REQUEST);
+  }
+  p = hold(f);
+  SAY(f, REQUEST);
+  assert_int_equal(0, pex_peers(&f->a));
+  lost(p, "more than ten early requests for addresses in a minute");
+  assert_int_equal(1, ends(f, CMT_EFLOOD));
+  assert_int_equal(0, bans(f));
+  assert_int_equal(1, pex_status(&f->a).peers_flooding);
+  assert_int_equal(11, pex_status(&f->a).requests_dropped);
+}
+
+static void what_nobody_asked_for_bans(void **state) {
+  fixture *f = *state;
+  cmt_peer *p;
+  cmt_ban ban;
+
+  begin_inbound(f);
+  p = hold(f);
+  SAY(f, EMPTY);
+  lost(p, "addresses that nobody asked for");
+  assert_int_equal(0, pex_peers(&f->a));
+  assert_int_equal(1, ends(f, CMT_EPROTO));
+  ban.size = sizeof ban;
+  assert_int_equal(1, cmt_switch_bans(f->a.sw, &ban, 1));
+  assert_int_equal(strlen(ban.subject), 40);
+  assert_int_equal(1, pex_status(&f->a).peers_banned);
+  test_node_dial(&f->other, f->a.addr, 0);
+  assert_int_equal(0, pex_peers(&f->a));
+  test_loop_advance(f->w.loop, CMT_SECONDS(86400));
+  test_node_dial(&f->other, f->a.addr, 0);
+  assert_int_equal(1, pex_peers(&f->a));
+}
+
+static void an_answer_with_a_bad_entry_bans(void **state) {
+  fixture *f = *state;
+
+  begin_outbound(f);
+  SAY(f, BAD_ENTRY);
+  assert_int_equal(0, pex_peers(&f->a));
+  assert_int_equal(1, bans(f));
+}
+
+static void a_malformed_message_ends_the_peer_without_a_ban(void **state) {
+  fixture *f = *state;
+
+  begin_inbound(f);
+  SAY(f, "\x4a\x01x");
+  assert_int_equal(0, pex_peers(&f->a));
+  assert_int_equal(1, ends(f, CMT_EPROTO));
+  assert_int_equal(0, bans(f));
+}
+
+static void a_listed_peer_is_not_banned(void **state) {
+  fixture *f = *state;
+
+  test_node_start(&f->other);
+  f->a.o.persistent_peers = f->other.addr;
+  pex_node_start(&f->a);
+  test_loop_advance(f->w.loop, CMT_SECONDS(1));
+  SAY(f, BAD_ENTRY);
+  assert_int_equal(0, pex_peers(&f->a));
+  assert_int_equal(0, bans(f));
+  test_loop_advance(f->w.loop, CMT_SECONDS(8));
+  assert_int_equal(1, pex_peers(&f->a));
+}
+
+/* An answer of two: a second answer is unsolicited. */
+static void one_question_has_one_answer(void **state) {
+  fixture *f = *state;
+
+  begin_outbound(f);
+  SAY(f, EMPTY);
+  assert_int_equal(1, pex_peers(&f->a));
+  SAY(f, EMPTY);
+  assert_int_equal(0, pex_peers(&f->a));
+  assert_int_equal(1, bans(f));
+}
+
+static void a_peer_is_asked_again_in_a_later_round(void **state) {
+  fixture *f = *state;
+
+  begin_outbound(f);
+  test_loop_advance(f->w.loop, CMT_SECONDS(100));
+  assert_int_equal(1, f->asked); /* The first one has no answer yet. */
+  SAY(f, EMPTY);
+  test_loop_advance(f->w.loop, CMT_SECONDS(9));
+  assert_int_equal(1, f->asked);
+  test_loop_advance(f->w.loop, CMT_SECONDS(34));
+  assert_int_equal(2, f->asked);
+}
+
+static void a_claim_counts_when_it_is_the_socket(void **state) {
+  fixture *f = *state;
+  cmt_net_addr a;
+
+  begin_inbound(f);
+  assert_cmt(CMT_OK, cmt_net_addr_parse(f->other.addr, 0, &a, NULL));
+  assert_true(cmt_addrbook_has(f->a.book, &a.id));
+}
+
+/* 0.0.0.0 stands for the address of the socket, and is tried when the peer is
+   gone. */
+static void any_other_claim_is_felt_afterwards(void **state) {
+  fixture *f = *state;
+  cmt_net_addr a;
+
+  f->other.options.external_address = "tcp://0.0.0.0:26656";
+  begin_inbound(f);
+  assert_cmt(CMT_OK, cmt_net_addr_parse(f->other.addr, 0, &a, NULL));
+  assert_false(cmt_addrbook_has(f->a.book, &a.id));
+  cmt_peer_stop(test_node_peer(&f->other), CMT_ECANCELED, 0);
+  test_loop_advance(f->w.loop, CMT_SECONDS(1));
+  assert_int_equal(1, pex_status(&f->a).feelers);
+  assert_true(cmt_addrbook_has(f->a.book, &a.id));
+}
+
+/* ---- seeds ---- */
+
+static void a_seed_serves_once_and_closes(void **state) {
+  fixture *f = *state;
+
+  f->a.o.seed = true;
+  begin_inbound(f);
+  SAY(f, REQUEST);
+  test_loop_advance(f->w.loop, CMT_MILLISECONDS(10));
+  assert_int_equal(1, f->answered);
+  assert_int_equal(0, pex_peers(&f->a));
+  assert_int_equal(1, ends(f, CMT_ECANCELED));
+}
+
+static void a_seed_closes_who_asks_nothing(void **state) {
+  fixture *f = *state;
+
+  f->a.o.seed = true;
+  begin_inbound(f);
+  test_loop_advance(f->w.loop, CMT_SECONDS(30) - 1);
+  assert_int_equal(1, pex_peers(&f->a));
+  test_loop_advance(f->w.loop, CMT_SECONDS(1));
+  assert_int_equal(0, pex_peers(&f->a));
+}
+
+static void a_seed_asks_whom_it_dials_and_leaves(void **state) {
+  fixture *f = *state;
+
+  f->a.o.seed = true;
+  begin_outbound(f);
+  SAY(f, EMPTY);
+  test_loop_advance(f->w.loop, CMT_SECONDS(1));
+  assert_int_equal(0, pex_peers(&f->a));
+  assert_int_equal(1, ends(f, CMT_ECANCELED));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+    TEST(a_request_is_answered_at_once),
+    TEST(an_early_request_is_answered_later),
+    TEST(too_many_requests_end_the_peer_without_a_ban),
+    TEST(what_nobody_asked_for_bans),
+    TEST(an_answer_with_a_bad_entry_bans),
+    TEST(a_malformed_message_ends_the_peer_without_a_ban),
+    TEST(a_listed_peer_is_not_banned),
+    TEST(one_question_has_one_answer),
+    TEST(a_peer_is_asked_again_in_a_later_round),
+    TEST(a_claim_counts_when_it_is_the_socket),
+    TEST(any_other_claim_is_felt_afterwards),
+    TEST(a_seed_serves_once_and_closes),
+    TEST(a_seed_closes_who_asks_nothing),
+    TEST(a_seed_asks_whom_it_dials_and_leaves),
+  };
+
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
