@@ -218,6 +218,7 @@ static const struct argument {
   {"queue", COUNT, offsetof(bench_args, queue)},
   {"packet", COUNT, offsetof(bench_args, packet)},
   {"senders", COUNT, offsetof(bench_args, senders)},
+  {"threads", COUNT, offsetof(bench_args, threads)},
   {"loops", COUNT, offsetof(bench_args, loops)},
   {"rounds", COUNT, offsetof(bench_args, rounds)},
   {"delay-ms", REAL, offsetof(bench_args, delay_ms)},

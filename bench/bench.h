@@ -21,6 +21,7 @@ typedef struct bench_args {
   size_t queue;    /* Messages that wait in the channel. */
   size_t packet;   /* Longest payload of a packet. */
   size_t senders;  /* Threads that send. */
+  size_t threads;  /* Threads of the receiver's reactor; 0: it is inline. */
   size_t loops;    /* Loops of a switch. */
   size_t rounds;   /* Broadcasts. */
   double delay_ms; /* What the receiver spends on each message. */

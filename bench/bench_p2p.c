@@ -4,6 +4,8 @@
      bench_p2p recv                             counts what a sender sends
      bench_p2p send --addr ID@A --size N --seconds S
                                                 until all has arrived
+     bench_p2p feed                             as send, in callbacks of the
+                                                loop
      bench_p2p flood                            as send, and leaves at once
      bench_p2p drain --count C                  as send, so many messages
      bench_p2p echo                             returns each message
@@ -15,15 +17,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Used by the loop and by the main thread, which waits for |done|. */
+/* Used by the loop and by the main thread, which waits for |done| or |fed|. */
 typedef struct side {
   const bench_args *args;
   bool echoes;
   pthread_mutex_t lock;
   pthread_cond_t changed;
   cmt_peer *peer;
-  bool done, gone;
+  bool done, gone, fed, refused;
   bench_counter counter;
+  cmt_post post; /* Sends on the loop, */
+  uint64_t until_ns; /* until then. */
   cmt_buf *msg;
   uint64_t *times_ns, sent_ns;
   size_t trips;
@@ -108,6 +112,8 @@ static int side_start(side *s, const bench_args *a, bool listens) {
     .name = "bench",
     .channels = channels,
     .channel_count = 1,
+    .delivery = a->threads > 0 ? CMT_DELIVER_WORKERS : CMT_DELIVER_INLINE,
+    .threads = (unsigned)a->threads,
     .self = s,
     .add_peer = add_peer,
     .receive = receive,
@@ -213,8 +219,62 @@ static bool send_from_all(side *s, uint64_t until_ns, uint64_t count) {
   return !refused;
 }
 
-static int send_bulk(const bench_args *a, uint64_t count, bool waits) {
+/* Fills the send queue, on the loop. */
+static cmt_err feed_some(side *s) {
+  cmt_err err = CMT_OK;
+
+  while (bench_now_ns() < s->until_ns) {
+    err = cmt_peer_try_send(s->peer, BENCH_CHANNEL, cmt_buf_ref(s->msg));
+    if (err != CMT_OK) {
+      cmt_buf_unref(s->msg); /* The reference of the send that was refused. */
+      break;
+    }
+    s->counter.messages++;
+    s->counter.bytes += s->args->size;
+  }
+  return err;
+}
+
+static void on_feed(void *arg, cmt_err status) {
+  side *s = arg;
+  cmt_err err = status == CMT_OK ? feed_some(s) : status;
+
+  if (err == CMT_EAGAIN) {
+    err = cmt_peer_post(s->peer, &s->post);
+  } else if (err == CMT_OK) { /* The time is over. */
+    side_set(s, &s->fed);
+  }
+  if (err != CMT_OK) {
+    s->refused = true;
+    side_set(s, &s->fed);
+  }
+}
+
+/* Sends on the loop until |until_ns|. */
+static bool feed_all(side *s, uint64_t until_ns) {
+  s->post = (cmt_post){.cb = on_feed, .arg = s};
+  s->until_ns = until_ns;
+  if (cmt_peer_post(s->peer, &s->post) != CMT_OK) {
+    return false;
+  }
+  side_wait(s, &s->fed);
+  return !s->refused;
+}
+
+/* Sends the last message, and waits for its answer. */
+static int bulk_end(side *s) {
   static const uint8_t end[BENCH_END_SIZE];
+
+  if (cmt_peer_send_bytes(s->peer, BENCH_CHANNEL, end, sizeof end,
+                          CMT_SEND_TIMEOUT) != CMT_OK) {
+    return fail("send", "the end was refused");
+  }
+  side_wait(s, &s->done);
+  return 0;
+}
+
+static int send_bulk(const bench_args *a, uint64_t count, bool waits,
+                     bool feeds) {
   uint64_t ns =
     count == UINT64_MAX ? (uint64_t)(a->seconds * 1e9) : CMT_SECONDS(60);
   static side s;
@@ -223,17 +283,14 @@ static int send_bulk(const bench_args *a, uint64_t count, bool waits) {
     return 1;
   }
   s.counter.first_ns = bench_now_ns();
-  if (!send_from_all(&s, s.counter.first_ns + ns, count)) {
+  if (feeds ? !feed_all(&s, s.counter.first_ns + ns)
+            : !send_from_all(&s, s.counter.first_ns + ns, count)) {
     return fail("send", "a message was refused");
   }
-  if (waits) {
-    if (cmt_peer_send_bytes(s.peer, BENCH_CHANNEL, end, sizeof end,
-                            CMT_SEND_TIMEOUT) != CMT_OK) {
-      return fail("send", "the end was refused");
-    }
-    side_wait(&s, &s.done);
-  } else {
+  if (!waits) {
     cmt_peer_stop(s.peer, CMT_ECANCELED, 0);
+  } else if (bulk_end(&s) != 0) {
+    return 1;
   }
   s.counter.last_ns = bench_now_ns();
   bench_emit_bulk(a->verb, &s.counter);
@@ -241,15 +298,19 @@ static int send_bulk(const bench_args *a, uint64_t count, bool waits) {
 }
 
 static int run_send(const bench_args *a) {
-  return send_bulk(a, UINT64_MAX, true);
+  return send_bulk(a, UINT64_MAX, true, false);
+}
+
+static int run_feed(const bench_args *a) {
+  return send_bulk(a, UINT64_MAX, true, true);
 }
 
 static int run_flood(const bench_args *a) {
-  return send_bulk(a, UINT64_MAX, false);
+  return send_bulk(a, UINT64_MAX, false, false);
 }
 
 static int run_drain(const bench_args *a) {
-  return send_bulk(a, a->count, true);
+  return send_bulk(a, a->count, true, false);
 }
 
 /* ---- round trips ---- */
@@ -285,8 +346,9 @@ static int run_ping(const bench_args *a) {
 
 int main(int argc, char **argv) {
   static const bench_verb verbs[] = {
-    {"recv", run_recv},   {"send", run_send}, {"flood", run_flood},
-    {"drain", run_drain}, {"echo", run_echo}, {"ping", run_ping},
+    {"recv", run_recv},   {"send", run_send},   {"feed", run_feed},
+    {"flood", run_flood}, {"drain", run_drain}, {"echo", run_echo},
+    {"ping", run_ping},
   };
 
   return bench_main(argc, argv, verbs, sizeof verbs / sizeof *verbs);

@@ -28,7 +28,7 @@ class Target:
     def text(self):
         sign = "≥" if self.at_least else "≤"
         if not self.column:
-            return f"{sign} {self.factor:g}"
+            return f"{sign} {self.factor:{'g' if self.factor < 1e5 else ',.0f'}}"
         return f"{sign} {self.factor:.3g}x {NAMES[self.column]}"
 
     def met(self, values):
@@ -61,6 +61,7 @@ class Row:
     limit: str = "limit"   # And in that of the limit.
     scale: float = 1
     digits: int = 1
+    others: str = ""       # The job of all other columns, if not |job|.
     # (name, job, metric) of what a target compares with besides the columns.
     other: tuple = ()
     # (job, contender, metric, scale) of the limit, when it is of another job.
@@ -101,6 +102,15 @@ def rows(effort):
         Row("messages of 256 bytes, a queue of 1,000", "per second",
             "queue-1000", "messages/s", True, (least(3, "best"),), digits=0,
             limit_of=pipeline(256), in_readme=True),
+        Row("messages of 256 bytes to a worker, a queue of 16", "per second",
+            "worker-16", "messages/s", True, (least(2, "best"),), digits=0,
+            limit_of=pipeline(256), others="queue-16"),
+        Row("messages of 256 bytes to a worker, a queue of 1,000", "per second",
+            "worker-1000", "messages/s", True, (least(2e6), least(3, "best")),
+            digits=0, limit_of=pipeline(256), others="queue-1000"),
+        Row("messages of 256 bytes from the loop, a queue of 1,000",
+            "per second", "feed-1000", "messages/s", True, (least(2e6),),
+            digits=0, limit_of=pipeline(256)),
         Row("messages of 64 bytes", "per second", "bulk-64", "messages/s", True,
             digits=0, limit_of=pipeline(64), in_readme=True),
     ]
@@ -175,7 +185,9 @@ def figure(row, results, kernel):
         columns = {c: "" for c in COLUMNS} | {"limit": row.limit}
     values, spreads = {}, {}
     for column, key in columns.items():
-        runs, metric, scale = job.get(key, []), row.metric, row.scale
+        own = results.get(row.others, {}) if column != "ours" and row.others \
+            else job
+        runs, metric, scale = own.get(key, []), row.metric, row.scale
         if column == "limit" and row.limit_of:
             other_job, key, metric, scale = row.limit_of
             runs = results.get(other_job, {}).get(key, [])

@@ -82,19 +82,21 @@ def per_gb(side):
     return side["cpu_seconds"] / max(side["bytes"], 1) * 1e9
 
 
-def bulk(size, seconds, queue=0, senders=0):
+def bulk(size, seconds, queue=0, senders=0, verb="send", threads=0):
+    """|threads|: those of a receiver of ours; 0: it counts on its loop."""
     if not queue and size >= 512 << 10:
         queue = LARGE_QUEUE // size
 
     def measure(c):
-        servers = ("recv", "send")
+        verbs = ("recv", verb)
         if c.key == "tcp":
-            servers = ("drink", "pour")
+            verbs = ("drink", "pour")
         flags = ("-size", str(size), "-seconds", str(seconds))
         if senders:
             flags += ("-senders", str(senders))
         shared = ("-queue", str(queue)) if queue else ()
-        sent, got = c.pair(*servers, *flags, shared=shared)
+        servers = ("-threads", str(threads)) if threads else ()
+        sent, got = c.pair(*verbs, *flags, shared=shared, servers=servers)
         return {
             "MB/s": rate(got) / 1e6, "messages/s": rate(got, "messages"),
             "s/GB sent": per_gb(sent), "s/GB received": per_gb(got),
@@ -234,6 +236,12 @@ def jobs(effort, contenders):
                          bulk(256, effort.bulk_s, queue)))
     found.append(Job("threads-16", "the same from 16 threads, a queue of 16",
                      ("ours", *COMETBFT), bulk(256, effort.bulk_s, 16, 16)))
+    for queue in (16, 1000):
+        found.append(Job(f"worker-{queue}",
+                         f"the same to a worker, a queue of {queue:,}",
+                         ("ours",), bulk(256, effort.bulk_s, queue, threads=1)))
+    found.append(Job("feed-1000", "the same from the loop, a queue of 1,000",
+                     ("ours",), bulk(256, effort.bulk_s, 1000, verb="feed")))
     for place, cores in PLACES.items():
         found.append(Job(f"ping {place}", f"round trip of 256 bytes, {place}",
                          (*ALL, "limit"), ping(effort.pings, cores)))
