@@ -26,7 +26,7 @@ typedef struct side {
   cmt_peer *peer;
   bool done, gone, fed, refused;
   bench_counter counter;
-  cmt_post post; /* Sends on the loop, */
+  cmt_post post;     /* Sends on the loop, */
   uint64_t until_ns; /* until then. */
   cmt_buf *msg;
   uint64_t *times_ns, sent_ns;

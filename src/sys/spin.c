@@ -60,18 +60,14 @@ uint64_t cmt__spin_end_ns(uint64_t max_ns) {
   return spin_now_ns() + cmt__min64(max_ns, CMT__SPIN_NS);
 }
 
-bool cmt__spin_on(uint64_t end_ns) {
-  for (int i = 0; i < PAUSES; i++) {
-    spin_pause();
-  }
-  return spin_now_ns() < end_ns;
-}
-
 bool cmt__spin_while(const atomic_uint *word, unsigned value, uint64_t end_ns) {
-  while (atomic_load_explicit(word, memory_order_acquire) == value) {
-    if (!cmt__spin_on(end_ns)) {
-      return atomic_load_explicit(word, memory_order_acquire) != value;
+  do {
+    for (int i = 0; i < PAUSES; i++) {
+      if (atomic_load_explicit(word, memory_order_acquire) != value) {
+        return true;
+      }
+      spin_pause();
     }
-  }
-  return true;
+  } while (spin_now_ns() < end_ns);
+  return atomic_load_explicit(word, memory_order_acquire) != value;
 }

@@ -28,8 +28,6 @@ bool cmt__spin_is_due(cmt__spin *s);
 void cmt__spin_note(cmt__spin *s, bool paid);
 /* The end of a spin that begins now, after |max_ns| or CMT__SPIN_NS. */
 uint64_t cmt__spin_end_ns(uint64_t max_ns);
-/* Waits for a moment without the system.  False: it is |end_ns|. */
-bool cmt__spin_on(uint64_t end_ns);
 /* Spins while |word| has |value|.  False: it still has it at |end_ns|. */
 bool cmt__spin_while(const atomic_uint *word, unsigned value, uint64_t end_ns);
 

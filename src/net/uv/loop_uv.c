@@ -3,7 +3,7 @@
 /* The production loop on libuv: its iterations, timers, posts and life.
 
    One iteration is one round of uv_run(): libuv polls and calls back (sockets,
-   posts, resolved names), then the check handle runs the timers that are due
+   resolved names), then the check handle runs posts, the timers that are due
    and, last of all, the tasks.  No callback comes from anywhere else, so the
    end of the check is the one place that decides whether and how long the next
    poll may block, and a stop takes effect there with nothing left half done.
@@ -17,6 +17,15 @@
    have come just before and that paid lately: a thread of the application that
    sends one message after the other would otherwise wake it for each burst.  A
    loop without posts never spins.
+
+   A post wakes the loop only out of a poll.  Before each one the loop sets
+   |wakes| and looks whether posts have come since it took the last ones; the
+   first post that finds |wakes| set ends the poll, and all others are taken at
+   the end of the iteration.  So a thread that posts while the loop works, or
+   spins, makes no system call.  Either the loop sees the post or the post sees
+   |wakes|, since both are written before the other is read.  An application's
+   loop may be polled by other means than uv_run(), so there the first post of
+   an iteration always wakes.
 
    All this is true on an application's loop, too.  Only the end differs: we
    cannot run that loop until libuv has closed everything, so its handles and
@@ -33,6 +42,8 @@
 
 /* A loop spins for posts when one has come since then. */
 #define SPIN_AFTER_POST_NS UINT64_C(200000)
+/* How long it spins before it looks at its descriptors again. */
+#define LOOK_NS UINT64_C(4000)
 
 static cmt__loop_uv *loop_uv_of(cmt__loop *l) { return (cmt__loop_uv *)l; }
 
@@ -104,11 +115,30 @@ static bool loop_is_ready(cmt__loop_uv *l) {
   return poll(&p, 1, 0) != 0;
 }
 
+/* Whether posts have come since the last ones were taken. */
+static bool has_posts(cmt__loop_uv *l) {
+  return atomic_load(&l->posted) != l->taken;
+}
+
+/* True: there are posts, or a descriptor is ready. */
+static bool spin(cmt__loop_uv *l, uint64_t now_ns, uint64_t end_ns) {
+  if (has_posts(l)) {
+    return true;
+  }
+  for (; now_ns < end_ns; now_ns = uv_hrtime()) {
+    if (loop_is_ready(l) ||
+        cmt__spin_while(&l->posted, l->taken,
+                        cmt__min64(end_ns, now_ns + LOOK_NS))) {
+      return true;
+    }
+  }
+  return false;
+}
+
 /* Spins before a poll that would block while threads post, at most until the
    earliest timer is due. */
 static void spin_before_poll(cmt__loop_uv *l) {
   uint64_t now_ns, end_ns;
-  bool ready;
 
   if (l->posted_ns == 0 || l->uv != &l->own || uv_backend_timeout(l->uv) == 0) {
     return;
@@ -122,33 +152,25 @@ static void spin_before_poll(cmt__loop_uv *l) {
     return;
   }
   end_ns = cmt__min64(now_ns + CMT__SPIN_NS, cmt__loop_next_timer(&l->base));
-  do {
-    ready = loop_is_ready(l);
-  } while (!ready && cmt__spin_on(end_ns));
-  cmt__spin_note(&l->spin, ready);
+  cmt__spin_note(&l->spin, spin(l, now_ns, end_ns));
+}
+
+/* Before a poll: posts that have come end it at once, and later ones wake the
+   loop. */
+static void look_for_posts(cmt__loop_uv *l) {
+  atomic_store(&l->wakes, true);
+  if (has_posts(l)) {
+    uv_idle_start(&l->idle, on_idle);
+  }
 }
 
 static void on_prepare(uv_prepare_t *prepare) {
   cmt__loop_uv *l = prepare->data;
 
   spin_before_poll(l);
+  look_for_posts(l);
   latch(&l->base);
   l->base.polled_ns = l->base.now_ns;
-}
-
-static void on_check(uv_check_t *check) {
-  cmt__loop_uv *l = check->data;
-
-  cmt__uv_enter(&l->base);
-  cmt__loop_run_timers(&l->base);
-  (void)cmt__loop_run_tasks(&l->base);
-  if (!l->closing) {
-    arm(l);
-  }
-  if (atomic_exchange(&l->stop, false)) {
-    uv_stop(l->uv);
-  }
-  cmt__uv_leave(&l->base);
 }
 
 /* A post belongs to its poster again from the moment its callback is entered,
@@ -166,37 +188,62 @@ static cmt__post *pop_post(cmt__loop_uv *l, cmt__post **list) {
   return p;
 }
 
-static void on_async(uv_async_t *async) {
-  cmt__loop_uv *l = async->data;
+/* Posts that are made meanwhile wait for the next iteration. */
+static void run_posts(cmt__loop_uv *l) {
   cmt__post *list, *p;
 
-  cmt__uv_enter(&l->base);
+  atomic_store_explicit(&l->wakes, false, memory_order_relaxed);
+  if (!has_posts(l)) {
+    return;
+  }
   l->posted_ns = l->base.now_ns;
   uv_mutex_lock(&l->mutex);
   list = l->posts;
   l->posts = NULL;
+  l->taken = atomic_load_explicit(&l->posted, memory_order_relaxed);
   uv_mutex_unlock(&l->mutex);
   while ((p = pop_post(l, &list)) != NULL) {
     p->cb(p);
+  }
+}
+
+/* The check follows, and runs the posts. */
+static void on_async(uv_async_t *async) { (void)async; }
+
+static void on_check(uv_check_t *check) {
+  cmt__loop_uv *l = check->data;
+
+  cmt__uv_enter(&l->base);
+  run_posts(l);
+  cmt__loop_run_timers(&l->base);
+  (void)cmt__loop_run_tasks(&l->base);
+  if (!l->closing) {
+    arm(l);
+  }
+  if (atomic_exchange(&l->stop, false)) {
+    uv_stop(l->uv);
   }
   cmt__uv_leave(&l->base);
 }
 
 static void loop_post(cmt__loop *base, cmt__post *p) {
   cmt__loop_uv *l = loop_uv_of(base);
-  bool wake;
+  bool wake = false;
 
   uv_mutex_lock(&l->mutex);
-  wake = !p->queued && l->posts == NULL;
   if (!p->queued) {
+    bool first = l->posts == NULL;
+
     p->queued = true;
     p->next = NULL;
-    if (wake) {
+    if (first) {
       l->posts = p;
     } else {
       l->posts_last->next = p;
     }
     l->posts_last = p;
+    atomic_fetch_add(&l->posted, 1);
+    wake = atomic_exchange(&l->wakes, false) || (first && l->uv != &l->own);
   }
   uv_mutex_unlock(&l->mutex);
   if (wake) {

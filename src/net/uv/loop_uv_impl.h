@@ -25,6 +25,9 @@ typedef struct cmt__loop_uv {
   uv_async_t async;     /* Wakes the loop for posts and for the stop. */
   uv_mutex_t mutex;     /* Over the FIFO of posts and their |queued|. */
   cmt__post *posts, *posts_last;
+  atomic_uint posted;             /* How many were queued so far, */
+  unsigned taken;                 /* and when they were last taken. */
+  atomic_bool wakes;              /* The next post must wake the loop. */
   struct cmt__resolver *resolver; /* NULL before the first name. */
   atomic_bool stop;
   uint64_t posted_ns; /* When posts came last; 0: long ago. */

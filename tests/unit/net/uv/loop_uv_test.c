@@ -6,8 +6,20 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
+
+/* The calls by which libuv wakes a loop. */
+static atomic_uint writes;
+
+__attribute__((visibility("default"))) ssize_t write(int fd, const void *data,
+                                                     size_t len) {
+  atomic_fetch_add(&writes, 1);
+  return syscall(SYS_write, fd, data, len);
+}
 
 static int init(void **state) {
   cmt__loop *l = NULL;
@@ -290,6 +302,78 @@ static void no_post_of_any_thread_is_lost(void **state) {
   }
 }
 
+/* It looks for them by itself; the one call is that of the stop. */
+static void
+a_post_to_a_loop_that_does_not_poll_makes_no_system_call(void **state) {
+  cmt__loop *l = *state;
+  call a = call_of(l, 'a'), b = call_of(l, 'b'), c = call_of(l, 'c');
+  unsigned before = atomic_load(&writes);
+
+  a.posts = &b;
+  b.posts = &c;
+  c.stops = true;
+  cmt__loop_post(l, &a.post);
+  cmt__loop_run(l);
+  test_assert_trace("abc");
+  assert_int_equal(before + 1, atomic_load(&writes));
+}
+
+enum { CALLS = 300 };
+
+/* A thread and a loop take turns. */
+typedef struct turns {
+  cmt__post post;
+  cmt__loop *loop;
+  cmt__listener *listener;
+  sem_t done;
+  int left; /* It stops the loop at 0. */
+} turns;
+
+static void on_accepted(void *arg, cmt__tcp *tcp) {
+  (void)arg;
+  cmt__tcp_close(tcp);
+}
+
+/* Leaves a new descriptor to the next poll. */
+static void on_turn(cmt__post *p) {
+  turns *t = (turns *)p;
+  cmt_net_addr at = {.host = "127.0.0.1"};
+  cmt_why why;
+
+  if (t->listener != NULL) {
+    cmt__listener_close(t->listener);
+  }
+  assert_cmt(CMT_OK, cmt__loop_listen(t->loop, &at, on_accepted, NULL,
+                                      &t->listener, &why));
+  if (--t->left == 0) {
+    cmt__loop_stop(t->loop);
+  }
+  sem_post(&t->done);
+}
+
+static void *take_turns(void *arg) {
+  turns *t = arg;
+
+  for (int i = 0; i < CALLS; i++) {
+    cmt__loop_post(t->loop, &t->post);
+    sem_wait(&t->done);
+  }
+  return NULL;
+}
+
+static void a_post_ends_a_poll_that_began_with_new_descriptors(void **state) {
+  turns t = {.post = {.cb = on_turn}, .loop = *state, .left = CALLS};
+  pthread_t thread;
+
+  assert_int_equal(0, sem_init(&t.done, 0, 0));
+  assert_int_equal(0, pthread_create(&thread, NULL, take_turns, &t));
+  cmt__loop_run(t.loop);
+  assert_int_equal(0, pthread_join(thread, NULL));
+  assert_int_equal(0, t.left);
+  cmt__listener_close(t.listener);
+  sem_destroy(&t.done);
+}
+
 static void *stop_it(void *arg) {
   cmt__loop_stop(arg);
   return NULL;
@@ -495,6 +579,8 @@ int main(void) {
     LOOP_TEST(a_post_of_a_post_runs_in_a_later_iteration),
     LOOP_TEST(a_post_that_waits_is_posted_once),
     LOOP_TEST(no_post_of_any_thread_is_lost),
+    LOOP_TEST(a_post_to_a_loop_that_does_not_poll_makes_no_system_call),
+    LOOP_TEST(a_post_ends_a_poll_that_began_with_new_descriptors),
     LOOP_TEST(another_thread_can_stop_a_blocked_loop),
     LOOP_TEST(a_stop_before_the_run_ends_it_after_one_iteration),
     LOOP_TEST(a_stop_lets_the_iteration_finish),
