@@ -99,13 +99,8 @@ static cmt_err make_file(const making *m, const char *path, const char *text) {
 
 static cmt_err make_key(const making *m, const char *path) {
   cmt_node_key *key;
-  cmt_err err;
+  cmt_err err = cmt_node_key_generate(&m->h->env, &key);
 
-  if (exists(path)) {
-    report(m, path, false);
-    return CMT_OK;
-  }
-  err = cmt_node_key_generate(&m->h->env, &key);
   if (err != CMT_OK) {
     return cmt__why_plain(m->why, err, CMT_STAGE_TRANSPORT);
   }

@@ -242,9 +242,9 @@ static bool duration_of_text(const char *text, uint64_t *out_ns) {
     if (unit == 0 || d.whole > INT64_MAX / unit) {
       return false;
     }
-    /* At most an hour of billionths: 3600 * 10^18 needs 128 bits. */
-    *out_ns += d.whole * unit +
-               (uint64_t)((unsigned __int128)d.billionths * unit / 1000000000);
+    /* All units but the nanosecond, of which there are no parts, are thousands
+       of it: so the product has 63 bits at most. */
+    *out_ns += d.whole * unit + d.billionths * (unit / 1000) / 1000000;
     if (*out_ns > INT64_MAX) {
       return false;
     }

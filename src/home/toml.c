@@ -2,7 +2,7 @@
 
 /* The tables of a TOML file.  Whatever is defined twice is a fault, by the
    rules of TOML 1.0: a header opens a table once, a dotted key adds only to
-   tables that dotted keys of the same section made, and what stands in braces
+   tables that dotted keys made, and what stands in braces
    or brackets is complete. */
 
 #include "toml_scan.h"
@@ -65,13 +65,12 @@ static uint32_t node_find(const cmt__toml *t, uint32_t parent, cmt_bytes name) {
 }
 
 static uint32_t table_add(cmt__toml_scan *s, uint32_t parent, cmt_bytes name,
-                          cmt__toml_origin origin, uint32_t section) {
+                          cmt__toml_origin origin) {
   uint32_t index = node_add(s, parent, name);
 
   if (index != 0) {
     node_at(s->doc, index)->kind = CMT__TOML_TABLE;
     node_at(s->doc, index)->origin = origin;
-    node_at(s->doc, index)->section = section;
   }
   return index;
 }
@@ -87,13 +86,13 @@ static uint32_t defined_before(cmt__toml_scan *s, const cmt__toml_node *n) {
 /* ---- headers ---- */
 
 /* The table |name| of |parent| on the way to the table of a header. */
-static uint32_t header_step(cmt__toml_scan *s, uint32_t parent, cmt_bytes name,
-                            uint32_t section) {
+static uint32_t header_step(cmt__toml_scan *s, uint32_t parent,
+                            cmt_bytes name) {
   uint32_t index = node_find(s->doc, parent, name);
   const cmt__toml_node *n;
 
   if (index == 0) {
-    return table_add(s, parent, name, CMT__TOML_IMPLIED, section);
+    return table_add(s, parent, name, CMT__TOML_IMPLIED);
   }
   n = node_at(s->doc, index);
   if (n->kind == CMT__TOML_ARRAY && n->origin == CMT__TOML_LIST) {
@@ -105,13 +104,12 @@ static uint32_t header_step(cmt__toml_scan *s, uint32_t parent, cmt_bytes name,
   return index;
 }
 
-static uint32_t open_table(cmt__toml_scan *s, uint32_t parent, cmt_bytes name,
-                           uint32_t section) {
+static uint32_t open_table(cmt__toml_scan *s, uint32_t parent, cmt_bytes name) {
   uint32_t index = node_find(s->doc, parent, name);
   cmt__toml_node *n;
 
   if (index == 0) {
-    return table_add(s, parent, name, CMT__TOML_HEADER, section);
+    return table_add(s, parent, name, CMT__TOML_HEADER);
   }
   n = node_at(s->doc, index);
   if (n->kind != CMT__TOML_TABLE || n->origin != CMT__TOML_IMPLIED) {
@@ -122,8 +120,8 @@ static uint32_t open_table(cmt__toml_scan *s, uint32_t parent, cmt_bytes name,
   return index;
 }
 
-static uint32_t open_element(cmt__toml_scan *s, uint32_t parent, cmt_bytes name,
-                             uint32_t section) {
+static uint32_t open_element(cmt__toml_scan *s, uint32_t parent,
+                             cmt_bytes name) {
   uint32_t list = node_find(s->doc, parent, name);
 
   if (list == 0) {
@@ -138,11 +136,11 @@ static uint32_t open_element(cmt__toml_scan *s, uint32_t parent, cmt_bytes name,
       node_at(s->doc, list)->origin != CMT__TOML_LIST) {
     return defined_before(s, node_at(s->doc, list));
   }
-  return table_add(s, list, (cmt_bytes){.len = 0}, CMT__TOML_HEADER, section);
+  return table_add(s, list, (cmt_bytes){.len = 0}, CMT__TOML_HEADER);
 }
 
 /* Reads [name] or [[name]], and leaves the table that it opens in |*table|. */
-static bool read_header(cmt__toml_scan *s, uint32_t section, uint32_t *table) {
+static bool read_header(cmt__toml_scan *s, uint32_t *table) {
   bool element;
   cmt__toml_key key;
   uint32_t at = 0;
@@ -157,38 +155,36 @@ static bool read_header(cmt__toml_scan *s, uint32_t section, uint32_t *table) {
                           element ? "]]" : "]");
   }
   for (size_t i = 0; i + 1 < key.count; i++) {
-    at = header_step(s, at, key.parts[i], section);
+    at = header_step(s, at, key.parts[i]);
     if (at == 0) {
       return false;
     }
   }
-  *table = element ? open_element(s, at, key.parts[key.count - 1], section)
-                   : open_table(s, at, key.parts[key.count - 1], section);
+  *table = element ? open_element(s, at, key.parts[key.count - 1])
+                   : open_table(s, at, key.parts[key.count - 1]);
   return *table != 0 && cmt__toml_line_end(s);
 }
 
 /* ---- keys and values ---- */
 
-static bool read_pair(cmt__toml_scan *s, uint32_t table, uint32_t section);
+static bool read_pair(cmt__toml_scan *s, uint32_t table);
 static bool read_value(cmt__toml_scan *s, uint32_t index);
 
 /* The table |name| of |parent| on the way to the last name of a dotted key. */
-static uint32_t dotted_step(cmt__toml_scan *s, uint32_t parent, cmt_bytes name,
-                            uint32_t section) {
+static uint32_t dotted_step(cmt__toml_scan *s, uint32_t parent,
+                            cmt_bytes name) {
   uint32_t index = node_find(s->doc, parent, name);
   cmt__toml_node *n;
 
   if (index == 0) {
-    return table_add(s, parent, name, CMT__TOML_DOTTED, section);
+    return table_add(s, parent, name, CMT__TOML_DOTTED);
   }
   n = node_at(s->doc, index);
   if (n->kind == CMT__TOML_TABLE && n->origin == CMT__TOML_IMPLIED) {
     n->origin = CMT__TOML_DOTTED;
-    n->section = section;
     return index;
   }
-  if (n->kind != CMT__TOML_TABLE || n->origin != CMT__TOML_DOTTED ||
-      n->section != section) {
+  if (n->kind != CMT__TOML_TABLE || n->origin != CMT__TOML_DOTTED) {
     return defined_before(s, n);
   }
   return index;
@@ -236,7 +232,7 @@ static bool read_array(cmt__toml_scan *s, uint32_t index) {
   return true;
 }
 
-static bool read_inline(cmt__toml_scan *s, uint32_t index, uint32_t section) {
+static bool read_inline(cmt__toml_scan *s, uint32_t index) {
   s->at++;
   cmt__toml_blanks(s);
   if (!nest(s)) {
@@ -244,7 +240,7 @@ static bool read_inline(cmt__toml_scan *s, uint32_t index, uint32_t section) {
   }
   if (!cmt__toml_accept(s, '}')) {
     do {
-      if (!read_pair(s, index, section)) {
+      if (!read_pair(s, index)) {
         return false;
       }
       cmt__toml_blanks(s);
@@ -268,7 +264,7 @@ static bool read_value(cmt__toml_scan *s, uint32_t index) {
     node_at(s->doc, index)->kind =
       first == '[' ? CMT__TOML_ARRAY : CMT__TOML_TABLE;
     node_at(s->doc, index)->origin = CMT__TOML_INLINE;
-    return first == '[' ? read_array(s, index) : read_inline(s, index, 0);
+    return first == '[' ? read_array(s, index) : read_inline(s, index);
   }
   read = first == '"' || first == '\'' ? cmt__toml_read_string(s, &n.text)
                                        : cmt__toml_read_scalar(s, &n);
@@ -284,7 +280,7 @@ static bool read_value(cmt__toml_scan *s, uint32_t index) {
 }
 
 /* Reads "key = value" into |table|. */
-static bool read_pair(cmt__toml_scan *s, uint32_t table, uint32_t section) {
+static bool read_pair(cmt__toml_scan *s, uint32_t table) {
   cmt__toml_key key;
   uint32_t index;
   cmt_bytes last;
@@ -299,7 +295,7 @@ static bool read_pair(cmt__toml_scan *s, uint32_t table, uint32_t section) {
                           cmt__quote(last, name, sizeof name));
   }
   for (size_t i = 0; i + 1 < key.count; i++) {
-    table = dotted_step(s, table, key.parts[i], section);
+    table = dotted_step(s, table, key.parts[i]);
     if (table == 0) {
       return false;
     }
@@ -316,12 +312,12 @@ static bool read_pair(cmt__toml_scan *s, uint32_t table, uint32_t section) {
 /* ---- files ---- */
 
 static bool read_file(cmt__toml_scan *s) {
-  uint32_t table = 0, section = 0;
+  uint32_t table = 0;
 
   while (cmt__toml_space(s) && s->at < s->end) {
     bool read = cmt__toml_peek(s) == '['
-                  ? read_header(s, ++section, &table)
-                  : read_pair(s, table, section) && cmt__toml_line_end(s);
+                  ? read_header(s, &table)
+                  : read_pair(s, table) && cmt__toml_line_end(s);
 
     if (!read) {
       break;

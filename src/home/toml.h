@@ -41,7 +41,6 @@ typedef struct cmt__toml_node {
   cmt__toml_kind kind;
   cmt__toml_origin origin;
   uint32_t line;              /* Where its key stands, from 1. */
-  uint32_t section;           /* How many headers stood before it. */
   uint32_t first, last, next; /* Children and sibling; 0: none. */
   int64_t integer;
   bool flag;

@@ -4,6 +4,7 @@ example that watches its mempool."""
 
 import hashlib
 import json
+import pathlib
 import socket
 import subprocess
 import tempfile
@@ -117,6 +118,47 @@ def check_node(context, addr, node_id, info):
         check(len(event["rtt_ms"]) == 3, f"probe reports {event}")
 
 
+def contents(home):
+    return {path: path.read_bytes() for path in pathlib.Path(home).rglob("*")
+            if path.is_file()}
+
+
+def init_ours(context, home):
+    """What `cometp2p init` reports of the home."""
+    done = subprocess.run([context.command, "init", "--home", home, "--json"],
+                          text=True, check=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE)
+    check(done.stderr == "", f"init of ours prints {done.stderr!r}")
+    return json.loads(done.stdout)
+
+
+def home_node(context, _):
+    """A home of theirs has one id and one network for both programs, and so has
+    one of ours; neither changes a file of the other."""
+    with tempfile.TemporaryDirectory() as home:
+        run(context, "init", "--home", home)
+        before = contents(home)
+        event = init_ours(context, home)
+        check(contents(home) == before and event["made"] == [],
+              f"ours made {event['made']}")
+        check(event["id"] == run(context, "show-node-id", "--home", home),
+              f"the id of ours is {event['id']}")
+        genesis = pathlib.Path(home, "config/genesis.json").read_text()
+        check(event["network"] == json.loads(genesis)["chain_id"],
+              f"the network of ours is {event['network']}")
+    with tempfile.TemporaryDirectory() as home:
+        event = init_ours(context, home)
+        before = contents(home)
+        check(len(before) == 3, f"ours made {event['made']}")
+        check(event["id"] == run(context, "show-node-id", "--home", home),
+              f"the id of ours is {event['id']}")
+        run(context, "init", "--home", home)
+        after = contents(home)
+        check({path: after[path] for path in before} == before,
+              "init of theirs changed a file of ours")
+
+
 def every():
-    return [("probe of a complete node", probe_node),
+    return [("homes of both programs", home_node),
+            ("probe of a complete node", probe_node),
             ("the transactions of a complete node", watch_node)]

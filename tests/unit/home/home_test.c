@@ -141,6 +141,82 @@ static void items_that_do_not_matter_are_left_out(void **state) {
   assert_string_equal(expected, t->log);
 }
 
+static void durations_are_those_of_go(void **state) {
+  static const struct {
+    const char *text;
+    uint64_t ns;
+  } rows[] = {
+    {"0", 0},
+    {"0s", 0},
+    {"+7ns", 7},
+    {"1.5us", 1500},
+    {"2\xc2\xb5s", 2000},
+    {"3\xce\xbcs", 3000},
+    {".25ms", 250000},
+    {"1.s", 1000000000},
+    {"1h2m3.5s", 3723500000000},
+    {"0.000000001h", 3600},
+    {"0.9999999999s", 999999999},
+    {"1.9ns", 1},
+    {"1m1m", 120000000000},
+    {"9223372036854775807ns", INT64_MAX},
+    {"2562047h47m16.854775807s", INT64_MAX},
+  };
+  static const char *const wrong[] = {"",
+                                      "s",
+                                      ".s",
+                                      "1",
+                                      "1 s",
+                                      "-1s",
+                                      "1d",
+                                      "1.2.3s",
+                                      "1S",
+                                      "1h-1m",
+                                      "9223372036854775808ns",
+                                      "2562047h47m16.854775808s",
+                                      "99999999999999999999s"};
+  test_home *t = *state;
+  cmt_home_value value = {.key = "p2p.persistent_peers_max_dial_period"};
+
+  t->options.values = &value;
+  t->options.value_count = 1;
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    value.value = rows[i].text;
+    assert_cmt(CMT_OK, test_home_open(t));
+    assert_int_equal(
+      rows[i].ns,
+      cmt_home_get_settings(t->h)->persistent_peers_max_dial_period_ns);
+  }
+  for (size_t i = 0; i < CMT__COUNT(wrong); i++) {
+    value.value = wrong[i];
+    assert_cmt(CMT_EINVAL, test_home_open(t));
+  }
+}
+
+static void numbers_are_those_of_go(void **state) {
+  static const struct {
+    const char *text;
+    uint64_t number;
+  } rows[] = {{"", 0},     {"0x10", 16}, {"0b101", 5},    {"0o17", 15},
+              {"017", 15}, {"+5", 5},    {"1_000", 1000}, {"0X_ff", 255}};
+  static const char *const wrong[] = {"1 ",  " 1",   "1.5", "0x",   "08", "--1",
+                                      "+-1", "1__0", "_1",  "0x-1", "1e3"};
+  test_home *t = *state;
+  cmt_home_value value = {.key = "p2p.send_rate"};
+
+  t->options.values = &value;
+  t->options.value_count = 1;
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    value.value = rows[i].text;
+    assert_cmt(CMT_OK, test_home_open(t));
+    assert_int_equal(rows[i].number, cmt_home_get_settings(t->h)->send_rate);
+  }
+  for (size_t i = 0; i < CMT__COUNT(wrong); i++) {
+    value.value = wrong[i];
+    assert_cmt(CMT_EINVAL, test_home_open(t));
+  }
+}
+
 /* ---- other programs ---- */
 
 static const char tenderseed[] = "# path to address book\n"
@@ -382,6 +458,8 @@ int main(void) {
     TEST(paths_begin_at_the_home_or_the_root),
     TEST(lists_are_read),
     TEST(items_that_do_not_matter_are_left_out),
+    TEST(durations_are_those_of_go),
+    TEST(numbers_are_those_of_go),
     TEST(files_of_tenderseed_are_read),
     TEST(mistakes_there_have_the_names_of_the_file),
     TEST(the_chain_id_is_that_of_the_first_file),
