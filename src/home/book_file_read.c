@@ -347,9 +347,18 @@ void cmt__book_file_key(cmt_bytes text, char out[BOOK_FILE_KEY]) {
   cmt_bytes key = find_key(text, "key");
 
   out[0] = '\0';
-  if (key.base != NULL &&
-      cmt__json_text(key, out, BOOK_FILE_KEY) >= BOOK_FILE_KEY) {
-    out[0] = '\0'; /* None of CometBFT's is so long. */
+  if (key.base == NULL) {
+    return;
+  }
+  /* None of CometBFT's is longer, or has other characters. */
+  if (cmt__json_text(key, out, BOOK_FILE_KEY) >= BOOK_FILE_KEY) {
+    out[0] = '\0';
+  }
+  for (size_t i = 0; out[i] != '\0'; i++) {
+    if (out[i] < 32 || out[i] > 126) {
+      out[0] = '\0';
+      break;
+    }
   }
 }
 

@@ -66,14 +66,10 @@ static void add_entry(cmt__temp_file *out, const cmt__book_entry *e) {
                       ban);
 }
 
-/* Writes |in| as the content of a JSON string. */
+/* Writes |in|, which is printable ASCII, as the content of a JSON string. */
 static void add_string(cmt__temp_file *out, const char *in) {
   for (; *in != '\0'; in++) {
-    if (*in < 0x20 || *in > 0x7e || *in == '"' || *in == '\\') {
-      cmt__temp_file_addf(out, "\\u%04x", (unsigned)(uint8_t)*in);
-    } else {
-      cmt__temp_file_add(out, in, 1);
-    }
+    cmt__temp_file_addf(out, *in == '"' || *in == '\\' ? "\\%c" : "%c", *in);
   }
 }
 

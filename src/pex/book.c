@@ -23,6 +23,15 @@ static void draw_file_key(cmt_addrbook *b) {
   sodium_bin2hex(b->file_key, sizeof b->file_key, bytes, sizeof bytes);
 }
 
+static bool is_printable(const char *text) {
+  for (; *text != '\0'; text++) {
+    if (*text < 32 || *text > 126) {
+      return false;
+    }
+  }
+  return true;
+}
+
 static cmt_err set_keys(cmt_addrbook *b, const cmt_addrbook_options *o,
                         cmt_why *why) {
   if (o->file_key == NULL || o->file_key[0] == '\0') {
@@ -31,6 +40,9 @@ static cmt_err set_keys(cmt_addrbook *b, const cmt_addrbook_options *o,
     return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
                     "file_key has %zu characters, at most %zu are allowed",
                     strlen(o->file_key), sizeof b->file_key - 1);
+  } else if (!is_printable(o->file_key)) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "file_key has characters that are not printable ASCII");
   } else {
     snprintf(b->file_key, sizeof b->file_key, "%s", o->file_key);
   }

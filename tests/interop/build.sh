@@ -5,10 +5,11 @@
 #   build.sh VERSION OUTDIR         OUTDIR/gopeer-VERSION
 #   build.sh VERSION OUTDIR node    OUTDIR/cometbft-VERSION, the complete node
 #   build.sh VERSION OUTDIR oracle  OUTDIR/gooracle-VERSION, for oracle.py
+#   build.sh VERSION OUTDIR book    OUTDIR/gobook-VERSION, for books.py
 set -eu
 
 if [ $# -lt 2 ] || [ ! -d "$(dirname "$0")/$1" ]; then
-  echo "usage: build.sh VERSION OUTDIR [node|oracle]" >&2
+  echo "usage: build.sh VERSION OUTDIR [node|oracle|book]" >&2
   exit 2
 fi
 version=$1
@@ -22,5 +23,11 @@ fi
 if [ "${3:-}" = oracle ]; then
   exec go build -mod=readonly -buildvcs=false -o "$out/gooracle-$version" \
     ./oracle
+fi
+if [ "${3:-}" = book ]; then
+  tags=
+  case $version in v0.34.*) tags=tendermint ;; esac # Its module is called so.
+  exec go build -mod=readonly -buildvcs=false -tags "$tags" \
+    -o "$out/gobook-$version" ./book
 fi
 exec go build -mod=readonly -buildvcs=false -o "$out/gopeer-$version" ./peer

@@ -25,6 +25,7 @@ import subprocess
 import sys
 import time
 
+import books
 import harness
 import node
 import oracle
@@ -43,6 +44,10 @@ class Missing(Exception):
     """Something that a run needs is not on this machine."""
 
 
+def needed_release(version):
+    return VERSIONS.get(version) or books.VERSIONS[version]
+
+
 def go_release(env):
     go = shutil.which("go", path=env["PATH"])
     if go is None:
@@ -58,7 +63,7 @@ def go_release(env):
 
 def build(version, outdir, env, what=()):
     """Builds the programs of a version; Missing when it cannot be tried."""
-    release, needed = go_release(env), VERSIONS[version]
+    release, needed = go_release(env), needed_release(version)
     if release < needed:
         raise Missing("CometBFT {} needs Go {}.{}, this is {}.{}".format(
             version, *needed, *release))
@@ -89,9 +94,12 @@ def run_version(report, version, arguments, env):
     """False: something is missing."""
     strict = os.environ.get("CI") == "true"
     with_oracle = (HERE / version / "oracle").exists()
+    with_peer = version in VERSIONS
     try:
-        build(version, arguments.outdir, env)
-        if arguments.long:
+        build(version, arguments.outdir, env, ["book"])
+        if with_peer:
+            build(version, arguments.outdir, env)
+        if with_peer and arguments.long:
             build(version, arguments.outdir, env, ["node"])
         if with_oracle:
             build(version, arguments.outdir, env, ["oracle"])
@@ -107,8 +115,10 @@ def run_version(report, version, arguments, env):
         peer=arguments.peer.resolve(), env=env,
         gopeer=arguments.outdir / f"gopeer-{version}",
         cometbft=arguments.outdir / f"cometbft-{version}")
-    todo = list(scenarios.every())
-    if arguments.long:
+    todo = books.every()
+    if with_peer:
+        todo += scenarios.every()
+    if with_peer and arguments.long:
         todo += scenarios.long_ones() + node.every()
     if with_oracle:
         todo += oracle.every()
@@ -164,7 +174,7 @@ def parse_arguments():
     parser.add_argument("command", type=pathlib.Path, metavar="OUR_BINARY")
     parser.add_argument("outdir", type=pathlib.Path, metavar="OUTDIR")
     parser.add_argument("--peer", type=pathlib.Path, metavar="PROGRAM")
-    parser.add_argument("--version", action="append", choices=VERSIONS)
+    parser.add_argument("--version", action="append", choices=books.VERSIONS)
     parser.add_argument("--long", action="store_true",
                         help="also a minute of flood and a complete node")
     parser.add_argument("--record", action="store_true",
@@ -188,7 +198,7 @@ def main():
         return record(arguments, env)
     report = harness.Report()
     complete = True
-    for version in arguments.version or VERSIONS:
+    for version in arguments.version or books.VERSIONS:
         complete &= run_version(report, version, arguments, env)
     report.end()
     if report.failed > 0:

@@ -30,6 +30,8 @@ static void options_are_checked(void **state) {
   cmt_addrbook_options_init(&o);
   o.file_key = "0123456789abcdef012345678";
   check_refused(&o, "file_key has 25 characters, at most 24 are allowed");
+  o.file_key = "caf\xc3\xa9";
+  check_refused(&o, "file_key has characters that are not printable ASCII");
   cmt_addrbook_options_init(&o);
   o.own_ids = bad;
   o.own_id_count = 1;

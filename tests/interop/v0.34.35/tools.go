@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build tools
+
+// Package tools keeps in go.mod and go.sum the imports of book, a link that the
+// go command does not follow by itself.
+package tools
+
+import (
+	_ "github.com/tendermint/tendermint/libs/log"
+	_ "github.com/tendermint/tendermint/p2p/pex"
+)
