@@ -181,12 +181,28 @@ static void ip6_write(const uint16_t groups[IP6_GROUPS],
   }
 }
 
+/* An answer of a seed has 250 addresses, for which printf takes too long. */
+static void ip4_write(const uint8_t v4[IP4_SIZE], char *out) {
+  for (int i = 0; i < IP4_SIZE; i++) {
+    unsigned value = v4[i];
+
+    if (value >= 100) {
+      *out++ = (char)('0' + value / 100);
+    }
+    if (value >= 10) {
+      *out++ = (char)('0' + value / 10 % 10);
+    }
+    *out++ = (char)('0' + value % 10);
+    *out++ = i + 1 < IP4_SIZE ? '.' : '\0';
+  }
+}
+
 void cmt__ip_write(const cmt__ip *ip, char out[CMT__IP_TEXT_SIZE]) {
   const uint8_t *v4 = ip->bytes + IP6_SIZE - IP4_SIZE;
   uint16_t groups[IP6_GROUPS];
 
   if (cmt__ip_is_v4(ip)) {
-    snprintf(out, CMT__IP_TEXT_SIZE, "%u.%u.%u.%u", v4[0], v4[1], v4[2], v4[3]);
+    ip4_write(v4, out);
     return;
   }
   for (size_t i = 0; i < IP6_GROUPS; i++) {

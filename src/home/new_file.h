@@ -22,7 +22,4 @@ typedef struct cmt__new_file {
 CMT_NODISCARD cmt_err cmt__new_file_write(const cmt_env *env,
                                           const cmt__new_file *f, int *error);
 
-/* Writes the folder of |path| to |out|, which has room for |path| and ".". */
-void cmt__folder_of(const char *path, char *out, size_t cap);
-
 #endif

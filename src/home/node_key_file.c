@@ -16,6 +16,7 @@
 #include <cometp2p/node_info.h>
 
 #include "crypto/node_key.h"
+#include "file_steps.h"
 #include "new_file.h"
 #include "node_key_json.h"
 

@@ -13,9 +13,9 @@ enum {
   PERCENT = 100,
   SHARE_PERCENT = 23,
   SHARE_MIN = 32,
-  POOL =
-    4 * CMT_ADDRBOOK_ANSWER_MAX, /* Candidates that an answer is made of. */
-  IP4_AT = 12,                   /* Where IPv4 lies in an address. */
+  POOL = 2 * CMT_ADDRBOOK_ANSWER_MAX, /* Looked at together. */
+  ROUNDS = 4,                         /* So often, while caps leave room. */
+  IP4_AT = 12,                        /* Where IPv4 lies in an address. */
   NEAR_CAP = 1024,
 };
 
@@ -87,6 +87,13 @@ typedef struct near_table {
   uint8_t counts[NEAR_CAP];
 } near_table;
 
+/* An entry that may be in the answer, with what decides. */
+typedef struct candidate {
+  uint16_t number;
+  bool reliable, fresh;
+  uint64_t wide, narrow; /* Its groups; 0: they do not matter. */
+} candidate;
+
 /* An answer in the making. */
 typedef struct answer {
   cmt_addrbook *b;
@@ -95,7 +102,8 @@ typedef struct answer {
   uint8_t asker[BOOK_ID]; /* Zeros: nobody. */
   size_t wanted;
   uint16_t *order; /* Numbers of all entries, of which a part is shuffled. */
-  uint16_t pool[POOL];
+  size_t drawn;    /* How many of them are shuffled. */
+  candidate pool[POOL];
   size_t pool_count;
   uint16_t chosen[CMT_ADDRBOOK_ANSWER_MAX];
   size_t chosen_count;
@@ -116,10 +124,12 @@ static size_t plain_count(size_t count) {
     cmt__max(cmt__min(SHARE_MIN, count), count * SHARE_PERCENT / PERCENT));
 }
 
+static unsigned family_of(const cmt__book_entry *e) {
+  return cmt__ip_is_v4(&e->addr.at.ip) ? CMT_ADDRBOOK_IP4 : CMT_ADDRBOOK_IP6;
+}
+
 static bool fits(const answer *a, const cmt__book_entry *e) {
   const cmt_addrbook_query *q = a->q;
-  unsigned family =
-    cmt__ip_is_v4(&e->addr.at.ip) ? CMT_ADDRBOOK_IP4 : CMT_ADDRBOOK_IP6;
 
   if (q->proven_within_ns != 0 &&
       (e->proven_ns == 0 || e->attempts > 0 ||
@@ -129,7 +139,7 @@ static bool fits(const answer *a, const cmt__book_entry *e) {
   if ((a->only_new && e->old) || (a->only_old && !e->old)) {
     return false;
   }
-  return (q->families == 0 || (q->families & family) != 0) &&
+  return (q->families == 0 || (q->families & family_of(e)) != 0) &&
          e->height >= q->height_min &&
          (q->version == NULL ||
           strncmp(e->version, q->version, strlen(q->version)) == 0) &&
@@ -171,33 +181,49 @@ static void near_add(near_table *t, uint64_t key) {
   t->counts[at]++;
 }
 
-static bool group_is_full(const answer *a, const cmt__ip *ip) {
-  return (a->q->per_16_max > 0 &&
-          near_count(&a->wide, prefix_key(ip, 16, 32)) >= a->q->per_16_max) ||
-         (a->q->per_24_max > 0 &&
-          near_count(&a->narrow, prefix_key(ip, 24, 48)) >= a->q->per_24_max);
+static candidate make_candidate(const answer *a, uint16_t number) {
+  const cmt__book_entry *e = cmt__book_at(a->b, number);
+  candidate c = {
+    .number = number,
+    .reliable = a->q->proven_within_ns != 0 && cmt__book_is_reliable(e),
+    .fresh =
+      e->served_ns == 0 || cmt__since(a->now_ns, e->served_ns) >= HOUR_NS,
+  };
+
+  if (a->q->per_16_max > 0 || a->q->per_24_max > 0) {
+    c.wide = prefix_key(&e->addr.at.ip, 16, 32);
+    c.narrow = prefix_key(&e->addr.at.ip, 24, 48);
+  }
+  return c;
 }
 
-static void take(answer *a, uint16_t number) {
-  const cmt__ip *ip = &cmt__book_at(a->b, number)->addr.at.ip;
+static bool group_is_full(const answer *a, const candidate *c) {
+  return (a->q->per_16_max > 0 &&
+          near_count(&a->wide, c->wide) >= a->q->per_16_max) ||
+         (a->q->per_24_max > 0 &&
+          near_count(&a->narrow, c->narrow) >= a->q->per_24_max);
+}
 
-  a->chosen[a->chosen_count++] = number;
-  near_add(&a->wide, prefix_key(ip, 16, 32));
-  near_add(&a->narrow, prefix_key(ip, 24, 48));
+static void take(answer *a, const candidate *c) {
+  a->chosen[a->chosen_count++] = c->number;
+  if (c->wide != 0) {
+    near_add(&a->wide, c->wide);
+    near_add(&a->narrow, c->narrow);
+  }
 }
 
 /* Draws candidates in random order, until there are enough of them. */
 static void fill_pool(answer *a, size_t most) {
   size_t count = a->b->count;
 
-  for (size_t i = 0; i < count && a->pool_count < most; i++) {
-    size_t at = i + (size_t)cmt__book_random(a->b, count - i);
+  for (; a->drawn < count && a->pool_count < most; a->drawn++) {
+    size_t at = a->drawn + (size_t)cmt__book_random(a->b, count - a->drawn);
     uint16_t number = a->order[at];
 
-    a->order[at] = a->order[i];
-    a->order[i] = number;
+    a->order[at] = a->order[a->drawn];
+    a->order[a->drawn] = number;
     if (fits(a, cmt__book_at(a->b, number))) {
-      a->pool[a->pool_count++] = number;
+      a->pool[a->pool_count++] = make_candidate(a, number);
     }
   }
 }
@@ -205,50 +231,53 @@ static void fill_pool(answer *a, size_t most) {
 /* Moves candidates that |wanted| accepts from the pool to the answer, until it
    has |most|. */
 static void choose(answer *a, size_t most,
-                   bool (*wanted)(const answer *, const cmt__book_entry *)) {
+                   bool (*wanted)(const answer *, const candidate *)) {
   size_t kept = 0;
 
   for (size_t i = 0; i < a->pool_count; i++) {
-    uint16_t number = a->pool[i];
-    const cmt__book_entry *e = cmt__book_at(a->b, number);
+    candidate c = a->pool[i];
 
-    if (a->chosen_count < most && wanted(a, e) &&
-        !group_is_full(a, &e->addr.at.ip)) {
-      take(a, number);
+    if (a->chosen_count < most && wanted(a, &c) && !group_is_full(a, &c)) {
+      take(a, &c);
     } else {
-      a->pool[kept++] = number;
+      a->pool[kept++] = c;
     }
   }
   a->pool_count = kept;
 }
 
-static bool is_any(const answer *a, const cmt__book_entry *e) {
+static bool is_any(const answer *a, const candidate *c) {
   (void)a;
-  (void)e;
+  (void)c;
   return true;
 }
 
-static bool is_reliable(const answer *a, const cmt__book_entry *e) {
+static bool is_reliable(const answer *a, const candidate *c) {
   (void)a;
-  return cmt__book_is_reliable(e);
+  return c->reliable;
 }
 
-static bool is_fresh(const answer *a, const cmt__book_entry *e) {
-  return e->served_ns == 0 || cmt__since(a->now_ns, e->served_ns) >= HOUR_NS;
+static bool is_fresh(const answer *a, const candidate *c) {
+  (void)a;
+  return c->fresh;
 }
 
-static bool is_fresh_and_reliable(const answer *a, const cmt__book_entry *e) {
-  return is_fresh(a, e) && cmt__book_is_reliable(e);
+static bool is_fresh_and_reliable(const answer *a, const candidate *c) {
+  (void)a;
+  return c->fresh && c->reliable;
 }
 
 static void select_proven(answer *a) {
   size_t fresh = a->wanted * cmt__min(a->q->fresh_percent, PERCENT) / PERCENT;
 
-  fill_pool(a, POOL);
-  choose(a, fresh, is_fresh_and_reliable);
-  choose(a, fresh, is_fresh);
-  choose(a, a->wanted, is_reliable);
-  choose(a, a->wanted, is_any);
+  for (int i = 0; i < ROUNDS && a->chosen_count < a->wanted; i++) {
+    a->pool_count = 0;
+    fill_pool(a, POOL);
+    choose(a, fresh, is_fresh_and_reliable);
+    choose(a, fresh, is_fresh);
+    choose(a, a->wanted, is_reliable);
+    choose(a, a->wanted, is_any);
+  }
 }
 
 static bool is_chosen(const answer *a, size_t number) {
@@ -285,17 +314,28 @@ static void choose_by_place(answer *a, size_t most) {
   tries = places > 0 ? 2 * most : 0; /* The last few are left to others. */
   for (size_t i = 0; i < tries && a->chosen_count < most; i++) {
     uint16_t number = entry_at_place(a->b, cmt__book_random(a->b, places));
-    const cmt__book_entry *e = cmt__book_at(a->b, number);
+    candidate c = make_candidate(a, number);
 
-    if (!is_chosen(a, number) && fits(a, e) &&
-        !group_is_full(a, &e->addr.at.ip)) {
-      take(a, number);
+    if (!is_chosen(a, number) && fits(a, cmt__book_at(a->b, number)) &&
+        !group_is_full(a, &c)) {
+      take(a, &c);
     }
   }
 }
 
-static bool is_missing(const answer *a, const cmt__book_entry *e) {
-  return !is_chosen(a, cmt__book_find(a->b, e->addr.id));
+static bool is_missing(const answer *a, const candidate *c) {
+  return !is_chosen(a, c->number);
+}
+
+/* Goes on with random entries until the answer has |most|. */
+static void choose_more(answer *a, size_t most,
+                        bool (*wanted)(const answer *, const candidate *)) {
+  a->drawn = 0;
+  while (a->chosen_count < most && a->drawn < a->b->count) {
+    a->pool_count = 0;
+    fill_pool(a, cmt__min(most, POOL));
+    choose(a, most, wanted);
+  }
 }
 
 /* CometBFT's choice of a seed: so many new entries, then old ones. */
@@ -309,20 +349,10 @@ static void select_biased(answer *a) {
   most = cmt__min(most, a->b->count - a->b->old_count);
   choose_by_place(a, most);
   a->only_new = true;
-  fill_pool(a, POOL);
-  choose(a, most, is_missing);
+  choose_more(a, most, is_missing);
   a->only_new = false;
   a->only_old = true;
-  a->pool_count = 0;
-  fill_pool(a, POOL);
-  choose(a, a->wanted, is_any);
-}
-
-static void select_plain(answer *a) {
-  bool caps = a->q->per_16_max > 0 || a->q->per_24_max > 0;
-
-  fill_pool(a, caps ? POOL : a->wanted);
-  choose(a, a->wanted, is_any);
+  choose_more(a, a->wanted, is_any);
 }
 
 static size_t answer_write(const answer *a, cmt_net_addr *out) {
@@ -367,7 +397,7 @@ size_t cmt_addrbook_select(cmt_addrbook *b, const cmt_addrbook_query *q,
   } else if (full.biased) {
     select_biased(&a);
   } else {
-    select_plain(&a);
+    choose_more(&a, a.wanted, is_any);
   }
   cmt__free(&b->env, a.order);
   return answer_write(&a, out);

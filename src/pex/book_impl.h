@@ -35,7 +35,7 @@ enum {
   BOOK_CONTESTS = 16,
   BOOK_QUOTAS = 512, /* Peers whose additions of an hour are counted. */
   BOOK_NO_ENTRY = UINT16_MAX,
-  BOOK_RANDOM = 256, /* Bytes of entropy that are drawn at once. */
+  BOOK_RANDOM = 512, /* Bytes of entropy that are drawn at once. */
 };
 
 /* An address in bytes. */
