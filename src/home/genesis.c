@@ -177,38 +177,37 @@ static bool outer_step(cmt__genesis *g, uint8_t c) {
 /* Bytes of which a scan inside of an array or an object has to know. */
 static const bool is_bracket[256] = {
   ['"'] = true, ['['] = true, [']'] = true, ['{'] = true, ['}'] = true};
-static const bool ends_text[256] = {['"'] = true, ['\\'] = true};
 
-static const uint8_t *skip_until(const bool *stops, const uint8_t *at,
-                                 const uint8_t *end) {
-  while (end - at >= 4 && !stops[at[0]] && !stops[at[1]] && !stops[at[2]] &&
-         !stops[at[3]]) {
-    at += 4;
+/* How many backslashes stand before |at|, from |from| on. */
+static size_t backslashes_before(const uint8_t *from, const uint8_t *at) {
+  size_t count = 0;
+
+  while (at > from && at[-1] == '\\') {
+    at--;
+    count++;
   }
-  while (at < end && !stops[*at]) {
-    at++;
-  }
-  return at;
+  return count;
 }
 
-/* A string inside of an array or an object, up to its end. */
+/* A string inside of an array or an object, up to its end: a quote with an even
+   number of backslashes before it. */
 static const uint8_t *skip_string(cmt__genesis *g, const uint8_t *at,
                                   const uint8_t *end) {
   while (at < end) {
+    const uint8_t *from = at, *quote;
+    size_t left = (size_t)(end - at);
+
     if (g->escaped) {
-      g->escaped = false;
-      at++;
-      continue;
+      from++;
+      left--;
     }
-    at = skip_until(ends_text, at, end);
-    if (at == end) {
-      break;
-    }
-    if (*at++ == '"') {
+    quote = left > 0 ? memchr(from, '"', left) : NULL;
+    at = quote != NULL ? quote : end;
+    g->escaped = backslashes_before(from, at) % 2 == 1;
+    if (quote != NULL && !g->escaped) {
       g->state = CMT__GENESIS_INSIDE;
-      break;
+      return quote + 1;
     }
-    g->escaped = true;
   }
   return at;
 }
@@ -234,7 +233,9 @@ static const uint8_t *skip_inside(cmt__genesis *g, const uint8_t *from,
       at = skip_string(g, at, end);
       continue;
     }
-    at = skip_until(is_bracket, at, end);
+    while (at < end && !is_bracket[*at]) {
+      at++;
+    }
     if (at == end) {
       break;
     }

@@ -60,6 +60,7 @@ static cmt_err scan_regular(const genesis_file *f, int fd, uint8_t *piece,
     errno = 0;
     return file_fail(f, CMT_EIO, "is not a regular file");
   }
+  (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
   return scan(f, fd, piece, g);
 }
 

@@ -84,6 +84,45 @@ def homes_of_nodes(folder):
         equal({name: after[name] for name in before}, before, version)
 
 
+def homes_of_others(folder):
+    """One of tenderseed and one of a daemon of the SDK: nothing is made but what
+    lacks."""
+    flat = os.path.join(folder, "tenderseed")
+    daemon = os.path.join(folder, "gaia")
+    for home in (flat, daemon):
+        os.makedirs(os.path.join(home, "config"))
+        os.makedirs(os.path.join(home, "data"))
+        shutil.copy(os.path.join(SAMPLES, "node_key.seed11.json"),
+                    os.path.join(home, FILES[2]))
+        os.chmod(os.path.join(home, FILES[2]), 0o600)
+    shutil.copy(os.path.join(SAMPLES, "config.v0.38.25.toml"),
+                os.path.join(daemon, FILES[0]))
+    texts = {
+        os.path.join(flat, FILES[0]):
+            'laddr = "tcp://0.0.0.0:26656"\nchain_id = "flat-1"\n'
+            'node_key_file = "config/node_key.json"\n'
+            'addr_book_file = "data/addrbook.json"\naddr_book_strict = true\n'
+            f'max_num_inbound_peers = 1000\nseeds = "{SEED}"\n',
+        os.path.join(flat, "data/addrbook.json"): '{"key":"00","addrs":[]}',
+        os.path.join(daemon, "config/app.toml"): "minimum-gas-prices = \"\"\n",
+        os.path.join(daemon, "config/client.toml"): 'chain-id = "other-1"\n',
+        os.path.join(daemon, FILES[1]):
+            '{"app_name":"gaiad","app_state":{"a":[{"chain_id":"inner"}]},'
+            '"app_version":"1","chain_id":"gaia-1","initial_height":1}',
+    }
+    for path, text in texts.items():
+        with open(path, "w") as file:
+            file.write(text)
+    for home, network in ((flat, "flat-1"), (daemon, "gaia-1")):
+        before = content(home)
+        code, out, err = init("--home", home, "--json")
+        equal((code, err), (0, ""), home)
+        found = json.loads(out)
+        equal((found["made"], found["network"], found["id"]),
+              ([], network, "10ba682c8ad13513971e8b56881aab8bd702bb80"), home)
+        equal(content(home), before, home)
+
+
 def which_home(folder):
     def made(*args, **variables):
         code, out, err = init(*args, "--json", **variables)
@@ -135,6 +174,8 @@ Tap().main([
     ("init makes a home once", new_home),
     ("init takes a chain id, a name and seeds", with_values),
     ("homes of CometBFT are completed and not changed", homes_of_nodes),
+    ("homes of tenderseed and of daemons are read and not changed",
+     homes_of_others),
     ("--home, CMTHOME, TMHOME, then ~/.cometbft", which_home),
     ("mistakes are named with their place", mistakes),
 ])
