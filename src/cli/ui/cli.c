@@ -252,6 +252,12 @@ void *cli_alloc(size_t count, size_t size) {
   return out;
 }
 
+char *cli_copy(const char *text) {
+  size_t size = strlen(text) + 1;
+
+  return memcpy(cli_alloc(1, size), text, size);
+}
+
 uint64_t cli_now_ns(void) {
   static _Atomic uint64_t latest_ns;
   uint64_t latest = atomic_load(&latest_ns), now_ns;

@@ -25,8 +25,11 @@ enum {
   CLI_PROBE = 8,
   CLI_VERSION = 16,
   CLI_INIT = 32,
+  CLI_RUN_NODE = 64,
+  CLI_SEED = 128,
   CLI_NODES = CLI_LISTEN | CLI_SEND | CLI_PROBE,
-  CLI_HOMES = CLI_INIT, /* The verbs with a home. */
+  CLI_DAEMONS = CLI_RUN_NODE | CLI_SEED,
+  CLI_HOMES = CLI_INIT | CLI_DAEMONS, /* The verbs with a home. */
   CLI_ALL = CLI_NODES | CLI_HOMES | CLI_KEY | CLI_VERSION,
 };
 
@@ -40,6 +43,8 @@ typedef struct cli_verb {
 
 int cli_key(const cli_verb *verb, int argc, char **argv);
 int cli_init(const cli_verb *verb, int argc, char **argv);
+int cli_run_node(const cli_verb *verb, int argc, char **argv);
+int cli_seed(const cli_verb *verb, int argc, char **argv);
 int cli_listen(const cli_verb *verb, int argc, char **argv);
 int cli_send(const cli_verb *verb, int argc, char **argv);
 int cli_probe(const cli_verb *verb, int argc, char **argv);
@@ -110,6 +115,7 @@ int cli_page_write(cli_page *p, int fd);
 /* Zeroed memory; ends the process when there is none. */
 void *cli_alloc(size_t count, size_t size);
 void *cli_realloc(void *p, size_t size);
+char *cli_copy(const char *text);
 
 /* The present instant, on any thread; it never steps back, whatever the clock
    of the system does. */

@@ -48,17 +48,23 @@ const char *cli_home_dir(cli_options *o) {
 
 cmt_err cli_home_open(const cli_options *o, const cmt_env *env, const char *dir,
                       cmt_home **out, cmt_why *why) {
-  cmt_home_value chain_id = {.key = "chain_id", .value = o->chain_id};
+  cmt_home_value *values = cli_alloc(o->value_count + 1, sizeof *values);
   cmt_home_options options;
+  cmt_err err;
 
   cmt_home_options_init(&options);
   options.env = env;
   options.dir = dir;
   options.environment = (const char *const *)environ;
   options.env_prefix = o->env_prefix;
+  memcpy(values, o->values, o->value_count * sizeof *values);
+  options.values = values;
+  options.value_count = o->value_count;
   if (o->chain_id != NULL) {
-    options.values = &chain_id;
-    options.value_count = 1;
+    values[options.value_count++] =
+      (cmt_home_value){.key = "chain_id", .value = o->chain_id};
   }
-  return cmt_home_open(&options, out, why);
+  err = cmt_home_open(&options, out, why);
+  free(values);
+  return err;
 }

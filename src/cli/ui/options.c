@@ -14,6 +14,7 @@ typedef struct option_row {
   const char *name;
   const char *value; /* NULL: it has no value. */
   unsigned verbs;
+  /* NULL: it has the name of the key of a home that it overrides. */
   bool (*set)(cli_options *o, const char *value);
   const char *help;
 } option_row;
@@ -245,7 +246,34 @@ static bool set_count(cli_options *o, const char *value) {
 }
 
 static bool set_home(cli_options *o, const char *value) {
-  return set_text(o, &o->home, value);
+  if (!set_text(o, &o->homes[o->home_count], value)) {
+    return false;
+  }
+  o->home_count++;
+  o->home = o->homes[0];
+  return true;
+}
+
+static bool set_homes(cli_options *o, const char *value) {
+  return set_text(o, &o->homes_dir, value);
+}
+
+static bool set_http(cli_options *o, const char *value) {
+  return set_text(o, &o->http, value);
+}
+
+static bool set_deny(cli_options *o, const char *value) {
+  return set_text(o, &o->deny, value);
+}
+
+/* Whether a value is allowed is found when the home is read. */
+static bool override(cli_options *o, const char *key, const char *value) {
+  o->values[o->value_count++] = (cmt_home_value){.key = key, .value = value};
+  return true;
+}
+
+static bool set_p2p_seeds(cli_options *o, const char *value) {
+  return override(o, "p2p.seeds", value);
 }
 
 static bool set_env_prefix(cli_options *o, const char *value) {
@@ -263,11 +291,34 @@ static bool set_seeds(cli_options *o, const char *value) {
 static const option_row rows[] = {
   {"home", "DIR", CLI_HOMES, set_home,
    "the home directory of a node; else CMTHOME, else\n"
-   "~/.cometbft"},
-  {"chain-id", "NAME", CLI_HOMES, set_chain_id,
+   "~/.cometbft; a seed may have several"},
+  {"homes", "DIR", CLI_SEED, set_homes,
+   "serve each home in this folder, also those that come"},
+  {"http", "HOST:PORT", CLI_DAEMONS, set_http,
+   "serve pages there: /seed, /live_peers, /addrbook.json,\n"
+   "/net_info, /status and /healthz"},
+  {"deny", "FILE", CLI_DAEMONS, set_deny,
+   "keep out its lines: ids, addresses, ranges; read\n"
+   "again at SIGHUP"},
+  {"chain-id", "NAME", CLI_INIT, set_chain_id,
    "the network, for a new genesis.json\n(test-chain- and six letters)"},
-  {"seeds", "LIST", CLI_HOMES, set_seeds,
+  {"chain-id", "NAME", CLI_DAEMONS, set_chain_id,
+   "the network, in place of that of the home"},
+  {"seeds", "LIST", CLI_INIT, set_seeds,
    "ID@HOST:PORT,... for a new config.toml"},
+  {"seeds", "LIST", CLI_DAEMONS, set_p2p_seeds, "as --p2p.seeds"},
+  {"moniker", "NAME", CLI_DAEMONS, NULL,
+   "this and the following as the same key of config.toml"},
+  {"log_level", "LEVEL", CLI_DAEMONS, NULL,
+   "such as info, or p2p:debug,*:error"},
+  {"log_format", "FORM", CLI_DAEMONS, NULL, "plain or json"},
+  {"p2p.laddr", "ADDRESS", CLI_DAEMONS, NULL, "where to listen"},
+  {"p2p.external_address", "ADDRESS", CLI_DAEMONS, NULL, "what others dial"},
+  {"p2p.seeds", "LIST", CLI_DAEMONS, NULL, "ID@HOST:PORT,..."},
+  {"p2p.persistent_peers", "LIST", CLI_DAEMONS, NULL, "ID@HOST:PORT,..."},
+  {"p2p.unconditional_peer_ids", "LIST", CLI_DAEMONS, NULL, "ID,..."},
+  {"p2p.private_peer_ids", "LIST", CLI_DAEMONS, NULL, "ID,..."},
+  {"p2p.pex", "BOOL", CLI_DAEMONS, NULL, "peer exchange"},
   {"env-prefix", "NAME", CLI_HOMES, set_env_prefix,
    "read variables such as NAME_P2P_SEEDS too, before\n"
    "those that begin with CMT_"},
@@ -421,6 +472,10 @@ static int bad_option(const cli_options *o, int what, const char *word) {
     o, what == ':' ? "%s needs a value" : "unknown option '%s'", shown);
 }
 
+static bool row_set(cli_options *o, const option_row *row, const char *value) {
+  return row->set != NULL ? row->set(o, value) : override(o, row->name, value);
+}
+
 static int parse_all(cli_options *o, const cli_verb *verb, int argc,
                      char **argv) {
   struct option longs[ROW_COUNT + 2];
@@ -436,7 +491,7 @@ static int parse_all(cli_options *o, const cli_verb *verb, int argc,
     if (what == ':' || what == '?') {
       return bad_option(o, what, argv[optind - 1]);
     }
-    if (!rows[what].set(o, optarg)) {
+    if (!row_set(o, &rows[what], optarg)) {
       return bad_value(o, &rows[what], optarg);
     }
   }
@@ -509,6 +564,8 @@ int cli_options_parse(cli_options *o, const cli_verb *verb, int argc,
   };
   o->dials = cli_alloc((size_t)argc, sizeof *o->dials);
   o->friends = cli_alloc((size_t)argc, sizeof *o->friends);
+  o->homes = cli_alloc((size_t)argc, sizeof *o->homes);
+  o->values = cli_alloc((size_t)argc, sizeof *o->values);
   code = parse_all(o, verb, argc, argv);
   if (code == -1) {
     code = check_times(o);
@@ -531,7 +588,11 @@ void cli_options_fini(cli_options *o) {
   free(o->dials);
   free(o->friends);
   free(o->default_home);
+  free(o->homes);
+  free(o->values);
   o->default_home = NULL;
+  o->homes = NULL;
+  o->values = NULL;
   o->dials = NULL;
   o->friends = NULL;
 }

@@ -6,6 +6,8 @@
 
 #include "cli.h"
 
+#include <cometp2p/home.h>
+
 /* What the messages of a channel are. */
 typedef enum cli_role {
   CLI_ROLE_NONE,
@@ -65,7 +67,15 @@ typedef struct cli_options {
   const char *lines;              /* NULL: none; "-": standard input. */
   uint32_t pings;
   bool pings_given;
-  const char *home; /* NULL: see cli_home_dir(), which keeps its own. */
+  const char *home; /* The first of |homes|; NULL: see cli_home_dir(), which
+                       keeps its own. */
+  const char **homes;
+  size_t home_count;
+  const char *homes_dir;  /* NULL: none. */
+  const char *http;       /* Where pages are served; NULL: nowhere. */
+  const char *deny;       /* The file of who is kept out; NULL: none. */
+  cmt_home_value *values; /* What overrides the file of a home. */
+  size_t value_count;
   char *default_home;
   const char *env_prefix; /* NULL: none but CMT_. */
   const char *chain_id;   /* NULL: that of the home. */

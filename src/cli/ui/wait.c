@@ -56,6 +56,11 @@ void cli_waiter_wake(const cli_waiter *w) {
   }
 }
 
+void cli_waiter_forget(cli_waiter *w) {
+  w->interrupted = false;
+  w->signal = 0;
+}
+
 static bool take_signal(cli_waiter *w) {
   struct signalfd_siginfo info;
 

@@ -23,6 +23,9 @@ void cli_waiter_fini(cli_waiter *w);
 /* Ends the present or next wait; from any thread. */
 void cli_waiter_wake(const cli_waiter *w);
 
+/* A signal that came was no end: the next one counts again. */
+void cli_waiter_forget(cli_waiter *w);
+
 /* Waits at most |timeout_ns|; true when a signal came in this wait. */
 bool cli_waiter_wait(cli_waiter *w, uint64_t timeout_ns);
 

@@ -41,6 +41,18 @@ static const cli_verb verbs[] = {
    "Prints the node info of the node and the round-trip times.  Without\n"
    "--network it learns network, block version and channels from a first\n"
    "connection."},
+  {"node", CLI_RUN_NODE, cli_run_node, "[--home DIR] [OPTION]...",
+   "run the peer-to-peer part of a node from its home\n"
+   "\n"
+   "Finds peers, keeps them and exchanges addresses, with the key, the\n"
+   "config.toml and the address book of the home.  Runs until SIGINT or\n"
+   "SIGTERM."},
+  {"seed", CLI_SEED, cli_seed, "[--home DIR]... [--homes DIR] [OPTION]...",
+   "serve addresses of nodes, of one chain or many\n"
+   "\n"
+   "Reaches the nodes that it hears of, and serves those that answer.  Each\n"
+   "home is a chain; all have the port and the id of the first one.  Runs\n"
+   "until SIGINT or SIGTERM."},
   {"version", CLI_VERSION, cli_version, "[OPTION]...",
    "print versions of the program and its libraries"},
 };
@@ -120,7 +132,8 @@ int main(int argc, char **argv) {
     char shown[80];
 
     cmt_text_escape(cmt_bytes_of(name), shown, sizeof shown);
-    cli_fail("unknown verb '%s': init, key, listen, send, probe or version "
+    cli_fail("unknown verb '%s': init, key, listen, send, probe, node, seed or "
+             "version "
              "(see cometp2p --help)",
              shown);
     return CLI_USAGE;

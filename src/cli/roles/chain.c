@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "chain.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+uint64_t cli_utc_ns(void) {
+  struct timespec now;
+
+  clock_gettime(CLOCK_REALTIME, &now);
+  return (uint64_t)now.tv_sec * CMT_SECONDS(1) + (uint64_t)now.tv_nsec;
+}
+
+/* "ID@HOST:PORT,..." of a list; the caller frees it. */
+static char *list_text(const cmt_net_addr *list, size_t count) {
+  const size_t size = (count + 1) * (CMT_NET_ADDR_TEXT_SIZE + 1);
+  char *text = cli_alloc(1, size);
+  size_t len = 0;
+
+  for (size_t i = 0; i < count; i++) {
+    char one[CMT_NET_ADDR_TEXT_SIZE];
+
+    if (cmt_net_addr_format(&list[i], one, sizeof one) == CMT_OK) {
+      len += (size_t)snprintf(text + len, size - len, "%s%s",
+                              len > 0 ? "," : "", one);
+    }
+  }
+  return text;
+}
+
+static cmt_err book_open(cli_chain *c, const cmt_env *env, cmt_why *why) {
+  const cmt_home_settings *s = c->settings;
+  cmt_addrbook_options o;
+
+  cmt_addrbook_options_init(&o);
+  o.env = env;
+  o.private_ids = s->private_peer_ids;
+  o.private_id_count = s->private_peer_id_count;
+  o.allow_unroutable = !s->addr_book_strict;
+  return cmt_addrbook_file_open(s->addr_book_file, &o, cli_utc_ns(), &c->file,
+                                why);
+}
+
+static cmt_err pex_open(cli_chain *c, const cli_chain_options *o,
+                        cmt_why *why) {
+  const cmt_home_settings *s = c->settings;
+  char *seeds = list_text(s->seeds, s->seed_count);
+  char *listed = list_text(s->persistent_peers, s->persistent_peer_count);
+  cmt_pex_options p;
+  cmt_err err;
+
+  cmt_pex_options_init(&p);
+  p.env = o->env;
+  p.book = cmt_addrbook_file_book(c->file);
+  p.network = c->network;
+  p.seeds = seeds;
+  p.persistent_peers = listed;
+  p.outbound_max = s->max_num_outbound_peers > 0 ? s->max_num_outbound_peers
+                                                 : CMT_PEX_NO_PEERS;
+  p.seed = o->seed;
+  err = cmt_pex_new(&p, &c->pex, why);
+  free(seeds);
+  free(listed);
+  if (err == CMT_OK) {
+    cmt_pex_get_reactor(c->pex, &c->reactor);
+  }
+  return err;
+}
+
+static cmt_err parts_open(cli_chain *c, const cli_chain_options *o,
+                          cmt_why *why) {
+  cmt_err err = cli_home_open(o->options, o->env, o->dir, &c->home, why);
+
+  if (err == CMT_OK) {
+    c->settings = cmt_home_get_settings(c->home);
+    err = cmt_home_load_chain_id(c->home, &c->network, why);
+  }
+  if (err == CMT_OK && (c->settings->pex || o->seed)) {
+    err = book_open(c, o->env, why);
+    if (err == CMT_OK) {
+      err = pex_open(c, o, why);
+    }
+  }
+  return err;
+}
+
+cli_chain *cli_chain_open(const cli_chain_options *o, cmt_why *why) {
+  cli_chain *c = cli_alloc(1, sizeof *c);
+
+  c->dir = cli_copy(o->dir);
+  if (parts_open(c, o, why) == CMT_OK) {
+    return c;
+  }
+  cmt_pex_delete(c->pex);
+  cmt_addrbook_file_close(c->file);
+  cmt_home_delete(c->home);
+  free(c->dir);
+  free(c);
+  return NULL;
+}
+
+cmt_err cli_chain_watch(cli_chain *c, const cmt_env *env, cmt_switch *sw,
+                        bool shared, cmt_why *why) {
+  cmt_metrics_options o;
+
+  cmt_metrics_options_init(&o);
+  o.env = env;
+  o.name_space = c->settings->metrics_namespace;
+  o.chain_id = c->network;
+  o.sw = sw;
+  o.any_network = shared;
+  return cmt_metrics_new(&o, &c->metrics, why);
+}
+
+/* It mirrors, so that nodes of any block version stay. */
+cmt_err cli_chain_announce(const cli_chain *c, cmt_switch *sw, cmt_why *why) {
+  cmt_network n;
+
+  cmt_network_init(&n);
+  n.name = c->network;
+  n.moniker = c->settings->moniker;
+  n.mirror = true;
+  return cmt_switch_set_network(sw, &n, why);
+}
+
+void cli_chain_ban(const cli_chain *c, cmt_switch *sw) {
+  uint64_t now_ns = cli_utc_ns();
+  cmt_addrbook_snapshot *s;
+  cmt_addrbook_ban kept;
+
+  if (c->pex == NULL || cmt_pex_snapshot_new(c->pex, &s) != CMT_OK) {
+    return;
+  }
+  for (size_t i = 0; cmt_addrbook_snapshot_get_ban(s, i, &kept); i++) {
+    cmt_ban ban;
+
+    if (kept.kind == CMT_ADDRBOOK_MISBEHAVED && kept.end_ns > now_ns) {
+      cmt_ban_init(&ban);
+      ban.duration_ns = kept.end_ns - now_ns;
+      snprintf(ban.subject, sizeof ban.subject, "%s", kept.addr.id.text);
+      cmt_ignore(cmt_switch_ban(sw, &ban, NULL));
+    }
+  }
+  cmt_addrbook_snapshot_delete(s);
+}
+
+/* ---- once a second ---- */
+
+/* Adds what |field| of the status has grown by. */
+#define COUNT(c, now, at, field)                                               \
+  cmt_metrics_add((c)->metrics, CMT_METRIC_PEX_EVENTS, (at),                   \
+                  (now).field - (c)->counted.field)
+
+static void count_pex(cli_chain *c) {
+  cmt_pex_status now;
+
+  cmt_pex_get_status(c->pex, &now);
+  COUNT(c, now, CMT_METRIC_PEX_ASKED, requests_sent);
+  COUNT(c, now, CMT_METRIC_PEX_ANSWERED, answers_received);
+  COUNT(c, now, CMT_METRIC_PEX_WAS_ASKED, requests_received);
+  COUNT(c, now, CMT_METRIC_PEX_HELD, requests_held);
+  COUNT(c, now, CMT_METRIC_PEX_DROPPED, requests_dropped);
+  COUNT(c, now, CMT_METRIC_PEX_HAS_ANSWERED, answers_sent);
+  COUNT(c, now, CMT_METRIC_PEX_MALFORMED, peers_banned);
+  COUNT(c, now, CMT_METRIC_PEX_FLOOD, peers_flooding);
+  cmt_metrics_add(c->metrics, CMT_METRIC_PEX_ADDRESSES, CMT_METRIC_FATE_ADDED,
+                  now.addrs_new - c->counted.addrs_new);
+  cmt_metrics_add(c->metrics, CMT_METRIC_PEX_ADDRESSES, CMT_METRIC_FATE_KNOWN,
+                  (now.addrs_received - now.addrs_new) -
+                    (c->counted.addrs_received - c->counted.addrs_new));
+  c->counted = now;
+}
+
+static void count_book(cli_chain *c) {
+  cmt_addrbook_status s;
+
+  cmt_addrbook_get_status(cmt_addrbook_file_book(c->file), &s);
+  cmt_metrics_set(c->metrics, CMT_METRIC_BOOK_ENTRIES, 0, s.new_entries);
+  cmt_metrics_set(c->metrics, CMT_METRIC_BOOK_ENTRIES, 1, s.old_entries);
+  cmt_metrics_set(c->metrics, CMT_METRIC_BOOK_PROVEN, 0, s.proven);
+  cmt_metrics_set(c->metrics, CMT_METRIC_BOOK_BANS, 0, s.bans);
+}
+
+static void count_saves(cli_chain *c, const cli_log *log) {
+  cmt_addrbook_file_status now;
+
+  cmt_addrbook_file_get_status(c->file, &now);
+  cmt_metrics_add(c->metrics, CMT_METRIC_BOOK_SAVES, 0,
+                  now.saves - c->saved.saves);
+  cmt_metrics_add(c->metrics, CMT_METRIC_BOOK_SAVES, 1,
+                  now.failures - c->saved.failures);
+  if (now.failures > c->saved.failures) {
+    CLI_LOG(log, CMT_LOG_ERROR, "p2p", "Failed to save AddrBook to file",
+            {"book", c->settings->addr_book_file, 0},
+            {"err", now.last.text, 0});
+  }
+  c->saved = now;
+}
+
+bool cli_chain_tick(cli_chain *c, const cli_log *log, bool may_save) {
+  uint64_t now_ns = cli_utc_ns();
+
+  if (c->pex == NULL) {
+    return false;
+  }
+  count_pex(c);
+  count_book(c);
+  count_saves(c, log);
+  if (!may_save || !cmt_addrbook_file_is_due(c->file, now_ns) ||
+      cmt_addrbook_file_save_begin(c->file, now_ns) != CMT_OK) {
+    return false;
+  }
+  CLI_LOG(log, CMT_LOG_INFO, "p2p", "Saving AddrBook to file",
+          {"book", c->settings->addr_book_file, 0});
+  return true;
+}
+
+bool cli_chain_close(cli_chain *c) {
+  bool well = true;
+  cmt_why why;
+
+  cmt_pex_delete(c->pex);
+  if (c->file != NULL &&
+      cmt_addrbook_file_save(c->file, cli_utc_ns(), &why) != CMT_OK) {
+    cli_fail("%s", why.text);
+    well = false;
+  }
+  cmt_addrbook_file_close(c->file);
+  cmt_metrics_delete(c->metrics);
+  cmt_home_delete(c->home);
+  free(c->dir);
+  free(c);
+  return well;
+}

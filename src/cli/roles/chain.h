@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLI_CHAIN_H
+#define CLI_CHAIN_H
+
+/* A chain of a node or a seed: a home, its book, and peer exchange over the
+   switch that it shares with others. */
+
+#include "cli/ui/home.h"
+#include "cli/ui/log.h"
+
+typedef struct cli_chain {
+  char *dir; /* The home's, as it was given. */
+  cmt_home *home;
+  const cmt_home_settings *settings;
+  const char *network;
+  cmt_addrbook_file *file; /* NULL: pex is off, and so is what follows. */
+  cmt_pex *pex;
+  cmt_reactor reactor; /* The functions of |pex|. */
+  cmt_metrics *metrics;
+  cmt_pex_status counted; /* What the metrics have. */
+  cmt_addrbook_file_status saved;
+  uint64_t denied; /* Peers that the limit of an address group refused. */
+} cli_chain;
+
+typedef struct cli_chain_options {
+  const cli_options *options;
+  const cmt_env *env;
+  const char *dir;
+  bool seed;
+} cli_chain_options;
+
+/* Opens the home, its book and its exchange.  NULL: |why| has the reason. */
+cli_chain *cli_chain_open(const cli_chain_options *o, cmt_why *why);
+/* The metrics, once there is a switch. */
+CMT_NODISCARD cmt_err cli_chain_watch(cli_chain *c, const cmt_env *env,
+                                      cmt_switch *sw, bool shared,
+                                      cmt_why *why);
+/* What the switch announces to nodes of the chain. */
+CMT_NODISCARD cmt_err cli_chain_announce(const cli_chain *c, cmt_switch *sw,
+                                         cmt_why *why);
+/* Once a second, on the loop: counts, and saves the book when that is due.
+   True: a save began. */
+bool cli_chain_tick(cli_chain *c, const cli_log *log, bool may_save);
+/* Peers that the book keeps out stay out of the switch too. */
+void cli_chain_ban(const cli_chain *c, cmt_switch *sw);
+/* Saves the book, and frees all; its switch is gone.  False: the book could not
+   be saved, and a line was printed. */
+bool cli_chain_close(cli_chain *c);
+
+/* Since 1970. */
+uint64_t cli_utc_ns(void);
+
+#endif

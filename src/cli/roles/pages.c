@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "pages.h"
+
+#include "cli/ui/go_json.h"
+#include "rpc.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define JSON "application/json"
+#define PLAIN "text/plain; charset=utf-8"
+enum { TIME_SIZE = 96 };
+#define LIVE_NS CMT_SECONDS(1800) /* Since the last handshake of ours. */
+
+/* ---- answers ---- */
+
+static cli_http_answer answer(const char *type, const char *text) {
+  cmt_buf *body = text != NULL ? cmt_buf_new(NULL, strlen(text)) : NULL;
+
+  if (body != NULL) {
+    memcpy(cmt_buf_data(body), text, strlen(text));
+  }
+  return (cli_http_answer){.status = 200, .type = type, .body = body};
+}
+
+static cli_http_answer answer_json(json_t *all) {
+  char *text = cli_go_json(all, 0);
+  cli_http_answer a = answer(JSON, text);
+
+  free(text);
+  return a;
+}
+
+cli_http_answer cli_pages_metrics(void *station, const cli_http_request *r) {
+  cli_station *s = station;
+  cmt_metrics **list;
+  cmt_buf *page = NULL;
+  size_t count = 0;
+
+  (void)r;
+  pthread_mutex_lock(&s->lock);
+  list = cli_alloc(s->chain_count, sizeof *list);
+  for (size_t i = 0; i < s->chain_count; i++) {
+    if (s->chains[i]->metrics != NULL) {
+      list[count++] = s->chains[i]->metrics;
+    }
+  }
+  pthread_mutex_unlock(&s->lock);
+  cmt_ignore(cmt_metrics_page(list, count, &page));
+  free(list);
+  return (cli_http_answer){
+    .status = 200, .type = CMT_METRICS_CONTENT_TYPE, .body = page};
+}
+
+/* ---- the book ---- */
+
+/* CometBFT's zero. */
+static void time_text(uint64_t ns, char out[TIME_SIZE]) {
+  time_t seconds = (time_t)(ns / CMT_SECONDS(1));
+  struct tm t;
+
+  if (ns == 0) {
+    snprintf(out, TIME_SIZE, "0001-01-01T00:00:00Z");
+    return;
+  }
+  gmtime_r(&seconds, &t);
+  snprintf(out, TIME_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d.%09uZ",
+           t.tm_year + 1900, t.tm_mon + 1, t.tm_mday, t.tm_hour, t.tm_min,
+           t.tm_sec, (unsigned)(ns % CMT_SECONDS(1)));
+}
+
+static json_t *addr_json(const cmt_net_addr *a) {
+  return json_pack("{s:s, s:s, s:i}", "id", a->id.text, "ip", a->host, "port",
+                   (int)a->port);
+}
+
+static json_t *entry_json(const cmt_addrbook_entry *e) {
+  char attempt[TIME_SIZE], success[TIME_SIZE], ban[TIME_SIZE];
+  json_t *buckets = json_array();
+
+  for (size_t i = 0; i < e->bucket_count; i++) {
+    json_array_append_new(buckets, json_integer(e->buckets[i]));
+  }
+  time_text(e->last_attempt_ns, attempt);
+  time_text(e->last_success_ns, success);
+  time_text(e->last_ban_ns, ban);
+  return json_pack("{s:o, s:o, s:o, s:i, s:i, s:s, s:s, s:s}", "addr",
+                   addr_json(&e->addr), "src", addr_json(&e->src), "buckets",
+                   buckets, "attempts", (int)e->attempts, "bucket_type",
+                   (int)e->kind, "last_attempt", attempt, "last_success",
+                   success, "last_ban_time", ban);
+}
+
+static cmt_addrbook_snapshot *snapshot(const cli_chain *c) {
+  cmt_addrbook_snapshot *s;
+
+  return c->pex != NULL && cmt_pex_snapshot_new(c->pex, &s) == CMT_OK ? s
+                                                                      : NULL;
+}
+
+static cli_http_answer book_page(const cli_station *s, const cli_chain *c) {
+  cmt_addrbook_snapshot *book = snapshot(c);
+  json_t *addrs = json_array();
+  cmt_addrbook_entry e;
+  cli_http_answer a;
+
+  (void)s;
+  for (size_t i = 0; book != NULL && cmt_addrbook_snapshot_get(book, i, &e);
+       i++) {
+    json_array_append_new(addrs, entry_json(&e));
+  }
+  a = answer_json(json_pack(
+    "{s:s, s:o}", "key",
+    book != NULL ? cmt_addrbook_snapshot_file_key(book) : "", "addrs", addrs));
+  cmt_addrbook_snapshot_delete(book);
+  return a;
+}
+
+/* ---- nodes that answer ---- */
+
+static bool is_live(const cmt_addrbook_entry *e, uint64_t now_ns) {
+  return e->proven_ns != 0 && e->attempts == 0 &&
+         now_ns - e->proven_ns < LIVE_NS;
+}
+
+static json_t *live_json(const cmt_addrbook_entry *e) {
+  char proven[TIME_SIZE], text[CMT_NET_ADDR_TEXT_SIZE];
+
+  time_text(e->proven_ns, proven);
+  cmt_ignore(cmt_net_addr_format(&e->addr, text, sizeof text));
+  return json_pack("{s:s, s:s, s:I, s:s}", "addr", text, "version", e->version,
+                   "height", (json_int_t)e->height, "proven", proven);
+}
+
+static cli_http_answer live_page(const cli_station *s, const cli_chain *c) {
+  cmt_addrbook_snapshot *book = snapshot(c);
+  json_t *list = json_array();
+  uint64_t now_ns = cli_utc_ns();
+  cmt_addrbook_entry e;
+
+  (void)s;
+  for (size_t i = 0; book != NULL && cmt_addrbook_snapshot_get(book, i, &e);
+       i++) {
+    if (is_live(&e, now_ns)) {
+      json_array_append_new(list, live_json(&e));
+    }
+  }
+  cmt_addrbook_snapshot_delete(book);
+  return answer_json(
+    json_pack("{s:s, s:o}", "network", c->network, "peers", list));
+}
+
+/* One line as persistent_peers takes it. */
+static cli_http_answer live_csv_page(const cli_station *s, const cli_chain *c) {
+  cmt_addrbook_snapshot *book = snapshot(c);
+  uint64_t now_ns = cli_utc_ns();
+  cmt_addrbook_entry e;
+  cli_http_answer a;
+  char *text = NULL;
+  size_t len = 0;
+  FILE *out = open_memstream(&text, &len);
+
+  (void)s;
+  for (size_t i = 0;
+       out != NULL && book != NULL && cmt_addrbook_snapshot_get(book, i, &e);
+       i++) {
+    char one[CMT_NET_ADDR_TEXT_SIZE];
+
+    if (is_live(&e, now_ns) &&
+        cmt_net_addr_format(&e.addr, one, sizeof one) == CMT_OK) {
+      fprintf(out, "%s%s", ftell(out) > 0 ? "," : "", one);
+    }
+  }
+  if (out != NULL) {
+    fputc('\n', out);
+    (void)fclose(out);
+  }
+  a = answer(PLAIN, text);
+  free(text);
+  cmt_addrbook_snapshot_delete(book);
+  return a;
+}
+
+/* ---- what it is ---- */
+
+static const char *listen_addr(const cli_station *s, char *out, size_t cap) {
+  const char *external = s->first->settings->external_address;
+  cmt_net_addr at;
+  char text[CMT_NET_ADDR_TEXT_SIZE] = "";
+
+  if (external[0] != '\0') {
+    snprintf(out, cap, "%s", external);
+  } else if (cmt_switch_get_laddr(s->sw, &at) == CMT_OK) {
+    at.id.text[0] = '\0';
+    cmt_ignore(cmt_net_addr_format(&at, text, sizeof text));
+    snprintf(out, cap, "tcp://%s", text);
+  } else {
+    snprintf(out, cap, "tcp://0.0.0.0:0");
+  }
+  return out;
+}
+
+/* What others put into their list of seeds. */
+static cli_http_answer seed_page(const cli_station *s, const cli_chain *c) {
+  char at[CMT_NET_ADDR_TEXT_SIZE + 16], line[2 * CMT_NET_ADDR_TEXT_SIZE];
+  const char *host = listen_addr(s, at, sizeof at);
+  const char *scheme = strstr(host, "://");
+  cmt_node_id id;
+
+  (void)c;
+  cmt_switch_get_id(s->sw, &id);
+  snprintf(line, sizeof line, "%s@%s\n", id.text,
+           scheme != NULL ? scheme + 3 : host);
+  return answer(PLAIN, line);
+}
+
+static cli_http_answer health_page(const cli_station *s, const cli_chain *c) {
+  (void)s;
+  (void)c;
+  return answer(PLAIN, "ok\n");
+}
+
+static cli_http_answer rpc_page(const cli_station *s, const cli_chain *c,
+                                const cli_http_request *r) {
+  char at[CMT_NET_ADDR_TEXT_SIZE + 16];
+  const cli_rpc rpc = {
+    .sw = s->sw,
+    .network = c->network,
+    .moniker = c->settings->moniker,
+    .version = cmt_version(),
+    .listen_addr = listen_addr(s, at, sizeof at),
+    .external = s->first->settings->external_address,
+    .channels = s->reactors[0].channels,
+    .channel_count = s->reactors[0].channel_count,
+  };
+
+  return cli_rpc_answer(&rpc, r);
+}
+
+/* ---- paths ---- */
+
+static const struct {
+  const char *path;
+  cli_http_answer (*page)(const cli_station *s, const cli_chain *c);
+} pages[] = {
+  {"/addrbook.json", book_page},      {"/live_peers", live_page},
+  {"/live_peers.csv", live_csv_page}, {"/seed", seed_page},
+  {"/healthz", health_page},
+};
+
+/* The chain that the path names, and the rest of it; else the first one. */
+static const cli_chain *chain_of(cli_station *s, const char **path) {
+  const cli_chain *c = NULL;
+
+  pthread_mutex_lock(&s->lock);
+  for (size_t i = 0; i < s->chain_count && c == NULL; i++) {
+    size_t len = strlen(s->chains[i]->network);
+
+    if (strncmp(*path + 1, s->chains[i]->network, len) == 0 &&
+        (*path)[1 + len] == '/') {
+      c = s->chains[i];
+      *path += 1 + len;
+    }
+  }
+  c = c != NULL ? c : s->first;
+  pthread_mutex_unlock(&s->lock);
+  return c;
+}
+
+cli_http_answer cli_pages_answer(void *station, const cli_http_request *r) {
+  cli_station *s = station;
+  cli_http_request inner = *r;
+  const cli_chain *c;
+
+  if (inner.path[0] != '/') {
+    return (cli_http_answer){.status = 404};
+  }
+  c = chain_of(s, &inner.path);
+  for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++) {
+    if (strcmp(inner.path, pages[i].path) == 0) {
+      return pages[i].page(s, c);
+    }
+  }
+  return rpc_page(s, c, &inner);
+}

@@ -1,0 +1,532 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The switch has one reactor on the channel of peer exchange, which hands each
+   call to the exchange of the peer's chain.  A seed has a second one, for
+   messages that it gets since it announces the channels of a whole node: those
+   that nobody asked for are dropped. */
+
+#include "station.h"
+
+#include "node.h"
+#include "pages.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+  SINK_MESSAGE_MAX = 64 << 10,
+  LINES_PER_SECOND = 10, /* Rejections of strangers that are logged. */
+};
+
+static const cmt_channel pex_channels[] = {{
+  .id = CMT_PEX_CHANNEL,
+  .priority = 1,
+  .send_queue = 10,
+  .send_message_max = 64000,
+  .recv_message_max = 64000,
+}};
+#define SINK(id_)                                                              \
+  {                                                                            \
+    .id = (id_), .priority = 1, .send_queue = 1,                               \
+    .recv_message_max = SINK_MESSAGE_MAX,                                      \
+  }
+static const cmt_channel sink_channels[] = {
+  SINK(0x20), SINK(0x21), SINK(0x22), SINK(0x23), SINK(0x30),
+  SINK(0x38), SINK(0x40), SINK(0x60), SINK(0x61),
+};
+
+/* ---- chains ---- */
+
+static bool is_of(const cli_chain *c, cmt_bytes network) {
+  return network.len == strlen(c->network) &&
+         memcmp(network.base, c->network, network.len) == 0;
+}
+
+static cli_chain *chain_of(cli_station *s, const cmt_node_info *info) {
+  cli_chain *c = NULL;
+
+  pthread_mutex_lock(&s->lock);
+  for (size_t i = 0; i < s->chain_count && c == NULL; i++) {
+    c = is_of(s->chains[i], info->network) ? s->chains[i] : NULL;
+  }
+  pthread_mutex_unlock(&s->lock);
+  return c;
+}
+
+static void chain_add(cli_station *s, cli_chain *c) {
+  pthread_mutex_lock(&s->lock);
+  s->chains = cli_realloc(s->chains, (s->chain_count + 1) * sizeof *s->chains);
+  s->chains[s->chain_count++] = c;
+  s->first = s->chains[0];
+  pthread_mutex_unlock(&s->lock);
+}
+
+/* Two homes of one chain would have one set of peers. */
+static const cli_chain *chain_twin(cli_station *s, const cli_chain *c) {
+  const cli_chain *twin = NULL;
+
+  pthread_mutex_lock(&s->lock);
+  for (size_t i = 0; i < s->chain_count && twin == NULL; i++) {
+    twin = strcmp(s->chains[i]->network, c->network) == 0 ? s->chains[i] : NULL;
+  }
+  pthread_mutex_unlock(&s->lock);
+  return twin;
+}
+
+static cli_chain *chain_open(cli_station *s, const char *dir) {
+  const cli_chain_options o = {
+    .options = s->options, .env = &s->env, .dir = dir, .seed = s->seed};
+  const cli_chain *twin;
+  cli_chain *c;
+  cmt_why why;
+
+  c = cli_chain_open(&o, &why);
+  if (c == NULL) {
+    cli_fail("%s", why.text);
+    return NULL;
+  }
+  twin = chain_twin(s, c);
+  if (twin != NULL) {
+    cli_fail("%s: the chain %s is that of %s", dir, c->network, twin->dir);
+    (void)cli_chain_close(c);
+    return NULL;
+  }
+  return c;
+}
+
+/* ---- peers ---- */
+
+static cmt_err pex_start(void *self, cmt_switch *sw) {
+  cli_station *s = self;
+
+  for (size_t i = 0; i < s->chain_count; i++) {
+    const cmt_reactor *r = &s->chains[i]->reactor;
+    cmt_err err = r->start != NULL ? r->start(r->self, sw) : CMT_OK;
+
+    if (err != CMT_OK) {
+      return err;
+    }
+  }
+  return CMT_OK;
+}
+
+static void pex_stop(void *self) {
+  cli_station *s = self;
+
+  for (size_t i = 0; i < s->chain_count; i++) {
+    const cmt_reactor *r = &s->chains[i]->reactor;
+
+    if (r->stop != NULL) {
+      r->stop(r->self);
+    }
+  }
+}
+
+/* Where peers of |at| are counted; NULL: nowhere. */
+static cli_group *group_of(cli_station *s, const cmt_net_addr *at, bool add) {
+  char name[CMT_ADDRBOOK_GROUP_SIZE];
+  size_t i = 0;
+
+  if (s->first->file == NULL) {
+    return NULL;
+  }
+  cmt_addrbook_group(cmt_addrbook_file_book(s->first->file), at, name);
+  while (i < s->group_count && strcmp(s->groups[i].name, name) != 0) {
+    i++;
+  }
+  if (i == s->group_count) {
+    if (!add || i == CLI_GROUPS_MAX) {
+      return NULL;
+    }
+    memcpy(s->groups[s->group_count].name, name, sizeof name);
+    s->groups[s->group_count++].count = 0;
+  }
+  return &s->groups[i];
+}
+
+static void group_leave(cli_station *s, const cmt_net_addr *at) {
+  cli_group *g = group_of(s, at, false);
+
+  if (g != NULL && --g->count == 0) {
+    *g = s->groups[--s->group_count];
+  }
+}
+
+static void pex_add_peer(void *self, cmt_peer *p) {
+  cli_station *s = self;
+  cli_chain *c = chain_of(s, cmt_peer_node_info(p));
+  cmt_net_addr at;
+  cli_group *g;
+
+  cmt_peer_get_remote(p, &at);
+  g = cmt_peer_is_outbound(p) ? NULL : group_of(s, &at, true);
+  if (g != NULL) {
+    g->count++;
+  }
+  if (c != NULL) {
+    cmt_metrics_added(c->metrics, p);
+    if (c->reactor.add_peer != NULL) {
+      c->reactor.add_peer(c->reactor.self, p);
+    }
+  }
+}
+
+static cmt_err pex_receive(void *self, cmt_peer *p, uint8_t channel,
+                           cmt_buf *msg) {
+  cli_chain *c = chain_of(self, cmt_peer_node_info(p));
+
+  if (c == NULL || c->reactor.receive == NULL) {
+    return CMT_OK;
+  }
+  cmt_metrics_message(c->metrics, channel, cmt_buf_bytes(msg), false);
+  return c->reactor.receive(c->reactor.self, p, channel, msg);
+}
+
+/* A visit that is over, and a node that goes, are no errors. */
+static cmt_log_level level_of(cmt_err reason) {
+  return reason == CMT_ECANCELED || reason == CMT_EEOF ||
+             reason == CMT_EDUPLICATE
+           ? CMT_LOG_INFO
+           : CMT_LOG_ERROR;
+}
+
+static void log_removed(const cli_station *s, const cmt_peer *p,
+                        cmt_err reason) {
+  char peer[CMT_NET_ADDR_TEXT_SIZE + 64], at[CMT_NET_ADDR_TEXT_SIZE] = "?";
+  cmt_net_addr remote;
+  cmt_why why;
+
+  cmt_peer_get_why(p, &why);
+  cmt_peer_get_remote(p, &remote);
+  remote.id.text[0] = '\0';
+  cmt_ignore(cmt_net_addr_format(&remote, at, sizeof at));
+  snprintf(peer, sizeof peer, "Peer{MConn{%s} %s %s}", at, cmt_peer_id(p)->text,
+           cmt_peer_is_outbound(p) ? "out" : "in");
+  CLI_LOG(&s->log, level_of(reason), "p2p",
+          level_of(reason) == CMT_LOG_INFO ? "Stopping peer"
+                                           : "Stopping peer for error",
+          {"peer", peer, 0}, {"err", why.text, 0});
+}
+
+static void pex_remove_peer(void *self, cmt_peer *p, cmt_err reason) {
+  cli_station *s = self;
+  cli_chain *c = chain_of(s, cmt_peer_node_info(p));
+  cmt_net_addr at;
+
+  cmt_peer_get_remote(p, &at);
+  if (!cmt_peer_is_outbound(p)) {
+    group_leave(s, &at);
+  }
+  log_removed(s, p, reason);
+  if (c != NULL && c->reactor.remove_peer != NULL) {
+    c->reactor.remove_peer(c->reactor.self, p, reason);
+  }
+}
+
+static cmt_err sink_receive(void *self, cmt_peer *p, uint8_t channel,
+                            cmt_buf *msg) {
+  cli_chain *c = chain_of(self, cmt_peer_node_info(p));
+
+  if (c != NULL) {
+    cmt_metrics_message(c->metrics, channel, cmt_buf_bytes(msg), false);
+  }
+  return CMT_OK;
+}
+
+/* ---- who may come ---- */
+
+static bool is_loopback(const char *host) {
+  return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0;
+}
+
+/* One /16 has half of the places at most. */
+static cmt_verdict filter_peer(void *arg, const cmt_newcomer *who,
+                               const cmt_admission *request) {
+  cli_station *s = arg;
+  cmt_net_addr at;
+  cli_group *g;
+
+  (void)request;
+  if (who->outbound ||
+      cmt_net_addr_parse(who->remote, CMT_ADDR_NO_ID, &at, NULL) != CMT_OK ||
+      is_loopback(at.host)) {
+    return CMT_ADMIT;
+  }
+  g = group_of(s, &at, false);
+  return g == NULL || g->count < (s->inbound_max + 1) / 2 ? CMT_ADMIT
+                                                          : CMT_REFUSE;
+}
+
+/* Few enough lines that strangers do not fill a disk. */
+static bool may_log(cli_station *s) {
+  uint64_t second = cli_now_ns() / CMT_SECONDS(1);
+
+  if (second != s->lines_ns) {
+    s->lines_ns = second;
+    s->lines = 0;
+  }
+  return s->lines++ < LINES_PER_SECOND;
+}
+
+static void on_rejected(void *arg, const cmt_rejection *r) {
+  cli_station *s = arg;
+  cmt_switch_status status;
+
+  cmt_metrics_rejected(s->first->metrics, r);
+  if (r->outbound || !may_log(s)) {
+    return;
+  }
+  cmt_switch_get_status(s->sw, &status);
+  CLI_LOG(&s->log, CMT_LOG_INFO, "p2p", "Inbound Peer rejected",
+          {"err", r->why.text, 0}, {"addr", r->remote, 0},
+          {"numPeers", NULL,
+           (int64_t)(status.inbound_peers + status.outbound_peers)});
+}
+
+/* ---- once a second ---- */
+
+/* The chain at |i| from |from| on, counted around; NULL: there are fewer. */
+static cli_chain *chain_next(cli_station *s, size_t from, size_t i) {
+  cli_chain *c;
+
+  pthread_mutex_lock(&s->lock);
+  c = i < s->chain_count ? s->chains[(from + i) % s->chain_count] : NULL;
+  pthread_mutex_unlock(&s->lock);
+  return c;
+}
+
+static void on_time(void *arg, cmt_err status) {
+  cli_station *s = arg;
+  bool saved = false;
+  cli_chain *c;
+
+  if (status != CMT_OK) {
+    return;
+  }
+  for (size_t i = 0; (c = chain_next(s, s->tick_at, i)) != NULL; i++) {
+    saved = cli_chain_tick(c, &s->log, !saved) || saved;
+  }
+  s->tick_at++;
+  cmt_ignore(cmt_switch_timer(s->sw, &s->timer, CMT_SECONDS(1)));
+}
+
+/* ---- start ---- */
+
+static size_t reactors_fill(cli_station *s) {
+  s->reactors[0] = (cmt_reactor){
+    .name = "pex",
+    .channels = pex_channels,
+    .channel_count = sizeof pex_channels / sizeof pex_channels[0],
+    .self = s,
+    .start = pex_start,
+    .add_peer = pex_add_peer,
+    .receive = pex_receive,
+    .remove_peer = pex_remove_peer,
+    .stop = pex_stop,
+  };
+  s->reactors[1] = (cmt_reactor){
+    .name = "sink",
+    .channels = sink_channels,
+    .channel_count = sizeof sink_channels / sizeof sink_channels[0],
+    .self = s,
+    .receive = sink_receive,
+  };
+  return s->seed ? 2 : 1;
+}
+
+static cmt_err switch_make(cli_station *s, cmt_why *why) {
+  cli_chain *first = s->first;
+  cmt_switch_options o;
+
+  cmt_switch_options_init(&o);
+  cmt_home_set_switch(first->home, &o);
+  o.env = &s->env;
+  o.key = s->key;
+  o.version = cmt_version();
+  o.reactors = s->reactors;
+  o.reactor_count = reactors_fill(s);
+  o.on_rejected = on_rejected;
+  o.arg = s;
+  o.filter_peer = s->seed ? filter_peer : NULL;
+  o.filter_arg = s;
+  if (s->seed) {
+    o.outbound_peers_max = CMT_PEERS_MAX; /* Each exchange has its own limit. */
+    o.dials_max = CMT_NO_LIMIT;
+  }
+  s->inbound_max = first->settings->max_num_inbound_peers;
+  return cmt_switch_new(&o, &s->sw, why);
+}
+
+/* What a chain needs of the switch, before or while it runs. */
+static cmt_err chain_join(cli_station *s, cli_chain *c, cmt_why *why) {
+  cmt_err err = cli_chain_watch(c, &s->env, s->sw, c != s->first, why);
+
+  if (err == CMT_OK && s->seed) {
+    err = cli_chain_announce(c, s->sw, why);
+  }
+  return err;
+}
+
+static bool servers_start(cli_station *s, cmt_why *why) {
+  const cmt_home_settings *set = s->first->settings;
+  const cli_http_options metrics = {
+    .addr = set->prometheus_listen_addr,
+    .what = "prometheus_listen_addr",
+    .requests_max = set->prometheus_max_open_connections,
+    .answer = cli_pages_metrics,
+    .arg = s,
+  };
+  const cli_http_options pages = {
+    .addr = s->options->http,
+    .what = "--http",
+    .answer = cli_pages_answer,
+    .arg = s,
+  };
+
+  if (set->prometheus && set->prometheus_listen_addr[0] != '\0') {
+    s->metrics_server = cli_http_start(&metrics, why);
+    if (s->metrics_server == NULL) {
+      return false;
+    }
+  }
+  if (s->options->http != NULL) {
+    s->pages_server = cli_http_start(&pages, why);
+    return s->pages_server != NULL;
+  }
+  return true;
+}
+
+static void log_start(const cli_station *s) {
+  char at[CMT_NET_ADDR_TEXT_SIZE] = "";
+  cmt_node_id id;
+
+  cmt_switch_get_id(s->sw, &id);
+  cmt_ignore(cmt_switch_get_laddr_text(s->sw, at, sizeof at));
+  CLI_LOG(&s->log, CMT_LOG_INFO, "p2p", "P2P Node ID", {"ID", id.text, 0},
+          {"file", s->first->settings->node_key_file, 0});
+  CLI_LOG(&s->log, CMT_LOG_INFO, "p2p", "Started node", {"laddr", at, 0});
+  for (size_t i = 0; i < s->chain_count; i++) {
+    CLI_LOG(&s->log, CMT_LOG_INFO, "main", "Chain",
+            {"network", s->chains[i]->network, 0},
+            {"home", s->chains[i]->dir, 0});
+  }
+  if (s->metrics_server != NULL) {
+    CLI_LOG(&s->log, CMT_LOG_INFO, "main", "Serving metrics",
+            {"addr", cli_http_addr(s->metrics_server), 0});
+  }
+  if (s->pages_server != NULL) {
+    CLI_LOG(&s->log, CMT_LOG_INFO, "main", "Serving pages",
+            {"addr", cli_http_addr(s->pages_server), 0});
+  }
+}
+
+/* The home has checked its level. */
+static void log_open(cli_station *s) {
+  char fault[CLI_LOG_FAULT_SIZE];
+
+  s->log.json = s->first->settings->log_json;
+  (void)cli_log_levels_parse(s->first->settings->log_level, &s->log.levels,
+                             fault);
+}
+
+static cmt_err start(cli_station *s, cmt_why *why) {
+  cmt_err err = cmt_home_load_key(s->first->home, &s->key, why);
+
+  if (err == CMT_OK) {
+    err = switch_make(s, why);
+  }
+  for (size_t i = 0; i < s->chain_count && err == CMT_OK; i++) {
+    err = chain_join(s, s->chains[i], why);
+  }
+  if (err == CMT_OK) {
+    err = cmt_switch_start(s->sw, why);
+  }
+  if (err == CMT_OK && !servers_start(s, why)) {
+    err = CMT_EIO;
+  }
+  return err;
+}
+
+bool cli_station_open(cli_station *s, const cli_options *o, cli_io *io,
+                      char *const *dirs, size_t count) {
+  cmt_why why;
+
+  s->options = o;
+  s->io = io;
+  s->log = (cli_log){.levels = {.rest = CMT_LOG_WARN}, .out = io->out};
+  s->groups = cli_alloc(CLI_GROUPS_MAX, sizeof *s->groups);
+  s->timer = (cmt_timer){.cb = on_time, .arg = s};
+  pthread_mutex_init(&s->lock, NULL);
+  if (!cli_env_init(&s->env, io)) {
+    return false;
+  }
+  s->env.log = cli_log_hook;
+  s->env.log_arg = &s->log;
+  for (size_t i = 0; i < count; i++) {
+    cli_chain *c = chain_open(s, dirs[i]);
+
+    if (c == NULL) {
+      return false;
+    }
+    chain_add(s, c);
+  }
+  log_open(s);
+  if (start(s, &why) != CMT_OK) {
+    cli_fail("%s", why.text);
+    return false;
+  }
+  for (size_t i = 0; i < s->chain_count; i++) {
+    cli_chain_ban(s->chains[i], s->sw);
+  }
+  log_start(s);
+  return cmt_switch_timer(s->sw, &s->timer, CMT_SECONDS(1)) == CMT_OK;
+}
+
+/* It joins before it is in the list: peers that come earlier are left alone. */
+bool cli_station_add(cli_station *s, const char *dir) {
+  cli_chain *c = chain_open(s, dir);
+  cmt_why why;
+
+  if (c == NULL) {
+    return false;
+  }
+  if (chain_join(s, c, &why) != CMT_OK) {
+    cli_fail("%s: %s", dir, why.text);
+    (void)cli_chain_close(c);
+    return false;
+  }
+  cli_chain_ban(c, s->sw);
+  if (c->reactor.start != NULL) {
+    cmt_ignore(c->reactor.start(c->reactor.self, s->sw));
+  }
+  chain_add(s, c);
+  CLI_LOG(&s->log, CMT_LOG_INFO, "main", "Chain", {"network", c->network, 0},
+          {"home", c->dir, 0});
+  return true;
+}
+
+bool cli_station_has(cli_station *s, const char *dir) {
+  bool has = false;
+
+  for (size_t i = 0; i < s->chain_count; i++) {
+    has = has || strcmp(s->chains[i]->dir, dir) == 0;
+  }
+  return has;
+}
+
+int cli_station_close(cli_station *s, int code) {
+  cli_http_stop(s->metrics_server);
+  cli_http_stop(s->pages_server);
+  if (s->sw != NULL) {
+    cmt_ignore(cmt_switch_close(s->sw, CMT_SECONDS(1)));
+  }
+  for (size_t i = 0; i < s->chain_count; i++) {
+    if (!cli_chain_close(s->chains[i])) {
+      code = CLI_FAILED;
+    }
+  }
+  cmt_node_key_delete(s->key);
+  free(s->groups);
+  free(s->chains);
+  pthread_mutex_destroy(&s->lock);
+  return code;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLI_STATION_H
+#define CLI_STATION_H
+
+/* What node and seed run: one switch with one id and one port, the chains on
+   it, and the pages about them.  The first chain is that of the switch; its
+   home has the key, the addresses and the limits. */
+
+#include "chain.h"
+#include "http.h"
+
+#include <pthread.h>
+
+enum {
+  CLI_GROUPS_MAX = 4096, /* Address groups whose peers are counted. */
+};
+
+/* Inbound peers of one address group. */
+typedef struct cli_group {
+  char name[CMT_ADDRBOOK_GROUP_SIZE];
+  uint32_t count;
+} cli_group;
+
+typedef struct cli_station {
+  const cli_options *options;
+  cli_io *io;
+  cli_log log;
+  cmt_env env;
+  bool seed;
+  cmt_switch *sw;
+  cmt_node_key *key;
+  cmt_reactor reactors[2];
+  cmt_timer timer;
+  pthread_mutex_t lock; /* Guards the list, which only grows. */
+  cli_chain **chains;
+  size_t chain_count;
+  cli_chain *first;
+  size_t tick_at; /* Which chain may save next. */
+  uint32_t inbound_max;
+  cli_group *groups; /* Only the loop uses them, and what follows. */
+  size_t group_count;
+  uint64_t lines_ns; /* The second whose rejections were logged, */
+  unsigned lines;    /* and how many. */
+  cli_http *metrics_server, *pages_server;
+} cli_station;
+
+/* Opens the chains of |dirs| and starts.  False: a line was printed; call
+   cli_station_close() in both cases. */
+bool cli_station_open(cli_station *s, const cli_options *o, cli_io *io,
+                      char *const *dirs, size_t count);
+/* Adds the chain of one more home while it runs.  False: a line was printed. */
+bool cli_station_add(cli_station *s, const char *dir);
+bool cli_station_has(cli_station *s, const char *dir);
+/* Ends all, and saves the books; returns |code|, or CLI_FAILED when one could
+   not be saved. */
+int cli_station_close(cli_station *s, int code);
+
+#endif

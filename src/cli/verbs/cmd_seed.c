@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* node and seed: run the peer-to-peer part of a node from its home, or serve
+   the addresses of any number of chains from theirs. */
+
+#include "cli/roles/deny.h"
+#include "cli/roles/station.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* How often --homes is looked at. */
+#define LOOK_NS CMT_SECONDS(2)
+
+/* The folders to serve. */
+typedef struct dirs {
+  char **list;
+  size_t count;
+} dirs;
+
+static void dirs_add(dirs *d, const char *dir) {
+  d->list = cli_realloc(d->list, (d->count + 1) * sizeof *d->list);
+  d->list[d->count++] = cli_copy(dir);
+}
+
+static void dirs_fini(dirs *d) {
+  for (size_t i = 0; i < d->count; i++) {
+    free(d->list[i]);
+  }
+  free(d->list);
+}
+
+/* A folder is a home as soon as it has its key and a configuration. */
+static bool is_home(const char *dir) {
+  static const char *const files[] = {"config/node_key.json",
+                                      "config/config.toml"};
+  char path[4096];
+  struct stat at;
+
+  for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+    int len = snprintf(path, sizeof path, "%s/%s", dir, files[i]);
+
+    if (len < 0 || (size_t)len >= sizeof path || stat(path, &at) != 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
+static int by_name(const void *a, const void *b) {
+  return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Adds the homes in |parent|, in the order of their names.  False: a line was
+   printed. */
+static bool dirs_look(dirs *d, const char *parent) {
+  DIR *folder = opendir(parent);
+  size_t first = d->count;
+  struct dirent *entry;
+
+  if (folder == NULL) {
+    cli_fail("--homes '%s': %s", parent, strerror(errno));
+    return false;
+  }
+  while ((entry = readdir(folder)) != NULL) {
+    char path[4096];
+
+    snprintf(path, sizeof path, "%s/%s", parent, entry->d_name);
+    if (entry->d_name[0] != '.' && is_home(path)) {
+      dirs_add(d, path);
+    }
+  }
+  (void)closedir(folder);
+  if (d->count > first) {
+    qsort(d->list + first, d->count - first, sizeof *d->list, by_name);
+  }
+  return true;
+}
+
+static bool dirs_fill(cli_options *o, dirs *d) {
+  for (size_t i = 0; i < o->home_count; i++) {
+    dirs_add(d, o->homes[i]);
+  }
+  if (o->homes_dir != NULL && !dirs_look(d, o->homes_dir)) {
+    return false;
+  }
+  if (d->count == 0 && o->homes_dir != NULL) {
+    cli_fail("--homes '%s': no folder in it has config/node_key.json and "
+             "config/config.toml",
+             o->homes_dir);
+    return false;
+  }
+  if (d->count == 0) {
+    const char *dir = cli_home_dir(o);
+
+    if (dir == NULL) {
+      return false;
+    }
+    dirs_add(d, dir);
+  }
+  return true;
+}
+
+/* Homes that have come. */
+static void look_again(cli_station *s, const char *parent) {
+  dirs now = {NULL, 0};
+
+  if (dirs_look(&now, parent)) {
+    for (size_t i = 0; i < now.count; i++) {
+      if (!cli_station_has(s, now.list[i])) {
+        (void)cli_station_add(s, now.list[i]);
+      }
+    }
+  }
+  dirs_fini(&now);
+}
+
+static bool deny_load(const cli_options *o, cli_deny *deny, cmt_switch *sw) {
+  return o->deny == NULL || cli_deny_load(deny, o->deny, sw);
+}
+
+/* Until a signal ends it; SIGHUP reads the list of --deny again. */
+static void serve(cli_station *s, const cli_options *o, cli_io *io,
+                  cli_deny *deny) {
+  while (true) {
+    uint64_t wait_ns = o->homes_dir != NULL ? LOOK_NS : CMT_NEVER;
+
+    if (cli_waiter_wait(&io->wait, wait_ns)) {
+      if (io->wait.signal != SIGHUP) {
+        return;
+      }
+      cli_waiter_forget(&io->wait);
+      (void)deny_load(o, deny, s->sw);
+    } else if (o->homes_dir != NULL) {
+      look_again(s, o->homes_dir);
+    }
+  }
+}
+
+static int station_run(cli_station *s, const cli_options *o, cli_io *io,
+                       const dirs *d) {
+  cli_deny deny = {NULL, 0};
+  int code = CLI_FAILED;
+
+  if (cli_station_open(s, o, io, d->list, d->count) &&
+      deny_load(o, &deny, s->sw)) {
+    code = CLI_OK;
+    serve(s, o, io, &deny);
+  }
+  cli_deny_fini(&deny);
+  return cli_station_close(s, code);
+}
+
+static int run(cli_options *o, bool seed) {
+  cli_station *s;
+  dirs d = {NULL, 0};
+  cli_io io;
+  int code = CLI_FAILED;
+
+  if (o->arg_count > 0) {
+    return cli_options_usage(o, "it takes no arguments");
+  }
+  if (!seed && (o->home_count > 1 || o->homes_dir != NULL)) {
+    return cli_options_usage(o, "a node has one home; a seed may have several");
+  }
+  if (!cli_io_open(&io, false, o->log_level)) {
+    return CLI_FAILED;
+  }
+  io.serves = true;
+  if (dirs_fill(o, &d)) {
+    s = cli_alloc(1, sizeof *s);
+    s->seed = seed;
+    code = station_run(s, o, &io, &d);
+    free(s);
+  }
+  dirs_fini(&d);
+  return cli_io_close(&io, code);
+}
+
+static int verb_run(const cli_verb *verb, int argc, char **argv, bool seed) {
+  cli_options o;
+  int code = cli_options_parse(&o, verb, argc, argv);
+
+  if (code == -1) {
+    code = run(&o, seed);
+    cli_options_fini(&o);
+  }
+  return code;
+}
+
+int cli_run_node(const cli_verb *verb, int argc, char **argv) {
+  return verb_run(verb, argc, argv, false);
+}
+
+int cli_seed(const cli_verb *verb, int argc, char **argv) {
+  return verb_run(verb, argc, argv, true);
+}

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+"""seed and node: homes that run and find each other, and pages about them."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import time
+
+from e2e import *
+
+# Loopback is no address of the internet, and all nodes have the same one.
+LOCAL = {"CMT_P2P_ADDR_BOOK_STRICT": "false",
+         "CMT_P2P_ALLOW_DUPLICATE_IP": "true"}
+
+
+def environment(**more):
+    env = {name: value for name, value in os.environ.items()
+           if not name.startswith(("CMT", "TMHOME"))}
+    return {**env, **LOCAL, "TZ": "UTC", **more}
+
+
+def home(folder, name, chain="chain-1"):
+    path = os.path.join(folder, name)
+    code, out, err = run("init", "--home", path, "--chain-id", chain)
+    equal((code, err), (0, ""))
+    return path
+
+
+class Daemon(Process):
+    """`seed` or `node` on free ports, ready; its log is at info."""
+
+    def __init__(self, verb, *args, laddr="tcp://127.0.0.1:0", **variables):
+        super().__init__([COMMAND, verb, "--p2p.laddr", laddr, "--http",
+                          "127.0.0.1:0", "--log_level", "info", *args],
+                         env=environment(**variables))
+        found = {}
+        while "http" not in found:
+            line = self.line()
+            if line is None:
+                self.child.wait()
+                raise AssertionError(self.errors())
+            for key, pattern in (("id", r"P2P Node ID .* ID=(\w+)"),
+                                 ("metrics", r"Serving metrics .*addr=(\S+)"),
+                                 ("http", r"Serving pages .*addr=(\S+)")):
+                match = re.search(pattern, line)
+                if match:
+                    found[key] = match[1]
+        self.id, self.http = found["id"], found["http"]
+        self.metrics = found.get("metrics")
+        self.seed = self.get("/seed")[1].strip()
+
+    def get(self, path, at=None):
+        client = http.client.HTTPConnection(at or self.http, timeout=LIMIT)
+        client.request("GET", path)
+        answer = client.getresponse()
+        body = answer.read().decode()
+        client.close()
+        return answer.status, body
+
+    def page(self, path, wanted):
+        """The page once |wanted| of its content is true."""
+        end = time.monotonic() + LIMIT
+        while time.monotonic() < end:
+            body = self.get(path)[1]
+            if wanted(body):
+                return body
+            select.select([], [], [], 0.05)
+        raise AssertionError(f"{path} is still {body}; {self.last()}")
+
+    def stop(self, number=signal.SIGTERM):
+        self.signal(number)
+        equal(self.exit(), 0, "exit code")
+        equal(self.errors(), "")
+
+
+def peers(body):
+    return json.loads(body)["result"]["n_peers"]
+
+
+def network(folder):
+    """Nodes that know a seed alone find each other, and the seed is left."""
+    with Daemon("seed", "--home", home(folder, "seed")) as seed:
+        nodes = [Daemon("node", "--home", home(folder, f"n{i}"),
+                        "--p2p.seeds", seed.seed) for i in range(3)]
+        for node in nodes:
+            node.page("/net_info", lambda body: peers(body) == "2")
+        live = seed.page("/live_peers.csv", lambda b: b.count("@") == 3)
+        equal(sorted(live.strip().split(",")),
+              sorted(node.seed for node in nodes))
+        found = json.loads(seed.get("/live_peers")[1])
+        equal((found["network"], len(found["peers"])), ("chain-1", 3))
+        book = json.loads(seed.get("/addrbook.json")[1])
+        equal(sorted(entry["addr"]["id"] for entry in book["addrs"]),
+              sorted(node.id for node in nodes))
+        for node in nodes:
+            node.stop()
+            node.kill()
+        seed.stop()
+        with open(os.path.join(folder, "seed/config/addrbook.json"),
+                  encoding="utf-8") as file:
+            stored = json.load(file)
+        equal(len(stored["addrs"]), 3)
+        log = "\n".join(seed.seen)
+        check("the visit is over" in log, log)
+        check("\nE[" not in log, log)
+
+
+def chains(folder):
+    """One port and one id serve two chains, each with its own nodes."""
+    homes = [home(folder, "s1"), home(folder, "s2", "chain-2")]
+    with Daemon("seed", "--home", homes[0], "--home", homes[1]) as seed:
+        with Daemon("node", "--home", home(folder, "a"), "--p2p.seeds",
+                    seed.seed) as a, \
+             Daemon("node", "--home", home(folder, "b", "chain-2"),
+                    "--p2p.seeds", seed.seed) as b:
+            one = seed.page("/chain-1/live_peers.csv", lambda t: "@" in t)
+            two = seed.page("/chain-2/live_peers.csv", lambda t: "@" in t)
+            equal((one.strip(), two.strip()), (a.seed, b.seed))
+            equal(seed.get("/live_peers.csv")[1], one)
+        seed.stop()
+    for path in homes:
+        check(os.path.exists(os.path.join(path, "config/addrbook.json")), path)
+
+
+def late_home(folder):
+    """A home that comes into the folder of --homes is served."""
+    parent = os.path.join(folder, "homes")
+    os.mkdir(parent)
+    home(parent, "one")
+    with Daemon("seed", "--homes", parent) as seed:
+        made = home(folder, "two", "chain-2")
+        os.rename(made, os.path.join(parent, "two"))
+        seed.until(lambda line: "network=chain-2" in line)
+        with Daemon("node", "--home", home(folder, "b", "chain-2"),
+                    "--p2p.seeds", seed.seed) as node:
+            seed.page("/chain-2/live_peers.csv", lambda t: node.seed in t)
+        seed.stop()
+
+
+def metrics(folder):
+    """Prometheus gets every path, and each chain is in the page."""
+    with Daemon("seed", "--home", home(folder, "s1"), "--home",
+                home(folder, "s2", "chain-2"),
+                CMT_INSTRUMENTATION_PROMETHEUS="true",
+                CMT_INSTRUMENTATION_PROMETHEUS_LISTEN_ADDR="127.0.0.1:0",
+                CMT_INSTRUMENTATION_NAMESPACE="gaia") as seed:
+        with Daemon("node", "--home", home(folder, "a"), "--p2p.seeds",
+                    seed.seed):
+            seed.page("/live_peers.csv", lambda text: "@" in text)
+            for path in ("/metrics", "/", "/any/path?x=1"):
+                status, page = seed.get(path, seed.metrics)
+                equal(status, 200)
+                check('gaia_p2p_peers{chain_id="chain-1"}' in page, page)
+            check('cometp2p_peers{chain_id="chain-2",direction="inbound",'
+                  'kind="ordinary"} 0' in page, page)
+            series = [line for line in page.splitlines()
+                      if not line.startswith("#")]
+            check(len(series) < 400, len(series))
+        seed.stop()
+
+
+def deny(folder):
+    """Who is on the list is kept out, and let in when it is read again."""
+    listed = os.path.join(folder, "denied")
+    seed_home, node_home = home(folder, "s"), home(folder, "n")
+    node_id = run("key", "show", os.path.join(node_home,
+                                              "config/node_key.json"))[1].strip()
+    with open(listed, "w", encoding="utf-8") as file:
+        file.write(f"# strangers\n\n  {node_id}  # this one\n192.0.2.0/24\n")
+    with Daemon("seed", "--home", seed_home, "--deny", listed) as seed:
+        with Daemon("node", "--home", node_home, "--p2p.seeds", seed.seed):
+            seed.until(lambda line: "Inbound Peer rejected" in line and
+                       "banned" in line)
+            with open(listed, "w", encoding="utf-8") as file:
+                file.write("not an id\n")
+            seed.signal(signal.SIGHUP)
+            end = time.monotonic() + LIMIT
+            while "denied:1:" not in seed.errors():
+                check(time.monotonic() < end, seed.errors())
+                select.select([], [], [], 0.05)
+            with open(listed, "w", encoding="utf-8") as file:
+                file.write("192.0.2.0/24\n")
+            seed.signal(signal.SIGHUP)
+            seed.page("/live_peers.csv", lambda text: node_id in text)
+        seed.signal(signal.SIGTERM)
+        equal(seed.exit(), 0)
+
+
+def twins(folder):
+    """Two homes of one chain are a mistake that is named."""
+    code, out, err = run("seed", "--home", home(folder, "a"), "--home",
+                         home(folder, "b"), env=environment())
+    equal((code, out), (1, ""))
+    check("/b: the chain chain-1 is that of" in err and
+          err.count("\n") == 1, err)
+
+
+def mistakes(folder):
+    """Each is one line, and nothing begins."""
+    path = home(folder, "a")
+    long_list = os.path.join(folder, "long")
+    with open(long_list, "w", encoding="utf-8") as file:
+        file.writelines(f"192.0.2.{i % 250}\n" for i in range(513))
+    for args, part in (
+            (["node", "--home", path, "--home", path], "a node has one home"),
+            (["seed", "--home", path, "word"], "it takes no arguments"),
+            (["seed", "--home", os.path.join(folder, "none")], "none"),
+            (["seed", "--homes", "/none/homes"],
+             "--homes '/none/homes': No such file or directory"),
+            (["seed", "--homes", "/"],
+             "--homes '/': no folder in it has config/node_key.json and "
+             "config/config.toml"),
+            (["seed", "--home", path, "--p2p.laddr", "127.0.0.1"], "laddr"),
+            (["seed", "--home", path, "--log_level", "loud"],
+             "--log_level is 'loud', allowed is"),
+            (["seed", "--home", path, "--http", "nowhere", "--p2p.laddr",
+              "tcp://127.0.0.1:0"], "--http is 'nowhere'"),
+            (["seed", "--home", path, "--p2p.laddr", "tcp://127.0.0.1:0",
+              "--deny", os.path.join(folder, "none")], "none: No such file"),
+            (["seed", "--home", path, "--p2p.laddr", "tcp://127.0.0.1:0",
+              "--deny", long_list], ":513: there are more than 512 lines")):
+        code, _, err = run(*args, env=environment())
+        check(code != 0 and part in err, (args, code, err))
+        equal(err.count("\n"), 1, err)
+
+
+def json_log(folder):
+    """log_format = json: one object a line."""
+    with Process([COMMAND, "seed", "--home", home(folder, "s"), "--p2p.laddr",
+                  "tcp://127.0.0.1:0", "--log_format", "json"],
+                 env=environment()) as seed:
+        line = json.loads(seed.until(lambda line: "P2P Node ID" in line))
+        equal(sorted(line), ["ID", "_msg", "file", "level", "module", "ts"])
+        seed.signal(signal.SIGINT)
+        equal(seed.exit(), 0)
+
+
+TESTS = [
+    ("nodes that know a seed alone find each other", network),
+    ("one port serves two chains", chains),
+    ("a home that comes is served", late_home),
+    ("metrics of all chains on any path", metrics),
+    ("a list of who is kept out", deny),
+    ("two homes of one chain", twins),
+    ("mistakes are one line", mistakes),
+    ("a log of JSON", json_log),
+]
+
+if __name__ == "__main__":
+    Tap().main(TESTS)
