@@ -2,6 +2,7 @@
 /* The frame kernel on AVX2 and BMI2: eight blocks at a time. */
 
 #include "aead_x86.h"
+#include "poly1305_x86.h"
 
 #include <immintrin.h>
 
@@ -30,7 +31,7 @@ CMT__LANES_INLINE __m256i turn_bytes(int by) {
   return by == 2 ? two : one;
 }
 
-enum { AT_ONCE = 8 };
+enum { COLUMNS = 2, AT_ONCE = 8 };
 
 /* Eight vectors of eight words: rows become columns. */
 CMT__LANES_INLINE void transpose_words(VEC x[8]) {
@@ -52,7 +53,7 @@ CMT__LANES_INLINE void transpose_words(VEC x[8]) {
   }
 }
 
-#include "frame_lanes.h"
+#include "crypto/lanes/frame_lanes.h"
 
 static bool avx2_runs_here(void) {
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2");

@@ -5,6 +5,7 @@
    integer units. */
 
 #include "aead_x86.h"
+#include "poly1305_x86.h"
 
 #include <immintrin.h>
 
@@ -18,7 +19,7 @@
 #define VEC_COUNT                                                              \
   _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)
 
-enum { AT_ONCE = 16 };
+enum { COLUMNS = 2, AT_ONCE = 16 };
 
 /* Takes four vectors, |step| apart, by quarters: the first quarters become the
    first vector of |out|, the second ones the fifth, and so on. */
@@ -53,7 +54,7 @@ CMT__LANES_INLINE void transpose_words(VEC x[AT_ONCE]) {
   }
 }
 
-#include "frame_lanes.h"
+#include "crypto/lanes/frame_lanes.h"
 
 /* ---- Poly1305 in lanes ---- */
 

@@ -21,7 +21,7 @@
      absorb_limbs(sum, r, folded, low, high)
                                  sum = (sum + low and high + 2^128) * r */
 
-#include "frame_lanes.h"
+#include "crypto/lanes/frame_lanes.h"
 
 enum { WIDTH = (int)GROUPS * (int)GROUP }; /* Frames at a time. */
 

@@ -22,7 +22,11 @@
                             a vector and its operations
      VEC_COUNT              the numbers from 0, one in each lane of 32 bits
      AT_ONCE                lanes of 32 bits: blocks of ChaCha20 at a time
-     transpose_words(x)     of AT_ONCE vectors rows become columns */
+     COLUMNS                of four that ChaCha20 has side by side: 2 or 4
+     transpose_words(x)     of AT_ONCE vectors rows become columns
+     poly_absorb(key, sum, low, high)
+                            takes a block of two words into Poly1305:
+                            sum = (sum + low and high + 2^128) * r */
 
 #include "chacha_lanes.h"
 #include "poly1305_words.h"
@@ -40,7 +44,9 @@ enum {
   RUNS = (int)CHUNKS + 1,                        /* For all its blocks. */
   GROUP = (int)AT_ONCE / 2,                      /* Frames. */
   STEPS = CMT__CHACHA_DOUBLE_ROUNDS / 2,
-  MAC_BLOCK = 16, /* Bytes that Poly1305 takes at a time. */
+  STEP_PARTS = 4 * 4 / (int)COLUMNS, /* Four rounds. */
+  MAC_BLOCK = 16,                    /* Bytes that Poly1305 takes at a time. */
+  HALF_A_CHUNK = (int)CHUNK / (int)MAC_BLOCK / 2,
 };
 _Static_assert(TAIL == 4, "the last block covers one word");
 
@@ -98,12 +104,12 @@ CMT__LANES_INLINE void macs_end(mac *macs, const cmt__aead_job *jobs, int count,
   }
 }
 
-/* What is taken in while a chunk of keystream is computed: in each of STEPS
-   steps |each| blocks of |count| frames. */
+/* What is taken in while a chunk of keystream is computed: |blocks| blocks of
+   each of |count| frames. */
 typedef struct meanwhile {
   mac *macs;
   int count;
-  int each;
+  int blocks;
 } meanwhile;
 
 static const meanwhile nothing = {NULL, 0, 0};
@@ -116,12 +122,15 @@ CMT__LANES_INLINE void transpose_states(VEC x[CMT__CHACHA_WORDS]) {
   }
 }
 
-/* One of the eight parts of a step: two quarter rounds, and that part of the
-   blocks of Poly1305. */
+/* One of the parts of a step: COLUMNS quarter rounds, and that part of
+   |blocks| blocks of Poly1305. */
 CMT__LANES_INLINE void step_part(VEC x[CMT__CHACHA_WORDS], int part,
-                                 meanwhile also, progress now[2]) {
-  chacha_two(x, part % 2 * 2, part / 2 % 2);
-  for (int n = also.each * part / 8; n < also.each * (part + 1) / 8; n++) {
+                                 meanwhile also, int blocks, progress now[2]) {
+  const int rounds = 4 / COLUMNS;
+
+  chacha_columns(x, part % rounds * COLUMNS, part / rounds % 2);
+  for (int n = blocks * part / STEP_PARTS; n < blocks * (part + 1) / STEP_PARTS;
+       n++) {
     absorb(also.macs, now, also.count);
   }
 }
@@ -129,15 +138,17 @@ CMT__LANES_INLINE void step_part(VEC x[CMT__CHACHA_WORDS], int part,
 /* Two double rounds.  No branch is in it, so that compilers keep the state in
    registers, and mix. */
 CMT__LANES_INLINE void step(VEC x[CMT__CHACHA_WORDS], meanwhile also,
-                            progress now[2]) {
-  step_part(x, 0, also, now);
-  step_part(x, 1, also, now);
-  step_part(x, 2, also, now);
-  step_part(x, 3, also, now);
-  step_part(x, 4, also, now);
-  step_part(x, 5, also, now);
-  step_part(x, 6, also, now);
-  step_part(x, 7, also, now);
+                            int blocks, progress now[2]) {
+  step_part(x, 0, also, blocks, now);
+  step_part(x, 1, also, blocks, now);
+  step_part(x, 2, also, blocks, now);
+  step_part(x, 3, also, blocks, now);
+  if (STEP_PARTS > 4) {
+    step_part(x, 4, also, blocks, now);
+    step_part(x, 5, also, blocks, now);
+    step_part(x, 6, also, blocks, now);
+    step_part(x, 7, also, blocks, now);
+  }
 }
 
 /* |x| becomes the keystream of the blocks that begin at |start|: part p of
@@ -152,8 +163,12 @@ CMT__LANES_INLINE void keystream(const VEC start[CMT__CHACHA_WORDS],
   for (int i = 0; i < CMT__CHACHA_WORDS; i++) {
     x[i] = start[i];
   }
-  for (int i = 0; i < STEPS; i++) {
-    step(x, also, now);
+  /* What does not divide among the steps comes in the first ones. */
+  for (int i = 0; i < also.blocks % STEPS; i++) {
+    step(x, also, also.blocks / STEPS + 1, now);
+  }
+  for (int i = also.blocks % STEPS; i < STEPS; i++) {
+    step(x, also, also.blocks / STEPS, now);
   }
   for (int i = 0; i < CMT__CHACHA_WORDS; i++) {
     x[i] = VEC_ADD32(x[i], start[i]);
@@ -266,10 +281,9 @@ static void pair_start(frame_pair *p, cmt__aead_job *jobs,
 
 static void pair_end(frame_pair *p) { macs_end(p->macs, p->jobs, 2, p->tags); }
 
-/* While a chunk of each frame is computed, nearly as much of both is taken
-   in. */
+/* While a chunk of each frame is computed, as much of both is taken in. */
 CMT__LANES_INLINE meanwhile half_a_chunk(frame_pair *p) {
-  return (meanwhile){p->macs, 2, CHUNK / MAC_BLOCK / 2 / STEPS};
+  return (meanwhile){p->macs, 2, HALF_A_CHUNK};
 }
 
 /* ---- sealing pairs ---- */
@@ -391,11 +405,11 @@ enum {
   /* Bytes of the keystream that the last run makes, rounded up to vectors. */
   LAST = (int)(BLOCKS + 2) * CMT__CHACHA_BLOCK - (int)CHUNKS * (int)CHUNK,
   /* Blocks of Poly1305 that are there after the first run, and before the last
-     one, and what a step takes of them. */
+     one, and what a run takes of them: the same in each step. */
   READY_FIRST = (AT_ONCE - 1) * CMT__CHACHA_BLOCK / MAC_BLOCK,
   READY_LAST = ((RUNS - 1) * AT_ONCE - 1) * CMT__CHACHA_BLOCK / MAC_BLOCK,
-  EACH_MIDDLE = READY_FIRST / STEPS,
-  EACH_LAST = READY_LAST / STEPS - (RUNS - 2) * EACH_MIDDLE,
+  TAKE_MIDDLE = READY_FIRST / STEPS * STEPS,
+  TAKE_LAST = READY_LAST / STEPS * STEPS - (RUNS - 2) * TAKE_MIDDLE,
 };
 _Static_assert(LAST % sizeof(VEC) == 0, "the last run ends with a vector");
 
@@ -423,11 +437,11 @@ CMT__LANES_INLINE void alone_run(alone *a, int run, size_t len,
 CMT__NOINLINE void alone_first(alone *a) { alone_run(a, 0, CHUNK, nothing); }
 
 CMT__NOINLINE void alone_middle(alone *a, int run) {
-  alone_run(a, run, CHUNK, (meanwhile){&a->mac, 1, EACH_MIDDLE});
+  alone_run(a, run, CHUNK, (meanwhile){&a->mac, 1, TAKE_MIDDLE});
 }
 
 CMT__NOINLINE void alone_last(alone *a) {
-  alone_run(a, RUNS - 1, LAST, (meanwhile){&a->mac, 1, EACH_LAST});
+  alone_run(a, RUNS - 1, LAST, (meanwhile){&a->mac, 1, TAKE_LAST});
 }
 
 /* The keystream behind the first run, while Poly1305 takes in what the runs

@@ -4,9 +4,10 @@
 
 /* ChaCha20 (RFC 8439, section 2.3) on many blocks at a time: word i of all
    blocks lies in vector i of the state.  A kernel defines VEC, VEC_ADD32,
-   VEC_XOR and VEC_ROTL32 before it includes this. */
+   VEC_XOR, VEC_ROTL32 and COLUMNS before it includes this. */
 
-#include "aead_x86.h"
+#include "base/base.h"
+#include "inline.h"
 
 enum {
   CMT__CHACHA_BLOCK = 64,
@@ -14,24 +15,24 @@ enum {
   CMT__CHACHA_DOUBLE_ROUNDS = 10,
 };
 
-/* Two columns of the state, from |first| on, or with a |turn| of 1 two
-   diagonals: side by side they hide each other's latency.  All four would need
-   more registers than AVX2 has. */
-CMT__LANES_INLINE void chacha_two(VEC x[CMT__CHACHA_WORDS], int first,
-                                  int turn) {
+/* COLUMNS columns of the state, from |first| on, or with a |turn| of 1 as many
+   diagonals: side by side they hide each other's latency.  All four need more
+   registers than AVX2 has. */
+CMT__LANES_INLINE void chacha_columns(VEC x[CMT__CHACHA_WORDS], int first,
+                                      int turn) {
   VEC *a = x + first;
-  VEC *b[2], *c[2], *d[2];
+  VEC *b[COLUMNS], *c[COLUMNS], *d[COLUMNS];
 
-  for (int i = 0; i < 2; i++) {
+  for (int i = 0; i < COLUMNS; i++) {
     b[i] = x + 4 + ((first + i + turn) & 3);
     c[i] = x + 8 + ((first + i + 2 * turn) & 3);
     d[i] = x + 12 + ((first + i + 3 * turn) & 3);
   }
 #define CMT__CHACHA_STEP(to, with, turned, bits)                               \
-  for (int i = 0; i < 2; i++) {                                                \
+  for (int i = 0; i < COLUMNS; i++) {                                          \
     to = VEC_ADD32(to, with);                                                  \
   }                                                                            \
-  for (int i = 0; i < 2; i++) {                                                \
+  for (int i = 0; i < COLUMNS; i++) {                                          \
     turned = VEC_ROTL32(VEC_XOR(turned, to), bits);                            \
   }
   CMT__CHACHA_STEP(a[i], *b[i], *d[i], 16)

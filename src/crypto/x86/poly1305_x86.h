@@ -1,24 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef CMT__POLY1305_WORDS_H
-#define CMT__POLY1305_WORDS_H
+#ifndef CMT__POLY1305_X86_H
+#define CMT__POLY1305_X86_H
 
-/* Poly1305 (RFC 8439, section 2.5) on words of 64 bits, which are multiplied by
-   the processor's integer units.  No branch and no address depends on a key or
-   on what is absorbed. */
+/* A block of Poly1305 in additions with carry, as compilers make fewer of sums
+   of 128 bits. */
 
-#include "aead_x86.h"
+#include "crypto/lanes/poly1305_words.h"
 
 #include <immintrin.h>
-
-__extension__ typedef unsigned __int128 cmt__u128;
-typedef unsigned long long cmt__word; /* As the carrying addition has it. */
-
-/* The one-time key. */
-typedef struct cmt__poly {
-  cmt__word r[2];
-  cmt__word folded; /* 5/4 of r[1], for products that pass 2^130. */
-  cmt__word pad[2];
-} cmt__poly;
 
 /* A sum with a carry in and out.  Compilers keep a variable of its own in a
    register, and an element of an array, as the callers have it, in memory. */
@@ -29,14 +18,6 @@ CMT__LANES_INLINE unsigned char add_carry(unsigned char carry, cmt__word a,
   carry = _addcarry_u64(carry, a, b, &sum);
   *out = sum;
   return carry;
-}
-
-CMT__LANES_INLINE void poly_start(cmt__poly *p, const uint8_t key[32]) {
-  p->r[0] = cmt__load_le64(key) & UINT64_C(0x0ffffffc0fffffff);
-  p->r[1] = cmt__load_le64(key + 8) & UINT64_C(0x0ffffffc0ffffffc);
-  p->folded = p->r[1] + (p->r[1] >> 2);
-  p->pad[0] = cmt__load_le64(key + 16);
-  p->pad[1] = cmt__load_le64(key + 24);
 }
 
 /* Adds a number of two words to |to|. */
@@ -89,26 +70,6 @@ CMT__LANES_INLINE void poly_absorb(const cmt__poly *p, cmt__word sum[3],
   carry = add_carry(0, d[0], over, &sum[0]);
   carry = add_carry(carry, e[0], 0, &sum[1]);
   (void)add_carry(carry, e[1] & 3, 0, &sum[2]);
-}
-
-/* |sum| may be as large as 2^132; |pad| is the second half of the one-time
-   key. */
-CMT__LANES_INLINE void poly_tag(const cmt__word sum[3], const cmt__word pad[2],
-                                uint8_t tag[16]) {
-  cmt__word out[2], less[2], high;
-  unsigned char carry;
-
-  /* Once around the modulus: now the sum is less than twice that. */
-  carry = add_carry(0, sum[0], 5 * (sum[2] >> 2), &out[0]);
-  carry = add_carry(carry, sum[1], 0, &out[1]);
-  high = (sum[2] & 3) + carry;
-  /* The quotient is the carry out of 130 bits of the sum plus five. */
-  carry = add_carry(0, out[0], 5, &less[0]);
-  carry = add_carry(carry, out[1], 0, &less[1]);
-  add_words(out, 5 * ((high + carry) >> 2), 0);
-  add_words(out, pad[0], pad[1]);
-  cmt__store_le64(tag, out[0]);
-  cmt__store_le64(tag + 8, out[1]);
 }
 
 #endif
