@@ -87,8 +87,8 @@ CMT_API void cmt_log_stderr(void *arg, cmt_log_level level, const char *module,
                             const char *line);
 
 /**
- * Chooses the kernel that seals and opens frames: "libsodium", "avx2" or
- * "avx512", or "auto" for the fastest of them, which is the default.
+ * Chooses the kernel that seals and opens frames: "libsodium", "avx2",
+ * "avx512" or "neon", or "auto" for the fastest of them, which is the default.
  *
  * Returns    CMT_OK; CMT_EINVAL: |env| was not initialised, or no kernel of
  *            that name was built, runs on this processor and passes its

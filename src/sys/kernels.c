@@ -3,6 +3,7 @@
 
 #include "kernels.h"
 
+#include "crypto/arm/aead_arm.h"
 #include "crypto/x86/aead_x86.h"
 
 #include <string.h>
@@ -15,6 +16,9 @@ static cmt__kernel built_in[] = {
 #ifdef CMT_KERNELS_X86
   {.aead = &cmt__aead_avx512},
   {.aead = &cmt__aead_avx2},
+#endif
+#ifdef CMT_KERNELS_ARM
+  {.aead = &cmt__aead_neon},
 #endif
   {.aead = &cmt__aead_libsodium},
 };

@@ -302,7 +302,7 @@ def frame_kernel(folder):
     for args in (["version"], ["key", "gen", os.path.join(folder, "k")], LISTEN):
         code, out, err = run(*args, env={**os.environ, "CMT_AEAD": "avx\n9"})
         equal((code, out, len(err.splitlines())), (1, "", 1), args)
-        check("CMT_AEAD is 'avx" in err and "libsodium, avx2 or avx512" in err, err)
+        check("CMT_AEAD is 'avx" in err and "libsodium, avx2, avx512 or neon" in err, err)
     equal(os.listdir(folder), [])
 
 

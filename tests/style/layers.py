@@ -27,6 +27,8 @@ import tap  # noqa: E402
 LAYERS = (
     ("base", "assertions, bytes, buffers, texts, guards, rates: no policy"),
     ("crypto", "frame kernels, HKDF, Keccak, Merlin, node keys, key memory"),
+    ("crypto/lanes", "what frame kernels have in common"),
+    ("crypto/arm", "the frame kernel of 64-bit ARM"),
     ("crypto/x86", "frame kernels of 64-bit x86"),
     ("core/secret", "SecretConnection: handshake and encrypted stream"),
     ("core/wire", "packets and pings of each wire profile"),

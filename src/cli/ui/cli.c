@@ -332,8 +332,8 @@ cmt_err cli_env_system(cmt_env *env, cmt_why *why) {
 
       cmt_text_escape(cmt_bytes_of(aead), shown, sizeof shown);
       snprintf(why->text, sizeof why->text,
-               "CMT_AEAD is '%s': it is auto, libsodium, avx2 or avx512, where "
-               "this processor has it",
+               "CMT_AEAD is '%s': it is auto, libsodium, avx2, avx512 or neon, "
+               "where this processor has it",
                shown);
     }
   }

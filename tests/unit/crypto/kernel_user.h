@@ -12,9 +12,11 @@
 #include <sodium.h>
 #include <stdlib.h>
 
-enum { FRAMES = 6000 }; /* Each compared with others, by default. */
-
-/* Every one is tried; a test that is slow checks less. */
+/* Frames that are compared with others, and a step of 1 for every bit of one; a
+   test that is slow checks less. */
+#ifndef FRAMES
+#define FRAMES 6000
+#endif
 #ifndef BIT_STEP
 #define BIT_STEP 1
 #endif
@@ -23,7 +25,7 @@ enum { FRAMES = 6000 }; /* Each compared with others, by default. */
 static size_t frames_wanted(void) {
   const char *wanted = getenv("CMT_FRAMES");
 
-  return wanted != NULL ? strtoul(wanted, NULL, 10) : FRAMES;
+  return wanted != NULL ? strtoul(wanted, NULL, 10) : (size_t)FRAMES;
 }
 
 static void kernel_equals_libsodium(void **state) {

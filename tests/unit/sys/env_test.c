@@ -25,7 +25,7 @@ int sodium_init(void) {
 
 /* What this build and this processor have; one of them is always there. */
 static const char *fastest(void) {
-  static const char *const names[] = {"avx512", "avx2", "libsodium"};
+  static const char *const names[] = {"avx512", "avx2", "neon", "libsodium"};
 
   for (size_t i = 0; i < CMT__COUNT(names) - 1; i++) {
     cmt_env env;
