@@ -276,10 +276,9 @@ typedef struct cmt_addrbook_entry {
   char version[CMT_ADDRBOOK_VERSION_SIZE];
   bool reliable;     /**< It answered often enough in one of the windows. */
   uint64_t tried_ns; /**< When the statistics below changed. */
-  /** For each window the sum of weights, of tries, and of successes, all fading
-      with time; |success| / |weight| is the share of dials that succeed. */
-  float weight[CMT_ADDRBOOK_WINDOWS], count[CMT_ADDRBOOK_WINDOWS],
-    success[CMT_ADDRBOOK_WINDOWS];
+  /** For each window the number of dials and the share of them that succeeded,
+      both fading with time. */
+  float count[CMT_ADDRBOOK_WINDOWS], success[CMT_ADDRBOOK_WINDOWS];
   cmt_net_addr
     others[CMT_ADDRBOOK_OTHERS_MAX]; /**< More addresses of the id. */
   size_t other_count;

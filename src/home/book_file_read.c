@@ -16,7 +16,7 @@
 
 enum {
   IP_TEXT = 64, /* With escapes, longer than any literal. */
-  NUMBERS_PER_WINDOW = 3,
+  NUMBERS_PER_WINDOW = 2,
   BUCKETS_READ = 16, /* So many of an entry; the rest is ignored. */
 };
 
@@ -481,9 +481,8 @@ static void more_end(reader *r) {
   for (size_t i = 0; i < r->number_count / NUMBERS_PER_WINDOW; i++) {
     const int64_t *numbers = &r->numbers[NUMBERS_PER_WINDOW * i];
 
-    e->windows[i] = (cmt__book_window){.weight = of_millionths(numbers[0]),
-                                       .count = of_millionths(numbers[1]),
-                                       .success = of_millionths(numbers[2])};
+    e->windows[i] = (cmt__book_window){.count = of_millionths(numbers[0]),
+                                       .success = of_millionths(numbers[1])};
   }
   for (size_t i = 0; i < r->e.other_count; i++) {
     cmt__book_add_other(r->b, e, &r->others[i]);

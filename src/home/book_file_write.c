@@ -102,9 +102,8 @@ static void add_windows(cmt__temp_file *out, const cmt__book_entry *e) {
   for (size_t i = 0; i < CMT_ADDRBOOK_WINDOWS; i++) {
     const cmt__book_window *w = &e->windows[i];
 
-    cmt__temp_file_addf(out, "%s%llu,%llu,%llu", i > 0 ? "," : "",
-                        millionths(w->weight), millionths(w->count),
-                        millionths(w->success));
+    cmt__temp_file_addf(out, "%s%llu,%llu", i > 0 ? "," : "",
+                        millionths(w->count), millionths(w->success));
   }
   add_text(out, "]");
 }

@@ -51,7 +51,7 @@ typedef struct cmt__book_addr {
 
 /* The statistics of one window. */
 typedef struct cmt__book_window {
-  float weight, count, success;
+  float count, success;
 } cmt__book_window;
 
 typedef struct cmt__book_entry {

@@ -33,7 +33,6 @@ static void entry_write(const cmt__book_entry *e, cmt_addrbook_entry *out) {
       (uint16_t)(e->buckets[i] - (e->old ? BOOK_NEW_BUCKETS : 0));
   }
   for (size_t i = 0; i < CMT_ADDRBOOK_WINDOWS; i++) {
-    out->weight[i] = e->windows[i].weight;
     out->count[i] = e->windows[i].count;
     out->success[i] = e->windows[i].success;
   }
@@ -289,9 +288,8 @@ static cmt__book_entry entry_read(const cmt_addrbook_entry *in,
       (uint16_t)(bucket < BOOK_BUCKETS ? bucket : BOOK_BUCKETS);
   }
   for (size_t i = 0; i < CMT_ADDRBOOK_WINDOWS; i++) {
-    out.windows[i] = (cmt__book_window){.weight = in->weight[i],
-                                        .count = in->count[i],
-                                        .success = in->success[i]};
+    out.windows[i] =
+      (cmt__book_window){.count = in->count[i], .success = in->success[i]};
   }
   for (size_t i = 0; i < cmt__min(in->other_count, CMT_ADDRBOOK_OTHERS_MAX);
        i++) {

@@ -49,7 +49,6 @@ void cmt__book_count_dial(cmt__book_entry *e, bool good, uint64_t now_ns) {
     cmt__book_window *w = &e->windows[i];
     double f = e->tried_ns != 0 ? decay(age_s / rules[i].length_s) : 0;
 
-    w->weight = (float)(w->weight * f + (1 - f));
     w->count = (float)(w->count * f + 1);
     w->success = (float)(w->success * f + (good ? 1 - f : 0));
   }

@@ -342,7 +342,6 @@ static void check_same_entry(const cmt_addrbook_entry *e,
   assert_memory_equal(e->buckets, f->buckets,
                       e->bucket_count * sizeof *e->buckets);
   for (size_t i = 0; i < CMT_ADDRBOOK_WINDOWS; i++) {
-    assert_float_equal(e->weight[i], f->weight[i], 2e-6);
     assert_float_equal(e->count[i], f->count[i], 2e-6);
     assert_float_equal(e->success[i], f->success[i], 2e-6);
   }
