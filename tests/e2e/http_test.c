@@ -6,6 +6,9 @@
 #include "cli/roles/http.h"
 
 #include <arpa/inet.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -17,6 +20,8 @@ typedef struct fixture {
   cli_http *h;
   cli_http_options o;
   uint16_t port;
+  pthread_t thread; /* Runs the server. */
+  atomic_bool over;
   char seen[256]; /* Path, query and body of the last request. */
   cmt_buf *body;  /* Every answer has it; NULL: 404. */
 } fixture;
@@ -49,11 +54,24 @@ static cli_http_answer answer(void *arg, const cli_http_request *r) {
   };
 }
 
+static void *server_run(void *arg) {
+  fixture *f = arg;
+
+  while (!f->over) {
+    struct pollfd polled = {.fd = cli_http_fd(f->h), .events = POLLIN};
+
+    (void)poll(&polled, 1, 10);
+    cli_http_run(f->h);
+  }
+  return NULL;
+}
+
 static void start(fixture *f) {
   cmt_why why;
 
   f->h = cli_http_start(&f->o, &why);
   assert_non_null(f->h);
+  assert_int_equal(0, pthread_create(&f->thread, NULL, server_run, f));
   f->port = (uint16_t)strtol(strrchr(cli_http_addr(f->h), ':') + 1, NULL, 10);
   assert_true(f->port > 0);
 }
@@ -71,6 +89,10 @@ static int setup(void **state) {
 static int teardown(void **state) {
   fixture *f = *state;
 
+  if (f->h != NULL) {
+    f->over = true;
+    pthread_join(f->thread, NULL);
+  }
   cli_http_stop(f->h);
   cmt_buf_unref(f->body);
   free(f);

@@ -19,7 +19,7 @@ struct cli_http {
   cli_http_options options;
   struct MHD_Daemon *daemon;
   char addr[80];
-  unsigned requests; /* In work; the server has one thread. */
+  unsigned requests; /* In work. */
 };
 
 enum { QUERY_MAX = 1024 };
@@ -324,10 +324,9 @@ static void address_text(int fd, char *out, size_t cap) {
 
 static struct MHD_Daemon *daemon_start(cli_http *h, int fd) {
   return MHD_start_daemon(
-    MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO | MHD_USE_ERROR_LOG, 0, NULL,
-    NULL, on_request, h, MHD_OPTION_LISTEN_SOCKET, fd,
-    MHD_OPTION_URI_LOG_CALLBACK, on_uri, h, MHD_OPTION_NOTIFY_COMPLETED,
-    on_completed, h, MHD_OPTION_CONNECTION_LIMIT,
+    MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, h,
+    MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_URI_LOG_CALLBACK, on_uri, h,
+    MHD_OPTION_NOTIFY_COMPLETED, on_completed, h, MHD_OPTION_CONNECTION_LIMIT,
     (unsigned)CLI_HTTP_CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
     (unsigned)CLI_HTTP_PER_IP_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
     (unsigned)CLI_HTTP_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
@@ -363,6 +362,22 @@ cli_http *cli_http_start(const cli_http_options *o, cmt_why *why) {
   }
   return h;
 }
+
+int cli_http_fd(const cli_http *h) {
+  const union MHD_DaemonInfo *info =
+    MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+
+  return info->epoll_fd;
+}
+
+uint64_t cli_http_timeout_ns(const cli_http *h) {
+  MHD_UNSIGNED_LONG_LONG ms;
+
+  return MHD_get_timeout(h->daemon, &ms) == MHD_YES ? CMT_MILLISECONDS(ms)
+                                                    : CMT_NEVER;
+}
+
+void cli_http_run(cli_http *h) { (void)MHD_run(h->daemon); }
 
 const char *cli_http_addr(const cli_http *h) { return h->addr; }
 

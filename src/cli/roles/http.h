@@ -2,9 +2,10 @@
 #ifndef CLI_HTTP_H
 #define CLI_HTTP_H
 
-/* A small HTTP server, on libmicrohttpd: one thread answers GET, HEAD and POST
-   from what the command has ready.  It never waits for a loop, and a client
-   that is slow, or one of many, costs a bounded number of connections. */
+/* A small HTTP server, on libmicrohttpd: answers GET, HEAD and POST from what
+   the command has ready, on the thread that runs it.  It never waits for a
+   loop, and a client that is slow, or one of many, costs a bounded number of
+   connections. */
 
 #include "cli/ui/cli.h"
 
@@ -36,7 +37,7 @@ typedef struct cli_http_options {
                        "localhost". */
   const char *what; /* For messages: the key or option that |addr| is of. */
   unsigned requests_max; /* In work at one time; 0: no limit.  Over it 503. */
-  /* On the thread of the server. */
+  /* In cli_http_run(). */
   cli_http_answer (*answer)(void *arg, const cli_http_request *r);
   void *arg;
 } cli_http_options;
@@ -44,9 +45,15 @@ typedef struct cli_http_options {
 /* NULL: |why| states what is wrong with the address, or that it cannot
    listen. */
 cli_http *cli_http_start(const cli_http_options *o, cmt_why *why);
+/* Readable when cli_http_run() has something to do. */
+int cli_http_fd(const cli_http *h);
+/* When to run it at the latest; CMT_NEVER: not before its descriptor is
+   readable. */
+uint64_t cli_http_timeout_ns(const cli_http *h);
+void cli_http_run(cli_http *h);
 /* Where it listens, "IP:PORT". */
 const char *cli_http_addr(const cli_http *h);
-/* On return no answer runs.  NULL is fine. */
+/* NULL is fine. */
 void cli_http_stop(cli_http *h);
 
 /* Splits |addr| as above into a socket address; false: |why| has the reason. */

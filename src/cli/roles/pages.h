@@ -2,8 +2,7 @@
 #ifndef CLI_PAGES_H
 #define CLI_PAGES_H
 
-/* The pages of a node and a seed.  On the thread of a server, from snapshots:
-   the loop is not involved. */
+/* The pages of a node and a seed, from snapshots: the loop is not involved. */
 
 #include "station.h"
 

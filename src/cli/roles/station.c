@@ -9,8 +9,12 @@
 #include "node.h"
 #include "pages.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 enum {
   SINK_MESSAGE_MAX = 64 << 10,
@@ -366,6 +370,23 @@ static cmt_err chain_join(cli_station *s, cli_chain *c, cmt_why *why) {
   return err;
 }
 
+static bool server_watch(cli_station *s, const cli_http *h) {
+  struct epoll_event ev = {.events = EPOLLIN};
+
+  return h == NULL ||
+         epoll_ctl(s->servers_fd, EPOLL_CTL_ADD, cli_http_fd(h), &ev) == 0;
+}
+
+static bool servers_watch(cli_station *s, cmt_why *why) {
+  s->servers_fd = epoll_create1(EPOLL_CLOEXEC);
+  if (s->servers_fd >= 0 && server_watch(s, s->metrics_server) &&
+      server_watch(s, s->pages_server)) {
+    return true;
+  }
+  snprintf(why->text, sizeof why->text, "epoll: %s", strerror(errno));
+  return false;
+}
+
 static bool servers_start(cli_station *s, cmt_why *why) {
   const cmt_home_settings *set = s->first->settings;
   const cli_http_options metrics = {
@@ -390,9 +411,45 @@ static bool servers_start(cli_station *s, cmt_why *why) {
   }
   if (s->options->http != NULL) {
     s->pages_server = cli_http_start(&pages, why);
-    return s->pages_server != NULL;
+    if (s->pages_server == NULL) {
+      return false;
+    }
   }
-  return true;
+  return servers_watch(s, why);
+}
+
+static uint64_t server_timeout_ns(const cli_http *h, uint64_t timeout_ns) {
+  uint64_t own_ns = h != NULL ? cli_http_timeout_ns(h) : CMT_NEVER;
+
+  return own_ns < timeout_ns ? own_ns : timeout_ns;
+}
+
+static void server_run(cli_http *h) {
+  if (h != NULL) {
+    cli_http_run(h);
+  }
+}
+
+bool cli_station_serve(cli_station *s, uint64_t timeout_ns) {
+  uint64_t end_ns =
+    timeout_ns == CMT_NEVER ? CMT_NEVER : cli_now_ns() + timeout_ns;
+  uint64_t now_ns = cli_now_ns();
+
+  while (now_ns < end_ns) {
+    uint64_t left_ns = end_ns == CMT_NEVER ? CMT_NEVER : end_ns - now_ns;
+    short ready;
+
+    left_ns = server_timeout_ns(s->metrics_server, left_ns);
+    left_ns = server_timeout_ns(s->pages_server, left_ns);
+    if (cli_waiter_wait_fd(&s->io->wait, left_ns, s->servers_fd, POLLIN,
+                           &ready)) {
+      return true;
+    }
+    server_run(s->metrics_server);
+    server_run(s->pages_server);
+    now_ns = cli_now_ns();
+  }
+  return false;
 }
 
 static void log_start(const cli_station *s) {
@@ -452,6 +509,7 @@ bool cli_station_open(cli_station *s, const cli_options *o, cli_io *io,
 
   s->options = o;
   s->io = io;
+  s->servers_fd = -1;
   s->log = (cli_log){.levels = {.rest = CMT_LOG_WARN}, .out = io->out};
   s->groups = cli_alloc(CLI_GROUPS_MAX, sizeof *s->groups);
   s->timer = (cmt_timer){.cb = on_time, .arg = s};
@@ -516,6 +574,9 @@ bool cli_station_has(cli_station *s, const char *dir) {
 int cli_station_close(cli_station *s, int code) {
   cli_http_stop(s->metrics_server);
   cli_http_stop(s->pages_server);
+  if (s->servers_fd >= 0) {
+    close(s->servers_fd);
+  }
   if (s->sw != NULL) {
     cmt_ignore(cmt_switch_close(s->sw, CMT_SECONDS(1)));
   }

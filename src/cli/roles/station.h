@@ -42,6 +42,7 @@ typedef struct cli_station {
   uint64_t lines_ns; /* The second whose rejections were logged, */
   unsigned lines;    /* and how many. */
   cli_http *metrics_server, *pages_server;
+  int servers_fd; /* Readable when either has something to do. */
 } cli_station;
 
 /* Opens the chains of |dirs| and starts.  False: a line was printed; call
@@ -51,6 +52,9 @@ bool cli_station_open(cli_station *s, const cli_options *o, cli_io *io,
 /* Adds the chain of one more home while it runs.  False: a line was printed. */
 bool cli_station_add(cli_station *s, const char *dir);
 bool cli_station_has(cli_station *s, const char *dir);
+/* Serves pages on this thread for |timeout_ns|, or until a signal comes, which
+   is true then. */
+bool cli_station_serve(cli_station *s, uint64_t timeout_ns);
 /* Ends all, and saves the books; returns |code|, or CLI_FAILED when one could
    not be saved. */
 int cli_station_close(cli_station *s, int code);

@@ -128,7 +128,7 @@ static void serve(cli_station *s, const cli_options *o, cli_io *io,
   while (true) {
     uint64_t wait_ns = o->homes_dir != NULL ? LOOK_NS : CMT_NEVER;
 
-    if (cli_waiter_wait(&io->wait, wait_ns)) {
+    if (cli_station_serve(s, wait_ns)) {
       if (io->wait.signal != SIGHUP) {
         return;
       }
