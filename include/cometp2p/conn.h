@@ -208,6 +208,16 @@ CMT_API size_t cmt_conn_write_min(const cmt_conn *c);
 CMT_API size_t cmt_conn_write(cmt_conn *c, uint8_t *dest, size_t cap,
                               uint64_t now_ns);
 
+/** cmt_conn_write() in parts: as long as nothing of a batch was consumed, each
+    call seals one part more, into |dest| right behind the part before.
+    |filled|(|arg|) runs when the last frames are still to be sealed, so that
+    senders go on meanwhile; it may only call cmt_conn_take_credits().
+
+    Returns as cmt_conn_write(); for a further part a small |cap| is 0. */
+CMT_API size_t cmt_conn_write_part(cmt_conn *c, uint8_t *dest, size_t cap,
+                                   uint64_t now_ns, void (*filled)(void *arg),
+                                   void *arg);
+
 /** A connection of cmt_conn_write_many(), and what it wrote. */
 typedef struct cmt_conn_batch {
   cmt_conn *conn;

@@ -22,6 +22,8 @@ enum {
   BATCH_FIRST = 125,      /* Until the rate is known; two reads of 64 KiB. */
   THROTTLE_BYTES = 65536, /* Queued messages that need not wait. */
   TOGETHER_BYTES = 4096,  /* More of them fill the lanes of a kernel alone. */
+  SHORT_BYTES = 16 * CMT_FRAME_SLOT, /* A batch up to this may become longer, */
+  PARTS_MAX = 4,                     /* in so many parts. */
   /* Written since the last sample; less than this never exceeds the limit of
      the socket. */
   SAMPLE_BYTES = CMT__UNSENT_FIRST,
@@ -219,13 +221,11 @@ void cmt__link_write_rest(cmt__link *l) {
 }
 
 /* True when a batch is to be sealed now. */
-static bool link_may_write(cmt__link *l) {
-  bool urgent;
-
+static bool link_may_write(cmt__link *l, bool *urgent) {
   l->throttled = false;
   return l->rest_len == 0 && l->write_err == CMT_OK &&
-         cmt_conn_wants_write(l->conn, cmt__loop_now(l->loop), &urgent) &&
-         !link_throttle(l, urgent);
+         cmt_conn_wants_write(l->conn, cmt__loop_now(l->loop), urgent) &&
+         !link_throttle(l, *urgent);
 }
 
 /* Writes the sealed batch. */
@@ -234,7 +234,6 @@ static void link_batch_write(cmt__link *l, const uint8_t *data, size_t len) {
   size_t written;
 
   CMT__TRACE(CMT__TRACE_SEAL, l->sent_bytes, len);
-  cmt__link_credit(l); /* Senders go on while the socket is written to. */
   if (len == 0 || !link_write_some(l, data, len, &written)) {
     return;
   }
@@ -251,28 +250,64 @@ static void link_batch_write(cmt__link *l, const uint8_t *data, size_t len) {
   }
 }
 
-static void link_batch(cmt__link *l) {
-  size_t len = cmt_conn_write(l->conn, l->loop->scratch, link_batch_max(l),
-                              cmt__loop_now(l->loop));
+/* True when messages were queued since the intake was taken over, and may go
+   into the batch of |len| bytes: a single frame goes out at once, and so does a
+   batch with urgent messages. */
+static bool link_batch_grows(cmt__link *l, size_t len) {
+  bool urgent;
 
-  link_batch_write(l, l->loop->scratch, len);
+  if (l->send_queue == NULL || len <= CMT_FRAME_SLOT || len > SHORT_BYTES ||
+      !cmt__send_queue_has_intake(l->send_queue)) {
+    return false;
+  }
+  cmt__link_take_intake(l);
+  return cmt_conn_wants_write(l->conn, cmt__loop_now(l->loop), &urgent) &&
+         !urgent;
+}
+
+static void on_filled(void *arg) { cmt__link_credit(arg); }
+
+/* Seals a batch.  Senders go on while it is sealed and written.  A write takes
+   as long as to seal many frames, so what they queue while a short batch is
+   sealed is added to it. */
+static size_t link_seal(cmt__link *l, bool urgent) {
+  size_t max = link_batch_max(l), len = 0, part;
+  uint64_t now_ns = cmt__loop_now(l->loop);
+  int parts = 0;
+
+  do {
+    part = cmt_conn_write_part(l->conn, l->loop->scratch + len, max - len,
+                               now_ns, on_filled, l);
+    len += part;
+    parts++;
+  } while (part > 0 && !urgent && parts < PARTS_MAX &&
+           link_batch_grows(l, len));
+  return len;
+}
+
+static void link_batch(cmt__link *l, bool urgent) {
+  link_batch_write(l, l->loop->scratch, link_seal(l, urgent));
 }
 
 void cmt__link_write(cmt__link *l) {
-  if (link_may_write(l)) {
-    link_batch(l);
+  bool urgent;
+
+  if (link_may_write(l, &urgent)) {
+    link_batch(l, urgent);
   }
 }
 
 bool cmt__link_write_or_wait(cmt__link *l) {
-  if (!link_may_write(l)) {
+  bool urgent;
+
+  if (!link_may_write(l, &urgent)) {
     return false;
   }
   if (l->send_queue != NULL && l->view.queued_bytes <= TOGETHER_BYTES &&
       cmt__loop_has_others(l->loop)) {
     return true;
   }
-  link_batch(l);
+  link_batch(l, urgent);
   return false;
 }
 
@@ -289,6 +324,7 @@ void cmt__link_write_all(cmt__link *const *list, size_t count) {
     done = cmt_conn_write_many(batches + at, count - at, loop->scratch,
                                CMT__SCRATCH, cmt__loop_now(loop));
     for (size_t i = at; i < at + done; i++) {
+      cmt__link_credit(list[i]); /* Senders go on while it is written. */
       link_batch_write(list[i], batches[i].base, batches[i].len);
     }
   }

@@ -201,6 +201,15 @@ void cmt__send_queue_take(cmt__send_queue *g, uint64_t now_ns,
   cmt__send_queue_pool_look(g, lacks);
 }
 
+bool cmt__send_queue_has_intake(cmt__send_queue *g) {
+  bool has;
+
+  cmt__send_queue_lock(g);
+  has = g->intake.count > 0;
+  cmt__send_queue_unlock(g);
+  return has;
+}
+
 void cmt__send_queue_trim(cmt__send_queue *g) {
   CMT_ASSERT(g->env, g->taken_over.count == 0);
   cmt__free(g->env, g->taken_over.list);

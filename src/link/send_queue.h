@@ -163,6 +163,8 @@ bool cmt__send_queue_leave(cmt__send_queue *g);
    due. */
 void cmt__send_queue_take(cmt__send_queue *g, uint64_t now_ns,
                           cmt__send_queue_view *out);
+/* Whether messages were queued since then. */
+bool cmt__send_queue_has_intake(cmt__send_queue *g);
 /* Returns credits and queues waiting sends.  True: some were queued, and the
    caller attends to the queue again. */
 bool cmt__send_queue_credit(cmt__send_queue *g, const cmt_credits *c);

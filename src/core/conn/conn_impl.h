@@ -52,6 +52,8 @@ struct cmt_conn {
   cmt_err stop_reason;
   uint16_t theirs_have;  /* Bit i: they have channel i of |group|. */
   uint16_t standby_room; /* Bytes that may still be read on standby. */
+  uint16_t batch_unused; /* Bytes of frames before the last part of the batch
+                            that have no data. */
   bool ended, end_reported, stopping;
   bool parted; /* The parting ping was written; see conn_send.c. */
   bool batch_is_mconn;

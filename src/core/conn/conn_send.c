@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The way out: handshake bytes as they are, then our node info in frames of its
    own, then batches of packets.  A new batch is sealed only when the last one
-   was consumed whole.  A batch is made in one call, and no call leaves one that
-   is not sealed: those of several connections are filled one after another and
-   sealed together in the same call. */
+   was consumed whole.  No public call leaves one that is not sealed: those of
+   several connections are filled one after another and sealed together in the
+   same call.  As long as nothing of a batch was consumed there may be more
+   parts of it, each of which begins a frame. */
 
 #include "conn_impl.h"
 
@@ -75,6 +76,7 @@ size_t cmt_conn_write_min(const cmt_conn *c) {
 static size_t batch_begin(cmt_conn *c, size_t len) {
   c->batch_len = len;
   c->batch_taken = 0;
+  c->batch_unused = 0;
   return len;
 }
 
@@ -158,12 +160,48 @@ static size_t conn_write(cmt_conn *c, uint8_t *dest, size_t cap,
            : 0;
 }
 
+/* Makes the batch longer; see cmt_conn_write_part(). */
+static size_t conn_write_more(cmt_conn *c, uint8_t *dest, size_t cap,
+                              uint64_t now_ns, cmt__seals *seals) {
+  uint64_t bytes = c->batch_len / CMT_FRAME_SLOT * CMT_FRAME_DATA;
+  size_t before = c->batch_len, len;
+  cmt__batch r;
+
+  if (!c->batch_is_mconn || c->batch_taken > 0 || c->ended ||
+      cap < cmt_conn_write_min(c) || !cmt_conn_wants_write(c, now_ns, NULL)) {
+    return 0;
+  }
+  bytes -= cmt__mconn_filled(c->mconn) - c->batch_from;
+  r = cmt__batch_frames(&c->group->pool.env, dest, cap / CMT_FRAME_SLOT);
+  cmt__mconn_fill(c->mconn, &r, c->now_ns);
+  len = batch_seal(c, dest, &r, seals);
+  if (len > 0) {
+    c->batch_len = before + len;
+    c->batch_unused = (uint16_t)bytes;
+  }
+  return len;
+}
+
 size_t cmt_conn_write(cmt_conn *c, uint8_t *dest, size_t cap, uint64_t now_ns) {
   cmt__seals seals;
   size_t len;
 
   cmt__seals_begin(&seals);
   len = conn_write(c, dest, cap, now_ns, &seals);
+  cmt__seals_end(&seals);
+  return len;
+}
+
+size_t cmt_conn_write_part(cmt_conn *c, uint8_t *dest, size_t cap,
+                           uint64_t now_ns, void (*filled)(void *arg),
+                           void *arg) {
+  cmt__seals seals;
+  size_t len;
+
+  cmt__seals_begin(&seals);
+  len = cmt__conn_batch_done(c) ? conn_write(c, dest, cap, now_ns, &seals)
+                                : conn_write_more(c, dest, cap, now_ns, &seals);
+  filled(arg);
   cmt__seals_end(&seals);
   return len;
 }
@@ -197,10 +235,10 @@ void cmt_conn_consume(cmt_conn *c, size_t len, uint64_t now_ns) {
   if (c->batch_is_mconn) {
     /* The other side can read nothing of a frame that is not whole. */
     uint64_t bytes = c->batch_taken / CMT_FRAME_SLOT * CMT_FRAME_DATA;
+    uint64_t total = c->batch_from + cmt__since(bytes, c->batch_unused);
 
-    cmt__mconn_taken(
-      c->mconn, cmt__min64(c->batch_from + bytes, cmt__mconn_filled(c->mconn)),
-      c->now_ns);
+    cmt__mconn_taken(c->mconn, cmt__min64(total, cmt__mconn_filled(c->mconn)),
+                     c->now_ns);
   } else if (c->state == CMT__CONN_UP && cmt__conn_batch_done(c) &&
              !handshake_is_left(c)) {
     cmt__mconn_behind(c->mconn, false, c->now_ns);
