@@ -51,6 +51,9 @@ typedef struct cmt_pex_options {
   /** From one dial of an address that was never reached to the next: 2 min;
       CMT_NEVER: none. */
   uint64_t feeler_ns;
+  /** From one outbound peer of the book's choice that gives way to another one
+      to the next, while there are |outbound_max|: 1 h; CMT_NEVER: none. */
+  uint64_t rotate_ns;
   /** What cmt_pex_anchors() wrote before the restart; copied, at most
       CMT_PEX_ANCHORS_MAX are used. */
   const cmt_net_addr *anchors;

@@ -45,6 +45,9 @@ void cmt__ensure_init(cmt__ensure *e, const cmt__ensure_options *o,
                    ? CMT_NEVER
                    : t.now_ns + cmt__ensure_draw(e, o->feeler_ns) + 1;
   e->seeds_wait_ns = SEEDS_NS;
+  e->rotate_ns = o->rotate_ns == CMT_NEVER || o->rotate_ns == 0
+                   ? CMT_NEVER
+                   : t.now_ns + o->rotate_ns;
 }
 
 void cmt__ensure_fini(cmt__ensure *e) {
@@ -365,6 +368,35 @@ static bool step_feeler(cmt__ensure *e, cmt__pex_time t,
   return out->dial != NULL;
 }
 
+/* ---- rotation ---- */
+
+/* Whoever wants to be all peers never leaves, and all others do one day.  So
+   one outbound peer of the book's choice gives way from time to time, whoever
+   it is. */
+static bool step_rotate(cmt__ensure *e, uint64_t now_ns,
+                        cmt__ensure_step *out) {
+  uint64_t count = 0;
+
+  if (now_ns < e->rotate_ns) {
+    return false;
+  }
+  e->rotate_ns = now_ns + jittered(e, e->o.rotate_ns);
+  for (cmt__ensure_peer *p = e->peers; p != NULL; p = p->next) {
+    count += p->outbound && !p->listed;
+  }
+  if (e->outbound < e->o.outbound_max || count == 0) {
+    return false;
+  }
+  count = cmt__ensure_draw(e, count);
+  for (cmt__ensure_peer *p = e->peers; p != NULL; p = p->next) {
+    if (p->outbound && !p->listed && count-- == 0) {
+      *out = (cmt__ensure_step){.act = CMT__ENSURE_CLOSE, .peer = p};
+      return true;
+    }
+  }
+  return false;
+}
+
 /* ---- questions and answers ---- */
 
 static bool step_answer(cmt__ensure *e, uint64_t now_ns,
@@ -455,12 +487,13 @@ bool cmt__ensure_next(cmt__ensure *e, cmt__pex_time t, cmt__ensure_step *out) {
   return e->o.seed
            ? cmt__seed_close(e, t.now_ns, out) || cmt__seed_crawl(e, t, out)
            : (!e->dry && step_dial(e, t, out)) || step_seed(e, t, out) ||
-               step_feeler(e, t, out);
+               step_feeler(e, t, out) || step_rotate(e, t.now_ns, out);
 }
 
 uint64_t cmt__ensure_next_ns(const cmt__ensure *e, uint64_t now_ns) {
   uint64_t next = e->round_ns;
 
+  next = e->o.seed ? next : earlier(next, e->rotate_ns);
   if (e->o.seed) {
     next = earlier(next, cmt__seed_next_ns(e));
   } else if (!e->dials[CMT__ENSURE_DIALS_MAX].used) {

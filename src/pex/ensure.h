@@ -39,6 +39,7 @@ typedef struct cmt__ensure_options {
   unsigned asks_max; /* Peers that are asked in a round. */
   uint64_t period_ns;
   uint64_t feeler_ns;          /* CMT_NEVER: none. */
+  uint64_t rotate_ns;          /* The same. */
   bool seed;                   /* Crawls and serves instead of keeping peers. */
   const cmt_net_addr *anchors; /* Copied. */
   size_t anchor_count;
@@ -87,8 +88,9 @@ typedef struct cmt__ensure {
   cmt__ensure_peer *peers;
   size_t peer_count, outbound, listed_outbound;
   size_t seed_count;
-  cmt__ensure_dial dials[CMT__ENSURE_DIALS_MAX + 1]; /* And a feeler. */
-  size_t dialing;                                    /* Without the feeler. */
+  cmt__ensure_dial dials[CMT__ENSURE_DIALS_MAX + 1];  /* And a feeler. */
+  size_t dialing;                                     /* Without the feeler. */
+  cmt__ensure_dial candidates[CMT__ENSURE_DIALS_MAX]; /* Scratch of a choice. */
   cmt__ensure_recent recent[CMT__ENSURE_RECENT_MAX];
   size_t recent_at;
   cmt_net_addr anchors[CMT__ENSURE_ANCHORS_MAX]; /* To dial first. */
@@ -101,6 +103,7 @@ typedef struct cmt__ensure {
   cmt_net_addr claimed[CMT__ENSURE_CLAIMED_MAX];
   size_t claimed_count;
   uint64_t round_ns, feeler_ns; /* When the next one is due. */
+  uint64_t rotate_ns;           /* A peer gives way to another one. */
   uint64_t check_ns;            /* Claimed addresses are tried from then on. */
   uint64_t spent_ns;            /* Dials have used the time up to there. */
   uint64_t seeds_left;          /* A bit for each that may be dialed now. */

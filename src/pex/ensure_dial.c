@@ -8,8 +8,10 @@
 #include "net_group.h"
 
 enum {
-  PICKS_MIN = 32,   /* Addresses that are looked at for one dial. */
-  BACKOFF_MAX = 12, /* 2^12 s, a bit over an hour. */
+  PICKS = 128,       /* Addresses of the book that are looked at for a dial, */
+  CANDIDATES = 64,   /* and groups of them that are drawn among. */
+  FEELER_PICKS = 32, /* The same for a feeler. */
+  BACKOFF_MAX = 12,  /* 2^12 s, a bit over an hour. */
 };
 
 #define SPEND_NS CMT_MILLISECONDS(250) /* The time that each dial uses. */
@@ -54,10 +56,15 @@ static void spend(cmt__ensure *e, uint64_t now_ns) {
 
 /* ---- who is not dialed ---- */
 
+/* Ids of the book and of peers are in lower case. */
+static bool same_id(const cmt_node_id *a, const cmt_node_id *b) {
+  return memcmp(a->text, b->text, sizeof a->text) == 0;
+}
+
 static void note_recent(cmt__ensure *e, const cmt_node_id *id,
                         uint64_t until_ns) {
   for (size_t i = 0; i < CMT__ENSURE_RECENT_MAX; i++) {
-    if (cmt_node_id_equal(&e->recent[i].id, id)) {
+    if (same_id(&e->recent[i].id, id)) {
       e->recent[i].until_ns = until_ns;
       return;
     }
@@ -69,8 +76,7 @@ static void note_recent(cmt__ensure *e, const cmt_node_id *id,
 static bool is_recent(const cmt__ensure *e, const cmt_node_id *id,
                       uint64_t now_ns) {
   for (size_t i = 0; i < CMT__ENSURE_RECENT_MAX; i++) {
-    if (now_ns < e->recent[i].until_ns &&
-        cmt_node_id_equal(&e->recent[i].id, id)) {
+    if (now_ns < e->recent[i].until_ns && same_id(&e->recent[i].id, id)) {
       return true;
     }
   }
@@ -175,21 +181,49 @@ static unsigned bias_of(const cmt__ensure *e) {
   return (unsigned)(e->outbound < 8 ? e->outbound : 8) * 10 + 10;
 }
 
-bool cmt__ensure_choose(cmt__ensure *e, cmt__ensure_dial *out,
-                        cmt__pex_time t) {
-  unsigned picks = PICKS_MIN + 3 * e->o.outbound_max;
-  cmt_net_addr a;
-
-  if (choose_anchor(e, out, t) || choose_hint(e, out, t)) {
-    return true;
-  }
-  for (unsigned i = 0; i < picks; i++) {
-    if (cmt_addrbook_pick(e->o.book, bias_of(e), &a) == CMT_OK &&
-        fits(e, &a, out, t)) {
+static bool is_in(const cmt__ensure_dial *list, size_t count,
+                  const char *group) {
+  for (size_t i = 0; i < count; i++) {
+    if (strcmp(list[i].group, group) == 0) {
       return true;
     }
   }
   return false;
+}
+
+/* Draws among the groups of what the book gives, so that many addresses in few
+   groups weigh no more than few.  Every other address is one that was proved.
+ */
+static bool choose_group(cmt__ensure *e, cmt__ensure_dial *out,
+                         cmt__pex_time t) {
+  size_t count = 0;
+
+  for (unsigned i = 0; i < PICKS && count < CANDIDATES; i++) {
+    cmt__ensure_dial *c = &e->candidates[count];
+    cmt_net_addr a;
+
+    if (cmt_addrbook_pick(e->o.book, i % 2 == 0 ? bias_of(e) : 0, &a) !=
+        CMT_OK) {
+      continue;
+    }
+    cmt__ensure_group(e, &a, c->group);
+    if (!is_in(e->candidates, count, c->group) && fits(e, &a, c, t)) {
+      count++;
+    }
+  }
+  if (count > 0) {
+    const cmt__ensure_dial *c = &e->candidates[cmt__ensure_draw(e, count)];
+
+    out->addr = c->addr;
+    memcpy(out->group, c->group, sizeof out->group);
+  }
+  return count > 0;
+}
+
+bool cmt__ensure_choose(cmt__ensure *e, cmt__ensure_dial *out,
+                        cmt__pex_time t) {
+  return choose_anchor(e, out, t) || choose_hint(e, out, t) ||
+         choose_group(e, out, t);
 }
 
 /* Never reached by us. */
@@ -208,7 +242,7 @@ bool cmt__ensure_choose_feeler(cmt__ensure *e, cmt__ensure_dial *out,
     out->addr = a;
     return true;
   }
-  for (unsigned i = 0; i < PICKS_MIN; i++) {
+  for (unsigned i = 0; i < FEELER_PICKS; i++) {
     if (cmt_addrbook_pick(e->o.book, 100, &a) == CMT_OK && is_untried(e, &a) &&
         cmt__ensure_may_dial(e, &a, t)) {
       out->addr = a;

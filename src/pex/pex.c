@@ -19,6 +19,7 @@ enum {
 #define PERIOD_DEFAULT CMT_SECONDS(30)
 #define PERIOD_MIN CMT_SECONDS(1)
 #define FEELER_DEFAULT CMT_SECONDS(120)
+#define ROTATE_DEFAULT CMT_SECONDS(3600)
 #define LISTED_MAX_NS CMT_SECONDS(60)
 enum { LISTED_FACTOR_PERCENT = 150 };
 
@@ -32,6 +33,7 @@ void cmt_pex_options_init_sized(cmt_pex_options *o, size_t size) {
   full.asks_max = ASKS_DEFAULT;
   full.period_ns = PERIOD_DEFAULT;
   full.feeler_ns = FEELER_DEFAULT;
+  full.rotate_ns = ROTATE_DEFAULT;
   cmt__sized_write(o, size, &full, sizeof full);
 }
 
@@ -72,6 +74,9 @@ static cmt_err options_check(const cmt_pex_options *o, cmt_why *why) {
   if (o->feeler_ns < PERIOD_MIN) {
     return refuse(why, "feeler_ns", o->feeler_ns, PERIOD_MIN, CMT_NEVER);
   }
+  if (o->rotate_ns < PERIOD_MIN) {
+    return refuse(why, "rotate_ns", o->rotate_ns, PERIOD_MIN, CMT_NEVER);
+  }
   return o->anchor_count == 0 || o->anchors != NULL
            ? CMT_OK
            : cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
@@ -94,6 +99,7 @@ static cmt_err options_take(const cmt_pex_options *o, cmt_pex_options *out,
   cmt__or_default(out, &defaults, asks_max);
   cmt__or_default(out, &defaults, period_ns);
   cmt__or_default(out, &defaults, feeler_ns);
+  cmt__or_default(out, &defaults, rotate_ns);
   return options_check(out, why);
 }
 

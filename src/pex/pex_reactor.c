@@ -181,7 +181,9 @@ static void run(cmt_pex *p, const job *j) {
   } else if (j->act == CMT__ENSURE_ASK) {
     do_ask(p, j);
   } else if (j->act == CMT__ENSURE_CLOSE) {
-    (void)cmt_peer_explain(j->peer, CMT_ECANCELED, "the visit is over");
+    (void)cmt_peer_explain(j->peer, CMT_ECANCELED,
+                           p->o.seed ? "the visit is over"
+                                     : "it gives way to another peer");
     cmt_peer_stop(j->peer, CMT_ECANCELED, CLOSE_NS);
   } else {
     (void)send(j->peer, j->msg);
@@ -443,6 +445,7 @@ static cmt_err start(void *self, cmt_switch *sw) {
     .asks_max = p->o.asks_max,
     .period_ns = p->o.period_ns,
     .feeler_ns = p->o.feeler_ns,
+    .rotate_ns = p->o.rotate_ns,
     .seed = p->o.seed,
     .anchors = p->anchors,
     .anchor_count = p->o.anchor_count,

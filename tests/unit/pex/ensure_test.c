@@ -403,6 +403,58 @@ static void several_peers_are_asked_in_a_round(void **state) {
   all_down(f);
 }
 
+static void a_full_node_rotates(void **state) {
+  fixture *f = *state;
+  cmt__ensure_step step;
+  cmt_net_addr a = at(1, "5.1.0.1"), b = at(2, "5.2.0.1");
+  bool closed = false;
+
+  f->o.outbound_max = 2;
+  f->o.rotate_ns = CMT_SECONDS(3600);
+  begin(f);
+  up(f, &a, true);
+  up(f, &b, true);
+  f->now_ns += CMT_SECONDS(3599);
+  while (cmt__ensure_next(&f->e, now(f), &step)) {
+    assert_int_not_equal(CMT__ENSURE_CLOSE, step.act);
+  }
+  f->now_ns += CMT_SECONDS(1);
+  while (cmt__ensure_next(&f->e, now(f), &step)) {
+    assert_true(!closed || step.act != CMT__ENSURE_CLOSE);
+    closed = closed || step.act == CMT__ENSURE_CLOSE;
+  }
+  assert_true(closed);
+  all_down(f);
+}
+
+/* One of many addresses in one group weighs as much as one of few in another.
+ */
+static void the_choice_is_among_groups(void **state) {
+  fixture *f = *state;
+  unsigned rare = 0;
+  char ip[32];
+
+  f->o.outbound_max = 1;
+  for (unsigned i = 0; i < 60; i++) {
+    snprintf(ip, sizeof ip, "7.1.%u.1", i);
+    know(f, ip);
+  }
+  know(f, "5.1.0.1");
+  begin(f);
+  for (int i = 0; i < 60; i++) {
+    cmt__ensure_dial *d[16];
+    size_t count;
+
+    f->now_ns += CMT_SECONDS(31);
+    count = dials(f, d, 16);
+    rare += count > 0 && strcmp(d[0]->addr.host, "5.1.0.1") == 0;
+    for (size_t k = 0; k < count; k++) {
+      end(f, d[k], CMT_EDUPLICATE);
+    }
+  }
+  assert_in_range(rare, 15, 45);
+}
+
 static void a_peer_needs_memory(void **state) {
   fixture *f = *state;
   cmt_net_addr a = at(1, "5.1.0.1");
@@ -433,6 +485,8 @@ int main(void) {
     TEST(seeds_are_tried_one_after_another),
     TEST(one_seed_is_enough),
     TEST(several_peers_are_asked_in_a_round),
+    TEST(a_full_node_rotates),
+    TEST(the_choice_is_among_groups),
     TEST(a_peer_needs_memory),
   };
 

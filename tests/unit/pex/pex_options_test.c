@@ -81,6 +81,11 @@ static void each_option_has_its_range(void **state) {
     &o, CMT_EINVAL,
     "feeler_ns is 1, allowed is 1000000000 to 18446744073709551615");
   o = f->o;
+  o.rotate_ns = 1;
+  assert_refused(
+    &o, CMT_EINVAL,
+    "rotate_ns is 1, allowed is 1000000000 to 18446744073709551615");
+  o = f->o;
   o.anchor_count = 1;
   assert_refused(&o, CMT_EINVAL, "anchor_count is set and anchors is not");
   o = f->o;
