@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A node that finds its peers by itself: find_peers [SEED...]
+/* A node that finds its peers by itself: find_peers [-n NETWORK] [SEED...]
 
    It knows nobody but the seeds, and prints who comes and goes, until Enter.
    Without a seed it waits for others, which may name it as their seed. */
@@ -43,9 +43,9 @@ static cmt_err open_pex(cmt_addrbook *book, const char *seeds, cmt_pex **pex) {
   return err;
 }
 
-static int run(const cmt_reactor *reactors, cmt_pex *pex) {
+static int run(const char *network, const cmt_reactor *reactors, cmt_pex *pex) {
   const cmt_switch_options o = {.size = sizeof o,
-                                .network = "my-net",
+                                .network = network,
                                 .laddr = "127.0.0.1:0",
                                 .reactors = reactors,
                                 .reactor_count = 2};
@@ -72,15 +72,20 @@ int main(int argc, char **argv) {
   char seeds[4096] = "";
   cmt_addrbook *book = NULL;
   cmt_pex *pex = NULL;
-  int status = 1;
+  const char *network = "my-net";
+  int status = 1, first = 1;
 
-  for (int i = 1; i < argc; i++) {
+  if (argc > 2 && strcmp(argv[1], "-n") == 0) {
+    network = argv[2];
+    first = 3;
+  }
+  for (int i = first; i < argc; i++) {
     snprintf(seeds + strlen(seeds), sizeof seeds - strlen(seeds), "%s,",
              argv[i]);
   }
   if (open_book(&book) == CMT_OK && open_pex(book, seeds, &pex) == CMT_OK) {
     cmt_pex_get_reactor(pex, &reactors[1]);
-    status = run(reactors, pex);
+    status = run(network, reactors, pex);
   }
   cmt_pex_delete(pex);
   cmt_addrbook_delete(book);

@@ -107,6 +107,77 @@ def watch_node(context, programs):
                 end_node(node)
 
 
+class Finder:
+    """The example that finds its peers."""
+
+    def __init__(self, context, network, *seeds):
+        path = context.command.parent / "find_peers"
+        check(path.exists(), f"no {path}")
+        self.process = subprocess.Popen([path, "-n", network, *seeds],
+                                        stdin=subprocess.PIPE, text=True,
+                                        stdout=subprocess.PIPE)
+        self.address = self.wait_for("listening at ").split()[-1]
+        self.id = self.address.split("@")[0]
+
+    def wait_for(self, part):
+        for line in self.process.stdout:
+            if part in line:
+                return line
+        raise Failure(f"find_peers printed no {part!r}")
+
+    def end(self):
+        self.process.communicate("\n", timeout=20)
+        check(self.process.returncode == 0, "find_peers did not end well")
+
+
+def pex_home(context, home, *seeds):
+    """A home whose book takes addresses of this machine."""
+    run(context, "init", "--home", home)
+    path = pathlib.Path(home, "config/config.toml")
+    text = path.read_text(encoding="utf-8")
+    for old, new in (("addr_book_strict = true", "addr_book_strict = false"),
+                     ("allow_duplicate_ip = false", "allow_duplicate_ip = true"),
+                     ('seeds = ""', f'seeds = "{",".join(seeds)}"')):
+        text = text.replace(old, new, 1)
+    path.write_text(text, encoding="utf-8")
+
+
+def peers_of(rpc):
+    with urllib.request.urlopen(f"http://127.0.0.1:{rpc}/net_info",
+                                timeout=5) as answer:
+        return {peer["node_info"]["id"]
+                for peer in json.load(answer)["result"]["peers"]}
+
+
+def exchange_peers(context, programs):
+    """We ask a complete node, and learn of another one of us; a complete node
+    that knows one of us alone asks it, and learns of the first node."""
+    with tempfile.TemporaryDirectory() as home, \
+            tempfile.TemporaryDirectory() as other:
+        pex_home(context, home)
+        one, one_id, addr, rpc = start_node(context, programs, home)
+        network = rpc_status(rpc, one)["node_info"]["network"]
+        first = Finder(context, network, f"{one_id}@{addr}")
+        first.wait_for(f"found {one_id[:8]}")
+        second = Finder(context, network, f"{one_id}@{addr}")
+        second.wait_for(f"found {first.id[:8]}")
+        pex_home(context, other, second.address)
+        genesis = pathlib.Path("config/genesis.json")
+        pathlib.Path(other, genesis).write_bytes(
+            pathlib.Path(home, genesis).read_bytes())
+        two, _, _, rpc_two = start_node(context, programs, other)
+        end = time.monotonic() + 90
+        while one_id not in peers_of(rpc_two):
+            check(time.monotonic() < end,
+                  f"the second node has the peers {peers_of(rpc_two)}")
+            time.sleep(0.5)  # It reports to nobody whom it has met.
+        check(second.id in peers_of(rpc_two), "it has lost its seed")
+        for finder in (first, second):
+            finder.end()
+        for node in (one, two):
+            end_node(node)
+
+
 def check_node(context, addr, node_id, info):
     check(info["id"] == node_id, f"the RPC answers {info}")
     learned = scenarios.check_probe(context, addr, node_id, False)
@@ -161,4 +232,5 @@ def home_node(context, _):
 def every():
     return [("homes of both programs", home_node),
             ("probe of a complete node", probe_node),
-            ("the transactions of a complete node", watch_node)]
+            ("the transactions of a complete node", watch_node),
+            ("peers by exchange with complete nodes", exchange_peers)]
