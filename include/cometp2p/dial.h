@@ -68,6 +68,7 @@ typedef struct cmt_dial_options {
   /** Only finds out whether the node is there: the connection ends when both
       sides are authenticated and the node info of the other fits.  There is no
       peer, no reactor learns of it, and no limit of peers nor a filter applies.
+      A peer with the id stays as it is.
       Not together with |persistent| or |unconditional|. */
   bool feeler;
 } cmt_dial_options;

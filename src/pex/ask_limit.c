@@ -26,6 +26,11 @@ cmt__pex_verdict cmt__pex_request_came(cmt__ask_limit *l, uint64_t now_ns) {
   return CMT__PEX_ANSWER;
 }
 
+void cmt__pex_hold(cmt__ask_limit *l, uint64_t until_ns) {
+  l->held = true;
+  l->answer_ns = until_ns;
+}
+
 uint64_t cmt__pex_due_ns(const cmt__ask_limit *l) {
   return l->held ? l->answer_ns : CMT_NEVER;
 }

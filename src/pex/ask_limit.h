@@ -41,6 +41,8 @@ typedef enum cmt__pex_verdict {
 
 /* A request has come. */
 cmt__pex_verdict cmt__pex_request_came(cmt__ask_limit *l, uint64_t now_ns);
+/* A request that was to be answered is held until |until_ns|. */
+void cmt__pex_hold(cmt__ask_limit *l, uint64_t until_ns);
 /* When the held request is to be answered; CMT_NEVER: none is held. */
 uint64_t cmt__pex_due_ns(const cmt__ask_limit *l);
 /* True when a held request is due; it counts as answered then. */

@@ -14,9 +14,12 @@
 /* From one tour through the seeds to the next: at first, and then twice as long
    each time, up to a round. */
 #define SEEDS_NS CMT_SECONDS(5)
+/* So long a seed that knows too few looks first who else has come. */
+#define HOLD_NS CMT_SECONDS(1)
 
 enum {
   PROVEN_PER_PEER = 5, /* Proven entries for each peer that is wanted. */
+  HOLD_BELOW = 32,     /* Proven entries of a seed that knows too few. */
   EXTRA_MAX = 8,       /* Dials beyond the free places, when most fail. */
 };
 
@@ -82,17 +85,31 @@ static void count_peer(cmt__ensure *e, const cmt__ensure_peer *p, int by) {
   e->outbound += p->outbound ? (size_t)by : 0;
 }
 
-/* What an inbound peer says is used at once only if it is where its socket is.
-   Anything else is tried when the peer is gone: while it is here we would have
-   two connections of one id. */
-static void take_claim(cmt__ensure *e, cmt__ensure_peer *p,
+static void check_soon(cmt__ensure *e, const cmt_net_addr *claimed) {
+  if (e->claimed_count < CMT__ENSURE_CLAIMED_MAX) {
+    e->claimed[e->claimed_count++] = *claimed;
+  }
+  if (e->o.seed) {
+    e->check_ns = 0;
+  }
+}
+
+/* What an inbound peer says is used at once only if it is where its socket is,
+   and else when a feeler has found it there.  A seed feels each, since it
+   serves only what it has proved. */
+static void take_claim(cmt__ensure *e, const cmt__ensure_peer *p,
                        const cmt_net_addr *claimed, cmt__pex_time t) {
   cmt_net_addr dial;
+  cmt_err err;
 
-  if (!p->outbound && claimed != NULL &&
-      cmt_addrbook_add_claimed(e->o.book, claimed, &p->at, &dial, t.utc_ns) ==
-        CMT_EAGAIN) {
-    p->claimed = dial;
+  if (p->outbound || claimed == NULL) {
+    return;
+  }
+  err = cmt_addrbook_add_claimed(e->o.book, claimed, &p->at, &dial, t.utc_ns);
+  if (err == CMT_EAGAIN) {
+    check_soon(e, &dial);
+  } else if (err == CMT_OK && e->o.seed) {
+    check_soon(e, claimed);
   }
 }
 
@@ -126,12 +143,6 @@ cmt__ensure_peer *cmt__ensure_add(cmt__ensure *e, const cmt__ensure_peer *given,
   return p;
 }
 
-static void check_later(cmt__ensure *e, const cmt_net_addr *claimed) {
-  if (e->claimed_count < CMT__ENSURE_CLAIMED_MAX) {
-    e->claimed[e->claimed_count++] = *claimed;
-  }
-}
-
 void cmt__ensure_remove(cmt__ensure *e, cmt__ensure_peer *p, cmt_err reason,
                         cmt__pex_time t) {
   if (p->next != NULL) {
@@ -146,9 +157,6 @@ void cmt__ensure_remove(cmt__ensure *e, cmt__ensure_peer *p, cmt_err reason,
   if (p->outbound) {
     cmt__ensure_rest(e, p, reason, t);
     e->dry = false;
-  }
-  if (p->claimed.id.text[0] != '\0') {
-    check_later(e, &p->claimed);
   }
   e->o.env->free(e->o.env->alloc_arg, p);
 }
@@ -355,6 +363,9 @@ static bool step_feeler(cmt__ensure *e, cmt__pex_time t,
   if (e->claimed_count > 0 && t.now_ns >= e->check_ns) {
     d.addr = e->claimed[--e->claimed_count];
     e->check_ns = t.now_ns + CMT_SECONDS(2);
+    if (!cmt__ensure_may_feel(e, &d.addr, t)) {
+      return false;
+    }
   } else if (t.now_ns >= e->feeler_ns) {
     e->feeler_ns = t.now_ns + jittered(e, e->o.feeler_ns);
     if (!cmt__ensure_choose_feeler(e, &d, t)) {
@@ -466,6 +477,17 @@ void cmt__ensure_query(const cmt__ensure *e, const cmt__ensure_peer *p,
   if (e->o.seed && !p->outbound) {
     cmt__seed_query(out);
   }
+}
+
+bool cmt__ensure_holds(cmt__ensure *e, cmt__ensure_peer *p, cmt__pex_time t) {
+  cmt_addrbook_status st;
+
+  cmt_addrbook_get_status(e->o.book, &st);
+  if (!e->o.seed || st.proven >= HOLD_BELOW || t.now_ns - p->up_ns >= HOLD_NS) {
+    return false;
+  }
+  cmt__pex_hold(&p->limit, p->up_ns + HOLD_NS);
+  return true;
 }
 
 void cmt__ensure_served(cmt__ensure *e, cmt__ensure_peer *p, cmt__pex_time t) {

@@ -23,7 +23,7 @@ enum {
   CMT__ENSURE_SEEDS_MAX = 64,
   CMT__ENSURE_RECENT_MAX = 256, /* Ids that are not dialed again yet. */
   CMT__ENSURE_HINTS_MAX = 64,
-  CMT__ENSURE_CLAIMED_MAX = 16, /* Claimed addresses that wait for a feeler. */
+  CMT__ENSURE_CLAIMED_MAX = 128, /* Claimed addresses that wait for a feeler. */
 };
 
 /* The present instant: of a clock that never runs backwards, and since 1970. */
@@ -39,7 +39,7 @@ typedef struct cmt__ensure_options {
   unsigned asks_max; /* Peers that are asked in a round. */
   uint64_t period_ns;
   uint64_t feeler_ns;          /* CMT_NEVER: none. */
-  uint64_t rotate_ns;          /* The same. */
+  uint64_t rotate_ns;          /* CMT_NEVER: none. */
   bool seed;                   /* Crawls and serves instead of keeping peers. */
   const cmt_net_addr *anchors; /* Copied. */
   size_t anchor_count;
@@ -53,9 +53,7 @@ typedef struct cmt__ensure_peer {
   char group[CMT_ADDRBOOK_GROUP_SIZE];
   cmt__ask_limit limit;
   uint64_t up_ns;
-  cmt_net_addr claimed; /* Dialed by a feeler when the peer is gone; the id is
-                           empty for none. */
-  uint64_t close_ns;    /* When a seed ends it at the latest. */
+  uint64_t close_ns; /* When a seed ends it at the latest. */
   bool outbound, listed, seed, has_pex;
   bool ask; /* It is asked as soon as it may be. */
 } cmt__ensure_peer;
@@ -172,6 +170,9 @@ size_t cmt__ensure_anchors(cmt__ensure *e, cmt_net_addr *out, size_t cap);
 /* What an answer for |p| has in it. */
 void cmt__ensure_query(const cmt__ensure *e, const cmt__ensure_peer *p,
                        cmt_addrbook_query *out);
+/* Whether the answer to a request that may be answered waits: a seed that has
+   just begun finds out first who else is there. */
+bool cmt__ensure_holds(cmt__ensure *e, cmt__ensure_peer *p, cmt__pex_time t);
 /* The peer was answered, or has answered. */
 void cmt__ensure_served(cmt__ensure *e, cmt__ensure_peer *p, cmt__pex_time t);
 

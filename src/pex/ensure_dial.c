@@ -10,11 +10,12 @@
 enum {
   PICKS = 128,       /* Addresses of the book that are looked at for a dial, */
   CANDIDATES = 64,   /* and groups of them that are drawn among. */
-  FEELER_PICKS = 32, /* The same for a feeler. */
+  FEELER_PICKS = 32, /* Addresses that are looked at for a feeler. */
   BACKOFF_MAX = 12,  /* 2^12 s, a bit over an hour. */
 };
 
-#define SPEND_NS CMT_MILLISECONDS(250) /* The time that each dial uses. */
+#define SPEND_NS CMT_MILLISECONDS(250)     /* The time that each dial uses. */
+#define SEED_SPEND_NS CMT_MILLISECONDS(20) /* A seed dials faster. */
 #define AGAIN_NS CMT_SECONDS(30) /* From a dial of an id to the next one. */
 #define FULL_NS CMT_SECONDS(300) /* After a node has hung up at once. */
 #define SOON_NS CMT_SECONDS(10)  /* Within this is at once. */
@@ -39,19 +40,23 @@ void cmt__ensure_group(const cmt__ensure *e, const cmt_net_addr *a,
 
 /* ---- how many dials ---- */
 
+static uint64_t spend_of(const cmt__ensure *e) {
+  return e->o.seed ? SEED_SPEND_NS : SPEND_NS;
+}
+
 /* As many at once as may be under way, and then one after another. */
 bool cmt__ensure_may_spend(const cmt__ensure *e, uint64_t now_ns) {
   return now_ns >= cmt__ensure_spend_ns(e);
 }
 
 uint64_t cmt__ensure_spend_ns(const cmt__ensure *e) {
-  uint64_t burst_ns = e->o.dials_max * SPEND_NS;
+  uint64_t burst_ns = e->o.dials_max * spend_of(e);
 
   return e->spent_ns > burst_ns ? e->spent_ns - burst_ns : 0;
 }
 
 static void spend(cmt__ensure *e, uint64_t now_ns) {
-  e->spent_ns = (e->spent_ns > now_ns ? e->spent_ns : now_ns) + SPEND_NS;
+  e->spent_ns = (e->spent_ns > now_ns ? e->spent_ns : now_ns) + spend_of(e);
 }
 
 /* ---- who is not dialed ---- */
@@ -83,12 +88,16 @@ static bool is_recent(const cmt__ensure *e, const cmt_node_id *id,
   return false;
 }
 
-static bool is_busy(const cmt__ensure *e, const cmt_node_id *id) {
+static bool is_peer(const cmt__ensure *e, const cmt_node_id *id) {
   for (const cmt__ensure_peer *p = e->peers; p != NULL; p = p->next) {
-    if (cmt_node_id_equal(&p->at.id, id)) {
+    if (same_id(&p->at.id, id)) {
       return true;
     }
   }
+  return false;
+}
+
+static bool is_dialed(const cmt__ensure *e, const cmt_node_id *id) {
   for (size_t i = 0; i <= CMT__ENSURE_DIALS_MAX; i++) {
     if (e->dials[i].used && cmt_node_id_equal(&e->dials[i].addr.id, id)) {
       return true;
@@ -126,12 +135,17 @@ static bool is_too_early(const cmt__ensure *e, const cmt_node_id *id,
          utc_ns - entry.last_attempt_ns < wait_ns;
 }
 
-bool cmt__ensure_may_dial(const cmt__ensure *e, const cmt_net_addr *a,
+bool cmt__ensure_may_feel(const cmt__ensure *e, const cmt_net_addr *a,
                           cmt__pex_time t) {
-  return !is_busy(e, &a->id) && !is_recent(e, &a->id, t.now_ns) &&
+  return !is_dialed(e, &a->id) && !is_recent(e, &a->id, t.now_ns) &&
          !cmt_node_id_equal(&a->id, &e->o.self) &&
          !cmt_addrbook_is_barred(e->o.book, a, t.utc_ns) &&
          !is_too_early(e, &a->id, t.utc_ns);
+}
+
+bool cmt__ensure_may_dial(const cmt__ensure *e, const cmt_net_addr *a,
+                          cmt__pex_time t) {
+  return !is_peer(e, &a->id) && cmt__ensure_may_feel(e, a, t);
 }
 
 /* ---- choice ---- */

@@ -22,7 +22,10 @@ bool cmt__ensure_choose(cmt__ensure *e, cmt__ensure_dial *out, cmt__pex_time t);
 /* An address that was not tried, or that the book wants to be tested. */
 bool cmt__ensure_choose_feeler(cmt__ensure *e, cmt__ensure_dial *out,
                                cmt__pex_time t);
-/* Whether |a| may be dialed now, whatever its group is. */
+/* Whether |a| may be dialed now, whatever its group is; by a feeler, also while
+   its node is a peer. */
+bool cmt__ensure_may_feel(const cmt__ensure *e, const cmt_net_addr *a,
+                          cmt__pex_time t);
 bool cmt__ensure_may_dial(const cmt__ensure *e, const cmt_net_addr *a,
                           cmt__pex_time t);
 /* A place for |d|, which is under way from then on. */

@@ -57,9 +57,12 @@ static bool is_due(const cmt__ensure *e, const cmt_net_addr *a, bool *known,
 static bool choose(cmt__ensure *e, cmt__ensure_dial *d, cmt__pex_time t) {
   bool known;
 
-  if (e->claimed_count > 0) {
+  while (e->claimed_count > 0) {
     d->addr = e->claimed[--e->claimed_count];
-    return cmt__ensure_may_dial(e, &d->addr, t);
+    if (cmt__ensure_may_feel(e, &d->addr, t)) {
+      d->feeler = true;
+      return true;
+    }
   }
   for (unsigned i = 0; i < PICKS; i++) {
     if (cmt_addrbook_pick(e->o.book, (unsigned)cmt__ensure_draw(e, 101),

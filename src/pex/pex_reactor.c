@@ -357,6 +357,9 @@ static cmt_err on_request(cmt_pex *p, cmt_peer *peer,
 
   cmt__lock(&p->lock);
   verdict = cmt__pex_request_came(&record->limit, t.now_ns);
+  if (verdict == CMT__PEX_ANSWER && cmt__ensure_holds(&p->ensure, record, t)) {
+    verdict = CMT__PEX_HOLD;
+  }
   p->status.requests_received++;
   p->status.requests_held += verdict == CMT__PEX_HOLD;
   p->status.requests_dropped +=

@@ -193,7 +193,7 @@ static void dial_begin(cmt_dial *d) {
     cmt__why_plain(&why, CMT_ENOMEM, CMT_STAGE_TRANSPORT);
   } else if (banned) {
     cmt__ban_why(&ban, CMT_STAGE_FILTER, &why);
-  } else if (cmt__dial_has_peer(d)) {
+  } else if (cmt__dial_has_peer(d) && !d->options.feeler) {
     cmt__why(&why, CMT_EDUPLICATE, CMT_STAGE_FILTER,
              "a connection with node %s exists", d->addr.id.text);
   } else if (cmt__dial_has_rival(d)) {

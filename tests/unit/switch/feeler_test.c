@@ -77,7 +77,7 @@ static void it_fails_as_any_dial(void **state) {
   f->b.options.network = "another";
   start(f);
   feel(f);
-  assert_cmt(CMT_EINCOMPATIBLE, f->last.why.err);
+  assert_cmt(CMT_ENETWORK, f->last.why.err);
   assert_string_equal("", network);
   assert_int_equal(0, felt_of(f));
 }
@@ -105,6 +105,25 @@ static void a_peer_has_a_node_info_too(void **state) {
   assert_string_equal(f->b.options.network, network);
 }
 
+/* The other side has it on standby, where nothing is decided for a second. */
+static void a_peer_of_the_same_node_stays(void **state) {
+  fixture *f = *state;
+
+  start(f);
+  test_node_dial(&f->a, f->at, 0);
+  f->o.persistent = false;
+  f->o.feeler = true;
+  dial(f);
+  assert_cmt(CMT_OK, f->last.why.err);
+  cmt_dial_cancel(f->dial);
+  test_node_dial(&f->b, f->a.addr, 0); /* Nothing: it is a peer. */
+  dial(f);
+  test_loop_advance(f->w.loop, CMT_SECONDS(10));
+  assert_cmt(CMT_OK, f->last.why.err);
+  assert_int_equal(1, cmt_switch_peers(f->a.sw, NULL, 0));
+  assert_int_equal(1, cmt_switch_peers(f->b.sw, NULL, 0));
+}
+
 static void it_is_not_persistent(void **state) {
   fixture *f = *state;
   cmt_why why;
@@ -128,7 +147,7 @@ int main(void) {
     TEST(a_feeler_learns_the_node_info), TEST(no_reactor_learns_of_it),
     TEST(it_needs_no_place_of_a_peer),   TEST(it_fails_as_any_dial),
     TEST(a_banned_node_is_not_felt),     TEST(a_peer_has_a_node_info_too),
-    TEST(it_is_not_persistent),
+    TEST(a_peer_of_the_same_node_stays), TEST(it_is_not_persistent),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);
