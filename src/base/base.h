@@ -102,6 +102,14 @@ size_t cmt__line_end(char *text, size_t size, int len);
 void cmt__log(const cmt_env *env, cmt_log_level level, const char *module,
               const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
+/* Fetches |len| bytes at |p|, which are changed soon, into the cache.  Any |p|
+   is fine: nothing is read. */
+static inline void cmt__fetch(const void *p, size_t len) {
+  for (size_t i = 0; i < len; i += 64) {
+    __builtin_prefetch((const void *)((uintptr_t)p + i), 1);
+  }
+}
+
 static inline size_t cmt__min(size_t a, size_t b) { return a < b ? a : b; }
 static inline size_t cmt__max(size_t a, size_t b) { return a > b ? a : b; }
 

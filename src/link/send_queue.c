@@ -90,17 +90,28 @@ cmt_err cmt__send_queue_check(cmt__send_queue *g, size_t at, cmt_buf *msg) {
   return err;
 }
 
-cmt_err cmt__send_queue_put(cmt__send_queue *g, size_t at, cmt_buf *msg) {
+/* False: no memory. */
+static bool intake_grow(cmt__send_queue *g) {
   cmt__send_queue_items *in = &g->intake;
   void *list = in->list;
+  size_t cap = in->cap;
 
-  if (in->count == in->cap) {
-    if (!cmt__grow(g->env, &list, &in->cap, sizeof *in->list, INTAKE_FIRST)) {
-      g->gave = cmt__send_queue_drop_room(g, cmt_buf_bytes(msg).len) || g->gave;
-      cmt__send_queue_wake(g);
-      return CMT_ENOMEM;
-    }
-    in->list = list;
+  if (cap > UINT32_MAX / 2 ||
+      !cmt__grow(g->env, &list, &cap, sizeof *in->list, INTAKE_FIRST)) {
+    return false;
+  }
+  in->list = list;
+  in->cap = (uint32_t)cap;
+  return true;
+}
+
+cmt_err cmt__send_queue_put(cmt__send_queue *g, size_t at, cmt_buf *msg) {
+  cmt__send_queue_items *in = &g->intake;
+
+  if (in->count == in->cap && !intake_grow(g)) {
+    g->gave = cmt__send_queue_drop_room(g, cmt_buf_bytes(msg).len) || g->gave;
+    cmt__send_queue_wake(g);
+    return CMT_ENOMEM;
   }
   in->list[in->count++] = (cmt__send_queue_item){.msg = msg, .at = (uint8_t)at};
   g->queued[at]++;
@@ -230,9 +241,11 @@ bool cmt__send_queue_credit(cmt__send_queue *g, const cmt_credits *c) {
 
   cmt__send_queue_lock(g);
   for (size_t i = 0; i < g->channel_count; i++) {
-    CMT_ASSERT(g->env, c->messages[i] <= g->queued[i]);
-    g->queued[i] -= c->messages[i];
-    g->messages -= c->messages[i];
+    if (c->messages[i] > 0) { /* What is idle is not looked at. */
+      CMT_ASSERT(g->env, c->messages[i] <= g->queued[i]);
+      g->queued[i] -= c->messages[i];
+      g->messages -= c->messages[i];
+    }
   }
   CMT_ASSERT(g->env, c->bytes <= g->bytes);
   wakes = cmt__send_queue_give_room(g, c->bytes);

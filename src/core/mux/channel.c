@@ -116,6 +116,8 @@ static void channels_empty(cmt__channels *cs, cmt__channels_rest *rest) {
   cs->count = 0;
   cs->ready = 0;
   cs->urgent_ready = 0;
+  cs->cut = 0;
+  cs->fading = 0;
   cs->recv_reserved = 0;
   cs->whole = NULL;
   cs->partial_check_ns = CMT_NEVER;

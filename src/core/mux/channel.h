@@ -23,17 +23,17 @@ typedef struct cmt__channel {
   uint32_t queue_cap, queue_head;
   uint32_t offset;       /* Bytes of the first message that were cut. */
   uint32_t cut_messages; /* Cut to their end since the credits were taken. */
-  /* To receive. */
-  cmt_buf *partial;       /* NULL between messages. */
-  uint64_t partial_at_ns; /* When |partial| got its last packet. */
-  uint32_t recv_hint;     /* Length of the last message. */
   /* What the status has; its owner changes it, any thread may read. */
   cmt__counter32 queue_count;
   /* From queueing to the cut of the last byte: of the last message that was
      cut, and the most of all. */
   cmt__counter32 wait_last_us, wait_max_us;
+  uint32_t recv_hint; /* Length of the last message that came. */
   cmt__counter queued_bytes, sent_messages, sent_bytes, recently_sent;
   cmt__counter recv_messages, recv_bytes;
+  /* To receive. */
+  cmt_buf *partial;       /* NULL between messages. */
+  uint64_t partial_at_ns; /* When |partial| got its last packet. */
 } cmt__channel;
 
 typedef struct cmt__channel_rates {
@@ -50,30 +50,44 @@ typedef struct cmt__channels {
   uint32_t level_priority;
   uint64_t level_sent;
   uint64_t decay_at_ns;
-  size_t cut_bytes;      /* As cut_messages, over all channels. */
-  uint32_t ready;        /* Channels with something to send, */
-  uint32_t urgent_ready; /* and the urgent ones of them. */
+  size_t cut_bytes; /* As cut_messages, over all channels. */
+  /* Bit i is channel i, so that what is idle is not looked at. */
+  uint16_t ready;        /* Those with something to send, */
+  uint16_t urgent_ready; /* and the urgent ones of them. */
+  uint16_t cut;          /* Those with |cut_messages|, */
+  uint16_t fading;       /* and with |recently_sent|. */
   cmt__rate *urgent;     /* What these may send before all others; NULL: none is
                             urgent. */
-  size_t recv_reserved;  /* Capacity under reassembly, */
-  size_t recv_reserved_max; /* which is at most so much. */
-  /* What is reserved, for all that share |quota|; NULL: it was never more than
-     the floor. */
-  cmt__holder *holder;
-  bool unread; /* The stream is not read by our own choice. */
-  /* Whose message is whole in the packet that is under way: it counts for
-     nothing, since it is complete with that; NULL: none. */
-  cmt__channel *whole;
-  cmt__quota *quota; /* NULL: shares with nobody. */
-  void (*on_gave_way)(void *arg);
-  void *share_arg;
   cmt__channel_rates *rates; /* NULL: no channel has a limit. */
+  cmt__quota *quota;         /* NULL: shares with nobody. */
   uint64_t now_ns;  /* Set by the owner before messages are queued, and packets
                        cut or taken. */
   uint64_t cut_max; /* Bytes, after which no further packet is cut. */
+  /* What is reserved, for all that share |quota|; NULL: it was never more than
+     the floor. */
+  cmt__holder *holder;
   /* No partial message is overdue before; CMT_NEVER: there is none. */
-  uint64_t partial_max_ns, partial_check_ns;
+  uint64_t partial_check_ns, partial_max_ns;
+  size_t recv_reserved;     /* Capacity under reassembly, */
+  size_t recv_reserved_max; /* which is at most so much. */
+  /* Whose message is whole in the packet that is under way: it counts for
+     nothing, since it is complete with that; NULL: none. */
+  cmt__channel *whole;
+  void (*on_gave_way)(void *arg);
+  void *share_arg;
+  bool unread; /* The stream is not read by our own choice. */
 } cmt__channels;
+
+_Static_assert(CMT_CHANNELS_MAX <= 16, "a channel is a bit");
+
+/* The first channel of |set|, which is not empty. */
+static inline size_t cmt__channels_first(uint32_t set) {
+  return (size_t)__builtin_ctz(set);
+}
+/* The rest of |set| without its first channel. */
+static inline uint32_t cmt__channels_rest_of(uint32_t set) {
+  return set & (set - 1);
+}
 
 /* Makes the channels of |group|, which outlives them.  CMT_ENOMEM. */
 CMT_NODISCARD cmt_err cmt__channels_init(cmt__channels *cs,

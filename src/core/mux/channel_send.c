@@ -38,16 +38,20 @@ static bool may_send(const cmt__channels *cs, size_t i) {
 
 uint64_t cmt__channels_open_ns(const cmt__channels *cs) {
   uint64_t at_ns = CMT_NEVER;
+  uint32_t left = cs->ready;
 
-  if (cs->ready > 0 && cs->rates == NULL) {
+  if (left != 0 && cs->rates == NULL) {
     return 0;
   }
-  for (size_t i = 0; cs->ready > 0 && i < cs->count; i++) {
-    if (cmt__counter32_get(&cs->list[i].queue_count) > 0) {
-      at_ns = cmt__min64(at_ns, cs->rates[i].send.open_ns);
-    }
+  for (; left != 0; left = cmt__channels_rest_of(left)) {
+    at_ns =
+      cmt__min64(at_ns, cs->rates[cmt__channels_first(left)].send.open_ns);
   }
   return at_ns;
+}
+
+static uint16_t channel_bit(const cmt__channels *cs, const cmt__channel *c) {
+  return (uint16_t)(1U << (c - cs->list));
 }
 
 static bool is_urgent(const cmt__channels *cs, const cmt__channel *c) {
@@ -64,13 +68,14 @@ static uint64_t urgent_open_ns(const cmt__channels *cs) {
 
 uint64_t cmt__channels_urgent_ns(const cmt__channels *cs) {
   uint64_t at_ns = CMT_NEVER;
+  uint32_t left = cs->urgent_ready;
 
-  for (size_t i = 0; cs->urgent_ready > 0 && i < cs->count; i++) {
-    if (cmt__counter32_get(&cs->list[i].queue_count) > 0 &&
-        is_urgent(cs, &cs->list[i])) {
-      at_ns =
-        cmt__min64(at_ns, cs->rates == NULL ? 0 : cs->rates[i].send.open_ns);
-    }
+  if (left != 0 && cs->rates == NULL) {
+    at_ns = 0;
+  }
+  for (; at_ns > 0 && left != 0; left = cmt__channels_rest_of(left)) {
+    at_ns =
+      cmt__min64(at_ns, cs->rates[cmt__channels_first(left)].send.open_ns);
   }
   return cmt__max64(at_ns, cmt__rate_open_ns(cs->urgent));
 }
@@ -87,19 +92,17 @@ static bool ratio_less(const cmt__channels *cs, const cmt__channel *a,
          cmt__counter_get(&b->recently_sent) * priority_of(cs, a);
 }
 
-/* Among the ready channels that may send, or only the urgent ones, finds the
-   one with the lowest ratio; the first listed of equals; NULL: there is none.
- */
+/* Among those of |set| that may send, finds the one with the lowest ratio; the
+   first listed of equals; NULL: there is none. */
 static inline cmt__channel *channel_lowest(const cmt__channels *cs,
-                                           bool urgent) {
+                                           uint32_t set) {
   cmt__channel *best = NULL;
 
-  for (size_t i = 0; i < cs->count; i++) {
+  for (; set != 0; set = cmt__channels_rest_of(set)) {
+    size_t i = cmt__channels_first(set);
     cmt__channel *c = &cs->list[i];
 
-    if (cmt__counter32_get(&c->queue_count) > 0 &&
-        (!urgent || is_urgent(cs, c)) &&
-        (best == NULL || ratio_less(cs, c, best)) && may_send(cs, i)) {
+    if ((best == NULL || ratio_less(cs, c, best)) && may_send(cs, i)) {
       best = c;
     }
   }
@@ -108,13 +111,13 @@ static inline cmt__channel *channel_lowest(const cmt__channels *cs,
 
 /* The channel that is due. */
 static cmt__channel *channel_pick(const cmt__channels *cs) {
-  return cs->ready > 0 ? channel_lowest(cs, false) : NULL;
+  return channel_lowest(cs, cs->ready);
 }
 
 /* The urgent one that comes before all others now. */
 static cmt__channel *urgent_pick(const cmt__channels *cs) {
-  return cs->urgent_ready > 0 && cs->now_ns >= urgent_open_ns(cs)
-           ? channel_lowest(cs, true)
+  return cs->urgent_ready != 0 && cs->now_ns >= urgent_open_ns(cs)
+           ? channel_lowest(cs, cs->urgent_ready)
            : NULL;
 }
 
@@ -135,18 +138,36 @@ static void level_note(cmt__channels *cs, const cmt__channel *c) {
    priority, behind the level. */
 static void channel_wake(cmt__channels *cs, cmt__channel *c) {
   uint64_t level = cs->level_sent * priority_of(cs, c) / cs->level_priority;
+  uint16_t bit = channel_bit(cs, c);
 
   level = cmt__min64(level, RECENTLY_SENT_MAX);
   if (level > FLOOR_LAG &&
       level - FLOOR_LAG > cmt__counter_get(&c->recently_sent)) {
     cmt__counter_set(&c->recently_sent, level - FLOOR_LAG);
+    cs->fading |= bit;
   }
-  cs->ready++;
-  cs->urgent_ready += is_urgent(cs, c);
+  cs->ready |= bit;
+  cs->urgent_ready |= is_urgent(cs, c) ? bit : 0;
 }
 
 static uint64_t decayed(uint64_t sent) {
   return sent / 5 * 4 + sent % 5 * 4 / 5;
+}
+
+/* Lets what was sent fade once.  True: some is left. */
+static bool channels_fade(cmt__channels *cs) {
+  uint32_t left = cs->fading;
+
+  for (; left != 0; left = cmt__channels_rest_of(left)) {
+    cmt__channel *c = &cs->list[cmt__channels_first(left)];
+    uint64_t after = decayed(cmt__counter_get(&c->recently_sent));
+
+    cmt__counter_set(&c->recently_sent, after);
+    if (after == 0) {
+      cs->fading &= (uint16_t)~channel_bit(cs, c);
+    }
+  }
+  return cs->fading != 0;
 }
 
 void cmt__channels_decay(cmt__channels *cs, uint64_t now_ns) {
@@ -155,13 +176,7 @@ void cmt__channels_decay(cmt__channels *cs, uint64_t now_ns) {
 
     cs->decay_at_ns = cmt__after(cs->decay_at_ns, DECAY_NS);
     cs->level_sent = decayed(cs->level_sent);
-    for (size_t i = 0; i < cs->count; i++) {
-      cmt__counter *sent = &cs->list[i].recently_sent;
-      uint64_t after = decayed(cmt__counter_get(sent));
-
-      cmt__counter_set(sent, after);
-      any = any || after > 0;
-    }
+    any = channels_fade(cs) || any;
     if (!any) { /* Nothing is left to fade, however long it was. */
       cs->decay_at_ns +=
         cmt__since(now_ns, cs->decay_at_ns) / DECAY_NS * DECAY_NS;
@@ -221,17 +236,19 @@ static void wait_note(cmt__channel *c, uint64_t wait_ns) {
 static void message_cut(cmt__channels *cs, cmt__channel *c) {
   cmt__queued cut = c->queue[c->queue_head];
   uint32_t left = cmt__counter32_get(&c->queue_count) - 1;
+  uint16_t bit = channel_bit(cs, c);
 
   wait_note(c, cmt__since(cs->now_ns, cut.at_ns));
   cs->cut_bytes += cmt_buf_bytes(cut.msg).len;
   c->cut_messages++;
+  cs->cut |= bit;
   cmt__counter_add(&c->sent_messages, 1);
   c->queue_head = (c->queue_head + 1) & (c->queue_cap - 1);
   cmt__counter32_set(&c->queue_count, left);
   c->offset = 0;
   if (left == 0) {
-    cs->ready--;
-    cs->urgent_ready -= is_urgent(cs, c);
+    cs->ready &= (uint16_t)~bit;
+    cs->urgent_ready &= (uint16_t)~bit;
   }
   cmt_buf_unref(cut.msg);
 }
@@ -259,6 +276,7 @@ static bool packet_cut(cmt__channels *cs, cmt__channel *c, cmt__batch *r) {
   cmt__counter_set(
     &c->recently_sent,
     cmt__min64(cmt__counter_get(&c->recently_sent) + size, RECENTLY_SENT_MAX));
+  cs->fading |= channel_bit(cs, c);
   if (cs->rates != NULL) {
     cmt__rate_charge(&cs->rates[c - cs->list].send, size, cs->now_ns);
   }

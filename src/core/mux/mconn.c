@@ -287,6 +287,10 @@ cmt_err cmt_mconn_ping(cmt_mconn *m) {
 
 /* ---- sending ---- */
 
+void cmt__mconn_fetch(const cmt_mconn *m) {
+  cmt__fetch(m, offsetof(cmt_mconn, parser));
+}
+
 cmt_err cmt_mconn_try_send(cmt_mconn *m, uint8_t channel, cmt_buf *msg) {
   const cmt_conn_group *group;
   cmt_err err;
@@ -591,16 +595,19 @@ size_t cmt_mconn_get_status(const cmt_mconn *m, cmt_channel_status *out,
 }
 
 bool cmt__mconn_take_credits(cmt_mconn *m, cmt_credits *out) {
-  bool any = false;
+  cmt__channels *cs = &m->channels;
+  uint32_t cut = cs->cut;
 
-  for (size_t i = 0; i < m->channels.count; i++) {
-    out->messages[i] = m->channels.list[i].cut_messages;
-    m->channels.list[i].cut_messages = 0;
-    any = any || out->messages[i] > 0;
+  *out = (cmt_credits){.bytes = cs->cut_bytes};
+  for (uint32_t left = cut; left != 0; left = cmt__channels_rest_of(left)) {
+    size_t i = cmt__channels_first(left);
+
+    out->messages[i] = cs->list[i].cut_messages;
+    cs->list[i].cut_messages = 0;
   }
-  out->bytes = m->channels.cut_bytes;
-  m->channels.cut_bytes = 0;
-  return any;
+  cs->cut = 0;
+  cs->cut_bytes = 0;
+  return cut != 0;
 }
 
 cmt__channel_last *cmt__mconn_retire(cmt_mconn *m, cmt__channels_rest *rest) {

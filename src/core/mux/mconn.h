@@ -100,6 +100,8 @@ bool cmt__mconn_wants_write(const cmt_mconn *m, bool *urgent);
    output. */
 size_t cmt__mconn_memory(const cmt_mconn_options *o);
 
+/* Fetches into the cache what sending needs. */
+void cmt__mconn_fetch(const cmt_mconn *m);
 bool cmt__mconn_take_credits(cmt_mconn *m, cmt_credits *out);
 uint64_t cmt__mconn_copied(const cmt_mconn *m);
 uint64_t cmt__mconn_pings_sent(const cmt_mconn *m);

@@ -15,32 +15,32 @@ enum { CMT__UNASKED = 3 };
 
 struct cmt_mconn {
   cmt__channels channels;
-  cmt__packet_parser parser;
   cmt_bytes in;
-  cmt_buf *lent;        /* The message of the last event. */
-  const char *end_text; /* Static. */
-  cmt_err end_err;      /* CMT_OK until it has ended. */
+  cmt_err end_err; /* CMT_OK until it has ended. */
   bool end_reported;
-  bool begun;          /* A byte came. */
-  bool foreign;        /* The end came at a packet of another profile. */
-  uint8_t first;       /* The first byte, until its packet is there; 0 then. */
-  bool stuck;          /* The end came since nothing was taken. */
-  bool paused;         /* The caller does not read. */
-  bool standby;        /* No pings of our own go out. */
-  bool limited;        /* The caller should not read, for a limit. */
-  bool recv_limited;   /* Receiving has a limit, of whatever kind. */
-  uint64_t stopped_ns; /* When |paused| or |limited| began. */
-  uint64_t resumed_ns; /* When both were last over. */
-  uint64_t pong_ns;    /* When the next unsolicited pong goes out. */
-  uint64_t read_at_ns; /* When |limited| is over. */
+  bool begun;        /* A byte came. */
+  bool foreign;      /* The end came at a packet of another profile. */
+  uint8_t first;     /* The first byte, until its packet is there; 0 then. */
+  bool stuck;        /* The end came since nothing was taken. */
+  bool paused;       /* The caller does not read. */
+  bool standby;      /* No pings of our own go out. */
+  bool limited;      /* The caller should not read, for a limit. */
+  bool recv_limited; /* Receiving has a limit, of whatever kind. */
   /* When messages may go, and urgent ones before the limits of the others, as
      far as this connection alone is concerned; see cmt__mconn_send_note(). */
   uint64_t send_at_ns, urgent_at_ns;
   cmt__rate *send, *recv; /* NULL: no limit. */
-  cmt__rate flood;
   /* When this connection may draw on the limits that it shares. */
   uint64_t shared_send_ns, shared_recv_ns;
+  cmt_buf *lent; /* The message of the last event. */
   cmt__ping ping;
+  cmt__packet_parser parser;
+  const char *end_text; /* Static. */
+  uint64_t stopped_ns;  /* When |paused| or |limited| began. */
+  uint64_t resumed_ns;  /* When both were last over. */
+  uint64_t pong_ns;     /* When the next unsolicited pong goes out. */
+  uint64_t read_at_ns;  /* When |limited| is over. */
+  cmt__rate flood;
 };
 
 /* Latches the caller's instant and returns it; one before the last one counts

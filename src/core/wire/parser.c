@@ -120,7 +120,7 @@ static cmt_err header_next(cmt__packet_parser *p, const cmt_env *env,
       memcpy(p->header, in->base, n);
     }
     p->copied += n;
-    p->header_len = kept + n;
+    p->header_len = (uint8_t)(kept + n);
     bytes_skip(in, in->len);
     return CMT_EAGAIN;
   }

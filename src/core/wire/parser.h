@@ -12,11 +12,11 @@ typedef struct cmt__packet_parser {
   size_t limit;
   uint8_t header[CMT__PACKET_HEADER_MAX]; /* What has come of a header that the
                                              input cuts. */
-  size_t header_len;
   cmt__packet msg;  /* The msg packet whose data is being given out. */
   size_t data_left; /* Its data that are still to come; |in_data| distinguishes
                        0 from none. */
   bool in_data;
+  uint8_t header_len;
   uint8_t unknown;  /* The byte that it failed at, since no packet of its
                        profile begins so; 0: none. */
   uint8_t *scratch; /* Gathers a packet in any other legal form; NULL before one

@@ -209,6 +209,7 @@ static void recently_sent_fades_by_a_fifth_each_two_seconds(void **state) {
   (void)state;
   fixture_init(&f, list, 1);
   f.cs.list[0].recently_sent = 1009;
+  f.cs.fading = 1;
   cmt__channels_decay(&f.cs, CMT_SECONDS(2) - 1);
   assert_int_equal(1009, f.cs.list[0].recently_sent);
   cmt__channels_decay(&f.cs, CMT_SECONDS(2));
@@ -219,6 +220,7 @@ static void recently_sent_fades_by_a_fifth_each_two_seconds(void **state) {
   assert_int_equal(412, f.cs.list[0].recently_sent);
   cmt__channels_decay(&f.cs, CMT_SECONDS(UINT32_MAX));
   assert_int_equal(0, f.cs.list[0].recently_sent);
+  assert_int_equal(0, f.cs.fading);
   assert_in_range(f.cs.decay_at_ns, CMT_SECONDS(UINT32_MAX) + 1,
                   CMT_SECONDS(UINT32_MAX) + CMT_SECONDS(2));
   fixture_fini(&f);
