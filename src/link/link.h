@@ -97,21 +97,22 @@ typedef struct cmt__link_migration {
 } cmt__link_migration;
 
 typedef struct cmt__link {
-  cmt__loop *loop;                /* Changed while it is moving. */
-  cmt__link_migration *migration; /* NULL: it never leaves its loop. */
-  const cmt__link_options *options;
-  const cmt__link_callbacks *cbs;
-  void *arg;
-  cmt__tcp *tcp;
-  cmt_conn *conn;
-  cmt__send_queue *send_queue; /* From on_up to the end. */
-  cmt__timer timer;
+  /* What each iteration needs comes first, in few lines of the cache. */
+  cmt__loop *loop; /* Changed while it is moving. */
   cmt__task task;
   cmt__last writes; /* Due: it writes behind the tasks of the iteration. */
   cmt__link_state state;
   uint16_t busy;         /* Entries from the loop or the owner under way. */
   uint16_t batch_frames; /* The longest batch that is sealed. */
-  bool known;            /* on_id was called. */
+  cmt__link_migration *migration; /* NULL: it never leaves its loop. */
+  cmt__send_queue *send_queue;    /* From on_up to the end. */
+  cmt_conn *conn;
+  cmt__tcp *tcp;
+  const cmt__link_options *options;
+  const cmt__link_callbacks *cbs;
+  void *arg;
+  const void *tally; /* What on_iteration() changes first; NULL: nothing. */
+  bool known;        /* on_id was called. */
   bool reading;
   bool paused;    /* The owner does not want to read. */
   bool blocked;   /* Because a reactor's queue is full. */
@@ -128,25 +129,27 @@ typedef struct cmt__link {
   cmt_err late_end;
   cmt_err write_err;       /* Nothing more can be written. */
   uint32_t iteration_left; /* Messages that this iteration may still deliver. */
-  uint32_t overdue_left;   /* Bytes that arrived before it and are left. */
-  int error; /* The errno behind the end of reading or writing, or 0. */
-  uint64_t paused_at_ns, paused_ns; /* Not read since, and the total before. */
-  uint64_t give_up_ns; /* When a write error ends the link although reading goes
-                          on. */
-  /* The rest of a short write. */
-  uint8_t *rest;
-  size_t rest_at, rest_len;
-  _Atomic(cmt__link_path *) path; /* NULL: it did not write much yet. */
-  uint64_t flush_at_ns;           /* Messages wait until then; 0: none do. */
-  uint64_t stop_end_ns;           /* When flushing and discarding are over. */
-  cmt_why *owner_why;             /* Why the owner stopped it; or NULL. */
   union {
     cmt__task compute;         /* While |computes|. */
     cmt__send_queue_view view; /* From then on; zero at first. */
   };
-  uint64_t rtt_last_ns, rtt_min_ns, pongs_recv;
-  cmt__pong *pong; /* NULL: nobody waits for one. */
+  uint64_t flush_at_ns; /* Messages wait until then; 0: none do. */
+  uint64_t give_up_ns;  /* When a write error ends the link although reading
+                           goes on. */
+  size_t rest_len;      /* Of |rest|. */
+  _Atomic(cmt__link_path *) path; /* NULL: it did not write much yet. */
+  cmt__timer timer;
   uint64_t sent_bytes, recv_bytes, write_calls, read_calls;
+  uint64_t rtt_last_ns, rtt_min_ns, pongs_recv;
+  uint64_t paused_at_ns, paused_ns; /* Not read since, and the total before. */
+  /* What few iterations need. */
+  uint8_t *rest; /* The rest of a short write. */
+  size_t rest_at;
+  uint32_t overdue_left; /* Bytes that arrived before it and are left. */
+  int error; /* The errno behind the end of reading or writing, or 0. */
+  uint64_t stop_end_ns; /* When flushing and discarding are over. */
+  cmt_why *owner_why;   /* Why the owner stopped it; or NULL. */
+  cmt__pong *pong;      /* NULL: nobody waits for one. */
 } cmt__link;
 
 /* Room for one timer must be reserved in |loop|; |options| outlive the link. */

@@ -34,7 +34,7 @@ typedef struct cmt__send_queue_item {
 
 typedef struct cmt__send_queue_items {
   cmt__send_queue_item *list;
-  size_t count, cap;
+  uint32_t count, cap;
 } cmt__send_queue_items;
 
 typedef struct cmt__send_queue_stop {
@@ -60,19 +60,8 @@ typedef struct cmt__send_queue_sink {
    attend to the queue: it posts, and the loop calls
    cmt__send_queue_on_wake(). */
 typedef struct cmt__send_queue {
-  const cmt_env *env;
-  void (*wake)(void *arg);
-  void *wake_arg;
-  const cmt_channel *descs; /* The connection's. */
-  uint16_t theirs;          /* Bit i: the peer has channel i. */
-  uint16_t channel_count;
-  atomic_bool control; /* |stop|, |pauses|, |blocks| or |ping| changed since the
-                          loop read them. */
-  /* Only the loop uses these two: */
-  bool listed; /* It waits for the pool, or did until others let it in. */
-  bool rouses; /* Threads were asleep when the loop attended. */
-  const cmt__send_queue_sink *sink; /* NULL: what has no callback is not
-                                       reported. */
+  /* What each message needs comes first, in few lines of the cache: whoever
+     sends to thousands of peers finds none of it there. */
   pthread_mutex_t lock;
   /* Under the lock: */
   cmt__send_queue_state state;
@@ -82,32 +71,46 @@ typedef struct cmt__send_queue {
   bool roused;      /* A thread was woken since the loop attended. */
   uint32_t *queued; /* By channel: in the intake, in the connection, or being
                        packetized. */
-  size_t bytes, bytes_max, messages; /* Queued on all channels. */
   cmt__send_queue_fifo *waits; /* By channel; behind them the threads that are
                             asleep: their send is done, and they were not woken
                             yet; and a cmt__pool_wait.  NULL: no send has ever
                             waited. */
+  size_t bytes, bytes_max, messages; /* Queued on all channels. */
+  cmt__send_queue_items intake;
+  const cmt_channel *descs; /* The connection's. */
+  cmt__send_pool *pool;     /* NULL: none. */
+  uint16_t theirs;          /* Bit i: the peer has channel i. */
+  uint16_t channel_count;
   bool starved; /* A waiting send has its credit, and lacks only bytes. */
   bool gave;    /* Reserved in the pool for a send that then had no memory. */
   bool fresh;   /* Some waiting sends have no deadline yet. */
   bool spins;   /* A thread spins until there is room. */
-  uint32_t done_count; /* How many |done| has. */
   size_t lacks; /* Bytes of one that has both, and lacks only the pool; or 0. */
+  void (*wake)(void *arg);
+  void *wake_arg;
+  uint64_t deadline_ns; /* No waiting send is due earlier. */
+  atomic_bool control; /* |stop|, |pauses|, |blocks| or |ping| changed since the
+                          loop read them. */
+  /* Only the loop uses these two: */
+  bool listed;       /* It waits for the pool, or did until others let it in. */
+  bool rouses;       /* Threads were asleep when the loop attended. */
+  atomic_uint freed; /* How often the loop returned credits, for a thread that
+                        spins. */
+  uint32_t done_count; /* How many |done| has. */
+  cmt__spin spin;
+  cmt__send_queue_items taken_over; /* Only the loop uses it. */
+  size_t post_count;                /* How many |posts| there are. */
+  /* What few messages need. */
+  cmt__send_queue_fifo done;    /* Callbacks that are due. */
+  cmt_post *posts, *posts_last; /* Posts of the application. */
+  const cmt_env *env;
+  const cmt__send_queue_sink *sink; /* NULL: what has no callback is not
+                                       reported. */
   uint64_t sequence;             /* The number of the next send that waits. */
-  uint64_t deadline_ns;          /* No waiting send is due earlier. */
-  cmt__send_queue_fifo done;     /* Callbacks that are due. */
   const cmt_send_req *answering; /* The callback of this one is running. */
-  cmt_post *posts, *posts_last;  /* Posts of the application, */
-  size_t post_count;             /* and how many. */
-  cmt__send_queue_items intake;
   cmt__send_queue_stop stop;
   unsigned pauses; /* By the application. */
   unsigned blocks; /* By mailboxes that are full. */
-  cmt__spin spin;
-  cmt__send_pool *pool;             /* NULL: none. */
-  cmt__send_queue_items taken_over; /* Only the loop uses it. */
-  atomic_uint freed; /* How often the loop returned credits, for a thread that
-                        spins. */
 } cmt__send_queue;
 
 /* What the loop takes over. */
@@ -147,6 +150,11 @@ void cmt__send_queue_release_post(cmt__send_queue *g, cmt_post *p);
 void cmt__send_queue_ping(cmt__send_queue *g);
 /* Makes the loop attend to the queue. */
 void cmt__send_queue_look(cmt__send_queue *g);
+
+/* Fetches into the cache what each message needs. */
+static inline void cmt__send_queue_fetch(const cmt__send_queue *g) {
+  cmt__fetch(g, offsetof(cmt__send_queue, done));
+}
 
 /* The loop alone. */
 

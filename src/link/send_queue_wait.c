@@ -177,6 +177,9 @@ bool cmt__send_queue_admit(cmt__send_queue *g) {
   bool any = false;
   cmt_send_req *r;
 
+  if (g->waits == NULL) {
+    return false;
+  }
   while ((r = waits_pick(g)) != NULL) {
     queue_wait *w = wait_of(r);
 

@@ -42,31 +42,34 @@ struct cmt__inboxes; /* Declared in delivery.h. */
 struct cmt_peer {
   atomic_uint refs;
   cmt_err explained; /* What |why_text| is for, or CMT_OK; under the lock. */
+  /* Only the loop uses these: */
+  cmt__loop
+    *loop; /* Where the link lives; looked at under the lock to wake it. */
+  cmt__post wake; /* Holds a reference while it is posted. */
+  /* Under the lock of the send queue: NULL when gone; its channels tell of
+     themselves then. */
+  cmt__link *link;
+  cmt__send_queue send_queue;
+  cmt__peer_counters counters;
+  /* Only the loop uses these: */
+  uint64_t up_at_ns;
+  /* Since when the bytes of the rates are counted, and what came before. */
+  uint64_t rate_at_ns;
+  uint32_t rate_sent, rate_recv; /* Their low bits. */
   cmt_conn_group *group;
   cmt_node_id id;
   bool outbound, persistent;
   bool outbound_place; /* Its place is among the outbound peers. */
   cmt__remote remote;
   cmt_node_info *node_info;
-  cmt__send_queue send_queue;
   cmt__peer_data data;
   cmt__worth worth;
-  cmt__peer_counters counters;
   const cmt__counter *dropped; /* Messages, by channel; NULL: none ever. */
   /* Under the lock of the send queue: */
-  cmt__link *link; /* NULL when gone; its channels tell of themselves then. */
   cmt__channel_last *last; /* The last status of the channels; or NULL. */
   cmt_err reason;          /* Why it ended; CMT_OK before, */
   cmt_stage stage;         /* and how far it had come. */
   char *why_text;          /* NULL: that of the error itself. */
-  /* Only the loop uses these: */
-  cmt__loop
-    *loop; /* Where the link lives; looked at under the lock to wake it. */
-  uint64_t up_at_ns;
-  /* Since when the bytes of the rates are counted, and what came before. */
-  uint64_t rate_at_ns;
-  uint32_t rate_sent, rate_recv; /* Their low bits. */
-  cmt__post wake;                /* Holds a reference while it is posted. */
   /* What delivery keeps of the peer, and how it is freed; NULL: every reactor
      is called inline. */
   struct cmt__inboxes *inboxes;
@@ -106,6 +109,12 @@ typedef struct cmt__peer_view {
   bool paused, stopping;
 } cmt__peer_view;
 void cmt__peer_look(cmt_peer *p, cmt__peer_view *out);
+
+/* Fetches into the cache what a send to |p| needs. */
+static inline void cmt__peer_fetch(const cmt_peer *p) {
+  cmt__fetch(p, offsetof(cmt_peer, send_queue));
+  cmt__send_queue_fetch(&p->send_queue);
+}
 
 /* Whether the thread runs the loop of a switch. */
 bool cmt__thread_is_loop(void);

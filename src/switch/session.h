@@ -27,13 +27,13 @@ typedef struct cmt__session_callbacks {
 
 struct cmt__session {
   cmt__link link;
+  cmt_peer *peer; /* From the checks to remove_peer. */
   cmt_switch *sw;
   cmt__session *next, *prev;
   cmt__standby standby;
   cmt__place place;
   cmt__question *question; /* A filter has not answered it; or NULL. */
   uint64_t info_ns;        /* When our node info goes out. */
-  cmt_peer *peer;          /* From the checks to remove_peer. */
   const cmt__session_callbacks *cbs; /* NULL: it was accepted, or the outcome
                                         was reported. */
   void *arg;

@@ -43,13 +43,11 @@ typedef struct cmt__conn_handshake {
 
 struct cmt_conn {
   cmt_conn_group *group;
-  cmt_node_key *key; /* A reference of ours. */
   cmt_secret_conn *secret;
   cmt_mconn *mconn;
   cmt__conn_handshake *shake; /* NULL once up. */
-  cmt_node_info *theirs;      /* NULL again when it was taken. */
   cmt__conn_state state;
-  cmt_err stop_reason;
+  cmt_err end_err;       /* Why it ended. */
   uint16_t theirs_have;  /* Bit i: they have channel i of |group|. */
   uint16_t standby_room; /* Bytes that may still be read on standby. */
   uint16_t batch_unused; /* Bytes of frames before the last part of the batch
@@ -63,12 +61,13 @@ struct cmt_conn {
   bool up_again;   /* Standby is over: CMT_CONN_UP comes again. */
   cmt_bytes chunk; /* Decrypted bytes not yet used. */
   uint64_t now_ns;
-  uint64_t handshake_at_ns, flush_at_ns; /* Deadlines. */
   /* The batch under way, and where it begins in the multiplexer's stream. */
   size_t batch_len, batch_taken;
   uint64_t batch_from;
-  /* Why it ended. */
-  cmt_err end_err;
+  uint64_t flush_at_ns, handshake_at_ns; /* Deadlines. */
+  cmt_node_key *key;                     /* A reference of ours. */
+  cmt_node_info *theirs;                 /* NULL again when it was taken. */
+  cmt_err stop_reason;
   cmt_stage end_stage;
   /* Static, or that of |shake|; NULL: it is that of the part that ended. */
   const char *end_text;

@@ -12,6 +12,15 @@
 
 enum { INFO_PREFIX_MAX = 10 };
 
+void cmt__conn_fetch(const cmt_conn *c) {
+  cmt__fetch(c, offsetof(cmt_conn, key));
+}
+
+void cmt__conn_fetch_parts(const cmt_conn *c) {
+  cmt__mconn_fetch(c->mconn);
+  cmt__secret_conn_fetch(c->secret);
+}
+
 /* A handshake that we end for what the other side sent: our own part still goes
    out, so that it fails for the same reason and not for an end of file. */
 static bool farewell(const cmt_conn *c) {

@@ -48,30 +48,27 @@ typedef struct cmt__secret_handshake {
 
 struct cmt_secret_conn {
   cmt__secret_pool *pool;
-  cmt__secret_state state;
-  cmt_err end_err;      /* CMT_OK until it has ended. */
-  uint32_t scratch_len; /* Bytes in |scratch|. */
-  bool up_reported, end_reported;
-  cmt_node_id id;         /* The id of the other side, once up. */
   cmt__secret_keys *keys; /* NULL after the end. */
   uint64_t send_counter,
     recv_counter;                   /* Number the next frame of each direction;
                                        UINT64_MAX is never used. */
-  cmt_node_key *key;                /* Ours; NULL once up, or ended. */
   cmt__secret_handshake *handshake; /* NULL when nothing needs it. */
-
-  uint8_t *input; /* The caller's bytes that are not used up. */
+  cmt__secret_state state;
+  cmt_err end_err; /* CMT_OK until it has ended. */
   size_t input_len;
-  uint8_t *scratch; /* The frame that the input's end cuts; NULL before. */
-  uint8_t *batch;   /* Frames opened and not yet given. */
   uint32_t batch_len;
   uint32_t batch_ok; /* Bit 0: the tag of the first of them is right. */
+  cmt_bytes rest;    /* Data behind the signature, in the same frame. */
+  uint8_t *input;    /* The caller's bytes that are not used up. */
+  uint8_t *scratch;  /* The frame that the input's end cuts; NULL before. */
+  uint8_t *batch;    /* Frames opened and not yet given. */
   uint8_t *kept;     /* What cmt__secret_conn_keep() copied; else NULL. */
   size_t kept_len;
-
-  cmt_bytes rest; /* Data behind the signature, in the same frame. */
-
   uint64_t empty_frames;
+  uint32_t scratch_len; /* Bytes in |scratch|. */
+  bool up_reported, end_reported;
+  cmt_node_id id;    /* The id of the other side, once up. */
+  cmt_node_key *key; /* Ours; NULL once up, or ended. */
 };
 
 /* As cmt_secret_conn_new(), with the environment of |pool|, of which it takes
@@ -102,6 +99,11 @@ CMT_NODISCARD cmt_err cmt__secret_conn_seal(cmt_secret_conn *s, uint8_t *slots,
                                             size_t len, cmt__seals *seals);
 /* Seals what waits. */
 void cmt__seals_end(cmt__seals *seals);
+
+/* Fetches into the cache what sealing needs. */
+static inline void cmt__secret_conn_fetch(const cmt_secret_conn *s) {
+  cmt__fetch(s, offsetof(cmt_secret_conn, input));
+}
 
 /* True while a public-key operation waits.  Events of the bytes behind it come
    after it. */

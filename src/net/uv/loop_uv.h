@@ -28,4 +28,7 @@ int cmt__loop_uv_congestion_check(const char *name);
    |cb| never comes. */
 void cmt__loop_uv_close(cmt__loop *l, void (*cb)(void *arg), void *arg);
 
+/* Bytes of memory for a connection. */
+size_t cmt__loop_uv_tcp_bytes(void);
+
 #endif

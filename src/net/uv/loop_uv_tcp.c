@@ -9,6 +9,7 @@
    again at once.  A callback may close its own tcp: the memory stays until
    libuv has released the handle, and |closed| is checked after each call. */
 
+#include "loop_uv.h"
 #include "loop_uv_impl.h"
 
 #include "sys/tcp_kernel.h"
@@ -23,19 +24,20 @@ enum { KEEPALIVE_S = 15 };
 
 typedef struct tcp_uv {
   cmt__tcp base;
-  uv_poll_t poll;
   int fd;
   int armed; /* Events that |poll| waits for. */
-  const cmt__tcp_callbacks *cbs;
-  void *arg;
-  cmt__sockaddr remote;
-  int connect_error; /* The errno of a connect() that did not need to wait, */
-  cmt__task outcome; /* which this reports. */
-  cmt_err write_err; /* Why the first write that failed did, */
-  int write_error;   /* and its errno. */
   bool connecting, reading, ended, closed;
   bool want_write; /* A write was short: on_writable is owed. */
   bool room; /* This iteration's poll saw room, and no write used it up. */
+  cmt_err write_err; /* Why the first write that failed did, */
+  int write_error;   /* and its errno. */
+  const cmt__tcp_callbacks *cbs;
+  void *arg;
+  cmt__task outcome; /* Reports the outcome of a connect() that did not need to
+                        wait, */
+  int connect_error; /* whose errno this is. */
+  cmt__sockaddr remote;
+  uv_poll_t poll;
 } tcp_uv;
 
 static tcp_uv *tcp_of(cmt__tcp *t) { return (tcp_uv *)t; }
@@ -59,6 +61,8 @@ static cmt_err err_of_errno(int error) {
     return CMT_EIO;
   }
 }
+
+size_t cmt__loop_uv_tcp_bytes(void) { return sizeof(tcp_uv); }
 
 static int wanted(const tcp_uv *t) {
   bool write = t->connecting || t->want_write;
