@@ -4,9 +4,9 @@
    link's task; the task, once per iteration of the loop, takes over the send
    queue's intake (link_queue.c), seals one batch of frames and writes it with
    one call (link_write.c).  A link with little to send does that, and what
-   follows in its iteration, behind the tasks of all links.  Every callback may
-   end the link, so the state is checked after each; the memory lives until the
-   outermost entry leaves. */
+   follows in its iteration, behind the tasks of other links.  Every callback
+   may end the link, so the state is checked after each; the memory lives until
+   the outermost entry leaves. */
 
 #include "link_impl.h"
 
@@ -426,6 +426,7 @@ static void link_work(cmt__link *l) {
 static void on_iteration(cmt__task *t) {
   cmt__link *l = (cmt__link *)((char *)t - offsetof(cmt__link, task));
 
+  cmt__link_fetch_ahead(l);
   if (l->migration != NULL && cmt__link_departs(l)) {
     return;
   }

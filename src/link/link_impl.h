@@ -5,13 +5,15 @@
 /* A link from the inside, for the files that make it up: link.c has its states,
    events and iterations, link_queue.c what it does for its send queue,
    link_write.c what it writes, link_late.c when the other side is late,
-   link_move.c its way from one loop to another. */
+   link_move.c its way from one loop to another, link_fetch.c what is fetched
+   into the cache for it. */
 
 #include "link.h"
 
 enum {
-  CMT__BATCH_MAX = 256,   /* Frames of the longest batch. */
-  CMT__TOGETHER_MAX = 32, /* Links whose batches are sealed together. */
+  CMT__BATCH_MAX = 256,              /* Frames of the longest batch. */
+  CMT__TOGETHER_MAX = CMT__LAST_MAX, /* Links whose batches are sealed together.
+                                      */
 };
 
 /* How long reading may go on when nothing more can be written. */
@@ -40,6 +42,8 @@ uint64_t cmt__link_look_ns(const cmt__link *l);
 /* The reason for an end of the socket with |err|. */
 cmt_err cmt__link_reason(cmt__link *l, cmt_err err);
 
+/* Called by the task of |l|: fetches what those of the next links need. */
+void cmt__link_fetch_ahead(const cmt__link *l);
 /* Enclose all callbacks of the loop. */
 void cmt__link_enter(cmt__link *l);
 void cmt__link_leave(cmt__link *l);

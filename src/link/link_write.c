@@ -8,8 +8,9 @@
    from the socket now and then.
 
    A frame kernel is at its best with many frames at a time.  So a link with
-   little to send waits until all others of the iteration have been looked at,
-   and their batches are sealed together. */
+   little to send waits until others of the iteration have been looked at, and
+   their batches are sealed together.  It waits for no more than a list of them,
+   since what a link needs leaves the cache behind a few hundred others. */
 
 #include "link_impl.h"
 

@@ -157,6 +157,9 @@ bool cmt__loop_run_tasks(cmt__loop *l) {
 
     ring_remove(t);
     t->cb(t);
+    if (l->last_count >= CMT__LAST_MAX) {
+      l->last_cb(l);
+    }
   }
   while (l->last.next != &l->last) {
     l->last_cb(l);
@@ -250,6 +253,7 @@ void cmt__loop_defer_last(cmt__loop *l, cmt__last *t, cmt__last_cb cb) {
   t->next = &l->last;
   l->last_end->next = t;
   l->last_end = t;
+  l->last_count++;
 }
 
 cmt__last *cmt__loop_take_last(cmt__loop *l) {
@@ -276,6 +280,7 @@ void cmt__loop_cancel_last(cmt__loop *l, cmt__last *t) {
     l->last_end = before;
   }
   t->next = NULL;
+  l->last_count--;
 }
 
 void cmt__loop_defer_cancel(cmt__loop *l, cmt__task *t) {

@@ -16,6 +16,7 @@
 #include "sys/tcp_kernel.h"
 
 #include <cometp2p/net_addr.h>
+#include <stdatomic.h>
 
 typedef struct cmt__loop cmt__loop;
 typedef struct cmt__tcp cmt__tcp;
@@ -34,7 +35,7 @@ typedef struct cmt__timer {
    entered. */
 typedef struct cmt__post {
   struct cmt__post *next;
-  bool queued; /* Guarded by the implementation. */
+  atomic_bool queued;
   void (*cb)(struct cmt__post *p);
 } cmt__post;
 
@@ -82,6 +83,9 @@ enum {
   CMT__UNSENT_FIRST = 32768, /* cmt__tcp_unsent_max() at first. */
   CMT__RESOLVE_MAX = 32      /* Addresses that a resolve reports. */
 };
+
+/* Of so many that are due behind tasks, all they need still is in the cache. */
+enum { CMT__LAST_MAX = 32 };
 
 /* Takes what is due with cmt__loop_take_last(), at least one. */
 typedef void (*cmt__last_cb)(cmt__loop *l);
@@ -139,6 +143,7 @@ struct cmt__loop {
   cmt__task costly_due; /* Due while there are some. */
   cmt__last last;       /* Head of a circular list: due behind the tasks, */
   cmt__last *last_end;  /* and the last of them, or the head. */
+  size_t last_count;    /* How many there are. */
   cmt__last_cb last_cb; /* What takes them. */
   uint8_t *scratch;     /* CMT__SCRATCH bytes, for one use at a time. */
   /* The errno behind the last failure that it reported, or the error of
@@ -202,9 +207,10 @@ void cmt__loop_defer(cmt__loop *l, cmt__task *t); /* Does nothing when
    them, in the order in which they came, before its other tasks. */
 void cmt__loop_defer_costly(cmt__loop *l, cmt__task *t);
 void cmt__loop_defer_cancel(cmt__loop *l, cmt__task *t); /* Not due: fine. */
-/* Makes |t| due behind all tasks of this iteration, so that what several tasks
-   have left is done in one go: |cb| runs until it has taken all that are due.
-   Only a task may call this, and |cb| is the same in all calls. */
+/* Makes |t| due behind other tasks of this iteration, so that what several
+   tasks have left is done in one go: |cb| runs when CMT__LAST_MAX are due, and
+   behind the last task until it has taken all.  Only a task may call this, and
+   |cb| is the same in all calls. */
 void cmt__loop_defer_last(cmt__loop *l, cmt__last *t, cmt__last_cb cb);
 /* Asked by a task: true when another one is still to run in this iteration, or
    has made something due behind them. */
@@ -272,6 +278,9 @@ struct cmt__listener {
 struct cmt__resolve {
   cmt__loop *loop;
 };
+
+/* Fetches into the cache what a write needs. */
+static inline void cmt__tcp_fetch(const cmt__tcp *t) { cmt__fetch(t, 64); }
 
 /* Gives an accepted tcp its callbacks; reading is off. */
 static inline void cmt__tcp_start(cmt__tcp *t, const cmt__tcp_callbacks *cbs,

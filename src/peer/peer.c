@@ -119,6 +119,7 @@ cmt_peer *cmt__peer_new(const cmt__peer_options *o) {
   p->id = *o->id;
   p->loop = o->link->loop;
   p->link = o->link;
+  p->link->tally = &p->counters;
   p->wake.cb = peer_on_wake;
   p->up_at_ns = cmt__loop_now(p->loop);
   p->rate_at_ns = p->up_at_ns;

@@ -7,7 +7,10 @@
 
 #include "peer_set.h"
 
-enum { SET_FIRST = 8 };
+enum {
+  SET_FIRST = 8,
+  AHEAD = 4, /* How far ahead of a broadcast peers are fetched. */
+};
 
 cmt_err cmt__peer_set_init(cmt__peer_set *s, const cmt_env *env) {
   *s = (cmt__peer_set){.env = env};
@@ -182,7 +185,12 @@ void cmt__peer_set_broadcast(cmt__peer_set *s, size_t at, cmt_buf *msg,
                              cmt_broadcast *counts) {
   cmt__lock(&s->lock);
   for (size_t i = 0; i < s->count; i++) {
-    cmt_err err =
+    cmt_err err;
+
+    if (i + AHEAD < s->count) {
+      cmt__peer_fetch(s->list[i + AHEAD]);
+    }
+    err =
       cmt__send_queue_try_send(&s->list[i]->send_queue, at, cmt_buf_ref(msg));
 
     if (err != CMT_OK) {

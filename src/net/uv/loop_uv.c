@@ -175,16 +175,13 @@ static void on_prepare(uv_prepare_t *prepare) {
 
 /* A post belongs to its poster again from the moment its callback is entered,
    so it is not read after that. */
-static cmt__post *pop_post(cmt__loop_uv *l, cmt__post **list) {
-  cmt__post *p;
+static cmt__post *pop_post(cmt__post **list) {
+  cmt__post *p = *list;
 
-  uv_mutex_lock(&l->mutex);
-  p = *list;
   if (p != NULL) {
     *list = p->next;
-    p->queued = false;
+    atomic_store_explicit(&p->queued, false, memory_order_release);
   }
-  uv_mutex_unlock(&l->mutex);
   return p;
 }
 
@@ -202,7 +199,7 @@ static void run_posts(cmt__loop_uv *l) {
   l->posts = NULL;
   l->taken = atomic_load_explicit(&l->posted, memory_order_relaxed);
   uv_mutex_unlock(&l->mutex);
-  while ((p = pop_post(l, &list)) != NULL) {
+  while ((p = pop_post(&list)) != NULL) {
     p->cb(p);
   }
 }
@@ -231,10 +228,10 @@ static void loop_post(cmt__loop *base, cmt__post *p) {
   bool wake = false;
 
   uv_mutex_lock(&l->mutex);
-  if (!p->queued) {
+  if (!atomic_load_explicit(&p->queued, memory_order_acquire)) {
     bool first = l->posts == NULL;
 
-    p->queued = true;
+    atomic_store_explicit(&p->queued, true, memory_order_relaxed);
     p->next = NULL;
     if (first) {
       l->posts = p;

@@ -23,7 +23,7 @@ typedef struct cmt__loop_uv {
   uv_timer_t timer;     /* Wakes the loop for the earliest timer, no more. */
   uint64_t timer_ns;    /* The instant that |timer| is set to. */
   uv_async_t async;     /* Wakes the loop for posts and for the stop. */
-  uv_mutex_t mutex;     /* Over the FIFO of posts and their |queued|. */
+  uv_mutex_t mutex;     /* Over the FIFO of posts. */
   cmt__post *posts, *posts_last;
   atomic_uint posted;             /* How many were queued so far, */
   unsigned taken;                 /* and when they were last taken. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Links with little to send, whose batches are sealed together behind all tasks
-   of the iteration: how many frames a kernel gets at a time, and what happens
-   when a link ends among others. */
+/* Links with little to send, whose batches are sealed together behind other
+   tasks of the iteration: how many frames a kernel gets at a time, and what
+   happens when a link ends among others. */
 
 #include "hostile.h"
 
@@ -148,6 +148,8 @@ static void several_messages_of_each_share_its_frames(void **state) {
 
 /* The first of all, two among them and the last. */
 static const size_t which[] = {0, 1, 20, CROWD - 1};
+/* The same of those that wait when all have run; the others have written. */
+static const size_t which_waits[] = {0, 1, 5, CROWD - CMT__LAST_MAX - 1};
 
 static fixture *begin_again(void **state, hostile crowd[CROWD]) {
   leave(crowd);
@@ -161,16 +163,27 @@ typedef struct ender {
   cmt__post post;
   cmt__task task;
   cmt__loop *loop;
-  cmt__link *link;
+  fixture *f;
+  size_t at; /* Of the links that wait for others. */
 } ender;
+
+/* The one at |at| of those that wait. */
+static cmt__link *waiting_at(fixture *f, size_t at) {
+  for (size_t i = 0;; i++) {
+    cmt__link *l = link_at(f, i);
+
+    if (l->writes.next != NULL && at-- == 0) {
+      return l;
+    }
+  }
+}
 
 static void on_end_task(cmt__task *t) {
   ender *e = (ender *)((char *)t - offsetof(ender, task));
   cmt_why why;
 
-  assert_non_null(e->link->writes.next); /* It waits for the others. */
   cmt__why_plain(&why, CMT_ESTALLED, CMT_STAGE_UP);
-  cmt__link_stop(e->link, &why);
+  cmt__link_stop(waiting_at(e->f, e->at), &why);
 }
 
 static void on_end_post(cmt__post *p) {
@@ -186,12 +199,14 @@ static void one_that_ends_before_it_is_sealed_is_left_out(void **state) {
   if (f->w.loop_count > 1) {
     return; /* The links are on other loops. */
   }
-  for (size_t i = 0; i < CMT__COUNT(which); i++) {
-    ender e = {.post = {.cb = on_end_post}, .task = {.cb = on_end_task}};
+  for (size_t i = 0; i < CMT__COUNT(which_waits); i++) {
+    ender e = {.post = {.cb = on_end_post},
+               .task = {.cb = on_end_task},
+               .f = f,
+               .at = which_waits[i]};
 
     come(f, crowd);
     e.loop = test_loop_base(f->w.loop);
-    e.link = link_at(f, which[i]);
     broadcast(f, TEST_CHAT, 900);
     cmt__loop_post(e.loop, &e.post);
     test_loop_run_until_idle(f->w.loop);

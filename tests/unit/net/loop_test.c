@@ -422,6 +422,36 @@ static void what_is_last_comes_together_behind_the_tasks(void **state) {
   test_assert_trace("");
 }
 
+/* Takes all. */
+static void on_many(cmt__loop *l) {
+  size_t count = 0;
+
+  while (cmt__loop_take_last(l) != NULL) {
+    count++;
+  }
+  test_note(count == CMT__LAST_MAX ? 'M' : count == 3 ? '3' : '?');
+}
+
+static void on_one_of_many(cmt__task *t) {
+  lasting *x = (lasting *)t;
+
+  test_note(x->letter);
+  cmt__loop_defer_last(x->loop, &x->last, on_many);
+}
+
+/* While the others are still to run. */
+static void many_that_are_last_come_before_the_other_tasks(void **state) {
+  cmt__loop *l = *state;
+  lasting x[CMT__LAST_MAX + 3];
+
+  for (size_t i = 0; i < CMT__COUNT(x); i++) {
+    x[i] = (lasting){.task = {.cb = on_one_of_many}, .loop = l, .letter = '.'};
+    cmt__loop_defer(l, &x[i].task);
+  }
+  assert_false(cmt__loop_run_tasks(l));
+  test_assert_trace("................................M...3");
+}
+
 /* Whether they come or have been. */
 static void a_task_sees_whether_there_are_others(void **state) {
   cmt__loop *l = *state;
@@ -484,6 +514,7 @@ int main(void) {
     LOOP_TEST(costly_tasks_run_one_in_an_iteration),
     LOOP_TEST(a_costly_task_can_be_cancelled),
     LOOP_TEST(what_is_last_comes_together_behind_the_tasks),
+    LOOP_TEST(many_that_are_last_come_before_the_other_tasks),
     LOOP_TEST(a_task_sees_whether_there_are_others),
     LOOP_TEST(what_is_last_can_be_cancelled),
   };
