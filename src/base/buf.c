@@ -150,6 +150,20 @@ cmt_buf *cmt_buf_ref(cmt_buf *b) {
   return b;
 }
 
+void cmt__buf_ref_many(cmt_buf *b, unsigned count) {
+  unsigned refs =
+    atomic_fetch_add_explicit(&b->refs, count, memory_order_relaxed);
+
+  BUF_REQUIRE(b, refs < REFS_MAX, "cmt_buf_ref: too many references");
+}
+
+void cmt__buf_unref_many(cmt_buf *b, unsigned count) {
+  unsigned refs =
+    atomic_fetch_sub_explicit(&b->refs, count, memory_order_release);
+
+  BUF_REQUIRE(b, refs > count, "cmt_buf_unref: one call too many");
+}
+
 CMT__COLD static void buf_release(const cmt_buf *b) {
   cmt_env env = buf_env(b);
 

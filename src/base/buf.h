@@ -19,6 +19,11 @@ size_t cmt__buf_cap(const cmt_buf *b);
 /* |len| is at most the capacity. */
 void cmt__buf_set_len(cmt_buf *b, size_t len);
 
+/* As cmt_buf_ref() and cmt_buf_unref(), |count| times at once; one reference of
+   the caller stays in any case. */
+void cmt__buf_ref_many(cmt_buf *b, unsigned count);
+void cmt__buf_unref_many(cmt_buf *b, unsigned count);
+
 /* Puts |b| before |list|, a list of buffers that some thread releases later.
    False: it has other references, or its bytes are the application's. */
 CMT_NODISCARD bool cmt__buf_link(cmt_buf *b, cmt_buf *list);

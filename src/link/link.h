@@ -29,6 +29,9 @@ typedef struct cmt__link_callbacks {
   /* Once, unless the owner closed the link.  |id| is NULL when the other side
      was not authenticated.  The send queue is not used after that. */
   void (*on_end)(void *arg, const cmt_why *why, const cmt_node_id *id);
+  /* Fetches what the connection needs into the cache, in three steps from 0
+     on, each of which reads what the one before has fetched; or NULL. */
+  void (*fetch)(const cmt_conn *c, unsigned step);
   /* The end of an iteration of a link with a send queue. */
   void (*on_iteration)(void *arg);
   /* The link belongs to |loop| from here on; the last call on its old loop. */
@@ -136,7 +139,7 @@ typedef struct cmt__link {
   uint64_t flush_at_ns; /* Messages wait until then; 0: none do. */
   uint64_t give_up_ns;  /* When a write error ends the link although reading
                            goes on. */
-  size_t rest_len;      /* Of |rest|. */
+  size_t rest_len;      /* How long |rest| is. */
   _Atomic(cmt__link_path *) path; /* NULL: it did not write much yet. */
   cmt__timer timer;
   uint64_t sent_bytes, recv_bytes, write_calls, read_calls;

@@ -3,39 +3,53 @@
 /* What the next links need is fetched into the cache.  With thousands of links
    nothing of one is there when its turn comes: an iteration would wait for
    memory some forty times, as long as all else that it does.  Addresses lead
-   from one object to the next, so a link is fetched in three steps, while the
-   three before it run, and each step looks only at what the last one has
+   from one object to the next, so a link is fetched in four steps, while the
+   four before it run, and each step looks only at what the last one has
    fetched. */
 
 #include "link_impl.h"
 
-#include "core/conn/conn.h"
-
 enum { TALLY_SIZE = 128 };
 
-/* The link whose task is the next one behind |t|; NULL: it is that of something
-   else, or there is none. */
-static cmt__link *link_after(const cmt__link *l, const cmt__task *t) {
+/* The link whose task is the next one behind that of |l|, or the first of all
+   that wait; NULL: it is that of something else, or there is none. */
+static const cmt__link *link_after(const cmt__link *l, const cmt__task *t) {
   return t->next != &l->loop->running && t->next->cb == l->task.cb
-           ? (cmt__link *)((char *)t->next - offsetof(cmt__link, task))
+           ? (const cmt__link *)((const char *)t->next -
+                                 offsetof(cmt__link, task))
            : NULL;
 }
 
-void cmt__link_fetch_ahead(const cmt__link *l) {
-  const cmt__link *first = link_after(l, &l->loop->running);
-  const cmt__link *second = first != NULL ? link_after(l, &first->task) : NULL;
-
-  if (first != NULL && first->conn != NULL) {
-    cmt__conn_fetch_parts(first->conn);
+static void fetch_conn(const cmt__link *l, unsigned step) {
+  if (l->conn != NULL && l->cbs->fetch != NULL) {
+    l->cbs->fetch(l->conn, step);
   }
-  if (second != NULL) {
-    const cmt__task *third = second->task.next;
+}
 
-    cmt__conn_fetch(second->conn);
-    cmt__send_queue_fetch(second->send_queue);
-    cmt__tcp_fetch(second->tcp);
-    cmt__fetch(second->tally, TALLY_SIZE);
-    cmt__fetch((const char *)third - offsetof(cmt__link, task),
-               sizeof(cmt__link));
+static void fetch_last(const cmt__link *l) {
+  fetch_conn(l, 2);
+  if (l->send_queue != NULL) {
+    cmt__send_queue_fetch_parts(l->send_queue);
+  }
+}
+
+static void fetch_parts(const cmt__link *l) { fetch_conn(l, 1); }
+
+static void fetch_first(const cmt__link *l) {
+  fetch_conn(l, 0);
+  cmt__send_queue_fetch(l->send_queue);
+  cmt__tcp_fetch(l->tcp);
+  cmt__fetch(l->tally, TALLY_SIZE);
+  cmt__fetch((const char *)l->task.next - offsetof(cmt__link, task), sizeof *l);
+}
+
+void cmt__link_fetch_ahead(const cmt__link *l) {
+  static void (*const steps[])(const cmt__link *) = {fetch_last, fetch_parts,
+                                                     fetch_first};
+  const cmt__link *next = link_after(l, &l->loop->running);
+
+  for (size_t i = 0; i < CMT__COUNT(steps) && next != NULL; i++) {
+    steps[i](next);
+    next = link_after(l, &next->task);
   }
 }

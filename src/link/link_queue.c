@@ -72,6 +72,7 @@ void cmt__link_control(cmt__link *l) {
   cmt__send_queue_stop stop;
 
   if (l->send_queue == NULL || cmt__link_end_is_due(l) ||
+      !atomic_load(&l->send_queue->control) ||
       !atomic_exchange(&l->send_queue->control, false)) {
     return;
   }

@@ -89,17 +89,19 @@ typedef struct cmt__send_queue {
   void (*wake)(void *arg);
   void *wake_arg;
   uint64_t deadline_ns; /* No waiting send is due earlier. */
+  size_t post_count;    /* How many |posts| there are, */
+  uint32_t done_count;  /* and |done|. */
+  cmt__spin spin;
+  /* The loop changes or reads these for each batch, and threads that send do
+     not: */
+  atomic_bool answers; /* |done| or |posts| may have something. */
   atomic_bool control; /* |stop|, |pauses|, |blocks| or |ping| changed since the
                           loop read them. */
-  /* Only the loop uses these two: */
   bool listed;       /* It waits for the pool, or did until others let it in. */
   bool rouses;       /* Threads were asleep when the loop attended. */
   atomic_uint freed; /* How often the loop returned credits, for a thread that
                         spins. */
-  uint32_t done_count; /* How many |done| has. */
-  cmt__spin spin;
-  cmt__send_queue_items taken_over; /* Only the loop uses it. */
-  size_t post_count;                /* How many |posts| there are. */
+  cmt__send_queue_items taken_over;
   /* What few messages need. */
   cmt__send_queue_fifo done;    /* Callbacks that are due. */
   cmt_post *posts, *posts_last; /* Posts of the application. */
@@ -151,9 +153,13 @@ void cmt__send_queue_ping(cmt__send_queue *g);
 /* Makes the loop attend to the queue. */
 void cmt__send_queue_look(cmt__send_queue *g);
 
-/* Fetches into the cache what each message needs. */
+/* Fetches into the cache what each message needs: of the queue itself, and once
+   that is there what it points to. */
 static inline void cmt__send_queue_fetch(const cmt__send_queue *g) {
   cmt__fetch(g, offsetof(cmt__send_queue, done));
+}
+static inline void cmt__send_queue_fetch_parts(const cmt__send_queue *g) {
+  cmt__fetch(g->queued, g->channel_count * sizeof *g->queued);
 }
 
 /* The loop alone. */

@@ -26,6 +26,7 @@ cmt_err cmt__send_queue_post(cmt__send_queue *g, cmt_post *p) {
     }
     g->posts_last = p;
     g->post_count++;
+    atomic_store_explicit(&g->answers, true, memory_order_relaxed);
     cmt__send_queue_wake(g);
   }
   cmt__send_queue_unlock(g);

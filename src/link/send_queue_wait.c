@@ -72,6 +72,7 @@ static void done_append(cmt__send_queue *g, cmt_send_req *req, cmt_err status) {
   queue_wait *w = wait_of(req);
 
   fifo_append(g, &g->done, req);
+  atomic_store_explicit(&g->answers, true, memory_order_relaxed);
   w->status = (int16_t)status;
   w->flags = WAIT_DONE;
   g->done_count++;
@@ -535,13 +536,19 @@ static void answer(cmt__send_queue *g, cmt_send_req *r) {
   g->answering = NULL;
 }
 
-/* A callback may send or post again, so only as many run as are due now. */
+/* A callback may send or post again, so only as many run as are due now.  What
+   came before the loop took the intake over is seen without the lock; the loop
+   attends again for what comes later. */
 bool cmt__send_queue_answer(cmt__send_queue *g) {
   uint32_t due;
   size_t posts;
   bool any;
 
+  if (!atomic_load_explicit(&g->answers, memory_order_relaxed)) {
+    return false;
+  }
   cmt__send_queue_lock(g);
+  atomic_store_explicit(&g->answers, false, memory_order_relaxed);
   due = g->done_count;
   posts = g->post_count;
   any = due > 0 || posts > 0;

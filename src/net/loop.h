@@ -84,7 +84,7 @@ enum {
   CMT__RESOLVE_MAX = 32      /* Addresses that a resolve reports. */
 };
 
-/* Of so many that are due behind tasks, all they need still is in the cache. */
+/* So many may be due behind tasks: what they need still is in the cache. */
 enum { CMT__LAST_MAX = 32 };
 
 /* Takes what is due with cmt__loop_take_last(), at least one. */

@@ -7,9 +7,12 @@
 
 #include "peer_set.h"
 
+#include "base/buf.h"
+
 enum {
   SET_FIRST = 8,
   AHEAD = 4, /* How far ahead of a broadcast peers are fetched. */
+  REFS = 64, /* References to its message that are taken at once. */
 };
 
 cmt_err cmt__peer_set_init(cmt__peer_set *s, const cmt_env *env) {
@@ -181,24 +184,29 @@ static void count_one(cmt_broadcast *counts, cmt_err err) {
   }
 }
 
+/* The loops give references back meanwhile, so that many are taken at a time.
+ */
 void cmt__peer_set_broadcast(cmt__peer_set *s, size_t at, cmt_buf *msg,
                              cmt_broadcast *counts) {
+  unsigned refs = 0;
+
   cmt__lock(&s->lock);
   for (size_t i = 0; i < s->count; i++) {
     cmt_err err;
 
+    if (refs == 0) {
+      refs = REFS;
+      cmt__buf_ref_many(msg, refs);
+    }
     if (i + AHEAD < s->count) {
       cmt__peer_fetch(s->list[i + AHEAD]);
     }
-    err =
-      cmt__send_queue_try_send(&s->list[i]->send_queue, at, cmt_buf_ref(msg));
-
-    if (err != CMT_OK) {
-      cmt_buf_unref(msg); /* Never the last: the caller has one. */
-    }
+    err = cmt__send_queue_try_send(&s->list[i]->send_queue, at, msg);
+    refs -= err == CMT_OK;
     count_one(counts, err);
   }
   cmt__unlock(&s->lock);
+  cmt__buf_unref_many(msg, refs); /* Never the last: the caller has one. */
 }
 
 void cmt__peer_set_stop(cmt__peer_set *s, cmt_err reason, uint64_t flush_ns) {

@@ -631,6 +631,7 @@ static const cmt__link_callbacks link_callbacks = {
   .on_message = session_on_message,
   .on_messages_end = session_on_messages_end,
   .on_end = session_on_end,
+  .fetch = cmt__conn_fetch,
   .on_iteration = session_on_iteration,
   .on_move = session_on_move,
   .on_linger = session_on_linger,

@@ -19,10 +19,10 @@ CMT_NODISCARD cmt_err cmt__conn_options_check(const cmt_conn_options *o,
    connection has ended, or is refused: no message goes either way any more. */
 cmt__channel_last *cmt__conn_retire(cmt_conn *c, cmt__channels_rest *rest);
 
-/* Fetches into the cache what an iteration that writes needs: of the connection
-   itself, and once that is there of its parts. */
-void cmt__conn_fetch(const cmt_conn *c);
-void cmt__conn_fetch_parts(const cmt_conn *c);
+/* Fetches into the cache what an iteration that writes needs: the connection
+   itself, once that is there its parts, and then what these point to. */
+enum { CMT__CONN_STEP_ITSELF, CMT__CONN_STEP_PARTS, CMT__CONN_STEP_REST };
+void cmt__conn_fetch(const cmt_conn *c, unsigned step);
 
 /* cmt_conn_read_max() before the connection is up. */
 enum { CMT__HANDSHAKE_READ_MAX = 8192 };

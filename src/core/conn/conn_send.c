@@ -12,13 +12,20 @@
 
 enum { INFO_PREFIX_MAX = 10 };
 
-void cmt__conn_fetch(const cmt_conn *c) {
-  cmt__fetch(c, offsetof(cmt_conn, key));
-}
-
-void cmt__conn_fetch_parts(const cmt_conn *c) {
-  cmt__mconn_fetch(c->mconn);
-  cmt__secret_conn_fetch(c->secret);
+void cmt__conn_fetch(const cmt_conn *c, unsigned step) {
+  switch (step) {
+  case CMT__CONN_STEP_ITSELF:
+    cmt__fetch(c, offsetof(cmt_conn, key));
+    break;
+  case CMT__CONN_STEP_PARTS:
+    cmt__mconn_fetch(c->mconn);
+    cmt__secret_conn_fetch(c->secret);
+    break;
+  default:
+    cmt__mconn_fetch_channels(c->mconn);
+    cmt__secret_conn_fetch_keys(c->secret);
+    break;
+  }
 }
 
 /* A handshake that we end for what the other side sent: our own part still goes

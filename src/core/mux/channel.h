@@ -51,13 +51,12 @@ typedef struct cmt__channels {
   uint64_t level_sent;
   uint64_t decay_at_ns;
   size_t cut_bytes; /* As cut_messages, over all channels. */
-  /* Bit i is channel i, so that what is idle is not looked at. */
-  uint16_t ready;        /* Those with something to send, */
-  uint16_t urgent_ready; /* and the urgent ones of them. */
-  uint16_t cut;          /* Those with |cut_messages|, */
-  uint16_t fading;       /* and with |recently_sent|. */
-  cmt__rate *urgent;     /* What these may send before all others; NULL: none is
-                            urgent. */
+  /* Channels with something to send, the urgent ones of them, channels with
+     |cut_messages|, and with |recently_sent|.  Bit i is channel i, so that idle
+     ones are not looked at. */
+  uint16_t ready, urgent_ready, cut, fading;
+  cmt__rate *urgent; /* What these may send before all others; NULL: none is
+                        urgent. */
   cmt__channel_rates *rates; /* NULL: no channel has a limit. */
   cmt__quota *quota;         /* NULL: shares with nobody. */
   uint64_t now_ns;  /* Set by the owner before messages are queued, and packets

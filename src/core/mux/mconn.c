@@ -21,6 +21,8 @@
 #include "base/mark.h"
 #include "base/sized.h"
 
+enum { FETCH_MAX = 2 }; /* Channels that are fetched ahead. */
+
 static void parts_init(cmt_mconn *m, const cmt_mconn_options *o) {
   cmt__rate *next = (cmt__rate *)(m + 1);
 
@@ -289,6 +291,18 @@ cmt_err cmt_mconn_ping(cmt_mconn *m) {
 
 void cmt__mconn_fetch(const cmt_mconn *m) {
   cmt__fetch(m, offsetof(cmt_mconn, parser));
+}
+
+void cmt__mconn_fetch_channels(const cmt_mconn *m) {
+  const cmt__channels *cs = &m->channels;
+  uint32_t left = cs->fading;
+
+  for (int i = 0; i < FETCH_MAX && left != 0; i++) {
+    const cmt__channel *c = &cs->list[cmt__channels_first(left)];
+
+    cmt__fetch(c, offsetof(cmt__channel, recv_messages));
+    left = cmt__channels_rest_of(left);
+  }
 }
 
 cmt_err cmt_mconn_try_send(cmt_mconn *m, uint8_t channel, cmt_buf *msg) {

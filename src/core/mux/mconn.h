@@ -100,8 +100,10 @@ bool cmt__mconn_wants_write(const cmt_mconn *m, bool *urgent);
    output. */
 size_t cmt__mconn_memory(const cmt_mconn_options *o);
 
-/* Fetches into the cache what sending needs. */
+/* Fetches into the cache what sending needs, and once that is there the
+   channels that were used lately. */
 void cmt__mconn_fetch(const cmt_mconn *m);
+void cmt__mconn_fetch_channels(const cmt_mconn *m);
 bool cmt__mconn_take_credits(cmt_mconn *m, cmt_credits *out);
 uint64_t cmt__mconn_copied(const cmt_mconn *m);
 uint64_t cmt__mconn_pings_sent(const cmt_mconn *m);

@@ -104,6 +104,10 @@ void cmt__seals_end(cmt__seals *seals);
 static inline void cmt__secret_conn_fetch(const cmt_secret_conn *s) {
   cmt__fetch(s, offsetof(cmt_secret_conn, input));
 }
+/* Once that is there. */
+static inline void cmt__secret_conn_fetch_keys(const cmt_secret_conn *s) {
+  cmt__fetch(s->keys, sizeof *s->keys);
+}
 
 /* True while a public-key operation waits.  Events of the bytes behind it come
    after it. */

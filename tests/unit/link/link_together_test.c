@@ -148,7 +148,8 @@ static void several_messages_of_each_share_its_frames(void **state) {
 
 /* The first of all, two among them and the last. */
 static const size_t which[] = {0, 1, 20, CROWD - 1};
-/* The same of those that wait when all have run; the others have written. */
+/* These are places among those that wait when all have run; the others have
+   written. */
 static const size_t which_waits[] = {0, 1, 5, CROWD - CMT__LAST_MAX - 1};
 
 static fixture *begin_again(void **state, hostile crowd[CROWD]) {
@@ -164,7 +165,7 @@ typedef struct ender {
   cmt__task task;
   cmt__loop *loop;
   fixture *f;
-  size_t at; /* Of the links that wait for others. */
+  size_t at; /* Which one of the links that wait for others ends. */
 } ender;
 
 /* The one at |at| of those that wait. */

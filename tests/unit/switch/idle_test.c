@@ -16,7 +16,7 @@ enum {
   PEERS = 3,
   CHANNELS = 11,
   NODE_INFO = 200, /* Bytes of each side's. */
-  /* Of 10,000 peers each has two timers and one place in the set of peers, in
+  /* Each one of 10,000 peers has two timers and a place in the set of peers, in
      arrays of 2^14 words. */
   ARRAYS = 3 * 8 * 16384 / 10000 + 1,
   KEYS = sizeof(cmt__secret_keys) + 1, /* With its bit in the slab. */
