@@ -319,6 +319,8 @@ static uint64_t expected(const row *r, const cmt_conn_options *o) {
     text(r->network) + text(r->moniker) + text(r->version),
     text(r->external) + text(r->congestion),
     1024 * sizeof(cmt__ban),
+    grown(1024, 4) * sizeof(cmt__network *) +
+      1024 * (sizeof(cmt__network) + sizeof(char[51]) + sizeof(char[129])),
     r->unconditional * sizeof(cmt_node_id),
     grown(peers, 8) * sizeof(cmt_peer *),
     connections * connection,
