@@ -3,15 +3,18 @@
    the instructions:
 
      neon_trace seal|open KERNEL COUNT SEED
+     neon_trace choice NAME
 
    Keys and plain bytes follow from the seed.  No frames: none is sealed or
-   opened, but everything else is done. */
+   opened, but everything else is done.  A choice prints the kernel that an
+   environment has for the name. */
 
 #include "crypto/aead.h"
 #include "sys/kernels.h"
 
 #include <cometp2p/secret_conn.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,11 +24,24 @@ static uint8_t keys[FRAMES][CMT__AEAD_KEY];
 static uint8_t slots[FRAMES][CMT_FRAME_SLOT];
 static cmt__aead_job jobs[FRAMES];
 
+static int choice(const char *name) {
+  cmt_env env;
+
+  if (cmt_env_init(&env) != CMT_OK || cmt_env_set_aead(&env, name) != CMT_OK) {
+    return 1;
+  }
+  puts(cmt_env_aead(&env));
+  return 0;
+}
+
 int main(int argc, char **argv) {
   const struct cmt_aead *kernel = NULL;
   unsigned char seed[randombytes_SEEDBYTES] = {0};
   size_t count;
 
+  if (argc == 3 && strcmp(argv[1], "choice") == 0) {
+    return choice(argv[2]);
+  }
   if (argc != 5 || sodium_init() < 0) {
     return 2;
   }
