@@ -122,12 +122,13 @@ static void add_known(cmt_addrbook *b, cmt__book_entry *e,
   }
 }
 
-static cmt_err add_unknown(cmt_addrbook *b, const cmt__book_addr *addr,
-                           const cmt__book_addr *src, uint64_t now_ns) {
+cmt_err cmt__book_add_unknown(cmt_addrbook *b, const cmt__book_addr *addr,
+                              const cmt__book_addr *src, bool proven,
+                              uint64_t now_ns) {
   unsigned bucket = cmt__book_new_bucket(b, addr, src);
   cmt__book_entry newcomer = {.addr = *addr}, *e;
 
-  if (!cmt__book_make_room(b, bucket, &newcomer, false, now_ns)) {
+  if (!cmt__book_make_room(b, bucket, &newcomer, proven, now_ns)) {
     b->refused++;
     return CMT_ELIMIT;
   }
@@ -137,7 +138,7 @@ static cmt_err add_unknown(cmt_addrbook *b, const cmt__book_addr *addr,
   }
   e->addr = *addr;
   e->src = *src;
-  e->last_attempt_ns = now_ns;
+  e->last_attempt_ns = proven ? 0 : now_ns; /* A dial has its own instant. */
   cmt__book_enter(b, e, bucket);
   b->added++;
   return CMT_OK;
@@ -160,7 +161,7 @@ static cmt_err add(cmt_addrbook *b, const cmt_net_addr *in,
   }
   e = cmt__book_lookup(b, addr.id);
   if (e == NULL) {
-    return add_unknown(b, &addr, src, now_ns);
+    return cmt__book_add_unknown(b, &addr, src, false, now_ns);
   }
   add_known(b, e, &addr, src);
   return CMT_OK;

@@ -179,27 +179,6 @@ void cmt_addrbook_failed(cmt_addrbook *b, const cmt_node_id *id,
   }
 }
 
-/* A node that only its proof speaks for: its source is itself. */
-static cmt_err add_proven(cmt_addrbook *b, const cmt__book_addr *addr,
-                          uint64_t now_ns) {
-  unsigned bucket = cmt__book_new_bucket(b, addr, addr);
-  cmt__book_entry newcomer = {.addr = *addr}, *e;
-
-  if (!cmt__book_make_room(b, bucket, &newcomer, true, now_ns)) {
-    b->refused++;
-    return CMT_ELIMIT;
-  }
-  e = cmt__book_append(b, addr->id);
-  if (e == NULL) {
-    return CMT_ENOMEM;
-  }
-  e->addr = *addr;
-  e->src = *addr;
-  cmt__book_enter(b, e, bucket);
-  b->added++;
-  return CMT_OK;
-}
-
 static void note_proof(cmt_addrbook *b, cmt__book_entry *e,
                        const cmt_addrbook_proof *p, uint64_t now_ns) {
   e->attempts = 0;
@@ -229,7 +208,7 @@ cmt_err cmt_addrbook_proved(cmt_addrbook *b, const cmt_addrbook_proof *p,
     err = cmt__book_refuses(b, &addr, now_ns);
   }
   if (err == CMT_OK && cmt__book_find(b, addr.id) == BOOK_NO_ENTRY) {
-    err = add_proven(b, &addr, now_ns);
+    err = cmt__book_add_unknown(b, &addr, &addr, true, now_ns);
   }
   if (err != CMT_OK) {
     return err;

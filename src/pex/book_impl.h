@@ -207,6 +207,12 @@ cmt_err cmt__book_refuses(const cmt_addrbook *b, const cmt__book_addr *addr,
 bool cmt__book_make_room(cmt_addrbook *b, unsigned bucket,
                          const cmt__book_entry *newcomer, bool proven,
                          uint64_t now_ns);
+/* Adds a node that the book lacks, reported by |src|; a node that only its
+   proof speaks for is its own source.  CMT_ELIMIT; CMT_ENOMEM. */
+CMT_NODISCARD cmt_err cmt__book_add_unknown(cmt_addrbook *b,
+                                            const cmt__book_addr *addr,
+                                            const cmt__book_addr *src,
+                                            bool proven, uint64_t now_ns);
 /* Puts an entry that is in no bucket into a new one: its own, or the next one
    with room.  False: all are full. */
 bool cmt__book_enter_somewhere(cmt_addrbook *b, cmt__book_entry *e);
