@@ -321,10 +321,9 @@ static void page_series(cmt__page *p, cmt_metrics *m, unsigned metric,
   }
 }
 
-/* A name space has one family, and objects of another one have theirs. */
-static bool begins_name_space(cmt_metrics *const *list, size_t at) {
+static bool begins_family(cmt_metrics *const *list, size_t at, bool comets) {
   for (size_t i = 0; i < at; i++) {
-    if (strcmp(list[i]->name_space, list[at]->name_space) == 0) {
+    if (cmt__metrics_share(list[i], list[at], comets)) {
       return false;
     }
   }
@@ -338,12 +337,9 @@ static void page_family(cmt__page *p, cmt_metrics *const *list, size_t count,
   for (size_t first = 0; first < count; first++) {
     bool begun = false;
 
-    if (comets ? !begins_name_space(list, first) : first > 0) {
-      continue;
-    }
-    for (size_t i = first; i < count; i++) {
-      if (!comets ||
-          strcmp(list[i]->name_space, list[first]->name_space) == 0) {
+    for (size_t i = first; begins_family(list, first, comets) && i < count;
+         i++) {
+      if (cmt__metrics_share(list[first], list[i], comets)) {
         page_series(p, list[i], metric, &begun);
       }
     }

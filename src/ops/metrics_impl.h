@@ -8,6 +8,7 @@
 #include "page.h"
 
 #include <stdatomic.h>
+#include <string.h>
 
 /* A value; a series appears on the page with its first one. */
 typedef struct cmt__value {
@@ -29,6 +30,13 @@ struct cmt_metrics {
 static inline const char *cmt__metrics_prefix(const cmt_metrics *m,
                                               bool comets) {
   return comets ? m->name_space : "cometp2p_";
+}
+
+/* Whether both have their series in one family: CometBFT's names have a name
+   space, ours have none. */
+static inline bool cmt__metrics_share(const cmt_metrics *a,
+                                      const cmt_metrics *b, bool comets) {
+  return !comets || strcmp(a->name_space, b->name_space) == 0;
 }
 
 /* The families that a page asks the switches for, and those of the process. */

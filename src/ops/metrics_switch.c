@@ -337,16 +337,9 @@ static uint64_t status_value(const sample *s, size_t offset) {
   return value;
 }
 
-/* CometBFT's names have a name space of their own for each object. */
-static bool is_same_family(const sample *list, size_t first, size_t i,
-                           bool comets) {
-  return !comets ||
-         strcmp(list[first].m->name_space, list[i].m->name_space) == 0;
-}
-
 static bool begins_family(const sample *list, size_t first, bool comets) {
   for (size_t i = 0; i < first; i++) {
-    if (is_same_family(list, first, i, comets)) {
+    if (cmt__metrics_share(list[first].m, list[i].m, comets)) {
       return false;
     }
   }
@@ -367,7 +360,7 @@ static void page_peers(cmt__page *p, const sample *list, size_t count) {
 
       for (size_t i = first; begins_family(list, first, comets) && i < count;
            i++) {
-        if (is_same_family(list, first, i, comets)) {
+        if (cmt__metrics_share(list[first].m, list[i].m, comets)) {
           of_peers[row].put(&f, &list[i]);
         }
       }

@@ -9,6 +9,8 @@
 
 #include "cli/ui/cli.h"
 
+#include <string.h>
+
 typedef struct cli_http cli_http;
 
 typedef struct cli_http_request {
@@ -41,6 +43,16 @@ typedef struct cli_http_options {
   cli_http_answer (*answer)(void *arg, const cli_http_request *r);
   void *arg;
 } cli_http_options;
+
+/* A buffer with |text|; NULL: |text| is, or there is no memory. */
+static inline cmt_buf *cli_http_body(const char *text) {
+  cmt_buf *body = text != NULL ? cmt_buf_new(NULL, strlen(text)) : NULL;
+
+  if (body != NULL) {
+    memcpy(cmt_buf_data(body), text, strlen(text));
+  }
+  return body;
+}
 
 /* NULL: |why| states what is wrong with the address, or that it cannot
    listen. */

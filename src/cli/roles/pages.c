@@ -17,12 +17,8 @@ enum { TIME_SIZE = 96 };
 /* ---- answers ---- */
 
 static cli_http_answer answer(const char *type, const char *text) {
-  cmt_buf *body = text != NULL ? cmt_buf_new(NULL, strlen(text)) : NULL;
-
-  if (body != NULL) {
-    memcpy(cmt_buf_data(body), text, strlen(text));
-  }
-  return (cli_http_answer){.status = 200, .type = type, .body = body};
+  return (cli_http_answer){
+    .status = 200, .type = type, .body = cli_http_body(text)};
 }
 
 static cli_http_answer answer_json(json_t *all) {

@@ -238,11 +238,8 @@ static json_t *(*method_find(const char *name))(const cli_rpc *r) {
 
 static cmt_buf *body_of(json_t *all) {
   char *text = cli_go_json(all, 0);
-  cmt_buf *body = text != NULL ? cmt_buf_new(NULL, strlen(text)) : NULL;
+  cmt_buf *body = cli_http_body(text);
 
-  if (body != NULL) {
-    memcpy(cmt_buf_data(body), text, strlen(text));
-  }
   free(text);
   return body;
 }
