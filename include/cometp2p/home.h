@@ -38,6 +38,9 @@ typedef struct cmt_home_options {
   /** Another beginning of these names, which comes first, such as "GAIAD" for
       GAIAD_P2P_SEEDS; NULL: none. */
   const char *env_prefix;
+  /** The file to read in place of config/config.toml, which must exist then;
+      a relative path is one inside |dir|.  NULL: see cmt_home_open(). */
+  const char *config_file;
 } cmt_home_options;
 
 #define cmt_home_options_init(o) cmt_home_options_init_sized((o), sizeof *(o))
@@ -45,8 +48,8 @@ typedef struct cmt_home_options {
 CMT_API void cmt_home_options_init_sized(cmt_home_options *o, size_t size);
 
 /** Reads the configuration of a home: |values|, else the environment, else
-    config.toml, else the default of each key.  The file may be absent.  The
-    caller deletes |*out|.
+    config.toml, else the default of each key.  The file may be absent, unless
+    |config_file| names it.  The caller deletes |*out|.
 
     Returns CMT_OK; CMT_EINVAL: |why| (may be NULL) names the file, line and key
     of the first mistake, what was found and what is allowed, and the other

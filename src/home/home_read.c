@@ -160,6 +160,11 @@ cmt_err cmt__home_read_file(const cmt_env *env, const char *path,
   return file_fail(path, error, why);
 }
 
+static void unreadable(cmt__home_reading *r, const cmt_why *why) {
+  cmt__home_mistake(r, "%s", why->text);
+  r->why->err = CMT_EIO;
+}
+
 /* Reads |path|; false: there is no such file. */
 static bool read_config(cmt__home_reading *r, const char *path) {
   cmt__toml_fault fault;
@@ -187,8 +192,7 @@ static bool read_config(cmt__home_reading *r, const char *path) {
                         fault.line, fault.text);
     }
   } else if (err == CMT_EIO) {
-    cmt__home_mistake(r, "%s", why.text);
-    r->why->err = CMT_EIO;
+    unreadable(r, &why);
   }
   r->no_memory = r->no_memory || err == CMT_ENOMEM;
   return true;
@@ -228,8 +232,22 @@ static bool is_flat(const cmt_home *h) {
   return false;
 }
 
+/* The file that was asked for has to be there. */
+static void read_named(cmt__home_reading *r, const char *path) {
+  cmt_why why;
+
+  if (!read_config(r, path)) {
+    cmt_ignore(file_fail(path, ENOENT, &why));
+    unreadable(r, &why);
+  }
+}
+
 void cmt__home_read_config(cmt__home_reading *r) {
-  if (!read_config(r, cmt__home_path(r->h, "config.toml"))) {
+  const char *named = r->options->config_file;
+
+  if (named != NULL) {
+    read_named(r, cmt__home_path(r->h, named));
+  } else if (!read_config(r, cmt__home_path(r->h, "config.toml"))) {
     (void)read_config(r, cmt__home_path(r->h, "config/config.toml"));
   }
   r->h->flat = is_flat(r->h);

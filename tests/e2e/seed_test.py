@@ -197,6 +197,27 @@ def twins(folder):
           err.count("\n") == 1, err)
 
 
+def as_tenderseed(folder):
+    """Its options with one dash, before and after its two verbs."""
+    path = home(folder, "a")
+    node_id = run("init", "--home", path)[1].split()[-3]
+    os.rename(os.path.join(path, "config", "config.toml"),
+              os.path.join(path, "other.toml"))
+    options = [f"-home={path}", "-config", "other.toml"]
+    for args in ([*options, "show-node-id"], ["show-node-id", *options]):
+        equal(run("seed", *args, env=environment()), (0, node_id + "\n", ""))
+    code, out, err = run("seed", "-home", path, "-json", "show-node-id",
+                         env=environment())
+    equal((code, json.loads(out)["id"], err), (0, node_id, ""))
+    with Daemon("seed", *options, "-chain-id", "chain-9", "-seed",
+                "0" * 40 + "@127.0.0.1:1", "start") as seed:
+        equal(seed.id, node_id)
+        equal(json.loads(seed.get("/status")[1])["result"]["node_info"]
+              ["network"], "chain-9")
+        seed.signal(signal.SIGTERM)
+        equal(seed.exit(), 0)
+
+
 def mistakes(folder):
     """Each is one line, and nothing begins."""
     path = home(folder, "a")
@@ -205,7 +226,11 @@ def mistakes(folder):
         file.writelines(f"192.0.2.{i % 250}\n" for i in range(513))
     for args, part in (
             (["node", "--home", path, "--home", path], "a node has one home"),
-            (["seed", "--home", path, "word"], "it takes no arguments"),
+            (["seed", "--home", path, "word"],
+             "it takes start or show-node-id, or neither"),
+            (["node", "--home", path, "start"], "it takes no arguments"),
+            (["seed", "-home", path, "-config", "none.toml"],
+             f"file '{path}/none.toml': No such file or directory"),
             (["seed", "--home", os.path.join(folder, "none")], "none"),
             (["seed", "--homes", "/none/homes"],
              "--homes '/none/homes': No such file or directory"),
@@ -244,6 +269,7 @@ TESTS = [
     ("metrics of all chains on any path", metrics),
     ("a list of who is kept out", deny),
     ("two homes of one chain", twins),
+    ("options as those of tenderseed", as_tenderseed),
     ("mistakes are one line", mistakes),
     ("a log of JSON", json_log),
 ]

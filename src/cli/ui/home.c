@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which home a verb works on, and what overrides its file. */
+/* Which home a verb works on, what overrides its file, and its key. */
 
 #include "home.h"
 
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -57,6 +58,7 @@ cmt_err cli_home_open(const cli_options *o, const cmt_env *env, const char *dir,
   options.dir = dir;
   options.environment = (const char *const *)environ;
   options.env_prefix = o->env_prefix;
+  options.config_file = o->config;
   memcpy(values, o->values, o->value_count * sizeof *values);
   options.values = values;
   options.value_count = o->value_count;
@@ -67,4 +69,45 @@ cmt_err cli_home_open(const cli_options *o, const cmt_env *env, const char *dir,
   err = cmt_home_open(&options, out, why);
   free(values);
   return err;
+}
+
+static void log_line(void *arg, cmt_log_level level, const char *module,
+                     const char *line) {
+  const cli_options *o = arg;
+
+  (void)module;
+  if (level <= o->log_level) {
+    cli_fail("%s", line);
+  }
+}
+
+cmt_err cli_home_env(cli_options *o, cmt_env *env, cmt_why *why) {
+  cmt_err err = cli_env_system(env, why);
+
+  env->log = log_line;
+  env->log_arg = o;
+  return err;
+}
+
+int cli_home_print_id(const cli_options *o, const cmt_node_key *key,
+                      const char *file) {
+  cmt_node_id id;
+  cli_page page;
+  json_t *line;
+
+  cmt_node_key_get_id(key, &id);
+  cli_page_open(&page);
+  if (!o->json) {
+    fprintf(page.file, "%s\n", id.text);
+  } else {
+    char shown[4096];
+
+    cmt_text_escape(cmt_bytes_of(file), shown, sizeof shown);
+    line = json_pack("{s:s, s:s, s:s}", "event", "key", "id", id.text, "file",
+                     shown);
+    json_dumpf(line, page.file, JSON_COMPACT | JSON_ENSURE_ASCII);
+    json_decref(line);
+    fputc('\n', page.file);
+  }
+  return cli_page_write(&page, STDOUT_FILENO);
 }

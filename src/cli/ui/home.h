@@ -15,4 +15,13 @@ CMT_NODISCARD cmt_err cli_home_open(const cli_options *o, const cmt_env *env,
                                     const char *dir, cmt_home **out,
                                     cmt_why *why);
 
+/* The system's environment of a verb that runs and ends: lines of the log up to
+   |o->log_level| go to standard error. */
+CMT_NODISCARD cmt_err cli_home_env(cli_options *o, cmt_env *env, cmt_why *why);
+
+/* Prints the id of |key|, which |file| has; the exit code.  The key never
+   reaches a stream. */
+int cli_home_print_id(const cli_options *o, const cmt_node_key *key,
+                      const char *file);
+
 #endif

@@ -258,6 +258,10 @@ static bool set_homes(cli_options *o, const char *value) {
   return set_text(o, &o->homes_dir, value);
 }
 
+static bool set_config(cli_options *o, const char *value) {
+  return set_text(o, &o->config, value);
+}
+
 static bool set_http(cli_options *o, const char *value) {
   return set_text(o, &o->http, value);
 }
@@ -294,6 +298,8 @@ static const option_row rows[] = {
    "~/.cometbft; a seed may have several"},
   {"homes", "DIR", CLI_SEED, set_homes,
    "serve each home in this folder, also those that come"},
+  {"config", "FILE", CLI_DAEMONS, set_config,
+   "in the home, in place of config/config.toml"},
   {"http", "HOST:PORT", CLI_DAEMONS, set_http,
    "serve pages there: /seed, /live_peers, /addrbook.json,\n"
    "/net_info, /status and /healthz"},
@@ -476,15 +482,20 @@ static bool row_set(cli_options *o, const option_row *row, const char *value) {
   return row->set != NULL ? row->set(o, value) : override(o, row->name, value);
 }
 
+typedef int options_get(int argc, char *const *argv, const char *letters,
+                        const struct option *longs, int *at);
+
 static int parse_all(cli_options *o, const cli_verb *verb, int argc,
                      char **argv) {
+  /* tenderseed takes its options with one dash too. */
+  options_get *get = verb->bit == CLI_SEED ? getopt_long_only : getopt_long;
   struct option longs[ROW_COUNT + 2];
   int what;
 
   long_options(verb, longs);
   opterr = 0;
   optind = 1;
-  while ((what = getopt_long(argc, argv, ":h", longs, NULL)) != -1) {
+  while ((what = get(argc, argv, ":h", longs, NULL)) != -1) {
     if (what == OPTION_HELP || what == 'h') {
       return cli_options_help(verb);
     }

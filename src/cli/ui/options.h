@@ -72,6 +72,7 @@ typedef struct cli_options {
   const char **homes;
   size_t home_count;
   const char *homes_dir;  /* NULL: none. */
+  const char *config;     /* In a home; NULL: config/config.toml. */
   const char *http;       /* Where pages are served; NULL: nowhere. */
   const char *deny;       /* The file of who is kept out; NULL: none. */
   cmt_home_value *values; /* What overrides the file of a home. */

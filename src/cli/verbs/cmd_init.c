@@ -14,16 +14,6 @@ typedef struct init_files {
   json_t *made, *found;
 } init_files;
 
-static void log_line(void *arg, cmt_log_level level, const char *module,
-                     const char *line) {
-  const cli_options *o = arg;
-
-  (void)module;
-  if (level <= o->log_level) {
-    cli_fail("%s", line);
-  }
-}
-
 static json_t *path_text(const char *path) {
   char shown[PATH_SHOWN];
 
@@ -130,11 +120,9 @@ static int init_run(cli_options *o) {
   if (o->arg_count > 0) {
     return cli_options_usage(o, "it takes no arguments");
   }
-  if (cli_env_system(&env, &why) != CMT_OK) {
+  if (cli_home_env(o, &env, &why) != CMT_OK) {
     return cli_fail("%s", why.text);
   }
-  env.log = log_line;
-  env.log_arg = o;
   files = (init_files){.made = json_array(), .found = json_array()};
   dir = cli_home_dir(o);
   if (dir != NULL) {

@@ -2,44 +2,9 @@
 /* key gen and key show: node key files.  A key never reaches a stream; only
    its id does. */
 
-#include "cli/ui/options.h"
+#include "cli/ui/home.h"
 
-#include <jansson.h>
 #include <string.h>
-#include <unistd.h>
-
-static void log_line(void *arg, cmt_log_level level, const char *module,
-                     const char *line) {
-  const cli_options *o = arg;
-
-  (void)module;
-  if (level <= o->log_level) {
-    cli_fail("%s", line);
-  }
-}
-
-static int print_id(const cli_options *o, const cmt_node_key *key,
-                    const char *file) {
-  cmt_node_id id;
-  cli_page page;
-  json_t *line;
-
-  cmt_node_key_get_id(key, &id);
-  cli_page_open(&page);
-  if (!o->json) {
-    fprintf(page.file, "%s\n", id.text);
-  } else {
-    char shown[4096];
-
-    cmt_text_escape(cmt_bytes_of(file), shown, sizeof shown);
-    line = json_pack("{s:s, s:s, s:s}", "event", "key", "id", id.text, "file",
-                     shown);
-    json_dumpf(line, page.file, JSON_COMPACT | JSON_ENSURE_ASCII);
-    json_decref(line);
-    fputc('\n', page.file);
-  }
-  return cli_page_write(&page, STDOUT_FILENO);
-}
 
 static int key_gen(const cli_options *o, const cmt_env *env, const char *file) {
   cmt_node_key *key;
@@ -50,7 +15,7 @@ static int key_gen(const cli_options *o, const cmt_env *env, const char *file) {
     return cli_fail("cannot make a key: out of memory");
   }
   if (cmt_node_key_save_new(key, file, &why) == CMT_OK) {
-    code = print_id(o, key, file);
+    code = cli_home_print_id(o, key, file);
   } else {
     code = cli_fail("%s", why.text);
   }
@@ -67,7 +32,7 @@ static int key_show(const cli_options *o, const cmt_env *env,
   if (cli_options_key(o, env, file, &key, &why) != CMT_OK) {
     return cli_fail("%s", why.text);
   }
-  code = print_id(o, key, file);
+  code = cli_home_print_id(o, key, file);
   cmt_node_key_delete(key);
   return code;
 }
@@ -81,11 +46,9 @@ static int key_run(cli_options *o) {
   if (o->arg_count > 2) {
     return cli_options_usage(o, "it takes gen or show and one FILE");
   }
-  if (cli_env_system(&env, &why) != CMT_OK) {
+  if (cli_home_env(o, &env, &why) != CMT_OK) {
     return cli_fail("%s", why.text);
   }
-  env.log = log_line;
-  env.log_arg = o;
   if (strcmp(what, "gen") == 0) {
     return key_gen(o, &env, file);
   }

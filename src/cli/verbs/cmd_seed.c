@@ -154,14 +154,60 @@ static int station_run(cli_station *s, const cli_options *o, cli_io *io,
   return cli_station_close(s, code);
 }
 
+/* What tenderseed calls its two verbs. */
+static bool is_word(const cli_options *o, const char *word) {
+  return o->arg_count == 1 && strcmp(o->args[0], word) == 0;
+}
+
+static int show_id(const cli_options *o, const cmt_home *h) {
+  cmt_node_key *key;
+  cmt_why why;
+  int code;
+
+  if (cmt_home_load_key(h, &key, &why) != CMT_OK) {
+    return cli_fail("%s", why.text);
+  }
+  code =
+    cli_home_print_id(o, key, cmt_home_get_settings(h)->node_key_file);
+  cmt_node_key_delete(key);
+  return code;
+}
+
+/* That of the first home. */
+static int show_node_id(cli_options *o) {
+  dirs d = {NULL, 0};
+  int code = CLI_FAILED;
+  cmt_env env;
+  cmt_home *h;
+  cmt_why why;
+
+  if (!dirs_fill(o, &d)) {
+    return CLI_FAILED;
+  }
+  if (cli_home_env(o, &env, &why) == CMT_OK &&
+      cli_home_open(o, &env, d.list[0], &h, &why) == CMT_OK) {
+    code = show_id(o, h);
+    cmt_home_delete(h);
+  } else {
+    cli_fail("%s", why.text);
+  }
+  dirs_fini(&d);
+  return code;
+}
+
 static int run(cli_options *o, bool seed) {
   cli_station *s;
   dirs d = {NULL, 0};
   cli_io io;
   int code = CLI_FAILED;
 
-  if (o->arg_count > 0) {
-    return cli_options_usage(o, "it takes no arguments");
+  if (seed && is_word(o, "show-node-id")) {
+    return show_node_id(o);
+  }
+  if (o->arg_count > 0 && !(seed && is_word(o, "start"))) {
+    return cli_options_usage(
+      o, seed ? "it takes start or show-node-id, or neither"
+              : "it takes no arguments");
   }
   if (!seed && (o->home_count > 1 || o->homes_dir != NULL)) {
     return cli_options_usage(o, "a node has one home; a seed may have several");

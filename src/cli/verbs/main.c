@@ -47,12 +47,14 @@ static const cli_verb verbs[] = {
    "Finds peers, keeps them and exchanges addresses, with the key, the\n"
    "config.toml and the address book of the home.  Runs until SIGINT or\n"
    "SIGTERM."},
-  {"seed", CLI_SEED, cli_seed, "[--home DIR]... [--homes DIR] [OPTION]...",
+  {"seed", CLI_SEED, cli_seed,
+   "[--home DIR]... [--homes DIR] [OPTION]... [start|show-node-id]",
    "serve addresses of nodes, of one chain or many\n"
    "\n"
    "Reaches the nodes that it hears of, and serves those that answer.  Each\n"
    "home is a chain; all have the port and the id of the first one.  Runs\n"
-   "until SIGINT or SIGTERM."},
+   "until SIGINT or SIGTERM; with show-node-id it prints that id instead.\n"
+   "Options may have one dash, as those of tenderseed."},
   {"version", CLI_VERSION, cli_version, "[OPTION]...",
    "print versions of the program and its libraries"},
 };

@@ -92,6 +92,21 @@ static void the_upper_file_is_read_first(void **state) {
   remove_files(t, made);
 }
 
+static void a_file_that_is_named_has_to_be_there(void **state) {
+  static const char *const made[] = {"other.toml", NULL};
+  test_home *t = *state;
+
+  t->options.config_file = "other.toml";
+  assert_cmt(CMT_EIO, test_home_open(t));
+  assert_non_null(strstr(t->why.text, "other.toml': No such file"));
+  test_home_write(t, "other.toml", "moniker = \"other\"\n");
+  assert_string_equal("other",
+                      test_home_opens(t, "moniker = \"upper\"\n")->moniker);
+  assert_string_equal(path_of(t, "other.toml"),
+                      cmt_home_get_settings(t->h)->config_file);
+  remove_files(t, made);
+}
+
 static void paths_begin_at_the_home_or_the_root(void **state) {
   const cmt_home_settings *s =
     test_home_opens(*state, "genesis_file = \"/g.json\"\n"
@@ -455,6 +470,7 @@ int main(void) {
     TEST(each_source_overrides_the_next),
     TEST(without_a_file_there_are_defaults),
     TEST(the_upper_file_is_read_first),
+    TEST(a_file_that_is_named_has_to_be_there),
     TEST(paths_begin_at_the_home_or_the_root),
     TEST(lists_are_read),
     TEST(items_that_do_not_matter_are_left_out),
