@@ -66,6 +66,17 @@ CMT_API cmt_err cmt_switch_unban(cmt_switch *s, const char *subject,
 CMT_API size_t cmt_switch_bans_sized(cmt_switch *s, cmt_ban *out, size_t cap,
                                      size_t size);
 
+/* ---- ids that pass every cap ---- */
+
+/** Replaces |unconditional| of the options by |count| ids, which are copied; a
+    dial with |unconditional| keeps its own.  Counts for whoever connects from
+    now on: peers stay, also over the caps.
+
+    Returns CMT_OK; CMT_EINVAL: |why| (may be NULL) says what is wrong with the
+    list, and nothing has changed; CMT_ENOMEM. */
+CMT_API CMT_NODISCARD cmt_err cmt_switch_set_unconditional(
+  cmt_switch *s, const cmt_node_id *ids, size_t count, cmt_why *why);
+
 /* ---- filters ---- */
 
 /** Who wants to become a peer.  Lent for the call. */

@@ -160,7 +160,7 @@ typedef struct cmt_switch_options {
       CMT_NEVER: no limit. */
   uint64_t filter_timeout_ns;
   /** Up to CMT_UNCONDITIONAL_MAX ids, copied, to which |unconditional| of a
-      dial (dial.h) applies for as long as the switch lives. */
+      dial (dial.h) applies: cmt_switch_set_unconditional() (admission.h). */
   const cmt_node_id *unconditional;
   size_t unconditional_count;
   /** 0, the default: over |inbound_peers_max| the newcomer is refused.  Else at

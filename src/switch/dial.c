@@ -236,9 +236,8 @@ cmt__reserve *cmt__dials_reserve(cmt_switch *sw, const cmt__ip *address) {
   return NULL;
 }
 
-cmt__wanted cmt__dials_want(const cmt_switch *sw, const cmt_node_id *id) {
-  cmt__wanted w = {.unconditional =
-                     cmt__setup_is_unconditional(&sw->setup, id)};
+cmt__wanted cmt__dials_want(cmt_switch *sw, const cmt_node_id *id) {
+  cmt__wanted w = {.unconditional = cmt__switch_is_unconditional(sw, id)};
 
   for (const cmt_dial *d = sw->dials; d != NULL; d = d->next) {
     if (d->state != CMT_DIAL_ENDED && cmt_node_id_equal(&d->addr.id, id)) {

@@ -91,7 +91,7 @@ cmt__reserve *cmt__dials_reserve(cmt_switch *s, const cmt__ip *address);
 typedef struct cmt__wanted {
   bool persistent, unconditional;
 } cmt__wanted;
-cmt__wanted cmt__dials_want(const cmt_switch *s, const cmt_node_id *id);
+cmt__wanted cmt__dials_want(cmt_switch *s, const cmt_node_id *id);
 /* The peer |p| was added. */
 void cmt__dials_peer_here(cmt_switch *s, const cmt_peer *p);
 /* The peer with |id| is gone. */

@@ -61,7 +61,7 @@ void cmt__limits_displaced(cmt_switch *s, const cmt__remote *from,
 }
 
 size_t cmt__limits_extra(const cmt_switch *s) {
-  return s->setup.options.unconditional_count +
+  return atomic_load(&s->setup.unconditional_count) +
          (s->setup.options.evict_interval_ns != 0) +
          atomic_load(&s->dials_unconditional);
 }
@@ -181,7 +181,7 @@ cmt_err cmt__limits_admit(cmt_switch *s, const cmt_node_id *id,
 cmt_err cmt__limits_dial(cmt_switch *s, const cmt_dial *d, cmt_why *why) {
   const cmt_dial_options *o = &d->options;
   bool unconditional = o->unconditional || o->feeler ||
-                       cmt__setup_is_unconditional(&s->setup, &d->addr.id);
+                       cmt__switch_is_unconditional(s, &d->addr.id);
   limit dials = {"dials under way", NULL, s->attempts,
                  s->setup.options.dials_max, &s->status.over_dials_max};
   limit peers = outbound_limit(s);

@@ -125,36 +125,26 @@ static cmt_err texts_take(cmt__switch_setup *s, const cmt_env *env,
   return CMT_OK;
 }
 
-static cmt_err unconditional_check(const cmt_switch_options *o, cmt_why *why) {
-  if (o->unconditional_count > CMT_UNCONDITIONAL_MAX) {
+static cmt_err unconditional_check(const cmt_node_id *ids, size_t count,
+                                   cmt_why *why) {
+  if (count > CMT_UNCONDITIONAL_MAX) {
     return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
-                    "unconditional_count is %zu, allowed is 0 to %d",
-                    o->unconditional_count, CMT_UNCONDITIONAL_MAX);
+                    "unconditional_count is %zu, allowed is 0 to %d", count,
+                    CMT_UNCONDITIONAL_MAX);
   }
-  if (o->unconditional_count > 0 && o->unconditional == NULL) {
+  if (count > 0 && ids == NULL) {
     return refuse(why, "unconditional_count is set and unconditional is not");
   }
   return CMT_OK;
 }
 
-static cmt_err unconditional_take(cmt__switch_setup *s, const cmt_env *env,
-                                  const cmt_switch_options *o, cmt_why *why) {
-  size_t count = o->unconditional_count;
-  cmt_err err = unconditional_check(o, why);
-
-  if (err != CMT_OK || count == 0) {
-    return err;
-  }
-  s->unconditional = cmt__alloc(env, count * sizeof *s->unconditional);
-  if (s->unconditional == NULL) {
-    return no_memory(why);
-  }
+static cmt_err ids_read(const cmt_node_id *ids, size_t count, cmt_node_id *out,
+                        cmt_why *why) {
   for (size_t i = 0; i < count; i++) {
-    cmt_node_id id;
+    cmt_node_id id = ids[i];
 
-    memcpy(&id, &o->unconditional[i], sizeof id);
     id.text[sizeof id.text - 1] = '\0';
-    if (!cmt__node_id_read(cmt_bytes_of(id.text), &s->unconditional[i])) {
+    if (!cmt__node_id_read(cmt_bytes_of(id.text), &out[i])) {
       return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
                       "unconditional: element %zu is not 40 hex digits", i);
     }
@@ -162,14 +152,24 @@ static cmt_err unconditional_take(cmt__switch_setup *s, const cmt_env *env,
   return CMT_OK;
 }
 
-bool cmt__setup_is_unconditional(const cmt__switch_setup *s,
-                                 const cmt_node_id *id) {
-  for (size_t i = 0; i < s->options.unconditional_count; i++) {
-    if (cmt_node_id_equal(&s->unconditional[i], id)) {
-      return true;
-    }
+cmt_err cmt__unconditional_copy(const cmt_env *env, const cmt_node_id *ids,
+                                size_t count, cmt_node_id **out, cmt_why *why) {
+  cmt_err err = unconditional_check(ids, count, why);
+
+  *out = NULL;
+  if (err != CMT_OK || count == 0) {
+    return err;
   }
-  return false;
+  *out = cmt__alloc(env, count * sizeof **out);
+  if (*out == NULL) {
+    return no_memory(why);
+  }
+  err = ids_read(ids, count, *out, why);
+  if (err != CMT_OK) {
+    cmt__free(env, *out);
+    *out = NULL;
+  }
+  return err;
 }
 
 static cmt_err key_take(cmt__switch_setup *s, const cmt_env *env,
@@ -445,7 +445,9 @@ cmt_err cmt__setup_init(cmt__switch_setup *s, const cmt_env *env,
     err = key_take(s, env, o, why);
   }
   if (err == CMT_OK) {
-    err = unconditional_take(s, env, o, why);
+    err = cmt__unconditional_copy(env, o->unconditional, o->unconditional_count,
+                                  &s->unconditional, why);
+    s->unconditional_count = o->unconditional_count;
   }
   if (err == CMT_OK) {
     err = laddr_take(s, o, why);

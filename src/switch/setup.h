@@ -18,8 +18,11 @@ typedef struct cmt__switch_setup {
   cmt_conn_group *group;      /* What all connections have in common. */
   cmt__link_options link;     /* Common to all links. */
   char *network, *moniker, *version, *external_address, *congestion;
-  cmt_node_id *unconditional; /* In small letters. */
-  cmt_node_key *key;          /* A reference of ours. */
+  /* In small letters.  The list changes under the lock of the switch, and its
+     length does for whoever only asks how many there are. */
+  cmt_node_id *unconditional;
+  _Atomic size_t unconditional_count;
+  cmt_node_key *key; /* A reference of ours. */
   cmt_node_id id;
   bool listens;       /* An address was given, */
   bool bound;         /* and is in use: |laddr| is final.  Under the lock. */
@@ -32,9 +35,11 @@ typedef struct cmt__switch_setup {
 CMT_NODISCARD cmt_err cmt__setup_init(cmt__switch_setup *s, const cmt_env *env,
                                       const cmt_switch_options *o,
                                       cmt__loop *loop, cmt_why *why);
-/* Whether |id| is on the list of those that pass every cap. */
-bool cmt__setup_is_unconditional(const cmt__switch_setup *s,
-                                 const cmt_node_id *id);
+/* Copies a list of those that pass every cap.  CMT_EINVAL; CMT_ENOMEM. */
+CMT_NODISCARD cmt_err cmt__unconditional_copy(const cmt_env *env,
+                                              const cmt_node_id *ids,
+                                              size_t count, cmt_node_id **out,
+                                              cmt_why *why);
 void cmt__setup_fini(cmt__switch_setup *s, const cmt_env *env);
 /* CMT_EINVAL unless |o| asks for one loop. */
 CMT_NODISCARD cmt_err cmt__setup_one_loop(const cmt_switch_options *o,

@@ -98,6 +98,8 @@ struct cmt_switch {
   cmt__task task;        /* Looks whether it is finished. */
 };
 
+/* Whether |id| is on the list of those that pass every cap. */
+bool cmt__switch_is_unconditional(cmt_switch *s, const cmt_node_id *id);
 /* Adds to a counter of the status. */
 void cmt__switch_count(cmt_switch *s, uint64_t *counter);
 /* Counts a peer that is gone for |err|. */

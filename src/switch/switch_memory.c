@@ -89,7 +89,8 @@ static uint64_t own_bytes(const cmt_switch *s, const sums *n) {
          text_bytes(setup->version) + text_bytes(setup->external_address) +
          text_bytes(setup->congestion) + cmt__bans_memory() +
          cmt__networks_memory() +
-         setup->options.unconditional_count * sizeof *setup->unconditional +
+         atomic_load(&setup->unconditional_count) *
+           sizeof *setup->unconditional +
          cmt__grow_max(n->peers, 8) * sizeof(cmt_peer *);
 }
 

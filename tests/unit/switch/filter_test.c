@@ -437,6 +437,35 @@ static void ids_on_the_list_pass_every_cap(void **state) {
   cmt_node_key_delete(key);
 }
 
+/* The list counts for who connects after it has changed. */
+static void the_list_changes_while_the_switch_runs(void **state) {
+  fixture *f = *state;
+  cmt_node_id wrong = {.text = "x"};
+  cmt_why why;
+
+  f->a.options.outbound_peers_max = CMT_NO_PEERS;
+  test_node_start(&f->a);
+  test_node_start(&f->b);
+  dial(f);
+  assert_int_equal(0, peers_of(&f->a));
+  assert_cmt(CMT_EINVAL, cmt_switch_set_unconditional(NULL, NULL, 0, &why));
+  assert_string_equal("the switch is NULL", why.text);
+  assert_cmt(CMT_EINVAL,
+             cmt_switch_set_unconditional(f->a.sw, &wrong, 1, &why));
+  assert_string_equal("unconditional: element 0 is not 40 hex digits",
+                      why.text);
+  f->w.env.fail_at = f->w.env.allocs;
+  assert_cmt(CMT_ENOMEM,
+             cmt_switch_set_unconditional(f->a.sw, &f->id, 1, NULL));
+  f->w.env.fail_at = SIZE_MAX;
+  assert_cmt(CMT_OK, cmt_switch_set_unconditional(f->a.sw, &f->id, 1, NULL));
+  dial(f);
+  assert_int_equal(1, peers_of(&f->a));
+  assert_cmt(CMT_OK, cmt_switch_set_unconditional(f->a.sw, NULL, 0, NULL));
+  test_loop_advance(f->w.loop, CMT_SECONDS(1));
+  assert_int_equal(1, peers_of(&f->a));
+}
+
 static void a_wrong_list_is_named(void **state) {
   fixture *f = *state;
   cmt_node_id ids[2] = {f->id, {.text = "x"}};
@@ -488,6 +517,7 @@ int main(void) {
     TEST(a_bad_answer_is_refused),
     TEST(without_memory_who_waits_is_refused),
     TEST(ids_on_the_list_pass_every_cap),
+    TEST(the_list_changes_while_the_switch_runs),
     TEST(a_wrong_list_is_named),
   };
 #undef LOOPS

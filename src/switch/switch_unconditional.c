@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The ids that pass every cap. */
+
+#include "state.h"
+
+cmt_err cmt_switch_set_unconditional(cmt_switch *s, const cmt_node_id *ids,
+                                     size_t count, cmt_why *why) {
+  cmt_node_id *fresh, *old;
+  cmt_err err;
+
+  if (s == NULL) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT, "the switch is NULL");
+  }
+  err = cmt__unconditional_copy(&s->env, ids, count, &fresh, why);
+  if (err != CMT_OK) {
+    return err;
+  }
+  cmt__lock(&s->lock);
+  old = s->setup.unconditional;
+  s->setup.unconditional = fresh;
+  atomic_store(&s->setup.unconditional_count, count);
+  cmt__unlock(&s->lock);
+  cmt__free(&s->env, old);
+  return CMT_OK;
+}
+
+bool cmt__switch_is_unconditional(cmt_switch *s, const cmt_node_id *id) {
+  size_t i = 0, count;
+
+  if (atomic_load(&s->setup.unconditional_count) == 0) {
+    return false;
+  }
+  cmt__lock(&s->lock);
+  count = atomic_load(&s->setup.unconditional_count);
+  while (i < count && !cmt_node_id_equal(&s->setup.unconditional[i], id)) {
+    i++;
+  }
+  cmt__unlock(&s->lock);
+  return i < count;
+}
