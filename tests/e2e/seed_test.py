@@ -59,11 +59,11 @@ class Daemon(Process):
         client.close()
         return answer.status, body
 
-    def page(self, path, wanted):
+    def page(self, path, wanted, at=None):
         """The page once |wanted| of its content is true."""
         end = time.monotonic() + LIMIT
         while time.monotonic() < end:
-            body = self.get(path)[1]
+            body = self.get(path, at)[1]
             if wanted(body):
                 return body
             select.select([], [], [], 0.05)
@@ -159,6 +159,24 @@ def metrics(folder):
                       if not line.startswith("#")]
             check(len(series) < 400, len(series))
         seed.stop()
+
+
+def peer_metrics(folder):
+    """Series of each peer by option, and gone with the peer."""
+    prometheus = {"CMT_INSTRUMENTATION_PROMETHEUS": "true",
+                  "CMT_INSTRUMENTATION_PROMETHEUS_LISTEN_ADDR": "127.0.0.1:0"}
+    with Daemon("node", "--home", home(folder, "a"), **prometheus) as plain:
+        with Daemon("node", "--home", home(folder, "b"), "--peer-metrics",
+                    "--p2p.persistent_peers", plain.seed,
+                    **prometheus) as node:
+            label = f'peer_id="{plain.id}"'
+            node.page("/metrics", lambda text: label in text, node.metrics)
+            plain.page("/net_info", lambda body: peers(body) == "1")
+            page = plain.get("/metrics", plain.metrics)[1]
+            check("peer_id" not in page, page)
+            plain.stop()
+            node.page("/metrics", lambda text: label not in text, node.metrics)
+            node.stop()
 
 
 def deny(folder):
@@ -267,6 +285,7 @@ TESTS = [
     ("one port serves two chains", chains),
     ("a home that comes is served", late_home),
     ("metrics of all chains on any path", metrics),
+    ("metrics of each peer by option", peer_metrics),
     ("a list of who is kept out", deny),
     ("two homes of one chain", twins),
     ("options as those of tenderseed", as_tenderseed),

@@ -89,6 +89,7 @@ static cmt_err parts_open(cli_chain *c, const cli_chain_options *o,
 cli_chain *cli_chain_open(const cli_chain_options *o, cmt_why *why) {
   cli_chain *c = cli_alloc(1, sizeof *c);
 
+  c->options = o->options;
   c->dir = cli_copy(o->dir);
   if (parts_open(c, o, why) == CMT_OK) {
     return c;
@@ -111,6 +112,7 @@ cmt_err cli_chain_watch(cli_chain *c, const cmt_env *env, cmt_switch *sw,
   o.chain_id = c->network;
   o.sw = sw;
   o.any_network = shared;
+  o.per_peer = c->options->peer_metrics;
   return cmt_metrics_new(&o, &c->metrics, why);
 }
 

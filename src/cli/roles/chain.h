@@ -9,6 +9,7 @@
 #include "cli/ui/log.h"
 
 typedef struct cli_chain {
+  const cli_options *options;
   char *dir; /* The home's, as it was given. */
   cmt_home *home;
   const cmt_home_settings *settings;

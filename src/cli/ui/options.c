@@ -270,6 +270,12 @@ static bool set_deny(cli_options *o, const char *value) {
   return set_text(o, &o->deny, value);
 }
 
+static bool set_peer_metrics(cli_options *o, const char *value) {
+  (void)value;
+  o->peer_metrics = true;
+  return true;
+}
+
 /* Whether a value is allowed is found when the home is read. */
 static bool override(cli_options *o, const char *key, const char *value) {
   o->values[o->value_count++] = (cmt_home_value){.key = key, .value = value};
@@ -306,6 +312,8 @@ static const option_row rows[] = {
   {"deny", "FILE", CLI_DAEMONS, set_deny,
    "keep out its lines: ids, addresses, ranges; read\n"
    "again at SIGHUP"},
+  {"peer-metrics", NULL, CLI_DAEMONS, set_peer_metrics,
+   "metrics have series of each peer too"},
   {"chain-id", "NAME", CLI_INIT, set_chain_id,
    "the network, for a new genesis.json\n(test-chain- and six letters)"},
   {"chain-id", "NAME", CLI_DAEMONS, set_chain_id,

@@ -75,6 +75,7 @@ typedef struct cli_options {
   const char *config;     /* In a home; NULL: config/config.toml. */
   const char *http;       /* Where pages are served; NULL: nowhere. */
   const char *deny;       /* The file of who is kept out; NULL: none. */
+  bool peer_metrics;      /* Metrics have series of each peer. */
   cmt_home_value *values; /* What overrides the file of a home. */
   size_t value_count;
   char *default_home;

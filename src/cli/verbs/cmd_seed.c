@@ -167,8 +167,7 @@ static int show_id(const cli_options *o, const cmt_home *h) {
   if (cmt_home_load_key(h, &key, &why) != CMT_OK) {
     return cli_fail("%s", why.text);
   }
-  code =
-    cli_home_print_id(o, key, cmt_home_get_settings(h)->node_key_file);
+  code = cli_home_print_id(o, key, cmt_home_get_settings(h)->node_key_file);
   cmt_node_key_delete(key);
   return code;
 }
@@ -205,9 +204,9 @@ static int run(cli_options *o, bool seed) {
     return show_node_id(o);
   }
   if (o->arg_count > 0 && !(seed && is_word(o, "start"))) {
-    return cli_options_usage(
-      o, seed ? "it takes start or show-node-id, or neither"
-              : "it takes no arguments");
+    return cli_options_usage(o, seed
+                                  ? "it takes start or show-node-id, or neither"
+                                  : "it takes no arguments");
   }
   if (!seed && (o->home_count > 1 || o->homes_dir != NULL)) {
     return cli_options_usage(o, "a node has one home; a seed may have several");
