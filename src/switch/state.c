@@ -11,6 +11,23 @@
 
 enum { STRANGERS_A_SECOND = 50 };
 
+/* ---- ids that pass every cap ---- */
+
+bool cmt__switch_is_unconditional(cmt_switch *s, const cmt_node_id *id) {
+  size_t i = 0, count;
+
+  if (atomic_load(&s->setup.unconditional_count) == 0) {
+    return false;
+  }
+  cmt__lock(&s->lock);
+  count = atomic_load(&s->setup.unconditional_count);
+  while (i < count && !cmt_node_id_equal(&s->setup.unconditional[i], id)) {
+    i++;
+  }
+  cmt__unlock(&s->lock);
+  return i < count;
+}
+
 /* ---- counters ---- */
 
 void cmt__switch_count(cmt_switch *s, uint64_t *counter) {

@@ -24,18 +24,3 @@ cmt_err cmt_switch_set_unconditional(cmt_switch *s, const cmt_node_id *ids,
   cmt__free(&s->env, old);
   return CMT_OK;
 }
-
-bool cmt__switch_is_unconditional(cmt_switch *s, const cmt_node_id *id) {
-  size_t i = 0, count;
-
-  if (atomic_load(&s->setup.unconditional_count) == 0) {
-    return false;
-  }
-  cmt__lock(&s->lock);
-  count = atomic_load(&s->setup.unconditional_count);
-  while (i < count && !cmt_node_id_equal(&s->setup.unconditional[i], id)) {
-    i++;
-  }
-  cmt__unlock(&s->lock);
-  return i < count;
-}

@@ -172,7 +172,7 @@ static int show_id(const cli_options *o, const cmt_home *h) {
   return code;
 }
 
-/* That of the first home. */
+/* Shows the id of the first home. */
 static int show_node_id(cli_options *o) {
   dirs d = {NULL, 0};
   int code = CLI_FAILED;
