@@ -157,6 +157,10 @@ CMT_API void cmt_addrbook_failed(cmt_addrbook *b, const cmt_node_id *id,
 CMT_API cmt_err cmt_addrbook_proved(cmt_addrbook *b,
                                     const cmt_addrbook_proof *p,
                                     uint64_t now_ns);
+/** Notes the last block of |id|'s chain, as it tells it itself: not a proof,
+   and ignored unless it is positive and the book has |id|. */
+CMT_API void cmt_addrbook_set_height(cmt_addrbook *b, const cmt_node_id *id,
+                                     int64_t height, uint64_t now_ns);
 /** The node is worth keeping: promotes its entry to an old bucket.  When that
     is full, the entry stays a new one until cmt_addrbook_next_test() was dialed
     or half an hour has passed, and then changes places with one that failed.
@@ -240,6 +244,9 @@ typedef struct cmt_addrbook_query {
       answer of the last hour. */
   unsigned fresh_percent;
   const cmt_node_id *asker; /**< Left out; NULL: nobody. */
+  /** With |proven_within_ns|: these come first, up to half of the answer, and
+      the rest is of any that is allowed; 0: none do. */
+  unsigned families_first;
 } cmt_addrbook_query;
 
 #define cmt_addrbook_query_init(q)                                             \
@@ -272,7 +279,7 @@ typedef struct cmt_addrbook_entry {
   size_t bucket_count;
   uint64_t proven_ns; /**< The last handshake with |addr|; 0: none. */
   uint64_t served_ns; /**< When an answer contained it last. */
-  int64_t height;
+  int64_t height;     /**< 0: unknown. */
   char version[CMT_ADDRBOOK_VERSION_SIZE];
   bool reliable;     /**< It answered often enough in one of the windows. */
   uint64_t tried_ns; /**< When the statistics below changed. */
@@ -282,6 +289,7 @@ typedef struct cmt_addrbook_entry {
   cmt_net_addr
     others[CMT_ADDRBOOK_OTHERS_MAX]; /**< More addresses of the id. */
   size_t other_count;
+  uint64_t height_ns; /**< When |height| was heard of, in whole seconds. */
 } cmt_addrbook_entry;
 
 /** Fills in the cmt_addrbook_entry |out| of |id|; false: there is none. */

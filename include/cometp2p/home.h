@@ -86,6 +86,10 @@ typedef struct cmt_home_settings {
   const char *metrics_namespace;
   const char *rpc_laddr;
   bool tx_index; /**< |indexer| is "kv" or "psql". */
+  /** Keys of ours in [p2p], which CometBFT ignores: what a seed serves, see
+      cmt_pex_options.  0 and "": all. */
+  int64_t seed_min_height;
+  const char *seed_version;
 } cmt_home_settings;
 
 /** The settings of |h|, which live as long as |h|. */

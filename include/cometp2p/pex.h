@@ -68,6 +68,12 @@ typedef struct cmt_pex_options {
   uint64_t (*now)(void *arg);
   uint64_t (*utc)(void *arg);
   void *clock_arg;
+  /** With |seed|: serves only nodes that have reported a height, see
+      cmt_pex_note(), and none below this one; 0: any. */
+  int64_t serve_height_min;
+  /** With |seed|: serves only nodes whose version begins with this text, of
+     less than CMT_ADDRBOOK_VERSION_SIZE bytes; NULL: any.  Copied. */
+  const char *serve_version;
 } cmt_pex_options;
 
 #define cmt_pex_options_init(o) cmt_pex_options_init_sized((o), sizeof *(o))
@@ -84,6 +90,12 @@ CMT_API void cmt_pex_delete(cmt_pex *p);
 
 /** Fills in |out|, the reactor for one switch, which refers to |p|. */
 CMT_API void cmt_pex_get_reactor(cmt_pex *p, cmt_reactor *out);
+
+/** Passes on a message of another reactor, from its |receive|: the book notes
+   the height that a StatusResponse on channel 0x40 or a NewRoundStep on 0x20
+   tells, which every node sends to a new peer.  Others are ignored. */
+CMT_API void cmt_pex_note(cmt_pex *p, cmt_peer *peer, uint8_t channel,
+                          cmt_bytes msg);
 
 /** Replace the lists at any time.  Persistent peers that are in both lists stay
     as they are; those that leave it stay connected and are not dialed again.

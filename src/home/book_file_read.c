@@ -424,6 +424,14 @@ static bool read_height(cmt__json *c, cmt__book_entry *e) {
   return true;
 }
 
+static bool read_height_time(cmt__json *c, cmt__book_entry *e) {
+  uint64_t ns = 0;
+  bool read = read_time(c, &ns);
+
+  e->height_s = cmt__book_seconds(ns);
+  return read;
+}
+
 static bool more_member(cmt__json *c, const char *name, void *arg) {
   reader *r = arg;
   bool known;
@@ -442,6 +450,9 @@ static bool more_member(cmt__json *c, const char *name, void *arg) {
   }
   if (strcmp(name, "height") == 0) {
     return read_height(c, &r->e);
+  }
+  if (strcmp(name, "height_at") == 0) {
+    return read_height_time(c, &r->e);
   }
   if (strcmp(name, "version") == 0) {
     return read_version(c, &r->e);
@@ -477,6 +488,7 @@ static void more_end(reader *r) {
   }
   e->tried_ns = r->e.tried_ns;
   e->height = r->e.height;
+  e->height_s = r->e.height_s;
   memcpy(e->version, r->e.version, sizeof e->version);
   for (size_t i = 0; i < r->number_count / NUMBERS_PER_WINDOW; i++) {
     const int64_t *numbers = &r->numbers[NUMBERS_PER_WINDOW * i];

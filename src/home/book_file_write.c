@@ -130,16 +130,20 @@ static bool has_more(const cmt__book_entry *e) {
 
 static void add_more(cmt__temp_file *out, const cmt__book_entry *e) {
   addr_text t = text_of(&e->addr);
-  char proven[CMT__TIME_TEXT_SIZE];
+  char time[CMT__TIME_TEXT_SIZE];
 
   cmt__temp_file_addf(out, "  {\"id\":\"%s\",\"ip\":\"%s\",\"port\":%u",
                       t.id.text, t.host, (unsigned)e->addr.at.port);
   if (e->proven_ns != 0) {
-    cmt__time_write(e->proven_ns, proven);
-    cmt__temp_file_addf(out, ",\"proven\":\"%s\"", proven);
+    cmt__time_write(e->proven_ns, time);
+    cmt__temp_file_addf(out, ",\"proven\":\"%s\"", time);
   }
   if (e->height != 0) {
     cmt__temp_file_addf(out, ",\"height\":%lld", (long long)e->height);
+  }
+  if (e->height_s != 0) {
+    cmt__time_write(CMT_SECONDS(e->height_s), time);
+    cmt__temp_file_addf(out, ",\"height_at\":\"%s\"", time);
   }
   if (e->version[0] != '\0') {
     add_text(out, ",\"version\":\"");

@@ -104,6 +104,8 @@ static void set_settings(cmt_home *h, cmt_home_settings *s) {
     (uint32_t)v[CMT__HOME_PROMETHEUS_CONNECTIONS].number;
   s->metrics_namespace = v[CMT__HOME_NAMESPACE].text;
   s->rpc_laddr = v[CMT__HOME_RPC_LADDR].text;
+  s->seed_min_height = (int64_t)v[CMT__HOME_SEED_MIN_HEIGHT].number;
+  s->seed_version = v[CMT__HOME_SEED_VERSION].text;
   s->tx_index = strcmp(v[CMT__HOME_INDEXER].text, "kv") == 0 ||
                 strcmp(v[CMT__HOME_INDEXER].text, "psql") == 0;
 }

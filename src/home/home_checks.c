@@ -9,6 +9,7 @@
 
 #include "genesis.h"
 
+#include <cometp2p/addrbook.h>
 #include <cometp2p/node_info.h>
 #include <cometp2p/switch.h>
 
@@ -161,6 +162,12 @@ bool cmt__home_check_namespace(const cmt__home_value *v, cmt__home_fault *f) {
     }
   }
   return true;
+}
+
+/* What the book keeps of a version, less the NUL. */
+bool cmt__home_check_version(const cmt__home_value *v, cmt__home_fault *f) {
+  return strlen(v->text) < CMT_ADDRBOOK_VERSION_SIZE ||
+         allow(f, "up to 23 bytes, what the version begins with");
 }
 
 bool cmt__home_check_chain_id(const cmt__home_value *v, cmt__home_fault *f) {

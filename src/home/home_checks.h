@@ -21,6 +21,7 @@ bool cmt__home_check_payload(const cmt__home_value *v, cmt__home_fault *f);
 bool cmt__home_check_metrics_addr(const cmt__home_value *v, cmt__home_fault *f);
 bool cmt__home_check_namespace(const cmt__home_value *v, cmt__home_fault *f);
 bool cmt__home_check_libp2p(const cmt__home_value *v, cmt__home_fault *f);
+bool cmt__home_check_version(const cmt__home_value *v, cmt__home_fault *f);
 bool cmt__home_check_chain_id(const cmt__home_value *v, cmt__home_fault *f);
 
 /* The next item of the list |*rest|, without the blanks around it; items are

@@ -17,6 +17,7 @@ enum {
   ROUNDS = 4,                         /* So often, while caps leave room. */
   IP4_AT = 12,                        /* Where IPv4 lies in an address. */
   NEAR_CAP = 1024,
+  BOTH = CMT_ADDRBOOK_IP4 | CMT_ADDRBOOK_IP6,
 };
 
 /* ---- one entry ---- */
@@ -108,6 +109,8 @@ typedef struct answer {
   uint16_t chosen[CMT_ADDRBOOK_ANSWER_MAX];
   size_t chosen_count;
   bool only_new, only_old;
+  unsigned families; /* 0: both. */
+  unsigned taken;    /* Families that entries were chosen of before. */
   near_table wide, narrow;
 } answer;
 
@@ -139,7 +142,7 @@ static bool fits(const answer *a, const cmt__book_entry *e) {
   if ((a->only_new && e->old) || (a->only_old && !e->old)) {
     return false;
   }
-  return (q->families == 0 || (q->families & family_of(e)) != 0) &&
+  return (a->families == 0 || (a->families & family_of(e)) != 0) &&
          e->height >= q->height_min &&
          (q->version == NULL ||
           strncmp(e->version, q->version, strlen(q->version)) == 0) &&
@@ -212,6 +215,21 @@ static void take(answer *a, const candidate *c) {
   }
 }
 
+static bool is_chosen(const answer *a, size_t number) {
+  for (size_t i = 0; i < a->chosen_count; i++) {
+    if (a->chosen[i] == number) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/* Whether an earlier pass through the book chose it. */
+static bool was_chosen(const answer *a, size_t number) {
+  return (a->taken & family_of(cmt__book_at(a->b, number))) != 0 &&
+         is_chosen(a, number);
+}
+
 /* Draws candidates in random order, until there are enough of them. */
 static void fill_pool(answer *a, size_t most) {
   size_t count = a->b->count;
@@ -222,7 +240,7 @@ static void fill_pool(answer *a, size_t most) {
 
     a->order[at] = a->order[a->drawn];
     a->order[a->drawn] = number;
-    if (fits(a, cmt__book_at(a->b, number))) {
+    if (fits(a, cmt__book_at(a->b, number)) && !was_chosen(a, number)) {
       a->pool[a->pool_count++] = make_candidate(a, number);
     }
   }
@@ -267,26 +285,33 @@ static bool is_fresh_and_reliable(const answer *a, const candidate *c) {
   return c->fresh && c->reliable;
 }
 
-static void select_proven(answer *a) {
-  size_t fresh = a->wanted * cmt__min(a->q->fresh_percent, PERCENT) / PERCENT;
+/* Chooses entries of |families| until there are |most|. */
+static void choose_proven(answer *a, unsigned families, size_t most) {
+  size_t missing = most - a->chosen_count;
+  size_t fresh = a->chosen_count +
+                 missing * cmt__min(a->q->fresh_percent, PERCENT) / PERCENT;
 
-  for (int i = 0; i < ROUNDS && a->chosen_count < a->wanted; i++) {
+  a->families = families;
+  a->drawn = 0;
+  for (int i = 0; i < ROUNDS && a->chosen_count < most; i++) {
     a->pool_count = 0;
     fill_pool(a, POOL);
     choose(a, fresh, is_fresh_and_reliable);
     choose(a, fresh, is_fresh);
-    choose(a, a->wanted, is_reliable);
-    choose(a, a->wanted, is_any);
+    choose(a, most, is_reliable);
+    choose(a, most, is_any);
   }
+  a->taken |= families;
 }
 
-static bool is_chosen(const answer *a, size_t number) {
-  for (size_t i = 0; i < a->chosen_count; i++) {
-    if (a->chosen[i] == number) {
-      return true;
-    }
+static void select_proven(answer *a) {
+  unsigned allowed = a->families != 0 ? a->families : BOTH;
+  unsigned first = a->q->families_first & allowed;
+
+  if (first != 0) {
+    choose_proven(a, first, a->wanted / 2);
   }
-  return false;
+  choose_proven(a, allowed, a->wanted);
 }
 
 /* The entry in the |skip|-th place of all new buckets. */
@@ -392,6 +417,7 @@ size_t cmt_addrbook_select(cmt_addrbook *b, const cmt_addrbook_query *q,
                                         : plain_count(b->count);
   a.wanted = cmt__min(a.wanted, full.max != 0 ? full.max : a.wanted);
   a.wanted = cmt__min(a.wanted, cap);
+  a.families = full.families;
   if (full.proven_within_ns != 0) {
     select_proven(&a);
   } else if (full.biased) {

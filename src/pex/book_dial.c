@@ -179,12 +179,29 @@ void cmt_addrbook_failed(cmt_addrbook *b, const cmt_node_id *id,
   }
 }
 
+static void note_height(cmt__book_entry *e, int64_t height, uint64_t now_ns) {
+  if (height > 0) {
+    e->height = height;
+    e->height_s = cmt__book_seconds(now_ns);
+  }
+}
+
+void cmt_addrbook_set_height(cmt_addrbook *b, const cmt_node_id *id,
+                             int64_t height, uint64_t now_ns) {
+  cmt__book_entry *e = find(b, id);
+
+  if (e != NULL && height > 0) {
+    note_height(e, height, now_ns);
+    b->revision++;
+  }
+}
+
 static void note_proof(cmt_addrbook *b, cmt__book_entry *e,
                        const cmt_addrbook_proof *p, uint64_t now_ns) {
   e->attempts = 0;
   e->last_attempt_ns = now_ns;
   e->last_success_ns = now_ns;
-  e->height = p->height > 0 ? p->height : e->height;
+  note_height(e, p->height, now_ns);
   if (p->version != NULL) {
     snprintf(e->version, sizeof e->version, "%s", p->version);
     cmt__line_clean(e->version);

@@ -61,6 +61,7 @@ typedef struct cmt__book_entry {
   cmt__book_place *others; /* CMT_ADDRBOOK_OTHERS_MAX of them, or NULL. */
   cmt__book_window windows[CMT_ADDRBOOK_WINDOWS];
   uint32_t attempts;
+  uint32_t height_s; /* When the height was heard of, since 1970. */
   cmt__book_addr addr, src;
   uint16_t buckets[CMT_ADDRBOOK_BUCKETS_PER_ENTRY]; /* 0 to 319. */
   uint8_t slots[CMT_ADDRBOOK_BUCKETS_PER_ENTRY];
@@ -150,6 +151,11 @@ CMT_NODISCARD cmt_err cmt__book_ids_copy(const cmt_env *env,
                                          const cmt_node_id *ids, size_t count,
                                          cmt__book_ids *out);
 bool cmt__book_ids_have(const cmt__book_ids *ids, const uint8_t id[BOOK_ID]);
+
+/* An instant in whole seconds since 1970, for half of the memory. */
+static inline uint32_t cmt__book_seconds(uint64_t ns) {
+  return (uint32_t)cmt__min64(ns / CMT_SECONDS(1), UINT32_MAX);
+}
 
 /* ---- book_random.c ---- */
 

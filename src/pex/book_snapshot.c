@@ -20,6 +20,7 @@ static void entry_write(const cmt__book_entry *e, cmt_addrbook_entry *out) {
     .proven_ns = e->proven_ns,
     .served_ns = e->served_ns,
     .height = e->height,
+    .height_ns = CMT_SECONDS(e->height_s),
     .reliable = cmt__book_is_reliable(e),
     .tried_ns = e->tried_ns,
     .other_count = e->other_count,
@@ -217,6 +218,7 @@ static void copy_back(cmt_addrbook *b, cmt__book_entry *e,
   e->served_ns = from->served_ns;
   e->tried_ns = from->tried_ns;
   e->height = from->height;
+  e->height_s = from->height_s;
   memcpy(e->version, from->version, sizeof e->version);
   memcpy(e->windows, from->windows, sizeof e->windows);
   cmt__book_set_proven(b, e, from->proven_ns);
@@ -276,6 +278,7 @@ static cmt__book_entry entry_read(const cmt_addrbook_entry *in,
     .tried_ns = in->tried_ns,
     .proven_ns = in->proven_ns,
     .height = in->height,
+    .height_s = cmt__book_seconds(in->height_ns),
     .others = others,
   };
 

@@ -132,7 +132,9 @@ cmt__ensure_peer *cmt__ensure_add(cmt__ensure *e, const cmt__ensure_peer *given,
   cmt__ensure_group(e, &p->at, p->group);
   count_peer(e, p, 1);
   if (p->outbound && p->listed) {
-    cmt__ensure_proved(e, &p->at, version, t);
+    cmt__ensure_proof proof = {.at = &p->at, .version = version};
+
+    cmt__ensure_proved(e, &proof, t);
   }
   p->ask = p->outbound && p->has_pex && (p->seed || needs_more(e));
   p->close_ns = CMT_NEVER;
@@ -475,7 +477,7 @@ void cmt__ensure_query(const cmt__ensure *e, const cmt__ensure_peer *p,
   cmt_addrbook_query_init(out);
   out->asker = &p->at.id;
   if (e->o.seed && !p->outbound) {
-    cmt__seed_query(out);
+    cmt__seed_query(e, p, out);
   }
 }
 

@@ -41,6 +41,8 @@ typedef struct cmt__ensure_options {
   uint64_t feeler_ns;          /* CMT_NEVER: none. */
   uint64_t rotate_ns;          /* CMT_NEVER: none. */
   bool seed;                   /* Crawls and serves instead of keeping peers. */
+  int64_t serve_height_min;    /* What a seed serves; 0: any, */
+  const char *serve_version;   /* and NULL.  It lives as long. */
   const cmt_net_addr *anchors; /* Copied. */
   size_t anchor_count;
 } cmt__ensure_options;
@@ -55,7 +57,8 @@ typedef struct cmt__ensure_peer {
   uint64_t up_ns;
   uint64_t close_ns; /* When a seed ends it at the latest. */
   bool outbound, listed, seed, has_pex;
-  bool ask; /* It is asked as soon as it may be. */
+  bool ask;       /* It is asked as soon as it may be. */
+  int64_t height; /* What it says of itself; 0: nothing. */
 } cmt__ensure_peer;
 
 typedef enum cmt__ensure_kind {
@@ -74,6 +77,7 @@ typedef struct cmt__ensure_dial {
   size_t seed;       /* Its number. */
   cmt_net_addr addr; /* For all but seeds. */
   char group[CMT_ADDRBOOK_GROUP_SIZE];
+  int64_t height; /* What a peer of this id says meanwhile; 0: nothing. */
 } cmt__ensure_dial;
 
 typedef struct cmt__ensure_recent {
@@ -159,6 +163,9 @@ void cmt__ensure_remove(cmt__ensure *e, cmt__ensure_peer *p, cmt_err reason,
 size_t cmt__ensure_learn(cmt__ensure *e, cmt__ensure_peer *p,
                          const cmt_net_addr *addrs, size_t count,
                          cmt__pex_time t);
+/* A peer has reported the height of its chain. */
+void cmt__ensure_note_height(cmt__ensure *e, const cmt_node_id *id,
+                             int64_t height, cmt__pex_time t);
 /* A peer broke the rules: its id stays out of the book for a day. */
 void cmt__ensure_blame(cmt__ensure *e, const cmt__ensure_peer *p,
                        cmt__pex_time t);

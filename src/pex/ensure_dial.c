@@ -88,13 +88,14 @@ static bool is_recent(const cmt__ensure *e, const cmt_node_id *id,
   return false;
 }
 
-static bool is_peer(const cmt__ensure *e, const cmt_node_id *id) {
-  for (const cmt__ensure_peer *p = e->peers; p != NULL; p = p->next) {
-    if (same_id(&p->at.id, id)) {
-      return true;
-    }
+/* NULL: it is none. */
+static cmt__ensure_peer *peer_of(const cmt__ensure *e, const cmt_node_id *id) {
+  cmt__ensure_peer *p = e->peers;
+
+  while (p != NULL && !same_id(&p->at.id, id)) {
+    p = p->next;
   }
-  return false;
+  return p;
 }
 
 static bool is_dialed(const cmt__ensure *e, const cmt_node_id *id) {
@@ -145,7 +146,7 @@ bool cmt__ensure_may_feel(const cmt__ensure *e, const cmt_net_addr *a,
 
 bool cmt__ensure_may_dial(const cmt__ensure *e, const cmt_net_addr *a,
                           cmt__pex_time t) {
-  return !is_peer(e, &a->id) && cmt__ensure_may_feel(e, a, t);
+  return peer_of(e, &a->id) == NULL && cmt__ensure_may_feel(e, a, t);
 }
 
 /* ---- choice ---- */
@@ -266,6 +267,31 @@ bool cmt__ensure_choose_feeler(cmt__ensure *e, cmt__ensure_dial *out,
   return false;
 }
 
+/* ---- heights ---- */
+
+/* An inbound peer tells its height before the dial that proves its address has
+   ended, and often before the book has it. */
+void cmt__ensure_note_height(cmt__ensure *e, const cmt_node_id *id,
+                             int64_t height, cmt__pex_time t) {
+  cmt__ensure_peer *p = peer_of(e, id);
+
+  if (p != NULL) {
+    p->height = height;
+  }
+  for (size_t i = 0; i <= CMT__ENSURE_DIALS_MAX; i++) {
+    if (e->dials[i].used && same_id(&e->dials[i].addr.id, id)) {
+      e->dials[i].height = height;
+    }
+  }
+  cmt_addrbook_set_height(e->o.book, id, height, t.utc_ns);
+}
+
+static int64_t height_of(const cmt__ensure *e, const cmt_node_id *id) {
+  const cmt__ensure_peer *p = peer_of(e, id);
+
+  return p != NULL ? p->height : 0;
+}
+
 /* ---- a dial under way ---- */
 
 cmt__ensure_dial *cmt__ensure_begin(cmt__ensure *e, const cmt__ensure_dial *d,
@@ -286,6 +312,7 @@ cmt__ensure_dial *cmt__ensure_begin(cmt__ensure *e, const cmt__ensure_dial *d,
     spend(e, t.now_ns);
   }
   if (d->kind != CMT__ENSURE_SEED) {
+    e->dials[at].height = height_of(e, &d->addr.id);
     note_recent(e, &d->addr.id, t.now_ns + AGAIN_NS);
     cmt_addrbook_attempt(e->o.book, &d->addr.id, t.utc_ns);
   }
@@ -306,15 +333,16 @@ static void bar(cmt__ensure *e, cmt_addrbook_ban_kind kind,
   cmt_ignore(cmt_addrbook_bar(e->o.book, &ban, utc_ns));
 }
 
-void cmt__ensure_proved(cmt__ensure *e, const cmt_net_addr *at,
-                        const char *version, cmt__pex_time t) {
+void cmt__ensure_proved(cmt__ensure *e, const cmt__ensure_proof *p,
+                        cmt__pex_time t) {
   cmt_addrbook_proof proof;
 
   cmt_addrbook_proof_init(&proof);
-  proof.addr = at;
-  proof.version = version;
+  proof.addr = p->at;
+  proof.version = p->version;
+  proof.height = p->height;
   cmt_ignore(cmt_addrbook_proved(e->o.book, &proof, t.utc_ns));
-  cmt_addrbook_good(e->o.book, &at->id, t.utc_ns);
+  cmt_addrbook_good(e->o.book, &p->at->id, t.utc_ns);
 }
 
 static void failed(cmt__ensure *e, const cmt__ensure_dial *d, cmt_err err,
@@ -341,7 +369,11 @@ void cmt__ensure_dialed(cmt__ensure *e, cmt__ensure_dial *d,
       e->seeds_left = 0; /* One is enough for this round. */
     }
   } else if (o->err == CMT_OK) {
-    cmt__ensure_proved(e, o->at != NULL ? o->at : &d->addr, o->version, t);
+    cmt__ensure_proof proof = {.at = o->at != NULL ? o->at : &d->addr,
+                               .version = o->version,
+                               .height = d->height};
+
+    cmt__ensure_proved(e, &proof, t);
   } else {
     failed(e, d, o->err, t);
   }

@@ -32,8 +32,14 @@ bool cmt__ensure_may_dial(const cmt__ensure *e, const cmt_net_addr *a,
 cmt__ensure_dial *cmt__ensure_begin(cmt__ensure *e, const cmt__ensure_dial *d,
                                     cmt__pex_time t);
 /* A handshake of ours reached |at|. */
-void cmt__ensure_proved(cmt__ensure *e, const cmt_net_addr *at,
-                        const char *version, cmt__pex_time t);
+typedef struct cmt__ensure_proof {
+  const cmt_net_addr *at;
+  const char *version; /* NULL: unknown. */
+  int64_t height;      /* 0: unknown. */
+} cmt__ensure_proof;
+
+void cmt__ensure_proved(cmt__ensure *e, const cmt__ensure_proof *p,
+                        cmt__pex_time t);
 /* A node that ended soon after it was up is left alone for a while. */
 void cmt__ensure_rest(cmt__ensure *e, const cmt__ensure_peer *p, cmt_err reason,
                       cmt__pex_time t);

@@ -2,6 +2,7 @@
 
 #include "ensure_seed.h"
 
+#include "base/ip.h"
 #include "ensure_dial.h"
 
 enum {
@@ -39,23 +40,24 @@ bool cmt__seed_close(cmt__ensure *e, uint64_t now_ns, cmt__ensure_step *out) {
   return false;
 }
 
-/* Whether a dial of |a| tells anything; |*known|: it was reached before. */
-static bool is_due(const cmt__ensure *e, const cmt_net_addr *a, bool *known,
+/* Whether a dial of |a| tells anything; |*feel|: it was reached before, and it
+   is not its height that is missing. */
+static bool is_due(const cmt__ensure *e, const cmt_net_addr *a, bool *feel,
                    cmt__pex_time t) {
   cmt_addrbook_entry entry;
 
   if (!cmt_addrbook_get(e->o.book, &a->id, &entry)) {
     return false;
   }
-  *known = entry.proven_ns != 0;
-  return (!*known || t.utc_ns >= entry.proven_ns + AGAIN_NS) &&
+  *feel = entry.proven_ns != 0 && entry.height >= e->o.serve_height_min;
+  return (entry.proven_ns == 0 || t.utc_ns >= entry.proven_ns + AGAIN_NS) &&
          cmt__ensure_may_dial(e, a, t);
 }
 
 /* A node that was reached before is mostly only felt: it needs no more to prove
    that it lives. */
 static bool choose(cmt__ensure *e, cmt__ensure_dial *d, cmt__pex_time t) {
-  bool known;
+  bool feel;
 
   while (e->claimed_count > 0) {
     d->addr = e->claimed[--e->claimed_count];
@@ -67,8 +69,8 @@ static bool choose(cmt__ensure *e, cmt__ensure_dial *d, cmt__pex_time t) {
   for (unsigned i = 0; i < PICKS; i++) {
     if (cmt_addrbook_pick(e->o.book, (unsigned)cmt__ensure_draw(e, 101),
                           &d->addr) == CMT_OK &&
-        is_due(e, &d->addr, &known, t)) {
-      d->feeler = known && cmt__ensure_draw(e, 100) < KNOWN_PERCENT;
+        is_due(e, &d->addr, &feel, t)) {
+      d->feeler = feel && cmt__ensure_draw(e, 100) < KNOWN_PERCENT;
       return true;
     }
   }
@@ -100,9 +102,25 @@ uint64_t cmt__seed_next_ns(const cmt__ensure *e) {
   return spend_ns > e->check_ns ? spend_ns : e->check_ns;
 }
 
-void cmt__seed_query(cmt_addrbook_query *q) {
+/* Who comes over IPv4 may have nothing else, and an address that it cannot
+   reach costs it a dial.  Who comes over IPv6 has mostly both, and finds nodes
+   with IPv6, which are few, only if they come first. */
+static void query_families(const cmt__ensure_peer *p, cmt_addrbook_query *q) {
+  cmt__ip ip;
+
+  if (cmt__ip_read(cmt_bytes_of(p->at.host), &ip)) {
+    q->families = cmt__ip_is_v4(&ip) ? CMT_ADDRBOOK_IP4 : 0;
+    q->families_first = cmt__ip_is_v4(&ip) ? 0 : CMT_ADDRBOOK_IP6;
+  }
+}
+
+void cmt__seed_query(const cmt__ensure *e, const cmt__ensure_peer *p,
+                     cmt_addrbook_query *q) {
   q->proven_within_ns = PROOF_NS;
   q->per_16_max = PER_16_MAX;
   q->per_24_max = PER_24_MAX;
   q->fresh_percent = FRESH_PERCENT;
+  q->height_min = e->o.serve_height_min;
+  q->version = e->o.serve_version;
+  query_families(p, q);
 }

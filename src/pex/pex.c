@@ -45,6 +45,22 @@ static cmt_err refuse(cmt_why *why, const char *name, uint64_t found,
                   (unsigned long long)most);
 }
 
+/* What a seed serves. */
+static cmt_err serving_check(const cmt_pex_options *o, cmt_why *why) {
+  if (o->serve_height_min < 0) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "serve_height_min is %lld, allowed is 0 or more",
+                    (long long)o->serve_height_min);
+  }
+  if (o->serve_version != NULL &&
+      strlen(o->serve_version) >= CMT_ADDRBOOK_VERSION_SIZE) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "serve_version has %zu bytes, allowed is up to %d",
+                    strlen(o->serve_version), CMT_ADDRBOOK_VERSION_SIZE - 1);
+  }
+  return CMT_OK;
+}
+
 static cmt_err options_check(const cmt_pex_options *o, cmt_why *why) {
   if (o->book == NULL) {
     return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT, "book is not set");
@@ -77,10 +93,11 @@ static cmt_err options_check(const cmt_pex_options *o, cmt_why *why) {
   if (o->rotate_ns < PERIOD_MIN) {
     return refuse(why, "rotate_ns", o->rotate_ns, PERIOD_MIN, CMT_NEVER);
   }
-  return o->anchor_count == 0 || o->anchors != NULL
-           ? CMT_OK
-           : cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
-                      "anchor_count is set and anchors is not");
+  if (o->anchor_count > 0 && o->anchors == NULL) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "anchor_count is set and anchors is not");
+  }
+  return serving_check(o, why);
 }
 
 static cmt_err options_take(const cmt_pex_options *o, cmt_pex_options *out,
@@ -313,6 +330,11 @@ static void texts_take(cmt_pex *p) {
     snprintf(p->network, sizeof p->network, "%s", p->o.network);
   }
   p->o.network = NULL;
+  if (p->o.serve_version != NULL) {
+    snprintf(p->serve_version, sizeof p->serve_version, "%s",
+             p->o.serve_version);
+  }
+  p->o.serve_version = p->serve_version[0] != '\0' ? p->serve_version : NULL;
   for (size_t i = 0; i < CMT__COUNT(p->slots); i++) {
     p->slots[i] = (cmt__pex_slot){p, i};
   }

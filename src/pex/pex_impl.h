@@ -34,7 +34,8 @@ typedef struct cmt__pex_slot {
 struct cmt_pex {
   cmt_env env;
   cmt_pex_options o;
-  char network[CMT_NETWORK_NAME_MAX + 1]; /* Empty: of all. */
+  char network[CMT_NETWORK_NAME_MAX + 1];        /* Empty: of all. */
+  char serve_version[CMT_ADDRBOOK_VERSION_SIZE]; /* Empty: any. */
   pthread_mutex_t lock;
   cmt_switch *sw; /* From start to stop. */
   cmt__ensure ensure;

@@ -10,15 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "msg_reader.h"
+
 enum {
-  VARINT_MAX = 10,
-  GROUP_DEPTH_MAX = 64,
-  WIRE_VARINT = 0,
-  WIRE_FIXED64 = 1,
-  WIRE_BYTES = 2,
-  WIRE_GROUP = 3,
-  WIRE_GROUP_END = 4,
-  WIRE_FIXED32 = 5,
   MESSAGE_REQUEST = 1,
   MESSAGE_ADDRS = 2,
   ADDRS_ENTRY = 1,
@@ -29,111 +23,6 @@ enum {
   ID_TEXT = 40,
   PORT_MAX = 65535,
 };
-
-/* ---- protobuf ---- */
-
-/* Bytes that were not read yet. */
-typedef cmt_bytes reader;
-
-typedef struct field {
-  uint64_t number;
-  unsigned type;
-  uint64_t value;
-  cmt_bytes bytes;
-} field;
-
-/* Surplus bits of the tenth byte are dropped, as in the reference. */
-static bool read_varint(reader *r, uint64_t *out) {
-  *out = 0;
-  for (unsigned i = 0; i < VARINT_MAX && r->len > 0; i++) {
-    uint8_t byte = *r->base++;
-
-    r->len--;
-    *out |= (uint64_t)(byte & 0x7f) << 7 * i;
-    if (byte < 0x80) {
-      return true;
-    }
-  }
-  return false;
-}
-
-static bool read_run(reader *r, uint64_t len, cmt_bytes *out) {
-  if (len > r->len) {
-    return false;
-  }
-  *out = (cmt_bytes){.base = r->base, .len = (size_t)len};
-  if (len > 0) {
-    r->base += len;
-    r->len -= (size_t)len;
-  }
-  return true;
-}
-
-static bool read_value(reader *r, field *out) {
-  uint64_t len;
-
-  switch (out->type) {
-  case WIRE_VARINT:
-    return read_varint(r, &out->value);
-  case WIRE_FIXED64:
-    return read_run(r, 8, &out->bytes);
-  case WIRE_BYTES:
-    return read_varint(r, &len) && read_run(r, len, &out->bytes);
-  case WIRE_FIXED32:
-    return read_run(r, 4, &out->bytes);
-  default:
-    return false;
-  }
-}
-
-/* Skips the rest of a group.  As in the reference, numbers of starts and ends
-   are not compared. */
-static bool skip_group(reader *r) {
-  unsigned depth = 1;
-
-  while (depth > 0) {
-    field inner;
-    uint64_t tag;
-
-    if (!read_varint(r, &tag)) {
-      return false;
-    }
-    inner = (field){.type = (unsigned)(tag & 7)};
-    if (inner.type == WIRE_GROUP) {
-      depth++;
-    } else if (inner.type == WIRE_GROUP_END) {
-      depth--;
-    } else if (!read_value(r, &inner)) {
-      return false;
-    }
-    if (depth > GROUP_DEPTH_MAX) {
-      return false;
-    }
-  }
-  return true;
-}
-
-/* The next field.  There must be one. */
-static bool read_field(reader *r, field *out) {
-  uint64_t tag;
-
-  if (!read_varint(r, &tag)) {
-    return false;
-  }
-  *out = (field){.number = tag >> 3, .type = (unsigned)(tag & 7)};
-  if (out->number == 0 || out->number > INT32_MAX) {
-    return false;
-  }
-  return out->type == WIRE_GROUP ? skip_group(r) : read_value(r, out);
-}
-
-/* The next field of a message whose fields up to |known| have the types of
-   |types|. */
-static bool read_known(reader *r, const unsigned *types, unsigned known,
-                       field *out) {
-  return read_field(r, out) &&
-         (out->number > known || out->type == types[out->number - 1]);
-}
 
 /* ---- addresses ---- */
 
@@ -203,14 +92,15 @@ static void read_id(cmt_bytes text, cmt_node_id *out) {
 /* NULL, or what is wrong.  |*decodes|: the entry is a message at all. */
 static const char *read_entry(cmt_bytes entry, cmt_net_addr *out,
                               bool *decodes) {
-  static const unsigned types[] = {WIRE_BYTES, WIRE_BYTES, WIRE_VARINT};
+  static const unsigned types[] = {CMT__MSG_BYTES, CMT__MSG_BYTES,
+                                   CMT__MSG_VARINT};
   cmt_bytes id = {0}, ip = {0};
   uint32_t port = 0;
-  field f;
+  cmt__msg_member f;
 
   *decodes = false;
   while (entry.len > 0) {
-    if (!read_known(&entry, types, ENTRY_PORT, &f)) {
+    if (!cmt__msg_known(&entry, types, ENTRY_PORT, &f)) {
       return "an entry does not decode";
     }
     if (f.number == ENTRY_ID) {
@@ -238,16 +128,16 @@ static const char *read_entry(cmt_bytes entry, cmt_net_addr *out,
 /* Decodes all entries of |list|, so that no other kind of failure comes before
    that of a message that does not decode. */
 static cmt__pex_kind check_entries(cmt_bytes list, const char **fault) {
-  static const unsigned types[] = {WIRE_BYTES};
+  static const unsigned types[] = {CMT__MSG_BYTES};
   cmt__pex_kind kind = CMT__PEX_ADDRS;
-  field f;
+  cmt__msg_member f;
 
   while (list.len > 0) {
     cmt_net_addr addr;
     const char *wrong = NULL;
     bool decodes = true;
 
-    if (!read_known(&list, types, ADDRS_ENTRY, &f)) {
+    if (!cmt__msg_known(&list, types, ADDRS_ENTRY, &f)) {
       *fault = "the list does not decode";
       return CMT__PEX_MALFORMED;
     }
@@ -268,10 +158,10 @@ static cmt__pex_kind check_entries(cmt_bytes list, const char **fault) {
 
 /* Whether the content of a request decodes: it has no fields that are known. */
 static bool check_request(cmt_bytes request) {
-  field f;
+  cmt__msg_member f;
 
   while (request.len > 0) {
-    if (!read_field(&request, &f)) {
+    if (!cmt__msg_field(&request, &f)) {
       return false;
     }
   }
@@ -282,9 +172,9 @@ static bool check_request(cmt_bytes request) {
    anything. */
 cmt__pex_kind cmt__pex_read(cmt_bytes msg, cmt__pex_addrs *out,
                             const char **fault) {
-  static const unsigned types[] = {WIRE_BYTES, WIRE_BYTES};
+  static const unsigned types[] = {CMT__MSG_BYTES, CMT__MSG_BYTES};
   cmt__pex_kind kind = CMT__PEX_MALFORMED;
-  field f;
+  cmt__msg_member f;
 
   *fault = "the message has neither a request nor a list";
   if (msg.len > CMT__PEX_MESSAGE_MAX) {
@@ -292,7 +182,7 @@ cmt__pex_kind cmt__pex_read(cmt_bytes msg, cmt__pex_addrs *out,
     return CMT__PEX_MALFORMED;
   }
   while (msg.len > 0) {
-    if (!read_known(&msg, types, MESSAGE_ADDRS, &f)) {
+    if (!cmt__msg_known(&msg, types, MESSAGE_ADDRS, &f)) {
       *fault = "the message does not decode";
       return CMT__PEX_MALFORMED;
     }
@@ -314,11 +204,11 @@ cmt__pex_kind cmt__pex_read(cmt_bytes msg, cmt__pex_addrs *out,
 }
 
 bool cmt__pex_next(cmt__pex_addrs *list, cmt_net_addr *out) {
-  field f;
+  cmt__msg_member f;
   bool decodes;
 
   while (list->looked_at < CMT__PEX_ADDRS_MAX && list->rest.len > 0 &&
-         read_field(&list->rest, &f)) {
+         cmt__msg_field(&list->rest, &f)) {
     if (f.number != ADDRS_ENTRY) {
       continue;
     }
@@ -351,7 +241,7 @@ static uint8_t *put_varint(uint8_t *at, uint64_t v) {
 
 /* A field of |len| bytes begins; they follow. */
 static uint8_t *put_head(uint8_t *at, unsigned number, size_t len) {
-  *at++ = (uint8_t)(number << 3 | WIRE_BYTES);
+  *at++ = (uint8_t)(number << 3 | CMT__MSG_BYTES);
   return put_varint(at, len);
 }
 
@@ -380,14 +270,14 @@ static uint8_t *put_entry(uint8_t *at, const cmt_net_addr *a) {
   at = put_text(at, ENTRY_ID, a->id.text);
   at = put_text(at, ENTRY_IP, a->host);
   if (a->port != 0) {
-    *at++ = ENTRY_PORT << 3 | WIRE_VARINT;
+    *at++ = ENTRY_PORT << 3 | CMT__MSG_VARINT;
     at = put_varint(at, a->port);
   }
   return at;
 }
 
 cmt_buf *cmt__pex_new_request(const cmt_env *env) {
-  static const uint8_t request[] = {MESSAGE_REQUEST << 3 | WIRE_BYTES, 0};
+  static const uint8_t request[] = {MESSAGE_REQUEST << 3 | CMT__MSG_BYTES, 0};
 
   return cmt_buf_copy(env, request, sizeof request);
 }

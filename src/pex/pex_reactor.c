@@ -6,6 +6,7 @@
 
 #include <cometp2p/admission.h>
 
+#include "height_msg.h"
 #include "pex_msg.h"
 #include "sys/lock.h"
 
@@ -435,6 +436,18 @@ static cmt_err receive(void *self, cmt_peer *peer, uint8_t channel,
   return cmt_peer_explain(peer, CMT_EPROTO, fault);
 }
 
+void cmt_pex_note(cmt_pex *p, cmt_peer *peer, uint8_t channel, cmt_bytes msg) {
+  int64_t height = cmt__height_read(channel, msg);
+
+  if (height > 0 && is_ours(p, peer)) {
+    cmt__pex_time t = cmt__pex_now(p);
+
+    cmt__lock(&p->lock);
+    cmt__ensure_note_height(&p->ensure, cmt_peer_id(peer), height, t);
+    cmt__unlock(&p->lock);
+  }
+}
+
 /* ---- start and stop ---- */
 
 static cmt_err start(void *self, cmt_switch *sw) {
@@ -450,6 +463,8 @@ static cmt_err start(void *self, cmt_switch *sw) {
     .feeler_ns = p->o.feeler_ns,
     .rotate_ns = p->o.rotate_ns,
     .seed = p->o.seed,
+    .serve_height_min = p->o.serve_height_min,
+    .serve_version = p->o.serve_version,
     .anchors = p->anchors,
     .anchor_count = p->o.anchor_count,
   };

@@ -60,6 +60,8 @@ static cmt_err pex_open(cli_chain *c, const cli_chain_options *o,
   p.outbound_max = s->max_num_outbound_peers > 0 ? s->max_num_outbound_peers
                                                  : CMT_PEX_NO_PEERS;
   p.seed = o->seed;
+  p.serve_height_min = s->seed_min_height;
+  p.serve_version = s->seed_version;
   err = cmt_pex_new(&p, &c->pex, why);
   free(seeds);
   free(listed);

@@ -121,13 +121,21 @@ static bool is_live(const cmt_addrbook_entry *e, uint64_t now_ns) {
          now_ns - e->proven_ns < LIVE_NS;
 }
 
+/* The height only of a node that has reported one. */
 static json_t *live_json(const cmt_addrbook_entry *e) {
-  char proven[TIME_SIZE], text[CMT_NET_ADDR_TEXT_SIZE];
+  char proven[TIME_SIZE], height[TIME_SIZE], text[CMT_NET_ADDR_TEXT_SIZE];
+  json_t *all;
 
   time_text(e->proven_ns, proven);
+  time_text(e->height_ns, height);
   cmt_ignore(cmt_net_addr_format(&e->addr, text, sizeof text));
-  return json_pack("{s:s, s:s, s:I, s:s}", "addr", text, "version", e->version,
-                   "height", (json_int_t)e->height, "proven", proven);
+  all = json_pack("{s:s, s:s, s:s}", "addr", text, "version", e->version,
+                  "proven", proven);
+  if (e->height > 0) {
+    json_object_set_new(all, "height", json_integer(e->height));
+    json_object_set_new(all, "height_at", json_string(height));
+  }
+  return all;
 }
 
 static cli_http_answer live_page(const cli_station *s, const cli_chain *c) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The switch has one reactor on the channel of peer exchange, which hands each
    call to the exchange of the peer's chain.  A seed has a second one, for
-   messages that it gets since it announces the channels of a whole node: those
-   that nobody asked for are dropped. */
+   messages that it gets since it announces the channels of a whole node: a few
+   tell the height of the peer, and all others are dropped. */
 
 #include "station.h"
 
@@ -232,6 +232,7 @@ static cmt_err sink_receive(void *self, cmt_peer *p, uint8_t channel,
 
   if (c != NULL) {
     cmt_metrics_message(c->metrics, channel, cmt_buf_bytes(msg), false);
+    cmt_pex_note(c->pex, p, channel, cmt_buf_bytes(msg));
   }
   return CMT_OK;
 }

@@ -286,6 +286,14 @@ static bool set_p2p_seeds(cli_options *o, const char *value) {
   return override(o, "p2p.seeds", value);
 }
 
+static bool set_min_height(cli_options *o, const char *value) {
+  return override(o, "p2p.seed_min_height", value);
+}
+
+static bool set_version_prefix(cli_options *o, const char *value) {
+  return override(o, "p2p.seed_version", value);
+}
+
 static bool set_env_prefix(cli_options *o, const char *value) {
   return set_text(o, &o->env_prefix, value);
 }
@@ -321,6 +329,10 @@ static const option_row rows[] = {
   {"seeds", "LIST", CLI_INIT, set_seeds,
    "ID@HOST:PORT,... for a new config.toml"},
   {"seeds", "LIST", CLI_DAEMONS, set_p2p_seeds, "as --p2p.seeds"},
+  {"min-height", "N", CLI_SEED, set_min_height,
+   "serve only nodes that have this block (0, all)"},
+  {"version-prefix", "TEXT", CLI_SEED, set_version_prefix,
+   "serve only nodes whose version begins so, such as\n0.38."},
   {"moniker", "NAME", CLI_DAEMONS, NULL,
    "this and the following as the same key of config.toml"},
   {"log_level", "LEVEL", CLI_DAEMONS, NULL,

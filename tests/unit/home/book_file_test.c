@@ -336,6 +336,7 @@ static void check_same_entry(const cmt_addrbook_entry *e,
   assert_int_equal(e->proven_ns, f->proven_ns);
   assert_int_equal(e->tried_ns, f->tried_ns);
   assert_int_equal(e->height, f->height);
+  assert_int_equal(e->height_ns, f->height_ns);
   assert_string_equal(e->version, f->version);
   assert_int_equal(e->reliable, f->reliable);
   assert_int_equal(e->bucket_count, f->bucket_count);

@@ -120,6 +120,11 @@ static const mistake mistakes[] = {
    "2: the number 99999999999999999999 has more than 63 bits"},
   {"[p2p]\npex = 2\n", "2: p2p.pex is 2, allowed is true or false"},
   {"[p2p]\nseed_mode = on\n", "2: 'on' is no value: text needs quotes"},
+  {"[p2p]\nseed_min_height = -1\n",
+   "2: p2p.seed_min_height is -1, allowed is a height, or 0 for any"},
+  {"[p2p]\nseed_version = \"0.38.0123456789012345678\"\n",
+   "2: p2p.seed_version is '0.38.0123456789012345678', allowed is up to 23 "
+   "bytes, what the version begins with"},
   {"[p2p.libp2p]\nenabled = true\n", "2: p2p.libp2p.enabled is true, allowed "
                                      "is false: cometp2p speaks CometBFT's "
                                      "own protocol, and not that of libp2p"},

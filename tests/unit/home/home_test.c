@@ -57,6 +57,22 @@ static void each_source_overrides_the_next(void **state) {
   assert_int_equal(40, s->max_num_inbound_peers);
 }
 
+/* Keys of ours have the same sources, and by default serve all. */
+static void what_a_seed_serves_is_configured(void **state) {
+  static const char *const variables[] = {"CMT_P2P_SEED_VERSION=0.38.", NULL};
+  test_home *t = *state;
+  const cmt_home_settings *s = test_home_opens(t, "");
+
+  assert_int_equal(0, s->seed_min_height);
+  assert_string_equal("", s->seed_version);
+  t->options.environment = variables;
+  s = test_home_opens(t, "[p2p]\nseed_min_height = 22000000\n"
+                         "seed_version = \"1.\"\n");
+  assert_int_equal(22000000, s->seed_min_height);
+  assert_string_equal("0.38.", s->seed_version);
+  assert_string_equal("", t->log);
+}
+
 static void without_a_file_there_are_defaults(void **state) {
   test_home *t = *state;
   const cmt_home_settings *s;
@@ -468,6 +484,7 @@ static void any_allocation_may_fail(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     TEST(each_source_overrides_the_next),
+    TEST(what_a_seed_serves_is_configured),
     TEST(without_a_file_there_are_defaults),
     TEST(the_upper_file_is_read_first),
     TEST(a_file_that_is_named_has_to_be_there),

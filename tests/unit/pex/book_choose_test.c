@@ -126,6 +126,92 @@ static void filters_count(void **state) {
   book_user_fini(&u);
 }
 
+/* |count| nodes with IPv6 that were reached at BOOK_T0. */
+static void reach_many_6(book_user *u, uint32_t first, uint32_t count) {
+  for (uint32_t i = 0; i < count; i++) {
+    char host[40];
+    cmt_net_addr a;
+
+    snprintf(host, sizeof host, "2a01:%x::1", i + 1);
+    a = book_node_at(first + i, host, 1);
+    book_reach(u, &a, false, BOOK_T0);
+  }
+}
+
+static size_t count_6(size_t got) {
+  size_t count = 0;
+
+  for (size_t i = 0; i < got; i++) {
+    count += strchr(out[i].host, ':') != NULL;
+    for (size_t k = 0; k < i; k++) {
+      assert_string_not_equal(out[i].host, out[k].host);
+    }
+  }
+  return count;
+}
+
+/* A family that few nodes have comes whole, and one that many have takes half
+   of the places alone. */
+static void a_family_comes_first(void **state) {
+  cmt_addrbook_query q = proven_query();
+  size_t got;
+  book_user u;
+
+  (void)state;
+  book_user_init(&u, 1);
+  reach_many(&u, 1, 600, 1, BOOK_T0);
+  reach_many_6(&u, 0x2000, 30);
+  q.families_first = CMT_ADDRBOOK_IP6;
+  q.max = 100;
+  got = cmt_addrbook_select(u.b, &q, out, 250, BOOK_T0);
+  assert_int_equal(got, 100);
+  assert_int_equal(count_6(got), 30);
+  q.families = CMT_ADDRBOOK_IP4;
+  got = cmt_addrbook_select(u.b, &q, out, 250, BOOK_T0);
+  assert_int_equal(got, 100);
+  assert_int_equal(count_6(got), 0);
+  q.families = 0;
+  reach_many_6(&u, 0x2000, 600);
+  q.families_first = CMT_ADDRBOOK_IP4;
+  got = cmt_addrbook_select(u.b, &q, out, 250, BOOK_T0);
+  assert_int_equal(got, 100);
+  assert_in_range(count_6(got), 10, 45); /* Half of the other half. */
+  book_user_fini(&u);
+}
+
+static void a_height_has_its_time(void **state) {
+  cmt_net_addr a = book_node(1), stranger = book_node(2);
+  cmt_addrbook_query q = proven_query();
+  cmt_addrbook_status before, after;
+  book_user u;
+
+  (void)state;
+  book_user_init(&u, 1);
+  book_reach(&u, &a, false, BOOK_T0);
+  assert_int_equal(book_entry(&u, &a).height, 0);
+  assert_int_equal(book_entry(&u, &a).height_ns, 0);
+  q.height_min = 70;
+  assert_int_equal(cmt_addrbook_select(u.b, &q, out, 9, BOOK_T0), 0);
+  cmt_addrbook_get_status(u.b, &before);
+  cmt_addrbook_set_height(u.b, &a.id, 70, BOOK_T0 + CMT_SECONDS(5));
+  cmt_addrbook_get_status(u.b, &after);
+  assert_true(after.revision > before.revision);
+  assert_int_equal(book_entry(&u, &a).height, 70);
+  assert_int_equal(book_entry(&u, &a).height_ns, BOOK_T0 + CMT_SECONDS(5));
+  assert_int_equal(
+    cmt_addrbook_select(u.b, &q, out, 9, BOOK_T0 + CMT_SECONDS(5)), 1);
+  /* It may fall; what is no height, and whom the book lacks, change nothing. */
+  cmt_addrbook_set_height(u.b, &a.id, 60, BOOK_T0 + CMT_SECONDS(9));
+  cmt_addrbook_set_height(u.b, &a.id, 0, BOOK_T0 + CMT_SECONDS(10));
+  cmt_addrbook_set_height(u.b, &a.id, -4, BOOK_T0 + CMT_SECONDS(11));
+  cmt_addrbook_set_height(u.b, &stranger.id, 90, BOOK_T0 + CMT_SECONDS(12));
+  assert_int_equal(book_entry(&u, &a).height, 60);
+  assert_int_equal(book_entry(&u, &a).height_ns, BOOK_T0 + CMT_SECONDS(9));
+  book_reach(&u, &a, false, BOOK_T0 + CMT_SECONDS(20));
+  assert_int_equal(book_entry(&u, &a).height_ns, BOOK_T0 + CMT_SECONDS(9));
+  book_user_fini(&u);
+}
+
 /* With a share of half, two answers of half of the book are all of it. */
 static void what_was_not_served_comes_first(void **state) {
   cmt_addrbook_query q = proven_query();
@@ -339,7 +425,7 @@ static void a_full_book_takes_its_bytes(void **state) {
   }
   status = book_status(&u);
   assert_in_range(status.entries, 16000, 256 * 65);
-  assert_in_range(status.bytes / status.entries, 200, 240);
+  assert_in_range(status.bytes / status.entries, 200, 248);
   /* What the book reports is what it has; the rest is of the environment. */
   assert_int_equal(status.bytes, u.env.live_bytes);
   book_user_fini(&u);
@@ -350,6 +436,8 @@ int main(void) {
     cmocka_unit_test(only_fresh_proofs_are_served),
     cmocka_unit_test(groups_have_caps),
     cmocka_unit_test(filters_count),
+    cmocka_unit_test(a_family_comes_first),
+    cmocka_unit_test(a_height_has_its_time),
     cmocka_unit_test(what_was_not_served_comes_first),
     cmocka_unit_test(reliable_nodes_come_first),
     cmocka_unit_test(windows_fade),

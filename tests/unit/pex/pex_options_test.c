@@ -89,6 +89,14 @@ static void each_option_has_its_range(void **state) {
   o.anchor_count = 1;
   assert_refused(&o, CMT_EINVAL, "anchor_count is set and anchors is not");
   o = f->o;
+  o.serve_height_min = -1;
+  assert_refused(&o, CMT_EINVAL,
+                 "serve_height_min is -1, allowed is 0 or more");
+  o = f->o;
+  o.serve_version = "0.38.25-0123456789abcdef";
+  assert_refused(&o, CMT_EINVAL,
+                 "serve_version has 24 bytes, allowed is up to 23");
+  o = f->o;
   memset(&o.seed, 0xab, sizeof o.seed);
   assert_refused(&o, CMT_EINVAL,
                  "seed is neither true nor false: use the init macro");

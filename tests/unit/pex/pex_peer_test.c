@@ -292,6 +292,38 @@ static void a_seed_asks_whom_it_dials_and_leaves(void **state) {
   assert_int_equal(1, ends(f, CMT_ECANCELED));
 }
 
+static int64_t height_of(const fixture *f, const cmt_peer *p) {
+  cmt_addrbook_snapshot *s;
+  cmt_addrbook_entry e = {.height = -1};
+  bool found = false;
+
+  assert_cmt(CMT_OK, cmt_pex_snapshot_new(f->a.pex, &s));
+  for (size_t i = 0; !found && cmt_addrbook_snapshot_get(s, i, &e); i++) {
+    found = cmt_node_id_equal(&e.addr.id, cmt_peer_id(p));
+  }
+  cmt_addrbook_snapshot_delete(s);
+  return found ? e.height : -1;
+}
+
+static void a_message_of_another_reactor_tells_a_height(void **state) {
+  static const uint8_t status[] = {0x2a, 4, 8, 38, 16, 1};
+  static const uint8_t step[] = {0x0a, 4, 8, 51, 24, 1};
+  static const uint8_t vote[] = {0x32, 0};
+  fixture *f = *state;
+  cmt_peer *p;
+
+  begin_outbound(f);
+  p = hold(f);
+  assert_int_equal(0, height_of(f, p));
+  cmt_pex_note(f->a.pex, p, 0x40, (cmt_bytes){status, sizeof status});
+  assert_int_equal(38, height_of(f, p));
+  cmt_pex_note(f->a.pex, p, 0x22, (cmt_bytes){vote, sizeof vote});
+  assert_int_equal(38, height_of(f, p));
+  cmt_pex_note(f->a.pex, p, 0x20, (cmt_bytes){step, sizeof step});
+  assert_int_equal(50, height_of(f, p));
+  cmt_peer_unref(p);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -310,6 +342,7 @@ int main(void) {
     TEST(a_seed_serves_once_and_closes),
     TEST(a_seed_closes_who_asks_nothing),
     TEST(a_seed_asks_whom_it_dials_and_leaves),
+    TEST(a_message_of_another_reactor_tells_a_height),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

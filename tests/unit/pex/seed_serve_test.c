@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What a seed serves: the decisions of peer exchange, on instants of the
+   test. */
+
+#include "test.h"
+
+#include <stdlib.h>
+
+#include "pex/ensure.h"
+
+#define UTC CMT_SECONDS(1800000000)
+
+typedef struct fixture {
+  test_env env;
+  cmt_addrbook *book;
+  cmt__ensure_options o;
+  cmt__ensure e;
+  uint64_t now_ns;
+  unsigned serial;
+} fixture;
+
+static cmt__pex_time now(const fixture *f) {
+  return (cmt__pex_time){f->now_ns, UTC + f->now_ns};
+}
+
+static int setup(void **state) {
+  fixture *f = calloc(1, sizeof *f);
+  cmt_addrbook_options b;
+
+  assert_non_null(f);
+  test_env_init(&f->env);
+  cmt_addrbook_options_init(&b);
+  b.env = &f->env.env;
+  assert_cmt(CMT_OK, cmt_addrbook_new(&b, &f->book, NULL));
+  f->o = (cmt__ensure_options){.env = &f->env.env,
+                               .book = f->book,
+                               .outbound_max = 10,
+                               .dials_max = 16,
+                               .asks_max = 3,
+                               .period_ns = CMT_SECONDS(30),
+                               .feeler_ns = CMT_NEVER,
+                               .rotate_ns = CMT_NEVER,
+                               .seed = true};
+  *state = f;
+  return 0;
+}
+
+static int teardown(void **state) {
+  fixture *f = *state;
+
+  cmt__ensure_fini(&f->e);
+  cmt_addrbook_delete(f->book);
+  test_env_fini(&f->env);
+  free(f);
+  return 0;
+}
+
+static void begin(fixture *f) { cmt__ensure_init(&f->e, &f->o, now(f)); }
+
+static cmt_net_addr at(fixture *f, const char *ip) {
+  cmt_net_addr a = {.port = 26656};
+
+  snprintf(a.host, sizeof a.host, "%s", ip);
+  snprintf(a.id.text, sizeof a.id.text, "%040x", ++f->serial);
+  return a;
+}
+
+/* A node that was reached now, at |height|; 0: at one that is unknown. */
+static cmt_net_addr reach(fixture *f, const char *ip, int64_t height) {
+  cmt_net_addr a = at(f, ip);
+  cmt_addrbook_proof p;
+
+  cmt_addrbook_proof_init(&p);
+  p.addr = &a;
+  p.height = height;
+  p.version = height % 2 == 0 ? "0.38.25" : "1.0.1";
+  assert_cmt(CMT_OK, cmt_addrbook_proved(f->book, &p, now(f).utc_ns));
+  return a;
+}
+
+/* An inbound peer that claims to be where its socket is. */
+static cmt__ensure_peer *visitor(fixture *f, const cmt_net_addr *a) {
+  cmt__ensure_peer p = {.at = *a, .has_pex = true};
+  cmt__ensure_peer *out = cmt__ensure_add(&f->e, &p, a, "0.38.25", now(f));
+
+  assert_non_null(out);
+  return out;
+}
+
+/* How many addresses |p| is served, and how many of them have IPv6. */
+static size_t served(fixture *f, const cmt__ensure_peer *p, size_t *v6) {
+  static cmt_net_addr out[CMT_ADDRBOOK_ANSWER_MAX];
+  cmt_addrbook_query q;
+  size_t count;
+
+  cmt__ensure_query(&f->e, p, &q);
+  count = cmt_addrbook_select(f->book, &q, out, CMT_ADDRBOOK_ANSWER_MAX,
+                              now(f).utc_ns);
+  *v6 = 0;
+  for (size_t i = 0; i < count; i++) {
+    *v6 += strchr(out[i].host, ':') != NULL;
+  }
+  return count;
+}
+
+static cmt_addrbook_entry entry_of(const fixture *f, const cmt_net_addr *a) {
+  cmt_addrbook_entry e;
+
+  assert_true(cmt_addrbook_get(f->book, &a->id, &e));
+  return e;
+}
+
+/* ---- families ---- */
+
+static void the_family_is_that_of_the_asker(void **state) {
+  fixture *f = *state;
+  cmt_net_addr over4 = at(f, "5.9.0.1"), over6 = at(f, "2a02:99::1");
+  const cmt__ensure_peer *p4, *p6;
+  size_t v6;
+
+  begin(f);
+  reach(f, "5.1.0.1", 0);
+  reach(f, "5.2.0.1", 0);
+  reach(f, "2a02:1::1", 0);
+  p4 = visitor(f, &over4);
+  p6 = visitor(f, &over6);
+  assert_int_equal(served(f, p4, &v6), 2);
+  assert_int_equal(v6, 0);
+  assert_int_equal(served(f, p6, &v6), 3);
+  assert_int_equal(v6, 1);
+}
+
+/* Beside 300 nodes with IPv4, all 20 with IPv6 are in the answer. */
+static void nodes_with_ip6_come_first_over_ip6(void **state) {
+  fixture *f = *state;
+  cmt_net_addr over6 = at(f, "2a02:99::1");
+  char ip[40];
+  size_t v6;
+
+  begin(f);
+  for (unsigned i = 0; i < 300; i++) {
+    snprintf(ip, sizeof ip, "5.%u.%u.1", i / 3, i % 3);
+    reach(f, ip, 0);
+  }
+  for (unsigned i = 0; i < 20; i++) {
+    snprintf(ip, sizeof ip, "2a02:%x::1", i + 1);
+    reach(f, ip, 0);
+  }
+  assert_int_equal(served(f, visitor(f, &over6), &v6), 250);
+  assert_int_equal(v6, 20);
+}
+
+/* ---- filters ---- */
+
+static void a_minimal_height_needs_a_height(void **state) {
+  fixture *f = *state;
+  cmt_net_addr asker = at(f, "5.9.0.1");
+  size_t v6;
+
+  f->o.serve_height_min = 100;
+  begin(f);
+  reach(f, "5.1.0.1", 0);
+  reach(f, "5.2.0.1", 99);
+  reach(f, "5.3.0.1", 100);
+  reach(f, "5.4.0.1", 101);
+  assert_int_equal(served(f, visitor(f, &asker), &v6), 2);
+}
+
+static void versions_begin_with_a_text(void **state) {
+  fixture *f = *state;
+  cmt_net_addr asker = at(f, "5.9.0.1");
+  size_t v6;
+
+  f->o.serve_version = "0.38.";
+  begin(f);
+  reach(f, "5.1.0.1", 1);
+  reach(f, "5.2.0.1", 2);
+  reach(f, "5.3.0.1", 4);
+  assert_int_equal(served(f, visitor(f, &asker), &v6), 2);
+}
+
+/* ---- heights ---- */
+
+/* The next dial of the seed. */
+static cmt__ensure_dial *next_dial(fixture *f) {
+  cmt__ensure_step step;
+
+  while (cmt__ensure_next(&f->e, now(f), &step)) {
+    if (step.act == CMT__ENSURE_DIAL) {
+      return step.dial;
+    }
+  }
+  return NULL;
+}
+
+static void reached(fixture *f, cmt__ensure_dial *d, const cmt_net_addr *a) {
+  const cmt__ensure_outcome o = {.at = a, .version = "1.0.1"};
+
+  cmt__ensure_dialed(&f->e, d, &o, now(f));
+}
+
+static void a_height_is_noted_of_whom_the_book_has(void **state) {
+  fixture *f = *state;
+  cmt_net_addr a, stranger = at(f, "5.9.0.1");
+
+  begin(f);
+  a = reach(f, "5.1.0.1", 0);
+  f->now_ns += CMT_SECONDS(5);
+  cmt__ensure_note_height(&f->e, &a.id, 44, now(f));
+  cmt__ensure_note_height(&f->e, &stranger.id, 44, now(f));
+  assert_int_equal(entry_of(f, &a).height, 44);
+  assert_int_equal(entry_of(f, &a).height_ns, now(f).utc_ns);
+  assert_false(cmt_addrbook_has(f->book, &stranger.id));
+}
+
+/* What an inbound peer tells is kept until the dial of its address has ended,
+   whenever it tells it. */
+static void a_height_waits_for_the_proof(void **state) {
+  fixture *f = *state;
+  cmt_net_addr socket[2], claim[2];
+  cmt__ensure_peer *p[2];
+  cmt__ensure_dial *d[2];
+
+  begin(f);
+  for (unsigned i = 0; i < 2; i++) {
+    char ip[16];
+    cmt__ensure_peer given = {.has_pex = true};
+
+    snprintf(ip, sizeof ip, "5.%u.0.1", i + 1);
+    socket[i] = claim[i] = at(f, ip);
+    snprintf(claim[i].host, sizeof claim[i].host, "6.%u.0.1", i + 1);
+    given.at = socket[i];
+    p[i] = cmt__ensure_add(&f->e, &given, &claim[i], "1.0.1", now(f));
+    assert_non_null(p[i]);
+    assert_false(cmt_addrbook_has(f->book, &claim[i].id));
+  }
+  /* The first one before its dial begins, the second one meanwhile; then both
+     are gone. */
+  cmt__ensure_note_height(&f->e, &socket[0].id, 40, now(f));
+  for (unsigned i = 0; i < 2; i++) {
+    cmt__ensure_dial *next = next_dial(f);
+
+    assert_non_null(next);
+    d[cmt_node_id_equal(&next->addr.id, &claim[1].id)] = next;
+  }
+  cmt__ensure_note_height(&f->e, &socket[1].id, 41, now(f));
+  for (unsigned i = 0; i < 2; i++) {
+    cmt__ensure_remove(&f->e, p[i], CMT_ECANCELED, now(f));
+    reached(f, d[i], &claim[i]);
+    assert_int_equal(entry_of(f, &claim[i]).height, 40 + i);
+  }
+}
+
+/* A dial that becomes no peer hears no messages. */
+static void a_node_without_its_height_is_visited(void **state) {
+  fixture *f = *state;
+  unsigned felt[2] = {0, 0};
+
+  f->o.serve_height_min = 100;
+  begin(f);
+  for (unsigned i = 0; i < 40; i++) {
+    char ip[16];
+
+    snprintf(ip, sizeof ip, "5.%u.0.1", i + 1);
+    reach(f, ip, i % 2 == 0 ? 50 : 100);
+  }
+  f->now_ns += CMT_SECONDS(400);
+  for (unsigned i = 0; i < 1000; i++) {
+    cmt__ensure_dial *d = next_dial(f);
+
+    if (d != NULL) {
+      cmt_net_addr a = d->addr;
+
+      felt[entry_of(f, &a).height == 100] += d->feeler;
+      reached(f, d, &a);
+    }
+    f->now_ns += CMT_MILLISECONDS(50);
+  }
+  assert_int_equal(felt[0], 0);
+  assert_in_range(felt[1], 8, 20);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+    TEST(the_family_is_that_of_the_asker),
+    TEST(nodes_with_ip6_come_first_over_ip6),
+    TEST(a_minimal_height_needs_a_height),
+    TEST(versions_begin_with_a_text),
+    TEST(a_height_is_noted_of_whom_the_book_has),
+    TEST(a_height_waits_for_the_proof),
+    TEST(a_node_without_its_height_is_visited),
+  };
+
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
