@@ -2,7 +2,7 @@
 
 /* The simulated loops: which of them has the next iteration, and what time it
    is.  When a loop has something to do is kept until something of it changes,
-   so that a step does not look at every socket. */
+   so that a step looks neither at every socket nor at every loop. */
 
 #include "loop_sim_impl.h"
 
@@ -33,7 +33,14 @@ bool sim_fault_now(sim_net *net, sim_fault f) {
 
 void sim_fault_fired(sim_net *net, sim_fault f) { net->fired[f]++; }
 
-void sim_loop_stale(sim_loop *l) { l->stale = true; }
+void sim_loop_stale(sim_loop *l) {
+  sim_net *net = l->net;
+
+  if (!net->is_stale[l->place]) {
+    net->is_stale[l->place] = true;
+    net->stale[net->stale_count++] = (uint16_t)l->place;
+  }
+}
 
 /* Each host has a /24 of its own; with SIM_WIDE also a /16, until all
    of 5.0.0.0 are used. */
@@ -156,12 +163,48 @@ static uint64_t find_ready(sim_loop *l) {
   return cmt__min64(ready_ns, sim_ends_ready_ns(l));
 }
 
-static uint64_t ready_ns(sim_loop *l) {
-  if (l->stale) {
-    l->stale = false;
-    l->ready_ns = find_ready(l);
+static void ready_set(sim_net *net, size_t place, uint64_t at_ns) {
+  size_t at = SIM_PLACES + place;
+
+  net->ready_ns[at] = at_ns;
+  while (at > 1) {
+    at /= 2;
+    net->ready_ns[at] =
+      cmt__min64(net->ready_ns[2 * at], net->ready_ns[2 * at + 1]);
   }
-  return l->ready_ns > l->busy_ns ? l->ready_ns : l->busy_ns;
+}
+
+/* Finds anew when stale loops have something to do. */
+static void ready_refresh(sim_net *net) {
+  for (size_t i = 0; i < net->stale_count; i++) {
+    size_t place = net->stale[i];
+    sim_loop *l = net->loops[place];
+
+    net->is_stale[place] = false;
+    ready_set(net, place,
+              l != NULL ? sim_later(find_ready(l), l->busy_ns) : CMT_NEVER);
+  }
+  net->stale_count = 0;
+}
+
+/* The places of the loops that have something to do now, in their order. */
+static size_t ready_collect(sim_net *net) {
+  size_t count = 0, at = 1;
+
+  while (at != 0) {
+    if (net->ready_ns[at] <= net->now_ns) {
+      if (at < SIM_PLACES) {
+        at *= 2;
+        continue;
+      }
+      net->ready[count++] = (uint16_t)(at - SIM_PLACES);
+    }
+    while (at % 2 == 1) {
+      at /= 2;
+    }
+    at += at > 0;
+  }
+  return count;
 }
 
 void sim_loop_busy(sim_loop *l, uint64_t busy_ns, const char *how) {
@@ -173,6 +216,7 @@ void sim_loop_busy(sim_loop *l, uint64_t busy_ns, const char *how) {
   }
   l->busy_total_ns += end_ns - from_ns;
   l->busy_ns = end_ns;
+  sim_loop_stale(l);
   sim_trace(l->net, "n%u is %s for %llu us", l->host, how,
             (unsigned long long)busy_ns / 1000);
 }
@@ -220,28 +264,17 @@ static void task(sim_loop *l) {
 }
 
 bool sim_net_step(sim_net *net, uint64_t until_ns) {
-  sim_loop *ready[SIM_LOOPS_ALL];
-  size_t count = 0;
   uint64_t next_ns;
+  size_t count;
 
   sim_net_arrive(net);
-  next_ns = sim_net_next_arrival(net);
-  for (size_t i = 0; i < net->loops_end; i++) {
-    sim_loop *l = net->loops[i];
-
-    if (l == NULL) {
-      continue;
-    }
-    if (ready_ns(l) <= net->now_ns) {
-      ready[count++] = l;
-    } else {
-      next_ns = cmt__min64(next_ns, ready_ns(l));
-    }
-  }
+  ready_refresh(net);
+  count = ready_collect(net);
   if (count > 0) {
-    task(ready[sim_below(&net->rng, count)]);
+    task(net->loops[net->ready[sim_below(&net->rng, count)]]);
     return true;
   }
+  next_ns = cmt__min64(sim_net_next_arrival(net), net->ready_ns[1]);
   if (next_ns <= until_ns) {
     net->now_ns = next_ns;
     return true;
@@ -281,6 +314,7 @@ static void loop_delete(cmt__loop *base) {
   sim_ends_free_closed(l);
   CMT_ASSERT(&base->env, sim_loop_left(base) == NULL);
   l->net->loops[l->place] = NULL;
+  sim_loop_stale(l);
   test_posts_fini(&l->posts);
   cmt__loop_fini(base);
   free(l);
@@ -313,10 +347,9 @@ cmt__loop *sim_loop_new(sim_net *net, unsigned host, const cmt_env *env) {
   }
   l->offset_ns = net->offset_ns[host];
   l->base.now_ns = net->now_ns + l->offset_ns;
-  l->stale = true;
   test_posts_init(&l->posts);
   of_host[index] = l;
-  net->loops_end = cmt__max(net->loops_end, l->place + 1);
+  sim_loop_stale(l);
   return &l->base;
 }
 
@@ -347,6 +380,9 @@ sim_net *sim_net_new(uint64_t seed) {
   net->rng = sim_rng_of(seed, 1);
   net->now_ns = START_NS;
   net->next_port = 40000;
+  for (size_t i = 0; i < CMT__COUNT(net->ready_ns); i++) {
+    net->ready_ns[i] = CMT_NEVER;
+  }
   return net;
 }
 

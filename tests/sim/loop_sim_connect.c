@@ -8,9 +8,19 @@
 #define UNREACHABLE_NS CMT_SECONDS(1)
 
 static bool host_of(const cmt_net_addr *a, unsigned *host) {
+  unsigned parts[3];
   char ip[16];
 
-  for (*host = 0; *host < SIM_HOSTS_MAX; ++*host) {
+  *host = SIM_HOSTS_MAX;
+  if (sscanf(a->host, "%*u.%u.%u.%u", &parts[0], &parts[1], &parts[2]) != 3) {
+    return false;
+  }
+#ifdef SIM_WIDE
+  *host = parts[0] + 256 * parts[1];
+#else
+  *host = parts[1];
+#endif
+  if (*host < SIM_HOSTS_MAX) {
     sim_host_ip(*host, ip);
     if (strcmp(ip, a->host) == 0) {
       return true;
@@ -18,6 +28,35 @@ static bool host_of(const cmt_net_addr *a, unsigned *host) {
   }
   *host = SIM_HOSTS_MAX;
   return false;
+}
+
+/* Whether |a| arrives before |b|. */
+static bool arrives_before(const sim_wire *a, const sim_wire *b) {
+  return a->arrive_ns != b->arrive_ns ? a->arrive_ns < b->arrive_ns
+                                      : a->facts.id > b->facts.id;
+}
+
+static void arriving_add(sim_net *net, sim_wire *w) {
+  size_t low = 0, high = net->arriving_count;
+
+  if (net->arriving_count == net->arriving_cap) {
+    net->arriving_cap = net->arriving_cap > 0 ? 2 * net->arriving_cap : 64;
+    net->arriving =
+      test_resize(net->arriving, net->arriving_cap * sizeof *net->arriving);
+  }
+  while (low < high) {
+    size_t mid = (low + high) / 2;
+
+    if (arrives_before(net->arriving[mid], w)) {
+      high = mid;
+    } else {
+      low = mid + 1;
+    }
+  }
+  memmove(&net->arriving[low + 1], &net->arriving[low],
+          (net->arriving_count - low) * sizeof *net->arriving);
+  net->arriving[low] = w;
+  net->arriving_count++;
 }
 
 static sim_wire *wire_new(sim_net *net, unsigned from) {
@@ -55,7 +94,7 @@ static void connect_draw(sim_net *net, sim_wire *w) {
     return;
   }
   w->arrive_ns = at_ns;
-  net->arriving++;
+  arriving_add(net, w);
 }
 
 static cmt_err loop_connect(cmt__loop *base, const cmt_net_addr *to,
@@ -106,7 +145,6 @@ static sim_listener *find_listener(sim_net *net, const sim_wire *w) {
 static void wire_arrive(sim_net *net, sim_wire *w) {
   sim_listener *ls = find_listener(net, w);
 
-  net->arriving--;
   w->arrive_ns = CMT_NEVER;
   w->answer_ns = net->now_ns + w->pipe[1].latency_ns;
   w->outcome = CMT_OK;
@@ -123,20 +161,15 @@ static void wire_arrive(sim_net *net, sim_wire *w) {
 }
 
 void sim_net_arrive(sim_net *net) {
-  for (size_t i = net->wire_count; i > 0 && net->arriving > 0; i--) {
-    if (net->wires[i - 1]->arrive_ns <= net->now_ns) {
-      wire_arrive(net, net->wires[i - 1]);
-    }
+  while (sim_net_next_arrival(net) <= net->now_ns) {
+    wire_arrive(net, net->arriving[--net->arriving_count]);
   }
 }
 
 uint64_t sim_net_next_arrival(const sim_net *net) {
-  uint64_t next_ns = CMT_NEVER;
+  size_t count = net->arriving_count;
 
-  for (size_t i = 0; i < net->wire_count && net->arriving > 0; i++) {
-    next_ns = cmt__min64(next_ns, net->wires[i]->arrive_ns);
-  }
-  return next_ns;
+  return count > 0 ? net->arriving[count - 1]->arrive_ns : CMT_NEVER;
 }
 
 void sim_finish_connect(sim_net *net, sim_end *e) {

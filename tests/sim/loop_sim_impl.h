@@ -15,8 +15,10 @@
 #endif
 enum {
   SIM_HOSTS_MAX = SIM_HOSTS,
-  SIM_LOOPS_ALL = SIM_HOSTS_MAX * SIM_LOOPS_MAX
+  SIM_LOOPS_ALL = SIM_HOSTS_MAX * SIM_LOOPS_MAX,
+  SIM_PLACES = SIM_LOOPS_ALL <= 64 ? 64 : 8192 /* A power of two. */
 };
+_Static_assert(SIM_LOOPS_ALL <= SIM_PLACES, "each loop has a place");
 
 #define SIM_GONE_NS (CMT_NEVER / 2) /* For good. */
 
@@ -51,10 +53,11 @@ typedef struct sim_end {
   const cmt__tcp_callbacks *cbs;
   void *arg;
   bool connecting, reading, ended, want_write, shut, closed, detached;
-  cmt__task let_go;     /* When it was detached. */
-  uint64_t reset_ns;    /* When a reset arrives; CMT_NEVER. */
-  uint64_t writable_ns; /* Not before, after a short write. */
-  struct sim_end *next, *prev;
+  cmt__task let_go;                      /* When it was detached. */
+  uint64_t reset_ns;                     /* When a reset arrives; CMT_NEVER. */
+  uint64_t writable_ns;                  /* Not before, after a short write. */
+  struct sim_end *next, *prev;           /* Of its loop. */
+  struct sim_end *host_next, *host_prev; /* Of its host, until it is closed. */
 } sim_end;
 
 typedef struct sim_listener {
@@ -98,9 +101,7 @@ struct sim_loop {
   sim_end *ends, *closed;
   sim_listener *listeners;
   sim_resolve *resolves;
-  bool stale;        /* |ready_ns| is to be found anew. */
-  uint64_t ready_ns; /* When it has something to do. */
-  uint64_t busy_ns;  /* Its last iteration takes until then. */
+  uint64_t busy_ns; /* Its last iteration takes until then. */
   uint64_t busy_total_ns;
   uint64_t accepts, started; /* Connections, resolves. */
 };
@@ -112,13 +113,23 @@ struct sim_net {
   uint64_t now_ns;
   /* SIM_LOOPS_MAX places for each host, the first of which it has first. */
   sim_loop *loops[SIM_LOOPS_ALL];
-  size_t loops_end;                  /* No loop is behind it. */
+  /* When each place has something to do: the leaves of a tree whose nodes have
+     the least of their two children, from 1 on.  Of stale ones it is found anew
+     before the next step. */
+  uint64_t ready_ns[2 * SIM_PLACES];
+  bool is_stale[SIM_LOOPS_ALL];
+  uint16_t stale[SIM_LOOPS_ALL];
+  size_t stale_count;
+  uint16_t ready[SIM_LOOPS_ALL];     /* Scratch of a step. */
+  sim_end *ends[SIM_HOSTS_MAX];      /* The open ones of each host. */
   uint64_t offset_ns[SIM_HOSTS_MAX]; /* Offset of each host's clock. */
   const sim_loop *running;
   sim_moves moves;
   sim_wire **wires;
   size_t wire_count, wire_cap;
-  size_t arriving; /* Connects under way to their listener. */
+  sim_wire **arriving; /* Connects under way to their listener, the next one
+                          last; of those of one instant the latest one. */
+  size_t arriving_count, arriving_cap;
   uint64_t cut_ns[SIM_HOSTS_MAX][SIM_HOSTS_MAX]; /* End of a partition. */
   bool parted[SIM_HOSTS_MAX];                    /* From all that are not. */
   uint64_t fired[SIM_FAULTS];

@@ -122,15 +122,35 @@ void sim_net_calm(sim_net *net, const sim_weather *r) {
 
 /* ---- ends ---- */
 
-static void note_rivals(sim_net *net, sim_conn *c) {
-  for (size_t i = 0; i < net->wire_count; i++) {
-    sim_conn *o = &net->wires[i]->facts;
+static void note_rivals_of(sim_net *net, sim_conn *c, unsigned host) {
+  for (sim_end *e = net->ends[host]; e != NULL; e = e->host_next) {
+    sim_conn *o = &e->wire->facts;
 
-    if (o != c && (o->open[0] || o->open[1]) &&
-        sim_is_between(o, c->host[0], c->host[1])) {
+    if (o != c && sim_is_between(o, c->host[0], c->host[1])) {
       o->rival = true;
       c->rival = true;
     }
+  }
+}
+
+static void host_link(sim_net *net, sim_end *e) {
+  sim_end **first = &net->ends[e->wire->facts.host[e->side]];
+
+  e->host_next = *first;
+  if (e->host_next != NULL) {
+    e->host_next->host_prev = e;
+  }
+  *first = e;
+}
+
+static void host_unlink(sim_net *net, sim_end *e) {
+  if (e->host_prev != NULL) {
+    e->host_prev->host_next = e->host_next;
+  } else {
+    net->ends[e->wire->facts.host[e->side]] = e->host_next;
+  }
+  if (e->host_next != NULL) {
+    e->host_next->host_prev = e->host_prev;
   }
 }
 
@@ -157,8 +177,10 @@ sim_end *sim_end_new(sim_loop *l, sim_wire *w, int side) {
   sim_end_link(l, e);
   w->end[side] = e;
   w->facts.open[side] = true;
+  host_link(l->net, e);
   if (side == 1) {
-    note_rivals(l->net, &w->facts);
+    note_rivals_of(l->net, &w->facts, w->facts.host[0]);
+    note_rivals_of(l->net, &w->facts, w->facts.host[1]);
   }
   return e;
 }
@@ -203,6 +225,7 @@ static void tcp_close(cmt__tcp *t) {
   close_other_side(l->net, e);
   sim_pipe_clear(sim_pipe_in(e));
   e->closed = true;
+  host_unlink(l->net, e);
   w->end[e->side] = NULL;
   w->facts.open[e->side] = false;
   w->facts.shut[e->side] = true;
@@ -260,16 +283,13 @@ sim_conn *sim_tcp_conn(cmt__tcp *t, int *side) {
 }
 
 size_t sim_conn_rivals(const sim_net *net, const sim_conn *c, int side) {
-  unsigned own = c->host[side], other = c->host[1 - side];
   size_t count = 0;
 
-  for (size_t i = 0; i < net->wire_count; i++) {
-    const sim_conn *o = &net->wires[i]->facts;
+  for (const sim_end *e = net->ends[c->host[side]]; e != NULL;
+       e = e->host_next) {
+    const sim_conn *o = &e->wire->facts;
 
-    for (int k = 0; k < 2; k++) {
-      count +=
-        o != c && o->open[k] && o->host[k] == own && o->host[1 - k] == other;
-    }
+    count += o != c && o->host[1 - e->side] == c->host[1 - side];
   }
   return count;
 }
@@ -544,6 +564,7 @@ void sim_wires_free(sim_net *net) {
     free(net->wires[i]);
   }
   free(net->wires);
+  free(net->arriving);
 }
 
 void sim_net_ops(cmt__loop_ops *ops) {

@@ -12,7 +12,7 @@
 
 #include <cometp2p/pex.h>
 
-enum { WORLD_MAX = 630 }; /* Most nodes, without the seed. */
+enum { WORLD_MAX = 2030 }; /* Most nodes, without the seed. */
 
 typedef struct world world;
 
