@@ -266,6 +266,7 @@ cmt_err cmt_pex_set_persistent_peers(cmt_pex *p, const char *peers,
   if (err != CMT_OK) {
     return err;
   }
+  cmt__lock(&p->outer);
   cmt__lock(&p->lock);
   old = p->listed;
   old_count = p->listed_count;
@@ -276,28 +277,54 @@ cmt_err cmt_pex_set_persistent_peers(cmt_pex *p, const char *peers,
   for (size_t i = 0; i < old_count; i++) {
     cmt_dial_cancel(old[i].dial);
   }
+  cmt__unlock(&p->outer);
   cmt__free(&p->env, old);
   cmt__pex_dial_listed(p);
   return CMT_OK;
 }
 
+/* The first persistent peer that has to be dialed, NULL: none.  Under
+   |outer|. */
+static cmt__pex_listed *listed_next(const cmt_pex *p) {
+  for (size_t i = 0; p->sw != NULL && i < p->listed_count; i++) {
+    if (p->listed[i].dial == NULL && !p->listed[i].refused) {
+      return &p->listed[i];
+    }
+  }
+  return NULL;
+}
+
+/* Begins one dial; false: there was none to begin.  The list may change from
+   one call to the next. */
+static bool listed_dial(cmt_pex *p, const cmt_dial_options *o,
+                        char text[CMT_NET_ADDR_TEXT_SIZE], cmt_why *why) {
+  cmt__pex_listed *l;
+
+  why->err = CMT_OK;
+  cmt__lock(&p->outer);
+  l = listed_next(p);
+  if (l != NULL) {
+    cmt_err err = cmt_net_addr_format(&l->addr, text, CMT_NET_ADDR_TEXT_SIZE);
+
+    l->refused = err != CMT_OK ||
+                 cmt_switch_dial_new(p->sw, text, o, &l->dial, why) != CMT_OK;
+  }
+  cmt__unlock(&p->outer);
+  return l != NULL;
+}
+
 void cmt__pex_dial_listed(cmt_pex *p) {
+  char text[CMT_NET_ADDR_TEXT_SIZE];
   cmt_dial_options o;
+  cmt_why why;
 
   cmt_dial_options_init(&o);
   o.persistent = true;
   o.retry_delay_max_ns = LISTED_MAX_NS;
   o.retry_factor_percent = LISTED_FACTOR_PERCENT;
   o.network = p->network[0] != '\0' ? p->network : NULL;
-  for (size_t i = 0; p->sw != NULL && i < p->listed_count; i++) {
-    char text[CMT_NET_ADDR_TEXT_SIZE];
-    cmt_why why = {.err = CMT_OK};
-
-    if (p->listed[i].dial == NULL &&
-        cmt_net_addr_format(&p->listed[i].addr, text, sizeof text) == CMT_OK &&
-        cmt_switch_dial_new(p->sw, text, &o, &p->listed[i].dial, &why) !=
-          CMT_OK) {
-      p->listed[i].dial = NULL;
+  while (listed_dial(p, &o, text, &why)) {
+    if (why.err != CMT_OK) {
       cmt__log(&p->env, CMT_LOG_WARN, "pex", "persistent peer %s: %s", text,
                why.text);
     }
@@ -340,6 +367,17 @@ static void texts_take(cmt_pex *p) {
   }
 }
 
+static bool locks_init(cmt_pex *p) {
+  if (pthread_mutex_init(&p->outer, NULL) != 0) {
+    return false;
+  }
+  if (pthread_mutex_init(&p->lock, NULL) != 0) {
+    pthread_mutex_destroy(&p->outer);
+    return false;
+  }
+  return true;
+}
+
 cmt_err cmt_pex_new(const cmt_pex_options *o, cmt_pex **out, cmt_why *why) {
   cmt_pex_options own;
   cmt_env env;
@@ -363,7 +401,7 @@ cmt_err cmt_pex_new(const cmt_pex_options *o, cmt_pex **out, cmt_why *why) {
   p->env = env;
   p->o = own;
   p->o.env = &p->env;
-  if (pthread_mutex_init(&p->lock, NULL) != 0) {
+  if (!locks_init(p)) {
     cmt__free(&env, p);
     return cmt__why_plain(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT);
   }
@@ -390,6 +428,7 @@ void cmt_pex_delete(cmt_pex *p) {
   cmt__free(&env, p->seeds);
   cmt__free(&env, p->listed);
   pthread_mutex_destroy(&p->lock);
+  pthread_mutex_destroy(&p->outer);
   cmt__free(&env, p);
 }
 

@@ -8,7 +8,11 @@
 
    Steps run on the first loop, one after another; messages come on the loop of
    their peer.  |lock| guards the book, the decisions and the numbers; nothing
-   of the switch is called under it. */
+   of the switch is called under it.
+
+   Other threads reach the switch as long as it is there, which |outer| holds:
+   they dial, cancel and post under it, and stop() takes it.  It comes before
+   |lock|. */
 
 #include <cometp2p/network.h>
 #include <cometp2p/pex.h>
@@ -19,10 +23,12 @@
 #include "base/base.h"
 #include "ensure.h"
 
-/* A persistent peer; |dial| is NULL before the start. */
+/* A persistent peer.  The address changes under both locks, the rest under
+   |outer|. */
 typedef struct cmt__pex_listed {
   cmt_net_addr addr;
-  cmt_dial *dial;
+  cmt_dial *dial; /* NULL before the start. */
+  bool refused;   /* The switch did not take it. */
 } cmt__pex_listed;
 
 /* What an outcome belongs to. */
@@ -36,8 +42,8 @@ struct cmt_pex {
   cmt_pex_options o;
   char network[CMT_NETWORK_NAME_MAX + 1];        /* Empty: of all. */
   char serve_version[CMT_ADDRBOOK_VERSION_SIZE]; /* Empty: any. */
-  pthread_mutex_t lock;
-  cmt_switch *sw; /* From start to stop. */
+  pthread_mutex_t outer, lock;
+  cmt_switch *sw; /* From start to stop, which change it under both locks. */
   cmt__ensure ensure;
   cmt_timer timer;
   cmt_post post;
@@ -52,7 +58,7 @@ struct cmt_pex {
 };
 
 cmt__pex_time cmt__pex_now(const cmt_pex *p);
-/* Begins the dial of each persistent peer that has none. */
+/* Begins the dial of each persistent peer that has none, once it has begun. */
 void cmt__pex_dial_listed(cmt_pex *p);
 /* Steps follow soon, on the first loop. */
 void cmt__pex_wake(cmt_pex *p);

@@ -223,14 +223,11 @@ static void on_time(void *arg, cmt_err status) {
 }
 
 void cmt__pex_wake(cmt_pex *p) {
-  cmt_switch *sw;
-
-  cmt__lock(&p->lock);
-  sw = p->sw;
-  cmt__unlock(&p->lock);
-  if (sw != NULL) {
-    cmt_ignore(cmt_switch_post(sw, &p->post));
+  cmt__lock(&p->outer);
+  if (p->sw != NULL) {
+    cmt_ignore(cmt_switch_post(p->sw, &p->post));
   }
+  cmt__unlock(&p->outer);
 }
 
 /* ---- peers ---- */
@@ -472,11 +469,13 @@ static cmt_err start(void *self, cmt_switch *sw) {
   cmt_switch_get_id(sw, &o.self);
   p->timer = (cmt_timer){.cb = on_time, .arg = p};
   p->post = (cmt_post){.cb = on_time, .arg = p};
+  cmt__lock(&p->outer);
   cmt__lock(&p->lock);
   cmt__ensure_init(&p->ensure, &o, cmt__pex_now(p));
   cmt__ensure_set_seeds(&p->ensure, p->seed_count);
   p->sw = sw;
   cmt__unlock(&p->lock);
+  cmt__unlock(&p->outer);
   cmt__pex_dial_listed(p);
   cmt__pex_wake(p);
   return CMT_OK;
@@ -486,12 +485,15 @@ static cmt_err start(void *self, cmt_switch *sw) {
 static void stop(void *self) {
   cmt_pex *p = self;
 
+  cmt__lock(&p->outer);
   cmt__lock(&p->lock);
   for (size_t i = 0; i < p->listed_count; i++) {
     p->listed[i].dial = NULL;
+    p->listed[i].refused = false;
   }
   p->sw = NULL;
   cmt__unlock(&p->lock);
+  cmt__unlock(&p->outer);
 }
 
 void cmt__pex_reactor(cmt_pex *p, cmt_reactor *out) {

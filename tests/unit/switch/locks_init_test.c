@@ -6,6 +6,7 @@
 
 #include "node.h"
 
+#include <cometp2p/pex.h>
 #include <cometp2p/uv.h>
 
 #include <errno.h>
@@ -142,10 +143,38 @@ static void each_lock_of_a_peer_may_fail(void **state) {
   assert_true(count >= 2);
 }
 
+static void each_lock_of_peer_exchange_may_fail(void **state) {
+  size_t before, count = 0;
+  cmt_addrbook *book;
+  cmt_pex_options o;
+  bool any = true;
+
+  (void)state;
+  assert_cmt(CMT_OK, cmt_addrbook_new(NULL, &book, NULL));
+  cmt_pex_options_init(&o);
+  o.book = book;
+  before = live;
+  for (size_t n = 0; any; n++) {
+    cmt_pex *p;
+    cmt_err err;
+
+    fail_after(n);
+    err = cmt_pex_new(&o, &p, NULL);
+    any = failed();
+    count += any;
+    assert_cmt(any ? CMT_ENOMEM : CMT_OK, err);
+    cmt_pex_delete(p);
+    assert_int_equal(before, live);
+  }
+  assert_int_equal(2, count);
+  cmt_addrbook_delete(book);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(each_lock_of_a_switch_may_fail),
     cmocka_unit_test(each_lock_of_a_peer_may_fail),
+    cmocka_unit_test(each_lock_of_peer_exchange_may_fail),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);
