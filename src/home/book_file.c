@@ -427,11 +427,21 @@ static void join(cmt_addrbook_file *f) {
   }
 }
 
+/* A save has ended whose result was not taken over yet. */
+static bool has_ended(const cmt_addrbook_file *f) {
+  return f->running && atomic_load_explicit(&f->done, memory_order_acquire);
+}
+
+static bool has_failed(const cmt_addrbook_file *f) {
+  return has_ended(f) && f->result.err != CMT_OK;
+}
+
+/* What a failed save should have written is still to be saved. */
 bool cmt_addrbook_file_is_due(const cmt_addrbook_file *f, uint64_t now_ns) {
   cmt_addrbook_status status;
 
   cmt_addrbook_get_status(f->book, &status);
-  return status.revision != f->due_revision &&
+  return (status.revision != f->due_revision || has_failed(f)) &&
          (now_ns < f->due_ns || now_ns - f->due_ns >= SAVE_NS ||
           status.added - f->due_added >= MANY_ADDED);
 }
@@ -450,7 +460,7 @@ static cmt_err begin(cmt_addrbook_file *f, uint64_t now_ns) {
 cmt_err cmt_addrbook_file_save_begin(cmt_addrbook_file *f, uint64_t now_ns) {
   cmt_err err;
 
-  if (f->running && !atomic_load_explicit(&f->done, memory_order_acquire)) {
+  if (f->running && !has_ended(f)) {
     return CMT_EBUSY;
   }
   join(f);
@@ -508,17 +518,17 @@ void cmt_addrbook_file_close(cmt_addrbook_file *f) {
 void cmt_addrbook_file_get_status_sized(const cmt_addrbook_file *f,
                                         cmt_addrbook_file_status *out,
                                         size_t size) {
+  bool ended = has_ended(f), failed = has_failed(f);
   const cmt_addrbook_file_status full = {
     .size = sizeof full,
     .loaded = f->loaded,
     .skipped = f->skipped,
-    .saves = f->saves,
-    .failures = f->failures,
-    .saved_ns = f->saved_ns,
-    .took_ns = f->took_ns,
-    .last = f->last,
-    .saving =
-      f->running && !atomic_load_explicit(&f->done, memory_order_acquire),
+    .saves = f->saves + (ended && !failed),
+    .failures = f->failures + failed,
+    .saved_ns = ended && !failed ? f->begun_ns : f->saved_ns,
+    .took_ns = ended && !failed ? f->job_took_ns : f->took_ns,
+    .last = ended ? f->result : f->last,
+    .saving = f->running && !ended,
   };
 
   cmt__sized_write(out, size, &full, sizeof full);

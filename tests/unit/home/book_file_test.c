@@ -10,6 +10,7 @@
 #include <cometp2p/addrbook_file.h>
 
 #include <fcntl.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -636,6 +637,45 @@ static void a_save_under_way_is_of_its_own_time(void **state) {
   test_env_fini(&plain);
 }
 
+/* Nobody waits for it, and the book does not change any more. */
+static void a_failed_save_on_its_thread_is_seen_and_due(void **state) {
+  paths p = paths_of(state);
+  char moved[300];
+  test_env env;
+  cmt_addrbook_file *f;
+
+  test_env_init(&env);
+  snprintf(moved, sizeof moved, "%s.moved", p.folder->name);
+  f = open_file(&env, p.main);
+  fill(f);
+  save(f);
+  assert_int_equal(status_of(f).saves, 1);
+  assert_int_equal(0, rename(p.folder->name, moved));
+  fill(f);
+  assert_cmt(CMT_OK, cmt_addrbook_file_save_begin(f, BOOK_T0));
+  while (status_of(f).saving) {
+    sched_yield();
+  }
+  assert_int_equal(status_of(f).failures, 1);
+  assert_int_equal(status_of(f).saves, 1);
+  assert_cmt(CMT_EIO, status_of(f).last.err);
+  assert_false(cmt_addrbook_file_is_due(f, BOOK_T0 + CMT_SECONDS(119)));
+  assert_true(cmt_addrbook_file_is_due(f, BOOK_T0 + CMT_SECONDS(120)));
+  assert_int_equal(0, rename(moved, p.folder->name));
+  assert_cmt(CMT_OK,
+             cmt_addrbook_file_save_begin(f, BOOK_T0 + CMT_SECONDS(120)));
+  while (status_of(f).saving) {
+    sched_yield();
+  }
+  assert_int_equal(status_of(f).failures, 1);
+  assert_int_equal(status_of(f).saves, 2);
+  assert_int_equal(status_of(f).saved_ns, BOOK_T0 + CMT_SECONDS(120));
+  assert_cmt(CMT_OK, status_of(f).last.err);
+  assert_false(cmt_addrbook_file_is_due(f, BOOK_T0 + HOUR_NS));
+  cmt_addrbook_file_close(f);
+  test_env_fini(&env);
+}
+
 /* ---- memory ---- */
 
 static void lack_of_memory_is_reported(void **state) {
@@ -692,6 +732,7 @@ int main(void) {
     WITH_FOLDER(files_that_are_none_are_refused),
     WITH_FOLDER(stale_temporary_files_go),
     WITH_FOLDER(a_save_under_way_is_of_its_own_time),
+    WITH_FOLDER(a_failed_save_on_its_thread_is_seen_and_due),
     WITH_FOLDER(lack_of_memory_is_reported),
   };
 
