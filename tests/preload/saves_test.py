@@ -239,7 +239,7 @@ def full_at_each_call(folder):
         whole(own, home, before, what)
 
     spread(folder, range(calls), one)
-    # Those of the folder, after each of the two files.
+    # The two calls of the folder after each file may fail.
     equal(silent, 4)
 
 

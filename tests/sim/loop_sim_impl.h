@@ -56,8 +56,8 @@ typedef struct sim_end {
   cmt__task let_go;                      /* When it was detached. */
   uint64_t reset_ns;                     /* When a reset arrives; CMT_NEVER. */
   uint64_t writable_ns;                  /* Not before, after a short write. */
-  struct sim_end *next, *prev;           /* Of its loop. */
-  struct sim_end *host_next, *host_prev; /* Of its host, until it is closed. */
+  struct sim_end *next, *prev;           /* In its loop. */
+  struct sim_end *host_next, *host_prev; /* In its host, until it is closed. */
 } sim_end;
 
 typedef struct sim_listener {

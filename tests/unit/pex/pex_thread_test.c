@@ -24,7 +24,7 @@ typedef struct worker {
   node *node;
   unsigned number;
   char lists[3][2 * CMT_NET_ADDR_TEXT_SIZE];
-  atomic_uint *rounds; /* Of all of them. */
+  atomic_uint *rounds; /* All of them add to it. */
   atomic_bool *over;   /* NULL: after ROUNDS. */
 } worker;
 
