@@ -17,6 +17,9 @@
 #include <unistd.h>
 
 enum {
+  /* Answers that wait for their visitors.  By default the floors of all peers
+     that there might be would leave room for four of them. */
+  ANSWERS_BYTES_MAX = 512 << 20,
   SINK_MESSAGE_MAX = 64 << 10,
   LINES_PER_SECOND = 10, /* Rejections of strangers that are logged. */
 };
@@ -356,6 +359,7 @@ static cmt_err switch_make(cli_station *s, cmt_why *why) {
   if (s->seed) {
     o.outbound_peers_max = CMT_PEERS_MAX; /* Each exchange has its own limit. */
     o.dials_max = CMT_NO_LIMIT;
+    o.send_bytes_total_max = ANSWERS_BYTES_MAX;
   }
   s->inbound_max = first->settings->max_num_inbound_peers;
   return cmt_switch_new(&o, &s->sw, why);
