@@ -7,6 +7,8 @@
 
 #include "pex_msg.h"
 
+#include "base/ip.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -19,6 +21,7 @@ enum {
   ENTRY_ID = 1,
   ENTRY_IP = 2,
   ENTRY_PORT = 3,
+  IP4_TEXT_MAX = 15,
   IP_TEXT_MAX = 45, /* Six groups of hex digits and an IPv4 address. */
   ID_TEXT = 40,
   PORT_MAX = 65535,
@@ -53,11 +56,27 @@ static bool is_ip4(const char *text) {
   return true;
 }
 
+/* Nearly all addresses of nodes are IPv4 as everybody writes it, for which the
+   parser of what people write takes too long. */
+static bool read_plain_ip4(cmt_bytes text, cmt_net_addr *out) {
+  cmt__ip ip;
+
+  if (text.len == 0 || text.len > IP4_TEXT_MAX ||
+      memchr(text.base, ':', text.len) != NULL || !cmt__ip_read(text, &ip)) {
+    return false;
+  }
+  cmt__ip_write(&ip, out->host);
+  return true;
+}
+
 bool cmt__pex_ip(cmt_bytes text, cmt_net_addr *out) {
   char ip[IP_TEXT_MAX + 1], dialed[IP_TEXT_MAX + 6];
   cmt_net_addr a;
   bool v6;
 
+  if (read_plain_ip4(text, out)) {
+    return true;
+  }
   if (text.len == 0 || text.len > IP_TEXT_MAX ||
       !is_of(text, "0123456789abcdefABCDEF:.")) {
     return false;
@@ -284,15 +303,17 @@ cmt_buf *cmt__pex_new_request(const cmt_env *env) {
 
 cmt_buf *cmt__pex_new_addrs(const cmt_env *env, const cmt_net_addr *addrs,
                             size_t count) {
+  bool sent[CMT__PEX_ADDRS_MAX];
   size_t len = 0;
   cmt_buf *b;
   uint8_t *at;
 
   count = count < CMT__PEX_ADDRS_MAX ? count : CMT__PEX_ADDRS_MAX;
   for (size_t i = 0; i < count; i++) {
-    len += is_sent(&addrs[i])
-             ? 1 + varint_size(entry_size(&addrs[i])) + entry_size(&addrs[i])
-             : 0;
+    size_t size = entry_size(&addrs[i]);
+
+    sent[i] = is_sent(&addrs[i]);
+    len += sent[i] ? 1 + varint_size(size) + size : 0;
   }
   b = cmt_buf_new(env, 1 + varint_size(len) + len);
   if (b == NULL) {
@@ -300,7 +321,7 @@ cmt_buf *cmt__pex_new_addrs(const cmt_env *env, const cmt_net_addr *addrs,
   }
   at = put_head(cmt_buf_data(b), MESSAGE_ADDRS, len);
   for (size_t i = 0; i < count; i++) {
-    at = is_sent(&addrs[i]) ? put_entry(at, &addrs[i]) : at;
+    at = sent[i] ? put_entry(at, &addrs[i]) : at;
   }
   return b;
 }
