@@ -227,6 +227,11 @@ static const struct argument {
   {"congestion", TEXT, offsetof(bench_args, congestion)},
   {"target-ms", REAL, offsetof(bench_args, target_ms)},
   {"trace", TEXT, offsetof(bench_args, trace)},
+  {"path", TEXT, offsetof(bench_args, path)},
+  {"network", TEXT, offsetof(bench_args, network)},
+  {"port", COUNT, offsetof(bench_args, port)},
+  {"pid", COUNT, offsetof(bench_args, pid)},
+  {"first", COUNT, offsetof(bench_args, first)},
 };
 
 enum { ARGUMENTS = sizeof arguments / sizeof *arguments };

@@ -29,6 +29,9 @@ typedef struct bench_args {
   const char *congestion;
   double target_ms;  /* The delay in queues below us; 0: any.  Less: default. */
   const char *trace; /* Where bench_trace_write() writes. */
+  const char *path, *network;
+  size_t port, pid;
+  size_t first; /* A number of bench_world.h. */
 } bench_args;
 
 /* Between an echo behind bulk and the next one. */

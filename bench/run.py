@@ -36,6 +36,7 @@ from contenders import all_contenders
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), ".."))
 LATEST = os.path.join(ROOT, "bench/results/latest.json")
+NODE = os.path.join(ROOT, "bench/results/node.json")
 CHARTS = os.path.join(ROOT, "docs/charts")
 DOCUMENTS = ("README.md", "docs/PERFORMANCE.md")
 # There is no further round that would not end by then; the profiles follow.
@@ -128,9 +129,14 @@ def read(path):
         return file.read()
 
 
+def all_results(path=LATEST):
+    """The results in |path|, and those of a seed as "node"."""
+    return {**json.loads(read(path)), "node": json.loads(read(NODE))}
+
+
 def publish(path):
     import charts  # Needs matplotlib, which nothing else does.
-    results = json.loads(read(path))
+    results = all_results(path)
     charts.draw(results, CHARTS)
     for name in DOCUMENTS:
         document = os.path.join(ROOT, name)

@@ -60,6 +60,40 @@ def terminal(results):
     return "\n".join(text)
 
 
+NODE_COLUMNS = ("ours", "cometbft_v0_40_0")
+
+
+def node_rows(results, cell):
+    return [[f"{row['work']}, {row['unit']}",
+             *(cell(row, c) for c in NODE_COLUMNS), row["target"] or "",
+             met(row)] for row in results["figures"]]
+
+
+def node_header():
+    return ["", *(NAMES[c] for c in NODE_COLUMNS), "target", "met"]
+
+
+def node_runs(results):
+    """What the columns are."""
+    runs = [row["runs"] for row in results["figures"]]
+    return f"medians (least to most) of up to {max(runs, default=0)} runs"
+
+
+def node_terminal(results):
+    """./dev bench --node, with spreads."""
+    machine = results["machine"]
+    return "\n".join([
+        f"{machine['processor']}, {machine['cores']} cores, "
+        f"{machine['kernel']}; load {machine['load_before']} before the first "
+        f"run; revision {results['revision']}", node_runs(results), "",
+        plain(node_header(), node_rows(results, with_spread))])
+
+
+def node_table(results):
+    return markdown(node_header(),
+                    node_rows(results["node"], lambda row, c: number(row[c])))
+
+
 def times(results):
     """Where the time of the run went."""
     took = sorted(results["took"].items(), key=lambda one: -one[1])
@@ -165,6 +199,14 @@ def machine_line(results):
             f"runs.{busy}\n")
 
 
+def node_line(results):
+    node = results["node"]
+    machine = node["machine"]
+    return (f"Measured at revision `{node['revision']}` on {machine['cores']} "
+            f"cores of {machine['processor']}, {machine['kernel']}; the load was "
+            f"{machine['load_before']} before the first run.\n")
+
+
 def best_line(results):
     """What somebody else is better at, so that nobody has to look for it."""
     worse = [row["work"] for row in results["figures"]
@@ -177,7 +219,7 @@ def best_line(results):
 BLOCKS = {
     "machine": machine_line, "readme": readme_table, "figures": figures_table,
     "spreads": spreads_table, "matrix": matrix_table, "ahead": best_line,
-    "profiles": profile_table,
+    "profiles": profile_table, "node": node_table, "node_machine": node_line,
 }
 
 

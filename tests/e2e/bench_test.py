@@ -17,6 +17,7 @@ import compare  # noqa: E402
 import contenders  # noqa: E402
 import figures  # noqa: E402
 import measures  # noqa: E402
+import node  # noqa: E402
 import profiles  # noqa: E402
 import spread  # noqa: E402
 import tables  # noqa: E402
@@ -173,6 +174,49 @@ def quick(report, build):
                  [(one["row"], one["side"]) for one in results["profiles"]])
 
 
+def node_metrics(report):
+    """A visit without an answer, or with a short one, is no figure."""
+    fine = {"visits": 10, "refused": 0, "addresses": 250.0,
+            "addresses_least": 250, "seconds": 2, "process_seconds": 0.5,
+            "quantiles_us": {"50": 3000}}
+    report.check(node.visit_metrics(fine) ==
+                 {"per s": 5, "per core": 20, "p50 ms": 3},
+                 "visits are counted by both clocks", node.visit_metrics(fine))
+    for name, value in (("visits", 0), ("refused", 1), ("addresses", 249.9)):
+        try:
+            found = node.visit_metrics({**fine, name: value})
+        except contenders.Failed as failure:
+            found = str(failure)
+        report.check(isinstance(found, str),
+                     f"{value} {name} are a failure and no figure", found)
+
+
+def node_quick(report, build):
+    """Each job of ./dev bench --node, on seeds of ours: 32 visits at a time get
+    250 addresses each, also beside connections that say nothing."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = os.path.join(folder, "a b", "node.json")
+        done = subprocess.run(
+            [sys.executable, "-B", os.path.join(ROOT, "bench/node.py"), build,
+             "--quick", "--out", out], stdin=subprocess.DEVNULL, text=True,
+            capture_output=True, timeout=WAIT_S, check=False)
+        if not report.check(done.returncode == 0, "every job of a seed runs",
+                            done.returncode, done.stdout, done.stderr):
+            return
+        with open(out, encoding="utf-8") as file:
+            results = json.load(file)
+    report.check([row["work"] for row in results["figures"]] ==
+                 [row.work for row in node.rows(node.QUICK)] and
+                 all(row["ours"] is not None for row in results["figures"]),
+                 "and each of its rows has a value", results["figures"])
+    results = {"node": results}
+    report.check("visits of a seed, 250 addresses each" in
+                 tables.node_table(results) and
+                 results["node"]["revision"] in tables.node_line(results),
+                 "the tables of the documents can be made of them",
+                 tables.node_table(results))
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", required=True)
@@ -180,8 +224,9 @@ def main():
     build = parser.parse_args().build
     report = tap.Writer()
     for test in (statistics_of_runs, alternation, targets, two_builds,
-                 parts_of_samples, table_of):
+                 parts_of_samples, table_of, node_metrics):
         test(report)
+    node_quick(report, build)
     quick(report, build)
     report.finish()
 

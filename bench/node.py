@@ -1,0 +1,295 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Measures what a seed does and needs, beside CometBFT's own.
+
+usage: node.py BUILD_DIR [--out FILE] [--quick] [--only PATTERN] [--runs N]
+
+Writes the results to FILE, bench/results/node.json by default, and prints them
+as a table.  --quick: each for a moment.  --only: the jobs whose title has
+PATTERN; nothing is written.  --runs: so many rounds.
+"""
+import argparse
+import dataclasses
+import json
+import os
+import re
+import sys
+import tempfile
+import time
+
+import figures
+import machine
+import nodes
+import spread
+import tables
+from contenders import Contender, Failed, missing_program
+from figures import Row, least, most
+from run import NODE, ROOT, say, write
+
+COMET = "cometbft_v0_40_0"
+ANSWER = 250
+AT_A_TIME = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class Effort:
+    """How long and how often."""
+    runs: int = 5
+    visit_s: float = 2.0
+    warm_s: float = 0.3
+    rest_s: float = 5.0  # Before memory is looked at.
+    rounds: int = 5      # A book on disk is read and written so often.
+    book: int = 2000     # Entries of most seeds, of a large one, of a full one.
+    large: int = 10000
+    full: int = 20000
+    chains: int = 100
+    strangers: int = 10000
+    neighbours: int = 1000
+
+
+NORMAL = Effort()
+# For the tests: each for a moment.
+QUICK = Effort(runs=1, visit_s=0.2, warm_s=0.05, rest_s=0.1, rounds=1,
+               large=2500, full=3000, chains=2, strangers=200, neighbours=100)
+
+
+@dataclasses.dataclass(frozen=True)
+class World:
+    """What the jobs work with."""
+    build: str
+    folder: str
+    effort: Effort
+    crowd: nodes.Crowd
+    comet: str | None  # The program, if it is there.
+
+    def seed(self, key, name, entries, chains=1):
+        """A seed that runs, pinned to the second core."""
+        folder = os.path.join(self.folder, name, key)
+        os.makedirs(folder)
+        log = os.path.join(folder, "log")
+        if key == COMET:
+            home = nodes.comet_home(self.build, self.comet, folder,
+                                    self.crowd.port, entries)
+            return nodes.CometSeed(self.comet, home, log, {1})
+        homes = nodes.our_homes(self.build, folder, chains, self.crowd.port,
+                                entries)
+        return nodes.OurSeed(self.build, homes, log, {1})
+
+
+# ---- visits ----
+
+# The first visitor: nodes that are in no book.
+VISITORS, VISITORS_EACH = 50000, 4096
+
+
+def visit_metrics(result):
+    if result["visits"] == 0 or result["refused"] > 0:
+        raise Failed(f"{result['refused']} visits without an answer, "
+                     f"{result['visits']} with one")
+    if result["addresses"] < ANSWER:
+        raise Failed(f"an answer has {result['addresses']} addresses, "
+                     f"at least {result['addresses_least']}")
+    return {"per s": result["visits"] / result["seconds"],
+            "per core": result["visits"] / result["process_seconds"],
+            "p50 ms": result["quantiles_us"]["50"] / 1000}
+
+
+def visits(world, keys, note):
+    """{key: [metrics]}: the seeds take turns."""
+    effort = world.effort
+    seeds = {key: world.seed(key, "visits", effort.book) for key in keys}
+    first = iter(range(VISITORS, 10**6, VISITORS_EACH))
+
+    def measure(c):
+        def visit(seconds):
+            return seeds[c.key].visits(
+                world.build, "-port", world.crowd.port, "-count", AT_A_TIME,
+                "-seconds", seconds, "-first", next(first))
+        visit(effort.warm_s)
+        return visit_metrics(visit(effort.visit_s))
+
+    try:
+        return spread.alternate([Contender(k, k, "") for k in keys], effort.runs,
+                                measure, note)
+    finally:
+        for seed in seeds.values():
+            seed.__exit__()
+
+
+# ---- memory ----
+
+def memory(name, size):
+    """What a seed needs that has served visits for a while; |size| of the effort
+    is (entries of a chain, chains)."""
+    def measure(world, keys, note):
+        del note
+        found = {}
+        entries, chains = size(world.effort)
+        for key in keys:
+            with world.seed(key, name, entries, chains) as seed:
+                seed.visits(world.build, "-port", world.crowd.port, "-count", 4,
+                            "-seconds", world.effort.rest_s, "-first", VISITORS)
+                found[key] = [{"MiB": seed.resident_mib(),
+                               "threads": seed.threads()}]
+        return found
+    return measure
+
+
+# ---- the book ----
+
+def book(world, keys, note):
+    """Loading, and the pause of the loop while a save begins."""
+    del keys, note
+    found = []
+    for _ in range(world.effort.runs):
+        def times(verb):
+            lines = nodes.run(os.path.join(world.build, "bench_book"), verb,
+                              "-count", world.effort.full, "-rounds", world.effort.rounds)
+            return json.loads(lines.splitlines()[0])["quantiles_us"]
+        found.append({"load ms": times("load")["50"] / 1000,
+                      "pause ms": times("save")["100"] / 1000})
+    return {"ours": found}
+
+
+# ---- strangers ----
+
+def strangers(name, size):
+    """Visits one after another while others are connected and say nothing;
+    |size| of the effort is (connections, their addresses)."""
+    def measure(world, keys, note):
+        del keys, note
+        count, addresses = size(world.effort)
+        with world.seed("ours", name, world.effort.book) as seed:
+            def visit():
+                return seed.visits(
+                    world.build, "-port", world.crowd.port, "-count", 1,
+                    "-seconds", world.effort.visit_s, "-first", VISITORS)
+            visit()
+            before = seed.resident_mib()
+            with nodes.Silent(world.build, seed.address, count, addresses):
+                result = visit()
+                grown = seed.resident_mib() - before
+            visit_metrics(result)
+            return {"ours": [{"p99 ms": result["quantiles_us"]["99"] / 1000,
+                              "MiB": max(0, grown)}]}
+    return measure
+
+
+# ---- the table ----
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """|measure|(world, keys of those that are there, note) is {key: [metrics of
+    each run]}."""
+    key: str
+    title: str
+    contenders: tuple
+    measure: object
+
+
+JOBS = (
+    Job("visits", "visits of a seed", ("ours", COMET), visits),
+    Job("one chain", "memory of one chain", ("ours", COMET),
+        memory("one chain", lambda e: (e.large, 1))),
+    Job("many chains", "memory of many chains", ("ours",),
+        memory("many chains", lambda e: (e.book, e.chains))),
+    Job("book", "an address book on disk", ("ours",), book),
+    Job("strangers", "silent connections from many addresses", ("ours",),
+        strangers("strangers", lambda e: (e.strangers, e.strangers))),
+    Job("neighbours", "silent connections from one address", ("ours",),
+        strangers("neighbours", lambda e: (e.neighbours, 1))),
+)
+
+
+def rows(e):
+    return [
+        Row(f"visits of a seed, {ANSWER} addresses each", "per second, one core",
+            "visits", "per s", True, (least(1500), least(5, COMET)), digits=0),
+        Row("visits of a seed", "per second of its processor time", "visits",
+            "per core", True, (least(1500), least(5, COMET)), digits=0),
+        Row(f"a visit, {AT_A_TIME} at a time, p50", "ms", "visits", "p50 ms",
+            False, digits=2),
+        Row(f"one chain, {e.large:,} entries", "MiB resident", "one chain",
+            "MiB", False, (most(8),)),
+        Row(f"{e.chains} chains, {e.book:,} entries each", "MiB resident",
+            "many chains", "MiB", False, (most(64),)),
+        Row("the same", "threads", "many chains", "threads", False, (most(4),),
+            digits=0),
+        Row(f"to load a book of {e.full:,} entries", "ms", "book", "load ms",
+            False, (most(100),)),
+        Row("the longest pause of the loop while it is saved", "ms", "book",
+            "pause ms", False, (most(5),), digits=2),
+        Row(f"a visit beside {e.strangers:,} silent connections, p99", "ms",
+            "strangers", "p99 ms", False, (most(100),), digits=2),
+        Row("memory that these take", "MiB resident", "strangers", "MiB", False,
+            (most(20),)),
+        Row(f"a visit beside {e.neighbours:,} of one address, p99", "ms",
+            "neighbours", "p99 ms", False, (most(100),), digits=2),
+        Row("memory that these take", "MiB resident", "neighbours", "MiB", False,
+            (most(20),)),
+    ]
+
+
+def run(build, effort, only=None):
+    """The results as they stand in the file."""
+    failures, left_out, results, spent = [], [], {}, {}
+
+    def note(text):
+        say(text)
+        if "FAILED" in text:
+            failures.append(text.strip())
+
+    comet = os.path.join(build, "cometbft-v0.40.0")
+    if missing_program(comet):
+        left_out.append("CometBFT v0.40.0 is left out: there is no Go program")
+        say(left_out[-1])
+        comet = None
+    here = machine.machine("")
+    del here["aead"]
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder, \
+            nodes.Crowd(build, effort.book) as crowd:
+        world = World(build, folder, effort, crowd, comet)
+        for job in JOBS:
+            if only and not re.search(only, job.title):
+                continue
+            note(job.title)
+            begin = time.monotonic()
+            keys = [k for k in job.contenders if k != COMET or comet]
+            try:
+                results[job.key] = job.measure(world, keys, note)
+            except (Failed, OSError) as failure:
+                note(f"  FAILED: {failure}")
+            spent[job.title] = round(time.monotonic() - begin, 2)
+    return {
+        "machine": here, "revision": machine.revision(ROOT),
+        "seconds": round(time.monotonic() - start), "took": spent,
+        "left_out": left_out, "failures": failures,
+        "figures": [figures.figure(row, results, "") for row in rows(effort)
+                    if row.job in results or not only],
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("build")
+    parser.add_argument("--out", default=NODE)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only")
+    parser.add_argument("--runs", type=int)
+    a = parser.parse_args()
+    effort = QUICK if a.quick else NORMAL
+    if a.runs:
+        effort = dataclasses.replace(effort, runs=a.runs)
+    results = run(os.path.realpath(a.build), effort, a.only)
+    print(tables.node_terminal(results))
+    say("\n" + tables.times(results))
+    if not a.only:
+        write(a.out, json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+        say(f"written to {os.path.relpath(a.out)}")
+    sys.exit(1 if results["failures"] else 0)
+
+
+if __name__ == "__main__":
+    main()
