@@ -4,6 +4,8 @@
      bench_idle hub --count N --rounds B --size S
                                                a switch, until N peers are idle;
                                                then it broadcasts B messages
+     bench_idle scrape --count N --rounds R    a switch with N peers, whose page
+                                               of metrics is made R times
      bench_idle crowd --addr ID@A --count N    as many nodes that dial it
 
    Each peer sends a message on every channel and gets one back; then it only
@@ -233,6 +235,74 @@ static int run_hub(const bench_args *a) {
   return cmt_switch_delete(h.sw) == CMT_OK ? 0 : 1;
 }
 
+/* ---- metrics ---- */
+
+static cmt_metrics *metrics_new(cmt_switch *sw) {
+  cmt_metrics_options o;
+  cmt_metrics *m;
+  cmt_why why;
+
+  cmt_metrics_options_init(&o);
+  o.chain_id = BENCH_CROWD_NETWORK;
+  o.sw = sw;
+  if (cmt_metrics_new(&o, &m, &why) != CMT_OK) {
+    die("metrics", why.text);
+  }
+  return m;
+}
+
+/* Returns the lines of the page that are no comments. */
+static size_t series_in(cmt_bytes page) {
+  size_t count = 0;
+
+  for (size_t i = 0; i < page.len; i++) {
+    count += page.base[i] != '#' && (i == 0 || page.base[i - 1] == '\n');
+  }
+  return count;
+}
+
+static void metrics_time(cmt_metrics *m, const bench_args *a) {
+  uint64_t least_ns = UINT64_MAX, most_ns = 0, all_ns = 0;
+  size_t series = 0;
+
+  for (size_t i = 0; i < a->rounds; i++) {
+    uint64_t start_ns = bench_now_ns(), ns;
+    cmt_buf *page;
+
+    if (cmt_metrics_page(&m, 1, &page) != CMT_OK) {
+      die("metrics", "no memory");
+    }
+    ns = bench_now_ns() - start_ns;
+    least_ns = ns < least_ns ? ns : least_ns;
+    most_ns = ns > most_ns ? ns : most_ns;
+    all_ns += ns;
+    series = series_in(cmt_buf_bytes(page));
+    cmt_buf_unref(page);
+  }
+  printf("{\"event\":\"result\",\"role\":\"scrape\",\"peers\":%zu,"
+         "\"series\":%zu,\"mean_us\":%.1f,\"least_us\":%.1f,"
+         "\"most_us\":%.1f}\n",
+         a->count, series, (double)all_ns / (double)a->rounds / 1e3,
+         (double)least_ns / 1e3, (double)most_ns / 1e3);
+  fflush(stdout);
+}
+
+static int run_scrape(const bench_args *a) {
+  static hub h;
+  cmt_metrics *m;
+
+  bench_descriptors(a->count);
+  hub_start(&h, bench_env(), a);
+  m = metrics_new(h.sw);
+  while (atomic_load(&h.messages) < a->count * BENCH_CROWD_CHANNELS) {
+    bench_sleep_ns(CMT_MILLISECONDS(50));
+  }
+  metrics_time(m, a);
+  cmt_metrics_delete(m);
+  cmt_switch_stop(h.sw, 0);
+  return cmt_switch_delete(h.sw) == CMT_OK ? 0 : 1;
+}
+
 /* ---- the crowd ---- */
 
 typedef struct crowd {
@@ -304,7 +374,8 @@ static int run_crowd(const bench_args *a) {
 }
 
 int main(int argc, char **argv) {
-  static const bench_verb verbs[] = {{"hub", run_hub}, {"crowd", run_crowd}};
+  static const bench_verb verbs[] = {
+    {"hub", run_hub}, {"scrape", run_scrape}, {"crowd", run_crowd}};
 
   return bench_main(argc, argv, verbs, sizeof verbs / sizeof *verbs);
 }
