@@ -22,6 +22,7 @@ enum {
   CMT_ADDRBOOK_ENTRIES_MAX = 20800,
   CMT_ADDRBOOK_ANSWER_MAX = 250,      /**< Most addresses of an answer. */
   CMT_ADDRBOOK_ADDED_PER_HOUR = 1000, /**< Looked at of one peer. */
+  CMT_ADDRBOOK_DUE_MAX = 64,          /**< Most of cmt_addrbook_due(). */
   CMT_ADDRBOOK_NEED_MORE = 1000,      /**< A smaller book asks for more. */
   CMT_ADDRBOOK_BUCKETS_PER_ENTRY =
     4,                      /**< A new entry has up to four, an old one one. */
@@ -172,6 +173,13 @@ CMT_API void cmt_addrbook_good(cmt_addrbook *b, const cmt_node_id *id,
     Returns CMT_OK; CMT_EAGAIN: there is none. */
 CMT_API cmt_err cmt_addrbook_next_test(cmt_addrbook *b, cmt_net_addr *out,
                                        uint64_t now_ns);
+/** Writes up to |cap|, at most CMT_ADDRBOOK_DUE_MAX, addresses that a handshake
+   of ours reached once and that are to be dialed again: |every_ns| after the
+   last dial, or 30 s after a failure, twice as long after each further one in a
+   row, up to two hours.  Those that are due longest come first.  Returns how
+    many. */
+CMT_API size_t cmt_addrbook_due(const cmt_addrbook *b, uint64_t every_ns,
+                                cmt_net_addr *out, size_t cap, uint64_t now_ns);
 /** Removes the entry of |id|, without remembering it. */
 CMT_API void cmt_addrbook_remove(cmt_addrbook *b, const cmt_node_id *id);
 

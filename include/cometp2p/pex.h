@@ -60,8 +60,9 @@ typedef struct cmt_pex_options {
   size_t anchor_count;
   /** Crawls and serves as a seed: no peer but the persistent ones stays.  It
       dials what it hears of, |dials_max| at one time, serves an inbound peer
-      once, with addresses that it reached in the last 30 minutes, and ends it;
-      and ends one that asks nothing within 30 s. */
+      once, with addresses that it reached in the last ten minutes - or, in its
+      own first ten, in the last 30 - and ends it; and ends one that asks
+     nothing within 30 s. */
   bool seed;
   /** For tests: the present instant on a clock that never runs backwards, and
       since 1970 (UTC), in nanoseconds.  NULL: the clocks of the system. */

@@ -39,6 +39,7 @@ void cmt__ensure_init(cmt__ensure *e, const cmt__ensure_options *o,
                       cmt__pex_time t) {
   *e = (cmt__ensure){.o = *o};
   e->o.anchors = NULL;
+  e->start_ns = t.now_ns;
   for (size_t i = 0; i < o->anchor_count && i < CMT__ENSURE_ANCHORS_MAX; i++) {
     e->anchors[e->anchor_count++] = o->anchors[i];
     e->kept[e->kept_count++] = o->anchors[i];
@@ -71,7 +72,10 @@ void cmt__ensure_set_seeds(cmt__ensure *e, size_t count) {
 
 /* ---- peers ---- */
 
-bool cmt__ensure_is_online(const cmt__ensure *e) {
+bool cmt__ensure_is_online(const cmt__ensure *e, uint64_t now_ns) {
+  if (e->o.seed && cmt__seed_is_online(e, now_ns)) {
+    return true;
+  }
   for (const cmt__ensure_peer *p = e->peers; p != NULL; p = p->next) {
     if (strcmp(p->group, e->peers->group) != 0) {
       return true;
@@ -473,11 +477,11 @@ static bool step_ask(cmt__ensure *e, uint64_t now_ns, cmt__ensure_step *out) {
 }
 
 void cmt__ensure_query(const cmt__ensure *e, const cmt__ensure_peer *p,
-                       cmt_addrbook_query *out) {
+                       cmt__pex_time t, cmt_addrbook_query *out) {
   cmt_addrbook_query_init(out);
   out->asker = &p->at.id;
   if (e->o.seed && !p->outbound) {
-    cmt__seed_query(e, p, out);
+    cmt__seed_query(e, p, t.now_ns, out);
   }
 }
 

@@ -23,6 +23,7 @@ enum {
   CMT__ENSURE_SEEDS_MAX = 64,
   CMT__ENSURE_RECENT_MAX = 256, /* Ids that are not dialed again yet. */
   CMT__ENSURE_HINTS_MAX = 64,
+  CMT__ENSURE_DUE_MAX = 32,      /* Proofs that a seed renews next. */
   CMT__ENSURE_CLAIMED_MAX = 128, /* Claimed addresses that wait for a feeler. */
 };
 
@@ -104,11 +105,18 @@ typedef struct cmt__ensure {
   bool by_hint; /* The last one was; the next comes of the book. */
   cmt_net_addr claimed[CMT__ENSURE_CLAIMED_MAX];
   size_t claimed_count;
-  uint64_t round_ns, feeler_ns; /* When the next one is due. */
-  uint64_t rotate_ns;           /* A peer gives way to another one. */
-  uint64_t check_ns;            /* Claimed addresses are tried from then on. */
-  uint64_t spent_ns;            /* Dials have used the time up to there. */
-  uint64_t seeds_left;          /* A bit for each that may be dialed now. */
+  cmt_net_addr due[CMT__ENSURE_DUE_MAX]; /* The last one is next. */
+  size_t due_count;
+  uint64_t due_ns; /* When others are looked for. */
+  uint64_t start_ns;
+  unsigned crawls;                          /* Dials of a seed. */
+  char reached[2][CMT_ADDRBOOK_GROUP_SIZE]; /* Groups of its last proofs, */
+  uint64_t reached_ns[2];                   /* and when; 0: never. */
+  uint64_t round_ns, feeler_ns;             /* When the next one is due. */
+  uint64_t rotate_ns;  /* A peer gives way to another one. */
+  uint64_t check_ns;   /* Claimed addresses are tried from then on. */
+  uint64_t spent_ns;   /* Dials have used the time up to there. */
+  uint64_t seeds_left; /* A bit for each that may be dialed now. */
   uint64_t seeds_ns, seeds_wait_ns; /* When all may be again, and after that. */
   unsigned asks_left, rounds;
   unsigned misses; /* Dials that failed since the last that did not. */
@@ -176,14 +184,15 @@ size_t cmt__ensure_anchors(cmt__ensure *e, cmt_net_addr *out, size_t cap);
 
 /* What an answer for |p| has in it. */
 void cmt__ensure_query(const cmt__ensure *e, const cmt__ensure_peer *p,
-                       cmt_addrbook_query *out);
+                       cmt__pex_time t, cmt_addrbook_query *out);
 /* Whether the answer to a request that may be answered waits: a seed that has
    just begun finds out first who else is there. */
 bool cmt__ensure_holds(cmt__ensure *e, cmt__ensure_peer *p, cmt__pex_time t);
 /* The peer was answered, or has answered. */
 void cmt__ensure_served(cmt__ensure *e, cmt__ensure_peer *p, cmt__pex_time t);
 
-/* Whether peers of two groups are up. */
-bool cmt__ensure_is_online(const cmt__ensure *e);
+/* Whether peers of two groups are up; a seed, whose peers stay for an instant,
+   is online also when it reached two groups not long ago. */
+bool cmt__ensure_is_online(const cmt__ensure *e, uint64_t now_ns);
 
 #endif

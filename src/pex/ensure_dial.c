@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ensure_seed.h"
 #include "net_group.h"
 
 enum {
@@ -343,6 +344,9 @@ void cmt__ensure_proved(cmt__ensure *e, const cmt__ensure_proof *p,
   proof.height = p->height;
   cmt_ignore(cmt_addrbook_proved(e->o.book, &proof, t.utc_ns));
   cmt_addrbook_good(e->o.book, &p->at->id, t.utc_ns);
+  if (e->o.seed) {
+    cmt__seed_reached(e, p->at, t.now_ns);
+  }
 }
 
 static void failed(cmt__ensure *e, const cmt__ensure_dial *d, cmt_err err,
@@ -357,8 +361,10 @@ static void failed(cmt__ensure *e, const cmt__ensure_dial *d, cmt_err err,
     cmt_addrbook_remove(e->o.book, &d->addr.id);
   } else if (err != CMT_EDUPLICATE &&
              (blame == CMT_CLASS_LINK || blame == CMT_CLASS_PEER) &&
-             cmt__ensure_is_online(e)) {
+             cmt__ensure_is_online(e, t.now_ns)) {
     cmt_addrbook_failed(e->o.book, &d->addr.id, t.utc_ns);
+  } else if (e->o.seed) {
+    cmt__seed_unsure(e, &d->addr.id, t.utc_ns);
   }
 }
 

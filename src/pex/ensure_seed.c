@@ -2,6 +2,8 @@
 
 #include "ensure_seed.h"
 
+#include <string.h>
+
 #include "base/ip.h"
 #include "ensure_dial.h"
 
@@ -11,13 +13,20 @@ enum {
   PER_24_MAX = 2,     /* and of a /24, in an answer. */
   FRESH_PERCENT = 25, /* Not served in the last hour, by preference. */
   KNOWN_PERCENT = 75, /* Known nodes that are felt and not asked again. */
+  UNKNOWN_SHARE = 4,  /* Every fourth dial is of an address that never was
+                         reached, as long as there are any. */
 };
 
-#define IDLE_NS CMT_SECONDS(30)    /* An inbound peer that asks nothing, */
-#define VISIT_NS CMT_SECONDS(10)   /* and one of ours that does not answer. */
-#define PROOF_NS CMT_SECONDS(1800) /* No older proof is served. */
-#define AGAIN_NS CMT_SECONDS(300)  /* Then a proof is renewed. */
+#define IDLE_NS CMT_SECONDS(30)   /* An inbound peer that asks nothing, */
+#define VISIT_NS CMT_SECONDS(10)  /* and one of ours that does not answer. */
+#define PROOF_NS CMT_SECONDS(600) /* No older proof is served. */
+#define START_NS CMT_SECONDS(600) /* But for so long after the start, */
+#define START_PROOF_NS CMT_SECONDS(1800) /* when those of the last run are. */
+#define AGAIN_NS CMT_SECONDS(300)        /* Then a proof is renewed. */
+#define UNSURE_NS CMT_SECONDS(30)        /* Or it is tried once more. */
+#define DUE_NS CMT_SECONDS(1) /* From one search for those to the next. */
 #define IDLE_CRAWL_NS CMT_SECONDS(1)
+#define ONLINE_NS CMT_SECONDS(60) /* From a proof on. */
 
 void cmt__seed_greet(cmt__ensure_peer *p, uint64_t now_ns) {
   if (p->listed) {
@@ -40,25 +49,11 @@ bool cmt__seed_close(cmt__ensure *e, uint64_t now_ns, cmt__ensure_step *out) {
   return false;
 }
 
-/* Whether a dial of |a| tells anything; |*feel|: it was reached before, and it
-   is not its height that is missing. */
-static bool is_due(const cmt__ensure *e, const cmt_net_addr *a, bool *feel,
-                   cmt__pex_time t) {
-  cmt_addrbook_entry entry;
+/* ---- the next dial ---- */
 
-  if (!cmt_addrbook_get(e->o.book, &a->id, &entry)) {
-    return false;
-  }
-  *feel = entry.proven_ns != 0 && entry.height >= e->o.serve_height_min;
-  return (entry.proven_ns == 0 || t.utc_ns >= entry.proven_ns + AGAIN_NS) &&
-         cmt__ensure_may_dial(e, a, t);
-}
-
-/* A node that was reached before is mostly only felt: it needs no more to prove
-   that it lives. */
-static bool choose(cmt__ensure *e, cmt__ensure_dial *d, cmt__pex_time t) {
-  bool feel;
-
+/* A node claims to be there, and is here now. */
+static bool choose_claimed(cmt__ensure *e, cmt__ensure_dial *d,
+                           cmt__pex_time t) {
   while (e->claimed_count > 0) {
     d->addr = e->claimed[--e->claimed_count];
     if (cmt__ensure_may_feel(e, &d->addr, t)) {
@@ -66,15 +61,77 @@ static bool choose(cmt__ensure *e, cmt__ensure_dial *d, cmt__pex_time t) {
       return true;
     }
   }
-  for (unsigned i = 0; i < PICKS; i++) {
-    if (cmt_addrbook_pick(e->o.book, (unsigned)cmt__ensure_draw(e, 101),
-                          &d->addr) == CMT_OK &&
-        is_due(e, &d->addr, &feel, t)) {
-      d->feeler = feel && cmt__ensure_draw(e, 100) < KNOWN_PERCENT;
+  return false;
+}
+
+/* The next ones that are due, in the other direction. */
+static void find_due(cmt__ensure *e, cmt__pex_time t) {
+  size_t count = cmt_addrbook_due(e->o.book, AGAIN_NS, e->due,
+                                  CMT__ENSURE_DUE_MAX, t.utc_ns);
+
+  for (size_t i = 0; i < count / 2; i++) {
+    cmt_net_addr a = e->due[i];
+
+    e->due[i] = e->due[count - 1 - i];
+    e->due[count - 1 - i] = a;
+  }
+  e->due_count = count;
+  e->due_ns = t.now_ns + DUE_NS;
+}
+
+/* A node that was reached before is mostly only felt, which proves that it
+   lives; one whose height is missing is not, since only a peer reports it. */
+static bool is_felt(const cmt__ensure *e, const cmt_node_id *id) {
+  cmt_addrbook_entry entry;
+
+  return cmt_addrbook_get(e->o.book, id, &entry) &&
+         entry.height >= e->o.serve_height_min &&
+         cmt__ensure_draw(e, 100) < KNOWN_PERCENT;
+}
+
+/* The one whose proof should have been renewed first. */
+static bool choose_due(cmt__ensure *e, cmt__ensure_dial *d, cmt__pex_time t) {
+  if (e->due_count == 0 && t.now_ns >= e->due_ns) {
+    find_due(e, t);
+  }
+  while (e->due_count > 0) {
+    d->addr = e->due[--e->due_count];
+    if (cmt_addrbook_has(e->o.book, &d->addr.id) &&
+        cmt__ensure_may_dial(e, &d->addr, t)) {
+      d->feeler = is_felt(e, &d->addr.id);
       return true;
     }
   }
   return false;
+}
+
+/* Among some that were never reached the one that failed least often is next,
+   so that none waits for others to fail again. */
+static bool choose_unknown(cmt__ensure *e, cmt__ensure_dial *d,
+                           cmt__pex_time t) {
+  uint32_t least = UINT32_MAX;
+
+  for (unsigned i = 0; i < PICKS && least > 0; i++) {
+    cmt_addrbook_entry entry;
+    cmt_net_addr a;
+
+    if (cmt_addrbook_pick(e->o.book, (unsigned)cmt__ensure_draw(e, 101), &a) ==
+          CMT_OK &&
+        cmt_addrbook_get(e->o.book, &a.id, &entry) && entry.proven_ns == 0 &&
+        entry.attempts < least && cmt__ensure_may_dial(e, &a, t)) {
+      d->addr = a;
+      least = entry.attempts;
+    }
+  }
+  d->feeler = false;
+  return least < UINT32_MAX;
+}
+
+static bool choose(cmt__ensure *e, cmt__ensure_dial *d, cmt__pex_time t) {
+  bool unknown = ++e->crawls % UNKNOWN_SHARE == 0;
+
+  return choose_claimed(e, d, t) || (unknown && choose_unknown(e, d, t)) ||
+         choose_due(e, d, t) || (!unknown && choose_unknown(e, d, t));
 }
 
 bool cmt__seed_crawl(cmt__ensure *e, cmt__pex_time t, cmt__ensure_step *out) {
@@ -102,6 +159,33 @@ uint64_t cmt__seed_next_ns(const cmt__ensure *e) {
   return spend_ns > e->check_ns ? spend_ns : e->check_ns;
 }
 
+/* ---- online ---- */
+
+void cmt__seed_reached(cmt__ensure *e, const cmt_net_addr *at,
+                       uint64_t now_ns) {
+  char group[CMT_ADDRBOOK_GROUP_SIZE];
+
+  cmt__ensure_group(e, at, group);
+  if (strcmp(e->reached[0], group) != 0) {
+    memcpy(e->reached[1], e->reached[0], sizeof group);
+    memcpy(e->reached[0], group, sizeof group);
+    e->reached_ns[1] = e->reached_ns[0];
+  }
+  e->reached_ns[0] = now_ns;
+}
+
+bool cmt__seed_is_online(const cmt__ensure *e, uint64_t now_ns) {
+  return e->reached[1][0] != '\0' && now_ns - e->reached_ns[1] < ONLINE_NS;
+}
+
+/* It is due again before others, since what was proved is served meanwhile. */
+void cmt__seed_unsure(cmt__ensure *e, const cmt_node_id *id, uint64_t utc_ns) {
+  cmt_addrbook_attempt(e->o.book, id,
+                       utc_ns > AGAIN_NS ? utc_ns - AGAIN_NS + UNSURE_NS : 0);
+}
+
+/* ---- answers ---- */
+
 /* Who comes over IPv4 may have nothing else, and an address that it cannot
    reach costs it a dial.  Who comes over IPv6 has mostly both, and finds nodes
    with IPv6, which are few, only if they come first. */
@@ -114,9 +198,13 @@ static void query_families(const cmt__ensure_peer *p, cmt_addrbook_query *q) {
   }
 }
 
+/* A proof is renewed after five minutes, so that what is served is no older
+   than ten, and nobody that died is served for longer.  What the last run has
+   proved is served until this one has had the time to look. */
 void cmt__seed_query(const cmt__ensure *e, const cmt__ensure_peer *p,
-                     cmt_addrbook_query *q) {
-  q->proven_within_ns = PROOF_NS;
+                     uint64_t now_ns, cmt_addrbook_query *q) {
+  q->proven_within_ns =
+    now_ns - e->start_ns < START_NS ? START_PROOF_NS : PROOF_NS;
   q->per_16_max = PER_16_MAX;
   q->per_24_max = PER_24_MAX;
   q->fresh_percent = FRESH_PERCENT;

@@ -474,7 +474,7 @@ void cmt_pex_get_status_sized(cmt_pex *p, cmt_pex_status *out, size_t size) {
   st.peers = p->ensure.peer_count;
   st.outbound_peers = p->ensure.outbound;
   st.dialing = p->ensure.dialing;
-  st.online = cmt__ensure_is_online(&p->ensure);
+  st.online = cmt__ensure_is_online(&p->ensure, cmt__pex_now(p).now_ns);
   cmt__unlock(&p->lock);
   cmt__sized_write(out, size, &st, sizeof st);
 }

@@ -35,7 +35,7 @@ static cmt_buf *make_answer(cmt_pex *p, cmt__ensure_peer *peer,
   cmt_addrbook_query q;
   size_t count;
 
-  cmt__ensure_query(&p->ensure, peer, &q);
+  cmt__ensure_query(&p->ensure, peer, t, &q);
   count = cmt_addrbook_select(p->o.book, &q, p->scratch, CMT__COUNT(p->scratch),
                               t.utc_ns);
   p->status.answers_sent++;

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+enum { SEED_DIALS = 32 }; /* At one time, of each chain. */
+
 uint64_t cli_utc_ns(void) {
   struct timespec now;
 
@@ -60,6 +62,7 @@ static cmt_err pex_open(cli_chain *c, const cli_chain_options *o,
   p.outbound_max = s->max_num_outbound_peers > 0 ? s->max_num_outbound_peers
                                                  : CMT_PEX_NO_PEERS;
   p.seed = o->seed;
+  p.dials_max = o->seed ? SEED_DIALS : 0;
   p.serve_height_min = s->seed_min_height;
   p.serve_version = s->seed_version;
   err = cmt_pex_new(&p, &c->pex, why);

@@ -212,6 +212,41 @@ static void a_height_has_its_time(void **state) {
   book_user_fini(&u);
 }
 
+/* What was never reached is never due, and each failure doubles the wait. */
+static void proofs_are_due_again(void **state) {
+  static const unsigned waits_s[] = {30, 60, 120, 240, 480};
+  cmt_net_addr a[4], src = book_node(0x70000), due[4];
+  uint64_t now = BOOK_T0;
+  book_user u;
+
+  (void)state;
+  book_user_init(&u, 1);
+  for (uint32_t i = 0; i < 4; i++) {
+    a[i] = book_node(i + 1);
+    if (i < 3) {
+      book_reach(&u, &a[i], false, BOOK_T0 + CMT_SECONDS(3 - i));
+    } else {
+      book_add(&u, &a[i], &src, BOOK_T0);
+    }
+  }
+  now += MINUTE_NS;
+  assert_int_equal(cmt_addrbook_due(u.b, MINUTE_NS, due, 4, now), 0);
+  now += CMT_SECONDS(2);
+  assert_int_equal(cmt_addrbook_due(u.b, MINUTE_NS, due, 4, now), 2);
+  assert_string_equal(due[0].host, a[2].host);
+  assert_string_equal(due[1].host, a[1].host);
+  assert_int_equal(cmt_addrbook_due(u.b, MINUTE_NS, due, 1, now + HOUR_NS), 1);
+  assert_string_equal(due[0].host, a[2].host);
+  assert_int_equal(cmt_addrbook_due(u.b, MINUTE_NS, due, 0, now), 0);
+  for (size_t i = 0; i < sizeof waits_s / sizeof *waits_s; i++) {
+    cmt_addrbook_failed(u.b, &a[2].id, now);
+    now += CMT_SECONDS(waits_s[i]);
+    assert_int_equal(cmt_addrbook_due(u.b, DAY_NS, due, 4, now - 1), 0);
+    assert_int_equal(cmt_addrbook_due(u.b, DAY_NS, due, 4, now), 1);
+  }
+  book_user_fini(&u);
+}
+
 /* With a share of half, two answers of half of the book are all of it. */
 static void what_was_not_served_comes_first(void **state) {
   cmt_addrbook_query q = proven_query();
@@ -438,6 +473,7 @@ int main(void) {
     cmocka_unit_test(filters_count),
     cmocka_unit_test(a_family_comes_first),
     cmocka_unit_test(a_height_has_its_time),
+    cmocka_unit_test(proofs_are_due_again),
     cmocka_unit_test(what_was_not_served_comes_first),
     cmocka_unit_test(reliable_nodes_come_first),
     cmocka_unit_test(windows_fade),

@@ -207,7 +207,7 @@ static void failures_do_not_count_while_we_are_offline(void **state) {
   assert_true(cmt_addrbook_get(f->book, &a.id, &entry));
   assert_int_equal(0, entry.attempts);
   up(f, &two, false);
-  assert_true(cmt__ensure_is_online(&f->e));
+  assert_true(cmt__ensure_is_online(&f->e, f->now_ns));
   f->now_ns += CMT_SECONDS(31);
   assert_int_equal(1, dials(f, d, 64));
   end(f, d[0], CMT_EDIAL);

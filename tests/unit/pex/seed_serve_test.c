@@ -94,7 +94,7 @@ static size_t served(fixture *f, const cmt__ensure_peer *p, size_t *v6) {
   cmt_addrbook_query q;
   size_t count;
 
-  cmt__ensure_query(&f->e, p, &q);
+  cmt__ensure_query(&f->e, p, now(f), &q);
   count = cmt_addrbook_select(f->book, &q, out, CMT_ADDRBOOK_ANSWER_MAX,
                               now(f).utc_ns);
   *v6 = 0;
@@ -281,6 +281,181 @@ static void a_node_without_its_height_is_visited(void **state) {
   assert_in_range(felt[1], 8, 20);
 }
 
+/* ---- dead addresses ---- */
+
+/* What has become of the dials under way: those of |dead| fail after three
+   seconds of silence, all others succeed at once. */
+static void outcomes(fixture *f, const cmt_net_addr *dead, size_t count) {
+  for (size_t i = 0; i < CMT__ENSURE_DIALS_MAX; i++) {
+    cmt__ensure_dial *d = &f->e.dials[i];
+    cmt_net_addr a = d->addr;
+    bool silent = false;
+
+    for (size_t k = 0; k < count; k++) {
+      silent = silent || cmt_node_id_equal(&a.id, &dead[k].id);
+    }
+    if (d->used && silent) {
+      const cmt__ensure_outcome o = {.err = CMT_EDIAL};
+
+      cmt__ensure_dialed(&f->e, d, &o, now(f));
+    } else if (d->used) {
+      reached(f, d, &a);
+    }
+  }
+}
+
+/* Three seconds of a seed, a few times. */
+static void pass(fixture *f, uint64_t ns, const cmt_net_addr *dead,
+                 size_t count) {
+  for (uint64_t end_ns = f->now_ns + ns; f->now_ns < end_ns;) {
+    while (next_dial(f) != NULL) {
+    }
+    f->now_ns += CMT_SECONDS(3);
+    outcomes(f, dead, count);
+  }
+}
+
+static bool is_served(fixture *f, const cmt_net_addr *a) {
+  static cmt_net_addr out[CMT_ADDRBOOK_ANSWER_MAX];
+  cmt__ensure_peer asker = {.at = {.host = "5.250.0.1"}};
+  cmt_addrbook_query q;
+  size_t count;
+  bool found = false;
+
+  cmt__ensure_query(&f->e, &asker, now(f), &q);
+  q.asker = NULL;
+  count = cmt_addrbook_select(f->book, &q, out, CMT_ADDRBOOK_ANSWER_MAX,
+                              now(f).utc_ns);
+  for (size_t i = 0; i < count; i++) {
+    found = found || cmt_node_id_equal(&out[i].id, &a->id);
+  }
+  return found;
+}
+
+/* Seconds until |a| is not served any more. */
+static uint64_t served_for(fixture *f, const cmt_net_addr *a,
+                           const cmt_net_addr *dead, size_t count) {
+  uint64_t from_ns = f->now_ns;
+
+  while (is_served(f, a)) {
+    assert_true(f->now_ns - from_ns < CMT_SECONDS(3600));
+    pass(f, CMT_SECONDS(3), dead, count);
+  }
+  return (f->now_ns - from_ns) / CMT_SECONDS(1);
+}
+
+static void a_dead_address_is_served_no_more(void **state) {
+  fixture *f = *state;
+  cmt_net_addr nodes[20];
+
+  begin(f);
+  for (unsigned i = 0; i < 20; i++) {
+    char ip[16];
+
+    snprintf(ip, sizeof ip, "5.%u.0.1", i + 1);
+    nodes[i] = reach(f, ip, 0);
+  }
+  pass(f, CMT_SECONDS(1200), NULL, 0);
+  for (unsigned i = 0; i < 20; i++) {
+    assert_true(is_served(f, &nodes[i]));
+  }
+  assert_in_range(served_for(f, &nodes[7], &nodes[7], 1), 3, 330);
+  assert_true(is_served(f, &nodes[8]));
+  /* It is back as soon as it has answered. */
+  pass(f, CMT_SECONDS(3600), NULL, 0);
+  assert_true(is_served(f, &nodes[7]));
+}
+
+/* When nobody answers any more we may be offline, so that no failure counts;
+   proofs grow old all the same. */
+static void without_proofs_nothing_is_served(void **state) {
+  fixture *f = *state;
+  cmt_net_addr nodes[20];
+  cmt_addrbook_entry e;
+
+  begin(f);
+  for (unsigned i = 0; i < 20; i++) {
+    char ip[16];
+
+    snprintf(ip, sizeof ip, "5.%u.0.1", i + 1);
+    nodes[i] = reach(f, ip, 0);
+  }
+  pass(f, CMT_SECONDS(1200), NULL, 0);
+  for (unsigned i = 0; i < 20; i++) {
+    assert_in_range(served_for(f, &nodes[i], nodes, 20), 0, 603);
+  }
+  e = entry_of(f, &nodes[3]);
+  assert_int_equal(e.attempts, 0);
+  /* Who comes back is found soon. */
+  pass(f, CMT_SECONDS(60), NULL, 0);
+  for (unsigned i = 0; i < 20; i++) {
+    assert_true(is_served(f, &nodes[i]));
+  }
+}
+
+/* A seed that begins again serves what its last run has proved until it has had
+   the time to look itself. */
+static void proofs_of_the_last_run_are_served_at_first(void **state) {
+  fixture *f = *state;
+  cmt_net_addr a = reach(f, "5.1.0.1", 0);
+
+  f->now_ns += CMT_SECONDS(1200);
+  begin(f);
+  assert_true(is_served(f, &a));
+  f->now_ns += CMT_SECONDS(590);
+  assert_true(is_served(f, &a));
+  f->now_ns += CMT_SECONDS(10);
+  assert_false(is_served(f, &a));
+}
+
+static void the_oldest_proof_is_renewed_first(void **state) {
+  fixture *f = *state;
+  cmt_net_addr nodes[12];
+
+  for (unsigned i = 0; i < 12; i++) {
+    char ip[16];
+
+    snprintf(ip, sizeof ip, "5.%u.0.1", i * 7 % 12 + 1);
+    nodes[i] = reach(f, ip, 0);
+    f->now_ns += CMT_SECONDS(1);
+  }
+  f->now_ns += CMT_SECONDS(280);
+  begin(f);
+  assert_null(next_dial(f));
+  f->now_ns += CMT_SECONDS(20);
+  for (unsigned i = 0; i < 12; i++) {
+    const cmt__ensure_dial *d = next_dial(f);
+
+    assert_non_null(d);
+    assert_string_equal(d->addr.host, nodes[i].host);
+  }
+}
+
+/* Whoever reports addresses that fail does not keep the others waiting. */
+static void untried_addresses_come_before_failed_ones(void **state) {
+  fixture *f = *state;
+
+  begin(f);
+  for (unsigned i = 0; i < 60; i++) {
+    char ip[16];
+    cmt_net_addr a;
+
+    snprintf(ip, sizeof ip, "%u.%u.0.1", i % 2 == 0 ? 5 : 6, i + 1);
+    a = at(f, ip);
+    assert_cmt(CMT_OK, cmt_addrbook_add(f->book, &a, &a, UTC));
+    if (i % 2 == 0) {
+      cmt_addrbook_failed(f->book, &a.id, UTC);
+    }
+  }
+  f->now_ns += CMT_SECONDS(10);
+  for (unsigned i = 0; i < 10; i++) {
+    const cmt__ensure_dial *d = next_dial(f);
+
+    assert_non_null(d);
+    assert_int_equal(d->addr.host[0], '6');
+  }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -292,6 +467,11 @@ int main(void) {
     TEST(a_height_is_noted_of_whom_the_book_has),
     TEST(a_height_waits_for_the_proof),
     TEST(a_node_without_its_height_is_visited),
+    TEST(a_dead_address_is_served_no_more),
+    TEST(without_proofs_nothing_is_served),
+    TEST(proofs_of_the_last_run_are_served_at_first),
+    TEST(the_oldest_proof_is_renewed_first),
+    TEST(untried_addresses_come_before_failed_ones),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);
