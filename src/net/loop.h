@@ -239,7 +239,8 @@ static inline void cmt__loop_delete(cmt__loop *l) { l->ops->delete (l); }
    accepts IPv4 as well, whatever the default of the system is, and is "0.0.0.0"
    where there is no IPv6.  Each connection is passed to |cb|, which starts or
    closes it before it returns. Running out of descriptors never ends accepting:
-   waiting connections are closed and counted.  CMT_EIO: |why| reads "cannot
+   unless cmt__listener_on_short() finds one, waiting connections are closed and
+   counted.  CMT_EIO: |why| reads "cannot
    listen on A: reason". */
 CMT_NODISCARD static inline cmt_err
 cmt__loop_listen(cmt__loop *l, const cmt_net_addr *at, cmt__accept_cb cb,
@@ -273,7 +274,8 @@ struct cmt__tcp {
 };
 struct cmt__listener {
   cmt__loop *loop;
-  unsigned accepts_max; /* In an iteration; 0: CMT__ACCEPTS_MAX. */
+  unsigned accepts_max;        /* In an iteration; 0: CMT__ACCEPTS_MAX. */
+  bool (*on_short)(void *arg); /* See cmt__listener_on_short(). */
 };
 struct cmt__resolve {
   cmt__loop *loop;
@@ -369,6 +371,13 @@ static inline void cmt__listener_accepts_max(cmt__listener *ls, unsigned max) {
 /* For implementations: how many it may accept in an iteration. */
 static inline unsigned cmt__listener_room(const cmt__listener *ls) {
   return ls->accepts_max > 0 ? ls->accepts_max : CMT__ACCEPTS_MAX;
+}
+/* |on_short| is called with the |arg| of the listener when there is no
+   descriptor for a connection that waits: it closes another one, or returns
+   false. */
+static inline void cmt__listener_on_short(cmt__listener *ls,
+                                          bool (*on_short)(void *arg)) {
+  ls->on_short = on_short;
 }
 static inline void cmt__listener_addr(const cmt__listener *ls,
                                       cmt_net_addr *out) {

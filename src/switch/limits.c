@@ -45,13 +45,20 @@ static cmt_err limit_check(cmt_switch *s, const limit *l, cmt_why *why) {
 }
 
 void cmt__limits_displaced(cmt_switch *s, const cmt__remote *from,
-                           bool of_address, cmt_why *why) {
+                           cmt__displaced by, cmt_why *why) {
   const cmt_switch_options *o = &s->setup.options;
+  bool of_address = by == CMT__DISPLACED_BY_ADDRESS;
   char text[CMT__ADDRESS_TEXT_SIZE];
   uint32_t max = of_address ? o->handshakes_per_ip_max : o->handshakes_max;
 
   cmt__switch_count(s, of_address ? &s->status.over_handshakes_per_ip_max
                                   : &s->status.over_handshakes_max);
+  if (by == CMT__DISPLACED_BY_DESCRIPTOR) {
+    cmt__why(why, CMT_ELIMIT, CMT_STAGE_FILTER,
+             "this process has no descriptor for a newer connection, and this "
+             "handshake gave way to it");
+    return;
+  }
   cmt__address_text(o, from, text, sizeof text);
   cmt__why(why, CMT_ELIMIT, CMT_STAGE_FILTER,
            "handshakes in flight%s%s are at their limit of %lu, and this one "

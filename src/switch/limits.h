@@ -11,10 +11,10 @@
 /* Starts what the connections share; the loop exists. */
 void cmt__limits_start(cmt_switch *s);
 
-/* Counts that the handshake with |from| gives way to a newcomer, to one of its
-   own address or to any, and fills in the reason. */
+/* Counts that the handshake with |from| gives way to a newcomer, and fills in
+   the reason. */
 void cmt__limits_displaced(cmt_switch *s, const cmt__remote *from,
-                           bool of_address, cmt_why *why);
+                           cmt__displaced by, cmt_why *why);
 /* For one more attempt to dial. */
 CMT_NODISCARD cmt_err cmt__limits_dial(cmt_switch *s, const cmt_dial *d,
                                        cmt_why *why);

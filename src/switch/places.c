@@ -232,9 +232,9 @@ static void make_room(cmt__places *ps, const cmt__ip *address) {
     same += is_of(p, address);
   }
   if (same >= o->handshakes_per_ip_max) {
-    ps->on_displaced(victim_find(ps, address), true);
+    ps->on_displaced(victim_find(ps, address), CMT__DISPLACED_BY_ADDRESS);
   } else if (ps->pool.count >= o->handshakes_max) {
-    ps->on_displaced(victim_find(ps, NULL), false);
+    ps->on_displaced(victim_find(ps, NULL), CMT__DISPLACED_BY_ANY);
   }
 }
 
@@ -323,6 +323,21 @@ void cmt__place_linger(cmt__places *ps, cmt__place *p, bool was_peer) {
                                           : ps->parting.oldest);
   }
   list_add(ps, p, was_peer ? CMT__PLACE_PARTING : CMT__PLACE_REFUSED);
+}
+
+/* What has ended goes first; what was a peer has its last words until no
+   handshake is left. */
+bool cmt__places_give_descriptor(cmt__places *ps) {
+  if (ps->refused.oldest != NULL) {
+    ps->on_cut(ps->refused.oldest);
+  } else if (ps->pool.count > 0) {
+    ps->on_displaced(victim_find(ps, NULL), CMT__DISPLACED_BY_DESCRIPTOR);
+  } else if (ps->parting.oldest != NULL) {
+    ps->on_cut(ps->parting.oldest);
+  } else {
+    return false;
+  }
+  return true;
 }
 
 unsigned cmt__places_accepts(const cmt_switch_options *o) {

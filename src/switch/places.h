@@ -56,6 +56,13 @@ typedef struct cmt__reserve {
   cmt__place *guest; /* NULL: it is free. */
 } cmt__reserve;
 
+/* For whom a handshake gives way: */
+typedef enum cmt__displaced {
+  CMT__DISPLACED_BY_ANY,        /* a newcomer that needs a place, */
+  CMT__DISPLACED_BY_ADDRESS,    /* one of its own address, */
+  CMT__DISPLACED_BY_DESCRIPTOR, /* or one that needs a descriptor. */
+} cmt__displaced;
+
 typedef struct cmt__place_list {
   cmt__place *oldest, *newest;
   size_t count;
@@ -64,9 +71,9 @@ typedef struct cmt__place_list {
 /* The part of a switch, zeroed but for the first three at first. */
 typedef struct cmt__places {
   const cmt_switch_options *options;
-  /* The handshake at |p| gives way to a newcomer, to one of its own address or
-     to any: its owner ends it and leaves the place. */
-  void (*on_displaced)(cmt__place *p, bool of_address);
+  /* The handshake at |p| gives way to a newcomer: its owner ends it, closes its
+     connection at once and leaves the place. */
+  void (*on_displaced)(cmt__place *p, cmt__displaced by);
   /* Too many linger: the owner of |p| closes it. */
   void (*on_cut)(cmt__place *p);
   cmt__loop *loop;
@@ -88,6 +95,9 @@ void cmt__place_accept(cmt__places *ps, cmt__place *p, const cmt__link *link,
 void cmt__place_linger(cmt__places *ps, cmt__place *p, bool was_peer);
 /* Gives the place |p| back, if it is one. */
 void cmt__place_leave(cmt__places *ps, cmt__place *p);
+/* Closes a connection, since there is no descriptor for one that waits to be
+   accepted.  False: peers and dials have all. */
+bool cmt__places_give_descriptor(cmt__places *ps);
 /* |reserve| goes; what is in it needs another place if it |stays|. */
 void cmt__reserve_end(cmt__places *ps, cmt__reserve *reserve, bool stays);
 

@@ -166,11 +166,11 @@ static cmt__session *session_of(cmt__place *p) {
   return (cmt__session *)((char *)p - offsetof(cmt__session, place));
 }
 
-void cmt__session_displaced(cmt__place *p, bool of_address) {
+void cmt__session_displaced(cmt__place *p, cmt__displaced by) {
   cmt__session *s = session_of(p);
   cmt_why why;
 
-  cmt__limits_displaced(s->sw, &s->remote, of_address, &why);
+  cmt__limits_displaced(s->sw, &s->remote, by, &why);
   session_reject(s, &why, cmt__link_id(&s->link));
 }
 

@@ -62,7 +62,7 @@ void cmt__session_leave(cmt__session *s);
 /* Makes a session of an accepted connection; cmt__accept_cb. */
 void cmt__session_accept(void *arg, cmt__tcp *tcp);
 /* Owns the places of inbound handshakes and of those that linger. */
-void cmt__session_displaced(cmt__place *p, bool of_address);
+void cmt__session_displaced(cmt__place *p, cmt__displaced by);
 void cmt__session_cut(cmt__place *p);
 /* "IP:PORT" in |out|, which is returned. */
 const char *cmt__remote_text(const cmt__remote *r, char *out, size_t cap);

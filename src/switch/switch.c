@@ -317,6 +317,10 @@ cmt_err cmt_switch_new(const cmt_switch_options *o, cmt_switch **out,
 
 /* ---- starting ---- */
 
+static bool give_descriptor(void *arg) {
+  return cmt__places_give_descriptor(&((cmt_switch *)arg)->places);
+}
+
 static cmt_err listener_start(cmt_switch *s, cmt_why *why) {
   cmt__listener *ls;
   cmt_net_addr at;
@@ -333,6 +337,7 @@ static cmt_err listener_start(cmt_switch *s, cmt_why *why) {
   }
   cmt__listener_addr(ls, &at);
   cmt__listener_accepts_max(ls, cmt__places_accepts(&s->setup.options));
+  cmt__listener_on_short(ls, give_descriptor);
   switch_lock(s);
   s->listener = ls;
   cmt__setup_set_laddr(&s->setup, &at);

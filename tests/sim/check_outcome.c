@@ -64,7 +64,8 @@ static bool is_possible(sim_node *n, const cmt_rejection *r) {
   case CMT_EFILTER:
     return check_filter_explains(n);
   case CMT_ELIMIT:
-    return has_small_limits(n) || n->weak; /* Its kernel accepted many. */
+    return has_small_limits(n) || n->weak || /* Its kernel accepted many. */
+           (!r->outbound && fired[SIM_NO_DESCRIPTOR] > 0);
   case CMT_ECANCELED:
     return n->state == SIM_STOPPING;
   case CMT_EREFUSED:

@@ -192,7 +192,8 @@ void sim_accept(sim_net *net, sim_end *e) {
   sim_loop *l = sim_loop_of(e->base.loop);
 
   w->waits = NULL;
-  if (sim_fault_now(net, SIM_NO_DESCRIPTOR)) {
+  if (sim_fault_now(net, SIM_NO_DESCRIPTOR) &&
+      !(ls->base.on_short != NULL && ls->base.on_short(ls->arg))) {
     sim_trace(net, "n%u has no descriptor for c%u", l->host, w->facts.id);
     ls->dropped++;
     cmt__tcp_close(&e->base);

@@ -96,7 +96,8 @@ static bool survive(listener_uv *ls, int error) {
     return false;
   case EMFILE:
   case ENFILE:
-    return drop_one(ls);
+    return (ls->base.on_short != NULL && ls->base.on_short(ls->arg)) ||
+           drop_one(ls);
   case ENOBUFS:
   case ENOMEM:
     rest(ls);

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A switch over libuv in a process with few descriptors, and more connections
-   than that: those without one are accepted, closed and counted, and accepting
-   goes on as soon as there are descriptors again. */
+   than that: handshakes of strangers give way to newcomers.  Where none is
+   left, newcomers are accepted, closed and counted, and accepting goes on as
+   soon as there are descriptors again. */
 
-#include "test.h"
+#include "sockets.h"
 
 #include <arpa/inet.h>
-#include <cometp2p/switch.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -37,11 +38,37 @@ static void child_report(int fd, uint64_t number) {
   child_check(write(fd, &number, sizeof number) == sizeof number, 10);
 }
 
+/* Takes what descriptors are left, or gives them back. */
+static void child_eat(bool eats) {
+  static int fds[LIMIT];
+  static size_t count;
+
+  if (eats) {
+    while (count < LIMIT && (fds[count] = dup(0)) >= 0) {
+      count++;
+    }
+    child_check(count > 0 && count < LIMIT, 16);
+  }
+  for (; !eats && count > 0; count--) {
+    close(fds[count - 1]);
+  }
+}
+
+static void child_rejected(void *arg, const cmt_rejection *r) {
+  atomic_uint *given = arg;
+
+  *given += strcmp(r->why.text,
+                   "this process has no descriptor for a newer connection, and "
+                   "this handshake gave way to it") == 0 &&
+            r->why.err == CMT_ELIMIT;
+}
+
 static void child_run(int in, int out) {
   const struct rlimit limit = {.rlim_cur = LIMIT, .rlim_max = LIMIT};
   cmt_switch_options o;
   cmt_switch_status status;
-  cmt_net_addr at;
+  atomic_uint given = 0;
+  char addr[CMT_NET_ADDR_TEXT_SIZE] = "";
   cmt_switch *s;
   char byte;
 
@@ -51,20 +78,27 @@ static void child_run(int in, int out) {
   o.laddr = "127.0.0.1:0";
   o.handshakes_max = 10 * CONNECTIONS;
   o.handshake_timeout_ns = CMT_SECONDS(100);
+  o.on_rejected = child_rejected;
+  o.arg = &given;
   child_check(cmt_switch_new(&o, &s, NULL) == CMT_OK, 12);
   child_check(cmt_switch_start(s, NULL) == CMT_OK, 13);
-  child_check(cmt_switch_get_laddr(s, &at) == CMT_OK, 14);
-  child_report(out, at.port);
+  child_check(cmt_switch_get_laddr_text(s, addr, sizeof addr) == CMT_OK, 14);
+  child_check(write(out, addr, sizeof addr) == sizeof addr, 10);
   while (read(in, &byte, 1) == 1) {
+    if (byte != '?') {
+      child_eat(byte == 'e');
+    }
     cmt_switch_get_status(s, &status);
     child_report(out, status.no_descriptors);
     child_report(out, status.handshakes);
+    child_report(out, given);
   }
   child_check(cmt_switch_delete(s) == CMT_OK, 15);
   _exit(0);
 }
 
-static void child_start(child *c) {
+/* |addr|, of CMT_NET_ADDR_TEXT_SIZE, gets what can be dialed. */
+static void child_start(child *c, char *addr) {
   int to[2], from[2];
 
   assert_int_equal(0, pipe(to));
@@ -80,6 +114,8 @@ static void child_start(child *c) {
   close(from[1]);
   c->to = to[1];
   c->from = from[0];
+  assert_int_equal(CMT_NET_ADDR_TEXT_SIZE,
+                   read(c->from, addr, CMT_NET_ADDR_TEXT_SIZE));
 }
 
 static uint64_t child_reported(const child *c) {
@@ -89,10 +125,18 @@ static uint64_t child_reported(const child *c) {
   return number;
 }
 
-static void child_ask(const child *c, uint64_t *dropped, uint64_t *handshakes) {
-  assert_int_equal(1, write(c->to, "?", 1));
-  *dropped = child_reported(c);
-  *handshakes = child_reported(c);
+typedef struct report {
+  uint64_t dropped, handshakes, given; /* Closed at once; now; gave way. */
+} report;
+
+static report child_ask(const child *c, const char *command) {
+  report r;
+
+  assert_int_equal(1, write(c->to, command, 1));
+  r.dropped = child_reported(c);
+  r.handshakes = child_reported(c);
+  r.given = child_reported(c);
+  return r;
 }
 
 static void child_end(child *c) {
@@ -127,32 +171,76 @@ static int greet(uint16_t port) {
   return -1;
 }
 
-static void want_of_descriptors_never_ends_accepting(void **state) {
-  uint64_t dropped, handshakes, port;
-  int fds[CONNECTIONS], accepted = 0, closed = 0, fd = -1;
+static uint16_t port_of(const char *addr) {
+  cmt_net_addr at;
+
+  assert_cmt(CMT_OK, cmt_net_addr_parse(addr, 0, &at, NULL));
+  return at.port;
+}
+
+typedef struct friend {
+  test_watch watch;
+  unsigned added;
+}
+friend;
+
+static void add_peer(void *self, cmt_peer *p) {
+  friend *f = self;
+
+  (void)p;
+  test_bump(&f->watch, &f->added);
+}
+
+/* Silent strangers have every descriptor, and a friend comes nevertheless. */
+static void handshakes_give_way_for_want_of_descriptors(void **state) {
+  char addr[CMT_NET_ADDR_TEXT_SIZE], own[CMT_NET_ADDR_TEXT_SIZE];
+  friend f = {.watch = TEST_WATCH_INITIALIZER};
+  const cmt_reactor r = {.name = "test", .self = &f, .add_peer = add_peer};
+  int fds[CONNECTIONS];
+  cmt_switch_options o;
+  cmt_switch *sw;
+  report now;
   child c;
 
   (void)state;
-  child_start(&c);
-  port = child_reported(&c);
+  child_start(&c, addr);
   for (int i = 0; i < CONNECTIONS; i++) {
-    fds[i] = greet((uint16_t)port);
-    accepted += fds[i] >= 0;
-    closed += fds[i] < 0;
+    fds[i] = greet(port_of(addr));
+    assert_true(fds[i] >= 0);
   }
-  child_ask(&c, &dropped, &handshakes);
-  assert_in_range(accepted, 10, LIMIT);
-  assert_int_equal(closed, dropped);
-  assert_int_equal(accepted, handshakes);
+  now = child_ask(&c, "?");
+  assert_int_equal(0, now.dropped);
+  assert_in_range(now.handshakes, 10, LIMIT);
+  assert_int_equal(CONNECTIONS, now.handshakes + now.given);
+  test_switch_options(&o, &r);
+  test_switch_start(&o, &sw, own);
+  assert_cmt(CMT_OK, cmt_switch_dial(sw, addr, 0, NULL));
+  test_await(&f.watch, &f.added, 1);
+  assert_int_equal(0, child_ask(&c, "?").dropped);
   for (int i = 0; i < CONNECTIONS; i++) {
-    if (fds[i] >= 0) {
-      close(fds[i]);
-    }
+    close(fds[i]);
   }
-  /* As soon as it has seen that they are gone, it accepts others. */
-  for (int i = 0; i < 10000 && fd < 0; i++) {
-    fd = greet((uint16_t)port);
+  assert_cmt(CMT_OK, cmt_switch_delete(sw));
+  child_end(&c);
+}
+
+static void want_of_descriptors_never_ends_accepting(void **state) {
+  char addr[CMT_NET_ADDR_TEXT_SIZE];
+  report now;
+  child c;
+  int fd = -1;
+
+  (void)state;
+  child_start(&c, addr);
+  (void)child_ask(&c, "e");
+  for (int i = 0; i < CONNECTIONS; i++) {
+    assert_int_equal(-1, greet(port_of(addr)));
   }
+  now = child_ask(&c, "?");
+  assert_int_equal(CONNECTIONS, now.dropped);
+  assert_int_equal(0, now.handshakes + now.given);
+  (void)child_ask(&c, "g");
+  fd = greet(port_of(addr));
   assert_true(fd >= 0);
   close(fd);
   child_end(&c);
@@ -220,6 +308,7 @@ static void a_start_without_descriptors_is_an_error(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_start_without_descriptors_is_an_error),
+    cmocka_unit_test(handshakes_give_way_for_want_of_descriptors),
     cmocka_unit_test(want_of_descriptors_never_ends_accepting),
   };
 
