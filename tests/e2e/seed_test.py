@@ -5,7 +5,9 @@ import http.client
 import json
 import os
 import re
+import resource
 import signal
+import socket
 import time
 
 from e2e import *
@@ -31,10 +33,13 @@ def home(folder, name, chain="chain-1"):
 class Daemon(Process):
     """`seed` or `node` on free ports, ready; its log is at info."""
 
-    def __init__(self, verb, *args, laddr="tcp://127.0.0.1:0", **variables):
+    def __init__(self, verb, *args, laddr="tcp://127.0.0.1:0", limits=None,
+                 **variables):
         super().__init__([COMMAND, verb, "--p2p.laddr", laddr, "--http",
                           "127.0.0.1:0", "--log_level", "info", *args],
-                         env=environment(**variables))
+                         env=environment(**variables),
+                         preexec_fn=limits and (lambda: resource.setrlimit(
+                             resource.RLIMIT_NOFILE, limits)))
         found = {}
         while "http" not in found:
             line = self.line()
@@ -206,6 +211,33 @@ def deny(folder):
         equal(seed.exit(), 0)
 
 
+def silent(address, count):
+    """So many connections that say nothing."""
+    host, port = address.split("@")[1].rsplit(":", 1)
+    return [socket.create_connection((host, int(port)), LIMIT)
+            for _ in range(count)]
+
+
+def descriptors(folder):
+    """It has as many as the system allows; and while strangers have all of a
+    few, a node is served."""
+    with Daemon("seed", "--home", home(folder, "many"), limits=(40, 256)) as seed:
+        with open(f"/proc/{seed.child.pid}/limits", encoding="utf-8") as file:
+            line = next(l for l in file if l.startswith("Max open files"))
+        equal(line.split()[3:5], ["256", "256"])
+        seed.stop()
+    with Daemon("seed", "--home", home(folder, "few"), limits=(40, 40)) as seed:
+        crowd = silent(seed.seed, 100)
+        seed.until(lambda line: "has no descriptor for a newer" in line)
+        with Daemon("node", "--home", home(folder, "n"), "--p2p.seeds",
+                    seed.seed) as node:
+            seed.until(lambda line: "the visit is over" in line)
+            for stranger in crowd:
+                stranger.close()
+            seed.page("/live_peers.csv", lambda text: node.seed in text)
+        seed.stop()
+
+
 def twins(folder):
     """Two homes of one chain are a mistake that is named."""
     code, out, err = run("seed", "--home", home(folder, "a"), "--home",
@@ -287,6 +319,7 @@ TESTS = [
     ("metrics of all chains on any path", metrics),
     ("metrics of each peer by option", peer_metrics),
     ("a list of who is kept out", deny),
+    ("few descriptors", descriptors),
     ("two homes of one chain", twins),
     ("options as those of tenderseed", as_tenderseed),
     ("mistakes are one line", mistakes),

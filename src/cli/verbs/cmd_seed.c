@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 /* How often --homes is looked at. */
@@ -140,11 +141,24 @@ static void serve(cli_station *s, const cli_options *o, cli_io *io,
   }
 }
 
+/* The lower of the two limits on descriptors is there for programs that call
+   select(). */
+static void raise_descriptors(void) {
+  struct rlimit limit;
+
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+      limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+  }
+}
+
 static int station_run(cli_station *s, const cli_options *o, cli_io *io,
                        const dirs *d) {
   cli_deny deny = {NULL, 0};
   int code = CLI_FAILED;
 
+  raise_descriptors();
   if (cli_station_open(s, o, io, d->list, d->count) &&
       deny_load(o, &deny, s->sw)) {
     code = CLI_OK;
