@@ -90,7 +90,7 @@ void cmt__link_credit(cmt__link *l) {
   cmt_credits credits;
 
   if (l->send_queue != NULL && cmt_conn_take_credits(l->conn, &credits) &&
-      cmt__send_queue_credit(l->send_queue, &credits)) {
+      cmt__send_queue_credit(l->send_queue, &credits, cmt__loop_now(l->loop))) {
     cmt__loop_defer(l->loop, &l->task);
   }
 }
@@ -101,7 +101,8 @@ void cmt__link_answer(cmt__link *l) {
     cmt__loop_defer(l->loop, &l->task);
   }
   if (l->send_queue->rouses &&
-      cmt__send_queue_rouse(l->send_queue, cmt__loop_is_deferred(&l->task))) {
+      cmt__send_queue_rouse(l->send_queue, cmt__loop_is_deferred(&l->task),
+                            cmt__loop_now(l->loop))) {
     cmt__loop_defer(l->loop, &l->task);
   }
 }

@@ -47,7 +47,10 @@
    Before it blocks, a thread spins for some microseconds as long as that pays,
    one thread at a time.  It does not wait in the sense of what is said above:
    when credits came back it tries once more under the lock, like any new send,
-   and only then goes to the end of the FIFO.
+   and only then goes to the end of the FIFO.  While it spins it fills the queue
+   as soon as there is room, so of those that are asleep only one is woken in
+   each ROUSE_NS: more of them would find the queue full again, and would take
+   the processor from the thread that spins and from the loop.
 
    A request is under way from its send until the loop takes it out of |done|,
    one at a time and under the lock, and calls back.  So whoever cancels it
@@ -202,6 +205,7 @@ void cmt__send_queue_take(cmt__send_queue *g, uint64_t now_ns,
   out->deadline_ns = g->deadline_ns;
   g->rouses = cmt__send_queue_sleeper(g) != NULL;
   g->roused = false;
+  g->relies = false;
   lacks = g->lacks;
   gave = g->gave;
   g->gave = false;
@@ -235,7 +239,8 @@ void cmt__send_queue_trim(cmt__send_queue *g) {
   g->taken_over = (cmt__send_queue_items){.list = NULL};
 }
 
-bool cmt__send_queue_credit(cmt__send_queue *g, const cmt_credits *c) {
+bool cmt__send_queue_credit(cmt__send_queue *g, const cmt_credits *c,
+                            uint64_t now_ns) {
   cmt_send_req *woken;
   bool any, wakes;
 
@@ -252,7 +257,7 @@ bool cmt__send_queue_credit(cmt__send_queue *g, const cmt_credits *c) {
   atomic_fetch_add_explicit(&g->freed, 1, memory_order_release);
   any = cmt__send_queue_admit(g) || cmt__send_queue_lacks(g);
   g->attended = g->attended || any;
-  woken = cmt__send_queue_wake_next(g);
+  woken = cmt__send_queue_wake_next(g, now_ns);
   cmt__send_queue_unlock(g);
   cmt__send_queue_raise(woken);
   if (wakes) {

@@ -89,7 +89,7 @@ typedef struct cmt__send_queue {
   void (*wake)(void *arg);
   void *wake_arg;
   uint64_t deadline_ns; /* No waiting send is due earlier. */
-  size_t post_count;    /* How many |posts| there are, */
+  uint32_t post_count;  /* How many |posts| there are, */
   uint32_t done_count;  /* and |done|. */
   cmt__spin spin;
   /* The loop changes or reads these for each batch, and threads that send do
@@ -99,8 +99,11 @@ typedef struct cmt__send_queue {
                           loop read them. */
   bool listed;       /* It waits for the pool, or did until others let it in. */
   bool rouses;       /* Threads were asleep when the loop attended. */
+  bool relies;       /* Since then there was room for one that spins. */
   atomic_uint freed; /* How often the loop returned credits, for a thread that
                         spins. */
+  uint32_t roused_at; /* When one was woken, in ns modulo 2^32: once in 4 s that
+                         may seem to be lately. */
   cmt__send_queue_items taken_over;
   /* What few messages need. */
   cmt__send_queue_fifo done;    /* Callbacks that are due. */
@@ -181,11 +184,14 @@ void cmt__send_queue_take(cmt__send_queue *g, uint64_t now_ns,
 bool cmt__send_queue_has_intake(cmt__send_queue *g);
 /* Returns credits and queues waiting sends.  True: some were queued, and the
    caller attends to the queue again. */
-bool cmt__send_queue_credit(cmt__send_queue *g, const cmt_credits *c);
+bool cmt__send_queue_credit(cmt__send_queue *g, const cmt_credits *c,
+                            uint64_t now_ns);
 /* After cmt__send_queue_take() found threads asleep: wakes the first one if
    half of its channel is free, and all of them unless the caller |attends|
-   anyway. True: some are left, and the caller attends to the queue again. */
-bool cmt__send_queue_rouse(cmt__send_queue *g, bool attends);
+   anyway.  While another thread spins and has room, it wakes none shortly after
+   the one before.  True: some are left, and the caller attends to the queue
+   again. */
+bool cmt__send_queue_rouse(cmt__send_queue *g, bool attends, uint64_t now_ns);
 /* Runs the callbacks that are due, and the posts.  True: there were any, and
    the caller attends to the queue again. */
 bool cmt__send_queue_answer(cmt__send_queue *g);

@@ -99,7 +99,8 @@ void cmt__send_queue_fail_waits(cmt__send_queue *g);
 bool cmt__send_queue_admit(cmt__send_queue *g);
 /* Under the lock: takes the first thread that is asleep, if half of its channel
    is free, or all of them.  The caller wakes them without the lock. */
-CMT_NODISCARD cmt_send_req *cmt__send_queue_wake_next(cmt__send_queue *g);
+CMT_NODISCARD cmt_send_req *cmt__send_queue_wake_next(cmt__send_queue *g,
+                                                      uint64_t now_ns);
 CMT_NODISCARD cmt_send_req *cmt__send_queue_wake_all(cmt__send_queue *g);
 /* Wakes those that one of the two took. */
 void cmt__send_queue_raise(cmt_send_req *req);

@@ -17,6 +17,10 @@ enum {
   WAIT_WOKEN = 16,   /* Its thread is being woken. */
 };
 
+/* While a thread spins, one of those that are asleep is woken in this time: as
+   long as two wake-ups may take. */
+enum { ROUSE_NS = 2 * CMT__SPIN_NS };
+
 typedef cmt__send_queue_wait queue_wait;
 
 /* A request on the stack of the thread that waits for it. */
@@ -393,13 +397,23 @@ static bool half_is_free(const cmt__send_queue *g, size_t at) {
   return g->queued[at] <= (g->descs[at].send_queue + 1) / 2;
 }
 
-cmt_send_req *cmt__send_queue_wake_next(cmt__send_queue *g) {
+/* Whether a thread was woken just before. */
+static bool roused_lately(const cmt__send_queue *g, uint64_t now_ns) {
+  return (uint32_t)now_ns - g->roused_at < ROUSE_NS;
+}
+
+cmt_send_req *cmt__send_queue_wake_next(cmt__send_queue *g, uint64_t now_ns) {
   cmt_send_req *req = cmt__send_queue_sleeper(g);
 
   if (req == NULL || g->roused || !half_is_free(g, wait_of(req)->channel)) {
     return NULL;
   }
+  if (g->spins && roused_lately(g, now_ns)) {
+    g->relies = true;
+    return NULL;
+  }
   g->roused = true;
+  g->roused_at = (uint32_t)now_ns;
   fifo_remove(g, cmt__send_queue_asleep(g), req);
   wait_of(req)->flags |= WAIT_WOKEN;
   wait_of(req)->next = NULL;
@@ -429,13 +443,13 @@ void cmt__send_queue_raise(cmt_send_req *req) {
   }
 }
 
-bool cmt__send_queue_rouse(cmt__send_queue *g, bool attends) {
+bool cmt__send_queue_rouse(cmt__send_queue *g, bool attends, uint64_t now_ns) {
   cmt_send_req *woken;
   bool any;
 
   cmt__send_queue_lock(g);
-  woken = cmt__send_queue_wake_next(g);
-  if (!attends && !g->roused) {
+  woken = cmt__send_queue_wake_next(g, now_ns);
+  if (!attends && !g->roused && !g->relies) {
     woken = cmt__send_queue_wake_all(g);
   }
   any = cmt__send_queue_sleeper(g) != NULL;
@@ -540,8 +554,7 @@ static void answer(cmt__send_queue *g, cmt_send_req *r) {
    came before the loop took the intake over is seen without the lock; the loop
    attends again for what comes later. */
 bool cmt__send_queue_answer(cmt__send_queue *g) {
-  uint32_t due;
-  size_t posts;
+  uint32_t due, posts;
   bool any;
 
   if (!atomic_load_explicit(&g->answers, memory_order_relaxed)) {

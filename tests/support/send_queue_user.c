@@ -111,6 +111,7 @@ size_t queue_take(send_queue_user *u, uint64_t now_ns,
   cmt__send_queue_view own;
   size_t count;
 
+  u->now_ns = now_ns;
   cmt__send_queue_take(&u->send_queue, now_ns, view != NULL ? view : &own);
   count = u->send_queue.taken_over.count;
   for (size_t i = 0; i < count; i++) {
@@ -124,5 +125,5 @@ bool send_queue_credit(send_queue_user *u, uint32_t a, uint32_t b,
                        size_t bytes) {
   cmt_credits c = {.messages = {a, b}, .bytes = bytes};
 
-  return cmt__send_queue_credit(&u->send_queue, &c);
+  return cmt__send_queue_credit(&u->send_queue, &c, u->now_ns);
 }

@@ -17,6 +17,7 @@ typedef struct send_queue_user {
   test_env env;
   cmt__send_queue send_queue;
   unsigned rings;
+  uint64_t now_ns; /* When it looked last. */
 } send_queue_user;
 
 /* A send that may wait, and what its callback was called with. */

@@ -508,10 +508,10 @@ static void worker_iteration(worker *w) {
     }
     again = taken->count > 0;
     taken->count = 0;
-    again = (again && cmt__send_queue_credit(&w->u->send_queue, &c));
+    again = (again && cmt__send_queue_credit(&w->u->send_queue, &c, 0));
     again = cmt__send_queue_answer(&w->u->send_queue) || again;
     again = (w->u->send_queue.rouses &&
-             cmt__send_queue_rouse(&w->u->send_queue, again)) ||
+             cmt__send_queue_rouse(&w->u->send_queue, again, 0)) ||
             again;
     atomic_fetch_add(&w->wrong, atomic_load(&w->f->pool.used) > POOL);
   }

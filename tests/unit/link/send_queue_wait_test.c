@@ -90,10 +90,10 @@ static void a_blocked_send_is_woken_at_half_a_queue(void **state) {
     if (wake_rows[i].rouses) {
       assert_int_equal(
         !wake_rows[i].wakes,
-        cmt__send_queue_rouse(&u->send_queue, wake_rows[i].attends));
+        cmt__send_queue_rouse(&u->send_queue, wake_rows[i].attends, 0));
     }
     assert_int_equal(!wake_rows[i].wakes, is_asleep(u));
-    (void)cmt__send_queue_rouse(&u->send_queue, false);
+    (void)cmt__send_queue_rouse(&u->send_queue, false, 0);
     pthread_join(t, NULL);
     assert_cmt(CMT_OK, b.err);
     assert_int_equal(3 - wake_rows[i].credits, u->send_queue.queued[0]);
@@ -115,13 +115,76 @@ static void one_look_wakes_one_thread(void **state) {
   assert_true(is_asleep(u));
   assert_false(send_queue_credit(u, 2, 0, 2));
   pthread_join(t[0], NULL);
-  assert_true(cmt__send_queue_rouse(&u->send_queue, false));
+  assert_true(cmt__send_queue_rouse(&u->send_queue, false, 0));
   assert_true(is_asleep(u));
-  assert_false(cmt__send_queue_rouse(&u->send_queue, false));
+  assert_false(cmt__send_queue_rouse(&u->send_queue, false, 0));
   pthread_join(t[1], NULL);
   assert_false(is_asleep(u));
   assert_cmt(CMT_OK, b[0].err);
   assert_cmt(CMT_OK, b[1].err);
+}
+
+static void set_spins(send_queue_user *u, bool spins) {
+  pthread_mutex_lock(&u->send_queue.lock);
+  u->send_queue.spins = spins;
+  pthread_mutex_unlock(&u->send_queue.lock);
+}
+
+/* Two threads are asleep and a third one spins.  One of the two was woken;
+   |after_ns| later the loop attends, and the other one is woken, or not. */
+static const struct {
+  bool spins;
+  uint64_t after_ns;
+  bool half_free, attends;
+  bool wakes;
+} spin_rows[] = {
+  {true, 0, true, false, false},
+  {true, 2 * CMT__SPIN_NS - 1, true, false, false},
+  {true, 2 * CMT__SPIN_NS, true, false, true},
+  {false, 0, true, false, true},
+  {true, 0, false, true, false},
+  {true, 0, false, false, true}, /* The loop would wait for something else. */
+};
+
+/* Leaves one message in the queue. */
+static pthread_t wake_one_of_two(send_queue_user *u, blocker b[2],
+                                 uint64_t now_ns) {
+  uint64_t before = u->send_queue.sequence;
+  pthread_t first = block_on_full(u, &b[0]);
+  pthread_t second = block_behind(u, &b[1], before + 2);
+
+  queue_take(u, now_ns, NULL);
+  assert_true(send_queue_credit(u, 2, 0, 2)); /* Both come in. */
+  queue_take(u, now_ns, NULL);
+  set_spins(u, true);
+  assert_false(send_queue_credit(u, 1, 0, 1)); /* None was woken lately. */
+  pthread_join(first, NULL);
+  return second;
+}
+
+static void one_that_spins_goes_first(void **state) {
+  for (size_t i = 0; i < CMT__COUNT(spin_rows); i++) {
+    send_queue_user *u = *state;
+    blocker b[2] = {{.timeout_ns = CMT_NEVER}, {.timeout_ns = CMT_NEVER}};
+    uint64_t now_ns = CMT_SECONDS(i + 1);
+    pthread_t t = wake_one_of_two(u, b, now_ns);
+    uint32_t queued = spin_rows[i].half_free ? 1 : 2;
+
+    if (!spin_rows[i].half_free) {
+      assert_cmt(CMT_OK, queue_try(u, QUEUE_A, 1));
+    }
+    set_spins(u, spin_rows[i].spins);
+    queue_take(u, now_ns + spin_rows[i].after_ns, NULL);
+    assert_true(u->send_queue.rouses);
+    assert_int_equal(
+      !spin_rows[i].wakes,
+      cmt__send_queue_rouse(&u->send_queue, spin_rows[i].attends, u->now_ns));
+    set_spins(u, false);
+    queue_take(u, now_ns + spin_rows[i].after_ns, NULL);
+    assert_int_equal(!spin_rows[i].wakes, u->send_queue.rouses);
+    assert_false(send_queue_credit(u, queued, 0, queued));
+    pthread_join(t, NULL);
+  }
 }
 
 /* The loop's part under the lock that the thread needs to give up: one credit
@@ -236,6 +299,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     TEST(a_blocked_send_is_woken_at_half_a_queue),
     TEST(one_look_wakes_one_thread),
+    TEST(one_that_spins_goes_first),
     TEST(a_thread_that_is_asleep_watches_its_deadline),
     TEST(the_end_wakes_a_blocked_send),
     TEST(a_stop_wakes_a_blocked_send),
