@@ -90,8 +90,10 @@ static void count_peer(cmt__ensure *e, const cmt__ensure_peer *p, int by) {
 }
 
 static void check_soon(cmt__ensure *e, const cmt_net_addr *claimed) {
-  if (e->claimed_count < CMT__ENSURE_CLAIMED_MAX) {
-    e->claimed[e->claimed_count++] = *claimed;
+  if (e->claimed_count < CMT__ENSURE_CLAIMED_MAX &&
+      cmt__book_addr_read(claimed, false, &e->claimed[e->claimed_count]) ==
+        CMT_OK) {
+    e->claimed_count++;
   }
   if (e->o.seed) {
     e->check_ns = 0;
@@ -172,7 +174,8 @@ void cmt__ensure_remove(cmt__ensure *e, cmt__ensure_peer *p, cmt_err reason,
 static void take_hints(cmt__ensure *e, const cmt_net_addr *addrs,
                        size_t count) {
   for (size_t i = 0; i < count && e->hint_count < CMT__ENSURE_HINTS_MAX; i++) {
-    e->hints[e->hint_count++] = addrs[i];
+    e->hint_count +=
+      cmt__book_addr_read(&addrs[i], false, &e->hints[e->hint_count]) == CMT_OK;
   }
 }
 
@@ -367,7 +370,7 @@ static bool step_feeler(cmt__ensure *e, cmt__pex_time t,
     return false;
   }
   if (e->claimed_count > 0 && t.now_ns >= e->check_ns) {
-    d.addr = e->claimed[--e->claimed_count];
+    cmt__book_addr_write(&e->claimed[--e->claimed_count], &d.addr);
     e->check_ns = t.now_ns + CMT_SECONDS(2);
     if (!cmt__ensure_may_feel(e, &d.addr, t)) {
       return false;

@@ -16,6 +16,7 @@
 #include <cometp2p/addrbook.h>
 
 #include "ask_limit.h"
+#include "book_impl.h"
 
 enum {
   CMT__ENSURE_DIALS_MAX = 64,  /* Most dials at one time. */
@@ -91,19 +92,18 @@ typedef struct cmt__ensure {
   cmt__ensure_peer *peers;
   size_t peer_count, outbound, listed_outbound;
   size_t seed_count;
-  cmt__ensure_dial dials[CMT__ENSURE_DIALS_MAX + 1];  /* And a feeler. */
-  size_t dialing;                                     /* Without the feeler. */
-  cmt__ensure_dial candidates[CMT__ENSURE_DIALS_MAX]; /* Scratch of a choice. */
+  cmt__ensure_dial dials[CMT__ENSURE_DIALS_MAX + 1]; /* And a feeler. */
+  size_t dialing;                                    /* Without the feeler. */
   cmt__ensure_recent recent[CMT__ENSURE_RECENT_MAX];
   size_t recent_at;
   cmt_net_addr anchors[CMT__ENSURE_ANCHORS_MAX]; /* To dial first. */
   size_t anchor_count;
   cmt_net_addr kept[CMT__ENSURE_ANCHORS_MAX]; /* For the next start. */
   size_t kept_count;
-  cmt_net_addr hints[CMT__ENSURE_HINTS_MAX]; /* What seeds answered last. */
+  cmt__book_addr hints[CMT__ENSURE_HINTS_MAX]; /* What seeds answered last. */
   size_t hint_count;
   bool by_hint; /* The last one was; the next comes of the book. */
-  cmt_net_addr claimed[CMT__ENSURE_CLAIMED_MAX];
+  cmt__book_addr claimed[CMT__ENSURE_CLAIMED_MAX];
   size_t claimed_count;
   cmt_net_addr due[CMT__ENSURE_DUE_MAX]; /* The last one is next. */
   size_t due_count;

@@ -182,8 +182,9 @@ static bool choose_hint(cmt__ensure *e, cmt__ensure_dial *out,
                         cmt__pex_time t) {
   e->by_hint = !e->by_hint;
   while (e->by_hint && e->hint_count > 0) {
-    cmt_net_addr a = e->hints[--e->hint_count];
+    cmt_net_addr a;
 
+    cmt__book_addr_write(&e->hints[--e->hint_count], &a);
     if (cmt_addrbook_has(e->o.book, &a.id) && fits(e, &a, out, t)) {
       return true;
     }
@@ -212,10 +213,11 @@ static bool is_in(const cmt__ensure_dial *list, size_t count,
  */
 static bool choose_group(cmt__ensure *e, cmt__ensure_dial *out,
                          cmt__pex_time t) {
+  cmt__ensure_dial candidates[CANDIDATES];
   size_t count = 0;
 
   for (unsigned i = 0; i < PICKS && count < CANDIDATES; i++) {
-    cmt__ensure_dial *c = &e->candidates[count];
+    cmt__ensure_dial *c = &candidates[count];
     cmt_net_addr a;
 
     if (cmt_addrbook_pick(e->o.book, i % 2 == 0 ? bias_of(e) : 0, &a) !=
@@ -223,12 +225,12 @@ static bool choose_group(cmt__ensure *e, cmt__ensure_dial *out,
       continue;
     }
     cmt__ensure_group(e, &a, c->group);
-    if (!is_in(e->candidates, count, c->group) && fits(e, &a, c, t)) {
+    if (!is_in(candidates, count, c->group) && fits(e, &a, c, t)) {
       count++;
     }
   }
   if (count > 0) {
-    const cmt__ensure_dial *c = &e->candidates[cmt__ensure_draw(e, count)];
+    const cmt__ensure_dial *c = &candidates[cmt__ensure_draw(e, count)];
 
     out->addr = c->addr;
     memcpy(out->group, c->group, sizeof out->group);

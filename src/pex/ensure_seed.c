@@ -55,7 +55,7 @@ bool cmt__seed_close(cmt__ensure *e, uint64_t now_ns, cmt__ensure_step *out) {
 static bool choose_claimed(cmt__ensure *e, cmt__ensure_dial *d,
                            cmt__pex_time t) {
   while (e->claimed_count > 0) {
-    d->addr = e->claimed[--e->claimed_count];
+    cmt__book_addr_write(&e->claimed[--e->claimed_count], &d->addr);
     if (cmt__ensure_may_feel(e, &d->addr, t)) {
       d->feeler = true;
       return true;

@@ -54,7 +54,6 @@ struct cmt_pex {
   cmt__pex_listed *listed;
   size_t listed_count;
   cmt_pex_status status;
-  cmt_net_addr scratch[CMT_ADDRBOOK_ANSWER_MAX];
 };
 
 cmt__pex_time cmt__pex_now(const cmt_pex *p);

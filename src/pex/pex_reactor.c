@@ -28,19 +28,31 @@ static uint64_t draw(const cmt_pex *p) {
   return drawn;
 }
 
+/* Room for the addresses of an answer, which would be more than all else that
+   each of many exchanges has; NULL without memory. */
+static cmt_net_addr *new_list(const cmt_pex *p) {
+  return cmt__alloc(&p->env, CMT_ADDRBOOK_ANSWER_MAX * sizeof(cmt_net_addr));
+}
+
 /* A random selection of the book for |peer|, NULL without memory.  Under the
    lock. */
 static cmt_buf *make_answer(cmt_pex *p, cmt__ensure_peer *peer,
                             cmt__pex_time t) {
+  cmt_net_addr *list = new_list(p);
   cmt_addrbook_query q;
+  cmt_buf *msg = NULL;
   size_t count;
 
   cmt__ensure_query(&p->ensure, peer, t, &q);
-  count = cmt_addrbook_select(p->o.book, &q, p->scratch, CMT__COUNT(p->scratch),
-                              t.utc_ns);
+  if (list != NULL) {
+    count = cmt_addrbook_select(p->o.book, &q, list, CMT_ADDRBOOK_ANSWER_MAX,
+                                t.utc_ns);
+    msg = cmt__pex_new_addrs(&p->env, list, count);
+    cmt__free(&p->env, list);
+  }
   p->status.answers_sent++;
   cmt__ensure_served(&p->ensure, peer, t);
-  return cmt__pex_new_addrs(&p->env, p->scratch, count);
+  return msg;
 }
 
 /* |msg| may be NULL: there was no memory. */
@@ -383,23 +395,28 @@ static cmt_err on_request(cmt_pex *p, cmt_peer *peer,
 static cmt_err on_addrs(cmt_pex *p, cmt_peer *peer, cmt__ensure_peer *record,
                         cmt__pex_addrs *list) {
   cmt__pex_time t = cmt__pex_now(p);
+  cmt_net_addr *addrs = new_list(p);
   size_t count = 0, found = 0;
   bool asked;
 
+  if (addrs == NULL) {
+    return CMT_ENOMEM;
+  }
   cmt__lock(&p->lock);
   asked = cmt__pex_list_came(&record->limit, t.now_ns, draw(p));
   if (asked) {
-    while (count < CMT__COUNT(p->scratch) &&
-           cmt__pex_next(list, &p->scratch[count])) {
+    while (count < CMT_ADDRBOOK_ANSWER_MAX &&
+           cmt__pex_next(list, &addrs[count])) {
       count++;
     }
-    found = cmt__ensure_learn(&p->ensure, record, p->scratch, count, t);
+    found = cmt__ensure_learn(&p->ensure, record, addrs, count, t);
     p->status.answers_received++;
     p->status.addrs_received += count;
     p->status.addrs_new += found;
     cmt__ensure_served(&p->ensure, record, t);
   }
   cmt__unlock(&p->lock);
+  cmt__free(&p->env, addrs);
   if (!asked) {
     return blame(p, peer, record, "addresses that nobody asked for");
   }
