@@ -150,6 +150,36 @@ static void an_eighth_is_accepted_in_an_iteration(void **state) {
   }
 }
 
+/* ---- a descriptor for a newcomer ---- */
+
+static cmt__places *cut_in;
+static cmt__place *cut;
+
+static void on_cut(cmt__place *p) {
+  cut = p;
+  cmt__place_leave(cut_in, p);
+}
+
+static void what_has_ended_gives_its_descriptor(void **state) {
+  cmt__place parting = {0}, refused[2] = {{0}};
+  cmt_switch_options o;
+  cmt__places ps = {.options = &o, .on_cut = on_cut};
+
+  (void)state;
+  cmt_switch_options_init(&o);
+  cut_in = &ps;
+  cmt__place_linger(&ps, &parting, true);
+  cmt__place_linger(&ps, &refused[0], false);
+  cmt__place_linger(&ps, &refused[1], false);
+  assert_true(cmt__places_give_descriptor(&ps));
+  assert_ptr_equal(&refused[0], cut);
+  assert_true(cmt__places_give_descriptor(&ps));
+  assert_ptr_equal(&refused[1], cut);
+  assert_true(cmt__places_give_descriptor(&ps)); /* Last words of a peer. */
+  assert_ptr_equal(&parting, cut);
+  assert_false(cmt__places_give_descriptor(&ps));
+}
+
 static cmt__remote remote(const char *host) {
   cmt_net_addr at = {.port = 1};
 
@@ -193,6 +223,7 @@ int main(void) {
     cmocka_unit_test(a_part_of_the_places_gives_way_when_it_is_exceeded),
     cmocka_unit_test(who_comes_is_fresh_for_two_iterations),
     cmocka_unit_test(an_eighth_is_accepted_in_an_iteration),
+    cmocka_unit_test(what_has_ended_gives_its_descriptor),
     cmocka_unit_test(an_address_is_as_long_as_its_length),
   };
 
