@@ -62,7 +62,7 @@ class World:
     crowd: nodes.Crowd
     comet: str | None  # The program, if it is there.
 
-    def seed(self, key, name, entries, chains=1):
+    def seed(self, key, name, entries, chains=1, pages=False):
         """A seed that runs, pinned to the second core."""
         folder = os.path.join(self.folder, name, key)
         os.makedirs(folder)
@@ -73,7 +73,7 @@ class World:
             return nodes.CometSeed(self.comet, home, log, {1})
         homes = nodes.our_homes(self.build, folder, chains, self.crowd.port,
                                 entries)
-        return nodes.OurSeed(self.build, homes, log, {1})
+        return nodes.OurSeed(self.build, homes, log, {1}, pages)
 
 
 # ---- visits ----
@@ -118,7 +118,7 @@ def visits(world, keys, note):
 
 # ---- memory ----
 
-def memory(name, size):
+def memory(name, size, pages=False):
     """What a seed needs that has served visits for a while; |size| of the effort
     is (entries of a chain, chains)."""
     def measure(world, keys, note):
@@ -126,7 +126,7 @@ def memory(name, size):
         found = {}
         entries, chains = size(world.effort)
         for key in keys:
-            with world.seed(key, name, entries, chains) as seed:
+            with world.seed(key, name, entries, chains, pages) as seed:
                 seed.visits(world.build, "-port", world.crowd.port, "-count", 4,
                             "-seconds", world.effort.rest_s, "-first", VISITORS)
                 found[key] = [{"MiB": seed.resident_mib(),
@@ -191,6 +191,8 @@ JOBS = (
     Job("visits", "visits of a seed", ("ours", COMET), visits),
     Job("one chain", "memory of one chain", ("ours", COMET),
         memory("one chain", lambda e: (e.large, 1))),
+    Job("pages", "memory of one chain with pages", ("ours",),
+        memory("pages", lambda e: (e.large, 1), pages=True)),
     Job("many chains", "memory of many chains", ("ours",),
         memory("many chains", lambda e: (e.book, e.chains))),
     Job("book", "an address book on disk", ("ours",), book),
@@ -211,6 +213,8 @@ def rows(e):
             False, digits=2),
         Row(f"one chain, {e.large:,} entries", "MiB resident", "one chain",
             "MiB", False, (most(8),)),
+        Row("the same with pages over HTTP", "MiB resident", "pages", "MiB",
+            False),
         Row(f"{e.chains} chains, {e.book:,} entries each", "MiB resident",
             "many chains", "MiB", False, (most(64),)),
         Row("the same", "threads", "many chains", "threads", False, (most(4),),

@@ -137,11 +137,12 @@ class Seed(Child):
 class OurSeed(Seed):
     """A seed of ours, with the homes |homes|."""
 
-    def __init__(self, build, homes, log, cores=None):
+    def __init__(self, build, homes, log, cores=None, pages=False):
         self.network = homes[0].name
         super().__init__(
             [os.path.join(build, "cometp2p"), "seed",
              *(word for home in homes for word in ("--home", home)),
+             *(("--http", "127.0.0.1:0") if pages else ()),
              "--p2p.laddr", "tcp://127.0.0.1:0", "--log_level", "info"],
             log, cores, {f"CMT_P2P_{k}": v for k, v in SETTINGS.items()})
         self.address = self.once(

@@ -301,6 +301,26 @@ def mistakes(folder):
         equal(err.count("\n"), 1, err)
 
 
+def no_pages(folder):
+    """Pages need a library that is loaded for them; a seed without pages does
+    without it."""
+    path = home(folder, "s")
+    with open(os.path.join(folder, "libmicrohttpd.so.12"), "wb"):
+        pass
+    env = environment(LD_LIBRARY_PATH=folder)
+    laddr = ["--p2p.laddr", "tcp://127.0.0.1:0"]
+    code, _, err = run("seed", "--home", path, *laddr, "--http", "127.0.0.1:0",
+                       env=env)
+    equal(code, 1)
+    check("pages need libmicrohttpd.so.12: " in err and folder in err, err)
+    equal(err.count("\n"), 1, err)
+    with Process([COMMAND, "seed", "--home", path, *laddr, "--log_level",
+                  "info"], env=env) as seed:
+        seed.until(lambda line: "Started node" in line)
+        seed.signal(signal.SIGTERM)
+        equal(seed.exit(), 0)
+
+
 def json_log(folder):
     """log_format = json: one object a line."""
     with Process([COMMAND, "seed", "--home", home(folder, "s"), "--p2p.laddr",
@@ -323,6 +343,7 @@ TESTS = [
     ("two homes of one chain", twins),
     ("options as those of tenderseed", as_tenderseed),
     ("mistakes are one line", mistakes),
+    ("the library of the pages", no_pages),
     ("a log of JSON", json_log),
 ]
 

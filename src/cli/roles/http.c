@@ -6,10 +6,10 @@
 #include "http.h"
 
 #include "cli/ui/options.h"
+#include "http_library.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <microhttpd.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +23,8 @@ struct cli_http {
 };
 
 enum { QUERY_MAX = 1024 };
+
+static const cli_http_library *mhd; /* Since the first server. */
 
 typedef struct slot {
   cli_http *server;
@@ -94,14 +96,14 @@ bool cli_http_parse(const char *addr, const char *what, char host[64],
 
 static enum MHD_Result answer_text(struct MHD_Connection *c, unsigned status,
                                    const char *type, const char *text) {
-  struct MHD_Response *r = MHD_create_response_from_buffer(
+  struct MHD_Response *r = mhd->create_response_from_buffer(
     strlen(text), (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
   enum MHD_Result result = MHD_NO;
 
   if (r != NULL) {
-    (void)MHD_add_response_header(r, "Content-Type", type);
-    result = MHD_queue_response(c, status, r);
-    MHD_destroy_response(r);
+    (void)mhd->add_response_header(r, "Content-Type", type);
+    result = mhd->queue_response(c, status, r);
+    mhd->destroy_response(r);
   }
   return result;
 }
@@ -123,7 +125,7 @@ static ssize_t body_read(void *body, uint64_t at, char *out, size_t max) {
 /* The body is read from where it is, and dropped with the response. */
 static enum MHD_Result answer_body(struct MHD_Connection *c,
                                    const cli_http_answer *a) {
-  struct MHD_Response *r = MHD_create_response_from_callback(
+  struct MHD_Response *r = mhd->create_response_from_callback(
     cmt_buf_bytes(a->body).len, 64 << 10, body_read, a->body, body_free);
   enum MHD_Result result = MHD_NO;
 
@@ -131,9 +133,9 @@ static enum MHD_Result answer_body(struct MHD_Connection *c,
     cmt_buf_unref(a->body);
     return MHD_NO;
   }
-  (void)MHD_add_response_header(r, "Content-Type", a->type);
-  result = MHD_queue_response(c, a->status, r);
-  MHD_destroy_response(r);
+  (void)mhd->add_response_header(r, "Content-Type", a->type);
+  result = mhd->queue_response(c, a->status, r);
+  mhd->destroy_response(r);
   return result;
 }
 
@@ -323,7 +325,7 @@ static void address_text(int fd, char *out, size_t cap) {
 }
 
 static struct MHD_Daemon *daemon_start(cli_http *h, int fd) {
-  return MHD_start_daemon(
+  return mhd->start_daemon(
     MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, h,
     MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_URI_LOG_CALLBACK, on_uri, h,
     MHD_OPTION_NOTIFY_COMPLETED, on_completed, h, MHD_OPTION_CONNECTION_LIMIT,
@@ -340,7 +342,8 @@ cli_http *cli_http_start(const cli_http_options *o, cmt_why *why) {
   cli_http *h;
   int fd;
 
-  if (!cli_http_parse(o->addr, o->what, host, &port, why)) {
+  if (!cli_http_parse(o->addr, o->what, host, &port, why) ||
+      (mhd = cli_http_library_load(why)) == NULL) {
     return NULL;
   }
   h = calloc(1, sizeof *h);
@@ -365,7 +368,7 @@ cli_http *cli_http_start(const cli_http_options *o, cmt_why *why) {
 
 int cli_http_fd(const cli_http *h) {
   const union MHD_DaemonInfo *info =
-    MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    mhd->get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD);
 
   return info->epoll_fd;
 }
@@ -373,17 +376,17 @@ int cli_http_fd(const cli_http *h) {
 uint64_t cli_http_timeout_ns(const cli_http *h) {
   MHD_UNSIGNED_LONG_LONG ms;
 
-  return MHD_get_timeout(h->daemon, &ms) == MHD_YES ? CMT_MILLISECONDS(ms)
-                                                    : CMT_NEVER;
+  return mhd->get_timeout(h->daemon, &ms) == MHD_YES ? CMT_MILLISECONDS(ms)
+                                                     : CMT_NEVER;
 }
 
-void cli_http_run(cli_http *h) { (void)MHD_run(h->daemon); }
+void cli_http_run(cli_http *h) { (void)mhd->run(h->daemon); }
 
 const char *cli_http_addr(const cli_http *h) { return h->addr; }
 
 void cli_http_stop(cli_http *h) {
   if (h != NULL) {
-    MHD_stop_daemon(h->daemon);
+    mhd->stop_daemon(h->daemon);
     free(h);
   }
 }

@@ -10,6 +10,9 @@
 #include "pages.h"
 
 #include <errno.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +26,8 @@ enum {
   SINK_MESSAGE_MAX = 64 << 10,
   LINES_PER_SECOND = 10, /* Rejections of strangers that are logged. */
 };
+
+#define TRIM_NS CMT_SECONDS(10)
 
 static const cmt_channel pex_channels[] = {{
   .id = CMT_PEX_CHANNEL,
@@ -290,6 +295,29 @@ static void on_rejected(void *arg, const cmt_rejection *r) {
            (int64_t)(status.inbound_peers + status.outbound_peers)});
 }
 
+/* ---- memory ---- */
+
+/* Loading or saving a book takes several times its size for a moment, of which
+   glibc keeps much. */
+static void memory_trim(void) {
+#ifdef __GLIBC__
+  (void)malloc_trim(0);
+#endif
+}
+
+/* Some time after a save has begun. */
+static void memory_tick(cli_station *s, bool saved) {
+  uint64_t now_ns = cli_now_ns();
+
+  if (s->trim_ns != 0 && now_ns >= s->trim_ns) {
+    memory_trim();
+    s->trim_ns = 0;
+  }
+  if (saved && s->trim_ns == 0) {
+    s->trim_ns = now_ns + TRIM_NS;
+  }
+}
+
 /* ---- once a second ---- */
 
 /* The chain at |i| from |from| on, counted around; NULL: there are fewer. */
@@ -314,6 +342,7 @@ static void on_time(void *arg, cmt_err status) {
     saved = cli_chain_tick(c, &s->log, !saved) || saved;
   }
   s->tick_at++;
+  memory_tick(s, saved);
   cmt_ignore(cmt_switch_timer(s->sw, &s->timer, CMT_SECONDS(1)));
 }
 
@@ -541,6 +570,7 @@ bool cli_station_open(cli_station *s, const cli_options *o, cli_io *io,
     cli_chain_ban(s->chains[i], s->sw);
   }
   log_start(s);
+  memory_trim();
   return cmt_switch_timer(s->sw, &s->timer, CMT_SECONDS(1)) == CMT_OK;
 }
 

@@ -35,7 +35,8 @@ typedef struct cli_station {
   cli_chain **chains;
   size_t chain_count;
   cli_chain *first;
-  size_t tick_at; /* Which chain may save next. */
+  size_t tick_at;   /* Which chain may save next. */
+  uint64_t trim_ns; /* When freed memory goes back to the system; 0: never. */
   uint32_t inbound_max;
   cli_group *groups; /* Only the loop uses them, and what follows. */
   size_t group_count;
