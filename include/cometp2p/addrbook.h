@@ -255,6 +255,9 @@ typedef struct cmt_addrbook_query {
   /** With |proven_within_ns|: these come first, up to half of the answer, and
       the rest is of any that is allowed; 0: none do. */
   unsigned families_first;
+  /** Gets, for each address that is written, the instant of its proof, 0: none;
+      as many as |cap|.  NULL: it is not asked for. */
+  uint64_t *proofs_ns;
 } cmt_addrbook_query;
 
 #define cmt_addrbook_query_init(q)                                             \
@@ -267,6 +270,10 @@ CMT_API void cmt_addrbook_query_init_sized(cmt_addrbook_query *q, size_t size);
 CMT_API size_t cmt_addrbook_select(cmt_addrbook *b, const cmt_addrbook_query *q,
                                    cmt_net_addr *out, size_t cap,
                                    uint64_t now_ns);
+
+/** How many entries a handshake of ours has reached in the last |within_ns|. */
+CMT_API size_t cmt_addrbook_count_proven(const cmt_addrbook *b,
+                                         uint64_t within_ns, uint64_t now_ns);
 
 /* ---- content ---- */
 
@@ -317,6 +324,26 @@ CMT_API bool cmt_addrbook_get_sized(const cmt_addrbook *b,
 CMT_API CMT_NODISCARD cmt_err cmt_addrbook_restore(cmt_addrbook *b,
                                                    const cmt_addrbook_entry *e);
 
+/** What became of an address: when it was reported, and later. */
+typedef enum cmt_addrbook_fate {
+  CMT_ADDRBOOK_FATE_ADDED,      /**< It is new in the book. */
+  CMT_ADDRBOOK_FATE_KNOWN,      /**< The book had it. */
+  CMT_ADDRBOOK_FATE_INVALID,    /**< It can be no node's. */
+  CMT_ADDRBOOK_FATE_UNROUTABLE, /**< It cannot be reached from the internet. */
+  CMT_ADDRBOOK_FATE_PRIVATE,    /**< It, or who reported it, is private. */
+  CMT_ADDRBOOK_FATE_BANNED,     /**< It is kept out, for whatever reason. */
+  CMT_ADDRBOOK_FATE_FULL,       /**< Its bucket is full of better ones. */
+  CMT_ADDRBOOK_FATE_IGNORED,    /**< Over the limit of an answer, or of an hour
+                                     of its source. */
+  CMT_ADDRBOOK_FATE_SELF,       /**< It is our own. */
+  CMT_ADDRBOOK_FATE_WRONG_NETWORK, /**< Dropped: a handshake showed it, */
+  CMT_ADDRBOOK_FATE_WRONG_ID,      /**< or another id. */
+  CMT_ADDRBOOK_FATE_PROMOTED,      /**< To an old bucket, */
+  CMT_ADDRBOOK_FATE_DEMOTED,       /**< and out of one for its failures. */
+  CMT_ADDRBOOK_FATE_REPLACED,      /**< It left a full bucket for a newcomer. */
+  CMT_ADDRBOOK_FATES               /**< Their number. */
+} cmt_addrbook_fate;
+
 typedef struct cmt_addrbook_status {
   size_t size;
   size_t entries, new_entries, old_entries;
@@ -326,6 +353,7 @@ typedef struct cmt_addrbook_status {
   size_t bytes;  /**< Memory of the book. */
   uint64_t added, replaced, refused, promoted, demoted; /**< Since it is. */
   uint64_t revision; /**< Changes with everything that should be stored. */
+  uint64_t fates[CMT_ADDRBOOK_FATES]; /**< Since it is, cmt_addrbook_fate. */
 } cmt_addrbook_status;
 
 /** Fills in the cmt_addrbook_status |out|. */

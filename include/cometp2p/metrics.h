@@ -91,7 +91,7 @@ typedef enum cmt_metric_pex {
   CMT_METRIC_PEX_FLOOD,        /**< A peer asked too often. */
 } cmt_metric_pex;
 
-/** |at| of CMT_METRIC_PEX_ADDRESSES. */
+/** |at| of CMT_METRIC_PEX_ADDRESSES: cmt_addrbook_fate in its order. */
 typedef enum cmt_metric_fate {
   CMT_METRIC_FATE_ADDED,
   CMT_METRIC_FATE_KNOWN,
@@ -101,6 +101,12 @@ typedef enum cmt_metric_fate {
   CMT_METRIC_FATE_BANNED,
   CMT_METRIC_FATE_FULL,
   CMT_METRIC_FATE_IGNORED, /**< Over the limit of an answer or an hour. */
+  CMT_METRIC_FATE_SELF,
+  CMT_METRIC_FATE_WRONG_NETWORK, /**< Dropped: a handshake showed it, */
+  CMT_METRIC_FATE_WRONG_ID,      /**< or another id. */
+  CMT_METRIC_FATE_PROMOTED,
+  CMT_METRIC_FATE_DEMOTED,
+  CMT_METRIC_FATE_REPLACED, /**< It left a full bucket for a newcomer. */
 } cmt_metric_fate;
 
 /** |at| of CMT_METRIC_SEED_VISITS. */

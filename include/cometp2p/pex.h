@@ -75,6 +75,11 @@ typedef struct cmt_pex_options {
   /** With |seed|: serves only nodes whose version begins with this text, of
      less than CMT_ADDRBOOK_VERSION_SIZE bytes; NULL: any.  Copied. */
   const char *serve_version;
+  /** With |seed|: called after each answer to a visitor, on its loop or on the
+      first one, with how long ago each of its addresses was reached.  NULL:
+      nothing. */
+  void (*on_served)(void *arg, const uint64_t *ages_ns, size_t count);
+  void *served_arg;
 } cmt_pex_options;
 
 #define cmt_pex_options_init(o) cmt_pex_options_init_sized((o), sizeof *(o))
@@ -119,6 +124,8 @@ CMT_API size_t cmt_pex_anchors(cmt_pex *p, cmt_net_addr *out, size_t cap);
 /** cmt_addrbook_snapshot_new() of the book, such as for its file. */
 CMT_API CMT_NODISCARD cmt_err cmt_pex_snapshot_new(cmt_pex *p,
                                                    cmt_addrbook_snapshot **out);
+/** cmt_addrbook_count_proven() of the book, now. */
+CMT_API size_t cmt_pex_count_proven(cmt_pex *p, uint64_t within_ns);
 /** cmt_addrbook_set_private() of the book. */
 CMT_API CMT_NODISCARD cmt_err cmt_pex_set_private(cmt_pex *p,
                                                   const cmt_node_id *ids,
@@ -136,7 +143,16 @@ typedef struct cmt_pex_status {
   uint64_t peers_banned;     /**< For malformed or unsolicited answers. */
   uint64_t dials, dials_failed, feelers, feelers_failed;
   uint64_t seeds_dialed;
-  bool online; /**< Peers of two address groups are up. */
+  bool online; /**< Peers of two address groups are up, or a seed reached two
+                    not long ago. */
+  uint64_t answers_unsolicited; /**< They came without a request. */
+  uint64_t messages_malformed;  /**< They do not decode, or an entry is no
+                                     address. */
+  /** Visits of a seed that have ended: it served addresses, or answered without
+      any; the visitor asked nothing in time, or left before it asked. */
+  uint64_t visits_served, visits_empty, visits_silent, visits_left;
+  uint64_t addrs_served;              /**< In answers of a seed. */
+  uint64_t fates[CMT_ADDRBOOK_FATES]; /**< See cmt_addrbook_status. */
 } cmt_pex_status;
 
 /** Fills in the cmt_pex_status |out| as of now. */

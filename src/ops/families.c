@@ -34,6 +34,12 @@ static const char *const fates[] = {
   [CMT_METRIC_FATE_BANNED] = "banned",
   [CMT_METRIC_FATE_FULL] = "full",
   [CMT_METRIC_FATE_IGNORED] = "ignored",
+  [CMT_METRIC_FATE_SELF] = "self",
+  [CMT_METRIC_FATE_WRONG_NETWORK] = "wrong_network",
+  [CMT_METRIC_FATE_WRONG_ID] = "wrong_id",
+  [CMT_METRIC_FATE_PROMOTED] = "promoted",
+  [CMT_METRIC_FATE_DEMOTED] = "demoted",
+  [CMT_METRIC_FATE_REPLACED] = "replaced",
 };
 static const char *const visits[] = {
   [CMT_METRIC_VISIT_SERVED] = "served",
@@ -222,7 +228,8 @@ const cmt__family cmt__families[CMT__METRICS] = {
                              CMT__COUNTER, .unit = 1,
                              .labels = {{"event", VALUES(pex_events)}}},
   [CMT_METRIC_PEX_ADDRESSES] = {"pex_addresses_total",
-                                "Addresses of answers by what became of them.",
+                                "Addresses by what became of them, when they "
+                                "were reported and later.",
                                 CMT__COUNTER, .unit = 1,
                                 .labels = {{"fate", VALUES(fates)}}},
   [CMT_METRIC_SEED_VISITS] = {"seed_visits_total",

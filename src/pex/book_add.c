@@ -144,8 +144,38 @@ cmt_err cmt__book_add_unknown(cmt_addrbook *b, const cmt__book_addr *addr,
   return CMT_OK;
 }
 
-static cmt_err add(cmt_addrbook *b, const cmt_net_addr *in,
-                   const cmt__book_addr *src, uint64_t now_ns) {
+/* ---- fates ---- */
+
+static cmt_addrbook_fate fate_of(cmt_err err, bool added) {
+  static const struct {
+    cmt_err err;
+    cmt_addrbook_fate fate;
+  } rows[] = {
+    {CMT_EINVAL, CMT_ADDRBOOK_FATE_INVALID},
+    {CMT_EUNREACH, CMT_ADDRBOOK_FATE_UNROUTABLE},
+    {CMT_EFILTER, CMT_ADDRBOOK_FATE_PRIVATE},
+    {CMT_EBANNED, CMT_ADDRBOOK_FATE_BANNED},
+    {CMT_ESELF, CMT_ADDRBOOK_FATE_SELF},
+  };
+
+  if (err == CMT_OK) {
+    return added ? CMT_ADDRBOOK_FATE_ADDED : CMT_ADDRBOOK_FATE_KNOWN;
+  }
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    if (rows[i].err == err) {
+      return rows[i].fate;
+    }
+  }
+  return CMT_ADDRBOOK_FATE_FULL; /* Memory may be what is full. */
+}
+
+static cmt_err count_fate(cmt_addrbook *b, cmt_err err, bool added) {
+  b->fates[fate_of(err, added)]++;
+  return err;
+}
+
+static cmt_err try_add(cmt_addrbook *b, const cmt_net_addr *in,
+                       const cmt__book_addr *src, uint64_t now_ns) {
   cmt__book_addr addr;
   cmt__book_entry *e;
   cmt_err err = cmt__book_addr_read(in, false, &addr);
@@ -165,6 +195,14 @@ static cmt_err add(cmt_addrbook *b, const cmt_net_addr *in,
   }
   add_known(b, e, &addr, src);
   return CMT_OK;
+}
+
+static cmt_err add(cmt_addrbook *b, const cmt_net_addr *in,
+                   const cmt__book_addr *src, uint64_t now_ns) {
+  uint64_t before = b->added;
+  cmt_err err = try_add(b, in, src, now_ns);
+
+  return count_fate(b, err, b->added > before);
 }
 
 cmt_err cmt_addrbook_add(cmt_addrbook *b, const cmt_net_addr *addr,
@@ -238,13 +276,15 @@ size_t cmt_addrbook_add_answer(cmt_addrbook *b, const cmt_net_addr *addrs,
                                uint64_t now_ns) {
   uint64_t before = b->added;
   cmt__book_addr from;
+  size_t looked;
 
   if (cmt__book_addr_read(src, false, &from) != CMT_OK) {
     return 0;
   }
-  count =
+  looked =
     quota_take(b, from.id, cmt__min(count, CMT_ADDRBOOK_ANSWER_MAX), now_ns);
-  for (size_t i = 0; i < count; i++) {
+  b->fates[CMT_ADDRBOOK_FATE_IGNORED] += count - looked;
+  for (size_t i = 0; i < looked; i++) {
     (void)add(b, &addrs[i], &from, now_ns);
   }
   return (size_t)(b->added - before);
@@ -276,7 +316,7 @@ cmt_err cmt_addrbook_add_claimed(cmt_addrbook *b, const cmt_net_addr *claimed,
   }
   err = cmt__book_refuses(b, &addr, now_ns);
   if (err != CMT_OK) {
-    return err;
+    return count_fate(b, err, false);
   }
   cmt__book_addr_write(&addr, dial);
   return CMT_EAGAIN;

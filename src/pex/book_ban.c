@@ -190,6 +190,9 @@ cmt_err cmt_addrbook_bar(cmt_addrbook *b, const cmt_addrbook_ban *ban,
   if (err != CMT_OK || !ban_read(&full, &entry)) {
     return CMT_EINVAL;
   }
+  b->fates[CMT_ADDRBOOK_FATE_WRONG_NETWORK] +=
+    entry.kind == CMT_ADDRBOOK_WRONG_NETWORK;
+  b->fates[CMT_ADDRBOOK_FATE_WRONG_ID] += entry.kind == CMT_ADDRBOOK_WRONG_ID;
   e = cmt__book_lookup(b, entry.id);
   if (e != NULL &&
       (entry.kind != CMT_ADDRBOOK_WRONG_ID || !has_another(b, e, &entry.at))) {

@@ -385,6 +385,9 @@ static size_t answer_write(const answer *a, cmt_net_addr *out) {
     cmt__book_entry *e = cmt__book_at(a->b, a->chosen[i]);
 
     e->served_ns = a->now_ns;
+    if (a->q->proofs_ns != NULL) {
+      a->q->proofs_ns[i] = e->proven_ns;
+    }
     cmt__book_addr_write(&e->addr, &out[i]);
   }
   return a->chosen_count;

@@ -115,6 +115,7 @@ struct cmt_addrbook {
   cmt__book_quota *quotas;
   size_t quota_count, quota_cap;
   uint64_t added, replaced, refused, promoted, demoted, revision;
+  uint64_t fates[CMT_ADDRBOOK_FATES]; /* But for the last three. */
   uint8_t random[BOOK_RANDOM];
   size_t random_left;
 };

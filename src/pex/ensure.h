@@ -61,6 +61,8 @@ typedef struct cmt__ensure_peer {
   bool outbound, listed, seed, has_pex;
   bool ask;       /* It is asked as soon as it may be. */
   int64_t height; /* What it says of itself; 0: nothing. */
+  bool answered;  /* A seed has, */
+  size_t served;  /* with so many addresses. */
 } cmt__ensure_peer;
 
 typedef enum cmt__ensure_kind {

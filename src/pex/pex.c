@@ -465,12 +465,32 @@ cmt_err cmt_pex_set_private(cmt_pex *p, const cmt_node_id *ids, size_t count) {
   return err;
 }
 
+size_t cmt_pex_count_proven(cmt_pex *p, uint64_t within_ns) {
+  size_t count;
+
+  cmt__lock(&p->lock);
+  count =
+    cmt_addrbook_count_proven(p->o.book, within_ns, cmt__pex_now(p).utc_ns);
+  cmt__unlock(&p->lock);
+  return count;
+}
+
+/* Under the lock. */
+static void status_fates(const cmt_pex *p, cmt_pex_status *st) {
+  cmt_addrbook_status book;
+
+  cmt_addrbook_get_status(p->o.book, &book);
+  memcpy(st->fates, book.fates, sizeof st->fates);
+  st->fates[CMT_ADDRBOOK_FATE_INVALID] += p->addrs_invalid;
+}
+
 void cmt_pex_get_status_sized(cmt_pex *p, cmt_pex_status *out, size_t size) {
   cmt_pex_status st;
 
   cmt__lock(&p->lock);
   st = p->status;
   st.size = sizeof st;
+  status_fates(p, &st);
   st.peers = p->ensure.peer_count;
   st.outbound_peers = p->ensure.outbound;
   st.dialing = p->ensure.dialing;

@@ -54,6 +54,7 @@ struct cmt_pex {
   cmt__pex_listed *listed;
   size_t listed_count;
   cmt_pex_status status;
+  uint64_t addrs_invalid; /* Entries of answers that name no node. */
 };
 
 cmt__pex_time cmt__pex_now(const cmt_pex *p);

@@ -34,25 +34,52 @@ static cmt_net_addr *new_list(const cmt_pex *p) {
   return cmt__alloc(&p->env, CMT_ADDRBOOK_ANSWER_MAX * sizeof(cmt_net_addr));
 }
 
-/* A random selection of the book for |peer|, NULL without memory.  Under the
-   lock. */
-static cmt_buf *make_answer(cmt_pex *p, cmt__ensure_peer *peer,
-                            cmt__pex_time t) {
+/* An answer, and what |on_served| needs outside of the lock. */
+typedef struct answer {
+  cmt_buf *msg;
+  bool to_visitor;
+  size_t count;
+  uint64_t ages_ns[CMT_ADDRBOOK_ANSWER_MAX];
+} answer;
+
+static bool is_visitor(const cmt_pex *p, const cmt__ensure_peer *peer) {
+  return p->o.seed && !peer->outbound && !peer->listed;
+}
+
+/* Under the lock. */
+static void count_answer(cmt_pex *p, cmt__ensure_peer *peer, answer *a,
+                         cmt__pex_time t) {
+  p->status.answers_sent++;
+  a->to_visitor = is_visitor(p, peer);
+  if (a->to_visitor) {
+    peer->answered = true;
+    peer->served += a->count;
+    p->status.addrs_served += a->count;
+  }
+  for (size_t i = 0; i < a->count; i++) {
+    a->ages_ns[i] = cmt__since(t.utc_ns, a->ages_ns[i]);
+  }
+}
+
+/* A random selection of the book for |peer|; the message is NULL without
+   memory.  Under the lock. */
+static void make_answer(cmt_pex *p, cmt__ensure_peer *peer, cmt__pex_time t,
+                        answer *a) {
   cmt_net_addr *list = new_list(p);
   cmt_addrbook_query q;
-  cmt_buf *msg = NULL;
-  size_t count;
 
-  cmt__ensure_query(&p->ensure, peer, t, &q);
+  a->count = 0;
+  a->msg = NULL;
   if (list != NULL) {
-    count = cmt_addrbook_select(p->o.book, &q, list, CMT_ADDRBOOK_ANSWER_MAX,
-                                t.utc_ns);
-    msg = cmt__pex_new_addrs(&p->env, list, count);
+    cmt__ensure_query(&p->ensure, peer, t, &q);
+    q.proofs_ns = a->ages_ns;
+    a->count = cmt_addrbook_select(p->o.book, &q, list, CMT_ADDRBOOK_ANSWER_MAX,
+                                   t.utc_ns);
+    a->msg = cmt__pex_new_addrs(&p->env, list, a->count);
     cmt__free(&p->env, list);
   }
-  p->status.answers_sent++;
+  count_answer(p, peer, a, t);
   cmt__ensure_served(&p->ensure, peer, t);
-  return msg;
 }
 
 /* |msg| may be NULL: there was no memory. */
@@ -66,6 +93,12 @@ static bool send(cmt_peer *peer, cmt_buf *msg) {
     }
   }
   return err == CMT_OK;
+}
+
+static void send_answer(cmt_pex *p, cmt_peer *peer, const answer *a) {
+  if (send(peer, a->msg) && a->to_visitor && p->o.on_served != NULL) {
+    p->o.on_served(p->o.served_arg, a->ages_ns, a->count);
+  }
 }
 
 /* ---- dials ---- */
@@ -126,6 +159,7 @@ typedef struct job {
   cmt_peer *peer; /* With a reference. */
   cmt__ensure_peer *record;
   cmt_buf *msg;
+  const answer *answer;
 } job;
 
 static void do_dial(cmt_pex *p, const job *j) {
@@ -165,9 +199,10 @@ static void count_dial(cmt_pex *p, const cmt__ensure_dial *d) {
   p->status.seeds_dialed += d->kind == CMT__ENSURE_SEED;
 }
 
-/* Under the lock. */
-static job job_of(cmt_pex *p, const cmt__ensure_step *step, cmt__pex_time t) {
-  job j = {.act = step->act};
+/* An answer goes to |a|.  Under the lock. */
+static job job_of(cmt_pex *p, const cmt__ensure_step *step, cmt__pex_time t,
+                  answer *a) {
+  job j = {.act = step->act, .answer = a};
 
   if (step->act == CMT__ENSURE_DIAL) {
     const cmt__ensure_dial *d = step->dial;
@@ -183,7 +218,7 @@ static job job_of(cmt_pex *p, const cmt__ensure_step *step, cmt__pex_time t) {
   if (step->act == CMT__ENSURE_ASK) {
     j.msg = cmt__pex_new_request(&p->env);
   } else if (step->act == CMT__ENSURE_ANSWER) {
-    j.msg = make_answer(p, step->peer, t);
+    make_answer(p, step->peer, t, a);
   }
   return j;
 }
@@ -199,7 +234,7 @@ static void run(cmt_pex *p, const job *j) {
                                      : "it gives way to another peer");
     cmt_peer_stop(j->peer, CMT_ECANCELED, CLOSE_NS);
   } else {
-    (void)send(j->peer, j->msg);
+    send_answer(p, j->peer, j->answer);
   }
   cmt_peer_unref(j->peer);
 }
@@ -210,6 +245,7 @@ static void run_steps(cmt_pex *p) {
   cmt__ensure_step step;
   uint64_t next_ns;
   bool more = true;
+  answer a;
 
   while (more) {
     job j;
@@ -217,7 +253,7 @@ static void run_steps(cmt_pex *p) {
     cmt__lock(&p->lock);
     more = cmt__ensure_next(&p->ensure, t, &step);
     if (more) {
-      j = job_of(p, &step, t);
+      j = job_of(p, &step, t, &a);
     }
     next_ns = cmt__ensure_next_ns(&p->ensure, t.now_ns);
     cmt__unlock(&p->lock);
@@ -318,6 +354,17 @@ static void add_peer(void *self, cmt_peer *peer) {
   cmt__pex_wake(p);
 }
 
+/* How the visit of |peer| was; the time of one that asks nothing is over when
+   it was asked to go. */
+static void count_visit(cmt_pex_status *st, const cmt__ensure_peer *peer) {
+  bool silent = !peer->answered && peer->close_ns == CMT_NEVER;
+
+  st->visits_served += peer->answered && peer->served > 0;
+  st->visits_empty += peer->answered && peer->served == 0;
+  st->visits_silent += silent;
+  st->visits_left += !peer->answered && !silent;
+}
+
 static void remove_peer(void *self, cmt_peer *peer, cmt_err reason) {
   cmt_pex *p = self;
   cmt__pex_time t = cmt__pex_now(p);
@@ -327,6 +374,9 @@ static void remove_peer(void *self, cmt_peer *peer, cmt_err reason) {
     return;
   }
   cmt__lock(&p->lock);
+  if (is_visitor(p, record)) {
+    count_visit(&p->status, record);
+  }
   cmt__ensure_remove(&p->ensure, record, reason, t);
   cmt__unlock(&p->lock);
   cmt_ignore(cmt_peer_set_value(peer, VALUE, NULL, NULL));
@@ -363,7 +413,7 @@ static cmt_err on_request(cmt_pex *p, cmt_peer *peer,
                           cmt__ensure_peer *record) {
   cmt__pex_time t = cmt__pex_now(p);
   cmt__pex_verdict verdict;
-  cmt_buf *answer = NULL;
+  answer a;
 
   cmt__lock(&p->lock);
   verdict = cmt__pex_request_came(&record->limit, t.now_ns);
@@ -376,11 +426,11 @@ static cmt_err on_request(cmt_pex *p, cmt_peer *peer,
     verdict == CMT__PEX_DROP || verdict == CMT__PEX_END;
   p->status.peers_flooding += verdict == CMT__PEX_END;
   if (verdict == CMT__PEX_ANSWER) {
-    answer = make_answer(p, record, t);
+    make_answer(p, record, t, &a);
   }
   cmt__unlock(&p->lock);
   if (verdict == CMT__PEX_ANSWER) {
-    (void)send(peer, answer);
+    send_answer(p, peer, &a);
   }
   if (verdict == CMT__PEX_HOLD || p->o.seed) {
     cmt__pex_wake(p);
@@ -412,9 +462,11 @@ static cmt_err on_addrs(cmt_pex *p, cmt_peer *peer, cmt__ensure_peer *record,
     found = cmt__ensure_learn(&p->ensure, record, addrs, count, t);
     p->status.answers_received++;
     p->status.addrs_received += count;
+    p->addrs_invalid += list->looked_at - count;
     p->status.addrs_new += found;
     cmt__ensure_served(&p->ensure, record, t);
   }
+  p->status.answers_unsolicited += !asked;
   cmt__unlock(&p->lock);
   cmt__free(&p->env, addrs);
   if (!asked) {
@@ -426,28 +478,40 @@ static cmt_err on_addrs(cmt_pex *p, cmt_peer *peer, cmt__ensure_peer *record,
   return CMT_OK;
 }
 
+/* What does not decode ends the peer, and an entry that is no address also bans
+   it. */
+static cmt_err on_fault(cmt_pex *p, cmt_peer *peer, cmt__ensure_peer *record,
+                        bool bans, const char *fault) {
+  cmt__lock(&p->lock);
+  p->status.messages_malformed++;
+  cmt__unlock(&p->lock);
+  return bans ? blame(p, peer, record, fault)
+              : cmt_peer_explain(peer, CMT_EPROTO, fault);
+}
+
 static cmt_err receive(void *self, cmt_peer *peer, uint8_t channel,
                        cmt_buf *msg) {
   cmt_pex *p = self;
   cmt__ensure_peer *record = cmt_peer_value(peer, VALUE);
   cmt__pex_addrs list;
+  cmt__pex_kind kind;
   const char *fault;
 
   (void)channel;
   if (record == NULL) {
     return CMT_OK; /* A peer of another network, or one without memory. */
   }
-  switch (cmt__pex_read(cmt_buf_bytes(msg), &list, &fault)) {
+  kind = cmt__pex_read(cmt_buf_bytes(msg), &list, &fault);
+  switch (kind) {
   case CMT__PEX_REQUEST:
     return on_request(p, peer, record);
   case CMT__PEX_ADDRS:
     return on_addrs(p, peer, record, &list);
   case CMT__PEX_BAD_ENTRY:
-    return blame(p, peer, record, fault);
   case CMT__PEX_MALFORMED:
     break;
   }
-  return cmt_peer_explain(peer, CMT_EPROTO, fault);
+  return on_fault(p, peer, record, kind == CMT__PEX_BAD_ENTRY, fault);
 }
 
 void cmt_pex_note(cmt_pex *p, cmt_peer *peer, uint8_t channel, cmt_bytes msg) {

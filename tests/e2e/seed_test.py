@@ -163,6 +163,41 @@ def metrics(folder):
             series = [line for line in page.splitlines()
                       if not line.startswith("#")]
             check(len(series) < 400, len(series))
+            with Daemon("node", "--home", home(folder, "b"), "--p2p.seeds",
+                        seed.seed):
+                for found in (
+                        r'seed_visits_total{chain_id="chain-1",'
+                        r'outcome="served"} [1-9]',
+                        r'seed_addresses_served_total{chain_id="chain-1"} '
+                        r'[1-9]',
+                        r'seed_proof_age_seconds_count{chain_id="chain-1"} '
+                        r'[1-9]',
+                        r'pex_addresses_total{chain_id="chain-1",'
+                        r'fate="added"} [1-9]',
+                        r'seed_verified_ratio{chain_id="chain-1"} 1$'):
+                    seed.page("/metrics", lambda text, r=found: re.search(
+                        "cometp2p_" + r, text, re.MULTILINE), seed.metrics)
+        seed.stop()
+
+
+def filters(folder):
+    """A seed serves the versions that it should, and answers others without
+    addresses."""
+    prometheus = {"CMT_INSTRUMENTATION_PROMETHEUS": "true",
+                  "CMT_INSTRUMENTATION_PROMETHEUS_LISTEN_ADDR": "127.0.0.1:0"}
+    empty = r'seed_visits_total{chain_id="chain-1",outcome="empty"} [1-9]'
+    served = r'seed_visits_total{chain_id="chain-1",outcome="served"} 0$'
+    with Daemon("seed", "--home", home(folder, "s"), "--version-prefix", "9.",
+                "--min-height", "0", **prometheus) as seed:
+        with Daemon("node", "--home", home(folder, "a"), "--p2p.seeds",
+                    seed.seed) as node:
+            seed.page("/live_peers.csv", lambda text: node.id in text)
+            with Daemon("node", "--home", home(folder, "b"), "--p2p.seeds",
+                        seed.seed):
+                page = seed.page("/metrics",
+                                 lambda text: re.search(empty, text),
+                                 seed.metrics)
+                check(re.search(served, page, re.MULTILINE), page)
         seed.stop()
 
 
@@ -290,6 +325,11 @@ def mistakes(folder):
             (["seed", "--home", path, "--p2p.laddr", "127.0.0.1"], "laddr"),
             (["seed", "--home", path, "--log_level", "loud"],
              "--log_level is 'loud', allowed is"),
+            (["seed", "--home", path, "--min-height", "x"],
+             "seed_min_height is 'x', allowed is a height, or 0 for any"),
+            (["seed", "--home", path, "--version-prefix", "9" * 24],
+             "allowed is up to 23 bytes"),
+            (["node", "--home", path, "--min-height", "1"], "--min-height"),
             (["seed", "--home", path, "--http", "nowhere", "--p2p.laddr",
               "tcp://127.0.0.1:0"], "--http is 'nowhere'"),
             (["seed", "--home", path, "--p2p.laddr", "tcp://127.0.0.1:0",
@@ -338,6 +378,7 @@ TESTS = [
     ("a home that comes is served", late_home),
     ("metrics of all chains on any path", metrics),
     ("metrics of each peer by option", peer_metrics),
+    ("only some versions are served", filters),
     ("a list of who is kept out", deny),
     ("few descriptors", descriptors),
     ("two homes of one chain", twins),

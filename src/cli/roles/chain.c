@@ -6,7 +6,12 @@
 #include <string.h>
 #include <time.h>
 
-enum { SEED_DIALS = 32 }; /* At one time, of each chain. */
+enum {
+  SEED_DIALS = 32,    /* At one time, of each chain. */
+  VERIFIED_EVERY = 5, /* Seconds from one count of proofs to the next. */
+};
+
+#define VERIFIED_NS CMT_SECONDS(1800)
 
 uint64_t cli_utc_ns(void) {
   struct timespec now;
@@ -45,6 +50,14 @@ static cmt_err book_open(cli_chain *c, const cmt_env *env, cmt_why *why) {
                                 why);
 }
 
+static void on_served(void *arg, const uint64_t *ages_ns, size_t count) {
+  cli_chain *c = arg;
+
+  for (size_t i = 0; i < count; i++) {
+    cmt_metrics_observe(c->metrics, CMT_METRIC_SEED_PROOF_AGE, 0, ages_ns[i]);
+  }
+}
+
 static cmt_err pex_open(cli_chain *c, const cli_chain_options *o,
                         cmt_why *why) {
   const cmt_home_settings *s = c->settings;
@@ -63,6 +76,8 @@ static cmt_err pex_open(cli_chain *c, const cli_chain_options *o,
                                                  : CMT_PEX_NO_PEERS;
   p.seed = o->seed;
   p.dials_max = o->seed ? SEED_DIALS : 0;
+  p.on_served = on_served;
+  p.served_arg = c;
   p.serve_height_min = s->seed_min_height;
   p.serve_version = s->seed_version;
   err = cmt_pex_new(&p, &c->pex, why);
@@ -96,6 +111,7 @@ cli_chain *cli_chain_open(const cli_chain_options *o, cmt_why *why) {
 
   c->options = o->options;
   c->dir = cli_copy(o->dir);
+  c->seed = o->seed;
   if (parts_open(c, o, why) == CMT_OK) {
     return c;
   }
@@ -160,6 +176,44 @@ void cli_chain_ban(const cli_chain *c, cmt_switch *sw) {
   cmt_metrics_add((c)->metrics, CMT_METRIC_PEX_EVENTS, (at),                   \
                   (now).field - (c)->counted.field)
 
+_Static_assert((int)CMT_ADDRBOOK_FATE_REPLACED ==
+                   (int)CMT_METRIC_FATE_REPLACED &&
+                 CMT_ADDRBOOK_FATES == CMT_METRIC_FATE_REPLACED + 1,
+               "the fates of the book are those of the metrics");
+
+static void count_fates(const cli_chain *c, const cmt_pex_status *now) {
+  for (unsigned i = 0; i < CMT_ADDRBOOK_FATES; i++) {
+    cmt_metrics_add(c->metrics, CMT_METRIC_PEX_ADDRESSES, i,
+                    now->fates[i] - c->counted.fates[i]);
+  }
+}
+
+/* Only a seed has the families of a seed. */
+static void count_visits(cli_chain *c, const cmt_pex_status *now) {
+  const uint64_t grown[] = {
+    [CMT_METRIC_VISIT_SERVED] = now->visits_served - c->counted.visits_served,
+    [CMT_METRIC_VISIT_EMPTY] = now->visits_empty - c->counted.visits_empty,
+    [CMT_METRIC_VISIT_SILENT] = now->visits_silent - c->counted.visits_silent,
+    [CMT_METRIC_VISIT_LEFT] = now->visits_left - c->counted.visits_left,
+  };
+
+  for (unsigned i = 0; i < sizeof grown / sizeof *grown; i++) {
+    cmt_metrics_add(c->metrics, CMT_METRIC_SEED_VISITS, i, grown[i]);
+  }
+  cmt_metrics_add(c->metrics, CMT_METRIC_SEED_SERVED, 0,
+                  now->addrs_served - c->counted.addrs_served);
+  if (c->ticks++ % VERIFIED_EVERY == 0) {
+    cmt_addrbook_status book;
+
+    cmt_addrbook_get_status(cmt_addrbook_file_book(c->file), &book);
+    cmt_metrics_set(c->metrics, CMT_METRIC_SEED_VERIFIED, 0,
+                    book.entries > 0
+                      ? cmt_pex_count_proven(c->pex, VERIFIED_NS) * 1000 /
+                          book.entries
+                      : 0);
+  }
+}
+
 static void count_pex(cli_chain *c) {
   cmt_pex_status now;
 
@@ -170,13 +224,13 @@ static void count_pex(cli_chain *c) {
   COUNT(c, now, CMT_METRIC_PEX_HELD, requests_held);
   COUNT(c, now, CMT_METRIC_PEX_DROPPED, requests_dropped);
   COUNT(c, now, CMT_METRIC_PEX_HAS_ANSWERED, answers_sent);
-  COUNT(c, now, CMT_METRIC_PEX_MALFORMED, peers_banned);
+  COUNT(c, now, CMT_METRIC_PEX_UNSOLICITED, answers_unsolicited);
+  COUNT(c, now, CMT_METRIC_PEX_MALFORMED, messages_malformed);
   COUNT(c, now, CMT_METRIC_PEX_FLOOD, peers_flooding);
-  cmt_metrics_add(c->metrics, CMT_METRIC_PEX_ADDRESSES, CMT_METRIC_FATE_ADDED,
-                  now.addrs_new - c->counted.addrs_new);
-  cmt_metrics_add(c->metrics, CMT_METRIC_PEX_ADDRESSES, CMT_METRIC_FATE_KNOWN,
-                  (now.addrs_received - now.addrs_new) -
-                    (c->counted.addrs_received - c->counted.addrs_new));
+  count_fates(c, &now);
+  if (c->seed) {
+    count_visits(c, &now);
+  }
   c->counted = now;
 }
 

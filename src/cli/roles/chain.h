@@ -11,6 +11,8 @@
 typedef struct cli_chain {
   const cli_options *options;
   char *dir; /* The home's, as it was given. */
+  bool seed;
+  unsigned ticks; /* Seconds that were counted. */
   cmt_home *home;
   const cmt_home_settings *settings;
   const char *network;

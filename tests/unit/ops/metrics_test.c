@@ -124,6 +124,29 @@ static void each_type_has_its_lines(void **state) {
     page(f));
 }
 
+static void every_fate_has_its_name(void **state) {
+  static const char *const names[] = {
+    "added",    "known",    "invalid", "unroutable", "private",
+    "banned",   "full",     "ignored", "self",       "wrong_network",
+    "wrong_id", "promoted", "demoted", "replaced"};
+  fixture *f = *state;
+
+  make(f);
+  for (unsigned i = 0; i < CMT__COUNT(names); i++) {
+    char line[120];
+
+    cmt_metrics_add(f->m, CMT_METRIC_PEX_ADDRESSES, i, i + 1);
+    snprintf(line, sizeof line,
+             "cometp2p_pex_addresses_total{chain_id=\"chain-1\",fate=\"%s\"} "
+             "%u",
+             names[i], i + 1);
+    assert_line(f, line);
+  }
+  cmt_metrics_add(f->m, CMT_METRIC_PEX_ADDRESSES, CMT__COUNT(names), 1);
+  assert_int_equal(CMT__COUNT(names),
+                   lines_with(page(f), "cometp2p_pex_addresses_total{"));
+}
+
 static void histogram_sums_up(void **state) {
   fixture *f = *state;
 
@@ -587,6 +610,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     TEST(nothing_is_there_before_its_first_value),
     TEST(each_type_has_its_lines),
+    TEST(every_fate_has_its_name),
     TEST(histogram_sums_up),
     TEST(what_no_family_has_is_ignored),
     TEST(chains_share_a_family),

@@ -292,6 +292,140 @@ static void a_seed_asks_whom_it_dials_and_leaves(void **state) {
   assert_int_equal(1, ends(f, CMT_ECANCELED));
 }
 
+/* What |on_served| was given. */
+typedef struct served {
+  unsigned answers;
+  size_t addresses;
+  uint64_t oldest_ns;
+} served;
+
+static void on_served(void *arg, const uint64_t *ages_ns, size_t count) {
+  served *s = arg;
+
+  s->answers++;
+  s->addresses += count;
+  for (size_t i = 0; i < count; i++) {
+    s->oldest_ns = ages_ns[i] > s->oldest_ns ? ages_ns[i] : s->oldest_ns;
+  }
+}
+
+/* A node that the seed has reached |age_ns| ago. */
+static void proved(fixture *f, unsigned number, uint64_t age_ns) {
+  char text[80];
+  cmt_addrbook_proof p;
+  cmt_net_addr a;
+
+  snprintf(text, sizeof text, "%040x@9.%u.0.1:26656", number, number);
+  assert_cmt(CMT_OK, cmt_net_addr_parse(text, 0, &a, NULL));
+  cmt_addrbook_proof_init(&p);
+  p.addr = &a;
+  assert_cmt(CMT_OK,
+             cmt_addrbook_proved(f->a.book, &p, pex_utc(&f->w) - age_ns));
+}
+
+static void a_visit_that_was_served_is_counted(void **state) {
+  fixture *f = *state;
+  cmt_pex_status st;
+  served s = {0};
+
+  for (unsigned i = 1; i <= 40; i++) {
+    proved(f, i, i * CMT_SECONDS(1));
+  }
+  f->a.o.seed = true;
+  f->a.o.on_served = on_served;
+  f->a.o.served_arg = &s;
+  begin_inbound(f);
+  SAY(f, REQUEST);
+  assert_int_equal(1, s.answers);
+  assert_int_equal(40, s.addresses);
+  assert_in_range(s.oldest_ns, CMT_SECONDS(40), CMT_SECONDS(41));
+  test_loop_advance(f->w.loop, CMT_SECONDS(2));
+  st = pex_status(&f->a);
+  assert_int_equal(1, st.visits_served);
+  assert_int_equal(0, st.visits_empty + st.visits_silent + st.visits_left);
+  assert_int_equal(40, st.addrs_served);
+  assert_int_equal(40, cmt_pex_count_proven(f->a.pex, CMT_SECONDS(3600)) - 1);
+}
+
+static void a_visit_without_addresses_is_empty(void **state) {
+  fixture *f = *state;
+  cmt_pex_status st;
+
+  f->a.o.seed = true;
+  begin_inbound(f);
+  SAY(f, REQUEST);
+  test_loop_advance(f->w.loop, CMT_SECONDS(3));
+  st = pex_status(&f->a);
+  assert_int_equal(1, st.visits_empty);
+  assert_int_equal(0, st.visits_served + st.visits_silent + st.visits_left);
+}
+
+static void a_visit_without_a_question_is_silent(void **state) {
+  fixture *f = *state;
+  cmt_pex_status st;
+
+  f->a.o.seed = true;
+  begin_inbound(f);
+  test_loop_advance(f->w.loop, CMT_SECONDS(32));
+  st = pex_status(&f->a);
+  assert_int_equal(1, st.visits_silent);
+  assert_int_equal(0, st.visits_served + st.visits_empty + st.visits_left);
+}
+
+static void a_visitor_may_leave(void **state) {
+  fixture *f = *state;
+  cmt_pex_status st;
+
+  f->a.o.seed = true;
+  begin_inbound(f);
+  cmt_peer_stop(test_node_peer(&f->other), CMT_ECANCELED, 0);
+  test_loop_advance(f->w.loop, CMT_SECONDS(2));
+  st = pex_status(&f->a);
+  assert_int_equal(1, st.visits_left);
+  assert_int_equal(0, st.visits_served + st.visits_empty + st.visits_silent);
+}
+
+/* An ordinary node has no visits, and its answers are nobody's business. */
+static void a_node_has_no_visits(void **state) {
+  fixture *f = *state;
+  cmt_pex_status st;
+  served s = {0};
+
+  f->a.o.on_served = on_served;
+  f->a.o.served_arg = &s;
+  begin_inbound(f);
+  SAY(f, REQUEST);
+  assert_int_equal(1, f->answered);
+  cmt_peer_stop(test_node_peer(&f->other), CMT_ECANCELED, 0);
+  test_loop_advance(f->w.loop, CMT_SECONDS(2));
+  st = pex_status(&f->a);
+  assert_int_equal(0, st.visits_served + st.visits_empty + st.visits_silent +
+                        st.visits_left);
+  assert_int_equal(0, s.answers);
+}
+
+static void faults_and_fates_are_counted(void **state) {
+  static const uint8_t list[] = "\x12\x12"
+                                "\x0a\x10\x0a\x03"
+                                "abc"
+                                "\x12\x07"
+                                "9.9.9.9"
+                                "\x18\x01";
+  fixture *f = *state;
+  cmt_pex_status st;
+
+  begin_outbound(f);
+  say(f, list, sizeof list - 1);
+  st = pex_status(&f->a);
+  assert_int_equal(1, st.answers_received);
+  assert_int_equal(1, st.fates[CMT_ADDRBOOK_FATE_INVALID]);
+  assert_int_equal(1, st.fates[CMT_ADDRBOOK_FATE_ADDED]);
+  SAY(f, EMPTY);
+  st = pex_status(&f->a);
+  assert_int_equal(1, st.answers_unsolicited);
+  assert_int_equal(0, st.messages_malformed);
+}
+
 static int64_t height_of(const fixture *f, const cmt_peer *p) {
   cmt_addrbook_snapshot *s;
   cmt_addrbook_entry e = {.height = -1};
@@ -342,6 +476,12 @@ int main(void) {
     TEST(a_seed_serves_once_and_closes),
     TEST(a_seed_closes_who_asks_nothing),
     TEST(a_seed_asks_whom_it_dials_and_leaves),
+    TEST(a_visit_that_was_served_is_counted),
+    TEST(a_visit_without_addresses_is_empty),
+    TEST(a_visit_without_a_question_is_silent),
+    TEST(a_visitor_may_leave),
+    TEST(a_node_has_no_visits),
+    TEST(faults_and_fates_are_counted),
     TEST(a_message_of_another_reactor_tells_a_height),
   };
 
