@@ -107,7 +107,7 @@ typedef struct cmt__ensure {
   bool by_hint; /* The last one was; the next comes of the book. */
   cmt__book_addr claimed[CMT__ENSURE_CLAIMED_MAX];
   size_t claimed_count;
-  cmt_net_addr due[CMT__ENSURE_DUE_MAX]; /* The last one is next. */
+  cmt__book_addr due[CMT__ENSURE_DUE_MAX]; /* The last one is next. */
   size_t due_count;
   uint64_t due_ns; /* When others are looked for. */
   uint64_t start_ns;

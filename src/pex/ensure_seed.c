@@ -66,16 +66,15 @@ static bool choose_claimed(cmt__ensure *e, cmt__ensure_dial *d,
 
 /* The next ones that are due, in the other direction. */
 static void find_due(cmt__ensure *e, cmt__pex_time t) {
-  size_t count = cmt_addrbook_due(e->o.book, AGAIN_NS, e->due,
-                                  CMT__ENSURE_DUE_MAX, t.utc_ns);
+  cmt_net_addr list[CMT__ENSURE_DUE_MAX];
+  size_t count =
+    cmt_addrbook_due(e->o.book, AGAIN_NS, list, CMT__ENSURE_DUE_MAX, t.utc_ns);
 
-  for (size_t i = 0; i < count / 2; i++) {
-    cmt_net_addr a = e->due[i];
-
-    e->due[i] = e->due[count - 1 - i];
-    e->due[count - 1 - i] = a;
+  e->due_count = 0;
+  while (count > 0) {
+    e->due_count += cmt__book_addr_read(&list[--count], false,
+                                        &e->due[e->due_count]) == CMT_OK;
   }
-  e->due_count = count;
   e->due_ns = t.now_ns + DUE_NS;
 }
 
@@ -95,7 +94,7 @@ static bool choose_due(cmt__ensure *e, cmt__ensure_dial *d, cmt__pex_time t) {
     find_due(e, t);
   }
   while (e->due_count > 0) {
-    d->addr = e->due[--e->due_count];
+    cmt__book_addr_write(&e->due[--e->due_count], &d->addr);
     if (cmt_addrbook_has(e->o.book, &d->addr.id) &&
         cmt__ensure_may_dial(e, &d->addr, t)) {
       d->feeler = is_felt(e, &d->addr.id);
