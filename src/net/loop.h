@@ -240,8 +240,7 @@ static inline void cmt__loop_delete(cmt__loop *l) { l->ops->delete (l); }
    where there is no IPv6.  Each connection is passed to |cb|, which starts or
    closes it before it returns. Running out of descriptors never ends accepting:
    unless cmt__listener_on_short() finds one, waiting connections are closed and
-   counted.  CMT_EIO: |why| reads "cannot
-   listen on A: reason". */
+   counted.  CMT_EIO: |why| reads "cannot listen on A: reason". */
 CMT_NODISCARD static inline cmt_err
 cmt__loop_listen(cmt__loop *l, const cmt_net_addr *at, cmt__accept_cb cb,
                  void *arg, cmt__listener **out, cmt_why *why) {
@@ -267,6 +266,13 @@ cmt__loop_resolve(cmt__loop *l, const char *host, uint16_t port,
   return l->ops->resolve(l, host, port, cb, arg, out);
 }
 
+/* What becomes of a connection for which there is no descriptor. */
+typedef enum cmt__short {
+  CMT__SHORT_NONE,  /* It is accepted with a reserve, closed and counted. */
+  CMT__SHORT_GIVEN, /* Another one was closed: it is accepted. */
+  CMT__SHORT_WAIT,  /* It waits for the next iteration. */
+} cmt__short;
+
 /* Each object that the loop hands out begins with this. */
 struct cmt__tcp {
   cmt__loop *loop;
@@ -274,8 +280,8 @@ struct cmt__tcp {
 };
 struct cmt__listener {
   cmt__loop *loop;
-  unsigned accepts_max;        /* In an iteration; 0: CMT__ACCEPTS_MAX. */
-  bool (*on_short)(void *arg); /* See cmt__listener_on_short(). */
+  unsigned accepts_max;              /* In an iteration; 0: CMT__ACCEPTS_MAX. */
+  cmt__short (*on_short)(void *arg); /* See cmt__listener_on_short(). */
 };
 struct cmt__resolve {
   cmt__loop *loop;
@@ -373,10 +379,9 @@ static inline unsigned cmt__listener_room(const cmt__listener *ls) {
   return ls->accepts_max > 0 ? ls->accepts_max : CMT__ACCEPTS_MAX;
 }
 /* |on_short| is called with the |arg| of the listener when there is no
-   descriptor for a connection that waits: it closes another one, or returns
-   false. */
+   descriptor for a connection that waits. */
 static inline void cmt__listener_on_short(cmt__listener *ls,
-                                          bool (*on_short)(void *arg)) {
+                                          cmt__short (*on_short)(void *arg)) {
   ls->on_short = on_short;
 }
 static inline void cmt__listener_addr(const cmt__listener *ls,

@@ -266,13 +266,17 @@ void cmt__places_stop(cmt__places *ps) {
 
 /* ---- for sessions ---- */
 
+static void note_accept(cmt__places *ps) {
+  ps->accept_round = ps->round;
+  cmt__loop_defer(ps->loop, &ps->task);
+}
+
 void cmt__place_accept(cmt__places *ps, cmt__place *p, const cmt__link *link,
                        const cmt__ip *address, cmt__reserve *reserve) {
   p->link = link;
   p->address = *address;
   p->round = ps->round;
-  ps->accept_round = ps->round;
-  cmt__loop_defer(ps->loop, &ps->task);
+  note_accept(ps);
   if (reserve != NULL) {
     p->kind = CMT__PLACE_RESERVE;
     p->reserve = reserve;
@@ -325,19 +329,36 @@ void cmt__place_linger(cmt__places *ps, cmt__place *p, bool was_peer) {
   list_add(ps, p, was_peer ? CMT__PLACE_PARTING : CMT__PLACE_REFUSED);
 }
 
+static cmt__short give_handshake(cmt__places *ps) {
+  size_t most = cmt__max(ps->pool.count / ACCEPTS_DIVISOR, 1);
+
+  if (ps->given_round != ps->round) {
+    ps->given_round = ps->round;
+    ps->given = 0;
+  }
+  note_accept(ps); /* Even if there is none: the round has to go on. */
+  if (ps->given >= most) {
+    return CMT__SHORT_WAIT;
+  }
+  ps->given++;
+  ps->on_displaced(victim_find(ps, NULL), CMT__DISPLACED_BY_DESCRIPTOR);
+  return CMT__SHORT_GIVEN;
+}
+
 /* What has ended goes first; what was a peer has its last words until no
    handshake is left. */
-bool cmt__places_give_descriptor(cmt__places *ps) {
-  if (ps->refused.oldest != NULL) {
-    ps->on_cut(ps->refused.oldest);
-  } else if (ps->pool.count > 0) {
-    ps->on_displaced(victim_find(ps, NULL), CMT__DISPLACED_BY_DESCRIPTOR);
-  } else if (ps->parting.oldest != NULL) {
-    ps->on_cut(ps->parting.oldest);
-  } else {
-    return false;
+cmt__short cmt__places_give_descriptor(cmt__places *ps) {
+  cmt__place *ended =
+    ps->refused.oldest != NULL ? ps->refused.oldest : ps->parting.oldest;
+
+  if (ps->refused.oldest == NULL && ps->pool.count > 0) {
+    return give_handshake(ps);
   }
-  return true;
+  if (ended == NULL) {
+    return CMT__SHORT_NONE;
+  }
+  ps->on_cut(ended);
+  return CMT__SHORT_GIVEN;
 }
 
 unsigned cmt__places_accepts(const cmt_switch_options *o) {

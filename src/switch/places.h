@@ -79,7 +79,8 @@ typedef struct cmt__places {
   cmt__loop *loop;
   cmt__place_list pool, refused, parting;
   uint32_t round; /* Goes on with the iterations that follow an accept. */
-  uint32_t accept_round; /* When the last one was accepted. */
+  uint32_t accept_round;       /* When the last one was accepted. */
+  uint32_t given_round, given; /* Handshakes that gave their descriptor then. */
   cmt__task task;
 } cmt__places;
 
@@ -96,8 +97,10 @@ void cmt__place_linger(cmt__places *ps, cmt__place *p, bool was_peer);
 /* Gives the place |p| back, if it is one. */
 void cmt__place_leave(cmt__places *ps, cmt__place *p);
 /* Closes a connection, since there is no descriptor for one that waits to be
-   accepted.  False: peers and dials have all. */
-bool cmt__places_give_descriptor(cmt__places *ps);
+   accepted.  Only an eighth of the handshakes gives way in an iteration, so
+   that those that have just come are read before.  CMT__SHORT_NONE: peers and
+   dials have all. */
+cmt__short cmt__places_give_descriptor(cmt__places *ps);
 /* |reserve| goes; what is in it needs another place if it |stays|. */
 void cmt__reserve_end(cmt__places *ps, cmt__reserve *reserve, bool stays);
 

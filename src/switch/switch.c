@@ -317,7 +317,7 @@ cmt_err cmt_switch_new(const cmt_switch_options *o, cmt_switch **out,
 
 /* ---- starting ---- */
 
-static bool give_descriptor(void *arg) {
+static cmt__short give_descriptor(void *arg) {
   return cmt__places_give_descriptor(&((cmt_switch *)arg)->places);
 }
 

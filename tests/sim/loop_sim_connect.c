@@ -186,17 +186,29 @@ void sim_finish_connect(sim_net *net, sim_end *e) {
   e->cbs->on_connect(e->arg, w->outcome);
 }
 
+/* Without a descriptor: true when there is one nevertheless. */
+static bool find_descriptor(sim_wire *w, sim_end *e, sim_listener *ls) {
+  sim_loop *l = sim_loop_of(e->base.loop);
+  cmt__short found =
+    ls->base.on_short != NULL ? ls->base.on_short(ls->arg) : CMT__SHORT_NONE;
+
+  if (found == CMT__SHORT_NONE) {
+    sim_trace(l->net, "n%u has no descriptor for c%u", l->host, w->facts.id);
+    ls->dropped++;
+    cmt__tcp_close(&e->base);
+  } else if (found == CMT__SHORT_WAIT) {
+    w->waits = ls;
+  }
+  return found == CMT__SHORT_GIVEN;
+}
+
 void sim_accept(sim_net *net, sim_end *e) {
   sim_wire *w = e->wire;
   sim_listener *ls = w->waits;
   sim_loop *l = sim_loop_of(e->base.loop);
 
   w->waits = NULL;
-  if (sim_fault_now(net, SIM_NO_DESCRIPTOR) &&
-      !(ls->base.on_short != NULL && ls->base.on_short(ls->arg))) {
-    sim_trace(net, "n%u has no descriptor for c%u", l->host, w->facts.id);
-    ls->dropped++;
-    cmt__tcp_close(&e->base);
+  if (sim_fault_now(net, SIM_NO_DESCRIPTOR) && !find_descriptor(w, e, ls)) {
     return;
   }
   l->accepts++;

@@ -77,6 +77,20 @@ static bool drop_one(listener_uv *ls) {
   return fd >= 0;
 }
 
+/* False when nothing more can be accepted now. */
+static bool find_one(listener_uv *ls) {
+  switch (ls->base.on_short != NULL ? ls->base.on_short(ls->arg)
+                                    : CMT__SHORT_NONE) {
+  case CMT__SHORT_GIVEN:
+    return true;
+  case CMT__SHORT_WAIT:
+    return false;
+  case CMT__SHORT_NONE:
+    break;
+  }
+  return drop_one(ls);
+}
+
 static void deliver(listener_uv *ls, int fd, const cmt__sockaddr *remote) {
   cmt__tcp *t = cmt__uv_tcp_new(ls->base.loop, fd, remote);
 
@@ -96,8 +110,7 @@ static bool survive(listener_uv *ls, int error) {
     return false;
   case EMFILE:
   case ENFILE:
-    return (ls->base.on_short != NULL && ls->base.on_short(ls->arg)) ||
-           drop_one(ls);
+    return find_one(ls);
   case ENOBUFS:
   case ENOMEM:
     rest(ls);

@@ -171,13 +171,52 @@ static void what_has_ended_gives_its_descriptor(void **state) {
   cmt__place_linger(&ps, &parting, true);
   cmt__place_linger(&ps, &refused[0], false);
   cmt__place_linger(&ps, &refused[1], false);
-  assert_true(cmt__places_give_descriptor(&ps));
+  assert_int_equal(CMT__SHORT_GIVEN, cmt__places_give_descriptor(&ps));
   assert_ptr_equal(&refused[0], cut);
-  assert_true(cmt__places_give_descriptor(&ps));
+  assert_int_equal(CMT__SHORT_GIVEN, cmt__places_give_descriptor(&ps));
   assert_ptr_equal(&refused[1], cut);
-  assert_true(cmt__places_give_descriptor(&ps)); /* Last words of a peer. */
+  /* The last words of a peer. */
+  assert_int_equal(CMT__SHORT_GIVEN, cmt__places_give_descriptor(&ps));
   assert_ptr_equal(&parting, cut);
-  assert_false(cmt__places_give_descriptor(&ps));
+  assert_int_equal(CMT__SHORT_NONE, cmt__places_give_descriptor(&ps));
+}
+
+static bool is_open(const fixture *f, int number) {
+  return test_loop_conn(f->w.loop, (size_t)number)->open[TEST_ACCEPTOR];
+}
+
+/* An eighth gives way in an iteration, one at least, and a key comes last. */
+static void handshakes_give_their_descriptors_by_and_by(void **state) {
+  fixture *f = calloc(1, sizeof *f);
+  cmt__places *ps;
+
+  (void)state;
+  assert_non_null(f);
+  test_world_init(&f->w);
+  test_node_init(&f->at, &f->w);
+  test_node_start(&f->at);
+  ps = &f->at.sw->places;
+  come(f, "10.0.%d.1", 0, true);
+  for (int i = 1; i < 17; i++) {
+    come(f, "10.0.%d.1", i, false);
+  }
+  assert_int_equal(CMT__SHORT_GIVEN, cmt__places_give_descriptor(ps));
+  assert_int_equal(CMT__SHORT_GIVEN, cmt__places_give_descriptor(ps));
+  assert_int_equal(CMT__SHORT_WAIT, cmt__places_give_descriptor(ps));
+  assert_false(is_open(f, 1) || is_open(f, 2));
+  for (int left = 15; left > 0; left--) {
+    assert_true(is_open(f, 0));
+    test_loop_run_until_idle(f->w.loop);
+    assert_int_equal(CMT__SHORT_GIVEN, cmt__places_give_descriptor(ps));
+  }
+  assert_false(is_open(f, 0));
+  assert_int_equal(CMT__SHORT_NONE, cmt__places_give_descriptor(ps));
+  for (int i = 0; i < f->count; i++) {
+    hostile_fini(&f->list[i]);
+  }
+  test_node_fini(&f->at);
+  test_world_fini(&f->w);
+  free(f);
 }
 
 static cmt__remote remote(const char *host) {
@@ -224,6 +263,7 @@ int main(void) {
     cmocka_unit_test(who_comes_is_fresh_for_two_iterations),
     cmocka_unit_test(an_eighth_is_accepted_in_an_iteration),
     cmocka_unit_test(what_has_ended_gives_its_descriptor),
+    cmocka_unit_test(handshakes_give_their_descriptors_by_and_by),
     cmocka_unit_test(an_address_is_as_long_as_its_length),
   };
 
