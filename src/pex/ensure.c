@@ -14,12 +14,13 @@
 /* From one tour through the seeds to the next: at first, and then twice as long
    each time, up to a round. */
 #define SEEDS_NS CMT_SECONDS(5)
+#define SEED_SEEDS_NS CMT_SECONDS(600) /* Or, for a seed, up to this. */
 /* So long a seed that knows too few looks first who else has come. */
 #define HOLD_NS CMT_SECONDS(1)
 
 enum {
   PROVEN_PER_PEER = 5, /* Proven entries for each peer that is wanted. */
-  HOLD_BELOW = 32,     /* Proven entries of a seed that knows too few. */
+  FEW_PROVEN = 32,     /* Proven entries of a seed that knows too few. */
   EXTRA_MAX = 8,       /* Dials beyond the free places, when most fail. */
 };
 
@@ -31,6 +32,14 @@ static bool needs_more(const cmt__ensure *e) {
   cmt_addrbook_get_status(e->o.book, &st);
   return st.entries < CMT_ADDRBOOK_NEED_MORE ||
          st.proven < PROVEN_PER_PEER * e->o.outbound_max;
+}
+
+/* Whether a seed has proved too few to be of use. */
+static bool knows_few(const cmt__ensure *e) {
+  cmt_addrbook_status st;
+
+  cmt_addrbook_get_status(e->o.book, &st);
+  return st.proven < FEW_PROVEN;
 }
 
 /* ---- beginning and end ---- */
@@ -189,7 +198,7 @@ size_t cmt__ensure_learn(cmt__ensure *e, cmt__ensure_peer *p,
     e->hint_count = 0;
     take_hints(e, addrs, count);
   }
-  if (found > 0 || p->seed) {
+  if (found > 0 || (p->seed && !e->o.seed)) {
     e->dry = false;
     e->seeds_wait_ns = SEEDS_NS;
   }
@@ -296,11 +305,20 @@ static uint64_t later(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
 static uint64_t earlier(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
+/* A node needs a seed when it lacks peers, and the book is of no help; a seed
+   needs another one while it knows too few. */
+static bool needs_seed(const cmt__ensure *e) {
+  if (e->o.seed) {
+    return e->dialing + e->outbound < e->o.dials_max && knows_few(e);
+  }
+  return (e->dry || e->misses >= EXTRA_MAX) &&
+         e->outbound < e->o.outbound_max && e->dialing < e->o.dials_max &&
+         needs_more(e);
+}
+
 /* When the next seed may be dialed, if none is needed CMT_NEVER. */
 static uint64_t seed_due_ns(const cmt__ensure *e) {
-  if (e->o.seed || e->seed_count == 0 || (!e->dry && e->misses < EXTRA_MAX) ||
-      e->outbound >= e->o.outbound_max || e->dialing >= e->o.dials_max ||
-      has_seed(e) || !needs_more(e)) {
+  if (e->seed_count == 0 || has_seed(e) || !needs_seed(e)) {
     return CMT_NEVER;
   }
   return later(cmt__ensure_spend_ns(e), e->seeds_left != 0 ? 0 : e->seeds_ns);
@@ -313,7 +331,8 @@ static bool next_seed(cmt__ensure *e, size_t *out, uint64_t now_ns) {
   if (e->seeds_left == 0) {
     e->seeds_left = UINT64_MAX >> (64 - e->seed_count);
     e->seeds_ns = now_ns + jittered(e, e->seeds_wait_ns);
-    e->seeds_wait_ns = earlier(2 * e->seeds_wait_ns, e->o.period_ns);
+    e->seeds_wait_ns =
+      earlier(2 * e->seeds_wait_ns, e->o.seed ? SEED_SEEDS_NS : e->o.period_ns);
   }
   skip =
     (size_t)cmt__ensure_draw(e, (uint64_t)__builtin_popcountll(e->seeds_left));
@@ -489,10 +508,7 @@ void cmt__ensure_query(const cmt__ensure *e, const cmt__ensure_peer *p,
 }
 
 bool cmt__ensure_holds(cmt__ensure *e, cmt__ensure_peer *p, cmt__pex_time t) {
-  cmt_addrbook_status st;
-
-  cmt_addrbook_get_status(e->o.book, &st);
-  if (!e->o.seed || st.proven >= HOLD_BELOW || t.now_ns - p->up_ns >= HOLD_NS) {
+  if (!e->o.seed || !knows_few(e) || t.now_ns - p->up_ns >= HOLD_NS) {
     return false;
   }
   cmt__pex_hold(&p->limit, p->up_ns + HOLD_NS);
@@ -516,7 +532,8 @@ bool cmt__ensure_next(cmt__ensure *e, cmt__pex_time t, cmt__ensure_step *out) {
     return true;
   }
   return e->o.seed
-           ? cmt__seed_close(e, t.now_ns, out) || cmt__seed_crawl(e, t, out)
+           ? cmt__seed_close(e, t.now_ns, out) || step_seed(e, t, out) ||
+               cmt__seed_crawl(e, t, out)
            : (!e->dry && step_dial(e, t, out)) || step_seed(e, t, out) ||
                step_feeler(e, t, out) || step_rotate(e, t.now_ns, out);
 }

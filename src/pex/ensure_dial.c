@@ -370,19 +370,26 @@ static void failed(cmt__ensure *e, const cmt__ensure_dial *d, cmt_err err,
   }
 }
 
+static void succeeded(cmt__ensure *e, const cmt__ensure_dial *d,
+                      const cmt__ensure_outcome *o, cmt__pex_time t) {
+  bool seed = d->kind == CMT__ENSURE_SEED;
+  cmt__ensure_proof proof = {.at = o->at != NULL || seed ? o->at : &d->addr,
+                             .version = o->version,
+                             .height = d->height};
+
+  if (seed) {
+    e->seeds_left = 0; /* One is enough for this round. */
+  }
+  if (proof.at != NULL && (!seed || e->o.seed)) {
+    cmt__ensure_proved(e, &proof, t);
+  }
+}
+
 void cmt__ensure_dialed(cmt__ensure *e, cmt__ensure_dial *d,
                         const cmt__ensure_outcome *o, cmt__pex_time t) {
-  if (d->kind == CMT__ENSURE_SEED) {
-    if (o->err == CMT_OK) {
-      e->seeds_left = 0; /* One is enough for this round. */
-    }
-  } else if (o->err == CMT_OK) {
-    cmt__ensure_proof proof = {.at = o->at != NULL ? o->at : &d->addr,
-                               .version = o->version,
-                               .height = d->height};
-
-    cmt__ensure_proved(e, &proof, t);
-  } else {
+  if (o->err == CMT_OK) {
+    succeeded(e, d, o, t);
+  } else if (d->kind != CMT__ENSURE_SEED) {
     failed(e, d, o->err, t);
   }
   e->dialing -= d->kind != CMT__ENSURE_FEELER;

@@ -112,6 +112,15 @@ def network(folder):
         check("\nE[" not in log, log)
 
 
+def seed_of_seed(folder):
+    """A new seed asks the nodes of its seeds, and serves them."""
+    with Daemon("node", "--home", home(folder, "n")) as node:
+        with Daemon("seed", "--home", home(folder, "s"), "--p2p.seeds",
+                    node.seed) as seed:
+            seed.page("/live_peers.csv", lambda text: node.seed in text)
+            seed.stop()
+
+
 def chains(folder):
     """One port and one id serve two chains, each with its own nodes."""
     homes = [home(folder, "s1"), home(folder, "s2", "chain-2")]
@@ -374,6 +383,7 @@ def json_log(folder):
 
 TESTS = [
     ("nodes that know a seed alone find each other", network),
+    ("a new seed asks the nodes of its list", seed_of_seed),
     ("one port serves two chains", chains),
     ("a home that comes is served", late_home),
     ("metrics of all chains on any path", metrics),

@@ -456,6 +456,59 @@ static void untried_addresses_come_before_failed_ones(void **state) {
   }
 }
 
+/* ---- seeds of a seed ---- */
+
+/* Dials of seeds in |ns|, each of which succeeds and is answered. */
+static unsigned seeds_dialed(fixture *f, uint64_t ns,
+                             const cmt_net_addr *seed) {
+  unsigned count = 0;
+
+  for (uint64_t end_ns = f->now_ns + ns; f->now_ns < end_ns;
+       f->now_ns += CMT_SECONDS(1)) {
+    cmt__ensure_dial *d;
+
+    while ((d = next_dial(f)) != NULL) {
+      count += d->kind == CMT__ENSURE_SEED;
+      reached(f, d, seed);
+    }
+  }
+  return count;
+}
+
+/* A seed that begins has nobody else to ask; what it reached there it serves.
+ */
+static void a_new_seed_asks_a_seed(void **state) {
+  fixture *f = *state;
+  cmt_net_addr seed = at(f, "5.1.0.1");
+  cmt__ensure_dial *d;
+
+  begin(f);
+  cmt__ensure_set_seeds(&f->e, 1);
+  d = next_dial(f);
+  assert_non_null(d);
+  assert_int_equal(d->kind, CMT__ENSURE_SEED);
+  assert_null(next_dial(f));
+  reached(f, d, &seed);
+  assert_int_equal(entry_of(f, &seed).proven_ns, now(f).utc_ns);
+  assert_true(is_served(f, &seed));
+}
+
+static void a_seed_is_asked_less_and_less(void **state) {
+  fixture *f = *state;
+  cmt_net_addr seed = at(f, "5.1.0.1");
+  char ip[16];
+
+  begin(f);
+  cmt__ensure_set_seeds(&f->e, 1);
+  assert_in_range(seeds_dialed(f, CMT_SECONDS(60), &seed), 3, 5);
+  assert_in_range(seeds_dialed(f, CMT_SECONDS(3600), &seed), 5, 14);
+  for (unsigned i = 0; i < 32; i++) {
+    snprintf(ip, sizeof ip, "6.%u.0.1", i + 1);
+    reach(f, ip, 0);
+  }
+  assert_int_equal(seeds_dialed(f, CMT_SECONDS(250), &seed), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -472,6 +525,8 @@ int main(void) {
     TEST(proofs_of_the_last_run_are_served_at_first),
     TEST(the_oldest_proof_is_renewed_first),
     TEST(untried_addresses_come_before_failed_ones),
+    TEST(a_new_seed_asks_a_seed),
+    TEST(a_seed_is_asked_less_and_less),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);
