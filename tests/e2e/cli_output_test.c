@@ -15,6 +15,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum { PEERS = 20, MARK = 1000, FLOOR = 100 };
@@ -277,6 +278,47 @@ static void *hurry(void *arg) {
   return NULL;
 }
 
+/* Each write is a message of this socket.  Between two of them lie some
+   milliseconds, however long this thread takes. */
+static void lines_soon_after_another_are_written_together(void **state) {
+  enum { LINES = 250, APART_US = 200, WRITE_MAX = 64 << 10 };
+  static char got[WRITE_MAX];
+  size_t lines = 0, writes = 0;
+  uint64_t begun_ns, took_ns;
+  cli_waiter wait;
+  cli_output *o;
+  int fds[2];
+
+  (void)state;
+  assert_true(cli_waiter_init(&wait));
+  assert_int_equal(0, socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds));
+  o = cli_output_new(fds[1], &wait);
+  assert_non_null(o);
+  begun_ns = cli_now_ns();
+  for (size_t i = 0; i < LINES; i++) {
+    while (cli_now_ns() - begun_ns < i * APART_US * 1000) {
+    }
+    cli_output_line(o, "", 0, NULL);
+  }
+  while (lines < LINES) {
+    ssize_t n = read(fds[0], got, sizeof got);
+
+    assert_true(n > 0);
+    lines += (size_t)n;
+    writes++;
+  }
+  took_ns = cli_now_ns() - begun_ns;
+  assert_int_equal(LINES, lines);
+  assert_true(writes <= 2 + took_ns / CMT_MILLISECONDS(CLI_OUTPUT_GATHER_MS));
+  while (!cli_output_is_drained(o)) {
+    cli_waiter_wait(&wait, CMT_SECONDS(10));
+  }
+  cli_output_delete(o);
+  close(fds[0]);
+  close(fds[1]);
+  cli_waiter_fini(&wait);
+}
+
 static void who_waits_for_room_can_be_hurried(void **state) {
   char *text = filled(2 * CLI_OUTPUT_MARK, 'c');
   pthread_t thread;
@@ -480,6 +522,7 @@ int main(void) {
     TEST(a_flooding_peer_is_paused_and_nothing_is_lost),
     TEST(lines_of_nobody_are_refused_when_too_many_wait),
     TEST(lines_of_several_peers_keep_their_order),
+    TEST(lines_soon_after_another_are_written_together),
     TEST(who_waits_for_room_can_be_hurried),
     TEST(who_waits_for_room_goes_on_when_it_was_read),
     TEST(a_text_in_pieces_is_the_text),

@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -21,6 +22,8 @@ enum {
   PART_MAX = 16 << 10,
   WRITE_MAX = 64 << 10, /* Gathered for one write. */
 };
+
+#define GATHER_NS CMT_MILLISECONDS(CLI_OUTPUT_GATHER_MS)
 
 typedef struct part {
   struct part *next;
@@ -40,13 +43,15 @@ struct cli_output {
   pthread_t thread;
   pthread_mutex_t lock;
   pthread_cond_t more, room;
+  pthread_cond_t early; /* Lines are not to be gathered any longer. */
   part_list pending;
   cmt_peer *adding; /* Whose line is being added. */
   cli_backlog backlog;
   char status[OUTPUT_STATUS_SIZE];
   bool status_changed, status_shown; /* The second is the thread's. */
   bool closing, busy, hurried;
-  int fault; /* The errno that broke the stream, or 0. */
+  bool awaited; /* Somebody saw that lines wait, and looks again once woken. */
+  int fault;    /* The errno that broke the stream, or 0. */
 };
 
 /* The parts that the thread writes. */
@@ -57,18 +62,47 @@ typedef struct output_work {
   char text[WRITE_MAX];
 } output_work;
 
+/* Under the lock: whether the reader should not wait for more lines. */
+static bool output_hastes(const cli_output *o) {
+  return o->terminal || o->closing || o->hurried || o->awaited ||
+         o->status_changed || o->backlog.held > CLI_OUTPUT_MARK / 2;
+}
+
+/* Under the lock.  A line after a pause is written at once, and those that come
+   soon after it together: a seed has a line for each visit, and to wake a
+   thread for each would take longer than the line. */
+static void output_gather(cli_output *o, uint64_t until_ns) {
+  const struct timespec until = {.tv_sec = (time_t)(until_ns / CMT_SECONDS(1)),
+                                 .tv_nsec = (long)(until_ns % CMT_SECONDS(1))};
+  int error = 0;
+
+  while (!output_hastes(o) && error == 0) {
+    error = pthread_cond_timedwait(&o->early, &o->lock, &until);
+  }
+}
+
+/* Under the lock. */
+static void output_haste(cli_output *o) {
+  if (output_hastes(o)) {
+    pthread_cond_signal(&o->early);
+  }
+}
+
 /* Takes over what there is to write.  False: the end. */
 static bool output_take(cli_output *o, output_work *w) {
+  uint64_t until_ns = cli_now_ns() + GATHER_NS;
   bool more;
 
   pthread_mutex_lock(&o->lock);
   o->busy = false;
-  if (o->pending.first == NULL && !o->status_changed) {
+  if (o->awaited && o->pending.first == NULL && !o->status_changed) {
+    o->awaited = false;
     cli_waiter_wake(o->wait);
   }
   while (o->pending.first == NULL && !o->status_changed && !o->closing) {
     pthread_cond_wait(&o->more, &o->lock);
   }
+  output_gather(o, until_ns);
   more = o->pending.first != NULL || o->status_changed;
   w->parts = o->pending.first;
   w->begun = false;
@@ -149,6 +183,7 @@ static void *output_run(void *arg) {
 
 cli_output *cli_output_new(int fd, const cli_waiter *wait) {
   cli_output *o = cli_alloc(1, sizeof *o);
+  pthread_condattr_t monotonic;
 
   o->fd = fd;
   o->terminal = isatty(fd) == 1;
@@ -158,6 +193,10 @@ cli_output *cli_output_new(int fd, const cli_waiter *wait) {
   pthread_mutex_init(&o->lock, NULL);
   pthread_cond_init(&o->more, NULL);
   pthread_cond_init(&o->room, NULL);
+  pthread_condattr_init(&monotonic);
+  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+  pthread_cond_init(&o->early, &monotonic);
+  pthread_condattr_destroy(&monotonic);
   if (pthread_create(&o->thread, NULL, output_run, o) != 0) {
     free(o);
     return NULL;
@@ -217,6 +256,7 @@ void cli_output_end(cli_output *o) {
   cli_output_piece(o, "\n", 1);
   o->adding = NULL;
   pthread_cond_signal(&o->more);
+  output_haste(o);
   pthread_mutex_unlock(&o->lock);
 }
 
@@ -237,11 +277,13 @@ bool cli_output_extra(cli_output *o, const char *text, size_t len) {
 
   pthread_mutex_lock(&o->lock);
   room = o->backlog.nobody <= CLI_OUTPUT_FULL;
+  o->awaited = o->awaited || !room;
   if (room) {
     cli_output_piece(o, text, len);
     cli_output_piece(o, "\n", 1);
     pthread_cond_signal(&o->more);
   }
+  output_haste(o);
   pthread_mutex_unlock(&o->lock);
   return room;
 }
@@ -270,6 +312,7 @@ void cli_output_wait(cli_output *o) {
 void cli_output_hurry(cli_output *o) {
   pthread_mutex_lock(&o->lock);
   o->hurried = true;
+  output_haste(o);
   pthread_cond_broadcast(&o->room);
   pthread_mutex_unlock(&o->lock);
 }
@@ -279,6 +322,8 @@ size_t cli_output_waiting(cli_output *o) {
 
   pthread_mutex_lock(&o->lock);
   held = o->backlog.held;
+  o->awaited = o->awaited || held > CLI_OUTPUT_MARK;
+  output_haste(o);
   pthread_mutex_unlock(&o->lock);
   return held;
 }
@@ -291,6 +336,7 @@ void cli_output_status(cli_output *o, const char *line) {
     memcpy(o->status, line, len + 1);
     o->status_changed = true;
     pthread_cond_signal(&o->more);
+    output_haste(o);
   }
   pthread_mutex_unlock(&o->lock);
 }
@@ -313,6 +359,8 @@ bool cli_output_is_drained(cli_output *o) {
 
   pthread_mutex_lock(&o->lock);
   drained = !o->busy && o->pending.first == NULL && !o->status_changed;
+  o->awaited = o->awaited || !drained;
+  output_haste(o);
   pthread_mutex_unlock(&o->lock);
   return drained;
 }
@@ -321,11 +369,13 @@ void cli_output_delete(cli_output *o) {
   pthread_mutex_lock(&o->lock);
   o->closing = true;
   pthread_cond_signal(&o->more);
+  output_haste(o);
   pthread_mutex_unlock(&o->lock);
   pthread_join(o->thread, NULL);
   cli_backlog_fini(&o->backlog);
   pthread_cond_destroy(&o->more);
   pthread_cond_destroy(&o->room);
+  pthread_cond_destroy(&o->early);
   pthread_mutex_destroy(&o->lock);
   free(o);
 }

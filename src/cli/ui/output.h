@@ -23,7 +23,11 @@ enum {
 
 typedef struct cli_output cli_output;
 
-/* A writer of |fd|, which wakes |wait| when the stream breaks or is drained.
+enum { CLI_OUTPUT_GATHER_MS = 5 };
+
+/* A writer of |fd|, which wakes |wait| when the stream breaks, and when it is
+   drained after a call below has reported that lines wait.  Lines that follow a
+   write within CLI_OUTPUT_GATHER_MS are written together, but for a terminal.
    NULL: no thread. */
 cli_output *cli_output_new(int fd, const cli_waiter *wait);
 
