@@ -37,8 +37,8 @@ typedef struct cmt_pex_options {
   /** Must be set: borrowed until cmt_pex_delete().  Meanwhile only the calls
       below reach it, which any thread may make. */
   cmt_addrbook *book;
-  /** Peers of other networks of the switch (network.h) are left alone; NULL:
-     all peers are of ours.  Copied. */
+  /** Peers of other networks of the switch (network.h) are left alone, but see
+     cmt_pex_join(); NULL: all peers are of ours.  Copied. */
   const char *network;
   /** Addresses "ID@HOST:PORT" with commas or blanks between them, as seeds and
       persistent_peers of CometBFT.  Seeds are dialed when the book is small;
@@ -97,9 +97,22 @@ CMT_API void cmt_pex_delete(cmt_pex *p);
 /** Fills in |out|, the reactor for one switch, which refers to |p|. */
 CMT_API void cmt_pex_get_reactor(cmt_pex *p, cmt_reactor *out);
 
-/** Passes on a message of another reactor, from its |receive|: the book notes
-   the height that a StatusResponse on channel 0x40 or a NewRoundStep on 0x20
-   tells, which every node sends to a new peer.  Others are ignored. */
+/** Lets the peers of |p| come by the reactor of |host|, so that one switch
+    exchanges addresses in several networks (network.h): the switch has the
+    reactor of |host| alone, which hands each peer to the exchange of its
+    network.  At any time, also while the switch runs; |p| begins and ends with
+    it.  Delete both after the switch, in either order.
+
+    Returns CMT_OK; CMT_EINVAL: |why| (may be NULL) says which of the two has no
+    |network| or has joined before; CMT_EDUPLICATE: |host| has that network, by
+    itself or by another one; CMT_ENOMEM. */
+CMT_API CMT_NODISCARD cmt_err cmt_pex_join(cmt_pex *p, cmt_pex *host,
+                                           cmt_why *why);
+
+/** Passes on a message of another reactor, from its |receive|, also of a peer
+   of those that have joined |p|: the book notes the height that a
+   StatusResponse on channel 0x40 or a NewRoundStep on 0x20 tells, which every
+   node sends to a new peer.  Others are ignored. */
 CMT_API void cmt_pex_note(cmt_pex *p, cmt_peer *peer, uint8_t channel,
                           cmt_bytes msg);
 

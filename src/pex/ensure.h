@@ -52,8 +52,8 @@ typedef struct cmt__ensure_options {
 /* A peer that is up. */
 typedef struct cmt__ensure_peer {
   struct cmt__ensure_peer *next, *prev;
-  void *user;
-  cmt_net_addr at; /* Its id and the address of its socket. */
+  void *user, *owner; /* The caller's: a cmt_peer and its cmt_pex. */
+  cmt_net_addr at;    /* Its id and the address of its socket. */
   char group[CMT_ADDRBOOK_GROUP_SIZE];
   cmt__ask_limit limit;
   uint64_t up_ns;
@@ -174,7 +174,7 @@ size_t cmt__ensure_learn(cmt__ensure *e, cmt__ensure_peer *p,
                          const cmt_net_addr *addrs, size_t count,
                          cmt__pex_time t);
 /* A peer has reported the height of its chain. */
-void cmt__ensure_note_height(cmt__ensure *e, const cmt_node_id *id,
+void cmt__ensure_note_height(cmt__ensure *e, cmt__ensure_peer *p,
                              int64_t height, cmt__pex_time t);
 /* A peer broke the rules: its id stays out of the book for a day. */
 void cmt__ensure_blame(cmt__ensure *e, const cmt__ensure_peer *p,

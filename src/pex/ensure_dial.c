@@ -274,19 +274,18 @@ bool cmt__ensure_choose_feeler(cmt__ensure *e, cmt__ensure_dial *out,
 
 /* An inbound peer tells its height before the dial that proves its address has
    ended, and often before the book has it. */
-void cmt__ensure_note_height(cmt__ensure *e, const cmt_node_id *id,
+void cmt__ensure_note_height(cmt__ensure *e, cmt__ensure_peer *p,
                              int64_t height, cmt__pex_time t) {
-  cmt__ensure_peer *p = peer_of(e, id);
-
-  if (p != NULL) {
-    p->height = height;
+  if (p->height == height) {
+    return; /* It comes with every step of a round. */
   }
+  p->height = height;
   for (size_t i = 0; i <= CMT__ENSURE_DIALS_MAX; i++) {
-    if (e->dials[i].used && same_id(&e->dials[i].addr.id, id)) {
+    if (e->dials[i].used && same_id(&e->dials[i].addr.id, &p->at.id)) {
       e->dials[i].height = height;
     }
   }
-  cmt_addrbook_set_height(e->o.book, id, height, t.utc_ns);
+  cmt_addrbook_set_height(e->o.book, &p->at.id, height, t.utc_ns);
 }
 
 static int64_t height_of(const cmt__ensure *e, const cmt_node_id *id) {

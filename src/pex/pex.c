@@ -427,6 +427,7 @@ void cmt_pex_delete(cmt_pex *p) {
   cmt__ensure_fini(&p->ensure);
   cmt__free(&env, p->seeds);
   cmt__free(&env, p->listed);
+  cmt__free(&env, p->guests);
   pthread_mutex_destroy(&p->lock);
   pthread_mutex_destroy(&p->outer);
   cmt__free(&env, p);

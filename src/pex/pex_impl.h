@@ -12,7 +12,7 @@
 
    Other threads reach the switch as long as it is there, which |outer| holds:
    they dial, cancel and post under it, and stop() takes it.  It comes before
-   |lock|. */
+   |lock|, and that of a host before those of its guests. */
 
 #include <cometp2p/network.h>
 #include <cometp2p/pex.h>
@@ -55,6 +55,10 @@ struct cmt_pex {
   size_t listed_count;
   cmt_pex_status status;
   uint64_t addrs_invalid; /* Entries of answers that name no node. */
+  /* Other networks by the same reactor; |joined|: it is one of these itself. */
+  cmt_pex **guests;
+  size_t guest_count, guest_cap;
+  bool joined;
 };
 
 cmt__pex_time cmt__pex_now(const cmt_pex *p);
@@ -62,6 +66,15 @@ cmt__pex_time cmt__pex_now(const cmt_pex *p);
 void cmt__pex_dial_listed(cmt_pex *p);
 /* Steps follow soon, on the first loop. */
 void cmt__pex_wake(cmt_pex *p);
+/* The exchange of |peer|'s network: |host|, or one that has joined it; NULL:
+   neither. */
+cmt_pex *cmt__pex_of(cmt_pex *host, const cmt_peer *peer);
+/* Begins, unless it has begun, and ends for one network alone. */
+void cmt__pex_begin(cmt_pex *p, cmt_switch *sw);
+void cmt__pex_end(cmt_pex *p);
+/* Do so for all that have joined. */
+void cmt__pex_begin_guests(cmt_pex *host, cmt_switch *sw);
+void cmt__pex_end_guests(cmt_pex *host);
 /* The functions of the reactor. */
 void cmt__pex_reactor(cmt_pex *p, cmt_reactor *out);
 

@@ -280,14 +280,6 @@ void cmt__pex_wake(cmt_pex *p) {
 
 /* ---- peers ---- */
 
-static bool is_ours(const cmt_pex *p, const cmt_peer *peer) {
-  cmt_bytes network = cmt_peer_node_info(peer)->network;
-
-  return p->network[0] == '\0' ||
-         (network.len == strlen(p->network) &&
-          memcmp(network.base, p->network, network.len) == 0);
-}
-
 /* Under the lock. */
 static bool is_seed(const cmt_pex *p, const cmt_node_id *id) {
   for (size_t i = 0; i < p->seed_count; i++) {
@@ -325,20 +317,22 @@ static bool read_claim(const cmt_peer *peer, cmt_net_addr *out) {
 }
 
 static void add_peer(void *self, cmt_peer *peer) {
-  cmt_pex *p = self;
-  cmt__pex_time t = cmt__pex_now(p);
+  cmt_pex *p = cmt__pex_of(self, peer);
   char version[CMT_ADDRBOOK_VERSION_SIZE];
   cmt__ensure_peer given = {
     .user = peer,
+    .owner = p,
     .outbound = cmt_peer_is_outbound(peer),
     .has_pex = cmt_peer_has_channel(peer, CMT__PEX_CHANNEL),
   };
   cmt__ensure_peer *record;
   cmt_net_addr claim;
+  cmt__pex_time t;
 
-  if (!is_ours(p, peer)) {
+  if (p == NULL) {
     return;
   }
+  t = cmt__pex_now(p);
   cmt_peer_get_remote(peer, &given.at);
   cmt__lock(&p->lock);
   given.seed = is_seed(p, &given.at.id);
@@ -366,13 +360,16 @@ static void count_visit(cmt_pex_status *st, const cmt__ensure_peer *peer) {
 }
 
 static void remove_peer(void *self, cmt_peer *peer, cmt_err reason) {
-  cmt_pex *p = self;
-  cmt__pex_time t = cmt__pex_now(p);
   cmt__ensure_peer *record = cmt_peer_value(peer, VALUE);
+  cmt__pex_time t;
+  cmt_pex *p;
 
+  (void)self;
   if (record == NULL) {
     return;
   }
+  p = record->owner;
+  t = cmt__pex_now(p);
   cmt__lock(&p->lock);
   if (is_visitor(p, record)) {
     count_visit(&p->status, record);
@@ -491,16 +488,18 @@ static cmt_err on_fault(cmt_pex *p, cmt_peer *peer, cmt__ensure_peer *record,
 
 static cmt_err receive(void *self, cmt_peer *peer, uint8_t channel,
                        cmt_buf *msg) {
-  cmt_pex *p = self;
   cmt__ensure_peer *record = cmt_peer_value(peer, VALUE);
   cmt__pex_addrs list;
   cmt__pex_kind kind;
   const char *fault;
+  cmt_pex *p;
 
+  (void)self;
   (void)channel;
   if (record == NULL) {
     return CMT_OK; /* A peer of another network, or one without memory. */
   }
+  p = record->owner;
   kind = cmt__pex_read(cmt_buf_bytes(msg), &list, &fault);
   switch (kind) {
   case CMT__PEX_REQUEST:
@@ -516,20 +515,22 @@ static cmt_err receive(void *self, cmt_peer *peer, uint8_t channel,
 
 void cmt_pex_note(cmt_pex *p, cmt_peer *peer, uint8_t channel, cmt_bytes msg) {
   int64_t height = cmt__height_read(channel, msg);
+  cmt__ensure_peer *record = cmt_peer_value(peer, VALUE);
 
-  if (height > 0 && is_ours(p, peer)) {
-    cmt__pex_time t = cmt__pex_now(p);
+  (void)p;
+  if (height > 0 && record != NULL) {
+    cmt_pex *owner = record->owner;
+    cmt__pex_time t = cmt__pex_now(owner);
 
-    cmt__lock(&p->lock);
-    cmt__ensure_note_height(&p->ensure, cmt_peer_id(peer), height, t);
-    cmt__unlock(&p->lock);
+    cmt__lock(&owner->lock);
+    cmt__ensure_note_height(&owner->ensure, record, height, t);
+    cmt__unlock(&owner->lock);
   }
 }
 
 /* ---- start and stop ---- */
 
-static cmt_err start(void *self, cmt_switch *sw) {
-  cmt_pex *p = self;
+void cmt__pex_begin(cmt_pex *p, cmt_switch *sw) {
   cmt__ensure_options o = {
     .env = &p->env,
     .book = p->o.book,
@@ -548,24 +549,23 @@ static cmt_err start(void *self, cmt_switch *sw) {
   };
 
   cmt_switch_get_id(sw, &o.self);
-  p->timer = (cmt_timer){.cb = on_time, .arg = p};
-  p->post = (cmt_post){.cb = on_time, .arg = p};
   cmt__lock(&p->outer);
   cmt__lock(&p->lock);
-  cmt__ensure_init(&p->ensure, &o, cmt__pex_now(p));
-  cmt__ensure_set_seeds(&p->ensure, p->seed_count);
-  p->sw = sw;
+  if (p->sw == NULL) {
+    p->timer = (cmt_timer){.cb = on_time, .arg = p};
+    p->post = (cmt_post){.cb = on_time, .arg = p};
+    cmt__ensure_init(&p->ensure, &o, cmt__pex_now(p));
+    cmt__ensure_set_seeds(&p->ensure, p->seed_count);
+    p->sw = sw;
+  }
   cmt__unlock(&p->lock);
   cmt__unlock(&p->outer);
   cmt__pex_dial_listed(p);
   cmt__pex_wake(p);
-  return CMT_OK;
 }
 
 /* The handles of the dials go with the switch. */
-static void stop(void *self) {
-  cmt_pex *p = self;
-
+void cmt__pex_end(cmt_pex *p) {
   cmt__lock(&p->outer);
   cmt__lock(&p->lock);
   for (size_t i = 0; i < p->listed_count; i++) {
@@ -575,6 +575,17 @@ static void stop(void *self) {
   p->sw = NULL;
   cmt__unlock(&p->lock);
   cmt__unlock(&p->outer);
+}
+
+static cmt_err start(void *self, cmt_switch *sw) {
+  cmt__pex_begin(self, sw);
+  cmt__pex_begin_guests(self, sw);
+  return CMT_OK;
+}
+
+static void stop(void *self) {
+  cmt__pex_end(self);
+  cmt__pex_end_guests(self);
 }
 
 void cmt__pex_reactor(cmt_pex *p, cmt_reactor *out) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The switch has one reactor on the channel of peer exchange, which hands each
-   call to the exchange of the peer's chain.  A seed has a second one, for
-   messages that it gets since it announces the channels of a whole node: a few
-   tell the height of the peer, and all others are dropped. */
+/* The switch has one reactor on the channel of peer exchange, which counts and
+   logs around that of the first chain; the others have joined that.  A seed has
+   a second one, for messages that it gets since it announces the channels of a
+   whole node: a few tell the height of the peer, and all others are dropped. */
 
 #include "station.h"
 
@@ -108,28 +108,16 @@ static cli_chain *chain_open(cli_station *s, const char *dir) {
 /* ---- peers ---- */
 
 static cmt_err pex_start(void *self, cmt_switch *sw) {
-  cli_station *s = self;
+  const cmt_reactor *r = &((cli_station *)self)->first->reactor;
 
-  for (size_t i = 0; i < s->chain_count; i++) {
-    const cmt_reactor *r = &s->chains[i]->reactor;
-    cmt_err err = r->start != NULL ? r->start(r->self, sw) : CMT_OK;
-
-    if (err != CMT_OK) {
-      return err;
-    }
-  }
-  return CMT_OK;
+  return r->start != NULL ? r->start(r->self, sw) : CMT_OK;
 }
 
 static void pex_stop(void *self) {
-  cli_station *s = self;
+  const cmt_reactor *r = &((cli_station *)self)->first->reactor;
 
-  for (size_t i = 0; i < s->chain_count; i++) {
-    const cmt_reactor *r = &s->chains[i]->reactor;
-
-    if (r->stop != NULL) {
-      r->stop(r->self);
-    }
+  if (r->stop != NULL) {
+    r->stop(r->self);
   }
 }
 
@@ -165,6 +153,7 @@ static void group_leave(cli_station *s, const cmt_net_addr *at) {
 
 static void pex_add_peer(void *self, cmt_peer *p) {
   cli_station *s = self;
+  const cmt_reactor *r = &s->first->reactor;
   cli_chain *c = chain_of(s, cmt_peer_node_info(p));
   cmt_net_addr at;
   cli_group *g;
@@ -176,21 +165,22 @@ static void pex_add_peer(void *self, cmt_peer *p) {
   }
   if (c != NULL) {
     cmt_metrics_added(c->metrics, p);
-    if (c->reactor.add_peer != NULL) {
-      c->reactor.add_peer(c->reactor.self, p);
-    }
+  }
+  if (r->add_peer != NULL) {
+    r->add_peer(r->self, p);
   }
 }
 
 static cmt_err pex_receive(void *self, cmt_peer *p, uint8_t channel,
                            cmt_buf *msg) {
-  cli_chain *c = chain_of(self, cmt_peer_node_info(p));
+  cli_station *s = self;
+  const cmt_reactor *r = &s->first->reactor;
+  cli_chain *c = chain_of(s, cmt_peer_node_info(p));
 
-  if (c == NULL || c->reactor.receive == NULL) {
-    return CMT_OK;
+  if (c != NULL) {
+    cmt_metrics_message(c->metrics, channel, cmt_buf_bytes(msg), false);
   }
-  cmt_metrics_message(c->metrics, channel, cmt_buf_bytes(msg), false);
-  return c->reactor.receive(c->reactor.self, p, channel, msg);
+  return r->receive != NULL ? r->receive(r->self, p, channel, msg) : CMT_OK;
 }
 
 /* A visit that is over, and a node that goes, are no errors. */
@@ -221,7 +211,7 @@ static void log_removed(const cli_station *s, const cmt_peer *p,
 
 static void pex_remove_peer(void *self, cmt_peer *p, cmt_err reason) {
   cli_station *s = self;
-  cli_chain *c = chain_of(s, cmt_peer_node_info(p));
+  const cmt_reactor *r = &s->first->reactor;
   cmt_net_addr at;
 
   cmt_peer_get_remote(p, &at);
@@ -229,8 +219,8 @@ static void pex_remove_peer(void *self, cmt_peer *p, cmt_err reason) {
     group_leave(s, &at);
   }
   log_removed(s, p, reason);
-  if (c != NULL && c->reactor.remove_peer != NULL) {
-    c->reactor.remove_peer(c->reactor.self, p, reason);
+  if (r->remove_peer != NULL) {
+    r->remove_peer(r->self, p, reason);
   }
 }
 
@@ -400,6 +390,9 @@ static cmt_err chain_join(cli_station *s, cli_chain *c, cmt_why *why) {
 
   if (err == CMT_OK && s->seed) {
     err = cli_chain_announce(c, s->sw, why);
+  }
+  if (err == CMT_OK && c != s->first) {
+    err = cmt_pex_join(c->pex, s->first->pex, why);
   }
   return err;
 }
@@ -588,9 +581,6 @@ bool cli_station_add(cli_station *s, const char *dir) {
     return false;
   }
   cli_chain_ban(c, s->sw);
-  if (c->reactor.start != NULL) {
-    cmt_ignore(c->reactor.start(c->reactor.self, s->sw));
-  }
   chain_add(s, c);
   CLI_LOG(&s->log, CMT_LOG_INFO, "main", "Chain", {"network", c->network, 0},
           {"home", c->dir, 0});

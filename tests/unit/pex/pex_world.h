@@ -49,14 +49,12 @@ static inline void pex_node_init(pex_node *n, test_world *w, const char *ip) {
   n->o.feeler_ns = CMT_NEVER;
 }
 
-static inline void pex_node_start(pex_node *n) {
+/* The exchange is there. */
+static inline void pex_node_start_made(pex_node *n) {
   cmt_switch_options o;
   cmt_reactor r;
   cmt_why why;
 
-  if (cmt_pex_new(&n->o, &n->pex, &why) != CMT_OK) {
-    fail_msg("%s", why.text);
-  }
   cmt_pex_get_reactor(n->pex, &r);
   cmt_switch_options_init(&o);
   o.env = &n->world->env.env;
@@ -68,6 +66,15 @@ static inline void pex_node_start(pex_node *n) {
   assert_cmt(CMT_OK, test_world_switch(n->world, &o, &n->sw, &why));
   assert_cmt(CMT_OK, cmt_switch_start(n->sw, NULL));
   assert_cmt(CMT_OK, cmt_switch_get_laddr_text(n->sw, n->addr, sizeof n->addr));
+}
+
+static inline void pex_node_start(pex_node *n) {
+  cmt_why why;
+
+  if (cmt_pex_new(&n->o, &n->pex, &why) != CMT_OK) {
+    fail_msg("%s", why.text);
+  }
+  pex_node_start_made(n);
 }
 
 static inline void pex_node_fini(pex_node *n) {

@@ -202,16 +202,23 @@ static void reached(fixture *f, cmt__ensure_dial *d, const cmt_net_addr *a) {
 
 static void a_height_is_noted_of_whom_the_book_has(void **state) {
   fixture *f = *state;
-  cmt_net_addr a, stranger = at(f, "5.9.0.1");
+  cmt__ensure_peer given[2] = {{.has_pex = true}, {.has_pex = true}}, *p[2];
+  uint64_t utc_ns;
 
   begin(f);
-  a = reach(f, "5.1.0.1", 0);
+  given[0].at = reach(f, "5.1.0.1", 0);
+  given[1].at = at(f, "5.9.0.1");
   f->now_ns += CMT_SECONDS(5);
-  cmt__ensure_note_height(&f->e, &a.id, 44, now(f));
-  cmt__ensure_note_height(&f->e, &stranger.id, 44, now(f));
-  assert_int_equal(entry_of(f, &a).height, 44);
-  assert_int_equal(entry_of(f, &a).height_ns, now(f).utc_ns);
-  assert_false(cmt_addrbook_has(f->book, &stranger.id));
+  utc_ns = now(f).utc_ns;
+  for (unsigned i = 0; i < 2; i++) {
+    p[i] = cmt__ensure_add(&f->e, &given[i], NULL, "1.0.1", now(f));
+    cmt__ensure_note_height(&f->e, p[i], 44, now(f));
+  }
+  f->now_ns += CMT_SECONDS(5);
+  cmt__ensure_note_height(&f->e, p[0], 44, now(f));
+  assert_int_equal(entry_of(f, &given[0].at).height, 44);
+  assert_int_equal(entry_of(f, &given[0].at).height_ns, utc_ns);
+  assert_false(cmt_addrbook_has(f->book, &given[1].at.id));
 }
 
 /* What an inbound peer tells is kept until the dial of its address has ended,
@@ -237,14 +244,14 @@ static void a_height_waits_for_the_proof(void **state) {
   }
   /* The first one before its dial begins, the second one meanwhile; then both
      are gone. */
-  cmt__ensure_note_height(&f->e, &socket[0].id, 40, now(f));
+  cmt__ensure_note_height(&f->e, p[0], 40, now(f));
   for (unsigned i = 0; i < 2; i++) {
     cmt__ensure_dial *next = next_dial(f);
 
     assert_non_null(next);
     d[cmt_node_id_equal(&next->addr.id, &claim[1].id)] = next;
   }
-  cmt__ensure_note_height(&f->e, &socket[1].id, 41, now(f));
+  cmt__ensure_note_height(&f->e, p[1], 41, now(f));
   for (unsigned i = 0; i < 2; i++) {
     cmt__ensure_remove(&f->e, p[i], CMT_ECANCELED, now(f));
     reached(f, d[i], &claim[i]);
