@@ -97,15 +97,13 @@ CMT_API void cmt_pex_delete(cmt_pex *p);
 /** Fills in |out|, the reactor for one switch, which refers to |p|. */
 CMT_API void cmt_pex_get_reactor(cmt_pex *p, cmt_reactor *out);
 
-/** Lets the peers of |p| come by the reactor of |host|, so that one switch
-    exchanges addresses in several networks (network.h): the switch has the
-    reactor of |host| alone, which hands each peer to the exchange of its
-    network.  At any time, also while the switch runs; |p| begins and ends with
-    it.  Delete both after the switch, in either order.
+/** For several networks of one switch (network.h), which has the reactor of
+    |host| alone: that hands peers of |p|'s network to |p|.  At any time; |p|
+    begins and ends with |host|.  Delete both after the switch, in any order.
 
-    Returns CMT_OK; CMT_EINVAL: |why| (may be NULL) says which of the two has no
-    |network| or has joined before; CMT_EDUPLICATE: |host| has that network, by
-    itself or by another one; CMT_ENOMEM. */
+    Returns CMT_OK; CMT_EINVAL: |why| (may be NULL) says which has no |network|
+    or has joined before; CMT_EDUPLICATE: |host| has that network; CMT_ENOMEM.
+ */
 CMT_API CMT_NODISCARD cmt_err cmt_pex_join(cmt_pex *p, cmt_pex *host,
                                            cmt_why *why);
 
