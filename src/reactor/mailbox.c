@@ -11,11 +11,14 @@
    the loop, which alone knows what follows.
 
    Runs.  While no other peer has an event, a worker takes several short
-   messages of a peer under one lock.  The loop allocates the buffers that a
-   worker releases, for which allocators have locks of their own.  So while more
-   of the peer waits, the buffers of a run return to the loop, which releases
-   them with the next message (|spent|).  They are at most those of one run for
-   each inbox, and none when nothing waits.
+   messages of a peer under one lock.  The loop takes that lock for each
+   message, so a worker often finds it held, and spins until it is free: to
+   sleep, and to be woken by the loop, takes longer than all that is done under
+   it.  The loop allocates the buffers that a worker releases, for which
+   allocators have locks of their own.  So while more of the peer waits, the
+   buffers of a run return to the loop, which releases them with the next
+   message (|spent|).  They are at most those of one run for each inbox, and
+   none when nothing waits.
 
    A thread that waits for events is woken for the messages of a whole read,
    with cmt__mailbox_flush(), and for other events at once.
@@ -682,7 +685,7 @@ static cmt_err locks_new(cmt_mailbox *m) {
   if (!cmt__cond_init(&m->more)) {
     return CMT_ENOMEM;
   }
-  if (pthread_mutex_init(&m->lock, NULL) != 0) {
+  if (!cmt__lock_init_brief(&m->lock)) {
     pthread_cond_destroy(&m->more);
     return CMT_ENOMEM;
   }

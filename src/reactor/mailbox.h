@@ -48,7 +48,7 @@ struct cmt_mailbox {
 
 /* The longest run of messages that a worker takes at once, and the most bytes
    of one that is more than a message. */
-enum { CMT__RUN_MESSAGES = 16, CMT__RUN_BYTES = 16384 };
+enum { CMT__RUN_MESSAGES = 32, CMT__RUN_BYTES = 16384 };
 
 /* The event that a worker handles, or a run of messages of one peer, which are
    out together.  Zeroed at first. */

@@ -8,6 +8,7 @@
 #include "base/guard.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 
 static inline void cmt__lock(pthread_mutex_t *lock) {
   pthread_mutex_lock(lock);
@@ -18,6 +19,11 @@ static inline void cmt__unlock(pthread_mutex_t *lock) {
   cmt__locks_held--;
   pthread_mutex_unlock(lock);
 }
+
+/* A lock that is held for some instructions at a time: whoever finds it held
+   spins for a moment before it sleeps, where the system can do that.  False: no
+   memory. */
+bool cmt__lock_init_brief(pthread_mutex_t *lock);
 
 /* A guard for the core, of a lock that outlives what it guards. */
 cmt__guard cmt__lock_guard(pthread_mutex_t *lock);

@@ -16,6 +16,7 @@ NAMES = """
     accept4 epoll_create1 epoll_ctl epoll_wait eventfd fallocate futex getrandom
     gettid inotify_init1 io_uring_setup memfd_create mremap
     pipe2 ppoll prctl process_vm_readv pthread_condattr_setclock
+    PTHREAD_MUTEX_ADAPTIVE_NP
     pthread_setaffinity_np pthread_setname_np recvmmsg renameat2 sched_setaffinity
     sendfile sendmmsg signalfd splice statx syscall sync_file_range
     timerfd_create vmsplice

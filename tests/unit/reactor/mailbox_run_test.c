@@ -4,6 +4,8 @@
 
 #include "mailbox_user.h"
 
+enum { RUN = CMT__RUN_MESSAGES };
+
 /* The worker goes on; returns what it is at, as next() does. */
 static const char *go_on(fixture *f, cmt__run *r) {
   static char text[64];
@@ -37,9 +39,9 @@ static void a_run_is_short_and_of_one_peer(void **state) {
     size_t run;
   } rows[] = {
     {1, 1, 0, 1},
-    {16, 1, 0, 16},
-    {17, 1, 0, CMT__RUN_MESSAGES},
-    {16, 1, 1, 1}, /* Peers are served by turns. */
+    {32, 1, 0, 32},
+    {33, 1, 0, 32},
+    {32, 1, 1, 1}, /* Peers are served by turns. */
     {3, CMT__RUN_BYTES / 2 - COST, 0, 2},
     {3, CMT__RUN_BYTES / 2 - COST + 1, 0, 1},
     {3, 2 * CMT__RUN_BYTES, 0, 1},
@@ -73,12 +75,12 @@ static void a_run_keeps_the_order_and_counts_whole(void **state) {
   cmt__run r = {.count = 0};
   char text[64];
 
-  fill(f, 0, 20, 1);
-  for (int k = 0; k < 20; k++) {
+  fill(f, 0, 40, 1);
+  for (int k = 0; k < 40; k++) {
     snprintf(text, sizeof text, "0 %02x %d", k % 2 == 0 ? A : B, k);
     assert_string_equal(text, go_on(f, &r));
     assert_string_equal("CMT_ETIMEDOUT", take(f));
-    assert_int_equal((k < 16 ? 20 : 4) * (COST + 1),
+    assert_int_equal((k < RUN ? 40 : 40 - RUN) * (COST + 1),
                      cmt__mailbox_bytes(f->mailbox));
   }
   assert_cmt(CMT_OK, put(f, 1, A, 9));
@@ -93,25 +95,22 @@ static void spent_buffers_return_with_the_next_message(void **state) {
   cmt__run r = {.count = 0};
   size_t before;
 
-  fill(f, 0, 40, 1);
+  fill(f, 0, RUN + 24, 1);
   before = f->env.live;
-  for (int k = 0; k < 17; k++) {
+  for (int k = 0; k < RUN + 1; k++) {
     (void)go_on(f, &r);
   }
   assert_int_equal(before, f->env.live);
   fill(f, 0, 1, 1);
-  assert_int_equal(before - 16 + 1, f->env.live);
-  for (int k = 0; k < 16; k++) { /* No message comes. */
+  assert_int_equal(before - RUN + 1, f->env.live);
+  for (int k = 0; k < 24; k++) { /* No message comes. */
     (void)go_on(f, &r);
   }
-  assert_int_equal(before - 16 + 1, f->env.live);
-  for (int k = 0; k < 8; k++) {
-    (void)go_on(f, &r);
-  }
+  assert_int_equal(before - RUN + 1, f->env.live);
   assert_cmt(CMT_OK, put(f, 1, A, 9)); /* The last of the peer was received. */
   assert_string_equal("1 10 9", go_on(f, &r));
   assert_null(f->inboxes[0]->spent);
-  assert_int_equal(before - 40 + 2,
+  assert_int_equal(before - (RUN + 24) + 2,
                    f->env.live); /* And a queue of the other peer. */
   cmt_mailbox_done(f->mailbox, &r.ev);
 }
@@ -122,8 +121,8 @@ static void a_buffer_that_is_kept_is_not_spent(void **state) {
   cmt__run r = {.count = 0};
   cmt_buf *kept = NULL;
 
-  fill(f, 0, 17, 1);
-  for (int k = 0; k < 17; k++) {
+  fill(f, 0, RUN + 1, 1);
+  for (int k = 0; k < RUN + 1; k++) {
     (void)go_on(f, &r);
     kept = k == 3 ? cmt_buf_ref(r.ev.msg) : kept;
   }
@@ -143,8 +142,8 @@ static void a_hurry_ends_a_run(void **state) {
   fixture *f = begin(state);
   cmt__run r = {.count = 0};
 
-  fill(f, 0, 40, 1);
-  for (int k = 0; k < 17; k++) { /* The first of the second run. */
+  fill(f, 0, 2 * RUN + 8, 1);
+  for (int k = 0; k < RUN + 1; k++) { /* The first of the second run. */
     (void)go_on(f, &r);
   }
   cmt__mailbox_discard(f->mailbox);
