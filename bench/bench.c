@@ -232,6 +232,7 @@ static const struct argument {
   {"port", COUNT, offsetof(bench_args, port)},
   {"pid", COUNT, offsetof(bench_args, pid)},
   {"first", COUNT, offsetof(bench_args, first)},
+  {"visitors", COUNT, offsetof(bench_args, visitors)},
 };
 
 enum { ARGUMENTS = sizeof arguments / sizeof *arguments };

@@ -31,7 +31,7 @@ typedef struct bench_args {
   const char *trace; /* Where bench_trace_write() writes. */
   const char *path, *network;
   size_t port, pid;
-  size_t first; /* A number of bench_world.h. */
+  size_t first, visitors; /* Numbers of bench_world.h, and how many. */
 } bench_args;
 
 /* Between an echo behind bulk and the next one. */

@@ -8,9 +8,10 @@
                                             that were all reached just now, half
                                             of them in old buckets
      bench_visits visit --addr A --network C --port P --first I --count N
-                        --seconds S --pid PROCESS
-                                            N visits at a time by the nodes from
-                                            I on, at least one for each of them
+                        --seconds S --pid PROCESS [--visitors V]
+                                            N visits at a time by the V nodes
+                                            from I on, at least one for each of
+                                            the N
      bench_visits silent --addr A --count N --senders K
                                             N connections from K addresses that
                                             say nothing; until its input ends
@@ -317,7 +318,7 @@ typedef struct tour {
   const bench_args *a;
   int epoll;
   cmt_node_key *keys[VISITORS];
-  uint32_t next;
+  uint32_t next, visitors;
   visit visits[AT_A_TIME_MAX];
   uint64_t times_ns[VISITS_MAX];
   size_t done;    /* With an answer and its end, */
@@ -326,7 +327,7 @@ typedef struct tour {
 } tour;
 
 static void visit_begin(tour *t, visit *v) {
-  const uint32_t at = t->next++ % VISITORS;
+  const uint32_t at = t->next++ % t->visitors;
   const bench_world_self self = {
     .key = t->keys[at], .network = t->a->network, .port = (uint16_t)t->a->port};
 
@@ -444,8 +445,10 @@ static int run_visit(const bench_args *a) {
   }
   t.a = a;
   t.epoll = new_epoll();
+  t.visitors = a->visitors > 0 && a->visitors < VISITORS ? (uint32_t)a->visitors
+                                                         : VISITORS;
   bench_descriptors(a->count);
-  for (uint32_t i = 0; i < VISITORS; i++) {
+  for (uint32_t i = 0; i < t.visitors; i++) {
     t.keys[i] = bench_world_key((uint32_t)a->first + i);
   }
   cpu = process_seconds(a);

@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures what a seed does and needs, beside CometBFT's own.
 
-usage: node.py BUILD_DIR [--out FILE] [--quick] [--only PATTERN] [--runs N]
+usage: node.py BUILD_DIR [--out FILE] [--quick | --full] [--only PATTERN]
+                         [--runs N] [--minutes N]
 
 Writes the results to FILE, bench/results/node.json by default, and prints them
-as a table.  --quick: each for a moment.  --only: the jobs whose title has
+as a table.  --quick: each for a moment.  --full: also an hour beside four
+validators, or --minutes of it.  --only: the jobs whose title has
 PATTERN; nothing is written.  --runs: so many rounds.
 """
 import argparse
@@ -13,6 +15,8 @@ import dataclasses
 import json
 import os
 import re
+import select
+import subprocess
 import sys
 import tempfile
 import time
@@ -45,12 +49,15 @@ class Effort:
     chains: int = 100
     strangers: int = 10000
     neighbours: int = 1000
+    worlds: int = 5      # Seeds of the simulator.
+    minutes: float = 0   # Beside validators; 0: not at all.
 
 
 NORMAL = Effort()
 # For the tests: each for a moment.
 QUICK = Effort(runs=1, visit_s=0.2, warm_s=0.05, rest_s=0.1, rounds=1,
-               large=2500, full=3000, chains=2, strangers=200, neighbours=100)
+               large=2500, full=3000, chains=2, strangers=200, neighbours=100,
+               worlds=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,6 +182,77 @@ def strangers(name, size):
     return measure
 
 
+# ---- simulated ----
+
+SIMULATED = {"seed_proven_after_180_s": "proven",
+             "seed_served_living": "living permille",
+             "seed_dead_served": "dead s"}
+
+
+def sim_program(build):
+    """The program of the build, or the one of ./dev bench --node."""
+    for path in (os.path.join(build, "sim_pex"),
+                 os.path.join(ROOT, "build/sim/sim_pex")):
+        if not missing_program(path):
+            return path
+    raise Failed("there is no sim_pex")
+
+
+def simulated(world, keys, note):
+    """The worst of some worlds in virtual time."""
+    del keys, note
+    # It ends with 1 when a figure is not reached, which the table shows.
+    lines = nodes.run(sim_program(world.build), "--figures", "--seeds",
+                      world.effort.worlds, timeout=600, codes=(0, 1)).splitlines()
+    found = {SIMULATED[one["figure"]]: one["worst"]
+             for one in map(json.loads, lines)}
+    found["living %"] = found.pop("living permille") / 10
+    return {"ours": [found]}
+
+
+# ---- a long time ----
+
+NODES, VALIDATORS, BLOCKS = 100, 4, 3
+
+
+def quiet(seed):
+    """What the seed needs while nobody visits it: the least of some looks, so
+    that a connection under way does not count."""
+    looks = []
+    for _ in range(20):
+        looks.append((seed.resident_mib(), seed.descriptors()))
+        select.select([], [], [], 0.1)
+    return min(mib for mib, _ in looks), min(fds for _, fds in looks)
+
+
+def soak(world, keys, note):
+    """A seed without a book that serves validators and, once these make blocks,
+    nodes, which visit it again and again; what it needs after a fifth of the
+    time and at the end."""
+    del keys, note
+    if not world.comet:
+        raise Failed("four validators need CometBFT")
+    seconds = world.effort.minutes * 60
+    begin = time.monotonic()
+    with world.seed("ours", "soak", 0) as seed, \
+            nodes.Validators(world.comet, os.path.join(world.folder, "soak"),
+                             VALIDATORS, seed) as validators:
+        def visit_until(part):
+            while time.monotonic() < begin + part * seconds:
+                seed.visits(world.build, "-port", world.crowd.port, "-count", 4,
+                            "-seconds", 1, "-first", 0, "-visitors", NODES)
+                select.select([], [], [], 5)
+        validators.wait_for(BLOCKS)
+        height = validators.height()
+        visit_until(0.2)
+        before, fds_before = quiet(seed)
+        visit_until(1)
+        after, fds_after = quiet(seed)
+        validators.wait_for(height + BLOCKS)
+    return {"ours": [{"% more": (after / before - 1) * 100, "MiB": after,
+                      "descriptors": fds_after - fds_before}]}
+
+
 # ---- the table ----
 
 @dataclasses.dataclass(frozen=True)
@@ -200,11 +278,13 @@ JOBS = (
         strangers("strangers", lambda e: (e.strangers, e.strangers))),
     Job("neighbours", "silent connections from one address", ("ours",),
         strangers("neighbours", lambda e: (e.neighbours, 1))),
+    Job("simulated", "addresses of a seed, simulated", ("ours",), simulated),
+    Job("soak", "a long time beside validators", ("ours",), soak),
 )
 
 
 def rows(e):
-    return [
+    table = [
         Row(f"visits of a seed, {ANSWER} addresses each", "per second, one core",
             "visits", "per s", True, (least(1500), least(5, COMET)), digits=0),
         Row("visits of a seed", "per second of its processor time", "visits",
@@ -231,7 +311,24 @@ def rows(e):
             "neighbours", "p99 ms", False, (most(100),), digits=2),
         Row("memory that these take", "MiB resident", "neighbours", "MiB", False,
             (most(20),)),
+        Row("proven 180 s after an empty start, 150 living of 1,200, simulated",
+            "addresses", "simulated", "proven", True, (least(140),), digits=0),
+        Row("of the served answer within 60 s, 30 % churn an hour, 88 % dead "
+            "gossip, simulated", "%", "simulated", "living %", True,
+            (least(95),)),
+        Row("a dead address is served for, simulated", "s", "simulated",
+            "dead s", False, (most(600),), digits=0),
     ]
+    if e.minutes > 0:
+        beside = (f"{e.minutes:g} minutes beside {VALIDATORS} validators and "
+                  f"{NODES} nodes")
+        table += [
+            Row(f"{beside}: memory since a fifth of it", "% more", "soak",
+                "% more", False, (most(1),), digits=2),
+            Row("the same: descriptors", "more", "soak", "descriptors", False,
+                (most(0),), digits=0),
+        ]
+    return table
 
 
 def run(build, effort, only=None):
@@ -255,14 +352,15 @@ def run(build, effort, only=None):
             nodes.Crowd(build, effort.book) as crowd:
         world = World(build, folder, effort, crowd, comet)
         for job in JOBS:
-            if only and not re.search(only, job.title):
+            if (only and not re.search(only, job.title)) or \
+                    (job.key == "soak" and effort.minutes == 0):
                 continue
             note(job.title)
             begin = time.monotonic()
             keys = [k for k in job.contenders if k != COMET or comet]
             try:
                 results[job.key] = job.measure(world, keys, note)
-            except (Failed, OSError) as failure:
+            except (Failed, OSError, subprocess.TimeoutExpired) as failure:
                 note(f"  FAILED: {failure}")
             spent[job.title] = round(time.monotonic() - begin, 2)
     return {
@@ -280,12 +378,16 @@ def main():
     parser.add_argument("build")
     parser.add_argument("--out", default=NODE)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--minutes", type=float)
     parser.add_argument("--only")
     parser.add_argument("--runs", type=int)
     a = parser.parse_args()
     effort = QUICK if a.quick else NORMAL
     if a.runs:
         effort = dataclasses.replace(effort, runs=a.runs)
+    if a.full or a.minutes:
+        effort = dataclasses.replace(effort, minutes=a.minutes or 60)
     results = run(os.path.realpath(a.build), effort, a.only)
     print(tables.node_terminal(results))
     say("\n" + tables.times(results))

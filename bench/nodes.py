@@ -92,21 +92,22 @@ class Silent(Child):
         result_of("silent", self.process.stdout.readline().decode())
 
 
-def run(*argv, cores=None):
+def run(*argv, cores=None, timeout=WAIT_S, codes=(0,)):
     done = subprocess.run([str(a) for a in argv], text=True, check=False,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, timeout=WAIT_S,
+                          stderr=subprocess.PIPE, timeout=timeout,
                           preexec_fn=pinned(cores))
-    if done.returncode != 0:
+    if done.returncode not in codes:
         raise Failed(f"{argv[0]} ended with {done.returncode}: {done.stderr}")
     return done.stdout
 
 
 def write_book(build, home, port, count):
     """A book of |count| nodes of the crowd that were all reached just now."""
-    run(os.path.join(build, "bench_visits"), "book", "-path",
-        os.path.join(home, "config/addrbook.json"), "-port", port, "-count",
-        count)
+    if count > 0:
+        run(os.path.join(build, "bench_visits"), "book", "-path",
+            os.path.join(home, "config/addrbook.json"), "-port", port, "-count",
+            count)
 
 
 class Seed(Child):
@@ -184,16 +185,15 @@ def our_homes(build, folder, count, port, entries):
     return homes
 
 
-def comet_home(build, program, folder, port, entries):
-    """The home of a seed, which is no validator of its chain."""
-    home = pathlib.Path(folder, "chain-1")
+def genesis_of(home):
+    return home / "config/genesis.json"
+
+
+def comet_init(program, home, chain):
+    """A home whose book takes addresses of this machine; its genesis."""
     run(program, "init", "--home", home)
-    (home / "config/priv_validator_key.json").unlink()
-    (home / "data/priv_validator_state.json").unlink()
-    genesis = home / "config/genesis.json"
-    content = json.loads(genesis.read_text(encoding="utf-8"))
-    content["chain_id"] = home.name
-    genesis.write_text(json.dumps(content), encoding="utf-8")
+    content = json.loads(genesis_of(home).read_text(encoding="utf-8"))
+    content["chain_id"] = chain
     config = home / "config/config.toml"
     text = config.read_text(encoding="utf-8")
     for key, value in SETTINGS.items():
@@ -203,5 +203,65 @@ def comet_home(build, program, folder, port, entries):
         if found != 1:
             raise Failed(f"{config} has {found} lines of {key.lower()}")
     config.write_text(text, encoding="utf-8")
+    return content
+
+
+def comet_home(build, program, folder, port, entries):
+    """The home of a seed, which is no validator of its chain."""
+    home = pathlib.Path(folder, "chain-1")
+    genesis = comet_init(program, home, home.name)
+    genesis_of(home).write_text(json.dumps(genesis), encoding="utf-8")
+    (home / "config/priv_validator_key.json").unlink()
+    (home / "data/priv_validator_state.json").unlink()
     write_book(build, home, port, entries)
     return home
+
+
+class Validators:
+    """Nodes of CometBFT that know |seed| alone, and make blocks together."""
+
+    def __init__(self, program, folder, count, seed):
+        self.rpcs, self.children = [], []
+        homes = [pathlib.Path(folder, f"validator-{i}") for i in range(count)]
+        genesis = [comet_init(program, home, seed.network) for home in homes]
+        genesis[0]["validators"] = [validator for one in genesis
+                                    for validator in one["validators"]]
+        try:
+            for home in homes:
+                genesis_of(home).write_text(json.dumps(genesis[0]),
+                                            encoding="utf-8")
+                self.start(program, home, seed)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def start(self, program, home, seed):
+        port, rpc = free_port(), free_port()
+        self.rpcs.append(rpc)
+        self.children.append(Child([
+            program, "start", "--home", home, "--proxy_app=kvstore",
+            "--log_level", "error", "--p2p.seeds", seed.address, "--p2p.laddr",
+            f"tcp://127.0.0.1:{port}", "--rpc.laddr",
+            f"tcp://127.0.0.1:{rpc}"], home / "log"))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for child in self.children:
+            child.__exit__()
+
+    def height(self):
+        """The last block of the first one; 0: there is none yet."""
+        try:
+            with urllib.request.urlopen(
+                    f"http://127.0.0.1:{self.rpcs[0]}/status",
+                    timeout=5) as answer:
+                sync = json.load(answer)["result"]["sync_info"]
+                return int(sync["latest_block_height"])
+        except OSError:
+            return 0
+
+    def wait_for(self, height):
+        self.children[0].once(lambda: self.height() >= height,
+                              f"block {height} of the validators")
