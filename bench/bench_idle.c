@@ -149,7 +149,8 @@ static void hub_start(hub *h, const cmt_env *env, const bench_args *a) {
   o.reactors = &reactor;
   o.reactor_count = 1;
   o.inbound_peers_max = (uint32_t)a->count;
-  /* A thousand peers need longer to come than a hundred. */
+  /* A peer is idle once it has answered a ping, which also gives the memory of
+     its traffic back.  A thousand peers need longer to come than a hundred. */
   o.ping_interval_ns = CMT_MILLISECONDS(1000 + a->count / 10);
   o.pong_timeout_ns = o.ping_interval_ns - CMT_MILLISECONDS(100);
   if (cmt_switch_new(&o, &h->sw, &why) != CMT_OK ||
