@@ -144,6 +144,7 @@ cmt__ensure_peer *cmt__ensure_add(cmt__ensure *e, const cmt__ensure_peer *given,
   }
   e->peers = p;
   p->up_ns = t.now_ns;
+  p->misses = e->misses_before;
   cmt__ensure_group(e, &p->at, p->group);
   count_peer(e, p, 1);
   if (p->outbound && p->listed) {

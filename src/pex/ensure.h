@@ -59,10 +59,11 @@ typedef struct cmt__ensure_peer {
   uint64_t up_ns;
   uint64_t close_ns; /* When a seed ends it at the latest. */
   bool outbound, listed, seed, has_pex;
-  bool ask;       /* It is asked as soon as it may be. */
-  int64_t height; /* What it says of itself; 0: nothing. */
-  bool answered;  /* A seed has, */
-  size_t served;  /* with so many addresses. */
+  bool ask;        /* It is asked as soon as it may be. */
+  int64_t height;  /* What it says of itself; 0: nothing. */
+  unsigned misses; /* Before it; they count again if it hangs up at once. */
+  bool answered;   /* A seed has, */
+  size_t served;   /* with so many addresses. */
 } cmt__ensure_peer;
 
 typedef enum cmt__ensure_kind {
@@ -121,8 +122,10 @@ typedef struct cmt__ensure {
   uint64_t seeds_left; /* A bit for each that may be dialed now. */
   uint64_t seeds_ns, seeds_wait_ns; /* When all may be again, and after that. */
   unsigned asks_left, rounds;
-  unsigned misses; /* Dials that failed since the last that did not. */
-  bool dry;        /* The book has nobody to dial at present. */
+  /* Dials that failed, or whose peer hung up at once, since the last that did
+     not; and before that one. */
+  unsigned misses, misses_before;
+  bool dry; /* The book has nobody to dial at present. */
 } cmt__ensure;
 
 typedef enum cmt__ensure_act {

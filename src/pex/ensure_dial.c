@@ -393,6 +393,7 @@ void cmt__ensure_dialed(cmt__ensure *e, cmt__ensure_dial *d,
   }
   e->dialing -= d->kind != CMT__ENSURE_FEELER;
   e->dry = e->dry && o->err == CMT_OK;
+  e->misses_before = e->misses;
   e->misses = o->err == CMT_OK ? 0 : e->misses + 1;
   d->used = false;
 }
@@ -401,5 +402,8 @@ void cmt__ensure_rest(cmt__ensure *e, const cmt__ensure_peer *p, cmt_err reason,
                       cmt__pex_time t) {
   bool soon = t.now_ns - p->up_ns < SOON_NS && reason != CMT_ECANCELED;
 
+  if (soon && !p->seed && !p->listed && e->misses <= p->misses) {
+    e->misses = p->misses + 1;
+  }
   note_recent(e, &p->at.id, t.now_ns + (soon ? FULL_NS : AGAIN_NS));
 }

@@ -151,6 +151,56 @@ static void no_more_dials_than_allowed(void **state) {
   assert_int_equal(1, dials(f, d, 64));
 }
 
+/* It becomes a peer, which a node that is full ends at once. */
+static void hang_up(fixture *f, cmt__ensure_dial *d) {
+  cmt_net_addr a = d->addr;
+
+  end(f, d, CMT_OK);
+  cmt__ensure_remove(&f->e, up(f, &a, true), CMT_EEOF, now(f));
+}
+
+static void who_hangs_up_at_once_is_a_failure(void **state) {
+  static const size_t counts[] = {1, 1, 2, 3, 4}; /* One more for two. */
+  fixture *f = *state;
+  cmt__ensure_dial *d[64];
+  bool seed = false;
+  cmt_net_addr a;
+  size_t count;
+  char ip[32];
+
+  f->o.outbound_max = 1;
+  for (unsigned i = 0; i < 200; i++) {
+    snprintf(ip, sizeof ip, "5.%u.0.1", i);
+    know(f, ip);
+  }
+  begin(f);
+  cmt__ensure_set_seeds(&f->e, 1);
+  for (size_t i = 0; i < CMT__COUNT(counts); i++) {
+    count = dials(f, d, 64);
+    assert_int_equal(counts[i], count);
+    for (size_t k = 0; k < count; k++) {
+      hang_up(f, d[k]);
+    }
+    f->now_ns += CMT_SECONDS(10);
+  }
+  /* A seed may know others. */
+  count = dials(f, d, 64);
+  for (size_t k = 0; k < count; k++) {
+    seed = seed || d[k]->kind == CMT__ENSURE_SEED;
+  }
+  assert_true(seed);
+  for (size_t k = 1; k < count; k++) {
+    end(f, d[k], CMT_EREFUSED);
+  }
+  /* One that stays ends it. */
+  a = d[0]->addr;
+  end(f, d[0], CMT_OK);
+  (void)up(f, &a, true);
+  f->now_ns += CMT_SECONDS(10);
+  cmt__ensure_remove(&f->e, f->e.peers, CMT_EEOF, now(f));
+  assert_int_equal(1, dials(f, d, 64));
+}
+
 static void a_group_has_one_outbound_peer(void **state) {
   fixture *f = *state;
   cmt_net_addr other = at(1000, "5.1.99.1");
@@ -472,6 +522,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     TEST(places_are_filled_in_parallel),
     TEST(no_more_dials_than_allowed),
+    TEST(who_hangs_up_at_once_is_a_failure),
     TEST(a_group_has_one_outbound_peer),
     TEST(hosts_of_a_private_network_are_groups_of_their_own),
     TEST(failures_do_not_count_while_we_are_offline),
