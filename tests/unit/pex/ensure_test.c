@@ -192,7 +192,7 @@ static void who_hangs_up_at_once_is_a_failure(void **state) {
   for (size_t k = 1; k < count; k++) {
     end(f, d[k], CMT_EREFUSED);
   }
-  /* One that stays ends it. */
+  /* A peer that stays ends it. */
   a = d[0]->addr;
   end(f, d[0], CMT_OK);
   (void)up(f, &a, true);
