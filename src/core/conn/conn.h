@@ -6,6 +6,7 @@
    options checked ahead, its memory, and its last numbers. */
 
 #include "core/mux/channel.h"
+#include "core/secret/secret_conn.h"
 
 #include <cometp2p/conn.h>
 
@@ -14,6 +15,11 @@
 CMT_NODISCARD cmt_err cmt__conn_options_check(const cmt_conn_options *o,
                                               const cmt_conn_group *group,
                                               cmt_why *why);
+
+/* cmt_conn_compute() in parts, for a connection that wants it: see
+   cmt__computation.  |c| is NULL when it was deleted meanwhile. */
+void cmt__conn_compute_begin(cmt_conn *c, cmt__computation *x);
+void cmt__conn_compute_end(const cmt_conn *c, cmt__computation *x);
 
 /* The last status of its channels, and |rest|, as cmt__channels_retire().  The
    connection has ended, or is refused: no message goes either way any more. */

@@ -34,7 +34,8 @@ static cmt_err input_keep(cmt_conn *c, cmt_bytes more) {
 }
 
 cmt_err cmt_conn_keep(cmt_conn *c) {
-  if (c->state != CMT__CONN_UP && !cmt_conn_wants_compute(c)) {
+  if (c->state != CMT__CONN_UP &&
+      (c->ended || !cmt__secret_conn_computes(c->secret))) {
     return CMT_EINVAL;
   }
   return cmt_conn_borrows(c) ? input_keep(c, (cmt_bytes){0}) : CMT_OK;
@@ -92,6 +93,14 @@ bool cmt_conn_has_ended(const cmt_conn *c) { return c->ended; }
 
 bool cmt_conn_wants_compute(const cmt_conn *c) {
   return !c->ended && cmt__secret_conn_wants_compute(c->secret);
+}
+
+void cmt__conn_compute_begin(cmt_conn *c, cmt__computation *x) {
+  cmt__secret_conn_compute_begin(c->secret, x);
+}
+
+void cmt__conn_compute_end(const cmt_conn *c, cmt__computation *x) {
+  cmt__computation_end(x, c != NULL && !c->ended);
 }
 
 void cmt_conn_compute(cmt_conn *c) {

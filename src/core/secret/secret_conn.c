@@ -23,10 +23,18 @@ enum {
   MESSAGE_FIRST = 125,
 };
 
-/* The secrets of the handshake are not needed any more. */
+/* The secrets of the handshake are not needed any more.  A computation that is
+   under way has them until its end. */
 static void work_give(cmt_secret_conn *s) {
-  cmt__key_slab_give(&s->pool->works, &s->pool->env, s->handshake->work);
-  s->handshake->work = NULL;
+  cmt__secret_handshake *h = s->handshake;
+
+  if (h->computation != NULL) {
+    h->computation->conn = NULL;
+    h->computation = NULL;
+  } else {
+    cmt__key_slab_give(&s->pool->works, &s->pool->env, h->work);
+  }
+  h->work = NULL;
 }
 
 static void keys_give(cmt_secret_conn *s) {
@@ -111,59 +119,6 @@ static void slots_seal(cmt_secret_conn *s, uint8_t *slots, size_t count,
   }
 }
 
-/* Seals our key and signature into a frame of their own. */
-static void auth_send(cmt_secret_conn *s) {
-  cmt__secret_handshake *h = s->handshake;
-  uint8_t *slot = h->output + h->output_end;
-  cmt__seals seals;
-
-  CMT_ASSERT(&s->pool->env, h->output_end + CMT_FRAME_SLOT == sizeof h->output);
-  cmt__secret_write_auth(s->key, h->work->challenge, slot + CMT_FRAME_HEADER);
-  slot_finish(slot, CMT__SECRET_AUTH_MSG);
-  cmt__seals_begin(&seals);
-  slots_seal(s, slot, 1, &seals);
-  cmt__seals_end(&seals);
-  h->output_end += CMT_FRAME_SLOT;
-}
-
-/* Our ephemeral public key, and the message that has it. */
-static cmt_err key_pair_compute(cmt_secret_conn *s) {
-  cmt__secret_handshake *h = s->handshake;
-
-  (void)crypto_scalarmult_curve25519_base(h->public, h->work->secret);
-  cmt__secret_write_key(h->public, h->output);
-  h->output_end = CMT__SECRET_KEY_MSG;
-  h->has_public = true;
-  return CMT_OK;
-}
-
-/* The keys of both directions and the challenge. */
-static cmt_err agreement_compute(cmt_secret_conn *s) {
-  cmt__secret_handshake *h = s->handshake;
-  cmt__secret_work *w = h->work;
-  bool least;
-
-  if (crypto_scalarmult_curve25519(w->dh, w->secret, h->theirs) != 0) {
-    return CMT_EAUTH; /* A point of low order: the result is all zero. */
-  }
-  sodium_memzero(w->secret, sizeof w->secret);
-  /* Equal keys make both sides the lower one, and then no frame opens. */
-  least = memcmp(h->public, h->theirs, CMT__SECRET_KEY) <= 0;
-  cmt__secret_challenge(w, least ? h->public : h->theirs,
-                        least ? h->theirs : h->public);
-  cmt__secret_derive(w, least, s->keys->recv, s->keys->send);
-  sodium_memzero(w->dh, sizeof w->dh);
-  h->op = CMT__SECRET_SIGNATURE;
-  return CMT_OK;
-}
-
-static cmt_err signature_compute(cmt_secret_conn *s) {
-  auth_send(s);
-  s->handshake->op = CMT__SECRET_NO_OP;
-  s->state = CMT__SECRET_AUTH;
-  return CMT_OK;
-}
-
 /* Their key has arrived. */
 static cmt_err keys_finish(cmt_secret_conn *s) {
   cmt__secret_handshake *h = s->handshake;
@@ -188,33 +143,6 @@ static cmt_err keys_next(cmt_secret_conn *s) {
   s->input += s->input_len - in.len;
   s->input_len = in.len;
   return err == CMT_OK ? keys_finish(s) : err;
-}
-
-static void auth_finish(cmt_secret_conn *s, const uint8_t public_key[32]) {
-  cmt__secret_handshake *h = s->handshake;
-
-  cmt__node_id_of(public_key, &s->id);
-  s->state = CMT__SECRET_UP;
-  key_let_go(s);
-  work_give(s);
-  cmt__delimited_fini(&h->message, &s->pool->env);
-  if (h->output_at == h->output_end) {
-    handshake_delete(s);
-  }
-}
-
-/* Their key and signature have arrived. */
-static cmt_err verification_compute(cmt_secret_conn *s) {
-  cmt__secret_handshake *h = s->handshake;
-  uint8_t public_key[CMT__NODE_KEY_PUBLIC];
-  cmt_err err = cmt__secret_read_auth(cmt__delimited_bytes(&h->message),
-                                      h->work->challenge, public_key);
-
-  if (err == CMT_OK) {
-    h->op = CMT__SECRET_NO_OP;
-    auth_finish(s, public_key);
-  }
-  return err;
 }
 
 /* Appends |data| of a frame to the second message; when that is complete, what
@@ -339,20 +267,116 @@ static cmt_err data_next(cmt_secret_conn *s, cmt_bytes *data) {
   return err;
 }
 
+/* ---- public-key operations ---- */
+
 /* The operation that is due; our own key pair comes before all others. */
 static cmt__secret_op op_next(const cmt_secret_conn *s) {
   return s->handshake->has_public ? s->handshake->op : CMT__SECRET_KEY_PAIR;
 }
 
-static cmt_err op_compute(cmt_secret_conn *s) {
-  static cmt_err (*const compute[])(cmt_secret_conn * s) = {
-    [CMT__SECRET_KEY_PAIR] = key_pair_compute,
-    [CMT__SECRET_AGREEMENT] = agreement_compute,
-    [CMT__SECRET_SIGNATURE] = signature_compute,
-    [CMT__SECRET_VERIFICATION] = verification_compute,
+/* Our ephemeral public key, and the message that has it. */
+static void key_pair_apply(cmt_secret_conn *s, const cmt__computation *x) {
+  cmt__secret_handshake *h = s->handshake;
+
+  memcpy(h->public, x->public, sizeof h->public);
+  cmt__secret_write_key(h->public, h->output);
+  h->output_end = CMT__SECRET_KEY_MSG;
+  h->has_public = true;
+}
+
+static void agreement_apply(cmt_secret_conn *s, const cmt__computation *x) {
+  *s->keys = x->work->keys;
+  sodium_memzero(&x->work->keys, sizeof x->work->keys);
+  s->handshake->op = CMT__SECRET_SIGNATURE;
+}
+
+/* Seals our key and signature into a frame of their own. */
+static void signature_apply(cmt_secret_conn *s, const cmt__computation *x) {
+  cmt__secret_handshake *h = s->handshake;
+  uint8_t *slot = h->output + h->output_end;
+  cmt__seals seals;
+
+  CMT_ASSERT(&s->pool->env, h->output_end + CMT_FRAME_SLOT == sizeof h->output);
+  memcpy(slot + CMT_FRAME_HEADER, x->ours, sizeof x->ours);
+  slot_finish(slot, CMT__SECRET_AUTH_MSG);
+  cmt__seals_begin(&seals);
+  slots_seal(s, slot, 1, &seals);
+  cmt__seals_end(&seals);
+  h->output_end += CMT_FRAME_SLOT;
+  h->op = CMT__SECRET_NO_OP;
+  s->state = CMT__SECRET_AUTH;
+}
+
+static void verification_apply(cmt_secret_conn *s, const cmt__computation *x) {
+  cmt__secret_handshake *h = s->handshake;
+
+  h->op = CMT__SECRET_NO_OP;
+  cmt__node_id_of(x->auth.key, &s->id);
+  s->state = CMT__SECRET_UP;
+  key_let_go(s);
+  work_give(s);
+  cmt__delimited_fini(&h->message, &s->pool->env);
+  if (h->output_at == h->output_end) {
+    handshake_delete(s);
+  }
+}
+
+void cmt__secret_conn_compute_begin(cmt_secret_conn *s, cmt__computation *x) {
+  cmt__secret_handshake *h = s->handshake;
+
+  CMT_ASSERT(&s->pool->env, cmt__secret_conn_wants_compute(s));
+  x->conn = s;
+  x->pool = cmt__secret_pool_ref(s->pool);
+  x->key = cmt__node_key_ref(s->key);
+  x->work = h->work;
+  x->op = op_next(s);
+  x->err = CMT_OK;
+  if (x->op == CMT__SECRET_AGREEMENT) {
+    memcpy(x->public, h->public, sizeof x->public);
+    memcpy(x->theirs, h->theirs, sizeof x->theirs);
+  } else if (x->op == CMT__SECRET_VERIFICATION) {
+    x->err =
+      cmt__secret_parse_auth(cmt__delimited_bytes(&h->message), &x->auth);
+  }
+  h->computation = x;
+}
+
+/* What it has computed goes to |s|, or why it could not. */
+static cmt_err computation_apply(cmt_secret_conn *s,
+                                 const cmt__computation *x) {
+  static void (*const apply[])(cmt_secret_conn * s,
+                               const cmt__computation *x) = {
+    [CMT__SECRET_KEY_PAIR] = key_pair_apply,
+    [CMT__SECRET_AGREEMENT] = agreement_apply,
+    [CMT__SECRET_SIGNATURE] = signature_apply,
+    [CMT__SECRET_VERIFICATION] = verification_apply,
   };
 
-  return compute[op_next(s)](s);
+  s->handshake->computation = NULL;
+  if (x->err == CMT_OK) {
+    apply[x->op](s, x);
+  }
+  return x->err;
+}
+
+static void computation_let_go(cmt__computation *x) {
+  if (x->conn == NULL) {
+    cmt__key_slab_give(&x->pool->works, &x->pool->env, x->work);
+  }
+  cmt_node_key_delete(x->key);
+  cmt__secret_pool_unref(x->pool);
+}
+
+/* Computes at once. */
+static cmt_err op_compute(cmt_secret_conn *s) {
+  cmt__computation x;
+  cmt_err err;
+
+  cmt__secret_conn_compute_begin(s, &x);
+  cmt__computation_run(&x);
+  err = computation_apply(s, &x);
+  computation_let_go(&x);
+  return err;
 }
 
 /* Takes what has arrived of the next message. */
@@ -415,7 +439,7 @@ cmt_err cmt__secret_conn_new(cmt__secret_pool *pool, const cmt_node_key *key,
   h->defers = defers;
   s->key = cmt__node_key_ref(key);
   if (!defers) {
-    (void)key_pair_compute(s);
+    (void)op_compute(s); /* Our key pair. */
   }
   *out = s;
   return CMT_OK;
@@ -509,17 +533,38 @@ static bool next_event(cmt_secret_conn *s, cmt_secret_conn_event *out) {
   return end_event(s, out);
 }
 
-bool cmt__secret_conn_wants_compute(const cmt_secret_conn *s) {
+bool cmt__secret_conn_computes(const cmt_secret_conn *s) {
   return s->state != CMT__SECRET_UP && s->end_err == CMT_OK &&
-         op_next(s) != CMT__SECRET_NO_OP;
+         (s->handshake->computation != NULL || op_next(s) != CMT__SECRET_NO_OP);
 }
 
-void cmt__secret_conn_compute(cmt_secret_conn *s) {
-  cmt_err err = cmt__secret_conn_wants_compute(s) ? op_compute(s) : CMT_OK;
+bool cmt__secret_conn_wants_compute(const cmt_secret_conn *s) {
+  return cmt__secret_conn_computes(s) && s->handshake->computation == NULL;
+}
 
+void cmt__computation_end(cmt__computation *x, bool applies) {
+  cmt_secret_conn *s = x->conn;
+  cmt_err err = CMT_OK;
+
+  if (s != NULL && applies) {
+    err = computation_apply(s, x);
+  } else if (s != NULL) {
+    s->handshake->computation = NULL;
+  }
+  computation_let_go(x);
   if (err != CMT_OK) {
     kept_free(s);
     fail(s, err);
+  }
+}
+
+void cmt__secret_conn_compute(cmt_secret_conn *s) {
+  cmt__computation x;
+
+  if (cmt__secret_conn_wants_compute(s)) {
+    cmt__secret_conn_compute_begin(s, &x);
+    cmt__computation_run(&x);
+    cmt__computation_end(&x, true);
   }
 }
 

@@ -28,6 +28,13 @@ typedef enum cmt__secret_op {
   CMT__SECRET_VERIFICATION, /* The other side's signature. */
 } cmt__secret_op;
 
+enum { CMT__SECRET_OPERATIONS = CMT__SECRET_VERIFICATION };
+
+/* A public key, and its signature of the challenge. */
+typedef struct cmt__secret_auth {
+  uint8_t key[CMT__NODE_KEY_PUBLIC], sig[CMT__SECRET_SIGNATURE_SIZE];
+} cmt__secret_auth;
+
 /* What only the handshake needs.  It goes when the connection is up and
    everything was sent, so that an idle connection is small. */
 typedef struct cmt__secret_handshake {
@@ -36,6 +43,7 @@ typedef struct cmt__secret_handshake {
   uint8_t theirs[CMT__SECRET_KEY]; /* Once their key has arrived. */
   bool defers;     /* Operations wait for cmt__secret_conn_compute(). */
   bool has_public; /* |public| is made, and was put into |output|. */
+  struct cmt__computation *computation; /* The one under way; or NULL. */
   /* What the bytes that have arrived require; none is used before it is
      done. */
   cmt__secret_op op;
@@ -72,7 +80,7 @@ struct cmt_secret_conn {
 };
 
 /* As cmt_secret_conn_new(), with the environment of |pool|, of which it takes
-   a reference.  |defers|: no call but cmt__secret_conn_compute() runs a
+   a reference.  |defers|: no other call than cmt__secret_conn_compute() runs a
    public-key operation. */
 CMT_NODISCARD cmt_err cmt__secret_conn_new(cmt__secret_pool *pool,
                                            const cmt_node_key *key, bool defers,
@@ -109,12 +117,37 @@ static inline void cmt__secret_conn_fetch_keys(const cmt_secret_conn *s) {
   cmt__fetch(s->keys, sizeof *s->keys);
 }
 
+/* A public-key operation under way.  From its begin to its end all that it
+   works on is its own, so any thread may run it while the connection goes on,
+   ends or is deleted. */
+typedef struct cmt__computation {
+  cmt_secret_conn *conn;  /* NULL: that has ended or is gone. */
+  cmt__secret_pool *pool; /* A reference, as |key| is. */
+  cmt_node_key *key;      /* Ours. */
+  cmt__secret_work *work; /* Belongs to the connection, while there is one. */
+  cmt__secret_op op;
+  cmt_err err;
+  uint8_t public[CMT__SECRET_KEY], theirs[CMT__SECRET_KEY];
+  cmt__secret_auth auth;              /* Theirs, which is to be verified. */
+  uint8_t ours[CMT__SECRET_AUTH_MSG]; /* Our second message. */
+} cmt__computation;
+
 /* True while a public-key operation waits.  Events of the bytes behind it come
    after it. */
 bool cmt__secret_conn_wants_compute(const cmt_secret_conn *s);
+/* True also while it is under way. */
+bool cmt__secret_conn_computes(const cmt_secret_conn *s);
 /* Runs the next public-key operation, if one waits; events and output may
    follow. */
 void cmt__secret_conn_compute(cmt_secret_conn *s);
+/* Begins the public-key operation that waits.  |x| stays where it is until
+   cmt__computation_end(). */
+void cmt__secret_conn_compute_begin(cmt_secret_conn *s, cmt__computation *x);
+/* Any thread, once. */
+void cmt__computation_run(cmt__computation *x);
+/* |applies|: it was run, and the connection uses what it has computed; events
+   and output may follow. */
+void cmt__computation_end(cmt__computation *x, bool applies);
 
 /* Gives back memory that only a cut frame needs.  All data of frames was used
    up. */
@@ -158,9 +191,14 @@ void cmt__secret_write_auth(const cmt_node_key *key,
                             const uint8_t challenge[32],
                             uint8_t out[CMT__SECRET_AUTH_MSG]);
 
-/* The public key of a second message without its length, whose signature of
-   |challenge| is right.  CMT_EPROTO: malformed; CMT_EAUTH: no usable key or
-   signature. */
+/* The key and signature of a second message without its length.  CMT_EPROTO:
+   malformed; CMT_EAUTH: no usable key or signature. */
+CMT_NODISCARD cmt_err cmt__secret_parse_auth(cmt_bytes message,
+                                             cmt__secret_auth *out);
+/* CMT_EAUTH: the signature of |challenge| is wrong. */
+CMT_NODISCARD cmt_err cmt__secret_verify_auth(const cmt__secret_auth *auth,
+                                              const uint8_t challenge[32]);
+/* Does both, and copies the public key. */
 CMT_NODISCARD cmt_err cmt__secret_read_auth(cmt_bytes message,
                                             const uint8_t challenge[32],
                                             uint8_t public_key[32]);

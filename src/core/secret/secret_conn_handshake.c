@@ -8,6 +8,8 @@
 
 #include "base/bytes.h"
 
+_Static_assert(CMT__SECRET_SIGNATURE_SIZE == crypto_sign_BYTES, "signature");
+
 enum {
   KEY_VALUE = 1,
   AUTH_PUB_KEY = 1,
@@ -139,21 +141,39 @@ static bool auth_read(cmt_bytes message, auth_message *out) {
   return !r.failed;
 }
 
-cmt_err cmt__secret_read_auth(cmt_bytes message, const uint8_t challenge[32],
-                              uint8_t public_key[32]) {
+cmt_err cmt__secret_parse_auth(cmt_bytes message, cmt__secret_auth *out) {
   auth_message auth = {0};
 
   if (!auth_read(message, &auth)) {
     return CMT_EPROTO;
   }
-  if (auth.member != ED25519 || auth.key.len != crypto_sign_PUBLICKEYBYTES ||
-      auth.sig.len != crypto_sign_BYTES) {
+  if (auth.member != ED25519 || auth.key.len != sizeof out->key ||
+      auth.sig.len != sizeof out->sig) {
     return CMT_EAUTH;
   }
-  if (crypto_sign_verify_detached(auth.sig.base, challenge, CMT__SECRET_KEY,
-                                  auth.key.base) != 0) {
-    return CMT_EAUTH;
-  }
-  memcpy(public_key, auth.key.base, crypto_sign_PUBLICKEYBYTES);
+  memcpy(out->key, auth.key.base, sizeof out->key);
+  memcpy(out->sig, auth.sig.base, sizeof out->sig);
   return CMT_OK;
+}
+
+cmt_err cmt__secret_verify_auth(const cmt__secret_auth *auth,
+                                const uint8_t challenge[32]) {
+  return crypto_sign_verify_detached(auth->sig, challenge, CMT__SECRET_KEY,
+                                     auth->key) == 0
+           ? CMT_OK
+           : CMT_EAUTH;
+}
+
+cmt_err cmt__secret_read_auth(cmt_bytes message, const uint8_t challenge[32],
+                              uint8_t public_key[32]) {
+  cmt__secret_auth auth;
+  cmt_err err = cmt__secret_parse_auth(message, &auth);
+
+  if (err == CMT_OK) {
+    err = cmt__secret_verify_auth(&auth, challenge);
+  }
+  if (err == CMT_OK) {
+    memcpy(public_key, auth.key, sizeof auth.key);
+  }
+  return err;
 }

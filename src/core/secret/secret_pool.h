@@ -13,9 +13,10 @@
 #include <stdatomic.h>
 
 enum {
-  CMT__SECRET_KEY = 32,      /* A key, a shared secret, the challenge. */
-  CMT__SECRET_KEY_MSG = 35,  /* The first message as it is sent. */
-  CMT__SECRET_AUTH_MSG = 103 /* The second one. */
+  CMT__SECRET_KEY = 32,       /* A key, a shared secret, the challenge. */
+  CMT__SECRET_KEY_MSG = 35,   /* The first message as it is sent. */
+  CMT__SECRET_AUTH_MSG = 103, /* The second one. */
+  CMT__SECRET_SIGNATURE_SIZE = 64,
 };
 
 /* The secrets of a connection that is up, in a slot of locked memory. */
@@ -30,6 +31,7 @@ typedef struct cmt__secret_work {
   uint8_t dh[CMT__SECRET_KEY];        /* The shared one; wiped once used. */
   uint8_t challenge[CMT__SECRET_KEY]; /* Since the state is AUTH. */
   uint8_t okm[2 * CMT__SECRET_KEY];
+  cmt__secret_keys keys; /* Until the connection has them. */
   cmt__hkdf hkdf;
   cmt__merlin transcript;
 } cmt__secret_work;

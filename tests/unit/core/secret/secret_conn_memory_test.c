@@ -318,6 +318,66 @@ static void a_failure_gives_the_secrets_back(void **state) {
   secret_fixture_fini(&f);
 }
 
+/* A computation has its secrets to itself until its end. */
+static void a_computation_outlives_its_connection(void **state) {
+  test_env t;
+  cmt__secret_pool *pool;
+  cmt_node_key *key;
+  cmt_secret_conn *s;
+  cmt__computation x;
+  const cmt__secret_work *work;
+
+  (void)state;
+  test_env_init(&t);
+  pool = cmt__secret_pool_new(&t.env, sizeof *pool);
+  assert_non_null(pool);
+  assert_cmt(CMT_OK, cmt_node_key_generate(&t.env, &key));
+  assert_cmt(CMT_OK, cmt__secret_conn_new(pool, key, true, &s));
+  work = s->handshake->work;
+  cmt__secret_conn_compute_begin(s, &x);
+  assert_false(cmt__secret_conn_wants_compute(s));
+  assert_true(cmt__secret_conn_computes(s));
+  cmt_secret_conn_delete(s);
+  cmt_node_key_delete(key);
+  assert_false(is_wiped(work->secret, sizeof work->secret));
+  cmt__computation_run(&x);
+  assert_cmt(CMT_OK, x.err);
+  cmt__computation_end(&x, true);
+  assert_true(is_wiped(work, sizeof *work)); /* Its page stays for a while. */
+  cmt__secret_pool_unref(pool);
+  test_env_fini(&t);
+}
+
+/* Their message cannot be read while our key pair is computed. */
+static void a_computation_outlives_a_failure(void **state) {
+  static uint8_t bytes[] = {0xff, 0x7f}; /* Announces 16,383 bytes. */
+  cmt_secret_conn_event e;
+  test_env t;
+  cmt__secret_pool *pool;
+  cmt_node_key *key;
+  cmt_secret_conn *s;
+  cmt__computation x;
+
+  (void)state;
+  test_env_init(&t);
+  pool = cmt__secret_pool_new(&t.env, sizeof *pool);
+  assert_non_null(pool);
+  assert_cmt(CMT_OK, cmt_node_key_generate(&t.env, &key));
+  assert_cmt(CMT_OK, cmt__secret_conn_new(pool, key, true, &s));
+  cmt__secret_conn_compute_begin(s, &x);
+  cmt__computation_run(&x);
+  assert_cmt(CMT_OK, cmt_secret_conn_recv(s, bytes, sizeof bytes));
+  assert_true(cmt_secret_conn_next_event(s, &e));
+  assert_int_equal(CMT_SECRET_CONN_END, e.kind);
+  assert_false(is_wiped(x.work->secret, sizeof x.work->secret));
+  cmt__computation_end(&x, true);
+  assert_int_equal(0, cmt_secret_conn_output(s).len);
+  cmt_secret_conn_delete(s);
+  cmt_node_key_delete(key);
+  cmt__secret_pool_unref(pool);
+  test_env_fini(&t);
+}
+
 /* Our signature still goes out then; the secrets of the handshake are gone. */
 static void a_failure_with_output_leaves_no_secret(void **state) {
   uint8_t bytes[SECRET_HANDSHAKE];
@@ -354,6 +414,8 @@ int main(void) {
     cmocka_unit_test(secrets_lie_in_locked_memory_and_nowhere_else),
     cmocka_unit_test(a_failure_gives_the_secrets_back),
     cmocka_unit_test(a_failure_with_output_leaves_no_secret),
+    cmocka_unit_test(a_computation_outlives_its_connection),
+    cmocka_unit_test(a_computation_outlives_a_failure),
     SECRET_DEFERRED_TEST(every_failed_allocation_is_reported),
     SECRET_DEFERRED_TEST(secret_memory_may_fail_too),
     SECRET_DEFERRED_TEST(freed_memory_holds_no_secret),
