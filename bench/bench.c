@@ -220,6 +220,8 @@ static const struct argument {
   {"senders", COUNT, offsetof(bench_args, senders)},
   {"threads", COUNT, offsetof(bench_args, threads)},
   {"loops", COUNT, offsetof(bench_args, loops)},
+  {"handshake-threads", COUNT, offsetof(bench_args, handshake_threads)},
+  {"offload-rate", COUNT, offsetof(bench_args, offload_rate)},
   {"rounds", COUNT, offsetof(bench_args, rounds)},
   {"delay-ms", REAL, offsetof(bench_args, delay_ms)},
   {"laddr", TEXT, offsetof(bench_args, laddr)},

@@ -18,12 +18,13 @@ typedef struct bench_args {
   size_t size;
   double seconds;
   size_t count;
-  size_t queue;    /* Messages that wait in the channel. */
-  size_t packet;   /* Longest payload of a packet. */
-  size_t senders;  /* Threads that send. */
-  size_t threads;  /* Threads of the receiver's reactor; 0: it is inline. */
-  size_t loops;    /* Loops of a switch. */
-  size_t rounds;   /* Broadcasts. */
+  size_t queue;   /* Messages that wait in the channel. */
+  size_t packet;  /* Longest payload of a packet. */
+  size_t senders; /* Threads that send. */
+  size_t threads; /* Threads of the receiver's reactor; 0: it is inline. */
+  size_t loops;   /* Loops of a switch. */
+  size_t rounds;  /* Broadcasts. */
+  size_t handshake_threads, offload_rate; /* As in cmt_switch_options. */
   double delay_ms; /* What the receiver spends on each message. */
   double after;    /* Seconds before the first echo behind bulk. */
   const char *congestion;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whole handshakes, from the SYN to a peer whose node info was checked:
 
-     bench_dials hub                       a switch, until its input ends
+     bench_dials hub [--loops L] [--handshake-threads N] [--offload-rate R]
+                                           a switch, until its input ends
      bench_dials dial --addr ID@A --count N --seconds S
                                            N at a time, each closed once it is
                                            up
@@ -21,7 +22,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { KEYS = 256, AT_A_TIME_MAX = 64, DELAYS_MAX = 1 << 16 };
+enum { KEYS = 1024, AT_A_TIME_MAX = 256, DELAYS_MAX = 1 << 16 };
 
 static int fail(const char *what, const char *text) {
   fprintf(stderr, "bench_dials: %s: %s\n", what, text);
@@ -105,6 +106,9 @@ static int run_hub(const bench_args *a) {
   o.reactor_count = 1;
   o.loops = (unsigned)a->loops;
   o.inbound_peers_max = CMT_PEERS_MAX;
+  o.handshakes_max = 4 * AT_A_TIME_MAX;
+  o.handshake_threads = (uint32_t)a->handshake_threads;
+  o.handshake_offload_rate = (uint32_t)a->offload_rate;
   if (cmt_switch_new(&o, &sw, &why) != CMT_OK ||
       cmt_switch_start(sw, &why) != CMT_OK) {
     return fail("start", why.text);
