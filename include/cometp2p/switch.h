@@ -28,7 +28,8 @@ typedef struct cmt_rejection {
 } cmt_rejection;
 
 enum {
-  CMT_LOOPS_MAX = 64,    /**< Loops of one switch. */
+  CMT_LOOPS_MAX = 64,             /**< Loops of one switch. */
+  CMT_HANDSHAKE_THREADS_MAX = 64, /**< Most |handshake_threads|. */
   CMT_PEERS_MAX = 65535, /**< Most inbound peers, and most outbound ones. */
 };
 
@@ -38,6 +39,8 @@ enum { CMT_UNCONDITIONAL_MAX = 256 }; /**< Most |unconditional| ids. */
 #define CMT_NO_LIMIT UINT32_MAX
 /** For |inbound_peers_max| and |outbound_peers_max|: no peers at all. */
 #define CMT_NO_PEERS (UINT32_MAX - 1)
+/** No handshake leaves the first loop. */
+#define CMT_NO_HANDSHAKE_THREADS UINT32_MAX
 /** For |queue_delay_target_ns|: fixed sizes at any rate. */
 #define CMT_NO_DELAY_TARGET UINT64_MAX
 
@@ -179,6 +182,16 @@ typedef struct cmt_switch_options {
       connection when our node info does not suit them.  Only for a switch that
       does not listen: CMT_EINVAL with |laddr|. */
   bool any_network;
+  /** Threads for public-key operations of handshakes that are over
+      |handshake_offload_rate| and have to wait for another one: 1 to
+      CMT_HANDSHAKE_THREADS_MAX, which start when they are needed.  0, the
+      default: the other loops; with one loop a thread for every two further
+      processors, at most 4.  CMT_NO_HANDSHAKE_THREADS: the first loop runs all
+      of them.  docs/guide/threads.md. */
+  uint32_t handshake_threads;
+  /** Handshakes a second, up to 1,000,000, whose operations the first loop runs
+      itself; 0: the default, 250, which take 3 % of its time. */
+  uint32_t handshake_offload_rate;
 } cmt_switch_options;
 
 #define cmt_switch_options_init(o)                                             \

@@ -20,47 +20,9 @@ static const cmt__tcp_callbacks tcp_callbacks;
 void cmt__link_enter(cmt__link *l) { l->busy++; }
 
 void cmt__link_leave(cmt__link *l) {
-  if (--l->busy == 0 && l->state == CMT__LINK_CLOSED) {
+  if (--l->busy == 0 && l->state == CMT__LINK_CLOSED && !l->computes) {
     l->cbs->on_closed(l->arg);
   }
-}
-
-/* ---- public-key operations ---- */
-
-static void link_after_compute(cmt__link *l) {
-  l->computes = false;
-  l->view = (cmt__send_queue_view){0};
-}
-
-static void on_compute(cmt__task *t) {
-  cmt__link *l = (cmt__link *)((char *)t - offsetof(cmt__link, compute));
-
-  cmt__link_enter(l);
-  link_after_compute(l);
-  cmt_conn_compute(l->conn);
-  cmt__loop_defer(l->loop, &l->task);
-  cmt__link_drain(l);
-  cmt__link_leave(l);
-}
-
-/* Queues the link for its next public-key operation, if there is one: each
-   iteration of the loop runs one of those of all links. */
-static void link_compute(cmt__link *l) {
-  if (l->state == CMT__LINK_OPEN && !l->computes &&
-      cmt_conn_wants_compute(l->conn)) {
-    l->computes = true;
-    l->compute = (cmt__task){.cb = on_compute};
-    cmt__loop_defer_costly(l->loop, &l->compute);
-  }
-}
-
-static void link_conn_delete(cmt__link *l) {
-  if (l->computes) {
-    cmt__loop_defer_cancel(l->loop, &l->compute);
-    link_after_compute(l);
-  }
-  cmt_conn_delete(l->conn);
-  l->conn = NULL;
 }
 
 static void link_tasks_cancel(cmt__link *l) {
@@ -80,7 +42,7 @@ static void link_shut(cmt__link *l) {
     cmt__tcp_close(l->tcp);
     l->tcp = NULL;
   }
-  link_conn_delete(l);
+  cmt__link_conn_delete(l);
   cmt__link_free_rest(l);
   cmt__free(&l->loop->env, l->path);
   l->path = NULL;
@@ -146,7 +108,7 @@ void cmt__link_end(cmt__link *l, const cmt_conn_event *ev) {
     return;
   }
   l->send_queue = NULL;
-  link_conn_delete(l);
+  cmt__link_conn_delete(l);
   if (gentle) {
     link_discard(l);
   } else {
@@ -213,6 +175,7 @@ static void link_meet(cmt__link *l) {
   id = cmt__link_id(l);
   if (id != NULL) {
     l->known = true;
+    cmt__link_op_free(l);
     l->cbs->on_id(l->arg, id);
   }
 }
@@ -239,7 +202,7 @@ void cmt__link_drain(cmt__link *l) {
     l->cbs->on_messages_end(l->arg);
   }
   link_meet(l);
-  link_compute(l);
+  cmt__link_compute(l);
   if (l->state == CMT__LINK_OPEN && l->late_end != CMT_OK && !l->suspended) {
     cmt__loop_defer(l->loop, &l->task);
   }
@@ -290,8 +253,19 @@ static void link_stalled(cmt__link *l) {
   cmt__link_stop_conn(l, CMT_ESTALLED);
 }
 
+/* Bytes that wait for an operation come before every deadline, and the
+   operation makes the task due. */
+static bool link_awaits_op(const cmt__link *l) {
+  return l->computes && !l->suspended && cmt_conn_has_input(l->conn);
+}
+
 static void link_arm(cmt__link *l) {
   uint64_t at_ns = cmt_conn_deadline(l->conn);
+
+  if (link_awaits_op(l)) {
+    cmt__loop_timer(l->loop, &l->timer, CMT_NEVER);
+    return;
+  }
 
   if (l->send_queue != NULL) {
     at_ns = cmt__min64(at_ns, l->view.deadline_ns);
@@ -599,13 +573,16 @@ cmt_err cmt__link_start(cmt__link *l, const cmt_conn_options *o, cmt_why *why) {
   own.wake = on_gave_way;
   own.wake_arg = l;
   own.defer_compute = true;
-  err = cmt_conn_new(&own, cmt__loop_now(l->loop), &l->conn, why);
+  err = cmt__link_op_new(l, why);
+  if (err == CMT_OK) {
+    err = cmt_conn_new(&own, cmt__loop_now(l->loop), &l->conn, why);
+  }
   if (err != CMT_OK) {
     return err;
   }
   l->state = CMT__LINK_OPEN;
   cmt__link_reading(l);
-  link_compute(l);
+  cmt__link_compute(l);
   cmt__loop_defer(l->loop, &l->task);
   return CMT_OK;
 }
@@ -653,7 +630,7 @@ void cmt__link_close(cmt__link *l) {
 void cmt__link_close_after_linger(cmt__link *l) {
   cmt__link_enter(l);
   if (l->state == CMT__LINK_OPEN && !l->eof && cmt__link_final_flush(l)) {
-    link_conn_delete(l);
+    cmt__link_conn_delete(l);
     l->stop_end_ns = CMT_NEVER;
     link_discard(l);
   } else {

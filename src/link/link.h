@@ -65,8 +65,19 @@ typedef struct cmt__pong {
   void (*cb)(struct cmt__pong *p, uint64_t rtt_ns);
 } cmt__pong;
 
+struct cmt__computation;
+
+/* The parts of cmt_conn_compute(), for a connection that wants it, which only
+   the owner of links knows: see cmt__computation. */
+typedef struct cmt__link_compute_parts {
+  void (*begin)(cmt_conn *c, struct cmt__computation *x);
+  /* |c| is NULL when it was deleted meanwhile. */
+  void (*end)(const cmt_conn *c, struct cmt__computation *x);
+} cmt__link_compute_parts;
+
 /* What links are made with; see cmt_switch_options. */
 typedef struct cmt__link_options {
+  cmt__link_compute_parts compute;
   uint64_t ping_interval_ns, pong_timeout_ns;
   uint64_t stall_max_ns, flush_throttle_ns, queue_delay_target_ns;
   const char *congestion; /* NULL: that of the system. */
@@ -126,14 +137,14 @@ typedef struct cmt__link {
   bool overdue;  /* A deadline has passed, and bytes that arrived before it are
                     read. */
   bool eof;      /* Nothing more can be read. */
-  bool computes; /* A public-key operation waits for |compute|. */
+  bool computes; /* A public-key operation waits or is under way. */
   /* The end that is reported once the bytes that were read before it are
      delivered; CMT_OK: there is none. */
   cmt_err late_end;
   cmt_err write_err;       /* Nothing more can be written. */
   uint32_t iteration_left; /* Messages that this iteration may still deliver. */
   union {
-    cmt__task compute;         /* While |computes|. */
+    struct cmt__link_op *op;   /* Until |known|; NULL: no connection. */
     cmt__send_queue_view view; /* From then on; zero at first. */
   };
   uint64_t flush_at_ns; /* Messages wait until then; 0: none do. */
@@ -197,5 +208,7 @@ void cmt__link_close(cmt__link *l);
 /* As cmt__link_close(), but our part of the handshake is sent first if the
    socket accepts it, and the other side has a second to read it. */
 void cmt__link_close_after_linger(cmt__link *l);
+/* Bytes that it has for the public-key operations of its handshake. */
+size_t cmt__link_op_memory(void);
 
 #endif

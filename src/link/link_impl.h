@@ -3,10 +3,10 @@
 #define CMT__LINK_IMPL_H
 
 /* A link from the inside, for the files that make it up: link.c has its states,
-   events and iterations, link_queue.c what it does for its send queue,
-   link_write.c what it writes, link_late.c when the other side is late,
-   link_move.c its way from one loop to another, link_fetch.c what is fetched
-   into the cache for it. */
+   events and iterations, link_compute.c its public-key operations, link_queue.c
+   what it does for its send queue, link_write.c what it writes, link_late.c
+   when the other side is late, link_move.c its way from one loop to another,
+   link_fetch.c what is fetched into the cache for it. */
 
 #include "link.h"
 
@@ -51,6 +51,14 @@ void cmt__link_leave(cmt__link *l);
 void cmt__link_end(cmt__link *l, const cmt_conn_event *ev);
 /* Reports waiting events to the owner. */
 void cmt__link_drain(cmt__link *l);
+
+/* Memory for the public-key operations of the handshake. */
+CMT_NODISCARD cmt_err cmt__link_op_new(cmt__link *l, cmt_why *why);
+/* No operation follows. */
+void cmt__link_op_free(cmt__link *l);
+/* Defers the next operation, if there is one. */
+void cmt__link_compute(cmt__link *l);
+void cmt__link_conn_delete(cmt__link *l);
 
 /* True on the loop of its owner. */
 static inline bool cmt__link_is_home(const cmt__link *l) {

@@ -89,16 +89,6 @@ static void ring_move(cmt__task *from, cmt__task *to) {
 
 static bool ring_is_empty(const cmt__task *head) { return head->next == head; }
 
-/* Runs the first of the costly tasks. */
-static void costly_run(cmt__loop *l) {
-  cmt__task *t = l->costly.next;
-
-  if (!ring_is_empty(&l->costly)) {
-    ring_remove(t);
-    t->cb(t);
-  }
-}
-
 /* The task is due only to keep the loop from blocking. */
 static void on_costly_due(cmt__task *t) { (void)t; }
 
@@ -110,8 +100,7 @@ cmt_err cmt__loop_init(cmt__loop *l, const cmt__loop_ops *ops,
   l->tasks.next = &l->tasks;
   l->tasks.prev = &l->tasks;
   l->running.next = &l->running;
-  l->costly.next = &l->costly;
-  l->costly.prev = &l->costly;
+  l->costly = (cmt__costly){.next = &l->costly, .prev = &l->costly};
   l->costly_due.cb = on_costly_due;
   l->last.next = &l->last;
   l->last_end = &l->last;
@@ -126,6 +115,8 @@ cmt_err cmt__loop_init(cmt__loop *l, const cmt__loop_ops *ops,
 void cmt__loop_fini(cmt__loop *l) {
   cmt__free(&l->env, l->heap);
   cmt__free(&l->env, l->scratch);
+  cmt__free(&l->env, l->help);
+  l->help = NULL;
   l->heap = NULL;
   l->scratch = NULL;
 }
@@ -150,7 +141,7 @@ void cmt__loop_run_timers(cmt__loop *l) {
 }
 
 bool cmt__loop_run_tasks(cmt__loop *l) {
-  costly_run(l);
+  cmt__costly_run(l);
   ring_move(&l->tasks, &l->running);
   while (!ring_is_empty(&l->running)) {
     cmt__task *t = l->running.next;
@@ -164,7 +155,7 @@ bool cmt__loop_run_tasks(cmt__loop *l) {
   while (l->last.next != &l->last) {
     l->last_cb(l);
   }
-  if (!ring_is_empty(&l->costly)) {
+  if (l->costly.next != &l->costly) {
     cmt__loop_defer(l, &l->costly_due);
   }
   return !ring_is_empty(&l->tasks);
@@ -237,13 +228,6 @@ void cmt__loop_defer(cmt__loop *l, cmt__task *t) {
   ring_append(&l->tasks, t);
   if (l->tasks.next == t) {
     l->ops->rearm(l);
-  }
-}
-
-void cmt__loop_defer_costly(cmt__loop *l, cmt__task *t) {
-  if (t->next == NULL) {
-    ring_append(&l->costly, t);
-    cmt__loop_defer(l, &l->costly_due);
   }
 }
 

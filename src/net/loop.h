@@ -46,6 +46,17 @@ typedef struct cmt__task {
   void (*cb)(struct cmt__task *t);
 } cmt__task;
 
+/* A call that takes long, in two halves: |run| on any thread, then |done| on
+   the loop that it was deferred on.  Embedded, zeroed but for the two. */
+typedef struct cmt__costly {
+  void (*run)(struct cmt__costly *c);
+  void (*done)(struct cmt__costly *c);
+  struct cmt__costly *next, *prev; /* |next| is NULL when no loop has it due. */
+  cmt__loop *home;
+  struct cmt__helper *helper; /* Who has it; NULL: |home|. */
+  cmt__post post;             /* On its way to a helper, and back. */
+} cmt__costly;
+
 /* A place among the calls behind all tasks of an iteration.  Embedded, zeroed
    at first. */
 typedef struct cmt__last {
@@ -117,6 +128,10 @@ typedef struct cmt__loop_ops {
   void (*tcp_give_up)(cmt__tcp *t, uint64_t after_ns);
   void (*tcp_congestion)(cmt__tcp *t, const char *name);
   int (*congestion_check)(cmt__loop *l, const char *name);
+  /* Has |c| run on one of |threads| threads beside the loop, then returned by
+     cmt__costly_return().  False: there is none, and nothing happens.  NULL:
+     there never is one. */
+  bool (*costly)(cmt__loop *l, cmt__costly *c, unsigned threads);
   void (*tcp_detach)(cmt__tcp *t);
   cmt_err (*tcp_attach)(cmt__tcp *t, cmt__loop *l);
   cmt_err (*resolve)(cmt__loop *l, const char *host, uint16_t port,
@@ -139,13 +154,14 @@ struct cmt__loop {
                            iteration. */
   cmt__task running;    /* Head of a circular list: those of them that are left
                            while they run. */
-  cmt__task costly;     /* Head of a circular list: each iteration runs one. */
+  cmt__costly costly;   /* Head of a circular list: each iteration runs one. */
   cmt__task costly_due; /* Due while there are some. */
-  cmt__last last;       /* Head of a circular list: due behind the tasks, */
-  cmt__last *last_end;  /* and the last of them, or the head. */
-  size_t last_count;    /* How many there are. */
-  cmt__last_cb last_cb; /* What takes them. */
-  uint8_t *scratch;     /* CMT__SCRATCH bytes, for one use at a time. */
+  struct cmt__help *help; /* Who runs others of them; NULL: nobody. */
+  cmt__last last;         /* Head of a circular list: due behind the tasks, */
+  cmt__last *last_end;    /* and the last of them, or the head. */
+  size_t last_count;      /* How many there are. */
+  cmt__last_cb last_cb;   /* What takes them. */
+  uint8_t *scratch;       /* CMT__SCRATCH bytes, for one use at a time. */
   /* The errno behind the last failure that it reported, or the error of
      getaddrinfo(), which is negative; 0: unknown. */
   int error;
@@ -168,6 +184,11 @@ void cmt__loop_run_timers(cmt__loop *l);
 /* Runs the tasks that were due when it was called; true when more are due
    now, so the loop must not block. */
 bool cmt__loop_run_tasks(cmt__loop *l);
+
+/* Runs the first of the costly calls. */
+void cmt__costly_run(cmt__loop *l);
+/* Any thread: |c| was run by a helper. */
+void cmt__costly_return(cmt__costly *c);
 
 /* For users. */
 
@@ -204,8 +225,11 @@ void cmt__loop_defer(cmt__loop *l, cmt__task *t); /* Does nothing when
                                                      |t| is due
                                                      already. */
 /* As cmt__loop_defer(), for calls that take long: an iteration runs one of
-   them, in the order in which they came, before its other tasks. */
-void cmt__loop_defer_costly(cmt__loop *l, cmt__task *t);
+   them, in the order in which they came, before its other tasks, and helpers
+   may run others. */
+void cmt__loop_defer_costly(cmt__loop *l, cmt__costly *c);
+/* False: a helper has |c|, which stays where it is until |done|. */
+CMT_NODISCARD bool cmt__loop_cancel_costly(cmt__loop *l, cmt__costly *c);
 void cmt__loop_defer_cancel(cmt__loop *l, cmt__task *t); /* Not due: fine. */
 /* Makes |t| due behind other tasks of this iteration, so that what several
    tasks have left is done in one go: |cb| runs when CMT__LAST_MAX are due, and
@@ -223,6 +247,27 @@ void cmt__loop_cancel_last(cmt__loop *l, cmt__last *t); /* Not due: fine. */
 static inline bool cmt__loop_is_deferred(const cmt__task *t) {
   return t->next != NULL;
 }
+
+/* Who else runs costly calls. */
+typedef struct cmt__help_options {
+  /* Other loops, which outlive the calls of this one. */
+  cmt__loop *const *loops;
+  size_t loop_count;
+  unsigned threads; /* Threads beside the loop, started when needed. */
+  /* Calls a second that the loop keeps for itself; helpers have those over it,
+     and the loop again what is too much for them. */
+  uint64_t rate;
+} cmt__help_options;
+
+enum {
+  /* Calls that a thread or a loop has at one time, so that it need not wait for
+     the next. */
+  CMT__HELPER_CALLS = 4,
+};
+
+/* Replaces the helpers of |l|, which have no call.  CMT_ENOMEM: it has none. */
+CMT_NODISCARD cmt_err cmt__loop_set_help(cmt__loop *l,
+                                         const cmt__help_options *o);
 
 /* Runs until cmt__loop_stop(), on the calling thread. */
 static inline void cmt__loop_run(cmt__loop *l) { l->ops->run(l); }

@@ -4,12 +4,16 @@
 
 #include "loops.h"
 
+#include "sys/processors.h"
 #include "sys/thread.h"
 
+#include "core/secret/secret_conn.h"
 #include "net/uv/loop_uv.h"
 
 #include <errno.h>
 #include <stdio.h>
+
+enum { THREADS_DEFAULT_MAX = 4 }; /* For handshakes. */
 
 /* ---- peers ---- */
 
@@ -26,7 +30,7 @@ unsigned cmt__loops_pick(const cmt_switch *s) {
   return best;
 }
 
-/* ---- making and starting ---- */
+/* ---- making ---- */
 
 static void count_slow(void *arg) {
   cmt_switch *s = arg;
@@ -54,6 +58,57 @@ cmt_err cmt__loops_init(cmt_switch *s, cmt__loop *const *loops) {
   return CMT_OK;
 }
 
+/* ---- who helps the first loop ---- */
+
+/* Other work has half of the other processors. */
+static unsigned threads_default(const cmt_switch *s) {
+  unsigned count = cmt__processors();
+
+  return s->borrowed || count < 2
+           ? 0
+           : (unsigned)cmt__min((count - 1) / 2, THREADS_DEFAULT_MAX);
+}
+
+/* The threads; 0 when it is the other loops, if there are any. */
+static unsigned help_threads(const cmt_switch *s) {
+  uint32_t asked = s->setup.options.handshake_threads;
+
+  if (asked == CMT_NO_HANDSHAKE_THREADS) {
+    return 0;
+  }
+  return asked > 0 || s->setup.options.loops > 1 ? asked : threads_default(s);
+}
+
+static size_t help_loops(const cmt_switch *s) {
+  return s->setup.options.handshake_threads == 0 ? s->setup.options.loops - 1
+                                                 : 0;
+}
+
+size_t cmt__loops_help_max(const cmt_switch *s) {
+  return (help_threads(s) + help_loops(s)) * CMT__HELPER_CALLS;
+}
+
+/* Lets others run the public-key operations of handshakes. */
+static cmt_err help_set(cmt_switch *s, cmt_why *why) {
+  cmt__loop *loops[CMT_LOOPS_MAX];
+  const cmt__help_options o = {
+    .loops = loops,
+    .loop_count = help_loops(s),
+    .threads = help_threads(s),
+    .rate = (uint64_t)s->setup.options.handshake_offload_rate *
+            CMT__SECRET_OPERATIONS,
+  };
+
+  for (size_t i = 0; i < o.loop_count; i++) {
+    loops[i] = s->threads[i + 1].delivery.loop;
+  }
+  return cmt__loop_set_help(s->loop, &o) == CMT_OK
+           ? CMT_OK
+           : cmt__why_plain(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT);
+}
+
+/* ---- starting ---- */
+
 cmt_err cmt__loops_open(cmt_switch *s, cmt_why *why) {
   for (unsigned i = 0; i < s->setup.options.loops; i++) {
     cmt__loop_thread *t = &s->threads[i];
@@ -70,7 +125,7 @@ cmt_err cmt__loops_open(cmt_switch *s, cmt_why *why) {
     }
   }
   s->loop = s->threads[0].delivery.loop;
-  return CMT_OK;
+  return help_set(s, why);
 }
 
 static void *thread_run(void *arg) {

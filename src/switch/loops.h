@@ -13,6 +13,9 @@ CMT_NODISCARD cmt_err cmt__loops_init(cmt_switch *s, cmt__loop *const *loops);
 /* Makes the loops that are not there, then starts the threads. */
 CMT_NODISCARD cmt_err cmt__loops_open(cmt_switch *s, cmt_why *why);
 CMT_NODISCARD cmt_err cmt__loops_start(cmt_switch *s, cmt_why *why);
+/* How many public-key operations of handshakes others than the first loop may
+   have at one time. */
+size_t cmt__loops_help_max(const cmt_switch *s);
 /* Ends all threads, from one of them. */
 void cmt__loops_stop(cmt_switch *s);
 /* Waits until they have ended, and logs now and then what for. */

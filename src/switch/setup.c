@@ -24,6 +24,8 @@ enum {
   HANDSHAKES_PER_IP_MAX = 8,
   DIALS_MAX = 64,
   IP6_PREFIX_LEN = 64,
+  HANDSHAKE_OFFLOAD_RATE = 250,
+  OFFLOAD_RATE_MAX = 1000000,
 };
 #define FILTER_TIMEOUT CMT_SECONDS(5)
 
@@ -55,6 +57,7 @@ void cmt_switch_options_init_sized(cmt_switch_options *o, size_t size) {
     .ip6_prefix_len = IP6_PREFIX_LEN,
     .filter_timeout_ns = FILTER_TIMEOUT,
     .send_bytes_max = (size_t)32 << 20,
+    .handshake_offload_rate = HANDSHAKE_OFFLOAD_RATE,
   };
   cmt__sized_write(o, size, &full, sizeof full);
 }
@@ -115,6 +118,7 @@ static cmt_err texts_take(cmt__switch_setup *s, const cmt_env *env,
   }
   s->options.congestion = s->congestion;
   s->link = (cmt__link_options){
+    .compute = {.begin = cmt__conn_compute_begin, .end = cmt__conn_compute_end},
     .ping_interval_ns = o->ping_interval_ns,
     .pong_timeout_ns = o->pong_timeout_ns,
     .stall_max_ns = o->stall_max_ns,
@@ -319,6 +323,24 @@ static cmt_err peers_check(const char *name, uint32_t found, cmt_why *why) {
                   (unsigned long)found, CMT_PEERS_MAX);
 }
 
+static cmt_err offload_check(const cmt_switch_options *o, cmt_why *why) {
+  if (o->handshake_threads > CMT_HANDSHAKE_THREADS_MAX &&
+      o->handshake_threads != CMT_NO_HANDSHAKE_THREADS) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "handshake_threads is %lu, allowed is 0 to %d, or "
+                    "CMT_NO_HANDSHAKE_THREADS",
+                    (unsigned long)o->handshake_threads,
+                    CMT_HANDSHAKE_THREADS_MAX);
+  }
+  if (o->handshake_offload_rate > OFFLOAD_RATE_MAX) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "handshake_offload_rate is %lu, allowed is 0 to %d "
+                    "handshakes per second",
+                    (unsigned long)o->handshake_offload_rate, OFFLOAD_RATE_MAX);
+  }
+  return CMT_OK;
+}
+
 static cmt_err limits_check(const cmt_switch_options *o, cmt_why *why) {
   cmt_err err = peers_check("inbound_peers_max", o->inbound_peers_max, why);
 
@@ -366,6 +388,7 @@ static void options_default(cmt_switch_options *o) {
   cmt__or_default(o, &d, ip6_prefix_len);
   cmt__or_default(o, &d, send_bytes_max);
   cmt__or_default(o, &d, filter_timeout_ns);
+  cmt__or_default(o, &d, handshake_offload_rate);
   if (o->inbound_peers_per_ip_max == 0) {
     o->inbound_peers_per_ip_max = CMT_NO_LIMIT;
   }
@@ -385,6 +408,9 @@ static cmt_err numbers_check(const cmt_switch_options *o, cmt__loop *loop,
   if (o->loops > CMT_LOOPS_MAX) {
     return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
                     "loops is %u, allowed is 1 to %d", o->loops, CMT_LOOPS_MAX);
+  }
+  if (offload_check(o, why) != CMT_OK) {
+    return CMT_EINVAL;
   }
   if (congestion_check(o, loop, why) != CMT_OK) {
     return CMT_EINVAL;

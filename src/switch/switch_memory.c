@@ -8,6 +8,7 @@
 
 #include "attempt.h"
 #include "limits.h"
+#include "loops.h"
 #include "session.h"
 #include "reactor/mailbox.h"
 
@@ -80,9 +81,10 @@ static uint64_t own_bytes(const cmt_switch *s, const sums *n) {
   const cmt__switch_setup *setup = &s->setup;
 
   return sizeof *s +
-         cmt__conn_group_memory(
-           setup->reactors.channel_count,
-           cmt__limits_connections(s) + dial_connections(s), handshakes(s)) +
+         cmt__conn_group_memory(setup->reactors.channel_count,
+                                cmt__limits_connections(s) +
+                                  dial_connections(s),
+                                handshakes(s) + cmt__loops_help_max(s)) +
          setup->options.loops * loop_bytes(n) +
          setup->reactors.count * sizeof *setup->reactors.list +
          text_bytes(setup->network) + text_bytes(setup->moniker) +
@@ -99,12 +101,17 @@ static uint64_t connection_bytes(void) {
          CMT__SESSION_TIMERS * TIMER_BYTES;
 }
 
+/* Connections that are gone while an operation of theirs is elsewhere. */
+static uint64_t help_bytes(const cmt_switch *s) {
+  return cmt__loops_help_max(s) * (connection_bytes() + cmt__link_op_memory());
+}
+
 /* Its node info may wait for room in the socket.  One on standby keeps what was
    read with the other side's, and a little more; when that comes, its old
    memory is there as well. */
 static uint64_t handshake_bytes(const cmt_conn_options *o) {
-  return cmt__conn_handshake_memory(o) + 2 * CMT__HANDSHAKE_READ_MAX +
-         CMT_CONN_STANDBY_MAX +
+  return cmt__conn_handshake_memory(o) + cmt__link_op_memory() +
+         2 * CMT__HANDSHAKE_READ_MAX + CMT_CONN_STANDBY_MAX +
          (CMT_NODE_INFO_MAX / CMT_FRAME_DATA + 2) * CMT_FRAME_SLOT;
 }
 
@@ -185,7 +192,7 @@ uint64_t cmt_switch_memory_max(cmt_switch *s) {
   return own_bytes(s, &n) +
          (cmt__limits_connections(s) + dial_connections(s)) *
            connection_bytes() +
-         handshakes(s) * handshake_bytes(&o) + n.peers * peer_bytes(s, &n, &o) +
-         send_bytes(s, &n) + recv_bytes(s, &n) + mailbox_bytes(s, &n) +
-         dial_bytes(s);
+         handshakes(s) * handshake_bytes(&o) + help_bytes(s) +
+         n.peers * peer_bytes(s, &n, &o) + send_bytes(s, &n) +
+         recv_bytes(s, &n) + mailbox_bytes(s, &n) + dial_bytes(s);
 }

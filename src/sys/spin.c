@@ -2,9 +2,9 @@
 #include "spin.h"
 
 #include "base/base.h"
+#include "processors.h"
 
 #include <cometp2p/err.h>
-#include <sched.h>
 #include <time.h>
 
 enum {
@@ -28,13 +28,6 @@ static uint64_t spin_now_ns(void) {
   return CMT_SECONDS(ts.tv_sec) + (uint64_t)ts.tv_nsec;
 }
 
-/* The call fails with more processors than the set has room for. */
-static bool spin_is_alone(void) {
-  cpu_set_t set;
-
-  return sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) == 1;
-}
-
 bool cmt__spin_is_due(cmt__spin *s) {
   if (s->skip == 0) {
     return true;
@@ -48,7 +41,7 @@ bool cmt__spin_is_due(cmt__spin *s) {
 void cmt__spin_note(cmt__spin *s, bool paid) {
   if (paid) {
     s->skips = 0;
-  } else if (s->skips == 0 && spin_is_alone()) {
+  } else if (s->skips == 0 && cmt__processors() == 1) {
     s->skips = NEVER;
   } else {
     s->skips = (uint8_t)cmt__min(2 * s->skips + 1u, SKIPS_MAX);

@@ -13,6 +13,7 @@
 #define BUSY_MAX_NS CMT_MILLISECONDS(300)
 #define STOPPED_MAX_NS CMT_SECONDS(8)
 #define SLOW_RESOLVE_NS CMT_SECONDS(4)
+#define CALL_MIN_NS UINT64_C(15000)
 
 const char *sim_fault_name(sim_fault f) {
   static const char *const names[] = {
@@ -144,6 +145,46 @@ static void loop_post(cmt__loop *base, cmt__post *p) {
   sim_loop_stale(l);
 }
 
+/* ---- threads beside the loop ---- */
+
+static bool loop_costly(cmt__loop *base, cmt__costly *c, unsigned threads) {
+  sim_loop *l = sim_loop_of(base);
+  sim_call *call = test_resize(NULL, sizeof *call);
+
+  (void)threads;
+  *call = (sim_call){
+    .costly = c,
+    .due_ns =
+      l->net->now_ns + sim_spread(&l->net->rng, CALL_MIN_NS, SIM_THREAD_MAX_NS),
+    .next = l->calls,
+  };
+  l->calls = call;
+  sim_loop_stale(l);
+  return true;
+}
+
+/* Ends the calls of its threads that are due. */
+static void calls_run(sim_loop *l) {
+  sim_call **at = &l->calls;
+
+  while (*at != NULL) {
+    sim_call *call = *at;
+
+    if (call->due_ns > l->net->now_ns) {
+      at = &call->next;
+      continue;
+    }
+    *at = call->next;
+    call->costly->run(call->costly);
+    cmt__costly_return(call->costly);
+    free(call);
+  }
+}
+
+void sim_loop_computes(cmt__loop *l, uint64_t max_ns) {
+  sim_loop_of(l)->call_max_ns = max_ns;
+}
+
 /* ---- iterations ---- */
 
 /* When |l| has something to do, on the clock of the network. */
@@ -159,6 +200,9 @@ static uint64_t find_ready(sim_loop *l) {
   }
   for (const sim_resolve *r = l->resolves; r != NULL; r = r->next) {
     ready_ns = cmt__min64(ready_ns, r->due_ns);
+  }
+  for (const sim_call *c = l->calls; c != NULL; c = c->next) {
+    ready_ns = cmt__min64(ready_ns, c->due_ns);
   }
   return cmt__min64(ready_ns, sim_ends_ready_ns(l));
 }
@@ -238,10 +282,12 @@ static void stop_all(sim_loop *l) {
    were due, and tasks last. */
 static void task(sim_loop *l) {
   unsigned first = (unsigned)sim_below(&l->net->rng, 2);
+  bool computes;
 
   l->net->running = l;
   l->base.now_ns = l->net->now_ns + l->offset_ns;
   l->base.polled_ns = l->base.now_ns;
+  calls_run(l);
   for (unsigned i = 0; i < 2; i++) {
     if ((first + i) % 2 == 0) {
       test_posts_run(&l->posts);
@@ -251,10 +297,15 @@ static void task(sim_loop *l) {
     }
   }
   cmt__loop_run_timers(&l->base);
+  computes = l->base.costly.next != &l->base.costly;
   (void)cmt__loop_run_tasks(&l->base);
   sim_ends_free_closed(l);
   sim_loop_stale(l);
   l->net->running = NULL;
+  if (computes && l->call_max_ns > 0) {
+    sim_loop_busy(l, sim_spread(&l->net->rng, CALL_MIN_NS, l->call_max_ns),
+                  "computing");
+  }
   if (sim_fault_now(l->net, SIM_BUSY)) {
     sim_loop_busy(l, sim_spread(&l->net->rng, 1000, BUSY_MAX_NS), "busy");
   }
@@ -301,6 +352,7 @@ const char *sim_loop_left(cmt__loop *base) {
   return l->ends != NULL                    ? "a socket is open"
          : l->listeners != NULL             ? "a listener is open"
          : l->resolves != NULL              ? "a resolve is under way"
+         : l->calls != NULL                 ? "a thread has a call"
          : base->heap_count > 0             ? "a timer is set"
          : base->reserved > 0               ? "room for timers is reserved"
          : test_posts_any(&l->posts)        ? "a post is queued"
@@ -325,6 +377,7 @@ cmt__loop *sim_loop_new(sim_net *net, unsigned host, const cmt_env *env) {
                               .stop = loop_stop,
                               .post = loop_post,
                               .rearm = loop_rearm,
+                              .costly = loop_costly,
                               .resolve = loop_resolve,
                               .resolve_cancel = resolve_cancel,
                               .delete = loop_delete};

@@ -139,6 +139,9 @@ sim_moves sim_net_moves(const sim_net *net);
 /* The loop whose iteration it is; NULL: none. */
 const cmt__loop *sim_net_running(const sim_net *net);
 
+/* Until a thread beside a loop has run a call: the system may let it wait. */
+#define SIM_THREAD_MAX_NS CMT_MILLISECONDS(100)
+
 enum { SIM_LOOPS_MAX = 3 };
 
 /* A loop on host |host|, from 0: 10.0.HOST.1, "nHOST.sim"; at most
@@ -147,6 +150,8 @@ cmt__loop *sim_loop_new(sim_net *net, unsigned host, const cmt_env *env);
 /* Between iterations: NULL, or what was not given back: a socket, a listener, a
    resolve, a timer, a post, an iteration. */
 const char *sim_loop_left(cmt__loop *l);
+/* A costly call takes it at most |max_ns|, and no time before this. */
+void sim_loop_computes(cmt__loop *l, uint64_t max_ns);
 uint64_t sim_loop_accepts(const cmt__loop *l);
 uint64_t sim_loop_resolves(const cmt__loop *l);
 /* So far. */

@@ -91,6 +91,13 @@ typedef struct sim_resolve {
   struct sim_resolve *next;
 } sim_resolve;
 
+/* A costly call that a thread beside its loop has. */
+typedef struct sim_call {
+  cmt__costly *costly;
+  uint64_t due_ns; /* When it was run. */
+  struct sim_call *next;
+} sim_call;
+
 struct sim_loop {
   cmt__loop base;
   sim_net *net;
@@ -101,7 +108,9 @@ struct sim_loop {
   sim_end *ends, *closed;
   sim_listener *listeners;
   sim_resolve *resolves;
-  uint64_t busy_ns; /* Its last iteration takes until then. */
+  sim_call *calls;
+  uint64_t call_max_ns; /* What a call takes the loop itself; 0: no time. */
+  uint64_t busy_ns;     /* Its last iteration takes until then. */
   uint64_t busy_total_ns;
   uint64_t accepts, started; /* Connections, resolves. */
 };

@@ -9,9 +9,10 @@
 
 enum {
   STEPS_MAX = 50000,
-  STILL_MAX = 20000,  /* Steps in one instant; crowds send as many messages. */
-  REAL_ONE_IN = 10,   /* With the real cryptography. */
-  SEVERAL_ONE_IN = 3, /* With several loops. */
+  STILL_MAX = 20000,   /* Steps in one instant; crowds send as many messages. */
+  REAL_ONE_IN = 10,    /* With the real cryptography. */
+  SEVERAL_ONE_IN = 3,  /* With several loops. */
+  COMPUTES_ONE_IN = 3, /* With handshakes that take time. */
 };
 
 /* ---- drawing ---- */
@@ -73,6 +74,7 @@ static void draw_several(sim *s) {
   sim_rng rng = sim_rng_of(s->seed, 2);
 
   s->several = sim_one_in(&rng, SEVERAL_ONE_IN);
+  s->computes = sim_one_in(&rng, COMPUTES_ONE_IN);
 }
 
 static void draw_dials(sim *s) {

@@ -213,7 +213,8 @@ struct sim_node {
   bool weak; /* It is in the minority. */
   sim_worker workers[SIM_REACTORS_MAX][SIM_WORKERS_MAX];
   size_t worker_count[SIM_REACTORS_MAX]; /* 0: it is called inline. */
-  uint64_t slow_ns;                      /* Time of all tasks. */
+  uint64_t computing_ns; /* Most of one operation of a handshake; 0: none. */
+  uint64_t slow_ns;      /* Time of all tasks. */
   sim_reactor selves[SIM_REACTORS_MAX];
   char names[SIM_REACTORS_MAX][32];
   char laddr[32];
@@ -274,9 +275,10 @@ struct sim {
   bool mismatch; /* Some receive less than others send. */
   bool partitions;
   cmt_wire wire;
-  bool several; /* Some nodes have more than one loop. */
-  bool calm;    /* No faults any more. */
-  bool ending;  /* No node starts any more. */
+  bool several;  /* Some nodes have more than one loop. */
+  bool computes; /* Handshakes take time at some nodes. */
+  bool calm;     /* No faults any more. */
+  bool ending;   /* No node starts any more. */
   sim_request *requests;
   sim_broadcast *broadcasts;
   size_t broadcast_count, broadcast_cap;

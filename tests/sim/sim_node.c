@@ -11,6 +11,9 @@
 
 #include "loop_parts.h"
 
+enum { OFFLOAD_THREADS = 3 }; /* For handshakes, at most. */
+#define COMPUTING_MAX_NS CMT_MILLISECONDS(20)
+
 /* ---- memory and chance of a node ---- */
 
 static void *node_alloc(void *arg, size_t len) {
@@ -436,6 +439,21 @@ static void draw_loops(sim_node *n) {
   }
 }
 
+/* How long operations of handshakes take, and who has them; as draw_loops(). */
+static void draw_offload(sim_node *n) {
+  sim_rng rng = sim_rng_of(n->sim->seed, 4000 + n->index);
+  cmt_switch_options *o = &n->options;
+
+  if (!n->sim->computes || sim_one_in(&rng, 2)) {
+    return;
+  }
+  n->computing_ns = sim_spread(&rng, 15000, COMPUTING_MAX_NS);
+  o->handshake_offload_rate = (uint32_t)sim_spread(&rng, 1, 100);
+  if (o->loops == 1 || sim_one_in(&rng, 3)) {
+    o->handshake_threads = (uint32_t)sim_between(&rng, 1, OFFLOAD_THREADS);
+  }
+}
+
 static void draw_options(sim_node *n) {
   sim_rng *rng = &n->sim->rng;
   cmt_switch_options *o = &n->options;
@@ -470,6 +488,7 @@ static void draw_options(sim_node *n) {
   draw_send_total(n);
   draw_rates(n);
   draw_loops(n);
+  draw_offload(n);
 }
 
 void sim_node_init(sim_node *n, sim *s, unsigned index) {
@@ -494,5 +513,6 @@ void sim_node_init(sim_node *n, sim *s, unsigned index) {
   draw_options(n);
   for (unsigned i = 0; i < n->options.loops; i++) {
     n->loops[i] = sim_loop_new(s->net, index, &n->env.env);
+    sim_loop_computes(n->loops[i], n->computing_ns);
   }
 }

@@ -92,7 +92,8 @@ void sim_node_stop(sim_node *n, uint64_t flush_ns) {
   n->stop_busy_ns = sim_node_slow_ns(n);
   n->stop_by_ns = now_ns + flush_ns + CMT_MILLISECONDS(10) +
                   time_until(sim_node_busy_until(n), now_ns) +
-                  time_until(sim_node_work_end(n), now_ns);
+                  time_until(sim_node_work_end(n), now_ns) +
+                  (n->options.handshake_threads > 0 ? SIM_THREAD_MAX_NS : 0);
   cmt_switch_stop(n->sw, flush_ns);
 }
 

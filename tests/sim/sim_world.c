@@ -70,6 +70,12 @@ static void print_node(const sim_node *n) {
          o->inbound_peers_max, o->outbound_peers_max, o->handshakes_max,
          o->handshakes_per_ip_max, o->dials_max);
   print_limits(o);
+  if (n->computing_ns > 0) {
+    printf(", operations of %.3f ms, over %" PRIu32 " handshakes/s on %" PRIu32
+           " threads",
+           MS(n->computing_ns), o->handshake_offload_rate,
+           o->handshake_threads);
+  }
   if (o->filter_addr != NULL || o->filter_peer != NULL) {
     printf(", filters of%s%s answer within %.1f ms",
            o->filter_addr != NULL ? " addresses" : "",

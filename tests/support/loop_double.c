@@ -109,8 +109,60 @@ static void loop_post(cmt__loop *base, cmt__post *p) {
   test_posts_add(&test_loop_own(base)->posts, p);
 }
 
+/* ---- threads beside the loop ---- */
+
+static bool loop_costly(cmt__loop *base, cmt__costly *c, unsigned threads) {
+  test_loop *l = test_loop_own(base);
+
+  if (l->first->threads == 0) {
+    return false;
+  }
+  assert_in_range(l->first->threads, 1, threads);
+  c->next = NULL;
+  *l->costly_last = c;
+  l->costly_last = &c->next;
+  return true;
+}
+
+static bool has_call(const test_loop *l) {
+  return l->costly != NULL && !l->first->holds_calls;
+}
+
+static void call_run(test_loop *l) {
+  cmt__costly *c = l->costly;
+
+  if (!has_call(l)) {
+    return;
+  }
+  l->costly = c->next;
+  if (l->costly == NULL) {
+    l->costly_last = &l->costly;
+  }
+  c->next = NULL;
+  c->run(c);
+  cmt__costly_return(c);
+}
+
+void test_loop_set_threads(test_loop *first, size_t count) {
+  first->threads = count;
+}
+
+void test_loop_hold_calls(test_loop *first, bool on) {
+  first->holds_calls = on;
+}
+
+size_t test_loop_calls_held(const test_loop *l) {
+  size_t count = 0;
+
+  for (const cmt__costly *c = l->costly; c != NULL; c = c->next) {
+    count++;
+  }
+  return count;
+}
+
 static bool one_is_busy(test_loop *l) {
-  return test_posts_any(&l->posts) || l->base.tasks.next != &l->base.tasks ||
+  return has_call(l) || test_posts_any(&l->posts) ||
+         l->base.tasks.next != &l->base.tasks ||
          cmt__loop_next_timer(&l->base) <= l->base.now_ns ||
          test_net_is_ready(l);
 }
@@ -126,6 +178,7 @@ static bool is_busy(test_loop *first) {
 
 void test_loop_step_one(test_loop *l) {
   l->base.polled_ns = l->base.now_ns;
+  call_run(l);
   test_posts_run(&l->posts);
   test_net_run(l);
   cmt__loop_run_timers(&l->base);
@@ -272,6 +325,7 @@ static void loop_delete(cmt__loop *base) {
   test_loop **at = &l->first->beside;
 
   test_net_free_closed(l);
+  assert_null(l->costly);
   if (l == l->first) {
     assert_null(l->beside);
     test_net_fini(l);
@@ -296,12 +350,14 @@ test_loop *test_loop_new(const cmt_env *env) {
                            .stop = loop_stop,
                            .post = loop_post,
                            .rearm = loop_rearm,
+                           .costly = loop_costly,
                            .resolve = loop_resolve,
                            .resolve_cancel = resolve_cancel,
                            .delete = loop_delete};
   test_net_ops(&l->ops);
   assert_cmt(CMT_OK, cmt__loop_init(&l->base, &l->ops, env));
   test_posts_init(&l->posts);
+  l->costly_last = &l->costly;
   l->base.now_ns = CMT_SECONDS(1000);
   l->defaults = (test_dir){.cap = SIZE_MAX, .read_max = CMT__READ_MAX};
   l->next_port = 40000;

@@ -126,4 +126,12 @@ size_t test_loop_resolves(const test_loop *l);
 /* Names that are looked up from now on have no answer at all. */
 void test_loop_names_wait(test_loop *l);
 
+/* Costly calls that a loop gives to its threads: an iteration begins with one
+   of them.  |count| 0: no thread can be started, as by default. */
+void test_loop_set_threads(test_loop *first, size_t count);
+/* None of them is run while |on|. */
+void test_loop_hold_calls(test_loop *first, bool on);
+/* How many the threads of |l| have. */
+size_t test_loop_calls_held(const test_loop *l);
+
 #endif

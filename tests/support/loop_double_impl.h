@@ -74,7 +74,8 @@ struct test_loop {
                         the list. */
   cmt__loop_ops ops;
   test_posts posts;
-  bool stop; /* Under the mutex of |posts|. */
+  cmt__costly *costly, **costly_last; /* What its threads have. */
+  bool stop;                          /* Under the mutex of |posts|. */
   net_conn **conns;
   size_t conn_count;
   net_end *closed;
@@ -84,6 +85,8 @@ struct test_loop {
   net_host *hosts;
   size_t host_count, resolves, exhausted;
   bool names_wait;
+  size_t threads;   /* How many calls threads may have, in the first, */
+  bool holds_calls; /* and whether they run none. */
   test_dir defaults;
   size_t calls[TEST_CALL_COUNT];
   net_fault fault;

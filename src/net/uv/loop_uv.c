@@ -34,6 +34,7 @@
 #include "loop_uv.h"
 
 #include "loop_uv_impl.h"
+#include "net/costly_threads.h"
 #include "net/resolver.h"
 #include "sys/standard_fds.h"
 
@@ -268,6 +269,16 @@ static void loop_stop(cmt__loop *base) {
   uv_async_send(&l->async);
 }
 
+static bool loop_costly(cmt__loop *base, cmt__costly *c, unsigned threads) {
+  cmt__loop_uv *l = loop_uv_of(base);
+
+  if (l->costly_threads == NULL) {
+    l->costly_threads = cmt__costly_threads_new(&base->env, threads);
+  }
+  return l->costly_threads != NULL &&
+         cmt__costly_threads_add(l->costly_threads, c);
+}
+
 /* Every call comes either from a callback, and the check handle that follows
    reads timers and tasks, or from outside, and the start of the run reads
    them. */
@@ -314,6 +325,8 @@ static void close_handles(cmt__loop_uv *l) {
   l->closing = true;
   cmt__resolver_close(l->resolver);
   l->resolver = NULL;
+  cmt__costly_threads_delete(l->costly_threads);
+  l->costly_threads = NULL;
   uv_close((uv_handle_t *)&l->prepare, on_handle_closed);
   uv_close((uv_handle_t *)&l->check, on_handle_closed);
   uv_close((uv_handle_t *)&l->idle, on_handle_closed);
@@ -370,6 +383,7 @@ static const cmt__loop_ops loop_ops = {
   .stop = loop_stop,
   .post = loop_post,
   .rearm = loop_rearm,
+  .costly = loop_costly,
   .listen = cmt__uv_listen,
   .listener_addr = cmt__uv_listener_addr,
   .listener_dropped = cmt__uv_listener_dropped,

@@ -29,6 +29,7 @@ typedef struct cmt__loop_uv {
   unsigned taken;                 /* and when they were last taken. */
   atomic_bool wakes;              /* The next post must wake the loop. */
   struct cmt__resolver *resolver; /* NULL before the first name. */
+  struct cmt__costly_threads *costly_threads; /* NULL before the first call. */
   atomic_bool stop;
   uint64_t posted_ns; /* When posts came last; 0: long ago. */
   cmt__spin spin;

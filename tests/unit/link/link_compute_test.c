@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* The handshakes of a loop: an iteration runs at most one public-key operation,
-   peers are served between, and a link that ends waits for none. */
+   peers are served between, and a link that ends waits for none.  Over a rate
+   threads have some, and what ends meanwhile waits for those. */
 
 #include "hostile.h"
 #include "public_key_ops.h"
 
-#include "link/link.h"
+#include "core/secret/secret_conn.h"
+#include "marks.h"
+#include "switch/state.h"
 
 enum {
   CROWD = 12,
@@ -15,19 +18,20 @@ enum {
 
 typedef test_trio fixture;
 
-static size_t computed;      /* Calls of cmt_conn_compute(), */
-static size_t ops_of_others; /* and operations in no such call. */
+static size_t computed;      /* Operations of links, */
+static size_t ops_of_others; /* and those of the crowd. */
 
-void __real_cmt_conn_compute(cmt_conn *c);
-void __wrap_cmt_conn_compute(cmt_conn *c);
+void __real_cmt__computation_run(cmt__computation *x);
+void __wrap_cmt__computation_run(cmt__computation *x);
 
-void __wrap_cmt_conn_compute(cmt_conn *c) {
-  ops_of_others += public_key_ops;
-  public_key_ops = 0;
-  __real_cmt_conn_compute(c);
+void __wrap_cmt__computation_run(cmt__computation *x) {
+  bool of_link = x->conn == NULL || x->conn->handshake->defers;
+
+  assert_int_equal(0, public_key_ops);
+  __real_cmt__computation_run(x);
   assert_int_equal(1, public_key_ops);
   public_key_ops = 0;
-  computed++;
+  *(of_link ? &computed : &ops_of_others) += 1;
 }
 
 static void on_receive(test_part *part, cmt_peer *p, uint8_t channel,
@@ -89,7 +93,7 @@ static void an_iteration_runs_one_operation(void **state) {
   }
   test_loop_run_until_idle(f->w.loop);
   assert_int_equal(CROWD * OPS, computed);
-  assert_int_equal(CROWD * OPS, ops_of_others + public_key_ops); /* Theirs. */
+  assert_int_equal(CROWD * OPS, ops_of_others);
   for (size_t i = 0; i < CROWD; i++) {
     assert_true(crowd[i].up && !crowd[i].ended);
   }
@@ -150,6 +154,125 @@ static void a_switch_may_stop_while_links_wait(void **state) {
   leave(crowd);
 }
 
+/* ---- threads ---- */
+
+enum { THREADS = 2, THREADS_HAVE = THREADS * CMT__HELPER_CALLS };
+
+/* The threads have what they can have, and keep it. */
+static void offload(fixture *f, hostile *crowd, bool mute) {
+  size_t received;
+
+  f->b.options.handshake_threads = THREADS;
+  f->b.options.handshake_offload_rate = 1;
+  listen(f, &received);
+  test_loop_set_threads(f->w.loop, THREADS);
+  test_loop_hold_calls(f->w.loop, true);
+  come(f, crowd);
+  for (size_t i = 0; i < CROWD; i++) {
+    crowd[i].mute = mute;
+  }
+  while (test_loop_calls_held(f->w.loop) < THREADS_HAVE) {
+    test_loop_step(f->w.loop);
+  }
+}
+
+static void let_threads_run(fixture *f) {
+  test_loop_hold_calls(f->w.loop, false);
+  test_loop_run_until_idle(f->w.loop);
+}
+
+static void threads_have_what_is_over_the_rate(void **state) {
+  fixture *f = *state;
+  hostile crowd[CROWD];
+
+  offload(f, crowd, false);
+  test_loop_run_until_idle(f->w.loop);
+  assert_int_equal(THREADS_HAVE, test_loop_calls_held(f->w.loop));
+  assert_in_range(computed, (CROWD - THREADS_HAVE) * OPS,
+                  CROWD * OPS - THREADS_HAVE);
+  let_threads_run(f);
+  assert_int_equal(CROWD * OPS, computed);
+  for (size_t i = 0; i < CROWD; i++) {
+    assert_true(crowd[i].up && !crowd[i].ended);
+  }
+  leave(crowd);
+}
+
+static void what_ends_meanwhile_waits_for_the_threads(void **state) {
+  fixture *f = *state;
+  uint64_t before = test_mark("ended_while_computed_elsewhere");
+  hostile crowd[CROWD];
+
+  offload(f, crowd, true);
+  for (size_t i = 0; i < CROWD; i++) {
+    hostile_hang_up(&crowd[i]);
+  }
+  test_loop_run_until_idle(f->w.loop);
+  assert_null(f->b.sw->pending);
+  assert_int_equal(THREADS_HAVE, f->b.sw->session_count);
+  let_threads_run(f);
+  assert_int_equal(0, f->b.sw->session_count);
+  assert_mark("ended_while_computed_elsewhere", before, THREADS_HAVE);
+  leave(crowd);
+}
+
+static void a_deadline_passes_meanwhile(void **state) {
+  fixture *f = *state;
+  hostile crowd[CROWD];
+
+  offload(f, crowd, true);
+  test_loop_advance(f->w.loop, CMT_SECONDS(4));
+  assert_null(f->b.sw->pending);
+  assert_cmt(CMT_EHANDSHAKE, f->b.why.err);
+  assert_int_equal(THREADS_HAVE, test_loop_calls_held(f->w.loop));
+  let_threads_run(f);
+  leave(crowd);
+}
+
+/* Their keys arrived before it, and the loop does not spin. */
+static void no_deadline_passes_before_bytes_that_wait(void **state) {
+  fixture *f = *state;
+  hostile crowd[CROWD];
+
+  offload(f, crowd, false);
+  test_loop_advance(f->w.loop, CMT_SECONDS(4));
+  assert_non_null(f->b.sw->pending);
+  let_threads_run(f);
+  test_loop_advance(f->w.loop, CMT_SECONDS(4));
+  assert_null(f->b.sw->pending);
+  leave(crowd);
+}
+
+static void a_stop_waits_for_the_threads(void **state) {
+  fixture *f = *state;
+  hostile crowd[CROWD];
+
+  offload(f, crowd, false);
+  cmt_switch_stop(f->b.sw, 0);
+  test_loop_run_until_idle(f->w.loop);
+  assert_false(cmt__switch_is_finished(f->b.sw));
+  let_threads_run(f);
+  assert_true(cmt__switch_is_finished(f->b.sw));
+  leave(crowd);
+}
+
+/* They lie in the slot of their handshake until its computation ends. */
+static void secrets_are_wiped_when_the_threads_are_done(void **state) {
+  fixture *f = *state;
+  hostile crowd[CROWD];
+  size_t pieces = atomic_load(&f->w.env.secret_live);
+
+  offload(f, crowd, false);
+  leave(crowd);
+  test_loop_run_until_idle(f->w.loop);
+  let_threads_run(f);
+  cmt_switch_stop(f->b.sw, 0);
+  test_loop_run_until_idle(f->w.loop);
+  assert_cmt(CMT_OK, cmt_switch_delete(f->b.sw));
+  f->b.sw = NULL;
+  assert_int_equal(pieces, atomic_load(&f->w.env.secret_live));
+}
+
 int main(void) {
 #define TEST(name)                                                             \
   cmocka_unit_test_setup_teardown(name, test_trio_setup, test_trio_teardown)
@@ -158,6 +281,12 @@ int main(void) {
     TEST(a_peer_is_served_between),
     TEST(a_link_that_ends_waits_for_no_operation),
     TEST(a_switch_may_stop_while_links_wait),
+    TEST(threads_have_what_is_over_the_rate),
+    TEST(what_ends_meanwhile_waits_for_the_threads),
+    TEST(a_deadline_passes_meanwhile),
+    TEST(no_deadline_passes_before_bytes_that_wait),
+    TEST(a_stop_waits_for_the_threads),
+    TEST(secrets_are_wiped_when_the_threads_are_done),
   };
 #undef TEST
 

@@ -17,6 +17,7 @@
 enum {
   MESSAGES = 6, /* Messages of each side over each connection. */
   FLIGHT_MAX = 6000,
+  THREADS = 1, /* For most of the operations of the handshakes. */
 };
 
 #define LIMIT_NS CMT_SECONDS(60)
@@ -113,6 +114,8 @@ static void prepare(story *x, int index) {
   test_node_init(&s->node, &x->w);
   part = &s->node.parts[0];
   s->node.quiet = true;
+  s->node.options.handshake_threads = THREADS;
+  s->node.options.handshake_offload_rate = 1;
   s->node.options.laddr = index == TEST_ACCEPTOR ? "10.0.0.2:26656" : NULL;
   part->channels[0].send_queue = MESSAGES;
   part->on_init = on_init;

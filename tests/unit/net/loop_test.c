@@ -315,39 +315,40 @@ static void a_cancelled_task_does_not_run(void **state) {
   test_assert_trace("a");
 }
 
-/* ---- costly tasks ---- */
+/* ---- costly calls ---- */
 
 typedef struct job {
-  cmt__task task;
-  cmt__loop *loop;
+  cmt__costly costly;
   char letter;
   bool again;
 } job;
 
-static void on_job(cmt__task *t) {
-  job *j = (job *)t;
+static void on_run(cmt__costly *c) { test_note(((job *)c)->letter); }
 
-  test_note(j->letter);
+static void on_done(cmt__costly *c) {
+  job *j = (job *)c;
+
+  test_note('.');
   if (j->again) {
     j->again = false;
-    cmt__loop_defer_costly(j->loop, t);
+    cmt__loop_defer_costly(c->home, c);
   }
 }
 
-static job job_of(cmt__loop *l, char letter, bool again) {
-  return (job){
-    .task = {.cb = on_job}, .loop = l, .letter = letter, .again = again};
+static job job_of(char letter, bool again) {
+  return (job){.costly = {.run = on_run, .done = on_done},
+               .letter = letter,
+               .again = again};
 }
 
-static void costly_tasks_run_one_in_an_iteration(void **state) {
-  static const char *const traces[] = {"a", "b", "c", "a", ""};
+static void costly_calls_run_one_in_an_iteration(void **state) {
+  static const char *const traces[] = {"a.", "b.", "c.", "a.", ""};
   cmt__loop *l = *state;
-  job jobs[] = {job_of(l, 'a', true), job_of(l, 'b', false),
-                job_of(l, 'c', false)};
+  job jobs[] = {job_of('a', true), job_of('b', false), job_of('c', false)};
 
   for (size_t i = 0; i < CMT__COUNT(jobs); i++) {
-    cmt__loop_defer_costly(l, &jobs[i].task);
-    cmt__loop_defer_costly(l, &jobs[i].task); /* It is due already. */
+    cmt__loop_defer_costly(l, &jobs[i].costly);
+    cmt__loop_defer_costly(l, &jobs[i].costly); /* It is due already. */
   }
   for (size_t i = 0; i < CMT__COUNT(traces); i++) {
     assert_int_equal(i < 3, cmt__loop_run_tasks(l));
@@ -355,17 +356,18 @@ static void costly_tasks_run_one_in_an_iteration(void **state) {
   }
 }
 
-static void a_costly_task_can_be_cancelled(void **state) {
+static void a_costly_call_can_be_cancelled(void **state) {
   cmt__loop *l = *state;
-  job a = job_of(l, 'a', false), b = job_of(l, 'b', false);
+  job a = job_of('a', false), b = job_of('b', false);
 
-  cmt__loop_defer_costly(l, &a.task);
-  cmt__loop_defer_costly(l, &b.task);
-  cmt__loop_defer_cancel(l, &a.task);
+  cmt__loop_defer_costly(l, &a.costly);
+  cmt__loop_defer_costly(l, &b.costly);
+  assert_true(cmt__loop_cancel_costly(l, &a.costly));
   (void)cmt__loop_run_tasks(l);
-  test_assert_trace("b");
-  cmt__loop_defer_costly(l, &a.task);
-  cmt__loop_defer_cancel(l, &a.task);
+  test_assert_trace("b.");
+  cmt__loop_defer_costly(l, &a.costly);
+  assert_true(cmt__loop_cancel_costly(l, &a.costly));
+  assert_true(cmt__loop_cancel_costly(l, &a.costly)); /* It is not due. */
   assert_false(cmt__loop_run_tasks(l));
   test_assert_trace("");
 }
@@ -511,8 +513,8 @@ int main(void) {
     LOOP_TEST(tasks_run_once_in_the_order_of_their_defers),
     LOOP_TEST(a_task_deferred_by_a_task_comes_in_the_next),
     LOOP_TEST(a_cancelled_task_does_not_run),
-    LOOP_TEST(costly_tasks_run_one_in_an_iteration),
-    LOOP_TEST(a_costly_task_can_be_cancelled),
+    LOOP_TEST(costly_calls_run_one_in_an_iteration),
+    LOOP_TEST(a_costly_call_can_be_cancelled),
     LOOP_TEST(what_is_last_comes_together_behind_the_tasks),
     LOOP_TEST(many_that_are_last_come_before_the_other_tasks),
     LOOP_TEST(a_task_sees_whether_there_are_others),

@@ -242,6 +242,7 @@ static void the_terms_follow_the_options(void **state) {
   o.network = "test-net";
   o.reactors = &r;
   o.reactor_count = 1;
+  o.handshake_threads = CMT_NO_HANDSHAKE_THREADS;
   before = max_of(&o);
   /* 256 MiB to send, 512 MiB to receive, and less than 100 MiB besides. */
   assert_in_range(before, UINT64_C(768) << 20, UINT64_C(868) << 20);

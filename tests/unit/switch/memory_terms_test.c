@@ -48,6 +48,11 @@ typedef struct row {
   size_t unconditional; /* Ids that pass every cap; with some it evicts. */
 } row;
 
+/* For handshakes; with several loops it is those. */
+static uint32_t threads_of(const row *r) {
+  return r->loops > 1 ? 0 : r->handshakes % 64 + 1;
+}
+
 static const row rows[] = {
   /* Without channels, nor anything that is not needed. */
   {1,
@@ -237,6 +242,7 @@ static void made_init(made *m, const row *r) {
   o.outbound_peers_max = r->outbound > 0 ? r->outbound : CMT_NO_PEERS;
   o.handshakes_max = r->handshakes;
   o.loops = r->loops;
+  o.handshake_threads = threads_of(r);
   o.unconditional = ids;
   o.unconditional_count = r->unconditional;
   o.evict_interval_ns = r->unconditional;
@@ -272,7 +278,8 @@ static uint64_t grown(uint64_t count, uint64_t first) {
 static uint64_t of_handshake(const cmt_conn_options *o) {
   const uint64_t frames = CMT_NODE_INFO_MAX / 1024 + 2;
 
-  return cmt__conn_handshake_memory(o) + 2 * 8192 + 4096 + frames * 1044;
+  return cmt__conn_handshake_memory(o) + cmt__link_op_memory() + 2 * 8192 +
+         4096 + frames * 1044;
 }
 
 static uint64_t of_peer(const row *r, const cmt_conn_options *o) {
@@ -308,10 +315,13 @@ static uint64_t expected(const row *r, const cmt_conn_options *o) {
   const uint64_t shakes = r->handshakes + 1 + peers + 2 * dials;
   const uint64_t connection = sizeof(cmt__session) + sizeof(cmt__question) +
                               1024 + SESSION_TIMERS * TIMER;
+  /* Other loops or threads have four operations each. */
+  const uint64_t elsewhere = 4 * (r->loops > 1 ? r->loops - 1 : threads_of(r));
   const uint64_t longest = r->channels > 0 ? r->recv : 0;
   const uint64_t sums[] = {
     sizeof(cmt_switch),
-    cmt__conn_group_memory(r->channels, connections, shakes),
+    cmt__conn_group_memory(r->channels, connections, shakes + elsewhere),
+    elsewhere * (connection + cmt__link_op_memory()),
     r->loops *
       (sizeof(cmt__loop_thread) + 8192 + SCRATCH + READ + peers * TIMER),
     r->loops * 2 * (longest + cmt__buf_header()),

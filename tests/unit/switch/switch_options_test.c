@@ -134,6 +134,14 @@ static void what_connections_could_not_be_made_with(void **state) {
   f->a.options.ip6_prefix_len = 129;
   refused(f, "ip6_prefix_len is 129, allowed is 0 to 128");
   f->a.options.ip6_prefix_len = 128;
+  f->a.options.handshake_threads = 65;
+  refused(f, "handshake_threads is 65, allowed is 0 to 64, or "
+             "CMT_NO_HANDSHAKE_THREADS");
+  f->a.options.handshake_threads = CMT_NO_HANDSHAKE_THREADS;
+  f->a.options.handshake_offload_rate = 1000001;
+  refused(f, "handshake_offload_rate is 1000001, allowed is 0 to 1000000 "
+             "handshakes per second");
+  f->a.options.handshake_offload_rate = 1000000;
   f->a.options.size = 8;
   refused(f, "options of an unknown size: use the init macro");
 }
@@ -310,6 +318,7 @@ static void the_defaults_are_those_of_the_header(void **state) {
   SAME(ip6_prefix_len, 64);
   SAME(filter_timeout_ns, CMT_SECONDS(5));
   SAME(send_bytes_max, 32 << 20);
+  SAME(handshake_offload_rate, 250);
 #undef SAME
   rest.size = o.size;
 #define TAKE(name) rest.name = o.name
@@ -335,6 +344,7 @@ static void the_defaults_are_those_of_the_header(void **state) {
   TAKE(ip6_prefix_len);
   TAKE(filter_timeout_ns);
   TAKE(send_bytes_max);
+  TAKE(handshake_offload_rate);
 #undef TAKE
   assert_memory_equal(&rest, &o, sizeof o);
 }
