@@ -336,6 +336,14 @@ static struct MHD_Daemon *daemon_start(cli_http *h, int fd) {
     MHD_OPTION_END);
 }
 
+/* The pointer does not change any more: servers use it on their threads. */
+static bool library_open(cmt_why *why) {
+  if (mhd == NULL) {
+    mhd = cli_http_library_load(why);
+  }
+  return mhd != NULL;
+}
+
 cli_http *cli_http_start(const cli_http_options *o, cmt_why *why) {
   char host[64];
   uint16_t port;
@@ -343,7 +351,7 @@ cli_http *cli_http_start(const cli_http_options *o, cmt_why *why) {
   int fd;
 
   if (!cli_http_parse(o->addr, o->what, host, &port, why) ||
-      (mhd = cli_http_library_load(why)) == NULL) {
+      !library_open(why)) {
     return NULL;
   }
   h = calloc(1, sizeof *h);

@@ -64,11 +64,14 @@ static cli_chain *chain_of(cli_station *s, const cmt_node_info *info) {
   return c;
 }
 
+/* The first one is there before any thread, which reads it without the lock. */
 static void chain_add(cli_station *s, cli_chain *c) {
   pthread_mutex_lock(&s->lock);
   s->chains = cli_realloc(s->chains, (s->chain_count + 1) * sizeof *s->chains);
   s->chains[s->chain_count++] = c;
-  s->first = s->chains[0];
+  if (s->first == NULL) {
+    s->first = c;
+  }
   pthread_mutex_unlock(&s->lock);
 }
 
