@@ -58,23 +58,19 @@ static bool is_ip4(const char *text) {
 
 /* Nearly all addresses of nodes are IPv4 as everybody writes it, for which the
    parser of what people write takes too long. */
-static bool read_plain_ip4(cmt_bytes text, cmt_net_addr *out) {
-  cmt__ip ip;
-
-  if (text.len == 0 || text.len > IP4_TEXT_MAX ||
-      memchr(text.base, ':', text.len) != NULL || !cmt__ip_read(text, &ip)) {
-    return false;
-  }
-  cmt__ip_write(&ip, out->host);
-  return true;
+static bool read_plain_ip4(cmt_bytes text, cmt__ip *out) {
+  return text.len > 0 && text.len <= IP4_TEXT_MAX &&
+         memchr(text.base, ':', text.len) == NULL && cmt__ip_read(text, out);
 }
 
 bool cmt__pex_ip(cmt_bytes text, cmt_net_addr *out) {
   char ip[IP_TEXT_MAX + 1], dialed[IP_TEXT_MAX + 6];
   cmt_net_addr a;
+  cmt__ip plain;
   bool v6;
 
-  if (read_plain_ip4(text, out)) {
+  if (read_plain_ip4(text, &plain)) {
+    cmt__ip_write(&plain, out->host);
     return true;
   }
   if (text.len == 0 || text.len > IP_TEXT_MAX ||
@@ -273,9 +269,12 @@ static uint8_t *put_text(uint8_t *at, unsigned number, const char *text) {
 }
 
 static bool is_sent(const cmt_net_addr *a) {
-  cmt_net_addr ip;
+  cmt_bytes host = cmt_bytes_of(a->host);
+  cmt_net_addr any;
+  cmt__ip plain;
 
-  return a->id.text[0] != '\0' && cmt__pex_ip(cmt_bytes_of(a->host), &ip);
+  return a->id.text[0] != '\0' &&
+         (read_plain_ip4(host, &plain) || cmt__pex_ip(host, &any));
 }
 
 /* A text has a byte for its field and one for its length. */
