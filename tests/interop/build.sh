@@ -13,20 +13,22 @@ if [ $# -lt 2 ] || [ ! -d "$(dirname "$0")/$1" ]; then
   exit 2
 fi
 version=$1
+case $version in
+v0.34.*) module=github.com/tendermint/tendermint tags=tendermint ;;
+*) module=github.com/cometbft/cometbft tags= ;;
+esac
 mkdir -p "$2"
 out=$(cd "$2" && pwd)
 cd "$(dirname "$0")/$version"
 if [ "${3:-}" = node ]; then
   exec go build -mod=readonly -buildvcs=false -o "$out/cometbft-$version" \
-    github.com/cometbft/cometbft/cmd/cometbft
+    "$module/cmd/cometbft"
 fi
 if [ "${3:-}" = oracle ]; then
   exec go build -mod=readonly -buildvcs=false -o "$out/gooracle-$version" \
     ./oracle
 fi
 if [ "${3:-}" = book ]; then
-  tags=
-  case $version in v0.34.*) tags=tendermint ;; esac # Its module is called so.
   exec go build -mod=readonly -buildvcs=false -tags "$tags" \
     -o "$out/gobook-$version" ./book
 fi
