@@ -6,6 +6,7 @@
 #include "book_impl.h"
 
 #include "base/sized.h"
+#include "net_group.h"
 
 #define HOUR_NS CMT_SECONDS(3600)
 
@@ -131,12 +132,17 @@ static unsigned family_of(const cmt__book_entry *e) {
   return cmt__ip_is_v4(&e->addr.at.ip) ? CMT_ADDRBOOK_IP4 : CMT_ADDRBOOK_IP6;
 }
 
+static bool proven_within(const cmt__book_entry *e, uint64_t within_ns,
+                          uint64_t now_ns) {
+  return e->proven_ns != 0 && e->attempts == 0 &&
+         cmt__since(now_ns, e->proven_ns) <= within_ns;
+}
+
 static bool fits(const answer *a, const cmt__book_entry *e) {
   const cmt_addrbook_query *q = a->q;
 
   if (q->proven_within_ns != 0 &&
-      (e->proven_ns == 0 || e->attempts > 0 ||
-       cmt__since(a->now_ns, e->proven_ns) > q->proven_within_ns)) {
+      !proven_within(e, q->proven_within_ns, a->now_ns)) {
     return false;
   }
   if ((a->only_new && e->old) || (a->only_old && !e->old)) {
@@ -193,7 +199,9 @@ static candidate make_candidate(const answer *a, uint16_t number) {
       e->served_ns == 0 || cmt__since(a->now_ns, e->served_ns) >= HOUR_NS,
   };
 
-  if (a->q->per_16_max > 0 || a->q->per_24_max > 0) {
+  /* The hosts of a private network are near each other, whoever owns them. */
+  if ((a->q->per_16_max > 0 || a->q->per_24_max > 0) &&
+      cmt__ip_is_routable(&e->addr.at.ip)) {
     c.wide = prefix_key(&e->addr.at.ip, 16, 32);
     c.narrow = prefix_key(&e->addr.at.ip, 24, 48);
   }
@@ -430,4 +438,14 @@ size_t cmt_addrbook_select(cmt_addrbook *b, const cmt_addrbook_query *q,
   }
   cmt__free(&b->env, a.order);
   return answer_write(&a, out);
+}
+
+size_t cmt__book_count_fresh(const cmt_addrbook *b, uint64_t within_ns,
+                             size_t max, uint64_t now_ns) {
+  size_t count = 0;
+
+  for (size_t i = 0; i < b->count && count < max; i++) {
+    count += proven_within(cmt__book_at(b, i), within_ns, now_ns);
+  }
+  return count;
 }

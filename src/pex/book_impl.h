@@ -224,6 +224,12 @@ CMT_NODISCARD cmt_err cmt__book_add_unknown(cmt_addrbook *b,
    with room.  False: all are full. */
 bool cmt__book_enter_somewhere(cmt_addrbook *b, cmt__book_entry *e);
 
+/* ---- book_choose.c ---- */
+
+/* Entries that an answer with |within_ns| may have, at most |max|. */
+size_t cmt__book_count_fresh(const cmt_addrbook *b, uint64_t within_ns,
+                             size_t max, uint64_t now_ns);
+
 /* ---- book_stats.c ---- */
 
 void cmt__book_count_dial(cmt__book_entry *e, bool good, uint64_t now_ns);

@@ -10,13 +10,12 @@
 
 #include "ensure_dial.h"
 #include "ensure_seed.h"
+#include "ensure_visit.h"
 
 /* From one tour through the seeds to the next: at first, and then twice as long
    each time, up to a round. */
 #define SEEDS_NS CMT_SECONDS(5)
 #define SEED_SEEDS_NS CMT_SECONDS(600) /* Or, for a seed, up to this. */
-/* So long a seed that knows too few looks first who else has come. */
-#define HOLD_NS CMT_SECONDS(1)
 
 enum {
   PROVEN_PER_PEER = 5, /* Proven entries for each peer that is wanted. */
@@ -98,11 +97,12 @@ static void count_peer(cmt__ensure *e, const cmt__ensure_peer *p, int by) {
   e->outbound += p->outbound ? (size_t)by : 0;
 }
 
-static void check_soon(cmt__ensure *e, const cmt_net_addr *claimed) {
-  if (e->claimed_count < CMT__ENSURE_CLAIMED_MAX &&
-      cmt__book_addr_read(claimed, false, &e->claimed[e->claimed_count]) ==
-        CMT_OK) {
-    e->claimed_count++;
+static void check_soon(cmt__ensure *e, const cmt__ensure_peer *p,
+                       const cmt_net_addr *claimed) {
+  cmt__ensure_claim c = {.arrival = p->arrival};
+
+  if (cmt__book_addr_read(claimed, false, &c.addr) == CMT_OK) {
+    cmt__visit_claim(e, &c);
   }
   if (e->o.seed) {
     e->check_ns = 0;
@@ -122,9 +122,9 @@ static void take_claim(cmt__ensure *e, const cmt__ensure_peer *p,
   }
   err = cmt_addrbook_add_claimed(e->o.book, claimed, &p->at, &dial, t.utc_ns);
   if (err == CMT_EAGAIN) {
-    check_soon(e, &dial);
+    check_soon(e, p, &dial);
   } else if (err == CMT_OK && e->o.seed) {
-    check_soon(e, claimed);
+    check_soon(e, p, claimed);
   }
 }
 
@@ -145,6 +145,7 @@ cmt__ensure_peer *cmt__ensure_add(cmt__ensure *e, const cmt__ensure_peer *given,
   e->peers = p;
   p->up_ns = t.now_ns;
   p->misses = e->misses_before;
+  p->arrival = ++e->arrivals;
   cmt__ensure_group(e, &p->at, p->group);
   count_peer(e, p, 1);
   if (p->outbound && p->listed) {
@@ -158,6 +159,7 @@ cmt__ensure_peer *cmt__ensure_add(cmt__ensure *e, const cmt__ensure_peer *given,
     cmt__seed_greet(p, t.now_ns);
   }
   take_claim(e, p, claimed, t);
+  cmt__visit_come(e, p, t);
   return p;
 }
 
@@ -172,6 +174,7 @@ void cmt__ensure_remove(cmt__ensure *e, cmt__ensure_peer *p, cmt_err reason,
     e->peers = p->next;
   }
   count_peer(e, p, -1);
+  cmt__visit_end(e, p, t);
   if (p->outbound) {
     cmt__ensure_rest(e, p, reason, t);
     e->dry = false;
@@ -195,6 +198,9 @@ size_t cmt__ensure_learn(cmt__ensure *e, cmt__ensure_peer *p,
   size_t found =
     cmt_addrbook_add_answer(e->o.book, addrs, count, &p->at, t.utc_ns);
 
+  if (e->o.seed && p->outbound && !p->listed) {
+    p->close_ns = t.now_ns; /* A visitor that we asked has its own question. */
+  }
   if (p->seed) {
     e->hint_count = 0;
     take_hints(e, addrs, count);
@@ -390,7 +396,7 @@ static bool step_feeler(cmt__ensure *e, cmt__pex_time t,
     return false;
   }
   if (e->claimed_count > 0 && t.now_ns >= e->check_ns) {
-    cmt__book_addr_write(&e->claimed[--e->claimed_count], &d.addr);
+    cmt__book_addr_write(&e->claimed[--e->claimed_count].addr, &d.addr);
     e->check_ns = t.now_ns + CMT_SECONDS(2);
     if (!cmt__ensure_may_feel(e, &d.addr, t)) {
       return false;
@@ -439,15 +445,22 @@ static bool step_rotate(cmt__ensure *e, uint64_t now_ns,
 
 /* ---- questions and answers ---- */
 
+/* Whoever came first is answered first: see ensure_visit.h. */
 static bool step_answer(cmt__ensure *e, uint64_t now_ns,
                         cmt__ensure_step *out) {
+  cmt__ensure_peer *due = NULL;
+
   for (cmt__ensure_peer *p = e->peers; p != NULL; p = p->next) {
-    if (cmt__pex_take_due(&p->limit, now_ns)) {
-      *out = (cmt__ensure_step){.act = CMT__ENSURE_ANSWER, .peer = p};
-      return true;
+    if (now_ns >= cmt__pex_due_ns(&p->limit) &&
+        (due == NULL || p->arrival < due->arrival)) {
+      due = p;
     }
   }
-  return false;
+  if (due == NULL || !cmt__pex_take_due(&due->limit, now_ns)) {
+    return false;
+  }
+  *out = (cmt__ensure_step){.act = CMT__ENSURE_ANSWER, .peer = due};
+  return true;
 }
 
 static bool may_ask(const cmt__ensure_peer *p, uint64_t now_ns) {
@@ -509,14 +522,18 @@ void cmt__ensure_query(const cmt__ensure *e, const cmt__ensure_peer *p,
 }
 
 bool cmt__ensure_holds(cmt__ensure *e, cmt__ensure_peer *p, cmt__pex_time t) {
-  if (!e->o.seed || !knows_few(e) || t.now_ns - p->up_ns >= HOLD_NS) {
-    return false;
+  return e->o.seed && !p->outbound && cmt__visit_hold(e, p, t);
+}
+
+void cmt__ensure_trim(cmt__ensure *e, cmt__ensure_peer *p,
+                      cmt__ensure_answer *a, cmt__pex_time t) {
+  if (p->few) {
+    cmt__visit_trim(e, p, a, t);
   }
-  cmt__pex_hold(&p->limit, p->up_ns + HOLD_NS);
-  return true;
 }
 
 void cmt__ensure_served(cmt__ensure *e, cmt__ensure_peer *p, cmt__pex_time t) {
+  cmt__visit_served(e, p);
   if (e->o.seed && !p->listed) {
     p->close_ns = t.now_ns;
   }
@@ -529,6 +546,7 @@ bool cmt__ensure_next(cmt__ensure *e, cmt__pex_time t, cmt__ensure_step *out) {
   if (t.now_ns >= e->round_ns) {
     begin_round(e, t.now_ns);
   }
+  cmt__visit_release(e, t);
   if (step_answer(e, t.now_ns, out) || step_ask(e, t.now_ns, out)) {
     return true;
   }

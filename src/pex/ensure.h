@@ -25,6 +25,7 @@ enum {
   CMT__ENSURE_RECENT_MAX = 256, /* Ids that are not dialed again yet. */
   CMT__ENSURE_HINTS_MAX = 64,
   CMT__ENSURE_DUE_MAX = 32,      /* Proofs that a seed renews next. */
+  CMT__ENSURE_SERVED_MAX = 64,   /* Visitors of a seed that knows few. */
   CMT__ENSURE_CLAIMED_MAX = 128, /* Claimed addresses that wait for a feeler. */
 };
 
@@ -64,6 +65,12 @@ typedef struct cmt__ensure_peer {
   unsigned misses; /* Before it; they count again if it hangs up at once. */
   bool answered;   /* A seed has, */
   size_t served;   /* with so many addresses. */
+  uint64_t arrival;   /* Its number, from 1. */
+  uint64_t dialed_ns; /* A visitor that has heard of it has dialed it. */
+  bool few;           /* It came to a seed that knows few, */
+  bool waits;         /* and waits for its answer. */
+  bool proven;        /* It is among those that may be served. */
+  bool refused;       /* It let nobody in while it is here. */
 } cmt__ensure_peer;
 
 typedef enum cmt__ensure_kind {
@@ -82,8 +89,24 @@ typedef struct cmt__ensure_dial {
   size_t seed;       /* Its number. */
   cmt_net_addr addr; /* For all but seeds. */
   char group[CMT_ADDRBOOK_GROUP_SIZE];
-  int64_t height; /* What a peer of this id says meanwhile; 0: nothing. */
+  int64_t height;   /* What a peer of this id says meanwhile; 0: nothing. */
+  uint64_t arrival; /* Of the visitor whose claim it is; 0: it is none. */
+  unsigned tries;   /* Of that claim, before. */
 } cmt__ensure_dial;
+
+/* A visitor that has got addresses from a seed that knew few. */
+typedef struct cmt__ensure_served_id {
+  cmt_node_id id;
+  uint64_t at_ns;
+} cmt__ensure_served_id;
+
+/* Where an inbound peer says that it is reached. */
+typedef struct cmt__ensure_claim {
+  cmt__book_addr addr;
+  uint64_t arrival; /* Of the peer. */
+  uint64_t due_ns;  /* For a seed; CMT_NEVER: when the peer is gone. */
+  unsigned tries;
+} cmt__ensure_claim;
 
 typedef struct cmt__ensure_recent {
   cmt_node_id id;
@@ -106,7 +129,7 @@ typedef struct cmt__ensure {
   cmt__book_addr hints[CMT__ENSURE_HINTS_MAX]; /* What seeds answered last. */
   size_t hint_count;
   bool by_hint; /* The last one was; the next comes of the book. */
-  cmt__book_addr claimed[CMT__ENSURE_CLAIMED_MAX];
+  cmt__ensure_claim claimed[CMT__ENSURE_CLAIMED_MAX];
   size_t claimed_count;
   cmt__book_addr due[CMT__ENSURE_DUE_MAX]; /* The last one is next. */
   size_t due_count;
@@ -122,6 +145,11 @@ typedef struct cmt__ensure {
   uint64_t seeds_left; /* A bit for each that may be dialed now. */
   uint64_t seeds_ns, seeds_wait_ns; /* When all may be again, and after that. */
   unsigned asks_left, rounds;
+  cmt__ensure_served_id served[CMT__ENSURE_SERVED_MAX];
+  size_t served_at;
+  uint64_t arrivals; /* Peers so far. */
+  size_t waiting;    /* Visitors that wait for what a seed learns, */
+  bool look;         /* and something has changed for them. */
   /* Dials that failed, or whose peer hung up at once, since the last that did
      not; and before that one. */
   unsigned misses, misses_before;
@@ -193,7 +221,17 @@ void cmt__ensure_query(const cmt__ensure *e, const cmt__ensure_peer *p,
 /* Whether the answer to a request that may be answered waits: a seed that has
    just begun finds out first who else is there. */
 bool cmt__ensure_holds(cmt__ensure *e, cmt__ensure_peer *p, cmt__pex_time t);
-/* The peer was answered, or has answered. */
+/* An answer before it is sent, with the proof of each address. */
+typedef struct cmt__ensure_answer {
+  cmt_net_addr *addrs;
+  uint64_t *proofs_ns;
+  size_t count;
+} cmt__ensure_answer;
+
+/* Drops what |p| is not to get. */
+void cmt__ensure_trim(cmt__ensure *e, cmt__ensure_peer *p,
+                      cmt__ensure_answer *a, cmt__pex_time t);
+/* The peer was answered. */
 void cmt__ensure_served(cmt__ensure *e, cmt__ensure_peer *p, cmt__pex_time t);
 
 /* Whether peers of two groups are up; a seed, whose peers stay for an instant,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "ensure_seed.h"
+#include "ensure_visit.h"
 #include "net_group.h"
 
 enum {
@@ -97,6 +98,14 @@ static cmt__ensure_peer *peer_of(const cmt__ensure *e, const cmt_node_id *id) {
     p = p->next;
   }
   return p;
+}
+
+void cmt__ensure_forget(cmt__ensure *e, const cmt_node_id *id) {
+  for (size_t i = 0; i < CMT__ENSURE_RECENT_MAX; i++) {
+    if (same_id(&e->recent[i].id, id)) {
+      e->recent[i].until_ns = 0;
+    }
+  }
 }
 
 static bool is_dialed(const cmt__ensure *e, const cmt_node_id *id) {
@@ -386,9 +395,11 @@ static void succeeded(cmt__ensure *e, const cmt__ensure_dial *d,
 
 void cmt__ensure_dialed(cmt__ensure *e, cmt__ensure_dial *d,
                         const cmt__ensure_outcome *o, cmt__pex_time t) {
+  bool again = cmt__visit_felt(e, d, o, t);
+
   if (o->err == CMT_OK) {
     succeeded(e, d, o, t);
-  } else if (d->kind != CMT__ENSURE_SEED) {
+  } else if (d->kind != CMT__ENSURE_SEED && !again) {
     failed(e, d, o->err, t);
   }
   e->dialing -= d->kind != CMT__ENSURE_FEELER;

@@ -28,6 +28,8 @@ bool cmt__ensure_may_feel(const cmt__ensure *e, const cmt_net_addr *a,
                           cmt__pex_time t);
 bool cmt__ensure_may_dial(const cmt__ensure *e, const cmt_net_addr *a,
                           cmt__pex_time t);
+/* |id| may be dialed again, however short a time ago it was. */
+void cmt__ensure_forget(cmt__ensure *e, const cmt_node_id *id);
 /* A place for |d|, which is under way from then on. */
 cmt__ensure_dial *cmt__ensure_begin(cmt__ensure *e, const cmt__ensure_dial *d,
                                     cmt__pex_time t);

@@ -6,6 +6,7 @@
 
 #include "base/ip.h"
 #include "ensure_dial.h"
+#include "ensure_visit.h"
 
 enum {
   PICKS = 32,         /* Addresses that are looked at for one dial. */
@@ -50,19 +51,6 @@ bool cmt__seed_close(cmt__ensure *e, uint64_t now_ns, cmt__ensure_step *out) {
 }
 
 /* ---- the next dial ---- */
-
-/* A node claims to be there, and is here now. */
-static bool choose_claimed(cmt__ensure *e, cmt__ensure_dial *d,
-                           cmt__pex_time t) {
-  while (e->claimed_count > 0) {
-    cmt__book_addr_write(&e->claimed[--e->claimed_count], &d->addr);
-    if (cmt__ensure_may_feel(e, &d->addr, t)) {
-      d->feeler = true;
-      return true;
-    }
-  }
-  return false;
-}
 
 /* The next ones that are due, in the other direction. */
 static void find_due(cmt__ensure *e, cmt__pex_time t) {
@@ -129,7 +117,7 @@ static bool choose_unknown(cmt__ensure *e, cmt__ensure_dial *d,
 static bool choose(cmt__ensure *e, cmt__ensure_dial *d, cmt__pex_time t) {
   bool unknown = ++e->crawls % UNKNOWN_SHARE == 0;
 
-  return choose_claimed(e, d, t) || (unknown && choose_unknown(e, d, t)) ||
+  return cmt__visit_choose(e, d, t) || (unknown && choose_unknown(e, d, t)) ||
          choose_due(e, d, t) || (!unknown && choose_unknown(e, d, t));
 }
 
@@ -141,7 +129,7 @@ bool cmt__seed_crawl(cmt__ensure *e, cmt__pex_time t, cmt__ensure_step *out) {
     return false;
   }
   if (!choose(e, &d, t)) {
-    e->check_ns = t.now_ns + IDLE_CRAWL_NS;
+    e->check_ns = cmt__visit_next_ns(e, t.now_ns + IDLE_CRAWL_NS);
     return false;
   }
   out->act = CMT__ENSURE_DIAL;
@@ -200,10 +188,13 @@ static void query_families(const cmt__ensure_peer *p, cmt_addrbook_query *q) {
 /* A proof is renewed after five minutes, so that what is served is no older
    than ten, and nobody that died is served for longer.  What the last run has
    proved is served until this one has had the time to look. */
+uint64_t cmt__seed_proof_ns(const cmt__ensure *e, uint64_t now_ns) {
+  return now_ns - e->start_ns < START_NS ? START_PROOF_NS : PROOF_NS;
+}
+
 void cmt__seed_query(const cmt__ensure *e, const cmt__ensure_peer *p,
                      uint64_t now_ns, cmt_addrbook_query *q) {
-  q->proven_within_ns =
-    now_ns - e->start_ns < START_NS ? START_PROOF_NS : PROOF_NS;
+  q->proven_within_ns = cmt__seed_proof_ns(e, now_ns);
   q->per_16_max = PER_16_MAX;
   q->per_24_max = PER_24_MAX;
   q->fresh_percent = FRESH_PERCENT;

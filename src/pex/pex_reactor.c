@@ -66,6 +66,7 @@ static void count_answer(cmt_pex *p, cmt__ensure_peer *peer, answer *a,
 static void make_answer(cmt_pex *p, cmt__ensure_peer *peer, cmt__pex_time t,
                         answer *a) {
   cmt_net_addr *list = new_list(p);
+  cmt__ensure_answer trimmed = {.proofs_ns = a->ages_ns};
   cmt_addrbook_query q;
 
   a->count = 0;
@@ -73,8 +74,11 @@ static void make_answer(cmt_pex *p, cmt__ensure_peer *peer, cmt__pex_time t,
   if (list != NULL) {
     cmt__ensure_query(&p->ensure, peer, t, &q);
     q.proofs_ns = a->ages_ns;
-    a->count = cmt_addrbook_select(p->o.book, &q, list, CMT_ADDRBOOK_ANSWER_MAX,
-                                   t.utc_ns);
+    trimmed.addrs = list;
+    trimmed.count = cmt_addrbook_select(p->o.book, &q, list,
+                                        CMT_ADDRBOOK_ANSWER_MAX, t.utc_ns);
+    cmt__ensure_trim(&p->ensure, peer, &trimmed, t);
+    a->count = trimmed.count;
     a->msg = cmt__pex_new_addrs(&p->env, list, a->count);
     cmt__free(&p->env, list);
   }
@@ -461,7 +465,6 @@ static cmt_err on_addrs(cmt_pex *p, cmt_peer *peer, cmt__ensure_peer *record,
     p->status.addrs_received += count;
     p->addrs_invalid += list->looked_at - count;
     p->status.addrs_new += found;
-    cmt__ensure_served(&p->ensure, record, t);
   }
   p->status.answers_unsolicited += !asked;
   cmt__unlock(&p->lock);

@@ -62,7 +62,7 @@ class Validator:
         self.set_config(pathlib.Path(home, "config/config.toml"))
         self.program = programs.start(pathlib.Path(home).name, [
             context.cometbft, "start", "--home", home, "--proxy_app=kvstore",
-            "--log_level", "p2p:info,pex:info,*:error",
+            "--log_level", "p2p:debug,pex:debug,*:error",
             "--p2p.seeds", seed, "--p2p.laddr",
             f"tcp://127.0.0.1:{node.free_port()}",
             "--rpc.laddr", f"tcp://127.0.0.1:{self.rpc}"])
