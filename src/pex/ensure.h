@@ -60,11 +60,11 @@ typedef struct cmt__ensure_peer {
   uint64_t up_ns;
   uint64_t close_ns; /* When a seed ends it at the latest. */
   bool outbound, listed, seed, has_pex;
-  bool ask;        /* It is asked as soon as it may be. */
-  int64_t height;  /* What it says of itself; 0: nothing. */
-  unsigned misses; /* Before it; they count again if it hangs up at once. */
-  bool answered;   /* A seed has, */
-  size_t served;   /* with so many addresses. */
+  bool ask;           /* It is asked as soon as it may be. */
+  int64_t height;     /* What it says of itself; 0: nothing. */
+  unsigned misses;    /* Before it; they count again if it hangs up at once. */
+  bool answered;      /* A seed has, */
+  size_t served;      /* with so many addresses. */
   uint64_t arrival;   /* Its number, from 1. */
   uint64_t dialed_ns; /* A visitor that has heard of it has dialed it. */
   bool few;           /* It came to a seed that knows few, */

@@ -15,6 +15,8 @@ bool cmt__seed_close(cmt__ensure *e, uint64_t now_ns, cmt__ensure_step *out);
 bool cmt__seed_crawl(cmt__ensure *e, cmt__pex_time t, cmt__ensure_step *out);
 /* When the next one may be due. */
 uint64_t cmt__seed_next_ns(const cmt__ensure *e);
+/* How old a proof may be that is served at |now_ns|. */
+uint64_t cmt__seed_proof_ns(const cmt__ensure *e, uint64_t now_ns);
 /* What the inbound peer |p| is served at |now_ns|. */
 void cmt__seed_query(const cmt__ensure *e, const cmt__ensure_peer *p,
                      uint64_t now_ns, cmt_addrbook_query *q);

@@ -70,9 +70,8 @@ static bool was_refused(const cmt__ensure_outcome *o) {
 
 bool cmt__visit_felt(cmt__ensure *e, const cmt__ensure_dial *d,
                      const cmt__ensure_outcome *o, cmt__pex_time t) {
-  cmt__ensure_claim c = {.arrival = d->arrival,
-                         .due_ns = CMT_NEVER,
-                         .tries = d->tries + 1};
+  cmt__ensure_claim c = {
+    .arrival = d->arrival, .due_ns = CMT_NEVER, .tries = d->tries + 1};
   cmt__ensure_peer *p;
 
   if (!e->o.seed || d->arrival == 0) {
@@ -134,14 +133,25 @@ static void wait_until(cmt__ensure *e, cmt__ensure_peer *p, uint64_t ns) {
   e->look = true;
 }
 
+void cmt__visit_served(cmt__ensure *e, cmt__ensure_peer *p) {
+  e->waiting -= p->waits;
+  p->waits = false;
+  p->answered = true;
+}
+
+/* The visit ends without an answer. */
+static void dismiss(cmt__ensure *e, cmt__ensure_peer *p, uint64_t now_ns) {
+  cmt__visit_served(e, p);
+  p->close_ns = now_ns;
+  cmt__pex_hold(&p->limit, CMT_NEVER);
+}
+
 bool cmt__visit_hold(cmt__ensure *e, cmt__ensure_peer *p, cmt__pex_time t) {
   uint64_t until_ns = cmt__max64(p->up_ns + CMT__VISIT_HOLD_NS, p->dialed_ns);
 
   p->few = fresh_count(e, t) < CMT__VISIT_FEW;
   if (p->few && !p->listed && was_served(e, &p->at.id, t.now_ns)) {
-    p->answered = true;
-    p->close_ns = t.now_ns;
-    cmt__pex_hold(&p->limit, CMT_NEVER);
+    dismiss(e, p, t.now_ns);
     return true;
   }
   if (!p->few || t.now_ns >= until_ns) {
@@ -149,12 +159,6 @@ bool cmt__visit_hold(cmt__ensure *e, cmt__ensure_peer *p, cmt__pex_time t) {
   }
   wait_until(e, p, until_ns);
   return true;
-}
-
-void cmt__visit_served(cmt__ensure *e, cmt__ensure_peer *p) {
-  e->waiting -= p->waits;
-  p->waits = false;
-  p->answered = true;
 }
 
 void cmt__visit_end(cmt__ensure *e, cmt__ensure_peer *p, cmt__pex_time t) {
@@ -208,6 +212,16 @@ static cmt__ensure_peer *oldest(const cmt__ensure *e) {
   return p;
 }
 
+/* Nobody who came before |p| is still to be felt; |others| may be served. */
+static void release(cmt__ensure *e, cmt__ensure_peer *p, bool others,
+                    uint64_t now_ns) {
+  if (others) {
+    cmt__pex_hold(&p->limit, now_ns);
+  } else if (p->refused && !p->listed) {
+    dismiss(e, p, now_ns);
+  }
+}
+
 void cmt__visit_release(cmt__ensure *e, cmt__pex_time t) {
   size_t fresh, later;
   uint64_t open;
@@ -220,13 +234,14 @@ void cmt__visit_release(cmt__ensure *e, cmt__pex_time t) {
   later = proven_count(e);
   open = first_open(e);
   for (cmt__ensure_peer *p = oldest(e); p != NULL; p = p->prev) {
-    bool others = fresh > later; /* Without it and who came after it. */
+    bool proven = is_visitor(p) && p->proven;
+    bool many = fresh >= CMT__VISIT_FEW;
+
     if (p->waits && p->dialed_ns == 0 &&
-        (fresh >= CMT__VISIT_FEW || (open >= p->arrival && p->refused) ||
-         (open > p->arrival && others))) {
-      cmt__pex_hold(&p->limit, t.now_ns);
+        (many || open > p->arrival || (open == p->arrival && p->refused))) {
+      release(e, p, many || fresh > later, t.now_ns);
     }
-    later -= is_visitor(p) && p->proven;
+    later -= proven;
   }
 }
 

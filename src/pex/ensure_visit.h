@@ -15,7 +15,8 @@
    - who has nobody before it waits for CMT__VISIT_HOLD_NS, and whoever is
    served to a later visitor waits until that one has dialed it;
    - who lets us in only when it has left, as a node of CometBFT with one
-     connection an address, is answered and felt then;
+     connection an address, is felt then, and leaves with what there is to serve
+     at once.  Nothing at all is no answer: it would come back at once;
    - who was served a moment ago gets no second answer, and its visit ends.
      Several releases of CometBFT come back at once as long as they know nobody
      else to dial, and ask another peer each time, which bans them for it.

@@ -30,6 +30,7 @@ import harness
 import node
 import oracle
 import scenarios
+import validators
 import visit
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -95,11 +96,12 @@ def run_version(report, version, arguments, env):
     strict = os.environ.get("CI") == "true"
     with_oracle = (HERE / version / "oracle").exists()
     with_peer = version in VERSIONS
+    with_node = version in validators.VERSIONS
     try:
         build(version, arguments.outdir, env, ["book"])
         if with_peer:
             build(version, arguments.outdir, env)
-        if with_peer and arguments.long:
+        if with_node or arguments.long:
             build(version, arguments.outdir, env, ["node"])
         if with_oracle:
             build(version, arguments.outdir, env, ["oracle"])
@@ -119,7 +121,11 @@ def run_version(report, version, arguments, env):
     if with_peer:
         todo += scenarios.every()
     if with_peer and arguments.long:
-        todo += scenarios.long_ones() + node.every()
+        todo += scenarios.long_ones()
+    if with_node or arguments.long:
+        todo += validators.every()
+    if arguments.long:
+        todo += node.every() + validators.long_ones()
     if with_oracle:
         todo += oracle.every()
     for name, function in todo:
@@ -176,7 +182,7 @@ def parse_arguments():
     parser.add_argument("--peer", type=pathlib.Path, metavar="PROGRAM")
     parser.add_argument("--version", action="append", choices=books.VERSIONS)
     parser.add_argument("--long", action="store_true",
-                        help="also a minute of flood and a complete node")
+                        help="also a minute of flood and more complete nodes")
     parser.add_argument("--record", action="store_true",
                         help="only write what the tests without Go read")
     parser.add_argument("--only", metavar="TEXT",

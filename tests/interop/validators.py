@@ -5,6 +5,7 @@ by it, and make blocks."""
 import json
 import os
 import pathlib
+import re
 import subprocess
 import tempfile
 import time
@@ -13,12 +14,14 @@ import urllib.request
 import node
 from harness import SIGTERM, check
 
+# With them in the short set.
+VERSIONS = ("v0.34.35", "v0.38.25", "v0.40.0", "v1.0.1")
 COUNT = 4
 BLOCKS = 10
 LIMIT_S = 45.0
 POLL_S = 0.05  # Validators report to nobody whom they have met.
 # What a block takes at least; CometBFT's default is 1 s.
-TIMEOUT_COMMIT = "500ms"
+TIMEOUT_COMMIT = "250ms"
 CONFIG = {"addr_book_strict": "false", "allow_duplicate_ip": "true",
           "timeout_commit": f'"{TIMEOUT_COMMIT}"'}
 
@@ -31,19 +34,25 @@ class Seed:
                         network], check=True, stdout=subprocess.DEVNULL)
         self.program = programs.start("seed", [
             context.command, "seed", "--home", home, "--log_format", "json",
-            "--p2p.laddr", "tcp://127.0.0.1:0"],
+            "--p2p.laddr", "tcp://127.0.0.1:0", "--http", "127.0.0.1:0"],
             env={**context.env, "CMT_P2P_ADDR_BOOK_STRICT": "false",
                  "CMT_P2P_ALLOW_DUPLICATE_IP": "true"})
-        self.program.wait_until(self.started, "started")
-        self.address = self.started(self.program.events)[0]["laddr"]
+        self.address = self.logged("Started node")["laddr"]
+        self.http = self.logged("Serving pages")["addr"]
 
-    @staticmethod
-    def started(events):
-        return [e for e in events if e.get("_msg") == "Started node"]
+    def logged(self, text):
+        """The first line with that text."""
+        def lines(events):
+            return [event for event in events if event.get("_msg") == text]
 
-    def end(self):
-        check(self.program.stop(SIGTERM) == 0,
-              "the seed did not end well")
+        self.program.wait_until(lines, f"logged {text!r}")
+        return lines(self.program.events)[0]
+
+    def live(self):
+        """The ids that it serves."""
+        with urllib.request.urlopen(f"http://{self.http}/live_peers.csv",
+                                    timeout=5) as answer:
+            return re.findall("[0-9a-f]{40}", answer.read().decode())
 
 
 def ask(rpc, page):
@@ -57,22 +66,24 @@ def ask(rpc, page):
 
 
 class Validator:
-    def __init__(self, context, programs, home, seed):
+    def __init__(self, network, home, host, config):
+        context = network.context
         self.rpc = node.free_port()
-        self.set_config(pathlib.Path(home, "config/config.toml"))
-        self.program = programs.start(pathlib.Path(home).name, [
+        self.set_config(pathlib.Path(home, "config/config.toml"),
+                        {**CONFIG, **config})
+        self.program = network.programs.start(pathlib.Path(home).name, [
             context.cometbft, "start", "--home", home, "--proxy_app=kvstore",
-            "--log_level", "p2p:debug,pex:debug,*:error",
-            "--p2p.seeds", seed, "--p2p.laddr",
-            f"tcp://127.0.0.1:{node.free_port()}",
+            "--log_level", "p2p:info,pex:info,*:error",
+            "--p2p.seeds", network.seed.address, "--p2p.laddr",
+            f"tcp://{host}:{node.free_port()}",
             "--rpc.laddr", f"tcp://127.0.0.1:{self.rpc}"])
         self.id = node.run(context, "show-node-id", "--home", home)
 
     @staticmethod
-    def set_config(path):
-        """The keys of CONFIG; the rest is what the release has made."""
+    def set_config(path, config):
+        """Its keys; the rest is what the release has made."""
         lines = path.read_text(encoding="utf-8").splitlines()
-        for key, value in CONFIG.items():
+        for key, value in config.items():
             at = [i for i, line in enumerate(lines)
                   if line.startswith(f"{key} = ")]
             check(len(at) == 1, f"{path} has {key} {len(at)} times")
@@ -100,40 +111,78 @@ def wait_for(programs, start, what, holds):
         time.sleep(POLL_S)
 
 
-def find_by_seed(context, programs):
-    with tempfile.TemporaryDirectory() as folder:
-        homes = [os.path.join(folder, f"node{i}") for i in range(COUNT)]
-        node.run(context, "testnet", "--v", str(COUNT), "--o", folder,
+class Network:
+    """A seed of ours, and validators that know it alone."""
+
+    def __init__(self, context, programs, folder, count):
+        self.context, self.programs, self.folder = context, programs, folder
+        node.run(context, "testnet", "--v", str(count), "--o", folder,
                  "--populate-persistent-peers=false")
-        genesis = json.loads(
-            pathlib.Path(homes[0], "config/genesis.json").read_text())
-        seed = Seed(context, programs, os.path.join(folder, "seed"),
-                    genesis["chain_id"])
-        all_of_them = []
-        for home in homes:
-            start = time.monotonic()
-            all_of_them.append(Validator(context, programs, home, seed.address))
-        ids = {one.id for one in all_of_them}
+        genesis = json.loads(pathlib.Path(
+            folder, "node0/config/genesis.json").read_text())
+        self.seed = Seed(context, programs, os.path.join(folder, "seed"),
+                         genesis["chain_id"])
+        self.validators = []
 
-        def connected():
-            seen = [len((one.peers() & ids) - {one.id}) for one in all_of_them]
-            return seen == [COUNT - 1] * COUNT or seen
+    def add(self, host="127.0.0.1", **config):
+        home = os.path.join(self.folder, f"node{len(self.validators)}")
+        self.validators.append(Validator(self, home, host, config))
+        return self.validators[-1]
 
-        def blocks():
-            seen = [one.height() for one in all_of_them]
-            return min(seen) >= BLOCKS or seen
+    def peers(self):
+        """How many of the others each validator has."""
+        ids = {one.id for one in self.validators}
+        return [len((one.peers() & ids) - {one.id}) for one in self.validators]
 
-        times = (wait_for(programs, start, "connected", connected),
-                 wait_for(programs, start, f"at height {BLOCKS}", blocks))
-        print("# {}: four validators from the last one's start: connected "
-              "{:.2f} s, height {} {:.2f} s".format(
-                  context.version, times[0], BLOCKS, times[1]), flush=True)
-        for one in all_of_them:
+    def heights(self):
+        return [one.height() for one in self.validators]
+
+    def end(self):
+        for one in self.validators:
             one.program.process.terminate()
-        for one in all_of_them:
+        for one in self.validators:
             one.program.process.wait(20)
-        seed.end()
+        check(self.seed.program.stop(SIGTERM) == 0, "the seed did not end well")
+
+
+def find_by_seed(context, programs):
+    """All know each other, and make blocks."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        network = Network(context, programs, folder, COUNT)
+        for _ in range(COUNT):
+            start = time.monotonic()
+            network.add()
+        met = wait_for(programs, start, "connected", lambda: (
+            network.peers() == [COUNT - 1] * COUNT or network.peers()))
+        high = wait_for(programs, start, f"at height {BLOCKS}", lambda: (
+            min(network.heights()) >= BLOCKS or network.heights()))
+        print(f"# {context.version}: four validators from the last one's "
+              f"start: connected {met:.2f} s, height {BLOCKS} {high:.2f} s",
+              flush=True)
+        network.end()
+
+
+def find_default(context, programs):
+    """One with the default configuration announces 0.0.0.0, and lets nobody in
+    from an address that it has a connection with: the seed reaches it after its
+    visit, and serves it."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        network = Network(context, programs, folder, 2)
+        start = time.monotonic()
+        first = network.add(host="0.0.0.0", allow_duplicate_ip="false")
+        found = wait_for(programs, start, "among those that are served", lambda:
+                         first.id in network.seed.live() or network.seed.live())
+        second = network.add()
+        wait_for(programs, start, "connected", lambda:
+                 first.id in second.peers() or second.peers())
+        print(f"# {context.version}: a default validator is served "
+              f"{found:.2f} s after its start", flush=True)
+        network.end()
 
 
 def every():
     return [("validators that know our seed alone", find_by_seed)]
+
+
+def long_ones():
+    return [("a default validator that knows our seed alone", find_default)]

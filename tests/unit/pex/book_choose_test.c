@@ -87,6 +87,30 @@ static void groups_have_caps(void **state) {
   book_user_fini(&u);
 }
 
+/* All nodes of a private network are near each other. */
+static void groups_without_routes_have_no_caps(void **state) {
+  cmt_addrbook_query q = proven_query();
+  cmt_addrbook_options o;
+  cmt_addrbook_proof p;
+  cmt_addrbook *b;
+
+  (void)state;
+  cmt_addrbook_options_init(&o);
+  o.allow_unroutable = true;
+  assert_cmt(CMT_OK, cmt_addrbook_new(&o, &b, NULL));
+  cmt_addrbook_proof_init(&p);
+  for (unsigned i = 1; i <= 20; i++) {
+    cmt_net_addr a = book_node_at(i, "10.0.0.1", (uint16_t)i);
+
+    p.addr = &a;
+    assert_cmt(CMT_OK, cmt_addrbook_proved(b, &p, BOOK_T0));
+  }
+  q.per_16_max = 8;
+  q.per_24_max = 2;
+  assert_int_equal(cmt_addrbook_select(b, &q, out, 250, BOOK_T0), 20);
+  cmt_addrbook_delete(b);
+}
+
 static void filters_count(void **state) {
   cmt_addrbook_query q = proven_query();
   cmt_addrbook_proof p;
@@ -470,6 +494,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(only_fresh_proofs_are_served),
     cmocka_unit_test(groups_have_caps),
+    cmocka_unit_test(groups_without_routes_have_no_caps),
     cmocka_unit_test(filters_count),
     cmocka_unit_test(a_family_comes_first),
     cmocka_unit_test(a_height_has_its_time),
