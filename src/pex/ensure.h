@@ -90,8 +90,8 @@ typedef struct cmt__ensure_dial {
   cmt_net_addr addr; /* For all but seeds. */
   char group[CMT_ADDRBOOK_GROUP_SIZE];
   int64_t height;   /* What a peer of this id says meanwhile; 0: nothing. */
-  uint64_t arrival; /* Of the visitor whose claim it is; 0: it is none. */
-  unsigned tries;   /* Of that claim, before. */
+  uint64_t arrival; /* The visitor whose claim it is; 0: it is none. */
+  unsigned tries;   /* Feelers before, of that claim. */
 } cmt__ensure_dial;
 
 /* A visitor that has got addresses from a seed that knew few. */
@@ -103,7 +103,7 @@ typedef struct cmt__ensure_served_id {
 /* Where an inbound peer says that it is reached. */
 typedef struct cmt__ensure_claim {
   cmt__book_addr addr;
-  uint64_t arrival; /* Of the peer. */
+  uint64_t arrival; /* The peer. */
   uint64_t due_ns;  /* For a seed; CMT_NEVER: when the peer is gone. */
   unsigned tries;
 } cmt__ensure_claim;

@@ -193,7 +193,7 @@ static bool is_visitor(const cmt__ensure_peer *p) {
   return !p->outbound && !p->answered;
 }
 
-/* Those that may be served themselves. */
+/* Visitors that may be served themselves. */
 static size_t proven_count(const cmt__ensure *e) {
   size_t count = 0;
 
