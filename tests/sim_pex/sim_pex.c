@@ -66,12 +66,14 @@ static unsigned partition(world *w) {
   }
   sim_net_part(w->net);
   world_pass(w, CMT_SECONDS(PONG_S));
+  w->others = w->count / 2 - 1; /* Nodes of a half; one has the seed too. */
   taken = world_seconds_to_target(w, LIMIT_S);
   if (taken > LIMIT_S) {
     return taken;
   }
   world_pass(w, CMT_SECONDS(600));
   world_rejoin(w);
+  w->others = 0;
   return world_seconds_to_target(w, LIMIT_S);
 }
 

@@ -234,7 +234,9 @@ unsigned world_lacking(const world *w) {
 
     if (n->kind == NODE_HONEST && n->sw != NULL) {
       cmt_switch_get_status(n->sw, &st);
-      lacking += st.outbound_peers < w->target;
+      lacking +=
+        st.outbound_peers < w->target &&
+        (w->others == 0 || st.outbound_peers + st.inbound_peers < w->others);
     }
   }
   return lacking;

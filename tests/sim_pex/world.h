@@ -46,6 +46,7 @@ struct world {
   node *nodes;
   unsigned count; /* With the seed. */
   unsigned target;
+  unsigned others; /* With so many peers a node knows all; 0: not looked at. */
 };
 
 /* |count| nodes and a seed, none of which has begun; the share |liars| of 100
