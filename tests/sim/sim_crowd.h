@@ -72,6 +72,7 @@ typedef struct sim_crowd {
   sim_stranger list[SIM_CROWD_MAX];
   bool slow;            /* Each event of |at| takes time. */
   size_t begun, lasted; /* Connections in all; those that came up. */
+  size_t left;          /* Peers that have not gone, see the trial. */
 } sim_crowd;
 
 /* Draws whether there is one, and fits the options of the node that it goes to;
