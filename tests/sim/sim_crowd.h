@@ -72,7 +72,9 @@ typedef struct sim_crowd {
   sim_stranger list[SIM_CROWD_MAX];
   bool slow;            /* Each event of |at| takes time. */
   size_t begun, lasted; /* Connections in all; those that came up. */
-  size_t left;          /* Peers that have not gone, see the trial. */
+  /* Peers that have not gone, and what they have taken: see the trial. */
+  size_t left;
+  uint64_t taken;
 } sim_crowd;
 
 /* Draws whether there is one, and fits the options of the node that it goes to;
