@@ -2,58 +2,24 @@
 
 /* The decisions of peer exchange, on instants of the test. */
 
-#include "test.h"
+#include "ensure_world.h"
 
-#include <stdlib.h>
-
-#include "pex/ensure.h"
-
-#define UTC CMT_SECONDS(1800000000)
-
-typedef struct fixture {
-  test_env env;
-  cmt_addrbook *book;
-  cmt__ensure_options o;
-  cmt__ensure e;
-  uint64_t now_ns;
-  unsigned serial;
-} fixture;
-
-static cmt__pex_time now(const fixture *f) {
-  return (cmt__pex_time){f->now_ns, UTC + f->now_ns};
-}
+typedef ensure_world fixture;
 
 static int setup(void **state) {
   fixture *f = calloc(1, sizeof *f);
-  cmt_addrbook_options b;
 
   assert_non_null(f);
-  test_env_init(&f->env);
-  cmt_addrbook_options_init(&b);
-  b.env = &f->env.env;
-  assert_cmt(CMT_OK, cmt_addrbook_new(&b, &f->book, NULL));
-  f->o = (cmt__ensure_options){.env = &f->env.env,
-                               .book = f->book,
-                               .outbound_max = 10,
-                               .dials_max = 16,
-                               .asks_max = 3,
-                               .period_ns = CMT_SECONDS(30),
-                               .feeler_ns = CMT_NEVER};
+  ensure_world_init(f, false, false);
   *state = f;
   return 0;
 }
 
 static int teardown(void **state) {
-  fixture *f = *state;
-
-  cmt__ensure_fini(&f->e);
-  cmt_addrbook_delete(f->book);
-  test_env_fini(&f->env);
-  free(f);
+  ensure_world_fini(*state);
+  free(*state);
   return 0;
 }
-
-static void begin(fixture *f) { cmt__ensure_init(&f->e, &f->o, now(f)); }
 
 static cmt_net_addr at(unsigned number, const char *ip) {
   cmt_net_addr a = {.port = 26656};
@@ -114,7 +80,7 @@ static void places_are_filled_in_parallel(void **state) {
     snprintf(ip, sizeof ip, "5.%u.0.1", i);
     know(f, ip);
   }
-  begin(f);
+  ensure_world_begin(f);
   assert_int_equal(10, dials(f, d, 64));
   end(f, d[0], CMT_EREFUSED);
   end(f, d[1], CMT_EREFUSED);
@@ -134,7 +100,7 @@ static void no_more_dials_than_allowed(void **state) {
     snprintf(ip, sizeof ip, "5.%u.0.1", i);
     know(f, ip);
   }
-  begin(f);
+  ensure_world_begin(f);
   for (int i = 0; i < 10; i++) { /* Each fails at once. */
     size_t count = dials(f, d, 64);
 
@@ -173,7 +139,7 @@ static void who_hangs_up_at_once_is_a_failure(void **state) {
     snprintf(ip, sizeof ip, "5.%u.0.1", i);
     know(f, ip);
   }
-  begin(f);
+  ensure_world_begin(f);
   cmt__ensure_set_seeds(&f->e, 1);
   for (size_t i = 0; i < CMT__COUNT(counts); i++) {
     count = dials(f, d, 64);
@@ -212,7 +178,7 @@ static void a_group_has_one_outbound_peer(void **state) {
     snprintf(ip, sizeof ip, "5.1.%u.1", i);
     know(f, ip);
   }
-  begin(f);
+  ensure_world_begin(f);
   assert_int_equal(1, dials(f, d, 64));
   end(f, d[0], CMT_EREFUSED);
   p = up(f, &other, true);
@@ -239,7 +205,7 @@ static void hosts_of_a_private_network_are_groups_of_their_own(void **state) {
     snprintf(ip, sizeof ip, "10.0.0.%u", i);
     know(f, ip);
   }
-  begin(f);
+  ensure_world_begin(f);
   assert_int_equal(10, dials(f, d, 64));
 }
 
@@ -250,7 +216,7 @@ static void failures_do_not_count_while_we_are_offline(void **state) {
   cmt__ensure_dial *d[64];
   cmt_addrbook_entry entry;
 
-  begin(f);
+  ensure_world_begin(f);
   up(f, &one, true);
   assert_int_equal(1, dials(f, d, 64));
   end(f, d[0], CMT_EDIAL);
@@ -272,7 +238,7 @@ static void each_failure_doubles_the_wait(void **state) {
                two = at(1002, "5.3.0.1");
   cmt__ensure_dial *d[64];
 
-  begin(f);
+  ensure_world_begin(f);
   up(f, &one, true);
   up(f, &two, true);
   for (int i = 0; i < 7; i++) {
@@ -289,7 +255,7 @@ static void a_wrong_network_and_a_wrong_id_leave_the_book(void **state) {
   static const cmt_err errs[] = {CMT_ENETWORK, CMT_EWRONGID, CMT_ESELF};
   fixture *f = *state;
 
-  begin(f);
+  ensure_world_begin(f);
   for (size_t i = 0; i < CMT__COUNT(errs); i++) {
     cmt_net_addr a = know(f, "5.1.0.1");
     cmt__ensure_dial *d[4];
@@ -311,7 +277,7 @@ static void a_success_is_a_proof(void **state) {
   cmt_addrbook_entry entry;
   cmt__ensure_dial *d[4];
 
-  begin(f);
+  ensure_world_begin(f);
   assert_int_equal(1, dials(f, d, 4));
   cmt__ensure_dialed(&f->e, d[0], &o, now(f));
   assert_true(cmt_addrbook_get(f->book, &a.id, &entry));
@@ -325,7 +291,7 @@ static void who_hangs_up_at_once_is_left_alone(void **state) {
   cmt_net_addr a = know(f, "5.1.0.1");
   cmt__ensure_dial *d[4];
 
-  begin(f);
+  ensure_world_begin(f);
   assert_int_equal(1, dials(f, d, 4));
   end(f, d[0], CMT_OK);
   cmt__ensure_remove(&f->e, up(f, &a, true), CMT_EEOF, now(f));
@@ -342,7 +308,7 @@ static void a_feeler_tries_what_was_never_reached(void **state) {
 
   f->o.outbound_max = 0;
   f->o.feeler_ns = CMT_SECONDS(120);
-  begin(f);
+  ensure_world_begin(f);
   f->now_ns += CMT_SECONDS(121);
   assert_int_equal(1, dials(f, d, 4));
   assert_true(d[0]->feeler);
@@ -362,7 +328,7 @@ static void anchors_are_the_oldest_of_distinct_groups(void **state) {
   fixture *f = *state;
   cmt_net_addr got[8];
 
-  begin(f);
+  ensure_world_begin(f);
   for (unsigned i = 0; i < 6; i++) {
     cmt_net_addr a = at(i + 1, ips[i]);
 
@@ -391,7 +357,7 @@ static void anchors_are_dialed_first(void **state) {
   f->o.anchors = anchors;
   f->o.anchor_count = 2;
   f->o.outbound_max = 3;
-  begin(f);
+  ensure_world_begin(f);
   assert_int_equal(3, dials(f, d, 16));
   assert_int_equal(CMT__ENSURE_ANCHOR, d[0]->kind);
   assert_int_equal(CMT__ENSURE_ANCHOR, d[1]->kind);
@@ -405,7 +371,7 @@ static void seeds_are_tried_one_after_another(void **state) {
   cmt__ensure_dial *d[4];
   uint64_t seen = 0;
 
-  begin(f);
+  ensure_world_begin(f);
   cmt__ensure_set_seeds(&f->e, 3);
   for (int i = 0; i < 3; i++) {
     assert_int_equal(1, dials(f, d, 4));
@@ -424,7 +390,7 @@ static void one_seed_is_enough(void **state) {
   fixture *f = *state;
   cmt__ensure_dial *d[4];
 
-  begin(f);
+  ensure_world_begin(f);
   cmt__ensure_set_seeds(&f->e, 3);
   assert_int_equal(1, dials(f, d, 4));
   end(f, d[0], CMT_OK);
@@ -436,7 +402,7 @@ static void several_peers_are_asked_in_a_round(void **state) {
   cmt__ensure_step step;
   size_t asked = 0;
 
-  begin(f);
+  ensure_world_begin(f);
   for (unsigned i = 0; i < 8; i++) {
     cmt_net_addr a = at(i + 1, "5.1.0.1");
 
@@ -461,7 +427,7 @@ static void a_full_node_rotates(void **state) {
 
   f->o.outbound_max = 2;
   f->o.rotate_ns = CMT_SECONDS(3600);
-  begin(f);
+  ensure_world_begin(f);
   up(f, &a, true);
   up(f, &b, true);
   f->now_ns += CMT_SECONDS(3599);
@@ -490,7 +456,7 @@ static void the_choice_is_among_groups(void **state) {
     know(f, ip);
   }
   know(f, "5.1.0.1");
-  begin(f);
+  ensure_world_begin(f);
   for (int i = 0; i < 60; i++) {
     cmt__ensure_dial *d[16];
     size_t count;
@@ -510,7 +476,7 @@ static void a_peer_needs_memory(void **state) {
   cmt_net_addr a = at(1, "5.1.0.1");
   cmt__ensure_peer given = {.at = a};
 
-  begin(f);
+  ensure_world_begin(f);
   f->env.fail_at = f->env.allocs;
   assert_null(cmt__ensure_add(&f->e, &given, NULL, NULL, now(f)));
   f->env.fail_at = SIZE_MAX;

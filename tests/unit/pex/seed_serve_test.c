@@ -3,60 +3,24 @@
 /* What a seed serves: the decisions of peer exchange, on instants of the
    test. */
 
-#include "test.h"
+#include "ensure_world.h"
 
-#include <stdlib.h>
-
-#include "pex/ensure.h"
-
-#define UTC CMT_SECONDS(1800000000)
-
-typedef struct fixture {
-  test_env env;
-  cmt_addrbook *book;
-  cmt__ensure_options o;
-  cmt__ensure e;
-  uint64_t now_ns;
-  unsigned serial;
-} fixture;
-
-static cmt__pex_time now(const fixture *f) {
-  return (cmt__pex_time){f->now_ns, UTC + f->now_ns};
-}
+typedef ensure_world fixture;
 
 static int setup(void **state) {
   fixture *f = calloc(1, sizeof *f);
-  cmt_addrbook_options b;
 
   assert_non_null(f);
-  test_env_init(&f->env);
-  cmt_addrbook_options_init(&b);
-  b.env = &f->env.env;
-  assert_cmt(CMT_OK, cmt_addrbook_new(&b, &f->book, NULL));
-  f->o = (cmt__ensure_options){.env = &f->env.env,
-                               .book = f->book,
-                               .outbound_max = 10,
-                               .dials_max = 16,
-                               .asks_max = 3,
-                               .period_ns = CMT_SECONDS(30),
-                               .feeler_ns = CMT_NEVER,
-                               .rotate_ns = CMT_NEVER,
-                               .seed = true};
+  ensure_world_init(f, true, false);
   *state = f;
   return 0;
 }
 
 static int teardown(void **state) {
-  fixture *f = *state;
-
-  cmt__ensure_fini(&f->e);
-  cmt_addrbook_delete(f->book);
-  test_env_fini(&f->env);
-  free(f);
+  ensure_world_fini(*state);
+  free(*state);
   return 0;
 }
-
-static void begin(fixture *f) { cmt__ensure_init(&f->e, &f->o, now(f)); }
 
 static cmt_net_addr at(fixture *f, const char *ip) {
   cmt_net_addr a = {.port = 26656};
@@ -119,7 +83,7 @@ static void the_family_is_that_of_the_asker(void **state) {
   const cmt__ensure_peer *p4, *p6;
   size_t v6;
 
-  begin(f);
+  ensure_world_begin(f);
   reach(f, "5.1.0.1", 0);
   reach(f, "5.2.0.1", 0);
   reach(f, "2a02:1::1", 0);
@@ -138,7 +102,7 @@ static void nodes_with_ip6_come_first_over_ip6(void **state) {
   char ip[40];
   size_t v6;
 
-  begin(f);
+  ensure_world_begin(f);
   for (unsigned i = 0; i < 300; i++) {
     snprintf(ip, sizeof ip, "5.%u.%u.1", i / 3, i % 3);
     reach(f, ip, 0);
@@ -159,7 +123,7 @@ static void a_minimal_height_needs_a_height(void **state) {
   size_t v6;
 
   f->o.serve_height_min = 100;
-  begin(f);
+  ensure_world_begin(f);
   reach(f, "5.1.0.1", 0);
   reach(f, "5.2.0.1", 99);
   reach(f, "5.3.0.1", 100);
@@ -173,7 +137,7 @@ static void versions_begin_with_a_text(void **state) {
   size_t v6;
 
   f->o.serve_version = "0.38.";
-  begin(f);
+  ensure_world_begin(f);
   reach(f, "5.1.0.1", 1);
   reach(f, "5.2.0.1", 2);
   reach(f, "5.3.0.1", 4);
@@ -205,7 +169,7 @@ static void a_height_is_noted_of_whom_the_book_has(void **state) {
   cmt__ensure_peer given[2] = {{.has_pex = true}, {.has_pex = true}}, *p[2];
   uint64_t utc_ns;
 
-  begin(f);
+  ensure_world_begin(f);
   given[0].at = reach(f, "5.1.0.1", 0);
   given[1].at = at(f, "5.9.0.1");
   f->now_ns += CMT_SECONDS(5);
@@ -229,7 +193,7 @@ static void a_height_waits_for_the_proof(void **state) {
   cmt__ensure_peer *p[2];
   cmt__ensure_dial *d[2];
 
-  begin(f);
+  ensure_world_begin(f);
   for (unsigned i = 0; i < 2; i++) {
     char ip[16];
     cmt__ensure_peer given = {.has_pex = true};
@@ -265,7 +229,7 @@ static void a_node_without_its_height_is_visited(void **state) {
   unsigned felt[2] = {0, 0};
 
   f->o.serve_height_min = 100;
-  begin(f);
+  ensure_world_begin(f);
   for (unsigned i = 0; i < 40; i++) {
     char ip[16];
 
@@ -355,7 +319,7 @@ static void a_dead_address_is_served_no_more(void **state) {
   fixture *f = *state;
   cmt_net_addr nodes[20];
 
-  begin(f);
+  ensure_world_begin(f);
   for (unsigned i = 0; i < 20; i++) {
     char ip[16];
 
@@ -380,7 +344,7 @@ static void without_proofs_nothing_is_served(void **state) {
   cmt_net_addr nodes[20];
   cmt_addrbook_entry e;
 
-  begin(f);
+  ensure_world_begin(f);
   for (unsigned i = 0; i < 20; i++) {
     char ip[16];
 
@@ -407,7 +371,7 @@ static void proofs_of_the_last_run_are_served_at_first(void **state) {
   cmt_net_addr a = reach(f, "5.1.0.1", 0);
 
   f->now_ns += CMT_SECONDS(1200);
-  begin(f);
+  ensure_world_begin(f);
   assert_true(is_served(f, &a));
   f->now_ns += CMT_SECONDS(590);
   assert_true(is_served(f, &a));
@@ -427,7 +391,7 @@ static void the_oldest_proof_is_renewed_first(void **state) {
     f->now_ns += CMT_SECONDS(1);
   }
   f->now_ns += CMT_SECONDS(280);
-  begin(f);
+  ensure_world_begin(f);
   assert_null(next_dial(f));
   f->now_ns += CMT_SECONDS(20);
   for (unsigned i = 0; i < 12; i++) {
@@ -442,7 +406,7 @@ static void the_oldest_proof_is_renewed_first(void **state) {
 static void untried_addresses_come_before_failed_ones(void **state) {
   fixture *f = *state;
 
-  begin(f);
+  ensure_world_begin(f);
   for (unsigned i = 0; i < 60; i++) {
     char ip[16];
     cmt_net_addr a;
@@ -489,7 +453,7 @@ static void a_new_seed_asks_a_seed(void **state) {
   cmt_net_addr seed = at(f, "5.1.0.1");
   cmt__ensure_dial *d;
 
-  begin(f);
+  ensure_world_begin(f);
   cmt__ensure_set_seeds(&f->e, 1);
   d = next_dial(f);
   assert_non_null(d);
@@ -505,7 +469,7 @@ static void a_seed_is_asked_less_and_less(void **state) {
   cmt_net_addr seed = at(f, "5.1.0.1");
   char ip[16];
 
-  begin(f);
+  ensure_world_begin(f);
   cmt__ensure_set_seeds(&f->e, 1);
   assert_in_range(seeds_dialed(f, CMT_SECONDS(60), &seed), 3, 5);
   assert_in_range(seeds_dialed(f, CMT_SECONDS(3600), &seed), 5, 14);

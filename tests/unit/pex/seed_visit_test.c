@@ -3,13 +3,7 @@
 /* Visitors of a seed that has just begun: the decisions of peer exchange, on
    instants of the test. */
 
-#include "test.h"
-
-#include <stdlib.h>
-
-#include "pex/ensure.h"
-
-#define UTC CMT_SECONDS(1800000000)
+#include "ensure_world.h"
 
 enum { VISITORS = 4 };
 
@@ -24,39 +18,17 @@ typedef struct visitor {
 } visitor;
 
 typedef struct fixture {
-  test_env env;
-  cmt_addrbook *book;
-  cmt__ensure_options o;
-  cmt__ensure e;
-  uint64_t now_ns;
+  ensure_world w;
   visitor v[VISITORS];
 } fixture;
 
-static cmt__pex_time now(const fixture *f) {
-  return (cmt__pex_time){f->now_ns, UTC + f->now_ns};
-}
-
 static int setup(void **state) {
   fixture *f = calloc(1, sizeof *f);
-  cmt_addrbook_options b;
 
   assert_non_null(f);
-  test_env_init(&f->env);
-  cmt_addrbook_options_init(&b);
-  b.env = &f->env.env;
-  b.allow_unroutable = true;
-  assert_cmt(CMT_OK, cmt_addrbook_new(&b, &f->book, NULL));
-  f->o = (cmt__ensure_options){.env = &f->env.env,
-                               .book = f->book,
-                               .outbound_max = 10,
-                               .dials_max = 16,
-                               .asks_max = 3,
-                               .period_ns = CMT_SECONDS(30),
-                               .feeler_ns = CMT_NEVER,
-                               .rotate_ns = CMT_NEVER,
-                               .seed = true};
-  f->now_ns = CMT_SECONDS(100);
-  cmt__ensure_init(&f->e, &f->o, now(f));
+  ensure_world_init(&f->w, true, true);
+  f->w.now_ns = CMT_SECONDS(100);
+  ensure_world_begin(&f->w);
   for (unsigned i = 0; i < VISITORS; i++) {
     f->v[i].a.port = 26656;
     snprintf(f->v[i].a.host, sizeof f->v[i].a.host, "5.%u.0.1", i + 1);
@@ -69,9 +41,7 @@ static int setup(void **state) {
 static int teardown(void **state) {
   fixture *f = *state;
 
-  cmt__ensure_fini(&f->e);
-  cmt_addrbook_delete(f->book);
-  test_env_fini(&f->env);
+  ensure_world_fini(&f->w);
   free(f);
   return 0;
 }
@@ -83,19 +53,19 @@ static void answer(fixture *f, cmt__ensure_peer *p) {
   cmt__ensure_answer a = {.addrs = v->got, .proofs_ns = proofs_ns};
   cmt_addrbook_query q;
 
-  cmt__ensure_query(&f->e, p, now(f), &q);
+  cmt__ensure_query(&f->w.e, p, now(&f->w), &q);
   q.proofs_ns = proofs_ns;
-  a.count = cmt_addrbook_select(f->book, &q, v->got, CMT_ADDRBOOK_ANSWER_MAX,
-                                now(f).utc_ns);
-  cmt__ensure_trim(&f->e, p, &a, now(f));
+  a.count = cmt_addrbook_select(f->w.book, &q, v->got, CMT_ADDRBOOK_ANSWER_MAX,
+                                now(&f->w).utc_ns);
+  cmt__ensure_trim(&f->w.e, p, &a, now(&f->w));
   v->got_count = a.count;
   v->answers++;
-  v->answer_ns = f->now_ns;
-  cmt__ensure_served(&f->e, p, now(f));
+  v->answer_ns = f->w.now_ns;
+  cmt__ensure_served(&f->w.e, p, now(&f->w));
 }
 
 static void leave(fixture *f, visitor *v) {
-  cmt__ensure_remove(&f->e, v->p, CMT_ECANCELED, now(f));
+  cmt__ensure_remove(&f->w.e, v->p, CMT_ECANCELED, now(&f->w));
   v->p = NULL;
 }
 
@@ -103,7 +73,7 @@ static void leave(fixture *f, visitor *v) {
 static void run(fixture *f) {
   cmt__ensure_step step;
 
-  while (cmt__ensure_next(&f->e, now(f), &step)) {
+  while (cmt__ensure_next(&f->w.e, now(&f->w), &step)) {
     if (step.act == CMT__ENSURE_ANSWER) {
       answer(f, step.peer);
     } else if (step.act == CMT__ENSURE_CLOSE) {
@@ -113,18 +83,18 @@ static void run(fixture *f) {
 }
 
 static void pass(fixture *f, uint64_t ns) {
-  uint64_t end_ns = f->now_ns + ns;
+  uint64_t end_ns = f->w.now_ns + ns;
 
   for (;;) {
-    uint64_t next_ns = cmt__ensure_next_ns(&f->e, f->now_ns);
+    uint64_t next_ns = cmt__ensure_next_ns(&f->w.e, f->w.now_ns);
 
     if (next_ns > end_ns) {
       break;
     }
-    f->now_ns = next_ns > f->now_ns ? next_ns : f->now_ns + 1;
+    f->w.now_ns = next_ns > f->w.now_ns ? next_ns : f->w.now_ns + 1;
     run(f);
   }
-  f->now_ns = end_ns;
+  f->w.now_ns = end_ns;
   run(f);
 }
 
@@ -132,14 +102,14 @@ static void pass(fixture *f, uint64_t ns) {
 static void come(fixture *f, visitor *v) {
   cmt__ensure_peer p = {.at = v->a, .has_pex = true, .user = v};
 
-  v->p = cmt__ensure_add(&f->e, &p, &v->a, "0.38.25", now(f));
+  v->p = cmt__ensure_add(&f->w.e, &p, &v->a, "0.38.25", now(&f->w));
   assert_non_null(v->p);
   run(f);
 }
 
 static void ask(fixture *f, visitor *v) {
-  if (cmt__pex_request_came(&v->p->limit, f->now_ns) == CMT__PEX_ANSWER &&
-      !cmt__ensure_holds(&f->e, v->p, now(f))) {
+  if (cmt__pex_request_came(&v->p->limit, f->w.now_ns) == CMT__PEX_ANSWER &&
+      !cmt__ensure_holds(&f->w.e, v->p, now(&f->w))) {
     answer(f, v->p);
   }
   run(f);
@@ -153,9 +123,9 @@ static void visit(fixture *f, visitor *v) {
 /* The dial of |v| that is under way, NULL: there is none. */
 static cmt__ensure_dial *dial_of(fixture *f, const visitor *v) {
   for (size_t i = 0; i <= CMT__ENSURE_DIALS_MAX; i++) {
-    if (f->e.dials[i].used &&
-        cmt_node_id_equal(&f->e.dials[i].addr.id, &v->a.id)) {
-      return &f->e.dials[i];
+    if (f->w.e.dials[i].used &&
+        cmt_node_id_equal(&f->w.e.dials[i].addr.id, &v->a.id)) {
+      return &f->w.e.dials[i];
     }
   }
   return NULL;
@@ -167,7 +137,7 @@ static void felt(fixture *f, const visitor *v, cmt_err err) {
   cmt__ensure_dial *d = dial_of(f, v);
 
   assert_non_null(d);
-  cmt__ensure_dialed(&f->e, d, &o, now(f));
+  cmt__ensure_dialed(&f->w.e, d, &o, now(&f->w));
   run(f);
 }
 
@@ -186,7 +156,7 @@ static bool got(const visitor *v, const visitor *other) {
    after it: no two of them dial each other at one time. */
 static void each_pair_has_one_that_dials(void **state) {
   fixture *f = *state;
-  uint64_t start_ns = f->now_ns;
+  uint64_t start_ns = f->w.now_ns;
 
   for (unsigned i = 0; i < VISITORS; i++) {
     visit(f, &f->v[i]);
@@ -258,7 +228,7 @@ static void a_claim_without_outcome_holds_nobody_for_long(void **state) {
 static void who_is_served_again_and_again_is_answered(void **state) {
   fixture *f = *state;
   visitor *first = &f->v[0], *other = &f->v[1];
-  uint64_t start_ns = f->now_ns;
+  uint64_t start_ns = f->w.now_ns;
 
   visit(f, first);
   felt(f, first, CMT_OK);
@@ -287,13 +257,13 @@ who_comes_to_a_seed_that_knows_many_is_answered_at_once(void **state) {
   for (unsigned i = 0; i < 32; i++) {
     snprintf(a.id.text, sizeof a.id.text, "%040x", 100 + i);
     snprintf(a.host, sizeof a.host, "7.%u.0.1", i);
-    assert_cmt(CMT_OK, cmt_addrbook_proved(f->book, &p, now(f).utc_ns));
+    assert_cmt(CMT_OK, cmt_addrbook_proved(f->w.book, &p, now(&f->w).utc_ns));
   }
   visit(f, &f->v[0]);
   assert_int_equal(f->v[0].answers, 1);
   assert_int_equal(f->v[0].got_count, 32);
   /* Old proofs do not count: they are not served either. */
-  f->now_ns += CMT_SECONDS(1801);
+  f->w.now_ns += CMT_SECONDS(1801);
   visit(f, &f->v[1]);
   assert_int_equal(f->v[1].answers, 0);
 }
@@ -305,7 +275,7 @@ static void what_a_visitor_answers_does_not_end_its_visit(void **state) {
 
   visit(f, v);
   felt(f, v, CMT_OK);
-  cmt__ensure_learn(&f->e, v->p, &f->v[1].a, 1, now(f));
+  cmt__ensure_learn(&f->w.e, v->p, &f->v[1].a, 1, now(&f->w));
   run(f);
   assert_non_null(v->p);
   pass(f, CMT_SECONDS(1));
@@ -318,7 +288,7 @@ static void what_a_visitor_answers_does_not_end_its_visit(void **state) {
    reaches each after its visit, and so the next one gets it. */
 static void who_refuses_a_feeler_is_felt_when_it_has_left(void **state) {
   fixture *f = *state;
-  uint64_t start_ns = f->now_ns;
+  uint64_t start_ns = f->w.now_ns;
 
   for (unsigned i = 0; i < 3; i++) {
     visit(f, &f->v[i]);
@@ -333,7 +303,7 @@ static void who_refuses_a_feeler_is_felt_when_it_has_left(void **state) {
     pass(f, CMT_MILLISECONDS(100));
     felt(f, &f->v[i], CMT_OK);
   }
-  assert_int_equal(f->now_ns - start_ns, CMT_MILLISECONDS(300));
+  assert_int_equal(f->w.now_ns - start_ns, CMT_MILLISECONDS(300));
 }
 
 /* It may not know yet that it has left; in the end it counts as a failure. */
