@@ -199,6 +199,7 @@ static void other_methods_are_refused(void **state) {
   start(f);
   text = ask(f, "DELETE / HTTP/1.1\r\n" CLOSE);
   assert_non_null(strstr(text, "405 method not allowed\n"));
+  assert_non_null(strstr(text, "Allow: GET, HEAD, POST\r\n"));
   assert_status(text, 405);
   assert_string_equal("", f->seen);
 }

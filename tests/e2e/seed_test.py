@@ -303,6 +303,12 @@ def as_tenderseed(folder):
     code, out, err = run("seed", "-home", path, "-json", "show-node-id",
                          env=environment())
     equal((code, json.loads(out)["id"], err), (0, node_id, ""))
+    new = os.path.join(folder, "b")
+    code, out, err = run("init", "-home", new, "-json", "-chain-id", "c")
+    equal((code, json.loads(out)["network"], err), (0, "c", ""))
+    code, out, err = run("node", "-home", os.path.join(folder, "none"),
+                         env=environment())
+    equal((code, out, err.count("\n")), (1, "", 1))
     with Daemon("seed", *options, "-chain-id", "chain-9", "-seed",
                 "0" * 40 + "@127.0.0.1:1", "start") as seed:
         equal(seed.id, node_id)

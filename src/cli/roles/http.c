@@ -102,6 +102,9 @@ static enum MHD_Result answer_text(struct MHD_Connection *c, unsigned status,
 
   if (r != NULL) {
     (void)mhd->add_response_header(r, "Content-Type", type);
+    if (status == MHD_HTTP_METHOD_NOT_ALLOWED) {
+      (void)mhd->add_response_header(r, "Allow", "GET, HEAD, POST");
+    }
     result = mhd->queue_response(c, status, r);
     mhd->destroy_response(r);
   }

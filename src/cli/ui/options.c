@@ -309,14 +309,14 @@ static bool set_seeds(cli_options *o, const char *value) {
 static const option_row rows[] = {
   {"home", "DIR", CLI_HOMES, set_home,
    "the home directory of a node; else CMTHOME, else\n"
-   "~/.cometbft; a seed may have several"},
+   "~/.cometbft; seed takes several"},
   {"homes", "DIR", CLI_SEED, set_homes,
    "serve each home in this folder, also those that come"},
   {"config", "FILE", CLI_DAEMONS, set_config,
    "in the home, in place of config/config.toml"},
   {"http", "HOST:PORT", CLI_DAEMONS, set_http,
-   "serve pages there: /seed, /live_peers, /addrbook.json,\n"
-   "/net_info, /status and /healthz"},
+   "serve pages there: /seed, /live_peers (and .csv),\n"
+   "/addrbook.json, /net_info, /status, /health, /healthz"},
   {"deny", "FILE", CLI_DAEMONS, set_deny,
    "keep out its lines: ids, addresses, ranges; read\n"
    "again at SIGHUP"},
@@ -508,7 +508,8 @@ typedef int options_get(int argc, char *const *argv, const char *letters,
 static int parse_all(cli_options *o, const cli_verb *verb, int argc,
                      char **argv) {
   /* tenderseed takes its options with one dash too. */
-  options_get *get = verb->bit == CLI_SEED ? getopt_long_only : getopt_long;
+  options_get *get =
+    (verb->bit & CLI_HOMES) != 0 ? getopt_long_only : getopt_long;
   struct option longs[ROW_COUNT + 2];
   int what;
 
