@@ -54,7 +54,8 @@ CMT_API void cmt_metrics_delete(cmt_metrics *m);
 CMT_API void cmt_metrics_rejected(cmt_metrics *m, const cmt_rejection *r);
 /** Counts a peer, in add_peer of one reactor. */
 CMT_API void cmt_metrics_added(cmt_metrics *m, const cmt_peer *p);
-/** Counts the time of the stages of an attempt: |on_outcome| of a dial. */
+/** Counts the time of the stages of an attempt, and a feeler that found its
+    node: |on_outcome| of a dial, |on_dialed| of peer exchange. */
 CMT_API void cmt_metrics_dialed(cmt_metrics *m, const cmt_dial_outcome *o);
 /** Counts a message by its type, which is read from its first byte. */
 CMT_API void cmt_metrics_message(cmt_metrics *m, uint8_t channel, cmt_bytes msg,
@@ -114,7 +115,7 @@ typedef enum cmt_metric_visit {
   CMT_METRIC_VISIT_SERVED,
   CMT_METRIC_VISIT_EMPTY,  /**< Answered without an address. */
   CMT_METRIC_VISIT_SILENT, /**< It asked nothing in time. */
-  CMT_METRIC_VISIT_LEFT,   /**< It went before it asked. */
+  CMT_METRIC_VISIT_LEFT,   /**< It ended otherwise before its answer. */
 } cmt_metric_visit;
 
 /** Adds to a counter.  An |at| that the family lacks is ignored, here and

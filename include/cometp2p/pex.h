@@ -80,6 +80,16 @@ typedef struct cmt_pex_options {
       nothing. */
   void (*on_served)(void *arg, const uint64_t *ages_ns, size_t count);
   void *served_arg;
+  /** Called on the first loop with the outcome of each attempt of its dials,
+      feelers and persistent peers among them, as |on_outcome| of a dial, such
+     as for cmt_metrics_dialed().  It calls nothing of this exchange.  NULL:
+      nothing. */
+  void (*on_dialed)(void *arg, const cmt_dial_outcome *o);
+  void *dialed_arg;
+  /** Called on any loop with each request and answer that was queued to be
+      sent, such as for cmt_metrics_message().  NULL: nothing. */
+  void (*on_sent)(void *arg, uint8_t channel, cmt_bytes msg);
+  void *sent_arg;
 } cmt_pex_options;
 
 #define cmt_pex_options_init(o) cmt_pex_options_init_sized((o), sizeof *(o))
@@ -160,7 +170,8 @@ typedef struct cmt_pex_status {
   uint64_t messages_malformed;  /**< They do not decode, or an entry is no
                                      address. */
   /** Visits of a seed that have ended: it served addresses, or answered without
-      any; the visitor asked nothing in time, or left before it asked. */
+      any; it ended the visitor, which asked nothing in time; or the visit ended
+      otherwise before an answer. */
   uint64_t visits_served, visits_empty, visits_silent, visits_left;
   uint64_t addrs_served;              /**< In answers of a seed. */
   uint64_t fates[CMT_ADDRBOOK_FATES]; /**< See cmt_addrbook_status. */

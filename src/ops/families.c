@@ -57,6 +57,7 @@ static const struct {
   cmt_err err;
   int stage;
 } outcomes[] = {
+  {"felt", CMT_OK, CMT_STAGE_NODE_INFO},
   {"peer", CMT_OK, -1},
   {"dns", CMT_ERESOLVE, -1},
   {"refused", CMT_EREFUSED, -1},
@@ -84,28 +85,14 @@ static const struct {
 };
 /* Each name once, in the order of the rows; then what no row fits. */
 static const char *const outcome_names[] = {
-  "peer",
-  "dns",
-  "refused",
-  "unreachable",
-  "connect_timeout",
-  "silent",
-  "info_timeout",
-  "closed_first",
-  "closed_after",
-  "not_comet",
-  "bad_info",
-  "auth",
-  "wrong_id",
-  "wrong_network",
-  "incompatible",
-  "self",
-  "duplicate",
-  "limit",
-  "banned",
-  "filter",
-  "stopped",
-  "other",
+  "felt",         "peer",         "dns",
+  "refused",      "unreachable",  "connect_timeout",
+  "silent",       "info_timeout", "closed_first",
+  "closed_after", "not_comet",    "bad_info",
+  "auth",         "wrong_id",     "wrong_network",
+  "incompatible", "self",         "duplicate",
+  "limit",        "banned",       "filter",
+  "stopped",      "other",
 };
 
 unsigned cmt__outcome_of(const cmt_why *why) {

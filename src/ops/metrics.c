@@ -227,6 +227,9 @@ void cmt_metrics_dialed(cmt_metrics *m, const cmt_dial_outcome *o) {
       observe(m, CMT__METRIC_HANDSHAKE_SECONDS, i, times[i]);
     }
   }
+  if (o->why.err == CMT_OK && o->why.stage == CMT_STAGE_NODE_INFO) {
+    connection(m, true, &o->why); /* It becomes no peer, which counts itself. */
+  }
 }
 
 void cmt_metrics_message(cmt_metrics *m, uint8_t channel, cmt_bytes msg,

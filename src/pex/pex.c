@@ -320,6 +320,10 @@ void cmt__pex_dial_listed(cmt_pex *p) {
 
   cmt_dial_options_init(&o);
   o.persistent = true;
+  if (p->o.on_dialed != NULL) { /* Else it would be an event of a mailbox. */
+    o.on_outcome = cmt__pex_dialed;
+    o.arg = p;
+  }
   o.retry_delay_max_ns = LISTED_MAX_NS;
   o.retry_factor_percent = LISTED_FACTOR_PERCENT;
   o.network = p->network[0] != '\0' ? p->network : NULL;

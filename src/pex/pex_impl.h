@@ -64,6 +64,8 @@ struct cmt_pex {
 cmt__pex_time cmt__pex_now(const cmt_pex *p);
 /* Begins the dial of each persistent peer that has none, once it has begun. */
 void cmt__pex_dial_listed(cmt_pex *p);
+/* Passes the outcome of a dial of |pex| on to the application. */
+void cmt__pex_dialed(void *pex, cmt_dial *dial, const cmt_dial_outcome *o);
 /* Steps follow soon, on the first loop. */
 void cmt__pex_wake(cmt_pex *p);
 /* The exchange of |peer|'s network: |host|, or one that has joined it; NULL:

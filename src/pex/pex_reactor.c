@@ -87,20 +87,24 @@ static void make_answer(cmt_pex *p, cmt__ensure_peer *peer, cmt__pex_time t,
 }
 
 /* |msg| may be NULL: there was no memory. */
-static bool send(cmt_peer *peer, cmt_buf *msg) {
-  cmt_err err = CMT_ENOMEM;
+static bool send(const cmt_pex *p, cmt_peer *peer, cmt_buf *msg) {
+  bool sent = false;
 
   if (msg != NULL) {
-    err = cmt_peer_try_send(peer, CMT__PEX_CHANNEL, msg);
-    if (err != CMT_OK) {
-      cmt_buf_unref(msg);
+    sent =
+      cmt_peer_try_send(peer, CMT__PEX_CHANNEL, cmt_buf_ref(msg)) == CMT_OK;
+    if (!sent) {
+      cmt_buf_unref(msg); /* The reference of the queue. */
+    } else if (p->o.on_sent != NULL) {
+      p->o.on_sent(p->o.sent_arg, CMT__PEX_CHANNEL, cmt_buf_bytes(msg));
     }
+    cmt_buf_unref(msg);
   }
-  return err == CMT_OK;
+  return sent;
 }
 
 static void send_answer(cmt_pex *p, cmt_peer *peer, const answer *a) {
-  if (send(peer, a->msg) && a->to_visitor && p->o.on_served != NULL) {
+  if (send(p, peer, a->msg) && a->to_visitor && p->o.on_served != NULL) {
     p->o.on_served(p->o.served_arg, a->ages_ns, a->count);
   }
 }
@@ -126,6 +130,15 @@ static const char *read_version(const cmt_node_info *info, char *out,
   return out;
 }
 
+void cmt__pex_dialed(void *pex, cmt_dial *dial, const cmt_dial_outcome *o) {
+  const cmt_pex *p = pex;
+
+  (void)dial;
+  if (p->o.on_dialed != NULL) {
+    p->o.on_dialed(p->o.dialed_arg, o);
+  }
+}
+
 static void dial_ended(cmt__pex_slot *slot, const cmt__ensure_outcome *o) {
   cmt_pex *p = slot->pex;
   cmt__pex_time t = cmt__pex_now(p);
@@ -149,9 +162,9 @@ static void on_outcome(void *arg, cmt_dial *dial, const cmt_dial_outcome *o) {
     .version = read_version(o->node_info, version, sizeof version),
   };
 
-  (void)dial;
   dial_ended(slot, &outcome);
   cmt__pex_wake(slot->pex);
+  cmt__pex_dialed(slot->pex, dial, o);
 }
 
 /* What a step needs outside of the lock. */
@@ -185,7 +198,7 @@ static void do_dial(cmt_pex *p, const job *j) {
 }
 
 static void do_ask(cmt_pex *p, const job *j) {
-  bool sent = send(j->peer, j->msg);
+  bool sent = send(p, j->peer, j->msg);
 
   cmt__lock(&p->lock);
   p->status.requests_sent += sent;
@@ -352,8 +365,9 @@ static void add_peer(void *self, cmt_peer *peer) {
   cmt__pex_wake(p);
 }
 
-/* How the visit of |peer| was; the time of one that asks nothing is over when
-   it was asked to go. */
+/* How the visit of |peer| was.  The seed asks a visitor without an answer to go
+   only when its time without a question is over; |close_ns| says that it has.
+   Whatever else ends one leaves the instant there. */
 static void count_visit(cmt_pex_status *st, const cmt__ensure_peer *peer) {
   bool silent = !peer->answered && peer->close_ns == CMT_NEVER;
 

@@ -183,10 +183,46 @@ def metrics(folder):
                         r'[1-9]',
                         r'pex_addresses_total{chain_id="chain-1",'
                         r'fate="added"} [1-9]',
-                        r'seed_verified_ratio{chain_id="chain-1"} 1$'):
+                        r'seed_verified_ratio{chain_id="chain-1"} 1$',
+                        r'connections_total{chain_id="chain-1",'
+                        r'direction="outbound",outcome="(felt|peer)"} [1-9]',
+                        r'handshake_seconds_count{chain_id="chain-1",'
+                        r'stage="connect"} [1-9]',
+                        r'handshake_seconds_count{chain_id="chain-1",'
+                        r'stage="secret"} [1-9]'):
                     seed.page("/metrics", lambda text, r=found: re.search(
                         "cometp2p_" + r, text, re.MULTILINE), seed.metrics)
+                seed.page("/metrics", lambda text: re.search(
+                    r'^gaia_p2p_message_send_bytes_total{chain_id="chain-1",'
+                    r'message_type="p2p_PexAddrs"} [1-9]', text,
+                    re.MULTILINE), seed.metrics)
         seed.stop()
+
+
+def dials_of_chains(folder):
+    """A dial that fails is counted for the chain whose exchange made it."""
+    lost = "0" * 39 + "1@127.0.0.1:1"
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # It does not listen.
+        lost = f"{lost.rsplit(':', 1)[0]}:{closed.getsockname()[1]}"
+        second = home(folder, "s2", "chain-2")
+        path = os.path.join(second, "config", "config.toml")
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        changed = re.sub(r'(?m)^persistent_peers = ""$',
+                         f'persistent_peers = "{lost}"', text)
+        check(changed != text, text)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(changed)
+        with Daemon("seed", "--home", home(folder, "s1"), "--home", second,
+                    CMT_INSTRUMENTATION_PROMETHEUS="true",
+                    CMT_INSTRUMENTATION_PROMETHEUS_LISTEN_ADDR="127.0.0.1:0"
+                    ) as seed:
+            page = seed.page("/metrics", lambda text: 'connections_total{'
+                             'chain_id="chain-2",direction="outbound",'
+                             'outcome="refused"} ' in text, seed.metrics)
+            check('connections_total{chain_id="chain-1"' not in page, page)
+            seed.stop()
 
 
 def filters(folder):
@@ -393,6 +429,7 @@ TESTS = [
     ("one port serves two chains", chains),
     ("a home that comes is served", late_home),
     ("metrics of all chains on any path", metrics),
+    ("a dial counts for its chain", dials_of_chains),
     ("metrics of each peer by option", peer_metrics),
     ("only some versions are served", filters),
     ("a list of who is kept out", deny),

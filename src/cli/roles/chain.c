@@ -58,6 +58,23 @@ static void on_served(void *arg, const uint64_t *ages_ns, size_t count) {
   }
 }
 
+/* The switch reports refused dials without their chain. */
+static void on_dialed(void *arg, const cmt_dial_outcome *o) {
+  const cmt_rejection r = {.size = sizeof r, .outbound = true, .why = o->why};
+  cli_chain *c = arg;
+
+  cmt_metrics_dialed(c->metrics, o);
+  if (o->why.err != CMT_OK) {
+    cmt_metrics_rejected(c->metrics, &r);
+  }
+}
+
+static void on_sent(void *arg, uint8_t channel, cmt_bytes msg) {
+  cli_chain *c = arg;
+
+  cmt_metrics_message(c->metrics, channel, msg, true);
+}
+
 static cmt_err pex_open(cli_chain *c, const cli_chain_options *o,
                         cmt_why *why) {
   const cmt_home_settings *s = c->settings;
@@ -78,6 +95,10 @@ static cmt_err pex_open(cli_chain *c, const cli_chain_options *o,
   p.dials_max = o->seed ? SEED_DIALS : 0;
   p.on_served = on_served;
   p.served_arg = c;
+  p.on_dialed = on_dialed;
+  p.dialed_arg = c;
+  p.on_sent = on_sent;
+  p.sent_arg = c;
   p.serve_height_min = s->seed_min_height;
   p.serve_version = s->seed_version;
   err = cmt_pex_new(&p, &c->pex, why);

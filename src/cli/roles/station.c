@@ -277,8 +277,11 @@ static void on_rejected(void *arg, const cmt_rejection *r) {
   cli_station *s = arg;
   cmt_switch_status status;
 
+  if (r->outbound) {
+    return; /* Its chain counts it. */
+  }
   cmt_metrics_rejected(s->first->metrics, r);
-  if (r->outbound || !may_log(s)) {
+  if (!may_log(s)) {
     return;
   }
   cmt_switch_get_status(s->sw, &status);

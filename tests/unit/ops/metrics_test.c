@@ -272,6 +272,7 @@ static void every_outcome_has_its_name(void **state) {
     const char *name;
   } rows[] = {
     {CMT_OK, CMT_STAGE_UP, "peer"},
+    {CMT_OK, CMT_STAGE_NODE_INFO, "felt"},
     {CMT_ERESOLVE, CMT_STAGE_TRANSPORT, "dns"},
     {CMT_EREFUSED, CMT_STAGE_TRANSPORT, "refused"},
     {CMT_EUNREACH, CMT_STAGE_TRANSPORT, "unreachable"},
@@ -322,6 +323,23 @@ static void parts_of_dials_are_timed(void **state) {
               "_bucket{chain_id=\"chain-1\",le=\"2.5\",stage=\"secret\"} 1");
   assert_line(f, SHAKE "_sum{chain_id=\"chain-1\",stage=\"secret\"} 1.5");
   assert_null(strstr(f->page, "node_info"));
+}
+
+/* A dial that made a peer is counted with that. */
+static void feelers_are_counted(void **state) {
+  const cmt_dial_outcome peer = {.size = sizeof peer,
+                                 .why = {CMT_OK, CMT_STAGE_UP, ""}};
+  const cmt_dial_outcome felt = {.size = sizeof felt,
+                                 .why = {CMT_OK, CMT_STAGE_NODE_INFO, ""}};
+  fixture *f = *state;
+
+  make(f);
+  cmt_metrics_dialed(f->m, &peer);
+  assert_null(strstr(page(f), "cometp2p_connections_total"));
+  cmt_metrics_dialed(f->m, &felt);
+  assert_line(f, "cometp2p_connections_total{chain_id=\"chain-1\","
+                 "direction=\"outbound\",outcome=\"felt\"} 1");
+  assert_null(strstr(f->page, "outcome=\"peer\""));
 }
 
 /* ---- what a switch is asked for ---- */
@@ -618,6 +636,7 @@ int main(void) {
     TEST(every_type_has_its_name),
     TEST(every_outcome_has_its_name),
     TEST(parts_of_dials_are_timed),
+    TEST(feelers_are_counted),
     TEST(peers_and_their_ends_are_counted),
     TEST(rejections_are_counted_by_outcome),
     TEST(round_trips_have_their_median),

@@ -385,6 +385,149 @@ static void a_visitor_may_leave(void **state) {
   assert_int_equal(0, st.visits_served + st.visits_empty + st.visits_silent);
 }
 
+/* |visits| of them in 40 seconds, and none counts as silent. */
+static void all_left(fixture *f, uint64_t visits) {
+  cmt_pex_status st;
+
+  test_loop_advance(f->w.loop, CMT_SECONDS(40));
+  st = pex_status(&f->a);
+  assert_int_equal(visits, st.visits_left);
+  assert_int_equal(0, st.visits_served + st.visits_empty + st.visits_silent);
+}
+
+static void a_visitor_that_breaks_the_rules_is_not_silent(void **state) {
+  fixture *f = *state;
+
+  f->a.o.seed = true;
+  begin_inbound(f);
+  SAY(f, EMPTY); /* Nobody asked for it. */
+  all_left(f, 1);
+}
+
+static void a_visitor_that_the_program_ends_is_not_silent(void **state) {
+  fixture *f = *state;
+  cmt_peer *p;
+
+  f->a.o.seed = true;
+  begin_inbound(f);
+  test_loop_advance(f->w.loop, CMT_SECONDS(30) - 1);
+  p = hold(f);
+  cmt_peer_stop(p, CMT_ECANCELED, 0);
+  cmt_peer_unref(p);
+  all_left(f, 1);
+}
+
+/* The seed feels it meanwhile, which is no reason either. */
+static void a_visitor_that_goes_when_it_was_felt_is_not_silent(void **state) {
+  fixture *f = *state;
+
+  f->a.o.seed = true;
+  begin_inbound(f);
+  test_loop_advance(f->w.loop, CMT_SECONDS(3));
+  assert_int_equal(1, pex_status(&f->a).feelers);
+  cmt_peer_stop(test_node_peer(&f->other), CMT_ECANCELED, 0);
+  test_loop_run_until_idle(f->w.loop);
+  assert_int_equal(0, pex_peers(&f->a));
+  assert_int_equal(1, pex_status(&f->a).visits_left);
+  assert_int_equal(0, pex_status(&f->a).visits_silent);
+}
+
+/* ---- what a program counts ---- */
+
+typedef struct counted {
+  unsigned dialed, failed, sent;
+  size_t bytes;
+  uint64_t connect_ns, secret_ns, info_ns;
+} counted;
+
+static void on_dialed(void *arg, const cmt_dial_outcome *o) {
+  counted *c = arg;
+
+  c->dialed++;
+  c->failed += o->why.err != CMT_OK;
+  c->connect_ns = o->connect_ns;
+  c->secret_ns = o->secret_ns;
+  c->info_ns = o->info_ns;
+}
+
+static void on_sent(void *arg, uint8_t channel, cmt_bytes msg) {
+  counted *c = arg;
+
+  assert_int_equal(CMT_PEX_CHANNEL, channel);
+  c->sent++;
+  c->bytes += msg.len;
+}
+
+static void count_in(fixture *f, counted *c) {
+  f->a.o.on_dialed = on_dialed;
+  f->a.o.dialed_arg = c;
+  f->a.o.on_sent = on_sent;
+  f->a.o.sent_arg = c;
+}
+
+static void a_program_learns_of_dials_and_of_what_is_sent(void **state) {
+  fixture *f = *state;
+  counted c = {0};
+
+  count_in(f, &c);
+  begin_outbound(f);
+  assert_int_equal(1, c.dialed);
+  assert_int_equal(0, c.failed);
+  assert_int_equal(1, c.sent);
+  assert_int_equal(sizeof REQUEST - 1, c.bytes);
+  SAY(f, REQUEST);
+  assert_int_equal(1, f->answered);
+  assert_int_equal(2, c.sent);
+  assert_true(c.bytes > sizeof REQUEST - 1);
+}
+
+static void a_program_learns_of_feelers(void **state) {
+  fixture *f = *state;
+  counted c = {0};
+
+  count_in(f, &c);
+  f->other.options.external_address = "tcp://0.0.0.0:26656";
+  begin_inbound(f);
+  test_loop_advance(f->w.loop, CMT_SECONDS(1));
+  assert_int_equal(1, pex_status(&f->a).feelers);
+  assert_int_equal(1, c.dialed);
+  assert_int_equal(0, c.failed);
+}
+
+/* A persistent peer is dialed again and again. */
+static void a_program_learns_of_each_attempt(void **state) {
+  fixture *f = *state;
+  counted c = {0};
+
+  count_in(f, &c);
+  test_node_start(&f->other);
+  f->a.o.persistent_peers = f->other.addr;
+  pex_node_start(&f->a);
+  test_loop_advance(f->w.loop, CMT_SECONDS(1));
+  assert_int_equal(1, c.dialed);
+  assert_int_equal(0, c.failed);
+  SAY(f, BAD_ENTRY);
+  test_loop_advance(f->w.loop, CMT_SECONDS(8));
+  assert_int_equal(1, pex_peers(&f->a));
+  assert_int_equal(2, c.dialed);
+}
+
+static void a_program_learns_of_dials_that_fail(void **state) {
+  fixture *f = *state;
+  counted c = {0};
+
+  count_in(f, &c);
+  test_node_start(&f->other);
+  pex_know(&f->a, "00000000000000000000000000000000000000aa@5.7.0.1:26656");
+  pex_node_start(&f->a);
+  test_loop_advance(f->w.loop, CMT_SECONDS(5));
+  assert_true(c.dialed > 0);
+  assert_int_equal(c.dialed, c.failed);
+  assert_int_equal(c.failed, pex_status(&f->a).dials_failed);
+}
+
+/* ---- other parts of an exchange ---- */
+
 /* An ordinary node has no visits, and its answers are nobody's business. */
 static void a_node_has_no_visits(void **state) {
   fixture *f = *state;
@@ -480,6 +623,13 @@ int main(void) {
     TEST(a_visit_without_addresses_is_empty),
     TEST(a_visit_without_a_question_is_silent),
     TEST(a_visitor_may_leave),
+    TEST(a_visitor_that_breaks_the_rules_is_not_silent),
+    TEST(a_visitor_that_the_program_ends_is_not_silent),
+    TEST(a_visitor_that_goes_when_it_was_felt_is_not_silent),
+    TEST(a_program_learns_of_dials_and_of_what_is_sent),
+    TEST(a_program_learns_of_feelers),
+    TEST(a_program_learns_of_each_attempt),
+    TEST(a_program_learns_of_dials_that_fail),
     TEST(a_node_has_no_visits),
     TEST(faults_and_fates_are_counted),
     TEST(a_message_of_another_reactor_tells_a_height),
