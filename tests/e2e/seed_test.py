@@ -264,31 +264,98 @@ def peer_metrics(folder):
             node.stop()
 
 
+def write(path, text):
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def read_again(seed, part):
+    """Reads the list again; the line of the log about it has |part|."""
+    seed.signal(signal.SIGHUP)
+    line = seed.until(lambda line: "the denied" in line)
+    check(part in line, line)
+    return line
+
+
 def deny(folder):
     """Who is on the list is kept out, and let in when it is read again."""
     listed = os.path.join(folder, "denied")
     seed_home, node_home = home(folder, "s"), home(folder, "n")
     node_id = run("key", "show", os.path.join(node_home,
                                               "config/node_key.json"))[1].strip()
-    with open(listed, "w", encoding="utf-8") as file:
-        file.write(f"# strangers\n\n  {node_id}  # this one\n192.0.2.0/24\n")
+    write(listed, f"# strangers\n\n  {node_id.upper()}  # this one\n"
+          "192.0.2.0/24\n# " + 300 * "x" + "\n")
     with Daemon("seed", "--home", seed_home, "--deny", listed) as seed:
         with Daemon("node", "--home", node_home, "--p2p.seeds", seed.seed):
             seed.until(lambda line: "Inbound Peer rejected" in line and
                        "banned" in line)
-            with open(listed, "w", encoding="utf-8") as file:
-                file.write("not an id\n")
-            seed.signal(signal.SIGHUP)
-            end = time.monotonic() + LIMIT
-            while "denied:1:" not in seed.errors():
-                check(time.monotonic() < end, seed.errors())
-                select.select([], [], [], 0.05)
-            with open(listed, "w", encoding="utf-8") as file:
-                file.write("192.0.2.0/24\n")
-            seed.signal(signal.SIGHUP)
+            write(listed, "not an id\n")
+            check(read_again(seed, "denied:1: subject is").startswith("E["),
+                  "an error")
+            write(listed, "192.0.2.0/24\n2001:db8::/32\n")
+            check(read_again(seed, "count=2").startswith("I["), "information")
             seed.page("/live_peers.csv", lambda text: node_id in text)
-        seed.signal(signal.SIGTERM)
-        equal(seed.exit(), 0)
+        seed.stop()
+
+
+def denied_leaves(folder):
+    """Who is denied leaves the book and the pages at once, by its id or by its
+    range; a list without it lets it in again."""
+    listed = os.path.join(folder, "denied")
+    write(listed, "")
+    seed_home = home(folder, "s")
+    with Daemon("seed", "--home", seed_home, "--deny", listed) as seed:
+        for form in ("{id}", "127.0.0.0/8", "127.0.0.1", "::ffff:127.0.0.1"):
+            write(listed, "2001:db8::/32\n::/0\n128.0.0.0/8\n")
+            read_again(seed, "count=3")
+            name = f"n{len(seed.seen)}"
+            with Daemon("node", "--home", home(folder, name), "--p2p.seeds",
+                        seed.seed) as node:
+                seed.page("/live_peers.csv", lambda t, n=node: n.id in t)
+                write(listed, form.format(id=node.id) + "\n")
+                read_again(seed, "count=1")
+                for page in ("/live_peers.csv", "/live_peers",
+                             "/addrbook.json"):
+                    seed.page(page, lambda t, n=node: n.id not in t)
+                if form == "::ffff:127.0.0.1":
+                    write(listed, "")
+                    read_again(seed, "count=0")
+                    seed.page("/live_peers.csv", lambda t, n=node: n.id in t)
+                node.stop()
+        last = node.id
+        seed.stop()
+    with open(os.path.join(seed_home, "config/addrbook.json"),
+              encoding="utf-8") as file:
+        check(last in file.read(), "the book is stored")
+    write(listed, "127.0.0.0/8\n")
+    with Daemon("seed", "--home", seed_home, "--deny", listed) as seed:
+        check(last not in seed.get("/addrbook.json")[1], "at the start too")
+        seed.stop()
+
+
+def denied_unread(folder):
+    """A list that cannot be read to its end changes nothing."""
+    listed = os.path.join(folder, "denied")
+    write(listed, "127.0.0.1\n")
+    with Daemon("seed", "--home", home(folder, "s"), "--deny", listed) as seed:
+        for target, reason in ((folder, "Is a directory"),
+                               ("/proc/self/mem", "Input/output error"),
+                               ("/none", "No such file or directory")):
+            os.remove(listed)
+            os.symlink(target, listed)
+            check(read_again(seed, f"denied: {reason}").startswith("E["),
+                  "an error")
+        with Daemon("node", "--home", home(folder, "n"), "--p2p.seeds",
+                    seed.seed):
+            seed.until(lambda line: "127.0.0.1 is banned" in line)
+        seed.stop()
+    for target, reason in ((folder, "Is a directory"),
+                           ("/proc/self/mem", "Input/output error")):
+        code, _, err = run("seed", "--home", home(folder, "t" + reason[:2]),
+                           "--p2p.laddr", "tcp://127.0.0.1:0", "--deny", target,
+                           env=environment())
+        equal((code, err.count("\n")), (1, 1), err)
+        check(f"{target}: {reason}" in err, err)
 
 
 def silent(address, count):
@@ -433,6 +500,8 @@ TESTS = [
     ("metrics of each peer by option", peer_metrics),
     ("only some versions are served", filters),
     ("a list of who is kept out", deny),
+    ("who is denied is served no more", denied_leaves),
+    ("a list that cannot be read", denied_unread),
     ("few descriptors", descriptors),
     ("two homes of one chain", twins),
     ("options as those of tenderseed", as_tenderseed),

@@ -8,6 +8,7 @@
 
 enum {
   SEED_DIALS = 32,    /* At one time, of each chain. */
+  PRIVATE_MAX = 4096, /* Ids that a book keeps out. */
   VERIFIED_EVERY = 5, /* Seconds from one count of proofs to the next. */
 };
 
@@ -188,6 +189,84 @@ void cli_chain_ban(const cli_chain *c, cmt_switch *sw) {
     }
   }
   cmt_addrbook_snapshot_delete(s);
+}
+
+/* ---- who is denied ---- */
+
+/* Ids that the book keeps out: |kept| of them for good, and some that it only
+   has to drop. */
+typedef struct ids {
+  cmt_node_id *list;
+  size_t kept, count;
+} ids;
+
+/* False: they would leave no room for those to drop. */
+static bool ids_fill(ids *out, const cli_chain *c, const cli_deny *d) {
+  const cmt_home_settings *s = c->settings;
+
+  for (size_t i = 0; i < s->private_peer_id_count; i++) {
+    if (out->count < PRIVATE_MAX) {
+      out->list[out->count++] = s->private_peer_ids[i];
+    }
+  }
+  for (size_t i = 0; i < d->count; i++) {
+    if (d->list[i].bits == CLI_DENY_ID && out->count < PRIVATE_MAX) {
+      cmt_node_id *id = &out->list[out->count++];
+
+      for (size_t k = 0; k < CLI_DENY_BYTES; k++) {
+        snprintf(id->text + 2 * k, sizeof "ff", "%02x", d->list[i].bytes[k]);
+      }
+    }
+  }
+  out->kept = out->count;
+  return out->count < PRIVATE_MAX;
+}
+
+/* Drops the nodes that are covered, as many at once as there is room for. */
+static cmt_err drop_covered(const cli_chain *c, const cli_deny *d, ids *out,
+                            const cmt_addrbook_snapshot *book) {
+  cmt_err err = cmt_pex_set_private(c->pex, out->list, out->count);
+  cmt_addrbook_entry e;
+
+  for (size_t i = 0; err == CMT_OK && cmt_addrbook_snapshot_get(book, i, &e);
+       i++) {
+    if (cli_deny_covers(d, &e.addr)) {
+      out->list[out->count++] = e.addr.id;
+    }
+    if (out->count == PRIVATE_MAX) {
+      err = cmt_pex_set_private(c->pex, out->list, out->count);
+      out->count = out->kept;
+    }
+  }
+  if (err == CMT_OK && out->count > out->kept) {
+    err = cmt_pex_set_private(c->pex, out->list, out->count);
+  }
+  return err != CMT_OK ? err
+                       : cmt_pex_set_private(c->pex, out->list, out->kept);
+}
+
+cmt_err cli_chain_forget(const cli_chain *c, const cli_deny *d, cmt_why *why) {
+  ids all = {.list = cli_alloc(PRIVATE_MAX, sizeof *all.list)};
+  cmt_addrbook_snapshot *book = NULL;
+  cmt_err err = CMT_OK;
+
+  if (!ids_fill(&all, c, d)) {
+    err = CMT_ELIMIT;
+  } else if (c->pex != NULL) {
+    err = cmt_pex_snapshot_new(c->pex, &book);
+    if (err == CMT_OK) {
+      err = drop_covered(c, d, &all, book);
+    }
+    cmt_addrbook_snapshot_delete(book);
+  }
+  free(all.list);
+  if (err != CMT_OK) {
+    snprintf(why->text, sizeof why->text,
+             "the book of %s does not take who is denied: %s", c->network,
+             err == CMT_ELIMIT ? "there are too many private ids"
+                               : cmt_err_text(err));
+  }
+  return err;
 }
 
 /* ---- once a second ---- */

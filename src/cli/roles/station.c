@@ -518,6 +518,22 @@ static void log_open(cli_station *s) {
                              fault);
 }
 
+bool cli_station_forget(cli_station *s, cmt_why *why) {
+  for (size_t i = 0; i < s->chain_count; i++) {
+    if (cli_chain_forget(s->chains[i], &s->deny, why) != CMT_OK) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool cli_station_deny(cli_station *s, cmt_why *why) {
+  return s->options->deny == NULL ||
+         (cli_deny_load(&s->deny, s->options->deny, s->sw, why) &&
+          cli_station_forget(s, why));
+}
+
+/* Who is denied is so before the first connection. */
 static cmt_err start(cli_station *s, cmt_why *why) {
   cmt_err err = cmt_home_load_key(s->first->home, &s->key, why);
 
@@ -526,6 +542,9 @@ static cmt_err start(cli_station *s, cmt_why *why) {
   }
   for (size_t i = 0; i < s->chain_count && err == CMT_OK; i++) {
     err = chain_join(s, s->chains[i], why);
+  }
+  if (err == CMT_OK && !cli_station_deny(s, why)) {
+    err = CMT_EINVAL;
   }
   if (err == CMT_OK) {
     err = cmt_switch_start(s->sw, why);
@@ -581,7 +600,8 @@ bool cli_station_add(cli_station *s, const char *dir) {
   if (c == NULL) {
     return false;
   }
-  if (chain_join(s, c, &why) != CMT_OK) {
+  if (chain_join(s, c, &why) != CMT_OK ||
+      cli_chain_forget(c, &s->deny, &why) != CMT_OK) {
     cli_fail("%s: %s", dir, why.text);
     (void)cli_chain_close(c);
     return false;
@@ -617,6 +637,7 @@ int cli_station_close(cli_station *s, int code) {
     }
   }
   cmt_node_key_delete(s->key);
+  cli_deny_fini(&s->deny);
   free(s->groups);
   free(s->chains);
   pthread_mutex_destroy(&s->lock);

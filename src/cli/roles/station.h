@@ -35,6 +35,7 @@ typedef struct cli_station {
   cli_chain **chains;
   size_t chain_count;
   cli_chain *first;
+  cli_deny deny;    /* Who is kept out; of the thread that serves pages. */
   size_t tick_at;   /* Which chain may save next. */
   uint64_t trim_ns; /* When freed memory goes back to the system; 0: never. */
   uint32_t inbound_max;
@@ -53,6 +54,12 @@ bool cli_station_open(cli_station *s, const cli_options *o, cli_io *io,
 /* Adds the chain of one more home while it runs.  False: a line was printed. */
 bool cli_station_add(cli_station *s, const char *dir);
 bool cli_station_has(cli_station *s, const char *dir);
+/* Reads the list of --deny, if there is one, and drops who is on it from the
+   books.  False: |why| has the reason in its text. */
+bool cli_station_deny(cli_station *s, cmt_why *why);
+/* Drops from the books once more who is kept out, such as a node whose dial had
+   just succeeded when it was banned. */
+bool cli_station_forget(cli_station *s, cmt_why *why);
 /* Serves pages on this thread for |timeout_ns|, or until a signal comes, which
    is true then. */
 bool cli_station_serve(cli_station *s, uint64_t timeout_ns);

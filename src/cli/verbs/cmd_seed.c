@@ -2,7 +2,6 @@
 /* node and seed: run the peer-to-peer part of a node from its home, or serve
    the addresses of any number of chains from theirs. */
 
-#include "cli/roles/deny.h"
 #include "cli/roles/station.h"
 
 #include <dirent.h>
@@ -119,23 +118,42 @@ static void look_again(cli_station *s, const char *parent) {
   dirs_fini(&now);
 }
 
-static bool deny_load(const cli_options *o, cli_deny *deny, cmt_switch *sw) {
-  return o->deny == NULL || cli_deny_load(deny, o->deny, sw);
+static bool deny_again(cli_station *s, const cli_options *o) {
+  cmt_why why;
+
+  if (o->deny == NULL) {
+    return false;
+  }
+  if (!cli_station_deny(s, &why)) {
+    CLI_LOG(&s->log, CMT_LOG_ERROR, "main", "Failed to read the denied",
+            {"err", why.text, 0});
+    return false;
+  }
+  CLI_LOG(&s->log, CMT_LOG_INFO, "main", "Read the denied",
+          {"file", o->deny, 0}, {"count", NULL, (int64_t)s->deny.count});
+  return true;
 }
 
 /* Until a signal ends it; SIGHUP reads the list of --deny again. */
-static void serve(cli_station *s, const cli_options *o, cli_io *io,
-                  cli_deny *deny) {
+static void serve(cli_station *s, const cli_options *o, cli_io *io) {
+  bool forget = false;
+
   while (true) {
-    uint64_t wait_ns = o->homes_dir != NULL ? LOOK_NS : CMT_NEVER;
+    uint64_t wait_ns = o->homes_dir != NULL || forget ? LOOK_NS : CMT_NEVER;
+    cmt_why why;
 
     if (cli_station_serve(s, wait_ns)) {
       if (io->wait.signal != SIGHUP) {
         return;
       }
       cli_waiter_forget(&io->wait);
-      (void)deny_load(o, deny, s->sw);
-    } else if (o->homes_dir != NULL) {
+      forget = deny_again(s, o) || forget;
+      continue;
+    }
+    if (forget) {
+      forget = !cli_station_forget(s, &why);
+    }
+    if (o->homes_dir != NULL) {
       look_again(s, o->homes_dir);
     }
   }
@@ -155,16 +173,13 @@ static void raise_descriptors(void) {
 
 static int station_run(cli_station *s, const cli_options *o, cli_io *io,
                        const dirs *d) {
-  cli_deny deny = {NULL, 0};
   int code = CLI_FAILED;
 
   raise_descriptors();
-  if (cli_station_open(s, o, io, d->list, d->count) &&
-      deny_load(o, &deny, s->sw)) {
+  if (cli_station_open(s, o, io, d->list, d->count)) {
     code = CLI_OK;
-    serve(s, o, io, &deny);
+    serve(s, o, io);
   }
-  cli_deny_fini(&deny);
   return cli_station_close(s, code);
 }
 
