@@ -192,6 +192,19 @@ static void take_hints(cmt__ensure *e, const cmt_net_addr *addrs,
   }
 }
 
+/* Whether a seed named somebody who would be dialed now: it is back after a
+   partition, or a node is. */
+static bool has_use(const cmt__ensure *e, const cmt_net_addr *addrs,
+                    size_t count, cmt__pex_time t) {
+  for (size_t i = 0; i < count; i++) {
+    if (cmt_addrbook_has(e->o.book, &addrs[i].id) &&
+        cmt__ensure_fits(e, &addrs[i], t)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 size_t cmt__ensure_learn(cmt__ensure *e, cmt__ensure_peer *p,
                          const cmt_net_addr *addrs, size_t count,
                          cmt__pex_time t) {
@@ -205,9 +218,11 @@ size_t cmt__ensure_learn(cmt__ensure *e, cmt__ensure_peer *p,
     e->hint_count = 0;
     take_hints(e, addrs, count);
   }
+  if (found > 0 || (p->seed && !e->o.seed && has_use(e, addrs, count, t))) {
+    e->seeds_wait_ns = SEEDS_NS; /* A network that grows may go on growing. */
+  }
   if (found > 0 || (p->seed && !e->o.seed)) {
     e->dry = false;
-    e->seeds_wait_ns = SEEDS_NS;
   }
   return found;
 }

@@ -174,6 +174,13 @@ static bool fits(const cmt__ensure *e, const cmt_net_addr *a,
   return true;
 }
 
+bool cmt__ensure_fits(const cmt__ensure *e, const cmt_net_addr *a,
+                      cmt__pex_time t) {
+  cmt__ensure_dial ignored;
+
+  return fits(e, a, &ignored, t);
+}
+
 static bool choose_anchor(cmt__ensure *e, cmt__ensure_dial *out,
                           cmt__pex_time t) {
   while (e->anchor_count > 0) {

@@ -28,6 +28,9 @@ bool cmt__ensure_may_feel(const cmt__ensure *e, const cmt_net_addr *a,
                           cmt__pex_time t);
 bool cmt__ensure_may_dial(const cmt__ensure *e, const cmt_net_addr *a,
                           cmt__pex_time t);
+/* And no peer is of its group. */
+bool cmt__ensure_fits(const cmt__ensure *e, const cmt_net_addr *a,
+                      cmt__pex_time t);
 /* |id| may be dialed again, however short a time ago it was. */
 void cmt__ensure_forget(cmt__ensure *e, const cmt_node_id *id);
 /* A place for |d|, which is under way from then on. */

@@ -479,6 +479,25 @@ def no_pages(folder):
         equal(seed.exit(), 0)
 
 
+def went_away(folder):
+    """A stranger that goes before it is a peer is a line at debug alone, and
+    one that is refused is one at info too."""
+    gone, refused = "failed in stage", "Inbound Peer rejected"
+    with Daemon("node", "--home", home(folder, "n"), "--log_level",
+                "debug") as node:
+        for stranger in silent(node.seed, 1):
+            stranger.close()
+        line = node.until(lambda line: gone in line or refused in line)
+        check(line.startswith("D[") and "peer closed" in line, line)
+        other = home(folder, "o", "chain-2")
+        with Daemon("node", "--home", other, "--p2p.persistent_peers",
+                    node.seed):
+            line = node.until(lambda line: refused in line)
+            check(line.startswith("I[") and "network" in line, line)
+        node.signal(signal.SIGTERM)
+        equal(node.exit(), 0)
+
+
 def json_log(folder):
     """log_format = json: one object a line."""
     with Process([COMMAND, "seed", "--home", home(folder, "s"), "--p2p.laddr",
@@ -502,6 +521,7 @@ TESTS = [
     ("a list of who is kept out", deny),
     ("who is denied is served no more", denied_leaves),
     ("a list that cannot be read", denied_unread),
+    ("a stranger that goes is no trouble", went_away),
     ("few descriptors", descriptors),
     ("two homes of one chain", twins),
     ("options as those of tenderseed", as_tenderseed),

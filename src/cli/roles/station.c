@@ -273,6 +273,11 @@ static bool may_log(cli_station *s) {
   return s->lines++ < LINES_PER_SECOND;
 }
 
+/* A feeler, or a stranger that has seen enough; the switch logs it at debug. */
+static bool went_away(const cmt_rejection *r) {
+  return r->why.err == CMT_EEOF || r->why.err == CMT_ERESET;
+}
+
 static void on_rejected(void *arg, const cmt_rejection *r) {
   cli_station *s = arg;
   cmt_switch_status status;
@@ -281,7 +286,7 @@ static void on_rejected(void *arg, const cmt_rejection *r) {
     return; /* Its chain counts it. */
   }
   cmt_metrics_rejected(s->first->metrics, r);
-  if (!may_log(s)) {
+  if (went_away(r) || !may_log(s)) {
     return;
   }
   cmt_switch_get_status(s->sw, &status);

@@ -397,6 +397,96 @@ static void one_seed_is_enough(void **state) {
   assert_int_equal(0, dials(f, d, 4));
 }
 
+/* Lets |for_ns| pass, and the seed answer with |list| and end each visit; what
+   the book has does not answer.  Returns the visits. */
+static unsigned visits(fixture *f, uint64_t for_ns, const cmt_net_addr *list,
+                       size_t count) {
+  cmt__ensure_peer seed = {
+    .at = at(1000, "9.9.0.1"), .outbound = true, .seed = true, .has_pex = true};
+  uint64_t end_ns = f->now_ns + for_ns;
+  unsigned seen = 0;
+
+  while (f->now_ns < end_ns) {
+    cmt__ensure_dial *d[16];
+    size_t begun = dials(f, d, 16);
+
+    for (size_t i = 0; i < begun; i++) {
+      if (d[i]->kind != CMT__ENSURE_SEED) {
+        end(f, d[i], CMT_EREFUSED);
+        continue;
+      }
+      end(f, d[i], CMT_OK);
+      seen++;
+      cmt__ensure_peer *p = cmt__ensure_add(&f->e, &seed, NULL, NULL, now(f));
+
+      assert_non_null(p);
+      cmt__ensure_learn(&f->e, p, list, count, now(f));
+      cmt__ensure_remove(&f->e, p, CMT_EEOF, now(f));
+    }
+    f->now_ns = cmt__ensure_next_ns(&f->e, f->now_ns + CMT_MILLISECONDS(1));
+  }
+  f->now_ns = end_ns;
+  return seen;
+}
+
+/* At 0, 5, 10, 20 and 40 s, and then once a round, each up to an eighth sooner
+   or later. */
+static void a_seed_without_news_is_visited_less(void **state) {
+  fixture *f = *state;
+  const cmt_net_addr others[] = {at(1, "5.1.0.1"), at(2, "5.2.0.1"),
+                                 at(3, "5.2.9.9")}; /* Its group is here. */
+
+  ensure_world_begin(f);
+  cmt__ensure_set_seeds(&f->e, 1);
+  up(f, &others[0], false);
+  up(f, &others[1], true);
+  assert_int_equal(2, visits(f, CMT_SECONDS(6), others, 3));
+  assert_in_range(visits(f, CMT_SECONDS(54), others, 3), 3, 4);
+  assert_in_range(visits(f, CMT_SECONDS(1200), others, 3), 36, 46);
+  all_down(f);
+}
+
+/* What it names is in the book, and may be dialed again. */
+static void a_seed_that_names_a_lost_node_is_visited(void **state) {
+  fixture *f = *state;
+  const cmt_net_addr others[] = {at(1, "5.1.0.1"), at(2, "5.2.0.1")};
+  cmt__ensure_peer *lost, *seed;
+  cmt__ensure_peer given = {
+    .at = at(1000, "9.9.0.1"), .outbound = true, .seed = true, .has_pex = true};
+
+  ensure_world_begin(f);
+  cmt__ensure_set_seeds(&f->e, 1);
+  up(f, &others[0], true);
+  lost = up(f, &others[1], true);
+  visits(f, CMT_SECONDS(300), others, 2);
+  cmt__ensure_remove(&f->e, lost, CMT_EEOF, now(f));
+  f->now_ns += CMT_SECONDS(31);
+  seed = cmt__ensure_add(&f->e, &given, NULL, NULL, now(f));
+  assert_non_null(seed);
+  assert_int_equal(0, cmt__ensure_learn(&f->e, seed, others, 2, now(f)));
+  cmt__ensure_remove(&f->e, seed, CMT_EEOF, now(f));
+  /* At once, after 5, 10 and 20 s. */
+  assert_int_equal(4, visits(f, CMT_SECONDS(55), others, 2));
+  all_down(f);
+}
+
+/* A round later, and then again after 5 and 10 s; of visits a round apart there
+   are two at most in that time. */
+static void news_bring_visits_closer(void **state) {
+  fixture *f = *state;
+  const cmt_net_addr others[] = {at(1, "5.1.0.1"), at(2, "5.2.0.1")};
+
+  ensure_world_begin(f);
+  cmt__ensure_set_seeds(&f->e, 1);
+  up(f, &others[0], true);
+  up(f, &others[1], true);
+  visits(f, CMT_SECONDS(300), others, 1);
+  while (visits(f, CMT_MILLISECONDS(10), others, 2) == 0) {
+  }
+  assert_int_equal(3, visits(f, CMT_SECONDS(55), others, 2));
+  all_down(f);
+}
+
 static void several_peers_are_asked_in_a_round(void **state) {
   fixture *f = *state;
   cmt__ensure_step step;
@@ -501,6 +591,9 @@ int main(void) {
     TEST(anchors_are_dialed_first),
     TEST(seeds_are_tried_one_after_another),
     TEST(one_seed_is_enough),
+    TEST(a_seed_without_news_is_visited_less),
+    TEST(a_seed_that_names_a_lost_node_is_visited),
+    TEST(news_bring_visits_closer),
     TEST(several_peers_are_asked_in_a_round),
     TEST(a_full_node_rotates),
     TEST(the_choice_is_among_groups),
