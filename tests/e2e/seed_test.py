@@ -153,6 +153,39 @@ def late_home(folder):
         seed.stop()
 
 
+def bad_homes(folder):
+    """A folder that cannot be served is one error of the log, at the start and
+    later, and others are served."""
+    parent = os.path.join(folder, "homes")
+    os.mkdir(parent)
+    key = os.path.join(home(parent, "a"), "config/node_key.json")
+    write(key, "no key")
+    toml = os.path.join(home(parent, "b", "chain-b"), "config/config.toml")
+    code, out, err = run("seed", "--homes", parent, "--p2p.laddr", "nowhere",
+                         env=environment())
+    equal((code, out), (1, ""))
+    with open(toml, encoding="utf-8") as file:
+        well = file.read()
+    write(toml, "= no toml")
+    code, out, err = run("seed", "--homes", parent, env=environment())
+    equal((code, out, err.count("\n")), (1, "", 2), err)
+    check("/a/" in err and "/b/" in err, err)
+    home(parent, "c", "chain-c")
+    home(parent, "d", "chain-c")
+    with Daemon("seed", "--homes", parent) as seed:
+        write(toml, well)
+        seed.until(lambda line: "network=chain-b" in line)
+        for name in ("y", "z"):
+            os.rename(home(folder, name, name), os.path.join(parent, name))
+            seed.until(lambda line, n=name: f"network={n}" in line)
+        for name in ("a", "b", "d"):
+            lines = [line for line in seed.seen if "is not served" in line and
+                     f"homes/{name} " in line]
+            equal(len(lines), 1, seed.seen)
+            check(lines[0].startswith("E["), lines)
+        seed.stop()
+
+
 def metrics(folder):
     """Prometheus gets every path, and each chain is in the page."""
     with Daemon("seed", "--home", home(folder, "s1"), "--home",
@@ -514,6 +547,7 @@ TESTS = [
     ("a new seed asks the nodes of its list", seed_of_seed),
     ("one port serves two chains", chains),
     ("a home that comes is served", late_home),
+    ("folders that cannot be served", bad_homes),
     ("metrics of all chains on any path", metrics),
     ("a dial counts for its chain", dials_of_chains),
     ("metrics of each peer by option", peer_metrics),

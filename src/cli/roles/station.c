@@ -87,21 +87,23 @@ static const cli_chain *chain_twin(cli_station *s, const cli_chain *c) {
   return twin;
 }
 
-static cli_chain *chain_open(cli_station *s, const char *dir) {
+/* The key of the first chain is that of all.  NULL: |why| has the reason. */
+static cli_chain *chain_open(cli_station *s, const char *dir, cmt_why *why) {
   const cli_chain_options o = {
     .options = s->options, .env = &s->env, .dir = dir, .seed = s->seed};
   const cli_chain *twin;
-  cli_chain *c;
-  cmt_why why;
+  cli_chain *c = cli_chain_open(&o, why);
 
-  c = cli_chain_open(&o, &why);
   if (c == NULL) {
-    cli_fail("%s", why.text);
     return NULL;
   }
   twin = chain_twin(s, c);
   if (twin != NULL) {
-    cli_fail("%s: the chain %s is that of %s", dir, c->network, twin->dir);
+    snprintf(why->text, sizeof why->text, "%s: the chain %s is that of %s", dir,
+             c->network, twin->dir);
+  }
+  if (twin != NULL || (s->first == NULL &&
+                       cmt_home_load_key(c->home, &s->key, why) != CMT_OK)) {
     (void)cli_chain_close(c);
     return NULL;
   }
@@ -540,11 +542,8 @@ bool cli_station_deny(cli_station *s, cmt_why *why) {
 
 /* Who is denied is so before the first connection. */
 static cmt_err start(cli_station *s, cmt_why *why) {
-  cmt_err err = cmt_home_load_key(s->first->home, &s->key, why);
+  cmt_err err = switch_make(s, why);
 
-  if (err == CMT_OK) {
-    err = switch_make(s, why);
-  }
   for (size_t i = 0; i < s->chain_count && err == CMT_OK; i++) {
     err = chain_join(s, s->chains[i], why);
   }
@@ -558,6 +557,69 @@ static cmt_err start(cli_station *s, cmt_why *why) {
     err = CMT_EIO;
   }
   return err;
+}
+
+/* ---- folders that cannot be served ---- */
+
+/* False: that was its last fault already. */
+static bool fault_note(cli_station *s, const char *dir, const char *text) {
+  size_t i = 0;
+
+  while (i < s->fault_count && strcmp(s->faults[i].dir, dir) != 0) {
+    i++;
+  }
+  if (i < s->fault_count && strcmp(s->faults[i].text, text) == 0) {
+    return false;
+  }
+  if (i == s->fault_count) {
+    s->faults = cli_realloc(s->faults, (i + 1) * sizeof *s->faults);
+    s->faults[s->fault_count++] = (cli_fault){.dir = cli_copy(dir)};
+  }
+  free(s->faults[i].text);
+  s->faults[i].text = cli_copy(text);
+  return true;
+}
+
+static void fault_log(const cli_station *s, const char *dir, const char *text) {
+  CLI_LOG(&s->log, CMT_LOG_ERROR, "main", "Folder is not served",
+          {"home", dir, 0}, {"err", text, 0});
+}
+
+void cli_station_fault(cli_station *s, const char *dir, const char *text) {
+  if (fault_note(s, dir, text != NULL ? text : "") && text != NULL) {
+    fault_log(s, dir, text);
+  }
+}
+
+static void faults_fini(cli_station *s) {
+  for (size_t i = 0; i < s->fault_count; i++) {
+    free(s->faults[i].dir);
+    free(s->faults[i].text);
+  }
+  free(s->faults);
+}
+
+/* Those of --homes come after the homes that are named one by one, each of
+   which has to be well. */
+static bool chains_open(cli_station *s, char *const *dirs, size_t count) {
+  cmt_why why;
+
+  for (size_t i = 0; i < count; i++) {
+    cli_chain *c = chain_open(s, dirs[i], &why);
+
+    if (c != NULL) {
+      chain_add(s, c);
+    } else if (i < s->options->home_count || s->options->homes_dir == NULL) {
+      cli_fail("%s", why.text);
+      return false;
+    } else {
+      (void)fault_note(s, dirs[i], why.text);
+    }
+  }
+  for (size_t i = 0; i < s->fault_count && s->first == NULL; i++) {
+    cli_fail("%s", s->faults[i].text);
+  }
+  return s->first != NULL;
 }
 
 bool cli_station_open(cli_station *s, const cli_options *o, cli_io *io,
@@ -576,15 +638,13 @@ bool cli_station_open(cli_station *s, const cli_options *o, cli_io *io,
   }
   s->env.log = cli_log_hook;
   s->env.log_arg = &s->log;
-  for (size_t i = 0; i < count; i++) {
-    cli_chain *c = chain_open(s, dirs[i]);
-
-    if (c == NULL) {
-      return false;
-    }
-    chain_add(s, c);
+  if (!chains_open(s, dirs, count)) {
+    return false;
   }
   log_open(s);
+  for (size_t i = 0; i < s->fault_count; i++) {
+    fault_log(s, s->faults[i].dir, s->faults[i].text);
+  }
   if (start(s, &why) != CMT_OK) {
     cli_fail("%s", why.text);
     return false;
@@ -598,24 +658,24 @@ bool cli_station_open(cli_station *s, const cli_options *o, cli_io *io,
 }
 
 /* It joins before it is in the list: peers that come earlier are left alone. */
-bool cli_station_add(cli_station *s, const char *dir) {
-  cli_chain *c = chain_open(s, dir);
+void cli_station_add(cli_station *s, const char *dir) {
   cmt_why why;
+  cli_chain *c = chain_open(s, dir, &why);
 
   if (c == NULL) {
-    return false;
+    cli_station_fault(s, dir, why.text);
+    return;
   }
   if (chain_join(s, c, &why) != CMT_OK ||
       cli_chain_forget(c, &s->deny, &why) != CMT_OK) {
-    cli_fail("%s: %s", dir, why.text);
+    cli_station_fault(s, dir, why.text);
     (void)cli_chain_close(c);
-    return false;
+    return;
   }
   cli_chain_ban(c, s->sw);
   chain_add(s, c);
   CLI_LOG(&s->log, CMT_LOG_INFO, "main", "Chain", {"network", c->network, 0},
           {"home", c->dir, 0});
-  return true;
 }
 
 bool cli_station_has(cli_station *s, const char *dir) {
@@ -643,6 +703,7 @@ int cli_station_close(cli_station *s, int code) {
   }
   cmt_node_key_delete(s->key);
   cli_deny_fini(&s->deny);
+  faults_fini(s);
   free(s->groups);
   free(s->chains);
   pthread_mutex_destroy(&s->lock);

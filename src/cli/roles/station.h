@@ -21,6 +21,11 @@ typedef struct cli_group {
   uint32_t count;
 } cli_group;
 
+/* What is wrong with a folder of --homes, as it was logged. */
+typedef struct cli_fault {
+  char *dir, *text;
+} cli_fault;
+
 typedef struct cli_station {
   const cli_options *options;
   cli_io *io;
@@ -35,7 +40,9 @@ typedef struct cli_station {
   cli_chain **chains;
   size_t chain_count;
   cli_chain *first;
-  cli_deny deny;    /* Who is kept out; of the thread that serves pages. */
+  cli_deny deny;     /* Who is kept out; of the thread that serves pages. */
+  cli_fault *faults; /* Of that thread as well. */
+  size_t fault_count;
   size_t tick_at;   /* Which chain may save next. */
   uint64_t trim_ns; /* When freed memory goes back to the system; 0: never. */
   uint32_t inbound_max;
@@ -47,12 +54,16 @@ typedef struct cli_station {
   int servers_fd; /* Readable when either has something to do. */
 } cli_station;
 
-/* Opens the chains of |dirs| and starts.  False: a line was printed; call
-   cli_station_close() in both cases. */
+/* Opens the chains of |dirs| and starts.  A folder of --homes that cannot be
+   served is skipped with a line of the log, unless no other is left.  False: a
+   line was printed; call cli_station_close() in both cases. */
 bool cli_station_open(cli_station *s, const cli_options *o, cli_io *io,
                       char *const *dirs, size_t count);
-/* Adds the chain of one more home while it runs.  False: a line was printed. */
-bool cli_station_add(cli_station *s, const char *dir);
+/* Adds the chain of one more home while it runs, or logs why it cannot. */
+void cli_station_add(cli_station *s, const char *dir);
+/* Logs what is wrong with a folder unless that was its last fault; NULL: it is
+   well again. */
+void cli_station_fault(cli_station *s, const char *dir, const char *text);
 bool cli_station_has(cli_station *s, const char *dir);
 /* Reads the list of --deny, if there is one, and drops who is on it from the
    books.  False: |why| has the reason in its text. */

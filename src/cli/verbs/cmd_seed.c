@@ -54,15 +54,16 @@ static int by_name(const void *a, const void *b) {
   return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Adds the homes in |parent|, in the order of their names.  False: a line was
-   printed. */
-static bool dirs_look(dirs *d, const char *parent) {
+/* Adds the homes in |parent|, in the order of their names.  False: |why| has
+   the reason in its text. */
+static bool dirs_look(dirs *d, const char *parent, cmt_why *why) {
   DIR *folder = opendir(parent);
   size_t first = d->count;
   struct dirent *entry;
 
   if (folder == NULL) {
-    cli_fail("--homes '%s': %s", parent, strerror(errno));
+    snprintf(why->text, sizeof why->text, "--homes '%s': %s", parent,
+             strerror(errno));
     return false;
   }
   while ((entry = readdir(folder)) != NULL) {
@@ -81,10 +82,13 @@ static bool dirs_look(dirs *d, const char *parent) {
 }
 
 static bool dirs_fill(cli_options *o, dirs *d) {
+  cmt_why why;
+
   for (size_t i = 0; i < o->home_count; i++) {
     dirs_add(d, o->homes[i]);
   }
-  if (o->homes_dir != NULL && !dirs_look(d, o->homes_dir)) {
+  if (o->homes_dir != NULL && !dirs_look(d, o->homes_dir, &why)) {
+    cli_fail("%s", why.text);
     return false;
   }
   if (d->count == 0 && o->homes_dir != NULL) {
@@ -107,11 +111,14 @@ static bool dirs_fill(cli_options *o, dirs *d) {
 /* Homes that have come. */
 static void look_again(cli_station *s, const char *parent) {
   dirs now = {NULL, 0};
+  cmt_why why;
+  bool well = dirs_look(&now, parent, &why);
 
-  if (dirs_look(&now, parent)) {
+  cli_station_fault(s, parent, well ? NULL : why.text);
+  if (well) {
     for (size_t i = 0; i < now.count; i++) {
       if (!cli_station_has(s, now.list[i])) {
-        (void)cli_station_add(s, now.list[i]);
+        cli_station_add(s, now.list[i]);
       }
     }
   }
