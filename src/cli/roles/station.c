@@ -599,8 +599,8 @@ static void faults_fini(cli_station *s) {
   free(s->faults);
 }
 
-/* Those of --homes come after the homes that are named one by one, each of
-   which has to be well. */
+/* Each home that --home names has to be well; the folders of --homes come after
+   them. */
 static bool chains_open(cli_station *s, char *const *dirs, size_t count) {
   cmt_why why;
 

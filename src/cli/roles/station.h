@@ -41,7 +41,7 @@ typedef struct cli_station {
   size_t chain_count;
   cli_chain *first;
   cli_deny deny;     /* Who is kept out; of the thread that serves pages. */
-  cli_fault *faults; /* Of that thread as well. */
+  cli_fault *faults; /* Used by that thread alone. */
   size_t fault_count;
   size_t tick_at;   /* Which chain may save next. */
   uint64_t trim_ns; /* When freed memory goes back to the system; 0: never. */
