@@ -238,10 +238,11 @@ def full_at_each_call(folder):
                if n.endswith(".tmp")], [], what)
         whole(own, home, before, what)
 
-    # What was dialed meanwhile may take a write() more than at a clean end.
-    spread(folder, range(calls + 4), one)
-    # The two calls of the folder after each file may fail.
-    equal(silent, 4)
+    spread(folder, range(calls), one)
+    # The two calls of the folder after each file may fail.  What was dialed
+    # meanwhile may take a write() or two more than the save that was counted,
+    # so that the last calls are not reached.
+    check(2 <= silent <= 4, silent)
 
 
 def nothing_is_saved(folder, number):
