@@ -269,7 +269,10 @@ def filters(folder):
                 "--min-height", "0", **prometheus) as seed:
         with Daemon("node", "--home", home(folder, "a"), "--p2p.seeds",
                     seed.seed) as node:
-            seed.page("/live_peers.csv", lambda text: node.id in text)
+            seed.page("/addrbook.json", lambda text: node.id in text)
+            seed.page("/metrics", lambda text: "addrbook_proven{chain_id="
+                      '"chain-1"} 1' in text, seed.metrics)
+            equal(seed.get("/live_peers.csv")[1], "\n")
             with Daemon("node", "--home", home(folder, "b"), "--p2p.seeds",
                         seed.seed):
                 page = seed.page("/metrics",

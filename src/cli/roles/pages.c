@@ -116,9 +116,16 @@ static cli_http_answer book_page(const cli_station *s, const cli_chain *c) {
 
 /* ---- nodes that answer ---- */
 
-static bool is_live(const cmt_addrbook_entry *e, uint64_t now_ns) {
+/* An answer of the seed may have it, or might have when its proof was younger.
+ */
+static bool is_live(const cli_chain *c, const cmt_addrbook_entry *e,
+                    uint64_t now_ns) {
+  const char *version = c->settings->seed_version;
+
   return e->proven_ns != 0 && e->attempts == 0 &&
-         now_ns - e->proven_ns < LIVE_NS;
+         now_ns - e->proven_ns < LIVE_NS &&
+         e->height >= c->settings->seed_min_height &&
+         strncmp(e->version, version, strlen(version)) == 0;
 }
 
 /* The height only of a node that has reported one. */
@@ -147,7 +154,7 @@ static cli_http_answer live_page(const cli_station *s, const cli_chain *c) {
   (void)s;
   for (size_t i = 0; book != NULL && cmt_addrbook_snapshot_get(book, i, &e);
        i++) {
-    if (is_live(&e, now_ns)) {
+    if (is_live(c, &e, now_ns)) {
       json_array_append_new(list, live_json(&e));
     }
   }
@@ -172,7 +179,7 @@ static cli_http_answer live_csv_page(const cli_station *s, const cli_chain *c) {
        i++) {
     char one[CMT_NET_ADDR_TEXT_SIZE];
 
-    if (is_live(&e, now_ns) &&
+    if (is_live(c, &e, now_ns) &&
         cmt_net_addr_format(&e.addr, one, sizeof one) == CMT_OK) {
       fprintf(out, "%s%s", ftell(out) > 0 ? "," : "", one);
     }
