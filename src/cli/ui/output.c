@@ -48,7 +48,7 @@ struct cli_output {
   cmt_peer *adding; /* Whose line is being added. */
   cli_backlog backlog;
   char status[OUTPUT_STATUS_SIZE];
-  bool status_changed, status_shown; /* The second is the thread's. */
+  bool status_changed;
   bool closing, busy, hurried;
   bool awaited; /* Somebody saw that lines wait, and looks again once woken. */
   int fault;    /* The errno that broke the stream, or 0. */
@@ -58,7 +58,8 @@ struct cli_output {
 typedef struct output_work {
   part *parts;
   char status[OUTPUT_STATUS_SIZE];
-  bool begun; /* The status that was shown is gone. */
+  bool begun;        /* The status that was shown is gone. */
+  bool status_shown; /* Not under the lock, so apart from what is. */
   char text[WRITE_MAX];
 } output_work;
 
@@ -160,14 +161,14 @@ static void output_write_some(cli_output *o, output_work *w) {
 }
 
 static void output_write(cli_output *o, output_work *w) {
-  if (o->status_shown) {
+  if (w->status_shown) {
     output_put(o, "\r\033[K", 4);
   }
   while (w->parts != NULL) {
     output_write_some(o, w);
   }
   output_put(o, w->status, strlen(w->status));
-  o->status_shown = w->status[0] != '\0';
+  w->status_shown = w->status[0] != '\0';
 }
 
 static void *output_run(void *arg) {
