@@ -39,6 +39,12 @@ typedef struct cmt_ban {
 
 #define cmt_ban_init(b) cmt_ban_init_sized((b), sizeof *(b))
 CMT_API void cmt_ban_init_sized(cmt_ban *b, size_t size);
+/** Sets |subject| to the canonical form of |text|.
+
+    Returns CMT_OK; CMT_EINVAL: |text| is no subject, |why| (may be NULL) states
+    how, and nothing has changed. */
+CMT_API CMT_NODISCARD cmt_err cmt_ban_set_subject(cmt_ban *b, const char *text,
+                                                  cmt_why *why);
 
 /** Bans a copy of |b|; a subject that is banned already gets the new duration,
     even if that is shorter.  Peers, handshakes and attempts that it covers end
@@ -65,6 +71,14 @@ CMT_API cmt_err cmt_switch_unban(cmt_switch *s, const char *subject,
 /** See cmt_switch_bans(); |size| is that of an element. */
 CMT_API size_t cmt_switch_bans_sized(cmt_switch *s, cmt_ban *out, size_t cap,
                                      size_t size);
+
+/** Whether a ban covers the id of |a|, or its |host| when that is an address;
+    fills in the cmt_ban |out| with the one that lasts longest. */
+#define cmt_switch_find_ban(s, a, out)                                         \
+  cmt_switch_find_ban_sized((s), (a), (out), sizeof *(out))
+/** See cmt_switch_find_ban(). */
+CMT_API bool cmt_switch_find_ban_sized(cmt_switch *s, const cmt_net_addr *a,
+                                       cmt_ban *out, size_t size);
 
 /* ---- ids that pass every cap ---- */
 

@@ -149,6 +149,16 @@ void cmt__ban_text(const cmt__ban_key *key, char out[CMT_BAN_TEXT_SIZE]) {
   }
 }
 
+cmt_err cmt_ban_set_subject(cmt_ban *b, const char *text, cmt_why *why) {
+  cmt__ban_key key;
+  cmt_err err = cmt__ban_parse(text, &key, why);
+
+  if (err == CMT_OK) {
+    cmt__ban_text(&key, b->subject);
+  }
+  return err;
+}
+
 void cmt__ban_why(const cmt__ban *b, cmt_stage stage, cmt_why *why) {
   char text[CMT_BAN_TEXT_SIZE];
 
@@ -342,6 +352,41 @@ bool cmt__bans_find_ip(cmt__bans *b, const cmt__ip *ip, uint64_t now_ns,
   return found;
 }
 
+static void ban_write(const cmt__ban *ban, void *out, size_t size) {
+  cmt_ban full = {.duration_ns = ban->duration_ns,
+                  .end_ns = ban->fresh ? CMT_NEVER : ban->end_ns};
+
+  cmt__ban_text(&ban->key, full.subject);
+  cmt__sized_write(out, size, &full, sizeof full);
+}
+
+/* When the loop looked last. */
+static uint64_t seen_ns(cmt__bans *b) {
+  uint64_t now_ns;
+
+  cmt__lock(&b->lock);
+  now_ns = b->now_ns;
+  cmt__unlock(&b->lock);
+  return now_ns;
+}
+
+bool cmt__bans_find(cmt__bans *b, const cmt_net_addr *a, cmt_ban *out,
+                    size_t size) {
+  uint64_t now_ns = seen_ns(b);
+  cmt__ban of_id, of_ip;
+  cmt__ip ip;
+  bool has_id = cmt__bans_find_id(b, &a->id, now_ns, &of_id);
+  bool has_ip = cmt__ip_read(cmt_bytes_of(a->host), &ip) &&
+                cmt__bans_find_ip(b, &ip, now_ns, &of_ip);
+
+  if (has_id && (!has_ip || of_id.end_ns >= of_ip.end_ns)) {
+    ban_write(&of_id, out, size);
+  } else if (has_ip) {
+    ban_write(&of_ip, out, size);
+  }
+  return has_id || has_ip;
+}
+
 size_t cmt__bans_list(cmt__bans *b, void *out, size_t cap, size_t size) {
   uint8_t *to = out;
   size_t count;
@@ -350,12 +395,7 @@ size_t cmt__bans_list(cmt__bans *b, void *out, size_t cap, size_t size) {
   (void)drop_ended(b);
   count = b->count;
   for (size_t i = 0; i < count && i < cap && out != NULL; i++) {
-    const cmt__ban *ban = &b->list[i];
-    cmt_ban full = {.duration_ns = ban->duration_ns,
-                    .end_ns = ban->fresh ? CMT_NEVER : ban->end_ns};
-
-    cmt__ban_text(&ban->key, full.subject);
-    cmt__sized_write(to + i * size, size, &full, sizeof full);
+    ban_write(&b->list[i], to + i * size, size);
   }
   cmt__unlock(&b->lock);
   return count;

@@ -62,6 +62,9 @@ bool cmt__bans_find_id(cmt__bans *b, const cmt_node_id *id, uint64_t now_ns,
                        cmt__ban *out);
 bool cmt__bans_find_ip(cmt__bans *b, const cmt__ip *ip, uint64_t now_ns,
                        cmt__ban *out);
+/* As cmt_switch_find_ban_sized(). */
+bool cmt__bans_find(cmt__bans *b, const cmt_net_addr *a, cmt_ban *out,
+                    size_t size);
 /* As cmt_switch_bans_sized(). */
 size_t cmt__bans_list(cmt__bans *b, void *out, size_t cap, size_t size);
 

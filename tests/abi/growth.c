@@ -497,6 +497,7 @@ static void bans_check(node *a, node *b) {
   cmt_reason_counts reasons[3];
   cmt_mailbox_event ev;
   cmt_ban ban, list[2];
+  cmt_net_addr at = {.port = 1};
 
   DIRTY(ban);
   cmt_ban_init(&ban);
@@ -514,6 +515,11 @@ static void bans_check(node *a, node *b) {
     CHECK(strcmp(list[i].subject, "127.0.0.0/8") == 0 ||
           strcmp(list[i].subject, "::1") == 0);
   }
+  DIRTY(list);
+  snprintf(at.host, sizeof at.host, "127.1.2.3");
+  CHECK(cmt_switch_find_ban(a->sw, &at, &list[0]));
+  CHECK_FILLED(list[0]);
+  CHECK(strcmp(list[0].subject, "127.0.0.0/8") == 0);
   node_await(a, CMT_EVENT_PEER_GONE, &ev);
   CHECK(ev.reason == CMT_EBANNED);
   node_done(a, &ev);

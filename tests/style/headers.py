@@ -134,6 +134,7 @@ static void not_called(cmt_switch *s, cmt_peer *p, cmt_dial *d, cmt_mailbox *m) 
     cmt_ignore(cmt_peer_send_cancel(p, &req));
     printf("%d\\n", (int)(cmt_switch_dials(s, dials, 2) +
                          cmt_switch_bans(s, bans, 2) +
+                         cmt_switch_find_ban(s, NULL, &bans[0]) +
                          cmt_switch_reasons(s, reasons, 2)));
   }
 }

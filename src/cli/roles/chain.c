@@ -210,27 +210,32 @@ static bool ids_fill(ids *out, const cli_chain *c, const cli_deny *d) {
     }
   }
   for (size_t i = 0; i < d->count; i++) {
-    if (d->list[i].bits == CLI_DENY_ID && out->count < PRIVATE_MAX) {
-      cmt_node_id *id = &out->list[out->count++];
+    const char *subject = d->list[i].subject;
 
-      for (size_t k = 0; k < CLI_DENY_BYTES; k++) {
-        snprintf(id->text + 2 * k, sizeof "ff", "%02x", d->list[i].bytes[k]);
-      }
+    if (strpbrk(subject, ".:") == NULL && out->count < PRIVATE_MAX) {
+      memcpy(out->list[out->count++].text, subject, sizeof out->list->text);
     }
   }
   out->kept = out->count;
   return out->count < PRIVATE_MAX;
 }
 
-/* Drops the nodes that are covered, as many at once as there is room for. */
-static cmt_err drop_covered(const cli_chain *c, const cli_deny *d, ids *out,
-                            const cmt_addrbook_snapshot *book) {
+/* Other bans end some day, and the book has them by itself. */
+static bool is_denied(cmt_switch *sw, const cmt_net_addr *a) {
+  cmt_ban ban;
+
+  return cmt_switch_find_ban(sw, a, &ban) && ban.duration_ns == CMT_NEVER;
+}
+
+/* Drops the nodes that are denied, as many at once as there is room for. */
+static cmt_err drop_denied(const cli_chain *c, cmt_switch *sw, ids *out,
+                           const cmt_addrbook_snapshot *book) {
   cmt_err err = cmt_pex_set_private(c->pex, out->list, out->count);
   cmt_addrbook_entry e;
 
   for (size_t i = 0; err == CMT_OK && cmt_addrbook_snapshot_get(book, i, &e);
        i++) {
-    if (cli_deny_covers(d, &e.addr)) {
+    if (is_denied(sw, &e.addr)) {
       out->list[out->count++] = e.addr.id;
     }
     if (out->count == PRIVATE_MAX) {
@@ -245,7 +250,8 @@ static cmt_err drop_covered(const cli_chain *c, const cli_deny *d, ids *out,
                        : cmt_pex_set_private(c->pex, out->list, out->kept);
 }
 
-cmt_err cli_chain_forget(const cli_chain *c, const cli_deny *d, cmt_why *why) {
+cmt_err cli_chain_forget(const cli_chain *c, const cli_deny *d, cmt_switch *sw,
+                         cmt_why *why) {
   ids all = {.list = cli_alloc(PRIVATE_MAX, sizeof *all.list)};
   cmt_addrbook_snapshot *book = NULL;
   cmt_err err = CMT_OK;
@@ -255,7 +261,7 @@ cmt_err cli_chain_forget(const cli_chain *c, const cli_deny *d, cmt_why *why) {
   } else if (c->pex != NULL) {
     err = cmt_pex_snapshot_new(c->pex, &book);
     if (err == CMT_OK) {
-      err = drop_covered(c, d, &all, book);
+      err = drop_denied(c, sw, &all, book);
     }
     cmt_addrbook_snapshot_delete(book);
   }

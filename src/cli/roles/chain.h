@@ -47,11 +47,11 @@ CMT_NODISCARD cmt_err cli_chain_announce(const cli_chain *c, cmt_switch *sw,
 bool cli_chain_tick(cli_chain *c, const cli_log *log, bool may_save);
 /* Peers that the book keeps out stay out of the switch too. */
 void cli_chain_ban(const cli_chain *c, cmt_switch *sw);
-/* The book drops the nodes that |d| covers, and takes none of its ids until the
-   next call.  A node of a range may come back by hearsay, but no dial reaches
-   it, so that it is not served. */
+/* The book drops the nodes that |d| covers, all of which is banned on |sw|, and
+   takes none of its ids until the next call.  A node of a range may come back
+   by hearsay, but no dial reaches it, so that it is not served. */
 CMT_NODISCARD cmt_err cli_chain_forget(const cli_chain *c, const cli_deny *d,
-                                       cmt_why *why);
+                                       cmt_switch *sw, cmt_why *why);
 /* Saves the book, and frees all; its switch is gone.  False: the book could not
    be saved, and a line was printed. */
 bool cli_chain_close(cli_chain *c);

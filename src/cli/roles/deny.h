@@ -7,17 +7,9 @@
 
 #include "cli/ui/cli.h"
 
-enum { CLI_DENY_ID = 255, CLI_DENY_BYTES = 20 };
-
-/* One line. */
-typedef struct cli_denied {
-  char text[CMT_BAN_TEXT_SIZE];
-  uint8_t bits; /* CLI_DENY_ID, or how many of an IPv6 address count. */
-  uint8_t bytes[CLI_DENY_BYTES]; /* IPv4 is mapped to IPv6. */
-} cli_denied;
-
+/* Bans for ever, with canonical subjects. */
 typedef struct cli_deny {
-  cli_denied *list;
+  cmt_ban *list;
   size_t count;
 } cli_deny;
 
@@ -25,8 +17,6 @@ typedef struct cli_deny {
    What only |d| has is let in again, once all of the new list is banned.
    False: |why| has the reason in its text, and nothing has changed. */
 bool cli_deny_load(cli_deny *d, const char *path, cmt_switch *sw, cmt_why *why);
-/* Whether a line names the id of |a|, or covers its address. */
-bool cli_deny_covers(const cli_deny *d, const cmt_net_addr *a);
 void cli_deny_fini(cli_deny *d);
 
 #endif

@@ -527,7 +527,7 @@ static void log_open(cli_station *s) {
 
 bool cli_station_forget(cli_station *s, cmt_why *why) {
   for (size_t i = 0; i < s->chain_count; i++) {
-    if (cli_chain_forget(s->chains[i], &s->deny, why) != CMT_OK) {
+    if (cli_chain_forget(s->chains[i], &s->deny, s->sw, why) != CMT_OK) {
       return false;
     }
   }
@@ -667,7 +667,7 @@ void cli_station_add(cli_station *s, const char *dir) {
     return;
   }
   if (chain_join(s, c, &why) != CMT_OK ||
-      cli_chain_forget(c, &s->deny, &why) != CMT_OK) {
+      cli_chain_forget(c, &s->deny, s->sw, &why) != CMT_OK) {
     cli_station_fault(s, dir, why.text);
     (void)cli_chain_close(c);
     return;

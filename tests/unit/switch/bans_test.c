@@ -95,9 +95,13 @@ static void subjects_have_one_canonical_form(void **state) {
   for (size_t i = 0; i < CMT__COUNT(rows); i++) {
     cmt__ban_key key = key_of(rows[i][0]);
     char text[CMT_BAN_TEXT_SIZE];
+    cmt_ban b;
 
     cmt__ban_text(&key, text);
     assert_string_equal(rows[i][1], text);
+    cmt_ban_init(&b);
+    assert_cmt(CMT_OK, cmt_ban_set_subject(&b, rows[i][0], NULL));
+    assert_string_equal(rows[i][1], b.subject);
   }
 }
 

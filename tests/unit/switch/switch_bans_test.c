@@ -319,6 +319,34 @@ static void the_banned_addresses_of_a_name_are_left_out(void **state) {
 
 /* ---- refusals ---- */
 
+/* "": none. */
+static void assert_found(fixture *f, const char *host, const char *subject) {
+  cmt_net_addr a = {.id = f->id, .port = 1};
+  cmt_ban b;
+
+  snprintf(a.host, sizeof a.host, "%s", host);
+  cmt_ban_init(&b);
+  assert_true(cmt_switch_find_ban(f->a.sw, &a, &b) == (subject[0] != '\0'));
+  assert_string_equal(subject, b.subject);
+}
+
+static void a_ban_of_an_address_is_found(void **state) {
+  fixture *f = *state;
+
+  test_node_start(&f->a);
+  ban(&f->a, "10.0.0.0/8", S_BAN);
+  assert_found(f, "10.1.2.3", "10.0.0.0/8");
+  assert_found(f, "11.1.2.3", "");
+  assert_found(f, "node.test", "");
+  ban(&f->a, f->id.text, 2 * S_BAN);
+  assert_found(f, "10.1.2.3", f->id.text);
+  assert_found(f, "node.test", f->id.text);
+  ban(&f->a, "10.1.0.0/16", CMT_NEVER);
+  assert_found(f, "10.1.2.3", "10.1.0.0/16");
+  test_loop_advance(f->w.loop, 2 * S_BAN);
+  assert_found(f, "10.2.2.3", "");
+}
+
 static void a_wrong_ban_is_named(void **state) {
   fixture *f = *state;
   char text[160];
@@ -331,6 +359,8 @@ static void a_wrong_ban_is_named(void **state) {
   assert_string_equal("subject is \"\", allowed are a node id, an IP address, "
                       "and a range such as 10.0.0.0/8",
                       why.text);
+  assert_cmt(CMT_EINVAL, cmt_ban_set_subject(&b, "x", &why));
+  assert_string_equal("", b.subject);
   memset(b.subject, 'x', sizeof b.subject);
   assert_cmt(CMT_EINVAL, cmt_switch_ban(f->a.sw, &b, &why));
   snprintf(text, sizeof text, "subject is \"%.*s\", allowed are",
@@ -386,6 +416,7 @@ int main(void) {
     TEST(a_persistent_dial_begins_when_the_ban_is_lifted),
     TEST(any_other_dial_ends),
     TEST(the_banned_addresses_of_a_name_are_left_out),
+    TEST(a_ban_of_an_address_is_found),
     TEST(a_wrong_ban_is_named),
     TEST(a_ban_over_the_maximum_is_refused),
   };
