@@ -10,11 +10,11 @@
 
 enum { TRIES_MAX = 3 }; /* Feelers of a claim that was refused, more. */
 
-#define DIALED_NS CMT_SECONDS(1) /* Until a visitor has dialed another, */
-#define GONE_NS                                                                \
-  CMT_MILLISECONDS(100) /* and until it knows that it has left,                \
-                         */
-#define REFUSED_NS CMT_MILLISECONDS(300) /* if it did not know it then. */
+/* Until a visitor has dialed another; until it knows that it has left, and the
+   same when it did not know it then. */
+#define DIALED_NS CMT_SECONDS(1)
+#define GONE_NS CMT_MILLISECONDS(100)
+#define REFUSED_NS CMT_MILLISECONDS(300)
 
 /* ---- claims ---- */
 

@@ -12,8 +12,8 @@
    - a visitor waits until the claims of all who came before it are felt, and is
      then served who came before it, not who came after it.  Who comes last
      waits for a handshake or two;
-   - who has nobody before it waits for CMT__VISIT_HOLD_NS, and whoever is
-   served to a later visitor waits until that one has dialed it;
+   - who has nobody before it waits for CMT__VISIT_HOLD_NS, and who is served
+     to a later visitor waits until that one has dialed it;
    - who lets us in only when it has left, as a node of CometBFT with one
      connection an address, is felt then, and leaves with what there is to serve
      at once.  Nothing at all is no answer: it would come back at once;

@@ -5,14 +5,17 @@
    open() for writing, fchmod(), write(), fsync(), rename(), and the open() and
    fsync() of the folder.
 
-     CMT_SAVES_FAIL=FIRST:COUNT:ERRNO   so many calls fail from that one on; a
-                                        write() puts a half of its bytes first
-     CMT_SAVES_KILL=AT:SIGNAL           the process gets the signal at that
-   call, after a half of the bytes of a write() CMT_SAVES_AFTER=US:SIGNAL or so
-   many microseconds after call 0 CMT_SAVES_SKIP=N                   the first N
-   saves are let alone CMT_SAVES_RUSH=1                   the time of day runs
-   1,000 times as fast, so that saves are due each second CMT_SAVES_COUNT=FILE
-   at a regular end the file has the count of calls and of those that failed
+     CMT_SAVES_FAIL=FIRST:COUNT:ERRNO  so many calls fail from that one on; a
+                                       write() puts half of its bytes first
+     CMT_SAVES_KILL=AT:SIGNAL          the process gets the signal at that
+                                       call, after half of the bytes of a
+                                       write()
+     CMT_SAVES_AFTER=US:SIGNAL         or so many microseconds after call 0
+     CMT_SAVES_SKIP=N                  the first N saves are let alone
+     CMT_SAVES_RUSH=1                  the time of day runs 1,000 times as
+                                       fast, so that saves are due each second
+     CMT_SAVES_COUNT=FILE              at a regular end the file has the count
+                                       of calls and of those that failed
 
    A save begins with an open() of a temporary name of addrbook.json.  Whatever
    is dialed on another machine refuses, so that a book may have any addresses.
