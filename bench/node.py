@@ -49,6 +49,8 @@ class Effort:
     chains: int = 100
     strangers: int = 10000
     neighbours: int = 1000
+    peers: int = 1000    # On the page of metrics, which is made so often.
+    pages: int = 200
     worlds: int = 5      # Seeds of the simulator.
     minutes: float = 0   # Beside validators; 0: not at all.
 
@@ -57,7 +59,7 @@ NORMAL = Effort()
 # For the tests: each for a moment.
 QUICK = Effort(runs=1, visit_s=0.2, warm_s=0.05, rest_s=0.1, rounds=1,
                large=2500, full=3000, chains=2, strangers=200, neighbours=100,
-               worlds=1)
+               peers=50, pages=5, worlds=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,6 +184,22 @@ def strangers(name, size):
     return measure
 
 
+# ---- metrics ----
+
+def scrape(world, keys, note):
+    """The page of metrics of a switch whose peers are all connected."""
+    del keys, note
+    idle = Contender("ours", "cometp2p", os.path.join(world.build, "bench_idle"))
+
+    def measure():
+        _, result = idle.pair(
+            "scrape", "crowd", shared=("-count", str(world.effort.peers)),
+            servers=("-rounds", str(world.effort.pages)))
+        return {"ms": result["mean_us"] / 1000}
+
+    return {"ours": [measure() for _ in range(world.effort.runs)]}
+
+
 # ---- simulated ----
 
 SIMULATED = {"seed_proven_after_180_s": "proven",
@@ -276,6 +294,7 @@ JOBS = (
         strangers("strangers", lambda e: (e.strangers, e.strangers))),
     Job("neighbours", "silent connections from one address", ("ours",),
         strangers("neighbours", lambda e: (e.neighbours, 1))),
+    Job("scrape", "metrics of a switch", ("ours",), scrape),
     Job("simulated", "addresses of a seed, simulated", ("ours",), simulated),
     Job("soak", "a long time beside validators", ("ours",), soak),
 )
@@ -309,6 +328,8 @@ def rows(e):
             "neighbours", "p99 ms", False, (most(100),), digits=2),
         Row("memory that these take", "MiB resident", "neighbours", "MiB", False,
             (most(20),)),
+        Row(f"a page of metrics with {e.peers:,} peers", "ms", "scrape", "ms",
+            False, (most(5),), digits=2),
         Row("proven 180 s after an empty start, 150 living of 1,200, simulated",
             "addresses", "simulated", "proven", True, (least(140),), digits=0),
         Row("of the served answer within 60 s, 30 % churn an hour, 88 % dead "
