@@ -138,6 +138,71 @@ def chains(folder):
         check(os.path.exists(os.path.join(path, "config/addrbook.json")), path)
 
 
+def visitor(seed, chain):
+    """A node of the chain that stays with the seed and asks nothing."""
+    return Process([COMMAND, "listen", "--laddr", "127.0.0.1:0", "--network",
+                    chain, "--channel", "0x00:1=discard", "--dial",
+                    seed.seed, "--json"])
+
+
+def set_key(path, key, value):
+    """Changes a line of the home's config.toml."""
+    path = os.path.join(path, "config", "config.toml")
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    changed, count = re.subn(rf"(?m)^{key} = .*$", f"{key} = {value}", text)
+    equal(count, 1, text)
+    write(path, changed)
+
+
+def own_limits(folder):
+    """Each chain has the places of its own home, and the ids that need none."""
+    homes = [home(folder, "s1"), home(folder, "s2", "chain-2")]
+    set_key(homes[0], "max_num_inbound_peers", 1)
+    set_key(homes[1], "max_num_inbound_peers", 2)
+    key = os.path.join(homes[1], "config", "node_key.json")
+    friend = json.loads(run("key", "show", key, "--json")[1])["id"]
+    set_key(homes[1], "unconditional_peer_ids", f'"{friend}"')
+    with Daemon("seed", "--home", homes[0], "--home", homes[1]) as seed:
+        with visitor(seed, "chain-2") as a, visitor(seed, "chain-2") as b, \
+             visitor(seed, "chain-1") as c:
+            for process in (a, b, c):
+                process.event("peer_added")
+            with visitor(seed, "chain-1") as d:
+                seed.until(lambda line: "Inbound Peer rejected" in line)
+                d.event("peer_removed")
+            with visitor(seed, "chain-2") as e:
+                seed.until(lambda line: "Inbound Peer rejected" in line)
+                e.event("peer_removed")
+            with Process([COMMAND, "listen", "--laddr", "127.0.0.1:0",
+                          "--network", "chain-2", "--channel",
+                          "0x00:1=discard", "--dial", seed.seed, "--json",
+                          "--key", key]) as f:
+                f.event("peer_added")
+                seed.page("/chain-2/net_info", lambda b: peers(b) == "3")
+            equal(peers(seed.get("/chain-1/net_info")[1]), "1")
+        seed.stop()
+
+
+def without_exchange(folder):
+    """With pex = false a node stays connected to its persistent peers, and no
+    book is written, by a seed of such a home neither."""
+    path = home(folder, "b")
+    set_key(path, "pex", "false")
+    with Daemon("node", "--home", home(folder, "a")) as a:
+        with Daemon("node", "--home", path, "--p2p.persistent_peers",
+                    a.seed) as b:
+            a.page("/net_info", lambda body: peers(body) == "1")
+            b.page("/net_info", lambda body: peers(body) == "1")
+            b.stop()
+        with Daemon("seed", "--home", path, "--p2p.seeds", a.seed) as seed:
+            seed.page("/live_peers.csv", lambda text: a.seed in text)
+            seed.stop()
+        a.stop()
+    equal(sorted(os.listdir(os.path.join(path, "config"))),
+          ["config.toml", "genesis.json", "node_key.json"])
+
+
 def late_home(folder):
     """A home that comes into the folder of --homes is served."""
     parent = os.path.join(folder, "homes")
@@ -550,6 +615,8 @@ TESTS = [
     ("nodes that know a seed alone find each other", network),
     ("a new seed asks the nodes of its list", seed_of_seed),
     ("one port serves two chains", chains),
+    ("each chain has limits of its own", own_limits),
+    ("a node without peer exchange", without_exchange),
     ("a home that comes is served", late_home),
     ("folders that cannot be served", bad_homes),
     ("metrics of all chains on any path", metrics),

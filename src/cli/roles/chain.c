@@ -10,7 +10,10 @@ enum {
   SEED_DIALS = 32,    /* At one time, of each chain. */
   PRIVATE_MAX = 4096, /* Ids that a book keeps out. */
   VERIFIED_EVERY = 5, /* Seconds from one count of proofs to the next. */
+  LISTED_FACTOR_PERCENT = 150, /* As peer exchange dials persistent peers. */
 };
+
+#define LISTED_MAX_NS CMT_SECONDS(60)
 
 #define VERIFIED_NS CMT_SECONDS(1800)
 
@@ -38,17 +41,32 @@ static char *list_text(const cmt_net_addr *list, size_t count) {
   return text;
 }
 
+/* With pex = false the file of the book stays as it is: a seed of such a home
+   has its book in memory. */
 static cmt_err book_open(cli_chain *c, const cmt_env *env, cmt_why *why) {
   const cmt_home_settings *s = c->settings;
   cmt_addrbook_options o;
+  cmt_err err;
 
   cmt_addrbook_options_init(&o);
   o.env = env;
   o.private_ids = s->private_peer_ids;
   o.private_id_count = s->private_peer_id_count;
   o.allow_unroutable = !s->addr_book_strict;
-  return cmt_addrbook_file_open(s->addr_book_file, &o, cli_utc_ns(), &c->file,
-                                why);
+  if (!s->pex) {
+    return cmt_addrbook_new(&o, &c->book, why);
+  }
+  err =
+    cmt_addrbook_file_open(s->addr_book_file, &o, cli_utc_ns(), &c->file, why);
+  c->book = err == CMT_OK ? cmt_addrbook_file_book(c->file) : NULL;
+  return err;
+}
+
+static void book_close(cli_chain *c) {
+  if (c->file == NULL) {
+    cmt_addrbook_delete(c->book);
+  }
+  cmt_addrbook_file_close(c->file);
 }
 
 static void on_served(void *arg, const uint64_t *ages_ns, size_t count) {
@@ -86,7 +104,7 @@ static cmt_err pex_open(cli_chain *c, const cli_chain_options *o,
 
   cmt_pex_options_init(&p);
   p.env = o->env;
-  p.book = cmt_addrbook_file_book(c->file);
+  p.book = c->book;
   p.network = c->network;
   p.seeds = seeds;
   p.persistent_peers = listed;
@@ -138,7 +156,7 @@ cli_chain *cli_chain_open(const cli_chain_options *o, cmt_why *why) {
     return c;
   }
   cmt_pex_delete(c->pex);
-  cmt_addrbook_file_close(c->file);
+  book_close(c);
   cmt_home_delete(c->home);
   free(c->dir);
   free(c);
@@ -157,6 +175,37 @@ cmt_err cli_chain_watch(cli_chain *c, const cmt_env *env, cmt_switch *sw,
   o.any_network = shared;
   o.per_peer = c->options->peer_metrics;
   return cmt_metrics_new(&o, &c->metrics, why);
+}
+
+static void on_listed_dialed(void *arg, cmt_dial *dial,
+                             const cmt_dial_outcome *o) {
+  (void)dial;
+  on_dialed(arg, o);
+}
+
+cmt_err cli_chain_dial(cli_chain *c, cmt_switch *sw, cmt_why *why) {
+  const cmt_home_settings *s = c->settings;
+  cmt_err err = CMT_OK;
+  cmt_dial_options o;
+
+  cmt_dial_options_init(&o);
+  o.persistent = true;
+  o.on_outcome = on_listed_dialed;
+  o.arg = c;
+  o.retry_delay_max_ns = LISTED_MAX_NS;
+  o.retry_factor_percent = LISTED_FACTOR_PERCENT;
+  for (size_t i = 0; i < s->persistent_peer_count && c->pex == NULL; i++) {
+    char text[CMT_NET_ADDR_TEXT_SIZE];
+
+    err = cmt_net_addr_format(&s->persistent_peers[i], text, sizeof text);
+    if (err == CMT_OK) {
+      err = cmt_switch_dial_new(sw, text, &o, NULL, why);
+    }
+    if (err != CMT_OK && err != CMT_EDUPLICATE) {
+      return err;
+    }
+  }
+  return CMT_OK;
 }
 
 /* It mirrors, so that nodes of any block version stay. */
@@ -311,7 +360,7 @@ static void count_visits(cli_chain *c, const cmt_pex_status *now) {
   if (c->ticks++ % VERIFIED_EVERY == 0) {
     cmt_addrbook_status book;
 
-    cmt_addrbook_get_status(cmt_addrbook_file_book(c->file), &book);
+    cmt_addrbook_get_status(c->book, &book);
     cmt_metrics_set(c->metrics, CMT_METRIC_SEED_VERIFIED, 0,
                     book.entries > 0
                       ? cmt_pex_count_proven(c->pex, VERIFIED_NS) * 1000 /
@@ -343,7 +392,7 @@ static void count_pex(cli_chain *c) {
 static void count_book(cli_chain *c) {
   cmt_addrbook_status s;
 
-  cmt_addrbook_get_status(cmt_addrbook_file_book(c->file), &s);
+  cmt_addrbook_get_status(c->book, &s);
   cmt_metrics_set(c->metrics, CMT_METRIC_BOOK_ENTRIES, 0, s.new_entries);
   cmt_metrics_set(c->metrics, CMT_METRIC_BOOK_ENTRIES, 1, s.old_entries);
   cmt_metrics_set(c->metrics, CMT_METRIC_BOOK_PROVEN, 0, s.proven);
@@ -374,6 +423,9 @@ bool cli_chain_tick(cli_chain *c, const cli_log *log, bool may_save) {
   }
   count_pex(c);
   count_book(c);
+  if (c->file == NULL) {
+    return false;
+  }
   count_saves(c, log);
   if (!may_save || !cmt_addrbook_file_is_due(c->file, now_ns) ||
       cmt_addrbook_file_save_begin(c->file, now_ns) != CMT_OK) {
@@ -394,7 +446,7 @@ bool cli_chain_close(cli_chain *c) {
     cli_fail("%s", why.text);
     well = false;
   }
-  cmt_addrbook_file_close(c->file);
+  book_close(c);
   cmt_metrics_delete(c->metrics);
   cmt_home_delete(c->home);
   free(c->dir);

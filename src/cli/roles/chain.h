@@ -17,13 +17,14 @@ typedef struct cli_chain {
   cmt_home *home;
   const cmt_home_settings *settings;
   const char *network;
-  cmt_addrbook_file *file; /* NULL: pex is off, and so is what follows. */
+  cmt_addrbook *book;      /* NULL: pex is off, and so is what follows. */
+  cmt_addrbook_file *file; /* NULL also: the book is not stored. */
   cmt_pex *pex;
   cmt_reactor reactor; /* The functions of |pex|. */
   cmt_metrics *metrics;
   cmt_pex_status counted; /* What the metrics have. */
   cmt_addrbook_file_status saved;
-  uint64_t denied; /* Peers that the limit of an address group refused. */
+  uint32_t inbound; /* Peers; only the loop uses it. */
 } cli_chain;
 
 typedef struct cli_chain_options {
@@ -42,6 +43,9 @@ CMT_NODISCARD cmt_err cli_chain_watch(cli_chain *c, const cmt_env *env,
 /* What the switch announces to nodes of the chain. */
 CMT_NODISCARD cmt_err cli_chain_announce(const cli_chain *c, cmt_switch *sw,
                                          cmt_why *why);
+/* Dials the persistent peers of a node without peer exchange, for ever. */
+CMT_NODISCARD cmt_err cli_chain_dial(cli_chain *c, cmt_switch *sw,
+                                     cmt_why *why);
 /* Once a second, on the loop: counts, and saves the book when that is due.
    True: a save began. */
 bool cli_chain_tick(cli_chain *c, const cli_log *log, bool may_save);

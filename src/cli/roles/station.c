@@ -24,7 +24,8 @@ enum {
      that there might be would leave room for four of them. */
   ANSWERS_BYTES_MAX = 512 << 20,
   SINK_MESSAGE_MAX = 64 << 10,
-  LINES_PER_SECOND = 10, /* Rejections of strangers that are logged. */
+  LATER_INBOUND_MAX = 4096, /* Places for homes that come into --homes. */
+  LINES_PER_SECOND = 10,    /* Rejections of strangers that are logged. */
 };
 
 #define TRIM_NS CMT_SECONDS(10)
@@ -126,49 +127,64 @@ static void pex_stop(void *self) {
   }
 }
 
-/* Where peers of |at| are counted; NULL: nowhere. */
-static cli_group *group_of(cli_station *s, const cmt_net_addr *at, bool add) {
+/* Where peers of |c| at |at| are counted; NULL: nowhere. */
+static cli_group *group_of(cli_station *s, const cli_chain *c,
+                           const cmt_net_addr *at, bool add) {
   char name[CMT_ADDRBOOK_GROUP_SIZE];
   size_t i = 0;
 
-  if (s->first->file == NULL) {
+  if (c->book == NULL) {
     return NULL;
   }
-  cmt_addrbook_group(cmt_addrbook_file_book(s->first->file), at, name);
-  while (i < s->group_count && strcmp(s->groups[i].name, name) != 0) {
+  cmt_addrbook_group(c->book, at, name);
+  while (i < s->group_count &&
+         (s->groups[i].chain != c || strcmp(s->groups[i].name, name) != 0)) {
     i++;
   }
   if (i == s->group_count) {
     if (!add || i == CLI_GROUPS_MAX) {
       return NULL;
     }
-    memcpy(s->groups[s->group_count].name, name, sizeof name);
-    s->groups[s->group_count++].count = 0;
+    s->groups[i] = (cli_group){.chain = c};
+    memcpy(s->groups[i].name, name, sizeof name);
+    s->group_count++;
   }
   return &s->groups[i];
 }
 
-static void group_leave(cli_station *s, const cmt_net_addr *at) {
-  cli_group *g = group_of(s, at, false);
+static void inbound_add(cli_station *s, cli_chain *c, const cmt_peer *p) {
+  cmt_net_addr at;
+  cli_group *g;
 
+  cmt_peer_get_remote(p, &at);
+  g = group_of(s, c, &at, true);
+  if (g != NULL) {
+    g->count++;
+  }
+  c->inbound++;
+}
+
+static void inbound_remove(cli_station *s, cli_chain *c, const cmt_peer *p) {
+  cmt_net_addr at;
+  cli_group *g;
+
+  cmt_peer_get_remote(p, &at);
+  g = group_of(s, c, &at, false);
   if (g != NULL && --g->count == 0) {
     *g = s->groups[--s->group_count];
   }
+  c->inbound--;
 }
 
 static void pex_add_peer(void *self, cmt_peer *p) {
   cli_station *s = self;
   const cmt_reactor *r = &s->first->reactor;
   cli_chain *c = chain_of(s, cmt_peer_node_info(p));
-  cmt_net_addr at;
-  cli_group *g;
 
-  cmt_peer_get_remote(p, &at);
-  g = cmt_peer_is_outbound(p) ? NULL : group_of(s, &at, true);
-  if (g != NULL) {
-    g->count++;
-  }
   if (c != NULL) {
+    if (!cmt_peer_is_outbound(p)) {
+      inbound_add(s, c, p);
+    }
     cmt_metrics_added(c->metrics, p);
   }
   if (r->add_peer != NULL) {
@@ -217,11 +233,10 @@ static void log_removed(const cli_station *s, const cmt_peer *p,
 static void pex_remove_peer(void *self, cmt_peer *p, cmt_err reason) {
   cli_station *s = self;
   const cmt_reactor *r = &s->first->reactor;
-  cmt_net_addr at;
+  cli_chain *c = chain_of(s, cmt_peer_node_info(p));
 
-  cmt_peer_get_remote(p, &at);
-  if (!cmt_peer_is_outbound(p)) {
-    group_leave(s, &at);
+  if (c != NULL && !cmt_peer_is_outbound(p)) {
+    inbound_remove(s, c, p);
   }
   log_removed(s, p, reason);
   if (r->remove_peer != NULL) {
@@ -246,22 +261,50 @@ static bool is_loopback(const char *host) {
   return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0;
 }
 
-/* One /16 has half of the places at most. */
+static bool is_unconditional(const cli_chain *c, const cmt_node_id *id) {
+  const cmt_home_settings *set = c->settings;
+
+  for (size_t i = 0; i < set->unconditional_peer_id_count; i++) {
+    if (cmt_node_id_equal(&set->unconditional_peer_ids[i], id)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/* Whether an address group has less than half of the places of the chain. */
+static bool group_has_room(cli_station *s, const cli_chain *c,
+                           const char *remote) {
+  cmt_net_addr at;
+  const cli_group *g;
+
+  if (cmt_net_addr_parse(remote, CMT_ADDR_NO_ID, &at, NULL) != CMT_OK ||
+      is_loopback(at.host)) {
+    return true;
+  }
+  g = group_of(s, c, &at, false);
+  return g == NULL || g->count < (c->settings->max_num_inbound_peers + 1) / 2;
+}
+
+static bool chain_has_room(const cli_station *s, const cli_chain *c) {
+  uint32_t most = c->settings->max_num_inbound_peers;
+
+  return c->inbound < most || most == s->inbound_max; /* The switch refuses. */
+}
+
+/* Each chain has as many places as its home says, and one /16 has half of them
+   at most. */
 static cmt_verdict filter_peer(void *arg, const cmt_newcomer *who,
                                const cmt_admission *request) {
   cli_station *s = arg;
-  cmt_net_addr at;
-  cli_group *g;
+  const cli_chain *c = chain_of(s, who->node_info);
 
   (void)request;
-  if (who->outbound ||
-      cmt_net_addr_parse(who->remote, CMT_ADDR_NO_ID, &at, NULL) != CMT_OK ||
-      is_loopback(at.host)) {
+  if (who->outbound || c == NULL || is_unconditional(c, who->id)) {
     return CMT_ADMIT;
   }
-  g = group_of(s, &at, false);
-  return g == NULL || g->count < (s->inbound_max + 1) / 2 ? CMT_ADMIT
-                                                          : CMT_REFUSE;
+  return chain_has_room(s, c) && group_has_room(s, c, who->remote) ? CMT_ADMIT
+                                                                   : CMT_REFUSE;
 }
 
 /* Few enough lines that strangers do not fill a disk. */
@@ -373,6 +416,19 @@ static size_t reactors_fill(cli_station *s) {
   return s->seed ? 2 : 1;
 }
 
+/* The places of all chains together; homes that come later bring more. */
+static uint32_t seed_inbound_max(const cli_station *s) {
+  uint64_t all = s->options->homes_dir != NULL ? LATER_INBOUND_MAX : 0;
+
+  for (size_t i = 0; i < s->chain_count; i++) {
+    all += s->chains[i]->settings->max_num_inbound_peers;
+  }
+  if (all == 0) {
+    return CMT_NO_PEERS;
+  }
+  return all < CMT_PEERS_MAX ? (uint32_t)all : CMT_PEERS_MAX;
+}
+
 static cmt_err switch_make(cli_station *s, cmt_why *why) {
   cli_chain *first = s->first;
   cmt_switch_options o;
@@ -389,23 +445,58 @@ static cmt_err switch_make(cli_station *s, cmt_why *why) {
   o.filter_peer = s->seed ? filter_peer : NULL;
   o.filter_arg = s;
   if (s->seed) {
-    o.outbound_peers_max = CMT_PEERS_MAX; /* Each exchange has its own limit. */
+    o.outbound_peers_max = CMT_PEERS_MAX; /* Each exchange has its own limit, */
+    s->inbound_max = seed_inbound_max(s);
+    o.inbound_peers_max = s->inbound_max;
     o.dials_max = CMT_NO_LIMIT;
     o.send_bytes_total_max = ANSWERS_BYTES_MAX;
   }
-  s->inbound_max = first->settings->max_num_inbound_peers;
   return cmt_switch_new(&o, &s->sw, why);
+}
+
+/* Adds to the list what the home of |c| has, as far as there is room. */
+static size_t unconditional_add(cmt_node_id *list, size_t count,
+                                const cli_chain *c) {
+  for (size_t i = 0; i < c->settings->unconditional_peer_id_count &&
+                     count < CMT_UNCONDITIONAL_MAX;
+       i++) {
+    list[count++] = c->settings->unconditional_peer_ids[i];
+  }
+  return count;
+}
+
+/* The unconditional peers of all chains, and of |c|, which may be none yet. */
+static cmt_err unconditional_join(cli_station *s, const cli_chain *c,
+                                  cmt_why *why) {
+  cmt_node_id *list = cli_alloc(CMT_UNCONDITIONAL_MAX, sizeof *list);
+  size_t count = unconditional_add(list, 0, c);
+  cmt_err err;
+
+  for (size_t i = 0; i < s->chain_count; i++) {
+    if (s->chains[i] != c) {
+      count = unconditional_add(list, count, s->chains[i]);
+    }
+  }
+  err = cmt_switch_set_unconditional(s->sw, list, count, why);
+  free(list);
+  return err;
 }
 
 /* What a chain needs of the switch, before or while it runs. */
 static cmt_err chain_join(cli_station *s, cli_chain *c, cmt_why *why) {
   cmt_err err = cli_chain_watch(c, &s->env, s->sw, c != s->first, why);
 
+  if (err == CMT_OK) {
+    err = unconditional_join(s, c, why);
+  }
   if (err == CMT_OK && s->seed) {
     err = cli_chain_announce(c, s->sw, why);
   }
   if (err == CMT_OK && c != s->first) {
     err = cmt_pex_join(c->pex, s->first->pex, why);
+  }
+  if (err == CMT_OK) {
+    err = cli_chain_dial(c, s->sw, why);
   }
   return err;
 }
@@ -540,12 +631,13 @@ bool cli_station_deny(cli_station *s, cmt_why *why) {
           cli_station_forget(s, why));
 }
 
-/* Who is denied is so before the first connection. */
+/* Who is banned or denied is so before the first connection. */
 static cmt_err start(cli_station *s, cmt_why *why) {
   cmt_err err = switch_make(s, why);
 
   for (size_t i = 0; i < s->chain_count && err == CMT_OK; i++) {
     err = chain_join(s, s->chains[i], why);
+    cli_chain_ban(s->chains[i], s->sw);
   }
   if (err == CMT_OK && !cli_station_deny(s, why)) {
     err = CMT_EINVAL;
@@ -648,9 +740,6 @@ bool cli_station_open(cli_station *s, const cli_options *o, cli_io *io,
   if (start(s, &why) != CMT_OK) {
     cli_fail("%s", why.text);
     return false;
-  }
-  for (size_t i = 0; i < s->chain_count; i++) {
-    cli_chain_ban(s->chains[i], s->sw);
   }
   log_start(s);
   memory_trim();

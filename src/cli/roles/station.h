@@ -15,8 +15,9 @@ enum {
   CLI_GROUPS_MAX = 4096, /* Address groups whose peers are counted. */
 };
 
-/* Inbound peers of one address group. */
+/* Inbound peers that a chain has of one address group. */
 typedef struct cli_group {
+  const cli_chain *chain;
   char name[CMT_ADDRBOOK_GROUP_SIZE];
   uint32_t count;
 } cli_group;
@@ -45,8 +46,8 @@ typedef struct cli_station {
   size_t fault_count;
   size_t tick_at;   /* Which chain may save next. */
   uint64_t trim_ns; /* When freed memory goes back to the system; 0: never. */
-  uint32_t inbound_max;
-  cli_group *groups; /* Only the loop uses them, and what follows. */
+  uint32_t inbound_max; /* All chains have so many places together. */
+  cli_group *groups;    /* Only the loop uses them, and what follows. */
   size_t group_count;
   uint64_t lines_ns; /* The second whose rejections were logged, */
   unsigned lines;    /* and how many. */
