@@ -34,7 +34,7 @@ ALLOWED = (
     # Computation of libsodium, without its random source.
     r"crypto_aead_chacha20poly1305_ietf_(de|en)crypt_detached",
     r"crypto_auth_hmacsha256_(init|update|final)",
-    r"crypto_hash_sha256", r"crypto_scalarmult_curve25519(_base)?",
+    r"crypto_hash_sha256", r"crypto_scalarmult_(curve25519|ed25519_base)",
     r"crypto_sign_(detached|verify_detached|seed_keypair)",
     r"sodium_(bin2hex|memcmp|memzero)", r"crypto_verify_16",
 )

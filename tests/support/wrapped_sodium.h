@@ -4,7 +4,7 @@
 
 /* The public-key operations of a handshake, in programs whose linker wraps
    them: the library calls __wrap_NAME(), which the program defines, and
-   __real_NAME() is libsodium's. */
+   __real_NAME() is libsodium's; the key pair is ours. */
 
 #include <stdint.h>
 
@@ -12,10 +12,8 @@ int __real_crypto_scalarmult_curve25519(uint8_t *out, const uint8_t *secret,
                                         const uint8_t *theirs);
 int __wrap_crypto_scalarmult_curve25519(uint8_t *out, const uint8_t *secret,
                                         const uint8_t *theirs);
-int __real_crypto_scalarmult_curve25519_base(uint8_t *out,
-                                             const uint8_t *secret);
-int __wrap_crypto_scalarmult_curve25519_base(uint8_t *out,
-                                             const uint8_t *secret);
+void __real_cmt__x25519_base(uint8_t *out, const uint8_t *secret);
+void __wrap_cmt__x25519_base(uint8_t *out, const uint8_t *secret);
 int __real_crypto_sign_detached(uint8_t *sig, unsigned long long *sig_len,
                                 const uint8_t *msg, unsigned long long len,
                                 const uint8_t *secret);

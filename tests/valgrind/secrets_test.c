@@ -7,7 +7,8 @@
    public although it was computed from a secret.  So its calls are wrapped, and
    the wrappers are the complete list of what is let through:
 
-     crypto_scalarmult_base   the ephemeral public key, which goes out in clear
+     crypto_scalarmult_base, crypto_scalarmult_ed25519_base
+                              the ephemeral public key, which goes out in clear
      crypto_scalarmult        whether their key is of low order; the shared
                               secret itself stays one
      crypto_sign_seed_keypair the public half
@@ -64,6 +65,19 @@ int __wrap_crypto_scalarmult_curve25519_base(unsigned char *q,
   release(q, 32);
   release(&result, sizeof result);
   return result;
+}
+
+int __real_crypto_scalarmult_ed25519_base(unsigned char *q,
+                                          const unsigned char *n);
+int __wrap_crypto_scalarmult_ed25519_base(unsigned char *q,
+                                          const unsigned char *n);
+int __wrap_crypto_scalarmult_ed25519_base(unsigned char *q,
+                                          const unsigned char *n) {
+  unsigned char copy[32];
+
+  memcpy(copy, n, sizeof copy);
+  release(copy, sizeof copy); /* It looks whether these are zeros. */
+  return __real_crypto_scalarmult_ed25519_base(q, copy);
 }
 
 int __real_crypto_scalarmult_curve25519(unsigned char *q,

@@ -7,8 +7,10 @@
 
 #include <sodium.h>
 
+#include "crypto/x25519.h"
+
 static cmt_err key_pair_run(cmt__computation *x) {
-  (void)crypto_scalarmult_curve25519_base(x->public, x->work->secret);
+  cmt__x25519_base(x->public, x->work->secret);
   return CMT_OK;
 }
 

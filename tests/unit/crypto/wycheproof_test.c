@@ -2,6 +2,7 @@
 /* The primitives, as the library calls them, against Wycheproof.  Reads
    tests/vectors/wycheproof.txt, which tools/wycheproof_pack.py writes. */
 #include "crypto/hkdf.h"
+#include "crypto/x25519.h"
 #include "test.h"
 
 #include <sodium.h>
@@ -147,11 +148,15 @@ static outcome check_hkdf(const wycheproof_case *c) {
    CometBFT uses them; those whose result is zero are refused, which Wycheproof
    calls acceptable.  docs/PROTOCOL.md 2.2. */
 static outcome check_x25519(const wycheproof_case *c) {
-  static const uint8_t zero[32];
-  uint8_t shared[32];
+  static const uint8_t zero[32], base[32] = {9};
+  uint8_t shared[32], by_ladder[32], by_base[32];
   bool done =
     crypto_scalarmult_curve25519(shared, c->bytes[1], c->bytes[0]) == 0;
 
+  assert_int_equal(0,
+                   crypto_scalarmult_curve25519(by_ladder, c->bytes[1], base));
+  cmt__x25519_base(by_base, c->bytes[1]);
+  assert_memory_equal(by_ladder, by_base, sizeof by_base);
   assert_int_equal(32, c->len[2]);
   if (memcmp(c->bytes[2], zero, sizeof zero) == 0) {
     return done || is_valid(c) ? WRONG : INTENDED;
