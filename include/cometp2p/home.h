@@ -20,7 +20,10 @@ typedef struct cmt_home cmt_home;
 typedef struct cmt_home_value {
   const char *key;   /**< Such as "moniker", "p2p.seeds", or "chain_id". */
   const char *value; /**< As in a string of the file; "" counts as well. */
-  uint64_t reserved[2];
+  /** How messages name it, such as "--min-height" for an option that sets
+      "p2p.seed_min_height"; NULL: "--" and the key. */
+  const char *name;
+  uint64_t reserved[1];
 } cmt_home_value;
 
 /** Fill with cmt_home_options_init(), then change what should differ. */

@@ -42,7 +42,8 @@ typedef enum cmt__home_origin {
 
 typedef struct cmt__home_source {
   cmt__home_origin origin;
-  const char *name; /* What the variable is called. */
+  const char *name; /* The variable, or what the program calls its value;
+                       NULL: as its key. */
   uint32_t line;    /* In the file. */
   cmt__home_given given;
 } cmt__home_source;
@@ -83,6 +84,10 @@ void cmt__home_mistake(cmt__home_reading *r, const char *format, ...)
   __attribute__((format(printf, 2, 3)));
 void cmt__home_warn(const cmt_home *h, const char *format, ...)
   __attribute__((format(printf, 2, 3)));
+
+/* Writes where the value of |id| stands, as the beginning of a line. */
+void cmt__home_place(const cmt__home_reading *r, cmt__home_key_id id, char *out,
+                     size_t cap);
 
 /* Adds the mistake that the value of |id| is not allowed. */
 void cmt__home_refuse(cmt__home_reading *r, cmt__home_key_id id,

@@ -213,6 +213,13 @@ static bool quote(const char *text, char *out, size_t cap) {
   return true;
 }
 
+/* How messages name an option: home_read.c does it likewise. */
+static const char *option_name(cmt__home_key_id id) {
+  return id == CMT__HOME_MONIKER    ? "--moniker"
+         : id == CMT__HOME_CHAIN_ID ? "--chain-id"
+                                    : "--seeds";
+}
+
 /* Checks |text| and writes it to |out|, or says why not. */
 static cmt_err prepare(const making *m, cmt__home_key_id id, const char *text,
                        char *out, size_t cap) {
@@ -233,10 +240,10 @@ static cmt_err prepare(const making *m, cmt__home_key_id id, const char *text,
     cmt__quote(cmt_bytes_of(f.found[0] != '\0' ? f.found : text), shown,
                sizeof shown);
   }
-  return fine
-           ? CMT_OK
-           : cmt__why(m->why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
-                      "%s is '%s', allowed is %s", key->name, shown, f.allowed);
+  return fine ? CMT_OK
+              : cmt__why(m->why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                         "%s is '%s', allowed is %s", option_name(id), shown,
+                         f.allowed);
 }
 
 static void random_chain_id(const making *m, char *out, size_t cap) {

@@ -30,13 +30,11 @@ static void *array_for(cmt__home_reading *r, cmt__home_key_id id, size_t size) {
 
 static void warn_item(const cmt__home_reading *r, cmt__home_key_id id,
                       cmt_bytes item, const char *fault) {
-  char shown[100];
+  char place[200], shown[100];
 
-  cmt__home_warn(r->h, "%s: %s has '%s', which is left out: %s",
-                 r->sources[id].origin == CMT__HOME_FILE ? r->h->config_file
-                                                         : "the configuration",
-                 cmt__home_keys[id].name, cmt__quote(item, shown, sizeof shown),
-                 fault);
+  cmt__home_place(r, id, place, sizeof place);
+  cmt__home_warn(r->h, "%s has '%s', which is left out: %s", place,
+                 cmt__quote(item, shown, sizeof shown), fault);
 }
 
 static bool addr_same(const cmt_net_addr *a, const cmt_net_addr *b) {

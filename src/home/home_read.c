@@ -58,8 +58,7 @@ static const char *name_in_file(const cmt_home *h, cmt__home_key_id id) {
   return h->flat && key->flat != NULL ? key->flat : key->name;
 }
 
-/* Where the value of |id| stands, as the beginning of a line. */
-static void place_of(const cmt__home_reading *r, cmt__home_key_id id, char *out,
+void cmt__home_place(const cmt__home_reading *r, cmt__home_key_id id, char *out,
                      size_t cap) {
   const cmt__home_source *source = &r->sources[id];
   char file[PLACE_SHOWN];
@@ -74,7 +73,8 @@ static void place_of(const cmt__home_reading *r, cmt__home_key_id id, char *out,
     break;
   case CMT__HOME_OVERRIDE:
   case CMT__HOME_DEFAULT:
-    snprintf(out, cap, "--%s", cmt__home_keys[id].name);
+    snprintf(out, cap, "%s%s", source->name == NULL ? "--" : "",
+             source->name == NULL ? cmt__home_keys[id].name : source->name);
     break;
   }
 }
@@ -83,7 +83,7 @@ void cmt__home_refuse(cmt__home_reading *r, cmt__home_key_id id,
                       const cmt__home_fault *f) {
   char place[200], found[120];
 
-  place_of(r, id, place, sizeof place);
+  cmt__home_place(r, id, place, sizeof place);
   if (f->found[0] != '\0') {
     cmt__home_mistake(r, "%s has '%s', allowed is %s", place, f->found,
                       f->allowed);

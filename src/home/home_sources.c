@@ -25,8 +25,17 @@ static void take_text(cmt__home_reading *r, cmt__home_key_id id,
   const char *kept = cmt__home_keep(r->h, "%s", text);
 
   r->no_memory = r->no_memory || kept == NULL;
-  r->sources[id].origin = origin;
-  r->sources[id].given = given_of(kept != NULL ? kept : "");
+  r->sources[id] = (cmt__home_source){
+    .origin = origin, .given = given_of(kept != NULL ? kept : "")};
+}
+
+/* Keeps |name| for the messages about the value of |id|; NULL: it has none. */
+static void take_name(cmt__home_reading *r, cmt__home_key_id id,
+                      const char *name) {
+  if (name != NULL) {
+    r->sources[id].name = cmt__home_keep(r->h, "%s", name);
+    r->no_memory = r->no_memory || r->sources[id].name == NULL;
+  }
 }
 
 /* ---- the default ---- */
@@ -156,8 +165,7 @@ static void from_environment(cmt__home_reading *r, cmt__home_key_id id) {
 
     if (value != NULL) {
       take_text(r, id, CMT__HOME_VARIABLE, value);
-      r->sources[id].name = cmt__home_keep(r->h, "%s", names[i]);
-      r->no_memory = r->no_memory || r->sources[id].name == NULL;
+      take_name(r, id, names[i]);
       return;
     }
   }
@@ -225,6 +233,7 @@ static void from_program(cmt__home_reading *r) {
       if (strcmp(cmt__home_keys[id].name, v->key) == 0) {
         take_text(r, (cmt__home_key_id)id, CMT__HOME_OVERRIDE,
                   v->value != NULL ? v->value : "");
+        take_name(r, (cmt__home_key_id)id, v->name);
         found = true;
       }
     }

@@ -276,22 +276,25 @@ static bool set_peer_metrics(cli_options *o, const char *value) {
   return true;
 }
 
-/* Whether a value is allowed is found when the home is read. */
-static bool override(cli_options *o, const char *key, const char *value) {
-  o->values[o->value_count++] = (cmt_home_value){.key = key, .value = value};
+/* Whether a value is allowed is found when the home is read.  Messages name the
+   option |name|; NULL: it has the name of the key. */
+static bool override(cli_options *o, const char *key, const char *value,
+                     const char *name) {
+  o->values[o->value_count++] =
+    (cmt_home_value){.key = key, .value = value, .name = name};
   return true;
 }
 
 static bool set_p2p_seeds(cli_options *o, const char *value) {
-  return override(o, "p2p.seeds", value);
+  return override(o, "p2p.seeds", value, "--seeds");
 }
 
 static bool set_min_height(cli_options *o, const char *value) {
-  return override(o, "p2p.seed_min_height", value);
+  return override(o, "p2p.seed_min_height", value, "--min-height");
 }
 
 static bool set_version_prefix(cli_options *o, const char *value) {
-  return override(o, "p2p.seed_version", value);
+  return override(o, "p2p.seed_version", value, "--version-prefix");
 }
 
 static bool set_env_prefix(cli_options *o, const char *value) {
@@ -499,7 +502,8 @@ static int bad_option(const cli_options *o, int what, const char *word) {
 }
 
 static bool row_set(cli_options *o, const option_row *row, const char *value) {
-  return row->set != NULL ? row->set(o, value) : override(o, row->name, value);
+  return row->set != NULL ? row->set(o, value)
+                          : override(o, row->name, value, NULL);
 }
 
 typedef int options_get(int argc, char *const *argv, const char *letters,

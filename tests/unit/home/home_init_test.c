@@ -178,19 +178,19 @@ static void wrong_values_make_nothing(void **state) {
   f->options.moniker = "\t";
   assert_cmt(CMT_EINVAL, init(f));
   assert_string_equal(
-    "moniker is '\\x09', allowed is 1 or more printable ASCII "
+    "--moniker is '\\x09', allowed is 1 or more printable ASCII "
     "characters, not only spaces",
     f->t->why.text);
   f->options.moniker = NULL;
   f->options.chain_id = "";
   assert_cmt(CMT_EINVAL, init(f));
   assert_string_equal(
-    "chain_id is '', allowed is 1 to 50 printable ASCII characters",
+    "--chain-id is '', allowed is 1 to 50 printable ASCII characters",
     f->t->why.text);
   f->options.chain_id = NULL;
   f->options.seeds = "1.2.3.4:5";
   assert_cmt(CMT_EINVAL, init(f));
-  assert_string_equal("p2p.seeds is '1.2.3.4:5', allowed is ID@HOST:PORT, more "
+  assert_string_equal("--seeds is '1.2.3.4:5', allowed is ID@HOST:PORT, more "
                       "with commas (the id is missing, as in ID@HOST:PORT)",
                       f->t->why.text);
   assert_int_equal(-1, stat(f->dir, &st));

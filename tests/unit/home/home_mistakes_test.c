@@ -279,6 +279,24 @@ static void files_that_cannot_be_read_are_named(void **state) {
   free(large);
 }
 
+/* A program has its own name for a key. */
+static void values_have_the_name_of_their_option(void **state) {
+  test_home *t = *state;
+  cmt_home_value value = {
+    .key = "p2p.seed_min_height", .value = "x", .name = "--min-height"};
+
+  t->options.values = &value;
+  t->options.value_count = 1;
+  assert_cmt(CMT_EINVAL, test_home_open(t));
+  assert_string_equal("--min-height is 'x', allowed is a height, or 0 for any",
+                      t->why.text);
+  value.name = NULL;
+  assert_cmt(CMT_EINVAL, test_home_open(t));
+  assert_string_equal(
+    "--p2p.seed_min_height is 'x', allowed is a height, or 0 for any",
+    t->why.text);
+}
+
 static void wrong_options_are_named(void **state) {
   test_home *t = *state;
   cmt_home_value unknown = {.key = "p2p.seed", .value = ""};
@@ -312,6 +330,7 @@ int main(void) {
     TEST(names_of_other_sections_are_not),
     TEST(variables_are_warned_of_too),
     TEST(files_that_cannot_be_read_are_named),
+    TEST(values_have_the_name_of_their_option),
     TEST(wrong_options_are_named),
   };
 

@@ -163,13 +163,27 @@ static void items_that_do_not_matter_are_left_out(void **state) {
   s = cmt_home_get_settings(t->h);
   assert_int_equal(1, s->seed_count);
   assert_null(s->private_peer_ids);
-  snprintf(expected, sizeof expected,
-           "warn: %s/config.toml: p2p.seeds has 'x', which is left out: the id "
-           "is missing, as in ID@HOST:PORT\n"
-           "warn: %s/config.toml: p2p.private_peer_ids has 'y', which is left "
-           "out: it is not an id of 40 hex digits\n",
-           t->folder->name, t->folder->name);
+  snprintf(
+    expected, sizeof expected,
+    "warn: %s/config.toml:3: p2p.seeds has 'x', which is left out: the id "
+    "is missing, as in ID@HOST:PORT\n"
+    "warn: %s/config.toml:4: p2p.private_peer_ids has 'y', which is "
+    "left out: it is not an id of 40 hex digits\n",
+    t->folder->name, t->folder->name);
   assert_string_equal(expected, t->log);
+}
+
+static void left_out_items_name_their_option(void **state) {
+  test_home *t = *state;
+  cmt_home_value value = {
+    .key = "p2p.private_peer_ids", .value = "y", .name = "--private"};
+
+  t->options.values = &value;
+  t->options.value_count = 1;
+  assert_cmt(CMT_OK, test_home_open(t));
+  assert_string_equal("warn: --private has 'y', which is left out: it is not "
+                      "an id of 40 hex digits\n",
+                      t->log);
 }
 
 static void durations_are_those_of_go(void **state) {
@@ -491,6 +505,7 @@ int main(void) {
     TEST(paths_begin_at_the_home_or_the_root),
     TEST(lists_are_read),
     TEST(items_that_do_not_matter_are_left_out),
+    TEST(left_out_items_name_their_option),
     TEST(durations_are_those_of_go),
     TEST(numbers_are_those_of_go),
     TEST(files_of_tenderseed_are_read),
