@@ -251,6 +251,71 @@ def bad_homes(folder):
         seed.stop()
 
 
+def append(path, text):
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(text)
+
+
+def twin_home(folder):
+    """A second home of a chain is read once and left as it is, until it has
+    another chain."""
+    parent = os.path.join(folder, "homes")
+    os.mkdir(parent)
+    home(parent, "a")
+    twin = os.path.join(home(parent, "b"), "config")
+    append(os.path.join(twin, "config.toml"), "name_space = 1\n")
+    before = sorted(os.listdir(twin))
+    with Daemon("seed", "--homes", parent) as seed:
+        for name in ("x", "y", "z"):  # Each comes with another look.
+            os.rename(home(folder, name, name), os.path.join(parent, name))
+            seed.until(lambda line, n=name: f"network={n}" in line)
+        read = [line for line in seed.seen if "name_space" in line]
+        equal(len(read), 1, read)
+        equal(len([l for l in seed.seen if "homes/b: the chain" in l]), 1,
+              seed.seen)
+        equal(sorted(os.listdir(twin)), before)
+        path = os.path.join(twin, "genesis.json")
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        write(path, text.replace("chain-1", "chain-2"))
+        seed.until(lambda line: "network=chain-2" in line)
+        seed.stop()
+    check("addrbook.json" in os.listdir(twin), "it is served now")
+
+
+def not_joined(folder):
+    """A folder of --homes whose chain the switch refuses is skipped; one of
+    --home ends the seed."""
+    parent = os.path.join(folder, "homes")
+    os.mkdir(parent)
+    for name in ("a", "b", "c"):
+        home(parent, name, f"chain-{name}")
+    for name in ("a", "c"):
+        path = os.path.join(parent, name, "config/config.toml")
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        write(path, re.sub("(?m)^moniker = .*", f'moniker = "{"m" * 129}"',
+                           text))
+    with Daemon("seed", "--homes", parent) as seed:
+        equal(seed.id, run("key", "show", os.path.join(
+            parent, "b/config/node_key.json"))[1].strip())
+        for name in ("a", "c"):
+            lines = [line for line in seed.seen if f"homes/{name}: " in line]
+            equal(len(lines), 1, seed.seen)
+            check(lines[0].startswith("E[") and "is not served" in lines[0] and
+                  "moniker has 129 bytes" in lines[0], lines)
+        seed.page("/chain-b/net_info", lambda body: peers(body) == "0")
+        seed.stop()
+    for name in ("a", "c"):
+        config = os.listdir(os.path.join(parent, name, "config"))
+        check("addrbook.json" not in config, config)
+    code, out, err = run("seed", "--home", os.path.join(parent, "a"),
+                         "--homes", parent, "--p2p.laddr",
+                         "tcp://127.0.0.1:0", env=environment())
+    equal((code, err.count("\n")), (1, 1), err)
+    check("homes/a: moniker has 129 bytes" in err, err)
+
+
 def metrics(folder):
     """Prometheus gets every path, and each chain is in the page."""
     with Daemon("seed", "--home", home(folder, "s1"), "--home",
@@ -524,7 +589,8 @@ def as_tenderseed(folder):
 
 def mistakes(folder):
     """Each is one line, and nothing begins."""
-    path = home(folder, "a")
+    path, empty = home(folder, "a"), os.path.join(folder, "empty")
+    os.mkdir(empty)
     long_list = os.path.join(folder, "long")
     with open(long_list, "w", encoding="utf-8") as file:
         file.writelines(f"192.0.2.{i % 250}\n" for i in range(513))
@@ -535,7 +601,13 @@ def mistakes(folder):
             (["node", "--home", path, "start"], "it takes no arguments"),
             (["seed", "-home", path, "-config", "none.toml"],
              f"file '{path}/none.toml': No such file or directory"),
-            (["seed", "--home", os.path.join(folder, "none")], "none"),
+            (["seed", "--home", os.path.join(folder, "none")],
+             f"cometp2p: '{folder}/none' is no home of a node: cometp2p init "
+             f"--home {folder}/none makes one\n"),
+            (["node", "--home", empty],
+             f"cometp2p init --home {empty} makes one\n"),
+            (["seed", "--home", empty, "--chain-id", "c", "show-node-id"],
+             f"cometp2p init --home {empty} makes one\n"),
             (["seed", "--homes", "/none/homes"],
              "--homes '/none/homes': No such file or directory"),
             (["seed", "--homes", "/"],
@@ -545,9 +617,21 @@ def mistakes(folder):
             (["seed", "--home", path, "--log_level", "loud"],
              "--log_level is 'loud', allowed is"),
             (["seed", "--home", path, "--min-height", "x"],
-             "seed_min_height is 'x', allowed is a height, or 0 for any"),
+             "cometp2p: --min-height is 'x', allowed is a height, or 0 for "
+             "any"),
             (["seed", "--home", path, "--version-prefix", "9" * 24],
-             "allowed is up to 23 bytes"),
+             "cometp2p: --version-prefix is '"),
+            (["seed", "--home", path, "--chain-id", "c" * 51],
+             "cometp2p: --chain-id is 'ccc"),
+            (["seed", "--home", path, "-seed", "x"],
+             "cometp2p: --seeds has 'x', allowed is"),
+            (["init", "--home", os.path.join(folder, "b"), "--seeds", "x"],
+             "cometp2p: --seeds is 'x', allowed is"),
+            (["init", "--home", os.path.join(folder, "b"), "--chain-id",
+              "c" * 51],
+             "cometp2p: --chain-id is 'ccc"),
+            (["node", "--home", path, "--p2p.laddr", "x"],
+             "cometp2p: --p2p.laddr is 'x', allowed is"),
             (["node", "--home", path, "--min-height", "1"], "--min-height"),
             (["seed", "--home", path, "--http", "nowhere", "--p2p.laddr",
               "tcp://127.0.0.1:0"], "--http is 'nowhere'"),
@@ -619,6 +703,8 @@ TESTS = [
     ("a node without peer exchange", without_exchange),
     ("a home that comes is served", late_home),
     ("folders that cannot be served", bad_homes),
+    ("a second home of a chain is left alone", twin_home),
+    ("a folder whose chain cannot join", not_joined),
     ("metrics of all chains on any path", metrics),
     ("a dial counts for its chain", dials_of_chains),
     ("metrics of each peer by option", peer_metrics),

@@ -94,8 +94,7 @@ static void on_sent(void *arg, uint8_t channel, cmt_bytes msg) {
   cmt_metrics_message(c->metrics, channel, msg, true);
 }
 
-static cmt_err pex_open(cli_chain *c, const cli_chain_options *o,
-                        cmt_why *why) {
+static cmt_err pex_open(cli_chain *c, const cmt_env *env, cmt_why *why) {
   const cmt_home_settings *s = c->settings;
   char *seeds = list_text(s->seeds, s->seed_count);
   char *listed = list_text(s->persistent_peers, s->persistent_peer_count);
@@ -103,15 +102,15 @@ static cmt_err pex_open(cli_chain *c, const cli_chain_options *o,
   cmt_err err;
 
   cmt_pex_options_init(&p);
-  p.env = o->env;
+  p.env = env;
   p.book = c->book;
   p.network = c->network;
   p.seeds = seeds;
   p.persistent_peers = listed;
   p.outbound_max = s->max_num_outbound_peers > 0 ? s->max_num_outbound_peers
                                                  : CMT_PEX_NO_PEERS;
-  p.seed = o->seed;
-  p.dials_max = o->seed ? SEED_DIALS : 0;
+  p.seed = c->seed;
+  p.dials_max = c->seed ? SEED_DIALS : 0;
   p.on_served = on_served;
   p.served_arg = c;
   p.on_dialed = on_dialed;
@@ -129,38 +128,44 @@ static cmt_err pex_open(cli_chain *c, const cli_chain_options *o,
   return err;
 }
 
-static cmt_err parts_open(cli_chain *c, const cli_chain_options *o,
-                          cmt_why *why) {
-  cmt_err err = cli_home_open(o->options, o->env, o->dir, &c->home, why);
-
-  if (err == CMT_OK) {
-    c->settings = cmt_home_get_settings(c->home);
-    err = cmt_home_load_chain_id(c->home, &c->network, why);
-  }
-  if (err == CMT_OK && (c->settings->pex || o->seed)) {
-    err = book_open(c, o->env, why);
-    if (err == CMT_OK) {
-      err = pex_open(c, o, why);
-    }
-  }
-  return err;
+void cli_chain_drop(cli_chain *c) {
+  cmt_pex_delete(c->pex);
+  book_close(c);
+  cmt_metrics_delete(c->metrics);
+  cmt_home_delete(c->home);
+  free(c->dir);
+  free(c);
 }
 
 cli_chain *cli_chain_open(const cli_chain_options *o, cmt_why *why) {
   cli_chain *c = cli_alloc(1, sizeof *c);
+  cmt_err err;
 
   c->options = o->options;
   c->dir = cli_copy(o->dir);
   c->seed = o->seed;
-  if (parts_open(c, o, why) == CMT_OK) {
+  err = cli_home_open(o->options, o->env, o->dir, &c->home, why);
+  if (err == CMT_OK) {
+    c->settings = cmt_home_get_settings(c->home);
+    err = cmt_home_load_chain_id(c->home, &c->network, why);
+  }
+  if (err == CMT_OK) {
     return c;
   }
-  cmt_pex_delete(c->pex);
-  book_close(c);
-  cmt_home_delete(c->home);
-  free(c->dir);
-  free(c);
+  cli_chain_drop(c);
   return NULL;
+}
+
+cmt_err cli_chain_load(cli_chain *c, const cmt_env *env, cmt_why *why) {
+  cmt_err err = CMT_OK;
+
+  if (c->settings->pex || c->seed) {
+    err = book_open(c, env, why);
+    if (err == CMT_OK) {
+      err = pex_open(c, env, why);
+    }
+  }
+  return err;
 }
 
 cmt_err cli_chain_watch(cli_chain *c, const cmt_env *env, cmt_switch *sw,
@@ -441,15 +446,12 @@ bool cli_chain_close(cli_chain *c) {
   cmt_why why;
 
   cmt_pex_delete(c->pex);
+  c->pex = NULL;
   if (c->file != NULL &&
       cmt_addrbook_file_save(c->file, cli_utc_ns(), &why) != CMT_OK) {
     cli_fail("%s", why.text);
     well = false;
   }
-  book_close(c);
-  cmt_metrics_delete(c->metrics);
-  cmt_home_delete(c->home);
-  free(c->dir);
-  free(c);
+  cli_chain_drop(c);
   return well;
 }

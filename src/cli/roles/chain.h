@@ -34,8 +34,12 @@ typedef struct cli_chain_options {
   bool seed;
 } cli_chain_options;
 
-/* Opens the home, its book and its exchange.  NULL: |why| has the reason. */
+/* Opens the home and reads which network it has, and nothing else of it.  NULL:
+   |why| has the reason. */
 cli_chain *cli_chain_open(const cli_chain_options *o, cmt_why *why);
+/* Opens its book and its exchange. */
+CMT_NODISCARD cmt_err cli_chain_load(cli_chain *c, const cmt_env *env,
+                                     cmt_why *why);
 /* The metrics, once there is a switch. */
 CMT_NODISCARD cmt_err cli_chain_watch(cli_chain *c, const cmt_env *env,
                                       cmt_switch *sw, bool shared,
@@ -59,6 +63,8 @@ CMT_NODISCARD cmt_err cli_chain_forget(const cli_chain *c, const cli_deny *d,
 /* Saves the book, and frees all; its switch is gone.  False: the book could not
    be saved, and a line was printed. */
 bool cli_chain_close(cli_chain *c);
+/* Frees all of one that is not served, and leaves its files as they are. */
+void cli_chain_drop(cli_chain *c);
 
 /* Since 1970. */
 uint64_t cli_utc_ns(void);

@@ -88,25 +88,37 @@ static const cli_chain *chain_twin(cli_station *s, const cli_chain *c) {
   return twin;
 }
 
-/* The key of the first chain is that of all.  NULL: |why| has the reason. */
+/* The book of a twin is not read, since nobody would save it.  The key of the
+   first chain is that of all. */
+static cmt_err chain_load(cli_station *s, cli_chain *c, cmt_why *why) {
+  const cli_chain *twin = chain_twin(s, c);
+  cmt_err err;
+
+  if (twin != NULL) {
+    snprintf(why->text, sizeof why->text, "%s: the chain %s is that of %s",
+             c->dir, c->network, twin->dir);
+    why->err = CMT_EDUPLICATE;
+    return CMT_EDUPLICATE;
+  }
+  err = cli_chain_load(c, &s->env, why);
+  if (err == CMT_OK && s->first == NULL) {
+    err = cmt_home_load_key(c->home, &s->key, why);
+  }
+  return err;
+}
+
+/* NULL: |why| has the reason. */
 static cli_chain *chain_open(cli_station *s, const char *dir, cmt_why *why) {
   const cli_chain_options o = {
     .options = s->options, .env = &s->env, .dir = dir, .seed = s->seed};
-  const cli_chain *twin;
   cli_chain *c = cli_chain_open(&o, why);
 
+  if (c != NULL && chain_load(s, c, why) != CMT_OK) {
+    cli_chain_drop(c);
+    c = NULL;
+  }
   if (c == NULL) {
-    return NULL;
-  }
-  twin = chain_twin(s, c);
-  if (twin != NULL) {
-    snprintf(why->text, sizeof why->text, "%s: the chain %s is that of %s", dir,
-             c->network, twin->dir);
-  }
-  if (twin != NULL || (s->first == NULL &&
-                       cmt_home_load_key(c->home, &s->key, why) != CMT_OK)) {
-    (void)cli_chain_close(c);
-    return NULL;
+    cli_home_explain(dir, why);
   }
   return c;
 }
@@ -392,7 +404,43 @@ static void on_time(void *arg, cmt_err status) {
   cmt_ignore(cmt_switch_timer(s->sw, &s->timer, CMT_SECONDS(1)));
 }
 
+/* ---- folders that cannot be served ---- */
+
+static uint64_t stamp_of(const cli_station *s, const char *dir) {
+  return cli_faults_stamp(dir, s->options->config);
+}
+
+static void fault_log(const cli_station *s, const char *dir, const char *text) {
+  CLI_LOG(&s->log, CMT_LOG_ERROR, "main", "Folder is not served",
+          {"home", dir, 0}, {"err", text, 0});
+}
+
+static void fault_tell(cli_station *s, const char *dir, uint64_t stamp,
+                       const cmt_why *why) {
+  if (cli_faults_note(&s->faults, dir, stamp, why)) {
+    fault_log(s, dir, why->text);
+  }
+}
+
+void cli_station_fault(cli_station *s, const char *dir, const char *text) {
+  cmt_why why = {.err = CMT_EIO};
+
+  snprintf(why.text, sizeof why.text, "%s", text != NULL ? text : "");
+  if (cli_faults_note(&s->faults, dir, 0, &why) && text != NULL) {
+    fault_log(s, dir, text);
+  }
+}
+
 /* ---- start ---- */
+
+/* The home has checked its level. */
+static void log_open(cli_station *s) {
+  char fault[CLI_LOG_FAULT_SIZE];
+
+  s->log.json = s->first->settings->log_json;
+  (void)cli_log_levels_parse(s->first->settings->log_level, &s->log.levels,
+                             fault);
+}
 
 static size_t reactors_fill(cli_station *s) {
   s->reactors[0] = (cmt_reactor){
@@ -484,19 +532,24 @@ static cmt_err unconditional_join(cli_station *s, const cli_chain *c,
 
 /* What a chain needs of the switch, before or while it runs. */
 static cmt_err chain_join(cli_station *s, cli_chain *c, cmt_why *why) {
-  cmt_err err = cli_chain_watch(c, &s->env, s->sw, c != s->first, why);
+  cmt_why cause = {.err = CMT_OK};
+  cmt_err err = cli_chain_watch(c, &s->env, s->sw, c != s->first, &cause);
 
   if (err == CMT_OK) {
-    err = unconditional_join(s, c, why);
+    err = unconditional_join(s, c, &cause);
   }
   if (err == CMT_OK && s->seed) {
-    err = cli_chain_announce(c, s->sw, why);
+    err = cli_chain_announce(c, s->sw, &cause);
   }
   if (err == CMT_OK && c != s->first) {
-    err = cmt_pex_join(c->pex, s->first->pex, why);
+    err = cmt_pex_join(c->pex, s->first->pex, &cause);
   }
   if (err == CMT_OK) {
-    err = cli_chain_dial(c, s->sw, why);
+    err = cli_chain_dial(c, s->sw, &cause);
+  }
+  if (err != CMT_OK) {
+    why->err = err;
+    snprintf(why->text, sizeof why->text, "%.80s: %.170s", c->dir, cause.text);
   }
   return err;
 }
@@ -607,15 +660,6 @@ static void log_start(const cli_station *s) {
   }
 }
 
-/* The home has checked its level. */
-static void log_open(cli_station *s) {
-  char fault[CLI_LOG_FAULT_SIZE];
-
-  s->log.json = s->first->settings->log_json;
-  (void)cli_log_levels_parse(s->first->settings->log_level, &s->log.levels,
-                             fault);
-}
-
 bool cli_station_forget(cli_station *s, cmt_why *why) {
   for (size_t i = 0; i < s->chain_count; i++) {
     if (cli_chain_forget(s->chains[i], &s->deny, s->sw, why) != CMT_OK) {
@@ -631,14 +675,59 @@ bool cli_station_deny(cli_station *s, cmt_why *why) {
           cli_station_forget(s, why));
 }
 
-/* Who is banned or denied is so before the first connection. */
-static cmt_err start(cli_station *s, cmt_why *why) {
+/* Takes the chain at |i|, which is not served, out of the list, while there is
+   no thread yet. */
+static void chain_skip(cli_station *s, size_t i, const cmt_why *why) {
+  cli_chain *c = s->chains[i];
+
+  fault_tell(s, c->dir, stamp_of(s, c->dir), why);
+  memmove(&s->chains[i], &s->chains[i + 1],
+          (--s->chain_count - i) * sizeof(cli_chain *));
+  s->first = s->chain_count > 0 ? s->chains[0] : NULL;
+  cli_chain_drop(c);
+}
+
+/* The key and the switch are those of the next home. */
+static cmt_err first_skip(cli_station *s, cmt_why *why) {
+  chain_skip(s, 0, why);
+  cmt_node_key_delete(s->key);
+  s->key = NULL;
+  cmt_ignore(cmt_switch_delete(s->sw));
+  s->sw = NULL;
+  log_open(s);
+  return cmt_home_load_key(s->first->home, &s->key, why);
+}
+
+/* Skips folders of --homes that cannot join, unless no other home is left. */
+static cmt_err chains_join(cli_station *s, cmt_why *why) {
+  size_t i = 0;
   cmt_err err = switch_make(s, why);
 
-  for (size_t i = 0; i < s->chain_count && err == CMT_OK; i++) {
+  while (err == CMT_OK && i < s->chain_count) {
     err = chain_join(s, s->chains[i], why);
-    cli_chain_ban(s->chains[i], s->sw);
+    if (err == CMT_OK) {
+      cli_chain_ban(s->chains[i], s->sw);
+      i++;
+    } else if (i < s->options->home_count || s->options->homes_dir == NULL ||
+               s->chain_count == 1) {
+      return err;
+    } else if (i > 0) {
+      chain_skip(s, i, why);
+      err = CMT_OK;
+    } else {
+      err = first_skip(s, why);
+      if (err == CMT_OK) {
+        err = switch_make(s, why);
+      }
+    }
   }
+  return err;
+}
+
+/* Who is banned or denied is so before the first connection. */
+static cmt_err start(cli_station *s, cmt_why *why) {
+  cmt_err err = chains_join(s, why);
+
   if (err == CMT_OK && !cli_station_deny(s, why)) {
     err = CMT_EINVAL;
   }
@@ -651,52 +740,13 @@ static cmt_err start(cli_station *s, cmt_why *why) {
   return err;
 }
 
-/* ---- folders that cannot be served ---- */
-
-/* False: that was its last fault already. */
-static bool fault_note(cli_station *s, const char *dir, const char *text) {
-  size_t i = 0;
-
-  while (i < s->fault_count && strcmp(s->faults[i].dir, dir) != 0) {
-    i++;
-  }
-  if (i < s->fault_count && strcmp(s->faults[i].text, text) == 0) {
-    return false;
-  }
-  if (i == s->fault_count) {
-    s->faults = cli_realloc(s->faults, (i + 1) * sizeof *s->faults);
-    s->faults[s->fault_count++] = (cli_fault){.dir = cli_copy(dir)};
-  }
-  free(s->faults[i].text);
-  s->faults[i].text = cli_copy(text);
-  return true;
-}
-
-static void fault_log(const cli_station *s, const char *dir, const char *text) {
-  CLI_LOG(&s->log, CMT_LOG_ERROR, "main", "Folder is not served",
-          {"home", dir, 0}, {"err", text, 0});
-}
-
-void cli_station_fault(cli_station *s, const char *dir, const char *text) {
-  if (fault_note(s, dir, text != NULL ? text : "") && text != NULL) {
-    fault_log(s, dir, text);
-  }
-}
-
-static void faults_fini(cli_station *s) {
-  for (size_t i = 0; i < s->fault_count; i++) {
-    free(s->faults[i].dir);
-    free(s->faults[i].text);
-  }
-  free(s->faults);
-}
-
 /* Each home that --home names has to be well; the folders of --homes come after
    them. */
 static bool chains_open(cli_station *s, char *const *dirs, size_t count) {
   cmt_why why;
 
   for (size_t i = 0; i < count; i++) {
+    uint64_t stamp = stamp_of(s, dirs[i]);
     cli_chain *c = chain_open(s, dirs[i], &why);
 
     if (c != NULL) {
@@ -705,11 +755,11 @@ static bool chains_open(cli_station *s, char *const *dirs, size_t count) {
       cli_fail("%s", why.text);
       return false;
     } else {
-      (void)fault_note(s, dirs[i], why.text);
+      (void)cli_faults_note(&s->faults, dirs[i], stamp, &why);
     }
   }
-  for (size_t i = 0; i < s->fault_count && s->first == NULL; i++) {
-    cli_fail("%s", s->faults[i].text);
+  for (size_t i = 0; i < s->faults.count && s->first == NULL; i++) {
+    cli_fail("%s", s->faults.list[i].text);
   }
   return s->first != NULL;
 }
@@ -734,8 +784,8 @@ bool cli_station_open(cli_station *s, const cli_options *o, cli_io *io,
     return false;
   }
   log_open(s);
-  for (size_t i = 0; i < s->fault_count; i++) {
-    fault_log(s, s->faults[i].dir, s->faults[i].text);
+  for (size_t i = 0; i < s->faults.count; i++) {
+    fault_log(s, s->faults.list[i].dir, s->faults.list[i].text);
   }
   if (start(s, &why) != CMT_OK) {
     cli_fail("%s", why.text);
@@ -748,17 +798,18 @@ bool cli_station_open(cli_station *s, const cli_options *o, cli_io *io,
 
 /* It joins before it is in the list: peers that come earlier are left alone. */
 void cli_station_add(cli_station *s, const char *dir) {
+  uint64_t stamp = stamp_of(s, dir);
   cmt_why why;
   cli_chain *c = chain_open(s, dir, &why);
 
   if (c == NULL) {
-    cli_station_fault(s, dir, why.text);
+    fault_tell(s, dir, stamp, &why);
     return;
   }
   if (chain_join(s, c, &why) != CMT_OK ||
       cli_chain_forget(c, &s->deny, s->sw, &why) != CMT_OK) {
-    cli_station_fault(s, dir, why.text);
-    (void)cli_chain_close(c);
+    fault_tell(s, dir, stamp, &why);
+    cli_chain_drop(c);
     return;
   }
   cli_chain_ban(c, s->sw);
@@ -767,13 +818,18 @@ void cli_station_add(cli_station *s, const char *dir) {
           {"home", c->dir, 0});
 }
 
-bool cli_station_has(cli_station *s, const char *dir) {
+static bool is_served(const cli_station *s, const char *dir) {
   bool has = false;
 
   for (size_t i = 0; i < s->chain_count; i++) {
     has = has || strcmp(s->chains[i]->dir, dir) == 0;
   }
   return has;
+}
+
+bool cli_station_knows(cli_station *s, const char *dir) {
+  return is_served(s, dir) ||
+         cli_faults_hold(&s->faults, dir, stamp_of(s, dir));
 }
 
 int cli_station_close(cli_station *s, int code) {
@@ -792,7 +848,7 @@ int cli_station_close(cli_station *s, int code) {
   }
   cmt_node_key_delete(s->key);
   cli_deny_fini(&s->deny);
-  faults_fini(s);
+  cli_faults_fini(&s->faults);
   free(s->groups);
   free(s->chains);
   pthread_mutex_destroy(&s->lock);

@@ -7,6 +7,7 @@
    home has the key, the addresses and the limits. */
 
 #include "chain.h"
+#include "faults.h"
 #include "http.h"
 
 #include <pthread.h>
@@ -21,11 +22,6 @@ typedef struct cli_group {
   char name[CMT_ADDRBOOK_GROUP_SIZE];
   uint32_t count;
 } cli_group;
-
-/* What is wrong with a folder of --homes, as it was logged. */
-typedef struct cli_fault {
-  char *dir, *text;
-} cli_fault;
 
 typedef struct cli_station {
   const cli_options *options;
@@ -42,10 +38,9 @@ typedef struct cli_station {
   size_t chain_count;
   cli_chain *first;
   cli_deny deny;     /* Who is kept out; of the thread that serves pages. */
-  cli_fault *faults; /* Used by that thread alone. */
-  size_t fault_count;
-  size_t tick_at;   /* Which chain may save next. */
-  uint64_t trim_ns; /* When freed memory goes back to the system; 0: never. */
+  cli_faults faults; /* Used by that thread alone. */
+  size_t tick_at;    /* Which chain may save next. */
+  uint64_t trim_ns;  /* When freed memory goes back to the system; 0: never. */
   uint32_t inbound_max; /* All chains have so many places together. */
   cli_group *groups;    /* Only the loop uses them, and what follows. */
   size_t group_count;
@@ -65,7 +60,10 @@ void cli_station_add(cli_station *s, const char *dir);
 /* Logs what is wrong with a folder unless that was its last fault; NULL: it is
    well again. */
 void cli_station_fault(cli_station *s, const char *dir, const char *text);
-bool cli_station_has(cli_station *s, const char *dir);
+/* The home |dir| needs no look: it is served, or it has a fault and its files
+   are as they were; one whose fault may lie elsewhere is tried again at times.
+ */
+bool cli_station_knows(cli_station *s, const char *dir);
 /* Reads the list of --deny, if there is one, and drops who is on it from the
    books.  False: |why| has the reason in its text. */
 bool cli_station_deny(cli_station *s, cmt_why *why);

@@ -3,9 +3,11 @@
 
 #include "home.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* The value of a variable; NULL: it has none, or an empty one. */
@@ -63,12 +65,47 @@ cmt_err cli_home_open(const cli_options *o, const cmt_env *env, const char *dir,
   options.values = values;
   options.value_count = o->value_count;
   if (o->chain_id != NULL) {
-    values[options.value_count++] =
-      (cmt_home_value){.key = "chain_id", .value = o->chain_id};
+    values[options.value_count++] = (cmt_home_value){
+      .key = "chain_id", .value = o->chain_id, .name = "--chain-id"};
   }
   err = cmt_home_open(&options, out, why);
   free(values);
   return err;
+}
+
+/* None of the files that every home has a part of. */
+static bool is_bare(const char *dir) {
+  static const char *const files[] = {"config.toml", "config/config.toml",
+                                      "config/genesis.json",
+                                      "config/node_key.json"};
+  char path[4096];
+  struct stat at;
+
+  for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+    int len = snprintf(path, sizeof path, "%s/%s", dir, files[i]);
+
+    if (len < 0 || (size_t)len >= sizeof path || stat(path, &at) == 0 ||
+        (errno != ENOENT && errno != ENOTDIR)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/* A command to be copied has all of the path, or a word in its place. */
+void cli_home_explain(const char *dir, cmt_why *why) {
+  char shown[81];
+  bool whole = strlen(dir) < sizeof shown;
+  bool plain = strspn(dir, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVW"
+                           "XYZ0123456789_-./") == strlen(dir);
+
+  if (why->err != CMT_EIO || !is_bare(dir)) {
+    return;
+  }
+  cmt_text_escape(cmt_bytes_of(dir), shown, sizeof shown);
+  snprintf(why->text, sizeof why->text,
+           "'%s' is no home of a node: cometp2p init --home %s makes one",
+           shown, whole && plain ? dir : "DIR");
 }
 
 static void log_line(void *arg, cmt_log_level level, const char *module,

@@ -15,6 +15,10 @@ CMT_NODISCARD cmt_err cli_home_open(const cli_options *o, const cmt_env *env,
                                     const char *dir, cmt_home **out,
                                     cmt_why *why);
 
+/* When opening the home |dir| failed for lack of files, and none of a home is
+   there, |why| says that, and how to make one. */
+void cli_home_explain(const char *dir, cmt_why *why);
+
 /* The system's environment of a verb that runs and ends: lines of the log up to
    |o->log_level| go to standard error. */
 CMT_NODISCARD cmt_err cli_home_env(cli_options *o, cmt_env *env, cmt_why *why);

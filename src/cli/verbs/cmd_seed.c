@@ -117,7 +117,7 @@ static void look_again(cli_station *s, const char *parent) {
   cli_station_fault(s, parent, well ? NULL : why.text);
   if (well) {
     for (size_t i = 0; i < now.count; i++) {
-      if (!cli_station_has(s, now.list[i])) {
+      if (!cli_station_knows(s, now.list[i])) {
         cli_station_add(s, now.list[i]);
       }
     }
@@ -195,12 +195,13 @@ static bool is_word(const cli_options *o, const char *word) {
   return o->arg_count == 1 && strcmp(o->args[0], word) == 0;
 }
 
-static int show_id(const cli_options *o, const cmt_home *h) {
+static int show_id(const cli_options *o, const cmt_home *h, const char *dir) {
   cmt_node_key *key;
   cmt_why why;
   int code;
 
   if (cmt_home_load_key(h, &key, &why) != CMT_OK) {
+    cli_home_explain(dir, &why);
     return cli_fail("%s", why.text);
   }
   code = cli_home_print_id(o, key, cmt_home_get_settings(h)->node_key_file);
@@ -221,7 +222,7 @@ static int show_node_id(cli_options *o) {
   }
   if (cli_home_env(o, &env, &why) == CMT_OK &&
       cli_home_open(o, &env, d.list[0], &h, &why) == CMT_OK) {
-    code = show_id(o, h);
+    code = show_id(o, h, d.list[0]);
     cmt_home_delete(h);
   } else {
     cli_fail("%s", why.text);
