@@ -32,6 +32,7 @@ enum {
   CMT_ADDRBOOK_KEY_SIZE = 25,     /**< The key of a file, with its NUL. */
   CMT_ADDRBOOK_VERSION_SIZE = 24, /**< The version of a node, with its NUL. */
   CMT_ADDRBOOK_GROUP_SIZE = 40,   /**< Text of a group, with its NUL. */
+  CMT_ADDRBOOK_ANCHORS_MAX = 4,   /**< Dialed first after a restart. */
 };
 
 /** How long an address is kept out whose network, or whose id, is wrong. */
@@ -274,6 +275,18 @@ CMT_API size_t cmt_addrbook_select(cmt_addrbook *b, const cmt_addrbook_query *q,
 /** How many entries a handshake of ours has reached in the last |within_ns|. */
 CMT_API size_t cmt_addrbook_count_proven(const cmt_addrbook *b,
                                          uint64_t within_ns, uint64_t now_ns);
+
+/* ---- anchors ---- */
+
+/** Replaces the anchors: the peers that are dialed first after a restart, which
+    peer exchange notes here, and the file keeps.  At most
+    CMT_ADDRBOOK_ANCHORS_MAX of |list| are taken, and only whole addresses with
+    IP literals. */
+CMT_API void cmt_addrbook_set_anchors(cmt_addrbook *b, const cmt_net_addr *list,
+                                      size_t count);
+/** Writes up to |cap| of the anchors to |out|; returns how many there are. */
+CMT_API size_t cmt_addrbook_anchors(const cmt_addrbook *b, cmt_net_addr *out,
+                                    size_t cap);
 
 /* ---- content ---- */
 

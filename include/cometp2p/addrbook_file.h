@@ -4,9 +4,9 @@
 
 /* The file of an address book, addrbook.json, in the form of CometBFT: nodes of
    either kind load what the other wrote.  What it cannot hold - proofs, several
-   addresses of an id, reliability, bans, the key of the hash - lies beside it
-   in addrbook.cometp2p.json, which may be deleted at any time.  One thread at a
-   time may use a file and its book.  docs/PROTOCOL.md 7.7,
+   addresses of an id, reliability, bans, anchors, the key of the hash - lies
+   beside it in addrbook.cometp2p.json, which may be deleted at any time.  One
+   thread at a time may use a file and its book.  docs/PROTOCOL.md 7.7,
    docs/guide/addrbook.md.
 
    CometBFT does not read the book when pex is false: then make no such object,

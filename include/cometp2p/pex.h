@@ -55,7 +55,8 @@ typedef struct cmt_pex_options {
       to the next, while there are |outbound_max|: 1 h; CMT_NEVER: none. */
   uint64_t rotate_ns;
   /** What cmt_pex_anchors() wrote before the restart; copied, at most
-      CMT_PEX_ANCHORS_MAX are used. */
+      CMT_PEX_ANCHORS_MAX are used.  NULL: those that |book| has, such as from
+      its file. */
   const cmt_net_addr *anchors;
   size_t anchor_count;
   /** Crawls and serves as a seed: no peer but the persistent ones stays.  It
@@ -125,7 +126,8 @@ CMT_API void cmt_pex_note(cmt_pex *p, cmt_peer *peer, uint8_t channel,
                           cmt_bytes msg);
 
 /** Replace the lists at any time.  Persistent peers that are in both lists stay
-    as they are; those that leave it stay connected and are not dialed again.
+    as they are; those that leave it stay connected and are not dialed again,
+    but a seed ends them as it ends any visitor.
 
     Returns CMT_OK; CMT_EINVAL: |why| (may be NULL) names the address, and
     nothing has changed; CMT_ELIMIT: there are too many; CMT_ENOMEM. */
@@ -138,8 +140,9 @@ CMT_API CMT_NODISCARD cmt_err cmt_pex_set_persistent_peers(cmt_pex *p,
 
 /** Writes up to |cap| addresses to |out|: the outbound peers that were up for
     longest, of distinct address groups, at most CMT_PEX_ANCHORS_MAX; or, after
-    the end of all peers, those before it.  Returns how many there are.  Store
-    them, and pass them to the next start. */
+    the end of all peers, those before it.  Returns how many there are.  The
+    book has them too: only a program that does not store it stores them, and
+    passes them to the next start. */
 CMT_API size_t cmt_pex_anchors(cmt_pex *p, cmt_net_addr *out, size_t cap);
 
 /** cmt_addrbook_snapshot_new() of the book, such as for its file. */

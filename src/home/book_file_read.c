@@ -41,6 +41,8 @@ typedef struct reader {
   addr_read other;
   cmt__book_place others[CMT_ADDRBOOK_OTHERS_MAX];
   cmt__book_ban ban;
+  cmt_net_addr anchors[CMT_ADDRBOOK_ANCHORS_MAX];
+  size_t anchor_count;
 } reader;
 
 /* ---- values; each returns false for malformed JSON alone ---- */
@@ -566,6 +568,19 @@ static bool ban_item(cmt__json *c, void *arg) {
   return r->err == CMT_OK;
 }
 
+static bool anchor_item(cmt__json *c, void *arg) {
+  reader *r = arg;
+
+  if (!read_addr(c, &r->addr)) {
+    return false;
+  }
+  if (r->addr.has_id && r->addr.has_ip && r->addr.has_port &&
+      r->anchor_count < CMT_ADDRBOOK_ANCHORS_MAX) {
+    cmt__book_addr_write(&r->addr.addr, &r->anchors[r->anchor_count++]);
+  }
+  return true;
+}
+
 static bool side_member(cmt__json *c, const char *name, void *arg) {
   if (strcmp(name, "entries") == 0 && cmt__json_peek(c) == '[') {
     return cmt__json_array(c, more_item, arg);
@@ -573,13 +588,22 @@ static bool side_member(cmt__json *c, const char *name, void *arg) {
   if (strcmp(name, "bans") == 0 && cmt__json_peek(c) == '[') {
     return cmt__json_array(c, ban_item, arg);
   }
+  if (strcmp(name, "anchors") == 0 && cmt__json_peek(c) == '[') {
+    return cmt__json_array(c, anchor_item, arg);
+  }
   return cmt__json_skip(c);
 }
 
 cmt_err cmt__book_side_read(cmt_addrbook *b, cmt_bytes side, uint64_t now_ns,
                             cmt__book_read *out) {
   reader r = {.b = b, .found = out, .now_ns = now_ns};
+  uint64_t fates[CMT_ADDRBOOK_FATES];
+  cmt_err err;
 
   *out = (cmt__book_read){.loaded = 0};
-  return read_text(side, &r, side_member);
+  memcpy(fates, b->fates, sizeof fates);
+  err = read_text(side, &r, side_member);
+  memcpy(b->fates, fates, sizeof fates); /* Stored bans are no news. */
+  cmt_addrbook_set_anchors(b, r.anchors, r.anchor_count);
+  return err;
 }

@@ -172,6 +172,13 @@ static void add_ban(cmt__temp_file *out, const cmt__book_ban *ban) {
   add_text(out, "}");
 }
 
+static void add_anchor(cmt__temp_file *out, const cmt__book_addr *a) {
+  addr_text t = text_of(a);
+
+  cmt__temp_file_addf(out, "  {\"id\":\"%s\",\"ip\":\"%s\",\"port\":%u}",
+                      t.id.text, t.host, (unsigned)a->at.port);
+}
+
 void cmt__book_side_write(const cmt_addrbook_snapshot *s, cmt__temp_file *out) {
   char key[2 * CMT__HIGHWAY_KEY_SIZE + 1];
   const char *before = "\n";
@@ -190,6 +197,11 @@ void cmt__book_side_write(const cmt_addrbook_snapshot *s, cmt__temp_file *out) {
   for (size_t i = 0; i < s->ban_count; i++) {
     add_text(out, i == 0 ? "\n" : ",\n");
     add_ban(out, &s->bans[i]);
+  }
+  add_text(out, "],\n \"anchors\":[");
+  for (size_t i = 0; i < s->anchors.count; i++) {
+    add_text(out, i == 0 ? "\n" : ",\n");
+    add_anchor(out, &s->anchors.list[i]);
   }
   add_text(out, "]\n}\n");
 }

@@ -160,6 +160,36 @@ cmt_err cmt_addrbook_set_private(cmt_addrbook *b, const cmt_node_id *ids,
   return CMT_OK;
 }
 
+void cmt__book_add_own(cmt_addrbook *b, const cmt_node_id *id) {
+  uint8_t(*list)[BOOK_ID];
+  uint8_t bytes[BOOK_ID];
+  cmt__book_entry *e;
+  size_t at = 0;
+
+  if (!cmt__book_id_read(id, bytes) || cmt__book_ids_have(&b->own, bytes)) {
+    return;
+  }
+  list = cmt__alloc(&b->env, (b->own.count + 1) * sizeof *list);
+  if (list == NULL) {
+    return;
+  }
+  while (at < b->own.count && memcmp(b->own.list[at], bytes, BOOK_ID) < 0) {
+    memcpy(list[at], b->own.list[at], BOOK_ID);
+    at++;
+  }
+  memcpy(list[at], bytes, BOOK_ID);
+  for (; at < b->own.count; at++) {
+    memcpy(list[at + 1], b->own.list[at], BOOK_ID);
+  }
+  cmt__free(&b->env, b->own.list);
+  b->own.list = list;
+  b->own.count++;
+  e = cmt__book_lookup(b, bytes);
+  if (e != NULL) {
+    cmt__book_drop(b, e);
+  }
+}
+
 bool cmt_addrbook_is_own(const cmt_addrbook *b, const cmt_node_id *id) {
   uint8_t bytes[BOOK_ID];
 
@@ -177,6 +207,34 @@ bool cmt_addrbook_has(const cmt_addrbook *b, const cmt_node_id *id) {
 
   return cmt__book_id_read(id, bytes) &&
          cmt__book_find(b, bytes) != BOOK_NO_ENTRY;
+}
+
+/* ---- anchors ---- */
+
+void cmt_addrbook_set_anchors(cmt_addrbook *b, const cmt_net_addr *list,
+                              size_t count) {
+  cmt__book_anchors fresh = {.count = 0};
+
+  for (size_t i = 0; i < count && fresh.count < CMT_ADDRBOOK_ANCHORS_MAX; i++) {
+    cmt__book_addr a;
+
+    if (cmt__book_addr_read(&list[i], false, &a) == CMT_OK &&
+        cmt__ip_is_valid(&a.at.ip)) {
+      fresh.list[fresh.count++] = a;
+    }
+  }
+  if (memcmp(&fresh, &b->anchors, sizeof fresh) != 0) {
+    b->anchors = fresh;
+    b->revision++;
+  }
+}
+
+size_t cmt_addrbook_anchors(const cmt_addrbook *b, cmt_net_addr *out,
+                            size_t cap) {
+  for (size_t i = 0; i < b->anchors.count && i < cap; i++) {
+    cmt__book_addr_write(&b->anchors.list[i], &out[i]);
+  }
+  return b->anchors.count;
 }
 
 void cmt_addrbook_group(const cmt_addrbook *b, const cmt_net_addr *a,

@@ -151,6 +151,7 @@ static bool has_another(cmt_addrbook *b, cmt__book_entry *e,
   if (is_main && e->other_count > 0) {
     e->addr.at = e->others[--e->other_count];
     cmt__book_set_proven(b, e, 0);
+    cmt__book_enter_own(b, e);
     return true;
   }
   return !is_main;

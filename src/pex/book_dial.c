@@ -118,8 +118,7 @@ static bool should_be_demoted(const cmt__book_entry *e, uint64_t now_ns) {
 
 /* ---- addresses of an id ---- */
 
-/* Brings the entry into the bucket of its address, if that has room. */
-static void enter_own_bucket(cmt_addrbook *b, cmt__book_entry *e) {
+void cmt__book_enter_own(cmt_addrbook *b, cmt__book_entry *e) {
   unsigned bucket = e->old ? cmt__book_old_bucket(b, &e->addr)
                            : cmt__book_new_bucket(b, &e->addr, &e->src);
 
@@ -146,7 +145,7 @@ static void change_address(cmt_addrbook *b, cmt__book_entry *e,
   }
   cmt__book_add_other(b, e, &before);
   cmt__book_set_proven(b, e, 0);
-  enter_own_bucket(b, e);
+  cmt__book_enter_own(b, e);
 }
 
 /* After failures the next dial goes to another address of the id. */

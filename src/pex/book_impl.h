@@ -90,6 +90,12 @@ typedef struct cmt__book_quota {
   uint64_t since_ns;
 } cmt__book_quota;
 
+/* Peers that are dialed first after a restart. */
+typedef struct cmt__book_anchors {
+  cmt__book_addr list[CMT_ADDRBOOK_ANCHORS_MAX];
+  size_t count;
+} cmt__book_anchors;
+
 /* A sorted list of ids. */
 typedef struct cmt__book_ids {
   uint8_t (*list)[BOOK_ID];
@@ -112,6 +118,7 @@ struct cmt_addrbook {
   size_t ban_count, ban_cap;
   cmt__book_contest contests[BOOK_CONTESTS];
   size_t contest_count;
+  cmt__book_anchors anchors;
   cmt__book_quota *quotas;
   size_t quota_count, quota_cap;
   uint64_t added, replaced, refused, promoted, demoted, revision;
@@ -131,6 +138,7 @@ struct cmt_addrbook_snapshot {
   cmt__book_place *others;
   cmt__book_ban *bans;
   size_t ban_count;
+  cmt__book_anchors anchors;
 };
 
 /* ---- book_addr.c: conversion ---- */
@@ -157,6 +165,12 @@ bool cmt__book_ids_have(const cmt__book_ids *ids, const uint8_t id[BOOK_ID]);
 static inline uint32_t cmt__book_seconds(uint64_t ns) {
   return (uint32_t)cmt__min64(ns / CMT_SECONDS(1), UINT32_MAX);
 }
+
+/* ---- book.c ---- */
+
+/* |id| is one of ours from now on, and its entry leaves.  Without memory the
+   list stays as it is. */
+void cmt__book_add_own(cmt_addrbook *b, const cmt_node_id *id);
 
 /* ---- book_random.c ---- */
 
@@ -253,6 +267,8 @@ bool cmt__book_barred(const cmt_addrbook *b, const cmt__book_addr *addr,
 
 /* ---- book_dial.c ---- */
 
+/* Brings the entry into the bucket of its address, if that has room. */
+void cmt__book_enter_own(cmt_addrbook *b, cmt__book_entry *e);
 /* The entry is in no bucket any more, and no old one. */
 void cmt__book_leave_old(cmt_addrbook *b, cmt__book_entry *e);
 /* Moves a new entry to its old bucket, which has room. */

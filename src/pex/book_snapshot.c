@@ -100,6 +100,7 @@ cmt_err cmt_addrbook_snapshot_new(const cmt_addrbook *b,
   s->revision = b->revision;
   s->count = b->count;
   s->ban_count = b->ban_count;
+  s->anchors = b->anchors;
   memcpy(s->file_key, b->file_key, sizeof s->file_key);
   memcpy(s->hash_key, b->hash_key, sizeof s->hash_key);
   copy_entries(b, s);

@@ -78,6 +78,64 @@ void cmt__ensure_set_seeds(cmt__ensure *e, size_t count) {
   e->seeds_wait_ns = SEEDS_NS;
 }
 
+/* ---- anchors ---- */
+
+static bool group_is_in(const cmt__ensure *e, const cmt_net_addr *list,
+                        size_t count, const char *group) {
+  char other[CMT_ADDRBOOK_GROUP_SIZE];
+
+  for (size_t i = 0; i < count; i++) {
+    cmt__ensure_group(e, &list[i], other);
+    if (strcmp(group, other) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/* The oldest one whose group is not in the list yet. */
+static const cmt__ensure_peer *
+next_anchor(const cmt__ensure *e, const cmt_net_addr *list, size_t count) {
+  const cmt__ensure_peer *found = NULL;
+
+  for (const cmt__ensure_peer *p = e->peers; p != NULL; p = p->next) {
+    if (p->outbound && !p->seed && !p->listed &&
+        (found == NULL || p->up_ns < found->up_ns) &&
+        !group_is_in(e, list, count, p->group)) {
+      found = p;
+    }
+  }
+  return found;
+}
+
+/* Remembers them, also in the book, if there are |least|. */
+static void keep_anchors(cmt__ensure *e, size_t least) {
+  cmt_net_addr list[CMT__ENSURE_ANCHORS_MAX];
+  size_t count = 0;
+
+  while (count < CMT__ENSURE_ANCHORS_MAX) {
+    const cmt__ensure_peer *p = next_anchor(e, list, count);
+
+    if (p == NULL) {
+      break;
+    }
+    list[count++] = p->at;
+  }
+  if (count > 0 && count >= least) {
+    memcpy(e->kept, list, count * sizeof *list);
+    e->kept_count = count;
+    cmt_addrbook_set_anchors(e->o.book, list, count);
+  }
+}
+
+size_t cmt__ensure_anchors(cmt__ensure *e, cmt_net_addr *out, size_t cap) {
+  keep_anchors(e, 1);
+  for (size_t i = 0; i < e->kept_count && i < cap; i++) {
+    out[i] = e->kept[i];
+  }
+  return e->kept_count;
+}
+
 /* ---- peers ---- */
 
 bool cmt__ensure_is_online(const cmt__ensure *e, uint64_t now_ns) {
@@ -165,6 +223,9 @@ cmt__ensure_peer *cmt__ensure_add(cmt__ensure *e, const cmt__ensure_peer *given,
 
 void cmt__ensure_remove(cmt__ensure *e, cmt__ensure_peer *p, cmt_err reason,
                         cmt__pex_time t) {
+  if (p->outbound && !e->o.seed) {
+    keep_anchors(e, e->kept_count); /* At the end all peers go. */
+  }
   if (p->next != NULL) {
     p->next->prev = p->prev;
   }
@@ -180,6 +241,18 @@ void cmt__ensure_remove(cmt__ensure *e, cmt__ensure_peer *p, cmt_err reason,
     e->dry = false;
   }
   e->o.env->free(e->o.env->alloc_arg, p);
+}
+
+void cmt__ensure_set_listed(const cmt__ensure *e, cmt__ensure_peer *p,
+                            bool listed, cmt__pex_time t) {
+  if (p->listed == listed) {
+    return;
+  }
+  p->listed = listed;
+  if (e->o.seed) {
+    p->close_ns = CMT_NEVER;
+    cmt__seed_greet(p, t.now_ns); /* Who has left the list is a visitor. */
+  }
 }
 
 /* The operator trusts a seed to know who is there, so that half of the dials
@@ -238,63 +311,6 @@ void cmt__ensure_blame(cmt__ensure *e, const cmt__ensure_peer *p,
   cmt_ignore(cmt_addrbook_bar(e->o.book, &ban, t.utc_ns));
 }
 
-/* ---- anchors ---- */
-
-static bool group_is_in(const cmt__ensure *e, const cmt_net_addr *list,
-                        size_t count, const char *group) {
-  char other[CMT_ADDRBOOK_GROUP_SIZE];
-
-  for (size_t i = 0; i < count; i++) {
-    cmt__ensure_group(e, &list[i], other);
-    if (strcmp(group, other) == 0) {
-      return true;
-    }
-  }
-  return false;
-}
-
-/* The oldest one whose group is not in the list yet. */
-static const cmt__ensure_peer *
-next_anchor(const cmt__ensure *e, const cmt_net_addr *list, size_t count) {
-  const cmt__ensure_peer *found = NULL;
-
-  for (const cmt__ensure_peer *p = e->peers; p != NULL; p = p->next) {
-    if (p->outbound && !p->seed && !p->listed &&
-        (found == NULL || p->up_ns < found->up_ns) &&
-        !group_is_in(e, list, count, p->group)) {
-      found = p;
-    }
-  }
-  return found;
-}
-
-/* Remembers them while there are any. */
-static void keep_anchors(cmt__ensure *e) {
-  cmt_net_addr list[CMT__ENSURE_ANCHORS_MAX];
-  size_t count = 0;
-
-  while (count < CMT__ENSURE_ANCHORS_MAX) {
-    const cmt__ensure_peer *p = next_anchor(e, list, count);
-
-    if (p == NULL) {
-      break;
-    }
-    list[count++] = p->at;
-  }
-  if (count > 0) {
-    memcpy(e->kept, list, sizeof e->kept);
-    e->kept_count = count;
-  }
-}
-
-size_t cmt__ensure_anchors(cmt__ensure *e, cmt_net_addr *out, size_t cap) {
-  keep_anchors(e);
-  for (size_t i = 0; i < e->kept_count && i < cap; i++) {
-    out[i] = e->kept[i];
-  }
-  return e->kept_count;
-}
-
 /* ---- rounds ---- */
 
 static uint64_t jittered(cmt__ensure *e, uint64_t ns) {
@@ -306,7 +322,9 @@ static void begin_round(cmt__ensure *e, uint64_t now_ns) {
   e->rounds++;
   e->dry = false;
   e->asks_left = e->o.asks_max;
-  keep_anchors(e);
+  if (!e->o.seed) {
+    keep_anchors(e, 1);
+  }
 }
 
 static bool has_seed(const cmt__ensure *e) {
@@ -531,7 +549,7 @@ void cmt__ensure_query(const cmt__ensure *e, const cmt__ensure_peer *p,
                        cmt__pex_time t, cmt_addrbook_query *out) {
   cmt_addrbook_query_init(out);
   out->asker = &p->at.id;
-  if (e->o.seed && !p->outbound) {
+  if (e->o.seed) {
     cmt__seed_query(e, p, t.now_ns, out);
   }
 }

@@ -116,7 +116,7 @@ typedef struct cmt__ensure_recent {
 typedef struct cmt__ensure {
   cmt__ensure_options o;
   cmt__ensure_peer *peers;
-  size_t peer_count, outbound, listed_outbound;
+  size_t peer_count, outbound;
   size_t seed_count;
   cmt__ensure_dial dials[CMT__ENSURE_DIALS_MAX + 1]; /* And a feeler. */
   size_t dialing;                                    /* Without the feeler. */
@@ -200,6 +200,9 @@ cmt__ensure_peer *cmt__ensure_add(cmt__ensure *e, const cmt__ensure_peer *p,
                                   const char *version, cmt__pex_time t);
 void cmt__ensure_remove(cmt__ensure *e, cmt__ensure_peer *p, cmt_err reason,
                         cmt__pex_time t);
+/* The operator has put it on the list of persistent peers, or taken it off. */
+void cmt__ensure_set_listed(const cmt__ensure *e, cmt__ensure_peer *p,
+                            bool listed, cmt__pex_time t);
 /* The answer of a peer that was asked.  Returns how many were new. */
 size_t cmt__ensure_learn(cmt__ensure *e, cmt__ensure_peer *p,
                          const cmt_net_addr *addrs, size_t count,

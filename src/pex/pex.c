@@ -210,6 +210,34 @@ static cmt_err list_read(const cmt_env *env, const char *text, list *l,
   return err;
 }
 
+bool cmt__pex_is_seed(const cmt_pex *p, const cmt_node_id *id) {
+  for (size_t i = 0; i < p->seed_count; i++) {
+    if (cmt_node_id_equal(&p->seeds[i].id, id)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+bool cmt__pex_is_listed(const cmt_pex *p, const cmt_node_id *id) {
+  for (size_t i = 0; i < p->listed_count; i++) {
+    if (cmt_node_id_equal(&p->listed[i].addr.id, id)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/* The lists are others now.  Under |lock|. */
+static void peers_mark(cmt_pex *p) {
+  cmt__pex_time t = cmt__pex_now(p);
+
+  for (cmt__ensure_peer *e = p->ensure.peers; e != NULL; e = e->next) {
+    e->seed = cmt__pex_is_seed(p, &e->at.id);
+    cmt__ensure_set_listed(&p->ensure, e, cmt__pex_is_listed(p, &e->at.id), t);
+  }
+}
+
 cmt_err cmt_pex_set_seeds(cmt_pex *p, const char *seeds, cmt_why *why) {
   list l = {.item = sizeof(cmt_net_addr), .max = CMT_PEX_SEEDS_MAX};
   cmt_err err = list_read(&p->env, seeds, &l, why);
@@ -223,6 +251,7 @@ cmt_err cmt_pex_set_seeds(cmt_pex *p, const char *seeds, cmt_why *why) {
   p->seeds = (void *)l.items;
   p->seed_count = l.count;
   cmt__ensure_set_seeds(&p->ensure, l.count);
+  peers_mark(p);
   cmt__unlock(&p->lock);
   cmt__free(&p->env, old);
   cmt__pex_wake(p);
@@ -273,6 +302,7 @@ cmt_err cmt_pex_set_persistent_peers(cmt_pex *p, const char *peers,
   p->listed = (void *)l.items;
   p->listed_count = l.count;
   listed_move(old, old_count, p->listed, l.count);
+  peers_mark(p);
   cmt__unlock(&p->lock);
   for (size_t i = 0; i < old_count; i++) {
     cmt_dial_cancel(old[i].dial);
@@ -280,6 +310,7 @@ cmt_err cmt_pex_set_persistent_peers(cmt_pex *p, const char *peers,
   cmt__unlock(&p->outer);
   cmt__free(&p->env, old);
   cmt__pex_dial_listed(p);
+  cmt__pex_wake(p);
   return CMT_OK;
 }
 

@@ -64,6 +64,9 @@ struct cmt_pex {
 cmt__pex_time cmt__pex_now(const cmt_pex *p);
 /* Begins the dial of each persistent peer that has none, once it has begun. */
 void cmt__pex_dial_listed(cmt_pex *p);
+/* Whether |id| is on the list; under |lock|. */
+bool cmt__pex_is_seed(const cmt_pex *p, const cmt_node_id *id);
+bool cmt__pex_is_listed(const cmt_pex *p, const cmt_node_id *id);
 /* Passes the outcome of a dial of |pex| on to the application. */
 void cmt__pex_dialed(void *pex, cmt_dial *dial, const cmt_dial_outcome *o);
 /* Steps follow soon, on the first loop. */

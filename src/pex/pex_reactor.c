@@ -297,25 +297,6 @@ void cmt__pex_wake(cmt_pex *p) {
 
 /* ---- peers ---- */
 
-/* Under the lock. */
-static bool is_seed(const cmt_pex *p, const cmt_node_id *id) {
-  for (size_t i = 0; i < p->seed_count; i++) {
-    if (cmt_node_id_equal(&p->seeds[i].id, id)) {
-      return true;
-    }
-  }
-  return false;
-}
-
-static bool is_listed(const cmt_pex *p, const cmt_node_id *id) {
-  for (size_t i = 0; i < p->listed_count; i++) {
-    if (cmt_node_id_equal(&p->listed[i].addr.id, id)) {
-      return true;
-    }
-  }
-  return false;
-}
-
 /* What an inbound peer says that it is reached at. */
 static bool read_claim(const cmt_peer *peer, cmt_net_addr *out) {
   char text[CMT_NET_ADDR_TEXT_SIZE];
@@ -352,8 +333,8 @@ static void add_peer(void *self, cmt_peer *peer) {
   t = cmt__pex_now(p);
   cmt_peer_get_remote(peer, &given.at);
   cmt__lock(&p->lock);
-  given.seed = is_seed(p, &given.at.id);
-  given.listed = is_listed(p, &given.at.id);
+  given.seed = cmt__pex_is_seed(p, &given.at.id);
+  given.listed = cmt__pex_is_listed(p, &given.at.id);
   record = cmt__ensure_add(
     &p->ensure, &given, read_claim(peer, &claim) ? &claim : NULL,
     read_version(cmt_peer_node_info(peer), version, sizeof version), t);
@@ -447,12 +428,13 @@ static cmt_err on_request(cmt_pex *p, cmt_peer *peer,
   if (verdict == CMT__PEX_ANSWER) {
     send_answer(p, peer, &a);
   }
-  if (verdict == CMT__PEX_HOLD || p->o.seed) {
-    cmt__pex_wake(p);
-  } else if (verdict == CMT__PEX_END) {
+  if (verdict == CMT__PEX_END) {
     return cmt_peer_explain(peer, CMT_EFLOOD,
                             "more than ten early requests for addresses in a "
                             "minute");
+  }
+  if (verdict == CMT__PEX_HOLD || p->o.seed) {
+    cmt__pex_wake(p);
   }
   return CMT_OK;
 }
@@ -569,6 +551,11 @@ void cmt__pex_begin(cmt_pex *p, cmt_switch *sw) {
   cmt__lock(&p->outer);
   cmt__lock(&p->lock);
   if (p->sw == NULL) {
+    cmt__book_add_own(p->o.book, &o.self);
+    if (o.anchor_count == 0) {
+      o.anchor_count =
+        cmt_addrbook_anchors(p->o.book, p->anchors, CMT_PEX_ANCHORS_MAX);
+    }
     p->timer = (cmt_timer){.cb = on_time, .arg = p};
     p->post = (cmt_post){.cb = on_time, .arg = p};
     cmt__ensure_init(&p->ensure, &o, cmt__pex_now(p));

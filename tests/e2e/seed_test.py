@@ -84,6 +84,20 @@ def peers(body):
     return json.loads(body)["result"]["n_peers"]
 
 
+def outbound_of(node):
+    """The ids of the peers that the node has dialed."""
+    found = json.loads(node.get("/net_info")[1])["result"]["peers"]
+    return sorted(peer["node_info"]["id"] for peer in found
+                  if peer["is_outbound"])
+
+
+def anchors_of(path):
+    """The ids that a node of the home dials first."""
+    path = os.path.join(path, "config", "addrbook.cometp2p.json")
+    with open(path, encoding="utf-8") as file:
+        return sorted(anchor["id"] for anchor in json.load(file)["anchors"])
+
+
 def network(folder):
     """Nodes that know a seed alone find each other, and the seed is left."""
     with Daemon("seed", "--home", home(folder, "seed")) as seed:
@@ -99,9 +113,12 @@ def network(folder):
         book = json.loads(seed.get("/addrbook.json")[1])
         equal(sorted(entry["addr"]["id"] for entry in book["addrs"]),
               sorted(node.id for node in nodes))
-        for node in nodes:
+        kept = outbound_of(nodes[0])
+        for i, node in enumerate(nodes):
             node.stop()
             node.kill()
+            if i == 0:
+                equal(anchors_of(os.path.join(folder, "n0")), kept)
         seed.stop()
         with open(os.path.join(folder, "seed/config/addrbook.json"),
                   encoding="utf-8") as file:

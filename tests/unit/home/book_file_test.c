@@ -292,6 +292,8 @@ static void a_cut_file_keeps_what_it_has(void **state) {
 /* A book with everything that the second file holds. */
 static void fill(cmt_addrbook_file *f) {
   book_user u = {.b = cmt_addrbook_file_book(f)};
+  const cmt_net_addr anchors[] = {book_node(3),
+                                  book_node_at(0x600, "2a02:1::1", 7)};
   cmt_addrbook_proof p;
   cmt_addrbook_ban ban;
   cmt_net_addr src = book_node(0xffff);
@@ -324,6 +326,7 @@ static void fill(cmt_addrbook_file *f) {
     ban.end_ns = BOOK_T0 + CMT_ADDRBOOK_WRONG_NS;
     assert_cmt(CMT_OK, cmt_addrbook_bar(u.b, &ban, BOOK_T0));
   }
+  cmt_addrbook_set_anchors(u.b, anchors, 2);
 }
 
 static void check_same_entry(const cmt_addrbook_entry *e,
@@ -353,6 +356,19 @@ static void check_same_entry(const cmt_addrbook_entry *e,
   }
 }
 
+static void check_same_anchors(const cmt_addrbook *a, const cmt_addrbook *b) {
+  cmt_net_addr of_a[CMT_ADDRBOOK_ANCHORS_MAX], of_b[CMT_ADDRBOOK_ANCHORS_MAX];
+  size_t count = cmt_addrbook_anchors(a, of_a, CMT_ADDRBOOK_ANCHORS_MAX);
+
+  assert_int_equal(count,
+                   cmt_addrbook_anchors(b, of_b, CMT_ADDRBOOK_ANCHORS_MAX));
+  for (size_t i = 0; i < count; i++) {
+    assert_string_equal(of_a[i].id.text, of_b[i].id.text);
+    assert_string_equal(of_a[i].host, of_b[i].host);
+    assert_int_equal(of_a[i].port, of_b[i].port);
+  }
+}
+
 static void check_same(cmt_addrbook *a, cmt_addrbook *b) {
   cmt_addrbook_snapshot *s;
   cmt_addrbook_entry e, f;
@@ -365,6 +381,7 @@ static void check_same(cmt_addrbook *a, cmt_addrbook *b) {
   }
   assert_int_equal(i, b->count);
   cmt_addrbook_snapshot_delete(s);
+  check_same_anchors(a, b);
 }
 
 static void both_files_hold_the_whole_book(void **state) {
@@ -387,6 +404,9 @@ static void both_files_hold_the_whole_book(void **state) {
   assert_memory_equal(a->hash_key, b->hash_key, sizeof a->hash_key);
   assert_string_equal(a->file_key, b->file_key);
   assert_int_equal(b->ban_count, 3);
+  assert_int_equal(a->anchors.count, 2);
+  assert_int_equal(b->fates[CMT_ADDRBOOK_FATE_WRONG_NETWORK], 0);
+  assert_int_equal(a->fates[CMT_ADDRBOOK_FATE_WRONG_NETWORK], 1);
   barred = book_node(0x503);
   assert_true(cmt_addrbook_is_barred(b, &barred, BOOK_T0));
   barred.port++;

@@ -343,6 +343,18 @@ static void a_wrong_network_is_remembered_for_a_week(void **state) {
 }
 
 /* Somebody reports an honest id at an address of his. */
+/* Where an old entry with its address belongs. */
+static void assert_in_own_bucket(const cmt_addrbook *b, const cmt_node_id *id) {
+  const cmt__book_entry *e;
+  uint8_t bytes[BOOK_ID];
+
+  assert_true(cmt__book_id_read(id, bytes));
+  e = cmt__book_lookup(b, bytes);
+  assert_non_null(e);
+  assert_true(e->old);
+  assert_int_equal(e->buckets[0], cmt__book_old_bucket(b, &e->addr));
+}
+
 static void a_wrong_id_bars_only_its_place(void **state) {
   cmt_net_addr false_one = book_node_at(1, "6.6.6.6", 1), real = book_node(1);
   cmt_net_addr src = book_node(2);
@@ -358,8 +370,10 @@ static void a_wrong_id_bars_only_its_place(void **state) {
   /* With two addresses the entry goes on with the other one. */
   false_one.port = 2;
   book_add(&u, &false_one, &src, BOOK_T0);
+  cmt_addrbook_good(u.b, &real.id, BOOK_T0); /* In the bucket of the first. */
   bar(&u, &real, CMT_ADDRBOOK_WRONG_ID, BOOK_T0 + DAY_NS);
   assert_int_equal(book_entry(&u, &real).addr.port, 2);
+  assert_in_own_bucket(u.b, &real.id);
   assert_int_equal(cmt_addrbook_unbar(u.b, &real.id), 2);
   assert_cmt(CMT_OK, cmt_addrbook_add(u.b, &real, &src, BOOK_T0));
   book_user_fini(&u);

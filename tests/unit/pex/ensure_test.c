@@ -344,6 +344,18 @@ static void anchors_are_the_oldest_of_distinct_groups(void **state) {
   assert_int_equal(4, cmt__ensure_anchors(&f->e, got, 8));
 }
 
+/* The first of them that goes is no reason to forget it. */
+static void the_book_has_the_anchors_of_the_end(void **state) {
+  fixture *f = *state;
+  cmt_net_addr list[] = {at(1, "5.1.0.1"), at(2, "5.2.0.1")}, got[4];
+
+  ensure_world_begin(f);
+  up(f, &list[0], true);
+  up(f, &list[1], true);
+  all_down(f);
+  assert_int_equal(2, cmt_addrbook_anchors(f->book, got, 4));
+}
+
 static void anchors_are_dialed_first(void **state) {
   fixture *f = *state;
   const cmt_net_addr anchors[] = {at(1001, "6.1.0.1"), at(1002, "6.2.0.1")};
@@ -588,6 +600,7 @@ int main(void) {
     TEST(who_hangs_up_at_once_is_left_alone),
     TEST(a_feeler_tries_what_was_never_reached),
     TEST(anchors_are_the_oldest_of_distinct_groups),
+    TEST(the_book_has_the_anchors_of_the_end),
     TEST(anchors_are_dialed_first),
     TEST(seeds_are_tried_one_after_another),
     TEST(one_seed_is_enough),

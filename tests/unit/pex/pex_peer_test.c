@@ -149,6 +149,20 @@ static void too_many_requests_end_the_peer_without_a_ban(void **state) {
   assert_int_equal(11, pex_status(&f->a).requests_dropped);
 }
 
+static void so_does_a_visitor_of_a_seed(void **state) {
+  fixture *f = *state;
+  cmt_peer *p;
+
+  f->a.o.seed = true;
+  begin_inbound(f);
+  p = hold(f);
+  for (int i = 0; i < 12; i++) {
+    SAY(f, REQUEST);
+  }
+  lost(p, "more than ten early requests for addresses in a minute");
+  assert_int_equal(0, bans(f));
+}
+
 static void what_nobody_asked_for_bans(void **state) {
   fixture *f = *state;
   cmt_peer *p;
@@ -608,6 +622,7 @@ int main(void) {
     TEST(a_request_is_answered_at_once),
     TEST(an_early_request_is_answered_later),
     TEST(too_many_requests_end_the_peer_without_a_ban),
+    TEST(so_does_a_visitor_of_a_seed),
     TEST(what_nobody_asked_for_bans),
     TEST(an_answer_with_a_bad_entry_bans),
     TEST(a_malformed_message_ends_the_peer_without_a_ban),

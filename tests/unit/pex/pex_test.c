@@ -111,6 +111,52 @@ static void peers_are_anchors_of_the_next_start(void **state) {
   assert_int_equal(1, pex_status(&f->a).outbound_peers);
 }
 
+static size_t anchors_of(const pex_node *n, cmt_net_addr *out) {
+  return cmt_addrbook_anchors(n->book, out, CMT_ADDRBOOK_ANCHORS_MAX);
+}
+
+/* Whoever stores the book stores them, and they are found without an entry. */
+static void the_book_keeps_the_anchors(void **state) {
+  fixture *f = *state;
+  cmt_net_addr anchors[CMT_ADDRBOOK_ANCHORS_MAX], none;
+  cmt_addrbook_status before, after;
+
+  pex_node_start(&f->b);
+  pex_know(&f->a, f->b.addr);
+  pex_node_start(&f->a);
+  pass(f, 5); /* There was no round since B was met. */
+  cmt_switch_stop(f->a.sw, 0);
+  test_loop_run_until_idle(f->w.loop);
+  assert_int_equal(1, anchors_of(&f->a, anchors));
+  assert_string_equal("5.2.0.1", anchors[0].host);
+  pex_node_fini(&f->a);
+  pex_node_init(&f->a, &f->w, "5.1.0.1"); /* With an empty book. */
+  cmt_addrbook_get_status(f->a.book, &before);
+  cmt_addrbook_set_anchors(f->a.book, anchors, 1);
+  cmt_addrbook_set_anchors(f->a.book, anchors, 1);
+  cmt_addrbook_get_status(f->a.book, &after);
+  assert_int_equal(before.revision + 1, after.revision);
+  pex_node_start(&f->a);
+  pass(f, 2);
+  assert_int_equal(1, pex_status(&f->a).outbound_peers);
+  none = anchors[0];
+  snprintf(none.host, sizeof none.host, "node.example");
+  cmt_addrbook_set_anchors(f->a.book, &none, 1);
+  assert_int_equal(0, anchors_of(&f->a, anchors));
+}
+
+/* Others report it, and it is no node to dial, nor one to pass on. */
+static void its_own_id_leaves_the_book(void **state) {
+  fixture *f = *state;
+  cmt_net_addr own;
+
+  pex_node_start(&f->a);
+  assert_cmt(CMT_OK, cmt_net_addr_parse(f->a.addr, 0, &own, NULL));
+  assert_true(cmt_addrbook_is_own(f->a.book, &own.id));
+  assert_cmt(CMT_ESELF,
+             cmt_addrbook_add(f->a.book, &own, &own, pex_utc(&f->w)));
+}
+
 static void a_node_of_another_network_leaves_the_book(void **state) {
   fixture *f = *state;
   test_node other;
@@ -177,6 +223,33 @@ static void persistent_peers_change_at_run_time(void **state) {
   assert_int_equal(1, dials_of(&f->a));
 }
 
+static uint64_t visits(const pex_node *n) {
+  cmt_pex_status st = pex_status(n);
+
+  return st.visits_served + st.visits_empty + st.visits_silent + st.visits_left;
+}
+
+/* A peer that comes onto the list is no visitor of a seed any more, and a peer
+   that leaves it is. */
+static void a_list_counts_for_peers_that_are_there(void **state) {
+  fixture *f = *state;
+
+  f->a.o.seed = true;
+  pex_node_start(&f->b);
+  pex_node_start(&f->a);
+  assert_cmt(CMT_OK, cmt_pex_set_persistent_peers(f->b.pex, f->a.addr, NULL));
+  test_loop_run_until_idle(f->w.loop);
+  assert_int_equal(1, pex_peers(&f->a));
+  assert_cmt(CMT_OK, cmt_pex_set_persistent_peers(f->a.pex, f->b.addr, NULL));
+  pass(f, 120);
+  assert_int_equal(1, pex_peers(&f->a));
+  assert_int_equal(0, visits(&f->a));
+  assert_cmt(CMT_OK, cmt_pex_set_persistent_peers(f->a.pex, "", NULL));
+  assert_cmt(CMT_OK, cmt_pex_set_persistent_peers(f->b.pex, "", NULL));
+  pass(f, 32);
+  assert_true(visits(&f->a) > 0);
+}
+
 static void seeds_change_at_run_time(void **state) {
   fixture *f = *state;
 
@@ -211,9 +284,12 @@ int main(void) {
     TEST(a_seed_is_dialed_when_the_book_is_small),
     TEST(a_full_node_has_the_peers_that_it_wants),
     TEST(peers_are_anchors_of_the_next_start),
+    TEST(the_book_keeps_the_anchors),
+    TEST(its_own_id_leaves_the_book),
     TEST(a_node_of_another_network_leaves_the_book),
     TEST(persistent_peers_are_dialed_for_ever),
     TEST(persistent_peers_change_at_run_time),
+    TEST(a_list_counts_for_peers_that_are_there),
     TEST(seeds_change_at_run_time),
     TEST(peers_of_other_networks_are_left_alone),
   };

@@ -95,6 +95,21 @@ static void the_family_is_that_of_the_asker(void **state) {
   assert_int_equal(v6, 1);
 }
 
+/* A node that the seed has dialed may ask, too. */
+static void whom_it_dials_gets_what_it_has_proved(void **state) {
+  fixture *f = *state;
+  cmt_net_addr asker = at(f, "5.9.0.1"), hearsay = at(f, "5.3.0.1");
+  cmt__ensure_peer p = {.at = asker, .outbound = true, .has_pex = true};
+  size_t v6;
+
+  ensure_world_begin(f);
+  reach(f, "5.1.0.1", 0);
+  assert_cmt(CMT_OK,
+             cmt_addrbook_add(f->book, &hearsay, &asker, now(f).utc_ns));
+  assert_int_equal(
+    served(f, cmt__ensure_add(&f->e, &p, NULL, NULL, now(f)), &v6), 1);
+}
+
 /* Beside 300 nodes with IPv4, all 20 with IPv6 are in the answer. */
 static void nodes_with_ip6_come_first_over_ip6(void **state) {
   fixture *f = *state;
@@ -485,6 +500,7 @@ static void a_seed_is_asked_less_and_less(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     TEST(the_family_is_that_of_the_asker),
+    TEST(whom_it_dials_gets_what_it_has_proved),
     TEST(nodes_with_ip6_come_first_over_ip6),
     TEST(a_minimal_height_needs_a_height),
     TEST(versions_begin_with_a_text),
