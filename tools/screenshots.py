@@ -108,7 +108,7 @@ class Terminal:
 def take(terminal):
     made = terminal.run("cometp2p init --home seed --chain-id my-chain")
     line = ("cometp2p seed --home seed --p2p.laddr tcp://127.0.0.1:0 "
-            "--http 127.0.0.1:0")
+            "--http 127.0.0.1:0 --log_level \"p2p:debug,*:info\"")
     terminal.start(line, "seed.log")
     _, found = terminal.until("seed.log", r"Serving pages .*addr=(\S+)")
     pages = "http://" + found[0][1]

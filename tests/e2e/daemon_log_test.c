@@ -194,6 +194,63 @@ static void each_module_has_its_level(void **state) {
   shown("p2p:error", "pex", CMT_LOG_INFO);
 }
 
+/* The modules of CometBFT, and of programs on it, are none of ours. */
+static void only_misspelled_modules_of_ours_are_named(void **state) {
+  static const struct {
+    const char *module, *meant;
+  } rows[] = {
+    {"p2p", NULL},
+    {"pex", NULL},
+    {"main", NULL},
+    {"home", NULL},
+    {"node_key", NULL},
+    {"consensus", NULL},
+    {"consnsus", NULL},
+    {"state", NULL},
+    {"mempool", NULL},
+    {"rpc", NULL},
+    {"rpc-server", NULL},
+    {"evidence", NULL},
+    {"blocksync", NULL},
+    {"statesync", NULL},
+    {"blockchain", NULL},
+    {"proxy", NULL},
+    {"abci-client", NULL},
+    {"privval", NULL},
+    {"events", NULL},
+    {"txindex", NULL},
+    {"node", NULL},
+    {"light", NULL},
+    {"server", NULL},
+    {"crypto", NULL},
+    {"db", NULL},
+    {"x", NULL},
+    {"dex", NULL},
+    {"pow", NULL},
+    {"P2P", "p2p"},
+    {"pp2", "p2p"},
+    {"p2pp", "p2p"},
+    {"p2", "p2p"},
+    {"pxe", "pex"},
+    {"pexx", "pex"},
+    {"mian", "main"},
+    {"mains", "main"},
+    {"mein", "main"},
+    {"Main", "main"},
+    {"hom", "home"},
+    {"nodekey", "node_key"},
+    {"node-key", "node_key"},
+  };
+
+  (void)state;
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    const char *meant = cli_log_module_meant(rows[i].module);
+
+    assert_string_equal(rows[i].meant != NULL ? rows[i].meant : "none",
+                        meant != NULL ? meant : "none");
+  }
+}
+
 static void wrong_levels_are_named(void **state) {
   static const struct {
     const char *text, *fault;
@@ -220,6 +277,7 @@ int main(void) {
     cmocka_unit_test(lines_of_real_nodes_are_written_again),
     cmocka_unit_test(breaks_in_values_stay_on_the_line),
     cmocka_unit_test(each_module_has_its_level),
+    cmocka_unit_test(only_misspelled_modules_of_ours_are_named),
     cmocka_unit_test(wrong_levels_are_named),
   };
 

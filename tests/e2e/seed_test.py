@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """seed and node: homes that run and find each other, and pages about them."""
 
+import html.parser
 import http.client
 import json
 import os
@@ -9,6 +10,7 @@ import resource
 import signal
 import socket
 import time
+import urllib.parse
 
 from e2e import *
 
@@ -100,7 +102,8 @@ def anchors_of(path):
 
 def network(folder):
     """Nodes that know a seed alone find each other, and the seed is left."""
-    with Daemon("seed", "--home", home(folder, "seed")) as seed:
+    with Daemon("seed", "--home", home(folder, "seed"), "--log_level",
+                "debug") as seed:
         nodes = [Daemon("node", "--home", home(folder, f"n{i}"),
                         "--p2p.seeds", seed.seed) for i in range(3)]
         for node in nodes:
@@ -127,6 +130,108 @@ def network(folder):
         log = "\n".join(seed.seen)
         check("the visit is over" in log, log)
         check("\nE[" not in log, log)
+
+
+class Links(html.parser.HTMLParser):
+    """The links of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "a":
+            self.found.append(dict(attrs)["href"])
+
+
+def index(folder):
+    """/ and the path of each chain list the pages, and each link has one."""
+    odd = 'a <b>&"c"/d'
+    with Daemon("seed", "--home", home(folder, "s1"), "--home",
+                home(folder, "s2", odd)) as seed:
+        for at, chain, front in (
+                ("/", "chain-1", ""), ("/chain-1", "chain-1", "/chain-1"),
+                ("/chain-1/", "chain-1", "/chain-1"),
+                ("/a%20%3Cb%3E%26%22c%22%2Fd/", odd, f"/{odd}")):
+            status, page = seed.get(at)
+            equal(status, 200, at)
+            check("<b>" not in page, page)
+            links = [urllib.parse.urljoin(at, link)
+                     for link in Links(page).found]
+            equal([urllib.parse.unquote(link) for link in links[:8]],
+                  [f"{front}/{name}" for name in (
+                      "seed", "live_peers", "live_peers.csv", "addrbook.json",
+                      "net_info", "status", "health", "healthz")], at)
+            equal([urllib.parse.unquote(link) for link in links[8:]],
+                  ["/chain-1/", f"/{odd}/"] if at == "/" else [], at)
+            for link in links:
+                equal(seed.get(link)[0], 200, link)
+            status = json.loads(seed.get(links[5])[1])
+            equal(status["result"]["node_info"]["network"], chain)
+        equal(seed.get("/chain-1x")[0], 404)
+        seed.stop()
+    with Daemon("node", "--home", home(folder, "n")) as node:
+        page = node.get("/")[1]
+        check("<title>cometp2p node<" in page and "All chains" not in page,
+              page)
+        node.stop()
+
+
+def listeners(folder):
+    """/net_info has the external address as it is written, as in CometBFT."""
+    for args, text in (([], ""), (["--p2p.external_address",
+                                   "tcp://192.0.2.1:26656"],
+                                  "tcp://192.0.2.1:26656")):
+        with Daemon("seed", "--home", home(folder, "s"), *args) as seed:
+            equal(json.loads(seed.get("/net_info")[1])["result"]["listeners"],
+                  [f"Listener(@{text})"])
+            seed.stop()
+
+
+def quiet_visits(folder):
+    """A visit that is over is a line at debug alone, on both sides."""
+    over = "the visit is over"
+    with Daemon("seed", "--home", home(folder, "s")) as seed, \
+         Daemon("seed", "--home", home(folder, "t"), "--log_level",
+                "debug") as loud:
+        with Daemon("node", "--home", home(folder, "n"), "--p2p.seeds",
+                    f"{seed.seed},{loud.seed}") as node, \
+             Daemon("node", "--home", home(folder, "m"), "--p2p.seeds",
+                    seed.seed, "--log_level", "debug") as other:
+            line = loud.until(lambda line: over in line)
+            check(line.startswith("D["), line)
+            line = other.until(lambda line: "Stopping peer" in line and
+                               f" {seed.id} out" in line)
+            check(line.startswith("D["), line)
+            node.page("/net_info", lambda body: peers(body) == "1")
+            other.stop()
+            node.until(lambda line: "Stopping peer" in line)
+            node.stop()
+        check(not [line for line in node.seen if "Stopping peer" in line and
+                   other.id not in line], node.seen)
+        seed.stop()
+        check(not [line for line in seed.seen if over in line], seed.seen)
+
+
+def log_modules(folder):
+    """A module is misspelled only when it can be no other's."""
+    path = home(folder, "s")
+    for levels, meant in (("ppx:debug,*:info", None),
+                          ("consnsus:info,state:debug,hex:info", None),
+                          ("p2p:debug,pex:info,main:info,*:info", None),
+                          ("P2P:debug,*:info", "p2p"),
+                          ("mian:info,*:info", "main")):
+        with Process([COMMAND, "seed", "--home", path, "--p2p.laddr",
+                      "tcp://127.0.0.1:0", "--log_level", levels],
+                     env=environment()) as seed:
+            seed.until(lambda line: "P2P Node ID" in line)
+            seed.signal(signal.SIGTERM)
+            equal(seed.exit(), 0)
+            name = levels.split(":")[0]
+            equal(seed.errors(), meant and (
+                f"cometp2p: log_level names the module '{name}', which writes "
+                f"no line; did you mean {meant}?\n") or "")
 
 
 def seed_of_seed(folder):
@@ -556,7 +661,8 @@ def descriptors(folder):
             line = next(l for l in file if l.startswith("Max open files"))
         equal(line.split()[3:5], ["256", "256"])
         seed.stop()
-    with Daemon("seed", "--home", home(folder, "few"), limits=(40, 40)) as seed:
+    with Daemon("seed", "--home", home(folder, "few"), "--log_level", "debug",
+                limits=(40, 40)) as seed:
         crowd = silent(seed.seed, 100)
         seed.until(lambda line: "has no descriptor for a newer" in line)
         with Daemon("node", "--home", home(folder, "n"), "--p2p.seeds",
@@ -702,18 +808,30 @@ def went_away(folder):
 
 
 def json_log(folder):
-    """log_format = json: one object a line."""
-    with Process([COMMAND, "seed", "--home", home(folder, "s"), "--p2p.laddr",
-                  "tcp://127.0.0.1:0", "--log_format", "json"],
-                 env=environment()) as seed:
-        line = json.loads(seed.until(lambda line: "P2P Node ID" in line))
-        equal(sorted(line), ["ID", "_msg", "file", "level", "module", "ts"])
-        seed.signal(signal.SIGINT)
-        equal(seed.exit(), 0)
+    """log_format = json, or --json: one object a line; the last one counts."""
+    path = home(folder, "s")
+    for verb, args, plain in (("seed", ["--log_format", "json"], False),
+                              ("seed", ["--json"], False),
+                              ("node", ["-json"], False),
+                              ("seed", ["--json", "--log_format", "plain"],
+                               True)):
+        with Process([COMMAND, verb, "--home", path, "--p2p.laddr",
+                      "tcp://127.0.0.1:0", *args], env=environment()) as seed:
+            line = seed.until(lambda line: "P2P Node ID" in line)
+            equal(line.startswith("I["), plain, line)
+            if not plain:
+                equal(sorted(json.loads(line)),
+                      ["ID", "_msg", "file", "level", "module", "ts"])
+            seed.signal(signal.SIGINT)
+            equal(seed.exit(), 0)
 
 
 TESTS = [
     ("nodes that know a seed alone find each other", network),
+    ("the list of pages", index),
+    ("listeners are those of CometBFT", listeners),
+    ("visits are no news", quiet_visits),
+    ("modules of the log", log_modules),
     ("a new seed asks the nodes of its list", seed_of_seed),
     ("one port serves two chains", chains),
     ("each chain has limits of its own", own_limits),

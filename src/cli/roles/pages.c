@@ -5,6 +5,7 @@
 #include "cli/ui/go_json.h"
 #include "rpc.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -252,14 +253,98 @@ static cli_http_answer rpc_page(const cli_station *s, const cli_chain *c,
 
 /* ---- paths ---- */
 
+/* Pages in the forms of CometBFT's RPC have no function here. */
 static const struct {
   const char *path;
   cli_http_answer (*page)(const cli_station *s, const cli_chain *c);
+  const char *help;
 } pages[] = {
-  {"/addrbook.json", book_page},      {"/live_peers", live_page},
-  {"/live_peers.csv", live_csv_page}, {"/seed", seed_page},
-  {"/healthz", health_page},
+  {"/seed", seed_page, "this node as ID@HOST:PORT, for the seeds of others"},
+  {"/live_peers", live_page, "nodes that answered in the last 30 minutes"},
+  {"/live_peers.csv", live_csv_page,
+   "the same in one line, for persistent_peers"},
+  {"/addrbook.json", book_page, "the address book"},
+  {"/net_info", NULL, "peers, as CometBFT's RPC"},
+  {"/status", NULL, "this node, as CometBFT's RPC"},
+  {"/health", NULL, "an empty answer, as CometBFT's RPC"},
+  {"/healthz", health_page, "ok while it runs"},
 };
+
+static void html_text(FILE *out, const char *text) {
+  for (; *text != '\0'; text++) {
+    if (strchr("<>&\"", *text) != NULL) {
+      fprintf(out, "&#%d;", *text);
+    } else {
+      fputc(*text, out);
+    }
+  }
+}
+
+/* A segment of a path. */
+static void html_segment(FILE *out, const char *text) {
+  for (; *text != '\0'; text++) {
+    if (isalnum((unsigned char)*text) || strchr("-._~", *text) != NULL) {
+      fputc(*text, out);
+    } else {
+      fprintf(out, "%%%02X", (unsigned char)*text);
+    }
+  }
+}
+
+static void index_chains(FILE *out, const cli_station *s) {
+  fprintf(out, "<p>All chains:\n<ul>\n");
+  for (size_t i = 0; i < s->chain_count; i++) {
+    fputs("<li><a href=\"", out);
+    html_segment(out, s->chains[i]->network);
+    fputs("/\">", out);
+    html_text(out, s->chains[i]->network);
+    fputs("</a>\n", out);
+  }
+  fputs("</ul>\n", out);
+}
+
+/* The links are relative, so that they hold behind a proxy too.  |inside|: the
+   path ends with that of the chain and a slash. */
+static void index_write(FILE *out, const cli_station *s, const cli_chain *c,
+                        bool inside) {
+  fprintf(out, "<!DOCTYPE html>\n<title>cometp2p %s</title>\n<p>Pages of ",
+          s->seed ? "seed" : "node");
+  html_text(out, c->network);
+  fputs(":\n<ul>\n", out);
+  for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++) {
+    fputs("<li><a href=\"", out);
+    if (!inside) {
+      html_segment(out, c->network);
+      fputc('/', out);
+    }
+    fprintf(out, "%s\">%s</a> %s\n", pages[i].path + 1, pages[i].path,
+            pages[i].help);
+  }
+  fputs("</ul>\n", out);
+}
+
+/* The list of pages, as the RPC of CometBFT has one; at the root also that of
+   the chains. */
+static cli_http_answer index_page(cli_station *s, const cli_chain *c,
+                                  const char *path, bool root) {
+  char *text = NULL;
+  size_t len = 0;
+  FILE *out = open_memstream(&text, &len);
+  cli_http_answer a;
+
+  if (out != NULL) {
+    index_write(out, s, c, path[0] == '/');
+    pthread_mutex_lock(&s->lock);
+    if (root && s->chain_count > 1) {
+      index_chains(out, s);
+    }
+    pthread_mutex_unlock(&s->lock);
+    (void)fclose(out);
+  }
+  a = answer("text/html; charset=utf-8", text);
+  free(text);
+  return a;
+}
 
 /* The chain that the path names, and the rest of it; else the first one. */
 static const cli_chain *chain_of(cli_station *s, const char **path) {
@@ -270,7 +355,7 @@ static const cli_chain *chain_of(cli_station *s, const char **path) {
     size_t len = strlen(s->chains[i]->network);
 
     if (strncmp(*path + 1, s->chains[i]->network, len) == 0 &&
-        (*path)[1 + len] == '/') {
+        ((*path)[1 + len] == '/' || (*path)[1 + len] == '\0')) {
       c = s->chains[i];
       *path += 1 + len;
     }
@@ -289,8 +374,12 @@ cli_http_answer cli_pages_answer(void *station, const cli_http_request *r) {
     return (cli_http_answer){.status = 404};
   }
   c = chain_of(s, &inner.path);
+  if (inner.path[0] == '\0' ||
+      (strcmp(inner.path, "/") == 0 && inner.body.len == 0)) {
+    return index_page(s, c, inner.path, inner.path == r->path);
+  }
   for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++) {
-    if (strcmp(inner.path, pages[i].path) == 0) {
+    if (pages[i].page != NULL && strcmp(inner.path, pages[i].path) == 0) {
       return pages[i].page(s, c);
     }
   }

@@ -216,16 +216,40 @@ static cmt_err pex_receive(void *self, cmt_peer *p, uint8_t channel,
   return r->receive != NULL ? r->receive(r->self, p, channel, msg) : CMT_OK;
 }
 
-/* A visit that is over, and a node that goes, are no errors. */
-static cmt_log_level level_of(cmt_err reason) {
-  return reason == CMT_ECANCELED || reason == CMT_EEOF ||
-             reason == CMT_EDUPLICATE
-           ? CMT_LOG_INFO
-           : CMT_LOG_ERROR;
+static bool is_listed(const cmt_net_addr *list, size_t count,
+                      const cmt_node_id *id) {
+  size_t i = 0;
+
+  while (i < count && !cmt_node_id_equal(&list[i].id, id)) {
+    i++;
+  }
+  return i < count;
 }
 
-static void log_removed(const cli_station *s, const cmt_peer *p,
-                        cmt_err reason) {
+/* A seed is visited in each round, and the peers of a seed are visitors, but
+   for persistent ones. */
+static bool is_visit(const cli_station *s, const cli_chain *c,
+                     const cmt_peer *p) {
+  const cmt_home_settings *set = c->settings;
+  const cmt_node_id *id = cmt_peer_id(p);
+
+  return !is_listed(set->persistent_peers, set->persistent_peer_count, id) &&
+         (s->seed || is_listed(set->seeds, set->seed_count, id));
+}
+
+/* A node that goes is no error, and a visit that is over no news. */
+static cmt_log_level level_of(const cli_station *s, const cli_chain *c,
+                              const cmt_peer *p, cmt_err reason) {
+  if (reason != CMT_ECANCELED && reason != CMT_EEOF &&
+      reason != CMT_EDUPLICATE) {
+    return CMT_LOG_ERROR;
+  }
+  return c != NULL && is_visit(s, c, p) ? CMT_LOG_DEBUG : CMT_LOG_INFO;
+}
+
+static void log_removed(const cli_station *s, const cli_chain *c,
+                        const cmt_peer *p, cmt_err reason) {
+  const cmt_log_level level = level_of(s, c, p, reason);
   char peer[CMT_NET_ADDR_TEXT_SIZE + 64], at[CMT_NET_ADDR_TEXT_SIZE] = "?";
   cmt_net_addr remote;
   cmt_why why;
@@ -236,9 +260,8 @@ static void log_removed(const cli_station *s, const cmt_peer *p,
   cmt_ignore(cmt_net_addr_format(&remote, at, sizeof at));
   snprintf(peer, sizeof peer, "Peer{MConn{%s} %s %s}", at, cmt_peer_id(p)->text,
            cmt_peer_is_outbound(p) ? "out" : "in");
-  CLI_LOG(&s->log, level_of(reason), "p2p",
-          level_of(reason) == CMT_LOG_INFO ? "Stopping peer"
-                                           : "Stopping peer for error",
+  CLI_LOG(&s->log, level, "p2p",
+          level == CMT_LOG_ERROR ? "Stopping peer for error" : "Stopping peer",
           {"peer", peer, 0}, {"err", why.text, 0});
 }
 
@@ -250,7 +273,7 @@ static void pex_remove_peer(void *self, cmt_peer *p, cmt_err reason) {
   if (c != NULL && !cmt_peer_is_outbound(p)) {
     inbound_remove(s, c, p);
   }
-  log_removed(s, p, reason);
+  log_removed(s, c, p, reason);
   if (r->remove_peer != NULL) {
     r->remove_peer(r->self, p, reason);
   }
@@ -636,14 +659,18 @@ bool cli_station_serve(cli_station *s, uint64_t timeout_ns) {
   return false;
 }
 
-static void log_start(const cli_station *s) {
-  char at[CMT_NET_ADDR_TEXT_SIZE] = "";
+static void log_id(const cli_station *s) {
   cmt_node_id id;
 
   cmt_switch_get_id(s->sw, &id);
-  cmt_ignore(cmt_switch_get_laddr_text(s->sw, at, sizeof at));
   CLI_LOG(&s->log, CMT_LOG_INFO, "p2p", "P2P Node ID", {"ID", id.text, 0},
           {"file", s->first->settings->node_key_file, 0});
+}
+
+static void log_start(const cli_station *s) {
+  char at[CMT_NET_ADDR_TEXT_SIZE] = "";
+
+  cmt_ignore(cmt_switch_get_laddr_text(s->sw, at, sizeof at));
   CLI_LOG(&s->log, CMT_LOG_INFO, "p2p", "Started node", {"laddr", at, 0});
   for (size_t i = 0; i < s->chain_count; i++) {
     CLI_LOG(&s->log, CMT_LOG_INFO, "main", "Chain",
@@ -732,6 +759,7 @@ static cmt_err start(cli_station *s, cmt_why *why) {
     err = CMT_EINVAL;
   }
   if (err == CMT_OK) {
+    log_id(s); /* Before the lines of its dials. */
     err = cmt_switch_start(s->sw, why);
   }
   if (err == CMT_OK && !servers_start(s, why)) {
@@ -764,6 +792,23 @@ static bool chains_open(cli_station *s, char *const *dirs, size_t count) {
   return s->first != NULL;
 }
 
+/* Any module may be named, since a configuration may be that of a whole node.
+ */
+static void warn_modules(const cli_station *s) {
+  for (size_t i = 0; i < s->log.levels.count; i++) {
+    const char *module = s->log.levels.of[i].module;
+    const char *meant = cli_log_module_meant(module);
+    char shown[CLI_LOG_MODULE_SIZE * 4];
+
+    if (meant != NULL) {
+      cmt_text_escape(cmt_bytes_of(module), shown, sizeof shown);
+      cli_fail("log_level names the module '%s', which writes no line; did you "
+               "mean %s?",
+               shown, meant);
+    }
+  }
+}
+
 bool cli_station_open(cli_station *s, const cli_options *o, cli_io *io,
                       char *const *dirs, size_t count) {
   cmt_why why;
@@ -784,6 +829,7 @@ bool cli_station_open(cli_station *s, const cli_options *o, cli_io *io,
     return false;
   }
   log_open(s);
+  warn_modules(s);
   for (size_t i = 0; i < s->faults.count; i++) {
     fault_log(s, s->faults.list[i].dir, s->faults.list[i].text);
   }

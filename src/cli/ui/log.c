@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { MESSAGE_WIDTH = 44 };
 
@@ -89,6 +90,44 @@ bool cli_log_levels_show(const cli_log_levels *l, cmt_log_level level,
     }
   }
   return (int)level <= most;
+}
+
+/* ---- modules ---- */
+
+/* |a| and |b| differ by a letter that was added, left out, or changed with its
+   neighbour, or by their case; in a name of three letters another letter may
+   well be another name. */
+static bool is_misspelled(const char *a, const char *b) {
+  size_t len = strlen(a), front = 0, back = 0, rest, other;
+
+  while (a[front] != '\0' && a[front] == b[front]) {
+    front++;
+  }
+  while (back < len - front && back < strlen(b) - front &&
+         a[len - 1 - back] == b[strlen(b) - 1 - back]) {
+    back++;
+  }
+  rest = len - front - back;
+  other = strlen(b) - front - back;
+  return rest + other == 1 || (rest == 1 && other == 1 && len > 3) ||
+         (rest == 2 && other == 2 && a[front] == b[front + 1] &&
+          a[front + 1] == b[front]) ||
+         (rest + other > 0 && strcasecmp(a, b) == 0);
+}
+
+const char *cli_log_module_meant(const char *module) {
+  static const char *const ours[] = {"p2p", "pex", "main", "home", "node_key"};
+  const char *meant = NULL;
+
+  for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) {
+    if (strcmp(ours[i], module) == 0) {
+      return NULL;
+    }
+    if (is_misspelled(module, ours[i])) {
+      meant = ours[i];
+    }
+  }
+  return meant;
 }
 
 /* ---- lines ---- */

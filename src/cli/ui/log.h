@@ -32,6 +32,10 @@ bool cli_log_levels_parse(const char *text, cli_log_levels *out, char *fault);
 bool cli_log_levels_show(const cli_log_levels *l, cmt_log_level level,
                          const char *module);
 
+/* The module of ours that |module| is most likely a misspelling of; NULL: it is
+   one, or any other, which CometBFT may have. */
+const char *cli_log_module_meant(const char *module);
+
 typedef struct cli_log {
   cli_log_levels levels;
   bool json;

@@ -144,6 +144,21 @@ static bool set_json(cli_options *o, const char *value) {
   return true;
 }
 
+/* Whether a value is allowed is found when the home is read.  Messages name the
+   option |name|; NULL: it has the name of the key. */
+static bool override(cli_options *o, const char *key, const char *value,
+                     const char *name) {
+  o->values[o->value_count++] =
+    (cmt_home_value){.key = key, .value = value, .name = name};
+  return true;
+}
+
+/* A daemon prints nothing but its log. */
+static bool set_json_log(cli_options *o, const char *value) {
+  (void)set_json(o, value);
+  return override(o, "log_format", "json", NULL);
+}
+
 static bool set_address(cli_options *o, const char *value, unsigned flags,
                         cmt_net_addr *addr) {
   cmt_why why;
@@ -276,15 +291,6 @@ static bool set_peer_metrics(cli_options *o, const char *value) {
   return true;
 }
 
-/* Whether a value is allowed is found when the home is read.  Messages name the
-   option |name|; NULL: it has the name of the key. */
-static bool override(cli_options *o, const char *key, const char *value,
-                     const char *name) {
-  o->values[o->value_count++] =
-    (cmt_home_value){.key = key, .value = value, .name = name};
-  return true;
-}
-
 static bool set_p2p_seeds(cli_options *o, const char *value) {
   return override(o, "p2p.seeds", value, "--seeds");
 }
@@ -408,7 +414,8 @@ static const option_row rows[] = {
    "docs/LEGACY.md; both sides must agree (cometbft)"},
   {"log-level", "LEVEL", CLI_NODES | CLI_INIT | CLI_KEY, set_log_level,
    "error, warn, info or debug (warn)"},
-  {"json", NULL, CLI_ALL, set_json, "one JSON object a line"},
+  {"json", NULL, CLI_DAEMONS, set_json_log, "as --log_format json"},
+  {"json", NULL, CLI_ALL & ~CLI_DAEMONS, set_json, "one JSON object a line"},
 };
 
 enum {
