@@ -231,6 +231,55 @@ def test_find_peers(report, path):
         one.end()
 
 
+def page_with(example, *patterns):
+    """Asks for the page of whole_node until it has all |patterns|; False: it
+    never has."""
+    end = time.monotonic() + WAIT_S
+    while time.monotonic() < end:
+        example.seen.clear()
+        example.say("")
+        if example.wait_for("cometp2p_lost_events_total{") is None:
+            return False
+        if all(any(re.match(pattern, line) for line in example.seen)
+               for pattern in patterns):
+            return True
+    return False
+
+
+def test_whole_node(report, path):
+    with tempfile.TemporaryDirectory() as folder:
+        first = Example(path, "-b", f"{folder}/a.json")
+        seed = last_word(first.wait_for("listening at "))
+        nodes = [Example(path, "-b", f"{folder}/{name}.json", seed)
+                 for name in "bc"]
+        ids = [last_word(node.wait_for("listening at "))[:40]
+               for node in nodes]
+        proven = r'cometp2p_addrbook_proven{chain_id="my-net"} [1-9]'
+        report.check(page_with(
+            nodes[1], r'cometbft_p2p_peers{chain_id="my-net"} 2$', proven,
+            r'cometp2p_pex_events_total{.*event="answered"} [1-9]',
+            r'cometp2p_handshake_seconds_count{.*stage="secret"} [1-9]',
+            r'cometp2p_connections_total{.*outcome="peer"} [1-9]',
+            r'cometbft_p2p_message_send_bytes_total{.*_PexRequest"} [1-9]'),
+                     "whole_node counts its peers, its book and its exchange",
+                     *nodes[1].seen)
+        statuses = [node.end() for node in (*nodes, first)]
+        with open(f"{folder}/c.json", encoding="utf-8") as file:
+            entries = [e["addr"]["id"] for e in json.load(file)["addrs"]]
+        report.check(statuses == [0, 0, 0] and ids[0] in entries,
+                     "whole_node stores its book at its end", statuses,
+                     entries)
+        later = Example(path, "-b", f"{folder}/c.json")
+        report.check(page_with(later, proven),
+                     "whole_node reads its book again", *later.seen)
+        report.check(later.end() == 0, "whole_node ends with its input",
+                     *later.seen)
+    no = Example(path, "-b", "/none/addrbook.json")
+    no.say("")
+    report.check(no.end() == 1 and "/none/addrbook.json" in no.seen[-1],
+                 "whole_node says that the book cannot be stored", *no.seen)
+
+
 def test_run_on(report, path):
     a = Example(path)
     addr = last_word(a.wait_for("address: "))
@@ -607,6 +656,7 @@ def main():
                        ("chat", test_chat),
                        ("chat", test_chat_pipe), ("chat", test_chat_reasons),
                        ("find_peers", test_find_peers),
+                       ("whole_node", test_whole_node),
                        ("run_on", test_run_on),
                        ("conn_poll", test_conn_poll),
                        ("conn_poll", test_conn_poll_pipe),
