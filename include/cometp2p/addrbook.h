@@ -272,7 +272,9 @@ CMT_API size_t cmt_addrbook_select(cmt_addrbook *b, const cmt_addrbook_query *q,
                                    cmt_net_addr *out, size_t cap,
                                    uint64_t now_ns);
 
-/** How many entries a handshake of ours has reached in the last |within_ns|. */
+/** How many entries a handshake of ours has reached in the last |within_ns| and
+    no dial has failed to reach since: those of an answer with
+    |proven_within_ns|. */
 CMT_API size_t cmt_addrbook_count_proven(const cmt_addrbook *b,
                                          uint64_t within_ns, uint64_t now_ns);
 

@@ -58,6 +58,9 @@ CMT_API void cmt_buf_unref(cmt_buf *b);
 
 /** The bytes of a C string without its NUL; NULL gives none. */
 CMT_API cmt_bytes cmt_bytes_of(const char *text);
+/** Whether |a| and |b| are the same bytes, such as a member of a node info and
+    cmt_bytes_of() a text. */
+CMT_API bool cmt_bytes_equal(cmt_bytes a, cmt_bytes b);
 
 /**
  * Writes |in| as printable ASCII to |out|: bytes 32 to 126 unchanged except the

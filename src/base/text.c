@@ -16,6 +16,10 @@ cmt_bytes cmt_bytes_of(const char *text) {
   return (cmt_bytes){.base = (const uint8_t *)text, .len = strlen(text)};
 }
 
+bool cmt_bytes_equal(cmt_bytes a, cmt_bytes b) {
+  return a.len == b.len && (a.len == 0 || memcmp(a.base, b.base, a.len) == 0);
+}
+
 /* Writes the escape of |byte| to |out| and returns its length, 1 to 4. */
 static size_t escape_byte(uint8_t byte, char *out) {
   static const char digits[] = "0123456789abcdef";

@@ -32,11 +32,8 @@ typedef struct sample {
 /* ---- asking ---- */
 
 static bool is_of_chain(const cmt_metrics *m, const cmt_peer *p) {
-  cmt_bytes network = cmt_peer_node_info(p)->network;
-
-  return !m->any_network ||
-         (network.len == strlen(m->chain_id) &&
-          memcmp(network.base, m->chain_id, network.len) == 0);
+  return !m->any_network || cmt_bytes_equal(cmt_peer_node_info(p)->network,
+                                            cmt_bytes_of(m->chain_id));
 }
 
 static void each_take(sample *s, const cmt_peer *p,

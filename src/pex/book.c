@@ -261,18 +261,6 @@ static size_t memory_of(const cmt_addrbook *b) {
   return bytes + (b->own.count + b->private.count) * BOOK_ID;
 }
 
-size_t cmt_addrbook_count_proven(const cmt_addrbook *b, uint64_t within_ns,
-                                 uint64_t now_ns) {
-  size_t count = 0;
-
-  for (size_t i = 0; b->proven_count > 0 && i < b->count; i++) {
-    uint64_t proven_ns = cmt__book_at(b, i)->proven_ns;
-
-    count += proven_ns != 0 && cmt__since(now_ns, proven_ns) <= within_ns;
-  }
-  return count;
-}
-
 void cmt_addrbook_get_status_sized(const cmt_addrbook *b,
                                    cmt_addrbook_status *out, size_t size) {
   cmt_addrbook_status full = {

@@ -440,6 +440,11 @@ size_t cmt_addrbook_select(cmt_addrbook *b, const cmt_addrbook_query *q,
   return answer_write(&a, out);
 }
 
+size_t cmt_addrbook_count_proven(const cmt_addrbook *b, uint64_t within_ns,
+                                 uint64_t now_ns) {
+  return cmt__book_count_fresh(b, within_ns, SIZE_MAX, now_ns);
+}
+
 size_t cmt__book_count_fresh(const cmt_addrbook *b, uint64_t within_ns,
                              size_t max, uint64_t now_ns) {
   size_t count = 0;

@@ -240,7 +240,7 @@ bool cmt__book_enter_somewhere(cmt_addrbook *b, cmt__book_entry *e);
 
 /* ---- book_choose.c ---- */
 
-/* Entries that an answer with |within_ns| may have, at most |max|. */
+/* cmt_addrbook_count_proven(), up to |max|. */
 size_t cmt__book_count_fresh(const cmt_addrbook *b, uint64_t within_ns,
                              size_t max, uint64_t now_ns);
 

@@ -9,8 +9,7 @@
 
 static bool is_of(const cmt_pex *p, cmt_bytes network) {
   return p->network[0] == '\0' ||
-         (network.len == strlen(p->network) &&
-          memcmp(network.base, p->network, network.len) == 0);
+         cmt_bytes_equal(network, cmt_bytes_of(p->network));
 }
 
 /* Under the lock of |host|. */

@@ -39,8 +39,7 @@ static size_t place_of(const cmt__networks *n, cmt_bytes name) {
   size_t i = 0;
 
   while (i < n->count &&
-         (strlen(n->list[i]->def.name) != name.len ||
-          memcmp(n->list[i]->def.name, name.base, name.len) != 0)) {
+         !cmt_bytes_equal(name, cmt_bytes_of(n->list[i]->def.name))) {
     i++;
   }
   return i;

@@ -24,7 +24,6 @@ typedef struct cli_chain {
   cmt_metrics *metrics;
   cmt_pex_status counted; /* What the metrics have. */
   cmt_addrbook_file_status saved;
-  uint32_t inbound; /* Peers; only the loop uses it. */
 } cli_chain;
 
 typedef struct cli_chain_options {

@@ -153,10 +153,8 @@ static json_t *connection(const cli_rpc *r, const cmt_peer *p) {
 }
 
 static bool is_listed(const cli_rpc *r, const cmt_peer *p) {
-  cmt_bytes network = cmt_peer_node_info(p)->network;
-
-  return r->all || (network.len == strlen(r->network) &&
-                    memcmp(network.base, r->network, network.len) == 0);
+  return r->all || cmt_bytes_equal(cmt_peer_node_info(p)->network,
+                                   cmt_bytes_of(r->network));
 }
 
 static json_t *peer(const cli_rpc *r, const cmt_peer *p) {

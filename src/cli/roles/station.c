@@ -49,17 +49,14 @@ static const cmt_channel sink_channels[] = {
 
 /* ---- chains ---- */
 
-static bool is_of(const cli_chain *c, cmt_bytes network) {
-  return network.len == strlen(c->network) &&
-         memcmp(network.base, c->network, network.len) == 0;
-}
-
 static cli_chain *chain_of(cli_station *s, const cmt_node_info *info) {
   cli_chain *c = NULL;
 
   pthread_mutex_lock(&s->lock);
   for (size_t i = 0; i < s->chain_count && c == NULL; i++) {
-    c = is_of(s->chains[i], info->network) ? s->chains[i] : NULL;
+    if (cmt_bytes_equal(info->network, cmt_bytes_of(s->chains[i]->network))) {
+      c = s->chains[i];
+    }
   }
   pthread_mutex_unlock(&s->lock);
   return c;
@@ -139,53 +136,30 @@ static void pex_stop(void *self) {
   }
 }
 
-/* Where peers of |c| at |at| are counted; NULL: nowhere. */
-static cli_group *group_of(cli_station *s, const cli_chain *c,
-                           const cmt_net_addr *at, bool add) {
-  char name[CMT_ADDRBOOK_GROUP_SIZE];
-  size_t i = 0;
-
-  if (c->book == NULL) {
-    return NULL;
-  }
-  cmt_addrbook_group(c->book, at, name);
-  while (i < s->group_count &&
-         (s->groups[i].chain != c || strcmp(s->groups[i].name, name) != 0)) {
-    i++;
-  }
-  if (i == s->group_count) {
-    if (!add || i == CLI_GROUPS_MAX) {
-      return NULL;
-    }
-    s->groups[i] = (cli_group){.chain = c};
-    memcpy(s->groups[i].name, name, sizeof name);
-    s->group_count++;
-  }
-  return &s->groups[i];
+static bool is_loopback(const char *host) {
+  return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0;
 }
 
-static void inbound_add(cli_station *s, cli_chain *c, const cmt_peer *p) {
-  cmt_net_addr at;
-  cli_group *g;
-
-  cmt_peer_get_remote(p, &at);
-  g = group_of(s, c, &at, true);
-  if (g != NULL) {
-    g->count++;
+/* The place of a peer of |c| at |at|; |group| holds its group. */
+static cli_place place_of(const cli_chain *c, const cmt_net_addr *at,
+                          char group[CMT_ADDRBOOK_GROUP_SIZE]) {
+  group[0] = '\0';
+  if (c->book != NULL && !is_loopback(at->host)) {
+    cmt_addrbook_group(c->book, at, group);
   }
-  c->inbound++;
+  return (cli_place){.chain = c, .group = group};
 }
 
-static void inbound_remove(cli_station *s, cli_chain *c, const cmt_peer *p) {
+/* An inbound peer comes, or goes. */
+static void places_count(cli_station *s, const cli_chain *c, const cmt_peer *p,
+                         void (*count)(cli_places *, const cli_place *)) {
+  char group[CMT_ADDRBOOK_GROUP_SIZE];
   cmt_net_addr at;
-  cli_group *g;
+  cli_place place;
 
   cmt_peer_get_remote(p, &at);
-  g = group_of(s, c, &at, false);
-  if (g != NULL && --g->count == 0) {
-    *g = s->groups[--s->group_count];
-  }
-  c->inbound--;
+  place = place_of(c, &at, group);
+  count(&s->places, &place);
 }
 
 static void pex_add_peer(void *self, cmt_peer *p) {
@@ -195,7 +169,7 @@ static void pex_add_peer(void *self, cmt_peer *p) {
 
   if (c != NULL) {
     if (!cmt_peer_is_outbound(p)) {
-      inbound_add(s, c, p);
+      places_count(s, c, p, cli_places_take);
     }
     cmt_metrics_added(c->metrics, p);
   }
@@ -271,7 +245,7 @@ static void pex_remove_peer(void *self, cmt_peer *p, cmt_err reason) {
   cli_chain *c = chain_of(s, cmt_peer_node_info(p));
 
   if (c != NULL && !cmt_peer_is_outbound(p)) {
-    inbound_remove(s, c, p);
+    places_count(s, c, p, cli_places_leave);
   }
   log_removed(s, c, p, reason);
   if (r->remove_peer != NULL) {
@@ -292,10 +266,6 @@ static cmt_err sink_receive(void *self, cmt_peer *p, uint8_t channel,
 
 /* ---- who may come ---- */
 
-static bool is_loopback(const char *host) {
-  return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0;
-}
-
 static bool is_unconditional(const cli_chain *c, const cmt_node_id *id) {
   const cmt_home_settings *set = c->settings;
 
@@ -307,39 +277,28 @@ static bool is_unconditional(const cli_chain *c, const cmt_node_id *id) {
   return false;
 }
 
-/* Whether an address group has less than half of the places of the chain. */
-static bool group_has_room(cli_station *s, const cli_chain *c,
-                           const char *remote) {
-  cmt_net_addr at;
-  const cli_group *g;
-
-  if (cmt_net_addr_parse(remote, CMT_ADDR_NO_ID, &at, NULL) != CMT_OK ||
-      is_loopback(at.host)) {
-    return true;
-  }
-  g = group_of(s, c, &at, false);
-  return g == NULL || g->count < (c->settings->max_num_inbound_peers + 1) / 2;
-}
-
-static bool chain_has_room(const cli_station *s, const cli_chain *c) {
-  uint32_t most = c->settings->max_num_inbound_peers;
-
-  return c->inbound < most || most == s->inbound_max; /* The switch refuses. */
-}
-
 /* Each chain has as many places as its home says, and one /16 has half of them
-   at most. */
+   at most.  If the switch has no more, it refuses in its own words. */
 static cmt_verdict filter_peer(void *arg, const cmt_newcomer *who,
                                const cmt_admission *request) {
   cli_station *s = arg;
   const cli_chain *c = chain_of(s, who->node_info);
+  char group[CMT_ADDRBOOK_GROUP_SIZE];
+  cmt_net_addr at;
+  cli_place place;
+  uint32_t most;
 
   (void)request;
-  if (who->outbound || c == NULL || is_unconditional(c, who->id)) {
+  if (who->outbound || c == NULL || is_unconditional(c, who->id) ||
+      cmt_net_addr_parse(who->remote, CMT_ADDR_NO_ID, &at, NULL) != CMT_OK) {
     return CMT_ADMIT;
   }
-  return chain_has_room(s, c) && group_has_room(s, c, who->remote) ? CMT_ADMIT
-                                                                   : CMT_REFUSE;
+  most = c->settings->max_num_inbound_peers;
+  if (most == s->inbound_max && cli_places_count(&s->places, c) >= most) {
+    return CMT_ADMIT;
+  }
+  place = place_of(c, &at, group);
+  return cli_places_have(&s->places, &place, most) ? CMT_ADMIT : CMT_REFUSE;
 }
 
 /* Few enough lines that strangers do not fill a disk. */
@@ -817,7 +776,6 @@ bool cli_station_open(cli_station *s, const cli_options *o, cli_io *io,
   s->io = io;
   s->servers_fd = -1;
   s->log = (cli_log){.levels = {.rest = CMT_LOG_WARN}, .out = io->out};
-  s->groups = cli_alloc(CLI_GROUPS_MAX, sizeof *s->groups);
   s->timer = (cmt_timer){.cb = on_time, .arg = s};
   pthread_mutex_init(&s->lock, NULL);
   if (!cli_env_init(&s->env, io)) {
@@ -895,7 +853,7 @@ int cli_station_close(cli_station *s, int code) {
   cmt_node_key_delete(s->key);
   cli_deny_fini(&s->deny);
   cli_faults_fini(&s->faults);
-  free(s->groups);
+  cli_places_fini(&s->places);
   free(s->chains);
   pthread_mutex_destroy(&s->lock);
   return code;

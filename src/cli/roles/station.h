@@ -4,24 +4,14 @@
 
 /* What node and seed run: one switch with one id and one port, the chains on
    it, and the pages about them.  The first chain is that of the switch; its
-   home has the key, the addresses and the limits. */
+   home has the key and the addresses. */
 
 #include "chain.h"
 #include "faults.h"
 #include "http.h"
+#include "places.h"
 
 #include <pthread.h>
-
-enum {
-  CLI_GROUPS_MAX = 4096, /* Address groups whose peers are counted. */
-};
-
-/* Inbound peers that a chain has of one address group. */
-typedef struct cli_group {
-  const cli_chain *chain;
-  char name[CMT_ADDRBOOK_GROUP_SIZE];
-  uint32_t count;
-} cli_group;
 
 typedef struct cli_station {
   const cli_options *options;
@@ -42,10 +32,9 @@ typedef struct cli_station {
   size_t tick_at;    /* Which chain may save next. */
   uint64_t trim_ns;  /* When freed memory goes back to the system; 0: never. */
   uint32_t inbound_max; /* All chains have so many places together. */
-  cli_group *groups;    /* Only the loop uses them, and what follows. */
-  size_t group_count;
-  uint64_t lines_ns; /* The second whose rejections were logged, */
-  unsigned lines;    /* and how many. */
+  cli_places places;    /* Only the loop uses them, and what follows. */
+  uint64_t lines_ns;    /* The second whose rejections were logged, */
+  unsigned lines;       /* and how many. */
   cli_http *metrics_server, *pages_server;
   int servers_fd; /* Readable when either has something to do. */
 } cli_station;

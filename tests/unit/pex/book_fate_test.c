@@ -156,6 +156,9 @@ static void fresh_proofs_are_counted(void **state) {
     cmt_addrbook_count_proven(u.b, MINUTE_NS, BOOK_T0 + MINUTE_NS), 2);
   assert_int_equal(
     cmt_addrbook_count_proven(u.b, MINUTE_NS, BOOK_T0 + MINUTE_NS + 1), 1);
+  cmt_addrbook_failed(u.b, &b.id, BOOK_T0 + MINUTE_NS + 1);
+  assert_int_equal(
+    cmt_addrbook_count_proven(u.b, MINUTE_NS, BOOK_T0 + MINUTE_NS + 1), 0);
   book_user_fini(&u);
 }
 

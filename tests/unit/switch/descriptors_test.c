@@ -4,7 +4,7 @@
    left, newcomers are accepted, closed and counted, and accepting goes on as
    soon as there are descriptors again. */
 
-#include "sockets.h"
+#include "child_process.h"
 
 #include <arpa/inet.h>
 #include <poll.h>
@@ -12,8 +12,6 @@
 #include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 enum {
   LIMIT = 48, /* Descriptors of the child. */
@@ -21,21 +19,10 @@ enum {
   WAIT_MS = 20000,
 };
 
-typedef struct child {
-  pid_t pid;
-  int to, from; /* Pipes; each report is a uint64_t. */
-} child;
-
 /* ---- the child, which reports by its exit code ---- */
 
-static void child_check(bool ok, int code) {
-  if (!ok) {
-    _exit(code);
-  }
-}
-
 static void child_report(int fd, uint64_t number) {
-  child_check(write(fd, &number, sizeof number) == sizeof number, 10);
+  test_child_check(write(fd, &number, sizeof number) == sizeof number, 10);
 }
 
 /* Takes what descriptors are left, or gives them back. */
@@ -47,7 +34,7 @@ static void child_eat(bool eats) {
     while (count < LIMIT && (fds[count] = dup(0)) >= 0) {
       count++;
     }
-    child_check(count > 0 && count < LIMIT, 16);
+    test_child_check(count > 0 && count < LIMIT, 16);
   }
   for (; !eats && count > 0; count--) {
     close(fds[count - 1]);
@@ -68,11 +55,10 @@ static void child_run(int in, int out) {
   cmt_switch_options o;
   cmt_switch_status status;
   atomic_uint given = 0;
-  char addr[CMT_NET_ADDR_TEXT_SIZE] = "";
   cmt_switch *s;
   char byte;
 
-  child_check(setrlimit(RLIMIT_NOFILE, &limit) == 0, 11);
+  test_child_check(setrlimit(RLIMIT_NOFILE, &limit) == 0, 11);
   cmt_switch_options_init(&o);
   o.network = "test-net";
   o.laddr = "127.0.0.1:0";
@@ -80,10 +66,9 @@ static void child_run(int in, int out) {
   o.handshake_timeout_ns = CMT_SECONDS(100);
   o.on_rejected = child_rejected;
   o.arg = &given;
-  child_check(cmt_switch_new(&o, &s, NULL) == CMT_OK, 12);
-  child_check(cmt_switch_start(s, NULL) == CMT_OK, 13);
-  child_check(cmt_switch_get_laddr_text(s, addr, sizeof addr) == CMT_OK, 14);
-  child_check(write(out, addr, sizeof addr) == sizeof addr, 10);
+  test_child_check(cmt_switch_new(&o, &s, NULL) == CMT_OK, 12);
+  test_child_check(cmt_switch_start(s, NULL) == CMT_OK, 13);
+  test_child_ready(s, out, 14);
   while (read(in, &byte, 1) == 1) {
     if (byte != '?') {
       child_eat(byte == 'e');
@@ -93,32 +78,11 @@ static void child_run(int in, int out) {
     child_report(out, status.handshakes);
     child_report(out, given);
   }
-  child_check(cmt_switch_delete(s) == CMT_OK, 15);
+  test_child_check(cmt_switch_delete(s) == CMT_OK, 15);
   _exit(0);
 }
 
-/* |addr|, of CMT_NET_ADDR_TEXT_SIZE, gets what can be dialed. */
-static void child_start(child *c, char *addr) {
-  int to[2], from[2];
-
-  assert_int_equal(0, pipe(to));
-  assert_int_equal(0, pipe(from));
-  c->pid = fork();
-  assert_true(c->pid >= 0);
-  if (c->pid == 0) {
-    close(to[1]);
-    close(from[0]);
-    child_run(to[0], from[1]);
-  }
-  close(to[0]);
-  close(from[1]);
-  c->to = to[1];
-  c->from = from[0];
-  assert_int_equal(CMT_NET_ADDR_TEXT_SIZE,
-                   read(c->from, addr, CMT_NET_ADDR_TEXT_SIZE));
-}
-
-static uint64_t child_reported(const child *c) {
+static uint64_t child_reported(const test_child *c) {
   uint64_t number = 0;
 
   assert_int_equal(sizeof number, read(c->from, &number, sizeof number));
@@ -129,7 +93,7 @@ typedef struct report {
   uint64_t dropped, handshakes, given; /* Closed at once; now; gave way. */
 } report;
 
-static report child_ask(const child *c, const char *command) {
+static report child_ask(const test_child *c, const char *command) {
   report r;
 
   assert_int_equal(1, write(c->to, command, 1));
@@ -137,16 +101,6 @@ static report child_ask(const child *c, const char *command) {
   r.handshakes = child_reported(c);
   r.given = child_reported(c);
   return r;
-}
-
-static void child_end(child *c) {
-  int status = 0;
-
-  close(c->to);
-  assert_int_equal(c->pid, waitpid(c->pid, &status, 0));
-  close(c->from);
-  assert_true(WIFEXITED(status));
-  assert_int_equal(0, WEXITSTATUS(status));
 }
 
 /* ---- connections to it ---- */
@@ -193,19 +147,19 @@ static void add_peer(void *self, cmt_peer *p) {
 
 /* Silent strangers have every descriptor, and a friend comes nevertheless. */
 static void handshakes_give_way_for_want_of_descriptors(void **state) {
-  char addr[CMT_NET_ADDR_TEXT_SIZE], own[CMT_NET_ADDR_TEXT_SIZE];
+  char own[CMT_NET_ADDR_TEXT_SIZE];
   friend f = {.watch = TEST_WATCH_INITIALIZER};
   const cmt_reactor r = {.name = "test", .self = &f, .add_peer = add_peer};
   int fds[CONNECTIONS];
   cmt_switch_options o;
   cmt_switch *sw;
   report now;
-  child c;
+  test_child c;
 
   (void)state;
-  child_start(&c, addr);
+  test_child_start(&c, child_run);
   for (int i = 0; i < CONNECTIONS; i++) {
-    fds[i] = greet(port_of(addr));
+    fds[i] = greet(port_of(c.addr));
     assert_true(fds[i] >= 0);
   }
   now = child_ask(&c, "?");
@@ -214,36 +168,35 @@ static void handshakes_give_way_for_want_of_descriptors(void **state) {
   assert_int_equal(CONNECTIONS, now.handshakes + now.given);
   test_switch_options(&o, &r);
   test_switch_start(&o, &sw, own);
-  assert_cmt(CMT_OK, cmt_switch_dial(sw, addr, 0, NULL));
+  assert_cmt(CMT_OK, cmt_switch_dial(sw, c.addr, 0, NULL));
   test_await(&f.watch, &f.added, 1);
   assert_int_equal(0, child_ask(&c, "?").dropped);
   for (int i = 0; i < CONNECTIONS; i++) {
     close(fds[i]);
   }
   assert_cmt(CMT_OK, cmt_switch_delete(sw));
-  child_end(&c);
+  test_child_end(&c);
 }
 
 static void want_of_descriptors_never_ends_accepting(void **state) {
-  char addr[CMT_NET_ADDR_TEXT_SIZE];
   report now;
-  child c;
+  test_child c;
   int fd = -1;
 
   (void)state;
-  child_start(&c, addr);
+  test_child_start(&c, child_run);
   (void)child_ask(&c, "e");
   for (int i = 0; i < CONNECTIONS; i++) {
-    assert_int_equal(-1, greet(port_of(addr)));
+    assert_int_equal(-1, greet(port_of(c.addr)));
   }
   now = child_ask(&c, "?");
   assert_int_equal(CONNECTIONS, now.dropped);
   assert_int_equal(0, now.handshakes + now.given);
   (void)child_ask(&c, "g");
-  fd = greet(port_of(addr));
+  fd = greet(port_of(c.addr));
   assert_true(fd >= 0);
   close(fd);
-  child_end(&c);
+  test_child_end(&c);
 }
 
 /* ---- a start with few descriptors ---- */
@@ -260,24 +213,25 @@ static void child_start_with(rlim_t left) {
 
   cmt_switch_options_init(&o);
   o.network = "test-net";
-  child_check(cmt_switch_new(&o, &s, NULL) == CMT_OK, 12);
+  test_child_check(cmt_switch_new(&o, &s, NULL) == CMT_OK, 12);
   for (int fd = 3; fd < 256; fd++) {
     close(fd);
   }
   next = dup(0);
   close(next);
-  child_check(setrlimit(RLIMIT_NOFILE,
-                        &(struct rlimit){.rlim_cur = (rlim_t)next + left,
-                                         .rlim_max = (rlim_t)next + left}) == 0,
-              11);
+  test_child_check(
+    setrlimit(RLIMIT_NOFILE,
+              &(struct rlimit){.rlim_cur = (rlim_t)next + left,
+                               .rlim_max = (rlim_t)next + left}) == 0,
+    11);
   if (cmt_switch_start(s, &why) == CMT_OK) {
-    child_check(cmt_switch_delete(s) == CMT_OK, 15);
+    test_child_check(cmt_switch_delete(s) == CMT_OK, 15);
     _exit(STARTED);
   }
-  child_check(why.err == CMT_EIO, 16);
-  child_check(strcmp(why.text, "cannot make a loop: Too many open files") == 0,
-              17);
-  child_check(cmt_switch_delete(s) == CMT_OK, 18);
+  test_child_check(why.err == CMT_EIO, 16);
+  test_child_check(
+    strcmp(why.text, "cannot make a loop: Too many open files") == 0, 17);
+  test_child_check(cmt_switch_delete(s) == CMT_OK, 18);
   _exit(REFUSED);
 }
 

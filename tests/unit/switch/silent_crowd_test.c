@@ -4,7 +4,7 @@
    then from one, that goes on all the time: a friend who comes meanwhile
    becomes a peer each time. */
 
-#include "sockets.h"
+#include "child_process.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -15,9 +15,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 enum {
   CROWD = 10000, /* Connections that are open at one time, */
@@ -27,18 +25,6 @@ enum {
 };
 
 /* ---- the node, a process of its own ---- */
-
-typedef struct child {
-  pid_t pid;
-  int to, from;
-  char addr[CMT_NET_ADDR_TEXT_SIZE];
-} child;
-
-static void child_check(bool ok, int code) {
-  if (!ok) {
-    _exit(code);
-  }
-}
 
 static uint64_t resident_kib(void) {
   unsigned long pages = 0, resident = 0;
@@ -55,7 +41,6 @@ static uint64_t resident_kib(void) {
 
 static void child_run(int in, int out) {
   const cmt_reactor r = {.name = "test"};
-  char addr[CMT_NET_ADDR_TEXT_SIZE] = "";
   cmt_switch_options o;
   cmt_switch_status status;
   uint64_t report[3];
@@ -64,60 +49,30 @@ static void child_run(int in, int out) {
 
   test_switch_options(&o, &r);
   o.handshake_timeout_ns = 0;
-  child_check(cmt_switch_new(&o, &s, NULL) == CMT_OK, 11);
-  child_check(cmt_switch_start(s, NULL) == CMT_OK, 12);
-  child_check(cmt_switch_get_laddr_text(s, addr, sizeof addr) == CMT_OK, 13);
-  child_check(write(out, addr, sizeof addr) == sizeof addr, 14);
+  test_child_check(cmt_switch_new(&o, &s, NULL) == CMT_OK, 11);
+  test_child_check(cmt_switch_start(s, NULL) == CMT_OK, 12);
+  test_child_ready(s, out, 13);
   while (read(in, &byte, 1) == 1) {
     cmt_switch_get_status(s, &status);
     report[0] = status.accepted;
     report[1] = status.handshakes;
     report[2] = resident_kib();
-    child_check(write(out, report, sizeof report) == sizeof report, 15);
+    test_child_check(write(out, report, sizeof report) == sizeof report, 15);
   }
-  child_check(cmt_switch_delete(s) == CMT_OK, 16);
+  test_child_check(cmt_switch_delete(s) == CMT_OK, 16);
   _exit(0);
-}
-
-static void child_start(child *c) {
-  int to[2], from[2];
-
-  assert_int_equal(0, pipe(to));
-  assert_int_equal(0, pipe(from));
-  c->pid = fork();
-  assert_true(c->pid >= 0);
-  if (c->pid == 0) {
-    close(to[1]);
-    close(from[0]);
-    child_run(to[0], from[1]);
-  }
-  close(to[0]);
-  close(from[1]);
-  c->to = to[1];
-  c->from = from[0];
-  assert_int_equal(sizeof c->addr, read(c->from, c->addr, sizeof c->addr));
 }
 
 typedef struct report {
   uint64_t accepted, handshakes, kib;
 } report;
 
-static report child_ask(const child *c) {
+static report child_ask(const test_child *c) {
   report r;
 
   assert_int_equal(1, write(c->to, "?", 1));
   assert_int_equal(sizeof r, read(c->from, &r, sizeof r));
   return r;
-}
-
-static void child_end(child *c) {
-  int status = 0;
-
-  close(c->to);
-  assert_int_equal(c->pid, waitpid(c->pid, &status, 0));
-  close(c->from);
-  assert_true(WIFEXITED(status));
-  assert_int_equal(0, WEXITSTATUS(status));
 }
 
 /* ---- the crowd ---- */
@@ -271,9 +226,9 @@ static void friend_is_served(crowd *c) {
   cmt_switch_options o;
   cmt_net_addr at;
   cmt_switch *sw;
-  child n;
+  test_child n;
 
-  child_start(&n);
+  test_child_start(&n, child_run);
   before = child_ask(&n);
   assert_cmt(CMT_OK, cmt_net_addr_parse(n.addr, 0, &at, NULL));
   c->port = at.port;
@@ -299,7 +254,7 @@ static void friend_is_served(crowd *c) {
                 (long long)after.kib - (long long)before.kib);
   crowd_end(c);
   assert_cmt(CMT_OK, cmt_switch_delete(sw));
-  child_end(&n);
+  test_child_end(&n);
 }
 
 /* As many as this process may have. */

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLI_PLACES_H
+#define CLI_PLACES_H
+
+/* Who has the places for inbound peers of a seed.  Each chain has as many as
+   its home says, and one address group has half of them at most.  Only one
+   thread uses a list. */
+
+#include <cometp2p/addrbook.h>
+
+/* Inbound peers that a chain has of one address group; "": of all. */
+typedef struct cli_places_row {
+  const void *chain;
+  char group[CMT_ADDRBOOK_GROUP_SIZE];
+  uint32_t count;
+} cli_places_row;
+
+typedef struct cli_places {
+  cli_places_row *rows;
+  size_t count, cap;
+} cli_places;
+
+/* A peer that wants a place, or has one. */
+typedef struct cli_place {
+  const void *chain;
+  const char *group; /* ""; it is of none that has a limit. */
+} cli_place;
+
+void cli_places_fini(cli_places *p);
+void cli_places_take(cli_places *p, const cli_place *who);
+void cli_places_leave(cli_places *p, const cli_place *who);
+/* How many the chain has. */
+uint32_t cli_places_count(const cli_places *p, const void *chain);
+/* Whether |who|, who has none, may have one of |most|. */
+bool cli_places_have(const cli_places *p, const cli_place *who, uint32_t most);
+
+#endif

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The places for inbound peers of a seed. */
+
+#include "test.h"
+
+#include "cli/roles/places.h"
+
+enum { MOST = 7 }; /* Half of it is four. */
+
+static const char a, b; /* Two chains. */
+
+static void take(cli_places *p, const void *chain, const char *group,
+                 unsigned times) {
+  const cli_place who = {.chain = chain, .group = group};
+
+  for (unsigned i = 0; i < times; i++) {
+    assert_true(cli_places_have(p, &who, MOST));
+    cli_places_take(p, &who);
+  }
+}
+
+static void leave(cli_places *p, const void *chain, const char *group) {
+  const cli_place who = {.chain = chain, .group = group};
+
+  cli_places_leave(p, &who);
+}
+
+static bool have(const cli_places *p, const void *chain, const char *group) {
+  const cli_place who = {.chain = chain, .group = group};
+
+  return cli_places_have(p, &who, MOST);
+}
+
+static void a_group_has_half_of_the_places(void **state) {
+  cli_places p = {.rows = NULL};
+
+  (void)state;
+  take(&p, &a, "5.1.0.0", 4);
+  assert_false(have(&p, &a, "5.1.0.0"));
+  take(&p, &a, "5.2.0.0", 2);
+  leave(&p, &a, "5.1.0.0");
+  take(&p, &a, "5.1.0.0", 1);
+  assert_false(have(&p, &a, "5.1.0.0"));
+  cli_places_fini(&p);
+}
+
+static void a_chain_has_places_of_its_own(void **state) {
+  cli_places p = {.rows = NULL};
+
+  (void)state;
+  take(&p, &a, "5.1.0.0", 4);
+  take(&p, &a, "5.2.0.0", 3);
+  assert_false(have(&p, &a, "5.3.0.0"));
+  assert_int_equal(cli_places_count(&p, &a), 7);
+  assert_int_equal(cli_places_count(&p, &b), 0);
+  take(&p, &b, "5.1.0.0", 4);
+  leave(&p, &a, "5.2.0.0");
+  take(&p, &a, "5.3.0.0", 1);
+  cli_places_fini(&p);
+}
+
+/* Such as this machine, or a node without a book. */
+static void no_group_has_no_limit_of_its_own(void **state) {
+  cli_places p = {.rows = NULL};
+
+  (void)state;
+  take(&p, &a, "", MOST);
+  assert_false(have(&p, &a, ""));
+  cli_places_fini(&p);
+}
+
+static void many_groups_are_counted(void **state) {
+  cli_places p = {.rows = NULL};
+  char group[CMT_ADDRBOOK_GROUP_SIZE];
+
+  (void)state;
+  for (unsigned i = 0; i < 500; i++) {
+    const cli_place who = {.chain = &a, .group = group};
+
+    snprintf(group, sizeof group, "%u.%u.0.0", i / 250, i % 250);
+    cli_places_take(&p, &who);
+  }
+  assert_int_equal(cli_places_count(&p, &a), 500);
+  for (unsigned i = 0; i < 500; i++) {
+    snprintf(group, sizeof group, "%u.%u.0.0", i / 250, i % 250);
+    leave(&p, &a, group);
+  }
+  assert_int_equal(p.count, 0);
+  cli_places_fini(&p);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_group_has_half_of_the_places),
+    cmocka_unit_test(a_chain_has_places_of_its_own),
+    cmocka_unit_test(no_group_has_no_limit_of_its_own),
+    cmocka_unit_test(many_groups_are_counted),
+  };
+
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
