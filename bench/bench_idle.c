@@ -300,7 +300,7 @@ static int run_scrape(const bench_args *a) {
   }
   metrics_time(m, a);
   cmt_metrics_delete(m);
-  cmt_switch_stop(h.sw, 0);
+  cmt_switch_stop(h.sw, CMT_SECONDS(60)); /* Each gets its answers first. */
   return cmt_switch_delete(h.sw) == CMT_OK ? 0 : 1;
 }
 
@@ -309,11 +309,20 @@ static int run_scrape(const bench_args *a) {
 typedef struct crowd {
   bench_member *members;
   size_t joined; /* Answered by the hub on all channels. */
+  size_t ended;  /* Whom the hub has left; it leaves them one by one. */
   int epoll;
 } crowd;
 
-/* Serves whoever has something to read; false: the hub is gone. */
-static bool crowd_serve(crowd *c) {
+static void crowd_end(crowd *c, const bench_member *m) {
+  if (m->messages < BENCH_CROWD_CHANNELS) {
+    die("start", "the hub is gone");
+  }
+  epoll_ctl(c->epoll, EPOLL_CTL_DEL, m->fd, NULL);
+  c->ended++;
+}
+
+/* Serves whoever has something to read. */
+static void crowd_serve(crowd *c) {
   struct epoll_event ready[READY];
   int count = epoll_wait(c->epoll, ready, READY, -1);
 
@@ -322,7 +331,8 @@ static bool crowd_serve(crowd *c) {
     uint64_t before = m->messages;
 
     if (!bench_member_read(m)) {
-      return false;
+      crowd_end(c, m);
+      continue;
     }
     if (m->up && !m->spoken) {
       bench_member_speak(m, MESSAGE);
@@ -330,7 +340,6 @@ static bool crowd_serve(crowd *c) {
     c->joined +=
       before < BENCH_CROWD_CHANNELS && m->messages >= BENCH_CROWD_CHANNELS;
   }
-  return true;
 }
 
 static void crowd_dial(crowd *c, uint32_t i, const char *addr) {
@@ -359,11 +368,10 @@ static int run_crowd(const bench_args *a) {
     while (dialed < a->count && dialed - c.joined < JOINING_MAX) {
       crowd_dial(&c, dialed++, a->addr);
     }
-    if (!crowd_serve(&c)) {
-      die("start", "the hub is gone");
-    }
+    crowd_serve(&c);
   }
-  while (crowd_serve(&c)) {
+  while (c.ended < a->count) {
+    crowd_serve(&c);
   }
   for (size_t i = 0; i < a->count; i++) {
     bench_member_stop(&c.members[i]);
