@@ -99,7 +99,7 @@ class Program:
         self.process.stdin.write(text.encode() + b"\n")
         self.process.stdin.flush()
 
-    def stop(self, with_signal=None, timeout=5.0):
+    def stop(self, with_signal=None, timeout=WAIT_S):
         """Ends the program by the end of its input or a signal; its status."""
         if with_signal is not None:
             self.process.send_signal(with_signal)

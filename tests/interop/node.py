@@ -2,9 +2,11 @@
 """A complete CometBFT node with its built-in key-value store: probe, and the
 example that watches its mempool."""
 
+import errno
 import hashlib
 import json
 import pathlib
+import random
 import socket
 import subprocess
 import tempfile
@@ -12,13 +14,23 @@ import time
 import urllib.request
 
 import scenarios
-from harness import Failure, check
+from harness import WAIT_S, Failure, check
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port that nobody has, and that the system gives to no connection until
+    the node listens there."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+        first = int(file.read().split()[0])
+    while True:
+        with socket.socket() as s:
+            port = random.randrange(first // 2, first) if first > 2048 else 0
+            try:
+                s.bind(("127.0.0.1", port))
+                return s.getsockname()[1]
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
 
 
 def run(context, *words):
@@ -144,7 +156,7 @@ def pex_home(context, home, *seeds):
 
 def peers_of(rpc):
     with urllib.request.urlopen(f"http://127.0.0.1:{rpc}/net_info",
-                                timeout=5) as answer:
+                                timeout=WAIT_S) as answer:
         return {peer["node_info"]["id"]
                 for peer in json.load(answer)["result"]["peers"]}
 

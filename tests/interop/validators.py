@@ -12,7 +12,7 @@ import time
 import urllib.request
 
 import node
-from harness import SIGTERM, check
+from harness import SIGTERM, WAIT_S, check
 
 # With them in the short set.
 VERSIONS = ("v0.34.35", "v0.38.25", "v0.40.0", "v1.0.1")
@@ -51,7 +51,7 @@ class Seed:
     def live(self):
         """The ids that it serves."""
         with urllib.request.urlopen(f"http://{self.http}/live_peers.csv",
-                                    timeout=5) as answer:
+                                    timeout=WAIT_S) as answer:
             return re.findall("[0-9a-f]{40}", answer.read().decode())
 
 
