@@ -1,23 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* Peer exchange on real threads: many change its lists and ask it, while peers
-   come and go, and while its switch ends. */
+   come and go, and while its switch ends; exchanges join one of them meanwhile.
+ */
 
 #include "sockets.h"
 
+#include <cometp2p/network.h>
 #include <cometp2p/pex.h>
 
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
-enum { THREADS = 4, ROUNDS = 150 };
+enum { THREADS = 4, ROUNDS = 150, GUESTS = 3 };
+
+/* What a program would count in its callbacks. */
+typedef struct counted {
+  test_watch watch;
+  unsigned dialed, sent;
+} counted;
 
 typedef struct node {
   cmt_addrbook *book;
   cmt_pex *pex;
-  cmt_switch *sw;
+  cmt_switch *sw; /* NULL: it has joined another one. */
   char addr[CMT_NET_ADDR_TEXT_SIZE];
+  char network[16];
+  counted c;
 } node;
 
 typedef struct worker {
@@ -28,28 +38,63 @@ typedef struct worker {
   atomic_bool *over;   /* NULL: after ROUNDS. */
 } worker;
 
-static void node_start(node *n) {
-  cmt_addrbook_options b;
-  cmt_switch_options o;
-  cmt_pex_options p;
-  cmt_reactor r;
+static void on_dialed(void *arg, const cmt_dial_outcome *o) {
+  counted *c = arg;
 
+  (void)o;
+  test_bump(&c->watch, &c->dialed);
+}
+
+static void on_sent(void *arg, uint8_t channel, cmt_bytes msg) {
+  counted *c = arg;
+
+  if (channel == CMT_PEX_CHANNEL && msg.len > 0) {
+    test_bump(&c->watch, &c->sent);
+  }
+}
+
+/* An exchange of |network| without a switch. */
+static void node_init(node *n, const char *network) {
+  cmt_addrbook_options b;
+  cmt_pex_options p;
+
+  *n = (node){.sw = NULL};
+  snprintf(n->network, sizeof n->network, "%s", network);
+  test_watch_init(&n->c.watch);
   cmt_addrbook_options_init(&b);
   b.allow_unroutable = true;
   assert_cmt(CMT_OK, cmt_addrbook_new(&b, &n->book, NULL));
   cmt_pex_options_init(&p);
   p.book = n->book;
+  p.network = n->network;
   p.outbound_max = CMT_PEX_NO_PEERS;
+  p.on_dialed = on_dialed;
+  p.dialed_arg = &n->c;
+  p.on_sent = on_sent;
+  p.sent_arg = &n->c;
   assert_cmt(CMT_OK, cmt_pex_new(&p, &n->pex, NULL));
+}
+
+static void node_start_in(node *n, const char *network) {
+  cmt_switch_options o;
+  cmt_reactor r;
+
+  node_init(n, network);
   cmt_pex_get_reactor(n->pex, &r);
   test_switch_options(&o, &r);
+  o.network = n->network;
   test_switch_start(&o, &n->sw, n->addr);
 }
 
+static void node_start(node *n) { node_start_in(n, "test-net"); }
+
 static void node_fini(node *n) {
-  assert_cmt(CMT_OK, cmt_switch_delete(n->sw));
+  if (n->sw != NULL) {
+    assert_cmt(CMT_OK, cmt_switch_delete(n->sw));
+  }
   cmt_pex_delete(n->pex);
   cmt_addrbook_delete(n->book);
+  test_watch_fini(&n->c.watch);
 }
 
 /* What any thread may do. */
@@ -133,6 +178,7 @@ static void many_threads_change_the_lists(void **state) {
   assert_cmt(CMT_OK, cmt_pex_set_persistent_peers(a.pex, b.addr, NULL));
   assert_int_equal(1, cmt_switch_dials(a.sw, &st, 1));
   assert_string_equal(b.addr, st.addr);
+  test_await(&a.c.watch, &a.c.dialed, 1);
   assert_cmt(CMT_OK, cmt_pex_set_persistent_peers(a.pex, "", NULL));
   assert_int_equal(0, cmt_switch_dials(a.sw, NULL, 0));
   node_fini(&a);
@@ -165,15 +211,94 @@ static void so_they_do_while_the_switch_ends(void **state) {
   }
   atomic_store(&over, true);
   join(threads);
-  cmt_pex_delete(a.pex);
-  cmt_addrbook_delete(a.book);
+  a.sw = NULL;
+  node_fini(&a);
   node_fini(&b);
+}
+
+/* ---- several networks ---- */
+
+typedef struct guest {
+  node *host, *node; /* The second joins the first. */
+  test_watch *watch;
+  unsigned joined;
+  atomic_bool *over;
+} guest;
+
+/* Announces its network, joins, and asks for what the host's loops change. */
+static void *guest_run(void *arg) {
+  guest *g = arg;
+  cmt_pex_status st;
+  cmt_network n;
+
+  cmt_network_init(&n);
+  n.name = g->node->network;
+  if (cmt_switch_set_network(g->host->sw, &n, NULL) != CMT_OK ||
+      cmt_pex_join(g->node->pex, g->host->pex, NULL) != CMT_OK) {
+    return g;
+  }
+  test_bump(g->watch, &g->joined);
+  while (!atomic_load(g->over)) {
+    cmt_pex_get_status(g->node->pex, &st);
+    cmt_pex_get_status(g->host->pex, &st);
+    sched_yield();
+  }
+  return NULL;
+}
+
+/* A node of each network dials the host while others join, and is answered by
+   the exchange of its network. */
+static void exchanges_join_while_peers_come(void **state) {
+  static test_watch watch = TEST_WATCH_INITIALIZER;
+  node host, guests[GUESTS], visitors[GUESTS];
+  guest g[GUESTS];
+  pthread_t threads[GUESTS];
+  atomic_bool over = false;
+
+  (void)state;
+  node_start(&host);
+  for (unsigned i = 0; i < GUESTS; i++) {
+    char network[16];
+
+    snprintf(network, sizeof network, "net-%u", i);
+    node_init(&guests[i], network);
+    node_start_in(&visitors[i], network);
+    g[i] = (guest){
+      .host = &host, .node = &guests[i], .watch = &watch, .over = &over};
+  }
+  for (unsigned i = 0; i < GUESTS; i++) {
+    assert_int_equal(0, pthread_create(&threads[i], NULL, guest_run, &g[i]));
+  }
+  for (unsigned i = 0; i < GUESTS; i++) {
+    test_await(&watch, &g[i].joined, 1);
+    assert_cmt(CMT_OK,
+               cmt_pex_set_persistent_peers(visitors[i].pex, host.addr, NULL));
+  }
+  for (unsigned i = 0; i < GUESTS; i++) {
+    test_await(&visitors[i].c.watch, &visitors[i].c.dialed, 1);
+    test_await(&visitors[i].c.watch, &visitors[i].c.sent, 1);
+    test_await(&guests[i].c.watch, &guests[i].c.sent, 1);
+  }
+  assert_int_equal(0, test_counter(&host.c.watch, &host.c.sent));
+  atomic_store(&over, true);
+  for (unsigned i = 0; i < GUESTS; i++) {
+    void *failed;
+
+    pthread_join(threads[i], &failed);
+    assert_null(failed);
+    node_fini(&visitors[i]);
+  }
+  node_fini(&host);
+  for (unsigned i = 0; i < GUESTS; i++) {
+    node_fini(&guests[i]);
+  }
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(many_threads_change_the_lists),
     cmocka_unit_test(so_they_do_while_the_switch_ends),
+    cmocka_unit_test(exchanges_join_while_peers_come),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);
