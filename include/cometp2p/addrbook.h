@@ -119,8 +119,8 @@ CMT_API size_t cmt_addrbook_add_answer(cmt_addrbook *b,
     |socket| (both with its id).  It is added only if the two hosts are equal.
 
     Returns as cmt_addrbook_add(); CMT_EAGAIN: it is not added before our own
-    dial has reached |*dial|: the claimed address, or, when that is 0.0.0.0 or
-    ::, that of the socket with the claimed port. */
+    dial has reached |*dial|: the claimed address, or, when that is 0.0.0.0, ::
+    or a name, that of the socket with the claimed port. */
 CMT_API cmt_err cmt_addrbook_add_claimed(cmt_addrbook *b,
                                          const cmt_net_addr *claimed,
                                          const cmt_net_addr *socket,

@@ -282,6 +282,7 @@ typedef struct cmt_switch_status {
   uint64_t lost_events;
   /** Attempts of feelers that found their node. */
   uint64_t felt;
+  uint64_t dropped_messages; /**< By CMT_ON_FULL_DROP. */
 } cmt_switch_status;
 
 /** Fills in the cmt_switch_status |out| as of now. */

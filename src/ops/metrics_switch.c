@@ -25,6 +25,8 @@ typedef struct sample {
   uint64_t peers[2][2]; /* Inbound and outbound; ordinary and persistent. */
   uint64_t *round_trips;
   size_t round_trip_count;
+  uint64_t *waits; /* How long the last message to each peer waited. */
+  size_t wait_count;
   peer_sample *each; /* With |per_peer|. */
   size_t each_count;
 } sample;
@@ -50,6 +52,18 @@ static void each_take(sample *s, const cmt_peer *p,
   }
 }
 
+/* How long the last message of any channel has waited; false: none was sent. */
+static bool last_wait(const cmt_peer_status *status, uint64_t *out) {
+  bool sent = false;
+
+  *out = 0;
+  for (size_t i = 0; i < status->channel_count; i++) {
+    sent = sent || status->channels[i].sent_messages > 0;
+    *out = cmt__max64(*out, status->channels[i].wait_last_ns);
+  }
+  return sent;
+}
+
 static void peer_take(sample *s, cmt_peer *p) {
   cmt_peer_status status;
 
@@ -60,6 +74,9 @@ static void peer_take(sample *s, cmt_peer *p) {
   cmt_peer_get_status(p, &status);
   if (status.pongs_recv > 0 && s->round_trips != NULL) {
     s->round_trips[s->round_trip_count++] = status.rtt_last_ns;
+  }
+  if (s->waits != NULL && last_wait(&status, &s->waits[s->wait_count])) {
+    s->wait_count++;
   }
   if (s->each != NULL) {
     each_take(s, p, &status);
@@ -72,6 +89,12 @@ static int compare(const void *a, const void *b) {
   return x < y ? -1 : x > y;
 }
 
+static void sort(uint64_t *list, size_t count) {
+  if (count > 0) {
+    qsort(list, count, sizeof *list, compare);
+  }
+}
+
 /* Without memory the peers are missing on this page. */
 static void peers_take(sample *s) {
   size_t cap = cmt_switch_peers(s->m->sw, NULL, 0) + 1;
@@ -82,6 +105,7 @@ static void peers_take(sample *s) {
     return;
   }
   s->round_trips = cmt__alloc(&s->m->env, cap * sizeof *s->round_trips);
+  s->waits = cmt__alloc(&s->m->env, cap * sizeof *s->waits);
   s->each =
     s->m->per_peer ? cmt__alloc_zero(&s->m->env, cap * sizeof *s->each) : NULL;
   count = cmt_switch_peers(s->m->sw, list, cap);
@@ -90,9 +114,8 @@ static void peers_take(sample *s) {
     cmt_peer_unref(list[i]);
   }
   cmt__free(&s->m->env, list);
-  if (s->round_trip_count > 0) {
-    qsort(s->round_trips, s->round_trip_count, sizeof *s->round_trips, compare);
-  }
+  sort(s->round_trips, s->round_trip_count);
+  sort(s->waits, s->wait_count);
 }
 
 static void sample_take(sample *s, cmt_metrics *m) {
@@ -116,6 +139,7 @@ static void sample_free(sample *s) {
   }
   cmt__free(env, s->each);
   cmt__free(env, s->round_trips);
+  cmt__free(env, s->waits);
 }
 
 /* ---- the families ---- */
@@ -171,19 +195,27 @@ static void put_peers_by_kind(family *f, const sample *s) {
   }
 }
 
-static void put_round_trips(family *f, const sample *s) {
+/* The least, the median and the greatest of a sorted list. */
+static void put_stats(family *f, const cmt_metrics *m, const uint64_t *list,
+                      size_t count) {
   const struct {
     const char *name;
     size_t at;
-  } of[] = {{"min", 0},
-            {"median", s->round_trip_count / 2},
-            {"max", s->round_trip_count - 1}};
+  } of[] = {{"min", 0}, {"median", count / 2}, {"max", count - 1}};
 
-  for (size_t i = 0; s->round_trip_count > 0 && i < 3; i++) {
+  for (size_t i = 0; count > 0 && i < CMT__COUNT(of); i++) {
     const cmt__pair stat = {"stat", of[i].name};
 
-    put(f, s->m, s->round_trips[of[i].at], &stat, NULL);
+    put(f, m, list[of[i].at], &stat, NULL);
   }
+}
+
+static void put_round_trips(family *f, const sample *s) {
+  put_stats(f, s->m, s->round_trips, s->round_trip_count);
+}
+
+static void put_waits(family *f, const sample *s) {
+  put_stats(f, s->m, s->waits, s->wait_count);
 }
 
 /* Who ended it: the other side also when it only closed. */
@@ -278,6 +310,8 @@ static const struct {
    put_peers_by_kind},
   {"round_trip_seconds", "Last round trips of the peers.", "gauge", false,
    1000000000, put_round_trips},
+  {"send_wait_seconds", "How long the last message to each peer waited.",
+   "gauge", false, 1000000000, put_waits},
   {"disconnects_total", "Peers that ended, by who ended them and why.",
    "counter", false, 1, put_disconnects},
   {"peer_receive_bytes_total", "Number of bytes received from a given peer.",
@@ -323,6 +357,8 @@ static const struct {
    "gauge", STATUS(recv_queued_bytes)},
   {"send_queued_bytes", "Memory of messages that wait to be sent.", "gauge",
    STATUS(send_queued_bytes)},
+  {"dropped_messages_total", "Messages that full queues of reactors dropped.",
+   "counter", STATUS(dropped_messages)},
   {"lost_events_total", "Events that the application did not receive.",
    "counter", STATUS(lost_events)},
 };

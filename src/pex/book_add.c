@@ -292,6 +292,17 @@ size_t cmt_addrbook_add_answer(cmt_addrbook *b, const cmt_net_addr *addrs,
 
 /* ---- claims ---- */
 
+/* A name is as good as no address: it is never resolved. */
+static bool read_claimed(const cmt_net_addr *in, cmt__book_addr *out) {
+  cmt_net_addr any = *in;
+  cmt__ip ip;
+
+  if (in->host[0] != '\0' && !cmt__ip_read(cmt_bytes_of(in->host), &ip)) {
+    snprintf(any.host, sizeof any.host, "0.0.0.0");
+  }
+  return cmt__book_addr_read(&any, false, out) == CMT_OK;
+}
+
 static bool is_unspecified(const cmt__ip *ip) {
   cmt__ip none = {{0}}, none4 = {{[10] = 0xff, [11] = 0xff}};
 
@@ -302,9 +313,10 @@ cmt_err cmt_addrbook_add_claimed(cmt_addrbook *b, const cmt_net_addr *claimed,
                                  const cmt_net_addr *socket, cmt_net_addr *dial,
                                  uint64_t now_ns) {
   cmt__book_addr addr, from;
-  cmt_err err = cmt__book_addr_read(claimed, false, &addr);
+  cmt_err err;
 
-  if (err != CMT_OK || cmt__book_addr_read(socket, false, &from) != CMT_OK ||
+  if (!read_claimed(claimed, &addr) ||
+      cmt__book_addr_read(socket, false, &from) != CMT_OK ||
       memcmp(addr.id, from.id, BOOK_ID) != 0) {
     return CMT_EINVAL;
   }

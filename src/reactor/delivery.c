@@ -294,6 +294,10 @@ const char *cmt__delivery_waits_for(const cmt__delivery *d) {
   return NULL;
 }
 
+uint64_t cmt__delivery_dropped(const cmt__delivery *d) {
+  return atomic_load_explicit(&d->dropped, memory_order_relaxed);
+}
+
 uint64_t cmt__delivery_queued(const cmt__delivery *d) {
   uint64_t bytes = 0;
 
@@ -410,6 +414,8 @@ void cmt__delivery_add(cmt__delivery *d, cmt_peer *p) {
 
 static void count_drop(cmt_peer *p, uint8_t channel) {
   cmt__counter_add(&p->inboxes->dropped[p->group->index[channel]], 1);
+  atomic_fetch_add_explicit(&p->inboxes->delivery->dropped, 1,
+                            memory_order_relaxed);
 }
 
 /* Whether the peer has an urgent channel besides |channel|. */

@@ -51,6 +51,7 @@ typedef struct cmt__delivery {
   size_t departing; /* Peers whose last remove_peer is still to return. */
   cmt__post events_done;
   atomic_bool events_done_posted;
+  _Atomic uint64_t dropped; /* Messages, by any loop. */
 } cmt__delivery;
 
 /* The inboxes of a peer: one for each reactor that is not inline. */
@@ -82,6 +83,8 @@ void cmt__delivery_fini(cmt__delivery *d);
 void cmt__delivery_give_up(cmt__delivery *d);
 /* The reactor that has events to take or a call to return from; NULL: none. */
 const char *cmt__delivery_waits_for(const cmt__delivery *d);
+/* Messages that full queues have dropped, of all peers so far. */
+uint64_t cmt__delivery_dropped(const cmt__delivery *d);
 /* Bytes that wait for reactors. */
 uint64_t cmt__delivery_queued(const cmt__delivery *d);
 /* The mailbox of |reactor|; NULL: no reactor of that name has one. */

@@ -44,6 +44,7 @@ void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
   cmt__limits_status(s, &full);
   full.lost_events = cmt__events_lost(&s->events);
   full.recv_queued_bytes = cmt__delivery_queued(&s->delivery);
+  full.dropped_messages = cmt__delivery_dropped(&s->delivery);
   cmt__secret_pool_bytes(&s->setup.group->pool, &full.locked_key_bytes,
                          &full.unlocked_key_bytes);
   full.inbound_peers = inbound;

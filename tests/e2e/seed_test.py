@@ -326,6 +326,36 @@ def without_exchange(folder):
           ["config.toml", "genesis.json", "node_key.json"])
 
 
+def bans_stay(folder):
+    """Who was banned is so after a restart, until the ban ends."""
+    path, other = home(folder, "s"), home(folder, "n")
+    key = os.path.join(other, "config", "node_key.json")
+    banned = json.loads(run("key", "show", key, "--json")[1])["id"]
+    book = os.path.join(path, "config", "addrbook")
+    side = {"bans": [{"id": banned, "kind": 1,
+                      "until": "2099-01-01T00:00:00Z"}]}
+    write(book + ".json", json.dumps({"key": "", "addrs": []}))
+    write(book + ".cometp2p.json", json.dumps(side))
+    for _ in range(2):
+        with Daemon("seed", "--home", path) as seed:
+            with Daemon("node", "--home", other, "--p2p.seeds",
+                        seed.seed) as node:
+                line = seed.until(lambda l: "Inbound Peer rejected" in l)
+                check("ban" in line, line)
+                node.kill()
+            seed.stop()
+    with open(book + ".cometp2p.json", encoding="utf-8") as file:
+        side = json.load(file)
+    equal([ban["id"] for ban in side["bans"]], [banned])
+    side["bans"][0]["until"] = "2020-01-01T00:00:00Z"
+    write(book + ".cometp2p.json", json.dumps(side))
+    with Daemon("seed", "--home", path) as seed:
+        with Daemon("node", "--home", other, "--p2p.seeds",
+                    seed.seed) as node:
+            seed.page("/live_peers.csv", lambda text: node.seed in text)
+        seed.stop()
+
+
 def late_home(folder):
     """A home that comes into the folder of --homes is served."""
     parent = os.path.join(folder, "homes")
@@ -837,6 +867,7 @@ TESTS = [
     ("one port serves two chains", chains),
     ("each chain has limits of its own", own_limits),
     ("a node without peer exchange", without_exchange),
+    ("a ban lasts over a restart", bans_stay),
     ("a home that comes is served", late_home),
     ("folders that cannot be served", bad_homes),
     ("a second home of a chain is left alone", twin_home),

@@ -400,6 +400,21 @@ static void round_trips_have_their_median(void **state) {
   assert_int_equal(3, lines_with(page(f), "\ncometp2p_round_trip_seconds{"));
 }
 
+static void send_waits_are_of_who_was_sent_something(void **state) {
+  fixture *f = *state;
+
+  test_node_start(&f->t->a);
+  test_node_start(&f->t->b);
+  watch(f, &f->t->b);
+  test_node_dial(&f->t->a, f->t->b.addr, 0);
+  assert_null(strstr(page(f), "send_wait_seconds"));
+  assert_line(f, "cometp2p_dropped_messages_total{chain_id=\"test-net\"} 0");
+  assert_cmt(CMT_OK, cmt_peer_try_send_bytes(test_node_peer(&f->t->b),
+                                             TEST_CHAT, "x", 1));
+  test_loop_run_until_idle(f->t->w.loop);
+  assert_int_equal(3, lines_with(page(f), "\ncometp2p_send_wait_seconds{"));
+}
+
 /* The series of the page, as in the vectors: "labels" of each name. */
 static void assert_as_in_vectors(const char *text, const json_t *family) {
   const json_t *labels = json_object_get(family, "labels");
@@ -640,6 +655,7 @@ int main(void) {
     TEST(peers_and_their_ends_are_counted),
     TEST(rejections_are_counted_by_outcome),
     TEST(round_trips_have_their_median),
+    TEST(send_waits_are_of_who_was_sent_something),
     TEST(names_types_and_labels_are_those_of_cometbft),
     TEST(series_do_not_grow_with_peers),
     TEST(series_are_at_most_400),

@@ -140,6 +140,7 @@ static void a_claim_counts_if_it_is_the_address_of_the_socket(void **state) {
   cmt_net_addr else_where = book_node_at(1, "6.6.6.6", 26656);
   cmt_net_addr any = book_node_at(1, "0.0.0.0", 26656);
   cmt_net_addr private = book_node_at(1, "10.0.0.1", 26656);
+  cmt_net_addr name = book_node_at(1, "node.example", 26657);
   cmt_net_addr other_id = book_node_at(2, "5.5.5.5", 26656);
   book_user u;
 
@@ -152,6 +153,10 @@ static void a_claim_counts_if_it_is_the_address_of_the_socket(void **state) {
              cmt_addrbook_add_claimed(u.b, &any, &socket, &dial, BOOK_T0));
   assert_string_equal(dial.host, "5.5.5.5");
   assert_int_equal(dial.port, 26656);
+  assert_cmt(CMT_EAGAIN,
+             cmt_addrbook_add_claimed(u.b, &name, &socket, &dial, BOOK_T0));
+  assert_string_equal(dial.host, "5.5.5.5");
+  assert_int_equal(dial.port, 26657);
   assert_cmt(CMT_EUNREACH,
              cmt_addrbook_add_claimed(u.b, &private, &socket, &dial, BOOK_T0));
   assert_cmt(CMT_EINVAL,

@@ -24,11 +24,8 @@ static int setup(void **state) {
   pex_node_init(&f->guest, &f->w, "5.1.0.1");
   f->guest.o.network = "net-b";
   assert_cmt(CMT_OK, cmt_pex_new(&f->guest.o, &f->guest.pex, NULL));
-  test_node_init(&f->b, &f->w);
+  pex_other_init(&f->b, &f->w);
   f->b.options.network = "net-b";
-  f->b.options.laddr = "5.2.0.1:26656";
-  f->b.quiet = true;
-  test_part_channel(&f->b.parts[0], (cmt_channel){.id = 0, .priority = 1});
   *state = f;
   return 0;
 }
@@ -62,9 +59,7 @@ static void join(fixture *f) {
 
 /* B dials A, and its question is the guest's. */
 static void assert_visited(fixture *f) {
-  test_loop_set_source(f->w.loop, "5.2.0.1");
-  test_node_start(&f->b);
-  test_node_dial(&f->b, f->a.addr, 0);
+  pex_other_dial(&f->b, &f->a);
   assert_int_equal(1, pex_status(&f->guest).peers);
   assert_cmt(CMT_OK,
              cmt_peer_try_send_bytes(test_node_peer(&f->b), 0, "\x0a\x00", 2));

@@ -34,13 +34,10 @@ static int setup(void **state) {
   assert_non_null(f);
   test_world_init(&f->w);
   pex_node_init(&f->a, &f->w, "5.1.0.1");
-  test_node_init(&f->other, &f->w);
-  f->other.options.laddr = "5.2.0.1:26656";
-  f->other.quiet = true;
+  pex_other_init(&f->other, &f->w);
   part = &f->other.parts[0];
   part->on_receive = on_receive;
   part->arg = f;
-  test_part_channel(part, (cmt_channel){.id = 0, .priority = 1});
   *state = f;
   return 0;
 }
@@ -57,10 +54,8 @@ static int teardown(void **state) {
 
 /* The other one dials A. */
 static void begin_inbound(fixture *f) {
-  test_loop_set_source(f->w.loop, "5.2.0.1");
   pex_node_start(&f->a);
-  test_node_start(&f->other);
-  test_node_dial(&f->other, f->a.addr, 0);
+  pex_other_dial(&f->other, &f->a);
   assert_int_equal(1, pex_peers(&f->a));
 }
 

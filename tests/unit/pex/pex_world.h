@@ -99,6 +99,21 @@ static inline cmt_pex_status pex_status(const pex_node *n) {
   return st;
 }
 
+/* A node by hand at 5.2.0.1, whose options may still be changed. */
+static inline void pex_other_init(test_node *n, test_world *w) {
+  test_node_init(n, w);
+  n->options.laddr = "5.2.0.1:26656";
+  n->quiet = true;
+  test_part_channel(&n->parts[0], (cmt_channel){.id = 0, .priority = 1});
+}
+
+/* It dials |to|. */
+static inline void pex_other_dial(test_node *n, const pex_node *to) {
+  test_loop_set_source(to->world->loop, "5.2.0.1");
+  test_node_start(n);
+  test_node_dial(n, to->addr, 0);
+}
+
 /* Adds |text| to the book, as reported by itself. */
 static inline void pex_know(pex_node *n, const char *text) {
   cmt_net_addr a;

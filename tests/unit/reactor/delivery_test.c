@@ -287,6 +287,7 @@ static void a_message_without_memory_ends_the_peer(void **state) {
 
 static void a_channel_that_drops_counts(void **state) {
   test_trio *t = *state;
+  cmt_switch_status of_all;
   cmt_peer_status status;
 
   t->b.parts[0].channels[0].on_full = CMT_ON_FULL_DROP;
@@ -298,6 +299,8 @@ static void a_channel_that_drops_counts(void **state) {
   cmt_peer_get_status(test_node_peer(&t->b), &status);
   assert_int_equal(10, status.channels[0].recv_messages);
   assert_int_equal(6, status.channels[0].dropped_messages);
+  cmt_switch_get_status(t->b.sw, &of_all);
+  assert_int_equal(6, of_all.dropped_messages);
   assert_int_equal(0, status.read_paused_ns);
   assert_string_equal("up", take(&t->b));
   for (int i = 0; i < 4; i++) {
