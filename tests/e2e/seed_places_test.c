@@ -9,9 +9,17 @@ enum { MOST = 7 }; /* Half of it is four. */
 
 static const char a, b; /* Two chains. */
 
+static cli_place place(const void *chain, const char *group, const char *host) {
+  cli_place out = {.chain = chain};
+
+  snprintf(out.group, sizeof out.group, "%s", group);
+  snprintf(out.host, sizeof out.host, "%s", host);
+  return out;
+}
+
 static void take(cli_places *p, const void *chain, const char *group,
                  unsigned times) {
-  const cli_place who = {.chain = chain, .group = group};
+  const cli_place who = place(chain, group, "");
 
   for (unsigned i = 0; i < times; i++) {
     assert_true(cli_places_have(p, &who, MOST));
@@ -20,13 +28,13 @@ static void take(cli_places *p, const void *chain, const char *group,
 }
 
 static void leave(cli_places *p, const void *chain, const char *group) {
-  const cli_place who = {.chain = chain, .group = group};
+  const cli_place who = place(chain, group, "");
 
   cli_places_leave(p, &who);
 }
 
 static bool have(const cli_places *p, const void *chain, const char *group) {
-  const cli_place who = {.chain = chain, .group = group};
+  const cli_place who = place(chain, group, "");
 
   return cli_places_have(p, &who, MOST);
 }
@@ -69,15 +77,32 @@ static void no_group_has_no_limit_of_its_own(void **state) {
   cli_places_fini(&p);
 }
 
+static void a_host_has_one_place_of_a_chain(void **state) {
+  const cli_place one = place(&a, "5.1.0.0", "@5.1.0.1"),
+                  other = place(&a, "5.1.0.0", "@5.1.0.2"),
+                  of_b = place(&b, "5.1.0.0", "@5.1.0.1");
+  cli_places p = {.rows = NULL};
+
+  (void)state;
+  cli_places_take(&p, &one);
+  assert_false(cli_places_have(&p, &one, MOST));
+  assert_true(cli_places_have(&p, &other, MOST));
+  assert_true(cli_places_have(&p, &of_b, MOST));
+  cli_places_leave(&p, &one);
+  assert_true(cli_places_have(&p, &one, MOST));
+  cli_places_fini(&p);
+}
+
 static void many_groups_are_counted(void **state) {
   cli_places p = {.rows = NULL};
   char group[CMT_ADDRBOOK_GROUP_SIZE];
 
   (void)state;
   for (unsigned i = 0; i < 500; i++) {
-    const cli_place who = {.chain = &a, .group = group};
+    cli_place who;
 
     snprintf(group, sizeof group, "%u.%u.0.0", i / 250, i % 250);
+    who = place(&a, group, "");
     cli_places_take(&p, &who);
   }
   assert_int_equal(cli_places_count(&p, &a), 500);
@@ -94,6 +119,7 @@ int main(void) {
     cmocka_unit_test(a_group_has_half_of_the_places),
     cmocka_unit_test(a_chain_has_places_of_its_own),
     cmocka_unit_test(no_group_has_no_limit_of_its_own),
+    cmocka_unit_test(a_host_has_one_place_of_a_chain),
     cmocka_unit_test(many_groups_are_counted),
   };
 

@@ -307,6 +307,24 @@ def own_limits(folder):
         seed.stop()
 
 
+def own_addresses(folder):
+    """One host has a peer of each chain, or more of one whose home allows
+    that."""
+    homes = [home(folder, "s1"), home(folder, "s2", "chain-2")]
+    set_key(homes[0], "allow_duplicate_ip", "false")
+    set_key(homes[1], "allow_duplicate_ip", "true")
+    with Daemon("seed", "--home", homes[0], "--home", homes[1],
+                CMT_P2P_ALLOW_DUPLICATE_IP="") as seed:
+        with visitor(seed, "chain-1") as a, visitor(seed, "chain-2") as b, \
+             visitor(seed, "chain-2") as c:
+            for process in (a, b, c):
+                process.event("peer_added")
+            with visitor(seed, "chain-1"):
+                seed.until(lambda line: "Inbound Peer rejected" in line)
+            seed.page("/chain-2/net_info", lambda b: peers(b) == "2")
+        seed.stop()
+
+
 def without_exchange(folder):
     """With pex = false a node stays connected to its persistent peers, and no
     book is written, by a seed of such a home neither."""
@@ -866,6 +884,7 @@ TESTS = [
     ("a new seed asks the nodes of its list", seed_of_seed),
     ("one port serves two chains", chains),
     ("each chain has limits of its own", own_limits),
+    ("a host has a peer of each chain", own_addresses),
     ("a node without peer exchange", without_exchange),
     ("a ban lasts over a restart", bans_stay),
     ("a home that comes is served", late_home),

@@ -11,9 +11,9 @@ enum { ROWS_FIRST = 16 };
 
 /* NULL: it has no peer. */
 static cli_places_row *find(const cli_places *p, const void *chain,
-                            const char *group) {
+                            const char *of) {
   for (size_t i = 0; i < p->count; i++) {
-    if (p->rows[i].chain == chain && strcmp(p->rows[i].group, group) == 0) {
+    if (p->rows[i].chain == chain && strcmp(p->rows[i].of, of) == 0) {
       return &p->rows[i];
     }
   }
@@ -21,14 +21,14 @@ static cli_places_row *find(const cli_places *p, const void *chain,
 }
 
 static uint32_t count_of(const cli_places *p, const void *chain,
-                         const char *group) {
-  const cli_places_row *row = find(p, chain, group);
+                         const char *of) {
+  const cli_places_row *row = find(p, chain, of);
 
   return row != NULL ? row->count : 0;
 }
 
 static cli_places_row *append(cli_places *p, const void *chain,
-                              const char *group) {
+                              const char *of) {
   cli_places_row *row;
 
   if (p->count == p->cap) {
@@ -37,19 +37,19 @@ static cli_places_row *append(cli_places *p, const void *chain,
   }
   row = &p->rows[p->count++];
   *row = (cli_places_row){.chain = chain};
-  snprintf(row->group, sizeof row->group, "%s", group);
+  snprintf(row->of, sizeof row->of, "%s", of);
   return row;
 }
 
-static void add(cli_places *p, const void *chain, const char *group) {
-  cli_places_row *row = find(p, chain, group);
+static void add(cli_places *p, const void *chain, const char *of) {
+  cli_places_row *row = find(p, chain, of);
 
-  row = row != NULL ? row : append(p, chain, group);
+  row = row != NULL ? row : append(p, chain, of);
   row->count++;
 }
 
-static void drop(cli_places *p, const void *chain, const char *group) {
-  cli_places_row *row = find(p, chain, group);
+static void drop(cli_places *p, const void *chain, const char *of) {
+  cli_places_row *row = find(p, chain, of);
 
   if (row != NULL && --row->count == 0) {
     *row = p->rows[--p->count];
@@ -66,12 +66,18 @@ void cli_places_take(cli_places *p, const cli_place *who) {
   if (who->group[0] != '\0') {
     add(p, who->chain, who->group);
   }
+  if (who->host[0] != '\0') {
+    add(p, who->chain, who->host);
+  }
 }
 
 void cli_places_leave(cli_places *p, const cli_place *who) {
   drop(p, who->chain, "");
   if (who->group[0] != '\0') {
     drop(p, who->chain, who->group);
+  }
+  if (who->host[0] != '\0') {
+    drop(p, who->chain, who->host);
   }
 }
 
@@ -84,5 +90,6 @@ bool cli_places_have(const cli_places *p, const cli_place *who, uint32_t most) {
 
   return cli_places_count(p, who->chain) < most &&
          (who->group[0] == '\0' ||
-          count_of(p, who->chain, who->group) < of_group);
+          count_of(p, who->chain, who->group) < of_group) &&
+         (who->host[0] == '\0' || find(p, who->chain, who->host) == NULL);
 }

@@ -3,15 +3,17 @@
 #define CLI_PLACES_H
 
 /* Who has the places for inbound peers of a seed.  Each chain has as many as
-   its home says, and one address group has half of them at most.  Only one
-   thread uses a list. */
+   its home says; one address group has half of them at most, and one host may
+   be restricted to one.  Only one thread uses a list. */
 
 #include <cometp2p/addrbook.h>
 
-/* Inbound peers that a chain has of one address group; "": of all. */
+enum { CLI_PLACE_SIZE = 48 }; /* The name of a group or of a host. */
+
+/* Inbound peers that a chain has of one group or host; "": of all. */
 typedef struct cli_places_row {
   const void *chain;
-  char group[CMT_ADDRBOOK_GROUP_SIZE];
+  char of[CLI_PLACE_SIZE];
   uint32_t count;
 } cli_places_row;
 
@@ -23,7 +25,9 @@ typedef struct cli_places {
 /* A peer that wants a place, or has one. */
 typedef struct cli_place {
   const void *chain;
-  const char *group; /* ""; it is of none that has a limit. */
+  char group[CLI_PLACE_SIZE]; /* ""; it is of none that has a limit. */
+  char host[CLI_PLACE_SIZE];  /* "": it may have any number of peers.  No group
+                                 has its name. */
 } cli_place;
 
 void cli_places_fini(cli_places *p);

@@ -9,6 +9,7 @@
 #include "node.h"
 #include "pages.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -29,6 +30,9 @@ enum {
 };
 
 #define TRIM_NS CMT_SECONDS(10)
+/* The key of the chain among whose places a peer counts: a chain that comes
+   later is none of it. */
+#define COUNTED "cometp2p/place"
 
 static const cmt_channel pex_channels[] = {{
   .id = CMT_PEX_CHANNEL,
@@ -140,25 +144,42 @@ static bool is_loopback(const char *host) {
   return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0;
 }
 
-/* The place of a peer of |c| at |at|; |group| holds its group. */
-static cli_place place_of(const cli_chain *c, const cmt_net_addr *at,
-                          char group[CMT_ADDRBOOK_GROUP_SIZE]) {
-  group[0] = '\0';
+/* An IPv6 customer has a /64. */
+static void host_name(const char *host, char out[CLI_PLACE_SIZE]) {
+  char text[INET6_ADDRSTRLEN] = "";
+  struct in6_addr six;
+
+  if (inet_pton(AF_INET6, host, &six) == 1) {
+    memset(&six.s6_addr[8], 0, 8);
+    inet_ntop(AF_INET6, &six, text, sizeof text);
+  }
+  snprintf(out, CLI_PLACE_SIZE, "@%.46s", text[0] != '\0' ? text : host);
+}
+
+/* The place of a peer of |c| at |at|. */
+static cli_place place_of(const cli_station *s, const cli_chain *c,
+                          const cmt_net_addr *at) {
+  cli_place place = {.chain = c};
+  char group[CMT_ADDRBOOK_GROUP_SIZE];
+
   if (c->book != NULL && !is_loopback(at->host)) {
     cmt_addrbook_group(c->book, at, group);
+    snprintf(place.group, sizeof place.group, "%s", group);
   }
-  return (cli_place){.chain = c, .group = group};
+  if (s->shared && !c->settings->allow_duplicate_ip) {
+    host_name(at->host, place.host);
+  }
+  return place;
 }
 
 /* An inbound peer comes, or goes. */
 static void places_count(cli_station *s, const cli_chain *c, const cmt_peer *p,
                          void (*count)(cli_places *, const cli_place *)) {
-  char group[CMT_ADDRBOOK_GROUP_SIZE];
   cmt_net_addr at;
   cli_place place;
 
   cmt_peer_get_remote(p, &at);
-  place = place_of(c, &at, group);
+  place = place_of(s, c, &at);
   count(&s->places, &place);
 }
 
@@ -168,7 +189,8 @@ static void pex_add_peer(void *self, cmt_peer *p) {
   cli_chain *c = chain_of(s, cmt_peer_node_info(p));
 
   if (c != NULL) {
-    if (!cmt_peer_is_outbound(p)) {
+    if (!cmt_peer_is_outbound(p) &&
+        cmt_peer_set_value(p, COUNTED, c, NULL) == CMT_OK) {
       places_count(s, c, p, cli_places_take);
     }
     cmt_metrics_added(c->metrics, p);
@@ -242,12 +264,12 @@ static void log_removed(const cli_station *s, const cli_chain *c,
 static void pex_remove_peer(void *self, cmt_peer *p, cmt_err reason) {
   cli_station *s = self;
   const cmt_reactor *r = &s->first->reactor;
-  cli_chain *c = chain_of(s, cmt_peer_node_info(p));
+  const cli_chain *counted = cmt_peer_value(p, COUNTED);
 
-  if (c != NULL && !cmt_peer_is_outbound(p)) {
-    places_count(s, c, p, cli_places_leave);
+  if (counted != NULL) {
+    places_count(s, counted, p, cli_places_leave);
   }
-  log_removed(s, c, p, reason);
+  log_removed(s, chain_of(s, cmt_peer_node_info(p)), p, reason);
   if (r->remove_peer != NULL) {
     r->remove_peer(r->self, p, reason);
   }
@@ -283,7 +305,6 @@ static cmt_verdict filter_peer(void *arg, const cmt_newcomer *who,
                                const cmt_admission *request) {
   cli_station *s = arg;
   const cli_chain *c = chain_of(s, who->node_info);
-  char group[CMT_ADDRBOOK_GROUP_SIZE];
   cmt_net_addr at;
   cli_place place;
   uint32_t most;
@@ -297,7 +318,7 @@ static cmt_verdict filter_peer(void *arg, const cmt_newcomer *who,
   if (most == s->inbound_max && cli_places_count(&s->places, c) >= most) {
     return CMT_ADMIT;
   }
-  place = place_of(c, &at, group);
+  place = place_of(s, c, &at);
   return cli_places_have(&s->places, &place, most) ? CMT_ADMIT : CMT_REFUSE;
 }
 
@@ -476,8 +497,11 @@ static cmt_err switch_make(cli_station *s, cmt_why *why) {
   o.filter_arg = s;
   if (s->seed) {
     o.outbound_peers_max = CMT_PEERS_MAX; /* Each exchange has its own limit, */
+    s->shared = s->chain_count > 1 || s->options->homes_dir != NULL;
     s->inbound_max = seed_inbound_max(s);
     o.inbound_peers_max = s->inbound_max;
+    o.inbound_peers_per_ip_max =
+      s->shared ? CMT_NO_LIMIT : o.inbound_peers_per_ip_max;
     o.dials_max = CMT_NO_LIMIT;
     o.send_bytes_total_max = ANSWERS_BYTES_MAX;
   }

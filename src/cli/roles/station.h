@@ -32,6 +32,7 @@ typedef struct cli_station {
   size_t tick_at;    /* Which chain may save next. */
   uint64_t trim_ns;  /* When freed memory goes back to the system; 0: never. */
   uint32_t inbound_max; /* All chains have so many places together. */
+  bool shared;          /* There are several chains, or others may come. */
   cli_places places;    /* Only the loop uses them, and what follows. */
   uint64_t lines_ns;    /* The second whose rejections were logged, */
   unsigned lines;       /* and how many. */
