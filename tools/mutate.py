@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Shows that the simulation finds bugs: applies each patch of tests/mutations
-to a copy of the sources, builds the simulation, and runs seeds until one fails.
+"""Shows that the tests find bugs: applies each patch of tests/mutations to a copy
+of the sources, builds the simulation, and runs seeds until one fails.  Patches of
+rules that the simulation does not have are found by the unit tests in FINDERS.
 
 usage: mutate.py [--seeds N] [NAME...]
        mutate.py --random N [--seed S] [--in PATH]...
 
-Prints each mutation, the checker that caught it and how many seeds that took.
-Exits 1 when one survives, cannot be applied or does not compile.
+Prints each mutation, the checker that caught it and how many seeds that took, or
+the test.  Exits 1 when one survives, cannot be applied or does not compile.
 
 --random draws N single faults in the library's sources instead, or in those of
 the folders and files below src/ that --in names.  It builds a copy under
@@ -32,7 +33,14 @@ import mutate_random
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), ".."))
 FOLDER = os.path.join(ROOT, "tests/mutations")
 FAILED = re.compile(r"not ok \d+ - seed (\d+): ([^:]+): (.*)")
+TEST_FAILED = re.compile(r"^not ok \d+ - (\w+)\n((?:# .*\n)*)", re.MULTILINE)
 SECONDS_MAX = 1800
+# The nodes of the simulation have no peer exchange.
+FINDERS = {
+    "seed-interval-stays": "ensure_test",
+    "seed-news-unused": "ensure_test",
+    "seed-visited-for-ever": "ensure_test",
+}
 
 
 def source_names():
@@ -75,7 +83,7 @@ def run(*command, **options):
 
 
 class Copy:
-    """A copy of the sources with a build of the simulation."""
+    """A copy of the sources with a build of the simulation and of unit tests."""
 
     def __init__(self, folder, *options):
         self.source = os.path.join(folder, "source")
@@ -87,13 +95,30 @@ class Copy:
         if made.returncode != 0:
             sys.exit(made.stdout + made.stderr)
 
-    def compile(self):
-        made = run("cmake", "--build", self.build, "--target", "sim")
+    def compile(self, program="sim"):
+        made = run("cmake", "--build", self.build, "--target", program)
         return None if made.returncode == 0 else made.stdout + made.stderr
 
     def patch(self, path, *flags):
         return run("patch", "-p1", "--batch", "--no-backup-if-mismatch",
                    "-r", "-", "-i", path, *flags, cwd=self.source)
+
+    def examine(self, program):
+        """The program, the tests of it that failed, and what they printed; or
+        None."""
+        try:
+            ran = run(os.path.join(self.build, program), timeout=SECONDS_MAX,
+                      env={**os.environ, "CMOCKA_MESSAGE_OUTPUT": "TAP"})
+        except subprocess.TimeoutExpired:
+            return program, "time", f"the run took more than {SECONDS_MAX} s"
+        if ran.returncode == 0:
+            return None
+        failed = TEST_FAILED.findall(ran.stdout)
+        if failed:
+            return (program, ", ".join(name for name, _ in failed),
+                    failed[0][1].replace("# ", "").replace("\n", " "))
+        last = (ran.stdout + ran.stderr).strip().splitlines()[-1:]
+        return program, "crash", " ".join(last)
 
     def simulate(self, seeds):
         """The checker that failed, the number of seeds, and what it printed; or
@@ -102,14 +127,15 @@ class Copy:
             ran = run(os.path.join(self.build, "sim"), "--from", "1",
                       "--seeds", str(seeds), timeout=SECONDS_MAX)
         except subprocess.TimeoutExpired:
-            return "time", seeds, f"the run took more than {SECONDS_MAX} s"
+            return ("time", f"{seeds:4} seeds",
+                    f"the run took more than {SECONDS_MAX} s")
         if ran.returncode == 0:
             return None
         found = FAILED.search(ran.stdout)
         if found:
-            return found[2], int(found[1]), found[3]
+            return found[2], f"{int(found[1]):4} seeds", found[3]
         last = (ran.stdout + ran.stderr).strip().splitlines()[-1:]
-        return "crash", seeds, " ".join(last)
+        return "crash", f"{seeds:4} seeds", " ".join(last)
 
 
 def title(path):
@@ -124,15 +150,20 @@ def try_one(copy, path, seeds):
     if applied.returncode != 0:
         print(f"{name}: does not apply\n{applied.stdout}", flush=True)
         return False
-    fault = copy.compile()
-    caught = None if fault else copy.simulate(seeds)
+    program = FINDERS.get(name, "sim")
+    fault = copy.compile(program)
+    caught = None
+    if not fault:
+        caught = (copy.simulate(seeds) if program == "sim"
+                  else copy.examine(program))
     copy.patch(path, "-R")
     if fault:
         print(f"{name}: does not compile\n{fault}", flush=True)
     elif caught is None:
-        print(f"{name}: SURVIVED {seeds} seeds ({title(path)})", flush=True)
+        survived = f"{seeds} seeds" if program == "sim" else program
+        print(f"{name}: SURVIVED {survived} ({title(path)})", flush=True)
     else:
-        print(f"{name:24} {caught[0]:16} {caught[1]:4} seeds   {title(path)}\n"
+        print(f"{name:24} {caught[0]:16} {caught[1]}   {title(path)}\n"
               f"{'':24} {caught[2][:150]}", flush=True)
     return caught is not None
 
@@ -165,9 +196,12 @@ def main():
         if name.endswith(".patch"))
     with tempfile.TemporaryDirectory(prefix="cometp2p-mutate-") as folder:
         copy = Copy(folder)
-        fault = copy.compile()
-        if fault:
-            sys.exit(fault)
+        for program in sorted({FINDERS.get(name, "sim") for name in names}):
+            fault = copy.compile(program)
+            if not fault and program != "sim":
+                fault = " ".join(copy.examine(program) or [])
+            if fault:
+                sys.exit(f"without a mutation: {fault}")
         caught = [try_one(copy, os.path.join(FOLDER, name + ".patch"),
                           arguments.seeds) for name in names]
     print(f"{sum(caught)} of {len(caught)} mutations were caught")

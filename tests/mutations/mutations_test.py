@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Every mutation still fits the sources: the lines around and in it are there,
-once.  "./dev mutate" shows that the simulation finds it."""
+once.  "./dev mutate" shows that the simulation finds it, or the unit test that its
+table names."""
 import glob
 import os
 import re
@@ -9,6 +10,7 @@ import sys
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "../.."))
 sys.path.insert(0, os.path.join(ROOT, "tools"))
+import mutate  # noqa: E402
 import tap  # noqa: E402
 
 FILE = re.compile(r"--- a/(.*)")
@@ -49,6 +51,12 @@ def main():
         found = fault(patch)
         report.check(found is None, f"{os.path.basename(patch)} fits",
                      *[found] if found else [])
+    names = {os.path.basename(patch).removesuffix(".patch")
+             for patch in patches}
+    wrong = [f"{name}: {program}" for name, program in mutate.FINDERS.items()
+             if name not in names or not glob.glob(os.path.join(
+                 ROOT, "tests/unit/*", f"{program}.c"))]
+    report.check(not wrong, "a finder is a unit test, of a mutation", *wrong)
     report.finish()
 
 
