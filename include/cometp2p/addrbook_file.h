@@ -23,9 +23,9 @@ typedef struct cmt_addrbook_file cmt_addrbook_file;
 /** Loads the book from |path|, or makes an empty one where there is no file.
     Both keys of |o| (may be NULL) are replaced by those of the files.  A file
     that is broken is renamed to "*.broken" with a warning, and what it had up
-   to that place is kept.
+    to that place is kept.  JSON of something else is refused.
 
-    Returns CMT_OK; CMT_EINVAL: an option; CMT_EIO: the file cannot be read;
+    Returns CMT_OK; CMT_EINVAL: an option, the file; CMT_EIO: it is unreadable;
     CMT_ENOMEM.  |why| (may be NULL) names the file and the reason. */
 CMT_API CMT_NODISCARD cmt_err
 cmt_addrbook_file_open(const char *path, const cmt_addrbook_options *o,

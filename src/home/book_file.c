@@ -175,6 +175,10 @@ static cmt_err load_main(cmt_addrbook_file *f, const file_text *text,
                           &found) != CMT_OK) {
     return fail_errno(why, f->path, ENOMEM);
   }
+  if (found.foreign) { /* A save would replace it. */
+    return fail(why, CMT_EINVAL, f->path,
+                "is the file of something else: it has neither addrs nor key");
+  }
   f->loaded = found.loaded;
   f->skipped = found.skipped;
   if (found.broken_at != SIZE_MAX) {

@@ -10,6 +10,7 @@
 /* What reading a text found. */
 typedef struct cmt__book_read {
   size_t loaded, skipped;
+  bool foreign;     /* It has other members, and none of a book. */
   size_t broken_at; /* The byte where the text is malformed; SIZE_MAX: it is
                        not. */
 } cmt__book_read;

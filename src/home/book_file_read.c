@@ -43,6 +43,7 @@ typedef struct reader {
   cmt__book_ban ban;
   cmt_net_addr anchors[CMT_ADDRBOOK_ANCHORS_MAX];
   size_t anchor_count;
+  bool is_book, has_more; /* Members of a book, and others. */
 } reader;
 
 /* ---- values; each returns false for malformed JSON alone ---- */
@@ -286,8 +287,14 @@ static bool entry_item(cmt__json *c, void *arg) {
 
 static bool main_member(cmt__json *c, const char *name, void *arg) {
   char small[CMT__JSON_NAME_SIZE];
+  reader *r = arg;
 
   lower(name, small);
+  if (strcmp(small, "key") == 0 || strcmp(small, "addrs") == 0) {
+    r->is_book = true;
+  } else {
+    r->has_more = true;
+  }
   return strcmp(small, "addrs") == 0 && cmt__json_peek(c) == '['
            ? cmt__json_array(c, entry_item, arg)
            : cmt__json_skip(c);
@@ -310,9 +317,12 @@ static cmt_err read_text(cmt_bytes text, reader *r,
 cmt_err cmt__book_main_read(cmt_addrbook *b, cmt_bytes text,
                             cmt__book_read *out) {
   reader r = {.b = b, .found = out};
+  cmt_err err;
 
   *out = (cmt__book_read){.loaded = 0};
-  return read_text(text, &r, main_member);
+  err = read_text(text, &r, main_member);
+  out->foreign = r.has_more && !r.is_book;
+  return err;
 }
 
 /* ---- keys ---- */

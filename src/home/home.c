@@ -7,6 +7,7 @@
 #include "base/sized.h"
 
 #include <stdarg.h>
+#include <sys/stat.h>
 
 const char *cmt__home_keep(cmt_home *h, const char *format, ...) {
   cmt__home_text *t;
@@ -110,6 +111,30 @@ static void set_settings(cmt_home *h, cmt_home_settings *s) {
                 strcmp(v[CMT__HOME_INDEXER].text, "psql") == 0;
 }
 
+static bool is_same_file(const char *a, const char *b) {
+  struct stat of_a, of_b;
+
+  return strcmp(a, b) == 0 ||
+         (stat(a, &of_a) == 0 && stat(b, &of_b) == 0 &&
+          of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino);
+}
+
+/* A save of the book would replace another file of the home. */
+static void check_book_file(cmt__home_reading *r) {
+  const cmt_home_settings *s = &r->h->settings;
+  const char *const others[] = {s->config_file, s->genesis_file,
+                                s->node_key_file};
+  cmt__home_fault f = {.found = ""};
+
+  for (size_t i = 0; i < CMT__COUNT(others) && r->mistakes == 0; i++) {
+    if (is_same_file(s->addr_book_file, others[i])) {
+      snprintf(f.allowed, sizeof f.allowed,
+               "a file of its own, and no other one of the home");
+      cmt__home_refuse(r, CMT__HOME_ADDR_BOOK_FILE, &f);
+    }
+  }
+}
+
 static cmt_err read_home(cmt__home_reading *r) {
   cmt_home_settings *s = &r->h->settings;
 
@@ -132,7 +157,8 @@ static cmt_err read_home(cmt__home_reading *r) {
       s->addr_book_file == NULL) {
     return cmt__why_plain(r->why, CMT_ENOMEM, CMT_STAGE_TRANSPORT);
   }
-  return CMT_OK;
+  check_book_file(r);
+  return r->mistakes > 0 ? r->why->err : CMT_OK;
 }
 
 cmt_home *cmt__home_new(const cmt_env *env, const char *dir) {
@@ -182,6 +208,12 @@ cmt_err cmt_home_open(const cmt_home_options *o, cmt_home **out, cmt_why *why) {
   }
   if (err != CMT_OK) {
     return err;
+  }
+  if (options.env_prefix != NULL &&
+      strlen(options.env_prefix) > CMT__HOME_PREFIX_MAX) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "env_prefix has %zu bytes, allowed are up to %d",
+                    strlen(options.env_prefix), CMT__HOME_PREFIX_MAX);
   }
   r.h = cmt__home_new(&env, options.dir);
   if (r.h == NULL) {

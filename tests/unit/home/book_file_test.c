@@ -580,6 +580,31 @@ static void files_that_are_none_are_refused(void **state) {
 }
 
 /* What a killed process left is removed when it is old. */
+/* A key, a genesis, a state: a save would replace it. */
+static void a_file_of_something_else_stays(void **state) {
+  static const char *const texts[] = {
+    "{\"priv_key\":{\"type\":\"tendermint/PrivKeyEd25519\",\"value\":\"\"}}",
+    "{\"chain_id\":\"c\",\"x\":[{\"addrs\":[]}]}",
+    "{\"height\":\"0\",\"round\":0,\"step\"",
+  };
+  paths p = paths_of(state);
+  char expected[500];
+  cmt_addrbook_file *f;
+  cmt_why why;
+
+  snprintf(expected, sizeof expected,
+           "address book '%s': is the file of something else: it has neither "
+           "addrs nor key",
+           p.main);
+  for (size_t i = 0; i < CMT__COUNT(texts); i++) {
+    test_write_file(p.main, texts[i], strlen(texts[i]));
+    assert_int_equal(CMT_EINVAL,
+                     cmt_addrbook_file_open(p.main, NULL, BOOK_T0, &f, &why));
+    assert_string_equal(expected, why.text);
+    test_assert_file(p.main, texts[i]);
+  }
+}
+
 static void stale_temporary_files_go(void **state) {
   paths p = paths_of(state);
   const struct timespec old[2] = {{.tv_sec = 1000000}, {.tv_sec = 1000000}};
@@ -750,6 +775,7 @@ int main(void) {
     WITH_FOLDER(a_save_is_due),
     WITH_FOLDER(a_save_that_fails_leaves_the_file),
     WITH_FOLDER(files_that_are_none_are_refused),
+    WITH_FOLDER(a_file_of_something_else_stays),
     WITH_FOLDER(stale_temporary_files_go),
     WITH_FOLDER(a_save_under_way_is_of_its_own_time),
     WITH_FOLDER(a_failed_save_on_its_thread_is_seen_and_due),
