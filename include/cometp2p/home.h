@@ -39,7 +39,8 @@ typedef struct cmt_home_options {
       p2p.seeds the name is CMT_P2P_SEEDS; an empty value does not count. */
   const char *const *environment;
   /** Another beginning of these names, which comes first, such as "GAIAD" for
-      GAIAD_P2P_SEEDS; NULL: none. */
+      GAIAD_P2P_SEEDS, at most 60 bytes; written in capitals, and with "_" for
+      "-" and ".".  NULL: none. */
   const char *env_prefix;
   /** The file to read in place of config/config.toml, which must exist then;
       a relative path is one inside |dir|.  NULL: see cmt_home_open(). */
@@ -131,6 +132,9 @@ typedef struct cmt_home_init_options {
       NULL. */
   void (*on_file)(void *arg, const char *path, bool made);
   void *arg;
+  /** As in cmt_home_options: the files are where they say. */
+  const char *const *environment;
+  const char *env_prefix;
 } cmt_home_init_options;
 
 #define cmt_home_init_options_init(o)                                          \
@@ -141,7 +145,8 @@ CMT_API void cmt_home_init_options_init_sized(cmt_home_init_options *o,
 
 /** Makes what a home lacks, and never touches what is there: the folders |dir|,
     config and data, config.toml, genesis.json with a chain id and no
-    validators, and node_key.json.  Each file appears whole or not at all.
+    validators unless client.toml has one, and node_key.json.  Each file appears
+   whole or not at all.
 
     Returns CMT_OK; CMT_EINVAL: a value is not allowed, |why| (may be NULL)
     names it; CMT_EIO: a file cannot be made; CMT_ENOMEM. */

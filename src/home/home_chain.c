@@ -8,6 +8,9 @@
 
 #include "home_checks.h"
 
+/* The file of a daemon of the SDK. */
+#define CLIENT_FILE "config/client.toml"
+
 static cmt_err fail(cmt_why *why, cmt_err err, const char *file,
                     const char *fault) {
   char quoted[100];
@@ -16,7 +19,8 @@ static cmt_err fail(cmt_why *why, cmt_err err, const char *file,
                   cmt__quote(cmt_bytes_of(file), quoted, sizeof quoted), fault);
 }
 
-/* Takes the chain-id of the client.toml |t| of a daemon of the SDK. */
+/* Takes the chain-id of the client.toml |t| of a daemon of the SDK, which may
+   have none yet. */
 static cmt_err take_client(cmt_home *h, const char *path, const cmt__toml *t,
                            cmt_why *why) {
   const cmt__toml_node *n =
@@ -27,21 +31,29 @@ static cmt_err take_client(cmt_home *h, const char *path, const cmt__toml *t,
   if (n != NULL && n->kind == CMT__TOML_STRING) {
     v.text = (const char *)n->text.base;
   }
-  if (!cmt__home_check_chain_id(&v, &f)) {
+  if (n != NULL &&
+      (n->kind != CMT__TOML_STRING || strlen(v.text) != n->text.len ||
+       (v.text[0] != '\0' && !cmt__home_check_chain_id(&v, &f)))) {
     return fail(why, CMT_EINVAL, path,
-                "has no chain-id, and there is no genesis.json");
+                "chain-id is none, allowed are 1 to 50 printable ASCII "
+                "characters in quotes");
   }
   snprintf(h->chain_id, sizeof h->chain_id, "%s", v.text);
   return CMT_OK;
 }
 
-static cmt_err read_client(cmt_home *h, const char *path, cmt_why *why) {
+cmt_err cmt__home_read_client(cmt_home *h, cmt_why *why) {
+  const char *path = cmt__home_path(h, CLIENT_FILE);
   cmt__toml_fault fault;
   cmt__toml *t;
   uint8_t *text;
   size_t len = 0;
-  cmt_err err = cmt__home_read_file(&h->env, path, &text, &len, why);
+  cmt_err err;
 
+  if (path == NULL) {
+    return cmt__why_plain(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT);
+  }
+  err = cmt__home_read_file(&h->env, path, &text, &len, why);
   if (err != CMT_OK) {
     return err;
   }
@@ -60,7 +72,7 @@ static cmt_err read_client(cmt_home *h, const char *path, cmt_why *why) {
 }
 
 static cmt_err read_chain_id(cmt_home *h, cmt_why *why) {
-  const char *path;
+  const char *path = cmt__home_path(h, CLIENT_FILE);
   cmt_why client;
   cmt_err err =
     cmt__genesis_read(&h->env, h->settings.genesis_file, h->chain_id, why);
@@ -68,12 +80,14 @@ static cmt_err read_chain_id(cmt_home *h, cmt_why *why) {
   if (err != CMT_EIO || errno != ENOENT) {
     return err;
   }
-  path = cmt__home_path(h, "config/client.toml");
   if (path == NULL) {
     return cmt__why_plain(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT);
   }
-  if (read_client(h, path, &client) == CMT_OK) {
-    return CMT_OK;
+  if (cmt__home_read_client(h, &client) == CMT_OK) {
+    return h->chain_id[0] != '\0'
+             ? CMT_OK
+             : fail(why, CMT_EINVAL, path,
+                    "has no chain-id, and there is no genesis.json");
   }
   /* What lacks is the genesis, unless there is the other file. */
   if (client.err != CMT_EIO && why != NULL) {

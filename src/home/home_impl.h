@@ -10,6 +10,9 @@
 
 #include "genesis.h"
 
+/* What a name in the environment has before the key, at most. */
+enum { CMT__HOME_PREFIX_MAX = 60 };
+
 /* A text that lives as long as its home. */
 typedef struct cmt__home_text {
   struct cmt__home_text *next;
@@ -78,6 +81,10 @@ const char *cmt__home_path(cmt_home *h, const char *name);
 CMT_NODISCARD cmt_err cmt__home_read_file(const cmt_env *env, const char *path,
                                           uint8_t **text, size_t *len,
                                           cmt_why *why);
+
+/* Loads the chain id of client.toml, which may be empty.  CMT_EIO: the file
+   cannot be read, or there is none. */
+CMT_NODISCARD cmt_err cmt__home_read_client(cmt_home *h, cmt_why *why);
 
 /* Adds a mistake, which begins with its place. */
 void cmt__home_mistake(cmt__home_reading *r, const char *format, ...)

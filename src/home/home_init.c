@@ -306,23 +306,65 @@ static cmt_err make_genesis(const making *m, const char *path) {
   return make_file(m, path, text);
 }
 
-/* Makes what the configuration, which is there by now, names. */
-static cmt_err make_named(const making *m) {
-  /* Whoever opens the home reads the warnings. */
+/* Opens the home as far as it is there. */
+static cmt_err open_home(const making *m, cmt_home **out) {
+  /* Whoever opens it later reads the warnings. */
   cmt_env quiet = m->h->env;
-  cmt_home_options options = {
-    .size = sizeof options, .env = &quiet, .dir = m->h->dir};
-  cmt_home *h;
-  cmt_err err;
+  cmt_home_options options = {.size = sizeof options,
+                              .env = &quiet,
+                              .dir = m->h->dir,
+                              .environment = m->o->environment,
+                              .env_prefix = m->o->env_prefix};
 
   quiet.log = NULL;
-  err = cmt_home_open(&options, &h, m->why);
+  return cmt_home_open(&options, out, m->why);
+}
+
+/* Whether a file of the home has the chain id, or will have it. */
+static cmt_err find_chain_id(const making *m, cmt_home *h, bool *found) {
+  cmt_err err;
+
+  /* A file of tenderseed has it itself. */
+  *found = h->values[CMT__HOME_CHAIN_ID].text[0] != '\0';
+  if (*found || exists(h->settings.genesis_file)) {
+    return CMT_OK;
+  }
+  /* A genesis would hide that of client.toml. */
+  err = cmt__home_read_client(h, m->why);
+  *found = err == CMT_OK && h->chain_id[0] != '\0';
+  return err == CMT_EIO ? CMT_OK : err;
+}
+
+/* A mistake in what is there, or in the environment, makes nothing. */
+static cmt_err check_home(const making *m) {
+  cmt_node_key *key = NULL;
+  bool found;
+  cmt_home *h;
+  cmt_err err = open_home(m, &h);
 
   if (err != CMT_OK) {
     return err;
   }
-  /* A file of tenderseed has the chain id itself. */
-  if (h->values[CMT__HOME_CHAIN_ID].text[0] == '\0') {
+  err = find_chain_id(m, h, &found);
+  if (err == CMT_OK && exists(h->settings.node_key_file)) {
+    err = cmt_home_load_key(h, &key, m->why);
+    cmt_node_key_delete(key);
+  }
+  cmt_home_delete(h);
+  return err;
+}
+
+/* Makes what the configuration, which is there by now, names. */
+static cmt_err make_named(const making *m) {
+  bool found;
+  cmt_home *h;
+  cmt_err err = open_home(m, &h);
+
+  if (err != CMT_OK) {
+    return err;
+  }
+  err = find_chain_id(m, h, &found);
+  if (err == CMT_OK && !found) {
     err = make_genesis(m, h->settings.genesis_file);
   }
   if (err == CMT_OK) {
@@ -336,6 +378,9 @@ static cmt_err make_home(making *m) {
   static const char *const folders[] = {"", "config", "data"};
   cmt_err err = prepare_all(m);
 
+  if (err == CMT_OK) {
+    err = check_home(m);
+  }
   for (size_t i = 0; i < CMT__COUNT(folders) && err == CMT_OK; i++) {
     err = make_folder(m, folders[i]);
   }

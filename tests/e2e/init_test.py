@@ -123,6 +123,56 @@ def homes_of_others(folder):
         equal(content(home), before, home)
 
 
+def chain_of_a_daemon(folder):
+    """Without a genesis the id is that of client.toml, which a new genesis
+    would hide; one without an id gives way to it."""
+    for text, network in (('chain-id = "theta-1"\n', "theta-1"),
+                          ('chain-id = ""\n', "given-1")):
+        home = os.path.join(folder, network)
+        os.makedirs(os.path.join(home, "config"))
+        with open(os.path.join(home, "config/client.toml"), "w") as file:
+            file.write(text)
+        code, out, err = init("--home", home, "--json",
+                              *(["--chain-id", network] * (network[0] == "g")))
+        equal((code, err, json.loads(out)["network"]), (0, "", network))
+        equal(FILES[1] in content(home), network == "given-1")
+    before = content(home)
+    equal(init("--home", home, "--chain-id", "x")[0], 1)
+    equal(content(home), before)
+
+
+def where_variables_say(folder):
+    """Files are made where a daemon with these variables looks."""
+    home, key = (os.path.join(folder, name) for name in ("h", "key.json"))
+    code, out, err = init("--home", home, "--env-prefix", "gaiad",
+                          CMT_GENESIS_FILE="data/genesis.json",
+                          GAIAD_NODE_KEY_FILE=key)
+    equal((code, err), (0, ""))
+    equal(sorted(content(home)), [FILES[0], "data/genesis.json"])
+    check(f"id       {run('key', 'show', key)[1]}" in out, out)
+
+
+def nothing_by_mistake(folder):
+    """What is wrong is found before anything is made."""
+    for name, text, args, variables in (
+            ("a", None, [], {"CMT_P2P_LADDR": "nowhere"}),
+            ("b", "= 1\n", [], {}),
+            ("c", 'chain_id = "c"\nseeds = ""\n', ["--chain-id", "d"], {}),
+            ("d", 'node_key_file = "config/config.toml"\n', [], {}),
+            ("e", '[p2p]\naddr_book_file = "config/node_key.json"\n', [], {})):
+        home = os.path.join(folder, name)
+        if text is not None:
+            os.makedirs(os.path.join(home, "config"))
+            with open(os.path.join(home, FILES[0]), "w") as file:
+                file.write(text)
+        code, out, err = init("--home", home, *args, **variables)
+        equal((code, out, err.count("\n")), (1, "", 1), err)
+        equal(os.path.exists(home), text is not None, name)
+        equal((os.listdir(home) if text is not None else ["config"]),
+              ["config"], name)
+        equal(content(home), {} if text is None else {FILES[0]: text.encode()})
+
+
 def which_home(folder):
     def made(*args, **variables):
         code, out, err = init(*args, "--json", **variables)
@@ -176,6 +226,9 @@ Tap().main([
     ("homes of CometBFT are completed and not changed", homes_of_nodes),
     ("homes of tenderseed and of daemons are read and not changed",
      homes_of_others),
+    ("the chain of a daemon", chain_of_a_daemon),
+    ("variables say where files are", where_variables_say),
+    ("a mistake makes nothing", nothing_by_mistake),
     ("--home, CMTHOME, TMHOME, then ~/.cometbft", which_home),
     ("mistakes are named with their place", mistakes),
 ])

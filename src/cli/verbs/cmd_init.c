@@ -57,6 +57,30 @@ static int print_home(const cli_options *o, const init_files *files,
   return cli_page_write(&page, STDOUT_FILENO);
 }
 
+/* False: the home |dir| is of another network than --chain-id asks for. */
+static bool has_network(const cli_options *o, const cli_options *plain,
+                        const cmt_env *env, const char *dir) {
+  cmt_env quiet = *env;
+  const char *network;
+  bool has = true;
+  cmt_home *h;
+  cmt_why why;
+
+  quiet.log = NULL; /* It is opened again. */
+  if (o->chain_id == NULL ||
+      cli_home_open(plain, &quiet, dir, &h, &why) != CMT_OK) {
+    return true;
+  }
+  if (cmt_home_load_chain_id(h, &network, NULL) == CMT_OK &&
+      strcmp(o->chain_id, network) != 0) {
+    cli_fail("--chain-id '%s': the home has the network '%s'", o->chain_id,
+             network);
+    has = false;
+  }
+  cmt_home_delete(h);
+  return has;
+}
+
 /* Loads the id and the network of the home |h| and prints all of it. */
 static int tell(const cli_options *o, cmt_home *h, const init_files *files,
                 cmt_why *why) {
@@ -73,10 +97,6 @@ static int tell(const cli_options *o, cmt_home *h, const init_files *files,
   }
   cmt_node_key_get_id(key, &id);
   cmt_node_key_delete(key);
-  if (o->chain_id != NULL && strcmp(o->chain_id, network) != 0) {
-    return cli_fail("--chain-id '%s': the home has the network '%s'",
-                    o->chain_id, network);
-  }
   return print_home(o, files, id.text, network);
 }
 
@@ -95,10 +115,15 @@ static int make(const cli_options *o, const cmt_env *env, const char *dir,
   options.chain_id = o->chain_id;
   options.moniker = o->moniker_given ? o->moniker : NULL;
   options.seeds = o->seeds;
+  options.environment = (const char *const *)environ;
+  options.env_prefix = o->env_prefix;
   options.on_file = on_file;
   options.arg = files;
-  err = cmt_home_init(&options, &why);
   plain.chain_id = NULL;
+  if (!has_network(o, &plain, env, dir)) {
+    return CLI_FAILED;
+  }
+  err = cmt_home_init(&options, &why);
   if (err == CMT_OK) {
     err = cli_home_open(&plain, env, dir, &h, &why);
   }
