@@ -142,6 +142,13 @@ static void variable_name(const char *front, const char *key, char *out,
   out[len < cap ? len : cap - 1] = '\0';
 }
 
+/* What the names of a daemon's variables begin with; |prefix| may be its own
+   name, as in Go. */
+static void front_of(const char *prefix, char *out, size_t cap) {
+  variable_name("", prefix, out, cap - 1);
+  memcpy(out + strlen(out), "_", sizeof "_");
+}
+
 /* The variables of a key, of which the first that is set counts: that of the
    daemon, and those of CometBFT, where the one without an underscore wins. */
 static void from_environment(cmt__home_reading *r, cmt__home_key_id id) {
@@ -154,7 +161,7 @@ static void from_environment(cmt__home_reading *r, cmt__home_key_id id) {
   }
   names[0][0] = '\0';
   if (prefix != NULL) {
-    snprintf(front, sizeof front, "%s_", prefix);
+    front_of(prefix, front, sizeof front);
     variable_name(front, key, names[0], sizeof names[0]);
   }
   variable_name("CMT", key, names[1], sizeof names[1]);
@@ -204,8 +211,7 @@ static void warn_variables(const cmt__home_reading *r) {
   const cmt_home_options *o = r->options;
   char front[VARIABLE_SIZE / 2], name[VARIABLE_SIZE];
 
-  snprintf(front, sizeof front, "%s_",
-           o->env_prefix != NULL ? o->env_prefix : "CMT");
+  front_of(o->env_prefix != NULL ? o->env_prefix : "CMT", front, sizeof front);
   for (size_t i = 0; o->environment != NULL && o->environment[i] != NULL; i++) {
     const char *one = o->environment[i];
 

@@ -4,6 +4,7 @@
 
 #include "home_values.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -12,6 +13,11 @@ enum { NUMBER_SIZE = 80 };
 static bool allow(cmt__home_fault *f, const char *what) {
   snprintf(f->allowed, sizeof f->allowed, "%s", what);
   return false;
+}
+
+/* Whether the text of |given| ends where its string ends. */
+static bool is_whole(const cmt__home_given *given) {
+  return strlen((const char *)given->text.base) == given->text.len;
 }
 
 /* ---- numbers ---- */
@@ -70,7 +76,9 @@ static bool number_of_text(const char *text, int64_t *out) {
   negative = *digits == '-';
   digits += *digits == '-' || *digits == '+';
   base = base_of(&digits);
-  if (*digits == '-' || *digits == '+' || *digits == ' ' || *digits == '\0') {
+  /* strtoll() would skip blanks, a second sign and a second 0x. */
+  if (!isalnum((unsigned char)*digits) ||
+      (base == 16 && tolower((unsigned char)digits[1]) == 'x')) {
     return false;
   }
   errno = 0;
@@ -106,7 +114,8 @@ static bool number_read(const cmt__home_given *given, int64_t *out) {
   case CMT__TOML_FLOAT:
     return number_of_float((const char *)given->text.base, out);
   case CMT__TOML_STRING:
-    return number_of_text((const char *)given->text.base, out);
+    return is_whole(given) &&
+           number_of_text((const char *)given->text.base, out);
   case CMT__TOML_TIME:
   case CMT__TOML_ARRAY:
   case CMT__TOML_TABLE:
@@ -162,7 +171,7 @@ static bool flag_take(const cmt__home_given *given, cmt__home_value *out,
     out->flag = given->integer == 1;
     return true;
   }
-  return (given->kind == CMT__TOML_STRING &&
+  return (given->kind == CMT__TOML_STRING && is_whole(given) &&
           flag_of_text((const char *)given->text.base, &out->flag)) ||
          allow(f, "true or false");
 }
@@ -257,7 +266,8 @@ static bool duration_take(const cmt__home_given *given, cmt__home_value *out,
   int64_t number;
 
   if (given->kind == CMT__TOML_STRING
-        ? duration_of_text((const char *)given->text.base, &out->number)
+        ? (is_whole(given) &&
+           duration_of_text((const char *)given->text.base, &out->number))
         : (number_read(given, &number) && number >= 0)) {
     if (given->kind != CMT__TOML_STRING) {
       out->number = (uint64_t)number;
@@ -279,8 +289,7 @@ static bool text_take(const cmt__home_given *given, cmt__home_value *out,
   case CMT__TOML_INTEGER:
   case CMT__TOML_FLOAT:
     out->text = (const char *)given->text.base;
-    return strlen(out->text) == given->text.len ||
-           allow(f, "a text without the character 0");
+    return is_whole(given) || allow(f, "a text without the character 0");
   case CMT__TOML_TIME:
   case CMT__TOML_ARRAY:
   case CMT__TOML_TABLE:

@@ -13,6 +13,7 @@
 #define NUMBER_OF_PEERS "a number from 0 to 65535"
 #define DURATION "a duration of 0 or more, such as 100ms, 10s or 1h30m"
 #define ADDRESSES "allowed is ID@HOST:PORT, more with commas"
+#define OWN_FILE "allowed is a file of its own, and no other one of the home"
 #define ID "0000000000000000000000000000000000000001"
 
 /* A file, and the line about it behind the path of the file. */
@@ -118,6 +119,28 @@ static const mistake mistakes[] = {
    "2: p2p.send_rate is '5MB', allowed is a number of bytes per second, or 0"},
   {"[p2p]\nrecv_rate = 99999999999999999999\n",
    "2: the number 99999999999999999999 has more than 63 bits"},
+  /* What C would skip, or not see, behind it. */
+  {"[p2p]\nmax_num_inbound_peers = \"\\t5\"\n",
+   "2: p2p.max_num_inbound_peers is '\\x095', allowed is " NUMBER_OF_PEERS},
+  {"[p2p]\nmax_num_inbound_peers = \"-\\t-5\"\n",
+   "2: p2p.max_num_inbound_peers is '-\\x09-5', allowed is " NUMBER_OF_PEERS},
+  {"[p2p]\nmax_num_inbound_peers = \"0x0x5\"\n",
+   "2: p2p.max_num_inbound_peers is '0x0x5', allowed is " NUMBER_OF_PEERS},
+  {"[p2p]\nmax_num_inbound_peers = \"1\\u00002\"\n",
+   "2: p2p.max_num_inbound_peers is '1\\x002', allowed is " NUMBER_OF_PEERS},
+  {"[p2p]\npex = \"true\\u0000\"\n",
+   "2: p2p.pex is 'true\\x00', allowed is true or false"},
+  {"[p2p]\nhandshake_timeout = \"1s\\u0000m\"\n",
+   "2: p2p.handshake_timeout is '1s\\x00m', allowed is " DURATION},
+  /* A save of the book would replace these. */
+  {"[p2p]\naddr_book_file = \"config.toml\"\n",
+   "2: p2p.addr_book_file is 'config.toml', " OWN_FILE},
+  {"[p2p]\naddr_book_file = \"./config.toml\"\n",
+   "2: p2p.addr_book_file is './config.toml', " OWN_FILE},
+  {"[p2p]\naddr_book_file = \"config/genesis.json\"\n",
+   "2: p2p.addr_book_file is 'config/genesis.json', " OWN_FILE},
+  {"node_key_file = \"x\"\n[p2p]\naddr_book_file = \"x\"\n",
+   "3: p2p.addr_book_file is 'x', " OWN_FILE},
   {"[p2p]\npex = 2\n", "2: p2p.pex is 2, allowed is true or false"},
   {"[p2p]\nseed_mode = on\n", "2: 'on' is no value: text needs quotes"},
   {"[p2p]\nseed_min_height = -1\n",
@@ -309,6 +332,14 @@ static void wrong_options_are_named(void **state) {
   unknown = (cmt_home_value){.key = "moniker", .value = "x", .reserved = {1}};
   assert_cmt(CMT_EINVAL, test_home_open(t));
   assert_string_equal("--moniker: a reserved word is set", t->why.text);
+  t->options.value_count = 0;
+  t->options.env_prefix =
+    "123456789012345678901234567890123456789012345678901234567890x";
+  assert_cmt(CMT_EINVAL, test_home_open(t));
+  assert_string_equal("env_prefix has 61 bytes, allowed are up to 60",
+                      t->why.text);
+  t->options.env_prefix++;
+  assert_cmt(CMT_OK, test_home_open(t));
   t->options.dir = "";
   assert_cmt(CMT_EINVAL, test_home_open(t));
   assert_string_equal("dir: it is empty", t->why.text);

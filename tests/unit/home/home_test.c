@@ -57,6 +57,17 @@ static void each_source_overrides_the_next(void **state) {
   assert_int_equal(40, s->max_num_inbound_peers);
 }
 
+/* The name of a daemon is a prefix too: it is written as Go writes it. */
+static void a_prefix_may_be_the_name_of_a_daemon(void **state) {
+  static const char *const variables[] = {"CMT_MONIKER=cometbft",
+                                          "MY_CHAIN_D_MONIKER=daemon", NULL};
+  test_home *t = *state;
+
+  t->options.environment = variables;
+  t->options.env_prefix = "my-chain.d";
+  assert_string_equal("daemon", test_home_opens(t, "")->moniker);
+}
+
 /* Keys of ours have the same sources, and by default serve all. */
 static void what_a_seed_serves_is_configured(void **state) {
   static const char *const variables[] = {"CMT_P2P_SEED_VERSION=0.38.", NULL};
@@ -367,6 +378,15 @@ static void a_home_without_a_chain_id_says_where_it_looked(void **state) {
            "genesis.json",
            t->folder->name);
   assert_string_equal(expected, chain_id_of(t));
+  for (size_t i = 0; i < 2; i++) {
+    test_home_write(t, "config/client.toml",
+                    i == 0 ? "chain-id = 5\n" : "chain-id = \"a\\u0000b\"\n");
+    snprintf(expected, sizeof expected,
+             "file '%s/config/client.toml': chain-id is none, allowed are 1 to "
+             "50 printable ASCII characters in quotes",
+             t->folder->name);
+    assert_string_equal(expected, chain_id_of(t));
+  }
   test_home_write(t, "config/client.toml", "chain-id =\n");
   snprintf(expected, sizeof expected,
            "file '%s/config/client.toml': the value is missing",
@@ -498,6 +518,7 @@ static void any_allocation_may_fail(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     TEST(each_source_overrides_the_next),
+    TEST(a_prefix_may_be_the_name_of_a_daemon),
     TEST(what_a_seed_serves_is_configured),
     TEST(without_a_file_there_are_defaults),
     TEST(the_upper_file_is_read_first),
