@@ -22,7 +22,7 @@ static bool is_letter(char c) {
 }
 
 static cmt_err options_check(const cmt_metrics_options *o, cmt_why *why) {
-  bool good = is_letter(o->name_space[0]);
+  bool good = o->name_space[0] == '\0' || is_letter(o->name_space[0]);
   char quoted[48];
 
   for (const char *c = o->name_space; *c != '\0'; c++) {
@@ -90,7 +90,8 @@ static cmt_err metrics_make(const cmt_metrics_options *o, const cmt_env *env,
   m->any_network = o->any_network;
   m->per_peer = o->per_peer;
   memcpy(m->first, first, sizeof first);
-  m->name_space = text_join(env, o->name_space, "_p2p_");
+  m->name_space =
+    text_join(env, o->name_space, o->name_space[0] != '\0' ? "_p2p_" : "p2p_");
   m->chain_id = text_join(env, o->chain_id, "");
   if (m->name_space == NULL || m->chain_id == NULL) {
     cmt_metrics_delete(m);
