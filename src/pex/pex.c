@@ -163,6 +163,7 @@ static bool next_text(const char **text, char out[CMT_NET_ADDR_TEXT_SIZE]) {
 /* A list under construction: at most |max| elements of |item| bytes, which
    begin with an address. */
 typedef struct list {
+  const char *name;
   size_t item, max, count, cap;
   uint8_t *items;
 } list;
@@ -174,7 +175,7 @@ static cmt_err list_add(const cmt_env *env, list *l, const char *text,
 
   if (l->count == l->max) {
     return cmt__why(why, CMT_ELIMIT, CMT_STAGE_TRANSPORT,
-                    "the list has more than %zu addresses", l->max);
+                    "%s has more than %zu addresses", l->name, l->max);
   }
   if (l->count == l->cap && !cmt__grow(env, &items, &l->cap, l->item, 8)) {
     return cmt__why_plain(why, CMT_ENOMEM, CMT_STAGE_TRANSPORT);
@@ -197,7 +198,7 @@ static cmt_err list_read(const cmt_env *env, const char *text, list *l,
     }
     if (!next_text(&text, one)) {
       err = cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
-                     "an address of the list has over %d bytes",
+                     "%s: an address has over %d bytes", l->name,
                      CMT_NET_ADDR_TEXT_SIZE - 1);
     } else if (one[0] != '\0') {
       err = list_add(env, l, one, why);
@@ -239,7 +240,8 @@ static void peers_mark(cmt_pex *p) {
 }
 
 cmt_err cmt_pex_set_seeds(cmt_pex *p, const char *seeds, cmt_why *why) {
-  list l = {.item = sizeof(cmt_net_addr), .max = CMT_PEX_SEEDS_MAX};
+  list l = {
+    .name = "seeds", .item = sizeof(cmt_net_addr), .max = CMT_PEX_SEEDS_MAX};
   cmt_err err = list_read(&p->env, seeds, &l, why);
   void *old;
 
@@ -287,7 +289,9 @@ static void listed_move(cmt__pex_listed *from, size_t from_count,
 
 cmt_err cmt_pex_set_persistent_peers(cmt_pex *p, const char *peers,
                                      cmt_why *why) {
-  list l = {.item = sizeof(cmt__pex_listed), .max = CMT_PEX_LISTED_MAX};
+  list l = {.name = "persistent_peers",
+            .item = sizeof(cmt__pex_listed),
+            .max = CMT_PEX_LISTED_MAX};
   cmt_err err = list_read(&p->env, peers, &l, why);
   cmt__pex_listed *old;
   size_t old_count;

@@ -106,7 +106,7 @@ static void a_list_names_its_wrong_address(void **state) {
   fixture *f = *state;
   cmt_why why;
   cmt_pex *p;
-  char *text = malloc(65 * 60);
+  char *text = malloc(257 * 60);
 
   assert_non_null(text);
   f->o.seeds = ID "@5.1.0.1:26656, " ID "@5.1.0.1";
@@ -119,12 +119,18 @@ static void a_list_names_its_wrong_address(void **state) {
   memset(text, 'x', 400);
   text[400] = '\0';
   f->o.seeds = text;
-  assert_refused(&f->o, CMT_EINVAL,
-                 "an address of the list has over 305 bytes");
+  assert_refused(&f->o, CMT_EINVAL, "seeds: an address has over 305 bytes");
   for (size_t i = 0, len = 0; i < 65; i++) {
     len += (size_t)snprintf(text + len, 60, ID "@5.1.0.1:1,");
   }
-  assert_refused(&f->o, CMT_ELIMIT, "the list has more than 64 addresses");
+  assert_refused(&f->o, CMT_ELIMIT, "seeds has more than 64 addresses");
+  f->o.seeds = NULL;
+  for (size_t i = 0, len = 0; i < 257; i++) {
+    len += (size_t)snprintf(text + len, 60, ID "@5.1.0.1:1,");
+  }
+  f->o.persistent_peers = text;
+  assert_refused(&f->o, CMT_ELIMIT,
+                 "persistent_peers has more than 256 addresses");
   free(text);
 }
 
