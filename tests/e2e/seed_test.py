@@ -673,10 +673,13 @@ def denied_leaves(folder):
 
 def denied_unread(folder):
     """A list that cannot be read to its end changes nothing."""
-    listed = os.path.join(folder, "denied")
+    listed, pipe = (os.path.join(folder, name) for name in ("denied", "pipe"))
+    os.mkfifo(pipe)
     write(listed, "127.0.0.1\n")
     with Daemon("seed", "--home", home(folder, "s"), "--deny", listed) as seed:
         for target, reason in ((folder, "Is a directory"),
+                               (pipe, "is not a regular file"),
+                               ("/dev/zero", "is not a regular file"),
                                ("/proc/self/mem", "Input/output error"),
                                ("/none", "No such file or directory")):
             os.remove(listed)
@@ -687,9 +690,18 @@ def denied_unread(folder):
                     seed.seed):
             seed.until(lambda line: "127.0.0.1 is banned" in line)
         seed.stop()
+    large = os.path.join(folder, "large")
+    write(large, "#" + "x" * (1 << 20))
+    nul = os.path.join(folder, "nul")
+    write(nul, "1.2.3.4\0\n")
+    code, _, err = run("seed", "--home", home(folder, "nuls"), "--p2p.laddr",
+                       "tcp://127.0.0.1:0", "--deny", nul, env=environment())
+    equal((code, err), (1, f"cometp2p: {nul}:1: it has the character 0\n"))
     for target, reason in ((folder, "Is a directory"),
+                           (pipe, "is not a regular file"),
+                           (large, "is over 1 MiB"),
                            ("/proc/self/mem", "Input/output error")):
-        code, _, err = run("seed", "--home", home(folder, "t" + reason[:2]),
+        code, _, err = run("seed", "--home", home(folder, "t" + reason[-4:]),
                            "--p2p.laddr", "tcp://127.0.0.1:0", "--deny", target,
                            env=environment())
         equal((code, err.count("\n")), (1, 1), err)
@@ -817,6 +829,21 @@ def mistakes(folder):
         equal(err.count("\n"), 1, err)
 
 
+def no_namespace(folder):
+    """Metrics may be without a namespace, as in a home of CometBFT."""
+    path = home(folder, "n")
+    config = os.path.join(path, "config/config.toml")
+    with open(config, encoding="utf-8") as file:
+        text = file.read()
+    write(config, text.replace('namespace = "cometbft"', 'namespace = ""'))
+    with Daemon("seed", "--home", path,
+                CMT_INSTRUMENTATION_PROMETHEUS="true",
+                CMT_INSTRUMENTATION_PROMETHEUS_LISTEN_ADDR="127.0.0.1:0"
+                ) as seed:
+        equal(seed.get("/metrics", seed.metrics)[0], 200)
+        seed.stop()
+
+
 def no_pages(folder):
     """Pages need a library that is loaded for them; a seed without pages does
     without it."""
@@ -904,6 +931,7 @@ TESTS = [
     ("two homes of one chain", twins),
     ("options as those of tenderseed", as_tenderseed),
     ("mistakes are one line", mistakes),
+    ("metrics without a namespace", no_namespace),
     ("the library of the pages", no_pages),
     ("a log of JSON", json_log),
 ]

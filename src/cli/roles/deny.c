@@ -8,10 +8,13 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-enum { LINES_MAX = CMT_BANS_MAX / 2 };
+enum { LINES_MAX = CMT_BANS_MAX / 2, FILE_MAX = 1 << 20 };
 
 /* ---- subjects ---- */
 
@@ -43,10 +46,15 @@ static char *line_trim(char *line) {
 
 /* Adds the subject of a line, if it has one.  False: |fault| says what is
    wrong. */
-static bool line_add(cli_deny *d, char *line, cmt_why *fault) {
-  const char *subject = line_trim(line);
+static bool line_add(cli_deny *d, char *line, size_t len, cmt_why *fault) {
+  const char *subject;
   cmt_ban one;
 
+  if (strlen(line) != len) {
+    snprintf(fault->text, sizeof fault->text, "it has the character 0");
+    return false;
+  }
+  subject = line_trim(line);
   if (*subject == '\0') {
     return true;
   }
@@ -65,34 +73,61 @@ static bool line_add(cli_deny *d, char *line, cmt_why *fault) {
   return true;
 }
 
+/* False: |why| says that the file is none to use. */
+static bool fail(cmt_why *why, const char *path, const char *text) {
+  snprintf(why->text, sizeof why->text, "--deny %s: %s", path, text);
+  return false;
+}
+
 static bool read_all(cli_deny *d, const char *path, FILE *file, cmt_why *why) {
   cmt_why fault;
   char *line = NULL;
   size_t cap = 0;
   unsigned number = 0;
   bool well = true;
+  ssize_t len;
 
-  while (well && getline(&line, &cap, file) >= 0) {
+  while (well && (len = getline(&line, &cap, file)) >= 0) {
     number++;
-    well = line_add(d, line, &fault);
+    well = line_add(d, line, (size_t)len, &fault);
   }
   if (!well) {
     snprintf(why->text, sizeof why->text, "%s:%u: %.192s", path, number,
              fault.text);
   } else if (!feof(file)) {
-    snprintf(why->text, sizeof why->text, "%s: %s", path, strerror(errno));
-    well = false;
+    well = fail(why, path, strerror(errno));
   }
   free(line);
   return well;
 }
 
+/* A pipe might never end, and keep the signals waiting. */
+static bool is_usable(int fd, const char *path, cmt_why *why) {
+  struct stat st;
+
+  if (fstat(fd, &st) != 0) {
+    return fail(why, path, strerror(errno));
+  }
+  if (!S_ISREG(st.st_mode)) {
+    return fail(why, path,
+                S_ISDIR(st.st_mode) ? strerror(EISDIR)
+                                    : "is not a regular file");
+  }
+  return st.st_size <= FILE_MAX || fail(why, path, "is over 1 MiB");
+}
+
 static bool file_read(cli_deny *d, const char *path, cmt_why *why) {
-  FILE *file = fopen(path, "re");
+  /* Without O_NONBLOCK the open of a pipe would wait for its writer. */
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  FILE *file;
   bool well;
 
+  if (fd < 0) {
+    return fail(why, path, strerror(errno));
+  }
+  file = is_usable(fd, path, why) ? fdopen(fd, "r") : NULL;
   if (file == NULL) {
-    snprintf(why->text, sizeof why->text, "%s: %s", path, strerror(errno));
+    close(fd);
     return false;
   }
   well = read_all(d, path, file, why);
