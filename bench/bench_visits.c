@@ -193,13 +193,20 @@ static void crowd_accept(crowd *c) {
 }
 
 static bool crowd_answer(crowd *c, const member *m) {
-  static cmt_net_addr addrs[NAMED];
+  static cmt__book_addr addrs[NAMED];
+  static const cmt__book_addr *each[NAMED];
   cmt_buf *msg;
 
   for (size_t i = 0; i < NAMED && i < c->named; i++) {
-    bench_world_addr(c->next++ % c->named, c->port, &addrs[i]);
+    cmt_net_addr addr;
+
+    bench_world_addr(c->next++ % c->named, c->port, &addr);
+    if (cmt__book_addr_read(&addr, false, &addrs[i]) != CMT_OK) {
+      die("answer", addr.host);
+    }
+    each[i] = &addrs[i];
   }
-  msg = cmt__pex_new_addrs(bench_crowd_env(), addrs,
+  msg = cmt__pex_new_addrs(bench_crowd_env(), each,
                            c->named < NAMED ? c->named : NAMED);
   if (msg == NULL) {
     die("answer", "no memory");

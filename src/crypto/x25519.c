@@ -70,7 +70,7 @@ static void element_write(element a, uint8_t out[32]) {
 }
 
 /* Sums of products of limbs, each below 2^111. */
-static element reduce(wide r0, wide r1, wide r2, wide r3, wide r4) {
+static inline element reduce(wide r0, wide r1, wide r2, wide r3, wide r4) {
   element out;
 
   r1 += (uint64_t)(r0 >> LIMB_BITS);

@@ -18,6 +18,8 @@ enum {
   ROUNDS = 4,                         /* So often, while caps leave room. */
   IP4_AT = 12,                        /* Where IPv4 lies in an address. */
   NEAR_CAP = 1024,
+  AHEAD = 16, /* Entries that are fetched at one time. */
+  LINE = 64,  /* Bytes of a line of the cache. */
   BOTH = CMT_ADDRBOOK_IP4 | CMT_ADDRBOOK_IP6,
 };
 
@@ -89,10 +91,14 @@ typedef struct near_table {
   uint8_t counts[NEAR_CAP];
 } near_table;
 
+/* What speaks for an entry. */
+enum { RELIABLE = 1, FRESH = 2 };
+
 /* An entry that may be in the answer, with what decides. */
 typedef struct candidate {
   uint16_t number;
-  bool reliable, fresh;
+  uint8_t merits;
+  bool chosen;
   uint64_t wide, narrow; /* Its groups; 0: they do not matter. */
 } candidate;
 
@@ -101,13 +107,14 @@ typedef struct answer {
   cmt_addrbook *b;
   const cmt_addrbook_query *q;
   uint64_t now_ns;
-  uint8_t asker[BOOK_ID]; /* Zeros: nobody. */
+  size_t asker; /* Its number, if it is in the book. */
   size_t wanted;
   uint16_t *order; /* Numbers of all entries, of which a part is shuffled. */
-  size_t drawn;    /* How many of them are shuffled. */
+  size_t drawn;    /* How many of them are shuffled, */
+  size_t looked;   /* and looked at. */
   candidate pool[POOL];
   size_t pool_count;
-  uint16_t chosen[CMT_ADDRBOOK_ANSWER_MAX];
+  uint16_t *chosen;
   size_t chosen_count;
   bool only_new, only_old;
   unsigned families; /* 0: both. */
@@ -138,7 +145,8 @@ static bool proven_within(const cmt__book_entry *e, uint64_t within_ns,
          cmt__since(now_ns, e->proven_ns) <= within_ns;
 }
 
-static bool fits(const answer *a, const cmt__book_entry *e) {
+static bool fits(const answer *a, size_t number) {
+  const cmt__book_entry *e = cmt__book_at(a->b, number);
   const cmt_addrbook_query *q = a->q;
 
   if (q->proven_within_ns != 0 &&
@@ -152,7 +160,7 @@ static bool fits(const answer *a, const cmt__book_entry *e) {
          e->height >= q->height_min &&
          (q->version == NULL ||
           strncmp(e->version, q->version, strlen(q->version)) == 0) &&
-         (q->asker == NULL || memcmp(e->addr.id, a->asker, BOOK_ID) != 0);
+         number != a->asker;
 }
 
 /* A number for the first bits of |ip|, which is not 0. */
@@ -192,13 +200,14 @@ static void near_add(near_table *t, uint64_t key) {
 
 static candidate make_candidate(const answer *a, uint16_t number) {
   const cmt__book_entry *e = cmt__book_at(a->b, number);
-  candidate c = {
-    .number = number,
-    .reliable = a->q->proven_within_ns != 0 && cmt__book_is_reliable(e),
-    .fresh =
-      e->served_ns == 0 || cmt__since(a->now_ns, e->served_ns) >= HOUR_NS,
-  };
+  candidate c = {.number = number};
 
+  if (a->q->proven_within_ns != 0 && cmt__book_is_reliable(e)) {
+    c.merits |= RELIABLE;
+  }
+  if (e->served_ns == 0 || cmt__since(a->now_ns, e->served_ns) >= HOUR_NS) {
+    c.merits |= FRESH;
+  }
   /* The hosts of a private network are near each other, whoever owns them. */
   if ((a->q->per_16_max > 0 || a->q->per_24_max > 0) &&
       cmt__ip_is_routable(&e->addr.at.ip)) {
@@ -209,6 +218,9 @@ static candidate make_candidate(const answer *a, uint16_t number) {
 }
 
 static bool group_is_full(const answer *a, const candidate *c) {
+  if (c->wide == 0) {
+    return false;
+  }
   return (a->q->per_16_max > 0 &&
           near_count(&a->wide, c->wide) >= a->q->per_16_max) ||
          (a->q->per_24_max > 0 &&
@@ -238,59 +250,65 @@ static bool was_chosen(const answer *a, size_t number) {
          is_chosen(a, number);
 }
 
-/* Draws candidates in random order, until there are enough of them. */
-static void fill_pool(answer *a, size_t most) {
-  size_t count = a->b->count;
+/* What an answer looks at of an entry has three lines of the cache at most. */
+static void prefetch(const cmt_addrbook *b, size_t number) {
+  const char *e = (const char *)cmt__book_at(b, number);
 
-  for (; a->drawn < count && a->pool_count < most; a->drawn++) {
-    size_t at = a->drawn + (size_t)cmt__book_random(a->b, count - a->drawn);
+  for (size_t i = 0; i < 3; i++) {
+    __builtin_prefetch(e + i * LINE);
+  }
+}
+
+/* Draws the next entries in random order, and fetches them: an answer takes
+   most of its time to wait for memory. */
+static void draw_ahead(answer *a) {
+  size_t count = a->b->count;
+  size_t end = cmt__min(a->drawn + AHEAD, count);
+
+  for (size_t i = a->drawn; i < end; i++) {
+    size_t at = i + (size_t)cmt__book_random(a->b, count - i);
     uint16_t number = a->order[at];
 
-    a->order[at] = a->order[a->drawn];
-    a->order[a->drawn] = number;
-    if (fits(a, cmt__book_at(a->b, number)) && !was_chosen(a, number)) {
+    a->order[at] = a->order[i];
+    a->order[i] = number;
+    prefetch(a->b, number);
+  }
+  a->drawn = end;
+}
+
+/* Fills the pool with candidates in random order, until there are enough of
+   them. */
+static void fill_pool(answer *a, size_t most) {
+  a->pool_count = 0;
+  while (a->pool_count < most) {
+    uint16_t number;
+
+    if (a->looked == a->drawn) {
+      draw_ahead(a);
+    }
+    if (a->looked == a->drawn) {
+      return; /* These were all. */
+    }
+    number = a->order[a->looked++];
+    if (fits(a, number) && !was_chosen(a, number)) {
       a->pool[a->pool_count++] = make_candidate(a, number);
     }
   }
 }
 
-/* Moves candidates that |wanted| accepts from the pool to the answer, until it
-   has |most|. */
-static void choose(answer *a, size_t most,
-                   bool (*wanted)(const answer *, const candidate *)) {
-  size_t kept = 0;
+static void begin_again(answer *a) { a->drawn = a->looked = 0; }
 
-  for (size_t i = 0; i < a->pool_count; i++) {
-    candidate c = a->pool[i];
+/* Moves candidates with all of these |merits| from the pool to the answer,
+   until it has |most|. */
+static void choose(answer *a, size_t most, unsigned merits) {
+  for (size_t i = 0; i < a->pool_count && a->chosen_count < most; i++) {
+    candidate *c = &a->pool[i];
 
-    if (a->chosen_count < most && wanted(a, &c) && !group_is_full(a, &c)) {
-      take(a, &c);
-    } else {
-      a->pool[kept++] = c;
+    if ((c->merits & merits) == merits && !c->chosen && !group_is_full(a, c)) {
+      take(a, c);
+      c->chosen = true;
     }
   }
-  a->pool_count = kept;
-}
-
-static bool is_any(const answer *a, const candidate *c) {
-  (void)a;
-  (void)c;
-  return true;
-}
-
-static bool is_reliable(const answer *a, const candidate *c) {
-  (void)a;
-  return c->reliable;
-}
-
-static bool is_fresh(const answer *a, const candidate *c) {
-  (void)a;
-  return c->fresh;
-}
-
-static bool is_fresh_and_reliable(const answer *a, const candidate *c) {
-  (void)a;
-  return c->fresh && c->reliable;
 }
 
 /* Chooses entries of |families| until there are |most|. */
@@ -300,14 +318,13 @@ static void choose_proven(answer *a, unsigned families, size_t most) {
                  missing * cmt__min(a->q->fresh_percent, PERCENT) / PERCENT;
 
   a->families = families;
-  a->drawn = 0;
+  begin_again(a);
   for (int i = 0; i < ROUNDS && a->chosen_count < most; i++) {
-    a->pool_count = 0;
     fill_pool(a, POOL);
-    choose(a, fresh, is_fresh_and_reliable);
-    choose(a, fresh, is_fresh);
-    choose(a, most, is_reliable);
-    choose(a, most, is_any);
+    choose(a, fresh, FRESH | RELIABLE);
+    choose(a, fresh, FRESH);
+    choose(a, most, RELIABLE);
+    choose(a, most, 0);
   }
   a->taken |= families;
 }
@@ -349,25 +366,18 @@ static void choose_by_place(answer *a, size_t most) {
     uint16_t number = entry_at_place(a->b, cmt__book_random(a->b, places));
     candidate c = make_candidate(a, number);
 
-    if (!is_chosen(a, number) && fits(a, cmt__book_at(a->b, number)) &&
-        !group_is_full(a, &c)) {
+    if (!is_chosen(a, number) && fits(a, number) && !group_is_full(a, &c)) {
       take(a, &c);
     }
   }
 }
 
-static bool is_missing(const answer *a, const candidate *c) {
-  return !is_chosen(a, c->number);
-}
-
 /* Goes on with random entries until the answer has |most|. */
-static void choose_more(answer *a, size_t most,
-                        bool (*wanted)(const answer *, const candidate *)) {
-  a->drawn = 0;
-  while (a->chosen_count < most && a->drawn < a->b->count) {
-    a->pool_count = 0;
+static void choose_more(answer *a, size_t most) {
+  begin_again(a);
+  while (a->chosen_count < most && a->looked < a->b->count) {
     fill_pool(a, cmt__min(most, POOL));
-    choose(a, most, wanted);
+    choose(a, most, 0);
   }
 }
 
@@ -381,14 +391,16 @@ static void select_biased(answer *a) {
   }
   most = cmt__min(most, a->b->count - a->b->old_count);
   choose_by_place(a, most);
+  a->taken = BOTH;
   a->only_new = true;
-  choose_more(a, most, is_missing);
+  choose_more(a, most);
+  a->taken = 0; /* No old one yet. */
   a->only_new = false;
   a->only_old = true;
-  choose_more(a, a->wanted, is_any);
+  choose_more(a, a->wanted);
 }
 
-static size_t answer_write(const answer *a, cmt_net_addr *out) {
+static void note_served(const answer *a) {
   for (size_t i = 0; i < a->chosen_count; i++) {
     cmt__book_entry *e = cmt__book_at(a->b, a->chosen[i]);
 
@@ -396,9 +408,7 @@ static size_t answer_write(const answer *a, cmt_net_addr *out) {
     if (a->q->proofs_ns != NULL) {
       a->q->proofs_ns[i] = e->proven_ns;
     }
-    cmt__book_addr_write(&e->addr, &out[i]);
   }
-  return a->chosen_count;
 }
 
 /* False: memory is short. */
@@ -410,34 +420,61 @@ static bool answer_start(answer *a) {
   return a->order != NULL;
 }
 
+/* False: the id of the asker is malformed. */
+static bool find_asker(answer *a) {
+  uint8_t id[BOOK_ID];
+
+  a->asker = BOOK_NO_ENTRY;
+  if (a->q->asker != NULL) {
+    if (!cmt__book_id_read(a->q->asker, id)) {
+      return false;
+    }
+    a->asker = cmt__book_find(a->b, id);
+  }
+  return true;
+}
+
+size_t cmt__book_select(cmt_addrbook *b, const cmt_addrbook_query *q,
+                        uint16_t *out, size_t cap, uint64_t now_ns) {
+  answer a = {.b = b, .q = q, .now_ns = now_ns, .chosen = out};
+
+  if (!find_asker(&a) || !answer_start(&a)) {
+    return 0;
+  }
+  a.wanted =
+    q->proven_within_ns != 0 ? CMT_ADDRBOOK_ANSWER_MAX : plain_count(b->count);
+  a.wanted = cmt__min(a.wanted, q->max != 0 ? q->max : a.wanted);
+  a.wanted = cmt__min(a.wanted, cap);
+  a.families = q->families;
+  if (q->proven_within_ns != 0) {
+    select_proven(&a);
+  } else if (q->biased) {
+    select_biased(&a);
+  } else {
+    choose_more(&a, a.wanted);
+  }
+  cmt__free(&b->env, a.order);
+  note_served(&a);
+  return a.chosen_count;
+}
+
 size_t cmt_addrbook_select(cmt_addrbook *b, const cmt_addrbook_query *q,
                            cmt_net_addr *out, size_t cap, uint64_t now_ns) {
+  uint16_t numbers[CMT_ADDRBOOK_ANSWER_MAX];
   cmt_addrbook_query full;
-  answer a = {.b = b, .q = &full, .now_ns = now_ns};
+  size_t count;
 
   cmt_addrbook_query_init(&full);
   if (q != NULL && cmt__sized_read(&full, sizeof full, q, "cmt_addrbook_query",
                                    NULL) != CMT_OK) {
     return 0;
   }
-  if ((full.asker != NULL && !cmt__book_id_read(full.asker, a.asker)) ||
-      !answer_start(&a)) {
-    return 0;
+  count = cmt__book_select(b, &full, numbers,
+                           cmt__min(cap, CMT__COUNT(numbers)), now_ns);
+  for (size_t i = 0; i < count; i++) {
+    cmt__book_addr_write(&cmt__book_at(b, numbers[i])->addr, &out[i]);
   }
-  a.wanted = full.proven_within_ns != 0 ? CMT_ADDRBOOK_ANSWER_MAX
-                                        : plain_count(b->count);
-  a.wanted = cmt__min(a.wanted, full.max != 0 ? full.max : a.wanted);
-  a.wanted = cmt__min(a.wanted, cap);
-  a.families = full.families;
-  if (full.proven_within_ns != 0) {
-    select_proven(&a);
-  } else if (full.biased) {
-    select_biased(&a);
-  } else {
-    choose_more(&a, a.wanted, is_any);
-  }
-  cmt__free(&b->env, a.order);
-  return answer_write(&a, out);
+  return count;
 }
 
 size_t cmt_addrbook_count_proven(const cmt_addrbook *b, uint64_t within_ns,

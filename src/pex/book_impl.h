@@ -35,7 +35,7 @@ enum {
   BOOK_CONTESTS = 16,
   BOOK_QUOTAS = 512, /* Peers whose additions of an hour are counted. */
   BOOK_NO_ENTRY = UINT16_MAX,
-  BOOK_RANDOM = 512, /* Bytes of entropy that are drawn at once. */
+  BOOK_RANDOM = 1024, /* Bytes that are drawn at once. */
 };
 
 /* An address in bytes. */
@@ -54,19 +54,22 @@ typedef struct cmt__book_window {
   float count, success;
 } cmt__book_window;
 
+/* What an answer looks at comes first: it is of hundreds of entries, few of
+   which are in a cache. */
 typedef struct cmt__book_entry {
-  uint64_t last_attempt_ns, last_success_ns, last_ban_ns;
-  uint64_t proven_ns, served_ns, tried_ns;
+  uint64_t proven_ns, served_ns, tried_ns, last_success_ns;
   int64_t height;
-  cmt__book_place *others; /* CMT_ADDRBOOK_OTHERS_MAX of them, or NULL. */
-  cmt__book_window windows[CMT_ADDRBOOK_WINDOWS];
   uint32_t attempts;
+  bool old;
+  cmt__book_addr addr;
+  cmt__book_window windows[CMT_ADDRBOOK_WINDOWS];
   uint32_t height_s; /* When the height was heard of, since 1970. */
-  cmt__book_addr addr, src;
+  uint64_t last_attempt_ns, last_ban_ns;
+  cmt__book_place *others; /* CMT_ADDRBOOK_OTHERS_MAX of them, or NULL. */
+  cmt__book_addr src;
   uint16_t buckets[CMT_ADDRBOOK_BUCKETS_PER_ENTRY]; /* 0 to 319. */
   uint8_t slots[CMT_ADDRBOOK_BUCKETS_PER_ENTRY];
   uint8_t bucket_count, other_count;
-  bool old;
   char version[CMT_ADDRBOOK_VERSION_SIZE];
 } cmt__book_entry;
 
@@ -124,7 +127,7 @@ struct cmt_addrbook {
   uint64_t added, replaced, refused, promoted, demoted, revision;
   uint64_t fates[CMT_ADDRBOOK_FATES]; /* But for the last three. */
   uint8_t random[BOOK_RANDOM];
-  size_t random_left;
+  uint32_t random_left; /* Bytes. */
 };
 
 /* A copy of the book. */
@@ -153,6 +156,8 @@ void cmt__book_addr_write(const cmt__book_addr *in, cmt_net_addr *out);
 bool cmt__book_id_parse(cmt_bytes text, uint8_t out[BOOK_ID]);
 bool cmt__book_id_read(const cmt_node_id *in, uint8_t out[BOOK_ID]);
 void cmt__book_id_write(const uint8_t id[BOOK_ID], cmt_node_id *out);
+/* Its digits, without a NUL. */
+void cmt__book_id_digits(const uint8_t id[BOOK_ID], char out[2 * BOOK_ID]);
 bool cmt__book_place_equal(const cmt__book_place *a, const cmt__book_place *b);
 /* Sorts |count| ids into |out|; CMT_EINVAL: one is malformed, or there are too
    many. */
@@ -179,7 +184,11 @@ uint64_t cmt__book_random(cmt_addrbook *b, uint64_t limit);
 
 /* ---- book_table.c: entries, ids and slots ---- */
 
-cmt__book_entry *cmt__book_at(const cmt_addrbook *b, size_t number);
+static inline cmt__book_entry *cmt__book_at(const cmt_addrbook *b,
+                                            size_t number) {
+  CMT_ASSERT(&b->env, number < b->count);
+  return &b->chunks[number / BOOK_CHUNK][number % BOOK_CHUNK];
+}
 /* BOOK_NO_ENTRY: there is none. */
 size_t cmt__book_find(const cmt_addrbook *b, const uint8_t id[BOOK_ID]);
 cmt__book_entry *cmt__book_lookup(const cmt_addrbook *b,
@@ -240,6 +249,10 @@ bool cmt__book_enter_somewhere(cmt_addrbook *b, cmt__book_entry *e);
 
 /* ---- book_choose.c ---- */
 
+/* As cmt_addrbook_select(), with |q| of this version of the library: the
+   numbers of the entries, until the book changes. */
+size_t cmt__book_select(cmt_addrbook *b, const cmt_addrbook_query *q,
+                        uint16_t *out, size_t cap, uint64_t now_ns);
 /* cmt_addrbook_count_proven(), up to |max|. */
 size_t cmt__book_count_fresh(const cmt_addrbook *b, uint64_t within_ns,
                              size_t max, uint64_t now_ns);

@@ -8,11 +8,6 @@
 
 enum { INDEX_FIRST = 256 };
 
-cmt__book_entry *cmt__book_at(const cmt_addrbook *b, size_t number) {
-  CMT_ASSERT(&b->env, number < b->count);
-  return &b->chunks[number / BOOK_CHUNK][number % BOOK_CHUNK];
-}
-
 /* ---- index ---- */
 
 /* Where the search for |id| begins.  Ids can be made to measure: the hash has a

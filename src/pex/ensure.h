@@ -224,9 +224,10 @@ void cmt__ensure_query(const cmt__ensure *e, const cmt__ensure_peer *p,
 /* Whether the answer to a request that may be answered waits: a seed that has
    just begun finds out first who else is there. */
 bool cmt__ensure_holds(cmt__ensure *e, cmt__ensure_peer *p, cmt__pex_time t);
-/* An answer before it is sent, with the proof of each address. */
+/* An answer before it is sent: entries of the book by their numbers, with the
+   proof of each. */
 typedef struct cmt__ensure_answer {
-  cmt_net_addr *addrs;
+  uint16_t *numbers;
   uint64_t *proofs_ns;
   size_t count;
 } cmt__ensure_answer;

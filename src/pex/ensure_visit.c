@@ -276,15 +276,18 @@ void cmt__visit_trim(cmt__ensure *e, cmt__ensure_peer *p, cmt__ensure_answer *a,
   size_t kept = 0;
 
   for (size_t i = 0; i < a->count; i++) {
-    cmt__ensure_peer *other = visitor_with(e, &a->addrs[i].id);
+    cmt__ensure_peer *other;
+    cmt_node_id id;
 
+    cmt__book_id_write(cmt__book_at(e->o.book, a->numbers[i])->addr.id, &id);
+    other = visitor_with(e, &id);
     if (other != NULL && other->arrival > p->arrival) {
       continue; /* It hears of |p|. */
     }
     if (other != NULL) {
       hear_of(other, t.now_ns);
     }
-    a->addrs[kept] = a->addrs[i];
+    a->numbers[kept] = a->numbers[i];
     a->proofs_ns[kept++] = a->proofs_ns[i];
   }
   a->count = kept;

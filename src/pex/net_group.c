@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Classes and groups, by one table of prefixes.  IPv4 lies in ::ffff:0:0/96. */
+/* Classes and groups, by a table of prefixes for each family.  IPv4 lies in
+   ::ffff:0:0/96. */
 
 #include "net_group.h"
 
@@ -15,30 +16,34 @@ typedef enum net_class {
   NET_HE,       /* he.net, which gives /36 to its customers. */
 } net_class;
 
-typedef struct net_prefix {
+typedef struct ip4_prefix {
+  net_class class;
+  uint8_t bits;
+  uint32_t value;
+} ip4_prefix;
+
+typedef struct ip6_prefix {
   net_class class;
   uint8_t bits;
   uint8_t bytes[16];
-} net_prefix;
+} ip6_prefix;
 
-#define IP4(...)                                                               \
-  { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, __VA_ARGS__ }
-enum { IP4_AT = 12, IP4_BITS = 96, IP6_GROUP_BITS = 32, HE_GROUP_BITS = 36 };
+enum { IP4_AT = 12, IP6_GROUP_BITS = 32, HE_GROUP_BITS = 36 };
 
-static const net_prefix prefixes[] = {
-  {NET_PRIVATE, IP4_BITS + 8, IP4(10)},
-  {NET_PRIVATE, IP4_BITS + 12, IP4(172, 16)},
-  {NET_PRIVATE, IP4_BITS + 16, IP4(192, 168)},
-  {NET_PRIVATE, IP4_BITS + 16, IP4(169, 254)},
+/* An answer of a seed looks up hundreds of addresses. */
+static const ip4_prefix ip4_prefixes[] = {
+  {NET_PRIVATE, 8, 0x0a000000},  {NET_PRIVATE, 12, 0xac100000},
+  {NET_PRIVATE, 16, 0xc0a80000}, {NET_PRIVATE, 16, 0xa9fe0000},
+  {NET_LOCAL, 8, 0x7f000000},    {NET_LOCAL, 8, 0},
+  {NET_INVALID, 32, 0},          {NET_INVALID, 32, 0xffffffff},
+};
+
+static const ip6_prefix ip6_prefixes[] = {
   {NET_PRIVATE, 7, {0xfc}},
   {NET_PRIVATE, 28, {0x20, 0x01, 0x00, 0x10}},
   {NET_PRIVATE, 64, {0xfe, 0x80}},
-  {NET_LOCAL, IP4_BITS + 8, IP4(127)},
-  {NET_LOCAL, IP4_BITS + 8, IP4(0)},
   {NET_LOCAL, 128, {[15] = 1}},
-  {NET_INVALID, 128, IP4(0)},
   {NET_INVALID, 128, {0}},
-  {NET_INVALID, 128, IP4(255, 255, 255, 255)},
   {NET_INVALID, 32, {0x20, 0x01, 0x0d, 0xb8}},
   {NET_WITH_IP4, 96, {0x00, 0x64, 0xff, 0x9b}},
   {NET_WITH_IP4, 96, {[8] = 0xff, [9] = 0xff}},
@@ -48,26 +53,53 @@ static const net_prefix prefixes[] = {
   {NET_HE, 32, {0x20, 0x01, 0x04, 0x70}},
 };
 
-static bool is_of(const cmt__ip *ip, net_class class) {
-  for (size_t i = 0; i < CMT__COUNT(prefixes); i++) {
-    cmt__ip prefix;
+/* Classes in a set, a bit for each. */
+static unsigned bit_of(net_class class) { return 1u << class; }
 
-    if (prefixes[i].class != class) {
-      continue;
-    }
-    prefix = cmt__ip_prefix(ip, prefixes[i].bits);
-    if (memcmp(prefix.bytes, prefixes[i].bytes, sizeof prefix.bytes) == 0) {
+static bool is_ip4_of(const uint8_t *bytes, unsigned classes) {
+  uint32_t value = (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 |
+                   (uint32_t)bytes[2] << 8 | bytes[3];
+
+  for (size_t i = 0; i < CMT__COUNT(ip4_prefixes); i++) {
+    const ip4_prefix *p = &ip4_prefixes[i];
+
+    if ((value ^ p->value) >> (32 - p->bits) == 0 &&
+        (bit_of(p->class) & classes) != 0) {
       return true;
     }
   }
   return false;
 }
 
+/* Whether |ip| is of one of the classes. */
+static bool is_any_of(const cmt__ip *ip, unsigned classes) {
+  if (cmt__ip_is_v4(ip)) {
+    return is_ip4_of(ip->bytes + IP4_AT, classes);
+  }
+  for (size_t i = 0; i < CMT__COUNT(ip6_prefixes); i++) {
+    const ip6_prefix *p = &ip6_prefixes[i];
+    cmt__ip prefix;
+
+    if ((bit_of(p->class) & classes) == 0) {
+      continue;
+    }
+    prefix = cmt__ip_prefix(ip, p->bits);
+    if (memcmp(prefix.bytes, p->bytes, sizeof prefix.bytes) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+static bool is_of(const cmt__ip *ip, net_class class) {
+  return is_any_of(ip, bit_of(class));
+}
+
 bool cmt__ip_is_valid(const cmt__ip *ip) { return !is_of(ip, NET_INVALID); }
 
 bool cmt__ip_is_routable(const cmt__ip *ip) {
-  return cmt__ip_is_valid(ip) && !is_of(ip, NET_PRIVATE) &&
-         !is_of(ip, NET_LOCAL);
+  return !is_any_of(ip, bit_of(NET_INVALID) | bit_of(NET_PRIVATE) |
+                          bit_of(NET_LOCAL));
 }
 
 /* The first two bytes of an address of IPv4, each changed by |inverted|. */

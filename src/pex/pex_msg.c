@@ -23,8 +23,10 @@ enum {
   ENTRY_PORT = 3,
   IP4_TEXT_MAX = 15,
   IP_TEXT_MAX = 45, /* Six groups of hex digits and an IPv4 address. */
-  ID_TEXT = 40,
+  ID_TEXT = 2 * BOOK_ID,
   PORT_MAX = 65535,
+  /* Three fields with a byte each, the sizes of two, and what they have. */
+  ENTRY_SIZE_MAX = 3 + 2 + ID_TEXT + CMT__IP_TEXT_SIZE + 3,
 };
 
 /* ---- addresses ---- */
@@ -260,37 +262,27 @@ static uint8_t *put_head(uint8_t *at, unsigned number, size_t len) {
   return put_varint(at, len);
 }
 
-static uint8_t *put_text(uint8_t *at, unsigned number, const char *text) {
-  size_t len = strlen(text);
+/* Its size stands before an entry, in one byte, and is known behind it. */
+static uint8_t *put_entry(uint8_t *at, const cmt__book_addr *a) {
+  char ip[CMT__IP_TEXT_SIZE];
+  uint8_t *size = at + 1;
+  size_t len;
 
-  at = put_head(at, number, len);
-  memcpy(at, text, len);
-  return at + len;
-}
-
-static bool is_sent(const cmt_net_addr *a) {
-  cmt_bytes host = cmt_bytes_of(a->host);
-  cmt_net_addr any;
-  cmt__ip plain;
-
-  return a->id.text[0] != '\0' &&
-         (read_plain_ip4(host, &plain) || cmt__pex_ip(host, &any));
-}
-
-/* A text has a byte for its field and one for its length. */
-static size_t entry_size(const cmt_net_addr *a) {
-  return 2 + strlen(a->id.text) + 2 + strlen(a->host) +
-         (a->port != 0 ? 1 + varint_size(a->port) : 0);
-}
-
-static uint8_t *put_entry(uint8_t *at, const cmt_net_addr *a) {
-  at = put_head(at, ADDRS_ENTRY, entry_size(a));
-  at = put_text(at, ENTRY_ID, a->id.text);
-  at = put_text(at, ENTRY_IP, a->host);
-  if (a->port != 0) {
+  _Static_assert(ENTRY_SIZE_MAX < 0x80, "one byte");
+  at = put_head(at, ADDRS_ENTRY, 0);
+  at = put_head(at, ENTRY_ID, ID_TEXT);
+  cmt__book_id_digits(a->id, (char *)at);
+  at += ID_TEXT;
+  cmt__ip_write(&a->at.ip, ip);
+  len = strlen(ip);
+  at = put_head(at, ENTRY_IP, len);
+  memcpy(at, ip, len);
+  at += len;
+  if (a->at.port != 0) {
     *at++ = ENTRY_PORT << 3 | CMT__MSG_VARINT;
-    at = put_varint(at, a->port);
+    at = put_varint(at, a->at.port);
   }
+  *size = (uint8_t)(at - size - 1);
   return at;
 }
 
@@ -300,27 +292,26 @@ cmt_buf *cmt__pex_new_request(const cmt_env *env) {
   return cmt_buf_copy(env, request, sizeof request);
 }
 
-cmt_buf *cmt__pex_new_addrs(const cmt_env *env, const cmt_net_addr *addrs,
-                            size_t count) {
-  bool sent[CMT__PEX_ADDRS_MAX];
-  size_t len = 0;
+static bool has_id(const cmt__book_addr *a) {
+  static const uint8_t none[BOOK_ID] = {0};
+
+  return memcmp(a->id, none, sizeof none) != 0;
+}
+
+cmt_buf *cmt__pex_new_addrs(const cmt_env *env,
+                            const cmt__book_addr *const *addrs, size_t count) {
+  uint8_t list[CMT__PEX_ADDRS_MAX * (2 + ENTRY_SIZE_MAX)], *end = list;
+  size_t len;
   cmt_buf *b;
-  uint8_t *at;
 
   count = count < CMT__PEX_ADDRS_MAX ? count : CMT__PEX_ADDRS_MAX;
   for (size_t i = 0; i < count; i++) {
-    size_t size = entry_size(&addrs[i]);
-
-    sent[i] = is_sent(&addrs[i]);
-    len += sent[i] ? 1 + varint_size(size) + size : 0;
+    end = has_id(addrs[i]) ? put_entry(end, addrs[i]) : end;
   }
+  len = (size_t)(end - list);
   b = cmt_buf_new(env, 1 + varint_size(len) + len);
-  if (b == NULL) {
-    return NULL;
-  }
-  at = put_head(cmt_buf_data(b), MESSAGE_ADDRS, len);
-  for (size_t i = 0; i < count; i++) {
-    at = sent[i] ? put_entry(at, &addrs[i]) : at;
+  if (b != NULL) {
+    memcpy(put_head(cmt_buf_data(b), MESSAGE_ADDRS, len), list, len);
   }
   return b;
 }

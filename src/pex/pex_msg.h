@@ -7,6 +7,8 @@
 #include <cometp2p/buf.h>
 #include <cometp2p/net_addr.h>
 
+#include "book_impl.h"
+
 enum {
   CMT__PEX_CHANNEL = 0x00,
   CMT__PEX_MESSAGE_MAX = 64000, /* Bytes that a receiver takes. */
@@ -43,10 +45,9 @@ bool cmt__pex_ip(cmt_bytes text, cmt_net_addr *out);
 
 /* A buffer with a request. */
 cmt_buf *cmt__pex_new_request(const cmt_env *env);
-/* A buffer with the list of |count| addresses; those without an id or an IP
-   literal, and those behind CMT__PEX_ADDRS_MAX, are left out.  NULL: no
-   memory. */
-cmt_buf *cmt__pex_new_addrs(const cmt_env *env, const cmt_net_addr *addrs,
-                            size_t count);
+/* A buffer with the list of |count| addresses; those without an id, and those
+   behind CMT__PEX_ADDRS_MAX, are left out.  NULL: no memory. */
+cmt_buf *cmt__pex_new_addrs(const cmt_env *env,
+                            const cmt__book_addr *const *addrs, size_t count);
 
 #endif

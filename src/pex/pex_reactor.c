@@ -65,23 +65,21 @@ static void count_answer(cmt_pex *p, cmt__ensure_peer *peer, answer *a,
    memory.  Under the lock. */
 static void make_answer(cmt_pex *p, cmt__ensure_peer *peer, cmt__pex_time t,
                         answer *a) {
-  cmt_net_addr *list = new_list(p);
-  cmt__ensure_answer trimmed = {.proofs_ns = a->ages_ns};
+  uint16_t numbers[CMT_ADDRBOOK_ANSWER_MAX];
+  const cmt__book_addr *addrs[CMT_ADDRBOOK_ANSWER_MAX];
+  cmt__ensure_answer trimmed = {.numbers = numbers, .proofs_ns = a->ages_ns};
   cmt_addrbook_query q;
 
-  a->count = 0;
-  a->msg = NULL;
-  if (list != NULL) {
-    cmt__ensure_query(&p->ensure, peer, t, &q);
-    q.proofs_ns = a->ages_ns;
-    trimmed.addrs = list;
-    trimmed.count = cmt_addrbook_select(p->o.book, &q, list,
-                                        CMT_ADDRBOOK_ANSWER_MAX, t.utc_ns);
-    cmt__ensure_trim(&p->ensure, peer, &trimmed, t);
-    a->count = trimmed.count;
-    a->msg = cmt__pex_new_addrs(&p->env, list, a->count);
-    cmt__free(&p->env, list);
+  cmt__ensure_query(&p->ensure, peer, t, &q);
+  q.proofs_ns = a->ages_ns;
+  trimmed.count =
+    cmt__book_select(p->o.book, &q, numbers, CMT_ADDRBOOK_ANSWER_MAX, t.utc_ns);
+  cmt__ensure_trim(&p->ensure, peer, &trimmed, t);
+  a->count = trimmed.count;
+  for (size_t i = 0; i < a->count; i++) {
+    addrs[i] = &cmt__book_at(p->o.book, numbers[i])->addr;
   }
+  a->msg = cmt__pex_new_addrs(&p->env, addrs, a->count);
   count_answer(p, peer, a, t);
   cmt__ensure_served(&p->ensure, peer, t);
 }

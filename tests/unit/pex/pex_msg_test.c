@@ -41,6 +41,24 @@ static cmt__pex_kind read_copy(const uint8_t *data, size_t len,
 
 /* ---- vectors ---- */
 
+/* An id that is empty is none. */
+static cmt_buf *list_of(const cmt_net_addr *addrs, size_t count) {
+  cmt__book_addr *read = calloc(count + 1, sizeof *read);
+  const cmt__book_addr **each = calloc(count + 1, sizeof *each);
+  cmt_buf *b;
+
+  assert_non_null(read);
+  assert_non_null(each);
+  for (size_t i = 0; i < count; i++) {
+    assert_cmt(CMT_OK, cmt__book_addr_read(&addrs[i], true, &read[i]));
+    each[i] = &read[i];
+  }
+  b = cmt__pex_new_addrs(NULL, each, count);
+  free(each);
+  free(read);
+  return b;
+}
+
 static cmt_buf *written(const json_t *row) {
   const json_t *entry = json_object_get(row, "entry");
   const char *from = test_str(row, "name") + strlen("from ");
@@ -51,7 +69,7 @@ static cmt_buf *written(const json_t *row) {
            json_string_value(json_array_get(entry, 0)), from);
   assert_cmt(CMT_OK, cmt_net_addr_parse(text, 0, &addr, NULL));
   assert_string_equal(json_string_value(json_array_get(entry, 1)), addr.host);
-  return cmt__pex_new_addrs(NULL, &addr, 1);
+  return list_of(&addr, 1);
 }
 
 static void assert_buf(const char *hex, cmt_buf *b) {
@@ -71,7 +89,7 @@ static cmt_buf *two_and_one_without_an_id(void) {
      .port = 2},
   };
 
-  return cmt__pex_new_addrs(NULL, addrs, CMT__COUNT(addrs));
+  return list_of(addrs, CMT__COUNT(addrs));
 }
 
 /* |count| addresses as the vectors number them. */
@@ -86,7 +104,7 @@ static cmt_buf *numbered(size_t count, unsigned first, unsigned net) {
              i % 100 + 1);
     addrs[i].port = 1;
   }
-  b = cmt__pex_new_addrs(NULL, addrs, count);
+  b = list_of(addrs, count);
   free(addrs);
   return b;
 }
@@ -303,7 +321,7 @@ static void each_answer_has_the_outcome_of_complete_nodes(void **state) {
 /* ---- what is not in the vectors ---- */
 
 static void a_list_of_ours_has_at_most_250_entries(void **state) {
-  cmt_buf *b = numbered(300, 0, 1);
+  cmt_buf *b = numbered(300, 1, 1);
   cmt__pex_addrs list = {0};
   cmt_net_addr addr;
   size_t entries = 0;
@@ -318,22 +336,37 @@ static void a_list_of_ours_has_at_most_250_entries(void **state) {
   cmt_buf_unref(b);
 }
 
-static void a_name_is_not_sent(void **state) {
+/* Ids of all digits, the shortest and the longest literals, ports of each
+   size. */
+static void what_is_written_is_read_as_the_same(void **state) {
   const cmt_net_addr addrs[] = {
-    {.id.text = ID, .host = "seed.example.org", .port = 1},
-    {.id.text = ID, .host = "fe80::1%eth0", .port = 1},
     {.id.text = ID, .host = "1.2.3.4", .port = 0},
+    {.id.text = "0123456789abcdef0f1e2d3c4b5a69788796a5b4",
+     .host = "255.255.255.255",
+     .port = 1},
+    {.id.text = "ffffffffffffffffffffffffffffffffffffffff",
+     .host = "::",
+     .port = 127},
+    {.id.text = "9a9a9a9a9a9a9a9a9a9aa9a9a9a9a9a9a9a9a9a9",
+     .host = "1111:2222:3333:4444:5555:6666:7777:8888",
+     .port = 128},
+    {.id.text = ID, .host = "2a01::ffff:0:1", .port = 16383},
+    {.id.text = ID, .host = "0.0.0.0", .port = 16384},
+    {.id.text = ID, .host = "10.20.30.40", .port = 65535},
   };
+  cmt_buf *b = list_of(addrs, CMT__COUNT(addrs));
   cmt__pex_addrs list = {0};
   cmt_net_addr addr;
-  cmt_buf *b;
 
   (void)state;
-  b = cmt__pex_new_addrs(NULL, addrs, CMT__COUNT(addrs));
   assert_int_equal(CMT__PEX_ADDRS, read_copy(cmt_buf_bytes(b).base,
                                              cmt_buf_bytes(b).len, &list));
-  assert_true(cmt__pex_next(&list, &addr));
-  assert_string_equal("1.2.3.4", addr.host);
+  for (size_t i = 0; i < CMT__COUNT(addrs); i++) {
+    assert_true(cmt__pex_next(&list, &addr));
+    assert_string_equal(addrs[i].id.text, addr.id.text);
+    assert_string_equal(addrs[i].host, addr.host);
+    assert_int_equal(addrs[i].port, addr.port);
+  }
   assert_false(cmt__pex_next(&list, &addr));
   cmt_buf_unref(b);
 }
@@ -461,7 +494,7 @@ int main(void) {
     cmocka_unit_test(an_entry_parses_as_in_the_reference),
     cmocka_unit_test(each_answer_has_the_outcome_of_complete_nodes),
     cmocka_unit_test(a_list_of_ours_has_at_most_250_entries),
-    cmocka_unit_test(a_name_is_not_sent),
+    cmocka_unit_test(what_is_written_is_read_as_the_same),
     cmocka_unit_test(entries_that_no_id_has_count_too),
     cmocka_unit_test(a_replaced_list_must_decode),
     cmocka_unit_test(each_fault_has_its_text),

@@ -49,16 +49,21 @@ static int teardown(void **state) {
 /* As the reactor does. */
 static void answer(fixture *f, cmt__ensure_peer *p) {
   visitor *v = p->user;
+  uint16_t numbers[CMT_ADDRBOOK_ANSWER_MAX];
   uint64_t proofs_ns[CMT_ADDRBOOK_ANSWER_MAX];
-  cmt__ensure_answer a = {.addrs = v->got, .proofs_ns = proofs_ns};
+  cmt__ensure_answer a = {.numbers = numbers, .proofs_ns = proofs_ns};
   cmt_addrbook_query q;
 
   cmt__ensure_query(&f->w.e, p, now(&f->w), &q);
   q.proofs_ns = proofs_ns;
-  a.count = cmt_addrbook_select(f->w.book, &q, v->got, CMT_ADDRBOOK_ANSWER_MAX,
-                                now(&f->w).utc_ns);
+  a.count = cmt__book_select(f->w.book, &q, numbers, CMT_ADDRBOOK_ANSWER_MAX,
+                             now(&f->w).utc_ns);
   cmt__ensure_trim(&f->w.e, p, &a, now(&f->w));
   v->got_count = a.count;
+  for (size_t i = 0; i < a.count; i++) {
+    cmt__book_addr_write(&cmt__book_at(f->w.book, numbers[i])->addr,
+                         &v->got[i]);
+  }
   v->answers++;
   v->answer_ns = f->w.now_ns;
   cmt__ensure_served(&f->w.e, p, now(&f->w));
