@@ -250,6 +250,9 @@ static void log_removed(const cli_station *s, const cli_chain *c,
   cmt_net_addr remote;
   cmt_why why;
 
+  if (!cli_log_levels_show(&s->log.levels, level, "p2p")) {
+    return;
+  }
   cmt_peer_get_why(p, &why);
   cmt_peer_get_remote(p, &remote);
   remote.id.text[0] = '\0';
