@@ -98,8 +98,8 @@ enum { RELIABLE = 1, FRESH = 2 };
 typedef struct candidate {
   uint16_t number;
   uint8_t merits;
-  bool chosen;
-  uint64_t wide, narrow; /* Its groups; 0: they do not matter. */
+  bool chosen, grouped;  /* Its groups were looked up. */
+  uint64_t wide, narrow; /* 0: they do not matter. */
 } candidate;
 
 /* An answer in the making. */
@@ -135,8 +135,14 @@ static size_t plain_count(size_t count) {
     cmt__max(cmt__min(SHARE_MIN, count), count * SHARE_PERCENT / PERCENT));
 }
 
+/* cmt__ip_is_v4() in line, for hundreds of entries of each answer. */
+static inline bool is_v4(const cmt__ip *ip) {
+  return cmt__load_le64(ip->bytes) == 0 &&
+         cmt__load_le32(ip->bytes + 8) == 0xffff0000;
+}
+
 static unsigned family_of(const cmt__book_entry *e) {
-  return cmt__ip_is_v4(&e->addr.at.ip) ? CMT_ADDRBOOK_IP4 : CMT_ADDRBOOK_IP6;
+  return is_v4(&e->addr.at.ip) ? CMT_ADDRBOOK_IP4 : CMT_ADDRBOOK_IP6;
 }
 
 static bool proven_within(const cmt__book_entry *e, uint64_t within_ns,
@@ -163,17 +169,19 @@ static bool fits(const answer *a, size_t number) {
          number != a->asker;
 }
 
-/* A number for the first bits of |ip|, which is not 0. */
-static uint64_t prefix_key(const cmt__ip *ip, unsigned ip4_bits,
-                           unsigned ip6_bits) {
-  unsigned at = cmt__ip_is_v4(ip) ? IP4_AT : 0;
-  unsigned bits = at != 0 ? ip4_bits : ip6_bits;
-  uint64_t key = 1;
+/* Numbers for its groups, /16 and /24 of IPv4 and /32 and /48 of IPv6, which
+   are not 0 and differ between the families. */
+static void find_groups(const cmt__ip *ip, candidate *c) {
+  const uint8_t *at = ip->bytes;
 
-  for (unsigned i = 0; i < bits / 8; i++) {
-    key = key << 8 | ip->bytes[at + i];
+  if (is_v4(ip)) {
+    c->wide = 1u << 16 | (uint32_t)at[IP4_AT] << 8 | at[IP4_AT + 1];
+    c->narrow = c->wide << 8 | at[IP4_AT + 2];
+  } else {
+    c->wide = UINT64_C(1) << 32 | (uint32_t)at[0] << 24 |
+              (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+    c->narrow = c->wide << 16 | (uint32_t)at[4] << 8 | at[5];
   }
-  return key << 1 | (at != 0);
 }
 
 /* The place of |key| in the table, or a free one. */
@@ -198,26 +206,36 @@ static void near_add(near_table *t, uint64_t key) {
   t->counts[at]++;
 }
 
-static candidate make_candidate(const answer *a, uint16_t number) {
+static void make_candidate(const answer *a, uint16_t number, candidate *c) {
   const cmt__book_entry *e = cmt__book_at(a->b, number);
-  candidate c = {.number = number};
 
+  c->number = number;
+  c->merits = 0;
+  c->chosen = c->grouped = false;
+  c->wide = c->narrow = 0;
   if (a->q->proven_within_ns != 0 && cmt__book_is_reliable(e)) {
-    c.merits |= RELIABLE;
+    c->merits |= RELIABLE;
   }
   if (e->served_ns == 0 || cmt__since(a->now_ns, e->served_ns) >= HOUR_NS) {
-    c.merits |= FRESH;
+    c->merits |= FRESH;
   }
-  /* The hosts of a private network are near each other, whoever owns them. */
-  if ((a->q->per_16_max > 0 || a->q->per_24_max > 0) &&
-      cmt__ip_is_routable(&e->addr.at.ip)) {
-    c.wide = prefix_key(&e->addr.at.ip, 16, 32);
-    c.narrow = prefix_key(&e->addr.at.ip, 24, 48);
-  }
-  return c;
 }
 
-static bool group_is_full(const answer *a, const candidate *c) {
+/* The hosts of a private network are near each other, whoever owns them. */
+static void group(const answer *a, candidate *c) {
+  const cmt__ip *ip = &cmt__book_at(a->b, c->number)->addr.at.ip;
+
+  c->grouped = true;
+  if ((a->q->per_16_max > 0 || a->q->per_24_max > 0) &&
+      cmt__ip_is_routable(ip)) {
+    find_groups(ip, c);
+  }
+}
+
+static bool group_is_full(const answer *a, candidate *c) {
+  if (!c->grouped) {
+    group(a, c);
+  }
   if (c->wide == 0) {
     return false;
   }
@@ -291,7 +309,7 @@ static void fill_pool(answer *a, size_t most) {
     }
     number = a->order[a->looked++];
     if (fits(a, number) && !was_chosen(a, number)) {
-      a->pool[a->pool_count++] = make_candidate(a, number);
+      make_candidate(a, number, &a->pool[a->pool_count++]);
     }
   }
 }
@@ -364,8 +382,9 @@ static void choose_by_place(answer *a, size_t most) {
   tries = places > 0 ? 2 * most : 0; /* The last few are left to others. */
   for (size_t i = 0; i < tries && a->chosen_count < most; i++) {
     uint16_t number = entry_at_place(a->b, cmt__book_random(a->b, places));
-    candidate c = make_candidate(a, number);
+    candidate c;
 
+    make_candidate(a, number, &c);
     if (!is_chosen(a, number) && fits(a, number) && !group_is_full(a, &c)) {
       take(a, &c);
     }
