@@ -316,6 +316,44 @@ static void port_in_use_is_reported(void **state) {
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* What a client calls this machine goes into an address that others dial. */
+static void hosts_are_names_or_addresses(void **state) {
+  static const struct {
+    const char *header, *host;
+  } rows[] = {
+    {"seed.example.com", "seed.example.com"},
+    {"seed.example.com:8080", "seed.example.com"},
+    {"192.0.2.1:80", "192.0.2.1"},
+    {"[2001:db8::1]:80", "[2001:db8::1]"},
+    {"[2001:db8::1]", "[2001:db8::1]"},
+    {"a_b-c.example", "a_b-c.example"},
+    {NULL, ""},
+    {"", ""},
+    {":80", ""},
+    {"a b", ""},
+    {"a,b", ""},
+    {"a\nb", ""},
+    {"[2001:db8::1", ""},
+    {"[x]:80", ""},
+    {"user@host", ""},
+    {"<b>", ""},
+  };
+  char host[CLI_HTTP_HOST_SIZE], longest[CLI_HTTP_HOST_SIZE + 1];
+
+  (void)state;
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    cli_http_read_host(rows[i].header, host);
+    assert_string_equal(rows[i].host, host);
+  }
+  memset(longest, 'a', CLI_HTTP_HOST_SIZE);
+  longest[CLI_HTTP_HOST_SIZE] = '\0';
+  cli_http_read_host(longest, host);
+  assert_string_equal("", host);
+  longest[CLI_HTTP_HOST_SIZE - 1] = '\0';
+  cli_http_read_host(longest, host);
+  assert_string_equal(longest, host);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     TEST(path_and_query_reach_the_answer),
@@ -326,6 +364,7 @@ int main(void) {
     TEST(too_much_is_refused),
     TEST(over_the_limit_requests_are_refused),
     TEST(addresses_have_these_forms),
+    cmocka_unit_test(hosts_are_names_or_addresses),
     TEST(port_in_use_is_reported),
   };
 

@@ -262,6 +262,33 @@ def chains(folder):
         check(os.path.exists(os.path.join(path, "config/addrbook.json")), path)
 
 
+def own_line(folder):
+    """A seed that listens everywhere is where its pages are asked for, as far
+    as it knows, and what is configured comes first."""
+    path = home(folder, "s")
+    with Daemon("seed", "--home", path, laddr="tcp://0.0.0.0:0") as seed:
+        port = seed.seed.rsplit(":", 1)[1]
+        equal(seed.seed, f"{seed.id}@127.0.0.1:{port}")
+        for host, shown in (("seed.example.com:80", "seed.example.com"),
+                            ("[2001:db8::1]:80", "[2001:db8::1]"),
+                            ("a b", "0.0.0.0")):
+            client = http.client.HTTPConnection(seed.http, timeout=LIMIT)
+            client.request("GET", "/seed", headers={"Host": host})
+            equal(client.getresponse().read().decode(),
+                  f"{seed.id}@{shown}:{port}\n")
+            client.close()
+        status = json.loads(seed.get("/status")[1])["result"]["node_info"]
+        equal(status["listen_addr"], f"tcp://0.0.0.0:{port}")
+        with Daemon("node", "--home", home(folder, "n"), "--p2p.seeds",
+                    seed.seed) as node:
+            seed.page("/live_peers.csv", lambda text: node.id in text)
+        seed.stop()
+    with Daemon("seed", "--home", path, "--p2p.external_address",
+                "192.0.2.1:7", laddr="tcp://0.0.0.0:0") as seed:
+        equal(seed.seed, f"{seed.id}@192.0.2.1:7")
+        seed.stop()
+
+
 def visitor(seed, chain):
     """A node of the chain that stays with the seed and asks nothing."""
     return Process([COMMAND, "listen", "--laddr", "127.0.0.1:0", "--network",
@@ -911,6 +938,7 @@ TESTS = [
     ("modules of the log", log_modules),
     ("a new seed asks the nodes of its list", seed_of_seed),
     ("one port serves two chains", chains),
+    ("a seed's own line", own_line),
     ("each chain has limits of its own", own_limits),
     ("a host has a peer of each chain", own_addresses),
     ("a node without peer exchange", without_exchange),

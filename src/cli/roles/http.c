@@ -151,13 +151,36 @@ static enum MHD_Result answer_refused(struct MHD_Connection *c, const slot *s) {
   return answer_text(c, MHD_HTTP_SERVICE_UNAVAILABLE, PLAIN, text);
 }
 
+/* Only letters, digits and a few signs, as names and addresses have them. */
+void cli_http_read_host(const char *header, char out[CLI_HTTP_HOST_SIZE]) {
+  static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
+                                "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
+  bool bracket = header != NULL && header[0] == '[';
+  size_t len = header == NULL ? 0
+               : bracket ? 1 + strspn(header + 1, "0123456789abcdefABCDEF:.")
+                         : strspn(header, allowed);
+
+  out[0] = '\0';
+  if (bracket && header[len] != ']') {
+    return;
+  }
+  len += bracket;
+  if (len > 0 && len < CLI_HTTP_HOST_SIZE &&
+      (header[len] == '\0' || header[len] == ':')) {
+    memcpy(out, header, len);
+    out[len] = '\0';
+  }
+}
+
 static enum MHD_Result request_answer(struct MHD_Connection *c,
                                       const char *path, const slot *s) {
   const cli_http_options *o = &s->server->options;
+  char host[CLI_HTTP_HOST_SIZE];
   const cli_http_request r = {
     .path = path,
     .query = s->query,
     .body = {.base = s->body, .len = s->len},
+    .host = host,
   };
   cli_http_answer a;
 
@@ -168,6 +191,9 @@ static enum MHD_Result request_answer(struct MHD_Connection *c,
     return answer_text(c, MHD_HTTP_CONTENT_TOO_LARGE, PLAIN,
                        "413 request too large\n");
   }
+  cli_http_read_host(
+    mhd->lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST),
+    host);
   a = o->answer(o->arg, &r);
   return a.body != NULL
            ? answer_body(c, &a)

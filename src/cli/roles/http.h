@@ -17,13 +17,16 @@ typedef struct cli_http_request {
   const char *path;  /* Without the query. */
   const char *query; /* What follows the first '?'; "". */
   cmt_bytes body;    /* What a POST has, at most CLI_HTTP_BODY_MAX bytes. */
+  const char *host;  /* What the client calls this machine, a name or an address
+                        without a port; "": nothing that could be one. */
 } cli_http_request;
 
 enum {
   CLI_HTTP_BODY_MAX = 64 << 10,
   CLI_HTTP_CONNECTIONS_MAX = 64, /* Sockets at one time, */
   CLI_HTTP_PER_IP_MAX = 16,      /* and those of one address. */
-  CLI_HTTP_IDLE_S = 10,          /* A connection that says nothing is closed. */
+  CLI_HTTP_HOST_SIZE = 256,
+  CLI_HTTP_IDLE_S = 10, /* A connection that says nothing is closed. */
 };
 
 /* The answer.  |body| NULL: the page of a path that does not exist. */
@@ -54,6 +57,8 @@ static inline cmt_buf *cli_http_body(const char *text) {
   return body;
 }
 
+/* Reads the header Host, which may be NULL, for |host| of a request. */
+void cli_http_read_host(const char *header, char out[CLI_HTTP_HOST_SIZE]);
 /* NULL: |why| states what is wrong with the address, or that it cannot
    listen. */
 cli_http *cli_http_start(const cli_http_options *o, cmt_why *why);

@@ -16,6 +16,7 @@
   X(destroy_response)                                                          \
   X(get_daemon_info)                                                           \
   X(get_timeout)                                                               \
+  X(lookup_connection_value)                                                   \
   X(queue_response)                                                            \
   X(run)                                                                       \
   X(start_daemon)                                                              \

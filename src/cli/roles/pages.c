@@ -197,34 +197,50 @@ static cli_http_answer live_csv_page(const cli_station *s, const cli_chain *c) {
 
 /* ---- what it is ---- */
 
+/* As CometBFT shows it, which listens on all addresses by "0.0.0.0". */
 static const char *listen_addr(const cli_station *s, char *out, size_t cap) {
   const char *external = s->first->settings->external_address;
-  cmt_net_addr at;
+  cmt_net_addr at = {.host = "0.0.0.0"};
   char text[CMT_NET_ADDR_TEXT_SIZE] = "";
 
   if (external[0] != '\0') {
     snprintf(out, cap, "%s", external);
-  } else if (cmt_switch_get_laddr(s->sw, &at) == CMT_OK) {
-    at.id.text[0] = '\0';
-    cmt_ignore(cmt_net_addr_format(&at, text, sizeof text));
-    snprintf(out, cap, "tcp://%s", text);
-  } else {
-    snprintf(out, cap, "tcp://0.0.0.0:0");
+    return out;
   }
+  cmt_ignore(cmt_switch_get_laddr(s->sw, &at));
+  at.id.text[0] = '\0';
+  if (strstr(s->first->settings->laddr, "0.0.0.0") != NULL) {
+    snprintf(at.host, sizeof at.host, "0.0.0.0");
+  }
+  cmt_ignore(cmt_net_addr_format(&at, text, sizeof text));
+  snprintf(out, cap, "tcp://%s", text);
   return out;
 }
 
-/* What others put into their list of seeds. */
-static cli_http_answer seed_page(const cli_station *s, const cli_chain *c) {
-  char at[CMT_NET_ADDR_TEXT_SIZE + 16], line[2 * CMT_NET_ADDR_TEXT_SIZE];
-  const char *host = listen_addr(s, at, sizeof at);
-  const char *scheme = strstr(host, "://");
+static bool is_everywhere(const cmt_net_addr *at) {
+  return strcmp(at->host, "0.0.0.0") == 0 || strcmp(at->host, "::") == 0;
+}
+
+/* What others put into their list of seeds.  A node that listens on all
+   addresses is where its pages are, as far as it knows. */
+static cli_http_answer seed_page(const cli_station *s,
+                                 const cli_http_request *r) {
+  char at[CMT_NET_ADDR_TEXT_SIZE + 16], line[3 * CMT_NET_ADDR_TEXT_SIZE];
+  const char *addr = listen_addr(s, at, sizeof at);
+  const char *scheme = strstr(addr, "://");
+  cmt_net_addr parsed;
   cmt_node_id id;
 
-  (void)c;
+  addr = scheme != NULL ? scheme + 3 : addr;
   cmt_switch_get_id(s->sw, &id);
-  snprintf(line, sizeof line, "%s@%s\n", id.text,
-           scheme != NULL ? scheme + 3 : host);
+  if (r->host[0] != '\0' &&
+      cmt_net_addr_parse(addr, CMT_ADDR_NO_ID, &parsed, NULL) == CMT_OK &&
+      is_everywhere(&parsed)) {
+    snprintf(line, sizeof line, "%s@%s:%u\n", id.text, r->host,
+             (unsigned)parsed.port);
+  } else {
+    snprintf(line, sizeof line, "%s@%s\n", id.text, addr);
+  }
   return answer(PLAIN, line);
 }
 
@@ -253,13 +269,14 @@ static cli_http_answer rpc_page(const cli_station *s, const cli_chain *c,
 
 /* ---- paths ---- */
 
-/* Pages in the forms of CometBFT's RPC have no function here. */
+/* Pages in the forms of CometBFT's RPC have no function here, nor has one that
+   depends on the request. */
 static const struct {
   const char *path;
   cli_http_answer (*page)(const cli_station *s, const cli_chain *c);
   const char *help;
 } pages[] = {
-  {"/seed", seed_page, "this node as ID@HOST:PORT, for the seeds of others"},
+  {"/seed", NULL, "this node as ID@HOST:PORT, for the seeds of others"},
   {"/live_peers", live_page, "nodes that answered in the last 30 minutes"},
   {"/live_peers.csv", live_csv_page,
    "the same in one line, for persistent_peers"},
@@ -383,5 +400,6 @@ cli_http_answer cli_pages_answer(void *station, const cli_http_request *r) {
       return pages[i].page(s, c);
     }
   }
-  return rpc_page(s, c, &inner);
+  return strcmp(inner.path, "/seed") == 0 ? seed_page(s, r)
+                                          : rpc_page(s, c, &inner);
 }
