@@ -7,7 +7,8 @@ usage: node.py BUILD_DIR [--out FILE] [--quick | --full] [--only PATTERN]
 
 Writes the results to FILE, bench/results/node.json by default, and prints them
 as a table.  --quick: each for a moment.  --full: also an hour beside four
-validators, or --minutes of it.  --only: the jobs whose title has
+validators, or --minutes of it; without either FILE keeps what it has of that,
+with the revision it was measured at.  --only: the jobs whose title has
 PATTERN; nothing is written.  --runs: so many rounds.
 """
 import argparse
@@ -28,7 +29,7 @@ import spread
 import tables
 from contenders import Contender, Failed, missing_program
 from figures import Row, least, most
-from run import NODE, ROOT, say, write
+from run import NODE, ROOT, read, say, write
 
 COMET = "cometbft_v0_40_0"
 ANSWER = 250
@@ -350,6 +351,13 @@ def rows(e):
     return table
 
 
+def soak_of(path):
+    """The rows of a long time in a file of results."""
+    if not os.path.exists(path):
+        return []
+    return [row for row in json.loads(read(path))["figures"] if "revision" in row]
+
+
 def run(build, effort, only=None):
     """The results as they stand in the file."""
     failures, left_out, results, spent = [], [], {}, {}
@@ -382,11 +390,14 @@ def run(build, effort, only=None):
             except (Failed, OSError, subprocess.TimeoutExpired) as failure:
                 note(f"  FAILED: {failure}")
             spent[job.title] = round(time.monotonic() - begin, 2)
+    revision = machine.revision(ROOT)
+    at = {"soak": {"revision": revision}}
     return {
-        "machine": here, "revision": machine.revision(ROOT),
+        "machine": here, "revision": revision,
         "seconds": round(time.monotonic() - start), "took": spent,
         "left_out": left_out, "failures": failures,
-        "figures": [figures.figure(row, results, "") for row in rows(effort)
+        "figures": [{**figures.figure(row, results, ""), **at.get(row.job, {})}
+                    for row in rows(effort)
                     if row.job in results or not only],
     }
 
@@ -408,6 +419,8 @@ def main():
     if a.full or a.minutes:
         effort = dataclasses.replace(effort, minutes=a.minutes or 60)
     results = run(os.path.realpath(a.build), effort, a.only)
+    if not effort.minutes and not a.only:
+        results["figures"] += soak_of(a.out)
     print(tables.node_terminal(results))
     say("\n" + tables.times(results))
     if not a.only:

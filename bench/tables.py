@@ -63,8 +63,15 @@ def terminal(results):
 NODE_COLUMNS = ("ours", "cometbft_v0_40_0")
 
 
+def node_work(results, row):
+    """What a row measured; also when, if that was another revision."""
+    at = row.get("revision", results["revision"])
+    return f"{row['work']}, {row['unit']}" + (
+        "" if at == results["revision"] else f" (revision {at})")
+
+
 def node_rows(results, cell):
-    return [[f"{row['work']}, {row['unit']}",
+    return [[node_work(results, row),
              *(cell(row, c) for c in NODE_COLUMNS), row["target"] or "",
              met(row)] for row in results["figures"]]
 
