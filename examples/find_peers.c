@@ -67,8 +67,9 @@ static int run(const char *network, const cmt_reactor *reactors, cmt_pex *pex) {
 }
 
 int main(int argc, char **argv) {
+  /* The exchange is the first one: it has each peer before it is printed. */
   cmt_reactor reactors[2] = {
-    {.name = "talk", .add_peer = add_peer, .remove_peer = remove_peer}};
+    [1] = {.name = "talk", .add_peer = add_peer, .remove_peer = remove_peer}};
   char seeds[4096] = "";
   cmt_addrbook *book = NULL;
   cmt_pex *pex = NULL;
@@ -84,7 +85,7 @@ int main(int argc, char **argv) {
              argv[i]);
   }
   if (open_book(&book) == CMT_OK && open_pex(book, seeds, &pex) == CMT_OK) {
-    cmt_pex_get_reactor(pex, &reactors[1]);
+    cmt_pex_get_reactor(pex, &reactors[0]);
     status = run(network, reactors, pex);
   }
   cmt_pex_delete(pex);

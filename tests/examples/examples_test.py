@@ -250,10 +250,15 @@ def test_whole_node(report, path):
     with tempfile.TemporaryDirectory() as folder:
         first = Example(path, "-b", f"{folder}/a.json")
         seed = last_word(first.wait_for("listening at "))
-        nodes = [Example(path, "-b", f"{folder}/{name}.json", seed)
-                 for name in "bc"]
-        ids = [last_word(node.wait_for("listening at "))[:40]
-               for node in nodes]
+        nodes, ids = [], []
+        for name in "bc":
+            node = Example(path, "-b", f"{folder}/{name}.json", seed)
+            nodes.append(node)
+            ids.append(last_word(node.wait_for("listening at "))[:40])
+            # The second asks after the first, and is the one that dials: only
+            # that proves an address.
+            page_with(node,
+                      r'cometp2p_pex_events_total{.*event="answered"} [1-9]')
         proven = r'cometp2p_addrbook_proven{chain_id="my-net"} [1-9]'
         report.check(page_with(
             nodes[1], r'cometbft_p2p_peers{chain_id="my-net"} 2$', proven,
