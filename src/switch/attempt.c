@@ -194,9 +194,14 @@ static void cannot_connect(cmt__attempt *a, cmt_err err) {
   char remote[CMT_NET_ADDR_TEXT_SIZE], text[160];
   cmt_why why;
 
-  cmt__why(&why, err, CMT_STAGE_TRANSPORT, "cannot connect to %s: %s",
-           cmt__remote_text(&a->at, remote, sizeof remote),
-           fault_text(a, err, text, sizeof text));
+  if (!cmt__remote_is_known(&a->at)) {
+    cmt__why(&why, CMT_EDIAL, CMT_STAGE_TRANSPORT,
+             "cannot connect to %.150s: there is no port 0", a->dial->text);
+  } else {
+    cmt__why(&why, err, CMT_STAGE_TRANSPORT, "cannot connect to %s: %s",
+             cmt__remote_text(&a->at, remote, sizeof remote),
+             fault_text(a, err, text, sizeof text));
+  }
   found_failed(a, &why, NULL);
 }
 

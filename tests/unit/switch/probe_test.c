@@ -290,6 +290,23 @@ static void no_listener_at_the_address_is_reported(void **state) {
   close(fd);
 }
 
+/* Nodes report it when they know no better. */
+static void a_port_of_zero_is_named(void **state) {
+  static const char *const addrs[] = {"127.0.0.1:0", "localhost:0"};
+  cmt_probe_result *r;
+  char expected[80];
+  cmt_why why;
+
+  (void)state;
+  for (size_t i = 0; i < CMT__COUNT(addrs); i++) {
+    assert_cmt(CMT_EDIAL, cmt_probe(NULL, addrs[i], &r, &why));
+    snprintf(expected, sizeof expected,
+             "cannot connect to %s: there is no port 0", addrs[i]);
+    assert_string_equal(expected, why.text);
+    cmt_probe_result_delete(r);
+  }
+}
+
 static void one_that_is_silent_has_so_much_time(void **state) {
   char addr[64];
   int fd = silent_socket(true, addr, sizeof addr);
@@ -523,6 +540,7 @@ int main(void) {
     cmocka_unit_test(a_ping_without_an_answer_ends_the_probe),
     cmocka_unit_test(another_node_is_named),
     cmocka_unit_test(no_listener_at_the_address_is_reported),
+    cmocka_unit_test(a_port_of_zero_is_named),
     cmocka_unit_test(one_that_is_silent_has_so_much_time),
     cmocka_unit_test(mistakes_are_refused_by_name),
     cmocka_unit_test(zero_is_the_default),
