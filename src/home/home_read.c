@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PLACE_SHOWN = 100, LINE_SIZE = 512 };
+enum { PLACE_SHOWN = 100, LINE_SIZE = 512, NOT_REGULAR = -1 };
 
 /* ---- lines for people ---- */
 
@@ -100,7 +100,8 @@ static cmt_err file_fail(const char *path, int error, cmt_why *why) {
 
   return cmt__why(why, CMT_EIO, CMT_STAGE_TRANSPORT, "file '%s': %s",
                   cmt__quote(cmt_bytes_of(path), quoted, sizeof quoted),
-                  strerror_r(error, text, sizeof text));
+                  error == NOT_REGULAR ? "is not a regular file"
+                                       : strerror_r(error, text, sizeof text));
 }
 
 /* Reads up to |cap| bytes; -1 with errno. */
@@ -118,8 +119,8 @@ static ssize_t read_all(int fd, uint8_t *out, size_t cap) {
   return (ssize_t)len;
 }
 
-/* Reads the regular file that is open as |fd| to |text|; 0 or the error of the
-   system. */
+/* Reads the regular file that is open as |fd| to |text|; 0, the error of the
+   system, or NOT_REGULAR. */
 static int read_open(int fd, uint8_t *text, size_t *len) {
   struct stat st;
   ssize_t got;
@@ -128,7 +129,7 @@ static int read_open(int fd, uint8_t *text, size_t *len) {
     return errno;
   }
   if (!S_ISREG(st.st_mode)) {
-    return S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+    return S_ISDIR(st.st_mode) ? EISDIR : NOT_REGULAR;
   }
   got = read_all(fd, text, CMT__TOML_SIZE_MAX + 1);
   *len = got > 0 ? (size_t)got : 0;

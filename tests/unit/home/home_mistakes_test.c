@@ -291,6 +291,11 @@ static void files_that_cannot_be_read_are_named(void **state) {
   snprintf(expected, sizeof expected, "file '%s': Is a directory", path);
   assert_string_equal(expected, t->why.text);
   assert_int_equal(0, rmdir(path));
+  assert_int_equal(0, mkfifo(path, 0600));
+  assert_cmt(CMT_EIO, test_home_open(t));
+  snprintf(expected, sizeof expected, "file '%s': is not a regular file", path);
+  assert_string_equal(expected, t->why.text);
+  assert_int_equal(0, unlink(path));
   assert_non_null(large);
   memset(large, '\n', 1024 * 1024 + 1);
   assert_cmt(CMT_EINVAL, test_home_open_with(t, large));
