@@ -196,7 +196,7 @@ def node_quick(report, build):
     250 addresses each, also beside connections that say nothing.  The rows of an
     earlier hour stay, and no other."""
     hour = {"work": "an hour", "unit": "MiB", "ours": 5, "cometbft_v0_40_0": None,
-            "target": "", "met": None, "runs": 1, "spreads": {},
+            "target": "", "met": None, "runs": 1, "spreads": {"ours": [5, 5]},
             "revision": "abcdef01"}
     with tempfile.TemporaryDirectory() as folder:
         out = os.path.join(folder, "a b", "node.json")
