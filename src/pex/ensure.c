@@ -13,7 +13,7 @@
 #include "ensure_visit.h"
 
 /* From one tour through the seeds to the next: at first, and then twice as long
-   each time, up to a round. */
+   after each that reached one, up to a round. */
 #define SEEDS_NS CMT_SECONDS(5)
 #define SEED_SEEDS_NS CMT_SECONDS(600) /* Or, for a seed, up to this. */
 
@@ -23,14 +23,22 @@ enum {
   EXTRA_MAX = 8,       /* Dials beyond the free places, when most fail. */
 };
 
-/* CometBFT's threshold; and a book that is full of what nobody has proved does
-   not end the search, since whoever lies would only have to lie enough. */
+/* The node lacks peers, and so many dials in a row were of no use. */
+static bool is_stuck(const cmt__ensure *e, unsigned misses) {
+  return !e->o.seed && misses >= CMT__ENSURE_MISSES_MANY &&
+         e->outbound < e->o.outbound_max;
+}
+
+/* CometBFT's threshold.  A book that is full of what nobody has proved does not
+   end the search, since whoever lies would only have to lie enough; nor does
+   one that is full of nodes without a place for us. */
 static bool needs_more(const cmt__ensure *e) {
   cmt_addrbook_status st;
 
   cmt_addrbook_get_status(e->o.book, &st);
   return st.entries < CMT_ADDRBOOK_NEED_MORE ||
-         st.proven < PROVEN_PER_PEER * e->o.outbound_max;
+         st.proven < PROVEN_PER_PEER * e->o.outbound_max ||
+         is_stuck(e, e->misses);
 }
 
 /* Whether a seed has proved too few to be of use. */
@@ -39,6 +47,20 @@ static bool knows_few(const cmt__ensure *e) {
 
   cmt_addrbook_get_status(e->o.book, &st);
   return st.proven < FEW_PROVEN;
+}
+
+/* The intervals of visits to seeds begin anew. */
+static void visit_anew(cmt__ensure *e) {
+  e->seeds_wait_ns = SEEDS_NS;
+  e->seed_seen = false;
+}
+
+static uint64_t later(uint64_t a, uint64_t b) { return a > b ? a : b; }
+
+static uint64_t earlier(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
+static uint64_t jittered(cmt__ensure *e, uint64_t ns) {
+  return ns - ns / 8 + cmt__ensure_draw(e, ns / 4 + 1);
 }
 
 /* ---- beginning and end ---- */
@@ -56,7 +78,7 @@ void cmt__ensure_init(cmt__ensure *e, const cmt__ensure_options *o,
   e->feeler_ns = o->feeler_ns == CMT_NEVER
                    ? CMT_NEVER
                    : t.now_ns + cmt__ensure_draw(e, o->feeler_ns) + 1;
-  e->seeds_wait_ns = SEEDS_NS;
+  visit_anew(e);
   e->rotate_ns = o->rotate_ns == CMT_NEVER || o->rotate_ns == 0
                    ? CMT_NEVER
                    : t.now_ns + o->rotate_ns;
@@ -75,7 +97,7 @@ void cmt__ensure_set_seeds(cmt__ensure *e, size_t count) {
   e->seed_count = count < CMT__ENSURE_SEEDS_MAX ? count : CMT__ENSURE_SEEDS_MAX;
   e->seeds_left = 0; /* A tour begins when it is needed. */
   e->seeds_ns = 0;
-  e->seeds_wait_ns = SEEDS_NS;
+  visit_anew(e);
 }
 
 /* ---- anchors ---- */
@@ -211,7 +233,8 @@ cmt__ensure_peer *cmt__ensure_add(cmt__ensure *e, const cmt__ensure_peer *given,
 
     cmt__ensure_proved(e, &proof, t);
   }
-  p->ask = p->outbound && p->has_pex && (p->seed || needs_more(e));
+  p->ask = p->outbound && p->has_pex &&
+           (p->seed || needs_more(e) || is_stuck(e, p->misses));
   p->close_ns = CMT_NEVER;
   if (e->o.seed) {
     cmt__seed_greet(p, t.now_ns);
@@ -219,6 +242,14 @@ cmt__ensure_peer *cmt__ensure_add(cmt__ensure *e, const cmt__ensure_peer *given,
   take_claim(e, p, claimed, t);
   cmt__visit_come(e, p, t);
   return p;
+}
+
+/* The last outbound peer is gone, and had been here for long: it may be we who
+   were cut off. */
+static bool is_alone(const cmt__ensure *e, const cmt__ensure_peer *p,
+                     cmt_err reason, uint64_t now_ns) {
+  return p->outbound && !p->seed && e->outbound == 0 &&
+         reason != CMT_ECANCELED && now_ns - p->up_ns >= e->o.period_ns;
 }
 
 void cmt__ensure_remove(cmt__ensure *e, cmt__ensure_peer *p, cmt_err reason,
@@ -239,6 +270,10 @@ void cmt__ensure_remove(cmt__ensure *e, cmt__ensure_peer *p, cmt_err reason,
   if (p->outbound) {
     cmt__ensure_rest(e, p, reason, t);
     e->dry = false;
+  }
+  if (is_alone(e, p, reason, t.now_ns)) {
+    visit_anew(e);
+    e->seeds_ns = earlier(e->seeds_ns, t.now_ns + jittered(e, SEEDS_NS));
   }
   e->o.env->free(e->o.env->alloc_arg, p);
 }
@@ -292,7 +327,7 @@ size_t cmt__ensure_learn(cmt__ensure *e, cmt__ensure_peer *p,
     take_hints(e, addrs, count);
   }
   if (found > 0 || (p->seed && !e->o.seed && has_use(e, addrs, count, t))) {
-    e->seeds_wait_ns = SEEDS_NS; /* A network that grows may go on growing. */
+    visit_anew(e); /* A network that grows may go on growing. */
   }
   if (found > 0 || (p->seed && !e->o.seed)) {
     e->dry = false;
@@ -312,10 +347,6 @@ void cmt__ensure_blame(cmt__ensure *e, const cmt__ensure_peer *p,
 }
 
 /* ---- rounds ---- */
-
-static uint64_t jittered(cmt__ensure *e, uint64_t ns) {
-  return ns - ns / 8 + cmt__ensure_draw(e, ns / 4 + 1);
-}
 
 static void begin_round(cmt__ensure *e, uint64_t now_ns) {
   e->round_ns = now_ns + e->o.period_ns + cmt__ensure_draw(e, CMT_SECONDS(1));
@@ -341,17 +372,14 @@ static bool has_seed(const cmt__ensure *e) {
   return false;
 }
 
-static uint64_t later(uint64_t a, uint64_t b) { return a > b ? a : b; }
-
-static uint64_t earlier(uint64_t a, uint64_t b) { return a < b ? a : b; }
-
 /* A node needs a seed when it lacks peers, and the book is of no help; a seed
    needs another one while it knows too few. */
 static bool needs_seed(const cmt__ensure *e) {
   if (e->o.seed) {
     return e->dialing + e->outbound < e->o.dials_max && knows_few(e);
   }
-  return (e->dry || e->misses >= EXTRA_MAX) &&
+  return (e->dry ||
+          (e->misses >= CMT__ENSURE_MISSES_MANY && e->hint_count == 0)) &&
          e->outbound < e->o.outbound_max && e->dialing < e->o.dials_max &&
          needs_more(e);
 }
@@ -370,9 +398,12 @@ static bool next_seed(cmt__ensure *e, size_t *out, uint64_t now_ns) {
 
   if (e->seeds_left == 0) {
     e->seeds_left = UINT64_MAX >> (64 - e->seed_count);
+    if (e->seed_seen) {
+      e->seeds_wait_ns = earlier(2 * e->seeds_wait_ns,
+                                 e->o.seed ? SEED_SEEDS_NS : e->o.period_ns);
+    }
+    e->seed_seen = e->o.seed;
     e->seeds_ns = now_ns + jittered(e, e->seeds_wait_ns);
-    e->seeds_wait_ns =
-      earlier(2 * e->seeds_wait_ns, e->o.seed ? SEED_SEEDS_NS : e->o.period_ns);
   }
   skip =
     (size_t)cmt__ensure_draw(e, (uint64_t)__builtin_popcountll(e->seeds_left));
@@ -409,7 +440,8 @@ static bool step_dial(cmt__ensure *e, cmt__pex_time t, cmt__ensure_step *out) {
   return out->dial != NULL;
 }
 
-/* A seed beside what the book had, when that is not enough. */
+/* A seed beside what the book had, when that is not enough.  It goes before a
+   dial of the book's choice, which would take each turn of the rate. */
 static bool step_seed(cmt__ensure *e, cmt__pex_time t, cmt__ensure_step *out) {
   cmt__ensure_dial d = {.kind = CMT__ENSURE_SEED};
 
@@ -586,8 +618,9 @@ bool cmt__ensure_next(cmt__ensure *e, cmt__pex_time t, cmt__ensure_step *out) {
   return e->o.seed
            ? cmt__seed_close(e, t.now_ns, out) || step_seed(e, t, out) ||
                cmt__seed_crawl(e, t, out)
-           : (!e->dry && step_dial(e, t, out)) || step_seed(e, t, out) ||
-               step_feeler(e, t, out) || step_rotate(e, t.now_ns, out);
+           : step_seed(e, t, out) || (!e->dry && step_dial(e, t, out)) ||
+               step_seed(e, t, out) || step_feeler(e, t, out) ||
+               step_rotate(e, t.now_ns, out);
 }
 
 uint64_t cmt__ensure_next_ns(const cmt__ensure *e, uint64_t now_ns) {

@@ -121,7 +121,6 @@ typedef struct cmt__ensure {
   cmt__ensure_dial dials[CMT__ENSURE_DIALS_MAX + 1]; /* And a feeler. */
   size_t dialing;                                    /* Without the feeler. */
   cmt__ensure_recent recent[CMT__ENSURE_RECENT_MAX];
-  size_t recent_at;
   cmt_net_addr anchors[CMT__ENSURE_ANCHORS_MAX]; /* To dial first. */
   size_t anchor_count;
   cmt_net_addr kept[CMT__ENSURE_ANCHORS_MAX]; /* For the next start. */
@@ -144,6 +143,8 @@ typedef struct cmt__ensure {
   uint64_t spent_ns;   /* Dials have used the time up to there. */
   uint64_t seeds_left; /* A bit for each that may be dialed now. */
   uint64_t seeds_ns, seeds_wait_ns; /* When all may be again, and after that. */
+  bool
+    seed_seen; /* A dial of this tour reached one, so the next waits longer. */
   unsigned asks_left, rounds;
   cmt__ensure_served_id served[CMT__ENSURE_SERVED_MAX];
   size_t served_at;

@@ -68,16 +68,22 @@ static bool same_id(const cmt_node_id *a, const cmt_node_id *b) {
   return memcmp(a->text, b->text, sizeof a->text) == 0;
 }
 
+/* What is over soonest gives way, so that many failures do not make us forget
+   who had no place for us. */
 static void note_recent(cmt__ensure *e, const cmt_node_id *id,
                         uint64_t until_ns) {
+  cmt__ensure_recent *at = e->recent;
+
   for (size_t i = 0; i < CMT__ENSURE_RECENT_MAX; i++) {
     if (same_id(&e->recent[i].id, id)) {
       e->recent[i].until_ns = until_ns;
       return;
     }
+    if (e->recent[i].until_ns < at->until_ns) {
+      at = &e->recent[i];
+    }
   }
-  e->recent[e->recent_at] = (cmt__ensure_recent){*id, until_ns};
-  e->recent_at = (e->recent_at + 1) % CMT__ENSURE_RECENT_MAX;
+  *at = (cmt__ensure_recent){*id, until_ns};
 }
 
 static bool is_recent(const cmt__ensure *e, const cmt_node_id *id,
@@ -196,7 +202,7 @@ static bool choose_anchor(cmt__ensure *e, cmt__ensure_dial *out,
 
 static bool choose_hint(cmt__ensure *e, cmt__ensure_dial *out,
                         cmt__pex_time t) {
-  e->by_hint = !e->by_hint;
+  e->by_hint = !e->by_hint || e->misses >= CMT__ENSURE_MISSES_MANY;
   while (e->by_hint && e->hint_count > 0) {
     cmt_net_addr a;
 
@@ -400,6 +406,12 @@ static void succeeded(cmt__ensure *e, const cmt__ensure_dial *d,
   }
 }
 
+/* Nothing of ours arrived there. */
+static bool is_unreached(cmt_err err) {
+  return err == CMT_EREFUSED || err == CMT_EUNREACH || err == CMT_ERESOLVE ||
+         err == CMT_EDIAL;
+}
+
 void cmt__ensure_dialed(cmt__ensure *e, cmt__ensure_dial *d,
                         const cmt__ensure_outcome *o, cmt__pex_time t) {
   bool again = cmt__visit_felt(e, d, o, t);
@@ -408,6 +420,9 @@ void cmt__ensure_dialed(cmt__ensure *e, cmt__ensure_dial *d,
     succeeded(e, d, o, t);
   } else if (d->kind != CMT__ENSURE_SEED && !again) {
     failed(e, d, o->err, t);
+  }
+  if (d->kind == CMT__ENSURE_SEED && !is_unreached(o->err)) {
+    e->seed_seen = true;
   }
   e->dialing -= d->kind != CMT__ENSURE_FEELER;
   e->dry = e->dry && o->err == CMT_OK;
@@ -423,5 +438,7 @@ void cmt__ensure_rest(cmt__ensure *e, const cmt__ensure_peer *p, cmt_err reason,
   if (soon && !p->seed && !p->listed && e->misses <= p->misses) {
     e->misses = p->misses + 1;
   }
-  note_recent(e, &p->at.id, t.now_ns + (soon ? FULL_NS : AGAIN_NS));
+  /* A seed renews its proof in time, whether or not it had a place. */
+  note_recent(e, &p->at.id,
+              t.now_ns + (soon && !e->o.seed ? FULL_NS : AGAIN_NS));
 }

@@ -6,6 +6,10 @@
 
 #include "ensure.h"
 
+/* So many dials in a row that were of no use show that what we dial by
+   ourselves is of none. */
+enum { CMT__ENSURE_MISSES_MANY = 8 };
+
 /* Uniform below |limit|, which is not 0. */
 uint64_t cmt__ensure_draw(const cmt__ensure *e, uint64_t limit);
 /* Who may be in the hands of one attacker with |a|: its address group.  Hosts

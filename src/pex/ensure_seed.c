@@ -92,11 +92,20 @@ static bool choose_due(cmt__ensure *e, cmt__ensure_dial *d, cmt__pex_time t) {
   return false;
 }
 
+/* The least is next.  |visitors|: whoever came by itself and was not tried yet
+   precedes what others have reported, who may have invented it. */
+static uint32_t rank_of(const cmt_addrbook_entry *entry, bool visitors) {
+  bool hearsay = !cmt_node_id_equal(&entry->src.id, &entry->addr.id);
+
+  return entry->attempts > 0 ? entry->attempts + 1 : visitors && hearsay;
+}
+
 /* Among some that were never reached the one that failed least often is next,
    so that none waits for others to fail again. */
 static bool choose_unknown(cmt__ensure *e, cmt__ensure_dial *d,
                            cmt__pex_time t) {
   uint32_t least = UINT32_MAX;
+  bool visitors = e->crawls / UNKNOWN_SHARE % 2 == 0;
 
   for (unsigned i = 0; i < PICKS && least > 0; i++) {
     cmt_addrbook_entry entry;
@@ -105,9 +114,9 @@ static bool choose_unknown(cmt__ensure *e, cmt__ensure_dial *d,
     if (cmt_addrbook_pick(e->o.book, (unsigned)cmt__ensure_draw(e, 101), &a) ==
           CMT_OK &&
         cmt_addrbook_get(e->o.book, &a.id, &entry) && entry.proven_ns == 0 &&
-        entry.attempts < least && cmt__ensure_may_dial(e, &a, t)) {
+        rank_of(&entry, visitors) < least && cmt__ensure_may_dial(e, &a, t)) {
       d->addr = a;
-      least = entry.attempts;
+      least = rank_of(&entry, visitors);
     }
   }
   d->feeler = false;

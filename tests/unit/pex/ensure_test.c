@@ -4,6 +4,8 @@
 
 #include "ensure_world.h"
 
+#include "pex/ensure_dial.h"
+
 typedef ensure_world fixture;
 
 static int setup(void **state) {
@@ -301,6 +303,30 @@ static void who_hangs_up_at_once_is_left_alone(void **state) {
   assert_int_equal(1, dials(f, d, 4));
 }
 
+/* However many others fail meanwhile. */
+static void who_hangs_up_is_not_forgotten(void **state) {
+  fixture *f = *state;
+  cmt_net_addr a = know(f, "9.1.0.1");
+  cmt__ensure_dial *d[16];
+
+  ensure_world_begin(f);
+  assert_int_equal(1, dials(f, d, 16));
+  hang_up(f, d[0]);
+  for (unsigned i = 0; i < 1000; i++) {
+    char ip[16];
+
+    snprintf(ip, sizeof ip, "5.%u.%u.1", i % 250, i / 250);
+    know(f, ip);
+  }
+  while (f->now_ns < CMT_SECONDS(299)) {
+    for (size_t i = dials(f, d, 16); i-- > 0;) {
+      assert_false(cmt_node_id_equal(&a.id, &d[i]->addr.id));
+      end(f, d[i], CMT_EREFUSED);
+    }
+    f->now_ns += CMT_MILLISECONDS(250);
+  }
+}
+
 static void a_feeler_tries_what_was_never_reached(void **state) {
   fixture *f = *state;
   cmt_net_addr a = know(f, "5.1.0.1");
@@ -499,6 +525,141 @@ static void news_bring_visits_closer(void **state) {
   all_down(f);
 }
 
+/* Visits while no dial reaches the seed. */
+static unsigned dials_of_seed(fixture *f, uint64_t for_ns) {
+  uint64_t end_ns = f->now_ns + for_ns;
+  unsigned seen = 0;
+
+  while (f->now_ns < end_ns) {
+    cmt__ensure_dial *d[16];
+
+    for (size_t i = dials(f, d, 16); i-- > 0;) {
+      seen += d[i]->kind == CMT__ENSURE_SEED;
+      end(f, d[i], CMT_EDIAL);
+    }
+    f->now_ns = cmt__ensure_next_ns(&f->e, f->now_ns + CMT_MILLISECONDS(1));
+  }
+  return seen;
+}
+
+/* Nothing of it arrives there; whoever is back from a partition has peers 5 s
+   later. */
+static void a_seed_that_is_not_reached_is_dialed_as_often(void **state) {
+  fixture *f = *state;
+
+  ensure_world_begin(f);
+  cmt__ensure_set_seeds(&f->e, 1);
+  dials_of_seed(f, CMT_SECONDS(300));
+  assert_in_range(dials_of_seed(f, CMT_SECONDS(60)), 10, 14);
+}
+
+/* Once, and then as a node that has just begun; a peer that was here for a
+   moment changes nothing. */
+static void who_loses_all_peers_visits_as_at_first(void **state) {
+  fixture *f = *state;
+  const cmt_net_addr others[] = {at(1, "5.1.0.1"), at(2, "5.2.0.1")};
+
+  ensure_world_begin(f);
+  cmt__ensure_set_seeds(&f->e, 1);
+  up(f, &others[0], false);
+  up(f, &others[1], true);
+  visits(f, CMT_SECONDS(300), others, 1);
+  while (visits(f, CMT_MILLISECONDS(10), others, 1) == 0) {
+  }
+  cmt__ensure_remove(&f->e, f->e.peers, CMT_EPONG, now(f));
+  assert_int_equal(3, visits(f, CMT_SECONDS(25), others, 1));
+  visits(f, CMT_SECONDS(300), others, 1);
+  while (visits(f, CMT_MILLISECONDS(10), others, 1) == 0) {
+  }
+  cmt__ensure_remove(&f->e, up(f, &others[1], true), CMT_EEOF, now(f));
+  assert_in_range(visits(f, CMT_SECONDS(25), others, 1), 0, 1);
+  all_down(f);
+}
+
+/* A book with so much in it that a node that lacks no peers asks nobody:
+   nothing of it has a place for us. */
+static void know_full_nodes(fixture *f) {
+  for (unsigned i = 0; i < 2000; i++) {
+    char ip[16];
+    cmt_addrbook_proof p;
+    cmt_net_addr a;
+
+    snprintf(ip, sizeof ip, "5.%u.%u.1", i % 250, i / 250);
+    a = know(f, ip);
+    if (i < 100) {
+      cmt_addrbook_proof_init(&p);
+      p.addr = &a;
+      assert_cmt(CMT_OK, cmt_addrbook_proved(f->book, &p, now(f).utc_ns));
+    }
+  }
+}
+
+/* They use the whole rate of dials, and the seed has its turn. */
+static void full_nodes_do_not_end_the_search(void **state) {
+  fixture *f = *state;
+  cmt__ensure_peer seed = {
+    .at = at(9999, "9.9.0.1"), .outbound = true, .seed = true, .has_pex = true};
+  cmt_net_addr named[64];
+  unsigned visits_seen = 0, hints = 0;
+
+  know_full_nodes(f);
+  for (unsigned i = 0; i < CMT__COUNT(named); i++) {
+    char ip[16];
+
+    snprintf(ip, sizeof ip, "7.%u.0.1", i);
+    named[i] = at(5000 + i, ip);
+  }
+  ensure_world_begin(f);
+  cmt__ensure_set_seeds(&f->e, 1);
+  for (; f->now_ns < CMT_SECONDS(20); f->now_ns += CMT_MILLISECONDS(250)) {
+    cmt__ensure_dial *d[32];
+    size_t count = dials(f, d, 32);
+
+    for (size_t i = 0; i < count; i++) {
+      if (d[i]->kind != CMT__ENSURE_SEED) {
+        hints += d[i]->addr.host[0] == '7';
+        hang_up(f, d[i]);
+        continue;
+      }
+      cmt__ensure_peer *p;
+
+      end(f, d[i], CMT_OK);
+      p = cmt__ensure_add(&f->e, &seed, NULL, NULL, now(f));
+      assert_non_null(p);
+      cmt__ensure_learn(&f->e, p, named, CMT__COUNT(named), now(f));
+      cmt__ensure_remove(&f->e, p, CMT_EEOF, now(f));
+      visits_seen++;
+    }
+  }
+  assert_in_range(visits_seen, 1, 3);
+  /* What it named comes before all else: four dials a second. */
+  assert_in_range(hints, 60, 64);
+}
+
+/* The peer that is found at last is asked at once. */
+static void who_was_stuck_asks_a_new_peer(void **state) {
+  fixture *f = *state;
+  cmt__ensure_step step = {.act = CMT__ENSURE_DIAL};
+  cmt__ensure_dial *d[16];
+  size_t count = 0;
+
+  know_full_nodes(f);
+  ensure_world_begin(f);
+  while (count < CMT__ENSURE_MISSES_MANY) {
+    for (size_t i = dials(f, d, 16); i-- > 0; count++) {
+      hang_up(f, d[i]);
+    }
+    f->now_ns += CMT_MILLISECONDS(250);
+  }
+  f->now_ns += CMT_SECONDS(1);
+  assert_true(dials(f, d, 16) > 0);
+  end(f, d[0], CMT_OK);
+  up(f, &d[0]->addr, true);
+  assert_true(cmt__ensure_next(&f->e, now(f), &step));
+  assert_int_equal(CMT__ENSURE_ASK, step.act);
+  all_down(f);
+}
+
 static void several_peers_are_asked_in_a_round(void **state) {
   fixture *f = *state;
   cmt__ensure_step step;
@@ -598,6 +759,7 @@ int main(void) {
     TEST(a_wrong_network_and_a_wrong_id_leave_the_book),
     TEST(a_success_is_a_proof),
     TEST(who_hangs_up_at_once_is_left_alone),
+    TEST(who_hangs_up_is_not_forgotten),
     TEST(a_feeler_tries_what_was_never_reached),
     TEST(anchors_are_the_oldest_of_distinct_groups),
     TEST(the_book_has_the_anchors_of_the_end),
@@ -607,6 +769,10 @@ int main(void) {
     TEST(a_seed_without_news_is_visited_less),
     TEST(a_seed_that_names_a_lost_node_is_visited),
     TEST(news_bring_visits_closer),
+    TEST(a_seed_that_is_not_reached_is_dialed_as_often),
+    TEST(who_loses_all_peers_visits_as_at_first),
+    TEST(full_nodes_do_not_end_the_search),
+    TEST(who_was_stuck_asks_a_new_peer),
     TEST(several_peers_are_asked_in_a_round),
     TEST(a_full_node_rotates),
     TEST(the_choice_is_among_groups),

@@ -442,6 +442,39 @@ static void untried_addresses_come_before_failed_ones(void **state) {
   }
 }
 
+/* A node that came by itself is found among 2,000 that somebody has invented.
+ */
+static void who_came_by_itself_comes_before_hearsay(void **state) {
+  fixture *f = *state;
+  cmt_net_addr liar = at(f, "9.9.0.1"), came = at(f, "9.1.0.1");
+  bool found = false;
+
+  for (unsigned i = 0; i < 2000; i++) {
+    char ip[16];
+    cmt_net_addr a;
+
+    snprintf(ip, sizeof ip, "5.%u.%u.1", i % 250, i / 250);
+    a = at(f, ip);
+    snprintf(liar.host, sizeof liar.host, "9.%u.0.1", i % 40 + 2);
+    assert_cmt(CMT_OK, cmt_addrbook_add(f->book, &a, &liar, UTC));
+  }
+  assert_cmt(CMT_OK, cmt_addrbook_add(f->book, &came, &came, UTC));
+  ensure_world_begin(f);
+  f->now_ns += CMT_SECONDS(10);
+  for (unsigned i = 0; i < 200 && !found; i++) {
+    cmt__ensure_dial *d = next_dial(f);
+
+    if (d == NULL) {
+      f->now_ns += CMT_MILLISECONDS(20);
+      continue;
+    }
+    found = cmt_node_id_equal(&d->addr.id, &came.id);
+    cmt__ensure_dialed(&f->e, d, &(cmt__ensure_outcome){.err = CMT_EDIAL},
+                       now(f));
+  }
+  assert_true(found);
+}
+
 /* ---- seeds of a seed ---- */
 
 /* Dials of seeds in |ns|, each of which succeeds and is answered. */
@@ -512,6 +545,7 @@ int main(void) {
     TEST(proofs_of_the_last_run_are_served_at_first),
     TEST(the_oldest_proof_is_renewed_first),
     TEST(untried_addresses_come_before_failed_ones),
+    TEST(who_came_by_itself_comes_before_hearsay),
     TEST(a_new_seed_asks_a_seed),
     TEST(a_seed_is_asked_less_and_less),
   };
