@@ -240,7 +240,7 @@ cmt__ensure_peer *cmt__ensure_add(cmt__ensure *e, const cmt__ensure_peer *given,
     cmt__seed_greet(p, t.now_ns);
   }
   take_claim(e, p, claimed, t);
-  cmt__visit_come(e, p, t);
+  cmt__visit_come(e, p, version, t);
   return p;
 }
 

@@ -71,6 +71,7 @@ typedef struct cmt__ensure_peer {
   bool waits;         /* and waits for its answer. */
   bool proven;        /* It is among those that may be served. */
   bool refused;       /* It let nobody in while it is here. */
+  bool early;         /* Its release asks others early, and they can dial it. */
 } cmt__ensure_peer;
 
 typedef enum cmt__ensure_kind {
@@ -94,9 +95,10 @@ typedef struct cmt__ensure_dial {
   unsigned tries;   /* Feelers before, of that claim. */
 } cmt__ensure_dial;
 
-/* A visitor that has got addresses from a seed that knew few. */
+/* A visitor that a seed that knew few has answered. */
 typedef struct cmt__ensure_served_id {
   cmt_node_id id;
+  bool any; /* With an address at least. */
   uint64_t at_ns;
 } cmt__ensure_served_id;
 

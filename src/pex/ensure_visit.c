@@ -2,6 +2,7 @@
 
 #include "ensure_visit.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "book_impl.h"
@@ -15,6 +16,10 @@ enum { TRIES_MAX = 3 }; /* Feelers of a claim that was refused, more. */
 #define DIALED_NS CMT_SECONDS(1)
 #define GONE_NS CMT_MILLISECONDS(100)
 #define REFUSED_NS CMT_MILLISECONDS(300)
+/* From a visit of a node that asks others early to its answer; and so long
+   after an answer another visit is not its first. */
+#define EARLY_NS CMT_SECONDS(11)
+#define AGAIN_NS CMT_SECONDS(600)
 
 /* ---- claims ---- */
 
@@ -109,21 +114,54 @@ static bool is_fresh(const cmt__ensure *e, const cmt_node_id *id,
          t.utc_ns < entry.proven_ns + cmt__seed_proof_ns(e, t.now_ns);
 }
 
-void cmt__visit_come(cmt__ensure *e, cmt__ensure_peer *p, cmt__pex_time t) {
+/* Whether it is of a release that asks a random peer right after the answer of
+   a seed, however short a time ago it has asked that peer: docs/PROTOCOL.md
+   7.4. */
+static bool is_early(const char *version) {
+  unsigned major, minor, patch;
+
+  if (version == NULL ||
+      sscanf(version, "%3u.%3u.%3u", &major, &minor, &patch) != 3) {
+    return false;
+  }
+  return major == 0 && ((minor == 37 && patch >= 9) ||
+                        (minor == 38 && patch >= 10 && patch <= 15) ||
+                        minor == 39 || minor == 40);
+}
+
+void cmt__visit_come(cmt__ensure *e, cmt__ensure_peer *p, const char *version,
+                     cmt__pex_time t) {
   if (e->o.seed && !p->outbound) {
     p->proven = is_fresh(e, &p->at.id, t);
+    p->early = p->proven && !p->listed && is_early(version);
   }
 }
 
-static bool was_served(const cmt__ensure *e, const cmt_node_id *id,
-                       uint64_t now_ns) {
+static const cmt__ensure_served_id *answered(const cmt__ensure *e,
+                                             const cmt_node_id *id) {
   for (size_t i = 0; i < CMT__ENSURE_SERVED_MAX; i++) {
-    if (cmt_node_id_equal(&e->served[i].id, id) &&
-        now_ns - e->served[i].at_ns < CMT__ASK_GAP_NS) {
-      return true;
+    if (cmt_node_id_equal(&e->served[i].id, id)) {
+      return &e->served[i];
     }
   }
-  return false;
+  return NULL;
+}
+
+/* Others dial who asks early, so it needs no second answer if it got nothing.
+ */
+static bool was_served(const cmt__ensure *e, const cmt__ensure_peer *p,
+                       uint64_t now_ns) {
+  const cmt__ensure_served_id *s = answered(e, &p->at.id);
+
+  return s != NULL && (s->any || p->early) &&
+         now_ns - s->at_ns < CMT__ASK_GAP_NS;
+}
+
+static bool was_here(const cmt__ensure *e, const cmt_node_id *id,
+                     uint64_t now_ns) {
+  const cmt__ensure_served_id *s = answered(e, id);
+
+  return s != NULL && now_ns - s->at_ns < AGAIN_NS;
 }
 
 static void wait_until(cmt__ensure *e, cmt__ensure_peer *p, uint64_t ns) {
@@ -150,8 +188,13 @@ bool cmt__visit_hold(cmt__ensure *e, cmt__ensure_peer *p, cmt__pex_time t) {
   uint64_t until_ns = cmt__max64(p->up_ns + CMT__VISIT_HOLD_NS, p->dialed_ns);
 
   p->few = fresh_count(e, t) < CMT__VISIT_FEW;
-  if (p->few && !p->listed && was_served(e, &p->at.id, t.now_ns)) {
+  if (p->few && !p->listed && was_served(e, p, t.now_ns)) {
     dismiss(e, p, t.now_ns);
+    return true;
+  }
+  if (p->few && p->early && was_here(e, &p->at.id, t.now_ns) &&
+      t.now_ns < p->up_ns + EARLY_NS) {
+    cmt__pex_hold(&p->limit, p->up_ns + EARLY_NS);
     return true;
   }
   if (!p->few || t.now_ns >= until_ns) {
@@ -265,10 +308,15 @@ static void hear_of(cmt__ensure_peer *p, uint64_t now_ns) {
   }
 }
 
-static void note_served(cmt__ensure *e, const cmt_node_id *id,
+static void note_served(cmt__ensure *e, const cmt_node_id *id, bool any,
                         uint64_t now_ns) {
-  e->served[e->served_at] = (cmt__ensure_served_id){*id, now_ns};
-  e->served_at = (e->served_at + 1) % CMT__ENSURE_SERVED_MAX;
+  const cmt__ensure_served_id *before = answered(e, id);
+  size_t at = before != NULL ? (size_t)(before - e->served) : e->served_at;
+
+  e->served[at] = (cmt__ensure_served_id){*id, any, now_ns};
+  if (before == NULL) {
+    e->served_at = (e->served_at + 1) % CMT__ENSURE_SERVED_MAX;
+  }
 }
 
 void cmt__visit_trim(cmt__ensure *e, cmt__ensure_peer *p, cmt__ensure_answer *a,
@@ -291,7 +339,5 @@ void cmt__visit_trim(cmt__ensure *e, cmt__ensure_peer *p, cmt__ensure_answer *a,
     a->proofs_ns[kept++] = a->proofs_ns[i];
   }
   a->count = kept;
-  if (kept > 0) {
-    note_served(e, &p->at.id, t.now_ns);
-  }
+  note_served(e, &p->at.id, kept > 0, t.now_ns);
 }

@@ -19,10 +19,14 @@
      at once.  Nothing at all is no answer: it would come back at once;
    - who was served a moment ago gets no second answer, and its visit ends.
      Several releases of CometBFT come back at once as long as they know nobody
-     else to dial, and ask another peer each time, which bans them for it.
+     else to dial, and ask another peer each time, which bans them for it;
+   - nor do these ask a peer twice within 10 s: they ask one, visit us, and ask
+     one again when we answer.  So who was here before waits for 11 s, if others
+     can dial it meanwhile.
 
-   No visitor waits for longer than CMT__VISIT_MAX_NS.  All of it is for the
-   first CMT__VISIT_FEW addresses; a seed that can serve more answers at once.
+   No other visitor waits for longer than CMT__VISIT_MAX_NS.  All of it is for
+   the first CMT__VISIT_FEW addresses; a seed that can serve more answers at
+   once.
  */
 
 #include "ensure.h"
@@ -43,7 +47,8 @@ bool cmt__visit_felt(cmt__ensure *e, const cmt__ensure_dial *d,
                      const cmt__ensure_outcome *o, cmt__pex_time t);
 
 /* An inbound peer is up. */
-void cmt__visit_come(cmt__ensure *e, cmt__ensure_peer *p, cmt__pex_time t);
+void cmt__visit_come(cmt__ensure *e, cmt__ensure_peer *p, const char *version,
+                     cmt__pex_time t);
 /* A request has come: whether it waits. */
 bool cmt__visit_hold(cmt__ensure *e, cmt__ensure_peer *p, cmt__pex_time t);
 /* Makes the answers due that need not wait any more. */

@@ -11,6 +11,7 @@ enum { VISITORS = 4 };
 typedef struct visitor {
   cmt_net_addr a;
   cmt__ensure_peer *p; /* While it is here. */
+  const char *version;
   unsigned answers;
   uint64_t answer_ns;
   size_t got_count; /* With the last answer. */
@@ -30,6 +31,7 @@ static int setup(void **state) {
   f->w.now_ns = CMT_SECONDS(100);
   ensure_world_begin(&f->w);
   for (unsigned i = 0; i < VISITORS; i++) {
+    f->v[i].version = "0.38.25";
     f->v[i].a.port = 26656;
     snprintf(f->v[i].a.host, sizeof f->v[i].a.host, "5.%u.0.1", i + 1);
     snprintf(f->v[i].a.id.text, sizeof f->v[i].a.id.text, "%040x", i + 1);
@@ -107,7 +109,7 @@ static void pass(fixture *f, uint64_t ns) {
 static void come(fixture *f, visitor *v) {
   cmt__ensure_peer p = {.at = v->a, .has_pex = true, .user = v};
 
-  v->p = cmt__ensure_add(&f->w.e, &p, &v->a, "0.38.25", now(&f->w));
+  v->p = cmt__ensure_add(&f->w.e, &p, &v->a, v->version, now(&f->w));
   assert_non_null(v->p);
   run(f);
 }
@@ -348,6 +350,43 @@ static void who_was_served_a_moment_ago_gets_no_second_answer(void **state) {
   assert_int_equal(v->answers, 2);
 }
 
+/* A release that asks another peer as soon as it has our answer, 11 s after it
+   asked that peer and came; what it gets is new. */
+static void who_asks_others_early_is_answered_late(void **state) {
+  fixture *f = *state;
+  visitor *a = &f->v[0], *b = &f->v[1], *c = &f->v[2];
+
+  a->version = "0.40.0";
+  visit(f, a);
+  felt(f, a, CMT_OK);
+  pass(f, CMT_SECONDS(1));
+  assert_int_equal(a->answers, 1); /* The first one is not late. */
+  visit(f, a);
+  assert_null(a->p); /* It got nothing, and others will dial it. */
+  visit(f, b);
+  felt(f, b, CMT_OK);
+  assert_int_equal(b->answers, 1);
+  pass(f, CMT_SECONDS(31));
+  visit(f, a);
+  felt(f, a, CMT_OK);
+  pass(f, CMT_MILLISECONDS(10999));
+  assert_int_equal(a->answers, 1);
+  visit(f, c); /* It need not wait for that. */
+  felt(f, c, CMT_OK);
+  assert_int_equal(c->answers, 1);
+  pass(f, CMT_MILLISECONDS(1));
+  assert_int_equal(a->answers, 2);
+  assert_null(a->p);
+  visit(f, a); /* It comes back at once. */
+  assert_int_equal(a->answers, 2);
+  assert_null(a->p);
+  /* Nobody of another release waits. */
+  pass(f, CMT_SECONDS(30));
+  visit(f, b);
+  pass(f, CMT_SECONDS(1));
+  assert_int_equal(b->answers, 2);
+}
+
 /* A node that got nothing may come back at once. */
 static void who_got_nothing_is_answered_again(void **state) {
   fixture *f = *state;
@@ -377,6 +416,7 @@ int main(void) {
     TEST(who_refuses_a_feeler_is_felt_when_it_has_left),
     TEST(who_refuses_feelers_again_and_again_is_left_alone),
     TEST(who_was_served_a_moment_ago_gets_no_second_answer),
+    TEST(who_asks_others_early_is_answered_late),
     TEST(who_got_nothing_is_answered_again),
   };
 
