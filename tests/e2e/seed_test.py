@@ -204,6 +204,9 @@ def quiet_visits(folder):
                     seed.seed, "--log_level", "debug") as other:
             line = loud.until(lambda line: over in line)
             check(line.startswith("D["), line)
+            added = [line for line in loud.seen if "Added peer" in line and
+                     f" {node.id} in" in line]
+            check(added and added[0].startswith("D["), loud.seen)
             line = other.until(lambda line: "Stopping peer" in line and
                                f" {seed.id} out" in line)
             check(line.startswith("D["), line)

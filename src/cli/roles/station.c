@@ -183,11 +183,35 @@ static void places_count(cli_station *s, const cli_chain *c, const cmt_peer *p,
   count(&s->places, &place);
 }
 
+enum { PEER_TEXT_SIZE = CMT_NET_ADDR_TEXT_SIZE + 64 };
+
+/* CometBFT's text of a peer. */
+static void peer_text(const cmt_peer *p, char out[PEER_TEXT_SIZE]) {
+  char at[CMT_NET_ADDR_TEXT_SIZE] = "?";
+  cmt_net_addr remote;
+
+  cmt_peer_get_remote(p, &remote);
+  remote.id.text[0] = '\0';
+  cmt_ignore(cmt_net_addr_format(&remote, at, sizeof at));
+  snprintf(out, PEER_TEXT_SIZE, "Peer{MConn{%s} %s %s}", at,
+           cmt_peer_id(p)->text, cmt_peer_is_outbound(p) ? "out" : "in");
+}
+
+static void log_added(const cli_station *s, const cmt_peer *p) {
+  char peer[PEER_TEXT_SIZE];
+
+  if (cli_log_levels_show(&s->log.levels, CMT_LOG_DEBUG, "p2p")) {
+    peer_text(p, peer);
+    CLI_LOG(&s->log, CMT_LOG_DEBUG, "p2p", "Added peer", {"peer", peer, 0});
+  }
+}
+
 static void pex_add_peer(void *self, cmt_peer *p) {
   cli_station *s = self;
   const cmt_reactor *r = &s->first->reactor;
   cli_chain *c = chain_of(s, cmt_peer_node_info(p));
 
+  log_added(s, p);
   if (c != NULL) {
     if (!cmt_peer_is_outbound(p) &&
         cmt_peer_set_value(p, COUNTED, c, NULL) == CMT_OK) {
@@ -246,19 +270,14 @@ static cmt_log_level level_of(const cli_station *s, const cli_chain *c,
 static void log_removed(const cli_station *s, const cli_chain *c,
                         const cmt_peer *p, cmt_err reason) {
   const cmt_log_level level = level_of(s, c, p, reason);
-  char peer[CMT_NET_ADDR_TEXT_SIZE + 64], at[CMT_NET_ADDR_TEXT_SIZE] = "?";
-  cmt_net_addr remote;
+  char peer[PEER_TEXT_SIZE];
   cmt_why why;
 
   if (!cli_log_levels_show(&s->log.levels, level, "p2p")) {
     return;
   }
   cmt_peer_get_why(p, &why);
-  cmt_peer_get_remote(p, &remote);
-  remote.id.text[0] = '\0';
-  cmt_ignore(cmt_net_addr_format(&remote, at, sizeof at));
-  snprintf(peer, sizeof peer, "Peer{MConn{%s} %s %s}", at, cmt_peer_id(p)->text,
-           cmt_peer_is_outbound(p) ? "out" : "in");
+  peer_text(p, peer);
   CLI_LOG(&s->log, level, "p2p",
           level == CMT_LOG_ERROR ? "Stopping peer for error" : "Stopping peer",
           {"peer", peer, 0}, {"err", why.text, 0});
