@@ -181,11 +181,24 @@ def index(folder):
         node.stop()
 
 
+def chain_in_chain(folder):
+    """The path of a chain may begin as that of another one."""
+    with Daemon("seed", "--home", home(folder, "s1", "a"), "--home",
+                home(folder, "s2", "a/b"), "--home",
+                home(folder, "s3", "a/b/c")) as seed:
+        for chain in ("a", "a/b", "a/b/c"):
+            status, page = seed.get(f"/{chain}/live_peers")
+            equal((status, json.loads(page)["network"]), (200, chain))
+        seed.stop()
+
+
 def listeners(folder):
     """/net_info has the external address as it is written, as in CometBFT."""
     for args, text in (([], ""), (["--p2p.external_address",
                                    "tcp://192.0.2.1:26656"],
-                                  "tcp://192.0.2.1:26656")):
+                                  "tcp://192.0.2.1:26656"),
+                       (["--p2p.external_address", f"tcp://{'h' * 255}:1"],
+                        f"tcp://{'h' * 255}:1")):
         with Daemon("seed", "--home", home(folder, "s"), *args) as seed:
             equal(json.loads(seed.get("/net_info")[1])["result"]["listeners"],
                   [f"Listener(@{text})"])
@@ -938,6 +951,7 @@ def json_log(folder):
 TESTS = [
     ("nodes that know a seed alone find each other", network),
     ("the list of pages", index),
+    ("a chain within the path of another", chain_in_chain),
     ("listeners are those of CometBFT", listeners),
     ("visits are no news", quiet_visits),
     ("modules of the log", log_modules),

@@ -365,19 +365,20 @@ static cli_http_answer index_page(cli_station *s, const cli_chain *c,
 
 /* The chain that the path names, and the rest of it; else the first one. */
 static const cli_chain *chain_of(cli_station *s, const char **path) {
-  const cli_chain *c = NULL;
+  const cli_chain *c = s->first;
+  size_t longest = 0;
 
   pthread_mutex_lock(&s->lock);
-  for (size_t i = 0; i < s->chain_count && c == NULL; i++) {
+  for (size_t i = 0; i < s->chain_count; i++) {
     size_t len = strlen(s->chains[i]->network);
 
-    if (strncmp(*path + 1, s->chains[i]->network, len) == 0 &&
+    if (len > longest && strncmp(*path + 1, s->chains[i]->network, len) == 0 &&
         ((*path)[1 + len] == '/' || (*path)[1 + len] == '\0')) {
       c = s->chains[i];
-      *path += 1 + len;
+      longest = len;
     }
   }
-  c = c != NULL ? c : s->first;
+  *path += longest > 0 ? 1 + longest : 0;
   pthread_mutex_unlock(&s->lock);
   return c;
 }

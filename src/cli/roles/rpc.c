@@ -188,7 +188,7 @@ static json_t *peers(const cli_rpc *r) {
 
 static json_t *net_info(const cli_rpc *r) {
   json_t *list = peers(r);
-  char listener[160];
+  char listener[CMT_NET_ADDR_TEXT_SIZE + sizeof "Listener(@tcp://)"];
 
   snprintf(listener, sizeof listener, "Listener(@%s)", r->external);
   return json_pack("{s:b, s:[s], s:o, s:o}", "listening", 1, "listeners",
