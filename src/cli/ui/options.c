@@ -295,6 +295,11 @@ static bool set_p2p_seeds(cli_options *o, const char *value) {
   return override(o, "p2p.seeds", value, "--seeds");
 }
 
+/* Other verbs have this option with a dash. */
+static bool set_log_levels(cli_options *o, const char *value) {
+  return override(o, "log_level", value, "--log-level");
+}
+
 static bool set_min_height(cli_options *o, const char *value) {
   return override(o, "p2p.seed_min_height", value, "--min-height");
 }
@@ -316,16 +321,17 @@ static bool set_seeds(cli_options *o, const char *value) {
 }
 
 static const option_row rows[] = {
-  {"home", "DIR", CLI_HOMES, set_home,
+  {"home", "DIR", CLI_HOMES & ~CLI_SEED, set_home,
+   "the home directory of a node; else CMTHOME, else\n~/.cometbft"},
+  {"home", "DIR", CLI_SEED, set_home,
    "the home directory of a node; else CMTHOME, else\n"
-   "~/.cometbft; seed takes several"},
+   "~/.cometbft; may be repeated, each is a chain"},
   {"homes", "DIR", CLI_SEED, set_homes,
    "serve each home in this folder, also those that come"},
   {"config", "FILE", CLI_DAEMONS, set_config,
    "in the home, in place of config/config.toml"},
   {"http", "HOST:PORT", CLI_DAEMONS, set_http,
-   "serve pages there: /seed, /live_peers (and .csv),\n"
-   "/addrbook.json, /net_info, /status, /health, /healthz"},
+   "serve pages there; / lists them"},
   {"deny", "FILE", CLI_DAEMONS, set_deny,
    "keep out its lines: ids, addresses, ranges; read\n"
    "again at SIGHUP"},
@@ -343,9 +349,10 @@ static const option_row rows[] = {
   {"version-prefix", "TEXT", CLI_SEED, set_version_prefix,
    "serve only nodes whose version begins so, such as\n0.38."},
   {"moniker", "NAME", CLI_DAEMONS, NULL,
-   "this and the following as the same key of config.toml"},
+   "in place of the key of that name in config.toml, as\nthe following"},
   {"log_level", "LEVEL", CLI_DAEMONS, NULL,
    "such as info, or p2p:debug,*:error"},
+  {"log-level", "LEVEL", CLI_DAEMONS, set_log_levels, "the same"},
   {"log_format", "FORM", CLI_DAEMONS, NULL, "plain or json"},
   {"p2p.laddr", "ADDRESS", CLI_DAEMONS, NULL, "where to listen"},
   {"p2p.external_address", "ADDRESS", CLI_DAEMONS, NULL, "what others dial"},
