@@ -429,6 +429,68 @@ def late_home(folder):
         seed.stop()
 
 
+def book_text(path):
+    with open(os.path.join(path, "config", "addrbook.json"),
+              encoding="utf-8") as file:
+        return file.read()
+
+
+def other_home(folder):
+    """A home of another chain in the place of one that is served is noticed,
+    and the book of the old one is not written into it."""
+    parent = os.path.join(folder, "homes")
+    os.mkdir(parent)
+    home(parent, "one")
+    place = home(parent, "two", "chain-2")
+    spare = home(folder, "spare", "chain-3")
+    aside = os.path.join(folder, "aside")
+    with Daemon("seed", "--homes", parent) as seed, \
+         Daemon("node", "--home", home(folder, "b", "chain-2"),
+                "--p2p.seeds", seed.seed) as b, \
+         Daemon("node", "--home", home(folder, "c", "chain-3"),
+                "--p2p.persistent_peers", seed.seed) as c:
+        seed.page("/chain-2/live_peers.csv", lambda t: b.seed in t)
+        os.rename(place, aside)
+        os.rename(spare, place)
+        line = seed.until(lambda l: "Home has another chain" in l)
+        check(line.startswith("E[") and "old=chain-2 network=chain-3" in line,
+              line)
+        seed.until(lambda l: "Chain " in l and "network=chain-3" in l)
+        seed.page("/chain-3/live_peers.csv", lambda t: c.seed in t)
+        check(b.seed in seed.get("/chain-2/live_peers.csv")[1], "it stays")
+        os.rename(place, spare)
+        os.rename(aside, place)
+        seed.until(lambda l: "old=chain-3 network=chain-2" in l)
+        seed.stop()
+    check(b.id in book_text(place) and c.id not in book_text(place), place)
+
+
+def changed_home(folder):
+    """A change of a home that is served is one line of the log, and a value
+    that one switch cannot have twice is another."""
+    parent = os.path.join(folder, "homes")
+    os.mkdir(parent)
+    one = home(parent, "one")
+    two = home(parent, "two", "chain-2")
+    set_key(two, "send_rate", 1000000)
+    set_key(two, "max_packet_msg_payload_size", 1400)
+    with Daemon("seed", "--homes", parent) as seed:
+        held = [l for l in seed.seen if "first home's value" in l]
+        equal(len(held), 1, seed.seen)
+        check('keys="send_rate max_packet_msg_payload_size"' in held[0] and
+              held[0].startswith("W["), held)
+        set_key(one, "laddr", '"tcp://127.0.0.1:1"')
+        line = seed.until(lambda l: "Home has changed" in l)
+        check(line.startswith("W[") and "network=chain-1" in line, line)
+        append(os.path.join(two, "config", "config.toml"), "= no toml\n")
+        line = seed.until(lambda l: "Home has changed" in l)
+        check(line.startswith("E[") and "homes/two" in line, line)
+        os.rename(home(folder, "x", "x"), os.path.join(parent, "x"))
+        seed.until(lambda l: "network=x" in l)
+        equal(len([l for l in seed.seen if "Home has changed" in l]), 2)
+        seed.stop()
+
+
 def bad_homes(folder):
     """A folder that cannot be served is one error of the log, at the start and
     later, and others are served."""
@@ -959,6 +1021,8 @@ TESTS = [
     ("a node without peer exchange", without_exchange),
     ("a ban lasts over a restart", bans_stay),
     ("a home that comes is served", late_home),
+    ("another home in the place of one", other_home),
+    ("a home that changes", changed_home),
     ("folders that cannot be served", bad_homes),
     ("a second home of a chain is left alone", twin_home),
     ("a folder whose chain cannot join", not_joined),

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 enum {
@@ -137,6 +138,58 @@ void cli_chain_drop(cli_chain *c) {
   free(c);
 }
 
+/* Neither a change of the mode or the owner nor one more link is a change. */
+static uint64_t file_stamp(const char *path) {
+  struct stat at;
+
+  if (stat(path, &at) != 0) {
+    return 0;
+  }
+  return (uint64_t)at.st_ino + (uint64_t)at.st_size +
+         (uint64_t)at.st_mtim.tv_sec * CMT_SECONDS(1) +
+         (uint64_t)at.st_mtim.tv_nsec;
+}
+
+static uint64_t stamp_of(const cmt_home_settings *s) {
+  const char *const files[] = {s->config_file, s->genesis_file,
+                               s->node_key_file};
+  uint64_t stamp = 0;
+
+  for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+    stamp *= UINT64_C(0x100000001b3); /* The prime of FNV. */
+    stamp += file_stamp(files[i]);
+  }
+  return stamp;
+}
+
+bool cli_chain_changed(cli_chain *c) {
+  uint64_t before = c->stamp;
+
+  c->stamp = stamp_of(c->settings);
+  return c->stamp != before;
+}
+
+cmt_err cli_chain_network(const cli_chain *c, const cmt_env *env, char **out,
+                          cmt_why *why) {
+  cmt_env quiet = *env;
+  const char *network = NULL;
+  cmt_home *h;
+  cmt_err err;
+
+  quiet.log = NULL;
+  *out = NULL;
+  err = cli_home_open(c->options, &quiet, c->dir, &h, why);
+  if (err != CMT_OK) {
+    return err;
+  }
+  err = cmt_home_load_chain_id(h, &network, why);
+  if (err == CMT_OK) {
+    *out = cli_copy(network);
+  }
+  cmt_home_delete(h);
+  return err;
+}
+
 cli_chain *cli_chain_open(const cli_chain_options *o, cmt_why *why) {
   cli_chain *c = cli_alloc(1, sizeof *c);
   cmt_err err;
@@ -147,6 +200,7 @@ cli_chain *cli_chain_open(const cli_chain_options *o, cmt_why *why) {
   err = cli_home_open(o->options, o->env, o->dir, &c->home, why);
   if (err == CMT_OK) {
     c->settings = cmt_home_get_settings(c->home);
+    c->stamp = stamp_of(c->settings);
     err = cmt_home_load_chain_id(c->home, &c->network, why);
   }
   if (err == CMT_OK) {
@@ -432,7 +486,7 @@ bool cli_chain_tick(cli_chain *c, const cli_log *log, bool may_save) {
     return false;
   }
   count_saves(c, log);
-  if (!may_save || !cmt_addrbook_file_is_due(c->file, now_ns) ||
+  if (!may_save || c->away || !cmt_addrbook_file_is_due(c->file, now_ns) ||
       cmt_addrbook_file_save_begin(c->file, now_ns) != CMT_OK) {
     return false;
   }
@@ -447,7 +501,7 @@ bool cli_chain_close(cli_chain *c) {
 
   cmt_pex_delete(c->pex);
   c->pex = NULL;
-  if (c->file != NULL &&
+  if (c->file != NULL && !c->away &&
       cmt_addrbook_file_save(c->file, cli_utc_ns(), &why) != CMT_OK) {
     cli_fail("%s", why.text);
     well = false;

@@ -9,9 +9,13 @@
 #include "cli/ui/log.h"
 #include "deny.h"
 
+#include <stdatomic.h>
+
 typedef struct cli_chain {
   const cli_options *options;
-  char *dir; /* The home's, as it was given. */
+  char *dir;        /* The home's, as it was given. */
+  uint64_t stamp;   /* What the files of the home were when it was opened. */
+  atomic_bool away; /* The home has another chain now, and files of that. */
   bool seed;
   unsigned ticks; /* Seconds that were counted. */
   cmt_home *home;
@@ -59,9 +63,16 @@ void cli_chain_ban(const cli_chain *c, cmt_switch *sw);
    by hearsay, but no dial reaches it, so that it is not served. */
 CMT_NODISCARD cmt_err cli_chain_forget(const cli_chain *c, const cli_deny *d,
                                        cmt_switch *sw, cmt_why *why);
-/* Saves the book, and frees all; its switch is gone.  False: the book could not
-   be saved, and a line was printed. */
+/* Saves the book, unless its home is away, and frees all; its switch is gone.
+   False: the book could not be saved, and a line was printed. */
 bool cli_chain_close(cli_chain *c);
+/* The configuration, the genesis or the key of the home has been replaced or
+   written since the last call, or since the chain was opened. */
+bool cli_chain_changed(cli_chain *c);
+/* Reads again which network its home has, without a line of the log.  The
+   caller frees |*out|. */
+CMT_NODISCARD cmt_err cli_chain_network(const cli_chain *c, const cmt_env *env,
+                                        char **out, cmt_why *why);
 /* Frees all of one that is not served, and leaves its files as they are. */
 void cli_chain_drop(cli_chain *c);
 

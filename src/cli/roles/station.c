@@ -558,6 +558,25 @@ static cmt_err unconditional_join(cli_station *s, const cli_chain *c,
   return err;
 }
 
+/* All peers share one switch, whose values are those of the first home. */
+static void warn_rates(const cli_station *s, const cli_chain *c) {
+  const cmt_home_settings *own = c->settings, *first = s->first->settings;
+  char keys[96];
+
+  snprintf(keys, sizeof keys, "%s%s%s",
+           own->send_rate != first->send_rate ? " send_rate" : "",
+           own->recv_rate != first->recv_rate ? " recv_rate" : "",
+           own->max_packet_msg_payload_size !=
+               first->max_packet_msg_payload_size
+             ? " max_packet_msg_payload_size"
+             : "");
+  if (keys[0] != '\0') {
+    CLI_LOG(&s->log, CMT_LOG_WARN, "main",
+            "The first home's value holds for all", {"keys", keys + 1, 0},
+            {"home", c->dir, 0}, {"first", s->first->dir, 0});
+  }
+}
+
 /* What a chain needs of the switch, before or while it runs. */
 static cmt_err chain_join(cli_station *s, cli_chain *c, cmt_why *why) {
   cmt_why cause = {.err = CMT_OK};
@@ -570,6 +589,7 @@ static cmt_err chain_join(cli_station *s, cli_chain *c, cmt_why *why) {
     err = cli_chain_announce(c, s->sw, &cause);
   }
   if (err == CMT_OK && c != s->first) {
+    warn_rates(s, c);
     err = cmt_pex_join(c->pex, s->first->pex, &cause);
   }
   if (err == CMT_OK) {
@@ -868,17 +888,61 @@ void cli_station_add(cli_station *s, const char *dir) {
           {"home", c->dir, 0});
 }
 
-static bool is_served(const cli_station *s, const char *dir) {
-  bool has = false;
+/* ---- homes that change ---- */
 
+/* The chain whose home is |dir|; NULL: none is served from there. */
+static cli_chain *served(const cli_station *s, const char *dir) {
   for (size_t i = 0; i < s->chain_count; i++) {
-    has = has || strcmp(s->chains[i]->dir, dir) == 0;
+    if (strcmp(s->chains[i]->dir, dir) == 0 && !s->chains[i]->away) {
+      return s->chains[i];
+    }
   }
-  return has;
+  return NULL;
+}
+
+/* The folder of |from| has the chain |network| now, which may be one that it
+   had before. */
+static void chain_leave(cli_station *s, cli_chain *from, const char *network) {
+  from->away = true;
+  CLI_LOG(&s->log, CMT_LOG_ERROR, "main",
+          "Home has another chain: its old one stays until a restart, and its "
+          "book is not saved",
+          {"home", from->dir, 0}, {"old", from->network, 0},
+          {"network", network, 0});
+  for (size_t i = 0; i < s->chain_count; i++) {
+    cli_chain *c = s->chains[i];
+
+    if (strcmp(c->dir, from->dir) == 0 && strcmp(c->network, network) == 0) {
+      (void)cli_chain_changed(c);
+      c->away = false;
+    }
+  }
+}
+
+void cli_station_review(cli_station *s, const char *dir) {
+  cli_chain *c = served(s, dir);
+  char *network = NULL;
+  cmt_why why;
+
+  if (c == NULL || !cli_chain_changed(c)) {
+    return;
+  }
+  if (cli_chain_network(c, &s->env, &network, &why) != CMT_OK) {
+    CLI_LOG(&s->log, CMT_LOG_ERROR, "main",
+            "Home has changed, and stays as it was until a restart",
+            {"home", c->dir, 0}, {"err", why.text, 0});
+  } else if (strcmp(network, c->network) == 0) {
+    CLI_LOG(&s->log, CMT_LOG_WARN, "main",
+            "Home has changed, and stays as it was until a restart",
+            {"home", c->dir, 0}, {"network", c->network, 0});
+  } else {
+    chain_leave(s, c, network);
+  }
+  free(network);
 }
 
 bool cli_station_knows(cli_station *s, const char *dir) {
-  return is_served(s, dir) ||
+  return served(s, dir) != NULL ||
          cli_faults_hold(&s->faults, dir, stamp_of(s, dir));
 }
 

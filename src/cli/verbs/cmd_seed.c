@@ -108,7 +108,7 @@ static bool dirs_fill(cli_options *o, dirs *d) {
   return true;
 }
 
-/* Homes that have come. */
+/* Homes that have come or changed. */
 static void look_again(cli_station *s, const char *parent) {
   dirs now = {NULL, 0};
   cmt_why why;
@@ -117,6 +117,7 @@ static void look_again(cli_station *s, const char *parent) {
   cli_station_fault(s, parent, well ? NULL : why.text);
   if (well) {
     for (size_t i = 0; i < now.count; i++) {
+      cli_station_review(s, now.list[i]);
       if (!cli_station_knows(s, now.list[i])) {
         cli_station_add(s, now.list[i]);
       }
