@@ -301,11 +301,11 @@ def own_line(folder):
         seed.stop()
 
 
-def visitor(seed, chain):
+def visitor(seed, chain, *more):
     """A node of the chain that stays with the seed and asks nothing."""
     return Process([COMMAND, "listen", "--laddr", "127.0.0.1:0", "--network",
                     chain, "--channel", "0x00:1=discard", "--dial",
-                    seed.seed, "--json"])
+                    seed.seed, "--json", *more])
 
 
 def set_key(path, key, value):
@@ -337,13 +337,24 @@ def own_limits(folder):
             with visitor(seed, "chain-2") as e:
                 seed.until(lambda line: "Inbound Peer rejected" in line)
                 e.event("peer_removed")
-            with Process([COMMAND, "listen", "--laddr", "127.0.0.1:0",
-                          "--network", "chain-2", "--channel",
-                          "0x00:1=discard", "--dial", seed.seed, "--json",
-                          "--key", key]) as f:
+            with visitor(seed, "chain-2", "--key", key) as f:
                 f.event("peer_added")
                 seed.page("/chain-2/net_info", lambda b: peers(b) == "3")
             equal(peers(seed.get("/chain-1/net_info")[1]), "1")
+        seed.stop()
+    with Daemon("seed", "--home", homes[0], "--home", homes[1]) as seed:
+        with visitor(seed, "chain-2", "--key", key) as f:
+            f.event("peer_added")
+            with visitor(seed, "chain-2") as a:
+                a.event("peer_added")
+                seed.page("/chain-2/net_info", lambda b: peers(b) == "2")
+                with visitor(seed, "chain-2"), visitor(seed, "chain-1"):
+                    seed.page("/chain-2/net_info", lambda b: peers(b) == "3")
+                    seed.page("/chain-1/net_info", lambda b: peers(b) == "1")
+                    with visitor(seed, "chain-2"):
+                        first = seed.until(
+                            lambda line: "Inbound Peer rejected" in line)
+                        check("numPeers=4" in first, first)
         seed.stop()
 
 

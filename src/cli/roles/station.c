@@ -206,6 +206,17 @@ static void log_added(const cli_station *s, const cmt_peer *p) {
   }
 }
 
+static bool is_unconditional(const cli_chain *c, const cmt_node_id *id) {
+  const cmt_home_settings *set = c->settings;
+
+  for (size_t i = 0; i < set->unconditional_peer_id_count; i++) {
+    if (cmt_node_id_equal(&set->unconditional_peer_ids[i], id)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 static void pex_add_peer(void *self, cmt_peer *p) {
   cli_station *s = self;
   const cmt_reactor *r = &s->first->reactor;
@@ -213,7 +224,7 @@ static void pex_add_peer(void *self, cmt_peer *p) {
 
   log_added(s, p);
   if (c != NULL) {
-    if (!cmt_peer_is_outbound(p) &&
+    if (!cmt_peer_is_outbound(p) && !is_unconditional(c, cmt_peer_id(p)) &&
         cmt_peer_set_value(p, COUNTED, c, NULL) == CMT_OK) {
       places_count(s, c, p, cli_places_take);
     }
@@ -309,17 +320,6 @@ static cmt_err sink_receive(void *self, cmt_peer *p, uint8_t channel,
 }
 
 /* ---- who may come ---- */
-
-static bool is_unconditional(const cli_chain *c, const cmt_node_id *id) {
-  const cmt_home_settings *set = c->settings;
-
-  for (size_t i = 0; i < set->unconditional_peer_id_count; i++) {
-    if (cmt_node_id_equal(&set->unconditional_peer_ids[i], id)) {
-      return true;
-    }
-  }
-  return false;
-}
 
 /* Each chain has as many places as its home says, and one /16 has half of them
    at most.  If the switch has no more, it refuses in its own words. */
@@ -489,12 +489,15 @@ static size_t reactors_fill(cli_station *s) {
   return s->seed ? 2 : 1;
 }
 
-/* The places of all chains together; homes that come later bring more. */
+/* The places of all chains together, and one for each peer that needs none of
+   them; homes that come later bring more. */
 static uint32_t seed_inbound_max(const cli_station *s) {
   uint64_t all = s->options->homes_dir != NULL ? LATER_INBOUND_MAX : 0;
 
   for (size_t i = 0; i < s->chain_count; i++) {
-    all += s->chains[i]->settings->max_num_inbound_peers;
+    const cmt_home_settings *set = s->chains[i]->settings;
+
+    all += set->max_num_inbound_peers + set->unconditional_peer_id_count;
   }
   if (all == 0) {
     return CMT_NO_PEERS;
