@@ -125,10 +125,15 @@ static bool file_read(cli_deny *d, const char *path, cmt_why *why) {
   if (fd < 0) {
     return fail(why, path, strerror(errno));
   }
-  file = is_usable(fd, path, why) ? fdopen(fd, "r") : NULL;
-  if (file == NULL) {
+  if (!is_usable(fd, path, why)) {
     close(fd);
     return false;
+  }
+  file = fdopen(fd, "r");
+  if (file == NULL) {
+    well = fail(why, path, strerror(errno));
+    close(fd);
+    return well;
   }
   well = read_all(d, path, file, why);
   (void)fclose(file);
