@@ -21,7 +21,8 @@ typedef struct cmt_pex cmt_pex;
 
 enum {
   CMT_PEX_CHANNEL = 0x00,
-  CMT_PEX_ANCHORS_MAX = 4, /**< Peers that are dialed first after a restart. */
+  /** Peers that are dialed first after a restart. */
+  CMT_PEX_ANCHORS_MAX = CMT_ADDRBOOK_ANCHORS_MAX,
   CMT_PEX_DIALS_MAX = 64,  /**< Largest |dials_max|. */
   CMT_PEX_SEEDS_MAX = 64,  /**< Most seeds, and */
   CMT_PEX_LISTED_MAX = 256 /**< most persistent peers. */
@@ -55,8 +56,8 @@ typedef struct cmt_pex_options {
       to the next, while there are |outbound_max|: 1 h; CMT_NEVER: none. */
   uint64_t rotate_ns;
   /** What cmt_pex_anchors() wrote before the restart; copied, at most
-      CMT_PEX_ANCHORS_MAX are used.  NULL: those that |book| has, such as from
-      its file. */
+      CMT_PEX_ANCHORS_MAX are used.  Without any: those that |book| has, such as
+      from its file. */
   const cmt_net_addr *anchors;
   size_t anchor_count;
   /** Crawls and serves as a seed: no peer but the persistent ones stays.  It
@@ -119,9 +120,9 @@ CMT_API CMT_NODISCARD cmt_err cmt_pex_join(cmt_pex *p, cmt_pex *host,
                                            cmt_why *why);
 
 /** Passes on a message of another reactor, from its |receive|, also of a peer
-   of those that have joined |p|: the book notes the height that a
-   StatusResponse on channel 0x40 or a NewRoundStep on 0x20 tells, which every
-   node sends to a new peer.  Others are ignored. */
+    of those that have joined |p|: the book notes the height that a
+    StatusResponse on channel 0x40 or a NewRoundStep on 0x20 tells, which every
+    node sends to a new peer.  Others are ignored. */
 CMT_API void cmt_pex_note(cmt_pex *p, cmt_peer *peer, uint8_t channel,
                           cmt_bytes msg);
 

@@ -49,7 +49,8 @@ uint64_t cmt__book_random(cmt_addrbook *b, uint64_t limit) {
   }
   skip = (0 - limit) % limit;
   do {
-    v = (uint64_t)draw(b) << 32 | draw(b);
+    v = (uint64_t)draw(b) << 32;
+    v |= draw(b);
   } while (v < skip);
   return v % limit;
 }

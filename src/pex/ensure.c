@@ -55,10 +55,6 @@ static void visit_anew(cmt__ensure *e) {
   e->seed_seen = false;
 }
 
-static uint64_t later(uint64_t a, uint64_t b) { return a > b ? a : b; }
-
-static uint64_t earlier(uint64_t a, uint64_t b) { return a < b ? a : b; }
-
 static uint64_t jittered(cmt__ensure *e, uint64_t ns) {
   return ns - ns / 8 + cmt__ensure_draw(e, ns / 4 + 1);
 }
@@ -70,7 +66,7 @@ void cmt__ensure_init(cmt__ensure *e, const cmt__ensure_options *o,
   *e = (cmt__ensure){.o = *o};
   e->o.anchors = NULL;
   e->start_ns = t.now_ns;
-  for (size_t i = 0; i < o->anchor_count && i < CMT__ENSURE_ANCHORS_MAX; i++) {
+  for (size_t i = 0; i < o->anchor_count && i < CMT_ADDRBOOK_ANCHORS_MAX; i++) {
     e->anchors[e->anchor_count++] = o->anchors[i];
     e->kept[e->kept_count++] = o->anchors[i];
   }
@@ -132,10 +128,10 @@ next_anchor(const cmt__ensure *e, const cmt_net_addr *list, size_t count) {
 
 /* Remembers them, also in the book, if there are |least|. */
 static void keep_anchors(cmt__ensure *e, size_t least) {
-  cmt_net_addr list[CMT__ENSURE_ANCHORS_MAX];
+  cmt_net_addr list[CMT_ADDRBOOK_ANCHORS_MAX];
   size_t count = 0;
 
-  while (count < CMT__ENSURE_ANCHORS_MAX) {
+  while (count < CMT_ADDRBOOK_ANCHORS_MAX) {
     const cmt__ensure_peer *p = next_anchor(e, list, count);
 
     if (p == NULL) {
@@ -273,7 +269,7 @@ void cmt__ensure_remove(cmt__ensure *e, cmt__ensure_peer *p, cmt_err reason,
   }
   if (is_alone(e, p, reason, t.now_ns)) {
     visit_anew(e);
-    e->seeds_ns = earlier(e->seeds_ns, t.now_ns + jittered(e, SEEDS_NS));
+    e->seeds_ns = cmt__min64(e->seeds_ns, t.now_ns + jittered(e, SEEDS_NS));
   }
   e->o.env->free(e->o.env->alloc_arg, p);
 }
@@ -389,7 +385,8 @@ static uint64_t seed_due_ns(const cmt__ensure *e) {
   if (e->seed_count == 0 || has_seed(e) || !needs_seed(e)) {
     return CMT_NEVER;
   }
-  return later(cmt__ensure_spend_ns(e), e->seeds_left != 0 ? 0 : e->seeds_ns);
+  return cmt__max64(cmt__ensure_spend_ns(e),
+                    e->seeds_left != 0 ? 0 : e->seeds_ns);
 }
 
 /* One seed after another, in an order that is drawn, until one is up. */
@@ -399,8 +396,8 @@ static bool next_seed(cmt__ensure *e, size_t *out, uint64_t now_ns) {
   if (e->seeds_left == 0) {
     e->seeds_left = UINT64_MAX >> (64 - e->seed_count);
     if (e->seed_seen) {
-      e->seeds_wait_ns = earlier(2 * e->seeds_wait_ns,
-                                 e->o.seed ? SEED_SEEDS_NS : e->o.period_ns);
+      e->seeds_wait_ns = cmt__min64(2 * e->seeds_wait_ns,
+                                    e->o.seed ? SEED_SEEDS_NS : e->o.period_ns);
     }
     e->seed_seen = e->o.seed;
     e->seeds_ns = now_ns + jittered(e, e->seeds_wait_ns);
@@ -626,22 +623,22 @@ bool cmt__ensure_next(cmt__ensure *e, cmt__pex_time t, cmt__ensure_step *out) {
 uint64_t cmt__ensure_next_ns(const cmt__ensure *e, uint64_t now_ns) {
   uint64_t next = e->round_ns;
 
-  next = e->o.seed ? next : earlier(next, e->rotate_ns);
+  next = e->o.seed ? next : cmt__min64(next, e->rotate_ns);
   if (e->o.seed) {
-    next = earlier(next, cmt__seed_next_ns(e));
+    next = cmt__min64(next, cmt__seed_next_ns(e));
   } else if (!e->dials[CMT__ENSURE_DIALS_MAX].used) {
-    next = earlier(next, e->feeler_ns);
-    next = earlier(next, e->claimed_count > 0 ? e->check_ns : CMT_NEVER);
+    next = cmt__min64(next, e->feeler_ns);
+    next = cmt__min64(next, e->claimed_count > 0 ? e->check_ns : CMT_NEVER);
   }
-  next = earlier(next, seed_due_ns(e));
+  next = cmt__min64(next, seed_due_ns(e));
   if (!e->o.seed && !e->dry && has_room(e)) {
-    next = earlier(next, cmt__ensure_spend_ns(e));
+    next = cmt__min64(next, cmt__ensure_spend_ns(e));
   }
   for (const cmt__ensure_peer *p = e->peers; p != NULL; p = p->next) {
-    next = earlier(next, cmt__pex_due_ns(&p->limit));
-    next = earlier(next, p->close_ns);
+    next = cmt__min64(next, cmt__pex_due_ns(&p->limit));
+    next = cmt__min64(next, p->close_ns);
     if (p->ask && !p->limit.outstanding) {
-      next = earlier(next, p->limit.ask_ns);
+      next = cmt__min64(next, p->limit.ask_ns);
     }
   }
   return next > now_ns ? next : now_ns;

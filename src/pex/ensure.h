@@ -19,8 +19,7 @@
 #include "book_impl.h"
 
 enum {
-  CMT__ENSURE_DIALS_MAX = 64,  /* Most dials at one time. */
-  CMT__ENSURE_ANCHORS_MAX = 4, /* Kept over a restart. */
+  CMT__ENSURE_DIALS_MAX = 64, /* Most dials at one time. */
   CMT__ENSURE_SEEDS_MAX = 64,
   CMT__ENSURE_RECENT_MAX = 256, /* Ids that are not dialed again yet. */
   CMT__ENSURE_HINTS_MAX = 64,
@@ -123,9 +122,9 @@ typedef struct cmt__ensure {
   cmt__ensure_dial dials[CMT__ENSURE_DIALS_MAX + 1]; /* And a feeler. */
   size_t dialing;                                    /* Without the feeler. */
   cmt__ensure_recent recent[CMT__ENSURE_RECENT_MAX];
-  cmt_net_addr anchors[CMT__ENSURE_ANCHORS_MAX]; /* To dial first. */
+  cmt_net_addr anchors[CMT_ADDRBOOK_ANCHORS_MAX]; /* To dial first. */
   size_t anchor_count;
-  cmt_net_addr kept[CMT__ENSURE_ANCHORS_MAX]; /* For the next start. */
+  cmt_net_addr kept[CMT_ADDRBOOK_ANCHORS_MAX]; /* For the next start. */
   size_t kept_count;
   cmt__book_addr hints[CMT__ENSURE_HINTS_MAX]; /* What seeds answered last. */
   size_t hint_count;
@@ -145,8 +144,7 @@ typedef struct cmt__ensure {
   uint64_t spent_ns;   /* Dials have used the time up to there. */
   uint64_t seeds_left; /* A bit for each that may be dialed now. */
   uint64_t seeds_ns, seeds_wait_ns; /* When all may be again, and after that. */
-  bool
-    seed_seen; /* A dial of this tour reached one, so the next waits longer. */
+  bool seed_seen; /* This tour has reached one: the next one waits longer. */
   unsigned asks_left, rounds;
   cmt__ensure_served_id served[CMT__ENSURE_SERVED_MAX];
   size_t served_at;

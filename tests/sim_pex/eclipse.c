@@ -266,7 +266,7 @@ static void end(victim *v) {
 
 eclipse_end eclipse_run(uint64_t seed) {
   victim *v = calloc(1, sizeof *v);
-  cmt_net_addr anchors[CMT__ENSURE_ANCHORS_MAX];
+  cmt_net_addr anchors[CMT_ADDRBOOK_ANCHORS_MAX];
   cmt_addrbook_options b;
   eclipse_end result = {0};
   size_t count;
@@ -281,7 +281,7 @@ eclipse_end eclipse_run(uint64_t seed) {
   assert_cmt(CMT_OK, cmt_addrbook_new(&b, &v->book, NULL));
   begin(v, NULL, 0);
   live(v, ECLIPSE_DAY);
-  count = cmt__ensure_anchors(&v->e, anchors, CMT__ENSURE_ANCHORS_MAX);
+  count = cmt__ensure_anchors(&v->e, anchors, CMT_ADDRBOOK_ANCHORS_MAX);
   end(v);
   begin(v, anchors, count);
   live(v, ECLIPSE_DAY + ECLIPSE_AFTER);
