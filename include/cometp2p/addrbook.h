@@ -143,7 +143,7 @@ typedef struct cmt_addrbook_proof {
 CMT_API void cmt_addrbook_proof_init_sized(cmt_addrbook_proof *p, size_t size);
 
 /** A dial of |id| begins.  An id that the book lacks is ignored, here and in
-   the calls below. */
+    the calls below. */
 CMT_API void cmt_addrbook_attempt(cmt_addrbook *b, const cmt_node_id *id,
                                   uint64_t now_ns);
 /** The dial failed; don't call this while we are offline ourselves.  Ten
@@ -160,7 +160,7 @@ CMT_API cmt_err cmt_addrbook_proved(cmt_addrbook *b,
                                     const cmt_addrbook_proof *p,
                                     uint64_t now_ns);
 /** Notes the last block of |id|'s chain, as it tells it itself: not a proof,
-   and ignored unless it is positive and the book has |id|. */
+    and ignored unless it is positive and the book has |id|. */
 CMT_API void cmt_addrbook_set_height(cmt_addrbook *b, const cmt_node_id *id,
                                      int64_t height, uint64_t now_ns);
 /** The node is worth keeping: promotes its entry to an old bucket.  When that
@@ -175,10 +175,10 @@ CMT_API void cmt_addrbook_good(cmt_addrbook *b, const cmt_node_id *id,
 CMT_API cmt_err cmt_addrbook_next_test(cmt_addrbook *b, cmt_net_addr *out,
                                        uint64_t now_ns);
 /** Writes up to |cap|, at most CMT_ADDRBOOK_DUE_MAX, addresses that a handshake
-   of ours reached once and that are to be dialed again: |every_ns| after the
-   last dial, or 30 s after a failure, twice as long after each further one in a
-   row, up to two hours.  Those that are due longest come first.  Returns how
-    many. */
+    of ours reached once and that are to be dialed again: |every_ns| after the
+    last dial, or 30 s after a failure, twice as long after each further one in
+    a row, up to two hours.  Those that are due longest come first.  Returns
+    how many. */
 CMT_API size_t cmt_addrbook_due(const cmt_addrbook *b, uint64_t every_ns,
                                 cmt_net_addr *out, size_t cap, uint64_t now_ns);
 /** Removes the entry of |id|, without remembering it. */

@@ -44,7 +44,7 @@ CMT_API bool cmt_addrbook_file_is_due(const cmt_addrbook_file *f,
 
 /** Begins to save the book as it is now, on a thread that ends with that; this
     call takes a millisecond or two at most.  Failures are logged, the status
-   has the last one, and the next save is due two minutes later.
+    has the last one, and the next save is due two minutes later.
 
     Returns CMT_OK; CMT_EBUSY: a save is under way; CMT_ENOMEM; CMT_EIO: no
     thread. */

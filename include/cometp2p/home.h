@@ -104,7 +104,7 @@ CMT_API const cmt_home_settings *cmt_home_get_settings(const cmt_home *h);
     |h|.  The first call reads the file, a genesis of gigabytes in 256 KiB.
 
     Returns CMT_OK; CMT_EINVAL: there is none, |why| (may be NULL) names the
-   file and its fault; CMT_EIO: it cannot be read; CMT_ENOMEM. */
+    file and its fault; CMT_EIO: it cannot be read; CMT_ENOMEM. */
 CMT_API CMT_NODISCARD cmt_err cmt_home_load_chain_id(cmt_home *h,
                                                      const char **out,
                                                      cmt_why *why);
@@ -116,7 +116,7 @@ CMT_API CMT_NODISCARD cmt_err cmt_home_load_key(const cmt_home *h,
 
 /** Sets in |o|, which cmt_switch_options_init() has filled in, what the home
     configures: moniker, addresses, peers, rates, packets, and the chain id if
-   it was loaded.  The texts live as long as |h|.  The key, and dialing
+    it was loaded.  The texts live as long as |h|.  The key, and dialing
     |persistent_peers|, are left to the caller.  docs/FILES.md has the table. */
 CMT_API void cmt_home_set_switch(cmt_home *h, cmt_switch_options *o);
 
@@ -144,9 +144,9 @@ CMT_API void cmt_home_init_options_init_sized(cmt_home_init_options *o,
                                               size_t size);
 
 /** Makes what a home lacks, and never touches what is there: the folders |dir|,
-    config and data, config.toml, genesis.json with a chain id and no
-    validators unless client.toml has one, and node_key.json.  Each file appears
-   whole or not at all.
+    config and data, config.toml, node_key.json and, unless config.toml or
+    client.toml has the chain id, genesis.json with one and no validators.  Each
+    file appears whole or not at all.
 
     Returns CMT_OK; CMT_EINVAL: a value is not allowed, |why| (may be NULL)
     names it; CMT_EIO: a file cannot be made; CMT_ENOMEM. */

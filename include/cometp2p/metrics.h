@@ -24,7 +24,8 @@ typedef struct cmt_metrics cmt_metrics;
 typedef struct cmt_metrics_options {
   size_t size;
   const cmt_env *env;     /**< NULL: the defaults.  Copied. */
-  const char *name_space; /**< Begins CometBFT's names, or "": "cometbft". */
+  const char *name_space; /**< Begins CometBFT's names; "": nothing does.
+                               NULL: "cometbft". */
   const char *chain_id;   /**< The label of every series. */
   cmt_switch *sw;         /**< Asked at each page; NULL: none.  It outlives
                                the object. */
