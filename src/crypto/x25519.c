@@ -69,7 +69,8 @@ static void element_write(element a, uint8_t out[32]) {
   cmt__store_le64(out + 24, a.limb[3] >> 39 | a.limb[4] << 12);
 }
 
-/* Sums of products of limbs, each below 2^111. */
+/* The sums of products of limbs are below 2^111.  |r4|, without a factor 19, is
+   below 2^107, so that its carry times 19 fits into 64 bits. */
 static inline element reduce(wide r0, wide r1, wide r2, wide r3, wide r4) {
   element out;
 
