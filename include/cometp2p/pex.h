@@ -141,9 +141,9 @@ CMT_API CMT_NODISCARD cmt_err cmt_pex_set_persistent_peers(cmt_pex *p,
 
 /** Writes up to |cap| addresses to |out|: the outbound peers that were up for
     longest, of distinct address groups, at most CMT_PEX_ANCHORS_MAX; or, after
-    the end of all peers, those before it.  Returns how many there are.  The
-    book has them too: only a program that does not store it stores them, and
-    passes them to the next start. */
+    the end of all peers, those before it.  Returns how many there are; a seed
+    has none.  The book has them too: only a program that does not store it
+    stores them, and passes them to the next start. */
 CMT_API size_t cmt_pex_anchors(cmt_pex *p, cmt_net_addr *out, size_t cap);
 
 /** cmt_addrbook_snapshot_new() of the book, such as for its file. */

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "ensure_anchor.h"
 #include "ensure_dial.h"
 #include "ensure_seed.h"
 #include "ensure_visit.h"
@@ -94,64 +95,6 @@ void cmt__ensure_set_seeds(cmt__ensure *e, size_t count) {
   e->seeds_left = 0; /* A tour begins when it is needed. */
   e->seeds_ns = 0;
   visit_anew(e);
-}
-
-/* ---- anchors ---- */
-
-static bool group_is_in(const cmt__ensure *e, const cmt_net_addr *list,
-                        size_t count, const char *group) {
-  char other[CMT_ADDRBOOK_GROUP_SIZE];
-
-  for (size_t i = 0; i < count; i++) {
-    cmt__ensure_group(e, &list[i], other);
-    if (strcmp(group, other) == 0) {
-      return true;
-    }
-  }
-  return false;
-}
-
-/* The oldest one whose group is not in the list yet. */
-static const cmt__ensure_peer *
-next_anchor(const cmt__ensure *e, const cmt_net_addr *list, size_t count) {
-  const cmt__ensure_peer *found = NULL;
-
-  for (const cmt__ensure_peer *p = e->peers; p != NULL; p = p->next) {
-    if (p->outbound && !p->seed && !p->listed &&
-        (found == NULL || p->up_ns < found->up_ns) &&
-        !group_is_in(e, list, count, p->group)) {
-      found = p;
-    }
-  }
-  return found;
-}
-
-/* Remembers them, also in the book, if there are |least|. */
-static void keep_anchors(cmt__ensure *e, size_t least) {
-  cmt_net_addr list[CMT_ADDRBOOK_ANCHORS_MAX];
-  size_t count = 0;
-
-  while (count < CMT_ADDRBOOK_ANCHORS_MAX) {
-    const cmt__ensure_peer *p = next_anchor(e, list, count);
-
-    if (p == NULL) {
-      break;
-    }
-    list[count++] = p->at;
-  }
-  if (count > 0 && count >= least) {
-    memcpy(e->kept, list, count * sizeof *list);
-    e->kept_count = count;
-    cmt_addrbook_set_anchors(e->o.book, list, count);
-  }
-}
-
-size_t cmt__ensure_anchors(cmt__ensure *e, cmt_net_addr *out, size_t cap) {
-  keep_anchors(e, 1);
-  for (size_t i = 0; i < e->kept_count && i < cap; i++) {
-    out[i] = e->kept[i];
-  }
-  return e->kept_count;
 }
 
 /* ---- peers ---- */
@@ -250,8 +193,9 @@ static bool is_alone(const cmt__ensure *e, const cmt__ensure_peer *p,
 
 void cmt__ensure_remove(cmt__ensure *e, cmt__ensure_peer *p, cmt_err reason,
                         cmt__pex_time t) {
-  if (p->outbound && !e->o.seed) {
-    keep_anchors(e, e->kept_count); /* At the end all peers go. */
+  if (p->outbound) {
+    /* At the end all peers go. */
+    cmt__ensure_keep_anchors(e, e->kept_count);
   }
   if (p->next != NULL) {
     p->next->prev = p->prev;
@@ -349,9 +293,7 @@ static void begin_round(cmt__ensure *e, uint64_t now_ns) {
   e->rounds++;
   e->dry = false;
   e->asks_left = e->o.asks_max;
-  if (!e->o.seed) {
-    keep_anchors(e, 1);
-  }
+  cmt__ensure_keep_anchors(e, 1);
 }
 
 static bool has_seed(const cmt__ensure *e) {

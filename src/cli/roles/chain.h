@@ -14,7 +14,7 @@
 typedef struct cli_chain {
   const cli_options *options;
   char *dir;        /* The home's, as it was given. */
-  uint64_t stamp;   /* What the files of the home were when it was opened. */
+  uint64_t stamp;   /* What the files of the home were when last looked at. */
   atomic_bool away; /* The home has another chain now, and files of that. */
   bool seed;
   unsigned ticks; /* Seconds that were counted. */

@@ -530,6 +530,22 @@ static void a_seed_is_asked_less_and_less(void **state) {
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* It keeps no peer, so that none is worth to be dialed first. */
+static void a_seed_has_no_anchors(void **state) {
+  fixture *f = *state;
+  cmt_net_addr got[CMT_ADDRBOOK_ANCHORS_MAX];
+  cmt__ensure_peer given = {
+    .at = at(f, "5.1.0.1"), .outbound = true, .has_pex = true};
+  cmt__ensure_peer *p;
+
+  ensure_world_begin(f);
+  p = cmt__ensure_add(&f->e, &given, NULL, NULL, now(f));
+  assert_non_null(p);
+  assert_int_equal(0, cmt__ensure_anchors(&f->e, got, CMT__COUNT(got)));
+  assert_int_equal(0, cmt_addrbook_anchors(f->book, got, CMT__COUNT(got)));
+  cmt__ensure_remove(&f->e, p, CMT_EEOF, now(f));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     TEST(the_family_is_that_of_the_asker),
@@ -548,6 +564,7 @@ int main(void) {
     TEST(who_came_by_itself_comes_before_hearsay),
     TEST(a_new_seed_asks_a_seed),
     TEST(a_seed_is_asked_less_and_less),
+    TEST(a_seed_has_no_anchors),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);
