@@ -136,6 +136,12 @@ static inline uint64_t cmt__since(uint64_t now_ns, uint64_t then_ns) {
   return now_ns > then_ns ? now_ns - then_ns : 0;
 }
 
+/* From one instant to the other, whichever is later: a wall clock may have been
+   put back since. */
+static inline uint64_t cmt__apart(uint64_t a_ns, uint64_t b_ns) {
+  return a_ns > b_ns ? a_ns - b_ns : b_ns - a_ns;
+}
+
 /* A later instant, which stays CMT_NEVER when it would not fit. */
 static inline uint64_t cmt__after(uint64_t now_ns, uint64_t delay_ns) {
   return delay_ns > CMT_NEVER - now_ns ? CMT_NEVER : now_ns + delay_ns;

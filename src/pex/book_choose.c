@@ -148,7 +148,7 @@ static unsigned family_of(const cmt__book_entry *e) {
 static bool proven_within(const cmt__book_entry *e, uint64_t within_ns,
                           uint64_t now_ns) {
   return e->proven_ns != 0 && e->attempts == 0 &&
-         cmt__since(now_ns, e->proven_ns) <= within_ns;
+         cmt__apart(now_ns, e->proven_ns) <= within_ns;
 }
 
 static bool fits(const answer *a, size_t number) {

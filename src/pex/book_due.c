@@ -20,13 +20,18 @@ typedef struct due_list {
   size_t count, cap;
 } due_list;
 
-static uint64_t due_ns(const cmt__book_entry *e, uint64_t every_ns) {
+/* An entry that was dialed after |now_ns|, by more than the wait, was so before
+   the clock was put back, and is due. */
+static uint64_t due_ns(const cmt__book_entry *e, uint64_t every_ns,
+                       uint64_t now_ns) {
   uint64_t wait_ns = every_ns;
 
   if (e->attempts > 0) {
     wait_ns = RETRY_NS << cmt__min(e->attempts - 1, DOUBLED_MAX);
   }
-  return cmt__after(e->last_attempt_ns, wait_ns);
+  return cmt__since(e->last_attempt_ns, now_ns) > wait_ns
+           ? 0
+           : cmt__after(e->last_attempt_ns, wait_ns);
 }
 
 static void list_add(due_list *l, size_t number, uint64_t at_ns) {
@@ -44,7 +49,8 @@ size_t cmt_addrbook_due(const cmt_addrbook *b, uint64_t every_ns,
 
   for (size_t i = 0; l.cap > 0 && i < b->count; i++) {
     const cmt__book_entry *e = cmt__book_at(b, i);
-    uint64_t at_ns = e->proven_ns != 0 ? due_ns(e, every_ns) : CMT_NEVER;
+    uint64_t at_ns =
+      e->proven_ns != 0 ? due_ns(e, every_ns, now_ns) : CMT_NEVER;
 
     if (at_ns <= now_ns &&
         (l.count < l.cap || at_ns < l.items[l.count - 1].at_ns)) {

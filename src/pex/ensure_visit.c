@@ -111,7 +111,8 @@ static bool is_fresh(const cmt__ensure *e, const cmt_node_id *id,
   cmt_addrbook_entry entry;
 
   return cmt_addrbook_get(e->o.book, id, &entry) && entry.proven_ns != 0 &&
-         t.utc_ns < entry.proven_ns + cmt__seed_proof_ns(e, t.now_ns);
+         cmt__apart(t.utc_ns, entry.proven_ns) <
+           cmt__seed_proof_ns(e, t.now_ns);
 }
 
 /* Whether it is of a release that asks a random peer right after the answer of

@@ -425,6 +425,26 @@ def bans_stay(folder):
         seed.stop()
 
 
+def clock_back(folder):
+    """Proofs from a day that is still to come, by a clock that was put back,
+    are renewed at once."""
+    path = home(folder, "s")
+    with Daemon("node", "--home", home(folder, "n")) as node:
+        with Daemon("seed", "--home", path, "--p2p.seeds", node.seed) as seed:
+            seed.page("/live_peers.csv", lambda text: node.seed in text)
+            seed.stop()
+        for name in ("addrbook.json", "addrbook.cometp2p.json"):
+            book = os.path.join(path, "config", name)
+            with open(book, encoding="utf-8") as file:
+                text = file.read()
+            write(book, re.sub(r'"20\d\d-', '"2199-', text))
+        with Daemon("seed", "--home", path) as seed:
+            live = json.loads(seed.page("/live_peers",
+                                        lambda text: node.seed in text))
+            check(not live["peers"][0]["proven"].startswith("2199"), live)
+            seed.stop()
+
+
 def late_home(folder):
     """A home that comes into the folder of --homes is served."""
     parent = os.path.join(folder, "homes")
@@ -1031,6 +1051,7 @@ TESTS = [
     ("a host has a peer of each chain", own_addresses),
     ("a node without peer exchange", without_exchange),
     ("a ban lasts over a restart", bans_stay),
+    ("a clock that was put back", clock_back),
     ("a home that comes is served", late_home),
     ("another home in the place of one", other_home),
     ("a home that changes", changed_home),

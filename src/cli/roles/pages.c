@@ -117,6 +117,11 @@ static cli_http_answer book_page(const cli_station *s, const cli_chain *c) {
 
 /* ---- nodes that answer ---- */
 
+/* The clock may have been put back since. */
+static uint64_t apart(uint64_t a_ns, uint64_t b_ns) {
+  return a_ns > b_ns ? a_ns - b_ns : b_ns - a_ns;
+}
+
 /* An answer of the seed may have it, or might have when its proof was younger.
  */
 static bool is_live(const cli_chain *c, const cmt_addrbook_entry *e,
@@ -124,7 +129,7 @@ static bool is_live(const cli_chain *c, const cmt_addrbook_entry *e,
   const char *version = c->settings->seed_version;
 
   return e->proven_ns != 0 && e->attempts == 0 &&
-         now_ns - e->proven_ns < LIVE_NS &&
+         apart(now_ns, e->proven_ns) < LIVE_NS &&
          e->height >= c->settings->seed_min_height &&
          strncmp(e->version, version, strlen(version)) == 0;
 }

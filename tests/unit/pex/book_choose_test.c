@@ -271,6 +271,34 @@ static void proofs_are_due_again(void **state) {
   book_user_fini(&u);
 }
 
+/* A wall clock that ran ahead is put back: what was proved by it is neither
+   served nor left alone until the same day comes again.  A small step is none
+   of that. */
+static void a_clock_may_be_put_back(void **state) {
+  cmt_net_addr a = book_node(1), due[2];
+  cmt_addrbook_query q = proven_query();
+  uint64_t back = BOOK_T0 - 30 * DAY_NS;
+  book_user u;
+
+  (void)state;
+  book_user_init(&u, 1);
+  book_reach(&u, &a, false, BOOK_T0);
+  q.proven_within_ns = HOUR_NS;
+  assert_int_equal(
+    cmt_addrbook_select(u.b, &q, out, 9, BOOK_T0 - CMT_SECONDS(1)), 1);
+  assert_int_equal(
+    cmt_addrbook_due(u.b, MINUTE_NS, due, 2, BOOK_T0 - CMT_SECONDS(1)), 0);
+  assert_int_equal(cmt_addrbook_select(u.b, &q, out, 9, back), 0);
+  assert_int_equal(cmt_addrbook_count_proven(u.b, HOUR_NS, back), 0);
+  assert_int_equal(cmt_addrbook_due(u.b, MINUTE_NS, due, 2, back), 1);
+  cmt_addrbook_failed(u.b, &a.id, back);
+  assert_int_equal(cmt_addrbook_due(u.b, MINUTE_NS, due, 2, back), 0);
+  book_reach(&u, &a, false, back + CMT_SECONDS(30));
+  assert_int_equal(cmt_addrbook_select(u.b, &q, out, 9, back + CMT_SECONDS(30)),
+                   1);
+  book_user_fini(&u);
+}
+
 /* With a share of half, two answers of half of the book are all of it. */
 static void what_was_not_served_comes_first(void **state) {
   cmt_addrbook_query q = proven_query();
@@ -499,6 +527,7 @@ int main(void) {
     cmocka_unit_test(a_family_comes_first),
     cmocka_unit_test(a_height_has_its_time),
     cmocka_unit_test(proofs_are_due_again),
+    cmocka_unit_test(a_clock_may_be_put_back),
     cmocka_unit_test(what_was_not_served_comes_first),
     cmocka_unit_test(reliable_nodes_come_first),
     cmocka_unit_test(windows_fade),
