@@ -742,7 +742,7 @@ def write(path, text):
 def read_again(seed, part):
     """Reads the list again; the line of the log about it has |part|."""
     seed.signal(signal.SIGHUP)
-    line = seed.until(lambda line: "the denied" in line)
+    line = seed.until(lambda line: "the deny list" in line)
     check(part in line, line)
     return line
 
@@ -1037,6 +1037,26 @@ def json_log(folder):
             equal(seed.exit(), 0)
 
 
+def json_warnings(folder):
+    """Warnings about the home and the key are lines of the log, too: in its
+    form, and not there when its level is above."""
+    path = home(folder, "s")
+    os.chmod(os.path.join(path, "config/node_key.json"), 0o644)
+    for form in (["--json"], ["--log_format", "json"]):
+        with Process([COMMAND, "seed", "--home", path, "--p2p.laddr",
+                      "tcp://127.0.0.1:0", *form],
+                     env=environment(CMT_P2P_SEADS="x")) as seed:
+            lines = [json.loads(seed.line()) for _ in range(3)]
+            equal([line["module"] for line in lines],
+                  ["home", "node_key", "p2p"])
+            equal([line["level"] for line in lines], ["warn", "warn", "info"])
+    with Process([COMMAND, "seed", "--home", path, "--p2p.laddr",
+                  "tcp://127.0.0.1:0", "--log_level", "*:error,p2p:info"],
+                 env=environment()) as seed:
+        line = seed.line()
+        check("P2P Node ID" in line, line)
+
+
 TESTS = [
     ("nodes that know a seed alone find each other", network),
     ("the list of pages", index),
@@ -1073,6 +1093,7 @@ TESTS = [
     ("metrics without a namespace", no_namespace),
     ("the library of the pages", no_pages),
     ("a log of JSON", json_log),
+    ("warnings in the form of the log", json_warnings),
 ]
 
 if __name__ == "__main__":

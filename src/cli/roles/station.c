@@ -45,6 +45,14 @@ static const cli_chain *chain_twin(cli_station *s, const cli_chain *c) {
   return twin;
 }
 
+/* The log is that of the home of |c|, which has checked its level. */
+static void log_open(cli_station *s, const cli_chain *c) {
+  char fault[CLI_LOG_FAULT_SIZE];
+
+  s->log.json = c->settings->log_json;
+  (void)cli_log_levels_parse(c->settings->log_level, &s->log.levels, fault);
+}
+
 /* The book of a twin is not read, since nobody would save it.  The key of the
    first chain is that of all. */
 static cmt_err chain_load(cli_station *s, cli_chain *c, cmt_why *why) {
@@ -56,6 +64,9 @@ static cmt_err chain_load(cli_station *s, cli_chain *c, cmt_why *why) {
              c->dir, c->network, twin->dir);
     why->err = CMT_EDUPLICATE;
     return CMT_EDUPLICATE;
+  }
+  if (s->first == NULL) {
+    log_open(s, c); /* Warnings about the book and the key are lines of it. */
   }
   err = cli_chain_load(c, &s->env, why);
   if (err == CMT_OK && s->first == NULL) {
@@ -159,15 +170,6 @@ void cli_station_fault(cli_station *s, const char *dir, const char *text) {
 }
 
 /* ---- start ---- */
-
-/* The home has checked its level. */
-static void log_open(cli_station *s) {
-  char fault[CLI_LOG_FAULT_SIZE];
-
-  s->log.json = s->first->settings->log_json;
-  (void)cli_log_levels_parse(s->first->settings->log_level, &s->log.levels,
-                             fault);
-}
 
 /* The places of all chains together, and one for each peer that needs none of
    them; homes that come later bring more. */
@@ -342,7 +344,7 @@ static cmt_err first_skip(cli_station *s, cmt_why *why) {
   s->key = NULL;
   cmt_ignore(cmt_switch_delete(s->sw));
   s->sw = NULL;
-  log_open(s);
+  log_open(s, s->first);
   return cmt_home_load_key(s->first->home, &s->key, why);
 }
 
@@ -430,6 +432,18 @@ static void warn_modules(const cli_station *s) {
   }
 }
 
+/* What the arguments say, for lines before the home is read. */
+static bool is_json(const cli_options *o) {
+  bool json = false;
+
+  for (size_t i = 0; i < o->value_count; i++) {
+    if (strcmp(o->values[i].key, "log_format") == 0) {
+      json = strcmp(o->values[i].value, "json") == 0;
+    }
+  }
+  return json;
+}
+
 bool cli_station_open(cli_station *s, const cli_options *o, cli_io *io,
                       char *const *dirs, size_t count) {
   cmt_why why;
@@ -437,7 +451,8 @@ bool cli_station_open(cli_station *s, const cli_options *o, cli_io *io,
   s->options = o;
   s->io = io;
   s->servers_fd = -1;
-  s->log = (cli_log){.levels = {.rest = CMT_LOG_WARN}, .out = io->out};
+  s->log = (cli_log){
+    .levels = {.rest = CMT_LOG_WARN}, .json = is_json(o), .out = io->out};
   s->timer = (cmt_timer){.cb = on_time, .arg = s};
   pthread_mutex_init(&s->lock, NULL);
   if (!cli_env_init(&s->env, io)) {
@@ -448,7 +463,7 @@ bool cli_station_open(cli_station *s, const cli_options *o, cli_io *io,
   if (!chains_open(s, dirs, count)) {
     return false;
   }
-  log_open(s);
+  log_open(s, s->first);
   warn_modules(s);
   for (size_t i = 0; i < s->faults.count; i++) {
     fault_log(s, s->faults.list[i].dir, s->faults.list[i].text);

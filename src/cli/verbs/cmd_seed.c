@@ -133,11 +133,11 @@ static bool deny_again(cli_station *s, const cli_options *o) {
     return false;
   }
   if (!cli_station_deny(s, &why)) {
-    CLI_LOG(&s->log, CMT_LOG_ERROR, "main", "Failed to read the denied",
+    CLI_LOG(&s->log, CMT_LOG_ERROR, "main", "Failed to read the deny list",
             {"err", why.text, 0});
     return false;
   }
-  CLI_LOG(&s->log, CMT_LOG_INFO, "main", "Read the denied",
+  CLI_LOG(&s->log, CMT_LOG_INFO, "main", "Read the deny list",
           {"file", o->deny, 0}, {"count", NULL, (int64_t)s->deny.count});
   return true;
 }
