@@ -2,6 +2,7 @@
 """Arguments: help, bad values, keys, version."""
 
 import os
+import re
 import stat
 
 from e2e import *
@@ -134,13 +135,19 @@ def bad(folder):
 def helps(folder):
     code, out, err = run("--help")
     equal((code, err), (0, ""))
-    for verb in ("init", "key", "listen", "send", "probe", "version"):
+    for verb in ("init", "key", "listen", "send", "probe", "node", "seed",
+                 "version"):
         check(verb in out, verb)
         code, text, err = run(verb, "--help")
         equal((code, err), (0, ""))
         check(text.startswith(f"usage: cometp2p {verb} "), text)
         check("--json" in text, text)
-        check(all(len(line) <= 80 for line in text.splitlines()), text)
+        lines = text.splitlines()
+        check(all(len(line) <= 80 for line in lines
+                  if not line.startswith("usage:")), text)
+        for line in lines[lines.index("options:") + 1:]:
+            check(re.fullmatch(r"  --\S+( \S+)?|.{28} \S.*", line), line)
+        equal(run("help", verb), (0, text, ""))
     equal(run()[0], 2, "without a verb")
 
 

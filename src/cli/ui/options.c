@@ -327,9 +327,9 @@ static const option_row rows[] = {
    "the home directory of a node; else CMTHOME, else\n"
    "~/.cometbft; may be repeated, each is a chain"},
   {"homes", "DIR", CLI_SEED, set_homes,
-   "serve each home in this folder, also those that come"},
+   "serve each home in this folder, later ones too"},
   {"config", "FILE", CLI_DAEMONS, set_config,
-   "in the home, in place of config/config.toml"},
+   "the configuration in the home, in place of\nconfig/config.toml"},
   {"http", "HOST:PORT", CLI_DAEMONS, set_http,
    "serve pages there; / lists them"},
   {"deny", "FILE", CLI_DAEMONS, set_deny,
@@ -349,18 +349,26 @@ static const option_row rows[] = {
   {"version-prefix", "TEXT", CLI_SEED, set_version_prefix,
    "serve only nodes whose version begins so, such as\n0.38."},
   {"moniker", "NAME", CLI_DAEMONS, NULL,
-   "in place of the key of that name in config.toml, as\nthe following"},
+   "the name of this node, in place of moniker in\n"
+   "config.toml; the next ones replace their keys, too"},
   {"log_level", "LEVEL", CLI_DAEMONS, NULL,
-   "such as info, or p2p:debug,*:error"},
-  {"log-level", "LEVEL", CLI_DAEMONS, set_log_levels, "the same"},
+   "debug, info, warn, error or none, or one for each\nmodule: "
+   "p2p:debug,*:error"},
+  {"log-level", "LEVEL", CLI_DAEMONS, set_log_levels, "as --log_level"},
   {"log_format", "FORM", CLI_DAEMONS, NULL, "plain or json"},
   {"p2p.laddr", "ADDRESS", CLI_DAEMONS, NULL, "where to listen"},
-  {"p2p.external_address", "ADDRESS", CLI_DAEMONS, NULL, "what others dial"},
-  {"p2p.seeds", "LIST", CLI_DAEMONS, NULL, "ID@HOST:PORT,..."},
-  {"p2p.persistent_peers", "LIST", CLI_DAEMONS, NULL, "ID@HOST:PORT,..."},
-  {"p2p.unconditional_peer_ids", "LIST", CLI_DAEMONS, NULL, "ID,..."},
-  {"p2p.private_peer_ids", "LIST", CLI_DAEMONS, NULL, "ID,..."},
-  {"p2p.pex", "BOOL", CLI_DAEMONS, NULL, "peer exchange"},
+  {"p2p.external_address", "ADDRESS", CLI_DAEMONS, NULL,
+   "what others dial, if it is not where it listens"},
+  {"p2p.seeds", "LIST", CLI_DAEMONS, NULL,
+   "nodes to ask for addresses: ID@HOST:PORT,..."},
+  {"p2p.persistent_peers", "LIST", CLI_DAEMONS, NULL,
+   "nodes to stay connected with: ID@HOST:PORT,..."},
+  {"p2p.unconditional_peer_ids", "LIST", CLI_DAEMONS, NULL,
+   "nodes that need no free place: ID,..."},
+  {"p2p.private_peer_ids", "LIST", CLI_DAEMONS, NULL,
+   "nodes whose addresses are kept private: ID,..."},
+  {"p2p.pex", "BOOL", CLI_DAEMONS, NULL,
+   "true or false: exchange addresses with peers"},
   {"env-prefix", "NAME", CLI_HOMES, set_env_prefix,
    "read variables such as NAME_P2P_SEEDS too, before\n"
    "those that begin with CMT_"},
@@ -378,8 +386,10 @@ static const option_row rows[] = {
    "may be repeated"},
   {"allow-dotfiles", NULL, CLI_LISTEN, set_dotfiles,
    "store files whose names begin with a dot, too"},
-  {"echo", NULL, CLI_LISTEN, set_echo, "the role of channels that name none"},
-  {"discard", NULL, CLI_LISTEN, set_discard, "the same"},
+  {"echo", NULL, CLI_LISTEN, set_echo,
+   "send back what comes on channels without a role"},
+  {"discard", NULL, CLI_LISTEN, set_discard,
+   "drop what comes on channels without a role\n(the default)"},
   {"max-inbound", "N", CLI_LISTEN, set_inbound,
    "inbound peers (40, at most 65535)"},
   {"max-peers-per-ip", "N", CLI_LISTEN, set_per_ip,
@@ -394,10 +404,12 @@ static const option_row rows[] = {
    "send its lines too; - is standard input"},
   {"count", "N", CLI_PROBE, set_count,
    "how many pings (3; 1 with --wire legacy)"},
-  {"key", "FILE", CLI_NODES, set_key, "node_key.json; without it a fresh key"},
+  {"key", "FILE", CLI_NODES, set_key,
+   "the node_key.json of this node (a fresh key)"},
   {"strict-key", NULL, CLI_NODES | CLI_KEY, set_strict_key,
    "refuse a key file that other users can access"},
-  {"network", "NAME", CLI_NODES, set_network, "chain id (cometp2p)"},
+  {"network", "NAME", CLI_NODES, set_network,
+   "the chain id, the same on both sides (cometp2p)"},
   {"moniker", "NAME", CLI_NODES | CLI_INIT, set_moniker,
    "the name of this node"},
   {"channel", "SPEC", CLI_NODES, cli_parse_channel,
@@ -451,7 +463,11 @@ static void print_row(FILE *to, const option_row *row) {
 
   snprintf(left, sizeof left, "--%s %s", row->name,
            row->value == NULL ? "" : row->value);
-  fprintf(to, "  %-26s ", left);
+  if (strlen(left) <= 26) {
+    fprintf(to, "  %-26s ", left);
+  } else { /* Its help begins below it. */
+    fprintf(to, "  %s\n%29s", left, "");
+  }
   for (; *help != '\0'; help++) {
     fputc(*help, to);
     if (*help == '\n') {

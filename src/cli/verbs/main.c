@@ -2,6 +2,7 @@
 /* The command: finds the verb in a table and runs it. */
 
 #include "cli/ui/cli.h"
+#include "cli/ui/options.h"
 
 #include <fcntl.h>
 #include <jansson.h>
@@ -123,6 +124,9 @@ int main(int argc, char **argv) {
   }
   if (argc > 1 && strcmp(name, "--version") == 0) {
     name = "version";
+  }
+  if (is_help(name) && argc > 2 && find_verb(argv[2]) != NULL) {
+    return cli_options_help(find_verb(argv[2]));
   }
   if (is_help(name)) {
     int code = print_verbs(argc > 1 ? STDOUT_FILENO : STDERR_FILENO);
