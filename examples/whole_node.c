@@ -180,7 +180,7 @@ int main(int argc, char **argv) {
   const char *path = "addrbook.json";
   char seeds[4096] = "", line[80];
   char address[CMT_NET_ADDR_TEXT_SIZE];
-  cmt_why why;
+  cmt_why why = {.text = "it cannot start"}; /* Calls without one fail, too. */
 
   for (int i = 1; i < argc; i++) {
     if (strcmp(argv[i], "-b") == 0 && i + 1 < argc) {
