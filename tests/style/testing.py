@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Every promise in docs/TESTING.md has a test, and every test that it names
-exists in the file that it names.  The unit tests lie in the folders that the
-sources have."""
+"""Every promise in docs/TESTING.md stands there once and has a test, and every
+test that it names exists in the file that it names.  The unit tests lie in the
+folders that the sources have."""
+import collections
 import glob
 import os
 import re
@@ -47,6 +48,10 @@ def main():
     report.check(len(named) > 200, "docs/TESTING.md names tests", len(named))
     report.check(all(tests for _, tests in rows), "every promise has a test",
                  *[line for line, tests in rows if not tests])
+    texts = collections.Counter(line.strip("|").split("|")[0].strip()
+                                for line, _ in rows)
+    twice = [text for text, count in texts.items() if count > 1]
+    report.check(not twice, "no promise stands there twice", *twice)
     report.check(not any(faults), "each of them exists",
                  *[fault for fault in faults if fault])
     homeless = [path for path in PATHS if not os.path.isdir(os.path.join(
