@@ -358,6 +358,17 @@ def own_limits(folder):
         seed.stop()
 
 
+def many_places(folder):
+    """Places beyond those that a switch can have are no fault."""
+    homes = [home(folder, "s1"), home(folder, "s2", "chain-2")]
+    for each in homes:
+        set_key(each, "max_num_inbound_peers", 65535)
+    with Daemon("seed", "--home", homes[0], "--home", homes[1]) as seed:
+        with visitor(seed, "chain-2") as a:
+            a.event("peer_added")
+        seed.stop()
+
+
 def own_addresses(folder):
     """One host has a peer of each chain, or more of one whose home allows
     that."""
@@ -1068,6 +1079,7 @@ TESTS = [
     ("one port serves two chains", chains),
     ("a seed's own line", own_line),
     ("each chain has limits of its own", own_limits),
+    ("chains may have more places than there can be", many_places),
     ("a host has a peer of each chain", own_addresses),
     ("a node without peer exchange", without_exchange),
     ("a ban lasts over a restart", bans_stay),

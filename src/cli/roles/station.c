@@ -13,8 +13,9 @@
 
 enum {
   /* Answers that wait for their visitors.  By default the floors of all peers
-     that there might be would leave room for four of them. */
-  ANSWERS_BYTES_MAX = 512 << 20,
+     that there might be would leave room for four of them.  Those of
+     CMT_PEERS_MAX inbound and as many outbound ones take half of it. */
+  ANSWERS_BYTES_MAX = 1 << 30,
   LATER_INBOUND_MAX = 4096, /* Places for homes that come into --homes. */
 };
 
