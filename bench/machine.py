@@ -28,9 +28,13 @@ def machine(kernel):
 
 
 def revision(root):
+    """The commit, "-dirty" when more than results differs from it."""
+    def git(*argv):
+        return subprocess.run(["git", "-C", root, *argv], text=True,
+                              capture_output=True, check=True).stdout.strip()
     try:
-        return subprocess.run(
-            ["git", "-C", root, "describe", "--always", "--dirty"], text=True,
-            capture_output=True, check=True).stdout.strip()
+        differs = git("status", "--porcelain", "--untracked-files=no", "--", ".",
+                      ":!bench/results")
+        return git("describe", "--always") + ("-dirty" if differs else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
