@@ -306,20 +306,6 @@ static cmt_err make_genesis(const making *m, const char *path) {
   return make_file(m, path, text);
 }
 
-/* Opens the home as far as it is there. */
-static cmt_err open_home(const making *m, cmt_home **out) {
-  /* Whoever opens it later reads the warnings. */
-  cmt_env quiet = m->h->env;
-  cmt_home_options options = {.size = sizeof options,
-                              .env = &quiet,
-                              .dir = m->h->dir,
-                              .environment = m->o->environment,
-                              .env_prefix = m->o->env_prefix};
-
-  quiet.log = NULL;
-  return cmt_home_open(&options, out, m->why);
-}
-
 /* Whether a file of the home has the chain id, or will have it. */
 static cmt_err find_chain_id(const making *m, cmt_home *h, bool *found) {
   cmt_err err;
@@ -335,18 +321,41 @@ static cmt_err find_chain_id(const making *m, cmt_home *h, bool *found) {
   return err == CMT_EIO ? CMT_OK : err;
 }
 
+/* Opens the home as far as it is there.  |*found|: it has its chain id, or will
+   have it. */
+static cmt_err open_home(const making *m, cmt_home **out, bool *found) {
+  /* Whoever opens it later reads the warnings. */
+  cmt_env quiet = m->h->env;
+  cmt_home_options options = {.size = sizeof options,
+                              .env = &quiet,
+                              .dir = m->h->dir,
+                              .environment = m->o->environment,
+                              .env_prefix = m->o->env_prefix};
+  cmt_err err;
+
+  quiet.log = NULL;
+  err = cmt_home_open(&options, out, m->why);
+  if (err != CMT_OK) {
+    return err;
+  }
+  err = find_chain_id(m, *out, found);
+  if (err != CMT_OK) {
+    cmt_home_delete(*out);
+  }
+  return err;
+}
+
 /* A mistake in what is there, or in the environment, makes nothing. */
 static cmt_err check_home(const making *m) {
   cmt_node_key *key = NULL;
   bool found;
   cmt_home *h;
-  cmt_err err = open_home(m, &h);
+  cmt_err err = open_home(m, &h, &found);
 
   if (err != CMT_OK) {
     return err;
   }
-  err = find_chain_id(m, h, &found);
-  if (err == CMT_OK && exists(h->settings.node_key_file)) {
+  if (exists(h->settings.node_key_file)) {
     err = cmt_home_load_key(h, &key, m->why);
     cmt_node_key_delete(key);
   }
@@ -358,13 +367,12 @@ static cmt_err check_home(const making *m) {
 static cmt_err make_named(const making *m) {
   bool found;
   cmt_home *h;
-  cmt_err err = open_home(m, &h);
+  cmt_err err = open_home(m, &h, &found);
 
   if (err != CMT_OK) {
     return err;
   }
-  err = find_chain_id(m, h, &found);
-  if (err == CMT_OK && !found) {
+  if (!found) {
     err = make_genesis(m, h->settings.genesis_file);
   }
   if (err == CMT_OK) {
