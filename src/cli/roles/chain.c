@@ -2,9 +2,10 @@
 
 #include "chain.h"
 
+#include "stamp.h"
+
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 enum {
@@ -139,25 +140,13 @@ void cli_chain_drop(cli_chain *c) {
 }
 
 /* Neither a change of the mode or the owner nor one more link is a change. */
-static uint64_t file_stamp(const char *path) {
-  struct stat at;
-
-  if (stat(path, &at) != 0) {
-    return 0;
-  }
-  return (uint64_t)at.st_ino + (uint64_t)at.st_size +
-         (uint64_t)at.st_mtim.tv_sec * CMT_SECONDS(1) +
-         (uint64_t)at.st_mtim.tv_nsec;
-}
-
 static uint64_t stamp_of(const cmt_home_settings *s) {
   const char *const files[] = {s->config_file, s->genesis_file,
                                s->node_key_file};
   uint64_t stamp = 0;
 
   for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
-    stamp *= UINT64_C(0x100000001b3); /* The prime of FNV. */
-    stamp += file_stamp(files[i]);
+    stamp = cli_stamp_add(stamp, files[i], false);
   }
   return stamp;
 }

@@ -2,22 +2,12 @@
 
 #include "faults.h"
 
+#include "stamp.h"
+
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { LOOKS_AGAIN = 30 }; /* From one try to the next. */
-
-static uint64_t stamp_of(const char *path) {
-  struct stat at;
-
-  if (stat(path, &at) != 0) {
-    return 0;
-  }
-  return (uint64_t)at.st_ino + (uint64_t)at.st_size +
-         (uint64_t)at.st_ctim.tv_sec * CMT_SECONDS(1) +
-         (uint64_t)at.st_ctim.tv_nsec;
-}
 
 uint64_t cli_faults_stamp(const char *dir, const char *config) {
   const char *const files[] = {
@@ -39,8 +29,8 @@ uint64_t cli_faults_stamp(const char *dir, const char *config) {
     int len = snprintf(path, sizeof path, "%s/%s",
                        files[i][0] == '/' ? "" : dir, files[i]);
 
-    stamp *= UINT64_C(0x100000001b3); /* The prime of FNV. */
-    stamp += len > 0 && (size_t)len < sizeof path ? stamp_of(path) : 0;
+    stamp = cli_stamp_add(
+      stamp, len > 0 && (size_t)len < sizeof path ? path : "", true);
   }
   return stamp;
 }

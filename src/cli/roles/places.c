@@ -56,29 +56,28 @@ static void drop(cli_places *p, const void *chain, const char *of) {
   }
 }
 
+/* Changes all rows that a peer counts in. */
+static void each(cli_places *p, const cli_place *who,
+                 void (*change)(cli_places *p, const void *chain,
+                                const char *of)) {
+  change(p, who->chain, "");
+  if (who->group[0] != '\0') {
+    change(p, who->chain, who->group);
+  }
+  if (who->host[0] != '\0') {
+    change(p, who->chain, who->host);
+  }
+}
+
 void cli_places_fini(cli_places *p) {
   free(p->rows);
   *p = (cli_places){.rows = NULL};
 }
 
-void cli_places_take(cli_places *p, const cli_place *who) {
-  add(p, who->chain, "");
-  if (who->group[0] != '\0') {
-    add(p, who->chain, who->group);
-  }
-  if (who->host[0] != '\0') {
-    add(p, who->chain, who->host);
-  }
-}
+void cli_places_take(cli_places *p, const cli_place *who) { each(p, who, add); }
 
 void cli_places_leave(cli_places *p, const cli_place *who) {
-  drop(p, who->chain, "");
-  if (who->group[0] != '\0') {
-    drop(p, who->chain, who->group);
-  }
-  if (who->host[0] != '\0') {
-    drop(p, who->chain, who->host);
-  }
+  each(p, who, drop);
 }
 
 uint32_t cli_places_count(const cli_places *p, const void *chain) {
