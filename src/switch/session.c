@@ -51,7 +51,7 @@ static void session_decide(cmt__session *s) {
   cmt__place_leave(&s->sw->places, &s->place);
   cmt__filter_end(s);
   cmt__standby_end(s);
-  if (!s->outbound) {
+  if (s->counted) {
     cmt__switch_handshakes(s->sw, -1);
   }
 }
@@ -240,6 +240,8 @@ static void session_begin(cmt__session *s) {
   }
   cmt__place_accept(&sw->places, &s->place, &s->link, &address,
                     cmt__dials_reserve(sw, &address));
+  s->counted = true;
+  cmt__switch_handshakes(sw, 1);
   if (err == CMT_OK) {
     cmt__session_start(s, NULL, NULL);
   }
@@ -269,7 +271,6 @@ void cmt__session_accept(void *arg, cmt__tcp *tcp) {
     return;
   }
   s->remote = remote;
-  cmt__switch_handshakes(sw, 1);
   cmt__link_accept(&s->link, tcp);
   session_begin(s);
 }

@@ -38,6 +38,8 @@ struct cmt__session {
                                         was reported. */
   void *arg;
   bool outbound;
+  bool counted;   /* Among the handshakes of the status: it was accepted, and
+                     got a place. */
   uint8_t thread; /* Where the peer is, or will be soon. */
   bool pending;   /* The outcome is not known yet. */
   bool was_peer;

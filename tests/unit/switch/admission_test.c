@@ -20,6 +20,7 @@ typedef struct fixture {
   test_node at; /* Where they all go. */
   test_node friends[FRIENDS];
   strangers crowd;
+  uint64_t most; /* Handshakes that a filter saw. */
 } fixture;
 
 static int setup(void **state) {
@@ -244,6 +245,38 @@ static void the_oldest_of_the_largest_network_goes(void **state) {
   assert_ended(h, "xxx....."); /* All are alike, and it is the oldest. */
   assert_int_equal(3, status_of(&f->at).over_handshakes_max);
   leave_all(h, 8);
+}
+
+/* What the status says when the filter is asked about a newcomer. */
+static cmt_verdict count_then_admit(void *arg, const cmt_newcomer *who,
+                                    const cmt_admission *request) {
+  fixture *f = arg;
+  uint64_t now = status_of(&f->at).handshakes;
+
+  (void)who;
+  (void)request;
+  f->most = now > f->most ? now : f->most;
+  return CMT_ADMIT;
+}
+
+static void a_newcomer_without_a_place_is_not_counted(void **state) {
+  fixture *f = *state;
+  hostile h[6];
+
+  f->at.options.handshakes_max = 4;
+  f->at.options.filter_addr = count_then_admit;
+  f->at.options.filter_arg = f;
+  test_node_start(&f->at);
+  for (int i = 0; i < 6; i++) {
+    h[i] = (hostile){.mute = true};
+    come(f, &h[i], "127.0.0.1");
+    assert_int_equal(i < 4 ? i + 1 : 4, status_of(&f->at).handshakes);
+  }
+  assert_int_equal(4, f->most);
+  assert_int_equal(2, status_of(&f->at).over_handshakes_max);
+  leave_all(h, 6);
+  test_loop_run_until_idle(f->w.loop);
+  assert_int_equal(0, status_of(&f->at).handshakes);
 }
 
 /* An eighth of the places is nobody's fault: 13 come from |others| and then 3
@@ -854,6 +887,7 @@ int main(void) {
     cmocka_unit_test(half_keys_keep_nobody_out),
     cmocka_unit_test(whole_keys_keep_nobody_out),
     TEST(the_oldest_of_the_largest_network_goes),
+    TEST(a_newcomer_without_a_place_is_not_counted),
     TEST(an_address_has_an_eighth_of_the_places),
     TEST(a_network_has_an_eighth_of_the_places),
     TEST(a_key_that_has_arrived_keeps_the_place),
