@@ -62,7 +62,8 @@ struct cmt_pex {
 };
 
 cmt__pex_time cmt__pex_now(const cmt_pex *p);
-/* Begins the dial of each persistent peer that has none, once it has begun. */
+/* Begins the dial of each persistent peer that has none, once it has begun.
+   Logs those that the switch refuses, so it needs to run without a lock. */
 void cmt__pex_dial_listed(cmt_pex *p);
 /* Whether |id| is on the list; under |lock|. */
 bool cmt__pex_is_seed(const cmt_pex *p, const cmt_node_id *id);
@@ -74,6 +75,9 @@ void cmt__pex_wake(cmt_pex *p);
 /* The exchange of |peer|'s network: |host|, or one that has joined it; NULL:
    neither. */
 cmt_pex *cmt__pex_of(cmt_pex *host, const cmt_peer *peer);
+/* Gives it the switch, unless it has one; the caller then begins its dials by
+   cmt__pex_dial_listed() and cmt__pex_wake(), without a lock. */
+void cmt__pex_attach(cmt_pex *p, cmt_switch *sw);
 /* Begins, unless it has begun, and ends for one network alone. */
 void cmt__pex_begin(cmt_pex *p, cmt_switch *sw);
 void cmt__pex_end(cmt_pex *p);

@@ -108,8 +108,12 @@ cmt_err cmt_pex_join(cmt_pex *p, cmt_pex *host, cmt_why *why) {
   err = add(host, p, why);
   cmt__unlock(&host->lock);
   if (err == CMT_OK && host->sw != NULL) {
-    cmt__pex_begin(p, host->sw);
+    cmt__pex_attach(p, host->sw);
   }
   cmt__unlock(&host->outer);
+  if (err == CMT_OK) {
+    cmt__pex_dial_listed(p);
+    cmt__pex_wake(p);
+  }
   return err;
 }

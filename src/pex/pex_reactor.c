@@ -527,7 +527,7 @@ void cmt_pex_note(cmt_pex *p, cmt_peer *peer, uint8_t channel, cmt_bytes msg) {
 
 /* ---- start and stop ---- */
 
-void cmt__pex_begin(cmt_pex *p, cmt_switch *sw) {
+void cmt__pex_attach(cmt_pex *p, cmt_switch *sw) {
   cmt__ensure_options o = {
     .env = &p->env,
     .book = p->o.book,
@@ -562,6 +562,10 @@ void cmt__pex_begin(cmt_pex *p, cmt_switch *sw) {
   }
   cmt__unlock(&p->lock);
   cmt__unlock(&p->outer);
+}
+
+void cmt__pex_begin(cmt_pex *p, cmt_switch *sw) {
+  cmt__pex_attach(p, sw);
   cmt__pex_dial_listed(p);
   cmt__pex_wake(p);
 }

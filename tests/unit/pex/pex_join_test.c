@@ -12,13 +12,25 @@ typedef struct fixture {
   test_world w;
   pex_node a, guest;
   test_node b;
+  size_t warnings;
 } fixture;
+
+static void count_warning(void *arg, cmt_log_level level, const char *module,
+                          const char *line) {
+  fixture *f = arg;
+
+  (void)module;
+  (void)line;
+  f->warnings += level == CMT_LOG_WARN;
+}
 
 static int setup(void **state) {
   fixture *f = calloc(1, sizeof *f);
 
   assert_non_null(f);
   test_world_init(&f->w);
+  f->w.env.env.log = count_warning;
+  f->w.env.env.log_arg = f;
   pex_node_init(&f->a, &f->w, "5.1.0.1");
   f->a.o.network = "test-net";
   pex_node_init(&f->guest, &f->w, "5.1.0.1");
@@ -96,6 +108,22 @@ static void an_exchange_begins_with_its_host(void **state) {
   assert_int_equal(0, pex_status(&f->a).outbound_peers);
 }
 
+/* What cannot be dialed is logged, and no log line is written under a lock. */
+static void an_exchange_joins_whose_list_names_a_node_twice(void **state) {
+  fixture *f = *state;
+
+  test_node_start(&f->b);
+  pex_node_start(&f->a);
+  announce(f);
+  assert_cmt(CMT_OK, cmt_pex_set_persistent_peers(
+                       f->guest.pex,
+                       "0123456789abcdef0123456789abcdef01234567@5.2.0.1:1,"
+                       "0123456789abcdef0123456789abcdef01234567@5.2.0.2:1",
+                       NULL));
+  join(f);
+  assert_int_equal(1, f->warnings);
+}
+
 static void refused(cmt_err err, cmt_pex *p, cmt_pex *host, const char *text) {
   cmt_why why;
 
@@ -140,6 +168,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     TEST(a_peer_goes_to_the_exchange_of_its_network),
     TEST(an_exchange_begins_with_its_host),
+    TEST(an_exchange_joins_whose_list_names_a_node_twice),
     TEST(who_cannot_join_is_named),
   };
 
