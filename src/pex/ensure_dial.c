@@ -2,6 +2,7 @@
 
 #include "ensure_dial.h"
 
+#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -29,14 +30,28 @@ uint64_t cmt__ensure_draw(const cmt__ensure *e, uint64_t limit) {
   return drawn % limit;
 }
 
+/* All bytes of the address as digits, since the text of IPv6 may be longer than
+   a group. */
+static void write_host(const cmt__ip *ip, unsigned port,
+                       char out[CMT_ADDRBOOK_GROUP_SIZE]) {
+  char digits[2 * sizeof ip->bytes + 1];
+
+  _Static_assert(sizeof digits + sizeof ":65535" - 1 <= CMT_ADDRBOOK_GROUP_SIZE,
+                 "room");
+  sodium_bin2hex(digits, sizeof digits, ip->bytes, sizeof ip->bytes);
+  snprintf(out, CMT_ADDRBOOK_GROUP_SIZE, "%s:%u", digits, port);
+}
+
 void cmt__ensure_group(const cmt__ensure *e, const cmt_net_addr *a,
                        char out[CMT_ADDRBOOK_GROUP_SIZE]) {
   cmt__ip ip;
 
-  if (cmt__ip_read(cmt_bytes_of(a->host), &ip) && cmt__ip_is_routable(&ip)) {
+  if (!cmt__ip_read(cmt_bytes_of(a->host), &ip)) {
+    snprintf(out, CMT_ADDRBOOK_GROUP_SIZE, "%.32s:%u", a->host, a->port);
+  } else if (cmt__ip_is_routable(&ip)) {
     cmt_addrbook_group(e->o.book, a, out);
   } else {
-    snprintf(out, CMT_ADDRBOOK_GROUP_SIZE, "%.32s:%u", a->host, a->port);
+    write_host(&ip, a->port, out);
   }
 }
 

@@ -191,11 +191,10 @@ static void a_group_has_one_outbound_peer(void **state) {
 }
 
 /* A private network has one group, and whoever is in it may dial all of it. */
-static void hosts_of_a_private_network_are_groups_of_their_own(void **state) {
-  fixture *f = *state;
+static void check_private(fixture *f, const char *format) {
   cmt_addrbook_options b;
   cmt__ensure_dial *d[64];
-  char ip[32];
+  char ip[64];
 
   cmt_addrbook_delete(f->book);
   cmt_addrbook_options_init(&b);
@@ -204,11 +203,17 @@ static void hosts_of_a_private_network_are_groups_of_their_own(void **state) {
   assert_cmt(CMT_OK, cmt_addrbook_new(&b, &f->book, NULL));
   f->o.book = f->book;
   for (unsigned i = 0; i < 20; i++) {
-    snprintf(ip, sizeof ip, "10.0.0.%u", i);
+    snprintf(ip, sizeof ip, format, i);
     know(f, ip);
   }
   ensure_world_begin(f);
   assert_int_equal(10, dials(f, d, 64));
+}
+
+static void hosts_of_a_private_network_are_groups_of_their_own(void **state) {
+  check_private(*state, "10.0.0.%u");
+  /* As long as addresses become that hosts make of their MAC address. */
+  check_private(*state, "fd12:3456:789a:1234:5054:1ff:fe12:34%02x");
 }
 
 static void failures_do_not_count_while_we_are_offline(void **state) {
