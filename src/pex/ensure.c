@@ -379,8 +379,7 @@ static bool step_dial(cmt__ensure *e, cmt__pex_time t, cmt__ensure_step *out) {
   return out->dial != NULL;
 }
 
-/* A seed beside what the book had, when that is not enough.  It goes before a
-   dial of the book's choice, which would take each turn of the rate. */
+/* A seed beside what the book had, when that is not enough. */
 static bool step_seed(cmt__ensure *e, cmt__pex_time t, cmt__ensure_step *out) {
   cmt__ensure_dial d = {.kind = CMT__ENSURE_SEED};
 
@@ -545,6 +544,24 @@ void cmt__ensure_served(cmt__ensure *e, cmt__ensure_peer *p, cmt__pex_time t) {
 
 /* ---- steps ---- */
 
+/* What a node does that keeps peers. */
+static bool step_keep(cmt__ensure *e, cmt__pex_time t, cmt__ensure_step *out) {
+  /* A dial of the book's choice would take each turn of the rate, so a seed
+     goes before it. */
+  if (step_seed(e, t, out) || (!e->dry && step_dial(e, t, out))) {
+    return true;
+  }
+  /* If the book turned out to have nobody, a seed is needed from now on. */
+  return step_seed(e, t, out) || step_feeler(e, t, out) ||
+         step_rotate(e, t.now_ns, out);
+}
+
+/* What a seed does instead. */
+static bool step_serve(cmt__ensure *e, cmt__pex_time t, cmt__ensure_step *out) {
+  return cmt__seed_close(e, t.now_ns, out) || step_seed(e, t, out) ||
+         cmt__seed_crawl(e, t, out);
+}
+
 bool cmt__ensure_next(cmt__ensure *e, cmt__pex_time t, cmt__ensure_step *out) {
   *out = (cmt__ensure_step){.dial = NULL};
   if (t.now_ns >= e->round_ns) {
@@ -554,12 +571,7 @@ bool cmt__ensure_next(cmt__ensure *e, cmt__pex_time t, cmt__ensure_step *out) {
   if (step_answer(e, t.now_ns, out) || step_ask(e, t.now_ns, out)) {
     return true;
   }
-  return e->o.seed
-           ? cmt__seed_close(e, t.now_ns, out) || step_seed(e, t, out) ||
-               cmt__seed_crawl(e, t, out)
-           : step_seed(e, t, out) || (!e->dry && step_dial(e, t, out)) ||
-               step_seed(e, t, out) || step_feeler(e, t, out) ||
-               step_rotate(e, t.now_ns, out);
+  return e->o.seed ? step_serve(e, t, out) : step_keep(e, t, out);
 }
 
 uint64_t cmt__ensure_next_ns(const cmt__ensure *e, uint64_t now_ns) {

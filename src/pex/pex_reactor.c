@@ -258,7 +258,7 @@ static void run(cmt_pex *p, const job *j) {
 static void run_steps(cmt_pex *p) {
   cmt__pex_time t = cmt__pex_now(p);
   cmt__ensure_step step;
-  uint64_t next_ns;
+  uint64_t next_ns = t.now_ns;
   bool more = true;
   answer a;
 
@@ -269,8 +269,9 @@ static void run_steps(cmt_pex *p) {
     more = cmt__ensure_next(&p->ensure, t, &step);
     if (more) {
       j = job_of(p, &step, t, &a);
+    } else {
+      next_ns = cmt__ensure_next_ns(&p->ensure, t.now_ns);
     }
-    next_ns = cmt__ensure_next_ns(&p->ensure, t.now_ns);
     cmt__unlock(&p->lock);
     if (more) {
       run(p, &j);
