@@ -631,6 +631,32 @@ def not_joined(folder):
     check("homes/a: moniker has 129 bytes" in err, err)
 
 
+def full_list(folder):
+    """A home that comes with as many private ids as there can be leaves no room
+    for who is denied: it is not served, and others are.  Without such a list it
+    is."""
+    parent = os.path.join(folder, "homes")
+    listed = os.path.join(folder, "denied")
+    write(listed, 40 * "a" + "\n")
+    os.mkdir(parent)
+    home(parent, "a")
+    late = home(folder, "b", "chain-2")
+    ids = ",".join(f"{i:040x}" for i in range(1, 4097))
+    set_key(late, "private_peer_ids", f'"{ids}"')
+    with Daemon("seed", "--homes", parent, "--deny", listed) as seed:
+        os.rename(late, os.path.join(parent, "b"))
+        line = seed.until(lambda line: "is not served" in line)
+        check("chain-2" in line and "too many private ids" in line, line)
+        os.rename(home(folder, "c", "chain-3"), os.path.join(parent, "c"))
+        seed.until(lambda line: "network=chain-3" in line)
+        seed.stop()
+    with Daemon("seed", "--homes", parent) as seed:
+        os.rename(home(folder, "d", "chain-4"), os.path.join(parent, "d"))
+        seed.until(lambda line: "network=chain-4" in line)
+        check(not any("is not served" in line for line in seed.seen), seed.seen)
+        seed.stop()
+
+
 def metrics(folder):
     """Prometheus gets every path, and each chain is in the page."""
     with Daemon("seed", "--home", home(folder, "s1"), "--home",
@@ -1090,6 +1116,7 @@ TESTS = [
     ("folders that cannot be served", bad_homes),
     ("a second home of a chain is left alone", twin_home),
     ("a folder whose chain cannot join", not_joined),
+    ("a home with a full list of ids", full_list),
     ("metrics of all chains on any path", metrics),
     ("a dial counts for its chain", dials_of_chains),
     ("metrics of each peer by option", peer_metrics),

@@ -297,24 +297,30 @@ typedef struct ids {
   size_t kept, count;
 } ids;
 
-/* False: they would leave no room for those to drop. */
+static bool ids_add(ids *out, const char *id) {
+  if (out->count == PRIVATE_MAX) {
+    return false;
+  }
+  snprintf(out->list[out->count].text, sizeof out->list->text, "%s", id);
+  out->count++;
+  return true;
+}
+
+/* False: there are too many. */
 static bool ids_fill(ids *out, const cli_chain *c, const cli_deny *d) {
   const cmt_home_settings *s = c->settings;
+  bool room = true;
 
   for (size_t i = 0; i < s->private_peer_id_count; i++) {
-    if (out->count < PRIVATE_MAX) {
-      out->list[out->count++] = s->private_peer_ids[i];
-    }
+    room = ids_add(out, s->private_peer_ids[i].text) && room;
   }
   for (size_t i = 0; i < d->count; i++) {
     const char *subject = d->list[i].subject;
 
-    if (strpbrk(subject, ".:") == NULL && out->count < PRIVATE_MAX) {
-      memcpy(out->list[out->count++].text, subject, sizeof out->list->text);
-    }
+    room = (strpbrk(subject, ".:") != NULL || ids_add(out, subject)) && room;
   }
   out->kept = out->count;
-  return out->count < PRIVATE_MAX;
+  return room;
 }
 
 /* Other bans end some day, and the book has them by itself. */
@@ -332,9 +338,13 @@ static cmt_err drop_denied(const cli_chain *c, cmt_switch *sw, ids *out,
 
   for (size_t i = 0; err == CMT_OK && cmt_addrbook_snapshot_get(book, i, &e);
        i++) {
-    if (is_denied(sw, &e.addr)) {
-      out->list[out->count++] = e.addr.id;
+    if (!is_denied(sw, &e.addr)) {
+      continue;
     }
+    if (out->kept == PRIVATE_MAX) {
+      return CMT_ELIMIT; /* There is no room for any to drop. */
+    }
+    (void)ids_add(out, e.addr.id.text);
     if (out->count == PRIVATE_MAX) {
       err = cmt_pex_set_private(c->pex, out->list, out->count);
       out->count = out->kept;
@@ -364,6 +374,7 @@ cmt_err cli_chain_forget(const cli_chain *c, const cli_deny *d, cmt_switch *sw,
   }
   free(all.list);
   if (err != CMT_OK) {
+    why->err = err;
     snprintf(why->text, sizeof why->text,
              "the book of %s does not take who is denied: %s", c->network,
              err == CMT_ELIMIT ? "there are too many private ids"

@@ -279,6 +279,7 @@ static cmt_err chain_join(cli_station *s, cli_chain *c, cmt_why *why) {
   if (err != CMT_OK) {
     why->err = err;
     snprintf(why->text, sizeof why->text, "%.80s: %.170s", c->dir, cause.text);
+    (void)cmt_switch_remove_network(s->sw, c->network);
   }
   return err;
 }
@@ -478,7 +479,9 @@ bool cli_station_open(cli_station *s, const cli_options *o, cli_io *io,
   return cmt_switch_timer(s->sw, &s->timer, CMT_SECONDS(1)) == CMT_OK;
 }
 
-/* It joins before it is in the list: peers that come earlier are left alone. */
+/* It joins before it is in the list: peers that come earlier are left alone.
+   Nothing of an exchange that has joined can be taken back, so joining is the
+   last step that may fail. */
 void cli_station_add(cli_station *s, const char *dir) {
   uint64_t stamp = stamp_of(s, dir);
   cmt_why why;
@@ -488,8 +491,8 @@ void cli_station_add(cli_station *s, const char *dir) {
     fault_tell(s, dir, stamp, &why);
     return;
   }
-  if (chain_join(s, c, &why) != CMT_OK ||
-      cli_chain_forget(c, &s->deny, s->sw, &why) != CMT_OK) {
+  if (cli_chain_forget(c, &s->deny, s->sw, &why) != CMT_OK ||
+      chain_join(s, c, &why) != CMT_OK) {
     fault_tell(s, dir, stamp, &why);
     cli_chain_drop(c);
     return;
