@@ -44,14 +44,18 @@ static char *line_trim(char *line) {
   return line;
 }
 
+enum { FAULT_SIZE = 192, SHOWN_SIZE = 100 };
+
 /* Adds the subject of a line, if it has one.  False: |fault| says what is
    wrong. */
-static bool line_add(cli_deny *d, char *line, size_t len, cmt_why *fault) {
+static bool line_add(cli_deny *d, char *line, size_t len,
+                     char fault[FAULT_SIZE]) {
+  char shown[SHOWN_SIZE];
   const char *subject;
   cmt_ban one;
 
   if (strlen(line) != len) {
-    snprintf(fault->text, sizeof fault->text, "it has the character 0");
+    snprintf(fault, FAULT_SIZE, "it has the character 0");
     return false;
   }
   subject = line_trim(line);
@@ -60,12 +64,15 @@ static bool line_add(cli_deny *d, char *line, size_t len, cmt_why *fault) {
   }
   cmt_ban_init(&one);
   one.duration_ns = CMT_NEVER;
-  if (cmt_ban_set_subject(&one, subject, fault) != CMT_OK) {
+  if (cmt_ban_set_subject(&one, subject, NULL) != CMT_OK) {
+    cmt_text_escape(cmt_bytes_of(subject), shown, sizeof shown);
+    snprintf(fault, FAULT_SIZE,
+             "'%s' is no node id, IP address, or range such as 10.0.0.0/8",
+             shown);
     return false;
   }
   if (d->count == LINES_MAX) {
-    snprintf(fault->text, sizeof fault->text, "there are more than %d lines",
-             LINES_MAX);
+    snprintf(fault, FAULT_SIZE, "there are more than %d lines", LINES_MAX);
     return false;
   }
   d->list = cli_realloc(d->list, (d->count + 1) * sizeof *d->list);
@@ -80,8 +87,7 @@ static bool fail(cmt_why *why, const char *path, const char *text) {
 }
 
 static bool read_all(cli_deny *d, const char *path, FILE *file, cmt_why *why) {
-  cmt_why fault;
-  char *line = NULL;
+  char fault[FAULT_SIZE], *line = NULL;
   size_t cap = 0;
   unsigned number = 0;
   bool well = true;
@@ -89,11 +95,10 @@ static bool read_all(cli_deny *d, const char *path, FILE *file, cmt_why *why) {
 
   while (well && (len = getline(&line, &cap, file)) >= 0) {
     number++;
-    well = line_add(d, line, (size_t)len, &fault);
+    well = line_add(d, line, (size_t)len, fault);
   }
   if (!well) {
-    snprintf(why->text, sizeof why->text, "%s:%u: %.192s", path, number,
-             fault.text);
+    snprintf(why->text, sizeof why->text, "%s:%u: %s", path, number, fault);
   } else if (!feof(file)) {
     well = fail(why, path, strerror(errno));
   }
