@@ -93,22 +93,34 @@ static void a_host_has_one_place_of_a_chain(void **state) {
   cli_places_fini(&p);
 }
 
+static void change(cli_places *p, unsigned number,
+                   void (*by)(cli_places *, const cli_place *)) {
+  char group[CMT_ADDRBOOK_GROUP_SIZE], host[CLI_PLACE_SIZE];
+  cli_place who;
+
+  snprintf(group, sizeof group, "%u.%u.0.0", number / 250, number % 250);
+  snprintf(host, sizeof host, "@%u.%u.0.1", number / 250, number % 250);
+  who = place(number % 3 == 0 ? &b : &a, group, host);
+  by(p, &who);
+}
+
+/* In another order than they came, so that rows move. */
 static void many_groups_are_counted(void **state) {
+  enum { COUNT = 3000, STEP = 7 };
   cli_places p = {.rows = NULL};
-  char group[CMT_ADDRBOOK_GROUP_SIZE];
 
   (void)state;
-  for (unsigned i = 0; i < 500; i++) {
-    cli_place who;
-
-    snprintf(group, sizeof group, "%u.%u.0.0", i / 250, i % 250);
-    who = place(&a, group, "");
-    cli_places_take(&p, &who);
+  for (unsigned i = 0; i < COUNT; i++) {
+    change(&p, i, cli_places_take);
+    change(&p, i, cli_places_take);
   }
-  assert_int_equal(cli_places_count(&p, &a), 500);
-  for (unsigned i = 0; i < 500; i++) {
-    snprintf(group, sizeof group, "%u.%u.0.0", i / 250, i % 250);
-    leave(&p, &a, group);
+  assert_int_equal(cli_places_count(&p, &a), 2 * COUNT / 3 * 2);
+  assert_int_equal(cli_places_count(&p, &b), COUNT / 3 * 2);
+  for (unsigned i = 0; i < 2 * COUNT; i++) {
+    assert_int_equal(cli_places_count(&p, &a) + cli_places_count(&p, &b),
+                     2 * COUNT - i);
+    assert_true(p.count >= 2 * (COUNT - i / 2));
+    change(&p, i / 2 * STEP % COUNT, cli_places_leave);
   }
   assert_int_equal(p.count, 0);
   cli_places_fini(&p);

@@ -15,11 +15,16 @@ typedef struct cli_places_row {
   const void *chain;
   char of[CLI_PLACE_SIZE];
   uint32_t count;
+  uint32_t next; /* Of its hash, as in |heads|. */
 } cli_places_row;
 
+/* Rows lie dense, and a table of hashes finds them: there are thousands, and
+   every inbound peer looks for three, three times. */
 typedef struct cli_places {
   cli_places_row *rows;
-  size_t count, cap;
+  uint32_t *heads;   /* Numbers of rows from 1; 0: none has the hash. */
+  size_t count, cap; /* As many rows as heads, a power of two or 0. */
+  uint8_t key[16];   /* Of the hash: whoever has a /48 can choose hosts. */
 } cli_places;
 
 /* A peer that wants a place, or has one. */
