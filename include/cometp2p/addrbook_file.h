@@ -40,7 +40,9 @@ CMT_API cmt_addrbook *cmt_addrbook_file_book(cmt_addrbook_file *f);
 /** Whether the book should be saved now: two minutes after the last time if it
     has changed since, or at once after many additions.  A program with peer
     exchange (pex.h) calls this and cmt_addrbook_file_save_begin() in a timer of
-    its switch, which has one loop. */
+    its switch, which has one loop; there, or under a lock that the timer takes,
+    it calls cmt_pex_set_private() and cmt_pex_anchors(), which change the
+    book. */
 CMT_API bool cmt_addrbook_file_is_due(const cmt_addrbook_file *f,
                                       uint64_t now_ns);
 

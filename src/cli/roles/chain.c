@@ -135,6 +135,7 @@ void cli_chain_drop(cli_chain *c) {
   book_close(c);
   cmt_metrics_delete(c->metrics);
   cmt_home_delete(c->home);
+  pthread_mutex_destroy(&c->book_lock);
   free(c->dir);
   free(c);
 }
@@ -183,6 +184,7 @@ cli_chain *cli_chain_open(const cli_chain_options *o, cmt_why *why) {
   cli_chain *c = cli_alloc(1, sizeof *c);
   cmt_err err;
 
+  pthread_mutex_init(&c->book_lock, NULL);
   c->options = o->options;
   c->dir = cli_copy(o->dir);
   c->seed = o->seed;
@@ -301,8 +303,7 @@ static bool ids_add(ids *out, const char *id) {
   if (out->count == PRIVATE_MAX) {
     return false;
   }
-  snprintf(out->list[out->count].text, sizeof out->list->text, "%s", id);
-  out->count++;
+  snprintf(out->list[out->count++].text, sizeof out->list->text, "%.40s", id);
   return true;
 }
 
@@ -330,10 +331,20 @@ static bool is_denied(cmt_switch *sw, const cmt_net_addr *a) {
   return cmt_switch_find_ban(sw, a, &ban) && ban.duration_ns == CMT_NEVER;
 }
 
+static cmt_err set_private(cli_chain *c, const cmt_node_id *list,
+                           size_t count) {
+  cmt_err err;
+
+  pthread_mutex_lock(&c->book_lock);
+  err = cmt_pex_set_private(c->pex, list, count);
+  pthread_mutex_unlock(&c->book_lock);
+  return err;
+}
+
 /* Drops the nodes that are denied, as many at once as there is room for. */
-static cmt_err drop_denied(const cli_chain *c, cmt_switch *sw, ids *out,
+static cmt_err drop_denied(cli_chain *c, cmt_switch *sw, ids *out,
                            const cmt_addrbook_snapshot *book) {
-  cmt_err err = cmt_pex_set_private(c->pex, out->list, out->count);
+  cmt_err err = set_private(c, out->list, out->count);
   cmt_addrbook_entry e;
 
   for (size_t i = 0; err == CMT_OK && cmt_addrbook_snapshot_get(book, i, &e);
@@ -346,18 +357,17 @@ static cmt_err drop_denied(const cli_chain *c, cmt_switch *sw, ids *out,
     }
     (void)ids_add(out, e.addr.id.text);
     if (out->count == PRIVATE_MAX) {
-      err = cmt_pex_set_private(c->pex, out->list, out->count);
+      err = set_private(c, out->list, out->count);
       out->count = out->kept;
     }
   }
   if (err == CMT_OK && out->count > out->kept) {
-    err = cmt_pex_set_private(c->pex, out->list, out->count);
+    err = set_private(c, out->list, out->count);
   }
-  return err != CMT_OK ? err
-                       : cmt_pex_set_private(c->pex, out->list, out->kept);
+  return err != CMT_OK ? err : set_private(c, out->list, out->kept);
 }
 
-cmt_err cli_chain_forget(const cli_chain *c, const cli_deny *d, cmt_switch *sw,
+cmt_err cli_chain_forget(cli_chain *c, const cli_deny *d, cmt_switch *sw,
                          cmt_why *why) {
   ids all = {.list = cli_alloc(PRIVATE_MAX, sizeof *all.list)};
   cmt_addrbook_snapshot *book = NULL;
@@ -474,25 +484,34 @@ static void count_saves(cli_chain *c, const cli_log *log) {
   c->saved = now;
 }
 
-bool cli_chain_tick(cli_chain *c, const cli_log *log, bool may_save) {
+/* True: a save began. */
+static bool save(cli_chain *c, const cli_log *log) {
   uint64_t now_ns = cli_utc_ns();
 
-  if (c->pex == NULL) {
-    return false;
-  }
-  count_pex(c);
-  count_book(c);
-  if (c->file == NULL) {
-    return false;
-  }
-  count_saves(c, log);
-  if (!may_save || c->away || !cmt_addrbook_file_is_due(c->file, now_ns) ||
+  if (c->away || !cmt_addrbook_file_is_due(c->file, now_ns) ||
       cmt_addrbook_file_save_begin(c->file, now_ns) != CMT_OK) {
     return false;
   }
   CLI_LOG(log, CMT_LOG_INFO, "p2p", "Saving AddrBook to file",
           {"book", c->settings->addr_book_file, 0});
   return true;
+}
+
+bool cli_chain_tick(cli_chain *c, const cli_log *log, bool may_save) {
+  bool saved = false;
+
+  if (c->pex == NULL) {
+    return false;
+  }
+  pthread_mutex_lock(&c->book_lock);
+  count_pex(c);
+  count_book(c);
+  if (c->file != NULL) {
+    count_saves(c, log);
+    saved = may_save && save(c, log);
+  }
+  pthread_mutex_unlock(&c->book_lock);
+  return saved;
 }
 
 bool cli_chain_close(cli_chain *c) {

@@ -9,6 +9,7 @@
 #include "cli/ui/log.h"
 #include "deny.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 typedef struct cli_chain {
@@ -21,6 +22,9 @@ typedef struct cli_chain {
   cmt_home *home;
   const cmt_home_settings *settings;
   const char *network;
+  /* While a thread reads the book without its exchange, as the loop does to
+     count and to save it, or another one takes nodes out of it. */
+  pthread_mutex_t book_lock;
   cmt_addrbook *book;      /* NULL: pex is off, and so is what follows. */
   cmt_addrbook_file *file; /* NULL also: the book is not stored. */
   cmt_pex *pex;
@@ -61,7 +65,7 @@ void cli_chain_ban(const cli_chain *c, cmt_switch *sw);
 /* The book drops the nodes that |d| covers, all of which is banned on |sw|, and
    takes none of its ids until the next call.  A node of a range may come back
    by hearsay, but no dial reaches it, so that it is not served. */
-CMT_NODISCARD cmt_err cli_chain_forget(const cli_chain *c, const cli_deny *d,
+CMT_NODISCARD cmt_err cli_chain_forget(cli_chain *c, const cli_deny *d,
                                        cmt_switch *sw, cmt_why *why);
 /* Saves the book, unless its home is away, and frees all; its switch is gone.
    False: the book could not be saved, and a line was printed. */
