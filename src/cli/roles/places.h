@@ -15,7 +15,7 @@ typedef struct cli_places_row {
   const void *chain;
   char of[CLI_PLACE_SIZE];
   uint32_t count;
-  uint32_t next; /* Of its hash, as in |heads|. */
+  uint32_t next; /* The next row with its hash, as in |heads|. */
 } cli_places_row;
 
 /* Rows lie dense, and a table of hashes finds them: there are thousands, and
@@ -24,7 +24,7 @@ typedef struct cli_places {
   cli_places_row *rows;
   uint32_t *heads;   /* Numbers of rows from 1; 0: none has the hash. */
   size_t count, cap; /* As many rows as heads, a power of two or 0. */
-  uint8_t key[16];   /* Of the hash: whoever has a /48 can choose hosts. */
+  uint8_t key[16];   /* The key of the hash: whoever has a /48 chooses hosts. */
 } cli_places;
 
 /* A peer that wants a place, or has one. */
