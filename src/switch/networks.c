@@ -22,10 +22,12 @@ void cmt__networks_fini(cmt__networks *n) {
   pthread_mutex_destroy(&n->lock);
 }
 
+/* The texts are in the node info, whose size is all that limits a moniker. */
 size_t cmt__networks_memory(void) {
+  const size_t texts = CMT_NODE_INFO_MAX + 2; /* Each with a NUL. */
+
   return cmt__grow_max(CMT_NETWORKS_MAX, LIST_FIRST) * sizeof(cmt__network *) +
-         CMT_NETWORKS_MAX * (sizeof(cmt__network) + CMT_NETWORK_NAME_MAX + 1 +
-                             CMT__NETWORK_MONIKER_MAX + 1);
+         CMT_NETWORKS_MAX * (sizeof(cmt__network) + texts);
 }
 
 void cmt__network_unref(const cmt__networks *n, cmt__network *x) {

@@ -13,8 +13,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { CMT__NETWORK_MONIKER_MAX = 128 };
-
 typedef struct cmt__network {
   atomic_uint refs;
   cmt_network def; /* Points to what follows. */

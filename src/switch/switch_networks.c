@@ -54,15 +54,6 @@ static cmt_err channels_check(const cmt_switch *s, const cmt_network *n,
   return CMT_OK;
 }
 
-static cmt_err moniker_check(const char *moniker, cmt_why *why) {
-  if (moniker == NULL || strlen(moniker) <= CMT__NETWORK_MONIKER_MAX) {
-    return CMT_OK;
-  }
-  return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
-                  "moniker has %zu bytes, allowed are 1 to %d", strlen(moniker),
-                  CMT__NETWORK_MONIKER_MAX);
-}
-
 /* All that a connection could find wrong with it. */
 static cmt_err announced_check(cmt_switch *s, const cmt__network *x,
                                cmt_why *why) {
@@ -91,9 +82,6 @@ static cmt_err network_make(cmt_switch *s, const cmt_network *given,
   }
   if (err == CMT_OK) {
     err = name_check(full.name, why);
-  }
-  if (err == CMT_OK) {
-    err = moniker_check(full.moniker, why);
   }
   if (err == CMT_OK) {
     err = channels_check(s, &full, why);

@@ -330,7 +330,7 @@ static uint64_t expected(const row *r, const cmt_conn_options *o) {
     text(r->external) + text(r->congestion),
     1024 * sizeof(cmt__ban),
     grown(1024, 4) * sizeof(cmt__network *) +
-      1024 * (sizeof(cmt__network) + sizeof(char[51]) + sizeof(char[129])),
+      1024 * (sizeof(cmt__network) + 10240 + 2),
     r->unconditional * sizeof(cmt_node_id),
     grown(peers, 8) * sizeof(cmt_peer *),
     connections * connection,

@@ -210,6 +210,23 @@ static void own_network_can_be_changed(void **state) {
   assert_peer(&t->a, "test-net", "seed", "51");
 }
 
+/* As that of a switch, a moniker may be as long as a node info has room. */
+static void a_moniker_may_be_long(void **state) {
+  test_trio *t = *state;
+  char moniker[10001];
+  cmt_network net;
+
+  memset(moniker, 'm', sizeof moniker);
+  moniker[sizeof moniker - 1] = '\0';
+  cmt_network_init(&net);
+  net.name = "net-b";
+  net.moniker = moniker;
+  assert_cmt(CMT_OK, cmt_switch_set_network(t->c.sw, &net, NULL));
+  begin(&t->a, "net-b", 11);
+  test_node_dial(&t->a, t->c.addr, 0);
+  assert_peer(&t->a, "net-b", moniker, "5152");
+}
+
 /* ---- what is refused ---- */
 
 static void refused(cmt_switch *s, const cmt_network *net, const char *text) {
@@ -221,9 +238,10 @@ static void refused(cmt_switch *s, const cmt_network *net, const char *text) {
 
 static void wrong_networks_are_refused(void **state) {
   static const uint8_t twice[] = {TEST_CHAT, TEST_CHAT}, other[] = {CHANNEL_C};
-  char longer[CMT_NETWORK_NAME_MAX + 2], moniker[130];
+  char longer[CMT_NETWORK_NAME_MAX + 2], moniker[10241];
   test_trio *t = *state;
   cmt_network net;
+  cmt_why why;
 
   memset(longer, 'x', sizeof longer);
   longer[sizeof longer - 1] = '\0';
@@ -247,7 +265,8 @@ static void wrong_networks_are_refused(void **state) {
   refused(t->c.sw, &net, "channels: 0x51 is there twice");
   net.channel_count = 1;
   net.moniker = moniker;
-  refused(t->c.sw, &net, "moniker has 129 bytes, allowed are 1 to 128");
+  assert_cmt(CMT_EINVAL, cmt_switch_set_network(t->c.sw, &net, &why));
+  assert_non_null(strstr(why.text, "bytes, allowed are 10240"));
   net.moniker = "a\tb";
   assert_cmt(CMT_EINVAL, cmt_switch_set_network(t->c.sw, &net, NULL));
   net.moniker = "m";
@@ -308,6 +327,7 @@ int main(void) {
     TRIO(network_comes_and_goes),
     TRIO(removed_network_fails_its_dials),
     TRIO(own_network_can_be_changed),
+    TRIO(a_moniker_may_be_long),
     TRIO(wrong_networks_are_refused),
     TRIO(there_are_as_many_as_can_be),
     TRIO(any_allocation_may_fail),
