@@ -339,41 +339,52 @@ static void chain_skip(cli_station *s, size_t i, const cmt_why *why) {
   cli_chain_drop(c);
 }
 
-/* The key and the switch are those of the next home. */
-static cmt_err first_skip(cli_station *s, cmt_why *why) {
+/* The key and the switch are those of the first home. */
+static cmt_err first_make(cli_station *s, cmt_why *why) {
+  cmt_err err = CMT_OK;
+
+  if (s->key == NULL) {
+    err = cmt_home_load_key(s->first->home, &s->key, why);
+  }
+  return err == CMT_OK && s->sw == NULL ? switch_make(s, why) : err;
+}
+
+static void first_skip(cli_station *s, const cmt_why *why) {
   chain_skip(s, 0, why);
   cmt_node_key_delete(s->key);
   s->key = NULL;
   cmt_ignore(cmt_switch_delete(s->sw));
   s->sw = NULL;
   log_open(s, s->first);
-  return cmt_home_load_key(s->first->home, &s->key, why);
 }
 
-/* Skips folders of --homes that cannot join, unless no other home is left. */
+/* Whether the seed goes on without the chain at |i|, a folder of --homes that
+   is not the last one left. */
+static bool may_skip(const cli_station *s, size_t i) {
+  return i >= s->options->home_count && s->options->homes_dir != NULL &&
+         s->chain_count > 1;
+}
+
 static cmt_err chains_join(cli_station *s, cmt_why *why) {
   size_t i = 0;
-  cmt_err err = switch_make(s, why);
 
-  while (err == CMT_OK && i < s->chain_count) {
-    err = chain_join(s, s->chains[i], why);
+  while (i < s->chain_count) {
+    cmt_err err = first_make(s, why);
+
     if (err == CMT_OK) {
-      cli_chain_ban(s->chains[i], s->sw);
-      i++;
-    } else if (i < s->options->home_count || s->options->homes_dir == NULL ||
-               s->chain_count == 1) {
+      err = chain_join(s, s->chains[i], why);
+    }
+    if (err == CMT_OK) {
+      cli_chain_ban(s->chains[i++], s->sw);
+    } else if (!may_skip(s, i)) {
       return err;
     } else if (i > 0) {
       chain_skip(s, i, why);
-      err = CMT_OK;
     } else {
-      err = first_skip(s, why);
-      if (err == CMT_OK) {
-        err = switch_make(s, why);
-      }
+      first_skip(s, why);
     }
   }
-  return err;
+  return CMT_OK;
 }
 
 /* Who is banned or denied is so before the first connection. */
