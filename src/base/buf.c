@@ -201,12 +201,18 @@ bool cmt__buf_link(cmt_buf *b, cmt_buf *list) {
   return true;
 }
 
+cmt_buf *cmt__buf_pop(cmt_buf **list) {
+  cmt_buf *first = *list;
+
+  if (first != NULL) {
+    *list = first->release_arg;
+  }
+  return first;
+}
+
 void cmt__buf_unref_list(cmt_buf *list) {
   while (list != NULL) {
-    cmt_buf *next = list->release_arg;
-
-    cmt_buf_unref(list);
-    list = next;
+    cmt_buf_unref(cmt__buf_pop(&list));
   }
 }
 

@@ -29,6 +29,8 @@ void cmt__buf_unref_many(cmt_buf *b, unsigned count);
 CMT_NODISCARD bool cmt__buf_link(cmt_buf *b, cmt_buf *list);
 /* Releases all buffers of |list|; NULL: there are none. */
 void cmt__buf_unref_list(cmt_buf *list);
+/* Takes the first buffer out of |*list|; NULL: there is none. */
+cmt_buf *cmt__buf_pop(cmt_buf **list);
 
 /* Where the bytes of |b|, which is not an adopted one, begin. */
 uint8_t *cmt__buf_base(cmt_buf *b);

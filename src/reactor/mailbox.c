@@ -16,9 +16,10 @@
    sleep, and to be woken by the loop, takes longer than all that is done under
    it.  The loop allocates the buffers that a worker releases, for which
    allocators have locks of their own.  So while more of the peer waits, the
-   buffers of a run return to the loop, which releases them with the next
-   message (|spent|).  They are at most those of one run for each inbox, and
-   none when nothing waits.
+   buffers of a run return to the loop (|spent|), which releases one of them
+   with each message: allocators keep a few buffers of a size for the thread
+   that released them, and the next message gets the last one.  They are at most
+   those of one run for each inbox, and none when nothing waits.
 
    A thread that waits for events is woken for the messages of a whole read,
    with cmt__mailbox_flush(), and for other events at once.
@@ -201,7 +202,7 @@ cmt_err cmt__mailbox_put(cmt__inbox *b, uint8_t channel, cmt_buf *msg,
   cmt_buf *spent;
 
   mailbox_lock(m);
-  spent = cmt__inbox_spent(b);
+  spent = cmt__buf_pop(&b->spent);
   *stops = !b->waits;
   if (!b->refuses && !m->hurries) {
     err = cmt__inbox_push(b, &m->quota, m->env, &entry,
@@ -210,7 +211,7 @@ cmt_err cmt__mailbox_put(cmt__inbox *b, uint8_t channel, cmt_buf *msg,
   }
   *stops = *stops && b->waits;
   mailbox_unlock(m);
-  cmt__buf_unref_list(spent);
+  cmt_buf_unref(spent);
   return err;
 }
 
