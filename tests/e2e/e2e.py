@@ -5,6 +5,7 @@ line, an exit or a socket, with a limit."""
 
 import argparse
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -31,6 +32,11 @@ ARGUMENTS = arguments.parse_args()
 COMMAND = os.path.join(ARGUMENTS.build, "cometp2p")
 RAW_PEER = os.path.join(ARGUMENTS.build, "raw_peer")
 LIMIT = 120.0
+# What the caller's shell has set for the command is no part of a test.
+for variable in list(os.environ):
+    if variable.startswith(("CMT", "TMHOME")) and \
+            not variable.startswith("CMT_SAVES"):
+        del os.environ[variable]
 # For `listen`: room for a sparse file, whatever the disk has.
 ROOM = ("--quota", "4096G")
 
@@ -254,6 +260,43 @@ def soon(holds, what, limit=LIMIT):
         select.select([], [], [], 0.01)
 
 
+def sleeps(child):
+    """Whether all threads of |child| wait, and none for a processor or a disk."""
+    for path in glob.glob(f"/proc/{child.pid}/task/*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            with open(path, encoding="utf-8", errors="replace") as file:
+                if file.read().rpartition(")")[2].split()[0] in "RD":
+                    return False
+    return True
+
+
+def at_rest(children, moved=lambda: 0, looks=50, limit=LIMIT):
+    """Waits until nothing moves any more, and returns what |moved| does: that was
+    the same at so many looks, and at one in five of them each of |children| slept.
+    One that other processes keep from running does not sleep."""
+    deadline = time.monotonic() + limit
+    last, seen, slept = moved(), 0, [0] * len(children)
+    while seen < looks or min(slept) < looks // 5:
+        check(time.monotonic() < deadline, "it never came to rest")
+        select.select([], [], [], 0.02)
+        now = moved()
+        seen += 1
+        slept = [n + sleeps(child) for n, child in zip(slept, children)]
+        if now != last:
+            last, seen, slept = now, 0, [0] * len(children)
+    return last
+
+
+@contextlib.contextmanager
+def reserved():
+    """A port of 127.0.0.1 that refuses, and that the system gives to nobody
+    else meanwhile; the command may listen there."""
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind(("127.0.0.1", 0))
+        yield s.getsockname()[1]
+
+
 def flowing(process):
     """Waits until some of a file has arrived, as |process| reports."""
     while process.event("progress")["sent"] == 0:
@@ -349,6 +392,9 @@ def file_hash(path):
         return hashlib.sha256(f.read()).hexdigest()
 
 
+FRAME = 1044  # What the network sees of up to 1,024 bytes.
+
+
 class Relay:
     """Accepts, connects on to 127.0.0.1:|port|, and records what passes.
 
@@ -360,9 +406,10 @@ class Relay:
         self.flip = flip
         self.refuse = refuse
         self.seen = [bytearray(), bytearray()]
-        self.accepted = 0
+        self.accepted = self.over = 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
+        self.lock = threading.Lock()
         self.stopping = False
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
@@ -377,6 +424,7 @@ class Relay:
             self.accepted += 1
             if number in self.refuse:
                 near.close()
+                self._end()
                 continue
             threading.Thread(target=self._pump, args=(near,),
                              daemon=True).start()
@@ -393,6 +441,11 @@ class Relay:
                     ends.remove(here)
         near.close()
         far.close()
+        self._end()
+
+    def _end(self):
+        with self.lock:
+            self.over += 1
 
     def _pass_on(self, here, near, far):
         there, direction = (far, 0) if here is near else (near, 1)
@@ -412,6 +465,17 @@ class Relay:
         with contextlib.suppress(OSError):
             there.sendall(part)
         return True
+
+    def idle(self, frames):
+        """Waits until so many more frames have passed each way, such as pings
+        and pongs while nothing is sent."""
+        wanted = [len(part) + frames * FRAME for part in self.seen]
+        soon(lambda: all(len(part) >= least for part, least in
+                         zip(self.seen, wanted)), "no frames pass")
+
+    def ended(self):
+        """Waits until all that was accepted has been passed on and is over."""
+        soon(lambda: self.over == self.accepted, "a connection goes on")
 
     def __enter__(self):
         return self

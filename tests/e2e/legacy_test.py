@@ -79,10 +79,10 @@ def idle(folder):
     """Pings keep two idle nodes together."""
     times = ("--wire", "legacy", "--ping-interval", "1600ms",
              "--pong-timeout", "1500ms", "--channel", "0x50=lines")
-    with Listen(*times) as node, \
-            Send(node.address, "--lines", "-", *times) as sender:
+    with Listen(*times) as node, Relay(node.port) as relay, \
+            Send(node.at(relay.port), "--lines", "-", *times) as sender:
         node.event("peer_added")
-        select.select([], [], [], 5)  # Time to be idle.
+        relay.idle(4)
         sender.write(b"still there\n")
         equal(node.event("line")["text"], "still there")
         sender.close_input()

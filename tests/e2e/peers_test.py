@@ -71,17 +71,16 @@ def forms(folder):
 
 
 def refused_dial(folder):
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        port = s.getsockname()[1]
-    address = "1" * 40 + f"@127.0.0.1:{port}"
-    code, out, err = run("send", address, "--lines", "-", "--json")
-    got = json.loads(out)
-    equal((code, got["event"], got["reason"], got["stage"],
-           got["outbound"]),
-          (1, "rejected", "refused", "transport", True))
-    equal(err.count("\n"), 1)
-    code, out, err = run("send", address, "--lines", "-")
-    equal((code, out, err.count("\n")), (1, "", 1))
+    with reserved() as port:
+        address = "1" * 40 + f"@127.0.0.1:{port}"
+        code, out, err = run("send", address, "--lines", "-", "--json")
+        got = json.loads(out)
+        equal((code, got["event"], got["reason"], got["stage"],
+               got["outbound"]),
+              (1, "rejected", "refused", "transport", True))
+        equal(err.count("\n"), 1)
+        code, out, err = run("send", address, "--lines", "-")
+        equal((code, out, err.count("\n")), (1, "", 1))
 
 
 def no_address(folder):
@@ -290,8 +289,8 @@ def ignored(folder, number):
         equal(node.exit(), 0)
 
 
-# Preloaded into the command, which must have no sanitizers: one name takes half
-# a minute to resolve, and the FIFO in SLOW_NAME reports that the wait began.
+# Preloaded into the command, which must have no sanitizers: one name never
+# resolves, and the FIFO in SLOW_NAME reports that the wait began.
 SLOW_NAME_C = rb"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -310,8 +309,9 @@ int getaddrinfo(const char *host, const char *port,
     return next(host, port, hints, out);
   }
   close(open(getenv("SLOW_NAME"), O_WRONLY));
-  sleep(30);
-  return EAI_AGAIN;
+  for (;;) {
+    pause();
+  }
 }
 """
 
@@ -360,14 +360,13 @@ def small_packets(folder):
 
 
 def pings(folder):
-    """Both ping several times and go on."""
-    with Listen("--ping-interval", "800ms") as node, \
-            Send(node.address, "--lines", "-", "--ping-interval",
-                 "800ms") as sender:
-        end = time.monotonic() + 3
-        seq = 0
-        while time.monotonic() < end:
-            seq += 1
+    """Both ping several times, all are answered, and lines go on meanwhile."""
+    times = ("--ping-interval", "1500ms", "--pong-timeout", "1400ms")
+    with Listen(*times) as node, Relay(node.port) as relay, Send(
+            node.at(relay.port), "--lines", "-", *times) as sender:
+        node.event("peer_added")
+        for seq in (1, 2):
+            relay.idle(2)
             sender.write(b"x\n")
             equal(sender.event("receipt")["seq"], seq)
         sender.close_input()
@@ -386,15 +385,17 @@ def log(folder):
 def log_of_failures(folder):
     """Why a dial failed at info, why a stranger did at debug."""
     with Listen("--log-level", "debug", "--network", "other") as node:
-        dialed = "1" * 40 + "@127.0.0.1:1"
-        with Listen("--log-level", "info", "--dial", dialed) as dialer:
-            dialer.event("rejected")
-            dialer.signal(signal.SIGINT)
-            equal(dialer.exit(), 0)
-            equal(dialer.errors().splitlines()[0],
-                  f"cometp2p: info: switch: dial of {dialed} at 127.0.0.1:1 "
-                  "failed in stage transport: cannot connect to 127.0.0.1:1: "
-                  "connection refused; it is dialed again later")
+        with reserved() as port:
+            at = f"127.0.0.1:{port}"
+            dialed = "1" * 40 + "@" + at
+            with Listen("--log-level", "info", "--dial", dialed) as dialer:
+                dialer.event("rejected")
+                dialer.signal(signal.SIGINT)
+                equal(dialer.exit(), 0)
+                equal(dialer.errors().splitlines()[0],
+                      f"cometp2p: info: switch: dial of {dialed} at {at} failed "
+                      f"in stage transport: cannot connect to {at}: connection "
+                      "refused; it is dialed again later")
         run("send", node.address, "--lines", "-")
         node.event("rejected")
         node.signal(signal.SIGINT)

@@ -6,7 +6,6 @@ import os
 from e2e import *
 
 KEY_MESSAGE = 35  # The ephemeral key, in clear: 0x22 0x0a 0x20 and 32 bytes.
-FRAME = 1044
 MARKER = b"THIS-MARKER-MUST-NOT-BE-SEEN"
 
 
@@ -26,6 +25,7 @@ def frames_only(folder):
             sender.close_input()
             equal(sender.exit(), 0, "exit code")
         node.event("peer_removed")
+        relay.ended()
         for direction in relay.seen:
             equal(bytes(direction[:3]), b"\x22\x0a\x20", "first bytes")
             sealed = len(direction) - KEY_MESSAGE

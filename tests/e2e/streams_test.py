@@ -44,12 +44,9 @@ def into_full_pipe(args, stdin=b"", error=False):
     # An input that is short fits into its pipe.
     child.stdin.write(stdin)
     child.stdin.close()
-    try:
-        code = child.wait(0.5)
-        raise AssertionError(f"{args}: ended with {code} before its output "
-                             "was read")
-    except subprocess.TimeoutExpired:
-        pass
+    at_rest([child], child.poll, looks=10)
+    check(child.poll() is None, f"{args}: ended with {child.poll()} before its "
+          "output was read")
     text = pipe.read()
     code = child.wait(LIMIT)
     pipe.close()
@@ -123,10 +120,13 @@ def nonblocking_input(folder):
 
 def listen(folder, *flags):
     """A node goes on when its output has room again."""
+    with reserved() as port:
+        listen_at(folder, port, *flags)
+
+
+def listen_at(folder, port, *flags):
     count = 300
     pipe = FullPipe()
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        port = s.getsockname()[1]
     key = os.path.join(folder, "k")
     node_id = run("key", "gen", key)[1].strip()
     args = [COMMAND, "listen", "--laddr", f"127.0.0.1:{port}", "--key", key,
@@ -160,8 +160,7 @@ def closed_meanwhile(folder):
         child = subprocess.Popen([COMMAND, *args], stdout=pipe.far,
                                  stderr=subprocess.PIPE)
         os.close(pipe.far)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(0.2)
+        at_rest([child], looks=10)
         pipe.close()
         equal((child.wait(LIMIT), child.stderr.read()), (1, b""), args)
         child.stderr.close()
