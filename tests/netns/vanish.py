@@ -10,11 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)),
                                 "../e2e"))
 from e2e import *  # noqa: E402
 
-# Shorter than the 3 s after which the kernel has no route to the other host.
 SHORT = ("--ping-interval", "1s", "--pong-timeout", "500ms")
-# A ping is due within an interval, and then the other side has interval and
-# timeout; the rest is for a busy machine.  TCP alone would take minutes.
-NOTICED = 1.0 + 1.5 + 15
 
 
 def ip(*args):
@@ -22,7 +18,9 @@ def ip(*args):
 
 
 class Cable:
-    """Two namespaces, 10.98.0.1 in the near one and 10.98.0.2 in the far."""
+    """Two namespaces, 10.98.0.1 in the near one and 10.98.0.2 in the far.  The
+    kernel knows their hardware addresses, or it would find out by itself after
+    some seconds that there is no route any more."""
 
     def __init__(self):
         self.near, self.far = (f"cmt{os.getpid()}{end}" for end in "nf")
@@ -33,10 +31,15 @@ class Cable:
         ip("-n", self.near, "link", "add", "cable", "type", "veth", "peer",
            "name", "cable", "netns", self.far)
         for number, space in ((1, self.near), (2, self.far)):
+            ip("-n", space, "link", "set", "cable", "address",
+               f"02:00:00:00:00:0{number}")
             ip("-n", space, "addr", "add", f"10.98.0.{number}/24", "dev",
                "cable")
             ip("-n", space, "link", "set", "cable", "up")
             ip("-n", space, "link", "set", "lo", "up")
+        for number, space in ((2, self.near), (1, self.far)):
+            ip("-n", space, "neigh", "replace", f"10.98.0.{number}", "lladdr",
+               f"02:00:00:00:00:0{number}", "dev", "cable", "nud", "permanent")
         return self
 
     def __exit__(self, *_):
@@ -58,13 +61,13 @@ def far_node(cable, *args):
 
 
 def pulled(cable, node):
-    """Pulls the cable; how long |node| takes to notice."""
+    """Pulls the cable: |node| misses a pong.  TCP alone would take minutes to
+    report something, and something else."""
     begin = time.monotonic()
     cable.pull()
     event = node.event("peer_removed")
     took = time.monotonic() - begin
     print(f"# noticed after {took:.2f} s: {event['reason']}, {event['text']}")
-    check(took < NOTICED, took)
     check(event["reason"] == "pong", event)
 
 
@@ -78,8 +81,8 @@ def idle(folder):
 
 
 def sending(folder):
-    """A file of 1 GiB goes out, as fast as it can or slowly."""
-    sparse_file(folder, "large", 1 << 30)
+    """A file that is too long to end goes out, as fast as it can or slowly."""
+    sparse_file(folder, "large", 1 << 40)
     for rate in ("0", "1M"):
         with Cable() as cable:
             far, address = far_node(cable, "--out", f"{folder}/{rate}",
@@ -93,7 +96,7 @@ def sending(folder):
 
 def receiving(folder):
     """The other side reads, and what goes to it are receipts."""
-    sparse_file(folder, "large", 1 << 30)
+    sparse_file(folder, "large", 1 << 40)
     with Cable() as cable:
         with run_in(cable.near, "listen", "--laddr", "10.98.0.1:26656",
                     "--json", "--out", f"{folder}/in", "--channel",
