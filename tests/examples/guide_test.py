@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.join(ROOT, "tools"))
 import guide  # noqa: E402
 import tap  # noqa: E402
 
-WAIT_S = 60
+WAIT_S = 120
 
 
 def check(report, program, output):

@@ -16,7 +16,7 @@ import tap  # noqa: E402
 CHAPTER = os.path.join(ROOT, "docs/guide/other-languages.md")
 PROGRAM = re.compile(r"^```python\n(.*?)^```\n\n```text\n(.*?)^```$",
                      re.DOTALL | re.MULTILINE)
-WAIT_S = 60
+WAIT_S = 120
 
 
 def run(program, library):
