@@ -37,7 +37,7 @@ static cmt_err limit_check(cmt_switch *s, const limit *l, cmt_why *why) {
   if (l->found < l->max) {
     return CMT_OK;
   }
-  cmt__switch_count(s, l->counter);
+  cmt__switch_exceeds(s, l->counter);
   return cmt__why(why, CMT_ELIMIT, CMT_STAGE_FILTER,
                   "%s%s%.64s are at their limit of %llu", l->what,
                   l->host != NULL ? " from " : "",
@@ -51,8 +51,8 @@ void cmt__limits_displaced(cmt_switch *s, const cmt__remote *from,
   char text[CMT__ADDRESS_TEXT_SIZE];
   uint32_t max = of_address ? o->handshakes_per_ip_max : o->handshakes_max;
 
-  cmt__switch_count(s, of_address ? &s->status.over_handshakes_per_ip_max
-                                  : &s->status.over_handshakes_max);
+  cmt__switch_exceeds(s, of_address ? &s->status.over_handshakes_per_ip_max
+                                    : &s->status.over_handshakes_max);
   if (by == CMT__DISPLACED_BY_DESCRIPTOR) {
     cmt__why(why, CMT_ELIMIT, CMT_STAGE_FILTER,
              "this process has no descriptor for a newer connection, and this "

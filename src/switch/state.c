@@ -36,6 +36,10 @@ void cmt__switch_count(cmt_switch *s, uint64_t *counter) {
   cmt__unlock(&s->lock);
 }
 
+void cmt__switch_exceeds(cmt_switch *s, uint64_t *counter) {
+  s->exceeded = counter;
+}
+
 /* A reason of the application's own is in no table. */
 static void count_reason(uint64_t table[CMT__ERR_COUNT], cmt_err err) {
   size_t i = cmt__err_index(err);
@@ -134,7 +138,11 @@ void cmt__switch_reject(cmt_switch *s, cmt_rejection *r) {
   cmt__lock(&s->lock);
   s->status.rejected++;
   count_reason(s->rejected_by, r->why.err);
+  if (s->exceeded != NULL) {
+    *s->exceeded += 1;
+  }
   cmt__unlock(&s->lock);
+  s->exceeded = NULL;
   log_rejection(s, r);
   if (o->on_rejected != NULL) {
     cmt__callback_begin(&s->threads[0].delivery.callbacks, "on_rejected", -1);

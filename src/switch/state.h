@@ -91,7 +91,8 @@ struct cmt_switch {
   /* The peer that goes for a newcomer, while it is listed; or NULL. */
   cmt_peer *evicting;
   uint64_t evicted_at_ns; /* When the last one began to go; 0: never. */
-  size_t undrained; /* Ended peers whose posted wake-up has not run yet. */
+  size_t undrained;   /* Ended peers whose posted wake-up has not run yet. */
+  uint64_t *exceeded; /* A counter of the status, for the next rejection. */
   cmt__log_limit strangers;
   cmt__timer bans_timer; /* The next ban ends. */
   bool has_bans_timer;   /* It is reserved. */
@@ -102,6 +103,9 @@ struct cmt_switch {
 bool cmt__switch_is_unconditional(cmt_switch *s, const cmt_node_id *id);
 /* Adds to a counter of the status. */
 void cmt__switch_count(cmt_switch *s, uint64_t *counter);
+/* The next rejection is for a limit with that counter of the status: whoever
+   reads the status sees both or neither of them. */
+void cmt__switch_exceeds(cmt_switch *s, uint64_t *counter);
 /* Counts a peer that is gone for |err|. */
 void cmt__switch_removed(cmt_switch *s, cmt_err err);
 /* Counts one handshake in flight more or less. */

@@ -224,6 +224,7 @@ typedef struct guardian {
   fixture *f;
   const size_t *nodes;
   size_t count;
+  cmt_switch_status seen;
 } guardian;
 
 static void on_init_protect(test_part *part, cmt_peer *newcomer) {
@@ -272,6 +273,32 @@ static void the_newcomer_is_refused_when_init_peer_protects_all(void **state) {
   assert_false(is_peer(f, 3));
   assert_int_equal(3, cmt_switch_peers(f->at.sw, NULL, 0));
   cmt_switch_get_status(f->at.sw, &st);
+  assert_int_equal(1, st.over_inbound_peers_max);
+}
+
+/* What the status says while a reactor hears that the newcomer is refused. */
+static void on_remove_look(test_part *part, cmt_peer *newcomer) {
+  guardian *g = part->arg;
+
+  (void)newcomer;
+  cmt_switch_get_status(g->f->at.sw, &g->seen);
+}
+
+static void a_limit_counts_with_the_rejection_that_it_causes(void **state) {
+  const size_t nodes[] = {0, 1, 2};
+  fixture *f = *state;
+  guardian g = {.nodes = nodes, .count = CMT__COUNT(nodes)};
+  cmt_switch_status st;
+
+  fill(f);
+  guard(f, &g);
+  f->at.parts[0].on_remove = on_remove_look;
+  come(f, 3, "10.0.3.1");
+  f->at.parts[0].on_remove = NULL;
+  assert_int_equal(0, g.seen.rejected);
+  assert_int_equal(0, g.seen.over_inbound_peers_max);
+  cmt_switch_get_status(f->at.sw, &st);
+  assert_int_equal(1, st.rejected);
   assert_int_equal(1, st.over_inbound_peers_max);
 }
 
@@ -358,6 +385,7 @@ int main(void) {
     TEST(a_peer_that_init_peer_protects_stays),
     LOOPS(a_peer_that_init_peer_protects_stays),
     TEST(the_newcomer_is_refused_when_init_peer_protects_all),
+    TEST(a_limit_counts_with_the_rejection_that_it_causes),
     TEST(persistent_and_unconditional_peers_stay),
     TEST(a_full_address_evicts_nobody),
     TEST(tags_add_up_and_are_bounded),
