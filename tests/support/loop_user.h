@@ -51,7 +51,7 @@ cmt_net_addr test_loopback(void);
 cmt__listener *test_listen(cmt__loop *l, test_users *users, cmt_net_addr *at);
 
 /* Runs |l| until |done|, which is asked after each callback of a user; fails
-   after 20 s, by a timer for which there is room. */
+   after 300 s, by a timer for which there is room. */
 void test_user_run(cmt__loop *l, bool (*done)(void *arg), void *arg);
 /* Asks |done| now; for callbacks that are not of a user. */
 void test_user_ask(void);

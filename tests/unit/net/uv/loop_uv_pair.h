@@ -25,7 +25,7 @@ static struct {
   int recv_error, send_error, connect_error; /* For the next call. */
   bool connect_waits; /* The connection is there when the call returns. */
   bool connect_self;
-  int connect_fd; /* The socket of the last call. */
+  int connect_fd, accept_fd; /* The sockets of the last calls. */
 } calls;
 
 static inline bool take_error(int *error) {
@@ -67,6 +67,23 @@ int connect(int fd, const struct sockaddr *to, socklen_t len) {
     return poll(&wait, 1, -1) == 1 ? 0 : -1;
   }
   return (int)result;
+}
+
+int accept4(int fd, struct sockaddr *from, socklen_t *len, int flags) {
+  int accepted = (int)syscall(SYS_accept4, fd, from, len, flags);
+
+  calls.accept_fd = accepted >= 0 ? accepted : calls.accept_fd;
+  return accepted;
+}
+
+/* Waits without the loop until one of |events| has come to |fd|, which the
+   kernel of a busy machine may bring late. */
+static inline void await_events(int fd, short events) {
+  struct pollfd wait = {.fd = fd, .events = events};
+
+  do {
+    assert_int_equal(1, poll(&wait, 1, -1));
+  } while ((wait.revents & events) == 0);
 }
 
 /* One connection of two users on one loop. */
