@@ -141,7 +141,7 @@ static void delete_beside_event(deletion *d, cmt_err reason) {
   cmt_mailbox_event ev;
   pthread_t thread;
 
-  assert_cmt(CMT_OK, cmt_mailbox_next(m, &ev, CMT_SECONDS(60)));
+  assert_cmt(CMT_OK, cmt_mailbox_next(m, &ev, CMT_SECONDS(TEST_WAIT_S)));
   assert_int_equal(CMT_EVENT_TIMER, ev.kind);
   assert_cmt(reason, ev.reason);
   assert_int_equal(0, pthread_create(&thread, NULL, delete_it, d));

@@ -16,7 +16,6 @@
 enum {
   LIMIT = 48, /* Descriptors of the child. */
   CONNECTIONS = 80,
-  WAIT_MS = 20000,
 };
 
 /* ---- the child, which reports by its exit code ---- */
@@ -63,7 +62,7 @@ static void child_run(int in, int out) {
   o.network = "test-net";
   o.laddr = "127.0.0.1:0";
   o.handshakes_max = 10 * CONNECTIONS;
-  o.handshake_timeout_ns = CMT_SECONDS(100);
+  o.handshake_timeout_ns = CMT_SECONDS(TEST_WAIT_S);
   o.on_rejected = child_rejected;
   o.arg = &given;
   test_child_check(cmt_switch_new(&o, &s, NULL) == CMT_OK, 12);
@@ -117,7 +116,8 @@ static int greet(uint16_t port) {
   to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   assert_int_equal(0, connect(fd, (struct sockaddr *)&to, sizeof to));
   p = (struct pollfd){.fd = fd, .events = POLLIN};
-  assert_int_equal(1, poll(&p, 1, WAIT_MS)); /* It is never left waiting. */
+  assert_int_equal(
+    1, poll(&p, 1, TEST_WAIT_S * 1000)); /* It is never left waiting. */
   if (recv(fd, hello, sizeof hello, 0) > 0) {
     return fd;
   }

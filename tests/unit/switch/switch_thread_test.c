@@ -399,10 +399,11 @@ static void a_delete_at_any_moment_joins(void **state) {
 typedef struct stuck {
   pthread_mutex_t lock;
   pthread_cond_t cond;
-  bool logged, entered;
+  bool logged;
   char line[200];
 } stuck;
 
+/* Until the reactor is called, the deletion waits for something else. */
 static void on_log(void *arg, cmt_log_level level, const char *module,
                    const char *line) {
   stuck *x = arg;
@@ -410,9 +411,9 @@ static void on_log(void *arg, cmt_log_level level, const char *module,
   (void)level;
   (void)module;
   pthread_mutex_lock(&x->lock);
-  if (!x->logged) {
+  if (!x->logged && strstr(line, "to return") != NULL) {
     snprintf(x->line, sizeof x->line, "%s", line);
-    x->logged = x->entered;
+    x->logged = true;
   }
   pthread_cond_broadcast(&x->cond);
   pthread_mutex_unlock(&x->lock);
@@ -423,7 +424,6 @@ static void stop_late(void *self) {
   stuck *x = self;
 
   pthread_mutex_lock(&x->lock);
-  x->entered = true;
   while (!x->logged) {
     pthread_cond_wait(&x->cond, &x->lock);
   }
