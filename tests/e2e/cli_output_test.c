@@ -13,9 +13,14 @@
 
 #include <fcntl.h>
 #include <jansson.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { PEERS = 20, MARK = 1000, FLOOR = 100 };
@@ -43,6 +48,36 @@ void __wrap_cmt_peer_unref(cmt_peer *p) { peers[index_of(p)].refs--; }
 void __wrap_cmt_peer_pause(cmt_peer *p) { peers[index_of(p)].pauses++; }
 
 void __wrap_cmt_peer_resume(cmt_peer *p) { peers[index_of(p)].pauses--; }
+
+/* How far the clock is ahead, and how often it was read since. */
+static atomic_int ahead_s, looks;
+static atomic_bool late; /* The next write comes late. */
+
+int __real_clock_gettime(clockid_t id, struct timespec *out);
+int __wrap_clock_gettime(clockid_t id, struct timespec *out);
+bool __real_cli_write_all(int fd, const void *data, size_t len);
+bool __wrap_cli_write_all(int fd, const void *data, size_t len);
+
+int __wrap_clock_gettime(clockid_t id, struct timespec *out) {
+  int got = __real_clock_gettime(id, out);
+
+  out->tv_sec += ahead_s;
+  looks++;
+  return got;
+}
+
+/* A thread that others kept from running until every deadline had passed, and
+   whoever waits for it has looked at the clock. */
+bool __wrap_cli_write_all(int fd, const void *data, size_t len) {
+  if (atomic_exchange(&late, false)) {
+    ahead_s = 3600;
+    looks = 0;
+    while (looks < 2) {
+      sched_yield();
+    }
+  }
+  return __real_cli_write_all(fd, data, len);
+}
 
 static int start(void **state) {
   (void)state;
@@ -489,6 +524,46 @@ static void every_rejection_is_reported_or_counted_once(void **state) {
   cli_rejections_fini(&r);
 }
 
+/* A node that got SIGTERM prints its last line and ends. */
+static int print_at_the_end(int fd) {
+  static const char line[] = "the last line";
+  cli_io io;
+
+  if (dup2(fd, STDOUT_FILENO) < 0 || !cli_io_open(&io, false, CMT_LOG_ERROR)) {
+    return 2;
+  }
+  io.serves = true;
+  kill(getpid(), SIGTERM);
+  if (!cli_waiter_wait(&io.wait, CMT_NEVER)) {
+    return 3;
+  }
+  late = true;
+  cli_output_line(io.out, line, sizeof line - 1, NULL);
+  return cli_io_close(&io, 0);
+}
+
+static void a_thread_that_is_late_is_no_reader_that_is(void **state) {
+  int ends[2], status;
+  char text[64];
+  pid_t child;
+  ssize_t len;
+
+  (void)state;
+  assert_int_equal(0, pipe(ends));
+  child = fork();
+  assert_true(child >= 0);
+  if (child == 0) {
+    _exit(print_at_the_end(ends[1]));
+  }
+  close(ends[1]);
+  len = read(ends[0], text, sizeof text);
+  assert_int_equal(child, waitpid(child, &status, 0));
+  assert_int_equal(0, status);
+  assert_int_equal(14, len);
+  assert_memory_equal("the last line\n", text, 14);
+  close(ends[0]);
+}
+
 static void counts_have_groups_of_digits(void **state) {
   static const struct {
     uint64_t count;
@@ -528,6 +603,7 @@ int main(void) {
     TEST(a_text_in_pieces_is_the_text),
     TEST(a_few_rejections_of_a_second_are_reported),
     TEST(every_rejection_is_reported_or_counted_once),
+    TEST(a_thread_that_is_late_is_no_reader_that_is),
     TEST(counts_have_groups_of_digits),
   };
 

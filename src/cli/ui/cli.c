@@ -52,11 +52,13 @@ static bool io_report_unlogged(cli_io *io) {
   return true;
 }
 
-/* Waits for the reader; after a signal until |until_ns| at most. */
+/* Waits for the reader; after a signal until |until_ns| at most.  While there
+   is room it is not the reader that is late, but our own thread. */
 static bool io_drain(cli_io *io, cli_output *o, uint64_t until_ns) {
   while (!cli_output_is_drained(o)) {
     if (cli_waiter_wait(&io->wait, CMT_MILLISECONDS(50)) ||
-        (io->wait.interrupted && cli_now_ns() >= until_ns)) {
+        (io->wait.interrupted && cli_now_ns() >= until_ns &&
+         !cli_output_has_room(o))) {
       return false;
     }
   }

@@ -11,6 +11,7 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -364,6 +365,12 @@ bool cli_output_is_drained(cli_output *o) {
   output_haste(o);
   pthread_mutex_unlock(&o->lock);
   return drained;
+}
+
+bool cli_output_has_room(const cli_output *o) {
+  struct pollfd polled = {.fd = o->fd, .events = POLLOUT};
+
+  return poll(&polled, 1, 0) == 1 && (polled.revents & POLLOUT) != 0;
 }
 
 void cli_output_delete(cli_output *o) {

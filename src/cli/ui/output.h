@@ -77,6 +77,9 @@ bool cli_output_is_terminal(const cli_output *o);
 /* Everything added has been written or discarded. */
 bool cli_output_is_drained(cli_output *o);
 
+/* The stream takes more without a reader that goes on. */
+bool cli_output_has_room(const cli_output *o);
+
 /* Ends the thread and frees.  Only when drained. */
 void cli_output_delete(cli_output *o);
 
