@@ -49,15 +49,20 @@ static void key_expand(cmt_node_key *key) {
   cmt__node_id_of(public_key, &key->id);
 }
 
-cmt_err cmt_node_key_generate(const cmt_env *env, cmt_node_key **out) {
-  cmt_node_key *key = NULL;
-  cmt_err err;
-
+/* A key without its secret in |*key|; nothing in |*out|. */
+static cmt_err key_begin(const cmt_env *env, cmt_node_key **out,
+                         cmt_node_key **key) {
   if (out == NULL) {
     return CMT_EINVAL;
   }
   *out = NULL;
-  err = key_alloc(env, &key);
+  return key_alloc(env, key);
+}
+
+cmt_err cmt_node_key_generate(const cmt_env *env, cmt_node_key **out) {
+  cmt_node_key *key;
+  cmt_err err = key_begin(env, out, &key);
+
   if (err != CMT_OK) {
     return err;
   }
@@ -70,14 +75,9 @@ cmt_err cmt_node_key_generate(const cmt_env *env, cmt_node_key **out) {
 
 cmt_err cmt__node_key_from_secret(const cmt_env *env, const uint8_t secret[64],
                                   cmt_node_key **out) {
-  cmt_node_key *key = NULL;
-  cmt_err err;
+  cmt_node_key *key;
+  cmt_err err = key_begin(env, out, &key);
 
-  if (out == NULL) {
-    return CMT_EINVAL;
-  }
-  *out = NULL;
-  err = key_alloc(env, &key);
   if (err != CMT_OK) {
     return err;
   }

@@ -11,10 +11,7 @@
 
 #include <cometp2p/err.h>
 
-enum {
-  CMT__ASK_DROPS_MAX = 10,     /* Dropped requests of a peer within a minute. */
-  CMT__PEX_ENTRIES_MAX = 1000, /* Entries of a peer that we take in an hour. */
-};
+enum { CMT__ASK_DROPS_MAX = 10 }; /* Dropped requests of a peer in a minute. */
 
 #define CMT__ASK_GAP_NS CMT_SECONDS(10) /* From one request to the next. */
 #define CMT__ASK_DROPS_NS CMT_SECONDS(60)
@@ -30,29 +27,29 @@ typedef struct cmt__ask_limit {
   bool outstanding;                   /* We asked, and no answer has come. */
 } cmt__ask_limit;
 
-typedef enum cmt__pex_verdict {
-  CMT__PEX_ANSWER, /* Now. */
-  CMT__PEX_HOLD,   /* When it is due: cmt__pex_due_ns(). */
-  CMT__PEX_DROP,
-  CMT__PEX_END, /* The peer has had too many of them. */
-} cmt__pex_verdict;
+typedef enum cmt__ask_verdict {
+  CMT__ASK_ANSWER, /* Now. */
+  CMT__ASK_HOLD,   /* When it is due: cmt__ask_due_ns(). */
+  CMT__ASK_DROP,
+  CMT__ASK_END, /* The peer has had too many of them. */
+} cmt__ask_verdict;
 
 /* The limit of a new peer has all fields 0. */
 
 /* A request has come. */
-cmt__pex_verdict cmt__pex_request_came(cmt__ask_limit *l, uint64_t now_ns);
+cmt__ask_verdict cmt__ask_request_came(cmt__ask_limit *l, uint64_t now_ns);
 /* A request that was to be answered is held until |until_ns|. */
-void cmt__pex_hold(cmt__ask_limit *l, uint64_t until_ns);
+void cmt__ask_hold(cmt__ask_limit *l, uint64_t until_ns);
 /* When the held request is to be answered; CMT_NEVER: none is held. */
-uint64_t cmt__pex_due_ns(const cmt__ask_limit *l);
+uint64_t cmt__ask_due_ns(const cmt__ask_limit *l);
 /* True when a held request is due; it counts as answered then. */
-bool cmt__pex_take_due(cmt__ask_limit *l, uint64_t now_ns);
+bool cmt__ask_take_due(cmt__ask_limit *l, uint64_t now_ns);
 
 /* Whether a request of ours may go out. */
-bool cmt__pex_may_ask(const cmt__ask_limit *l, uint64_t now_ns);
-void cmt__pex_asked(cmt__ask_limit *l);
+bool cmt__ask_may_ask(const cmt__ask_limit *l, uint64_t now_ns);
+void cmt__ask_asked(cmt__ask_limit *l);
 /* A list has come.  False: nobody asked for it.  The gap to our next request
    begins here, since the peer counts from when it received the last one, which
    may have been long after we sent it.  |jitter_ns| is drawn. */
-bool cmt__pex_list_came(cmt__ask_limit *l, uint64_t now_ns, uint64_t jitter_ns);
+bool cmt__ask_list_came(cmt__ask_limit *l, uint64_t now_ns, uint64_t jitter_ns);
 #endif

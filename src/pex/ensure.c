@@ -454,12 +454,12 @@ static bool step_answer(cmt__ensure *e, uint64_t now_ns,
   cmt__ensure_peer *due = NULL;
 
   for (cmt__ensure_peer *p = e->peers; p != NULL; p = p->next) {
-    if (now_ns >= cmt__pex_due_ns(&p->limit) &&
+    if (now_ns >= cmt__ask_due_ns(&p->limit) &&
         (due == NULL || p->arrival < due->arrival)) {
       due = p;
     }
   }
-  if (due == NULL || !cmt__pex_take_due(&due->limit, now_ns)) {
+  if (due == NULL || !cmt__ask_take_due(&due->limit, now_ns)) {
     return false;
   }
   *out = (cmt__ensure_step){.act = CMT__ENSURE_ANSWER, .peer = due};
@@ -467,7 +467,7 @@ static bool step_answer(cmt__ensure *e, uint64_t now_ns,
 }
 
 static bool may_ask(const cmt__ensure_peer *p, uint64_t now_ns) {
-  return p->has_pex && cmt__pex_may_ask(&p->limit, now_ns);
+  return p->has_pex && cmt__ask_may_ask(&p->limit, now_ns);
 }
 
 /* Marks a peer that is asked in this round; any peer, whoever dialed, so that
@@ -507,7 +507,7 @@ static bool step_ask(cmt__ensure *e, uint64_t now_ns, cmt__ensure_step *out) {
   for (cmt__ensure_peer *p = e->peers; p != NULL; p = p->next) {
     if (p->ask && may_ask(p, now_ns)) {
       p->ask = false;
-      cmt__pex_asked(&p->limit);
+      cmt__ask_asked(&p->limit);
       *out = (cmt__ensure_step){.act = CMT__ENSURE_ASK, .peer = p};
       return true;
     }
@@ -589,7 +589,7 @@ uint64_t cmt__ensure_next_ns(const cmt__ensure *e, uint64_t now_ns) {
     next = cmt__min64(next, cmt__ensure_spend_ns(e));
   }
   for (const cmt__ensure_peer *p = e->peers; p != NULL; p = p->next) {
-    next = cmt__min64(next, cmt__pex_due_ns(&p->limit));
+    next = cmt__min64(next, cmt__ask_due_ns(&p->limit));
     next = cmt__min64(next, p->close_ns);
     if (p->ask && !p->limit.outstanding) {
       next = cmt__min64(next, p->limit.ask_ns);

@@ -166,7 +166,7 @@ static bool was_here(const cmt__ensure *e, const cmt_node_id *id,
 }
 
 static void wait_until(cmt__ensure *e, cmt__ensure_peer *p, uint64_t ns) {
-  cmt__pex_hold(&p->limit, ns);
+  cmt__ask_hold(&p->limit, ns);
   p->waits = true;
   e->waiting++;
   e->look = true;
@@ -182,7 +182,7 @@ void cmt__visit_served(cmt__ensure *e, cmt__ensure_peer *p) {
 static void dismiss(cmt__ensure *e, cmt__ensure_peer *p, uint64_t now_ns) {
   cmt__visit_served(e, p);
   p->close_ns = now_ns;
-  cmt__pex_hold(&p->limit, CMT_NEVER);
+  cmt__ask_hold(&p->limit, CMT_NEVER);
 }
 
 bool cmt__visit_hold(cmt__ensure *e, cmt__ensure_peer *p, cmt__pex_time t) {
@@ -195,7 +195,7 @@ bool cmt__visit_hold(cmt__ensure *e, cmt__ensure_peer *p, cmt__pex_time t) {
   }
   if (p->few && p->early && was_here(e, &p->at.id, t.now_ns) &&
       t.now_ns < p->up_ns + EARLY_NS) {
-    cmt__pex_hold(&p->limit, p->up_ns + EARLY_NS);
+    cmt__ask_hold(&p->limit, p->up_ns + EARLY_NS);
     return true;
   }
   if (!p->few || t.now_ns >= until_ns) {
@@ -260,7 +260,7 @@ static cmt__ensure_peer *oldest(const cmt__ensure *e) {
 static void release(cmt__ensure *e, cmt__ensure_peer *p, bool others,
                     uint64_t now_ns) {
   if (others) {
-    cmt__pex_hold(&p->limit, now_ns);
+    cmt__ask_hold(&p->limit, now_ns);
   } else if (p->refused && !p->listed) {
     dismiss(e, p, now_ns);
   }
@@ -305,7 +305,7 @@ static cmt__ensure_peer *visitor_with(const cmt__ensure *e,
 static void hear_of(cmt__ensure_peer *p, uint64_t now_ns) {
   p->dialed_ns = cmt__min64(now_ns + DIALED_NS, p->up_ns + CMT__VISIT_MAX_NS);
   if (p->waits) {
-    cmt__pex_hold(&p->limit, p->dialed_ns);
+    cmt__ask_hold(&p->limit, p->dialed_ns);
   }
 }
 

@@ -407,32 +407,32 @@ static cmt_err blame(cmt_pex *p, cmt_peer *peer, cmt__ensure_peer *record,
 static cmt_err on_request(cmt_pex *p, cmt_peer *peer,
                           cmt__ensure_peer *record) {
   cmt__pex_time t = cmt__pex_now(p);
-  cmt__pex_verdict verdict;
+  cmt__ask_verdict verdict;
   answer a;
 
   cmt__lock(&p->lock);
-  verdict = cmt__pex_request_came(&record->limit, t.now_ns);
-  if (verdict == CMT__PEX_ANSWER && cmt__ensure_holds(&p->ensure, record, t)) {
-    verdict = CMT__PEX_HOLD;
+  verdict = cmt__ask_request_came(&record->limit, t.now_ns);
+  if (verdict == CMT__ASK_ANSWER && cmt__ensure_holds(&p->ensure, record, t)) {
+    verdict = CMT__ASK_HOLD;
   }
   p->status.requests_received++;
-  p->status.requests_held += verdict == CMT__PEX_HOLD;
+  p->status.requests_held += verdict == CMT__ASK_HOLD;
   p->status.requests_dropped +=
-    verdict == CMT__PEX_DROP || verdict == CMT__PEX_END;
-  p->status.peers_flooding += verdict == CMT__PEX_END;
-  if (verdict == CMT__PEX_ANSWER) {
+    verdict == CMT__ASK_DROP || verdict == CMT__ASK_END;
+  p->status.peers_flooding += verdict == CMT__ASK_END;
+  if (verdict == CMT__ASK_ANSWER) {
     make_answer(p, record, t, &a);
   }
   cmt__unlock(&p->lock);
-  if (verdict == CMT__PEX_ANSWER) {
+  if (verdict == CMT__ASK_ANSWER) {
     send_answer(p, peer, &a);
   }
-  if (verdict == CMT__PEX_END) {
+  if (verdict == CMT__ASK_END) {
     return cmt_peer_explain(peer, CMT_EFLOOD,
                             "more than ten early requests for addresses in a "
                             "minute");
   }
-  if (verdict == CMT__PEX_HOLD || p->o.seed) {
+  if (verdict == CMT__ASK_HOLD || p->o.seed) {
     cmt__pex_wake(p);
   }
   return CMT_OK;
@@ -449,7 +449,7 @@ static cmt_err on_addrs(cmt_pex *p, cmt_peer *peer, cmt__ensure_peer *record,
     return CMT_ENOMEM;
   }
   cmt__lock(&p->lock);
-  asked = cmt__pex_list_came(&record->limit, t.now_ns, draw(p));
+  asked = cmt__ask_list_came(&record->limit, t.now_ns, draw(p));
   if (asked) {
     while (count < CMT_ADDRBOOK_ANSWER_MAX &&
            cmt__pex_next(list, &addrs[count])) {

@@ -164,7 +164,7 @@ static void visit_answers(crawl *c, visit *v) {
   for (size_t i = 0; i < ANSWER; i++) {
     list[i] = addr_of(c->reported[sim_below(&c->rng, c->reported_count)]);
   }
-  (void)cmt__pex_list_came(&v->record->limit, c->now_ns, sim_draw(&c->rng));
+  (void)cmt__ask_list_came(&v->record->limit, c->now_ns, sim_draw(&c->rng));
   (void)cmt__ensure_learn(&c->e, v->record, list, ANSWER, now(c));
   cmt__ensure_served(&c->e, v->record, now(c));
 }

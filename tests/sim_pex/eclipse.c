@@ -129,7 +129,7 @@ static void answer(victim *v, peer *p) {
               : eclipse_is_honest(p->number) ? eclipse_draw_gossip(&v->rng)
                                              : eclipse_draw_hostile(&v->rng));
   }
-  (void)cmt__pex_list_came(&p->record->limit, v->now_ns, sim_draw(&v->rng));
+  (void)cmt__ask_list_came(&p->record->limit, v->now_ns, sim_draw(&v->rng));
   (void)cmt__ensure_learn(&v->e, p->record, list, ECLIPSE_ANSWER, now(v));
   if (seed) {
     down(v, p);

@@ -115,7 +115,7 @@ static void come(fixture *f, visitor *v) {
 }
 
 static void ask(fixture *f, visitor *v) {
-  if (cmt__pex_request_came(&v->p->limit, f->w.now_ns) == CMT__PEX_ANSWER &&
+  if (cmt__ask_request_came(&v->p->limit, f->w.now_ns) == CMT__ASK_ANSWER &&
       !cmt__ensure_holds(&f->w.e, v->p, now(&f->w))) {
     answer(f, v->p);
   }
