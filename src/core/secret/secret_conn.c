@@ -9,19 +9,14 @@
    wait for it.  Each frame counter seals or opens one frame, and none
    does after the end. */
 
-#include "secret_conn.h"
+#include "secret_conn_impl.h"
 
 #include <sodium.h>
 
-#include "base/bytes.h"
 #include "base/sized.h"
-#include "base/trace.h"
 
-enum {
-  BATCH = 16, /* Frames per call of the kernel. */
-  /* Doubled five times it is CMT_SECRET_CONN_ANNOUNCED. */
-  MESSAGE_FIRST = 125,
-};
+/* Doubled five times it is CMT_SECRET_CONN_ANNOUNCED. */
+enum { MESSAGE_FIRST = 125 };
 
 /* The secrets of the handshake are not needed any more.  A computation that is
    under way has them until its end. */
@@ -73,8 +68,7 @@ static void handshake_wipe(cmt_secret_conn *s) {
   cmt__delimited_fini(&h->message, &s->pool->env);
 }
 
-/* Ends the connection and wipes what no later call needs. */
-static void fail(cmt_secret_conn *s, cmt_err err) {
+void cmt__secret_conn_fail(cmt_secret_conn *s, cmt_err err) {
   CMT_ASSERT(&s->pool->env, err != CMT_OK && err != CMT_EAGAIN);
   CMT_ASSERT(&s->pool->env, s->end_err == CMT_OK);
   s->end_err = err;
@@ -87,35 +81,15 @@ static void fail(cmt_secret_conn *s, cmt_err err) {
   s->rest.len = 0;
 }
 
-/* Writes the header and the zero padding of |slot|, which has |n| bytes. */
-static void slot_finish(uint8_t *slot, size_t n) {
-  cmt__store_le32(slot, (uint32_t)n);
-  memset(slot + CMT_FRAME_HEADER + n, 0, CMT_FRAME_DATA - n);
-}
+void cmt__secret_conn_authenticated(cmt_secret_conn *s) {
+  cmt__secret_handshake *h = s->handshake;
 
-void cmt__seals_end(cmt__seals *seals) {
-  if (seals->count > 0) {
-    seals->aead->seal(seals->jobs, seals->count);
-    seals->count = 0;
-  }
-}
-
-/* Seals |count| finished slots; the counter is known to suffice. */
-static void slots_seal(cmt_secret_conn *s, uint8_t *slots, size_t count,
-                       cmt__seals *seals) {
-  if (seals->aead != s->pool->env.aead) {
-    cmt__seals_end(seals);
-    seals->aead = s->pool->env.aead;
-  }
-  for (size_t i = 0; i < count; i++) {
-    seals->jobs[seals->count++] = (cmt__aead_job){
-      .key = s->keys->send,
-      .counter = s->send_counter++,
-      .slot = slots + i * CMT_FRAME_SLOT,
-    };
-    if (seals->count == CMT__SEALS_MAX) {
-      cmt__seals_end(seals);
-    }
+  s->state = CMT__SECRET_UP;
+  key_let_go(s);
+  work_give(s);
+  cmt__delimited_fini(&h->message, &s->pool->env);
+  if (h->output_at == h->output_end) {
+    handshake_delete(s);
   }
 }
 
@@ -158,100 +132,6 @@ static cmt_err auth_take(cmt_secret_conn *s, cmt_bytes data) {
   return err == CMT_EAGAIN ? CMT_OK : err;
 }
 
-/* Keeps the frame that the input's end cuts. */
-static cmt_err tail_keep(cmt_secret_conn *s) {
-  if (s->input_len == 0) {
-    return CMT_EAGAIN;
-  }
-  if (s->scratch == NULL) {
-    s->scratch = cmt__alloc(&s->pool->env, CMT_FRAME_SLOT);
-    if (s->scratch == NULL) {
-      return CMT_ENOMEM;
-    }
-  }
-  memcpy(s->scratch + s->scratch_len, s->input, s->input_len);
-  s->scratch_len += (uint32_t)s->input_len;
-  s->input_len = 0;
-  return CMT_EAGAIN;
-}
-
-/* Points |batch| at whole frames.  CMT_EAGAIN: there is none. */
-static cmt_err batch_find(cmt_secret_conn *s) {
-  size_t lacks = CMT_FRAME_SLOT - s->scratch_len;
-
-  if (s->input_len < lacks) {
-    return tail_keep(s);
-  }
-  if (s->recv_counter == UINT64_MAX) {
-    return CMT_ENONCE;
-  }
-  if (s->scratch_len > 0) {
-    memcpy(s->scratch + s->scratch_len, s->input, lacks);
-    s->scratch_len = 0;
-    s->input += lacks;
-    s->input_len -= lacks;
-    s->batch = s->scratch;
-    s->batch_len = 1;
-    return CMT_OK;
-  }
-  s->batch = s->input;
-  s->batch_len = (uint32_t)cmt__min(s->input_len / CMT_FRAME_SLOT, BATCH);
-  s->batch_len =
-    (uint32_t)cmt__min64(s->batch_len, UINT64_MAX - s->recv_counter);
-  s->input += s->batch_len * CMT_FRAME_SLOT;
-  s->input_len -= s->batch_len * CMT_FRAME_SLOT;
-  return CMT_OK;
-}
-
-static cmt_err batch_open(cmt_secret_conn *s) {
-  cmt__aead_job jobs[BATCH];
-  cmt_err err = batch_find(s);
-
-  if (err != CMT_OK) {
-    return err;
-  }
-  for (size_t i = 0; i < s->batch_len; i++) {
-    jobs[i] = (cmt__aead_job){
-      .key = s->keys->recv,
-      .counter = s->recv_counter++,
-      .slot = s->batch + i * CMT_FRAME_SLOT,
-    };
-  }
-  s->pool->env.aead->open(jobs, s->batch_len);
-  CMT__TRACE(CMT__TRACE_OPEN, s->batch_len, 0);
-  s->batch_ok = 0;
-  for (size_t i = 0; i < s->batch_len; i++) {
-    s->batch_ok |= (uint32_t)jobs[i].ok << i;
-  }
-  return CMT_OK;
-}
-
-/* The data of the next frame, which may be empty. */
-static cmt_err frame_next(cmt_secret_conn *s, cmt_bytes *data) {
-  cmt_err err = s->batch_len == 0 ? batch_open(s) : CMT_OK;
-  const uint8_t *slot = s->batch;
-  uint32_t n;
-
-  if (err != CMT_OK) {
-    return err;
-  }
-  if ((s->batch_ok & 1) == 0) {
-    return CMT_EAUTH;
-  }
-  s->batch += CMT_FRAME_SLOT;
-  s->batch_len--;
-  s->batch_ok >>= 1;
-  /* The other side chose this length and has proved only that it knows the
-     key. */
-  n = cmt__load_le32(slot);
-  if (n > CMT_FRAME_DATA) {
-    return CMT_EPROTO;
-  }
-  s->empty_frames += n == 0;
-  *data = (cmt_bytes){.base = slot + CMT_FRAME_HEADER, .len = n};
-  return CMT_OK;
-}
-
 /* The data of the next frame that has some. */
 static cmt_err data_next(cmt_secret_conn *s, cmt_bytes *data) {
   cmt_err err;
@@ -262,120 +142,8 @@ static cmt_err data_next(cmt_secret_conn *s, cmt_bytes *data) {
     return CMT_OK;
   }
   do {
-    err = frame_next(s, data);
+    err = cmt__secret_frame_next(s, data);
   } while (err == CMT_OK && data->len == 0);
-  return err;
-}
-
-/* ---- public-key operations ---- */
-
-/* The operation that is due; our own key pair comes before all others. */
-static cmt__secret_op op_next(const cmt_secret_conn *s) {
-  return s->handshake->has_public ? s->handshake->op : CMT__SECRET_KEY_PAIR;
-}
-
-/* Our ephemeral public key, and the message that has it. */
-static void key_pair_apply(cmt_secret_conn *s, const cmt__computation *x) {
-  cmt__secret_handshake *h = s->handshake;
-
-  memcpy(h->public, x->public, sizeof h->public);
-  cmt__secret_write_key(h->public, h->output);
-  h->output_end = CMT__SECRET_KEY_MSG;
-  h->has_public = true;
-}
-
-static void agreement_apply(cmt_secret_conn *s, const cmt__computation *x) {
-  *s->keys = x->work->keys;
-  sodium_memzero(&x->work->keys, sizeof x->work->keys);
-  s->handshake->op = CMT__SECRET_SIGNATURE;
-}
-
-/* Seals our key and signature into a frame of their own. */
-static void signature_apply(cmt_secret_conn *s, const cmt__computation *x) {
-  cmt__secret_handshake *h = s->handshake;
-  uint8_t *slot = h->output + h->output_end;
-  cmt__seals seals;
-
-  CMT_ASSERT(&s->pool->env, h->output_end + CMT_FRAME_SLOT == sizeof h->output);
-  memcpy(slot + CMT_FRAME_HEADER, x->ours, sizeof x->ours);
-  slot_finish(slot, CMT__SECRET_AUTH_MSG);
-  cmt__seals_begin(&seals);
-  slots_seal(s, slot, 1, &seals);
-  cmt__seals_end(&seals);
-  h->output_end += CMT_FRAME_SLOT;
-  h->op = CMT__SECRET_NO_OP;
-  s->state = CMT__SECRET_AUTH;
-}
-
-static void verification_apply(cmt_secret_conn *s, const cmt__computation *x) {
-  cmt__secret_handshake *h = s->handshake;
-
-  h->op = CMT__SECRET_NO_OP;
-  cmt__node_id_of(x->auth.key, &s->id);
-  s->state = CMT__SECRET_UP;
-  key_let_go(s);
-  work_give(s);
-  cmt__delimited_fini(&h->message, &s->pool->env);
-  if (h->output_at == h->output_end) {
-    handshake_delete(s);
-  }
-}
-
-void cmt__secret_conn_compute_begin(cmt_secret_conn *s, cmt__computation *x) {
-  cmt__secret_handshake *h = s->handshake;
-
-  CMT_ASSERT(&s->pool->env, cmt__secret_conn_wants_compute(s));
-  x->conn = s;
-  x->pool = cmt__secret_pool_ref(s->pool);
-  x->key = cmt__node_key_ref(s->key);
-  x->work = h->work;
-  x->op = op_next(s);
-  x->err = CMT_OK;
-  if (x->op == CMT__SECRET_AGREEMENT) {
-    memcpy(x->public, h->public, sizeof x->public);
-    memcpy(x->theirs, h->theirs, sizeof x->theirs);
-  } else if (x->op == CMT__SECRET_VERIFICATION) {
-    x->err =
-      cmt__secret_parse_auth(cmt__delimited_bytes(&h->message), &x->auth);
-  }
-  h->computation = x;
-}
-
-/* What it has computed goes to |s|, or why it could not. */
-static cmt_err computation_apply(cmt_secret_conn *s,
-                                 const cmt__computation *x) {
-  static void (*const apply[])(cmt_secret_conn * s,
-                               const cmt__computation *x) = {
-    [CMT__SECRET_KEY_PAIR] = key_pair_apply,
-    [CMT__SECRET_AGREEMENT] = agreement_apply,
-    [CMT__SECRET_SIGNATURE] = signature_apply,
-    [CMT__SECRET_VERIFICATION] = verification_apply,
-  };
-
-  s->handshake->computation = NULL;
-  if (x->err == CMT_OK) {
-    apply[x->op](s, x);
-  }
-  return x->err;
-}
-
-static void computation_let_go(cmt__computation *x) {
-  if (x->conn == NULL) {
-    cmt__key_slab_give(&x->pool->works, &x->pool->env, x->work);
-  }
-  cmt_node_key_delete(x->key);
-  cmt__secret_pool_unref(x->pool);
-}
-
-/* Computes at once. */
-static cmt_err op_compute(cmt_secret_conn *s) {
-  cmt__computation x;
-  cmt_err err;
-
-  cmt__secret_conn_compute_begin(s, &x);
-  cmt__computation_run(&x);
-  err = computation_apply(s, &x);
-  computation_let_go(&x);
   return err;
 }
 
@@ -387,7 +155,7 @@ static cmt_err message_next(cmt_secret_conn *s) {
   if (s->state == CMT__SECRET_KEYS) {
     return keys_next(s);
   }
-  err = frame_next(s, &data);
+  err = cmt__secret_frame_next(s, &data);
   return err == CMT_OK ? auth_take(s, data) : err;
 }
 
@@ -400,7 +168,7 @@ static cmt_err handshake_next(cmt_secret_conn *s) {
     if (!cmt__secret_conn_op_waits(s)) {
       err = message_next(s);
     } else {
-      err = s->handshake->defers ? CMT_EAGAIN : op_compute(s);
+      err = s->handshake->defers ? CMT_EAGAIN : cmt__secret_op_compute(s);
     }
   }
   return err;
@@ -439,7 +207,7 @@ cmt_err cmt__secret_conn_new(cmt__secret_pool *pool, const cmt_node_key *key,
   h->defers = defers;
   s->key = cmt__node_key_ref(key);
   if (!defers) {
-    (void)op_compute(s); /* Our key pair. */
+    (void)cmt__secret_op_compute(s); /* Our key pair. */
   }
   *out = s;
   return CMT_OK;
@@ -471,8 +239,7 @@ cmt_err cmt_secret_conn_new(const cmt_env *env, const cmt_node_key *key,
   return err;
 }
 
-/* All of the copy is used up, or never will be.  Opened frames lie in it. */
-static void kept_free(cmt_secret_conn *s) {
+void cmt__secret_conn_kept_free(cmt_secret_conn *s) {
   if (s->kept != NULL) {
     sodium_memzero(s->kept, s->kept_len);
     cmt__free(&s->pool->env, s->kept);
@@ -526,46 +293,11 @@ static bool next_event(cmt_secret_conn *s, cmt_secret_conn_event *out) {
   if (err == CMT_EAGAIN && cmt__secret_conn_op_waits(s)) {
     return false; /* The rest of the input comes after it. */
   }
-  kept_free(s);
+  cmt__secret_conn_kept_free(s);
   if (err != CMT_EAGAIN) {
-    fail(s, err);
+    cmt__secret_conn_fail(s, err);
   }
   return end_event(s, out);
-}
-
-bool cmt__secret_conn_computes(const cmt_secret_conn *s) {
-  return s->state != CMT__SECRET_UP && s->end_err == CMT_OK &&
-         (s->handshake->computation != NULL || op_next(s) != CMT__SECRET_NO_OP);
-}
-
-bool cmt__secret_conn_wants_compute(const cmt_secret_conn *s) {
-  return cmt__secret_conn_computes(s) && s->handshake->computation == NULL;
-}
-
-void cmt__computation_end(cmt__computation *x, bool applies) {
-  cmt_secret_conn *s = x->conn;
-  cmt_err err = CMT_OK;
-
-  if (s != NULL && applies) {
-    err = computation_apply(s, x);
-  } else if (s != NULL) {
-    s->handshake->computation = NULL;
-  }
-  computation_let_go(x);
-  if (err != CMT_OK) {
-    kept_free(s);
-    fail(s, err);
-  }
-}
-
-void cmt__secret_conn_compute(cmt_secret_conn *s) {
-  cmt__computation x;
-
-  if (cmt__secret_conn_wants_compute(s)) {
-    cmt__secret_conn_compute_begin(s, &x);
-    cmt__computation_run(&x);
-    cmt__computation_end(&x, true);
-  }
 }
 
 /* The caller was compiled with another header, so its event has another size.
@@ -635,7 +367,7 @@ cmt_err cmt__secret_conn_keep(cmt_secret_conn *s, cmt_bytes *data,
   input = put(batch, s->batch, batch_len);
   end = put(put(input, s->input, s->input_len), more.base, more.len);
   CMT_ASSERT(&s->pool->env, end == kept + len);
-  kept_free(s);
+  cmt__secret_conn_kept_free(s);
   s->kept = kept;
   s->kept_len = len;
   data->base = kept;
@@ -679,65 +411,6 @@ const cmt_node_id *cmt_secret_conn_id(const cmt_secret_conn *s) {
   return s->state == CMT__SECRET_UP ? &s->id : NULL;
 }
 
-cmt_err cmt__secret_conn_seal(cmt_secret_conn *s, uint8_t *slots, size_t len,
-                              cmt__seals *seals) {
-  size_t count = len / CMT_FRAME_DATA, rest = len % CMT_FRAME_DATA;
-
-  if (s->end_err != CMT_OK) {
-    return CMT_ECLOSED;
-  }
-  if (s->state != CMT__SECRET_UP || len == 0 || slots == NULL) {
-    return CMT_EINVAL;
-  }
-  if (count + (rest > 0) > UINT64_MAX - s->send_counter) {
-    fail(s, CMT_ENONCE);
-    return CMT_ENONCE;
-  }
-  for (size_t i = 0; i < count; i++) {
-    slot_finish(slots + i * CMT_FRAME_SLOT, CMT_FRAME_DATA);
-  }
-  if (rest > 0) {
-    slot_finish(slots + count * CMT_FRAME_SLOT, rest);
-    count++;
-  }
-  slots_seal(s, slots, count, seals);
-  return CMT_OK;
-}
-
-cmt_err cmt_secret_conn_seal(cmt_secret_conn *s, uint8_t *slots, size_t len) {
-  cmt__seals seals;
-  cmt_err err;
-
-  if (s == NULL) {
-    return CMT_EINVAL;
-  }
-  cmt__seals_begin(&seals);
-  err = cmt__secret_conn_seal(s, slots, len, &seals);
-  cmt__seals_end(&seals);
-  return err;
-}
-
-uint64_t cmt_secret_conn_empty_frames(cmt_secret_conn *s) {
-  uint64_t count = s->empty_frames;
-
-  s->empty_frames = 0;
-  return count;
-}
-
-static void scratch_free(cmt_secret_conn *s) {
-  if (s->scratch != NULL) {
-    sodium_memzero(s->scratch, CMT_FRAME_SLOT);
-    cmt__free(&s->pool->env, s->scratch);
-    s->scratch = NULL;
-  }
-}
-
-void cmt__secret_conn_trim(cmt_secret_conn *s) {
-  if (s->scratch_len == 0 && s->batch_len == 0) {
-    scratch_free(s);
-  }
-}
-
 void cmt_secret_conn_delete(cmt_secret_conn *s) {
   cmt__secret_pool *pool;
 
@@ -748,8 +421,8 @@ void cmt_secret_conn_delete(cmt_secret_conn *s) {
   key_let_go(s);
   handshake_delete(s);
   keys_give(s);
-  kept_free(s);
-  scratch_free(s);
+  cmt__secret_conn_kept_free(s);
+  cmt__secret_scratch_free(s);
   cmt__free(&pool->env, s);
   cmt__secret_pool_unref(pool);
 }
