@@ -3,8 +3,8 @@
 #define CMT__PEX_IMPL_H
 
 /* What the files of peer exchange share.  pex.c has the object and its lists,
-   pex_reactor.c what happens on the loops.  They use the public calls of the
-   switch.
+   pex_reactor.c what comes from peers, pex_steps.c what follows from it and
+   from the time.  They use the public calls of the switch.
 
    Steps run on the first loop, one after another; messages come on the loop of
    their peer.  |lock| guards the book, the decisions and the numbers; nothing
@@ -68,6 +68,30 @@ void cmt__pex_dial_listed(cmt_pex *p);
 /* Whether |id| is on the list; under |lock|. */
 bool cmt__pex_is_seed(const cmt_pex *p, const cmt_node_id *id);
 bool cmt__pex_is_listed(const cmt_pex *p, const cmt_node_id *id);
+/* Visitors of a seed. */
+static inline bool cmt__pex_is_visitor(const cmt_pex *p,
+                                       const cmt__ensure_peer *peer) {
+  return p->o.seed && !peer->outbound && !peer->listed;
+}
+
+/* An answer, and what |on_served| needs outside of the lock. */
+typedef struct cmt__pex_answer {
+  cmt_buf *msg; /* NULL: there was no memory. */
+  bool to_visitor;
+  size_t count;
+  uint64_t ages_ns[CMT_ADDRBOOK_ANSWER_MAX];
+} cmt__pex_answer;
+
+/* A random selection of the book for |peer|.  Under |lock|. */
+void cmt__pex_make_answer(cmt_pex *p, cmt__ensure_peer *peer, cmt__pex_time t,
+                          cmt__pex_answer *a);
+/* Without a lock. */
+void cmt__pex_send_answer(cmt_pex *p, cmt_peer *peer, const cmt__pex_answer *a);
+/* The version of a node, in |out|; NULL: it is not known. */
+const char *cmt__pex_version(const cmt_node_info *info, char *out, size_t cap);
+/* Runs the steps that are due; |arg| is the exchange.  For its timer and post,
+   on the first loop, where no peer can go meanwhile. */
+void cmt__pex_on_time(void *arg, cmt_err status);
 /* Passes the outcome of a dial of |pex| on to the application. */
 void cmt__pex_dialed(void *pex, cmt_dial *dial, const cmt_dial_outcome *o);
 /* Steps follow soon, on the first loop. */
