@@ -77,6 +77,7 @@ BAD = [
       for verb in (LISTEN, SEND, PROBE)
       for option in ("--moniker", "--network")],
     (LISTEN + ["--frob"], ["unknown option '--frob'"]),
+    (LISTEN + ["-15"], ["unknown option '-1'"]),
     (LISTEN + ["--channel", "256"], ["--channel '256'", "the id is 0 to 255, decimal or hex"]),
     (LISTEN + ["--channel", "x"], ["0 to 255"]),
     (LISTEN + ["--channel", ""], ["0 to 255"]),
