@@ -126,9 +126,9 @@ CMT_API CMT_NODISCARD cmt_err cmt_pex_join(cmt_pex *p, cmt_pex *host,
 CMT_API void cmt_pex_note(cmt_pex *p, cmt_peer *peer, uint8_t channel,
                           cmt_bytes msg);
 
-/** Replace the lists at any time.  Persistent peers that are in both lists stay
-    as they are; those that leave it stay connected and are not dialed again,
-    but a seed ends them as it ends any visitor.
+/** Replace the lists at any time; NULL is an empty one.  Persistent peers that
+   are in both lists stay as they are; those that leave it stay connected and
+   are not dialed again, but a seed ends them as it ends any visitor.
 
     Returns CMT_OK; CMT_EINVAL: |why| (may be NULL) names the address, and
     nothing has changed; CMT_ELIMIT: there are too many; CMT_ENOMEM. */

@@ -464,6 +464,9 @@ static cmt_err begin(cmt_addrbook_file *f, uint64_t now_ns) {
 cmt_err cmt_addrbook_file_save_begin(cmt_addrbook_file *f, uint64_t now_ns) {
   cmt_err err;
 
+  if (f == NULL) {
+    return CMT_EINVAL;
+  }
   if (f->running && !has_ended(f)) {
     return CMT_EBUSY;
   }
@@ -483,7 +486,16 @@ cmt_err cmt_addrbook_file_save_begin(cmt_addrbook_file *f, uint64_t now_ns) {
   return CMT_OK;
 }
 
+/* What both that wait say of NULL. */
+static cmt_err refuse_null(cmt_why *why) {
+  return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                  "the address book is NULL");
+}
+
 cmt_err cmt_addrbook_file_wait(cmt_addrbook_file *f, cmt_why *why) {
+  if (f == NULL) {
+    return refuse_null(why);
+  }
   join(f);
   if (why != NULL) {
     *why = f->last;
@@ -495,6 +507,9 @@ cmt_err cmt_addrbook_file_save(cmt_addrbook_file *f, uint64_t now_ns,
                                cmt_why *why) {
   cmt_err err;
 
+  if (f == NULL) {
+    return refuse_null(why);
+  }
   join(f);
   err = begin(f, now_ns);
   if (err != CMT_OK) {

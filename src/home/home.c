@@ -71,6 +71,14 @@ const cmt_home_settings *cmt_home_get_settings(const cmt_home *h) {
 }
 
 cmt_err cmt_home_load_key(const cmt_home *h, cmt_node_key **out, cmt_why *why) {
+  cmt_err err = cmt__out_clear(out, why);
+
+  if (err == CMT_OK && h == NULL) {
+    err = cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT, "the home is NULL");
+  }
+  if (err != CMT_OK) {
+    return err;
+  }
   return cmt_node_key_load(&h->env, h->settings.node_key_file, out, why);
 }
 

@@ -4,6 +4,8 @@
 
 #include "home_impl.h"
 
+#include "base/sized.h"
+
 #include <errno.h>
 
 #include "home_checks.h"
@@ -97,10 +99,16 @@ static cmt_err read_chain_id(cmt_home *h, cmt_why *why) {
 }
 
 cmt_err cmt_home_load_chain_id(cmt_home *h, const char **out, cmt_why *why) {
-  const char *given = h->values[CMT__HOME_CHAIN_ID].text;
-  cmt_err err = CMT_OK;
+  const char *given;
+  cmt_err err = cmt__out_clear(out, why);
 
-  *out = NULL;
+  if (err == CMT_OK && h == NULL) {
+    err = cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT, "the home is NULL");
+  }
+  if (err != CMT_OK) {
+    return err;
+  }
+  given = h->values[CMT__HOME_CHAIN_ID].text;
   if (h->chain_id[0] == '\0') {
     if (given[0] != '\0') {
       snprintf(h->chain_id, sizeof h->chain_id, "%s", given);

@@ -367,6 +367,11 @@ cmt_err cmt_metrics_page(cmt_metrics *const *list, size_t count,
   if (out == NULL || list == NULL || count == 0) {
     return CMT_EINVAL;
   }
+  for (size_t i = 0; i < count; i++) {
+    if (list[i] == NULL) {
+      return CMT_EINVAL;
+    }
+  }
   p.env = &list[0]->env;
   for (unsigned i = 0; i < CMT__METRICS; i++) {
     page_family(&p, list, count, i);

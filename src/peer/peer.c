@@ -142,8 +142,9 @@ cmt_peer *cmt__peer_new(const cmt__peer_options *o) {
 /* ---- what it is worth ---- */
 
 cmt_err cmt_peer_set_worth(cmt_peer *p, const char *tag, int32_t value) {
-  return cmt__worth_set(&p->worth, &p->group->pool.env, &p->data.lock, tag,
-                        value);
+  return p == NULL ? CMT_EINVAL
+                   : cmt__worth_set(&p->worth, &p->group->pool.env,
+                                    &p->data.lock, tag, value);
 }
 
 int64_t cmt_peer_worth(const cmt_peer *p) { return atomic_load(&p->worth.sum); }
@@ -493,6 +494,9 @@ void cmt_peer_stop(cmt_peer *p, cmt_err reason, uint64_t flush_ns) {
 cmt_err cmt_peer_explain(cmt_peer *p, cmt_err reason, const char *text) {
   char escaped[sizeof((cmt_why *)0)->text];
 
+  if (p == NULL) {
+    return reason;
+  }
   CMT_REQUIRE(&p->group->pool.env, reason != CMT_OK,
               "cmt_peer_explain: the reason is CMT_OK");
   if (text == NULL) {

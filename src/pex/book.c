@@ -143,7 +143,8 @@ void cmt_addrbook_delete(cmt_addrbook *b) {
 cmt_err cmt_addrbook_set_private(cmt_addrbook *b, const cmt_node_id *ids,
                                  size_t count) {
   cmt__book_ids list;
-  cmt_err err = cmt__book_ids_copy(&b->env, ids, count, &list);
+  cmt_err err =
+    b == NULL ? CMT_EINVAL : cmt__book_ids_copy(&b->env, ids, count, &list);
 
   if (err != CMT_OK) {
     return err;
@@ -215,7 +216,9 @@ void cmt_addrbook_set_anchors(cmt_addrbook *b, const cmt_net_addr *list,
                               size_t count) {
   cmt__book_anchors fresh = {.count = 0};
 
-  for (size_t i = 0; i < count && fresh.count < CMT_ADDRBOOK_ANCHORS_MAX; i++) {
+  for (size_t i = 0;
+       list != NULL && i < count && fresh.count < CMT_ADDRBOOK_ANCHORS_MAX;
+       i++) {
     cmt__book_addr a;
 
     if (cmt__book_addr_read(&list[i], false, &a) == CMT_OK &&
@@ -231,7 +234,7 @@ void cmt_addrbook_set_anchors(cmt_addrbook *b, const cmt_net_addr *list,
 
 size_t cmt_addrbook_anchors(const cmt_addrbook *b, cmt_net_addr *out,
                             size_t cap) {
-  for (size_t i = 0; i < b->anchors.count && i < cap; i++) {
+  for (size_t i = 0; out != NULL && i < b->anchors.count && i < cap; i++) {
     cmt__book_addr_write(&b->anchors.list[i], &out[i]);
   }
   return b->anchors.count;
@@ -242,6 +245,9 @@ void cmt_addrbook_group(const cmt_addrbook *b, const cmt_net_addr *a,
   cmt__book_addr addr;
 
   _Static_assert((int)CMT_ADDRBOOK_GROUP_SIZE >= (int)CMT__GROUP_SIZE, "room");
+  if (out == NULL) {
+    return;
+  }
   out[0] = '\0';
   if (cmt__book_addr_read(a, true, &addr) == CMT_OK) {
     cmt__ip_group(&addr.at.ip, b->strict, a->id.text[0] != '\0', out);

@@ -208,7 +208,7 @@ static cmt_err add(cmt_addrbook *b, const cmt_net_addr *in,
 cmt_err cmt_addrbook_add(cmt_addrbook *b, const cmt_net_addr *addr,
                          const cmt_net_addr *src, uint64_t now_ns) {
   cmt__book_addr from;
-  cmt_err err = cmt__book_addr_read(src, true, &from);
+  cmt_err err = b == NULL ? CMT_EINVAL : cmt__book_addr_read(src, true, &from);
 
   return err == CMT_OK ? add(b, addr, &from, now_ns) : err;
 }
@@ -278,7 +278,7 @@ size_t cmt_addrbook_add_answer(cmt_addrbook *b, const cmt_net_addr *addrs,
   cmt__book_addr from;
   size_t looked;
 
-  if (cmt__book_addr_read(src, false, &from) != CMT_OK) {
+  if (addrs == NULL || cmt__book_addr_read(src, false, &from) != CMT_OK) {
     return 0;
   }
   looked =
@@ -295,9 +295,11 @@ size_t cmt_addrbook_add_answer(cmt_addrbook *b, const cmt_net_addr *addrs,
 /* A name is as good as no address: it is never resolved. */
 static bool read_claimed(const cmt_net_addr *in, cmt__book_addr *out) {
   cmt_net_addr any = *in;
+  cmt_bytes host = {.base = (const uint8_t *)in->host,
+                    .len = strnlen(in->host, sizeof in->host)};
   cmt__ip ip;
 
-  if (in->host[0] != '\0' && !cmt__ip_read(cmt_bytes_of(in->host), &ip)) {
+  if (host.len > 0 && !cmt__ip_read(host, &ip)) {
     snprintf(any.host, sizeof any.host, "0.0.0.0");
   }
   return cmt__book_addr_read(&any, false, out) == CMT_OK;
@@ -315,7 +317,8 @@ cmt_err cmt_addrbook_add_claimed(cmt_addrbook *b, const cmt_net_addr *claimed,
   cmt__book_addr addr, from;
   cmt_err err;
 
-  if (!read_claimed(claimed, &addr) ||
+  if (b == NULL || claimed == NULL || dial == NULL ||
+      !read_claimed(claimed, &addr) ||
       cmt__book_addr_read(socket, false, &from) != CMT_OK ||
       memcmp(addr.id, from.id, BOOK_ID) != 0) {
     return CMT_EINVAL;

@@ -33,10 +33,10 @@ bool cmt__book_id_parse(cmt_bytes text, uint8_t out[BOOK_ID]) {
 }
 
 bool cmt__book_id_read(const cmt_node_id *in, uint8_t out[BOOK_ID]) {
-  return cmt__book_id_parse(
-    (cmt_bytes){.base = (const uint8_t *)in->text,
-                .len = strnlen(in->text, sizeof in->text)},
-    out);
+  return in != NULL && cmt__book_id_parse(
+                         (cmt_bytes){.base = (const uint8_t *)in->text,
+                                     .len = strnlen(in->text, sizeof in->text)},
+                         out);
 }
 
 /* Compilers make one store of it, which they do not of a loop. */

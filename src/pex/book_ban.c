@@ -185,9 +185,12 @@ cmt_err cmt_addrbook_bar(cmt_addrbook *b, const cmt_addrbook_ban *ban,
   cmt_addrbook_ban full;
   cmt__book_ban entry;
   cmt__book_entry *e;
-  cmt_err err =
-    cmt__sized_read(&full, sizeof full, ban, "cmt_addrbook_ban", NULL);
+  cmt_err err = b == NULL ? CMT_EINVAL : CMT_OK;
 
+  cmt_addrbook_ban_init(&full);
+  if (err == CMT_OK) {
+    err = cmt__sized_read(&full, sizeof full, ban, "cmt_addrbook_ban", NULL);
+  }
   if (err != CMT_OK || !ban_read(&full, &entry)) {
     return CMT_EINVAL;
   }

@@ -63,10 +63,14 @@ static unsigned draw_bucket(cmt_addrbook *b, unsigned first, unsigned count) {
 }
 
 cmt_err cmt_addrbook_pick(cmt_addrbook *b, unsigned bias, cmt_net_addr *out) {
-  bool old = draw_old(b, bias < PERCENT ? bias : PERCENT);
   unsigned bucket;
   uint64_t skip;
+  bool old;
 
+  if (b == NULL || out == NULL || bias > PERCENT) {
+    return CMT_EINVAL;
+  }
+  old = draw_old(b, bias);
   if ((old ? b->old_count : b->count - b->old_count) == 0) {
     return CMT_EAGAIN;
   }
@@ -484,6 +488,9 @@ size_t cmt_addrbook_select(cmt_addrbook *b, const cmt_addrbook_query *q,
   size_t count;
 
   cmt_addrbook_query_init(&full);
+  if (out == NULL) {
+    return 0;
+  }
   if (q != NULL && cmt__sized_read(&full, sizeof full, q, "cmt_addrbook_query",
                                    NULL) != CMT_OK) {
     return 0;

@@ -97,6 +97,9 @@ static void end_overdue(cmt_addrbook *b, uint64_t now_ns) {
 
 cmt_err cmt_addrbook_next_test(cmt_addrbook *b, cmt_net_addr *out,
                                uint64_t now_ns) {
+  if (b == NULL || out == NULL) {
+    return CMT_EINVAL;
+  }
   end_overdue(b, now_ns);
   for (size_t i = 0; i < b->contest_count; i++) {
     cmt__book_contest *c = &b->contests[i];

@@ -214,9 +214,12 @@ cmt_err cmt_addrbook_proved(cmt_addrbook *b, const cmt_addrbook_proof *p,
   cmt_addrbook_proof full;
   cmt__book_addr addr;
   cmt__book_entry *e;
-  cmt_err err =
-    cmt__sized_read(&full, sizeof full, p, "cmt_addrbook_proof", NULL);
+  cmt_err err = b == NULL ? CMT_EINVAL : CMT_OK;
 
+  cmt_addrbook_proof_init(&full);
+  if (err == CMT_OK) {
+    err = cmt__sized_read(&full, sizeof full, p, "cmt_addrbook_proof", NULL);
+  }
   if (err == CMT_OK) {
     err = cmt__book_addr_read(full.addr, false, &addr);
   }

@@ -82,9 +82,15 @@ static void copy_entries(const cmt_addrbook *b, cmt_addrbook_snapshot *s) {
 
 cmt_err cmt_addrbook_snapshot_new(const cmt_addrbook *b,
                                   cmt_addrbook_snapshot **out) {
-  cmt_addrbook_snapshot *s = cmt__alloc_zero(&b->env, sizeof *s);
+  cmt_addrbook_snapshot *s;
 
-  *out = NULL;
+  if (out != NULL) {
+    *out = NULL;
+  }
+  if (b == NULL || out == NULL) {
+    return CMT_EINVAL;
+  }
+  s = cmt__alloc_zero(&b->env, sizeof *s);
   if (s == NULL) {
     return CMT_ENOMEM;
   }
@@ -310,8 +316,9 @@ cmt_err cmt_addrbook_restore(cmt_addrbook *b, const cmt_addrbook_entry *e) {
   cmt__book_place others[CMT_ADDRBOOK_OTHERS_MAX];
   cmt_addrbook_entry full = {.size = sizeof full};
   cmt__book_entry from;
-  cmt_err err =
-    cmt__sized_read(&full, sizeof full, e, "cmt_addrbook_entry", NULL);
+  cmt_err err = b == NULL ? CMT_EINVAL
+                          : cmt__sized_read(&full, sizeof full, e,
+                                            "cmt_addrbook_entry", NULL);
 
   if (err != CMT_OK ||
       (full.kind != CMT_ADDRBOOK_NEW && full.kind != CMT_ADDRBOOK_OLD)) {

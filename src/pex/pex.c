@@ -187,11 +187,15 @@ static cmt_err list_add(const cmt_env *env, list *l, const char *text,
 }
 
 /* Parses |text|, which may be NULL, into |l|, which is empty after an error. */
-static cmt_err list_read(const cmt_env *env, const char *text, list *l,
+static cmt_err list_read(const cmt_pex *p, const char *text, list *l,
                          cmt_why *why) {
   char one[CMT_NET_ADDR_TEXT_SIZE] = "";
   cmt_err err = CMT_OK;
 
+  if (p == NULL) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                    "the exchange is NULL");
+  }
   do {
     if (text == NULL) {
       break;
@@ -201,11 +205,11 @@ static cmt_err list_read(const cmt_env *env, const char *text, list *l,
                      "%s: an address has over %d bytes", l->name,
                      CMT_NET_ADDR_TEXT_SIZE - 1);
     } else if (one[0] != '\0') {
-      err = list_add(env, l, one, why);
+      err = list_add(&p->env, l, one, why);
     }
   } while (err == CMT_OK && one[0] != '\0');
   if (err != CMT_OK) {
-    cmt__free(env, l->items);
+    cmt__free(&p->env, l->items);
     l->items = NULL;
   }
   return err;
@@ -242,7 +246,7 @@ static void peers_mark(cmt_pex *p) {
 cmt_err cmt_pex_set_seeds(cmt_pex *p, const char *seeds, cmt_why *why) {
   list l = {
     .name = "seeds", .item = sizeof(cmt_net_addr), .max = CMT_PEX_SEEDS_MAX};
-  cmt_err err = list_read(&p->env, seeds, &l, why);
+  cmt_err err = list_read(p, seeds, &l, why);
   void *old;
 
   if (err != CMT_OK) {
@@ -292,7 +296,7 @@ cmt_err cmt_pex_set_persistent_peers(cmt_pex *p, const char *peers,
   list l = {.name = "persistent_peers",
             .item = sizeof(cmt__pex_listed),
             .max = CMT_PEX_LISTED_MAX};
-  cmt_err err = list_read(&p->env, peers, &l, why);
+  cmt_err err = list_read(p, peers, &l, why);
   cmt__pex_listed *old;
   size_t old_count;
 
@@ -490,6 +494,12 @@ size_t cmt_pex_anchors(cmt_pex *p, cmt_net_addr *out, size_t cap) {
 cmt_err cmt_pex_snapshot_new(cmt_pex *p, cmt_addrbook_snapshot **out) {
   cmt_err err;
 
+  if (out != NULL) {
+    *out = NULL;
+  }
+  if (p == NULL) {
+    return CMT_EINVAL;
+  }
   cmt__lock(&p->lock);
   err = cmt_addrbook_snapshot_new(p->o.book, out);
   cmt__unlock(&p->lock);
@@ -499,6 +509,9 @@ cmt_err cmt_pex_snapshot_new(cmt_pex *p, cmt_addrbook_snapshot **out) {
 cmt_err cmt_pex_set_private(cmt_pex *p, const cmt_node_id *ids, size_t count) {
   cmt_err err;
 
+  if (p == NULL) {
+    return CMT_EINVAL;
+  }
   cmt__lock(&p->lock);
   err = cmt_addrbook_set_private(p->o.book, ids, count);
   cmt__unlock(&p->lock);

@@ -151,7 +151,9 @@ void cmt__ban_text(const cmt__ban_key *key, char out[CMT_BAN_TEXT_SIZE]) {
 
 cmt_err cmt_ban_set_subject(cmt_ban *b, const char *text, cmt_why *why) {
   cmt__ban_key key;
-  cmt_err err = cmt__ban_parse(text, &key, why);
+  cmt_err err = b != NULL ? cmt__ban_parse(text, &key, why)
+                          : cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT,
+                                     "the ban is NULL");
 
   if (err == CMT_OK) {
     cmt__ban_text(&key, b->subject);

@@ -74,7 +74,7 @@ size_t cmt_switch_bans_sized(cmt_switch *s, cmt_ban *out, size_t cap,
 
 bool cmt_switch_find_ban_sized(cmt_switch *s, const cmt_net_addr *a,
                                cmt_ban *out, size_t size) {
-  return cmt__bans_find(&s->bans, a, out, size);
+  return a != NULL && cmt__bans_find(&s->bans, a, out, size);
 }
 
 /* ---- on the first loop ---- */

@@ -46,8 +46,9 @@ cmt_err cmt_switch_dial_list(cmt_switch *s, const char *addrs, unsigned flags,
   static const char blank[] = " \t\r\n,";
   cmt_err err = CMT_OK;
 
-  if (addrs == NULL) {
-    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT, "addrs is NULL");
+  if (s == NULL || addrs == NULL) {
+    return cmt__why(why, CMT_EINVAL, CMT_STAGE_TRANSPORT, "%s is NULL",
+                    s == NULL ? "the switch" : "addrs");
   }
   addrs += strspn(addrs, blank);
   while (err == CMT_OK && *addrs != '\0') {

@@ -377,6 +377,9 @@ void cmt_conn_resume(cmt_conn *c, uint64_t now_ns) {
 cmt_err cmt_conn_standby(cmt_conn *c, uint64_t now_ns) {
   cmt_err err;
 
+  if (c == NULL) {
+    return CMT_EINVAL;
+  }
   if (c->state != CMT__CONN_UP || c->ended) {
     return CMT_ECLOSED;
   }

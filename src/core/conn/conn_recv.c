@@ -34,6 +34,9 @@ static cmt_err input_keep(cmt_conn *c, cmt_bytes more) {
 }
 
 cmt_err cmt_conn_keep(cmt_conn *c) {
+  if (c == NULL) {
+    return CMT_EINVAL;
+  }
   if (c->state != CMT__CONN_UP &&
       (c->ended || !cmt__secret_conn_computes(c->secret))) {
     return CMT_EINVAL;

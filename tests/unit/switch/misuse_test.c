@@ -705,6 +705,8 @@ static void parts_without_io_refuse_null(void **state) {
   cmt_conn_delete(c);
   assert_cmt(CMT_EINVAL, cmt_conn_recv(NULL, NULL, 0, 0));
   assert_cmt(CMT_EINVAL, cmt_conn_ping(NULL, 0));
+  assert_cmt(CMT_EINVAL, cmt_conn_keep(NULL));
+  assert_cmt(CMT_EINVAL, cmt_conn_standby(NULL, 0));
   assert_cmt(CMT_OK, cmt_secret_conn_new(&env.env, key, &s));
   assert_cmt(CMT_EINVAL, cmt_secret_conn_recv(s, NULL, 1));
   assert_false(cmt_secret_conn_next_event_sized(s, NULL, sizeof secret_event));
