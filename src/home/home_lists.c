@@ -8,6 +8,10 @@
 
 #include "home_checks.h"
 
+#include <cometp2p/pex.h>
+
+enum { PRIVATE_MAX = 4096 }; /* Ids that an address book keeps out. */
+
 static size_t item_count(const char *text) {
   cmt_bytes rest = cmt_bytes_of(text), item;
   size_t count = 0;
@@ -87,6 +91,38 @@ static cmt_node_id *read_ids(cmt__home_reading *r, cmt__home_key_id id,
   return array;
 }
 
+/* Refuses the list |id| of |count| items when it is longer than |most|, and
+   shows the first that is too many. */
+static void refuse_long(cmt__home_reading *r, cmt__home_key_id id, size_t count,
+                        size_t most, const char *kind) {
+  cmt_bytes rest = cmt_bytes_of(r->h->values[id].text), item = {0};
+  cmt__home_fault f = {.found = ""};
+
+  if (count <= most) {
+    return;
+  }
+  for (size_t i = 0; i <= most; i++) {
+    (void)cmt__home_item(&rest, &item);
+  }
+  cmt__quote(item, f.found, sizeof f.found);
+  snprintf(f.allowed, sizeof f.allowed, "at most %zu %s", most, kind);
+  cmt__home_refuse(r, id, &f);
+}
+
+/* What peer exchange takes: without it a list may have any length. */
+static void check_lengths(cmt__home_reading *r) {
+  const cmt_home_settings *s = &r->h->settings;
+
+  if (r->h->values[CMT__HOME_PEX].flag) {
+    refuse_long(r, CMT__HOME_SEEDS, s->seed_count, CMT_PEX_SEEDS_MAX,
+                "addresses");
+    refuse_long(r, CMT__HOME_PERSISTENT_PEERS, s->persistent_peer_count,
+                CMT_PEX_LISTED_MAX, "addresses");
+    refuse_long(r, CMT__HOME_PRIVATE, s->private_peer_id_count, PRIVATE_MAX,
+                "ids");
+  }
+}
+
 void cmt__home_read_lists(cmt__home_reading *r) {
   cmt_home *h = r->h;
   cmt_home_settings *s = &h->settings;
@@ -111,4 +147,5 @@ void cmt__home_read_lists(cmt__home_reading *r) {
   s->unconditional_peer_ids =
     s->unconditional_peer_id_count > 0 ? h->unconditional : NULL;
   s->private_peer_ids = s->private_peer_id_count > 0 ? h->private : NULL;
+  check_lengths(r);
 }

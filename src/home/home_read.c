@@ -166,6 +166,15 @@ static void unreadable(cmt__home_reading *r, const cmt_why *why) {
   r->why->err = CMT_EIO;
 }
 
+/* Whether nothing is at |path|, by the errno of a call that has failed.  A link
+   to a file that is gone, such as one of a disk that is not mounted, is there:
+   the defaults would be another node. */
+static bool is_absent(const char *path) {
+  struct stat at;
+
+  return (errno == ENOENT || errno == ENOTDIR) && lstat(path, &at) != 0;
+}
+
 /* Reads |path|; false: there is no such file. */
 static bool read_config(cmt__home_reading *r, const char *path) {
   cmt__toml_fault fault;
@@ -180,7 +189,7 @@ static bool read_config(cmt__home_reading *r, const char *path) {
     return true;
   }
   err = cmt__home_read_file(&r->h->env, path, &text, &len, &why);
-  if (err == CMT_EIO && (errno == ENOENT || errno == ENOTDIR)) {
+  if (err == CMT_EIO && is_absent(path)) {
     return false;
   }
   r->h->config_file = path;

@@ -200,6 +200,54 @@ static void there_are_at_most_256_unconditional_peers(void **state) {
   assert_non_null(strstr(t->why.text, "256', allowed is at most 256 ids"));
 }
 
+/* |count| addresses, or ids, in one value of [p2p]. */
+static void write_list(char *out, size_t cap, const char *key, unsigned count,
+                       const char *behind) {
+  size_t len = (size_t)snprintf(out, cap, "[p2p]\n%s = \"", key);
+
+  for (unsigned i = 0; i < count; i++) {
+    len += (size_t)snprintf(out + len, cap - len, "%s%040x%s", i > 0 ? "," : "",
+                            i + 1, behind);
+  }
+  assert_true(snprintf(out + len, cap - len, "\"\n") == 2);
+}
+
+static void lists_have_no_more_than_an_exchange_takes(void **state) {
+  static const struct {
+    const char *key;
+    unsigned most;
+    const char *behind, *refused;
+  } rows[] = {
+    {"seeds", 64, "@1.2.3.4:5",
+     "/config.toml:2: p2p.seeds has '0000000000000000000000000000000000000041@"
+     "1.2.3.4:5', allowed is at most 64 addresses"},
+    {"persistent_peers", 256, "@1.2.3.4:5",
+     "/config.toml:2: p2p.persistent_peers has "
+     "'0000000000000000000000000000000000000101@1.2.3.4:5', allowed is at most "
+     "256 addresses"},
+    {"private_peer_ids", 4096, "",
+     "/config.toml:2: p2p.private_peer_ids has "
+     "'0000000000000000000000000000000000001001', allowed is at most 4096 "
+     "ids"},
+  };
+  test_home *t = *state;
+  static char text[200000];
+
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    size_t len;
+
+    write_list(text, sizeof text, rows[i].key, rows[i].most, rows[i].behind);
+    assert_cmt(CMT_OK, test_home_open_with(t, text));
+    write_list(text, sizeof text, rows[i].key, rows[i].most + 1,
+               rows[i].behind);
+    assert_cmt(CMT_EINVAL, test_home_open_with(t, text));
+    assert_string_equal(rows[i].refused, t->why.text + strlen(t->folder->name));
+    len = strlen(text);
+    snprintf(text + len, sizeof text - len, "pex = false\n");
+    assert_cmt(CMT_OK, test_home_open_with(t, text));
+  }
+}
+
 static void further_mistakes_are_logged(void **state) {
   test_home *t = *state;
   const char *text = "log_format = 1\n[p2p]\npex = 2\nseed_mode = 2\n";
@@ -296,6 +344,12 @@ static void files_that_cannot_be_read_are_named(void **state) {
   snprintf(expected, sizeof expected, "file '%s': is not a regular file", path);
   assert_string_equal(expected, t->why.text);
   assert_int_equal(0, unlink(path));
+  assert_int_equal(0, symlink("gone", path));
+  assert_cmt(CMT_EIO, test_home_open(t));
+  snprintf(expected, sizeof expected, "file '%s': No such file or directory",
+           path);
+  assert_string_equal(expected, t->why.text);
+  assert_int_equal(0, unlink(path));
   assert_non_null(large);
   memset(large, '\n', 1024 * 1024 + 1);
   assert_cmt(CMT_EINVAL, test_home_open_with(t, large));
@@ -361,6 +415,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     TEST(each_mistake_is_one_line),
     TEST(there_are_at_most_256_unconditional_peers),
+    TEST(lists_have_no_more_than_an_exchange_takes),
     TEST(further_mistakes_are_logged),
     TEST(unknown_names_are_warned_of),
     TEST(names_of_other_sections_are_not),
