@@ -17,9 +17,10 @@ enum {
   WAIT_WOKEN = 16,   /* Its thread is being woken. */
 };
 
-/* While a thread spins, one of those that are asleep is woken in this time: as
-   long as two wake-ups may take. */
-enum { ROUSE_NS = 2 * CMT__SPIN_NS };
+/* While a thread spins, one of those that are asleep is woken in this time.  It
+   finds the queue full and takes the processor of the loop or of the one that
+   spins for some ten microseconds. */
+enum { ROUSE_NS = 8 * CMT__SPIN_NS };
 
 typedef cmt__send_queue_wait queue_wait;
 

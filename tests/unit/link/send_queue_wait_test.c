@@ -139,8 +139,8 @@ static const struct {
   bool wakes;
 } spin_rows[] = {
   {true, 0, true, false, false},
-  {true, 2 * CMT__SPIN_NS - 1, true, false, false},
-  {true, 2 * CMT__SPIN_NS, true, false, true},
+  {true, 8 * CMT__SPIN_NS - 1, true, false, false},
+  {true, 8 * CMT__SPIN_NS, true, false, true},
   {false, 0, true, false, true},
   {true, 0, false, true, false},
   {true, 0, false, false, true}, /* The loop would wait for something else. */
