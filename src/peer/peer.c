@@ -14,6 +14,10 @@
 #include "base/sized.h"
 
 #include <stdio.h>
+#include <time.h>
+
+/* Reads of a status before its thread lets others run. */
+enum { READS_AT_ONCE = 100 };
 
 static _Thread_local bool thread_is_loop;
 
@@ -224,6 +228,15 @@ bool cmt__peer_end(cmt_peer *p, const cmt_why *why) {
   return posted;
 }
 
+/* The numbers of an iteration change together: |version| is odd meanwhile. */
+static void counters_begin(cmt__peer_counters *c) {
+  cmt__counter32_set(&c->version, cmt__counter32_get(&c->version) + 1);
+}
+
+static void counters_end(cmt__peer_counters *c) {
+  cmt__counter32_release(&c->version, cmt__counter32_get(&c->version) + 1);
+}
+
 static uint32_t rate_of(uint32_t bytes, uint64_t passed_ms) {
   return (uint32_t)cmt__min64(bytes * UINT64_C(1000) / passed_ms, UINT32_MAX);
 }
@@ -237,10 +250,10 @@ static void peer_count_rates(cmt_peer *p, uint64_t now_ns) {
   if (passed_ms < 1000) {
     return;
   }
-  cmt__counter32_set(&p->counters.send_rate,
-                     rate_of(sent - p->rate_sent, passed_ms));
-  cmt__counter32_set(&p->counters.recv_rate,
-                     rate_of(recv - p->rate_recv, passed_ms));
+  cmt__counter32_release(&p->counters.send_rate,
+                         rate_of(sent - p->rate_sent, passed_ms));
+  cmt__counter32_release(&p->counters.recv_rate,
+                         rate_of(recv - p->rate_recv, passed_ms));
   p->rate_at_ns = now_ns;
   p->rate_sent = sent;
   p->rate_recv = recv;
@@ -251,19 +264,21 @@ void cmt__peer_count(cmt_peer *p) {
   cmt__peer_counters *c = &p->counters;
   uint64_t now_ns = cmt__loop_now(p->loop);
 
-  cmt__counter_set(&c->up_ns, cmt__since(now_ns, p->up_at_ns));
-  cmt__counter_set(&c->rtt_last_ns, l->rtt_last_ns);
-  cmt__counter_set(&c->rtt_min_ns, l->rtt_min_ns);
-  cmt__counter_set(&c->pings_sent, cmt_conn_pings_sent(l->conn));
-  cmt__counter_set(&c->pongs_recv, l->pongs_recv);
-  cmt__counter_set(&c->sent_bytes, l->sent_bytes);
-  cmt__counter_set(&c->recv_bytes, l->recv_bytes);
-  cmt__counter_set(&c->write_calls, l->write_calls);
-  cmt__counter_set(&c->read_calls, l->read_calls);
-  cmt__counter_set(&c->read_paused_ns,
-                   l->paused_ns +
-                     (l->paused ? cmt__since(now_ns, l->paused_at_ns) : 0));
+  counters_begin(c);
+  cmt__counter_release(&c->up_ns, cmt__since(now_ns, p->up_at_ns));
+  cmt__counter_release(&c->rtt_last_ns, l->rtt_last_ns);
+  cmt__counter_release(&c->rtt_min_ns, l->rtt_min_ns);
+  cmt__counter_release(&c->pings_sent, cmt_conn_pings_sent(l->conn));
+  cmt__counter_release(&c->pongs_recv, l->pongs_recv);
+  cmt__counter_release(&c->sent_bytes, l->sent_bytes);
+  cmt__counter_release(&c->recv_bytes, l->recv_bytes);
+  cmt__counter_release(&c->write_calls, l->write_calls);
+  cmt__counter_release(&c->read_calls, l->read_calls);
+  cmt__counter_release(&c->read_paused_ns,
+                       l->paused_ns +
+                         (l->paused ? cmt__since(now_ns, l->paused_at_ns) : 0));
   peer_count_rates(p, now_ns);
+  counters_end(c);
 }
 
 void cmt__peer_look(cmt_peer *p, cmt__peer_view *out) {
@@ -365,25 +380,42 @@ static void link_status(const cmt_peer *p, cmt_peer_status *out) {
   }
 }
 
+/* Reads the numbers; false: they are of two iterations. */
+static bool counters_read(const cmt__peer_counters *c, cmt_peer_status *out) {
+  uint32_t version = cmt__counter32_acquire(&c->version);
+
+  out->up_ns = cmt__counter_acquire(&c->up_ns);
+  out->rtt_last_ns = cmt__counter_acquire(&c->rtt_last_ns);
+  out->rtt_min_ns = cmt__counter_acquire(&c->rtt_min_ns);
+  out->pings_sent = cmt__counter_acquire(&c->pings_sent);
+  out->pongs_recv = cmt__counter_acquire(&c->pongs_recv);
+  out->sent_bytes = cmt__counter_acquire(&c->sent_bytes);
+  out->recv_bytes = cmt__counter_acquire(&c->recv_bytes);
+  out->write_calls = cmt__counter_acquire(&c->write_calls);
+  out->read_calls = cmt__counter_acquire(&c->read_calls);
+  out->read_paused_ns = cmt__counter_acquire(&c->read_paused_ns);
+  out->send_rate = cmt__counter32_acquire(&c->send_rate);
+  out->recv_rate = cmt__counter32_acquire(&c->recv_rate);
+  return version % 2 == 0 && version == cmt__counter32_get(&c->version);
+}
+
+/* The loop changes them within nanoseconds, unless its thread has to wait for
+   this one's processor. */
+static void counters_status(const cmt__peer_counters *c, cmt_peer_status *out) {
+  const struct timespec wait = {.tv_nsec = 50000};
+
+  for (unsigned tries = 1; !counters_read(c, out); tries++) {
+    if (tries % READS_AT_ONCE == 0) {
+      nanosleep(&wait, NULL);
+    }
+  }
+}
+
 void cmt_peer_get_status_sized(const cmt_peer *p, cmt_peer_status *out,
                                size_t size) {
-  const cmt__peer_counters *c = &p->counters;
-  cmt_peer_status full = {
-    .up_ns = cmt__counter_get(&c->up_ns),
-    .rtt_last_ns = cmt__counter_get(&c->rtt_last_ns),
-    .rtt_min_ns = cmt__counter_get(&c->rtt_min_ns),
-    .pings_sent = cmt__counter_get(&c->pings_sent),
-    .pongs_recv = cmt__counter_get(&c->pongs_recv),
-    .sent_bytes = cmt__counter_get(&c->sent_bytes),
-    .recv_bytes = cmt__counter_get(&c->recv_bytes),
-    .write_calls = cmt__counter_get(&c->write_calls),
-    .read_calls = cmt__counter_get(&c->read_calls),
-    .read_paused_ns = cmt__counter_get(&c->read_paused_ns),
-    .send_rate = cmt__counter32_get(&c->send_rate),
-    .recv_rate = cmt__counter32_get(&c->recv_rate),
-    .channel_count = p->send_queue.channel_count,
-  };
+  cmt_peer_status full = {.channel_count = p->send_queue.channel_count};
 
+  counters_status(&p->counters, &full);
   link_status(p, &full);
   cmt__sized_write(out, size, &full, sizeof full);
 }

@@ -32,6 +32,7 @@ bool cmt__remote_is_same_host(const cmt__remote *a, const cmt__remote *b);
 /* The fields of cmt_peer_status, but for its channels, as of the last
  * iteration. */
 typedef struct cmt__peer_counters {
+  cmt__counter32 version; /* Odd while the others change. */
   cmt__counter up_ns, rtt_last_ns, rtt_min_ns, pings_sent, pongs_recv;
   cmt__counter sent_bytes, recv_bytes, write_calls, read_calls, read_paused_ns;
   cmt__counter32 send_rate, recv_rate;

@@ -492,6 +492,8 @@ size_t cmt__channels_memory(const cmt_channel *list, size_t count) {
 void cmt__channel_get_status(const cmt__channels *cs, size_t i,
                              cmt_channel_status *out) {
   const cmt__channel *c = &cs->list[i];
+  /* The longest wait is not read before the last one, which it bounds. */
+  uint32_t wait_last_us = cmt__counter32_acquire(&c->wait_last_us);
 
   *out = (cmt_channel_status){
     .id = cs->group->list[i].id,
@@ -502,7 +504,7 @@ void cmt__channel_get_status(const cmt__channels *cs, size_t i,
     .recently_sent_bytes = cmt__counter_get(&c->recently_sent),
     .recv_messages = cmt__counter_get(&c->recv_messages),
     .recv_bytes = cmt__counter_get(&c->recv_bytes),
-    .wait_last_ns = cmt__counter32_get(&c->wait_last_us) * UINT64_C(1000),
+    .wait_last_ns = wait_last_us * UINT64_C(1000),
     .wait_max_ns = cmt__counter32_get(&c->wait_max_us) * UINT64_C(1000),
   };
 }

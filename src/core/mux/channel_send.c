@@ -227,10 +227,10 @@ cmt_err cmt__channel_queue(cmt__channels *cs, size_t at, cmt_buf *msg) {
 static void wait_note(cmt__channel *c, uint64_t wait_ns) {
   uint32_t wait_us = (uint32_t)cmt__min64(wait_ns / 1000, UINT32_MAX);
 
-  cmt__counter32_set(&c->wait_last_us, wait_us);
   if (wait_us > cmt__counter32_get(&c->wait_max_us)) {
     cmt__counter32_set(&c->wait_max_us, wait_us);
   }
+  cmt__counter32_release(&c->wait_last_us, wait_us);
 }
 
 static void message_cut(cmt__channels *cs, cmt__channel *c) {
