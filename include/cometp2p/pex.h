@@ -106,7 +106,8 @@ CMT_API CMT_NODISCARD cmt_err cmt_pex_new(const cmt_pex_options *o,
 /** Frees |p|, whose switch was deleted or never made; NULL is fine. */
 CMT_API void cmt_pex_delete(cmt_pex *p);
 
-/** Fills in |out|, the reactor for one switch, which refers to |p|. */
+/** Fills in |out|, the reactor for one switch, which refers to |p|.  A second
+    switch does not start with it before the first has stopped: CMT_EEXIST. */
 CMT_API void cmt_pex_get_reactor(cmt_pex *p, cmt_reactor *out);
 
 /** For several networks of one switch (network.h), which has the reactor of

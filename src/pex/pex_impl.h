@@ -19,6 +19,7 @@
 #include <cometp2p/timer.h>
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/base.h"
 #include "ensure.h"
@@ -30,6 +31,8 @@ typedef struct cmt__pex_listed {
   cmt_dial *dial; /* NULL before the start. */
   bool refused;   /* The switch did not take it. */
 } cmt__pex_listed;
+
+enum { CMT__PEX_GUEST = -1 }; /* The role of one that has joined another. */
 
 /* What an outcome belongs to. */
 typedef struct cmt__pex_slot {
@@ -55,10 +58,10 @@ struct cmt_pex {
   size_t listed_count;
   cmt_pex_status status;
   uint64_t addrs_invalid; /* Entries of answers that name no node. */
-  /* Other networks by the same reactor; |joined|: it is one of these itself. */
+  /* Other networks by the same reactor. */
   cmt_pex **guests;
   size_t guest_count, guest_cap;
-  bool joined;
+  atomic_long role; /* How many have joined it, or CMT__PEX_GUEST. */
 };
 
 cmt__pex_time cmt__pex_now(const cmt_pex *p);
@@ -100,10 +103,12 @@ void cmt__pex_wake(cmt_pex *p);
    neither. */
 cmt_pex *cmt__pex_of(cmt_pex *host, const cmt_peer *peer);
 /* Gives it the switch, unless it has one; the caller then begins its dials by
-   cmt__pex_dial_listed() and cmt__pex_wake(), without a lock. */
-void cmt__pex_attach(cmt_pex *p, cmt_switch *sw);
-/* Begins, unless it has begun, and ends for one network alone. */
-void cmt__pex_begin(cmt_pex *p, cmt_switch *sw);
+   cmt__pex_dial_listed() and cmt__pex_wake(), without a lock.  False: it has
+   another switch. */
+bool cmt__pex_attach(cmt_pex *p, cmt_switch *sw);
+/* Begins, unless it has begun, and ends for one network alone.  False: it has
+   begun for another switch. */
+bool cmt__pex_begin(cmt_pex *p, cmt_switch *sw);
 void cmt__pex_end(cmt_pex *p);
 /* Do so for all that have joined. */
 void cmt__pex_begin_guests(cmt_pex *host, cmt_switch *sw);

@@ -48,7 +48,7 @@ void cmt__pex_begin_guests(cmt_pex *host, cmt_switch *sw) {
   cmt_pex *guest;
 
   for (size_t i = 0; (guest = guest_at(host, i)) != NULL; i++) {
-    cmt__pex_begin(guest, sw);
+    (void)cmt__pex_begin(guest, sw);
   }
 }
 
@@ -74,23 +74,45 @@ static cmt_err add(cmt_pex *host, cmt_pex *p, cmt_why *why) {
   }
   host->guests = guests;
   host->guests[host->guest_count++] = p;
-  p->joined = true;
   return CMT_OK;
 }
 
-static cmt_err check(const cmt_pex *p, const cmt_pex *host, cmt_why *why) {
+/* Takes the roles of a guest and of a host, which no other thread can give them
+   any more.  NULL, or why it cannot be. */
+static const char *roles_take(cmt_pex *p, cmt_pex *host) {
+  long role = 0;
+
+  if (!atomic_compare_exchange_strong(&p->role, &role, CMT__PEX_GUEST)) {
+    return "the exchange that joins has joined before, or is a host";
+  }
+  role = atomic_load(&host->role);
+  do {
+    if (role == CMT__PEX_GUEST) {
+      atomic_store(&p->role, 0);
+      return "the host has joined another one";
+    }
+  } while (!atomic_compare_exchange_weak(&host->role, &role, role + 1));
+  return NULL;
+}
+
+static void roles_give_back(cmt_pex *p, cmt_pex *host) {
+  atomic_fetch_sub(&host->role, 1);
+  atomic_store(&p->role, 0);
+}
+
+static cmt_err begin(cmt_pex *p, cmt_pex *host, cmt_why *why) {
   const char *fault = NULL;
 
   if (p == NULL || host == NULL) {
     fault = "an exchange is NULL";
+  } else if (p == host) {
+    fault = "an exchange cannot join itself";
   } else if (p->network[0] == '\0') {
     fault = "the exchange that joins has no network";
   } else if (host->network[0] == '\0') {
     fault = "the host has no network";
-  } else if (p->joined || p->guest_count > 0) {
-    fault = "the exchange that joins has joined before, or is a host";
-  } else if (host->joined) {
-    fault = "the host has joined another one";
+  } else {
+    fault = roles_take(p, host);
   }
   return fault == NULL
            ? CMT_OK
@@ -98,7 +120,7 @@ static cmt_err check(const cmt_pex *p, const cmt_pex *host, cmt_why *why) {
 }
 
 cmt_err cmt_pex_join(cmt_pex *p, cmt_pex *host, cmt_why *why) {
-  cmt_err err = check(p, host, why);
+  cmt_err err = begin(p, host, why);
 
   if (err != CMT_OK) {
     return err;
@@ -108,10 +130,12 @@ cmt_err cmt_pex_join(cmt_pex *p, cmt_pex *host, cmt_why *why) {
   err = add(host, p, why);
   cmt__unlock(&host->lock);
   if (err == CMT_OK && host->sw != NULL) {
-    cmt__pex_attach(p, host->sw);
+    (void)cmt__pex_attach(p, host->sw);
   }
   cmt__unlock(&host->outer);
-  if (err == CMT_OK) {
+  if (err != CMT_OK) {
+    roles_give_back(p, host);
+  } else {
     cmt__pex_dial_listed(p);
     cmt__pex_wake(p);
   }

@@ -267,7 +267,7 @@ void cmt_pex_note(cmt_pex *p, cmt_peer *peer, uint8_t channel, cmt_bytes msg) {
 
 /* ---- start and stop ---- */
 
-void cmt__pex_attach(cmt_pex *p, cmt_switch *sw) {
+bool cmt__pex_attach(cmt_pex *p, cmt_switch *sw) {
   cmt__ensure_options o = {
     .env = &p->env,
     .book = p->o.book,
@@ -284,6 +284,7 @@ void cmt__pex_attach(cmt_pex *p, cmt_switch *sw) {
     .anchors = p->anchors,
     .anchor_count = p->o.anchor_count,
   };
+  bool attached;
 
   cmt_switch_get_id(sw, &o.self);
   cmt__lock(&p->outer);
@@ -300,14 +301,19 @@ void cmt__pex_attach(cmt_pex *p, cmt_switch *sw) {
     cmt__ensure_set_seeds(&p->ensure, p->seed_count);
     p->sw = sw;
   }
+  attached = p->sw == sw;
   cmt__unlock(&p->lock);
   cmt__unlock(&p->outer);
+  return attached;
 }
 
-void cmt__pex_begin(cmt_pex *p, cmt_switch *sw) {
-  cmt__pex_attach(p, sw);
+bool cmt__pex_begin(cmt_pex *p, cmt_switch *sw) {
+  if (!cmt__pex_attach(p, sw)) {
+    return false;
+  }
   cmt__pex_dial_listed(p);
   cmt__pex_wake(p);
+  return true;
 }
 
 /* The handles of the dials go with the switch. */
@@ -324,8 +330,14 @@ void cmt__pex_end(cmt_pex *p) {
 }
 
 static cmt_err start(void *self, cmt_switch *sw) {
-  cmt__pex_begin(self, sw);
-  cmt__pex_begin_guests(self, sw);
+  cmt_pex *p = self;
+
+  if (!cmt__pex_begin(p, sw)) {
+    cmt__log(&p->env, CMT_LOG_ERROR, "pex",
+             "the exchange serves another switch, which has not stopped");
+    return CMT_EEXIST;
+  }
+  cmt__pex_begin_guests(p, sw);
   return CMT_OK;
 }
 

@@ -157,9 +157,55 @@ static void who_cannot_join_is_named(void **state) {
           "the exchange that joins has joined before, or is a host");
   refused(CMT_EINVAL, third, f->guest.pex, "the host has joined another one");
   refused(CMT_EDUPLICATE, twin, f->a.pex, "the host has the network net-b");
+  refused(CMT_EINVAL, twin, twin, "an exchange cannot join itself");
+  assert_cmt(CMT_OK, cmt_pex_join(twin, third, NULL)); /* As if never tried. */
   cmt_pex_delete(all);
   cmt_pex_delete(twin);
   cmt_pex_delete(third);
+}
+
+static void a_reactor_serves_one_switch_at_a_time(void **state) {
+  fixture *f = *state;
+  pex_node second;
+  cmt_switch_options o;
+  cmt_reactor r;
+  cmt_switch *sw;
+  cmt_why why;
+
+  pex_node_start(&f->a);
+  announce(f);
+  join(f);
+  pex_node_init(&second, &f->w, "5.1.0.2");
+  for (unsigned i = 0; i < 2; i++) {
+    cmt_pex_get_reactor(i == 0 ? f->a.pex : f->guest.pex, &r);
+    cmt_switch_options_init(&o);
+    o.env = &f->w.env.env;
+    o.loops = f->w.loop_count;
+    o.network = "test-net";
+    o.laddr = second.laddr;
+    o.reactors = &r;
+    o.reactor_count = 1;
+    assert_cmt(CMT_OK, test_world_switch(&f->w, &o, &sw, &why));
+    assert_cmt(CMT_EEXIST, cmt_switch_start(sw, &why));
+    assert_string_equal("reactor pex cannot start: already exists", why.text);
+    assert_cmt(CMT_OK, cmt_switch_delete(sw));
+  }
+  assert_visited(f); /* Nothing has happened to the first. */
+  pex_node_fini(&second);
+}
+
+/* As a program does that begins anew with what it has learned. */
+static void a_reactor_may_have_another_switch_later(void **state) {
+  fixture *f = *state;
+
+  pex_node_start(&f->a);
+  cmt_switch_stop(f->a.sw, 0);
+  test_loop_run_until_idle(f->w.loop);
+  assert_cmt(CMT_OK, cmt_switch_delete(f->a.sw));
+  pex_node_start_made(&f->a);
+  announce(f);
+  join(f);
+  assert_visited(f);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -170,6 +216,8 @@ int main(void) {
     TEST(an_exchange_begins_with_its_host),
     TEST(an_exchange_joins_whose_list_names_a_node_twice),
     TEST(who_cannot_join_is_named),
+    TEST(a_reactor_serves_one_switch_at_a_time),
+    TEST(a_reactor_may_have_another_switch_later),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -294,11 +294,68 @@ static void exchanges_join_while_peers_come(void **state) {
   }
 }
 
+/* |pex| joins |host| when another thread is as far. */
+typedef struct joining {
+  cmt_pex *pex, *host;
+  pthread_barrier_t *both;
+} joining;
+
+/* NULL: it has joined. */
+static void *join_run(void *arg) {
+  joining *j = arg;
+
+  pthread_barrier_wait(j->both);
+  return cmt_pex_join(j->pex, j->host, NULL) == CMT_OK ? NULL : j;
+}
+
+/* How many of two that join at the same time are successful. */
+static unsigned join_both(joining *j) {
+  pthread_t threads[2];
+  pthread_barrier_t both;
+  unsigned joined = 0;
+
+  pthread_barrier_init(&both, NULL, 2);
+  for (unsigned i = 0; i < 2; i++) {
+    j[i].both = &both;
+    assert_int_equal(0, pthread_create(&threads[i], NULL, join_run, &j[i]));
+  }
+  for (unsigned i = 0; i < 2; i++) {
+    void *failed;
+
+    pthread_join(threads[i], &failed);
+    joined += failed == NULL;
+  }
+  pthread_barrier_destroy(&both);
+  return joined;
+}
+
+static void an_exchange_joins_one_other_alone(void **state) {
+  (void)state;
+  for (unsigned i = 0; i < ROUNDS; i++) {
+    node n[3];
+    joining to_two[2], each_other[2];
+
+    node_init(&n[0], "net-0");
+    node_init(&n[1], "net-1");
+    node_init(&n[2], "net-2");
+    to_two[0] = (joining){.pex = n[0].pex, .host = n[1].pex};
+    to_two[1] = (joining){.pex = n[0].pex, .host = n[2].pex};
+    assert_int_equal(1, join_both(to_two));
+    each_other[0] = (joining){.pex = n[1].pex, .host = n[2].pex};
+    each_other[1] = (joining){.pex = n[2].pex, .host = n[1].pex};
+    assert_true(join_both(each_other) <= 1);
+    for (unsigned k = 0; k < 3; k++) {
+      node_fini(&n[k]);
+    }
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(many_threads_change_the_lists),
     cmocka_unit_test(so_they_do_while_the_switch_ends),
     cmocka_unit_test(exchanges_join_while_peers_come),
+    cmocka_unit_test(an_exchange_joins_one_other_alone),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);
