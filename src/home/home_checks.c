@@ -11,6 +11,7 @@
 
 #include <cometp2p/addrbook.h>
 #include <cometp2p/node_info.h>
+#include <cometp2p/pex.h>
 #include <cometp2p/switch.h>
 
 static bool allow(cmt__home_fault *f, const char *what) {
@@ -234,6 +235,21 @@ bool cmt__home_check_addresses(const cmt__home_value *v, cmt__home_fault *f) {
     if (fault != NULL) {
       snprintf(what, sizeof what, "ID@HOST:PORT, more with commas (%s)", fault);
       return allow_item(f, item, what);
+    }
+  }
+  return true;
+}
+
+bool cmt__home_check_seeds(const cmt__home_value *v, cmt__home_fault *f) {
+  cmt_bytes rest = cmt_bytes_of(v->text), item;
+  size_t count = 0;
+
+  if (!cmt__home_check_addresses(v, f)) {
+    return false;
+  }
+  while (cmt__home_item(&rest, &item)) {
+    if (++count > CMT_PEX_SEEDS_MAX) {
+      return allow_item(f, item, "at most 64 addresses");
     }
   }
   return true;

@@ -16,6 +16,7 @@ bool cmt__home_check_path(const cmt__home_value *v, cmt__home_fault *f);
 bool cmt__home_check_laddr(const cmt__home_value *v, cmt__home_fault *f);
 bool cmt__home_check_external(const cmt__home_value *v, cmt__home_fault *f);
 bool cmt__home_check_addresses(const cmt__home_value *v, cmt__home_fault *f);
+bool cmt__home_check_seeds(const cmt__home_value *v, cmt__home_fault *f);
 bool cmt__home_check_ids(const cmt__home_value *v, cmt__home_fault *f);
 bool cmt__home_check_payload(const cmt__home_value *v, cmt__home_fault *f);
 bool cmt__home_check_metrics_addr(const cmt__home_value *v, cmt__home_fault *f);

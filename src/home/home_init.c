@@ -229,8 +229,8 @@ static cmt_err prepare(const making *m, cmt__home_key_id id, const char *text,
   char shown[80];
   bool fine;
 
-  fine = id == CMT__HOME_SEEDS ? cmt__home_check_addresses(&v, &f)
-                               : key->check(&v, &f);
+  fine =
+    id == CMT__HOME_SEEDS ? cmt__home_check_seeds(&v, &f) : key->check(&v, &f);
   if (fine && !quote(text, out, cap)) {
     fine = false;
     snprintf(f.allowed, sizeof f.allowed, "at most %zu characters",

@@ -173,6 +173,8 @@ static void values_are_written_with_escapes(void **state) {
 
 static void wrong_values_make_nothing(void **state) {
   fixture *f = *state;
+  char seeds[4000];
+  size_t len = 0;
   struct stat st;
 
   f->options.moniker = "\t";
@@ -192,6 +194,15 @@ static void wrong_values_make_nothing(void **state) {
   assert_cmt(CMT_EINVAL, init(f));
   assert_string_equal("--seeds is '1.2.3.4:5', allowed is ID@HOST:PORT, more "
                       "with commas (the id is missing, as in ID@HOST:PORT)",
+                      f->t->why.text);
+  for (size_t i = 0; i < 65; i++) { /* One more than an exchange takes. */
+    len += (size_t)snprintf(seeds + len, sizeof seeds - len,
+                            "%040zx@1.2.3.4:5,", i + 1);
+  }
+  f->options.seeds = seeds;
+  assert_cmt(CMT_EINVAL, init(f));
+  assert_string_equal("--seeds is '0000000000000000000000000000000000000041@"
+                      "1.2.3.4:5', allowed is at most 64 addresses",
                       f->t->why.text);
   assert_int_equal(-1, stat(f->dir, &st));
   assert_cmt(CMT_EINVAL, cmt_home_init(NULL, NULL));
