@@ -206,6 +206,7 @@ void cmt__ensure_remove(cmt__ensure *e, cmt__ensure_peer *p, cmt_err reason,
     e->peers = p->next;
   }
   count_peer(e, p, -1);
+  e->seed_until_ns = p->seed ? 0 : e->seed_until_ns;
   cmt__visit_end(e, p, t);
   if (p->outbound) {
     cmt__ensure_rest(e, p, reason, t);
@@ -264,10 +265,12 @@ size_t cmt__ensure_learn(cmt__ensure *e, cmt__ensure_peer *p,
   }
   if (p->seed) {
     e->hint_count = 0;
+    e->seed_until_ns = 0;
     take_hints(e, addrs, count);
   }
   if (found > 0 || (p->seed && !e->o.seed && has_use(e, addrs, count, t))) {
     visit_anew(e); /* A network that grows may go on growing. */
+    e->seeds_left = p->seed ? 0 : e->seeds_left; /* It ends the tour. */
   }
   if (found > 0 || (p->seed && !e->o.seed)) {
     e->dry = false;
@@ -296,18 +299,15 @@ static void begin_round(cmt__ensure *e, uint64_t now_ns) {
   cmt__ensure_keep_anchors(e, 1);
 }
 
-static bool has_seed(const cmt__ensure *e) {
-  for (const cmt__ensure_peer *p = e->peers; p != NULL; p = p->next) {
-    if (p->seed) {
-      return true;
-    }
-  }
+/* Until when the next seed waits for the present one, which may stay without an
+   answer for as long as it likes; 0: there is none. */
+static uint64_t seed_until_ns(const cmt__ensure *e) {
   for (size_t i = 0; i <= CMT__ENSURE_DIALS_MAX; i++) {
     if (e->dials[i].used && e->dials[i].kind == CMT__ENSURE_SEED) {
-      return true;
+      return CMT_NEVER;
     }
   }
-  return false;
+  return e->seed_until_ns;
 }
 
 /* A node needs a seed when it lacks peers, and the book is of no help; a seed
@@ -324,14 +324,26 @@ static bool needs_seed(const cmt__ensure *e) {
 
 /* When the next seed may be dialed, if none is needed CMT_NEVER. */
 static uint64_t seed_due_ns(const cmt__ensure *e) {
-  if (e->seed_count == 0 || has_seed(e) || !needs_seed(e)) {
+  uint64_t due_ns = e->seeds_left != 0 ? 0 : e->seeds_ns;
+
+  if (e->seed_count == 0 || !needs_seed(e)) {
     return CMT_NEVER;
   }
-  return cmt__max64(cmt__ensure_spend_ns(e),
-                    e->seeds_left != 0 ? 0 : e->seeds_ns);
+  due_ns = cmt__max64(due_ns, cmt__ensure_spend_ns(e));
+  return cmt__max64(due_ns, seed_until_ns(e));
 }
 
-/* One seed after another, in an order that is drawn, until one is up. */
+/* The seeds that are peers, and stay. */
+static uint64_t seeds_up(const cmt__ensure *e) {
+  uint64_t up = 0;
+
+  for (const cmt__ensure_peer *p = e->peers; p != NULL; p = p->next) {
+    up |= p->seed_bits;
+  }
+  return up;
+}
+
+/* One seed after another, in an order that is drawn, until one was of use. */
 static bool next_seed(cmt__ensure *e, size_t *out, uint64_t now_ns) {
   size_t skip;
 
@@ -343,6 +355,10 @@ static bool next_seed(cmt__ensure *e, size_t *out, uint64_t now_ns) {
     }
     e->seed_seen = e->o.seed;
     e->seeds_ns = now_ns + jittered(e, e->seeds_wait_ns);
+  }
+  e->seeds_left &= ~seeds_up(e);
+  if (e->seeds_left == 0) {
+    return false;
   }
   skip =
     (size_t)cmt__ensure_draw(e, (uint64_t)__builtin_popcountll(e->seeds_left));

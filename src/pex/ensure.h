@@ -59,6 +59,7 @@ typedef struct cmt__ensure_peer {
   uint64_t up_ns;
   uint64_t close_ns; /* When a seed ends it at the latest. */
   bool outbound, listed, seed, has_pex;
+  uint64_t seed_bits; /* Its numbers among the seeds. */
   bool ask;           /* It is asked as soon as it may be. */
   int64_t height;     /* What it says of itself; 0: nothing. */
   unsigned misses;    /* Before it; they count again if it hangs up at once. */
@@ -144,6 +145,7 @@ typedef struct cmt__ensure {
   uint64_t spent_ns;   /* Dials have used the time up to there. */
   uint64_t seeds_left; /* A bit for each that may be dialed now. */
   uint64_t seeds_ns, seeds_wait_ns; /* When all may be again, and after that. */
+  uint64_t seed_until_ns; /* The one that was reached may answer until then. */
   bool seed_seen; /* This tour has reached one: the next one waits longer. */
   unsigned asks_left, rounds;
   cmt__ensure_served_id served[CMT__ENSURE_SERVED_MAX];

@@ -19,6 +19,8 @@ enum {
 
 #define SPEND_NS CMT_MILLISECONDS(250)     /* The time that each dial uses. */
 #define SEED_SPEND_NS CMT_MILLISECONDS(20) /* A seed dials faster. */
+/* How long a seed that was reached may take to answer before the next one. */
+#define SILENT_NS CMT_SECONDS(10)
 #define AGAIN_NS CMT_SECONDS(30) /* From a dial of an id to the next one. */
 #define FULL_NS CMT_SECONDS(300) /* After a node has hung up at once. */
 #define SOON_NS CMT_SECONDS(10)  /* Within this is at once. */
@@ -414,7 +416,7 @@ static void succeeded(cmt__ensure *e, const cmt__ensure_dial *d,
                              .height = d->height};
 
   if (seed) {
-    e->seeds_left = 0; /* One is enough for this round. */
+    e->seed_until_ns = t.now_ns + SILENT_NS;
   }
   if (proof.at != NULL && (!seed || e->o.seed)) {
     cmt__ensure_proved(e, &proof, t);

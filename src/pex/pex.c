@@ -215,13 +215,14 @@ static cmt_err list_read(const cmt_pex *p, const char *text, list *l,
   return err;
 }
 
-bool cmt__pex_is_seed(const cmt_pex *p, const cmt_node_id *id) {
+uint64_t cmt__pex_seed_bits(const cmt_pex *p, const cmt_node_id *id) {
+  uint64_t bits = 0;
+
+  _Static_assert((int)CMT_PEX_SEEDS_MAX <= 64, "a bit for each");
   for (size_t i = 0; i < p->seed_count; i++) {
-    if (cmt_node_id_equal(&p->seeds[i].id, id)) {
-      return true;
-    }
+    bits |= (uint64_t)cmt_node_id_equal(&p->seeds[i].id, id) << i;
   }
-  return false;
+  return bits;
 }
 
 bool cmt__pex_is_listed(const cmt_pex *p, const cmt_node_id *id) {
@@ -238,7 +239,8 @@ static void peers_mark(cmt_pex *p) {
   cmt__pex_time t = cmt__pex_now(p);
 
   for (cmt__ensure_peer *e = p->ensure.peers; e != NULL; e = e->next) {
-    e->seed = cmt__pex_is_seed(p, &e->at.id);
+    e->seed_bits = cmt__pex_seed_bits(p, &e->at.id);
+    e->seed = e->seed_bits != 0;
     cmt__ensure_set_listed(&p->ensure, e, cmt__pex_is_listed(p, &e->at.id), t);
   }
 }

@@ -68,8 +68,9 @@ cmt__pex_time cmt__pex_now(const cmt_pex *p);
 /* Begins the dial of each persistent peer that has none, once it has begun.
    Logs those that the switch refuses, so it needs to run without a lock. */
 void cmt__pex_dial_listed(cmt_pex *p);
-/* Whether |id| is on the list; under |lock|. */
-bool cmt__pex_is_seed(const cmt_pex *p, const cmt_node_id *id);
+/* The places of |id| in the list of seeds, a bit for each; and whether it is in
+   that of persistent peers.  Under |lock|. */
+uint64_t cmt__pex_seed_bits(const cmt_pex *p, const cmt_node_id *id);
 bool cmt__pex_is_listed(const cmt_pex *p, const cmt_node_id *id);
 /* Visitors of a seed. */
 static inline bool cmt__pex_is_visitor(const cmt_pex *p,

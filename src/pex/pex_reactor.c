@@ -71,7 +71,8 @@ static void add_peer(void *self, cmt_peer *peer) {
   t = cmt__pex_now(p);
   cmt_peer_get_remote(peer, &given.at);
   cmt__lock(&p->lock);
-  given.seed = cmt__pex_is_seed(p, &given.at.id);
+  given.seed_bits = cmt__pex_seed_bits(p, &given.at.id);
+  given.seed = given.seed_bits != 0;
   given.listed = cmt__pex_is_listed(p, &given.at.id);
   record = cmt__ensure_add(
     &p->ensure, &given, read_claim(peer, &claim) ? &claim : NULL,

@@ -440,6 +440,70 @@ static void one_seed_is_enough(void **state) {
   assert_int_equal(0, dials(f, d, 4));
 }
 
+/* The seed of |d| comes up and stays. */
+static cmt__ensure_peer *seed_comes(fixture *f, cmt__ensure_dial *d) {
+  cmt__ensure_peer given = {.outbound = true, .seed = true, .has_pex = true};
+  cmt__ensure_peer *p;
+
+  assert_int_equal(CMT__ENSURE_SEED, d->kind);
+  given.at = at(1000 + (unsigned)d->seed, "9.9.0.1");
+  given.seed_bits = UINT64_C(1) << d->seed;
+  end(f, d, CMT_OK);
+  p = cmt__ensure_add(&f->e, &given, NULL, NULL, now(f));
+  assert_non_null(p);
+  return p;
+}
+
+static void a_silent_seed_keeps_no_other_waiting(void **state) {
+  fixture *f = *state;
+  cmt__ensure_dial *d[4];
+  cmt_net_addr known = at(1, "8.1.0.1");
+  size_t first;
+
+  ensure_world_begin(f);
+  cmt__ensure_set_seeds(&f->e, 2);
+  assert_int_equal(1, dials(f, d, 4));
+  first = d[0]->seed;
+  (void)seed_comes(f, d[0]);
+  assert_int_equal(0, dials(f, d, 4));
+  f->now_ns += CMT_SECONDS(10) - 1;
+  assert_int_equal(0, dials(f, d, 4));
+  assert_int_equal(f->now_ns + 1, cmt__ensure_next_ns(&f->e, f->now_ns));
+  f->now_ns++;
+  assert_int_equal(1, dials(f, d, 4));
+  assert_int_equal(1 - first, d[0]->seed);
+  assert_int_equal(
+    1, cmt__ensure_learn(&f->e, seed_comes(f, d[0]), &known, 1, now(f)));
+  assert_int_equal(1, dials(f, d, 4));
+  assert_int_equal(CMT__ENSURE_BOOK, d[0]->kind);
+}
+
+/* Nor does one that has answered without use and stays, which is not dialed
+   again, either. */
+static void nor_does_one_that_stays(void **state) {
+  fixture *f = *state;
+  cmt__ensure_dial *d[4];
+  size_t first;
+
+  ensure_world_begin(f);
+  cmt__ensure_set_seeds(&f->e, 2);
+  assert_int_equal(1, dials(f, d, 4));
+  first = d[0]->seed;
+  cmt__ensure_learn(&f->e, seed_comes(f, d[0]), NULL, 0, now(f));
+  for (unsigned i = 0; i < 3; i++) {
+    f->now_ns += CMT_SECONDS(45);
+    assert_int_equal(1, dials(f, d, 4));
+    assert_int_equal(CMT__ENSURE_SEED, d[0]->kind);
+    assert_int_equal(1 - first, d[0]->seed);
+    end(f, d[0], CMT_EREFUSED);
+  }
+  f->now_ns += CMT_SECONDS(45);
+  assert_int_equal(1, dials(f, d, 4));
+  (void)seed_comes(f, d[0]);
+  f->now_ns += CMT_SECONDS(45);
+  assert_int_equal(0, dials(f, d, 4)); /* Both are up. */
+}
+
 /* Lets |for_ns| pass, and the seed answer with |list| and end each visit; what
    the book has does not answer.  Returns the visits. */
 static unsigned visits(fixture *f, uint64_t for_ns, const cmt_net_addr *list,
@@ -771,6 +835,8 @@ int main(void) {
     TEST(anchors_are_dialed_first),
     TEST(seeds_are_tried_one_after_another),
     TEST(one_seed_is_enough),
+    TEST(a_silent_seed_keeps_no_other_waiting),
+    TEST(nor_does_one_that_stays),
     TEST(a_seed_without_news_is_visited_less),
     TEST(a_seed_that_names_a_lost_node_is_visited),
     TEST(news_bring_visits_closer),
