@@ -83,8 +83,9 @@ CMT_API bool cmt_switch_find_ban_sized(cmt_switch *s, const cmt_net_addr *a,
 /* ---- ids that pass every cap ---- */
 
 /** Replaces |unconditional| of the options by |count| ids, which are copied; a
-    dial with |unconditional| keeps its own.  Counts for whoever connects from
-    now on: peers stay, also over the caps.
+    dial with |unconditional| keeps its own.  A peer that is on the list now
+    gives its place to others; one that is not on it any more stays as it is
+    until it ends, and comes back as a stranger.
 
     Returns CMT_OK; CMT_EINVAL: |why| (may be NULL) says what is wrong with the
     list, and nothing has changed; CMT_ENOMEM. */

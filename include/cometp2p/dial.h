@@ -60,8 +60,8 @@ typedef struct cmt_dial_options {
   bool persistent;
   /** As long as the dial has not ended, a node with its id becomes a peer
       whoever dialed it, even when |inbound_peers_max|, |outbound_peers_max| or
-      |inbound_peers_per_ip_max| of the switch is reached.  It counts among the
-      others. */
+      |inbound_peers_per_ip_max| of the switch is reached.  It takes no place of
+      others until it ends: cmt_peer_is_unconditional(). */
   bool unconditional;
   /** The node's network (network.h), copied; NULL: that of the switch. */
   const char *network;

@@ -33,6 +33,9 @@ CMT_API const cmt_node_info *cmt_peer_node_info(const cmt_peer *p);
 CMT_API bool cmt_peer_is_outbound(const cmt_peer *p);
 /** True when we dialed the peer and dial again after its connection ends. */
 CMT_API bool cmt_peer_is_persistent(const cmt_peer *p);
+/** True when the peer takes no place of others: since it came its id was on the
+    list of cmt_switch_set_unconditional(), or had a dial that is so. */
+CMT_API bool cmt_peer_is_unconditional(const cmt_peer *p);
 /** True when the node info of the peer lists |channel|. */
 CMT_API bool cmt_peer_has_channel(const cmt_peer *p, uint8_t channel);
 /** The id and the address of its socket. */

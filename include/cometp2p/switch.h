@@ -112,15 +112,15 @@ typedef struct cmt_switch_options {
   uint64_t send_rate, recv_rate, send_rate_total, recv_rate_total;
   /** 40; CMT_NO_PEERS: none; at most CMT_PEERS_MAX. Over it a connection is
       refused after its handshake, CMT_ELIMIT. A standby of a peer does not
-      count, and a node with a persistent dial counts as outbound when this
-      limit is reached. */
+      count, nor does who is |unconditional|, and a node with a persistent dial
+      counts as outbound when this limit is reached. */
   uint32_t inbound_peers_max;
   /** Inbound peers of one address; 0, the default, or CMT_NO_LIMIT: no
       limit. */
   uint32_t inbound_peers_per_ip_max;
-  uint32_t outbound_peers_max; /**< 40; over it a dial is rejected,
-                                    CMT_ELIMIT.  At most CMT_PEERS_MAX;
-                                    CMT_NO_PEERS: none. */
+  /** 40, without who is |unconditional|; over it a dial is rejected,
+      CMT_ELIMIT.  At most CMT_PEERS_MAX; CMT_NO_PEERS: none. */
+  uint32_t outbound_peers_max;
   /** Inbound handshakes at one time; 0: the default, 64.  A newcomer always
       gets a place: when all are occupied, one of those that progressed least,
       of the network and the address with the most, ends with CMT_ELIMIT. Our
@@ -163,7 +163,8 @@ typedef struct cmt_switch_options {
       CMT_NEVER: no limit. */
   uint64_t filter_timeout_ns;
   /** Up to CMT_UNCONDITIONAL_MAX ids, copied, to which |unconditional| of a
-      dial (dial.h) applies: cmt_switch_set_unconditional() (admission.h). */
+      dial (dial.h) applies: they pass every limit of peers, and take no place
+      of others.  cmt_switch_set_unconditional() (admission.h) changes it. */
   const cmt_node_id *unconditional;
   size_t unconditional_count;
   /** 0, the default: over |inbound_peers_max| the newcomer is refused.  Else at
@@ -283,6 +284,9 @@ typedef struct cmt_switch_status {
   /** Attempts of feelers that found their node. */
   uint64_t felt;
   uint64_t dropped_messages; /**< By CMT_ON_FULL_DROP. */
+  /** How many of |inbound_peers| and |outbound_peers| take no place of others:
+      cmt_peer_is_unconditional(). */
+  uint64_t unconditional_peers;
 } cmt_switch_status;
 
 /** Fills in the cmt_switch_status |out| as of now. */
@@ -310,10 +314,10 @@ typedef struct cmt_reason_counts {
 CMT_API size_t cmt_switch_reasons_sized(cmt_switch *s, cmt_reason_counts *out,
                                         size_t cap, size_t size);
 
-/** The most bytes that |s| can have allocated at one time, by its options and
-    the addresses that are being dialed.  docs/guide/operating.md has its terms,
-    and what is not in it: memory of the application, of libuv, of the kernel,
-    of threads and of keys. */
+/** The most bytes that |s| can have allocated at one time, by its options, the
+    addresses that are being dialed and the peers that are unconditional.
+   docs/guide/operating.md has its terms, and what is not in it: memory of the
+   application, of libuv, of the kernel, of threads and of keys. */
 CMT_API uint64_t cmt_switch_memory_max(cmt_switch *s);
 
 /** Ends listening and dialing, and every peer as cmt_peer_stop() with

@@ -11,6 +11,10 @@
 
 enum { REASONS_MAX = 64, REASON_SIZE = 32 };
 
+/* An unconditional peer is of that kind whether it is persistent or not, so
+   that the other two are those that take places. */
+enum { ORDINARY, PERSISTENT, UNCONDITIONAL, KINDS };
+
 typedef struct peer_sample {
   cmt_node_id id;
   cmt_channel_status *channels;
@@ -22,7 +26,7 @@ typedef struct sample {
   cmt_switch_status status;
   cmt_reason_counts reasons[REASONS_MAX];
   size_t reason_count;
-  uint64_t peers[2][2]; /* Inbound and outbound; ordinary and persistent. */
+  uint64_t peers[2][KINDS]; /* Inbound and outbound. */
   uint64_t *round_trips;
   size_t round_trip_count;
   uint64_t *waits; /* How long the last message to each peer waited. */
@@ -64,13 +68,19 @@ static bool last_wait(const cmt_peer_status *status, uint64_t *out) {
   return sent;
 }
 
+static unsigned kind_of(const cmt_peer *p) {
+  return cmt_peer_is_unconditional(p) ? UNCONDITIONAL
+         : cmt_peer_is_persistent(p)  ? PERSISTENT
+                                      : ORDINARY;
+}
+
 static void peer_take(sample *s, cmt_peer *p) {
   cmt_peer_status status;
 
   if (!is_of_chain(s->m, p)) {
     return;
   }
-  s->peers[cmt_peer_is_outbound(p)][cmt_peer_is_persistent(p)]++;
+  s->peers[cmt_peer_is_outbound(p)][kind_of(p)]++;
   cmt_peer_get_status(p, &status);
   if (status.pongs_recv > 0 && s->round_trips != NULL) {
     s->round_trips[s->round_trip_count++] = status.rtt_last_ns;
@@ -175,9 +185,11 @@ static void put(family *f, const cmt_metrics *m, uint64_t value,
 
 /* CometBFT's; as there it is absent until there was a peer. */
 static void put_peers(family *f, const sample *s) {
-  uint64_t all =
-    s->peers[0][0] + s->peers[0][1] + s->peers[1][0] + s->peers[1][1];
+  uint64_t all = 0;
 
+  for (unsigned i = 0; i < 2 * KINDS; i++) {
+    all += s->peers[i / KINDS][i % KINDS];
+  }
   if (all > 0 || s->status.added > 0) {
     put(f, s->m, all, NULL, NULL);
   }
@@ -185,13 +197,14 @@ static void put_peers(family *f, const sample *s) {
 
 static void put_peers_by_kind(family *f, const sample *s) {
   static const char *const directions[] = {"inbound", "outbound"};
-  static const char *const kinds[] = {"ordinary", "persistent"};
+  static const char *const kinds[KINDS] = {"ordinary", "persistent",
+                                           "unconditional"};
 
-  for (unsigned i = 0; i < 4; i++) {
-    const cmt__pair direction = {"direction", directions[i / 2]};
-    const cmt__pair kind = {"kind", kinds[i % 2]};
+  for (unsigned i = 0; i < 2 * KINDS; i++) {
+    const cmt__pair direction = {"direction", directions[i / KINDS]};
+    const cmt__pair kind = {"kind", kinds[i % KINDS]};
 
-    put(f, s->m, s->peers[i / 2][i % 2], &direction, &kind);
+    put(f, s->m, s->peers[i / KINDS][i % KINDS], &direction, &kind);
   }
 }
 

@@ -306,6 +306,10 @@ bool cmt_peer_is_outbound(const cmt_peer *p) { return p->outbound; }
 
 bool cmt_peer_is_persistent(const cmt_peer *p) { return p->persistent; }
 
+bool cmt_peer_is_unconditional(const cmt_peer *p) {
+  return p->place == CMT__PEER_EXEMPT;
+}
+
 bool cmt_peer_has_channel(const cmt_peer *p, uint8_t channel) {
   cmt_bytes theirs = p->node_info->channels;
 

@@ -40,6 +40,14 @@ typedef struct cmt__peer_counters {
 
 struct cmt__inboxes; /* Declared in delivery.h. */
 
+/* Where a peer has its place: */
+typedef enum cmt__peer_place {
+  CMT__PEER_INBOUND,  /* among the inbound peers, */
+  CMT__PEER_OUTBOUND, /* among the outbound ones, whoever dialed it, */
+  CMT__PEER_EXEMPT,   /* or besides both, as it is unconditional. */
+  CMT__PEER_PLACES
+} cmt__peer_place;
+
 struct cmt_peer {
   atomic_uint refs;
   cmt_err explained; /* What |why_text| is for, or CMT_OK; under the lock. */
@@ -60,7 +68,7 @@ struct cmt_peer {
   cmt_conn_group *group;
   cmt_node_id id;
   bool outbound, persistent;
-  bool outbound_place; /* Its place is among the outbound peers. */
+  _Atomic uint8_t place; /* A cmt__peer_place; changes in the set of peers. */
   cmt__remote remote;
   cmt_node_info *node_info;
   cmt__peer_data data;

@@ -22,6 +22,9 @@ cmt_err cmt__peer_set_init(cmt__peer_set *s, const cmt_env *env) {
 
 void cmt__peer_set_fini(cmt__peer_set *s) {
   CMT_ASSERT(s->env, s->count == 0);
+  for (size_t i = 0; i < CMT__PEER_PLACES; i++) {
+    CMT_ASSERT(s->env, s->places[i] == 0);
+  }
   cmt__free(s->env, s->list);
   pthread_mutex_destroy(&s->lock);
 }
@@ -74,7 +77,7 @@ void cmt__peer_set_add(cmt__peer_set *s, cmt_peer *p) {
   *at = cmt_peer_ref(p);
   s->count++;
   s->inbound += !p->outbound;
-  s->places += !p->outbound_place;
+  s->places[p->place]++;
   cmt__unlock(&s->lock);
 }
 
@@ -87,7 +90,7 @@ void cmt__peer_set_remove(cmt__peer_set *s, cmt_peer *p) {
   s->count--;
   memmove(at, at + 1, (size_t)(&s->list[s->count] - at) * sizeof *at);
   s->inbound -= !p->outbound;
-  s->places -= !p->outbound_place;
+  s->places[p->place]--;
   cmt__unlock(&s->lock);
   cmt_peer_unref(p);
 }
@@ -132,13 +135,26 @@ void cmt__peer_set_count(cmt__peer_set *s, size_t *all, size_t *inbound) {
   cmt__unlock(&s->lock);
 }
 
-cmt__peer_places cmt__peer_set_places(cmt__peer_set *s) {
-  cmt__peer_places taken;
+size_t cmt__peer_set_places(cmt__peer_set *s, cmt__peer_place where) {
+  size_t taken;
 
   cmt__lock(&s->lock);
-  taken = (cmt__peer_places){s->places, s->count - s->places};
+  taken = s->places[where];
   cmt__unlock(&s->lock);
   return taken;
+}
+
+void cmt__peer_set_exempt(cmt__peer_set *s, const cmt_node_id *id) {
+  cmt_peer *p;
+
+  cmt__lock(&s->lock);
+  p = set_find(s, id);
+  if (p != NULL) {
+    s->places[p->place]--;
+    p->place = CMT__PEER_EXEMPT;
+    s->places[CMT__PEER_EXEMPT]++;
+  }
+  cmt__unlock(&s->lock);
 }
 
 size_t cmt__peer_set_places_of(cmt__peer_set *s,
@@ -148,7 +164,8 @@ size_t cmt__peer_set_places_of(cmt__peer_set *s,
 
   cmt__lock(&s->lock);
   for (size_t i = 0; i < s->count; i++) {
-    count += !s->list[i]->outbound_place && is_one(arg, &s->list[i]->remote);
+    count += s->list[i]->place == CMT__PEER_INBOUND &&
+             is_one(arg, &s->list[i]->remote);
   }
   cmt__unlock(&s->lock);
   return count;

@@ -12,8 +12,8 @@ typedef struct cmt__peer_set {
   pthread_mutex_t lock;
   cmt_peer **list; /* Sorted by id, each with a reference. */
   size_t count, cap;
-  size_t inbound; /* By who dialed, */
-  size_t places;  /* and those with a place among the inbound ones. */
+  size_t inbound;                  /* By who dialed, */
+  size_t places[CMT__PEER_PLACES]; /* and by where they have their place. */
 } cmt__peer_set;
 
 CMT_NODISCARD cmt_err cmt__peer_set_init(cmt__peer_set *s, const cmt_env *env);
@@ -34,11 +34,10 @@ size_t cmt__peer_set_snapshot(cmt__peer_set *s, cmt_peer **out, size_t cap);
 /* How many peers there are, and how many of them are inbound. */
 void cmt__peer_set_count(cmt__peer_set *s, size_t *all, size_t *inbound);
 
-/* Places of inbound and outbound peers that are taken. */
-typedef struct cmt__peer_places {
-  size_t inbound, outbound;
-} cmt__peer_places;
-cmt__peer_places cmt__peer_set_places(cmt__peer_set *s);
+/* How many peers have their place there. */
+size_t cmt__peer_set_places(cmt__peer_set *s, cmt__peer_place where);
+/* The peer |id|, if there is one, gives its place to others and stays. */
+void cmt__peer_set_exempt(cmt__peer_set *s, const cmt_node_id *id);
 /* Counts the places of inbound peers for which |is_one| holds. */
 size_t cmt__peer_set_places_of(cmt__peer_set *s,
                                bool (*is_one)(void *arg, const cmt__remote *r),

@@ -131,6 +131,9 @@ void cmt__dial_failed(cmt_dial *d, const cmt_why *why) {
 }
 
 void cmt__dial_met(cmt_dial *d) {
+  if (d->options.unconditional) {
+    cmt__peer_set_exempt(&d->sw->peers, &d->addr.id);
+  }
   d->delay_ns = 0;
   cmt__lock(&d->sw->lock);
   d->failures = 0;
@@ -246,6 +249,24 @@ cmt__wanted cmt__dials_want(cmt_switch *sw, const cmt_node_id *id) {
     }
   }
   return w;
+}
+
+bool cmt__dials_has_unconditional(cmt_switch *sw, const cmt_node_id *id) {
+  const cmt_dial *d;
+  bool found = false;
+
+  if (atomic_load(&sw->dials_unconditional) == 0) {
+    return false;
+  }
+  cmt__lock(&sw->lock);
+  for (d = sw->dials; d != NULL && !found; d = d->next) {
+    found = d->options.unconditional && cmt_node_id_equal(&d->addr.id, id);
+  }
+  for (d = sw->requests; d != NULL && !found; d = d->begin_next) {
+    found = d->options.unconditional && cmt_node_id_equal(&d->addr.id, id);
+  }
+  cmt__unlock(&sw->lock);
+  return found;
 }
 
 void cmt__dials_peer_here(cmt_switch *sw, const cmt_peer *p) {

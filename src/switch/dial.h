@@ -92,6 +92,9 @@ typedef struct cmt__wanted {
   bool persistent, unconditional;
 } cmt__wanted;
 cmt__wanted cmt__dials_want(cmt_switch *s, const cmt_node_id *id);
+/* Whether there is an unconditional dial of |id|, also one that has ended and
+   was not freed.  On any thread. */
+bool cmt__dials_has_unconditional(cmt_switch *s, const cmt_node_id *id);
 /* The peer |p| was added. */
 void cmt__dials_peer_here(cmt_switch *s, const cmt_peer *p);
 /* The peer with |id| is gone. */

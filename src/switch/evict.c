@@ -41,20 +41,18 @@ static uint8_t bucket_of(const cmt__remote *r) {
 static void count_network(void *arg, cmt_peer *p) {
   search *s = arg;
 
-  s->networks[bucket_of(&p->remote)] += !p->outbound_place;
+  s->networks[bucket_of(&p->remote)] += p->place == CMT__PEER_INBOUND;
 }
 
 static bool may_go(const search *s, cmt_peer *p) {
   cmt__peer_view view;
-  cmt__wanted w;
 
-  if (p->outbound_place || atomic_load(&p->worth.sum) > 0 ||
+  if (p->place != CMT__PEER_INBOUND || atomic_load(&p->worth.sum) > 0 ||
       atomic_load(&p->worth.protections) > 0) {
     return false;
   }
-  w = cmt__dials_want(s->sw, &p->id);
   cmt__peer_look(p, &view);
-  return !w.persistent && !w.unconditional && !view.stopping;
+  return !cmt__dials_want(s->sw, &p->id).persistent && !view.stopping;
 }
 
 /* Whether |p| goes before the best choice so far. */

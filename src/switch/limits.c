@@ -67,21 +67,35 @@ void cmt__limits_displaced(cmt_switch *s, const cmt__remote *from,
            (unsigned long)max);
 }
 
-size_t cmt__limits_extra(const cmt_switch *s) {
-  return atomic_load(&s->setup.unconditional_count) +
-         (s->setup.options.evict_interval_ns != 0) +
-         atomic_load(&s->dials_unconditional);
+/* Peers that are exempt, and would not be any more if they came now. */
+typedef struct strays {
+  cmt_switch *sw;
+  size_t count;
+} strays;
+
+static void stray_count(void *arg, cmt_peer *p) {
+  strays *s = arg;
+
+  s->count += p->place == CMT__PEER_EXEMPT &&
+              !cmt__switch_is_unconditional(s->sw, &p->id) &&
+              !cmt__dials_has_unconditional(s->sw, &p->id);
 }
 
-size_t cmt__limits_peers(const cmt_switch *s) {
-  return cmt__floors_peers(&s->setup.options) + cmt__limits_extra(s);
+size_t cmt__limits_extra(cmt_switch *s) {
+  strays left = {.sw = s};
+
+  if (cmt__peer_set_places(&s->peers, CMT__PEER_EXEMPT) > 0) {
+    cmt__peer_set_each(&s->peers, stray_count, &left);
+  }
+  return left.count + atomic_load(&s->setup.unconditional_count) +
+         atomic_load(&s->dials_unconditional) +
+         (s->setup.options.evict_interval_ns != 0);
 }
 
-size_t cmt__limits_connections(const cmt_switch *s) {
+size_t cmt__limits_connections(const cmt_switch *s, size_t peers) {
   const cmt_switch_options *o = &s->setup.options;
 
-  return 2 * cmt__limits_peers(s) + (size_t)o->handshakes_max +
-         cmt__places_linger_max(o) + 1;
+  return 2 * peers + (size_t)o->handshakes_max + cmt__places_linger_max(o) + 1;
 }
 
 /* ---- peers and dials ---- */
@@ -122,15 +136,19 @@ cmt_err cmt__limits_address(cmt_switch *s, const cmt__remote *from,
                      why);
 }
 
+/* Places there that are taken, or kept for a standby. */
+static size_t taken(cmt_switch *s, cmt__peer_place where) {
+  return cmt__peer_set_places(&s->peers, where) + s->kept[where];
+}
+
 static limit inbound_limit(cmt_switch *s) {
-  return (limit){
-    "inbound peers", NULL, cmt__peer_set_places(&s->peers).inbound + s->kept[0],
-    s->setup.options.inbound_peers_max, &s->status.over_inbound_peers_max};
+  return (limit){"inbound peers", NULL, taken(s, CMT__PEER_INBOUND),
+                 s->setup.options.inbound_peers_max,
+                 &s->status.over_inbound_peers_max};
 }
 
 static limit outbound_limit(cmt_switch *s) {
-  return (limit){"outbound peers", NULL,
-                 cmt__peer_set_places(&s->peers).outbound + s->kept[1],
+  return (limit){"outbound peers", NULL, taken(s, CMT__PEER_OUTBOUND),
                  s->setup.options.outbound_peers_max,
                  &s->status.over_outbound_peers_max};
 }
@@ -144,8 +162,7 @@ static bool takes_outbound(cmt_switch *s, const cmt__wanted *w,
   bool room = has_room(inbound_limit(s)) &&
               places_at(s, from) < s->setup.options.inbound_peers_per_ip_max;
 
-  return !room &&
-         (w->unconditional || (w->persistent && has_room(outbound_limit(s))));
+  return !room && w->persistent && has_room(outbound_limit(s));
 }
 
 cmt_err cmt__limits_replace(cmt_switch *s, cmt_peer **victim, cmt_why *why) {
@@ -172,17 +189,22 @@ static cmt_err inbound_check(cmt_switch *s, const cmt__remote *from,
 }
 
 cmt_err cmt__limits_admit(cmt_switch *s, const cmt_node_id *id,
-                          const cmt__remote *from, cmt__admitted *place,
+                          const cmt__remote *from, cmt__admitted *in,
                           cmt_why *why) {
-  limit other = outbound_limit(s);
+  limit outbound = outbound_limit(s);
   cmt__wanted w = cmt__dials_want(s, id);
 
-  place->replaces = false;
-  place->outbound = place->outbound || takes_outbound(s, &w, from);
-  if (place->outbound) {
-    return w.unconditional ? CMT_OK : limit_check(s, &other, why);
+  in->replaces = false;
+  if (w.unconditional) {
+    in->place = CMT__PEER_EXEMPT;
+    return CMT_OK;
   }
-  return inbound_check(s, from, &place->replaces, why);
+  if (in->place == CMT__PEER_INBOUND && takes_outbound(s, &w, from)) {
+    in->place = CMT__PEER_OUTBOUND;
+  }
+  return in->place == CMT__PEER_OUTBOUND
+           ? limit_check(s, &outbound, why)
+           : inbound_check(s, from, &in->replaces, why);
 }
 
 cmt_err cmt__limits_dial(cmt_switch *s, const cmt_dial *d, cmt_why *why) {

@@ -20,14 +20,14 @@ CMT_NODISCARD cmt_err cmt__limits_dial(cmt_switch *s, const cmt_dial *d,
                                        cmt_why *why);
 /* Where a new peer has its place. */
 typedef struct cmt__admitted {
-  bool outbound; /* Among the outbound ones. */
+  cmt__peer_place place;
   bool replaces; /* Another peer has to go for it; cmt__limits_replace(). */
 } cmt__admitted;
-/* For one more peer, whose handshake is done.  |place|->outbound: by whom it
-   was dialed. */
+/* For one more peer, whose handshake is done.  |in|->place: by whom it was
+   dialed. */
 CMT_NODISCARD cmt_err cmt__limits_admit(cmt_switch *s, const cmt_node_id *id,
                                         const cmt__remote *from,
-                                        cmt__admitted *place, cmt_why *why);
+                                        cmt__admitted *in, cmt_why *why);
 /* Chooses the peer |*victim| that goes for an inbound newcomer that found no
    place free. */
 CMT_NODISCARD cmt_err cmt__limits_replace(cmt_switch *s, cmt_peer **victim,
@@ -37,16 +37,14 @@ CMT_NODISCARD cmt_err cmt__limits_address(cmt_switch *s,
                                           const cmt__remote *from,
                                           cmt_why *why);
 
-/* Most peers over the caps: those that pass every cap, and one that is being
-   evicted. */
-size_t cmt__limits_extra(const cmt_switch *s);
-/* Most peers at one time. */
-size_t cmt__limits_peers(const cmt_switch *s);
-/* Most connections at one time: the peers, for each of them one on standby,
+/* Most peers over the caps, as of now: those that pass every cap, or did when
+   they came, and one that is being evicted.  On any thread, as the next. */
+size_t cmt__limits_extra(cmt_switch *s);
+/* Most connections at one time: the |peers|, for each of them one on standby,
    the inbound handshakes, one that was just accepted, and those that linger.
    Not among them are those of dials: an attempt for each, and an inbound
    handshake in its reserve. */
-size_t cmt__limits_connections(const cmt_switch *s);
+size_t cmt__limits_connections(const cmt_switch *s, size_t peers);
 
 /* Fills in what the limits count now. */
 void cmt__limits_status(cmt_switch *s, cmt_switch_status *out);

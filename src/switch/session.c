@@ -329,20 +329,21 @@ static void peer_on_drained(void *arg) {
 
 /* A session on standby takes the place of the peer that is gone. */
 static cmt_err place_take(cmt__session *s, const cmt_node_id *id,
-                          cmt__admitted *place, cmt_why *why) {
-  *place = (cmt__admitted){.outbound = s->outbound};
+                          cmt__admitted *in, cmt_why *why) {
+  *in = (cmt__admitted){.place =
+                          s->outbound ? CMT__PEER_OUTBOUND : CMT__PEER_INBOUND};
   if (!s->standby.has_place) {
-    return cmt__limits_admit(s->sw, id, &s->remote, place, why);
+    return cmt__limits_admit(s->sw, id, &s->remote, in, why);
   }
-  place->outbound = s->standby.outbound_place;
-  return s->standby.outbound_place || s->standby.same_address
+  in->place = s->standby.place;
+  return in->place != CMT__PEER_INBOUND || s->standby.same_address
            ? CMT_OK
            : cmt__limits_address(s->sw, &s->remote, why);
 }
 
 /* The checks that need the other peers, and the memory for one more. */
 static cmt_err session_admit(cmt__session *s, const cmt_conn_event *ev,
-                             cmt__admitted *place, cmt_why *why) {
+                             cmt__admitted *in, cmt_why *why) {
   cmt_switch *sw = s->sw;
   cmt_err err;
 
@@ -350,7 +351,7 @@ static cmt_err session_admit(cmt__session *s, const cmt_conn_event *ev,
     return cmt__why(why, CMT_EDUPLICATE, CMT_STAGE_FILTER,
                     "a connection with node %s exists", ev->id->text);
   }
-  err = place_take(s, ev->id, place, why);
+  err = place_take(s, ev->id, in, why);
   if (err != CMT_OK) {
     return err;
   }
@@ -426,11 +427,19 @@ static void peer_choose_loop(cmt__session *s) {
   sw->threads[thread].peers++;
 }
 
+/* A list of ids that another thread has set since has not found the peer. */
+static void peer_list(cmt__session *s) {
+  cmt__peer_set_add(&s->sw->peers, s->peer);
+  if (cmt__switch_is_unconditional(s->sw, &s->peer->id)) {
+    cmt__peer_set_exempt(&s->sw->peers, &s->peer->id);
+  }
+}
+
 static void peer_add(cmt__session *s) {
   const cmt__session_callbacks *cbs = s->cbs;
   cmt_why why = {.err = CMT_OK, .stage = CMT_STAGE_UP};
 
-  cmt__peer_set_add(&s->sw->peers, s->peer);
+  peer_list(s);
   cmt__switch_count(s->sw, &s->sw->status.added);
   s->link.send_queue = &s->peer->send_queue;
   s->was_peer = true;
@@ -457,15 +466,19 @@ static cmt_err bans_check(const cmt__session *s, cmt_why *why) {
   return why->err;
 }
 
-/* Decides again what init_peer may have changed: whether the newcomer is
-   banned, and which peer it replaces.  Nothing of the application runs between
-   this and the list of peers. */
-static cmt_err newcomer_check(cmt__session *s, const cmt__admitted *place,
+/* Decides again what init_peer may have changed: whether the newcomer is banned
+   or unconditional, and which peer it replaces.  Nothing of the application
+   runs on this loop between this and the list of peers. */
+static cmt_err newcomer_check(cmt__session *s, const cmt__admitted *in,
                               cmt_why *why) {
   cmt_peer *victim;
   cmt_err err = bans_check(s, why);
 
-  if (err != CMT_OK || !place->replaces) {
+  if (err == CMT_OK && cmt__switch_is_unconditional(s->sw, &s->peer->id)) {
+    s->peer->place = CMT__PEER_EXEMPT;
+    return CMT_OK;
+  }
+  if (err != CMT_OK || !in->replaces) {
     return err;
   }
   err = cmt__limits_replace(s->sw, &victim, why);
@@ -477,7 +490,7 @@ static cmt_err newcomer_check(cmt__session *s, const cmt__admitted *place,
 
 /* The other side has passed the filter and the bans. */
 static void session_enter(cmt__session *s, const cmt_conn_event *ev) {
-  cmt__admitted place;
+  cmt__admitted in;
   cmt_why why;
   size_t known;
 
@@ -487,19 +500,19 @@ static void session_enter(cmt__session *s, const cmt_conn_event *ev) {
     }
     return;
   }
-  if (session_admit(s, ev, &place, &why) != CMT_OK) {
+  if (session_admit(s, ev, &in, &why) != CMT_OK) {
     cmt__session_refuse(s, &why, ev->id);
     return;
   }
   s->peer->remote = s->remote;
   s->peer->outbound = s->outbound;
-  s->peer->outbound_place = place.outbound;
+  s->peer->place = (uint8_t)in.place;
   s->peer->persistent =
     s->outbound && cmt__dials_want(s->sw, ev->id).persistent;
   known = cmt__reactor_list_init_peer(&s->sw->setup.reactors,
                                       &s->sw->threads[0].delivery.callbacks,
                                       s->peer, &why);
-  if (why.err == CMT_OK && newcomer_check(s, &place, &why) == CMT_OK) {
+  if (why.err == CMT_OK && newcomer_check(s, &in, &why) == CMT_OK) {
     peer_add(s);
     return;
   }

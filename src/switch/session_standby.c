@@ -159,8 +159,9 @@ bool cmt__standby_exists(const cmt__session *s, const cmt_node_id *id) {
    address has its own share of the inbound places. */
 static cmt_err place_check(cmt__session *s, const cmt_peer *first,
                            cmt_why *why) {
-  return first->outbound_place || cmt__same_address(&s->sw->setup.options,
-                                                    &first->remote, &s->remote)
+  return first->place != CMT__PEER_INBOUND ||
+             cmt__same_address(&s->sw->setup.options, &first->remote,
+                               &s->remote)
            ? CMT_OK
            : cmt__limits_address(s->sw, &s->remote, why);
 }
@@ -205,7 +206,7 @@ void cmt__standby_end(cmt__session *s) {
     cmt__loop_timer(s->sw->loop, &s->standby.timer, CMT_NEVER);
   }
   if (s->standby.has_place) {
-    s->sw->kept[s->standby.outbound_place]--;
+    s->sw->kept[s->standby.place]--;
   }
 }
 
@@ -215,10 +216,10 @@ void cmt__standby_promote(cmt_switch *sw, const cmt_peer *gone) {
   if (s != NULL) {
     CMT__MARK(standby_promoted);
     s->standby.has_place = true;
-    s->standby.outbound_place = gone->outbound_place;
+    s->standby.place = (cmt__peer_place)gone->place;
     s->standby.same_address =
       cmt__same_address(&sw->setup.options, &gone->remote, &s->remote);
-    sw->kept[gone->outbound_place]++;
+    sw->kept[s->standby.place]++;
     cmt__loop_timer(sw->loop, &s->standby.timer, CMT_NEVER);
     cmt__link_release(&s->link);
   }

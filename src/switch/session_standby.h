@@ -20,9 +20,9 @@ typedef struct cmt__standby {
   uint64_t signs; /* Signs of life of the first until then. */
   bool late;      /* The last look came late, and did not count. */
   /* When the first is gone: */
-  bool has_place;      /* Its place is kept for this one, */
-  bool outbound_place; /* among the outbound peers or not, */
-  bool same_address;   /* and both come from one address. */
+  bool has_place; /* Its place is kept for this one, */
+  cmt__peer_place place;
+  bool same_address; /* and both come from one address. */
 } cmt__standby;
 
 /* Delays our node info on |s|, whose other side has proved that it is |id|,

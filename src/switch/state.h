@@ -86,8 +86,8 @@ struct cmt_switch {
   size_t session_count, dial_count, handshakes; /* Dials that go on. */
   size_t attempts; /* How many of the dials |dials_max| counts. */
   cmt__places places;
-  /* Places of peers that are gone, for their standbys: inbound and outbound. */
-  size_t kept[2];
+  /* Places of peers that are gone, for their standbys; by cmt__peer_place. */
+  size_t kept[CMT__PEER_PLACES];
   /* The peer that goes for a newcomer, while it is listed; or NULL. */
   cmt_peer *evicting;
   uint64_t evicted_at_ns; /* When the last one began to go; 0: never. */

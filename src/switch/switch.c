@@ -201,7 +201,7 @@ static cmt_err delivery_init(cmt_switch *s, cmt_why *why) {
   const cmt__delivery_options o = {
     .env = &s->env,
     .reactors = &s->setup.reactors,
-    .peers_max = cmt__limits_peers(s),
+    .peers_max = cmt__floors_peers(&s->setup.options) + cmt__limits_extra(s),
     .first = &s->threads[0].delivery,
     .on_departed = switch_on_departed,
     .on_events_done = switch_on_events_done,

@@ -26,7 +26,7 @@ enum {
 };
 
 typedef struct sums {
-  size_t peers;        /* With those of unconditional dials, */
+  size_t peers;        /* With those that are unconditional, */
   size_t extra;        /* which have a floor besides the totals. */
   size_t messages;     /* How many one peer may have queued. */
   uint64_t send_bytes; /* Their bytes, if all were of full length, */
@@ -35,13 +35,11 @@ typedef struct sums {
     recv_one; /* Bytes under reassembly, and of the longest. */
 } sums;
 
-static sums sums_of(const cmt_switch *s) {
+static sums sums_of(cmt_switch *s) {
   const cmt__switch_setup *setup = &s->setup;
-  sums n = {
-    .peers = cmt__limits_peers(s),
-    .extra = cmt__limits_extra(s),
-  };
+  sums n = {.extra = cmt__limits_extra(s)};
 
+  n.peers = cmt__floors_peers(&setup->options) + n.extra;
   for (size_t i = 0; i < setup->reactors.channel_count; i++) {
     const cmt_channel *c = &setup->reactors.channels[i];
     uint64_t count = (uint64_t)c->send_queue + 1;
@@ -72,8 +70,8 @@ static size_t dial_connections(const cmt_switch *s) {
 
 /* Connections that are not up, or were not when they were put on standby or
    refused. */
-static size_t handshakes(const cmt_switch *s) {
-  return (size_t)s->setup.options.handshakes_max + 1 + cmt__limits_peers(s) +
+static size_t handshakes(const cmt_switch *s, const sums *n) {
+  return (size_t)s->setup.options.handshakes_max + 1 + n->peers +
          dial_connections(s);
 }
 
@@ -82,9 +80,9 @@ static uint64_t own_bytes(const cmt_switch *s, const sums *n) {
 
   return sizeof *s +
          cmt__conn_group_memory(setup->reactors.channel_count,
-                                cmt__limits_connections(s) +
+                                cmt__limits_connections(s, n->peers) +
                                   dial_connections(s),
-                                handshakes(s) + cmt__loops_help_max(s)) +
+                                handshakes(s, n) + cmt__loops_help_max(s)) +
          setup->options.loops * loop_bytes(n) +
          setup->reactors.count * sizeof *setup->reactors.list +
          text_bytes(setup->network) + text_bytes(setup->moniker) +
@@ -190,9 +188,9 @@ uint64_t cmt_switch_memory_max(cmt_switch *s) {
 
   cmt__setup_conn_options(&s->setup, &s->env, &info, &o);
   return own_bytes(s, &n) +
-         (cmt__limits_connections(s) + dial_connections(s)) *
+         (cmt__limits_connections(s, n.peers) + dial_connections(s)) *
            connection_bytes() +
-         handshakes(s) * handshake_bytes(&o) + help_bytes(s) +
+         handshakes(s, &n) * handshake_bytes(&o) + help_bytes(s) +
          n.peers * peer_bytes(s, &n, &o) + send_bytes(s, &n) +
          recv_bytes(s, &n) + mailbox_bytes(s, &n) + dial_bytes(s);
 }

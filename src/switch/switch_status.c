@@ -49,5 +49,6 @@ void cmt_switch_get_status_sized(cmt_switch *s, cmt_switch_status *out,
                          &full.unlocked_key_bytes);
   full.inbound_peers = inbound;
   full.outbound_peers = all - inbound;
+  full.unconditional_peers = cmt__peer_set_places(&s->peers, CMT__PEER_EXEMPT);
   cmt__sized_write(out, size, &full, sizeof full);
 }

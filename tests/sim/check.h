@@ -76,7 +76,13 @@ void check_filter_answer(sim_node *n, const sim_question *q, cmt_err err);
 bool check_filter_explains(sim_node *n);
 /* Who becomes a peer may. */
 void check_admitted(const sim_peer *p);
-bool check_is_unconditional(const sim_node *n, unsigned remote);
+/* |p| is about to be added; and while it is a peer. */
+void check_exempt_begin(sim_peer *p);
+void check_exempt(const sim_peer *p);
+/* The friend of |n| has come onto its list. */
+void check_exempt_listed(sim_node *n);
+/* A limit of peers may be why one was rejected. */
+bool check_limit_explains(const sim_node *n, const cmt_why *why);
 /* It is never evicted. */
 bool check_is_kept(const sim_peer *p);
 /* The first reactor hears that it was. */

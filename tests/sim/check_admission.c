@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Bans, filters and evictions.  A ban begins when the first loop has seen it,
-   which takes as long as the loops of its node are busy, and lasts from then
-   on: so it is known when somebody is banned for certain, and when nobody can
-   be any more. */
+/* Bans, filters, unconditional peers and evictions.  A ban begins when the
+   first loop has seen it, which takes as long as the loops of its node are
+   busy, and lasts from then on: so it is known when somebody is banned for
+   certain, and when nobody can be any more. */
 
 #include "check.h"
 
@@ -202,16 +202,87 @@ bool check_filter_explains(sim_node *n) {
   return ++n->habits.refusals <= refused;
 }
 
-/* ---- evictions ---- */
+/* ---- unconditional peers ---- */
 
-bool check_is_unconditional(const sim_node *n, unsigned remote) {
-  return remote < n->sim->node_count &&
-         cmt_node_id_equal(&n->sim->nodes[remote].id, &n->habits.unconditional);
+static bool is_friend(const sim_peer *p) {
+  return p->remote < p->node->sim->node_count &&
+         cmt_node_id_equal(&p->node->sim->nodes[p->remote].id,
+                           &p->node->habits.unconditional);
 }
 
+static bool is_listed(const sim_peer *p) {
+  return p->node->habits.is_listed && is_friend(p);
+}
+
+/* Its place may be kept for its standby. */
+static bool may_have_place(const sim_peer *p) {
+  uint64_t now_ns = sim_net_now(p->node->sim->net);
+
+  return !p->refused &&
+         (!p->gone || p->node->has_mailbox ||
+          now_ns - p->removed_ns <= CMT_SECONDS(1) + sim_node_busy_ns(p->node));
+}
+
+/* A standby has what the first had. */
+static bool may_inherit(const sim_peer *p) {
+  const sim_peer *o = p->node->peers;
+
+  while (o != NULL && (o == p || o->remote != p->remote || !o->exempt ||
+                       !may_have_place(o))) {
+    o = o->next;
+  }
+  return o != NULL;
+}
+
+void check_exempt_begin(sim_peer *p) {
+  bool is = cmt_peer_is_unconditional(p->peer);
+
+  CHECK(p->node->sim, CHECK_LIMIT, !is || is_listed(p) || may_inherit(p),
+        "n%u: n%u takes no place, and is on no list", p->node->index,
+        p->remote);
+  p->exempt = is || is_listed(p);
+}
+
+void check_exempt(const sim_peer *p) {
+  CHECK(p->node->sim, CHECK_LIMIT,
+        p->exempt == cmt_peer_is_unconditional(p->peer),
+        "n%u: n%u %s a place on c%u", p->node->index, p->remote,
+        p->exempt ? "has" : "has not", p->conn->id);
+}
+
+void check_exempt_listed(sim_node *n) {
+  for (sim_peer *p = n->peers; p != NULL; p = p->next) {
+    p->exempt = p->exempt || (is_friend(p) && (p->added & 1) != 0 && !p->gone);
+  }
+}
+
+/* Peers that may have one of the places there; at most. */
+static size_t places_most(const sim_node *n, cmt__peer_place where) {
+  size_t count = 0;
+
+  for (const sim_peer *p = n->peers; p != NULL; p = p->next) {
+    count += !p->exempt && p->peer->place == where && may_have_place(p);
+  }
+  return count;
+}
+
+bool check_limit_explains(const sim_node *n, const cmt_why *why) {
+  const cmt_switch_options *o = &n->options;
+
+  if (n == n->sim->crowd.at || n == n->sim->hostile.at) {
+    return true; /* Strangers have places there. */
+  }
+  if (strncmp(why->text, "inbound peers are", 17) == 0) {
+    return places_most(n, CMT__PEER_INBOUND) >= o->inbound_peers_max;
+  }
+  return strncmp(why->text, "outbound peers are", 18) != 0 ||
+         places_most(n, CMT__PEER_OUTBOUND) >= o->outbound_peers_max;
+}
+
+/* ---- evictions ---- */
+
 bool check_is_kept(const sim_peer *p) {
-  return p->protections > 0 || p->worth > 0 ||
-         check_is_unconditional(p->node, p->remote);
+  return p->protections > 0 || p->worth > 0 || p->exempt;
 }
 
 /* Since before the eviction can have been decided on. */
@@ -232,7 +303,8 @@ static bool is_exact(const sim_peer *p) {
 }
 
 static bool had_place_now(const sim_peer *p) {
-  return !p->peer->outbound_place && (p->added & 1) != 0 &&
+  return !p->exempt && p->peer->place == CMT__PEER_INBOUND &&
+         (p->added & 1) != 0 &&
          ((p->removed & 1) == 0 ||
           p->removed_ns == sim_net_now(p->node->sim->net));
 }
@@ -275,8 +347,8 @@ void check_evicted(sim_peer *p) {
   uint64_t interval_ns = n->options.evict_interval_ns;
 
   CHECK(n->sim, CHECK_EVICTION,
-        interval_ns != 0 && !p->peer->outbound_place && !check_is_kept(p) &&
-          !is_dialed_for_ever(p),
+        interval_ns != 0 && p->peer->place == CMT__PEER_INBOUND &&
+          !check_is_kept(p) && !is_dialed_for_ever(p),
         "n%u evicts n%u on c%u, which may not go: worth %lld, protected %u "
         "times",
         n->index, p->remote, p->conn->id, (long long)p->worth, p->protections);

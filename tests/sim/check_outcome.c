@@ -64,8 +64,9 @@ static bool is_possible(sim_node *n, const cmt_rejection *r) {
   case CMT_EFILTER:
     return check_filter_explains(n);
   case CMT_ELIMIT:
-    return has_small_limits(n) || n->weak || /* Its kernel accepted many. */
-           (!r->outbound && fired[SIM_NO_DESCRIPTOR] > 0);
+    return check_limit_explains(n, &r->why) &&
+           (has_small_limits(n) || n->weak || /* Its kernel accepted many. */
+            (!r->outbound && fired[SIM_NO_DESCRIPTOR] > 0));
   case CMT_ECANCELED:
     return n->state == SIM_STOPPING;
   case CMT_EREFUSED:
@@ -193,8 +194,8 @@ static size_t count_places(const sim_node *n, bool outbound, unsigned remote) {
   size_t count = 0;
 
   for (const sim_peer *p = n->peers; p != NULL; p = p->next) {
-    count += sim_peer_is_live(p) && p->peer->outbound_place == outbound &&
-             !check_is_unconditional(n, p->remote) &&
+    count += sim_peer_is_live(p) &&
+             (p->peer->place == CMT__PEER_OUTBOUND) == outbound && !p->exempt &&
              (remote == SIM_NODES_MAX || p->remote == remote);
   }
   return count;
@@ -207,6 +208,11 @@ void check_limits(sim_node *n) {
   size_t out = count_places(n, true, SIM_NODES_MAX);
   size_t pool = n->sw->places.pool.count;
 
+  for (const sim_peer *p = n->peers; p != NULL; p = p->next) {
+    if (sim_peer_is_live(p)) {
+      check_exempt(p);
+    }
+  }
   CHECK(n->sim, CHECK_LIMIT,
         in <= o->inbound_peers_max + leaving && out <= o->outbound_peers_max &&
           pool <= o->handshakes_max,

@@ -145,6 +145,7 @@ struct sim_peer {
   /* before which this counts: its tags, and calls of cmt_peer_protect(). */
   int64_t worth;
   unsigned protections;
+  bool exempt; /* It takes no place of others, or does not once added. */
   uint64_t removed_ns; /* From the first reactor. */
   bool stopped;        /* By a stop of ours, */
   bool closed;         /* or a send was called back that it is gone. */

@@ -264,11 +264,13 @@ static void greet_evictable(sim_peer *p) {
     cmt_peer_protect(p->peer);
     p->protections = 1;
   }
-  p->doomed = p->doomed || (!p->peer->outbound_place && !check_is_kept(p));
+  p->doomed =
+    p->doomed || (p->peer->place == CMT__PEER_INBOUND && !check_is_kept(p));
 }
 
 void sim_admission_greet(sim_peer *p) {
   check_admitted(p);
+  check_exempt_begin(p);
   for (size_t i = 0; i < p->node->habits.ban_count; i++) {
     p->doomed =
       p->doomed || check_ban_covers(&p->node->habits.bans[i], p->remote);
@@ -304,11 +306,28 @@ static void come(sim_node *n) {
   }
 }
 
+/* The friend leaves the list, or comes onto it again. */
+static void change_list(sim_node *n) {
+  sim_habits *h = &n->habits;
+
+  if (n->options.unconditional_count == 0 || n->state != SIM_UP ||
+      !sim_one_in(rng_of(n->sim, SIM_EVICTION), 3) ||
+      cmt_switch_set_unconditional(n->sw, &h->unconditional, !h->is_listed,
+                                   NULL) != CMT_OK) {
+    return; /* It may lack memory. */
+  }
+  h->is_listed = !h->is_listed;
+  if (h->is_listed) {
+    check_exempt_listed(n);
+  }
+}
+
 static void act_on_evictions(sim *s) {
   sim_node *n = any_node(s, rng_of(s, SIM_EVICTION));
 
   if (n->options.evict_interval_ns != 0) {
     protect_more(n);
+    change_list(n);
     come(n);
   }
 }

@@ -47,6 +47,7 @@ void sim_habits_calm(sim *s) { sim_admission_calm(s); }
 void sim_habits_up(sim_node *n) {
   n->habits.ban_count = 0;
   n->habits.evicted_ns = 0;
+  n->habits.is_listed = n->options.unconditional_count > 0;
 }
 
 void sim_habits_down(sim_node *n) {

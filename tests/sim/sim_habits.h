@@ -109,7 +109,8 @@ typedef struct sim_habits {
   sim_dialed *dialed;
   sim_question *questions;
   uint64_t refusals;         /* By a filter, that were reported. */
-  cmt_node_id unconditional; /* Empty: there is none. */
+  cmt_node_id unconditional; /* Empty: there is none; */
+  bool is_listed;            /* and it is on the list now. */
   uint64_t evicted_ns;       /* The last; 0: there was none. */
   sim_timer timers[SIM_TIMERS];
   sim_post posts[SIM_POSTS];

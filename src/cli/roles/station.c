@@ -172,16 +172,20 @@ void cli_station_fault(cli_station *s, const char *dir, const char *text) {
 
 /* ---- start ---- */
 
-/* The places of all chains together, and one for each peer that needs none of
-   them; homes that come later bring more. */
+/* The places of all chains together, and one for each peer that would need none
+   of them but for the length of the switch's list; homes that come later bring
+   more. */
 static uint32_t seed_inbound_max(const cli_station *s) {
   uint64_t all = s->options->homes_dir != NULL ? LATER_INBOUND_MAX : 0;
+  uint64_t ids = 0;
 
   for (size_t i = 0; i < s->chain_count; i++) {
     const cmt_home_settings *set = s->chains[i]->settings;
 
-    all += set->max_num_inbound_peers + set->unconditional_peer_id_count;
+    all += set->max_num_inbound_peers;
+    ids += set->unconditional_peer_id_count;
   }
+  all += ids > CMT_UNCONDITIONAL_MAX ? ids - CMT_UNCONDITIONAL_MAX : 0;
   if (all == 0) {
     return CMT_NO_PEERS;
   }

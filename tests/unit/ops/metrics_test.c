@@ -352,6 +352,7 @@ static void watch(fixture *f, test_node *n) {
 
 static void peers_and_their_ends_are_counted(void **state) {
   fixture *f = *state;
+  cmt_node_id id;
 
   test_node_start(&f->t->a);
   test_node_start(&f->t->b);
@@ -363,6 +364,13 @@ static void peers_and_their_ends_are_counted(void **state) {
                  "kind=\"ordinary\"} 1");
   assert_line(f, "cometp2p_peers{chain_id=\"test-net\",direction=\"outbound\","
                  "kind=\"persistent\"} 0");
+  id = *cmt_peer_id(test_node_peer(&f->t->b));
+  assert_cmt(CMT_OK, cmt_switch_set_unconditional(f->t->b.sw, &id, 1, NULL));
+  assert_line(f, "cometbft_p2p_peers{chain_id=\"test-net\"} 1");
+  assert_line(f, "cometp2p_peers{chain_id=\"test-net\",direction=\"inbound\","
+                 "kind=\"ordinary\"} 0");
+  assert_line(f, "cometp2p_peers{chain_id=\"test-net\",direction=\"inbound\","
+                 "kind=\"unconditional\"} 1");
   assert_line(f, "cometp2p_handshakes{chain_id=\"test-net\"} 0");
   cmt_metrics_added(f->m, test_node_peer(&f->t->b));
   assert_line(f, "cometp2p_connections_total{chain_id=\"test-net\","

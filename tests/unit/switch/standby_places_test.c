@@ -213,6 +213,42 @@ static void a_place_that_was_taken_over_is_given_back(void **state) {
   test_node_fini(&d);
 }
 
+/* Neither has an ordinary place, whatever the list says by then. */
+static void a_second_is_as_unconditional_as_the_first(void **state) {
+  standby_user *f = *state;
+  cmt_node_id id;
+  test_node d;
+
+  test_node_init(&d, &f->w);
+  f->b.options.inbound_peers_max = 1;
+  f->b.options.inbound_peers_per_ip_max = 1;
+  test_node_start(&f->b);
+  test_node_start(&f->a);
+  test_node_start(&d);
+  test_node_start(&f->c);
+  cmt_switch_get_id(f->a.sw, &id);
+  assert_cmt(CMT_OK, cmt_switch_set_unconditional(f->b.sw, &id, 1, NULL));
+  test_node_dial(&f->a, f->b.addr, 0);
+  standby_advance_ms(f, 100);
+  dials_from(f, &d, "127.0.0.2");
+  assert_int_equal(2, cmt_switch_peers(f->b.sw, NULL, 0));
+  dials_from(f, &f->c, "127.0.0.2"); /* A full address. */
+  assert_int_equal(1, standby_handshakes(&f->b));
+  assert_cmt(CMT_OK, cmt_switch_set_unconditional(f->b.sw, NULL, 0, NULL));
+  (void)test_node_log(&f->b);
+  test_node_fini(&f->a);
+  standby_run_until_idle(f);
+  assert_string_equal("remove chat CMT_EEOF\ninit chat\nadd chat inbound\n",
+                      test_node_log(&f->b));
+  test_node_fini(&d); /* The ordinary place is free, and one alone. */
+  test_node_init(&d, &f->w);
+  test_node_start(&d);
+  (void)test_node_log(&f->b);
+  dials_from(f, &d, "127.0.0.2");
+  assert_string_equal("init chat\nadd chat inbound\n", test_node_log(&f->b));
+  test_node_fini(&d);
+}
+
 int main(void) {
 #define TEST(name)                                                             \
   cmocka_unit_test_setup_teardown(name, standby_setup, standby_teardown)
@@ -224,6 +260,7 @@ int main(void) {
     TEST(a_second_has_the_place_of_the_first),
     TEST(a_standby_has_no_place_of_a_handshake),
     TEST(a_place_that_was_taken_over_is_given_back),
+    TEST(a_second_is_as_unconditional_as_the_first),
   };
 #undef TEST
 
