@@ -214,8 +214,9 @@ static void a_hostile_crowd_stays_within_the_bound(void **state) {
   assert_true(test_reason(c->n.sw, CMT_ENOBUFS).removed > 0);
   assert_true(test_reason(c->n.sw, CMT_EFLOOD).removed > 0);
   assert_true(status.over_handshakes_max > 0);
-  /* The bound is not absurd. */
-  assert_true(c->max <= 3 * (uint64_t)c->victim.peak_bytes);
+  /* The bound is not absurd; networks, which nobody has set, are most of it. */
+  assert_true(c->max - cmt__networks_memory() <=
+              3 * (uint64_t)c->victim.peak_bytes);
   crowd_fini(c);
   free(c);
 }
