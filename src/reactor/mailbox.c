@@ -218,12 +218,15 @@ cmt_err cmt__mailbox_put(cmt__inbox *b, uint8_t channel, cmt_buf *msg,
 void cmt__mailbox_flush(cmt__inbox *b) {
   cmt_mailbox *m = b->mailbox;
 
+  bool rings;
+
   mailbox_lock(m);
-  if (b->rings && inbox_is_ready(m, b)) {
-    mailbox_ring(m);
-  }
+  rings = b->rings && inbox_is_ready(m, b) && m->idle > 0;
   b->rings = false;
   mailbox_unlock(m);
+  if (rings) { /* Whoever is woken takes the lock first of all. */
+    pthread_cond_signal(&m->more);
+  }
 }
 
 /* ---- for whoever takes the events ---- */

@@ -10,12 +10,14 @@
 /* ---- what the library calls ---- */
 
 static atomic_uint signals;
+static atomic_bool locked; /* The last was given under a lock. */
 
 int pthread_cond_signal(pthread_cond_t *cond) {
   int (*signal)(pthread_cond_t *) =
     (int (*)(pthread_cond_t *))dlsym(RTLD_NEXT, "pthread_cond_signal");
 
   atomic_fetch_add(&signals, 1);
+  atomic_store(&locked, cmt__locks_held > 0);
   return signal(cond);
 }
 
@@ -57,6 +59,7 @@ static void a_burst_of_messages_is_one_wake_up(void **state) {
   assert_int_equal(0, atomic_load(&signals));
   cmt__mailbox_flush(f->inboxes[0]);
   assert_int_equal(1, atomic_load(&signals));
+  assert_false(atomic_load(&locked)); /* Who is woken need not wait for it. */
   pthread_join(t, NULL);
 }
 
