@@ -45,10 +45,12 @@ typedef struct cmt_pex_options {
       persistent_peers of CometBFT.  Seeds are dialed when the book is small;
       persistent peers for ever, after 5 s, growing to 60 s, with jitter. */
   const char *seeds, *persistent_peers;
-  uint32_t outbound_max; /**< How many outbound peers are wanted: 10. */
-  uint32_t dials_max;    /**< Dials under way at one time: 16. */
-  uint32_t asks_max;     /**< Peers that are asked in a round: 3. */
-  uint64_t period_ns;    /**< From one round to the next: 30 s. */
+  /** How many outbound peers are wanted, without those that are unconditional
+      (cmt_peer_is_unconditional()): 10. */
+  uint32_t outbound_max;
+  uint32_t dials_max; /**< Dials under way at one time: 16. */
+  uint32_t asks_max;  /**< Peers that are asked in a round: 3. */
+  uint64_t period_ns; /**< From one round to the next: 30 s. */
   /** From one dial of an address that was never reached to the next: 2 min;
       CMT_NEVER: none. */
   uint64_t feeler_ns;

@@ -27,7 +27,7 @@ enum {
 /* The node lacks peers, and so many dials in a row were of no use. */
 static bool is_stuck(const cmt__ensure *e, unsigned misses) {
   return !e->o.seed && misses >= CMT__ENSURE_MISSES_MANY &&
-         e->outbound < e->o.outbound_max;
+         cmt__ensure_placed(e) < e->o.outbound_max;
 }
 
 /* CometBFT's threshold.  A book that is full of what nobody has proved does not
@@ -114,6 +114,7 @@ bool cmt__ensure_is_online(const cmt__ensure *e, uint64_t now_ns) {
 static void count_peer(cmt__ensure *e, const cmt__ensure_peer *p, int by) {
   e->peer_count += (size_t)by;
   e->outbound += p->outbound ? (size_t)by : 0;
+  e->exempt += p->outbound && p->exempt ? (size_t)by : 0;
 }
 
 static void check_soon(cmt__ensure *e, const cmt__ensure_peer *p,
@@ -231,6 +232,14 @@ void cmt__ensure_set_listed(const cmt__ensure *e, cmt__ensure_peer *p,
   }
 }
 
+void cmt__ensure_exempt(cmt__ensure *e, cmt__ensure_peer *p) {
+  if (!p->exempt) {
+    count_peer(e, p, -1);
+    p->exempt = true;
+    count_peer(e, p, 1);
+  }
+}
+
 /* The operator trusts a seed to know who is there, so that half of the dials
    are of what it says as long as that lasts. */
 static void take_hints(cmt__ensure *e, const cmt_net_addr *addrs,
@@ -318,8 +327,8 @@ static bool needs_seed(const cmt__ensure *e) {
   }
   return (e->dry ||
           (e->misses >= CMT__ENSURE_MISSES_MANY && e->hint_count == 0)) &&
-         e->outbound < e->o.outbound_max && e->dialing < e->o.dials_max &&
-         needs_more(e);
+         cmt__ensure_placed(e) < e->o.outbound_max &&
+         e->dialing < e->o.dials_max && needs_more(e);
 }
 
 /* When the next seed may be dialed, if none is needed CMT_NEVER. */
@@ -376,8 +385,9 @@ static bool next_seed(cmt__ensure *e, size_t *out, uint64_t now_ns) {
 static bool has_room(const cmt__ensure *e) {
   size_t extra = e->misses / 2 < EXTRA_MAX ? e->misses / 2 : EXTRA_MAX;
 
-  return e->outbound < e->o.outbound_max && e->dialing < e->o.dials_max &&
-         e->outbound + e->dialing < e->o.outbound_max + extra;
+  return cmt__ensure_placed(e) < e->o.outbound_max &&
+         e->dialing < e->o.dials_max &&
+         cmt__ensure_placed(e) + e->dialing < e->o.outbound_max + extra;
 }
 
 static bool step_dial(cmt__ensure *e, cmt__pex_time t, cmt__ensure_step *out) {
@@ -438,6 +448,10 @@ static bool step_feeler(cmt__ensure *e, cmt__pex_time t,
 /* Whoever wants to be all peers never leaves, and all others do one day.  So
    one outbound peer of the book's choice gives way from time to time, whoever
    it is. */
+static bool may_rotate(const cmt__ensure_peer *p) {
+  return p->outbound && !p->listed && !p->exempt;
+}
+
 static bool step_rotate(cmt__ensure *e, uint64_t now_ns,
                         cmt__ensure_step *out) {
   uint64_t count = 0;
@@ -447,14 +461,14 @@ static bool step_rotate(cmt__ensure *e, uint64_t now_ns,
   }
   e->rotate_ns = now_ns + jittered(e, e->o.rotate_ns);
   for (cmt__ensure_peer *p = e->peers; p != NULL; p = p->next) {
-    count += p->outbound && !p->listed;
+    count += may_rotate(p);
   }
-  if (e->outbound < e->o.outbound_max || count == 0) {
+  if (cmt__ensure_placed(e) < e->o.outbound_max || count == 0) {
     return false;
   }
   count = cmt__ensure_draw(e, count);
   for (cmt__ensure_peer *p = e->peers; p != NULL; p = p->next) {
-    if (p->outbound && !p->listed && count-- == 0) {
+    if (may_rotate(p) && count-- == 0) {
       *out = (cmt__ensure_step){.act = CMT__ENSURE_CLOSE, .peer = p};
       return true;
     }
@@ -508,7 +522,7 @@ static void mark_asked(cmt__ensure *e, uint64_t now_ns) {
 
 /* Nobody who has all peers that it wants asks in each round. */
 static bool wants_to_ask(const cmt__ensure *e) {
-  return (e->outbound < e->o.outbound_max || e->rounds % 8 == 0) &&
+  return (cmt__ensure_placed(e) < e->o.outbound_max || e->rounds % 8 == 0) &&
          needs_more(e);
 }
 

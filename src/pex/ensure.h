@@ -59,6 +59,7 @@ typedef struct cmt__ensure_peer {
   uint64_t up_ns;
   uint64_t close_ns; /* When a seed ends it at the latest. */
   bool outbound, listed, seed, has_pex;
+  bool exempt;        /* It is unconditional. */
   uint64_t seed_bits; /* Its numbers among the seeds. */
   bool ask;           /* It is asked as soon as it may be. */
   int64_t height;     /* What it says of itself; 0: nothing. */
@@ -119,6 +120,7 @@ typedef struct cmt__ensure {
   cmt__ensure_options o;
   cmt__ensure_peer *peers;
   size_t peer_count, outbound;
+  size_t exempt; /* Outbound ones that are no part of |outbound_max|. */
   size_t seed_count;
   cmt__ensure_dial dials[CMT__ENSURE_DIALS_MAX + 1]; /* And a feeler. */
   size_t dialing;                                    /* Without the feeler. */
@@ -195,7 +197,7 @@ typedef struct cmt__ensure_outcome {
 void cmt__ensure_dialed(cmt__ensure *e, cmt__ensure_dial *d,
                         const cmt__ensure_outcome *o, cmt__pex_time t);
 
-/* A peer is up; |p| has user, at, outbound, listed, seed and has_pex. |claimed|
+/* A peer is up; |p| has user, owner, at and what is known of it. |claimed|
    is what an inbound peer says that it is reached at; NULL: nothing.  NULL: no
    memory. */
 cmt__ensure_peer *cmt__ensure_add(cmt__ensure *e, const cmt__ensure_peer *p,
@@ -206,6 +208,12 @@ void cmt__ensure_remove(cmt__ensure *e, cmt__ensure_peer *p, cmt_err reason,
 /* The operator has put it on the list of persistent peers, or taken it off. */
 void cmt__ensure_set_listed(const cmt__ensure *e, cmt__ensure_peer *p,
                             bool listed, cmt__pex_time t);
+/* It is unconditional from now on, and takes no place of others. */
+void cmt__ensure_exempt(cmt__ensure *e, cmt__ensure_peer *p);
+/* Outbound peers that |outbound_max| counts. */
+static inline size_t cmt__ensure_placed(const cmt__ensure *e) {
+  return e->outbound - e->exempt;
+}
 /* The answer of a peer that was asked.  Returns how many were new. */
 size_t cmt__ensure_learn(cmt__ensure *e, cmt__ensure_peer *p,
                          const cmt_net_addr *addrs, size_t count,

@@ -234,7 +234,7 @@ static bool choose_hint(cmt__ensure *e, cmt__ensure_dial *out,
 /* The more outbound peers there are, the more new addresses are tried; as
    CometBFT. */
 static unsigned bias_of(const cmt__ensure *e) {
-  return (unsigned)(e->outbound < 8 ? e->outbound : 8) * 10 + 10;
+  return (unsigned)cmt__min(cmt__ensure_placed(e), 8) * 10 + 10;
 }
 
 static bool is_in(const cmt__ensure_dial *list, size_t count,

@@ -217,6 +217,17 @@ static void run(cmt_pex *p, const job *j) {
   cmt_peer_unref(j->peer);
 }
 
+/* The switch knows who has become unconditional.  A seed, which has many peers,
+   keeps none for the number.  Under the lock. */
+static void peers_exempt(cmt_pex *p) {
+  for (cmt__ensure_peer *e = p->ensure.peers; e != NULL && !p->o.seed;
+       e = e->next) {
+    if (cmt_peer_is_unconditional(e->user)) {
+      cmt__ensure_exempt(&p->ensure, e);
+    }
+  }
+}
+
 /* On the first loop, where no peer can go meanwhile. */
 static void run_steps(cmt_pex *p) {
   cmt__pex_time t = cmt__pex_now(p);
@@ -229,6 +240,7 @@ static void run_steps(cmt_pex *p) {
     job j;
 
     cmt__lock(&p->lock);
+    peers_exempt(p);
     more = cmt__ensure_next(&p->ensure, t, &step);
     if (more) {
       j = job_of(p, &step, t, &a);

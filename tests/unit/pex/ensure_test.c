@@ -751,6 +751,61 @@ static void several_peers_are_asked_in_a_round(void **state) {
   all_down(f);
 }
 
+static void unconditional_peers_take_no_place(void **state) {
+  fixture *f = *state;
+  cmt_net_addr a = at(1, "5.1.0.1"), b = at(2, "5.2.0.1");
+  cmt__ensure_peer given = {.at = a, .outbound = true, .exempt = true};
+  cmt__ensure_dial *d[16];
+  cmt__ensure_peer *p;
+
+  f->o.outbound_max = 2;
+  f->serial = 2;
+  ensure_world_begin(f);
+  for (unsigned i = 0; i < 8; i++) {
+    char ip[32];
+
+    snprintf(ip, sizeof ip, "6.%u.0.1", i);
+    know(f, ip);
+  }
+  assert_non_null(cmt__ensure_add(&f->e, &given, NULL, NULL, now(f)));
+  p = up(f, &b, true);
+  f->now_ns += CMT_SECONDS(31);
+  assert_int_equal(1, dials(f, d, 16)); /* The third of all. */
+  end(f, d[0], CMT_OK);
+  up(f, &d[0]->addr, true);
+  f->now_ns += CMT_SECONDS(31);
+  assert_int_equal(0, dials(f, d, 16));
+  cmt__ensure_exempt(&f->e, p);
+  cmt__ensure_exempt(&f->e, p);
+  f->now_ns += CMT_SECONDS(31);
+  assert_int_equal(1, dials(f, d, 16));
+  all_down(f);
+  assert_int_equal(0, cmt__ensure_placed(&f->e));
+}
+
+static void a_full_node_rotates_nobody_that_is_unconditional(void **state) {
+  fixture *f = *state;
+  cmt_net_addr a = at(1, "5.1.0.1"), b = at(2, "5.2.0.1");
+  cmt__ensure_step step;
+  cmt__ensure_peer *p;
+  unsigned closed = 0;
+
+  f->o.outbound_max = 1;
+  f->o.rotate_ns = CMT_SECONDS(3600);
+  ensure_world_begin(f);
+  cmt__ensure_exempt(&f->e, up(f, &a, true));
+  p = up(f, &b, true);
+  for (int i = 0; i < 20; i++) {
+    f->now_ns += CMT_SECONDS(4200);
+    while (cmt__ensure_next(&f->e, now(f), &step)) {
+      assert_true(step.act != CMT__ENSURE_CLOSE || step.peer == p);
+      closed += step.act == CMT__ENSURE_CLOSE;
+    }
+  }
+  assert_int_equal(20, closed);
+  all_down(f);
+}
+
 static void a_full_node_rotates(void **state) {
   fixture *f = *state;
   cmt__ensure_step step;
@@ -846,6 +901,8 @@ int main(void) {
     TEST(who_was_stuck_asks_a_new_peer),
     TEST(several_peers_are_asked_in_a_round),
     TEST(a_full_node_rotates),
+    TEST(unconditional_peers_take_no_place),
+    TEST(a_full_node_rotates_nobody_that_is_unconditional),
     TEST(the_choice_is_among_groups),
     TEST(a_peer_needs_memory),
   };

@@ -92,6 +92,28 @@ static void a_full_node_has_the_peers_that_it_wants(void **state) {
   assert_int_equal(1, pex_peers(&f->a)); /* C, whoever dialed. */
 }
 
+/* Another one is dialed in its place. */
+static void an_unconditional_peer_takes_no_place(void **state) {
+  fixture *f = *state;
+  cmt_peer *p;
+
+  f->b.o.outbound_max = CMT_PEX_NO_PEERS;
+  f->c.o.outbound_max = CMT_PEX_NO_PEERS;
+  pex_node_start(&f->b);
+  pex_node_start(&f->c);
+  pex_know(&f->a, f->b.addr);
+  pex_know(&f->a, f->c.addr);
+  f->a.o.outbound_max = 1;
+  pex_node_start(&f->a);
+  pass(f, 61);
+  assert_int_equal(1, cmt_switch_peers(f->a.sw, &p, 1));
+  assert_cmt(CMT_OK,
+             cmt_switch_set_unconditional(f->a.sw, cmt_peer_id(p), 1, NULL));
+  cmt_peer_unref(p);
+  pass(f, 61);
+  assert_int_equal(2, pex_status(&f->a).outbound_peers);
+}
+
 /* Its own book learns the proof, and a restart begins with it. */
 static void peers_are_anchors_of_the_next_start(void **state) {
   fixture *f = *state;
@@ -283,6 +305,7 @@ int main(void) {
     TEST(what_a_peer_knows_is_learned_and_dialed),
     TEST(a_seed_is_dialed_when_the_book_is_small),
     TEST(a_full_node_has_the_peers_that_it_wants),
+    TEST(an_unconditional_peer_takes_no_place),
     TEST(peers_are_anchors_of_the_next_start),
     TEST(the_book_keeps_the_anchors),
     TEST(its_own_id_leaves_the_book),
