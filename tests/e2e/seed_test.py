@@ -318,6 +318,29 @@ def set_key(path, key, value):
     write(path, changed)
 
 
+def unconditional(folder):
+    """An id that needs no place leaves that of another, also in a node."""
+    path = home(folder, "h")
+    key = os.path.join(home(folder, "f"), "config", "node_key.json")
+    friend = json.loads(run("key", "show", key, "--json")[1])["id"]
+    set_key(path, "max_num_inbound_peers", 1)
+    set_key(path, "unconditional_peer_ids", f'"{friend}"')
+    for verb in "node", "seed":
+        with Daemon(verb, "--home", path) as daemon:
+            with visitor(daemon, "chain-1", "--key", key) as f, \
+                 visitor(daemon, "chain-1") as a:
+                f.event("peer_added")
+                a.event("peer_added")
+                daemon.page("/net_info", lambda b: peers(b) == "2")
+                with visitor(daemon, "chain-1") as b:
+                    line = daemon.until(
+                        lambda line: "Inbound Peer rejected" in line)
+                    check("inbound peers are at their limit of 1" in line,
+                          line)
+                    b.event("peer_removed")
+            daemon.stop()
+
+
 def own_limits(folder):
     """Each chain has the places of its own home, and the ids that need none."""
     homes = [home(folder, "s1"), home(folder, "s2", "chain-2")]
@@ -1105,6 +1128,7 @@ TESTS = [
     ("a new seed asks the nodes of its list", seed_of_seed),
     ("one port serves two chains", chains),
     ("a seed's own line", own_line),
+    ("an unconditional peer takes no place", unconditional),
     ("each chain has limits of its own", own_limits),
     ("chains may have more places than there can be", many_places),
     ("a host has a peer of each chain", own_addresses),
