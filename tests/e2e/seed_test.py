@@ -550,9 +550,13 @@ def changed_home(folder):
         append(os.path.join(two, "config", "config.toml"), "= no toml\n")
         line = seed.until(lambda l: "Home has changed" in l)
         check(line.startswith("E[") and "homes/two" in line, line)
+        os.rename(one, os.path.join(folder, "gone"))
+        line = seed.until(lambda l: "Home has changed" in l)
+        check(line.startswith("E[") and "homes/one" in line, line)
         os.rename(home(folder, "x", "x"), os.path.join(parent, "x"))
         seed.until(lambda l: "network=x" in l)
-        equal(len([l for l in seed.seen if "Home has changed" in l]), 2)
+        equal(len([l for l in seed.seen if "Home has changed" in l]), 3)
+        os.rename(os.path.join(folder, "gone"), one)  # Where its book goes.
         seed.stop()
 
 

@@ -549,14 +549,10 @@ static void chain_leave(cli_station *s, cli_chain *from, const char *network) {
   }
 }
 
-void cli_station_review(cli_station *s, const char *dir) {
-  cli_chain *c = served(s, dir);
+static void home_changed(cli_station *s, cli_chain *c) {
   char *network = NULL;
   cmt_why why;
 
-  if (c == NULL || !cli_chain_changed(c)) {
-    return;
-  }
   if (cli_chain_network(c, &s->env, &network, &why) != CMT_OK) {
     CLI_LOG(&s->log, CMT_LOG_ERROR, "main",
             "Home has changed, and stays as it was until a restart",
@@ -569,6 +565,16 @@ void cli_station_review(cli_station *s, const char *dir) {
     chain_leave(s, c, network);
   }
   free(network);
+}
+
+void cli_station_review(cli_station *s) {
+  for (size_t i = 0; i < s->chain_count; i++) {
+    cli_chain *c = s->chains[i];
+
+    if (!c->away && cli_chain_changed(c)) {
+      home_changed(s, c);
+    }
+  }
 }
 
 bool cli_station_knows(cli_station *s, const char *dir) {

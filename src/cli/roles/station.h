@@ -50,10 +50,10 @@ void cli_station_add(cli_station *s, const char *dir);
 /* Logs what is wrong with a folder unless that was its last fault; NULL: it is
    well again. */
 void cli_station_fault(cli_station *s, const char *dir, const char *text);
-/* Looks at a home that is served, whose files may have changed.  With another
-   chain in it the folder is none that is served any more; the chain that it had
-   stays, without the files. */
-void cli_station_review(cli_station *s, const char *dir);
+/* Looks at the homes that are served, whose files may have changed or be gone.
+   With another chain in it the folder is none that is served any more; the
+   chain that it had stays, without the files. */
+void cli_station_review(cli_station *s);
 /* The home |dir| needs no look: it is served, or it has a fault and its files
    are as they were; one whose fault may lie elsewhere is tried again at times.
  */

@@ -116,8 +116,8 @@ static void look_again(cli_station *s, const char *parent) {
 
   cli_station_fault(s, parent, well ? NULL : why.text);
   if (well) {
+    cli_station_review(s);
     for (size_t i = 0; i < now.count; i++) {
-      cli_station_review(s, now.list[i]);
       if (!cli_station_knows(s, now.list[i])) {
         cli_station_add(s, now.list[i]);
       }
