@@ -43,7 +43,8 @@ typedef struct cmt_pex_options {
   const char *network;
   /** Addresses "ID@HOST:PORT" with commas or blanks between them, as seeds and
       persistent_peers of CometBFT.  Seeds are dialed when the book is small;
-      persistent peers for ever, after 5 s, growing to 60 s, with jitter. */
+      persistent peers for ever, after 5 s, growing to 60 s, with jitter; this
+      node itself is left out. */
   const char *seeds, *persistent_peers;
   /** How many outbound peers are wanted, without those that are unconditional
       (cmt_peer_is_unconditional()): 10. */

@@ -342,9 +342,10 @@ static uint64_t seed_due_ns(const cmt__ensure *e) {
   return cmt__max64(due_ns, seed_until_ns(e));
 }
 
-/* The seeds that are peers, and stay. */
+/* The seeds that are peers, and stay; and this node, which all nodes of a
+   network may have in their list. */
 static uint64_t seeds_up(const cmt__ensure *e) {
-  uint64_t up = 0;
+  uint64_t up = e->own_bits;
 
   for (const cmt__ensure_peer *p = e->peers; p != NULL; p = p->next) {
     up |= p->seed_bits;

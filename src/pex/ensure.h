@@ -122,6 +122,7 @@ typedef struct cmt__ensure {
   size_t peer_count, outbound;
   size_t exempt; /* Outbound ones that are no part of |outbound_max|. */
   size_t seed_count;
+  uint64_t own_bits; /* The numbers that are this node itself. */
   cmt__ensure_dial dials[CMT__ENSURE_DIALS_MAX + 1]; /* And a feeler. */
   size_t dialing;                                    /* Without the feeler. */
   cmt__ensure_recent recent[CMT__ENSURE_RECENT_MAX];

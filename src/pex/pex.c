@@ -245,6 +245,11 @@ static void peers_mark(cmt_pex *p) {
   }
 }
 
+void cmt__pex_note_seeds(cmt_pex *p) {
+  cmt__ensure_set_seeds(&p->ensure, p->seed_count);
+  p->ensure.own_bits = cmt__pex_seed_bits(p, &p->ensure.o.self);
+}
+
 cmt_err cmt_pex_set_seeds(cmt_pex *p, const char *seeds, cmt_why *why) {
   list l = {
     .name = "seeds", .item = sizeof(cmt_net_addr), .max = CMT_PEX_SEEDS_MAX};
@@ -258,7 +263,7 @@ cmt_err cmt_pex_set_seeds(cmt_pex *p, const char *seeds, cmt_why *why) {
   old = p->seeds;
   p->seeds = (void *)l.items;
   p->seed_count = l.count;
-  cmt__ensure_set_seeds(&p->ensure, l.count);
+  cmt__pex_note_seeds(p);
   peers_mark(p);
   cmt__unlock(&p->lock);
   cmt__free(&p->env, old);
@@ -324,11 +329,13 @@ cmt_err cmt_pex_set_persistent_peers(cmt_pex *p, const char *peers,
   return CMT_OK;
 }
 
-/* The first persistent peer that has to be dialed, NULL: none.  Under
+/* The first persistent peer that has to be dialed, NULL: none.  All nodes of a
+   network may have the same list, in which one is the node itself.  Under
    |outer|. */
 static cmt__pex_listed *listed_next(const cmt_pex *p) {
   for (size_t i = 0; p->sw != NULL && i < p->listed_count; i++) {
-    if (p->listed[i].dial == NULL && !p->listed[i].refused) {
+    if (p->listed[i].dial == NULL && !p->listed[i].refused &&
+        !cmt_node_id_equal(&p->listed[i].addr.id, &p->ensure.o.self)) {
       return &p->listed[i];
     }
   }

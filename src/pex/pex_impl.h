@@ -72,6 +72,8 @@ void cmt__pex_dial_listed(cmt_pex *p);
    that of persistent peers.  Under |lock|. */
 uint64_t cmt__pex_seed_bits(const cmt_pex *p, const cmt_node_id *id);
 bool cmt__pex_is_listed(const cmt_pex *p, const cmt_node_id *id);
+/* The list of seeds or our own id has changed; under |lock|. */
+void cmt__pex_note_seeds(cmt_pex *p);
 /* Visitors of a seed. */
 static inline bool cmt__pex_is_visitor(const cmt_pex *p,
                                        const cmt__ensure_peer *peer) {

@@ -299,7 +299,7 @@ bool cmt__pex_attach(cmt_pex *p, cmt_switch *sw) {
     p->timer = (cmt_timer){.cb = cmt__pex_on_time, .arg = p};
     p->post = (cmt_post){.cb = cmt__pex_on_time, .arg = p};
     cmt__ensure_init(&p->ensure, &o, cmt__pex_now(p));
-    cmt__ensure_set_seeds(&p->ensure, p->seed_count);
+    cmt__pex_note_seeds(p);
     p->sw = sw;
   }
   attached = p->sw == sw;

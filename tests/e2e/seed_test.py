@@ -415,12 +415,16 @@ def without_exchange(folder):
     book is written, by a seed of such a home neither."""
     path = home(folder, "b")
     set_key(path, "pex", "false")
+    key = os.path.join(path, "config", "node_key.json")
+    own = json.loads(run("key", "show", key, "--json")[1])["id"]
     with Daemon("node", "--home", home(folder, "a")) as a:
+        # The list of a network has the node itself, too.
         with Daemon("node", "--home", path, "--p2p.persistent_peers",
-                    a.seed) as b:
+                    f"{own}@127.0.0.1:1,{a.seed}") as b:
             a.page("/net_info", lambda body: peers(body) == "1")
             b.page("/net_info", lambda body: peers(body) == "1")
             b.stop()
+            check("dial of " + own not in "\n".join(b.seen), b.seen)
         with Daemon("seed", "--home", path, "--p2p.seeds", a.seed) as seed:
             seed.page("/live_peers.csv", lambda text: a.seed in text)
             seed.stop()

@@ -237,6 +237,7 @@ cmt_err cli_chain_dial(cli_chain *c, cmt_switch *sw, cmt_why *why) {
   const cmt_home_settings *s = c->settings;
   cmt_err err = CMT_OK;
   cmt_dial_options o;
+  cmt_node_id own;
 
   cmt_dial_options_init(&o);
   o.persistent = true;
@@ -244,9 +245,13 @@ cmt_err cli_chain_dial(cli_chain *c, cmt_switch *sw, cmt_why *why) {
   o.arg = c;
   o.retry_delay_max_ns = LISTED_MAX_NS;
   o.retry_factor_percent = LISTED_FACTOR_PERCENT;
+  cmt_switch_get_id(sw, &own);
   for (size_t i = 0; i < s->persistent_peer_count && c->pex == NULL; i++) {
     char text[CMT_NET_ADDR_TEXT_SIZE];
 
+    if (cmt_node_id_equal(&s->persistent_peers[i].id, &own)) {
+      continue; /* As peer exchange does. */
+    }
     err = cmt_net_addr_format(&s->persistent_peers[i], text, sizeof text);
     if (err == CMT_OK) {
       err = cmt_switch_dial_new(sw, text, &o, NULL, why);

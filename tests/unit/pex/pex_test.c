@@ -221,6 +221,26 @@ static void persistent_peers_are_dialed_for_ever(void **state) {
   assert_in_range(st.attempts, 58, 70);
 }
 
+/* All nodes of a network may have one list, with other addresses of ours. */
+static void a_node_in_its_own_lists_is_left_out(void **state) {
+  fixture *f = *state;
+  char own[CMT_NET_ADDR_TEXT_SIZE], both[2 * CMT_NET_ADDR_TEXT_SIZE];
+  cmt_dial_status st = {.size = sizeof st};
+  cmt_node_id id;
+
+  pex_node_start(&f->b);
+  pex_node_start(&f->a);
+  cmt_switch_get_id(f->a.sw, &id);
+  snprintf(own, sizeof own, "%s@7.7.7.7:26656", id.text);
+  snprintf(both, sizeof both, "%s,%s", own, f->b.addr);
+  assert_cmt(CMT_OK, cmt_pex_set_seeds(f->a.pex, own, NULL));
+  assert_cmt(CMT_OK, cmt_pex_set_persistent_peers(f->a.pex, both, NULL));
+  test_loop_advance(f->w.loop, CMT_SECONDS(100));
+  assert_int_equal(1, cmt_switch_dials(f->a.sw, &st, 1));
+  assert_string_equal(f->b.addr, st.addr);
+  assert_int_equal(0, pex_status(&f->a).seeds_dialed);
+}
+
 static void persistent_peers_change_at_run_time(void **state) {
   fixture *f = *state;
   char both[2 * CMT_NET_ADDR_TEXT_SIZE];
@@ -311,6 +331,7 @@ int main(void) {
     TEST(its_own_id_leaves_the_book),
     TEST(a_node_of_another_network_leaves_the_book),
     TEST(persistent_peers_are_dialed_for_ever),
+    TEST(a_node_in_its_own_lists_is_left_out),
     TEST(persistent_peers_change_at_run_time),
     TEST(a_list_counts_for_peers_that_are_there),
     TEST(seeds_change_at_run_time),
