@@ -2,11 +2,9 @@
 """A complete CometBFT node with its built-in key-value store: probe, and the
 example that watches its mempool."""
 
-import errno
 import hashlib
 import json
 import pathlib
-import random
 import socket
 import subprocess
 import tempfile
@@ -17,20 +15,19 @@ import scenarios
 from harness import WAIT_S, Failure, check
 
 
+# Whatever proxy the caller's shell has is none for this machine.
+URLS = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+HELD = []  # Sockets of free_port().
+
+
 def free_port():
-    """A port that nobody has, and that the system gives to no connection until
-    the node listens there."""
-    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
-        first = int(file.read().split()[0])
-    while True:
-        with socket.socket() as s:
-            port = random.randrange(first // 2, first) if first > 2048 else 0
-            try:
-                s.bind(("127.0.0.1", port))
-                return s.getsockname()[1]
-            except OSError as error:
-                if error.errno != errno.EADDRINUSE:
-                    raise
+    """A port that nobody has.  A socket holds it, so that the system gives it to
+    nobody else; the node, which listens with SO_REUSEADDR, gets it."""
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(("127.0.0.1", 0))
+    HELD.append(s)
+    return s.getsockname()[1]
 
 
 def run(context, *words):
@@ -41,10 +38,10 @@ def run(context, *words):
 
 def rpc_status(port, node):
     """The answer of /status, once the node serves it."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + WAIT_S
     while time.monotonic() < end:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/status",
+            with URLS.open(f"http://127.0.0.1:{port}/status",
                                         timeout=5) as answer:
                 return json.load(answer)["result"]
         except OSError:
@@ -69,13 +66,13 @@ def start_node(context, programs, home):
 def end_node(node):
     """Before its folder goes."""
     node.process.terminate()
-    node.process.wait(20)
+    node.process.wait(WAIT_S)
 
 
 def broadcast(rpc, tx):
     """The hash of the transaction, as the RPC answers it."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{rpc}/broadcast_tx_sync"
-                                f'?tx="{tx}"', timeout=20) as answer:
+    with URLS.open(f"http://127.0.0.1:{rpc}/broadcast_tx_sync"
+                                f'?tx="{tx}"', timeout=WAIT_S) as answer:
         return json.load(answer)["result"]["hash"]
 
 
@@ -107,6 +104,8 @@ def watch_node(context, programs):
                               stdout=subprocess.PIPE, text=True,
                               stderr=subprocess.DEVNULL) as watcher:
             try:
+                while not peers_of(rpc):
+                    time.sleep(0.2)  # It passes on what comes after that.
                 for tx in ("a=1", "key=" + 300 * "v"):
                     name = broadcast(rpc, tx)
                     digest = hashlib.sha256(tx.encode()).hexdigest().upper()
@@ -115,7 +114,7 @@ def watch_node(context, programs):
                           name == digest, f"{name}: the example printed {line!r}")
             finally:
                 watcher.terminate()
-                check(watcher.wait(20) == 0, "the example did not end")
+                check(watcher.wait(WAIT_S) == 0, "the example did not end")
                 end_node(node)
 
 
@@ -138,7 +137,7 @@ class Finder:
         raise Failure(f"find_peers printed no {part!r}")
 
     def end(self):
-        self.process.communicate("\n", timeout=20)
+        self.process.communicate("\n", timeout=WAIT_S)
         check(self.process.returncode == 0, "find_peers did not end well")
 
 
@@ -155,7 +154,7 @@ def pex_home(context, home, *seeds):
 
 
 def peers_of(rpc):
-    with urllib.request.urlopen(f"http://127.0.0.1:{rpc}/net_info",
+    with URLS.open(f"http://127.0.0.1:{rpc}/net_info",
                                 timeout=WAIT_S) as answer:
         return {peer["node_info"]["id"]
                 for peer in json.load(answer)["result"]["peers"]}
@@ -178,7 +177,7 @@ def exchange_peers(context, programs):
         pathlib.Path(other, genesis).write_bytes(
             pathlib.Path(home, genesis).read_bytes())
         two, _, _, rpc_two = start_node(context, programs, other)
-        end = time.monotonic() + 90
+        end = time.monotonic() + WAIT_S
         while one_id not in peers_of(rpc_two):
             check(time.monotonic() < end,
                   f"the second node has the peers {peers_of(rpc_two)}")

@@ -8,12 +8,13 @@ scenarios run twice: the listener is theirs once and ours once.
 
 import dataclasses
 import functools
+import itertools
 import json
 import pathlib
 import subprocess
 import time
 
-from harness import (SIGTERM, address, check, expected_messages,
+from harness import (SIGTERM, WAIT_S, address, check, expected_messages,
                      received_messages)
 
 NETWORK = "interop"
@@ -23,7 +24,7 @@ CHANNELS = [0x40, 0x50, 0x81]
 MATRIX = "40:1:10,50:10:10,81:5:10"
 CLOSED = ("EOF", "reset by peer", "broken pipe", "closed network connection")
 # What is left to a busy machine is the timeout.
-QUICK_PINGS = ["-ping-interval", "1200ms", "-pong-timeout", "1s"]
+QUICK_PINGS = ["-ping-interval", "2s", "-pong-timeout", "1900ms"]
 
 
 @dataclasses.dataclass
@@ -167,7 +168,7 @@ def their_larger_packets(direction, context, programs):
 
 def finish_echo(sender, receiver, channels=CHANNELS):
     """All messages came, in order, and went back unchanged."""
-    done = sender.wait("done", timeout=60, unless="peer_removed")
+    done = sender.wait("done", unless="peer_removed")
     count = len(SIZES) * len(channels)
     check(done["wrong"] == 0 and done["echoed"] == count,
           f"{sender.name}: sent {count}: {done}")
@@ -189,7 +190,7 @@ def messages_at_once(direction, context, programs):
     ours, theirs = pair(start_node, context, programs, direction, we=send,
                         they=send)
     for program in (ours, theirs):
-        program.wait("done", timeout=60, unless="peer_removed")
+        program.wait("done", unless="peer_removed")
         compare_messages(program)
     still_connected(ours, theirs)
     stop_nodes(ours, theirs)
@@ -200,23 +201,32 @@ def pings(direction, context, programs):
                         we=QUICK_PINGS, they=QUICK_PINGS)
     connected(ours, theirs)
     for event in ("ping_received", "pong_sent", "ping_sent", "pong_received"):
-        theirs.wait(event, count=3)
-    # Our answers were enough for them; theirs must have come to us as well.
-    # Our own last ping may still be on its way.
-    ours.command("status")
-    status = ours.wait("status")
-    check(status["pongs_received"] >= 2 and
-          status["pings_sent"] - status["pongs_received"] <= 1,
+        theirs.wait(event, count=2)
+    # Our answers were enough for them; theirs must come to us as well.  Our own
+    # last ping may still be on its way.
+    status = pongs_came(ours, 2)
+    check(status["pings_sent"] - status["pongs_received"] <= 1,
           f"we counted {status}")
     check(status["rtt_ms"] > 0, f"we measured {status}")
     still_connected(ours, theirs)
     stop_nodes(ours, theirs)
 
 
+def pongs_came(ours, least):
+    """Our status once so many pongs have come."""
+    end = time.monotonic() + WAIT_S
+    for asked in itertools.count(1):
+        ours.command("status")
+        status = ours.wait("status", count=asked)
+        if status["pongs_received"] >= least:
+            return status
+        check(time.monotonic() < end, f"we counted {status}")
+
+
 def probe(context, target, *flags):
     done = subprocess.run(
         [context.command, "probe", target, "--json", *flags], text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=WAIT_S)
     events = [json.loads(line) for line in done.stdout.splitlines()]
     found = [e for e in events if e["event"] == "probe"]
     return done, found[0] if found else None
@@ -375,7 +385,7 @@ def flood(direction, seconds, context, programs):
     ours, theirs = pair(start_node, context, programs, direction, we=flags,
                         they=flags)
     connected(ours, theirs)
-    done = {p.name: p.wait("done", timeout=seconds + 60, unless="peer_removed")
+    done = {p.name: p.wait("done", timeout=seconds + WAIT_S, unless="peer_removed")
             for p in (ours, theirs)}
     for name, result in done.items():
         bad = {k: result[k] for k in ("lost", "wrong", "refused") if result[k]}
@@ -416,7 +426,7 @@ def sleep_once(direction, context, programs):
     """Returns for how many seconds the link was not read."""
     ours, theirs = sleepers(direction, context, programs,
                             we=["-sleep", f"{SLEEP_S}s"])
-    done = {p.name: p.wait("done", timeout=60, unless="peer_removed")
+    done = {p.name: p.wait("done", unless="peer_removed")
             for p in (ours, theirs)}
     for name, result in done.items():
         bad = {k: result[k] for k in ("lost", "wrong", "refused") if result[k]}
@@ -478,7 +488,7 @@ def same_connection(ours, theirs):
 
 
 def wait_same_connection(ours, theirs):
-    end = time.monotonic() + 30
+    end = time.monotonic() + WAIT_S
     while not same_connection(ours, theirs):
         left = end - time.monotonic()
         check(left > 0, "they never agreed on a connection")
@@ -523,12 +533,15 @@ def dial_races(allow, count, context, programs):
     theirs = start_they(context, programs, "-channels", "40",
                         "-allow-duplicate-ip=" + ("true" if allow else "false"))
     ours = start_node(context, programs, "-channels", "40")
-    raced = 0
-    for i in range(count):
-        raced += one_race(ours, theirs, 100 + i)
+    raced = tried = 0
+    # Where both share a processor, one is often done before the other begins.
+    while tried < count or (raced == 0 and tried < 100 * count):
+        raced += one_race(ours, theirs, 100 + tried)
+        tried += 1
         ours.forget()
         theirs.forget()
-    check(raced > 0, f"of {count} races none had two connections")
+    check(raced > 0, f"of {tried} races none had two connections")
+    print(f"# {raced} of {tried} races had two connections", flush=True)
     stop_nodes(ours, theirs)
 
 

@@ -9,7 +9,6 @@ import re
 import subprocess
 import tempfile
 import time
-import urllib.request
 
 import node
 from harness import SIGTERM, WAIT_S, check
@@ -18,7 +17,7 @@ from harness import SIGTERM, WAIT_S, check
 VERSIONS = ("v0.34.35", "v0.38.25", "v0.40.0", "v1.0.1")
 COUNT = 4
 BLOCKS = 10
-LIMIT_S = 45.0
+LIMIT_S = 300.0
 POLL_S = 0.05  # Validators report to nobody whom they have met.
 # What a block takes at least; CometBFT's default is 1 s.
 TIMEOUT_COMMIT = "250ms"
@@ -50,7 +49,7 @@ class Seed:
 
     def live(self):
         """The ids that it serves."""
-        with urllib.request.urlopen(f"http://{self.http}/live_peers.csv",
+        with node.URLS.open(f"http://{self.http}/live_peers.csv",
                                     timeout=WAIT_S) as answer:
             return re.findall("[0-9a-f]{40}", answer.read().decode())
 
@@ -58,7 +57,7 @@ class Seed:
 def ask(rpc, page):
     """The answer of a validator, None while it does not serve any."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{rpc}/{page}",
+        with node.URLS.open(f"http://127.0.0.1:{rpc}/{page}",
                                     timeout=5) as answer:
             return json.load(answer)["result"]
     except OSError:
@@ -141,7 +140,7 @@ class Network:
         for one in self.validators:
             one.program.process.terminate()
         for one in self.validators:
-            one.program.process.wait(20)
+            one.program.process.wait(WAIT_S)
         check(self.seed.program.stop(SIGTERM) == 0, "the seed did not end well")
 
 
