@@ -14,7 +14,7 @@ import urllib.request
 
 from contenders import Failed, pinned, result_of
 
-WAIT_S = 60
+WAIT_S = 200
 # A place for each visitor, of either seed; 40 is the default of both.
 INBOUND_MAX = 1000
 # Loopback is no address of the internet.

@@ -131,7 +131,7 @@ def busy_for_ever(folder):
     with Listen() as node, Relay(node.port, refuse=range(100)) as relay:
         code, got, _ = probe(node.at(relay.port))
         equal((code, got["event"], got["class"]), (1, "rejected", "link"))
-        check(relay.accepted > 5, relay.accepted)
+        check(relay.accepted > 1, "it did not come again")
 
 
 def own_channels(folder):
