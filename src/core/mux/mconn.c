@@ -14,14 +14,13 @@
    on.  Pings are not seen then; so that the peer does not give up either, it
    gets a pong now and then that it may not have asked for.
 
-   The options are in mconn_options.c, the limits in mconn_limits.c. */
+   Sending is in mconn_send.c, receiving in mconn_recv.c; the options are in
+   mconn_options.c, the limits in mconn_limits.c. */
 
 #include "mconn_impl.h"
 
 #include "base/mark.h"
 #include "base/sized.h"
-
-enum { FETCH_MAX = 2 }; /* Channels that are fetched ahead. */
 
 static void parts_init(cmt_mconn *m, const cmt_mconn_options *o) {
   cmt__rate *next = (cmt__rate *)(m + 1);
@@ -114,8 +113,7 @@ void cmt_mconn_delete(cmt_mconn *m) {
 
 /* ---- the end ---- */
 
-/* Ends the multiplexer, unless it has ended before; |text| is static. */
-static void mconn_end(cmt_mconn *m, cmt_err err, const char *text) {
+void cmt__mconn_end(cmt_mconn *m, cmt_err err, const char *text) {
   if (!cmt__mconn_has_ended(m)) {
     m->end_err = err;
     m->end_text = text;
@@ -123,7 +121,7 @@ static void mconn_end(cmt_mconn *m, cmt_err err, const char *text) {
 }
 
 void cmt__mconn_fail(cmt_mconn *m, cmt_err err) {
-  mconn_end(m, err, cmt_err_text(err));
+  cmt__mconn_end(m, err, cmt_err_text(err));
 }
 
 bool cmt_mconn_has_ended(const cmt_mconn *m) { return cmt__mconn_has_ended(m); }
@@ -153,14 +151,9 @@ void cmt__mconn_enter(cmt_mconn *m, uint64_t now_ns) {
   (void)cmt__mconn_latch(m, now_ns);
 }
 
-/* Bytes of the longest packet that goes out, all included. */
-static size_t packet_max(const cmt_mconn *m) {
-  return m->channels.wire->msg_size(0xff, true, m->channels.payload_max);
-}
-
 void cmt__mconn_start(cmt_mconn *m, uint64_t now_ns) {
   now_ns = cmt__mconn_latch(m, now_ns);
-  cmt__ping_start(&m->ping, packet_max(m), now_ns);
+  cmt__ping_start(&m->ping, cmt__mconn_packet_max(m), now_ns);
   m->channels.decay_at_ns = cmt__after(now_ns, CMT_SECONDS(2));
   cmt__mconn_limits_start(m);
   m->resumed_ns = now_ns;
@@ -287,242 +280,7 @@ cmt_err cmt_mconn_ping(cmt_mconn *m) {
                                  : cmt__ping_ask(&m->ping, m->channels.now_ns);
 }
 
-/* ---- sending ---- */
-
-void cmt__mconn_fetch(const cmt_mconn *m) {
-  cmt__fetch(m, offsetof(cmt_mconn, parser));
-}
-
-void cmt__mconn_fetch_channels(const cmt_mconn *m) {
-  const cmt__channels *cs = &m->channels;
-  uint32_t left = cs->fading;
-
-  for (int i = 0; i < FETCH_MAX && left != 0; i++) {
-    const cmt__channel *c = &cs->list[cmt__channels_first(left)];
-
-    cmt__fetch(c, offsetof(cmt__channel, recv_messages));
-    left = cmt__channels_rest_of(left);
-  }
-}
-
-cmt_err cmt_mconn_try_send(cmt_mconn *m, uint8_t channel, cmt_buf *msg) {
-  const cmt_conn_group *group;
-  cmt_err err;
-  size_t at;
-
-  if (m == NULL || msg == NULL) {
-    return CMT_EINVAL;
-  }
-  if (cmt__mconn_has_ended(m)) {
-    return CMT_ECLOSED;
-  }
-  group = m->channels.group;
-  at = group->index[channel];
-  err = cmt__channel_refuses(group->list, m->channels.count, UINT16_MAX, at,
-                             cmt_buf_bytes(msg).len);
-  return err != CMT_OK ? err : cmt__mconn_queue(m, at, msg);
-}
-
-cmt_err cmt__mconn_queue(cmt_mconn *m, size_t at, cmt_buf *msg) {
-  size_t ready = m->channels.ready;
-  cmt_err err = cmt__channel_queue(&m->channels, at, msg);
-
-  if (m->channels.ready != ready) {
-    cmt__mconn_send_note(m);
-  }
-  return err;
-}
-
-uint32_t cmt__mconn_room(const cmt_mconn *m, size_t at) {
-  uint32_t max = m->channels.group->list[at].send_queue + 1;
-  uint32_t count = cmt__counter32_get(&m->channels.list[at].queue_count);
-
-  return cmt__mconn_has_ended(m) || count >= max ? 0 : max - count;
-}
-
-bool cmt__mconn_wants_write(const cmt_mconn *m, bool *urgent) {
-  bool ping = cmt__ping_wants_write(&m->ping, m->channels.ready > 0);
-
-  *urgent = ping || m->channels.urgent_ready > 0;
-  return !cmt__mconn_has_ended(m) &&
-         (ping || (m->channels.ready > 0 &&
-                   m->channels.now_ns >= cmt__mconn_send_ns(m)));
-}
-
-bool cmt__mconn_is_drained(const cmt_mconn *m) {
-  return cmt__mconn_has_ended(m) ||
-         (m->channels.ready == 0 && !cmt__ping_wants_write(&m->ping, false));
-}
-
-size_t cmt_mconn_write_min(const cmt_mconn *m) {
-  const cmt__ping_rules *pings = m->ping.rules;
-
-  return pings->pong.len + pings->ping.len + packet_max(m);
-}
-
-void cmt__mconn_fill(cmt_mconn *m, cmt__batch *r, uint64_t now_ns) {
-  uint64_t base = m->ping.filled - r->len; /* The place of |r|. */
-  size_t before = r->len, messages;
-
-  (void)cmt__mconn_latch(m, now_ns);
-  if (cmt__mconn_has_ended(m)) {
-    return;
-  }
-  cmt__channels_decay(&m->channels, m->channels.now_ns);
-  cmt__ping_fill(&m->ping, r, m->channels.ready > 0, m->channels.now_ns);
-  messages = r->len;
-  m->channels.cut_max = cmt__mconn_send_left(m);
-  cmt__channels_fill(&m->channels, r);
-  cmt__mconn_send_charge(m, r->len - before);
-  m->ping.filled = base + r->len;
-  cmt__ping_messages(&m->ping, base + messages, m->ping.filled);
-}
-
-void cmt__mconn_taken(cmt_mconn *m, uint64_t total, uint64_t now_ns) {
-  (void)cmt__mconn_latch(m, now_ns);
-  cmt__ping_taken(&m->ping, total, m->channels.now_ns);
-}
-
-uint64_t cmt__mconn_filled(const cmt_mconn *m) { return m->ping.filled; }
-
-bool cmt_mconn_wants_write(cmt_mconn *m, uint64_t now_ns, bool *urgent) {
-  bool hurry;
-
-  (void)cmt__mconn_latch(m, now_ns);
-  return cmt__mconn_wants_write(m, urgent != NULL ? urgent : &hurry);
-}
-
-size_t cmt_mconn_write(cmt_mconn *m, uint8_t *dest, size_t cap,
-                       uint64_t now_ns) {
-  const cmt_env *env = &m->channels.group->pool.env;
-  cmt__batch r;
-
-  CMT_REQUIRE(env, cap >= cmt_mconn_write_min(m),
-              "cmt_mconn_write: less room than cmt_mconn_write_min()");
-  if (!cmt_mconn_wants_write(m, now_ns, NULL) ||
-      m->ping.taken < m->ping.filled) {
-    return 0;
-  }
-  r = cmt__batch_plain(env, dest, cap);
-  cmt__mconn_fill(m, &r, now_ns);
-  return r.len;
-}
-
-void cmt_mconn_consume(cmt_mconn *m, size_t len, uint64_t now_ns) {
-  CMT_REQUIRE(&m->channels.group->pool.env,
-              len <= m->ping.filled - m->ping.taken,
-              "cmt_mconn_consume: more than what was written");
-  cmt__mconn_taken(m, m->ping.taken + len, now_ns);
-}
-
-/* ---- receiving ---- */
-
-/* What the parser refuses may be of another profile: the first packet, or one
-   that begins as none of ours does. */
-static void packet_fail(cmt_mconn *m, cmt_err err) {
-  uint8_t first = m->first != 0 ? m->first : m->parser.unknown;
-
-  if (err != CMT_EPROTO) {
-    cmt__mconn_fail(m, err);
-    return;
-  }
-  m->foreign = cmt__wire_is_foreign(m->channels.wire, first);
-  mconn_end(m, err,
-            m->foreign ? "peer seems to speak another wire profile"
-                       : "malformed packet");
-}
-
-cmt_err cmt_mconn_recv(cmt_mconn *m, const uint8_t *data, size_t len,
-                       uint64_t now_ns) {
-  if (m == NULL) {
-    return CMT_EINVAL;
-  }
-  (void)cmt__mconn_latch(m, now_ns);
-  if (cmt__mconn_has_ended(m)) {
-    return CMT_ECLOSED;
-  }
-  if (m->in.len > 0 || (data == NULL && len > 0)) {
-    return CMT_EINVAL;
-  }
-  m->in = (cmt_bytes){.base = data, .len = len};
-  if (m->recv_limited) {
-    cmt__mconn_recv_charge(m, len);
-  }
-  if (!m->begun && len > 0) {
-    m->begun = true;
-    m->first = data[0];
-  }
-  return CMT_OK;
-}
-
-bool cmt__mconn_has_input(const cmt_mconn *m) { return m->in.len > 0; }
-
-cmt_bytes *cmt__mconn_input(cmt_mconn *m) { return &m->in; }
-
-static void ping_came(cmt_mconn *m) {
-  cmt_err err =
-    m->channels.wire->pings->ping_came(&m->ping, m->channels.now_ns);
-
-  if (err != CMT_OK) {
-    cmt__mconn_fail(m, err);
-    return;
-  }
-  cmt__mconn_charge_flood(m, 1);
-}
-
-/* An unsolicited pong is fine, and no event. */
-static bool pong_event(cmt_mconn *m, cmt_mconn_event *out) {
-  *out = (cmt_mconn_event){.size = sizeof *out, .kind = CMT_MCONN_PONG};
-  if (cmt__ping_pong_came(&m->ping, m->channels.now_ns, &out->rtt_ns)) {
-    return true;
-  }
-  cmt__mconn_charge_flood(m, 1);
-  return false;
-}
-
-static bool message_event(cmt_mconn *m, const cmt__packet *k,
-                          cmt_mconn_event *out) {
-  const cmt__ping_rules *pings = m->channels.wire->pings;
-  cmt_err err;
-
-  if (k->total < CMT_PACKET_PAYLOAD_MIN && k->first && !k->eof) {
-    cmt__mconn_charge_flood(m, 1);
-    if (cmt__mconn_has_ended(m)) {
-      return false;
-    }
-  }
-  err = cmt__channel_take(&m->channels, k, &m->lent);
-  if (err != CMT_OK) {
-    cmt__mconn_fail(m, err);
-    return false;
-  }
-  if (k->last && pings->came != NULL) {
-    pings->came(&m->ping, m->channels.now_ns);
-  }
-  if (m->lent == NULL) {
-    return false;
-  }
-  *out = (cmt_mconn_event){.size = sizeof *out,
-                           .kind = CMT_MCONN_MESSAGE,
-                           .channel = k->channel,
-                           .msg = m->lent};
-  return true;
-}
-
-/* Acts on one packet; true: |*out| is an event. */
-static bool packet_event(cmt_mconn *m, const cmt__packet *k,
-                         cmt_mconn_event *out) {
-  switch (k->kind) {
-  case CMT__PACKET_PING:
-    ping_came(m);
-    return false;
-  case CMT__PACKET_PONG:
-    return pong_event(m, out);
-  case CMT__PACKET_MSG:
-    break;
-  }
-  return message_event(m, k, out);
-}
+/* ---- status ---- */
 
 void cmt__mconn_detach_quota(cmt_mconn *m) {
   cmt__channels_detach_quota(&m->channels);
@@ -531,73 +289,6 @@ void cmt__mconn_detach_quota(cmt_mconn *m) {
 bool cmt__mconn_was_dropped(const cmt_mconn *m) {
   return cmt__channels_gave_way(&m->channels);
 }
-
-static bool end_event(cmt_mconn *m, cmt_mconn_event *out) {
-  if (m->end_reported) {
-    return false;
-  }
-  m->end_reported = true;
-  *out = (cmt_mconn_event){
-    .size = sizeof *out, .kind = CMT_MCONN_END, .err = m->end_err};
-  return true;
-}
-
-static bool next_event(cmt_mconn *m, cmt_mconn_event *out) {
-  cmt__packet k;
-
-  cmt_buf_unref(m->lent);
-  m->lent = NULL;
-  if (cmt__channels_gave_way(&m->channels)) {
-    mconn_end(m, CMT_ENOBUFS,
-              "its unfinished messages had most of the memory that all "
-              "peers share for them");
-  }
-  while (!cmt__mconn_has_ended(m)) {
-    cmt_err err =
-      cmt__packet_next(&m->parser, &m->channels.group->pool.env, &m->in, &k);
-
-    if (err == CMT_EAGAIN) {
-      cmt__channels_note(&m->channels);
-      if (m->recv_limited) {
-        cmt__mconn_recv_throttle(m);
-      }
-      return false;
-    }
-    if (err != CMT_OK) {
-      packet_fail(m, err);
-      break;
-    }
-    m->first = 0;
-    if (packet_event(m, &k, out)) {
-      return true;
-    }
-  }
-  return end_event(m, out);
-}
-
-/* The caller was compiled with another header, so its event has another size.
- */
-CMT__COLD static bool next_event_convert(cmt_mconn *m, cmt_mconn_event *out,
-                                         size_t size) {
-  cmt_mconn_event full;
-
-  if (!cmt__size_is_known(size, sizeof full) || !next_event(m, &full)) {
-    return false;
-  }
-  cmt__sized_write(out, size, &full, sizeof full);
-  return true;
-}
-
-bool cmt_mconn_next_event_sized(cmt_mconn *m, cmt_mconn_event *out,
-                                size_t size) {
-  if (m == NULL || out == NULL) {
-    return false;
-  }
-  return size == sizeof *out ? next_event(m, out)
-                             : next_event_convert(m, out, size);
-}
-
-/* ---- status ---- */
 
 size_t cmt_mconn_get_status(const cmt_mconn *m, cmt_channel_status *out,
                             size_t cap) {

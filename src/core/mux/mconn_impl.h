@@ -2,9 +2,10 @@
 #ifndef CMT__MCONN_IMPL_H
 #define CMT__MCONN_IMPL_H
 
-/* A multiplexer from the inside, for the three files that make it up: mconn.c,
-   mconn_options.c, which checks its options, and mconn_limits.c, which computes
-   when messages may go and when to read. */
+/* A multiplexer from the inside, for the files that make it up: mconn.c has its
+   life, its time and its status, mconn_send.c and mconn_recv.c the bytes,
+   mconn_options.c checks its options, and mconn_limits.c computes when messages
+   may go and when to read. */
 
 #include "mconn.h"
 
@@ -54,8 +55,14 @@ static inline bool cmt__mconn_has_ended(const cmt_mconn *m) {
   return m->end_err != CMT_OK;
 }
 
-/* Ends the multiplexer with the text of the error, unless it has ended before.
- */
+/* Bytes of the longest packet that goes out, all included. */
+static inline size_t cmt__mconn_packet_max(const cmt_mconn *m) {
+  return m->channels.wire->msg_size(0xff, true, m->channels.payload_max);
+}
+
+/* Ends the multiplexer, unless it has ended before; |text| is static. */
+void cmt__mconn_end(cmt_mconn *m, cmt_err err, const char *text);
+/* Does so with the text of the error. */
 void cmt__mconn_fail(cmt_mconn *m, cmt_err err);
 
 /* Copies |o| to |full|, with the defaults in place of what is 0; CMT_EINVAL for
