@@ -2,11 +2,11 @@
 #ifndef CMT__LINK_IMPL_H
 #define CMT__LINK_IMPL_H
 
-/* A link from the inside, for the files that make it up: link.c has its states,
-   events and iterations, link_compute.c its public-key operations, link_queue.c
-   what it does for its send queue, link_write.c what it writes, link_late.c
-   when the other side is late, link_move.c its way from one loop to another,
-   link_fetch.c what is fetched into the cache for it. */
+/* A link from the inside, for the files that make it up: link.c has its states
+   and events, link_iteration.c its task, link_compute.c its public-key
+   operations, link_queue.c what it does for its send queue, link_write.c what
+   it writes, link_late.c when the other side is late, link_move.c its way from
+   one loop to another, link_fetch.c what is fetched into the cache for it. */
 
 #include "link.h"
 
@@ -47,6 +47,8 @@ void cmt__link_fetch_ahead(const cmt__link *l);
 /* Enclose all callbacks of the loop. */
 void cmt__link_enter(cmt__link *l);
 void cmt__link_leave(cmt__link *l);
+/* The task of a link. */
+void cmt__link_on_iteration(cmt__task *t);
 /* Reports the end, on the home loop. */
 void cmt__link_end(cmt__link *l, const cmt_conn_event *ev);
 /* Reports waiting events to the owner. */
