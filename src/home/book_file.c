@@ -38,6 +38,7 @@ struct cmt_addrbook_file {
   cmt_addrbook *book;
   char *path, *side_path;
   size_t loaded, skipped;
+  bool broken;                              /* A file had to be moved aside. */
   uint64_t due_revision, due_added, due_ns; /* At the last save. */
   uint64_t saves, failures, saved_ns, took_ns;
   cmt_why last;
@@ -182,6 +183,7 @@ static cmt_err load_main(cmt_addrbook_file *f, const file_text *text,
   f->loaded = found.loaded;
   f->skipped = found.skipped;
   if (found.broken_at != SIZE_MAX) {
+    f->broken = true;
     move_aside(f, f->path, &found);
   }
   if (found.skipped > 0) {
@@ -207,6 +209,7 @@ static cmt_err load_side(cmt_addrbook_file *f, const file_text *text,
     return fail_errno(why, f->side_path, ENOMEM);
   }
   if (found.broken_at != SIZE_MAX) {
+    f->broken = true;
     move_aside(f, f->side_path, &found);
   }
   return CMT_OK;
@@ -346,6 +349,11 @@ cmt_err cmt_addrbook_file_open(const char *path, const cmt_addrbook_options *o,
     return err;
   }
   note_saved(f, f->book->revision, now_ns);
+  if (f->broken) { /* What was kept stands in no file now, and is due at once.
+                    */
+    f->due_revision = UINT64_MAX;
+    f->due_ns = 0;
+  }
   cmt__temp_file_sweep(f->path);
   cmt__temp_file_sweep(f->side_path);
   *out = f;

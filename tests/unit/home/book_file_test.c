@@ -282,6 +282,11 @@ static void a_cut_file_keeps_what_it_has(void **state) {
   assert_string_equal(cmt_addrbook_file_book(f)->file_key,
                       "c5a82fa93bd2b57f6e934cf2");
   assert_int_equal(access(p.broken, F_OK), 0);
+  /* It stands in no file now, so it is due at once, and then not again. */
+  assert_true(cmt_addrbook_file_is_due(f, BOOK_T0));
+  assert_cmt(CMT_OK, cmt_addrbook_file_save(f, BOOK_T0, NULL));
+  assert_false(cmt_addrbook_file_is_due(f, BOOK_T0 + HOUR_NS));
+  assert_int_equal(access(p.main, F_OK), 0);
   free(text);
   cmt_addrbook_file_close(f);
   test_env_fini(&env);
