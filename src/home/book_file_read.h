@@ -9,7 +9,7 @@
 #include "json.h"
 
 enum {
-  CMT__BOOK_NUMBERS = 2,       /* Of each window. */
+  CMT__BOOK_NUMBERS = 2,       /* Each window has so many. */
   CMT__BOOK_BUCKETS_READ = 16, /* So many of an entry; the rest is ignored. */
 };
 
