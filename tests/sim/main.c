@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,7 +19,7 @@ enum {
   BLOCK = 25,            /* Seeds of one line. */
   SEEDS_FOR_ALL = 200,   /* So many draw every fault and use every checker. */
   SEEDS_FOR_MARKS = 600, /* So many reach every mark. */
-  SECONDS_MAX = 60,      /* After so long a seed will never end. */
+  SECONDS_MAX = 60,      /* A seed never ends after so much processor time. */
 };
 
 void __sanitizer_set_death_callback(void (*callback)(void))
@@ -63,7 +64,7 @@ static void on_death(void) {
   report_failure(running, "sanitizer", "see the report of the sanitizer");
 }
 
-static void on_alarm(int number) {
+static void on_limit(int number) {
   static const char text[] = "# the seed that runs does not end\n";
 
   (void)number;
@@ -72,11 +73,18 @@ static void on_alarm(int number) {
   _exit(1);
 }
 
+/* On a busy machine the time of day says nothing about a seed. */
+static void limit_time(time_t seconds) {
+  const struct itimerval limit = {.it_value.tv_sec = seconds};
+
+  setitimer(ITIMER_PROF, &limit, NULL);
+}
+
 static void run(uint64_t seed, sim_tally *t) {
   running = seed;
-  alarm(SECONDS_MAX);
+  limit_time(SECONDS_MAX);
   sim_run(seed, &setup, t);
-  alarm(0);
+  limit_time(0);
 }
 
 static void run_block(uint64_t from, uint64_t count, sim_tally *t) {
@@ -412,7 +420,7 @@ int main(int argc, char **argv) {
   if (!read_arguments(argc, argv, &a)) {
     return usage();
   }
-  signal(SIGALRM, on_alarm);
+  signal(SIGPROF, on_limit);
   if (__sanitizer_set_death_callback != NULL) {
     __sanitizer_set_death_callback(on_death);
   }

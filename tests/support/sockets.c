@@ -56,16 +56,24 @@ unsigned test_counter(test_watch *w, const unsigned *counter) {
   return value;
 }
 
-bool test_await_that(test_watch *w, bool (*holds)(void *arg), void *arg) {
-  struct timespec at;
-  bool done = false;
-  int error = 0;
+static time_t seconds_of(clockid_t clock) {
+  struct timespec now;
 
-  clock_gettime(CLOCK_REALTIME, &at);
-  at.tv_sec += TEST_WAIT_S;
+  clock_gettime(clock, &now);
+  return now.tv_sec;
+}
+
+/* What it asks for may change without a wake-up, as the status of a switch
+   does, and the clock of a condition may be set: it looks each second. */
+bool test_await_that(test_watch *w, bool (*holds)(void *arg), void *arg) {
+  time_t end = seconds_of(CLOCK_MONOTONIC) + TEST_WAIT_S;
+  bool done = false;
+
   pthread_mutex_lock(&w->lock);
-  while (!(done = holds(arg)) && error == 0) {
-    error = pthread_cond_timedwait(&w->cond, &w->lock, &at);
+  while (!(done = holds(arg)) && seconds_of(CLOCK_MONOTONIC) < end) {
+    const struct timespec at = {.tv_sec = seconds_of(CLOCK_REALTIME) + 2};
+
+    (void)pthread_cond_timedwait(&w->cond, &w->lock, &at);
   }
   pthread_mutex_unlock(&w->lock);
   return done;

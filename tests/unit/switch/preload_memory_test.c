@@ -22,7 +22,7 @@
 
 enum {
   RUNS_MAX = 200,
-  WATCH_S = 60,
+  WATCH_S = 300,
   MESSAGES = 10,
 };
 

@@ -23,7 +23,7 @@
 
 enum {
   DRAWN = 3,
-  WATCH_S = 60, /* Seconds of true time; a batch takes a hundredth of one. */
+  WATCH_S = 300, /* Seconds of true time; a batch takes a hundredth of one. */
   MORE = 1000000,
 };
 
