@@ -37,6 +37,9 @@ for variable in list(os.environ):
     if variable.startswith(("CMT", "TMHOME")) and \
             not variable.startswith("CMT_SAVES"):
         del os.environ[variable]
+# Messages quote a path with spaces, shorten a long one, and are compared here:
+# whatever TMPDIR says, folders lie at a short one.
+PLACE = "/tmp" if os.access("/tmp", os.W_OK) else None
 # For `listen`: room for a sparse file, whatever the disk has.
 ROOM = ("--quota", "4096G")
 
@@ -58,7 +61,7 @@ class Tap:
 
     def run(self, name, function, *args):
         """|function| gets a fresh directory and |args|."""
-        folder = tempfile.mkdtemp(prefix="cometp2p-e2e-")
+        folder = tempfile.mkdtemp(prefix="cometp2p-e2e-", dir=PLACE)
         try:
             function(folder, *args)
             self.result(True, name)
