@@ -316,8 +316,8 @@ CMT_API size_t cmt_switch_reasons_sized(cmt_switch *s, cmt_reason_counts *out,
 
 /** The most bytes that |s| can have allocated at one time, by its options, the
     addresses that are being dialed and the peers that are unconditional.
-   docs/guide/operating.md has its terms, and what is not in it: memory of the
-   application, of libuv, of the kernel, of threads and of keys. */
+    docs/guide/operating.md has its terms, and what is not in it: memory of the
+    application, of libuv, of the kernel, of threads and of keys. */
 CMT_API uint64_t cmt_switch_memory_max(cmt_switch *s);
 
 /** Ends listening and dialing, and every peer as cmt_peer_stop() with
