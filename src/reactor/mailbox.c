@@ -217,7 +217,6 @@ cmt_err cmt__mailbox_put(cmt__inbox *b, uint8_t channel, cmt_buf *msg,
 
 void cmt__mailbox_flush(cmt__inbox *b) {
   cmt_mailbox *m = b->mailbox;
-
   bool rings;
 
   mailbox_lock(m);
