@@ -29,6 +29,7 @@ enum {
   CMT_ADDRBOOK_WINDOWS = 5, /**< Windows of the reliability. */
   CMT_ADDRBOOK_OTHERS_MAX = 3,    /**< More addresses of an id. */
   CMT_ADDRBOOK_BANS_MAX = 4096,   /**< Ids and addresses kept out. */
+  CMT_ADDRBOOK_IDS_MAX = 4096,    /**< Our own ids, and as many private. */
   CMT_ADDRBOOK_KEY_SIZE = 25,     /**< The key of a file, with its NUL. */
   CMT_ADDRBOOK_VERSION_SIZE = 24, /**< The version of a node, with its NUL. */
   CMT_ADDRBOOK_GROUP_SIZE = 40,   /**< Text of a group, with its NUL. */
@@ -45,7 +46,8 @@ typedef struct cmt_addrbook_options {
   size_t size;
   const cmt_env *env; /**< NULL: the defaults.  Copied. */
   /** Our own ids, never added; and ids that are private: neither they nor what
-      they report is added.  Copied, at most 4096 of each. */
+      they report is added.  Copied, at most CMT_ADDRBOOK_IDS_MAX of
+      each. */
   const cmt_node_id *own_ids;
   size_t own_id_count;
   const cmt_node_id *private_ids;
@@ -75,7 +77,8 @@ CMT_API CMT_NODISCARD cmt_err cmt_addrbook_new(const cmt_addrbook_options *o,
 CMT_API void cmt_addrbook_delete(cmt_addrbook *b);
 
 /** Replaces the private ids, and removes their entries.  CMT_ENOMEM, CMT_EINVAL
-    (an id is malformed, or there are over 4096): nothing has changed. */
+    (an id is malformed, or there are over CMT_ADDRBOOK_IDS_MAX): nothing has
+    changed. */
 CMT_API CMT_NODISCARD cmt_err cmt_addrbook_set_private(cmt_addrbook *b,
                                                        const cmt_node_id *ids,
                                                        size_t count);

@@ -240,19 +240,24 @@ bool cmt__home_check_addresses(const cmt__home_value *v, cmt__home_fault *f) {
   return true;
 }
 
-bool cmt__home_check_seeds(const cmt__home_value *v, cmt__home_fault *f) {
-  cmt_bytes rest = cmt_bytes_of(v->text), item;
+bool cmt__home_check_length(const char *text, size_t most, const char *kind,
+                            cmt__home_fault *f) {
+  cmt_bytes rest = cmt_bytes_of(text), item;
+  char what[sizeof f->allowed];
   size_t count = 0;
 
-  if (!cmt__home_check_addresses(v, f)) {
-    return false;
-  }
   while (cmt__home_item(&rest, &item)) {
-    if (++count > CMT_PEX_SEEDS_MAX) {
-      return allow_item(f, item, "at most 64 addresses");
+    if (++count > most) {
+      snprintf(what, sizeof what, "at most %zu %s", most, kind);
+      return allow_item(f, item, what);
     }
   }
   return true;
+}
+
+bool cmt__home_check_seeds(const cmt__home_value *v, cmt__home_fault *f) {
+  return cmt__home_check_addresses(v, f) &&
+         cmt__home_check_length(v->text, CMT_PEX_SEEDS_MAX, "addresses", f);
 }
 
 bool cmt__home_check_ids(const cmt__home_value *v, cmt__home_fault *f) {

@@ -16,6 +16,10 @@ bool cmt__home_check_path(const cmt__home_value *v, cmt__home_fault *f);
 bool cmt__home_check_laddr(const cmt__home_value *v, cmt__home_fault *f);
 bool cmt__home_check_external(const cmt__home_value *v, cmt__home_fault *f);
 bool cmt__home_check_addresses(const cmt__home_value *v, cmt__home_fault *f);
+/* Whether the list |text| has at most |most| items, which are |kind|; |f| shows
+   the first that is too many. */
+bool cmt__home_check_length(const char *text, size_t most, const char *kind,
+                            cmt__home_fault *f);
 bool cmt__home_check_seeds(const cmt__home_value *v, cmt__home_fault *f);
 bool cmt__home_check_ids(const cmt__home_value *v, cmt__home_fault *f);
 bool cmt__home_check_payload(const cmt__home_value *v, cmt__home_fault *f);

@@ -8,9 +8,8 @@
 
 #include "home_checks.h"
 
+#include <cometp2p/addrbook.h>
 #include <cometp2p/pex.h>
-
-enum { PRIVATE_MAX = 4096 }; /* Ids that an address book keeps out. */
 
 static size_t item_count(const char *text) {
   cmt_bytes rest = cmt_bytes_of(text), item;
@@ -91,22 +90,16 @@ static cmt_node_id *read_ids(cmt__home_reading *r, cmt__home_key_id id,
   return array;
 }
 
-/* Refuses the list |id| of |count| items when it is longer than |most|, and
-   shows the first that is too many. */
+/* Refuses the list |id|, of which |count| items are left without those that it
+   repeats or that are none, when these are more than |most|. */
 static void refuse_long(cmt__home_reading *r, cmt__home_key_id id, size_t count,
                         size_t most, const char *kind) {
-  cmt_bytes rest = cmt_bytes_of(r->h->values[id].text), item = {0};
   cmt__home_fault f = {.found = ""};
 
-  if (count <= most) {
-    return;
+  if (count > most &&
+      !cmt__home_check_length(r->h->values[id].text, most, kind, &f)) {
+    cmt__home_refuse(r, id, &f);
   }
-  for (size_t i = 0; i <= most; i++) {
-    (void)cmt__home_item(&rest, &item);
-  }
-  cmt__quote(item, f.found, sizeof f.found);
-  snprintf(f.allowed, sizeof f.allowed, "at most %zu %s", most, kind);
-  cmt__home_refuse(r, id, &f);
 }
 
 /* What peer exchange takes: without it a list may have any length. */
@@ -118,8 +111,8 @@ static void check_lengths(cmt__home_reading *r) {
                 "addresses");
     refuse_long(r, CMT__HOME_PERSISTENT_PEERS, s->persistent_peer_count,
                 CMT_PEX_LISTED_MAX, "addresses");
-    refuse_long(r, CMT__HOME_PRIVATE, s->private_peer_id_count, PRIVATE_MAX,
-                "ids");
+    refuse_long(r, CMT__HOME_PRIVATE, s->private_peer_id_count,
+                CMT_ADDRBOOK_IDS_MAX, "ids");
   }
 }
 

@@ -119,7 +119,7 @@ cmt_err cmt__book_ids_copy(const cmt_env *env, const cmt_node_id *ids,
   if (count == 0) {
     return CMT_OK;
   }
-  if (ids == NULL || count > BOOK_IDS_MAX) {
+  if (ids == NULL || count > CMT_ADDRBOOK_IDS_MAX) {
     return CMT_EINVAL;
   }
   out->list = cmt__alloc(env, count * sizeof *out->list);

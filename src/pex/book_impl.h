@@ -31,7 +31,6 @@ enum {
   BOOK_CHUNKS = (BOOK_ENTRIES + BOOK_CHUNK - 1) / BOOK_CHUNK,
   BOOK_ID = 20,
   BOOK_FILE_KEY = CMT_ADDRBOOK_KEY_SIZE,
-  BOOK_IDS_MAX = 4096,
   BOOK_CONTESTS = 16,
   BOOK_QUOTAS = 512, /* Peers whose additions of an hour are counted. */
   BOOK_NO_ENTRY = UINT16_MAX,

@@ -446,13 +446,14 @@ static bool step_feeler(cmt__ensure *e, cmt__pex_time t,
 
 /* ---- rotation ---- */
 
-/* Whoever wants to be all peers never leaves, and all others do one day.  So
-   one outbound peer of the book's choice gives way from time to time, whoever
-   it is. */
+/* It is of the book's choice. */
 static bool may_rotate(const cmt__ensure_peer *p) {
   return p->outbound && !p->listed && !p->exempt;
 }
 
+/* Whoever wants to be all peers never leaves, and all others do one day.  So
+   one outbound peer of the book's choice gives way from time to time, whoever
+   it is. */
 static bool step_rotate(cmt__ensure *e, uint64_t now_ns,
                         cmt__ensure_step *out) {
   uint64_t count = 0;

@@ -10,7 +10,6 @@
 
 enum {
   SEED_DIALS = 32,    /* At one time, of each chain. */
-  PRIVATE_MAX = 4096, /* Ids that a book keeps out. */
   VERIFIED_EVERY = 5, /* Seconds from one count of proofs to the next. */
   LISTED_FACTOR_PERCENT = 150, /* As peer exchange dials persistent peers. */
 };
@@ -305,7 +304,7 @@ typedef struct ids {
 } ids;
 
 static bool ids_add(ids *out, const char *id) {
-  if (out->count == PRIVATE_MAX) {
+  if (out->count == CMT_ADDRBOOK_IDS_MAX) {
     return false;
   }
   snprintf(out->list[out->count++].text, sizeof out->list->text, "%.40s", id);
@@ -357,11 +356,11 @@ static cmt_err drop_denied(cli_chain *c, cmt_switch *sw, ids *out,
     if (!is_denied(sw, &e.addr)) {
       continue;
     }
-    if (out->kept == PRIVATE_MAX) {
+    if (out->kept == CMT_ADDRBOOK_IDS_MAX) {
       return CMT_ELIMIT; /* There is no room for any to drop. */
     }
     (void)ids_add(out, e.addr.id.text);
-    if (out->count == PRIVATE_MAX) {
+    if (out->count == CMT_ADDRBOOK_IDS_MAX) {
       err = set_private(c, out->list, out->count);
       out->count = out->kept;
     }
@@ -374,7 +373,7 @@ static cmt_err drop_denied(cli_chain *c, cmt_switch *sw, ids *out,
 
 cmt_err cli_chain_forget(cli_chain *c, const cli_deny *d, cmt_switch *sw,
                          cmt_why *why) {
-  ids all = {.list = cli_alloc(PRIVATE_MAX, sizeof *all.list)};
+  ids all = {.list = cli_alloc(CMT_ADDRBOOK_IDS_MAX, sizeof *all.list)};
   cmt_addrbook_snapshot *book = NULL;
   cmt_err err = CMT_OK;
 
