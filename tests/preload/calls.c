@@ -9,7 +9,9 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netdb.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -18,6 +20,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -528,6 +531,29 @@ static void set_waiting(int epoll, bool waits, uint64_t until_ns) {
   pthread_mutex_unlock(&mutex);
 }
 
+/* What |fd| has sent has not arrived, as far as it knows.  A busy machine may
+   deliver late, and Nagle's algorithm holds bytes back for as long as the other
+   side delays its acknowledgement. */
+static bool is_sending(int fd) {
+  struct tcp_info info = {.tcpi_state = TCP_CLOSE};
+  socklen_t len = sizeof info;
+  int unacknowledged = 0;
+
+  (void)getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len);
+  (void)ioctl(fd, SIOCOUTQ, &unacknowledged);
+  return info.tcpi_state == TCP_SYN_SENT || unacknowledged > 0;
+}
+
+/* Under the mutex. */
+static bool any_is_sending(void) {
+  for (int fd = 0; fd < FDS_MAX; fd++) {
+    if (notes[fd].epoll != 0 && !notes[fd].is_event && is_sending(fd)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 /* All loops wait, and none of them has been woken.  Under the mutex. */
 static bool all_are_idle(const wait_call *w, uint64_t *until_ns) {
   struct epoll_event event;
@@ -554,7 +580,7 @@ static void jump(const wait_call *w) {
   pthread_mutex_lock(&mutex);
   now_ns = pre_now();
   if (all_are_idle(w, &until_ns) && until_ns != UINT64_MAX &&
-      until_ns > now_ns) {
+      until_ns > now_ns && !any_is_sending()) {
     ahead_ns += until_ns - now_ns;
   }
   pthread_mutex_unlock(&mutex);

@@ -8,8 +8,8 @@
    library.
 
    Besides, the clocks of the process may be made to jump: as soon as every loop
-   waits and nothing has arrived for a while, it is the time of the earliest
-   timer. */
+   waits, nothing has arrived for a while and no socket has bytes that are on
+   their way, it is the time of the earliest timer. */
 
 #include <stdbool.h>
 #include <stddef.h>
