@@ -129,10 +129,7 @@ static void describe_end(int side, const char *when, const pair_end *end) {
   }
 }
 
-static void describe(const pair_report *r, const pre_plan *plan) {
-  char text[200];
-
-  print_error("the plan was: %s\n", pre_plan_text(plan, text, sizeof text));
+static void describe(const pair_report *r) {
   for (int i = 0; i < 2; i++) {
     const pair_side *s = &r->sides[i];
 
@@ -208,14 +205,18 @@ static bool is_as_wanted(const pair_report *r, const failure *f) {
 
 static void check(const pair_report *r, const failure *f,
                   const pre_plan *plan) {
+  char text[200];
+
+  pre_plan_text(plan, text, sizeof text);
   if (r->start.err != CMT_OK) {
-    describe(r, plan);
-    fail_msg("no start: %s", r->start.text);
+    fail_msg("%s: no start: %s", text, r->start.text);
   }
   if (!is_as_wanted(r, f)) {
-    describe(r, plan);
-    fail_msg("done %d, added %u and %u", r->done, r->sides[0].added,
-             r->sides[1].added);
+    describe(r);
+    fail_msg("%s: done %d, added %u and %u, refused %llu, %zu descriptors left",
+             text, r->done, r->sides[0].added, r->sides[1].added,
+             (unsigned long long)r->sides[1].status.no_descriptors,
+             r->fds_left);
   }
 }
 
