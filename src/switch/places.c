@@ -16,8 +16,11 @@
 
    A silent connection that was accepted a moment ago may have a key in our
    socket.  It is fresh until the loop had a whole iteration in which to read
-   it, and fresh ones go last of all.  The listener accepts an eighth of the
-   pool in an iteration at most, so a full pool has others.
+   it, and fresh ones are a kind of their own, which goes last of all: else a
+   crowd that sends keys, and is silent until they are read, would count among
+   the silent ones, and a friend would give way for it.  The listener accepts an
+   eighth of the pool in an iteration at most, so fresh ones have a quarter, and
+   a full pool has others.
 
    All of this looks at the pool alone, a few times per accept. */
 
@@ -155,10 +158,9 @@ static bool is_fresh(const cmt__places *ps, const cmt__place *p) {
   return ps->round - p->round < FRESH_ROUNDS;
 }
 
-/* What may give way: the kinds with their numbers, and those that are not
-   fresh. */
+/* What may give way: all, and the kinds without what is fresh. */
 typedef struct census {
-  size_t all, of_kind[KIND_COUNT], stale[KIND_COUNT];
+  size_t all, of_kind[KIND_COUNT];
 } census;
 
 static cmt_conn_progress kind_of(const cmt__place *p) {
@@ -175,20 +177,19 @@ static census census_of(const cmt__places *ps, const cmt__ip *address) {
   for (const cmt__place *p = ps->pool.oldest; p != NULL; p = p->newer) {
     if (is_of(p, address)) {
       c.all++;
-      c.of_kind[kind_of(p)]++;
-      c.stale[kind_of(p)] += is_stale(ps, p);
+      c.of_kind[kind_of(p)] += is_stale(ps, p);
     }
   }
   return c;
 }
 
-/* The kind that gives way; |*fresh| when only fresh ones are left. */
+/* The kind that gives way; |*fresh| when that is the fresh ones. */
 static cmt_conn_progress kind_choose(const census *c, bool *fresh) {
   size_t least = c->all / FLOOR_DIVISOR;
 
   *fresh = false;
   for (int k = 0; k < KIND_COUNT; k++) {
-    if (c->of_kind[k] > least && c->stale[k] > 0) {
+    if (c->of_kind[k] > least) {
       return (cmt_conn_progress)k;
     }
   }

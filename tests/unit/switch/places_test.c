@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { COMERS_MAX = 32 };
+enum { COMERS_MAX = 32, HANDSHAKES = 64 };
 
 /* |count| come from |from|, which may have their number, silent or with a
    key. */
@@ -47,35 +47,55 @@ static void come(fixture *f, const char *from, int number, bool key) {
   test_loop_run_until_idle(f->w.loop);
 }
 
-static void check(const row *r) {
+static fixture *fixture_new(uint32_t places) {
   fixture *f = calloc(1, sizeof *f);
 
   assert_non_null(f);
   test_world_init(&f->w);
   test_node_init(&f->at, &f->w);
-  f->at.options.handshakes_max = r->places;
+  f->at.options.handshakes_max = places;
   f->at.options.ip6_prefix_len = 128;
   test_node_start(&f->at);
-  for (size_t g = 0; g < CMT__COUNT(r->groups); g++) {
-    for (int i = 0; i < r->groups[g].count; i++) {
-      come(f, r->groups[g].from, i + 1, r->groups[g].key);
-    }
-  }
-  come(f, "10.99.99.99", 0, false);
-  for (int i = 0; i < f->count; i++) {
-    bool open = test_loop_conn(f->w.loop, (size_t)i)->open[TEST_ACCEPTOR];
+  return f;
+}
 
-    if (open == (i == r->ended)) {
-      fail_msg("number %d of %u and \"%s\" %s", i, r->places, r->groups[0].from,
-               open ? "stays" : "gives way");
-    }
-  }
+static void fixture_delete(fixture *f) {
   for (int i = 0; i < f->count; i++) {
     hostile_fini(&f->list[i]);
   }
   test_node_fini(&f->at);
   test_world_fini(&f->w);
   free(f);
+}
+
+static bool is_open(const fixture *f, int number) {
+  return test_loop_conn(f->w.loop, (size_t)number)->open[TEST_ACCEPTOR];
+}
+
+static void come_all(fixture *f, const row *r) {
+  for (size_t g = 0; g < CMT__COUNT(r->groups); g++) {
+    for (int i = 0; i < r->groups[g].count; i++) {
+      come(f, r->groups[g].from, i + 1, r->groups[g].key);
+    }
+  }
+}
+
+static void check_ended(const fixture *f, const row *r) {
+  for (int i = 0; i < f->count; i++) {
+    if (is_open(f, i) == (i == r->ended)) {
+      fail_msg("number %d of %u and \"%s\" %s", i, r->places, r->groups[0].from,
+               i == r->ended ? "stays" : "gives way");
+    }
+  }
+}
+
+static void check(const row *r) {
+  fixture *f = fixture_new(r->places);
+
+  come_all(f, r);
+  come(f, "10.99.99.99", 0, false);
+  check_ended(f, r);
+  fixture_delete(f);
 }
 
 static void a_part_of_the_places_gives_way_when_it_is_exceeded(void **state) {
@@ -104,6 +124,40 @@ static void a_part_of_the_places_gives_way_when_it_is_exceeded(void **state) {
   (void)state;
   for (size_t i = 0; i < CMT__COUNT(rows); i++) {
     check(&rows[i]);
+  }
+}
+
+/* A crowd that sends keys is silent until they are read, and a friend whose key
+   is on its way is silent for longer. */
+static void what_is_fresh_counts_among_no_kind(void **state) {
+  static const row rows[] = {
+    {16, {{"10.0.%d.1", 2, false}, {"10.1.%d.1", 11, true}}, 2},
+    {16, {{"10.0.%d.1", 4, false}, {"10.1.%d.1", 9, true}}, 4},
+    {16, {{"10.0.%d.1", 5, false}, {"10.1.%d.1", 8, true}}, 0},
+    /* No kind has more than its part. */
+    {16, {{"10.0.%d.1", 4, false}, {"10.1.%d.1", 4, true}}, 0},
+  };
+  cmt__link link = {.conn = NULL};
+
+  (void)state;
+  for (size_t i = 0; i < CMT__COUNT(rows); i++) {
+    fixture *f = fixture_new(rows[i].places);
+    cmt__places *ps = &f->at.sw->places;
+    cmt__place fresh[16] = {{.link = NULL}};
+    size_t count = 0;
+
+    come_all(f, &rows[i]);
+    while (ps->pool.count < rows[i].places) {
+      cmt__ip ip = {.bytes = {[0] = 0x20, [1] = (uint8_t)count}};
+
+      cmt__place_accept(ps, &fresh[count++], &link, &ip, NULL);
+    }
+    cmt__place_accept(ps, &fresh[count++], &link, &fresh[0].address, NULL);
+    check_ended(f, &rows[i]);
+    while (count > 0) {
+      cmt__place_leave(ps, &fresh[--count]);
+    }
+    fixture_delete(f);
   }
 }
 
@@ -181,21 +235,12 @@ static void what_has_ended_gives_its_descriptor(void **state) {
   assert_int_equal(CMT__SHORT_NONE, cmt__places_give_descriptor(&ps));
 }
 
-static bool is_open(const fixture *f, int number) {
-  return test_loop_conn(f->w.loop, (size_t)number)->open[TEST_ACCEPTOR];
-}
-
 /* An eighth gives way in an iteration, one at least, and a key comes last. */
 static void handshakes_give_their_descriptors_by_and_by(void **state) {
-  fixture *f = calloc(1, sizeof *f);
-  cmt__places *ps;
+  fixture *f = fixture_new(HANDSHAKES);
+  cmt__places *ps = &f->at.sw->places;
 
   (void)state;
-  assert_non_null(f);
-  test_world_init(&f->w);
-  test_node_init(&f->at, &f->w);
-  test_node_start(&f->at);
-  ps = &f->at.sw->places;
   come(f, "10.0.%d.1", 0, true);
   for (int i = 1; i < 17; i++) {
     come(f, "10.0.%d.1", i, false);
@@ -211,12 +256,7 @@ static void handshakes_give_their_descriptors_by_and_by(void **state) {
   }
   assert_false(is_open(f, 0));
   assert_int_equal(CMT__SHORT_NONE, cmt__places_give_descriptor(ps));
-  for (int i = 0; i < f->count; i++) {
-    hostile_fini(&f->list[i]);
-  }
-  test_node_fini(&f->at);
-  test_world_fini(&f->w);
-  free(f);
+  fixture_delete(f);
 }
 
 static cmt__remote remote(const char *host) {
@@ -260,6 +300,7 @@ static void an_address_is_as_long_as_its_length(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_part_of_the_places_gives_way_when_it_is_exceeded),
+    cmocka_unit_test(what_is_fresh_counts_among_no_kind),
     cmocka_unit_test(who_comes_is_fresh_for_two_iterations),
     cmocka_unit_test(an_eighth_is_accepted_in_an_iteration),
     cmocka_unit_test(what_has_ended_gives_its_descriptor),
