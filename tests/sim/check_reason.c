@@ -52,6 +52,14 @@ static bool may_lack_memory(const sim_node *n) {
          n->options.recv_bytes_total_max != 0;
 }
 
+/* A pause that was too long may be over before its end is reported. */
+static uint64_t longest_pause_ns(const sim_peer *p) {
+  uint64_t ns =
+    p->pauses > 0 ? sim_net_now(p->node->sim->net) - p->paused_at_ns : 0;
+
+  return cmt__max64(p->longest_pause_ns, ns);
+}
+
 static bool is_possible(const sim_peer *p, cmt_err reason) {
   const sim_conn *c = p->conn;
   const sim_peer *other = sim_peer_other(p);
@@ -91,8 +99,7 @@ static bool is_possible(const sim_peer *p, cmt_err reason) {
     return may_lack_memory(p->node);
   case CMT_ESTALLED:
     return p->node->has_mailbox ||
-           (p->pauses > 0 && sim_net_now(p->node->sim->net) - p->paused_at_ns >=
-                               p->node->options.stall_max_ns);
+           longest_pause_ns(p) >= p->node->options.stall_max_ns;
   default:
     return false;
   }

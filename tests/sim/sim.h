@@ -151,7 +151,7 @@ struct sim_peer {
   bool closed;         /* or a send was called back that it is gone. */
   cmt_err stop_reason, fail_reason; /* Given to the stop; by a reactor. */
   unsigned pauses;
-  uint64_t paused_at_ns, paused_ns;
+  uint64_t paused_at_ns, paused_ns, longest_pause_ns;
   uint64_t unseen_ns; /* Until then no loop has seen the last resume. */
   uint64_t up_ns;
   uint64_t urgent_bytes;  /* Urgent packets of all writes so far. */

@@ -70,7 +70,10 @@ void sim_pause(sim_peer *p) {
 void sim_resume(sim_peer *p) {
   sim_trace(p->node->sim->net, "n%u resumes n%u", p->node->index, p->remote);
   if (--p->pauses == 0) {
-    p->paused_ns += sim_net_now(p->node->sim->net) - p->paused_at_ns;
+    uint64_t ns = sim_net_now(p->node->sim->net) - p->paused_at_ns;
+
+    p->paused_ns += ns;
+    p->longest_pause_ns = cmt__max64(p->longest_pause_ns, ns);
     p->unseen_ns = sim_node_busy_until(p->node);
   }
   cmt_peer_resume(p->peer);
