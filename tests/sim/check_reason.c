@@ -92,7 +92,7 @@ static bool is_possible(const sim_peer *p, cmt_err reason) {
   case CMT_EEVICTED:
     return true; /* See check_evicted(). */
   case CMT_EDUPLICATE:
-    return sim_conn_rivals(p->node->sim->net, c, p->side) > 0;
+    return c->rival; /* It may have ended before this is reported. */
   case CMT_EMSGSIZE:
     return other != NULL && other->oversize > 0;
   case CMT_ENOBUFS:

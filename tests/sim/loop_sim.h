@@ -163,9 +163,6 @@ void sim_host_ip(unsigned host, char out[16]);
 /* The connection of |t|; |*side| is 0 for the one that dialed. */
 sim_conn *sim_tcp_conn(cmt__tcp *t, int *side);
 
-/* Other connections between the hosts of |c| that |side| of it has open. */
-size_t sim_conn_rivals(const sim_net *net, const sim_conn *c, int side);
-
 /* Prints what happens, a line each, with the time; off: does nothing. */
 void sim_net_trace(sim_net *net, bool on);
 void sim_trace(sim_net *net, const char *fmt, ...)

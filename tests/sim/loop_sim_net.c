@@ -282,18 +282,6 @@ sim_conn *sim_tcp_conn(cmt__tcp *t, int *side) {
   return &((sim_end *)t)->wire->facts;
 }
 
-size_t sim_conn_rivals(const sim_net *net, const sim_conn *c, int side) {
-  size_t count = 0;
-
-  for (const sim_end *e = net->ends[c->host[side]]; e != NULL;
-       e = e->host_next) {
-    const sim_conn *o = &e->wire->facts;
-
-    count += o != c && o->host[1 - e->side] == c->host[1 - side];
-  }
-  return count;
-}
-
 /* ---- writing ---- */
 
 void sim_other_thread(sim_net *net) {
