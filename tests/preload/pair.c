@@ -126,13 +126,10 @@ static void pair_unlock(pair *x) {
 
 static void note_end(node *n, bool rejected, const cmt_why *why) {
   pair_side *s = n->side;
-  pair_end end = {.rejected = rejected, .why = *why};
 
   if (!stopping) {
     PRE_CHECK(s->end_count < PAIR_ENDS_MAX);
-    s->ends[s->end_count++] = end;
-  } else if (s->last.why.err == CMT_OK) {
-    s->last = end;
+    s->ends[s->end_count++] = (pair_end){.rejected = rejected, .why = *why};
   }
 }
 

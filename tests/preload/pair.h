@@ -15,7 +15,7 @@
 
 enum { PAIR_ENDS_MAX = 8 };
 
-/* A rejection or the end of a peer. */
+/* A rejection or the end of a peer, before the switches were asked to stop. */
 typedef struct pair_end {
   bool rejected;
   cmt_why why;
@@ -24,9 +24,8 @@ typedef struct pair_end {
 typedef struct pair_side {
   unsigned added;
   size_t end_count;
-  pair_end ends[PAIR_ENDS_MAX]; /* Before the switches were asked to stop. */
-  pair_end last;                /* The first after it; CMT_OK: none. */
-  cmt_switch_status status;     /* The last. */
+  pair_end ends[PAIR_ENDS_MAX];
+  cmt_switch_status status; /* The last. */
 } pair_side;
 
 typedef struct pair_options {

@@ -120,23 +120,16 @@ static void run(const pair_options *o, const pre_plan *plan, pair_report *r) {
 
 /* ---- what has to come of it ---- */
 
-static void describe_end(int side, const char *when, const pair_end *end) {
-  if (end->why.err != CMT_OK) {
-    print_error("side %d: %s%s %s %s: %s\n", side, when,
-                end->rejected ? "rejected" : "removed",
-                cmt_stage_name(end->why.stage), cmt_err_name(end->why.err),
-                end->why.text);
-  }
-}
-
 static void describe(const pair_report *r) {
   for (int i = 0; i < 2; i++) {
     const pair_side *s = &r->sides[i];
 
     for (size_t k = 0; k < s->end_count; k++) {
-      describe_end(i, "", &s->ends[k]);
+      print_error("side %d: %s %s %s: %s\n", i,
+                  s->ends[k].rejected ? "rejected" : "removed",
+                  cmt_stage_name(s->ends[k].why.stage),
+                  cmt_err_name(s->ends[k].why.err), s->ends[k].why.text);
     }
-    describe_end(i, "at the stop ", &s->last);
   }
 }
 
@@ -176,13 +169,6 @@ static size_t ends_that_fit(const pair_report *r, const failure *f) {
   return count + (f->reason == CMT_EEOF ? ends_by(r, CMT_ERESET) : 0);
 }
 
-/* All messages may have arrived, and the stop have begun, between a call's
-   failure and the end that it brings. */
-static bool has_last_that_fits(const pair_report *r, const failure *f) {
-  return r->sides[0].last.why.err == f->reason ||
-         r->sides[1].last.why.err == f->reason;
-}
-
 static bool is_as_wanted(const pair_report *r, const failure *f) {
   size_t all = r->sides[0].end_count + r->sides[1].end_count;
   size_t lost = f->harm == HARMLESS || !met ? 0 : f->times;
@@ -197,8 +183,7 @@ static bool is_as_wanted(const pair_report *r, const failure *f) {
     }
   }
   return r->done && r->fds_left == 0 &&
-         (lost == 0 ? all == 0
-                    : ends_that_fit(r, f) > 0 || has_last_that_fits(r, f)) &&
+         (lost == 0 ? all == 0 : ends_that_fit(r, f) > 0) &&
          ends_of_others(r, f) == 0 &&
          r->sides[1].status.no_descriptors == dropped;
 }
